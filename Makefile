@@ -1,0 +1,56 @@
+# Two commands: `make demo` tells the story end to end, `make test` runs lint, types and tests.
+# Both set up their own environment in .venv first; once installed they need no network.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+# the CUDA build of XGBoost is a hundred times larger: only where there is a device for it
+DEMO_EXTRA := $(if $(shell command -v nvidia-smi 2>/dev/null),demo,demo-cpu)
+
+.PHONY: help demo test lint types tests jaeger bench clean
+help:
+	@echo "make demo   install, then run the story end to end (about 4 minutes)"
+	@echo "make test   install, then run lint, types and tests"
+	@echo "make clean  remove the environment and caches"
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "whywait needs Python 3.11 or newer; '$(PYTHON)' is $$($(PYTHON) --version 2>&1). Try: make PYTHON=python3.12 ..." >&2; exit 2; }
+	@echo "==> making an environment in $(VENV) with $$($(PYTHON) --version)"
+	@$(PYTHON) -m venv $(VENV) || { \
+	  echo "could not make a virtual environment; on Debian and Ubuntu: apt-get install python3-venv" >&2; exit 2; }
+
+$(VENV)/.demo: pyproject.toml | $(BIN)/python
+	@echo "==> installing whywait[$(DEMO_EXTRA)] (the first time only)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[$(DEMO_EXTRA)]'
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml | $(BIN)/python
+	@echo "==> installing whywait[dev] (the first time only)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@ $(VENV)/.demo
+
+demo: $(VENV)/.demo
+	@$(BIN)/whywait demo $(DEMO_ARGS)
+
+test: lint types tests
+
+lint: $(VENV)/.dev
+	@echo "==> lint"
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+
+types: $(VENV)/.dev
+	@echo "==> types"
+	@$(BIN)/mypy
+
+tests: $(VENV)/.dev jaeger
+	@echo "==> tests"
+	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+# a real Jaeger for the tests, built once where there is a Go toolchain and kept in .cache
+jaeger:
+	@tests/build_jaeger.sh
+
+clean:
+	rm -rf $(VENV) .cache .pytest_cache .mypy_cache .ruff_cache

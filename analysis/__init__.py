@@ -1,0 +1,1 @@
+"""Divides each request's wall time among causes. Reads spans, never the traced service."""

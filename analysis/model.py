@@ -1,0 +1,84 @@
+"""Column names and value types that the steps of the analysis hand to one another. Declared once."""
+
+from dataclasses import dataclass, field
+from typing import Final
+
+import pandas as pd
+
+# One row per span, as `load_traces` returns it. Ids are lower-case hex strings ("" = none), times are
+# int64 ns since the epoch. Attributes of the contract that are not columns stay in `attributes`.
+SPAN_COLUMNS: Final = (
+    "trace_id", "span_id", "parent_id",  # str
+    "name", "service", "scope",  # str
+    "span_kind",  # "server" | "internal" | "client" | "producer" | "consumer" | ""
+    "start_ns", "end_ns",  # int64
+    "error",  # bool
+    "attributes",  # dict[str, scalar | list]
+    "links",  # list[(trace_id, span_id)]
+)  # fmt: skip
+
+# One row per request: a SERVER span, or the root phase of work outside a request.
+REQUEST_COLUMNS: Final = (
+    "trace_id", "request_id",  # request_id = span id of the request's own span
+    "service", "endpoint",  # endpoint = http.route with method when known, else the span's name
+    "status_code",  # Int64, <NA> when unknown
+    "error",  # bool
+    "start_ns", "end_ns", "wall_ns",  # int64
+    "incomplete",  # bool: not analysed, and a finding says why
+    "signals",  # tuple[str, ...]: what the tracer could observe
+)  # fmt: skip
+
+# One row per request and segment. The rows of one request tile [start_ns, end_ns) of the request:
+# sorted by start they touch, never overlap, and amount_ns = end_ns - start_ns sums to wall_ns.
+# Where one stretch of running divides into amounts whose order inside it is unknown (CPU, run queue,
+# rest), the amounts are laid out one after the other and `placed` is False.
+CAUSE_COLUMNS: Final = (
+    "trace_id", "request_id", "endpoint",
+    "start_ns", "end_ns", "amount_ns",  # int64
+    "cause",  # Cause value
+    "evidence",  # Evidence value
+    "placed",  # bool
+    "activity_id", "activity_name",  # the task or job that the critical path passes through here
+    "span_id", "span_name",  # the innermost span that says what was going on (phase, run, wait, ...)
+    "detail",  # str: one short phrase, e.g. "pool 'predict' (6 workers)", "awaiting db.py:40 fetch"
+    "culprit",  # str: name of the chief culprit, "" when there is none
+    "culprit_file", "culprit_line",  # str, Int64
+    "culprit_trace_id", "culprit_span_id",  # str
+    "culprit_ns",  # int64: the chief culprit's part of amount_ns
+)  # fmt: skip
+
+# One row per segment and culprit (a pool queue has many occupants); `ns` of a segment sums to its
+# amount where the tracer named everybody.
+CULPRIT_COLUMNS: Final = (
+    "trace_id", "request_id", "endpoint", "cause", "start_ns",
+    "culprit", "culprit_file", "culprit_line", "culprit_trace_id", "culprit_span_id", "ns",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something odd in the data or missing on the machine, said once, with how often it was seen."""
+
+    code: str  # stable, machine-readable: "clipped-span", "orphan-span", "incomplete-trace", ...
+    message: str  # one sentence for a person
+    count: int = 1
+    trace_ids: tuple[str, ...] = ()  # examples, at most ten
+
+
+@dataclass(frozen=True, slots=True)
+class Traces:
+    """Spans as loaded, before any judgement, and what was odd while loading."""
+
+    spans: pd.DataFrame
+    findings: tuple[Finding, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Analysis:
+    """The whole result for one set of traces."""
+
+    requests: pd.DataFrame
+    causes: pd.DataFrame
+    culprits: pd.DataFrame
+    spans: pd.DataFrame
+    findings: tuple[Finding, ...] = field(default=())

@@ -1,0 +1,1 @@
+"""The story's service: a latency predictor in six modes, from threads per pod to one batch."""

@@ -1,0 +1,135 @@
+"""The span contract between `tracer` (writes) and `analysis` (reads); it imports nothing of ours.
+
+Everything attribution needs is in the spans, so a trace store may hand them back years later.
+
+One *activity* is one sequential thing that worked for a request: an asyncio task or an executor
+job. Its life is tiled: where a wait span lies it waited, everywhere else it ran.
+
+    SERVER GET /rank                 |-----------------------------------------------|
+      task handle (root)             |-----------------------------------------------|
+        await rank (app.py:9)           |----------------------------|                  wait, ends at (1)
+      job predict                       |-------------------------------------|         submit → resume
+        pool queue                      |------------|                                  wait, of the job
+        predict (run)                                |---------------|                  on a worker thread
+        loop busy: block (app.py:30)                                 |--------|         wait, of the *task*
+      phase "response"                                                           |--|
+                                                                    (1)
+
+Edges, recorded and never guessed:
+
+* spawn: a `task` or `job` span names the activity that made it (`SPAWNED_BY`) at its own start;
+* wake: a wait span of type `await` names the activity that ended it (`WAKER_SPAN_ID`, and
+  `WAKER_TRACE_ID` where that is another trace). It ends when that activity *caused* the wake-up
+  (job function returned, future set). What lay between that moment and the waiter's next
+  instruction follows as further wait spans (`loop_busy`, `loop_wakeup`, ...), tile after tile.
+
+Wait spans shorter than the request's resolution (`RESOLUTION_NS`) are not made; their sums stand on
+the activity span as `whywait.small.<wait type>_ns`.
+
+All durations are integer nanoseconds and say so in the key.
+"""
+
+from typing import Final, Literal
+
+CONTRACT_VERSION: Final = 1
+SCOPE: Final = "whywait"
+PREFIX: Final = "whywait."
+
+# --- what a span is -----------------------------------------------------------------------------
+KIND: Final = "whywait.kind"
+KIND_TASK: Final = "task"  # an asyncio task of the request; the root task spans the whole request
+KIND_JOB: Final = "job"  # an executor job, from submit to the resume of who awaited it
+KIND_RUN: Final = "run"  # the job's function on its worker thread (child of the job span)
+KIND_WAIT: Final = "wait"  # an activity waited; WAIT says for what
+KIND_BLOCK: Final = "block"  # one uninterrupted stretch on the event loop, long enough to matter
+KIND_PHASE: Final = "phase"  # a `traced` function or a `phase`; running time under a name
+Kind = Literal["task", "job", "run", "wait", "block", "phase"]
+
+# --- on the root task span ----------------------------------------------------------------------
+CONTRACT: Final = "whywait.contract"  # int, CONTRACT_VERSION
+ROOT: Final = "whywait.root"  # bool, true on the task (or phase) that *is* the request
+RESOLUTION_NS: Final = "whywait.resolution_ns"  # int, waits below it are sums only
+SIGNALS: Final = "whywait.signals"  # string[], what could be observed (SIGNAL_*)
+INCOMPLETE: Final = "whywait.incomplete"  # string[], why the trace is not whole; absent when whole
+LOST: Final = "whywait.lost"  # int, records dropped in this process so far (all kinds)
+SIGNAL_LOOP: Final = "loop"  # ready, start and end of each loop callback, and the select window
+SIGNAL_LOOP_CALLS: Final = "loop_calls"  # the same without the select window (uvloop)
+SIGNAL_THREAD_CPU: Final = "thread_cpu"
+SIGNAL_RUN_QUEUE: Final = "run_queue"
+SIGNAL_EXECUTOR: Final = "executor"
+SIGNAL_GC: Final = "gc"
+
+# --- on task, job, run, wait, block, phase ------------------------------------------------------
+ACTIVITY: Final = "whywait.activity"  # 16 hex digits: span id of the owning task or job span
+SPAWNED_BY: Final = "whywait.spawned_by"  # span id of the activity that made this task or job
+SPAWNED_BY_TRACE: Final = "whywait.spawned_by.trace_id"  # only when it is another trace
+CPU_NS: Final = "whywait.cpu_ns"  # CPU of the thread while this ran (task, run, block, phase)
+RUN_QUEUE_NS: Final = "whywait.run_queue_ns"  # runnable, without a CPU (run and phases inside it)
+STEPS: Final = "whywait.steps"  # int, times a task was resumed
+RUN_NS: Final = "whywait.run_ns"  # task: wall time of all its steps on the loop
+OUTCOME: Final = "whywait.outcome"  # "ok" | "error" | "cancelled" (task, job)
+SMALL_PREFIX: Final = "whywait.small."  # + wait type + "_ns" (task, job)
+
+# --- on wait spans ------------------------------------------------------------------------------
+WAIT: Final = "whywait.wait"
+WAIT_AWAIT: Final = "await"  # an edge: follow the waker; FOR says what was awaited
+WAIT_POOL_QUEUE: Final = "pool_queue"  # all workers were busy; occupants say with what
+WAIT_POOL_STARTUP: Final = "pool_startup"  # a thread had to be started
+WAIT_POOL_SHUTDOWN: Final = "pool_shutdown"  # Executor.shutdown(wait=True); an edge if WAKER is set
+WAIT_POOL_HANDOVER: Final = "pool_handover"  # a worker was free, it had not begun: CPU_NS and RUN_QUEUE_NS tell
+WAIT_LIMITER: Final = "limiter_wait"  # an anyio token
+WAIT_LOOP_BUSY: Final = "loop_busy"  # ready, and the loop ran something else: BLOCKER_*
+WAIT_LOOP_WAKEUP: Final = "loop_wakeup"  # ready, and the loop still slept in its selector
+WAIT_RESUME: Final = "resume"  # ready, loop awake, nothing seen running: not explained by our signals
+WAIT_GC: Final = "gc_pause"
+WAIT_TYPES: Final = (
+    WAIT_AWAIT, WAIT_POOL_QUEUE, WAIT_POOL_STARTUP, WAIT_POOL_SHUTDOWN, WAIT_POOL_HANDOVER,
+    WAIT_LIMITER, WAIT_LOOP_BUSY, WAIT_LOOP_WAKEUP, WAIT_RESUME, WAIT_GC,
+)  # fmt: skip
+# who ended an `await`
+WAKER_KIND: Final = "whywait.waker"  # one of the WAKER_* below
+WAKER_ACTIVITY: Final = "activity"  # WAKER_SPAN_ID names a task, job or (other trace) phase span
+WAKER_TIMER: Final = "timer"
+WAKER_IO: Final = "io"
+WAKER_THREAD: Final = "thread"  # a thread nobody traced
+WAKER_UNKNOWN: Final = "unknown"
+WAKER_SPAN_ID: Final = "whywait.waker.span_id"
+WAKER_TRACE_ID: Final = "whywait.waker.trace_id"
+WAKER_NAME: Final = "whywait.waker.name"
+FOR: Final = "whywait.for"  # innermost awaited function, e.g. "asyncio.locks.Semaphore.acquire"
+FOR_MODULE: Final = "whywait.for.module"  # dotted module or file stem of that function
+
+# who delayed whom: the chief blocker of a loop_busy tile
+BLOCKER_FUNCTION: Final = "whywait.blocker.function"
+BLOCKER_FILE: Final = "whywait.blocker.file"
+BLOCKER_LINE: Final = "whywait.blocker.line"
+BLOCKER_TRACE_ID: Final = "whywait.blocker.trace_id"
+BLOCKER_SPAN_ID: Final = "whywait.blocker.span_id"
+BLOCKER_COUNT: Final = "whywait.blocker.count"  # callbacks in this tile
+BLOCKER_NS: Final = "whywait.blocker.ns"  # the chief one's part of the tile
+
+# who occupied the pool: parallel arrays, longest share first; the shares of all occupants sum to
+# the wait, and what the arrays leave out (OCCUPANT_LIMIT) stands in OCCUPANT_OTHER_NS.
+OCCUPANT_NAMES: Final = "whywait.occupant.names"
+OCCUPANT_TRACE_IDS: Final = "whywait.occupant.trace_ids"  # "" where it belonged to no trace
+OCCUPANT_SPAN_IDS: Final = "whywait.occupant.span_ids"
+OCCUPANT_NS: Final = "whywait.occupant.ns"
+OCCUPANT_OTHER_NS: Final = "whywait.occupant.other_ns"
+OCCUPANT_LIMIT: Final = 16
+
+# --- pools --------------------------------------------------------------------------------------
+POOL_ID: Final = "whywait.pool.id"
+POOL_NAME: Final = "whywait.pool.name"  # thread name prefix, or "default", or "anyio"
+POOL_SIZE: Final = "whywait.pool.size"
+POOL_FILE: Final = "whywait.pool.file"  # where it was made
+POOL_LINE: Final = "whywait.pool.line"
+POOL_FUNCTION: Final = "whywait.pool.function"
+POOL_AGE_NS: Final = "whywait.pool.age_ns"  # at submit
+
+# --- from the semantic conventions --------------------------------------------------------------
+CODE_FUNCTION: Final = "code.function.name"
+CODE_FILE: Final = "code.file.path"
+CODE_LINE: Final = "code.line.number"
+THREAD_ID: Final = "thread.id"
+THREAD_NAME: Final = "thread.name"
+BLOCK_SYSCALL: Final = "whywait.block.syscall"  # syscall number the thread slept in, when it did
