@@ -1,0 +1,167 @@
+"""A job's life as the executor probes see it: made at submit, begun and ended on its worker thread."""
+
+import contextvars
+import functools
+import threading
+from collections.abc import Callable
+from itertools import count
+from time import perf_counter_ns
+from types import CodeType
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from opentelemetry import context as otel_context
+from opentelemetry import trace
+from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags
+
+from tracer.places import caller_place
+from tracer.records import ACTIVITY, Activity, Job, Occupancy, Pool, current_activity, here
+from tracer.signals import run_queue_ns, thread_time_ns
+
+_pools: "WeakKeyDictionary[Any, Pool]" = WeakKeyDictionary()
+_pool_ids = count(1)
+
+
+def pool_of(owner: Any, name: str, size: int, *, new: bool = False) -> Pool:
+    """The record of an executor or limiter; made on first sight, with its place in the code if `new`."""
+    pool = _pools.get(owner)
+    if pool is None:
+        made_at = caller_place() if new else None
+        pool = Pool(next(_pool_ids), name, size, perf_counter_ns() if new else 0, made_at)
+        _pools[owner] = pool
+    return pool
+
+
+def forget_pools() -> None:
+    """Drops every pool record. Called by `stop`."""
+    _pools.clear()
+
+
+def make_job(pool: Pool, function: Callable[..., Any], args: tuple[Any, ...]) -> Job | None:
+    """A job of the activity that runs here now; None outside any request."""
+    spawner = current_activity()
+    if spawner is None or not spawner.request.take():
+        return None
+    now = perf_counter_ns()
+    job = Job(spawner.request, spawner, now, trace.get_current_span().get_span_context().span_id)
+    job.name, job.code = describe(function, args)
+    job.pool = pool
+    job.pool_age_ns = now - pool.made_ns if pool.made_ns else -1
+    spawner.request.activities.append(job)
+    return job
+
+
+def occupancy_of(pool: Pool, job: Job | None, function: Callable[..., Any], args: tuple[Any, ...]) -> Occupancy:
+    """What will be known of this job after it is forgotten."""
+    if job is not None:
+        held = Occupancy(job.name, job.request.trace_id, job.span_id)
+        job.occupancy = held
+    else:
+        held = Occupancy(describe(function, args)[0], 0, 0)
+    return held
+
+
+def describe(function: Any, args: tuple[Any, ...] = ()) -> tuple[str, CodeType | None]:
+    """The user's function behind partials, bound methods and `asyncio.to_thread`, and its code."""
+    while True:
+        if isinstance(function, functools.partial):
+            args = (*function.args, *args)
+            function = function.func
+        elif isinstance(getattr(function, "__self__", None), contextvars.Context) and args:
+            function, args = args[0], args[1:]  # context.run(function, ...)
+        else:
+            break
+    function = getattr(function, "__func__", function)
+    code = getattr(function, "__code__", None)
+    name = getattr(function, "__qualname__", None) or type(function).__qualname__
+    return name, code if isinstance(code, CodeType) else None
+
+
+def carried_context(function: Any) -> contextvars.Context | None:
+    """The context that `asyncio.to_thread` made for this job alone, if it did."""
+    if isinstance(function, functools.partial):
+        return carried_context(function.func)
+    owner = getattr(function, "__self__", None)
+    return owner if isinstance(owner, contextvars.Context) else None
+
+
+def run_job(pool: Pool, job: Job | None, held: Occupancy, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+    """What a worker runs in the function's place: the same call, between two readings of the clocks."""
+    if job is None:
+        held.start_ns = perf_counter_ns()
+        pool.occupancies.append(held)
+        before, here.current = here.current, None
+        try:
+            return function(*args, **kwargs)
+        finally:
+            held.end_ns = perf_counter_ns()
+            here.current = before if not isinstance(before, Job) else None
+            _leave_clocks(held.end_ns)
+    token = _enter(pool, job, held, carried_context(function))
+    try:
+        return function(*args, **kwargs)
+    except BaseException:
+        job.outcome = "error"
+        raise
+    finally:
+        _leave(job, held, token)
+
+
+def _enter(pool: Pool, job: Job, held: Occupancy, carried: contextvars.Context | None) -> Any:
+    job.idle_since_ns = here.idle_since_ns
+    run_queue = run_queue_ns()
+    cpu = thread_time_ns()
+    if here.idle_since_ns:
+        job.handover_cpu_ns = cpu - here.idle_cpu_ns
+        if run_queue is not None and here.idle_run_queue_ns is not None:
+            job.handover_run_queue_ns = run_queue - here.idle_run_queue_ns
+    thread = threading.current_thread()
+    job.thread_id = thread.native_id or 0
+    job.thread_name = thread.name
+    job.run_queue_ns = run_queue
+    here.current = job
+    span = NonRecordingSpan(
+        SpanContext(job.request.trace_id, job.run_id, False, TraceFlags(job.request.sampled_flags), job.request.trace_state)
+    )
+    if carried is not None:
+        try:
+            carried.run(_set_current, job, span)
+        except RuntimeError:  # it is entered elsewhere, so not to_thread's own: leave it alone
+            pass
+    token = otel_context.attach(trace.set_span_in_context(span))
+    pool.occupancies.append(held)
+    job.step_cpu_ns = thread_time_ns()
+    held.start_ns = job.start_ns = perf_counter_ns()
+    return token
+
+
+def _set_current(job: Job, span: NonRecordingSpan) -> None:
+    ACTIVITY.set(job)
+    otel_context.attach(trace.set_span_in_context(span))
+
+
+def _leave(job: Job, held: Occupancy, token: Any) -> None:
+    end_ns = perf_counter_ns()
+    cpu_ns = thread_time_ns()
+    job.cpu_ns = cpu_ns - job.step_cpu_ns
+    held.end_ns = job.done_ns = job.end_ns = job.stop_ns = end_ns
+    run_queue = run_queue_ns()
+    if run_queue is not None and job.run_queue_ns is not None:
+        job.run_queue_ns = run_queue - job.run_queue_ns
+    else:
+        job.run_queue_ns = None
+    if job.pool is not None:
+        job.pool.last_job = job
+    otel_context.detach(token)
+    here.idle_since_ns = end_ns
+    here.idle_cpu_ns = cpu_ns
+    here.idle_run_queue_ns = run_queue
+    # `here.current` stays the job: what the worker now does, it does to deliver this job's result
+
+
+def _leave_clocks(end_ns: int) -> None:
+    here.idle_since_ns = end_ns
+    here.idle_cpu_ns = thread_time_ns()
+    here.idle_run_queue_ns = run_queue_ns()
+
+

@@ -1,0 +1,152 @@
+"""The cold side: a thread of its own makes spans of finished requests, through the OpenTelemetry SDK."""
+
+import threading
+from collections import deque
+from time import perf_counter_ns
+
+from opentelemetry import trace
+from opentelemetry.sdk.trace import Tracer as SdkTracer
+from opentelemetry.sdk.trace.id_generator import IdGenerator
+from opentelemetry.trace import Link, NonRecordingSpan, SpanContext, Status, StatusCode, TraceFlags
+
+from tracer.clock import Clock
+from tracer.recorder import Recorder, logger
+from tracer.records import Callback, Job, Request, new_span_id, new_trace_id
+from tracer.spans import LoopPast, RequestSpans, SpanSpec, background_span
+
+_LINGER_NS = 1_000_000_000  # how long jobs that outlive their request are waited for
+_SETTLE_NS = 20_000_000  # the loop's own record of the request's last callback comes right after it
+
+
+class PresetIds(IdGenerator):
+    """Gives the SDK the ids that the host's spans already name as their parents."""
+
+    def __init__(self) -> None:
+        self.trace_id = 0
+        self.span_id = 0
+
+    def generate_span_id(self) -> int:
+        """The id set last, else a fresh one."""
+        return self.span_id or new_span_id()
+
+    def generate_trace_id(self) -> int:
+        """The id set last, else a fresh one."""
+        return self.trace_id or new_trace_id()
+
+
+class Outlet:
+    """Exports what the recorder has finished. `start`, then `stop`; restarted in a forked child."""
+
+    def __init__(self, recorder: Recorder, tracer: SdkTracer) -> None:
+        self._recorder = recorder
+        self._tracer = tracer
+        self._ids = PresetIds()
+        tracer.id_generator = self._ids
+        self._clock = Clock()
+        self._pending: deque[Request] = deque()
+        self._wake = threading.Event()
+        self._stopping = False
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Starts the export thread."""
+        self._stopping = False
+        self._wake.clear()
+        self._thread = threading.Thread(target=self._run, name="whywait-export", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Exports what is left and ends the thread."""
+        self._stopping = True
+        self._wake.set()
+        thread, self._thread = self._thread, None
+        if thread is not None and thread is not threading.current_thread():
+            thread.join(timeout=10)
+
+    def forget(self) -> None:
+        """After a fork: what the parent has pending is the parent's to export."""
+        self._pending.clear()
+        self._recorder.finished.clear()
+        self._recorder.background.clear()
+        self._wake = threading.Event()
+
+    def _run(self) -> None:
+        interval_s = self._recorder.config.export_interval_s
+        while not self._stopping:
+            self._wake.wait(interval_s)
+            self._drain(everything=self._stopping)
+            if self._clock.follow():
+                logger.info("whywait: the wall clock was set; later spans follow it")
+        self._drain(everything=True)
+
+    def _drain(self, *, everything: bool) -> None:
+        try:
+            finished = self._recorder.finished
+            while finished:
+                self._pending.append(finished.popleft())
+            self._export_ready(everything)
+            background = self._recorder.background
+            while background:
+                name, block = background.popleft()
+                self._make(background_span(name, block, new_trace_id(), self._recorder.signals))
+        except Exception as error:  # the host must not suffer for what we cannot write down
+            self._recorder.lost["export"] += 1
+            logger.warning("whywait could not export spans: %r", error)
+
+    def _export_ready(self, everything: bool) -> None:
+        now = perf_counter_ns()
+        ready = [one for one in self._pending if everything or _is_settled(one, now)]
+        if not ready:
+            return
+        chosen = set(map(id, ready))
+        self._pending = deque(one for one in self._pending if id(one) not in chosen)
+        past = self._past_since(min(one.start_ns for one in ready))
+        lost = sum(self._recorder.lost.values())
+        for request in ready:
+            try:
+                builder = RequestSpans(
+                    request, past, self._recorder.signals, self._recorder.config.max_resolution_ns, lost
+                )
+                for spec in builder.build():
+                    self._make(spec)
+            finally:
+                request.release()
+
+    def _past_since(self, start_ns: int) -> LoopPast:
+        callbacks: dict[int, list[Callback]] = {}
+        idle: dict[int, list[tuple[int, int]]] = {}
+        for loop in self._recorder.loops:
+            callbacks.setdefault(loop.thread_id, []).extend(one for one in loop.callbacks.copy() if one.end_ns > start_ns)
+            idle.setdefault(loop.thread_id, []).extend(one for one in loop.idle.copy() if one[1] > start_ns)
+        return LoopPast(callbacks, idle)
+
+    def _make(self, spec: SpanSpec) -> None:
+        self._ids.trace_id, self._ids.span_id = spec.trace_id, spec.span_id
+        context = None
+        if spec.parent_id:
+            parent = SpanContext(spec.trace_id, spec.parent_id, False, TraceFlags(TraceFlags.SAMPLED))
+            context = trace.set_span_in_context(NonRecordingSpan(parent))
+        else:
+            context = trace.set_span_in_context(trace.INVALID_SPAN)
+        unix_ns = (lambda ns: ns) if spec.unix else self._clock.unix_ns
+        start_ns = unix_ns(spec.start_ns)
+        span = self._tracer.start_span(
+            spec.name,
+            context,
+            attributes=spec.attributes,
+            links=[Link(SpanContext(t, i, False, TraceFlags(TraceFlags.SAMPLED))) for t, i in spec.links],
+            start_time=start_ns,
+        )
+        if spec.error:
+            span.set_attribute("error.type", spec.error)
+            span.set_status(Status(StatusCode.ERROR))
+        span.end(max(unix_ns(spec.end_ns), start_ns))
+
+
+def _is_settled(request: Request, now: int) -> bool:
+    age_ns = now - request.end_ns
+    if age_ns < _SETTLE_NS:
+        return False
+    if age_ns >= _LINGER_NS:
+        return True
+    return all(one.end_ns or not isinstance(one, Job) for one in request.activities)

@@ -1,0 +1,98 @@
+"""Finds the place in the code that a person should look at: the user's own, not a library's."""
+
+import sys
+import sysconfig
+from functools import lru_cache
+from types import CodeType, FrameType
+from typing import Any
+
+from tracer.records import Place, Site
+
+_MAX_DEPTH = 100
+_OURS = __file__.rsplit("/", 1)[0] + "/"
+
+
+def _library_roots() -> tuple[str, ...]:
+    paths = sysconfig.get_paths()
+    roots = {paths[name] for name in ("stdlib", "platstdlib", "purelib", "platlib")}
+    return tuple(sorted(root.rstrip("/") + "/" for root in roots))
+
+
+_LIBRARY_ROOTS = _library_roots()
+
+
+@lru_cache(maxsize=4_096)
+def is_library(filename: str) -> bool:
+    """Whether a file belongs to the standard library, an installed package, or us."""
+    if filename.startswith("<"):  # frozen importlib, generated code
+        return True
+    if "/site-packages/" in filename or "/dist-packages/" in filename:
+        return True
+    return filename.startswith(_LIBRARY_ROOTS) or filename.startswith(_OURS)
+
+
+@lru_cache(maxsize=4_096)
+def module_of(filename: str) -> str:
+    """A short dotted name for a source file, e.g. "asyncio.locks" or "uvicorn.protocols.http.h11_impl"."""
+    path = filename.removesuffix(".py")
+    for marker in ("/site-packages/", "/dist-packages/"):
+        if marker in path:
+            return path.rsplit(marker, 1)[1].replace("/", ".")
+    for root in _LIBRARY_ROOTS:
+        if path.startswith(root):
+            return path.removeprefix(root).replace("/", ".")
+    return path.rsplit("/", 1)[-1]
+
+
+def place_of_code(code: CodeType) -> Place:
+    """Where a function is defined."""
+    return Place(code.co_qualname, code.co_filename, code.co_firstlineno)
+
+
+def place_of_frame(frame: FrameType) -> Place:
+    """Where a frame stands now."""
+    return Place(frame.f_code.co_qualname, frame.f_code.co_filename, frame.f_lineno)
+
+
+def user_place(frame: FrameType | None) -> Place | None:
+    """The innermost place outside libraries on a stack; the innermost of all if there is none."""
+    innermost: Place | None = None
+    depth = 0
+    while frame is not None and depth < _MAX_DEPTH:
+        code = frame.f_code
+        if not is_library(code.co_filename):
+            return place_of_frame(frame)
+        if innermost is None and not code.co_filename.startswith(_OURS):
+            innermost = place_of_frame(frame)
+        frame = frame.f_back
+        depth += 1
+    return innermost
+
+
+def caller_place() -> Place | None:
+    """The user's place that led to the call of the probe that asks."""
+    return user_place(sys._getframe(2))
+
+
+def await_site(coroutine: Any) -> Site | None:
+    """Where a suspended coroutine stands: the innermost user frame, and the innermost frame of all."""
+    user: Place | None = None
+    leaf: FrameType | None = None
+    depth = 0
+    while coroutine is not None and depth < _MAX_DEPTH:
+        frame = getattr(coroutine, "cr_frame", None) or getattr(coroutine, "gi_frame", None)
+        frame = frame or getattr(coroutine, "ag_frame", None)
+        if frame is not None:
+            leaf = frame
+            if not is_library(frame.f_code.co_filename):
+                user = place_of_frame(frame)
+        inner = getattr(coroutine, "cr_await", None)
+        if inner is None:
+            inner = getattr(coroutine, "gi_yieldfrom", None)
+        if inner is None:
+            inner = getattr(coroutine, "ag_await", None)
+        coroutine = inner
+        depth += 1
+    if leaf is None:
+        return None
+    return Site(user or place_of_frame(leaf), leaf.f_code.co_qualname, module_of(leaf.f_code.co_filename))

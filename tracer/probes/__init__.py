@@ -1,0 +1,1 @@
+"""Everything that touches other libraries. Each module installs one probe and returns its undo."""

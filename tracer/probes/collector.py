@@ -1,0 +1,37 @@
+"""The garbage collector's pauses, given to the activity whose thread it stopped."""
+
+import gc
+from collections.abc import Callable
+from time import perf_counter_ns
+from typing import Any
+
+from tracer.records import Wait, current_activity
+from tracer.schema import WAIT_GC
+
+_MIN_NS = 50_000
+
+
+def install() -> Callable[[], None]:
+    """Adds one callback to `gc.callbacks`; returns the undo."""
+    started_ns = 0
+
+    def on_collection(phase: str, info: dict[str, Any]) -> None:
+        nonlocal started_ns
+        if phase == "start":
+            started_ns = perf_counter_ns()
+            return
+        end_ns = perf_counter_ns()
+        if end_ns - started_ns < _MIN_NS:
+            return
+        activity = current_activity()
+        if activity is not None and activity.end_ns == 0 and activity.request.take():
+            activity.waits.append(
+                Wait(WAIT_GC, started_ns, end_ns, end_ns, None, None, 0, True, info.get("generation"))
+            )
+
+    gc.callbacks.append(on_collection)
+
+    def undo() -> None:
+        gc.callbacks.remove(on_collection)
+
+    return undo

@@ -1,0 +1,180 @@
+"""asyncio's own loops: when each callback became ready, by whom, when it ran, and when the loop slept.
+
+`asyncio.events.Handle` and `TimerHandle` are replaced by subclasses that carry the stamps; C tasks
+schedule their steps through them too. The selector's `select` gives the window in which the loop slept.
+"""
+
+import asyncio
+import contextvars
+import selectors
+from asyncio import events, selector_events
+from collections.abc import Callable
+from time import perf_counter_ns
+from typing import Any
+
+from tracer.steps import (
+    begin_step,
+    end_step,
+    end_task,
+    flush_short,
+    keep_callback,
+    owner_of_step,
+    pass_on,
+    sample_of,
+    this_loop,
+    waker_now,
+)
+from tracer.recorder import probe_failed
+from tracer.records import ACTIVITY, IO, TIMER, Activity, Waker, here
+
+_IDLE_MIN_NS = 20_000
+
+
+class _TimerRun:
+    """Stands for a timer's callback while it runs: who woke the woken was the clock."""
+
+    __slots__ = ("_callback", "_cause_ns")
+
+    def __init__(self, callback: Any, cause_ns: int) -> None:
+        self._callback = callback
+        self._cause_ns = cause_ns
+
+    def passed_on(self, now: int) -> tuple[Waker, int]:
+        return pass_on(self._callback, TIMER, self._cause_ns, now)
+
+
+def _run_stamped(handle: Any, by: Waker, cause_ns: int, standing: Any, run: Callable[[Any], None]) -> None:
+    start_ns = perf_counter_ns()
+    activity: Activity | None = None
+    callback = handle._callback
+    context = handle._context
+    task = None
+    try:
+        loop = here.loop or this_loop()
+        loop.run_start_ns = start_ns
+        found = context.get(ACTIVITY)
+        if found is not None:
+            task = getattr(callback, "__self__", None)
+            if isinstance(task, asyncio.Task):
+                activity = owner_of_step(found, task, cause_ns, context.run)
+        if activity is not None:
+            begin_step(activity, task, by, cause_ns, start_ns, context.run)  # type: ignore[arg-type]
+        else:
+            here.current = standing
+    except Exception as error:
+        probe_failed("loop", error)
+        run(handle)
+        return
+    try:
+        run(handle)
+    finally:
+        end_ns = perf_counter_ns()
+        current = here.current
+        here.current = None
+        loop.run_start_ns = 0
+        try:
+            # a request may have been opened (SERVER span) or closed in this very step
+            owner = activity
+            if isinstance(current, Activity) and activity is None:
+                owner = current
+                task = getattr(callback, "__self__", None)
+            keep_callback(loop, start_ns, end_ns, owner or _of_context(context), callback)
+            if owner is not None and current is owner:
+                end_step(owner, end_ns, sample_of(loop, start_ns))
+                if isinstance(task, asyncio.Task) and task.done():
+                    end_task(owner, task, end_ns)
+        except Exception as error:
+            probe_failed("loop", error)
+
+
+def _of_context(context: contextvars.Context) -> Activity | None:
+    found = context.get(ACTIVITY)
+    return found if found is not None and found.request.open else None
+
+
+def install() -> Callable[[], None]:
+    """Replaces the handle class, wraps timers and the selector; returns the undo."""
+    plain_handle, timer_handle = events.Handle, events.TimerHandle
+    plain_run = plain_handle._run  # type: ignore[attr-defined]
+
+    class Handle(plain_handle):  # type: ignore[misc, valid-type]
+        __slots__ = ("_by", "_cause_ns")
+
+        def __init__(self, callback: Any, args: Any, loop: Any, context: Any = None) -> None:
+            plain_handle.__init__(self, callback, args, loop, context)
+            self._by, self._cause_ns = waker_now(perf_counter_ns())
+
+        def passed_on(self, now: int) -> tuple[Waker, int]:
+            return pass_on(self._callback, self._by, self._cause_ns, now)
+
+        def _run(self) -> None:
+            if self._by is IO:  # made once, run often: dated from this round's select
+                loop = here.loop
+                self._cause_ns = loop.select_end_ns if loop is not None else perf_counter_ns()
+            _run_stamped(self, self._by, self._cause_ns, self, plain_run)
+
+    # TimerHandle itself must stay: its comparisons ask isinstance(other, TimerHandle), and timers set
+    # before `start` share a heap with those set after it
+    def run_timer(self: Any) -> None:
+        due_ns = int(self._when * 1e9)  # loop.time() and perf_counter share a clock
+        _run_stamped(self, TIMER, due_ns, _TimerRun(self._callback, due_ns), plain_run)
+
+    Handle.__module__, Handle.__qualname__ = plain_handle.__module__, plain_handle.__qualname__
+    events.Handle = Handle  # type: ignore[misc]
+    timer_handle._run = run_timer  # type: ignore[attr-defined]
+    undo_select = _wrap_select(selectors.DefaultSelector)
+    undo_readers = [_mark_io(name, Handle) for name in ("_add_reader", "_add_writer")]
+
+    def undo() -> None:
+        events.Handle = plain_handle  # type: ignore[misc]
+        del timer_handle._run  # type: ignore[attr-defined]
+        undo_select()
+        for restore in undo_readers:
+            restore()
+
+    return undo
+
+
+def _wrap_select(selector_class: type[Any]) -> Callable[[], None]:
+    plain_select = selector_class.select
+
+    def select(self: Any, timeout: float | None = None) -> Any:
+        loop = here.loop
+        if loop is None:
+            return plain_select(self, timeout)
+        start_ns = perf_counter_ns()
+        ready = plain_select(self, timeout)
+        end_ns = perf_counter_ns()
+        loop.select_end_ns = end_ns
+        loop.selects = True
+        if end_ns - start_ns >= _IDLE_MIN_NS:
+            if loop.short_count:
+                flush_short(loop)
+            loop.idle.append((start_ns, end_ns))
+        return ready
+
+    selector_class.select = select
+
+    def undo() -> None:
+        selector_class.select = plain_select
+
+    return undo
+
+
+def _mark_io(method: str, handle_class: type[Any]) -> Callable[[], None]:
+    # a reader's handle is made once and run at each event: its maker did not wake anybody
+    loop_class = selector_events.BaseSelectorEventLoop
+    plain_add = getattr(loop_class, method)
+
+    def add(self: Any, fd: Any, callback: Any, *args: Any) -> Any:
+        handle = plain_add(self, fd, callback, *args)
+        if isinstance(handle, handle_class):
+            handle._by = IO
+        return handle
+
+    setattr(loop_class, method, add)
+
+    def undo() -> None:
+        setattr(loop_class, method, plain_add)
+
+    return undo

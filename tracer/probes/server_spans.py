@@ -1,0 +1,92 @@
+"""Opens a request when its SERVER span starts, and closes it when that span ends.
+
+FastAPI's own telemetry and opentelemetry-instrumentation-fastapi both start that span in the request's
+task, so a span processor sees the moment, and the task, of either.
+"""
+
+import asyncio
+from time import perf_counter_ns, thread_time_ns
+
+from opentelemetry.context import Context
+from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
+from opentelemetry.trace import SpanKind
+
+from tracer.recorder import Recorder
+from tracer.records import ACTIVITY, Activity, Request, here
+from tracer.steps import close_step
+
+
+class RequestRoots(SpanProcessor):
+    """Knows the open requests by the span id of their SERVER span. Inert after `close`."""
+
+    def __init__(self, recorder: Recorder) -> None:
+        self._recorder: Recorder | None = recorder
+        self._open: dict[int, Request] = {}
+
+    def on_start(self, span: Span, parent_context: Context | None = None) -> None:
+        """Called by the SDK in the request's own task."""
+        recorder = self._recorder
+        if recorder is None or span.kind is not SpanKind.SERVER:
+            return
+        found = ACTIVITY.get()
+        if found is not None and found.request.open:
+            return  # a service that calls itself in process: part of the request that is open
+        context = span.get_span_context()
+        if context is None or not context.trace_flags.sampled:
+            return
+        now = perf_counter_ns()
+        request = Request(context.trace_id, context.span_id, int(context.trace_flags), now, recorder.config.max_records_per_request)
+        request.trace_state = context.trace_state
+        root = request.root
+        root.step_start_ns = now
+        root.step_cpu_ns = thread_time_ns()
+        try:
+            task = asyncio.current_task()
+        except RuntimeError:
+            task = None
+        if task is not None:
+            root.task_key = id(task)
+            coroutine = task.get_coro()
+            root.name = getattr(coroutine, "__qualname__", "") or ""
+            root.code = getattr(coroutine, "cr_code", None)
+        ACTIVITY.set(root)
+        here.current = root
+        self._open[context.span_id] = request
+
+    def on_end(self, span: ReadableSpan) -> None:
+        """Called by the SDK when the response is sent."""
+        context = span.get_span_context()
+        request = self._open.pop(context.span_id, None) if context is not None else None
+        recorder = self._recorder
+        if request is None or recorder is None:
+            return
+        now = perf_counter_ns()
+        root = request.root
+        request.name = span.name
+        request.start_unix_ns = span.start_time or 0
+        request.end_unix_ns = span.end_time or 0
+        request.end_ns = root.end_ns = now
+        close_step(root, now)
+        _forget(root)
+        request.open = False
+        recorder.finish(request)
+
+    def close(self) -> None:
+        """Forgets all open requests and ignores what comes."""
+        self._recorder = None
+        for request in list(self._open.values()):
+            request.open = False
+            request.release()
+        self._open.clear()
+
+    def shutdown(self) -> None:
+        """Called by the SDK; the session closes us by itself."""
+
+    def force_flush(self, timeout_millis: int = 30_000) -> bool:
+        """Nothing is held back here."""
+        return True
+
+
+def _forget(root: Activity) -> None:
+    if ACTIVITY.get() is root:
+        ACTIVITY.set(None)

@@ -1,0 +1,138 @@
+"""uvloop's loops: the same stamps by wrapping what is scheduled, since its handles are C.
+
+Callbacks that libuv calls by itself (sockets) and the time asleep are not seen, so a wake-up and the
+wait for the loop cannot be told apart there.
+"""
+
+import asyncio
+from collections.abc import Callable
+from importlib.util import find_spec
+from time import perf_counter_ns
+from typing import Any
+
+from tracer.steps import (
+    begin_step,
+    end_step,
+    end_task,
+    keep_callback,
+    owner_of_step,
+    pass_on,
+    sample_of,
+    this_loop,
+    waker_now,
+)
+from tracer.recorder import probe_failed
+from tracer.records import ACTIVITY, TIMER, Activity, Waker, here
+
+
+class _Call:
+    """A scheduled callback with its stamps; what uvloop runs in its place, in the callback's context."""
+
+    __slots__ = ("_by", "_cause_ns", "callback")
+
+    def __init__(self, callback: Any, by: Waker, cause_ns: int) -> None:
+        self.callback = callback
+        self._by = by
+        self._cause_ns = cause_ns
+
+    def __repr__(self) -> str:
+        return repr(self.callback)
+
+    def passed_on(self, now: int) -> tuple[Waker, int]:
+        return pass_on(self.callback, self._by, self._cause_ns, now)
+
+    def __call__(self, *args: Any) -> Any:
+        start_ns = perf_counter_ns()
+        activity: Activity | None = None
+        callback = self.callback
+        task = None
+        try:
+            loop = here.loop or this_loop()
+            loop.run_start_ns = start_ns
+            found = ACTIVITY.get()
+            if found is not None:
+                task = getattr(callback, "__self__", None)
+                if isinstance(task, asyncio.Task):
+                    activity = owner_of_step(found, task, self._cause_ns, _call_here)
+            if activity is not None:
+                begin_step(activity, task, self._by, self._cause_ns, start_ns, _call_here)  # type: ignore[arg-type]
+            else:
+                here.current = self
+        except Exception as error:
+            probe_failed("uvloop", error)
+            return callback(*args)
+        try:
+            return callback(*args)
+        finally:
+            end_ns = perf_counter_ns()
+            current = here.current
+            here.current = None
+            loop.run_start_ns = 0
+            try:
+                owner = activity
+                if isinstance(current, Activity) and activity is None:
+                    owner = current
+                    task = getattr(callback, "__self__", None)
+                keep_callback(loop, start_ns, end_ns, owner or _found_open(), callback)
+                if owner is not None and current is owner:
+                    end_step(owner, end_ns, sample_of(loop, start_ns))
+                    if isinstance(task, asyncio.Task) and task.done():
+                        end_task(owner, task, end_ns)
+            except Exception as error:
+                probe_failed("uvloop", error)
+
+
+def _call_here(function: Callable[..., Any], *args: Any) -> Any:
+    return function(*args)
+
+
+def _found_open() -> Activity | None:
+    found = ACTIVITY.get()
+    return found if found is not None and found.request.open else None
+
+
+def available() -> bool:
+    """Whether uvloop is installed, so that a host may come to use it."""
+    return find_spec("uvloop") is not None
+
+
+def install() -> Callable[[], None]:
+    """Wraps `call_soon`, `call_soon_threadsafe`, `call_later` and `call_at`; returns the undo."""
+    import uvloop
+
+    loop_class: Any = uvloop.Loop
+    own = {name: loop_class.__dict__.get(name) for name in ("call_soon", "call_soon_threadsafe", "call_later", "call_at")}
+    plain_soon = loop_class.call_soon
+    plain_threadsafe = loop_class.call_soon_threadsafe
+    plain_later = loop_class.call_later
+    plain_at = loop_class.call_at
+
+    def call_soon(self: Any, callback: Any, *args: Any, context: Any = None) -> Any:
+        call = _Call(callback, *waker_now(perf_counter_ns()))
+        return plain_soon(self, call, *args, context=context)
+
+    def call_soon_threadsafe(self: Any, callback: Any, *args: Any, context: Any = None) -> Any:
+        call = _Call(callback, *waker_now(perf_counter_ns()))
+        return plain_threadsafe(self, call, *args, context=context)
+
+    def call_later(self: Any, delay: float, callback: Any, *args: Any, context: Any = None) -> Any:
+        due_ns = perf_counter_ns() + int(delay * 1e9)
+        return plain_later(self, delay, _Call(callback, TIMER, due_ns), *args, context=context)
+
+    def call_at(self: Any, when: float, callback: Any, *args: Any, context: Any = None) -> Any:
+        due_ns = perf_counter_ns() + int((when - self.time()) * 1e9)
+        return plain_at(self, when, _Call(callback, TIMER, due_ns), *args, context=context)
+
+    loop_class.call_soon = call_soon
+    loop_class.call_soon_threadsafe = call_soon_threadsafe
+    loop_class.call_later = call_later
+    loop_class.call_at = call_at
+
+    def undo() -> None:
+        for name, method in own.items():
+            if method is None:
+                delattr(loop_class, name)
+            else:
+                setattr(loop_class, name, method)
+
+    return undo

@@ -1,0 +1,54 @@
+"""Holds what one session has recorded until the exporter takes it; bounded, and counts what it drops."""
+
+import logging
+from collections import Counter, deque
+from collections.abc import Callable
+
+from tracer.config import Config
+from tracer.records import Block, Loop, Request
+
+logger = logging.getLogger("whywait")
+
+
+class Recorder:
+    """The meeting point of probes (write) and exporter (reads). One per session."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.finished: deque[Request] = deque()
+        self.background: deque[tuple[str, Block]] = deque(maxlen=1_000)  # long callbacks outside requests
+        self.loops: list[Loop] = []
+        self.lost: Counter[str] = Counter()
+        self.signals: tuple[str, ...] = ()
+        self.undo: dict[str, Callable[[], None]] = {}
+
+    def finish(self, request: Request) -> None:
+        """Hands over a request that has ended. Never blocks; drops and counts when the exporter lags."""
+        if request.lost:
+            self.lost["record"] += request.lost
+        if len(self.finished) >= self.config.max_pending_requests:
+            self.lost["request"] += 1
+            request.release()
+            return
+        self.finished.append(request)
+
+    def remove_probe(self, name: str, error: BaseException) -> None:
+        """Takes a failing probe out and says so once. The host goes on as if it had never been there."""
+        undo = self.undo.pop(name, None)
+        if undo is None:
+            return
+        self.lost[f"probe {name}"] += 1
+        try:
+            undo()
+        finally:
+            logger.warning("whywait removed its %s probe after an error: %r", name, error)
+
+
+active: Recorder | None = None  # set by session.py only
+
+
+def probe_failed(name: str, error: BaseException) -> None:
+    """Called by a probe that caught an error of its own."""
+    recorder = active
+    if recorder is not None:
+        recorder.remove_probe(name, error)

@@ -1,0 +1,305 @@
+"""What probes write down: requests, the activities that work for them, and where each thread stands.
+
+Hot: these are filled while the host runs, by one thread at a time per activity. All times are
+`perf_counter_ns` readings. Nothing here refers to the host's tasks, futures or arguments, so nothing
+of the host's lives longer than it would without us.
+"""
+
+import threading
+from collections import deque
+from contextvars import ContextVar
+from random import Random
+from time import perf_counter_ns
+from types import CodeType
+from typing import Any, NamedTuple, Union
+
+_random = Random()  # our own stream: the host may have seeded the global one and count on it
+
+
+def new_span_id() -> int:
+    """A random non-zero 64-bit span id."""
+    return _random.getrandbits(64) or 1
+
+
+def new_trace_id() -> int:
+    """A random non-zero 128-bit trace id."""
+    return _random.getrandbits(128) or 1
+
+
+def reseed() -> None:
+    """Gives this process its own stream of ids. Called in a forked child."""
+    _random.seed()
+
+
+class Place(NamedTuple):
+    """Where in the code."""
+
+    function: str
+    file: str
+    line: int
+
+
+class Site(NamedTuple):
+    """Where a task was suspended: in the user's code, and in the innermost awaited function."""
+
+    user: Place
+    leaf_function: str
+    leaf_module: str
+
+
+class Wait(NamedTuple):
+    """An activity did not run from `start_ns` to `end_ns`.
+
+    `cause_ns` is when `by` caused the wake-up; what follows it is the way back to running.
+    """
+
+    kind: str  # schema.WAIT_*
+    start_ns: int
+    cause_ns: int
+    end_ns: int
+    by: "Waker"
+    site: Site | None
+    parent_id: int  # innermost OpenTelemetry span, 0 = the activity's own
+    thread: bool = False  # waited in a thread, not on the loop
+    detail: Any = None
+
+
+class Block(NamedTuple):
+    """One uninterrupted stretch on the loop."""
+
+    start_ns: int
+    end_ns: int
+    cpu_ns: int
+    place: "Sample | None"
+    parent_id: int
+
+
+class Phase(NamedTuple):
+    """Running time under a name."""
+
+    name: str
+    span_id: int
+    parent_id: int
+    activity: "Activity"
+    start_ns: int
+    end_ns: int
+    cpu_ns: int
+    run_queue_ns: int | None
+    place: Place | None
+    error: str
+    life: bool  # the life of a generator: spans its consumer's time too, owns none of it
+
+
+class Sample(NamedTuple):
+    """What the watchdog saw a long callback do."""
+
+    place: Place
+    syscall: int | None
+
+
+class Mark:
+    """A waker that is no activity: a timer, a socket, a thread nobody traced."""
+
+    __slots__ = ("kind",)
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+
+
+TIMER = Mark("timer")
+IO = Mark("io")
+THREAD = Mark("thread")
+Waker = Union["Activity", Mark, CodeType, None]
+
+
+class Activity:
+    """One sequential thing that works for a request: a task (this class) or a `Job`."""
+
+    __slots__ = (
+        "blocks", "born_ns", "code", "cpu_ns", "done_ns", "end_ns", "name", "outcome", "parent_id", "request",
+        "run_ns", "span_id", "spawner", "step_cpu_ns", "step_start_ns", "steps", "stop_ns", "task_key",
+        "token_ns", "waits",
+    )  # fmt: skip
+
+    def __init__(self, request: "Request", spawner: "Activity | None", born_ns: int, parent_id: int) -> None:
+        self.request = request
+        self.spawner = spawner
+        self.span_id = new_span_id()
+        self.parent_id = parent_id
+        self.born_ns = born_ns
+        self.stop_ns = born_ns  # end of the latest step: a wait begins there
+        self.end_ns = 0
+        self.done_ns = 0  # when a job's function returned; wakes are dated from it
+        self.task_key = 0
+        self.token_ns = 0  # when the latest anyio token was had
+        self.name = ""
+        self.code: CodeType | None = None
+        self.outcome = "ok"
+        self.steps = 0
+        self.run_ns = 0
+        self.cpu_ns = 0
+        self.step_start_ns = 0
+        self.step_cpu_ns = 0
+        self.waits: list[Wait] = []
+        self.blocks: list[Block] = []
+
+
+class Job(Activity):
+    """A function handed to an executor or a worker thread."""
+
+    __slots__ = (
+        "awaited", "handover_cpu_ns", "handover_run_queue_ns", "idle_since_ns", "occupancy", "pool", "pool_age_ns",
+        "resume_ns", "run_id", "run_queue_ns", "start_ns", "thread_id", "thread_name", "token_at_ns",
+    )  # fmt: skip
+
+    def __init__(self, request: "Request", spawner: Activity, born_ns: int, parent_id: int) -> None:
+        super().__init__(request, spawner, born_ns, parent_id)
+        self.run_id = new_span_id()
+        self.start_ns = 0
+        self.resume_ns = 0
+        self.run_queue_ns: int | None = None
+        self.thread_id = 0
+        self.thread_name = ""
+        self.pool: Pool | None = None
+        self.pool_age_ns = 0
+        self.occupancy: Occupancy | None = None
+        self.idle_since_ns = 0  # when the worker ended its job before; 0: this was its first
+        self.handover_cpu_ns = 0
+        self.handover_run_queue_ns: int | None = None
+        self.token_at_ns = 0  # anyio: when the limiter let it pass
+        self.awaited = False
+
+
+class Occupancy:
+    """One job's hold on a worker, kept after the job is forgotten, to name who occupied a pool."""
+
+    __slots__ = ("end_ns", "name", "span_id", "start_ns", "trace_id")
+
+    def __init__(self, name: str, trace_id: int, span_id: int) -> None:
+        self.name = name
+        self.trace_id = trace_id
+        self.span_id = span_id
+        self.start_ns = 0
+        self.end_ns = 0
+
+
+class Pool:
+    """An executor or an anyio limiter, as far as its jobs need it."""
+
+    __slots__ = ("id", "last_job", "made_at", "made_ns", "name", "occupancies", "size")
+
+    def __init__(self, pool_id: int, name: str, size: int, made_ns: int, made_at: Place | None) -> None:
+        self.id = pool_id
+        self.name = name
+        self.size = size
+        self.made_ns = made_ns
+        self.made_at = made_at
+        self.occupancies: deque[Occupancy] = deque(maxlen=8_192)
+        self.last_job: Job | None = None
+
+
+class Request:
+    """One request, or one piece of work outside any request that a root phase began."""
+
+    __slots__ = (
+        "activities", "end_ns", "end_unix_ns", "loop", "lost", "name", "open", "phases", "records_left", "root",
+        "root_phase", "server_span_id", "sampled_flags", "start_ns", "start_unix_ns", "tasks", "trace_id", "trace_state",
+    )  # fmt: skip
+
+    def __init__(self, trace_id: int, server_span_id: int, sampled_flags: int, start_ns: int, budget: int) -> None:
+        self.trace_id = trace_id
+        self.server_span_id = server_span_id
+        self.sampled_flags = sampled_flags
+        self.trace_state: Any = None
+        self.name = ""
+        self.start_ns = start_ns
+        self.end_ns = 0
+        self.start_unix_ns = 0  # of the SERVER span, whose wall time is the request's
+        self.end_unix_ns = 0
+        self.open = True
+        self.lost = 0
+        self.records_left = budget
+        self.tasks: dict[int, Activity] = {}
+        self.activities: list[Activity] = []
+        self.phases: list[Phase] = []
+        self.root_phase: Phase | None = None
+        self.loop: Loop | None = here.loop
+        self.root = Activity(self, None, start_ns, server_span_id)
+        self.activities.append(self.root)
+
+    def take(self) -> bool:
+        """Whether one more record may be kept; counts the loss if not."""
+        if self.records_left > 0:
+            self.records_left -= 1
+            return True
+        self.lost += 1
+        return False
+
+    def release(self) -> None:
+        """Drops what was recorded: somebody may hold on to an activity of this request for long."""
+        for activity in self.activities:
+            activity.waits = []
+            activity.blocks = []
+            activity.spawner = None
+        self.activities = []
+        self.phases = []
+        self.tasks = {}
+
+
+class Loop:
+    """One event loop's recent past, kept per thread that runs one."""
+
+    __slots__ = (
+        "callbacks", "idle", "native_id", "run_start_ns", "sample", "select_end_ns", "selects",
+        "short_busy_ns", "short_count", "short_end_ns", "short_start_ns", "thread_id",
+    )  # fmt: skip
+
+    def __init__(self, thread_id: int, native_id: int) -> None:
+        self.thread_id = thread_id
+        self.native_id = native_id
+        self.run_start_ns = 0  # of the callback that runs now; 0 when none does
+        self.sample: tuple[int, Sample] | None = None  # (run_start_ns it was taken in, what was seen)
+        self.select_end_ns = 0
+        self.selects = False
+        self.short_start_ns = self.short_end_ns = self.short_busy_ns = self.short_count = 0
+        self.callbacks: deque[Callback] = deque(maxlen=50_000)
+        self.idle: deque[tuple[int, int]] = deque(maxlen=20_000)
+
+
+class Callback(NamedTuple):
+    """A loop callback long enough to be somebody's blocker, or a run of short ones taken together."""
+
+    start_ns: int
+    end_ns: int
+    busy_ns: int
+    count: int
+    trace_id: int
+    span_id: int
+    code: CodeType | None
+    sample: Sample | None
+    request: Request | None
+
+
+class _Here(threading.local):
+    """Where this thread stands."""
+
+    current: Any = None  # an Activity, a loop callback outside any, or None
+    loop: Loop | None = None
+    idle_since_ns = 0  # worker threads: the end of their latest job, and the clocks then
+    idle_cpu_ns = 0
+    idle_run_queue_ns: int | None = None
+
+
+here = _Here()
+ACTIVITY: ContextVar[Activity | None] = ContextVar("whywait_activity", default=None)
+
+
+def current_activity() -> Activity | None:
+    """The activity that runs on this thread now, if its request is still open."""
+    current = here.current
+    if isinstance(current, Activity) and current.request.open:
+        return current
+    return None
+
+
+now_ns = perf_counter_ns

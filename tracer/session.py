@@ -1,0 +1,192 @@
+"""`start` and `stop`: installs every probe that this process can carry, and takes all of them out again."""
+
+import os
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from opentelemetry.sdk.trace import SpanProcessor
+from opentelemetry.sdk.trace import Tracer as SdkTracer
+
+from tracer import records, recorder, signals
+from tracer.config import Config, ConfigError, from_environment
+from tracer.jobs import forget_pools
+from tracer.outlet import Outlet
+from tracer.probes import (
+    anyio_threads,
+    asgi,
+    collector,
+    executor,
+    futures,
+    loop,
+    provider,
+    server_spans,
+    uvloop_calls,
+    watchdog,
+)
+from tracer.recorder import Recorder, logger
+from tracer.schema import (
+    SCOPE,
+    SIGNAL_EXECUTOR,
+    SIGNAL_GC,
+    SIGNAL_LOOP,
+    SIGNAL_LOOP_CALLS,
+    SIGNAL_RUN_QUEUE,
+    SIGNAL_THREAD_CPU,
+)
+
+_lock = threading.Lock()
+_session: "_Session | None" = None
+
+
+class _Session:
+    def __init__(self, config: Config, version: str) -> None:
+        self.config = config
+        self.recorder = Recorder(config)
+        self._undo: list[Callable[[], None]] = []
+        self._processors: list[SpanProcessor] = []
+        try:
+            self._open_outlet(version)
+            self._install_probes()
+        except BaseException:
+            self.close()
+            raise
+
+    def _open_outlet(self, version: str) -> None:
+        tracer_provider, is_ours = provider.obtain(self.config)
+        self._is_ours = is_ours
+        if is_ours:
+            self._undo += [provider.release, tracer_provider.shutdown]
+        if self.config.output is not None:
+            processor = provider.file_processor(self.config.output)
+            detach = provider.attach(tracer_provider, processor)
+            self._processors.append(processor)
+            self._undo += [detach, processor.shutdown]
+        sdk_tracer = tracer_provider.get_tracer(SCOPE, version)
+        if not isinstance(sdk_tracer, SdkTracer):  # OTEL_SDK_DISABLED
+            raise ConfigError("OpenTelemetry is disabled (OTEL_SDK_DISABLED); unset it to trace")
+        self.outlet = Outlet(self.recorder, sdk_tracer)
+        self._undo.append(self.outlet.stop)
+        roots = server_spans.RequestRoots(self.recorder)
+        self._processors.append(roots)
+        self._undo += [provider.attach(tracer_provider, roots), roots.close]
+        self._provider = tracer_provider
+
+    def _install_probes(self) -> None:
+        recorder.active = self.recorder
+        self._undo.append(_deactivate)
+        found = [SIGNAL_THREAD_CPU, SIGNAL_EXECUTOR, SIGNAL_GC, SIGNAL_LOOP]
+        if signals.run_queue_available():
+            found.append(SIGNAL_RUN_QUEUE)
+        self._add("loop", loop.install)
+        if uvloop_calls.available():
+            self._add("uvloop", uvloop_calls.install)
+            found.append(SIGNAL_LOOP_CALLS)
+        self._add("executor", executor.install)
+        self._add("futures", futures.install)
+        if anyio_threads.available():
+            self._add("anyio", anyio_threads.install)
+        if asgi.available():
+            self._add("asgi", lambda: asgi.install(self._provider))
+        self._add("gc", collector.install)
+        self._add("watchdog", lambda: watchdog.install(self.recorder))
+        self.recorder.signals = tuple(found)
+        self.outlet.start()
+
+    def _add(self, name: str, install: Callable[[], Callable[[], None]]) -> None:
+        try:
+            self.recorder.undo[name] = install()
+        except Exception as error:  # a library of another version: trace without this probe
+            logger.warning("whywait could not install its %s probe: %r", name, error)
+            self.recorder.lost[f"probe {name}"] += 1
+
+    def abandon(self) -> None:
+        """In a forked child: takes the patches out; threads and exporters are the parent's."""
+        for name in list(self.recorder.undo)[::-1]:
+            self.recorder.undo.pop(name)()
+        _deactivate()
+        provider.release_after_fork(self._provider, self._processors, ours=self._is_ours)
+        forget_pools()
+
+    def close(self) -> None:
+        for name in list(self.recorder.undo)[::-1]:
+            self.recorder.undo.pop(name)()
+        while self._undo:
+            self._undo.pop()()
+        forget_pools()
+        signals.close_all()
+
+
+def _deactivate() -> None:
+    recorder.active = None
+
+
+def start(
+    service_name: str | None = None, *, output: str | os.PathLike[str] | None = None, config: Config | None = None
+) -> None:
+    """Begins to trace this process. A second call without `stop` in between changes nothing.
+
+    `output` is an OTLP JSON Lines file or a directory; WHYWAIT_* and the standard OTEL_* variables are
+    read once, here. Raises `ConfigError` when a setting cannot be used.
+    """
+    global _session
+    from tracer import __version__
+
+    with _lock:
+        if _session is not None:
+            return
+        chosen = config or from_environment()
+        if service_name is not None:
+            chosen = replace(chosen, service_name=service_name)
+        if output is not None:
+            chosen = replace(chosen, output=Path(output))
+        try:
+            _session = _Session(chosen, __version__)
+        except provider.ForeignProvider as error:
+            raise ConfigError(
+                f"the global tracer provider is {error}; whywait needs OpenTelemetry's SDK provider or none"
+            ) from None
+
+
+def stop() -> None:
+    """Ends tracing: exports what is finished, takes every patch out, ends every thread of ours."""
+    global _session
+    with _lock:
+        session, _session = _session, None
+        if session is not None:
+            session.close()
+
+
+def is_active() -> bool:
+    """Whether this process is being traced."""
+    return _session is not None
+
+
+def _after_fork_in_child() -> None:
+    """The child has our patches but none of our threads; it traces on, into a file of its own."""
+    global _session, _lock
+    session = _session
+    _lock = threading.Lock()
+    if session is None:
+        return
+    records.reseed()
+    config = session.config
+    session.outlet.forget()
+    _session = None
+    try:
+        session.abandon()
+        _session = _Session(config, _version())
+    except Exception as error:
+        recorder.active = None
+        logger.warning("whywait does not trace the forked process %d: %r", os.getpid(), error)
+
+
+def _version() -> str:
+    from tracer import __version__
+
+    return __version__
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)

@@ -1,0 +1,96 @@
+"""What the kernel says of the current thread: its CPU time and its time in the run queue.
+
+Both are read without releasing the GIL. `os.pread` would release it, and under contention the reading
+itself would then cost milliseconds that the request never waited.
+"""
+
+import ctypes
+import os
+import threading
+from time import thread_time_ns
+
+__all__ = ["close_all", "run_queue_available", "run_queue_ns", "thread_time_ns"]
+
+_PATH = "/proc/thread-self/schedstat"
+_SIZE = 63
+
+try:
+    _pread = ctypes.PyDLL(None).pread
+    _pread.argtypes = [ctypes.c_int, ctypes.c_void_p, ctypes.c_size_t, ctypes.c_long]
+    _pread.restype = ctypes.c_ssize_t
+except (OSError, AttributeError):  # no C library to ask: the signal is unavailable
+    _pread = None  # type: ignore[assignment]
+
+_open_fds: set[int] = set()
+_generation = 0
+
+
+class _Reader(threading.local):
+    """One kept file descriptor per thread; closed with the thread or by `close_all`."""
+
+    generation = -1
+    fd = -1
+
+    def open(self) -> None:
+        self.generation = _generation
+        self.buffer = ctypes.create_string_buffer(_SIZE + 1)
+        self.address = ctypes.addressof(self.buffer)
+        try:
+            self.fd = os.open(_PATH, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            self.fd = -1
+            return
+        _open_fds.add(self.fd)
+        self.owner = _Closer(self.fd)
+
+
+class _Closer:
+    """Lives in the thread's locals, so that it dies with the thread."""
+
+    __slots__ = ("_fd",)
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+
+    def __del__(self) -> None:
+        _close(self._fd)
+
+
+def _close(fd: int) -> None:
+    if fd in _open_fds:
+        _open_fds.discard(fd)
+        try:
+            os.close(fd)
+        except OSError:
+            pass
+
+
+_reader = _Reader()
+
+
+def run_queue_ns() -> int | None:
+    """Nanoseconds this thread was runnable without a CPU since it began; None where not observable."""
+    reader = _reader
+    if reader.generation != _generation:
+        reader.open()
+    fd = reader.fd
+    if fd < 0:
+        return None
+    length = _pread(fd, reader.address, _SIZE, 0)
+    if length < 4:
+        return None
+    fields = reader.buffer.raw[:length].split()
+    return int(fields[1]) if len(fields) > 1 else None
+
+
+def run_queue_available() -> bool:
+    """Whether this machine shows run-queue time of a thread."""
+    return _pread is not None and run_queue_ns() is not None
+
+
+def close_all() -> None:
+    """Closes every descriptor; threads open a new one when they next ask. Called by `stop`."""
+    global _generation
+    _generation += 1
+    for fd in list(_open_fds):
+        _close(fd)

@@ -1,0 +1,211 @@
+"""The bookkeeping both loop probes share: one step of a task begins, one step ends.
+
+A wake-up is followed through plain callbacks to who caused it: a job's end schedules `_set_state`,
+that schedules the task's wake-up, and the task's wait was still ended by the job.
+"""
+
+import asyncio
+import threading
+from collections.abc import Callable
+from time import thread_time_ns
+from types import CodeType
+from typing import Any
+
+from opentelemetry import trace
+
+from tracer import recorder as recorders
+from tracer.places import await_site
+from tracer.records import (
+    ACTIVITY,
+    THREAD,
+    Activity,
+    Block,
+    Callback,
+    Job,
+    Loop,
+    Sample,
+    Wait,
+    Waker,
+    here,
+)
+from tracer.schema import WAIT_AWAIT
+
+CALLBACK_MIN_NS = 50_000  # shorter callbacks are kept as runs, not one by one
+SHORT_RUN_NS = 1_000_000  # the longest run
+BLOCK_MIN_NS = 200_000  # shorter steps are not kept one by one
+SITE_MIN_NS = 200_000  # shorter waits are not given their place in the code
+
+
+def this_loop() -> Loop:
+    """The record of the loop that runs on this thread; made on first sight."""
+    loop = here.loop
+    if loop is None:
+        loop = here.loop = Loop(threading.get_ident(), threading.get_native_id())
+        recorder = recorders.active
+        if recorder is not None:
+            recorder.loops.append(loop)
+    return loop
+
+
+def waker_now(now: int) -> tuple[Waker, int]:
+    """Who would be to thank if something were woken at this moment on this thread, and since when."""
+    current = here.current
+    if current is None:
+        return (THREAD if here.loop is None else None), now
+    if isinstance(current, Activity):
+        return current, (current.done_ns or now)
+    return current.passed_on(now)  # type: ignore[no-any-return]
+
+
+def pass_on(callback: Any, by: Waker, cause_ns: int, now: int) -> tuple[Waker, int]:
+    """The waker that a callback outside any activity stands for: its task's code, or who woke it."""
+    task = getattr(callback, "__self__", None)
+    if isinstance(task, asyncio.Task):
+        return _task_code(task), now
+    return by, cause_ns
+
+
+def _task_code(task: "asyncio.Task[Any]") -> CodeType | None:
+    return getattr(task.get_coro(), "cr_code", None)
+
+
+def owner_of_step(
+    found: Activity, task: "asyncio.Task[Any]", ready_ns: int, bind: Callable[..., Any]
+) -> Activity | None:
+    """The activity whose step this is; made on a task's first step. None once its request is closed."""
+    request = found.request
+    if not request.open:
+        return None
+    key = id(task)
+    if found.task_key == key:
+        return found
+    known = request.tasks.get(key)
+    if known is not None:
+        return known
+    if not request.take():
+        return None
+    parent_id = bind(_current_span_id)
+    activity = Activity(request, found, ready_ns, parent_id)
+    activity.task_key = key
+    coroutine = task.get_coro()
+    activity.name = getattr(coroutine, "__qualname__", None) or type(coroutine).__name__
+    activity.code = getattr(coroutine, "cr_code", None)
+    request.tasks[key] = activity
+    request.activities.append(activity)
+    bind(ACTIVITY.set, activity)
+    return activity
+
+
+def _current_span_id() -> int:
+    return trace.get_current_span().get_span_context().span_id
+
+
+def begin_step(
+    activity: Activity,
+    task: "asyncio.Task[Any]",
+    by: Waker,
+    cause_ns: int,
+    start_ns: int,
+    bind: Callable[..., Any],
+) -> None:
+    """A task goes on: its wait ends here."""
+    stop_ns = activity.stop_ns
+    if activity.request.take():
+        site = None
+        parent_id = 0
+        if start_ns - stop_ns >= SITE_MIN_NS and activity.steps:
+            site = await_site(task.get_coro())
+            parent_id = bind(_current_span_id)
+        cause_ns = min(max(cause_ns, stop_ns), start_ns)
+        activity.waits.append(Wait(WAIT_AWAIT, stop_ns, cause_ns, start_ns, by, site, parent_id))
+        if isinstance(by, Job) and not by.resume_ns:
+            by.resume_ns = start_ns
+    activity.step_start_ns = start_ns
+    activity.step_cpu_ns = thread_time_ns()
+    here.current = activity
+
+
+def end_step(activity: Activity, end_ns: int, sample: Sample | None) -> None:
+    """A task was suspended or has ended."""
+    cpu_ns = thread_time_ns() - activity.step_cpu_ns
+    duration_ns = end_ns - activity.step_start_ns
+    activity.cpu_ns += cpu_ns
+    activity.run_ns += duration_ns
+    activity.steps += 1
+    activity.stop_ns = end_ns
+    if duration_ns >= BLOCK_MIN_NS and activity.request.take():
+        activity.blocks.append(Block(activity.step_start_ns, end_ns, cpu_ns, sample, 0))
+
+
+def end_task(activity: Activity, task: "asyncio.Task[Any]", end_ns: int) -> None:
+    """The task is done; its key may be another task's soon."""
+    activity.end_ns = end_ns
+    if task.cancelled():
+        activity.outcome = "cancelled"
+    elif getattr(task, "_exception", None) is not None:  # .exception() would mark it as retrieved
+        activity.outcome = "error"
+    activity.request.tasks.pop(activity.task_key, None)
+
+
+def sample_of(loop: Loop | None, run_start_ns: int) -> Sample | None:
+    """What the watchdog saw of the callback that began then, if it looked."""
+    if loop is None or loop.sample is None or loop.sample[0] != run_start_ns:
+        return None
+    return loop.sample[1]
+
+
+def close_step(activity: Activity, end_ns: int) -> None:
+    """The activity's request ends in the middle of this step: what follows is nobody's wait."""
+    if here.current is not activity:
+        return
+    here.current = None
+    loop = here.loop
+    end_step(activity, end_ns, sample_of(loop, loop.run_start_ns if loop is not None else 0))
+
+
+def keep_callback(loop: Loop, start_ns: int, end_ns: int, owner: Activity | None, callback: Any) -> None:
+    """Remembers what ran on the loop: it may turn out to have blocked somebody."""
+    duration_ns = end_ns - start_ns
+    if duration_ns < CALLBACK_MIN_NS:
+        if not loop.short_count:
+            loop.short_start_ns = start_ns
+        loop.short_count += 1
+        loop.short_busy_ns += duration_ns
+        loop.short_end_ns = end_ns
+        if end_ns - loop.short_start_ns >= SHORT_RUN_NS:
+            flush_short(loop)
+        return
+    if loop.short_count:
+        flush_short(loop)
+    sample = sample_of(loop, start_ns)
+    if owner is not None:
+        made = Callback(
+            start_ns, end_ns, duration_ns, 1, owner.request.trace_id, owner.span_id, owner.code, sample, owner.request
+        )
+    else:
+        task = getattr(callback, "__self__", None)
+        code = _task_code(task) if isinstance(task, asyncio.Task) else _callback_code(callback)
+        recorder = recorders.active
+        if recorder is not None and duration_ns >= recorder.config.block_ns:
+            name = code.co_qualname if code is not None else type(callback).__name__
+            recorder.background.append((name, Block(start_ns, end_ns, -1, sample, 0)))
+        made = Callback(start_ns, end_ns, duration_ns, 1, 0, 0, code, sample, None)
+    loop.callbacks.append(made)
+
+
+def flush_short(loop: Loop) -> None:
+    """Ends a run of short callbacks: the loop slept, or something longer ran."""
+    loop.callbacks.append(
+        Callback(
+            loop.short_start_ns, loop.short_end_ns, loop.short_busy_ns, loop.short_count, 0, 0, None, None, None
+        )
+    )
+    loop.short_count = loop.short_busy_ns = 0
+
+
+def _callback_code(callback: Any) -> CodeType | None:
+    while hasattr(callback, "func"):  # functools.partial
+        callback = callback.func
+    code = getattr(callback, "__code__", None)
+    return code if isinstance(code, CodeType) else None
+

@@ -1,0 +1,124 @@
+"""Pure: divides a stretch of waiting into tiles that touch, from what ran, slept or was held meanwhile."""
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from tracer.records import Callback, Job, Occupancy
+from tracer.schema import (
+    WAIT_LOOP_BUSY,
+    WAIT_LOOP_WAKEUP,
+    WAIT_POOL_HANDOVER,
+    WAIT_POOL_QUEUE,
+    WAIT_POOL_STARTUP,
+    WAIT_RESUME,
+)
+
+_JOIN_NS = 50_000  # a gap this short between two callbacks is the loop's own work
+
+
+class Tile(NamedTuple):
+    """One stretch with one reason; `callbacks` are those that ran in it, clipped to it."""
+
+    kind: str
+    start_ns: int
+    end_ns: int
+    callbacks: tuple[Callback, ...] = ()
+
+
+def loop_tiles(
+    start_ns: int, end_ns: int, callbacks: Iterable[Callback], idle: Iterable[tuple[int, int]]
+) -> list[Tile]:
+    """What the loop did between a wake-up's cause and the woken task's next step.
+
+    `callbacks` and `idle` are those that may overlap, in order. Returns tiles that cover the stretch:
+    `loop_busy` where callbacks ran, `loop_wakeup` where the loop still slept, `resume` elsewhere.
+    """
+    pieces: list[Tile] = []
+    for callback in callbacks:
+        begin, end = max(callback.start_ns, start_ns), min(callback.end_ns, end_ns)
+        if begin < end and callback.busy_ns * 2 >= callback.end_ns - callback.start_ns:
+            clipped = callback._replace(start_ns=begin, end_ns=end)
+            pieces.append(Tile(WAIT_LOOP_BUSY, begin, end, (clipped,)))
+    for slept_from, slept_to in idle:
+        begin, end = max(slept_from, start_ns), min(slept_to, end_ns)
+        if begin < end:
+            pieces.append(Tile(WAIT_LOOP_WAKEUP, begin, end))
+    pieces.sort(key=lambda tile: (tile.start_ns, tile.end_ns))
+    return _cover(start_ns, end_ns, pieces)
+
+
+def _cover(start_ns: int, end_ns: int, pieces: Sequence[Tile]) -> list[Tile]:
+    tiles: list[Tile] = []
+    at = start_ns
+    for piece in pieces:
+        if piece.end_ns <= at:
+            continue
+        begin = max(piece.start_ns, at)
+        gap_ns = begin - at
+        joins = bool(tiles) and tiles[-1].kind == piece.kind == WAIT_LOOP_BUSY and gap_ns <= _JOIN_NS
+        if joins:
+            last = tiles[-1]
+            tiles[-1] = Tile(last.kind, last.start_ns, piece.end_ns, last.callbacks + piece.callbacks)
+        else:
+            if gap_ns > 0:
+                tiles.append(Tile(WAIT_RESUME, at, begin))
+            tiles.append(piece._replace(start_ns=begin))
+        at = piece.end_ns
+    if at < end_ns:
+        tiles.append(Tile(WAIT_RESUME, at, end_ns))
+    return tiles
+
+
+def queue_tiles(job: Job, end_ns: int) -> list[Tile]:
+    """What a job waited for before its function began, at `end_ns` (or gave up then).
+
+    The worker that took it had been busy until `idle_since_ns`: until then all were, or another would
+    have taken it. A worker's first job waited for the thread to start. The rest is the hand-over.
+    """
+    start_ns = job.born_ns
+    if end_ns <= start_ns:
+        return []
+    if not job.start_ns:
+        return [Tile(WAIT_POOL_QUEUE, start_ns, end_ns)]
+    if not job.idle_since_ns:
+        return [Tile(WAIT_POOL_STARTUP, start_ns, end_ns)]
+    freed_ns = min(max(job.idle_since_ns, start_ns), end_ns)
+    tiles = [Tile(WAIT_POOL_QUEUE, start_ns, freed_ns), Tile(WAIT_POOL_HANDOVER, freed_ns, end_ns)]
+    return [tile for tile in tiles if tile.start_ns < tile.end_ns]
+
+
+class Share(NamedTuple):
+    """One occupant's part of a wait."""
+
+    occupant: Occupancy
+    ns: int
+
+
+def occupant_shares(
+    start_ns: int, end_ns: int, occupancies: Iterable[Occupancy], exclude_span_id: int
+) -> tuple[list[Share], int]:
+    """Who held the workers from `start_ns` to `end_ns`: each instant is divided among those who did.
+
+    Returns the shares, longest first, and what no known occupant held; together they sum to the wait.
+    """
+    held = [
+        (max(one.start_ns, start_ns), min(one.end_ns or end_ns, end_ns), one)
+        for one in occupancies
+        if one.start_ns and one.start_ns < end_ns and (not one.end_ns or one.end_ns > start_ns)
+        if one.span_id != exclude_span_id or not exclude_span_id
+    ]
+    borders = sorted({start_ns, end_ns, *(begin for begin, _, _ in held), *(end for _, end, _ in held)})
+    shares: dict[int, int] = {}
+    by_id: dict[int, Occupancy] = {}
+    other_ns = 0
+    for begin, end in zip(borders, borders[1:], strict=False):
+        active = [one for held_from, held_to, one in held if held_from <= begin and held_to >= end]
+        if not active:
+            other_ns += end - begin
+            continue
+        part, rest = divmod(end - begin, len(active))
+        for index, one in enumerate(active):
+            by_id[id(one)] = one
+            shares[id(one)] = shares.get(id(one), 0) + part + (1 if index < rest else 0)
+    ranked = sorted((Share(by_id[key], ns) for key, ns in shares.items()), key=lambda share: -share.ns)
+    return ranked, other_ns
