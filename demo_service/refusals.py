@@ -1,0 +1,80 @@
+"""How the service says no: clear bodies, right codes, and never the offending value back."""
+
+from fastapi import FastAPI, HTTPException, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from demo_service.microbatch import BatchError, Overloaded
+from demo_service.service import NotReady
+
+MAX_PROBLEMS = 20
+
+
+def add_refusals(app: FastAPI) -> None:
+    """Registers a handler for each way a request can fail."""
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(NotReady, _not_ready)
+    app.add_exception_handler(Overloaded, _overloaded)
+    app.add_exception_handler(BatchError, _batch_failed)
+
+
+async def _invalid(_request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)
+    found = error.errors()
+    # without pydantic's "input": it may be NaN, which JSON has not, or megabytes
+    problems = [
+        {"loc": list(one["loc"]), "msg": one["msg"], "type": one["type"]} for one in found[:MAX_PROBLEMS]
+    ]
+    if len(found) > MAX_PROBLEMS:
+        more = f"and {len(found) - MAX_PROBLEMS} more problems"
+        problems.append({"loc": ["body"], "msg": more, "type": "too_many_problems"})
+    return JSONResponse({"detail": problems}, status_code=422)
+
+
+async def _not_ready(_request: Request, _error: Exception) -> JSONResponse:
+    detail = "the models are still loading; wait until /readyz answers 200"
+    return JSONResponse({"detail": detail}, status_code=503, headers={"retry-after": "1"})
+
+
+async def _overloaded(_request: Request, error: Exception) -> JSONResponse:
+    return JSONResponse({"detail": str(error)}, status_code=503, headers={"retry-after": "1"})
+
+
+async def _batch_failed(_request: Request, error: Exception) -> JSONResponse:
+    return JSONResponse({"detail": str(error)}, status_code=500)
+
+
+class BodyLimit:
+    """ASGI middleware: a body above `max_bytes` gets 413, told by its header or counted as it comes."""
+
+    def __init__(self, app: ASGIApp, max_bytes: int) -> None:
+        self._app = app
+        self._max_bytes = max_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        said = dict(scope["headers"]).get(b"content-length", b"0")
+        if said.isdigit() and int(said) > self._max_bytes:
+            response = JSONResponse(
+                {"detail": self._detail()}, status_code=413, headers={"connection": "close"}
+            )
+            await refusal(scope, receive, send)
+            return
+        seen = 0
+
+        async def counted() -> Message:
+            nonlocal seen
+            message = await receive()
+            seen += len(message.get("body", b""))
+            if seen > self._max_bytes:
+                raise HTTPException(413, self._detail())
+            return message
+
+        await self._app(scope, counted, send)
+
+    def _detail(self) -> str:
+        return f"the body is larger than {self._max_bytes} bytes; send fewer pods per request"
