@@ -1,6 +1,15 @@
 """The closed set of causes, and the rules that turn what a tracer recorded into one of them."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from tracer import schema
 
 
 class Cause(StrEnum):
@@ -34,3 +43,88 @@ class Evidence(StrEnum):
     OBSERVED = "observed"  # both ends timed
     SAMPLED = "sampled"  # from state samples, with its standard error
     INFERRED = "inferred"  # by rule
+
+
+CAUSES: Final = tuple(Cause)
+Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A wait that `when` accepts, and no earlier rule did, has this cause.
+
+    `when` sees a frame with the text columns wait, waker, awaited (dotted name) and module.
+    """
+
+    name: str
+    when: Callable[[pd.DataFrame], "pd.Series[bool]"]
+    cause: Cause
+    detail: str  # {pool}, {awaited}, {where}, {waker}, {blocker} are filled in from the wait
+
+
+def _type(wait: str) -> Callable[[pd.DataFrame], "pd.Series[bool]"]:
+    return lambda waits: waits["wait"] == wait
+
+
+def _awaits(*, waker: str) -> Callable[[pd.DataFrame], "pd.Series[bool]"]:
+    return lambda waits: (waits["wait"] == schema.WAIT_AWAIT) & (waits["waker"] == waker)
+
+
+def _within(pattern: str) -> Callable[[pd.DataFrame], "pd.Series[bool]"]:
+    """Accept awaits of a function whose dotted name, or module and name, matches from the start."""
+
+    def matches(waits: pd.DataFrame) -> "pd.Series[bool]":
+        named = waits["awaited"].str.match(pattern) | (waits["module"] + "." + waits["awaited"]).str.match(
+            pattern
+        )
+        return (waits["wait"] == schema.WAIT_AWAIT) & named
+
+    return matches
+
+
+_SERVER_IO: Final = (
+    r"(?:uvicorn|hypercorn|starlette|daphne|granian)\.(?:.*\.)?"
+    r"(?:receive|send|drain|body|stream|listen_for_disconnect|wait_for_disconnect)\b"
+)
+_LIMITERS: Final = (
+    r"(?:asyncio\.(?:locks|queues)\.|asyncio\.(?:Semaphore|BoundedSemaphore|Lock|Event|Condition|Barrier|Queue)\b"
+    r"|anyio\.(?:.*\.)?(?:CapacityLimiter|Semaphore|Lock|Condition|Event|ResourceGuard)\b)"
+)
+
+# First match wins; the last rule accepts everything, so every wait has a cause.
+WAIT_RULES: Final = (
+    Rule("pool queue", _type(schema.WAIT_POOL_QUEUE), Cause.POOL_QUEUE, "{pool}"),
+    Rule("pool startup", _type(schema.WAIT_POOL_STARTUP), Cause.POOL_STARTUP, "{pool} starting a thread"),
+    Rule("pool shutdown", _type(schema.WAIT_POOL_SHUTDOWN), Cause.POOL_SHUTDOWN, "{pool} shutting down"),
+    Rule(
+        "pool handover", _type(schema.WAIT_POOL_HANDOVER), Cause.UNEXPLAINED,
+        "{pool}: a worker was free and had not begun (GIL or native wait, cannot tell)",
+    ),
+    Rule("limiter", _type(schema.WAIT_LIMITER), Cause.LIMITER_WAIT, "waiting for a token of {pool}"),
+    Rule("loop busy", _type(schema.WAIT_LOOP_BUSY), Cause.LOOP_BUSY, "the loop ran {blocker}"),
+    Rule("loop wakeup", _type(schema.WAIT_LOOP_WAKEUP), Cause.LOOP_WAKEUP, "the loop had not woken up yet"),
+    Rule("gc", _type(schema.WAIT_GC), Cause.GC_PAUSE, "garbage collection"),
+    Rule(
+        "resume", _type(schema.WAIT_RESUME), Cause.UNEXPLAINED,
+        "ready to continue, nothing seen on the loop (GIL or CPU)",
+    ),
+    Rule("request io", _within(_SERVER_IO), Cause.REQUEST_IO, "awaiting {awaited}{where}"),
+    Rule("limiter by name", _within(_LIMITERS), Cause.LIMITER_WAIT, "awaiting {awaited}{where}"),
+    Rule("timer", _awaits(waker=schema.WAKER_TIMER), Cause.AWAIT_IO, "a timer: {awaited}{where}"),
+    Rule("io", _awaits(waker=schema.WAKER_IO), Cause.AWAIT_IO, "awaiting {awaited}{where}"),
+    Rule(
+        "untraced thread", _awaits(waker=schema.WAKER_THREAD), Cause.UNEXPLAINED,
+        "awaiting {awaited}{where}, ended by a thread that nobody traced",
+    ),
+    Rule("anything else", lambda waits: waits["wait"] == waits["wait"], Cause.UNEXPLAINED,
+         "awaiting {awaited}{where}"),
+)  # fmt: skip
+
+
+def rule_numbers(waits: pd.DataFrame) -> NDArray[np.int64]:
+    """Return for each wait the number of the first rule of WAIT_RULES that accepts it."""
+    return np.select(
+        [rule.when(waits).to_numpy(dtype=bool) for rule in WAIT_RULES],
+        list(range(len(WAIT_RULES))),
+        len(WAIT_RULES) - 1,
+    ).astype(np.int64)

@@ -1,0 +1,36 @@
+"""The invariant: the rows of each request tile its wall time, to the nanosecond."""
+
+import numpy as np
+import pandas as pd
+
+
+class ConservationError(AssertionError):
+    """Raised when rows do not tile their request: a fault of the analysis, never of its input."""
+
+
+def check_conservation(requests: pd.DataFrame, causes: pd.DataFrame) -> None:
+    """Return when the rows of every request touch, never overlap and sum to its wall time.
+
+    `requests` are those that were analysed (REQUEST_COLUMNS); raises ConservationError otherwise.
+    """
+    key = ["trace_id", "request_id"]
+    rows = causes.sort_values([*key, "start_ns"], kind="stable")
+    start, end = rows["start_ns"].to_numpy(), rows["end_ns"].to_numpy()
+    same = (rows[key].to_numpy()[1:] == rows[key].to_numpy()[:-1]).all(axis=1)
+    if not (start < end).all() or not (rows["amount_ns"].to_numpy() == end - start).all():
+        raise ConservationError("a row is empty, or its amount is not its length")
+    if not (start[1:] == end[:-1])[same].all():
+        raise ConservationError("rows of a request overlap or leave a gap")
+    found = rows.groupby(key).agg(
+        first=("start_ns", "min"), last=("end_ns", "max"), total=("amount_ns", "sum")
+    )
+    wanted = requests.loc[requests["wall_ns"] > 0].set_index(key)
+    both = wanted.join(found, how="outer")
+    whole = (
+        (both["first"] == both["start_ns"])
+        & (both["last"] == both["end_ns"])
+        & (both["total"] == both["wall_ns"])
+    )
+    if not np.asarray(whole, dtype=bool).all():
+        request = both.index[~np.asarray(whole, dtype=bool)][0]
+        raise ConservationError(f"the rows of request {request} do not sum to its wall time")

@@ -1,0 +1,150 @@
+"""Who made the request wait, or what it ran: one row per segment and culprit."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from analysis.activities import Activities
+from analysis.apportion import spread
+from analysis.causes import CAUSES, Cause
+from analysis.describe import Described
+from analysis.segments import CPU, REST, Segments
+from analysis.span_table import NONE, Ints, SpanTable
+from tracer import schema
+
+_NUMBER = {cause: number for number, cause in enumerate(CAUSES)}
+_POOL_CAUSES = (Cause.POOL_STARTUP, Cause.POOL_SHUTDOWN)
+_NAMED_AWAITS = (Cause.AWAIT_IO, Cause.LIMITER_WAIT, Cause.REQUEST_IO)
+COLUMNS = ("segment", "culprit", "file", "line", "trace_id", "span_id", "ns")
+Named = tuple[int, str, str, int | None, str, str, int]  # COLUMNS; ns is the culprit's part of the wait span
+
+
+def find_culprits(
+    spans: SpanTable, activities: Activities, segments: Segments, described: Described, request_rows: Ints
+) -> pd.DataFrame:
+    """Return the culprits of the segments that have one, the chief culprit of each first."""
+    amount = segments.end - segments.start
+    by_wait = described.is_wait & (segments.part == REST)
+    causes = described.cause
+    parts = [
+        _once(spans, by_wait & (causes == _NUMBER[Cause.POOL_QUEUE]), described.span, amount, _occupants),
+        _once(spans, by_wait & (causes == _NUMBER[Cause.LOOP_BUSY]), described.span, amount, _blocker),
+        _once(spans, by_wait & _is_any(causes, _POOL_CAUSES), described.span, amount, _pool),
+        _once(spans, by_wait & _is_any(causes, _NAMED_AWAITS), described.span, amount, _awaited),
+        _once(spans, (segments.part == CPU) & ~described.is_wait, described.span, amount, _function),
+    ]
+    named = np.zeros(len(amount), dtype=bool)
+    for part in parts:
+        named[part["segment"].to_numpy(dtype=np.int64)] = True
+    activity = np.maximum(segments.activity, 0)
+    elsewhere = (segments.activity >= 0) & ~named
+    elsewhere &= spans.traces[activities.row[activity]] != spans.traces[request_rows[segments.request]]
+    parts.append(_once(spans, elsewhere, activities.row[activity], amount, _function))
+    table = pd.concat([part for part in parts if len(part)] or parts[:1], ignore_index=True)
+    return table.sort_values(["segment", "ns"], ascending=[True, False], kind="stable").reset_index(drop=True)
+
+
+def _is_any(causes: Ints, wanted: tuple[Cause, ...]) -> NDArray[np.bool_]:
+    return np.isin(causes, [_NUMBER[cause] for cause in wanted])
+
+
+def _once(spans: SpanTable, chosen: NDArray[np.bool_], rows: Ints, amount: Ints, name: Any) -> pd.DataFrame:
+    """Name the culprits of each distinct span once, then give each segment its part of them."""
+    segments = np.flatnonzero(chosen)
+    once, back = np.unique(rows[segments], return_inverse=True)
+    listed = [named for number, row in enumerate(once) for named in name(spans, number, int(row))]
+    table = pd.DataFrame(listed, columns=list(COLUMNS))
+    # the culprits of a span stand together: repeat them for each of its segments
+    of_span = table["segment"].to_numpy(dtype=np.int64)
+    first = np.searchsorted(of_span, np.arange(len(once)), side="left")
+    count = np.searchsorted(of_span, np.arange(len(once)), side="right") - first
+    repeat = count[back]
+    index = (
+        np.arange(repeat.sum())
+        - np.repeat(np.cumsum(repeat) - repeat, repeat)
+        + np.repeat(first[back], repeat)
+    )
+    result = table.take(index).reset_index(drop=True)
+    which = np.repeat(np.arange(len(segments)), repeat)
+    result["segment"] = segments[which]
+    result["ns"] = _parts(
+        amount[segments],
+        result["ns"].to_numpy(dtype=np.int64),
+        which,
+        (spans.end - spans.start)[rows[segments]],
+    )
+    return result[result["ns"] > 0]
+
+
+def _parts(amount: Ints, shares: Ints, which: Ints, length: Ints) -> Ints:
+    """Return the shares scaled to the part of the wait that lies on the path; NONE means all of it."""
+    shares = np.where(shares == NONE, np.maximum(length, amount)[which], shares)
+    named = np.bincount(which, weights=shares, minlength=len(amount))
+    of = np.maximum(np.maximum(named, length), 1)
+    totals = np.rint(amount * (named / of)).astype(np.int64)
+    return spread(totals, shares, which)
+
+
+def _occupants(spans: SpanTable, number: int, row: int) -> list[Named]:
+    attributes = spans.attributes[row]
+    arrays = [attributes.get(key) for key in (
+        schema.OCCUPANT_NAMES, schema.OCCUPANT_TRACE_IDS, schema.OCCUPANT_SPAN_IDS, schema.OCCUPANT_NS,
+    )]  # fmt: skip
+    if not all(isinstance(array, list) for array in arrays):
+        return []
+    return [
+        (number, str(name), "", None, str(trace_id or ""), str(span_id or ""), ns)
+        for name, trace_id, span_id, ns in zip(*arrays, strict=False)
+        if isinstance(ns, int) and 0 < ns < 2**53
+    ]
+
+
+def _blocker(spans: SpanTable, number: int, row: int) -> list[Named]:
+    attributes = spans.attributes[row]
+    function = attributes.get(schema.BLOCKER_FUNCTION)
+    if not function:
+        return []
+    ns = attributes.get(schema.BLOCKER_NS)
+    return [
+        (
+            number, str(function), _text(attributes, schema.BLOCKER_FILE), _line(attributes, schema.BLOCKER_LINE),
+            _text(attributes, schema.BLOCKER_TRACE_ID), _text(attributes, schema.BLOCKER_SPAN_ID),
+            ns if isinstance(ns, int) and 0 < ns < 2**53 else NONE,
+        )
+    ]  # fmt: skip
+
+
+def _pool(spans: SpanTable, number: int, row: int) -> list[Named]:
+    attributes = spans.attributes[row]
+    name = f"pool {str(attributes.get(schema.POOL_NAME, '?'))!r}"
+    return [
+        (number, name, _text(attributes, schema.POOL_FILE), _line(attributes, schema.POOL_LINE), "", "", NONE)
+    ]
+
+
+def _awaited(spans: SpanTable, number: int, row: int) -> list[Named]:
+    awaited = _text(spans.attributes[row], schema.FOR)
+    return [(number, awaited, "", None, "", "", NONE)] if awaited else []
+
+
+def _function(spans: SpanTable, number: int, row: int) -> list[Named]:
+    attributes = spans.attributes[row]
+    name = _text(attributes, schema.CODE_FUNCTION) or spans.names[row]
+    return [
+        (
+            number, str(name), _text(attributes, schema.CODE_FILE), _line(attributes, schema.CODE_LINE),
+            spans.trace_ids[row], spans.span_ids[row], NONE,
+        )
+    ]  # fmt: skip
+
+
+def _text(attributes: dict[str, Any], key: str) -> str:
+    value = attributes.get(key)
+    return value if isinstance(value, str) else ""
+
+
+def _line(attributes: dict[str, Any], key: str) -> int | None:
+    value = attributes.get(key)
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**31 else None

@@ -1,0 +1,183 @@
+"""Words for the segments: cause, evidence, detail, and the spans that they name."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from analysis.activities import Activities
+from analysis.causes import CAUSES, WAIT_RULES, Cause, Evidence, rule_numbers
+from analysis.frames import Frames
+from analysis.pieces import Pieces
+from analysis.segments import CPU, OUTSIDE, REST, RUN_QUEUE, SMALL, Segments
+from analysis.span_table import NONE, Bools, Ints, SpanTable, Texts, objects
+from tracer import schema
+
+_NUMBER = {cause: number for number, cause in enumerate(CAUSES)}
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """One entry per segment."""
+
+    cause: Ints  # number in CAUSES
+    evidence: Texts
+    detail: Texts
+    span: Ints  # row of the innermost span that says what was going on
+    is_wait: Bools
+
+
+def describe(
+    spans: SpanTable,
+    activities: Activities,
+    frames: Frames,
+    pieces: Pieces,
+    segments: Segments,
+    request_rows: Ints,
+) -> Described:
+    """Return cause, evidence, detail and span of each segment."""
+    count = len(segments.part)
+    part, piece = segments.part, segments.piece
+    inside = part != OUTSIDE
+    wait = (
+        np.where(inside, pieces.wait[piece], NONE)
+        if len(pieces.wait)
+        else np.full(count, NONE, dtype=np.int64)
+    )
+    frame = np.where(inside, pieces.frame[piece], NONE)
+    measured = np.where(inside, pieces.measured[piece], NONE)
+    foreign = inside & activities.foreign[segments.activity]
+    waiting = (wait >= 0) & ~foreign
+    span = np.where(inside, activities.row[segments.activity], request_rows[segments.request])
+    span = _picked(span, frame, frames.row)
+    span = np.where(waiting, _picked(span, wait, activities.waits.row), span)
+
+    on_loop = inside & ~activities.is_job[segments.activity]
+    unmeasured = inside & ~foreign & ~waiting & (part == REST) & (measured < 0) & on_loop
+    rest = inside & ~foreign & ~waiting & (part == REST) & ~unmeasured
+    client = foreign & (spans.span_kinds[span] == "client")
+    cause = np.full(count, _NUMBER[Cause.UNEXPLAINED], dtype=np.int64)
+    cause[(part == CPU) | unmeasured] = _NUMBER[Cause.COMPUTE]
+    cause[part == RUN_QUEUE] = _NUMBER[Cause.CPU_WAIT]
+    cause[client] = _NUMBER[Cause.AWAIT_IO]
+
+    inferred = ~inside | foreign | unmeasured | (part == SMALL) | ~segments.whole
+    ruled = waiting & (part == REST)
+    rules, details = _wait_rules(spans, span[ruled])
+    cause[ruled] = [_NUMBER[WAIT_RULES[rule].cause] for rule in rules]
+    inferred[ruled] = False
+
+    detail = np.full(count, "", dtype=object)
+    detail[ruled] = details
+    detail[unmeasured] = "running on the loop, CPU not measured"
+    detail[part == RUN_QUEUE] = "runnable, waiting for a CPU"
+    detail[foreign] = spans.names[span[foreign]]
+    detail[part == OUTSIDE] = "outside the part of the request that was traced"
+    in_run = frame >= 0
+    detail[rest & in_run & on_loop] = "on the loop and not on a CPU: GIL, lock or blocking call, cannot tell"
+    detail[rest & in_run & ~on_loop & (measured >= 0)] = "blocked: GIL or native wait, cannot tell"
+    detail[rest & in_run & ~on_loop & (measured < 0)] = "on a worker thread, CPU not measured"
+    detail[rest & ~in_run] = "between two recorded steps of the job"
+    computing = (part == CPU) & ~waiting
+    detail[computing] = _running(spans, span[computing])
+    _describe_small(segments, cause, detail)
+    evidence = np.where(inferred, Evidence.INFERRED.value, Evidence.OBSERVED.value).astype(object)
+    return Described(cause, evidence, detail, span, waiting)
+
+
+def _picked(default: Ints, number: Ints, rows: Ints) -> Ints:
+    return np.where(number >= 0, rows[number], default) if len(rows) else default
+
+
+def _describe_small(segments: Segments, cause: Ints, detail: Texts) -> None:
+    types = pd.DataFrame(
+        {"wait": list(schema.WAIT_TYPES), "waker": "", "awaited": "", "module": ""}, dtype=object
+    )
+    rules = rule_numbers(types)
+    for number, rule in enumerate(rules):
+        here = segments.small_type == number
+        cause[here] = _NUMBER[WAIT_RULES[rule].cause]
+        detail[here] = f"{schema.WAIT_TYPES[number].replace('_', ' ')}: waits below the resolution"
+
+
+def _wait_rules(spans: SpanTable, rows: Ints) -> tuple[NDArray[np.int64], Texts]:
+    """Return the rule and the detail of each wait; each span is looked at once."""
+    once, back = np.unique(rows, return_inverse=True)
+    waits = pd.DataFrame(
+        {
+            "wait": spans.texts(once, schema.WAIT),
+            "waker": spans.texts(once, schema.WAKER_KIND),
+            "awaited": spans.texts(once, schema.FOR),
+            "module": spans.texts(once, schema.FOR_MODULE),
+        },
+        dtype=object,
+    )
+    rules = rule_numbers(waits)
+    details = [
+        WAIT_RULES[rule].detail.format_map(_Words(attributes))
+        for rule, attributes in zip(rules, spans.attributes[once], strict=True)
+    ]
+    return rules[back], objects(details)[back]
+
+
+class _Words(dict[str, str]):
+    """The words that a rule's detail may ask for, made from a wait's attributes when asked."""
+
+    def __init__(self, attributes: dict[str, Any]) -> None:
+        super().__init__()
+        self.attributes = attributes
+
+    def __missing__(self, word: str) -> str:
+        return _WORDS[word](self.attributes)
+
+
+def pool_name(attributes: dict[str, Any]) -> str:
+    """Return what a pool is called: "pool 'predict' (6 workers)"."""
+    size = attributes.get(schema.POOL_SIZE)
+    workers = f" ({size} worker{'' if size == 1 else 's'})" if isinstance(size, int) else ""
+    return f"pool {str(attributes.get(schema.POOL_NAME, '?'))!r}{workers}"
+
+
+def place(file: Any, line: Any) -> str:
+    """Return "file:line", or what of it is known."""
+    name = str(file) if isinstance(file, str) and file else ""
+    return f"{name}:{line}" if name and isinstance(line, int) else name
+
+
+def _where(attributes: dict[str, Any]) -> str:
+    function = str(attributes.get(schema.CODE_FUNCTION) or "")
+    at = place(attributes.get(schema.CODE_FILE), attributes.get(schema.CODE_LINE))
+    inside = " ".join(filter(None, (function, at)))
+    return f" in {inside}" if inside else ""
+
+
+def _blocker(attributes: dict[str, Any]) -> str:
+    function = str(attributes.get(schema.BLOCKER_FUNCTION) or "something else")
+    at = place(attributes.get(schema.BLOCKER_FILE), attributes.get(schema.BLOCKER_LINE))
+    return f"{function} ({at})" if at else function
+
+
+_WORDS = {
+    "pool": pool_name,
+    "awaited": lambda attributes: str(attributes.get(schema.FOR) or "something"),
+    "where": _where,
+    "waker": lambda attributes: str(attributes.get(schema.WAKER_NAME) or ""),
+    "blocker": _blocker,
+}
+
+
+def _running(spans: SpanTable, rows: Ints) -> Texts:
+    once, back = np.unique(rows, return_inverse=True)
+    texts: Sequence[str] = [
+        f"running {attributes.get(schema.CODE_FUNCTION) or name}"
+        + (
+            f" ({at})"
+            if (at := place(attributes.get(schema.CODE_FILE), attributes.get(schema.CODE_LINE)))
+            else ""
+        )
+        for name, attributes in zip(spans.names[once], spans.attributes[once], strict=True)
+    ]
+    return objects(texts)[back]

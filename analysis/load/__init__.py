@@ -1,0 +1,74 @@
+"""Reads spans from where they are kept, into one frame. Judges nothing: `clean` does."""
+
+from datetime import datetime
+from os import PathLike
+from pathlib import Path
+from typing import Final
+
+import pandas as pd
+
+from analysis.errors import InputError
+from analysis.load import jaeger
+from analysis.load.files import read_path, read_stdin
+from analysis.load.otlp import frame_of, in_order
+from analysis.model import SPAN_COLUMNS, Traces
+
+DEFAULT_LIMIT: Final = 10_000
+Source = str | PathLike[str] | pd.DataFrame
+
+
+def load_traces(
+    source: Source,
+    *,
+    service: str | None = None,
+    start: datetime | None = None,
+    end: datetime | None = None,
+    limit: int = DEFAULT_LIMIT,
+    skip_bad_lines: bool = False,
+) -> Traces:
+    """Return the spans of a source, in an order that depends on the spans alone.
+
+    `source` is a file of OTLP JSON Lines, a directory of such files, "-" for standard input, the base
+    URL of a Jaeger, or a frame with SPAN_COLUMNS. `service` keeps the traces that the service took
+    part in (a Jaeger with several services needs it). `start` and `end` bound the start of the spans;
+    a Jaeger is asked for the last hour when they are not given, for at most `limit` traces.
+    A line that is no OTLP JSON raises, or with `skip_bad_lines` becomes a finding.
+
+    Raises InputError when nothing usable is there; its message says what to do.
+    """
+    if isinstance(source, pd.DataFrame):
+        missing = [name for name in SPAN_COLUMNS if name not in source.columns]
+        if missing:
+            raise InputError(
+                f"the frame lacks the columns {', '.join(missing)}; expected {', '.join(SPAN_COLUMNS)}"
+            )
+        return _only(Traces(in_order(source.loc[:, list(SPAN_COLUMNS)])), service, start, end)
+    name = str(source)
+    if name.startswith(("http://", "https://")):
+        rows, findings = jaeger.read(name, service=service, start=start, end=end, limit=limit)
+        return Traces(frame_of(rows), findings)
+    if name == "-":
+        rows, findings = read_stdin(skip_bad_lines=skip_bad_lines)
+    else:
+        rows, findings = read_path(Path(name), skip_bad_lines=skip_bad_lines)
+    return _only(Traces(frame_of(rows), findings), service, start, end)
+
+
+def _only(traces: Traces, service: str | None, start: datetime | None, end: datetime | None) -> Traces:
+    """Keep whole traces: those that touch the service and begin within the bounds."""
+    spans = traces.spans
+    keep = pd.Series(True, index=spans.index)
+    if service is not None:
+        known = sorted(set(spans["service"]))
+        if service not in known:
+            raise InputError(f"no service {service!r} in these traces; found: {', '.join(map(repr, known))}")
+        keep &= spans["trace_id"].isin(spans.loc[spans["service"] == service, "trace_id"])
+    if start is not None or end is not None:
+        begin = spans.groupby("trace_id")["start_ns"].transform("min")
+        if start is not None:
+            keep &= begin >= jaeger.epoch_ns(start)
+        if end is not None:
+            keep &= begin < jaeger.epoch_ns(end)
+    if not keep.any():
+        raise InputError("no spans in the chosen time: widen or drop the bounds")
+    return traces if keep.all() else Traces(spans[keep].reset_index(drop=True), traces.findings)

@@ -1,0 +1,100 @@
+"""OTLP JSON Lines from files, directories and standard input."""
+
+import gc
+import json
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from analysis.errors import InputError
+from analysis.load.otlp import NotOtlp, Row, rows_of
+from analysis.model import Finding
+
+SUFFIXES = (".jsonl", ".json")
+
+
+def read_path(path: Path, *, skip_bad_lines: bool) -> tuple[list[Row], tuple[Finding, ...]]:
+    """Return the spans in a file, or in all *.jsonl and *.json files of a directory.
+
+    Raises InputError, naming file and line, for what is missing, empty or no OTLP JSON.
+    """
+    if path.is_dir():
+        files = sorted(file for file in path.iterdir() if file.suffix in SUFFIXES and file.is_file())
+        if not files:
+            raise InputError(f"{path} holds no *.jsonl file: expected OTLP JSON Lines written by whywait")
+    elif path.exists():
+        files = [path]
+    else:
+        raise InputError(
+            f"{path} does not exist: expected a file of OTLP JSON Lines, a directory or a Jaeger URL"
+        )
+    rows: list[Row] = []
+    findings: list[Finding] = []
+    for file in files:
+        try:
+            with file.open("rb") as lines:
+                some, bad = read_lines(lines, str(file), skip_bad_lines=skip_bad_lines)
+        except OSError as error:
+            raise InputError(f"{file} cannot be read: {error.strerror or error}") from error
+        rows += some
+        findings += bad
+    if not rows:
+        raise InputError(
+            f"{path} holds no spans: send the service some requests, or wait until it has exported"
+        )
+    return rows, tuple(findings)
+
+
+def read_stdin(*, skip_bad_lines: bool) -> tuple[list[Row], tuple[Finding, ...]]:
+    """Return the spans on standard input; raises InputError as `read_path` does."""
+    rows, findings = read_lines(sys.stdin.buffer, "standard input", skip_bad_lines=skip_bad_lines)
+    if not rows:
+        raise InputError("standard input held no spans: expected OTLP JSON Lines")
+    return rows, findings
+
+
+def read_lines(
+    lines: Iterable[bytes], where: str, *, skip_bad_lines: bool
+) -> tuple[list[Row], tuple[Finding, ...]]:
+    """Return the spans of OTLP JSON Lines; broken lines raise InputError or become one finding."""
+    rows: list[Row] = []
+    bad: list[int] = []
+    with _no_collection():
+        for number, line in enumerate(lines, start=1):
+            if not line.strip():
+                continue
+            try:
+                rows += rows_of(json.loads(line))
+            except (ValueError, RecursionError) as error:
+                if not skip_bad_lines:
+                    raise InputError(_complaint(where, number, line, error)) from error
+                bad.append(number)
+    if not bad:
+        return rows, ()
+    numbers = ", ".join(map(str, bad[:5])) + (", ..." if len(bad) > 5 else "")
+    return rows, (Finding("bad-line", f"lines of {where} were left out, not OTLP JSON: {numbers}", len(bad)),)
+
+
+def _complaint(where: str, number: int, line: bytes, error: Exception) -> str:
+    if isinstance(error, NotOtlp):
+        return f"{where}, line {number}: JSON, but not OTLP trace data: {error}. Expected one OTLP JSON object a line"
+    if number > 1 and not line.endswith(b"\n"):
+        return (
+            f"{where}, line {number}: the last line is cut off; the service may still be writing. "
+            "Wait for it to stop, or skip the line (--skip-bad-lines)"
+        )
+    kind = "truncated JSON" if line.lstrip().startswith(b"{") else "not JSON"
+    return f"{where}, line {number}: {kind}. Expected one OTLP JSON object a line; --skip-bad-lines leaves it out"
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    # millions of new dicts, none of them garbage: the collector would look at them again and again
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()

@@ -1,0 +1,158 @@
+"""Spans from a Jaeger: its v3 query API, or the one before where that is missing."""
+
+import json
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from http.client import HTTPException
+from typing import Any, Final
+from urllib.error import HTTPError, URLError
+from urllib.parse import urlencode
+from urllib.request import Request, urlopen
+
+from analysis.errors import InputError
+from analysis.load.jaeger_legacy import legacy_rows
+from analysis.load.otlp import NotOtlp, Row, rows_of
+from analysis.model import Finding
+
+TIMEOUT_S: Final = 60.0
+DEFAULT_SPAN: Final = timedelta(hours=1)
+Answer = tuple[list[Row], tuple[Finding, ...]]
+
+
+def epoch_ns(moment: datetime) -> int:
+    """Return the moment as nanoseconds since the epoch; naive means local time."""
+    delta = moment.astimezone(UTC) - datetime(1970, 1, 1, tzinfo=UTC)
+    return (delta // timedelta(microseconds=1)) * 1000
+
+
+def read(
+    url: str, *, service: str | None, start: datetime | None, end: datetime | None, limit: int
+) -> Answer:
+    """Return the spans of a service's traces, at most `limit` traces.
+
+    Raises InputError when nobody answers, the answer is no Jaeger's, or the service is unknown.
+    """
+    base = url.rstrip("/")
+    until = (end or datetime.now(UTC) + timedelta(minutes=1)).astimezone(UTC)
+    since = (start or until - DEFAULT_SPAN).astimezone(UTC)
+    services = _get(base, "/api/v3/services", {})
+    if services is None:
+        return _read_legacy(base, service, since, until, limit)
+    chosen = _choose(base, service, services[0].get("services") if services else None)
+    query = {
+        "query.serviceName": chosen,
+        "query.startTimeMin": _rfc3339(since),
+        "query.startTimeMax": _rfc3339(until),
+        "query.searchDepth": str(limit),
+    }
+    answers = _get(base, "/api/v3/traces", query)
+    rows: list[Row] = []
+    try:
+        for answer in answers or ():
+            rows += rows_of(answer.get("result", answer))
+    except NotOtlp as error:
+        raise InputError(f"{base} does not answer like a Jaeger: {error} in /api/v3/traces") from error
+    return _found(rows, base, chosen, since, until, limit, ())
+
+
+def _read_legacy(base: str, service: str | None, since: datetime, until: datetime, limit: int) -> Answer:
+    services = _get(base, "/api/services", {})
+    if services is None:
+        raise InputError(f"{base} is not a Jaeger: neither /api/v3/services nor /api/services is there")
+    chosen = _choose(base, service, services[0].get("data") if services else None)
+    query = {
+        "service": chosen,
+        "start": str(epoch_ns(since) // 1000),
+        "end": str(epoch_ns(until) // 1000),
+        "limit": str(limit),
+    }
+    answers = _get(base, "/api/traces", query)
+    try:
+        rows = [row for answer in answers or () for row in legacy_rows(answer)]
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise InputError(f"{base} does not answer like a Jaeger: {error!r} in /api/traces") from error
+    rounded = Finding(
+        "microseconds", "this Jaeger's API gives times in microseconds: the nanoseconds are lost"
+    )
+    return _found(rows, base, chosen, since, until, limit, (rounded,))
+
+
+def _choose(base: str, service: str | None, known: Any) -> str:
+    if not isinstance(known, list):
+        raise InputError(f"{base} does not answer like a Jaeger: no list of services")
+    names = sorted(str(name) for name in known)
+    listed = ", ".join(map(repr, names)) or "none yet"
+    if service is None:
+        if len(names) == 1:
+            return names[0]
+        raise InputError(f"name the service whose traces to read (--service); {base} knows: {listed}")
+    if service not in names:
+        raise InputError(f"{base} knows no service {service!r}; it knows: {listed}")
+    return service
+
+
+def _found(
+    rows: list[Row],
+    base: str,
+    service: str,
+    since: datetime,
+    until: datetime,
+    limit: int,
+    findings: tuple[Finding, ...],
+) -> Answer:
+    if not rows:
+        raise InputError(
+            f"{base} has no traces of {service!r} between {_rfc3339(since)} and {_rfc3339(until)}: widen the bounds"
+        )
+    if len({row[0] for row in rows}) >= limit:
+        cut = Finding(
+            "limit-reached", f"Jaeger was asked for at most {limit} traces and has more: not all are here"
+        )
+        return rows, (*findings, cut)
+    return rows, findings
+
+
+def _get(base: str, path: str, query: dict[str, str]) -> list[Any] | None:
+    """Return the JSON objects of the answer; None where there is no such page."""
+    address = f"{base}{path}" + (f"?{urlencode(query)}" if query else "")
+    request = Request(address, headers={"Accept": "application/json"})  # noqa: S310 - http(s) was checked
+    try:
+        with urlopen(request, timeout=TIMEOUT_S) as answer:  # noqa: S310
+            body = answer.read().decode("utf-8")
+    except HTTPError as error:
+        with error:
+            if error.code in (404, 405, 501):
+                return [] if path == "/api/v3/traces" else None
+            reason = error.read(300).decode("utf-8", "replace").strip().replace("\n", " ")
+        raise InputError(f"{base} answered {error.code} to {path}: {reason or error.reason}") from error
+    except (URLError, OSError, HTTPException, ValueError) as error:
+        reason = str(getattr(error, "reason", error))
+        raise InputError(
+            f"no Jaeger at {base}: {reason}. Is it running, and is this its query port (16686)?"
+        ) from error
+    try:
+        return list(_objects(body))
+    except ValueError:
+        # a page of Jaeger's UI, say, where an older one does not know the address
+        return None if "v3" in path else _not_json(base, path)
+
+
+def _not_json(base: str, path: str) -> None:
+    raise InputError(f"{base} is not a Jaeger: {path} did not answer JSON")
+
+
+def _objects(body: str) -> Iterator[Any]:
+    decode: Callable[[str, int], tuple[Any, int]] = json.JSONDecoder().raw_decode
+    at = 0
+    while at < len(body):
+        if body[at].isspace():
+            at += 1
+            continue
+        value, at = decode(body, at)
+        if not isinstance(value, dict):
+            raise ValueError("not an object")
+        yield value
+
+
+def _rfc3339(moment: datetime) -> str:
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")

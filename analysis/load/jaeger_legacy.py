@@ -1,0 +1,59 @@
+"""The JSON of Jaeger's API before v3: times in microseconds, attributes as typed tags."""
+
+import json
+from typing import Any
+
+from analysis.load.otlp import Row
+
+
+def legacy_rows(answer: dict[str, Any]) -> list[Row]:
+    """Return the spans of an /api/traces answer as rows of SPAN_COLUMNS.
+
+    Raises KeyError, TypeError or ValueError when the answer is something else.
+    """
+    rows: list[Row] = []
+    for trace in answer["data"]:
+        processes = trace["processes"]
+        for span in trace["spans"]:
+            tags = {tag["key"]: _value(tag) for tag in span.get("tags") or ()}
+            kind = str(tags.pop("span.kind", "internal"))
+            scope = str(tags.pop("otel.scope.name", tags.pop("otel.library.name", "")))
+            error = bool(tags.pop("error", False)) or tags.pop("otel.status_code", "") == "ERROR"
+            start_ns = int(span["startTime"]) * 1000
+            references = span.get("references") or ()
+            parents = [ref["spanID"] for ref in references if ref.get("refType") == "CHILD_OF"]
+            rows.append(
+                (
+                    span["traceID"].lower().rjust(32, "0"),
+                    span["spanID"].lower().rjust(16, "0"),
+                    parents[0].lower().rjust(16, "0") if parents else "",
+                    str(span.get("operationName") or ""),
+                    str(processes[span["processID"]]["serviceName"]),
+                    scope,
+                    kind,
+                    start_ns,
+                    start_ns + int(span["duration"]) * 1000,
+                    error,
+                    tags,
+                    [
+                        (ref["traceID"].lower().rjust(32, "0"), ref["spanID"].lower().rjust(16, "0"))
+                        for ref in references
+                        if ref.get("refType") != "CHILD_OF"
+                    ],
+                )
+            )
+    return rows
+
+
+def _value(tag: dict[str, Any]) -> Any:
+    value = tag.get("value")
+    if tag.get("type") == "int64":
+        return int(value)  # type: ignore[arg-type]
+    if isinstance(value, str) and value[:1] == "[":
+        # this API shows a list as its JSON text
+        try:
+            listed = json.loads(value)
+        except ValueError:
+            return value
+        return listed if isinstance(listed, list) else value
+    return value

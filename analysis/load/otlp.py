@@ -1,0 +1,128 @@
+"""OTLP JSON to rows of `SPAN_COLUMNS`. Knows the encoding, nothing of files or HTTP."""
+
+from collections.abc import Iterable, Mapping
+from sys import intern
+from typing import Any, Final
+
+import pandas as pd
+
+from analysis.model import SPAN_COLUMNS
+
+SPAN_KINDS: Final[Mapping[Any, str]] = {
+    1: "internal", 2: "server", 3: "client", 4: "producer", 5: "consumer",
+    "SPAN_KIND_INTERNAL": "internal", "SPAN_KIND_SERVER": "server", "SPAN_KIND_CLIENT": "client",
+    "SPAN_KIND_PRODUCER": "producer", "SPAN_KIND_CONSUMER": "consumer",
+}  # fmt: skip
+ERROR_CODES: Final = frozenset({2, "STATUS_CODE_ERROR"})
+Row = tuple[Any, ...]  # one span, in the order of SPAN_COLUMNS
+
+
+class NotOtlp(ValueError):
+    """Raised for JSON that is not OTLP trace data; the message names what is wrong, without a place."""
+
+
+def decode_value(value: Mapping[str, Any]) -> Any:
+    """Return the Python value of one OTLP AnyValue; None for an empty one."""
+    for kind, content in value.items():
+        if kind == "intValue":
+            return int(content)
+        if kind == "arrayValue":
+            return [decode_value(item) for item in content.get("values") or ()]
+        if kind == "kvlistValue":
+            return decode_attributes(content.get("values") or ())
+        if kind == "doubleValue":
+            return float(content)
+        return content
+    return None
+
+
+def decode_attributes(attributes: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the attributes as a dict; the keys are shared between spans."""
+    decoded = {}
+    for attribute in attributes:
+        value = attribute.get("value") or {}
+        # the common case, kept out of a call: a million spans have ten million attributes
+        if "stringValue" in value:
+            decoded[intern(attribute["key"])] = value["stringValue"]
+        else:
+            decoded[intern(attribute["key"])] = decode_value(value)
+    return decoded
+
+
+def rows_of(payload: Any) -> list[Row]:
+    """Return the spans of one OTLP `TracesData` object as rows of SPAN_COLUMNS.
+
+    Raises NotOtlp when the object is something else or a span lacks an id or a time.
+    """
+    if not isinstance(payload, dict) or not isinstance(payload.get("resourceSpans"), list):
+        raise NotOtlp('no "resourceSpans"')
+    try:
+        return _rows(payload["resourceSpans"])
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+        raise NotOtlp(f"a malformed span ({type(error).__name__}: {error})") from error
+
+
+def _rows(resource_spans: list[Any]) -> list[Row]:
+    rows: list[Row] = []
+    for resource_span in resource_spans:
+        resource = decode_attributes((resource_span.get("resource") or {}).get("attributes") or ())
+        service = str(resource.get("service.name") or "")
+        for scope_span in resource_span.get("scopeSpans") or ():
+            scope = str((scope_span.get("scope") or {}).get("name") or "")
+            for span in scope_span.get("spans") or ():
+                links = span.get("links")
+                rows.append(
+                    (
+                        intern(_id(span["traceId"])),
+                        _id(span["spanId"]),
+                        _id(span.get("parentSpanId") or ""),
+                        str(span.get("name") or ""),
+                        service,
+                        scope,
+                        SPAN_KINDS.get(span.get("kind"), ""),
+                        _time(span["startTimeUnixNano"]),
+                        _time(span["endTimeUnixNano"]),
+                        (span.get("status") or {}).get("code") in ERROR_CODES,
+                        decode_attributes(span.get("attributes") or ()),
+                        [(_id(link["traceId"]), _id(link["spanId"])) for link in links] if links else [],
+                    )
+                )
+    return rows
+
+
+def _id(text: str) -> str:
+    return "" if not text.strip("0") else text.lower()
+
+
+def _time(text: str | int) -> int:
+    time_ns = int(text)
+    if not 0 <= time_ns < 2**62:
+        raise ValueError(f"time {text} is not nanoseconds since 1970")
+    return time_ns
+
+
+def frame_of(rows: list[Row]) -> pd.DataFrame:
+    """Return the rows as a new frame in an order that depends on the spans alone, not on their source."""
+    columns = list(zip(*rows, strict=True)) if rows else [() for _ in SPAN_COLUMNS]
+    text = {"trace_id", "span_id", "parent_id", "name", "service", "scope", "span_kind"}
+    dtypes: dict[str, Any] = {"start_ns": "int64", "end_ns": "int64", "error": "bool"}
+    frame = pd.DataFrame(
+        {
+            name: pd.Series(list(values), dtype=object if name in text else dtypes.get(name, object))
+            for name, values in zip(SPAN_COLUMNS, columns, strict=True)
+        }
+    )
+    return in_order(frame)
+
+
+def in_order(spans: pd.DataFrame) -> pd.DataFrame:
+    """Return the spans sorted by time, longest first, then by id."""
+    order = pd.DataFrame(
+        {
+            "start": spans["start_ns"],
+            "end": -spans["end_ns"],
+            "trace": spans["trace_id"],
+            "span": spans["span_id"],
+        }
+    ).sort_values(["start", "end", "trace", "span"], kind="stable")
+    return spans.take(order.index.to_numpy()).reset_index(drop=True)

@@ -1,0 +1,145 @@
+"""Pieces: the smallest stretches with one answer, and how each divides into CPU, run queue and rest.
+
+    waits     |      |~~~~~~|                 |~~~~|
+    frames    |---------------task-------------------------|
+                          |----phase---|
+    pieces    |      |      |          |      |    |       |      a frame's border inside a wait is none
+
+CPU and run-queue time were measured over whole frames. An outer frame's amount, less what its inner
+frames have, is spread over the pieces it owns, by running time.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analysis.activities import Activities
+from analysis.apportion import spread
+from analysis.frames import Frames
+from analysis.span_table import NONE, Bools, Ints, SpanTable
+from tracer import schema
+
+
+@dataclass(frozen=True, slots=True)
+class Pieces:
+    """Sorted by virtual time; they cover the activities' lives without a gap."""
+
+    vstart: Ints
+    length: Ints
+    activity: Ints
+    wait: Ints  # number of the wait, NONE while running
+    frame: Ints  # number of the frame that names it, NONE
+    measured: Ints  # number of the frame whose CPU time was measured, NONE
+    cpu_ns: Ints
+    run_queue_ns: Ints
+    small_ns: Ints  # waits too short to be spans
+    small_by_type: NDArray[np.int64]  # activity × WAIT_TYPES
+
+    @property
+    def rest_ns(self) -> Ints:
+        return self.length - self.cpu_ns - self.run_queue_ns - self.small_ns
+
+
+def cut_pieces(spans: SpanTable, activities: Activities, frames: Frames) -> Pieces:
+    """Return the pieces of all activities with their amounts."""
+    waits = activities.waits
+    borders = np.concatenate([frames.vstart, frames.vend])
+    inside = np.searchsorted(waits.vstart, borders, side="left") - 1
+    if len(waits.vstart):
+        borders = borders[(inside < 0) | (waits.vend[inside] <= borders)]
+    cuts = np.unique(
+        np.concatenate([activities.vstart, activities.vend, waits.vstart, waits.vend, borders])
+    ).astype(np.int64)
+    vstart, vend = cuts[:-1], cuts[1:]
+    activity = np.searchsorted(activities.vstart, vstart, side="right") - 1
+    lived = vstart < activities.vend[activity]
+    vstart, vend, activity = vstart[lived], vend[lived], activity[lived]
+    wait = _covering(waits.vstart, waits.vend, vstart)
+    running = wait < 0
+    frame = _innermost(frames, vstart, np.ones(len(frames.vstart), dtype=bool), blocks_last=True)
+    frame = np.where(running, frame, NONE)
+    length = vend - vstart
+    measured, cpu = _allocated(frames, frames.cpu_ns, vstart, length, running)
+    _, queue = _allocated(frames, frames.run_queue_ns, vstart, length, running)
+    handover_cpu, handover_queue = _handover(spans, activities, wait, length)
+    cpu = np.minimum(cpu + handover_cpu, length)
+    queue = np.minimum(queue + handover_queue, length - cpu)
+    small_by_type = _small_waits(spans, activities)
+    in_block = _innermost(frames, vstart, frames.is_block, blocks_last=False) >= 0
+    small = _place_small(
+        small_by_type.sum(axis=1), np.where(running & ~in_block, length - cpu - queue, 0), activity, frame < 0
+    )
+    return Pieces(vstart, length, activity, wait, frame, measured, cpu, queue, small, small_by_type)
+
+
+def _covering(vstart: Ints, vend: Ints, times: Ints) -> Ints:
+    """Return which of the sorted, disjoint intervals holds each time, NONE when none does."""
+    if len(vstart) == 0:
+        return np.full(len(times), NONE, dtype=np.int64)
+    at = np.searchsorted(vstart, times, side="right") - 1
+    return np.where((at >= 0) & (vend[at] > times), at, NONE)
+
+
+def _innermost(frames: Frames, times: Ints, eligible: Bools, *, blocks_last: bool) -> Ints:
+    """Return the deepest eligible frame at each time; a block names only what no phase or run does."""
+    found = np.full(len(times), NONE, dtype=np.int64)
+    for level in range(frames.levels):
+        here = np.flatnonzero(eligible & (frames.level == level))
+        at = _covering(frames.vstart[here], frames.vend[here], times)
+        hit = at >= 0
+        candidate = here[at[hit]] if len(here) else here
+        if blocks_last and level > 0:
+            current = found[hit]
+            outer_is_phase = (current >= 0) & (frames.level[current] > 0) & ~frames.is_block[current]
+            candidate = np.where(frames.is_block[candidate] & outer_is_phase, current, candidate)
+        found[hit] = candidate
+    return found
+
+
+def _allocated(frames: Frames, amount: Ints, vstart: Ints, length: Ints, running: Bools) -> tuple[Ints, Ints]:
+    """Return for each piece the innermost frame with a measured amount, and its share of it."""
+    owner = np.where(running, _innermost(frames, vstart, amount >= 0, blocks_last=False), NONE)
+    shares = np.zeros(len(vstart), dtype=np.int64)
+    level_of_owner = np.where(owner >= 0, frames.level[owner], NONE) if frames.levels else owner
+    low = np.searchsorted(vstart, frames.vstart, side="left")
+    high = np.searchsorted(vstart, frames.vend, side="left")
+    for level in reversed(range(frames.levels)):
+        given = np.concatenate([[0], np.cumsum(shares)])
+        left = np.maximum(amount - (given[high] - given[low]), 0)
+        own = np.flatnonzero(level_of_owner == level)
+        shares[own] = spread(left, length[own], owner[own])
+    return owner, shares
+
+
+def _handover(spans: SpanTable, activities: Activities, wait: Ints, length: Ints) -> tuple[Ints, Ints]:
+    """Return CPU and run-queue time of the pieces in which a free worker had not begun."""
+    rows = activities.waits.row
+    cpu, queue = np.zeros(len(wait), dtype=np.int64), np.zeros(len(wait), dtype=np.int64)
+    types = spans.texts(rows, schema.WAIT) if len(rows) else rows
+    handover = np.flatnonzero(types == schema.WAIT_POOL_HANDOVER)
+    if len(handover) == 0:
+        return cpu, queue
+    for values, key in ((cpu, schema.CPU_NS), (queue, schema.RUN_QUEUE_NS)):
+        totals = np.zeros(len(rows), dtype=np.int64)
+        totals[handover] = np.maximum(spans.ints(rows[handover], key), 0)
+        at = np.flatnonzero(wait >= 0)
+        values[at] = spread(totals, length[at], wait[at])
+    return cpu, queue
+
+
+def _small_waits(spans: SpanTable, activities: Activities) -> NDArray[np.int64]:
+    keys = [f"{schema.SMALL_PREFIX}{wait}_ns" for wait in schema.WAIT_TYPES]
+    columns = [np.maximum(spans.ints(activities.row, key), 0) for key in keys]
+    return np.stack(columns, axis=1) if len(activities.row) else np.zeros((0, len(keys)), dtype=np.int64)
+
+
+def _place_small(totals: Ints, room: Ints, activity: Ints, unnamed: Bools) -> Ints:
+    """Put the sums of short waits first where nothing is known to have run, then anywhere but in blocks."""
+    small = np.zeros(len(room), dtype=np.int64)
+    left = totals.copy()
+    for mask in (unnamed, ~unnamed):
+        at = np.flatnonzero(mask & (room > 0))
+        small[at] = spread(left, room[at], activity[at])
+        left -= np.bincount(activity[at], weights=small[at], minlength=len(totals)).astype(np.int64)
+    return small
