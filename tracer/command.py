@@ -29,7 +29,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             )
             return 2
         return int(command(arguments))
-    print("whywait: its installation is incomplete; reinstall it: pip install 'whywait[analysis]'", file=sys.stderr)
+    print(
+        "whywait: its installation is incomplete; reinstall it: pip install 'whywait[analysis]'",
+        file=sys.stderr,
+    )
     return 2
 
 
@@ -43,18 +46,26 @@ def run(arguments: list[str]) -> int:
     )
     parser.add_argument(
         "-o", "--output", default=os.environ.get("WHYWAIT_OUTPUT"),
-        help="a .jsonl file or a directory for the traces (default: ./traces, or nothing if OTEL_EXPORTER_OTLP_ENDPOINT is set)",
+        help="a .jsonl file or a directory for the traces "
+        "(default: ./traces, or none if OTEL_EXPORTER_OTLP_ENDPOINT is set)",
     )  # fmt: skip
-    parser.add_argument("--service-name", default=None, help="service.name of the spans (default: OTEL_SERVICE_NAME)")
+    parser.add_argument(
+        "--service-name", default=None, help="service.name of the spans (default: OTEL_SERVICE_NAME)"
+    )
     parser.add_argument("command", nargs=argparse.REMAINDER, metavar="-- COMMAND", help="what to run")
     options = parser.parse_args(arguments)
     command = options.command[1:] if options.command[:1] == ["--"] else options.command
     if not command:
-        print("whywait run: no command given; expected: whywait run -- COMMAND, such as uvicorn app:app", file=sys.stderr)
+        print(
+            "whywait run: no command given; expected: whywait run -- COMMAND, such as uvicorn app:app",
+            file=sys.stderr,
+        )
         return 2
     program = shutil.which(command[0])
     if program is None:
-        print(f"whywait run: {command[0]!r} was not found on PATH; is its environment active?", file=sys.stderr)
+        print(
+            f"whywait run: {command[0]!r} was not found on PATH; is its environment active?", file=sys.stderr
+        )
         return 2
     environment = _environment(options.output, options.service_name)
     try:
@@ -85,7 +96,8 @@ def _environment(output: str | None, service_name: str | None) -> dict[str, str]
 
 def _exports_elsewhere(environment: dict[str, str]) -> bool:
     return bool(
-        environment.get("OTEL_EXPORTER_OTLP_ENDPOINT") or environment.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
+        environment.get("OTEL_EXPORTER_OTLP_ENDPOINT")
+        or environment.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
     )
 
 
@@ -96,7 +108,9 @@ def _check_output(output: str | None) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise ConfigError(f"cannot write traces to {output}: {error.strerror}; choose another --output") from error
+        raise ConfigError(
+            f"cannot write traces to {output}: {error.strerror}; choose another --output"
+        ) from error
     if not os.access(folder, os.W_OK):
         raise ConfigError(f"cannot write traces to {output}: no permission; choose another --output")
 

@@ -43,7 +43,9 @@ def from_environment(environ: Mapping[str, str] = os.environ) -> Config:
         except ValueError:
             resolution_ns = 0
         if resolution_ns <= 0:
-            raise ConfigError(f"WHYWAIT_RESOLUTION_MS is {milliseconds!r}; expected a number above 0, such as 1")
+            raise ConfigError(
+                f"WHYWAIT_RESOLUTION_MS is {milliseconds!r}; expected a number above 0, such as 1"
+            )
         config = replace(config, max_resolution_ns=resolution_ns)
     return config
 

@@ -4,6 +4,7 @@ import contextvars
 import functools
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from itertools import count
 from time import perf_counter_ns
 from types import CodeType
@@ -15,7 +16,7 @@ from opentelemetry import trace
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags
 
 from tracer.places import caller_place
-from tracer.records import ACTIVITY, Activity, Job, Occupancy, Pool, current_activity, here
+from tracer.records import ACTIVITY, Job, Occupancy, Pool, current_activity, here
 from tracer.signals import run_queue_ns, thread_time_ns
 
 _pools: "WeakKeyDictionary[Any, Pool]" = WeakKeyDictionary()
@@ -51,7 +52,9 @@ def make_job(pool: Pool, function: Callable[..., Any], args: tuple[Any, ...]) ->
     return job
 
 
-def occupancy_of(pool: Pool, job: Job | None, function: Callable[..., Any], args: tuple[Any, ...]) -> Occupancy:
+def occupancy_of(
+    pool: Pool, job: Job | None, function: Callable[..., Any], args: tuple[Any, ...]
+) -> Occupancy:
     """What will be known of this job after it is forgotten."""
     if job is not None:
         held = Occupancy(job.name, job.request.trace_id, job.span_id)
@@ -85,7 +88,9 @@ def carried_context(function: Any) -> contextvars.Context | None:
     return owner if isinstance(owner, contextvars.Context) else None
 
 
-def run_job(pool: Pool, job: Job | None, held: Occupancy, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+def run_job(
+    pool: Pool, job: Job | None, held: Occupancy, function: Callable[..., Any], /, *args: Any, **kwargs: Any
+) -> Any:
     """What a worker runs in the function's place: the same call, between two readings of the clocks."""
     if job is None:
         held.start_ns = perf_counter_ns()
@@ -121,13 +126,17 @@ def _enter(pool: Pool, job: Job, held: Occupancy, carried: contextvars.Context |
     job.run_queue_ns = run_queue
     here.current = job
     span = NonRecordingSpan(
-        SpanContext(job.request.trace_id, job.run_id, False, TraceFlags(job.request.sampled_flags), job.request.trace_state)
+        SpanContext(
+            job.request.trace_id,
+            job.run_id,
+            False,
+            TraceFlags(job.request.sampled_flags),
+            job.request.trace_state,
+        )
     )
     if carried is not None:
-        try:
+        with suppress(RuntimeError):  # it is entered elsewhere, so not to_thread's own: leave it alone
             carried.run(_set_current, job, span)
-        except RuntimeError:  # it is entered elsewhere, so not to_thread's own: leave it alone
-            pass
     token = otel_context.attach(trace.set_span_in_context(span))
     pool.occupancies.append(held)
     job.step_cpu_ns = thread_time_ns()
@@ -163,5 +172,3 @@ def _leave_clocks(end_ns: int) -> None:
     here.idle_since_ns = end_ns
     here.idle_cpu_ns = thread_time_ns()
     here.idle_run_queue_ns = run_queue_ns()
-
-

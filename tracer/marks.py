@@ -8,6 +8,7 @@ import asyncio
 import functools
 import inspect
 from collections.abc import Callable
+from contextlib import suppress
 from time import perf_counter_ns, thread_time_ns
 from types import CodeType, TracebackType
 from typing import Any, ParamSpec, TypeVar, overload
@@ -38,7 +39,7 @@ R = TypeVar("R")
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-class phase:  # noqa: N801 - reads as a word: `with phase("predict"):`
+class phase:
     """Marks a block of work with a name: `with phase("predict"): ...`, in `def` and `async def` alike.
 
     The span it becomes lasts from enter to exit and knows its CPU time. Raises nothing of its own.
@@ -83,7 +84,7 @@ def _wrap(function: Any, *, name: str | None) -> Any:
         return type(function)(_wrap(function.__func__, name=name))
     if not callable(function):
         raise TypeError(f"traced expects a function, not {type(function).__name__}")
-    title = name or getattr(function, "__qualname__", type(function).__qualname__)
+    title = str(name or getattr(function, "__qualname__", type(function).__qualname__))
     code = getattr(inspect.unwrap(function), "__code__", None)
     if inspect.isasyncgenfunction(function):
         return _wrap_async_generator(function, title, code)
@@ -158,7 +159,7 @@ def _wrap_generator(function: Any, title: str, code: CodeType | None) -> Any:
                     generator.close()
                     raise
                 except BaseException as raised:
-                    resume, value = generator.throw, raised  # type: ignore[assignment]
+                    resume, value = generator.throw, raised
         finally:
             life.end()
 
@@ -189,7 +190,7 @@ def _wrap_async_generator(function: Any, title: str, code: CodeType | None) -> A
                     await generator.aclose()
                     raise
                 except BaseException as raised:
-                    resume, value = generator.athrow, raised  # type: ignore[assignment]
+                    resume, value = generator.athrow, raised
         finally:
             life.end()
 
@@ -219,9 +220,18 @@ class _Life:
         error = _error_name(self.error)
         activity.request.phases.append(
             Phase(
-                self._title, self._span_id, self._parent_id, activity, self._start_ns, perf_counter_ns(),
-                -1, None, self._place, error, True,
-            )  # fmt: skip
+                self._title,
+                self._span_id,
+                self._parent_id,
+                activity,
+                self._start_ns,
+                perf_counter_ns(),
+                -1,
+                None,
+                self._place,
+                error,
+                True,
+            )
         )
 
 
@@ -273,8 +283,8 @@ class _Mark:
         _detach(self._token)
         if request.open and request.take():
             made = Phase(
-                self._title, self._span_id, self._parent_id, activity, self._start_ns, end_ns, cpu_ns, run_queue,
-                self._place, _error_name(error), False,
+                self._title, self._span_id, self._parent_id, activity, self._start_ns, end_ns, cpu_ns,
+                run_queue, self._place, _error_name(error), False,
             )  # fmt: skip
             if self._opened is None:
                 request.phases.append(made)
@@ -301,7 +311,7 @@ def _cpu_of(activity: Activity) -> int:
     """CPU the activity has used so far, its running step included; -1 when it does not run here."""
     if here.current is not activity:
         return -1
-    return activity.cpu_ns + thread_time_ns() - activity.step_cpu_ns
+    return int(activity.cpu_ns + thread_time_ns() - activity.step_cpu_ns)
 
 
 def _error_name(error: type[BaseException] | None) -> str:
@@ -312,10 +322,8 @@ def _error_name(error: type[BaseException] | None) -> str:
 
 
 def _detach(token: Any) -> None:
-    try:
+    with suppress(ValueError):
         otel_context._RUNTIME_CONTEXT.detach(token)  # the public detach logs an error here
-    except ValueError:
-        pass
 
 
 def _begin(title: str, code: CodeType | None) -> _Mark | None:
@@ -329,7 +337,13 @@ def _begin(title: str, code: CodeType | None) -> _Mark | None:
     recorder = recorders.active
     if recorder is None:
         return None
-    request = Request(new_trace_id(), new_span_id(), TraceFlags.SAMPLED, perf_counter_ns(), recorder.config.max_records_per_request)
+    request = Request(
+        new_trace_id(),
+        new_span_id(),
+        TraceFlags.SAMPLED,
+        perf_counter_ns(),
+        recorder.config.max_records_per_request,
+    )
     request.name = title
     root = request.root
     root.name = title
@@ -342,5 +356,5 @@ def _begin(title: str, code: CodeType | None) -> _Mark | None:
         task = None
     if task is not None:
         root.task_key = id(task)
-    here.current = root
+    here.current = here.opened = root
     return _Mark(title, place, root, request)

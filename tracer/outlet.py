@@ -116,7 +116,9 @@ class Outlet:
         callbacks: dict[int, list[Callback]] = {}
         idle: dict[int, list[tuple[int, int]]] = {}
         for loop in self._recorder.loops:
-            callbacks.setdefault(loop.thread_id, []).extend(one for one in loop.callbacks.copy() if one.end_ns > start_ns)
+            callbacks.setdefault(loop.thread_id, []).extend(
+                one for one in loop.callbacks.copy() if one.end_ns > start_ns
+            )
             idle.setdefault(loop.thread_id, []).extend(one for one in loop.idle.copy() if one[1] > start_ns)
         return LoopPast(callbacks, idle)
 

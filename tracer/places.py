@@ -24,11 +24,11 @@ _LIBRARY_ROOTS = _library_roots()
 @lru_cache(maxsize=4_096)
 def is_library(filename: str) -> bool:
     """Whether a file belongs to the standard library, an installed package, or us."""
-    if filename.startswith("<"):  # frozen importlib, generated code
+    if not filename.endswith(".py"):  # frozen importlib, generated code, console scripts
         return True
     if "/site-packages/" in filename or "/dist-packages/" in filename:
         return True
-    return filename.startswith(_LIBRARY_ROOTS) or filename.startswith(_OURS)
+    return filename.startswith((*_LIBRARY_ROOTS, _OURS))
 
 
 @lru_cache(maxsize=4_096)

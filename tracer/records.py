@@ -9,9 +9,8 @@ import threading
 from collections import deque
 from contextvars import ContextVar
 from random import Random
-from time import perf_counter_ns
 from types import CodeType
-from typing import Any, NamedTuple, Union
+from typing import Any, NamedTuple, TypeAlias, Union
 
 _random = Random()  # our own stream: the host may have seeded the global one and count on it
 
@@ -70,7 +69,7 @@ class Block(NamedTuple):
     start_ns: int
     end_ns: int
     cpu_ns: int
-    place: "Sample | None"
+    sample: "Sample | None"
     parent_id: int
 
 
@@ -109,7 +108,7 @@ class Mark:
 TIMER = Mark("timer")
 IO = Mark("io")
 THREAD = Mark("thread")
-Waker = Union["Activity", Mark, CodeType, None]
+Waker: TypeAlias = Union["Activity", Mark, CodeType, None]
 
 
 class Activity:
@@ -148,8 +147,8 @@ class Job(Activity):
     """A function handed to an executor or a worker thread."""
 
     __slots__ = (
-        "awaited", "handover_cpu_ns", "handover_run_queue_ns", "idle_since_ns", "occupancy", "pool", "pool_age_ns",
-        "resume_ns", "run_id", "run_queue_ns", "start_ns", "thread_id", "thread_name", "token_at_ns",
+        "handover_cpu_ns", "handover_run_queue_ns", "idle_since_ns", "occupancy", "pool", "pool_age_ns",
+        "resume_ns", "run_id", "run_queue_ns", "start_ns", "thread_id", "thread_name",
     )  # fmt: skip
 
     def __init__(self, request: "Request", spawner: Activity, born_ns: int, parent_id: int) -> None:
@@ -166,8 +165,6 @@ class Job(Activity):
         self.idle_since_ns = 0  # when the worker ended its job before; 0: this was its first
         self.handover_cpu_ns = 0
         self.handover_run_queue_ns: int | None = None
-        self.token_at_ns = 0  # anyio: when the limiter let it pass
-        self.awaited = False
 
 
 class Occupancy:
@@ -202,11 +199,29 @@ class Request:
     """One request, or one piece of work outside any request that a root phase began."""
 
     __slots__ = (
-        "activities", "end_ns", "end_unix_ns", "loop", "lost", "name", "open", "phases", "records_left", "root",
-        "root_phase", "server_span_id", "sampled_flags", "start_ns", "start_unix_ns", "tasks", "trace_id", "trace_state",
+        "activities",
+        "end_ns",
+        "end_unix_ns",
+        "loop",
+        "lost",
+        "name",
+        "open",
+        "phases",
+        "records_left",
+        "root",
+        "root_phase",
+        "sampled_flags",
+        "server_span_id",
+        "start_ns",
+        "start_unix_ns",
+        "tasks",
+        "trace_id",
+        "trace_state",
     )  # fmt: skip
 
-    def __init__(self, trace_id: int, server_span_id: int, sampled_flags: int, start_ns: int, budget: int) -> None:
+    def __init__(
+        self, trace_id: int, server_span_id: int, sampled_flags: int, start_ns: int, budget: int
+    ) -> None:
         self.trace_id = trace_id
         self.server_span_id = server_span_id
         self.sampled_flags = sampled_flags
@@ -250,7 +265,7 @@ class Loop:
     """One event loop's recent past, kept per thread that runs one."""
 
     __slots__ = (
-        "callbacks", "idle", "native_id", "run_start_ns", "sample", "select_end_ns", "selects",
+        "callbacks", "idle", "live", "native_id", "run_start_ns", "sample", "select_end_ns", "selects",
         "short_busy_ns", "short_count", "short_end_ns", "short_start_ns", "thread_id",
     )  # fmt: skip
 
@@ -261,6 +276,7 @@ class Loop:
         self.sample: tuple[int, Sample] | None = None  # (run_start_ns it was taken in, what was seen)
         self.select_end_ns = 0
         self.selects = False
+        self.live = True  # until its session stops
         self.short_start_ns = self.short_end_ns = self.short_busy_ns = self.short_count = 0
         self.callbacks: deque[Callback] = deque(maxlen=50_000)
         self.idle: deque[tuple[int, int]] = deque(maxlen=20_000)
@@ -272,7 +288,7 @@ class Callback(NamedTuple):
     start_ns: int
     end_ns: int
     busy_ns: int
-    count: int
+    calls: int
     trace_id: int
     span_id: int
     code: CodeType | None
@@ -285,6 +301,7 @@ class _Here(threading.local):
 
     current: Any = None  # an Activity, a loop callback outside any, or None
     loop: Loop | None = None
+    opened: Activity | None = None  # root of a request that began in the callback that runs now
     idle_since_ns = 0  # worker threads: the end of their latest job, and the clocks then
     idle_cpu_ns = 0
     idle_run_queue_ns: int | None = None
@@ -300,6 +317,3 @@ def current_activity() -> Activity | None:
     if isinstance(current, Activity) and current.request.open:
         return current
     return None
-
-
-now_ns = perf_counter_ns

@@ -76,7 +76,9 @@ WAIT_AWAIT: Final = "await"  # an edge: follow the waker; FOR says what was awai
 WAIT_POOL_QUEUE: Final = "pool_queue"  # all workers were busy; occupants say with what
 WAIT_POOL_STARTUP: Final = "pool_startup"  # a thread had to be started
 WAIT_POOL_SHUTDOWN: Final = "pool_shutdown"  # Executor.shutdown(wait=True); an edge if WAKER is set
-WAIT_POOL_HANDOVER: Final = "pool_handover"  # a worker was free, it had not begun: CPU_NS and RUN_QUEUE_NS tell
+WAIT_POOL_HANDOVER: Final = (
+    "pool_handover"  # a worker was free, it had not begun: CPU_NS and RUN_QUEUE_NS tell
+)
 WAIT_LIMITER: Final = "limiter_wait"  # an anyio token
 WAIT_LOOP_BUSY: Final = "loop_busy"  # ready, and the loop ran something else: BLOCKER_*
 WAIT_LOOP_WAKEUP: Final = "loop_wakeup"  # ready, and the loop still slept in its selector

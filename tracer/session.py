@@ -9,7 +9,7 @@ from pathlib import Path
 from opentelemetry.sdk.trace import SpanProcessor
 from opentelemetry.sdk.trace import Tracer as SdkTracer
 
-from tracer import records, recorder, signals
+from tracer import recorder, records, signals
 from tracer.config import Config, ConfigError, from_environment
 from tracer.jobs import forget_pools
 from tracer.outlet import Outlet
@@ -30,8 +30,6 @@ from tracer.schema import (
     SCOPE,
     SIGNAL_EXECUTOR,
     SIGNAL_GC,
-    SIGNAL_LOOP,
-    SIGNAL_LOOP_CALLS,
     SIGNAL_RUN_QUEUE,
     SIGNAL_THREAD_CPU,
 )
@@ -76,13 +74,12 @@ class _Session:
     def _install_probes(self) -> None:
         recorder.active = self.recorder
         self._undo.append(_deactivate)
-        found = [SIGNAL_THREAD_CPU, SIGNAL_EXECUTOR, SIGNAL_GC, SIGNAL_LOOP]
+        found = [SIGNAL_THREAD_CPU, SIGNAL_EXECUTOR, SIGNAL_GC]
         if signals.run_queue_available():
             found.append(SIGNAL_RUN_QUEUE)
         self._add("loop", loop.install)
         if uvloop_calls.available():
             self._add("uvloop", uvloop_calls.install)
-            found.append(SIGNAL_LOOP_CALLS)
         self._add("executor", executor.install)
         self._add("futures", futures.install)
         if anyio_threads.available():
@@ -114,6 +111,8 @@ class _Session:
             self.recorder.undo.pop(name)()
         while self._undo:
             self._undo.pop()()
+        for seen in self.recorder.loops:
+            seen.live = False
         forget_pools()
         signals.close_all()
 
@@ -123,7 +122,10 @@ def _deactivate() -> None:
 
 
 def start(
-    service_name: str | None = None, *, output: str | os.PathLike[str] | None = None, config: Config | None = None
+    service_name: str | None = None,
+    *,
+    output: str | os.PathLike[str] | None = None,
+    config: Config | None = None,
 ) -> None:
     """Begins to trace this process. A second call without `stop` in between changes nothing.
 

@@ -7,6 +7,8 @@ itself would then cost milliseconds that the request never waited.
 import ctypes
 import os
 import threading
+from collections.abc import Callable
+from contextlib import suppress
 from time import thread_time_ns
 
 __all__ = ["close_all", "run_queue_available", "run_queue_ns", "thread_time_ns"]
@@ -47,22 +49,22 @@ class _Reader(threading.local):
 class _Closer:
     """Lives in the thread's locals, so that it dies with the thread."""
 
-    __slots__ = ("_fd",)
+    __slots__ = ("_close", "_fd")
 
     def __init__(self, fd: int) -> None:
         self._fd = fd
+        self._close = _close
 
     def __del__(self) -> None:
-        _close(self._fd)
+        self._close(self._fd)
 
 
-def _close(fd: int) -> None:
-    if fd in _open_fds:
-        _open_fds.discard(fd)
-        try:
-            os.close(fd)
-        except OSError:
-            pass
+def _close(fd: int, fds: set[int] = _open_fds, close: Callable[[int], None] = os.close) -> None:
+    # the defaults keep what is needed at interpreter exit, when module globals are gone
+    if fd in fds:
+        fds.discard(fd)
+        with suppress(OSError):
+            close(fd)
 
 
 _reader = _Reader()

@@ -1,6 +1,6 @@
 """Pure: turns a finished request's records into spans as `schema.py` draws them."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import CodeType
 from typing import TypeVar
@@ -49,14 +49,16 @@ class SpanSpec:
 class LoopPast:
     """What is remembered of the loops, by the thread each runs on; in order of time."""
 
-    callbacks: dict[int, Sequence[Callback]] = field(default_factory=dict)
-    idle: dict[int, Sequence[tuple[int, int]]] = field(default_factory=dict)
+    callbacks: Mapping[int, Sequence[Callback]] = field(default_factory=dict)
+    idle: Mapping[int, Sequence[tuple[int, int]]] = field(default_factory=dict)
 
 
 class RequestSpans:
     """Builds the spans of one request. Use `build()` once."""
 
-    def __init__(self, request: Request, past: LoopPast, signals: Sequence[str], max_resolution_ns: int, lost: int) -> None:
+    def __init__(
+        self, request: Request, past: LoopPast, signals: Sequence[str], max_resolution_ns: int, lost: int
+    ) -> None:
         self._request = request
         self._past = past
         self._signals = signals
@@ -132,11 +134,13 @@ class RequestSpans:
             attributes[s.ROOT] = True
             attributes[s.CONTRACT] = s.CONTRACT_VERSION
             attributes[s.RESOLUTION_NS] = self._resolution_ns
-            attributes[s.SIGNALS] = list(self._signals)
+            attributes[s.SIGNALS] = [*self._signals, *_loop_signal(request)]
             if self._lost:
                 attributes[s.LOST] = self._lost
             if request.lost:
-                attributes[s.INCOMPLETE] = [f"{request.lost} records over the limit of one request were dropped"]
+                attributes[s.INCOMPLETE] = [
+                    f"{request.lost} records over the limit of one request were dropped"
+                ]
         unix = is_root and bool(request.start_unix_ns)
         self._made.append(
             SpanSpec(
@@ -305,7 +309,9 @@ class RequestSpans:
         assert job.pool is not None
         attributes[s.POOL_NAME] = job.pool.name
         attributes[s.POOL_SIZE] = job.pool.size
-        shares, other_ns = occupant_shares(tile.start_ns, tile.end_ns, list(job.pool.occupancies), job.span_id)
+        shares, other_ns = occupant_shares(
+            tile.start_ns, tile.end_ns, list(job.pool.occupancies), job.span_id
+        )
         named, rest = shares[: s.OCCUPANT_LIMIT], shares[s.OCCUPANT_LIMIT :]
         other_ns += sum(share.ns for share in rest)
         if named:
@@ -390,6 +396,12 @@ class RequestSpans:
         )
 
 
+def _loop_signal(request: Request) -> list[str]:
+    if request.loop is None:
+        return []
+    return [s.SIGNAL_LOOP if request.loop.selects else s.SIGNAL_LOOP_CALLS]
+
+
 def background_span(name: str, block: Block, trace_id: int, signals: Sequence[str]) -> SpanSpec:
     """The span, and trace, of a long callback that worked for no request."""
     attributes: Attributes = {s.KIND: s.KIND_BLOCK, s.SIGNALS: list(signals)}
@@ -425,10 +437,10 @@ def _put_blocker(attributes: Attributes, callbacks: Sequence[Callback]) -> Callb
     chief_key = max(totals, key=lambda key: totals[key])
     chief = first[chief_key]
     attributes[s.BLOCKER_NS] = totals[chief_key]
-    attributes[s.BLOCKER_COUNT] = sum(one.count for one in callbacks)
+    attributes[s.BLOCKER_COUNT] = sum(one.calls for one in callbacks)
     place = chief.sample.place if chief.sample is not None else _place(chief.code)
-    if chief.count > 1:
-        attributes[s.BLOCKER_FUNCTION] = f"{chief.count} short callbacks"
+    if chief.calls > 1:
+        attributes[s.BLOCKER_FUNCTION] = f"{chief.calls} short callbacks"
     elif place is not None:
         name = place.function
         if chief.sample is None and chief.request is not None and chief.request.name:

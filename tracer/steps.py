@@ -39,7 +39,7 @@ SITE_MIN_NS = 200_000  # shorter waits are not given their place in the code
 def this_loop() -> Loop:
     """The record of the loop that runs on this thread; made on first sight."""
     loop = here.loop
-    if loop is None:
+    if loop is None or not loop.live:
         loop = here.loop = Loop(threading.get_ident(), threading.get_native_id())
         recorder = recorders.active
         if recorder is not None:
@@ -180,7 +180,15 @@ def keep_callback(loop: Loop, start_ns: int, end_ns: int, owner: Activity | None
     sample = sample_of(loop, start_ns)
     if owner is not None:
         made = Callback(
-            start_ns, end_ns, duration_ns, 1, owner.request.trace_id, owner.span_id, owner.code, sample, owner.request
+            start_ns,
+            end_ns,
+            duration_ns,
+            1,
+            owner.request.trace_id,
+            owner.span_id,
+            owner.code,
+            sample,
+            owner.request,
         )
     else:
         task = getattr(callback, "__self__", None)
@@ -197,7 +205,15 @@ def flush_short(loop: Loop) -> None:
     """Ends a run of short callbacks: the loop slept, or something longer ran."""
     loop.callbacks.append(
         Callback(
-            loop.short_start_ns, loop.short_end_ns, loop.short_busy_ns, loop.short_count, 0, 0, None, None, None
+            loop.short_start_ns,
+            loop.short_end_ns,
+            loop.short_busy_ns,
+            loop.short_count,
+            0,
+            0,
+            None,
+            None,
+            None,
         )
     )
     loop.short_count = loop.short_busy_ns = 0
@@ -208,4 +224,3 @@ def _callback_code(callback: Any) -> CodeType | None:
         callback = callback.func
     code = getattr(callback, "__code__", None)
     return code if isinstance(code, CodeType) else None
-

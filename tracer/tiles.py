@@ -1,6 +1,7 @@
 """Pure: divides a stretch of waiting into tiles that touch, from what ran, slept or was held meanwhile."""
 
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 from tracer.records import Callback, Job, Occupancy
@@ -111,7 +112,7 @@ def occupant_shares(
     shares: dict[int, int] = {}
     by_id: dict[int, Occupancy] = {}
     other_ns = 0
-    for begin, end in zip(borders, borders[1:], strict=False):
+    for begin, end in pairwise(borders):
         active = [one for held_from, held_to, one in held if held_from <= begin and held_to >= end]
         if not active:
             other_ns += end - begin

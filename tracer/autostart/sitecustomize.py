@@ -1,7 +1,10 @@
 """Imported by Python at start-up in every process of a service that `whywait run` started."""
 
+import importlib
 import os
+import signal
 import sys
+from collections.abc import Callable
 
 
 def _chain() -> None:
@@ -11,7 +14,7 @@ def _chain() -> None:
     kept = sys.path[:]
     sys.path[:] = [entry for entry in sys.path if os.path.abspath(entry or ".") != here]
     try:
-        import sitecustomize  # noqa: F401
+        importlib.import_module("sitecustomize")
     except ImportError:
         if ours is not None:
             sys.modules["sitecustomize"] = ours
@@ -27,8 +30,22 @@ def _start() -> None:
 
         tracer.start()
         atexit.register(tracer.stop)
+        _stop_on_termination(tracer.stop)
     except Exception as error:  # the service must start, traced or not
         print(f"whywait: not tracing process {os.getpid()}: {error}", file=sys.stderr)
+
+
+def _stop_on_termination(stop: Callable[[], None]) -> None:
+    """SIGTERM's default action ends a process without `atexit`, and uvicorn takes it after its own
+    shutdown; the last spans would be lost. Whoever sets a handler of its own replaces this one."""
+
+    def on_termination(number: int, frame: object) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        stop()
+        signal.raise_signal(signal.SIGTERM)
+
+    if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, on_termination)
 
 
 _chain()

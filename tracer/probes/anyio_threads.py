@@ -9,9 +9,9 @@ from importlib.util import find_spec
 from time import perf_counter_ns
 from typing import Any
 
-from tracer.jobs import current_activity, make_job, occupancy_of, pool_of, run_job
+from tracer.jobs import make_job, occupancy_of, pool_of, run_job
 from tracer.recorder import probe_failed
-from tracer.records import Activity, Job, Occupancy, Pool
+from tracer.records import Activity, Job, Occupancy, Pool, current_activity
 
 
 def available() -> bool:

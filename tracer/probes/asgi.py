@@ -44,7 +44,7 @@ def install(provider: TracerProvider) -> Callable[[], None]:
             )
         scope["whywait.app"] = self
         scope["whywait.call"] = plain_call
-        return await app(scope, receive, send)  # type: ignore[no-any-return]
+        await app(scope, receive, send)
 
     Starlette.__call__ = __call__  # type: ignore[method-assign]
 

@@ -9,9 +9,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from time import perf_counter_ns
 from typing import Any
 
-from tracer.jobs import current_activity, make_job, occupancy_of, pool_of, run_job
+from tracer.jobs import make_job, occupancy_of, pool_of, run_job
 from tracer.recorder import probe_failed
-from tracer.records import Job, Pool, Wait
+from tracer.records import Job, Pool, Wait, current_activity
 from tracer.schema import WAIT_POOL_SHUTDOWN
 
 JOB_ATTRIBUTE = "_whywait_job"  # on the host's Future: it must not outlive it
@@ -31,7 +31,7 @@ def install() -> Callable[[], None]:
         except Exception as error:
             probe_failed("executor", error)
 
-    @functools.wraps(plain_submit)
+    @functools.wraps(plain_submit)  # type: ignore[arg-type]
     def submit(self: Any, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> "Future[Any]":
         try:
             pool = pool_of(self, _name(self), self._max_workers)
@@ -65,8 +65,8 @@ def install() -> Callable[[], None]:
                 probe_failed("executor", error)
 
     ThreadPoolExecutor.__init__ = __init__  # type: ignore[method-assign]
-    ThreadPoolExecutor.submit = submit  # type: ignore[method-assign, assignment]
-    ThreadPoolExecutor.shutdown = shutdown  # type: ignore[method-assign, assignment]
+    ThreadPoolExecutor.submit = submit  # type: ignore[method-assign]
+    ThreadPoolExecutor.shutdown = shutdown  # type: ignore[method-assign]
 
     def undo() -> None:
         ThreadPoolExecutor.__init__ = plain_init  # type: ignore[method-assign]
@@ -83,12 +83,12 @@ def _record_shutdown(activity: Any, pool: Pool, start_ns: int) -> None:
     # while jobs still ran, shutdown waited for the last of them; after it, for the threads to end
     last: Job | None = pool.last_job
     if last is not None and last.request is activity.request and start_ns < last.done_ns <= end_ns:
-        activity.waits.append(Wait(WAIT_POOL_SHUTDOWN, start_ns, last.done_ns, end_ns, last, None, 0, True, pool))
+        activity.waits.append(
+            Wait(WAIT_POOL_SHUTDOWN, start_ns, last.done_ns, end_ns, last, None, 0, True, pool)
+        )
     else:
         activity.waits.append(Wait(WAIT_POOL_SHUTDOWN, start_ns, end_ns, end_ns, None, None, 0, True, pool))
 
 
 def _name(executor: Any) -> str:
     return getattr(executor, "_thread_name_prefix", "") or "ThreadPoolExecutor"
-
-

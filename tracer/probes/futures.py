@@ -82,7 +82,7 @@ class _Event:
         finally:
             finished = list(self._waiter.finished_futures)
             # the first that finished woke a waiter for any, the last one a waiter for all
-            first = isinstance(self._waiter, _base._AsCompletedWaiter | _base._FirstCompletedWaiter)  # type: ignore[attr-defined]
+            first = isinstance(self._waiter, _base._AsCompletedWaiter | _base._FirstCompletedWaiter)
             _record(activity, start_ns, finished[0 if first else -1] if finished else None)
 
 

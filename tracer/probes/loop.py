@@ -12,6 +12,8 @@ from collections.abc import Callable
 from time import perf_counter_ns
 from typing import Any
 
+from tracer.recorder import probe_failed
+from tracer.records import ACTIVITY, IO, TIMER, Activity, Waker, here
 from tracer.steps import (
     begin_step,
     end_step,
@@ -24,8 +26,6 @@ from tracer.steps import (
     this_loop,
     waker_now,
 )
-from tracer.recorder import probe_failed
-from tracer.records import ACTIVITY, IO, TIMER, Activity, Waker, here
 
 _IDLE_MIN_NS = 20_000
 
@@ -50,7 +50,7 @@ def _run_stamped(handle: Any, by: Waker, cause_ns: int, standing: Any, run: Call
     context = handle._context
     task = None
     try:
-        loop = here.loop or this_loop()
+        loop = this_loop()
         loop.run_start_ns = start_ns
         found = context.get(ACTIVITY)
         if found is not None:
@@ -69,8 +69,8 @@ def _run_stamped(handle: Any, by: Waker, cause_ns: int, standing: Any, run: Call
         run(handle)
     finally:
         end_ns = perf_counter_ns()
-        current = here.current
-        here.current = None
+        current, opened = here.current, here.opened
+        here.current = here.opened = None
         loop.run_start_ns = 0
         try:
             # a request may have been opened (SERVER span) or closed in this very step
@@ -78,7 +78,7 @@ def _run_stamped(handle: Any, by: Waker, cause_ns: int, standing: Any, run: Call
             if isinstance(current, Activity) and activity is None:
                 owner = current
                 task = getattr(callback, "__self__", None)
-            keep_callback(loop, start_ns, end_ns, owner or _of_context(context), callback)
+            keep_callback(loop, start_ns, end_ns, owner or opened or _of_context(context), callback)
             if owner is not None and current is owner:
                 end_step(owner, end_ns, sample_of(loop, start_ns))
                 if isinstance(task, asyncio.Task) and task.done():
@@ -95,7 +95,7 @@ def _of_context(context: contextvars.Context) -> Activity | None:
 def install() -> Callable[[], None]:
     """Replaces the handle class, wraps timers and the selector; returns the undo."""
     plain_handle, timer_handle = events.Handle, events.TimerHandle
-    plain_run = plain_handle._run  # type: ignore[attr-defined]
+    plain_run = plain_handle._run
 
     class Handle(plain_handle):  # type: ignore[misc, valid-type]
         __slots__ = ("_by", "_cause_ns")
@@ -121,13 +121,13 @@ def install() -> Callable[[], None]:
 
     Handle.__module__, Handle.__qualname__ = plain_handle.__module__, plain_handle.__qualname__
     events.Handle = Handle  # type: ignore[misc]
-    timer_handle._run = run_timer  # type: ignore[attr-defined]
+    timer_handle._run = run_timer  # type: ignore[method-assign]
     undo_select = _wrap_select(selectors.DefaultSelector)
     undo_readers = [_mark_io(name, Handle) for name in ("_add_reader", "_add_writer")]
 
     def undo() -> None:
         events.Handle = plain_handle  # type: ignore[misc]
-        del timer_handle._run  # type: ignore[attr-defined]
+        del timer_handle._run
         undo_select()
         for restore in undo_readers:
             restore()

@@ -76,7 +76,9 @@ def file_processor(output: Path) -> SpanProcessor:
         path.parent.mkdir(parents=True, exist_ok=True)
         exporter = FileSpanExporter(path)
     except OSError as error:
-        raise ConfigError(f"cannot write traces to {path}: {error.strerror}; choose another output") from error
+        raise ConfigError(
+            f"cannot write traces to {path}: {error.strerror}; choose another output"
+        ) from error
     return batching(exporter)
 
 
@@ -98,7 +100,7 @@ def _wants_otlp(environ: Any) -> bool:
 
 
 def _resource(config: Config) -> Resource:
-    attributes = {"host.name": socket.gethostname(), "process.pid": os.getpid()}
+    attributes: dict[str, str | int] = {"host.name": socket.gethostname(), "process.pid": os.getpid()}
     name = config.service_name or os.environ.get("OTEL_SERVICE_NAME")
     if name is None and "service.name" not in os.environ.get("OTEL_RESOURCE_ATTRIBUTES", ""):
         name = "whywait"

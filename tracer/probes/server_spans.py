@@ -35,7 +35,13 @@ class RequestRoots(SpanProcessor):
         if context is None or not context.trace_flags.sampled:
             return
         now = perf_counter_ns()
-        request = Request(context.trace_id, context.span_id, int(context.trace_flags), now, recorder.config.max_records_per_request)
+        request = Request(
+            context.trace_id,
+            context.span_id,
+            int(context.trace_flags),
+            now,
+            recorder.config.max_records_per_request,
+        )
         request.trace_state = context.trace_state
         root = request.root
         root.step_start_ns = now
@@ -50,7 +56,7 @@ class RequestRoots(SpanProcessor):
             root.name = getattr(coroutine, "__qualname__", "") or ""
             root.code = getattr(coroutine, "cr_code", None)
         ACTIVITY.set(root)
-        here.current = root
+        here.current = here.opened = root
         self._open[context.span_id] = request
 
     def on_end(self, span: ReadableSpan) -> None:

@@ -10,6 +10,8 @@ from importlib.util import find_spec
 from time import perf_counter_ns
 from typing import Any
 
+from tracer.recorder import probe_failed
+from tracer.records import ACTIVITY, TIMER, Activity, Waker, here
 from tracer.steps import (
     begin_step,
     end_step,
@@ -21,8 +23,6 @@ from tracer.steps import (
     this_loop,
     waker_now,
 )
-from tracer.recorder import probe_failed
-from tracer.records import ACTIVITY, TIMER, Activity, Waker, here
 
 
 class _Call:
@@ -47,7 +47,7 @@ class _Call:
         callback = self.callback
         task = None
         try:
-            loop = here.loop or this_loop()
+            loop = this_loop()
             loop.run_start_ns = start_ns
             found = ACTIVITY.get()
             if found is not None:
@@ -65,15 +65,15 @@ class _Call:
             return callback(*args)
         finally:
             end_ns = perf_counter_ns()
-            current = here.current
-            here.current = None
+            current, opened = here.current, here.opened
+            here.current = here.opened = None
             loop.run_start_ns = 0
             try:
                 owner = activity
                 if isinstance(current, Activity) and activity is None:
                     owner = current
                     task = getattr(callback, "__self__", None)
-                keep_callback(loop, start_ns, end_ns, owner or _found_open(), callback)
+                keep_callback(loop, start_ns, end_ns, owner or opened or _found_open(), callback)
                 if owner is not None and current is owner:
                     end_step(owner, end_ns, sample_of(loop, start_ns))
                     if isinstance(task, asyncio.Task) and task.done():
@@ -101,7 +101,10 @@ def install() -> Callable[[], None]:
     import uvloop
 
     loop_class: Any = uvloop.Loop
-    own = {name: loop_class.__dict__.get(name) for name in ("call_soon", "call_soon_threadsafe", "call_later", "call_at")}
+    own = {
+        name: loop_class.__dict__.get(name)
+        for name in ("call_soon", "call_soon_threadsafe", "call_later", "call_at")
+    }
     plain_soon = loop_class.call_soon
     plain_threadsafe = loop_class.call_soon_threadsafe
     plain_later = loop_class.call_later

@@ -15,7 +15,6 @@ from tracer.recorder import Recorder, probe_failed
 from tracer.records import Loop, Place, Sample
 
 
-
 def install(recorder: Recorder) -> Callable[[], None]:
     """Starts the thread; returns the undo, which ends it."""
     interval_s = recorder.config.watchdog_interval_s
