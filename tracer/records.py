@@ -93,7 +93,7 @@ class Sample(NamedTuple):
     """What the watchdog saw a long callback do."""
 
     place: Place
-    syscall: int | None
+    syscall: str | None  # what the thread slept in, when it slept
 
 
 class Mark:

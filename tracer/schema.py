@@ -134,4 +134,5 @@ CODE_FILE: Final = "code.file.path"
 CODE_LINE: Final = "code.line.number"
 THREAD_ID: Final = "thread.id"
 THREAD_NAME: Final = "thread.name"
-BLOCK_SYSCALL: Final = "whywait.block.syscall"  # syscall number the thread slept in, when it did
+BLOCK_SYSCALL: Final = "whywait.block.syscall"  # call the thread slept in when looked at, e.g. "read"
+SYSCALL_FUTEX: Final = "futex"  # a lock, the GIL, or another thread: cannot tell which

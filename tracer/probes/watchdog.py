@@ -4,6 +4,7 @@ A thread of its own wakes now and then; only while one callback runs for longer 
 it read that thread's stack, and the system call it sleeps in, if it does.
 """
 
+import platform
 import sys
 import threading
 from collections import Counter
@@ -13,6 +14,23 @@ from time import perf_counter_ns
 from tracer.places import user_place
 from tracer.recorder import Recorder, probe_failed
 from tracer.records import Loop, Place, Sample
+from tracer.schema import SYSCALL_FUTEX
+
+_MACHINES = {
+    "x86_64": {
+        0: "read", 1: "write", 7: "poll", 17: "pread64", 18: "pwrite64", 23: "select", 35: "nanosleep",
+        42: "connect", 43: "accept", 44: "sendto", 45: "recvfrom", 46: "sendmsg", 47: "recvmsg", 61: "wait4",
+        73: "flock", 74: "fsync", 75: "fdatasync", 202: SYSCALL_FUTEX, 230: "clock_nanosleep", 232: "epoll_wait",
+        247: "waitid", 257: "openat", 270: "pselect6", 271: "ppoll", 281: "epoll_pwait", 288: "accept4",
+    },
+    "aarch64": {
+        22: "epoll_pwait", 32: "flock", 56: "openat", 63: "read", 64: "write", 67: "pread64", 68: "pwrite64",
+        72: "pselect6", 73: "ppoll", 82: "fsync", 83: "fdatasync", 95: "waitid", 98: SYSCALL_FUTEX,
+        101: "nanosleep", 115: "clock_nanosleep", 202: "accept", 203: "connect", 206: "sendto", 207: "recvfrom",
+        211: "sendmsg", 212: "recvmsg", 242: "accept4", 260: "wait4",
+    },
+}  # fmt: skip
+_NAMES = _MACHINES.get(platform.machine(), {})
 
 
 def install(recorder: Recorder) -> Callable[[], None]:
@@ -61,25 +79,31 @@ class _Seen:
         self.run_start_ns = run_start_ns
         self.next_age_ns = 0
         self.places: Counter[Place] = Counter()
-        self.syscalls: Counter[int | None] = Counter()
+        self.syscalls: Counter[str] = Counter()
 
     def look(self, loop: Loop, age_ns: int) -> None:
         self.next_age_ns = int(age_ns * 1.2)
         place = user_place(sys._current_frames().get(loop.thread_id))
-        syscall = _syscall(loop.native_id)
+        syscall = _sleeps_in(loop.native_id)
         if place is None or loop.run_start_ns != self.run_start_ns:
             return
         self.places[place] += 1
-        self.syscalls[syscall] += 1
+        if syscall is not None:
+            self.syscalls[syscall] += 1
         chief = self.places.most_common(1)[0][0]
-        loop.sample = (self.run_start_ns, Sample(chief, self.syscalls.most_common(1)[0][0]))
+        slept_in = self.syscalls.most_common(1)[0][0] if self.syscalls else None
+        loop.sample = (self.run_start_ns, Sample(chief, slept_in))
 
 
-def _syscall(native_id: int) -> int | None:
+def _sleeps_in(native_id: int) -> str | None:
     """The system call a thread sleeps in; None when it runs, or where the kernel does not say."""
+    if not _NAMES:  # another machine's numbers would be misread
+        return None
     try:
         with open(f"/proc/self/task/{native_id}/syscall", encoding="ascii") as file:
             word = file.read(32).split(maxsplit=1)[0]
     except (OSError, IndexError):
         return None
-    return int(word) if word.lstrip("-").isdigit() and not word.startswith("-") else None
+    if not word.isdigit():  # "running", or -1: stopped outside any call
+        return None
+    return _NAMES.get(int(word), f"system call {word}")
