@@ -59,9 +59,7 @@ class BodyLimit:
             return
         said = dict(scope["headers"]).get(b"content-length", b"0")
         if said.isdigit() and int(said) > self._max_bytes:
-            response = JSONResponse(
-                {"detail": self._detail()}, status_code=413, headers={"connection": "close"}
-            )
+            refusal = JSONResponse({"detail": self._detail()}, 413, headers={"connection": "close"})
             await refusal(scope, receive, send)
             return
         seen = 0

@@ -29,13 +29,7 @@ def new_pipeline(settings: Settings) -> Pipeline:
                 PREPROCESS,
                 ColumnTransformer(
                     [
-                        (
-                            "categorical",
-                            OneHotEncoder(
-                                categories=categories, handle_unknown="ignore", sparse_output=False
-                            ),
-                            list(CATEGORICAL),
-                        ),
+                        ("categorical", one_hot, list(CATEGORICAL)),
                         ("numeric", StandardScaler(), list(NUMERIC)),
                     ]
                 ),
