@@ -1,0 +1,226 @@
+"""A closed-loop load driver: N clients, each sending its next request when the last is answered.
+
+python -m demo_service.load --url http://127.0.0.1:8000 --modes to_thread,batch --clients 4
+"""
+
+import argparse
+import asyncio
+import json
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from random import Random
+from time import perf_counter, perf_counter_ns, time_ns
+from typing import Final
+
+import httpx
+
+from demo_service.features import sample_pod
+
+MODES: Final = ("sequential", "to_thread", "per_request_pool", "dedicated_pool", "batch", "microbatch")
+PODS_PER_REQUEST: Final = 7  # as in the story
+DISTINCT_BODIES: Final = 32
+REQUEST_TIMEOUT_S: Final = 60.0
+
+
+class LoadError(Exception):
+    """The service could not be reached or refused valid requests; the message says which."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoadResult:
+    """What the clients of one cell saw. Times of day are ns since the epoch, latencies are ns."""
+
+    mode: str
+    clients: int
+    started_ns: int
+    ended_ns: int
+    latencies_ns: tuple[int, ...]  # of answered requests, in order of their answers
+    failures: int
+    first_failure: str  # "" when there was none
+
+    @property
+    def requests_per_s(self) -> float:
+        """Answered requests per second of the cell; 0 for an empty one."""
+        duration_ns = self.ended_ns - self.started_ns
+        return len(self.latencies_ns) * 1e9 / duration_ns if duration_ns > 0 else 0.0
+
+    def percentile_ns(self, share: float) -> int:
+        """The smallest latency that at least `share` (0..1) of the answers did not exceed; 0 if none."""
+        if not self.latencies_ns:
+            return 0
+        ordered = sorted(self.latencies_ns)
+        rank = -int(-share * len(ordered) // 1)  # ceiling: never flatters
+        return ordered[max(0, rank - 1)]
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """When a cell ends: whichever comes first. Requests in flight are always awaited."""
+
+    seconds: float
+    requests: int
+
+
+def bodies(seed: int, count: int = DISTINCT_BODIES) -> list[bytes]:
+    """`count` encoded request bodies of seven pods, the same for the same seed."""
+    random = Random(seed)
+    return [
+        json.dumps(
+            {
+                "request_id": f"load-{seed}-{number}",
+                "pods": [sample_pod(random) for _ in range(PODS_PER_REQUEST)],
+            }
+        ).encode()
+        for number in range(count)
+    ]
+
+
+async def drive(
+    url: str,
+    mode: str,
+    clients: int,
+    bounds: Bounds,
+    *,
+    seed: int = 1,
+    on_answer: Callable[[], None] = lambda: None,
+) -> LoadResult:
+    """Drives one mode with `clients` closed-loop clients; calls `on_answer` after each answer.
+
+    Raises `LoadError` when nothing at all was answered.
+    """
+    encoded = bodies(seed)
+    latencies_ns: list[int] = []
+    failures: list[str] = []
+    sent = 0
+    limits = httpx.Limits(max_connections=clients, max_keepalive_connections=clients)
+    async with httpx.AsyncClient(
+        base_url=url, limits=limits, timeout=REQUEST_TIMEOUT_S, trust_env=False
+    ) as http:
+        started_ns, deadline_s = time_ns(), perf_counter() + bounds.seconds
+
+        async def client() -> None:
+            nonlocal sent
+            while sent < bounds.requests and perf_counter() < deadline_s:
+                body = encoded[sent % len(encoded)]
+                sent += 1
+                begin_ns = perf_counter_ns()
+                failure = await _post(http, f"/predict/{mode}", body)
+                if failure:
+                    failures.append(failure)
+                    await asyncio.sleep(0.05)  # a dead service must not turn the driver into a busy loop
+                else:
+                    latencies_ns.append(perf_counter_ns() - begin_ns)
+                on_answer()
+
+        async with asyncio.TaskGroup() as group:
+            for _ in range(clients):
+                group.create_task(client())
+        ended_ns = time_ns()
+    if failures and not latencies_ns:
+        raise LoadError(f"{url}/predict/{mode} answered none of {len(failures)} requests: {failures[0]}")
+    first_failure = failures[0] if failures else ""
+    return LoadResult(mode, clients, started_ns, ended_ns, tuple(latencies_ns), len(failures), first_failure)
+
+
+async def _post(http: httpx.AsyncClient, path: str, body: bytes) -> str:
+    """ "" when the service answered 200, else what happened."""
+    try:
+        response = await http.post(path, content=body, headers={"content-type": "application/json"})
+    except httpx.HTTPError as error:
+        return f"{type(error).__name__}: {error}"
+    return "" if response.status_code == 200 else f"HTTP {response.status_code}: {response.text[:200]}"
+
+
+def parse_modes(text: str) -> tuple[str, ...]:
+    """The modes named in a comma-separated list; raises `argparse.ArgumentTypeError` on others."""
+    return tuple(_checked(part.strip(), MODES) for part in text.split(","))
+
+
+def parse_clients(text: str) -> tuple[int, ...]:
+    """The client counts in a comma-separated list, 1 to 256 each; raises `argparse.ArgumentTypeError`."""
+    counts = []
+    for part in text.split(","):
+        if not part.strip().isdigit() or not 1 <= int(part) <= 256:
+            raise argparse.ArgumentTypeError(f"{part.strip()!r} is no number of clients (1 to 256)")
+        counts.append(int(part))
+    return tuple(counts)
+
+
+def _checked(name: str, known: Iterable[str]) -> str:
+    if name not in known:
+        raise argparse.ArgumentTypeError(f"{name!r} is no mode; expected some of {','.join(known)}")
+    return name
+
+
+def positive_seconds(text: str) -> float:
+    """Seconds above 0 and up to an hour; raises `argparse.ArgumentTypeError`."""
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds <= 3600:
+        raise argparse.ArgumentTypeError(f"{text!r} is no duration in seconds (above 0, up to 3600)")
+    return seconds
+
+
+async def _wait_until_ready(url: str, patience_s: float) -> None:
+    deadline_s = perf_counter() + patience_s
+    async with httpx.AsyncClient(base_url=url, trust_env=False) as http:
+        while True:
+            try:
+                if (await http.get("/readyz")).status_code == 200:
+                    return
+            except httpx.HTTPError:
+                pass
+            if perf_counter() > deadline_s:
+                raise LoadError(
+                    f"{url}/readyz did not answer 200 within {patience_s:.0f} s; is the service up?"
+                )
+            await asyncio.sleep(0.25)
+
+
+async def _drive_all(options: argparse.Namespace) -> int:
+    await _wait_until_ready(options.url, options.patience)
+    bounds = Bounds(options.seconds, options.requests)
+    for mode in options.modes:
+        for clients in options.clients:
+            result = await drive(options.url, mode, clients, bounds, seed=options.seed)
+            p50_ms, p99_ms = result.percentile_ns(0.5) / 1e6, result.percentile_ns(0.99) / 1e6
+            print(
+                f"{mode:<17} {clients:>3} clients  {len(result.latencies_ns):>6} answers  "
+                f"{result.requests_per_s:>7.1f}/s  p50 {p50_ms:>8.1f} ms  p99 {p99_ms:>8.1f} ms"
+                + (f"  {result.failures} failed: {result.first_failure}" if result.failures else ""),
+                flush=True,
+            )
+    return 0
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Drives a running service and prints one line per cell; 0, or 2 if it cannot be reached."""
+    parser = argparse.ArgumentParser(
+        prog="python -m demo_service.load", description="Drives the demo service."
+    )
+    parser.add_argument("--url", default="http://127.0.0.1:8000", help="where the service is (%(default)s)")
+    parser.add_argument("--modes", type=parse_modes, default=MODES, help="comma-separated (all)")
+    parser.add_argument("--clients", type=parse_clients, default=(1, 4, 16), help="comma-separated (1,4,16)")
+    parser.add_argument("--seconds", type=positive_seconds, default=5.0, help="per cell (%(default)s)")
+    parser.add_argument(
+        "--requests", type=int, default=100_000, help="at most so many per cell (%(default)s)"
+    )
+    parser.add_argument("--seed", type=int, default=1, help="of the payloads (%(default)s)")
+    parser.add_argument(
+        "--patience", type=positive_seconds, default=60.0, help="seconds to wait for /readyz (%(default)s)"
+    )
+    options = parser.parse_args(argv)
+    try:
+        return asyncio.run(_drive_all(options))
+    except LoadError as error:
+        print(f"load: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())
