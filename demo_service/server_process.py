@@ -1,0 +1,147 @@
+"""Runs the demo service as a traced child process that never outlives whoever started it."""
+
+import ctypes
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import httpx
+
+HOST: Final = "127.0.0.1"
+START_TIMEOUT_S: Final = 180.0  # training included, on a slow machine
+STOP_GRACE_S: Final = 20.0
+LOG_LINES: Final = 8
+_PR_SET_PDEATHSIG: Final = 1
+
+
+class ServerError(Exception):
+    """The service did not come up or went away; the message says why, with its last log lines."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServerPlan:
+    """What to start and where its output goes."""
+
+    port: int  # 0: any free one
+    loop: str  # "asyncio" or "uvloop"
+    traces: Path
+    log: Path
+    environment: Mapping[str, str]
+
+
+def free_port(wanted: int) -> int:
+    """`wanted` if nothing listens there, or a free port for 0; raises `ServerError` if it is busy."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, wanted))
+        except OSError as error:
+            raise ServerError(
+                f"port {wanted} cannot be used ({error.strerror}); choose another with --port, or 0 for a free one"
+            ) from error
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def command(plan: ServerPlan, port: int) -> list[str]:
+    """The command line: `whywait run` around uvicorn, as a user would type it."""
+    traced = [sys.executable, "-m", "tracer.command", "run", "--output", str(plan.traces), "--"]
+    served = [sys.executable, "-m", "uvicorn", "demo_service.app:app", "--host", HOST, "--port", str(port)]
+    return [*traced, *served, "--loop", plan.loop, "--no-access-log"]
+
+
+@contextmanager
+def running(plan: ServerPlan, waiting: Callable[[], None]) -> Iterator[str]:
+    """The base URL of a service that is ready; it is stopped on the way out, whatever happened.
+
+    `waiting` is called while it starts. Raises `ServerError` if the port is busy or it dies.
+    """
+    port = free_port(plan.port)
+    with plan.log.open("wb") as log:
+        process = subprocess.Popen(  # noqa: S603 - our own interpreter, our own arguments
+            command(plan, port),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, **plan.environment},
+            start_new_session=True,  # a Ctrl-C in the terminal is ours to handle, in order
+            preexec_fn=_die_with_parent(os.getpid()),
+        )
+    try:
+        url = f"http://{HOST}:{port}"
+        _wait_until_ready(process, url, plan.log, waiting)
+        yield url
+        if process.poll() is not None:
+            raise ServerError(_died(process, plan.log))
+    finally:
+        stop(process)
+
+
+def stop(process: subprocess.Popen[bytes], grace_s: float = STOP_GRACE_S) -> None:
+    """Ends the process and its group: SIGTERM, which lets it finish requests and write its traces,
+    and SIGKILL for what is left after `grace_s` or when interrupted meanwhile."""
+    try:
+        if process.poll() is None:
+            process.terminate()
+            process.wait(grace_s)
+    except subprocess.TimeoutExpired:
+        pass
+    finally:
+        try:
+            os.killpg(process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+        process.wait()
+
+
+def _wait_until_ready(
+    process: subprocess.Popen[bytes], url: str, log: Path, waiting: Callable[[], None]
+) -> None:
+    deadline_s = time.monotonic() + START_TIMEOUT_S
+    with httpx.Client(base_url=url, timeout=5, trust_env=False) as http:
+        while time.monotonic() < deadline_s:
+            if process.poll() is not None:
+                raise ServerError(_died(process, log))
+            try:
+                if http.get("/readyz").status_code == 200:
+                    return
+                failed = http.get("/healthz")
+                if failed.status_code != 200:
+                    raise ServerError(f"the service cannot serve: {failed.text[:300]}{_last_lines(log)}")
+            except httpx.HTTPError:
+                pass  # the port is not open yet
+            waiting()
+            time.sleep(0.1)
+    raise ServerError(f"the service was not ready within {START_TIMEOUT_S:.0f} s{_last_lines(log)}")
+
+
+def _died(process: subprocess.Popen[bytes], log: Path) -> str:
+    return f"the service ended with code {process.returncode}{_last_lines(log)}"
+
+
+def _last_lines(log: Path) -> str:
+    lines = log.read_text(errors="replace").strip().splitlines()[-LOG_LINES:]
+    said = "".join(f"\n  | {line}" for line in lines) or " (it logged nothing)"
+    return f"; the end of {log}:{said}"
+
+
+def _die_with_parent(parent_id: int) -> Callable[[], None] | None:
+    """For Linux: makes the kernel end the child if we are killed without a chance to stop it."""
+    if not sys.platform.startswith("linux"):
+        return None
+    prctl = ctypes.CDLL(None, use_errno=True).prctl  # looked up before the fork
+
+    def arrange() -> None:
+        prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+        if os.getppid() != parent_id:  # it went before we asked
+            os._exit(1)
+
+    return arrange
