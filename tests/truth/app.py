@@ -1,0 +1,84 @@
+"""A service whose delays are known: each endpoint waits for one thing, for an amount the caller chose."""
+
+import asyncio
+import time
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import ExitStack, asynccontextmanager
+from collections.abc import AsyncIterator
+
+from fastapi import FastAPI
+
+POOL_SIZES = (1, 2, 6, 10)
+pools: dict[int, ThreadPoolExecutor] = {}
+
+
+@asynccontextmanager
+async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+    with ExitStack() as stack:
+        for size in POOL_SIZES:
+            pools[size] = stack.enter_context(ThreadPoolExecutor(size, f"pool-{size}"))
+            list(pools[size].map(time.sleep, [0.01] * size))  # all threads started
+        yield
+
+
+app = FastAPI(lifespan=lifespan)
+
+
+def nap(seconds: float) -> float:
+    time.sleep(seconds)
+    return seconds
+
+
+@app.get("/pool/{size}")
+async def pool(size: int, jobs: int = 10, ms: float = 20) -> int:
+    loop = asyncio.get_running_loop()
+    work = [loop.run_in_executor(pools[size], nap, ms / 1000) for _ in range(jobs)]
+    return len(await asyncio.gather(*work))
+
+
+@app.get("/victim")
+async def victim(ms: float = 20) -> float:
+    return await asyncio.get_running_loop().run_in_executor(pools[2], nap, ms / 1000)
+
+
+@app.get("/blocker")
+async def blocker(ms: float = 300) -> float:
+    return hold_the_loop(ms / 1000)
+
+
+def hold_the_loop(seconds: float) -> float:
+    time.sleep(seconds)
+    return seconds
+
+
+@app.get("/threaded")
+def threaded(jobs: int = 8, ms: float = 20) -> int:
+    with ThreadPoolExecutor(4) as fresh:
+        return len([job.result() for job in as_completed([fresh.submit(nap, ms / 1000) for _ in range(jobs)])])
+
+
+@app.get("/sleep")
+async def sleep(ms: float = 50) -> float:
+    await asyncio.sleep(ms / 1000)
+    return ms
+
+
+@app.get("/idle")
+async def idle() -> str:
+    return "nothing to do"
+
+
+async def busy_for(ms: float) -> None:
+    deadline = time.perf_counter() + ms / 1000
+    while time.perf_counter() < deadline:
+        pass
+
+
+async def long_wait(ms: float) -> None:
+    await asyncio.sleep(ms / 1000)
+
+
+@app.get("/off_path")
+async def off_path(short_ms: float = 20, long_ms: float = 100) -> None:
+    """Two coroutines under gather, the shorter of them off the critical path."""
+    await asyncio.gather(long_wait(short_ms), long_wait(long_ms))
