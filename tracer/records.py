@@ -60,7 +60,7 @@ class Wait(NamedTuple):
     site: Site | None
     parent_id: int  # innermost OpenTelemetry span, 0 = the activity's own
     thread: bool = False  # waited in a thread, not on the loop
-    detail: Any = None
+    pool: "Pool | None" = None
 
 
 class Block(NamedTuple):

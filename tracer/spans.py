@@ -18,6 +18,7 @@ from tracer.records import (
     Mark,
     Phase,
     Place,
+    Pool,
     Request,
     Wait,
     Waker,
@@ -180,16 +181,9 @@ class RequestSpans:
             s.ACTIVITY: span_hex(job.span_id),
             s.OUTCOME: job.outcome if job.start_ns else "cancelled",
         }
-        if job.pool is not None:
-            attributes[s.POOL_ID] = job.pool.id
-            attributes[s.POOL_NAME] = job.pool.name
-            attributes[s.POOL_SIZE] = job.pool.size
-            if job.pool_age_ns >= 0:
-                attributes[s.POOL_AGE_NS] = job.pool_age_ns
-            if job.pool.made_at is not None:
-                attributes[s.POOL_FUNCTION] = job.pool.made_at.function
-                attributes[s.POOL_FILE] = job.pool.made_at.file
-                attributes[s.POOL_LINE] = job.pool.made_at.line
+        _put_pool(attributes, job.pool)
+        if job.pool_age_ns >= 0:
+            attributes[s.POOL_AGE_NS] = job.pool_age_ns
         self._describe(attributes, job, small)
         self._made.append(
             SpanSpec(
@@ -251,6 +245,7 @@ class RequestSpans:
                 _put_place(attributes, wait.site.user)
                 attributes[s.FOR] = wait.site.leaf_function
                 attributes[s.FOR_MODULE] = wait.site.leaf_module
+        _put_pool(attributes, wait.pool)
         links = self._put_waker(attributes, wait.by)
         self._wait_span(name, activity, wait.parent_id, wait.start_ns, wait.cause_ns, attributes, links)
 
@@ -277,6 +272,7 @@ class RequestSpans:
 
     def _add_resume_tile(self, activity: Activity, wait: Wait, tile: Tile) -> None:
         attributes = self._wait_attributes(activity, tile.kind)
+        _put_pool(attributes, wait.pool)
         name = tile.kind.replace("_", " ")
         links: tuple[tuple[int, int], ...] = ()
         if tile.callbacks:
@@ -295,6 +291,7 @@ class RequestSpans:
             small[tile.kind] = small.get(tile.kind, 0) + length_ns
             return
         attributes = self._wait_attributes(job, tile.kind)
+        _put_pool(attributes, job.pool)
         links: tuple[tuple[int, int], ...] = ()
         if tile.kind == s.WAIT_POOL_QUEUE and job.pool is not None:
             links = self._put_occupants(attributes, job, tile)
@@ -307,8 +304,6 @@ class RequestSpans:
 
     def _put_occupants(self, attributes: Attributes, job: Job, tile: Tile) -> tuple[tuple[int, int], ...]:
         assert job.pool is not None
-        attributes[s.POOL_NAME] = job.pool.name
-        attributes[s.POOL_SIZE] = job.pool.size
         shares, other_ns = occupant_shares(
             tile.start_ns, tile.end_ns, list(job.pool.occupancies), job.span_id
         )
@@ -454,6 +449,18 @@ def _put_blocker(attributes: Attributes, callbacks: Sequence[Callback]) -> Callb
         attributes[s.BLOCKER_TRACE_ID] = trace_hex(chief.trace_id)
         attributes[s.BLOCKER_SPAN_ID] = span_hex(chief.span_id)
     return chief
+
+
+def _put_pool(attributes: Attributes, pool: Pool | None) -> None:
+    if pool is None:
+        return
+    attributes[s.POOL_ID] = pool.id
+    attributes[s.POOL_NAME] = pool.name
+    attributes[s.POOL_SIZE] = pool.size
+    if pool.made_at is not None:
+        attributes[s.POOL_FUNCTION] = pool.made_at.function
+        attributes[s.POOL_FILE] = pool.made_at.file
+        attributes[s.POOL_LINE] = pool.made_at.line
 
 
 def _place(code: CodeType | None) -> Place | None:

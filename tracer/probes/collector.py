@@ -25,9 +25,7 @@ def install() -> Callable[[], None]:
             return
         activity = current_activity()
         if activity is not None and activity.end_ns == 0 and activity.request.take():
-            activity.waits.append(
-                Wait(WAIT_GC, started_ns, end_ns, end_ns, None, None, 0, True, info.get("generation"))
-            )
+            activity.waits.append(Wait(WAIT_GC, started_ns, end_ns, end_ns, None, None, 0, True))
 
     gc.callbacks.append(on_collection)
 

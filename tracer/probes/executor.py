@@ -14,6 +14,8 @@ from tracer.recorder import probe_failed
 from tracer.records import Job, Pool, Wait, current_activity
 from tracer.schema import WAIT_POOL_SHUTDOWN
 
+# the names that the loops give their default executor's threads
+_LOOPS_OWN = {"asyncio": "default executor", "uvloop": "default executor"}
 JOB_ATTRIBUTE = "_whywait_job"  # on the host's Future: it must not outlive it
 
 
@@ -91,4 +93,5 @@ def _record_shutdown(activity: Any, pool: Pool, start_ns: int) -> None:
 
 
 def _name(executor: Any) -> str:
-    return getattr(executor, "_thread_name_prefix", "") or "ThreadPoolExecutor"
+    name = getattr(executor, "_thread_name_prefix", "") or "ThreadPoolExecutor"
+    return _LOOPS_OWN.get(name, name)
