@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -45,7 +45,7 @@ def free_port(wanted: int) -> int:
             probe.bind((HOST, wanted))
         except OSError as error:
             raise ServerError(
-                f"port {wanted} cannot be used ({error.strerror}); choose another with --port, or 0 for a free one"
+                f"port {wanted} cannot be used ({error.strerror}); choose another, or 0 for a free one"
             ) from error
         port: int = probe.getsockname()[1]
         return port
@@ -78,9 +78,12 @@ def running(plan: ServerPlan, waiting: Callable[[], None]) -> Iterator[str]:
     try:
         url = f"http://{HOST}:{port}"
         _wait_until_ready(process, url, plan.log, waiting)
-        yield url
-        if process.poll() is not None:
-            raise ServerError(_died(process, plan.log))
+        try:
+            yield url
+        except Exception as error:
+            if process.poll() is not None:  # its end explains the error better than the error does
+                raise ServerError(_died(process, plan.log)) from error
+            raise
     finally:
         stop(process)
 
@@ -95,10 +98,8 @@ def stop(process: subprocess.Popen[bytes], grace_s: float = STOP_GRACE_S) -> Non
     except subprocess.TimeoutExpired:
         pass
     finally:
-        try:
+        with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
         process.wait()
 
 

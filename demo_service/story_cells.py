@@ -1,0 +1,136 @@
+"""Joins what the clients saw with what the traces show, cell by cell (a mode at a number of clients)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+import numpy as np
+import pandas as pd
+
+from analysis import Analysis, Cause
+from demo_service.load import LoadResult
+
+PAUSE_S: Final = 0.2  # between cells, so that their windows stay apart
+_SLACK_NS: Final = 100_000_000  # the two processes' clocks may disagree by less than half the pause
+
+THREADED: Final = ("to_thread", "dedicated_pool", "per_request_pool", "sequential")
+BATCHED: Final = ("batch", "microbatch")
+
+
+@dataclass(frozen=True, slots=True)
+class CauseShare:
+    """A cause's part of a cell: mean per request, and share of all wall time."""
+
+    cause: str
+    mean_ns: float
+    share: float
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One row of the story's table."""
+
+    mode: str
+    clients: int
+    seen: LoadResult
+    traced: int  # requests analysed
+    incomplete: int  # requests traced, but not whole: not analysed
+    service_p50_ns: float  # wall time of the server span, 0 if none was traced
+    causes: tuple[CauseShare, ...]  # longest first, all that occurred
+
+    def mean_ns(self, cause: str) -> float:
+        """Mean ns per request of `cause`, 0 if it did not occur."""
+        return next((one.mean_ns for one in self.causes if one.cause == cause), 0.0)
+
+    def share(self, cause: str) -> float:
+        """Share of `cause` in the cell's wall time, 0 if it did not occur."""
+        return next((one.share for one in self.causes if one.cause == cause), 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """How a batched cell differs from a threaded one at the same number of clients."""
+
+    slow: Cell
+    fast: Cell
+
+    @property
+    def factor(self) -> float:
+        """How many times faster at the clients' p50."""
+        return self.slow.seen.percentile_ns(0.5) / max(1, self.fast.seen.percentile_ns(0.5))
+
+    @property
+    def saved(self) -> tuple[tuple[str, float, float], ...]:
+        """(cause, mean ns before, mean ns after), the greatest saving first."""
+        names = {one.cause for one in (*self.slow.causes, *self.fast.causes)}
+        rows = [(name, self.slow.mean_ns(name), self.fast.mean_ns(name)) for name in sorted(names)]
+        return tuple(sorted(rows, key=lambda row: row[2] - row[1]))
+
+
+def label(mode: str, clients: int) -> str:
+    """What a cell is called in reports."""
+    return f"{mode} × {clients} client{'s' if clients > 1 else ''}"
+
+
+def only_cells(analysis: Analysis, results: Sequence[LoadResult]) -> Analysis:
+    """The analysis with just the requests of the cells, each under its cell's label as endpoint.
+    Warm-up, health checks and background work stay in `spans` alone."""
+    requests = analysis.requests
+    labels = pd.Series("", index=requests.index, dtype=object)
+    for result in results:
+        inside = (
+            (requests["endpoint"] == f"POST /predict/{result.mode}")
+            & (requests["start_ns"] >= result.started_ns - _SLACK_NS)
+            & (requests["start_ns"] <= result.ended_ns + _SLACK_NS)
+        )
+        labels[inside] = label(result.mode, result.clients)
+    chosen = labels[labels != ""]
+    names = pd.Series(chosen.to_numpy(), index=requests.loc[chosen.index, "request_id"].to_numpy())
+    return replace(
+        analysis,
+        requests=_labelled(requests, names),
+        causes=_labelled(analysis.causes, names),
+        culprits=_labelled(analysis.culprits, names),
+    )
+
+
+def _labelled(frame: pd.DataFrame, names: pd.Series) -> pd.DataFrame:
+    kept = frame[frame["request_id"].isin(names.index)]
+    return kept.assign(endpoint=kept["request_id"].map(names))
+
+
+def cells_of(analysis: Analysis, results: Sequence[LoadResult]) -> list[Cell]:
+    """One cell per result, in their order, from an analysis made by `only_cells`."""
+    return [_cell(analysis, result) for result in results]
+
+
+def _cell(analysis: Analysis, result: LoadResult) -> Cell:
+    name = label(result.mode, result.clients)
+    requests = analysis.requests[analysis.requests["endpoint"] == name]
+    whole = requests[~requests["incomplete"].astype(bool)]
+    causes = analysis.causes[analysis.causes["endpoint"] == name]
+    total_ns = max(1, int(whole["wall_ns"].sum()))
+    amounts = causes.groupby(causes["cause"].astype(str))["amount_ns"].sum().sort_values(ascending=False)
+    shares = tuple(
+        CauseShare(str(cause), float(amount) / max(1, len(whole)), float(amount) / total_ns)
+        for cause, amount in amounts.items()
+        if amount > 0
+    )
+    service_p50_ns = float(np.percentile(whole["wall_ns"], 50)) if len(whole) else 0.0
+    return Cell(
+        result.mode, result.clients, result, len(whole), len(requests) - len(whole), service_p50_ns, shares
+    )
+
+
+def comparison(cells: Sequence[Cell]) -> Comparison | None:
+    """Threads against a batch at the most clients; None unless both kinds were driven."""
+    most = max((cell.clients for cell in cells), default=0)
+    by_mode = {cell.mode: cell for cell in cells if cell.clients == most and cell.seen.latencies_ns}
+    slow = next((by_mode[mode] for mode in THREADED if mode in by_mode), None)
+    fast = next((by_mode[mode] for mode in BATCHED if mode in by_mode), None)
+    return None if slow is None or fast is None else Comparison(slow, fast)
+
+
+def unexplained(cell: Cell) -> float:
+    """The share of the cell's wall time that no evidence could place."""
+    return cell.share(Cause.UNEXPLAINED)

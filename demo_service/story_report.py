@@ -1,0 +1,148 @@
+"""Tells the story's outcome: one table, the comparison in words, and the same as JSON."""
+
+import os
+import platform
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any, Final
+
+from rich.table import Table
+from rich.text import Text
+
+from analysis import Cause
+from demo_service.story_cells import CauseShare, Cell, Comparison, unexplained
+
+TOP_CAUSES: Final = 3
+RESULTS_FORMAT: Final = 1
+_PACKAGES: Final = (
+    "whywait",
+    "fastapi",
+    "uvicorn",
+    "scikit-learn",
+    "xgboost",
+    "xgboost-cpu",
+    "pandas",
+    "numpy",
+)
+
+
+def table(cells: Sequence[Cell]) -> Table:
+    """Mode × clients: what the clients saw, and what a request of the cell waited for."""
+    made = Table(title="What the clients saw, and what each request's time went to (mean per request)")
+    made.add_column("mode", no_wrap=True)
+    for name in ("clients", "requests/s", "p50 ms", "p99 ms", "p50 ms\nin service"):
+        made.add_column(name, justify="right", no_wrap=True)
+    made.add_column(f"top {TOP_CAUSES} causes: ms, share")
+    made.add_column("unexplained", justify="right", no_wrap=True)
+    before = ""
+    for cell in cells:
+        if before and cell.mode != before:
+            made.add_section()
+        before = cell.mode
+        made.add_row(*(Text(text) for text in _row(cell)))
+    return made
+
+
+def _row(cell: Cell) -> tuple[str, ...]:
+    seen = cell.seen
+    named = [one for one in cell.causes if one.cause != Cause.UNEXPLAINED][:TOP_CAUSES]
+    unknown_ns = cell.mean_ns(Cause.UNEXPLAINED)
+    return (
+        cell.mode,
+        str(cell.clients),
+        f"{seen.requests_per_s:.1f}",
+        f"{seen.percentile_ns(0.5) / 1e6:.1f}",
+        f"{seen.percentile_ns(0.99) / 1e6:.1f}",
+        f"{cell.service_p50_ns / 1e6:.1f}" if cell.traced else "–",
+        ", ".join(_share_text(one) for one in named) if cell.traced else "no request was traced",
+        f"{unknown_ns / 1e6:.1f}, {unexplained(cell):.0%}" if cell.traced else "–",
+    )
+
+
+def _share_text(one: CauseShare) -> str:
+    return f"{one.cause} {one.mean_ns / 1e6:.1f} {one.share:.0%}"
+
+
+def comparison_text(found: Comparison) -> str:
+    """Threads against batch in a few sentences, all numbers from the data."""
+    slow, fast = found.slow, found.fast
+    slow_ms, fast_ms = slow.seen.percentile_ns(0.5) / 1e6, fast.seen.percentile_ns(0.5) / 1e6
+    clients = f"{slow.clients} client{'s' if slow.clients > 1 else ''}"
+    if found.factor < 1:
+        return (
+            f"With {clients}, {fast.mode} was not faster than {slow.mode} here: "
+            f"p50 {fast_ms:.1f} ms against {slow_ms:.1f} ms."
+        )
+    first = (
+        f"With {clients}, {fast.mode} answers {found.factor:.1f}× faster than {slow.mode} at p50 "
+        f"({fast_ms:.1f} ms instead of {slow_ms:.1f} ms)."
+    )
+    if not slow.traced or not fast.traced:
+        return f"{first} Why cannot be told: no request of one of them was traced."
+    saved_ns = sum(before - after for _, before, after in found.saved)
+    if saved_ns <= 0:
+        return f"{first} The service's own mean time did not fall, so the causes do not explain it."
+    parts = [
+        f"{cause} {before / 1e6:.1f} → {after / 1e6:.1f} ms ({(before - after) / saved_ns:.0%} of the saving)"
+        for cause, before, after in found.saved[: TOP_CAUSES + 1]
+        if before > after
+    ]
+    return f"{first} Because, per request on average: {'; '.join(parts)}."
+
+
+def conditions() -> dict[str, Any]:
+    """The machine and versions the numbers were measured on."""
+    return {
+        "cpus_usable": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "cpus": os.cpu_count(),
+        "load_average_1min": round(os.getloadavg()[0], 2),
+        "machine": platform.machine(),
+        "system": f"{platform.system()} {platform.release()}",
+        "python": platform.python_version(),
+        "packages": {name: found for name in _PACKAGES if (found := _version(name)) is not None},
+    }
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
+def as_json(cells: Sequence[Cell], found: Comparison | None, verdicts: Sequence[str]) -> dict[str, Any]:
+    """The results as plain values; latencies and causes in milliseconds."""
+    return {
+        "format": RESULTS_FORMAT,
+        "cells": [_cell_json(cell) for cell in cells],
+        "verdicts": list(verdicts),
+        "comparison": None
+        if found is None
+        else {
+            "slow": found.slow.mode,
+            "fast": found.fast.mode,
+            "clients": found.slow.clients,
+            "factor_p50": round(found.factor, 3),
+            "text": comparison_text(found),
+        },
+    }
+
+
+def _cell_json(cell: Cell) -> dict[str, Any]:
+    seen = cell.seen
+    return {
+        "mode": cell.mode,
+        "clients": cell.clients,
+        "answers": len(seen.latencies_ns),
+        "failures": seen.failures,
+        "first_failure": seen.first_failure,
+        "requests_per_s": round(seen.requests_per_s, 3),
+        "client_p50_ms": seen.percentile_ns(0.5) / 1e6,
+        "client_p99_ms": seen.percentile_ns(0.99) / 1e6,
+        "service_p50_ms": cell.service_p50_ns / 1e6,
+        "requests_analysed": cell.traced,
+        "requests_incomplete": cell.incomplete,
+        "causes": [
+            {"cause": one.cause, "mean_ms": one.mean_ns / 1e6, "share": one.share} for one in cell.causes
+        ],
+    }
