@@ -2,6 +2,7 @@
 
 import os
 import socket
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,13 +11,14 @@ from opentelemetry import trace
 from opentelemetry.exporter.otlp.json.file.trace_exporter import FileSpanExporter
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
-from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 
 from tracer.config import Config, ConfigError, output_file
 
 _QUEUE = 65_536
 _BATCH = 2_048
+_PAUSE_S = 0.001
 
 
 class ForeignProvider(Exception):
@@ -35,7 +37,7 @@ def obtain(config: Config) -> tuple[TracerProvider, bool]:
         raise ForeignProvider(f"{type(current).__module__}.{type(current).__qualname__}")
     provider = TracerProvider(resource=_resource(config), shutdown_on_exit=False)
     if _wants_otlp(os.environ):
-        provider.add_span_processor(batching(OTLPSpanExporter()))
+        provider.add_span_processor(batching(_InSlices(OTLPSpanExporter(), 128)))
     trace.set_tracer_provider(provider)
     return provider, True
 
@@ -79,16 +81,41 @@ def file_processor(output: Path) -> SpanProcessor:
         raise ConfigError(
             f"cannot write traces to {path}: {error.strerror}; choose another output"
         ) from error
-    return batching(exporter)
+    return batching(_InSlices(exporter, 16))
 
 
-def batching(exporter: Any) -> SpanProcessor:
+def batching(exporter: SpanExporter) -> SpanProcessor:
     """The SDK's batch processor, with room for a burst of requests; OTEL_BSP_* still rule."""
     if any(name.startswith("OTEL_BSP_") for name in os.environ):
         return BatchSpanProcessor(exporter)
     return BatchSpanProcessor(
         exporter, max_queue_size=_QUEUE, schedule_delay_millis=1_000, max_export_batch_size=_BATCH
     )
+
+
+class _InSlices(SpanExporter):
+    """Encodes a batch in small parts with pauses between, so that nobody waits long for the GIL."""
+
+    def __init__(self, exporter: SpanExporter, size: int) -> None:
+        self._exporter = exporter
+        self._size = size
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        """Called by the batch processor's thread."""
+        result = SpanExportResult.SUCCESS
+        for start in range(0, len(spans), self._size):
+            if self._exporter.export(spans[start : start + self._size]) is not SpanExportResult.SUCCESS:
+                result = SpanExportResult.FAILURE
+            time.sleep(_PAUSE_S)
+        return result
+
+    def shutdown(self) -> None:
+        """Ends the exporter."""
+        self._exporter.shutdown()
+
+    def force_flush(self, timeout_millis: int = 30_000) -> bool:
+        """Flushes the exporter; true if it could."""
+        return self._exporter.force_flush(timeout_millis)
 
 
 def _wants_otlp(environ: Any) -> bool:
