@@ -46,7 +46,16 @@ def test_same_table_from_file_and_jaeger(jaeger: Jaeger, exported: Path) -> None
 
 def test_report_command_reads_jaeger(jaeger: Jaeger, exported: Path) -> None:
     from_jaeger(jaeger, analysis.load_traces(exported).spans["trace_id"].nunique())
-    command = [sys.executable, "-m", "tracer.command", "report", jaeger.query_url, "--service", "roundtrip", "--json"]
+    command = [
+        sys.executable,
+        "-m",
+        "tracer.command",
+        "report",
+        jaeger.query_url,
+        "--service",
+        "roundtrip",
+        "--json",
+    ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
     assert "/pool/{size}" in json.dumps(json.loads(done.stdout))

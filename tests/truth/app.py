@@ -2,9 +2,9 @@
 
 import asyncio
 import time
+from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import ExitStack, asynccontextmanager
-from collections.abc import AsyncIterator
 
 from fastapi import FastAPI
 
@@ -54,7 +54,9 @@ def hold_the_loop(seconds: float) -> float:
 @app.get("/threaded")
 def threaded(jobs: int = 8, ms: float = 20) -> int:
     with ThreadPoolExecutor(4) as fresh:
-        return len([job.result() for job in as_completed([fresh.submit(nap, ms / 1000) for _ in range(jobs)])])
+        return len(
+            [job.result() for job in as_completed([fresh.submit(nap, ms / 1000) for _ in range(jobs)])]
+        )
 
 
 @app.get("/sleep")

@@ -3,7 +3,7 @@
 import math
 import threading
 import time
-from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pandas as pd
@@ -20,7 +20,7 @@ BLOCK_MS, VICTIM_MS = 300, 20
 
 
 @pytest.fixture(scope="module", params=["asyncio", "uvloop"])
-def found(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Analysis]:
+def found(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Analysis:
     """One traced run of every endpoint, analysed."""
     output = tmp_path_factory.mktemp(f"truth-{request.param}")
     with traced_service(output, loop=request.param) as url:
@@ -36,7 +36,7 @@ def found(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         get(f"{url}/off_path?short_ms=20&long_ms=100")
         for _ in range(50):
             get(f"{url}/idle")
-    yield analysis.analyze(output)
+    return analysis.analyze(output)
 
 
 def rows_of(found: Analysis, endpoint: str) -> pd.DataFrame:
@@ -85,7 +85,9 @@ def test_occupants_are_the_jobs_that_ran(found: Analysis, workers: int) -> None:
     assert (workers == JOBS) == waits.empty
     runs = {
         attributes["whywait.activity"]: (start, end)
-        for start, end, attributes in zip(spans["start_ns"], spans["end_ns"], spans["attributes"], strict=True)
+        for start, end, attributes in zip(
+            spans["start_ns"], spans["end_ns"], spans["attributes"], strict=True
+        )
         if attributes.get("whywait.kind") == "run"
     }
     for start, end, attributes in zip(waits["start_ns"], waits["end_ns"], waits["attributes"], strict=True):
@@ -151,7 +153,9 @@ def test_a_thread_that_collects_waits_for_its_jobs(found: Analysis) -> None:
 def test_a_clean_idle_service_accuses_nobody(found: Analysis) -> None:
     idle = found.requests[found.requests["endpoint"] == "GET /idle"]
     causes = found.causes[found.causes["trace_id"].isin(idle["trace_id"])]
-    per_request = causes.pivot_table(index="trace_id", columns="cause", values="amount_ns", aggfunc="sum").fillna(0)
+    per_request = causes.pivot_table(
+        index="trace_id", columns="cause", values="amount_ns", aggfunc="sum"
+    ).fillna(0)
     accusing = [name for name in per_request if name not in {"compute", "unexplained", "gc_pause"}]
     # at the median not one cause that points at somebody reaches a tenth of a millisecond
     assert (per_request[accusing].median() < 0.1 * MS).all(), per_request.median()
@@ -167,6 +171,6 @@ def test_conservation_recomputed(found: Analysis) -> None:
         edges = list(zip(rows["start_ns"], rows["end_ns"], strict=True))
         assert edges[0][0] == request.start_ns
         assert edges[-1][1] == request.end_ns
-        assert all(left[1] == right[0] for left, right in zip(edges, edges[1:], strict=False))
+        assert all(left[1] == right[0] for left, right in pairwise(edges))
         assert all(begin < end for begin, end in edges)
         assert int(rows["amount_ns"].sum()) == request.end_ns - request.start_ns == request.wall_ns

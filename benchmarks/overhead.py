@@ -1,0 +1,151 @@
+"""What tracing costs a request, beside OpenTelemetry's own instrumentation of the same service.
+
+All services run at once under real uvicorn; one keep-alive client asks them in turns, A B C A B C, in
+short blocks, so that a change of the machine's speed meets all alike. Reported: the median over blocks
+of each block's median latency, and the ratio to the untraced service of the same turn. The second
+untraced service is the noise floor.
+
+    python -m benchmarks.overhead [--turns 40] [--block 50] [--out benchmarks/results/overhead.md]
+"""
+
+import argparse
+import http.client
+import os
+import platform
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+from tests.truth.service import free_port
+
+ROOT = Path(__file__).resolve().parents[1]
+VARIANTS = {
+    "untraced": "nothing installed",
+    "untraced again": "the same once more: the noise floor",
+    "whywait": "all probes, every span kept and written to a file",
+    "otel": "FastAPI's own spans + asyncio + threading instrumentors, written to a file",
+}
+
+
+class Service:
+    """One uvicorn of one variant."""
+
+    def __init__(self, variant: str, folder: Path) -> None:
+        self.port = free_port()
+        command = [sys.executable, "-m", "uvicorn", "benchmarks.overhead_app:app", "--port", str(self.port),
+                   "--log-level", "error", "--no-access-log", "--timeout-keep-alive", "600"]  # fmt: skip
+        if variant == "whywait":
+            command = [
+                sys.executable,
+                "-m",
+                "tracer.command",
+                "run",
+                "-o",
+                str(folder / "whywait"),
+                "--",
+                *command,
+            ]
+        environment = {**os.environ, "BENCH_VARIANT": variant, "BENCH_OUTPUT": str(folder / "otel.jsonl")}
+        self.process = subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.DEVNULL)
+        self.connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        deadline = time.monotonic() + 60
+        while True:
+            try:
+                self.latency_ns("/trivial")
+                return
+            except OSError:
+                self.connection.close()
+                if time.monotonic() > deadline or self.process.poll() is not None:
+                    raise
+                time.sleep(0.1)
+
+    def latency_ns(self, path: str) -> int:
+        start = time.perf_counter_ns()
+        self.connection.request("GET", path)
+        answer = self.connection.getresponse()
+        answer.read()
+        assert answer.status == 200, answer.status
+        return time.perf_counter_ns() - start
+
+    def stop(self) -> None:
+        self.connection.close()
+        self.process.send_signal(signal.SIGTERM)
+        self.process.wait(timeout=30)
+
+
+def measure(path: str, turns: int, block: int) -> dict[str, tuple[float, float]]:
+    """Median latency in ms and median ratio to "untraced", per variant."""
+    medians: dict[str, list[float]] = {variant: [] for variant in VARIANTS}
+    with tempfile.TemporaryDirectory() as folder:
+        services = {variant: Service(variant, Path(folder)) for variant in VARIANTS}
+        try:
+            for service in services.values():
+                for _ in range(block):
+                    service.latency_ns(path)
+            for _ in range(turns):
+                for variant, service in services.items():
+                    medians[variant].append(
+                        statistics.median(service.latency_ns(path) for _ in range(block)) / 1e6
+                    )
+        finally:
+            for service in services.values():
+                service.stop()
+    return {
+        variant: (
+            statistics.median(times),
+            statistics.median(ours / bare for ours, bare in zip(times, medians["untraced"], strict=True)),
+        )
+        for variant, times in medians.items()
+    }
+
+
+def page(turns: int, block: int) -> str:
+    """The result as Markdown, with its conditions."""
+    lines = [
+        "# What tracing costs a request",
+        "",
+        "Made by `python -m benchmarks.overhead`; see its docstring for the method.",
+        "",
+        f"- when: {datetime.now(UTC):%Y-%m-%d}; Python {platform.python_version()}, {os.cpu_count()} CPUs, "
+        f"{platform.machine()}; xgboost {_xgboost()}, fastapi {version('fastapi')}, "
+        f"opentelemetry-sdk {version('opentelemetry-sdk')}",
+        f"- {turns} turns of {block} requests per variant, one client",
+        "",
+    ]
+    for path, what in (("/trivial", "8 trivial pool jobs"), ("/predict", "8 XGBoost predicts of 64 rows")):
+        lines += [f"## A request of {what}", "", "| variant | | median ms | ratio |", "|---|---|---|---|"]
+        for variant, (milliseconds, ratio) in measure(path, turns, block).items():
+            lines.append(f"| {variant} | {VARIANTS[variant]} | {milliseconds:.3f} | {ratio:.2f} |")
+        lines.append("")
+    return "\n".join(lines)
+
+
+def _xgboost() -> str:
+    import xgboost
+
+    return str(xgboost.__version__)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--turns", type=int, default=40)
+    parser.add_argument("--block", type=int, default=50)
+    parser.add_argument("--out", type=Path, default=None)
+    options = parser.parse_args()
+    text = page(options.turns, options.block)
+    print(text)
+    if options.out is not None:
+        options.out.parent.mkdir(parents=True, exist_ok=True)
+        options.out.write_text(text + "\n")
+
+
+if __name__ == "__main__":
+    main()
