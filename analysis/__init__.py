@@ -56,7 +56,7 @@ def __getattr__(name: str) -> Any:
     except ModuleNotFoundError as missing:
         if missing.name in {"pandas", "numpy", "pyarrow"}:
             raise ImportError(
-                f"analysis.{name} needs {missing.name}, which is not installed: pip install 'whywait[analysis]'"
+                f"analysis.{name} needs {missing.name}, not installed: pip install 'whywait[analysis]'"
             ) from missing
         raise
 

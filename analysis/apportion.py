@@ -25,7 +25,7 @@ def spread(totals: Ints, weights: Ints, group: Ints) -> Ints:
     ratio = np.divide(totals, sums, out=np.zeros(len(totals)), where=sums > 0)[group]
     upto = np.rint((running - base) * ratio).astype(np.int64)
     since = np.rint((before - base) * ratio).astype(np.int64)
-    return np.minimum(upto - since, weights)
+    return np.asarray(np.minimum(upto - since, weights), dtype=np.int64)
 
 
 def scaled(amounts: NDArray[np.int64], part: Ints, whole: Ints) -> NDArray[np.int64]:

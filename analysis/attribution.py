@@ -20,7 +20,7 @@ from analysis.model import CAUSE_COLUMNS, CULPRIT_COLUMNS, Analysis, Traces
 from analysis.pieces import cut_pieces
 from analysis.request_table import find_requests, request_table
 from analysis.segments import Segments, cut_segments
-from analysis.span_table import NONE, Ints, SpanTable, span_table
+from analysis.span_table import SpanTable, span_table, taken
 
 
 def attribute(traces: Traces | pd.DataFrame) -> pd.DataFrame:
@@ -66,7 +66,7 @@ def analyze(traces: Traces | Source, **load: Any) -> Analysis:
         activities, activities.of_row[own_row], spans.start[request_rows], spans.end[request_rows]
     )
     findings += finding(
-        "circular-wait", "requests hold work that waits for each other in a circle: that time is the waiter's",
+        "circular-wait", "requests hold work that waits for itself in a circle: that time is the waiter's",
         spans.trace_ids[request_rows[path.circular]],
     )  # fmt: skip
     segments = cut_segments(path, activities, pieces)
@@ -98,8 +98,7 @@ def _cause_table(
     spans: SpanTable, activities: Activities, segments: Segments, described: Described, named: pd.DataFrame,
     requests: pd.DataFrame,
 ) -> pd.DataFrame:  # fmt: skip
-    inside = segments.activity >= 0
-    activity_row = np.where(inside, activities.row[segments.activity], NONE)
+    activity_row = taken(activities.row, segments.activity)
     chief = named[~named["segment"].duplicated()]
     at = chief["segment"].to_numpy(dtype=np.int64)
 
@@ -118,8 +117,8 @@ def _cause_table(
         "cause": np.array([cause.value for cause in CAUSES], dtype=object)[described.cause],
         "evidence": described.evidence,
         "placed": segments.placed,
-        "activity_id": _named(spans.span_ids, activity_row),
-        "activity_name": _named(spans.names, activity_row),
+        "activity_id": taken(spans.span_ids, activity_row, ""),
+        "activity_name": taken(spans.names, activity_row, ""),
         "span_id": spans.span_ids[described.span],
         "span_name": spans.names[described.span],
         "detail": described.detail,
@@ -131,10 +130,6 @@ def _cause_table(
         "culprit_ns": chief_column("ns", 0).astype(np.int64),
     }
     return pd.DataFrame(columns).loc[:, list(CAUSE_COLUMNS)]
-
-
-def _named(texts: Any, rows: Ints) -> Any:
-    return np.where(rows >= 0, texts[rows], "")
 
 
 def _culprit_table(causes: pd.DataFrame, named: pd.DataFrame) -> pd.DataFrame:

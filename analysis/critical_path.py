@@ -79,12 +79,14 @@ class _Walk:
         edge_end = np.where(has_edge, self.edge_vend[edge] - vshift + begin, begin)
         waker = self.edge_waker[edge]
         self.emit(np.ones(len(begin), dtype=bool), np.maximum(edge_end, floor))
+        self.stuck = np.where(self.time < before, 0, self.stuck)
         waiting = has_edge & (self.time > floor) & (self.time <= edge_end)
         # who ended the wait may have been over before it took effect: that part is the waiter's own
         alive = waiting & (of.start[waker] < self.time)
         circling = alive & (self.stuck >= MOVES_AT_ONE_TIME)
         self.circular.append(self.request[circling])
         alive &= ~circling
+        before = self.time
         own_until = np.where(alive, np.maximum(of.end[waker], edge_start), edge_start)
         self.emit(waiting, np.maximum(own_until, floor))
         follow = alive & (self.time > floor) & (self.time > edge_start)
@@ -92,7 +94,7 @@ class _Walk:
         born = ~follow & ~waiting & (self.time > floor) & (self.time <= begin)
         self._to_spawner(born)
         self._return_from_cap(~follow & (self.time <= self.cap_time))
-        self.stuck = np.where(self.time < before, 0, self.stuck + 1)
+        self.stuck = np.where(self.time < before, 0, self.stuck) + (follow | born)
 
     def _follow(self, mask: Bools, waker: Ints, edge_start: Ints) -> None:
         of = self.of

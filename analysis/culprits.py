@@ -11,7 +11,7 @@ from analysis.apportion import spread
 from analysis.causes import CAUSES, Cause
 from analysis.describe import Described
 from analysis.segments import CPU, REST, Segments
-from analysis.span_table import NONE, Ints, SpanTable
+from analysis.span_table import NONE, Ints, SpanTable, taken
 from tracer import schema
 
 _NUMBER = {cause: number for number, cause in enumerate(CAUSES)}
@@ -38,10 +38,10 @@ def find_culprits(
     named = np.zeros(len(amount), dtype=bool)
     for part in parts:
         named[part["segment"].to_numpy(dtype=np.int64)] = True
-    activity = np.maximum(segments.activity, 0)
-    elsewhere = (segments.activity >= 0) & ~named
-    elsewhere &= spans.traces[activities.row[activity]] != spans.traces[request_rows[segments.request]]
-    parts.append(_once(spans, elsewhere, activities.row[activity], amount, _function))
+    row = taken(activities.row, segments.activity)
+    elsewhere = (row >= 0) & ~named
+    elsewhere &= taken(spans.traces, row) != spans.traces[request_rows[segments.request]]
+    parts.append(_once(spans, elsewhere, row, amount, _function))
     table = pd.concat([part for part in parts if len(part)] or parts[:1], ignore_index=True)
     return table.sort_values(["segment", "ns"], ascending=[True, False], kind="stable").reset_index(drop=True)
 
@@ -107,13 +107,10 @@ def _blocker(spans: SpanTable, number: int, row: int) -> list[Named]:
     if not function:
         return []
     ns = attributes.get(schema.BLOCKER_NS)
-    return [
-        (
-            number, str(function), _text(attributes, schema.BLOCKER_FILE), _line(attributes, schema.BLOCKER_LINE),
-            _text(attributes, schema.BLOCKER_TRACE_ID), _text(attributes, schema.BLOCKER_SPAN_ID),
-            ns if isinstance(ns, int) and 0 < ns < 2**53 else NONE,
-        )
-    ]  # fmt: skip
+    file, line = _text(attributes, schema.BLOCKER_FILE), _line(attributes, schema.BLOCKER_LINE)
+    trace_id, span_id = _text(attributes, schema.BLOCKER_TRACE_ID), _text(attributes, schema.BLOCKER_SPAN_ID)
+    part = ns if isinstance(ns, int) and 0 < ns < 2**53 else NONE
+    return [(number, str(function), file, line, trace_id, span_id, part)]
 
 
 def _pool(spans: SpanTable, number: int, row: int) -> list[Named]:

@@ -13,7 +13,7 @@ from analysis.causes import CAUSES, WAIT_RULES, Cause, Evidence, rule_numbers
 from analysis.frames import Frames
 from analysis.pieces import Pieces
 from analysis.segments import CPU, OUTSIDE, REST, RUN_QUEUE, SMALL, Segments
-from analysis.span_table import NONE, Bools, Ints, SpanTable, Texts, objects
+from analysis.span_table import Bools, Ints, SpanTable, Texts, objects, taken
 from tracer import schema
 
 _NUMBER = {cause: number for number, cause in enumerate(CAUSES)}
@@ -42,20 +42,15 @@ def describe(
     count = len(segments.part)
     part, piece = segments.part, segments.piece
     inside = part != OUTSIDE
-    wait = (
-        np.where(inside, pieces.wait[piece], NONE)
-        if len(pieces.wait)
-        else np.full(count, NONE, dtype=np.int64)
-    )
-    frame = np.where(inside, pieces.frame[piece], NONE)
-    measured = np.where(inside, pieces.measured[piece], NONE)
-    foreign = inside & activities.foreign[segments.activity]
+    wait, frame = taken(pieces.wait, piece), taken(pieces.frame, piece)
+    measured = taken(pieces.measured, piece)
+    foreign = taken(activities.foreign, segments.activity, False)
     waiting = (wait >= 0) & ~foreign
-    span = np.where(inside, activities.row[segments.activity], request_rows[segments.request])
-    span = _picked(span, frame, frames.row)
-    span = np.where(waiting, _picked(span, wait, activities.waits.row), span)
+    span = np.where(inside, taken(activities.row, segments.activity), request_rows[segments.request])
+    span = np.where(frame >= 0, taken(frames.row, frame), span)
+    span = np.where(waiting, taken(activities.waits.row, wait), span)
 
-    on_loop = inside & ~activities.is_job[segments.activity]
+    on_loop = inside & ~taken(activities.is_job, segments.activity, False)
     unmeasured = inside & ~foreign & ~waiting & (part == REST) & (measured < 0) & on_loop
     rest = inside & ~foreign & ~waiting & (part == REST) & ~unmeasured
     client = foreign & (spans.span_kinds[span] == "client")
@@ -86,10 +81,6 @@ def describe(
     _describe_small(segments, cause, detail)
     evidence = np.where(inferred, Evidence.INFERRED.value, Evidence.OBSERVED.value).astype(object)
     return Described(cause, evidence, detail, span, waiting)
-
-
-def _picked(default: Ints, number: Ints, rows: Ints) -> Ints:
-    return np.where(number >= 0, rows[number], default) if len(rows) else default
 
 
 def _describe_small(segments: Segments, cause: Ints, detail: Texts) -> None:

@@ -38,7 +38,7 @@ class SpanTable:
 
     def find(self, trace_ids: Texts, span_ids: Texts) -> Ints:
         """Return the rows of the spans with these ids, NONE where there is no such span."""
-        return self.keys.get_indexer(_keys(trace_ids, span_ids)).astype(np.int64)
+        return self.keys.get_indexer(pd.Index(_keys(trace_ids, span_ids), dtype=object)).astype(np.int64)
 
     def texts(self, rows: Ints, key: str) -> Texts:
         """Return a text attribute of the rows, "" where it is missing or no text."""
@@ -61,7 +61,7 @@ def span_table(spans: pd.DataFrame) -> SpanTable:
     attributes = _column(spans, "attributes")
     keys = pd.Index(_keys(trace_ids, span_ids), dtype=object)
     parent_ids = _column(spans, "parent_id")
-    parents = keys.get_indexer(_keys(trace_ids, parent_ids)).astype(np.int64)
+    parents = keys.get_indexer(pd.Index(_keys(trace_ids, parent_ids), dtype=object)).astype(np.int64)
     return SpanTable(
         trace_ids=trace_ids,
         span_ids=span_ids,
@@ -77,6 +77,13 @@ def span_table(spans: pd.DataFrame) -> SpanTable:
         parents=parents,
         keys=keys,
     )
+
+
+def taken(values: NDArray[Any], index: Ints, default: Any = NONE) -> NDArray[Any]:
+    """Return the values at the index, the default where the index is NONE."""
+    if len(values) == 0:
+        return np.full(len(index), default, dtype=values.dtype)
+    return np.asarray(np.where(index >= 0, values[index], default), dtype=values.dtype)
 
 
 def objects(values: Sequence[Any]) -> Texts:

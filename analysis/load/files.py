@@ -78,14 +78,14 @@ def read_lines(
 
 def _complaint(where: str, number: int, line: bytes, error: Exception) -> str:
     if isinstance(error, NotOtlp):
-        return f"{where}, line {number}: JSON, but not OTLP trace data: {error}. Expected one OTLP JSON object a line"
+        return f"{where}, line {number}: JSON, but not OTLP traces: {error}. Expected an OTLP object a line"
     if number > 1 and not line.endswith(b"\n"):
         return (
             f"{where}, line {number}: the last line is cut off; the service may still be writing. "
             "Wait for it to stop, or skip the line (--skip-bad-lines)"
         )
     kind = "truncated JSON" if line.lstrip().startswith(b"{") else "not JSON"
-    return f"{where}, line {number}: {kind}. Expected one OTLP JSON object a line; --skip-bad-lines leaves it out"
+    return f"{where}, line {number}: {kind}. Expected an OTLP object a line; --skip-bad-lines leaves it out"
 
 
 @contextmanager

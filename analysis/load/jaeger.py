@@ -39,11 +39,14 @@ def read(
     if services is None:
         return _read_legacy(base, service, since, until, limit)
     chosen = _choose(base, service, services[0].get("services") if services else None)
+    # releases differ in how they spell the parameters, and ignore the spelling they do not know.
+    # Raw: a trace as it was sent, not as Jaeger's clock-skew adjuster would have it.
     query = {
-        "query.serviceName": chosen,
-        "query.startTimeMin": _rfc3339(since),
-        "query.startTimeMax": _rfc3339(until),
-        "query.searchDepth": str(limit),
+        **dict.fromkeys(("query.serviceName", "query.service_name"), chosen),
+        **dict.fromkeys(("query.startTimeMin", "query.start_time_min"), _rfc3339(since)),
+        **dict.fromkeys(("query.startTimeMax", "query.start_time_max"), _rfc3339(until)),
+        **dict.fromkeys(("query.searchDepth", "query.num_traces"), str(limit)),
+        **dict.fromkeys(("query.rawTraces", "query.raw_traces"), "true"),
     }
     answers = _get(base, "/api/v3/traces", query)
     rows: list[Row] = []
@@ -102,7 +105,8 @@ def _found(
 ) -> Answer:
     if not rows:
         raise InputError(
-            f"{base} has no traces of {service!r} between {_rfc3339(since)} and {_rfc3339(until)}: widen the bounds"
+            f"{base} has no traces of {service!r} between {_rfc3339(since)} and {_rfc3339(until)}: "
+            "widen the bounds"
         )
     if len({row[0] for row in rows}) >= limit:
         cut = Finding(
@@ -134,11 +138,9 @@ def _get(base: str, path: str, query: dict[str, str]) -> list[Any] | None:
         return list(_objects(body))
     except ValueError:
         # a page of Jaeger's UI, say, where an older one does not know the address
-        return None if "v3" in path else _not_json(base, path)
-
-
-def _not_json(base: str, path: str) -> None:
-    raise InputError(f"{base} is not a Jaeger: {path} did not answer JSON")
+        if "v3" in path:
+            return None
+        raise InputError(f"{base} is not a Jaeger: {path} did not answer JSON") from None
 
 
 def _objects(body: str) -> Iterator[Any]:

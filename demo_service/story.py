@@ -1,0 +1,202 @@
+"""`whywait demo`: starts the service, drives every mode, attributes, and tells what was found."""
+
+import argparse
+import asyncio
+import json
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from analysis.report.html import write_html
+from analysis.verdicts import verdict
+from rich.console import Console
+from rich.markup import escape
+from rich.text import Text
+
+from analysis import InputError, analyze, load_traces
+from demo_service.load import (
+    MODES,
+    Bounds,
+    LoadError,
+    LoadResult,
+    drive,
+    parse_clients,
+    parse_modes,
+    positive_seconds,
+)
+from demo_service.server_process import ServerError, ServerPlan, running
+from demo_service.story_cells import PAUSE_S, cells_of, comparison, label, only_cells
+from demo_service.story_report import as_json, comparison_text, conditions, table
+
+REQUESTS_PER_CELL: Final = 160
+WARM_UP: Final = Bounds(seconds=3, requests=4)
+QUICK_SECONDS: Final = 1.5
+QUICK_REQUESTS: Final = 48
+TITLE: Final = "whywait demo: six ways to predict, and what their requests waited for"
+NARROWEST: Final = 118  # columns the table needs; a pipe has no width of its own
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to drive, for how long, and where results go."""
+
+    folder: Path
+    modes: tuple[str, ...]
+    clients: tuple[int, ...]
+    bounds: Bounds
+    port: int
+    loop: str
+
+
+class StoryError(Exception):
+    """The story cannot be told as asked; the message says why in one line."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the story; 0, 2 when it cannot be told (one line says why), 130 after Ctrl-C."""
+    plan = _plan(argv)
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=max(console.width, NARROWEST))
+    previous = signal.signal(signal.SIGTERM, _terminated)
+    try:
+        return _tell(plan, console)
+    except (StoryError, ServerError, LoadError, InputError) as error:
+        print(f"whywait demo: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("whywait demo: interrupted; the service was stopped", file=sys.stderr)
+        return 130
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+
+
+def _terminated(_number: int, _frame: Any) -> None:
+    raise SystemExit(143)
+
+
+def _plan(argv: Sequence[str] | None) -> Plan:
+    parser = argparse.ArgumentParser(
+        prog="whywait demo",
+        description="The story in one command: a service in six modes, driven, traced and explained.",
+    )
+    parser.add_argument("--out", type=Path, help="folder for traces and reports (whywait-demo/<time of day>)")
+    parser.add_argument("--quick", action="store_true", help="a shorter look: fewer requests per cell")
+    parser.add_argument("--seconds", type=positive_seconds, help="at most so long per cell (5)")
+    parser.add_argument("--modes", type=parse_modes, default=MODES, help=f"some of {','.join(MODES)}")
+    parser.add_argument("--clients", type=parse_clients, default=(1, 4, 16), help="comma-separated (1,4,16)")
+    parser.add_argument("--port", type=int, default=0, help="of the service, on 127.0.0.1 (0: any free one)")
+    parser.add_argument(
+        "--loop", choices=("asyncio", "uvloop"), default="asyncio",
+        help="the service's event loop; asyncio shows more to the tracer (%(default)s)",
+    )  # fmt: skip
+    options = parser.parse_args(argv)
+    if not 0 <= options.port <= 65535:
+        parser.error(f"argument --port: {options.port} is no port (0 to 65535)")
+    seconds = options.seconds or (QUICK_SECONDS if options.quick else 5.0)
+    return Plan(
+        folder=options.out or Path("whywait-demo") / time.strftime("%Y%m%d-%H%M%S"),
+        modes=tuple(dict.fromkeys(options.modes)),
+        clients=tuple(sorted(set(options.clients))),
+        bounds=Bounds(seconds, QUICK_REQUESTS if options.quick else REQUESTS_PER_CELL),
+        port=options.port,
+        loop=options.loop,
+    )
+
+
+def _tell(plan: Plan, console: Console) -> int:
+    traces = _empty_folder(plan.folder)
+    measured_under = conditions()
+    results = _measure(plan, traces, console)
+    with console.status("attributing every nanosecond of every request"):
+        analysis = only_cells(analyze(load_traces(traces)), results)
+        cells = cells_of(analysis, results)
+        verdicts = verdict(analysis)
+        report = plan.folder / "report.html"
+        write_html(analysis, report, TITLE)
+    console.print(table(cells))
+    console.print(
+        "'in service' is the traced request; the rest of what clients saw lay before it, "
+        "in the socket and the server's queue, and in the driver.",
+        style="dim",
+    )
+    _print_verdicts(plan, verdicts, console)
+    found = comparison(cells)
+    if found is not None:
+        console.print(Text("\n" + comparison_text(found), style="bold"))
+    for finding in analysis.findings:
+        console.print(Text(f"note: {finding.message} ({finding.count}×)", style="dim"))
+    content = {"conditions": measured_under, **as_json(cells, found, [str(one.text) for one in verdicts])}
+    (plan.folder / "results.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    contents = "report.html, results.json, traces/, server.log"
+    console.print(f"\nEverything is in [bold]{escape(str(plan.folder))}[/]: {contents}")
+    return 0
+
+
+def _print_verdicts(plan: Plan, verdicts: Sequence[Any], console: Console) -> None:
+    """The verdict of each mode at the most clients, where waits are longest."""
+    told = {one.endpoint: one.text for one in verdicts}
+    for mode in plan.modes:
+        name = label(mode, plan.clients[-1])
+        if name in told:
+            console.print(Text.assemble("\n", (name, "bold"), "\n  ", told[name]))
+
+
+def _empty_folder(folder: Path) -> Path:
+    traces = folder / "traces"
+    try:
+        traces.mkdir(parents=True, exist_ok=True)
+        if any(traces.iterdir()):
+            raise StoryError(f"{traces} holds traces of an earlier run; choose another --out or remove it")
+    except OSError as error:
+        raise StoryError(f"{folder} cannot be used ({error.strerror}); choose another --out") from error
+    return traces
+
+
+def _measure(plan: Plan, traces: Path, console: Console) -> list[LoadResult]:
+    server = ServerPlan(plan.port, plan.loop, traces, plan.folder / "server.log", {})
+    with console.status("starting the service (the first start trains two models)") as status:
+        begun_s = time.monotonic()
+
+        def starting() -> None:
+            waited_s = time.monotonic() - begun_s
+            status.update(f"starting the service (the first start trains two models) … {waited_s:.0f} s")
+
+        with running(server, starting) as url:
+            console.print(f"The service is up at {url} after {time.monotonic() - begun_s:.1f} s, traced.")
+            results = asyncio.run(_drive_cells(plan, url, console, status.update))
+            status.update("stopping the service")
+    return results
+
+
+async def _drive_cells(plan: Plan, url: str, console: Console, show: Any) -> list[LoadResult]:
+    results = []
+    cells = [(mode, clients) for mode in plan.modes for clients in plan.clients]
+    for number, (mode, clients) in enumerate(cells, start=1):
+        where = f"{number}/{len(cells)}  {mode}, {clients} client{'s' if clients > 1 else ''}"
+        if clients == plan.clients[0]:
+            show(f"{where}: warming up")
+            await drive(url, mode, 1, WARM_UP, seed=99)
+        await asyncio.sleep(PAUSE_S)
+        answers = 0
+
+        def answered(where: str = where) -> None:
+            nonlocal answers
+            answers += 1
+            show(f"{where}: {answers} answers")
+
+        result = await drive(url, mode, clients, plan.bounds, seed=clients, on_answer=answered)
+        await asyncio.sleep(PAUSE_S)
+        failed = f", {result.failures} failed ({result.first_failure})" if result.failures else ""
+        duration_s = (result.ended_ns - result.started_ns) / 1e9
+        console.print(Text(f"  {where}: {len(result.latencies_ns)} answers in {duration_s:.1f} s{failed}"))
+        results.append(result)
+    return results
+
+
+if __name__ == "__main__":
+    sys.exit(main())
