@@ -45,7 +45,7 @@ def table(cells: Sequence[Cell]) -> Table:
 
 def _row(cell: Cell) -> tuple[str, ...]:
     seen = cell.seen
-    named = [one for one in cell.causes if one.cause != Cause.UNEXPLAINED][:TOP_CAUSES]
+    named = [one for one in cell.causes if one.cause != Cause.UNEXPLAINED and one.share >= 0.01][:TOP_CAUSES]
     unknown_ns = cell.mean_ns(Cause.UNEXPLAINED)
     return (
         cell.mode,
@@ -60,7 +60,8 @@ def _row(cell: Cell) -> tuple[str, ...]:
 
 
 def _share_text(one: CauseShare) -> str:
-    return f"{one.cause} {one.mean_ns / 1e6:.1f} {one.share:.0%}"
+    text = f"{one.cause} {one.mean_ns / 1e6:.1f} {one.share:.0%}"
+    return text.replace(" ", "\N{NO-BREAK SPACE}")  # a line breaks between causes, never inside one
 
 
 def comparison_text(found: Comparison) -> str:

@@ -1,0 +1,145 @@
+"""Cells from drawn analyses: which requests belong to a cell, what their time went to, what is told."""
+
+import io
+
+import pandas as pd
+import pytest
+from rich.console import Console
+
+from analysis import Analysis
+from analysis.model import CAUSE_COLUMNS, CULPRIT_COLUMNS, REQUEST_COLUMNS, SPAN_COLUMNS, Finding
+from demo_service.load import LoadResult
+from demo_service.story_cells import cells_of, comparison, label, only_cells
+from demo_service.story_report import as_json, comparison_text, table
+
+MS = 1_000_000
+S = 1000 * MS
+
+
+def frame(columns: tuple[str, ...], rows: list[dict[str, object]]) -> pd.DataFrame:
+    return pd.DataFrame([{name: row.get(name) for name in columns} for row in rows], columns=list(columns))
+
+
+def drawn(*requests: tuple[str, str, int, dict[str, int]], incomplete: tuple[str, ...] = ()) -> Analysis:
+    """Requests as (id, mode, start in s, {cause: ms})."""
+    request_rows, cause_rows = [], []
+    for name, mode, start_s, causes in requests:
+        endpoint, wall_ns = f"POST /predict/{mode}", sum(causes.values()) * MS
+        common = {"trace_id": f"t{name}", "request_id": name, "endpoint": endpoint}
+        request_rows.append(
+            {**common, "start_ns": start_s * S, "wall_ns": wall_ns, "incomplete": name in incomplete}
+        )
+        if name not in incomplete:
+            cause_rows += [{**common, "cause": cause, "amount_ns": ms * MS} for cause, ms in causes.items()]
+    return Analysis(
+        requests=frame(REQUEST_COLUMNS, request_rows),
+        causes=frame(CAUSE_COLUMNS, cause_rows),
+        culprits=frame(CULPRIT_COLUMNS, []),
+        spans=frame(SPAN_COLUMNS, []),
+        findings=(Finding("f", "said once"),),
+    )
+
+
+def seen(mode: str, clients: int, start_s: int, end_s: int, *latencies_ms: int) -> LoadResult:
+    latencies_ns = tuple(one * MS for one in latencies_ms)
+    return LoadResult(mode, clients, start_s * S, end_s * S, latencies_ns, 0, "")
+
+
+def test_a_request_belongs_to_the_cell_it_began_in() -> None:
+    analysis = drawn(
+        ("warm", "batch", 1, {"compute": 5}),
+        ("a", "batch", 10, {"compute": 5}),
+        ("other", "to_thread", 11, {"compute": 5}),
+        ("b", "batch", 12, {"compute": 5}),
+        ("c", "batch", 21, {"compute": 5}),
+    )
+    found = only_cells(analysis, [seen("batch", 1, 10, 13, 5), seen("batch", 4, 20, 23, 5)])
+    one, four = label("batch", 1), label("batch", 4)
+    assert dict(zip(found.requests["request_id"], found.requests["endpoint"], strict=True)) == {
+        "a": one, "b": one, "c": four,
+    }  # fmt: skip
+    assert list(found.causes["endpoint"]) == [one, one, four]
+    assert found.findings == analysis.findings
+    assert len(analysis.requests) == 5  # the input is as it was
+    assert set(analysis.requests["endpoint"]) == {"POST /predict/batch", "POST /predict/to_thread"}
+
+
+def test_means_and_shares_are_of_the_whole_requests() -> None:
+    results = [seen("batch", 4, 10, 20, 7, 9)]
+    analysis = drawn(
+        ("a", "batch", 11, {"compute": 6, "pool_queue": 2}),
+        ("b", "batch", 12, {"compute": 2, "pool_queue": 6, "unexplained": 4}),
+        ("cut", "batch", 13, {"compute": 1000}),
+        incomplete=("cut",),
+    )
+    (cell,) = cells_of(only_cells(analysis, results), results)
+    assert (cell.traced, cell.incomplete) == (2, 1)
+    assert cell.service_p50_ns == 10 * MS
+    assert {one.cause: (one.mean_ns, one.share) for one in cell.causes} == {
+        "compute": (4 * MS, 0.4), "pool_queue": (4 * MS, 0.4), "unexplained": (2 * MS, 0.2),
+    }  # fmt: skip
+
+
+@pytest.fixture
+def story() -> tuple[Analysis, list[LoadResult]]:
+    results = [
+        seen("to_thread", 1, 10, 20, 50),
+        seen("to_thread", 16, 20, 30, 900, 1000, 1100),
+        seen("batch", 16, 40, 50, 100, 100, 100),
+    ]
+    analysis = drawn(
+        ("a", "to_thread", 11, {"compute": 50}),
+        ("b", "to_thread", 21, {"pool_queue": 800, "compute": 100, "unexplained": 100}),
+        ("c", "batch", 41, {"pool_queue": 20, "compute": 60, "unexplained": 20}),
+    )
+    return only_cells(analysis, results), results
+
+
+def test_the_comparison_is_at_the_most_clients_and_says_why(story: tuple[Analysis, list[LoadResult]]) -> None:
+    found = comparison(cells_of(*story))
+    assert found is not None
+    assert found.factor == 10
+    assert found.saved == (
+        ("pool_queue", 800 * MS, 20 * MS), ("unexplained", 100 * MS, 20 * MS), ("compute", 100 * MS, 60 * MS),
+    )  # fmt: skip
+    text = comparison_text(found)
+    assert text.startswith("With 16 clients, batch answers 10.0× faster than to_thread at p50")
+    assert "pool_queue 800.0 → 20.0 ms (87% of the saving)" in text
+
+
+def test_a_batch_that_is_not_faster_is_not_praised() -> None:
+    results = [seen("to_thread", 4, 10, 20, 50), seen("batch", 4, 30, 40, 60)]
+    analysis = drawn(("a", "to_thread", 11, {"compute": 50}), ("b", "batch", 31, {"compute": 60}))
+    found = comparison(cells_of(only_cells(analysis, results), results))
+    assert found is not None
+    assert "was not faster" in comparison_text(found)
+
+
+def test_nothing_is_compared_where_one_side_is_missing() -> None:
+    results = [seen("batch", 4, 10, 20, 50)]
+    cells = cells_of(only_cells(drawn(("a", "batch", 11, {"compute": 50})), results), results)
+    assert comparison(cells) is None
+    assert comparison([]) is None
+
+
+def test_a_cell_without_traces_says_so(story: tuple[Analysis, list[LoadResult]]) -> None:
+    analysis, results = story
+    cells = cells_of(analysis, [*results, seen("microbatch", 16, 60, 70, 10)])
+    assert (cells[-1].traced, cells[-1].causes) == (0, ())
+    output = io.StringIO()
+    Console(file=output, width=140).print(table(cells))
+    lines = output.getvalue().splitlines()
+    assert "no request was traced" in next(line for line in lines if "microbatch" in line)
+    (threaded,) = [line for line in lines if "to_thread" in line and " 16 " in line]
+    assert "pool_queue 800.0 80%" in threaded.replace("\N{NO-BREAK SPACE}", " ")
+    assert "100.0, 10%" in threaded
+
+
+def test_the_json_holds_every_cell(story: tuple[Analysis, list[LoadResult]]) -> None:
+    cells = cells_of(*story)
+    said = as_json(cells, comparison(cells), ["one"])
+    assert [(one["mode"], one["clients"], one["client_p50_ms"]) for one in said["cells"]] == [
+        ("to_thread", 1, 50.0), ("to_thread", 16, 1000.0), ("batch", 16, 100.0),
+    ]  # fmt: skip
+    assert said["comparison"]["factor_p50"] == 10
+    assert said["verdicts"] == ["one"]
