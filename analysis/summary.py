@@ -1,0 +1,80 @@
+"""Sums and percentiles over many requests. Frames in, a new frame out."""
+
+from typing import Final
+
+import numpy as np
+import pandas as pd
+
+SUMMARY_COLUMNS: Final = (
+    "cause", "requests", "total_ns", "mean_ns", "share", "p50_ns", "p95_ns", "p99_ns", "inferred_share",
+)  # fmt: skip
+PERCENTILES: Final = (50, 95, 99)
+
+
+def summarize(causes: pd.DataFrame, by: str = "endpoint") -> pd.DataFrame:
+    """Return one row per group and cause, the largest share first.
+
+    `causes` is what `attribute` returns, `by` one of its columns. `requests` counts all requests of the
+    group, and the percentiles are over all of them: one without the cause counts as 0 ns. `share` is of
+    the group's wall time and sums to 1. Raises KeyError when there is no such column.
+    """
+    if by not in causes.columns:
+        raise KeyError(f"no column {by!r} to summarize by; there are {', '.join(causes.columns)}")
+    wide = causes.pivot_table(
+        index=[by, "request_id"],
+        columns="cause",
+        values="amount_ns",
+        aggfunc="sum",
+        fill_value=0,
+        observed=True,
+    )
+    if wide.empty:
+        return pd.DataFrame(columns=[by, *SUMMARY_COLUMNS])
+    inferred = causes[causes["evidence"] == "inferred"].groupby([by, "cause"])["amount_ns"].sum()
+    rows = []
+    for name, group in wide.groupby(level=0, sort=True):
+        wall_ns = int(group.to_numpy().sum())
+        for cause in group.columns:
+            amounts = group[cause].to_numpy(dtype=np.int64)
+            total = int(amounts.sum())
+            if total:
+                p50, p95, p99 = np.percentile(amounts, PERCENTILES)
+                rows.append(
+                    (name, cause, len(amounts), total, total / len(amounts), total / max(wall_ns, 1), p50, p95, p99,
+                     float(inferred.get((name, cause), 0)) / total)
+                )  # fmt: skip
+    table = pd.DataFrame(rows, columns=[by, *SUMMARY_COLUMNS])
+    return table.sort_values([by, "total_ns", "cause"], ascending=[True, False, True]).reset_index(drop=True)
+
+
+def percentile_profile(
+    requests: pd.DataFrame, causes: pd.DataFrame, percentile: float, by: str = "endpoint"
+) -> pd.DataFrame:
+    """Return what requests around a percentile of wall time consisted of: columns `by`, cause, mean_ns.
+
+    The band is the tenth of the group's requests nearest to the percentile in rank, at least one. The
+    means of a group sum to the mean wall time of its band.
+    """
+    analysed = requests[requests["request_id"].isin(causes["request_id"])]
+    rank = analysed.groupby(by)["wall_ns"].rank(method="first")
+    count = analysed.groupby(by)["wall_ns"].transform("size")
+    target = 1 + (count - 1) * percentile / 100
+    distance = (rank - target).abs()
+    nearest = distance.groupby(analysed[by]).rank(method="first")
+    band = analysed[nearest <= np.maximum(1, count // 10)]
+    size = band.groupby(by)["request_id"].size()
+    inside = causes[causes["request_id"].isin(band["request_id"])]
+    means = inside.groupby([by, "cause"])["amount_ns"].sum().reset_index(name="mean_ns")
+    means["mean_ns"] = means["mean_ns"] / means[by].map(size)
+    return means.sort_values([by, "mean_ns"], ascending=[True, False]).reset_index(drop=True)
+
+
+def worst_culprits(culprits: pd.DataFrame, top: int = 10) -> pd.DataFrame:
+    """Return who delayed whom: columns culprit, culprit_file, culprit_line, cause, victims, ns; worst first."""
+    accusing = culprits[
+        (culprits["culprit"] != "") & ~culprits["cause"].isin(["compute", "await_io", "unexplained"])
+    ]
+    keys = ["culprit", "culprit_file", "culprit_line", "cause"]
+    grouped = accusing.groupby(keys, dropna=False, observed=True)
+    table = grouped.agg(ns=("ns", "sum"), victims=("request_id", "nunique")).reset_index()
+    return table.sort_values("ns", ascending=False).head(top).reset_index(drop=True)

@@ -1,0 +1,253 @@
+"""Says in sentences why the requests of an endpoint took what they took, who held them, and what helps.
+
+The rule of accusation, in one place: a cause is named only where it is at least 5% of the group's wall
+time and at least 1 ms per request on average. Computing is no accusation. A group in which nothing
+reaches that is told to be fine.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import pandas as pd
+
+from analysis.causes import Cause
+from analysis.model import Analysis
+from analysis.remedies import ADVICE
+from analysis.summary import summarize
+
+MIN_SHARE: Final = 0.05
+MIN_MEAN_NS: Final = 1_000_000
+MANY_JOBS: Final = 4  # jobs of one function per request, from which one batch would serve
+UNSURE_SHARE: Final = 0.2  # of unexplained, from which the verdict says that it cannot tell
+_NO_ACCUSATION: Final = {Cause.COMPUTE, Cause.UNEXPLAINED}
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """One cause that made the requests of a group slow."""
+
+    cause: Cause
+    mean_ns: float  # per request
+    share: float  # of the group's wall time
+    culprit: str  # chief culprit, "" when none is known
+    culprit_place: str  # "file:line", ""
+    culprit_share: float  # of this cause's time
+    other_requests_share: float  # how much of it was held by other requests
+    detail: str  # where: the pool, what was awaited, ...
+    sentence: str
+    remedy: str
+    gain_ns: float  # the most a request could gain on average, were this cause gone
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Why the requests of one endpoint took what they took."""
+
+    endpoint: str
+    requests: int
+    p50_ns: float
+    p99_ns: float
+    headline: str
+    reasons: tuple[Reason, ...]  # longest first; empty when there is nobody to accuse
+    situations: tuple[str, ...]  # patterns beyond single waits, each with its evidence
+    unexplained_share: float
+
+    @property
+    def text(self) -> str:
+        """The verdict in a few sentences."""
+        parts = [self.headline, *(reason.sentence for reason in self.reasons[:3]), *self.situations]
+        if self.reasons:
+            first = self.reasons[0]
+            parts.append(f"What to change: {first.remedy}")
+            parts.append(f"It can gain at most {_ms(first.gain_ns)} per request.")
+        return " ".join(parts)
+
+
+def verdict(analysis: Analysis) -> list[Verdict]:
+    """Return one verdict per endpoint, the one that cost its clients most time first."""
+    summary = summarize(analysis.causes)
+    jobs = _jobs_per_request(analysis)
+    wall = analysis.requests[analysis.requests["request_id"].isin(analysis.causes["request_id"])]
+    found = []
+    for endpoint, rows in summary.groupby("endpoint", sort=False):
+        walls = wall.loc[wall["endpoint"] == endpoint, "wall_ns"].to_numpy(dtype=np.int64)
+        causes = analysis.causes[analysis.causes["endpoint"] == endpoint]
+        culprits = analysis.culprits[analysis.culprits["endpoint"] == endpoint]
+        found.append((int(walls.sum()), _judge(str(endpoint), walls, rows, causes, culprits, jobs)))
+    found.sort(key=lambda one: -one[0])
+    return [one for _, one in found]
+
+
+def _judge(
+    endpoint: str,
+    walls: "np.ndarray[tuple[int], np.dtype[np.int64]]",
+    summary: pd.DataFrame,
+    causes: pd.DataFrame,
+    culprits: pd.DataFrame,
+    jobs: pd.DataFrame,
+) -> Verdict:
+    p50, p99 = np.percentile(walls, [50, 99])
+    shares = dict(zip(summary["cause"], summary["share"], strict=True))
+    means = dict(zip(summary["cause"], summary["mean_ns"], strict=True))
+    accused = [
+        Cause(cause)
+        for cause in summary["cause"]
+        if Cause(cause) not in _NO_ACCUSATION and shares[cause] >= MIN_SHARE and means[cause] >= MIN_MEAN_NS
+    ]
+    reasons = tuple(_reason(cause, means[cause], shares[cause], causes, culprits) for cause in accused)
+    unexplained = float(shares.get(Cause.UNEXPLAINED, 0.0))
+    unexplained_ns = float(means.get(Cause.UNEXPLAINED, 0.0))
+    unsure = unexplained >= UNSURE_SHARE and unexplained_ns >= MIN_MEAN_NS
+    computing = float(shares.get(Cause.COMPUTE, 0.0))
+    situations = _situations(endpoint, accused, means, causes, jobs)
+    if unsure:
+        situations = (*situations, _doubt(unexplained_ns, unexplained, causes))
+    took = f"{endpoint}: {len(walls)} requests, p50 {_ms(p50)}, p99 {_ms(p99)}."
+    if reasons:
+        headline = f"{took} On average {computing:.0%} of that was its own computing."
+    elif unsure:
+        headline = f"{took} {computing:.0%} of that was its own computing; nobody can be accused."
+    else:
+        headline = f"{took} Nothing to accuse: no wait reached 5% of its time and 1 ms."
+    return Verdict(endpoint, len(walls), float(p50), float(p99), headline, reasons, situations, unexplained)
+
+
+def _reason(
+    cause: Cause, mean_ns: float, share: float, causes: pd.DataFrame, culprits: pd.DataFrame
+) -> Reason:
+    own = causes[causes["cause"] == cause]
+    total_ns = int(own["amount_ns"].sum())
+    by_detail = own.groupby("detail")["amount_ns"].sum()
+    detail = str(by_detail.idxmax()) if len(by_detail) else ""
+    named = culprits[(culprits["cause"] == cause) & (culprits["culprit"] != "")]
+    name, place, part, others = "", "", 0.0, 0.0
+    if len(named):
+        totals = named.groupby("culprit")["ns"].sum()
+        name = str(totals.idxmax())
+        chief = named[named["culprit"] == name]
+        part = float(totals.max()) / max(total_ns, 1)
+        foreign = named[(named["culprit_trace_id"] != "") & (named["culprit_trace_id"] != named["trace_id"])]
+        others = float(foreign["ns"].sum()) / max(total_ns, 1)
+        place = _place(chief)
+    advice = ADVICE[cause]
+    sentence = _sentence(cause, mean_ns, share, detail, name, place, part, others)
+    return Reason(
+        cause,
+        mean_ns,
+        share,
+        name,
+        place,
+        min(part, 1.0),
+        min(others, 1.0),
+        detail,
+        sentence,
+        advice.remedy,
+        mean_ns,
+    )
+
+
+def _sentence(
+    cause: Cause, mean_ns: float, share: float, detail: str, name: str, place: str, part: float, others: float
+) -> str:
+    said = f"{_ms(mean_ns)} ({share:.0%}) {ADVICE[cause].phrase}"
+    if detail and cause not in {Cause.LOOP_BUSY, Cause.CPU_WAIT}:
+        said += f", chiefly: {detail}"
+    if name and cause not in {Cause.AWAIT_IO, Cause.REQUEST_IO}:
+        verb = "held by" if cause in {Cause.POOL_QUEUE, Cause.LIMITER_WAIT} else "by"
+        said += f", {verb} {name}" + (f" ({place})" if place else "")
+        if part < 0.995:
+            said += f" for {part:.0%} of it"
+        if others >= 0.005:
+            said += f"; {min(others, 1.0):.0%} of it by other requests"
+    return said + "."
+
+
+def _place(chief: pd.DataFrame) -> str:
+    with_file = chief[chief["culprit_file"] != ""]
+    if with_file.empty:
+        return ""
+    first = with_file.loc[with_file["ns"].idxmax()]
+    name = "/".join(str(first["culprit_file"]).split("/")[-2:])
+    return name if pd.isna(first["culprit_line"]) else f"{name}:{int(first['culprit_line'])}"
+
+
+def _doubt(mean_ns: float, share: float, causes: pd.DataFrame) -> str:
+    own = causes[causes["cause"] == Cause.UNEXPLAINED]
+    by_detail = own.groupby("detail")["amount_ns"].sum().sort_values(ascending=False)
+    chief = str(by_detail.index[0]) if len(by_detail) else "no signal covers it"
+    return f"Cannot tell where {_ms(mean_ns)} ({share:.0%}) went; chiefly: {chief}."
+
+
+def _situations(
+    endpoint: str, accused: list[Cause], means: dict[str, float], causes: pd.DataFrame, jobs: pd.DataFrame
+) -> tuple[str, ...]:
+    said = []
+    own = jobs[jobs["endpoint"] == endpoint]
+    if len(own):
+        chief = own.loc[own["per_request"].idxmax()]
+        waits_ns = sum(
+            means.get(cause, 0.0) for cause in (Cause.POOL_QUEUE, Cause.CPU_WAIT, Cause.UNEXPLAINED)
+        )
+        if chief["per_request"] >= MANY_JOBS and waits_ns >= MIN_MEAN_NS:
+            said.append(
+                f"Each request handed {chief['per_request']:.0f} jobs of {chief['name']} to a pool; "
+                "one batch would serve."
+            )
+        fresh = own[own["fresh_pool_share"] > 0.5]
+        if len(fresh):
+            where = str(fresh.iloc[0]["pool_place"])
+            said.append("A pool was made for each request" + (f" ({where})." if where else "."))
+    if Cause.LOOP_BUSY in accused:
+        busy = causes[(causes["cause"] == Cause.LOOP_BUSY) & (causes["culprit_trace_id"] != "")]
+        blockers, victims = busy["culprit_trace_id"].nunique(), busy["request_id"].nunique()
+        if blockers and victims > 2 * blockers:
+            said.append(f"{blockers} request(s) blocked the loop for {victims} others.")
+    return tuple(said)
+
+
+def _jobs_per_request(analysis: Analysis) -> pd.DataFrame:
+    """One row per endpoint and job name: jobs per request, and how many ran in a pool younger than it."""
+    columns = ["endpoint", "name", "per_request", "fresh_pool_share", "pool_place"]
+    spans = analysis.spans
+    jobs = spans[spans["name"].str.startswith("job ")]
+    if jobs.empty:
+        return pd.DataFrame(columns=columns)
+    requests = analysis.requests.drop_duplicates("trace_id").set_index("trace_id")
+    jobs = jobs[jobs["trace_id"].isin(requests.index)]
+    begun = jobs["trace_id"].map(requests["start_ns"])
+    age = jobs["attributes"].map(lambda attributes: attributes.get("whywait.pool.age_ns"))
+    table = pd.DataFrame(
+        {
+            "endpoint": jobs["trace_id"].map(requests["endpoint"]),
+            "trace_id": jobs["trace_id"],
+            "name": jobs["name"].str.removeprefix("job "),
+            "fresh": age.notna() & (jobs["start_ns"] - age.fillna(0).astype("int64") >= begun),
+            "place": jobs["attributes"].map(_pool_place),
+        }
+    )
+    grouped = table.groupby(["endpoint", "name"])
+    result = grouped.agg(
+        jobs=("trace_id", "size"), fresh_pool_share=("fresh", "mean"), pool_place=("place", "first")
+    ).reset_index()
+    size = analysis.requests.groupby("endpoint")["request_id"].nunique()
+    result["per_request"] = result["jobs"] / result["endpoint"].map(size)
+    # a default executor is made once, by whichever request came first
+    result.loc[result["fresh_pool_share"] <= 0.5, "pool_place"] = ""
+    return result[columns]
+
+
+def _pool_place(attributes: dict[str, object]) -> str:
+    file, line = attributes.get("whywait.pool.file"), attributes.get("whywait.pool.line")
+    return f"{'/'.join(str(file).split('/')[-2:])}:{line}" if file else ""
+
+
+def _ms(ns: float) -> str:
+    milliseconds = ns / 1e6
+    return (
+        f"{milliseconds:,.0f} ms"
+        if milliseconds >= 100
+        else f"{milliseconds:.2g} ms"
+        if milliseconds < 1
+        else f"{milliseconds:.1f} ms"
+    )
