@@ -83,12 +83,19 @@ def comparison_text(found: Comparison) -> str:
     saved_ns = sum(before - after for _, before, after in found.saved)
     if saved_ns <= 0:
         return f"{first} The service's own mean time did not fall, so the causes do not explain it."
-    parts = [
+    told = [row for row in found.saved if abs(row[1] - row[2]) >= saved_ns / 100]  # the rest is noise
+    fell = [
         f"{cause} {before / 1e6:.1f} → {after / 1e6:.1f} ms ({(before - after) / saved_ns:.0%} of the saving)"
-        for cause, before, after in found.saved[: TOP_CAUSES + 1]
+        for cause, before, after in told
         if before > after
     ]
-    return f"{first} Because, per request on average: {'; '.join(parts)}."
+    rose = [
+        f"{cause} {before / 1e6:.1f} → {after / 1e6:.1f} ms"
+        for cause, before, after in told
+        if after > before
+    ]
+    against = f" Against it: {'; '.join(rose)}." if rose else ""
+    return f"{first} Because, per request on average: {'; '.join(fell)}.{against}"
 
 
 def conditions() -> dict[str, Any]:

@@ -107,6 +107,20 @@ def test_the_comparison_is_at_the_most_clients_and_says_why(story: tuple[Analysi
     assert "pool_queue 800.0 → 20.0 ms (87% of the saving)" in text
 
 
+def test_what_speaks_against_the_batch_is_told_and_noise_is_not() -> None:
+    results = [seen("to_thread", 4, 10, 20, 1000), seen("batch", 4, 30, 40, 200)]
+    analysis = drawn(
+        ("a", "to_thread", 11, {"pool_queue": 900, "compute": 10, "gc_pause": 2}),
+        ("b", "batch", 31, {"pool_queue": 60, "compute": 52, "gc_pause": 1}),
+    )
+    found = comparison(cells_of(only_cells(analysis, results), results))
+    assert found is not None
+    text = comparison_text(found)
+    assert "pool_queue 900.0 → 60.0 ms (105% of the saving)." in text
+    assert text.endswith(" Against it: compute 10.0 → 52.0 ms.")
+    assert "gc_pause" not in text
+
+
 def test_a_batch_that_is_not_faster_is_not_praised() -> None:
     results = [seen("to_thread", 4, 10, 20, 50), seen("batch", 4, 30, 40, 60)]
     analysis = drawn(("a", "to_thread", 11, {"compute": 50}), ("b", "batch", 31, {"compute": 60}))
