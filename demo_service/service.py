@@ -12,6 +12,7 @@ from demo_service.model_cache import load_or_train
 from demo_service.predictor import Predictor
 from demo_service.schemas import example_request
 from demo_service.settings import Settings
+from tracer import phase
 
 log = logging.getLogger("demo_service")
 WARM_UP_TIMEOUT_S = 30.0
@@ -81,7 +82,8 @@ class Service:
 
         def warm() -> None:
             meeting.wait(WARM_UP_TIMEOUT_S)
-            predictor.predict_many(pods)
+            with phase("warm up"):  # outside any request: one trace per worker, not one per phase
+                predictor.predict_many(pods)
 
         for started in [self.pool.submit(warm) for _ in range(self.settings.pool_size)]:
             started.result()
