@@ -153,7 +153,7 @@ def _sentence(
     said = f"{_ms(mean_ns)} ({share:.0%}) {ADVICE[cause].phrase}"
     if detail and cause not in {Cause.LOOP_BUSY, Cause.CPU_WAIT}:
         said += f", chiefly: {detail}"
-    if name and cause not in {Cause.AWAIT_IO, Cause.REQUEST_IO}:
+    if name and cause not in {Cause.AWAIT_IO, Cause.REQUEST_IO, Cause.CPU_WAIT}:
         verb = "held by" if cause in {Cause.POOL_QUEUE, Cause.LIMITER_WAIT} else "by"
         said += f", {verb} {name}" + (f" ({place})" if place else "")
         if part < 0.995:
@@ -167,7 +167,7 @@ def _place(chief: pd.DataFrame) -> str:
     with_file = chief[chief["culprit_file"] != ""]
     if with_file.empty:
         return ""
-    first = with_file.loc[with_file["ns"].idxmax()]
+    first = with_file.sort_values("ns", ascending=False).iloc[0]
     name = "/".join(str(first["culprit_file"]).split("/")[-2:])
     return name if pd.isna(first["culprit_line"]) else f"{name}:{int(first['culprit_line'])}"
 
@@ -185,7 +185,7 @@ def _situations(
     said = []
     own = jobs[jobs["endpoint"] == endpoint]
     if len(own):
-        chief = own.loc[own["per_request"].idxmax()]
+        chief = own.sort_values("per_request", ascending=False).iloc[0]
         waits_ns = sum(
             means.get(cause, 0.0) for cause in (Cause.POOL_QUEUE, Cause.CPU_WAIT, Cause.UNEXPLAINED)
         )

@@ -110,8 +110,8 @@ BLOCKER_SPAN_ID: Final = "whywait.blocker.span_id"
 BLOCKER_COUNT: Final = "whywait.blocker.count"  # callbacks in this tile
 BLOCKER_NS: Final = "whywait.blocker.ns"  # the chief one's part of the tile
 
-# who occupied the pool: parallel arrays, longest share first; the shares of all occupants sum to
-# the wait, and what the arrays leave out (OCCUPANT_LIMIT) stands in OCCUPANT_OTHER_NS.
+# who occupied the pool: parallel arrays, longest share first (where there are too many, the jobs of one
+# name in one trace are one, under the longest of them); the shares of all occupants sum to the wait, and what the arrays leave out (OCCUPANT_LIMIT) stands in OCCUPANT_OTHER_NS.
 OCCUPANT_NAMES: Final = "whywait.occupant.names"
 OCCUPANT_TRACE_IDS: Final = "whywait.occupant.trace_ids"  # "" where it belonged to no trace
 OCCUPANT_SPAN_IDS: Final = "whywait.occupant.span_ids"

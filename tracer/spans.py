@@ -24,7 +24,7 @@ from tracer.records import (
     Waker,
     new_span_id,
 )
-from tracer.tiles import Tile, loop_tiles, occupant_shares, queue_tiles
+from tracer.tiles import Tile, by_trace, loop_tiles, occupant_shares, queue_tiles
 
 T = TypeVar("T", Callback, tuple[int, int])
 Attributes = dict[str, str | int | bool | list[str] | list[int]]
@@ -307,6 +307,8 @@ class RequestSpans:
         shares, other_ns = occupant_shares(
             tile.start_ns, tile.end_ns, list(job.pool.occupancies), job.span_id
         )
+        if len(shares) > s.OCCUPANT_LIMIT:
+            shares = by_trace(shares)
         named, rest = shares[: s.OCCUPANT_LIMIT], shares[s.OCCUPANT_LIMIT :]
         other_ns += sum(share.ns for share in rest)
         if named:

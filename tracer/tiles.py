@@ -123,3 +123,13 @@ def occupant_shares(
             shares[id(one)] = shares.get(id(one), 0) + part + (1 if index < rest else 0)
     ranked = sorted((Share(by_id[key], ns) for key, ns in shares.items()), key=lambda share: -share.ns)
     return ranked, other_ns
+
+
+def by_trace(shares: Iterable[Share]) -> list[Share]:
+    """The shares of one trace's jobs of one name taken together, under the longest of them."""
+    chief: dict[tuple[int, str], Share] = {}
+    for share in shares:  # longest first
+        key = (share.occupant.trace_id, share.occupant.name)
+        known = chief.get(key)
+        chief[key] = share if known is None else Share(known.occupant, known.ns + share.ns)
+    return sorted(chief.values(), key=lambda share: -share.ns)
