@@ -143,7 +143,7 @@ def _print_verdicts(plan: Plan, verdicts: Sequence[Any], console: Console) -> No
     for mode in plan.modes:
         name = label(mode, plan.clients[-1])
         if name in told:
-            console.print(Text.assemble("\n", (name, "bold"), "\n  ", told[name]))
+            console.print(Text("\n" + told[name]))  # it begins with the name
 
 
 def _empty_folder(folder: Path) -> Path:
