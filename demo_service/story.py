@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from analysis.report.html import write_html
-from analysis.verdicts import verdict
 from rich.console import Console
 from rich.markup import escape
 from rich.text import Text
 
 from analysis import InputError, analyze, load_traces
+from analysis.report.html import write_html
+from analysis.verdicts import verdict
 from demo_service.load import (
     MODES,
     Bounds,
