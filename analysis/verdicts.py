@@ -15,6 +15,7 @@ from analysis.causes import Cause
 from analysis.model import Analysis
 from analysis.remedies import ADVICE
 from analysis.summary import summarize
+from tracer.schema import POOL_AGE_NS, POOL_FILE, POOL_LINE, POOL_NAME
 
 MIN_SHARE: Final = 0.05
 MIN_MEAN_NS: Final = 1_000_000
@@ -216,13 +217,16 @@ def _jobs_per_request(analysis: Analysis) -> pd.DataFrame:
     requests = analysis.requests.drop_duplicates("trace_id").set_index("trace_id")
     jobs = jobs[jobs["trace_id"].isin(requests.index)]
     begun = jobs["trace_id"].map(requests["start_ns"])
-    age = jobs["attributes"].map(lambda attributes: attributes.get("whywait.pool.age_ns"))
+    age = jobs["attributes"].map(lambda attributes: attributes.get(POOL_AGE_NS))
     table = pd.DataFrame(
         {
             "endpoint": jobs["trace_id"].map(requests["endpoint"]),
             "trace_id": jobs["trace_id"],
             "name": jobs["name"].str.removeprefix("job "),
-            "fresh": age.notna() & (jobs["start_ns"] - age.fillna(0).astype("int64") >= begun),
+            # a loop's default executor is made once, by whichever request came first
+            "fresh": age.notna()
+            & (jobs["start_ns"] - age.fillna(0).astype("int64") >= begun)
+            & (jobs["attributes"].map(lambda attributes: attributes.get(POOL_NAME)) != "default executor"),
             "place": jobs["attributes"].map(_pool_place),
         }
     )
@@ -232,13 +236,12 @@ def _jobs_per_request(analysis: Analysis) -> pd.DataFrame:
     ).reset_index()
     size = analysis.requests.groupby("endpoint")["request_id"].nunique()
     result["per_request"] = result["jobs"] / result["endpoint"].map(size)
-    # a default executor is made once, by whichever request came first
     result.loc[result["fresh_pool_share"] <= 0.5, "pool_place"] = ""
     return result[columns]
 
 
 def _pool_place(attributes: dict[str, object]) -> str:
-    file, line = attributes.get("whywait.pool.file"), attributes.get("whywait.pool.line")
+    file, line = attributes.get(POOL_FILE), attributes.get(POOL_LINE)
     return f"{'/'.join(str(file).split('/')[-2:])}:{line}" if file else ""
 
 

@@ -1,0 +1,175 @@
+"""The command line: words in, words out. Exit codes: 0 fine, 2 bad input, 130 interrupted."""
+
+import json
+import os
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated, Any
+
+import click
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from analysis.attribution import analyze
+from analysis.errors import InputError
+from analysis.load import load_traces
+from analysis.model import Analysis
+from analysis.remedies import ADVICE, NOT_OBSERVED
+from analysis.report.html import write_html
+from analysis.report.json_out import as_json
+from analysis.report.terminal import render
+
+_EPILOG = (
+    "whywait run -- COMMAND   traces a service as it is (see whywait run --help).  "
+    "Exit codes: 0 fine, 2 something asked for cannot be done, 130 interrupted."
+)
+_NARROWEST = 118  # a pipe has no width of its own
+
+app = typer.Typer(
+    name="whywait",
+    help="Tells why an async Python request was slow, and proves it.",
+    epilog=_EPILOG,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    add_completion=True,
+)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"whywait {version('whywait')}")
+        raise typer.Exit()
+
+
+@app.callback()
+def _options(
+    show_version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Tells why an async Python request was slow, and proves it."""
+
+
+@app.command(
+    epilog="Examples: whywait report traces | whywait report traces.jsonl --html report.html | "
+    "whywait report http://localhost:16686 --service predictor --last 1h"
+)
+def report(
+    source: Annotated[
+        str,
+        typer.Argument(
+            help="OTLP JSON Lines file, a directory of them, '-', or Jaeger's URL.", metavar="SOURCE"
+        ),
+    ],
+    service: Annotated[str | None, typer.Option(help="Only this service's traces (Jaeger needs it).")] = None,
+    html: Annotated[
+        Path | None, typer.Option(help="Write the report as one HTML file.", metavar="FILE")
+    ] = None,
+    as_json_text: Annotated[
+        bool, typer.Option("--json", help="Print JSON (analysis/report/schema.json).")
+    ] = False,
+    endpoint: Annotated[str | None, typer.Option(help="Only endpoints that contain this text.")] = None,
+    top: Annotated[int, typer.Option(help="How many requests and culprits to show.", min=1, max=1000)] = 5,
+    last: Annotated[
+        str | None, typer.Option(help="Only the last such time, e.g. 30s, 15m, 2h, 1d.", metavar="TIME")
+    ] = None,
+    skip_bad_lines: Annotated[
+        bool, typer.Option(help="Leave out lines that cannot be read, and say so.")
+    ] = False,
+) -> None:
+    """Says what each endpoint's requests waited for, who held them, and what to change."""
+    since = datetime.now(UTC) - _duration(last) if last is not None else None
+    analysis = analyze(load_traces(source, service=service, start=since, skip_bad_lines=skip_bad_lines))
+    if endpoint is not None:
+        analysis = only_endpoint(analysis, endpoint)
+    if html is not None:
+        write_html(analysis, html, title=f"whywait: {source}", top=top)
+    if as_json_text:
+        typer.echo(json.dumps(as_json(analysis, top=top), indent=1))
+        return
+    render(analysis, _console(), top=top)
+    if html is not None:
+        typer.echo(f"\nwritten: {html}")
+
+
+def only_endpoint(analysis: Analysis, text: str) -> Analysis:
+    """The analysis of the endpoints that contain `text`; raises InputError when none does."""
+    chosen = analysis.requests["endpoint"].str.contains(text, regex=False)
+    if not chosen.any():
+        known = ", ".join(sorted(analysis.requests["endpoint"].unique())[:10])
+        raise InputError(f"no endpoint contains {text!r}; there are: {known}")
+    requests = analysis.requests[chosen]
+    ids = set(requests["request_id"])
+    return Analysis(
+        requests,
+        analysis.causes[analysis.causes["request_id"].isin(ids)],
+        analysis.culprits[analysis.culprits["request_id"].isin(ids)],
+        analysis.spans,
+        analysis.findings,
+    )
+
+
+@app.command()
+def causes() -> None:
+    """Prints what each cause means, and what to do about it."""
+    table = Table(title="Every instant of a request has exactly one cause")
+    for name in ("cause", "the request was ...", "what to do"):
+        table.add_column(name)
+    for cause, advice in ADVICE.items():
+        mark = " (not yet recorded)" if cause in NOT_OBSERVED else ""
+        table.add_row(f"{cause}{mark}", advice.meaning, advice.remedy)
+    _console().print(table)
+
+
+@app.command(
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
+)
+def demo(context: typer.Context) -> int:
+    """Tells the story end to end: drives a service in six modes and says where the time went."""
+    try:
+        from demo_service.story import main as tell
+    except ImportError as error:
+        raise InputError(f"demo needs its extra ({error}): pip install 'whywait[demo-cpu]'") from error
+    return tell(context.args)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command; returns its exit code. Called with the words after `whywait`."""
+    try:
+        result: Any = app(
+            list(sys.argv[1:] if argv is None else argv), prog_name="whywait", standalone_mode=False
+        )
+        return result if isinstance(result, int) else 0
+    except InputError as error:
+        print(f"whywait: {error}", file=sys.stderr)
+        return 2
+    except click.exceptions.NoArgsIsHelpError as error:
+        error.show()
+        return 2
+    except click.ClickException as error:
+        print(f"whywait: {error.format_message()}", file=sys.stderr)
+        return 2
+    except (KeyboardInterrupt, click.Abort):
+        print("whywait: interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # the reader, such as `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _console() -> Console:
+    console = Console()
+    return console if console.is_terminal else Console(width=max(console.width, _NARROWEST))
+
+
+def _duration(text: str) -> timedelta:
+    units = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+    number, unit = text[:-1], text[-1:]
+    if unit not in units or not number.isdigit():
+        raise InputError(f"--last is {text!r}; expected a number and s, m, h or d, such as 15m")
+    return timedelta(**{units[unit]: int(number)})
