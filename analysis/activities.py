@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from analysis.causes import is_held
 from analysis.clean import finding
 from analysis.errors import InputError
 from analysis.model import Finding
@@ -75,7 +76,9 @@ def recorded_activities(spans: SpanTable) -> tuple[Activities, RawWaits, list[Fi
     owner = spans.find(spans.trace_ids[members], owner_ids)
     owner = np.where(owner_ids == "", spans.parents[members], owner)
     of_row[members] = np.where(owner >= 0, of_row[owner], NONE)
-    orphans = members[of_row[members] < 0]
+    # a stretch that blocked the loop for no request is a trace of its own, and nobody's
+    nobodys = (kinds[members] == schema.KIND_BLOCK) & (owner_ids == "") & (spans.parents[members] < 0)
+    orphans = members[(of_row[members] < 0) & ~nobodys]
     findings = finding(
         "orphan-span", "spans belong to a task or job that is not in the trace and were left out",
         spans.trace_ids[orphans],
@@ -122,7 +125,9 @@ def _recorded_waits(spans: SpanTable, activities: Activities) -> tuple[RawWaits,
     waker_ids = spans.texts(rows, schema.WAKER_SPAN_ID)
     waker_traces = spans.texts(rows, schema.WAKER_TRACE_ID)
     waker_traces = np.where(waker_traces == "", spans.trace_ids[rows], waker_traces)
-    has_edge = ((types == schema.WAIT_AWAIT) | (types == schema.WAIT_POOL_SHUTDOWN)) & (waker_ids != "")
+    held = is_held(spans.texts(rows, schema.FOR), spans.texts(rows, schema.FOR_MODULE))
+    ended = (types == schema.WAIT_AWAIT) | (types == schema.WAIT_POOL_SHUTDOWN)
+    has_edge = ended & (waker_ids != "") & ~held
     found = np.full(len(rows), NONE, dtype=np.int64)
     found[has_edge] = spans.find(waker_traces[has_edge], waker_ids[has_edge])
     waker = np.where(found >= 0, activities.of_row[found], NONE)

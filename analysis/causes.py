@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
@@ -53,13 +53,15 @@ Mask = NDArray[np.bool_]
 class Rule:
     """A wait that `when` accepts, and no earlier rule did, has this cause.
 
-    `when` sees a frame with the text columns wait, waker, awaited (dotted name) and module.
+    `when` sees a frame with the text columns wait, waker, awaited (dotted name) and module, and
+    followed_elsewhere: whether the path follows the wait's end into another trace.
     """
 
     name: str
     when: Callable[[pd.DataFrame], "pd.Series[bool]"]
     cause: Cause
     detail: str  # {pool}, {awaited}, {where}, {waker}, {blocker} are filled in from the wait
+    inferred: bool = False  # not seen, but what else could it be
 
 
 def _type(wait: str) -> Callable[[pd.DataFrame], "pd.Series[bool]"]:
@@ -82,6 +84,12 @@ def _within(pattern: str) -> Callable[[pd.DataFrame], "pd.Series[bool]"]:
     return matches
 
 
+def _taken_up_later(waits: pd.DataFrame) -> "pd.Series[bool]":
+    # the path went through who ended the wait, in another trace, back to where that began: before, the
+    # waiter waited for somebody who had not taken it up yet
+    return (waits["wait"] == schema.WAIT_AWAIT) & waits["followed_elsewhere"].astype(bool)
+
+
 _SERVER_IO: Final = (
     r"(?:uvicorn|hypercorn|starlette|daphne|granian)\.(?:.*\.)?"
     r"(?:receive|send|drain|body|stream|listen_for_disconnect|wait_for_disconnect)\b"
@@ -90,6 +98,19 @@ _LIMITERS: Final = (
     r"(?:asyncio\.(?:locks|queues)\.|asyncio\.(?:Semaphore|BoundedSemaphore|Lock|Event|Condition|Barrier|Queue)\b"
     r"|anyio\.(?:.*\.)?(?:CapacityLimiter|Semaphore|Lock|Condition|Event|ResourceGuard)\b)"
 )
+
+_HELD: Final = (
+    r"(?:asyncio\.locks\.(?:Lock|Semaphore|BoundedSemaphore|_ContextManagerMixin)\.(?:acquire|__aenter__)"
+    r"|anyio\.(?:.*\.)?(?:CapacityLimiter|Semaphore|Lock)\.(?:acquire|acquire_on_behalf_of|__aenter__))$"
+)
+
+
+def is_held(awaited: NDArray[Any], module: NDArray[Any]) -> Mask:
+    """True for waits of something that others hold: who released it did not do the waiter's work, so the
+    critical path does not go through it; it is the culprit."""
+    names = pd.Series(module, dtype=object) + "." + pd.Series(awaited, dtype=object)
+    return np.asarray(names.str.match(_HELD), dtype=bool)
+
 
 # First match wins; the last rule accepts everything, so every wait has a cause.
 WAIT_RULES: Final = (
@@ -110,6 +131,7 @@ WAIT_RULES: Final = (
     ),
     Rule("request io", _within(_SERVER_IO), Cause.REQUEST_IO, "awaiting {awaited}{where}"),
     Rule("limiter by name", _within(_LIMITERS), Cause.LIMITER_WAIT, "awaiting {awaited}{where}"),
+    Rule("turn", _taken_up_later, Cause.LIMITER_WAIT, "waiting its turn for {waker}", inferred=True),
     Rule("timer", _awaits(waker=schema.WAKER_TIMER), Cause.AWAIT_IO, "a timer: {awaited}{where}"),
     Rule("io", _awaits(waker=schema.WAKER_IO), Cause.AWAIT_IO, "awaiting {awaited}{where}"),
     Rule(

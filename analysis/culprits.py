@@ -122,7 +122,12 @@ def _pool(spans: SpanTable, number: int, row: int) -> list[Named]:
 
 
 def _awaited(spans: SpanTable, number: int, row: int) -> list[Named]:
-    awaited = _text(spans.attributes[row], schema.FOR)
+    attributes = spans.attributes[row]
+    awaited = _text(attributes, schema.FOR)
+    waker, waker_trace = _text(attributes, schema.WAKER_NAME), _text(attributes, schema.WAKER_TRACE_ID)
+    if waker_trace:  # a token, a lock or a turn that another request had
+        waker_span = _text(attributes, schema.WAKER_SPAN_ID)
+        return [(number, waker or "another request", "", None, waker_trace, waker_span, NONE)]
     return [(number, awaited, "", None, "", "", NONE)] if awaited else []
 
 

@@ -61,9 +61,9 @@ def describe(
 
     inferred = ~inside | foreign | unmeasured | (part == SMALL) | ~segments.whole
     ruled = waiting & (part == REST)
-    rules, details = _wait_rules(spans, span[ruled])
+    rules, details = _wait_rules(spans, span[ruled], _followed_elsewhere(spans, activities))
     cause[ruled] = [_NUMBER[WAIT_RULES[rule].cause] for rule in rules]
-    inferred[ruled] = False
+    inferred[ruled] = [WAIT_RULES[rule].inferred for rule in rules]
 
     detail = np.full(count, "", dtype=object)
     detail[ruled] = details
@@ -80,12 +80,37 @@ def describe(
     detail[computing] = _running(spans, span[computing])
     _describe_small(segments, cause, detail)
     evidence = np.where(inferred, Evidence.INFERRED.value, Evidence.OBSERVED.value).astype(object)
+    block = taken(pieces.block, piece)
+    slept = np.flatnonzero(rest & on_loop & (block >= 0))
+    calls, said = _slept_in(spans, frames.row[block[slept]])
+    slept, said = slept[calls], said[calls]
+    cause[slept] = _NUMBER[Cause.BLOCKING_IO]
+    detail[slept] = said
+    evidence[slept] = Evidence.SAMPLED.value
     return Described(cause, evidence, detail, span, waiting)
+
+
+def _slept_in(spans: SpanTable, rows: Ints) -> tuple[Bools, Texts]:
+    """Return which blocks were seen asleep in a system call that is no futex, and the words for it."""
+    once, back = np.unique(rows, return_inverse=True)
+    calls = spans.texts(once, schema.BLOCK_SYSCALL)
+    words = objects([
+        f"in {call}{_where(attributes)}" for call, attributes in zip(calls, spans.attributes[once], strict=True)
+    ])  # fmt: skip
+    known = (calls != "") & (calls != schema.SYSCALL_FUTEX)
+    return np.asarray(known, dtype=bool)[back], words[back]
 
 
 def _describe_small(segments: Segments, cause: Ints, detail: Texts) -> None:
     types = pd.DataFrame(
-        {"wait": list(schema.WAIT_TYPES), "waker": "", "awaited": "", "module": ""}, dtype=object
+        {
+            "wait": list(schema.WAIT_TYPES),
+            "waker": "",
+            "awaited": "",
+            "module": "",
+            "followed_elsewhere": False,
+        },
+        dtype=object,
     )
     rules = rule_numbers(types)
     for number, rule in enumerate(rules):
@@ -94,7 +119,17 @@ def _describe_small(segments: Segments, cause: Ints, detail: Texts) -> None:
         detail[here] = f"{schema.WAIT_TYPES[number].replace('_', ' ')}: waits below the resolution"
 
 
-def _wait_rules(spans: SpanTable, rows: Ints) -> tuple[NDArray[np.int64], Texts]:
+def _followed_elsewhere(spans: SpanTable, activities: Activities) -> Bools:
+    """By span row: whether the wait was ended by work of another trace that the path can follow."""
+    waits = activities.waits
+    found = np.zeros(len(spans.start), dtype=bool)
+    known = waits.waker >= 0
+    rows = waits.row[known]
+    found[rows] = activities.trace[waits.waker[known]] != spans.traces[rows]
+    return found
+
+
+def _wait_rules(spans: SpanTable, rows: Ints, followed_elsewhere: Bools) -> tuple[NDArray[np.int64], Texts]:
     """Return the rule and the detail of each wait; each span is looked at once."""
     once, back = np.unique(rows, return_inverse=True)
     waits = pd.DataFrame(
@@ -103,6 +138,7 @@ def _wait_rules(spans: SpanTable, rows: Ints) -> tuple[NDArray[np.int64], Texts]
             "waker": spans.texts(once, schema.WAKER_KIND),
             "awaited": spans.texts(once, schema.FOR),
             "module": spans.texts(once, schema.FOR_MODULE),
+            "followed_elsewhere": followed_elsewhere[once],
         },
         dtype=object,
     )

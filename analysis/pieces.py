@@ -30,6 +30,7 @@ class Pieces:
     activity: Ints
     wait: Ints  # number of the wait, NONE while running
     frame: Ints  # number of the frame that names it, NONE
+    block: Ints  # number of the stretch on the loop that it is part of, NONE
     measured: Ints  # number of the frame whose CPU time was measured, NONE
     cpu_ns: Ints
     run_queue_ns: Ints
@@ -66,11 +67,14 @@ def cut_pieces(spans: SpanTable, activities: Activities, frames: Frames) -> Piec
     cpu = np.minimum(cpu + handover_cpu, length)
     queue = np.minimum(queue + handover_queue, length - cpu)
     small_by_type = _small_waits(spans, activities)
-    in_block = _innermost(frames, vstart, frames.is_block, blocks_last=False) >= 0
+    block = np.where(running, _innermost(frames, vstart, frames.is_block, blocks_last=False), NONE)
     small = _place_small(
-        small_by_type.sum(axis=1), np.where(running & ~in_block, length - cpu - queue, 0), activity, frame < 0
+        small_by_type.sum(axis=1),
+        np.where(running & (block < 0), length - cpu - queue, 0),
+        activity,
+        frame < 0,
     )
-    return Pieces(vstart, length, activity, wait, frame, measured, cpu, queue, small, small_by_type)
+    return Pieces(vstart, length, activity, wait, frame, block, measured, cpu, queue, small, small_by_type)
 
 
 def _covering(vstart: Ints, vend: Ints, times: Ints) -> Ints:

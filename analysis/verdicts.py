@@ -211,11 +211,10 @@ def _jobs_per_request(analysis: Analysis) -> pd.DataFrame:
     """One row per endpoint and job name: jobs per request, and how many ran in a pool younger than it."""
     columns = ["endpoint", "name", "per_request", "fresh_pool_share", "pool_place"]
     spans = analysis.spans
-    jobs = spans[spans["name"].str.startswith("job ")]
+    requests = analysis.requests.drop_duplicates("trace_id").set_index("trace_id")
+    jobs = spans[spans["name"].str.startswith("job ") & spans["trace_id"].isin(requests.index)]
     if jobs.empty:
         return pd.DataFrame(columns=columns)
-    requests = analysis.requests.drop_duplicates("trace_id").set_index("trace_id")
-    jobs = jobs[jobs["trace_id"].isin(requests.index)]
     begun = jobs["trace_id"].map(requests["start_ns"])
     age = jobs["attributes"].map(lambda attributes: attributes.get(POOL_AGE_NS))
     table = pd.DataFrame(

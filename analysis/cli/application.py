@@ -9,7 +9,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any
 
-import click
 import typer
 from rich.console import Console
 from rich.table import Table
@@ -148,18 +147,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     except InputError as error:
         print(f"whywait: {error}", file=sys.stderr)
         return 2
-    except click.exceptions.NoArgsIsHelpError as error:
-        error.show()
-        return 2
-    except click.ClickException as error:
-        print(f"whywait: {error.format_message()}", file=sys.stderr)
-        return 2
-    except (KeyboardInterrupt, click.Abort):
+    except (KeyboardInterrupt, typer.Abort):
         print("whywait: interrupted", file=sys.stderr)
         return 130
     except BrokenPipeError:  # the reader, such as `head`, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except Exception as error:  # a wrong use of the command line; typer's own class for it is private
+        if not hasattr(error, "format_message"):
+            raise
+        print(f"whywait: {error.format_message() or 'see whywait --help'}", file=sys.stderr)
+        return 2
 
 
 def _console() -> Console:
