@@ -1,6 +1,7 @@
 """A service whose delays are known: each endpoint waits for one thing, for an amount the caller chose."""
 
 import asyncio
+import threading
 import time
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -24,20 +25,25 @@ async def lifespan(_: FastAPI) -> AsyncIterator[None]:
 app = FastAPI(lifespan=lifespan)
 
 
-def nap(seconds: float) -> float:
+Stamps = tuple[int, int, int, int]  # submitted, began, ended (perf_counter_ns), thread
+
+
+def nap(seconds: float, submitted_ns: int = 0) -> Stamps:
+    """Sleeps, and tells what it saw itself: the truth that the trace is held against."""
+    began_ns = time.perf_counter_ns()
     time.sleep(seconds)
-    return seconds
+    return submitted_ns, began_ns, time.perf_counter_ns(), threading.get_ident()
 
 
 @app.get("/pool/{size}")
-async def pool(size: int, jobs: int = 10, ms: float = 20) -> int:
+async def pool(size: int, jobs: int = 10, ms: float = 20) -> list[Stamps]:
     loop = asyncio.get_running_loop()
-    work = [loop.run_in_executor(pools[size], nap, ms / 1000) for _ in range(jobs)]
-    return len(await asyncio.gather(*work))
+    work = [loop.run_in_executor(pools[size], nap, ms / 1000, time.perf_counter_ns()) for _ in range(jobs)]
+    return await asyncio.gather(*work)
 
 
 @app.get("/victim")
-async def victim(ms: float = 20) -> float:
+async def victim(ms: float = 20) -> Stamps:
     return await asyncio.get_running_loop().run_in_executor(pools[2], nap, ms / 1000)
 
 
@@ -52,11 +58,10 @@ def hold_the_loop(seconds: float) -> float:
 
 
 @app.get("/threaded")
-def threaded(jobs: int = 8, ms: float = 20) -> int:
+def threaded(jobs: int = 8, ms: float = 20) -> list[Stamps]:
     with ThreadPoolExecutor(4) as fresh:
-        return len(
-            [job.result() for job in as_completed([fresh.submit(nap, ms / 1000) for _ in range(jobs)])]
-        )
+        work = [fresh.submit(nap, ms / 1000, time.perf_counter_ns()) for _ in range(jobs)]
+        return [job.result() for job in as_completed(work)]
 
 
 @app.get("/sleep")

@@ -1,5 +1,6 @@
 """Known delays, injected into a real service, must be found: cause, culprit and milliseconds."""
 
+import json
 import math
 import threading
 import time
@@ -11,12 +12,16 @@ import pytest
 
 import analysis
 from analysis.model import Analysis
-from tests.truth.app import POOL_SIZES
+from tests.truth.app import POOL_SIZES, Stamps
 from tests.truth.service import get, traced_service
 
 MS = 1_000_000
 JOBS, JOB_MS = 10, 20
 BLOCK_MS, VICTIM_MS = 300, 20
+
+
+# what the jobs of a request saw themselves, by endpoint path
+seen: dict[str, list[Stamps]] = {}
 
 
 @pytest.fixture(scope="module", params=["asyncio", "uvloop"])
@@ -25,13 +30,13 @@ def found(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     output = tmp_path_factory.mktemp(f"truth-{request.param}")
     with traced_service(output, loop=request.param) as url:
         for size in POOL_SIZES:
-            get(f"{url}/pool/{size}?jobs={JOBS}&ms={JOB_MS}")
+            seen[f"pool-{size}"] = json.loads(get(f"{url}/pool/{size}?jobs={JOBS}&ms={JOB_MS}"))
         victim = threading.Thread(target=get, args=(f"{url}/victim?ms={VICTIM_MS}",))
         victim.start()
         time.sleep(0.008)
         get(f"{url}/blocker?ms={BLOCK_MS}")
         victim.join()
-        get(f"{url}/threaded")
+        seen["threaded"] = json.loads(get(f"{url}/threaded"))
         get(f"{url}/sleep?ms=50")
         get(f"{url}/off_path?short_ms=20&long_ms=100")
         for _ in range(50):
@@ -61,6 +66,20 @@ def test_every_request_is_whole(found: Analysis) -> None:
     assert [finding for finding in found.findings if finding.code != "orphan-span"] == []
 
 
+def queued_ms(stamps: list[Stamps]) -> tuple[float, int]:
+    """How long the job that ended last had queued for its worker, and behind how many jobs."""
+    submitted_ns, began_ns, _, thread = max(stamps, key=lambda job: job[2])
+    before = [ended_ns for _, _, ended_ns, other in stamps if other == thread and ended_ns <= began_ns]
+    return (max(before) - submitted_ns) / MS if before else 0.0, len(before)
+
+
+def is_undisturbed(stamps: list[Stamps], workers: int) -> bool:
+    """Whether the machine let every worker begin at once, and every sleep be as long as asked for."""
+    prompt = sum(began_ns - submitted_ns < 2 * MS for submitted_ns, began_ns, _, _ in stamps)
+    exact = all(ended_ns - began_ns < (JOB_MS + 0.5) * MS for _, began_ns, ended_ns, _ in stamps)
+    return prompt == workers and exact
+
+
 @pytest.mark.parametrize("workers", POOL_SIZES)
 def test_pool_queue_is_the_known_rounds(found: Analysis, workers: int) -> None:
     spans = found.spans
@@ -69,12 +88,12 @@ def test_pool_queue_is_the_known_rounds(found: Analysis, workers: int) -> None:
     # the victim's endpoint uses pool 2 as well: this request is the one with ten jobs
     trace_id = jobs["trace_id"].value_counts().idxmax()
     rows = found.causes[found.causes["trace_id"] == trace_id]
-    rounds = math.ceil(JOBS / workers) - 1
-    measured_ms = amount_ms(rows, "pool_queue")
-    # the jobs themselves took what the sleep took: that is the truth the queue is held against
-    runs = spans[(spans["trace_id"] == trace_id) & (spans["name"] == "nap")]
-    job_ms = float((runs["end_ns"] - runs["start_ns"]).mean()) / MS
-    assert measured_ms == pytest.approx(rounds * job_ms, rel=0.05, abs=2.0)
+    stamps = seen[f"pool-{workers}"]
+    truth_ms, rounds = queued_ms(stamps)
+    if is_undisturbed(stamps, workers):
+        assert rounds == math.ceil(JOBS / workers) - 1
+        assert truth_ms == pytest.approx(rounds * JOB_MS, rel=0.05, abs=2.0)
+    assert amount_ms(rows, "pool_queue") == pytest.approx(truth_ms, rel=0.05, abs=2.0)
 
 
 @pytest.mark.parametrize("workers", POOL_SIZES)
@@ -82,7 +101,7 @@ def test_occupants_are_the_jobs_that_ran(found: Analysis, workers: int) -> None:
     spans = found.spans
     waits = spans[spans["attributes"].map(lambda a: a.get("whywait.wait") == "pool_queue")]
     waits = waits[waits["attributes"].map(lambda a: a.get("whywait.pool.name") == f"pool-{workers}")]
-    assert (workers == JOBS) == waits.empty
+    assert workers == JOBS or not waits.empty
     runs = {
         attributes["whywait.activity"]: (start, end)
         for start, end, attributes in zip(
@@ -147,7 +166,9 @@ def test_who_is_off_the_critical_path_is_charged_nothing(found: Analysis) -> Non
 
 def test_a_thread_that_collects_waits_for_its_jobs(found: Analysis) -> None:
     rows = rows_of(found, "GET /threaded")
-    assert amount_ms(rows, "pool_queue") == pytest.approx(20, rel=0.1)  # 8 jobs, 4 workers: one round
+    truth_ms, rounds = queued_ms(seen["threaded"])
+    assert rounds >= 1  # 8 jobs, 4 workers
+    assert amount_ms(rows, "pool_queue") == pytest.approx(truth_ms, rel=0.05, abs=2.0)
 
 
 def test_a_clean_idle_service_accuses_nobody(found: Analysis) -> None:
