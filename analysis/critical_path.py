@@ -24,6 +24,7 @@ from analysis.activities import Activities
 from analysis.span_table import NONE, Bools, Ints
 
 MOVES_AT_ONE_TIME: Final = 64  # longer chains of wake-ups within one nanosecond are a circle
+_BEFORE_ALL: Final = -(2**62)
 _NO_TIME: Final = np.iinfo(np.int64).min
 
 
@@ -45,7 +46,7 @@ class _Walk:
         self.of = activities
         edges = np.flatnonzero(activities.waits.waker >= 0)
         # an edge before all time spares every look-up the question whether there is one
-        self.edge_vstart = np.concatenate([[NONE], activities.waits.vstart[edges]])
+        self.edge_vstart = np.concatenate([[_BEFORE_ALL], activities.waits.vstart[edges]])
         self.edge_vend = np.concatenate([[NONE], activities.waits.vend[edges]])
         self.edge_waker = np.concatenate([[NONE], activities.waits.waker[edges]])
         self.first, self.roots = first, roots

@@ -117,6 +117,7 @@ def frame_of(rows: list[Row]) -> pd.DataFrame:
 
 def in_order(spans: pd.DataFrame) -> pd.DataFrame:
     """Return the spans sorted by time, longest first, then by id."""
+    spans = spans.reset_index(drop=True)
     order = pd.DataFrame(
         {
             "start": spans["start_ns"],
