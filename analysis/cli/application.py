@@ -1,5 +1,6 @@
 """The command line: words in, words out. Exit codes: 0 fine, 2 bad input, 130 interrupted."""
 
+import io
 import json
 import os
 import sys
@@ -7,7 +8,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final, NoReturn
 
 import typer
 from rich.console import Console
@@ -20,6 +21,7 @@ from analysis.model import Analysis
 from analysis.remedies import ADVICE, NOT_OBSERVED
 from analysis.report.html import write_html
 from analysis.report.json_out import as_json
+from analysis.report.safe_text import safe
 from analysis.report.terminal import render
 
 _EPILOG = (
@@ -27,6 +29,18 @@ _EPILOG = (
     "Exit codes: 0 fine, 2 something asked for cannot be done, 130 interrupted."
 )
 _NARROWEST = 118  # a pipe has no width of its own
+_LONGEST_MESSAGE: Final = 2000
+_LONGEST_S: Final = 100 * 365 * 86_400  # of --last: what can be subtracted from today
+
+
+class _ReaderGone(Exception):
+    """Whoever read our output, such as `head`, has seen enough."""
+
+
+class _Console(Console):
+    def on_broken_pipe(self) -> NoReturn:
+        raise _ReaderGone
+
 
 app = typer.Typer(
     name="whywait",
@@ -89,11 +103,11 @@ def report(
     if html is not None:
         write_html(analysis, html, title=f"whywait: {source}", top=top)
     if as_json_text:
-        typer.echo(json.dumps(as_json(analysis, top=top), indent=1))
+        _say(json.dumps(as_json(analysis, top=top), indent=1))
         return
     render(analysis, _console(), top=top)
     if html is not None:
-        typer.echo(f"\nwritten: {html}")
+        _say(f"\nwritten: {html}")
 
 
 def only_endpoint(analysis: Analysis, text: str) -> Analysis:
@@ -139,35 +153,56 @@ def demo(context: typer.Context) -> int:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command; returns its exit code. Called with the words after `whywait`."""
+    _survive_encoding()
     try:
         result: Any = app(
             list(sys.argv[1:] if argv is None else argv), prog_name="whywait", standalone_mode=False
         )
+        sys.stdout.flush()
         return result if isinstance(result, int) else 0
     except InputError as error:
-        print(f"whywait: {error}", file=sys.stderr)
-        return 2
+        return _refuse(error)
     except (KeyboardInterrupt, typer.Abort):
         print("whywait: interrupted", file=sys.stderr)
         return 130
-    except BrokenPipeError:  # the reader, such as `head`, has seen enough
+    except (_ReaderGone, BrokenPipeError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception as error:  # a wrong use of the command line; typer's own class for it is private
         if not hasattr(error, "format_message"):
             raise
-        print(f"whywait: {error.format_message() or 'see whywait --help'}", file=sys.stderr)
-        return 2
+        return _refuse(error.format_message() or "see whywait --help")
+
+
+def _refuse(error: object) -> int:
+    # the message may quote a trace, and a trace may hold escape sequences
+    print(f"whywait: {safe(error, _LONGEST_MESSAGE)}", file=sys.stderr)
+    return 2
+
+
+def _survive_encoding() -> None:
+    """A character that the output cannot show becomes a question mark, not a traceback."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
+
+
+def _say(text: str) -> None:
+    try:
+        typer.echo(text)
+    except BrokenPipeError as error:  # typer would end the process with 1
+        raise _ReaderGone from error
 
 
 def _console() -> Console:
-    console = Console()
-    return console if console.is_terminal else Console(width=max(console.width, _NARROWEST))
+    console = _Console()
+    return console if console.is_terminal else _Console(width=max(console.width, _NARROWEST))
 
 
 def _duration(text: str) -> timedelta:
     units = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
     number, unit = text[:-1], text[-1:]
-    if unit not in units or not number.isdigit():
+    if unit not in units or not (number.isascii() and number.isdigit()):
         raise InputError(f"--last is {text!r}; expected a number and s, m, h or d, such as 15m")
+    if len(number) > 12 or timedelta(**{units[unit]: 1}).total_seconds() * int(number) > _LONGEST_S:
+        raise InputError(f"--last is {text!r}; expected at most a hundred years")
     return timedelta(**{units[unit]: int(number)})

@@ -2,6 +2,8 @@
 
 from typing import Any, Final
 
+import pandas as pd
+
 from analysis.model import Analysis
 from analysis.report.observed import unavailable
 from analysis.summary import summarize, worst_culprits
@@ -30,7 +32,7 @@ def as_json(analysis: Analysis, *, top: int = 5) -> dict[str, Any]:
             {
                 "culprit": str(row["culprit"]),
                 "file": str(row["culprit_file"]),
-                "line": None if str(row["culprit_line"]) == "<NA>" else int(row["culprit_line"]),
+                "line": None if pd.isna(row["culprit_line"]) else int(row["culprit_line"]),
                 "cause": str(row["cause"]),
                 "victims": int(row["victims"]),
                 "ns": int(row["ns"]),

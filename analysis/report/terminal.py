@@ -19,7 +19,7 @@ def render(analysis: Analysis, console: Console, *, top: int = 5) -> None:
     """Prints findings, a table of endpoints, the verdicts, culprits and the `top` slowest requests."""
     verdicts = verdict(analysis)
     for finding in analysis.findings:
-        console.print(Text(f"note: {safe(finding.message)} ({finding.count}×)", style="yellow"))
+        console.print(Text(f"note: {safe(finding.message)} ({finding.count} times)", style="yellow"))
     console.print(endpoint_table(analysis, verdicts))
     for one in verdicts:
         console.print(verdict_text(one))
@@ -109,6 +109,9 @@ def slowest_table(analysis: Analysis, top: int) -> Table:
         sums = own.groupby("cause")["amount_ns"].sum().sort_values(ascending=False).head(TOP_CAUSES)
         told = ", ".join(f"{cause} {milliseconds(ns)}" for cause, ns in sums.items()) or "not analysed"
         table.add_row(
-            Text(str(row["trace_id"])), Text(safe(row["endpoint"])), milliseconds(float(row["wall_ns"])), told
+            Text(safe(row["trace_id"])),
+            Text(safe(row["endpoint"])),
+            milliseconds(float(row["wall_ns"])),
+            told,
         )
     return table
