@@ -28,11 +28,15 @@ def exported(jaeger: Jaeger, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def from_jaeger(jaeger: Jaeger, trace_count: int) -> analysis.Traces:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while True:  # what was exported last may not be stored yet
-        traces = analysis.load_traces(jaeger.query_url, service="roundtrip")
-        if traces.spans["trace_id"].nunique() >= trace_count or time.monotonic() > deadline:
-            return traces
+        try:
+            traces = analysis.load_traces(jaeger.query_url, service="roundtrip")
+            if traces.spans["trace_id"].nunique() >= trace_count or time.monotonic() > deadline:
+                return traces
+        except analysis.InputError:
+            if time.monotonic() > deadline:
+                raise
         time.sleep(0.2)
 
 
