@@ -162,7 +162,10 @@ def test_a_service_that_dies_under_load_is_told_with_its_last_words(tmp_path: Pa
 
 def _alive(process_id: int) -> bool:
     """Whether the process still runs; a killed one stays as a zombie until its parent asks for it."""
-    return "\nState:\tZ" not in Path(f"/proc/{process_id}/status").read_text()
+    try:
+        return "\nState:\tZ" not in Path(f"/proc/{process_id}/status").read_text()
+    except (FileNotFoundError, ProcessLookupError):  # asked for meanwhile
+        return False
 
 
 def _listener(port: int) -> int:
