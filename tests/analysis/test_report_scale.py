@@ -1,0 +1,89 @@
+"""The report at its edges: many requests, none, findings first, and frames with holes in them."""
+
+import io
+import json
+
+import pytest
+from rich.console import Console
+
+from analysis.model import Analysis, Finding
+from analysis.report.html import page
+from analysis.report.json_out import MAX_CULPRITS, as_json
+from analysis.report.terminal import render
+from tests.analysis.fabricate import Culprit, analysis_of, random_analysis
+
+
+def printed(given: Analysis, *, width: int = 120) -> str:
+    out = io.StringIO()
+    render(given, Console(file=out, width=width, force_terminal=False))
+    return out.getvalue()
+
+
+def test_ten_thousand_requests_stay_a_small_page_and_a_small_json() -> None:
+    given = random_analysis(3, 10_000, segments=4)
+    assert len(page(given, "report").encode()) < 6_000_000
+    told = as_json(given, top=5)
+    assert len(json.dumps(told)) < 200_000
+    assert [one["wall_ns"] for one in told["slowest"]] == sorted(given.requests["wall_ns"])[:-6:-1]
+
+
+def test_many_culprits_are_cut_to_the_worst() -> None:
+    many = [
+        analysis_of({"GET /a": [{"loop_busy": number + 1}]}, culprits={"loop_busy": Culprit(f"f{number}")})
+        for number in range(MAX_CULPRITS + 20)
+    ]
+    given = many[0]
+    for one in many[1:]:
+        given.culprits.loc[len(given.culprits)] = one.culprits.iloc[0]
+    told = as_json(given)["culprits"]
+    assert len(told) == MAX_CULPRITS
+    assert told[0]["culprit"] == f"f{MAX_CULPRITS + 19}"
+
+
+@pytest.mark.parametrize("line", [None, 30])
+def test_a_culprit_with_and_without_a_line(line: int | None) -> None:
+    given = analysis_of({"GET /a": [{"loop_busy": 9}]}, culprits={"loop_busy": Culprit("rank", "r.py", line)})
+    given.culprits["culprit_line"] = given.culprits["culprit_line"].astype(object)
+    if line is None:
+        given.culprits.loc[0, "culprit_line"] = None
+    assert as_json(given)["culprits"][0]["line"] == line
+    assert ("r.py:30" in page(given, "report")) == (line is not None)
+    assert ("r.py:30" in printed(given)) == (line is not None)
+
+
+def test_nothing_to_report_is_reported() -> None:
+    empty = analysis_of({})
+    assert as_json(empty)["endpoints"] == []
+    assert "0 requests" in page(empty, "report")
+    assert "Could not be observed" in printed(empty)
+
+
+def test_loss_heads_every_report() -> None:
+    lost = Finding("records-lost", "The tracer dropped records.", 12)
+    given = analysis_of({"GET /a": [{"compute": 9}]}, findings=(lost,))
+    text = page(given, "report")
+    assert text.index(lost.message) < text.index("Why slow")
+    assert printed(given).startswith(f"note: {lost.message} (12 times)")
+    assert as_json(given)["findings"][0]["count"] == 12
+
+
+def test_what_the_machine_could_not_show_is_said() -> None:
+    whole = analysis_of({"GET /a": [{"compute": 9}]})
+    blind = analysis_of({"GET /a": [{"compute": 9}]}, signals=["loop", "executor", "thread_cpu"])
+    assert not any("run-queue" in said for said in as_json(whole)["unavailable"])
+    for text in (page(blind, "report"), printed(blind, width=400), json.dumps(as_json(blind))):
+        assert "run-queue" in text
+        assert "the GIL" in text
+
+
+def test_the_timeline_speaks_to_who_cannot_see_it() -> None:
+    given = analysis_of({"GET /a": [{"pool_queue": 20, "compute": 10}]}, details={"pool_queue": "pool 'p'"})
+    text = page(given, "report")
+    lane = text[text.index('class="lane path"') :].split(">", 1)[0]
+    assert 'role="img"' in lane
+    assert "pool_queue 20.0 ms" in lane
+    assert "compute 10.0 ms" in lane
+
+
+def test_a_narrow_terminal_gets_narrow_lines() -> None:
+    assert max(len(line) for line in printed(random_analysis(1, 20), width=60).splitlines()) <= 60
