@@ -32,7 +32,10 @@ def find_requests(spans: SpanTable, activities: Activities) -> tuple[Requests, l
     rows = activities.row
     roots = rows[np.array([value is True for value in spans.values(rows, schema.ROOT)], dtype=bool)]
     server = _nearest_server(spans, roots)
-    request_row = np.where(server >= 0, server, roots)
+    # work outside any request is known by the phase that began it
+    above = spans.parents[roots]
+    begun = (above >= 0) & (spans.kinds[above] == schema.KIND_PHASE)
+    request_row = np.where(server >= 0, server, np.where(begun, above, roots))
     order = np.lexsort((-spans.end[roots], spans.start[roots], request_row))
     request_row, roots = request_row[order], roots[order]
     first = np.append(True, request_row[1:] != request_row[:-1])[: len(request_row)]

@@ -21,6 +21,10 @@ MIN_SHARE: Final = 0.05
 MIN_MEAN_NS: Final = 1_000_000
 MANY_JOBS: Final = 4  # jobs of one function per request, from which one batch would serve
 UNSURE_SHARE: Final = 0.2  # of unexplained, from which the verdict says that it cannot tell
+QUEUE_OF_REQUESTS: Final = (
+    "The requests queue for one another: join several into one job (micro-batching), make the job shorter, "
+    "or add CPUs and then workers."
+)
 _NO_ACCUSATION: Final = {Cause.COMPUTE, Cause.UNEXPLAINED}
 
 
@@ -96,7 +100,10 @@ def _judge(
         for cause in summary["cause"]
         if Cause(cause) not in _NO_ACCUSATION and shares[cause] >= MIN_SHARE and means[cause] >= MIN_MEAN_NS
     ]
-    reasons = tuple(_reason(cause, means[cause], shares[cause], causes, culprits) for cause in accused)
+    fan_out = float(jobs.loc[jobs["endpoint"] == endpoint, "per_request"].max()) if len(jobs) else 0.0
+    reasons = tuple(
+        _reason(cause, means[cause], shares[cause], causes, culprits, fan_out) for cause in accused
+    )
     unexplained = float(shares.get(Cause.UNEXPLAINED, 0.0))
     unexplained_ns = float(means.get(Cause.UNEXPLAINED, 0.0))
     unsure = unexplained >= UNSURE_SHARE and unexplained_ns >= MIN_MEAN_NS
@@ -115,7 +122,7 @@ def _judge(
 
 
 def _reason(
-    cause: Cause, mean_ns: float, share: float, causes: pd.DataFrame, culprits: pd.DataFrame
+    cause: Cause, mean_ns: float, share: float, causes: pd.DataFrame, culprits: pd.DataFrame, fan_out: float
 ) -> Reason:
     own = causes[causes["cause"] == cause]
     total_ns = int(own["amount_ns"].sum())
@@ -131,7 +138,9 @@ def _reason(
         foreign = named[(named["culprit_trace_id"] != "") & (named["culprit_trace_id"] != named["trace_id"])]
         others = float(foreign["ns"].sum()) / max(total_ns, 1)
         place = _place(chief)
-    advice = ADVICE[cause]
+    remedy = ADVICE[cause].remedy
+    if cause is Cause.POOL_QUEUE and fan_out < MANY_JOBS:
+        remedy = QUEUE_OF_REQUESTS
     sentence = _sentence(cause, mean_ns, share, detail, name, place, part, others)
     return Reason(
         cause,
