@@ -152,7 +152,7 @@ def _reason(
         min(others, 1.0),
         detail,
         sentence,
-        advice.remedy,
+        remedy,
         mean_ns,
     )
 
