@@ -18,6 +18,7 @@ from analysis.summary import percentile_profile, summarize, worst_culprits
 from analysis.verdicts import verdict
 
 MAX_CULPRITS: Final = 15
+MAX_TIMELINES: Final = 100  # a page of a thousand is 15 MB, and nobody reads it
 
 # light, dark; told apart without colour by their labels and patterns of the legend
 COLOURS: Final[dict[str, tuple[str, str]]] = {
@@ -76,7 +77,7 @@ def page(analysis: Analysis, title: str, *, top: int = 10) -> str:
     environment.filters.update(ms=milliseconds, safe_text=safe)
     verdicts = verdict(analysis)
     slowest = analysis.requests[analysis.requests["request_id"].isin(analysis.causes["request_id"])]
-    slowest = slowest.sort_values("wall_ns", ascending=False).head(top)
+    slowest = slowest.sort_values("wall_ns", ascending=False).head(min(top, MAX_TIMELINES))
     return environment.get_template("report.html.j2").render(
         title=safe(title),
         requests=len(analysis.requests),

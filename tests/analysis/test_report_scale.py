@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from analysis.model import Analysis, Finding
-from analysis.report.html import page
+from analysis.report.html import MAX_TIMELINES, page
 from analysis.report.json_out import MAX_CULPRITS, as_json
 from analysis.report.terminal import render
 from tests.analysis.fabricate import Culprit, analysis_of, random_analysis
@@ -25,6 +25,12 @@ def test_ten_thousand_requests_stay_a_small_page_and_a_small_json() -> None:
     told = as_json(given, top=5)
     assert len(json.dumps(told)) < 200_000
     assert [one["wall_ns"] for one in told["slowest"]] == sorted(given.requests["wall_ns"])[:-6:-1]
+
+
+def test_asking_for_every_timeline_does_not_make_a_page_that_nobody_can_open() -> None:
+    given = random_analysis(4, MAX_TIMELINES + 30)
+    assert page(given, "report", top=1000).count("<details") == MAX_TIMELINES
+    assert page(given, "report", top=3).count("<details") == 3
 
 
 def test_many_culprits_are_cut_to_the_worst() -> None:
