@@ -11,7 +11,7 @@ from tests.analysis.brute_force import lives, owners
 from tests.analysis.random_traces import traces
 from tracer import schema
 
-LENIENT = settings(deadline=None, suppress_health_check=list(HealthCheck), max_examples=200)
+LENIENT = settings(deadline=None, suppress_health_check=list(HealthCheck), max_examples=120)
 
 
 def tiled(result: analysis.Analysis) -> None:

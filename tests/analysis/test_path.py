@@ -124,3 +124,15 @@ def test_a_request_that_calls_its_own_service_is_two_requests() -> None:
     assert inner["amount_ns"].sum() == 5 * UNIT_NS
     outer = result.causes[result.causes["request_id"] == result.requests["request_id"].iloc[0]]
     assert outer.loc[outer["cause"] == "await_io", "amount_ns"].sum() == 8 * UNIT_NS
+
+
+def test_a_request_that_was_over_before_its_root_began_is_outside_all_of_it() -> None:
+    # an activity before the root's on the virtual time line must not lend it an edge
+    assert passes("""
+        server GET         |--|
+        task   root GET            |-------|
+        server POST     |-----------------|            trace=b
+        task   old  POST|-----------------|            trace=b
+        wait   w    old |-------|                      trace=b waker=peer
+        job    peer old |-------|                      trace=b
+    """) == [(3, 6, "")]  # fmt: skip
