@@ -100,7 +100,7 @@ def _judge(
         for cause in summary["cause"]
         if Cause(cause) not in _NO_ACCUSATION and shares[cause] >= MIN_SHARE and means[cause] >= MIN_MEAN_NS
     ]
-    fan_out = float(jobs.loc[jobs["endpoint"] == endpoint, "per_request"].max()) if len(jobs) else 0.0
+    fan_out = max(jobs.loc[jobs["endpoint"] == endpoint, "per_request"], default=0.0)
     reasons = tuple(
         _reason(cause, means[cause], shares[cause], causes, culprits, fan_out) for cause in accused
     )

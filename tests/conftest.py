@@ -1,0 +1,78 @@
+"""For all tests: no test may leave a patch, a thread, a child process or a file handle of ours behind."""
+
+import asyncio.events
+import asyncio.selector_events
+import concurrent.futures._base
+import concurrent.futures.thread
+import gc
+import os
+import selectors
+import threading
+import time
+from collections.abc import Iterator
+from importlib.util import find_spec
+from typing import Any
+
+import pytest
+from opentelemetry import trace
+
+import tracer
+
+
+def _patched() -> dict[str, Any]:
+    """Everything that a probe replaces, by name."""
+    loop = asyncio.selector_events.BaseSelectorEventLoop
+    pool, future = concurrent.futures.thread.ThreadPoolExecutor, concurrent.futures._base.Future
+    found: dict[str, Any] = {
+        "Handle": asyncio.events.Handle,
+        "TimerHandle": asyncio.events.TimerHandle,
+        "TimerHandle._run": asyncio.events.TimerHandle.__dict__.get("_run"),
+        "select": selectors.DefaultSelector.select,
+        "_add_reader": loop.__dict__["_add_reader"],
+        "_add_writer": loop.__dict__["_add_writer"],
+        "waiters": concurrent.futures._base._create_and_install_waiters,
+        "gc.callbacks": tuple(gc.callbacks),
+        "tracer provider": trace._TRACER_PROVIDER,
+    }
+    for owner, names in ((pool, ("__init__", "submit", "shutdown")), (future, ("result", "exception"))):
+        found |= {f"{owner.__name__}.{name}": owner.__dict__[name] for name in names}
+    from anyio._backends import _asyncio
+    from starlette.applications import Starlette
+
+    found["anyio run_sync"] = _asyncio.AsyncIOBackend.__dict__["run_sync_in_worker_thread"].__func__
+    found["anyio acquire"] = _asyncio.CapacityLimiter.acquire_on_behalf_of
+    found["Starlette.__call__"] = Starlette.__call__
+    if find_spec("uvloop"):
+        import uvloop
+
+        found["uvloop"] = tuple(sorted(uvloop.Loop.__dict__))
+    return found
+
+
+def _threads_of_ours() -> set[str]:
+    return {one.name for one in threading.enumerate() if one.name.startswith("whywait")}
+
+
+def _schedstat_fds() -> int:
+    count = 0
+    for name in os.listdir("/proc/self/fd"):
+        try:
+            count += os.readlink(f"/proc/self/fd/{name}").endswith("schedstat")
+        except OSError:
+            continue
+    return count
+
+
+@pytest.fixture(autouse=True)
+def leave_no_trace() -> Iterator[None]:
+    before = _patched()
+    yield
+    assert not tracer.is_active(), "the tracer was left running"
+    after = _patched()
+    changed = [name for name, value in after.items() if value is not before[name] and value != before[name]]
+    assert not changed, f"left patched: {changed}"
+    deadline = time.monotonic() + 5
+    while (_threads_of_ours() or _schedstat_fds()) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert not _threads_of_ours()
+    assert _schedstat_fds() == 0, "run-queue files left open"

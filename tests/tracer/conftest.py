@@ -1,0 +1,98 @@
+"""Traces in process: start, do something, stop, and look at the spans."""
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import tracer
+from tracer.config import Config
+
+
+@dataclass
+class Span:
+    """One span of the file."""
+
+    name: str
+    trace_id: str
+    span_id: str
+    parent_id: str
+    start_ns: int
+    end_ns: int
+    kind: int
+    scope: str
+    error: bool
+    attributes: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def ms(self) -> float:
+        return (self.end_ns - self.start_ns) / 1e6
+
+    def __getitem__(self, key: str) -> Any:
+        return self.attributes.get(f"whywait.{key}")
+
+
+class Traced:
+    """The spans of a session, once it is stopped."""
+
+    def __init__(self, output: Path) -> None:
+        self._output = output
+        self.spans: list[Span] = []
+
+    def stop(self) -> None:
+        tracer.stop()
+        self.spans = [span for path in sorted(self._output.glob("*.jsonl")) for span in read(path)]
+
+    def named(self, name: str) -> list[Span]:
+        return sorted((span for span in self.spans if span.name == name), key=lambda span: span.start_ns)
+
+    def one(self, name: str) -> Span:
+        found = self.named(name)
+        assert len(found) == 1, (
+            f"{len(found)} spans named {name!r} among {sorted({s.name for s in self.spans})}"
+        )
+        return found[0]
+
+    def of_kind(self, kind: str) -> list[Span]:
+        return sorted((span for span in self.spans if span["kind"] == kind), key=lambda span: span.start_ns)
+
+
+def read(path: Path) -> list[Span]:
+    spans = []
+    for line in path.read_text().splitlines():
+        for resource in json.loads(line)["resourceSpans"]:
+            for scope in resource["scopeSpans"]:
+                spans += [_span(one, scope.get("scope", {}).get("name", "")) for one in scope["spans"]]
+    return spans
+
+
+def _span(one: dict[str, Any], scope: str) -> Span:
+    return Span(
+        one["name"], one["traceId"], one["spanId"], one.get("parentSpanId", ""), int(one["startTimeUnixNano"]),
+        int(one["endTimeUnixNano"]), one.get("kind", 0), scope, one.get("status", {}).get("code") == 2,
+        {item["key"]: _value(item["value"]) for item in one.get("attributes", [])},
+    )  # fmt: skip
+
+
+def _value(value: dict[str, Any]) -> Any:
+    ((kind, content),) = value.items()
+    if kind == "intValue":
+        return int(content)
+    if kind == "arrayValue":
+        return [_value(item) for item in content.get("values", [])]
+    return content
+
+
+@pytest.fixture
+def traced_to(tmp_path: Path) -> Iterator[Callable[..., Traced]]:
+    """`traced_to(**config)` starts a session; its `stop()` reads the spans back."""
+
+    def begin(**settings: Any) -> Traced:
+        tracer.start("test", config=Config(output=tmp_path / "traces", **settings))
+        return Traced(tmp_path / "traces")
+
+    yield begin
+    tracer.stop()
