@@ -40,7 +40,7 @@ def from_environment(environ: Mapping[str, str] = os.environ) -> Config:
     if milliseconds:
         try:
             resolution_ns = int(float(milliseconds) * MS_NS)
-        except ValueError:
+        except (ValueError, OverflowError):
             resolution_ns = 0
         if resolution_ns <= 0:
             raise ConfigError(

@@ -281,7 +281,7 @@ class _Mark:
             now = run_queue_ns()
             run_queue = None if now is None else now - self._run_queue_ns
         _detach(self._token)
-        if request.open and request.take():
+        if request.open and (self._opened is not None or request.take()):
             made = Phase(
                 self._title, self._span_id, self._parent_id, activity, self._start_ns, end_ns, cpu_ns,
                 run_queue, self._place, _error_name(error), False,

@@ -1,0 +1,228 @@
+"""Each way in which a request gets its root: exactly one SERVER span, and our root task of the same length."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from opentelemetry import trace
+from opentelemetry.instrumentation.fastapi import FastAPIInstrumentor
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
+from starlette.applications import Starlette
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
+
+import tracer
+from tests.tracer.conftest import Traced
+from tracer.config import Config
+from tracer.instrumentor import WhywaitInstrumentor
+from tracer.probes import provider as providers
+
+Begin = Callable[..., Traced]
+SERVER = 2
+
+
+def fastapi_app(**settings: Any) -> FastAPI:
+    app = FastAPI(**settings)
+
+    @app.get("/hello/{name}")
+    async def hello(name: str) -> str:
+        await asyncio.sleep(0.005)
+        return name
+
+    return app
+
+
+def starlette_app() -> Starlette:
+    async def hello(_: Any) -> PlainTextResponse:
+        await asyncio.sleep(0.005)
+        return PlainTextResponse("hello")
+
+    return Starlette(routes=[Route("/hello/{name}", hello)])
+
+
+async def ask(app: Any, path: str = "/hello/you") -> httpx.Response:
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://test") as client:
+        return await client.get(path)
+
+
+def native() -> Any:
+    return fastapi_app()
+
+
+def instrumented() -> Any:
+    app = fastapi_app()
+    FastAPIInstrumentor.instrument_app(app)
+    return app
+
+
+def tracing_off() -> Any:
+    return fastapi_app(telemetry={"tracing": False})
+
+
+@pytest.mark.parametrize("make", [native, instrumented, tracing_off, starlette_app])
+def test_one_server_span_and_one_root_below_it(traced_to: Begin, make: Callable[[], Any]) -> None:
+    spans = traced_to()
+    answer = asyncio.run(ask(make()))
+    assert answer.status_code == 200
+    spans.stop()
+    (server,) = [span for span in spans.spans if span.kind == SERVER]
+    (root,) = [span for span in spans.of_kind("task") if span["root"]]
+    assert root.parent_id == server.span_id
+    assert (root.start_ns, root.end_ns) == (server.start_ns, server.end_ns)
+    assert root["contract"] == 1
+    assert {"thread_cpu", "loop", "executor"} <= set(root["signals"])
+    (wait,) = [span for span in spans.of_kind("wait") if span["wait"] == "await" and span.ms > 3]
+    assert wait["waker"] == "timer"
+
+
+def test_a_service_that_asks_itself_is_one_request(traced_to: Begin) -> None:
+    app = fastapi_app()
+
+    @app.get("/outer")
+    async def outer() -> str:
+        return (await ask(app)).json()
+
+    spans = traced_to()
+    assert asyncio.run(ask(app, "/outer")).json() == "you"
+    spans.stop()
+    assert len([span for span in spans.of_kind("task") if span["root"]]) == 1
+
+
+def test_requests_do_not_mix(traced_to: Begin) -> None:
+    async def main(app: Any) -> None:
+        await asyncio.gather(*(ask(app, f"/hello/{number}") for number in range(20)))
+
+    spans = traced_to()
+    asyncio.run(main(fastapi_app()))
+    spans.stop()
+    roots = [span for span in spans.of_kind("task") if span["root"]]
+    assert len({root.trace_id for root in roots}) == len(roots) == 20
+    for root in roots:
+        waits = [
+            span
+            for span in spans.of_kind("wait")
+            if span.trace_id == root.trace_id and span["wait"] == "await"
+        ]
+        assert len([span for span in waits if span["waker"] == "timer"]) == 1
+
+
+def test_an_unsampled_request_is_not_recorded() -> None:
+    exporter = InMemorySpanExporter()
+    provider = TracerProvider(sampler=ALWAYS_OFF)
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    trace.set_tracer_provider(provider)
+    try:
+        tracer.start()
+        asyncio.run(ask(fastapi_app()))
+        tracer.stop()
+        assert exporter.get_finished_spans() == ()
+    finally:
+        tracer.stop()
+        provider.shutdown()
+        providers.release()
+
+
+def test_the_hosts_own_provider_is_used_and_left_as_it_was() -> None:
+    exporter = InMemorySpanExporter()
+    provider = TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    trace.set_tracer_provider(provider)
+    try:
+        before = provider._active_span_processor._span_processors
+        WhywaitInstrumentor().instrument()
+        asyncio.run(ask(fastapi_app()))
+        WhywaitInstrumentor().uninstrument()
+        assert provider._active_span_processor._span_processors == before
+        names = {span.name for span in exporter.get_finished_spans()}
+        assert "GET /hello/{name}" in names
+        assert any(name.startswith("task ") for name in names)
+        provider.get_tracer("host").start_span("still works").end()
+        assert "still works" in {span.name for span in exporter.get_finished_spans()}
+    finally:
+        tracer.stop()
+        provider.shutdown()
+        providers.release()
+
+
+def test_nothing_of_a_request_but_its_shape_is_recorded(traced_to: Begin) -> None:
+    app = FastAPI()
+
+    @app.post("/login")
+    async def login(body: dict[str, str]) -> str:
+        await asyncio.sleep(0.002)
+        return body["password"]
+
+    async def main() -> None:
+        async with httpx.AsyncClient(
+            transport=httpx.ASGITransport(app=app), base_url="http://test"
+        ) as client:
+            await client.post(
+                "/login", json={"password": "hunter2"}, headers={"authorization": "Bearer s3cret"}
+            )
+
+    spans = traced_to()
+    asyncio.run(main())
+    spans.stop()
+    ours = [span for span in spans.spans if span.scope == "whywait"]
+    assert ours
+    for secret in ("hunter2", "s3cret"):
+        assert secret not in repr(spans.spans)
+
+
+def test_too_many_records_mark_the_trace(traced_to: Begin) -> None:
+    spans = traced_to(max_records_per_request=3)
+    asyncio.run(ask(fastapi_app()))
+    spans.stop()
+    (root,) = [span for span in spans.of_kind("task") if span["root"]]
+    assert root["incomplete"] is None or "dropped" in root["incomplete"][0]
+
+    async def many() -> None:
+        with tracer.phase("root"):
+            for _ in range(10):
+                await asyncio.sleep(0)
+
+    more = traced_to(max_records_per_request=3)
+    asyncio.run(many())
+    more.stop()
+    (root,) = [span for span in more.of_kind("task") if span["root"] and span["incomplete"]]
+    assert "dropped" in root["incomplete"][0]
+
+
+def test_requests_beyond_what_may_wait_are_dropped_and_counted(tmp_path: Any) -> None:
+    from tracer import recorder
+
+    tracer.start(config=Config(output=tmp_path, max_pending_requests=2, export_interval_s=60))
+    for _ in range(5):
+        with tracer.phase("work"):
+            pass
+    assert recorder.active is not None
+    assert recorder.active.lost["request"] == 3
+    tracer.stop()
+
+
+def test_a_probe_that_fails_is_removed_and_the_host_goes_on(
+    traced_to: Begin, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    from tracer.probes import executor
+
+    def broken(*_: Any) -> None:
+        raise RuntimeError("our own mistake")
+
+    spans = traced_to()
+    monkeypatch.setattr(executor, "make_job", broken)
+
+    async def main() -> list[int]:
+        with tracer.phase("root"):
+            return [await asyncio.to_thread(int, "3") for _ in range(2)]
+
+    assert asyncio.run(main()) == [3, 3]
+    spans.stop()
+    assert [record.message for record in caplog.records if "executor" in record.message] == [
+        "whywait removed its executor probe after an error: RuntimeError('our own mistake')"
+    ]
