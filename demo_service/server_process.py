@@ -58,6 +58,9 @@ def command(plan: ServerPlan, port: int) -> list[str]:
     return [*traced, *served, "--loop", plan.loop, "--no-access-log"]
 
 
+_LAST_BREATH_S = 0.5
+
+
 @contextmanager
 def running(plan: ServerPlan, waiting: Callable[[], None]) -> Iterator[str]:
     """The base URL of a service that is ready; it is stopped on the way out, whatever happened.
@@ -81,6 +84,8 @@ def running(plan: ServerPlan, waiting: Callable[[], None]) -> Iterator[str]:
         try:
             yield url
         except Exception as error:
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(_LAST_BREATH_S)  # a killed process closes its port before it can be waited for
             if process.poll() is not None:  # its end explains the error better than the error does
                 raise ServerError(_died(process, plan.log)) from error
             raise
