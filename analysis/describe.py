@@ -63,7 +63,8 @@ def describe(
     ruled = waiting & (part == REST)
     rules, details = _wait_rules(spans, span[ruled], _followed_elsewhere(spans, activities))
     cause[ruled] = [_NUMBER[WAIT_RULES[rule].cause] for rule in rules]
-    inferred[ruled] = [WAIT_RULES[rule].inferred for rule in rules]
+    said_so = spans.texts(span[ruled], schema.EVIDENCE) == schema.EVIDENCE_INFERRED
+    inferred[ruled] = np.array([WAIT_RULES[rule].inferred for rule in rules], dtype=bool) | said_so
 
     detail = np.full(count, "", dtype=object)
     detail[ruled] = details

@@ -107,6 +107,9 @@ class Mark:
 
 TIMER = Mark("timer")
 IO = Mark("io")
+# data that was there when the loop came to look: it had come since the loop looked before, so the loop
+# was busy for some of that time; the tracer takes it for all of it, and says that it was inferred
+IO_LATE = Mark("io")
 THREAD = Mark("thread")
 Waker: TypeAlias = Union["Activity", Mark, CodeType, None]
 
@@ -265,7 +268,7 @@ class Loop:
     """One event loop's recent past, kept per thread that runs one."""
 
     __slots__ = (
-        "callbacks", "idle", "live", "native_id", "run_start_ns", "sample", "select_end_ns", "selects",
+        "callbacks", "idle", "live", "native_id", "polled_ns", "run_start_ns", "sample", "select_end_ns", "selects",
         "short_busy_ns", "short_count", "short_end_ns", "short_start_ns", "thread_id",
     )  # fmt: skip
 
@@ -275,6 +278,7 @@ class Loop:
         self.run_start_ns = 0  # of the callback that runs now; 0 when none does
         self.sample: tuple[int, Sample] | None = None  # (run_start_ns it was taken in, what was seen)
         self.select_end_ns = 0
+        self.polled_ns = 0  # when data of this round could first have come: end of this select if it slept
         self.selects = False
         self.live = True  # until its session stops
         self.short_start_ns = self.short_end_ns = self.short_busy_ns = self.short_count = 0

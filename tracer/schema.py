@@ -101,6 +101,9 @@ WAKER_NAME: Final = "whywait.waker.name"
 FOR: Final = "whywait.for"  # innermost awaited function, e.g. "asyncio.locks.Semaphore.acquire"
 FOR_MODULE: Final = "whywait.for.module"  # dotted module or file stem of that function
 
+EVIDENCE: Final = "whywait.evidence"  # EVIDENCE_INFERRED where the wait's bounds were not both seen
+EVIDENCE_INFERRED: Final = "inferred"
+
 # who delayed whom: the chief blocker of a loop_busy tile
 BLOCKER_FUNCTION: Final = "whywait.blocker.function"
 BLOCKER_FILE: Final = "whywait.blocker.file"

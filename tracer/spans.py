@@ -8,9 +8,7 @@ from typing import TypeVar
 from tracer import schema as s
 from tracer.places import place_of_code
 from tracer.records import (
-    IO,
-    THREAD,
-    TIMER,
+    IO_LATE,
     Activity,
     Block,
     Callback,
@@ -251,7 +249,7 @@ class RequestSpans:
 
     def _put_waker(self, attributes: Attributes, by: Waker) -> tuple[tuple[int, int], ...]:
         if isinstance(by, Mark):
-            attributes[s.WAKER_KIND] = {TIMER: s.WAKER_TIMER, IO: s.WAKER_IO, THREAD: s.WAKER_THREAD}[by]
+            attributes[s.WAKER_KIND] = by.kind
             return ()
         if isinstance(by, CodeType):
             attributes[s.WAKER_KIND] = s.WAKER_UNKNOWN
@@ -273,6 +271,8 @@ class RequestSpans:
     def _add_resume_tile(self, activity: Activity, wait: Wait, tile: Tile) -> None:
         attributes = self._wait_attributes(activity, tile.kind)
         _put_pool(attributes, wait.pool)
+        if wait.by is IO_LATE:
+            attributes[s.EVIDENCE] = s.EVIDENCE_INFERRED
         name = tile.kind.replace("_", " ")
         links: tuple[tuple[int, int], ...] = ()
         if tile.callbacks:

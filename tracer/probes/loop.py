@@ -13,7 +13,7 @@ from time import perf_counter_ns
 from typing import Any
 
 from tracer.recorder import probe_failed
-from tracer.records import ACTIVITY, IO, TIMER, Activity, Waker, here
+from tracer.records import ACTIVITY, IO, IO_LATE, TIMER, Activity, Waker, here
 from tracer.steps import (
     begin_step,
     end_step,
@@ -108,9 +108,13 @@ def install() -> Callable[[], None]:
             return pass_on(self._callback, self._by, self._cause_ns, now)
 
         def _run(self) -> None:
-            if self._by is IO:  # made once, run often: dated from this round's select
+            if self._by is IO or self._by is IO_LATE:  # made once, run often: dated from this round's select
                 loop = here.loop
-                self._cause_ns = loop.select_end_ns if loop is not None else perf_counter_ns()
+                if loop is None:
+                    self._cause_ns = perf_counter_ns()
+                else:
+                    self._cause_ns = loop.polled_ns
+                    self._by = IO if loop.polled_ns == loop.select_end_ns else IO_LATE
             _run_stamped(self, self._by, self._cause_ns, self, plain_run)
 
     # TimerHandle itself must stay: its comparisons ask isinstance(other, TimerHandle), and timers set
@@ -145,9 +149,11 @@ def _wrap_select(selector_class: type[Any]) -> Callable[[], None]:
         start_ns = perf_counter_ns()
         ready = plain_select(self, timeout)
         end_ns = perf_counter_ns()
+        slept = end_ns - start_ns >= _IDLE_MIN_NS
+        loop.polled_ns = end_ns if slept else loop.select_end_ns
         loop.select_end_ns = end_ns
         loop.selects = True
-        if end_ns - start_ns >= _IDLE_MIN_NS:
+        if slept:
             if loop.short_count:
                 flush_short(loop)
             loop.idle.append((start_ns, end_ns))
