@@ -24,6 +24,9 @@ from tracer.records import (
 )
 from tracer.tiles import Tile, by_trace, loop_tiles, occupant_shares, queue_tiles
 
+# a span costs tens of microseconds to make and write: one for a shorter wait would cost more than the wait
+MIN_RESOLUTION_NS = 100_000
+
 T = TypeVar("T", Callback, tuple[int, int])
 Attributes = dict[str, str | int | bool | list[str] | list[int]]
 
@@ -63,7 +66,7 @@ class RequestSpans:
         self._signals = signals
         self._lost = lost
         wall_ns = request.end_ns - request.start_ns
-        self._resolution_ns = max(min(max_resolution_ns, wall_ns // 100), 1_000)
+        self._resolution_ns = min(max_resolution_ns, max(wall_ns // 100, MIN_RESOLUTION_NS))
         self._kept = {id(one): one for one in request.activities if self._matters(one)}
         self._made: list[SpanSpec] = []
 

@@ -18,7 +18,7 @@ from tracer.config import Config, ConfigError, output_file
 
 _QUEUE = 65_536
 _BATCH = 2_048
-_PAUSE_S = 0.001
+_PAUSE_S = 0.0005
 
 
 class ForeignProvider(Exception):
@@ -37,7 +37,7 @@ def obtain(config: Config) -> tuple[TracerProvider, bool]:
         raise ForeignProvider(f"{type(current).__module__}.{type(current).__qualname__}")
     provider = TracerProvider(resource=_resource(config), shutdown_on_exit=False)
     if _wants_otlp(os.environ):
-        provider.add_span_processor(batching(_InSlices(OTLPSpanExporter(), 128)))
+        provider.add_span_processor(batching(_InSlices(OTLPSpanExporter(), 64)))
     trace.set_tracer_provider(provider)
     return provider, True
 
@@ -81,7 +81,7 @@ def file_processor(output: Path) -> SpanProcessor:
         raise ConfigError(
             f"cannot write traces to {path}: {error.strerror}; choose another output"
         ) from error
-    return batching(_InSlices(exporter, 16))
+    return batching(_InSlices(exporter, 4))
 
 
 def batching(exporter: SpanExporter) -> SpanProcessor:
