@@ -35,6 +35,8 @@ from demo_service.story_report import as_json, comparison_text, conditions, tabl
 REQUESTS_PER_CELL: Final = 160
 WARM_UP: Final = Bounds(seconds=3, requests=4)
 QUICK_SECONDS: Final = 1.5
+EXPORT_QUIET_S: Final = 1.2  # the exporter writes about once a second while it has something to write
+EXPORT_PATIENCE_S: Final = 15.0
 QUICK_REQUESTS: Final = 48
 TITLE: Final = "whywait demo: six ways to predict, and what their requests waited for"
 NARROWEST: Final = 118  # columns the table needs; a pipe has no width of its own
@@ -191,11 +193,25 @@ async def _drive_cells(plan: Plan, url: str, console: Console, show: Any) -> lis
 
         result = await drive(url, mode, clients, plan.bounds, seed=clients, on_answer=answered)
         await asyncio.sleep(PAUSE_S)
+        show(f"{where}: letting the service write its traces")
+        await _exported(plan.folder / "traces")
         failed = f", {result.failures} failed ({result.first_failure})" if result.failures else ""
         duration_s = (result.ended_ns - result.started_ns) / 1e9
         console.print(Text(f"  {where}: {len(result.latencies_ns)} answers in {duration_s:.1f} s{failed}"))
         results.append(result)
     return results
+
+
+async def _exported(traces: Path) -> None:
+    """Waits until the service has written the spans of a cell: the next one must not pay for them."""
+    deadline_s = time.monotonic() + EXPORT_PATIENCE_S
+    size = -1
+    while time.monotonic() < deadline_s:
+        now = sum(file.stat().st_size for file in traces.glob("*.jsonl"))
+        if now == size:
+            return
+        size = now
+        await asyncio.sleep(EXPORT_QUIET_S)
 
 
 if __name__ == "__main__":

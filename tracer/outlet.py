@@ -18,10 +18,10 @@ from tracer.spans import LoopPast, RequestSpans, SpanSpec, background_span
 _LINGER_NS = 1_000_000_000  # how long jobs that outlive their request are waited for
 # A thread that computes makes each waiter for the GIL wait a whole switch interval, 5 ms, at each of a
 # request's thread changes. So we work in slices far shorter than that, and sleep in between.
-_SLICE_NS = 30_000
-_SLICE_BEHIND_NS = 300_000  # when requests pile up
+_SLICE_NS = 300_000
+_PAUSE_S = 0.005
+_PAUSE_BEHIND_S = 0.001  # when requests pile up
 _BEHIND = 200
-_PAUSE_S = 0.0005
 _SETTLE_NS = 20_000_000  # the loop's own record of the request's last callback comes right after it
 
 
@@ -122,11 +122,10 @@ class Outlet:
                 request.release()
 
     def _pause(self) -> None:
-        behind = len(self._recorder.finished) + len(self._pending) > _BEHIND
-        slice_ns = _SLICE_BEHIND_NS if behind else _SLICE_NS
-        if self._stopping or perf_counter_ns() - self._slice_ns < slice_ns:
+        if self._stopping or perf_counter_ns() - self._slice_ns < _SLICE_NS:
             return
-        time.sleep(_PAUSE_S)
+        behind = len(self._recorder.finished) + len(self._pending) > _BEHIND
+        time.sleep(_PAUSE_BEHIND_S if behind else _PAUSE_S)
         self._slice_ns = perf_counter_ns()
 
     def _past_since(self, start_ns: int) -> LoopPast:

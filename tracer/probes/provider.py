@@ -18,7 +18,7 @@ from tracer.config import Config, ConfigError, output_file
 
 _QUEUE = 65_536
 _BATCH = 2_048
-_PAUSE_S = 0.0005
+_PAUSE_S = 0.002
 
 
 class ForeignProvider(Exception):
@@ -81,7 +81,7 @@ def file_processor(output: Path) -> SpanProcessor:
         raise ConfigError(
             f"cannot write traces to {path}: {error.strerror}; choose another output"
         ) from error
-    return batching(_InSlices(exporter, 4))
+    return batching(_InSlices(exporter, 16))
 
 
 def batching(exporter: SpanExporter) -> SpanProcessor:
