@@ -202,12 +202,16 @@ async def _drive_cells(plan: Plan, url: str, console: Console, show: Any) -> lis
     return results
 
 
+def _bytes_in(traces: Path) -> int:
+    return sum(file.stat().st_size for file in traces.glob("*.jsonl"))
+
+
 async def _exported(traces: Path) -> None:
     """Waits until the service has written the spans of a cell: the next one must not pay for them."""
     deadline_s = time.monotonic() + EXPORT_PATIENCE_S
     size = -1
     while time.monotonic() < deadline_s:
-        now = sum(file.stat().st_size for file in traces.glob("*.jsonl"))
+        now = _bytes_in(traces)
         if now == size:
             return
         size = now
