@@ -1,0 +1,86 @@
+"""The demo's own traces: conserved to the nanosecond, and they tell the story."""
+
+import json
+import subprocess
+import sys
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import analysis
+from analysis.model import Analysis
+
+ROOT = Path(__file__).resolve().parents[2]
+MODES = {"sequential", "to_thread", "per_request_pool", "dedicated_pool", "batch", "microbatch"}
+
+
+@pytest.fixture(scope="module")
+def told(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("story")
+    command = [
+        sys.executable,
+        "-m",
+        "tracer.command",
+        "demo",
+        "--quick",
+        "--clients",
+        "1,16",
+        "--out",
+        str(folder),
+    ]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=280, check=False)
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+@pytest.fixture(scope="module")
+def results(told: Path) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads((told / "results.json").read_text())
+    return content
+
+
+@pytest.fixture(scope="module")
+def found(told: Path) -> Analysis:
+    return analysis.analyze(told / "traces")
+
+
+def test_every_request_of_the_demo_is_conserved(found: Analysis) -> None:
+    """Recomputed apart from the code that attributes, from the SERVER spans and the rows alone."""
+    servers = found.spans[found.spans["span_kind"] == "server"].set_index("span_id")
+    checked = 0
+    for request_id, rows in found.causes.groupby("request_id"):
+        if request_id not in servers.index:
+            continue
+        server = servers.loc[request_id]
+        edges = sorted(zip(rows["start_ns"], rows["end_ns"], strict=True))
+        assert edges[0][0] == server["start_ns"]
+        assert edges[-1][1] == server["end_ns"]
+        assert all(left[1] == right[0] for left, right in pairwise(edges))
+        assert sum(end - start for start, end in edges) == server["end_ns"] - server["start_ns"]
+        checked += 1
+    predictions = servers["name"].str.startswith("POST /predict/")
+    assert checked >= predictions.sum() > 100
+
+
+def test_all_requests_were_whole(found: Analysis) -> None:
+    assert not found.requests["incomplete"].any()
+
+
+def test_each_mode_was_driven_and_answered(results: dict[str, Any]) -> None:
+    assert {cell["mode"] for cell in results["cells"]} == MODES
+    for cell in results["cells"]:
+        assert cell["failures"] == 0, cell
+        assert cell["requests_analysed"] > 0
+        assert sum(cause["share"] for cause in cell["causes"]) == pytest.approx(1)
+
+
+def test_threads_wait_and_the_batch_is_faster_and_it_says_why(results: dict[str, Any]) -> None:
+    compared = results["comparison"]
+    assert (compared["slow"], compared["fast"], compared["clients"]) == ("to_thread", "batch", 16)
+    assert compared["factor_p50"] > 2
+    assert "pool_queue" in compared["text"]
+    (slow,) = [cell for cell in results["cells"] if (cell["mode"], cell["clients"]) == ("to_thread", 16)]
+    assert slow["causes"][0]["cause"] == "pool_queue"
+    assert any("predict_one" in text and "to_thread × 16" in text for text in results["verdicts"])
