@@ -16,6 +16,7 @@ from typing import Final
 import httpx
 
 from demo_service.features import sample_pod
+from demo_service.interruption import run_until_interrupted
 
 MODES: Final = ("sequential", "to_thread", "per_request_pool", "dedicated_pool", "batch", "microbatch")
 PODS_PER_REQUEST: Final = 7  # as in the story
@@ -214,7 +215,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     options = parser.parse_args(argv)
     try:
-        return asyncio.run(_drive_all(options))
+        return run_until_interrupted(lambda: _drive_all(options))
     except LoadError as error:
         print(f"load: {error}", file=sys.stderr)
         return 2

@@ -18,6 +18,7 @@ from rich.text import Text
 from analysis import InputError, analyze, load_traces
 from analysis.report.html import write_html
 from analysis.verdicts import verdict
+from demo_service.interruption import run_until_interrupted
 from demo_service.load import (
     MODES,
     Bounds,
@@ -170,7 +171,7 @@ def _measure(plan: Plan, traces: Path, console: Console) -> list[LoadResult]:
 
         with running(server, starting) as url:
             console.print(f"The service is up at {url} after {time.monotonic() - begun_s:.1f} s, traced.")
-            results = asyncio.run(_drive_cells(plan, url, console, status.update))
+            results = run_until_interrupted(lambda: _drive_cells(plan, url, console, status.update))
             status.update("stopping the service")
     return results
 
