@@ -122,6 +122,7 @@ def _cause_table(
         "span_id": spans.span_ids[described.span],
         "span_name": spans.names[described.span],
         "detail": described.detail,
+        "error_ns": described.error,
         "culprit": chief_column("culprit", ""),
         "culprit_file": chief_column("file", ""),
         "culprit_line": pd.array(chief_column("line", None), dtype="Int64"),

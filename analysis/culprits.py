@@ -10,7 +10,7 @@ from analysis.activities import Activities
 from analysis.apportion import spread
 from analysis.causes import CAUSES, Cause
 from analysis.describe import Described
-from analysis.segments import CPU, REST, Segments
+from analysis.segments import CPU, GIL, REST, Segments
 from analysis.span_table import NONE, Ints, SpanTable, taken
 from tracer import schema
 
@@ -30,6 +30,14 @@ def find_culprits(
     causes = described.cause
     parts = [
         _once(spans, by_wait & (causes == _NUMBER[Cause.POOL_QUEUE]), described.span, amount, _occupants),
+        _once(
+            spans,
+            (segments.part == GIL) & (described.sampled >= 0),
+            described.sampled,
+            amount,
+            _holders,
+            whole=schema.GIL_NS,
+        ),
         _once(spans, by_wait & (causes == _NUMBER[Cause.LOOP_BUSY]), described.span, amount, _blocker),
         _once(spans, by_wait & _is_any(causes, _POOL_CAUSES), described.span, amount, _pool),
         _once(spans, by_wait & _is_any(causes, _NAMED_AWAITS), described.span, amount, _awaited),
@@ -50,8 +58,13 @@ def _is_any(causes: Ints, wanted: tuple[Cause, ...]) -> NDArray[np.bool_]:
     return np.isin(causes, [_NUMBER[cause] for cause in wanted])
 
 
-def _once(spans: SpanTable, chosen: NDArray[np.bool_], rows: Ints, amount: Ints, name: Any) -> pd.DataFrame:
-    """Name the culprits of each distinct span once, then give each segment its part of them."""
+def _once(
+    spans: SpanTable, chosen: NDArray[np.bool_], rows: Ints, amount: Ints, name: Any, whole: str = ""
+) -> pd.DataFrame:
+    """Name the culprits of each distinct span once, then give each segment its part of them.
+
+    Their shares are of the span's length, or of its attribute `whole`.
+    """
     segments = np.flatnonzero(chosen)
     once, back = np.unique(rows[segments], return_inverse=True)
     listed = [named for number, row in enumerate(once) for named in name(spans, number, int(row))]
@@ -73,7 +86,7 @@ def _once(spans: SpanTable, chosen: NDArray[np.bool_], rows: Ints, amount: Ints,
         amount[segments],
         result["ns"].to_numpy(dtype=np.int64),
         which,
-        (spans.end - spans.start)[rows[segments]],
+        spans.ints(rows[segments], whole) if whole else (spans.end - spans.start)[rows[segments]],
     )
     return result[result["ns"] > 0]
 
@@ -99,6 +112,22 @@ def _occupants(spans: SpanTable, number: int, row: int) -> list[Named]:
         for name, trace_id, span_id, ns in zip(*arrays, strict=False)
         if isinstance(ns, int) and 0 < ns < 2**53
     ]
+
+
+def _holders(spans: SpanTable, number: int, row: int) -> list[Named]:
+    attributes = spans.attributes[row]
+    arrays = [attributes.get(key) for key in (
+        schema.HOLDER_NAMES, schema.HOLDER_FILES, schema.HOLDER_LINES, schema.HOLDER_THREADS,
+        schema.HOLDER_TRACE_IDS, schema.HOLDER_SPAN_IDS, schema.HOLDER_NS,
+    )]  # fmt: skip
+    if not all(isinstance(array, list) for array in arrays):
+        return []
+    return [
+        (number, str(name), str(file or ""), line if isinstance(line, int) and line > 0 else None,
+         str(trace_id or ""), str(span_id or ""), ns)
+        for name, file, line, _, trace_id, span_id, ns in zip(*arrays, strict=False)
+        if isinstance(ns, int) and 0 < ns < 2**53
+    ]  # fmt: skip
 
 
 def _blocker(spans: SpanTable, number: int, row: int) -> list[Named]:

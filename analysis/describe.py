@@ -12,7 +12,7 @@ from analysis.activities import Activities
 from analysis.causes import CAUSES, WAIT_RULES, Cause, Evidence, rule_numbers
 from analysis.frames import Frames
 from analysis.pieces import Pieces
-from analysis.segments import CPU, OUTSIDE, REST, RUN_QUEUE, SMALL, Segments
+from analysis.segments import CALL, CPU, GIL, LOCK, OUTSIDE, REST, RUN_QUEUE, SMALL, Segments
 from analysis.span_table import Bools, Ints, SpanTable, Texts, objects, taken
 from tracer import schema
 
@@ -28,6 +28,8 @@ class Described:
     detail: Texts
     span: Ints  # row of the innermost span that says what was going on
     is_wait: Bools
+    sampled: Ints  # row of the span whose samples divided this stretch, NONE
+    error: Ints  # one standard error of the amount, ns; 0 where it was not sampled
 
 
 def describe(
@@ -57,6 +59,9 @@ def describe(
     cause = np.full(count, _NUMBER[Cause.UNEXPLAINED], dtype=np.int64)
     cause[(part == CPU) | unmeasured] = _NUMBER[Cause.COMPUTE]
     cause[part == RUN_QUEUE] = _NUMBER[Cause.CPU_WAIT]
+    cause[part == GIL] = _NUMBER[Cause.GIL_WAIT]
+    cause[part == LOCK] = _NUMBER[Cause.LOCK_WAIT]
+    cause[part == CALL] = _NUMBER[Cause.BLOCKING_IO]
     cause[client] = _NUMBER[Cause.AWAIT_IO]
 
     inferred = ~inside | foreign | unmeasured | (part == SMALL) | ~segments.whole
@@ -73,6 +78,8 @@ def describe(
     detail[foreign] = spans.names[span[foreign]]
     detail[part == OUTSIDE] = "outside the part of the request that was traced"
     in_run = frame >= 0
+    detail[part == GIL] = "waiting for the GIL"
+    detail[part == LOCK] = "in a lock that nobody traced, or waiting for native threads"
     detail[rest & in_run & on_loop] = "on the loop and not on a CPU: GIL, lock or blocking call, cannot tell"
     detail[rest & in_run & ~on_loop & (measured >= 0)] = "blocked: GIL or native wait, cannot tell"
     detail[rest & in_run & ~on_loop & (measured < 0)] = "on a worker thread, CPU not measured"
@@ -80,7 +87,11 @@ def describe(
     computing = (part == CPU) & ~waiting
     detail[computing] = _running(spans, span[computing])
     _describe_small(segments, cause, detail)
+    split = taken(frames.row, taken(pieces.sampled, piece))
+    split = np.where(waiting, taken(activities.waits.row, wait), split)
+    _describe_samples(spans, segments, split, rest & in_run, detail)
     evidence = np.where(inferred, Evidence.INFERRED.value, Evidence.OBSERVED.value).astype(object)
+    evidence[np.isin(part, [GIL, LOCK, CALL]) | ((part == RUN_QUEUE) & on_loop)] = Evidence.SAMPLED.value
     block = taken(pieces.block, piece)
     slept = np.flatnonzero(rest & on_loop & (block >= 0))
     calls, said = _slept_in(spans, frames.row[block[slept]])
@@ -88,7 +99,31 @@ def describe(
     cause[slept] = _NUMBER[Cause.BLOCKING_IO]
     detail[slept] = said
     evidence[slept] = Evidence.SAMPLED.value
-    return Described(cause, evidence, detail, span, waiting)
+    return Described(cause, evidence, detail, span, waiting, split, _errors(spans, segments, split))
+
+
+def _describe_samples(spans: SpanTable, segments: Segments, split: Ints, rest: Bools, detail: Texts) -> None:
+    """Say in which call a thread was, and where its samples were too few or saw no reason."""
+    calls = np.flatnonzero((segments.part == CALL) & (split >= 0))
+    once, back = np.unique(split[calls], return_inverse=True)
+    words = objects([
+        f"in {attributes.get(schema.CALL) or 'a system call'}{_where(attributes)}"
+        for attributes in spans.attributes[once]
+    ])  # fmt: skip
+    detail[calls] = words[back]
+    left = np.flatnonzero(rest & (split >= 0))
+    detail[left] = "blocked, and not seen in what"
+
+
+def _errors(spans: SpanTable, segments: Segments, split: Ints) -> Ints:
+    """Return the standard error of each amount of GIL wait that samples gave."""
+    error = np.zeros(len(segments.part), dtype=np.int64)
+    at = np.flatnonzero((segments.part == GIL) & (split >= 0))
+    whole = spans.ints(split[at], schema.GIL_NS)
+    of_whole = np.maximum(spans.ints(split[at], schema.ERROR_NS), 0)
+    amount = (segments.end - segments.start)[at]
+    error[at] = np.rint(of_whole * (amount / np.maximum(whole, 1))).astype(np.int64)
+    return error
 
 
 def _slept_in(spans: SpanTable, rows: Ints) -> tuple[Bools, Texts]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from analysis.activities import Activities
 from analysis.apportion import spread
@@ -18,6 +19,9 @@ from analysis.span_table import NONE, Bools, Ints, SpanTable
 from tracer import schema
 
 DEEPEST: Final = 64
+# what was measured of a whole frame, in the order in which it is laid out within a piece
+MEASURES: Final = (schema.CPU_NS, schema.RUN_QUEUE_NS, schema.GIL_NS, schema.LOCK_NS, schema.CALL_NS)
+SAMPLED: Final = slice(2, 5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +32,7 @@ class Frames:
     vend: Ints
     row: Ints
     level: Ints
-    cpu_ns: Ints  # NONE when not measured
-    run_queue_ns: Ints  # NONE when not measured
+    amounts_ns: NDArray[np.int64]  # frames × MEASURES, NONE when not measured
     is_block: Bools
     is_loop: Bools  # of a task: on the event loop
     levels: int
@@ -48,16 +51,17 @@ def nested_frames(spans: SpanTable, activities: Activities) -> Frames:
     start = np.clip(spans.start[row], activities.start[owner], activities.end[owner])
     end = np.clip(spans.end[row], activities.start[owner], activities.end[owner])
     is_block = kinds[row] == schema.KIND_BLOCK
-    cpu, queue = spans.ints(row, schema.CPU_NS), spans.ints(row, schema.RUN_QUEUE_NS)
+    amounts = measured_amounts(spans, row)
     vstart, vend = start + shift, end + shift
     is_phase = (kinds[row] == schema.KIND_PHASE) & ~np.isin(row, activities.row)
     cut_at, cut = _crossings(vstart, vend, is_block, is_phase)
     index, vstart, vend = _cut(vstart, vend, cut_at, cut)
     length = np.maximum(vend - vstart, 0)
     parts = np.bincount(index, minlength=len(row))
-    whole = parts[index] == 1
-    cpu_part = np.where(whole | (cpu[index] < 0), cpu[index], spread(cpu, length, index))
-    queue_part = np.where(whole | (queue[index] < 0), queue[index], spread(queue, length, index))
+    whole: Bools = np.asarray(parts[index] == 1, dtype=bool)
+    parts_ns = np.stack(
+        [np.where(whole | (of[index] < 0), of[index], spread(of, length, index)) for of in amounts.T], axis=1
+    )
     # among equal stretches the task or run is outside, the phase inside
     rank = np.where(is_phase, 2, np.where(is_block, 1, 0))[index]
     order = np.lexsort((row[index], rank, -vend, vstart))
@@ -70,12 +74,22 @@ def nested_frames(spans: SpanTable, activities: Activities) -> Frames:
         vend=vend[kept],
         row=row[index][kept],
         level=level[kept],
-        cpu_ns=cpu_part[order][kept],
-        run_queue_ns=queue_part[order][kept],
+        amounts_ns=parts_ns[order][kept],
         is_block=is_block[index][kept],
         is_loop=~activities.is_job[owner[index]][kept],
         levels=int(level.max(initial=NONE)) + 1,
     )
+
+
+def measured_amounts(spans: SpanTable, row: Ints) -> NDArray[np.int64]:
+    """Return spans × MEASURES; what samples split counts as measured where they were enough to split."""
+    amounts = np.stack([spans.ints(row, key) for key in MEASURES], axis=1)
+    # a part that the samples did not see is none of it, as long as they saw the stretch at all
+    sampled = np.asarray(np.any(amounts[:, SAMPLED] >= 0, axis=1), dtype=bool)
+    amounts[:, SAMPLED] = np.where(
+        np.expand_dims(sampled, 1), np.maximum(amounts[:, SAMPLED], 0), amounts[:, SAMPLED]
+    )
+    return amounts
 
 
 def _crossings(vstart: Ints, vend: Ints, is_block: Bools, is_phase: Bools) -> tuple[Ints, Ints]:

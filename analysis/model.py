@@ -44,6 +44,7 @@ CAUSE_COLUMNS: Final = (
     "culprit",  # str: name of the chief culprit, "" when there is none
     "culprit_file", "culprit_line",  # str, Int64
     "culprit_trace_id", "culprit_span_id",  # str
+    "error_ns",  # int64: one standard error of a sampled amount, 0 where it was observed
     "culprit_ns",  # int64: the chief culprit's part of amount_ns
 )  # fmt: skip
 

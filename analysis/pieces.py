@@ -10,15 +10,20 @@ frames have, is spread over the pieces it owns, by running time.
 """
 
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from analysis.activities import Activities
 from analysis.apportion import spread
-from analysis.frames import Frames
+from analysis.frames import MEASURES, Frames, measured_amounts
 from analysis.span_table import NONE, Bools, Ints, SpanTable
 from tracer import schema
+
+_READY_WAITS: Final = [
+    schema.WAIT_POOL_HANDOVER, schema.WAIT_RESUME, schema.WAIT_LOOP_WAKEUP, schema.WAIT_LOOP_BUSY,
+]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,14 +37,14 @@ class Pieces:
     frame: Ints  # number of the frame that names it, NONE
     block: Ints  # number of the stretch on the loop that it is part of, NONE
     measured: Ints  # number of the frame whose CPU time was measured, NONE
-    cpu_ns: Ints
-    run_queue_ns: Ints
+    sampled: Ints  # number of the frame whose blocked time samples have split, NONE
+    amounts_ns: NDArray[np.int64]  # pieces × MEASURES
     small_ns: Ints  # waits too short to be spans
     small_by_type: NDArray[np.int64]  # activity × WAIT_TYPES
 
     @property
     def rest_ns(self) -> Ints:
-        return self.length - self.cpu_ns - self.run_queue_ns - self.small_ns
+        return np.asarray(self.length - self.amounts_ns.sum(axis=1) - self.small_ns, dtype=np.int64)
 
 
 def cut_pieces(spans: SpanTable, activities: Activities, frames: Frames) -> Pieces:
@@ -61,20 +66,26 @@ def cut_pieces(spans: SpanTable, activities: Activities, frames: Frames) -> Piec
     frame = _innermost(frames, vstart, np.ones(len(frames.vstart), dtype=bool), blocks_last=True)
     frame = np.where(running, frame, NONE)
     length = vend - vstart
-    measured, cpu = _allocated(frames, frames.cpu_ns, vstart, length, running)
-    _, queue = _allocated(frames, frames.run_queue_ns, vstart, length, running)
-    handover_cpu, handover_queue = _handover(spans, activities, wait, length)
-    cpu = np.minimum(cpu + handover_cpu, length)
-    queue = np.minimum(queue + handover_queue, length - cpu)
+    while_ready = _while_ready(spans, activities, wait, length)
+    owners, columns, left = [], [], length
+    for number, of_frame in enumerate(frames.amounts_ns.T):
+        owner, amount = _allocated(frames, of_frame, vstart, length, running)
+        amount = np.minimum(amount + while_ready[:, number], left)
+        owners.append(owner)
+        columns.append(amount)
+        left = left - amount
     small_by_type = _small_waits(spans, activities)
     block = np.where(running, _innermost(frames, vstart, frames.is_block, blocks_last=False), NONE)
     small = _place_small(
         small_by_type.sum(axis=1),
-        np.where(running & (block < 0), length - cpu - queue, 0),
+        np.where(running & (block < 0), left, 0),
         activity,
         frame < 0,
     )
-    return Pieces(vstart, length, activity, wait, frame, block, measured, cpu, queue, small, small_by_type)
+    amounts = np.stack(columns, axis=1)
+    return Pieces(
+        vstart, length, activity, wait, frame, block, owners[0], owners[2], amounts, small, small_by_type
+    )
 
 
 def _covering(vstart: Ints, vend: Ints, times: Ints) -> Ints:
@@ -116,20 +127,20 @@ def _allocated(frames: Frames, amount: Ints, vstart: Ints, length: Ints, running
     return owner, shares
 
 
-def _handover(spans: SpanTable, activities: Activities, wait: Ints, length: Ints) -> tuple[Ints, Ints]:
-    """Return CPU and run-queue time of the pieces in which a free worker had not begun."""
+def _while_ready(spans: SpanTable, activities: Activities, wait: Ints, length: Ints) -> NDArray[np.int64]:
+    """Return pieces × MEASURES: what was measured while somebody was ready and not running yet."""
     rows = activities.waits.row
-    cpu, queue = np.zeros(len(wait), dtype=np.int64), np.zeros(len(wait), dtype=np.int64)
-    types = spans.texts(rows, schema.WAIT) if len(rows) else rows
-    handover = np.flatnonzero(types == schema.WAIT_POOL_HANDOVER)
-    if len(handover) == 0:
-        return cpu, queue
-    for values, key in ((cpu, schema.CPU_NS), (queue, schema.RUN_QUEUE_NS)):
-        totals = np.zeros(len(rows), dtype=np.int64)
-        totals[handover] = np.maximum(spans.ints(rows[handover], key), 0)
-        at = np.flatnonzero(wait >= 0)
-        values[at] = spread(totals, length[at], wait[at])
-    return cpu, queue
+    shares = np.zeros((len(wait), len(MEASURES)), dtype=np.int64)
+    types = spans.texts(rows, schema.WAIT) if len(rows) else np.zeros(0, dtype=object)
+    ready = np.flatnonzero(np.isin(types, _READY_WAITS))
+    if len(ready) == 0:
+        return shares
+    totals = np.zeros((len(rows), len(MEASURES)), dtype=np.int64)
+    totals[ready] = np.maximum(measured_amounts(spans, rows[ready]), 0)
+    at = np.flatnonzero(wait >= 0)
+    for number in range(len(MEASURES)):
+        shares[at, number] = spread(totals[:, number], length[at], wait[at])
+    return shares
 
 
 def _small_waits(spans: SpanTable, activities: Activities) -> NDArray[np.int64]:

@@ -14,7 +14,7 @@ from analysis.span_table import NONE, Bools, Ints
 from tracer import schema
 
 # what an amount of a stretch is, in the order in which unplaced amounts are laid out
-CPU, RUN_QUEUE, SMALL, REST, OUTSIDE = range(5)
+CPU, RUN_QUEUE, GIL, LOCK, CALL, SMALL, REST, OUTSIDE = range(8)
 _SMALL_TYPES: Final = len(schema.WAIT_TYPES)
 
 
@@ -39,10 +39,7 @@ def cut_segments(path: Path, activities: Activities, pieces: Pieces) -> Segments
     request, activity, start, end, piece = _overlaid(path, inside, activities, pieces)
     length = end - start
     whole_piece = pieces.length[piece]
-    amounts = np.stack(
-        [pieces.cpu_ns[piece], pieces.run_queue_ns[piece], pieces.small_ns[piece], pieces.rest_ns[piece]],
-        axis=1,
-    )
+    amounts = np.stack([*pieces.amounts_ns[piece].T, pieces.small_ns[piece], pieces.rest_ns[piece]], axis=1)
     partial = np.flatnonzero(length < whole_piece)
     amounts[partial] = scaled(amounts[partial], length[partial], whole_piece[partial])
     whole = _is_whole(request, piece, length, pieces)
@@ -93,12 +90,12 @@ def _is_whole(request: Ints, piece: Ints, length: Ints, pieces: Pieces) -> Bools
 def _with_small_types(
     amounts: NDArray[np.int64], small_by_type: NDArray[np.int64], activity: Ints
 ) -> NDArray[np.int64]:
-    """Return CPU, run queue, each type of short wait, rest."""
-    wide = np.zeros((len(amounts), 3 + _SMALL_TYPES), dtype=np.int64)
-    wide[:, :2], wide[:, -1] = amounts[:, :2], amounts[:, REST]
+    """Return what was measured, each type of short wait, rest."""
+    wide = np.zeros((len(amounts), SMALL + _SMALL_TYPES + 1), dtype=np.int64)
+    wide[:, :SMALL], wide[:, -1] = amounts[:, :SMALL], amounts[:, REST]
     rows = np.flatnonzero(amounts[:, SMALL] > 0)
     types = small_by_type[activity[rows]]
-    wide[rows, 2:-1] = scaled(types, amounts[rows, SMALL], types.sum(axis=1))
+    wide[rows, SMALL:-1] = scaled(types, amounts[rows, SMALL], types.sum(axis=1))
     return wide
 
 
@@ -111,14 +108,14 @@ def _long(
     row, column = np.nonzero(wide)
     of = order[row]
     amount = wide[row, column]
-    part_of_column = np.array([CPU, RUN_QUEUE, *[SMALL] * _SMALL_TYPES, REST, OUTSIDE])
+    part_of_column = np.array([*range(SMALL), *[SMALL] * _SMALL_TYPES, REST, OUTSIDE])
     part = part_of_column[column]
     return Segments(
         request=request[of],
         start=begin[row, column],
         end=begin[row, column] + amount,
         part=part,
-        small_type=np.where(part == SMALL, column - 2, NONE),
+        small_type=np.where(part == SMALL, column - SMALL, NONE),
         activity=activity[of],
         piece=piece[of],
         placed=(wide > 0).sum(axis=1)[row] == 1,

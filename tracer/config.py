@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 MS_NS = 1_000_000
+_ON = ("1", "true", "yes", "on")
+_OFF = ("0", "false", "no", "off")
 
 
 class ConfigError(ValueError):
@@ -23,6 +25,7 @@ class Config:
     export_interval_s: float = 0.5  # how often finished requests become spans
     max_pending_requests: int = 2_000  # finished, not yet exported; more are dropped and counted
     max_records_per_request: int = 20_000  # waits, blocks, phases and jobs; more are dropped and counted
+    sampler: bool = True  # a child process that reads what this process's threads wait in
     watchdog_interval_s: float = 0.01  # how often a long callback's stack is read; 0 turns it off
 
     def with_output(self, output: str | os.PathLike[str] | None) -> "Config":
@@ -36,6 +39,10 @@ def from_environment(environ: Mapping[str, str] = os.environ) -> Config:
         service_name=environ.get("WHYWAIT_SERVICE_NAME") or None,
         output=Path(environ["WHYWAIT_OUTPUT"]) if environ.get("WHYWAIT_OUTPUT") else None,
     )
+    sampler = environ.get("WHYWAIT_SAMPLER", "").strip().lower()
+    if sampler not in {"", *_ON, *_OFF}:
+        raise ConfigError(f"WHYWAIT_SAMPLER is {sampler!r}; expected 1 or 0")
+    config = replace(config, sampler=sampler not in _OFF)
     milliseconds = environ.get("WHYWAIT_RESOLUTION_MS")
     if milliseconds:
         try:

@@ -15,6 +15,7 @@ from opentelemetry import context as otel_context
 from opentelemetry import trace
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags
 
+from tracer import recorder as recorders
 from tracer.places import caller_place
 from tracer.records import ACTIVITY, Job, Occupancy, Pool, current_activity, here
 from tracer.signals import run_queue_ns, thread_time_ns
@@ -57,10 +58,11 @@ def occupancy_of(
 ) -> Occupancy:
     """What will be known of this job after it is forgotten."""
     if job is not None:
-        held = Occupancy(job.name, job.request.trace_id, job.span_id)
+        held = Occupancy(job.name, job.request.trace_id, job.span_id, job.code)
         job.occupancy = held
     else:
-        held = Occupancy(describe(function, args)[0], 0, 0)
+        name, code = describe(function, args)
+        held = Occupancy(name, 0, 0, code)
     return held
 
 
@@ -93,8 +95,7 @@ def run_job(
 ) -> Any:
     """What a worker runs in the function's place: the same call, between two readings of the clocks."""
     if job is None:
-        held.start_ns = perf_counter_ns()
-        pool.occupancies.append(held)
+        _hold(pool, held, threading.get_native_id(), perf_counter_ns())
         before, here.current = here.current, None
         try:
             return function(*args, **kwargs)
@@ -138,10 +139,19 @@ def _enter(pool: Pool, job: Job, held: Occupancy, carried: contextvars.Context |
         with suppress(RuntimeError):  # it is entered elsewhere, so not to_thread's own: leave it alone
             carried.run(_set_current, job, span)
     token = otel_context.attach(trace.set_span_in_context(span))
-    pool.occupancies.append(held)
     job.step_cpu_ns = thread_time_ns()
-    held.start_ns = job.start_ns = perf_counter_ns()
+    job.start_ns = perf_counter_ns()
+    _hold(pool, held, job.thread_id, job.start_ns)
     return token
+
+
+def _hold(pool: Pool, held: Occupancy, thread_id: int, start_ns: int) -> None:
+    held.thread_id = thread_id
+    held.start_ns = start_ns
+    pool.occupancies.append(held)
+    recorder = recorders.active
+    if recorder is not None:
+        recorder.holds.append(held)
 
 
 def _set_current(job: Job, span: NonRecordingSpan) -> None:

@@ -10,9 +10,14 @@ from opentelemetry.sdk.trace import Tracer as SdkTracer
 from opentelemetry.sdk.trace.id_generator import IdGenerator
 from opentelemetry.trace import Link, NonRecordingSpan, SpanContext, Status, StatusCode, TraceFlags
 
+from tracer.blocked import Memory
 from tracer.clock import Clock
+from tracer.gil_holders import HolderPast, HolderSeen
+from tracer.observed import Observed
 from tracer.recorder import Recorder, logger
-from tracer.records import Callback, Job, Request, new_span_id, new_trace_id
+from tracer.records import Callback, Job, Occupancy, Request, new_span_id, new_trace_id
+from tracer.sampler.samples import Samples
+from tracer.schema import SIGNAL_HOLDER, SIGNAL_SAMPLER
 from tracer.spans import LoopPast, RequestSpans, SpanSpec, background_span
 
 _LINGER_NS = 1_000_000_000  # how long jobs that outlive their request are waited for
@@ -53,6 +58,9 @@ class Outlet:
         self._pending: deque[Request] = deque()
         self._wake = threading.Event()
         self._stopping = False
+        self._samples: Samples | None = None
+        self._memory = Memory()
+        self._sampler_lost = False
         self._slice_ns = 0  # when the current slice of work began
         self._thread: threading.Thread | None = None
 
@@ -85,10 +93,14 @@ class Outlet:
             self._drain(everything=self._stopping)
             if self._clock.follow():
                 logger.info("whywait: the wall clock was set; later spans follow it")
+        if self._recorder.sampler is not None:
+            self._look_at_sampler()
+            self._recorder.sampler.end()
         self._drain(everything=True)
 
     def _drain(self, *, everything: bool) -> None:
         try:
+            self._look_at_sampler()
             finished = self._recorder.finished
             while finished:
                 self._pending.append(finished.popleft())
@@ -103,17 +115,23 @@ class Outlet:
 
     def _export_ready(self, everything: bool) -> None:
         now = perf_counter_ns()
-        ready = [one for one in self._pending if everything or _is_settled(one, now)]
+        ready = [one for one in self._pending if everything or self._is_settled(one, now)]
         if not ready:
             return
         chosen = set(map(id, ready))
         self._pending = deque(one for one in self._pending if id(one) not in chosen)
         past = self._past_since(min(one.start_ns for one in ready))
         lost = sum(self._recorder.lost.values())
+        observed = self._observed(past, min(one.start_ns for one in ready))
         for request in ready:
             try:
                 builder = RequestSpans(
-                    request, past, self._recorder.signals, self._recorder.config.max_resolution_ns, lost
+                    request,
+                    past,
+                    self._recorder.signals,
+                    self._recorder.config.max_resolution_ns,
+                    lost,
+                    observed,
                 )
                 for spec in builder.build():
                     self._make(spec)
@@ -138,6 +156,51 @@ class Outlet:
             idle.setdefault(loop.thread_id, []).extend(one for one in loop.idle.copy() if one[1] > start_ns)
         return LoopPast(callbacks, idle)
 
+    def _is_settled(self, request: Request, now: int) -> bool:
+        age_ns = now - request.end_ns
+        if age_ns < _SETTLE_NS:
+            return False
+        if age_ns >= _LINGER_NS:
+            return True
+        if self._samples is not None and not self._samples.reaches(request.end_ns):
+            return False
+        return all(one.end_ns or not isinstance(one, Job) for one in request.activities)
+
+    # --- samples --------------------------------------------------------------------------------
+    def _look_at_sampler(self) -> None:
+        process = self._recorder.sampler
+        if process is None or process.ended:
+            return
+        process.look()
+        if process.failure and not self._sampler_lost:
+            self._sampler_lost = True
+            self._samples = None
+            self._recorder.lost["sampler"] += 1
+            self._recorder.signals = tuple(
+                one for one in self._recorder.signals if one not in (SIGNAL_SAMPLER, SIGNAL_HOLDER)
+            )
+            logger.warning("whywait goes on without samples of thread states: %s", process.failure)
+        elif process.ready and self._samples is None and not self._sampler_lost:
+            self._samples = Samples(process)
+            told = (SIGNAL_SAMPLER, SIGNAL_HOLDER) if process.tells_holder else (SIGNAL_SAMPLER,)
+            self._recorder.signals = (*self._recorder.signals, *told)
+
+    def _observed(self, past: LoopPast, start_ns: int) -> Observed | None:
+        samples = self._samples
+        if samples is None:
+            return None
+        samples.read(self._pause)
+        jobs: dict[int, list[Occupancy]] = {}
+        for held in self._recorder.holds.copy():
+            if not held.end_ns or held.end_ns > start_ns:
+                jobs.setdefault(held.thread_id, []).append(held)
+        looks: dict[int, list[HolderSeen]] = {}
+        for look in self._recorder.looks.copy():
+            if look.at_ns > start_ns:
+                looks.setdefault(look.thread_id, []).append(look)
+        callbacks = {loop.native_id: past.callbacks.get(loop.thread_id, ()) for loop in self._recorder.loops}
+        return Observed(samples, self._memory, HolderPast(jobs, callbacks, looks))
+
     def _make(self, spec: SpanSpec) -> None:
         self._ids.trace_id, self._ids.span_id = spec.trace_id, spec.span_id
         context = None
@@ -159,12 +222,3 @@ class Outlet:
             span.set_attribute("error.type", spec.error)
             span.set_status(Status(StatusCode.ERROR))
         span.end(max(unix_ns(spec.end_ns), start_ns))
-
-
-def _is_settled(request: Request, now: int) -> bool:
-    age_ns = now - request.end_ns
-    if age_ns < _SETTLE_NS:
-        return False
-    if age_ns >= _LINGER_NS:
-        return True
-    return all(one.end_ns or not isinstance(one, Job) for one in request.activities)

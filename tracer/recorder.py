@@ -5,7 +5,9 @@ from collections import Counter, deque
 from collections.abc import Callable
 
 from tracer.config import Config
-from tracer.records import Block, Loop, Request
+from tracer.gil_holders import HolderSeen
+from tracer.records import Block, Loop, Occupancy, Request
+from tracer.sampler.process import SamplerProcess
 
 logger = logging.getLogger("whywait")
 
@@ -18,6 +20,9 @@ class Recorder:
         self.finished: deque[Request] = deque()
         self.background: deque[tuple[str, Block]] = deque(maxlen=1_000)  # long callbacks outside requests
         self.loops: list[Loop] = []
+        self.holds: deque[Occupancy] = deque(maxlen=8_192)  # jobs of all pools, as they began
+        self.looks: deque[HolderSeen] = deque(maxlen=20_000)  # at threads that held the GIL
+        self.sampler: SamplerProcess | None = None
         self.lost: Counter[str] = Counter()
         self.signals: tuple[str, ...] = ()
         self.undo: dict[str, Callable[[], None]] = {}

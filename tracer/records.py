@@ -173,10 +173,12 @@ class Job(Activity):
 class Occupancy:
     """One job's hold on a worker, kept after the job is forgotten, to name who occupied a pool."""
 
-    __slots__ = ("end_ns", "name", "span_id", "start_ns", "trace_id")
+    __slots__ = ("code", "end_ns", "name", "span_id", "start_ns", "thread_id", "trace_id")
 
-    def __init__(self, name: str, trace_id: int, span_id: int) -> None:
+    def __init__(self, name: str, trace_id: int, span_id: int, code: CodeType | None) -> None:
         self.name = name
+        self.code = code
+        self.thread_id = 0  # native
         self.trace_id = trace_id
         self.span_id = span_id
         self.start_ns = 0

@@ -58,6 +58,8 @@ SIGNAL_THREAD_CPU: Final = "thread_cpu"
 SIGNAL_RUN_QUEUE: Final = "run_queue"
 SIGNAL_EXECUTOR: Final = "executor"
 SIGNAL_GC: Final = "gc"
+SIGNAL_SAMPLER: Final = "sampler"  # what each thread waited in: GIL_NS, LOCK_NS, CALL_NS
+SIGNAL_HOLDER: Final = "gil_holder"
 
 # --- on task, job, run, wait, block, phase ------------------------------------------------------
 ACTIVITY: Final = "whywait.activity"  # 16 hex digits: span id of the owning task or job span
@@ -65,6 +67,14 @@ SPAWNED_BY: Final = "whywait.spawned_by"  # span id of the activity that made th
 SPAWNED_BY_TRACE: Final = "whywait.spawned_by.trace_id"  # only when it is another trace
 CPU_NS: Final = "whywait.cpu_ns"  # CPU of the thread while this ran (task, run, block, phase)
 RUN_QUEUE_NS: Final = "whywait.run_queue_ns"  # runnable, without a CPU (run and phases inside it)
+# parts of the time that is neither, by samples of the thread's state (also on the wait spans that say how
+# long somebody ready did not run: resume, loop_wakeup, loop_busy, pool_handover)
+GIL_NS: Final = "whywait.gil_ns"  # waited for the GIL: HOLDER_*
+LOCK_NS: Final = "whywait.lock_ns"  # waited in another futex: a lock, or the threads of a native pool
+CALL_NS: Final = "whywait.call_ns"  # blocked in another system call: CALL
+CALL: Final = "whywait.call"  # the call most often seen, e.g. "recvfrom"
+SAMPLES: Final = "whywait.samples"  # int, how often the thread was looked at meanwhile
+ERROR_NS: Final = "whywait.error_ns"  # one standard error of GIL_NS
 STEPS: Final = "whywait.steps"  # int, times a task was resumed
 RUN_NS: Final = "whywait.run_ns"  # task: wall time of all its steps on the loop
 OUTCOME: Final = "whywait.outcome"  # "ok" | "error" | "cancelled" (task, job)
@@ -121,6 +131,15 @@ OCCUPANT_SPAN_IDS: Final = "whywait.occupant.span_ids"
 OCCUPANT_NS: Final = "whywait.occupant.ns"
 OCCUPANT_OTHER_NS: Final = "whywait.occupant.other_ns"
 OCCUPANT_LIMIT: Final = 16
+
+# who held the GIL, as far as samples told: parallel arrays, longest first; HOLDER_NS sums to at most GIL_NS
+HOLDER_NAMES: Final = "whywait.holder.names"
+HOLDER_FILES: Final = "whywait.holder.files"  # "" where not known
+HOLDER_LINES: Final = "whywait.holder.lines"  # 0 where not known
+HOLDER_THREADS: Final = "whywait.holder.threads"  # thread names, "" where not known
+HOLDER_TRACE_IDS: Final = "whywait.holder.trace_ids"  # "" where it worked for no request
+HOLDER_SPAN_IDS: Final = "whywait.holder.span_ids"
+HOLDER_NS: Final = "whywait.holder.ns"
 
 # --- pools --------------------------------------------------------------------------------------
 POOL_ID: Final = "whywait.pool.id"

@@ -19,6 +19,7 @@ from tracer.probes import (
     collector,
     executor,
     futures,
+    gil,
     loop,
     provider,
     server_spans,
@@ -64,6 +65,11 @@ class _Session:
         sdk_tracer = tracer_provider.get_tracer(SCOPE, version)
         if not isinstance(sdk_tracer, SdkTracer):  # OTEL_SDK_DISABLED
             raise ConfigError("OpenTelemetry is disabled (OTEL_SDK_DISABLED); unset it to trace")
+        try:
+            self._undo.append(gil.install(self.recorder))  # undone after the outlet's last words
+        except OSError as error:
+            logger.warning("whywait could not start its sampler: %r", error)
+            self.recorder.lost["sampler"] += 1
         self.outlet = Outlet(self.recorder, sdk_tracer)
         self._undo.append(self.outlet.stop)
         roots = server_spans.RequestRoots(self.recorder)
@@ -99,7 +105,9 @@ class _Session:
             self.recorder.lost[f"probe {name}"] += 1
 
     def abandon(self) -> None:
-        """In a forked child: takes the patches out; threads and exporters are the parent's."""
+        """In a forked child: takes the patches out; threads, exporters and sampler are the parent's."""
+        if self.recorder.sampler is not None:
+            self.recorder.sampler.forget()
         for name in list(self.recorder.undo)[::-1]:
             self.recorder.undo.pop(name)()
         _deactivate()

@@ -1,11 +1,12 @@
 """Pure: turns a finished request's records into spans as `schema.py` draws them."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import CodeType
 from typing import TypeVar
 
 from tracer import schema as s
+from tracer.observed import Attributes, Observed, without
 from tracer.places import place_of_code
 from tracer.records import (
     IO_LATE,
@@ -28,7 +29,6 @@ from tracer.tiles import Tile, by_trace, loop_tiles, occupant_shares, queue_tile
 MIN_RESOLUTION_NS = 100_000
 
 T = TypeVar("T", Callback, tuple[int, int])
-Attributes = dict[str, str | int | bool | list[str] | list[int]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,12 +59,19 @@ class RequestSpans:
     """Builds the spans of one request. Use `build()` once."""
 
     def __init__(
-        self, request: Request, past: LoopPast, signals: Sequence[str], max_resolution_ns: int, lost: int
+        self,
+        request: Request,
+        past: LoopPast,
+        signals: Sequence[str],
+        max_resolution_ns: int,
+        lost: int,
+        observed: Observed | None = None,
     ) -> None:
         self._request = request
         self._past = past
         self._signals = signals
         self._lost = lost
+        self._observed = observed
         wall_ns = request.end_ns - request.start_ns
         self._resolution_ns = min(max_resolution_ns, max(wall_ns // 100, MIN_RESOLUTION_NS))
         self._kept = {id(one): one for one in request.activities if self._matters(one)}
@@ -174,6 +181,10 @@ class RequestSpans:
             if job.end_ns and job.run_queue_ns is not None:
                 running[s.RUN_QUEUE_NS] = job.run_queue_ns
             _put_place(running, _place(job.code))
+            if job.end_ns:
+                self._put_running(
+                    running, job.code or job.name, job, started_ns, ended_ns, job.cpu_ns, job.run_queue_ns
+                )
             self._made.append(
                 SpanSpec(job.name, request.trace_id, job.run_id, job.span_id, started_ns, ended_ns, running)
             )
@@ -208,6 +219,16 @@ class RequestSpans:
             if ns > 0:
                 attributes[f"{s.SMALL_PREFIX}{kind}_ns"] = ns
         _put_place(attributes, _place(activity.code))
+
+    def _put_running(
+        self, attributes: Attributes, kind: Hashable, job: Job, start_ns: int, end_ns: int, cpu_ns: int,
+        run_queue_ns: int | None,
+    ) -> None:  # fmt: skip
+        if self._observed is not None:
+            away = ((wait.start_ns, wait.end_ns) for wait in job.waits)
+            self._observed.put_running(
+                attributes, kind, job.thread_id, without(start_ns, end_ns, away), cpu_ns, run_queue_ns
+            )
 
     # --- waits ----------------------------------------------------------------------------------
     def _add_wait(self, activity: Activity, wait: Wait, small: dict[str, int]) -> None:
@@ -276,6 +297,7 @@ class RequestSpans:
         _put_pool(attributes, wait.pool)
         if wait.by is IO_LATE:
             attributes[s.EVIDENCE] = s.EVIDENCE_INFERRED
+        self._put_ready(attributes, activity, wait, tile)
         name = tile.kind.replace("_", " ")
         links: tuple[tuple[int, int], ...] = ()
         if tile.callbacks:
@@ -287,6 +309,18 @@ class RequestSpans:
         if isinstance(wait.by, Job) and wait.by.request is self._request:
             parent_id = wait.by.span_id
         self._wait_span(name, activity, parent_id, tile.start_ns, tile.end_ns, attributes, links)
+
+    def _put_ready(self, attributes: Attributes, activity: Activity, wait: Wait, tile: Tile) -> None:
+        loop = self._request.loop
+        if self._observed is None:
+            return
+        if not wait.thread and loop is not None:
+            thread_id = loop.native_id
+        elif isinstance(activity, Job):
+            thread_id = activity.thread_id
+        else:
+            return
+        self._observed.put_ready(attributes, tile.kind, thread_id, tile.start_ns, tile.end_ns, wait.by)
 
     def _add_queue_tile(self, job: Job, tile: Tile, small: dict[str, int]) -> None:
         length_ns = tile.end_ns - tile.start_ns
@@ -302,6 +336,11 @@ class RequestSpans:
             attributes[s.CPU_NS] = min(max(job.handover_cpu_ns, 0), length_ns)
             if job.handover_run_queue_ns is not None:
                 attributes[s.RUN_QUEUE_NS] = min(max(job.handover_run_queue_ns, 0), length_ns)
+            if self._observed is not None:
+                known_ns = max(job.handover_cpu_ns, 0) + max(job.handover_run_queue_ns or 0, 0)
+                self._observed.put_handover(
+                    attributes, tile.kind, job.thread_id, tile.start_ns, tile.end_ns, known_ns
+                )
         name = tile.kind.replace("_", " ")
         self._wait_span(name, job, job.span_id, tile.start_ns, tile.end_ns, attributes, links)
 
@@ -353,6 +392,11 @@ class RequestSpans:
             s.ACTIVITY: span_hex(activity.span_id),
             s.CPU_NS: max(block.cpu_ns, 0),
         }
+        loop = self._request.loop
+        if self._observed is not None and loop is not None and not isinstance(activity, Job):
+            kind = block.sample.place if block.sample is not None else activity.code
+            stretch = [(block.start_ns, block.end_ns)]
+            self._observed.put_running(attributes, kind, loop.native_id, stretch, max(block.cpu_ns, 0), None)
         name = "on loop"
         if block.sample is not None:
             name = f"on loop: {block.sample.place.function}"
@@ -381,6 +425,16 @@ class RequestSpans:
             attributes[s.CPU_NS] = phase.cpu_ns
         if phase.run_queue_ns is not None:
             attributes[s.RUN_QUEUE_NS] = phase.run_queue_ns
+        if isinstance(activity, Job) and phase.cpu_ns >= 0 and not phase.life:
+            self._put_running(
+                attributes,
+                phase.name,
+                activity,
+                phase.start_ns,
+                phase.end_ns,
+                phase.cpu_ns,
+                phase.run_queue_ns,
+            )
         _put_place(attributes, phase.place)
         self._made.append(
             SpanSpec(

@@ -63,7 +63,7 @@ def analysis_of(
                     "placed": True, "activity_id": ids["request_id"], "activity_name": endpoint,
                     "span_id": ids["request_id"], "span_name": endpoint,
                     "detail": (details or {}).get(cause, ""), "culprit": "", "culprit_file": "",
-                    "culprit_line": None, "culprit_trace_id": "", "culprit_span_id": "", "culprit_ns": 0,
+                    "culprit_line": None, "culprit_trace_id": "", "culprit_span_id": "", "culprit_ns": 0, "error_ns": 0,
                 }  # fmt: skip
                 if who is not None:
                     named = {

@@ -1,37 +1,21 @@
-"""Looks at what a long loop callback is doing, so that a blocked loop has a name, a file and a line.
+"""Looks at what a long loop callback is doing, so that a blocked loop has a name, a file and a line; and
+at what a thread does for whose GIL others wait.
 
-A thread of its own wakes now and then; only while one callback runs for longer than an interval does
-it read that thread's stack, and the system call it sleeps in, if it does.
+A thread of its own wakes now and then; only while there is such a thread does it read its stack, and of
+a long callback the system call it sleeps in, if it does.
 """
 
-import platform
 import sys
 import threading
 from collections import Counter
 from collections.abc import Callable
 from time import perf_counter_ns
 
+from tracer.gil_holders import HolderSeen
 from tracer.places import user_place
 from tracer.recorder import Recorder, probe_failed
 from tracer.records import Loop, Place, Sample
-from tracer.schema import SYSCALL_FUTEX
-
-_MACHINES = {
-    "x86_64": {
-        0: "read", 1: "write", 7: "poll", 17: "pread64", 18: "pwrite64", 23: "select", 35: "nanosleep",
-        42: "connect", 43: "accept", 44: "sendto", 45: "recvfrom", 46: "sendmsg", 47: "recvmsg", 61: "wait4",
-        73: "flock", 74: "fsync", 75: "fdatasync", 202: SYSCALL_FUTEX, 230: "clock_nanosleep",
-        232: "epoll_wait", 247: "waitid", 257: "openat", 270: "pselect6", 271: "ppoll",
-        281: "epoll_pwait", 288: "accept4",
-    },
-    "aarch64": {
-        22: "epoll_pwait", 32: "flock", 56: "openat", 63: "read", 64: "write", 67: "pread64", 68: "pwrite64",
-        72: "pselect6", 73: "ppoll", 82: "fsync", 83: "fdatasync", 95: "waitid", 98: SYSCALL_FUTEX,
-        101: "nanosleep", 115: "clock_nanosleep", 202: "accept", 203: "connect", 206: "sendto",
-        207: "recvfrom", 211: "sendmsg", 212: "recvmsg", 242: "accept4", 260: "wait4",
-    },
-}  # fmt: skip
-_NAMES = _MACHINES.get(platform.machine(), {})
+from tracer.syscalls import call_name
 
 
 def install(recorder: Recorder) -> Callable[[], None]:
@@ -55,9 +39,11 @@ def install(recorder: Recorder) -> Callable[[], None]:
 
 def _watch(recorder: Recorder, stop: threading.Event, interval_s: float) -> None:
     seen: dict[int, _Seen] = {}
+    holders = _Holders(recorder)
     interval_ns = int(interval_s * 1e9)
     while not stop.wait(interval_s):
         try:
+            holders.look()
             for loop in recorder.loops:
                 run_start_ns = loop.run_start_ns
                 age_ns = perf_counter_ns() - run_start_ns
@@ -71,6 +57,29 @@ def _watch(recorder: Recorder, stop: threading.Event, interval_s: float) -> None
         except Exception as error:
             probe_failed("watchdog", error)
             return
+
+
+class _Holders:
+    """Looks at the thread for whose GIL others wait, when the sampler says that there is one."""
+
+    def __init__(self, recorder: Recorder) -> None:
+        self._recorder = recorder
+        self._threads: dict[int, threading.Thread] = {}
+        self._own_id = threading.get_native_id()
+
+    def look(self) -> None:
+        sampler = self._recorder.sampler
+        holder_id = sampler.header().waited_for if sampler is not None else 0
+        if not holder_id or holder_id == self._own_id:
+            return
+        thread = self._threads.get(holder_id)
+        if thread is None or not thread.is_alive():
+            self._threads = {one.native_id: one for one in threading.enumerate() if one.native_id}
+            thread = self._threads.get(holder_id)
+        if thread is None:
+            return
+        place = user_place(sys._current_frames().get(thread.ident or 0))
+        self._recorder.looks.append(HolderSeen(perf_counter_ns(), holder_id, thread.name, place))
 
 
 class _Seen:
@@ -98,8 +107,6 @@ class _Seen:
 
 def _sleeps_in(native_id: int) -> str | None:
     """The system call a thread sleeps in; None when it runs, or where the kernel does not say."""
-    if not _NAMES:  # another machine's numbers would be misread
-        return None
     try:
         with open(f"/proc/self/task/{native_id}/syscall", encoding="ascii") as file:
             word = file.read(32).split(maxsplit=1)[0]
@@ -107,4 +114,4 @@ def _sleeps_in(native_id: int) -> str | None:
         return None
     if not word.isdigit():  # "running", or -1: stopped outside any call
         return None
-    return _NAMES.get(int(word), f"system call {word}")
+    return call_name(int(word))

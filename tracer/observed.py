@@ -1,0 +1,154 @@
+"""What the samples add to a stretch that probes timed: what its thread waited in, and for whom."""
+
+from collections import Counter
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from typing import Final
+
+from tracer import schema as s
+from tracer.blocked import Memory, Split
+from tracer.gil_holders import Holder, HolderPast
+from tracer.records import Job, Waker
+from tracer.sampler.samples import GIL, POLL, Samples, Seen
+from tracer.syscalls import call_name
+
+Attributes = dict[str, str | int | bool | list[str] | list[int]]
+_LEAST_NS: Final = 50_000
+
+
+class Observed:
+    """Answers for one turn of the exporter; `memory` outlives it."""
+
+    def __init__(self, samples: Samples, memory: Memory, past: HolderPast) -> None:
+        self._samples = samples
+        self._memory = memory
+        self._past = past
+
+    def put_running(
+        self,
+        attributes: Attributes,
+        kind: Hashable,
+        thread_id: int,
+        stretches: Sequence[tuple[int, int]],
+        cpu_ns: int,
+        run_queue_ns: int | None,
+    ) -> None:
+        """Adds what a thread waited in while it worked: in all of its stretches together.
+
+        `cpu_ns` and `run_queue_ns` are of the stretches; where the latter was not measured it is taken
+        from the samples and added too.
+        """
+        if not stretches:
+            return
+        wall_ns = sum(end - start for start, end in stretches)
+        if run_queue_ns is None:
+            parts = [self._samples.run_queue_ns(thread_id, start, end) for start, end in stretches]
+            run_queue_ns = min(sum(part or 0 for part in parts), max(wall_ns - cpu_ns, 0))
+            if run_queue_ns:
+                attributes[s.RUN_QUEUE_NS] = run_queue_ns
+        blocked_ns = wall_ns - cpu_ns - run_queue_ns
+        if blocked_ns < _LEAST_NS:
+            return
+        seen = self._seen(thread_id, stretches)
+        split = self._memory.split(kind, blocked_ns, seen.states, running=False)
+        attributes[s.SAMPLES] = split.samples
+        if split.lock_ns:
+            attributes[s.LOCK_NS] = split.lock_ns
+        if split.call_ns:
+            attributes[s.CALL_NS] = split.call_ns
+            name = call_name(seen.calls.most_common(1)[0][0]) if seen.calls else None
+            if name is not None:
+                attributes[s.CALL] = name
+        self._put_gil(attributes, split, seen.holders, stretches[0][0], stretches[-1][1])
+
+    def put_ready(
+        self,
+        attributes: Attributes,
+        kind: Hashable,
+        thread_id: int,
+        start_ns: int,
+        end_ns: int,
+        by: Waker = None,
+    ) -> None:
+        """Adds what a thread waited in while somebody was ready for it to go on.
+
+        `by` is who made it so: a job's worker must get the GIL to tell the loop.
+        """
+        seen = self._seen(thread_id, [(start_ns, end_ns)])
+        states, holders = seen.states, seen.holders
+        if isinstance(by, Job) and by.thread_id:
+            worker = self._seen(by.thread_id, [(start_ns, end_ns)])
+            telling = min(worker.states[GIL], states[POLL])
+            states[POLL] -= telling
+            states[GIL] += telling
+            if telling:
+                holders = holders + worker.holders
+        run_queue_ns = self._samples.run_queue_ns(thread_id, start_ns, end_ns) or 0
+        if run_queue_ns:
+            attributes[s.RUN_QUEUE_NS] = run_queue_ns
+        split = self._memory.split(kind, end_ns - start_ns - run_queue_ns, states, running=True)
+        attributes[s.SAMPLES] = split.samples
+        self._put_gil(attributes, split, holders, start_ns, end_ns)
+
+    def put_handover(
+        self,
+        attributes: Attributes,
+        kind: Hashable,
+        thread_id: int,
+        start_ns: int,
+        end_ns: int,
+        known_ns: int,
+    ) -> None:
+        """Adds what a free worker waited in before it began a job; `known_ns` was CPU or run queue."""
+        seen = self._seen(thread_id, [(start_ns, end_ns)])
+        split = self._memory.split(kind, end_ns - start_ns - known_ns, seen.states, running=False)
+        attributes[s.SAMPLES] = split.samples
+        self._put_gil(attributes, split, seen.holders, start_ns, end_ns)
+
+    def _seen(self, thread_id: int, stretches: Iterable[tuple[int, int]]) -> Seen:
+        states: Counter[int] = Counter()
+        calls: Counter[int] = Counter()
+        holders: Counter[int] = Counter()
+        for start_ns, end_ns in stretches:
+            one = self._samples.seen(thread_id, start_ns, end_ns)
+            states.update(one.states)
+            calls.update(one.calls)
+            holders.update(one.holders)
+        return Seen(states, calls, holders)
+
+    def _put_gil(
+        self, attributes: Attributes, split: Split, holders: Mapping[int, int], start_ns: int, end_ns: int
+    ) -> None:
+        if not split.gil_ns:
+            return
+        attributes[s.GIL_NS] = split.gil_ns
+        attributes[s.ERROR_NS] = split.error_ns
+        if split.gil_ns >= _LEAST_NS:
+            put_holders(attributes, self._past.holders(holders, split.gil_ns, start_ns, end_ns))
+
+
+def put_holders(attributes: Attributes, holders: Sequence[Holder]) -> None:
+    """Adds the arrays that name who held the GIL, where anybody is known."""
+    if not holders:
+        return
+    attributes[s.HOLDER_NAMES] = [one.name for one in holders]
+    attributes[s.HOLDER_FILES] = [one.place.file if one.place else "" for one in holders]
+    attributes[s.HOLDER_LINES] = [one.place.line if one.place else 0 for one in holders]
+    attributes[s.HOLDER_THREADS] = [one.thread_name for one in holders]
+    attributes[s.HOLDER_TRACE_IDS] = [f"{one.trace_id:032x}" if one.trace_id else "" for one in holders]
+    attributes[s.HOLDER_SPAN_IDS] = [f"{one.span_id:016x}" if one.span_id else "" for one in holders]
+    attributes[s.HOLDER_NS] = [one.ns for one in holders]
+
+
+def without(start_ns: int, end_ns: int, away: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Pure: what is left of a stretch when others, in order of their starts, are taken out of it."""
+    left = []
+    at = start_ns
+    for begin, end in away:
+        if end <= at or begin >= end_ns:
+            continue
+        if begin > at:
+            left.append((at, begin))
+        at = max(at, end)
+    if at < end_ns:
+        left.append((at, end_ns))
+    return left

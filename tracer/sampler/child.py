@@ -1,0 +1,246 @@
+"""The sampler's process: reads the thread states of another process and writes them into shared memory.
+
+Run as a script, without site packages, in a process of its own; imported only for the layout. It learns
+of the end of the sampled process by the end of its standard input, and never outlives it.
+
+Method: a thread that waits for the GIL sleeps in a futex inside the runtime's GIL structure, and
+`/proc/PID/task/TID/syscall` shows the futex's address. Who holds it stands in the same structure.
+"""
+
+import mmap
+import os
+import platform
+import random
+import select
+import struct
+import sys
+import time
+
+# header: records written, sweeps, time of the latest sweep, own CPU ns, holder of the GIL that others
+# wait for (thread id, 0 when nobody waits), threads seen, sweep period ns
+HEADER = struct.Struct("<7Q")
+HEADER_SIZE = 64
+# one thread in one state: first and last sweep (perf_counter ns), run-queue ns at the last, thread id,
+# who held the GIL (0: not known or not waited for), number of sweeps, state, number of the system call
+RECORD = struct.Struct("<QQQIIHHi")
+RECORDS = 65_536
+SIZE = HEADER_SIZE + RECORDS * RECORD.size
+
+RUNNING, GIL, FUTEX, SLEEP, POLL, CALL, STOPPED = range(7)
+UNKNOWN_RUN_QUEUE = 2**64 - 1
+
+_FUTEX_CALL = {"x86_64": 202, "aarch64": 98}
+_SLEEP_CALLS = {"x86_64": (35, 230), "aarch64": (101, 115)}
+_POLL_CALLS = {"x86_64": (7, 23, 232, 270, 271, 281), "aarch64": (22, 72, 73)}
+_MACHINE = platform.machine()
+
+_PERIOD_S = 0.005
+_MOST_OF_A_CORE = 0.03
+_LISTING_S = 0.05  # how often new threads are looked for
+_LONGEST_RECORD_NS = 50_000_000
+_QUEUED_NS = 500_000  # a record ends when its thread has waited so long for a CPU: it keeps one reading
+_MOST_THREADS = 512
+
+
+class Thread:
+    """One thread of the sampled process and the record that is being made of it."""
+
+    __slots__ = (
+        "calls", "count", "first_ns", "holder", "last_ns", "number", "queued_ns", "run_queue_ns", "schedstat", "state",
+        "tid",
+    )  # fmt: skip
+
+    def __init__(self, tid: int, folder: int) -> None:
+        self.tid = tid
+        self.calls = os.open(f"{tid}/syscall", os.O_RDONLY, dir_fd=folder)
+        try:
+            self.schedstat = os.open(f"{tid}/schedstat", os.O_RDONLY, dir_fd=folder)
+        except OSError:
+            self.schedstat = -1
+        self.count = 0
+        self.first_ns = self.last_ns = self.holder = self.state = self.number = 0
+        self.run_queue_ns = self.queued_ns = UNKNOWN_RUN_QUEUE
+
+    def close(self) -> None:
+        os.close(self.calls)
+        if self.schedstat >= 0:
+            os.close(self.schedstat)
+
+
+class Sampler:
+    """Sweeps over all threads of a process until its standard input ends."""
+
+    def __init__(
+        self, process_id: int, gil_from: int, gil_to: int, holder_at: int, locked_at: int, native_id_offset: int,
+        memory: mmap.mmap,
+    ) -> None:  # fmt: skip
+        self._folder = os.open(f"/proc/{process_id}/task", os.O_RDONLY)
+        self._memory_fd = os.open(f"/proc/{process_id}/mem", os.O_RDONLY) if holder_at else -1
+        self._gil_from, self._gil_to = gil_from, gil_to
+        self._holder_at, self._locked_at, self._offset = holder_at, locked_at, native_id_offset
+        self._ring = memory
+        self._written = self._sweeps = self._swept_ns = self._waited_for = 0
+        self._threads: dict[int, Thread] = {}
+        self._futex = _FUTEX_CALL.get(_MACHINE, -1)
+        self._sleeps = _SLEEP_CALLS.get(_MACHINE, ())
+        self._polls = _POLL_CALLS.get(_MACHINE, ())
+
+    def run(self) -> None:
+        """Returns when standard input has ended, or the sampled process is gone."""
+        listed_s = 0.0
+        cost_s, period_s = 0.0, _PERIOD_S
+        vary = random.Random()
+        while True:
+            # a steady rhythm would beat against the switch interval of the interpreter, which is as long
+            pause_s = max(period_s * vary.uniform(0.5, 1.5) - cost_s, 0.0005)
+            if select.select([0], [], [], pause_s)[0]:
+                self._finish()
+                return
+            cpu_ns, now_s = time.thread_time_ns(), time.monotonic()
+            if now_s - listed_s >= _LISTING_S:
+                listed_s = now_s
+                if not self._list():
+                    return
+            self._sweep()
+            spent_ns = time.thread_time_ns()
+            cost_s = (spent_ns - cpu_ns) / 1e9
+            period_s = max(_PERIOD_S, cost_s / _MOST_OF_A_CORE)
+            self._sweeps += 1
+            self._write_header(spent_ns, int(period_s * 1e9))
+
+    def _finish(self) -> None:
+        for tid in list(self._threads):
+            self._drop(tid)
+        self._write_header(time.thread_time_ns(), 0)
+
+    def _list(self) -> bool:
+        try:
+            found = {int(name) for name in os.listdir(self._folder)}
+        except OSError:
+            return False
+        if not found:
+            return False
+        for tid in self._threads.keys() - found:
+            self._drop(tid)
+        for tid in sorted(found - self._threads.keys())[: _MOST_THREADS - len(self._threads)]:
+            try:
+                self._threads[tid] = Thread(tid, self._folder)
+            except FileNotFoundError:
+                continue
+        return True
+
+    def _drop(self, tid: int) -> None:
+        thread = self._threads.pop(tid)
+        self._emit(thread)
+        thread.close()
+
+    def _sweep(self) -> None:
+        waited_for = 0
+        for tid, thread in list(self._threads.items()):
+            try:
+                words = os.pread(thread.calls, 160, 0).split(None, 2)
+            except OSError:  # the thread has ended
+                self._drop(tid)
+                continue
+            now = time.perf_counter_ns()
+            state, number, holder = self._state(words)
+            if state == GIL:
+                holder = self._holder()
+                waited_for = holder or waited_for
+            run_queue = self._run_queue(thread)
+            same = (
+                thread.count
+                and state == thread.state
+                and number == thread.number
+                and holder == thread.holder
+                and now - thread.first_ns < _LONGEST_RECORD_NS
+                and run_queue - thread.queued_ns < _QUEUED_NS
+            )
+            if not same:
+                self._emit(thread)
+                thread.count = 0
+                thread.first_ns, thread.state, thread.number, thread.holder = now, state, number, holder
+                thread.queued_ns = run_queue
+            thread.last_ns = now
+            thread.run_queue_ns = run_queue
+            thread.count += 1
+        self._waited_for = waited_for
+        self._swept_ns = time.perf_counter_ns()
+
+    def _state(self, words: "list[bytes]") -> "tuple[int, int, int]":
+        if not words or words[0] == b"running":
+            return RUNNING, 0, 0
+        number = int(words[0])
+        if number == -1:
+            return STOPPED, -1, 0
+        if number == self._futex:
+            in_gil = len(words) > 1 and self._gil_from <= int(words[1], 16) < self._gil_to
+            return (GIL if in_gil else FUTEX), number, 0
+        if number in self._sleeps:
+            return SLEEP, number, 0
+        return (POLL if number in self._polls else CALL), number, 0
+
+    def _holder(self) -> int:
+        """The thread that holds the GIL now; 0 when nobody does, or it cannot be read."""
+        if self._memory_fd < 0:
+            return 0
+        try:
+            if not struct.unpack("<i", os.pread(self._memory_fd, 4, self._locked_at))[0]:
+                return 0
+            (state,) = struct.unpack("<Q", os.pread(self._memory_fd, 8, self._holder_at))
+            (tid,) = struct.unpack("<Q", os.pread(self._memory_fd, 8, state + self._offset))
+        except (OSError, struct.error, OverflowError):
+            return 0
+        return tid if tid in self._threads else 0
+
+    def _run_queue(self, thread: Thread) -> int:
+        if thread.schedstat < 0:
+            return UNKNOWN_RUN_QUEUE
+        try:
+            return int(os.pread(thread.schedstat, 64, 0).split()[1])
+        except (OSError, IndexError, ValueError):
+            return UNKNOWN_RUN_QUEUE
+
+    def _emit(self, thread: Thread) -> None:
+        if not thread.count:
+            return
+        at = HEADER_SIZE + (self._written % RECORDS) * RECORD.size
+        RECORD.pack_into(
+            self._ring, at, thread.first_ns, thread.last_ns, thread.run_queue_ns, thread.tid, thread.holder,
+            min(thread.count, 65_535), thread.state, thread.number,
+        )  # fmt: skip
+        self._written += 1
+
+    def _write_header(self, cpu_ns: int, period_ns: int) -> None:
+        HEADER.pack_into(
+            self._ring, 0, self._written, self._sweeps, self._swept_ns, cpu_ns, self._waited_for,
+            len(self._threads), period_ns,
+        )  # fmt: skip
+
+
+def main() -> None:
+    """Leaves its parent, says who it is, and samples: PID GIL_FROM GIL_TO HOLDER_AT LOCKED_AT OFFSET FD."""
+    process_id, gil_from, gil_to, holder_at, locked_at, offset, shared = map(int, sys.argv[1:])
+    if os.fork():  # an orphan is nobody's child: a host that waits for its children will not meet it
+        os._exit(0)
+    os.setsid()
+    memory = mmap.mmap(shared, SIZE)
+    os.write(1, b"here %d\n" % os.getpid())
+    for _ in range(50):
+        try:
+            sampler = Sampler(process_id, gil_from, gil_to, holder_at, locked_at, offset, memory)
+            with open(f"/proc/{process_id}/task/{process_id}/syscall", "rb") as file:
+                file.read()
+            break
+        except PermissionError:
+            os.write(1, b"denied\n")  # the parent may yet allow it
+            if select.select([0], [], [], 0.1)[0]:
+                return
+    else:
+        return
+    os.write(1, b"ready\n")
+    sampler.run()
+
+
+if __name__ == "__main__":
+    main()

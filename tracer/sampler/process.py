@@ -1,0 +1,165 @@
+"""Starts and stops the sampler's process. It is nobody's child, and it ends when this process does."""
+
+import ctypes
+import mmap
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+from select import select
+from time import monotonic
+from typing import Final, NamedTuple
+
+from tracer.sampler import child
+from tracer.sampler.gil_address import GilAddress, gil_address
+
+_STOP_S: Final = 2.0
+_PR_SET_PTRACER: Final = 0x59616D61
+
+
+class Header(NamedTuple):
+    """What the child says of itself; times are `perf_counter_ns` readings."""
+
+    written: int
+    sweeps: int
+    swept_ns: int
+    cpu_ns: int
+    waited_for: int  # native id of the thread for whose GIL others wait now, 0: nobody waits
+    threads: int
+    period_ns: int
+
+
+class SamplerProcess:
+    """One sampler; `close` ends it. Never raises after it was made."""
+
+    def __init__(self, address: GilAddress) -> None:
+        self._fd = _shared_memory(child.SIZE)
+        self._memory: mmap.mmap | None = mmap.mmap(self._fd, child.SIZE)
+        self._id = 0
+        self._said = b""
+        self.tells_holder = bool(address.holder_at)
+        self.ended = False
+        self.ready = False
+        self.failure = ""  # why there are no more samples, once there are none
+        try:
+            self._launcher = subprocess.Popen(  # noqa: S603 - our own interpreter, our own file
+                [
+                    sys.executable, "-I", "-S", "-E", str(Path(child.__file__)), str(os.getpid()),
+                    str(address.futex_from), str(address.futex_to), str(address.holder_at),
+                    str(address.locked_at), str(address.native_id_offset), str(self._fd),
+                ],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                pass_fds=(self._fd,),
+                close_fds=True,
+            )  # fmt: skip
+        except BaseException:
+            self._release_memory()
+            raise
+        assert self._launcher.stdin is not None
+        assert self._launcher.stdout is not None
+        self._input, self._output = self._launcher.stdin, self._launcher.stdout
+
+    def look(self) -> None:
+        """Takes notice of what the child said; called now and then by a cold thread."""
+        self._launcher.poll()  # the launcher has left its child; collect it
+        while not self.failure and select([self._output], [], [], 0)[0]:
+            self._hear(os.read(self._output.fileno(), 4_096))
+
+    def _hear(self, words: bytes) -> None:
+        if not words:
+            self.failure = "the sampler's process has ended" if self.ready else (
+                "the sampler's process could not start, or may not look at this one"
+            )  # fmt: skip
+            return
+        self._said += words
+        *lines, self._said = self._said.split(b"\n")
+        for line in lines:
+            if line.startswith(b"here "):
+                self._id = int(line[5:])
+            elif line == b"denied":
+                _allow(self._id)
+            elif line == b"ready":
+                self.ready = True
+
+    def header(self) -> Header:
+        """What the child wrote of itself at its latest sweep."""
+        if self._memory is None:
+            return Header(0, 0, 0, 0, 0, 0, 0)
+        return Header(*child.HEADER.unpack_from(self._memory))
+
+    def records(self, first: int, last: int) -> bytes:
+        """The bytes of the records with these numbers; those of one turn of the ring only."""
+        if self._memory is None:
+            return b""
+        size = child.RECORD.size
+        begin, end = first % child.RECORDS, (last - 1) % child.RECORDS + 1
+        return self._memory[child.HEADER_SIZE + begin * size : child.HEADER_SIZE + end * size]
+
+    def end(self) -> None:
+        """Ends the child and waits until it is gone; what it wrote can still be read."""
+        if self.ended:
+            return
+        self.look()
+        self.ended = True
+        with suppress(OSError):
+            self._input.close()
+        deadline_s = monotonic() + _STOP_S
+        while not self.failure and monotonic() < deadline_s:
+            if select([self._output], [], [], max(deadline_s - monotonic(), 0))[0]:
+                self._hear(os.read(self._output.fileno(), 4_096))
+        if not self.failure and self._id:
+            with suppress(OSError):
+                os.kill(self._id, signal.SIGKILL)
+        with suppress(OSError, subprocess.TimeoutExpired):
+            self._launcher.wait(_STOP_S)
+        self._output.close()
+
+    def close(self) -> None:
+        """Ends the child, if it has not ended, and lets go of the memory."""
+        self.end()
+        self._release_memory()
+
+    def forget(self) -> None:
+        """In a forked child: lets go of what is the parent's, without a word to its sampler."""
+        for pipe in (self._input, self._output):
+            with suppress(OSError):
+                pipe.close()
+        self._launcher.returncode = 0  # not ours to wait for
+        self._release_memory()
+
+    def _release_memory(self) -> None:
+        memory, self._memory = self._memory, None
+        if memory is not None:
+            memory.close()
+            os.close(self._fd)
+
+
+def start_sampler() -> SamplerProcess | None:
+    """A sampler for this process; None where the platform does not show what it needs.
+
+    Returns before the child has begun to sample. Raises OSError when no process can be started.
+    """
+    address = gil_address()
+    return SamplerProcess(address) if address is not None and sys.executable else None
+
+
+def _shared_memory(size: int) -> int:
+    if hasattr(os, "memfd_create"):
+        fd = os.memfd_create("whywait-samples", os.MFD_CLOEXEC)
+    else:
+        fd, name = tempfile.mkstemp()
+        os.unlink(name)
+    os.ftruncate(fd, size)
+    return fd
+
+
+def _allow(process_id: int) -> None:
+    # under Yama a process may be looked at by its descendants only if it names them
+    if process_id:
+        with suppress(OSError, AttributeError):
+            ctypes.CDLL(None).prctl(_PR_SET_PTRACER, process_id, 0, 0, 0)

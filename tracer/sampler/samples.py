@@ -1,0 +1,155 @@
+"""The samples as the exporter asks for them: what a thread was seen doing in a stretch of time."""
+
+from array import array
+from bisect import bisect_left, bisect_right
+from collections import Counter
+from collections.abc import Callable, Iterable
+from typing import Final, NamedTuple
+
+from tracer.sampler.child import (
+    CALL,
+    FUTEX,
+    GIL,
+    POLL,
+    RECORD,
+    RECORDS,
+    RUNNING,
+    SLEEP,
+    STOPPED,
+    UNKNOWN_RUN_QUEUE,
+)
+from tracer.sampler.process import SamplerProcess
+
+__all__ = ["CALL", "FUTEX", "GIL", "POLL", "RUNNING", "SLEEP", "STOPPED", "Samples", "Seen"]
+
+_SLICE: Final = 200
+_KEPT: Final = 20_000  # records per thread
+_THREADS: Final = 1_024
+_LATE_NS: Final = 60_000_000  # a record may be written this long after the time it tells of
+
+
+class Seen(NamedTuple):
+    """What was seen of a thread in a stretch: sweeps by state, calls by number, GIL holders by thread."""
+
+    states: "Counter[int]"
+    calls: "Counter[int]"
+    holders: "Counter[int]"
+
+
+class _Series:
+    """One thread's records in order of time, as columns."""
+
+    __slots__ = ("count", "first_ns", "holder", "last_ns", "number", "run_queue_ns", "state")
+
+    def __init__(self) -> None:
+        self.first_ns, self.last_ns, self.run_queue_ns = array("Q"), array("Q"), array("Q")
+        self.holder, self.count, self.state, self.number = array("I"), array("H"), array("H"), array("i")
+
+    def columns(self) -> "tuple[array[int], ...]":
+        return (
+            self.first_ns, self.last_ns, self.run_queue_ns, self.holder, self.count, self.state, self.number
+        )  # fmt: skip
+
+
+class Samples:
+    """All that is remembered of the samples of one process."""
+
+    def __init__(self, process: SamplerProcess) -> None:
+        self._process = process
+        self._read = 0
+        self._threads: dict[int, _Series] = {}
+        self.missed = 0  # records that were overwritten before they were read
+
+    def read(self, pause: Callable[[], None]) -> None:
+        """Takes in what the child has written since; calls `pause` between slices of work."""
+        written = self._process.header().written
+        if written - self._read > RECORDS - 4 * _SLICE:  # the child may be overwriting the oldest now
+            oldest = written - RECORDS + 8 * _SLICE
+            self.missed += oldest - self._read
+            self._read = oldest
+        while self._read < written:
+            turn_ends = (self._read // RECORDS + 1) * RECORDS
+            last = min(self._read + _SLICE, written, turn_ends)
+            self._take(RECORD.iter_unpack(self._process.records(self._read, last)))
+            self._read = last
+            pause()
+
+    def _take(self, records: Iterable[tuple[int, ...]]) -> None:
+        for first_ns, last_ns, run_queue_ns, tid, holder, count, state, number in records:
+            series = self._threads.get(tid)
+            if series is None:
+                if len(self._threads) >= _THREADS:
+                    self._threads.pop(next(iter(self._threads)))
+                series = self._threads[tid] = _Series()
+            series.first_ns.append(first_ns)
+            series.last_ns.append(last_ns)
+            series.run_queue_ns.append(run_queue_ns)
+            series.holder.append(holder)
+            series.count.append(count)
+            series.state.append(state)
+            series.number.append(number)
+            if len(series.first_ns) > _KEPT:
+                for column in series.columns():
+                    del column[: _KEPT // 4]
+
+    def seen(self, tid: int, start_ns: int, end_ns: int) -> Seen:
+        """What the thread was seen doing in the stretch. A record that reaches out of it counts in part."""
+        found = Seen(Counter(), Counter(), Counter())
+        series = self._threads.get(tid)
+        if series is None:
+            return found
+        at = bisect_left(series.last_ns, start_ns)
+        end = bisect_right(series.first_ns, end_ns)
+        while at < end:
+            count = _inside(series, at, start_ns, end_ns)
+            if count:
+                state = series.state[at]
+                found.states[state] += count
+                if state in (CALL, POLL, SLEEP):
+                    found.calls[series.number[at]] += count
+                elif state == GIL:
+                    found.holders[series.holder[at]] += count
+            at += 1
+        return found
+
+    def run_queue_ns(self, tid: int, start_ns: int, end_ns: int) -> int | None:
+        """How long the thread was runnable without a CPU, from the sweeps around the stretch.
+
+        None where there is no sweep on either side. What accrued between two sweeps is taken to have
+        accrued evenly.
+        """
+        series = self._threads.get(tid)
+        if series is None:
+            return None
+        first, last = self._run_queue_at(series, start_ns), self._run_queue_at(series, end_ns)
+        if first is None or last is None:
+            return None
+        return min(max(last - first, 0), end_ns - start_ns)
+
+    def _run_queue_at(self, series: _Series, at_ns: int) -> int | None:
+        after = bisect_left(series.last_ns, at_ns)
+        if not 0 < after < len(series.last_ns):
+            return None
+        low, high = series.run_queue_ns[after - 1], series.run_queue_ns[after]
+        if UNKNOWN_RUN_QUEUE in (low, high):
+            return None
+        from_ns, to_ns = series.last_ns[after - 1], series.last_ns[after]
+        if to_ns <= from_ns:
+            return high
+        return low + (high - low) * (at_ns - from_ns) // (to_ns - from_ns)
+
+    def reaches(self, end_ns: int) -> bool:
+        """Whether the child has by now written all it will say of the time until then."""
+        return self._process.header().swept_ns >= end_ns + _LATE_NS
+
+
+def _inside(series: _Series, at: int, start_ns: int, end_ns: int) -> int:
+    first_ns, last_ns, count = series.first_ns[at], series.last_ns[at], series.count[at]
+    if first_ns >= start_ns and last_ns <= end_ns:
+        return count
+    if count == 1 or last_ns == first_ns:
+        return 0
+    rhythm_ns = (last_ns - first_ns) / (count - 1)
+    begin = max(0, -int(-(start_ns - first_ns) // rhythm_ns)) if start_ns > first_ns else 0
+    last = min(count - 1, int((end_ns - first_ns) // rhythm_ns))
+    return max(0, last - begin + 1)
