@@ -71,6 +71,7 @@ class Block(NamedTuple):
     cpu_ns: int
     sample: "Sample | None"
     parent_id: int
+    run_queue_ns: int | None = None  # where it was measured
 
 
 class Phase(NamedTuple):
@@ -270,7 +271,7 @@ class Loop:
     """One event loop's recent past, kept per thread that runs one."""
 
     __slots__ = (
-        "callbacks", "idle", "live", "native_id", "polled_ns", "run_start_ns", "sample", "select_end_ns", "selects",
+        "callbacks", "idle", "live", "native_id", "polled_ns", "run_queue_ns", "run_start_ns", "sample", "select_end_ns", "selects",
         "short_busy_ns", "short_count", "short_end_ns", "short_start_ns", "thread_id",
     )  # fmt: skip
 
@@ -285,7 +286,9 @@ class Loop:
         self.live = True  # until its session stops
         self.short_start_ns = self.short_end_ns = self.short_busy_ns = self.short_count = 0
         self.callbacks: deque[Callback] = deque(maxlen=50_000)
-        self.idle: deque[tuple[int, int]] = deque(maxlen=20_000)
+        # when it slept in its selector, and how much of that it was runnable again without a CPU
+        self.idle: deque[tuple[int, int, int | None]] = deque(maxlen=20_000)
+        self.run_queue_ns: int | None = None  # the latest reading on this thread
 
 
 class Callback(NamedTuple):
@@ -307,6 +310,7 @@ class _Here(threading.local):
 
     current: Any = None  # an Activity, a loop callback outside any, or None
     loop: Loop | None = None
+    submitting: Job | None = None  # being handed to an executor by this thread
     opened: Activity | None = None  # root of a request that began in the callback that runs now
     idle_since_ns = 0  # worker threads: the end of their latest job, and the clocks then
     idle_cpu_ns = 0

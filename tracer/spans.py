@@ -28,7 +28,7 @@ from tracer.tiles import Tile, by_trace, loop_tiles, occupant_shares, queue_tile
 # a span costs tens of microseconds to make and write: one for a shorter wait would cost more than the wait
 MIN_RESOLUTION_NS = 100_000
 
-T = TypeVar("T", Callback, tuple[int, int])
+T = TypeVar("T", Callback, tuple[int, int, int | None])
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class LoopPast:
     """What is remembered of the loops, by the thread each runs on; in order of time."""
 
     callbacks: Mapping[int, Sequence[Callback]] = field(default_factory=dict)
-    idle: Mapping[int, Sequence[tuple[int, int]]] = field(default_factory=dict)
+    idle: Mapping[int, Sequence[tuple[int, int, int | None]]] = field(default_factory=dict)
 
 
 class RequestSpans:
@@ -312,6 +312,8 @@ class RequestSpans:
 
     def _put_ready(self, attributes: Attributes, activity: Activity, wait: Wait, tile: Tile) -> None:
         loop = self._request.loop
+        if tile.run_queue_ns is not None:
+            attributes[s.RUN_QUEUE_NS] = tile.run_queue_ns
         if self._observed is None:
             return
         if not wait.thread and loop is not None:
@@ -392,11 +394,16 @@ class RequestSpans:
             s.ACTIVITY: span_hex(activity.span_id),
             s.CPU_NS: max(block.cpu_ns, 0),
         }
+        if block.run_queue_ns is not None:
+            blocked_ns = max(block.end_ns - block.start_ns - block.cpu_ns, 0)
+            attributes[s.RUN_QUEUE_NS] = min(block.run_queue_ns, blocked_ns)
         loop = self._request.loop
         if self._observed is not None and loop is not None and not isinstance(activity, Job):
             kind = block.sample.place if block.sample is not None else activity.code
             stretch = [(block.start_ns, block.end_ns)]
-            self._observed.put_running(attributes, kind, loop.native_id, stretch, max(block.cpu_ns, 0), None)
+            self._observed.put_running(
+                attributes, kind, loop.native_id, stretch, max(block.cpu_ns, 0), block.run_queue_ns
+            )
         name = "on loop"
         if block.sample is not None:
             name = f"on loop: {block.sample.place.function}"
