@@ -221,6 +221,7 @@ class Request:
         "start_ns",
         "start_unix_ns",
         "tasks",
+        "thread_id",
         "trace_id",
         "trace_state",
     )  # fmt: skip
@@ -245,6 +246,7 @@ class Request:
         self.phases: list[Phase] = []
         self.root_phase: Phase | None = None
         self.loop: Loop | None = here.loop
+        self.thread_id = 0  # native, of the thread that does all of its own work; 0: it has a task
         self.root = Activity(self, None, start_ns, server_span_id)
         self.activities.append(self.root)
 

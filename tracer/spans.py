@@ -221,14 +221,16 @@ class RequestSpans:
         _put_place(attributes, _place(activity.code))
 
     def _put_running(
-        self, attributes: Attributes, kind: Hashable, job: Job, start_ns: int, end_ns: int, cpu_ns: int,
-        run_queue_ns: int | None,
+        self, attributes: Attributes, kind: Hashable, activity: Activity, start_ns: int, end_ns: int,
+        cpu_ns: int, run_queue_ns: int | None,
     ) -> None:  # fmt: skip
-        if self._observed is not None:
-            away = ((wait.start_ns, wait.end_ns) for wait in job.waits)
-            self._observed.put_running(
-                attributes, kind, job.thread_id, without(start_ns, end_ns, away), cpu_ns, run_queue_ns
-            )
+        thread_id = activity.thread_id if isinstance(activity, Job) else activity.request.thread_id
+        if self._observed is None or not thread_id:
+            return
+        away = sorted((wait.start_ns, wait.end_ns) for wait in activity.waits)
+        self._observed.put_running(
+            attributes, kind, thread_id, without(start_ns, end_ns, away), cpu_ns, run_queue_ns
+        )
 
     # --- waits ----------------------------------------------------------------------------------
     def _add_wait(self, activity: Activity, wait: Wait, small: dict[str, int]) -> None:
@@ -432,7 +434,7 @@ class RequestSpans:
             attributes[s.CPU_NS] = phase.cpu_ns
         if phase.run_queue_ns is not None:
             attributes[s.RUN_QUEUE_NS] = phase.run_queue_ns
-        if isinstance(activity, Job) and phase.cpu_ns >= 0 and not phase.life:
+        if phase.cpu_ns >= 0 and not phase.life:
             self._put_running(
                 attributes,
                 phase.name,

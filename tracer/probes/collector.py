@@ -27,7 +27,8 @@ def install() -> Callable[[], None]:
         if isinstance(activity, Job) and not activity.start_ns:
             return  # still taking over: that is a wait already
         if activity is not None and activity.end_ns == 0 and activity.request.take():
-            activity.waits.append(Wait(WAIT_GC, started_ns, end_ns, end_ns, None, None, 0, True))
+            begin_ns = max(started_ns, activity.born_ns)
+            activity.waits.append(Wait(WAIT_GC, begin_ns, end_ns, end_ns, None, None, 0, True))
 
     gc.callbacks.append(on_collection)
 
