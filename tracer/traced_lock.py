@@ -102,8 +102,13 @@ class _Held:
     def __repr__(self) -> str:
         return repr(self._lock)
 
-    def __reduce__(self) -> Any:
-        return self._lock.__reduce__()
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        return self._lock.__reduce_ex__(protocol)
+
+
+def _is_refused(timeout: float) -> bool:
+    """Whether a plain lock would refuse it: it has the words for that."""
+    return timeout != -1 and not 0 <= timeout <= threading.TIMEOUT_MAX
 
 
 class TracedLock(_Held):
@@ -113,9 +118,7 @@ class TracedLock(_Held):
 
     def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
         """As the plain lock's."""
-        if not blocking or (
-            timeout != -1 and timeout < 0
-        ):  # the second is refused with the plain lock's words
+        if not blocking or _is_refused(timeout):
             got = self._lock.acquire(blocking, timeout)
         else:
             got = self._lock.acquire(False)
@@ -165,7 +168,7 @@ class TracedRLock(_Held):
 
     def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
         """As the plain lock's."""
-        if not blocking or (timeout != -1 and timeout < 0):
+        if not blocking or _is_refused(timeout):
             got = self._lock.acquire(blocking, timeout)
         else:
             got = self._lock.acquire(False)
