@@ -234,7 +234,8 @@ class RequestSpans:
     def _add_wait(self, activity: Activity, wait: Wait, small: dict[str, int]) -> None:
         waited_ns = wait.cause_ns - wait.start_ns
         if waited_ns >= self._resolution_ns:
-            self._add_await(activity, wait)
+            for part in made_meanwhile(activity, wait):
+                self._add_await(activity, part)
         elif waited_ns > 0:
             small[wait.kind] = small.get(wait.kind, 0) + waited_ns
         if wait.cause_ns < wait.end_ns:
@@ -448,6 +449,24 @@ class RequestSpans:
                 error=phase.error,
             )
         )
+
+
+def made_meanwhile(activity: Activity, wait: Wait) -> list[Wait]:
+    """Pure: a wait, cut where the task that ended it was made, if it lent only its context to that.
+
+    A callback set by the waiter makes the task when a timer or a socket calls it: until then the wait was
+    for those, and the waiter, whose context the new task has, made nothing.
+    """
+    waker = wait.by
+    if not isinstance(waker, Activity) or isinstance(waker, Job) or waker.spawner is not activity:
+        return [wait]
+    born_ns = waker.born_ns
+    if not (wait.start_ns < born_ns < wait.cause_ns and waker.waits):
+        return [wait]
+    return [
+        wait._replace(cause_ns=born_ns, end_ns=born_ns, by=waker.waits[0].by),
+        wait._replace(start_ns=born_ns),
+    ]
 
 
 def _loop_signal(request: Request) -> list[str]:

@@ -7,11 +7,13 @@ import functools
 from collections.abc import Callable
 from importlib.util import find_spec
 from time import perf_counter_ns
+from types import CodeType
 from typing import Any
 
 from tracer.jobs import make_job, occupancy_of, pool_of, run_job
 from tracer.recorder import probe_failed
 from tracer.records import Activity, Job, Occupancy, Pool, current_activity
+from tracer.steps import WRAPPERS
 
 
 def available() -> bool:
@@ -51,14 +53,45 @@ def install() -> Callable[[], None]:
         if activity is not None:
             activity.token_ns = perf_counter_ns()
 
+    wrappers = _wrappers(backend)
+    WRAPPERS.update(wrappers)
     backend.run_sync_in_worker_thread = run_sync_in_worker_thread
     limiter_class.acquire_on_behalf_of = acquire_on_behalf_of
 
     def undo() -> None:
         backend.run_sync_in_worker_thread = plain_run
         limiter_class.acquire_on_behalf_of = plain_acquire
+        for code in wrappers:
+            WRAPPERS.pop(code, None)
 
     return undo
+
+
+def _wrappers(backend: Any) -> dict[CodeType | None, Callable[[Any], Any]]:
+    """The coroutines in which anyio runs the user's, and what each holds of it; not every version has all."""
+    from anyio import from_thread
+    from anyio._core import _tasks
+
+    found: dict[CodeType | None, Callable[[Any], Any]] = {}
+    handle = getattr(_tasks, "TaskHandle", None)
+    if handle is not None and hasattr(handle, "_run_coro"):
+        found[handle._run_coro.__code__] = lambda wrapper: wrapper.cr_frame.f_locals["self"]._coro
+    for owner, method in (
+        (backend, "run_async_from_thread"),
+        (from_thread.BlockingPortal, "_call_func"),
+    ):
+        code = getattr(getattr(owner, method, None), "__code__", None)
+        inner = [one for one in getattr(code, "co_consts", ()) if isinstance(one, CodeType)]
+        for one in [code, *inner]:
+            if one is not None and "func" in (*one.co_varnames, *one.co_freevars):
+                found[one] = lambda wrapper: _behind_partials(wrapper.cr_frame.f_locals["func"])
+    return found
+
+
+def _behind_partials(function: Any) -> Any:
+    while isinstance(function, functools.partial):
+        function = function.func
+    return function
 
 
 def _run(pool: Pool, job: Job | None, held: Occupancy, function: Callable[..., Any], /, *args: Any) -> Any:
