@@ -188,7 +188,7 @@ class Occupancy:
 class Pool:
     """An executor or an anyio limiter, as far as its jobs need it."""
 
-    __slots__ = ("id", "last_job", "made_at", "made_ns", "name", "occupancies", "size")
+    __slots__ = ("id", "last_job", "made_at", "made_ns", "name", "occupancies", "of_processes", "size")
 
     def __init__(self, pool_id: int, name: str, size: int, made_ns: int, made_at: Place | None) -> None:
         self.id = pool_id
@@ -196,6 +196,7 @@ class Pool:
         self.size = size
         self.made_ns = made_ns
         self.made_at = made_at
+        self.of_processes = False
         self.occupancies: deque[Occupancy] = deque(maxlen=8_192)
         self.last_job: Job | None = None
 

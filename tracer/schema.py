@@ -157,4 +157,7 @@ CODE_LINE: Final = "code.line.number"
 THREAD_ID: Final = "thread.id"
 THREAD_NAME: Final = "thread.name"
 BLOCK_SYSCALL: Final = "whywait.block.syscall"  # call the thread slept in when looked at, e.g. "read"
+PROCESS: Final = (
+    "whywait.process"  # bool, true on a run in a worker process, of which only the parent was asked
+)
 SYSCALL_FUTEX: Final = "futex"  # a lock, the GIL, or another thread: cannot tell which

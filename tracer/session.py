@@ -17,10 +17,12 @@ from tracer.probes import (
     anyio_threads,
     asgi,
     collector,
+    eager_tasks,
     executor,
     futures,
     gil,
     loop,
+    process_pool,
     provider,
     server_spans,
     uvloop_calls,
@@ -88,6 +90,10 @@ class _Session:
             self._add("uvloop", uvloop_calls.install)
         self._add("executor", executor.install)
         self._add("futures", futures.install)
+        if process_pool.available():
+            self._add("process pool", process_pool.install)
+        if eager_tasks.available():
+            self._add("eager", eager_tasks.install)
         if anyio_threads.available():
             self._add("anyio", anyio_threads.install)
         if asgi.available():

@@ -174,10 +174,12 @@ class RequestSpans:
             running: Attributes = {
                 s.KIND: s.KIND_RUN,
                 s.ACTIVITY: span_hex(job.span_id),
-                s.CPU_NS: max(job.cpu_ns, 0),
-                s.THREAD_ID: job.thread_id,
-                s.THREAD_NAME: job.thread_name,
+                s.CPU_NS: min(max(job.cpu_ns, 0), ended_ns - started_ns),
             }
+            if job.pool is not None and job.pool.of_processes:
+                running[s.PROCESS] = True
+            else:
+                running |= {s.THREAD_ID: job.thread_id, s.THREAD_NAME: job.thread_name}
             if job.end_ns and job.run_queue_ns is not None:
                 running[s.RUN_QUEUE_NS] = job.run_queue_ns
             _put_place(running, _place(job.code))
@@ -224,7 +226,7 @@ class RequestSpans:
         self, attributes: Attributes, kind: Hashable, job: Job, start_ns: int, end_ns: int, cpu_ns: int,
         run_queue_ns: int | None,
     ) -> None:  # fmt: skip
-        if self._observed is not None:
+        if self._observed is not None and job.thread_id:
             away = ((wait.start_ns, wait.end_ns) for wait in job.waits)
             self._observed.put_running(
                 attributes, kind, job.thread_id, without(start_ns, end_ns, away), cpu_ns, run_queue_ns
@@ -332,6 +334,8 @@ class RequestSpans:
         _put_pool(attributes, job.pool)
         links: tuple[tuple[int, int], ...] = ()
         if tile.kind == s.WAIT_POOL_QUEUE and job.pool is not None:
+            if job.pool.of_processes:
+                attributes[s.EVIDENCE] = s.EVIDENCE_INFERRED
             links = self._put_occupants(attributes, job, tile)
         elif tile.kind == s.WAIT_POOL_HANDOVER:
             attributes[s.CPU_NS] = min(max(job.handover_cpu_ns, 0), length_ns)

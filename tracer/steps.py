@@ -104,6 +104,21 @@ def owner_of_step(
     return activity
 
 
+def adopt_eager(maker: Activity, task: "asyncio.Task[Any]", born_ns: int, stop_ns: int) -> Activity | None:
+    """The activity of a task whose first step ran inside its maker's, and that waits since `stop_ns`."""
+    request = maker.request
+    if not request.take():
+        return None
+    activity = Activity(request, maker, born_ns, _current_span_id())
+    activity.task_key = id(task)
+    activity.stop_ns = stop_ns
+    activity.steps = 1
+    _name_task(activity, task.get_coro())
+    request.tasks[activity.task_key] = activity
+    request.activities.append(activity)
+    return activity
+
+
 def _name_task(activity: Activity, coroutine: Any) -> None:
     code = getattr(coroutine, "cr_code", None)
     behind = WRAPPERS.get(code)

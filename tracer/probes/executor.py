@@ -62,7 +62,7 @@ def install() -> Callable[[], None]:
             return plain_shutdown(self, wait, **kwargs)
         finally:
             try:
-                _record_shutdown(activity, pool_of(self, _name(self), self._max_workers), start_ns)
+                record_shutdown(activity, pool_of(self, _name(self), self._max_workers), start_ns)
             except Exception as error:
                 probe_failed("executor", error)
 
@@ -78,7 +78,8 @@ def install() -> Callable[[], None]:
     return undo
 
 
-def _record_shutdown(activity: Any, pool: Pool, start_ns: int) -> None:
+def record_shutdown(activity: Any, pool: Pool, start_ns: int) -> None:
+    """Records that an activity has waited since `start_ns` for a pool to shut down."""
     end_ns = perf_counter_ns()
     if not activity.request.take():
         return

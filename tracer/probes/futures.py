@@ -6,8 +6,8 @@ no pool made names the task or thread that set it.
 
 import functools
 from collections.abc import Callable
-from contextlib import suppress
 from concurrent.futures import Future, _base
+from contextlib import suppress
 from time import perf_counter_ns
 from typing import Any
 

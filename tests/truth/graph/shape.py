@@ -31,6 +31,7 @@ class Shape:
     program: Callable[[], Awaitable[None]]
     edges: tuple[Edge, ...]
     tolerated: tuple[Edge, ...]
+    loops: tuple[str, ...]
 
     @property
     def name(self) -> str:
@@ -41,13 +42,18 @@ SHAPES: dict[str, Shape] = {}
 
 
 def shape(
-    *edges: tuple[str, str], since: tuple[int, int] = (3, 11), tolerated: tuple[tuple[str, str], ...] = ()
+    *edges: tuple[str, str],
+    since: tuple[int, int] = (3, 11),
+    tolerated: tuple[tuple[str, str], ...] = (),
+    loops: tuple[str, ...] = ("asyncio", "uvloop"),
 ) -> Callable[[Callable[[], Awaitable[None]]], Callable[[], Awaitable[None]]]:
     """Registers a program with its edges; one for newer Pythons is left out on older ones."""
 
     def register(program: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
         if sys.version_info >= since:
-            made = Shape(program, tuple(Edge(*one) for one in edges), tuple(Edge(*one) for one in tolerated))
+            made = Shape(
+                program, tuple(Edge(*one) for one in edges), tuple(Edge(*one) for one in tolerated), loops
+            )
             assert made.name not in SHAPES, f"two shapes are called {made.name}"
             SHAPES[made.name] = made
         return program

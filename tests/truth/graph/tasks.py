@@ -301,7 +301,7 @@ async def an_async_generator_that_awaits_a_task() -> None:
         pass
 
 
-@shape((ROOT, "sleeper"), ("sleeper", TIMER), since=(3, 12))
+@shape((ROOT, "sleeper"), ("sleeper", TIMER), since=(3, 12), loops=("asyncio",))
 async def an_eager_task() -> None:
     loop = asyncio.get_running_loop()
     loop.set_task_factory(asyncio.eager_task_factory)
@@ -313,7 +313,7 @@ async def an_eager_task() -> None:
 
 @shape(
     (ROOT, "late_sleeper"), ("sleeper", TIMER), ("late_sleeper", TIMER), (ROOT, "setter"), ("setter", TIMER),
-    since=(3, 12),
+    since=(3, 12), loops=("asyncio",),
 )  # fmt: skip
 async def eager_tasks_in_a_group() -> None:
     loop = asyncio.get_running_loop()
