@@ -123,6 +123,10 @@ WAIT_RULES: Final = (
     ),
     Rule("limiter", _type(schema.WAIT_LIMITER), Cause.LIMITER_WAIT, "waiting for a token of {pool}"),
     Rule("loop busy", _type(schema.WAIT_LOOP_BUSY), Cause.LOOP_BUSY, "the loop ran {blocker}"),
+    Rule(
+        "collect order", _type(schema.WAIT_COLLECT_ORDER), Cause.COLLECT_ORDER,
+        "the result was done, {blocker} handled others first",
+    ),
     Rule("loop wakeup", _type(schema.WAIT_LOOP_WAKEUP), Cause.LOOP_WAKEUP, "the loop had not woken up yet"),
     Rule("gc", _type(schema.WAIT_GC), Cause.GC_PAUSE, "garbage collection"),
     Rule(

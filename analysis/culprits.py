@@ -16,6 +16,7 @@ from tracer import schema
 
 _NUMBER = {cause: number for number, cause in enumerate(CAUSES)}
 _POOL_CAUSES = (Cause.POOL_STARTUP, Cause.POOL_SHUTDOWN)
+_BLOCKED = (Cause.LOOP_BUSY, Cause.COLLECT_ORDER)
 _NAMED_AWAITS = (Cause.AWAIT_IO, Cause.LIMITER_WAIT, Cause.REQUEST_IO)
 COLUMNS = ("segment", "culprit", "file", "line", "trace_id", "span_id", "ns")
 Named = tuple[int, str, str, int | None, str, str, int]  # COLUMNS; ns is the culprit's part of the wait span
@@ -38,7 +39,7 @@ def find_culprits(
             _holders,
             whole=schema.GIL_NS,
         ),
-        _once(spans, by_wait & (causes == _NUMBER[Cause.LOOP_BUSY]), described.span, amount, _blocker),
+        _once(spans, by_wait & _is_any(causes, _BLOCKED), described.span, amount, _blocker),
         _once(spans, by_wait & _is_any(causes, _POOL_CAUSES), described.span, amount, _pool),
         _once(spans, by_wait & _is_any(causes, _NAMED_AWAITS), described.span, amount, _awaited),
         _once(spans, (segments.part == CPU) & ~described.is_wait, described.span, amount, _function),

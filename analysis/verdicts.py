@@ -161,7 +161,7 @@ def _sentence(
     cause: Cause, mean_ns: float, share: float, detail: str, name: str, place: str, part: float, others: float
 ) -> str:
     said = f"{_ms(mean_ns)} ({share:.0%}) {ADVICE[cause].phrase}"
-    if detail and cause not in {Cause.LOOP_BUSY, Cause.CPU_WAIT}:
+    if detail and cause not in {Cause.LOOP_BUSY, Cause.COLLECT_ORDER, Cause.CPU_WAIT}:
         said += f", chiefly: {detail}"
     if name and cause not in {Cause.AWAIT_IO, Cause.REQUEST_IO, Cause.CPU_WAIT}:
         verb = "held by" if cause in {Cause.POOL_QUEUE, Cause.LIMITER_WAIT} else "by"

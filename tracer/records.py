@@ -146,11 +146,20 @@ class Activity:
         self.blocks: list[Block] = []
 
 
+class Collector(NamedTuple):
+    """Who took a job's result late, working for another request or for none."""
+
+    at_ns: int
+    place: Place | None  # where it asked for the result
+    trace_id: int  # of the request it worked for, 0: none
+    span_id: int
+
+
 class Job(Activity):
     """A function handed to an executor or a worker thread."""
 
     __slots__ = (
-        "handover_cpu_ns", "handover_run_queue_ns", "idle_since_ns", "occupancy", "pool", "pool_age_ns",
+        "collector", "handover_cpu_ns", "handover_run_queue_ns", "idle_since_ns", "occupancy", "pool", "pool_age_ns",
         "resume_ns", "run_id", "run_queue_ns", "start_ns", "thread_id", "thread_name",
     )  # fmt: skip
 
@@ -158,7 +167,8 @@ class Job(Activity):
         super().__init__(request, spawner, born_ns, parent_id)
         self.run_id = new_span_id()
         self.start_ns = 0
-        self.resume_ns = 0
+        self.resume_ns = 0  # when who waited for it went on, or its result was first asked for
+        self.collector: Collector | None = None
         self.run_queue_ns: int | None = None
         self.thread_id = 0
         self.thread_name = ""

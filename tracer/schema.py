@@ -93,10 +93,12 @@ WAIT_LIMITER: Final = "limiter_wait"  # an anyio token
 WAIT_LOOP_BUSY: Final = "loop_busy"  # ready, and the loop ran something else: BLOCKER_*
 WAIT_LOOP_WAKEUP: Final = "loop_wakeup"  # ready, and the loop still slept in its selector
 WAIT_RESUME: Final = "resume"  # ready, loop awake, nothing seen running: not explained by our signals
+# the job whose result it waits for is done; who takes the results handled others first: BLOCKER_*
+WAIT_COLLECT_ORDER: Final = "collect_order"
 WAIT_GC: Final = "gc_pause"
 WAIT_TYPES: Final = (
     WAIT_AWAIT, WAIT_POOL_QUEUE, WAIT_POOL_STARTUP, WAIT_POOL_SHUTDOWN, WAIT_POOL_HANDOVER,
-    WAIT_LIMITER, WAIT_LOOP_BUSY, WAIT_LOOP_WAKEUP, WAIT_RESUME, WAIT_GC,
+    WAIT_LIMITER, WAIT_LOOP_BUSY, WAIT_LOOP_WAKEUP, WAIT_RESUME, WAIT_GC, WAIT_COLLECT_ORDER,
 )  # fmt: skip
 # who ended an `await`
 WAKER_KIND: Final = "whywait.waker"  # one of the WAKER_* below
@@ -114,7 +116,7 @@ FOR_MODULE: Final = "whywait.for.module"  # dotted module or file stem of that f
 EVIDENCE: Final = "whywait.evidence"  # EVIDENCE_INFERRED where the wait's bounds were not both seen
 EVIDENCE_INFERRED: Final = "inferred"
 
-# who delayed whom: the chief blocker of a loop_busy tile
+# who delayed whom: the chief blocker of a loop_busy or collect_order tile
 BLOCKER_FUNCTION: Final = "whywait.blocker.function"
 BLOCKER_FILE: Final = "whywait.blocker.file"
 BLOCKER_LINE: Final = "whywait.blocker.line"

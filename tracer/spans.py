@@ -1,5 +1,6 @@
 """Pure: turns a finished request's records into spans as `schema.py` draws them."""
 
+from bisect import bisect_left
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import CodeType
@@ -23,7 +24,8 @@ from tracer.records import (
     Waker,
     new_span_id,
 )
-from tracer.tiles import Tile, by_trace, loop_tiles, occupant_shares, queue_tiles
+from tracer.tiles import Tile, by_trace, collection_tiles, loop_tiles, occupant_shares, queue_tiles
+from tracer.wait_parts import wait_parts
 
 # a span costs tens of microseconds to make and write: one for a shorter wait would cost more than the wait
 MIN_RESOLUTION_NS = 100_000
@@ -76,6 +78,9 @@ class RequestSpans:
         self._resolution_ns = min(max_resolution_ns, max(wall_ns // 100, MIN_RESOLUTION_NS))
         self._kept = {id(one): one for one in request.activities if self._matters(one)}
         self._made: list[SpanSpec] = []
+        self._steps: dict[
+            int, tuple[list[int], list[bool]]
+        ] = {}  # by activity: ends of waits, ended by a job
 
     def build(self) -> list[SpanSpec]:
         """All spans of the request but the SERVER span, which its framework makes."""
@@ -236,7 +241,7 @@ class RequestSpans:
     def _add_wait(self, activity: Activity, wait: Wait, small: dict[str, int]) -> None:
         waited_ns = wait.cause_ns - wait.start_ns
         if waited_ns >= self._resolution_ns:
-            for part in made_meanwhile(activity, wait):
+            for part in wait_parts(activity, wait):
                 self._add_await(activity, part)
         elif waited_ns > 0:
             small[wait.kind] = small.get(wait.kind, 0) + waited_ns
@@ -253,12 +258,31 @@ class RequestSpans:
             kind = s.WAIT_POOL_SHUTDOWN if wait.kind == s.WAIT_POOL_SHUTDOWN else s.WAIT_RESUME
             return [Tile(kind, wait.cause_ns, wait.end_ns)]
         key = loop.thread_id
-        return loop_tiles(
+        tiles = loop_tiles(
             wait.cause_ns,
             wait.end_ns,
             overlapping(self._past.callbacks.get(key, ()), wait.cause_ns, wait.end_ns),
             overlapping(self._past.idle.get(key, ()), wait.cause_ns, wait.end_ns),
         )
+        if not isinstance(wait.by, Job):
+            return tiles
+        return [part for tile in tiles for part in collection_tiles(tile, self._handles_result)]
+
+    def _handles_result(self, callback: Callback) -> bool:
+        """Whether it was a step of this request that a job's result had woken."""
+        if callback.request is not self._request:
+            return False
+        steps = self._steps.get(callback.span_id)
+        if steps is None:
+            own = next((one for one in self._request.activities if one.span_id == callback.span_id), None)
+            waits = own.waits if own is not None else []
+            steps = self._steps[callback.span_id] = (
+                [wait.end_ns for wait in waits],
+                [isinstance(wait.by, Job) for wait in waits],
+            )
+        ends, by_job = steps
+        before = bisect_left(ends, callback.end_ns) - 1  # the wait that the step put an end to
+        return before >= 0 and by_job[before]
 
     def _add_await(self, activity: Activity, wait: Wait) -> None:
         attributes = self._wait_attributes(activity, wait.kind)
@@ -271,7 +295,10 @@ class RequestSpans:
                 attributes[s.FOR] = wait.site.leaf_function
                 attributes[s.FOR_MODULE] = wait.site.leaf_module
         _put_pool(attributes, wait.pool)
-        links = self._put_waker(attributes, wait.by)
+        if wait.kind == s.WAIT_COLLECT_ORDER:
+            links = _put_collector(attributes, wait)
+        else:
+            links = self._put_waker(attributes, wait.by)
         self._wait_span(name, activity, wait.parent_id, wait.start_ns, wait.cause_ns, attributes, links)
 
     def _put_waker(self, attributes: Attributes, by: Waker) -> tuple[tuple[int, int], ...]:
@@ -455,24 +482,6 @@ class RequestSpans:
         )
 
 
-def made_meanwhile(activity: Activity, wait: Wait) -> list[Wait]:
-    """Pure: a wait, cut where the task that ended it was made, if it lent only its context to that.
-
-    A callback set by the waiter makes the task when a timer or a socket calls it: until then the wait was
-    for those, and the waiter, whose context the new task has, made nothing.
-    """
-    waker = wait.by
-    if not isinstance(waker, Activity) or isinstance(waker, Job) or waker.spawner is not activity:
-        return [wait]
-    born_ns = waker.born_ns
-    if not (wait.start_ns < born_ns < wait.cause_ns and waker.waits):
-        return [wait]
-    return [
-        wait._replace(cause_ns=born_ns, end_ns=born_ns, by=waker.waits[0].by),
-        wait._replace(start_ns=born_ns),
-    ]
-
-
 def _loop_signal(request: Request) -> list[str]:
     if request.loop is None:
         return []
@@ -531,6 +540,21 @@ def _put_blocker(attributes: Attributes, callbacks: Sequence[Callback]) -> Callb
         attributes[s.BLOCKER_TRACE_ID] = trace_hex(chief.trace_id)
         attributes[s.BLOCKER_SPAN_ID] = span_hex(chief.span_id)
     return chief
+
+
+def _put_collector(attributes: Attributes, wait: Wait) -> tuple[tuple[int, int], ...]:
+    collector = wait.by.collector if isinstance(wait.by, Job) else None
+    if collector is None:
+        return ()
+    attributes[s.BLOCKER_FUNCTION] = collector.place.function if collector.place else "a collector"
+    if collector.place is not None:
+        attributes[s.BLOCKER_FILE] = collector.place.file
+        attributes[s.BLOCKER_LINE] = collector.place.line
+    if not collector.trace_id:
+        return ()
+    attributes[s.BLOCKER_TRACE_ID] = trace_hex(collector.trace_id)
+    attributes[s.BLOCKER_SPAN_ID] = span_hex(collector.span_id)
+    return ((collector.trace_id, collector.span_id),)
 
 
 def _put_pool(attributes: Attributes, pool: Pool | None) -> None:

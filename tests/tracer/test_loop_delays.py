@@ -110,15 +110,16 @@ def test_handles_read_and_compare_as_before(traced_to: Begin) -> None:
 def test_timers_set_before_and_after_share_a_heap() -> None:
     async def main() -> list[int]:
         loop, order = asyncio.get_running_loop(), []
+        base = loop.time() + 0.3  # to start takes a while
         for number in (3, 1):
-            loop.call_later(number / 100, order.append, number)
+            loop.call_at(base + number / 100, order.append, number)
         tracer.start()
         for number in (4, 2):
-            loop.call_later(number / 100, order.append, number)
-        await asyncio.sleep(0.025)
+            loop.call_at(base + number / 100, order.append, number)
+        await asyncio.sleep(base + 0.025 - loop.time())
         tracer.stop()
-        loop.call_later(0.03, order.append, 5)
-        await asyncio.sleep(0.06)
+        loop.call_later(0.5, order.append, 5)
+        await asyncio.sleep(0.6)
         return order
 
     assert asyncio.run(main()) == [1, 2, 3, 4, 5]

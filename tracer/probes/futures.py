@@ -5,17 +5,21 @@ no pool made names the task or thread that set it.
 """
 
 import functools
+import sys
 from collections.abc import Callable
 from concurrent.futures import Future, _base
 from contextlib import suppress
 from time import perf_counter_ns
 from typing import Any
 
+from tracer.places import user_place
 from tracer.probes.executor import JOB_ATTRIBUTE
 from tracer.recorder import probe_failed
-from tracer.records import Activity, Job, Wait, Waker, current_activity
+from tracer.records import Activity, Collector, Job, Wait, Waker, current_activity, here
 from tracer.schema import WAIT_AWAIT
 from tracer.steps import waker_now
+
+LATE_NS = 1_000_000  # of a result that lay done for less, who took it is not kept
 
 
 def install() -> Callable[[], None]:
@@ -25,8 +29,11 @@ def install() -> Callable[[], None]:
 
     @functools.wraps(plain_result)
     def result(self: Any, timeout: float | None = None) -> Any:
+        if self.done():
+            _take(self)
+            return plain_result(self, timeout)
         activity = current_activity()
-        if activity is None or self.done():
+        if activity is None:
             return plain_result(self, timeout)
         return _blocked(plain_result, activity, self, timeout)
 
@@ -53,6 +60,26 @@ def install() -> Callable[[], None]:
         _base._create_and_install_waiters = plain_waiters  # type: ignore[attr-defined]
 
     return undo
+
+
+def _take(future: Any) -> None:
+    """A result that was there is asked for: until now it lay uncollected."""
+    job = getattr(future, JOB_ATTRIBUTE, None)
+    if job is None or job.resume_ns or not job.done_ns:
+        return
+    try:
+        current = here.current
+        if current is not None and not isinstance(current, Activity):
+            return  # a callback that passes it on to the loop's own future: nobody has it yet
+        now = job.resume_ns = perf_counter_ns()
+        if now - job.done_ns < LATE_NS or not job.request.open:
+            return
+        if current is None or current.request is not job.request:
+            place = user_place(sys._getframe(2))
+            trace_id, span_id = (0, 0) if current is None else (current.request.trace_id, current.span_id)
+            job.collector = Collector(now, place, trace_id, span_id)
+    except Exception as error:
+        probe_failed("futures", error)
 
 
 class _Witness:
