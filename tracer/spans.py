@@ -331,7 +331,7 @@ class RequestSpans:
         name = tile.kind.replace("_", " ")
         links: tuple[tuple[int, int], ...] = ()
         if tile.callbacks:
-            chief = _put_blocker(attributes, tile.callbacks)
+            chief = _put_blocker(attributes, tile.callbacks, self._request)
             name = f"{name}: {attributes[s.BLOCKER_FUNCTION]}"
             if chief.trace_id and chief.trace_id != self._request.trace_id:
                 links = ((chief.trace_id, chief.span_id),)
@@ -513,7 +513,7 @@ def overlapping(past: Sequence[T], start_ns: int, end_ns: int) -> Iterable[T]:
         low += 1
 
 
-def _put_blocker(attributes: Attributes, callbacks: Sequence[Callback]) -> Callback:
+def _put_blocker(attributes: Attributes, callbacks: Sequence[Callback], own: Request) -> Callback:
     totals: dict[object, int] = {}
     first: dict[object, Callback] = {}
     for one in callbacks:
@@ -529,7 +529,7 @@ def _put_blocker(attributes: Attributes, callbacks: Sequence[Callback]) -> Callb
         attributes[s.BLOCKER_FUNCTION] = f"{chief.calls} short callbacks"
     elif place is not None:
         name = place.function
-        if chief.sample is None and chief.request is not None and chief.request.name:
+        if chief.sample is None and chief.request not in (None, own) and chief.request.name:
             name = chief.request.name  # the task's outermost coroutine is the server's, and says nothing
         attributes[s.BLOCKER_FUNCTION] = name
         attributes[s.BLOCKER_FILE] = place.file

@@ -15,6 +15,7 @@ from tracer.schema import (
     WAIT_RESUME,
 )
 
+_PASSING_NS = 200_000
 _JOIN_NS = 50_000  # a gap this short between two callbacks is the loop's own work
 
 
@@ -58,10 +59,11 @@ def collection_tiles(tile: Tile, handles_result: Callable[[Callback], bool]) -> 
     tiles: list[Tile] = []
     at = tile.start_ns
     for callback in tile.callbacks:
-        kind = WAIT_COLLECT_ORDER if handles_result(callback) else WAIT_LOOP_BUSY
         last = tiles[-1] if tiles else None
-        if last is not None and last.kind == kind:
-            tiles[-1] = Tile(kind, last.start_ns, callback.end_ns, (*last.callbacks, callback))
+        kind = WAIT_COLLECT_ORDER if handles_result(callback) else WAIT_LOOP_BUSY
+        # between two results the loop runs its own short callbacks
+        if last is not None and (last.kind == kind or callback.end_ns - callback.start_ns < _PASSING_NS):
+            tiles[-1] = Tile(last.kind, last.start_ns, callback.end_ns, (*last.callbacks, callback))
         else:
             tiles.append(Tile(kind, at, callback.end_ns, (callback,)))
         at = callback.end_ns
