@@ -36,7 +36,10 @@ def _patched() -> dict[str, Any]:
         "gc.callbacks": [one for one in gc.callbacks if getattr(one, "__module__", "").startswith("tracer")],
         "tracer provider": trace._TRACER_PROVIDER,
     }
-    for owner, names in ((pool, ("__init__", "submit", "shutdown")), (future, ("result", "exception"))):
+    for owner, names in (
+        (pool, ("__init__", "submit", "shutdown", "_adjust_thread_count")),
+        (future, ("result", "exception")),
+    ):
         found |= {f"{owner.__name__}.{name}": owner.__dict__[name] for name in names}
     processes = concurrent.futures.process.ProcessPoolExecutor
     found |= {
@@ -71,6 +74,20 @@ def _schedstat_fds() -> int:
     return count
 
 
+def _samplers_of_ours() -> list[str]:
+    found = []
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            try:
+                with open(f"/proc/{name}/cmdline", "rb") as file:
+                    words = file.read().split(b"\0")
+            except OSError:
+                continue
+            if str(os.getpid()).encode() in words and any(one.endswith(b"sampler/child.py") for one in words):
+                found.append(name)
+    return found
+
+
 @pytest.fixture(autouse=True)
 def leave_no_trace() -> Iterator[None]:
     before = _patched()
@@ -84,3 +101,4 @@ def leave_no_trace() -> Iterator[None]:
         time.sleep(0.01)
     assert not _threads_of_ours()
     assert _schedstat_fds() == 0, "run-queue files left open"
+    assert not _samplers_of_ours(), "a sampler was left running"

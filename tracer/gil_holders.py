@@ -1,16 +1,19 @@
 """Pure: puts names to the threads that were seen holding the GIL."""
 
-from bisect import bisect_left
-from collections import Counter, defaultdict
+from bisect import bisect_left, bisect_right
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeVar
 
-from tracer.places import place_of_code
+from tracer.places import is_library, place_of_code
 from tracer.records import Callback, Occupancy, Place
 
 _MOST: Final = 8
+_NEAR_NS: Final = 30_000_000  # a look tells of a moment so near to it
 OURS: Final = "whywait"
+
+T = TypeVar("T", Occupancy, Callback)
 
 
 class HolderSeen(NamedTuple):
@@ -20,6 +23,14 @@ class HolderSeen(NamedTuple):
     thread_id: int
     thread_name: str
     place: Place | None
+
+
+class Held(NamedTuple):
+    """A sample of somebody waiting for the GIL: who had it then, 0 where that could not be told."""
+
+    at_ns: int
+    thread_id: int
+    times: int
 
 
 class Holder(NamedTuple):
@@ -35,72 +46,72 @@ class Holder(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class HolderPast:
-    """What threads did lately: jobs on workers, callbacks on loops, and looks at holders; by native id."""
+    """What threads did lately: jobs on workers, callbacks on loops, and looks at holders; by native id,
+    each in order of time."""
 
     jobs: Mapping[int, Sequence[Occupancy]] = field(default_factory=dict)
     callbacks: Mapping[int, Sequence[Callback]] = field(default_factory=dict)
     looks: Mapping[int, Sequence[HolderSeen]] = field(default_factory=dict)
 
-    def holders(self, seen: Mapping[int, int], gil_ns: int, start_ns: int, end_ns: int) -> list[Holder]:
-        """The holders by their part of `gil_ns`, longest first; parts sum to at most `gil_ns`.
+    def holders(self, seen: Iterable[Held], gil_ns: int) -> list[Holder]:
+        """The holders by their part of `gil_ns`, longest first; parts sum to at most `gil_ns`."""
+        counts: Counter[Holder] = Counter()
+        spans: dict[Holder, int] = {}
+        total = 0
+        for one in seen:
+            total += one.times
+            if one.thread_id:
+                holder = self._at(one.thread_id, one.at_ns)
+                key = holder._replace(span_id=0)
+                spans.setdefault(key, holder.span_id)  # the jobs of one name in one trace are one
+                counts[key] += one.times
+        return [
+            key._replace(span_id=spans[key], ns=gil_ns * count // total)
+            for key, count in counts.most_common(_MOST)
+        ]
 
-        `seen` counts the samples by the holder's thread, 0 where it could not be told.
-        """
-        total = sum(seen.values())
-        if not total or gil_ns <= 0:
-            return []
-        parts: dict[tuple[str, Place | None, str, int, int], int] = defaultdict(int)
-        for thread_id, count in seen.items():
-            if thread_id:
-                for holder in self._of_thread(thread_id, gil_ns * count // total, start_ns, end_ns):
-                    parts[holder[:-1]] += holder.ns
-        ranked = sorted((Holder(*key, ns) for key, ns in parts.items()), key=lambda one: -one.ns)
-        return ranked[:_MOST]
-
-    def _of_thread(self, thread_id: int, ns: int, start_ns: int, end_ns: int) -> Iterable[Holder]:
-        looks = list(_between(self.looks.get(thread_id, ()), start_ns, end_ns))
-        place = Counter(one.place for one in looks).most_common(1)[0][0] if looks else None
-        thread_name = looks[0].thread_name if looks else ""
+    def _at(self, thread_id: int, at_ns: int) -> Holder:
+        look = _nearest(self.looks.get(thread_id, ()), at_ns)
+        thread_name = look.thread_name if look is not None else ""
         if thread_name.startswith(OURS):
-            return [Holder("whywait's own work", None, thread_name, 0, 0, ns)]
-        jobs = self.jobs.get(thread_id, ())
-        low = bisect_left(jobs, start_ns, key=lambda job: job.end_ns or end_ns)
-        held: list[tuple[int, Holder]] = []
-        for job in jobs[low:]:
-            if job.start_ns >= end_ns:
-                break
-            overlap_ns = min(job.end_ns or end_ns, end_ns) - max(job.start_ns, start_ns)
-            if overlap_ns > 0:
-                at = place or (place_of_code(job.code) if job.code is not None else None)
-                held.append((overlap_ns, Holder(job.name, at, thread_name, job.trace_id, job.span_id, 0)))
-        callbacks = self.callbacks.get(thread_id, ())
-        low = bisect_left(callbacks, start_ns, key=lambda one: one.end_ns)
-        for one in callbacks[low:]:
-            if one.start_ns >= end_ns:
-                break
-            overlap_ns = min(one.end_ns, end_ns) - max(one.start_ns, start_ns)
-            if overlap_ns > 0 and one.busy_ns:
-                held.append((overlap_ns, _of_callback(one, place, thread_name)))
-        whole = sum(overlap for overlap, _ in held)
-        if not whole:
-            name = place.function if place is not None else f"thread {thread_name or thread_id}"
-            return [Holder(name, place, thread_name, 0, 0, ns)]
-        return [holder._replace(ns=ns * overlap // whole) for overlap, holder in held]
+            return Holder("whywait's own work", None, thread_name, 0, 0, 0)
+        seen_in = look.place if look is not None else None
+        if seen_in is not None and is_library(seen_in.file):
+            seen_in = None
+        job = _covering(self.jobs.get(thread_id, ()), at_ns)
+        if job is not None:
+            place = seen_in or (place_of_code(job.code) if job.code is not None else None)
+            return Holder(job.name, place, thread_name, job.trace_id, job.span_id, 0)
+        callback = _covering(self.callbacks.get(thread_id, ()), at_ns)
+        if callback is not None:
+            return _of_callback(callback, seen_in, thread_name)
+        if thread_id in self.callbacks:
+            return Holder("the event loop itself", None, thread_name, 0, 0, 0)
+        if look is None or look.place is None:
+            return Holder(f"thread {thread_name or thread_id}", None, thread_name, 0, 0, 0)
+        return Holder(look.place.function, look.place, thread_name, 0, 0, 0)
 
 
-def _of_callback(one: Callback, place: Place | None, thread_name: str) -> Holder:
+def _of_callback(one: Callback, seen_in: Place | None, thread_name: str) -> Holder:
     if one.calls > 1:
         return Holder("short callbacks on the event loop", None, thread_name, 0, 0, 0)
-    at = one.sample.place if one.sample is not None else place
-    if at is None and one.code is not None:
-        at = place_of_code(one.code)
-    name = at.function if at is not None else "a callback"
-    return Holder(name, at, thread_name or "event loop", one.trace_id, one.span_id, 0)
+    place = one.sample.place if one.sample is not None else seen_in
+    if place is None and one.code is not None:
+        place = place_of_code(one.code)
+    name = place.function if place is not None else "a callback"
+    return Holder(name, place, thread_name, one.trace_id, one.span_id, 0)
 
 
-def _between(looks: Sequence[HolderSeen], start_ns: int, end_ns: int) -> Iterable[HolderSeen]:
-    low = bisect_left(looks, start_ns, key=lambda one: one.at_ns)
-    for one in looks[low:]:
-        if one.at_ns > end_ns:
-            return
-        yield one
+def _nearest(looks: Sequence[HolderSeen], at_ns: int) -> HolderSeen | None:
+    after = bisect_left(looks, at_ns, key=lambda one: one.at_ns)
+    near = looks[max(after - 1, 0) : after + 1]
+    best = min(near, key=lambda one: abs(one.at_ns - at_ns), default=None)
+    return best if best is not None and abs(best.at_ns - at_ns) <= _NEAR_NS else None
+
+
+def _covering(past: Sequence[T], at_ns: int) -> T | None:
+    before = bisect_right(past, at_ns, key=lambda one: one.start_ns)
+    if not before:
+        return None
+    latest = past[before - 1]
+    return latest if not latest.end_ns or latest.end_ns >= at_ns else None

@@ -7,6 +7,7 @@ at a module variable. Neither records arguments, results or the text of exceptio
 import asyncio
 import functools
 import inspect
+import threading
 from collections.abc import Callable
 from contextlib import suppress
 from time import perf_counter_ns, thread_time_ns
@@ -356,5 +357,7 @@ def _begin(title: str, code: CodeType | None) -> _Mark | None:
         task = None
     if task is not None:
         root.task_key = id(task)
+    else:
+        request.thread_id = threading.get_native_id()
     here.current = here.opened = root
     return _Mark(title, place, root, request)

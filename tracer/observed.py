@@ -1,12 +1,12 @@
 """What the samples add to a stretch that probes timed: what its thread waited in, and for whom."""
 
 from collections import Counter
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from typing import Final
 
 from tracer import schema as s
 from tracer.blocked import Memory, Split
-from tracer.gil_holders import Holder, HolderPast
+from tracer.gil_holders import Held, Holder, HolderPast
 from tracer.records import Job, Waker
 from tracer.sampler.samples import GIL, POLL, Samples, Seen
 from tracer.syscalls import call_name
@@ -58,7 +58,7 @@ class Observed:
             name = call_name(seen.calls.most_common(1)[0][0]) if seen.calls else None
             if name is not None:
                 attributes[s.CALL] = name
-        self._put_gil(attributes, split, seen.holders, stretches[0][0], stretches[-1][1])
+        self._put_gil(attributes, split, seen.holders)
 
     def put_ready(
         self,
@@ -69,7 +69,8 @@ class Observed:
         end_ns: int,
         by: Waker = None,
     ) -> None:
-        """Adds what a thread waited in while somebody was ready for it to go on.
+        """Adds what a thread waited in while somebody was ready for it to go on; its run-queue time may
+        already stand in the attributes.
 
         `by` is who made it so: a job's worker must get the GIL to tell the loop.
         """
@@ -82,12 +83,14 @@ class Observed:
             states[GIL] += telling
             if telling:
                 holders = holders + worker.holders
-        run_queue_ns = self._samples.run_queue_ns(thread_id, start_ns, end_ns) or 0
-        if run_queue_ns:
-            attributes[s.RUN_QUEUE_NS] = run_queue_ns
+        run_queue_ns = attributes.get(s.RUN_QUEUE_NS)
+        if not isinstance(run_queue_ns, int):
+            run_queue_ns = self._samples.run_queue_ns(thread_id, start_ns, end_ns) or 0
+            if run_queue_ns:
+                attributes[s.RUN_QUEUE_NS] = run_queue_ns
         split = self._memory.split(kind, end_ns - start_ns - run_queue_ns, states, running=True)
         attributes[s.SAMPLES] = split.samples
-        self._put_gil(attributes, split, holders, start_ns, end_ns)
+        self._put_gil(attributes, split, holders)
 
     def put_handover(
         self,
@@ -102,28 +105,26 @@ class Observed:
         seen = self._seen(thread_id, [(start_ns, end_ns)])
         split = self._memory.split(kind, end_ns - start_ns - known_ns, seen.states, running=False)
         attributes[s.SAMPLES] = split.samples
-        self._put_gil(attributes, split, seen.holders, start_ns, end_ns)
+        self._put_gil(attributes, split, seen.holders)
 
     def _seen(self, thread_id: int, stretches: Iterable[tuple[int, int]]) -> Seen:
         states: Counter[int] = Counter()
         calls: Counter[int] = Counter()
-        holders: Counter[int] = Counter()
+        holders: list[Held] = []
         for start_ns, end_ns in stretches:
             one = self._samples.seen(thread_id, start_ns, end_ns)
             states.update(one.states)
             calls.update(one.calls)
-            holders.update(one.holders)
+            holders += one.holders
         return Seen(states, calls, holders)
 
-    def _put_gil(
-        self, attributes: Attributes, split: Split, holders: Mapping[int, int], start_ns: int, end_ns: int
-    ) -> None:
+    def _put_gil(self, attributes: Attributes, split: Split, holders: Iterable[Held]) -> None:
         if not split.gil_ns:
             return
         attributes[s.GIL_NS] = split.gil_ns
         attributes[s.ERROR_NS] = split.error_ns
         if split.gil_ns >= _LEAST_NS:
-            put_holders(attributes, self._past.holders(holders, split.gil_ns, start_ns, end_ns))
+            put_holders(attributes, self._past.holders(holders, split.gil_ns))
 
 
 def put_holders(attributes: Attributes, holders: Sequence[Holder]) -> None:

@@ -148,7 +148,7 @@ class Outlet:
 
     def _past_since(self, start_ns: int) -> LoopPast:
         callbacks: dict[int, list[Callback]] = {}
-        idle: dict[int, list[tuple[int, int]]] = {}
+        idle: dict[int, list[tuple[int, int, int | None]]] = {}
         for loop in self._recorder.loops:
             callbacks.setdefault(loop.thread_id, []).extend(
                 one for one in loop.callbacks.copy() if one.end_ns > start_ns

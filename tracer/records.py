@@ -61,6 +61,19 @@ class Wait(NamedTuple):
     parent_id: int  # innermost OpenTelemetry span, 0 = the activity's own
     thread: bool = False  # waited in a thread, not on the loop
     pool: "Pool | None" = None
+    lock: "LockRecord | None" = None
+    cpu_ns: int = 0  # the thread worked for so long of it
+
+
+class Hold(NamedTuple):
+    """One hold of a lock while others waited for it; ids are 0 outside any request."""
+
+    start_ns: int
+    end_ns: int
+    trace_id: int
+    span_id: int
+    name: str
+    place: Place | None
 
 
 class Block(NamedTuple):
@@ -71,6 +84,7 @@ class Block(NamedTuple):
     cpu_ns: int
     sample: "Sample | None"
     parent_id: int
+    run_queue_ns: int | None = None  # where it was measured
 
 
 class Phase(NamedTuple):
@@ -211,6 +225,19 @@ class Pool:
         self.last_job: Job | None = None
 
 
+class LockRecord:
+    """A lock, as far as those who wait for it need it."""
+
+    __slots__ = ("holds", "made_at", "name", "seen")
+
+    def __init__(self, name: str, made_at: Place | None) -> None:
+        self.name = name
+        self.made_at = made_at
+        self.holds: deque[Hold] = deque(maxlen=256)
+        # where a holder stood when somebody began to wait, by when it had taken the lock
+        self.seen: tuple[int, Place | None] = (0, None)
+
+
 class Request:
     """One request, or one piece of work outside any request that a root phase began."""
 
@@ -231,6 +258,7 @@ class Request:
         "start_ns",
         "start_unix_ns",
         "tasks",
+        "thread_id",
         "trace_id",
         "trace_state",
     )  # fmt: skip
@@ -255,6 +283,7 @@ class Request:
         self.phases: list[Phase] = []
         self.root_phase: Phase | None = None
         self.loop: Loop | None = here.loop
+        self.thread_id = 0  # native, of the thread that does all of its own work; 0: it has a task
         self.root = Activity(self, None, start_ns, server_span_id)
         self.activities.append(self.root)
 
@@ -281,7 +310,7 @@ class Loop:
     """One event loop's recent past, kept per thread that runs one."""
 
     __slots__ = (
-        "callbacks", "idle", "live", "native_id", "polled_ns", "run_start_ns", "sample", "select_end_ns", "selects",
+        "callbacks", "idle", "live", "native_id", "polled_ns", "run_queue_ns", "run_start_ns", "sample", "select_end_ns", "selects",
         "short_busy_ns", "short_count", "short_end_ns", "short_start_ns", "thread_id",
     )  # fmt: skip
 
@@ -296,7 +325,9 @@ class Loop:
         self.live = True  # until its session stops
         self.short_start_ns = self.short_end_ns = self.short_busy_ns = self.short_count = 0
         self.callbacks: deque[Callback] = deque(maxlen=50_000)
-        self.idle: deque[tuple[int, int]] = deque(maxlen=20_000)
+        # when it slept in its selector, and how much of that it was runnable again without a CPU
+        self.idle: deque[tuple[int, int, int | None]] = deque(maxlen=20_000)
+        self.run_queue_ns: int | None = None  # the latest reading on this thread
 
 
 class Callback(NamedTuple):
@@ -318,6 +349,8 @@ class _Here(threading.local):
 
     current: Any = None  # an Activity, a loop callback outside any, or None
     loop: Loop | None = None
+    waiting = False  # in a wait that is timed: what it waits in within that is part of it
+    submitting: Job | None = None  # being handed to an executor by this thread
     opened: Activity | None = None  # root of a request that began in the callback that runs now
     idle_since_ns = 0  # worker threads: the end of their latest job, and the clocks then
     idle_cpu_ns = 0

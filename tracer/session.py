@@ -21,10 +21,13 @@ from tracer.probes import (
     executor,
     futures,
     gil,
+    locks,
+    log_handlers,
     loop,
     process_pool,
     provider,
     server_spans,
+    thread_calls,
     uvloop_calls,
     watchdog,
 )
@@ -94,6 +97,9 @@ class _Session:
             self._add("process pool", process_pool.install)
         if eager_tasks.available():
             self._add("eager", eager_tasks.install)
+        self._add("locks", lambda: locks.install(self.config))
+        self._add("thread calls", thread_calls.install)
+        self._add("log handlers", log_handlers.install)
         if anyio_threads.available():
             self._add("anyio", anyio_threads.install)
         if asgi.available():

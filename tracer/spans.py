@@ -7,7 +7,8 @@ from types import CodeType
 from typing import TypeVar
 
 from tracer import schema as s
-from tracer.observed import Attributes, Observed, without
+from tracer.lock_holders import lock_holders
+from tracer.observed import Attributes, Observed, put_holders, without
 from tracer.places import place_of_code
 from tracer.records import (
     IO_LATE,
@@ -15,6 +16,7 @@ from tracer.records import (
     Block,
     Callback,
     Job,
+    LockRecord,
     Mark,
     Phase,
     Place,
@@ -29,8 +31,9 @@ from tracer.wait_parts import wait_parts
 
 # a span costs tens of microseconds to make and write: one for a shorter wait would cost more than the wait
 MIN_RESOLUTION_NS = 100_000
+_WITHOUT_WAKER = {s.WAIT_GC, s.WAIT_LOGGING, s.WAIT_BLOCKING}
 
-T = TypeVar("T", Callback, tuple[int, int])
+T = TypeVar("T", Callback, tuple[int, int, int | None])
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +57,7 @@ class LoopPast:
     """What is remembered of the loops, by the thread each runs on; in order of time."""
 
     callbacks: Mapping[int, Sequence[Callback]] = field(default_factory=dict)
-    idle: Mapping[int, Sequence[tuple[int, int]]] = field(default_factory=dict)
+    idle: Mapping[int, Sequence[tuple[int, int, int | None]]] = field(default_factory=dict)
 
 
 class RequestSpans:
@@ -78,9 +81,8 @@ class RequestSpans:
         self._resolution_ns = min(max_resolution_ns, max(wall_ns // 100, MIN_RESOLUTION_NS))
         self._kept = {id(one): one for one in request.activities if self._matters(one)}
         self._made: list[SpanSpec] = []
-        self._steps: dict[
-            int, tuple[list[int], list[bool]]
-        ] = {}  # by activity: ends of waits, ended by a job
+        # by activity: when its waits ended, and whether a job ended them
+        self._steps: dict[int, tuple[list[int], list[bool]]] = {}
 
     def build(self) -> list[SpanSpec]:
         """All spans of the request but the SERVER span, which its framework makes."""
@@ -179,7 +181,7 @@ class RequestSpans:
             running: Attributes = {
                 s.KIND: s.KIND_RUN,
                 s.ACTIVITY: span_hex(job.span_id),
-                s.CPU_NS: min(max(job.cpu_ns, 0), ended_ns - started_ns),
+                s.CPU_NS: min(_cpu_of_work(job, job.cpu_ns, started_ns, ended_ns), ended_ns - started_ns),
             }
             if job.pool is not None and job.pool.of_processes:
                 running[s.PROCESS] = True
@@ -228,14 +230,16 @@ class RequestSpans:
         _put_place(attributes, _place(activity.code))
 
     def _put_running(
-        self, attributes: Attributes, kind: Hashable, job: Job, start_ns: int, end_ns: int, cpu_ns: int,
-        run_queue_ns: int | None,
+        self, attributes: Attributes, kind: Hashable, activity: Activity, start_ns: int, end_ns: int,
+        cpu_ns: int, run_queue_ns: int | None,
     ) -> None:  # fmt: skip
-        if self._observed is not None and job.thread_id:
-            away = ((wait.start_ns, wait.end_ns) for wait in job.waits)
-            self._observed.put_running(
-                attributes, kind, job.thread_id, without(start_ns, end_ns, away), cpu_ns, run_queue_ns
-            )
+        thread_id = activity.thread_id if isinstance(activity, Job) else activity.request.thread_id
+        if self._observed is None or not thread_id:
+            return
+        away = sorted((wait.start_ns, wait.end_ns) for wait in activity.waits)
+        self._observed.put_running(
+            attributes, kind, thread_id, without(start_ns, end_ns, away), cpu_ns, run_queue_ns
+        )
 
     # --- waits ----------------------------------------------------------------------------------
     def _add_wait(self, activity: Activity, wait: Wait, small: dict[str, int]) -> None:
@@ -275,7 +279,7 @@ class RequestSpans:
         steps = self._steps.get(callback.span_id)
         if steps is None:
             own = next((one for one in self._request.activities if one.span_id == callback.span_id), None)
-            waits = own.waits if own is not None else []
+            waits = [wait for wait in own.waits if not wait.thread] if own is not None else []
             steps = self._steps[callback.span_id] = (
                 [wait.end_ns for wait in waits],
                 [isinstance(wait.by, Job) for wait in waits],
@@ -289,17 +293,41 @@ class RequestSpans:
         name = wait.kind.replace("_", " ")
         if wait.kind == s.WAIT_AWAIT:
             name = "await" if not wait.thread else "blocked on result"
-            if wait.site is not None:
-                name = f"await {wait.site.user.function}"
-                _put_place(attributes, wait.site.user)
-                attributes[s.FOR] = wait.site.leaf_function
-                attributes[s.FOR_MODULE] = wait.site.leaf_module
+        if wait.site is not None:
+            name = (
+                f"await {wait.site.user.function}"
+                if not wait.thread
+                else f"{name}: {wait.site.leaf_function}"
+            )
+            _put_place(attributes, wait.site.user)
+            attributes[s.FOR] = wait.site.leaf_function
+            attributes[s.FOR_MODULE] = wait.site.leaf_module
+        if wait.cpu_ns:
+            attributes[s.CPU_NS] = min(wait.cpu_ns, wait.cause_ns - wait.start_ns)
         _put_pool(attributes, wait.pool)
-        if wait.kind == s.WAIT_COLLECT_ORDER:
+        if wait.lock is not None:
+            name = f"{name} in {wait.site.user.function}" if wait.site is not None else name
+            links = self._put_lock(attributes, wait.lock, wait)
+        elif wait.kind == s.WAIT_COLLECT_ORDER:
             links = _put_collector(attributes, wait)
+        elif wait.kind in _WITHOUT_WAKER:
+            links = ()
         else:
             links = self._put_waker(attributes, wait.by)
         self._wait_span(name, activity, wait.parent_id, wait.start_ns, wait.cause_ns, attributes, links)
+
+    def _put_lock(self, attributes: Attributes, lock: LockRecord, wait: Wait) -> tuple[tuple[int, int], ...]:
+        attributes[s.LOCK_NAME] = lock.name
+        if lock.made_at is not None:
+            attributes[s.LOCK_FUNCTION] = lock.made_at.function
+            attributes[s.LOCK_FILE] = lock.made_at.file
+            attributes[s.LOCK_LINE] = lock.made_at.line
+        holders = lock_holders(lock.holds.copy(), wait.start_ns, wait.cause_ns)
+        put_holders(attributes, holders)
+        first = holders[0] if holders else None
+        if first is None or not first.trace_id or first.trace_id == self._request.trace_id:
+            return ()
+        return ((first.trace_id, first.span_id),)
 
     def _put_waker(self, attributes: Attributes, by: Waker) -> tuple[tuple[int, int], ...]:
         if isinstance(by, Mark):
@@ -342,14 +370,14 @@ class RequestSpans:
 
     def _put_ready(self, attributes: Attributes, activity: Activity, wait: Wait, tile: Tile) -> None:
         loop = self._request.loop
+        if tile.run_queue_ns is not None:
+            attributes[s.RUN_QUEUE_NS] = tile.run_queue_ns
         if self._observed is None:
             return
-        if not wait.thread and loop is not None:
-            thread_id = loop.native_id
-        elif isinstance(activity, Job):
+        if isinstance(activity, Job):
             thread_id = activity.thread_id
         else:
-            return
+            thread_id = self._request.thread_id or (loop.native_id if loop is not None else 0)
         self._observed.put_ready(attributes, tile.kind, thread_id, tile.start_ns, tile.end_ns, wait.by)
 
     def _add_queue_tile(self, job: Job, tile: Tile, small: dict[str, int]) -> None:
@@ -419,16 +447,23 @@ class RequestSpans:
     def _add_block(self, activity: Activity, block: Block) -> None:
         if block.end_ns - block.start_ns < self._resolution_ns:
             return
+        cpu_ns = _cpu_of_work(activity, block.cpu_ns, block.start_ns, block.end_ns)
         attributes: Attributes = {
             s.KIND: s.KIND_BLOCK,
             s.ACTIVITY: span_hex(activity.span_id),
-            s.CPU_NS: max(block.cpu_ns, 0),
+            s.CPU_NS: cpu_ns,
         }
+        if block.run_queue_ns is not None:
+            blocked_ns = max(block.end_ns - block.start_ns - block.cpu_ns, 0)
+            attributes[s.RUN_QUEUE_NS] = min(block.run_queue_ns, blocked_ns)
         loop = self._request.loop
         if self._observed is not None and loop is not None and not isinstance(activity, Job):
             kind = block.sample.place if block.sample is not None else activity.code
-            stretch = [(block.start_ns, block.end_ns)]
-            self._observed.put_running(attributes, kind, loop.native_id, stretch, max(block.cpu_ns, 0), None)
+            away = sorted((wait.start_ns, wait.end_ns) for wait in activity.waits if wait.thread)
+            self._observed.put_running(
+                attributes, kind, loop.native_id, without(block.start_ns, block.end_ns, away),
+                cpu_ns, block.run_queue_ns,
+            )  # fmt: skip
         name = "on loop"
         if block.sample is not None:
             name = f"on loop: {block.sample.place.function}"
@@ -454,10 +489,10 @@ class RequestSpans:
         if not phase.life:  # the life of a generator is its consumer's time too
             attributes[s.KIND] = s.KIND_PHASE
         if phase.cpu_ns >= 0:
-            attributes[s.CPU_NS] = phase.cpu_ns
+            attributes[s.CPU_NS] = _cpu_of_work(activity, phase.cpu_ns, phase.start_ns, phase.end_ns)
         if phase.run_queue_ns is not None:
             attributes[s.RUN_QUEUE_NS] = phase.run_queue_ns
-        if isinstance(activity, Job) and phase.cpu_ns >= 0 and not phase.life:
+        if phase.cpu_ns >= 0 and not phase.life:
             self._put_running(
                 attributes,
                 phase.name,
@@ -480,6 +515,12 @@ class RequestSpans:
                 error=phase.error,
             )
         )
+
+
+def _cpu_of_work(activity: Activity, cpu_ns: int, start_ns: int, end_ns: int) -> int:
+    """The CPU time of a stretch less that of the waits in it, which have their own."""
+    in_waits = sum(wait.cpu_ns for wait in activity.waits if start_ns <= wait.start_ns < end_ns)
+    return max(cpu_ns - in_waits, 0)
 
 
 def _loop_signal(request: Request) -> list[str]:

@@ -31,6 +31,7 @@ from tracer.records import (
     here,
 )
 from tracer.schema import WAIT_AWAIT
+from tracer.signals import run_queue_ns
 
 CALLBACK_MIN_NS = 50_000  # shorter callbacks are kept as runs, not one by one
 SHORT_RUN_NS = 1_000_000  # the longest run
@@ -168,7 +169,24 @@ def end_step(activity: Activity, end_ns: int, sample: Sample | None) -> None:
     activity.steps += 1
     activity.stop_ns = end_ns
     if duration_ns >= BLOCK_MIN_NS and activity.request.take():
-        activity.blocks.append(Block(activity.step_start_ns, end_ns, cpu_ns, sample, 0))
+        loop = here.loop
+        queued_ns = None
+        if loop is not None and loop.selects and duration_ns - cpu_ns >= BLOCK_MIN_NS:
+            queued_ns = queued_since(loop)
+        activity.blocks.append(Block(activity.step_start_ns, end_ns, cpu_ns, sample, 0, queued_ns))
+
+
+def queued_since(loop: Loop) -> int | None:
+    """How long the loop's thread was runnable without a CPU since this was last asked.
+
+    Asked after each sleep and each long stretch that was not all CPU: what lies between is short.
+    """
+    if not loop.live:  # its session has stopped: nothing may be opened any more
+        return None
+    before, loop.run_queue_ns = loop.run_queue_ns, run_queue_ns()
+    if before is None or loop.run_queue_ns is None:
+        return None
+    return loop.run_queue_ns - before
 
 
 def end_task(activity: Activity, task: "asyncio.Task[Any]", end_ns: int) -> None:

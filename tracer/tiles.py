@@ -20,16 +20,18 @@ _JOIN_NS = 50_000  # a gap this short between two callbacks is the loop's own wo
 
 
 class Tile(NamedTuple):
-    """One stretch with one reason; `callbacks` are those that ran in it, clipped to it."""
+    """One stretch with one reason; `callbacks` are those that ran in it, clipped to it. The loop's thread
+    was runnable without a CPU for `run_queue_ns` of it, where that is known."""
 
     kind: str
     start_ns: int
     end_ns: int
     callbacks: tuple[Callback, ...] = ()
+    run_queue_ns: int | None = None
 
 
 def loop_tiles(
-    start_ns: int, end_ns: int, callbacks: Iterable[Callback], idle: Iterable[tuple[int, int]]
+    start_ns: int, end_ns: int, callbacks: Iterable[Callback], idle: Iterable[tuple[int, int, int | None]]
 ) -> list[Tile]:
     """What the loop did between a wake-up's cause and the woken task's next step.
 
@@ -42,10 +44,11 @@ def loop_tiles(
         if begin < end and callback.busy_ns * 2 >= callback.end_ns - callback.start_ns:
             clipped = callback._replace(start_ns=begin, end_ns=end)
             pieces.append(Tile(WAIT_LOOP_BUSY, begin, end, (clipped,)))
-    for slept_from, slept_to in idle:
+    for slept_from, slept_to, queued_ns in idle:
         begin, end = max(slept_from, start_ns), min(slept_to, end_ns)
-        if begin < end:
-            pieces.append(Tile(WAIT_LOOP_WAKEUP, begin, end))
+        if begin < end:  # it became runnable at the cause, so all that it queued it queued after it
+            known_ns = min(queued_ns, end - begin) if queued_ns is not None else None
+            pieces.append(Tile(WAIT_LOOP_WAKEUP, begin, end, run_queue_ns=known_ns))
     pieces.sort(key=lambda tile: (tile.start_ns, tile.end_ns))
     return _cover(start_ns, end_ns, pieces)
 

@@ -11,11 +11,13 @@ from typing import Any
 
 from tracer.jobs import make_job, occupancy_of, pool_of, run_job
 from tracer.recorder import probe_failed
-from tracer.records import Job, Pool, Wait, current_activity
-from tracer.schema import WAIT_POOL_SHUTDOWN
+from tracer.records import Activity, Job, Pool, Wait, here
+from tracer.schema import WAIT_POOL_SHUTDOWN, WAIT_POOL_STARTUP
+from tracer.thread_waits import waiting_activity
 
 # the names that the loops give their default executor's threads
 _LOOPS_OWN = {"asyncio": "default executor", "uvloop": "default executor"}
+_START_MIN_NS = 100_000  # shorter ones are the price of making a thread
 JOB_ATTRIBUTE = "_whywait_job"  # on the host's Future: it must not outlive it
 
 
@@ -24,6 +26,7 @@ def install() -> Callable[[], None]:
     plain_init = ThreadPoolExecutor.__init__
     plain_submit = ThreadPoolExecutor.submit
     plain_shutdown = ThreadPoolExecutor.shutdown
+    plain_adjust = ThreadPoolExecutor._adjust_thread_count
 
     @functools.wraps(plain_init)
     def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
@@ -42,40 +45,76 @@ def install() -> Callable[[], None]:
         except Exception as error:
             probe_failed("executor", error)
             return plain_submit(self, fn, *args, **kwargs)
+        here.submitting = job
         try:
             future = plain_submit(self, run_job, pool, job, held, fn, *args, **kwargs)
         except BaseException:
             if job is not None:  # the pool refused it: there was no job
                 job.request.activities.remove(job)
             raise
+        finally:
+            here.submitting = None
         if job is not None:
             setattr(future, JOB_ATTRIBUTE, job)
         return future
 
     @functools.wraps(plain_shutdown)
     def shutdown(self: Any, wait: bool = True, **kwargs: Any) -> None:
-        activity = current_activity() if wait else None
+        activity = waiting_activity() if wait else None
         if activity is None:
             return plain_shutdown(self, wait, **kwargs)
         start_ns = perf_counter_ns()
+        here.waiting = True
         try:
             return plain_shutdown(self, wait, **kwargs)
         finally:
+            here.waiting = False
             try:
                 record_shutdown(activity, pool_of(self, _name(self), self._max_workers), start_ns)
             except Exception as error:
                 probe_failed("executor", error)
 
+    @functools.wraps(plain_adjust)
+    def _adjust_thread_count(self: Any) -> None:
+        # `submit` calls this right after it has put the job into the queue, and holds locks around both
+        start_ns = perf_counter_ns()
+        job, here.submitting = here.submitting, None
+        if job is not None:
+            job.born_ns = min(start_ns, job.start_ns or start_ns)
+        activity = waiting_activity()
+        if activity is None:
+            return plain_adjust(self)
+        # `Thread.start` returns when the new thread has run: it may have waited for the GIL till then
+        here.waiting = True
+        try:
+            return plain_adjust(self)
+        finally:
+            here.waiting = False
+            end_ns = perf_counter_ns()
+            if end_ns - start_ns >= _START_MIN_NS:
+                try:
+                    pool = pool_of(self, _name(self), self._max_workers)
+                    _record_startup(activity, pool, start_ns, end_ns)
+                except Exception as error:
+                    probe_failed("executor", error)
+
     ThreadPoolExecutor.__init__ = __init__  # type: ignore[method-assign]
     ThreadPoolExecutor.submit = submit  # type: ignore[method-assign]
     ThreadPoolExecutor.shutdown = shutdown  # type: ignore[method-assign]
+    ThreadPoolExecutor._adjust_thread_count = _adjust_thread_count  # type: ignore[method-assign]
 
     def undo() -> None:
         ThreadPoolExecutor.__init__ = plain_init  # type: ignore[method-assign]
         ThreadPoolExecutor.submit = plain_submit  # type: ignore[method-assign]
         ThreadPoolExecutor.shutdown = plain_shutdown  # type: ignore[method-assign]
+        ThreadPoolExecutor._adjust_thread_count = plain_adjust  # type: ignore[method-assign]
 
     return undo
+
+
+def _record_startup(activity: Activity, pool: Pool, start_ns: int, end_ns: int) -> None:
+    if activity.request.take():
+        activity.waits.append(Wait(WAIT_POOL_STARTUP, start_ns, end_ns, end_ns, None, None, 0, True, pool))
 
 
 def record_shutdown(activity: Any, pool: Pool, start_ns: int) -> None:

@@ -18,6 +18,7 @@ from tracer.recorder import probe_failed
 from tracer.records import Activity, Collector, Job, Wait, Waker, current_activity, here
 from tracer.schema import WAIT_AWAIT
 from tracer.steps import waker_now
+from tracer.thread_waits import waiting_activity
 
 LATE_NS = 1_000_000  # of a result that lay done for less, who took it is not kept
 
@@ -32,14 +33,14 @@ def install() -> Callable[[], None]:
         if self.done():
             _take(self)
             return plain_result(self, timeout)
-        activity = current_activity()
+        activity = waiting_activity()
         if activity is None:
             return plain_result(self, timeout)
         return _blocked(plain_result, activity, self, timeout)
 
     @functools.wraps(plain_exception)
     def exception(self: Any, timeout: float | None = None) -> Any:
-        activity = current_activity()
+        activity = waiting_activity()
         if activity is None or self.done():
             return plain_exception(self, timeout)
         return _blocked(plain_exception, activity, self, timeout)
@@ -106,9 +107,11 @@ def _blocked(plain: Any, activity: Activity, future: Any, timeout: float | None)
         with future._condition:
             future._waiters.append(witness)
     start_ns = perf_counter_ns()
+    here.waiting = True
     try:
         return plain(future, timeout)
     finally:
+        here.waiting = False
         end_ns = perf_counter_ns()
         if witness is not None:
             with future._condition, suppress(ValueError):
@@ -136,14 +139,16 @@ class _Event:
         self._event.set()
 
     def wait(self, timeout: float | None = None) -> bool:
-        activity = current_activity()
+        activity = waiting_activity()
         if activity is None or self._event.is_set():
             return self._event.wait(timeout)  # type: ignore[no-any-return]
         witness = self._witness = _Witness()
         start_ns = perf_counter_ns()
+        here.waiting = True
         try:
             return self._event.wait(timeout)  # type: ignore[no-any-return]
         finally:
+            here.waiting = False
             _record(activity, start_ns, perf_counter_ns(), witness.by, witness.cause_ns)
 
 

@@ -22,6 +22,7 @@ from tracer.steps import (
     keep_callback,
     owner_of_step,
     pass_on,
+    queued_since,
     sample_of,
     this_loop,
     waker_now,
@@ -156,7 +157,7 @@ def _wrap_select(selector_class: type[Any]) -> Callable[[], None]:
         if slept:
             if loop.short_count:
                 flush_short(loop)
-            loop.idle.append((start_ns, end_ns))
+            loop.idle.append((start_ns, end_ns, queued_since(loop)))
         return ready
 
     selector_class.select = select

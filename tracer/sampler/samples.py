@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Final, NamedTuple
 
+from tracer.gil_holders import Held
 from tracer.sampler.child import (
     CALL,
     FUTEX,
@@ -25,15 +26,16 @@ __all__ = ["CALL", "FUTEX", "GIL", "POLL", "RUNNING", "SLEEP", "STOPPED", "Sampl
 _SLICE: Final = 200
 _KEPT: Final = 20_000  # records per thread
 _THREADS: Final = 1_024
+_SHORTEST_NS: Final = 20_000_000  # a few sweeps: in less, run-queue time cannot be placed
 _LATE_NS: Final = 60_000_000  # a record may be written this long after the time it tells of
 
 
 class Seen(NamedTuple):
-    """What was seen of a thread in a stretch: sweeps by state, calls by number, GIL holders by thread."""
+    """What was seen of a thread in a stretch: sweeps by state, calls by number, who had the GIL when."""
 
     states: "Counter[int]"
     calls: "Counter[int]"
-    holders: "Counter[int]"
+    holders: list[Held]
 
 
 class _Series:
@@ -94,7 +96,7 @@ class Samples:
 
     def seen(self, tid: int, start_ns: int, end_ns: int) -> Seen:
         """What the thread was seen doing in the stretch. A record that reaches out of it counts in part."""
-        found = Seen(Counter(), Counter(), Counter())
+        found = Seen(Counter(), Counter(), [])
         series = self._threads.get(tid)
         if series is None:
             return found
@@ -108,18 +110,18 @@ class Samples:
                 if state in (CALL, POLL, SLEEP):
                     found.calls[series.number[at]] += count
                 elif state == GIL:
-                    found.holders[series.holder[at]] += count
+                    found.holders.append(Held(series.first_ns[at], series.holder[at], count))
             at += 1
         return found
 
     def run_queue_ns(self, tid: int, start_ns: int, end_ns: int) -> int | None:
         """How long the thread was runnable without a CPU, from the sweeps around the stretch.
 
-        None where there is no sweep on either side. What accrued between two sweeps is taken to have
-        accrued evenly.
+        None where there is no sweep on either side, or the stretch is too short for it: what accrued
+        between two sweeps is taken to have accrued evenly.
         """
         series = self._threads.get(tid)
-        if series is None:
+        if series is None or end_ns - start_ns < _SHORTEST_NS:
             return None
         first, last = self._run_queue_at(series, start_ns), self._run_queue_at(series, end_ns)
         if first is None or last is None:

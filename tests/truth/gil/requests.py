@@ -1,0 +1,93 @@
+"""Runs requests on threads that contend for the GIL, and prints what each truly waited: a program for tests.
+
+python requests.py YARDSTICK.so OUTPUT KIND HOG SECONDS
+"""
+
+import ctypes
+import json
+import random
+import socket
+import sys
+import threading
+import time
+
+import numpy as np
+
+import tracer
+
+THREADS = 3
+stop = False
+
+
+def spin(seconds: float) -> None:
+    until = time.thread_time() + seconds
+    total = 0
+    while time.thread_time() < until:
+        total += sum(range(50))
+
+
+def hog(busy_s: float, idle_s: float) -> None:
+    """Computes in Python, as a background thread of a service might."""
+    while not stop:
+        spin(busy_s)
+        time.sleep(idle_s)
+
+
+def native(matrix: "np.ndarray[tuple[int, int], np.dtype[np.float64]]") -> None:
+    np.linalg.eigvals(matrix)  # keeps off the GIL for most of its time, and has threads of its own
+
+
+def echo(near: socket.socket, far: socket.socket) -> None:
+    threading.Timer(0.004, far.send, (b"x",)).start()
+    near.recv(1)
+
+
+def request(
+    kind: str, dice: random.Random, matrix: "np.ndarray[tuple[int, int], np.dtype[np.float64]]"
+) -> None:
+    for _ in range(dice.randint(1, 3)):
+        spin(dice.uniform(0.001, 0.006))
+        if kind == "native":
+            native(matrix)
+        elif kind == "socket":
+            near, far = socket.socketpair()
+            with near, far:
+                echo(near, far)
+
+
+def main() -> None:
+    global stop
+    yardstick, output, kind, with_hog, seconds = sys.argv[1:]
+    waited_ns = ctypes.PyDLL(yardstick).gil_waited_ns  # keeps the GIL, or asking would change the answer
+    waited_ns.restype = ctypes.c_uint64
+    tracer.start(output=output)
+    told: dict[str, list[int]] = {}
+    end_s = time.monotonic() + float(seconds)
+
+    def work(seed: int) -> None:
+        dice = random.Random(seed)
+        matrix = np.random.default_rng(seed).random((60, 60))
+        mine = told.setdefault(f"request of thread {seed}", [])
+        while time.monotonic() < end_s:
+            with tracer.phase(f"request of thread {seed}"):
+                before = waited_ns()
+                request(kind, dice, matrix)
+                mine.append(waited_ns() - before)
+            time.sleep(dice.uniform(0.0, 0.01))
+
+    count = 1 if with_hog == "alone" else THREADS
+    threads = [threading.Thread(target=work, args=(seed,)) for seed in range(count)]
+    hogs = [threading.Thread(target=hog, args=(0.014, 0.006), name="the hog")] if with_hog == "hog" else []
+    for one in (*hogs, *threads):
+        one.start()
+    for one in threads:
+        one.join()
+    stop = True
+    for one in hogs:
+        one.join()
+    tracer.stop()
+    print(json.dumps(told))
+
+
+if __name__ == "__main__":
+    main()

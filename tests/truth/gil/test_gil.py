@@ -1,0 +1,68 @@
+"""The GIL's part of a request against a native yardstick: the right amount, and never what is something else."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.truth.gil.measure import GilTruth, build_yardstick, can_build, measure
+
+pytestmark = pytest.mark.skipif(not can_build(), reason="the native yardstick needs gcc on Linux")
+SECONDS = 2.5
+
+
+@pytest.fixture(scope="module")
+def yardstick(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build_yardstick(tmp_path_factory.mktemp("yardstick"))
+
+
+@pytest.fixture(scope="module")
+def hogged(yardstick: Path, tmp_path_factory: pytest.TempPathFactory) -> GilTruth:
+    return measure(yardstick, tmp_path_factory.mktemp("hogged"), "cpu", "hog", SECONDS)
+
+
+def test_waits_for_the_gil_are_told_to_the_request(hogged: GilTruth) -> None:
+    assert hogged.share(hogged.true_ns) > 0.2  # or there was nothing to find
+    assert len(hogged.true_ns) >= 50
+    assert hogged.error_ms(50) <= 0.2
+    assert hogged.error_ms(95) <= 5
+    assert hogged.share(hogged.told_ns) == pytest.approx(hogged.share(hogged.true_ns), abs=0.03)
+
+
+def test_the_holder_is_named(hogged: GilTruth) -> None:
+    named = hogged.found.culprits[hogged.found.culprits["cause"] == "gil_wait"]
+    by_function = named.groupby("culprit")["ns"].sum()
+    assert by_function.idxmax() in {"spin", "hog"}, by_function
+    spinning = named[named["culprit"] == "spin"]
+    assert spinning["culprit_file"].str.endswith("requests.py").all()
+    assert spinning["culprit_line"].notna().all()
+    assert named["ns"].sum() >= 0.8 * hogged.told_ns.sum()
+
+
+def test_amounts_say_how_they_are_known(hogged: GilTruth) -> None:
+    own = hogged.found.causes[hogged.found.causes["cause"] == "gil_wait"]
+    assert set(own["evidence"]) == {"sampled"}
+    assert (own["error_ns"] >= 0).all()
+    assert (own["error_ns"] <= own["amount_ns"]).all()
+
+
+def test_alone_nobody_waits_for_the_gil(yardstick: Path, tmp_path: Path) -> None:
+    alone = measure(yardstick, tmp_path, "cpu", "alone", SECONDS)
+    assert alone.share(alone.told_ns) <= alone.share(alone.true_ns) + 0.01
+    assert alone.error_ms(50) <= 0.1
+
+
+def test_threads_of_a_native_library_waiting_for_each_other_are_no_gil(
+    yardstick: Path, tmp_path: Path
+) -> None:
+    native = measure(yardstick, tmp_path, "native", "hog", SECONDS)
+    assert native.share(native.told_ns) == pytest.approx(native.share(native.true_ns), abs=0.04)
+
+
+def test_a_socket_read_is_no_gil(yardstick: Path, tmp_path: Path) -> None:
+    reading = measure(yardstick, tmp_path, "socket", "alone", SECONDS)
+    assert reading.share(reading.told_ns) <= reading.share(reading.true_ns) + 0.03
+    causes = reading.found.causes.groupby("cause")["amount_ns"].sum() / reading.wall_ns.sum()
+    assert causes["blocking_io"] > 0.3
+    assert causes.get("unexplained", 0) < 0.05
+    called = reading.found.causes.loc[reading.found.causes["cause"] == "blocking_io", "detail"]
+    assert called.str.contains("recvfrom").any()
