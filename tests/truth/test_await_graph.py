@@ -81,6 +81,10 @@ def recorded_edges(spans: Traced, root_phase: str) -> Counter[Edge]:
     own = [span for span in spans.spans if span.trace_id == trace_id]
     names = {span.span_id: name_of(span) for span in own if span["kind"] in ("task", "job")}
     waits = [span for span in own if span["wait"] == "await" and span.ms >= SHORTEST_MS]
+    # a step that blocks the loop's thread, to start or join another, awaits nothing
+    waits = [
+        span for span in waits if not (span.name.startswith("blocked") and names[span["activity"]] == ROOT)
+    ]
     return Counter(Edge(names[span["activity"]], waker_of(span, names)) for span in waits)
 
 

@@ -65,7 +65,7 @@ def blocking_step(seconds: float) -> None:
 
 def under(causes: pd.DataFrame, spans: pd.DataFrame, task: str) -> float:
     """Milliseconds of the path that are a task's, or a job's that it made."""
-    (task_id,) = spans.loc[spans["name"].str.endswith(task), "span_id"]
+    (task_id,) = spans.loc[spans["name"].str.match(f"task .*{task}$"), "span_id"]
     made_by = spans["attributes"].map(lambda attributes: attributes.get("whywait.spawned_by"))
     family = {task_id, *spans.loc[made_by == task_id, "span_id"]}
     return float(causes.loc[causes["activity_id"].isin(family), "amount_ns"].sum()) / 1e6
