@@ -118,7 +118,7 @@ _CONDITIONS: Final = _within(r"(?:threading|queue)\.")
 # First match wins; the last rule accepts everything, so every wait has a cause.
 WAIT_RULES: Final = (
     Rule("pool queue", _type(schema.WAIT_POOL_QUEUE), Cause.POOL_QUEUE, "{pool}"),
-    Rule("pool startup", _type(schema.WAIT_POOL_STARTUP), Cause.POOL_STARTUP, "{pool} starting a thread"),
+    Rule("pool startup", _type(schema.WAIT_POOL_STARTUP), Cause.POOL_STARTUP, "{pool} starting a thread{initializer}"),
     Rule("pool shutdown", _type(schema.WAIT_POOL_SHUTDOWN), Cause.POOL_SHUTDOWN, "{pool} shutting down"),
     Rule(
         "pool handover", _type(schema.WAIT_POOL_HANDOVER), Cause.UNEXPLAINED,

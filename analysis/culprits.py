@@ -165,6 +165,8 @@ def _pool(spans: SpanTable, number: int, row: int) -> list[Named]:
 
 def _awaited(spans: SpanTable, number: int, row: int) -> list[Named]:
     attributes = spans.attributes[row]
+    if attributes.get(schema.WAIT) == schema.WAIT_LIMITER and (held := _occupants(spans, number, row)):
+        return held
     awaited = _text(attributes, schema.FOR)
     waker, waker_trace = _text(attributes, schema.WAKER_NAME), _text(attributes, schema.WAKER_TRACE_ID)
     if waker_trace:  # a token, a lock or a turn that another request had

@@ -242,7 +242,13 @@ def _lock(attributes: dict[str, Any]) -> str:
     return f"{name} ({at})" if at else name
 
 
+def _initializer(attributes: dict[str, Any]) -> str:
+    name, ns = attributes.get(schema.POOL_INITIALIZER), attributes.get(schema.POOL_INITIALIZER_NS)
+    return f", {ns / 1e6:.1f} ms of it in its initializer {name}" if name and isinstance(ns, int) else ""
+
+
 _WORDS = {
+    "initializer": _initializer,
     "lock": _lock,
     "pool": pool_name,
     "awaited": lambda attributes: str(attributes.get(schema.FOR) or "something"),

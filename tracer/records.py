@@ -173,7 +173,7 @@ class Job(Activity):
     """A function handed to an executor or a worker thread."""
 
     __slots__ = (
-        "collector", "handover_cpu_ns", "handover_run_queue_ns", "idle_since_ns", "occupancy", "pool", "pool_age_ns",
+        "collector", "handover_cpu_ns", "handover_run_queue_ns", "idle_since_ns", "initialized", "occupancy", "pool", "pool_age_ns",
         "resume_ns", "run_id", "run_queue_ns", "start_ns", "thread_id", "thread_name",
     )  # fmt: skip
 
@@ -189,6 +189,9 @@ class Job(Activity):
         self.pool: Pool | None = None
         self.pool_age_ns = 0
         self.occupancy: Occupancy | None = None
+        self.initialized: tuple[str, int] | None = (
+            None  # what its worker ran before its first job, and how long
+        )
         self.idle_since_ns = 0  # when the worker ended its job before; 0: this was its first
         self.handover_cpu_ns = 0
         self.handover_run_queue_ns: int | None = None
@@ -352,6 +355,7 @@ class _Here(threading.local):
     waiting = False  # in a wait that is timed: what it waits in within that is part of it
     submitting: Job | None = None  # being handed to an executor by this thread
     opened: Activity | None = None  # root of a request that began in the callback that runs now
+    initialized: tuple[str, int] | None = None  # worker threads: the initializer that they ran, until a job
     idle_since_ns = 0  # worker threads: the end of their latest job, and the clocks then
     idle_cpu_ns = 0
     idle_run_queue_ns: int | None = None

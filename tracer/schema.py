@@ -155,6 +155,8 @@ POOL_SIZE: Final = "whywait.pool.size"
 POOL_FILE: Final = "whywait.pool.file"  # where it was made
 POOL_LINE: Final = "whywait.pool.line"
 POOL_FUNCTION: Final = "whywait.pool.function"
+POOL_INITIALIZER: Final = "whywait.pool.initializer"  # its name; on the pool_startup that it is part of
+POOL_INITIALIZER_NS: Final = "whywait.pool.initializer_ns"
 POOL_AGE_NS: Final = "whywait.pool.age_ns"  # at submit
 
 # --- locks --------------------------------------------------------------------------------------

@@ -314,6 +314,9 @@ class RequestSpans:
             links = ()
         else:
             links = self._put_waker(attributes, wait.by)
+        if wait.kind == s.WAIT_LIMITER and wait.pool is not None:
+            # those of a job are its worker's; who else has a token is known by the one who gave it up
+            links = self._put_occupants(attributes, wait.pool, 0, wait.start_ns, wait.cause_ns) or links
         self._wait_span(name, activity, wait.parent_id, wait.start_ns, wait.cause_ns, attributes, links)
 
     def _put_lock(self, attributes: Attributes, lock: LockRecord, wait: Wait) -> tuple[tuple[int, int], ...]:
@@ -391,7 +394,10 @@ class RequestSpans:
         if tile.kind == s.WAIT_POOL_QUEUE and job.pool is not None:
             if job.pool.of_processes:
                 attributes[s.EVIDENCE] = s.EVIDENCE_INFERRED
-            links = self._put_occupants(attributes, job, tile)
+            links = self._put_occupants(attributes, job.pool, job.span_id, tile.start_ns, tile.end_ns)
+        elif tile.kind == s.WAIT_POOL_STARTUP and job.initialized is not None:
+            attributes[s.POOL_INITIALIZER], initializer_ns = job.initialized
+            attributes[s.POOL_INITIALIZER_NS] = min(initializer_ns, length_ns)
         elif tile.kind == s.WAIT_POOL_HANDOVER:
             attributes[s.CPU_NS] = min(max(job.handover_cpu_ns, 0), length_ns)
             if job.handover_run_queue_ns is not None:
@@ -404,11 +410,10 @@ class RequestSpans:
         name = tile.kind.replace("_", " ")
         self._wait_span(name, job, job.span_id, tile.start_ns, tile.end_ns, attributes, links)
 
-    def _put_occupants(self, attributes: Attributes, job: Job, tile: Tile) -> tuple[tuple[int, int], ...]:
-        assert job.pool is not None
-        shares, other_ns = occupant_shares(
-            tile.start_ns, tile.end_ns, list(job.pool.occupancies), job.span_id
-        )
+    def _put_occupants(
+        self, attributes: Attributes, pool: Pool, span_id: int, start_ns: int, end_ns: int
+    ) -> tuple[tuple[int, int], ...]:
+        shares, other_ns = occupant_shares(start_ns, end_ns, list(pool.occupancies), span_id)
         if len(shares) > s.OCCUPANT_LIMIT:
             shares = by_trace(shares)
         named, rest = shares[: s.OCCUPANT_LIMIT], shares[s.OCCUPANT_LIMIT :]

@@ -80,7 +80,7 @@ def recorded_edges(spans: Traced, root_phase: str) -> Counter[Edge]:
     trace_id = spans.one(root_phase).trace_id
     own = [span for span in spans.spans if span.trace_id == trace_id]
     names = {span.span_id: name_of(span) for span in own if span["kind"] in ("task", "job")}
-    waits = [span for span in own if span["wait"] == "await" and span.ms >= SHORTEST_MS]
+    waits = [span for span in own if span["wait"] in ("await", "limiter_wait") and span.ms >= SHORTEST_MS]
     # a step that blocks the loop's thread, to start or join another, awaits nothing
     waits = [
         span for span in waits if not (span.name.startswith("blocked") and names[span["activity"]] == ROOT)

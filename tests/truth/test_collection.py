@@ -173,7 +173,7 @@ def test_a_collector_of_many_requests_takes_results_in_their_order(traced_to: Be
         thread.join()
     found = analysis.analyze(spans.output)
     rows = request_of(found, "victim")
-    assert truth_ms > 80
+    assert truth_ms > 60
     assert ms(rows, "collect_order") == pytest.approx(truth_ms, rel=0.05, abs=1)
     assert ms(request_of(found, "slow"), "collect_order") == 0
     chief = rows[rows["cause"] == "collect_order"].iloc[0]
@@ -231,11 +231,13 @@ def test_a_hog_has_the_loops_cpu(tmp_path: Path) -> None:
     )  # fmt: skip
     seen = json.loads(process.stdout)
     found = analysis.analyze(tmp_path)
-    hogged = set(found.requests.sort_values("start_ns")["request_id"].iloc[-len(seen) :])
-    own = found.causes[
-        found.causes["request_id"].isin(hogged) & (found.causes["activity_name"] == "task victim")
-    ]
+    hogged = found.requests.sort_values("start_ns")["trace_id"].iloc[-len(seen) :]
+    jobs = found.spans[found.spans["name"] == "nap"].set_index("trace_id")["end_ns"]
+    causes = found.causes[found.causes["trace_id"].isin(hogged)]
+    after = causes[causes["start_ns"] >= causes["trace_id"].map(jobs)]
     assert sum(seen) > 20, "the hog did not hold the CPU"
-    print(seen)
-    print(own.groupby(["cause", "evidence"])["amount_ns"].sum() / 1e6)
-    assert ms(own, "cpu_wait") == pytest.approx(sum(seen), rel=0.25)
+    # what the sampler could not see of it is still said to be the loop's way back
+    assert ms(after, "cpu_wait") == pytest.approx(sum(seen), rel=0.25, abs=3), (
+        seen,
+        after.groupby(["cause", "evidence"])["amount_ns"].sum() / 1e6,
+    )

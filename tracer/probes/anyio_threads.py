@@ -1,6 +1,7 @@
 """anyio's worker threads, on which FastAPI runs `def` endpoints: a job from the moment it has its token.
 
-The wait for the token is the task's own and is seen by the loop probe.
+The wait for the token is the task's own and is seen by the loop probe; here it is told which limiter it
+was, so that those can be named who held the tokens.
 """
 
 import functools
@@ -13,6 +14,7 @@ from typing import Any
 from tracer.jobs import make_job, occupancy_of, pool_of, run_job
 from tracer.recorder import probe_failed
 from tracer.records import Activity, Job, Occupancy, Pool, current_activity
+from tracer.schema import WAIT_AWAIT, WAIT_LIMITER
 from tracer.steps import WRAPPERS
 
 
@@ -48,10 +50,15 @@ def install() -> Callable[[], None]:
 
     @functools.wraps(plain_acquire)
     async def acquire_on_behalf_of(self: Any, borrower: Any) -> None:
+        start_ns = perf_counter_ns()
         await plain_acquire(self, borrower)
         activity = current_activity()
         if activity is not None:
             activity.token_ns = perf_counter_ns()
+            try:
+                _name_limiter(activity, start_ns, pool_of(self, "anyio", _size(self)))
+            except Exception as error:
+                probe_failed("anyio", error)
 
     wrappers = _wrappers(backend)
     WRAPPERS.update(wrappers)
@@ -100,6 +107,16 @@ def _run(pool: Pool, job: Job | None, held: Occupancy, function: Callable[..., A
         if spawner is not None and spawner.token_ns > job.born_ns:
             job.born_ns = spawner.token_ns
     return run_job(pool, job, held, function, *args)
+
+
+def _name_limiter(activity: Activity, start_ns: int, pool: Pool) -> None:
+    """Says of the waits since `start_ns` that they were for a token of the limiter."""
+    for index in range(len(activity.waits) - 1, -1, -1):
+        wait = activity.waits[index]
+        if wait.start_ns < start_ns:
+            return
+        if wait.kind == WAIT_AWAIT and not wait.thread:
+            activity.waits[index] = wait._replace(kind=WAIT_LIMITER, pool=pool)
 
 
 def _size(limiter: Any) -> int:

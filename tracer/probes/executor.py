@@ -9,7 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from time import perf_counter_ns
 from typing import Any
 
-from tracer.jobs import make_job, occupancy_of, pool_of, run_job
+from tracer.jobs import make_job, occupancy_of, pool_of, run_job, timed_initializer
 from tracer.recorder import probe_failed
 from tracer.records import Activity, Job, Pool, Wait, here
 from tracer.schema import WAIT_POOL_SHUTDOWN, WAIT_POOL_STARTUP
@@ -33,6 +33,8 @@ def install() -> Callable[[], None]:
         plain_init(self, *args, **kwargs)
         try:
             pool_of(self, _name(self), self._max_workers, new=True)
+            if callable(getattr(self, "_initializer", None)):
+                self._initializer = timed_initializer(self._initializer)
         except Exception as error:
             probe_failed("executor", error)
 
