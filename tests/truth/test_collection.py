@@ -8,7 +8,7 @@ reason is the loop that ran another request (`loop_busy`) or handled this reques
 loop which runs the request's other collectors, or a collector that serves many requests in their order.
 Where one task or thread collects for itself alone, what it does between two results is its own running
 time and on the path as such: nobody would be faster for calling it a wait. What such serial collection
-costs is told beside the path: see `analysis.collection`.
+costs is told beside the path: see `analysis/collection.py`.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Coroutine
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ import pytest
 import uvloop
 
 import analysis
+from analysis.collection import serial_collection
 from analysis.model import Analysis
 from tests.tracer.conftest import Traced, traced_to
 from tracer import phase
@@ -131,7 +132,10 @@ def test_the_loop_handles_the_requests_other_results_first(traced_to: Begin, fac
     order = rows[rows["span_name"].str.startswith("collect order")]
     # the last one collected had lain done while the loop handled the other four
     assert max(collected) > 60
-    assert float(order["amount_ns"].sum()) / 1e6 == pytest.approx(max(collected), rel=0.1, abs=2)
+    # between two callbacks a busy machine may take the loop's CPU: that is on its way back (`resume`)
+    back = rows[rows["span_name"].str.startswith("resume")]
+    way_back_ms = float(order["amount_ns"].sum() + back["amount_ns"].sum()) / 1e6
+    assert way_back_ms == pytest.approx(max(collected), rel=0.1, abs=2)
     assert set(order["cause"]) <= {"collect_order", *TAKEN_FROM_THE_LOOP}
     assert ms(order, "collect_order") > 20
     assert ms(rows, "loop_busy") < 2
@@ -181,6 +185,43 @@ def test_a_collector_of_many_requests_takes_results_in_their_order(traced_to: Be
     assert chief["culprit_file"] == __file__
 
 
+HANDLE_MS = 20
+
+
+@pytest.mark.parametrize("ordered", [True, False], ids=["in order", "as completed"])
+def test_results_taken_in_the_order_of_their_list(traced_to: Begin, ordered: bool) -> None:
+    """One slow job first, four fast ones after it; each result takes 20 ms to handle."""
+
+    def request() -> None:
+        with phase("victim"), ThreadPoolExecutor(5) as pool:
+            jobs = [pool.submit(nap, 6 * JOB_S), *(pool.submit(nap, JOB_S / 2) for _ in range(4))]
+            for job in jobs if ordered else as_completed(jobs):
+                handle(job.result())
+
+    spans = traced_to()
+    walls = []
+    for _ in range(3):
+        began = time.perf_counter()
+        request()
+        walls.append((time.perf_counter() - began) * 1e3)
+    spans.stop()
+    found = analysis.analyze(spans.output)
+    (verdict,) = analysis.verdict(found)
+    said = [one for one in verdict.situations if "lay done" in one]
+    table = serial_collection(found)
+    if not ordered:
+        assert said == []
+        assert table["gain_ns"].sum() < HANDLE_MS * 1e6 / 2
+        return
+    # all but the last one's handling is seen between two results: three of four
+    assert table["gain_ns"].iloc[0] / 1e6 == pytest.approx(3 * HANDLE_MS, rel=0.25)
+    assert table["gain_ns"].iloc[0] / 1e6 < min(walls) - 6 * JOB_S * 1e3
+    assert len(said) == 1
+    assert "Results of nap lay done" in said[0]
+    # the collector's handling is no wait: the path has it as its own running time
+    assert ms(found.causes, "collect_order") == 0
+
+
 # --- 3: the loop is told late -------------------------------------------------------------------
 class LateLoop(asyncio.SelectorEventLoop):
     """Whoever calls in from another thread is slow to wake the loop."""
@@ -214,7 +255,7 @@ def test_many_small_callbacks_come_first(traced_to: Begin, factory: Any) -> None
     spans = traced_to()
     truth_ms = run(spans, main(), factory)
     rows = request_of(analysis.analyze(spans.output), "victim")
-    assert truth_ms > 30
+    assert truth_ms > 10
     own = rows[rows["activity_name"] == "task victim"]
     found_ms = sum(ms(own, cause) for cause in ("loop_busy", *TAKEN_FROM_THE_LOOP))
     assert found_ms == pytest.approx(truth_ms, rel=0.1, abs=2)
