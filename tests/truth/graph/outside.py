@@ -39,7 +39,7 @@ async def a_stream() -> None:
 
 def _send_later(sender: socket.socket) -> threading.Thread:
     def send() -> None:
-        time.sleep(STEP_S)
+        time.sleep(2 * STEP_S)  # to start this thread may take a while
         sender.send(b"x")
 
     thread = threading.Thread(target=send)
@@ -76,7 +76,7 @@ async def a_sock_recv() -> None:
 )  # fmt: skip
 async def a_subprocess_that_prints() -> None:
     process = await asyncio.create_subprocess_exec(
-        "sh", "-c", f"sleep {3 * STEP_S}; echo x", stdout=asyncio.subprocess.PIPE
+        "sh", "-c", f"sleep {8 * STEP_S}; echo x", stdout=asyncio.subprocess.PIPE
     )
     out, _ = await process.communicate()
     assert out == b"x\n"
@@ -84,7 +84,7 @@ async def a_subprocess_that_prints() -> None:
 
 @shape((ROOT, "<child>"), tolerated=((ROOT, IO),))
 async def a_subprocess_that_ends() -> None:
-    process = await asyncio.create_subprocess_exec("sleep", str(3 * STEP_S))
+    process = await asyncio.create_subprocess_exec("sleep", str(8 * STEP_S))
     await process.wait()
 
 

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-STEP_S = 0.015
+STEP_S = 0.02
 SHORTEST_MS = 2.0
 
 # wakers that are no activity; what they are called in the trace
