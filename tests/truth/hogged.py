@@ -14,7 +14,7 @@ import time
 
 import tracer
 
-REQUESTS, JOB_S = 12, 0.03
+REQUESTS, ENOUGH_MS, JOB_S = 80, 80, 0.03
 HOG = "import os\nos.sched_setaffinity(0, {%d})\nwhile True: pass"
 
 
@@ -36,7 +36,10 @@ async def main(processor: int) -> list[float]:
     try:
         os.setpriority(os.PRIO_PROCESS, 0, 15)  # on Linux of this thread alone
         await asyncio.sleep(0.3)
-        return [await victim() for _ in range(REQUESTS)]
+        seen: list[float] = []
+        while sum(seen) < ENOUGH_MS and len(seen) < REQUESTS:  # the scheduler often lets who wakes go first
+            seen.append(await victim())
+        return seen
     finally:
         hog.kill()
         hog.wait()

@@ -70,7 +70,7 @@ class _Call:
             loop.run_start_ns = 0
             try:
                 owner = activity
-                if isinstance(current, Activity) and activity is None:
+                if current is not activity and isinstance(current, Activity):
                     owner = current
                     task = getattr(callback, "__self__", None)
                 keep_callback(loop, start_ns, end_ns, owner or opened or _found_open(), callback)
