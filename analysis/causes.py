@@ -118,7 +118,7 @@ _CONDITIONS: Final = _within(r"(?:threading|queue)\.")
 # First match wins; the last rule accepts everything, so every wait has a cause.
 WAIT_RULES: Final = (
     Rule("pool queue", _type(schema.WAIT_POOL_QUEUE), Cause.POOL_QUEUE, "{pool}"),
-    Rule("pool startup", _type(schema.WAIT_POOL_STARTUP), Cause.POOL_STARTUP, "{pool} starting a thread"),
+    Rule("pool startup", _type(schema.WAIT_POOL_STARTUP), Cause.POOL_STARTUP, "{pool} starting a thread{initializer}"),
     Rule("pool shutdown", _type(schema.WAIT_POOL_SHUTDOWN), Cause.POOL_SHUTDOWN, "{pool} shutting down"),
     Rule(
         "pool handover", _type(schema.WAIT_POOL_HANDOVER), Cause.UNEXPLAINED,
@@ -126,6 +126,10 @@ WAIT_RULES: Final = (
     ),
     Rule("limiter", _type(schema.WAIT_LIMITER), Cause.LIMITER_WAIT, "waiting for a token of {pool}"),
     Rule("loop busy", _type(schema.WAIT_LOOP_BUSY), Cause.LOOP_BUSY, "the loop ran {blocker}"),
+    Rule(
+        "collect order", _type(schema.WAIT_COLLECT_ORDER), Cause.COLLECT_ORDER,
+        "the result was done, {blocker} handled others first",
+    ),
     Rule("loop wakeup", _type(schema.WAIT_LOOP_WAKEUP), Cause.LOOP_WAKEUP, "the loop had not woken up yet"),
     Rule("gc", _type(schema.WAIT_GC), Cause.GC_PAUSE, "garbage collection"),
     Rule(

@@ -16,6 +16,7 @@ from tracer import schema
 
 _NUMBER = {cause: number for number, cause in enumerate(CAUSES)}
 _POOL_CAUSES = (Cause.POOL_STARTUP, Cause.POOL_SHUTDOWN)
+_BLOCKED = (Cause.LOOP_BUSY, Cause.COLLECT_ORDER)
 _CALLS = (Cause.BLOCKING_IO, Cause.LOGGING_WAIT)
 _NAMED_AWAITS = (Cause.AWAIT_IO, Cause.LIMITER_WAIT, Cause.REQUEST_IO)
 COLUMNS = ("segment", "culprit", "file", "line", "trace_id", "span_id", "ns")
@@ -41,7 +42,7 @@ def find_culprits(
         ),
         _once(spans, by_wait & (causes == _NUMBER[Cause.LOCK_WAIT]), described.span, amount, _holders),
         _once(spans, by_wait & _is_any(causes, _CALLS), described.span, amount, _call),
-        _once(spans, by_wait & (causes == _NUMBER[Cause.LOOP_BUSY]), described.span, amount, _blocker),
+        _once(spans, by_wait & _is_any(causes, _BLOCKED), described.span, amount, _blocker),
         _once(spans, by_wait & _is_any(causes, _POOL_CAUSES), described.span, amount, _pool),
         _once(spans, by_wait & _is_any(causes, _NAMED_AWAITS), described.span, amount, _awaited),
         _once(spans, (segments.part == CPU) & ~described.is_wait, described.span, amount, _function),
@@ -164,6 +165,8 @@ def _pool(spans: SpanTable, number: int, row: int) -> list[Named]:
 
 def _awaited(spans: SpanTable, number: int, row: int) -> list[Named]:
     attributes = spans.attributes[row]
+    if attributes.get(schema.WAIT) == schema.WAIT_LIMITER and (held := _occupants(spans, number, row)):
+        return held
     awaited = _text(attributes, schema.FOR)
     waker, waker_trace = _text(attributes, schema.WAKER_NAME), _text(attributes, schema.WAKER_TRACE_ID)
     if waker_trace:  # a token, a lock or a turn that another request had

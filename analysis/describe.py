@@ -83,6 +83,9 @@ def describe(
     detail[rest & in_run & on_loop] = "on the loop and not on a CPU: GIL, lock or blocking call, cannot tell"
     detail[rest & in_run & ~on_loop & (measured >= 0)] = "blocked: GIL or native wait, cannot tell"
     detail[rest & in_run & ~on_loop & (measured < 0)] = "on a worker thread, CPU not measured"
+    in_process = _in_process(spans, span, in_run & ~on_loop & ~waiting)
+    inferred |= in_process
+    detail[rest & in_process] = "in a worker process, not computing: started, sent to or blocked, cannot tell"
     detail[rest & ~in_run] = "between two recorded steps of the job"
     computing = (part == CPU) & ~waiting
     detail[computing] = _running(spans, span[computing])
@@ -100,6 +103,16 @@ def describe(
     detail[slept] = said
     evidence[slept] = Evidence.SAMPLED.value
     return Described(cause, evidence, detail, span, waiting, split, _errors(spans, segments, split))
+
+
+def _in_process(spans: SpanTable, rows: Ints, chosen: Bools) -> Bools:
+    """Return which of the chosen segments ran in a worker process, of which only the parent was asked."""
+    at = np.flatnonzero(chosen)
+    once, back = np.unique(rows[at], return_inverse=True)
+    is_process = np.array([value is True for value in spans.values(once, schema.PROCESS)], dtype=bool)
+    found = np.zeros(len(rows), dtype=bool)
+    found[at] = is_process[back]
+    return found
 
 
 def _describe_samples(spans: SpanTable, segments: Segments, split: Ints, rest: Bools, detail: Texts) -> None:
@@ -229,7 +242,13 @@ def _lock(attributes: dict[str, Any]) -> str:
     return f"{name} ({at})" if at else name
 
 
+def _initializer(attributes: dict[str, Any]) -> str:
+    name, ns = attributes.get(schema.POOL_INITIALIZER), attributes.get(schema.POOL_INITIALIZER_NS)
+    return f", {ns / 1e6:.1f} ms of it in its initializer {name}" if name and isinstance(ns, int) else ""
+
+
 _WORDS = {
+    "initializer": _initializer,
     "lock": _lock,
     "pool": pool_name,
     "awaited": lambda attributes: str(attributes.get(schema.FOR) or "something"),

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.causes import Cause
+from analysis.collection import serial_collection
 from analysis.model import Analysis
 from analysis.remedies import ADVICE
 from analysis.summary import summarize
@@ -79,13 +80,14 @@ def verdict(analysis: Analysis) -> list[Verdict]:
     """Return one verdict per endpoint, the one that cost its clients most time first."""
     summary = summarize(analysis.causes)
     jobs = _jobs_per_request(analysis)
+    orders = serial_collection(analysis)
     wall = analysis.requests[analysis.requests["request_id"].isin(analysis.causes["request_id"])]
     found = []
     for endpoint, rows in summary.groupby("endpoint", sort=False):
         walls = wall.loc[wall["endpoint"] == endpoint, "wall_ns"].to_numpy(dtype=np.int64)
         causes = analysis.causes[analysis.causes["endpoint"] == endpoint]
         culprits = analysis.culprits[analysis.culprits["endpoint"] == endpoint]
-        found.append((int(walls.sum()), _judge(str(endpoint), walls, rows, causes, culprits, jobs)))
+        found.append((int(walls.sum()), _judge(str(endpoint), walls, rows, causes, culprits, jobs, orders)))
     found.sort(key=lambda one: -one[0])
     return [one for _, one in found]
 
@@ -97,6 +99,7 @@ def _judge(
     causes: pd.DataFrame,
     culprits: pd.DataFrame,
     jobs: pd.DataFrame,
+    orders: pd.DataFrame,
 ) -> Verdict:
     p50, p99 = np.percentile(walls, [50, 99])
     shares = dict(zip(summary["cause"], summary["share"], strict=True))
@@ -115,6 +118,7 @@ def _judge(
     unsure = unexplained >= UNSURE_SHARE and unexplained_ns >= MIN_MEAN_NS
     computing = float(shares.get(Cause.COMPUTE, 0.0))
     situations = _situations(endpoint, accused, means, causes, jobs)
+    situations += _serial_collection(orders[orders["endpoint"] == endpoint], float(walls.mean()))
     if unsure:
         situations = (*situations, _doubt(unexplained_ns, unexplained, causes))
     took = f"{endpoint}: {len(walls)} requests, p50 {_ms(p50)}, p99 {_ms(p99)}."
@@ -169,7 +173,7 @@ def _sentence(
     cause: Cause, mean_ns: float, share: float, detail: str, name: str, place: str, part: float, others: float
 ) -> str:
     said = f"{_ms(mean_ns)} ({share:.0%}) {ADVICE[cause].phrase}"
-    if detail and cause not in {Cause.LOOP_BUSY, Cause.CPU_WAIT, Cause.GIL_WAIT}:
+    if detail and cause not in {Cause.LOOP_BUSY, Cause.COLLECT_ORDER, Cause.CPU_WAIT, Cause.GIL_WAIT}:
         said += f", chiefly: {detail}"
     if name and cause not in {Cause.AWAIT_IO, Cause.REQUEST_IO, Cause.CPU_WAIT}:
         verb = "held by" if cause in _HELD_BY else "by"
@@ -222,6 +226,16 @@ def _situations(
         if blockers and victims > 2 * blockers:
             said.append(f"{blockers} request(s) blocked the loop for {victims} others.")
     return tuple(said)
+
+
+def _serial_collection(orders: pd.DataFrame, mean_wall_ns: float) -> tuple[str, ...]:
+    worth = orders[orders["gain_ns"] >= max(MIN_MEAN_NS, MIN_SHARE * mean_wall_ns)]
+    return tuple(
+        f"Results of {job} lay done, {_ms(float(lay_ns))} of them per request in sum, while the thread that "
+        "collects them waited for slower ones first; handled as they complete they could save up to "
+        f"{_ms(float(gain_ns))}."
+        for job, lay_ns, gain_ns in zip(worth["job"], worth["lay_ns"], worth["gain_ns"], strict=True)
+    )
 
 
 def _jobs_per_request(analysis: Analysis) -> pd.DataFrame:

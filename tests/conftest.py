@@ -1,8 +1,10 @@
 """For all tests: no test may leave a patch, a thread, a child process or a file handle of ours behind."""
 
+import asyncio.base_events
 import asyncio.events
 import asyncio.selector_events
 import concurrent.futures._base
+import concurrent.futures.process
 import concurrent.futures.thread
 import gc
 import logging
@@ -48,6 +50,12 @@ def _patched() -> dict[str, Any]:
         (future, ("result", "exception")),
     ):
         found |= {f"{owner.__name__}.{name}": owner.__dict__[name] for name in names}
+    processes = concurrent.futures.process.ProcessPoolExecutor
+    found |= {
+        f"{processes.__name__}.{name}": processes.__dict__[name]
+        for name in ("__init__", "submit", "shutdown")
+    }
+    found["create_task"] = asyncio.base_events.BaseEventLoop.create_task
     from anyio._backends import _asyncio
     from starlette.applications import Starlette
 

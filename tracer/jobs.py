@@ -82,6 +82,21 @@ def describe(function: Any, args: tuple[Any, ...] = ()) -> tuple[str, CodeType |
     return name, code if isinstance(code, CodeType) else None
 
 
+def timed_initializer(initializer: Callable[..., Any]) -> Callable[..., Any]:
+    """The same call, whose length is told to the first job of the thread that makes it."""
+
+    @functools.wraps(initializer)
+    def initialize(*args: Any, **kwargs: Any) -> Any:
+        start_ns = perf_counter_ns()
+        try:
+            return initializer(*args, **kwargs)
+        finally:
+            if recorders.active is not None:
+                here.initialized = (describe(initializer, args)[0], perf_counter_ns() - start_ns)
+
+    return initialize
+
+
 def carried_context(function: Any) -> contextvars.Context | None:
     """The context that `asyncio.to_thread` made for this job alone, if it did."""
     if isinstance(function, functools.partial):
@@ -115,6 +130,7 @@ def run_job(
 
 def _enter(pool: Pool, job: Job, held: Occupancy, carried: contextvars.Context | None) -> Any:
     job.idle_since_ns = here.idle_since_ns
+    job.initialized, here.initialized = here.initialized, None
     run_queue = run_queue_ns()
     cpu = thread_time_ns()
     if here.idle_since_ns:

@@ -160,11 +160,20 @@ class Activity:
         self.blocks: list[Block] = []
 
 
+class Collector(NamedTuple):
+    """Who took a job's result late, working for another request or for none."""
+
+    at_ns: int
+    place: Place | None  # where it asked for the result
+    trace_id: int  # of the request it worked for, 0: none
+    span_id: int
+
+
 class Job(Activity):
     """A function handed to an executor or a worker thread."""
 
     __slots__ = (
-        "handover_cpu_ns", "handover_run_queue_ns", "idle_since_ns", "occupancy", "pool", "pool_age_ns",
+        "collector", "handover_cpu_ns", "handover_run_queue_ns", "idle_since_ns", "initialized", "occupancy", "pool", "pool_age_ns",
         "resume_ns", "run_id", "run_queue_ns", "start_ns", "thread_id", "thread_name",
     )  # fmt: skip
 
@@ -172,13 +181,17 @@ class Job(Activity):
         super().__init__(request, spawner, born_ns, parent_id)
         self.run_id = new_span_id()
         self.start_ns = 0
-        self.resume_ns = 0
+        self.resume_ns = 0  # when who waited for it went on, or its result was first asked for
+        self.collector: Collector | None = None
         self.run_queue_ns: int | None = None
         self.thread_id = 0
         self.thread_name = ""
         self.pool: Pool | None = None
         self.pool_age_ns = 0
         self.occupancy: Occupancy | None = None
+        self.initialized: tuple[str, int] | None = (
+            None  # what its worker ran before its first job, and how long
+        )
         self.idle_since_ns = 0  # when the worker ended its job before; 0: this was its first
         self.handover_cpu_ns = 0
         self.handover_run_queue_ns: int | None = None
@@ -202,7 +215,7 @@ class Occupancy:
 class Pool:
     """An executor or an anyio limiter, as far as its jobs need it."""
 
-    __slots__ = ("id", "last_job", "made_at", "made_ns", "name", "occupancies", "size")
+    __slots__ = ("id", "last_job", "made_at", "made_ns", "name", "occupancies", "of_processes", "size")
 
     def __init__(self, pool_id: int, name: str, size: int, made_ns: int, made_at: Place | None) -> None:
         self.id = pool_id
@@ -210,6 +223,7 @@ class Pool:
         self.size = size
         self.made_ns = made_ns
         self.made_at = made_at
+        self.of_processes = False
         self.occupancies: deque[Occupancy] = deque(maxlen=8_192)
         self.last_job: Job | None = None
 
@@ -339,6 +353,7 @@ class _Here(threading.local):
     waiting = False  # in a wait that is timed: what it waits in within that is part of it
     submitting: Job | None = None  # being handed to an executor by this thread
     opened: Activity | None = None  # root of a request that began in the callback that runs now
+    initialized: tuple[str, int] | None = None  # worker threads: the initializer that they ran, until a job
     idle_since_ns = 0  # worker threads: the end of their latest job, and the clocks then
     idle_cpu_ns = 0
     idle_run_queue_ns: int | None = None

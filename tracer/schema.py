@@ -93,6 +93,8 @@ WAIT_LIMITER: Final = "limiter_wait"  # an anyio token
 WAIT_LOOP_BUSY: Final = "loop_busy"  # ready, and the loop ran something else: BLOCKER_*
 WAIT_LOOP_WAKEUP: Final = "loop_wakeup"  # ready, and the loop still slept in its selector
 WAIT_RESUME: Final = "resume"  # ready, loop awake, nothing seen running: not explained by our signals
+# the job whose result it waits for is done; who takes the results handled others first: BLOCKER_*
+WAIT_COLLECT_ORDER: Final = "collect_order"
 WAIT_GC: Final = "gc_pause"
 WAIT_LOCK: Final = "lock_wait"  # LOCK_* says which, HOLDER_* who had it
 WAIT_LOGGING: Final = "logging_wait"  # in a logging handler; its CPU_NS is no wait
@@ -100,7 +102,7 @@ WAIT_BLOCKING: Final = "blocking_io"  # in a call that blocks a thread, such as 
 WAIT_TYPES: Final = (
     WAIT_AWAIT, WAIT_POOL_QUEUE, WAIT_POOL_STARTUP, WAIT_POOL_SHUTDOWN, WAIT_POOL_HANDOVER,
     WAIT_LIMITER, WAIT_LOOP_BUSY, WAIT_LOOP_WAKEUP, WAIT_RESUME, WAIT_GC, WAIT_LOCK, WAIT_LOGGING,
-    WAIT_BLOCKING,
+    WAIT_BLOCKING, WAIT_COLLECT_ORDER,
 )  # fmt: skip
 # who ended an `await`
 WAKER_KIND: Final = "whywait.waker"  # one of the WAKER_* below
@@ -118,7 +120,7 @@ FOR_MODULE: Final = "whywait.for.module"  # dotted module or file stem of that f
 EVIDENCE: Final = "whywait.evidence"  # EVIDENCE_INFERRED where the wait's bounds were not both seen
 EVIDENCE_INFERRED: Final = "inferred"
 
-# who delayed whom: the chief blocker of a loop_busy tile
+# who delayed whom: the chief blocker of a loop_busy or collect_order tile
 BLOCKER_FUNCTION: Final = "whywait.blocker.function"
 BLOCKER_FILE: Final = "whywait.blocker.file"
 BLOCKER_LINE: Final = "whywait.blocker.line"
@@ -153,6 +155,8 @@ POOL_SIZE: Final = "whywait.pool.size"
 POOL_FILE: Final = "whywait.pool.file"  # where it was made
 POOL_LINE: Final = "whywait.pool.line"
 POOL_FUNCTION: Final = "whywait.pool.function"
+POOL_INITIALIZER: Final = "whywait.pool.initializer"  # its name; on the pool_startup that it is part of
+POOL_INITIALIZER_NS: Final = "whywait.pool.initializer_ns"
 POOL_AGE_NS: Final = "whywait.pool.age_ns"  # at submit
 
 # --- locks --------------------------------------------------------------------------------------
@@ -168,4 +172,7 @@ CODE_LINE: Final = "code.line.number"
 THREAD_ID: Final = "thread.id"
 THREAD_NAME: Final = "thread.name"
 BLOCK_SYSCALL: Final = "whywait.block.syscall"  # call the thread slept in when looked at, e.g. "read"
+PROCESS: Final = (
+    "whywait.process"  # bool, true on a run in a worker process, of which only the parent was asked
+)
 SYSCALL_FUTEX: Final = "futex"  # a lock, the GIL, or another thread: cannot tell which

@@ -17,12 +17,14 @@ from tracer.probes import (
     anyio_threads,
     asgi,
     collector,
+    eager_tasks,
     executor,
     futures,
     gil,
     locks,
     log_handlers,
     loop,
+    process_pool,
     provider,
     server_spans,
     thread_calls,
@@ -91,6 +93,10 @@ class _Session:
             self._add("uvloop", uvloop_calls.install)
         self._add("executor", executor.install)
         self._add("futures", futures.install)
+        if process_pool.available():
+            self._add("process pool", process_pool.install)
+        if eager_tasks.available():
+            self._add("eager", eager_tasks.install)
         self._add("locks", lambda: locks.install(self.config))
         self._add("thread calls", thread_calls.install)
         self._add("log handlers", log_handlers.install)

@@ -1,5 +1,6 @@
 """Pure: turns a finished request's records into spans as `schema.py` draws them."""
 
+from bisect import bisect_left
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import CodeType
@@ -25,7 +26,8 @@ from tracer.records import (
     Waker,
     new_span_id,
 )
-from tracer.tiles import Tile, by_trace, loop_tiles, occupant_shares, queue_tiles
+from tracer.tiles import Tile, by_trace, collection_tiles, loop_tiles, occupant_shares, queue_tiles
+from tracer.wait_parts import wait_parts
 
 # a span costs tens of microseconds to make and write: one for a shorter wait would cost more than the wait
 MIN_RESOLUTION_NS = 100_000
@@ -79,6 +81,8 @@ class RequestSpans:
         self._resolution_ns = min(max_resolution_ns, max(wall_ns // 100, MIN_RESOLUTION_NS))
         self._kept = {id(one): one for one in request.activities if self._matters(one)}
         self._made: list[SpanSpec] = []
+        # by activity: when its waits ended, and whether a job ended them
+        self._steps: dict[int, tuple[list[int], list[bool]]] = {}
 
     def build(self) -> list[SpanSpec]:
         """All spans of the request but the SERVER span, which its framework makes."""
@@ -177,10 +181,12 @@ class RequestSpans:
             running: Attributes = {
                 s.KIND: s.KIND_RUN,
                 s.ACTIVITY: span_hex(job.span_id),
-                s.CPU_NS: _cpu_of_work(job, job.cpu_ns, started_ns, ended_ns),
-                s.THREAD_ID: job.thread_id,
-                s.THREAD_NAME: job.thread_name,
+                s.CPU_NS: min(_cpu_of_work(job, job.cpu_ns, started_ns, ended_ns), ended_ns - started_ns),
             }
+            if job.pool is not None and job.pool.of_processes:
+                running[s.PROCESS] = True
+            else:
+                running |= {s.THREAD_ID: job.thread_id, s.THREAD_NAME: job.thread_name}
             if job.end_ns and job.run_queue_ns is not None:
                 running[s.RUN_QUEUE_NS] = job.run_queue_ns
             _put_place(running, _place(job.code))
@@ -239,7 +245,8 @@ class RequestSpans:
     def _add_wait(self, activity: Activity, wait: Wait, small: dict[str, int]) -> None:
         waited_ns = wait.cause_ns - wait.start_ns
         if waited_ns >= self._resolution_ns:
-            self._add_await(activity, wait)
+            for part in wait_parts(activity, wait):
+                self._add_await(activity, part)
         elif waited_ns > 0:
             small[wait.kind] = small.get(wait.kind, 0) + waited_ns
         if wait.cause_ns < wait.end_ns:
@@ -255,12 +262,31 @@ class RequestSpans:
             kind = s.WAIT_POOL_SHUTDOWN if wait.kind == s.WAIT_POOL_SHUTDOWN else s.WAIT_RESUME
             return [Tile(kind, wait.cause_ns, wait.end_ns)]
         key = loop.thread_id
-        return loop_tiles(
+        tiles = loop_tiles(
             wait.cause_ns,
             wait.end_ns,
             overlapping(self._past.callbacks.get(key, ()), wait.cause_ns, wait.end_ns),
             overlapping(self._past.idle.get(key, ()), wait.cause_ns, wait.end_ns),
         )
+        if not isinstance(wait.by, Job):
+            return tiles
+        return [part for tile in tiles for part in collection_tiles(tile, self._handles_result)]
+
+    def _handles_result(self, callback: Callback) -> bool:
+        """Whether it was a step of this request that a job's result had woken."""
+        if callback.request is not self._request:
+            return False
+        steps = self._steps.get(callback.span_id)
+        if steps is None:
+            own = next((one for one in self._request.activities if one.span_id == callback.span_id), None)
+            waits = [wait for wait in own.waits if not wait.thread] if own is not None else []
+            steps = self._steps[callback.span_id] = (
+                [wait.end_ns for wait in waits],
+                [isinstance(wait.by, Job) for wait in waits],
+            )
+        ends, by_job = steps
+        before = bisect_left(ends, callback.end_ns) - 1  # the wait that the step put an end to
+        return before >= 0 and by_job[before]
 
     def _add_await(self, activity: Activity, wait: Wait) -> None:
         attributes = self._wait_attributes(activity, wait.kind)
@@ -282,10 +308,15 @@ class RequestSpans:
         if wait.lock is not None:
             name = f"{name} in {wait.site.user.function}" if wait.site is not None else name
             links = self._put_lock(attributes, wait.lock, wait)
+        elif wait.kind == s.WAIT_COLLECT_ORDER:
+            links = _put_collector(attributes, wait)
         elif wait.kind in _WITHOUT_WAKER:
             links = ()
         else:
             links = self._put_waker(attributes, wait.by)
+        if wait.kind == s.WAIT_LIMITER and wait.pool is not None:
+            # those of a job are its worker's; who else has a token is known by the one who gave it up
+            links = self._put_occupants(attributes, wait.pool, 0, wait.start_ns, wait.cause_ns) or links
         self._wait_span(name, activity, wait.parent_id, wait.start_ns, wait.cause_ns, attributes, links)
 
     def _put_lock(self, attributes: Attributes, lock: LockRecord, wait: Wait) -> tuple[tuple[int, int], ...]:
@@ -331,7 +362,7 @@ class RequestSpans:
         name = tile.kind.replace("_", " ")
         links: tuple[tuple[int, int], ...] = ()
         if tile.callbacks:
-            chief = _put_blocker(attributes, tile.callbacks)
+            chief = _put_blocker(attributes, tile.callbacks, self._request)
             name = f"{name}: {attributes[s.BLOCKER_FUNCTION]}"
             if chief.trace_id and chief.trace_id != self._request.trace_id:
                 links = ((chief.trace_id, chief.span_id),)
@@ -361,7 +392,12 @@ class RequestSpans:
         _put_pool(attributes, job.pool)
         links: tuple[tuple[int, int], ...] = ()
         if tile.kind == s.WAIT_POOL_QUEUE and job.pool is not None:
-            links = self._put_occupants(attributes, job, tile)
+            if job.pool.of_processes:
+                attributes[s.EVIDENCE] = s.EVIDENCE_INFERRED
+            links = self._put_occupants(attributes, job.pool, job.span_id, tile.start_ns, tile.end_ns)
+        elif tile.kind == s.WAIT_POOL_STARTUP and job.initialized is not None:
+            attributes[s.POOL_INITIALIZER], initializer_ns = job.initialized
+            attributes[s.POOL_INITIALIZER_NS] = min(initializer_ns, length_ns)
         elif tile.kind == s.WAIT_POOL_HANDOVER:
             attributes[s.CPU_NS] = min(max(job.handover_cpu_ns, 0), length_ns)
             if job.handover_run_queue_ns is not None:
@@ -374,11 +410,10 @@ class RequestSpans:
         name = tile.kind.replace("_", " ")
         self._wait_span(name, job, job.span_id, tile.start_ns, tile.end_ns, attributes, links)
 
-    def _put_occupants(self, attributes: Attributes, job: Job, tile: Tile) -> tuple[tuple[int, int], ...]:
-        assert job.pool is not None
-        shares, other_ns = occupant_shares(
-            tile.start_ns, tile.end_ns, list(job.pool.occupancies), job.span_id
-        )
+    def _put_occupants(
+        self, attributes: Attributes, pool: Pool, span_id: int, start_ns: int, end_ns: int
+    ) -> tuple[tuple[int, int], ...]:
+        shares, other_ns = occupant_shares(start_ns, end_ns, list(pool.occupancies), span_id)
         if len(shares) > s.OCCUPANT_LIMIT:
             shares = by_trace(shares)
         named, rest = shares[: s.OCCUPANT_LIMIT], shares[s.OCCUPANT_LIMIT :]
@@ -524,7 +559,7 @@ def overlapping(past: Sequence[T], start_ns: int, end_ns: int) -> Iterable[T]:
         low += 1
 
 
-def _put_blocker(attributes: Attributes, callbacks: Sequence[Callback]) -> Callback:
+def _put_blocker(attributes: Attributes, callbacks: Sequence[Callback], own: Request) -> Callback:
     totals: dict[object, int] = {}
     first: dict[object, Callback] = {}
     for one in callbacks:
@@ -540,7 +575,7 @@ def _put_blocker(attributes: Attributes, callbacks: Sequence[Callback]) -> Callb
         attributes[s.BLOCKER_FUNCTION] = f"{chief.calls} short callbacks"
     elif place is not None:
         name = place.function
-        if chief.sample is None and chief.request is not None and chief.request.name:
+        if chief.sample is None and chief.request not in (None, own) and chief.request.name:
             name = chief.request.name  # the task's outermost coroutine is the server's, and says nothing
         attributes[s.BLOCKER_FUNCTION] = name
         attributes[s.BLOCKER_FILE] = place.file
@@ -551,6 +586,21 @@ def _put_blocker(attributes: Attributes, callbacks: Sequence[Callback]) -> Callb
         attributes[s.BLOCKER_TRACE_ID] = trace_hex(chief.trace_id)
         attributes[s.BLOCKER_SPAN_ID] = span_hex(chief.span_id)
     return chief
+
+
+def _put_collector(attributes: Attributes, wait: Wait) -> tuple[tuple[int, int], ...]:
+    collector = wait.by.collector if isinstance(wait.by, Job) else None
+    if collector is None:
+        return ()
+    attributes[s.BLOCKER_FUNCTION] = collector.place.function if collector.place else "a collector"
+    if collector.place is not None:
+        attributes[s.BLOCKER_FILE] = collector.place.file
+        attributes[s.BLOCKER_LINE] = collector.place.line
+    if not collector.trace_id:
+        return ()
+    attributes[s.BLOCKER_TRACE_ID] = trace_hex(collector.trace_id)
+    attributes[s.BLOCKER_SPAN_ID] = span_hex(collector.span_id)
+    return ((collector.trace_id, collector.span_id),)
 
 
 def _put_pool(attributes: Attributes, pool: Pool | None) -> None:

@@ -7,6 +7,7 @@ that schedules the task's wake-up, and the task's wait was still ended by the jo
 import asyncio
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from time import thread_time_ns
 from types import CodeType
 from typing import Any
@@ -17,6 +18,7 @@ from tracer import recorder as recorders
 from tracer.places import await_site
 from tracer.records import (
     ACTIVITY,
+    IO,
     THREAD,
     Activity,
     Block,
@@ -36,6 +38,10 @@ SHORT_RUN_NS = 1_000_000  # the longest run
 BLOCK_MIN_NS = 200_000  # shorter steps are not kept one by one
 SITE_MIN_NS = 200_000  # shorter waits are not given their place in the code
 
+# coroutines in which a library wraps the user's own, and how to find that (or its function) in one that
+# has not begun; filled by the library's probe
+WRAPPERS: dict[CodeType | None, Callable[[Any], Any]] = {}
+
 
 def this_loop() -> Loop:
     """The record of the loop that runs on this thread; made on first sight."""
@@ -52,7 +58,11 @@ def waker_now(now: int) -> tuple[Waker, int]:
     """Who would be to thank if something were woken at this moment on this thread, and since when."""
     current = here.current
     if current is None:
-        return (THREAD if here.loop is None else None), now
+        loop = here.loop
+        if loop is None:
+            return THREAD, now
+        # libuv calls its own for sockets, pipes, children and signals; asyncio has a handle for each
+        return (None if loop.selects else IO), now
     if isinstance(current, Activity):
         return current, (current.done_ns or now)
     return current.passed_on(now)  # type: ignore[no-any-return]
@@ -88,13 +98,37 @@ def owner_of_step(
     parent_id = bind(_current_span_id)
     activity = Activity(request, found, ready_ns, parent_id)
     activity.task_key = key
-    coroutine = task.get_coro()
-    activity.name = getattr(coroutine, "__qualname__", None) or type(coroutine).__name__
-    activity.code = getattr(coroutine, "cr_code", None)
+    _name_task(activity, task.get_coro())
     request.tasks[key] = activity
     request.activities.append(activity)
     bind(ACTIVITY.set, activity)
     return activity
+
+
+def adopt_eager(maker: Activity, task: "asyncio.Task[Any]", born_ns: int, stop_ns: int) -> Activity | None:
+    """The activity of a task whose first step ran inside its maker's, and that waits since `stop_ns`."""
+    request = maker.request
+    if not request.take():
+        return None
+    activity = Activity(request, maker, born_ns, _current_span_id())
+    activity.task_key = id(task)
+    activity.stop_ns = stop_ns
+    activity.steps = 1
+    _name_task(activity, task.get_coro())
+    request.tasks[activity.task_key] = activity
+    request.activities.append(activity)
+    return activity
+
+
+def _name_task(activity: Activity, coroutine: Any) -> None:
+    code = getattr(coroutine, "cr_code", None)
+    behind = WRAPPERS.get(code)
+    if behind is not None:
+        with suppress(Exception):  # another version of the library: the wrapper's own name will do
+            coroutine = behind(coroutine) or coroutine
+            code = getattr(coroutine, "cr_code", None) or getattr(coroutine, "__code__", None)
+    activity.name = getattr(coroutine, "__qualname__", None) or type(coroutine).__name__
+    activity.code = code
 
 
 def _current_span_id() -> int:

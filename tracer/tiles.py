@@ -1,11 +1,12 @@
 """Pure: divides a stretch of waiting into tiles that touch, from what ran, slept or was held meanwhile."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
 from tracer.records import Callback, Job, Occupancy
 from tracer.schema import (
+    WAIT_COLLECT_ORDER,
     WAIT_LOOP_BUSY,
     WAIT_LOOP_WAKEUP,
     WAIT_POOL_HANDOVER,
@@ -14,6 +15,7 @@ from tracer.schema import (
     WAIT_RESUME,
 )
 
+_PASSING_NS = 200_000
 _JOIN_NS = 50_000  # a gap this short between two callbacks is the loop's own work
 
 
@@ -49,6 +51,29 @@ def loop_tiles(
             pieces.append(Tile(WAIT_LOOP_WAKEUP, begin, end, run_queue_ns=known_ns))
     pieces.sort(key=lambda tile: (tile.start_ns, tile.end_ns))
     return _cover(start_ns, end_ns, pieces)
+
+
+def collection_tiles(tile: Tile, handles_result: Callable[[Callback], bool]) -> list[Tile]:
+    """Divides a `loop_busy` tile that delayed a job's result.
+
+    Where the loop handled results of the same request, as `handles_result` tells of a callback, that is
+    the order of its collection (`collect_order`); the rest stays `loop_busy`.
+    """
+    tiles: list[Tile] = []
+    at = tile.start_ns
+    for callback in tile.callbacks:
+        last = tiles[-1] if tiles else None
+        kind = WAIT_COLLECT_ORDER if handles_result(callback) else WAIT_LOOP_BUSY
+        # between two results the loop runs its own short callbacks
+        if last is not None and (last.kind == kind or callback.end_ns - callback.start_ns < _PASSING_NS):
+            tiles[-1] = Tile(last.kind, last.start_ns, callback.end_ns, (*last.callbacks, callback))
+        else:
+            tiles.append(Tile(kind, at, callback.end_ns, (callback,)))
+        at = callback.end_ns
+    if not tiles:
+        return [tile]
+    tiles[-1] = tiles[-1]._replace(end_ns=tile.end_ns)
+    return tiles
 
 
 def _cover(start_ns: int, end_ns: int, pieces: Sequence[Tile]) -> list[Tile]:

@@ -39,12 +39,12 @@ class Traced:
     """The spans of a session, once it is stopped."""
 
     def __init__(self, output: Path) -> None:
-        self._output = output
+        self.output = output
         self.spans: list[Span] = []
 
     def stop(self) -> None:
         tracer.stop()
-        self.spans = [span for path in sorted(self._output.glob("*.jsonl")) for span in read(path)]
+        self.spans = [span for path in sorted(self.output.glob("*.jsonl")) for span in read(path)]
 
     def named(self, name: str) -> list[Span]:
         return sorted((span for span in self.spans if span.name == name), key=lambda span: span.start_ns)

@@ -175,6 +175,28 @@ def test_the_waker_is_named(
         assert by_id[wait_span["waker.span_id"]].name.endswith(name)
 
 
+@pytest.mark.parametrize(
+    "factory", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"]
+)
+def test_roots_that_follow_each_other_within_a_step(
+    traced_to: Begin, factory: Callable[[], asyncio.AbstractEventLoop]
+) -> None:
+    async def main() -> None:
+        for name in ("first", "second", "third"):
+            with phase(name):
+                time.sleep(WAIT_S)
+                await asyncio.sleep(WAIT_S)
+
+    spans = traced_to()
+    with asyncio.Runner(loop_factory=factory) as runner:
+        runner.run(main())
+    spans.stop()
+    awaited = [span for span in spans.of_kind("wait") if span["wait"] == "await"]
+    assert len(awaited) == 3
+    for wait_span in awaited:  # what ran before is not waited for
+        assert WAIT_S * 0.8 * 1000 <= wait_span.ms < WAIT_S * 1.8 * 1000
+
+
 def test_a_socket_is_io(traced_to: Begin) -> None:
     spans = traced_to()
     asyncio.run(by_socket())

@@ -1,17 +1,21 @@
 """anyio's worker threads, on which FastAPI runs `def` endpoints: a job from the moment it has its token.
 
-The wait for the token is the task's own and is seen by the loop probe.
+The wait for the token is the task's own and is seen by the loop probe; here it is told which limiter it
+was, so that those can be named who held the tokens.
 """
 
 import functools
 from collections.abc import Callable
 from importlib.util import find_spec
 from time import perf_counter_ns
+from types import CodeType
 from typing import Any
 
 from tracer.jobs import make_job, occupancy_of, pool_of, run_job
 from tracer.recorder import probe_failed
 from tracer.records import Activity, Job, Occupancy, Pool, current_activity
+from tracer.schema import WAIT_AWAIT, WAIT_LIMITER
+from tracer.steps import WRAPPERS
 
 
 def available() -> bool:
@@ -46,19 +50,55 @@ def install() -> Callable[[], None]:
 
     @functools.wraps(plain_acquire)
     async def acquire_on_behalf_of(self: Any, borrower: Any) -> None:
+        start_ns = perf_counter_ns()
         await plain_acquire(self, borrower)
         activity = current_activity()
         if activity is not None:
             activity.token_ns = perf_counter_ns()
+            try:
+                _name_limiter(activity, start_ns, pool_of(self, "anyio", _size(self)))
+            except Exception as error:
+                probe_failed("anyio", error)
 
+    wrappers = _wrappers(backend)
+    WRAPPERS.update(wrappers)
     backend.run_sync_in_worker_thread = run_sync_in_worker_thread
     limiter_class.acquire_on_behalf_of = acquire_on_behalf_of
 
     def undo() -> None:
         backend.run_sync_in_worker_thread = plain_run
         limiter_class.acquire_on_behalf_of = plain_acquire
+        for code in wrappers:
+            WRAPPERS.pop(code, None)
 
     return undo
+
+
+def _wrappers(backend: Any) -> dict[CodeType | None, Callable[[Any], Any]]:
+    """The coroutines in which anyio runs the user's, and what each holds of it; not every version has all."""
+    from anyio import from_thread
+    from anyio._core import _tasks
+
+    found: dict[CodeType | None, Callable[[Any], Any]] = {}
+    handle = getattr(_tasks, "TaskHandle", None)
+    if handle is not None and hasattr(handle, "_run_coro"):
+        found[handle._run_coro.__code__] = lambda wrapper: wrapper.cr_frame.f_locals["self"]._coro
+    for owner, method in (
+        (backend, "run_async_from_thread"),
+        (from_thread.BlockingPortal, "_call_func"),
+    ):
+        code = getattr(getattr(owner, method, None), "__code__", None)
+        inner = [one for one in getattr(code, "co_consts", ()) if isinstance(one, CodeType)]
+        for one in [code, *inner]:
+            if one is not None and "func" in (*one.co_varnames, *one.co_freevars):
+                found[one] = lambda wrapper: _behind_partials(wrapper.cr_frame.f_locals["func"])
+    return found
+
+
+def _behind_partials(function: Any) -> Any:
+    while isinstance(function, functools.partial):
+        function = function.func
+    return function
 
 
 def _run(pool: Pool, job: Job | None, held: Occupancy, function: Callable[..., Any], /, *args: Any) -> Any:
@@ -67,6 +107,16 @@ def _run(pool: Pool, job: Job | None, held: Occupancy, function: Callable[..., A
         if spawner is not None and spawner.token_ns > job.born_ns:
             job.born_ns = spawner.token_ns
     return run_job(pool, job, held, function, *args)
+
+
+def _name_limiter(activity: Activity, start_ns: int, pool: Pool) -> None:
+    """Says of the waits since `start_ns` that they were for a token of the limiter."""
+    for index in range(len(activity.waits) - 1, -1, -1):
+        wait = activity.waits[index]
+        if wait.start_ns < start_ns:
+            return
+        if wait.kind == WAIT_AWAIT and not wait.thread:
+            activity.waits[index] = wait._replace(kind=WAIT_LIMITER, pool=pool)
 
 
 def _size(limiter: Any) -> int:

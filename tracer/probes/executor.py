@@ -9,7 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from time import perf_counter_ns
 from typing import Any
 
-from tracer.jobs import make_job, occupancy_of, pool_of, run_job
+from tracer.jobs import make_job, occupancy_of, pool_of, run_job, timed_initializer
 from tracer.recorder import probe_failed
 from tracer.records import Activity, Job, Pool, Wait, here
 from tracer.schema import WAIT_POOL_SHUTDOWN, WAIT_POOL_STARTUP
@@ -33,6 +33,8 @@ def install() -> Callable[[], None]:
         plain_init(self, *args, **kwargs)
         try:
             pool_of(self, _name(self), self._max_workers, new=True)
+            if callable(getattr(self, "_initializer", None)):
+                self._initializer = timed_initializer(self._initializer)
         except Exception as error:
             probe_failed("executor", error)
 
@@ -70,7 +72,7 @@ def install() -> Callable[[], None]:
         finally:
             here.waiting = False
             try:
-                _record_shutdown(activity, pool_of(self, _name(self), self._max_workers), start_ns)
+                record_shutdown(activity, pool_of(self, _name(self), self._max_workers), start_ns)
             except Exception as error:
                 probe_failed("executor", error)
 
@@ -117,7 +119,8 @@ def _record_startup(activity: Activity, pool: Pool, start_ns: int, end_ns: int) 
         activity.waits.append(Wait(WAIT_POOL_STARTUP, start_ns, end_ns, end_ns, None, None, 0, True, pool))
 
 
-def _record_shutdown(activity: Any, pool: Pool, start_ns: int) -> None:
+def record_shutdown(activity: Any, pool: Pool, start_ns: int) -> None:
+    """Records that an activity has waited since `start_ns` for a pool to shut down."""
     end_ns = perf_counter_ns()
     if not activity.request.take():
         return

@@ -1,19 +1,26 @@
 """Waits of a thread for jobs: `Future.result`, `Future.exception`, `as_completed`, `wait`.
 
-Each names the job that ended it, so that the critical path can follow it into the pool.
+Each names the job that ended it, so that the critical path can follow it into the pool; a future that
+no pool made names the task or thread that set it.
 """
 
 import functools
+import sys
 from collections.abc import Callable
 from concurrent.futures import Future, _base
+from contextlib import suppress
 from time import perf_counter_ns
 from typing import Any
 
+from tracer.places import user_place
 from tracer.probes.executor import JOB_ATTRIBUTE
 from tracer.recorder import probe_failed
-from tracer.records import Activity, Job, Wait, current_activity, here
+from tracer.records import Activity, Collector, Job, Wait, Waker, current_activity, here
 from tracer.schema import WAIT_AWAIT
+from tracer.steps import waker_now
 from tracer.thread_waits import waiting_activity
+
+LATE_NS = 1_000_000  # of a result that lay done for less, who took it is not kept
 
 
 def install() -> Callable[[], None]:
@@ -23,34 +30,25 @@ def install() -> Callable[[], None]:
 
     @functools.wraps(plain_result)
     def result(self: Any, timeout: float | None = None) -> Any:
+        if self.done():
+            _take(self)
+            return plain_result(self, timeout)
         activity = waiting_activity()
-        if activity is None or self.done():
+        if activity is None:
             return plain_result(self, timeout)
-        start_ns = perf_counter_ns()
-        here.waiting = True
-        try:
-            return plain_result(self, timeout)
-        finally:
-            here.waiting = False
-            _record(activity, start_ns, self)
+        return _blocked(plain_result, activity, self, timeout)
 
     @functools.wraps(plain_exception)
     def exception(self: Any, timeout: float | None = None) -> Any:
         activity = waiting_activity()
         if activity is None or self.done():
             return plain_exception(self, timeout)
-        start_ns = perf_counter_ns()
-        here.waiting = True
-        try:
-            return plain_exception(self, timeout)
-        finally:
-            here.waiting = False
-            _record(activity, start_ns, self)
+        return _blocked(plain_exception, activity, self, timeout)
 
     def create_and_install_waiters(fs: Any, return_when: Any) -> Any:
         waiter = plain_waiters(fs, return_when)
         if current_activity() is not None:
-            waiter.event = _Event(waiter.event, waiter)
+            waiter.event = _Event(waiter.event)
         return waiter
 
     Future.result = result  # type: ignore[method-assign]
@@ -65,46 +63,102 @@ def install() -> Callable[[], None]:
     return undo
 
 
+def _take(future: Any) -> None:
+    """A result that was there is asked for: until now it lay uncollected."""
+    job = getattr(future, JOB_ATTRIBUTE, None)
+    if job is None or job.resume_ns or not job.done_ns:
+        return
+    try:
+        current = here.current
+        if current is not None and not isinstance(current, Activity):
+            return  # a callback that passes it on to the loop's own future: nobody has it yet
+        now = job.resume_ns = perf_counter_ns()
+        if now - job.done_ns < LATE_NS or not job.request.open:
+            return
+        if current is None or current.request is not job.request:
+            place = user_place(sys._getframe(2))
+            trace_id, span_id = (0, 0) if current is None else (current.request.trace_id, current.span_id)
+            job.collector = Collector(now, place, trace_id, span_id)
+    except Exception as error:
+        probe_failed("futures", error)
+
+
+class _Witness:
+    """Stands among a future's waiters and notes who set it; the future holds its lock meanwhile."""
+
+    __slots__ = ("by", "cause_ns")
+
+    def __init__(self) -> None:
+        self.by: Waker = None
+        self.cause_ns = 0
+
+    def add_result(self, _: Any) -> None:
+        try:
+            self.by, self.cause_ns = waker_now(perf_counter_ns())
+        except Exception as error:  # who sets the host's future must not meet it
+            probe_failed("futures", error)
+
+    add_exception = add_cancelled = add_result
+
+
+def _blocked(plain: Any, activity: Activity, future: Any, timeout: float | None) -> Any:
+    witness = None if isinstance(getattr(future, JOB_ATTRIBUTE, None), Job) else _Witness()
+    if witness is not None:
+        with future._condition:
+            future._waiters.append(witness)
+    start_ns = perf_counter_ns()
+    here.waiting = True
+    try:
+        return plain(future, timeout)
+    finally:
+        here.waiting = False
+        end_ns = perf_counter_ns()
+        if witness is not None:
+            with future._condition, suppress(ValueError):
+                future._waiters.remove(witness)
+            _record(activity, start_ns, end_ns, witness.by, witness.cause_ns)
+        else:
+            job = getattr(future, JOB_ATTRIBUTE, None)
+            _record(activity, start_ns, end_ns, job, job.done_ns if job is not None else 0)
+
+
 class _Event:
-    """The waiter's event, with its waits timed; workers may still hold the event itself."""
+    """The waiter's event, with its waits timed and who ended them; workers may still hold the event itself."""
 
-    __slots__ = ("_event", "_waiter", "clear", "is_set", "set")
+    __slots__ = ("_event", "_witness", "clear", "is_set")
 
-    def __init__(self, event: Any, waiter: Any) -> None:
+    def __init__(self, event: Any) -> None:
         self._event = event
-        self._waiter = waiter
-        self.set = event.set
+        self._witness = _Witness()
         self.clear = event.clear
         self.is_set = event.is_set
+
+    def set(self) -> None:
+        if not self._event.is_set():  # those that come while the waiter is on its way wake nobody
+            self._witness.add_result(None)
+        self._event.set()
 
     def wait(self, timeout: float | None = None) -> bool:
         activity = waiting_activity()
         if activity is None or self._event.is_set():
             return self._event.wait(timeout)  # type: ignore[no-any-return]
+        witness = self._witness = _Witness()
         start_ns = perf_counter_ns()
         here.waiting = True
         try:
             return self._event.wait(timeout)  # type: ignore[no-any-return]
         finally:
             here.waiting = False
-            finished = list(self._waiter.finished_futures)
-            # the first that finished woke a waiter for any, the last one a waiter for all
-            first = isinstance(self._waiter, _base._AsCompletedWaiter | _base._FirstCompletedWaiter)
-            _record(activity, start_ns, finished[0 if first else -1] if finished else None)
+            _record(activity, start_ns, perf_counter_ns(), witness.by, witness.cause_ns)
 
 
-def _record(activity: Activity, start_ns: int, future: Any) -> None:
+def _record(activity: Activity, start_ns: int, end_ns: int, by: Waker, cause_ns: int) -> None:
     try:
-        end_ns = perf_counter_ns()
         if not activity.request.take():
             return
-        job = getattr(future, JOB_ATTRIBUTE, None)
-        if isinstance(job, Job):
-            cause_ns = min(max(job.done_ns or end_ns, start_ns), end_ns)
-            if not job.resume_ns:
-                job.resume_ns = end_ns
-        else:
-            job, cause_ns = None, end_ns
-        activity.waits.append(Wait(WAIT_AWAIT, start_ns, cause_ns, end_ns, job, None, 0, True))
+        cause_ns = min(max(cause_ns or end_ns, start_ns), end_ns)
+        if isinstance(by, Job) and not by.resume_ns:
+            by.resume_ns = end_ns
+        activity.waits.append(Wait(WAIT_AWAIT, start_ns, cause_ns, end_ns, by, None, 0, True))
     except Exception as error:
         probe_failed("futures", error)

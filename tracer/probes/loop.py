@@ -76,7 +76,7 @@ def _run_stamped(handle: Any, by: Waker, cause_ns: int, standing: Any, run: Call
         try:
             # a request may have been opened (SERVER span) or closed in this very step
             owner = activity
-            if isinstance(current, Activity) and activity is None:
+            if current is not activity and isinstance(current, Activity):
                 owner = current
                 task = getattr(callback, "__self__", None)
             keep_callback(loop, start_ns, end_ns, owner or opened or _of_context(context), callback)

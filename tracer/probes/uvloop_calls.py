@@ -70,7 +70,7 @@ class _Call:
             loop.run_start_ns = 0
             try:
                 owner = activity
-                if isinstance(current, Activity) and activity is None:
+                if current is not activity and isinstance(current, Activity):
                     owner = current
                     task = getattr(callback, "__self__", None)
                 keep_callback(loop, start_ns, end_ns, owner or opened or _found_open(), callback)
@@ -89,6 +89,13 @@ def _call_here(function: Callable[..., Any], *args: Any) -> Any:
 def _found_open() -> Activity | None:
     found = ACTIVITY.get()
     return found if found is not None and found.request.open else None
+
+
+def _due_ns(when: Any, now: float) -> int:
+    try:
+        return perf_counter_ns() + int((when - now) * 1e9)
+    except Exception:  # infinite, or no number at all: uvloop will say so
+        return 0
 
 
 def available() -> bool:
@@ -119,12 +126,12 @@ def install() -> Callable[[], None]:
         return plain_threadsafe(self, call, *args, context=context)
 
     def call_later(self: Any, delay: float, callback: Any, *args: Any, context: Any = None) -> Any:
-        due_ns = perf_counter_ns() + int(delay * 1e9)
-        return plain_later(self, delay, _Call(callback, TIMER, due_ns), *args, context=context)
+        call = _Call(callback, TIMER, _due_ns(delay, 0))
+        return plain_later(self, delay, call, *args, context=context)
 
     def call_at(self: Any, when: float, callback: Any, *args: Any, context: Any = None) -> Any:
-        due_ns = perf_counter_ns() + int((when - self.time()) * 1e9)
-        return plain_at(self, when, _Call(callback, TIMER, due_ns), *args, context=context)
+        call = _Call(callback, TIMER, _due_ns(when, self.time()))
+        return plain_at(self, when, call, *args, context=context)
 
     loop_class.call_soon = call_soon
     loop_class.call_soon_threadsafe = call_soon_threadsafe

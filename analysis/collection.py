@@ -1,0 +1,90 @@
+"""Serial collection: results that lay done while their collector waited for slower ones first.
+
+    a   |-------------run--------------|
+    b   |-run-|........................|lay done|
+    c   |--run--|.......................|..lay done..|
+    collector   ~~~~waits for a~~~~~~~~~|handle a|handle b|handle c|
+
+Handling b and c is the collector's own running time, on the critical path and no wait, so no cause takes
+it. But it could have been done while the collector waited for a: that is what another order could gain.
+Only results that a thread asks for by `Future.result()` are seen to be taken: a loop hands its own futures
+on at once, and when a task then looks at one that is done cannot be seen.
+"""
+
+from typing import Any, Final
+
+import pandas as pd
+
+from analysis.model import Analysis
+from tracer import schema
+
+LEAST_NS: Final = 1_000_000  # a result that lay done for less was taken at once
+COLUMNS: Final = ("endpoint", "lay_ns", "gain_ns", "job")
+
+
+def serial_collection(analysis: Analysis) -> pd.DataFrame:
+    """Return per endpoint, and per request of it on average, what its results' order of collection cost.
+
+    `lay_ns` is how long results lay done that could have been handled meanwhile, summed over jobs;
+    `gain_ns` the most that the request could gain; `job` the name of the job it was most often.
+    """
+    requests = analysis.requests.drop_duplicates("trace_id").set_index("trace_id")["endpoint"]
+    spans = analysis.spans[analysis.spans["trace_id"].isin(requests.index)]
+    early = _early(spans)
+    if early is None or early.empty:
+        return pd.DataFrame(columns=list(COLUMNS))
+    by_collector = early.groupby(["trace_id", "collector"]).agg(
+        handling=("handling", "sum"), done=("done", "min"), last_wait=("last_wait", "max"), lay=("lay", "sum"),
+        job=("name", "first"),
+    )  # fmt: skip
+    room = by_collector["last_wait"] - by_collector["done"]
+    by_collector["gain"] = by_collector["handling"].clip(upper=room)
+    by_collector["endpoint"] = by_collector.index.get_level_values("trace_id").map(requests.to_dict())
+    total = by_collector.groupby("endpoint").agg(
+        lay=("lay", "sum"), gain=("gain", "sum"), job=("job", "first")
+    )
+    size = analysis.requests.groupby("endpoint")["request_id"].nunique().reindex(total.index)
+    return pd.DataFrame(
+        {
+            "endpoint": total.index,
+            "lay_ns": (total["lay"] / size).to_numpy(),
+            "gain_ns": (total["gain"] / size).to_numpy(),
+            "job": total["job"].to_numpy(),
+        }
+    )
+
+
+def _early(spans: pd.DataFrame) -> pd.DataFrame | None:
+    """The jobs that were done before, and taken after, their collector's last wait for a job; None where
+    no thread waited for one."""
+    kinds = _attribute(spans, schema.KIND)
+    jobs, runs, waits = (
+        spans[kinds == kind] for kind in (schema.KIND_JOB, schema.KIND_RUN, schema.KIND_WAIT)
+    )
+    done = runs.groupby(_attribute(runs, schema.ACTIVITY))["end_ns"].max()
+    ended_by_job = _attribute(waits, schema.WAKER_SPAN_ID).isin(jobs["span_id"])
+    waits = waits[ended_by_job]
+    if waits.empty or runs.empty:
+        return None
+    last_wait = waits.groupby(_attribute(waits, schema.ACTIVITY))["end_ns"].max()
+    table = pd.DataFrame(
+        {
+            "trace_id": jobs["trace_id"],
+            "name": jobs["name"].str.removeprefix("job "),
+            "collector": _attribute(jobs, schema.SPAWNED_BY),
+            "done": jobs["span_id"].map(done),
+            "taken": jobs["end_ns"],
+        }
+    )
+    table["last_wait"] = table["collector"].map(last_wait)
+    table = table.dropna(subset=["done", "last_wait"]).sort_values(["trace_id", "collector", "taken"])
+    following = table.groupby(["trace_id", "collector"])["taken"].shift(-1)
+    # how long the last one's handling took is not known: nothing was taken after it
+    table["handling"] = (following - table["taken"]).fillna(0)
+    table["lay"] = table["taken"] - table["done"]
+    early = (table["done"] < table["last_wait"]) & (table["taken"] >= table["last_wait"])
+    return table[early & (table["lay"] >= LEAST_NS)]
+
+
+def _attribute(spans: pd.DataFrame, key: str) -> "pd.Series[Any]":
+    return spans["attributes"].map(lambda attributes: attributes.get(key, ""))

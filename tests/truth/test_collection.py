@@ -1,0 +1,286 @@
+"""The time between a job's end and the use of its result, delayed in five known ways: each is found.
+
+A collection delay is never a cause of its own. Where who waited for the result is kept from going on, the
+reason is the loop that ran another request (`loop_busy`) or handled this request's other results
+(`collect_order`), the loop that was not yet told (`loop_wakeup`), the GIL, or the lack of a CPU.
+
+`collect_order` on the path: the result was done, and who was to take it handled others first. That is a
+loop which runs the request's other collectors, or a collector that serves many requests in their order.
+Where one task or thread collects for itself alone, what it does between two results is its own running
+time and on the path as such: nobody would be faster for calling it a wait. What such serial collection
+costs is told beside the path: see `analysis/collection.py`.
+"""
+
+import asyncio
+import json
+import queue
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Coroutine
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import uvloop
+
+import analysis
+from analysis.collection import serial_collection
+from analysis.model import Analysis
+from tests.tracer.conftest import Traced, traced_to
+from tracer import phase
+
+__all__ = ["traced_to"]
+Begin = Callable[..., Traced]
+JOB_S, HOLD_S = 0.03, 0.1
+# what keeps the loop's own thread from handling what it handles, on a machine with other work
+TAKEN_FROM_THE_LOOP = ("cpu_wait", "gil_wait")
+LOOPS = pytest.mark.parametrize(
+    "factory", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"]
+)
+
+
+def nap(seconds: float = JOB_S) -> int:
+    """Sleeps; returns when it was done (ns of perf_counter)."""
+    time.sleep(seconds)
+    return time.perf_counter_ns()
+
+
+def spin(seconds: float) -> None:
+    end = time.perf_counter() + seconds
+    while time.perf_counter() < end:
+        pass
+
+
+def handle(_: object) -> None:
+    """What a collector does with a result."""
+    spin(0.02)
+
+
+def run(spans: Traced, main: Coroutine[Any, Any, Any], factory: Any = asyncio.new_event_loop) -> Any:
+    with asyncio.Runner(loop_factory=factory) as runner:
+        result = runner.run(main)
+    spans.stop()
+    return result
+
+
+def request_of(found: Analysis, endpoint: str) -> pd.DataFrame:
+    (request_id,) = found.requests.loc[found.requests["endpoint"] == endpoint, "request_id"]
+    return found.causes[found.causes["request_id"] == request_id]
+
+
+def ms(rows: pd.DataFrame, cause: str) -> float:
+    return float(rows.loc[rows["cause"] == cause, "amount_ns"].sum()) / 1e6
+
+
+async def victim() -> float:
+    """A request of one job; returns the milliseconds from the job's end to the use of its result."""
+    with phase("victim"):
+        done_ns = await asyncio.get_running_loop().run_in_executor(None, nap)
+        return (time.perf_counter_ns() - done_ns) / 1e6
+
+
+# --- 1: the loop runs another request -----------------------------------------------------------
+@LOOPS
+def test_another_request_holds_the_loop(traced_to: Begin, factory: Any) -> None:
+    async def blocker() -> None:
+        await asyncio.sleep(JOB_S / 2)
+        with phase("blocker"):
+            time.sleep(HOLD_S)
+
+    async def main() -> float:
+        truth_ms, _ = await asyncio.gather(victim(), blocker())
+        return truth_ms
+
+    spans = traced_to()
+    truth_ms = run(spans, main(), factory)
+    found = analysis.analyze(spans.output)
+    rows = request_of(found, "victim")
+    assert truth_ms > HOLD_S * 500
+    assert ms(rows, "loop_busy") == pytest.approx(truth_ms, rel=0.05, abs=1)
+    chief = rows[rows["cause"] == "loop_busy"].nlargest(1, "amount_ns").iloc[0]
+    assert chief["culprit_trace_id"] == spans.one("blocker").trace_id
+
+
+# --- 2: the order of collection -----------------------------------------------------------------
+@LOOPS
+def test_the_loop_handles_the_requests_other_results_first(traced_to: Begin, factory: Any) -> None:
+    collected: list[float] = []
+
+    async def collect(job: "Future[int]") -> None:
+        done_ns = await asyncio.wrap_future(job)
+        collected.append((time.perf_counter_ns() - done_ns) / 1e6)
+        handle(done_ns)
+
+    async def main() -> None:
+        with phase("victim"), ThreadPoolExecutor(5) as pool:
+            barrier = threading.Barrier(5)
+
+            def together() -> int:
+                time.sleep(JOB_S)
+                barrier.wait()
+                return time.perf_counter_ns()
+
+            await asyncio.gather(*(collect(pool.submit(together)) for _ in range(5)))
+
+    spans = traced_to()
+    run(spans, main(), factory)
+    rows = request_of(analysis.analyze(spans.output), "victim")
+    order = rows[rows["span_name"].str.startswith("collect order")]
+    # the last one collected had lain done while the loop handled the other four
+    assert max(collected) > 60
+    # between two callbacks a busy machine may take the loop's CPU: that is on its way back (`resume`)
+    collecting = rows["activity_id"].isin(order["activity_id"])
+    back = rows[collecting & rows["span_name"].str.startswith("resume")]
+    way_back_ms = float(order["amount_ns"].sum() + back["amount_ns"].sum()) / 1e6
+    assert way_back_ms == pytest.approx(max(collected), rel=0.1, abs=2)
+    assert set(order["cause"]) <= {"collect_order", *TAKEN_FROM_THE_LOOP}
+    assert ms(order, "collect_order") > 20
+    assert ms(rows, "loop_busy") < 2
+    assert set(order.loc[order["cause"] == "collect_order", "evidence"]) == {"observed"}
+    chief = order[order["cause"] == "collect_order"].nlargest(1, "amount_ns").iloc[0]
+    assert chief["culprit"].rsplit(".", 1)[-1] in {"handle", "spin", "collect"}
+    assert chief["culprit_file"] == __file__
+
+
+def test_a_collector_of_many_requests_takes_results_in_their_order(traced_to: Begin) -> None:
+    """Two requests; the one collector waits for the slow one's result first, though the other's is done."""
+    tickets: queue.Queue[tuple[Future[int], Callable[[int], None]] | None] = queue.Queue()
+
+    def collector() -> None:
+        while (ticket := tickets.get()) is not None:
+            job, deliver = ticket
+            deliver(job.result())
+
+    async def request(name: str, pool: ThreadPoolExecutor, seconds: float) -> float:
+        loop = asyncio.get_running_loop()
+        with phase(name):
+            ready = loop.create_future()
+            job = pool.submit(nap, seconds)
+            tickets.put((job, lambda value: loop.call_soon_threadsafe(ready.set_result, value) and None))
+            done_ns = await ready
+            return (time.perf_counter_ns() - done_ns) / 1e6
+
+    async def main() -> list[float]:
+        with ThreadPoolExecutor(2) as pool:
+            return await asyncio.gather(request("slow", pool, 0.12), request("victim", pool, JOB_S))
+
+    spans = traced_to()
+    thread = threading.Thread(target=collector)
+    thread.start()
+    try:
+        _, truth_ms = run(spans, main())
+    finally:
+        tickets.put(None)
+        thread.join()
+    found = analysis.analyze(spans.output)
+    rows = request_of(found, "victim")
+    assert truth_ms > 60
+    assert ms(rows, "collect_order") == pytest.approx(truth_ms, rel=0.05, abs=1)
+    assert ms(request_of(found, "slow"), "collect_order") == 0
+    chief = rows[rows["cause"] == "collect_order"].iloc[0]
+    assert str(chief["culprit"]).endswith("collector")
+    assert chief["culprit_file"] == __file__
+
+
+HANDLE_MS = 20
+
+
+@pytest.mark.parametrize("ordered", [True, False], ids=["in order", "as completed"])
+def test_results_taken_in_the_order_of_their_list(traced_to: Begin, ordered: bool) -> None:
+    """One slow job first, four fast ones after it; each result takes 20 ms to handle."""
+
+    def request() -> None:
+        with phase("victim"), ThreadPoolExecutor(5) as pool:
+            jobs = [pool.submit(nap, 6 * JOB_S), *(pool.submit(nap, JOB_S / 2) for _ in range(4))]
+            for job in jobs if ordered else as_completed(jobs):
+                value = job.result()
+                began = time.perf_counter()
+                handle(value)
+                handled.append((time.perf_counter() - began) * 1e3)
+
+    handled: list[float] = []
+    spans = traced_to()
+    for _ in range(3):
+        request()
+    spans.stop()
+    found = analysis.analyze(spans.output)
+    (verdict,) = analysis.verdict(found)
+    said = [one for one in verdict.situations if "lay done" in one]
+    table = serial_collection(found)
+    if not ordered:
+        assert said == []
+        assert table["gain_ns"].sum() < HANDLE_MS * 1e6 / 2
+        return
+    # of the four that could have been handled before, all but the last one's handling is seen to end
+    truth_ms = sum(sum(handled[first : first + 3]) for first in (1, 6, 11)) / 3
+    assert table["gain_ns"].iloc[0] / 1e6 == pytest.approx(truth_ms, rel=0.1)
+    assert len(said) == 1
+    assert "Results of nap lay done" in said[0]
+    # the collector's handling is no wait: the path has it as its own running time
+    assert ms(found.causes, "collect_order") == 0
+
+
+# --- 3: the loop is told late -------------------------------------------------------------------
+class LateLoop(asyncio.SelectorEventLoop):
+    """Whoever calls in from another thread is slow to wake the loop."""
+
+    def _write_to_self(self) -> None:
+        time.sleep(HOLD_S / 2)
+        super()._write_to_self()  # type: ignore[misc]
+
+
+def test_the_loop_is_woken_late(traced_to: Begin) -> None:
+    spans = traced_to()
+    truth_ms = run(spans, victim(), LateLoop)
+    rows = request_of(analysis.analyze(spans.output), "victim")
+    assert truth_ms > HOLD_S * 400
+    assert ms(rows, "loop_wakeup") == pytest.approx(truth_ms, rel=0.05, abs=2)
+
+
+# --- 4: many small callbacks --------------------------------------------------------------------
+@LOOPS
+def test_many_small_callbacks_come_first(traced_to: Begin, factory: Any) -> None:
+    async def main() -> float:
+        loop = asyncio.get_running_loop()
+
+        def burst() -> None:
+            for _ in range(2_500):
+                loop.call_soon(spin, 30e-6)
+
+        loop.call_later(JOB_S * 0.8, burst)
+        return await victim()
+
+    spans = traced_to()
+    truth_ms = run(spans, main(), factory)
+    rows = request_of(analysis.analyze(spans.output), "victim")
+    assert truth_ms > 10
+    own = rows[rows["activity_name"] == "task victim"]
+    found_ms = sum(ms(own, cause) for cause in ("loop_busy", *TAKEN_FROM_THE_LOOP))
+    assert found_ms == pytest.approx(truth_ms, rel=0.1, abs=2)
+    assert ms(own, "loop_busy") > 0.2 * truth_ms
+    busy = own[(own["cause"] == "loop_busy") & (own["culprit"] != "")]
+    assert busy["culprit"].str.contains("short callbacks|spin").all()
+
+
+# --- 5: no CPU for the loop ---------------------------------------------------------------------
+def test_a_hog_has_the_loops_cpu(tmp_path: Path) -> None:
+    process = subprocess.run(
+        [sys.executable, "-m", "tests.truth.hogged", str(tmp_path)],
+        cwd=Path(__file__).parents[2], capture_output=True, text=True, timeout=120, check=True,
+    )  # fmt: skip
+    seen = json.loads(process.stdout)
+    found = analysis.analyze(tmp_path)
+    hogged = found.requests.sort_values("start_ns")["trace_id"].iloc[-len(seen) :]
+    jobs = found.spans[found.spans["name"] == "nap"].set_index("trace_id")["end_ns"]
+    causes = found.causes[found.causes["trace_id"].isin(hogged)]
+    after = causes[causes["start_ns"] >= causes["trace_id"].map(jobs)]
+    assert sum(seen) > 20, "the hog did not hold the CPU"
+    # what the sampler could not see of it is still said to be the loop's way back
+    assert ms(after, "cpu_wait") == pytest.approx(sum(seen), rel=0.25, abs=3), (
+        seen,
+        after.groupby(["cause", "evidence"])["amount_ns"].sum() / 1e6,
+    )
