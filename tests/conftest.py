@@ -7,6 +7,7 @@ import concurrent.futures._base
 import concurrent.futures.process
 import concurrent.futures.thread
 import gc
+import logging
 import os
 import selectors
 import threading
@@ -32,6 +33,14 @@ def _patched() -> dict[str, Any]:
         "select": selectors.DefaultSelector.select,
         "_add_reader": loop.__dict__["_add_reader"],
         "_add_writer": loop.__dict__["_add_writer"],
+        "Lock": threading.Lock,
+        "RLock": threading.RLock,
+        "submit lock": concurrent.futures.thread._global_shutdown_lock,  # type: ignore[attr-defined]
+        "sleep": time.sleep,
+        "Condition.wait": threading.Condition.wait,
+        "Condition.notify": threading.Condition.notify,
+        "Thread.join": threading.Thread.join,
+        "Handler.handle": logging.Handler.handle,
         "waiters": concurrent.futures._base._create_and_install_waiters,
         "gc.callbacks": [one for one in gc.callbacks if getattr(one, "__module__", "").startswith("tracer")],
         "tracer provider": trace._TRACER_PROVIDER,
@@ -97,7 +106,7 @@ def leave_no_trace() -> Iterator[None]:
     changed = [name for name, value in after.items() if value is not before[name] and value != before[name]]
     assert not changed, f"left patched: {changed}"
     deadline = time.monotonic() + 5
-    while (_threads_of_ours() or _schedstat_fds()) and time.monotonic() < deadline:
+    while (_threads_of_ours() or _schedstat_fds() or _samplers_of_ours()) and time.monotonic() < deadline:
         time.sleep(0.01)
     assert not _threads_of_ours()
     assert _schedstat_fds() == 0, "run-queue files left open"

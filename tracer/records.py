@@ -231,14 +231,12 @@ class Pool:
 class LockRecord:
     """A lock, as far as those who wait for it need it."""
 
-    __slots__ = ("holds", "made_at", "name", "seen")
+    __slots__ = ("holds", "made_at", "name")
 
     def __init__(self, name: str, made_at: Place | None) -> None:
         self.name = name
         self.made_at = made_at
         self.holds: deque[Hold] = deque(maxlen=256)
-        # where a holder stood when somebody began to wait, by when it had taken the lock
-        self.seen: tuple[int, Place | None] = (0, None)
 
 
 class Request:

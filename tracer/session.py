@@ -125,6 +125,7 @@ class _Session:
         _deactivate()
         provider.release_after_fork(self._provider, self._processors, ours=self._is_ours)
         forget_pools()
+        signals.close_all()  # they are of the parent's threads
 
     def close(self) -> None:
         for name in list(self.recorder.undo)[::-1]:

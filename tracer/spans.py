@@ -292,7 +292,7 @@ class RequestSpans:
         attributes = self._wait_attributes(activity, wait.kind)
         name = wait.kind.replace("_", " ")
         if wait.kind == s.WAIT_AWAIT:
-            name = "await" if not wait.thread else "blocked on result"
+            name = "await" if not wait.thread else "blocked on result" if wait.site is None else "blocked"
         if wait.site is not None:
             name = (
                 f"await {wait.site.user.function}"

@@ -7,7 +7,7 @@ really ended it; what follows the stamp is told apart later.
 import sys
 from typing import Final
 
-from tracer.places import is_ours, module_of, user_place
+from tracer.places import is_library, is_ours, module_of, user_place
 from tracer.records import Activity, LockRecord, Pool, Site, Wait, Waker, current_activity, here
 
 MIN_NS: Final = 50_000  # shorter waits stay in the time that samples divide
@@ -50,4 +50,8 @@ def _site(what: str) -> Site | None:
         return None
     module, _, function = what.rpartition(".") if what.islower() else ("", "", what)
     code = frame.f_code
+    if not what and not is_library(
+        code.co_filename
+    ):  # the condition itself was awaited, not what is made of it
+        return Site(user, "Condition.wait", "threading")
     return Site(user, function or code.co_qualname, module or module_of(code.co_filename))

@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Any
 
 from tracer.places import user_place
-from tracer.records import Activity, Hold, LockRecord, here
+from tracer.records import Activity, Hold, LockRecord, Place, here
 from tracer.schema import WAIT_LOCK
 from tracer.thread_waits import record_wait, waiting_activity
 
@@ -53,7 +53,6 @@ class _Held:
         self._waiting.append(start_ns)
         here.waiting = True
         try:
-            self._look_at_holder()
             got = self._lock.acquire(True, timeout)
         finally:
             here.waiting = False
@@ -64,19 +63,16 @@ class _Held:
             self._taken()
         else:
             cause_ns = end_ns
-            self._keep_hold(end_ns)
+            self._keep_hold(end_ns, self._place_of_holder())
         record_wait(activity, WAIT_LOCK, start_ns, cause_ns, end_ns, lock=self._record, what="Lock.acquire")
         return bool(got)
 
-    def _look_at_holder(self) -> None:
-        frame = sys._current_frames().get(self._thread_id)
-        if frame is not None:
-            self._record.seen = (self._since_ns, user_place(frame))
+    def _place_of_holder(self) -> Place | None:
+        return user_place(sys._current_frames().get(self._thread_id))
 
-    def _keep_hold(self, end_ns: int) -> None:
+    def _keep_hold(self, end_ns: int, place: Place | None) -> None:
         holder = self._holder
         owner = holder if isinstance(holder, Activity) else None
-        seen_ns, place = self._record.seen
         self._record.holds.append(
             Hold(
                 self._since_ns,
@@ -84,14 +80,14 @@ class _Held:
                 owner.request.trace_id if owner is not None else 0,
                 owner.span_id if owner is not None else 0,
                 owner.name if owner is not None else "",
-                place if seen_ns == self._since_ns else None,
+                place,
             )
         )
 
     def _freed(self) -> None:
         if self._waiting:
             now = self._released_ns = perf_counter_ns()
-            self._keep_hold(now)
+            self._keep_hold(now, user_place(sys._getframe(2)))
         self._holder = None
 
     def _at_fork_reinit(self) -> None:
@@ -102,8 +98,13 @@ class _Held:
     def __repr__(self) -> str:
         return repr(self._lock)
 
-    def __reduce__(self) -> Any:
-        return self._lock.__reduce__()
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        return self._lock.__reduce_ex__(protocol)
+
+
+def _is_refused(timeout: float) -> bool:
+    """Whether a plain lock would refuse it: it has the words for that."""
+    return timeout != -1 and not 0 <= timeout <= threading.TIMEOUT_MAX
 
 
 class TracedLock(_Held):
@@ -113,9 +114,7 @@ class TracedLock(_Held):
 
     def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
         """As the plain lock's."""
-        if not blocking or (
-            timeout != -1 and timeout < 0
-        ):  # the second is refused with the plain lock's words
+        if not blocking or _is_refused(timeout):
             got = self._lock.acquire(blocking, timeout)
         else:
             got = self._lock.acquire(False)
@@ -165,7 +164,7 @@ class TracedRLock(_Held):
 
     def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
         """As the plain lock's."""
-        if not blocking or (timeout != -1 and timeout < 0):
+        if not blocking or _is_refused(timeout):
             got = self._lock.acquire(blocking, timeout)
         else:
             got = self._lock.acquire(False)
