@@ -87,15 +87,18 @@ def test_a_pool_for_each_request_is_named_with_its_place(traced_to: Begin) -> No
                 job.result()
 
     spans = traced_to()
+    began = time.perf_counter()
     for _ in range(3):
         serve()
+    wall_ms = (time.perf_counter() - began) * 1e3
     spans.stop()
     found = analysis.analyze(spans.output)
     (verdict,) = analysis.verdict(found)
     line = line_of('(2, "fresh")')
     assert f"A pool was made for each request (truth/test_pools.py:{line})." in verdict.situations
     queued = rows_of(found, "pool_queue")
-    assert ms(queued, "pool_queue") / 3 == pytest.approx(JOB_S * 1e3, rel=0.2)
+    # the job that ended last queued for one round, and ran for another
+    assert 3 * 0.9 * JOB_S * 1e3 <= ms(queued, "pool_queue") <= wall_ms - 3 * JOB_S * 1e3
     # each wait's occupants share all of it
     for wait in spans.of_kind("wait"):
         if wait["wait"] == "pool_queue":
