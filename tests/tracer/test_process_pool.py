@@ -178,15 +178,16 @@ def test_shutdown_waits_for_the_last_job(
         began_ns = time.perf_counter_ns()
         job = pool.submit(timed_nap, NAP_S)
         pool.shutdown()
+        ended_ns = time.perf_counter_ns()
     spans.stop()
     first, *_ = [span for span in spans.of_kind("wait") if span["wait"] == "pool_shutdown"]
     assert first["waker.span_id"] == spans.one("job timed_nap").span_id
-    # what follows is the process's own end
-    assert first.ms == pytest.approx((job.result() - began_ns) / 1e6, rel=0.1, abs=15)
+    # until the result had come to the parent; what follows is the process's own end
+    assert (job.result() - began_ns) / 1e6 - 5 <= first.ms <= (ended_ns - began_ns) / 1e6
 
 
 def test_a_pool_of_processes_for_each_request(traced_to: Begin) -> None:
-    spans = traced_to()
+    spans = traced_to(max_resolution_ns=100_000)
     began = time.perf_counter()
     with phase("root"), ProcessPoolExecutor(2, mp_context=SPAWN) as pool:
         submitted = time.perf_counter()

@@ -164,7 +164,8 @@ def test_anyios_tokens_are_exhausted_and_their_holders_named(
     rows = found.causes[found.causes["trace_id"] == trace_id]
     waited = rows[rows["cause"] == "limiter_wait"]
     assert truth_ms > JOB_S * 1e3
-    assert ms(waited, "limiter_wait") == pytest.approx(truth_ms, rel=0.1, abs=3)
+    # the rest is the way back of who was given the token, and of the job's result
+    assert 0.7 * truth_ms <= ms(waited, "limiter_wait") <= truth_ms + 1
     assert waited["detail"].str.contains(rf"token of pool 'anyio' \({TOKENS} workers\)").all()
     named = found.culprits[
         (found.culprits["trace_id"] == trace_id) & (found.culprits["cause"] == "limiter_wait")
