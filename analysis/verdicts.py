@@ -31,6 +31,7 @@ POOL_PER_REQUEST: Final = (
     "Make one pool at start-up and keep it: every submit of every pool takes this one lock, and it is held "
     "while a new thread starts, which takes as long as that thread waits for the GIL."
 )
+_NO_DETAIL: Final = {Cause.LOOP_BUSY, Cause.COLLECT_ORDER, Cause.CPU_WAIT, Cause.GIL_WAIT}
 _HELD_BY: Final = {Cause.POOL_QUEUE, Cause.LIMITER_WAIT, Cause.LOCK_WAIT, Cause.GIL_WAIT}
 _NO_ACCUSATION: Final = {Cause.COMPUTE, Cause.UNEXPLAINED}
 

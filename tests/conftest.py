@@ -53,7 +53,7 @@ def _patched() -> dict[str, Any]:
     processes = concurrent.futures.process.ProcessPoolExecutor
     found |= {
         f"{processes.__name__}.{name}": processes.__dict__[name]
-        for name in ("__init__", "submit", "shutdown")
+        for name in ("__init__", "submit", "shutdown", "_spawn_process")
     }
     found["create_task"] = asyncio.base_events.BaseEventLoop.create_task
     from anyio._backends import _asyncio

@@ -21,7 +21,8 @@ Edges, recorded and never guessed:
 * wake: a wait span of type `await` names the activity that ended it (`WAKER_SPAN_ID`, and
   `WAKER_TRACE_ID` where that is another trace). It ends when that activity *caused* the wake-up
   (job function returned, future set). What lay between that moment and the waiter's next
-  instruction follows as further wait spans (`loop_busy`, `loop_wakeup`, ...), tile after tile.
+  instruction follows as further wait spans (`loop_busy`, `loop_wakeup`, ...), tile after tile. Where a
+  job's result was done and whoever takes it handled others first, that part is a `collect_order`.
 
 Wait spans shorter than the request's resolution (`RESOLUTION_NS`) are not made; their sums stand on
 the activity span as `whywait.small.<wait type>_ns`.

@@ -26,6 +26,12 @@ def nap(seconds: float) -> float:
     return seconds
 
 
+def timed_nap(seconds: float) -> int:
+    """Sleeps; returns when it was done: processes share the clock."""
+    time.sleep(seconds)
+    return time.perf_counter_ns()
+
+
 def spin(seconds: float) -> None:
     end = time.process_time() + seconds
     while time.process_time() < end:
@@ -57,22 +63,27 @@ def test_the_turns_of_a_pool_of_one(traced_to: Begin, warm: Callable[[int], Proc
     pool = warm(1)
     spans = traced_to()
     with phase("root"):
-        jobs = [pool.submit(nap, NAP_S) for _ in range(3)]
-        assert [job.result() for job in jobs] == [NAP_S] * 3
+        submitted, jobs = [], []
+        for _ in range(3):
+            submitted.append(time.perf_counter_ns())
+            jobs.append(pool.submit(timed_nap, NAP_S))
+        done = [job.result() for job in jobs]
     spans.stop()
+    truth_ms = [(done[0] - submitted[1]) / 1e6, (done[1] - submitted[2]) / 1e6]
     waits = [span for span in spans.of_kind("wait") if span["wait"] == "pool_queue"]
-    runs = spans.named("nap")
+    runs = spans.named("timed_nap")
     assert len(runs) == 3
     assert len(waits) == 2
-    assert [span.ms for span in waits] == pytest.approx([NAP_S * 1e3, 2 * NAP_S * 1e3], rel=0.2)
-    assert all(run.ms == pytest.approx(NAP_S * 1e3, rel=0.2) for run in runs)
+    # a worker is known to be free when its result has come to the parent
+    assert [span.ms for span in waits] == pytest.approx(truth_ms, rel=0.1, abs=15)
+    assert all(run.ms >= NAP_S * 0.9e3 for run in runs)
     for wait in waits:
         assert wait["evidence"] == "inferred"
         assert wait["pool.name"] == "processes"
         assert wait["pool.size"] == 1
         assert sum(wait["occupant.ns"]) + wait["occupant.other_ns"] == wait.end_ns - wait.start_ns
         assert wait["occupant.other_ns"] <= 0.05 * (wait.end_ns - wait.start_ns)
-        assert set(wait["occupant.names"]) == {"nap"}
+        assert set(wait["occupant.names"]) == {"timed_nap"}
 
 
 def test_the_waker_and_the_outcome(traced_to: Begin, warm: Callable[[int], ProcessPoolExecutor]) -> None:
@@ -164,12 +175,38 @@ def test_shutdown_waits_for_the_last_job(
     pool = warm(1)
     spans = traced_to()
     with phase("root"):
-        pool.submit(nap, NAP_S)
+        began_ns = time.perf_counter_ns()
+        job = pool.submit(timed_nap, NAP_S)
         pool.shutdown()
+        ended_ns = time.perf_counter_ns()
     spans.stop()
     first, *_ = [span for span in spans.of_kind("wait") if span["wait"] == "pool_shutdown"]
-    assert first["waker.span_id"] == spans.one("job nap").span_id
-    assert first.ms == pytest.approx(NAP_S * 1e3, rel=0.2)  # what follows is the process's own end
+    assert first["waker.span_id"] == spans.one("job timed_nap").span_id
+    # until the result had come to the parent; what follows is the process's own end
+    assert (job.result() - began_ns) / 1e6 - 5 <= first.ms <= (ended_ns - began_ns) / 1e6
+
+
+def test_a_pool_of_processes_for_each_request(traced_to: Begin) -> None:
+    spans = traced_to(max_resolution_ns=100_000)
+    began = time.perf_counter()
+    with phase("root"), ProcessPoolExecutor(2, mp_context=SPAWN) as pool:
+        submitted = time.perf_counter()
+        job = pool.submit(nap, 0)
+        truth_ms = (time.perf_counter() - submitted) * 1e3
+        job.result()
+    wall_ms = (time.perf_counter() - began) * 1e3
+    spans.stop()
+    startups = [span for span in spans.of_kind("wait") if span["wait"] == "pool_startup"]
+    # two processes are started within `submit`, and the thread that manages them
+    started_ms = sum(span.ms for span in startups)
+    assert 0 < started_ms <= truth_ms
+    for span in startups:
+        assert span["pool.file"] == __file__
+        assert span["pool.function"].endswith("test_a_pool_of_processes_for_each_request")
+    causes = analysis.attribute(analysis.load_traces(spans.output))
+    amounts = causes.groupby("cause")["amount_ns"].sum() / 1e6
+    assert amounts["pool_startup"] == pytest.approx(started_ms, abs=1)
+    assert amounts.sum() == pytest.approx(wall_ms, rel=0.05, abs=2)
 
 
 def test_the_host_sees_what_it_saw(traced_to: Begin, warm: Callable[[int], ProcessPoolExecutor]) -> None:

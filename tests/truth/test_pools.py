@@ -87,15 +87,18 @@ def test_a_pool_for_each_request_is_named_with_its_place(traced_to: Begin) -> No
                 job.result()
 
     spans = traced_to()
+    began = time.perf_counter()
     for _ in range(3):
         serve()
+    wall_ms = (time.perf_counter() - began) * 1e3
     spans.stop()
     found = analysis.analyze(spans.output)
     (verdict,) = analysis.verdict(found)
     line = line_of('(2, "fresh")')
     assert f"A pool was made for each request (truth/test_pools.py:{line})." in verdict.situations
     queued = rows_of(found, "pool_queue")
-    assert ms(queued, "pool_queue") / 3 == pytest.approx(JOB_S * 1e3, rel=0.2)
+    # the job that ended last queued for one round, and ran for another
+    assert 3 * 0.9 * JOB_S * 1e3 <= ms(queued, "pool_queue") <= wall_ms - 3 * JOB_S * 1e3
     # each wait's occupants share all of it
     for wait in spans.of_kind("wait"):
         if wait["wait"] == "pool_queue":
@@ -161,7 +164,8 @@ def test_anyios_tokens_are_exhausted_and_their_holders_named(
     rows = found.causes[found.causes["trace_id"] == trace_id]
     waited = rows[rows["cause"] == "limiter_wait"]
     assert truth_ms > JOB_S * 1e3
-    assert ms(waited, "limiter_wait") == pytest.approx(truth_ms, rel=0.1, abs=3)
+    # the rest is the way back of who was given the token, and of the job's result
+    assert 0.7 * truth_ms <= ms(waited, "limiter_wait") <= truth_ms + 1
     assert waited["detail"].str.contains(rf"token of pool 'anyio' \({TOKENS} workers\)").all()
     named = found.culprits[
         (found.culprits["trace_id"] == trace_id) & (found.culprits["cause"] == "limiter_wait")

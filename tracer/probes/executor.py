@@ -96,7 +96,7 @@ def install() -> Callable[[], None]:
             if end_ns - start_ns >= _START_MIN_NS:
                 try:
                     pool = pool_of(self, _name(self), self._max_workers)
-                    _record_startup(activity, pool, start_ns, end_ns)
+                    record_startup(activity, pool, start_ns, end_ns)
                 except Exception as error:
                     probe_failed("executor", error)
 
@@ -114,7 +114,8 @@ def install() -> Callable[[], None]:
     return undo
 
 
-def _record_startup(activity: Activity, pool: Pool, start_ns: int, end_ns: int) -> None:
+def record_startup(activity: Activity, pool: Pool, start_ns: int, end_ns: int) -> None:
+    """Records that an activity has waited for a worker of a pool to be started."""
     if activity.request.take():
         activity.waits.append(Wait(WAIT_POOL_STARTUP, start_ns, end_ns, end_ns, None, None, 0, True, pool))
 

@@ -1,7 +1,8 @@
 """Every `ProcessPoolExecutor`, as seen from the parent: submit, the turn of each job, and its result.
 
 What a job's process does is not looked at: the wait for a worker is inferred from the order of submission,
-the CPU from the workers' clocks, and pickling and transfer lie within the job.
+the CPU from the workers' clocks; pickling, transfer and what a new process does before its first job lie
+within the job. The start of a process is timed where `submit` makes it.
 """
 
 import functools
@@ -15,7 +16,7 @@ from typing import Any
 from weakref import WeakKeyDictionary, ref
 
 from tracer.jobs import make_job, occupancy_of, pool_of
-from tracer.probes.executor import JOB_ATTRIBUTE, record_shutdown
+from tracer.probes.executor import JOB_ATTRIBUTE, record_shutdown, record_startup
 from tracer.process_slots import Entry, ProcessSlots
 from tracer.recorder import probe_failed
 from tracer.records import Pool, here
@@ -30,13 +31,14 @@ def available() -> bool:
 
 
 def install() -> Callable[[], None]:
-    """Wraps `__init__`, `submit` and `shutdown`; returns the undo."""
+    """Wraps `__init__`, `submit`, `shutdown` and the start of a process; returns the undo."""
     from concurrent.futures import process
 
     executor_class: Any = process.ProcessPoolExecutor
     chunk_function = getattr(process, "_process_chunk", None)
     plain_init, plain_submit = executor_class.__init__, executor_class.submit
     plain_shutdown = executor_class.shutdown
+    plain_spawn = executor_class._spawn_process
     slots_of: WeakKeyDictionary[Any, ProcessSlots] = WeakKeyDictionary()
 
     def slots(executor: Any) -> ProcessSlots:
@@ -76,7 +78,10 @@ def install() -> Callable[[], None]:
         try:
             if job is not None:
                 setattr(future, JOB_ATTRIBUTE, job)
-            if turns.enter(entry, job.born_ns if job is not None else perf_counter_ns()):
+            now = perf_counter_ns()
+            if job is not None:
+                job.born_ns = now  # until here a process may have been started, which is told apart
+            if turns.enter(entry, now):
                 pool.occupancies.append(entry.held)
             future.add_done_callback(functools.partial(_done, turns, pool, entry))
         except Exception as error:
@@ -100,12 +105,30 @@ def install() -> Callable[[], None]:
             except Exception as error:
                 probe_failed("process pool", error)
 
+    @functools.wraps(plain_spawn)
+    def _spawn_process(self: Any) -> None:
+        activity = waiting_activity()
+        if activity is None:
+            plain_spawn(self)
+            return
+        start_ns = perf_counter_ns()
+        here.waiting = True
+        try:
+            plain_spawn(self)
+        finally:
+            here.waiting = False
+            try:
+                end_ns = perf_counter_ns()
+                record_startup(activity, pool_of(self, NAME, self._max_workers), start_ns, end_ns)
+            except Exception as error:
+                probe_failed("process pool", error)
+
     executor_class.__init__, executor_class.submit = __init__, submit
-    executor_class.shutdown = shutdown
+    executor_class.shutdown, executor_class._spawn_process = shutdown, _spawn_process
 
     def undo() -> None:
         executor_class.__init__, executor_class.submit = plain_init, plain_submit
-        executor_class.shutdown = plain_shutdown
+        executor_class.shutdown, executor_class._spawn_process = plain_shutdown, plain_spawn
 
     return undo
 
