@@ -6,15 +6,19 @@ from types import CodeType
 from typing import TypeVar
 
 from tracer import schema as s
+from tracer.device_calls import ahead_of, device_free_ns, put_phase, put_sums
 from tracer.observed import Attributes, Observed, without
+from tracer.phases import settle, summed
 from tracer.places import place_of_code
 from tracer.records import (
     IO_LATE,
     Activity,
     Block,
     Callback,
+    DeviceCall,
     Job,
     Mark,
+    Occupancy,
     Phase,
     Place,
     Pool,
@@ -76,10 +80,13 @@ class RequestSpans:
         self._resolution_ns = min(max_resolution_ns, max(wall_ns // 100, MIN_RESOLUTION_NS))
         self._kept = {id(one): one for one in request.activities if self._matters(one)}
         self._made: list[SpanSpec] = []
+        self._small_phases: dict[int, dict[str, int]] = {}  # by id(activity)
 
     def build(self) -> list[SpanSpec]:
         """All spans of the request but the SERVER span, which its framework makes."""
         request = self._request
+        phases = settle(request.phases, self._resolution_ns)
+        self._small_phases = phases.of_activity
         for activity in request.activities:
             if id(activity) not in self._kept:
                 continue
@@ -92,7 +99,7 @@ class RequestSpans:
                 self._add_job(activity, small)
             else:
                 self._add_task(activity, small)
-        for phase in request.phases:
+        for phase in phases.kept:
             self._add_phase(phase)
         if request.root_phase is not None:
             self._add_phase(request.root_phase)
@@ -138,6 +145,7 @@ class RequestSpans:
             s.OUTCOME: task.outcome,
         }
         self._describe(attributes, task, small)
+        self._put_small_phases(attributes, task)
         is_root = task is request.root
         if is_root:
             attributes[s.ROOT] = True
@@ -181,6 +189,7 @@ class RequestSpans:
             if job.end_ns and job.run_queue_ns is not None:
                 running[s.RUN_QUEUE_NS] = job.run_queue_ns
             _put_place(running, _place(job.code))
+            self._put_small_phases(running, job)
             if job.end_ns:
                 self._put_running(
                     running, job.code or job.name, job, started_ns, ended_ns, job.cpu_ns, job.run_queue_ns
@@ -219,6 +228,9 @@ class RequestSpans:
             if ns > 0:
                 attributes[f"{s.SMALL_PREFIX}{kind}_ns"] = ns
         _put_place(attributes, _place(activity.code))
+
+    def _put_small_phases(self, attributes: Attributes, activity: Activity) -> None:
+        put_sums(attributes, summed(activity.small_phases, self._small_phases.get(id(activity))))
 
     def _put_running(
         self, attributes: Attributes, kind: Hashable, activity: Activity, start_ns: int, end_ns: int,
@@ -335,7 +347,7 @@ class RequestSpans:
         _put_pool(attributes, job.pool)
         links: tuple[tuple[int, int], ...] = ()
         if tile.kind == s.WAIT_POOL_QUEUE and job.pool is not None:
-            links = self._put_occupants(attributes, job, tile)
+            links = self._put_occupants(attributes, list(job.pool.occupancies), tile, job.span_id)
         elif tile.kind == s.WAIT_POOL_HANDOVER:
             attributes[s.CPU_NS] = min(max(job.handover_cpu_ns, 0), length_ns)
             if job.handover_run_queue_ns is not None:
@@ -348,11 +360,10 @@ class RequestSpans:
         name = tile.kind.replace("_", " ")
         self._wait_span(name, job, job.span_id, tile.start_ns, tile.end_ns, attributes, links)
 
-    def _put_occupants(self, attributes: Attributes, job: Job, tile: Tile) -> tuple[tuple[int, int], ...]:
-        assert job.pool is not None
-        shares, other_ns = occupant_shares(
-            tile.start_ns, tile.end_ns, list(job.pool.occupancies), job.span_id
-        )
+    def _put_occupants(
+        self, attributes: Attributes, held: Sequence[Occupancy], tile: Tile, own_id: int
+    ) -> tuple[tuple[int, int], ...]:
+        shares, other_ns = occupant_shares(tile.start_ns, tile.end_ns, held, own_id)
         if len(shares) > s.OCCUPANT_LIMIT:
             shares = by_trace(shares)
         named, rest = shares[: s.OCCUPANT_LIMIT], shares[s.OCCUPANT_LIMIT :]
@@ -445,6 +456,9 @@ class RequestSpans:
                 phase.run_queue_ns,
             )
         _put_place(attributes, phase.place)
+        put_phase(attributes, phase)
+        if phase.device is not None:
+            self._add_device_queue(phase, phase.device)
         self._made.append(
             SpanSpec(
                 phase.name,
@@ -457,6 +471,19 @@ class RequestSpans:
                 error=phase.error,
             )
         )
+
+    def _add_device_queue(self, phase: Phase, call: DeviceCall) -> None:
+        until_ns, observed = device_free_ns(call)
+        if until_ns - phase.start_ns < MIN_RESOLUTION_NS:
+            return
+        attributes = self._wait_attributes(phase.activity, s.WAIT_GPU_QUEUE)
+        attributes[s.DEVICE] = call.line.name
+        if not observed:  # calls are taken to be served in the order they came
+            attributes[s.EVIDENCE] = s.EVIDENCE_INFERRED
+        tile = Tile(s.WAIT_GPU_QUEUE, phase.start_ns, until_ns)
+        links = self._put_occupants(attributes, ahead_of(call), tile, call.held.span_id)
+        name = f"queued for {call.line.name}"
+        self._wait_span(name, phase.activity, phase.span_id, tile.start_ns, tile.end_ns, attributes, links)
 
 
 def _loop_signal(request: Request) -> list[str]:

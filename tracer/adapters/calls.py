@@ -1,0 +1,164 @@
+"""The hot path: what a marked call costs and writes down.
+
+Outside a traced request a call costs one look at this thread's place. Inside, it reads the clocks and
+appends one tuple, or, where it was too short for a span, adds to a sum; no OpenTelemetry object is made.
+"""
+
+from time import perf_counter_ns, thread_time_ns
+from typing import Any
+
+from opentelemetry import trace
+
+from tracer import recorder as recorders
+from tracer.adapters.rule import Rule
+from tracer.adapters.steps import adopt, step_name
+from tracer.marks import error_name
+from tracer.records import Activity, DeviceCall, Occupancy, Phase, current_activity, here, new_span_id
+from tracer.schema import PHASE_FROM_DEVICE, PHASE_TO_DEVICE
+from tracer.spans import MIN_RESOLUTION_NS
+
+_COPIES = (PHASE_TO_DEVICE, PHASE_FROM_DEVICE)
+
+
+class Open:
+    """One marked call under way."""
+
+    __slots__ = (
+        "activity", "begun", "cpu_ns", "device", "held", "inner_ns", "method", "outer", "owner", "parent_id",
+        "probe", "rule", "small", "start_ns",
+    )  # fmt: skip
+
+    def __init__(self, rule: Rule, method: str, probe: str, owner: Any, outer: "Open | None") -> None:
+        self.rule = rule
+        self.method = method
+        self.probe = probe
+        self.owner = owner
+        self.outer = outer
+        self.inner_ns = 0  # of marked calls inside
+        self.small: dict[str, int] | None = None
+        self.start_ns = self.cpu_ns = self.parent_id = 0
+        self.activity: Activity | None = None
+        self.begun: Any = None
+        self.device: Any = None
+        self.held: Occupancy | None = None
+
+    def title(self) -> str:
+        """What the span is called: "transform: OneHotEncoder (encode)", "compute: Booster.predict"."""
+        phase, owner, outer = self.rule.phase, self.owner, self.outer
+        if owner is None or self.rule.title:
+            return f"{phase}: {self.rule.title or self.method}"
+        name = owner.__name__ if isinstance(owner, type) else type(owner).__name__
+        if self.method not in (phase, "__init__"):
+            name = f"{name}.{self.method}"
+        step = step_name(outer.owner, outer.rule.steps, owner) if outer is not None else ""
+        return f"{phase}: {name} ({step})" if step else f"{phase}: {name}"
+
+
+def begin(rule: Rule, method: str, probe: str, owner: Any) -> Open | None:
+    """Called before a marked call; None where it is not to be recorded. Raises nothing."""
+    try:
+        activity = current_activity()
+        if activity is None and rule.device is None:
+            return None
+        outer = here.phase
+        if outer is not None:
+            if outer.activity is not activity:
+                outer = None
+            elif rule.outermost or (
+                owner is not None and outer.owner is owner and outer.rule.phase == rule.phase
+            ):
+                return None  # a detail of it, or the same call on its way up the classes
+        device = rule.device(owner) if rule.device is not None else None
+        if activity is None and device is None:
+            return None
+        made = Open(rule, method, probe, owner, outer)
+        made.activity = activity
+        if device is not None and not _is_on(device, outer):
+            _enter_device(made, device, activity)
+        if activity is not None:
+            if rule.steps:
+                adopt(owner, rule, method, probe)
+            made.parent_id = trace.get_current_span().get_span_context().span_id
+            here.phase = made
+            made.cpu_ns = thread_time_ns()
+        made.start_ns = perf_counter_ns()
+        if made.held is not None:
+            made.held.start_ns = made.start_ns
+        return made
+    except Exception as error:
+        recorders.probe_failed(probe, error)
+        return None
+
+
+def _is_on(device: Any, outer: Open | None) -> bool:
+    while outer is not None:
+        if outer.device is device:
+            return True
+        outer = outer.outer
+    return False
+
+
+def _enter_device(made: Open, device: Any, activity: Activity | None) -> None:
+    trace_id = activity.request.trace_id if activity is not None else 0
+    made.device = device
+    made.held = Occupancy(made.title(), trace_id, new_span_id() if trace_id else 0, None)
+    device.line.occupancies.append(made.held)
+    made.begun = device.begin(copies=made.rule.phase in _COPIES)
+
+
+def end(made: Open, error: type[BaseException] | None) -> None:
+    """Called after a marked call. Raises nothing."""
+    end_ns = perf_counter_ns()
+    activity = made.activity
+    if activity is not None:
+        here.phase = made.outer
+    try:
+        call: DeviceCall | None = None
+        if made.held is not None:
+            made.held.end_ns = end_ns
+            call = DeviceCall(made.device.line, made.held, made.device.end(made.begun))
+        if activity is not None:
+            _record(made, activity, end_ns, call, error)
+    except Exception as failure:
+        recorders.probe_failed(made.probe, failure)
+
+
+def _record(
+    made: Open, activity: Activity, end_ns: int, call: DeviceCall | None, error: type[BaseException] | None
+) -> None:
+    request = activity.request
+    outer = made.outer
+    length_ns = end_ns - made.start_ns
+    if outer is not None:
+        outer.inner_ns += length_ns
+    recorder = recorders.active
+    if recorder is None or not request.open:
+        return
+    # half of a request's room is left to what it waited for, without which it could not be analysed
+    room = request.records_left * 2 > recorder.config.max_records_per_request
+    if length_ns >= MIN_RESOLUTION_NS and room and request.take():
+        cpu_ns = thread_time_ns() - made.cpu_ns
+        span_id = call.held.span_id if call is not None else new_span_id()
+        request.phases.append(
+            Phase(
+                made.title(), span_id, made.parent_id, activity, made.start_ns, end_ns, cpu_ns, None, None,
+                error_name(error), False, made.rule.phase, made.small, call,
+            )
+        )  # fmt: skip
+        return
+    sums = made.small or {}
+    word = made.rule.phase
+    sums[word] = sums.get(word, 0) + max(length_ns - made.inner_ns, 0)
+    if outer is not None:
+        outer.small = add_sums(outer.small, sums)
+    else:
+        activity.small_phases = add_sums(activity.small_phases, sums)
+
+
+def add_sums(into: dict[str, int] | None, sums: dict[str, int]) -> dict[str, int]:
+    """`into` with `sums` added; the first may be changed."""
+    if into is None:
+        return sums
+    for word, ns in sums.items():
+        into[word] = into.get(word, 0) + ns
+    return into
