@@ -16,6 +16,7 @@ from tracer import schema
 
 _NUMBER = {cause: number for number, cause in enumerate(CAUSES)}
 _POOL_CAUSES = (Cause.POOL_STARTUP, Cause.POOL_SHUTDOWN)
+_OCCUPIED = (Cause.POOL_QUEUE, Cause.GPU_QUEUE)
 _NAMED_AWAITS = (Cause.AWAIT_IO, Cause.LIMITER_WAIT, Cause.REQUEST_IO)
 COLUMNS = ("segment", "culprit", "file", "line", "trace_id", "span_id", "ns")
 Named = tuple[int, str, str, int | None, str, str, int]  # COLUMNS; ns is the culprit's part of the wait span
@@ -29,7 +30,7 @@ def find_culprits(
     by_wait = described.is_wait & (segments.part == REST)
     causes = described.cause
     parts = [
-        _once(spans, by_wait & (causes == _NUMBER[Cause.POOL_QUEUE]), described.span, amount, _occupants),
+        _once(spans, by_wait & _is_any(causes, _OCCUPIED), described.span, amount, _occupants),
         _once(
             spans,
             (segments.part == GIL) & (described.sampled >= 0),

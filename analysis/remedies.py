@@ -121,9 +121,6 @@ NOT_OBSERVED: Final[dict[Cause, str]] = {
     Cause.LOCK_WAIT: "locks of the threading module",
     Cause.LOGGING_WAIT: "logging handlers",
     Cause.COLLECT_ORDER: "the order of collection",
-    Cause.GPU_QUEUE: "the GPU",
-    Cause.GPU_COPY: "the GPU",
-    Cause.GPU_COMPUTE: "the GPU",
 }
 
 

@@ -65,4 +65,4 @@ def put_sums(attributes: Attributes, sums: dict[str, int]) -> None:
     """Say how long phases without a span of their own lasted, by word."""
     for word, ns in sums.items():
         if ns > 0:
-            attributes[f"{s.PHASE_SMALL_PREFIX}{word}_ns"] = ns
+            attributes[f"{s.PHASE_SMALL_PREFIX}{word.replace(' ', '_')}_ns"] = ns
