@@ -14,15 +14,16 @@ from analysis.model import Analysis
 from tracer import schema
 
 COLUMNS: Final = ("endpoint", "request_id", "phase", "amount_ns")
-COMPUTING: Final = (Cause.COMPUTE, Cause.GPU_COMPUTE, Cause.GPU_COPY)
+COMPUTING: Final = (Cause.COMPUTE, Cause.GPU_COMPUTE, Cause.GPU_COPY)  # on a CPU, on a device
 
 
-def phase_times(analysis: Analysis) -> pd.DataFrame:
+def phase_times(analysis: Analysis, *causes: Cause) -> pd.DataFrame:
     """Return one row per request and phase: the ns that the request computed in it, on its path.
 
-    The amounts of a request sum to its computing; what no phase covers has phase "".
+    `causes` says which computing is meant; all of COMPUTING where none is given. The amounts of a
+    request sum to its computing; what no phase covers has phase "".
     """
-    rows = analysis.causes[analysis.causes["cause"].isin(COMPUTING)]
+    rows = analysis.causes[analysis.causes["cause"].isin(causes or COMPUTING)]
     if rows.empty:
         return pd.DataFrame({name: pd.Series(dtype=object) for name in COLUMNS}).astype(
             {"amount_ns": "int64"}

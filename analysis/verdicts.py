@@ -77,7 +77,7 @@ def verdict(analysis: Analysis) -> list[Verdict]:
     """Return one verdict per endpoint, the one that cost its clients most time first."""
     summary = summarize(analysis.causes)
     jobs = _jobs_per_request(analysis)
-    phases = phase_times(analysis)
+    phases = phase_times(analysis, Cause.COMPUTE)
     wall = analysis.requests[analysis.requests["request_id"].isin(analysis.causes["request_id"])]
     found = []
     for endpoint, rows in summary.groupby("endpoint", sort=False):
@@ -117,7 +117,8 @@ def _judge(
     situations = _situations(endpoint, accused, means, causes, jobs)
     if unsure:
         situations = (*situations, _doubt(unexplained_ns, unexplained, causes))
-    own = f"its own computing{_by_phase(endpoint, len(walls), phases)}"
+    by_phase = _by_phase(endpoint, len(walls), phases)
+    own = f"its own computing ({by_phase})" if by_phase else "its own computing"
     took = f"{endpoint}: {len(walls)} requests, p50 {_ms(p50)}, p99 {_ms(p99)}."
     if reasons:
         headline = f"{took} On average {computing:.0%} of that was {own}."
@@ -125,16 +126,17 @@ def _judge(
         headline = f"{took} {computing:.0%} of that was {own}; nobody can be accused."
     else:
         headline = f"{took} Nothing to accuse: no wait reached 5% of its time and 1 ms."
+        if by_phase:
+            headline += f" Its own computing: {by_phase}."
     return Verdict(endpoint, len(walls), float(p50), float(p99), headline, reasons, situations, unexplained)
 
 
 def _by_phase(endpoint: str, requests: int, phases: pd.DataFrame) -> str:
-    """Say in which phases the requests computed, where that is known: " (4.1 ms transform, 2.0 ms predict)"."""
+    """Say in which phases the requests computed, where that is known: "4.1 ms transform, 2.0 ms predict"."""
     own = phases[phases["endpoint"] == endpoint]
     means = own.groupby("phase")["amount_ns"].sum().sort_values(ascending=False) / max(requests, 1)
     named = means[(means.index != "") & (means >= PHASE_SHARE * means.sum()) & (means >= PHASE_NS)]
-    said = ", ".join(f"{_ms(float(ns))} {word}" for word, ns in named.head(PHASES_SAID).items())
-    return f" ({said})" if said else ""
+    return ", ".join(f"{_ms(float(ns))} {word}" for word, ns in named.head(PHASES_SAID).items())
 
 
 def _reason(

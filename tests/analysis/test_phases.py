@@ -16,9 +16,6 @@ PREDICT = """
     phase  transform   root        |--------|             cpu=8
     phase  compute     root                   |------|    cpu=6
 """
-BLOCKED = """
-    wait   queued      root                           |-| type=loop_busy
-"""
 GPU = """
     server GET                 |--------------------|
     task   root                |--------------------|   cpu=18
@@ -86,6 +83,8 @@ def test_who_held_the_device_is_named() -> None:
 
 def test_the_verdict_says_in_which_phases_it_computed() -> None:
     words = {"transform": {schema.PHASE: "transform"}, "compute": {schema.PHASE: "compute"}}
-    spans = drawn(PREDICT + BLOCKED, words)
-    (said,) = analysis.verdict(analyze(Traces(spans)))
-    assert "of that was its own computing (8.0 ms transform, 6.0 ms compute)" in said.headline
+    (said,) = analysis.verdict(analyze(Traces(drawn(PREDICT, words))))
+    assert said.headline.endswith("Its own computing: 8.0 ms transform, 6.0 ms compute.")
+    waits = drawn(GPU, DEVICE | {"predict": {schema.PHASE: "transform"}})
+    (said,) = analysis.verdict(analyze(Traces(waits)))
+    assert "of that was its own computing (3.0 ms transform)." in said.headline
