@@ -5,7 +5,7 @@ Names that a version of a library does not have are passed over.
 
 from typing import Final
 
-from tracer.adapters.devices import current_device, device_of_booster
+from tracer.adapters.devices import current_device, device_of_booster, forget_booster
 from tracer.adapters.rule import Rule
 from tracer.schema import (
     PHASE_COMPUTE,
@@ -39,6 +39,9 @@ XGBOOST: Final = {
     "xgboost.core.QuantileDMatrix.__init__": Rule(PHASE_CONVERSION),
     "xgboost.core.Booster.predict": _BOOSTER,
     "xgboost.core.Booster.inplace_predict": _BOOSTER,
+    "xgboost.core.Booster.set_param": Rule("settings", device=forget_booster),
+    "xgboost.core.Booster.load_config": Rule("settings", device=forget_booster),
+    "xgboost.core.Booster.load_model": Rule("settings", device=forget_booster),
     # inside inplace_predict, which imports them when it is called
     "xgboost.data._transform_pandas_df": Rule(PHASE_CONVERSION, title="DataFrame"),
     "xgboost.data._transform_arrow_table": Rule(PHASE_CONVERSION, title="Arrow table"),

@@ -93,6 +93,12 @@ def device_of_booster(booster: Any) -> Device | None:
     return found
 
 
+def forget_booster(booster: Any) -> Device | None:
+    """None; has the device of a Booster asked for anew, since its settings are about to change."""
+    _of_booster.pop(booster, None)
+    return None
+
+
 def named_device(name: str) -> Device | None:
     """The device called "cuda", "cuda:1" or "gpu:0"; None for the CPU and what is not known."""
     kind, _, ordinal = name.partition(":")
