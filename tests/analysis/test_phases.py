@@ -88,3 +88,18 @@ def test_the_verdict_says_in_which_phases_it_computed() -> None:
     waits = drawn(GPU, DEVICE | {"predict": {schema.PHASE: "transform"}})
     (said,) = analysis.verdict(analyze(Traces(waits)))
     assert "of that was its own computing (3.0 ms transform)." in said.headline
+
+
+def test_a_run_queue_measured_outside_lies_where_an_inner_phase_leaves_room() -> None:
+    """The inner phase knows that it was on a CPU throughout; the run knows that it was not, for a third."""
+    rows = analyze(Traces(drawn("""
+        server GET                |--------------|
+        task   root               |--------------|    cpu=3
+        wait   w        root         |---------|      type=await waker=job
+        job    job      root         |---------|
+        run    run      job          |---------|      cpu=7 rq=3
+        phase  compute  job          |-----|          cpu=6
+    """))).causes  # fmt: skip
+    totals = rows.groupby("cause")["amount_ns"].sum() / UNIT_NS
+    assert totals["cpu_wait"] == 3
+    assert totals.get("unexplained", 0) <= 2  # what the task did not compute before and after
