@@ -13,7 +13,16 @@ from tracer import recorder as recorders
 from tracer.adapters.rule import Rule
 from tracer.adapters.steps import adopt, step_name
 from tracer.marks import error_name
-from tracer.records import Activity, DeviceCall, Occupancy, Phase, current_activity, here, new_span_id
+from tracer.records import (
+    Activity,
+    DeviceCall,
+    Occupancy,
+    Phase,
+    Request,
+    current_activity,
+    here,
+    new_span_id,
+)
 from tracer.schema import PHASE_FROM_DEVICE, PHASE_TO_DEVICE
 from tracer.spans import MIN_RESOLUTION_NS
 
@@ -24,7 +33,7 @@ class Open:
     """One marked call under way."""
 
     __slots__ = (
-        "activity", "begun", "cpu_ns", "device", "held", "inner_ns", "method", "outer", "owner", "parent_id",
+        "activity", "begun", "cpu_ns", "device", "held", "inner_ns", "method", "outer", "owner",
         "probe", "rule", "small", "start_ns",
     )  # fmt: skip
 
@@ -36,7 +45,7 @@ class Open:
         self.outer = outer
         self.inner_ns = 0  # of marked calls inside
         self.small: dict[str, int] | None = None
-        self.start_ns = self.cpu_ns = self.parent_id = 0
+        self.start_ns = self.cpu_ns = 0
         self.activity: Activity | None = None
         self.begun: Any = None
         self.device: Any = None
@@ -78,7 +87,6 @@ def begin(rule: Rule, method: str, probe: str, owner: Any) -> Open | None:
         if activity is not None:
             if rule.steps:
                 adopt(owner, rule, method, probe)
-            made.parent_id = trace.get_current_span().get_span_context().span_id
             here.phase = made
             made.cpu_ns = thread_time_ns()
         made.start_ns = perf_counter_ns()
@@ -131,34 +139,34 @@ def _record(
     length_ns = end_ns - made.start_ns
     if outer is not None:
         outer.inner_ns += length_ns
-    recorder = recorders.active
-    if recorder is None or not request.open:
-        return
-    # half of a request's room is left to what it waited for, without which it could not be analysed
-    room = request.records_left * 2 > recorder.config.max_records_per_request
-    if length_ns >= MIN_RESOLUTION_NS and room and request.take():
+    if length_ns >= MIN_RESOLUTION_NS and _room(request):
         cpu_ns = thread_time_ns() - made.cpu_ns
         span_id = call.held.span_id if call is not None else new_span_id()
+        parent_id = trace.get_current_span().get_span_context().span_id
         request.phases.append(
             Phase(
-                made.title(), span_id, made.parent_id, activity, made.start_ns, end_ns, cpu_ns, None, None,
+                made.title(), span_id, parent_id, activity, made.start_ns, end_ns, cpu_ns, None, None,
                 error_name(error), False, made.rule.phase, made.small, call,
             )
         )  # fmt: skip
         return
-    sums = made.small or {}
-    word = made.rule.phase
-    sums[word] = sums.get(word, 0) + max(length_ns - made.inner_ns, 0)
-    if outer is not None:
-        outer.small = add_sums(outer.small, sums)
-    else:
-        activity.small_phases = add_sums(activity.small_phases, sums)
-
-
-def add_sums(into: dict[str, int] | None, sums: dict[str, int]) -> dict[str, int]:
-    """`into` with `sums` added; the first may be changed."""
+    into = outer.small if outer is not None else activity.small_phases
     if into is None:
-        return sums
-    for word, ns in sums.items():
-        into[word] = into.get(word, 0) + ns
-    return into
+        into = {}
+        if outer is not None:
+            outer.small = into
+        else:
+            activity.small_phases = into
+    word = made.rule.phase
+    into[word] = into.get(word, 0) + max(length_ns - made.inner_ns, 0)
+    for inner, ns in (made.small or {}).items():
+        into[inner] = into.get(inner, 0) + ns
+
+
+def _room(request: Request) -> bool:
+    """Whether one more phase may be kept: half of the room is left to what the request waited for, without
+    which it could not be analysed."""
+    recorder = recorders.active
+    if recorder is None or not request.open:
+        return False
+    return request.records_left * 2 > recorder.config.max_records_per_request and request.take()
