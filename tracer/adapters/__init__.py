@@ -6,7 +6,8 @@ A table names functions and methods of one library, and the phase that each of t
 applied between `start` and `stop`: at once to what is imported already, else when its module comes.
 """
 
+from tracer.adapters.devices import Device
 from tracer.adapters.install import install
 from tracer.adapters.registry import AdapterError, Rule, libraries, register, unregister
 
-__all__ = ["AdapterError", "Rule", "install", "libraries", "register", "unregister"]
+__all__ = ["AdapterError", "Device", "Rule", "install", "libraries", "register", "unregister"]
