@@ -6,13 +6,13 @@ the span around them; such a sum takes its part of that span's computing, by len
 
 from typing import Any, Final
 
-import numpy as np
 import pandas as pd
 
 from analysis.causes import Cause
 from analysis.model import Analysis
 from tracer import schema
 
+_NOTHING: Final[tuple[str, dict[str, int]]] = ("", {})
 COLUMNS: Final = ("endpoint", "request_id", "phase", "amount_ns")
 COMPUTING: Final = (Cause.COMPUTE, Cause.GPU_COMPUTE, Cause.GPU_COPY)  # on a CPU, on a device
 
@@ -31,23 +31,26 @@ def phase_times(analysis: Analysis, *causes: Cause) -> pd.DataFrame:
     own = rows.groupby(["endpoint", "request_id", "trace_id", "span_id"], sort=False)["amount_ns"].sum()
     # how long each span was on the path for any reason: the sums are of its running time as a whole
     ran = analysis.causes.groupby(["trace_id", "span_id"], sort=False)["amount_ns"].sum()
+    ran_ns = {key: int(ns) for key, ns in ran.items()}
     table = own.reset_index()
-    keys = pd.MultiIndex.from_frame(table[["trace_id", "span_id"]])
-    table["ran_ns"] = ran.reindex(keys).to_numpy(dtype=np.int64)
-    known = _with_phases(analysis.spans, keys)
-    found: list[tuple[Any, ...]] = []
-    for key, endpoint, request_id, amount, ran_ns in zip(
-        keys, table["endpoint"], table["request_id"], table["amount_ns"], table["ran_ns"], strict=True
-    ):
-        word, sums = known.get(key, ("", {}))
-        left = int(amount)
-        whole = max(int(ran_ns), sum(sums.values()), 1)
-        for inner, ns in sums.items():
-            part = min(int(amount) * ns // whole, left)
+    keys = list(zip(table["trace_id"], table["span_id"], strict=True))
+    known = _with_phases(analysis.spans, pd.MultiIndex.from_tuples(keys))
+    table["phase"] = [known.get(key, _NOTHING)[0] for key in keys]
+    # the few spans with sums inside: each sum becomes a row, and what is left stays the span's own
+    inner: list[tuple[Any, ...]] = []
+    for at, key in enumerate(keys):
+        if not known.get(key, _NOTHING)[1]:
+            continue
+        row, sums = table.iloc[at], known[key][1]
+        amount = left = int(row["amount_ns"])
+        whole = max(ran_ns[key], sum(sums.values()), 1)
+        for word, ns in sums.items():
+            part = min(amount * ns // whole, left)
             left -= part
-            found.append((endpoint, request_id, inner, part))
-        found.append((endpoint, request_id, word, left))
-    made = pd.DataFrame(found, columns=list(COLUMNS))
+            inner.append((row["endpoint"], row["request_id"], word, part))
+        table.loc[table.index[at], "amount_ns"] = left
+    made = pd.concat([table[list(COLUMNS)], pd.DataFrame(inner, columns=list(COLUMNS))], ignore_index=True)
+    made["amount_ns"] = made["amount_ns"].astype("int64")
     grouped = made.groupby(["endpoint", "request_id", "phase"], sort=False)["amount_ns"].sum().reset_index()
     return grouped[grouped["amount_ns"] > 0].reset_index(drop=True)
 

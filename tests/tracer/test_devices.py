@@ -112,7 +112,11 @@ def test_one_device_and_many_threads(traced_to: Begin, gpulib: types.ModuleType,
         caller, endpoint = f"caller {number}", f"request {number}"
         began, ended = device.worked[caller]
         queued_ms, worked_ms = (began - asked[caller]) / MS, (ended - began) / MS
-        assert amounts["gpu_compute"][endpoint] / MS == pytest.approx(worked_ms, rel=0.1, abs=3)
+        # a sample or two may have seen the thread wait for the GIL after its sleep, in the same call
+        in_call = found.causes[found.causes["span_name"] == "compute: predict"]
+        own_ms = in_call.loc[in_call["endpoint"] == endpoint, "amount_ns"].sum() / MS
+        assert own_ms == pytest.approx(worked_ms, rel=0.1, abs=3)
+        assert amounts["gpu_compute"][endpoint] / MS > 0.6 * own_ms
         if number:
             assert queued_ms > 15, "the device was free: the injection had no effect"
             assert amounts["gpu_queue"][endpoint] / MS == pytest.approx(queued_ms, rel=0.1, abs=3)
@@ -136,7 +140,7 @@ def test_a_device_that_tells_its_time_is_believed(
 ) -> None:
     device = RecordedDevice(tells=True)
     spans = traced_to()
-    compete(gpulib, device, 2, 25, "device-to-host")
+    asked = compete(gpulib, device, 2, 60, "device-to-host")
     spans.stop()
     rows = analyze(tmp_path / "traces").causes
     copied = rows[rows["cause"] == "gpu_copy"]
@@ -148,9 +152,11 @@ def test_a_device_that_tells_its_time_is_believed(
             (rows["endpoint"] == f"request {number}") & (rows["span_name"] == "device-to-host: predict")
         ]
         assert own["amount_ns"].sum() == pytest.approx(ended - began, abs=MS)
-        assert copied.loc[copied["endpoint"] == f"request {number}", "amount_ns"].sum() > 12 * MS
+        assert copied.loc[copied["endpoint"] == f"request {number}", "amount_ns"].sum() > 30 * MS
     queued = rows[(rows["cause"] == "gpu_queue") & (rows["endpoint"] == "request 1")]
-    assert queued["amount_ns"].sum() > 10 * MS
+    truth_ns = device.worked["caller 1"][0] - asked["caller 1"]
+    assert truth_ns > 10 * MS, "the device was free: the injection had no effect"
+    assert queued["amount_ns"].sum() == pytest.approx(truth_ns, rel=0.1, abs=3 * MS)
     assert analysis.verdict(analyze(tmp_path / "traces"))
 
 

@@ -33,7 +33,7 @@ class Open:
     """One marked call under way."""
 
     __slots__ = (
-        "activity", "begun", "cpu_ns", "device", "held", "inner_ns", "method", "outer", "owner",
+        "activity", "before", "begun", "cpu_ns", "device", "held", "inner_ns", "method", "outer", "owner",
         "probe", "rule", "small", "start_ns",
     )  # fmt: skip
 
@@ -42,7 +42,8 @@ class Open:
         self.method = method
         self.probe = probe
         self.owner = owner
-        self.outer = outer
+        self.outer = outer  # the marked call of the same activity that this one is in
+        self.before = here.phase  # what this thread stood in, whosever it is
         self.inner_ns = 0  # of marked calls inside
         self.small: dict[str, int] | None = None
         self.start_ns = self.cpu_ns = 0
@@ -119,7 +120,7 @@ def end(made: Open, error: type[BaseException] | None) -> None:
     end_ns = perf_counter_ns()
     activity = made.activity
     if activity is not None:
-        here.phase = made.outer
+        here.phase = made.before
     try:
         call: DeviceCall | None = None
         if made.held is not None:
