@@ -17,8 +17,8 @@ from analysis.span_table import Bools, Ints, SpanTable, Texts, objects, taken
 from tracer import schema
 
 _NUMBER = {cause: number for number, cause in enumerate(CAUSES)}
-# what a thread does in a call that waits for a device is the driver's waiting; GIL and run queue are not
-_DEVICE_PARTS = (CPU, LOCK, CALL, REST)
+# what a thread does in a call that waits for a device is the driver's waiting, on a CPU or off it; the GIL is not
+_DEVICE_PARTS = (CPU, RUN_QUEUE, LOCK, CALL, REST)
 
 
 @dataclass(frozen=True, slots=True)

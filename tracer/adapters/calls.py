@@ -24,6 +24,7 @@ from tracer.records import (
     new_span_id,
 )
 from tracer.schema import PHASE_FROM_DEVICE, PHASE_TO_DEVICE
+from tracer.signals import run_queue_ns
 from tracer.spans import MIN_RESOLUTION_NS
 
 _COPIES = (PHASE_TO_DEVICE, PHASE_FROM_DEVICE)
@@ -34,7 +35,7 @@ class Open:
 
     __slots__ = (
         "activity", "before", "begun", "cpu_ns", "device", "held", "inner_ns", "method", "outer", "owner",
-        "probe", "rule", "small", "start_ns",
+        "probe", "rule", "run_queue_ns", "small", "start_ns",
     )  # fmt: skip
 
     def __init__(self, rule: Rule, method: str, probe: str, owner: Any, outer: "Open | None") -> None:
@@ -51,6 +52,7 @@ class Open:
         self.begun: Any = None
         self.device: Any = None
         self.held: Occupancy | None = None
+        self.run_queue_ns: int | None = None  # read for calls on a device only: it costs as much as the rest
 
     def title(self) -> str:
         """What the span is called: "transform: OneHotEncoder (encode)", "compute: Booster.predict"."""
@@ -112,6 +114,8 @@ def _enter_device(made: Open, device: Any, activity: Activity | None) -> None:
     made.device = device
     made.held = Occupancy(made.title(), trace_id, new_span_id() if trace_id else 0, None)
     device.line.occupancies.append(made.held)
+    if activity is not None:
+        made.run_queue_ns = run_queue_ns()
     made.begun = device.begin(copies=made.rule.phase in _COPIES)
 
 
@@ -143,10 +147,13 @@ def _record(
     if length_ns >= MIN_RESOLUTION_NS and _room(request):
         cpu_ns = thread_time_ns() - made.cpu_ns
         span_id = call.held.span_id if call is not None else new_span_id()
+        run_queue = run_queue_ns() if made.run_queue_ns is not None else None
+        if run_queue is not None and made.run_queue_ns is not None:
+            run_queue -= made.run_queue_ns
         parent_id = trace.get_current_span().get_span_context().span_id
         request.phases.append(
             Phase(
-                made.title(), span_id, parent_id, activity, made.start_ns, end_ns, cpu_ns, None, None,
+                made.title(), span_id, parent_id, activity, made.start_ns, end_ns, cpu_ns, run_queue, None,
                 error_name(error), False, made.rule.phase, made.small, call,
             )
         )  # fmt: skip
