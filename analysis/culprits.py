@@ -17,6 +17,7 @@ from tracer import schema
 _NUMBER = {cause: number for number, cause in enumerate(CAUSES)}
 _POOL_CAUSES = (Cause.POOL_STARTUP, Cause.POOL_SHUTDOWN)
 _OCCUPIED = (Cause.POOL_QUEUE, Cause.GPU_QUEUE)
+_CALLS = (Cause.BLOCKING_IO, Cause.LOGGING_WAIT)
 _NAMED_AWAITS = (Cause.AWAIT_IO, Cause.LIMITER_WAIT, Cause.REQUEST_IO)
 COLUMNS = ("segment", "culprit", "file", "line", "trace_id", "span_id", "ns")
 Named = tuple[int, str, str, int | None, str, str, int]  # COLUMNS; ns is the culprit's part of the wait span
@@ -39,6 +40,8 @@ def find_culprits(
             _holders,
             whole=schema.GIL_NS,
         ),
+        _once(spans, by_wait & (causes == _NUMBER[Cause.LOCK_WAIT]), described.span, amount, _holders),
+        _once(spans, by_wait & _is_any(causes, _CALLS), described.span, amount, _call),
         _once(spans, by_wait & (causes == _NUMBER[Cause.LOOP_BUSY]), described.span, amount, _blocker),
         _once(spans, by_wait & _is_any(causes, _POOL_CAUSES), described.span, amount, _pool),
         _once(spans, by_wait & _is_any(causes, _NAMED_AWAITS), described.span, amount, _awaited),
@@ -141,6 +144,15 @@ def _blocker(spans: SpanTable, number: int, row: int) -> list[Named]:
     trace_id, span_id = _text(attributes, schema.BLOCKER_TRACE_ID), _text(attributes, schema.BLOCKER_SPAN_ID)
     part = ns if isinstance(ns, int) and 0 < ns < 2**53 else NONE
     return [(number, str(function), file, line, trace_id, span_id, part)]
+
+
+def _call(spans: SpanTable, number: int, row: int) -> list[Named]:
+    attributes = spans.attributes[row]
+    name = _text(attributes, schema.FOR)
+    if not name:
+        return []
+    file, line = _text(attributes, schema.CODE_FILE), _line(attributes, schema.CODE_LINE)
+    return [(number, name, file, line, "", "", NONE)]
 
 
 def _pool(spans: SpanTable, number: int, row: int) -> list[Named]:

@@ -245,8 +245,15 @@ def _blocker(attributes: dict[str, Any]) -> str:
     return f"{function} ({at})" if at else function
 
 
+def _lock(attributes: dict[str, Any]) -> str:
+    name = str(attributes.get(schema.LOCK_NAME) or "a lock")
+    at = place(attributes.get(schema.LOCK_FILE), attributes.get(schema.LOCK_LINE))
+    return f"{name} ({at})" if at else name
+
+
 _WORDS = {
     "device": lambda attributes: str(attributes.get(schema.DEVICE) or "a device"),
+    "lock": _lock,
     "pool": pool_name,
     "awaited": lambda attributes: str(attributes.get(schema.FOR) or "something"),
     "where": _where,

@@ -22,7 +22,7 @@ from analysis.span_table import NONE, Bools, Ints, SpanTable
 from tracer import schema
 
 _READY_WAITS: Final = [
-    schema.WAIT_POOL_HANDOVER, schema.WAIT_RESUME, schema.WAIT_LOOP_WAKEUP, schema.WAIT_LOOP_BUSY,
+    schema.WAIT_LOGGING, schema.WAIT_POOL_HANDOVER, schema.WAIT_RESUME, schema.WAIT_LOOP_WAKEUP, schema.WAIT_LOOP_BUSY,
 ]  # fmt: skip
 
 

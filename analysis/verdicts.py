@@ -29,6 +29,12 @@ QUEUE_OF_REQUESTS: Final = (
     "The requests queue for one another: join several into one job (micro-batching), make the job shorter, "
     "or add CPUs and then workers."
 )
+SUBMIT_LOCK: Final = "concurrent.futures' global lock"
+POOL_PER_REQUEST: Final = (
+    "Make one pool at start-up and keep it: every submit of every pool takes this one lock, and it is held "
+    "while a new thread starts, which takes as long as that thread waits for the GIL."
+)
+_HELD_BY: Final = {Cause.POOL_QUEUE, Cause.LIMITER_WAIT, Cause.LOCK_WAIT, Cause.GIL_WAIT, Cause.GPU_QUEUE}
 _NO_ACCUSATION: Final = {Cause.COMPUTE, Cause.UNEXPLAINED}
 
 
@@ -159,6 +165,8 @@ def _reason(
     remedy = ADVICE[cause].remedy
     if cause is Cause.POOL_QUEUE and fan_out < MANY_JOBS:
         remedy = QUEUE_OF_REQUESTS
+    if cause is Cause.LOCK_WAIT and SUBMIT_LOCK in detail:
+        remedy = POOL_PER_REQUEST
     sentence = _sentence(cause, mean_ns, share, detail, name, place, part, others)
     return Reason(
         cause,
@@ -179,10 +187,10 @@ def _sentence(
     cause: Cause, mean_ns: float, share: float, detail: str, name: str, place: str, part: float, others: float
 ) -> str:
     said = f"{_ms(mean_ns)} ({share:.0%}) {ADVICE[cause].phrase}"
-    if detail and cause not in {Cause.LOOP_BUSY, Cause.CPU_WAIT}:
+    if detail and cause not in {Cause.LOOP_BUSY, Cause.CPU_WAIT, Cause.GIL_WAIT}:
         said += f", chiefly: {detail}"
     if name and cause not in {Cause.AWAIT_IO, Cause.REQUEST_IO, Cause.CPU_WAIT}:
-        verb = "held by" if cause in {Cause.POOL_QUEUE, Cause.LIMITER_WAIT, Cause.GPU_QUEUE} else "by"
+        verb = "held by" if cause in _HELD_BY else "by"
         said += f", {verb} {name}" + (f" ({place})" if place else "")
         if part < 0.995:
             said += f" for {part:.0%} of it"

@@ -5,6 +5,7 @@ import asyncio.selector_events
 import concurrent.futures._base
 import concurrent.futures.thread
 import gc
+import logging
 import os
 import selectors
 import sys
@@ -31,12 +32,23 @@ def _patched() -> dict[str, Any]:
         "select": selectors.DefaultSelector.select,
         "_add_reader": loop.__dict__["_add_reader"],
         "_add_writer": loop.__dict__["_add_writer"],
+        "Lock": threading.Lock,
+        "RLock": threading.RLock,
+        "submit lock": concurrent.futures.thread._global_shutdown_lock,  # type: ignore[attr-defined]
+        "sleep": time.sleep,
+        "Condition.wait": threading.Condition.wait,
+        "Condition.notify": threading.Condition.notify,
+        "Thread.join": threading.Thread.join,
+        "Handler.handle": logging.Handler.handle,
         "waiters": concurrent.futures._base._create_and_install_waiters,
         "gc.callbacks": [one for one in gc.callbacks if getattr(one, "__module__", "").startswith("tracer")],
         "tracer provider": trace._TRACER_PROVIDER,
         "import watches": [one for one in sys.meta_path if type(one).__module__.startswith("tracer")],
     }
-    for owner, names in ((pool, ("__init__", "submit", "shutdown")), (future, ("result", "exception"))):
+    for owner, names in (
+        (pool, ("__init__", "submit", "shutdown", "_adjust_thread_count")),
+        (future, ("result", "exception")),
+    ):
         found |= {f"{owner.__name__}.{name}": owner.__dict__[name] for name in names}
     from anyio._backends import _asyncio
     from starlette.applications import Starlette
@@ -65,6 +77,20 @@ def _schedstat_fds() -> int:
     return count
 
 
+def _samplers_of_ours() -> list[str]:
+    found = []
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            try:
+                with open(f"/proc/{name}/cmdline", "rb") as file:
+                    words = file.read().split(b"\0")
+            except OSError:
+                continue
+            if str(os.getpid()).encode() in words and any(one.endswith(b"sampler/child.py") for one in words):
+                found.append(name)
+    return found
+
+
 @pytest.fixture(autouse=True)
 def leave_no_trace() -> Iterator[None]:
     before = _patched()
@@ -74,7 +100,8 @@ def leave_no_trace() -> Iterator[None]:
     changed = [name for name, value in after.items() if value is not before[name] and value != before[name]]
     assert not changed, f"left patched: {changed}"
     deadline = time.monotonic() + 5
-    while (_threads_of_ours() or _schedstat_fds()) and time.monotonic() < deadline:
+    while (_threads_of_ours() or _schedstat_fds() or _samplers_of_ours()) and time.monotonic() < deadline:
         time.sleep(0.01)
     assert not _threads_of_ours()
     assert _schedstat_fds() == 0, "run-queue files left open"
+    assert not _samplers_of_ours(), "a sampler was left running"

@@ -26,6 +26,7 @@ class Config:
     max_pending_requests: int = 2_000  # finished, not yet exported; more are dropped and counted
     max_records_per_request: int = 20_000  # waits, blocks, phases and jobs; more are dropped and counted
     sampler: bool = True  # a child process that reads what this process's threads wait in
+    locks: str = "own"  # whose locks are looked at: the application's "own", "all", "none"
     watchdog_interval_s: float = 0.01  # how often a long callback's stack is read; 0 turns it off
 
     def with_output(self, output: str | os.PathLike[str] | None) -> "Config":
@@ -43,6 +44,10 @@ def from_environment(environ: Mapping[str, str] = os.environ) -> Config:
     if sampler not in {"", *_ON, *_OFF}:
         raise ConfigError(f"WHYWAIT_SAMPLER is {sampler!r}; expected 1 or 0")
     config = replace(config, sampler=sampler not in _OFF)
+    locks = environ.get("WHYWAIT_LOCKS", "").strip().lower() or "own"
+    if locks not in {"own", "all", "none"}:
+        raise ConfigError(f"WHYWAIT_LOCKS is {locks!r}; expected own, all or none")
+    config = replace(config, locks=locks)
     milliseconds = environ.get("WHYWAIT_RESOLUTION_MS")
     if milliseconds:
         try:

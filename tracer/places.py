@@ -54,6 +54,11 @@ def place_of_frame(frame: FrameType) -> Place:
     return Place(frame.f_code.co_qualname, frame.f_code.co_filename, frame.f_lineno)
 
 
+def is_ours(filename: str) -> bool:
+    """Whether a file is the tracer's."""
+    return filename.startswith(_OURS)
+
+
 def user_place(frame: FrameType | None) -> Place | None:
     """The innermost place outside libraries on a stack; the innermost of all if there is none."""
     innermost: Place | None = None

@@ -62,6 +62,19 @@ class Wait(NamedTuple):
     parent_id: int  # innermost OpenTelemetry span, 0 = the activity's own
     thread: bool = False  # waited in a thread, not on the loop
     pool: "Pool | None" = None
+    lock: "LockRecord | None" = None
+    cpu_ns: int = 0  # the thread worked for so long of it
+
+
+class Hold(NamedTuple):
+    """One hold of a lock while others waited for it; ids are 0 outside any request."""
+
+    start_ns: int
+    end_ns: int
+    trace_id: int
+    span_id: int
+    name: str
+    place: Place | None
 
 
 class Block(NamedTuple):
@@ -224,6 +237,17 @@ class Pool:
         self.last_job: Job | None = None
 
 
+class LockRecord:
+    """A lock, as far as those who wait for it need it."""
+
+    __slots__ = ("holds", "made_at", "name")
+
+    def __init__(self, name: str, made_at: Place | None) -> None:
+        self.name = name
+        self.made_at = made_at
+        self.holds: deque[Hold] = deque(maxlen=256)
+
+
 class Request:
     """One request, or one piece of work outside any request that a root phase began."""
 
@@ -335,6 +359,7 @@ class _Here(threading.local):
 
     current: Any = None  # an Activity, a loop callback outside any, or None
     loop: Loop | None = None
+    waiting = False  # in a wait that is timed: what it waits in within that is part of it
     submitting: Job | None = None  # being handed to an executor by this thread
     opened: Activity | None = None  # root of a request that began in the callback that runs now
     phase: Any = None  # the innermost call that an adapter is timing on this thread

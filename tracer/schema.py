@@ -112,9 +112,13 @@ WAIT_LOOP_WAKEUP: Final = "loop_wakeup"  # ready, and the loop still slept in it
 WAIT_RESUME: Final = "resume"  # ready, loop awake, nothing seen running: not explained by our signals
 WAIT_GC: Final = "gc_pause"
 WAIT_GPU_QUEUE: Final = "gpu_queue"  # calls of others were on the device first: DEVICE, occupants
+WAIT_LOCK: Final = "lock_wait"  # LOCK_* says which, HOLDER_* who had it
+WAIT_LOGGING: Final = "logging_wait"  # in a logging handler; its CPU_NS is no wait
+WAIT_BLOCKING: Final = "blocking_io"  # in a call that blocks a thread, such as time.sleep
 WAIT_TYPES: Final = (
     WAIT_AWAIT, WAIT_POOL_QUEUE, WAIT_POOL_STARTUP, WAIT_POOL_SHUTDOWN, WAIT_POOL_HANDOVER,
-    WAIT_LIMITER, WAIT_LOOP_BUSY, WAIT_LOOP_WAKEUP, WAIT_RESUME, WAIT_GC, WAIT_GPU_QUEUE,
+    WAIT_LIMITER, WAIT_LOOP_BUSY, WAIT_LOOP_WAKEUP, WAIT_RESUME, WAIT_GC, WAIT_LOCK, WAIT_LOGGING,
+    WAIT_BLOCKING, WAIT_GPU_QUEUE,
 )  # fmt: skip
 # who ended an `await`
 WAKER_KIND: Final = "whywait.waker"  # one of the WAKER_* below
@@ -150,7 +154,8 @@ OCCUPANT_NS: Final = "whywait.occupant.ns"
 OCCUPANT_OTHER_NS: Final = "whywait.occupant.other_ns"
 OCCUPANT_LIMIT: Final = 16
 
-# who held the GIL, as far as samples told: parallel arrays, longest first; HOLDER_NS sums to at most GIL_NS
+# who held the GIL (as far as samples told) or the lock: parallel arrays, longest first; HOLDER_NS sums to at
+# most GIL_NS, or the wait
 HOLDER_NAMES: Final = "whywait.holder.names"
 HOLDER_FILES: Final = "whywait.holder.files"  # "" where not known
 HOLDER_LINES: Final = "whywait.holder.lines"  # 0 where not known
@@ -167,6 +172,12 @@ POOL_FILE: Final = "whywait.pool.file"  # where it was made
 POOL_LINE: Final = "whywait.pool.line"
 POOL_FUNCTION: Final = "whywait.pool.function"
 POOL_AGE_NS: Final = "whywait.pool.age_ns"  # at submit
+
+# --- locks --------------------------------------------------------------------------------------
+LOCK_NAME: Final = "whywait.lock.name"
+LOCK_FUNCTION: Final = "whywait.lock.function"  # where it was made
+LOCK_FILE: Final = "whywait.lock.file"
+LOCK_LINE: Final = "whywait.lock.line"
 
 # --- from the semantic conventions --------------------------------------------------------------
 CODE_FUNCTION: Final = "code.function.name"

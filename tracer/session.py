@@ -20,9 +20,12 @@ from tracer.probes import (
     executor,
     futures,
     gil,
+    locks,
+    log_handlers,
     loop,
     provider,
     server_spans,
+    thread_calls,
     uvloop_calls,
     watchdog,
 )
@@ -88,6 +91,9 @@ class _Session:
             self._add("uvloop", uvloop_calls.install)
         self._add("executor", executor.install)
         self._add("futures", futures.install)
+        self._add("locks", lambda: locks.install(self.config))
+        self._add("thread calls", thread_calls.install)
+        self._add("log handlers", log_handlers.install)
         if anyio_threads.available():
             self._add("anyio", anyio_threads.install)
         if asgi.available():
@@ -114,6 +120,7 @@ class _Session:
         _deactivate()
         provider.release_after_fork(self._provider, self._processors, ours=self._is_ours)
         forget_pools()
+        signals.close_all()  # they are of the parent's threads
 
     def close(self) -> None:
         for name in list(self.recorder.undo)[::-1]:

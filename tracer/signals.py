@@ -32,9 +32,11 @@ class _Reader(threading.local):
 
     generation = -1
     fd = -1
+    owner: "_Closer | None" = None
 
     def open(self) -> None:
         self.generation = _generation
+        self.owner = None  # gone before its number is used again, or it would close the new file
         self.buffer = ctypes.create_string_buffer(_SIZE + 1)
         self.address = ctypes.addressof(self.buffer)
         try:

@@ -7,7 +7,8 @@ from typing import TypeVar
 
 from tracer import schema as s
 from tracer.device_calls import ahead_of, device_free_ns, put_phase, put_sums
-from tracer.observed import Attributes, Observed, without
+from tracer.lock_holders import lock_holders
+from tracer.observed import Attributes, Observed, put_holders, without
 from tracer.phases import settle, summed
 from tracer.places import place_of_code
 from tracer.records import (
@@ -17,6 +18,7 @@ from tracer.records import (
     Callback,
     DeviceCall,
     Job,
+    LockRecord,
     Mark,
     Occupancy,
     Phase,
@@ -31,6 +33,7 @@ from tracer.tiles import Tile, by_trace, loop_tiles, occupant_shares, queue_tile
 
 # a span costs tens of microseconds to make and write: one for a shorter wait would cost more than the wait
 MIN_RESOLUTION_NS = 100_000
+_WITHOUT_WAKER = {s.WAIT_GC, s.WAIT_LOGGING, s.WAIT_BLOCKING}
 
 T = TypeVar("T", Callback, tuple[int, int, int | None])
 
@@ -182,7 +185,7 @@ class RequestSpans:
             running: Attributes = {
                 s.KIND: s.KIND_RUN,
                 s.ACTIVITY: span_hex(job.span_id),
-                s.CPU_NS: max(job.cpu_ns, 0),
+                s.CPU_NS: _cpu_of_work(job, job.cpu_ns, started_ns, ended_ns),
                 s.THREAD_ID: job.thread_id,
                 s.THREAD_NAME: job.thread_name,
             }
@@ -275,15 +278,40 @@ class RequestSpans:
         attributes = self._wait_attributes(activity, wait.kind)
         name = wait.kind.replace("_", " ")
         if wait.kind == s.WAIT_AWAIT:
-            name = "await" if not wait.thread else "blocked on result"
-            if wait.site is not None:
-                name = f"await {wait.site.user.function}"
-                _put_place(attributes, wait.site.user)
-                attributes[s.FOR] = wait.site.leaf_function
-                attributes[s.FOR_MODULE] = wait.site.leaf_module
+            name = "await" if not wait.thread else "blocked on result" if wait.site is None else "blocked"
+        if wait.site is not None:
+            name = (
+                f"await {wait.site.user.function}"
+                if not wait.thread
+                else f"{name}: {wait.site.leaf_function}"
+            )
+            _put_place(attributes, wait.site.user)
+            attributes[s.FOR] = wait.site.leaf_function
+            attributes[s.FOR_MODULE] = wait.site.leaf_module
+        if wait.cpu_ns:
+            attributes[s.CPU_NS] = min(wait.cpu_ns, wait.cause_ns - wait.start_ns)
         _put_pool(attributes, wait.pool)
-        links = self._put_waker(attributes, wait.by)
+        if wait.lock is not None:
+            name = f"{name} in {wait.site.user.function}" if wait.site is not None else name
+            links = self._put_lock(attributes, wait.lock, wait)
+        elif wait.kind in _WITHOUT_WAKER:
+            links = ()
+        else:
+            links = self._put_waker(attributes, wait.by)
         self._wait_span(name, activity, wait.parent_id, wait.start_ns, wait.cause_ns, attributes, links)
+
+    def _put_lock(self, attributes: Attributes, lock: LockRecord, wait: Wait) -> tuple[tuple[int, int], ...]:
+        attributes[s.LOCK_NAME] = lock.name
+        if lock.made_at is not None:
+            attributes[s.LOCK_FUNCTION] = lock.made_at.function
+            attributes[s.LOCK_FILE] = lock.made_at.file
+            attributes[s.LOCK_LINE] = lock.made_at.line
+        holders = lock_holders(lock.holds.copy(), wait.start_ns, wait.cause_ns)
+        put_holders(attributes, holders)
+        first = holders[0] if holders else None
+        if first is None or not first.trace_id or first.trace_id == self._request.trace_id:
+            return ()
+        return ((first.trace_id, first.span_id),)
 
     def _put_waker(self, attributes: Attributes, by: Waker) -> tuple[tuple[int, int], ...]:
         if isinstance(by, Mark):
@@ -330,12 +358,10 @@ class RequestSpans:
             attributes[s.RUN_QUEUE_NS] = tile.run_queue_ns
         if self._observed is None:
             return
-        if not wait.thread and loop is not None:
-            thread_id = loop.native_id
-        elif isinstance(activity, Job):
+        if isinstance(activity, Job):
             thread_id = activity.thread_id
         else:
-            return
+            thread_id = self._request.thread_id or (loop.native_id if loop is not None else 0)
         self._observed.put_ready(attributes, tile.kind, thread_id, tile.start_ns, tile.end_ns, wait.by)
 
     def _add_queue_tile(self, job: Job, tile: Tile, small: dict[str, int]) -> None:
@@ -402,10 +428,11 @@ class RequestSpans:
     def _add_block(self, activity: Activity, block: Block) -> None:
         if block.end_ns - block.start_ns < self._resolution_ns:
             return
+        cpu_ns = _cpu_of_work(activity, block.cpu_ns, block.start_ns, block.end_ns)
         attributes: Attributes = {
             s.KIND: s.KIND_BLOCK,
             s.ACTIVITY: span_hex(activity.span_id),
-            s.CPU_NS: max(block.cpu_ns, 0),
+            s.CPU_NS: cpu_ns,
         }
         if block.run_queue_ns is not None:
             blocked_ns = max(block.end_ns - block.start_ns - block.cpu_ns, 0)
@@ -413,10 +440,11 @@ class RequestSpans:
         loop = self._request.loop
         if self._observed is not None and loop is not None and not isinstance(activity, Job):
             kind = block.sample.place if block.sample is not None else activity.code
-            stretch = [(block.start_ns, block.end_ns)]
+            away = sorted((wait.start_ns, wait.end_ns) for wait in activity.waits if wait.thread)
             self._observed.put_running(
-                attributes, kind, loop.native_id, stretch, max(block.cpu_ns, 0), block.run_queue_ns
-            )
+                attributes, kind, loop.native_id, without(block.start_ns, block.end_ns, away),
+                cpu_ns, block.run_queue_ns,
+            )  # fmt: skip
         name = "on loop"
         if block.sample is not None:
             name = f"on loop: {block.sample.place.function}"
@@ -442,7 +470,7 @@ class RequestSpans:
         if not phase.life:  # the life of a generator is its consumer's time too
             attributes[s.KIND] = s.KIND_PHASE
         if phase.cpu_ns >= 0:
-            attributes[s.CPU_NS] = phase.cpu_ns
+            attributes[s.CPU_NS] = _cpu_of_work(activity, phase.cpu_ns, phase.start_ns, phase.end_ns)
         if phase.run_queue_ns is not None:
             attributes[s.RUN_QUEUE_NS] = phase.run_queue_ns
         if phase.cpu_ns >= 0 and not phase.life:
@@ -474,16 +502,24 @@ class RequestSpans:
 
     def _add_device_queue(self, phase: Phase, call: DeviceCall) -> None:
         until_ns, observed = device_free_ns(call)
-        if until_ns - phase.start_ns < MIN_RESOLUTION_NS:
-            return
-        attributes = self._wait_attributes(phase.activity, s.WAIT_GPU_QUEUE)
-        attributes[s.DEVICE] = call.line.name
-        if not observed:  # calls are taken to be served in the order they came
-            attributes[s.EVIDENCE] = s.EVIDENCE_INFERRED
-        tile = Tile(s.WAIT_GPU_QUEUE, phase.start_ns, until_ns)
-        links = self._put_occupants(attributes, ahead_of(call), tile, call.held.span_id)
-        name = f"queued for {call.line.name}"
-        self._wait_span(name, phase.activity, phase.span_id, tile.start_ns, tile.end_ns, attributes, links)
+        away = sorted((wait.start_ns, wait.end_ns) for wait in phase.activity.waits)
+        for start_ns, end_ns in without(phase.start_ns, until_ns, away):
+            if end_ns - start_ns < MIN_RESOLUTION_NS:
+                continue
+            attributes = self._wait_attributes(phase.activity, s.WAIT_GPU_QUEUE)
+            attributes[s.DEVICE] = call.line.name
+            if not observed:  # calls are taken to be served in the order they came
+                attributes[s.EVIDENCE] = s.EVIDENCE_INFERRED
+            tile = Tile(s.WAIT_GPU_QUEUE, start_ns, end_ns)
+            links = self._put_occupants(attributes, ahead_of(call), tile, call.held.span_id)
+            name = f"queued for {call.line.name}"
+            self._wait_span(name, phase.activity, phase.span_id, start_ns, end_ns, attributes, links)
+
+
+def _cpu_of_work(activity: Activity, cpu_ns: int, start_ns: int, end_ns: int) -> int:
+    """The CPU time of a stretch less that of the waits in it, which have their own."""
+    in_waits = sum(wait.cpu_ns for wait in activity.waits if start_ns <= wait.start_ns < end_ns)
+    return max(cpu_ns - in_waits, 0)
 
 
 def _loop_signal(request: Request) -> list[str]:

@@ -225,7 +225,8 @@ def flush_short(loop: Loop) -> None:
         Callback(
             loop.short_start_ns,
             loop.short_end_ns,
-            loop.short_busy_ns,
+            # it did not sleep in between: what lies between two is its own work
+            loop.short_end_ns - loop.short_start_ns if loop.selects else loop.short_busy_ns,
             loop.short_count,
             0,
             0,

@@ -82,7 +82,8 @@ def mylib() -> Iterator[types.ModuleType]:
     """A library of somebody's own, imported already."""
     module = types.ModuleType("mylib_of_a_test")
     source = """
-import time
+import ctypes, time
+usleep = ctypes.CDLL(None).usleep  # no time.sleep: those are recorded too
 def tokenize(text):
     time.sleep(0.002)
     return text.split()
@@ -106,7 +107,7 @@ class Model(Base):
         return cls()
     @staticmethod
     def version():
-        time.sleep(0.002)
+        usleep(2000)
         return 3
     def rows(self):
         yield 1

@@ -5,8 +5,9 @@ from collections.abc import Callable
 from time import perf_counter_ns
 from typing import Any
 
-from tracer.records import Job, Wait, current_activity
+from tracer.records import Job, Wait
 from tracer.schema import WAIT_GC
+from tracer.thread_waits import waiting_activity
 
 _MIN_NS = 50_000
 
@@ -23,7 +24,7 @@ def install() -> Callable[[], None]:
         end_ns = perf_counter_ns()
         if end_ns - started_ns < _MIN_NS:
             return
-        activity = current_activity()
+        activity = waiting_activity()
         if isinstance(activity, Job) and not activity.start_ns:
             return  # still taking over: that is a wait already
         if activity is not None and activity.end_ns == 0 and activity.request.take():

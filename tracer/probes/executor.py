@@ -11,8 +11,9 @@ from typing import Any
 
 from tracer.jobs import make_job, occupancy_of, pool_of, run_job
 from tracer.recorder import probe_failed
-from tracer.records import Activity, Job, Pool, Wait, current_activity, here
+from tracer.records import Activity, Job, Pool, Wait, here
 from tracer.schema import WAIT_POOL_SHUTDOWN, WAIT_POOL_STARTUP
+from tracer.thread_waits import waiting_activity
 
 # the names that the loops give their default executor's threads
 _LOOPS_OWN = {"asyncio": "default executor", "uvloop": "default executor"}
@@ -59,13 +60,15 @@ def install() -> Callable[[], None]:
 
     @functools.wraps(plain_shutdown)
     def shutdown(self: Any, wait: bool = True, **kwargs: Any) -> None:
-        activity = current_activity() if wait else None
+        activity = waiting_activity() if wait else None
         if activity is None:
             return plain_shutdown(self, wait, **kwargs)
         start_ns = perf_counter_ns()
+        here.waiting = True
         try:
             return plain_shutdown(self, wait, **kwargs)
         finally:
+            here.waiting = False
             try:
                 _record_shutdown(activity, pool_of(self, _name(self), self._max_workers), start_ns)
             except Exception as error:
@@ -78,13 +81,15 @@ def install() -> Callable[[], None]:
         job, here.submitting = here.submitting, None
         if job is not None:
             job.born_ns = min(start_ns, job.start_ns or start_ns)
-        activity = current_activity()
+        activity = waiting_activity()
         if activity is None:
             return plain_adjust(self)
         # `Thread.start` returns when the new thread has run: it may have waited for the GIL till then
+        here.waiting = True
         try:
             return plain_adjust(self)
         finally:
+            here.waiting = False
             end_ns = perf_counter_ns()
             if end_ns - start_ns >= _START_MIN_NS:
                 try:

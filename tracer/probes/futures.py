@@ -11,8 +11,9 @@ from typing import Any
 
 from tracer.probes.executor import JOB_ATTRIBUTE
 from tracer.recorder import probe_failed
-from tracer.records import Activity, Job, Wait, current_activity
+from tracer.records import Activity, Job, Wait, current_activity, here
 from tracer.schema import WAIT_AWAIT
+from tracer.thread_waits import waiting_activity
 
 
 def install() -> Callable[[], None]:
@@ -22,24 +23,28 @@ def install() -> Callable[[], None]:
 
     @functools.wraps(plain_result)
     def result(self: Any, timeout: float | None = None) -> Any:
-        activity = current_activity()
+        activity = waiting_activity()
         if activity is None or self.done():
             return plain_result(self, timeout)
         start_ns = perf_counter_ns()
+        here.waiting = True
         try:
             return plain_result(self, timeout)
         finally:
+            here.waiting = False
             _record(activity, start_ns, self)
 
     @functools.wraps(plain_exception)
     def exception(self: Any, timeout: float | None = None) -> Any:
-        activity = current_activity()
+        activity = waiting_activity()
         if activity is None or self.done():
             return plain_exception(self, timeout)
         start_ns = perf_counter_ns()
+        here.waiting = True
         try:
             return plain_exception(self, timeout)
         finally:
+            here.waiting = False
             _record(activity, start_ns, self)
 
     def create_and_install_waiters(fs: Any, return_when: Any) -> Any:
@@ -73,13 +78,15 @@ class _Event:
         self.is_set = event.is_set
 
     def wait(self, timeout: float | None = None) -> bool:
-        activity = current_activity()
+        activity = waiting_activity()
         if activity is None or self._event.is_set():
             return self._event.wait(timeout)  # type: ignore[no-any-return]
         start_ns = perf_counter_ns()
+        here.waiting = True
         try:
             return self._event.wait(timeout)  # type: ignore[no-any-return]
         finally:
+            here.waiting = False
             finished = list(self._waiter.finished_futures)
             # the first that finished woke a waiter for any, the last one a waiter for all
             first = isinstance(self._waiter, _base._AsCompletedWaiter | _base._FirstCompletedWaiter)

@@ -150,7 +150,8 @@ def _wrap_select(selector_class: type[Any]) -> Callable[[], None]:
         start_ns = perf_counter_ns()
         ready = plain_select(self, timeout)
         end_ns = perf_counter_ns()
-        slept = end_ns - start_ns >= _IDLE_MIN_NS
+        # with nothing to wait for it only looks: what that takes is the GIL's and the scheduler's doing
+        slept = timeout != 0 and end_ns - start_ns >= _IDLE_MIN_NS
         loop.polled_ns = end_ns if slept else loop.select_end_ns
         loop.select_end_ns = end_ns
         loop.selects = True

@@ -38,7 +38,7 @@ class SamplerProcess:
     def __init__(self, address: GilAddress) -> None:
         self._fd = _shared_memory(child.SIZE)
         self._memory: mmap.mmap | None = mmap.mmap(self._fd, child.SIZE)
-        self._id = 0
+        self.id = 0
         self._said = b""
         self.tells_holder = bool(address.holder_at)
         self.ended = False
@@ -80,9 +80,9 @@ class SamplerProcess:
         *lines, self._said = self._said.split(b"\n")
         for line in lines:
             if line.startswith(b"here "):
-                self._id = int(line[5:])
+                self.id = int(line[5:])
             elif line == b"denied":
-                _allow(self._id)
+                _allow(self.id)
             elif line == b"ready":
                 self.ready = True
 
@@ -112,9 +112,9 @@ class SamplerProcess:
         while not self.failure and monotonic() < deadline_s:
             if select([self._output], [], [], max(deadline_s - monotonic(), 0))[0]:
                 self._hear(os.read(self._output.fileno(), 4_096))
-        if not self.failure and self._id:
+        if not self.failure and self.id:
             with suppress(OSError):
-                os.kill(self._id, signal.SIGKILL)
+                os.kill(self.id, signal.SIGKILL)
         with suppress(OSError, subprocess.TimeoutExpired):
             self._launcher.wait(_STOP_S)
         self._output.close()

@@ -1,0 +1,190 @@
+"""The sampler's process: sees what threads wait in, is nobody's child, and never outlives whom it looks at."""
+
+import logging
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from time import perf_counter_ns
+
+import pytest
+
+import tracer
+from tracer import phase, recorder
+from tracer.sampler.process import SamplerProcess, start_sampler
+from tracer.sampler.samples import GIL, POLL, RUNNING, SLEEP, Samples
+
+pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+WAIT_S = 10.0
+
+
+def until(met: Callable[[], bool]) -> None:
+    deadline_s = time.monotonic() + WAIT_S
+    while not met():
+        assert time.monotonic() < deadline_s, "it did not come about"
+        time.sleep(0.005)
+
+
+def alive(process_id: int) -> bool:
+    try:
+        state = Path(f"/proc/{process_id}/stat").read_text().rsplit(")", 1)[1].split()[0]
+    except OSError:
+        return False
+    return state != "Z"
+
+
+def ready(process: SamplerProcess) -> bool:
+    process.look()
+    assert not process.failure
+    return process.ready and process.header().sweeps > 3
+
+
+def active_sampler() -> SamplerProcess:
+    assert recorder.active is not None
+    sampler = recorder.active.sampler
+    assert sampler is not None
+    until(lambda: ready(sampler))
+    return sampler
+
+
+def test_threads_are_seen_for_what_they_do() -> None:
+    process = start_sampler()
+    assert process is not None
+    stop = threading.Event()
+
+    def compute() -> None:
+        while not stop.is_set():
+            sum(range(1_000))
+
+    def nap() -> None:
+        while not stop.is_set():
+            time.sleep(0.02)
+
+    threads = [threading.Thread(target=one) for one in (compute, compute, nap)]
+    try:
+        until(lambda: ready(process))
+        for one in threads:
+            one.start()
+        start_ns = perf_counter_ns()
+        until(lambda: process.header().swept_ns > start_ns + 600_000_000)
+    finally:
+        stop.set()
+        for one in threads:
+            one.join()
+        process.end()
+    samples = Samples(process)
+    samples.read(lambda: None)
+    end_ns = start_ns + 500_000_000
+    busy, other, napping = (samples.seen(one.native_id or 0, start_ns, end_ns) for one in threads)
+    process.close()
+    for one in (busy, other):
+        assert set(one.states) <= {RUNNING, GIL}
+        assert one.states[GIL] > 5
+    names = {threads[0].native_id, threads[1].native_id}
+    told = [held for held in busy.holders if held.thread_id]
+    assert told
+    assert sum(held.times for held in told if held.thread_id in names) >= 0.8 * sum(h.times for h in told)
+    assert napping.states[SLEEP] > 5
+    assert napping.states[POLL] == 0
+    assert process.failure  # it has ended, and no sample is coming any more
+
+
+def test_a_host_that_waits_for_its_children_does_not_meet_it(tmp_path: Path) -> None:
+    code = (
+        "import os, tracer, time\n"
+        "from tracer import recorder\n"
+        "tracer.start(output='traces.jsonl')\n"
+        "sampler = recorder.active.sampler\n"
+        "while not sampler.ready: sampler.look(); time.sleep(0.01)\n"
+        "try: os.waitpid(-1, 0); print('met one')\n"
+        "except ChildProcessError: print('met nobody')\n"
+        "tracer.stop()\n"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=True
+    )
+    assert ran.stdout == "met nobody\n", ran.stderr
+
+
+def test_stop_ends_it(tmp_path: Path) -> None:
+    tracer.start(output=tmp_path / "traces.jsonl")
+    sampler = active_sampler()
+    assert alive(sampler.id)
+    tracer.stop()
+    until(lambda: not alive(sampler.id))
+
+
+def test_it_is_off_by_a_switch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WHYWAIT_SAMPLER", "0")
+    tracer.start(output=tmp_path / "traces.jsonl")
+    assert recorder.active is not None
+    assert recorder.active.sampler is None
+    tracer.stop()
+
+
+def test_killed_it_is_missed_and_nothing_else(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = tmp_path / "traces.jsonl"
+    tracer.start(output=path)
+    sampler = active_sampler()
+    os.kill(sampler.id, signal.SIGKILL)
+    until(lambda: not alive(sampler.id))
+    with caplog.at_level(logging.WARNING, logger="whywait"):
+        until(lambda: bool(sampler.failure))  # the exporter notices by itself
+        with phase("afterwards"):
+            time.sleep(0.01)
+        tracer.stop()
+    said = [one.getMessage() for one in caplog.records if one.name == "whywait"]
+    assert len(said) == 1
+    assert "sampler" in said[0]
+    written = path.read_text()
+    assert '"afterwards"' in written
+    assert '"whywait.lost"' in written
+
+
+def test_it_goes_when_its_host_is_killed(tmp_path: Path) -> None:
+    code = (
+        "import sys, time, tracer\n"
+        "from tracer import recorder\n"
+        f"tracer.start(output={str(tmp_path / 'traces.jsonl')!r})\n"
+        "sampler = recorder.active.sampler\n"
+        "while not sampler.ready: sampler.look(); time.sleep(0.01)\n"
+        "print(sampler.id, flush=True)\n"
+        "time.sleep(60)\n"
+    )
+    host = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    assert host.stdout is not None
+    sampler_id = int(host.stdout.readline())
+    assert alive(sampler_id)
+    host.kill()
+    host.communicate()
+    until(lambda: not alive(sampler_id))
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
+def test_a_forked_child_has_its_own(tmp_path: Path) -> None:
+    tracer.start(output=tmp_path)
+    sampler = active_sampler()
+    told, tell = os.pipe()
+    child = os.fork()
+    if not child:
+        try:
+            own = active_sampler()
+            os.write(tell, f"{own.id}".encode())
+            tracer.stop()
+            until(lambda: not alive(own.id))
+            os._exit(0)
+        finally:
+            os._exit(2)
+    os.close(tell)
+    _, status = os.waitpid(child, 0)
+    own_id = int(os.read(told, 20))
+    os.close(told)
+    assert os.waitstatus_to_exitcode(status) == 0
+    assert own_id != sampler.id
+    assert alive(sampler.id)
+    assert ready(sampler)
+    tracer.stop()
