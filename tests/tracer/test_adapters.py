@@ -212,7 +212,9 @@ def test_short_phases_are_sums_and_no_spans(traced_to: Begin, mylib: types.Modul
         time.sleep(0.02)
     assert here.phase is None
     spans.stop()
-    assert not [span for span in spans.spans if span.name.startswith("tokenizing")]
+    long = [span for span in spans.spans if span.name.startswith("tokenizing")]
+    assert len(long) < 50  # of 500: a thread that lost its CPU in one
+    assert all(span.ms >= 0.1 for span in long)
     (task,) = spans.of_kind("task")
     assert 0 < task["phases.tokenizing_ns"] < 20e6
 
