@@ -24,6 +24,11 @@ class Config:
     max_pending_requests: int = 2_000  # finished, not yet exported; more are dropped and counted
     max_records_per_request: int = 20_000  # waits, blocks, phases and jobs; more are dropped and counted
     watchdog_interval_s: float = 0.01  # how often a long callback's stack is read; 0 turns it off
+    # whose locks are watched: "app" (code outside the standard library and site-packages), "all", "none",
+    # or modules with all below them, separated by commas
+    locks: str = "app"
+    logging_ns: int = 100_000  # a logging handler's stretch is kept from this length on; below 0: never
+    blocking_calls: bool = True  # whether sleeps, sockets, subprocesses and joins are timed
 
     def with_output(self, output: str | os.PathLike[str] | None) -> "Config":
         """The same settings writing to `output`."""
@@ -36,6 +41,8 @@ def from_environment(environ: Mapping[str, str] = os.environ) -> Config:
         service_name=environ.get("WHYWAIT_SERVICE_NAME") or None,
         output=Path(environ["WHYWAIT_OUTPUT"]) if environ.get("WHYWAIT_OUTPUT") else None,
     )
+    if environ.get("WHYWAIT_LOCKS", "").strip():
+        config = replace(config, locks=environ["WHYWAIT_LOCKS"].strip())
     milliseconds = environ.get("WHYWAIT_RESOLUTION_MS")
     if milliseconds:
         try:

@@ -19,6 +19,8 @@ from tracer.places import caller_place
 from tracer.records import ACTIVITY, Job, Occupancy, Pool, current_activity, here
 from tracer.signals import run_queue_ns, thread_time_ns
 
+PLAIN = "_whywait_plain"  # on a function of ours that stands for one of the host's: that one
+
 _pools: "WeakKeyDictionary[Any, Pool]" = WeakKeyDictionary()
 _pool_ids = count(1)
 
@@ -75,6 +77,7 @@ def describe(function: Any, args: tuple[Any, ...] = ()) -> tuple[str, CodeType |
         else:
             break
     function = getattr(function, "__func__", function)
+    function = getattr(function, PLAIN, function)
     code = getattr(function, "__code__", None)
     name = getattr(function, "__qualname__", None) or type(function).__qualname__
     return name, code if isinstance(code, CodeType) else None

@@ -46,6 +46,28 @@ class Site(NamedTuple):
     leaf_module: str
 
 
+class Hold(NamedTuple):
+    """One hold of a lock, told at its release to those who wait; or what ended a wait for a signal."""
+
+    end_ns: int
+    place: Place | None  # where it was released, or the signal given
+    trace_id: int
+    span_id: int
+    name: str
+    thread_name: str
+
+
+class Waited(NamedTuple):
+    """What a thread waited for inside the function it ran."""
+
+    what: str  # "threading.Lock", "time.sleep"
+    made_at: Place | None = None  # a lock
+    holds: tuple[Hold, ...] = ()  # those that ended meanwhile, in order of time
+    waiters: int = 0
+    handler: str = ""  # the logging handler it was inside of
+    end_seen: bool = True  # whether the moment that ended it is known apart from the return to Python
+
+
 class Wait(NamedTuple):
     """An activity did not run from `start_ns` to `end_ns`.
 
@@ -61,6 +83,7 @@ class Wait(NamedTuple):
     parent_id: int  # innermost OpenTelemetry span, 0 = the activity's own
     thread: bool = False  # waited in a thread, not on the loop
     pool: "Pool | None" = None
+    waited: Waited | None = None
 
 
 class Block(NamedTuple):
@@ -87,6 +110,7 @@ class Phase(NamedTuple):
     place: Place | None
     error: str
     life: bool  # the life of a generator: spans its consumer's time too, owns none of it
+    handler: str = ""  # a logging handler's stretch: blocked time in it is the handler's
 
 
 class Sample(NamedTuple):
@@ -119,7 +143,7 @@ class Activity:
 
     __slots__ = (
         "blocks", "born_ns", "code", "cpu_ns", "done_ns", "end_ns", "name", "outcome", "parent_id", "request",
-        "run_ns", "span_id", "spawner", "step_cpu_ns", "step_start_ns", "steps", "stop_ns", "task_key",
+        "run_ns", "short_ns", "span_id", "spawner", "step_cpu_ns", "step_start_ns", "steps", "stop_ns", "task_key",
         "token_ns", "waits",
     )  # fmt: skip
 
@@ -143,6 +167,7 @@ class Activity:
         self.step_start_ns = 0
         self.step_cpu_ns = 0
         self.waits: list[Wait] = []
+        self.short_ns: dict[str, int] = {}  # waits too short to be kept one by one, by kind
         self.blocks: list[Block] = []
 
 
@@ -309,6 +334,10 @@ class _Here(threading.local):
     idle_since_ns = 0  # worker threads: the end of their latest job, and the clocks then
     idle_cpu_ns = 0
     idle_run_queue_ns: int | None = None
+    waiting = False  # in a wait that is being timed: waits inside it are part of it
+    handler = ""  # the logging handler that runs
+    freed_ns = 0  # what ended the latest wait inside such a wait, and who
+    freed_by: "Waker" = None
 
 
 here = _Here()

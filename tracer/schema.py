@@ -84,9 +84,14 @@ WAIT_LOOP_BUSY: Final = "loop_busy"  # ready, and the loop ran something else: B
 WAIT_LOOP_WAKEUP: Final = "loop_wakeup"  # ready, and the loop still slept in its selector
 WAIT_RESUME: Final = "resume"  # ready, loop awake, nothing seen running: not explained by our signals
 WAIT_GC: Final = "gc_pause"
+# waits of a thread inside the function it runs; FOR says on what, code.* where
+WAIT_LOCK: Final = "lock_wait"  # LOCK_* say which, BLOCKER_* who held it (or ended the wait)
+WAIT_LOGGING: Final = "logging_wait"  # inside a logging handler: HANDLER
+WAIT_BLOCKING: Final = "blocking_io"  # a sleep, a system call, a queue, another thread's end
 WAIT_TYPES: Final = (
     WAIT_AWAIT, WAIT_POOL_QUEUE, WAIT_POOL_STARTUP, WAIT_POOL_SHUTDOWN, WAIT_POOL_HANDOVER,
-    WAIT_LIMITER, WAIT_LOOP_BUSY, WAIT_LOOP_WAKEUP, WAIT_RESUME, WAIT_GC,
+    WAIT_LIMITER, WAIT_LOOP_BUSY, WAIT_LOOP_WAKEUP, WAIT_RESUME, WAIT_GC, WAIT_LOCK, WAIT_LOGGING,
+    WAIT_BLOCKING,
 )  # fmt: skip
 # who ended an `await`
 WAKER_KIND: Final = "whywait.waker"  # one of the WAKER_* below
@@ -104,7 +109,7 @@ FOR_MODULE: Final = "whywait.for.module"  # dotted module or file stem of that f
 EVIDENCE: Final = "whywait.evidence"  # EVIDENCE_INFERRED where the wait's bounds were not both seen
 EVIDENCE_INFERRED: Final = "inferred"
 
-# who delayed whom: the chief blocker of a loop_busy tile
+# who delayed whom: the chief blocker of a loop_busy tile, the chief holder of a lock
 BLOCKER_FUNCTION: Final = "whywait.blocker.function"
 BLOCKER_FILE: Final = "whywait.blocker.file"
 BLOCKER_LINE: Final = "whywait.blocker.line"
@@ -112,6 +117,17 @@ BLOCKER_TRACE_ID: Final = "whywait.blocker.trace_id"
 BLOCKER_SPAN_ID: Final = "whywait.blocker.span_id"
 BLOCKER_COUNT: Final = "whywait.blocker.count"  # callbacks in this tile
 BLOCKER_NS: Final = "whywait.blocker.ns"  # the chief one's part of the tile
+BLOCKER_THREAD: Final = "whywait.blocker.thread"  # name of the thread that held a lock
+
+# which lock
+LOCK_KIND: Final = "whywait.lock.kind"  # "Lock", "RLock", "Semaphore.acquire", "Event.wait", ...
+LOCK_FILE: Final = "whywait.lock.file"  # where it was made
+LOCK_LINE: Final = "whywait.lock.line"
+LOCK_FUNCTION: Final = "whywait.lock.function"
+LOCK_WAITERS: Final = "whywait.lock.waiters"  # threads of requests in line when this wait began, itself too
+LOCK_HOLDS: Final = "whywait.lock.holds"  # how many had it, one after another, while this waited
+# on phase spans: the stretch was a logging handler's; on wait spans: the wait was inside one
+HANDLER: Final = "whywait.logging.handler"  # class and name
 
 # who occupied the pool: parallel arrays, longest share first (where there are too many, the jobs of one
 # name in one trace are one, under the longest of them); the shares of all occupants sum to the wait, and what the arrays leave out (OCCUPANT_LIMIT) stands in OCCUPANT_OTHER_NS.

@@ -16,9 +16,12 @@ from tracer.outlet import Outlet
 from tracer.probes import (
     anyio_threads,
     asgi,
+    blocking_calls,
     collector,
     executor,
     futures,
+    locks,
+    logging_waits,
     loop,
     provider,
     server_spans,
@@ -87,6 +90,10 @@ class _Session:
         if asgi.available():
             self._add("asgi", lambda: asgi.install(self._provider))
         self._add("gc", collector.install)
+        self._add("locks", lambda: locks.install(self.config.locks))
+        self._add("logging", lambda: logging_waits.install(self.config.logging_ns))
+        if self.config.blocking_calls:
+            self._add("blocking", blocking_calls.install)
         self._add("watchdog", lambda: watchdog.install(self.recorder))
         self.recorder.signals = tuple(found)
         self.outlet.start()

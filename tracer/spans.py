@@ -23,6 +23,7 @@ from tracer.records import (
     new_span_id,
 )
 from tracer.tiles import Tile, by_trace, loop_tiles, occupant_shares, queue_tiles
+from tracer.waited import put_waited, thread_wait_name
 
 # a span costs tens of microseconds to make and write: one for a shorter wait would cost more than the wait
 MIN_RESOLUTION_NS = 100_000
@@ -76,7 +77,7 @@ class RequestSpans:
         for activity in request.activities:
             if id(activity) not in self._kept:
                 continue
-            small: dict[str, int] = {}
+            small: dict[str, int] = dict(activity.short_ns)
             for wait in activity.waits:
                 self._add_wait(activity, wait, small)
             for block in activity.blocks:
@@ -243,11 +244,17 @@ class RequestSpans:
             name = "await" if not wait.thread else "blocked on result"
             if wait.site is not None:
                 name = f"await {wait.site.user.function}"
-                _put_place(attributes, wait.site.user)
-                attributes[s.FOR] = wait.site.leaf_function
-                attributes[s.FOR_MODULE] = wait.site.leaf_module
+        if wait.site is not None:
+            _put_place(attributes, wait.site.user)
+            attributes[s.FOR] = wait.site.leaf_function
+            attributes[s.FOR_MODULE] = wait.site.leaf_module
         _put_pool(attributes, wait.pool)
         links = self._put_waker(attributes, wait.by)
+        if wait.waited is not None:
+            name = thread_wait_name(wait)
+            chief = put_waited(attributes, wait, wait.waited)
+            if not links and chief is not None and chief.trace_id not in (0, self._request.trace_id):
+                links = ((chief.trace_id, chief.span_id),)
         self._wait_span(name, activity, wait.parent_id, wait.start_ns, wait.cause_ns, attributes, links)
 
     def _put_waker(self, attributes: Attributes, by: Waker) -> tuple[tuple[int, int], ...]:
@@ -381,6 +388,8 @@ class RequestSpans:
             attributes[s.CPU_NS] = phase.cpu_ns
         if phase.run_queue_ns is not None:
             attributes[s.RUN_QUEUE_NS] = phase.run_queue_ns
+        if phase.handler:
+            attributes[s.HANDLER] = phase.handler
         _put_place(attributes, phase.place)
         self._made.append(
             SpanSpec(

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from time import perf_counter_ns
 from typing import Any
 
-from tracer.records import Job, Wait, current_activity
+from tracer.records import Job, Wait, current_activity, here
 from tracer.schema import WAIT_GC
 
 _MIN_NS = 50_000
@@ -24,8 +24,8 @@ def install() -> Callable[[], None]:
         if end_ns - started_ns < _MIN_NS:
             return
         activity = current_activity()
-        if isinstance(activity, Job) and not activity.start_ns:
-            return  # still taking over: that is a wait already
+        if here.waiting or (isinstance(activity, Job) and not activity.start_ns):
+            return  # inside a wait, or still taking over: that is a wait already
         if activity is not None and activity.end_ns == 0 and activity.request.take():
             activity.waits.append(Wait(WAIT_GC, started_ns, end_ns, end_ns, None, None, 0, True))
 

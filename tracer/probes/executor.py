@@ -11,8 +11,9 @@ from typing import Any
 
 from tracer.jobs import make_job, occupancy_of, pool_of, run_job
 from tracer.recorder import probe_failed
-from tracer.records import Job, Pool, Wait, current_activity
+from tracer.records import Job, Pool, Wait, here
 from tracer.schema import WAIT_POOL_SHUTDOWN
+from tracer.thread_waits import waiter_here
 
 # the names that the loops give their default executor's threads
 _LOOPS_OWN = {"asyncio": "default executor", "uvloop": "default executor"}
@@ -54,13 +55,15 @@ def install() -> Callable[[], None]:
 
     @functools.wraps(plain_shutdown)
     def shutdown(self: Any, wait: bool = True, **kwargs: Any) -> None:
-        activity = current_activity() if wait else None
+        activity = waiter_here() if wait else None
         if activity is None:
             return plain_shutdown(self, wait, **kwargs)
         start_ns = perf_counter_ns()
+        here.waiting = True
         try:
             return plain_shutdown(self, wait, **kwargs)
         finally:
+            here.waiting = False
             try:
                 _record_shutdown(activity, pool_of(self, _name(self), self._max_workers), start_ns)
             except Exception as error:

@@ -11,8 +11,9 @@ from typing import Any
 
 from tracer.probes.executor import JOB_ATTRIBUTE
 from tracer.recorder import probe_failed
-from tracer.records import Activity, Job, Wait, current_activity
+from tracer.records import Activity, Job, Wait, Waker, current_activity, here
 from tracer.schema import WAIT_AWAIT
+from tracer.thread_waits import waiter_here
 
 
 def install() -> Callable[[], None]:
@@ -22,10 +23,10 @@ def install() -> Callable[[], None]:
 
     @functools.wraps(plain_result)
     def result(self: Any, timeout: float | None = None) -> Any:
-        activity = current_activity()
+        activity = waiter_here()
         if activity is None or self.done():
             return plain_result(self, timeout)
-        start_ns = perf_counter_ns()
+        start_ns = _begin()
         try:
             return plain_result(self, timeout)
         finally:
@@ -33,10 +34,10 @@ def install() -> Callable[[], None]:
 
     @functools.wraps(plain_exception)
     def exception(self: Any, timeout: float | None = None) -> Any:
-        activity = current_activity()
+        activity = waiter_here()
         if activity is None or self.done():
             return plain_exception(self, timeout)
-        start_ns = perf_counter_ns()
+        start_ns = _begin()
         try:
             return plain_exception(self, timeout)
         finally:
@@ -73,10 +74,10 @@ class _Event:
         self.is_set = event.is_set
 
     def wait(self, timeout: float | None = None) -> bool:
-        activity = current_activity()
+        activity = waiter_here()
         if activity is None or self._event.is_set():
             return self._event.wait(timeout)  # type: ignore[no-any-return]
-        start_ns = perf_counter_ns()
+        start_ns = _begin()
         try:
             return self._event.wait(timeout)  # type: ignore[no-any-return]
         finally:
@@ -86,7 +87,14 @@ class _Event:
             _record(activity, start_ns, finished[0 if first else -1] if finished else None)
 
 
+def _begin() -> int:
+    here.waiting = True
+    here.freed_ns = 0
+    return perf_counter_ns()
+
+
 def _record(activity: Activity, start_ns: int, future: Any) -> None:
+    here.waiting = False
     try:
         end_ns = perf_counter_ns()
         if not activity.request.take():
@@ -96,8 +104,11 @@ def _record(activity: Activity, start_ns: int, future: Any) -> None:
             cause_ns = min(max(job.done_ns or end_ns, start_ns), end_ns)
             if not job.resume_ns:
                 job.resume_ns = end_ns
+            by: Waker = job
+        elif start_ns <= here.freed_ns <= end_ns:  # set by a thread that is no pool's
+            by, cause_ns = here.freed_by, here.freed_ns
         else:
-            job, cause_ns = None, end_ns
-        activity.waits.append(Wait(WAIT_AWAIT, start_ns, cause_ns, end_ns, job, None, 0, True))
+            by, cause_ns = None, end_ns
+        activity.waits.append(Wait(WAIT_AWAIT, start_ns, cause_ns, end_ns, by, None, 0, True))
     except Exception as error:
         probe_failed("futures", error)

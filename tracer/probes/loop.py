@@ -14,6 +14,7 @@ from typing import Any
 
 from tracer.recorder import probe_failed
 from tracer.records import ACTIVITY, IO, IO_LATE, TIMER, Activity, Waker, here
+from tracer.probes.timed_calls import time_call
 from tracer.steps import (
     begin_step,
     end_step,
@@ -144,8 +145,8 @@ def _wrap_select(selector_class: type[Any]) -> Callable[[], None]:
 
     def select(self: Any, timeout: float | None = None) -> Any:
         loop = here.loop
-        if loop is None:
-            return plain_select(self, timeout)
+        if loop is None or here.current is not None:  # not the loop's own
+            return time_call(plain_select, "selectors.select", self, timeout)
         start_ns = perf_counter_ns()
         ready = plain_select(self, timeout)
         end_ns = perf_counter_ns()

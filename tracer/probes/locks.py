@@ -1,0 +1,76 @@
+"""Waits for the locks that the application's own code makes while we trace.
+
+`threading.Lock` and `threading.RLock` are replaced by classes that make the same locks, watched where the
+module that asks for one is chosen (`Config.locks`). Not seen: locks made before `start`, locks made
+through a name that was bound before it (`from threading import Lock`), and C code's own. Waits for a
+`Condition`, `Semaphore`, `Event`, `Barrier` or `Queue` are seen whoever made it, and whenever (see
+`conditions.py`); where it was made is known only of those made as above.
+"""
+
+import threading
+from collections.abc import Callable
+from types import FrameType
+
+from tracer.places import is_library, is_ours, place_of_frame
+from tracer.probes import conditions
+from tracer.probes.traced_locks import PassesFor, TracedLock, TracedRLock
+from tracer.records import Place
+
+_THREADING = threading.__file__
+_THREAD_INIT = threading.Thread.__init__.__code__
+_DEEPEST = 8
+
+
+def install(which: str) -> Callable[[], None]:
+    """Watches the locks of `which` modules (see `Config.locks`); returns the undo."""
+    if which == "none":
+        return lambda: None
+    undo_conditions = conditions.install()
+    plain_lock, plain_rlock = threading.Lock, threading.RLock
+    TracedLock.make_plain = plain_lock
+    TracedRLock.make_plain = staticmethod(plain_rlock)  # type: ignore[assignment]
+    PassesFor.place_of = _chooser(which)
+    threading.Lock = TracedLock  # type: ignore[misc, assignment]
+    threading.RLock = TracedRLock  # type: ignore[misc, assignment]
+
+    def undo() -> None:
+        threading.Lock = plain_lock  # type: ignore[misc]
+        threading.RLock = plain_rlock  # type: ignore[misc]
+        PassesFor.place_of = None
+        undo_conditions()
+
+    return undo
+
+
+def _chooser(which: str) -> Callable[[FrameType], Place | None]:
+    wanted = tuple(name.strip() for name in which.split(","))
+    below = tuple(f"{name}." for name in wanted)
+
+    def place_of(frame: FrameType | None) -> Place | None:
+        frame = _maker(frame)
+        if frame is None:
+            return None
+        file = frame.f_code.co_filename
+        if which == "app":
+            chosen = not is_library(file)
+        elif which == "all":
+            chosen = not is_ours(file)
+        else:
+            module = str(frame.f_globals.get("__name__", ""))
+            chosen = module in wanted or module.startswith(below)
+        return place_of_frame(frame) if chosen else None
+
+    return place_of
+
+
+def _maker(frame: FrameType | None) -> FrameType | None:
+    """Who asks for a lock: for a condition, semaphore, event or barrier, and for generated code such as a
+    dataclass's, whoever called that; nobody for what a thread needs to start."""
+    for _ in range(_DEEPEST):
+        if frame is None or frame.f_code is _THREAD_INIT:
+            return None
+        file = frame.f_code.co_filename
+        if file != _THREADING and not file.startswith("<"):
+            return frame
+        frame = frame.f_back
+    return None
