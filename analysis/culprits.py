@@ -26,13 +26,17 @@ def find_culprits(
 ) -> pd.DataFrame:
     """Return the culprits of the segments that have one, the chief culprit of each first."""
     amount = segments.end - segments.start
-    by_wait = described.is_wait & (segments.part == REST)
+    rest = segments.part == REST
+    by_wait = described.is_wait & rest
     causes = described.cause
     parts = [
         _once(spans, by_wait & (causes == _NUMBER[Cause.POOL_QUEUE]), described.span, amount, _occupants),
         _once(spans, by_wait & (causes == _NUMBER[Cause.LOOP_BUSY]), described.span, amount, _blocker),
         _once(spans, by_wait & _is_any(causes, _POOL_CAUSES), described.span, amount, _pool),
         _once(spans, by_wait & _is_any(causes, _NAMED_AWAITS), described.span, amount, _awaited),
+        _once(spans, by_wait & (causes == _NUMBER[Cause.LOCK_WAIT]), described.span, amount, _holder),
+        _once(spans, rest & (causes == _NUMBER[Cause.LOGGING_WAIT]), described.span, amount, _handler),
+        _once(spans, by_wait & (causes == _NUMBER[Cause.BLOCKING_IO]), described.span, amount, _call_site),
         _once(spans, (segments.part == CPU) & ~described.is_wait, described.span, amount, _function),
     ]
     named = np.zeros(len(amount), dtype=bool)
@@ -111,6 +115,31 @@ def _blocker(spans: SpanTable, number: int, row: int) -> list[Named]:
     trace_id, span_id = _text(attributes, schema.BLOCKER_TRACE_ID), _text(attributes, schema.BLOCKER_SPAN_ID)
     part = ns if isinstance(ns, int) and 0 < ns < 2**53 else NONE
     return [(number, str(function), file, line, trace_id, span_id, part)]
+
+
+def _holder(spans: SpanTable, number: int, row: int) -> list[Named]:
+    """Who held the lock longest, else the lock itself."""
+    attributes = spans.attributes[row]
+    named = _blocker(spans, number, row)
+    if named:
+        return named
+    file, line = _text(attributes, schema.LOCK_FILE), _line(attributes, schema.LOCK_LINE)
+    kind = _text(attributes, schema.LOCK_KIND) or _text(attributes, schema.FOR)
+    return [(number, kind, file, line, "", "", NONE)] if kind else []
+
+
+def _handler(spans: SpanTable, number: int, row: int) -> list[Named]:
+    """Who held the handler's lock, else the handler."""
+    handler = _text(spans.attributes[row], schema.HANDLER)
+    return _blocker(spans, number, row) or ([(number, handler, "", None, "", "", NONE)] if handler else [])
+
+
+def _call_site(spans: SpanTable, number: int, row: int) -> list[Named]:
+    """The function that made the call."""
+    attributes = spans.attributes[row]
+    function = _text(attributes, schema.CODE_FUNCTION)
+    file, line = _text(attributes, schema.CODE_FILE), _line(attributes, schema.CODE_LINE)
+    return [(number, function, file, line, "", "", NONE)] if function else []
 
 
 def _pool(spans: SpanTable, number: int, row: int) -> list[Named]:

@@ -1,6 +1,6 @@
 """Words for the segments: cause, evidence, detail, and the spans that they name."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -77,11 +77,16 @@ def describe(
     detail[rest & in_run & ~on_loop & (measured >= 0)] = "blocked: GIL or native wait, cannot tell"
     detail[rest & in_run & ~on_loop & (measured < 0)] = "on a worker thread, CPU not measured"
     detail[rest & ~in_run] = "between two recorded steps of the job"
+    in_handler, handlers = _handlers(spans, span, rest & (frame >= 0))
+    cause[in_handler] = _NUMBER[Cause.LOGGING_WAIT]
+    detail[in_handler] = handlers
+    inferred[in_handler] = True
     computing = (part == CPU) & ~waiting
     detail[computing] = _running(spans, span[computing])
     _describe_small(segments, cause, detail)
     evidence = np.where(inferred, Evidence.INFERRED.value, Evidence.OBSERVED.value).astype(object)
     block = taken(pieces.block, piece)
+    rest[in_handler] = False
     slept = np.flatnonzero(rest & on_loop & (block >= 0))
     calls, said = _slept_in(spans, frames.row[block[slept]])
     slept, said = slept[calls], said[calls]
@@ -89,6 +94,14 @@ def describe(
     detail[slept] = said
     evidence[slept] = Evidence.SAMPLED.value
     return Described(cause, evidence, detail, span, waiting)
+
+
+def _handlers(spans: SpanTable, rows: Ints, chosen: Bools) -> tuple[Ints, Texts]:
+    """Return which chosen segments ran in a logging handler, blocked: a write, a flush or a lock; and where."""
+    at = np.flatnonzero(chosen)
+    names = spans.texts(rows[at], schema.HANDLER)
+    inside = names != ""
+    return at[inside], objects([f"logging handler {name}" for name in names[inside]])
 
 
 def _slept_in(spans: SpanTable, rows: Ints) -> tuple[Bools, Texts]:
@@ -175,6 +188,15 @@ def place(file: Any, line: Any) -> str:
     return f"{name}:{line}" if name and isinstance(line, int) else name
 
 
+def lock_name(attributes: dict[str, Any]) -> str:
+    """Return what a lock is called: "Lock made at bank.py:8 (Account.__init__)"; without that, who waited."""
+    kind = str(attributes.get(schema.LOCK_KIND) or attributes.get(schema.FOR) or "a lock")
+    made_at = place(attributes.get(schema.LOCK_FILE), attributes.get(schema.LOCK_LINE))
+    if not made_at:
+        return f"{kind}{_where(attributes)}"
+    return f"{kind} made at {made_at} ({attributes.get(schema.LOCK_FUNCTION) or '?'})"
+
+
 def _where(attributes: dict[str, Any]) -> str:
     function = str(attributes.get(schema.CODE_FUNCTION) or "")
     at = place(attributes.get(schema.CODE_FILE), attributes.get(schema.CODE_LINE))
@@ -188,12 +210,14 @@ def _blocker(attributes: dict[str, Any]) -> str:
     return f"{function} ({at})" if at else function
 
 
-_WORDS = {
+_WORDS: dict[str, Callable[[dict[str, Any]], str]] = {
     "pool": pool_name,
     "awaited": lambda attributes: str(attributes.get(schema.FOR) or "something"),
     "where": _where,
     "waker": lambda attributes: str(attributes.get(schema.WAKER_NAME) or ""),
     "blocker": _blocker,
+    "lock": lock_name,
+    "handler": lambda attributes: str(attributes.get(schema.HANDLER) or "of unknown name"),
 }
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.causes import Cause
+from analysis.convoys import lock_convoy
 from analysis.model import Analysis
 from analysis.remedies import ADVICE
 from analysis.summary import summarize
@@ -79,7 +80,9 @@ def verdict(analysis: Analysis) -> list[Verdict]:
         walls = wall.loc[wall["endpoint"] == endpoint, "wall_ns"].to_numpy(dtype=np.int64)
         causes = analysis.causes[analysis.causes["endpoint"] == endpoint]
         culprits = analysis.culprits[analysis.culprits["endpoint"] == endpoint]
-        found.append((int(walls.sum()), _judge(str(endpoint), walls, rows, causes, culprits, jobs)))
+        found.append(
+            (int(walls.sum()), _judge(str(endpoint), walls, rows, causes, culprits, jobs, analysis.spans))
+        )
     found.sort(key=lambda one: -one[0])
     return [one for _, one in found]
 
@@ -91,6 +94,7 @@ def _judge(
     causes: pd.DataFrame,
     culprits: pd.DataFrame,
     jobs: pd.DataFrame,
+    spans: pd.DataFrame,
 ) -> Verdict:
     p50, p99 = np.percentile(walls, [50, 99])
     shares = dict(zip(summary["cause"], summary["share"], strict=True))
@@ -109,6 +113,9 @@ def _judge(
     unsure = unexplained >= UNSURE_SHARE and unexplained_ns >= MIN_MEAN_NS
     computing = float(shares.get(Cause.COMPUTE, 0.0))
     situations = _situations(endpoint, accused, means, causes, jobs)
+    convoy = lock_convoy(causes, spans) if Cause.LOCK_WAIT in accused else ""
+    if convoy:
+        situations = (*situations, convoy)
     if unsure:
         situations = (*situations, _doubt(unexplained_ns, unexplained, causes))
     took = f"{endpoint}: {len(walls)} requests, p50 {_ms(p50)}, p99 {_ms(p99)}."
@@ -164,7 +171,7 @@ def _sentence(
     if detail and cause not in {Cause.LOOP_BUSY, Cause.CPU_WAIT}:
         said += f", chiefly: {detail}"
     if name and cause not in {Cause.AWAIT_IO, Cause.REQUEST_IO, Cause.CPU_WAIT}:
-        verb = "held by" if cause in {Cause.POOL_QUEUE, Cause.LIMITER_WAIT} else "by"
+        verb = "held by" if cause in {Cause.POOL_QUEUE, Cause.LIMITER_WAIT, Cause.LOCK_WAIT} else "by"
         said += f", {verb} {name}" + (f" ({place})" if place else "")
         if part < 0.995:
             said += f" for {part:.0%} of it"

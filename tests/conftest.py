@@ -5,8 +5,13 @@ import asyncio.selector_events
 import concurrent.futures._base
 import concurrent.futures.thread
 import gc
+import logging
 import os
+import select
 import selectors
+import socket
+import ssl
+import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -36,6 +41,21 @@ def _patched() -> dict[str, Any]:
     }
     for owner, names in ((pool, ("__init__", "submit", "shutdown")), (future, ("result", "exception"))):
         found |= {f"{owner.__name__}.{name}": owner.__dict__[name] for name in names}
+    found |= {f"threading.{name}": getattr(threading, name) for name in ("Lock", "RLock")}
+    found |= {f"time.{name}": getattr(time, name) for name in ("sleep",)}
+    watched: tuple[tuple[Any, tuple[str, ...]], ...] = (
+        (threading.Condition, ("wait", "notify", "notify_all")),
+        (threading.Thread, ("start", "join")),
+        (logging.Handler, ("handle", "createLock")),
+        (subprocess.Popen, ("wait", "communicate")),
+        (select, ("select",)),
+        (socket, ("getaddrinfo",)),
+        (selectors._PollLikeSelector, ("select",)),
+    )
+    for owner, names in watched:
+        found |= {f"{owner.__name__}.{name}": vars(owner)[name] for name in names}
+    for owner in (socket.socket, ssl.SSLSocket):
+        found[f"{owner.__name__}"] = dict(vars(owner))
     from anyio._backends import _asyncio
     from starlette.applications import Starlette
 

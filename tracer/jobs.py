@@ -35,6 +35,14 @@ def pool_of(owner: Any, name: str, size: int, *, new: bool = False) -> Pool:
     return pool
 
 
+def known_pool(owner: Any) -> Pool | None:
+    """The record of an executor or limiter, if there is one."""
+    try:
+        return _pools.get(owner)
+    except TypeError:  # not to be hashed, or referred to weakly
+        return None
+
+
 def forget_pools() -> None:
     """Drops every pool record. Called by `stop`."""
     _pools.clear()

@@ -10,7 +10,7 @@ from types import FrameType
 from opentelemetry import trace
 
 from tracer.places import is_library, user_place
-from tracer.records import Activity, Job, Place, Site, Wait, Waited, Waker, here
+from tracer.records import Activity, Job, Place, Pool, Site, Wait, Waited, Waker, here
 from tracer.schema import WAIT_LOGGING, WAIT_RESUME
 
 _KEPT_NS = 50_000  # shorter waits are sums only, and cost a request none of its records
@@ -30,7 +30,14 @@ def waiter_here() -> Activity | None:
 
 
 def keep_wait(
-    activity: Activity, kind: str, start_ns: int, cause_ns: int, end_ns: int, by: Waker, waited: Waited
+    activity: Activity,
+    kind: str,
+    start_ns: int,
+    cause_ns: int,
+    end_ns: int,
+    by: Waker,
+    waited: Waited,
+    pool: Pool | None = None,
 ) -> None:
     """Writes down a wait that the calling thread has just come out of."""
     cause_ns = min(max(cause_ns, start_ns), end_ns)
@@ -48,7 +55,7 @@ def keep_wait(
     site = Site(_user_site(activity, sys._getframe(1)), waited.what, waited.what.partition(".")[0])
     parent_id = trace.get_current_span().get_span_context().span_id
     activity.waits.append(
-        Wait(kind, start_ns, cause_ns, end_ns, by, site, parent_id, True, None, waited),
+        Wait(kind, start_ns, cause_ns, end_ns, by, site, parent_id, True, pool, waited),
     )
 
 

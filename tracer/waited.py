@@ -31,11 +31,14 @@ def put_waited(attributes: MutableMapping[str, Any], wait: Wait, waited: Waited)
         return None
     attributes[s.LOCK_KIND] = waited.what.partition(".")[2] or waited.what
     attributes[s.LOCK_WAITERS] = waited.waiters
-    attributes[s.LOCK_HOLDS] = 1 + sum(_holder(a) != _holder(b) for a, b in pairwise(waited.holds))
+    changes = sum(_holder(one) != _holder(other) for one, other in pairwise(waited.holds))
+    attributes[s.LOCK_HOLDS] = changes + 1 if waited.holds else 0
     if waited.made_at is not None:
         attributes[s.LOCK_FUNCTION] = waited.made_at.function
         attributes[s.LOCK_FILE] = waited.made_at.file
         attributes[s.LOCK_LINE] = waited.made_at.line
+    if wait.kind == s.WAIT_AWAIT:  # an edge: who gave the signal is the waker
+        return None
     return _put_holder(attributes, wait, waited.holds)
 
 
@@ -65,8 +68,8 @@ def _holder(hold: Hold) -> tuple[int, int, str]:
 def chief_holder(start_ns: int, cause_ns: int, holds: Sequence[Hold]) -> tuple[Hold, int, int] | None:
     """Who held the lock longest from `start_ns` to `cause_ns`, for how long, and in how many holds.
 
-        wait     |-----------------------|
-        holds  ------|h1  ----|h2  ------|h3        each lasts from the release before it to its own
+    wait     |-----------------------|
+    holds  ------|h1  ----|h2  ------|h3        each lasts from the release before it to its own
     """
     totals: dict[object, tuple[Hold, int, int]] = {}
     at = start_ns

@@ -76,7 +76,7 @@ def _has_ended(args: tuple[Any, ...]) -> bool:
 
 def _sleep(plain: Any) -> Any:
     @functools.wraps(plain)
-    def sleep(seconds: Any, /) -> None:
+    def sleep(seconds: Any, /) -> Any:
         activity = None if here.current is None else waiter_here()
         if activity is None:
             return plain(seconds)
@@ -86,6 +86,7 @@ def _sleep(plain: Any) -> Any:
         try:
             plain(seconds)
             ended = True
+            return None
         finally:
             end_ns = perf_counter_ns()
             here.waiting = False

@@ -13,10 +13,11 @@ from time import perf_counter_ns
 from types import FrameType
 from typing import Any
 
+from tracer.jobs import known_pool
 from tracer.probes.traced_locks import TracedLock, hold_here
 from tracer.recorder import probe_failed
 from tracer.records import TIMER, Activity, Hold, Place, Waited, Waker, here
-from tracer.schema import WAIT_AWAIT, WAIT_BLOCKING, WAIT_LOCK
+from tracer.schema import WAIT_AWAIT, WAIT_BLOCKING, WAIT_LOCK, WAIT_POOL_STARTUP
 from tracer.steps import waker_now
 from tracer.thread_waits import keep_wait, waiter_here
 
@@ -140,7 +141,7 @@ def _forget(key: int, mine: _Waiter) -> None:
 def _keep(
     activity: Activity, condition: Any, start_ns: int, cause_ns: int, end_ns: int, by: Waker, mine: _Waiter
 ) -> None:
-    what = _called(sys._getframe(2))
+    what, caller = _called(sys._getframe(2))
     holds = (mine.hold._replace(end_ns=cause_ns),) if mine.hold is not None and by is mine.by else ()
     waited = Waited(what, _made_at(condition), holds, len(condition._waiters) + 1)
     kind = WAIT_BLOCKING if what.startswith(("queue.", "threading.Thread.")) or by is TIMER else WAIT_LOCK
@@ -148,11 +149,15 @@ def _keep(
         kind = WAIT_LOCK
     elif isinstance(by, Activity) and by is not activity and by.request is activity.request:
         kind = WAIT_AWAIT
-    keep_wait(activity, kind, start_ns, cause_ns, end_ns, by, waited)
+    pool = None
+    if what == "threading.Thread.start" and caller is not None:
+        pool = known_pool(caller.f_locals.get("self"))
+        kind = WAIT_BLOCKING if pool is None else WAIT_POOL_STARTUP
+    keep_wait(activity, kind, start_ns, cause_ns, end_ns, by, waited, pool)
 
 
-def _called(frame: FrameType | None) -> str:
-    """What the host called: the outermost of the standard library's frames that led to the wait."""
+def _called(frame: FrameType | None) -> tuple[str, FrameType | None]:
+    """What was called, the outermost frame of `threading` and `queue` that led to the wait; and by whom."""
     what = "threading.Condition.wait"
     while frame is not None:
         prefix = _FILES.get(frame.f_code.co_filename)
@@ -161,7 +166,7 @@ def _called(frame: FrameType | None) -> str:
         elif frame.f_code.co_filename != __file__:
             break
         frame = frame.f_back
-    return what
+    return what, frame
 
 
 def _made_at(condition: Any) -> Place | None:

@@ -28,14 +28,14 @@ def install(which: str) -> Callable[[], None]:
     undo_conditions = conditions.install()
     plain_lock, plain_rlock = threading.Lock, threading.RLock
     TracedLock.make_plain = plain_lock
-    TracedRLock.make_plain = staticmethod(plain_rlock)  # type: ignore[assignment]
+    TracedRLock.make_plain = staticmethod(plain_rlock)
     PassesFor.place_of = _chooser(which)
-    threading.Lock = TracedLock  # type: ignore[misc, assignment]
-    threading.RLock = TracedRLock  # type: ignore[misc, assignment]
+    threading.Lock = TracedLock  # type: ignore[assignment]
+    threading.RLock = TracedRLock  # type: ignore[assignment]
 
     def undo() -> None:
-        threading.Lock = plain_lock  # type: ignore[misc]
-        threading.RLock = plain_rlock  # type: ignore[misc]
+        threading.Lock = plain_lock
+        threading.RLock = plain_rlock
         PassesFor.place_of = None
         undo_conditions()
 

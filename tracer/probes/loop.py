@@ -12,9 +12,9 @@ from collections.abc import Callable
 from time import perf_counter_ns
 from typing import Any
 
+from tracer.probes.timed_calls import time_call
 from tracer.recorder import probe_failed
 from tracer.records import ACTIVITY, IO, IO_LATE, TIMER, Activity, Waker, here
-from tracer.probes.timed_calls import time_call
 from tracer.steps import (
     begin_step,
     end_step,

@@ -26,9 +26,11 @@ _MOST_HOLDS = 256
 class PassesFor(type):
     """The type of the two classes, which stand in `threading` for the makers of plain locks."""
 
-    plain_type: type[Any]
-    make_plain: Callable[..., Any]
-    place_of: Callable[[FrameType], Place | None] | None = None  # set while installed: whose locks, made where
+    plain_type: Any
+    make_plain: Any
+    place_of: Callable[[FrameType], Place | None] | None = (
+        None  # set while installed: whose locks, made where
+    )
 
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:
         """A plain lock, or one that stands for it where `place_of` wants it watched."""
@@ -58,8 +60,8 @@ class TracedLock(metaclass=PassesFor):
     """A `threading.Lock`; `isinstance`, `repr`, pickling and copying are the plain lock's."""
 
     __slots__ = ("__weakref__", "_holds", "_made_at", "_plain", "_release", "_try", "_waiting", "_what")
-    plain_type = _thread.LockType
-    make_plain = threading.Lock
+    plain_type: ClassVar[Any] = _thread.LockType
+    make_plain: ClassVar[Any] = threading.Lock
     what: ClassVar[str] = "threading.Lock"
 
     def __init__(self, plain: Any, made_at: Place | None) -> None:
@@ -107,15 +109,15 @@ class TracedLock(metaclass=PassesFor):
 
     @property  # type: ignore[misc]
     def __class__(self) -> type[Any]:
-        return type(self).plain_type
+        return type(self).plain_type  # type: ignore[no-any-return]
 
 
 class TracedRLock(TracedLock):
     """A `threading.RLock`; also what `Condition` asks of one."""
 
     __slots__ = ()
-    plain_type = type(threading.RLock())
-    make_plain = staticmethod(threading.RLock)
+    plain_type: ClassVar[Any] = type(threading.RLock())
+    make_plain: ClassVar[Any] = staticmethod(threading.RLock)
     what: ClassVar[str] = "threading.RLock"
 
     def _is_owned(self) -> bool:
