@@ -1,0 +1,307 @@
+"""Waits for locks, conditions, semaphores, events and queues: how long, for whom, until when."""
+
+import queue
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import pairwise
+from typing import Any
+
+import pytest
+
+from tests.tracer.conftest import Span, Traced
+from tracer import phase
+
+Begin = Callable[..., Traced]
+
+
+def waits(spans: Traced, kind: str) -> list[Span]:
+    return [span for span in spans.of_kind("wait") if span["wait"] == kind]
+
+
+def together(*functions: Callable[[], Any]) -> None:
+    """Runs them as jobs of one request, begun in this order."""
+    with phase("root"), ThreadPoolExecutor(len(functions)) as pool:
+        jobs = []
+        for function in functions:
+            jobs.append(pool.submit(function))
+            time.sleep(0.003)
+        for job in jobs:
+            job.result()
+
+
+@pytest.mark.parametrize("make", ["Lock", "RLock"])
+def test_a_wait_for_a_lock_names_it_and_its_holder(traced_to: Begin, make: str) -> None:
+    spans = traced_to()
+    lock = getattr(threading, make)()
+    released: list[int] = []
+
+    def holder() -> None:
+        with lock:
+            time.sleep(0.04)
+            released.append(time.perf_counter_ns())
+
+    def victim() -> None:
+        released.append(time.perf_counter_ns())
+        with lock:
+            pass
+
+    together(holder, victim)
+    spans.stop()
+    (wait,) = waits(spans, "lock_wait")
+    asked_ns, released_ns = sorted(released)
+    assert wait.ms == pytest.approx((released_ns - asked_ns) / 1e6, abs=1)
+    assert wait.name.startswith("lock wait: ")
+    assert wait.name.split("(")[0].rstrip().endswith("victim")
+    assert wait["lock.kind"] == make
+    assert wait["lock.file"] == __file__
+    assert wait["lock.function"] == "test_a_wait_for_a_lock_names_it_and_its_holder"
+    assert (wait["lock.waiters"], wait["lock.holds"]) == (1, 1)
+    assert wait["blocker.function"].endswith("holder")
+    job = next(span for span in spans.of_kind("job") if span.name.endswith("holder"))
+    assert wait["blocker.span_id"] == job.span_id
+    assert wait["blocker.ns"] == wait.end_ns - wait.start_ns
+
+
+def test_a_free_lock_is_no_wait(traced_to: Begin) -> None:
+    spans = traced_to()
+    lock = threading.RLock()
+
+    def work() -> None:
+        for _ in range(1000):
+            with lock, lock:
+                pass
+
+    with phase("root"), ThreadPoolExecutor(1) as pool:
+        pool.submit(work).result()
+    spans.stop()
+    assert waits(spans, "lock_wait") == []
+    assert not any(span["small.lock_wait_ns"] for span in spans.spans)
+
+
+def test_each_in_line_waits_for_those_before_it(traced_to: Begin) -> None:
+    spans = traced_to()
+    lock = threading.Lock()
+
+    def one() -> None:
+        with lock:
+            time.sleep(0.02)
+
+    together(one, one, one, one)
+    spans.stop()
+    found = sorted(waits(spans, "lock_wait"), key=lambda span: span.end_ns)
+    assert [span["lock.holds"] for span in found] == [1, 2, 3]
+    assert max(span["lock.waiters"] for span in found) == 3
+    for count, span in enumerate(found, 1):
+        assert span.ms == pytest.approx(20 * count - 3 * count, abs=10)
+        assert span["blocker.ns"] <= span.end_ns - span.start_ns
+
+
+def test_a_lock_that_could_not_be_had_in_time(traced_to: Begin) -> None:
+    spans = traced_to()
+    lock = threading.Lock()
+    with phase("root"):
+        lock.acquire()
+        assert not lock.acquire(timeout=0.02)
+        assert not lock.acquire(False)
+        lock.release()
+    spans.stop()
+    (wait,) = waits(spans, "lock_wait")
+    assert wait.ms == pytest.approx(20, abs=0.1), "until its timeout, not until it ran again"
+    assert wait["waker"] == "timer"
+    assert wait["blocker.function"] is None
+
+
+def test_a_hog_of_the_gil_does_not_swell_the_wait(traced_to: Begin) -> None:
+    spans = traced_to()
+    lock = threading.Lock()
+    stop = threading.Event()
+    released: list[int] = []
+
+    def hog() -> None:
+        while not stop.is_set():
+            sum(range(1000))
+
+    def holder() -> None:
+        lock.acquire()
+        time.sleep(0.05)
+        released.append(time.perf_counter_ns())
+        lock.release()
+
+    def victim() -> None:
+        with lock:
+            released.append(time.perf_counter_ns())
+
+    hogs = [threading.Thread(target=hog) for _ in range(3)]
+    for one in hogs:
+        one.start()
+    together(holder, victim)
+    stop.set()
+    for one in hogs:
+        one.join()
+    spans.stop()
+    (wait,) = waits(spans, "lock_wait")
+    resumes = [span for span in waits(spans, "resume") if span["activity"] == wait["activity"]]
+    from_release_ns = released[1] - released[0]
+    # the wait ends at the release: what came after it is another wait, of another cause
+    after = next((span for span in resumes if abs(span.start_ns - wait.end_ns) < 1000), None)
+    assert after is not None or from_release_ns < 2e6
+    if after is not None:
+        assert after.ms == pytest.approx(from_release_ns / 1e6, abs=1)
+
+
+def test_a_semaphore_is_held(traced_to: Begin) -> None:
+    spans = traced_to()
+    tokens = threading.BoundedSemaphore(1)
+
+    def holder() -> None:
+        with tokens:
+            time.sleep(0.03)
+
+    def victim() -> None:
+        with tokens:
+            pass
+
+    together(holder, victim)
+    spans.stop()
+    (wait,) = waits(spans, "lock_wait")
+    assert wait.ms == pytest.approx(27, abs=6)
+    assert wait["lock.kind"] == "Semaphore.acquire"
+    assert wait["lock.file"] == __file__
+    assert wait["blocker.function"].endswith("holder")
+
+
+@pytest.mark.parametrize("what", ["event", "condition", "barrier", "queue", "full queue"])
+def test_a_signal_of_the_same_request_is_an_edge(traced_to: Begin, what: str) -> None:
+    spans = traced_to()
+    event, condition, barrier = threading.Event(), threading.Condition(), threading.Barrier(2)
+    items: queue.Queue[int] = queue.Queue(1)
+    if what == "full queue":
+        items.put(0)
+
+    def waiter() -> None:
+        match what:
+            case "event":
+                assert event.wait()
+            case "condition":
+                with condition:
+                    assert condition.wait()
+            case "barrier":
+                barrier.wait()
+            case "queue":
+                assert items.get() == 1
+            case "full queue":
+                items.put(1)
+
+    def signaller() -> None:
+        time.sleep(0.03)
+        match what:
+            case "event":
+                event.set()
+            case "condition":
+                with condition:
+                    condition.notify()
+            case "barrier":
+                barrier.wait()
+            case "queue":
+                items.put(1)
+            case "full queue":
+                items.get()
+
+    together(waiter, signaller)
+    spans.stop()
+    edges = [span for span in waits(spans, "await") if str(span["for"]).startswith(("threading.", "queue."))]
+    (wait,) = edges
+    waker = next(span for span in spans.of_kind("job") if span.name.endswith("signaller"))
+    assert wait["waker.span_id"] == waker.span_id
+    assert wait.ms == pytest.approx(33, abs=8)
+    asleep = next(s for s in waits(spans, "blocking_io") if s["activity"] == waker.span_id)
+    run = next(span for span in spans.of_kind("run") if span.name.endswith("signaller"))
+    assert asleep.end_ns <= wait.end_ns <= run.end_ns, "ends when it was signalled"
+    words = {
+        "event": "Event.wait",
+        "condition": "Condition.wait",
+        "barrier": "Barrier.wait",
+        "queue": "Queue.get",
+    }
+    assert wait["for"].endswith(words.get(what, "Queue.put"))
+
+
+def test_what_a_thread_of_nobodys_signals_is_a_wait(traced_to: Begin) -> None:
+    spans = traced_to()
+    items: queue.Queue[int] = queue.Queue()
+    event = threading.Event()
+
+    def outsider() -> None:
+        time.sleep(0.02)
+        items.put(1)
+        time.sleep(0.02)
+        event.set()
+
+    thread = threading.Thread(target=outsider)
+    with phase("root"):
+        thread.start()
+        items.get()
+        event.wait()
+    thread.join()
+    spans.stop()
+    (got,) = [span for span in waits(spans, "blocking_io") if span["for"] == "queue.Queue.get"]
+    (signalled,) = waits(spans, "lock_wait")
+    for wait in (got, signalled):
+        assert wait.ms == pytest.approx(20, abs=5)
+        assert wait["blocker.function"].endswith("outsider")
+        assert wait["blocker.trace_id"] is None
+
+
+def test_a_timed_wait_for_an_event_ends_at_its_timeout(traced_to: Begin) -> None:
+    spans = traced_to()
+    with phase("root"):
+        assert not threading.Event().wait(0.02)
+        with pytest.raises(queue.Empty):
+            queue.Queue().get(timeout=0.02)
+    spans.stop()
+    for wait in waits(spans, "blocking_io"):
+        assert wait.ms == pytest.approx(20, abs=0.5)
+        assert wait["waker"] == "timer"
+    assert len(waits(spans, "blocking_io")) == 2
+
+
+def test_waits_inside_waits_are_told_once(traced_to: Begin) -> None:
+    spans = traced_to()
+
+    def work() -> None:
+        time.sleep(0.02)
+
+    with phase("root"), ThreadPoolExecutor(2) as pool:
+        pool.submit(work).result()
+        list(pool.map(lambda _: work(), range(2)))
+    spans.stop()
+    by_activity: dict[str, list[Span]] = {}
+    for span in spans.of_kind("wait"):
+        by_activity.setdefault(span["activity"], []).append(span)
+    for found in by_activity.values():
+        found.sort(key=lambda span: span.start_ns)
+        for one, after in pairwise(found):
+            assert one.end_ns <= after.start_ns, (one, after)
+
+
+def test_a_future_that_is_nobodys_job_ends_when_it_was_set(traced_to: Begin) -> None:
+    spans = traced_to()
+    future: Future[int] = Future()
+    stamps: list[int] = []
+
+    def setter() -> None:
+        time.sleep(0.02)
+        stamps.append(time.perf_counter_ns())
+        future.set_result(1)
+
+    thread = threading.Thread(target=setter)
+    with phase("root"):
+        thread.start()
+        stamps.insert(0, time.perf_counter_ns())
+        future.result()
+    thread.join()
+    spans.stop()
+    (wait,) = waits(spans, "await")
+    assert wait.ms == pytest.approx((max(stamps) - min(stamps)) / 1e6, abs=1)
