@@ -13,7 +13,7 @@ from tracer.places import is_library, user_place
 from tracer.records import Activity, Job, Place, Pool, Site, Wait, Waited, Waker, here
 from tracer.schema import WAIT_LOGGING, WAIT_RESUME
 
-_KEPT_NS = 50_000  # shorter waits are sums only, and cost a request none of its records
+_KEPT_NS = 100_000  # no span is made of shorter waits: they are sums, and cost a request none of its records
 _POOL_FILE = "/concurrent/futures/thread.py"
 
 

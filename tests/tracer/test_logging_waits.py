@@ -82,7 +82,8 @@ def test_a_handler_that_computes_does_not_wait(traced_to: Begin, log: logging.Lo
 def test_a_write_that_blocks(traced_to: Begin, log: logging.Logger) -> None:
     spans = traced_to()
     readable, writable = os.pipe()
-    log.addHandler(logging.StreamHandler(os.fdopen(writable, "w")))
+    stream = os.fdopen(writable, "w")
+    log.addHandler(logging.StreamHandler(stream))
 
     def drain() -> None:
         time.sleep(0.05)
@@ -92,7 +93,7 @@ def test_a_write_that_blocks(traced_to: Begin, log: logging.Logger) -> None:
     reader = threading.Thread(target=drain)
     reader.start()
     in_a_job(lambda: log.info("x" * (1 << 18)))
-    log.handlers[0].stream.close()  # type: ignore[attr-defined]
+    stream.close()
     reader.join()
     os.close(readable)
     spans.stop()

@@ -92,6 +92,11 @@ def books(ms: float = 0) -> Held:
     return keep_books(ms / 1000)
 
 
+@app.get("/held")
+async def held() -> bool:
+    return ledger.locked()
+
+
 class SlowHandler(logging.Handler):
     """Stands for a slow disk."""
 

@@ -13,7 +13,7 @@ from analysis.model import Analysis
 from tests.truth.service import get, traced_service
 
 MS = 1_000_000
-HELD_MS = {"calm": 50, "hogged": 250}
+HELD_MS = {"calm": 60, "hogged": 500}
 
 seen: dict[str, tuple[int, int, int]] = {}
 
@@ -29,7 +29,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> Analysis:
         get(f"{url}/blocker?ms=60")
         for _ in range(20):
             get(f"{url}/uncontended")
-        get(f"{url}/hog?ms=1000")
+        get(f"{url}/hog?ms=3000")
         contend(url, "hogged", HELD_MS["hogged"])
     return analysis.analyze(output)
 
@@ -42,7 +42,9 @@ def contend(url: str, name: str, held_ms: int) -> None:
 
     holder = threading.Thread(target=hold)
     holder.start()
-    time.sleep(0.02)
+    deadline = time.monotonic() + 10
+    while get(f"{url}/held") != "true" and time.monotonic() < deadline:
+        time.sleep(0.001)
     seen[f"{name} victim"] = json.loads(get(f"{url}/books?ms=0"))
     holder.join()
 
