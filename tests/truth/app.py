@@ -73,7 +73,7 @@ async def sleep(ms: float = 50) -> float:
 
 
 ledger = threading.Lock()
-inbox: queue.Queue[int] = queue.Queue()
+inbox: "queue.Queue[int]" = queue.Queue()
 Held = tuple[int, int, int]  # asked, had, released (perf_counter_ns)
 
 
@@ -116,10 +116,10 @@ def audited() -> str:
 
 
 @app.get("/awaited_item")
-def awaited_item(ms: float = 40) -> int:
-    """Waits for an item from a thread that works for no request."""
-    threading.Timer(ms / 1000, inbox.put, (1,)).start()
-    return inbox.get()
+def awaited_item(ms: float = 40) -> tuple[int, int]:
+    """Waits for an item from a thread that works for no request: when it asked, and when that came."""
+    threading.Timer(ms / 1000, lambda: inbox.put(time.perf_counter_ns())).start()
+    return time.perf_counter_ns(), inbox.get()
 
 
 @app.get("/hog")

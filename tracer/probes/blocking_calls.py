@@ -28,7 +28,7 @@ _SOCKET = (
     "accept", "connect", "recv", "recv_into", "recvfrom", "recvfrom_into", "recvmsg", "recvmsg_into", "send",
     "sendall", "sendmsg", "sendto",
 )  # fmt: skip
-_SSL = ("do_handshake", "read", "write")
+_SSL = ("do_handshake", "read", "send", "write")
 
 
 def install() -> Callable[[], None]:
