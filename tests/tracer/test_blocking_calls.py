@@ -82,7 +82,10 @@ def test_a_socket(traced_to: Begin) -> None:
     spans = traced_to()
     ours, theirs = socket.socketpair()
 
+    asked = threading.Event()
+
     def answer() -> None:
+        asked.wait()
         PLAIN_SLEEP(0.02)
         theirs.send(b"x")
 
@@ -96,6 +99,7 @@ def test_a_socket(traced_to: Begin) -> None:
             walls.append(time.perf_counter_ns() - start_ns)
 
     def ask() -> None:
+        asked.set()
         assert wall(ours.recv, 1) == b"x"
         ours.settimeout(0.02)
         with pytest.raises(TimeoutError):

@@ -201,3 +201,18 @@ def test_a_lock_outlives_a_session_and_meets_the_next(traced_to: Begin) -> None:
         assert lock.locked()
     assert not lock.locked()
     tracer.stop()
+
+
+@pytest.mark.usefixtures("traced")
+def test_the_types_make_what_the_plain_ones_make() -> None:
+    assert repr(threading.Lock) == repr(PLAIN_LOCK)
+    assert repr(threading.RLock) == repr(PLAIN_RLOCK)
+    assert type(type(threading.RLock())()) in (TracedRLock, type(PLAIN_RLOCK()))
+    if not isinstance(PLAIN_LOCK, type):
+        with pytest.raises(TypeError, match="cannot create '_thread.lock' instances"):
+            type(threading.Lock())()
+
+    class Holder:
+        make = threading.Lock
+
+    assert Holder().make().acquire()

@@ -10,10 +10,11 @@ through a name that was bound before it (`from threading import Lock`), and C co
 import threading
 from collections.abc import Callable
 from types import FrameType
+from typing import Any
 
 from tracer.places import is_library, is_ours, place_of_frame
 from tracer.probes import conditions
-from tracer.probes.traced_locks import PassesFor, TracedLock, TracedRLock
+from tracer.probes.traced_locks import Maker, PassesFor, TracedLock, TracedRLock
 from tracer.records import Place
 
 _THREADING = threading.__file__
@@ -27,19 +28,26 @@ def install(which: str) -> Callable[[], None]:
         return lambda: None
     undo_conditions = conditions.install()
     plain_lock, plain_rlock = threading.Lock, threading.RLock
-    TracedLock.make_plain = plain_lock
-    TracedRLock.make_plain = staticmethod(plain_rlock)
-    PassesFor.place_of = _chooser(which)
-    threading.Lock = TracedLock  # type: ignore[assignment]
-    threading.RLock = TracedRLock  # type: ignore[assignment]
+    Maker.place_of = _chooser(which)
+    # where `threading.Lock` is the locks' type, its stand-in is theirs; a function's stand-in is no type
+    is_type = isinstance(plain_lock, type)
+    stand_in: Any = TracedLock if is_type else _stand_in(TracedLock, plain_lock)
+    threading.Lock = stand_in
+    threading.RLock = _stand_in(TracedRLock, plain_rlock)
 
     def undo() -> None:
         threading.Lock = plain_lock
         threading.RLock = plain_rlock
-        PassesFor.place_of = None
+        Maker.place_of = None
         undo_conditions()
 
     return undo
+
+
+def _stand_in(kind: PassesFor, plain: Any) -> Any:
+    names = {"kind": kind, "make_plain": staticmethod(plain), "__doc__": plain.__doc__}
+    names |= {"__module__": plain.__module__, "__qualname__": plain.__qualname__}
+    return Maker(plain.__name__, (), names)
 
 
 def _chooser(which: str) -> Callable[[FrameType], Place | None]:

@@ -24,44 +24,58 @@ _MOST_HOLDS = 256
 
 
 class PassesFor(type):
-    """The type of the two classes, which stand in `threading` for the makers of plain locks."""
+    """The type of the two lock classes: to whoever asks, they are the plain locks' own."""
 
     plain_type: Any
-    make_plain: Any
-    place_of: Callable[[FrameType], Place | None] | None = (
-        None  # set while installed: whose locks, made where
-    )
 
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:
-        """A plain lock, or one that stands for it where `place_of` wants it watched."""
-        plain = cls.make_plain(*args, **kwargs)
-        chosen = PassesFor.place_of
-        if chosen is None:
-            return plain
-        try:
-            made_at = chosen(sys._getframe(1))
-        except Exception as error:
-            probe_failed("locks", error)
-            return plain
-        return plain if made_at is None else cls.around(plain, made_at)
+        """What the plain lock's type makes, or refuses to."""
+        return _watched(cls, cls.plain_type(*args, **kwargs), sys._getframe(1))
 
     def around(cls, plain: Any, made_at: Place | None) -> Any:
         """A lock that stands for `plain`."""
         return type.__call__(cls, plain, made_at)
 
     def __repr__(cls) -> str:
-        return repr(cls.make_plain)
+        return repr(cls.plain_type)
 
     def __instancecheck__(cls, instance: Any) -> bool:
         return isinstance(instance, cls.plain_type) or type(instance) is cls
 
 
+class Maker(type):
+    """The type of what stands for a function that makes locks; a class, which no class would bind."""
+
+    # whose locks are watched, and where they are said to be made; set while installed
+    place_of: ClassVar[Callable[[FrameType], Place | None] | None] = None
+    make_plain: Any
+    kind: PassesFor
+
+    def __call__(cls, *args: Any, **kwargs: Any) -> Any:
+        """A plain lock, or one that stands for it where `place_of` wants it watched."""
+        return _watched(cls.kind, cls.make_plain(*args, **kwargs), sys._getframe(1))
+
+    def __repr__(cls) -> str:
+        return repr(cls.make_plain)
+
+
+def _watched(kind: PassesFor, plain: Any, frame: FrameType) -> Any:
+    chosen = Maker.place_of
+    if chosen is None:
+        return plain
+    try:
+        made_at = chosen(frame)
+    except Exception as error:
+        probe_failed("locks", error)
+        return plain
+    return plain if made_at is None else kind.around(plain, made_at)
+
+
 class TracedLock(metaclass=PassesFor):
     """A `threading.Lock`; `isinstance`, `repr`, pickling and copying are the plain lock's."""
 
-    __slots__ = ("__weakref__", "_holds", "_made_at", "_plain", "_release", "_try", "_waiting", "_what")
+    __slots__ = ("__weakref__", "_holds", "_made_at", "_plain", "_release", "_try", "_waiting")
     plain_type: ClassVar[Any] = _thread.LockType
-    make_plain: ClassVar[Any] = threading.Lock
     what: ClassVar[str] = "threading.Lock"
 
     def __init__(self, plain: Any, made_at: Place | None) -> None:
@@ -117,7 +131,6 @@ class TracedRLock(TracedLock):
 
     __slots__ = ()
     plain_type: ClassVar[Any] = type(threading.RLock())
-    make_plain: ClassVar[Any] = staticmethod(threading.RLock)
     what: ClassVar[str] = "threading.RLock"
 
     def _is_owned(self) -> bool:
