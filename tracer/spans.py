@@ -87,7 +87,8 @@ class RequestSpans:
             else:
                 self._add_task(activity, small)
         for phase in request.phases:
-            self._add_phase(phase)
+            if not phase.handler or phase.end_ns - phase.start_ns >= self._resolution_ns:
+                self._add_phase(phase)
         if request.root_phase is not None:
             self._add_phase(request.root_phase)
         return self._made

@@ -20,6 +20,7 @@ from tracer.records import Place
 _THREADING = threading.__file__
 _THREAD_INIT = threading.Thread.__init__.__code__
 _DEEPEST = 8
+_MOST_FILES = 10_000
 
 
 def install(which: str) -> Callable[[], None]:
@@ -28,6 +29,7 @@ def install(which: str) -> Callable[[], None]:
         return lambda: None
     undo_conditions = conditions.install()
     plain_lock, plain_rlock = threading.Lock, threading.RLock
+    Maker.unwatched.clear()
     Maker.place_of = _chooser(which)
     # where `threading.Lock` is the locks' type, its stand-in is theirs; a function's stand-in is no type
     is_type = isinstance(plain_lock, type)
@@ -39,6 +41,7 @@ def install(which: str) -> Callable[[], None]:
         threading.Lock = plain_lock
         threading.RLock = plain_rlock
         Maker.place_of = None
+        Maker.unwatched.clear()
         undo_conditions()
 
     return undo
@@ -66,7 +69,11 @@ def _chooser(which: str) -> Callable[[FrameType], Place | None]:
         else:
             module = str(frame.f_globals.get("__name__", ""))
             chosen = module in wanted or module.startswith(below)
-        return place_of_frame(frame) if chosen else None
+        if chosen:
+            return place_of_frame(frame)
+        if len(Maker.unwatched) < _MOST_FILES:
+            Maker.unwatched.add(file)
+        return None
 
     return place_of
 

@@ -21,6 +21,7 @@ from tracer.schema import WAIT_LOCK
 from tracer.thread_waits import keep_wait, waiter_here
 
 _MOST_HOLDS = 256
+_CONDITION_INIT = threading.Condition.__init__.__code__
 
 
 class PassesFor(type):
@@ -48,12 +49,19 @@ class Maker(type):
 
     # whose locks are watched, and where they are said to be made; set while installed
     place_of: ClassVar[Callable[[FrameType], Place | None] | None] = None
+    unwatched: ClassVar[set[str]] = set()  # source files known to make none that is watched
     make_plain: Any
     kind: PassesFor
 
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:
         """A plain lock, or one that stands for it where `place_of` wants it watched."""
-        return _watched(cls.kind, cls.make_plain(*args, **kwargs), sys._getframe(1))
+        plain = cls.make_plain(*args, **kwargs)
+        frame = sys._getframe(1)
+        if frame.f_code is _CONDITION_INIT and frame.f_back is not None:
+            frame = frame.f_back
+        if frame.f_code.co_filename in Maker.unwatched:  # each future makes one
+            return plain
+        return _watched(cls.kind, plain, frame)
 
     def __repr__(cls) -> str:
         return repr(cls.make_plain)
