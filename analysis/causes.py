@@ -60,7 +60,7 @@ class Rule:
     name: str
     when: Callable[[pd.DataFrame], "pd.Series[bool]"]
     cause: Cause
-    detail: str  # {pool}, {awaited}, {where}, {waker}, {blocker}, {device} are filled in from the wait
+    detail: str  # {pool}, {awaited}, {where}, {waker}, {blocker}, {lock}, {handler}, {device}: from the wait
     inferred: bool = False  # not seen, but what else could it be
 
 
@@ -133,6 +133,9 @@ WAIT_RULES: Final = (
     Rule("loop wakeup", _type(schema.WAIT_LOOP_WAKEUP), Cause.LOOP_WAKEUP, "the loop had not woken up yet"),
     Rule("gc", _type(schema.WAIT_GC), Cause.GC_PAUSE, "garbage collection"),
     Rule("gpu queue", _type(schema.WAIT_GPU_QUEUE), Cause.GPU_QUEUE, "{device}"),
+    Rule("lock", _type(schema.WAIT_LOCK), Cause.LOCK_WAIT, "{lock}"),
+    Rule("logging", _type(schema.WAIT_LOGGING), Cause.LOGGING_WAIT, "logging handler {handler}"),
+    Rule("blocking", _type(schema.WAIT_BLOCKING), Cause.BLOCKING_IO, "in {awaited}{where}"),
     Rule(
         "resume", _type(schema.WAIT_RESUME), Cause.UNEXPLAINED,
         "ready to continue, nothing seen on the loop (GIL or CPU)",
@@ -145,6 +148,8 @@ WAIT_RULES: Final = (
         "awaiting {awaited}{where}, told by a thread that nobody traced",
     ),
     Rule("request io", _within(_SERVER_IO), Cause.REQUEST_IO, "awaiting {awaited}{where}"),
+    Rule("thread's signal", _within(r"threading\."), Cause.LOCK_WAIT, "{lock}"),
+    Rule("thread's queue", _within(r"queue\."), Cause.BLOCKING_IO, "in {awaited}{where}"),
     Rule("limiter by name", _within(_LIMITERS), Cause.LIMITER_WAIT, "awaiting {awaited}{where}"),
     Rule("turn", _taken_up_later, Cause.LIMITER_WAIT, "waiting its turn for {waker}", inferred=True),
     Rule("timer", _awaits(waker=schema.WAKER_TIMER), Cause.AWAIT_IO, "a timer: {awaited}{where}"),

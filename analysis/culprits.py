@@ -18,7 +18,6 @@ _NUMBER = {cause: number for number, cause in enumerate(CAUSES)}
 _POOL_CAUSES = (Cause.POOL_STARTUP, Cause.POOL_SHUTDOWN)
 _BLOCKED = (Cause.LOOP_BUSY, Cause.COLLECT_ORDER)
 _OCCUPIED = (Cause.POOL_QUEUE, Cause.GPU_QUEUE)
-_CALLS = (Cause.BLOCKING_IO, Cause.LOGGING_WAIT)
 _NAMED_AWAITS = (Cause.AWAIT_IO, Cause.LIMITER_WAIT, Cause.REQUEST_IO)
 COLUMNS = ("segment", "culprit", "file", "line", "trace_id", "span_id", "ns")
 Named = tuple[int, str, str, int | None, str, str, int]  # COLUMNS; ns is the culprit's part of the wait span
@@ -29,7 +28,8 @@ def find_culprits(
 ) -> pd.DataFrame:
     """Return the culprits of the segments that have one, the chief culprit of each first."""
     amount = segments.end - segments.start
-    by_wait = described.is_wait & (segments.part == REST)
+    rest = segments.part == REST
+    by_wait = described.is_wait & rest
     causes = described.cause
     parts = [
         _once(spans, by_wait & _is_any(causes, _OCCUPIED), described.span, amount, _occupants),
@@ -41,11 +41,12 @@ def find_culprits(
             _holders,
             whole=schema.GIL_NS,
         ),
-        _once(spans, by_wait & (causes == _NUMBER[Cause.LOCK_WAIT]), described.span, amount, _holders),
-        _once(spans, by_wait & _is_any(causes, _CALLS), described.span, amount, _call),
         _once(spans, by_wait & _is_any(causes, _BLOCKED), described.span, amount, _blocker),
         _once(spans, by_wait & _is_any(causes, _POOL_CAUSES), described.span, amount, _pool),
         _once(spans, by_wait & _is_any(causes, _NAMED_AWAITS), described.span, amount, _awaited),
+        _once(spans, by_wait & (causes == _NUMBER[Cause.LOCK_WAIT]), described.span, amount, _holder),
+        _once(spans, rest & (causes == _NUMBER[Cause.LOGGING_WAIT]), described.span, amount, _handler),
+        _once(spans, by_wait & (causes == _NUMBER[Cause.BLOCKING_IO]), described.span, amount, _call_site),
         _once(spans, (segments.part == CPU) & ~described.is_wait, described.span, amount, _function),
     ]
     named = np.zeros(len(amount), dtype=bool)
@@ -147,13 +148,29 @@ def _blocker(spans: SpanTable, number: int, row: int) -> list[Named]:
     return [(number, str(function), file, line, trace_id, span_id, part)]
 
 
-def _call(spans: SpanTable, number: int, row: int) -> list[Named]:
+def _holder(spans: SpanTable, number: int, row: int) -> list[Named]:
+    """Who held the lock longest, else the lock itself."""
     attributes = spans.attributes[row]
-    name = _text(attributes, schema.FOR)
-    if not name:
-        return []
+    named = _blocker(spans, number, row)
+    if named:
+        return named
+    file, line = _text(attributes, schema.LOCK_FILE), _line(attributes, schema.LOCK_LINE)
+    kind = _text(attributes, schema.LOCK_KIND) or _text(attributes, schema.FOR)
+    return [(number, kind, file, line, "", "", NONE)] if kind else []
+
+
+def _handler(spans: SpanTable, number: int, row: int) -> list[Named]:
+    """Who held the handler's lock, else the handler."""
+    handler = _text(spans.attributes[row], schema.HANDLER)
+    return _blocker(spans, number, row) or ([(number, handler, "", None, "", "", NONE)] if handler else [])
+
+
+def _call_site(spans: SpanTable, number: int, row: int) -> list[Named]:
+    """The function that made the call."""
+    attributes = spans.attributes[row]
+    function = _text(attributes, schema.CODE_FUNCTION)
     file, line = _text(attributes, schema.CODE_FILE), _line(attributes, schema.CODE_LINE)
-    return [(number, name, file, line, "", "", NONE)]
+    return [(number, function, file, line, "", "", NONE)] if function else []
 
 
 def _pool(spans: SpanTable, number: int, row: int) -> list[Named]:

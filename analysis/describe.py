@@ -1,6 +1,6 @@
 """Words for the segments: cause, evidence, detail, and the spans that they name."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -95,9 +95,15 @@ def describe(
     split = taken(frames.row, taken(pieces.sampled, piece))
     split = np.where(waiting, taken(activities.waits.row, wait), split)
     _describe_samples(spans, segments, split, rest & in_run, detail)
+    blocked = rest | (inside & ~foreign & ~waiting & np.isin(part, [LOCK, CALL]))
+    in_handler, handlers = _handlers(spans, span, blocked & (frame >= 0))
+    cause[in_handler] = _NUMBER[Cause.LOGGING_WAIT]
+    detail[in_handler] = handlers
+    inferred[in_handler] = True
     evidence = np.where(inferred, Evidence.INFERRED.value, Evidence.OBSERVED.value).astype(object)
     evidence[np.isin(part, [GIL, LOCK, CALL]) | ((part == RUN_QUEUE) & on_loop)] = Evidence.SAMPLED.value
     block = taken(pieces.block, piece)
+    rest[in_handler] = False
     slept = np.flatnonzero(rest & on_loop & (block >= 0))
     calls, said = _slept_in(spans, frames.row[block[slept]])
     slept, said = slept[calls], said[calls]
@@ -159,6 +165,14 @@ def _errors(spans: SpanTable, segments: Segments, split: Ints) -> Ints:
     amount = (segments.end - segments.start)[at]
     error[at] = np.rint(of_whole * (amount / np.maximum(whole, 1))).astype(np.int64)
     return error
+
+
+def _handlers(spans: SpanTable, rows: Ints, chosen: Bools) -> tuple[Ints, Texts]:
+    """Return which chosen segments ran in a logging handler, blocked: a write, a flush or a lock; and where."""
+    at = np.flatnonzero(chosen)
+    names = spans.texts(rows[at], schema.HANDLER)
+    inside = names != ""
+    return at[inside], objects([f"logging handler {name}" for name in names[inside]])
 
 
 def _slept_in(spans: SpanTable, rows: Ints) -> tuple[Bools, Texts]:
@@ -245,6 +259,15 @@ def place(file: Any, line: Any) -> str:
     return f"{name}:{line}" if name and isinstance(line, int) else name
 
 
+def lock_name(attributes: dict[str, Any]) -> str:
+    """Return what a lock is called: "Lock made at bank.py:8 (Account.__init__)"; without that, who waited."""
+    kind = str(attributes.get(schema.LOCK_KIND) or attributes.get(schema.FOR) or "a lock")
+    made_at = place(attributes.get(schema.LOCK_FILE), attributes.get(schema.LOCK_LINE))
+    if not made_at:
+        return f"{kind}{_where(attributes)}"
+    return f"{kind} made at {made_at} ({attributes.get(schema.LOCK_FUNCTION) or '?'})"
+
+
 def _where(attributes: dict[str, Any]) -> str:
     function = str(attributes.get(schema.CODE_FUNCTION) or "")
     at = place(attributes.get(schema.CODE_FILE), attributes.get(schema.CODE_LINE))
@@ -258,26 +281,21 @@ def _blocker(attributes: dict[str, Any]) -> str:
     return f"{function} ({at})" if at else function
 
 
-def _lock(attributes: dict[str, Any]) -> str:
-    name = str(attributes.get(schema.LOCK_NAME) or "a lock")
-    at = place(attributes.get(schema.LOCK_FILE), attributes.get(schema.LOCK_LINE))
-    return f"{name} ({at})" if at else name
-
-
 def _initializer(attributes: dict[str, Any]) -> str:
     name, ns = attributes.get(schema.POOL_INITIALIZER), attributes.get(schema.POOL_INITIALIZER_NS)
     return f", {ns / 1e6:.1f} ms of it in its initializer {name}" if name and isinstance(ns, int) else ""
 
 
-_WORDS = {
+_WORDS: dict[str, Callable[[dict[str, Any]], str]] = {
     "initializer": _initializer,
     "device": lambda attributes: str(attributes.get(schema.DEVICE) or "a device"),
-    "lock": _lock,
     "pool": pool_name,
     "awaited": lambda attributes: str(attributes.get(schema.FOR) or "something"),
     "where": _where,
     "waker": lambda attributes: str(attributes.get(schema.WAKER_NAME) or ""),
     "blocker": _blocker,
+    "lock": lock_name,
+    "handler": lambda attributes: str(attributes.get(schema.HANDLER) or "of unknown name"),
 }
 
 

@@ -32,7 +32,9 @@ ADVICE: Final[dict[Cause, Advice]] = {
         "runnable without a CPU",
     ),
     Cause.LOCK_WAIT: Advice(
-        "blocked on a lock", "Hold the lock for less, or split it.", "waiting for a lock"
+        "blocked on a lock, semaphore, event or condition",
+        "Hold the lock for less (no I/O under it), or split it; one lock per object instead of one for all.",
+        "waiting for a lock",
     ),
     Cause.LOGGING_WAIT: Advice(
         "inside a logging handler or waiting for its lock",

@@ -13,6 +13,7 @@ import pandas as pd
 
 from analysis.causes import Cause
 from analysis.collection import serial_collection
+from analysis.convoys import lock_convoy
 from analysis.model import Analysis
 from analysis.phases import phase_times
 from analysis.remedies import ADVICE
@@ -94,7 +95,10 @@ def verdict(analysis: Analysis) -> list[Verdict]:
         causes = analysis.causes[analysis.causes["endpoint"] == endpoint]
         culprits = analysis.culprits[analysis.culprits["endpoint"] == endpoint]
         found.append(
-            (int(walls.sum()), _judge(str(endpoint), walls, rows, causes, culprits, jobs, orders, phases))
+            (
+                int(walls.sum()),
+                _judge(str(endpoint), walls, rows, causes, culprits, jobs, orders, phases, analysis.spans),
+            )
         )
     found.sort(key=lambda one: -one[0])
     return [one for _, one in found]
@@ -109,6 +113,7 @@ def _judge(
     jobs: pd.DataFrame,
     orders: pd.DataFrame,
     phases: pd.DataFrame,
+    spans: pd.DataFrame,
 ) -> Verdict:
     p50, p99 = np.percentile(walls, [50, 99])
     shares = dict(zip(summary["cause"], summary["share"], strict=True))
@@ -128,6 +133,9 @@ def _judge(
     computing = float(shares.get(Cause.COMPUTE, 0.0))
     situations = _situations(endpoint, accused, means, causes, jobs)
     situations += _serial_collection(orders[orders["endpoint"] == endpoint], float(walls.mean()))
+    convoy = lock_convoy(causes, spans) if Cause.LOCK_WAIT in accused else ""
+    if convoy:
+        situations = (*situations, convoy)
     if unsure:
         situations = (*situations, _doubt(unexplained_ns, unexplained, causes))
     by_phase = _by_phase(endpoint, len(walls), phases)

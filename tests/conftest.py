@@ -9,7 +9,11 @@ import concurrent.futures.thread
 import gc
 import logging
 import os
+import select
 import selectors
+import socket
+import ssl
+import subprocess
 import sys
 import threading
 import time
@@ -58,6 +62,21 @@ def _patched() -> dict[str, Any]:
         for name in ("__init__", "submit", "shutdown", "_spawn_process")
     }
     found["create_task"] = asyncio.base_events.BaseEventLoop.create_task
+    found |= {f"threading.{name}": getattr(threading, name) for name in ("Lock", "RLock")}
+    found |= {f"time.{name}": getattr(time, name) for name in ("sleep",)}
+    watched: tuple[tuple[Any, tuple[str, ...]], ...] = (
+        (threading.Condition, ("wait", "notify", "notify_all")),
+        (threading.Thread, ("start", "join")),
+        (logging.Handler, ("handle", "createLock")),
+        (subprocess.Popen, ("wait", "communicate")),
+        (select, ("select",)),
+        (socket, ("getaddrinfo",)),
+        (selectors._PollLikeSelector, ("select",)),
+    )
+    for owner, names in watched:
+        found |= {f"{owner.__name__}.{name}": vars(owner)[name] for name in names}
+    for owner in (socket.socket, ssl.SSLSocket):
+        found[f"{owner.__name__}"] = dict(vars(owner))
     from anyio._backends import _asyncio
     from starlette.applications import Starlette
 

@@ -26,8 +26,12 @@ class Config:
     max_pending_requests: int = 2_000  # finished, not yet exported; more are dropped and counted
     max_records_per_request: int = 20_000  # waits, blocks, phases and jobs; more are dropped and counted
     sampler: bool = True  # a child process that reads what this process's threads wait in
-    locks: str = "own"  # whose locks are looked at: the application's "own", "all", "none"
     watchdog_interval_s: float = 0.01  # how often a long callback's stack is read; 0 turns it off
+    # whose locks are watched: "app" (code outside the standard library and site-packages), "all", "none",
+    # or modules with all below them, separated by commas
+    locks: str = "app"
+    logging_ns: int = 100_000  # a logging handler's stretch is kept from this length on; below 0: never
+    blocking_calls: bool = True  # whether sleeps, sockets, subprocesses and joins are timed
 
     def with_output(self, output: str | os.PathLike[str] | None) -> "Config":
         """The same settings writing to `output`."""
@@ -44,10 +48,8 @@ def from_environment(environ: Mapping[str, str] = os.environ) -> Config:
     if sampler not in {"", *_ON, *_OFF}:
         raise ConfigError(f"WHYWAIT_SAMPLER is {sampler!r}; expected 1 or 0")
     config = replace(config, sampler=sampler not in _OFF)
-    locks = environ.get("WHYWAIT_LOCKS", "").strip().lower() or "own"
-    if locks not in {"own", "all", "none"}:
-        raise ConfigError(f"WHYWAIT_LOCKS is {locks!r}; expected own, all or none")
-    config = replace(config, locks=locks)
+    if environ.get("WHYWAIT_LOCKS", "").strip():
+        config = replace(config, locks=environ["WHYWAIT_LOCKS"].strip())
     milliseconds = environ.get("WHYWAIT_RESOLUTION_MS")
     if milliseconds:
         try:

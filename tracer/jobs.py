@@ -20,6 +20,8 @@ from tracer.places import caller_place
 from tracer.records import ACTIVITY, Job, Occupancy, Pool, current_activity, here
 from tracer.signals import run_queue_ns, thread_time_ns
 
+PLAIN = "_whywait_plain"  # on a function of ours that stands for one of the host's: that one
+
 _pools: "WeakKeyDictionary[Any, Pool]" = WeakKeyDictionary()
 _pool_ids = count(1)
 
@@ -32,6 +34,14 @@ def pool_of(owner: Any, name: str, size: int, *, new: bool = False) -> Pool:
         pool = Pool(next(_pool_ids), name, size, perf_counter_ns() if new else 0, made_at)
         _pools[owner] = pool
     return pool
+
+
+def known_pool(owner: Any) -> Pool | None:
+    """The record of an executor or limiter, if there is one."""
+    try:
+        return _pools.get(owner)
+    except TypeError:  # not to be hashed, or referred to weakly
+        return None
 
 
 def forget_pools() -> None:
@@ -77,6 +87,7 @@ def describe(function: Any, args: tuple[Any, ...] = ()) -> tuple[str, CodeType |
         else:
             break
     function = getattr(function, "__func__", function)
+    function = getattr(function, PLAIN, function)
     code = getattr(function, "__code__", None)
     name = getattr(function, "__qualname__", None) or type(function).__qualname__
     return name, code if isinstance(code, CodeType) else None

@@ -15,7 +15,7 @@ from tracer.clock import Clock
 from tracer.gil_holders import HolderPast, HolderSeen
 from tracer.observed import Observed
 from tracer.recorder import Recorder, logger
-from tracer.records import Callback, Job, Occupancy, Request, new_span_id, new_trace_id
+from tracer.records import Callback, Job, Look, Occupancy, Request, new_span_id, new_trace_id
 from tracer.sampler.samples import Samples
 from tracer.schema import SIGNAL_HOLDER, SIGNAL_SAMPLER
 from tracer.spans import LoopPast, RequestSpans, SpanSpec, background_span
@@ -148,13 +148,15 @@ class Outlet:
 
     def _past_since(self, start_ns: int) -> LoopPast:
         callbacks: dict[int, list[Callback]] = {}
-        idle: dict[int, list[tuple[int, int, int | None]]] = {}
+        looks: dict[int, list[Look]] = {}
         for loop in self._recorder.loops:
             callbacks.setdefault(loop.thread_id, []).extend(
                 one for one in loop.callbacks.copy() if one.end_ns > start_ns
             )
-            idle.setdefault(loop.thread_id, []).extend(one for one in loop.idle.copy() if one[1] > start_ns)
-        return LoopPast(callbacks, idle)
+            looks.setdefault(loop.thread_id, []).extend(
+                one for one in loop.looks.copy() if one.end_ns > start_ns
+            )
+        return LoopPast(callbacks, looks)
 
     def _is_settled(self, request: Request, now: int) -> bool:
         age_ns = now - request.end_ns

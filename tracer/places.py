@@ -31,6 +31,11 @@ def is_library(filename: str) -> bool:
     return filename.startswith((*_LIBRARY_ROOTS, _OURS))
 
 
+def is_ours(filename: str) -> bool:
+    """Whether this is the tracer's own code."""
+    return filename.startswith(_OURS)
+
+
 @lru_cache(maxsize=4_096)
 def module_of(filename: str) -> str:
     """A short dotted name for a source file, e.g. "asyncio.locks" or "uvicorn.protocols.http.h11_impl"."""
@@ -52,11 +57,6 @@ def place_of_code(code: CodeType) -> Place:
 def place_of_frame(frame: FrameType) -> Place:
     """Where a frame stands now."""
     return Place(frame.f_code.co_qualname, frame.f_code.co_filename, frame.f_lineno)
-
-
-def is_ours(filename: str) -> bool:
-    """Whether a file is the tracer's."""
-    return filename.startswith(_OURS)
 
 
 def user_place(frame: FrameType | None) -> Place | None:

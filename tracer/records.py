@@ -47,6 +47,28 @@ class Site(NamedTuple):
     leaf_module: str
 
 
+class Hold(NamedTuple):
+    """One hold of a lock, told at its release to those who wait; or what ended a wait for a signal."""
+
+    end_ns: int
+    place: Place | None  # where it was released, or the signal given
+    trace_id: int
+    span_id: int
+    name: str
+    thread_name: str
+
+
+class Waited(NamedTuple):
+    """What a thread waited for inside the function it ran."""
+
+    what: str  # "threading.Lock", "time.sleep"
+    made_at: Place | None = None  # a lock
+    holds: tuple[Hold, ...] = ()  # those that ended meanwhile, in order of time
+    waiters: int = 0
+    handler: str = ""  # the logging handler it was inside of
+    end_seen: bool = True  # whether the moment that ended it is known apart from the return to Python
+
+
 class Wait(NamedTuple):
     """An activity did not run from `start_ns` to `end_ns`.
 
@@ -62,19 +84,7 @@ class Wait(NamedTuple):
     parent_id: int  # innermost OpenTelemetry span, 0 = the activity's own
     thread: bool = False  # waited in a thread, not on the loop
     pool: "Pool | None" = None
-    lock: "LockRecord | None" = None
-    cpu_ns: int = 0  # the thread worked for so long of it
-
-
-class Hold(NamedTuple):
-    """One hold of a lock while others waited for it; ids are 0 outside any request."""
-
-    start_ns: int
-    end_ns: int
-    trace_id: int
-    span_id: int
-    name: str
-    place: Place | None
+    waited: Waited | None = None
 
 
 class Block(NamedTuple):
@@ -105,6 +115,7 @@ class Phase(NamedTuple):
     word: str = ""  # what kind of phase an adapter calls it (schema.PHASES, or a library's own word)
     small: "dict[str, int] | None" = None  # by word, ns: phases inside that were too short to be kept
     device: "DeviceCall | None" = None
+    handler: str = ""  # a logging handler's stretch: blocked time in it is the handler's
 
 
 class Sample(NamedTuple):
@@ -137,7 +148,8 @@ class Activity:
 
     __slots__ = (
         "blocks", "born_ns", "code", "cpu_ns", "done_ns", "end_ns", "name", "outcome", "parent_id", "request",
-        "run_ns", "small_phases", "span_id", "spawner", "step_cpu_ns", "step_start_ns", "steps", "stop_ns", "task_key",
+        "run_ns", "short_ns", "small_phases", "span_id", "spawner", "step_cpu_ns", "step_start_ns", "steps", "stop_ns",
+        "task_key",
         "token_ns", "waits",
     )  # fmt: skip
 
@@ -161,6 +173,7 @@ class Activity:
         self.step_start_ns = 0
         self.step_cpu_ns = 0
         self.waits: list[Wait] = []
+        self.short_ns: dict[str, int] = {}  # waits too short to be kept one by one, by kind
         self.blocks: list[Block] = []
         self.small_phases: dict[str, int] | None = None  # by word, ns: what adapters saw and did not keep
 
@@ -251,17 +264,6 @@ class Pool:
         self.last_job: Job | None = None
 
 
-class LockRecord:
-    """A lock, as far as those who wait for it need it."""
-
-    __slots__ = ("holds", "made_at", "name")
-
-    def __init__(self, name: str, made_at: Place | None) -> None:
-        self.name = name
-        self.made_at = made_at
-        self.holds: deque[Hold] = deque(maxlen=256)
-
-
 class Request:
     """One request, or one piece of work outside any request that a root phase began."""
 
@@ -334,7 +336,7 @@ class Loop:
     """One event loop's recent past, kept per thread that runs one."""
 
     __slots__ = (
-        "callbacks", "idle", "live", "native_id", "polled_ns", "run_queue_ns", "run_start_ns", "sample", "select_end_ns", "selects",
+        "callbacks", "live", "looks", "native_id", "polled_ns", "run_queue_ns", "run_start_ns", "sample", "select_end_ns", "selects",
         "short_busy_ns", "short_count", "short_end_ns", "short_start_ns", "thread_id",
     )  # fmt: skip
 
@@ -349,9 +351,18 @@ class Loop:
         self.live = True  # until its session stops
         self.short_start_ns = self.short_end_ns = self.short_busy_ns = self.short_count = 0
         self.callbacks: deque[Callback] = deque(maxlen=50_000)
-        # when it slept in its selector, and how much of that it was runnable again without a CPU
-        self.idle: deque[tuple[int, int, int | None]] = deque(maxlen=20_000)
+        self.looks: deque[Look] = deque(maxlen=20_000)  # that took time
         self.run_queue_ns: int | None = None  # the latest reading on this thread
+
+
+class Look(NamedTuple):
+    """A loop was in its selector. What it slept there, it slept for want of anything to do; with something
+    to do it only looked, and what that took it waited for a CPU or the GIL."""
+
+    start_ns: int
+    end_ns: int
+    run_queue_ns: int | None  # runnable without a CPU, where that is known
+    slept: bool
 
 
 class Callback(NamedTuple):
@@ -373,7 +384,6 @@ class _Here(threading.local):
 
     current: Any = None  # an Activity, a loop callback outside any, or None
     loop: Loop | None = None
-    waiting = False  # in a wait that is timed: what it waits in within that is part of it
     submitting: Job | None = None  # being handed to an executor by this thread
     opened: Activity | None = None  # root of a request that began in the callback that runs now
     initialized: tuple[str, int] | None = None  # worker threads: the initializer that they ran, until a job
@@ -381,6 +391,10 @@ class _Here(threading.local):
     idle_since_ns = 0  # worker threads: the end of their latest job, and the clocks then
     idle_cpu_ns = 0
     idle_run_queue_ns: int | None = None
+    waiting = False  # in a wait that is being timed: waits inside it are part of it
+    handler = ""  # the logging handler that runs
+    freed_ns = 0  # what ended the latest wait inside such a wait, and who
+    freed_by: "Waker" = None
 
 
 here = _Here()

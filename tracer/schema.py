@@ -115,9 +115,10 @@ WAIT_RESUME: Final = "resume"  # ready, loop awake, nothing seen running: not ex
 WAIT_COLLECT_ORDER: Final = "collect_order"
 WAIT_GC: Final = "gc_pause"
 WAIT_GPU_QUEUE: Final = "gpu_queue"  # calls of others were on the device first: DEVICE, occupants
-WAIT_LOCK: Final = "lock_wait"  # LOCK_* says which, HOLDER_* who had it
-WAIT_LOGGING: Final = "logging_wait"  # in a logging handler; its CPU_NS is no wait
-WAIT_BLOCKING: Final = "blocking_io"  # in a call that blocks a thread, such as time.sleep
+# waits of a thread inside the function it runs; FOR says on what, code.* where
+WAIT_LOCK: Final = "lock_wait"  # LOCK_* say which, BLOCKER_* who held it (or ended the wait)
+WAIT_LOGGING: Final = "logging_wait"  # inside a logging handler: HANDLER
+WAIT_BLOCKING: Final = "blocking_io"  # a sleep, a system call, a queue, another thread's end
 WAIT_TYPES: Final = (
     WAIT_AWAIT, WAIT_POOL_QUEUE, WAIT_POOL_STARTUP, WAIT_POOL_SHUTDOWN, WAIT_POOL_HANDOVER,
     WAIT_LIMITER, WAIT_LOOP_BUSY, WAIT_LOOP_WAKEUP, WAIT_RESUME, WAIT_GC, WAIT_LOCK, WAIT_LOGGING,
@@ -139,7 +140,7 @@ FOR_MODULE: Final = "whywait.for.module"  # dotted module or file stem of that f
 EVIDENCE: Final = "whywait.evidence"  # EVIDENCE_INFERRED where the wait's bounds were not both seen
 EVIDENCE_INFERRED: Final = "inferred"
 
-# who delayed whom: the chief blocker of a loop_busy or collect_order tile
+# who delayed whom: the chief blocker of a loop_busy or collect_order tile, the chief holder of a lock
 BLOCKER_FUNCTION: Final = "whywait.blocker.function"
 BLOCKER_FILE: Final = "whywait.blocker.file"
 BLOCKER_LINE: Final = "whywait.blocker.line"
@@ -147,6 +148,17 @@ BLOCKER_TRACE_ID: Final = "whywait.blocker.trace_id"
 BLOCKER_SPAN_ID: Final = "whywait.blocker.span_id"
 BLOCKER_COUNT: Final = "whywait.blocker.count"  # callbacks in this tile
 BLOCKER_NS: Final = "whywait.blocker.ns"  # the chief one's part of the tile
+BLOCKER_THREAD: Final = "whywait.blocker.thread"  # name of the thread that held a lock
+
+# which lock
+LOCK_KIND: Final = "whywait.lock.kind"  # "Lock", "RLock", "Semaphore.acquire", "Event.wait", ...
+LOCK_FILE: Final = "whywait.lock.file"  # where it was made
+LOCK_LINE: Final = "whywait.lock.line"
+LOCK_FUNCTION: Final = "whywait.lock.function"
+LOCK_WAITERS: Final = "whywait.lock.waiters"  # threads of requests in line when this wait began, itself too
+LOCK_HOLDS: Final = "whywait.lock.holds"  # how many had it, one after another, while this waited
+# on phase spans: the stretch was a logging handler's; on wait spans: the wait was inside one
+HANDLER: Final = "whywait.logging.handler"  # class and name
 
 # who occupied the pool or the device: parallel arrays, longest share first (where there are too many, the jobs of one
 # name in one trace are one, under the longest of them); the shares of all occupants sum to the wait, and what the arrays leave out (OCCUPANT_LIMIT) stands in OCCUPANT_OTHER_NS.
@@ -157,8 +169,7 @@ OCCUPANT_NS: Final = "whywait.occupant.ns"
 OCCUPANT_OTHER_NS: Final = "whywait.occupant.other_ns"
 OCCUPANT_LIMIT: Final = 16
 
-# who held the GIL (as far as samples told) or the lock: parallel arrays, longest first; HOLDER_NS sums to at
-# most GIL_NS, or the wait
+# who held the GIL, as far as samples told: parallel arrays, longest first; HOLDER_NS sums to at most GIL_NS
 HOLDER_NAMES: Final = "whywait.holder.names"
 HOLDER_FILES: Final = "whywait.holder.files"  # "" where not known
 HOLDER_LINES: Final = "whywait.holder.lines"  # 0 where not known
@@ -177,12 +188,6 @@ POOL_FUNCTION: Final = "whywait.pool.function"
 POOL_INITIALIZER: Final = "whywait.pool.initializer"  # its name; on the pool_startup that it is part of
 POOL_INITIALIZER_NS: Final = "whywait.pool.initializer_ns"
 POOL_AGE_NS: Final = "whywait.pool.age_ns"  # at submit
-
-# --- locks --------------------------------------------------------------------------------------
-LOCK_NAME: Final = "whywait.lock.name"
-LOCK_FUNCTION: Final = "whywait.lock.function"  # where it was made
-LOCK_FILE: Final = "whywait.lock.file"
-LOCK_LINE: Final = "whywait.lock.line"
 
 # --- from the semantic conventions --------------------------------------------------------------
 CODE_FUNCTION: Final = "code.function.name"

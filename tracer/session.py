@@ -16,18 +16,18 @@ from tracer.outlet import Outlet
 from tracer.probes import (
     anyio_threads,
     asgi,
+    blocking_calls,
     collector,
     eager_tasks,
     executor,
     futures,
     gil,
     locks,
-    log_handlers,
+    logging_waits,
     loop,
     process_pool,
     provider,
     server_spans,
-    thread_calls,
     uvloop_calls,
     watchdog,
 )
@@ -97,15 +97,16 @@ class _Session:
             self._add("process pool", process_pool.install)
         if eager_tasks.available():
             self._add("eager", eager_tasks.install)
-        self._add("locks", lambda: locks.install(self.config))
-        self._add("thread calls", thread_calls.install)
-        self._add("log handlers", log_handlers.install)
         if anyio_threads.available():
             self._add("anyio", anyio_threads.install)
         if asgi.available():
             self._add("asgi", lambda: asgi.install(self._provider))
         self._add("gc", collector.install)
         self._add("adapters", lambda: adapters.install(self.recorder))
+        self._add("locks", lambda: locks.install(self.config.locks))
+        self._add("logging", lambda: logging_waits.install(self.config.logging_ns))
+        if self.config.blocking_calls:
+            self._add("blocking", blocking_calls.install)
         self._add("watchdog", lambda: watchdog.install(self.recorder))
         self.recorder.signals = tuple(found)
         self.outlet.start()

@@ -8,8 +8,7 @@ from typing import TypeVar
 
 from tracer import schema as s
 from tracer.device_calls import ahead_of, device_free_ns, put_phase, put_sums
-from tracer.lock_holders import lock_holders
-from tracer.observed import Attributes, Observed, put_holders, without
+from tracer.observed import Attributes, Observed, without
 from tracer.phases import settle, summed
 from tracer.places import place_of_code
 from tracer.records import (
@@ -19,7 +18,7 @@ from tracer.records import (
     Callback,
     DeviceCall,
     Job,
-    LockRecord,
+    Look,
     Mark,
     Occupancy,
     Phase,
@@ -32,12 +31,12 @@ from tracer.records import (
 )
 from tracer.tiles import Tile, by_trace, collection_tiles, loop_tiles, occupant_shares, queue_tiles
 from tracer.wait_parts import wait_parts
+from tracer.waited import put_waited, thread_wait_name
 
 # a span costs tens of microseconds to make and write: one for a shorter wait would cost more than the wait
 MIN_RESOLUTION_NS = 100_000
-_WITHOUT_WAKER = {s.WAIT_GC, s.WAIT_LOGGING, s.WAIT_BLOCKING}
 
-T = TypeVar("T", Callback, tuple[int, int, int | None])
+T = TypeVar("T", Callback, Look)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +60,7 @@ class LoopPast:
     """What is remembered of the loops, by the thread each runs on; in order of time."""
 
     callbacks: Mapping[int, Sequence[Callback]] = field(default_factory=dict)
-    idle: Mapping[int, Sequence[tuple[int, int, int | None]]] = field(default_factory=dict)
+    looks: Mapping[int, Sequence[Look]] = field(default_factory=dict)
 
 
 class RequestSpans:
@@ -97,7 +96,7 @@ class RequestSpans:
         for activity in request.activities:
             if id(activity) not in self._kept:
                 continue
-            small: dict[str, int] = {}
+            small: dict[str, int] = dict(activity.short_ns)
             for wait in activity.waits:
                 self._add_wait(activity, wait, small)
             for block in activity.blocks:
@@ -107,7 +106,8 @@ class RequestSpans:
             else:
                 self._add_task(activity, small)
         for phase in phases.kept:
-            self._add_phase(phase)
+            if not phase.handler or phase.end_ns - phase.start_ns >= self._resolution_ns:
+                self._add_phase(phase)
         if request.root_phase is not None:
             self._add_phase(request.root_phase)
         return self._made
@@ -189,7 +189,7 @@ class RequestSpans:
             running: Attributes = {
                 s.KIND: s.KIND_RUN,
                 s.ACTIVITY: span_hex(job.span_id),
-                s.CPU_NS: min(_cpu_of_work(job, job.cpu_ns, started_ns, ended_ns), ended_ns - started_ns),
+                s.CPU_NS: min(max(job.cpu_ns, 0), ended_ns - started_ns),
             }
             if job.pool is not None and job.pool.of_processes:
                 running[s.PROCESS] = True
@@ -278,7 +278,7 @@ class RequestSpans:
             wait.cause_ns,
             wait.end_ns,
             overlapping(self._past.callbacks.get(key, ()), wait.cause_ns, wait.end_ns),
-            overlapping(self._past.idle.get(key, ()), wait.cause_ns, wait.end_ns),
+            overlapping(self._past.looks.get(key, ()), wait.cause_ns, wait.end_ns),
         )
         if not isinstance(wait.by, Job):
             return tiles
@@ -304,28 +304,25 @@ class RequestSpans:
         attributes = self._wait_attributes(activity, wait.kind)
         name = wait.kind.replace("_", " ")
         if wait.kind == s.WAIT_AWAIT:
-            name = "await" if not wait.thread else "blocked on result" if wait.site is None else "blocked"
+            name = "await" if not wait.thread else "blocked on result"
+            if wait.site is not None:
+                name = f"await {wait.site.user.function}"
         if wait.site is not None:
-            name = (
-                f"await {wait.site.user.function}"
-                if not wait.thread
-                else f"{name}: {wait.site.leaf_function}"
-            )
             _put_place(attributes, wait.site.user)
             attributes[s.FOR] = wait.site.leaf_function
             attributes[s.FOR_MODULE] = wait.site.leaf_module
-        if wait.cpu_ns:
-            attributes[s.CPU_NS] = min(wait.cpu_ns, wait.cause_ns - wait.start_ns)
         _put_pool(attributes, wait.pool)
-        if wait.lock is not None:
-            name = f"{name} in {wait.site.user.function}" if wait.site is not None else name
-            links = self._put_lock(attributes, wait.lock, wait)
-        elif wait.kind == s.WAIT_COLLECT_ORDER:
+        if wait.kind == s.WAIT_COLLECT_ORDER:
             links = _put_collector(attributes, wait)
-        elif wait.kind in _WITHOUT_WAKER:
+        elif wait.kind == s.WAIT_GC:
             links = ()
         else:
             links = self._put_waker(attributes, wait.by)
+        if wait.waited is not None:
+            name = thread_wait_name(wait)
+            chief = put_waited(attributes, wait, wait.waited)
+            if not links and chief is not None and chief.trace_id not in (0, self._request.trace_id):
+                links = ((chief.trace_id, chief.span_id),)
         if wait.kind == s.WAIT_LIMITER and wait.pool is not None:
             # those of a job are its worker's; who else has a token is known by the one who gave it up
             links = (
@@ -333,19 +330,6 @@ class RequestSpans:
                 or links
             )
         self._wait_span(name, activity, wait.parent_id, wait.start_ns, wait.cause_ns, attributes, links)
-
-    def _put_lock(self, attributes: Attributes, lock: LockRecord, wait: Wait) -> tuple[tuple[int, int], ...]:
-        attributes[s.LOCK_NAME] = lock.name
-        if lock.made_at is not None:
-            attributes[s.LOCK_FUNCTION] = lock.made_at.function
-            attributes[s.LOCK_FILE] = lock.made_at.file
-            attributes[s.LOCK_LINE] = lock.made_at.line
-        holders = lock_holders(lock.holds.copy(), wait.start_ns, wait.cause_ns)
-        put_holders(attributes, holders)
-        first = holders[0] if holders else None
-        if first is None or not first.trace_id or first.trace_id == self._request.trace_id:
-            return ()
-        return ((first.trace_id, first.span_id),)
 
     def _put_waker(self, attributes: Attributes, by: Waker) -> tuple[tuple[int, int], ...]:
         if isinstance(by, Mark):
@@ -468,7 +452,7 @@ class RequestSpans:
     def _add_block(self, activity: Activity, block: Block) -> None:
         if block.end_ns - block.start_ns < self._resolution_ns:
             return
-        cpu_ns = _cpu_of_work(activity, block.cpu_ns, block.start_ns, block.end_ns)
+        cpu_ns = max(block.cpu_ns, 0)
         attributes: Attributes = {
             s.KIND: s.KIND_BLOCK,
             s.ACTIVITY: span_hex(activity.span_id),
@@ -510,7 +494,7 @@ class RequestSpans:
         if not phase.life:  # the life of a generator is its consumer's time too
             attributes[s.KIND] = s.KIND_PHASE
         if phase.cpu_ns >= 0:
-            attributes[s.CPU_NS] = _cpu_of_work(activity, phase.cpu_ns, phase.start_ns, phase.end_ns)
+            attributes[s.CPU_NS] = max(phase.cpu_ns, 0)
         if phase.run_queue_ns is not None:
             attributes[s.RUN_QUEUE_NS] = phase.run_queue_ns
         if phase.cpu_ns >= 0 and not phase.life:
@@ -523,6 +507,8 @@ class RequestSpans:
                 phase.cpu_ns,
                 phase.run_queue_ns,
             )
+        if phase.handler:
+            attributes[s.HANDLER] = phase.handler
         _put_place(attributes, phase.place)
         put_phase(attributes, phase)
         if phase.device is not None:
@@ -553,12 +539,6 @@ class RequestSpans:
             links = self._put_occupants(attributes, ahead_of(call), call.held.span_id, start_ns, end_ns)
             name = f"queued for {call.line.name}"
             self._wait_span(name, phase.activity, phase.span_id, start_ns, end_ns, attributes, links)
-
-
-def _cpu_of_work(activity: Activity, cpu_ns: int, start_ns: int, end_ns: int) -> int:
-    """The CPU time of a stretch less that of the waits in it, which have their own."""
-    in_waits = sum(wait.cpu_ns for wait in activity.waits if start_ns <= wait.start_ns < end_ns)
-    return max(cpu_ns - in_waits, 0)
 
 
 def _loop_signal(request: Request) -> list[str]:

@@ -1,57 +1,66 @@
-"""Waits of a thread within its work, for something that another thread ends.
+"""What the probes of a thread's waits share: whether a wait may begin here, and where it is written down.
 
-A wait timed as "after minus before" would contain the way back to the GIL. So each has the stamp of what
-really ended it; what follows the stamp is told apart later.
+Waits do not nest: one inside another (the lock inside a queue's `get`) is a part of the outer one, and
+tells it, by `here.freed_ns`, what it ended with.
 """
 
 import sys
-from typing import Final
+from types import FrameType
 
-from tracer.places import is_library, is_ours, module_of, user_place
-from tracer.records import Activity, LockRecord, Pool, Site, Wait, Waker, current_activity, here
+from opentelemetry import trace
 
-MIN_NS: Final = 50_000  # shorter waits stay in the time that samples divide
-_SITE_MIN_NS: Final = 200_000
+from tracer.places import is_library, user_place
+from tracer.records import Activity, Job, Place, Pool, Site, Wait, Waited, Waker, here
+from tracer.schema import WAIT_LOGGING, WAIT_RESUME
 
-
-def waiting_activity() -> Activity | None:
-    """Whose thread is about to wait here; None outside any, and within a wait that is timed already."""
-    return None if here.waiting else current_activity()
+_KEPT_NS = 100_000  # no span is made of shorter waits: they are sums, and cost a request none of its records
+_POOL_FILE = "/concurrent/futures/thread.py"
 
 
-def record_wait(
+def waiter_here() -> Activity | None:
+    """The activity whose function runs on this thread, unless it is in a timed wait already."""
+    current = here.current
+    if current is None or here.waiting or not isinstance(current, Activity):
+        return None
+    if current.end_ns or not current.request.open:
+        return None
+    if isinstance(current, Job) and not current.start_ns:
+        return None  # still taking over: that is a wait already
+    return current
+
+
+def keep_wait(
     activity: Activity,
     kind: str,
     start_ns: int,
     cause_ns: int,
     end_ns: int,
-    *,
-    by: Waker = None,
+    by: Waker,
+    waited: Waited,
     pool: Pool | None = None,
-    lock: LockRecord | None = None,
-    what: str = "",
-    cpu_ns: int = 0,
 ) -> None:
-    """Keeps a wait of this thread; `what` names it where the waiting function's name would not."""
-    if end_ns - start_ns < MIN_NS or activity.end_ns or not activity.request.take():
-        return
-    site = _site(what) if end_ns - start_ns >= _SITE_MIN_NS else None
+    """Writes down a wait that the calling thread has just come out of."""
     cause_ns = min(max(cause_ns, start_ns), end_ns)
-    activity.waits.append(Wait(kind, start_ns, cause_ns, end_ns, by, site, 0, True, pool, lock, cpu_ns))
+    if here.handler:
+        kind = WAIT_LOGGING
+        waited = waited._replace(handler=here.handler)
+    if end_ns - start_ns < _KEPT_NS:
+        short = activity.short_ns
+        short[kind] = short.get(kind, 0) + cause_ns - start_ns
+        if cause_ns < end_ns:
+            short[WAIT_RESUME] = short.get(WAIT_RESUME, 0) + end_ns - cause_ns
+        return
+    if not activity.request.take():
+        return
+    site = Site(_user_site(activity, sys._getframe(1)), waited.what, waited.what.partition(".")[0])
+    parent_id = trace.get_current_span().get_span_context().span_id
+    activity.waits.append(
+        Wait(kind, start_ns, cause_ns, end_ns, by, site, parent_id, True, pool, waited),
+    )
 
 
-def _site(what: str) -> Site | None:
-    """The user's place, and the call that waited: the innermost function that is not ours."""
-    frame = sys._getframe(2)
-    while is_ours(frame.f_code.co_filename) and frame.f_back is not None:
-        frame = frame.f_back
-    user = user_place(frame)
-    if user is None:
-        return None
-    module, _, function = what.rpartition(".") if what.islower() else ("", "", what)
-    code = frame.f_code
-    if not what and not is_library(
-        code.co_filename
-    ):  # the condition itself was awaited, not what is made of it
-        return Site(user, "Condition.wait", "threading")
-    return Site(user, function or code.co_qualname, module or module_of(code.co_filename))
+def _user_site(activity: Activity, frame: FrameType) -> Place:
+    place = user_place(frame)
+    if place is None or (is_library(place.file) and place.file.endswith(_POOL_FILE)):
+        return Place(activity.name or "?", "", 0)  # the job's function is a call that blocks
+    return place

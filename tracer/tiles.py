@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
-from tracer.records import Callback, Job, Occupancy
+from tracer.records import Callback, Job, Look, Occupancy
 from tracer.schema import (
     WAIT_COLLECT_ORDER,
     WAIT_LOOP_BUSY,
@@ -31,11 +31,11 @@ class Tile(NamedTuple):
 
 
 def loop_tiles(
-    start_ns: int, end_ns: int, callbacks: Iterable[Callback], idle: Iterable[tuple[int, int, int | None]]
+    start_ns: int, end_ns: int, callbacks: Iterable[Callback], looks: Iterable[Look]
 ) -> list[Tile]:
     """What the loop did between a wake-up's cause and the woken task's next step.
 
-    `callbacks` and `idle` are those that may overlap, in order. Returns tiles that cover the stretch:
+    `callbacks` and `looks` are those that may overlap, in order. Returns tiles that cover the stretch:
     `loop_busy` where callbacks ran, `loop_wakeup` where the loop still slept, `resume` elsewhere.
     """
     pieces: list[Tile] = []
@@ -44,11 +44,12 @@ def loop_tiles(
         if begin < end and callback.busy_ns * 2 >= callback.end_ns - callback.start_ns:
             clipped = callback._replace(start_ns=begin, end_ns=end)
             pieces.append(Tile(WAIT_LOOP_BUSY, begin, end, (clipped,)))
-    for slept_from, slept_to, queued_ns in idle:
-        begin, end = max(slept_from, start_ns), min(slept_to, end_ns)
+    for look in looks:
+        begin, end = max(look.start_ns, start_ns), min(look.end_ns, end_ns)
         if begin < end:  # it became runnable at the cause, so all that it queued it queued after it
-            known_ns = min(queued_ns, end - begin) if queued_ns is not None else None
-            pieces.append(Tile(WAIT_LOOP_WAKEUP, begin, end, run_queue_ns=known_ns))
+            known_ns = min(look.run_queue_ns, end - begin) if look.run_queue_ns is not None else None
+            kind = WAIT_LOOP_WAKEUP if look.slept else WAIT_RESUME
+            pieces.append(Tile(kind, begin, end, run_queue_ns=known_ns))
     pieces.sort(key=lambda tile: (tile.start_ns, tile.end_ns))
     return _cover(start_ns, end_ns, pieces)
 

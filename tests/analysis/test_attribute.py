@@ -131,7 +131,9 @@ def test_a_loop_that_ran_something_else_is_named_with_its_request() -> None:
     [
         ("pool_queue", "pool_queue"), ("pool_startup", "pool_startup"), ("pool_shutdown", "pool_shutdown"),
         ("limiter_wait", "limiter_wait"), ("loop_busy", "loop_busy"), ("loop_wakeup", "loop_wakeup"),
-        ("gc_pause", "gc_pause"), ("collect_order", "collect_order"), ("resume", "unexplained"), ("pool_handover", "unexplained"),
+        ("gc_pause", "gc_pause"), ("collect_order", "collect_order"), ("lock_wait", "lock_wait"),
+        ("logging_wait", "logging_wait"), ("blocking_io", "blocking_io"), ("resume", "unexplained"),
+        ("pool_handover", "unexplained"),
         ("never heard of", "unexplained"),
     ],
 )  # fmt: skip

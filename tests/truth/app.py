@@ -1,6 +1,8 @@
 """A service whose delays are known: each endpoint waits for one thing, for an amount the caller chose."""
 
 import asyncio
+import logging
+import queue
 import threading
 import time
 from collections.abc import AsyncIterator
@@ -68,6 +70,77 @@ def threaded(jobs: int = 8, ms: float = 20) -> list[Stamps]:
 async def sleep(ms: float = 50) -> float:
     await asyncio.sleep(ms / 1000)
     return ms
+
+
+ledger = threading.Lock()
+inbox: "queue.Queue[int]" = queue.Queue()
+Held = tuple[int, int, int]  # asked, had, released (perf_counter_ns)
+
+
+def keep_books(seconds: float) -> Held:
+    asked_ns = time.perf_counter_ns()
+    with ledger:
+        had_ns = time.perf_counter_ns()
+        time.sleep(seconds)
+        released_ns = time.perf_counter_ns()
+    return asked_ns, had_ns, released_ns
+
+
+@app.get("/books")
+def books(ms: float = 0) -> Held:
+    """Holds the one lock of this service."""
+    return keep_books(ms / 1000)
+
+
+@app.get("/held")
+async def held() -> bool:
+    return ledger.locked()
+
+
+class SlowHandler(logging.Handler):
+    """Stands for a slow disk."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        time.sleep(0.03)
+
+
+audit = logging.getLogger("truth.audit")
+audit.propagate = False
+audit.addHandler(SlowHandler())
+
+
+@app.get("/audited")
+def audited() -> str:
+    audit.warning("one line")
+    return "written"
+
+
+@app.get("/awaited_item")
+def awaited_item(ms: float = 40) -> tuple[int, int]:
+    """Waits for an item from a thread that works for no request: when it asked, and when that came."""
+    threading.Timer(ms / 1000, lambda: inbox.put(time.perf_counter_ns())).start()
+    return time.perf_counter_ns(), inbox.get()
+
+
+@app.get("/hog")
+def hog(ms: float = 300) -> None:
+    """Computes in Python, in two threads of nobody's."""
+    for _ in range(2):
+        threading.Thread(target=spin, args=(ms,)).start()
+
+
+def spin(ms: float) -> None:
+    deadline = time.perf_counter() + ms / 1000
+    while time.perf_counter() < deadline:
+        sum(range(500))
+
+
+@app.get("/uncontended")
+def uncontended() -> int:
+    for _ in range(100):
+        with ledger:
+            pass
+    return 100
 
 
 @app.get("/idle")

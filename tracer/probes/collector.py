@@ -5,9 +5,8 @@ from collections.abc import Callable
 from time import perf_counter_ns
 from typing import Any
 
-from tracer.records import Job, Wait
+from tracer.records import Job, Wait, current_activity, here
 from tracer.schema import WAIT_GC
-from tracer.thread_waits import waiting_activity
 
 _MIN_NS = 50_000
 
@@ -24,9 +23,9 @@ def install() -> Callable[[], None]:
         end_ns = perf_counter_ns()
         if end_ns - started_ns < _MIN_NS:
             return
-        activity = waiting_activity()
-        if isinstance(activity, Job) and not activity.start_ns:
-            return  # still taking over: that is a wait already
+        activity = current_activity()
+        if here.waiting or (isinstance(activity, Job) and not activity.start_ns):
+            return  # inside a wait, or still taking over: that is a wait already
         if activity is not None and activity.end_ns == 0 and activity.request.take():
             begin_ns = max(started_ns, activity.born_ns)
             activity.waits.append(Wait(WAIT_GC, begin_ns, end_ns, end_ns, None, None, 0, True))

@@ -13,7 +13,7 @@ from tracer.jobs import make_job, occupancy_of, pool_of, run_job, timed_initiali
 from tracer.recorder import probe_failed
 from tracer.records import Activity, Job, Pool, Wait, here
 from tracer.schema import WAIT_POOL_SHUTDOWN, WAIT_POOL_STARTUP
-from tracer.thread_waits import waiting_activity
+from tracer.thread_waits import waiter_here
 
 # the names that the loops give their default executor's threads
 _LOOPS_OWN = {"asyncio": "default executor", "uvloop": "default executor"}
@@ -62,7 +62,7 @@ def install() -> Callable[[], None]:
 
     @functools.wraps(plain_shutdown)
     def shutdown(self: Any, wait: bool = True, **kwargs: Any) -> None:
-        activity = waiting_activity() if wait else None
+        activity = waiter_here() if wait else None
         if activity is None:
             return plain_shutdown(self, wait, **kwargs)
         start_ns = perf_counter_ns()
@@ -83,7 +83,7 @@ def install() -> Callable[[], None]:
         job, here.submitting = here.submitting, None
         if job is not None:
             job.born_ns = min(start_ns, job.start_ns or start_ns)
-        activity = waiting_activity()
+        activity = waiter_here()
         if activity is None:
             return plain_adjust(self)
         # `Thread.start` returns when the new thread has run: it may have waited for the GIL till then

@@ -18,7 +18,7 @@ from tracer.recorder import probe_failed
 from tracer.records import Activity, Collector, Job, Wait, Waker, current_activity, here
 from tracer.schema import WAIT_AWAIT
 from tracer.steps import waker_now
-from tracer.thread_waits import waiting_activity
+from tracer.thread_waits import waiter_here
 
 LATE_NS = 1_000_000  # of a result that lay done for less, who took it is not kept
 
@@ -33,14 +33,14 @@ def install() -> Callable[[], None]:
         if self.done():
             _take(self)
             return plain_result(self, timeout)
-        activity = waiting_activity()
+        activity = waiter_here()
         if activity is None:
             return plain_result(self, timeout)
         return _blocked(plain_result, activity, self, timeout)
 
     @functools.wraps(plain_exception)
     def exception(self: Any, timeout: float | None = None) -> Any:
-        activity = waiting_activity()
+        activity = waiter_here()
         if activity is None or self.done():
             return plain_exception(self, timeout)
         return _blocked(plain_exception, activity, self, timeout)
@@ -139,7 +139,7 @@ class _Event:
         self._event.set()
 
     def wait(self, timeout: float | None = None) -> bool:
-        activity = waiting_activity()
+        activity = waiter_here()
         if activity is None or self._event.is_set():
             return self._event.wait(timeout)  # type: ignore[no-any-return]
         witness = self._witness = _Witness()

@@ -1,91 +1,61 @@
-"""`threading.Lock` and `threading.RLock`, for the modules whose locks are looked at.
+"""Waits for the locks that the application's own code makes while we trace.
 
-By default these are the application's own: files outside the standard library and installed packages.
-Locks made before `start`, and by modules that took the names before it (`from threading import Lock`),
-stay plain: the sampler still sees a thread wait in them, and says "a lock". One lock of the standard
-library is always looked at: every `submit` of every `ThreadPoolExecutor` takes it, and holds it while it
-starts a thread.
+`threading.Lock` and `threading.RLock` are replaced by classes that make the same locks, watched where the
+module that asks for one is chosen (`Config.locks`). Not seen: locks made before `start`, locks made
+through a name that was bound before it (`from threading import Lock`), and C code's own. Waits for a
+`Condition`, `Semaphore`, `Event`, `Barrier` or `Queue` are seen whoever made it, and whenever (see
+`conditions.py`); where it was made is known only of those made as above. One lock of the standard library
+is watched always: every `submit` takes it (`SubmitLock`).
 """
 
 import concurrent.futures.thread
-import sys
 import threading
 from collections.abc import Callable
-from typing import Any, ClassVar
+from types import FrameType
+from typing import Any
 
-from tracer.config import Config
-from tracer.places import is_library, place_of_frame
-from tracer.records import LockRecord, Place
-from tracer.traced_lock import TracedLock, TracedRLock
+from tracer.places import is_library, is_ours, place_of_frame
+from tracer.probes import conditions
+from tracer.probes.traced_locks import Maker, PassesFor, SubmitLock, TracedLock, TracedRLock
+from tracer.records import Place
 
-_SUBMIT_LOCK = "concurrent.futures' global lock (taken by every submit, held while a thread starts)"
-
-
-class _Maker(type):
-    """For `isinstance(x, threading.Lock)`, where Python allows it."""
-
-    plain: Callable[..., Any]
-    kinds: tuple[type, ...]
-
-    def __instancecheck__(cls, instance: Any) -> bool:
-        return isinstance(instance, cls.kinds)
-
-    def __repr__(cls) -> str:
-        return repr(cls.plain)
+_THREADING = threading.__file__
+_THREAD_INIT = threading.Thread.__init__.__code__
+_DEEPEST = 8
+_MOST_FILES = 10_000
 
 
-def install(config: Config) -> Callable[[], None]:
-    """Replaces both makers, and the lock of `submit`; returns the undo."""
-    if config.locks == "none":
+def install(which: str) -> Callable[[], None]:
+    """Watches the locks of `which` modules (see `Config.locks`); returns the undo."""
+    if which == "none":
         return lambda: None
+    undo_conditions = conditions.install()
     plain_lock, plain_rlock = threading.Lock, threading.RLock
-    undo_submit = _wrap_submit_lock()
-    module: Any = threading
-    live = True
-
-    def wanted(file: str) -> bool:
-        return live and (config.locks == "all" or not is_library(file))
-
-    class Lock(metaclass=_Maker):
-        plain: ClassVar[Any] = plain_lock
-        kinds: ClassVar[Any] = (type(plain_lock()), TracedLock)
-
-        def __new__(cls) -> Any:
-            frame = sys._getframe(1)
-            if not wanted(frame.f_code.co_filename):
-                return plain_lock()
-            return TracedLock(plain_lock(), _record(place_of_frame(frame)))
-
-    class RLock(metaclass=_Maker):
-        plain: ClassVar[Any] = plain_rlock
-        kinds: ClassVar[Any] = (type(plain_rlock()), TracedRLock)
-
-        def __new__(cls, *args: Any, **kwargs: Any) -> Any:
-            frame = sys._getframe(1)
-            if not wanted(frame.f_code.co_filename):
-                return plain_rlock(*args, **kwargs)
-            return TracedRLock(plain_rlock(*args, **kwargs), _record(place_of_frame(frame)))
-
-    for made, plain in ((Lock, plain_lock), (RLock, plain_rlock)):
-        made.__module__ = getattr(plain, "__module__", "threading")
-        made.__qualname__ = getattr(plain, "__qualname__", made.__name__)
-        made.__doc__ = plain.__doc__
-    module.Lock, module.RLock = Lock, RLock
+    Maker.unwatched.clear()
+    Maker.place_of = _chooser(which)
+    # where `threading.Lock` is the locks' type, its stand-in is theirs; a function's stand-in is no type
+    is_type = isinstance(plain_lock, type)
+    stand_in: Any = TracedLock if is_type else _stand_in(TracedLock, plain_lock)
+    threading.Lock = stand_in
+    threading.RLock = _stand_in(TracedRLock, plain_rlock)
+    undo_submit = _watch_submit()
 
     def undo() -> None:
-        nonlocal live
-        live = False  # a module may have taken the names meanwhile
-        module.Lock, module.RLock = plain_lock, plain_rlock
         undo_submit()
+        threading.Lock = plain_lock
+        threading.RLock = plain_rlock
+        Maker.place_of = None
+        Maker.unwatched.clear()
+        undo_conditions()
 
     return undo
 
 
-def _wrap_submit_lock() -> Callable[[], None]:
+def _watch_submit() -> Callable[[], None]:
     pools: Any = concurrent.futures.thread
     plain = pools._global_shutdown_lock
-    # the same lock inside: `os.register_at_fork` holds on to its methods
-    pools._global_shutdown_lock = TracedLock(plain, LockRecord(_SUBMIT_LOCK, None))
+    # around the same lock: `os.register_at_fork` holds on to its methods
+    pools._global_shutdown_lock = SubmitLock.around(plain, None)
 
     def undo() -> None:
         pools._global_shutdown_lock = plain
@@ -93,5 +63,45 @@ def _wrap_submit_lock() -> Callable[[], None]:
     return undo
 
 
-def _record(place: Place) -> LockRecord:
-    return LockRecord(f"the lock made in {place.function}", place)
+def _stand_in(kind: PassesFor, plain: Any) -> Any:
+    names = {"kind": kind, "make_plain": staticmethod(plain), "__doc__": plain.__doc__}
+    names |= {"__module__": plain.__module__, "__qualname__": plain.__qualname__}
+    return Maker(plain.__name__, (), names)
+
+
+def _chooser(which: str) -> Callable[[FrameType], Place | None]:
+    wanted = tuple(name.strip() for name in which.split(","))
+    below = tuple(f"{name}." for name in wanted)
+
+    def place_of(frame: FrameType | None) -> Place | None:
+        frame = _maker(frame)
+        if frame is None:
+            return None
+        file = frame.f_code.co_filename
+        if which == "app":
+            chosen = not is_library(file)
+        elif which == "all":
+            chosen = not is_ours(file)
+        else:
+            module = str(frame.f_globals.get("__name__", ""))
+            chosen = module in wanted or module.startswith(below)
+        if chosen:
+            return place_of_frame(frame)
+        if len(Maker.unwatched) < _MOST_FILES:
+            Maker.unwatched.add(file)
+        return None
+
+    return place_of
+
+
+def _maker(frame: FrameType | None) -> FrameType | None:
+    """Who asks for a lock: for a condition, semaphore, event or barrier, and for generated code such as a
+    dataclass's, whoever called that; nobody for what a thread needs to start."""
+    for _ in range(_DEEPEST):
+        if frame is None or frame.f_code is _THREAD_INIT:
+            return None
+        file = frame.f_code.co_filename
+        if file != _THREADING and not file.startswith("<"):
+            return frame
+        frame = frame.f_back
+    return None

@@ -12,8 +12,9 @@ from collections.abc import Callable
 from time import perf_counter_ns
 from typing import Any
 
+from tracer.probes.timed_calls import time_call
 from tracer.recorder import probe_failed
-from tracer.records import ACTIVITY, IO, IO_LATE, TIMER, Activity, Waker, here
+from tracer.records import ACTIVITY, IO, IO_LATE, TIMER, Activity, Look, Waker, here
 from tracer.steps import (
     begin_step,
     end_step,
@@ -28,7 +29,8 @@ from tracer.steps import (
     waker_now,
 )
 
-_IDLE_MIN_NS = 20_000
+_SLEEP_MIN_NS = 20_000
+_STALL_MIN_NS = 200_000
 
 
 class _TimerRun:
@@ -145,20 +147,20 @@ def _wrap_select(selector_class: type[Any]) -> Callable[[], None]:
 
     def select(self: Any, timeout: float | None = None) -> Any:
         loop = here.loop
-        if loop is None:
-            return plain_select(self, timeout)
+        if loop is None or here.current is not None:  # not the loop's own
+            return time_call(plain_select, "selectors.select", self, timeout)
         start_ns = perf_counter_ns()
         ready = plain_select(self, timeout)
         end_ns = perf_counter_ns()
-        # with nothing to wait for it only looks: what that takes is the GIL's and the scheduler's doing
-        slept = timeout != 0 and end_ns - start_ns >= _IDLE_MIN_NS
+        # with nothing to wait for it only looks
+        slept = timeout != 0 and end_ns - start_ns >= _SLEEP_MIN_NS
         loop.polled_ns = end_ns if slept else loop.select_end_ns
         loop.select_end_ns = end_ns
         loop.selects = True
-        if slept:
-            if loop.short_count:
-                flush_short(loop)
-            loop.idle.append((start_ns, end_ns, queued_since(loop)))
+        if slept and loop.short_count:
+            flush_short(loop)
+        if slept or end_ns - start_ns >= _STALL_MIN_NS:
+            loop.looks.append(Look(start_ns, end_ns, queued_since(loop), slept))
         return ready
 
     selector_class.select = select

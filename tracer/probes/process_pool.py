@@ -20,7 +20,7 @@ from tracer.probes.executor import JOB_ATTRIBUTE, record_shutdown, record_startu
 from tracer.process_slots import Entry, ProcessSlots
 from tracer.recorder import probe_failed
 from tracer.records import Pool, here
-from tracer.thread_waits import waiting_activity
+from tracer.thread_waits import waiter_here
 
 NAME = "processes"
 
@@ -90,7 +90,7 @@ def install() -> Callable[[], None]:
 
     @functools.wraps(plain_shutdown)
     def shutdown(self: Any, wait: bool = True, **kwargs: Any) -> None:
-        activity = waiting_activity() if wait else None
+        activity = waiter_here() if wait else None
         if activity is None:
             plain_shutdown(self, wait, **kwargs)
             return
@@ -107,7 +107,7 @@ def install() -> Callable[[], None]:
 
     @functools.wraps(plain_spawn)
     def _spawn_process(self: Any) -> None:
-        activity = waiting_activity()
+        activity = waiter_here()
         if activity is None:
             plain_spawn(self)
             return
