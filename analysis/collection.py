@@ -60,17 +60,20 @@ def _early(spans: pd.DataFrame) -> pd.DataFrame:
     jobs, runs, waits = (
         spans[kinds == kind] for kind in (schema.KIND_JOB, schema.KIND_RUN, schema.KIND_WAIT)
     )
-    done = runs.groupby(_attribute(runs, schema.ACTIVITY))["end_ns"].max()
-    ended_by_job = _attribute(waits, schema.WAKER_SPAN_ID).isin(jobs["span_id"])
-    waits = waits[ended_by_job]
-    last_wait = waits.groupby(_attribute(waits, schema.ACTIVITY))["end_ns"].max()
+    waits = waits[_attribute(waits, schema.WAKER_SPAN_ID).isin(jobs["span_id"])]
+    if runs.empty or waits.empty:
+        return pd.DataFrame()
+    # columns with gaps are floats: counted from the first span, they hold whole nanoseconds
+    origin = int(spans["start_ns"].min())
+    done = (runs["end_ns"] - origin).groupby(_attribute(runs, schema.ACTIVITY)).max()
+    last_wait = (waits["end_ns"] - origin).groupby(_attribute(waits, schema.ACTIVITY)).max()
     table = pd.DataFrame(
         {
             "trace_id": jobs["trace_id"],
             "name": jobs["name"].str.removeprefix("job "),
             "collector": _attribute(jobs, schema.SPAWNED_BY),
             "done": jobs["span_id"].map(done),
-            "taken": jobs["end_ns"],
+            "taken": jobs["end_ns"] - origin,
         }
     )
     table["last_wait"] = table["collector"].map(last_wait)
