@@ -60,7 +60,7 @@ class Rule:
     name: str
     when: Callable[[pd.DataFrame], "pd.Series[bool]"]
     cause: Cause
-    detail: str  # {pool}, {awaited}, {where}, {waker}, {blocker} are filled in from the wait
+    detail: str  # {pool}, {awaited}, {where}, {waker}, {blocker}, {device} are filled in from the wait
     inferred: bool = False  # not seen, but what else could it be
 
 
@@ -132,6 +132,7 @@ WAIT_RULES: Final = (
     ),
     Rule("loop wakeup", _type(schema.WAIT_LOOP_WAKEUP), Cause.LOOP_WAKEUP, "the loop had not woken up yet"),
     Rule("gc", _type(schema.WAIT_GC), Cause.GC_PAUSE, "garbage collection"),
+    Rule("gpu queue", _type(schema.WAIT_GPU_QUEUE), Cause.GPU_QUEUE, "{device}"),
     Rule(
         "resume", _type(schema.WAIT_RESUME), Cause.UNEXPLAINED,
         "ready to continue, nothing seen on the loop (GIL or CPU)",

@@ -31,7 +31,7 @@ def serial_collection(analysis: Analysis) -> pd.DataFrame:
     requests = analysis.requests.drop_duplicates("trace_id").set_index("trace_id")["endpoint"]
     spans = analysis.spans[analysis.spans["trace_id"].isin(requests.index)]
     early = _early(spans)
-    if early.empty:
+    if early is None or early.empty:
         return pd.DataFrame(columns=list(COLUMNS))
     by_collector = early.groupby(["trace_id", "collector"]).agg(
         handling=("handling", "sum"), done=("done", "min"), last_wait=("last_wait", "max"), lay=("lay", "sum"),
@@ -54,15 +54,16 @@ def serial_collection(analysis: Analysis) -> pd.DataFrame:
     )
 
 
-def _early(spans: pd.DataFrame) -> pd.DataFrame:
-    """The jobs that were done before, and taken after, their collector's last wait for a job."""
+def _early(spans: pd.DataFrame) -> pd.DataFrame | None:
+    """The jobs that were done before, and taken after, their collector's last wait for a job; None where
+    no thread waited for one."""
     kinds = _attribute(spans, schema.KIND)
     jobs, runs, waits = (
         spans[kinds == kind] for kind in (schema.KIND_JOB, schema.KIND_RUN, schema.KIND_WAIT)
     )
     waits = waits[_attribute(waits, schema.WAKER_SPAN_ID).isin(jobs["span_id"])]
     if runs.empty or waits.empty:
-        return pd.DataFrame()
+        return None
     # columns with gaps are floats: counted from the first span, they hold whole nanoseconds
     origin = int(spans["start_ns"].min())
     done = (runs["end_ns"] - origin).groupby(_attribute(runs, schema.ACTIVITY)).max()

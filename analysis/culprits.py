@@ -17,6 +17,7 @@ from tracer import schema
 _NUMBER = {cause: number for number, cause in enumerate(CAUSES)}
 _POOL_CAUSES = (Cause.POOL_STARTUP, Cause.POOL_SHUTDOWN)
 _BLOCKED = (Cause.LOOP_BUSY, Cause.COLLECT_ORDER)
+_OCCUPIED = (Cause.POOL_QUEUE, Cause.GPU_QUEUE)
 _CALLS = (Cause.BLOCKING_IO, Cause.LOGGING_WAIT)
 _NAMED_AWAITS = (Cause.AWAIT_IO, Cause.LIMITER_WAIT, Cause.REQUEST_IO)
 COLUMNS = ("segment", "culprit", "file", "line", "trace_id", "span_id", "ns")
@@ -31,7 +32,7 @@ def find_culprits(
     by_wait = described.is_wait & (segments.part == REST)
     causes = described.cause
     parts = [
-        _once(spans, by_wait & (causes == _NUMBER[Cause.POOL_QUEUE]), described.span, amount, _occupants),
+        _once(spans, by_wait & _is_any(causes, _OCCUPIED), described.span, amount, _occupants),
         _once(
             spans,
             (segments.part == GIL) & (described.sampled >= 0),

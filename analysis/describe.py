@@ -17,6 +17,8 @@ from analysis.span_table import Bools, Ints, SpanTable, Texts, objects, taken
 from tracer import schema
 
 _NUMBER = {cause: number for number, cause in enumerate(CAUSES)}
+# what a thread does in a call that waits for a device is the driver's waiting, on a CPU or off it; the GIL is not
+_DEVICE_PARTS = (CPU, RUN_QUEUE, LOCK, CALL, REST)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +104,8 @@ def describe(
     cause[slept] = _NUMBER[Cause.BLOCKING_IO]
     detail[slept] = said
     evidence[slept] = Evidence.SAMPLED.value
+    in_phase = inside & ~waiting & (frame >= 0) & np.isin(part, _DEVICE_PARTS)
+    _describe_devices(spans, span, in_phase, cause, detail, evidence)
     return Described(cause, evidence, detail, span, waiting, split, _errors(spans, segments, split))
 
 
@@ -113,6 +117,24 @@ def _in_process(spans: SpanTable, rows: Ints, chosen: Bools) -> Bools:
     found = np.zeros(len(rows), dtype=bool)
     found[at] = is_process[back]
     return found
+
+
+def _describe_devices(
+    spans: SpanTable, span: Ints, eligible: Bools, cause: Ints, detail: Texts, evidence: Texts
+) -> None:
+    """Give a thread's time in a call that waits for a device to the device: the thread may well spin meanwhile."""
+    at = np.flatnonzero(eligible)
+    once, back = np.unique(span[at], return_inverse=True)
+    devices, phases = spans.texts(once, schema.DEVICE), spans.texts(once, schema.PHASE)
+    copies = np.isin(phases, [schema.PHASE_TO_DEVICE, schema.PHASE_FROM_DEVICE])
+    number = np.where(copies, _NUMBER[Cause.GPU_COPY], _NUMBER[Cause.GPU_COMPUTE])
+    words = objects([f"{name} on {device}" for name, device in zip(spans.names[once], devices, strict=True)])
+    here = (devices != "")[back].astype(bool)
+    cause[at[here]] = number[back][here]
+    detail[at[here]] = words[back][here]
+    said_so = spans.texts(once, schema.EVIDENCE) == schema.EVIDENCE_INFERRED
+    told = np.where(said_so, Evidence.INFERRED.value, Evidence.OBSERVED.value).astype(object)
+    evidence[at[here]] = told[back][here]
 
 
 def _describe_samples(spans: SpanTable, segments: Segments, split: Ints, rest: Bools, detail: Texts) -> None:
@@ -249,6 +271,7 @@ def _initializer(attributes: dict[str, Any]) -> str:
 
 _WORDS = {
     "initializer": _initializer,
+    "device": lambda attributes: str(attributes.get(schema.DEVICE) or "a device"),
     "lock": _lock,
     "pool": pool_name,
     "awaited": lambda attributes: str(attributes.get(schema.FOR) or "something"),

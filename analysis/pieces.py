@@ -6,7 +6,7 @@
     pieces    |      |      |          |      |    |       |      a frame's border inside a wait is none
 
 CPU and run-queue time were measured over whole frames. An outer frame's amount, less what its inner
-frames have, is spread over the pieces it owns, by running time.
+frames have, is spread over the pieces it owns, by what is not known of them yet.
 """
 
 from dataclasses import dataclass
@@ -70,7 +70,7 @@ def cut_pieces(spans: SpanTable, activities: Activities, frames: Frames) -> Piec
     while_ready = _while_ready(spans, activities, wait, length)
     owners, columns, left = [], [], length
     for number, of_frame in enumerate(frames.amounts_ns.T):
-        owner, amount = _allocated(frames, of_frame, vstart, length, running)
+        owner, amount = _allocated(frames, of_frame, vstart, left, running)
         amount = np.minimum(amount + while_ready[:, number], left)
         owners.append(owner)
         columns.append(amount)
@@ -113,8 +113,12 @@ def _innermost(frames: Frames, times: Ints, eligible: Bools, *, blocks_last: boo
     return found
 
 
-def _allocated(frames: Frames, amount: Ints, vstart: Ints, length: Ints, running: Bools) -> tuple[Ints, Ints]:
-    """Return for each piece the innermost frame with a measured amount, and its share of it."""
+def _allocated(frames: Frames, amount: Ints, vstart: Ints, room: Ints, running: Bools) -> tuple[Ints, Ints]:
+    """Return for each piece the innermost frame with a measured amount, and its share of it.
+
+    Divided by `room`, what of each piece is not known yet: an inner frame may know that it was on a CPU
+    throughout, and the outer one's run queue then lay elsewhere.
+    """
     owner = np.where(running, _innermost(frames, vstart, amount >= 0, blocks_last=False), NONE)
     shares = np.zeros(len(vstart), dtype=np.int64)
     level_of_owner = np.where(owner >= 0, frames.level[owner], NONE) if frames.levels else owner
@@ -124,7 +128,7 @@ def _allocated(frames: Frames, amount: Ints, vstart: Ints, length: Ints, running
         given = np.concatenate([[0], np.cumsum(shares)])
         left = np.maximum(amount - (given[high] - given[low]), 0)
         own = np.flatnonzero(level_of_owner == level)
-        shares[own] = spread(left, length[own], owner[own])
+        shares[own] = spread(left, room[own], owner[own])
     return owner, shares
 
 

@@ -110,19 +110,10 @@ ADVICE: Final[dict[Cause, Advice]] = {
     ),
     Cause.UNEXPLAINED: Advice(
         "none of the above could be shown",
-        "Name the work with `tracer.phase`; often it is the GIL, a lock or a blocking call in a worker thread.",
+        "Name the work with `tracer.phase`, so that there are more samples of its kind; the report says what this "
+        "machine does not show.",
         "that could not be explained",
     ),
-}
-
-# causes that need a signal which this version does not record, and the signal
-NOT_OBSERVED: Final[dict[Cause, str]] = {
-    Cause.GIL_WAIT: "the GIL",
-    Cause.LOCK_WAIT: "locks of the threading module",
-    Cause.LOGGING_WAIT: "logging handlers",
-    Cause.GPU_QUEUE: "the GPU",
-    Cause.GPU_COPY: "the GPU",
-    Cause.GPU_COMPUTE: "the GPU",
 }
 
 
@@ -130,6 +121,5 @@ def markdown_table() -> str:
     """The table of causes as the README has it; a test keeps the two alike."""
     lines = ["| cause | the request was … | what to do |", "|---|---|---|"]
     for cause, advice in ADVICE.items():
-        mark = " *(not yet recorded)*" if cause in NOT_OBSERVED else ""
-        lines.append(f"| `{cause}`{mark} | {advice.meaning} | {advice.remedy} |")
+        lines.append(f"| `{cause}` | {advice.meaning} | {advice.remedy} |")
     return "\n".join(lines)

@@ -14,6 +14,7 @@ import pandas as pd
 from analysis.causes import Cause
 from analysis.collection import serial_collection
 from analysis.model import Analysis
+from analysis.phases import phase_times
 from analysis.remedies import ADVICE
 from analysis.summary import summarize
 from tracer.schema import POOL_AGE_NS, POOL_FILE, POOL_LINE, POOL_NAME
@@ -22,6 +23,9 @@ MIN_SHARE: Final = 0.05
 MIN_MEAN_NS: Final = 1_000_000
 MANY_JOBS: Final = 4  # jobs of one function per request, from which one batch would serve
 UNSURE_SHARE: Final = 0.2  # of unexplained, from which the verdict says that it cannot tell
+PHASE_SHARE: Final = 0.1  # of the computing, from which a phase of it is named
+PHASE_NS: Final = 100_000  # per request, on average
+PHASES_SAID: Final = 3
 QUEUE_OF_REQUESTS: Final = (
     "The requests queue for one another: join several into one job (micro-batching), make the job shorter, "
     "or add CPUs and then workers."
@@ -32,7 +36,7 @@ POOL_PER_REQUEST: Final = (
     "while a new thread starts, which takes as long as that thread waits for the GIL."
 )
 _NO_DETAIL: Final = {Cause.LOOP_BUSY, Cause.COLLECT_ORDER, Cause.CPU_WAIT, Cause.GIL_WAIT}
-_HELD_BY: Final = {Cause.POOL_QUEUE, Cause.LIMITER_WAIT, Cause.LOCK_WAIT, Cause.GIL_WAIT}
+_HELD_BY: Final = {Cause.POOL_QUEUE, Cause.LIMITER_WAIT, Cause.LOCK_WAIT, Cause.GIL_WAIT, Cause.GPU_QUEUE}
 _NO_ACCUSATION: Final = {Cause.COMPUTE, Cause.UNEXPLAINED}
 
 
@@ -82,13 +86,16 @@ def verdict(analysis: Analysis) -> list[Verdict]:
     summary = summarize(analysis.causes)
     jobs = _jobs_per_request(analysis)
     orders = serial_collection(analysis)
+    phases = phase_times(analysis, Cause.COMPUTE)
     wall = analysis.requests[analysis.requests["request_id"].isin(analysis.causes["request_id"])]
     found = []
     for endpoint, rows in summary.groupby("endpoint", sort=False):
         walls = wall.loc[wall["endpoint"] == endpoint, "wall_ns"].to_numpy(dtype=np.int64)
         causes = analysis.causes[analysis.causes["endpoint"] == endpoint]
         culprits = analysis.culprits[analysis.culprits["endpoint"] == endpoint]
-        found.append((int(walls.sum()), _judge(str(endpoint), walls, rows, causes, culprits, jobs, orders)))
+        found.append(
+            (int(walls.sum()), _judge(str(endpoint), walls, rows, causes, culprits, jobs, orders, phases))
+        )
     found.sort(key=lambda one: -one[0])
     return [one for _, one in found]
 
@@ -101,6 +108,7 @@ def _judge(
     culprits: pd.DataFrame,
     jobs: pd.DataFrame,
     orders: pd.DataFrame,
+    phases: pd.DataFrame,
 ) -> Verdict:
     p50, p99 = np.percentile(walls, [50, 99])
     shares = dict(zip(summary["cause"], summary["share"], strict=True))
@@ -122,14 +130,26 @@ def _judge(
     situations += _serial_collection(orders[orders["endpoint"] == endpoint], float(walls.mean()))
     if unsure:
         situations = (*situations, _doubt(unexplained_ns, unexplained, causes))
+    by_phase = _by_phase(endpoint, len(walls), phases)
+    own = f"its own computing ({by_phase})" if by_phase else "its own computing"
     took = f"{endpoint}: {len(walls)} requests, p50 {_ms(p50)}, p99 {_ms(p99)}."
     if reasons:
-        headline = f"{took} On average {computing:.0%} of that was its own computing."
+        headline = f"{took} On average {computing:.0%} of that was {own}."
     elif unsure:
-        headline = f"{took} {computing:.0%} of that was its own computing; nobody can be accused."
+        headline = f"{took} {computing:.0%} of that was {own}; nobody can be accused."
     else:
         headline = f"{took} Nothing to accuse: no wait reached 5% of its time and 1 ms."
+        if by_phase:
+            headline += f" Its own computing: {by_phase}."
     return Verdict(endpoint, len(walls), float(p50), float(p99), headline, reasons, situations, unexplained)
+
+
+def _by_phase(endpoint: str, requests: int, phases: pd.DataFrame) -> str:
+    """Say in which phases the requests computed, where that is known: "4.1 ms transform, 2.0 ms predict"."""
+    own = phases[phases["endpoint"] == endpoint]
+    means = own.groupby("phase")["amount_ns"].sum().sort_values(ascending=False) / max(requests, 1)
+    named = means[(means.index != "") & (means >= PHASE_SHARE * means.sum()) & (means >= PHASE_NS)]
+    return ", ".join(f"{_ms(float(ns))} {word}" for word, ns in named.head(PHASES_SAID).items())
 
 
 def _reason(
@@ -174,7 +194,7 @@ def _sentence(
     cause: Cause, mean_ns: float, share: float, detail: str, name: str, place: str, part: float, others: float
 ) -> str:
     said = f"{_ms(mean_ns)} ({share:.0%}) {ADVICE[cause].phrase}"
-    if detail and cause not in _NO_DETAIL:
+    if detail and cause not in {Cause.LOOP_BUSY, Cause.COLLECT_ORDER, Cause.CPU_WAIT, Cause.GIL_WAIT}:
         said += f", chiefly: {detail}"
     if name and cause not in {Cause.AWAIT_IO, Cause.REQUEST_IO, Cause.CPU_WAIT}:
         verb = "held by" if cause in _HELD_BY else "by"

@@ -10,6 +10,7 @@ import gc
 import logging
 import os
 import selectors
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -44,6 +45,7 @@ def _patched() -> dict[str, Any]:
         "waiters": concurrent.futures._base._create_and_install_waiters,
         "gc.callbacks": [one for one in gc.callbacks if getattr(one, "__module__", "").startswith("tracer")],
         "tracer provider": trace._TRACER_PROVIDER,
+        "import watches": [one for one in sys.meta_path if type(one).__module__.startswith("tracer")],
     }
     for owner, names in (
         (pool, ("__init__", "submit", "shutdown", "_adjust_thread_count")),

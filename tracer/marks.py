@@ -218,7 +218,7 @@ class _Life:
         activity = self._activity
         if activity is None or not activity.request.open or not activity.request.take():
             return
-        error = _error_name(self.error)
+        error = error_name(self.error)
         activity.request.phases.append(
             Phase(
                 self._title,
@@ -285,7 +285,7 @@ class _Mark:
         if request.open and (self._opened is not None or request.take()):
             made = Phase(
                 self._title, self._span_id, self._parent_id, activity, self._start_ns, end_ns, cpu_ns,
-                run_queue, self._place, _error_name(error), False,
+                run_queue, self._place, error_name(error), False,
             )  # fmt: skip
             if self._opened is None:
                 request.phases.append(made)
@@ -315,7 +315,7 @@ def _cpu_of(activity: Activity) -> int:
     return int(activity.cpu_ns + thread_time_ns() - activity.step_cpu_ns)
 
 
-def _error_name(error: type[BaseException] | None) -> str:
+def error_name(error: type[BaseException] | None) -> str:
     # leaving early is no failure
     if error is None or issubclass(error, GeneratorExit | StopIteration | StopAsyncIteration):
         return ""

@@ -7,6 +7,7 @@ of the host's lives longer than it would without us.
 
 import threading
 from collections import deque
+from collections.abc import Callable
 from contextvars import ContextVar
 from random import Random
 from types import CodeType
@@ -101,6 +102,9 @@ class Phase(NamedTuple):
     place: Place | None
     error: str
     life: bool  # the life of a generator: spans its consumer's time too, owns none of it
+    word: str = ""  # what kind of phase an adapter calls it (schema.PHASES, or a library's own word)
+    small: "dict[str, int] | None" = None  # by word, ns: phases inside that were too short to be kept
+    device: "DeviceCall | None" = None
 
 
 class Sample(NamedTuple):
@@ -133,7 +137,7 @@ class Activity:
 
     __slots__ = (
         "blocks", "born_ns", "code", "cpu_ns", "done_ns", "end_ns", "name", "outcome", "parent_id", "request",
-        "run_ns", "span_id", "spawner", "step_cpu_ns", "step_start_ns", "steps", "stop_ns", "task_key",
+        "run_ns", "small_phases", "span_id", "spawner", "step_cpu_ns", "step_start_ns", "steps", "stop_ns", "task_key",
         "token_ns", "waits",
     )  # fmt: skip
 
@@ -158,6 +162,7 @@ class Activity:
         self.step_cpu_ns = 0
         self.waits: list[Wait] = []
         self.blocks: list[Block] = []
+        self.small_phases: dict[str, int] | None = None  # by word, ns: what adapters saw and did not keep
 
 
 class Collector(NamedTuple):
@@ -210,6 +215,24 @@ class Occupancy:
         self.span_id = span_id
         self.start_ns = 0
         self.end_ns = 0
+
+
+class DeviceLine:
+    """A device that threads compete for, as far as its calls need it."""
+
+    __slots__ = ("name", "occupancies")
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.occupancies: deque[Occupancy] = deque(maxlen=8_192)
+
+
+class DeviceCall(NamedTuple):
+    """A call that made its thread wait for a device."""
+
+    line: DeviceLine
+    held: Occupancy
+    worked_ns: "Callable[[], int | None] | None"  # asked later: how long the device itself says it worked
 
 
 class Pool:
@@ -354,6 +377,7 @@ class _Here(threading.local):
     submitting: Job | None = None  # being handed to an executor by this thread
     opened: Activity | None = None  # root of a request that began in the callback that runs now
     initialized: tuple[str, int] | None = None  # worker threads: the initializer that they ran, until a job
+    phase: Any = None  # the innermost call that an adapter is timing on this thread
     idle_since_ns = 0  # worker threads: the end of their latest job, and the clocks then
     idle_cpu_ns = 0
     idle_run_queue_ns: int | None = None

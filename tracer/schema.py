@@ -81,6 +81,23 @@ RUN_NS: Final = "whywait.run_ns"  # task: wall time of all its steps on the loop
 OUTCOME: Final = "whywait.outcome"  # "ok" | "error" | "cancelled" (task, job)
 SMALL_PREFIX: Final = "whywait.small."  # + wait type + "_ns" (task, job)
 
+# --- on phases, and where phases too short to be spans were summed (task, run, phase) -------------
+PHASE: Final = "whywait.phase"  # a word of PHASES, or of the library's own
+PHASE_SMALL_PREFIX: Final = "whywait.phases."  # + the word + "_ns": sum of phases without a span of their own
+DEVICE: Final = "whywait.device"  # the device that a call waited for: its time is the device's
+DEVICE_NS: Final = "whywait.device_ns"  # how long the device itself says that it worked, where it tells
+PHASE_PREDICT: Final = "predict"
+PHASE_TRANSFORM: Final = "transform"
+PHASE_FRAME: Final = "frame build"
+PHASE_CONVERSION: Final = "conversion"
+PHASE_TO_DEVICE: Final = "host-to-device"
+PHASE_COMPUTE: Final = "compute"
+PHASE_FROM_DEVICE: Final = "device-to-host"
+PHASES: Final = (
+    PHASE_PREDICT, PHASE_TRANSFORM, PHASE_FRAME, PHASE_CONVERSION, PHASE_TO_DEVICE, PHASE_COMPUTE,
+    PHASE_FROM_DEVICE,
+)  # fmt: skip
+
 # --- on wait spans ------------------------------------------------------------------------------
 WAIT: Final = "whywait.wait"
 WAIT_AWAIT: Final = "await"  # an edge: follow the waker; FOR says what was awaited
@@ -97,13 +114,14 @@ WAIT_RESUME: Final = "resume"  # ready, loop awake, nothing seen running: not ex
 # the job whose result it waits for is done; who takes the results handled others first: BLOCKER_*
 WAIT_COLLECT_ORDER: Final = "collect_order"
 WAIT_GC: Final = "gc_pause"
+WAIT_GPU_QUEUE: Final = "gpu_queue"  # calls of others were on the device first: DEVICE, occupants
 WAIT_LOCK: Final = "lock_wait"  # LOCK_* says which, HOLDER_* who had it
 WAIT_LOGGING: Final = "logging_wait"  # in a logging handler; its CPU_NS is no wait
 WAIT_BLOCKING: Final = "blocking_io"  # in a call that blocks a thread, such as time.sleep
 WAIT_TYPES: Final = (
     WAIT_AWAIT, WAIT_POOL_QUEUE, WAIT_POOL_STARTUP, WAIT_POOL_SHUTDOWN, WAIT_POOL_HANDOVER,
     WAIT_LIMITER, WAIT_LOOP_BUSY, WAIT_LOOP_WAKEUP, WAIT_RESUME, WAIT_GC, WAIT_LOCK, WAIT_LOGGING,
-    WAIT_BLOCKING, WAIT_COLLECT_ORDER,
+    WAIT_BLOCKING, WAIT_COLLECT_ORDER, WAIT_GPU_QUEUE,
 )  # fmt: skip
 # who ended an `await`
 WAKER_KIND: Final = "whywait.waker"  # one of the WAKER_* below
@@ -130,7 +148,7 @@ BLOCKER_SPAN_ID: Final = "whywait.blocker.span_id"
 BLOCKER_COUNT: Final = "whywait.blocker.count"  # callbacks in this tile
 BLOCKER_NS: Final = "whywait.blocker.ns"  # the chief one's part of the tile
 
-# who occupied the pool: parallel arrays, longest share first (where there are too many, the jobs of one
+# who occupied the pool or the device: parallel arrays, longest share first (where there are too many, the jobs of one
 # name in one trace are one, under the longest of them); the shares of all occupants sum to the wait, and what the arrays leave out (OCCUPANT_LIMIT) stands in OCCUPANT_OTHER_NS.
 OCCUPANT_NAMES: Final = "whywait.occupant.names"
 OCCUPANT_TRACE_IDS: Final = "whywait.occupant.trace_ids"  # "" where it belonged to no trace

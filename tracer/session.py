@@ -9,7 +9,7 @@ from pathlib import Path
 from opentelemetry.sdk.trace import SpanProcessor
 from opentelemetry.sdk.trace import Tracer as SdkTracer
 
-from tracer import recorder, records, signals
+from tracer import adapters, recorder, records, signals
 from tracer.config import Config, ConfigError, from_environment
 from tracer.jobs import forget_pools
 from tracer.outlet import Outlet
@@ -105,6 +105,7 @@ class _Session:
         if asgi.available():
             self._add("asgi", lambda: asgi.install(self._provider))
         self._add("gc", collector.install)
+        self._add("adapters", lambda: adapters.install(self.recorder))
         self._add("watchdog", lambda: watchdog.install(self.recorder))
         self.recorder.signals = tuple(found)
         self.outlet.start()

@@ -7,17 +7,21 @@ from types import CodeType
 from typing import TypeVar
 
 from tracer import schema as s
+from tracer.device_calls import ahead_of, device_free_ns, put_phase, put_sums
 from tracer.lock_holders import lock_holders
 from tracer.observed import Attributes, Observed, put_holders, without
+from tracer.phases import settle, summed
 from tracer.places import place_of_code
 from tracer.records import (
     IO_LATE,
     Activity,
     Block,
     Callback,
+    DeviceCall,
     Job,
     LockRecord,
     Mark,
+    Occupancy,
     Phase,
     Place,
     Pool,
@@ -83,10 +87,13 @@ class RequestSpans:
         self._made: list[SpanSpec] = []
         # by activity: when its waits ended, and whether a job ended them
         self._steps: dict[int, tuple[list[int], list[bool]]] = {}
+        self._small_phases: dict[int, dict[str, int]] = {}  # by id(activity)
 
     def build(self) -> list[SpanSpec]:
         """All spans of the request but the SERVER span, which its framework makes."""
         request = self._request
+        phases = settle(request.phases, self._resolution_ns)
+        self._small_phases = phases.of_activity
         for activity in request.activities:
             if id(activity) not in self._kept:
                 continue
@@ -99,7 +106,7 @@ class RequestSpans:
                 self._add_job(activity, small)
             else:
                 self._add_task(activity, small)
-        for phase in request.phases:
+        for phase in phases.kept:
             self._add_phase(phase)
         if request.root_phase is not None:
             self._add_phase(request.root_phase)
@@ -145,6 +152,7 @@ class RequestSpans:
             s.OUTCOME: task.outcome,
         }
         self._describe(attributes, task, small)
+        self._put_small_phases(attributes, task)
         is_root = task is request.root
         if is_root:
             attributes[s.ROOT] = True
@@ -190,6 +198,7 @@ class RequestSpans:
             if job.end_ns and job.run_queue_ns is not None:
                 running[s.RUN_QUEUE_NS] = job.run_queue_ns
             _put_place(running, _place(job.code))
+            self._put_small_phases(running, job)
             if job.end_ns:
                 self._put_running(
                     running, job.code or job.name, job, started_ns, ended_ns, job.cpu_ns, job.run_queue_ns
@@ -228,6 +237,9 @@ class RequestSpans:
             if ns > 0:
                 attributes[f"{s.SMALL_PREFIX}{kind}_ns"] = ns
         _put_place(attributes, _place(activity.code))
+
+    def _put_small_phases(self, attributes: Attributes, activity: Activity) -> None:
+        put_sums(attributes, summed(activity.small_phases, self._small_phases.get(id(activity))))
 
     def _put_running(
         self, attributes: Attributes, kind: Hashable, activity: Activity, start_ns: int, end_ns: int,
@@ -316,7 +328,10 @@ class RequestSpans:
             links = self._put_waker(attributes, wait.by)
         if wait.kind == s.WAIT_LIMITER and wait.pool is not None:
             # those of a job are its worker's; who else has a token is known by the one who gave it up
-            links = self._put_occupants(attributes, wait.pool, 0, wait.start_ns, wait.cause_ns) or links
+            links = (
+                self._put_occupants(attributes, list(wait.pool.occupancies), 0, wait.start_ns, wait.cause_ns)
+                or links
+            )
         self._wait_span(name, activity, wait.parent_id, wait.start_ns, wait.cause_ns, attributes, links)
 
     def _put_lock(self, attributes: Attributes, lock: LockRecord, wait: Wait) -> tuple[tuple[int, int], ...]:
@@ -394,7 +409,8 @@ class RequestSpans:
         if tile.kind == s.WAIT_POOL_QUEUE and job.pool is not None:
             if job.pool.of_processes:
                 attributes[s.EVIDENCE] = s.EVIDENCE_INFERRED
-            links = self._put_occupants(attributes, job.pool, job.span_id, tile.start_ns, tile.end_ns)
+            held = list(job.pool.occupancies)
+            links = self._put_occupants(attributes, held, job.span_id, tile.start_ns, tile.end_ns)
         elif tile.kind == s.WAIT_POOL_STARTUP and job.initialized is not None:
             attributes[s.POOL_INITIALIZER], initializer_ns = job.initialized
             attributes[s.POOL_INITIALIZER_NS] = min(initializer_ns, length_ns)
@@ -411,9 +427,9 @@ class RequestSpans:
         self._wait_span(name, job, job.span_id, tile.start_ns, tile.end_ns, attributes, links)
 
     def _put_occupants(
-        self, attributes: Attributes, pool: Pool, span_id: int, start_ns: int, end_ns: int
+        self, attributes: Attributes, held: Sequence[Occupancy], own_id: int, start_ns: int, end_ns: int
     ) -> tuple[tuple[int, int], ...]:
-        shares, other_ns = occupant_shares(start_ns, end_ns, list(pool.occupancies), span_id)
+        shares, other_ns = occupant_shares(start_ns, end_ns, held, own_id)
         if len(shares) > s.OCCUPANT_LIMIT:
             shares = by_trace(shares)
         named, rest = shares[: s.OCCUPANT_LIMIT], shares[s.OCCUPANT_LIMIT :]
@@ -508,6 +524,9 @@ class RequestSpans:
                 phase.run_queue_ns,
             )
         _put_place(attributes, phase.place)
+        put_phase(attributes, phase)
+        if phase.device is not None:
+            self._add_device_queue(phase, phase.device)
         self._made.append(
             SpanSpec(
                 phase.name,
@@ -520,6 +539,20 @@ class RequestSpans:
                 error=phase.error,
             )
         )
+
+    def _add_device_queue(self, phase: Phase, call: DeviceCall) -> None:
+        until_ns, observed = device_free_ns(call)
+        away = sorted((wait.start_ns, wait.end_ns) for wait in phase.activity.waits)
+        for start_ns, end_ns in without(phase.start_ns, until_ns, away):
+            if end_ns - start_ns < MIN_RESOLUTION_NS:
+                continue
+            attributes = self._wait_attributes(phase.activity, s.WAIT_GPU_QUEUE)
+            attributes[s.DEVICE] = call.line.name
+            if not observed:  # calls are taken to be served in the order they came
+                attributes[s.EVIDENCE] = s.EVIDENCE_INFERRED
+            links = self._put_occupants(attributes, ahead_of(call), call.held.span_id, start_ns, end_ns)
+            name = f"queued for {call.line.name}"
+            self._wait_span(name, phase.activity, phase.span_id, start_ns, end_ns, attributes, links)
 
 
 def _cpu_of_work(activity: Activity, cpu_ns: int, start_ns: int, end_ns: int) -> int:

@@ -18,7 +18,7 @@ from analysis.attribution import analyze
 from analysis.errors import InputError
 from analysis.load import load_traces
 from analysis.model import Analysis
-from analysis.remedies import ADVICE, NOT_OBSERVED
+from analysis.remedies import ADVICE
 from analysis.report.html import write_html
 from analysis.report.json_out import as_json
 from analysis.report.safe_text import safe
@@ -134,8 +134,7 @@ def causes() -> None:
     for name in ("cause", "the request was ...", "what to do"):
         table.add_column(name)
     for cause, advice in ADVICE.items():
-        mark = " (not yet recorded)" if cause in NOT_OBSERVED else ""
-        table.add_row(f"{cause}{mark}", advice.meaning, advice.remedy)
+        table.add_row(str(cause), advice.meaning, advice.remedy)
     _console().print(table)
 
 

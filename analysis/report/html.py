@@ -10,7 +10,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from analysis.causes import Cause
 from analysis.errors import InputError
 from analysis.model import Analysis
-from analysis.remedies import ADVICE, NOT_OBSERVED
+from analysis.remedies import ADVICE
 from analysis.report.observed import unavailable
 from analysis.report.safe_text import milliseconds, safe, short_place
 from analysis.report.timeline import timeline
@@ -93,7 +93,6 @@ def page(analysis: Analysis, title: str, *, top: int = 10) -> str:
         timelines=[timeline(analysis, str(request_id)) for request_id in slowest["request_id"]],
         unavailable=unavailable(analysis.requests),
         advice=ADVICE,
-        not_observed=NOT_OBSERVED,
         colours=COLOURS,
     )
 

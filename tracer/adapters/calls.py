@@ -1,0 +1,180 @@
+"""The hot path: what a marked call costs and writes down.
+
+Outside a traced request a call costs one look at this thread's place. Inside, it reads the clocks and
+appends one tuple, or, where it was too short for a span, adds to a sum; no OpenTelemetry object is made.
+"""
+
+from time import perf_counter_ns, thread_time_ns
+from typing import Any
+
+from opentelemetry import trace
+
+from tracer import recorder as recorders
+from tracer.adapters.rule import Rule
+from tracer.adapters.steps import adopt, step_name
+from tracer.marks import error_name
+from tracer.records import (
+    Activity,
+    DeviceCall,
+    Occupancy,
+    Phase,
+    Request,
+    current_activity,
+    here,
+    new_span_id,
+)
+from tracer.schema import PHASE_FROM_DEVICE, PHASE_TO_DEVICE
+from tracer.signals import run_queue_ns
+from tracer.spans import MIN_RESOLUTION_NS
+
+_COPIES = (PHASE_TO_DEVICE, PHASE_FROM_DEVICE)
+
+
+class Open:
+    """One marked call under way."""
+
+    __slots__ = (
+        "activity", "before", "begun", "cpu_ns", "device", "held", "inner_ns", "method", "outer", "owner",
+        "probe", "rule", "run_queue_ns", "small", "start_ns",
+    )  # fmt: skip
+
+    def __init__(self, rule: Rule, method: str, probe: str, owner: Any, outer: "Open | None") -> None:
+        self.rule = rule
+        self.method = method
+        self.probe = probe
+        self.owner = owner
+        self.outer = outer  # the marked call of the same activity that this one is in
+        self.before = here.phase  # what this thread stood in, whosever it is
+        self.inner_ns = 0  # of marked calls inside
+        self.small: dict[str, int] | None = None
+        self.start_ns = self.cpu_ns = 0
+        self.activity: Activity | None = None
+        self.begun: Any = None
+        self.device: Any = None
+        self.held: Occupancy | None = None
+        self.run_queue_ns: int | None = None  # read for calls on a device only: it costs as much as the rest
+
+    def title(self) -> str:
+        """What the span is called: "transform: OneHotEncoder (encode)", "compute: Booster.predict"."""
+        phase, owner, outer = self.rule.phase, self.owner, self.outer
+        if owner is None or self.rule.title:
+            return f"{phase}: {self.rule.title or self.method}"
+        name = owner.__name__ if isinstance(owner, type) else type(owner).__name__
+        if self.method not in (phase, "__init__"):
+            name = f"{name}.{self.method}"
+        step = step_name(outer.owner, outer.rule.steps, owner) if outer is not None else ""
+        return f"{phase}: {name} ({step})" if step else f"{phase}: {name}"
+
+
+def begin(rule: Rule, method: str, probe: str, owner: Any) -> Open | None:
+    """Called before a marked call; None where it is not to be recorded. Raises nothing."""
+    try:
+        activity = current_activity()
+        if activity is None and rule.device is None:
+            return None
+        outer = here.phase
+        if outer is not None:
+            if outer.activity is not activity:
+                outer = None
+            elif rule.outermost or (
+                owner is not None and outer.owner is owner and outer.rule.phase == rule.phase
+            ):
+                return None  # a detail of it, or the same call on its way up the classes
+        device = rule.device(owner) if rule.device is not None else None
+        if activity is None and device is None:
+            return None
+        made = Open(rule, method, probe, owner, outer)
+        made.activity = activity
+        if device is not None and not _is_on(device, outer):
+            _enter_device(made, device, activity)
+        if activity is not None:
+            if rule.steps:
+                adopt(owner, rule, method, probe)
+            here.phase = made
+            made.cpu_ns = thread_time_ns()
+        made.start_ns = perf_counter_ns()
+        if made.held is not None:
+            made.held.start_ns = made.start_ns
+        return made
+    except Exception as error:
+        recorders.probe_failed(probe, error)
+        return None
+
+
+def _is_on(device: Any, outer: Open | None) -> bool:
+    while outer is not None:
+        if outer.device is device:
+            return True
+        outer = outer.outer
+    return False
+
+
+def _enter_device(made: Open, device: Any, activity: Activity | None) -> None:
+    trace_id = activity.request.trace_id if activity is not None else 0
+    made.device = device
+    made.held = Occupancy(made.title(), trace_id, new_span_id() if trace_id else 0, None)
+    device.line.occupancies.append(made.held)
+    if activity is not None:
+        made.run_queue_ns = run_queue_ns()
+    made.begun = device.begin(copies=made.rule.phase in _COPIES)
+
+
+def end(made: Open, error: type[BaseException] | None) -> None:
+    """Called after a marked call. Raises nothing."""
+    end_ns = perf_counter_ns()
+    activity = made.activity
+    if activity is not None:
+        here.phase = made.before
+    try:
+        call: DeviceCall | None = None
+        if made.held is not None:
+            made.held.end_ns = end_ns
+            call = DeviceCall(made.device.line, made.held, made.device.end(made.begun))
+        if activity is not None:
+            _record(made, activity, end_ns, call, error)
+    except Exception as failure:
+        recorders.probe_failed(made.probe, failure)
+
+
+def _record(
+    made: Open, activity: Activity, end_ns: int, call: DeviceCall | None, error: type[BaseException] | None
+) -> None:
+    request = activity.request
+    outer = made.outer
+    length_ns = end_ns - made.start_ns
+    if outer is not None:
+        outer.inner_ns += length_ns
+    if length_ns >= MIN_RESOLUTION_NS and _room(request):
+        cpu_ns = thread_time_ns() - made.cpu_ns
+        span_id = call.held.span_id if call is not None else new_span_id()
+        run_queue = run_queue_ns() if made.run_queue_ns is not None else None
+        if run_queue is not None and made.run_queue_ns is not None:
+            run_queue -= made.run_queue_ns
+        parent_id = trace.get_current_span().get_span_context().span_id
+        request.phases.append(
+            Phase(
+                made.title(), span_id, parent_id, activity, made.start_ns, end_ns, cpu_ns, run_queue, None,
+                error_name(error), False, made.rule.phase, made.small, call,
+            )
+        )  # fmt: skip
+        return
+    into = outer.small if outer is not None else activity.small_phases
+    if into is None:
+        into = {}
+        if outer is not None:
+            outer.small = into
+        else:
+            activity.small_phases = into
+    word = made.rule.phase
+    into[word] = into.get(word, 0) + max(length_ns - made.inner_ns, 0)
+    for inner, ns in (made.small or {}).items():
+        into[inner] = into.get(inner, 0) + ns
+
+
+def _room(request: Request) -> bool:
+    """Whether one more phase may be kept: half of the room is left to what the request waited for, without
+    which it could not be analysed."""
+    recorder = recorders.active
+    if recorder is None or not request.open:
+        return False
+    return request.records_left * 2 > recorder.config.max_records_per_request and request.take()

@@ -1,0 +1,122 @@
+"""Applies the table of one library while a session runs, now and as its modules come."""
+
+import sys
+import threading
+from collections.abc import Callable
+from inspect import getattr_static
+from typing import Any
+
+from tracer import recorder as recorders
+from tracer.adapters import registry, steps
+from tracer.adapters.devices import forget_devices
+from tracer.adapters.imports import ImportWatch
+from tracer.adapters.registry import Table, table_of
+from tracer.adapters.rule import Rule
+from tracer.adapters.wrapping import replace
+from tracer.recorder import Recorder
+
+
+class _Patches:
+    """What was put in place for one library."""
+
+    def __init__(self, library: str, table: Table) -> None:
+        self.probe = probe_name(library)
+        self._waiting = dict(table)
+        self._undo: list[Callable[[], None]] = []
+        self._lock = threading.RLock()
+        self._closed = False
+
+    def modules(self) -> set[str]:
+        """Every name that may be a module in which something of the table stands."""
+        return {".".join(parts[:n]) for parts in map(_parts, self._waiting) for n in range(1, len(parts))}
+
+    def apply(self) -> None:
+        """Marks what is there by now of what was still missing."""
+        with self._lock:
+            for name in list(self._waiting):
+                owner = _owner(name)
+                if owner is not None and not self._closed:
+                    self.mark(owner, _parts(name)[-1], self._waiting.pop(name))
+
+    def mark(self, owner: Any, name: str, rule: Rule) -> None:
+        """Marks one function or method, until the undo."""
+        with self._lock:
+            if self._closed:
+                return
+            undo = replace(owner, name, rule, self.probe)
+            if undo is not None:
+                self._undo.append(undo)
+
+    def imported(self, _: str) -> None:
+        """Called in the thread that imported a module, when that is done. Raises nothing."""
+        try:
+            self.apply()
+        except Exception as error:
+            recorders.probe_failed(self.probe, error)
+
+    def close(self) -> None:
+        """Takes all of it out."""
+        with self._lock:
+            self._closed = True
+            while self._undo:
+                self._undo.pop()()
+
+
+def probe_name(library: str) -> str:
+    """Under which name the library's adapter is known to the recorder."""
+    return f"adapter {library}"
+
+
+def _parts(name: str) -> list[str]:
+    return name.split(".")
+
+
+def _owner(name: str) -> Any:
+    """The module or class that has the named thing now; None while it has not come."""
+    parts = _parts(name)
+    for count in range(len(parts) - 1, 0, -1):
+        found: Any = sys.modules.get(".".join(parts[:count]))
+        if found is None:
+            continue
+        for part in parts[count:-1]:  # statically: asking a lazy module would load it
+            found = getattr_static(found, part, None)
+        return found if getattr_static(found, parts[-1], None) is not None else None
+    return None
+
+
+def install(recorder: Recorder) -> Callable[[], None]:
+    """Applies every registered table; returns the undo. A failing adapter is taken out by itself."""
+    active: dict[str, _Patches] = {}
+
+    def added(library: str) -> None:
+        patches = _Patches(library, table_of(library))
+        watch = ImportWatch(patches.modules(), patches.imported).install()
+
+        def undo() -> None:
+            watch()
+            active.pop(patches.probe, None)
+            steps.forget()
+            patches.close()
+
+        active[patches.probe] = patches
+        recorder.undo[patches.probe] = undo
+        patches.imported(library)
+
+    def removed(library: str) -> None:
+        undo = recorder.undo.pop(probe_name(library), None)
+        if undo is not None:
+            undo()
+
+    def met(owner: Any, name: str, rule: Rule, probe: str) -> None:
+        if probe in active:
+            active[probe].mark(owner, name, rule)
+
+    quiet = [forget_devices, registry.listen(added, removed), steps.listen(met)]
+    for library in registry.libraries():
+        added(library)
+
+    def undo_all() -> None:  # the libraries' own are the recorder's
+        while quiet:
+            quiet.pop()()
+
+    return undo_all
