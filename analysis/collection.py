@@ -26,7 +26,7 @@ def serial_collection(analysis: Analysis) -> pd.DataFrame:
     """Return per endpoint, and per request of it on average, what its results' order of collection cost.
 
     `lay_ns` is how long results lay done that could have been handled meanwhile, summed over jobs;
-    `gain_ns` the most that the request could gain; `job` the name of the job it was most often.
+    `gain_ns` the most that the request could gain; `job` the name of one of them.
     """
     requests = analysis.requests.drop_duplicates("trace_id").set_index("trace_id")["endpoint"]
     spans = analysis.spans[analysis.spans["trace_id"].isin(requests.index)]
