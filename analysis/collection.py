@@ -26,7 +26,7 @@ def serial_collection(analysis: Analysis) -> pd.DataFrame:
     """Return per endpoint, and per request of it on average, what its results' order of collection cost.
 
     `lay_ns` is how long results lay done that could have been handled meanwhile, summed over jobs;
-    `gain_ns` the most that the request could gain; `job` the name of the job it was most often.
+    `gain_ns` the most that the request could gain; `job` the name of one of them.
     """
     requests = analysis.requests.drop_duplicates("trace_id").set_index("trace_id")["endpoint"]
     spans = analysis.spans[analysis.spans["trace_id"].isin(requests.index)]
@@ -61,19 +61,20 @@ def _early(spans: pd.DataFrame) -> pd.DataFrame | None:
     jobs, runs, waits = (
         spans[kinds == kind] for kind in (schema.KIND_JOB, schema.KIND_RUN, schema.KIND_WAIT)
     )
-    done = runs.groupby(_attribute(runs, schema.ACTIVITY))["end_ns"].max()
-    ended_by_job = _attribute(waits, schema.WAKER_SPAN_ID).isin(jobs["span_id"])
-    waits = waits[ended_by_job]
-    if waits.empty or runs.empty:
+    waits = waits[_attribute(waits, schema.WAKER_SPAN_ID).isin(jobs["span_id"])]
+    if runs.empty or waits.empty:
         return None
-    last_wait = waits.groupby(_attribute(waits, schema.ACTIVITY))["end_ns"].max()
+    # columns with gaps are floats: counted from the first span, they hold whole nanoseconds
+    origin = int(spans["start_ns"].min())
+    done = (runs["end_ns"] - origin).groupby(_attribute(runs, schema.ACTIVITY)).max()
+    last_wait = (waits["end_ns"] - origin).groupby(_attribute(waits, schema.ACTIVITY)).max()
     table = pd.DataFrame(
         {
             "trace_id": jobs["trace_id"],
             "name": jobs["name"].str.removeprefix("job "),
             "collector": _attribute(jobs, schema.SPAWNED_BY),
             "done": jobs["span_id"].map(done),
-            "taken": jobs["end_ns"],
+            "taken": jobs["end_ns"] - origin,
         }
     )
     table["last_wait"] = table["collector"].map(last_wait)

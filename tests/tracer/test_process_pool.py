@@ -76,7 +76,8 @@ def test_the_turns_of_a_pool_of_one(traced_to: Begin, warm: Callable[[int], Proc
     assert len(waits) == 2
     # a worker is known to be free when its result has come to the parent
     assert [span.ms for span in waits] == pytest.approx(truth_ms, rel=0.1, abs=15)
-    assert all(run.ms >= NAP_S * 0.9e3 for run in runs)
+    # the worker takes its next job before the parent hears of the one before
+    assert all(run.ms >= NAP_S * 0.5e3 for run in runs)
     for wait in waits:
         assert wait["evidence"] == "inferred"
         assert wait["pool.name"] == "processes"
@@ -100,8 +101,8 @@ def test_the_waker_and_the_outcome(traced_to: Begin, warm: Callable[[int], Proce
     asyncio.run(main())
     spans.stop()
     (root,) = [span for span in spans.of_kind("task") if span["root"]]
-    waits = [span for span in spans.of_kind("wait") if span["activity"] == root.span_id and span.ms > 20]
-    assert [span["waker.name"] for span in waits] == ["nap"]
+    waits = [span for span in spans.of_kind("wait") if span["activity"] == root.span_id and span.ms > 1]
+    assert [span["waker.name"] for span in waits if span["wait"] == "await"] in (["nap"], ["nap", "fail"])
     assert {span.name: span["outcome"] for span in spans.of_kind("job")} == {
         "job nap": "ok",
         "job fail": "error",

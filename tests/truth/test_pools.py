@@ -136,7 +136,7 @@ def test_anyios_tokens_are_exhausted_and_their_holders_named(
 ) -> None:
     async def holder(number: int) -> None:
         with phase("holder"):
-            await anyio.to_thread.run_sync(nap, 2 * JOB_S)
+            await anyio.to_thread.run_sync(nap, 5 * JOB_S)
 
     async def victim() -> float:
         await asyncio.sleep(JOB_S / 2)
