@@ -18,6 +18,7 @@ from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags
 from tracer.places import caller_place
 from tracer.records import ACTIVITY, Job, Occupancy, Pool, current_activity, here
 from tracer.signals import run_queue_ns, thread_time_ns
+from tracer.unseen import take_this_frame_out
 
 _pools: "WeakKeyDictionary[Any, Pool]" = WeakKeyDictionary()
 _pool_ids = count(1)
@@ -98,18 +99,25 @@ def run_job(
         before, here.current = here.current, None
         try:
             return function(*args, **kwargs)
+        except BaseException as error:
+            take_this_frame_out(error)
+            raise
         finally:
             held.end_ns = perf_counter_ns()
             here.current = before if not isinstance(before, Job) else None
             _leave_clocks(held.end_ns)
+            # the frames of an exception refer back to this one: it must not keep the arguments alive
+            function = args = kwargs = None  # type: ignore[assignment]
     token = _enter(pool, job, held, carried_context(function))
     try:
         return function(*args, **kwargs)
-    except BaseException:
+    except BaseException as error:
         job.outcome = "error"
+        take_this_frame_out(error)
         raise
     finally:
         _leave(job, held, token)
+        function = args = kwargs = None  # type: ignore[assignment]
 
 
 def _enter(pool: Pool, job: Job, held: Occupancy, carried: contextvars.Context | None) -> Any:

@@ -9,6 +9,7 @@ import argparse
 import hashlib
 import json
 import os
+import signal
 import sys
 import tomllib
 from concurrent.futures import ThreadPoolExecutor
@@ -16,7 +17,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from tests.host import interpreters
-from tests.host.compare import Difference, Explanation, Run, differing
+from tests.host.compare import UNFINISHED, Difference, Explanation, Run, differing
 from tests.host.interpreters import CACHE, ROOT, Interpreter
 from tests.host.page import SuiteResult, page
 from tests.host.suite_run import Suite, run_suite
@@ -30,12 +31,15 @@ AGAIN = 3  # how often both ways are run again when they differ
 def main() -> int:
     """Runs what was asked for, prints the differences and writes the page."""
     options = _options()
+    # a job in the background ignores it and would pass that on; some tests interrupt themselves
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     found = [interpreters.find(name) for name in options.pythons]
     skipped = [one for one in found if isinstance(one, str)]
     usable = [one for one in found if isinstance(one, Interpreter)]
     for reason in skipped:
         print(f"skipped {reason}")
     work: list[tuple[Interpreter, Path, Suite]] = []
+    kept = CACHE / "results" / _digest()
     CACHE.mkdir(parents=True, exist_ok=True)
     for one in usable:
         python = interpreters.environment(one)
@@ -46,7 +50,7 @@ def main() -> int:
         ]
         work += [(one, python, suite) for suite in suites if _wanted(suite.name, options.only)]
     with ThreadPoolExecutor(options.jobs) as pool:
-        results = list(pool.map(lambda item: _examine(*item, resume=options.resume), work))
+        results = list(pool.map(lambda item: _examine(*item, kept, resume=options.resume), work))
     explanations = _explanations()
     text, unexplained = page(results, skipped, explanations)
     if not options.only:
@@ -74,8 +78,8 @@ def _wanted(name: str, only: list[str] | None) -> bool:
     return not only or any(name.startswith(one) for one in only)
 
 
-def _examine(one: Interpreter, python: Path, suite: Suite, *, resume: bool) -> SuiteResult:
-    kept = CACHE / "results" / _digest() / one.version / f"{suite.name}.json"
+def _examine(one: Interpreter, python: Path, suite: Suite, results: Path, *, resume: bool) -> SuiteResult:
+    kept = results / one.version / f"{suite.name}.json"
     if resume and kept.exists():
         return SuiteResult.of_json(json.loads(kept.read_text()))
     runs = {mode: run_suite(python, suite, mode) for mode in MODES}
@@ -104,7 +108,10 @@ def _differences(one: Interpreter, python: Path, suite: Suite, runs: dict[str, R
         for name in names:
             seen = [tuple(run.outcomes.get(name, "not run") for run in of) for of in (plain, traced)]
             odd = next((run for run in traced if run.outcomes.get(name) != seen[0][0]), traced[0])
-            detail = odd.details.get(name, "") or odd.details.get("(process)", "")
+            detail = odd.details.get(name, "")
+            if name == "(process)":
+                unfinished = [test for test, outcome in odd.outcomes.items() if outcome == UNFINISHED]
+                detail = f"unfinished: {', '.join(unfinished)}\n{detail}"
             found.append(Difference(one.version, suite.name, mode, name, seen[0], seen[1], detail))
     return found
 

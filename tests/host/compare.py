@@ -56,14 +56,29 @@ class Explanation:
 
     def covers(self, one: Difference) -> bool:
         """Whether this is the reason for that difference."""
-        pairs = ((one.test, self.test), (one.python, self.python), (one.suite, self.suite), (one.mode, self.mode))
+        pairs = (
+            (one.test, self.test),
+            (one.python, self.python),
+            (one.suite, self.suite),
+            (one.mode, self.mode),
+        )
         return all(fnmatch.fnmatchcase(value, pattern) for value, pattern in pairs)
 
 
 def differing(plain: Run, traced: Run) -> list[str]:
-    """Ids of the tests whose outcomes are not the same in both runs, those only one of them has included."""
-    names = plain.outcomes.keys() | traced.outcomes.keys()
+    """Ids of the tests whose outcomes are not the same in both runs, those only one of them has included.
+
+    Where only one of the processes ended well, that is the difference, not all that it left undone.
+    """
+    if plain.ended != traced.ended:  # what did not come to run says nothing beyond that
+        names = {"(process)"} | _finished(plain) & _finished(traced)
+    else:
+        names = plain.outcomes.keys() | traced.outcomes.keys()
     return sorted(name for name in names if plain.outcomes.get(name) != traced.outcomes.get(name))
+
+
+def _finished(run: Run) -> set[str]:
+    return {name for name, outcome in run.outcomes.items() if outcome != UNFINISHED}
 
 
 def reason_for(one: Difference, explanations: Sequence[Explanation]) -> str | None:

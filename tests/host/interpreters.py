@@ -40,7 +40,9 @@ def find(command: str) -> Interpreter | str:
     return Interpreter(path, version, Path(tests))
 
 
-def cpython_suites(one: Interpreter, all_of_them: list[Interpreter], extra: list[Path]) -> tuple[list[Suite], list[str]]:
+def cpython_suites(
+    one: Interpreter, all_of_them: list[Interpreter], extra: list[Path]
+) -> tuple[list[Suite], list[str]]:
     """CPython's suites for one interpreter, and those that could not be had.
 
     A module that it does not ship (distributions strip some) is borrowed: from a `test` folder given for
@@ -98,7 +100,15 @@ def source_of(shipped: Shipped, python: Path) -> Path:
     folder = CACHE / f"{shipped.name}-{shipped.version}"
     if not folder.exists():
         print(f"==> fetching the sources of {shipped.name} {shipped.version}", flush=True)
-        download = [str(python), "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
+        download = [
+            str(python),
+            "-m",
+            "pip",
+            "download",
+            "--quiet",
+            "--disable-pip-version-check",
+            "--no-deps",
+        ]
         download += ["--no-binary", ":all:", "--dest", str(CACHE), f"{shipped.name}=={shipped.version}"]
         subprocess.run(download, check=True)
         archive = next(CACHE.glob(f"{shipped.name}-{shipped.version}.tar.gz"))

@@ -90,9 +90,7 @@ def _verdict(
 
 
 def _line(one: Difference) -> str:
-    return (
-        f"- {one.python} `{one.test}` ({one.mode}): without {_seen(one.plain)}; with {_seen(one.traced)}"
-    )
+    return f"- {one.python} `{one.test}` ({one.mode}): without {_seen(one.plain)}; with {_seen(one.traced)}"
 
 
 def _seen(outcomes: Sequence[str]) -> str:

@@ -4,6 +4,7 @@ Imported as a plain module (this folder is on the path), so that no suite's own 
 """
 
 import contextvars
+import resource
 import sys
 import traceback
 from collections.abc import Callable
@@ -13,6 +14,7 @@ from typing import Any
 PLAIN = "plain"  # the tracer is not even imported
 STARTED = "started"  # every probe is on, no request is open
 REQUEST = "request"  # every probe is on, and each test runs inside a request of its own
+_MEMORY = 4 << 30  # bytes
 MODES = (PLAIN, STARTED, REQUEST)
 
 
@@ -27,7 +29,11 @@ class Tracing:
         self._faults: list[str] = []
 
     def start(self) -> None:
-        """Starts the tracer, so that its threads belong to what each test finds already there."""
+        """Starts the tracer, so that its threads belong to what each test finds already there.
+
+        In every mode the process is first denied more memory than any suite needs, should a test run wild.
+        """
+        resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, resource.getrlimit(resource.RLIMIT_AS)[1]))
         if self._mode == PLAIN:
             return
         import tracer
@@ -86,7 +92,9 @@ class Tracing:
             def hook(args: Any) -> Any:
                 frames = traceback.extract_tb(args.exc_traceback)
                 if frames and Path(frames[-1].filename).is_relative_to(package):
-                    self._faults.append(f"{args.exc_type.__name__} in {frames[-1].filename}:{frames[-1].lineno}")
+                    self._faults.append(
+                        f"{args.exc_type.__name__} in {frames[-1].filename}:{frames[-1].lineno}"
+                    )
                 return plain(args)
 
             return hook

@@ -75,7 +75,7 @@ def _last(error: Any) -> str:
 
 
 def _load(module: str, borrowed: str) -> Any:
-    import test  # noqa: PT028 - CPython's own package
+    import test
 
     if borrowed:
         test.__path__.append(borrowed)

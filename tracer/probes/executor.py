@@ -13,6 +13,7 @@ from tracer.jobs import make_job, occupancy_of, pool_of, run_job
 from tracer.recorder import probe_failed
 from tracer.records import Job, Pool, Wait, current_activity
 from tracer.schema import WAIT_POOL_SHUTDOWN
+from tracer.unseen import take_this_frame_out
 
 # the names that the loops give their default executor's threads
 _LOOPS_OWN = {"asyncio": "default executor", "uvloop": "default executor"}
@@ -44,9 +45,10 @@ def install() -> Callable[[], None]:
             return plain_submit(self, fn, *args, **kwargs)
         try:
             future = plain_submit(self, run_job, pool, job, held, fn, *args, **kwargs)
-        except BaseException:
+        except BaseException as error:
             if job is not None:  # the pool refused it: there was no job
                 job.request.activities.remove(job)
+            take_this_frame_out(error)
             raise
         if job is not None:
             setattr(future, JOB_ATTRIBUTE, job)

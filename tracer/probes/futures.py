@@ -13,6 +13,7 @@ from tracer.probes.executor import JOB_ATTRIBUTE
 from tracer.recorder import probe_failed
 from tracer.records import Activity, Job, Wait, current_activity
 from tracer.schema import WAIT_AWAIT
+from tracer.unseen import take_this_frame_out
 
 
 def install() -> Callable[[], None]:
@@ -23,24 +24,30 @@ def install() -> Callable[[], None]:
     @functools.wraps(plain_result)
     def result(self: Any, timeout: float | None = None) -> Any:
         activity = current_activity()
-        if activity is None or self.done():
-            return plain_result(self, timeout)
-        start_ns = perf_counter_ns()
+        start_ns = 0 if activity is None or self.done() else perf_counter_ns()
         try:
             return plain_result(self, timeout)
+        except BaseException as error:
+            take_this_frame_out(error)
+            raise
         finally:
-            _record(activity, start_ns, self)
+            if activity is not None and start_ns:
+                _record(activity, start_ns, self)
+            self = None  # the exception's frames include this one: break the cycle, as the plain method does
 
     @functools.wraps(plain_exception)
     def exception(self: Any, timeout: float | None = None) -> Any:
         activity = current_activity()
-        if activity is None or self.done():
-            return plain_exception(self, timeout)
-        start_ns = perf_counter_ns()
+        start_ns = 0 if activity is None or self.done() else perf_counter_ns()
         try:
             return plain_exception(self, timeout)
+        except BaseException as error:
+            take_this_frame_out(error)
+            raise
         finally:
-            _record(activity, start_ns, self)
+            if activity is not None and start_ns:
+                _record(activity, start_ns, self)
+            self = None  # the exception's frames include this one: break the cycle, as the plain method does
 
     def create_and_install_waiters(fs: Any, return_when: Any) -> Any:
         waiter = plain_waiters(fs, return_when)

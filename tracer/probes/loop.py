@@ -85,6 +85,10 @@ def _run_stamped(handle: Any, by: Waker, cause_ns: int, standing: Any, run: Call
                     end_task(owner, task, end_ns)
         except Exception as error:
             probe_failed("loop", error)
+        # the frames of what failed in there refer back to this one: like asyncio's own `_run`, it must not
+        # keep the task, its exception and so itself alive
+        handle = callback = context = task = standing = run = None  # type: ignore[assignment]
+        current = opened = owner = activity = None
 
 
 def _of_context(context: contextvars.Context) -> Activity | None:
@@ -116,12 +120,14 @@ def install() -> Callable[[], None]:
                     self._cause_ns = loop.polled_ns
                     self._by = IO if loop.polled_ns == loop.select_end_ns else IO_LATE
             _run_stamped(self, self._by, self._cause_ns, self, plain_run)
+            self = None  # type: ignore[assignment]  # breaks cycles when an exception occurs
 
     # TimerHandle itself must stay: its comparisons ask isinstance(other, TimerHandle), and timers set
     # before `start` share a heap with those set after it
     def run_timer(self: Any) -> None:
         due_ns = int(self._when * 1e9)  # loop.time() and perf_counter share a clock
         _run_stamped(self, TIMER, due_ns, _TimerRun(self._callback, due_ns), plain_run)
+        self = None  # breaks cycles when an exception occurs
 
     Handle.__module__, Handle.__qualname__ = plain_handle.__module__, plain_handle.__qualname__
     events.Handle = Handle  # type: ignore[misc]

@@ -80,6 +80,9 @@ class _Call:
                         end_task(owner, task, end_ns)
             except Exception as error:
                 probe_failed("uvloop", error)
+            # the frames of what failed in there refer back to this one: it must keep nothing alive
+            self = callback = task = args = None  # type: ignore[assignment]
+            current = opened = owner = activity = None
 
 
 def _call_here(function: Callable[..., Any], *args: Any) -> Any:
