@@ -111,6 +111,6 @@ def _spans_in(path: Path) -> int:
             batch = json.loads(line)
         except ValueError:  # a forked child was ended by its test in the middle of a line
             continue
-        for resource in batch["resourceSpans"]:
-            count += sum(len(scope["spans"]) for scope in resource["scopeSpans"])
+        for group in batch["resourceSpans"]:
+            count += sum(len(scope["spans"]) for scope in group["scopeSpans"])
     return count
