@@ -18,7 +18,7 @@ from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags
 from tracer.places import caller_place
 from tracer.records import ACTIVITY, Job, Occupancy, Pool, current_activity, here
 from tracer.signals import run_queue_ns, thread_time_ns
-from tracer.unseen import take_this_frame_out
+from tracer.unseen import bound_to, code_of, name_of, take_this_frame_out
 
 _pools: "WeakKeyDictionary[Any, Pool]" = WeakKeyDictionary()
 _pool_ids = count(1)
@@ -68,25 +68,22 @@ def occupancy_of(
 def describe(function: Any, args: tuple[Any, ...] = ()) -> tuple[str, CodeType | None]:
     """The user's function behind partials, bound methods and `asyncio.to_thread`, and its code."""
     while True:
-        if isinstance(function, functools.partial):
+        if issubclass(type(function), functools.partial):
             args = (*function.args, *args)
             function = function.func
-        elif isinstance(getattr(function, "__self__", None), contextvars.Context) and args:
+        elif type(bound_to(function)) is contextvars.Context and args:
             function, args = args[0], args[1:]  # context.run(function, ...)
         else:
             break
-    function = getattr(function, "__func__", function)
-    code = getattr(function, "__code__", None)
-    name = getattr(function, "__qualname__", None) or type(function).__qualname__
-    return name, code if isinstance(code, CodeType) else None
+    return name_of(function), code_of(function)
 
 
 def carried_context(function: Any) -> contextvars.Context | None:
     """The context that `asyncio.to_thread` made for this job alone, if it did."""
-    if isinstance(function, functools.partial):
-        return carried_context(function.func)
-    owner = getattr(function, "__self__", None)
-    return owner if isinstance(owner, contextvars.Context) else None
+    while issubclass(type(function), functools.partial):
+        function = function.func
+    owner = bound_to(function)
+    return owner if type(owner) is contextvars.Context else None
 
 
 def run_job(

@@ -29,6 +29,7 @@ from tracer.records import (
     here,
 )
 from tracer.schema import WAIT_AWAIT
+from tracer.unseen import bound_to, code_of, coroutine_code, is_task, name_of
 
 CALLBACK_MIN_NS = 50_000  # shorter callbacks are kept as runs, not one by one
 SHORT_RUN_NS = 1_000_000  # the longest run
@@ -59,14 +60,14 @@ def waker_now(now: int) -> tuple[Waker, int]:
 
 def pass_on(callback: Any, by: Waker, cause_ns: int, now: int) -> tuple[Waker, int]:
     """The waker that a callback outside any activity stands for: its task's code, or who woke it."""
-    task = getattr(callback, "__self__", None)
-    if isinstance(task, asyncio.Task):
+    task = bound_to(callback)
+    if task is not None and is_task(task):
         return _task_code(task), now
     return by, cause_ns
 
 
 def _task_code(task: "asyncio.Task[Any]") -> CodeType | None:
-    return getattr(task.get_coro(), "cr_code", None)
+    return coroutine_code(task.get_coro())
 
 
 def owner_of_step(
@@ -88,8 +89,8 @@ def owner_of_step(
     activity = Activity(request, found, ready_ns, parent_id)
     activity.task_key = key
     coroutine = task.get_coro()
-    activity.name = getattr(coroutine, "__qualname__", None) or type(coroutine).__name__
-    activity.code = getattr(coroutine, "cr_code", None)
+    activity.name = name_of(coroutine)
+    activity.code = coroutine_code(coroutine)
     request.tasks[key] = activity
     request.activities.append(activity)
     bind(ACTIVITY.set, activity)
@@ -191,8 +192,8 @@ def keep_callback(loop: Loop, start_ns: int, end_ns: int, owner: Activity | None
             owner.request,
         )
     else:
-        task = getattr(callback, "__self__", None)
-        code = _task_code(task) if isinstance(task, asyncio.Task) else _callback_code(callback)
+        task = bound_to(callback)
+        code = _task_code(task) if is_task(task) else code_of(callback)
         recorder = recorders.active
         if recorder is not None and duration_ns >= recorder.config.block_ns:
             name = code.co_qualname if code is not None else type(callback).__name__
@@ -217,10 +218,3 @@ def flush_short(loop: Loop) -> None:
         )
     )
     loop.short_count = loop.short_busy_ns = 0
-
-
-def _callback_code(callback: Any) -> CodeType | None:
-    while hasattr(callback, "func"):  # functools.partial
-        callback = callback.func
-    code = getattr(callback, "__code__", None)
-    return code if isinstance(code, CodeType) else None

@@ -1,11 +1,13 @@
 """What the host sees of its errors, and how long its objects live, is what it would be without us."""
 
 import asyncio
+import functools
 import gc
 import threading
+import time
 import traceback
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, TimeoutError
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,7 @@ import pytest
 
 import tracer
 from tests.tracer.conftest import Traced
-from tracer import phase
+from tracer import phase, recorder
 
 Begin = Callable[..., Traced]
 PACKAGE = Path(tracer.__file__).parent
@@ -103,6 +105,19 @@ def test_a_failed_job_keeps_neither_its_arguments_nor_its_future(
             root.__exit__(None, None, None)
 
 
+def test_where_a_callback_was_scheduled_is_the_hosts_line(traced_to: Begin) -> None:
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        loop.set_debug(True)
+        handles: list[Any] = [loop.call_soon(int), loop.call_later(0, int), asyncio.Handle(int, (), loop)]
+        await asyncio.sleep(0.001)
+        for handle in handles:
+            assert handle._source_traceback[-1].filename == __file__
+
+    traced_to()
+    asyncio.run(main())
+
+
 @pytest.mark.parametrize("loop_kind", ["asyncio", "uvloop"])
 def test_a_failed_task_ends_when_its_last_user_lets_go(
     traced_to: Begin, without_collector: None, loop_kind: str
@@ -136,3 +151,79 @@ def test_threads_that_fail_print_what_they_would(traced_to: Begin, monkeypatch: 
     thread.start()
     thread.join()
     assert told == [[]]
+
+
+class Proxy:
+    """Answers to any name, and remembers that it was asked; as callable as a function."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise RuntimeError(f"no {name} outside a request")
+        self.asked.append(name)
+        return self
+
+    def __call__(self) -> int:
+        time.sleep(0.001)  # long enough to be remembered
+        return 7
+
+
+def test_a_callback_that_answers_to_any_name_is_called_and_never_asked(traced_to: Begin) -> None:
+    async def main(proxy: Proxy) -> None:
+        loop = asyncio.get_running_loop()
+        with phase("root"):
+            loop.call_soon(proxy)
+            loop.call_later(0.001, proxy)
+            await asyncio.sleep(0.01)
+            loop.call_soon(functools.partial(proxy))
+            assert await loop.run_in_executor(None, proxy) == 7
+        with ThreadPoolExecutor(1) as pool:
+            assert pool.submit(proxy).result() == 7
+
+    spans = traced_to()
+    installed = set(recorder.active.undo) if recorder.active else set()
+    proxy = Proxy()
+    asyncio.run(main(proxy))
+    assert recorder.active is not None
+    assert set(recorder.active.undo) == installed, "a probe was removed"
+    assert proxy.asked == []
+    spans.stop()
+    assert spans.one("Proxy")["kind"] == "run"
+
+
+def test_what_a_coroutine_like_object_answers_is_not_taken_for_its_code(traced_to: Begin) -> None:
+    class Once(Coroutine[Any, Any, int]):
+        """Asked for anything it does not have, it makes something up."""
+
+        def __init__(self) -> None:
+            self.steps = 0
+
+        def __getattr__(self, name: str) -> Any:
+            return Proxy()
+
+        def send(self, value: Any) -> Any:
+            self.steps += 1
+            time.sleep(0.002)  # long enough for a span
+            if self.steps == 1:
+                return None
+            raise StopIteration(7)
+
+        def throw(self, *error: Any) -> Any:
+            raise error[0]
+
+        def close(self) -> None: ...
+
+        def __await__(self) -> Any:
+            return self
+
+    async def main() -> int:
+        with phase("root"):
+            task: asyncio.Task[int] = asyncio.get_running_loop().create_task(Once())
+            return await task
+
+    spans = traced_to()
+    assert asyncio.run(main()) == 7
+    spans.stop()
+    assert any(span.name.endswith("Once") for span in spans.of_kind("task"))
