@@ -13,8 +13,10 @@ import signal
 import sys
 import tomllib
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
+from threading import Lock
 
 from tests.host import interpreters
 from tests.host.compare import UNFINISHED, Difference, Explanation, Run, differing
@@ -25,6 +27,7 @@ from tests.host.suites import SHIPPED
 from tests.host.tracing import MODES, PLAIN
 
 PAGE = ROOT / "benchmarks" / "results" / "host_suites.md"
+_one_at_a_time = Lock()  # some suites of libraries listen on a port of their own choice
 AGAIN = 3  # how often both ways are run again when they differ
 
 
@@ -36,6 +39,7 @@ def main() -> int:
     found = [interpreters.find(name) for name in options.pythons]
     skipped = [one for one in found if isinstance(one, str)]
     usable = [one for one in found if isinstance(one, Interpreter)]
+    skipped += [f"{one.name}: not asked for" for one in SHIPPED if one.name not in options.libraries]
     for reason in skipped:
         print(f"skipped {reason}")
     work: list[tuple[Interpreter, Path, Suite]] = []
@@ -46,7 +50,9 @@ def main() -> int:
         suites, missing = interpreters.cpython_suites(one, usable, options.tests)
         skipped += [f"{one.version} {name}: shipped by no interpreter given" for name in missing]
         suites += [
-            Suite(each.name, shipped=each, folder=interpreters.source_of(each, python)) for each in SHIPPED
+            Suite(each.name, shipped=each, folder=interpreters.source_of(each, python))
+            for each in SHIPPED
+            if each.name in options.libraries
         ]
         work += [(one, python, suite) for suite in suites if _wanted(suite.name, options.only)]
     with ThreadPoolExecutor(options.jobs) as pool:
@@ -64,6 +70,9 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.host")
     parser.add_argument("pythons", nargs="*", default=["python3.11", "python3.12", "python3.13"])
     parser.add_argument("--only", action="append", help="suites whose name begins so; writes no page")
+    parser.add_argument(
+        "--libraries", nargs="*", default=[one.name for one in SHIPPED], help="whose suites, of those known"
+    )
     parser.add_argument("--jobs", type=int, default=2, help="suites at a time")
     parser.add_argument(
         "--tests", type=Path, action="append", default=[], help="a `test` folder under .../pythonX.Y/"
@@ -82,8 +91,10 @@ def _examine(one: Interpreter, python: Path, suite: Suite, results: Path, *, res
     kept = results / one.version / f"{suite.name}.json"
     if resume and kept.exists():
         return SuiteResult.of_json(json.loads(kept.read_text()))
-    runs = {mode: run_suite(python, suite, mode) for mode in MODES}
-    result = SuiteResult(one.version, suite.name, suite.lender, runs, _differences(one, python, suite, runs))
+    with _one_at_a_time if suite.shipped is not None else nullcontext():
+        runs = {mode: run_suite(python, suite, mode) for mode in MODES}
+        differences = _differences(one, python, suite, runs)
+    result = SuiteResult(one.version, suite.name, suite.lender, runs, differences)
     kept.parent.mkdir(parents=True, exist_ok=True)
     kept.write_text(json.dumps(asdict(result)))
     seconds = sum(run.seconds for run in runs.values())
@@ -124,7 +135,7 @@ def _explanations() -> list[Explanation]:
 def _digest() -> str:
     seen = hashlib.sha256()
     for path in sorted([*(ROOT / "tracer").rglob("*.py"), *Path(__file__).parent.glob("*.py")]):
-        if path.name not in ("page.py", "compare.py"):
+        if path.name not in ("__main__.py", "page.py", "compare.py"):
             seen.update(path.read_bytes())
     return seen.hexdigest()[:16]
 

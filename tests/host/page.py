@@ -23,6 +23,10 @@ class SuiteResult:
     runs: dict[str, Run]
     differences: list[Difference] = field(default_factory=list)
 
+    def ran(self) -> bool:
+        """Whether there was any test to compare."""
+        return any(not name.startswith("(") for name in self.runs[PLAIN].outcomes)
+
     @staticmethod
     def of_json(value: dict[str, Any]) -> "SuiteResult":
         """The same from its `asdict`."""
@@ -49,7 +53,9 @@ def page(
         "",
         f"- when: {datetime.now(UTC):%Y-%m-%d}; {platform.machine()}, {os.cpu_count()} CPUs",
         f"- Python: {', '.join(sorted({result.python for result in results}))}; "
-        + ", ".join(f"{one.name} {one.version}" for one in SHIPPED),
+        + ", ".join(
+            f"{one.name} {one.version}" for one in SHIPPED if any(r.suite == one.name for r in results)
+        ),
         "- modes: *plain* (the tracer is not imported), *started* (every probe on), *in a request* (every probe "
         "on, each test inside a request of its own, so that the probes record)",
         "- each test's outcome is compared by its id; a suite's process must end alike too, leave no more "
@@ -59,6 +65,8 @@ def page(
         "",
     ]
     lines += [f"- skipped: {reason}" for reason in skipped]
+    idle = [f"{one.python} {one.suite}" for one in results if not one.ran()]
+    lines += [f"- does not run here, with or without the tracer: {name}" for name in idle]
     lines += ["", "## Verdict", "", _verdict(results, unexplained, explained, flaky), ""]
     if unexplained:
         lines += ["## Differences without an explanation", "", *map(_line, unexplained), ""]
@@ -108,7 +116,7 @@ def _counts(results: Sequence[SuiteResult]) -> list[str]:
             "|---|---|---|---|---|---|---|",
         ]
         for result in results:
-            if result.python == python:
+            if result.python == python and result.ran():
                 lines.append(_row(result))
         lines.append("")
     if any(result.lender for result in results):

@@ -50,7 +50,7 @@ def run_suite(python: Path, suite: Suite, mode: str) -> Run:
                 "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
             }
             command = [str(python), "-m", "pytest", "-q", "-p", "whywait_host_plugin"]
-            command += ["-p", "no:cacheprovider", *_plugins(suite.shipped), *suite.shipped.arguments, "tests"]
+            command += ["-p", "no:cacheprovider", *suite.shipped.arguments, "tests"]
         began = time.monotonic()
         with (room / "log").open("wb") as log:
             ended = _finish(command, environment, home, log.fileno(), suite)
@@ -58,11 +58,6 @@ def run_suite(python: Path, suite: Suite, mode: str) -> Run:
         run = parse_run([json.loads(line) for line in lines], ended, time.monotonic() - began)
         run.details["(process)"] = (room / "log").read_text(errors="replace")[-3_000:]
         return run
-
-
-def _plugins(shipped: Shipped) -> list[str]:
-    named = {"pytest-mock": "pytest_mock", "pytest-timeout": "pytest_timeout"}
-    return [word for need, plugin in named.items() if need in shipped.needs for word in ("-p", plugin)]
 
 
 def _finish(command: list[str], environment: dict[str, str], cwd: Path, log: int, suite: Suite) -> str:

@@ -33,7 +33,7 @@ class Shipped:
     name: str
     version: str
     needs: tuple[str, ...]  # what its tests import besides the library itself
-    arguments: tuple[str, ...] = ()
+    arguments: tuple[str, ...] = ()  # no plugin loads by itself: those that its own settings do not name
 
 
 SHIPPED = (
@@ -41,7 +41,7 @@ SHIPPED = (
         "anyio",
         "4.16.0",
         ("pytest>=9", "pytest-mock", "pytest-timeout", "blockbuster", "psutil", "trustme", "truststore", "trio"),
-        ("-p", "anyio.pytest_plugin", "-m", "not network"),
+        ("-m", "not network"),
     ),
     Shipped(
         "starlette",
@@ -53,7 +53,7 @@ SHIPPED = (
         "uvicorn",
         "0.54.0",
         ("uvicorn[standard]==0.54.0", "pytest-mock", "cryptography", "trustme", "httpx2", "a2wsgi", "wsproto"),
-        ("-p", "anyio.pytest_plugin", "-o", "addopts="),
+        ("-p", "anyio.pytest_plugin", "-p", "pytest_mock", "-o", "addopts=", "--ignore=tests/benchmarks"),
     ),
     Shipped(
         "httpx",
