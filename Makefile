@@ -7,10 +7,15 @@ BIN    := $(VENV)/bin
 # the CUDA build of XGBoost is a hundred times larger: only where there is a device for it
 DEMO_EXTRA := $(if $(shell command -v nvidia-smi 2>/dev/null),demo,demo-cpu)
 
-.PHONY: help demo test lint types tests jaeger bench clean
+# whose own suites are run by `host-suites`
+PYTHONS ?= python3.11 python3.12 python3.13
+
+.PHONY: help demo test lint types tests jaeger host-suites bench clean
 help:
 	@echo "make demo   install, then run the story end to end (about 4 minutes)"
 	@echo "make test   install, then run lint, types and tests"
+	@echo "make host-suites   CPython's, anyio's, starlette's, uvicorn's and httpx's own tests, without and with"
+	@echo "            every probe on (PYTHONS=\"$(PYTHONS)\"); slow"
 	@echo "make clean  remove the environment and caches"
 
 $(BIN)/python:
@@ -51,6 +56,10 @@ tests: $(VENV)/.dev jaeger
 # a real Jaeger for the tests, built once where there is a Go toolchain and kept in .cache
 jaeger:
 	@tests/build_jaeger.sh
+
+# `HOST_ARGS=--resume` goes on where a run of the same sources was broken off
+host-suites: $(VENV)/.dev
+	@$(BIN)/python -m tests.host $(PYTHONS) $(HOST_ARGS)
 
 clean:
 	rm -rf $(VENV) .cache .pytest_cache .mypy_cache .ruff_cache

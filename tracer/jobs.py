@@ -19,6 +19,7 @@ from tracer import recorder as recorders
 from tracer.places import caller_place
 from tracer.records import ACTIVITY, Job, Occupancy, Pool, current_activity, here
 from tracer.signals import run_queue_ns, thread_time_ns
+from tracer.unseen import bound_to, code_of, name_of, own, take_this_frame_out
 
 PLAIN = "_whywait_plain"  # on a function of ours that stands for one of the host's: that one
 
@@ -79,18 +80,17 @@ def occupancy_of(
 def describe(function: Any, args: tuple[Any, ...] = ()) -> tuple[str, CodeType | None]:
     """The user's function behind partials, bound methods and `asyncio.to_thread`, and its code."""
     while True:
-        if isinstance(function, functools.partial):
+        if issubclass(type(function), functools.partial):
             args = (*function.args, *args)
             function = function.func
-        elif isinstance(getattr(function, "__self__", None), contextvars.Context) and args:
+        elif type(bound_to(function)) is contextvars.Context and args:
             function, args = args[0], args[1:]  # context.run(function, ...)
         else:
             break
-    function = getattr(function, "__func__", function)
-    function = getattr(function, PLAIN, function)
-    code = getattr(function, "__code__", None)
-    name = getattr(function, "__qualname__", None) or type(function).__qualname__
-    return name, code if isinstance(code, CodeType) else None
+    plain = own(function, PLAIN)
+    if plain is not None:
+        function = plain
+    return name_of(function), code_of(function)
 
 
 def timed_initializer(initializer: Callable[..., Any]) -> Callable[..., Any]:
@@ -110,10 +110,10 @@ def timed_initializer(initializer: Callable[..., Any]) -> Callable[..., Any]:
 
 def carried_context(function: Any) -> contextvars.Context | None:
     """The context that `asyncio.to_thread` made for this job alone, if it did."""
-    if isinstance(function, functools.partial):
-        return carried_context(function.func)
-    owner = getattr(function, "__self__", None)
-    return owner if isinstance(owner, contextvars.Context) else None
+    while issubclass(type(function), functools.partial):
+        function = function.func
+    owner = bound_to(function)
+    return owner if type(owner) is contextvars.Context else None
 
 
 def run_job(
@@ -125,18 +125,25 @@ def run_job(
         before, here.current = here.current, None
         try:
             return function(*args, **kwargs)
+        except BaseException as error:
+            take_this_frame_out(error)
+            raise
         finally:
             held.end_ns = perf_counter_ns()
             here.current = before if not isinstance(before, Job) else None
             _leave_clocks(held.end_ns)
+            # the frames of an exception refer back to this one: it must not keep the arguments alive
+            function = args = kwargs = None  # type: ignore[assignment]
     token = _enter(pool, job, held, carried_context(function))
     try:
         return function(*args, **kwargs)
-    except BaseException:
+    except BaseException as error:
         job.outcome = "error"
+        take_this_frame_out(error)
         raise
     finally:
         _leave(job, held, token)
+        function = args = kwargs = None  # type: ignore[assignment]
 
 
 def _enter(pool: Pool, job: Job, held: Occupancy, carried: contextvars.Context | None) -> Any:

@@ -7,6 +7,7 @@ from types import CodeType, FrameType
 from typing import Any
 
 from tracer.records import Place, Site
+from tracer.unseen import own
 
 _MAX_DEPTH = 100
 _OURS = __file__.rsplit("/", 1)[0] + "/"
@@ -85,17 +86,17 @@ def await_site(coroutine: Any) -> Site | None:
     leaf: FrameType | None = None
     depth = 0
     while coroutine is not None and depth < _MAX_DEPTH:
-        frame = getattr(coroutine, "cr_frame", None) or getattr(coroutine, "gi_frame", None)
-        frame = frame or getattr(coroutine, "ag_frame", None)
+        frame = own(coroutine, "cr_frame") or own(coroutine, "gi_frame")
+        frame = frame or own(coroutine, "ag_frame")
         if frame is not None:
             leaf = frame
             if not is_library(frame.f_code.co_filename):
                 user = place_of_frame(frame)
-        inner = getattr(coroutine, "cr_await", None)
+        inner = own(coroutine, "cr_await")
         if inner is None:
-            inner = getattr(coroutine, "gi_yieldfrom", None)
+            inner = own(coroutine, "gi_yieldfrom")
         if inner is None:
-            inner = getattr(coroutine, "ag_await", None)
+            inner = own(coroutine, "ag_await")
         coroutine = inner
         depth += 1
     if leaf is None:

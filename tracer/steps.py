@@ -32,6 +32,7 @@ from tracer.records import (
 )
 from tracer.schema import WAIT_AWAIT
 from tracer.signals import run_queue_ns
+from tracer.unseen import bound_to, code_of, coroutine_code, is_task, name_of
 
 CALLBACK_MIN_NS = 50_000  # shorter callbacks are kept as runs, not one by one
 SHORT_RUN_NS = 1_000_000  # the longest run
@@ -70,14 +71,14 @@ def waker_now(now: int) -> tuple[Waker, int]:
 
 def pass_on(callback: Any, by: Waker, cause_ns: int, now: int) -> tuple[Waker, int]:
     """The waker that a callback outside any activity stands for: its task's code, or who woke it."""
-    task = getattr(callback, "__self__", None)
-    if isinstance(task, asyncio.Task):
+    task = bound_to(callback)
+    if task is not None and is_task(task):
         return _task_code(task), now
     return by, cause_ns
 
 
 def _task_code(task: "asyncio.Task[Any]") -> CodeType | None:
-    return getattr(task.get_coro(), "cr_code", None)
+    return coroutine_code(task.get_coro())
 
 
 def owner_of_step(
@@ -121,13 +122,13 @@ def adopt_eager(maker: Activity, task: "asyncio.Task[Any]", born_ns: int, stop_n
 
 
 def _name_task(activity: Activity, coroutine: Any) -> None:
-    code = getattr(coroutine, "cr_code", None)
-    behind = WRAPPERS.get(code)
+    code = coroutine_code(coroutine)
+    behind = WRAPPERS.get(code) if code is not None else None
     if behind is not None:
         with suppress(Exception):  # another version of the library: the wrapper's own name will do
             coroutine = behind(coroutine) or coroutine
-            code = getattr(coroutine, "cr_code", None) or getattr(coroutine, "__code__", None)
-    activity.name = getattr(coroutine, "__qualname__", None) or type(coroutine).__name__
+            code = coroutine_code(coroutine) or code_of(coroutine)
+    activity.name = name_of(coroutine)
     activity.code = code
 
 
@@ -243,8 +244,8 @@ def keep_callback(loop: Loop, start_ns: int, end_ns: int, owner: Activity | None
             owner.request,
         )
     else:
-        task = getattr(callback, "__self__", None)
-        code = _task_code(task) if isinstance(task, asyncio.Task) else _callback_code(callback)
+        task = bound_to(callback)
+        code = _task_code(task) if is_task(task) else code_of(callback)
         recorder = recorders.active
         if recorder is not None and duration_ns >= recorder.config.block_ns:
             name = code.co_qualname if code is not None else type(callback).__name__
@@ -270,10 +271,3 @@ def flush_short(loop: Loop) -> None:
         )
     )
     loop.short_count = loop.short_busy_ns = 0
-
-
-def _callback_code(callback: Any) -> CodeType | None:
-    while hasattr(callback, "func"):  # functools.partial
-        callback = callback.func
-    code = getattr(callback, "__code__", None)
-    return code if isinstance(code, CodeType) else None

@@ -16,6 +16,7 @@ from tracer.recorder import probe_failed
 from tracer.records import Activity, Job, Occupancy, Pool, current_activity
 from tracer.schema import WAIT_AWAIT, WAIT_LIMITER
 from tracer.steps import WRAPPERS
+from tracer.unseen import take_this_frame_out
 
 
 def available() -> bool:
@@ -46,12 +47,20 @@ def install() -> Callable[[], None]:
             probe_failed("anyio", error)
             return await plain_run.__func__(cls, func, args, abandon_on_cancel, limiter)
         call = functools.partial(_run, pool, job, held, func)
-        return await plain_run.__func__(cls, call, args, abandon_on_cancel, limiter)
+        try:
+            return await plain_run.__func__(cls, call, args, abandon_on_cancel, limiter)
+        except BaseException as error:
+            take_this_frame_out(error)
+            raise
 
     @functools.wraps(plain_acquire)
     async def acquire_on_behalf_of(self: Any, borrower: Any) -> None:
         start_ns = perf_counter_ns()
-        await plain_acquire(self, borrower)
+        try:
+            await plain_acquire(self, borrower)
+        except BaseException as error:
+            take_this_frame_out(error)
+            raise
         activity = current_activity()
         if activity is not None:
             activity.token_ns = perf_counter_ns()
@@ -106,7 +115,13 @@ def _run(pool: Pool, job: Job | None, held: Occupancy, function: Callable[..., A
         spawner: Activity | None = job.spawner
         if spawner is not None and spawner.token_ns > job.born_ns:
             job.born_ns = spawner.token_ns
-    return run_job(pool, job, held, function, *args)
+    try:
+        return run_job(pool, job, held, function, *args)
+    except BaseException as error:
+        take_this_frame_out(error)
+        raise
+    finally:
+        function = args = None  # type: ignore[assignment]
 
 
 def _name_limiter(activity: Activity, start_ns: int, pool: Pool) -> None:

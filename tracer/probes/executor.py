@@ -14,6 +14,7 @@ from tracer.recorder import probe_failed
 from tracer.records import Activity, Job, Pool, Wait, here
 from tracer.schema import WAIT_POOL_SHUTDOWN, WAIT_POOL_STARTUP
 from tracer.thread_waits import waiter_here
+from tracer.unseen import take_this_frame_out
 
 # the names that the loops give their default executor's threads
 _LOOPS_OWN = {"asyncio": "default executor", "uvloop": "default executor"}
@@ -50,9 +51,10 @@ def install() -> Callable[[], None]:
         here.submitting = job
         try:
             future = plain_submit(self, run_job, pool, job, held, fn, *args, **kwargs)
-        except BaseException:
+        except BaseException as error:
             if job is not None:  # the pool refused it: there was no job
                 job.request.activities.remove(job)
+            take_this_frame_out(error)
             raise
         finally:
             here.submitting = None

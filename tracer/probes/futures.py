@@ -19,6 +19,7 @@ from tracer.records import Activity, Collector, Job, Wait, Waker, current_activi
 from tracer.schema import WAIT_AWAIT
 from tracer.steps import waker_now
 from tracer.thread_waits import waiter_here
+from tracer.unseen import take_this_frame_out
 
 LATE_NS = 1_000_000  # of a result that lay done for less, who took it is not kept
 
@@ -30,20 +31,32 @@ def install() -> Callable[[], None]:
 
     @functools.wraps(plain_result)
     def result(self: Any, timeout: float | None = None) -> Any:
-        if self.done():
-            _take(self)
-            return plain_result(self, timeout)
-        activity = waiter_here()
-        if activity is None:
-            return plain_result(self, timeout)
-        return _blocked(plain_result, activity, self, timeout)
+        try:
+            if self.done():
+                _take(self)
+                return plain_result(self, timeout)
+            activity = waiter_here()
+            if activity is None:
+                return plain_result(self, timeout)
+            return _blocked(plain_result, activity, self, timeout)
+        except BaseException as error:
+            take_this_frame_out(error)
+            raise
+        finally:
+            self = None  # the exception's frames include this one: break the cycle, as the plain method does
 
     @functools.wraps(plain_exception)
     def exception(self: Any, timeout: float | None = None) -> Any:
-        activity = waiter_here()
-        if activity is None or self.done():
-            return plain_exception(self, timeout)
-        return _blocked(plain_exception, activity, self, timeout)
+        try:
+            activity = waiter_here()
+            if activity is None or self.done():
+                return plain_exception(self, timeout)
+            return _blocked(plain_exception, activity, self, timeout)
+        except BaseException as error:
+            take_this_frame_out(error)
+            raise
+        finally:
+            self = None
 
     def create_and_install_waiters(fs: Any, return_when: Any) -> Any:
         waiter = plain_waiters(fs, return_when)
@@ -110,6 +123,9 @@ def _blocked(plain: Any, activity: Activity, future: Any, timeout: float | None)
     here.waiting = True
     try:
         return plain(future, timeout)
+    except BaseException as error:
+        take_this_frame_out(error)
+        raise
     finally:
         here.waiting = False
         end_ns = perf_counter_ns()
@@ -120,6 +136,7 @@ def _blocked(plain: Any, activity: Activity, future: Any, timeout: float | None)
         else:
             job = getattr(future, JOB_ATTRIBUTE, None)
             _record(activity, start_ns, end_ns, job, job.done_ns if job is not None else 0)
+        future = None
 
 
 class _Event:

@@ -4,7 +4,6 @@
 schedule their steps through them too. The selector's `select` gives the window in which the loop slept.
 """
 
-import asyncio
 import contextvars
 import selectors
 from asyncio import events, selector_events
@@ -28,6 +27,7 @@ from tracer.steps import (
     this_loop,
     waker_now,
 )
+from tracer.unseen import bound_to, is_task
 
 _SLEEP_MIN_NS = 20_000
 _STALL_MIN_NS = 200_000
@@ -51,17 +51,17 @@ def _run_stamped(handle: Any, by: Waker, cause_ns: int, standing: Any, run: Call
     activity: Activity | None = None
     callback = handle._callback
     context = handle._context
-    task = None
+    task: Any = None
     try:
         loop = this_loop()
         loop.run_start_ns = start_ns
         found = context.get(ACTIVITY)
         if found is not None:
-            task = getattr(callback, "__self__", None)
-            if isinstance(task, asyncio.Task):
+            task = bound_to(callback)
+            if is_task(task):
                 activity = owner_of_step(found, task, cause_ns, context.run)
         if activity is not None:
-            begin_step(activity, task, by, cause_ns, start_ns, context.run)  # type: ignore[arg-type]
+            begin_step(activity, task, by, cause_ns, start_ns, context.run)
         else:
             here.current = standing
     except Exception as error:
@@ -80,14 +80,18 @@ def _run_stamped(handle: Any, by: Waker, cause_ns: int, standing: Any, run: Call
             owner = activity
             if current is not activity and isinstance(current, Activity):
                 owner = current
-                task = getattr(callback, "__self__", None)
+                task = bound_to(callback)
             keep_callback(loop, start_ns, end_ns, owner or opened or _of_context(context), callback)
             if owner is not None and current is owner:
                 end_step(owner, end_ns, sample_of(loop, start_ns))
-                if isinstance(task, asyncio.Task) and task.done():
+                if is_task(task) and task.done():
                     end_task(owner, task, end_ns)
         except Exception as error:
             probe_failed("loop", error)
+        # the frames of what failed in there refer back to this one: like asyncio's own `_run`, it must not
+        # keep the task, its exception and so itself alive
+        handle = callback = context = task = standing = run = None  # type: ignore[assignment]
+        current = opened = owner = activity = None
 
 
 def _of_context(context: contextvars.Context) -> Activity | None:
@@ -105,6 +109,8 @@ def install() -> Callable[[], None]:
 
         def __init__(self, callback: Any, args: Any, loop: Any, context: Any = None) -> None:
             plain_handle.__init__(self, callback, args, loop, context)
+            if self._source_traceback:  # debug mode: asyncio takes its caller's frame for the last one
+                del self._source_traceback[-1]
             self._by, self._cause_ns = waker_now(perf_counter_ns())
 
         def passed_on(self, now: int) -> tuple[Waker, int]:
@@ -119,12 +125,14 @@ def install() -> Callable[[], None]:
                     self._cause_ns = loop.polled_ns
                     self._by = IO if loop.polled_ns == loop.select_end_ns else IO_LATE
             _run_stamped(self, self._by, self._cause_ns, self, plain_run)
+            self = None  # type: ignore[assignment]  # breaks cycles when an exception occurs
 
     # TimerHandle itself must stay: its comparisons ask isinstance(other, TimerHandle), and timers set
     # before `start` share a heap with those set after it
     def run_timer(self: Any) -> None:
         due_ns = int(self._when * 1e9)  # loop.time() and perf_counter share a clock
         _run_stamped(self, TIMER, due_ns, _TimerRun(self._callback, due_ns), plain_run)
+        self = None  # breaks cycles when an exception occurs
 
     Handle.__module__, Handle.__qualname__ = plain_handle.__module__, plain_handle.__qualname__
     events.Handle = Handle  # type: ignore[misc]

@@ -14,6 +14,7 @@ from opentelemetry.trace import SpanKind
 from tracer.recorder import Recorder
 from tracer.records import ACTIVITY, Activity, Request, here
 from tracer.steps import close_step
+from tracer.unseen import coroutine_code, name_of
 
 
 class RequestRoots(SpanProcessor):
@@ -53,8 +54,8 @@ class RequestRoots(SpanProcessor):
         if task is not None:
             root.task_key = id(task)
             coroutine = task.get_coro()
-            root.name = getattr(coroutine, "__qualname__", "") or ""
-            root.code = getattr(coroutine, "cr_code", None)
+            root.name = name_of(coroutine)
+            root.code = coroutine_code(coroutine)
         ACTIVITY.set(root)
         here.current = here.opened = root
         self._open[context.span_id] = request

@@ -4,7 +4,6 @@ Callbacks that libuv calls by itself (sockets) and the time asleep are not seen,
 wait for the loop cannot be told apart there.
 """
 
-import asyncio
 from collections.abc import Callable
 from importlib.util import find_spec
 from time import perf_counter_ns
@@ -23,6 +22,7 @@ from tracer.steps import (
     this_loop,
     waker_now,
 )
+from tracer.unseen import bound_to, is_task
 
 
 class _Call:
@@ -45,17 +45,17 @@ class _Call:
         start_ns = perf_counter_ns()
         activity: Activity | None = None
         callback = self.callback
-        task = None
+        task: Any = None
         try:
             loop = this_loop()
             loop.run_start_ns = start_ns
             found = ACTIVITY.get()
             if found is not None:
-                task = getattr(callback, "__self__", None)
-                if isinstance(task, asyncio.Task):
+                task = bound_to(callback)
+                if is_task(task):
                     activity = owner_of_step(found, task, self._cause_ns, _call_here)
             if activity is not None:
-                begin_step(activity, task, self._by, self._cause_ns, start_ns, _call_here)  # type: ignore[arg-type]
+                begin_step(activity, task, self._by, self._cause_ns, start_ns, _call_here)
             else:
                 here.current = self
         except Exception as error:
@@ -72,14 +72,17 @@ class _Call:
                 owner = activity
                 if current is not activity and isinstance(current, Activity):
                     owner = current
-                    task = getattr(callback, "__self__", None)
+                    task = bound_to(callback)
                 keep_callback(loop, start_ns, end_ns, owner or opened or _found_open(), callback)
                 if owner is not None and current is owner:
                     end_step(owner, end_ns, sample_of(loop, start_ns))
-                    if isinstance(task, asyncio.Task) and task.done():
+                    if is_task(task) and task.done():
                         end_task(owner, task, end_ns)
             except Exception as error:
                 probe_failed("uvloop", error)
+            # the frames of what failed in there refer back to this one: it must keep nothing alive
+            self = callback = task = args = None  # type: ignore[assignment]
+            current = opened = owner = activity = None
 
 
 def _call_here(function: Callable[..., Any], *args: Any) -> Any:

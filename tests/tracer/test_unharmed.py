@@ -1,0 +1,229 @@
+"""What the host sees of its errors, and how long its objects live, is what it would be without us."""
+
+import asyncio
+import functools
+import gc
+import threading
+import time
+import traceback
+import weakref
+from collections.abc import Callable, Coroutine, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, TimeoutError
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import tracer
+from tests.tracer.conftest import Traced
+from tracer import phase, recorder
+
+Begin = Callable[..., Traced]
+PACKAGE = Path(tracer.__file__).parent
+
+
+class Thing:
+    """Something whose end can be seen."""
+
+
+@pytest.fixture
+def without_collector() -> Iterator[None]:
+    """Only reference counts free anything."""
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
+def frames_of_ours(error: BaseException) -> list[str]:
+    frames = traceback.extract_tb(error.__traceback__)
+    return [f"{one.filename}:{one.lineno}" for one in frames if Path(one.filename).is_relative_to(PACKAGE)]
+
+
+def fail(thing: Any) -> None:
+    del thing
+    raise ValueError("on purpose")
+
+
+def test_a_jobs_traceback_has_no_frame_of_ours(traced_to: Begin) -> None:
+    traced_to()
+    with ThreadPoolExecutor(1) as pool, phase("root"):
+        with pytest.raises(ValueError, match="on purpose") as waited:
+            pool.submit(fail, Thing()).result()
+        with pytest.raises(ValueError, match="invalid literal") as from_c:
+            pool.submit(int, "no number").result()
+        never: Future[None] = Future()
+        with pytest.raises(TimeoutError) as timed_out:
+            never.result(timeout=0.001)
+    with pytest.raises(ValueError, match="on purpose") as outside, ThreadPoolExecutor(1) as pool:
+        pool.submit(fail, Thing()).result()
+    with pytest.raises(RuntimeError) as refused:
+        pool.submit(fail, Thing())
+    for error in (waited, from_c, timed_out, outside, refused):
+        assert frames_of_ours(error.value) == []
+    assert [one.name for one in traceback.extract_tb(waited.value.__traceback__)][-2:] == ["run", "fail"]
+
+
+def test_a_worker_threads_traceback_has_no_frame_of_ours(traced_to: Begin) -> None:
+    import anyio.to_thread
+
+    async def main() -> BaseException:
+        with phase("root"), pytest.raises(ValueError, match="on purpose") as caught:
+            await anyio.to_thread.run_sync(fail, Thing())
+        return caught.value
+
+    traced_to()
+    assert frames_of_ours(asyncio.run(main())) == []
+
+
+@pytest.mark.parametrize("in_request", [False, True])
+def test_a_failed_job_keeps_neither_its_arguments_nor_its_future(
+    traced_to: Begin, without_collector: None, in_request: bool
+) -> None:
+    traced_to()
+    errors = []
+    with ThreadPoolExecutor(1) as pool:
+        root = phase("root") if in_request else None
+        if root is not None:
+            root.__enter__()
+        thing = Thing()
+        seen = weakref.ref(thing)
+        future: Future[None] | None = pool.submit(fail, thing)
+        del thing
+        assert future is not None
+        life = weakref.ref(future)
+        try:
+            future.result()
+        except ValueError as error:
+            errors.append(error)
+        future = None
+        pool.submit(int).result()  # the worker has let go of the job before
+        assert seen() is None
+        errors.clear()
+        assert life() is None
+        if root is not None:
+            root.__exit__(None, None, None)
+
+
+def test_where_a_callback_was_scheduled_is_the_hosts_line(traced_to: Begin) -> None:
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        loop.set_debug(True)
+        handles: list[Any] = [loop.call_soon(int), loop.call_later(0, int), asyncio.Handle(int, (), loop)]
+        await asyncio.sleep(0.001)
+        for handle in handles:
+            assert handle._source_traceback[-1].filename == __file__
+
+    traced_to()
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("loop_kind", ["asyncio", "uvloop"])
+def test_a_failed_task_ends_when_its_last_user_lets_go(
+    traced_to: Begin, without_collector: None, loop_kind: str
+) -> None:
+    async def broken() -> None:
+        raise ValueError("on purpose")
+
+    async def main() -> tuple[bool, list[str]]:
+        messages: list[str] = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, told: messages.append(told["message"]))
+        with phase("root"):
+            task = asyncio.create_task(broken())
+            await asyncio.sleep(0.01)
+        life = weakref.ref(task)
+        del task
+        return life() is None, messages
+
+    traced_to()
+    factory: Any = asyncio.new_event_loop
+    if loop_kind == "uvloop":
+        factory = pytest.importorskip("uvloop").new_event_loop
+    with asyncio.Runner(loop_factory=factory) as runner:
+        assert runner.run(main()) == (True, ["Task exception was never retrieved"])
+
+
+def test_threads_that_fail_print_what_they_would(traced_to: Begin, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[list[str]] = []
+    monkeypatch.setattr(threading, "excepthook", lambda args: told.append(frames_of_ours(args.exc_value)))
+    traced_to()
+    thread = threading.Thread(target=fail, args=(Thing(),))
+    thread.start()
+    thread.join()
+    assert told == [[]]
+
+
+class Proxy:
+    """Answers to any name, and remembers that it was asked; as callable as a function."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise RuntimeError(f"no {name} outside a request")
+        self.asked.append(name)
+        return self
+
+    def __call__(self) -> int:
+        time.sleep(0.001)  # long enough to be remembered
+        return 7
+
+
+def test_a_callback_that_answers_to_any_name_is_called_and_never_asked(traced_to: Begin) -> None:
+    async def main(proxy: Proxy) -> None:
+        loop = asyncio.get_running_loop()
+        with phase("root"):
+            loop.call_soon(proxy)
+            loop.call_later(0.001, proxy)
+            await asyncio.sleep(0.01)
+            loop.call_soon(functools.partial(proxy))
+            assert await loop.run_in_executor(None, proxy) == 7
+        with ThreadPoolExecutor(1) as pool:
+            assert pool.submit(proxy).result() == 7
+
+    spans = traced_to()
+    installed = set(recorder.active.undo) if recorder.active else set()
+    proxy = Proxy()
+    asyncio.run(main(proxy))
+    assert recorder.active is not None
+    assert set(recorder.active.undo) == installed, "a probe was removed"
+    assert proxy.asked == []
+    spans.stop()
+    assert spans.one("Proxy")["kind"] == "run"
+
+
+def test_what_a_coroutine_like_object_answers_is_not_taken_for_its_code(traced_to: Begin) -> None:
+    class Once(Coroutine[Any, Any, int]):
+        """Asked for anything it does not have, it makes something up."""
+
+        def __init__(self) -> None:
+            self.steps = 0
+
+        def __getattr__(self, name: str) -> Any:
+            return Proxy()
+
+        def send(self, value: Any) -> Any:
+            self.steps += 1
+            time.sleep(0.002)  # long enough for a span
+            if self.steps == 1:
+                return None
+            raise StopIteration(7)
+
+        def throw(self, *error: Any) -> Any:
+            raise error[0]
+
+        def close(self) -> None: ...
+
+        def __await__(self) -> Any:
+            return self
+
+    async def main() -> int:
+        with phase("root"):
+            task: asyncio.Task[int] = asyncio.get_running_loop().create_task(Once())
+            return await task
+
+    spans = traced_to()
+    assert asyncio.run(main()) == 7
+    spans.stop()
+    assert any(span.name.endswith("Once") for span in spans.of_kind("task"))

@@ -1,0 +1,70 @@
+"""How we look at the host's objects without running any of its code, and leave its tracebacks alone.
+
+A callback may be anything: a mock that answers to every name, a proxy that asks a server for each
+attribute or raises when asked at the wrong moment. So attributes are read past `__getattr__`, and a
+class is told by `type`, which no object can forge.
+"""
+
+import asyncio
+import functools
+from types import BuiltinMethodType, CodeType, FunctionType, MethodType
+from typing import Any
+
+_bound: set[type[Any]] = {MethodType, BuiltinMethodType}
+_STEP = "TaskStepMethWrapper"  # what C tasks schedule; the module does not export its type
+
+
+def own(value: Any, name: str) -> Any:
+    """An attribute that the object itself has; None if it only would make one up, or has none."""
+    try:
+        return object.__getattribute__(value, name)
+    except AttributeError:
+        return None
+
+
+def bound_to(callback: Any) -> Any:
+    """The object that a bound method or a task's step belongs to; None for every other callable."""
+    kind = type(callback)
+    if kind in _bound:
+        return callback.__self__
+    if kind.__name__ == _STEP:
+        _bound.add(kind)
+        return callback.__self__
+    return None
+
+
+def is_task(value: Any) -> bool:
+    """Whether this is an asyncio task indeed, and not something that poses as one."""
+    return issubclass(type(value), asyncio.Task)
+
+
+def code_of(function: Any) -> CodeType | None:
+    """The code behind a function, a method or a partial of one; None for what is not written in Python."""
+    while issubclass(type(function), functools.partial):
+        function = own(function, "func")
+    if type(function) is MethodType:
+        function = function.__func__
+    code = function.__code__ if type(function) is FunctionType else own(function, "__code__")
+    return code if type(code) is CodeType else None
+
+
+def name_of(value: Any) -> str:
+    """The qualified name of a function or coroutine, else that of its type."""
+    name = own(value, "__qualname__")
+    return name if type(name) is str and name else type(value).__qualname__
+
+
+def coroutine_code(coroutine: Any) -> CodeType | None:
+    """The code of a coroutine written in Python; None for any other."""
+    code = own(coroutine, "cr_code")
+    return code if type(code) is CodeType else None
+
+
+def take_this_frame_out(error: BaseException) -> None:
+    """Drops the calling frame from the traceback of an exception that it caught and is about to re-raise.
+
+    A bare `raise` adds no entry for the frame it is in, so the host sees its own frames only.
+    """
+    traceback = error.__traceback__
+    if traceback is not None:
+        error.__traceback__ = traceback.tb_next
