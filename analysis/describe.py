@@ -19,6 +19,7 @@ from tracer import schema
 _NUMBER = {cause: number for number, cause in enumerate(CAUSES)}
 # what a thread does in a call that waits for a device is the driver's waiting, on a CPU or off it; the GIL is not
 _DEVICE_PARTS = (CPU, RUN_QUEUE, LOCK, CALL, REST)
+_THREAD_WAITS = (schema.WAIT_LOCK, schema.WAIT_LOGGING, schema.WAIT_BLOCKING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +106,7 @@ def describe(
     block = taken(pieces.block, piece)
     rest[in_handler] = False
     slept = np.flatnonzero(rest & on_loop & (block >= 0))
+    slept = slept[~_timed_already(spans, activities, frames, pieces)[block[slept]]]
     calls, said = _slept_in(spans, frames.row[block[slept]])
     slept, said = slept[calls], said[calls]
     cause[slept] = _NUMBER[Cause.BLOCKING_IO]
@@ -173,6 +175,22 @@ def _handlers(spans: SpanTable, rows: Ints, chosen: Bools) -> tuple[Ints, Texts]
     names = spans.texts(rows[at], schema.HANDLER)
     inside = names != ""
     return at[inside], objects([f"logging handler {name}" for name in names[inside]])
+
+
+def _timed_already(spans: SpanTable, activities: Activities, frames: Frames, pieces: Pieces) -> Bools:
+    """Return for each frame whether the waits timed inside it are longer than what of it nobody saw: then
+    what the thread was seen to sleep in was one of them."""
+    waits = activities.waits
+    if len(waits.row) == 0:
+        return np.zeros(len(frames.vstart), dtype=bool)
+    of_thread = np.isin(spans.texts(waits.row, schema.WAIT), _THREAD_WAITS)
+    length = np.where(of_thread, waits.vend - waits.vstart, 0)
+    until = np.concatenate([[0], np.cumsum(length)])
+    low = np.searchsorted(waits.vstart, frames.vstart, side="left")
+    high = np.searchsorted(waits.vstart, frames.vend, side="left")
+    running = pieces.block >= 0
+    unseen = np.bincount(pieces.block[running], weights=pieces.rest_ns[running], minlength=len(frames.vstart))
+    return np.asarray(until[high] - until[low] > unseen, dtype=bool)
 
 
 def _slept_in(spans: SpanTable, rows: Ints) -> tuple[Bools, Texts]:

@@ -108,3 +108,20 @@ def test_an_unresolved_signal_is_still_a_wait_for_it() -> None:
     for what, cause in waits.items():
         causes = analysis.analyze(drawn(LOCKED.format("await"), {"l": {schema.FOR: what}})).causes
         assert causes.loc[causes["cause"] == cause, "amount_ns"].sum() == 19 * UNIT_NS, what
+
+
+@pytest.mark.parametrize(
+    ("timed", "cause"), [("|----------|   ", "unexplained"), ("|--|           ", "blocking_io")]
+)
+def test_a_sleep_that_was_timed_does_not_claim_the_rest_of_its_step(timed: str, cause: str) -> None:
+    picture = f"""
+        server GET        |--------------------|
+        task   root GET   |--------------------|   cpu=4
+        block  on   root     |--------------|      cpu=2
+        wait   nap  root       {timed}      type=blocking_io
+    """
+    step = {schema.BLOCK_SYSCALL: "clock_nanosleep"}
+    causes = analysis.analyze(drawn(picture, {"on": step, "nap": {schema.FOR: "time.sleep"}})).causes
+    asleep = causes[causes["detail"].str.startswith("in clock_nanosleep")]
+    assert asleep.empty is (cause == "unexplained")
+    assert not causes[causes["cause"] == cause].empty

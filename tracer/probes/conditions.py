@@ -44,6 +44,7 @@ _waiters: dict[int, list[_Waiter]] = {}
 
 def install() -> Callable[[], None]:
     """Wraps `Condition.wait` and `notify`, for conditions made before, too; returns the undo."""
+    _waiters.clear()  # in a forked child: of threads that it has not
     condition = threading.Condition
     plain_wait, plain_notify = condition.wait, condition.notify
 

@@ -21,6 +21,8 @@ from tracer.schema import WAIT_LOCK
 from tracer.thread_waits import keep_wait, waiter_here
 
 _MOST_HOLDS = 256
+_NO_HOLDS: deque[Hold] = deque(maxlen=0)  # of a lock that nobody was ever in line for: most of them
+_begin_line = threading.Lock()
 _CONDITION_INIT = threading.Condition.__init__.__code__
 
 
@@ -92,7 +94,7 @@ class TracedLock(metaclass=PassesFor):
         self._release = plain.release
         self._made_at = made_at
         self._waiting: list[int] = []
-        self._holds: deque[Hold] = deque(maxlen=_MOST_HOLDS)
+        self._holds = _NO_HOLDS
 
     def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
         if blocking is True and timeout == -1:
@@ -151,6 +153,8 @@ class TracedRLock(TracedLock):
 
     def _acquire_restore(self, state: Any) -> None:
         # comes after a condition's wait, whose end it is
+        if here.waiting:
+            remember_holds(self)
         start_ns = perf_counter_ns()
         self._waiting.append(start_ns)
         try:
@@ -202,6 +206,7 @@ def wait_for(lock: TracedLock, timeout: float) -> bool:
     inside = activity is None and here.waiting
     if activity is None and not inside:
         return lock._try(True, timeout)  # type: ignore[no-any-return]
+    remember_holds(lock)
     waiting = lock._waiting
     start_ns = perf_counter_ns()
     waiting.append(start_ns)
@@ -227,6 +232,14 @@ def wait_for(lock: TracedLock, timeout: float) -> bool:
                 keep_wait(activity, WAIT_LOCK, start_ns, cause_ns, end_ns, by, what)
         except Exception as error:
             probe_failed("locks", error)
+
+
+def remember_holds(lock: TracedLock) -> None:
+    """From now on the releases of this lock are written down while somebody is in line."""
+    if lock._holds is _NO_HOLDS:
+        with _begin_line:
+            if lock._holds is _NO_HOLDS:
+                lock._holds = deque(maxlen=_MOST_HOLDS)
 
 
 def _cause(
