@@ -112,9 +112,6 @@ def is_held(awaited: NDArray[Any], module: NDArray[Any]) -> Mask:
     return np.asarray(names.str.match(_HELD), dtype=bool)
 
 
-_BY_THREAD: Final = _awaits(waker=schema.WAKER_THREAD)
-_CONDITIONS: Final = _within(r"(?:threading|queue)\.")
-
 # First match wins; the last rule accepts everything, so every wait has a cause.
 WAIT_RULES: Final = (
     Rule("pool queue", _type(schema.WAIT_POOL_QUEUE), Cause.POOL_QUEUE, "{pool}"),
@@ -139,13 +136,6 @@ WAIT_RULES: Final = (
     Rule(
         "resume", _type(schema.WAIT_RESUME), Cause.UNEXPLAINED,
         "ready to continue, nothing seen on the loop (GIL or CPU)",
-    ),
-    Rule("lock", _type(schema.WAIT_LOCK), Cause.LOCK_WAIT, "waiting for {lock}{where}"),
-    Rule("logging", _type(schema.WAIT_LOGGING), Cause.LOGGING_WAIT, "logging handler {awaited}{where}"),
-    Rule("blocking call", _type(schema.WAIT_BLOCKING), Cause.BLOCKING_IO, "in {awaited}{where}"),
-    Rule(
-        "thread condition", lambda waits: _BY_THREAD(waits) & _CONDITIONS(waits), Cause.LOCK_WAIT,
-        "awaiting {awaited}{where}, told by a thread that nobody traced",
     ),
     Rule("request io", _within(_SERVER_IO), Cause.REQUEST_IO, "awaiting {awaited}{where}"),
     Rule("thread's signal", _within(r"threading\."), Cause.LOCK_WAIT, "{lock}"),
