@@ -102,7 +102,9 @@ def describe(
     detail[in_handler] = handlers
     inferred[in_handler] = True
     evidence = np.where(inferred, Evidence.INFERRED.value, Evidence.OBSERVED.value).astype(object)
-    evidence[np.isin(part, [GIL, LOCK, CALL]) | ((part == RUN_QUEUE) & on_loop)] = Evidence.SAMPLED.value
+    evidence[
+        np.isin(part, [GIL, LOCK, CALL]) | ((part == CPU) & waiting) | ((part == RUN_QUEUE) & on_loop)
+    ] = Evidence.SAMPLED.value
     block = taken(pieces.block, piece)
     rest[in_handler] = False
     slept = np.flatnonzero(rest & on_loop & (block >= 0))

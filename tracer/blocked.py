@@ -10,7 +10,7 @@ from collections.abc import Hashable, Mapping
 from math import sqrt
 from typing import Final, NamedTuple
 
-from tracer.sampler.child import CALL, FUTEX, GIL, POLL, SLEEP
+from tracer.sampler.child import CALL, FUTEX, GIL, POLL, RUNNING, SLEEP
 
 _PRIOR: Final = 8.0
 _FEWEST: Final = 3.0  # samples of its own or borrowed, below which nothing is said
@@ -27,10 +27,11 @@ class Split(NamedTuple):
     call_ns: int  # another system call
     samples: int  # of the stretch itself
     error_ns: int  # one standard error of gil_ns
+    running_ns: int  # the thread ran, or could have: where its CPU time was not taken out before
     enough: bool  # whether there were samples enough to say anything
 
 
-NOTHING: Final = Split(0, 0, 0, 0, 0, False)
+NOTHING: Final = Split(0, 0, 0, 0, 0, 0, False)
 
 
 class Memory:
@@ -68,7 +69,7 @@ def _split(blocked_ns: int, own: "Counter[int]", known: "Counter[int]") -> Split
     borrowed = min(_PRIOR, float(remembered))
     weight = seen + borrowed
     if blocked_ns <= 0:
-        return Split(0, 0, 0, seen, 0, weight >= _FEWEST)
+        return Split(0, 0, 0, seen, 0, 0, weight >= _FEWEST)
     if weight < _FEWEST:
         return NOTHING._replace(samples=seen)
     scale = borrowed / remembered if remembered else 0.0
@@ -84,5 +85,6 @@ def _split(blocked_ns: int, own: "Counter[int]", known: "Counter[int]") -> Split
         call_ns=int(blocked_ns * part(*_CALLS)),
         samples=seen,
         error_ns=int(blocked_ns * sqrt(careful * (1 - careful) / weight)),
+        running_ns=int(blocked_ns * part(RUNNING)),
         enough=True,
     )

@@ -60,6 +60,21 @@ class Observed:
                 attributes[s.CALL] = name
         self._put_gil(attributes, split, seen.holders)
 
+    def put_back(
+        self, attributes: Attributes, kind: Hashable, thread_id: int, start_ns: int, end_ns: int
+    ) -> None:
+        """Adds what a thread waited in on its way back from a wait of its own that was over."""
+        seen = self._seen(thread_id, [(start_ns, end_ns)])
+        run_queue_ns = self._samples.run_queue_ns(thread_id, start_ns, end_ns) or 0
+        if run_queue_ns:
+            attributes[s.RUN_QUEUE_NS] = run_queue_ns
+        split = self._memory.split(kind, end_ns - start_ns - run_queue_ns, seen.states, running=True)
+        attributes[s.SAMPLES] = split.samples
+        attributes[s.CPU_NS] = split.running_ns
+        if split.lock_ns:
+            attributes[s.LOCK_NS] = split.lock_ns
+        self._put_gil(attributes, split, seen.holders)
+
     def put_ready(
         self,
         attributes: Attributes,

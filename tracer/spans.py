@@ -380,7 +380,11 @@ class RequestSpans:
             thread_id = activity.thread_id
         else:
             thread_id = self._request.thread_id or (loop.native_id if loop is not None else 0)
-        self._observed.put_ready(attributes, tile.kind, thread_id, tile.start_ns, tile.end_ns, wait.by)
+        if wait.thread:
+            kind = (tile.kind, wait.kind)
+            self._observed.put_back(attributes, kind, thread_id, tile.start_ns, tile.end_ns)
+        else:
+            self._observed.put_ready(attributes, tile.kind, thread_id, tile.start_ns, tile.end_ns, wait.by)
 
     def _add_queue_tile(self, job: Job, tile: Tile, small: dict[str, int]) -> None:
         length_ns = tile.end_ns - tile.start_ns

@@ -50,6 +50,8 @@ def code_of(function: Any) -> CodeType | None:
 
 def name_of(value: Any) -> str:
     """The qualified name of a function or coroutine, else that of its type."""
+    if type(value) is MethodType:
+        value = value.__func__
     name = own(value, "__qualname__")
     return name if type(name) is str and name else type(value).__qualname__
 

@@ -180,9 +180,7 @@ class SubmitLock(TracedLock):
     """The lock that every `submit` of every `ThreadPoolExecutor` takes, and holds while a thread starts."""
 
     __slots__ = ()
-    what: ClassVar[str] = (
-        "concurrent.futures' global lock, taken by every submit and held while a thread starts,"
-    )
+    what: ClassVar[str] = "concurrent.futures' global lock"
 
 
 for _class in (TracedLock, TracedRLock):  # as the plain ones are called

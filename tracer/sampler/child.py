@@ -147,7 +147,9 @@ class Sampler:
             if state == GIL:
                 holder = self._holder()
                 waited_for = holder or waited_for
-            run_queue = self._run_queue(thread)
+            # who goes on waiting in the same place has not stood in the run queue meanwhile
+            waits_on = thread.count and state == thread.state != RUNNING and number == thread.number
+            run_queue = thread.run_queue_ns if waits_on and thread.count % 8 else self._run_queue(thread)
             same = (
                 thread.count
                 and state == thread.state
