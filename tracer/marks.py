@@ -346,6 +346,7 @@ def _begin(title: str, code: CodeType | None) -> _Mark | None:
         recorder.config.max_records_per_request,
     )
     request.name = title
+    recorder.open.add(id(request))
     root = request.root
     root.name = title
     root.code = code

@@ -26,6 +26,7 @@ _LINGER_NS = 1_000_000_000  # how long jobs that outlive their request are waite
 _SLICE_NS = 300_000
 _PAUSE_S = 0.005
 _PAUSE_BEHIND_S = 0.001  # when requests pile up
+_PAUSE_ALONE_S = 0.0002  # while no request is open
 _BEHIND = 200
 _SETTLE_NS = 20_000_000  # the loop's own record of the request's last callback comes right after it
 
@@ -142,8 +143,11 @@ class Outlet:
     def _pause(self) -> None:
         if self._stopping or perf_counter_ns() - self._slice_ns < _SLICE_NS:
             return
-        behind = len(self._recorder.finished) + len(self._pending) > _BEHIND
-        time.sleep(_PAUSE_BEHIND_S if behind else _PAUSE_S)
+        if not self._recorder.open:
+            time.sleep(_PAUSE_ALONE_S)
+        else:
+            behind = len(self._recorder.finished) + len(self._pending) > _BEHIND
+            time.sleep(_PAUSE_BEHIND_S if behind else _PAUSE_S)
         self._slice_ns = perf_counter_ns()
 
     def _past_since(self, start_ns: int) -> LoopPast:

@@ -18,6 +18,7 @@ class Recorder:
     def __init__(self, config: Config) -> None:
         self.config = config
         self.finished: deque[Request] = deque()
+        self.open: set[int] = set()  # ids of the requests that somebody waits for now
         self.background: deque[tuple[str, Block]] = deque(maxlen=1_000)  # long callbacks outside requests
         self.loops: list[Loop] = []
         self.holds: deque[Occupancy] = deque(maxlen=8_192)  # jobs of all pools, as they began
@@ -29,6 +30,7 @@ class Recorder:
 
     def finish(self, request: Request) -> None:
         """Hands over a request that has ended. Never blocks; drops and counts when the exporter lags."""
+        self.open.discard(id(request))
         if request.lost:
             self.lost["record"] += request.lost
         if len(self.finished) >= self.config.max_pending_requests:

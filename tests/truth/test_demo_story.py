@@ -26,7 +26,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "demo",
         "--quick",
         "--clients",
-        "1,16",
+        "16",
         "--out",
         str(folder),
     ]

@@ -19,14 +19,15 @@ from tracer.config import Config, ConfigError, output_file
 _QUEUE = 65_536
 _BATCH = 2_048
 _PAUSE_S = 0.002
+_PAUSE_ALONE_S = 0.0002  # while no request is open
 
 
 class ForeignProvider(Exception):
     """The host's tracer provider is not the SDK's, so spans cannot go through it."""
 
 
-def obtain(config: Config) -> tuple[TracerProvider, bool]:
-    """The provider to use, and whether it is ours to shut down.
+def obtain(config: Config, is_busy: Callable[[], bool]) -> tuple[TracerProvider, bool]:
+    """The provider to use, and whether it is ours to shut down. `is_busy` says whether requests are open.
 
     Raises `ForeignProvider`, or `ConfigError` when the output cannot be written.
     """
@@ -37,7 +38,7 @@ def obtain(config: Config) -> tuple[TracerProvider, bool]:
         raise ForeignProvider(f"{type(current).__module__}.{type(current).__qualname__}")
     provider = TracerProvider(resource=_resource(config), shutdown_on_exit=False)
     if _wants_otlp(os.environ):
-        provider.add_span_processor(batching(_InSlices(OTLPSpanExporter(), 64)))
+        provider.add_span_processor(batching(_InSlices(OTLPSpanExporter(), 64, is_busy)))
     trace.set_tracer_provider(provider)
     return provider, True
 
@@ -71,7 +72,7 @@ def attach(provider: TracerProvider, processor: SpanProcessor) -> Callable[[], N
     return undo
 
 
-def file_processor(output: Path) -> SpanProcessor:
+def file_processor(output: Path, is_busy: Callable[[], bool]) -> SpanProcessor:
     """Batches spans into this process's OTLP JSON Lines file; raises `ConfigError` if it cannot be made."""
     path = output_file(output, os.getpid())
     try:
@@ -81,7 +82,7 @@ def file_processor(output: Path) -> SpanProcessor:
         raise ConfigError(
             f"cannot write traces to {path}: {error.strerror}; choose another output"
         ) from error
-    return batching(_InSlices(exporter, 16))
+    return batching(_InSlices(exporter, 16, is_busy))
 
 
 def batching(exporter: SpanExporter) -> SpanProcessor:
@@ -96,8 +97,9 @@ def batching(exporter: SpanExporter) -> SpanProcessor:
 class _InSlices(SpanExporter):
     """Encodes a batch in small parts with pauses between, so that nobody waits long for the GIL."""
 
-    def __init__(self, exporter: SpanExporter, size: int) -> None:
+    def __init__(self, exporter: SpanExporter, size: int, is_busy: Callable[[], bool]) -> None:
         self._exporter = exporter
+        self._is_busy = is_busy
         self._size = size
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
@@ -106,7 +108,7 @@ class _InSlices(SpanExporter):
         for start in range(0, len(spans), self._size):
             if self._exporter.export(spans[start : start + self._size]) is not SpanExportResult.SUCCESS:
                 result = SpanExportResult.FAILURE
-            time.sleep(_PAUSE_S)
+            time.sleep(_PAUSE_S if self._is_busy() else _PAUSE_ALONE_S)
         return result
 
     def shutdown(self) -> None:

@@ -59,6 +59,7 @@ class RequestRoots(SpanProcessor):
         ACTIVITY.set(root)
         here.current = here.opened = root
         self._open[context.span_id] = request
+        recorder.open.add(id(request))
 
     def on_end(self, span: ReadableSpan) -> None:
         """Called by the SDK when the response is sent."""
