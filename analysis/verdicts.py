@@ -5,7 +5,7 @@ time and at least 1 ms per request on average. Computing is no accusation. A gro
 reaches that is told to be fine.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -17,6 +17,8 @@ from analysis.convoys import lock_convoy
 from analysis.model import Analysis
 from analysis.phases import phase_times
 from analysis.remedies import ADVICE
+from analysis.starvation import REMEDY as STARVATION_REMEDY
+from analysis.starvation import starvation
 from analysis.summary import summarize
 from tracer.schema import POOL_AGE_NS, POOL_FILE, POOL_LINE, POOL_NAME
 
@@ -133,6 +135,12 @@ def _judge(
     computing = float(shares.get(Cause.COMPUTE, 0.0))
     situations = _situations(endpoint, accused, means, causes, jobs)
     situations += _serial_collection(orders[orders["endpoint"] == endpoint], float(walls.mean()))
+    starved = starvation(causes, spans) if Cause.GIL_WAIT in accused else ""
+    if starved:
+        situations = (*situations, starved)
+        reasons = tuple(
+            replace(one, remedy=STARVATION_REMEDY) if one.cause is Cause.GIL_WAIT else one for one in reasons
+        )
     convoy = lock_convoy(causes, spans) if Cause.LOCK_WAIT in accused else ""
     if convoy:
         situations = (*situations, convoy)

@@ -7,7 +7,7 @@ import signal
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -30,6 +30,7 @@ from demo_service.load import (
     positive_seconds,
 )
 from demo_service.server_process import ServerError, ServerPlan, running
+from demo_service.starvation_story import Starvation, tell_starvation
 from demo_service.story_cells import PAUSE_S, cells_of, comparison, label, only_cells
 from demo_service.story_report import as_json, comparison_text, conditions, table
 
@@ -131,13 +132,26 @@ def _tell(plan: Plan, console: Console) -> int:
     found = comparison(cells)
     if found is not None:
         console.print(Text("\n" + comparison_text(found), style="bold"))
+    starved = _starvation(plan, console)
     for finding in analysis.findings:
         console.print(Text(f"note: {finding.message} ({finding.count}×)", style="dim"))
     content = {"conditions": measured_under, **as_json(cells, found, [str(one.text) for one in verdicts])}
+    if starved is not None:
+        content["never_idle"] = asdict(starved)
     (plan.folder / "results.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     contents = "report.html, results.json, traces/, server.log"
     console.print(f"\nEverything is in [bold]{escape(str(plan.folder))}[/]: {contents}")
     return 0
+
+
+def _starvation(plan: Plan, console: Console) -> Starvation | None:
+    if plan.modes != MODES:  # only some of the story was asked for
+        return None
+    with console.status("a loop that never idles, before and after the remedy"):
+        told = tell_starvation(plan.folder)
+    console.print(Text("\n" + told.verdict))
+    console.print(Text("\n" + told.text(), style="bold"))
+    return told
 
 
 def _print_verdicts(plan: Plan, verdicts: Sequence[Any], console: Console) -> None:

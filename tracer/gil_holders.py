@@ -10,6 +10,7 @@ from tracer.places import is_library, place_of_code
 from tracer.records import Callback, Occupancy, Place
 
 _MOST: Final = 8
+_SHORT_NS: Final = 5_000_000  # a callback as long as the interpreter's switch interval is one on its own
 _NEAR_NS: Final = 30_000_000  # a look tells of a moment so near to it
 OURS: Final = "whywait"
 
@@ -53,6 +54,17 @@ class HolderPast:
     callbacks: Mapping[int, Sequence[Callback]] = field(default_factory=dict)
     looks: Mapping[int, Sequence[HolderSeen]] = field(default_factory=dict)
 
+    def turning_ns(self, seen: Iterable[Held], gil_ns: int) -> int:
+        """How much of `gil_ns` was held by an event loop between short callbacks, or in one."""
+        total = turning = 0
+        for one in seen:
+            total += one.times
+            if one.thread_id in self.callbacks:
+                callback = _covering(self.callbacks[one.thread_id], one.at_ns)
+                if callback is None or callback.calls > 1 or callback.end_ns - callback.start_ns < _SHORT_NS:
+                    turning += one.times
+        return gil_ns * turning // total if total else 0
+
     def holders(self, seen: Iterable[Held], gil_ns: int) -> list[Holder]:
         """The holders by their part of `gil_ns`, longest first; parts sum to at most `gil_ns`."""
         counts: Counter[Holder] = Counter()
@@ -86,20 +98,29 @@ class HolderPast:
         if callback is not None:
             return _of_callback(callback, seen_in, thread_name)
         if thread_id in self.callbacks:
-            return Holder("the event loop itself", None, thread_name, 0, 0, 0)
+            return _between_callbacks(self.callbacks[thread_id], at_ns, seen_in, thread_name)
         if look is None or look.place is None:
             return Holder(f"thread {thread_name or thread_id}", None, thread_name, 0, 0, 0)
         return Holder(look.place.function, look.place, thread_name, 0, 0, 0)
 
 
 def _of_callback(one: Callback, seen_in: Place | None, thread_name: str) -> Holder:
-    if one.calls > 1:
-        return Holder("short callbacks on the event loop", None, thread_name, 0, 0, 0)
     place = one.sample.place if one.sample is not None else seen_in
     if place is None and one.code is not None:
         place = place_of_code(one.code)
-    name = place.function if place is not None else "a callback"
+    name = place.function if place is not None else "a callback" if one.calls == 1 else "short callbacks"
     return Holder(name, place, thread_name, one.trace_id, one.span_id, 0)
+
+
+def _between_callbacks(
+    callbacks: Sequence[Callback], at_ns: int, seen_in: Place | None, thread_name: str
+) -> Holder:
+    """The loop's own work is for what it has just run, if it ran something just now."""
+    before = bisect_right(callbacks, at_ns, key=lambda one: one.start_ns)
+    if before and at_ns - callbacks[before - 1].end_ns < _SHORT_NS:
+        return _of_callback(callbacks[before - 1], seen_in, thread_name)
+    name = seen_in.function if seen_in is not None else "the event loop itself"
+    return Holder(name, seen_in, thread_name, 0, 0, 0)
 
 
 def _nearest(looks: Sequence[HolderSeen], at_ns: int) -> HolderSeen | None:

@@ -133,13 +133,16 @@ class Observed:
             holders += one.holders
         return Seen(states, calls, holders)
 
-    def _put_gil(self, attributes: Attributes, split: Split, holders: Iterable[Held]) -> None:
+    def _put_gil(self, attributes: Attributes, split: Split, holders: Sequence[Held]) -> None:
         if not split.gil_ns:
             return
         attributes[s.GIL_NS] = split.gil_ns
         attributes[s.ERROR_NS] = split.error_ns
         if split.gil_ns >= _LEAST_NS:
             put_holders(attributes, self._past.holders(holders, split.gil_ns))
+            turning_ns = self._past.turning_ns(holders, split.gil_ns)
+            if turning_ns:
+                attributes[s.HOLDER_TURNING_NS] = turning_ns
 
 
 def put_holders(attributes: Attributes, holders: Sequence[Holder]) -> None:

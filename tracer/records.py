@@ -337,7 +337,8 @@ class Loop:
 
     __slots__ = (
         "callbacks", "live", "looks", "native_id", "polled_ns", "run_queue_ns", "run_start_ns", "sample", "select_end_ns", "selects",
-        "short_busy_ns", "short_count", "short_end_ns", "short_start_ns", "thread_id",
+        "short_busy_ns", "short_code", "short_count", "short_end_ns", "short_longest_ns", "short_start_ns",
+        "thread_id",
     )  # fmt: skip
 
     def __init__(self, thread_id: int, native_id: int) -> None:
@@ -350,6 +351,8 @@ class Loop:
         self.selects = False
         self.live = True  # until its session stops
         self.short_start_ns = self.short_end_ns = self.short_busy_ns = self.short_count = 0
+        self.short_longest_ns = 0
+        self.short_code: CodeType | None = None  # of the longest in this run
         self.callbacks: deque[Callback] = deque(maxlen=50_000)
         self.looks: deque[Look] = deque(maxlen=20_000)  # that took time
         self.run_queue_ns: int | None = None  # the latest reading on this thread

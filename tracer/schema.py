@@ -177,6 +177,8 @@ HOLDER_THREADS: Final = "whywait.holder.threads"  # thread names, "" where not k
 HOLDER_TRACE_IDS: Final = "whywait.holder.trace_ids"  # "" where it worked for no request
 HOLDER_SPAN_IDS: Final = "whywait.holder.span_ids"
 HOLDER_NS: Final = "whywait.holder.ns"
+# of GIL_NS, held by an event loop that never idled: between short callbacks, or in one
+HOLDER_TURNING_NS: Final = "whywait.holder.turning_loop_ns"
 
 # --- pools --------------------------------------------------------------------------------------
 POOL_ID: Final = "whywait.pool.id"

@@ -363,6 +363,8 @@ class RequestSpans:
         if tile.callbacks:
             chief = _put_blocker(attributes, tile.callbacks, self._request)
             name = f"{name}: {attributes[s.BLOCKER_FUNCTION]}"
+            if chief.calls > 1:
+                name = f"{name} (one of {attributes[s.BLOCKER_COUNT]} callbacks)"
             if chief.trace_id and chief.trace_id != self._request.trace_id:
                 links = ((chief.trace_id, chief.span_id),)
         parent_id = wait.parent_id
@@ -399,9 +401,14 @@ class RequestSpans:
                 attributes[s.EVIDENCE] = s.EVIDENCE_INFERRED
             held = list(job.pool.occupancies)
             links = self._put_occupants(attributes, held, job.span_id, tile.start_ns, tile.end_ns)
-        elif tile.kind == s.WAIT_POOL_STARTUP and job.initialized is not None:
-            attributes[s.POOL_INITIALIZER], initializer_ns = job.initialized
-            attributes[s.POOL_INITIALIZER_NS] = min(initializer_ns, length_ns)
+        elif tile.kind == s.WAIT_POOL_STARTUP:
+            if job.initialized is not None:
+                attributes[s.POOL_INITIALIZER], initializer_ns = job.initialized
+                attributes[s.POOL_INITIALIZER_NS] = min(initializer_ns, length_ns)
+            if self._observed is not None and job.start_ns:
+                self._observed.put_handover(
+                    attributes, tile.kind, job.thread_id, tile.start_ns, tile.end_ns, 0
+                )
         elif tile.kind == s.WAIT_POOL_HANDOVER:
             attributes[s.CPU_NS] = min(max(job.handover_cpu_ns, 0), length_ns)
             if job.handover_run_queue_ns is not None:
@@ -588,9 +595,7 @@ def _put_blocker(attributes: Attributes, callbacks: Sequence[Callback], own: Req
     attributes[s.BLOCKER_NS] = totals[chief_key]
     attributes[s.BLOCKER_COUNT] = sum(one.calls for one in callbacks)
     place = chief.sample.place if chief.sample is not None else _place(chief.code)
-    if chief.calls > 1:
-        attributes[s.BLOCKER_FUNCTION] = f"{chief.calls} short callbacks"
-    elif place is not None:
+    if place is not None:
         name = place.function
         if chief.sample is None and chief.request not in (None, own) and chief.request.name:
             name = chief.request.name  # the task's outermost coroutine is the server's, and says nothing
@@ -598,7 +603,7 @@ def _put_blocker(attributes: Attributes, callbacks: Sequence[Callback], own: Req
         attributes[s.BLOCKER_FILE] = place.file
         attributes[s.BLOCKER_LINE] = place.line
     else:
-        attributes[s.BLOCKER_FUNCTION] = "a callback"
+        attributes[s.BLOCKER_FUNCTION] = "a callback" if chief.calls == 1 else "short callbacks"
     if chief.trace_id:
         attributes[s.BLOCKER_TRACE_ID] = trace_hex(chief.trace_id)
         attributes[s.BLOCKER_SPAN_ID] = span_hex(chief.span_id)

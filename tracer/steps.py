@@ -34,7 +34,7 @@ from tracer.schema import WAIT_AWAIT
 from tracer.signals import run_queue_ns
 from tracer.unseen import bound_to, code_of, coroutine_code, is_task, name_of
 
-CALLBACK_MIN_NS = 50_000  # shorter callbacks are kept as runs, not one by one
+CALLBACK_MIN_NS = 100_000  # shorter callbacks are kept as runs, not one by one
 SHORT_RUN_NS = 1_000_000  # the longest run
 BLOCK_MIN_NS = 200_000  # shorter steps are not kept one by one
 SITE_MIN_NS = 200_000  # shorter waits are not given their place in the code
@@ -225,6 +225,9 @@ def keep_callback(loop: Loop, start_ns: int, end_ns: int, owner: Activity | None
         loop.short_count += 1
         loop.short_busy_ns += duration_ns
         loop.short_end_ns = end_ns
+        if duration_ns > loop.short_longest_ns:
+            loop.short_longest_ns = duration_ns
+            loop.short_code = owner.code if owner is not None else _code_behind(callback)
         if end_ns - loop.short_start_ns >= SHORT_RUN_NS:
             flush_short(loop)
         return
@@ -244,8 +247,7 @@ def keep_callback(loop: Loop, start_ns: int, end_ns: int, owner: Activity | None
             owner.request,
         )
     else:
-        task = bound_to(callback)
-        code = _task_code(task) if is_task(task) else code_of(callback)
+        code = _code_behind(callback)
         recorder = recorders.active
         if recorder is not None and duration_ns >= recorder.config.block_ns:
             name = code.co_qualname if code is not None else type(callback).__name__
@@ -265,9 +267,14 @@ def flush_short(loop: Loop) -> None:
             loop.short_count,
             0,
             0,
-            None,
+            loop.short_code,
             None,
             None,
         )
     )
-    loop.short_count = loop.short_busy_ns = 0
+    loop.short_count = loop.short_busy_ns = loop.short_longest_ns = 0
+
+
+def _code_behind(callback: Any) -> CodeType | None:
+    task = bound_to(callback)
+    return _task_code(task) if is_task(task) else code_of(callback)

@@ -1,0 +1,60 @@
+"""GIL starvation by a loop that never idles: recognised, told apart from an ordinary hog, and its remedy checked."""
+
+import asyncio
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+import analysis
+import tracer
+from demo_service.never_idle import NAME
+from demo_service.starvation_story import Starvation, tell_starvation
+
+
+@pytest.fixture(scope="module")
+def told(tmp_path_factory: pytest.TempPathFactory) -> Starvation:
+    return tell_starvation(tmp_path_factory.mktemp("never-idle"))
+
+
+def test_it_is_recognised_and_the_one_who_keeps_the_loop_busy_is_named(told: Starvation) -> None:
+    if told.before_max_ms < 200:
+        pytest.skip(f"nobody starved in this run: at most {told.before_max_ms:.0f} ms")
+    assert "GIL starvation by a loop that never idles" in told.verdict
+    assert "waiting for the GIL, held by _poll (demo_service/never_idle.py:" in told.verdict
+
+
+def test_the_remedy_ends_it(told: Starvation) -> None:
+    if told.before_max_ms < 200:
+        pytest.skip(f"nobody starved in this run: at most {told.before_max_ms:.0f} ms")
+    assert told.after_max_ms < told.before_max_ms / 4
+    assert "GIL starvation" not in told.verdict_after
+
+
+def test_an_ordinary_hog_starves_nobody(tmp_path: Path) -> None:
+    stop = False
+
+    def hog() -> None:
+        while not stop:
+            sum(range(1_000))
+
+    async def serve() -> None:
+        loop = asyncio.get_running_loop()
+        for _ in range(12):
+            with tracer.phase(NAME):
+                await loop.run_in_executor(None, int)
+            await asyncio.sleep(0.005)
+
+    tracer.start(output=f"{tmp_path}/")
+    thread = threading.Thread(target=hog)
+    thread.start()
+    time.sleep(0.3)
+    asyncio.run(serve())
+    stop = True
+    thread.join()
+    tracer.stop()
+    found = analysis.analyze(tmp_path)
+    assert "GIL starvation" not in " ".join(one.text for one in analysis.verdict(found))
+    causes = found.causes.groupby("cause")["amount_ns"].sum()
+    assert causes["gil_wait"] > 0.25 * causes.sum()
