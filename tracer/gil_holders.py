@@ -53,6 +53,7 @@ class HolderPast:
     jobs: Mapping[int, Sequence[Occupancy]] = field(default_factory=dict)
     callbacks: Mapping[int, Sequence[Callback]] = field(default_factory=dict)
     looks: Mapping[int, Sequence[HolderSeen]] = field(default_factory=dict)
+    names: Mapping[int, str] = field(default_factory=dict)  # of the threads that live now
 
     def turning_ns(self, seen: Iterable[Held], gil_ns: int) -> int:
         """How much of `gil_ns` was held by an event loop between short callbacks, or in one."""
@@ -84,7 +85,7 @@ class HolderPast:
 
     def _at(self, thread_id: int, at_ns: int) -> Holder:
         look = _nearest(self.looks.get(thread_id, ()), at_ns)
-        thread_name = look.thread_name if look is not None else ""
+        thread_name = look.thread_name if look is not None else self.names.get(thread_id, "")
         if thread_name.startswith(OURS):
             return Holder("whywait's own work", None, thread_name, 0, 0, 0)
         seen_in = look.place if look is not None else None

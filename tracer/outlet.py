@@ -204,8 +204,9 @@ class Outlet:
         for look in self._recorder.looks.copy():
             if look.at_ns > start_ns:
                 looks.setdefault(look.thread_id, []).append(look)
+        names = {one.native_id: one.name for one in threading.enumerate() if one.native_id}
         callbacks = {loop.native_id: past.callbacks.get(loop.thread_id, ()) for loop in self._recorder.loops}
-        return Observed(samples, self._memory, HolderPast(jobs, callbacks, looks))
+        return Observed(samples, self._memory, HolderPast(jobs, callbacks, looks, names))
 
     def _make(self, spec: SpanSpec) -> None:
         self._ids.trace_id, self._ids.span_id = spec.trace_id, spec.span_id
