@@ -1,5 +1,6 @@
 """Finds the place in the code that a person should look at: the user's own, not a library's."""
 
+import gc
 import sys
 import sysconfig
 from functools import lru_cache
@@ -10,6 +11,7 @@ from tracer.records import Place, Site
 from tracer.unseen import own
 
 _MAX_DEPTH = 100
+_COLLECTS_WHILE_ALLOCATING = sys.version_info < (3, 12)
 _OURS = __file__.rsplit("/", 1)[0] + "/"
 
 
@@ -73,6 +75,21 @@ def user_place(frame: FrameType | None) -> Place | None:
         frame = frame.f_back
         depth += 1
     return innermost
+
+
+def place_of_thread(thread_id: int) -> Place | None:
+    """Where another thread stands now, by its `ident`; None when it has ended."""
+    if not _COLLECTS_WHILE_ALLOCATING or not gc.isenabled():
+        return user_place(sys._current_frames().get(thread_id))
+    # Python 3.11 makes a frame object for each frame looked at, and may collect garbage while it does. A
+    # finalizer or a gc callback then lets go of the GIL, with the lock of all thread states still held: the
+    # next thread that starts or ends waits for that lock with the GIL in hand, and the process stands still
+    # (tests/tracer/test_stacks.py shows it without this guard). Later versions collect elsewhere.
+    gc.disable()
+    try:
+        return user_place(sys._current_frames().get(thread_id))
+    finally:
+        gc.enable()
 
 
 def caller_place() -> Place | None:

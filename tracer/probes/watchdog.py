@@ -5,14 +5,13 @@ A thread of its own wakes now and then; only while there is such a thread does i
 a long callback the system call it sleeps in, if it does.
 """
 
-import sys
 import threading
 from collections import Counter
 from collections.abc import Callable
 from time import perf_counter_ns
 
 from tracer.gil_holders import HolderSeen
-from tracer.places import user_place
+from tracer.places import place_of_thread
 from tracer.recorder import Recorder, probe_failed
 from tracer.records import Loop, Place, Sample
 from tracer.syscalls import call_name
@@ -78,7 +77,7 @@ class _Holders:
             thread = self._threads.get(holder_id)
         if thread is None:
             return
-        place = user_place(sys._current_frames().get(thread.ident or 0))
+        place = place_of_thread(thread.ident or 0)
         self._recorder.looks.append(HolderSeen(perf_counter_ns(), holder_id, thread.name, place))
 
 
@@ -93,7 +92,7 @@ class _Seen:
 
     def look(self, loop: Loop, age_ns: int) -> None:
         self.next_age_ns = int(age_ns * 1.2)
-        place = user_place(sys._current_frames().get(loop.thread_id))
+        place = place_of_thread(loop.thread_id)
         syscall = _sleeps_in(loop.native_id)
         if place is None or loop.run_start_ns != self.run_start_ns:
             return
