@@ -143,7 +143,7 @@ class Outlet:
     def _pause(self) -> None:
         if self._stopping or perf_counter_ns() - self._slice_ns < _SLICE_NS:
             return
-        if not self._recorder.open:
+        if not self._recorder.is_busy():
             time.sleep(_PAUSE_ALONE_S)
         else:
             behind = len(self._recorder.finished) + len(self._pending) > _BEHIND

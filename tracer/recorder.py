@@ -3,11 +3,14 @@
 import logging
 from collections import Counter, deque
 from collections.abc import Callable
+from time import perf_counter_ns
 
 from tracer.config import Config
 from tracer.gil_holders import HolderSeen
 from tracer.records import Block, Loop, Occupancy, Request
 from tracer.sampler.process import SamplerProcess
+
+_QUIET_NS = 200_000_000
 
 logger = logging.getLogger("whywait")
 
@@ -19,6 +22,7 @@ class Recorder:
         self.config = config
         self.finished: deque[Request] = deque()
         self.open: set[int] = set()  # ids of the requests that somebody waits for now
+        self._ended_ns = 0  # when the latest ended
         self.background: deque[tuple[str, Block]] = deque(maxlen=1_000)  # long callbacks outside requests
         self.loops: list[Loop] = []
         self.holds: deque[Occupancy] = deque(maxlen=8_192)  # jobs of all pools, as they began
@@ -31,6 +35,7 @@ class Recorder:
     def finish(self, request: Request) -> None:
         """Hands over a request that has ended. Never blocks; drops and counts when the exporter lags."""
         self.open.discard(id(request))
+        self._ended_ns = request.end_ns
         if request.lost:
             self.lost["record"] += request.lost
         if len(self.finished) >= self.config.max_pending_requests:
@@ -38,6 +43,10 @@ class Recorder:
             request.release()
             return
         self.finished.append(request)
+
+    def is_busy(self) -> bool:
+        """Whether somebody waits for an answer, or may soon: the last one was not long ago."""
+        return bool(self.open) or perf_counter_ns() - self._ended_ns < _QUIET_NS
 
     def remove_probe(self, name: str, error: BaseException) -> None:
         """Takes a failing probe out and says so once. The host goes on as if it had never been there."""

@@ -58,12 +58,12 @@ class _Session:
             raise
 
     def _open_outlet(self, version: str) -> None:
-        tracer_provider, is_ours = provider.obtain(self.config, self._is_busy)
+        tracer_provider, is_ours = provider.obtain(self.config, self.recorder.is_busy)
         self._is_ours = is_ours
         if is_ours:
             self._undo += [provider.release, tracer_provider.shutdown]
         if self.config.output is not None:
-            processor = provider.file_processor(self.config.output, self._is_busy)
+            processor = provider.file_processor(self.config.output, self.recorder.is_busy)
             detach = provider.attach(tracer_provider, processor)
             self._processors.append(processor)
             self._undo += [detach, processor.shutdown]
@@ -81,9 +81,6 @@ class _Session:
         self._processors.append(roots)
         self._undo += [provider.attach(tracer_provider, roots), roots.close]
         self._provider = tracer_provider
-
-    def _is_busy(self) -> bool:
-        return bool(self.recorder.open)
 
     def _install_probes(self) -> None:
         recorder.active = self.recorder

@@ -318,6 +318,12 @@ class RequestSpans:
             links = ()
         else:
             links = self._put_waker(attributes, wait.by)
+        if wait.waited is not None and not wait.waited.end_seen and self._observed is not None:
+            # its end was seen only once Python ran again: part of it may have been a wait for the GIL
+            kind = (wait.kind, wait.waited.what)
+            self._observed.put_handover(
+                attributes, kind, self._thread_of(activity), wait.start_ns, wait.cause_ns, 0
+            )
         if wait.waited is not None:
             name = thread_wait_name(wait)
             chief = put_waited(attributes, wait, wait.waited)
@@ -373,20 +379,22 @@ class RequestSpans:
         self._wait_span(name, activity, parent_id, tile.start_ns, tile.end_ns, attributes, links)
 
     def _put_ready(self, attributes: Attributes, activity: Activity, wait: Wait, tile: Tile) -> None:
-        loop = self._request.loop
         if tile.run_queue_ns is not None:
             attributes[s.RUN_QUEUE_NS] = tile.run_queue_ns
         if self._observed is None:
             return
-        if isinstance(activity, Job):
-            thread_id = activity.thread_id
-        else:
-            thread_id = self._request.thread_id or (loop.native_id if loop is not None else 0)
+        thread_id = self._thread_of(activity)
         if wait.thread:
             kind = (tile.kind, wait.kind)
             self._observed.put_back(attributes, kind, thread_id, tile.start_ns, tile.end_ns)
         else:
             self._observed.put_ready(attributes, tile.kind, thread_id, tile.start_ns, tile.end_ns, wait.by)
+
+    def _thread_of(self, activity: Activity) -> int:
+        loop = self._request.loop
+        if isinstance(activity, Job):
+            return activity.thread_id
+        return self._request.thread_id or (loop.native_id if loop is not None else 0)
 
     def _add_queue_tile(self, job: Job, tile: Tile, small: dict[str, int]) -> None:
         length_ns = tile.end_ns - tile.start_ns
