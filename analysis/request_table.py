@@ -111,10 +111,13 @@ def _marked(spans: SpanTable, roots: Ints) -> list[Finding]:
 
 
 def _lost(spans: SpanTable, roots: Ints) -> list[Finding]:
-    most = int(spans.ints(roots, schema.LOST).max(initial=0))
+    lost = spans.ints(roots, schema.LOST)
+    most = int(lost.max(initial=0))
     if most <= 0:
         return []
-    return [Finding("lost-records", "records were dropped in the traced process: its buffer was full", most)]
+    kinds = spans.attributes[roots[int(lost.argmax())]].get(schema.LOST_KINDS)
+    said = ", ".join(str(one) for one in kinds) if isinstance(kinds, list) and kinds else "of unknown kind"
+    return [Finding("lost-records", f"the traced process lost records or a probe: {said}", most)]
 
 
 def request_table(spans: SpanTable, requests: Requests) -> pd.DataFrame:

@@ -122,7 +122,7 @@ class Outlet:
         chosen = set(map(id, ready))
         self._pending = deque(one for one in self._pending if id(one) not in chosen)
         past = self._past_since(min(one.start_ns for one in ready))
-        lost = sum(self._recorder.lost.values())
+        lost = dict(self._recorder.lost)
         observed = self._observed(past, min(one.start_ns for one in ready))
         for request in ready:
             try:

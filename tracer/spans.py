@@ -72,7 +72,7 @@ class RequestSpans:
         past: LoopPast,
         signals: Sequence[str],
         max_resolution_ns: int,
-        lost: int,
+        lost: Mapping[str, int],
         observed: Observed | None = None,
     ) -> None:
         self._request = request
@@ -160,7 +160,8 @@ class RequestSpans:
             attributes[s.RESOLUTION_NS] = self._resolution_ns
             attributes[s.SIGNALS] = [*self._signals, *_loop_signal(request)]
             if self._lost:
-                attributes[s.LOST] = self._lost
+                attributes[s.LOST] = sum(self._lost.values())
+                attributes[s.LOST_KINDS] = [f"{count} × {kind}" for kind, count in sorted(self._lost.items())]
             if request.lost:
                 attributes[s.INCOMPLETE] = [
                     f"{request.lost} records over the limit of one request were dropped"

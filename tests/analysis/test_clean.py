@@ -73,7 +73,7 @@ def test_an_incomplete_request_is_listed_but_not_analysed() -> None:
     both = drawn(GOOD + """
     server POST        |-----------|  trace=b
     task   late POST   |-----------|  trace=b
-    """, {"late": {schema.INCOMPLETE: ["buffer full"], schema.LOST: 7}})  # fmt: skip
+    """, {"late": {schema.INCOMPLETE: ["buffer full"], schema.LOST: 7, schema.LOST_KINDS: ["7 × request"]}})  # fmt: skip
     result = analysis.analyze(both)
     assert result.requests.set_index("endpoint")["incomplete"].to_dict() == {"GET": False, "POST": True}
     assert set(result.causes["trace_id"]) == {trace_id("a")}
@@ -81,6 +81,7 @@ def test_an_incomplete_request_is_listed_but_not_analysed() -> None:
     assert "buffer full" in messages["incomplete-trace"].message
     assert messages["incomplete-trace"].trace_ids == (trace_id("b"),)
     assert messages["lost-records"].count == 7
+    assert "7 × request" in messages["lost-records"].message
 
 
 def test_a_request_whose_root_was_lost_is_not_guessed_at() -> None:

@@ -80,7 +80,8 @@ def test_many_short_callbacks_are_one_blocker(traced_to: Begin) -> None:
     preempted = sum((span["run_queue_ns"] or 0) + (span["gil_ns"] or 0) for span in waits)
     busy = root["small.loop_busy_ns"] or 0
     busy += sum(span.end_ns - span.start_ns for span in waits if span["wait"] == "loop_busy")
-    assert busy + preempted > 0.5 * (root.end_ns - root.start_ns)
+    own = root["run_ns"]  # of its own steps, some of it without a CPU on a loaded machine
+    assert busy + preempted > 0.5 * (root.end_ns - root.start_ns - own)
 
 
 def test_handles_read_and_compare_as_before(traced_to: Begin) -> None:
