@@ -274,8 +274,8 @@ def pool_name(attributes: dict[str, Any]) -> str:
 
 
 def place(file: Any, line: Any) -> str:
-    """Return "file:line", or what of it is known."""
-    name = str(file) if isinstance(file, str) and file else ""
+    """Return "folder/file:line", or what of it is known; the columns for culprits have the whole path."""
+    name = "/".join(file.split("/")[-2:]) if isinstance(file, str) and file else ""
     return f"{name}:{line}" if name and isinstance(line, int) else name
 
 

@@ -90,7 +90,7 @@ def test_a_lock_held_by_another_request(found: Analysis, number: int, name: str)
     source = Path(__file__).with_name("app.py").read_text().splitlines()
     line = next(number for number, text in enumerate(source, 1) if text.startswith("ledger ="))
     assert chief["detail"].startswith("Lock made at ")
-    assert f"tests/truth/app.py:{line} " in chief["detail"]
+    assert f"truth/app.py:{line} " in chief["detail"]
     assert chief["culprit"] == "keep_books"
     books = rows_of(found, "GET /books")
     holders = set(books["trace_id"]) - set(traces)

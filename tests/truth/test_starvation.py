@@ -57,5 +57,7 @@ def test_an_ordinary_hog_starves_nobody(tmp_path: Path) -> None:
     found = analysis.analyze(tmp_path)
     assert "GIL starvation" not in " ".join(one.text for one in analysis.verdict(found))
     causes = found.causes.groupby("cause")["amount_ns"].sum()
-    waited_ns = causes["gil_wait"] + causes.get("cpu_wait", 0)  # on a loaded machine the hog lacks a CPU itself
+    waited_ns = causes["gil_wait"] + causes.get(
+        "cpu_wait", 0
+    )  # on a loaded machine the hog lacks a CPU itself
     assert waited_ns > 0.25 * causes.sum()
