@@ -34,6 +34,8 @@ class Recorder:
 
     def finish(self, request: Request) -> None:
         """Hands over a request that has ended. Never blocks; drops and counts when the exporter lags."""
+        if id(request) not in self.open:
+            return  # begun in the process this one was forked from, which exports it
         self.open.discard(id(request))
         self._ended_ns = request.end_ns
         if request.lost:

@@ -404,6 +404,12 @@ here = _Here()
 ACTIVITY: ContextVar[Activity | None] = ContextVar("whywait_activity", default=None)
 
 
+def forget_here() -> None:
+    """In a forked child: what this thread was doing, it did for a request of the parent's."""
+    here.__dict__.clear()
+    ACTIVITY.set(None)
+
+
 def current_activity() -> Activity | None:
     """The activity that runs on this thread now, if its request is still open."""
     current = here.current
