@@ -39,7 +39,9 @@ def install(stop: Callable[[], None]) -> Callable[[], None]:
 def _kills(number: Any) -> bool:
     if number not in _DEADLY or signal.getsignal(number) is not signal.SIG_DFL:
         return False
-    return not hasattr(signal, "pthread_sigmask") or number not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    return not hasattr(signal, "pthread_sigmask") or number not in signal.pthread_sigmask(
+        signal.SIG_BLOCK, ()
+    )
 
 
 def stop_with_child(stop: Callable[[], None]) -> None:

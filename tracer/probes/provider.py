@@ -94,9 +94,7 @@ def file_queue(output: Path, recorder: Recorder) -> SpanQueue:
 
 
 def _collector_queue(recorder: Recorder) -> SpanQueue:
-    return SpanQueue(
-        OTLPSpanExporter(), "the collector", recorder, part=64, stop_s=_COLLECTOR_STOP_S
-    )
+    return SpanQueue(OTLPSpanExporter(), "the collector", recorder, part=64, stop_s=_COLLECTOR_STOP_S)
 
 
 class _ToFile(SpanExporter):

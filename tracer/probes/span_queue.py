@@ -15,7 +15,12 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, Spa
 
 from tracer.recorder import Recorder, logger
 
-ROOM: Final = 65_536  # spans that wait for the exporter; OTEL_BSP_MAX_QUEUE_SIZE rules if set
+# spans that wait for the exporter: a burst that it will work off, and while it takes nothing (a span is
+# some 5 kB); OTEL_BSP_MAX_QUEUE_SIZE rules if set
+ROOM: Final = 65_536
+ROOM_IDLE: Final = 8_192
+_IDLE_S: Final = 2.0  # a part that takes longer is not being taken
+_SLOW_S: Final = 0.5  # a part that failed after longer is not tried again at the end
 _BATCH: Final = 2_048
 _PAUSE_S: Final = 0.002
 _PAUSE_ALONE_S: Final = 0.0002  # while no request is open
@@ -47,7 +52,7 @@ class SpanQueue(BatchSpanProcessor):
         self._accepted = 0
         if any(name.startswith("OTEL_BSP_") for name in os.environ):
             super().__init__(self._parts)
-            self.room = self._default_max_queue_size()
+            self.room = int(self._default_max_queue_size())  # type: ignore[no-untyped-call]
         else:
             super().__init__(
                 self._parts, max_queue_size=ROOM, schedule_delay_millis=1_000, max_export_batch_size=_BATCH
@@ -56,14 +61,16 @@ class SpanQueue(BatchSpanProcessor):
 
     @property
     def waiting(self) -> int:
-        """How many spans are in memory because of this queue; at most `room` and the batch on its way."""
+        """How many spans are in memory because of this queue: at most `room` and the batch on its way, or
+        `ROOM_IDLE` and that batch while the exporter takes nothing."""
         return self._accepted - self._parts.settled
 
     def on_end(self, span: ReadableSpan) -> None:
         """Called by the SDK; queues the span, or counts it where there is no room."""
         if span.context is None or not span.context.trace_flags.sampled:
             return
-        if self._accepted - self._parts.taken >= self.room:
+        queued = self._accepted - self._parts.taken
+        if queued >= self.room or (queued >= ROOM_IDLE and self._parts.is_idle()):
             self._parts.lose(1, "they come faster than they are taken")
             return
         self._accepted = next(self._numbers)
@@ -72,6 +79,8 @@ class SpanQueue(BatchSpanProcessor):
     def shutdown(self) -> None:
         """Exports what is left for as long as that succeeds, and within the time there is."""
         self._parts.ending = True
+        if self._parts.is_hopeless():
+            self._parts.shutdown()  # it may be at rest between two tries
         queue: Any = self._batch_processor
         queue.shutdown(timeout_millis=self._stop_s * 1_000)
         self._parts.over = True
@@ -80,7 +89,10 @@ class SpanQueue(BatchSpanProcessor):
             self._parts.lose(left, f"not all were taken within {self._stop_s:g} s")
         if self._parts.lost:
             logger.warning(
-                "whywait: %d spans of process %d did not get to %s", self._parts.lost, os.getpid(), self._target
+                "whywait: %d spans of process %d did not get to %s",
+                self._parts.lost,
+                os.getpid(),
+                self._target,
             )
 
     def abandon(self) -> None:
@@ -104,21 +116,36 @@ class _InParts(SpanExporter):
         self.lost = 0
         self.ending = False  # what fails now will not get another chance
         self.over = False
-        self._failed = False
+        self.failed = False  # the latest part
+        self._fails_slowly = False
+        self._is_shut = False
+        self._began_s = 0.0  # of the part that is being exported
+
+    def is_idle(self) -> bool:
+        """Whether nothing gets through, as far as can be seen now."""
+        began_s = self._began_s
+        return self.failed or (began_s > 0 and time.monotonic() - began_s > _IDLE_S)
+
+    def is_hopeless(self) -> bool:
+        """Whether another try would only hold up an end that has come."""
+        return self.ending and self._fails_slowly
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         """Called by the batch processor's thread."""
         self.taken += len(spans)
-        if self.ending and self._failed:
+        if self.is_hopeless():
             self._give_up(len(spans))
             return SpanExportResult.FAILURE
         for start in range(0, len(spans), self._part):
             part = spans[start : start + self._part]
+            self._began_s = time.monotonic()
             result = self.exporter.export(part)
             if self.over:
                 return SpanExportResult.FAILURE
-            self._failed = result is not SpanExportResult.SUCCESS
-            if self._failed:  # the next parts would fail as this one did, and take as long for it
+            took_s, self._began_s = time.monotonic() - self._began_s, 0.0
+            self.failed = result is not SpanExportResult.SUCCESS
+            self._fails_slowly = self.failed and took_s > _SLOW_S
+            if self.failed:  # the next parts would fail as this one did, and take as long for it
                 self._give_up(len(spans) - start)
                 return SpanExportResult.FAILURE
             self.settled += len(part)
@@ -138,11 +165,11 @@ class _InParts(SpanExporter):
             logger.warning("whywait loses spans for %s, and counts them: %s", self._target, why)
 
     def shutdown(self) -> None:
-        """Ends the exporter."""
-        self.exporter.shutdown()
+        """Ends the exporter, once."""
+        if not self._is_shut:
+            self._is_shut = True
+            self.exporter.shutdown()
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
         """Flushes the exporter; true if it could."""
         return self.exporter.force_flush(timeout_millis)
-
-
