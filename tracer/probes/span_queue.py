@@ -6,6 +6,7 @@ from ending. What it does not take is counted and told.
 
 import itertools
 import os
+import threading
 import time
 from collections.abc import Callable, Sequence
 from typing import Any, Final
@@ -114,6 +115,7 @@ class _InParts(SpanExporter):
         self.taken = 0  # spans that have left the queue
         self.settled = 0  # of them, those exported or given up
         self.lost = 0
+        self._counting = threading.Lock()
         self.ending = False  # what fails now will not get another chance
         self.over = False
         self.failed = False  # the latest part
@@ -159,8 +161,9 @@ class _InParts(SpanExporter):
 
     def lose(self, count: int, why: str) -> None:
         """Counts spans that are gone, and says so the first time."""
-        first, self.lost = not self.lost, self.lost + count
-        self._recorder.lost[f"span for {self._target}"] += count
+        with self._counting:  # several threads end spans
+            first, self.lost = not self.lost, self.lost + count
+            self._recorder.lost[f"span for {self._target}"] += count
         if first:
             logger.warning("whywait loses spans for %s, and counts them: %s", self._target, why)
 

@@ -17,6 +17,9 @@ from tracer.sampler import child
 from tracer.sampler.gil_address import GilAddress, gil_address
 
 _STOP_S: Final = 2.0
+# without a sweep for so long, and so many looks, it hangs: one look may come right after a pause of both
+_HANGS_S: Final = 5.0
+_HANGS_LOOKS: Final = 8
 _PR_SET_PTRACER: Final = 0x59616D61
 
 
@@ -43,6 +46,7 @@ class SamplerProcess:
         self.tells_holder = bool(address.holder_at)
         self.ended = False
         self.ready = False
+        self._sweeps, self._swept_s, self._looks = -1, 0.0, 0  # when it last got on, and looks since
         self.failure = ""  # why there are no more samples, once there are none
         try:
             self._launcher = subprocess.Popen(  # noqa: S603 - our own interpreter, our own file
@@ -69,6 +73,18 @@ class SamplerProcess:
         self._launcher.poll()  # the launcher has left its child; collect it
         while not self.failure and select([self._output], [], [], 0)[0]:
             self._hear(os.read(self._output.fileno(), 4_096))
+        if self.ready and not self.failure:
+            self._check_that_it_sweeps()
+
+    def _check_that_it_sweeps(self) -> None:
+        sweeps, now_s = self.header().sweeps, monotonic()
+        if sweeps != self._sweeps:
+            self._sweeps, self._swept_s, self._looks = sweeps, now_s, 0
+            return
+        self._looks += 1
+        if self._looks >= _HANGS_LOOKS and now_s - self._swept_s > _HANGS_S:
+            self.failure = f"the sampler's process has not answered for {_HANGS_S:g} s"
+            self._kill()
 
     def _hear(self, words: bytes) -> None:
         if not words:
@@ -112,12 +128,16 @@ class SamplerProcess:
         while not self.failure and monotonic() < deadline_s:
             if select([self._output], [], [], max(deadline_s - monotonic(), 0))[0]:
                 self._hear(os.read(self._output.fileno(), 4_096))
-        if not self.failure and self.id:
-            with suppress(OSError):
-                os.kill(self.id, signal.SIGKILL)
+        if not self.failure:
+            self._kill()
         with suppress(OSError, subprocess.TimeoutExpired):
             self._launcher.wait(_STOP_S)
         self._output.close()
+
+    def _kill(self) -> None:
+        if self.id:
+            with suppress(OSError):
+                os.kill(self.id, signal.SIGKILL)
 
     def close(self) -> None:
         """Ends the child, if it has not ended, and lets go of the memory."""
