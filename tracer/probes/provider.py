@@ -14,6 +14,7 @@ from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from tracer.config import Config, ConfigError, output_file
+from tracer.gate import Gate
 from tracer.probes.span_queue import SpanQueue
 from tracer.recorder import Recorder, logger
 from tracer.trace_file import TraceFile
@@ -41,7 +42,7 @@ def obtain(config: Config, recorder: Recorder) -> tuple[TracerProvider, bool, li
     queues: list[SpanQueue] = []
     if _wants_otlp(os.environ):
         queues.append(_collector_queue(recorder))
-        provider.add_span_processor(queues[0])
+        provider.add_span_processor(gated(queues[0], recorder))
     trace.set_tracer_provider(provider)
     return provider, True, queues
 
@@ -53,12 +54,13 @@ def release() -> None:
     trace._TRACER_PROVIDER_SET_ONCE = type(trace._TRACER_PROVIDER_SET_ONCE)()
 
 
-def release_after_fork(provider: TracerProvider, processors: Sequence[SpanProcessor], *, ours: bool) -> None:
+def release_after_fork(
+    provider: TracerProvider, processors: Sequence[SpanProcessor], queues: Sequence[SpanQueue], *, ours: bool
+) -> None:
     """In a forked child: lets go of our provider, or takes our processors out of the host's. No lock is
     taken, since its owner may not exist here."""
-    for one in processors:
-        if isinstance(one, SpanQueue):
-            one.abandon()
+    for queue in queues:
+        queue.abandon()
     if ours:
         release()
         return
@@ -91,6 +93,11 @@ def file_queue(output: Path, recorder: Recorder) -> SpanQueue:
     return SpanQueue(
         _ToFile(file), f"the file {path.name}", recorder, part=16, stop_s=_FILE_STOP_S, let_go=file.close
     )
+
+
+def gated(queue: SpanQueue, recorder: Recorder) -> SpanProcessor:
+    """What to attach for a queue: itself, or a gate before it where not all requests are kept."""
+    return queue if recorder.gates is None else Gate(queue, recorder.gates)
 
 
 def _collector_queue(recorder: Recorder) -> SpanQueue:
