@@ -8,6 +8,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -80,3 +81,15 @@ def ask_many(url: str, names: Sequence[str], path: str = "/ask") -> list[dict[st
     """The answers to one question each, put by several clients at once."""
     with ThreadPoolExecutor(CLIENTS) as clients:
         return [json.loads(one) for one in clients.map(lambda name: get(f"{url}{path}/{name}"), names)]
+
+
+def ask_all_workers(url: str, workers: int = 2, each: int = 10) -> list[dict[str, Any]]:
+    """Asks on until every worker, some of which come up later than others, has answered `each` times."""
+    answers: list[dict[str, Any]] = []
+    deadline_s = time.monotonic() + 60
+    while time.monotonic() < deadline_s:
+        answers += ask_many(url, [f"request-{len(answers) + number}" for number in range(40)])
+        times = Counter(answer["processes"][0] for answer in answers)
+        if len(times) == workers and min(times.values()) >= each:
+            return answers
+    raise AssertionError(f"not all workers answered: {times}")
