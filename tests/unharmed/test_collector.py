@@ -92,7 +92,7 @@ def test_all_workers_reach_the_collector(tmp_path: Path) -> None:
         command = [*run, *command_of("gunicorn preload", port)]
         with serving(command, port, tmp_path / "log", environment=environment) as served:
             answers = ask_all_workers(served.url)
-            for answer in answers:
+        for answer in answers:
             assert collector.traces[answer["trace_id"]] == {answer["processes"][0]}
 
 
