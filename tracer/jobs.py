@@ -199,10 +199,8 @@ def _leave(job: Job, held: Occupancy, token: Any) -> None:
     cpu_ns = thread_time_ns()
     job.cpu_ns = cpu_ns - job.step_cpu_ns
     held.end_ns = job.done_ns = job.end_ns = job.stop_ns = end_ns
-    if end_ns - job.start_ns - job.cpu_ns < _NO_QUEUE_NS:
-        run_queue = job.run_queue_ns  # it was on a CPU nearly throughout
-    else:
-        run_queue = run_queue_ns()
+    on_cpu = end_ns - job.start_ns - job.cpu_ns < _NO_QUEUE_NS  # nearly throughout
+    run_queue = job.run_queue_ns if on_cpu else run_queue_ns()
     if run_queue is not None and job.run_queue_ns is not None:
         job.run_queue_ns = run_queue - job.run_queue_ns
     else:
