@@ -129,7 +129,7 @@ class Sampler:
             self._write_header(time.thread_time_ns(), int(period_s * 1e9))
 
     def _finish(self) -> None:
-        self._use.account(time.perf_counter_ns(), self._threads.values())
+        self._use.account(time.perf_counter_ns(), self._threads.values(), last=True)
         for tid in list(self._threads):
             self._drop(tid)
         self._use.close()

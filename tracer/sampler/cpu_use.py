@@ -94,18 +94,18 @@ class CpuUse:
             self._placed_ns += woke_ns - start_ns
         self._seen_counters = now
 
-    def account(self, now_ns: int, threads: Collection[SeenThread]) -> None:
-        """Ends the interval, if it is time, and writes down who used the CPUs in it."""
+    def account(self, now_ns: int, threads: Collection[SeenThread], *, last: bool = False) -> None:
+        """Ends the interval, if it is time or the last one, and writes down who used the CPUs in it."""
         if not self._since_ns:
             self._begin(now_ns, threads)
             self._read_processes(now_ns)
             return
         length_ns = now_ns - self._since_ns
-        if length_ns < INTERVAL_NS:
+        if length_ns < INTERVAL_NS and not last:
             return
         waited_ns = sum(self._spent(one)[1] for one in threads) + sum(one[1] for one in self._ended.values())
         worth_it = waited_ns >= _WAITED_NS
-        if worth_it and now_ns < self._next_ns and length_ns < _LONGEST_NS:
+        if worth_it and now_ns < self._next_ns and length_ns < _LONGEST_NS and not last:
             return  # it goes on until there is time to read the processes
         if worth_it or now_ns - self._read_ns >= _QUIET_NS:
             began = time.thread_time_ns()
