@@ -33,7 +33,9 @@ _REMEDIES: Final = {
 }
 SAID_SHARE: Final = 0.1  # of the wait, from which one of them is named in a sentence
 TOO_MANY: Final = 1.5  # threads for each CPU, from which they are too many
-NATIVE_SHARE: Final = 0.5  # of those threads, from which they are the native ones' fault
+# of the threads, from which their number is the native ones' fault: the thread that calls into a pool of two is
+# itself one of the two
+NATIVE_SHARE: Final = 0.3
 
 Named = tuple[int, str, str, int | None, str, str, int]
 
@@ -106,8 +108,15 @@ def cpu_competition(causes: pd.DataFrame, culprits: pd.DataFrame, spans: pd.Data
             said.append(_said(kind, chief[kind], numbers.get(chief[kind], Counter()), share))
     if not said:
         return Competition("", "", _too_many(told))
-    first = by_kind.most_common(1)[0][0]
+    first = _to_be_changed(by_kind)
     return Competition("; ".join(said), _REMEDIES[first].format(name=chief[first]), _too_many(told))
+
+
+def _to_be_changed(by_kind: "Counter[str]") -> str:
+    native, own = by_kind[schema.RIVAL_NATIVE], by_kind[schema.RIVAL_NATIVE] + by_kind[schema.RIVAL_THREAD]
+    if own < max(by_kind[schema.RIVAL_PROCESS], by_kind[QUOTA]):
+        return max((schema.RIVAL_PROCESS, QUOTA), key=lambda kind: by_kind[kind])
+    return schema.RIVAL_NATIVE if native >= NATIVE_SHARE * own else schema.RIVAL_THREAD
 
 
 def _said(kind: str, name: str, numbers: "Counter[int]", share: float) -> str:
