@@ -2,8 +2,8 @@
 
     python -m tests.truth.cpu_rivals neighbour|native|quota|alone OUTPUT
 
-Prints one JSON object: what the kernel counted for the threads that did the work, in milliseconds, and
-for `quota` how long the group was throttled.
+Prints one JSON object, in milliseconds by the kernel's counters: how long the threads that did the work
+waited for a CPU, and what is known of those who had it. Others may be busy on the machine too.
 """
 
 import json
@@ -18,7 +18,7 @@ from typing import Any
 
 import tracer
 
-REQUESTS, JOB_S = 25, 0.02
+REQUESTS, JOB_S, AT_ONCE = 25, 0.02, 4
 HOG = """
 import os, sys
 open("/proc/self/comm", "w").write(sys.argv[1])
@@ -36,15 +36,18 @@ def burn() -> None:
 
 
 @contextmanager
-def neighbours() -> Iterator[None]:
-    """Two processes on the CPU that the requests are tied to, and a busy bystander on another one."""
+def neighbours() -> Iterator[Callable[[], float]]:
+    """Two processes on the CPU that the requests are tied to, and a busy bystander on another one.
+
+    Yields what tells the CPU time of the two.
+    """
     cpus = sorted(os.sched_getaffinity(0))
     os.sched_setaffinity(0, {cpus[-1]})
     hogs = [("crunch", cpus[-1]), ("crunch", cpus[-1]), ("bystander", cpus[0])]
     running = [subprocess.Popen([sys.executable, "-c", HOG, name, str(cpu)]) for name, cpu in hogs]
     try:
         time.sleep(0.3)
-        yield
+        yield lambda: sum(_cpu_ms(one.pid) for one in running[:2])
     finally:
         for one in running:
             one.kill()
@@ -57,7 +60,10 @@ def quota() -> Iterator[Callable[[], float]]:
     group = f"{GROUPS}/whywait-test-{os.getpid()}"
     os.mkdir(group)
     try:
-        for name, value in (("cpu.cfs_period_us", PERIOD_US), ("cpu.cfs_quota_us", QUOTA_US)):
+        # what it may have it gets at once: it waits for its quota and for nobody
+        for name, value in (
+            ("cpu.cfs_period_us", PERIOD_US), ("cpu.cfs_quota_us", QUOTA_US), ("cpu.shares", 100_000),
+        ):  # fmt: skip
             _write(f"{group}/{name}", value)
         _write(f"{group}/cgroup.procs", os.getpid())
 
@@ -74,6 +80,11 @@ def quota() -> Iterator[Callable[[], float]]:
                 break
             except OSError:
                 time.sleep(0.05)
+
+
+def _cpu_ms(process_id: int) -> float:
+    with open(f"/proc/{process_id}/schedstat") as file:
+        return int(file.read().split()[0]) / 1e6
 
 
 def _write(path: str, value: int) -> None:
@@ -132,10 +143,16 @@ def main(mode: str, output: str) -> dict[str, float]:
     work = native_work() if mode == "native" else burn
     start(output)
     if mode == "neighbour":
-        with neighbours():
+        with neighbours() as used_ms:
+            began, before, own = time.perf_counter(), used_ms(), time.process_time()
             truth["run_queue_ms"] = serve(work, 1)
+            truth["crunch_ms"] = used_ms() - before
+            truth["others_ms"] = (time.perf_counter() - began - time.process_time() + own) * 1e3
     else:
-        truth["run_queue_ms"] = serve(work, 4 if mode == "native" else 1)
+        began, own = time.perf_counter(), time.process_time()
+        truth["run_queue_ms"] = serve(work, AT_ONCE if mode == "native" else 1)
+        truth["own_ms"] = (time.process_time() - own) * 1e3
+        truth["cpus_ms"] = (time.perf_counter() - began) * 1e3 * len(os.sched_getaffinity(0))
     tracer.stop()
     return truth
 

@@ -87,7 +87,9 @@ def test_another_process_on_the_same_cpu_is_named_and_a_bystander_is_not(tmp_pat
     assert seen.waited_ms == pytest.approx(waited, rel=0.2)
     told = seen.by_culprit()
     assert max(told, key=lambda name: told[name]) == "process crunch"
-    assert told["process crunch"] >= 0.6 * waited  # others have their turn on that CPU too
+    # others have their turn on that CPU too: all that this process did not use of it was used by somebody
+    truth = waited * seen.truth["crunch_ms"] / seen.truth["others_ms"]
+    assert told["process crunch"] == pytest.approx(truth, rel=0.25)
     assert "process bystander" not in told
     assert seen.ms(schema.CPU_THROTTLED_NS) == 0
     assert "process crunch (2 of that name)" in seen.accusation().sentence
@@ -97,12 +99,14 @@ def test_another_process_on_the_same_cpu_is_named_and_a_bystander_is_not(tmp_pat
 def test_too_many_native_threads_are_told_as_ones_own(tmp_path: Path) -> None:
     pytest.importorskip("xgboost")
     seen = run("native", tmp_path)
+    own_ms, cpus_ms = seen.truth["own_ms"], seen.truth["cpus_ms"]
     if seen.truth["run_queue_ms"] < 100:
         pytest.skip("there were CPUs enough for all of them")
-    assert seen.ms(schema.CPU_OWN_NS) > seen.ms(schema.CPU_PROCESS_NS)
-    assert seen.ms(schema.CPU_OWN_NS) >= 0.5 * seen.ms(schema.RUN_QUEUE_NS)
+    assert seen.ms(schema.CPU_OWN_NS) >= 0.7 * own_ms / cpus_ms * seen.ms(schema.RUN_QUEUE_NS)
     names = {name for one in seen.runs() for name in one.get(schema.RIVAL_NAMES, ())}
     assert "native threads of libgomp (OpenMP)" in names
+    if own_ms < 0.6 * cpus_ms:
+        pytest.skip(f"this process had {own_ms:.0f} of {cpus_ms:.0f} ms: others are the chief rivals")
     assert seen.accusation().remedy == _REMEDIES[schema.RIVAL_NATIVE]
     assert "Oversubscribed native threads" in seen.verdict.text
 
@@ -123,6 +127,8 @@ def test_alone_nobody_is_accused(tmp_path: Path) -> None:
     seen = run("alone", tmp_path)
     assert seen.ms(schema.CPU_THROTTLED_NS) == 0
     wall_ms = float(seen.analysis.requests["wall_ns"].sum()) / 1e6
+    waited = seen.ms(schema.RUN_QUEUE_NS)
+    assert seen.ms(schema.CPU_OWN_NS) <= max(0.3 * waited, 5)
     if seen.truth["run_queue_ms"] >= 0.05 * wall_ms:
         pytest.skip(f"not alone here: {seen.truth['run_queue_ms']:.0f} of {wall_ms:.0f} ms without a CPU")
     assert seen.accusation() is None

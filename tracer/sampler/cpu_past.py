@@ -10,6 +10,7 @@ from tracer.sampler.process import SamplerProcess
 
 _KEPT: Final = 600  # intervals: a minute of waiting for CPUs
 _THROTTLED_KEPT: Final = 4_000
+_NEARLY_NS: Final = 1_000_000_000
 _LIBRARIES: Final = 1_024
 _MOST_LISTED: Final = 256  # of one interval
 
@@ -63,7 +64,7 @@ class CpuPast:
         self._process = process
         self._read = 0
         self._intervals: deque[Interval] = deque(maxlen=_KEPT)
-        self._throttled: deque[Stretch] = deque(maxlen=_THROTTLED_KEPT)
+        self._throttled: list[Stretch] = []
         self._sets: dict[int, frozenset[int]] = {}
         self._open: list[tuple[int, ...]] = []
         self._names: list[str] = []
@@ -101,7 +102,9 @@ class CpuPast:
     def throttled(self, start_ns: int, end_ns: int) -> list[Stretch]:
         """The stretches in which a quota had run out that overlap this one."""
         at = bisect_right(self._throttled, start_ns, key=lambda one: one.end_ns)
-        return [one for one in list(self._throttled)[at:] if one.start_ns < end_ns]
+        # by their ends they are in order, by their starts nearly so
+        until = bisect_right(self._throttled, end_ns + _NEARLY_NS, key=lambda one: one.end_ns)
+        return [one for one in self._throttled[at:until] if one.start_ns < end_ns]
 
     def _take(self, record: bytes) -> None:
         kind, cpu, number, start_ns, end_ns, used_ns, waited_ns, cpus, flags, _, raw = use.CPU_RECORD.unpack(
@@ -116,6 +119,8 @@ class CpuPast:
             self.libraries[number] = use.CPU_TEXT.unpack(record)[3].rstrip(b"\0").decode("utf-8", "replace")
         elif kind == use.THROTTLED:
             self._throttled.append(Stretch(start_ns, end_ns, min(used_ns, end_ns - start_ns)))
+            if len(self._throttled) > 2 * _THROTTLED_KEPT:
+                del self._throttled[:_THROTTLED_KEPT]
         elif kind in (use.THREAD, use.PROCESS):
             if len(self._open) < _MOST_LISTED:
                 self._open.append((kind, cpu, number, used_ns, waited_ns, cpus, flags))
