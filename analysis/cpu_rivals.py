@@ -10,6 +10,7 @@ import pandas as pd
 
 from analysis.causes import Cause
 from analysis.span_table import Ints, SpanTable, Texts, objects
+from analysis.weights import weights_of
 from tracer import schema
 
 NOT_TOLD: Final = "runnable, waiting for a CPU"
@@ -80,21 +81,24 @@ def culprit_name(kind: str, name: str) -> str:
 
 
 def cpu_competition(causes: pd.DataFrame, culprits: pd.DataFrame, spans: pd.DataFrame) -> Competition | None:
-    """Return who had the CPUs that these requests waited for; None where nobody recorded it."""
+    """Return who had the CPUs that these requests waited for; None where nobody recorded it.
+
+    The amounts of `causes` and `culprits` are already weighted.
+    """
     waits = causes[causes["cause"] == Cause.CPU_WAIT]
-    total_ns = int(waits["amount_ns"].sum())
-    traces = set(waits["trace_id"])
+    total_ns = float(waits["amount_ns"].sum())
+    weight_of = dict(zip(waits["trace_id"], weights_of(waits), strict=True))
     told = [
-        attributes
+        (attributes, weight_of[trace_id])
         for trace_id, attributes in zip(spans["trace_id"], spans["attributes"], strict=True)
-        if schema.CPU_UNKNOWN_NS in attributes and trace_id in traces
+        if schema.CPU_UNKNOWN_NS in attributes and trace_id in weight_of
     ]
     if not told or total_ns <= 0:
         return None
     kinds, numbers = _kinds_and_numbers(told)
     own = culprits[culprits["cause"] == Cause.CPU_WAIT]
     by_name = own.groupby("culprit")["ns"].sum().sort_values(ascending=False)
-    by_kind: Counter[str] = Counter()
+    by_kind: Counter[str] = Counter()  # ns
     chief: dict[str, str] = {}
     for name, ns in by_name.items():
         kind = QUOTA if str(name).startswith(_QUOTA_NAME) else kinds.get(str(name), "")
@@ -130,11 +134,14 @@ def _said(kind: str, name: str, numbers: "Counter[int]", share: float) -> str:
     return f"for {share:.0%} of it {who} had the CPUs, chiefly {name}"
 
 
-def _too_many(told: list[dict[str, Any]]) -> str:
+def _too_many(told: list[tuple[dict[str, Any], float]]) -> str:
     """Say how many threads wanted how many CPUs, where that were too many and most of them native."""
     weight = wanted = native = cpus = 0.0
-    for attributes in told:
-        ns, count = _ns(attributes.get(schema.RUN_QUEUE_NS)), _ns(attributes.get(schema.CPU_COUNT))
+    for attributes, stands_for in told:
+        ns, count = (
+            stands_for * _ns(attributes.get(schema.RUN_QUEUE_NS)),
+            _ns(attributes.get(schema.CPU_COUNT)),
+        )
         if not count or schema.CPU_WANTED not in attributes:
             continue
         period_ns = _ns(attributes.get(schema.CPU_PERIOD_NS))
@@ -152,10 +159,12 @@ def _too_many(told: list[dict[str, Any]]) -> str:
     )
 
 
-def _kinds_and_numbers(told: list[dict[str, Any]]) -> "tuple[dict[str, str], dict[str, Counter[int]]]":
+def _kinds_and_numbers(
+    told: list[tuple[dict[str, Any], float]],
+) -> "tuple[dict[str, str], dict[str, Counter[int]]]":
     kinds = {_OTHER_PROCESSES: schema.RIVAL_PROCESS, _OTHER_THREADS: schema.RIVAL_THREAD}
     numbers: dict[str, Counter[int]] = {}
-    for attributes in told:
+    for attributes, _ in told:
         listed = [attributes.get(key) for key in (
             schema.RIVAL_KINDS, schema.RIVAL_NAMES, schema.RIVAL_NUMBERS, schema.RIVAL_NS,
         )]  # fmt: skip
