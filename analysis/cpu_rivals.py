@@ -15,6 +15,7 @@ from tracer import schema
 
 NOT_TOLD: Final = "runnable, waiting for a CPU"
 QUOTA: Final = "quota"
+_PROCESSES: Final = (schema.RIVAL_PROCESS, schema.RIVAL_SIBLING)
 _OTHER_PROCESSES: Final = "other processes"
 _OTHER_THREADS: Final = "other threads of this process"
 _QUOTA_NAME: Final = "the CPU quota"
@@ -26,6 +27,8 @@ _WORDS: Final = {
 }
 _REMEDIES: Final = {
     schema.RIVAL_PROCESS: "Move {name} off these CPUs or give it a lower priority, or give this service CPUs of its own.",
+    schema.RIVAL_SIBLING: "Run fewer worker processes, or fewer threads in each: together they want more CPUs than "
+    "there are.",
     schema.RIVAL_THREAD: "Run fewer threads at once: a smaller pool, or fewer and larger jobs; more do not help "
     "once every CPU is busy.",
     schema.RIVAL_NATIVE: "Limit the threads of native libraries: OMP_NUM_THREADS=1, nthread or n_jobs of the model, "
@@ -66,7 +69,7 @@ def cpu_rivals(spans: SpanTable, number: int, row: int) -> list[Named]:
     left = {key: _ns(attributes.get(key)) for key in (schema.CPU_PROCESS_NS, schema.CPU_OWN_NS)}
     for kind, name, file, line, trace_id, span_id, ns in _listed(attributes):
         found.append((number, culprit_name(kind, name), file, line, trace_id, span_id, ns))
-        left[schema.CPU_PROCESS_NS if kind == schema.RIVAL_PROCESS else schema.CPU_OWN_NS] -= ns
+        left[schema.CPU_PROCESS_NS if kind in _PROCESSES else schema.CPU_OWN_NS] -= ns
     throttled_ns = _ns(attributes.get(schema.CPU_THROTTLED_NS))
     rest = (
         (_OTHER_PROCESSES, left[schema.CPU_PROCESS_NS]), (_OTHER_THREADS, left[schema.CPU_OWN_NS]),
@@ -77,6 +80,8 @@ def cpu_rivals(spans: SpanTable, number: int, row: int) -> list[Named]:
 
 def culprit_name(kind: str, name: str) -> str:
     """Return what a rival is called: "process stress", or what a thread did."""
+    if kind == schema.RIVAL_SIBLING:
+        return f"process {name} beside this one"
     return f"process {name}" if kind == schema.RIVAL_PROCESS and " " not in name else name
 
 
@@ -118,18 +123,20 @@ def cpu_competition(causes: pd.DataFrame, culprits: pd.DataFrame, spans: pd.Data
 
 def _to_be_changed(by_kind: "Counter[str]") -> str:
     native, own = by_kind[schema.RIVAL_NATIVE], by_kind[schema.RIVAL_NATIVE] + by_kind[schema.RIVAL_THREAD]
-    if own < max(by_kind[schema.RIVAL_PROCESS], by_kind[QUOTA]):
-        return max((schema.RIVAL_PROCESS, QUOTA), key=lambda kind: by_kind[kind])
+    elsewhere = max((*_PROCESSES, QUOTA), key=lambda kind: by_kind[kind])
+    if own < by_kind[elsewhere]:
+        return elsewhere
     return schema.RIVAL_NATIVE if native >= NATIVE_SHARE * own else schema.RIVAL_THREAD
 
 
 def _said(kind: str, name: str, numbers: "Counter[int]", share: float) -> str:
     if kind == QUOTA:
         return f"for {share:.0%} of it {name} had run out"
-    if kind == schema.RIVAL_PROCESS:
+    if kind in _PROCESSES:
         several = f" ({len(numbers)} of that name)" if len(numbers) > 1 else ""
         one = f" (process id {next(iter(numbers))})" if len(numbers) == 1 and 0 not in numbers else several
-        return f"for {share:.0%} of it other processes had the CPUs, chiefly {name}{one}"
+        who = "other processes" if kind == schema.RIVAL_PROCESS else "processes of its own service"
+        return f"for {share:.0%} of it {who} had the CPUs, chiefly {name}{one}"
     who = "native threads of its own" if kind == schema.RIVAL_NATIVE else "other threads of its own"
     return f"for {share:.0%} of it {who} had the CPUs, chiefly {name}"
 
@@ -172,7 +179,7 @@ def _kinds_and_numbers(
             for kind, name, number, ns in zip(*listed, strict=False):
                 called = culprit_name(str(kind), str(name))
                 kinds[called] = str(kind)
-                if kind == schema.RIVAL_PROCESS and isinstance(number, int):
+                if kind in _PROCESSES and isinstance(number, int):
                     numbers.setdefault(called, Counter())[number] += _ns(ns)
     return kinds, numbers
 

@@ -37,7 +37,7 @@ class CpuNames:
         """The name of another process; the sampler is a part of this one."""
         if one.process_id == self._sampler_id:
             return Named(s.RIVAL_THREAD, _OWN_WORK)
-        return Named(s.RIVAL_PROCESS, one.name, one.process_id)
+        return Named(s.RIVAL_SIBLING if one.sibling else s.RIVAL_PROCESS, one.name, one.process_id)
 
     def of_thread(self, one: ThreadUse, start_ns: int, end_ns: int) -> list[Named]:
         """What a thread did in an interval, each for an equal part of it; never empty."""

@@ -19,6 +19,7 @@ from tracer.cpu_names import UNSEEN, CpuNames, Named
 from tracer.sampler.cpu_past import Interval, Stretch, ThreadUse
 
 _MOST: Final = 6  # rivals of one span
+_PROCESSES: Final = (s.RIVAL_PROCESS, s.RIVAL_SIBLING)
 _SLIGHT_NS: Final = 100_000  # a thread of which an interval does not tell waited less
 
 
@@ -106,8 +107,8 @@ class CpuRivals:
             cpus = max(cpus, len(allowed))
             wanted += mix.wanted * weight / whole if whole else 0.0
             native += mix.native * weight / whole if whole else 0.0
-        process_ns = int(sum(ns for named, ns in shares.items() if named.kind == s.RIVAL_PROCESS))
-        own_ns = int(sum(ns for named, ns in shares.items() if named.kind != s.RIVAL_PROCESS))
+        process_ns = int(sum(ns for named, ns in shares.items() if named.kind in _PROCESSES))
+        own_ns = int(sum(ns for named, ns in shares.items() if named.kind not in _PROCESSES))
         own_ns = min(own_ns, rest_ns - process_ns)
         quota = min(
             ((one.quota_ns, one.period_ns) for one, _ in intervals if one.period_ns),

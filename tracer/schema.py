@@ -209,6 +209,9 @@ RIVAL_TRACE_IDS: Final = "whywait.rival.trace_ids"  # "" where it worked for no 
 RIVAL_SPAN_IDS: Final = "whywait.rival.span_ids"
 RIVAL_NS: Final = "whywait.rival.ns"
 RIVAL_PROCESS: Final = "process"
+RIVAL_SIBLING: Final = (
+    "sibling"  # a process of the same name and group, such as another worker of the service
+)
 RIVAL_THREAD: Final = "thread"  # of this process, running Python or called from it
 RIVAL_NATIVE: Final = "native"  # of this process, such as the workers of an OpenMP pool
 

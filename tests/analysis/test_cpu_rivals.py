@@ -83,6 +83,13 @@ def test_processes_of_one_name_are_one_culprit() -> None:
     assert "chiefly process gunicorn (2 of that name)" in reason(found).sentence
 
 
+def test_workers_of_the_same_service() -> None:
+    found = analysed(rivals(20, listed=(("sibling", "gunicorn", 7, 12), ("sibling", "gunicorn", 8, 8))))
+    assert by_culprit_sum(found) == {"process gunicorn beside this one": 20}
+    assert "processes of its own service had the CPUs" in reason(found).sentence
+    assert reason(found).remedy == _REMEDIES[s.RIVAL_SIBLING]
+
+
 def test_native_threads_that_are_too_many() -> None:
     listed = (("native", "native threads of libgomp (OpenMP)", 4, 11), ("thread", "predict", 4, 9))
     found = analysed(rivals(own=20, listed=listed, wanted=8_000, native=4_000))

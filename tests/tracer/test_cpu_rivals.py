@@ -158,6 +158,12 @@ def test_our_own_work_is_called_ours() -> None:
     assert (found.own_ns, found.process_ns) == (9 * MS, 0)
 
 
+def test_a_worker_beside_this_one_is_another_process_of_the_same_service() -> None:
+    beside = ProcessUse(7, 30 * MS, 0, "gunicorn", sibling=True)
+    found = divided(Past([interval(0, [thread(ME, 10, 20)], [beside])]), 0, 100, 20)
+    assert (found.process_ns, found.rivals[0].named.kind) == (20 * MS, schema.RIVAL_SIBLING)
+
+
 # --- the sum ------------------------------------------------------------------------------------
 uses = st.floats(0, 200, allow_nan=False)
 

@@ -6,12 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from tracer.sampler import cpu_use
+from tracer.sampler import cpu_layout
+from tracer.sampler.cpu_layout import CPU_RECORD, CPU_RECORDS
 from tracer.sampler.cpu_past import CpuPast, Interval
-from tracer.sampler.cpu_use import CPU_RECORD, CPU_RECORDS, CpuUse
+from tracer.sampler.cpu_use import CpuUse
 from tracer.sampler.libraries import Libraries, code_ranges, library_name
 from tracer.sampler.process import Header
-from tracer.sampler.processes import Process, Processes, busy_of, stat_of, used_ticks
+from tracer.sampler.processes import Process, Processes, busy_of, is_sibling, stat_of, used_ticks
 
 PID = os.getpid()  # of a live process, for its affinity is asked of the system
 MS = 1_000_000
@@ -222,14 +223,14 @@ def test_a_machine_without_proc_says_nothing(tmp_path: Path) -> None:
 
 
 def test_records_that_were_overwritten_are_counted(machine: Machine) -> None:
-    machine.records = [CPU_RECORD.pack(cpu_use.PROCESS, 0, 1, 0, 1, 1, 0, 0, 0, 0, b"x")] * CPU_RECORDS
+    machine.records = [CPU_RECORD.pack(cpu_layout.PROCESS, 0, 1, 0, 1, 1, 0, 0, 0, 0, b"x")] * CPU_RECORDS
     past = CpuPast(machine)  # type: ignore[arg-type]
     past.read()
     assert past.missed == CPU_RECORDS // 2
 
 
 def test_a_name_may_look_like_the_rest_of_the_line() -> None:
-    assert stat_of(stat_line(5, "a) R 1 (b", 17, 3)) == Process(b"a) R 1 (b", 17, 3, 3, 777)
+    assert stat_of(stat_line(5, "a) R 1 (b", 17, 3)) == Process(b"a) R 1 (b", 17, 3, 3, 777, 1, 1)
     assert stat_of(b"5 (short) R 1") is None
     assert stat_of(b"") is None
     assert busy_of(b"") == {}
@@ -240,6 +241,16 @@ def test_a_number_that_came_again_is_another_process() -> None:
     assert used_ticks(before, {5: Process(b"new", 4, 1, 0, 200)}) == {5: 4}
     assert used_ticks(before, {5: Process(b"old", 903, 1, 0, 100)}) == {5: 3}
     assert used_ticks(before, {}) == {}
+
+
+def test_the_workers_of_a_service_know_one_another() -> None:
+    own = Process(b"gunicorn", 0, 1, 0, 0, parent=40, group=40)
+    assert is_sibling(own, 41, own)
+    assert is_sibling(own._replace(parent=41), 41, own)  # of a pool of processes
+    for other in (own._replace(name=b"sh"), own._replace(parent=50), own._replace(group=50)):
+        assert not is_sibling(other, 41, own)
+    orphan = own._replace(parent=1)
+    assert not is_sibling(orphan, 41, orphan)
 
 
 def test_all_processes_but_the_sampled_one_are_read() -> None:

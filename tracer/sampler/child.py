@@ -22,7 +22,8 @@ if __name__ == "__main__":  # without the package's front door, which imports fa
     _package.__path__ = [os.path.dirname(os.path.dirname(os.path.abspath(__file__)))]
     sys.modules["tracer"] = _package
 
-from tracer.sampler.cpu_use import CPU_RECORD, CPU_RECORDS, CpuUse
+from tracer.sampler.cpu_layout import CPU_RECORD, CPU_RECORDS
+from tracer.sampler.cpu_use import CpuUse
 from tracer.sampler.libraries import Libraries
 
 # header: records written, sweeps, time of the latest sweep, own CPU ns, holder of the GIL that others
@@ -34,7 +35,7 @@ HEADER_SIZE = 128
 # who held the GIL (0: not known or not waited for), number of sweeps, state, number of the system call
 RECORD = struct.Struct("<QQQIIHHi")
 RECORDS = 65_536
-CPU_AT = HEADER_SIZE + RECORDS * RECORD.size  # who used the CPUs: see cpu_use.py
+CPU_AT = HEADER_SIZE + RECORDS * RECORD.size  # who used the CPUs: see cpu_layout.py
 SIZE = CPU_AT + CPU_RECORDS * CPU_RECORD.size
 
 RUNNING, GIL, FUTEX, SLEEP, POLL, CALL, STOPPED = range(7)

@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
-from tracer.sampler import cpu_use as use
+from tracer.sampler import cpu_layout as use
 from tracer.sampler.process import SamplerProcess
 
 _KEPT: Final = 600  # intervals: a minute of waiting for CPUs
@@ -34,6 +34,7 @@ class ProcessUse(NamedTuple):
     used_ns: int
     cpu: int
     name: str
+    sibling: bool = False  # it works beside this one: a worker of the same service
 
 
 class Stretch(NamedTuple):
@@ -138,7 +139,8 @@ class CpuPast:
             self._names, self._open, strict=True
         ):
             if kind == use.PROCESS:
-                processes.append(ProcessUse(number, used_ns, cpu, name))
+                sibling = bool(flags & use.FLAG_SIBLING)
+                processes.append(ProcessUse(number, used_ns, cpu, name, sibling))
             else:
                 may_use = self._sets.get(allowed, frozenset())
                 python = bool(flags & use.FLAG_PYTHON)

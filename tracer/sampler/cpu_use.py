@@ -7,28 +7,25 @@ with. Reading them has a share of a core of its own; where there are many, the i
 """
 
 import os
-import struct
 import time
 from collections.abc import Callable, Collection, Iterable
 from typing import Protocol
 
 from tracer.sampler.cgroup import CpuGroups, Throttled
-from tracer.sampler.processes import Process, Processes, read_stat, stat_of, used_ticks
-
-# kind, CPU it ran on last, id, start, end, ns used, ns waited, number of its CPUS, FLAG_*, name
-CPU_RECORD = struct.Struct("<HHIQQQQHHI16s")
-CPU_TEXT = struct.Struct("<HHI56s")  # the same size: kind, -, id, text
-CPU_RECORDS = 4_096
-assert CPU_RECORD.size == CPU_TEXT.size
-
-# an interval ends with its INTERVAL record; what it tells of comes before
-INTERVAL, THREAD, PROCESS, THROTTLED, CPUS, LIBRARY = range(1, 7)
-# INTERVAL: used = by processes that cannot be seen, on the CPUS of the process; name = quota, period (2 Q)
-# THREAD: id = its native id, 0: threads that were too short-lived to be seen one by one
-# THROTTLED: used = how much of the stretch; CPUS: id = number of the set, text = bit mask
-# LIBRARY: id = thread, text = what the thread was seen asleep in; PROCESS: id = its process id
-FLAG_PYTHON = 1  # it was seen waiting for the GIL
-QUOTA = struct.Struct("<QQ")
+from tracer.sampler.cpu_layout import (
+    CPU_RECORD,
+    CPU_TEXT,
+    CPUS,
+    FLAG_PYTHON,
+    FLAG_SIBLING,
+    INTERVAL,
+    LIBRARY,
+    PROCESS,
+    QUOTA,
+    THREAD,
+    THROTTLED,
+)
+from tracer.sampler.processes import Process, Processes, is_sibling, read_stat, stat_of, used_ticks
 
 INTERVAL_NS = 100_000_000
 _LONGEST_NS = 30_000_000_000
@@ -69,7 +66,7 @@ class CpuUse:
         self._marks: dict[int, tuple[int, int]] = {}  # by thread: CPU and run queue at the interval's start
         self._since_ns = self._read_ns = self._next_ns = self._found_ns = 0
         self._processes: dict[int, Process] = {}
-        self._own = 0  # ticks of the process itself, of its ended threads too
+        self._own = Process(b"", 0, 0, 0, 0)  # the process itself, with its ended threads
         self._busy: dict[int, int] = {}
         self._sets: dict[frozenset[int], int] = {}
         self._told: set[int] = set()  # the sets written down in this interval
@@ -154,13 +151,14 @@ class CpuUse:
         allowed = self._allowed(self._process_id)
         # readings of the processes may lie further apart than the interval: then it has its part
         part = (now_ns - start_ns) / max(now_ns - read_before_ns, 1)
-        own_ns = int((self._own - own_before) * _TICK_NS * part)
+        own_ns = int((self._own.ticks - own_before.ticks) * _TICK_NS * part)
         on_allowed_ns = self._write_threads(start_ns, now_ns, threads, own_ns, allowed)
         used = used_ticks(known, self._processes)
         for number in sorted(used, key=lambda one: -used[one])[:_MOST_PROCESSES]:
             one = self._processes[number]
             used_ns = int(used[number] * _TICK_NS * part)
-            self._write(PROCESS, number, start_ns, now_ns, used_ns, cpu=one.cpu, name=one.name)
+            flags = FLAG_SIBLING if is_sibling(one, self._process_id, self._own) else 0
+            self._write(PROCESS, number, start_ns, now_ns, used_ns, cpu=one.cpu, flags=flags, name=one.name)
         on_allowed_ns += sum(
             int(ticks * _TICK_NS * part)
             for number, ticks in used.items()
@@ -232,7 +230,7 @@ class CpuUse:
     def _read_processes(self, now_ns: int) -> None:
         self._processes = self._others.read()
         own = stat_of(read_stat(f"{self._root}/proc/{self._process_id}/stat"))
-        self._own = own.ticks if own is not None else self._own
+        self._own = own if own is not None else self._own
         self._busy = self._others.busy_ticks()
         self._read_ns = now_ns
 

@@ -14,7 +14,7 @@ from time import monotonic
 from typing import Final, NamedTuple
 
 from tracer.sampler import child
-from tracer.sampler.cpu_use import CPU_RECORD, CPU_RECORDS
+from tracer.sampler.cpu_layout import CPU_RECORD, CPU_RECORDS
 from tracer.sampler.gil_address import GilAddress, gil_address
 
 _STOP_S: Final = 2.0

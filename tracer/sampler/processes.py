@@ -18,6 +18,8 @@ class Process(NamedTuple):
     threads: int
     cpu: int  # on which its first thread ran last
     started: int
+    parent: int = 0
+    group: int = 0
 
 
 class Processes:
@@ -54,10 +56,17 @@ def stat_of(text: bytes) -> "Process | None":
         return None
     try:
         return Process(
-            text[begin + 1 : end], int(words[11]) + int(words[12]), int(words[17]), int(words[36]), int(words[19])
+            text[begin + 1 : end], int(words[11]) + int(words[12]), int(words[17]), int(words[36]), int(words[19]),
+            int(words[1]), int(words[2]),
         )  # fmt: skip
     except ValueError:
         return None
+
+
+def is_sibling(one: Process, own_id: int, own: Process) -> bool:
+    """Pure: whether it works beside `own`: of the same name and process group, started by it or by its parent."""
+    same = one.name == own.name and one.group == own.group
+    return same and one.parent in (own_id, own.parent) and one.parent > 1
 
 
 def busy_of(text: bytes) -> "dict[int, int]":
