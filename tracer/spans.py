@@ -14,6 +14,7 @@ from tracer.phases import settle, summed
 from tracer.places import place_of_code
 from tracer.records import (
     IO_LATE,
+    MIN_RESOLUTION_NS,
     Activity,
     Block,
     Callback,
@@ -33,9 +34,6 @@ from tracer.records import (
 from tracer.tiles import Tile, by_trace, collection_tiles, loop_tiles, occupant_shares, queue_tiles
 from tracer.wait_parts import wait_parts
 from tracer.waited import put_waited, thread_wait_name
-
-# a span costs tens of microseconds to make and write: one for a shorter wait would cost more than the wait
-MIN_RESOLUTION_NS = 100_000
 
 T = TypeVar("T", Callback, Look)
 
