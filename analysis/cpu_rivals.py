@@ -2,7 +2,9 @@
 for a quota had run out."""
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain, repeat
 from typing import Any, Final
 
 import numpy as np
@@ -35,6 +37,10 @@ _REMEDIES: Final = {
     "or threadpoolctl, so that workers × native threads do not exceed the CPUs.",
     QUOTA: "Raise the CPU quota, or run fewer threads and workers at once, so that the quota lasts its period.",
 }
+_ARRAYS: Final = (
+    schema.RIVAL_KINDS, schema.RIVAL_NAMES, schema.RIVAL_NS, schema.RIVAL_FILES, schema.RIVAL_LINES,
+    schema.RIVAL_TRACE_IDS, schema.RIVAL_SPAN_IDS,
+)  # fmt: skip
 SAID_SHARE: Final = 0.1  # of the wait, from which one of them is named in a sentence
 TOO_MANY: Final = 1.5  # threads for each CPU, from which they are too many
 # of the threads, from which their number is the native ones' fault: the thread that calls into a pool of two is
@@ -185,18 +191,21 @@ def _kinds_and_numbers(
 
 
 def _listed(attributes: dict[str, Any]) -> list[tuple[str, str, str, int | None, str, str, int]]:
-    arrays = [attributes.get(key) for key in (
-        schema.RIVAL_KINDS, schema.RIVAL_NAMES, schema.RIVAL_FILES, schema.RIVAL_LINES,
-        schema.RIVAL_TRACE_IDS, schema.RIVAL_SPAN_IDS, schema.RIVAL_NS,
-    )]  # fmt: skip
-    if not all(isinstance(array, list) for array in arrays):
-        return []
+    kinds, names, amounts, files, lines, trace_ids, span_ids = (
+        value if isinstance(value := attributes.get(key), list) else [] for key in _ARRAYS
+    )
     return [
         (str(kind), str(name), str(file or ""), line if isinstance(line, int) and line > 0 else None,
          str(trace_id or ""), str(span_id or ""), _ns(ns))
-        for kind, name, file, line, trace_id, span_id, ns in zip(*arrays, strict=False)
+        for (kind, name, ns), file, line, trace_id, span_id in zip(
+            zip(kinds, names, amounts, strict=False), *map(_endless, (files, lines, trace_ids, span_ids)), strict=False
+        )
         if _ns(ns) > 0
     ]  # fmt: skip
+
+
+def _endless(values: list[Any]) -> Iterator[Any]:
+    return chain(values, repeat(None))
 
 
 def _quota_name(attributes: dict[str, Any]) -> str:

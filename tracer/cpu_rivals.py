@@ -18,7 +18,8 @@ from tracer import schema as s
 from tracer.cpu_names import UNSEEN, CpuNames, Named
 from tracer.sampler.cpu_past import Interval, Stretch, ThreadUse
 
-_MOST: Final = 6  # rivals of one span
+_MOST: Final = 4  # rivals of one span
+_NAMED_NS: Final = 400_000  # of a run-queue time, from which they are named
 _PROCESSES: Final = (s.RIVAL_PROCESS, s.RIVAL_SIBLING)
 _SLIGHT_NS: Final = 100_000  # a thread of which an interval does not tell waited less
 
@@ -122,7 +123,7 @@ class CpuRivals:
             rest_ns - process_ns - own_ns,
             tuple(
                 Rival(named, self._names.spans.get(named, 0), threads[named], int(ns))
-                for named, ns in shares.most_common(_MOST)
+                for named, ns in shares.most_common(_MOST if run_queue_ns >= _NAMED_NS else 0)
                 if ns >= 1
             ),
             *quota,

@@ -192,10 +192,12 @@ def put_division(attributes: Attributes, found: Division) -> None:
     attributes[s.RIVAL_KINDS] = [one.kind for one in named]
     attributes[s.RIVAL_NAMES] = [one.name for one in named]
     attributes[s.RIVAL_NUMBERS] = [one.named.process_id or one.threads for one in found.rivals]
-    attributes[s.RIVAL_FILES] = [one.place.file if one.place else "" for one in named]
-    attributes[s.RIVAL_LINES] = [one.place.line if one.place else 0 for one in named]
-    attributes[s.RIVAL_TRACE_IDS] = [f"{one.trace_id:032x}" if one.trace_id else "" for one in named]
-    attributes[s.RIVAL_SPAN_IDS] = [f"{one.span_id:016x}" if one.span_id else "" for one in found.rivals]
+    if any(one.place for one in named):
+        attributes[s.RIVAL_FILES] = [one.place.file if one.place else "" for one in named]
+        attributes[s.RIVAL_LINES] = [one.place.line if one.place else 0 for one in named]
+    if any(one.trace_id for one in named):
+        attributes[s.RIVAL_TRACE_IDS] = [f"{one.trace_id:032x}" if one.trace_id else "" for one in named]
+        attributes[s.RIVAL_SPAN_IDS] = [f"{one.span_id:016x}" if one.span_id else "" for one in found.rivals]
     attributes[s.RIVAL_NS] = [one.ns for one in found.rivals]
 
 

@@ -199,7 +199,7 @@ CPU_PERIOD_NS: Final = "whywait.cpu.quota_period_ns"
 # threads of this process that wanted a CPU at once, on average, in thousandths; and those that run no Python
 CPU_WANTED: Final = "whywait.cpu.wanted_milli"
 CPU_WANTED_NATIVE: Final = "whywait.cpu.wanted_native_milli"
-# who had them: parallel arrays, longest first; RIVAL_NS sums to at most CPU_PROCESS_NS + CPU_OWN_NS
+# who had them: parallel arrays, longest first, without those in which nothing is known; RIVAL_NS sums to at most CPU_PROCESS_NS + CPU_OWN_NS
 RIVAL_KINDS: Final = "whywait.rival.kinds"  # RIVAL_*
 RIVAL_NAMES: Final = "whywait.rival.names"  # of the process, the function, or the library
 RIVAL_NUMBERS: Final = "whywait.rival.numbers"  # process id; of threads, how many they were

@@ -41,8 +41,6 @@ def rivals(
         found |= {
             s.RIVAL_KINDS: [one[0] for one in listed], s.RIVAL_NAMES: [one[1] for one in listed],
             s.RIVAL_NUMBERS: [one[2] for one in listed], s.RIVAL_NS: [one[3] * MS for one in listed],
-            s.RIVAL_FILES: [""] * len(listed), s.RIVAL_LINES: [0] * len(listed),
-            s.RIVAL_TRACE_IDS: [""] * len(listed), s.RIVAL_SPAN_IDS: [""] * len(listed),
         }  # fmt: skip
     return found
 
@@ -128,6 +126,16 @@ def test_who_is_not_known_is_not_named(attributes: dict[str, Any]) -> None:
     assert set(waits(found)["detail"]) == {NOT_TOLD}
     assert reason(found).remedy == ADVICE[Cause.CPU_WAIT].remedy
     assert reason(found).sentence.endswith("runnable without a CPU.")
+
+
+def test_a_rival_of_another_request_is_named_with_its_place_and_trace() -> None:
+    listed = rivals(own=20, listed=(("thread", "rank", 1, 20),))
+    found = analysed(
+        listed | {s.RIVAL_FILES: ["rank.py"], s.RIVAL_LINES: [7], s.RIVAL_TRACE_IDS: ["b" * 32], s.RIVAL_SPAN_IDS: ["c" * 16]}
+    )  # fmt: skip
+    (row,) = found.culprits[found.culprits["cause"] == Cause.CPU_WAIT].itertuples()
+    assert (row.culprit, row.culprit_file, row.culprit_line) == ("rank", "rank.py", 7)
+    assert (row.culprit_trace_id, row.culprit_span_id) == ("b" * 32, "c" * 16)
 
 
 def test_odd_values_name_nobody() -> None:
