@@ -11,6 +11,7 @@ from tracer.sampler.cpu_past import ProcessUse, ThreadUse
 _MOMENTS: Final = 5  # of an interval at which it is asked what a thread did
 _OPENMP: Final = ("libgomp", "libomp", "libiomp5")
 _OWN_WORK: Final = "whywait's own work"
+REST: Final = "other processes"
 UNSEEN: Final = "processes that cannot be seen from here"
 
 
@@ -37,6 +38,8 @@ class CpuNames:
         """The name of another process; the sampler is a part of this one."""
         if one.process_id == self._sampler_id:
             return Named(s.RIVAL_THREAD, _OWN_WORK)
+        if not one.process_id:
+            return Named(s.RIVAL_PROCESS, REST)
         return Named(s.RIVAL_SIBLING if one.sibling else s.RIVAL_PROCESS, one.name, one.process_id)
 
     def of_thread(self, one: ThreadUse, start_ns: int, end_ns: int) -> list[Named]:

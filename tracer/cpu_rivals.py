@@ -11,11 +11,11 @@ thread waited, the difference is not known.
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from typing import Final, NamedTuple, Protocol
 
 from tracer import schema as s
-from tracer.cpu_names import UNSEEN, CpuNames, Named
+from tracer.cpu_mix import Mix, mixed
+from tracer.cpu_names import CpuNames, Named
 from tracer.sampler.cpu_past import Interval, Stretch, ThreadUse
 
 _MOST: Final = 4  # rivals of one span
@@ -58,25 +58,13 @@ class Division(NamedTuple):
     native_milli: int  # those of them that run no Python
 
 
-@dataclass(slots=True)
-class _Mix:
-    """Who used a set of CPUs in an interval, in ns."""
-
-    by_name: "Counter[Named]" = field(default_factory=Counter)
-    of_thread: dict[int, list[tuple[Named, float]]] = field(default_factory=dict)
-    threads: "Counter[Named]" = field(default_factory=Counter)
-    total: float = 0.0
-    wanted: float = 0.0
-    native: float = 0.0
-
-
 class CpuRivals:
     """Answers for one turn of the exporter."""
 
     def __init__(self, past: Past, names: CpuNames) -> None:
         self._past = past
         self._names = names
-        self._mixes: dict[tuple[int, frozenset[int]], _Mix] = {}
+        self._mixes: dict[tuple[int, frozenset[int]], Mix] = {}
         self._own: dict[int, dict[int, ThreadUse]] = {}  # by interval
 
     def divide(self, thread_id: int, stretches: Sequence[tuple[int, int]], run_queue_ns: int) -> Division:
@@ -147,10 +135,8 @@ class CpuRivals:
         return max(use.waited_ns - throttled_ns, part_ns)
 
     @staticmethod
-    def _share(mix: _Mix, thread_id: int, part_ns: float, needed_ns: float, shares: "Counter[Named]") -> None:
-        own = dict[Named, float]()
-        for named, ns in mix.of_thread.get(thread_id, ()):
-            own[named] = own.get(named, 0.0) + ns
+    def _share(mix: Mix, thread_id: int, part_ns: float, needed_ns: float, shares: "Counter[Named]") -> None:
+        own = mix.of_thread.get(thread_id, {})
         others_ns = mix.total - sum(own.values())
         if others_ns <= 0 or part_ns <= 0:
             return
@@ -166,37 +152,11 @@ class CpuRivals:
             found = self._own[one.start_ns] = {use.thread_id: use for use in one.threads}
         return found
 
-    def _mix(self, one: Interval, allowed: frozenset[int]) -> _Mix:
+    def _mix(self, one: Interval, allowed: frozenset[int]) -> Mix:
         key = (one.start_ns, allowed)
         mix = self._mixes.get(key)
         if mix is None:
-            mix = self._mixes[key] = self._mixed(one, allowed)
-        return mix
-
-    def _mixed(self, one: Interval, allowed: frozenset[int]) -> _Mix:
-        mix = _Mix()
-        length_ns = max(one.end_ns - one.start_ns, 1)
-        for thread in one.threads:
-            named = self._names.of_thread(thread, one.start_ns, one.end_ns)
-            if thread.thread_id:
-                wanted = min((thread.used_ns + thread.waited_ns) / length_ns, 1.0)
-                mix.wanted += wanted
-                mix.native += wanted if named[0].kind == s.RIVAL_NATIVE else 0.0
-            if allowed and thread.thread_id and thread.cpu not in allowed:
-                continue
-            parts = [(each, thread.used_ns / len(named)) for each in named]
-            mix.of_thread[thread.thread_id] = parts
-            for each, ns in parts:
-                mix.by_name[each] += ns  # type: ignore[assignment]
-            for each in set(named):
-                mix.threads[each] += 1
-        for process in one.processes:
-            if not allowed or process.cpu in allowed:
-                mix.by_name[self._names.of_process(process)] += process.used_ns
-        if one.unseen_ns:
-            part = len(allowed & one.cpus) / len(one.cpus) if allowed and one.cpus else 1.0
-            mix.by_name[Named(s.RIVAL_PROCESS, UNSEEN)] += one.unseen_ns * part  # type: ignore[assignment]
-        mix.total = float(sum(mix.by_name.values()))
+            mix = self._mixes[key] = mixed(one, allowed, self._names)
         return mix
 
 

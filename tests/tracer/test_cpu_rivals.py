@@ -37,9 +37,13 @@ def thread(tid: int, used: float, waited: float = 0, cpu: int = 0, cpus: frozens
 
 
 def interval(
-    start: int, threads: Sequence[ThreadUse], processes: Sequence[ProcessUse] = (), unseen: int = 0
+    start: int,
+    threads: Sequence[ThreadUse],
+    processes: Sequence[ProcessUse] = (),
+    busy: dict[frozenset[int], int] | None = None,
 ) -> Interval:
-    return Interval(start * MS, (start + 100) * MS, tuple(threads), tuple(processes), unseen * MS, BOTH, 0, 0)
+    busy_ns = {cpus: ms * MS for cpus, ms in (busy or {}).items()}
+    return Interval(start * MS, (start + 100) * MS, tuple(threads), tuple(processes), busy_ns, BOTH, 0, 0)
 
 
 def divided(
@@ -53,7 +57,8 @@ def told(found: Division) -> dict[str, float]:
     return {one.named.name: round(one.ns / MS, 1) for one in found.rivals}
 
 
-CRUNCH, SLEEPY = ProcessUse(7, 60 * MS, 1, "crunch"), ProcessUse(8, 20 * MS, 0, "sleepy")
+CRUNCH, SLEEPY = ProcessUse(7, 60 * MS, 1, "crunch", BOTH), ProcessUse(8, 20 * MS, 0, "sleepy", BOTH)
+SECOND = frozenset({1})
 
 
 def test_it_is_divided_as_the_cpus_were_used() -> None:
@@ -65,11 +70,29 @@ def test_it_is_divided_as_the_cpus_were_used() -> None:
     assert [one.named.process_id for one in found.rivals] == [7, 0, 8]
 
 
-def test_who_ran_where_the_thread_may_not_is_no_rival() -> None:
-    pinned = thread(ME, 50, 40, cpu=1, cpus=frozenset({1}))
-    found = divided(Past([interval(0, [pinned, thread(OTHER, 40, cpu=0)], [CRUNCH, SLEEPY])]), 0, 100, 40)
+def test_who_may_not_run_where_the_thread_may_is_no_rival() -> None:
+    pinned, bystander = (
+        thread(ME, 50, 40, cpu=1, cpus=SECOND),
+        ProcessUse(9, 90 * MS, 0, "bystander", frozenset({0})),
+    )
+    crunch = CRUNCH._replace(cpus=SECOND)
+    found = divided(Past([interval(0, [pinned], [crunch, bystander])]), 0, 100, 40)
     assert told(found) == {"crunch": 40.0}
     assert found.cpus == 1
+
+
+@pytest.mark.parametrize("busy", [100, 90, 120, 65])
+def test_who_may_run_elsewhere_too_has_the_room_that_is_left(busy: int) -> None:
+    pinned = thread(ME, 30, 40, cpu=1, cpus=SECOND)
+    crunch, roaming = CRUNCH._replace(cpus=SECOND), ProcessUse(9, 80 * MS, 0, "roaming", BOTH)
+    found = divided(Past([interval(0, [pinned], [crunch, roaming], {SECOND: busy})]), 0, 100, 40)
+    room = max(busy - 90, 0)
+    whole = 60 + room
+    assert told(found) == {
+        name: pytest.approx(40 * ms / whole, abs=0.1)
+        for name, ms in (("crunch", 60), ("roaming", room))
+        if ms
+    }
 
 
 def test_its_own_use_is_no_reason_to_wait() -> None:
@@ -102,11 +125,13 @@ def test_the_quotas_stretches_come_first() -> None:
     assert divided(past, 50, 60, 3).throttled_ns == 3 * MS
 
 
-def test_unseen_processes_count_for_the_thread_s_part_of_the_cpus() -> None:
-    pinned = thread(ME, 10, 30, cpus=frozenset({1}))
-    found = divided(Past([interval(0, [pinned], [CRUNCH], unseen=80)]), 0, 100, 30)
-    assert told(found) == {"crunch": 18.0, UNSEEN: 12.0}
-    assert found.process_ns == 30 * MS
+def test_cpus_that_were_busy_for_nobody_who_is_seen() -> None:
+    past = Past([interval(0, [thread(ME, 10, 30)], [CRUNCH], {BOTH: 150})])
+    found = divided(past, 0, 100, 28)
+    assert told(found) == {UNSEEN: 16.0, "crunch": 12.0}
+    assert found.process_ns == 28 * MS
+    slight = Past([interval(0, [thread(ME, 10, 30)], [CRUNCH], {BOTH: 85})])
+    assert told(divided(slight, 0, 100, 28)) == {"crunch": 28.0}
 
 
 def test_how_many_threads_wanted_a_cpu() -> None:
@@ -153,7 +178,7 @@ def test_our_own_work_is_called_ours() -> None:
     assert named(HolderPast(names={OTHER: "whywait-export"}), thread(OTHER, 1)) == [ours]
     assert CpuNames(HolderPast(), {}, SAMPLER).of_process(ProcessUse(SAMPLER, 1, 0, "python")) == ours
     found = divided(
-        Past([interval(0, [thread(ME, 1, 9)], [ProcessUse(SAMPLER, 9 * MS, 0, "python")])]), 0, 100, 9
+        Past([interval(0, [thread(ME, 1, 9)], [ProcessUse(SAMPLER, 9 * MS, 0, "python", BOTH)])]), 0, 100, 9
     )
     assert (found.own_ns, found.process_ns) == (9 * MS, 0)
 
@@ -188,7 +213,7 @@ def test_the_parts_sum_exactly_and_none_is_negative(
             100 * number,
             [thread(ME, used, waited), *(thread(20 + at, of) for at, of in enumerate(threads))],
             [ProcessUse(at + 1, int(of * MS), 0, f"p{at % 2}") for at, of in enumerate(processes)],
-            unseen,
+            {BOTH: unseen},
         )
         for number, (used, waited, threads, processes, unseen) in enumerate(drawn)
     ]

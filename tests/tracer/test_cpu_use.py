@@ -51,7 +51,7 @@ class Machine:
         (self.root / "proc" / str(number) / "stat").unlink()
 
     def use(self) -> CpuUse:
-        return CpuUse(PID, self.records.append, str(self.root))
+        return CpuUse(PID, self.records.append, str(self.root), lambda _: os.sched_getaffinity(0))
 
     # what CpuPast asks of the sampler's process
     def header(self) -> Header:
@@ -115,7 +115,8 @@ def test_an_interval_has_those_who_used_the_cpus(machine: Machine) -> None:
         (11, 30 * MS, 60 * MS, True), (12, 40 * MS, 0, False),
     ]  # fmt: skip
     assert one.cpus == os.sched_getaffinity(0)
-    assert (one.unseen_ns, one.quota_ns) == (0, 0)
+    assert one.processes[0].cpus == one.threads[0].cpus == one.cpus
+    assert (one.busy_ns, one.quota_ns) == ({one.cpus: 0}, 0)
 
 
 def test_while_nobody_waits_nothing_is_written(machine: Machine) -> None:
@@ -170,7 +171,7 @@ def test_threads_too_short_lived_to_be_seen_are_the_rest_of_the_process(machine:
     assert one.processes == ()
 
 
-def test_cpus_that_were_busy_for_nobody_who_is_seen(machine: Machine) -> None:
+def test_the_cpus_tell_how_long_they_were_busy(machine: Machine) -> None:
     use, ours = machine.use(), [Thread(11)]
     use.account(1_000 * MS, ours)
     machine.cpus(10)
@@ -178,7 +179,21 @@ def test_cpus_that_were_busy_for_nobody_who_is_seen(machine: Machine) -> None:
     use.account(1_100 * MS, ours)
     use.close()
     (one,) = machine.intervals()
-    assert one.unseen_ns == 10 * TICK_NS * len(os.sched_getaffinity(0))
+    assert one.busy_ns == {one.cpus: 10 * TICK_NS * len(one.cpus)}
+
+
+def test_processes_that_are_too_many_are_one(machine: Machine) -> None:
+    use, ours = machine.use(), [Thread(11)]
+    use.account(1_000 * MS, ours)
+    for number in range(20):
+        machine.process(100 + number, "cc1", 1 + (number == 3))
+    ours[0].run_queue_ns = 40 * MS
+    use.account(1_100 * MS, ours)
+    use.close()
+    (one,) = machine.intervals()
+    assert len(one.processes) == 13
+    assert one.processes[0].process_id == 103
+    assert (one.processes[-1].process_id, one.processes[-1].used_ns) == (0, 8 * TICK_NS)
 
 
 def test_a_late_sweep_is_throttling_only_where_the_counters_say_so(tmp_path: Path) -> None:

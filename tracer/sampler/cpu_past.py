@@ -30,10 +30,11 @@ class ThreadUse(NamedTuple):
 class ProcessUse(NamedTuple):
     """What another process used in an interval."""
 
-    process_id: int
+    process_id: int  # 0: all that are not listed, together
     used_ns: int
     cpu: int
     name: str
+    cpus: frozenset[int] = frozenset()  # it may run on; empty: not known
     sibling: bool = False  # it works beside this one: a worker of the same service
 
 
@@ -52,7 +53,7 @@ class Interval(NamedTuple):
     end_ns: int
     threads: tuple[ThreadUse, ...]
     processes: tuple[ProcessUse, ...]
-    unseen_ns: int  # by processes that cannot be seen from here, on `cpus`
+    busy_ns: dict[frozenset[int], int]  # by set of CPUs: for how long they worked, for whomever
     cpus: frozenset[int]  # this process may run on
     quota_ns: int  # CPU time per `period_ns`; both 0 where there is no quota
     period_ns: int
@@ -69,6 +70,7 @@ class CpuPast:
         self._sets: dict[int, frozenset[int]] = {}
         self._open: list[tuple[int, ...]] = []
         self._names: list[str] = []
+        self._busy: dict[frozenset[int], int] = {}
         self.libraries: dict[int, str] = {}  # by native thread id: the library it was seen asleep in
         self.missed = 0  # records that were overwritten before they were read
 
@@ -83,8 +85,7 @@ class CpuPast:
         if written - self._read > use.CPU_RECORDS // 2:  # the child may be overwriting the oldest now
             self.missed += written - use.CPU_RECORDS // 2 - self._read
             self._read = written - use.CPU_RECORDS // 2
-            self._open.clear()
-            self._names.clear()
+            self._close()
         while self._read < written:
             last = min(written, (self._read // use.CPU_RECORDS + 1) * use.CPU_RECORDS)
             data = self._process.use_records(self._read, last)
@@ -127,25 +128,29 @@ class CpuPast:
                 self._open.append((kind, cpu, number, used_ns, waited_ns, cpus, flags))
                 self._names.append(raw.rstrip(b"\0").decode("utf-8", "replace"))
         elif kind == use.INTERVAL:
-            self._intervals.append(self._interval(start_ns, end_ns, used_ns, cpus, *use.QUOTA.unpack(raw)))
-            self._open.clear()
-            self._names.clear()
+            self._intervals.append(self._interval(start_ns, end_ns, cpus, *use.QUOTA.unpack(raw)))
+            self._close()
+        elif kind == use.BUSY and len(self._busy) < _MOST_LISTED:
+            self._busy[self._sets.get(cpus, frozenset())] = used_ns
 
-    def _interval(
-        self, start_ns: int, end_ns: int, unseen_ns: int, cpus: int, quota_ns: int, period_ns: int
-    ) -> Interval:
+    def _close(self) -> None:
+        self._open.clear()
+        self._names.clear()
+        self._busy = {}
+
+    def _interval(self, start_ns: int, end_ns: int, cpus: int, quota_ns: int, period_ns: int) -> Interval:
         threads, processes = [], []
         for name, (kind, cpu, number, used_ns, waited_ns, allowed, flags) in zip(
             self._names, self._open, strict=True
         ):
+            may_use = self._sets.get(allowed, frozenset())
             if kind == use.PROCESS:
                 sibling = bool(flags & use.FLAG_SIBLING)
-                processes.append(ProcessUse(number, used_ns, cpu, name, sibling))
+                processes.append(ProcessUse(number, used_ns, cpu, name, may_use, sibling))
             else:
-                may_use = self._sets.get(allowed, frozenset())
                 python = bool(flags & use.FLAG_PYTHON)
                 threads.append(ThreadUse(number, used_ns, waited_ns, cpu, may_use, python, name))
         allowed_here = self._sets.get(cpus, frozenset())
         return Interval(
-            start_ns, end_ns, tuple(threads), tuple(processes), unseen_ns, allowed_here, quota_ns, period_ns
+            start_ns, end_ns, tuple(threads), tuple(processes), self._busy, allowed_here, quota_ns, period_ns
         )

@@ -13,6 +13,7 @@ from typing import Protocol
 
 from tracer.sampler.cgroup import CpuGroups, Throttled
 from tracer.sampler.cpu_layout import (
+    BUSY,
     CPU_RECORD,
     CPU_TEXT,
     CPUS,
@@ -38,7 +39,6 @@ _MOST_OF_A_CORE = 0.01
 _MOST_THREADS, _MOST_PROCESSES = 96, 12
 _MOST_SETS = 64
 _UNKNOWN = 2**64 - 1
-_UNSEEN_SHARE = 0.1  # of the CPUs; what is less lies within the coarseness of the counters
 _TICK_NS = 1_000_000_000 // (os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100)
 
 
@@ -54,8 +54,15 @@ class SeenThread(Protocol):
 class CpuUse:
     """Writes records by `emit`. `root` is where the machine's file system begins. Never raises OSError."""
 
-    def __init__(self, process_id: int, emit: Callable[[bytes], None], root: str = "/") -> None:
+    def __init__(
+        self,
+        process_id: int,
+        emit: Callable[[bytes], None],
+        root: str = "/",
+        affinity: "Callable[[int], Iterable[int]] | None" = None,
+    ) -> None:
         self._process_id = process_id
+        self._affinity = affinity or os.sched_getaffinity
         self._emit = emit
         self._root = root.rstrip("/")
         self._groups = CpuGroups(process_id, root)
@@ -152,27 +159,34 @@ class CpuUse:
         # readings of the processes may lie further apart than the interval: then it has its part
         part = (now_ns - start_ns) / max(now_ns - read_before_ns, 1)
         own_ns = int((self._own.ticks - own_before.ticks) * _TICK_NS * part)
-        on_allowed_ns = self._write_threads(start_ns, now_ns, threads, own_ns, allowed)
+        waited_for = self._write_threads(start_ns, now_ns, threads, own_ns, allowed)
         used = used_ticks(known, self._processes)
-        for number in sorted(used, key=lambda one: -used[one])[:_MOST_PROCESSES]:
-            one = self._processes[number]
-            used_ns = int(used[number] * _TICK_NS * part)
-            flags = FLAG_SIBLING if is_sibling(one, self._process_id, self._own) else 0
-            self._write(PROCESS, number, start_ns, now_ns, used_ns, cpu=one.cpu, flags=flags, name=one.name)
-        on_allowed_ns += sum(
-            int(ticks * _TICK_NS * part)
-            for number, ticks in used.items()
-            if self._processes[number].cpu in allowed
-        )
-        busy = sum(max(self._busy.get(cpu, 0) - busy_before.get(cpu, 0), 0) for cpu in allowed)
-        unseen_ns = int(busy * _TICK_NS * part) - on_allowed_ns
-        if unseen_ns < _UNSEEN_SHARE * len(allowed) * (now_ns - start_ns):
-            unseen_ns = 0
+        self._write_processes(start_ns, now_ns, {one: int(used[one] * _TICK_NS * part) for one in used})
+        for cpus in {allowed, *waited_for}:
+            ticks = sum(max(self._busy.get(cpu, 0) - busy_before.get(cpu, 0), 0) for cpu in cpus)
+            busy_ns = int(ticks * _TICK_NS * part)
+            self._write(BUSY, 0, start_ns, now_ns, busy_ns, cpus=self._number_of(cpus))
         self._write_unplaced(start_ns, now_ns)
         self._write(
-            INTERVAL, 0, start_ns, now_ns, unseen_ns, cpus=self._number_of(allowed),
+            INTERVAL,
+            0,
+            start_ns,
+            now_ns,
+            0,
+            cpus=self._number_of(allowed),
             name=QUOTA.pack(*self._groups.quota),
-        )  # fmt: skip
+        )
+
+    def _write_processes(self, start_ns: int, now_ns: int, used: "dict[int, int]") -> None:
+        chosen = sorted(used, key=lambda one: -used[one])[:_MOST_PROCESSES]
+        for number in chosen:
+            one = self._processes[number]
+            flags = FLAG_SIBLING if is_sibling(one, self._process_id, self._own) else 0
+            cpus = self._number_of(self._allowed(number))
+            self._write(PROCESS, number, start_ns, now_ns, used[number], 0, one.cpu, cpus, flags, one.name)
+        rest_ns = sum(used.values()) - sum(used[one] for one in chosen)
+        if rest_ns:
+            self._write(PROCESS, 0, start_ns, now_ns, rest_ns)
 
     def _write_threads(
         self,
@@ -181,36 +195,26 @@ class CpuUse:
         threads: Iterable[SeenThread],
         own_ns: int,
         allowed: "frozenset[int]",
-    ) -> int:
-        """Returns what they used of the CPUs of the process."""
+    ) -> "set[frozenset[int]]":
+        """Returns the sets of CPUs that threads waited for."""
         spent = {one.tid: (*self._spent(one), one.python) for one in threads} | self._ended
         unseen_ns = own_ns - sum(used_ns for used_ns, _, _ in spent.values())
         chosen = sorted(spent, key=lambda tid: -spent[tid][0] - spent[tid][1])[:_MOST_THREADS]
-        on_allowed_ns = 0
+        waited_for: set[frozenset[int]] = set()
         for tid in chosen:
             used_ns, waited_ns, python = spent[tid]
             if used_ns + waited_ns < _LEAST_NS:
                 break
             stat = stat_of(read_stat(f"{self._root}/proc/{self._process_id}/task/{tid}/stat"))
             cpu, name = (stat.cpu, stat.name) if stat is not None else (0, b"")
-            cpus = self._number_of(self._allowed(tid))
-            on_allowed_ns += used_ns if cpu in allowed else 0
-            self._write(
-                THREAD,
-                tid,
-                start_ns,
-                now_ns,
-                used_ns,
-                waited_ns,
-                cpu,
-                cpus,
-                FLAG_PYTHON if python else 0,
-                name,
-            )
+            allowed_here = self._allowed(tid)
+            if waited_ns:
+                waited_for.add(allowed_here)
+            cpus, flags = self._number_of(allowed_here), FLAG_PYTHON if python else 0
+            self._write(THREAD, tid, start_ns, now_ns, used_ns, waited_ns, cpu, cpus, flags, name)
         if unseen_ns >= _SHORT_LIVED_NS:
             self._write(THREAD, 0, start_ns, now_ns, unseen_ns, cpus=self._number_of(allowed))
-            on_allowed_ns += unseen_ns
-        return on_allowed_ns
+        return waited_for
 
     def _write_unplaced(self, start_ns: int, now_ns: int) -> None:
         """What was throttled while this process was not: it has no place within the interval.
@@ -234,9 +238,9 @@ class CpuUse:
         self._busy = self._others.busy_ticks()
         self._read_ns = now_ns
 
-    def _allowed(self, tid: int) -> "frozenset[int]":
+    def _allowed(self, thread: int) -> "frozenset[int]":
         try:
-            return frozenset(os.sched_getaffinity(tid))
+            return frozenset(self._affinity(thread))
         except OSError:
             return frozenset(self._busy)
 
