@@ -99,14 +99,14 @@ def test_another_process_on_the_same_cpu_is_named_and_a_bystander_is_not(tmp_pat
 def test_too_many_native_threads_are_told_as_ones_own(tmp_path: Path) -> None:
     pytest.importorskip("xgboost")
     seen = run("native", tmp_path)
-    own_ms, cpus_ms = seen.truth["own_ms"], seen.truth["cpus_ms"]
+    own_ms, busy_ms = seen.truth["own_ms"], seen.truth["busy_ms"]
     if seen.truth["run_queue_ms"] < 100:
         pytest.skip("there were CPUs enough for all of them")
-    assert seen.ms(schema.CPU_OWN_NS) >= 0.7 * own_ms / cpus_ms * seen.ms(schema.RUN_QUEUE_NS)
+    assert seen.ms(schema.CPU_OWN_NS) >= 0.6 * own_ms / busy_ms * seen.ms(schema.RUN_QUEUE_NS)
     names = {name for one in seen.runs() for name in one.get(schema.RIVAL_NAMES, ())}
     assert "native threads of libgomp (OpenMP)" in names
-    if own_ms < 0.6 * cpus_ms:
-        pytest.skip(f"this process had {own_ms:.0f} of {cpus_ms:.0f} ms: others are the chief rivals")
+    if own_ms < 0.6 * busy_ms:
+        pytest.skip(f"this process had {own_ms:.0f} of {busy_ms:.0f} ms: others are rivals as well")
     assert seen.accusation().remedy == _REMEDIES[schema.RIVAL_NATIVE]
     assert "Oversubscribed native threads" in seen.verdict.text
 
