@@ -67,7 +67,9 @@ class Samples:
 
     def read(self, pause: Callable[[], None]) -> None:
         """Takes in what the child has written since; calls `pause` between slices of work."""
+        missed = self.cpu.missed
         self.cpu.read()
+        self.missed += self.cpu.missed - missed
         pause()
         written = self._process.header().written
         if written - self._read > RECORDS - 4 * _SLICE:  # the child may be overwriting the oldest now
