@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from analysis.attribution import analyze, attribute
     from analysis.causes import Cause, Evidence
-    from analysis.choosing import only_endpoint
+    from analysis.choosing import only_endpoint, renamed
     from analysis.comparison import Comparison, compare
     from analysis.errors import InputError
     from analysis.load import load_traces
@@ -34,6 +34,7 @@ __all__ = [
     "compare",
     "load_traces",
     "only_endpoint",
+    "renamed",
     "summarize",
     "verdict",
 ]
@@ -51,6 +52,7 @@ _HOME = {
     "compare": "analysis.comparison",
     "load_traces": "analysis.load",
     "only_endpoint": "analysis.choosing",
+    "renamed": "analysis.choosing",
     "summarize": "analysis.summary",
     "verdict": "analysis.verdicts",
 }

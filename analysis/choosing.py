@@ -1,6 +1,7 @@
 """A part of an analysis: the same frames with fewer requests."""
 
 from dataclasses import replace
+from typing import Any
 
 import pandas as pd
 
@@ -36,3 +37,18 @@ def renamed(analysis: Analysis, name: str) -> Analysis:
         causes=analysis.causes.assign(endpoint=name),
         culprits=analysis.culprits.assign(endpoint=name),
     )
+
+
+def request_row(analysis: Analysis, request_id: str | None = None) -> dict[str, Any]:
+    """Return one analysed request (REQUEST_COLUMNS) by its id or its trace's, by default the slowest.
+
+    Raises InputError when there is none.
+    """
+    analysed = analysis.requests[analysis.requests["request_id"].isin(analysis.causes["request_id"])]
+    if request_id is not None:
+        analysed = analysed[(analysed["request_id"] == request_id) | (analysed["trace_id"] == request_id)]
+    if analysed.empty:
+        asked = "no request was recorded whole" if request_id is None else f"no analysed request {request_id!r}"
+        raise InputError(f"{asked}: take a request_id or trace_id of `causes`")
+    row: dict[str, Any] = analysed.sort_values("wall_ns", ascending=False).iloc[0].to_dict()
+    return row

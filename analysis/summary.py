@@ -9,6 +9,7 @@ SUMMARY_COLUMNS: Final = (
     "cause", "requests", "total_ns", "mean_ns", "share", "p50_ns", "p95_ns", "p99_ns", "inferred_share",
 )  # fmt: skip
 PERCENTILES: Final = (50, 95, 99)
+NO_CULPRIT: Final = ("compute", "await_io", "unexplained")  # whoever is named there delayed nobody else
 
 
 def summarize(causes: pd.DataFrame, by: str = "endpoint") -> pd.DataFrame:
@@ -72,7 +73,7 @@ def percentile_profile(
 def worst_culprits(culprits: pd.DataFrame, top: int = 10) -> pd.DataFrame:
     """Return who delayed whom: columns culprit, culprit_file, culprit_line, cause, victims, ns; worst first."""
     accusing = culprits[
-        (culprits["culprit"] != "") & ~culprits["cause"].isin(["compute", "await_io", "unexplained"])
+        (culprits["culprit"] != "") & ~culprits["cause"].isin(NO_CULPRIT)
     ]
     keys = ["culprit", "culprit_file", "culprit_line", "cause"]
     grouped = accusing.groupby(keys, dropna=False, observed=True)
