@@ -305,7 +305,7 @@ class _Mark:
         except ValueError:  # ended in another context than it began in
             ACTIVITY.set(None)
         if recorder is not None and request.root_phase is not None:
-            recorder.finish(request)
+            recorder.finish(request, error=bool(request.root_phase.error))
 
 
 def _cpu_of(activity: Activity) -> int:
@@ -346,7 +346,7 @@ def _begin(title: str, code: CodeType | None) -> _Mark | None:
         recorder.config.max_records_per_request,
     )
     request.name = title
-    recorder.open.add(id(request))
+    recorder.begin(request)
     root = request.root
     root.name = title
     root.code = code

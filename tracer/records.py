@@ -13,6 +13,8 @@ from random import Random
 from types import CodeType
 from typing import Any, NamedTuple, TypeAlias, Union
 
+from tracer.keeping import Decision
+
 _random = Random()  # our own stream: the host may have seeded the global one and count on it
 
 
@@ -269,6 +271,7 @@ class Request:
 
     __slots__ = (
         "activities",
+        "decision",
         "end_ns",
         "end_unix_ns",
         "loop",
@@ -302,6 +305,7 @@ class Request:
         self.start_unix_ns = 0  # of the SERVER span, whose wall time is the request's
         self.end_unix_ns = 0
         self.open = True
+        self.decision: Decision | None = None  # whether it is kept, once it has ended
         self.lost = 0
         self.records_left = budget
         self.tasks: dict[int, Activity] = {}

@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from tracer import schema as s
 from tracer.device_calls import ahead_of, device_free_ns, put_phase, put_sums
+from tracer.keeping import WHY_ALL
 from tracer.observed import Attributes, Observed, without
 from tracer.phases import settle, summed
 from tracer.places import place_of_code
@@ -159,6 +160,10 @@ class RequestSpans:
             attributes[s.CONTRACT] = s.CONTRACT_VERSION
             attributes[s.RESOLUTION_NS] = self._resolution_ns
             attributes[s.SIGNALS] = [*self._signals, *_loop_signal(request)]
+            decision = request.decision
+            if decision is not None and decision.why != WHY_ALL:
+                attributes[s.WEIGHT] = decision.weight
+                attributes[s.KEPT] = decision.why
             if self._lost:
                 attributes[s.LOST] = sum(self._lost.values())
                 attributes[s.LOST_KINDS] = [f"{count} × {kind}" for kind, count in sorted(self._lost.items())]
