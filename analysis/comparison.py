@@ -13,10 +13,9 @@ import pandas as pd
 from analysis.causes import CAUSES, Cause
 from analysis.composition import (
     CHANCE,
-    Floats,
     Sample,
-    band_of,
     composition,
+    rank_and_band,
     requests_needed,
     resampled,
     sample_of,
@@ -25,6 +24,7 @@ from analysis.errors import InputError
 from analysis.model import Analysis
 from analysis.movers import Mover, chief_movers
 from analysis.verdicts import MIN_MEAN_NS, MIN_SHARE
+from analysis.weights import Floats
 
 DEFAULT_PERCENTILE: Final = 95.0
 
@@ -170,8 +170,10 @@ def _interval(drawn: Floats) -> tuple[Floats, Floats]:
     return low, high
 
 
-def _band(analysis: Analysis, sample: Sample, percentile: float) -> tuple[pd.DataFrame, int]:
-    """Return the culprits of the requests in the band, and how many these are."""
-    low, high = band_of(percentile, len(sample))
-    inside = analysis.culprits["request_id"].isin(sample.request_ids[low:high])
-    return analysis.culprits[inside], high - low
+def _band(analysis: Analysis, sample: Sample, percentile: float) -> tuple[pd.DataFrame, float]:
+    """Return the culprits of the requests in the band, their `ns` times its share of each, and the sum of shares."""
+    _, band = rank_and_band(sample.weights, percentile)
+    shares = pd.Series(band, index=sample.request_ids)
+    inside = analysis.culprits[analysis.culprits["request_id"].isin(sample.request_ids[band > 0])]
+    share = inside["request_id"].map(shares).astype("float64")
+    return inside.assign(ns=inside["ns"] * share), float(band.sum())

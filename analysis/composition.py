@@ -6,7 +6,8 @@ so it is divided as the requests around it were divided:
     requests by wall time   ......................................|-----band-----|..
                                                                         ^ the percentile's rank
 
-The band is the tenth of the requests nearest in rank, at least BAND_LEAST. Its sums by cause give the weights, and
+The band is the tenth of the requests nearest in rank, at least BAND_LEAST. Requests count by weight: one that was
+kept by a random share stands for those that were not. The band's sums by cause give the weights, and
 the percentile's nanoseconds are divided by them with the largest remainders: the parts sum to it exactly.
 """
 
@@ -21,13 +22,13 @@ from numpy.typing import NDArray
 
 from analysis.causes import CAUSES
 from analysis.span_table import Ints
+from analysis.weights import Floats, weights_of
 
 BAND_LEAST: Final = 5
 RESAMPLES: Final = 400
 SEED: Final = 20_240_229  # the same traces give the same interval
 CHANCE: Final = 0.01  # of an interval not to hold what is true
 _NUMBER: Final = {str(cause): number for number, cause in enumerate(CAUSES)}
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,7 @@ class Sample:
     request_ids: NDArray[np.object_]
     amounts: NDArray[np.int64]  # request × cause
     walls: Ints
+    weights: Floats  # how many requests each stands for
     rank_in_time: Ints  # for the requests in order of their start, the row of each
 
     def __len__(self) -> int:
@@ -55,22 +57,28 @@ def sample_of(requests: pd.DataFrame, causes: pd.DataFrame) -> Sample:
     analysed = np.flatnonzero(walls > 0)
     request_ids = requests["request_id"].to_numpy(dtype=object)
     start = requests["start_ns"].to_numpy(dtype=np.int64)
+    weights = weights_of(requests).to_numpy(dtype=np.float64)
     by_wall = analysed[np.lexsort((request_ids[analysed].astype(str), walls[analysed]))]
     return Sample(
-        request_ids[by_wall], amounts[by_wall], walls[by_wall], np.argsort(start[by_wall], kind="stable")
-    )
+        request_ids[by_wall], amounts[by_wall], walls[by_wall], weights[by_wall],
+        np.argsort(start[by_wall], kind="stable"),
+    )  # fmt: skip
 
 
-def rank_of(percentile: float, count: int) -> int:
-    """Return the nearest rank, from 0, of a percentile among `count` values."""
-    return min(max(ceil(percentile / 100 * count), 1), count) - 1
-
-
-def band_of(percentile: float, count: int) -> tuple[int, int]:
-    """Return the ranks [low, high) of the band around the percentile's rank."""
-    width = min(max(count // 10, BAND_LEAST), count)
-    low = min(max(rank_of(percentile, count) - width // 2, 0), count - width)
-    return low, low + width
+def rank_and_band(weights: Floats, percentile: float) -> tuple[int, Floats]:
+    """Return the row of the percentile, and how much of each row lies in the band around it."""
+    upto = np.cumsum(weights)
+    target = percentile / 100 * upto[-1]
+    rank = min(int(np.searchsorted(upto, target * (1 - 1e-12), side="left")), len(weights) - 1)
+    width = upto[-1] / 10
+    low = min(max(target - width / 2, 0.0), upto[-1] - width)
+    inside = np.minimum(upto, low + width) - np.maximum(upto - weights, low)
+    band = np.maximum(inside, 0.0)
+    if np.count_nonzero(band) < BAND_LEAST:
+        first = min(max(rank - BAND_LEAST // 2, 0), max(len(weights) - BAND_LEAST, 0))
+        band = np.zeros(len(weights))
+        band[first : first + BAND_LEAST] = weights[first : first + BAND_LEAST]
+    return rank, band
 
 
 def composition(sample: Sample, percentile: float) -> tuple[int, ...]:
@@ -80,9 +88,10 @@ def composition(sample: Sample, percentile: float) -> tuple[int, ...]:
     """
     if not len(sample):
         raise ValueError("no requests to take a percentile of")
-    low, high = band_of(percentile, len(sample))
-    weights = [int(ns) for ns in sample.amounts[low:high].sum(axis=0)]
-    return divided(int(sample.walls[rank_of(percentile, len(sample))]), weights)
+    rank, band = rank_and_band(sample.weights, percentile)
+    # thousandths of a nanosecond: weights need not be whole
+    weights = [round(float(ns) * 1000) for ns in band @ sample.amounts]
+    return divided(int(sample.walls[rank]), weights)
 
 
 def divided(total: int, weights: Sequence[int]) -> tuple[int, ...]:
@@ -107,19 +116,16 @@ def resampled(sample: Sample, percentile: float, seed: int) -> Floats:
     draw = np.random.default_rng([SEED, seed])
     length = max(1, round(count ** (1 / 3)))
     blocks = -(-count // length)
-    low, high = band_of(percentile, count)
-    rank = rank_of(percentile, count)
     made = np.empty((RESAMPLES, len(CAUSES)))
     for number in range(RESAMPLES):
         starts = draw.integers(0, count, blocks)
         drawn = ((starts[:, None] + np.arange(length)) % count).ravel()[:count]
         times = np.bincount(sample.rank_in_time[drawn], minlength=count)
-        upto = np.cumsum(times)
-        inside = np.minimum(upto, high) - np.maximum(upto - times, low)
-        rows = np.flatnonzero(inside > 0)
-        sums = inside[rows] @ sample.amounts[rows]
-        wall = sample.walls[np.searchsorted(upto, rank, side="right")]
-        made[number] = sums * (wall / sums.sum())
+        rows = np.flatnonzero(times)
+        rank, band = rank_and_band(sample.weights[rows] * times[rows], percentile)
+        inside = np.flatnonzero(band)
+        sums = band[inside] @ sample.amounts[rows[inside]]
+        made[number] = sums * (sample.walls[rows[rank]] / sums.sum())
     return made
 
 

@@ -7,17 +7,26 @@ import pandas as pd
 
 from analysis.causes import CAUSES
 from analysis.model import Analysis
+from analysis.span_table import Ints
+from analysis.weights import Floats, percentiles, weights_of
 
 COLUMNS: Final = ("in_flight", "low", "high", "requests", "cause", "mean_ns", "p95_ns")
 MOST_LEVELS: Final = 6
 
 
-def in_flight(requests: pd.DataFrame) -> "pd.Series[int]":
-    """Return for each request how many were open when it came, itself among them."""
-    begun, ended = np.sort(requests["start_ns"].to_numpy()), np.sort(requests["end_ns"].to_numpy())
-    start = requests["start_ns"].to_numpy()
-    count = np.searchsorted(begun, start, side="right") - np.searchsorted(ended, start, side="right")
-    return pd.Series(np.maximum(count, 1), index=requests.index, name="in_flight")
+def in_flight(requests: pd.DataFrame) -> "pd.Series[float]":
+    """Return for each request how many were open when it came, itself among them; others count by their weight."""
+    weight = weights_of(requests).to_numpy(dtype=np.float64)
+    start, end = requests["start_ns"].to_numpy(), requests["end_ns"].to_numpy()
+
+    def upto_start(moments: Ints) -> Floats:
+        order = np.argsort(moments, kind="stable")
+        sums = np.append(0.0, np.cumsum(weight[order]))
+        found: Floats = sums[np.searchsorted(moments[order], start, side="right")]
+        return found
+
+    others = upto_start(start) - upto_start(end) - weight
+    return pd.Series(np.maximum(others, 0) + 1, index=requests.index, name="in_flight")
 
 
 def causes_by_load(analysis: Analysis, levels: int = MOST_LEVELS) -> pd.DataFrame:
@@ -35,15 +44,17 @@ def causes_by_load(analysis: Analysis, levels: int = MOST_LEVELS) -> pd.DataFram
     wide = analysis.causes.pivot_table(
         index="request_id", columns="cause", values="amount_ns", aggfunc="sum", fill_value=0, observed=True
     )
+    weights = pd.Series(weights_of(analysed).to_numpy(), index=analysed["request_id"].to_numpy())
     by_request = open_ones.set_axis(analysed["request_id"].to_numpy())
     rows = []
     for number in sorted(set(level)):
         ids = level.index[level == number]
         inside, seen = wide.loc[wide.index.isin(ids)], by_request[ids]
+        weight = weights[inside.index].to_numpy()
         for cause in (one for one in CAUSES if one in wide.columns):
             amounts = inside[cause].to_numpy()
             rows.append(
-                (float(seen.mean()), int(seen.min()), int(seen.max()), len(inside), str(cause),
-                 float(amounts.mean()), float(np.percentile(amounts, 95)))
+                (float(seen.mean()), round(seen.min()), round(seen.max()), len(inside), str(cause),
+                 float(np.average(amounts, weights=weight)), float(percentiles(amounts, weight, [95])[0]))
             )  # fmt: skip
     return pd.DataFrame(rows, columns=list(COLUMNS))

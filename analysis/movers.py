@@ -19,11 +19,11 @@ class Mover:
 
 
 def chief_movers(
-    before: tuple[pd.DataFrame, int], after: tuple[pd.DataFrame, int], deltas_ns: Mapping[str, int]
+    before: tuple[pd.DataFrame, float], after: tuple[pd.DataFrame, float], deltas_ns: Mapping[str, int]
 ) -> dict[str, Mover]:
     """Return by cause the culprit whose part changed most in the direction of the cause's own difference.
 
-    Each side is CULPRIT_COLUMNS of some requests and how many requests these are.
+    Each side is CULPRIT_COLUMNS of some requests, weighted, and how many requests these stand for.
     """
     keys = ["cause", "culprit", "culprit_file"]
     means = pd.concat(
@@ -46,6 +46,6 @@ def chief_movers(
     return found
 
 
-def _means(rows: pd.DataFrame, count: int, keys: list[str]) -> "pd.Series[float]":
+def _means(rows: pd.DataFrame, count: float, keys: list[str]) -> "pd.Series[float]":
     named = rows[rows["culprit"] != ""]
-    return named.groupby(keys, observed=True)["ns"].sum() / max(count, 1)
+    return named.groupby(keys, observed=True)["ns"].sum() / count

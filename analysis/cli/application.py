@@ -15,7 +15,8 @@ from rich.table import Table
 
 from analysis.attribution import analyze
 from analysis.choosing import only_endpoint
-from analysis.cli.diff import DIFF_EPILOG, diff
+from analysis.cli.diff import EPILOG as DIFF_EPILOG
+from analysis.cli.diff import diff
 from analysis.cli.streams import ReaderGone, console, say
 from analysis.errors import InputError
 from analysis.load import load_traces

@@ -8,7 +8,7 @@ import typer
 
 from analysis.attribution import analyze
 from analysis.choosing import only_endpoint, renamed
-from analysis.cli.streams import console, say
+from analysis.cli.streams import console, examples, say, working
 from analysis.comparison import DEFAULT_PERCENTILE, Comparison, compare
 from analysis.errors import InputError
 from analysis.load import load_traces
@@ -17,10 +17,11 @@ from analysis.report.diff_html import write_diff_html
 from analysis.report.diff_json import diff_as_json
 from analysis.report.diff_terminal import render_diff
 
-DIFF_EPILOG: Final = (
-    "Examples: whywait diff before.jsonl after.jsonl | whywait diff before after --percentile 50 --html diff.html | "
-    "whywait diff traces traces --endpoint to_thread --against batch | "
-    "whywait diff before after --fail-if-slower (exit code 1 in a build)"
+EPILOG: Final = examples(
+    "whywait diff before.jsonl after.jsonl",
+    "whywait diff before after --percentile 50 --html diff.html",
+    "whywait diff traces traces --endpoint to_thread --against batch",
+    "whywait diff before after --fail-if-slower      (exit code 1, for a build)",
 )
 _SOURCE: Final = "OTLP JSON Lines file, a directory of them, '-', or Jaeger's URL."
 SLOWER: Final = 1  # exit code
@@ -81,7 +82,10 @@ def slower(found: Comparison) -> bool:
 
 
 def _analysis(source: str, service: str | None, skip_bad_lines: bool) -> Analysis:
-    return analyze(load_traces(source, service=service, skip_bad_lines=skip_bad_lines))
+    with working(f"reading {source}"):
+        loaded = load_traces(source, service=service, skip_bad_lines=skip_bad_lines)
+    with working(f"dividing the time of {len(loaded.spans):,} spans"):
+        return analyze(loaded)
 
 
 def _chosen(

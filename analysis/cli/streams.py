@@ -1,5 +1,8 @@
-"""Where the commands print: a console that survives pipes, and whoever stops reading them."""
+"""Where the commands' words go: a terminal, a pipe, a reader that has left."""
 
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final, NoReturn
 
 import typer
@@ -17,15 +20,31 @@ class _Console(Console):
         raise ReaderGone
 
 
-def console() -> Console:
-    """Return a console for standard output, wide enough for tables where it is no terminal."""
-    made = _Console()
-    return made if made.is_terminal else _Console(width=max(made.width, _NARROWEST))
-
-
 def say(text: str) -> None:
-    """Print a line; raises ReaderGone when nobody reads any more."""
+    """Prints one text; raises ReaderGone where nobody reads any more."""
     try:
         typer.echo(text)
     except BrokenPipeError as error:  # typer would end the process with 1
         raise ReaderGone from error
+
+
+def console() -> Console:
+    """A console on standard output: with colours on a terminal only, and not under NO_COLOR."""
+    made = _Console()
+    return made if made.is_terminal else _Console(width=max(made.width, _NARROWEST))
+
+
+@contextmanager
+def working(what: str) -> Iterator[None]:
+    """Says on standard error, if that is a terminal, what takes so long; leaves no trace of it."""
+    errors = Console(stderr=True)
+    if not errors.is_terminal or not sys.stderr.isatty():
+        yield
+        return
+    with errors.status(what, spinner="line"):
+        yield
+
+
+def examples(*lines: str) -> str:
+    """The last part of a command's help: one example a line."""
+    return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)

@@ -8,13 +8,14 @@ from analysis.describe import place
 from analysis.figures.look import TEXT, escaped, said_ms, styled
 from analysis.model import Analysis
 from analysis.summary import NO_CULPRIT
+from analysis.weights import weighted
 
 SHOWN = 10
 
 
 def culprits_and_victims(analysis: Analysis) -> go.Figure:
     """Return a matrix of the worst culprits and the endpoints they delayed: ms in all, and of how many requests."""
-    named = analysis.culprits
+    named = weighted(analysis.culprits, "ns")
     named = named[(named["culprit"] != "") & ~named["cause"].isin(NO_CULPRIT)]
     keys = ["cause", "culprit", "culprit_file"]
     worst = named.groupby(keys)["ns"].sum().sort_values(ascending=False).head(SHOWN)

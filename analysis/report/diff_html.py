@@ -1,0 +1,1 @@
+def write_diff_html(*a): pass
