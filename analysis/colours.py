@@ -30,7 +30,7 @@ COLOURS: Final[dict[str, tuple[str, str]]] = {
     "alive": ("#dfe3e8", "#343a42"),
     "": ("#c9d2dc", "#4a535e"),
 }
-_INKS: Final = ("#111418", "#ffffff")
+_INKS: Final = ("#000000", "#ffffff")  # one of them has a contrast of 4.5 on whatever there is
 
 
 def contrast(first: str, second: str) -> float:

@@ -15,7 +15,7 @@ from tracer import schema
 MAX_LANES: Final = 40
 MAX_TILES: Final = 400  # of one lane
 MAX_ROWS: Final = 40  # of the path as a table
-LABEL_PERCENT: Final = 6.0  # of the request, from which a stretch has words on it
+LABEL_SHARE: Final = 0.002  # of the request, from which a stretch has words on it, seen when zoomed in
 _RUNNING: Final = "running"
 _OTHER: Final = "other"
 
@@ -126,7 +126,7 @@ def _longest(path: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _wide(row: dict[str, Any], wall_ns: int) -> bool:
-    return bool(100 * row["length_ns"] >= LABEL_PERCENT * wall_ns)
+    return bool(row["length_ns"] >= LABEL_SHARE * wall_ns)
 
 
 def _path_tile(row: dict[str, Any], wall_ns: int) -> Tile:
