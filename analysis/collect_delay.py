@@ -32,8 +32,10 @@ def job_times(analysis: Analysis) -> pd.DataFrame:
     kinds = _attribute(spans, schema.KIND)
     jobs = spans[kinds == schema.KIND_JOB]
     runs = spans[kinds == schema.KIND_RUN]
-    bounds = runs.assign(job_id=_attribute(runs, schema.ACTIVITY)).groupby(["trace_id", "job_id"], as_index=False)
-    bounds = bounds.agg(start_ns=("start_ns", "min"), end_ns=("end_ns", "max"))
+    by_job = runs.assign(job_id=_attribute(runs, schema.ACTIVITY)).groupby(
+        ["trace_id", "job_id"], as_index=False
+    )
+    bounds = by_job.agg(start_ns=("start_ns", "min"), end_ns=("end_ns", "max"))
     requests = analysis.requests.drop_duplicates("trace_id")[["trace_id", "request_id", "endpoint"]]
     table = jobs[["trace_id", "span_id", "name", "start_ns", "end_ns"]].rename(
         columns={"span_id": "job_id", "name": "job", "start_ns": "submit_ns", "end_ns": "resume_ns"}
@@ -46,7 +48,11 @@ def job_times(analysis: Analysis) -> pd.DataFrame:
     table["queue_ns"] = table["start_ns"] - table["submit_ns"]
     table["run_ns"] = table["end_ns"] - table["start_ns"]
     table["collect_ns"] = table["resume_ns"] - table["end_ns"]
-    return table.sort_values(["submit_ns", "job_id"], kind="stable").reset_index(drop=True).loc[:, list(JOB_COLUMNS)]
+    return (
+        table.sort_values(["submit_ns", "job_id"], kind="stable")
+        .reset_index(drop=True)
+        .loc[:, list(JOB_COLUMNS)]
+    )
 
 
 def collect_delay(analysis: Analysis) -> pd.DataFrame:
@@ -68,7 +74,7 @@ def collect_delay(analysis: Analysis) -> pd.DataFrame:
     rows["culprit_ns"] = np.minimum(rows["culprit_ns"], rows["amount_ns"])
     # a row may lie in the windows of two jobs: it counts once, in the longer part of it
     rows = rows.sort_values(["row", "amount_ns"], ascending=[True, False]).drop_duplicates("row")
-    return rows.loc[:, list(CAUSE_COLUMNS)].reset_index(drop=True)
+    return pd.DataFrame(rows.loc[:, list(CAUSE_COLUMNS)].reset_index(drop=True))
 
 
 def _is_job(rows: pd.DataFrame, jobs: pd.DataFrame) -> Any:

@@ -124,7 +124,9 @@ def _endpoints(analysis: Analysis) -> list[str]:
 
 
 def _listed(names: list[str]) -> str:
-    return ", ".join(sorted(names)[:5]) + (", ..." if len(names) > 5 else "") or "none that was recorded whole"
+    return (
+        ", ".join(sorted(names)[:5]) + (", ..." if len(names) > 5 else "") or "none that was recorded whole"
+    )
 
 
 def _change(endpoint: str, number: int, before: Analysis, after: Analysis, percentile: float) -> Change:
@@ -142,7 +144,7 @@ def _change(endpoint: str, number: int, before: Analysis, after: Analysis, perce
     )  # fmt: skip
 
     def certain(delta_ns: int, low_ns: float, high_ns: float) -> bool:
-        return tellable and abs(delta_ns) >= matters_ns and (low_ns > 0 or high_ns < 0)
+        return bool(tellable and abs(delta_ns) >= matters_ns and (low_ns > 0 or high_ns < 0))
 
     causes = [
         CauseChange(

@@ -57,7 +57,7 @@ def sample_of(requests: pd.DataFrame, causes: pd.DataFrame) -> Sample:
     analysed = np.flatnonzero(walls > 0)
     request_ids = requests["request_id"].to_numpy(dtype=object)
     start = requests["start_ns"].to_numpy(dtype=np.int64)
-    weights = weights_of(requests).to_numpy(dtype=np.float64)
+    weights = np.asarray(weights_of(requests), dtype=np.float64)
     by_wall = analysed[np.lexsort((request_ids[analysed].astype(str), walls[analysed]))]
     return Sample(
         request_ids[by_wall], amounts[by_wall], walls[by_wall], weights[by_wall],

@@ -32,17 +32,18 @@ def chief_movers(
     ).fillna(0.0)  # fmt: skip
     lines = pd.concat([after[0], before[0]]).drop_duplicates(keys).set_index(keys)["culprit_line"]
     found: dict[str, Mover] = {}
-    means["delta"] = means["after"] - means["before"]
-    for cause, rows in means.groupby(level="cause"):
-        way = 1 if deltas_ns.get(str(cause), 0) > 0 else -1
-        chief = (rows["delta"] * way).idxmax()
-        if rows.loc[chief, "delta"] * way > 0:
-            _, name, file = chief
-            line = lines.get(chief)
-            found[str(cause)] = Mover(
-                str(name), place(file, None if line is None or pd.isna(line) else int(line)),
-                round(rows.loc[chief, "before"]), round(rows.loc[chief, "after"]),
-            )  # fmt: skip
+    for cause, delta_ns in deltas_ns.items():
+        if cause not in means.index.get_level_values("cause"):
+            continue
+        own = means.loc[cause]
+        moved = (own["after"] - own["before"]) * (1 if delta_ns > 0 else -1)
+        at = int(moved.to_numpy().argmax())
+        if moved.iloc[at] > 0:
+            name, file = map(str, own.index[at])
+            line = lines.get((cause, name, file))
+            known = None if line is None or pd.isna(line) else int(line)
+            before_ns, after_ns = (round(float(own[side].iloc[at])) for side in ("before", "after"))
+            found[cause] = Mover(name, place(file, known), before_ns, after_ns)
     return found
 
 

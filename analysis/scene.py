@@ -1,10 +1,10 @@
 """What went on in the service while one request was open: the loop, the workers, the GIL and the CPUs.
 
-    critical path   |pool_queue............|compute|loop_busy.....|
-    event loop      |a||other request      |       |other request |
-    worker 1        |other's job  |other's job |own job|
-    GIL             how many threads waited for it, over time
-    CPU             how many threads ran, over time
+critical path   |pool_queue............|compute|loop_busy.....|
+event loop      |a||other request      |       |other request |
+worker 1        |other's job  |other's job |own job|
+GIL             how many threads waited for it, over time
+CPU             how many threads ran, over time
 """
 
 from dataclasses import dataclass
@@ -46,7 +46,9 @@ def scene(analysis: Analysis, request_id: str | None = None, *, bins: int = BINS
     begin, wall = int(request["start_ns"]), max(int(request["wall_ns"]), 1)
     spans = analysis.spans
     near = spans[
-        (spans["end_ns"] > begin) & (spans["start_ns"] < begin + wall) & (spans["service"] == request["service"])
+        (spans["end_ns"] > begin)
+        & (spans["start_ns"] < begin + wall)
+        & (spans["service"] == request["service"])
     ]
     kinds = near["attributes"].map(lambda attributes: attributes.get(schema.KIND, ""))
     work = near[kinds.isin([schema.KIND_RUN, schema.KIND_BLOCK])]

@@ -87,9 +87,7 @@ def worst_culprits(culprits: pd.DataFrame, top: int = 10) -> pd.DataFrame:
 
     `victims` are the traced requests it delayed; `ns` is for all requests.
     """
-    accusing = culprits[
-        (culprits["culprit"] != "") & ~culprits["cause"].isin(NO_CULPRIT)
-    ]
+    accusing = culprits[(culprits["culprit"] != "") & ~culprits["cause"].isin(NO_CULPRIT)]
     accusing = weighted(accusing, "ns")
     keys = ["culprit", "culprit_file", "culprit_line", "cause"]
     grouped = accusing.groupby(keys, dropna=False, observed=True)

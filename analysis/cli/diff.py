@@ -56,9 +56,7 @@ def diff(
     if not 0 < percentile < 100:
         raise InputError(f"--percentile {percentile:g}: expected a number over 0 and under 100, such as 95")
     if against is not None and endpoint is None:
-        raise InputError(
-            "--against TEXT needs --endpoint TEXT: which endpoint of BEFORE to compare with it"
-        )
+        raise InputError("--against TEXT needs --endpoint TEXT: which endpoint of BEFORE to compare with it")
     if before == "-" and after == "-":
         raise InputError("BEFORE and AFTER cannot both be standard input: name a file for one of them")
     first, second = (_analysis(source, service, skip_bad_lines) for source in (before, after))

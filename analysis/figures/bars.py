@@ -4,9 +4,9 @@ from collections.abc import Mapping
 
 import plotly.graph_objects as go
 
+from analysis.causes import CAUSES
 from analysis.collect_delay import collect_delay
 from analysis.composition import composition, sample_of
-from analysis.causes import CAUSES
 from analysis.figures.look import colour, escaped, in_order, said_ms, styled
 from analysis.model import Analysis
 
@@ -20,8 +20,10 @@ def where_time_went(analyses: Mapping[str, Analysis], percentiles: tuple[float, 
     for name, analysis in analyses.items():
         sample = sample_of(analysis.requests, analysis.causes)
         for percentile in percentiles:
-            parts = zip(CAUSES, composition(sample, percentile), strict=True)
-            rows.append((f"{escaped(name)}<br>p{percentile:g}", {str(cause): ns for cause, ns in parts if ns}))
+            divided = zip(CAUSES, composition(sample, percentile), strict=True)
+            rows.append(
+                (f"{escaped(name)}<br>p{percentile:g}", {str(cause): ns for cause, ns in divided if ns})
+            )
     labels = [label for label, _ in rows]
     figure = go.Figure()
     for cause in in_order(cause for _, parts in rows for cause in parts):
@@ -33,7 +35,9 @@ def where_time_went(analyses: Mapping[str, Analysis], percentiles: tuple[float, 
     longest = max((sum(parts.values()) for _, parts in rows), default=1)
     for label, parts in rows:
         total = sum(parts.values())
-        figure.add_annotation(x=total / 1e6, y=label, text=f" {said_ms(total)}", showarrow=False, xanchor="left")
+        figure.add_annotation(
+            x=total / 1e6, y=label, text=f" {said_ms(total)}", showarrow=False, xanchor="left"
+        )
     return styled(
         figure, "Where the time went", height=170 + 52 * len(rows), barmode="stack",
         xaxis={"title": "ms per request", "range": [0, 1.12 * longest / 1e6]}, yaxis={"autorange": "reversed"}, bargap=0.28,

@@ -30,7 +30,10 @@ def culprits_and_victims(analysis: Analysis) -> go.Figure:
         row = [cells.loc[(*key, victim)] if (*key, victim) in cells.index else None for victim in victims]
         amounts.append([np.nan if cell is None else cell["ns"] / 1e6 for cell in row])
         words.append(
-            ["" if cell is None else f"{said_ms(cell['ns'])}<br>{cell['requests']:.0f} requests" for cell in row]
+            [
+                "" if cell is None else f"{said_ms(cell['ns'])}<br>{cell['requests']:.0f} requests"
+                for cell in row
+            ]
         )
     figure = go.Figure(
         go.Heatmap(

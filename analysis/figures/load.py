@@ -28,10 +28,15 @@ def causes_over_load(analyses: Mapping[str, Analysis]) -> go.Figure:
         share = table["mean_ns"] / table["in_flight"].map(totals).clip(lower=1)
         for cause in in_order(table.loc[share >= LEAST_SHARE, "cause"]):
             rows = table[table["cause"] == cause].sort_values("in_flight")
-            levels = [f"{low}" if low == high else f"{low}–{high}" for low, high in zip(rows["low"], rows["high"], strict=True)]
+            levels = [
+                f"{low}" if low == high else f"{low}–{high}"
+                for low, high in zip(rows["low"], rows["high"], strict=True)
+            ]
             words = [
                 f"{level} open, {count} requests<br>{cause}: mean {said_ms(mean)}, p95 {said_ms(p95)}"
-                for level, count, mean, p95 in zip(levels, rows["requests"], rows["mean_ns"], rows["p95_ns"], strict=True)
+                for level, count, mean, p95 in zip(
+                    levels, rows["requests"], rows["mean_ns"], rows["p95_ns"], strict=True
+                )
             ]
             figure.add_bar(
                 x=levels, y=rows["mean_ns"] / 1e6, name=cause, legendgroup=cause, showlegend=cause not in drawn,

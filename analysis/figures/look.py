@@ -37,14 +37,27 @@ def styled(figure: go.Figure, title: str, *, height: int, **layout: Any) -> go.F
         paper_bgcolor=_CLEAR,
         plot_bgcolor=_CLEAR,
         font={"family": _FONT, "size": 13, "color": TEXT},
-        title={"text": title, "x": 0, "xanchor": "left", "xref": "container", "pad": {"l": 8}, "font": {"size": 16}},
+        title={
+            "text": title,
+            "x": 0,
+            "xanchor": "left",
+            "xref": "container",
+            "pad": {"l": 8},
+            "font": {"size": 16},
+        },
         height=height,
         margin={"l": 16, "r": 24, "t": 64, "b": 96},
         hoverlabel={"align": "left", "font": {"size": 12}},
         hovermode="closest",
         legend={
-            "orientation": "h", "yref": "container", "y": 0, "yanchor": "bottom", "x": 0, "traceorder": "normal",
-            "font": {"color": TEXT}, "bgcolor": _CLEAR,
+            "orientation": "h",
+            "yref": "container",
+            "y": 0,
+            "yanchor": "bottom",
+            "x": 0,
+            "traceorder": "normal",
+            "font": {"color": TEXT},
+            "bgcolor": _CLEAR,
         },
         modebar={"bgcolor": _CLEAR, "color": TEXT, "activecolor": OWN},
     )
@@ -63,4 +76,10 @@ def escaped(text: object, limit: int = 80) -> str:
 def said_ms(ns: float) -> str:
     """Return nanoseconds as milliseconds with the unit."""
     value = ns / 1e6
-    return f"{value:,.0f} ms" if abs(value) >= 100 else f"{value:.1f} ms" if abs(value) >= 1 else f"{value:.2f} ms"
+    return (
+        f"{value:,.0f} ms"
+        if abs(value) >= 100
+        else f"{value:.1f} ms"
+        if abs(value) >= 1
+        else f"{value:.2f} ms"
+    )

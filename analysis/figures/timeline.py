@@ -32,14 +32,21 @@ def request_timeline(analysis: Analysis, request_id: str | None = None) -> go.Fi
     _strips(figure, found)
     request = found.request
     figure.update_yaxes(
-        categoryorder="array", categoryarray=[PATH, LOOP, *lanes], autorange="reversed", row=1, col=1, showgrid=False
+        categoryorder="array",
+        categoryarray=[PATH, LOOP, *lanes],
+        autorange="reversed",
+        row=1,
+        col=1,
+        showgrid=False,
     )
     figure.update_yaxes(title="GIL", rangemode="tozero", nticks=3, row=2, col=1)
     figure.update_yaxes(title="CPU", rangemode="tozero", nticks=3, row=3, col=1)
     figure.update_xaxes(range=[0, found.wall_ns / 1e6])
     figure.update_xaxes(title="ms since the request began", row=3, col=1)
     left_out = found.workers["lane"].nunique() - len(lanes)
-    title = f"{escaped(request['endpoint'])}, {said_ms(found.wall_ns)}: what it waited for, and who ran meanwhile"
+    title = (
+        f"{escaped(request['endpoint'])}, {said_ms(found.wall_ns)}: what it waited for, and who ran meanwhile"
+    )
     if left_out > 0:
         title += f" ({left_out} more workers)"
     return styled(
@@ -51,10 +58,19 @@ def _path(figure: go.Figure, found: Scene) -> None:
     for cause in in_order(found.path["cause"]):
         rows = found.path[found.path["cause"] == cause]
         words = [_path_words(row) for row in rows.to_dict("records")]
-        _bars(figure, rows, [PATH] * len(rows), words, found.wall_ns, name=cause, color=colour(cause), legend=True)
+        _bars(
+            figure,
+            rows,
+            [PATH] * len(rows),
+            words,
+            found.wall_ns,
+            name=cause,
+            color=colour(cause),
+            legend=True,
+        )
 
 
-def _path_words(row: dict[str, Any]) -> str:
+def _path_words(row: dict[Any, Any]) -> str:
     who = f"<br>by {escaped(row['culprit'])} {escaped(row['place'])}" if row["culprit"] else ""
     return f"{row['cause']} {said_ms(row['end_ns'] - row['start_ns'])}{who}<br>{escaped(row['detail'])}"
 
@@ -73,8 +89,15 @@ def _work(figure: go.Figure, work: pd.DataFrame, lanes: list[str], wall_ns: int)
 
 
 def _bars(
-    figure: go.Figure, rows: pd.DataFrame, lanes: list[str], words: list[str], wall_ns: int, *,
-    name: str, color: str, legend: bool,
+    figure: go.Figure,
+    rows: pd.DataFrame,
+    lanes: list[str],
+    words: list[str],
+    wall_ns: int,
+    *,
+    name: str,
+    color: str,
+    legend: bool,
 ) -> None:
     if rows.empty:
         return

@@ -38,7 +38,9 @@ def read_path(path: Path, *, skip_bad_lines: bool) -> tuple[list[Row], tuple[Fin
             with gzip.open(file) if file.suffix == ".gz" else file.open("rb") as lines:
                 some, bad = read_lines(lines, str(file), skip_bad_lines=skip_bad_lines)
         except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-            raise InputError(f"{file} is no whole gzip file: {error}. Was it cut off while being copied?") from error
+            raise InputError(
+                f"{file} is no whole gzip file: {error}. Was it cut off while being copied?"
+            ) from error
         except OSError as error:
             raise InputError(f"{file} cannot be read: {error.strerror or error}") from error
         rows += some

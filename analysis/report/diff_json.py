@@ -55,5 +55,10 @@ def _cause(one: CauseChange) -> dict[str, Any]:
         "certain": one.certain,
         "culprit": None
         if mover is None
-        else {"name": mover.name, "place": mover.place, "before_ns": mover.before_ns, "after_ns": mover.after_ns},
+        else {
+            "name": mover.name,
+            "place": mover.place,
+            "before_ns": mover.before_ns,
+            "after_ns": mover.after_ns,
+        },
     }

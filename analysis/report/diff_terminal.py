@@ -33,7 +33,9 @@ def render_diff(found: Comparison, sides: Sides, names: tuple[str, str], console
 
 def _words(change: Change, percentile: float) -> Padding:
     colour = ("red" if change.delta_ns > 0 else "green") if change.certain else ""
-    lines = [Text(safe(f"{change.endpoint}: {headline(change, percentile)}", 1000), style=f"bold {colour}".strip())]
+    lines = [
+        Text(safe(f"{change.endpoint}: {headline(change, percentile)}", 1000), style=f"bold {colour}".strip())
+    ]
     lines += [Text(f"  {safe(one, 1000)}") for one in reasons(change)]
     if remedy(change):
         lines.append(Text(f"  What to change: {remedy(change)}", style="green"))

@@ -31,7 +31,7 @@ class Endpoint:
     headline: str
     answer: Answer
     bars: list[dict[str, Any]]  # one per percentile of BARS
-    numbers: list[dict[str, Any]]  # one per cause, SUMMARY_COLUMNS
+    numbers: list[dict[Any, Any]]  # one per cause, SUMMARY_COLUMNS
 
 
 def write_html(

@@ -70,7 +70,7 @@ class Timeline:
     held: Lane  # who held each long stretch of the path, and where
     lanes: tuple[Lane, ...]
     left_out: int  # activities without a lane
-    rows: tuple[dict[str, Any], ...]  # the path as a table: PATH_COLUMNS and length_ns
+    rows: tuple[dict[Any, Any], ...]  # the path as a table: PATH_COLUMNS and length_ns
     rows_left_out: int
     causes: tuple[str, ...]  # that occur on the path, the longest first
     left_out_ns: int
@@ -112,35 +112,35 @@ def timeline(analysis: Analysis, request_id: str) -> Timeline:
     )  # fmt: skip
 
 
-def _by_length(path: list[dict[str, Any]]) -> tuple[str, ...]:
+def _by_length(path: list[dict[Any, Any]]) -> tuple[str, ...]:
     sums: dict[str, int] = {}
     for row in path:
         sums[str(row["cause"])] = sums.get(str(row["cause"]), 0) + int(row["length_ns"])
     return tuple(sorted(sums, key=lambda cause: -sums[cause]))
 
 
-def _longest(path: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _longest(path: list[dict[Any, Any]]) -> list[dict[Any, Any]]:
     """Return the longest stretches, in order of time: the arrow keys go from one to the next."""
     kept = sorted(path, key=lambda row: -row["length_ns"])[:MAX_TILES]
     return sorted(kept, key=lambda row: int(row["start_ns"]))
 
 
-def _wide(row: dict[str, Any], wall_ns: int) -> bool:
+def _wide(row: dict[Any, Any], wall_ns: int) -> bool:
     return bool(row["length_ns"] >= LABEL_SHARE * wall_ns)
 
 
-def _path_tile(row: dict[str, Any], wall_ns: int) -> Tile:
+def _path_tile(row: dict[Any, Any], wall_ns: int) -> Tile:
     label = str(row["cause"]) if _wide(row, wall_ns) else ""
     return _tile(row["start_ns"], row["end_ns"], wall_ns, str(row["cause"]), _path_title(row), label)
 
 
-def _path_title(row: dict[str, Any]) -> str:
+def _path_title(row: dict[Any, Any]) -> str:
     who = f" by {row['culprit']}" if row["culprit"] else ""
     where = f" ({row['place']})" if who and row["place"] else ""
     return f"{row['cause']} {milliseconds(row['length_ns'])} ms{who}{where}: {row['detail']}"
 
 
-def _held_tile(row: dict[str, Any], wall_ns: int) -> Tile:
+def _held_tile(row: dict[Any, Any], wall_ns: int) -> Tile:
     label = safe(f"{row['culprit']} {row['place']}".strip(), 80)
     return _tile(row["start_ns"], row["end_ns"], wall_ns, "", _path_title(row), label)
 
@@ -158,7 +158,7 @@ def _loop(loop: pd.DataFrame, wall_ns: int) -> Lane:
 
 
 def _activities(
-    analysis: Analysis, request: dict[str, Any], start_ns: int, wall_ns: int
+    analysis: Analysis, request: dict[Any, Any], start_ns: int, wall_ns: int
 ) -> tuple[list[Lane], int]:
     spans = analysis.spans[analysis.spans["trace_id"] == request["trace_id"]]
     kinds = spans["attributes"].map(lambda attributes: attributes.get(schema.KIND, ""))

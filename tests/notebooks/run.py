@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from nbmake.nb_run import NotebookRun
 from nbmake.nb_result import NotebookResult
+from nbmake.nb_run import NotebookRun
 
 ROOT = Path(__file__).resolve().parents[2]
 NOTEBOOKS = ROOT / "notebooks"
