@@ -47,7 +47,7 @@ def test_nothing_is_wider_than_the_window(tab: Page, report: Path) -> None:
 def test_letters_can_be_read_in_light_and_dark(tab: Page, report: Path) -> None:
     for dark in (False, True):
         tab.open(report, dark=dark)
-        worst = tab.run(_CONTRAST)
+        worst = tab.run(CONTRAST)
         assert worst[0] >= 4.5, (dark, worst)
 
 
@@ -134,7 +134,7 @@ def test_a_trace_cannot_make_the_page_do_anything(tab: Page, tmp_path: Path) -> 
     assert "<script>alert(1)</script>" in tab.run("document.body.innerText")
 
 
-_CONTRAST = """(() => {
+CONTRAST = """(() => {
   const canvas = document.createElement('canvas').getContext('2d', { willReadFrequently: true });
   const rgb = (color) => { canvas.clearRect(0, 0, 1, 1); canvas.fillStyle = color; canvas.fillRect(0, 0, 1, 1);
     return [...canvas.getImageData(0, 0, 1, 1).data]; };
