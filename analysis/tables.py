@@ -1,8 +1,12 @@
-"""Small frames for people: names in words, times in milliseconds. For notebooks; programs take the frames in ns."""
+"""Small tables for people: whole sentences, times in milliseconds. For notebooks; programs take the frames in ns.
+
+Each is a pandas Styler: a notebook shows it as it is, `.data` is the frame.
+"""
 
 from collections.abc import Mapping
 
 import pandas as pd
+from pandas.io.formats.style import Styler
 
 from analysis.change_words import headline, reasons, remedy
 from analysis.collect_delay import job_times
@@ -11,7 +15,7 @@ from analysis.model import Analysis
 from analysis.verdicts import verdict
 
 
-def verdicts(analyses: Mapping[str, Analysis]) -> pd.DataFrame:
+def verdicts(analyses: Mapping[str, Analysis]) -> Styler:
     """Return one row per name and endpoint: why its requests were slow, who held them, what to change."""
     rows = [
         {
@@ -27,10 +31,10 @@ def verdicts(analyses: Mapping[str, Analysis]) -> pd.DataFrame:
         for name, analysis in analyses.items()
         for one in verdict(analysis)
     ]
-    return pd.DataFrame(rows)
+    return _readable(pd.DataFrame(rows)).hide(axis="index")
 
 
-def timers(analysis: Analysis) -> pd.DataFrame:
+def timers(analysis: Analysis) -> Styler:
     """Return what timers around each job would have read, ms per endpoint: they say where, and not why.
 
     For each endpoint the means, and the worst, of submit to start, start to end, and end to going on, over the
@@ -42,10 +46,10 @@ def timers(analysis: Analysis) -> pd.DataFrame:
     )
     columns = ["before it began", "running", "done, not collected"]
     table = jobs.groupby("endpoint")[columns].agg(["mean", "max"]) / 1e6
-    return table.round(1)
+    return _readable(table)
 
 
-def changes(comparison: Comparison) -> pd.DataFrame:
+def changes(comparison: Comparison) -> Styler:
     """Return one row per endpoint: what changed, why, and what to do."""
     rows = [
         {
@@ -56,4 +60,19 @@ def changes(comparison: Comparison) -> pd.DataFrame:
         }
         for one in comparison.changes
     ]
-    return pd.DataFrame(rows)
+    return _readable(pd.DataFrame(rows)).hide(axis="index")
+
+
+def _readable(table: pd.DataFrame) -> Styler:
+    """Whole sentences that wrap, at the top left of their cells; what comes from a trace is no markup."""
+    look: list[tuple[str, str | float]] = [
+        ("text-align", "left"), ("vertical-align", "top"), ("white-space", "normal"), ("max-width", "26em")
+    ]  # fmt: skip
+    shown = table.style.format(_cell, escape="html").format_index(_cell, escape="html", axis="index")
+    return shown.set_table_styles([{"selector": "th, td", "props": look}], overwrite=False)
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:,.1f}"
+    return "".join(letter if letter.isprintable() else " " for letter in str(value))

@@ -37,4 +37,11 @@ def change(comparison: Comparison, endpoint: str | None = None) -> go.Figure:
     )  # fmt: skip
     sure = "" if one.certain else " (may be chance)"
     title = f"{escaped(one.endpoint)}: p{comparison.percentile:g} {signed(one.delta_ns)} ms{sure}"
-    return styled(figure, title, height=420, showlegend=False, yaxis={"title": "ms", "rangemode": "tozero"})
+    return styled(
+        figure,
+        title,
+        height=400,
+        showlegend=False,
+        margin={"l": 16, "r": 24, "t": 72, "b": 40},
+        yaxis={"title": "ms", "rangemode": "tozero"},
+    )

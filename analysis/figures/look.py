@@ -7,6 +7,7 @@ import plotly.graph_objects as go
 
 from analysis.causes import CAUSES
 from analysis.colours import COLOURS
+from analysis.report.safe_text import safe
 
 TEXT: Final = "#7d7d7d"  # as far from white as from the black of a dark page
 GRID: Final = "rgba(128,128,128,0.22)"
@@ -68,8 +69,7 @@ def styled(figure: go.Figure, title: str, *, height: int, **layout: Any) -> go.F
 
 def escaped(text: object, limit: int = 80) -> str:
     """Return trace content for a label: plotly reads a few HTML tags there, and a trace may hold some."""
-    words = " ".join(str(text).split())
-    words = words if len(words) <= limit else words[: limit - 1] + "…"
+    words = safe(" ".join(str(text).split()), limit)
     return words.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 

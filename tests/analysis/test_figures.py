@@ -47,6 +47,7 @@ def test_a_trace_cannot_write_markup(name: str) -> None:
     said = words_in(EVERY[name](hostile_analysis()).to_plotly_json())
     tags = set(re.findall(r"<(/?[a-zA-Z]+)", said))
     assert tags <= {"br", "sup", "/sup", "extra", "/extra"}
+    assert not [one for one in ("\x1b", "\x07", "\u202e") if one in said]
 
 
 def test_words_are_read_on_both_pages() -> None:
@@ -88,9 +89,20 @@ def test_the_tables_say_it_in_words() -> None:
         {"GET /a": [{"pool_queue": 40, "compute": 4}] * 12}, culprits={"pool_queue": Culprit("predict")}
     )
     fast = analysis_of({"GET /a": [{"compute": 4}] * 12})
-    (row,) = tables.verdicts({"slow": slow}).to_dict("records")
+    (row,) = tables.verdicts({"slow": slow}).data.to_dict("records")
     assert row["p50 ms"] == 44
     assert "predict" in row["who"]
-    (row,) = tables.changes(analysis.compare(slow, fast, 50)).to_dict("records")
+    (row,) = tables.changes(analysis.compare(slow, fast, 50)).data.to_dict("records")
     assert "faster" in row["change"]
     assert slow.requests["wall_ns"].iloc[0] == 44 * MS
+
+
+def test_a_trace_cannot_write_markup_into_a_table() -> None:
+    given = hostile_analysis()
+    compared = analysis.compare(given, given, 50)
+    for table in (tables.verdicts({"<b>run</b>": given}), tables.timers(given), tables.changes(compared)):
+        text = table.to_html()
+        assert "<script>" not in text
+        assert "<b>run" not in text
+        assert "\x1b" not in text
+        assert "\u202e" not in text
