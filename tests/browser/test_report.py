@@ -111,14 +111,14 @@ def test_a_screen_reader_finds_landmarks_headings_and_tables(tab: Page, report: 
 
 def test_it_prints_with_what_was_folded(tab: Page, report: Path) -> None:
     tab.open(report)
-    last = "[...document.querySelectorAll('.request')].at(-1).querySelector('tbody td').checkVisibility()"
+    last = "[...document.querySelectorAll('.request')].at(-1).querySelector('.lane').checkVisibility()"
     assert tab.run(last) is False
     assert tab.pdf().startswith(b"%PDF")
     assert tab.complaints == []
     tab.send("Emulation.setEmulatedMedia", media="print")
     try:
         assert tab.run("getComputedStyle(document.querySelector('.tools')).display") == "none"
-        folded = "getComputedStyle(document.querySelector('details:not([open])'), '::details-content').contentVisibility"
+        folded = "getComputedStyle(document.querySelector('details.card:not([open])'), '::details-content').contentVisibility"
         assert tab.run(folded) == "visible"
     finally:
         tab.send("Emulation.setEmulatedMedia", media="")

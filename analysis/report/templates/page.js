@@ -60,6 +60,7 @@ for (const box of document.querySelectorAll(".request")) {
     }
   });
   drawTicks();
+  addEventListener("beforeprint", () => zoomTo(1, 0, 0));
   view.addEventListener("wheel", (event) => {
     if (!event.ctrlKey) return;
     event.preventDefault();
@@ -69,7 +70,7 @@ for (const box of document.querySelectorAll(".request")) {
     zoomTo(zoom * (event.deltaY < 0 ? 1.25 : 0.8), at, where);
   }, { passive: false });
 }
-// a link to what is folded away unfolds it; so does printing, where the style cannot
+// a link to what is folded away unfolds it; so does printing, but for the tables inside requests
 const unfold = () => {
   const target = location.hash && document.getElementById(decodeURIComponent(location.hash.slice(1)));
   if (target && target.tagName === "DETAILS") target.open = true;
@@ -78,7 +79,7 @@ addEventListener("hashchange", unfold);
 unfold();
 let folded = [];
 addEventListener("beforeprint", () => {
-  folded = [...document.querySelectorAll("details:not([open])")];
+  folded = [...document.querySelectorAll("details.card:not([open])")];
   for (const one of folded) one.open = true;
 });
 addEventListener("afterprint", () => { for (const one of folded) one.open = false; });
