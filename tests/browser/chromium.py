@@ -32,6 +32,7 @@ class Page:
         self.loaded = 0
         for domain in ("Page", "Runtime", "Network", "Log", "Accessibility"):
             self.send(f"{domain}.enable")
+        self.send("Emulation.setFocusEmulationEnabled", enabled=True)
 
     def send(self, method: str, **params: Any) -> dict[str, Any]:
         """The result of a command; raises RuntimeError for one that failed."""
