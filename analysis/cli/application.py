@@ -1,4 +1,4 @@
-"""The command line: words in, words out. Exit codes: 0 fine, 2 bad input, 130 interrupted."""
+"""The command line: words in, words out. Exit codes: 0 fine, 1 found slower, 2 bad input, 130 interrupted."""
 
 import io
 import json
@@ -8,16 +8,18 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Any, Final, NoReturn
+from typing import Annotated, Any, Final
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from analysis.attribution import analyze
+from analysis.choosing import only_endpoint
+from analysis.cli.diff import EPILOG as DIFF_EPILOG
+from analysis.cli.diff import diff
+from analysis.cli.streams import ReaderGone, console, say
 from analysis.errors import InputError
 from analysis.load import load_traces
-from analysis.model import Analysis
 from analysis.remedies import ADVICE
 from analysis.report.html import write_html
 from analysis.report.json_out import as_json
@@ -26,20 +28,10 @@ from analysis.report.terminal import render
 
 _EPILOG = (
     "whywait run -- COMMAND   traces a service as it is (see whywait run --help).  "
-    "Exit codes: 0 fine, 2 something asked for cannot be done, 130 interrupted."
+    "Exit codes: 0 fine, 1 slower (diff --fail-if-slower), 2 something asked for cannot be done, 130 interrupted."
 )
-_NARROWEST = 118  # a pipe has no width of its own
 _LONGEST_MESSAGE: Final = 2000
 _LONGEST_S: Final = 100 * 365 * 86_400  # of --last: what can be subtracted from today
-
-
-class _ReaderGone(Exception):
-    """Whoever read our output, such as `head`, has seen enough."""
-
-
-class _Console(Console):
-    def on_broken_pipe(self) -> NoReturn:
-        raise _ReaderGone
 
 
 app = typer.Typer(
@@ -103,28 +95,14 @@ def report(
     if html is not None:
         write_html(analysis, html, title=f"whywait: {source}", top=top)
     if as_json_text:
-        _say(json.dumps(as_json(analysis, top=top), indent=1))
+        say(json.dumps(as_json(analysis, top=top), indent=1))
         return
-    render(analysis, _console(), top=top)
+    render(analysis, console(), top=top)
     if html is not None:
-        _say(f"\nwritten: {html}")
+        say(f"\nwritten: {html}")
 
 
-def only_endpoint(analysis: Analysis, text: str) -> Analysis:
-    """The analysis of the endpoints that contain `text`; raises InputError when none does."""
-    chosen = analysis.requests["endpoint"].str.contains(text, regex=False)
-    if not chosen.any():
-        known = ", ".join(sorted(analysis.requests["endpoint"].unique())[:10])
-        raise InputError(f"no endpoint contains {text!r}; there are: {known}")
-    requests = analysis.requests[chosen]
-    ids = set(requests["request_id"])
-    return Analysis(
-        requests,
-        analysis.causes[analysis.causes["request_id"].isin(ids)],
-        analysis.culprits[analysis.culprits["request_id"].isin(ids)],
-        analysis.spans,
-        analysis.findings,
-    )
+app.command(epilog=DIFF_EPILOG)(diff)
 
 
 @app.command()
@@ -135,7 +113,7 @@ def causes() -> None:
         table.add_column(name)
     for cause, advice in ADVICE.items():
         table.add_row(str(cause), advice.meaning, advice.remedy)
-    _console().print(table)
+    console().print(table)
 
 
 @app.command(
@@ -164,7 +142,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (KeyboardInterrupt, typer.Abort):
         print("whywait: interrupted", file=sys.stderr)
         return 130
-    except (_ReaderGone, BrokenPipeError):
+    except (ReaderGone, BrokenPipeError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception as error:  # a wrong use of the command line; typer's own class for it is private
@@ -183,18 +161,6 @@ def _survive_encoding() -> None:
     """A character that the output cannot show becomes a question mark, not a traceback."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")
-
-
-def _say(text: str) -> None:
-    try:
-        typer.echo(text)
-    except BrokenPipeError as error:  # typer would end the process with 1
-        raise _ReaderGone from error
-
-
-def _console() -> Console:
-    console = _Console()
-    return console if console.is_terminal else _Console(width=max(console.width, _NARROWEST))
 
 
 def _duration(text: str) -> timedelta:
