@@ -8,13 +8,15 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Any, Final, NoReturn
+from typing import Annotated, Any, Final
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from analysis.attribution import analyze
+from analysis.cli.logs import EPILOG as LOGS_EPILOG
+from analysis.cli.logs import logs
+from analysis.cli.streams import ReaderGone, console, say, working
 from analysis.errors import InputError
 from analysis.load import load_traces
 from analysis.model import Analysis
@@ -28,18 +30,8 @@ _EPILOG = (
     "whywait run -- COMMAND   traces a service as it is (see whywait run --help).  "
     "Exit codes: 0 fine, 2 something asked for cannot be done, 130 interrupted."
 )
-_NARROWEST = 118  # a pipe has no width of its own
 _LONGEST_MESSAGE: Final = 2000
 _LONGEST_S: Final = 100 * 365 * 86_400  # of --last: what can be subtracted from today
-
-
-class _ReaderGone(Exception):
-    """Whoever read our output, such as `head`, has seen enough."""
-
-
-class _Console(Console):
-    def on_broken_pipe(self) -> NoReturn:
-        raise _ReaderGone
 
 
 app = typer.Typer(
@@ -97,17 +89,20 @@ def report(
 ) -> None:
     """Says what each endpoint's requests waited for, who held them, and what to change."""
     since = datetime.now(UTC) - _duration(last) if last is not None else None
-    analysis = analyze(load_traces(source, service=service, start=since, skip_bad_lines=skip_bad_lines))
+    with working(f"reading {source}"):
+        loaded = load_traces(source, service=service, start=since, skip_bad_lines=skip_bad_lines)
+    with working(f"dividing the time of {len(loaded.spans):,} spans"):
+        analysis = analyze(loaded)
     if endpoint is not None:
         analysis = only_endpoint(analysis, endpoint)
     if html is not None:
         write_html(analysis, html, title=f"whywait: {source}", top=top)
     if as_json_text:
-        _say(json.dumps(as_json(analysis, top=top), indent=1))
+        say(json.dumps(as_json(analysis, top=top), indent=1))
         return
-    render(analysis, _console(), top=top)
+    render(analysis, console(), top=top)
     if html is not None:
-        _say(f"\nwritten: {html}")
+        say(f"\nwritten: {html}")
 
 
 def only_endpoint(analysis: Analysis, text: str) -> Analysis:
@@ -135,7 +130,7 @@ def causes() -> None:
         table.add_column(name)
     for cause, advice in ADVICE.items():
         table.add_row(str(cause), advice.meaning, advice.remedy)
-    _console().print(table)
+    console().print(table)
 
 
 @app.command(
@@ -148,6 +143,9 @@ def demo(context: typer.Context) -> int:
     except ImportError as error:
         raise InputError(f"demo needs its extra ({error}): pip install 'whywait[demo-cpu]'") from error
     return tell(context.args)
+
+
+app.command(epilog=LOGS_EPILOG)(logs)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -164,7 +162,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (KeyboardInterrupt, typer.Abort):
         print("whywait: interrupted", file=sys.stderr)
         return 130
-    except (_ReaderGone, BrokenPipeError):
+    except (ReaderGone, BrokenPipeError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception as error:  # a wrong use of the command line; typer's own class for it is private
@@ -183,18 +181,6 @@ def _survive_encoding() -> None:
     """A character that the output cannot show becomes a question mark, not a traceback."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")
-
-
-def _say(text: str) -> None:
-    try:
-        typer.echo(text)
-    except BrokenPipeError as error:  # typer would end the process with 1
-        raise _ReaderGone from error
-
-
-def _console() -> Console:
-    console = _Console()
-    return console if console.is_terminal else _Console(width=max(console.width, _NARROWEST))
 
 
 def _duration(text: str) -> timedelta:
