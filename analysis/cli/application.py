@@ -14,6 +14,8 @@ import typer
 from rich.table import Table
 
 from analysis.attribution import analyze
+from analysis.cli.export import EPILOG as EXPORT_EPILOG
+from analysis.cli.export import export
 from analysis.cli.logs import EPILOG as LOGS_EPILOG
 from analysis.cli.logs import logs
 from analysis.cli.streams import ReaderGone, console, say, working
@@ -145,6 +147,7 @@ def demo(context: typer.Context) -> int:
     return tell(context.args)
 
 
+app.command(epilog=EXPORT_EPILOG)(export)
 app.command(epilog=LOGS_EPILOG)(logs)
 
 
