@@ -14,6 +14,8 @@ import typer
 from rich.table import Table
 
 from analysis.attribution import analyze
+from analysis.cli.annotate import EPILOG as ANNOTATE_EPILOG
+from analysis.cli.annotate import annotate
 from analysis.cli.export import EPILOG as EXPORT_EPILOG
 from analysis.cli.export import export
 from analysis.cli.logs import EPILOG as LOGS_EPILOG
@@ -147,6 +149,7 @@ def demo(context: typer.Context) -> int:
     return tell(context.args)
 
 
+app.command(epilog=ANNOTATE_EPILOG)(annotate)
 app.command(epilog=EXPORT_EPILOG)(export)
 app.command(epilog=LOGS_EPILOG)(logs)
 
