@@ -129,13 +129,14 @@ def _cause_table(
         "culprit_trace_id": chief_column("trace_id", ""),
         "culprit_span_id": chief_column("span_id", ""),
         "culprit_ns": chief_column("ns", 0).astype(np.int64),
+        "weight": requests["weight"].to_numpy(dtype=np.float64)[segments.request],
     }
     return pd.DataFrame(columns).loc[:, list(CAUSE_COLUMNS)]
 
 
 def _culprit_table(causes: pd.DataFrame, named: pd.DataFrame) -> pd.DataFrame:
     of = causes.take(named["segment"].to_numpy(dtype=np.int64)).reset_index(drop=True)
-    table = of.loc[:, ["trace_id", "request_id", "endpoint", "cause", "start_ns"]].assign(
+    table = of.loc[:, ["trace_id", "request_id", "endpoint", "cause", "start_ns", "weight"]].assign(
         culprit=named["culprit"].to_numpy(dtype=object),
         culprit_file=named["file"].to_numpy(dtype=object),
         culprit_line=pd.array(named["line"].to_numpy(dtype=object), dtype="Int64"),

@@ -28,7 +28,8 @@ def serial_collection(analysis: Analysis) -> pd.DataFrame:
     `lay_ns` is how long results lay done that could have been handled meanwhile, summed over jobs;
     `gain_ns` the most that the request could gain; `job` the name of one of them.
     """
-    requests = analysis.requests.drop_duplicates("trace_id").set_index("trace_id")["endpoint"]
+    first = analysis.requests.drop_duplicates("trace_id").set_index("trace_id")
+    requests = first["endpoint"]
     spans = analysis.spans[analysis.spans["trace_id"].isin(requests.index)]
     early = _early(spans)
     if early is None or early.empty:
@@ -40,10 +41,13 @@ def serial_collection(analysis: Analysis) -> pd.DataFrame:
     room = by_collector["last_wait"] - by_collector["done"]
     by_collector["gain"] = by_collector["handling"].clip(upper=room)
     by_collector["endpoint"] = by_collector.index.get_level_values("trace_id").map(requests.to_dict())
+    weight = by_collector.index.get_level_values("trace_id").map(first["weight"].to_dict())
+    by_collector["lay"] *= weight
+    by_collector["gain"] *= weight
     total = by_collector.groupby("endpoint").agg(
         lay=("lay", "sum"), gain=("gain", "sum"), job=("job", "first")
     )
-    size = analysis.requests.groupby("endpoint")["request_id"].nunique().reindex(total.index)
+    size = analysis.requests.groupby("endpoint")["weight"].sum().reindex(total.index)
     return pd.DataFrame(
         {
             "endpoint": total.index,

@@ -26,6 +26,7 @@ REQUEST_COLUMNS: Final = (
     "start_ns", "end_ns", "wall_ns",  # int64
     "incomplete",  # bool: not analysed, and a finding says why
     "signals",  # tuple[str, ...]: what the tracer could observe
+    "weight",  # float64: how many requests this one stands for, 1 where all were kept
 )  # fmt: skip
 
 # One row per request and segment. The rows of one request tile [start_ns, end_ns) of the request:
@@ -46,13 +47,14 @@ CAUSE_COLUMNS: Final = (
     "culprit_trace_id", "culprit_span_id",  # str
     "error_ns",  # int64: one standard error of a sampled amount, 0 where it was observed
     "culprit_ns",  # int64: the chief culprit's part of amount_ns
+    "weight",  # float64, of the request
 )  # fmt: skip
 
 # One row per segment and culprit (a pool queue has many occupants); `ns` of a segment sums to its
 # amount where the tracer named everybody.
 CULPRIT_COLUMNS: Final = (
     "trace_id", "request_id", "endpoint", "cause", "start_ns",
-    "culprit", "culprit_file", "culprit_line", "culprit_trace_id", "culprit_span_id", "ns",
+    "culprit", "culprit_file", "culprit_line", "culprit_trace_id", "culprit_span_id", "ns", "weight",
 )  # fmt: skip
 
 

@@ -13,7 +13,7 @@ from analysis.model import Analysis
 from tracer import schema
 
 _NOTHING: Final[tuple[str, dict[str, int]]] = ("", {})
-COLUMNS: Final = ("endpoint", "request_id", "phase", "amount_ns")
+COLUMNS: Final = ("endpoint", "request_id", "phase", "amount_ns")  # and "weight"
 COMPUTING: Final = (Cause.COMPUTE, Cause.GPU_COMPUTE, Cause.GPU_COPY)  # on a CPU, on a device
 
 
@@ -21,12 +21,14 @@ def phase_times(analysis: Analysis, *causes: Cause) -> pd.DataFrame:
     """Return one row per request and phase: the ns that the request computed in it, on its path.
 
     `causes` says which computing is meant; all of COMPUTING where none is given. The amounts of a
-    request sum to its computing; what no phase covers has phase "".
+    request sum to its computing; what no phase covers has phase "". `weight` is the request's.
     """
     rows = analysis.causes[analysis.causes["cause"].isin(causes or COMPUTING)]
     if rows.empty:
-        return pd.DataFrame({name: pd.Series(dtype=object) for name in COLUMNS}).astype(
-            {"amount_ns": "int64"}
+        return (
+            pd.DataFrame({name: pd.Series(dtype=object) for name in COLUMNS})
+            .astype({"amount_ns": "int64"})
+            .assign(weight=1.0)
         )
     own = rows.groupby(["endpoint", "request_id", "trace_id", "span_id"], sort=False)["amount_ns"].sum()
     # how long each span was on the path for any reason: the sums are of its running time as a whole
@@ -52,6 +54,8 @@ def phase_times(analysis: Analysis, *causes: Cause) -> pd.DataFrame:
     made = pd.concat([table[list(COLUMNS)], pd.DataFrame(inner, columns=list(COLUMNS))], ignore_index=True)
     made["amount_ns"] = made["amount_ns"].astype("int64")
     grouped = made.groupby(["endpoint", "request_id", "phase"], sort=False)["amount_ns"].sum().reset_index()
+    weight = analysis.requests.drop_duplicates("request_id").set_index("request_id")["weight"]
+    grouped["weight"] = grouped["request_id"].map(weight)
     return grouped[grouped["amount_ns"] > 0].reset_index(drop=True)
 
 

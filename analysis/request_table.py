@@ -10,6 +10,7 @@ from analysis.activities import Activities
 from analysis.clean import finding
 from analysis.model import REQUEST_COLUMNS, Finding
 from analysis.span_table import NONE, Bools, Ints, SpanTable, Texts, objects
+from analysis.weights import request_weights
 from tracer import schema
 
 _DEEPEST: Final = 200
@@ -146,6 +147,7 @@ def request_table(spans: SpanTable, requests: Requests) -> pd.DataFrame:
     for number, value in zip(np.flatnonzero(roots >= 0), signals, strict=True):
         listed[number] = tuple(map(str, value)) if isinstance(value, list) else ()
     table["signals"] = pd.Series(listed, dtype=object)
+    table["weight"] = request_weights(spans, roots)
     return table.loc[:, list(REQUEST_COLUMNS)]
 
 

@@ -5,6 +5,8 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
+from analysis.weights import percentiles, weighted, weights_of
+
 SUMMARY_COLUMNS: Final = (
     "cause", "requests", "total_ns", "mean_ns", "share", "p50_ns", "p95_ns", "p99_ns", "inferred_share",
 )  # fmt: skip
@@ -16,7 +18,8 @@ def summarize(causes: pd.DataFrame, by: str = "endpoint") -> pd.DataFrame:
 
     `causes` is what `attribute` returns, `by` one of its columns. `requests` counts all requests of the
     group, and the percentiles are over all of them: one without the cause counts as 0 ns. `share` is of
-    the group's wall time and sums to 1. Raises KeyError when there is no such column.
+    the group's wall time and sums to 1. Where few traces were kept, each counts for as many requests as
+    it stands for, and all of this is an estimate. Raises KeyError when there is no such column.
     """
     if by not in causes.columns:
         raise KeyError(f"no column {by!r} to summarize by; there are {', '.join(causes.columns)}")
@@ -30,17 +33,24 @@ def summarize(causes: pd.DataFrame, by: str = "endpoint") -> pd.DataFrame:
     )
     if wide.empty:
         return pd.DataFrame(columns=[by, *SUMMARY_COLUMNS])
-    inferred = causes[causes["evidence"] == "inferred"].groupby([by, "cause"])["amount_ns"].sum()
+    inferred = (
+        weighted(causes[causes["evidence"] == "inferred"], "amount_ns")
+        .groupby([by, "cause"])["amount_ns"]
+        .sum()
+    )
+    weight_of = weights_of(causes).groupby(causes["request_id"]).first()
     rows = []
     for name, group in wide.groupby(level=0, sort=True):
-        wall_ns = int(group.to_numpy().sum())
+        weights = weight_of.loc[group.index.get_level_values("request_id")].to_numpy(dtype=np.float64)
+        count = float(weights.sum())
+        wall_ns = float(group.to_numpy().sum(axis=1) @ weights)
         for cause in group.columns:
             amounts = group[cause].to_numpy(dtype=np.int64)
-            total = int(amounts.sum())
-            if total:
-                p50, p95, p99 = np.percentile(amounts, PERCENTILES)
+            if amounts.any():
+                total = round(float(amounts @ weights))
+                p50, p95, p99 = percentiles(amounts, weights, PERCENTILES)
                 rows.append(
-                    (name, cause, len(amounts), total, total / len(amounts), total / max(wall_ns, 1), p50, p95, p99,
+                    (name, cause, round(count), total, total / count, total / max(wall_ns, 1), p50, p95, p99,
                      float(inferred.get((name, cause), 0)) / total)
                 )  # fmt: skip
     table = pd.DataFrame(rows, columns=[by, *SUMMARY_COLUMNS])
@@ -56,24 +66,30 @@ def percentile_profile(
     means of a group sum to the mean wall time of its band.
     """
     analysed = requests[requests["request_id"].isin(causes["request_id"])]
-    rank = analysed.groupby(by)["wall_ns"].rank(method="first")
-    count = analysed.groupby(by)["wall_ns"].transform("size")
-    target = 1 + (count - 1) * percentile / 100
+    analysed = analysed.sort_values("wall_ns", kind="stable")
+    analysed = analysed.assign(weight=weights_of(analysed))
+    weight = analysed.groupby(by)["weight"]
+    rank = weight.cumsum() - analysed["weight"] / 2 + 0.5  # 1, 2, 3, ... where each stands for itself
+    target = 1 + (weight.transform("sum") - 1) * percentile / 100
     distance = (rank - target).abs()
     nearest = distance.groupby(analysed[by]).rank(method="first")
-    band = analysed[nearest <= np.maximum(1, count // 10)]
-    size = band.groupby(by)["request_id"].size()
-    inside = causes[causes["request_id"].isin(band["request_id"])]
+    band = analysed[nearest <= np.maximum(1, weight.transform("size") // 10)]
+    size = band.groupby(by)["weight"].sum()
+    inside = weighted(causes[causes["request_id"].isin(band["request_id"])], "amount_ns")
     means = inside.groupby([by, "cause"])["amount_ns"].sum().reset_index(name="mean_ns")
     means["mean_ns"] = means["mean_ns"] / means[by].map(size)
     return means.sort_values([by, "mean_ns"], ascending=[True, False]).reset_index(drop=True)
 
 
 def worst_culprits(culprits: pd.DataFrame, top: int = 10) -> pd.DataFrame:
-    """Return who delayed whom: columns culprit, culprit_file, culprit_line, cause, victims, ns; worst first."""
+    """Return who delayed whom: columns culprit, culprit_file, culprit_line, cause, victims, ns; worst first.
+
+    `victims` are the traced requests it delayed; `ns` is for all requests.
+    """
     accusing = culprits[
         (culprits["culprit"] != "") & ~culprits["cause"].isin(["compute", "await_io", "unexplained"])
     ]
+    accusing = weighted(accusing, "ns")
     keys = ["culprit", "culprit_file", "culprit_line", "cause"]
     grouped = accusing.groupby(keys, dropna=False, observed=True)
     table = grouped.agg(ns=("ns", "sum"), victims=("request_id", "nunique")).reset_index()

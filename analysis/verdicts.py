@@ -8,7 +8,6 @@ reaches that is told to be fine.
 from dataclasses import dataclass, replace
 from typing import Final
 
-import numpy as np
 import pandas as pd
 
 from analysis.causes import Cause
@@ -20,6 +19,7 @@ from analysis.remedies import ADVICE
 from analysis.starvation import REMEDY as STARVATION_REMEDY
 from analysis.starvation import starvation
 from analysis.summary import summarize
+from analysis.weights import percentiles, weighted, weights_of
 from tracer.schema import POOL_AGE_NS, POOL_FILE, POOL_LINE, POOL_NAME
 
 MIN_SHARE: Final = 0.05
@@ -65,7 +65,8 @@ class Verdict:
     """Why the requests of one endpoint took what they took."""
 
     endpoint: str
-    requests: int
+    requests: int  # an estimate where few traces were kept
+    traced: int
     p50_ns: float
     p99_ns: float
     headline: str
@@ -93,13 +94,13 @@ def verdict(analysis: Analysis) -> list[Verdict]:
     wall = analysis.requests[analysis.requests["request_id"].isin(analysis.causes["request_id"])]
     found = []
     for endpoint, rows in summary.groupby("endpoint", sort=False):
-        walls = wall.loc[wall["endpoint"] == endpoint, "wall_ns"].to_numpy(dtype=np.int64)
-        causes = analysis.causes[analysis.causes["endpoint"] == endpoint]
-        culprits = analysis.culprits[analysis.culprits["endpoint"] == endpoint]
+        own = wall[wall["endpoint"] == endpoint].assign(weight=weights_of)
+        causes = weighted(analysis.causes[analysis.causes["endpoint"] == endpoint], "amount_ns")
+        culprits = weighted(analysis.culprits[analysis.culprits["endpoint"] == endpoint], "ns")
         found.append(
             (
-                int(walls.sum()),
-                _judge(str(endpoint), walls, rows, causes, culprits, jobs, orders, phases, analysis.spans),
+                float((own["wall_ns"] * own["weight"]).sum()),
+                _judge(str(endpoint), own, rows, causes, culprits, jobs, orders, phases, analysis.spans),
             )
         )
     found.sort(key=lambda one: -one[0])
@@ -108,7 +109,7 @@ def verdict(analysis: Analysis) -> list[Verdict]:
 
 def _judge(
     endpoint: str,
-    walls: "np.ndarray[tuple[int], np.dtype[np.int64]]",
+    requests: pd.DataFrame,
     summary: pd.DataFrame,
     causes: pd.DataFrame,
     culprits: pd.DataFrame,
@@ -117,7 +118,9 @@ def _judge(
     phases: pd.DataFrame,
     spans: pd.DataFrame,
 ) -> Verdict:
-    p50, p99 = np.percentile(walls, [50, 99])
+    p50, p99 = percentiles(requests["wall_ns"], requests["weight"], [50, 99])
+    count = float(requests["weight"].sum())
+    mean_wall_ns = float((requests["wall_ns"] * requests["weight"]).sum()) / count
     shares = dict(zip(summary["cause"], summary["share"], strict=True))
     means = dict(zip(summary["cause"], summary["mean_ns"], strict=True))
     accused = [
@@ -134,7 +137,7 @@ def _judge(
     unsure = unexplained >= UNSURE_SHARE and unexplained_ns >= MIN_MEAN_NS
     computing = float(shares.get(Cause.COMPUTE, 0.0))
     situations = _situations(endpoint, accused, means, causes, jobs)
-    situations += _serial_collection(orders[orders["endpoint"] == endpoint], float(walls.mean()))
+    situations += _serial_collection(orders[orders["endpoint"] == endpoint], mean_wall_ns)
     starved = starvation(causes, spans) if Cause.GIL_WAIT in accused else ""
     if starved:
         situations = (*situations, starved)
@@ -146,9 +149,15 @@ def _judge(
         situations = (*situations, convoy)
     if unsure:
         situations = (*situations, _doubt(unexplained_ns, unexplained, causes))
-    by_phase = _by_phase(endpoint, len(walls), phases)
+    by_phase = _by_phase(endpoint, count, phases)
     own = f"its own computing ({by_phase})" if by_phase else "its own computing"
-    took = f"{endpoint}: {len(walls)} requests, p50 {_ms(p50)}, p99 {_ms(p99)}."
+    traced = len(requests)
+    many = (
+        f"{traced} requests"
+        if round(count) == traced
+        else f"about {count:,.0f} requests, {traced} of them traced"
+    )
+    took = f"{endpoint}: {many}, p50 {_ms(p50)}, p99 {_ms(p99)}."
     if reasons:
         headline = f"{took} On average {computing:.0%} of that was {own}."
     elif unsure:
@@ -157,13 +166,15 @@ def _judge(
         headline = f"{took} Nothing to accuse: no wait reached 5% of its time and 1 ms."
         if by_phase:
             headline += f" Its own computing: {by_phase}."
-    return Verdict(endpoint, len(walls), float(p50), float(p99), headline, reasons, situations, unexplained)
+    return Verdict(
+        endpoint, round(count), traced, float(p50), float(p99), headline, reasons, situations, unexplained
+    )
 
 
-def _by_phase(endpoint: str, requests: int, phases: pd.DataFrame) -> str:
+def _by_phase(endpoint: str, requests: float, phases: pd.DataFrame) -> str:
     """Say in which phases the requests computed, where that is known: "4.1 ms transform, 2.0 ms predict"."""
-    own = phases[phases["endpoint"] == endpoint]
-    means = own.groupby("phase")["amount_ns"].sum().sort_values(ascending=False) / max(requests, 1)
+    own = weighted(phases[phases["endpoint"] == endpoint], "amount_ns")
+    means = own.groupby("phase")["amount_ns"].sum().sort_values(ascending=False) / max(requests, 1.0)
     named = means[(means.index != "") & (means >= PHASE_SHARE * means.sum()) & (means >= PHASE_NS)]
     return ", ".join(f"{_ms(float(ns))} {word}" for word, ns in named.head(PHASES_SAID).items())
 
@@ -280,6 +291,7 @@ def _jobs_per_request(analysis: Analysis) -> pd.DataFrame:
     columns = ["endpoint", "name", "per_request", "fresh_pool_share", "pool_place"]
     spans = analysis.spans
     requests = analysis.requests.drop_duplicates("trace_id").set_index("trace_id")
+    weight = requests["weight"]
     jobs = spans[spans["name"].str.startswith("job ") & spans["trace_id"].isin(requests.index)]
     if jobs.empty:
         return pd.DataFrame(columns=columns)
@@ -290,6 +302,7 @@ def _jobs_per_request(analysis: Analysis) -> pd.DataFrame:
             "endpoint": jobs["trace_id"].map(requests["endpoint"]),
             "trace_id": jobs["trace_id"],
             "name": jobs["name"].str.removeprefix("job "),
+            "weight": jobs["trace_id"].map(weight),
             # a loop's default executor is made once, by whichever request came first
             "fresh": age.notna()
             & (jobs["start_ns"] - age.fillna(0).astype("int64") >= begun)
@@ -299,9 +312,9 @@ def _jobs_per_request(analysis: Analysis) -> pd.DataFrame:
     )
     grouped = table.groupby(["endpoint", "name"])
     result = grouped.agg(
-        jobs=("trace_id", "size"), fresh_pool_share=("fresh", "mean"), pool_place=("place", "first")
+        jobs=("weight", "sum"), fresh_pool_share=("fresh", "mean"), pool_place=("place", "first")
     ).reset_index()
-    size = analysis.requests.groupby("endpoint")["request_id"].nunique()
+    size = analysis.requests.groupby("endpoint")["weight"].sum()
     result["per_request"] = result["jobs"] / result["endpoint"].map(size)
     result.loc[result["fresh_pool_share"] <= 0.5, "pool_place"] = ""
     return result[columns]

@@ -53,12 +53,14 @@ def test_the_analysis_shares_only_the_contract(path: Path) -> None:
         assert within(found, "analysis.report") == set()
 
 
-LOWER = ("schema", "config", "clock", "records", "places", "tiles", "spans")
+LOWER = ("schema", "config", "clock", "records", "places", "tiles", "keeping", "totals", "span_context")
 
 
-@pytest.mark.parametrize("name", LOWER)
-def test_what_is_pure_knows_no_probe_and_no_session(name: str) -> None:
-    found = imports_of(ROOT / "tracer" / f"{name}.py")
+@pytest.mark.parametrize(
+    "path", [*(ROOT / "tracer" / f"{name}.py" for name in LOWER), *files("tracer/spans")], ids=str
+)
+def test_what_is_pure_knows_no_probe_and_no_session(path: Path) -> None:
+    found = imports_of(path)
     assert within(found, "tracer.probes", "tracer.session", "tracer.outlet", "tracer.recorder") == set()
 
 

@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 MS_NS = 1_000_000
+KEEP_ALL = "all"
+KEEP_SLOW = "slow"
 _ON = ("1", "true", "yes", "on")
 _OFF = ("0", "false", "no", "off")
 
@@ -32,10 +34,12 @@ class Config:
     locks: str = "app"
     logging_ns: int = 100_000  # a logging handler's stretch is kept from this length on; below 0: never
     blocking_calls: bool = True  # whether sleeps, sockets, subprocesses and joins are timed
-
-    def with_output(self, output: str | os.PathLike[str] | None) -> "Config":
-        """The same settings writing to `output`."""
-        return replace(self, output=None if output is None else Path(output))
+    # which requests become spans: "all", or "slow": those slower than `slow_ns` (or, where that is None, than
+    # the `slow_quantile` of their endpoint so far), errors, and a random share of the rest
+    keep: str = KEEP_ALL
+    slow_ns: int | None = None
+    slow_quantile: float = 0.95
+    keep_share: float = 0.01
 
 
 def from_environment(environ: Mapping[str, str] = os.environ) -> Config:
@@ -50,18 +54,49 @@ def from_environment(environ: Mapping[str, str] = os.environ) -> Config:
     config = replace(config, sampler=sampler not in _OFF)
     if environ.get("WHYWAIT_LOCKS", "").strip():
         config = replace(config, locks=environ["WHYWAIT_LOCKS"].strip())
-    milliseconds = environ.get("WHYWAIT_RESOLUTION_MS")
-    if milliseconds:
-        try:
-            resolution_ns = int(float(milliseconds) * MS_NS)
-        except (ValueError, OverflowError):
-            resolution_ns = 0
-        if resolution_ns <= 0:
-            raise ConfigError(
-                f"WHYWAIT_RESOLUTION_MS is {milliseconds!r}; expected a number above 0, such as 1"
-            )
+    resolution_ns = _milliseconds(environ, "WHYWAIT_RESOLUTION_MS", "1")
+    if resolution_ns is not None:
         config = replace(config, max_resolution_ns=resolution_ns)
-    return config
+    return _keeping(config, environ)
+
+
+def _keeping(config: Config, environ: Mapping[str, str]) -> Config:
+    keep = environ.get("WHYWAIT_KEEP", "").strip().lower() or config.keep
+    if keep not in {KEEP_ALL, KEEP_SLOW}:
+        raise ConfigError(f"WHYWAIT_KEEP is {keep!r}; expected {KEEP_ALL} or {KEEP_SLOW}")
+    return replace(
+        config,
+        keep=keep,
+        slow_ns=_milliseconds(environ, "WHYWAIT_SLOW_MS", "250"),
+        slow_quantile=_fraction(environ, "WHYWAIT_SLOW_QUANTILE", config.slow_quantile),
+        keep_share=_fraction(environ, "WHYWAIT_KEEP_SHARE", config.keep_share),
+    )
+
+
+def _milliseconds(environ: Mapping[str, str], name: str, example: str) -> int | None:
+    found = environ.get(name)
+    if not found:
+        return None
+    try:
+        length_ns = int(float(found) * MS_NS)
+    except (ValueError, OverflowError):
+        length_ns = 0
+    if length_ns <= 0:
+        raise ConfigError(f"{name} is {found!r}; expected a number above 0, such as {example}")
+    return length_ns
+
+
+def _fraction(environ: Mapping[str, str], name: str, default: float) -> float:
+    found = environ.get(name)
+    if not found:
+        return default
+    try:
+        fraction = float(found)
+    except ValueError:
+        fraction = -1.0
+    if not 0 <= fraction <= 1:
+        raise ConfigError(f"{name} is {found!r}; expected a number from 0 to 1, such as {default}")
+    return fraction
 
 
 def output_file(output: Path, process_id: int) -> Path:

@@ -7,42 +7,40 @@ from collections.abc import Callable
 from contextlib import suppress
 from itertools import count
 from time import perf_counter_ns
-from types import CodeType
+from types import CodeType, FunctionType
 from typing import Any
-from weakref import WeakKeyDictionary
-
-from opentelemetry import context as otel_context
-from opentelemetry import trace
-from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags
+from weakref import ref
 
 from tracer import recorder as recorders
 from tracer.places import caller_place
 from tracer.records import ACTIVITY, Job, Occupancy, Pool, current_activity, here
 from tracer.signals import run_queue_ns, thread_time_ns
+from tracer.span_context import StandIn, current_span_id, enter, leave
 from tracer.unseen import bound_to, code_of, name_of, own, take_this_frame_out
 
+_NO_QUEUE_NS = 20_000  # off the CPU for less: what of it was the run queue is not asked
 PLAIN = "_whywait_plain"  # on a function of ours that stands for one of the host's: that one
 
-_pools: "WeakKeyDictionary[Any, Pool]" = WeakKeyDictionary()
+# by id, since an owner may have an equality, or no hash, of its own
+_pools: dict[int, tuple[ref[Any], Pool]] = {}
 _pool_ids = count(1)
 
 
 def pool_of(owner: Any, name: str, size: int, *, new: bool = False) -> Pool:
     """The record of an executor or limiter; made on first sight, with its place in the code if `new`."""
-    pool = _pools.get(owner)
+    pool = known_pool(owner)
     if pool is None:
         made_at = caller_place() if new else None
         pool = Pool(next(_pool_ids), name, size, perf_counter_ns() if new else 0, made_at)
-        _pools[owner] = pool
+        key = id(owner)
+        _pools[key] = (ref(owner, lambda _, pools=_pools: pools.pop(key, None)), pool)  # type: ignore[misc]
     return pool
 
 
 def known_pool(owner: Any) -> Pool | None:
     """The record of an executor or limiter, if there is one."""
-    try:
-        return _pools.get(owner)
-    except TypeError:  # not to be hashed, or referred to weakly
-        return None
+    known = _pools.get(id(owner))
+    return known[1] if known is not None and known[0]() is owner else None
 
 
 def forget_pools() -> None:
@@ -53,14 +51,17 @@ def forget_pools() -> None:
 def make_job(pool: Pool, function: Callable[..., Any], args: tuple[Any, ...]) -> Job | None:
     """A job of the activity that runs here now; None outside any request."""
     spawner = current_activity()
-    if spawner is None or not spawner.request.take():
+    if spawner is None:
+        return None
+    request = spawner.request
+    if not request.take():
         return None
     now = perf_counter_ns()
-    job = Job(spawner.request, spawner, now, trace.get_current_span().get_span_context().span_id)
+    job = Job(request, spawner, now, current_span_id())
     job.name, job.code = describe(function, args)
     job.pool = pool
     job.pool_age_ns = now - pool.made_ns if pool.made_ns else -1
-    spawner.request.activities.append(job)
+    request.activities.append(job)
     return job
 
 
@@ -79,6 +80,8 @@ def occupancy_of(
 
 def describe(function: Any, args: tuple[Any, ...] = ()) -> tuple[str, CodeType | None]:
     """The user's function behind partials, bound methods and `asyncio.to_thread`, and its code."""
+    if type(function) is FunctionType and PLAIN not in function.__dict__:
+        return function.__qualname__, function.__code__
     while True:
         if issubclass(type(function), functools.partial):
             args = (*function.args, *args)
@@ -110,6 +113,8 @@ def timed_initializer(initializer: Callable[..., Any]) -> Callable[..., Any]:
 
 def carried_context(function: Any) -> contextvars.Context | None:
     """The context that `asyncio.to_thread` made for this job alone, if it did."""
+    if type(function) is FunctionType:
+        return None
     while issubclass(type(function), functools.partial):
         function = function.func
     owner = bound_to(function)
@@ -149,7 +154,10 @@ def run_job(
 def _enter(pool: Pool, job: Job, held: Occupancy, carried: contextvars.Context | None) -> Any:
     job.idle_since_ns = here.idle_since_ns
     job.initialized, here.initialized = here.initialized, None
-    run_queue = run_queue_ns()
+    if here.idle_since_ns and perf_counter_ns() - here.idle_since_ns < _NO_QUEUE_NS:
+        run_queue = here.idle_run_queue_ns  # it came from its job before
+    else:
+        run_queue = run_queue_ns()
     cpu = thread_time_ns()
     if here.idle_since_ns:
         job.handover_cpu_ns = cpu - here.idle_cpu_ns
@@ -160,20 +168,13 @@ def _enter(pool: Pool, job: Job, held: Occupancy, carried: contextvars.Context |
     job.thread_name = thread.name
     job.run_queue_ns = run_queue
     here.current = job
-    span = NonRecordingSpan(
-        SpanContext(
-            job.request.trace_id,
-            job.run_id,
-            False,
-            TraceFlags(job.request.sampled_flags),
-            job.request.trace_state,
-        )
-    )
+    request = job.request
+    span = StandIn(request.trace_id, job.run_id, request.sampled_flags, request.trace_state)
     if carried is not None:
         with suppress(RuntimeError):  # it is entered elsewhere, so not to_thread's own: leave it alone
             carried.run(_set_current, job, span)
-    token = otel_context.attach(trace.set_span_in_context(span))
-    job.step_cpu_ns = thread_time_ns()
+    token = enter(span)
+    job.step_cpu_ns = cpu
     job.start_ns = perf_counter_ns()
     _hold(pool, held, job.thread_id, job.start_ns)
     return token
@@ -188,9 +189,9 @@ def _hold(pool: Pool, held: Occupancy, thread_id: int, start_ns: int) -> None:
         recorder.holds.append(held)
 
 
-def _set_current(job: Job, span: NonRecordingSpan) -> None:
+def _set_current(job: Job, span: StandIn) -> None:
     ACTIVITY.set(job)
-    otel_context.attach(trace.set_span_in_context(span))
+    enter(span)
 
 
 def _leave(job: Job, held: Occupancy, token: Any) -> None:
@@ -198,14 +199,15 @@ def _leave(job: Job, held: Occupancy, token: Any) -> None:
     cpu_ns = thread_time_ns()
     job.cpu_ns = cpu_ns - job.step_cpu_ns
     held.end_ns = job.done_ns = job.end_ns = job.stop_ns = end_ns
-    run_queue = run_queue_ns()
+    on_cpu = end_ns - job.start_ns - job.cpu_ns < _NO_QUEUE_NS  # nearly throughout
+    run_queue = job.run_queue_ns if on_cpu else run_queue_ns()
     if run_queue is not None and job.run_queue_ns is not None:
         job.run_queue_ns = run_queue - job.run_queue_ns
     else:
         job.run_queue_ns = None
     if job.pool is not None:
         job.pool.last_job = job
-    otel_context.detach(token)
+    leave(token)
     here.idle_since_ns = end_ns
     here.idle_cpu_ns = cpu_ns
     here.idle_run_queue_ns = run_queue

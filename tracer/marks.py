@@ -9,14 +9,11 @@ import functools
 import inspect
 import threading
 from collections.abc import Callable
-from contextlib import suppress
 from time import perf_counter_ns, thread_time_ns
 from types import CodeType, TracebackType
 from typing import Any, ParamSpec, TypeVar, overload
 
-from opentelemetry import context as otel_context
-from opentelemetry import trace
-from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags
+from opentelemetry.trace import TraceFlags
 
 from tracer import recorder as recorders
 from tracer.places import place_of_code
@@ -33,6 +30,7 @@ from tracer.records import (
     new_trace_id,
 )
 from tracer.signals import run_queue_ns
+from tracer.span_context import StandIn, current_span_id, enter, leave
 from tracer.steps import close_step
 
 P = ParamSpec("P")
@@ -207,7 +205,7 @@ class _Life:
         self._code = code
         self._activity = current_activity()
         self._span_id = new_span_id()
-        self._parent_id = trace.get_current_span().get_span_context().span_id
+        self._parent_id = current_span_id()
         self._start_ns = perf_counter_ns()
         self.error: type[BaseException] | None = None
 
@@ -258,15 +256,11 @@ class _Mark:
         self._activity = activity
         self._opened = opened
         self._span_id = new_span_id() if opened is None else opened.server_span_id
-        self._parent_id = 0 if opened is not None else trace.get_current_span().get_span_context().span_id
+        self._parent_id = 0 if opened is not None else current_span_id()
         request = activity.request
-        span = NonRecordingSpan(
-            SpanContext(
-                request.trace_id, self._span_id, False, TraceFlags(request.sampled_flags), request.trace_state
-            )
-        )
+        span = StandIn(request.trace_id, self._span_id, request.sampled_flags, request.trace_state)
         self._variable = None if opened is None else ACTIVITY.set(activity)
-        self._token = otel_context.attach(trace.set_span_in_context(span))
+        self._token = enter(span)
         in_thread = isinstance(activity, Job) or activity.task_key == 0
         self._run_queue_ns = run_queue_ns() if in_thread else None
         self._cpu_ns = _cpu_of(activity)
@@ -281,7 +275,7 @@ class _Mark:
         if self._run_queue_ns is not None and recorders.active is not None:
             now = run_queue_ns()
             run_queue = None if now is None else now - self._run_queue_ns
-        _detach(self._token)
+        leave(self._token)
         if request.open and (self._opened is not None or request.take()):
             made = Phase(
                 self._title, self._span_id, self._parent_id, activity, self._start_ns, end_ns, cpu_ns,
@@ -305,7 +299,7 @@ class _Mark:
         except ValueError:  # ended in another context than it began in
             ACTIVITY.set(None)
         if recorder is not None and request.root_phase is not None:
-            recorder.finish(request)
+            recorder.finish(request, error=bool(request.root_phase.error))
 
 
 def _cpu_of(activity: Activity) -> int:
@@ -320,11 +314,6 @@ def error_name(error: type[BaseException] | None) -> str:
     if error is None or issubclass(error, GeneratorExit | StopIteration | StopAsyncIteration):
         return ""
     return error.__qualname__
-
-
-def _detach(token: Any) -> None:
-    with suppress(ValueError):
-        otel_context._RUNTIME_CONTEXT.detach(token)  # the public detach logs an error here
 
 
 def _begin(title: str, code: CodeType | None) -> _Mark | None:
@@ -346,7 +335,7 @@ def _begin(title: str, code: CodeType | None) -> _Mark | None:
         recorder.config.max_records_per_request,
     )
     request.name = title
-    recorder.open.add(id(request))
+    recorder.begin(request)
     root = request.root
     root.name = title
     root.code = code

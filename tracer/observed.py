@@ -11,7 +11,7 @@ from tracer.records import Job, Waker
 from tracer.sampler.samples import GIL, POLL, Samples, Seen
 from tracer.syscalls import call_name
 
-Attributes = dict[str, str | int | bool | list[str] | list[int]]
+Attributes = dict[str, str | int | float | bool | list[str] | list[int]]
 _LEAST_NS: Final = 50_000
 
 

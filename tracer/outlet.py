@@ -18,7 +18,9 @@ from tracer.recorder import Recorder, logger
 from tracer.records import Callback, Job, Look, Occupancy, Request, new_span_id, new_trace_id
 from tracer.sampler.samples import Samples
 from tracer.schema import SIGNAL_HOLDER, SIGNAL_SAMPLER
-from tracer.spans import LoopPast, RequestSpans, SpanSpec, background_span
+from tracer.spans import request_spans
+from tracer.spans.running import background_span
+from tracer.spans.spec import LoopPast, SpanSpec
 
 _LINGER_NS = 1_000_000_000  # how long jobs that outlive their request are waited for
 # A thread that computes makes each waiter for the GIL wait a whole switch interval, 5 ms, at each of a
@@ -121,12 +123,13 @@ class Outlet:
             return
         chosen = set(map(id, ready))
         self._pending = deque(one for one in self._pending if id(one) not in chosen)
-        past = self._past_since(min(one.start_ns for one in ready))
+        earliest_ns = min(one.start_ns for one in ready)
+        past = self._past_since(earliest_ns)
         lost = dict(self._recorder.lost)
-        observed = self._observed(past, min(one.start_ns for one in ready))
+        observed = self._observed(past, earliest_ns)
         for request in ready:
             try:
-                builder = RequestSpans(
+                made = request_spans(
                     request,
                     past,
                     self._recorder.signals,
@@ -134,7 +137,7 @@ class Outlet:
                     lost,
                     observed,
                 )
-                for spec in builder.build():
+                for spec in made:
                     self._make(spec)
                     self._pause()
             finally:

@@ -4,14 +4,21 @@ import gc
 import sys
 import sysconfig
 from functools import lru_cache
-from types import CodeType, FrameType
+from types import AsyncGeneratorType, CodeType, CoroutineType, FrameType, GeneratorType
 from typing import Any
 
 from tracer.records import Place, Site
-from tracer.unseen import own
 
 _MAX_DEPTH = 100
 _COLLECTS_WHILE_ALLOCATING = sys.version_info < (3, 12)
+# how each kind of coroutine says where it stands and what it awaits; read of these exact types only
+_SUSPENDED: dict[type[Any], tuple[str, str]] = {
+    CoroutineType: ("cr_frame", "cr_await"),
+    GeneratorType: ("gi_frame", "gi_yieldfrom"),
+    AsyncGeneratorType: ("ag_frame", "ag_await"),
+}
+_MOST_SITES = 10_000
+_sites: dict[tuple[CodeType, int, CodeType], Site] = {}
 _OURS = __file__.rsplit("/", 1)[0] + "/"
 
 
@@ -99,23 +106,28 @@ def caller_place() -> Place | None:
 
 def await_site(coroutine: Any) -> Site | None:
     """Where a suspended coroutine stands: the innermost user frame, and the innermost frame of all."""
-    user: Place | None = None
+    user: FrameType | None = None
     leaf: FrameType | None = None
     depth = 0
     while coroutine is not None and depth < _MAX_DEPTH:
-        frame = own(coroutine, "cr_frame") or own(coroutine, "gi_frame")
-        frame = frame or own(coroutine, "ag_frame")
+        names = _SUSPENDED.get(type(coroutine))
+        if names is None:  # a future at the end of the chain, or what poses as one
+            break
+        frame = getattr(coroutine, names[0])
         if frame is not None:
             leaf = frame
             if not is_library(frame.f_code.co_filename):
-                user = place_of_frame(frame)
-        inner = own(coroutine, "cr_await")
-        if inner is None:
-            inner = own(coroutine, "gi_yieldfrom")
-        if inner is None:
-            inner = own(coroutine, "ag_await")
-        coroutine = inner
+                user = frame
+        coroutine = getattr(coroutine, names[1])
         depth += 1
     if leaf is None:
         return None
-    return Site(user or place_of_frame(leaf), leaf.f_code.co_qualname, module_of(leaf.f_code.co_filename))
+    at = user or leaf
+    key = (at.f_code, at.f_lasti, leaf.f_code)
+    site = _sites.get(key)
+    if site is None:
+        if len(_sites) >= _MOST_SITES:
+            _sites.clear()
+        where = leaf.f_code
+        site = _sites[key] = Site(place_of_frame(at), where.co_qualname, module_of(where.co_filename))
+    return site

@@ -5,10 +5,13 @@ from collections import Counter, deque
 from collections.abc import Callable
 from time import perf_counter_ns
 
-from tracer.config import Config
+from tracer.config import KEEP_ALL, Config
+from tracer.gate import Gates
 from tracer.gil_holders import HolderSeen
+from tracer.keeping import Keeper
 from tracer.records import Block, Loop, Occupancy, Request
 from tracer.sampler.process import SamplerProcess
+from tracer.totals import Totals
 
 _QUIET_NS = 200_000_000
 
@@ -31,11 +34,31 @@ class Recorder:
         self.lost: Counter[str] = Counter()
         self.signals: tuple[str, ...] = ()
         self.undo: dict[str, Callable[[], None]] = {}
+        self.keeper = Keeper(config)
+        self.gates = Gates() if config.keep != KEEP_ALL else None
+        self.totals = Totals()
 
-    def finish(self, request: Request) -> None:
-        """Hands over a request that has ended. Never blocks; drops and counts when the exporter lags."""
+    def begin(self, request: Request) -> None:
+        """Notes that somebody waits for this request now."""
+        self.open.add(id(request))
+        if self.gates is not None:
+            self.gates.open(request.trace_id)
+
+    def finish(self, request: Request, *, error: bool) -> None:
+        """Judges a request that has ended, and hands it over if it is kept.
+
+        Never blocks; drops and counts when the exporter lags.
+        """
         self.open.discard(id(request))
         self._ended_ns = request.end_ns
+        wall_ns = request.end_ns - request.start_ns
+        decision = request.decision = self.keeper.decide(request.name, wall_ns, error=error)
+        self.totals.add(request.name, wall_ns, decision.why)
+        if self.gates is not None:
+            self.gates.close(request.trace_id, keep=decision.kept)
+        if not decision.kept:
+            request.release()
+            return
         if request.lost:
             self.lost["record"] += request.lost
         if len(self.finished) >= self.config.max_pending_requests:

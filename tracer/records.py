@@ -13,6 +13,10 @@ from random import Random
 from types import CodeType
 from typing import Any, NamedTuple, TypeAlias, Union
 
+from tracer.keeping import Decision
+
+# a span costs tens of microseconds to make and write: one for a shorter wait would cost more than the wait
+MIN_RESOLUTION_NS = 100_000
 _random = Random()  # our own stream: the host may have seeded the global one and count on it
 
 
@@ -269,6 +273,7 @@ class Request:
 
     __slots__ = (
         "activities",
+        "decision",
         "end_ns",
         "end_unix_ns",
         "loop",
@@ -302,6 +307,7 @@ class Request:
         self.start_unix_ns = 0  # of the SERVER span, whose wall time is the request's
         self.end_unix_ns = 0
         self.open = True
+        self.decision: Decision | None = None  # whether it is kept, once it has ended
         self.lost = 0
         self.records_left = budget
         self.tasks: dict[int, Activity] = {}
@@ -336,7 +342,7 @@ class Loop:
     """One event loop's recent past, kept per thread that runs one."""
 
     __slots__ = (
-        "callbacks", "live", "looks", "native_id", "polled_ns", "run_queue_ns", "run_start_ns", "sample", "select_end_ns", "selects",
+        "callbacks", "cpu_at_ns", "cpu_ns", "cpu_read_ns", "live", "looks", "native_id", "polled_ns", "run_queue_ns", "run_start_ns", "sample", "select_end_ns", "selects",
         "short_busy_ns", "short_code", "short_count", "short_end_ns", "short_longest_ns", "short_start_ns",
         "thread_id",
     )  # fmt: skip
@@ -356,6 +362,9 @@ class Loop:
         self.callbacks: deque[Callback] = deque(maxlen=50_000)
         self.looks: deque[Look] = deque(maxlen=20_000)  # that took time
         self.run_queue_ns: int | None = None  # the latest reading on this thread
+        self.cpu_ns = 0  # the thread's CPU time at `cpu_at_ns`, true or estimated since `cpu_read_ns`
+        self.cpu_at_ns = 0
+        self.cpu_read_ns = 0
 
 
 class Look(NamedTuple):

@@ -9,7 +9,7 @@ from pathlib import Path
 from opentelemetry.sdk.trace import SpanProcessor
 from opentelemetry.sdk.trace import Tracer as SdkTracer
 
-from tracer import adapters, recorder, records, signals
+from tracer import adapters, metrics, recorder, records, signals
 from tracer.config import Config, ConfigError, from_environment
 from tracer.jobs import forget_pools
 from tracer.outlet import Outlet
@@ -52,18 +52,18 @@ class _Session:
         self._processors: list[SpanProcessor] = []
         try:
             self._open_outlet(version)
-            self._install_probes()
+            self._install_probes(version)
         except BaseException:
             self.close()
             raise
 
     def _open_outlet(self, version: str) -> None:
-        tracer_provider, is_ours = provider.obtain(self.config, self.recorder.is_busy)
+        tracer_provider, is_ours = provider.obtain(self.config, self.recorder)
         self._is_ours = is_ours
         if is_ours:
             self._undo += [provider.release, tracer_provider.shutdown]
         if self.config.output is not None:
-            processor = provider.file_processor(self.config.output, self.recorder.is_busy)
+            processor = provider.file_processor(self.config.output, self.recorder)
             detach = provider.attach(tracer_provider, processor)
             self._processors.append(processor)
             self._undo += [detach, processor.shutdown]
@@ -82,9 +82,11 @@ class _Session:
         self._undo += [provider.attach(tracer_provider, roots), roots.close]
         self._provider = tracer_provider
 
-    def _install_probes(self) -> None:
+    def _install_probes(self, version: str) -> None:
         recorder.active = self.recorder
         self._undo.append(_deactivate)
+        self._end_metrics = metrics.install(version)
+        self._undo.append(self._end_metrics)  # while the figures are still there
         found = [SIGNAL_THREAD_CPU, SIGNAL_EXECUTOR, SIGNAL_GC]
         if signals.run_queue_available():
             found.append(SIGNAL_RUN_QUEUE)
@@ -125,6 +127,7 @@ class _Session:
         for name in list(self.recorder.undo)[::-1]:
             self.recorder.undo.pop(name)()
         _deactivate()
+        self._end_metrics()
         provider.release_after_fork(self._provider, self._processors, ours=self._is_ours)
         forget_pools()
         signals.close_all()  # they are of the parent's threads

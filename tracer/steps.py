@@ -5,14 +5,13 @@ that schedules the task's wake-up, and the task's wait was still ended by the jo
 """
 
 import asyncio
+import contextvars
 import threading
 from collections.abc import Callable
 from contextlib import suppress
 from time import thread_time_ns
 from types import CodeType
 from typing import Any
-
-from opentelemetry import trace
 
 from tracer import recorder as recorders
 from tracer.places import await_site
@@ -32,6 +31,7 @@ from tracer.records import (
 )
 from tracer.schema import WAIT_AWAIT
 from tracer.signals import run_queue_ns
+from tracer.span_context import current_span_id, span_id_in
 from tracer.unseen import bound_to, code_of, coroutine_code, is_task, name_of
 
 CALLBACK_MIN_NS = 100_000  # shorter callbacks are kept as runs, not one by one
@@ -39,19 +39,25 @@ SHORT_RUN_NS = 1_000_000  # the longest run
 BLOCK_MIN_NS = 200_000  # shorter steps are not kept one by one
 SITE_MIN_NS = 200_000  # shorter waits are not given their place in the code
 
+_Task = asyncio.Task  # the usual one, tested first
+# Reading the CPU clock costs as much as a short step. So a step shorter than this is taken to have been on
+# the CPU throughout, and so is what lies between two steps that nearly touch; no longer than _ESTIMATED_NS
+# on end, which bounds what this can be wrong by.
+_ON_CPU_NS = 50_000
+_PASSING_NS = 20_000
+_ESTIMATED_NS = 200_000
+
 # coroutines in which a library wraps the user's own, and how to find that (or its function) in one that
 # has not begun; filled by the library's probe
 WRAPPERS: dict[CodeType | None, Callable[[Any], Any]] = {}
 
 
-def this_loop() -> Loop:
-    """The record of the loop that runs on this thread; made on first sight."""
-    loop = here.loop
-    if loop is None or not loop.live:
-        loop = here.loop = Loop(threading.get_ident(), threading.get_native_id())
-        recorder = recorders.active
-        if recorder is not None:
-            recorder.loops.append(loop)
+def new_loop() -> Loop:
+    """A record of the loop that runs on this thread, for one that has none in this session."""
+    loop = here.loop = Loop(threading.get_ident(), threading.get_native_id())
+    recorder = recorders.active
+    if recorder is not None:
+        recorder.loops.append(loop)
     return loop
 
 
@@ -81,28 +87,113 @@ def _task_code(task: "asyncio.Task[Any]") -> CodeType | None:
     return coroutine_code(task.get_coro())
 
 
-def owner_of_step(
-    found: Activity, task: "asyncio.Task[Any]", ready_ns: int, bind: Callable[..., Any]
+def begin_callback(
+    loop: Loop,
+    found: Activity,
+    callback: Any,
+    by: Waker,
+    cause_ns: int,
+    start_ns: int,
+    context: "contextvars.Context | None",
 ) -> Activity | None:
-    """The activity whose step this is; made on a task's first step. None once its request is closed."""
+    """The activity whose step this callback is, begun: its wait ends here. None where it is none.
+
+    `found` is what stands in the callback's context, `context` that context where it is not entered.
+    """
     request = found.request
     if not request.open:
         return None
+    task = bound_to(callback)
+    if type(task) is not _Task and not is_task(task):
+        return None
     key = id(task)
     if found.task_key == key:
-        return found
-    known = request.tasks.get(key)
-    if known is not None:
-        return known
+        activity = found
+    else:
+        known = request.tasks.get(key) or _adopt(found, task, cause_ns, context)
+        if known is None:
+            return None
+        activity = known
+    stop_ns = activity.stop_ns
+    if request.take():
+        site = None
+        parent_id = 0
+        if start_ns - stop_ns >= SITE_MIN_NS and activity.steps:
+            site = await_site(task.get_coro())
+            parent_id = current_span_id() if context is None else span_id_in(context)
+        if cause_ns < stop_ns:
+            cause_ns = stop_ns
+        elif cause_ns > start_ns:
+            cause_ns = start_ns
+        activity.waits.append(Wait(WAIT_AWAIT, stop_ns, cause_ns, start_ns, by, site, parent_id))
+        if type(by) is Job and not by.resume_ns:
+            by.resume_ns = start_ns
+    activity.step_start_ns = start_ns
+    gap_ns = start_ns - loop.cpu_at_ns
+    if gap_ns < _PASSING_NS and start_ns - loop.cpu_read_ns < _ESTIMATED_NS:
+        activity.step_cpu_ns = loop.cpu_ns + gap_ns
+    else:
+        activity.step_cpu_ns = thread_time_ns()
+        loop.cpu_read_ns = start_ns
+    here.current = activity
+    return activity
+
+
+def end_callback(
+    loop: Loop, begun: Activity | None, found: Activity | None, callback: Any, start_ns: int, end_ns: int
+) -> None:
+    """A callback has run; `begun` is the activity whose step it was when it began."""
+    current, opened = here.current, here.opened
+    here.current = None
+    if opened is not None:
+        here.opened = None
+    loop.run_start_ns = 0
+    # a request may have been opened (SERVER span) or closed in this very step
+    owner = begun
+    if current is not begun and isinstance(current, Activity):
+        owner = current
+    duration_ns = end_ns - start_ns
+    if duration_ns < CALLBACK_MIN_NS:
+        if not loop.short_count:
+            loop.short_start_ns = start_ns
+        loop.short_count += 1
+        loop.short_busy_ns += duration_ns
+        loop.short_end_ns = end_ns
+        if duration_ns > loop.short_longest_ns:
+            loop.short_longest_ns = duration_ns
+            loop.short_code = owner.code if owner is not None else _code_behind(callback)
+        if end_ns - loop.short_start_ns >= SHORT_RUN_NS:
+            flush_short(loop)
+    else:
+        known = owner or opened
+        if known is None and found is not None and found.request.open:
+            known = found
+        keep_callback(loop, start_ns, end_ns, known, callback)
+    if owner is None or current is not owner:
+        return
+    end_step(owner, end_ns, sample_of(loop, start_ns) if duration_ns >= BLOCK_MIN_NS else None)
+    task = bound_to(callback)
+    if (type(task) is _Task or is_task(task)) and task.done():
+        end_task(owner, task, end_ns)
+
+
+def _adopt(
+    found: Activity, task: "asyncio.Task[Any]", ready_ns: int, context: "contextvars.Context | None"
+) -> Activity | None:
+    """A new activity, of a task that is seen to run for the first time."""
+    request = found.request
     if not request.take():
         return None
-    parent_id = bind(_current_span_id)
+    parent_id = current_span_id() if context is None else span_id_in(context)
     activity = Activity(request, found, ready_ns, parent_id)
-    activity.task_key = key
+    key = activity.task_key = id(task)
     _name_task(activity, task.get_coro())
     request.tasks[key] = activity
     request.activities.append(activity)
-    bind(ACTIVITY.set, activity)
+    if context is None:
+        ACTIVITY.set(activity)
+    else:
+        context.run(ACTIVITY.set, activity)
     return activity
 
 
@@ -111,7 +202,7 @@ def adopt_eager(maker: Activity, task: "asyncio.Task[Any]", born_ns: int, stop_n
     request = maker.request
     if not request.take():
         return None
-    activity = Activity(request, maker, born_ns, _current_span_id())
+    activity = Activity(request, maker, born_ns, current_span_id())
     activity.task_key = id(task)
     activity.stop_ns = stop_ns
     activity.steps = 1
@@ -132,45 +223,26 @@ def _name_task(activity: Activity, coroutine: Any) -> None:
     activity.code = code
 
 
-def _current_span_id() -> int:
-    return trace.get_current_span().get_span_context().span_id
-
-
-def begin_step(
-    activity: Activity,
-    task: "asyncio.Task[Any]",
-    by: Waker,
-    cause_ns: int,
-    start_ns: int,
-    bind: Callable[..., Any],
-) -> None:
-    """A task goes on: its wait ends here."""
-    stop_ns = activity.stop_ns
-    if activity.request.take():
-        site = None
-        parent_id = 0
-        if start_ns - stop_ns >= SITE_MIN_NS and activity.steps:
-            site = await_site(task.get_coro())
-            parent_id = bind(_current_span_id)
-        cause_ns = min(max(cause_ns, stop_ns), start_ns)
-        activity.waits.append(Wait(WAIT_AWAIT, stop_ns, cause_ns, start_ns, by, site, parent_id))
-        if isinstance(by, Job) and not by.resume_ns:
-            by.resume_ns = start_ns
-    activity.step_start_ns = start_ns
-    activity.step_cpu_ns = thread_time_ns()
-    here.current = activity
-
-
 def end_step(activity: Activity, end_ns: int, sample: Sample | None) -> None:
     """A task was suspended or has ended."""
-    cpu_ns = thread_time_ns() - activity.step_cpu_ns
     duration_ns = end_ns - activity.step_start_ns
+    loop = here.loop
+    if duration_ns < _ON_CPU_NS and loop is not None:
+        cpu_ns = duration_ns
+        loop.cpu_ns = activity.step_cpu_ns + duration_ns
+    else:
+        now = thread_time_ns()
+        cpu_ns = now - activity.step_cpu_ns
+        if loop is not None:
+            loop.cpu_ns = now
+            loop.cpu_read_ns = end_ns
+    if loop is not None:
+        loop.cpu_at_ns = end_ns
     activity.cpu_ns += cpu_ns
     activity.run_ns += duration_ns
     activity.steps += 1
     activity.stop_ns = end_ns
     if duration_ns >= BLOCK_MIN_NS and activity.request.take():
-        loop = here.loop
         queued_ns = None
         if loop is not None and loop.selects and duration_ns - cpu_ns >= BLOCK_MIN_NS:
             queued_ns = queued_since(loop)
@@ -217,20 +289,8 @@ def close_step(activity: Activity, end_ns: int) -> None:
 
 
 def keep_callback(loop: Loop, start_ns: int, end_ns: int, owner: Activity | None, callback: Any) -> None:
-    """Remembers what ran on the loop: it may turn out to have blocked somebody."""
+    """Remembers what ran on the loop for long: it may turn out to have blocked somebody."""
     duration_ns = end_ns - start_ns
-    if duration_ns < CALLBACK_MIN_NS:
-        if not loop.short_count:
-            loop.short_start_ns = start_ns
-        loop.short_count += 1
-        loop.short_busy_ns += duration_ns
-        loop.short_end_ns = end_ns
-        if duration_ns > loop.short_longest_ns:
-            loop.short_longest_ns = duration_ns
-            loop.short_code = owner.code if owner is not None else _code_behind(callback)
-        if end_ns - loop.short_start_ns >= SHORT_RUN_NS:
-            flush_short(loop)
-        return
     if loop.short_count:
         flush_short(loop)
     sample = sample_of(loop, start_ns)

@@ -7,11 +7,10 @@ tells it, by `here.freed_ns`, what it ended with.
 import sys
 from types import FrameType
 
-from opentelemetry import trace
-
 from tracer.places import is_library, user_place
 from tracer.records import Activity, Job, Place, Pool, Site, Wait, Waited, Waker, here
 from tracer.schema import WAIT_LOGGING, WAIT_RESUME
+from tracer.span_context import current_span_id
 
 _KEPT_NS = 100_000  # no span is made of shorter waits: they are sums, and cost a request none of its records
 _POOL_FILE = "/concurrent/futures/thread.py"
@@ -53,7 +52,7 @@ def keep_wait(
     if not activity.request.take():
         return
     site = Site(_user_site(activity, sys._getframe(1)), waited.what, waited.what.partition(".")[0])
-    parent_id = trace.get_current_span().get_span_context().span_id
+    parent_id = current_span_id()
     activity.waits.append(
         Wait(kind, start_ns, cause_ns, end_ns, by, site, parent_id, True, pool, waited),
     )

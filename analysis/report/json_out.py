@@ -9,7 +9,7 @@ from analysis.report.observed import unavailable
 from analysis.summary import summarize, worst_culprits
 from analysis.verdicts import Verdict, verdict
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 MAX_CULPRITS: Final = 50
 
 
@@ -48,6 +48,7 @@ def _endpoint(one: Verdict, summary: Any) -> dict[str, Any]:
     return {
         "endpoint": one.endpoint,
         "requests": one.requests,
+        "traced": one.traced,
         "p50_ns": int(one.p50_ns),
         "p99_ns": int(one.p99_ns),
         "unexplained_share": round(one.unexplained_share, 6),

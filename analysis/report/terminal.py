@@ -11,6 +11,7 @@ from analysis.report.observed import unavailable
 from analysis.report.safe_text import milliseconds, safe, short_place
 from analysis.summary import summarize, worst_culprits
 from analysis.verdicts import Verdict, verdict
+from analysis.weights import percentiles
 
 TOP_CAUSES = 3
 
@@ -43,14 +44,15 @@ def endpoint_table(analysis: Analysis, verdicts: list[Verdict]) -> Table:
     table.add_column("unexplained", justify="right", no_wrap=True)
     analysed = analysis.requests[analysis.requests["request_id"].isin(analysis.causes["request_id"])]
     for one in verdicts:
-        walls = analysed.loc[analysed["endpoint"] == one.endpoint, "wall_ns"]
+        own = analysed[analysed["endpoint"] == one.endpoint]
+        walls = percentiles(own["wall_ns"], own["weight"], [50, 95, 99])
         rows = summary[summary["endpoint"] == one.endpoint]
         named = rows[rows["cause"] != Cause.UNEXPLAINED].head(TOP_CAUSES)
         unknown = rows[rows["cause"] == Cause.UNEXPLAINED]["mean_ns"].sum()
         table.add_row(
             Text(safe(one.endpoint)),
-            str(one.requests),
-            *(milliseconds(float(walls.quantile(q))) for q in (0.5, 0.95, 0.99)),
+            str(one.requests) if one.requests == one.traced else f"{one.requests} ({one.traced} traced)",
+            *(milliseconds(float(wall)) for wall in walls),
             ", ".join(
                 f"{cause} {milliseconds(mean)} {share:.0%}"
                 for cause, mean, share in zip(named["cause"], named["mean_ns"], named["share"], strict=True)

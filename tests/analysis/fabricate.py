@@ -53,7 +53,12 @@ def analysis_of(
     for endpoint, amounts in endpoints.items():
         for one in amounts:
             number = len(requests) + 1
-            ids = {"trace_id": f"{number:032x}", "request_id": f"{number:016x}", "endpoint": endpoint}
+            ids = {
+                "trace_id": f"{number:032x}",
+                "request_id": f"{number:016x}",
+                "endpoint": endpoint,
+                "weight": 1.0,
+            }
             start = at = BEGIN_NS + number * 1000 * MS
             for cause, ms in one.items():
                 ns = round(ms * MS)

@@ -25,7 +25,7 @@ def drawn(*requests: tuple[str, str, int, dict[str, int]], incomplete: tuple[str
     request_rows, cause_rows = [], []
     for name, mode, start_s, causes in requests:
         endpoint, wall_ns = f"POST /predict/{mode}", sum(causes.values()) * MS
-        common = {"trace_id": f"t{name}", "request_id": name, "endpoint": endpoint}
+        common = {"trace_id": f"t{name}", "request_id": name, "endpoint": endpoint, "weight": 1.0}
         request_rows.append(
             {**common, "start_ns": start_s * S, "wall_ns": wall_ns, "incomplete": name in incomplete}
         )

@@ -7,13 +7,12 @@ appends one tuple, or, where it was too short for a span, adds to a sum; no Open
 from time import perf_counter_ns, thread_time_ns
 from typing import Any
 
-from opentelemetry import trace
-
 from tracer import recorder as recorders
 from tracer.adapters.rule import Rule
 from tracer.adapters.steps import adopt, step_name
 from tracer.marks import error_name
 from tracer.records import (
+    MIN_RESOLUTION_NS,
     Activity,
     DeviceCall,
     Occupancy,
@@ -25,7 +24,7 @@ from tracer.records import (
 )
 from tracer.schema import PHASE_FROM_DEVICE, PHASE_TO_DEVICE
 from tracer.signals import run_queue_ns
-from tracer.spans import MIN_RESOLUTION_NS
+from tracer.span_context import current_span_id
 
 _COPIES = (PHASE_TO_DEVICE, PHASE_FROM_DEVICE)
 
@@ -150,7 +149,7 @@ def _record(
         run_queue = run_queue_ns() if made.run_queue_ns is not None else None
         if run_queue is not None and made.run_queue_ns is not None:
             run_queue -= made.run_queue_ns
-        parent_id = trace.get_current_span().get_span_context().span_id
+        parent_id = current_span_id()
         request.phases.append(
             Phase(
                 made.title(), span_id, parent_id, activity, made.start_ns, end_ns, cpu_ns, run_queue, None,

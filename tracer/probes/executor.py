@@ -9,7 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from time import perf_counter_ns
 from typing import Any
 
-from tracer.jobs import make_job, occupancy_of, pool_of, run_job, timed_initializer
+from tracer.jobs import known_pool, make_job, occupancy_of, pool_of, run_job, timed_initializer
 from tracer.recorder import probe_failed
 from tracer.records import Activity, Job, Pool, Wait, here
 from tracer.schema import WAIT_POOL_SHUTDOWN, WAIT_POOL_STARTUP
@@ -42,7 +42,7 @@ def install() -> Callable[[], None]:
     @functools.wraps(plain_submit)  # type: ignore[arg-type]
     def submit(self: Any, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> "Future[Any]":
         try:
-            pool = pool_of(self, _name(self), self._max_workers)
+            pool = known_pool(self) or pool_of(self, _name(self), self._max_workers)
             job = make_job(pool, fn, args)
             held = occupancy_of(pool, job, fn, args)
         except Exception as error:

@@ -11,12 +11,11 @@ from collections.abc import Callable
 from time import perf_counter_ns, thread_time_ns
 from typing import Any
 
-from opentelemetry import trace
-
 from tracer.places import caller_place
 from tracer.probes.traced_locks import TracedRLock
 from tracer.recorder import probe_failed
 from tracer.records import Activity, Phase, here, new_span_id
+from tracer.span_context import current_span_id
 from tracer.thread_waits import waiter_here
 
 
@@ -76,7 +75,7 @@ def _keep(activity: Activity, title: str, start_ns: int, end_ns: int, cpu_ns: in
     try:
         if not activity.request.open or not activity.request.take():
             return
-        parent_id = trace.get_current_span().get_span_context().span_id
+        parent_id = current_span_id()
         activity.request.phases.append(
             Phase(
                 f"logging: {title}", new_span_id(), parent_id, activity, start_ns, end_ns, cpu_ns, None,

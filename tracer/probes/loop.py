@@ -4,7 +4,6 @@
 schedule their steps through them too. The selector's `select` gives the window in which the loop slept.
 """
 
-import contextvars
 import selectors
 from asyncio import events, selector_events
 from collections.abc import Callable
@@ -14,20 +13,7 @@ from typing import Any
 from tracer.probes.timed_calls import time_call
 from tracer.recorder import probe_failed
 from tracer.records import ACTIVITY, IO, IO_LATE, TIMER, Activity, Look, Waker, here
-from tracer.steps import (
-    begin_step,
-    end_step,
-    end_task,
-    flush_short,
-    keep_callback,
-    owner_of_step,
-    pass_on,
-    queued_since,
-    sample_of,
-    this_loop,
-    waker_now,
-)
-from tracer.unseen import bound_to, is_task
+from tracer.steps import begin_callback, end_callback, flush_short, new_loop, pass_on, queued_since, waker_now
 
 _SLEEP_MIN_NS = 20_000
 _STALL_MIN_NS = 200_000
@@ -51,18 +37,15 @@ def _run_stamped(handle: Any, by: Waker, cause_ns: int, standing: Any, run: Call
     activity: Activity | None = None
     callback = handle._callback
     context = handle._context
-    task: Any = None
     try:
-        loop = this_loop()
+        loop = here.loop
+        if loop is None or not loop.live:
+            loop = new_loop()
         loop.run_start_ns = start_ns
         found = context.get(ACTIVITY)
         if found is not None:
-            task = bound_to(callback)
-            if is_task(task):
-                activity = owner_of_step(found, task, cause_ns, context.run)
-        if activity is not None:
-            begin_step(activity, task, by, cause_ns, start_ns, context.run)
-        else:
+            activity = begin_callback(loop, found, callback, by, cause_ns, start_ns, context)
+        if activity is None:
             here.current = standing
     except Exception as error:
         probe_failed("loop", error)
@@ -71,32 +54,14 @@ def _run_stamped(handle: Any, by: Waker, cause_ns: int, standing: Any, run: Call
     try:
         run(handle)
     finally:
-        end_ns = perf_counter_ns()
-        current, opened = here.current, here.opened
-        here.current = here.opened = None
-        loop.run_start_ns = 0
         try:
-            # a request may have been opened (SERVER span) or closed in this very step
-            owner = activity
-            if current is not activity and isinstance(current, Activity):
-                owner = current
-                task = bound_to(callback)
-            keep_callback(loop, start_ns, end_ns, owner or opened or _of_context(context), callback)
-            if owner is not None and current is owner:
-                end_step(owner, end_ns, sample_of(loop, start_ns))
-                if is_task(task) and task.done():
-                    end_task(owner, task, end_ns)
+            end_callback(loop, activity, found, callback, start_ns, perf_counter_ns())
         except Exception as error:
             probe_failed("loop", error)
         # the frames of what failed in there refer back to this one: like asyncio's own `_run`, it must not
         # keep the task, its exception and so itself alive
-        handle = callback = context = task = standing = run = None  # type: ignore[assignment]
-        current = opened = owner = activity = None
-
-
-def _of_context(context: contextvars.Context) -> Activity | None:
-    found = context.get(ACTIVITY)
-    return found if found is not None and found.request.open else None
+        handle = callback = context = standing = run = None  # type: ignore[assignment]
+        activity = found = None
 
 
 def install() -> Callable[[], None]:

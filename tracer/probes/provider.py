@@ -15,6 +15,8 @@ from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 
 from tracer.config import Config, ConfigError, output_file
+from tracer.gate import Gate
+from tracer.recorder import Recorder
 
 _QUEUE = 65_536
 _BATCH = 2_048
@@ -26,8 +28,8 @@ class ForeignProvider(Exception):
     """The host's tracer provider is not the SDK's, so spans cannot go through it."""
 
 
-def obtain(config: Config, is_busy: Callable[[], bool]) -> tuple[TracerProvider, bool]:
-    """The provider to use, and whether it is ours to shut down. `is_busy` says whether requests are open.
+def obtain(config: Config, recorder: Recorder) -> tuple[TracerProvider, bool]:
+    """The provider to use, and whether it is ours to shut down.
 
     Raises `ForeignProvider`, or `ConfigError` when the output cannot be written.
     """
@@ -38,7 +40,7 @@ def obtain(config: Config, is_busy: Callable[[], bool]) -> tuple[TracerProvider,
         raise ForeignProvider(f"{type(current).__module__}.{type(current).__qualname__}")
     provider = TracerProvider(resource=_resource(config), shutdown_on_exit=False)
     if _wants_otlp(os.environ):
-        provider.add_span_processor(batching(_InSlices(OTLPSpanExporter(), 64, is_busy)))
+        provider.add_span_processor(_exporting(OTLPSpanExporter(), 64, recorder))
     trace.set_tracer_provider(provider)
     return provider, True
 
@@ -72,7 +74,7 @@ def attach(provider: TracerProvider, processor: SpanProcessor) -> Callable[[], N
     return undo
 
 
-def file_processor(output: Path, is_busy: Callable[[], bool]) -> SpanProcessor:
+def file_processor(output: Path, recorder: Recorder) -> SpanProcessor:
     """Batches spans into this process's OTLP JSON Lines file; raises `ConfigError` if it cannot be made."""
     path = output_file(output, os.getpid())
     try:
@@ -82,10 +84,15 @@ def file_processor(output: Path, is_busy: Callable[[], bool]) -> SpanProcessor:
         raise ConfigError(
             f"cannot write traces to {path}: {error.strerror}; choose another output"
         ) from error
-    return batching(_InSlices(exporter, 16, is_busy))
+    return _exporting(exporter, 16, recorder)
 
 
-def batching(exporter: SpanExporter) -> SpanProcessor:
+def _exporting(exporter: SpanExporter, slice_size: int, recorder: Recorder) -> SpanProcessor:
+    processor = _batching(_InSlices(exporter, slice_size, recorder.is_busy))
+    return processor if recorder.gates is None else Gate(processor, recorder.gates)
+
+
+def _batching(exporter: SpanExporter) -> SpanProcessor:
     """The SDK's batch processor, with room for a burst of requests; OTEL_BSP_* still rule."""
     if any(name.startswith("OTEL_BSP_") for name in os.environ):
         return BatchSpanProcessor(exporter)

@@ -9,7 +9,7 @@ from time import perf_counter_ns, thread_time_ns
 
 from opentelemetry.context import Context
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
-from opentelemetry.trace import SpanKind
+from opentelemetry.trace import SpanKind, StatusCode
 
 from tracer.recorder import Recorder
 from tracer.records import ACTIVITY, Activity, Request, here
@@ -59,7 +59,7 @@ class RequestRoots(SpanProcessor):
         ACTIVITY.set(root)
         here.current = here.opened = root
         self._open[context.span_id] = request
-        recorder.open.add(id(request))
+        recorder.begin(request)
 
     def on_end(self, span: ReadableSpan) -> None:
         """Called by the SDK when the response is sent."""
@@ -77,7 +77,7 @@ class RequestRoots(SpanProcessor):
         close_step(root, now)
         _forget(root)
         request.open = False
-        recorder.finish(request)
+        recorder.finish(request, error=_failed(span))
 
     def close(self) -> None:
         """Forgets all open requests and ignores what comes."""
@@ -93,6 +93,14 @@ class RequestRoots(SpanProcessor):
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
         """Nothing is held back here."""
         return True
+
+
+def _failed(span: ReadableSpan) -> bool:
+    if span.status.status_code is StatusCode.ERROR:
+        return True
+    found = span.attributes or {}
+    status = found.get("http.response.status_code", found.get("http.status_code"))
+    return isinstance(status, int) and status >= 500
 
 
 def _forget(root: Activity) -> None:

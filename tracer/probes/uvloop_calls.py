@@ -11,18 +11,7 @@ from typing import Any
 
 from tracer.recorder import probe_failed
 from tracer.records import ACTIVITY, TIMER, Activity, Waker, here
-from tracer.steps import (
-    begin_step,
-    end_step,
-    end_task,
-    keep_callback,
-    owner_of_step,
-    pass_on,
-    sample_of,
-    this_loop,
-    waker_now,
-)
-from tracer.unseen import bound_to, is_task
+from tracer.steps import begin_callback, end_callback, new_loop, pass_on, waker_now
 
 
 class _Call:
@@ -45,18 +34,15 @@ class _Call:
         start_ns = perf_counter_ns()
         activity: Activity | None = None
         callback = self.callback
-        task: Any = None
         try:
-            loop = this_loop()
+            loop = here.loop
+            if loop is None or not loop.live:
+                loop = new_loop()
             loop.run_start_ns = start_ns
             found = ACTIVITY.get()
             if found is not None:
-                task = bound_to(callback)
-                if is_task(task):
-                    activity = owner_of_step(found, task, self._cause_ns, _call_here)
-            if activity is not None:
-                begin_step(activity, task, self._by, self._cause_ns, start_ns, _call_here)
-            else:
+                activity = begin_callback(loop, found, callback, self._by, self._cause_ns, start_ns, None)
+            if activity is None:
                 here.current = self
         except Exception as error:
             probe_failed("uvloop", error)
@@ -64,34 +50,13 @@ class _Call:
         try:
             return callback(*args)
         finally:
-            end_ns = perf_counter_ns()
-            current, opened = here.current, here.opened
-            here.current = here.opened = None
-            loop.run_start_ns = 0
             try:
-                owner = activity
-                if current is not activity and isinstance(current, Activity):
-                    owner = current
-                    task = bound_to(callback)
-                keep_callback(loop, start_ns, end_ns, owner or opened or _found_open(), callback)
-                if owner is not None and current is owner:
-                    end_step(owner, end_ns, sample_of(loop, start_ns))
-                    if is_task(task) and task.done():
-                        end_task(owner, task, end_ns)
+                end_callback(loop, activity, found, callback, start_ns, perf_counter_ns())
             except Exception as error:
                 probe_failed("uvloop", error)
             # the frames of what failed in there refer back to this one: it must keep nothing alive
-            self = callback = task = args = None  # type: ignore[assignment]
-            current = opened = owner = activity = None
-
-
-def _call_here(function: Callable[..., Any], *args: Any) -> Any:
-    return function(*args)
-
-
-def _found_open() -> Activity | None:
-    found = ACTIVITY.get()
-    return found if found is not None and found.request.open else None
+            self = callback = args = None  # type: ignore[assignment]
+            activity = found = None
 
 
 def _due_ns(when: Any, now: float) -> int:

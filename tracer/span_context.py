@@ -1,0 +1,136 @@
+"""OpenTelemetry's notion of the current span, at the price of a context variable.
+
+The public functions cost microseconds each, on every job and step. What they do to the context variable
+is done here directly where OpenTelemetry uses one, and through them where another runtime context is
+configured. No span is made: what runs in a job or a phase gets a stand-in that knows the ids of the span
+which will be made of it later.
+"""
+
+from contextlib import suppress
+from contextvars import Context as ThreadContext
+from contextvars import ContextVar
+from typing import Any, Final
+
+from opentelemetry import context as otel_context
+from opentelemetry.context import Context
+from opentelemetry.context.contextvars_context import ContextVarsRuntimeContext
+from opentelemetry.trace import (
+    INVALID_SPAN,
+    NonRecordingSpan,
+    Span,
+    SpanContext,
+    TraceFlags,
+    get_current_span,
+)
+from opentelemetry.trace.propagation import _SPAN_KEY
+
+
+def _variable() -> "ContextVar[Context] | None":
+    runtime = otel_context._RUNTIME_CONTEXT
+    if type(runtime) is not ContextVarsRuntimeContext:
+        return None
+    found = getattr(runtime, "_current_context", None)
+    return found if type(found) is ContextVar else None
+
+
+_VARIABLE: Final = _variable()
+
+
+def current_span_id() -> int:
+    """The span id of the current span; 0 outside any."""
+    if _VARIABLE is None:
+        return get_current_span().get_span_context().span_id
+    return _span_id(_VARIABLE.get())
+
+
+def span_id_in(context: ThreadContext) -> int:
+    """The same as code that runs in this context would get."""
+    if _VARIABLE is None:
+        return context.run(current_span_id)
+    return _span_id(context.get(_VARIABLE))
+
+
+def _span_id(context: Context | None) -> int:
+    span: Any = context.get(_SPAN_KEY) if context else None
+    if span is None:
+        return 0
+    if type(span) is StandIn:
+        return span.span_id
+    return span.get_span_context().span_id if isinstance(span, Span) else 0
+
+
+class StandIn(NonRecordingSpan):
+    """The current span while a job or a phase runs: its span is made later, from what was recorded.
+
+    What the host says of the current span (an attribute, an event, an error) it says, as without us, of
+    the span around.
+    """
+
+    def __init__(self, trace_id: int, span_id: int, flags: int, state: Any) -> None:
+        # the context, which costs more than all of this, is made for those who ask
+        self._ids = (trace_id, span_id, flags, state)
+        self._around: Any = INVALID_SPAN
+
+    @property
+    def span_id(self) -> int:
+        """Its own id."""
+        return self._ids[1]
+
+    def get_span_context(self) -> SpanContext:
+        """Its ids."""
+        trace_id, span_id, flags, state = self._ids
+        return SpanContext(trace_id, span_id, False, TraceFlags(flags), state)
+
+    def is_recording(self) -> bool:
+        """As the span around."""
+        return bool(self._around.is_recording())
+
+    def set_attribute(self, *args: Any, **kwargs: Any) -> None:
+        """On the span around."""
+        self._around.set_attribute(*args, **kwargs)
+
+    def set_attributes(self, *args: Any, **kwargs: Any) -> None:
+        """On the span around."""
+        self._around.set_attributes(*args, **kwargs)
+
+    def add_event(self, *args: Any, **kwargs: Any) -> None:
+        """On the span around."""
+        self._around.add_event(*args, **kwargs)
+
+    def add_link(self, *args: Any, **kwargs: Any) -> None:
+        """On the span around."""
+        self._around.add_link(*args, **kwargs)
+
+    def update_name(self, *args: Any, **kwargs: Any) -> None:
+        """On the span around."""
+        self._around.update_name(*args, **kwargs)
+
+    def set_status(self, *args: Any, **kwargs: Any) -> None:
+        """On the span around."""
+        self._around.set_status(*args, **kwargs)
+
+    def record_exception(self, *args: Any, **kwargs: Any) -> None:
+        """On the span around."""
+        self._around.record_exception(*args, **kwargs)
+
+    def __repr__(self) -> str:
+        return f"NonRecordingSpan({self.get_span_context()!r})"
+
+
+def enter(span: StandIn) -> Any:
+    """Makes the span the current one; returns what `leave` needs."""
+    current = _VARIABLE.get() if _VARIABLE is not None else otel_context.get_current()
+    around = current.get(_SPAN_KEY)
+    if around is not None:
+        span._around = around
+    context = Context({**current, _SPAN_KEY: span})
+    return _VARIABLE.set(context) if _VARIABLE is not None else otel_context._RUNTIME_CONTEXT.attach(context)
+
+
+def leave(token: Any) -> None:
+    """Makes what was current before `enter` current again, if that can still be done here."""
+    with suppress(ValueError):  # in another context than it began in: a generator closed elsewhere
+        if _VARIABLE is not None:
+            _VARIABLE.reset(token)
+        else:
+            otel_context._RUNTIME_CONTEXT.detach(token)

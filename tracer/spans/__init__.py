@@ -1,0 +1,44 @@
+"""Pure: turns a finished request's records into spans as `schema.py` draws them."""
+
+from collections.abc import Mapping, Sequence
+
+from tracer.observed import Observed
+from tracer.phases import settle
+from tracer.records import Job, Request
+from tracer.spans.activities import add_job, add_task
+from tracer.spans.drawing import Drawing
+from tracer.spans.running import add_block, add_phase
+from tracer.spans.spec import LoopPast, SpanSpec
+from tracer.spans.waits import add_wait
+
+
+def request_spans(
+    request: Request,
+    past: LoopPast,
+    signals: Sequence[str],
+    max_resolution_ns: int,
+    lost: Mapping[str, int],
+    observed: Observed | None = None,
+) -> list[SpanSpec]:
+    """All spans of the request but the SERVER span, which its framework makes."""
+    drawing = Drawing(request, past, signals, max_resolution_ns, lost, observed)
+    phases = settle(request.phases, drawing.resolution_ns)
+    drawing.small_phases = phases.of_activity
+    for activity in request.activities:
+        if id(activity) not in drawing.kept:
+            continue
+        small: dict[str, int] = dict(activity.short_ns)
+        for wait in activity.waits:
+            add_wait(drawing, activity, wait, small)
+        for block in activity.blocks:
+            add_block(drawing, activity, block)
+        if isinstance(activity, Job):
+            add_job(drawing, activity, small)
+        else:
+            add_task(drawing, activity, small)
+    for phase in phases.kept:
+        if not phase.handler or phase.end_ns - phase.start_ns >= drawing.resolution_ns:
+            add_phase(drawing, phase)
+    if request.root_phase is not None:
+        add_phase(drawing, request.root_phase)
+    return drawing.made

@@ -1,0 +1,136 @@
+"""The spans of tasks and jobs."""
+
+from tracer import schema as s
+from tracer.device_calls import put_sums
+from tracer.keeping import WHY_ALL
+from tracer.observed import Attributes
+from tracer.phases import summed
+from tracer.records import Activity, Job, Request
+from tracer.spans.attributes import place, put_place, put_pool
+from tracer.spans.drawing import Drawing
+from tracer.spans.pool_queue import add_queue_tile
+from tracer.spans.running import put_running
+from tracer.spans.spec import SpanSpec, span_hex, trace_hex
+from tracer.tiles import queue_tiles
+
+
+def add_task(drawing: Drawing, task: Activity, small: dict[str, int]) -> None:
+    """The span of a task."""
+    request = drawing.request
+    attributes: Attributes = {
+        s.KIND: s.KIND_TASK,
+        s.ACTIVITY: span_hex(task.span_id),
+        s.CPU_NS: task.cpu_ns,
+        s.RUN_NS: task.run_ns,
+        s.STEPS: task.steps,
+        s.OUTCOME: task.outcome,
+    }
+    _describe(drawing, attributes, task, small)
+    _put_small_phases(drawing, attributes, task)
+    is_root = task is request.root
+    if is_root:
+        attributes[s.ROOT] = True
+        attributes[s.CONTRACT] = s.CONTRACT_VERSION
+        attributes[s.RESOLUTION_NS] = drawing.resolution_ns
+        attributes[s.SIGNALS] = [*drawing.signals, *_loop_signal(request)]
+        decision = request.decision
+        if decision is not None and decision.why != WHY_ALL:
+            attributes[s.WEIGHT] = decision.weight
+            attributes[s.KEPT] = decision.why
+        if drawing.lost:
+            attributes[s.LOST] = sum(drawing.lost.values())
+            attributes[s.LOST_KINDS] = [f"{count} × {kind}" for kind, count in sorted(drawing.lost.items())]
+        if request.lost:
+            attributes[s.INCOMPLETE] = [f"{request.lost} records over the limit of one request were dropped"]
+    unix = is_root and bool(request.start_unix_ns)
+    drawing.made.append(
+        SpanSpec(
+            f"task {task.name}" if task.name else "task",
+            request.trace_id,
+            task.span_id,
+            task.parent_id if is_root else drawing.parent_of(task),
+            request.start_unix_ns if unix else task.born_ns,
+            request.end_unix_ns if unix else drawing.end_of(task),
+            attributes,
+            unix=unix,
+        )
+    )
+
+
+def add_job(drawing: Drawing, job: Job, small: dict[str, int]) -> None:
+    """The spans of a job: its own, the wait for its pool, and the run of its function."""
+    request = drawing.request
+    ended_ns = job.end_ns or max(request.end_ns, job.start_ns, job.born_ns)
+    started_ns = min(max(job.start_ns, job.born_ns), ended_ns) if job.start_ns else ended_ns
+    for tile in queue_tiles(job, started_ns):
+        add_queue_tile(drawing, job, tile, small)
+    if job.start_ns:
+        running: Attributes = {
+            s.KIND: s.KIND_RUN,
+            s.ACTIVITY: span_hex(job.span_id),
+            s.CPU_NS: min(max(job.cpu_ns, 0), ended_ns - started_ns),
+        }
+        if job.pool is not None and job.pool.of_processes:
+            running[s.PROCESS] = True
+        else:
+            running |= {s.THREAD_ID: job.thread_id, s.THREAD_NAME: job.thread_name}
+        if job.end_ns and job.run_queue_ns is not None:
+            running[s.RUN_QUEUE_NS] = job.run_queue_ns
+        put_place(running, place(job.code))
+        _put_small_phases(drawing, running, job)
+        if job.end_ns:
+            put_running(
+                drawing,
+                running,
+                job.code or job.name,
+                job,
+                started_ns,
+                ended_ns,
+                job.cpu_ns,
+                job.run_queue_ns,
+            )
+        drawing.made.append(
+            SpanSpec(job.name, request.trace_id, job.run_id, job.span_id, started_ns, ended_ns, running)
+        )
+    attributes: Attributes = {
+        s.KIND: s.KIND_JOB,
+        s.ACTIVITY: span_hex(job.span_id),
+        s.OUTCOME: job.outcome if job.start_ns else "cancelled",
+    }
+    put_pool(attributes, job.pool)
+    if job.pool_age_ns >= 0:
+        attributes[s.POOL_AGE_NS] = job.pool_age_ns
+    _describe(drawing, attributes, job, small)
+    drawing.made.append(
+        SpanSpec(
+            f"job {job.name}",
+            request.trace_id,
+            job.span_id,
+            drawing.parent_of(job),
+            job.born_ns,
+            max(job.resume_ns, ended_ns),
+            attributes,
+        )
+    )
+
+
+def _describe(drawing: Drawing, attributes: Attributes, activity: Activity, small: dict[str, int]) -> None:
+    spawner = drawing.kept_or_spawner(activity.spawner)
+    if spawner is not None:
+        attributes[s.SPAWNED_BY] = span_hex(spawner.span_id)
+        if spawner.request is not drawing.request:
+            attributes[s.SPAWNED_BY_TRACE] = trace_hex(spawner.request.trace_id)
+    for kind, ns in small.items():
+        if ns > 0:
+            attributes[f"{s.SMALL_PREFIX}{kind}_ns"] = ns
+    put_place(attributes, place(activity.code))
+
+
+def _put_small_phases(drawing: Drawing, attributes: Attributes, activity: Activity) -> None:
+    put_sums(attributes, summed(activity.small_phases, drawing.small_phases.get(id(activity))))
+
+
+def _loop_signal(request: Request) -> list[str]:
+    if request.loop is None:
+        return []
+    return [s.SIGNAL_LOOP if request.loop.selects else s.SIGNAL_LOOP_CALLS]

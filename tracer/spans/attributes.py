@@ -1,0 +1,106 @@
+"""Attributes that say where in the code, which pool, and who delayed whom."""
+
+from collections.abc import Sequence
+from types import CodeType
+
+from tracer import schema as s
+from tracer.observed import Attributes
+from tracer.places import place_of_code
+from tracer.records import Callback, Job, Occupancy, Place, Pool, Request, Wait
+from tracer.spans.spec import span_hex, trace_hex
+from tracer.tiles import by_trace, occupant_shares
+
+
+def put_place(attributes: Attributes, where: Place | None) -> None:
+    """Says where in the code, if that is known."""
+    if where is not None:
+        attributes[s.CODE_FUNCTION] = where.function
+        attributes[s.CODE_FILE] = where.file
+        attributes[s.CODE_LINE] = where.line
+
+
+def place(code: CodeType | None) -> Place | None:
+    """Where the code was defined."""
+    return place_of_code(code) if code is not None else None
+
+
+def put_pool(attributes: Attributes, pool: Pool | None) -> None:
+    """Says which pool, if any."""
+    if pool is None:
+        return
+    attributes[s.POOL_ID] = pool.id
+    attributes[s.POOL_NAME] = pool.name
+    attributes[s.POOL_SIZE] = pool.size
+    if pool.made_at is not None:
+        attributes[s.POOL_FUNCTION] = pool.made_at.function
+        attributes[s.POOL_FILE] = pool.made_at.file
+        attributes[s.POOL_LINE] = pool.made_at.line
+
+
+def put_blocker(attributes: Attributes, callbacks: Sequence[Callback], own: Request) -> Callback:
+    """Names the callbacks\' chief one as the blocker, and returns it."""
+    totals: dict[object, int] = {}
+    first: dict[object, Callback] = {}
+    for one in callbacks:
+        key = (one.trace_id, one.sample.place if one.sample else one.code)
+        totals[key] = totals.get(key, 0) + one.end_ns - one.start_ns
+        first.setdefault(key, one)
+    chief_key = max(totals, key=lambda key: totals[key])
+    chief = first[chief_key]
+    attributes[s.BLOCKER_NS] = totals[chief_key]
+    attributes[s.BLOCKER_COUNT] = sum(one.calls for one in callbacks)
+    where = chief.sample.place if chief.sample is not None else place(chief.code)
+    if where is not None:
+        name = where.function
+        if chief.sample is None and chief.request not in (None, own) and chief.request.name:
+            name = chief.request.name  # the task's outermost coroutine is the server's, and says nothing
+        attributes[s.BLOCKER_FUNCTION] = name
+        attributes[s.BLOCKER_FILE] = where.file
+        attributes[s.BLOCKER_LINE] = where.line
+    else:
+        attributes[s.BLOCKER_FUNCTION] = "a callback" if chief.calls == 1 else "short callbacks"
+    if chief.trace_id:
+        attributes[s.BLOCKER_TRACE_ID] = trace_hex(chief.trace_id)
+        attributes[s.BLOCKER_SPAN_ID] = span_hex(chief.span_id)
+    return chief
+
+
+def put_collector(attributes: Attributes, wait: Wait) -> tuple[tuple[int, int], ...]:
+    """Names who took a job\'s result late; returns the links to it."""
+    collector = wait.by.collector if isinstance(wait.by, Job) else None
+    if collector is None:
+        return ()
+    attributes[s.BLOCKER_FUNCTION] = collector.place.function if collector.place else "a collector"
+    if collector.place is not None:
+        attributes[s.BLOCKER_FILE] = collector.place.file
+        attributes[s.BLOCKER_LINE] = collector.place.line
+    if not collector.trace_id:
+        return ()
+    attributes[s.BLOCKER_TRACE_ID] = trace_hex(collector.trace_id)
+    attributes[s.BLOCKER_SPAN_ID] = span_hex(collector.span_id)
+    return ((collector.trace_id, collector.span_id),)
+
+
+def put_occupants(
+    attributes: Attributes, own: Request, held: Sequence[Occupancy], own_id: int, start_ns: int, end_ns: int
+) -> tuple[tuple[int, int], ...]:
+    """Names who held the workers, each with its share; returns the links to the chief one."""
+    shares, other_ns = occupant_shares(start_ns, end_ns, held, own_id)
+    if len(shares) > s.OCCUPANT_LIMIT:
+        shares = by_trace(shares)
+    named, rest = shares[: s.OCCUPANT_LIMIT], shares[s.OCCUPANT_LIMIT :]
+    other_ns += sum(share.ns for share in rest)
+    if named:
+        attributes[s.OCCUPANT_NAMES] = [share.occupant.name for share in named]
+        attributes[s.OCCUPANT_TRACE_IDS] = [_hex_or_empty(share.occupant.trace_id, 32) for share in named]
+        attributes[s.OCCUPANT_SPAN_IDS] = [_hex_or_empty(share.occupant.span_id, 16) for share in named]
+        attributes[s.OCCUPANT_NS] = [share.ns for share in named]
+    attributes[s.OCCUPANT_OTHER_NS] = other_ns
+    first = named[0].occupant if named else None
+    if first is None or not first.trace_id or first.trace_id == own.trace_id:
+        return ()
+    return ((first.trace_id, first.span_id),)
+
+
+def _hex_or_empty(number: int, width: int) -> str:
+    return f"{number:0{width}x}" if number else ""

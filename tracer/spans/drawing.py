@@ -1,0 +1,93 @@
+"""What the spans of one request share: which of its activities are drawn, and where each span hangs."""
+
+from collections.abc import Mapping, Sequence
+
+from tracer import schema as s
+from tracer.observed import Attributes, Observed
+from tracer.records import MIN_RESOLUTION_NS, Activity, Job, Request, new_span_id
+from tracer.spans.spec import LoopPast, SpanSpec, span_hex
+
+
+class Drawing:
+    """The spans of one request, as far as they are made."""
+
+    def __init__(
+        self,
+        request: Request,
+        past: LoopPast,
+        signals: Sequence[str],
+        max_resolution_ns: int,
+        lost: Mapping[str, int],
+        observed: Observed | None = None,
+    ) -> None:
+        self.request = request
+        self.past = past
+        self.signals = signals
+        self.lost = lost
+        self.observed = observed
+        wall_ns = request.end_ns - request.start_ns
+        self.resolution_ns = min(max_resolution_ns, max(wall_ns // 100, MIN_RESOLUTION_NS))
+        self.kept = {id(one): one for one in request.activities if self._matters(one)}
+        self.made: list[SpanSpec] = []
+        # by span id of an activity: when its waits ended, and whether a job ended them
+        self.steps: dict[int, tuple[list[int], list[bool]]] = {}
+        self.small_phases: dict[int, dict[str, int]] = {}  # by id(activity)
+
+    def _matters(self, activity: Activity) -> bool:
+        if activity is self.request.root or isinstance(activity, Job):
+            return True
+        lived_ns = (activity.end_ns or self.request.end_ns) - activity.born_ns
+        return lived_ns >= self.resolution_ns
+
+    def kept_or_spawner(self, activity: Activity | None) -> Activity | None:
+        """The activity, or the nearest of those it came from that is drawn."""
+        while activity is not None and activity.request is self.request and id(activity) not in self.kept:
+            activity = activity.spawner
+        return activity
+
+    def end_of(self, activity: Activity) -> int:
+        """When it ended; the end of the request where it never did."""
+        return activity.end_ns or max(self.request.end_ns, activity.stop_ns)
+
+    def parent_of(self, activity: Activity) -> int:
+        """Below the activity that made it, unless a span of the user's lies between."""
+        spawner = self.kept_or_spawner(activity.spawner)
+        if spawner is None:
+            return activity.parent_id
+        if isinstance(spawner, Job):
+            return spawner.run_id if activity.parent_id in (0, spawner.parent_id) else activity.parent_id
+        return spawner.span_id if activity.parent_id in (0, spawner.parent_id) else activity.parent_id
+
+    def own_parent(self, activity: Activity, parent_id: int) -> int:
+        """The span below which what the activity did hangs."""
+        if parent_id and parent_id != activity.parent_id:
+            return parent_id
+        return activity.run_id if isinstance(activity, Job) else activity.span_id
+
+    def thread_of(self, activity: Activity) -> int:
+        """The native id of the thread it ran on, 0 where unknown."""
+        loop = self.request.loop
+        if isinstance(activity, Job):
+            return activity.thread_id
+        return self.request.thread_id or (loop.native_id if loop is not None else 0)
+
+    def wait_attributes(self, activity: Activity, kind: str) -> Attributes:
+        """What every wait span says."""
+        return {s.KIND: s.KIND_WAIT, s.WAIT: kind, s.ACTIVITY: span_hex(activity.span_id)}
+
+    def add_wait_span(
+        self,
+        name: str,
+        activity: Activity,
+        parent_id: int,
+        start_ns: int,
+        end_ns: int,
+        attributes: Attributes,
+        links: tuple[tuple[int, int], ...],
+    ) -> None:
+        """Adds the span of a wait."""
+        request = self.request
+        parent = parent_id if parent_id == activity.span_id else self.own_parent(activity, parent_id)
+        self.made.append(
+            SpanSpec(name, request.trace_id, new_span_id(), parent, start_ns, end_ns, attributes, links)
+        )

@@ -1,0 +1,40 @@
+"""The spans of a job's wait for its pool."""
+
+from tracer import schema as s
+from tracer.records import Job
+from tracer.spans.attributes import put_occupants, put_pool
+from tracer.spans.drawing import Drawing
+from tracer.tiles import Tile
+
+
+def add_queue_tile(drawing: Drawing, job: Job, tile: Tile, small: dict[str, int]) -> None:
+    """The span of one stretch of the wait, or its part of a sum."""
+    length_ns = tile.end_ns - tile.start_ns
+    if length_ns < drawing.resolution_ns:
+        small[tile.kind] = small.get(tile.kind, 0) + length_ns
+        return
+    attributes = drawing.wait_attributes(job, tile.kind)
+    put_pool(attributes, job.pool)
+    links: tuple[tuple[int, int], ...] = ()
+    if tile.kind == s.WAIT_POOL_QUEUE and job.pool is not None:
+        if job.pool.of_processes:
+            attributes[s.EVIDENCE] = s.EVIDENCE_INFERRED
+        held = list(job.pool.occupancies)
+        links = put_occupants(attributes, drawing.request, held, job.span_id, tile.start_ns, tile.end_ns)
+    elif tile.kind == s.WAIT_POOL_STARTUP:
+        if job.initialized is not None:
+            attributes[s.POOL_INITIALIZER], initializer_ns = job.initialized
+            attributes[s.POOL_INITIALIZER_NS] = min(initializer_ns, length_ns)
+        if drawing.observed is not None and job.start_ns:
+            drawing.observed.put_handover(attributes, tile.kind, job.thread_id, tile.start_ns, tile.end_ns, 0)
+    elif tile.kind == s.WAIT_POOL_HANDOVER:
+        attributes[s.CPU_NS] = min(max(job.handover_cpu_ns, 0), length_ns)
+        if job.handover_run_queue_ns is not None:
+            attributes[s.RUN_QUEUE_NS] = min(max(job.handover_run_queue_ns, 0), length_ns)
+        if drawing.observed is not None:
+            known_ns = max(job.handover_cpu_ns, 0) + max(job.handover_run_queue_ns or 0, 0)
+            drawing.observed.put_handover(
+                attributes, tile.kind, job.thread_id, tile.start_ns, tile.end_ns, known_ns
+            )
+    name = tile.kind.replace("_", " ")
+    drawing.add_wait_span(name, job, job.span_id, tile.start_ns, tile.end_ns, attributes, links)

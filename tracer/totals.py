@@ -1,0 +1,33 @@
+"""What is counted of every request, kept or not: how many, how long, and what became of each."""
+
+from typing import Final
+
+_MOST_ENDPOINTS: Final = 500
+OTHERS: Final = "(other)"  # endpoints beyond that, together: a label must not grow without bound
+
+
+class Total:
+    """One endpoint's sums since the session began."""
+
+    __slots__ = ("by_decision", "wall_ns")
+
+    def __init__(self) -> None:
+        self.wall_ns = 0
+        self.by_decision: dict[str, int] = {}  # requests, by why they were kept; "" = not kept
+
+
+class Totals:
+    """Filled by whichever thread ends a request; two at the same instant may lose a count."""
+
+    def __init__(self) -> None:
+        self.endpoints: dict[str, Total] = {}
+
+    def add(self, endpoint: str, wall_ns: int, decision: str) -> None:
+        """Counts one request."""
+        total = self.endpoints.get(endpoint)
+        if total is None:
+            if len(self.endpoints) >= _MOST_ENDPOINTS:
+                endpoint = OTHERS
+            total = self.endpoints.setdefault(endpoint, Total())
+        total.wall_ns += wall_ns
+        total.by_decision[decision] = total.by_decision.get(decision, 0) + 1
