@@ -7,10 +7,9 @@ from typing import Annotated
 import typer
 
 from analysis.attribution import analyze
+from analysis.choosing import only_endpoint
 from analysis.cli.streams import examples, working
-from analysis.errors import InputError
 from analysis.load import load_traces
-from analysis.model import Analysis
 from analysis.report.perfetto import write_perfetto
 from analysis.write.whole_file import whole_file
 
@@ -52,7 +51,7 @@ def export(
     with working(f"dividing the time of {len(loaded.spans):,} spans"):
         analysis = analyze(loaded)
     if endpoint is not None:
-        analysis = _of_endpoint(analysis, endpoint)
+        analysis = only_endpoint(analysis, endpoint)
     with whole_file(perfetto) as stream, working(f"writing {perfetto}"):
         written = write_perfetto(analysis, stream, detail=detail)
     left_out = f" ({written.left_out:,} faster ones left out)" if written.left_out else ""
@@ -61,11 +60,3 @@ def export(
         f"{written.arrows:,} arrows: open {perfetto} in https://ui.perfetto.dev",
         file=sys.stderr,
     )
-
-
-def _of_endpoint(analysis: Analysis, text: str) -> Analysis:
-    chosen = analysis.requests[analysis.requests["endpoint"].str.contains(text, regex=False)]
-    if chosen.empty:
-        known = ", ".join(sorted(analysis.requests["endpoint"].unique())[:10])
-        raise InputError(f"no endpoint contains {text!r}; there are: {known}")
-    return Analysis(chosen, analysis.causes, analysis.culprits, analysis.spans, analysis.findings)

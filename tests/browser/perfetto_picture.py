@@ -32,17 +32,16 @@ def main(target: str) -> None:
         with path.open("w", encoding="utf-8") as stream:
             write_perfetto(told, stream, detail=1)
         with perfetto_ui.served(files, path) as url, chromium.page() as page:
-            page.size(1500, 1180)
-            perfetto_ui.load(page, url)
-            page.ask("self.app.commands.runCommand('dev.perfetto.ToggleLeftSidebar')")
+            perfetto_ui.load(page, url, width=1500, height=1180)
+            page.run("self.app.commands.runCommand('dev.perfetto.ToggleLeftSidebar')")
             perfetto_ui.expand(page, ".*")
             for (number,) in perfetto_ui.rows(page, _WOKEN):
-                page.ask(
+                page.run(
                     f"self.app.trace.selection.selectSqlEvent('slice', {number}, "
                     "{switchToCurrentSelectionTab: false, scrollToSelection: false})"
                 )
             time.sleep(3)  # the drawing follows in its own time
-            page.picture(Path(target))
+            page.screenshot(Path(target))
 
 
 def _traced(folder: Path) -> Path:

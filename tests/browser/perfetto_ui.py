@@ -3,6 +3,7 @@
 import functools
 import json
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -12,6 +13,7 @@ from typing import Any
 
 from tests.browser.chromium import Page
 
+PATIENCE_S = 60.0
 # asks the UI's own trace processor, in the page
 _QUERY = """(async () => {
   const result = await self.app.trace.engine.query(%s);
@@ -70,17 +72,22 @@ def served(files: Path, trace: Path) -> Iterator[str]:
 def rows(page: Page, sql: str) -> list[list[Any]]:
     """What the UI's trace processor answers to a query."""
 
-    return list(page.ask(_QUERY % json.dumps(sql)))
+    return list(page.run(_QUERY % json.dumps(sql)))
 
 
-def load(page: Page, url: str) -> None:
+def load(page: Page, url: str, *, width: int = 1600, height: int = 1000) -> None:
     """Opens the trace and waits until the viewer has drawn it."""
-    page.open(url)
-    page.wait_for("!!(self.app && self.app.trace)")
-    page.wait_for("document.querySelectorAll('.pf-track').length > 0")
+    page.send(
+        "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False
+    )
+    page.send("Page.navigate", url=url)
+    deadline = time.monotonic() + PATIENCE_S
+    while not page.run("!!(self.app && self.app.trace && document.querySelector('.pf-track'))"):
+        assert time.monotonic() < deadline, f"the trace was not drawn: {page.complaints}"
+        time.sleep(0.1)
 
 
 def expand(page: Page, pattern: str) -> None:
     """Unfolds the groups whose names match, and waits for the drawing."""
-    page.ask(f"self.app.commands.runCommand('dev.perfetto.ExpandTracksByRegex', {json.dumps(pattern)})")
-    page.ask("self.waitForPerfettoIdle ? self.waitForPerfettoIdle() : null")
+    page.run(f"self.app.commands.runCommand('dev.perfetto.ExpandTracksByRegex', {json.dumps(pattern)})")
+    page.run("self.waitForPerfettoIdle ? self.waitForPerfettoIdle() : null")

