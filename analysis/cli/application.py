@@ -1,4 +1,4 @@
-"""The command line: words in, words out. Exit codes: 0 fine, 2 bad input, 130 interrupted."""
+"""The command line: words in, words out. Exit codes: 0 fine, 1 found wanting, 2 bad input, 130 interrupted."""
 
 import io
 import json
@@ -20,7 +20,8 @@ from analysis.cli.export import EPILOG as EXPORT_EPILOG
 from analysis.cli.export import export
 from analysis.cli.logs import EPILOG as LOGS_EPILOG
 from analysis.cli.logs import logs
-from analysis.cli.streams import ReaderGone, console, say, working
+from analysis.cli.of_tracer import DOCTOR_EPILOG, PASSED_ON, RUN_EPILOG, doctor, run
+from analysis.cli.streams import ReaderGone, console, examples, say, working
 from analysis.errors import InputError
 from analysis.load import load_traces
 from analysis.model import Analysis
@@ -30,10 +31,16 @@ from analysis.report.json_out import as_json
 from analysis.report.safe_text import safe
 from analysis.report.terminal import render
 
-_EPILOG = (
-    "whywait run -- COMMAND   traces a service as it is (see whywait run --help).  "
-    "Exit codes: 0 fine, 2 something asked for cannot be done, 130 interrupted."
-)
+_EPILOG = """\b
+From a service to its answer:
+  whywait doctor                              what can be observed here
+  whywait run -- uvicorn app:app              traces go to ./traces
+  whywait report traces --html report.html    why requests were slow, who did it, what to change
+
+Completion: whywait --install-completion.  Colours: none in a pipe or with NO_COLOR set.
+
+Exit codes: 0 fine; 1 doctor found something missing; 2 something asked for cannot be done; 130 interrupted.
+"""
 _LONGEST_MESSAGE: Final = 2000
 _LONGEST_S: Final = 100 * 365 * 86_400  # of --last: what can be subtracted from today
 
@@ -65,8 +72,12 @@ def _options(
 
 
 @app.command(
-    epilog="Examples: whywait report traces | whywait report traces.jsonl --html report.html | "
-    "whywait report http://localhost:16686 --service predictor --last 1h"
+    epilog=examples(
+        "whywait report traces",
+        "whywait report traces.jsonl --html report.html",
+        "whywait report http://localhost:16686 --service predictor --last 1h",
+        "zcat traces.jsonl.gz | whywait report - --json",
+    )
 )
 def report(
     source: Annotated[
@@ -149,6 +160,8 @@ def demo(context: typer.Context) -> int:
     return tell(context.args)
 
 
+app.command(epilog=RUN_EPILOG, context_settings=PASSED_ON)(run)
+app.command(epilog=DOCTOR_EPILOG, context_settings=PASSED_ON)(doctor)
 app.command(epilog=ANNOTATE_EPILOG)(annotate)
 app.command(epilog=EXPORT_EPILOG)(export)
 app.command(epilog=LOGS_EPILOG)(logs)

@@ -17,6 +17,8 @@ from tests.analysis.otlp_writer import otlp_lines
 from tests.jaeger.server import Jaeger
 from tests.truth.service import get, traced_service
 from tracer import schema
+from tracer.doctor import State
+from tracer.doctor.machine import jaeger_check
 
 pytestmark = pytest.mark.jaeger
 
@@ -141,3 +143,9 @@ def test_nobody_there_is_said(tmp_path: Path, output: Path) -> None:
     assert done.returncode == 2
     assert "nobody takes traces" in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_the_doctor_finds_both_doors_of_jaeger(jaeger: Jaeger) -> None:
+    for url, said in ((jaeger.query_url, "answers queries"), (jaeger.otlp_url, "takes traces")):
+        found = jaeger_check(url)
+        assert (found.state, said in found.found) == (State.YES, True), found
