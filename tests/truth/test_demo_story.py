@@ -13,6 +13,7 @@ import analysis
 from analysis.model import Analysis
 
 ROOT = Path(__file__).resolve().parents[2]
+THREADED = {"to_thread", "per_request_pool", "dedicated_pool"}
 MODES = {"sequential", "to_thread", "per_request_pool", "dedicated_pool", "batch", "microbatch"}
 
 
@@ -84,3 +85,15 @@ def test_threads_wait_and_the_batch_is_faster_and_it_says_why(results: dict[str,
     (slow,) = [cell for cell in results["cells"] if (cell["mode"], cell["clients"]) == ("to_thread", 16)]
     assert slow["causes"][0]["cause"] == "pool_queue"
     assert any("predict_one" in text and "to_thread × 16" in text for text in results["verdicts"])
+
+
+def test_hardly_anything_stays_unexplained_in_the_threaded_modes(found: Analysis) -> None:
+    threaded = found.requests["endpoint"].isin(f"POST /predict/{mode}" for mode in THREADED)
+    walls = found.requests[threaded].set_index("request_id")["wall_ns"]
+    unexplained = (
+        found.causes[found.causes["cause"] == "unexplained"].groupby("request_id")["amount_ns"].sum()
+    )
+    share = unexplained.reindex(walls.index, fill_value=0) / walls
+    assert len(share) > 30
+    assert share.median() <= 0.02
+    assert share.quantile(0.95) <= 0.05
