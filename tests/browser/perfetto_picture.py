@@ -18,7 +18,7 @@ PATHS = ("/threaded?jobs=4", "/blocker?ms=40", "/pool/2?jobs=4")
 _WOKEN = """
     select s.id from slice s join thread_track t on s.track_id = t.id join thread using (utid)
     join process p using (upid) where p.name like 'GET %ms,%' and s.id in (select slice_in from flow)
-    order by s.ts desc limit 1
+    order by s.name = 'loop_busy' desc, s.dur desc limit 1
 """
 
 
