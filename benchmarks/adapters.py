@@ -7,7 +7,6 @@ and the ratio to the "off" of the same turn.
     python -m benchmarks.adapters [--turns 40] [--block 40] [--out benchmarks/results/adapters.md]
 """
 
-import argparse
 import os
 import platform
 import statistics
@@ -26,6 +25,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 import tracer
+from benchmarks.command import run
 from tracer.adapters import registry
 
 TABLES = {name: registry.table_of(name) for name in tracer.adapters.libraries()}
@@ -140,20 +140,5 @@ def page(turns: int, block: int) -> str:
     return "\n".join(lines)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--turns", type=int, default=40)
-    parser.add_argument("--block", type=int, default=40)
-    parser.add_argument("--out", type=Path, default=None)
-    options = parser.parse_args()
-    text = page(options.turns, options.block)
-    print(text)
-    if options.out is not None:
-        options.out.parent.mkdir(parents=True, exist_ok=True)
-        options.out.write_text(text + "\n")
-
-
 if __name__ == "__main__":
-    main()
+    run(__doc__, page, turns=40, block=40)

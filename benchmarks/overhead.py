@@ -3,12 +3,11 @@
 All services run at once under real uvicorn; one keep-alive client asks them in turns, A B C A B C, in
 short blocks, so that a change of the machine's speed meets all alike. Reported: the median over blocks
 of each block's median latency, and the ratio to the untraced service of the same turn. The second
-untraced service is the noise floor.
+untraced service is the noise floor. Peers run where they are installed: `pip install 'whywait[bench]'`.
 
     python -m benchmarks.overhead [--turns 40] [--block 50] [--out benchmarks/results/overhead.md]
 """
 
-import argparse
 import http.client
 import os
 import platform
@@ -19,18 +18,25 @@ import sys
 import tempfile
 import time
 from datetime import UTC, datetime
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from benchmarks.command import run
 from tests.truth.service import free_port
 
 ROOT = Path(__file__).resolve().parents[1]
+UNTRACED = "untraced"
 VARIANTS = {
-    "untraced": "nothing installed",
+    UNTRACED: "nothing installed",
     "untraced again": "the same once more: the noise floor",
-    "whywait": "all probes, every span kept and written to a file",
+    "whywait, slow kept": "all probes, WHYWAIT_KEEP=slow: the slowest 5%, errors and 1% of the rest kept",
+    "whywait, all kept": "all probes, every span kept and written to a file",
+    "server spans": "FastAPI's own spans only, through the SDK into a file: no probe of ours",
     "otel": "FastAPI's own spans + asyncio + threading instrumentors, written to a file",
+    "aiocop": "detects slow tasks and blocking calls on the loop; no spans",
+    "ddtrace": "ddtrace-run, no agent to send to",
 }
+NEEDS = {"aiocop": "aiocop", "ddtrace": "ddtrace", "otel": "opentelemetry-instrumentation-asyncio"}
 
 
 class Service:
@@ -40,18 +46,18 @@ class Service:
         self.port = free_port()
         command = [sys.executable, "-m", "uvicorn", "benchmarks.overhead_app:app", "--port", str(self.port),
                    "--log-level", "error", "--no-access-log", "--timeout-keep-alive", "600"]  # fmt: skip
-        if variant == "whywait":
-            command = [
-                sys.executable,
-                "-m",
-                "tracer.command",
-                "run",
-                "-o",
-                str(folder / "whywait"),
-                "--",
-                *command,
-            ]
-        environment = {**os.environ, "BENCH_VARIANT": variant, "BENCH_OUTPUT": str(folder / "otel.jsonl")}
+        environment = {
+            **os.environ,
+            "BENCH_VARIANT": variant,
+            "BENCH_OUTPUT": str(folder / f"{variant}.jsonl"),
+        }
+        if variant.startswith("whywait"):
+            output = str(folder / variant)
+            command = [sys.executable, "-m", "tracer.command", "run", "-o", output, "--", *command]
+            environment["WHYWAIT_KEEP"] = "slow" if "slow" in variant else "all"
+        elif variant == "ddtrace":
+            command = [str(Path(sys.executable).with_name("ddtrace-run")), *command]
+            environment |= {"DD_INSTRUMENTATION_TELEMETRY_ENABLED": "false", "DD_TRACE_STARTUP_LOGS": "false"}
         self.process = subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.DEVNULL)
         self.connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         deadline = time.monotonic() + 60
@@ -80,10 +86,11 @@ class Service:
 
 
 def measure(path: str, turns: int, block: int) -> dict[str, tuple[float, float]]:
-    """Median latency in ms and median ratio to "untraced", per variant."""
-    medians: dict[str, list[float]] = {variant: [] for variant in VARIANTS}
+    """Median latency in ms and median ratio to "untraced", per variant that can run here."""
+    variants = [one for one in VARIANTS if one not in NEEDS or _installed(NEEDS[one])]
+    medians: dict[str, list[float]] = {variant: [] for variant in variants}
     with tempfile.TemporaryDirectory() as folder:
-        services = {variant: Service(variant, Path(folder)) for variant in VARIANTS}
+        services = {variant: Service(variant, Path(folder)) for variant in variants}
         try:
             for service in services.values():
                 for _ in range(block):
@@ -99,7 +106,7 @@ def measure(path: str, turns: int, block: int) -> dict[str, tuple[float, float]]
     return {
         variant: (
             statistics.median(times),
-            statistics.median(ours / bare for ours, bare in zip(times, medians["untraced"], strict=True)),
+            statistics.median(ours / bare for ours, bare in zip(times, medians[UNTRACED], strict=True)),
         )
         for variant, times in medians.items()
     }
@@ -114,7 +121,8 @@ def page(turns: int, block: int) -> str:
         "",
         f"- when: {datetime.now(UTC):%Y-%m-%d}; Python {platform.python_version()}, {os.cpu_count()} CPUs, "
         f"{platform.machine()}; xgboost {_xgboost()}, fastapi {version('fastapi')}, "
-        f"opentelemetry-sdk {version('opentelemetry-sdk')}",
+        f"opentelemetry-sdk {version('opentelemetry-sdk')}"
+        + "".join(f", {name} {version(name)}" for name in ("aiocop", "ddtrace") if _installed(name)),
         f"- {turns} turns of {block} requests per variant, one client",
         "",
     ]
@@ -126,26 +134,19 @@ def page(turns: int, block: int) -> str:
     return "\n".join(lines)
 
 
+def _installed(distribution: str) -> bool:
+    try:
+        version(distribution)
+    except PackageNotFoundError:
+        return False
+    return True
+
+
 def _xgboost() -> str:
     import xgboost
 
     return str(xgboost.__version__)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--turns", type=int, default=40)
-    parser.add_argument("--block", type=int, default=50)
-    parser.add_argument("--out", type=Path, default=None)
-    options = parser.parse_args()
-    text = page(options.turns, options.block)
-    print(text)
-    if options.out is not None:
-        options.out.parent.mkdir(parents=True, exist_ok=True)
-        options.out.write_text(text + "\n")
-
-
 if __name__ == "__main__":
-    main()
+    run(__doc__, page, turns=40, block=50)

@@ -8,21 +8,32 @@ import numpy as np
 import xgboost
 from fastapi import FastAPI
 
-if os.environ.get("BENCH_VARIANT") == "otel":
+VARIANT = os.environ.get("BENCH_VARIANT")
+if VARIANT in ("otel", "server spans"):
     from opentelemetry import trace
     from opentelemetry.exporter.otlp.json.file.trace_exporter import FileSpanExporter
-    from opentelemetry.instrumentation.asyncio import AsyncioInstrumentor
-    from opentelemetry.instrumentation.threading import ThreadingInstrumentor
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
-    # what an OpenTelemetry user would turn on to see the same: spans for tasks, context in threads
-    os.environ["OTEL_PYTHON_ASYNCIO_COROUTINE_NAMES_TO_TRACE"] = "job_of"
     provider = TracerProvider()
     provider.add_span_processor(BatchSpanProcessor(FileSpanExporter(os.environ["BENCH_OUTPUT"])))
     trace.set_tracer_provider(provider)
+if VARIANT == "otel":
+    from opentelemetry.instrumentation.asyncio import AsyncioInstrumentor
+    from opentelemetry.instrumentation.threading import ThreadingInstrumentor
+
+    # what an OpenTelemetry user would turn on to see the same: spans for tasks, context in threads
+    os.environ["OTEL_PYTHON_ASYNCIO_COROUTINE_NAMES_TO_TRACE"] = "job_of"
     AsyncioInstrumentor().instrument()
     ThreadingInstrumentor().instrument()
+
+if VARIANT == "aiocop":
+    import aiocop
+
+    aiocop.patch_audit_functions()
+    aiocop.start_blocking_io_detection(trace_depth=20)
+    aiocop.detect_slow_tasks(threshold_ms=30, on_slow_task=lambda event: None)
+    aiocop.activate()
 
 app = FastAPI()
 pool = ThreadPoolExecutor(4, "bench")

@@ -198,7 +198,10 @@ class Outlet:
         samples = self._samples
         if samples is None:
             return None
+        missed = samples.missed
         samples.read(self._pause)
+        if samples.missed > missed:
+            self._recorder.lost["sample"] += samples.missed - missed
         jobs: dict[int, list[Occupancy]] = {}
         for held in self._recorder.holds.copy():
             if not held.end_ns or held.end_ns > start_ns:
