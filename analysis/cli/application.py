@@ -14,6 +14,7 @@ import typer
 from rich.table import Table
 
 from analysis.attribution import analyze
+from analysis.choosing import only_endpoint
 from analysis.cli.annotate import EPILOG as ANNOTATE_EPILOG
 from analysis.cli.annotate import annotate
 from analysis.cli.export import EPILOG as EXPORT_EPILOG
@@ -24,7 +25,6 @@ from analysis.cli.of_tracer import DOCTOR_EPILOG, PASSED_ON, RUN_EPILOG, doctor,
 from analysis.cli.streams import ReaderGone, console, examples, say, working
 from analysis.errors import InputError
 from analysis.load import load_traces
-from analysis.model import Analysis
 from analysis.remedies import ADVICE
 from analysis.report.html import write_html
 from analysis.report.json_out import as_json
@@ -39,7 +39,8 @@ From a service to its answer:
 
 Completion: whywait --install-completion.  Colours: none in a pipe or with NO_COLOR set.
 
-Exit codes: 0 fine; 1 doctor found something missing; 2 something asked for cannot be done; 130 interrupted.
+Exit codes: 0 fine; 1 found wanting (doctor: something is missing); 2 something asked for cannot be done; 130
+interrupted.
 """
 _LONGEST_MESSAGE: Final = 2000
 _LONGEST_S: Final = 100 * 365 * 86_400  # of --last: what can be subtracted from today
@@ -118,23 +119,6 @@ def report(
     render(analysis, console(), top=top)
     if html is not None:
         say(f"\nwritten: {html}")
-
-
-def only_endpoint(analysis: Analysis, text: str) -> Analysis:
-    """The analysis of the endpoints that contain `text`; raises InputError when none does."""
-    chosen = analysis.requests["endpoint"].str.contains(text, regex=False)
-    if not chosen.any():
-        known = ", ".join(sorted(analysis.requests["endpoint"].unique())[:10])
-        raise InputError(f"no endpoint contains {text!r}; there are: {known}")
-    requests = analysis.requests[chosen]
-    ids = set(requests["request_id"])
-    return Analysis(
-        requests,
-        analysis.causes[analysis.causes["request_id"].isin(ids)],
-        analysis.culprits[analysis.culprits["request_id"].isin(ids)],
-        analysis.spans,
-        analysis.findings,
-    )
 
 
 @app.command()

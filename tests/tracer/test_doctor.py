@@ -96,7 +96,7 @@ def test_other_machines_are_told_what_they_lack(monkeypatch: pytest.MonkeyPatch)
         monkeypatch.setattr(kernel, "_read", lambda path, said=scope: said + "\n")
         assert kernel._ptrace().state is state
     monkeypatch.setattr(kernel, "gil_address", lambda: None)
-    assert [one.state for one in kernel._sampler()] == [State.NO, State.NO]
+    assert [one.state for one in kernel._sampler(yes("syscall_file", ""))] == [State.NO, State.NO]
 
 
 def test_a_sampler_that_may_not_look_says_so_and_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -116,10 +116,26 @@ def test_a_sampler_that_may_not_look_says_so_and_is_ended(monkeypatch: pytest.Mo
     process = Denied()
     monkeypatch.setattr(kernel, "gil_address", lambda: object())
     monkeypatch.setattr(kernel, "start_sampler", lambda: process)
-    sampler, holder = kernel._sampler()
+    sampler, holder = kernel._sampler(yes("syscall_file", ""))
     assert (sampler.state, holder.state, process.closed) == (State.NO, State.NO, True)
     assert "may not look" in sampler.found
     assert "SYS_PTRACE" in sampler.remedy
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can change its user")
+def test_a_process_that_gave_up_its_rights_is_told_why_it_cannot_be_looked_at() -> None:
+    code = (
+        "import os, urllib.request\n"
+        "from tracer.doctor.command import main\n"
+        "os.setgid(65534); os.setuid(65534)\n"
+        "raise SystemExit(main(['--json']))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=False)
+    told = {one["name"]: one for one in json.loads(done.stdout)["checks"]}
+    assert done.returncode == 1, done.stderr
+    assert "not dumpable" in told["syscall_file"]["found"]
+    assert told["sampler"]["state"] == told["gil_holder"]["state"] == "no"
+    assert "--user" in told["sampler"]["remedy"]
 
 
 @contextmanager

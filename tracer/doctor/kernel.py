@@ -1,5 +1,6 @@
 """What the kernel shows of this process's threads, to itself and to a process beside it."""
 
+import ctypes
 import os
 import platform
 import sys
@@ -8,11 +9,12 @@ import time
 from typing import Final
 
 from tracer import signals
-from tracer.doctor.check import Check, info, no, yes
+from tracer.doctor.check import Check, State, info, no, yes
 from tracer.sampler.gil_address import gil_address
 from tracer.sampler.process import SamplerProcess, start_sampler
 
 _PATIENCE_S: Final = 10.0
+_PR_GET_DUMPABLE: Final = 3
 _NO_GIL: Final = "gil_wait, and locks and calls that nobody traced, are part of unexplained"
 _YAMA: Final = "/proc/sys/kernel/yama/ptrace_scope"
 _YAMA_MEANS: Final = {
@@ -25,8 +27,9 @@ _YAMA_MEANS: Final = {
 
 def kernel_checks() -> list[Check]:
     """Return which signals this kernel, with this container's limits, gives. Takes up to some seconds."""
-    found = [_system(), _thread_cpu(), _run_queue(), _syscall_file(), _ptrace()]
-    return found + _sampler()
+    states = _syscall_file()
+    found = [_system(), _thread_cpu(), _run_queue(), states, _ptrace()]
+    return found + _sampler(states)
 
 
 def _system() -> Check:
@@ -98,10 +101,25 @@ def _syscall_file() -> Check:
         thread.join()
     if said[:1].isdigit():
         return yes("syscall_file", "/proc/self/task/TID/syscall tells what a sleeping thread waits in")
+    if _dumpable() is False:
+        return no(
+            "syscall_file", "this process is not dumpable: the kernel hides its threads' states, as from a process that "
+            "changed its user after its start", _NO_GIL,
+            "start the service as its user (docker run --user, systemd User=), not as root that gives up its rights",
+        )  # fmt: skip
     return no(
         "syscall_file", f"/proc/self/task/TID/syscall: {said.strip() or 'nothing'}", _NO_GIL,
         "a kernel with CONFIG_HAVE_ARCH_TRACEHOOK, and a container whose seccomp profile lets it be read",
     )  # fmt: skip
+
+
+def _dumpable() -> bool | None:
+    """Whether others of the same user may look at this process; None where that cannot be told."""
+    try:
+        answer = int(ctypes.CDLL(None).prctl(_PR_GET_DUMPABLE, 0, 0, 0, 0))
+    except (OSError, AttributeError):
+        return None
+    return None if answer < 0 else answer == 1
 
 
 def _ptrace() -> Check:
@@ -117,9 +135,14 @@ def _ptrace() -> Check:
     )  # fmt: skip
 
 
-def _sampler() -> list[Check]:
+def _sampler(states: Check) -> list[Check]:
     """The sampler itself is started, asked and ended: the only proof that it may look at this process."""
     means = {"sampler": _NO_GIL, "gil_holder": "who held the GIL is not told"}
+    if states.state is State.NO:
+        return [
+            no(name, "threads' states are hidden: see syscall_file", lost, states.remedy)
+            for name, lost in means.items()
+        ]
     if gil_address() is None:
         why = "where this interpreter keeps its GIL could not be learnt"
         remedy = "CPython 3.11 to 3.13 with glibc, on x86-64 or aarch64"
