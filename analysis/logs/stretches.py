@@ -10,6 +10,7 @@ import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from itertools import accumulate, pairwise
 from typing import Final
 
@@ -36,6 +37,7 @@ class Edge:
     ends: bool
 
 
+@lru_cache(maxsize=4096)
 def edge(marker: str) -> Edge:
     """Return what the name of a marker says of a phase: BEFORE_X, X_done, and so on; else a mere point."""
     for pattern in (_BEFORE, _BEFORE_LAST):
