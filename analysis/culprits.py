@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 from analysis.activities import Activities
 from analysis.apportion import spread
 from analysis.causes import CAUSES, Cause
+from analysis.cpu_rivals import cpu_rivals
 from analysis.describe import Described
-from analysis.segments import CPU, GIL, REST, Segments
+from analysis.segments import CPU, GIL, REST, RUN_QUEUE, Segments
 from analysis.span_table import NONE, Ints, SpanTable, taken
 from tracer import schema
 
@@ -40,6 +41,14 @@ def find_culprits(
             amount,
             _holders,
             whole=schema.GIL_NS,
+        ),
+        _once(
+            spans,
+            (segments.part == RUN_QUEUE) & (described.queued >= 0),
+            described.queued,
+            amount,
+            cpu_rivals,
+            whole=schema.RUN_QUEUE_NS,
         ),
         _once(spans, by_wait & _is_any(causes, _BLOCKED), described.span, amount, _blocker),
         _once(spans, by_wait & _is_any(causes, _POOL_CAUSES), described.span, amount, _pool),

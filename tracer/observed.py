@@ -6,6 +6,8 @@ from typing import Final
 
 from tracer import schema as s
 from tracer.blocked import Memory, Split
+from tracer.cpu_names import CpuNames
+from tracer.cpu_rivals import CpuRivals, Division
 from tracer.gil_holders import Held, Holder, HolderPast
 from tracer.records import Job, Waker
 from tracer.sampler.samples import GIL, POLL, Samples, Seen
@@ -22,6 +24,7 @@ class Observed:
         self._samples = samples
         self._memory = memory
         self._past = past
+        self._rivals = CpuRivals(samples.cpu, CpuNames(past, samples.cpu.libraries, samples.cpu.sampler_id))
 
     def put_running(
         self,
@@ -45,6 +48,7 @@ class Observed:
             run_queue_ns = min(sum(part or 0 for part in parts), max(wall_ns - cpu_ns, 0))
             if run_queue_ns:
                 attributes[s.RUN_QUEUE_NS] = run_queue_ns
+        self._put_rivals(attributes, thread_id, stretches)
         blocked_ns = wall_ns - cpu_ns - run_queue_ns
         if blocked_ns < _LEAST_NS:
             return
@@ -68,6 +72,7 @@ class Observed:
         run_queue_ns = self._samples.run_queue_ns(thread_id, start_ns, end_ns) or 0
         if run_queue_ns:
             attributes[s.RUN_QUEUE_NS] = run_queue_ns
+        self._put_rivals(attributes, thread_id, [(start_ns, end_ns)])
         split = self._memory.split(kind, end_ns - start_ns - run_queue_ns, seen.states, running=True)
         attributes[s.SAMPLES] = split.samples
         attributes[s.CPU_NS] = split.running_ns
@@ -103,6 +108,7 @@ class Observed:
             run_queue_ns = self._samples.run_queue_ns(thread_id, start_ns, end_ns) or 0
             if run_queue_ns:
                 attributes[s.RUN_QUEUE_NS] = run_queue_ns
+        self._put_rivals(attributes, thread_id, [(start_ns, end_ns)])
         split = self._memory.split(kind, end_ns - start_ns - run_queue_ns, states, running=True)
         attributes[s.SAMPLES] = split.samples
         self._put_gil(attributes, split, holders)
@@ -118,6 +124,7 @@ class Observed:
     ) -> None:
         """Adds what a free worker waited in before it began a job; `known_ns` was CPU or run queue."""
         seen = self._seen(thread_id, [(start_ns, end_ns)])
+        self._put_rivals(attributes, thread_id, [(start_ns, end_ns)])
         split = self._memory.split(kind, end_ns - start_ns - known_ns, seen.states, running=False)
         attributes[s.SAMPLES] = split.samples
         self._put_gil(attributes, split, seen.holders)
@@ -132,6 +139,13 @@ class Observed:
             calls.update(one.calls)
             holders += one.holders
         return Seen(states, calls, holders)
+
+    def _put_rivals(
+        self, attributes: Attributes, thread_id: int, stretches: Sequence[tuple[int, int]]
+    ) -> None:
+        run_queue_ns = attributes.get(s.RUN_QUEUE_NS)
+        if isinstance(run_queue_ns, int) and run_queue_ns >= s.CPU_LEAST_NS and thread_id:
+            put_division(attributes, self._rivals.divide(thread_id, stretches, run_queue_ns))
 
     def _put_gil(self, attributes: Attributes, split: Split, holders: Sequence[Held]) -> None:
         if not split.gil_ns:
@@ -156,6 +170,35 @@ def put_holders(attributes: Attributes, holders: Sequence[Holder]) -> None:
     attributes[s.HOLDER_TRACE_IDS] = [f"{one.trace_id:032x}" if one.trace_id else "" for one in holders]
     attributes[s.HOLDER_SPAN_IDS] = [f"{one.span_id:016x}" if one.span_id else "" for one in holders]
     attributes[s.HOLDER_NS] = [one.ns for one in holders]
+
+
+def put_division(attributes: Attributes, found: Division) -> None:
+    """Adds what a run-queue time was, and who had the CPUs."""
+    attributes[s.CPU_PROCESS_NS] = found.process_ns
+    attributes[s.CPU_OWN_NS] = found.own_ns
+    attributes[s.CPU_THROTTLED_NS] = found.throttled_ns
+    attributes[s.CPU_UNKNOWN_NS] = found.unknown_ns
+    if found.cpus:
+        attributes[s.CPU_COUNT] = found.cpus
+    if found.period_ns:
+        attributes[s.CPU_QUOTA_NS] = found.quota_ns
+        attributes[s.CPU_PERIOD_NS] = found.period_ns
+    if found.wanted_milli:
+        attributes[s.CPU_WANTED] = found.wanted_milli
+        attributes[s.CPU_WANTED_NATIVE] = found.native_milli
+    if not found.rivals:
+        return
+    named = [one.named for one in found.rivals]
+    attributes[s.RIVAL_KINDS] = [one.kind for one in named]
+    attributes[s.RIVAL_NAMES] = [one.name for one in named]
+    attributes[s.RIVAL_NUMBERS] = [one.named.process_id or one.threads for one in found.rivals]
+    if any(one.place for one in named):
+        attributes[s.RIVAL_FILES] = [one.place.file if one.place else "" for one in named]
+        attributes[s.RIVAL_LINES] = [one.place.line if one.place else 0 for one in named]
+    if any(one.trace_id for one in named):
+        attributes[s.RIVAL_TRACE_IDS] = [f"{one.trace_id:032x}" if one.trace_id else "" for one in named]
+        attributes[s.RIVAL_SPAN_IDS] = [f"{one.span_id:016x}" if one.span_id else "" for one in found.rivals]
+    attributes[s.RIVAL_NS] = [one.ns for one in found.rivals]
 
 
 def without(start_ns: int, end_ns: int, away: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:

@@ -64,6 +64,7 @@ SIGNAL_EXECUTOR: Final = "executor"
 SIGNAL_GC: Final = "gc"
 SIGNAL_SAMPLER: Final = "sampler"  # what each thread waited in: GIL_NS, LOCK_NS, CALL_NS
 SIGNAL_HOLDER: Final = "gil_holder"
+SIGNAL_CPU_RIVALS: Final = "cpu_rivals"  # who had the CPUs while a thread waited for one: CPU_*
 
 # --- on task, job, run, wait, block, phase ------------------------------------------------------
 ACTIVITY: Final = "whywait.activity"  # 16 hex digits: span id of the owning task or job span
@@ -182,6 +183,37 @@ HOLDER_SPAN_IDS: Final = "whywait.holder.span_ids"
 HOLDER_NS: Final = "whywait.holder.ns"
 # of GIL_NS, held by an event loop that never idled: between short callbacks, or in one
 HOLDER_TURNING_NS: Final = "whywait.holder.turning_loop_ns"
+
+# what RUN_QUEUE_NS of the same span was, wherever that was long enough to ask (CPU_LEAST_NS): the first four sum to it
+# exactly. RUN_QUEUE_NS is measured; its division is sampled: by who used the CPUs at the time
+CPU_PROCESS_NS: Final = "whywait.cpu.process_ns"  # other processes had the CPUs on which the thread may run
+CPU_OWN_NS: Final = "whywait.cpu.own_ns"  # other threads of this process had them
+CPU_THROTTLED_NS: Final = "whywait.cpu.throttled_ns"  # the quota of a control group had run out
+CPU_UNKNOWN_NS: Final = "whywait.cpu.unknown_ns"
+CPU_LEAST_NS: Final = 100_000
+CPU_COUNT: Final = "whywait.cpu.count"  # CPUs on which the thread may run
+CPU_QUOTA_NS: Final = (
+    "whywait.cpu.quota_ns"  # CPU time that the group may use in each CPU_PERIOD_NS; absent: no quota
+)
+CPU_PERIOD_NS: Final = "whywait.cpu.quota_period_ns"
+# threads of this process that wanted a CPU at once, on average, in thousandths; and those that run no Python
+CPU_WANTED: Final = "whywait.cpu.wanted_milli"
+CPU_WANTED_NATIVE: Final = "whywait.cpu.wanted_native_milli"
+# who had them: parallel arrays, longest first, without those in which nothing is known; RIVAL_NS sums to at most CPU_PROCESS_NS + CPU_OWN_NS
+RIVAL_KINDS: Final = "whywait.rival.kinds"  # RIVAL_*
+RIVAL_NAMES: Final = "whywait.rival.names"  # of the process, the function, or the library
+RIVAL_NUMBERS: Final = "whywait.rival.numbers"  # process id; of threads, how many they were
+RIVAL_FILES: Final = "whywait.rival.files"  # "" where not known
+RIVAL_LINES: Final = "whywait.rival.lines"  # 0 where not known
+RIVAL_TRACE_IDS: Final = "whywait.rival.trace_ids"  # "" where it worked for no request
+RIVAL_SPAN_IDS: Final = "whywait.rival.span_ids"
+RIVAL_NS: Final = "whywait.rival.ns"
+RIVAL_PROCESS: Final = "process"
+RIVAL_SIBLING: Final = (
+    "sibling"  # a process of the same name and group, such as another worker of the service
+)
+RIVAL_THREAD: Final = "thread"  # of this process, running Python or called from it
+RIVAL_NATIVE: Final = "native"  # of this process, such as the workers of an OpenMP pool
 
 # --- pools --------------------------------------------------------------------------------------
 POOL_ID: Final = "whywait.pool.id"

@@ -14,6 +14,7 @@ from time import monotonic
 from typing import Final, NamedTuple
 
 from tracer.sampler import child
+from tracer.sampler.cpu_layout import CPU_RECORD, CPU_RECORDS
 from tracer.sampler.gil_address import GilAddress, gil_address
 
 _STOP_S: Final = 2.0
@@ -30,6 +31,8 @@ class Header(NamedTuple):
     waited_for: int  # native id of the thread for whose GIL others wait now, 0: nobody waits
     threads: int
     period_ns: int
+    use_written: int = 0
+    use_until_ns: int = 0
 
 
 class SamplerProcess:
@@ -99,6 +102,14 @@ class SamplerProcess:
         size = child.RECORD.size
         begin, end = first % child.RECORDS, (last - 1) % child.RECORDS + 1
         return self._memory[child.HEADER_SIZE + begin * size : child.HEADER_SIZE + end * size]
+
+    def use_records(self, first: int, last: int) -> bytes:
+        """The bytes of the records of who used the CPUs; those of one turn of the ring only."""
+        if self._memory is None:
+            return b""
+        size = CPU_RECORD.size
+        begin, end = first % CPU_RECORDS, (last - 1) % CPU_RECORDS + 1
+        return self._memory[child.CPU_AT + begin * size : child.CPU_AT + end * size]
 
     def end(self) -> None:
         """Ends the child and waits until it is gone; what it wrote can still be read."""
