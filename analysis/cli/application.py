@@ -1,4 +1,4 @@
-"""The command line: words in, words out. Exit codes: 0 fine, 1 found slower, 2 bad input, 130 interrupted."""
+"""The command line: words in, words out. Exit codes: 0 fine, 1 found wanting, 2 bad input, 130 interrupted."""
 
 import io
 import json
@@ -15,9 +15,16 @@ from rich.table import Table
 
 from analysis.attribution import analyze
 from analysis.choosing import only_endpoint
+from analysis.cli.annotate import EPILOG as ANNOTATE_EPILOG
+from analysis.cli.annotate import annotate
 from analysis.cli.diff import EPILOG as DIFF_EPILOG
 from analysis.cli.diff import diff
-from analysis.cli.streams import ReaderGone, console, say
+from analysis.cli.export import EPILOG as EXPORT_EPILOG
+from analysis.cli.export import export
+from analysis.cli.logs import EPILOG as LOGS_EPILOG
+from analysis.cli.logs import logs
+from analysis.cli.of_tracer import DOCTOR_EPILOG, PASSED_ON, RUN_EPILOG, doctor, run
+from analysis.cli.streams import ReaderGone, console, examples, say, working
 from analysis.errors import InputError
 from analysis.load import load_traces
 from analysis.remedies import ADVICE
@@ -26,10 +33,18 @@ from analysis.report.json_out import as_json
 from analysis.report.safe_text import safe
 from analysis.report.terminal import render
 
-_EPILOG = (
-    "whywait run -- COMMAND   traces a service as it is (see whywait run --help).  "
-    "Exit codes: 0 fine, 1 slower (diff --fail-if-slower), 2 something asked for cannot be done, 130 interrupted."
-)
+_EPILOG = """\b
+From a service to its answer:
+  whywait doctor                              what can be observed here
+  whywait run -- uvicorn app:app              traces go to ./traces
+  whywait report traces --html report.html    why requests were slow, who did it, what to change
+  whywait diff before after                   what changed between two runs
+
+Completion: whywait --install-completion.  Colours: none in a pipe or with NO_COLOR set.
+
+Exit codes: 0 fine; 1 found wanting (doctor: something is missing; diff --fail-if-slower: slower); 2 something asked for cannot be done; 130
+interrupted.
+"""
 _LONGEST_MESSAGE: Final = 2000
 _LONGEST_S: Final = 100 * 365 * 86_400  # of --last: what can be subtracted from today
 
@@ -61,8 +76,12 @@ def _options(
 
 
 @app.command(
-    epilog="Examples: whywait report traces | whywait report traces.jsonl --html report.html | "
-    "whywait report http://localhost:16686 --service predictor --last 1h"
+    epilog=examples(
+        "whywait report traces",
+        "whywait report traces.jsonl --html report.html",
+        "whywait report http://localhost:16686 --service predictor --last 1h",
+        "zcat traces.jsonl.gz | whywait report - --json",
+    )
 )
 def report(
     source: Annotated[
@@ -89,7 +108,10 @@ def report(
 ) -> None:
     """Says what each endpoint's requests waited for, who held them, and what to change."""
     since = datetime.now(UTC) - _duration(last) if last is not None else None
-    analysis = analyze(load_traces(source, service=service, start=since, skip_bad_lines=skip_bad_lines))
+    with working(f"reading {source}"):
+        loaded = load_traces(source, service=service, start=since, skip_bad_lines=skip_bad_lines)
+    with working(f"dividing the time of {len(loaded.spans):,} spans"):
+        analysis = analyze(loaded)
     if endpoint is not None:
         analysis = only_endpoint(analysis, endpoint)
     if html is not None:
@@ -126,6 +148,13 @@ def demo(context: typer.Context) -> int:
     except ImportError as error:
         raise InputError(f"demo needs its extra ({error}): pip install 'whywait[demo-cpu]'") from error
     return tell(context.args)
+
+
+app.command(epilog=RUN_EPILOG, context_settings=PASSED_ON)(run)
+app.command(epilog=DOCTOR_EPILOG, context_settings=PASSED_ON)(doctor)
+app.command(epilog=ANNOTATE_EPILOG)(annotate)
+app.command(epilog=EXPORT_EPILOG)(export)
+app.command(epilog=LOGS_EPILOG)(logs)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
