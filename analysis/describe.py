@@ -97,7 +97,7 @@ def describe(
     _describe_small(segments, cause, detail)
     split = taken(frames.row, taken(pieces.sampled, piece))
     split = np.where(waiting, taken(activities.waits.row, wait), split)
-    _describe_samples(spans, segments, split, rest & in_run, detail)
+    _describe_samples(spans, segments, split, taken(frames.row, frame), rest & in_run, detail)
     queued = taken(frames.row, taken(pieces.queued, piece))
     queued = np.where(part == RUN_QUEUE, np.where(waiting, taken(activities.waits.row, wait), queued), NONE)
     chosen = queued >= 0
@@ -153,7 +153,9 @@ def _describe_devices(
     evidence[at[here]] = told[back][here]
 
 
-def _describe_samples(spans: SpanTable, segments: Segments, split: Ints, rest: Bools, detail: Texts) -> None:
+def _describe_samples(
+    spans: SpanTable, segments: Segments, split: Ints, frame_rows: Ints, rest: Bools, detail: Texts
+) -> None:
     """Say in which call a thread was, and where its samples were too few or saw no reason."""
     calls = np.flatnonzero((segments.part == CALL) & (split >= 0))
     once, back = np.unique(split[calls], return_inverse=True)
@@ -164,6 +166,11 @@ def _describe_samples(spans: SpanTable, segments: Segments, split: Ints, rest: B
     detail[calls] = words[back]
     left = np.flatnonzero(rest & (split >= 0))
     detail[left] = "blocked, and not seen in what"
+    # samples that were too few to divide a stretch left no division, only their number
+    few = np.flatnonzero(rest & (split < 0) & (frame_rows >= 0))
+    counts = spans.ints(frame_rows[few], schema.SAMPLES)
+    for at, count in zip(few[counts >= 0], counts[counts >= 0], strict=True):
+        detail[at] = f"{detail[at]} ({count} sample{'' if count == 1 else 's'}: too few)"
 
 
 def _errors(spans: SpanTable, segments: Segments, split: Ints) -> Ints:

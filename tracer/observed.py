@@ -54,7 +54,8 @@ class Observed:
             return
         seen = self._seen(thread_id, stretches)
         split = self._memory.split(kind, blocked_ns, seen.states, running=False)
-        attributes[s.SAMPLES] = split.samples
+        if split.enough:
+            attributes[s.GIL_NS] = 0  # unless samples say otherwise: seen, and in none of it
         if split.lock_ns:
             attributes[s.LOCK_NS] = split.lock_ns
         if split.call_ns:
@@ -62,7 +63,7 @@ class Observed:
             name = call_name(seen.calls.most_common(1)[0][0]) if seen.calls else None
             if name is not None:
                 attributes[s.CALL] = name
-        self._put_gil(attributes, split, seen.holders)
+        self._put_split(attributes, split, seen.holders)
 
     def put_back(
         self, attributes: Attributes, kind: Hashable, thread_id: int, start_ns: int, end_ns: int
@@ -74,11 +75,10 @@ class Observed:
             attributes[s.RUN_QUEUE_NS] = run_queue_ns
         self._put_rivals(attributes, thread_id, [(start_ns, end_ns)])
         split = self._memory.split(kind, end_ns - start_ns - run_queue_ns, seen.states, running=True)
-        attributes[s.SAMPLES] = split.samples
         attributes[s.CPU_NS] = split.running_ns
         if split.lock_ns:
             attributes[s.LOCK_NS] = split.lock_ns
-        self._put_gil(attributes, split, seen.holders)
+        self._put_split(attributes, split, seen.holders)
 
     def put_ready(
         self,
@@ -110,10 +110,9 @@ class Observed:
                 attributes[s.RUN_QUEUE_NS] = run_queue_ns
         self._put_rivals(attributes, thread_id, [(start_ns, end_ns)])
         split = self._memory.split(kind, end_ns - start_ns - run_queue_ns, states, running=True)
-        attributes[s.SAMPLES] = split.samples
-        self._put_gil(attributes, split, holders)
+        self._put_split(attributes, split, holders)
 
-    def put_handover(
+    def put_blocked(
         self,
         attributes: Attributes,
         kind: Hashable,
@@ -122,12 +121,13 @@ class Observed:
         end_ns: int,
         known_ns: int,
     ) -> None:
-        """Adds what a free worker waited in before it began a job; `known_ns` was CPU or run queue."""
+        """Adds what of a stretch in which a thread did nothing was the GIL: before a job, or in a call whose end
+        was not seen. `known_ns` of it was CPU or run queue.
+        """
         seen = self._seen(thread_id, [(start_ns, end_ns)])
         self._put_rivals(attributes, thread_id, [(start_ns, end_ns)])
         split = self._memory.split(kind, end_ns - start_ns - known_ns, seen.states, running=False)
-        attributes[s.SAMPLES] = split.samples
-        self._put_gil(attributes, split, seen.holders)
+        self._put_split(attributes, split, seen.holders)
 
     def _seen(self, thread_id: int, stretches: Iterable[tuple[int, int]]) -> Seen:
         states: Counter[int] = Counter()
@@ -147,7 +147,8 @@ class Observed:
         if isinstance(run_queue_ns, int) and run_queue_ns >= s.CPU_LEAST_NS and thread_id:
             put_division(attributes, self._rivals.divide(thread_id, stretches, run_queue_ns))
 
-    def _put_gil(self, attributes: Attributes, split: Split, holders: Sequence[Held]) -> None:
+    def _put_split(self, attributes: Attributes, split: Split, holders: Sequence[Held]) -> None:
+        attributes[s.SAMPLES] = split.samples
         if not split.gil_ns:
             return
         attributes[s.GIL_NS] = split.gil_ns

@@ -237,3 +237,19 @@ PROCESS: Final = (
     "whywait.process"  # bool, true on a run in a worker process, of which only the parent was asked
 )
 SYSCALL_FUTEX: Final = "futex"  # a lock, the GIL, or another thread: cannot tell which
+
+# --- annotations: what `analysis` found, written back as spans of a scope of their own; it ignores them when it reads --
+ANNOTATION_SCOPE: Final = "whywait.annotation"
+FOUND_CAUSE: Final = "whywait.cause"  # on the lane: the chief cause
+FOUND_NS: Final = "whywait.cause_ns"  # int
+FOUND_SUM_PREFIX: Final = "whywait.causes."  # + cause + "_ns": on the lane, all that the request consisted of
+FOUND_EVIDENCE: Final = "whywait.cause.evidence"
+FOUND_ERROR_NS: Final = "whywait.cause.error_ns"
+FOUND_DETAIL: Final = "whywait.cause.detail"
+FOUND_ACTIVITY: Final = "whywait.cause.activity"
+FOUND_CULPRIT: Final = "whywait.culprit"
+FOUND_CULPRIT_FILE: Final = "whywait.culprit.file"
+FOUND_CULPRIT_LINE: Final = "whywait.culprit.line"
+FOUND_CULPRIT_TRACE_ID: Final = "whywait.culprit.trace_id"
+FOUND_CULPRIT_SPAN_ID: Final = "whywait.culprit.span_id"
+FOUND_CULPRIT_NS: Final = "whywait.culprit_ns"  # int, the culprit's part of FOUND_NS

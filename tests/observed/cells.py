@@ -84,7 +84,7 @@ def page(programs: Sequence[Program], columns: Sequence[Column], notes: Sequence
         "",
         "## Who made it wait",
         "",
-        "The holder of the lock or the GIL, the occupant of the pool, what ran on the loop.",
+        "The holder of the lock or the GIL, the occupant of the pool, what ran on the loop, who had the CPU.",
         "",
         *_table(
             "cause",

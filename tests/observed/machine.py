@@ -93,14 +93,14 @@ def _pin(processors: set[int]) -> None:
             os.sched_setaffinity(thread.native_id, processors)
 
 
-@loop_program("cpu_wait", "cpu_wait")
+@loop_program("cpu_wait", "cpu_wait", culprit="process python")
 async def cpu_wait() -> int:
     await in_worker("warm-up", lambda: 0)
     with hogged_cpu():
         return await in_worker("cpu_wait", work)
 
 
-@loop_program("cpu_wait (on the loop)", "cpu_wait")
+@loop_program("cpu_wait (on the loop)", "cpu_wait", culprit="process python")
 async def cpu_wait_on_loop() -> int:
     with hogged_cpu():
         await asyncio.sleep(0.01)

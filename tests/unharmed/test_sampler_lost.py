@@ -56,5 +56,5 @@ def test_a_service_goes_on_without_its_sampler(how: signal.Signals, tmp_path: Pa
         (root,) = [span for span in spans if span["root"] and span.trace_id == mark.trace_id]
         signals[name] = root["signals"]
         assert (root["lost.kinds"] == ["1 × sampler"]) == (name == "after")
-    assert set(signals["before"]) - set(signals["after"]) == {"sampler", "gil_holder"}
+    assert set(signals["before"]) - set(signals["after"]) == {"sampler", "gil_holder", "cpu_rivals"}
     assert "whywait" not in services[0].said.replace("whywait: traces go to", "")

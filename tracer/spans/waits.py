@@ -89,7 +89,7 @@ def _add_await(drawing: Drawing, activity: Activity, wait: Wait) -> None:
     if wait.waited is not None and not wait.waited.end_seen and drawing.observed is not None:
         # its end was seen only once Python ran again: part of it may have been a wait for the GIL
         kind = (wait.kind, wait.waited.what)
-        drawing.observed.put_handover(
+        drawing.observed.put_blocked(
             attributes, kind, drawing.thread_of(activity), wait.start_ns, wait.cause_ns, 0
         )
     if wait.waited is not None:
