@@ -237,4 +237,7 @@ class Outlet:
         if spec.error:
             span.set_attribute("error.type", spec.error)
             span.set_status(Status(StatusCode.ERROR))
-        span.end(max(unix_ns(spec.end_ns), start_ns))
+        end_ns = unix_ns(spec.end_ns)
+        if spec.not_after_unix_ns:
+            end_ns = min(end_ns, spec.not_after_unix_ns)
+        span.end(max(end_ns, start_ns))

@@ -152,6 +152,13 @@ BLOCKER_TRACE_ID: Final = "whywait.blocker.trace_id"
 BLOCKER_SPAN_ID: Final = "whywait.blocker.span_id"
 BLOCKER_COUNT: Final = "whywait.blocker.count"  # callbacks in this tile
 BLOCKER_NS: Final = "whywait.blocker.ns"  # the chief one's part of the tile
+# all of them where there were several, as parallel arrays, longest first (those beyond OCCUPANT_LIMIT by place)
+BLOCKERS_NAMES: Final = "whywait.blockers.names"
+BLOCKERS_FILES: Final = "whywait.blockers.files"  # "" where not known
+BLOCKERS_LINES: Final = "whywait.blockers.lines"  # 0 where not known
+BLOCKERS_TRACE_IDS: Final = "whywait.blockers.trace_ids"  # "" where it worked for no request
+BLOCKERS_SPAN_IDS: Final = "whywait.blockers.span_ids"
+BLOCKERS_NS: Final = "whywait.blockers.ns"
 BLOCKER_THREAD: Final = "whywait.blocker.thread"  # name of the thread that held a lock
 
 # which lock
