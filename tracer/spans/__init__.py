@@ -7,6 +7,7 @@ from tracer.phases import settle
 from tracer.records import Job, Request
 from tracer.spans.activities import add_job, add_task
 from tracer.spans.drawing import Drawing
+from tracer.spans.nesting import nested
 from tracer.spans.running import add_block, add_phase
 from tracer.spans.spec import LoopPast, SpanSpec
 from tracer.spans.waits import add_wait
@@ -41,4 +42,4 @@ def request_spans(
             add_phase(drawing, phase)
     if request.root_phase is not None:
         add_phase(drawing, request.root_phase)
-    return drawing.made
+    return nested(drawing.made)
