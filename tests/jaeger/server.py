@@ -1,5 +1,6 @@
 """Runs the Jaeger binary that `make jaeger` built, on free ports, in memory, for one test session."""
 
+import json
 import socket
 import subprocess
 import time
@@ -10,7 +11,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-CACHE = Path(__file__).resolve().parents[2] / ".cache" / "jaeger"
+ROOT = Path(__file__).resolve().parents[2]
+CACHE = ROOT / ".cache" / "jaeger"
+UI_CONFIG = ROOT / "analysis" / "jaeger" / "ui.js"
 
 _CONFIG = """
 service:
@@ -25,6 +28,7 @@ extensions:
     storage: {{traces: memory}}
     http: {{endpoint: "127.0.0.1:{query}"}}
     grpc: {{endpoint: "127.0.0.1:{query_grpc}"}}
+    ui: {ui}
   jaeger_storage:
     backends: {{memory: {{memory: {{max_traces: 100000}}}}}}
   healthcheckv2:
@@ -53,11 +57,15 @@ def binary() -> Path | None:
 
 
 @contextmanager
-def running(program: Path, folder: Path) -> Iterator[Jaeger]:
-    """Starts Jaeger and waits until it is healthy; ends it afterwards."""
+def running(program: Path, folder: Path, assets: Path | None = None) -> Iterator[Jaeger]:
+    """Starts Jaeger with our UI configuration and waits until it is healthy; ends it afterwards.
+
+    `assets` is a built UI; without one the UI is the page that the binary brings.
+    """
     ports = dict(zip(("query", "query_grpc", "health", "otlp"), _free_ports(4), strict=True))
     config = folder / "jaeger.yaml"
-    config.write_text(_CONFIG.format(**ports))
+    ui = {"config_file": str(UI_CONFIG)} | ({"assets_path": str(assets)} if assets is not None else {})
+    config.write_text(_CONFIG.format(**ports, ui=json.dumps(ui)))
     with (folder / "jaeger.log").open("wb") as log:
         process = subprocess.Popen([program, "--config", config], stdout=log, stderr=subprocess.STDOUT)
         try:

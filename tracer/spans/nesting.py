@@ -15,8 +15,8 @@ sibling that ended last before it. It can only come through what is nested like 
         await rank                  |-----------------------|                passed by: the job ends later
 
 * What an activity did hangs below it, or below the innermost phase or block of its own that was open, and not
-  below a span of the host's, of which we do not know when it ended and which lies beside the activity. Where a
-  phase of ours is open, the host's spans are below that, and are left where they are.
+  below a span of the host's, of which we do not know when it ended and which lies beside the activity. In a job, and
+  where a phase of ours is open, the host's spans are below those, and what hangs below them stays there.
 * What was spawned hangs below its spawner if it ended before it, else below who spawned that.
 * A phase is never cut by a block: a block that begins inside a phase hangs below it, one that begins before is
   beside it.
@@ -44,6 +44,7 @@ class _Frame(NamedTuple):
     span_id: int
     end_ns: int  # where its own frame ends, at the latest
     is_phase: bool
+    host: int  # the host's span that it hangs below, 0 where there is none between
 
 
 @dataclass(slots=True)
@@ -54,6 +55,7 @@ class _Home:
     start_ns: int
     end_ns: int
     above: str  # the activity that spawned it, as hex
+    is_run: bool = False  # of a job: spans of the host's begun in it are below its run
 
 
 def nested(made: Sequence[SpanSpec]) -> list[SpanSpec]:
@@ -91,6 +93,7 @@ def _homes(made: Iterable[SpanSpec]) -> dict[str, _Home]:
         home = homes.get(str(spec.attributes.get(s.ACTIVITY)))
         if home is not None:
             home.span_id, home.start_ns, home.end_ns = spec.span_id, spec.start_ns, spec.end_ns
+            home.is_run = True
     return homes
 
 
@@ -142,12 +145,15 @@ def _hang(
         around = [
             frame for frame in open_frames if spec.end_ns <= frame.end_ns or (is_block and frame.is_phase)
         ]
-        in_phase = any(frame.is_phase for frame in around)
-        if not (in_phase and spec.parent_id not in ours):
+        hosts_are_below = home.is_run or any(frame.is_phase for frame in around)
+        host = around[-1].host if around else 0
+        if hosts_are_below and spec.parent_id not in ours and spec.parent_id != host:
+            host = spec.parent_id
+        else:
             parents[index] = around[-1].span_id if around else home.span_id
         if (is_block or _is_phase(spec)) and not _outlived(spec, spawned):
             end_ns = min(spec.end_ns, around[-1].end_ns) if around else spec.end_ns
-            open_frames.append(_Frame(spec.span_id, end_ns, not is_block))
+            open_frames.append(_Frame(spec.span_id, end_ns, not is_block, host))
 
 
 def _outlived(frame: SpanSpec, spawned: Sequence[tuple[int, int]]) -> bool:

@@ -140,12 +140,8 @@ def _add_resume_tile(drawing: Drawing, activity: Activity, wait: Wait, tile: Til
     links: tuple[tuple[int, int], ...] = ()
     if tile.callbacks:
         chief = put_callbacks(attributes, tile.callbacks, drawing.request)
+        # names are what stores count and list: how many callbacks they were is BLOCKER_COUNT
         name = f"{name}: {attributes[s.BLOCKER_FUNCTION]}"
-        calls = sum(one.calls for one in tile.callbacks)
-        if calls > chief.times or calls > len(
-            tile.callbacks
-        ):  # of a run of short ones only the longest is known
-            name = f"{name} (one of {calls} callbacks)"
         if chief.trace_id and chief.trace_id != drawing.request.trace_id:
             links = ((chief.trace_id, chief.span_id),)
     parent_id = wait.parent_id
