@@ -22,6 +22,7 @@ class Apart(NamedTuple):
     by_name: float  # the same of the sums by name, whenever they were: of equal jobs either may be taken
     what: list[tuple[tuple[str, str], int]]  # the longest: (Jaeger's span, ours), ns
     waits: int  # named waits on Jaeger's path
+    unawaited: bool  # its path goes through a job that ended no wait: it takes the last to finish
 
 
 def apart(told: analysis.Analysis, bars: Mapping[str, list[Bar]]) -> Iterator[Apart]:
@@ -47,7 +48,10 @@ def apart(told: analysis.Analysis, bars: Mapping[str, list[Bar]]) -> Iterator[Ap
         waits = sum(words.is_wait(section.span_id) for section in path)
         share = found.total() / request.wall_ns
         by_name = sum(map(abs, sums.values())) / 2 / request.wall_ns
-        yield Apart(request.endpoint, request.trace_id, share, by_name, found.most_common(4), waits)
+        unawaited = any(words.is_unawaited(section.span_id) for section in path)
+        yield Apart(
+            request.endpoint, request.trace_id, share, by_name, found.most_common(4), waits, unawaited
+        )
 
 
 class _Words:
@@ -58,6 +62,7 @@ class _Words:
         )
         (self._root,) = (key for key, one in self._attributes.items() if one.get(schema.ROOT))
         self._root = self._attributes[self._root].get(schema.ACTIVITY, self._root)
+        self._wakers = {one.get(schema.WAKER_SPAN_ID) for one in self._attributes.values()}
         parents = dict(zip(spans["span_id"], spans["parent_id"], strict=True))
         self._activity = {key: self._activity_of(key, parents) for key in parents}
         self._run_end: dict[str, int] = {
@@ -77,6 +82,10 @@ class _Words:
 
     def is_wait(self, span_id: str) -> bool:
         return bool(self._attributes[span_id].get(schema.KIND) == schema.KIND_WAIT)
+
+    def is_unawaited(self, span_id: str) -> bool:
+        activity = self._attributes[span_id].get(schema.ACTIVITY)
+        return activity in self._run_end and activity not in self._wakers
 
     def said(self, says: Says) -> str:
         """By name: a wait's, or that something ran."""

@@ -7,6 +7,7 @@ from typing import Any
 
 from tracer.records import Job, Wait, current_activity, here
 from tracer.schema import WAIT_GC
+from tracer.span_context import current_span_id
 
 _MIN_NS = 50_000
 
@@ -28,7 +29,9 @@ def install() -> Callable[[], None]:
             return  # inside a wait, or still taking over: that is a wait already
         if activity is not None and activity.end_ns == 0 and activity.request.take():
             begin_ns = max(started_ns, activity.born_ns)
-            activity.waits.append(Wait(WAIT_GC, begin_ns, end_ns, end_ns, None, None, 0, True))
+            activity.waits.append(
+                Wait(WAIT_GC, begin_ns, end_ns, end_ns, None, None, current_span_id(), True)
+            )
 
     gc.callbacks.append(on_collection)
 

@@ -13,6 +13,7 @@ from tracer.jobs import known_pool, make_job, occupancy_of, pool_of, run_job, ti
 from tracer.recorder import probe_failed
 from tracer.records import Activity, Job, Pool, Wait, here
 from tracer.schema import WAIT_POOL_SHUTDOWN, WAIT_POOL_STARTUP
+from tracer.span_context import current_span_id
 from tracer.thread_waits import waiter_here
 from tracer.unseen import take_this_frame_out
 
@@ -119,7 +120,10 @@ def install() -> Callable[[], None]:
 def record_startup(activity: Activity, pool: Pool, start_ns: int, end_ns: int) -> None:
     """Records that an activity has waited for a worker of a pool to be started."""
     if activity.request.take():
-        activity.waits.append(Wait(WAIT_POOL_STARTUP, start_ns, end_ns, end_ns, None, None, 0, True, pool))
+        parent_id = current_span_id()
+        activity.waits.append(
+            Wait(WAIT_POOL_STARTUP, start_ns, end_ns, end_ns, None, None, parent_id, True, pool)
+        )
 
 
 def record_shutdown(activity: Any, pool: Pool, start_ns: int) -> None:
@@ -129,12 +133,15 @@ def record_shutdown(activity: Any, pool: Pool, start_ns: int) -> None:
         return
     # while jobs still ran, shutdown waited for the last of them; after it, for the threads to end
     last: Job | None = pool.last_job
+    parent_id = current_span_id()
     if last is not None and last.request is activity.request and start_ns < last.done_ns <= end_ns:
         activity.waits.append(
-            Wait(WAIT_POOL_SHUTDOWN, start_ns, last.done_ns, end_ns, last, None, 0, True, pool)
+            Wait(WAIT_POOL_SHUTDOWN, start_ns, last.done_ns, end_ns, last, None, parent_id, True, pool)
         )
     else:
-        activity.waits.append(Wait(WAIT_POOL_SHUTDOWN, start_ns, end_ns, end_ns, None, None, 0, True, pool))
+        activity.waits.append(
+            Wait(WAIT_POOL_SHUTDOWN, start_ns, end_ns, end_ns, None, None, parent_id, True, pool)
+        )
 
 
 def _name(executor: Any) -> str:

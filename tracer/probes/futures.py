@@ -17,6 +17,7 @@ from tracer.probes.executor import JOB_ATTRIBUTE
 from tracer.recorder import probe_failed
 from tracer.records import Activity, Collector, Job, Wait, Waker, current_activity, here
 from tracer.schema import WAIT_AWAIT
+from tracer.span_context import current_span_id
 from tracer.steps import waker_now
 from tracer.thread_waits import waiter_here
 from tracer.unseen import take_this_frame_out
@@ -176,6 +177,6 @@ def _record(activity: Activity, start_ns: int, end_ns: int, by: Waker, cause_ns:
         cause_ns = min(max(cause_ns or end_ns, start_ns), end_ns)
         if isinstance(by, Job) and not by.resume_ns:
             by.resume_ns = end_ns
-        activity.waits.append(Wait(WAIT_AWAIT, start_ns, cause_ns, end_ns, by, None, 0, True))
+        activity.waits.append(Wait(WAIT_AWAIT, start_ns, cause_ns, end_ns, by, None, current_span_id(), True))
     except Exception as error:
         probe_failed("futures", error)

@@ -23,7 +23,7 @@ sibling that ended last before it. It can only come through what is nested like 
 * A phase or block in which somebody was spawned who outlived it holds nothing: the walk comes back to where the
   spawned began, which is inside, and passes it by. What lies in it hangs beside it.
 * A span that ends as its sibling begins ends `APART_NS` earlier, because what ends in the same microsecond as
-  another begins is passed by. A task whose last act was to wake its waiter ends with that, and the wait before.
+  another begins is passed by. Jobs whose results lay ready when one was waited for end before that one. A task whose last act was to wake its waiter ends with that, and the wait before.
 """
 
 from bisect import bisect_left
@@ -32,6 +32,7 @@ from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
 from tracer import schema as s
+from tracer.observed import Attributes
 from tracer.spans.spec import SpanSpec, span_hex
 
 APART_NS: Final = 1_000  # one tick of Jaeger's clock
@@ -74,9 +75,23 @@ def nested(made: Sequence[SpanSpec]) -> list[SpanSpec]:
     return [
         spec
         if parents[index] == spec.parent_id and ends[index] == spec.end_ns
-        else replace(spec, parent_id=parents[index], end_ns=ends[index])
+        else replace(
+            spec,
+            parent_id=parents[index],
+            end_ns=ends[index],
+            attributes=_shortened(spec.attributes, spec.end_ns - ends[index]),
+        )
         for index, spec in enumerate(made)
     ]
+
+
+def _shortened(attributes: Attributes, by_ns: int) -> Attributes:
+    """The shares of those who had the pool sum to the wait."""
+    shares = attributes.get(s.OCCUPANT_NS)
+    if by_ns <= 0 or not isinstance(shares, list) or not shares:
+        return attributes
+    first = int(shares[0])
+    return attributes | {s.OCCUPANT_NS: [max(first - by_ns, 0), *shares[1:]]}
 
 
 def _homes(made: Iterable[SpanSpec]) -> dict[str, _Home]:
@@ -193,6 +208,7 @@ def _apart(made: Sequence[SpanSpec], parents: Sequence[int]) -> list[int]:
             woke_ns = made[wait].end_ns
             if made[waker].start_ns < woke_ns < ends[waker] <= woke_ns + LAST_ACT_NS:
                 ends[waker] = woke_ns
+    _taken_together(made, wakers, ends)
     siblings: dict[int, list[int]] = {}
     for index, parent_id in enumerate(parents):
         if not made[index].unix:
@@ -207,6 +223,21 @@ def _apart(made: Sequence[SpanSpec], parents: Sequence[int]) -> list[int]:
         if abs(ends[waker] - ends[wait]) < APART_NS:
             ends[wait] = _not_before_start(made[wait], ends[waker] - APART_NS)
     return ends
+
+
+def _taken_together(made: Sequence[SpanSpec], wakers: Iterable[tuple[int, int]], ends: list[int]) -> None:
+    """End the jobs whose results were taken in one go after a wait for another one before that other one."""
+    waited_for = {waker for _, waker in wakers}
+    runs = {spec.parent_id: spec.end_ns for spec in made if spec.attributes.get(s.KIND) == s.KIND_RUN}
+    jobs = (index for index, spec in enumerate(made) if spec.attributes.get(s.KIND) == s.KIND_JOB)
+    first_ns = last_ns = 0  # the end of the one waited for, and of the last one taken after it
+    for index in sorted(jobs, key=ends.__getitem__):
+        end_ns = ends[index]
+        if index in waited_for:
+            first_ns = last_ns = end_ns
+        elif end_ns - last_ns <= LAST_ACT_NS:
+            last_ns = end_ns
+            ends[index] = max(first_ns - APART_NS, runs.get(made[index].span_id, end_ns))
 
 
 def _not_before_start(spec: SpanSpec, end_ns: int) -> int:
