@@ -48,6 +48,15 @@ def test_every_published_port_is_bound_to_this_machine(config: dict[str, Any]) -
     assert not any("network_mode" in service for service in config["services"].values())
 
 
+def test_jaegers_ui_has_our_links(config: dict[str, Any]) -> None:
+    """By the flag with which the tests start the real binary."""
+    jaeger = config["services"]["jaeger"]
+    (mount,) = jaeger["volumes"]
+    assert (ROOT / "analysis" / "jaeger" / "ui.js").samefile(mount["source"])
+    assert mount["read_only"]
+    assert jaeger["command"] == [f"--set=extensions.jaeger_query.ui.config_file={mount['target']}"]
+
+
 def test_images_are_pinned(config: dict[str, Any]) -> None:
     images = {name: service["image"] for name, service in config["services"].items()}
     assert images["jaeger"] == "jaegertracing/jaeger:2.20.0"

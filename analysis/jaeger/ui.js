@@ -24,7 +24,7 @@ function UIConfig() {
     }
   };
 
-  // The nth of parallel arrays. Without a trace of its own the link leads to the span's own page.
+  // The nth of parallel arrays; no link where it belonged to no trace.
   const listed = (name, prefix, index) => ({
     type: "tags",
     key: prefix + ".trace_ids",
@@ -44,6 +44,7 @@ function UIConfig() {
   });
 
   const lists = [
+    ["delayed it", "whywait.blockers"],
     ["had the pool", "whywait.occupant"],
     ["held the GIL", "whywait.holder"],
     ["had the CPU", "whywait.rival"],
@@ -54,8 +55,9 @@ function UIConfig() {
   return {
     criticalPathEnabled: true,
     topTagPrefixes: [
-      "whywait.cause", "whywait.culprit", "whywait.wait", "whywait.for", "whywait.blocker", "whywait.waker",
-      "whywait.occupant", "whywait.holder", "whywait.rival", "whywait.lock", "whywait.pool", "whywait.",
+      "whywait.cause", "whywait.culprit", "whywait.wait", "whywait.for", "whywait.blocker.function",
+      "whywait.blocker.trace_id", "whywait.blocker.", "whywait.waker", "whywait.lock", "whywait.pool",
+      "whywait.occupant", "whywait.blockers", "whywait.holder", "whywait.rival", "whywait.",
       "code.", "thread.", "http.",
     ],
     linkPatterns: [

@@ -1,6 +1,5 @@
 """Runs the Jaeger binary that `make jaeger` built, on free ports, in memory, for one test session."""
 
-import json
 import socket
 import subprocess
 import time
@@ -28,7 +27,6 @@ extensions:
     storage: {{traces: memory}}
     http: {{endpoint: "127.0.0.1:{query}"}}
     grpc: {{endpoint: "127.0.0.1:{query_grpc}"}}
-    ui: {ui}
   jaeger_storage:
     backends: {{memory: {{memory: {{max_traces: 100000}}}}}}
   healthcheckv2:
@@ -64,10 +62,13 @@ def running(program: Path, folder: Path, assets: Path | None = None) -> Iterator
     """
     ports = dict(zip(("query", "query_grpc", "health", "otlp"), _free_ports(4), strict=True))
     config = folder / "jaeger.yaml"
-    ui = {"config_file": str(UI_CONFIG)} | ({"assets_path": str(assets)} if assets is not None else {})
-    config.write_text(_CONFIG.format(**ports, ui=json.dumps(ui)))
+    config.write_text(_CONFIG.format(**ports))
+    ui = {"config_file": UI_CONFIG} | ({"assets_path": assets} if assets is not None else {})
+    flags = [f"--set=extensions.jaeger_query.ui.{name}={path}" for name, path in ui.items()]
     with (folder / "jaeger.log").open("wb") as log:
-        process = subprocess.Popen([program, "--config", config], stdout=log, stderr=subprocess.STDOUT)
+        process = subprocess.Popen(
+            [program, "--config", config, *flags], stdout=log, stderr=subprocess.STDOUT
+        )
         try:
             _wait_until_healthy(process, f"http://127.0.0.1:{ports['health']}/status", folder / "jaeger.log")
             yield Jaeger(f"http://127.0.0.1:{ports['query']}", f"http://127.0.0.1:{ports['otlp']}")

@@ -1,0 +1,141 @@
+"""Makes the pictures of Jaeger for the docs, in its own UI, of the demo service as it runs: part of `make pictures`.
+
+Needs Chromium, and in .cache/jaeger a Jaeger binary and, as `ui`, its built UI: the release of the same number of
+github.com/jaegertracing/jaeger-ui, after `pnpm install && pnpm build` the folder packages/jaeger-ui/build. The
+binary of a release brings that UI itself; the one that `make jaeger` builds has a placeholder.
+"""
+
+import argparse
+import asyncio
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import quote
+
+import pandas as pd
+
+import analysis
+from analysis.write.otlp_http import send
+from demo_service.load import Bounds, drive
+from demo_service.recording import kept
+from demo_service.server_process import ServerPlan
+from demo_service.server_process import running as service
+from tests.browser import chromium
+from tests.jaeger.server import CACHE, Jaeger, binary, running
+from tracer import schema
+
+ASSETS: Final = CACHE / "ui"
+SERVICE: Final = "predictor"
+PATIENCE_S: Final = 30.0
+CLICK: Final = """
+window.pause = (ms) => new Promise((done) => setTimeout(done, ms));
+window.click = async (one) => { one.dispatchEvent(new MouseEvent("click", {bubbles: true})); await pause(600); };
+"""
+ROWS: Final = "document.querySelectorAll('.span-row').length > 3"
+# root and its task open, all else closed: the path of what is closed is drawn on what is shown
+OVERVIEW: Final = """(async () => {
+  const buttons = document.querySelectorAll(".TimelineCollapser svg");
+  await click(buttons[3]); await click(buttons[0]); await click(buttons[0]);
+})()"""
+# what `uiFind` finds is open already, though not always in sight
+OPEN_TAGS: Final = """(async () => {
+  await click(document.querySelector(".TracePageSearchBar--locateBtn"));
+  await click([...document.querySelectorAll(".AccordionAttributes--header")]
+    .find((one) => /Tags|Attributes/.test(one.innerText)));
+})()"""
+FLAME: Final = """(async () => {
+  const menu = document.querySelector(".AltViewOptions");
+  menu.dispatchEvent(new MouseEvent("mouseover", {bubbles: true}));
+  await click(menu);
+  await click([...document.querySelectorAll("[role=menuitem] span, [role=menuitem] a")]
+    .find((one) => one.innerText.includes("Flamegraph")));
+  await pause(1000);
+})()"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Writes the pictures; 0, also where they cannot be made, which it says."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.jaeger_pictures", description=__doc__)
+    parser.add_argument("folder", type=Path, help="where the pictures go")
+    folder: Path = parser.parse_args(argv).folder
+    program = binary()
+    if chromium.program() is None or program is None or not (ASSETS / "index.html").exists():
+        print(f"no pictures of Jaeger: they need Chromium, a Jaeger in {CACHE} and its UI in {ASSETS}")
+        return 0
+    with tempfile.TemporaryDirectory() as name, running(program, Path(name), ASSETS) as jaeger:
+        told = _told(Path(name), jaeger)
+        with chromium.page() as page:
+            _pictures(page, jaeger, told, folder)
+    for picture in sorted(folder.glob("jaeger-*.png")):
+        print(f"{picture}: {picture.stat().st_size // 1000} kB")
+    return 0
+
+
+def _told(scratch: Path, jaeger: Jaeger) -> analysis.Analysis:
+    """The story's threads while other requests predict on the event loop, traced and sent to Jaeger."""
+
+    async def load(url: str) -> None:
+        await drive(url, "to_thread", 1, Bounds(20, 2))
+        await asyncio.gather(
+            drive(url, "to_thread", 3, Bounds(20, 9)), drive(url, "sequential", 6, Bounds(20, 18))
+        )
+        await drive(url, "batch", 4, Bounds(20, 12))
+
+    traces = scratch / "traces"
+    with service(
+        ServerPlan(0, "asyncio", traces, scratch / "log", {"OTEL_SERVICE_NAME": SERVICE}), lambda: None
+    ) as url:
+        asyncio.run(load(url))
+    shown = scratch / "shown.jsonl"
+    lines = [line for path in sorted(traces.glob("*.jsonl")) for line in path.read_text().splitlines()]
+    shown.write_text("".join(f"{line}\n" for line in kept(lines, 0)))  # names nothing of this machine
+    with shown.open("rb") as written:
+        send(written, jaeger.otlp_url)
+    time.sleep(2)  # the exporter's batches
+    return analysis.analyze(shown)
+
+
+def _pictures(page: chromium.Page, jaeger: Jaeger, told: analysis.Analysis, folder: Path) -> None:
+    wait = _longest_wait(told, analysis.Cause.LOOP_BUSY.value)
+    trace = f"{jaeger.query_url}/trace/{wait.trace_id}"
+    tags = quote(json.dumps({schema.WAIT: schema.WAIT_LOOP_BUSY}))
+    search = f"{jaeger.query_url}/search?service={SERVICE}&lookback=1h&limit=20&minDuration=200ms&tags={tags}"
+    for name, url, ready, script, height in (
+        ("search", search, "document.querySelectorAll('tbody tr').length > 1", "0", 620),
+        ("timeline", trace, ROWS, OVERVIEW, 960),
+        ("culprit", f"{trace}?uiFind={wait.span_id}", ROWS, OPEN_TAGS, 960),
+        ("flamegraph", trace, ROWS, FLAME, 700),
+    ):
+        _open(page, url, ready, height)
+        page.run(CLICK)
+        page.run(script)
+        time.sleep(1)
+        page.screenshot(folder / f"jaeger-{name}.png")
+
+
+def _longest_wait(told: analysis.Analysis, cause: str) -> "pd.Series[Any]":
+    """On the path of a threaded request, with the culprit in another trace."""
+    rows = told.causes[told.causes["endpoint"].str.endswith("/to_thread") & (told.causes["cause"] == cause)]
+    rows = rows[(rows["culprit_trace_id"] != "") & (rows["culprit_trace_id"] != rows["trace_id"])]
+    return rows.loc[rows["amount_ns"].idxmax()]
+
+
+def _open(page: chromium.Page, url: str, ready: str, height: int) -> None:
+    page.send(
+        "Emulation.setDeviceMetricsOverride", width=1300, height=height, deviceScaleFactor=1, mobile=False
+    )
+    page.send("Page.navigate", url=url)
+    deadline = time.monotonic() + PATIENCE_S
+    while not page.run(ready):
+        if time.monotonic() > deadline:
+            raise RuntimeError(f"{url} shows nothing after {PATIENCE_S:.0f} s")
+        time.sleep(0.3)
+    time.sleep(1)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
