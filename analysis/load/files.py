@@ -60,7 +60,7 @@ def read_lines(
     """Return the spans of OTLP JSON Lines; broken lines raise InputError or become one finding."""
     rows: list[Row] = []
     bad: list[int] = []
-    with _no_collection():
+    with no_collection():
         for number, line in enumerate(lines, start=1):
             if not line.strip():
                 continue
@@ -89,7 +89,8 @@ def _complaint(where: str, number: int, line: bytes, error: Exception) -> str:
 
 
 @contextmanager
-def _no_collection() -> Iterator[None]:
+def no_collection() -> Iterator[None]:
+    """Turns the garbage collector off inside the block."""
     # millions of new dicts, none of them garbage: the collector would look at them again and again
     enabled = gc.isenabled()
     gc.disable()
