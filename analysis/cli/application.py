@@ -15,6 +15,8 @@ from rich.console import Console
 from rich.table import Table
 
 from analysis.attribution import analyze
+from analysis.cli import metrics as metrics_command
+from analysis.cli import top as top_command
 from analysis.errors import InputError
 from analysis.load import load_traces
 from analysis.model import Analysis
@@ -148,6 +150,10 @@ def demo(context: typer.Context) -> int:
     except ImportError as error:
         raise InputError(f"demo needs its extra ({error}): pip install 'whywait[demo-cpu]'") from error
     return tell(context.args)
+
+
+app.command(epilog=top_command.EPILOG)(top_command.top)
+app.command(epilog=metrics_command.EPILOG)(metrics_command.metrics)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -16,12 +16,15 @@ from analysis.load.otlp import Row
 from analysis.model import SPAN_COLUMNS
 from tracer import schema
 
-_TRACE, _SPAN, _PARENT, _KIND, _ATTRIBUTES = (
-    SPAN_COLUMNS.index(name) for name in ("trace_id", "span_id", "parent_id", "span_kind", "attributes")
+_TRACE, _SPAN, _PARENT, _SERVICE, _KIND, _ATTRIBUTES = (
+    SPAN_COLUMNS.index(name)
+    for name in ("trace_id", "span_id", "parent_id", "service", "span_kind", "attributes")
 )
+_MOST_SERVICES: Final = 1_000
 _MOST_DONE: Final = 50_000  # ids of traces that were let go
 LOST_TRACE: Final = "trace"
 LATE: Final = "late span"
+INCOMPLETE: Final = "request not recorded whole"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +34,11 @@ class Patience:
     settle_s: float = 1.0  # nothing new for so long: a trace whose roots are there is whole
     hurry_s: float = 5.0  # a root is taken up after so long though more keeps coming
     named_s: float = 3.0  # for a trace that this one names
-    give_up_s: float = 10.0  # for a root, or for the span above one
-    abandon_s: float = 300.0  # for the request of spans that have none
+    give_up_s: float = 10.0  # for the span above a root, or for a root in a service that has none so far
+    # for the root of a service that has some, or for the request of spans that have none: a service under
+    # load writes its own spans at once and whywait's when it finds time
+    abandon_s: float = 120.0
+    began_s: float = 60.0  # in the middle of things, what began before is no loss for so long
     retain_s: float = 10.0  # after it was counted
     most_spans: int = 60_000
     most_of_one: int = 20_000
@@ -57,7 +63,7 @@ class Gathered:
     span_ids: set[str] = field(default_factory=set)
     names: set[str] = field(default_factory=set)  # ids of other traces that it waited for
     roots: dict[str, str] = field(default_factory=dict)  # not yet counted: id → parent's id
-    servers: set[str] = field(default_factory=set)  # not yet counted
+    servers: dict[str, str] = field(default_factory=dict)  # not yet counted: id → service
     fresh_s: float = 0.0  # since when there are such
     counted: set[str] = field(default_factory=set)  # request ids
     counted_s: float = -1.0
@@ -73,7 +79,10 @@ class Gathered:
 class Assembly:
     """Takes rows of SPAN_COLUMNS, gives whole traces. `lost` counts what was given up, by kind."""
 
-    def __init__(self, patience: Patience | None = None) -> None:
+    def __init__(self, patience: Patience | None = None, *, mid_stream: bool = False) -> None:
+        self._mid_stream = mid_stream  # what came before was left out on purpose
+        self._begun_s: float | None = None
+        self._traced_services: set[str] = set()
         self.lost: Counter[str] = Counter()
         self._patience = patience or Patience()
         self._traces: dict[str, Gathered] = {}
@@ -87,6 +96,7 @@ class Assembly:
 
     def add(self, rows: Iterable[Row], source: int, now_s: float) -> None:
         """Takes spans that arrived now."""
+        self._begun_s = now_s if self._begun_s is None else self._begun_s
         for row in rows:
             trace_id, attributes = row[_TRACE], row[_ATTRIBUTES]
             is_root = attributes.get(schema.ROOT) is True
@@ -124,19 +134,22 @@ class Assembly:
                 trace.fresh_s = now_s
             if is_root:
                 trace.roots[row[_SPAN]] = row[_PARENT]
+                if len(self._traced_services) < _MOST_SERVICES:
+                    self._traced_services.add(row[_SERVICE])
             if is_server and row[_SPAN] not in trace.counted:
-                trace.servers.add(row[_SPAN])
+                trace.servers[row[_SPAN]] = row[_SERVICE]
         elif trace.counted_s >= 0 and not trace.roots and not trace.servers:
             self.lost[LATE] += 1
 
     def due(self, now_s: float, *, final: bool = False) -> list[Whole]:
         """Return the traces to be analysed now; `final`: all that hold a request."""
-        found = []
+        found: list[Whole] = []
         for trace in list(self._traces.values()):
             if not trace.roots and not trace.servers:
                 self._forget_in_time(trace, now_s)
             elif final:
-                found.append(Whole(trace, True))
+                if trace.roots or not self._traced_services.issuperset(trace.servers.values()):
+                    found.append(Whole(trace, True))
             elif (given_up := self._is_given_up(trace, now_s)) or self._is_whole(trace, now_s):
                 found.append(Whole(trace, given_up))
         for whole in [one for one in found if one.gathered.too_large]:
@@ -158,19 +171,34 @@ class Assembly:
         return rows
 
     def settled(self, whole: Whole, request_ids: Iterable[str], now_s: float) -> list[str]:
-        """Notes that a trace was analysed; return those of its requests that count now, each only once."""
+        """Notes that a trace was analysed; return those of its requests that count now, each only once.
+
+        Not counted are a root without the span above it, which would have its name, and a server span without
+        the root that its service makes for each: nothing is known of their causes.
+        """
         trace = whole.gathered
-        open_roots = set() if whole.given_up else trace.open_roots()
-        bare = set() if whole.given_up else trace.servers - self._answered(trace)
+        open_roots = trace.open_roots()
+        bare = trace.servers.keys() - self._answered(trace)
+        if whole.given_up:
+            bare = {one for one in bare if trace.servers[one] in self._traced_services}
         new = [one for one in request_ids if one not in trace.counted | open_roots | bare]
         trace.counted.update(new)
+        if whole.given_up:
+            if not self._is_cut_off(trace):
+                self.lost[INCOMPLETE] += len(open_roots) + len(bare)
+            open_roots, bare = set(), set()
         trace.roots = {root: trace.roots[root] for root in open_roots}
-        trace.servers = bare
+        trace.servers = {one: trace.servers[one] for one in bare}
         trace.fresh_s = now_s
         trace.counted_s = now_s
         self._prune(trace, now_s)
         trace.new_from = len(trace.rows)
         return new
+
+    def _is_cut_off(self, trace: Gathered) -> bool:
+        """Whether its other spans may be in what was left out at the beginning."""
+        began_s = self._begun_s or 0.0
+        return self._mid_stream and trace.fresh_s - began_s < self._patience.began_s
 
     def _answered(self, trace: Gathered) -> set[str]:
         """Servers with a root below them: walk up from each root."""
@@ -202,8 +230,9 @@ class Assembly:
         return all(self._has_come(name, now_s, settle_s) for name in trace.names)
 
     def _is_given_up(self, trace: Gathered, now_s: float) -> bool:
-        quiet_s = now_s - trace.last_s
-        return min(quiet_s, now_s - trace.fresh_s) >= self._patience.give_up_s
+        waited_s = min(now_s - trace.last_s, now_s - trace.fresh_s)
+        comes_late = not trace.roots and any(one in self._traced_services for one in trace.servers.values())
+        return waited_s >= (self._patience.abandon_s if comes_late else self._patience.give_up_s)
 
     def _has_come(self, trace_id: str, now_s: float, settle_s: float) -> bool:
         trace = self._traces.get(trace_id)

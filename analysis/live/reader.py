@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from analysis.errors import InputError
-from analysis.live.assembly import Assembly, Patience
+from analysis.live.assembly import INCOMPLETE, Assembly, Patience
 from analysis.live.counting import Busy, Counted, count
 from analysis.live.follower import Follower
 from analysis.live.tail import LOST_LINE
@@ -15,7 +15,7 @@ from analysis.load.files import no_collection
 from analysis.load.otlp import rows_of
 
 _MOST_PER_TURN: Final = 8 << 20  # bytes
-INCOMPLETE: Final = "request not recorded whole"
+EVERYTHING: Final = 1 << 62  # as `back`: from the beginning
 
 
 class Turn(NamedTuple):
@@ -32,7 +32,7 @@ class Reader:
         self, path: Path, *, back: int = 0, service: str | None = None, patience: Patience | None = None
     ) -> None:
         self.follower = Follower(path, back=back)
-        self.assembly = Assembly(patience)
+        self.assembly = Assembly(patience, mid_stream=back < EVERYTHING)
         self.lost_by_service = ""  # in its own words; "" for nothing
         self._service = service
         self._incomplete = 0
@@ -42,7 +42,7 @@ class Reader:
         """What was lost on the way, by kind, since the beginning."""
         found: Counter[str] = self.follower.lost + self.assembly.lost
         if self._incomplete:
-            found[INCOMPLETE] = self._incomplete
+            found[INCOMPLETE] += self._incomplete
         return dict(found)
 
     def turn(self, now_s: float, *, final: bool = False) -> Turn:

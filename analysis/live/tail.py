@@ -83,13 +83,16 @@ class Tail:
         while self._offset < end:
             data = self._next_lines(file)
             if not data:
+                if final and not self._skipping:
+                    lines.append(self._rest(file))
                 break
             lines += data.splitlines(keepends=True)
-        if final and self._offset < self.size and not self._skipping:
-            rest = os.pread(file, min(self.size - self._offset, _LONGEST_LINE), self._offset)
-            self._advance(rest)
-            lines.append(rest)
         return lines
+
+    def _rest(self, file: int) -> bytes:
+        rest = os.pread(file, _LONGEST_LINE, self._offset)
+        self._advance(rest)
+        return rest
 
     def _next_lines(self, file: int) -> bytes:
         """Whole lines from our place on; b"" when none is complete."""
