@@ -18,7 +18,6 @@ from analysis.cli.keys import quit_key
 from analysis.cli.niceness import yield_to_others
 from analysis.errors import InputError
 from analysis.live.assembly import Patience
-from analysis.live.labels import Labels
 from analysis.live.pace import rest_s
 from analysis.live.reader import Reader, checked_path, last_seconds
 from analysis.live.window import LONGEST_S, Window
@@ -78,7 +77,7 @@ def _show_once(path: Path, seconds: float, service: str | None) -> None:
         raise InputError(
             f"{path} holds no request at its end: send the service some, or wait until it has exported"
         )
-    window = Window(LONGEST_S, Labels())
+    window = Window(LONGEST_S)
     chosen, covered_s = last_seconds(turn.requests, seconds)
     end_ns = max(one.end_ns for one in chosen)
     busy = [one for one in turn.busy if end_ns - round(covered_s * 1e9) < one.end_ns <= end_ns]
@@ -92,7 +91,7 @@ def _show_once(path: Path, seconds: float, service: str | None) -> None:
 
 def _watch(reader: Reader, path: Path, seconds: float, console: Console) -> None:
     """Fills the screen until the user has seen enough; the last view stays in the terminal."""
-    window, labels_seen = Window(seconds, Labels()), "q ends"
+    window = Window(seconds)
     shown: RenderableType = ""
     try:
         with quit_key() as wait, Live(console=console, screen=True, auto_refresh=False) as live:
@@ -103,7 +102,7 @@ def _watch(reader: Reader, path: Path, seconds: float, console: Console) -> None
                 window.add(begun_s - last_s, *turn)
                 last_s = begun_s
                 rows = (console.height - _LINES_AROUND) // _LINES_PER_ENDPOINT
-                shown = screen(window.view(), _told(reader, path, labels_seen, _now()), rows)
+                shown = screen(window.view(), _told(reader, path, "q ends", _now()), rows)
                 live.update(shown, refresh=True)
                 if wait(rest_s(_TURN_S, time.monotonic() - begun_s)):
                     return
@@ -116,7 +115,7 @@ def _print_on(reader: Reader, path: Path, seconds: float) -> None:
     last_s = time.monotonic()
     turn_s = min(_TURN_S, seconds)
     while True:
-        window, begun_s = Window(LONGEST_S, Labels()), time.monotonic()
+        window, begun_s = Window(LONGEST_S), time.monotonic()
         while time.monotonic() - begun_s < seconds:
             time.sleep(rest_s(turn_s, 0.0))
             now_s = time.monotonic()

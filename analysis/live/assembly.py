@@ -184,7 +184,7 @@ class Assembly:
         new = [one for one in request_ids if one not in trace.counted | open_roots | bare]
         trace.counted.update(new)
         if whole.given_up:
-            if not self._is_cut_off(trace):
+            if (open_roots or bare) and not self._is_cut_off(trace):
                 self.lost[INCOMPLETE] += len(open_roots) + len(bare)
             open_roots, bare = set(), set()
         trace.roots = {root: trace.roots[root] for root in open_roots}

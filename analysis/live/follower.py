@@ -16,7 +16,7 @@ _FORGET_AFTER: Final = 300  # looks without growth at a file that is no longer l
 class Follower:
     """Hands out the lines that came since the last look.
 
-    What is in the files at the beginning is left out but for the last `back` bytes of each. Files that appear
+    What is in the files when this is made is left out but for the last `back` bytes of each. Files that appear
     later are read from their beginning. A renamed or deleted file is read on for as long as it grows, since
     its writer still has it open. What was lost is counted in `lost`, by kind.
     """
@@ -27,7 +27,7 @@ class Follower:
         self._back = back
         self._tails: dict[tuple[int, int], Tail] = {}  # the one that grew last is last
         self._quiet: Counter[tuple[int, int]] = Counter()  # looks since a file that is gone grew
-        self._first = True
+        self._look(first=True)
 
     @property
     def files(self) -> int:
@@ -59,19 +59,18 @@ class Follower:
         for tail in self._tails.values():
             tail.close()
 
-    def _look(self) -> set[tuple[int, int]]:
+    def _look(self, *, first: bool = False) -> set[tuple[int, int]]:
         listed = set()
         for path, found in sorted(self._found(), key=lambda one: one[1].st_mtime_ns):
             key = (found.st_dev, found.st_ino)
             listed.add(key)
             tail = self._tails.get(key)
             if tail is None:
-                start = max(found.st_size - self._back, 0) if self._first else 0
+                start = max(found.st_size - self._back, 0) if first else 0
                 tail = self._tails[key] = Tail(path, found, start, self.lost)
                 tail.open()
             elif not tail.is_open:
                 tail.path, tail.size = path, found.st_size
-        self._first = False
         return listed
 
     def _found(self) -> Iterator[tuple[Path, os.stat_result]]:

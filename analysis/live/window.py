@@ -12,7 +12,7 @@ from math import log2
 from typing import Final, TypeVar
 
 from analysis.live.counting import Busy, Counted, Culprit
-from analysis.live.labels import Labels, printable
+from analysis.live.labels import MOST_ENDPOINTS, Labels, printable
 
 LONGEST_S: Final = 600
 _PER_OCTAVE: Final = 32
@@ -134,17 +134,18 @@ class _Turn:
 class Window:
     """The last `seconds`, at most LONGEST_S; rounded up to whole turns."""
 
-    def __init__(self, seconds: float, labels: Labels) -> None:
+    def __init__(self, seconds: float, most_endpoints: int = MOST_ENDPOINTS) -> None:
         self._seconds = min(seconds, LONGEST_S)
-        self._labels = labels
+        self._most = most_endpoints
         self._turns: deque[_Turn] = deque()
 
     def add(self, seconds: float, requests: Iterable[Counted], busy: Iterable[Busy] = ()) -> None:
         """Count what became known in a turn of this length. Nothing is said of turns before the first count."""
         turn = _Turn(seconds)
+        labels = Labels(self._most)  # of this turn: an endpoint of an hour ago takes no place
         for request in requests:
             if request.by_cause:
-                label = self._labels.label(request.endpoint)
+                label = labels.label(request.endpoint)
                 turn.endpoints.setdefault(label, _Sums()).add(request)
             else:
                 turn.incomplete += 1
