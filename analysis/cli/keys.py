@@ -1,5 +1,6 @@
 """Waiting for a moment or a key, in a terminal that gives keys one by one; it is put back as it was."""
 
+import os
 import select
 import sys
 import time
@@ -7,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
-_QUIT: Final = frozenset({"q", "Q", "\x03", "\x04"})
+_QUIT: Final = frozenset(b"qQ\x03\x04")
 
 
 @contextmanager
@@ -42,7 +43,8 @@ def _wait_for_key(seconds: float) -> bool:
         ready, _, _ = select.select([sys.stdin], [], [], left_s)
         if not ready:
             return False
-        pressed = sys.stdin.read(1)
-        if pressed in _QUIT or pressed == "":
+        # past Python's buffer, which `select` does not see into
+        pressed = os.read(sys.stdin.fileno(), 64)
+        if not pressed or any(key in _QUIT for key in pressed):
             return True
     return False

@@ -67,9 +67,9 @@ def metrics(
         _follow(path, provider, exporter, stop, service, endpoints, from_start=from_start)
     finally:
         provider.shutdown(timeout_millis=_LAST_EXPORT_MS)
-        failed = exporter.lost["export"]
+        failed = exporter.begun - exporter.sent  # one may still be trying
         if failed:
-            print(f"whywait metrics: {failed} of {failed + exporter.sent} exports failed", file=sys.stderr)
+            print(f"whywait metrics: {failed} of {exporter.begun} exports failed", file=sys.stderr)
     return 0
 
 

@@ -102,12 +102,14 @@ class CountedExporter(MetricExporter):
         super().__init__(exporter._preferred_temporality, exporter._preferred_aggregation)
         self._exporter = exporter
         self.lost: Counter[str] = Counter()
+        self.begun = 0
         self.sent = 0
 
     def export(
         self, metrics_data: MetricsData, timeout_millis: float = 10_000, **kwargs: Any
     ) -> MetricExportResult:
         """Called by the SDK's reader."""
+        self.begun += 1
         try:
             result = self._exporter.export(metrics_data, timeout_millis=timeout_millis, **kwargs)
         except Exception:

@@ -1,6 +1,5 @@
 """From growing files to counted requests, turn by turn. Bounded: what does not fit is left in the files."""
 
-import json
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
@@ -12,7 +11,7 @@ from analysis.live.counting import Busy, Counted, count
 from analysis.live.follower import Follower
 from analysis.live.tail import LOST_LINE
 from analysis.load.files import no_collection
-from analysis.load.otlp import rows_of
+from analysis.load.otlp import parsed, rows_of
 
 _MOST_PER_TURN: Final = 8 << 20  # bytes
 EVERYTHING: Final = 1 << 62  # as `back`: from the beginning
@@ -76,7 +75,7 @@ class Reader:
                 if not line.strip():
                     continue
                 try:
-                    rows = rows_of(json.loads(line))
+                    rows = rows_of(parsed(line))
                 except (ValueError, RecursionError):
                     self.follower.lost[LOST_LINE] += 1
                     continue

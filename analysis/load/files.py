@@ -1,14 +1,13 @@
 """OTLP JSON Lines from files, directories and standard input."""
 
 import gc
-import json
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from analysis.errors import InputError
-from analysis.load.otlp import NotOtlp, Row, rows_of
+from analysis.load.otlp import NotOtlp, Row, parsed, rows_of
 from analysis.model import Finding
 
 SUFFIXES = (".jsonl", ".json")
@@ -65,7 +64,7 @@ def read_lines(
             if not line.strip():
                 continue
             try:
-                rows += rows_of(json.loads(line))
+                rows += rows_of(parsed(line))
             except (ValueError, RecursionError) as error:
                 if not skip_bad_lines:
                     raise InputError(_complaint(where, number, line, error)) from error

@@ -130,11 +130,14 @@ def _table(endpoints: tuple[Endpoint, ...]) -> Table:
 
 
 def _cause_lines(endpoint: Endpoint) -> list[str]:
+    """The chief causes, then what could not be explained: that is always shown."""
     wall_ns = endpoint.wall_ns or 1.0
+    known = [one for one in endpoint.by_cause.items() if one[0] != Cause.UNEXPLAINED][:TOP_CAUSES]
+    unknown = (Cause.UNEXPLAINED.value, endpoint.by_cause.get(Cause.UNEXPLAINED, 0.0))
     lines = []
-    for cause, ns in list(endpoint.by_cause.items())[:TOP_CAUSES]:
+    for cause, ns in [*known, unknown]:
         if ns / wall_ns < _LEAST_SHARE:
-            break
+            continue
         chief = next((one for one in endpoint.culprits if one.cause == cause), None)
         held = f"  by {_named(chief)}" if chief is not None and cause not in _OWN_WORK else ""
         lines.append(f"{cause} {milliseconds(ns / endpoint.requests)} {ns / wall_ns:.0%}{held}")
