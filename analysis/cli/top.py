@@ -2,7 +2,6 @@
 
 import io
 import signal
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,7 +27,7 @@ _BACK: Final = 32 << 20  # bytes of each file's end that --once looks at
 _MOST_AT_ONCE: Final = 500_000  # spans
 _PLAIN_WIDTH: Final = 118
 _LINES_PER_ENDPOINT: Final = 4
-_LINES_AROUND: Final = 12
+_LINES_AROUND: Final = 13
 EPILOG: Final = (
     "Examples: whywait top traces | whywait top traces --seconds 60 | whywait top traces --once. "
     "q or Ctrl-C ends it, with 0. In a pipe it prints one plain view for each span of --seconds."
@@ -85,7 +84,7 @@ def _show_once(path: Path, seconds: float, service: str | None) -> None:
     as_of = datetime.fromtimestamp(end_ns / 1e9).astimezone().strftime("until %Y-%m-%d %H:%M:%S")
     console = Console()
     width = console.width if console.is_terminal else max(console.width, _PLAIN_WIDTH)
-    shown = screen(window.view(), _told(reader, path, "", as_of), sys.maxsize)
+    shown = screen(window.view(), _told(reader, path, "", as_of), None)
     _print(shown, width, colour=console.is_terminal)
 
 
@@ -121,9 +120,7 @@ def _print_on(reader: Reader, path: Path, seconds: float) -> None:
             now_s = time.monotonic()
             window.add(now_s - last_s, *reader.turn(now_s))
             last_s = now_s
-        _print(
-            screen(window.view(), _told(reader, path, "", _now()), sys.maxsize), _PLAIN_WIDTH, colour=False
-        )
+        _print(screen(window.view(), _told(reader, path, "", _now()), None), _PLAIN_WIDTH, colour=False)
 
 
 def _told(reader: Reader, path: Path, keys: str, as_of: str) -> Told:

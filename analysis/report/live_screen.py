@@ -1,7 +1,7 @@
 """The last seconds of a service on a screen."""
 
 from collections.abc import Mapping
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Group, RenderableType
@@ -14,8 +14,11 @@ from analysis.live.window import Endpoint, View
 from analysis.report.safe_text import milliseconds, safe, short_place
 
 TOP_CAUSES: Final = 3
-_FEWEST_ROWS: Final = 3
-_OWN_WORK: Final = frozenset({Cause.COMPUTE, Cause.AWAIT_IO, Cause.UNEXPLAINED})
+_WORST: Final = 3
+_WIDEST_NAME: Final = 26
+_HELD_BY_NOBODY: Final = frozenset(
+    {Cause.COMPUTE, Cause.AWAIT_IO, Cause.CPU_WAIT, Cause.GC_PAUSE, Cause.UNEXPLAINED}
+)  # nobody is shown to have held it
 _LEAST_SHARE: Final = 0.005
 
 
@@ -30,8 +33,9 @@ class Told(NamedTuple):
     as_of: str  # the time
 
 
-def screen(view: View, told: Told, rows: int) -> RenderableType:
-    """Return the view for a screen with room for so many endpoints."""
+def screen(view: View, told: Told, rows: int | None) -> RenderableType:
+    """Return the view for a screen with room for so many endpoints, each line cut to its width; None: for
+    paper without end, where nothing is cut."""
     parts: list[RenderableType] = [_head(view, told), *_warnings(view, told)]
     if not view.endpoints:
         waiting = (
@@ -39,11 +43,16 @@ def screen(view: View, told: Told, rows: int) -> RenderableType:
         )
         parts.append(Text(f"waiting: {waiting}", style="yellow"))
     else:
-        shown = view.endpoints[: max(rows, _FEWEST_ROWS)]
-        parts += [_loop_line(view), _gil_line(view), _pool_line(view), _table(shown), *_worst(shown)]
+        shown = view.endpoints if rows is None else view.endpoints[: max(rows, 1)]
+        parts += [_loop_line(view), _gil_line(view), _pool_line(view)]
+        parts += [_table(shown, cut=rows is not None), *_worst(shown)]
         left_out = len(view.endpoints) - len(shown)
         if left_out:
             parts.append(Text(f"and {left_out} more endpoints", style="dim"))
+    if rows is not None:
+        for part in parts:
+            if isinstance(part, Text):
+                part.no_wrap, part.overflow = True, "ellipsis"
     return Group(*parts)
 
 
@@ -112,18 +121,18 @@ def _named(culprit: Culprit) -> str:
     return safe(culprit.name, 80) + (f" ({safe(place, 80)})" if place else "")
 
 
-def _table(endpoints: tuple[Endpoint, ...]) -> Table:
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    table.add_column("endpoint", overflow="fold")
-    for name in ("requests", "p50 ms", "p95 ms"):
+def _table(endpoints: tuple[Endpoint, ...], *, cut: bool) -> Table:
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, expand=cut)
+    overflow: Literal["ellipsis", "fold"] = "ellipsis" if cut else "fold"
+    table.add_column("endpoint", overflow=overflow, no_wrap=cut, max_width=_WIDEST_NAME if cut else None)
+    for name in ("requests", "p50, p95 ms"):
         table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("waited for: ms per request, share, held by", overflow="fold")
+    table.add_column("waited for: ms per request, share, held by", overflow=overflow, no_wrap=cut, ratio=1)
     for one in endpoints:
         table.add_row(
             Text(safe(one.name, 100)),
             f"{one.requests:,.0f}",
-            milliseconds(one.p50_ns),
-            milliseconds(one.p95_ns),
+            f"{milliseconds(one.p50_ns)}, {milliseconds(one.p95_ns)}",
             Text("\n".join(_cause_lines(one))),
         )
     return table
@@ -139,14 +148,14 @@ def _cause_lines(endpoint: Endpoint) -> list[str]:
         if ns / wall_ns < _LEAST_SHARE:
             continue
         chief = next((one for one in endpoint.culprits if one.cause == cause), None)
-        held = f"  by {_named(chief)}" if chief is not None and cause not in _OWN_WORK else ""
+        held = f"  by {_named(chief)}" if chief is not None and cause not in _HELD_BY_NOBODY else ""
         lines.append(f"{cause} {milliseconds(ns / endpoint.requests)} {ns / wall_ns:.0%}{held}")
     return lines
 
 
 def _worst(endpoints: tuple[Endpoint, ...]) -> list[Text]:
     lines = []
-    for one in sorted(endpoints, key=lambda one: -one.worst.wall_ns)[:_FEWEST_ROWS]:
+    for one in sorted(endpoints, key=lambda one: -one.worst.wall_ns)[:_WORST]:
         causes = sorted(one.worst.by_cause.items(), key=lambda item: -item[1])[:TOP_CAUSES]
         told = ", ".join(f"{cause} {milliseconds(ns)}" for cause, ns in causes)
         lines.append(

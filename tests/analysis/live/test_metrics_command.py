@@ -1,5 +1,6 @@
 """The sidecar against a real receiver of OTLP over HTTP, which decodes what comes; and against none."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -87,8 +88,9 @@ def receiver(port: int = 0) -> Iterator[tuple[Receiver, str]]:
 @contextmanager
 def sidecar(*arguments: str) -> Iterator["subprocess.Popen[bytes]"]:
     process = subprocess.Popen(
-        [*COMMAND, *arguments], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    )
+        [*COMMAND, *arguments], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        env={**os.environ, "OTEL_EXPORTER_OTLP_TIMEOUT": "2"},
+    )  # fmt: skip
     try:
         assert process.stderr is not None
         assert b"following" in process.stderr.readline()
