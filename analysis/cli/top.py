@@ -15,6 +15,7 @@ from rich.live import Live
 
 from analysis.cli.keys import quit_key
 from analysis.cli.niceness import yield_to_others
+from analysis.cli.streams import examples
 from analysis.errors import InputError
 from analysis.live.assembly import Patience
 from analysis.live.pace import rest_s
@@ -28,9 +29,11 @@ _MOST_AT_ONCE: Final = 500_000  # spans
 _PLAIN_WIDTH: Final = 118
 _LINES_PER_ENDPOINT: Final = 4
 _LINES_AROUND: Final = 13
-EPILOG: Final = (
-    "Examples: whywait top traces | whywait top traces --seconds 60 | whywait top traces --once. "
-    "q or Ctrl-C ends it, with 0. In a pipe it prints one plain view for each span of --seconds."
+EPILOG: Final = examples(
+    "whywait top traces                  q or Ctrl-C ends it",
+    "whywait top traces --seconds 60",
+    "whywait top traces --once           the end of what was written, as text",
+    "whywait top traces | tee seen.txt   in a pipe: one plain view for each span of --seconds",
 )
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Final
 
 from analysis.live.tail import Tail
-from analysis.load.files import SUFFIXES
 
+_SUFFIXES: Final = (".jsonl", ".json")  # what is compressed is not being written
 _MOST_OPEN: Final = 128
 _FORGET_AFTER: Final = 300  # looks without growth at a file that is no longer listed
 
@@ -77,7 +77,7 @@ class Follower:
         try:
             paths = [self.path]
             if self.path.is_dir():
-                paths = [one for one in self.path.iterdir() if one.suffix in SUFFIXES]
+                paths = [one for one in self.path.iterdir() if one.suffix in _SUFFIXES]
         except OSError:
             return
         for path in paths:
