@@ -64,7 +64,7 @@ class Gathered:
     names: set[str] = field(default_factory=set)  # ids of other traces that it waited for
     roots: dict[str, str] = field(default_factory=dict)  # not yet counted: id → parent's id
     servers: dict[str, str] = field(default_factory=dict)  # not yet counted: id → service
-    fresh_s: float = 0.0  # since when there are such
+    fresh_s: float = 0.0  # when the first of those roots came; without one, the first of those servers
     counted: set[str] = field(default_factory=set)  # request ids
     counted_s: float = -1.0
     new_from: int = 0  # rows before this were there when it was analysed last
@@ -130,7 +130,7 @@ class Assembly:
                 trace.names.add(name)
         is_server = row[_KIND] == "server"
         if is_root or is_server:
-            if not trace.roots and not trace.servers:
+            if not trace.roots and (is_root or not trace.servers):
                 trace.fresh_s = now_s
             if is_root:
                 trace.roots[row[_SPAN]] = row[_PARENT]

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import analysis
 from analysis.live.counting import Counted
 from analysis.live.reader import Reader
 from analysis.live.totals import Totals
@@ -80,6 +81,31 @@ def test_an_injected_cause_is_on_top_within_seconds(tmp_path: Path) -> None:
                 raise AssertionError(totals_of(now).endpoints)
         reader.close()
         assert not reader.lost
+
+
+def test_following_a_service_gives_what_analysing_its_traces_gives(tmp_path: Path) -> None:
+    output = tmp_path / "traces"
+    output.mkdir()
+    reader, seen = Reader(output), list[Counted]()
+    with (
+        traced_service(output) as url,
+        load(f"{url}/pool/2?jobs=6&ms=5", f"{url}/threaded?jobs=4&ms=5", f"{url}/sleep?ms=5"),
+    ):
+        for requests in follow(reader, 6):
+            seen += requests
+    seen += reader.turn(time.monotonic(), final=True).requests
+    reader.close()
+    assert reader.lost == {}
+    causes = analysis.analyze(output).causes
+    whole = dict(causes["amount_ns"].groupby([causes["endpoint"], causes["cause"]]).sum())
+    found = {
+        (label, cause): ns
+        for label, total in totals_of(seen).endpoints.items()
+        for cause, ns in total.by_cause.items()
+        if ns
+    }
+    assert {one for one, _ in found} >= {"GET /pool/{size}", "GET /threaded", "GET /sleep"}
+    assert found == whole
 
 
 def test_top_tells_it_in_words(tmp_path: Path) -> None:

@@ -39,6 +39,17 @@ def test_a_trace_is_whole_when_its_root_is_there_and_nothing_came_for_a_moment()
     assert due(assembly, 4.1) == [every[0][0]]
 
 
+def test_a_server_span_long_before_its_root_does_not_hurry_it() -> None:
+    """As under load: what the root's job did comes a turn after the root."""
+    assembly, every = Assembly(), rows()
+    assembly.add(named(every, "GET /"), 0, 0.0)
+    assembly.add(named(every, "root"), 0, 8.0)
+    assert due(assembly, 8.0) == []
+    assembly.add(unnamed(every, "GET /", "root"), 0, 9.0)
+    assert due(assembly, 9.5) == []
+    assert due(assembly, 10.0) == [every[0][0]]
+
+
 def test_a_root_waits_for_the_span_above_it() -> None:
     assembly, every = Assembly(), rows()
     assembly.add(unnamed(every, "GET /"), 0, 0.0)
