@@ -134,7 +134,7 @@ def main() -> int:
             "nobody, `whywait top` and `whywait metrics` (no collector there) in alternation; medians, highest memory.",
             "",
             f"- Python {platform.python_version()}, {os.cpu_count()} CPUs, {platform.machine()}, {platform.system()} "
-            f"{platform.release()}; load of the machine at the end {os.getloadavg()[0]:.1f}",
+            f"{platform.release()}; load average of the machine at the end, with all else that ran on it {os.getloadavg()[0]:.1f}",
             "",
             "The follower lets everything else go first (nice 10). Where the ranges of requests/s overlap, nothing is shown to "
             "have changed.",
