@@ -1,0 +1,89 @@
+"""What a thread truly spent: CPU, run queue and GIL by the kernel's and a preloaded yardstick's figures.
+
+Nothing here is the tracer's. The files are read without letting go of the GIL, or asking would add to the answer.
+"""
+
+import ctypes
+import os
+import threading
+from time import perf_counter_ns, thread_time_ns
+from typing import Final, NamedTuple
+
+YARDSTICK_VARIABLE: Final = "TRUTH_YARDSTICK"  # the shared object of tests/truth/gil/yardstick.c, preloaded
+
+_pread = ctypes.PyDLL(None).pread
+_pread.argtypes = (ctypes.c_int, ctypes.c_char_p, ctypes.c_size_t, ctypes.c_long)
+
+
+class _File:
+    """The calling thread's schedstat; closed with its thread."""
+
+    def __init__(self) -> None:
+        self.number = os.open("/proc/thread-self/schedstat", os.O_RDONLY | os.O_CLOEXEC)
+        self.text = ctypes.create_string_buffer(96)
+
+    def __del__(self) -> None:
+        os.close(self.number)
+
+
+_local = threading.local()
+
+
+def run_queue_ns() -> int:
+    """How long the calling thread has been runnable without a CPU in its life."""
+    file: _File | None = getattr(_local, "file", None)
+    if file is None:
+        file = _local.file = _File()
+    length = _pread(file.number, file.text, 95, 0)
+    return int(file.text.raw[:length].split()[1])
+
+
+def _yardstick() -> "ctypes._NamedFuncPointer | None":
+    path = os.environ.get(YARDSTICK_VARIABLE)
+    if not path:
+        return None
+    function = ctypes.PyDLL(path).gil_waited_ns
+    function.restype = ctypes.c_uint64
+    return function
+
+
+_waited = _yardstick()
+
+
+class Spent(NamedTuple):
+    """Of one thread between two moments."""
+
+    wall_ns: int
+    cpu_ns: int
+    queue_ns: int
+    gil_ns: int  # 0 where there is no yardstick
+
+    @property
+    def blocked_ns(self) -> int:
+        """Neither running nor runnable."""
+        return max(self.wall_ns - self.cpu_ns - self.queue_ns, 0)
+
+    @property
+    def asleep_ns(self) -> int:
+        """Blocked on something that is not the GIL."""
+        return max(self.blocked_ns - self.gil_ns, 0)
+
+
+Reading = Spent  # the same figures since the thread began
+
+
+def read() -> Reading:
+    """The calling thread's figures now."""
+    waited = _waited() if _waited is not None else 0
+    return Reading(perf_counter_ns(), thread_time_ns(), run_queue_ns(), waited)
+
+
+def since(before: Reading) -> Spent:
+    """What the calling thread spent since."""
+    now = read()
+    return Spent(*(after - earlier for after, earlier in zip(now, before, strict=True)))
+
+
+def gil_of(spent: Spent) -> int:
+    """GIL wait of a stretch of Python that waits for nothing else."""
+    return spent.gil_ns if _waited is not None else spent.blocked_ns
