@@ -10,12 +10,15 @@ DEMO_EXTRA := $(if $(shell command -v nvidia-smi 2>/dev/null),demo,demo-cpu)
 # whose own suites are run by `host-suites`
 PYTHONS ?= python3.11 python3.12 python3.13
 
-.PHONY: help demo test lint types tests jaeger host-suites bench clean
+.PHONY: help demo test lint types tests jaeger host-suites observed-table recording pictures bench clean
 help:
 	@echo "make demo   install, then run the story end to end (about 4 minutes)"
 	@echo "make test   install, then run lint, types and tests"
 	@echo "make host-suites   CPython's, anyio's, starlette's, uvicorn's and httpx's own tests, without and with"
 	@echo "            every probe on (PYTHONS=\"$(PYTHONS)\"); slow"
+	@echo "make observed-table   which causes are observed, sampled or unavailable on which Python and loop"
+	@echo "make recording  make the traces that the notebooks start from anew (a minute)"
+	@echo "make pictures  draw the pictures of the docs anew; needs Chromium"
 	@echo "make clean  remove the environment and caches"
 
 $(BIN)/python:
@@ -60,6 +63,18 @@ jaeger:
 # `HOST_ARGS=--resume` goes on where a run of the same sources was broken off
 host-suites: $(VENV)/.dev
 	@$(BIN)/python -m tests.host $(PYTHONS) $(HOST_ARGS)
+
+# writes benchmarks/results/observed.md, with a column for each of PYTHONS that is there
+observed-table: $(VENV)/.dev
+	@$(BIN)/python -m tests.observed $(PYTHONS)
+
+# the traces that the notebook starts from, of the demo service; committed
+recording: $(VENV)/.demo
+	@$(BIN)/python -m demo_service.recording notebooks/recording
+
+# what the docs show, drawn by a real browser from the recording; committed
+pictures: $(VENV)/.dev
+	@$(BIN)/python -m benchmarks.pictures benchmarks/results/pictures
 
 clean:
 	rm -rf $(VENV) .cache .pytest_cache .mypy_cache .ruff_cache

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from analysis.attribution import analyze, attribute
     from analysis.causes import Cause, Evidence
+    from analysis.choosing import only_endpoint, renamed
+    from analysis.comparison import Comparison, compare
     from analysis.errors import InputError
     from analysis.load import load_traces
     from analysis.model import Analysis, Finding, Traces
@@ -22,13 +24,17 @@ if TYPE_CHECKING:
 __all__ = [
     "Analysis",
     "Cause",
+    "Comparison",
     "Evidence",
     "Finding",
     "InputError",
     "Traces",
     "analyze",
     "attribute",
+    "compare",
     "load_traces",
+    "only_endpoint",
+    "renamed",
     "summarize",
     "verdict",
 ]
@@ -36,13 +42,17 @@ __all__ = [
 _HOME = {
     "Analysis": "analysis.model",
     "Cause": "analysis.causes",
+    "Comparison": "analysis.comparison",
     "Evidence": "analysis.causes",
     "Finding": "analysis.model",
     "InputError": "analysis.errors",
     "Traces": "analysis.model",
     "analyze": "analysis.attribution",
     "attribute": "analysis.attribution",
+    "compare": "analysis.comparison",
     "load_traces": "analysis.load",
+    "only_endpoint": "analysis.choosing",
+    "renamed": "analysis.choosing",
     "summarize": "analysis.summary",
     "verdict": "analysis.verdicts",
 }

@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 from analysis.activities import Activities
 from analysis.apportion import spread
 from analysis.causes import CAUSES, Cause
+from analysis.cpu_rivals import cpu_rivals
 from analysis.describe import Described
-from analysis.segments import CPU, GIL, REST, Segments
+from analysis.segments import CPU, GIL, REST, RUN_QUEUE, Segments
 from analysis.span_table import NONE, Ints, SpanTable, taken
 from tracer import schema
 
@@ -19,6 +20,14 @@ _POOL_CAUSES = (Cause.POOL_STARTUP, Cause.POOL_SHUTDOWN)
 _BLOCKED = (Cause.LOOP_BUSY, Cause.COLLECT_ORDER)
 _OCCUPIED = (Cause.POOL_QUEUE, Cause.GPU_QUEUE)
 _NAMED_AWAITS = (Cause.AWAIT_IO, Cause.LIMITER_WAIT, Cause.REQUEST_IO)
+_HOLDERS = (
+    schema.HOLDER_NAMES, schema.HOLDER_FILES, schema.HOLDER_LINES, schema.HOLDER_TRACE_IDS, schema.HOLDER_SPAN_IDS,
+    schema.HOLDER_NS,
+)  # fmt: skip
+_BLOCKERS = (
+    schema.BLOCKERS_NAMES, schema.BLOCKERS_FILES, schema.BLOCKERS_LINES, schema.BLOCKERS_TRACE_IDS,
+    schema.BLOCKERS_SPAN_IDS, schema.BLOCKERS_NS,
+)  # fmt: skip
 COLUMNS = ("segment", "culprit", "file", "line", "trace_id", "span_id", "ns")
 Named = tuple[int, str, str, int | None, str, str, int]  # COLUMNS; ns is the culprit's part of the wait span
 
@@ -40,6 +49,14 @@ def find_culprits(
             amount,
             _holders,
             whole=schema.GIL_NS,
+        ),
+        _once(
+            spans,
+            (segments.part == RUN_QUEUE) & (described.queued >= 0),
+            described.queued,
+            amount,
+            cpu_rivals,
+            whole=schema.RUN_QUEUE_NS,
         ),
         _once(spans, by_wait & _is_any(causes, _BLOCKED), described.span, amount, _blocker),
         _once(spans, by_wait & _is_any(causes, _POOL_CAUSES), described.span, amount, _pool),
@@ -121,23 +138,26 @@ def _occupants(spans: SpanTable, number: int, row: int) -> list[Named]:
 
 
 def _holders(spans: SpanTable, number: int, row: int) -> list[Named]:
-    attributes = spans.attributes[row]
-    arrays = [attributes.get(key) for key in (
-        schema.HOLDER_NAMES, schema.HOLDER_FILES, schema.HOLDER_LINES, schema.HOLDER_THREADS,
-        schema.HOLDER_TRACE_IDS, schema.HOLDER_SPAN_IDS, schema.HOLDER_NS,
-    )]  # fmt: skip
+    return _listed(spans.attributes[row], number, _HOLDERS)
+
+
+def _listed(attributes: dict[str, Any], number: int, keys: tuple[str, ...]) -> list[Named]:
+    """The culprits that stand in parallel arrays: name, file, line, trace, span, ns."""
+    arrays = [attributes.get(key) for key in keys]
     if not all(isinstance(array, list) for array in arrays):
         return []
     return [
         (number, str(name), str(file or ""), line if isinstance(line, int) and line > 0 else None,
          str(trace_id or ""), str(span_id or ""), ns)
-        for name, file, line, _, trace_id, span_id, ns in zip(*arrays, strict=False)
+        for name, file, line, trace_id, span_id, ns in zip(*arrays, strict=False)
         if isinstance(ns, int) and 0 < ns < 2**53
     ]  # fmt: skip
 
 
 def _blocker(spans: SpanTable, number: int, row: int) -> list[Named]:
     attributes = spans.attributes[row]
+    if several := _listed(attributes, number, _BLOCKERS):
+        return several
     function = attributes.get(schema.BLOCKER_FUNCTION)
     if not function:
         return []

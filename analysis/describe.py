@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 
 from analysis.activities import Activities
 from analysis.causes import CAUSES, WAIT_RULES, Cause, Evidence, rule_numbers
+from analysis.cpu_rivals import NOT_TOLD, why_queued
 from analysis.frames import Frames
 from analysis.pieces import Pieces
 from analysis.segments import CALL, CPU, GIL, LOCK, OUTSIDE, REST, RUN_QUEUE, SMALL, Segments
-from analysis.span_table import Bools, Ints, SpanTable, Texts, objects, taken
+from analysis.span_table import NONE, Bools, Ints, SpanTable, Texts, objects, taken
 from tracer import schema
 
 _NUMBER = {cause: number for number, cause in enumerate(CAUSES)}
@@ -32,6 +33,7 @@ class Described:
     span: Ints  # row of the innermost span that says what was going on
     is_wait: Bools
     sampled: Ints  # row of the span whose samples divided this stretch, NONE
+    queued: Ints  # row of the span that says who had the CPUs in this stretch of run-queue time, NONE
     error: Ints  # one standard error of the amount, ns; 0 where it was not sampled
 
 
@@ -77,7 +79,7 @@ def describe(
     detail = np.full(count, "", dtype=object)
     detail[ruled] = details
     detail[unmeasured] = "running on the loop, CPU not measured"
-    detail[part == RUN_QUEUE] = "runnable, waiting for a CPU"
+    detail[part == RUN_QUEUE] = NOT_TOLD
     detail[foreign] = spans.names[span[foreign]]
     detail[part == OUTSIDE] = "outside the part of the request that was traced"
     in_run = frame >= 0
@@ -95,7 +97,11 @@ def describe(
     _describe_small(segments, cause, detail)
     split = taken(frames.row, taken(pieces.sampled, piece))
     split = np.where(waiting, taken(activities.waits.row, wait), split)
-    _describe_samples(spans, segments, split, rest & in_run, detail)
+    _describe_samples(spans, segments, split, taken(frames.row, frame), rest & in_run, detail)
+    queued = taken(frames.row, taken(pieces.queued, piece))
+    queued = np.where(part == RUN_QUEUE, np.where(waiting, taken(activities.waits.row, wait), queued), NONE)
+    chosen = queued >= 0
+    detail[chosen] = why_queued(spans, queued[chosen])
     blocked = rest | (inside & ~foreign & ~waiting & np.isin(part, [LOCK, CALL]))
     in_handler, handlers = _handlers(spans, span, blocked & (frame >= 0))
     cause[in_handler] = _NUMBER[Cause.LOGGING_WAIT]
@@ -116,7 +122,7 @@ def describe(
     evidence[slept] = Evidence.SAMPLED.value
     in_phase = inside & ~waiting & (frame >= 0) & np.isin(part, _DEVICE_PARTS)
     _describe_devices(spans, span, in_phase, cause, detail, evidence)
-    return Described(cause, evidence, detail, span, waiting, split, _errors(spans, segments, split))
+    return Described(cause, evidence, detail, span, waiting, split, queued, _errors(spans, segments, split))
 
 
 def _in_process(spans: SpanTable, rows: Ints, chosen: Bools) -> Bools:
@@ -147,7 +153,9 @@ def _describe_devices(
     evidence[at[here]] = told[back][here]
 
 
-def _describe_samples(spans: SpanTable, segments: Segments, split: Ints, rest: Bools, detail: Texts) -> None:
+def _describe_samples(
+    spans: SpanTable, segments: Segments, split: Ints, frame_rows: Ints, rest: Bools, detail: Texts
+) -> None:
     """Say in which call a thread was, and where its samples were too few or saw no reason."""
     calls = np.flatnonzero((segments.part == CALL) & (split >= 0))
     once, back = np.unique(split[calls], return_inverse=True)
@@ -158,6 +166,11 @@ def _describe_samples(spans: SpanTable, segments: Segments, split: Ints, rest: B
     detail[calls] = words[back]
     left = np.flatnonzero(rest & (split >= 0))
     detail[left] = "blocked, and not seen in what"
+    # samples that were too few to divide a stretch left no division, only their number
+    few = np.flatnonzero(rest & (split < 0) & (frame_rows >= 0))
+    counts = spans.ints(frame_rows[few], schema.SAMPLES)
+    for at, count in zip(few[counts >= 0], counts[counts >= 0], strict=True):
+        detail[at] = f"{detail[at]} ({count} sample{'' if count == 1 else 's'}: too few)"
 
 
 def _errors(spans: SpanTable, segments: Segments, split: Ints) -> Ints:

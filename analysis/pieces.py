@@ -38,6 +38,7 @@ class Pieces:
     frame: Ints  # number of the frame that names it, NONE
     block: Ints  # number of the stretch on the loop that it is part of, NONE
     measured: Ints  # number of the frame whose CPU time was measured, NONE
+    queued: Ints  # number of the frame whose run-queue time was measured, NONE
     sampled: Ints  # number of the frame whose blocked time samples have split, NONE
     amounts_ns: NDArray[np.int64]  # pieces × MEASURES
     small_ns: Ints  # waits too short to be spans
@@ -85,7 +86,18 @@ def cut_pieces(spans: SpanTable, activities: Activities, frames: Frames) -> Piec
     )
     amounts = np.stack(columns, axis=1)
     return Pieces(
-        vstart, length, activity, wait, frame, block, owners[0], owners[2], amounts, small, small_by_type
+        vstart,
+        length,
+        activity,
+        wait,
+        frame,
+        block,
+        owners[0],
+        owners[1],
+        owners[2],
+        amounts,
+        small,
+        small_by_type,
     )
 
 

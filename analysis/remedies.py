@@ -27,7 +27,7 @@ ADVICE: Final[dict[Cause, Advice]] = {
         "waiting for the GIL",
     ),
     Cause.CPU_WAIT: Advice(
-        "runnable, without a CPU: the run queue, or a quota",
+        "runnable, without a CPU: another process, other threads of its own, or a quota",
         "Start fewer threads (also inside native libraries), raise the CPU quota, or move other load away.",
         "runnable without a CPU",
     ),

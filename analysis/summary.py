@@ -11,6 +11,7 @@ SUMMARY_COLUMNS: Final = (
     "cause", "requests", "total_ns", "mean_ns", "share", "p50_ns", "p95_ns", "p99_ns", "inferred_share",
 )  # fmt: skip
 PERCENTILES: Final = (50, 95, 99)
+NO_CULPRIT: Final = ("compute", "await_io", "unexplained")  # whoever is named there delayed nobody else
 
 
 def summarize(causes: pd.DataFrame, by: str = "endpoint") -> pd.DataFrame:
@@ -86,9 +87,7 @@ def worst_culprits(culprits: pd.DataFrame, top: int = 10) -> pd.DataFrame:
 
     `victims` are the traced requests it delayed; `ns` is for all requests.
     """
-    accusing = culprits[
-        (culprits["culprit"] != "") & ~culprits["cause"].isin(["compute", "await_io", "unexplained"])
-    ]
+    accusing = culprits[(culprits["culprit"] != "") & ~culprits["cause"].isin(NO_CULPRIT)]
     accusing = weighted(accusing, "ns")
     keys = ["culprit", "culprit_file", "culprit_line", "cause"]
     grouped = accusing.groupby(keys, dropna=False, observed=True)

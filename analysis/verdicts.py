@@ -13,6 +13,7 @@ import pandas as pd
 from analysis.causes import Cause
 from analysis.collection import serial_collection
 from analysis.convoys import lock_convoy
+from analysis.cpu_rivals import Competition, cpu_competition
 from analysis.model import Analysis
 from analysis.phases import phase_times
 from analysis.remedies import ADVICE
@@ -147,6 +148,10 @@ def _judge(
     convoy = lock_convoy(causes, spans) if Cause.LOCK_WAIT in accused else ""
     if convoy:
         situations = (*situations, convoy)
+    rivals = cpu_competition(causes, culprits, spans) if Cause.CPU_WAIT in accused else None
+    if rivals is not None:
+        situations = (*situations, *filter(None, (rivals.situation,)))
+        reasons = tuple(_with_rivals(one, rivals) if one.cause is Cause.CPU_WAIT else one for one in reasons)
     if unsure:
         situations = (*situations, _doubt(unexplained_ns, unexplained, causes))
     by_phase = _by_phase(endpoint, count, phases)
@@ -169,6 +174,13 @@ def _judge(
     return Verdict(
         endpoint, round(count), traced, float(p50), float(p99), headline, reasons, situations, unexplained
     )
+
+
+def _with_rivals(reason: Reason, rivals: Competition) -> Reason:
+    if not rivals.words:
+        return reason
+    said = f"{reason.sentence.removesuffix('.')}: {rivals.words}."
+    return replace(reason, sentence=said, remedy=rivals.remedy)
 
 
 def _by_phase(endpoint: str, requests: float, phases: pd.DataFrame) -> str:

@@ -48,9 +48,9 @@ def test_the_analysis_shares_only_the_contract(path: Path) -> None:
     assert within(found, "tracer") <= {"tracer", "tracer.schema"} | within(found, "tracer.schema")
     if "cli" not in path.parts:
         assert within(found, "demo_service", "analysis.cli") == set()
-    if "report" not in path.parts and "cli" not in path.parts:
+    if not {"report", "cli", "figures"} & set(path.parts):
         assert {name.split(".")[0] for name in found} & PLOTTING == set()
-        assert within(found, "analysis.report") == set()
+        assert within(found, "analysis.report", "analysis.figures") == set()
 
 
 LOWER = ("schema", "config", "clock", "records", "places", "tiles", "keeping", "totals", "span_context")

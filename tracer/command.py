@@ -1,4 +1,4 @@
-"""The `whywait` command. `run` needs only the base install; all else comes from the analysis extra."""
+"""The `whywait` command. `run` and `doctor` need only the base install; all else comes from the analysis extra."""
 
 import argparse
 import os
@@ -9,6 +9,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 
 from tracer.config import ConfigError, output_file
+from tracer.doctor.command import main as doctor
 
 _AUTOSTART = Path(__file__).parent / "autostart"
 
@@ -18,6 +19,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     if arguments[:1] == ["run"]:
         return run(arguments[1:])
+    if arguments[:1] == ["doctor"]:
+        return doctor(arguments[1:])
     for entry in entry_points(group="whywait.commands"):
         try:
             command = entry.load()

@@ -74,7 +74,7 @@ class HolderPast:
         for one in seen:
             total += one.times
             if one.thread_id:
-                holder = self._at(one.thread_id, one.at_ns)
+                holder = self.at(one.thread_id, one.at_ns)
                 key = holder._replace(span_id=0)
                 spans.setdefault(key, holder.span_id)  # the jobs of one name in one trace are one
                 counts[key] += one.times
@@ -83,7 +83,12 @@ class HolderPast:
             for key, count in counts.most_common(_MOST)
         ]
 
-    def _at(self, thread_id: int, at_ns: int) -> Holder:
+    def knows(self, thread_id: int) -> bool:
+        """Whether it is a thread that runs Python, as far as is known here."""
+        return any(thread_id in known for known in (self.names, self.jobs, self.callbacks, self.looks))
+
+    def at(self, thread_id: int, at_ns: int) -> Holder:
+        """What a thread did at a moment; `ns` is 0."""
         look = _nearest(self.looks.get(thread_id, ()), at_ns)
         thread_name = look.thread_name if look is not None else self.names.get(thread_id, "")
         if thread_name.startswith(OURS):

@@ -6,6 +6,8 @@ from typing import Final
 
 from tracer import schema as s
 from tracer.blocked import Memory, Split
+from tracer.cpu_names import CpuNames
+from tracer.cpu_rivals import CpuRivals, Division
 from tracer.gil_holders import Held, Holder, HolderPast
 from tracer.records import Job, Waker
 from tracer.sampler.samples import GIL, POLL, Samples, Seen
@@ -22,6 +24,7 @@ class Observed:
         self._samples = samples
         self._memory = memory
         self._past = past
+        self._rivals = CpuRivals(samples.cpu, CpuNames(past, samples.cpu.libraries, samples.cpu.sampler_id))
 
     def put_running(
         self,
@@ -45,12 +48,14 @@ class Observed:
             run_queue_ns = min(sum(part or 0 for part in parts), max(wall_ns - cpu_ns, 0))
             if run_queue_ns:
                 attributes[s.RUN_QUEUE_NS] = run_queue_ns
+        self._put_rivals(attributes, thread_id, stretches)
         blocked_ns = wall_ns - cpu_ns - run_queue_ns
         if blocked_ns < _LEAST_NS:
             return
         seen = self._seen(thread_id, stretches)
         split = self._memory.split(kind, blocked_ns, seen.states, running=False)
-        attributes[s.SAMPLES] = split.samples
+        if split.enough:
+            attributes[s.GIL_NS] = 0  # unless samples say otherwise: seen, and in none of it
         if split.lock_ns:
             attributes[s.LOCK_NS] = split.lock_ns
         if split.call_ns:
@@ -58,7 +63,7 @@ class Observed:
             name = call_name(seen.calls.most_common(1)[0][0]) if seen.calls else None
             if name is not None:
                 attributes[s.CALL] = name
-        self._put_gil(attributes, split, seen.holders)
+        self._put_split(attributes, split, seen.holders)
 
     def put_back(
         self, attributes: Attributes, kind: Hashable, thread_id: int, start_ns: int, end_ns: int
@@ -68,12 +73,12 @@ class Observed:
         run_queue_ns = self._samples.run_queue_ns(thread_id, start_ns, end_ns) or 0
         if run_queue_ns:
             attributes[s.RUN_QUEUE_NS] = run_queue_ns
+        self._put_rivals(attributes, thread_id, [(start_ns, end_ns)])
         split = self._memory.split(kind, end_ns - start_ns - run_queue_ns, seen.states, running=True)
-        attributes[s.SAMPLES] = split.samples
         attributes[s.CPU_NS] = split.running_ns
         if split.lock_ns:
             attributes[s.LOCK_NS] = split.lock_ns
-        self._put_gil(attributes, split, seen.holders)
+        self._put_split(attributes, split, seen.holders)
 
     def put_ready(
         self,
@@ -103,11 +108,11 @@ class Observed:
             run_queue_ns = self._samples.run_queue_ns(thread_id, start_ns, end_ns) or 0
             if run_queue_ns:
                 attributes[s.RUN_QUEUE_NS] = run_queue_ns
+        self._put_rivals(attributes, thread_id, [(start_ns, end_ns)])
         split = self._memory.split(kind, end_ns - start_ns - run_queue_ns, states, running=True)
-        attributes[s.SAMPLES] = split.samples
-        self._put_gil(attributes, split, holders)
+        self._put_split(attributes, split, holders)
 
-    def put_handover(
+    def put_blocked(
         self,
         attributes: Attributes,
         kind: Hashable,
@@ -116,11 +121,13 @@ class Observed:
         end_ns: int,
         known_ns: int,
     ) -> None:
-        """Adds what a free worker waited in before it began a job; `known_ns` was CPU or run queue."""
+        """Adds what of a stretch in which a thread did nothing was the GIL: before a job, or in a call whose end
+        was not seen. `known_ns` of it was CPU or run queue.
+        """
         seen = self._seen(thread_id, [(start_ns, end_ns)])
+        self._put_rivals(attributes, thread_id, [(start_ns, end_ns)])
         split = self._memory.split(kind, end_ns - start_ns - known_ns, seen.states, running=False)
-        attributes[s.SAMPLES] = split.samples
-        self._put_gil(attributes, split, seen.holders)
+        self._put_split(attributes, split, seen.holders)
 
     def _seen(self, thread_id: int, stretches: Iterable[tuple[int, int]]) -> Seen:
         states: Counter[int] = Counter()
@@ -133,7 +140,15 @@ class Observed:
             holders += one.holders
         return Seen(states, calls, holders)
 
-    def _put_gil(self, attributes: Attributes, split: Split, holders: Sequence[Held]) -> None:
+    def _put_rivals(
+        self, attributes: Attributes, thread_id: int, stretches: Sequence[tuple[int, int]]
+    ) -> None:
+        run_queue_ns = attributes.get(s.RUN_QUEUE_NS)
+        if isinstance(run_queue_ns, int) and run_queue_ns >= s.CPU_LEAST_NS and thread_id:
+            put_division(attributes, self._rivals.divide(thread_id, stretches, run_queue_ns))
+
+    def _put_split(self, attributes: Attributes, split: Split, holders: Sequence[Held]) -> None:
+        attributes[s.SAMPLES] = split.samples
         if not split.gil_ns:
             return
         attributes[s.GIL_NS] = split.gil_ns
@@ -156,6 +171,35 @@ def put_holders(attributes: Attributes, holders: Sequence[Holder]) -> None:
     attributes[s.HOLDER_TRACE_IDS] = [f"{one.trace_id:032x}" if one.trace_id else "" for one in holders]
     attributes[s.HOLDER_SPAN_IDS] = [f"{one.span_id:016x}" if one.span_id else "" for one in holders]
     attributes[s.HOLDER_NS] = [one.ns for one in holders]
+
+
+def put_division(attributes: Attributes, found: Division) -> None:
+    """Adds what a run-queue time was, and who had the CPUs."""
+    attributes[s.CPU_PROCESS_NS] = found.process_ns
+    attributes[s.CPU_OWN_NS] = found.own_ns
+    attributes[s.CPU_THROTTLED_NS] = found.throttled_ns
+    attributes[s.CPU_UNKNOWN_NS] = found.unknown_ns
+    if found.cpus:
+        attributes[s.CPU_COUNT] = found.cpus
+    if found.period_ns:
+        attributes[s.CPU_QUOTA_NS] = found.quota_ns
+        attributes[s.CPU_PERIOD_NS] = found.period_ns
+    if found.wanted_milli:
+        attributes[s.CPU_WANTED] = found.wanted_milli
+        attributes[s.CPU_WANTED_NATIVE] = found.native_milli
+    if not found.rivals:
+        return
+    named = [one.named for one in found.rivals]
+    attributes[s.RIVAL_KINDS] = [one.kind for one in named]
+    attributes[s.RIVAL_NAMES] = [one.name for one in named]
+    attributes[s.RIVAL_NUMBERS] = [one.named.process_id or one.threads for one in found.rivals]
+    if any(one.place for one in named):
+        attributes[s.RIVAL_FILES] = [one.place.file if one.place else "" for one in named]
+        attributes[s.RIVAL_LINES] = [one.place.line if one.place else 0 for one in named]
+    if any(one.trace_id for one in named):
+        attributes[s.RIVAL_TRACE_IDS] = [f"{one.trace_id:032x}" if one.trace_id else "" for one in named]
+        attributes[s.RIVAL_SPAN_IDS] = [f"{one.span_id:016x}" if one.span_id else "" for one in found.rivals]
+    attributes[s.RIVAL_NS] = [one.ns for one in found.rivals]
 
 
 def without(start_ns: int, end_ns: int, away: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:

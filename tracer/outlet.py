@@ -17,7 +17,7 @@ from tracer.observed import Observed
 from tracer.recorder import Recorder, logger
 from tracer.records import Callback, Job, Look, Occupancy, Request, new_span_id, new_trace_id
 from tracer.sampler.samples import Samples
-from tracer.schema import SIGNAL_HOLDER, SIGNAL_SAMPLER
+from tracer.schema import SIGNAL_CPU_RIVALS, SIGNAL_HOLDER, SIGNAL_RUN_QUEUE, SIGNAL_SAMPLER
 from tracer.spans import request_spans
 from tracer.spans.running import background_span
 from tracer.spans.spec import LoopPast, SpanSpec
@@ -186,13 +186,16 @@ class Outlet:
             self._samples = None
             self._recorder.lost["sampler"] += 1
             self._recorder.signals = tuple(
-                one for one in self._recorder.signals if one not in (SIGNAL_SAMPLER, SIGNAL_HOLDER)
+                one
+                for one in self._recorder.signals
+                if one not in (SIGNAL_SAMPLER, SIGNAL_HOLDER, SIGNAL_CPU_RIVALS)
             )
             logger.warning("whywait goes on without samples of thread states: %s", process.failure)
         elif process.ready and self._samples is None and not self._sampler_lost:
             self._samples = Samples(process)
             told = (SIGNAL_SAMPLER, SIGNAL_HOLDER) if process.tells_holder else (SIGNAL_SAMPLER,)
-            self._recorder.signals = (*self._recorder.signals, *told)
+            rivals = (SIGNAL_CPU_RIVALS,) if SIGNAL_RUN_QUEUE in self._recorder.signals else ()
+            self._recorder.signals = (*self._recorder.signals, *told, *rivals)
 
     def _observed(self, past: LoopPast, start_ns: int) -> Observed | None:
         samples = self._samples
@@ -234,4 +237,7 @@ class Outlet:
         if spec.error:
             span.set_attribute("error.type", spec.error)
             span.set_status(Status(StatusCode.ERROR))
-        span.end(max(unix_ns(spec.end_ns), start_ns))
+        end_ns = unix_ns(spec.end_ns)
+        if spec.not_after_unix_ns:
+            end_ns = min(end_ns, spec.not_after_unix_ns)
+        span.end(max(end_ns, start_ns))

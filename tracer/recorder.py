@@ -47,8 +47,11 @@ class Recorder:
     def finish(self, request: Request, *, error: bool) -> None:
         """Judges a request that has ended, and hands it over if it is kept.
 
-        Never blocks; drops and counts when the exporter lags.
+        Never blocks; drops and counts when the exporter lags. One begun in the process that this one was
+        forked from is not ours to tell.
         """
+        if id(request) not in self.open:
+            return
         self.open.discard(id(request))
         self._ended_ns = request.end_ns
         wall_ns = request.end_ns - request.start_ns

@@ -7,7 +7,7 @@ of the host's lives longer than it would without us.
 
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 from random import Random
 from types import CodeType
@@ -67,7 +67,7 @@ class Waited(NamedTuple):
 
     what: str  # "threading.Lock", "time.sleep"
     made_at: Place | None = None  # a lock
-    holds: tuple[Hold, ...] = ()  # those that ended meanwhile, in order of time
+    holds: Sequence[Hold] = ()  # those that ended meanwhile, in order of time
     waiters: int = 0
     handler: str = ""  # the logging handler it was inside of
     end_seen: bool = True  # whether the moment that ended it is known apart from the return to Python
@@ -411,6 +411,12 @@ class _Here(threading.local):
 
 here = _Here()
 ACTIVITY: ContextVar[Activity | None] = ContextVar("whywait_activity", default=None)
+
+
+def forget_here() -> None:
+    """In a forked child: what this thread was doing, it did for a request of the parent's."""
+    here.__dict__.clear()
+    ACTIVITY.set(None)
 
 
 def current_activity() -> Activity | None:

@@ -64,6 +64,7 @@ SIGNAL_EXECUTOR: Final = "executor"
 SIGNAL_GC: Final = "gc"
 SIGNAL_SAMPLER: Final = "sampler"  # what each thread waited in: GIL_NS, LOCK_NS, CALL_NS
 SIGNAL_HOLDER: Final = "gil_holder"
+SIGNAL_CPU_RIVALS: Final = "cpu_rivals"  # who had the CPUs while a thread waited for one: CPU_*
 
 # --- on task, job, run, wait, block, phase ------------------------------------------------------
 ACTIVITY: Final = "whywait.activity"  # 16 hex digits: span id of the owning task or job span
@@ -151,6 +152,13 @@ BLOCKER_TRACE_ID: Final = "whywait.blocker.trace_id"
 BLOCKER_SPAN_ID: Final = "whywait.blocker.span_id"
 BLOCKER_COUNT: Final = "whywait.blocker.count"  # callbacks in this tile
 BLOCKER_NS: Final = "whywait.blocker.ns"  # the chief one's part of the tile
+# all of them where there were several, as parallel arrays, longest first (those beyond OCCUPANT_LIMIT by place)
+BLOCKERS_NAMES: Final = "whywait.blockers.names"
+BLOCKERS_FILES: Final = "whywait.blockers.files"  # "" where not known
+BLOCKERS_LINES: Final = "whywait.blockers.lines"  # 0 where not known
+BLOCKERS_TRACE_IDS: Final = "whywait.blockers.trace_ids"  # "" where it worked for no request
+BLOCKERS_SPAN_IDS: Final = "whywait.blockers.span_ids"
+BLOCKERS_NS: Final = "whywait.blockers.ns"
 BLOCKER_THREAD: Final = "whywait.blocker.thread"  # name of the thread that held a lock
 
 # which lock
@@ -183,6 +191,37 @@ HOLDER_NS: Final = "whywait.holder.ns"
 # of GIL_NS, held by an event loop that never idled: between short callbacks, or in one
 HOLDER_TURNING_NS: Final = "whywait.holder.turning_loop_ns"
 
+# what RUN_QUEUE_NS of the same span was, wherever that was long enough to ask (CPU_LEAST_NS): the first four sum to it
+# exactly. RUN_QUEUE_NS is measured; its division is sampled: by who used the CPUs at the time
+CPU_PROCESS_NS: Final = "whywait.cpu.process_ns"  # other processes had the CPUs on which the thread may run
+CPU_OWN_NS: Final = "whywait.cpu.own_ns"  # other threads of this process had them
+CPU_THROTTLED_NS: Final = "whywait.cpu.throttled_ns"  # the quota of a control group had run out
+CPU_UNKNOWN_NS: Final = "whywait.cpu.unknown_ns"
+CPU_LEAST_NS: Final = 100_000
+CPU_COUNT: Final = "whywait.cpu.count"  # CPUs on which the thread may run
+CPU_QUOTA_NS: Final = (
+    "whywait.cpu.quota_ns"  # CPU time that the group may use in each CPU_PERIOD_NS; absent: no quota
+)
+CPU_PERIOD_NS: Final = "whywait.cpu.quota_period_ns"
+# threads of this process that wanted a CPU at once, on average, in thousandths; and those that run no Python
+CPU_WANTED: Final = "whywait.cpu.wanted_milli"
+CPU_WANTED_NATIVE: Final = "whywait.cpu.wanted_native_milli"
+# who had them: parallel arrays, longest first, without those in which nothing is known; RIVAL_NS sums to at most CPU_PROCESS_NS + CPU_OWN_NS
+RIVAL_KINDS: Final = "whywait.rival.kinds"  # RIVAL_*
+RIVAL_NAMES: Final = "whywait.rival.names"  # of the process, the function, or the library
+RIVAL_NUMBERS: Final = "whywait.rival.numbers"  # process id; of threads, how many they were
+RIVAL_FILES: Final = "whywait.rival.files"  # "" where not known
+RIVAL_LINES: Final = "whywait.rival.lines"  # 0 where not known
+RIVAL_TRACE_IDS: Final = "whywait.rival.trace_ids"  # "" where it worked for no request
+RIVAL_SPAN_IDS: Final = "whywait.rival.span_ids"
+RIVAL_NS: Final = "whywait.rival.ns"
+RIVAL_PROCESS: Final = "process"
+RIVAL_SIBLING: Final = (
+    "sibling"  # a process of the same name and group, such as another worker of the service
+)
+RIVAL_THREAD: Final = "thread"  # of this process, running Python or called from it
+RIVAL_NATIVE: Final = "native"  # of this process, such as the workers of an OpenMP pool
+
 # --- pools --------------------------------------------------------------------------------------
 POOL_ID: Final = "whywait.pool.id"
 POOL_NAME: Final = "whywait.pool.name"  # thread name prefix, or "default", or "anyio"
@@ -205,3 +244,19 @@ PROCESS: Final = (
     "whywait.process"  # bool, true on a run in a worker process, of which only the parent was asked
 )
 SYSCALL_FUTEX: Final = "futex"  # a lock, the GIL, or another thread: cannot tell which
+
+# --- annotations: what `analysis` found, written back as spans of a scope of their own; it ignores them when it reads --
+ANNOTATION_SCOPE: Final = "whywait.annotation"
+FOUND_CAUSE: Final = "whywait.cause"  # on the lane: the chief cause
+FOUND_NS: Final = "whywait.cause_ns"  # int
+FOUND_SUM_PREFIX: Final = "whywait.causes."  # + cause + "_ns": on the lane, all that the request consisted of
+FOUND_EVIDENCE: Final = "whywait.cause.evidence"
+FOUND_ERROR_NS: Final = "whywait.cause.error_ns"
+FOUND_DETAIL: Final = "whywait.cause.detail"
+FOUND_ACTIVITY: Final = "whywait.cause.activity"
+FOUND_CULPRIT: Final = "whywait.culprit"
+FOUND_CULPRIT_FILE: Final = "whywait.culprit.file"
+FOUND_CULPRIT_LINE: Final = "whywait.culprit.line"
+FOUND_CULPRIT_TRACE_ID: Final = "whywait.culprit.trace_id"
+FOUND_CULPRIT_SPAN_ID: Final = "whywait.culprit.span_id"
+FOUND_CULPRIT_NS: Final = "whywait.culprit_ns"  # int, the culprit's part of FOUND_NS

@@ -19,6 +19,7 @@ from tracer.probes import (
     blocking_calls,
     collector,
     eager_tasks,
+    endings,
     executor,
     futures,
     gil,
@@ -40,7 +41,8 @@ from tracer.schema import (
     SIGNAL_THREAD_CPU,
 )
 
-_lock = threading.Lock()
+_new_lock = threading.RLock  # a signal handler may call `stop` in the midst of it
+_lock = _new_lock()
 _session: "_Session | None" = None
 
 
@@ -58,12 +60,14 @@ class _Session:
             raise
 
     def _open_outlet(self, version: str) -> None:
-        tracer_provider, is_ours = provider.obtain(self.config, self.recorder)
+        tracer_provider, is_ours, self._queues = provider.obtain(self.config, self.recorder)
         self._is_ours = is_ours
         if is_ours:
             self._undo += [provider.release, tracer_provider.shutdown]
         if self.config.output is not None:
-            processor = provider.file_processor(self.config.output, self.recorder)
+            queue = provider.file_queue(self.config.output, self.recorder)
+            processor = provider.gated(queue, self.recorder)
+            self._queues.append(queue)
             detach = provider.attach(tracer_provider, processor)
             self._processors.append(processor)
             self._undo += [detach, processor.shutdown]
@@ -109,6 +113,7 @@ class _Session:
         self._add("logging", lambda: logging_waits.install(self.config.logging_ns))
         if self.config.blocking_calls:
             self._add("blocking", blocking_calls.install)
+        self._add("endings", lambda: endings.install(stop))
         self._add("watchdog", lambda: watchdog.install(self.recorder))
         self.recorder.signals = tuple(found)
         self.outlet.start()
@@ -128,15 +133,19 @@ class _Session:
             self.recorder.undo.pop(name)()
         _deactivate()
         self._end_metrics()
-        provider.release_after_fork(self._provider, self._processors, ours=self._is_ours)
+        provider.release_after_fork(self._provider, self._processors, self._queues, ours=self._is_ours)
         forget_pools()
         signals.close_all()  # they are of the parent's threads
 
     def close(self) -> None:
-        for name in list(self.recorder.undo)[::-1]:
-            self.recorder.undo.pop(name)()
-        while self._undo:
-            self._undo.pop()()
+        undone = [self.recorder.undo.pop(name) for name in list(self.recorder.undo)[::-1]]
+        undone += self._undo[::-1]
+        self._undo = []
+        for undo in undone:
+            try:
+                undo()
+            except Exception as error:  # one that fails keeps no other from being done
+                logger.warning("whywait could not take out all of itself: %r", error)
         for seen in self.recorder.loops:
             seen.live = False
         forget_pools()
@@ -195,16 +204,18 @@ def _after_fork_in_child() -> None:
     """The child has our patches but none of our threads; it traces on, into a file of its own."""
     global _session, _lock
     session = _session
-    _lock = threading.Lock()
+    _lock = _new_lock()
     if session is None:
         return
     records.reseed()
+    records.forget_here()
     config = session.config
     session.outlet.forget()
     _session = None
     try:
         session.abandon()
         _session = _Session(config, _version())
+        endings.stop_with_child(stop)
     except Exception as error:
         recorder.active = None
         logger.warning("whywait does not trace the forked process %d: %r", os.getpid(), error)

@@ -122,7 +122,7 @@ def enter(span: StandIn) -> Any:
     current = _VARIABLE.get() if _VARIABLE is not None else otel_context.get_current()
     around = current.get(_SPAN_KEY)
     if around is not None:
-        span._around = around
+        span._around = around._around if type(around) is StandIn else around
     context = Context({**current, _SPAN_KEY: span})
     return _VARIABLE.set(context) if _VARIABLE is not None else otel_context._RUNTIME_CONTEXT.attach(context)
 

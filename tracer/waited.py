@@ -5,6 +5,7 @@ from itertools import pairwise
 from typing import Any
 
 from tracer import schema as s
+from tracer.blockers import Blocker, put_blockers
 from tracer.records import Hold, Wait, Waited
 
 _WORDS = {s.WAIT_LOCK: "lock wait", s.WAIT_LOGGING: "logging wait", s.WAIT_BLOCKING: "blocked"}
@@ -21,7 +22,7 @@ def thread_wait_name(wait: Wait) -> str:
     return f"{words}{what}: {place.function}{at}"
 
 
-def put_waited(attributes: MutableMapping[str, Any], wait: Wait, waited: Waited) -> Hold | None:
+def put_waited(attributes: MutableMapping[str, Any], wait: Wait, waited: Waited) -> Blocker | None:
     """Adds what is known of the lock, its holder and the handler; returns the chief holder."""
     if not waited.end_seen:
         attributes[s.EVIDENCE] = s.EVIDENCE_INFERRED
@@ -42,22 +43,10 @@ def put_waited(attributes: MutableMapping[str, Any], wait: Wait, waited: Waited)
     return _put_holder(attributes, wait, waited.holds)
 
 
-def _put_holder(attributes: MutableMapping[str, Any], wait: Wait, holds: Sequence[Hold]) -> Hold | None:
-    found = chief_holder(wait.start_ns, wait.cause_ns, holds)
-    if found is None:
-        return None
-    chief, ns, count = found
-    attributes[s.BLOCKER_NS] = ns
-    attributes[s.BLOCKER_COUNT] = count
-    attributes[s.BLOCKER_FUNCTION] = chief.place.function if chief.place is not None else chief.name
-    if chief.place is not None:
-        attributes[s.BLOCKER_FILE] = chief.place.file
-        attributes[s.BLOCKER_LINE] = chief.place.line
-    if chief.thread_name:
-        attributes[s.BLOCKER_THREAD] = chief.thread_name
-    if chief.trace_id:
-        attributes[s.BLOCKER_TRACE_ID] = f"{chief.trace_id:032x}"
-        attributes[s.BLOCKER_SPAN_ID] = f"{chief.span_id:016x}"
+def _put_holder(attributes: MutableMapping[str, Any], wait: Wait, holds: Sequence[Hold]) -> Blocker | None:
+    chief = put_blockers(attributes, holders(wait.start_ns, wait.cause_ns, holds))
+    if chief is not None:
+        attributes[s.BLOCKER_COUNT] = chief.times
     return chief
 
 
@@ -65,20 +54,23 @@ def _holder(hold: Hold) -> tuple[int, int, str]:
     return hold.trace_id, hold.span_id, hold.thread_name
 
 
-def chief_holder(start_ns: int, cause_ns: int, holds: Sequence[Hold]) -> tuple[Hold, int, int] | None:
-    """Who held the lock longest from `start_ns` to `cause_ns`, for how long, and in how many holds.
+def holders(start_ns: int, cause_ns: int, holds: Sequence[Hold]) -> list[Blocker]:
+    """Who held the lock from `start_ns` to `cause_ns`, for how long, and in how many holds.
 
     wait     |-----------------------|
     holds  ------|h1  ----|h2  ------|h3        each lasts from the release before it to its own
     """
-    totals: dict[object, tuple[Hold, int, int]] = {}
+    found: dict[object, Blocker] = {}
     at = start_ns
     for hold in holds:
         end_ns = min(hold.end_ns, cause_ns)
         if end_ns <= at:
             continue
         key = (*_holder(hold), hold.place and hold.place.function)
-        first, ns, count = totals.get(key, (hold, 0, 0))
-        totals[key] = (first, ns + end_ns - at, count + 1)
+        known = found.get(key)
+        if known is None:
+            name = hold.place.function if hold.place is not None else hold.name
+            known = Blocker(name, hold.place, hold.trace_id, hold.span_id, 0, 0, hold.thread_name)
+        found[key] = known._replace(ns=known.ns + end_ns - at, times=known.times + 1)
         at = end_ns
-    return max(totals.values(), key=lambda one: one[1], default=None)
+    return list(found.values())

@@ -1,4 +1,4 @@
-"""The command line: words in, words out. Exit codes: 0 fine, 2 bad input, 130 interrupted."""
+"""The command line: words in, words out. Exit codes: 0 fine, 1 found wanting, 2 bad input, 130 interrupted."""
 
 import io
 import json
@@ -8,38 +8,45 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Any, Final, NoReturn
+from typing import Annotated, Any, Final
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from analysis.attribution import analyze
+from analysis.choosing import only_endpoint
+from analysis.cli.annotate import EPILOG as ANNOTATE_EPILOG
+from analysis.cli.annotate import annotate
+from analysis.cli.diff import EPILOG as DIFF_EPILOG
+from analysis.cli.diff import diff
+from analysis.cli.export import EPILOG as EXPORT_EPILOG
+from analysis.cli.export import export
+from analysis.cli.logs import EPILOG as LOGS_EPILOG
+from analysis.cli.logs import logs
+from analysis.cli.of_tracer import DOCTOR_EPILOG, PASSED_ON, RUN_EPILOG, doctor, run
+from analysis.cli.streams import ReaderGone, console, examples, say, working
 from analysis.errors import InputError
 from analysis.load import load_traces
-from analysis.model import Analysis
 from analysis.remedies import ADVICE
 from analysis.report.html import write_html
 from analysis.report.json_out import as_json
 from analysis.report.safe_text import safe
 from analysis.report.terminal import render
 
-_EPILOG = (
-    "whywait run -- COMMAND   traces a service as it is (see whywait run --help).  "
-    "Exit codes: 0 fine, 2 something asked for cannot be done, 130 interrupted."
-)
-_NARROWEST = 118  # a pipe has no width of its own
+_EPILOG = """\b
+From a service to its answer:
+  whywait doctor                              what can be observed here
+  whywait run -- uvicorn app:app              traces go to ./traces
+  whywait report traces --html report.html    why requests were slow, who did it, what to change
+  whywait diff before after                   what changed between two runs
+
+Completion: whywait --install-completion.  Colours: none in a pipe or with NO_COLOR set.
+
+Exit codes: 0 fine; 1 found wanting (doctor: something is missing; diff --fail-if-slower: slower); 2 something asked for cannot be done; 130
+interrupted.
+"""
 _LONGEST_MESSAGE: Final = 2000
 _LONGEST_S: Final = 100 * 365 * 86_400  # of --last: what can be subtracted from today
-
-
-class _ReaderGone(Exception):
-    """Whoever read our output, such as `head`, has seen enough."""
-
-
-class _Console(Console):
-    def on_broken_pipe(self) -> NoReturn:
-        raise _ReaderGone
 
 
 app = typer.Typer(
@@ -69,8 +76,12 @@ def _options(
 
 
 @app.command(
-    epilog="Examples: whywait report traces | whywait report traces.jsonl --html report.html | "
-    "whywait report http://localhost:16686 --service predictor --last 1h"
+    epilog=examples(
+        "whywait report traces",
+        "whywait report traces.jsonl --html report.html",
+        "whywait report http://localhost:16686 --service predictor --last 1h",
+        "zcat traces.jsonl.gz | whywait report - --json",
+    )
 )
 def report(
     source: Annotated[
@@ -97,34 +108,23 @@ def report(
 ) -> None:
     """Says what each endpoint's requests waited for, who held them, and what to change."""
     since = datetime.now(UTC) - _duration(last) if last is not None else None
-    analysis = analyze(load_traces(source, service=service, start=since, skip_bad_lines=skip_bad_lines))
+    with working(f"reading {source}"):
+        loaded = load_traces(source, service=service, start=since, skip_bad_lines=skip_bad_lines)
+    with working(f"dividing the time of {len(loaded.spans):,} spans"):
+        analysis = analyze(loaded)
     if endpoint is not None:
         analysis = only_endpoint(analysis, endpoint)
     if html is not None:
         write_html(analysis, html, title=f"whywait: {source}", top=top)
     if as_json_text:
-        _say(json.dumps(as_json(analysis, top=top), indent=1))
+        say(json.dumps(as_json(analysis, top=top), indent=1))
         return
-    render(analysis, _console(), top=top)
+    render(analysis, console(), top=top)
     if html is not None:
-        _say(f"\nwritten: {html}")
+        say(f"\nwritten: {html}")
 
 
-def only_endpoint(analysis: Analysis, text: str) -> Analysis:
-    """The analysis of the endpoints that contain `text`; raises InputError when none does."""
-    chosen = analysis.requests["endpoint"].str.contains(text, regex=False)
-    if not chosen.any():
-        known = ", ".join(sorted(analysis.requests["endpoint"].unique())[:10])
-        raise InputError(f"no endpoint contains {text!r}; there are: {known}")
-    requests = analysis.requests[chosen]
-    ids = set(requests["request_id"])
-    return Analysis(
-        requests,
-        analysis.causes[analysis.causes["request_id"].isin(ids)],
-        analysis.culprits[analysis.culprits["request_id"].isin(ids)],
-        analysis.spans,
-        analysis.findings,
-    )
+app.command(epilog=DIFF_EPILOG)(diff)
 
 
 @app.command()
@@ -135,7 +135,7 @@ def causes() -> None:
         table.add_column(name)
     for cause, advice in ADVICE.items():
         table.add_row(str(cause), advice.meaning, advice.remedy)
-    _console().print(table)
+    console().print(table)
 
 
 @app.command(
@@ -148,6 +148,13 @@ def demo(context: typer.Context) -> int:
     except ImportError as error:
         raise InputError(f"demo needs its extra ({error}): pip install 'whywait[demo-cpu]'") from error
     return tell(context.args)
+
+
+app.command(epilog=RUN_EPILOG, context_settings=PASSED_ON)(run)
+app.command(epilog=DOCTOR_EPILOG, context_settings=PASSED_ON)(doctor)
+app.command(epilog=ANNOTATE_EPILOG)(annotate)
+app.command(epilog=EXPORT_EPILOG)(export)
+app.command(epilog=LOGS_EPILOG)(logs)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -164,7 +171,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (KeyboardInterrupt, typer.Abort):
         print("whywait: interrupted", file=sys.stderr)
         return 130
-    except (_ReaderGone, BrokenPipeError):
+    except (ReaderGone, BrokenPipeError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception as error:  # a wrong use of the command line; typer's own class for it is private
@@ -183,18 +190,6 @@ def _survive_encoding() -> None:
     """A character that the output cannot show becomes a question mark, not a traceback."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")
-
-
-def _say(text: str) -> None:
-    try:
-        typer.echo(text)
-    except BrokenPipeError as error:  # typer would end the process with 1
-        raise _ReaderGone from error
-
-
-def _console() -> Console:
-    console = _Console()
-    return console if console.is_terminal else _Console(width=max(console.width, _NARROWEST))
 
 
 def _duration(text: str) -> timedelta:

@@ -1,8 +1,10 @@
-"""OTLP JSON Lines from files, directories and standard input."""
+"""OTLP JSON Lines from files, plain or gzip, directories and standard input."""
 
 import gc
+import gzip
 import json
 import sys
+import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,16 +13,16 @@ from analysis.errors import InputError
 from analysis.load.otlp import NotOtlp, Row, rows_of
 from analysis.model import Finding
 
-SUFFIXES = (".jsonl", ".json")
+SUFFIXES = (".jsonl", ".json", ".jsonl.gz", ".json.gz")
 
 
 def read_path(path: Path, *, skip_bad_lines: bool) -> tuple[list[Row], tuple[Finding, ...]]:
-    """Return the spans in a file, or in all *.jsonl and *.json files of a directory.
+    """Return the spans in a file, or in all *.jsonl and *.json files of a directory, each also as *.gz.
 
     Raises InputError, naming file and line, for what is missing, empty or no OTLP JSON.
     """
     if path.is_dir():
-        files = sorted(file for file in path.iterdir() if file.suffix in SUFFIXES and file.is_file())
+        files = sorted(file for file in path.iterdir() if file.name.endswith(SUFFIXES) and file.is_file())
         if not files:
             raise InputError(f"{path} holds no *.jsonl file: expected OTLP JSON Lines written by whywait")
     elif path.exists():
@@ -33,8 +35,12 @@ def read_path(path: Path, *, skip_bad_lines: bool) -> tuple[list[Row], tuple[Fin
     findings: list[Finding] = []
     for file in files:
         try:
-            with file.open("rb") as lines:
+            with gzip.open(file) if file.suffix == ".gz" else file.open("rb") as lines:
                 some, bad = read_lines(lines, str(file), skip_bad_lines=skip_bad_lines)
+        except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+            raise InputError(
+                f"{file} is no whole gzip file: {error}. Was it cut off while being copied?"
+            ) from error
         except OSError as error:
             raise InputError(f"{file} cannot be read: {error.strerror or error}") from error
         rows += some

@@ -1,136 +1,115 @@
-"""The report as one HTML file that needs nothing else: no network, no script."""
+"""The report as one HTML file that needs nothing else, and no network."""
 
 import os
-import tempfile
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any, Final
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
-from analysis.causes import Cause
-from analysis.errors import InputError
 from analysis.model import Analysis
 from analysis.remedies import ADVICE
+from analysis.report.answer import Answer, answer
 from analysis.report.observed import unavailable
-from analysis.report.safe_text import milliseconds, safe, short_place
-from analysis.report.timeline import timeline
+from analysis.report.pages import rendered, write_page
+from analysis.report.safe_text import safe, short_place
+from analysis.report.timeline import Timeline, timeline
 from analysis.summary import percentile_profile, summarize, worst_culprits
 from analysis.verdicts import verdict
 
 MAX_CULPRITS: Final = 15
-MAX_TIMELINES: Final = 100  # a page of a thousand is 15 MB, and nobody reads it
+MAX_TIMELINES: Final = 100
+MAX_TILES: Final = 16_000  # of all timelines: about 200 bytes each, and a page has to open
+BARS: Final = (50, 95, 99)
 
-# light, dark; told apart without colour by their labels and patterns of the legend
-COLOURS: Final[dict[str, tuple[str, str]]] = {
-    Cause.COMPUTE: ("#3f7d58", "#5fae80"),
-    Cause.GIL_WAIT: ("#8e44ad", "#b57edc"),
-    Cause.CPU_WAIT: ("#c98a00", "#f0b429"),
-    Cause.LOCK_WAIT: ("#7a4b2a", "#c08a63"),
-    Cause.LOGGING_WAIT: ("#6b7a8f", "#9fb0c6"),
-    Cause.BLOCKING_IO: ("#00798c", "#3bb7cb"),
-    Cause.GC_PAUSE: ("#a23b72", "#e07bb0"),
-    Cause.POOL_QUEUE: ("#d1495b", "#ff7d8d"),
-    Cause.POOL_STARTUP: ("#e07a5f", "#ffa68f"),
-    Cause.POOL_SHUTDOWN: ("#b56576", "#e59aab"),
-    Cause.LIMITER_WAIT: ("#9d4edd", "#c99bff"),
-    Cause.LOOP_BUSY: ("#e4572e", "#ff8a66"),
-    Cause.LOOP_WAKEUP: ("#f2a65a", "#ffc98f"),
-    Cause.COLLECT_ORDER: ("#bc6c25", "#e5a568"),
-    Cause.AWAIT_IO: ("#2e86ab", "#6ec1e4"),
-    Cause.REQUEST_IO: ("#5c95c8", "#97c4ee"),
-    Cause.GPU_QUEUE: ("#4a5a23", "#9bb34f"),
-    Cause.GPU_COPY: ("#6a7f2d", "#b7cf63"),
-    Cause.GPU_COMPUTE: ("#8aa33b", "#d2e880"),
-    Cause.UNEXPLAINED: ("#8c8c8c", "#a8a8a8"),
-    "running": ("#3f7d58", "#5fae80"),
-    "alive": ("#dfe3e8", "#343a42"),
-    "": ("#c9d2dc", "#4a535e"),
-}
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """All that the page says about one endpoint."""
+
+    name: str
+    requests: int
+    p50_ns: float
+    p99_ns: float
+    headline: str
+    answer: Answer
+    bars: list[dict[str, Any]]  # one per percentile of BARS
+    numbers: list[dict[Any, Any]]  # one per cause, SUMMARY_COLUMNS
 
 
 def write_html(
     analysis: Analysis, path: str | os.PathLike[str], title: str = "whywait", *, top: int = 10
 ) -> None:
     """Writes the report to `path`, whole or not at all; raises InputError when it cannot."""
-    text = page(analysis, title, top=top)
-    target = Path(path)
-    try:
-        handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-    except OSError as error:
-        raise InputError(f"cannot write {target}: {error.strerror}; does the folder exist?") from error
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        os.chmod(name, 0o644)
-        os.replace(name, target)
-    except OSError as error:
-        Path(name).unlink(missing_ok=True)
-        raise InputError(f"cannot write {target}: {error.strerror}") from error
+    write_page(page(analysis, title, top=top), path)
 
 
 def page(analysis: Analysis, title: str, *, top: int = 10) -> str:
     """The report's text. Trace content is escaped by the template and freed of control characters."""
-    environment = Environment(
-        loader=PackageLoader("analysis.report", "templates"), autoescape=True, undefined=StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True,
-    )  # fmt: skip
-    environment.filters.update(ms=milliseconds, safe_text=safe)
-    verdicts = verdict(analysis)
-    slowest = analysis.requests[analysis.requests["request_id"].isin(analysis.causes["request_id"])]
-    slowest = slowest.sort_values("wall_ns", ascending=False).head(min(top, MAX_TIMELINES))
-    return environment.get_template("report.html.j2").render(
-        title=safe(title),
-        requests=len(analysis.requests),
-        incomplete=int(analysis.requests["incomplete"].sum()),
-        findings=analysis.findings,
-        verdicts=verdicts,
-        bars=_bars(analysis, [one.endpoint for one in verdicts]),
-        percentiles=_percentiles(analysis, [one.endpoint for one in verdicts]),
-        culprits=[
-            {**row, "place": short_place(row["culprit_file"], row["culprit_line"])}
-            for row in worst_culprits(analysis.culprits, MAX_CULPRITS).to_dict("records")
-        ],
-        timelines=[timeline(analysis, str(request_id)) for request_id in slowest["request_id"]],
-        unavailable=unavailable(analysis.requests),
-        advice=ADVICE,
-        colours=COLOURS,
+    timelines, left_out = _timelines(analysis, top)
+    return rendered(
+        "report.html.j2",
+        {
+            "title": safe(title),
+            "counted": f"{len(analysis.requests):,} requests",
+            "incomplete": int(analysis.requests["incomplete"].sum()),
+            "findings": analysis.findings,
+            "endpoints": _endpoints(analysis),
+            "culprits": [
+                {**row, "place": short_place(row["culprit_file"], row["culprit_line"])}
+                for row in worst_culprits(analysis.culprits, MAX_CULPRITS).to_dict("records")
+            ],
+            "timelines": timelines,
+            "timelines_left_out": left_out,
+            "drawn": {one.trace_id for one in timelines},
+            "unavailable": unavailable(analysis.requests),
+            "advice": ADVICE,
+        },
     )
 
 
-def _bars(analysis: Analysis, endpoints: list[str]) -> list[dict[str, Any]]:
-    """For each endpoint, what its requests consisted of at the median and at the 99th percentile."""
-    profiles = {p: percentile_profile(analysis.requests, analysis.causes, p) for p in (50, 99)}
+def _timelines(analysis: Analysis, top: int) -> tuple[list[Timeline], int]:
+    """Return the timelines of the slowest requests, and how many of those asked for would be too many."""
+    slowest = analysis.requests[analysis.requests["request_id"].isin(analysis.causes["request_id"])]
+    slowest = slowest.sort_values("wall_ns", ascending=False).head(top)
+    made: list[Timeline] = []
+    tiles = 0
+    for request_id in slowest["request_id"].head(MAX_TIMELINES):
+        one = timeline(analysis, str(request_id))
+        tiles += one.size
+        if made and tiles > MAX_TILES:
+            break
+        made.append(one)
+    return made, len(slowest) - len(made)
+
+
+def _endpoints(analysis: Analysis) -> list[Endpoint]:
+    summary = summarize(analysis.causes)
+    verdicts = verdict(analysis)
+    bars = _bars(analysis, [one.endpoint for one in verdicts])
+    return [
+        Endpoint(
+            one.endpoint, one.requests, one.p50_ns, one.p99_ns, one.headline.removeprefix(f"{one.endpoint}: "),
+            answer(one), bars[one.endpoint], summary[summary["endpoint"] == one.endpoint].to_dict("records"),
+        )
+        for one in verdicts
+    ]  # fmt: skip
+
+
+def _bars(analysis: Analysis, endpoints: list[str]) -> dict[str, list[dict[str, Any]]]:
+    """For each endpoint, what its requests consisted of at each percentile of BARS."""
+    profiles = {p: percentile_profile(analysis.requests, analysis.causes, p) for p in BARS}
     longest = max(
         (float(rows.groupby("endpoint")["mean_ns"].sum().max()) for rows in profiles.values()), default=1.0
     )
-    made = []
-    for endpoint in endpoints:
-        rows = []
-        for percentile, profile in profiles.items():
-            own = profile[profile["endpoint"] == endpoint]
+    made: dict[str, list[dict[str, Any]]] = {endpoint: [] for endpoint in endpoints}
+    for percentile, profile in profiles.items():
+        by_endpoint = dict(list(profile.groupby("endpoint")))
+        for endpoint in endpoints:
+            own = by_endpoint[endpoint]
             total = float(own["mean_ns"].sum())
             parts = [
                 {"cause": str(cause), "ns": float(ns), "width": round(float(ns) / max(total, 1) * 100, 3)}
                 for cause, ns in zip(own["cause"], own["mean_ns"], strict=True)
             ]
-            rows.append(
+            made[endpoint].append(
                 {"name": f"p{percentile}", "ns": total, "parts": parts, "of_longest": total / max(longest, 1)}
             )
-        made.append({"endpoint": endpoint, "rows": rows})
-    return made
-
-
-def _percentiles(analysis: Analysis, endpoints: list[str]) -> list[dict[str, Any]]:
-    summary = summarize(analysis.causes)
-    made = []
-    for endpoint in endpoints:
-        own = summary[summary["endpoint"] == endpoint]
-        made += [
-            {
-                "endpoint": endpoint if number == 0 else "",
-                "span": len(own),
-                **{str(key): row[key] for key in row},
-            }
-            for number, row in enumerate(own.to_dict("records"))
-        ]
     return made

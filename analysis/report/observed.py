@@ -10,6 +10,7 @@ _MISSING = {
     schema.SIGNAL_SAMPLER: "what threads wait in (no sampler): gil_wait, and locks and calls that nobody traced, are "
     "part of unexplained",
     schema.SIGNAL_HOLDER: "who held the GIL",
+    schema.SIGNAL_CPU_RIVALS: "who had the CPUs that threads waited for (no sampler): cpu_wait names nobody",
     schema.SIGNAL_EXECUTOR: "executors: pool waits are part of unexplained",
 }
 

@@ -3,6 +3,7 @@
 import json
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -19,34 +20,37 @@ Pages = dict[str, Callable[[dict[str, list[str]]], tuple[int, str]]]
 SPANS = drawn(GOOD)
 
 
-@pytest.fixture
-def serve() -> Iterator[Callable[[Pages], str]]:
-    servers = []
+@contextmanager
+def serving(pages: Pages) -> Iterator[str]:
+    """The address of a server of these pages."""
 
-    def start(pages: Pages) -> str:
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                url = urlsplit(self.path)
-                page = pages.get(url.path)
-                status, body = page(parse_qs(url.query)) if page else (404, "404 page not found")
-                self.send_response(status)
-                self.end_headers()
-                self.wfile.write(body.encode())
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            url = urlsplit(self.path)
+            page = pages.get(url.path)
+            status, body = page(parse_qs(url.query)) if page else (404, "404 page not found")
+            self.send_response(status)
+            self.end_headers()
+            self.wfile.write(body.encode())
 
-            def log_message(self, *_: object) -> None:
-                pass
+        def log_message(self, *_: object) -> None:
+            pass
 
-        server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        servers.append((server, thread))
-        return f"http://127.0.0.1:{server.server_address[1]}"
-
-    yield start
-    for server, thread in servers:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+    finally:
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[[Pages], str]]:
+    with ExitStack() as servers:
+        yield lambda pages: servers.enter_context(serving(pages))
 
 
 def answer(content: Any) -> Callable[[dict[str, list[str]]], tuple[int, str]]:

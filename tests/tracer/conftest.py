@@ -26,6 +26,7 @@ class Span:
     scope: str
     error: bool
     attributes: dict[str, Any] = field(default_factory=dict)
+    process_id: int = 0  # as its resource says
 
     @property
     def ms(self) -> float:
@@ -63,9 +64,19 @@ class Traced:
 def read(path: Path) -> list[Span]:
     spans = []
     for line in path.read_text().splitlines():
-        for resource in json.loads(line)["resourceSpans"]:
-            for scope in resource["scopeSpans"]:
-                spans += [_span(one, scope.get("scope", {}).get("name", "")) for one in scope["spans"]]
+        spans += spans_of(json.loads(line))
+    return spans
+
+
+def spans_of(message: dict[str, Any]) -> list[Span]:
+    """The spans of one OTLP message."""
+    spans = []
+    for resource in message["resourceSpans"]:
+        said = {one["key"]: _value(one["value"]) for one in resource["resource"]["attributes"]}
+        for scope in resource["scopeSpans"]:
+            spans += [_span(one, scope.get("scope", {}).get("name", "")) for one in scope["spans"]]
+            for span in spans[-len(scope["spans"]) :]:
+                span.process_id = said.get("process.pid", 0)
     return spans
 
 

@@ -120,7 +120,47 @@ def test_a_lock_that_could_not_be_had_in_time(traced_to: Begin) -> None:
     (wait,) = waits(spans, "lock_wait")
     assert wait.ms == pytest.approx(20, abs=0.1), "until its timeout, not until it ran again"
     assert wait["waker"] == "timer"
-    assert wait["blocker.function"] is None
+    assert wait["blocker.function"] == "test_a_lock_that_could_not_be_had_in_time"
+    assert wait["blocker.ns"] == wait.end_ns - wait.start_ns
+
+
+def test_who_had_a_lock_that_others_gave_up_waiting_for(traced_to: Begin) -> None:
+    """The holder at the time-out, whoever had it before or has it after; nobody if that is not known yet."""
+    spans = traced_to()
+    lock, held, given_up = threading.Lock(), threading.Event(), threading.Event()
+
+    def keeper() -> None:
+        with lock:
+            held.set()
+            given_up.wait()
+
+    thread = threading.Thread(target=keeper, name="the keeper")
+    thread.start()
+    held.wait()
+    with phase("root"):
+        for _ in range(2):
+            assert not lock.acquire(timeout=0.01)
+        given_up.set()
+        thread.join()
+        with lock:
+            pass
+    with phase("never told"):
+        lock.acquire()
+        assert not lock.acquire(timeout=0.01)
+    time.sleep(1.5)  # until it is exported
+    spans.stop()
+    first, second, last = waits(spans, "lock_wait")
+    for one in (first, second):
+        assert (
+            one["blocker.function"] == "test_who_had_a_lock_that_others_gave_up_waiting_for.<locals>.keeper"
+        )
+        assert one["blocker.thread"] == "the keeper"
+        assert one["lock.waiters"] == 1
+    assert last["blocker.function"] is None
+    assert lock._waiting == [-1]  # type: ignore[attr-defined]
+    lock.release()
+    assert lock._waiting == []  # type: ignore[attr-defined]
+    assert lock._asked == []  # type: ignore[attr-defined]
 
 
 def test_a_hog_of_the_gil_does_not_swell_the_wait(traced_to: Begin) -> None:

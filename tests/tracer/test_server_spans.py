@@ -1,6 +1,7 @@
 """Each way in which a request gets its root: exactly one SERVER span, and our root task of the same length."""
 
 import asyncio
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -226,3 +227,25 @@ def test_a_probe_that_fails_is_removed_and_the_host_goes_on(
     assert [record.message for record in caplog.records if "executor" in record.message] == [
         "whywait removed its executor probe after an error: RuntimeError('our own mistake')"
     ]
+
+
+def test_no_span_of_the_root_ends_after_it(traced_to: Begin) -> None:
+    """Two clocks are read one after the other; Jaeger would take the difference for skewed clocks."""
+    spans = traced_to()
+    app = FastAPI()
+
+    @app.get("/busy")
+    async def busy() -> str:
+        with tracer.phase("busy"):
+            deadline = time.perf_counter() + 0.02
+            while time.perf_counter() < deadline:
+                pass
+        return "done"
+
+    for _ in range(20):
+        asyncio.run(ask(app, "/busy"))
+    spans.stop()
+    roots = {span.span_id: span for span in spans.of_kind("task") if span["root"]}
+    own = [span for span in spans.spans if span.parent_id in roots]
+    assert len([span for span in own if span["kind"] == "block"]) >= 20
+    assert all(span.end_ns <= roots[span.parent_id].end_ns for span in own)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from opentelemetry import trace
 
 import tracer
 from tests.tracer.conftest import Traced
@@ -227,3 +228,44 @@ def test_what_a_coroutine_like_object_answers_is_not_taken_for_its_code(traced_t
     assert asyncio.run(main()) == 7
     spans.stop()
     assert any(span.name.endswith("Once") for span in spans.of_kind("task"))
+
+
+def test_what_is_said_of_the_current_span_is_said_of_the_span_around(traced_to: Begin) -> None:
+    """As without the tracer: `to_thread` keeps the span that its caller stood in."""
+    spans = traced_to()
+    theirs = trace.get_tracer("theirs")
+
+    def job() -> bool:
+        current = trace.get_current_span()
+        current.set_attribute("from.job", 1)
+        current.add_event("event of the job")
+        return current.is_recording()
+
+    async def main() -> None:
+        with tracer.phase("request"), theirs.start_as_current_span("their span"), tracer.phase("inner"):
+            with tracer.phase("innermost"):
+                trace.get_current_span().set_attributes({"from.phase": 2})
+            assert await asyncio.to_thread(job)
+            assert not await asyncio.get_running_loop().run_in_executor(
+                None, job
+            )  # it loses its caller's context
+
+    asyncio.run(main())
+    spans.stop()
+    said = spans.one("their span").attributes
+    assert (said["from.job"], said["from.phase"]) == (1, 2)
+    assert not any("from.job" in span.attributes for span in spans.spans if span.name != "their span")
+
+
+def test_phases_may_nest_deeply(traced_to: Begin) -> None:
+    spans = traced_to()
+
+    def nest(depth: int) -> None:
+        with tracer.phase("level"):
+            trace.get_current_span().set_attribute("depth", depth)
+            if depth:
+                nest(depth - 1)
+
+    nest(300)
+    spans.stop()
+    assert spans.of_kind("phase")

@@ -48,6 +48,11 @@ def _stop_on_termination(stop: Callable[[], None]) -> None:
         signal.signal(signal.SIGTERM, on_termination)
 
 
+def _serves_nobody() -> bool:
+    """The process in which `multiprocessing` keeps count of semaphores runs no code of the service."""
+    return any("multiprocessing.resource_tracker" in word for word in sys.orig_argv)
+
+
 _chain()
-if os.environ.get("WHYWAIT_AUTOSTART") == "1":
+if os.environ.get("WHYWAIT_AUTOSTART") == "1" and not _serves_nobody():
     _start()

@@ -8,10 +8,10 @@ import functools
 from collections.abc import Callable
 from importlib.util import find_spec
 from typing import Any
-from weakref import WeakKeyDictionary
 
 from opentelemetry.sdk.trace import TracerProvider
 
+from tracer.by_identity import ByIdentity
 from tracer.records import ACTIVITY
 
 
@@ -26,7 +26,7 @@ def install(provider: TracerProvider) -> Callable[[], None]:
     from starlette.applications import Starlette
 
     plain_call = Starlette.__call__
-    wrapped: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()
+    wrapped: ByIdentity[Any] = ByIdentity()
 
     @functools.wraps(plain_call)
     async def __call__(self: Any, scope: Any, receive: Any, send: Any) -> None:
@@ -39,9 +39,10 @@ def install(provider: TracerProvider) -> Callable[[], None]:
             return await plain_call(self, scope, receive, send)
         app = wrapped.get(self)
         if app is None:
-            app = wrapped[self] = OpenTelemetryMiddleware(
+            app = OpenTelemetryMiddleware(
                 _call_plainly, exclude_spans=["receive", "send"], tracer_provider=provider
             )
+            wrapped.set(self, app)
         scope["whywait.app"] = self
         scope["whywait.call"] = plain_call
         await app(scope, receive, send)

@@ -13,8 +13,9 @@ from concurrent.futures import Future
 from importlib.util import find_spec
 from time import perf_counter_ns
 from typing import Any
-from weakref import WeakKeyDictionary, ref
+from weakref import ref
 
+from tracer.by_identity import ByIdentity
 from tracer.jobs import make_job, occupancy_of, pool_of
 from tracer.probes.executor import JOB_ATTRIBUTE, record_shutdown, record_startup
 from tracer.process_slots import Entry, ProcessSlots
@@ -39,12 +40,13 @@ def install() -> Callable[[], None]:
     plain_init, plain_submit = executor_class.__init__, executor_class.submit
     plain_shutdown = executor_class.shutdown
     plain_spawn = executor_class._spawn_process
-    slots_of: WeakKeyDictionary[Any, ProcessSlots] = WeakKeyDictionary()
+    slots_of: ByIdentity[ProcessSlots] = ByIdentity()
 
     def slots(executor: Any) -> ProcessSlots:
         found = slots_of.get(executor)
         if found is None:
-            found = slots_of[executor] = ProcessSlots(executor._max_workers, _cpu_clock(executor))
+            found = ProcessSlots(executor._max_workers, _cpu_clock(executor))
+            slots_of.set(executor, found)
         return found
 
     @functools.wraps(plain_init)

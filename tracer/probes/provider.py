@@ -2,7 +2,6 @@
 
 import os
 import socket
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,37 +11,40 @@ from opentelemetry.exporter.otlp.json.file.trace_exporter import FileSpanExporte
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
-from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
+from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from tracer.config import Config, ConfigError, output_file
 from tracer.gate import Gate
-from tracer.recorder import Recorder
+from tracer.probes.span_queue import SpanQueue
+from tracer.recorder import Recorder, logger
+from tracer.trace_file import TraceFile
 
-_QUEUE = 65_536
-_BATCH = 2_048
-_PAUSE_S = 0.002
-_PAUSE_ALONE_S = 0.0002  # while no request is open
+# how long `stop` waits at most for spans that are still queued
+_FILE_STOP_S = 30.0
+_COLLECTOR_STOP_S = 10.0
 
 
 class ForeignProvider(Exception):
     """The host's tracer provider is not the SDK's, so spans cannot go through it."""
 
 
-def obtain(config: Config, recorder: Recorder) -> tuple[TracerProvider, bool]:
-    """The provider to use, and whether it is ours to shut down.
+def obtain(config: Config, recorder: Recorder) -> tuple[TracerProvider, bool, list[SpanQueue]]:
+    """The provider to use, whether it is ours to shut down, and the queues that we put into it.
 
     Raises `ForeignProvider`, or `ConfigError` when the output cannot be written.
     """
     current = trace.get_tracer_provider()
     if isinstance(current, TracerProvider):
-        return current, False
+        return current, False, []
     if not isinstance(current, trace.ProxyTracerProvider | trace.NoOpTracerProvider):
         raise ForeignProvider(f"{type(current).__module__}.{type(current).__qualname__}")
     provider = TracerProvider(resource=_resource(config), shutdown_on_exit=False)
+    queues: list[SpanQueue] = []
     if _wants_otlp(os.environ):
-        provider.add_span_processor(_exporting(OTLPSpanExporter(), 64, recorder))
+        queues.append(_collector_queue(recorder))
+        provider.add_span_processor(gated(queues[0], recorder))
     trace.set_tracer_provider(provider)
-    return provider, True
+    return provider, True, queues
 
 
 def release() -> None:
@@ -52,9 +54,13 @@ def release() -> None:
     trace._TRACER_PROVIDER_SET_ONCE = type(trace._TRACER_PROVIDER_SET_ONCE)()
 
 
-def release_after_fork(provider: TracerProvider, processors: Sequence[SpanProcessor], *, ours: bool) -> None:
+def release_after_fork(
+    provider: TracerProvider, processors: Sequence[SpanProcessor], queues: Sequence[SpanQueue], *, ours: bool
+) -> None:
     """In a forked child: lets go of our provider, or takes our processors out of the host's. No lock is
     taken, since its owner may not exist here."""
+    for queue in queues:
+        queue.abandon()
     if ours:
         release()
         return
@@ -74,57 +80,55 @@ def attach(provider: TracerProvider, processor: SpanProcessor) -> Callable[[], N
     return undo
 
 
-def file_processor(output: Path, recorder: Recorder) -> SpanProcessor:
-    """Batches spans into this process's OTLP JSON Lines file; raises `ConfigError` if it cannot be made."""
+def file_queue(output: Path, recorder: Recorder) -> SpanQueue:
+    """Writes spans into this process's OTLP JSON Lines file; raises `ConfigError` if it cannot be made."""
     path = output_file(output, os.getpid())
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        exporter = FileSpanExporter(path)
+        file = TraceFile(path)
     except OSError as error:
         raise ConfigError(
             f"cannot write traces to {path}: {error.strerror}; choose another output"
         ) from error
-    return _exporting(exporter, 16, recorder)
-
-
-def _exporting(exporter: SpanExporter, slice_size: int, recorder: Recorder) -> SpanProcessor:
-    processor = _batching(_InSlices(exporter, slice_size, recorder.is_busy))
-    return processor if recorder.gates is None else Gate(processor, recorder.gates)
-
-
-def _batching(exporter: SpanExporter) -> SpanProcessor:
-    """The SDK's batch processor, with room for a burst of requests; OTEL_BSP_* still rule."""
-    if any(name.startswith("OTEL_BSP_") for name in os.environ):
-        return BatchSpanProcessor(exporter)
-    return BatchSpanProcessor(
-        exporter, max_queue_size=_QUEUE, schedule_delay_millis=1_000, max_export_batch_size=_BATCH
+    return SpanQueue(
+        _ToFile(file), f"the file {path.name}", recorder, part=16, stop_s=_FILE_STOP_S, let_go=file.close
     )
 
 
-class _InSlices(SpanExporter):
-    """Encodes a batch in small parts with pauses between, so that nobody waits long for the GIL."""
+def gated(queue: SpanQueue, recorder: Recorder) -> SpanProcessor:
+    """What to attach for a queue: itself, or a gate before it where not all requests are kept."""
+    return queue if recorder.gates is None else Gate(queue, recorder.gates)
 
-    def __init__(self, exporter: SpanExporter, size: int, is_busy: Callable[[], bool]) -> None:
-        self._exporter = exporter
-        self._is_busy = is_busy
-        self._size = size
+
+def _collector_queue(recorder: Recorder) -> SpanQueue:
+    return SpanQueue(OTLPSpanExporter(), "the collector", recorder, part=64, stop_s=_COLLECTOR_STOP_S)
+
+
+class _ToFile(SpanExporter):
+    """The SDK's file exporter, on a file that knows whether it took the lines."""
+
+    def __init__(self, file: TraceFile) -> None:
+        self._file = file
+        stream: Any = file
+        self._exporter = FileSpanExporter(stream=stream)
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        """Called by the batch processor's thread."""
-        result = SpanExportResult.SUCCESS
-        for start in range(0, len(spans), self._size):
-            if self._exporter.export(spans[start : start + self._size]) is not SpanExportResult.SUCCESS:
-                result = SpanExportResult.FAILURE
-            time.sleep(_PAUSE_S if self._is_busy() else _PAUSE_ALONE_S)
-        return result
+        """Writes a line; says once what the system answered where it cannot."""
+        failed_before = self._file.error is not None
+        result = self._exporter.export(spans)
+        if self._file.error is None:
+            return result
+        if not failed_before:
+            logger.warning("whywait could not write its traces: %s", self._file.error.strerror)
+        return SpanExportResult.FAILURE
 
     def shutdown(self) -> None:
-        """Ends the exporter."""
-        self._exporter.shutdown()
+        """Closes the file."""
+        self._file.close()
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
-        """Flushes the exporter; true if it could."""
-        return self._exporter.force_flush(timeout_millis)
+        """Nothing is held back here."""
+        return True
 
 
 def _wants_otlp(environ: Any) -> bool:

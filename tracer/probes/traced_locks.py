@@ -9,12 +9,13 @@ import _thread
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from time import perf_counter_ns
 from types import FrameType
 from typing import Any, ClassVar
 
 from tracer.places import user_place
+from tracer.probes.late_holders import ASKED, NOBODY, answer, ask_who_has
 from tracer.recorder import probe_failed
 from tracer.records import TIMER, Activity, Hold, Place, Waited, Waker, here
 from tracer.schema import WAIT_LOCK
@@ -84,7 +85,7 @@ def _watched(kind: PassesFor, plain: Any, frame: FrameType) -> Any:
 class TracedLock(metaclass=PassesFor):
     """A `threading.Lock`; `isinstance`, `repr`, pickling and copying are the plain lock's."""
 
-    __slots__ = ("__weakref__", "_holds", "_made_at", "_plain", "_release", "_try", "_waiting")
+    __slots__ = ("__weakref__", "_asked", "_holds", "_made_at", "_plain", "_release", "_try", "_waiting")
     plain_type: ClassVar[Any] = _thread.LockType
     what: ClassVar[str] = "threading.Lock"
 
@@ -95,6 +96,7 @@ class TracedLock(metaclass=PassesFor):
         self._made_at = made_at
         self._waiting: list[int] = []
         self._holds = _NO_HOLDS
+        self._asked = NOBODY  # see late_holders.py
 
     def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
         if blocking is True and timeout == -1:
@@ -119,6 +121,7 @@ class TracedLock(metaclass=PassesFor):
 
     def _at_fork_reinit(self) -> None:
         self._waiting.clear()
+        self._asked = NOBODY
         self._holds.clear()
         self._plain._at_fork_reinit()
 
@@ -208,7 +211,7 @@ def wait_for(lock: TracedLock, timeout: float) -> bool:
     waiting = lock._waiting
     start_ns = perf_counter_ns()
     waiting.append(start_ns)
-    in_line = len(waiting)
+    in_line = len(waiting) - waiting.count(ASKED)
     here.waiting = True
     got: bool | None = None
     try:
@@ -217,9 +220,15 @@ def wait_for(lock: TracedLock, timeout: float) -> bool:
     finally:
         end_ns = perf_counter_ns()
         here.waiting = inside
+        holds: list[Hold] = []
+        try:
+            holds += [one for one in lock._holds.copy() if start_ns < one.end_ns <= end_ns]
+            if got is False and activity is not None:
+                ask_who_has(lock, holds, end_ns)
+        except Exception as error:
+            probe_failed("locks", error)
         waiting.remove(start_ns)
         try:
-            holds = tuple(one for one in lock._holds.copy() if start_ns < one.end_ns <= end_ns)
             if got and not waiting:  # who has the lock knows that nobody stamps now
                 lock._holds.clear()
             cause_ns, by = _cause(got, start_ns, end_ns, timeout, holds)
@@ -241,7 +250,7 @@ def remember_holds(lock: TracedLock) -> None:
 
 
 def _cause(
-    got: bool | None, start_ns: int, end_ns: int, timeout: float, holds: tuple[Hold, ...]
+    got: bool | None, start_ns: int, end_ns: int, timeout: float, holds: Sequence[Hold]
 ) -> tuple[int, Waker]:
     if got is None:  # interrupted
         return end_ns, None
@@ -256,7 +265,10 @@ def stamp_release(lock: TracedLock) -> None:
     if lock.what == "threading.RLock" and not lock._plain._is_owned():
         return  # the plain lock will refuse
     try:
-        lock._holds.append(hold_here(perf_counter_ns()))
+        hold = hold_here(perf_counter_ns())
+        lock._holds.append(hold)
+        if lock._asked:
+            answer(lock, hold)
     except Exception as error:
         probe_failed("locks", error)
 

@@ -15,16 +15,28 @@ import select
 import struct
 import sys
 import time
+import types
+
+if __name__ == "__main__":  # without the package's front door, which imports far more than this needs
+    _package = types.ModuleType("tracer")
+    _package.__path__ = [os.path.dirname(os.path.dirname(os.path.abspath(__file__)))]
+    sys.modules["tracer"] = _package
+
+from tracer.sampler.cpu_layout import CPU_RECORD, CPU_RECORDS
+from tracer.sampler.cpu_use import CpuUse
+from tracer.sampler.libraries import Libraries
 
 # header: records written, sweeps, time of the latest sweep, own CPU ns, holder of the GIL that others
-# wait for (thread id, 0 when nobody waits), threads seen, sweep period ns
-HEADER = struct.Struct("<7Q")
-HEADER_SIZE = 64
+# wait for (thread id, 0 when nobody waits), threads seen, sweep period ns, CPU records written, until when
+# they tell all
+HEADER = struct.Struct("<9Q")
+HEADER_SIZE = 128
 # one thread in one state: first and last sweep (perf_counter ns), run-queue ns at the last, thread id,
 # who held the GIL (0: not known or not waited for), number of sweeps, state, number of the system call
 RECORD = struct.Struct("<QQQIIHHi")
 RECORDS = 65_536
-SIZE = HEADER_SIZE + RECORDS * RECORD.size
+CPU_AT = HEADER_SIZE + RECORDS * RECORD.size  # who used the CPUs: see cpu_layout.py
+SIZE = CPU_AT + CPU_RECORDS * CPU_RECORD.size
 
 RUNNING, GIL, FUTEX, SLEEP, POLL, CALL, STOPPED = range(7)
 UNKNOWN_RUN_QUEUE = 2**64 - 1
@@ -40,14 +52,15 @@ _LISTING_S = 0.05  # how often new threads are looked for
 _LONGEST_RECORD_NS = 50_000_000
 _QUEUED_NS = 500_000  # a record ends when its thread has waited so long for a CPU: it keeps one reading
 _MOST_THREADS = 512
+_MOST_LIBRARIES = 4  # places in which a thread was seen asleep
 
 
 class Thread:
     """One thread of the sampled process and the record that is being made of it."""
 
     __slots__ = (
-        "calls", "count", "first_ns", "holder", "last_ns", "number", "queued_ns", "run_queue_ns", "schedstat", "state",
-        "tid",
+        "calls", "count", "cpu_ns", "first_ns", "holder", "last_ns", "libraries", "number", "python", "queued_ns",
+        "run_queue_ns", "schedstat", "state", "tid",
     )  # fmt: skip
 
     def __init__(self, tid: int, folder: int) -> None:
@@ -57,7 +70,9 @@ class Thread:
             self.schedstat = os.open(f"{tid}/schedstat", os.O_RDONLY, dir_fd=folder)
         except OSError:
             self.schedstat = -1
-        self.count = 0
+        self.count = self.cpu_ns = 0
+        self.python = False  # it was seen waiting for the GIL
+        self.libraries: set[int] = set()  # addresses it was seen asleep at
         self.first_ns = self.last_ns = self.holder = self.state = self.number = 0
         self.run_queue_ns = self.queued_ns = UNKNOWN_RUN_QUEUE
 
@@ -84,6 +99,9 @@ class Sampler:
         self._futex = _FUTEX_CALL.get(_MACHINE, -1)
         self._sleeps = _SLEEP_CALLS.get(_MACHINE, ())
         self._polls = _POLL_CALLS.get(_MACHINE, ())
+        self._use = CpuUse(process_id, self._emit_use)
+        self._use_written = 0
+        self._libraries = Libraries(process_id)
 
     def run(self) -> None:
         """Returns when standard input has ended, or the sampled process is gone."""
@@ -93,10 +111,12 @@ class Sampler:
         while True:
             # a steady rhythm would beat against the switch interval of the interpreter, which is as long
             pause_s = max(period_s * vary.uniform(0.5, 1.5) - cost_s, 0.0005)
+            slept_ns = time.perf_counter_ns()
             if select.select([0], [], [], pause_s)[0]:
                 self._finish()
                 return
-            cpu_ns, now_s = time.thread_time_ns(), time.monotonic()
+            cpu_ns, now_s, now_ns = time.thread_time_ns(), time.monotonic(), time.perf_counter_ns()
+            self._use.late(slept_ns + int(pause_s * 1e9), now_ns, slept_ns)
             if now_s - listed_s >= _LISTING_S:
                 listed_s = now_s
                 if not self._list():
@@ -106,11 +126,14 @@ class Sampler:
             cost_s = (spent_ns - cpu_ns) / 1e9
             period_s = max(_PERIOD_S, cost_s / _MOST_OF_A_CORE)
             self._sweeps += 1
-            self._write_header(spent_ns, int(period_s * 1e9))
+            self._use.account(self._swept_ns, self._threads.values())  # has a budget of its own
+            self._write_header(time.thread_time_ns(), int(period_s * 1e9))
 
     def _finish(self) -> None:
+        self._use.account(time.perf_counter_ns(), self._threads.values(), last=True)
         for tid in list(self._threads):
             self._drop(tid)
+        self._use.close()
         self._write_header(time.thread_time_ns(), 0)
 
     def _list(self) -> bool:
@@ -132,6 +155,7 @@ class Sampler:
     def _drop(self, tid: int) -> None:
         thread = self._threads.pop(tid)
         self._emit(thread)
+        self._use.ended(thread)
         thread.close()
 
     def _sweep(self) -> None:
@@ -159,6 +183,9 @@ class Sampler:
                 and run_queue - thread.queued_ns < _QUEUED_NS
             )
             if not same:
+                if state == FUTEX:
+                    self._tell_library(thread, words, now)
+                thread.python = thread.python or state == GIL
                 self._emit(thread)
                 thread.count = 0
                 thread.first_ns, thread.state, thread.number, thread.holder = now, state, number, holder
@@ -199,9 +226,24 @@ class Sampler:
         if thread.schedstat < 0:
             return UNKNOWN_RUN_QUEUE
         try:
-            return int(os.pread(thread.schedstat, 64, 0).split()[1])
-        except (OSError, IndexError, ValueError):
+            cpu, queue, _ = os.pread(thread.schedstat, 64, 0).split()
+            thread.cpu_ns = int(cpu)
+            return int(queue)
+        except (OSError, ValueError):
             return UNKNOWN_RUN_QUEUE
+
+    def _tell_library(self, thread: Thread, words: "list[bytes]", now_ns: int) -> None:
+        address = int(words[-1].rsplit(None, 1)[-1], 16)
+        if address not in thread.libraries and len(thread.libraries) < _MOST_LIBRARIES:
+            thread.libraries.add(address)
+            name = self._libraries.at(address, now_ns)
+            if name:
+                self._use.library(thread.tid, name)
+
+    def _emit_use(self, record: bytes) -> None:
+        at = CPU_AT + (self._use_written % CPU_RECORDS) * CPU_RECORD.size
+        self._ring[at : at + CPU_RECORD.size] = record
+        self._use_written += 1
 
     def _emit(self, thread: Thread) -> None:
         if not thread.count:
@@ -216,7 +258,7 @@ class Sampler:
     def _write_header(self, cpu_ns: int, period_ns: int) -> None:
         HEADER.pack_into(
             self._ring, 0, self._written, self._sweeps, self._swept_ns, cpu_ns, self._waited_for,
-            len(self._threads), period_ns,
+            len(self._threads), period_ns, self._use_written, self._use.until_ns,
         )  # fmt: skip
 
 

@@ -14,9 +14,13 @@ from time import monotonic
 from typing import Final, NamedTuple
 
 from tracer.sampler import child
+from tracer.sampler.cpu_layout import CPU_RECORD, CPU_RECORDS
 from tracer.sampler.gil_address import GilAddress, gil_address
 
 _STOP_S: Final = 2.0
+# without a sweep for so long, and so many looks, it hangs: one look may come right after a pause of both
+_HANGS_S: Final = 5.0
+_HANGS_LOOKS: Final = 8
 _PR_SET_PTRACER: Final = 0x59616D61
 
 
@@ -30,6 +34,8 @@ class Header(NamedTuple):
     waited_for: int  # native id of the thread for whose GIL others wait now, 0: nobody waits
     threads: int
     period_ns: int
+    use_written: int = 0
+    use_until_ns: int = 0
 
 
 class SamplerProcess:
@@ -43,6 +49,7 @@ class SamplerProcess:
         self.tells_holder = bool(address.holder_at)
         self.ended = False
         self.ready = False
+        self._sweeps, self._swept_s, self._looks = -1, 0.0, 0  # when it last got on, and looks since
         self.failure = ""  # why there are no more samples, once there are none
         try:
             self._launcher = subprocess.Popen(  # noqa: S603 - our own interpreter, our own file
@@ -69,6 +76,18 @@ class SamplerProcess:
         self._launcher.poll()  # the launcher has left its child; collect it
         while not self.failure and select([self._output], [], [], 0)[0]:
             self._hear(os.read(self._output.fileno(), 4_096))
+        if self.ready and not self.failure:
+            self._check_that_it_sweeps()
+
+    def _check_that_it_sweeps(self) -> None:
+        sweeps, now_s = self.header().sweeps, monotonic()
+        if sweeps != self._sweeps:
+            self._sweeps, self._swept_s, self._looks = sweeps, now_s, 0
+            return
+        self._looks += 1
+        if self._looks >= _HANGS_LOOKS and now_s - self._swept_s > _HANGS_S:
+            self.failure = f"the sampler's process has not answered for {_HANGS_S:g} s"
+            self._kill()
 
     def _hear(self, words: bytes) -> None:
         if not words:
@@ -100,6 +119,14 @@ class SamplerProcess:
         begin, end = first % child.RECORDS, (last - 1) % child.RECORDS + 1
         return self._memory[child.HEADER_SIZE + begin * size : child.HEADER_SIZE + end * size]
 
+    def use_records(self, first: int, last: int) -> bytes:
+        """The bytes of the records of who used the CPUs; those of one turn of the ring only."""
+        if self._memory is None:
+            return b""
+        size = CPU_RECORD.size
+        begin, end = first % CPU_RECORDS, (last - 1) % CPU_RECORDS + 1
+        return self._memory[child.CPU_AT + begin * size : child.CPU_AT + end * size]
+
     def end(self) -> None:
         """Ends the child and waits until it is gone; what it wrote can still be read."""
         if self.ended:
@@ -112,12 +139,16 @@ class SamplerProcess:
         while not self.failure and monotonic() < deadline_s:
             if select([self._output], [], [], max(deadline_s - monotonic(), 0))[0]:
                 self._hear(os.read(self._output.fileno(), 4_096))
-        if not self.failure and self.id:
-            with suppress(OSError):
-                os.kill(self.id, signal.SIGKILL)
+        if not self.failure:
+            self._kill()
         with suppress(OSError, subprocess.TimeoutExpired):
             self._launcher.wait(_STOP_S)
         self._output.close()
+
+    def _kill(self) -> None:
+        if self.id:
+            with suppress(OSError):
+                os.kill(self.id, signal.SIGKILL)
 
     def close(self) -> None:
         """Ends the child, if it has not ended, and lets go of the memory."""

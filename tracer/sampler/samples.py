@@ -19,6 +19,7 @@ from tracer.sampler.child import (
     STOPPED,
     UNKNOWN_RUN_QUEUE,
 )
+from tracer.sampler.cpu_past import CpuPast
 from tracer.sampler.process import SamplerProcess
 
 __all__ = ["CALL", "FUTEX", "GIL", "POLL", "RUNNING", "SLEEP", "STOPPED", "Samples", "Seen"]
@@ -28,6 +29,7 @@ _KEPT: Final = 20_000  # records per thread
 _THREADS: Final = 1_024
 _SHORTEST_NS: Final = 20_000_000  # a few sweeps: in less, run-queue time cannot be placed
 _LATE_NS: Final = 60_000_000  # a record may be written this long after the time it tells of
+_LATEST_NS: Final = 800_000_000  # and one of who used the CPUs; nobody waits longer for it
 
 
 class Seen(NamedTuple):
@@ -59,11 +61,16 @@ class Samples:
     def __init__(self, process: SamplerProcess) -> None:
         self._process = process
         self._read = 0
+        self.cpu = CpuPast(process)
         self._threads: dict[int, _Series] = {}
         self.missed = 0  # records that were overwritten before they were read
 
     def read(self, pause: Callable[[], None]) -> None:
         """Takes in what the child has written since; calls `pause` between slices of work."""
+        missed = self.cpu.missed
+        self.cpu.read()
+        self.missed += self.cpu.missed - missed
+        pause()
         written = self._process.header().written
         if written - self._read > RECORDS - 4 * _SLICE:  # the child may be overwriting the oldest now
             oldest = written - RECORDS + 8 * _SLICE
@@ -142,7 +149,10 @@ class Samples:
 
     def reaches(self, end_ns: int) -> bool:
         """Whether the child has by now written all it will say of the time until then."""
-        return self._process.header().swept_ns >= end_ns + _LATE_NS
+        header = self._process.header()
+        if header.swept_ns < end_ns + _LATE_NS:
+            return False
+        return header.use_until_ns >= end_ns or header.swept_ns >= end_ns + _LATEST_NS
 
 
 def _inside(series: _Series, at: int, start_ns: int, end_ns: int) -> int:

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from types import CodeType
 
 from tracer import schema as s
+from tracer.blockers import Blocker, put_blockers
 from tracer.observed import Attributes
-from tracer.places import place_of_code
+from tracer.places import is_library, place_of_code
 from tracer.records import Callback, Job, Occupancy, Place, Pool, Request, Wait
 from tracer.spans.spec import span_hex, trace_hex
 from tracer.tiles import by_trace, occupant_shares
@@ -37,32 +38,32 @@ def put_pool(attributes: Attributes, pool: Pool | None) -> None:
         attributes[s.POOL_LINE] = pool.made_at.line
 
 
-def put_blocker(attributes: Attributes, callbacks: Sequence[Callback], own: Request) -> Callback:
-    """Names the callbacks\' chief one as the blocker, and returns it."""
-    totals: dict[object, int] = {}
-    first: dict[object, Callback] = {}
+def put_callbacks(attributes: Attributes, callbacks: Sequence[Callback], own: Request) -> Blocker:
+    """Names the callbacks that kept the loop busy; returns the chief one."""
+    found: dict[object, Blocker] = {}
     for one in callbacks:
-        key = (one.trace_id, one.sample.place if one.sample else one.code)
-        totals[key] = totals.get(key, 0) + one.end_ns - one.start_ns
-        first.setdefault(key, one)
-    chief_key = max(totals, key=lambda key: totals[key])
-    chief = first[chief_key]
-    attributes[s.BLOCKER_NS] = totals[chief_key]
+        name, where = _called(one, own)
+        key = (one.trace_id, name, where)
+        known = found.get(key)
+        ns, times = (known.ns, known.times) if known is not None else (0, 0)
+        span_id = known.span_id if known is not None else one.span_id
+        found[key] = Blocker(
+            name, where, one.trace_id, span_id, ns + one.end_ns - one.start_ns, times + one.calls
+        )
+    chief = put_blockers(attributes, list(found.values()))
+    assert chief is not None
     attributes[s.BLOCKER_COUNT] = sum(one.calls for one in callbacks)
-    where = chief.sample.place if chief.sample is not None else place(chief.code)
-    if where is not None:
-        name = where.function
-        if chief.sample is None and chief.request not in (None, own) and chief.request.name:
-            name = chief.request.name  # the task's outermost coroutine is the server's, and says nothing
-        attributes[s.BLOCKER_FUNCTION] = name
-        attributes[s.BLOCKER_FILE] = where.file
-        attributes[s.BLOCKER_LINE] = where.line
-    else:
-        attributes[s.BLOCKER_FUNCTION] = "a callback" if chief.calls == 1 else "short callbacks"
-    if chief.trace_id:
-        attributes[s.BLOCKER_TRACE_ID] = trace_hex(chief.trace_id)
-        attributes[s.BLOCKER_SPAN_ID] = span_hex(chief.span_id)
     return chief
+
+
+def _called(callback: Callback, own: Request) -> tuple[str, Place | None]:
+    where = callback.sample.place if callback.sample is not None else place(callback.code)
+    if where is None:
+        return ("a callback" if callback.calls == 1 else "short callbacks"), None
+    if callback.sample is None and callback.request not in (None, own) and callback.request.name:
+        # the task's outermost coroutine is the server's, and says nothing
+        return callback.request.name, None if is_library(where.file) else where
+    return where.function, where
 
 
 def put_collector(attributes: Attributes, wait: Wait) -> tuple[tuple[int, int], ...]:

@@ -71,6 +71,10 @@ class Drawing:
             return activity.thread_id
         return self.request.thread_id or (loop.native_id if loop is not None else 0)
 
+    def limit_of(self, activity: Activity) -> int:
+        """When the span of the activity ends by the wall clock, where that is another's; else 0."""
+        return self.request.end_unix_ns if activity is self.request.root else 0
+
     def wait_attributes(self, activity: Activity, kind: str) -> Attributes:
         """What every wait span says."""
         return {s.KIND: s.KIND_WAIT, s.WAIT: kind, s.ACTIVITY: span_hex(activity.span_id)}
@@ -89,5 +93,15 @@ class Drawing:
         request = self.request
         parent = parent_id if parent_id == activity.span_id else self.own_parent(activity, parent_id)
         self.made.append(
-            SpanSpec(name, request.trace_id, new_span_id(), parent, start_ns, end_ns, attributes, links)
+            SpanSpec(
+                name,
+                request.trace_id,
+                new_span_id(),
+                parent,
+                start_ns,
+                end_ns,
+                attributes,
+                links,
+                not_after_unix_ns=self.limit_of(activity),
+            )
         )

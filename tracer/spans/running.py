@@ -47,6 +47,7 @@ def add_block(drawing: Drawing, activity: Activity, block: Block) -> None:
             block.start_ns,
             block.end_ns,
             attributes,
+            not_after_unix_ns=drawing.limit_of(activity),
         )
     )
 
@@ -89,6 +90,7 @@ def add_phase(drawing: Drawing, phase: Phase) -> None:
             phase.end_ns,
             attributes,
             error=phase.error,
+            not_after_unix_ns=drawing.limit_of(activity),
         )
     )
 

@@ -24,6 +24,9 @@ class SpanSpec:
     links: tuple[tuple[int, int], ...] = ()
     error: str = ""
     unix: bool = False
+    # a child that reached out of its parent, by what lies between two readings of two clocks, would be taken
+    # for a sign of skewed clocks
+    not_after_unix_ns: int = 0
 
 
 @dataclass(frozen=True, slots=True)

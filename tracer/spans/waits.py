@@ -6,7 +6,7 @@ from types import CodeType
 from tracer import schema as s
 from tracer.observed import Attributes
 from tracer.records import IO_LATE, Activity, Callback, Job, Mark, Wait, Waker
-from tracer.spans.attributes import put_blocker, put_collector, put_occupants, put_place, put_pool
+from tracer.spans.attributes import put_callbacks, put_collector, put_occupants, put_place, put_pool
 from tracer.spans.drawing import Drawing
 from tracer.spans.spec import overlapping, span_hex, trace_hex
 from tracer.tiles import Tile, collection_tiles, loop_tiles
@@ -89,7 +89,7 @@ def _add_await(drawing: Drawing, activity: Activity, wait: Wait) -> None:
     if wait.waited is not None and not wait.waited.end_seen and drawing.observed is not None:
         # its end was seen only once Python ran again: part of it may have been a wait for the GIL
         kind = (wait.kind, wait.waited.what)
-        drawing.observed.put_handover(
+        drawing.observed.put_blocked(
             attributes, kind, drawing.thread_of(activity), wait.start_ns, wait.cause_ns, 0
         )
     if wait.waited is not None:
@@ -139,10 +139,13 @@ def _add_resume_tile(drawing: Drawing, activity: Activity, wait: Wait, tile: Til
     name = tile.kind.replace("_", " ")
     links: tuple[tuple[int, int], ...] = ()
     if tile.callbacks:
-        chief = put_blocker(attributes, tile.callbacks, drawing.request)
+        chief = put_callbacks(attributes, tile.callbacks, drawing.request)
         name = f"{name}: {attributes[s.BLOCKER_FUNCTION]}"
-        if chief.calls > 1:
-            name = f"{name} (one of {attributes[s.BLOCKER_COUNT]} callbacks)"
+        calls = sum(one.calls for one in tile.callbacks)
+        if calls > chief.times or calls > len(
+            tile.callbacks
+        ):  # of a run of short ones only the longest is known
+            name = f"{name} (one of {calls} callbacks)"
         if chief.trace_id and chief.trace_id != drawing.request.trace_id:
             links = ((chief.trace_id, chief.span_id),)
     parent_id = wait.parent_id

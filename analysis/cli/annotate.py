@@ -1,0 +1,92 @@
+"""`whywait annotate`: traces with their causes, for any viewer."""
+
+import shutil
+import sys
+import tempfile
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from analysis.annotation import Form, cause_spans
+from analysis.annotation.originals import copied, hosts_of
+from analysis.attribution import analyze
+from analysis.cli.streams import examples, working
+from analysis.errors import InputError
+from analysis.load import load_traces
+from analysis.write.otlp_file import write_spans
+from analysis.write.otlp_http import send as send_lines
+from analysis.write.whole_file import whole_file
+from tracer import schema
+
+EPILOG = examples(
+    "whywait annotate traces --output annotated.jsonl",
+    "whywait annotate traces --send http://localhost:4318           into Jaeger, with the traces themselves",
+    "whywait annotate http://localhost:16686 --service predictor --send http://localhost:4318",
+    "whywait annotate traces --form colours --send http://localhost:4318",
+)
+
+
+def annotate(
+    source: Annotated[
+        str, typer.Argument(help="OTLP JSON Lines file, a directory of them, '-', or Jaeger's URL.", metavar="SOURCE")
+    ],
+    output: Annotated[
+        Path | None, typer.Option(help="Write OTLP JSON Lines here; '-' is standard output.", metavar="OUT")
+    ] = None,
+    send: Annotated[
+        str | None, typer.Option(help="Send them to this OTLP/HTTP receiver, such as Jaeger's.", metavar="URL")
+    ] = None,
+    form: Annotated[
+        Form,
+        typer.Option(help="lane: a service of their own; colours: a service for each cause; children: spans of the "
+                     "request's own service."),
+    ] = Form.LANE,
+    min_ms: Annotated[float, typer.Option(help="Shorter stretches have no span; the lane's sums hold them.", min=0)] = 0.1,
+    only_causes: Annotated[
+        bool, typer.Option(help="Leave out the traces themselves, as is always done for those of a Jaeger.")
+    ] = False,
+    service: Annotated[str | None, typer.Option(help="Only this service's traces (Jaeger needs it).")] = None,
+    skip_bad_lines: Annotated[
+        bool, typer.Option(help="Leave out lines that cannot be read, and say so.")
+    ] = False,
+) -> None:  # fmt: skip
+    """Writes what each request waited for back into its trace, ours or anybody's, to be seen in Jaeger."""
+    if output is None and send is None:
+        raise InputError(
+            "say where the traces go: --output FILE, or --send URL such as http://localhost:4318"
+        )
+    if str(output) == "-" and send is not None:
+        raise InputError("--output - and --send together: name a file, or choose one of the two")
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="whywait-")))
+        if source == "-":
+            source = str(_kept(folder / "input.jsonl"))
+        remote = source.startswith(("http://", "https://"))
+        with working(f"reading {source}"):
+            loaded = load_traces(source, service=service, skip_bad_lines=skip_bad_lines)
+        with working(f"dividing the time of {len(loaded.spans):,} spans"):
+            analysis = analyze(loaded)
+        keys = set(zip(analysis.requests["trace_id"], analysis.requests["request_id"], strict=True))
+        hosts = {} if remote else hosts_of(Path(source), keys)
+        target = output if output is not None else folder / "output.jsonl"
+        with whole_file(target) as stream:
+            lines = 0 if remote or only_causes else copied(Path(source), stream)
+            count = write_spans(
+                cause_spans(analysis, form, round(min_ms * 1e6), hosts), schema.ANNOTATION_SCOPE, stream
+            )
+        if send is not None:
+            with working(f"sending to {send}"), target.open("rb") as written:
+                send_lines(written, send)
+    analysed = analysis.causes["request_id"].nunique()
+    beside = f" beside {lines:,} lines of traces" if lines else ""
+    where = " and ".join(str(one) for one in (output, send) if one is not None)
+    print(f"{count:,} spans for {analysed:,} requests{beside}: {where}", file=sys.stderr)
+
+
+def _kept(path: Path) -> Path:
+    # standard input is read twice: once to analyse, once to pass on
+    with path.open("wb") as file:
+        shutil.copyfileobj(sys.stdin.buffer, file)
+    return path

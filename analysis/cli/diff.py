@@ -1,0 +1,102 @@
+"""`whywait diff`: what changed between two runs, and why."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from analysis.attribution import analyze
+from analysis.choosing import only_endpoint, renamed
+from analysis.cli.streams import console, examples, say, working
+from analysis.comparison import DEFAULT_PERCENTILE, Comparison, compare
+from analysis.errors import InputError
+from analysis.load import load_traces
+from analysis.model import Analysis
+from analysis.report.diff_html import write_diff_html
+from analysis.report.diff_json import diff_as_json
+from analysis.report.diff_terminal import render_diff
+
+EPILOG: Final = examples(
+    "whywait diff before.jsonl after.jsonl",
+    "whywait diff before after --percentile 50 --html diff.html",
+    "whywait diff traces traces --endpoint to_thread --against batch",
+    "whywait diff before after --fail-if-slower      (exit code 1, for a build)",
+)
+_SOURCE: Final = "OTLP JSON Lines file, a directory of them, '-', or Jaeger's URL."
+SLOWER: Final = 1  # exit code
+
+
+def diff(
+    before: Annotated[str, typer.Argument(help=_SOURCE, metavar="BEFORE")],
+    after: Annotated[str, typer.Argument(help=_SOURCE, metavar="AFTER")],
+    percentile: Annotated[
+        float, typer.Option(help="Of each endpoint's wall times, over 0 and under 100.", metavar="P")
+    ] = DEFAULT_PERCENTILE,
+    endpoint: Annotated[str | None, typer.Option(help="Only endpoints that contain this text.")] = None,
+    against: Annotated[
+        str | None,
+        typer.Option(help="Compare --endpoint of BEFORE with the endpoints of AFTER that contain this text."),
+    ] = None,
+    service: Annotated[str | None, typer.Option(help="Only this service's traces (Jaeger needs it).")] = None,
+    html: Annotated[
+        Path | None, typer.Option(help="Write the comparison as one HTML file.", metavar="FILE")
+    ] = None,
+    as_json_text: Annotated[
+        bool, typer.Option("--json", help="Print JSON (analysis/report/diff_schema.json).")
+    ] = False,
+    fail_if_slower: Annotated[
+        bool, typer.Option(help="End with exit code 1 when an endpoint became slower by more than chance.")
+    ] = False,
+    skip_bad_lines: Annotated[
+        bool, typer.Option(help="Leave out lines that cannot be read, and say so.")
+    ] = False,
+) -> int:
+    """Says what changed between two runs: the difference of a percentile, divided among causes exactly."""
+    if not 0 < percentile < 100:
+        raise InputError(f"--percentile {percentile:g}: expected a number over 0 and under 100, such as 95")
+    if against is not None and endpoint is None:
+        raise InputError("--against TEXT needs --endpoint TEXT: which endpoint of BEFORE to compare with it")
+    if before == "-" and after == "-":
+        raise InputError("BEFORE and AFTER cannot both be standard input: name a file for one of them")
+    first, second = (_analysis(source, service, skip_bad_lines) for source in (before, after))
+    sides = _chosen(first, second, endpoint, against)
+    found = compare(*sides, percentile=percentile)
+    names = (before, after)
+    if html is not None:
+        write_diff_html(found, sides, names, html)
+    if as_json_text:
+        say(json.dumps(diff_as_json(found, sides), indent=1))
+    else:
+        render_diff(found, sides, names, console())
+        if html is not None:
+            say(f"\nwritten: {html}")
+    return SLOWER if fail_if_slower and slower(found) else 0
+
+
+def slower(found: Comparison) -> bool:
+    """Whether some endpoint became slower by more than chance."""
+    return any(one.certain and one.delta_ns > 0 for one in found.changes)
+
+
+def _analysis(source: str, service: str | None, skip_bad_lines: bool) -> Analysis:
+    with working(f"reading {source}"):
+        loaded = load_traces(source, service=service, skip_bad_lines=skip_bad_lines)
+    with working(f"dividing the time of {len(loaded.spans):,} spans"):
+        return analyze(loaded)
+
+
+def _chosen(
+    before: Analysis, after: Analysis, endpoint: str | None, against: str | None
+) -> tuple[Analysis, Analysis]:
+    if endpoint is None:
+        return before, after
+    first, second = only_endpoint(before, endpoint), only_endpoint(after, against or endpoint)
+    if against is None:
+        return first, second
+    name = f"{_names(first)} → {_names(second)}"
+    return renamed(first, name), renamed(second, name)
+
+
+def _names(analysis: Analysis) -> str:
+    return ", ".join(sorted(map(str, analysis.requests["endpoint"].unique())))

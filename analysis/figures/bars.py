@@ -1,0 +1,73 @@
+"""Stacked bars: what requests consisted of, and what their collection delay was."""
+
+from collections.abc import Mapping
+
+import plotly.graph_objects as go
+
+from analysis.causes import CAUSES
+from analysis.collect_delay import collect_delay
+from analysis.composition import composition, sample_of
+from analysis.figures.look import colour, escaped, in_order, said_ms, styled
+from analysis.model import Analysis
+
+SHOWN = 20
+LEAST_SHARE = 0.01  # of the longest delay: shorter ones cannot be seen beside it
+
+
+def where_time_went(analyses: Mapping[str, Analysis], percentiles: tuple[float, ...] = (50, 95)) -> go.Figure:
+    """Return one bar per name and percentile of wall time, divided among causes to the nanosecond."""
+    rows: list[tuple[str, dict[str, int]]] = []
+    for name, analysis in analyses.items():
+        sample = sample_of(analysis.requests, analysis.causes)
+        for percentile in percentiles:
+            divided = zip(CAUSES, composition(sample, percentile), strict=True)
+            rows.append(
+                (f"{escaped(name)}<br>p{percentile:g}", {str(cause): ns for cause, ns in divided if ns})
+            )
+    labels = [label for label, _ in rows]
+    figure = go.Figure()
+    for cause in in_order(cause for _, parts in rows for cause in parts):
+        amounts = [parts.get(cause, 0) for _, parts in rows]
+        figure.add_bar(
+            y=labels, x=[ns / 1e6 for ns in amounts], orientation="h", name=cause, marker_color=colour(cause),
+            customdata=[said_ms(ns) for ns in amounts], hovertemplate=f"%{{y}}<br>{cause} %{{customdata}}<extra></extra>",
+        )  # fmt: skip
+    longest = max((sum(parts.values()) for _, parts in rows), default=1)
+    for label, parts in rows:
+        total = sum(parts.values())
+        figure.add_annotation(
+            x=total / 1e6, y=label, text=f" {said_ms(total)}", showarrow=False, xanchor="left"
+        )
+    return styled(
+        figure, "Where the time went", height=170 + 52 * len(rows), barmode="stack",
+        xaxis={"title": "ms per request", "range": [0, 1.12 * longest / 1e6]}, yaxis={"autorange": "reversed"}, bargap=0.28,
+    )  # fmt: skip
+
+
+def collection(analysis: Analysis) -> go.Figure:
+    """Return the requests that waited longest between a job's end and going on: that delay, divided among causes."""
+    rows = collect_delay(analysis)
+    totals = rows.groupby("request_id")["amount_ns"].sum().sort_values(ascending=False).head(SHOWN)
+    totals = totals[totals >= LEAST_SHARE * totals.max()]
+    endpoints = rows.drop_duplicates("request_id").set_index("request_id")["endpoint"]
+    labels = {one: f"{escaped(endpoints[one], 40)} · {one[:6]}" for one in totals.index}
+    shown = rows[rows["request_id"].isin(totals.index)]
+    sums = shown.groupby(["cause", "request_id"])["amount_ns"].sum()
+    chief = shown.sort_values("amount_ns").drop_duplicates(["cause", "request_id"], keep="last")
+    who = {(row.cause, row.request_id): row.culprit for row in chief.itertuples()}
+    figure = go.Figure()
+    for cause in in_order(sums.index.get_level_values("cause")):
+        own = sums[cause].reindex(totals.index, fill_value=0)
+        by = [f" by {escaped(who[cause, one])}" if who.get((cause, one)) else "" for one in own.index]
+        figure.add_bar(
+            y=[labels[one] for one in own.index], x=own.to_numpy() / 1e6, orientation="h", name=cause,
+            marker_color=colour(cause),
+            customdata=[f"{said_ms(ns)}{name}" for ns, name in zip(own, by, strict=True)],
+            hovertemplate=f"%{{y}}<br>{cause} %{{customdata}}<extra></extra>",
+        )  # fmt: skip
+    worst = said_ms(float(totals.max())) if len(totals) else "none"
+    return styled(
+        figure, f"Done, and not yet collected: at worst {worst}, and why", height=180 + 30 * len(totals),
+        barmode="stack", xaxis={"title": "ms between the job's end and the waiter's going on"},
+        yaxis={"autorange": "reversed"}, bargap=0.25,
+    )  # fmt: skip

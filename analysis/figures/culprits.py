@@ -1,0 +1,48 @@
+"""Who delayed whom, as a matrix."""
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+
+from analysis.describe import place
+from analysis.figures.look import TEXT, escaped, said_ms, styled
+from analysis.model import Analysis
+from analysis.summary import NO_CULPRIT
+from analysis.weights import weighted
+
+SHOWN = 10
+
+
+def culprits_and_victims(analysis: Analysis) -> go.Figure:
+    """Return a matrix of the worst culprits and the endpoints they delayed: ms in all, and of how many requests."""
+    named = weighted(analysis.culprits, "ns")
+    named = named[(named["culprit"] != "") & ~named["cause"].isin(NO_CULPRIT)]
+    keys = ["cause", "culprit", "culprit_file"]
+    worst = named.groupby(keys)["ns"].sum().sort_values(ascending=False).head(SHOWN)
+    victims = list(named.groupby("endpoint")["ns"].sum().sort_values(ascending=False).index)
+    cells = named.groupby([*keys, "endpoint"]).agg(ns=("ns", "sum"), requests=("request_id", "nunique"))
+    line = named.sort_values("ns").drop_duplicates(keys, keep="last").set_index(keys)["culprit_line"]
+    labels, amounts, words = [], [], []
+    for key in worst.index:
+        at = line[key]
+        where = place(key[2], None if pd.isna(at) else int(at))
+        labels.append(f"{escaped(key[1], 44)}<br><sup>{escaped(where)}{' · ' if where else ''}{key[0]}</sup>")
+        row = [cells.loc[(*key, victim)] if (*key, victim) in cells.index else None for victim in victims]
+        amounts.append([np.nan if cell is None else cell["ns"] / 1e6 for cell in row])
+        words.append(
+            [
+                "" if cell is None else f"{said_ms(cell['ns'])}<br>{cell['requests']:.0f} requests"
+                for cell in row
+            ]
+        )
+    figure = go.Figure(
+        go.Heatmap(
+            z=amounts, x=[escaped(one, 40) for one in victims], y=labels, text=words, texttemplate="%{text}",
+            colorscale=[[0, "rgba(209,73,91,0.08)"], [1, "rgba(209,73,91,0.42)"]], showscale=False, xgap=3, ygap=3,
+            hovertemplate="%{y}<br>delayed %{x}<br>%{text}<extra></extra>", hoverongaps=False, textfont={"color": TEXT},
+        )
+    )  # fmt: skip
+    return styled(
+        figure, "Who held whom", height=150 + 48 * len(labels), yaxis={"autorange": "reversed", "showgrid": False},
+        xaxis={"side": "top", "showgrid": False}, margin={"l": 16, "r": 24, "t": 96, "b": 16},
+    )  # fmt: skip

@@ -1,0 +1,85 @@
+"""How all figures look: on whatever page they stand, light or dark."""
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+import plotly.graph_objects as go
+
+from analysis.causes import CAUSES
+from analysis.colours import COLOURS
+from analysis.report.safe_text import safe
+
+TEXT: Final = "#7d7d7d"  # as far from white as from the black of a dark page
+GRID: Final = "rgba(128,128,128,0.22)"
+OTHERS: Final = "#9aa4ae"  # work for somebody else
+OWN: Final = "#3f7d58"
+WORSE: Final = "#d1495b"
+BETTER: Final = "#3f9d6e"
+_CLEAR: Final = "rgba(0,0,0,0)"
+_FONT: Final = "system-ui, -apple-system, 'Segoe UI', sans-serif"
+
+
+def colour(cause: str) -> str:
+    """Return the colour of a cause."""
+    return COLOURS[cause][0]
+
+
+def in_order(causes: Iterable[str]) -> list[str]:
+    """Return the causes in their fixed order, so that every figure stacks them alike."""
+    known = set(causes)
+    return [str(cause) for cause in CAUSES if cause in known]
+
+
+def styled(figure: go.Figure, title: str, *, height: int, **layout: Any) -> go.Figure:
+    """Return the figure with a title, a clear background and readable grey text."""
+    axes = {"gridcolor": GRID, "linecolor": GRID, "zerolinecolor": GRID, "tickfont": {"color": TEXT}}
+    figure.update_layout(
+        template="none",
+        paper_bgcolor=_CLEAR,
+        plot_bgcolor=_CLEAR,
+        font={"family": _FONT, "size": 13, "color": TEXT},
+        title={
+            "text": title,
+            "x": 0,
+            "xanchor": "left",
+            "xref": "container",
+            "pad": {"l": 8},
+            "font": {"size": 16},
+        },
+        height=height,
+        margin={"l": 16, "r": 24, "t": 64, "b": 96},
+        hoverlabel={"align": "left", "font": {"size": 12}},
+        hovermode="closest",
+        legend={
+            "orientation": "h",
+            "yref": "container",
+            "y": 0,
+            "yanchor": "bottom",
+            "x": 0,
+            "traceorder": "normal",
+            "font": {"color": TEXT},
+            "bgcolor": _CLEAR,
+        },
+        modebar={"bgcolor": _CLEAR, "color": TEXT, "activecolor": OWN},
+    )
+    figure.update_xaxes(automargin=True, title_standoff=8, **axes)
+    figure.update_yaxes(automargin=True, **axes)
+    return figure.update_layout(**layout)
+
+
+def escaped(text: object, limit: int = 80) -> str:
+    """Return trace content for a label: plotly reads a few HTML tags there, and a trace may hold some."""
+    words = safe(" ".join(str(text).split()), limit)
+    return words.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def said_ms(ns: float) -> str:
+    """Return nanoseconds as milliseconds with the unit."""
+    value = ns / 1e6
+    return (
+        f"{value:,.0f} ms"
+        if abs(value) >= 100
+        else f"{value:.1f} ms"
+        if abs(value) >= 1
+        else f"{value:.2f} ms"
+    )

@@ -1,0 +1,11 @@
+"""Timestamped logs as evidence: what their timers cover, what lies between, and what cannot be known.
+
+    lines → sightings (patterns, clock_text) → requests of stretches and silences (stretches) → spans
+
+A log says where a program stood. It never says why, so nothing here names a cause.
+"""
+
+from analysis.logs.model import LoggedRequest, LogReading, Sighting, Silence, Stretch
+from analysis.logs.reading import read_logs
+
+__all__ = ["LogReading", "LoggedRequest", "Sighting", "Silence", "Stretch", "read_logs"]

@@ -1,0 +1,114 @@
+"""What the steps from lines to stretches hand to one another. All times are integer nanoseconds."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from analysis.model import Finding
+
+NAMED: Final = "named"  # inside BEFORE_X ... AFTER_X: the log says what ran
+SINCE: Final = "since"  # up to an AFTER_X whose beginning was not logged: from the marker before it
+BETWEEN: Final = "between"  # between two markers that do not belong together: no name
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """One line that belongs to a request."""
+
+    request: str
+    time_ns: int  # since the epoch, as far as the line tells (see `clock_text`)
+    line: int  # number in the input, from 1
+    text: str  # the beginning of the line
+    marker: str = ""  # "" for a plain line
+    delta_ns: int | None = None  # what the line says has passed since the marker before
+    delta_step_ns: int = 0  # the last digit that it gives
+    total_ns: int | None = None  # what the line says the whole request took
+    total_step_ns: int = 0
+    step_ns: int = 1  # the last digit of its time
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """The time between two neighbouring markers of a request."""
+
+    start_ns: int
+    end_ns: int
+    label: str  # "COLLECT", or "SUBMIT → BEFORE_COLLECT" where the log gives no name
+    kind: str  # NAMED, SINCE or BETWEEN
+
+    @property
+    def ns(self) -> int:
+        return self.end_ns - self.start_ns
+
+
+@dataclass(frozen=True, slots=True)
+class Silence:
+    """The time between two neighbouring lines of a request in which it logged nothing at all."""
+
+    start_ns: int
+    end_ns: int
+    before: str  # the line that it begins with
+    after: str
+    before_line: int
+    after_line: int
+    within: str  # label of the stretch around it
+
+    @property
+    def ns(self) -> int:
+        return self.end_ns - self.start_ns
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """BEFORE_X ... AFTER_X of one request: phases may lie in one another, and overlap where threads log."""
+
+    start_ns: int
+    end_ns: int
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedRequest:
+    """One request: its stretches touch, never overlap, and sum to `clocked_ns`."""
+
+    request: str
+    start_ns: int  # first marker
+    end_ns: int  # last marker
+    stretches: tuple[Stretch, ...]
+    silences: tuple[Silence, ...]  # longest first
+    phases: tuple[Phase, ...]
+    lines: int
+    step_ns: int  # the coarsest time among its lines: shorter stretches cannot be told
+    stated_ns: int | None = None  # the longest total that a line states
+    stated_step_ns: int = 0
+    others: int = 0  # requests that were in flight while this one was
+
+    @property
+    def clocked_ns(self) -> int:
+        return self.end_ns - self.start_ns
+
+    @property
+    def untimed_ns(self) -> int:
+        """What the stated total has more than all timers together; 0 where they agree as far as given."""
+        if self.stated_ns is None or self.stated_ns - self.clocked_ns < max(
+            self.stated_step_ns, self.step_ns
+        ):
+            return 0
+        return self.stated_ns - self.clocked_ns
+
+    @property
+    def wall_ns(self) -> int:
+        """What the request took: the clocked time and what lies under no timer."""
+        return self.clocked_ns + self.untimed_ns
+
+    def of_kind_ns(self, *kinds: str) -> int:
+        """The sum of the stretches of these kinds."""
+        return sum(one.ns for one in self.stretches if one.kind in kinds)
+
+
+@dataclass(frozen=True, slots=True)
+class LogReading:
+    """All requests of a log in the order in which they began, and what was odd."""
+
+    requests: tuple[LoggedRequest, ...]
+    findings: tuple[Finding, ...]
+    lines: int  # all lines of the input

@@ -1,0 +1,174 @@
+"""Which parts of a line are request, marker, time, delta and total: common formats, or the user's words.
+
+The common ones are linear in the length of a line. A user's pattern may not be: `reading` stops one that
+takes too long.
+"""
+
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from datetime import date
+from typing import Any, Final
+
+from analysis.errors import InputError
+from analysis.logs.clock_text import NUMBER, UNIT, Moment, duration, line_moment, moment
+from analysis.logs.model import Sighting
+
+GROUPS: Final = ("request", "name", "time", "delta", "total")
+EXAMPLE: Final = r"req=(?P<request>\w+) (?P<name>\w+) took (?P<delta>[\d.]+ms)"
+ALL: Final = "(all)"  # the one request of a pattern without a group for it
+_SHOWN: Final = 160
+
+_WORDS: Final = r"(?:(?:request|req|trace|correlation)[_ -]?id|rid)"
+_REQUEST: Final = re.compile(rf"(?i)(?<![a-z0-9]){_WORDS}[\"']?\s?[:=]\s?[\"']?(?P<request>[\w.:-]{{1,128}})")
+_MARKER: Final = re.compile(
+    r"(?<![A-Za-z0-9])(?:TS_(?P<ts>\w{1,100})|(?:event|marker|phase)\s?[:=]\s?[\"']?(?P<named>[\w.:-]{1,100}))"
+    r"(?:[\"']?\s?[:=]\s?(?P<time>\d{10,19}(?:\.\d{1,9})?))?"
+)
+_VALUE: Final = rf"[\"']?\s?[:=]?\s?(?P<value>{NUMBER})"
+_DELTA: Final = re.compile(
+    rf"(?i)(?<![a-z0-9])(?:delta|elapsed|duration|took)(?:_(?P<suffix>{UNIT}))?{_VALUE}(?:\s?(?P<unit>{UNIT})|(?!\s?\w))"
+)
+_TOTAL: Final = re.compile(  # a number without a unit may be anything
+    rf"(?i)(?<![a-z0-9])(?:(?:completed|finished|done|handled|served) in|total(?: time|_time)?)"
+    rf"(?:_(?P<suffix>{UNIT}){_VALUE}|{_VALUE.replace('value', 'spaced')}\s?(?P<unit>{UNIT}))"
+)
+_JSON_TIME: Final = ("timestamp", "time", "@timestamp", "ts", "asctime", "datetime")
+_JSON_REQUEST: Final = ("request_id", "requestId", "requestID", "req_id", "correlation_id", "trace_id")
+_JSON_MARKER: Final = ("event", "marker", "phase")
+_JSON_TEXT: Final = ("message", "msg")
+_JSON_DELTA: Final = ("delta", "elapsed", "duration", "took")
+Reader = Callable[[str, int], Sighting | None]  # line without its end, its number
+
+
+def common_reader(today: date) -> Reader:
+    """Return a reader of lines as people write them: `TS_NAME: 1747213340.826060, delta: 0.66ms` with a
+    request id, logfmt, JSON; a line with a request id and a time and no marker is a plain sighting."""
+
+    def read(line: str, number: int) -> Sighting | None:
+        if line.startswith("{"):
+            found = _json_line(line, number, today)
+            if found is not None:
+                return found
+        return _text_line(line, number, today)
+
+    return read
+
+
+def _text_line(line: str, number: int, today: date) -> Sighting | None:
+    request = _REQUEST.search(line)
+    if request is None:
+        return None
+    marker = _MARKER.search(line)
+    at = moment(marker["time"], today) if marker and marker["time"] else line_moment(line, today)
+    if at is None:
+        return None
+    name = (marker["ts"] or marker["named"]) if marker else ""
+    return _sighting(
+        request["request"], at, number, line, name, _stated(_DELTA, line) if marker else None,
+        _stated(_TOTAL, line),
+    )  # fmt: skip
+
+
+def _json_line(line: str, number: int, today: date) -> Sighting | None:
+    try:
+        fields = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(fields, dict):
+        return None
+    text = str(_first(fields, _JSON_TEXT) or "")
+    request, name, at = (_first(fields, keys) for keys in (_JSON_REQUEST, _JSON_MARKER, _JSON_TIME))
+    marker = _MARKER.search(text)
+    if name is None and marker is not None:
+        name, at = marker["ts"] or marker["named"], marker["time"] or at
+    when = moment(str(at), today) if at is not None else None
+    if request is None:
+        found = _REQUEST.search(text)
+        request = found["request"] if found else None
+    if request is None or when is None:
+        return None
+    return _sighting(
+        str(request)[:128], when, number, text or line, str(name or "")[:100], _stated_field(fields, _JSON_DELTA) or
+        (_stated(_DELTA, text) if name else None), _stated_field(fields, ("total",)) or _stated(_TOTAL, text),
+    )  # fmt: skip
+
+
+def _first(fields: Mapping[str, Any], keys: Sequence[str]) -> Any:
+    return next(
+        (fields[key] for key in keys if isinstance(fields.get(key), (str, int, float)) and fields[key] != ""),
+        None,
+    )
+
+
+def _stated_field(fields: Mapping[str, Any], words: Sequence[str]) -> Moment | None:
+    for word in words:
+        for unit in ("ms", "s", "us", "ns"):
+            value = fields.get(f"{word}_{unit}")
+            if isinstance(value, (int, float)) and not isinstance(value, bool):
+                return duration(f"{value:.6f}".rstrip("0").rstrip("."), unit)
+        if isinstance(fields.get(word), str):
+            return duration(fields[word])
+    return None
+
+
+def _stated(pattern: re.Pattern[str], line: str) -> Moment | None:
+    found = pattern.search(line)
+    if found is None:
+        return None
+    parts = found.groupdict()
+    return duration(parts["value"] or parts["spaced"], parts["unit"] or parts["suffix"] or "ms")
+
+
+def user_reader(patterns: Sequence[str], today: date) -> Reader:
+    """Return a reader of lines that match one of these regular expressions, the first that does.
+
+    Raises InputError, with an example, for one that is no regular expression or lacks a name to go by.
+    """
+    compiled = [_compiled(one) for one in patterns]
+    if not any({"name", "total"} & set(one.groupindex) for one in compiled):
+        raise InputError(
+            f"no --pattern has a group (?P<name>...) for the marker, such as --pattern '{EXAMPLE}'"
+        )
+
+    def read(line: str, number: int) -> Sighting | None:
+        for pattern in compiled:
+            found = pattern.search(line)
+            if found is not None:
+                return _matched(found, line, number, today)
+        return None
+
+    return read
+
+
+def _compiled(pattern: str) -> re.Pattern[str]:
+    try:
+        compiled = re.compile(pattern)
+    except (re.error, RecursionError, OverflowError) as error:
+        raise InputError(f"--pattern is no regular expression ({error}): {pattern}") from error
+    unknown = sorted(set(compiled.groupindex) - set(GROUPS))
+    if unknown:
+        raise InputError(
+            f"--pattern has a group (?P<{unknown[0]}>...); known are {', '.join(GROUPS)}, as in '{EXAMPLE}'"
+        )
+    return compiled
+
+
+def _matched(found: re.Match[str], line: str, number: int, today: date) -> Sighting | None:
+    groups = found.groupdict()
+    at = moment(groups["time"], today) if groups.get("time") else line_moment(line, today)
+    if at is None:
+        return None
+    delta, total = (duration(groups[name]) if groups.get(name) else None for name in ("delta", "total"))
+    request = (groups.get("request") or ALL)[:128]
+    return _sighting(request, at, number, line, (groups.get("name") or "")[:100], delta, total)
+
+
+def _sighting(
+    request: str, at: Moment, number: int, text: str, marker: str, delta: Moment | None, total: Moment | None
+) -> Sighting:
+    return Sighting(
+        request=request, time_ns=at[0], step_ns=at[1], line=number, text=text[:_SHOWN], marker=marker,
+        delta_ns=delta[0] if delta else None, delta_step_ns=delta[1] if delta else 0,
+        total_ns=total[0] if total else None, total_step_ns=total[1] if total else 0,
+    )  # fmt: skip

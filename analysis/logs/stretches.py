@@ -1,0 +1,250 @@
+"""Pure: the sightings of each request as stretches that tile its time, silences and phases.
+
+START    BEFORE_DF      AFTER_DF    AFTER_TARGET          END
+  |----------|--------------|-------------|----------------|
+   START → BEFORE_DF   DF     TARGET (since AFTER_DF)   TARGET → END
+   between             named  since                     between
+"""
+
+import re
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from itertools import accumulate, pairwise
+from typing import Final
+
+from analysis.logs.model import BETWEEN, NAMED, SINCE, LoggedRequest, Phase, Sighting, Silence, Stretch
+from analysis.model import Finding
+
+MOST_SILENCES: Final = 5
+_READING_NS: Final = 50_000
+_QUARTER_HOUR_NS: Final = 900 * 10**9
+_BEFORE: Final = re.compile(r"(?i)^(?:before|begin|start|enter|starting)[_ .:-]+(?P<label>.+)$")
+_AFTER: Final = re.compile(r"(?i)^(?:after|end|finish|finished|exit|leave|done)[_ .:-]+(?P<label>.+)$")
+_BEFORE_LAST: Final = re.compile(r"(?i)^(?P<label>.+?)[_ .:-]+(?:before|begin|start|enter|started)$")
+_AFTER_LAST: Final = re.compile(r"(?i)^(?P<label>.+?)[_ .:-]+(?:after|end|finish|finished|exit|leave|done)$")
+_FIRST_WORDS: Final = frozenset({"start", "begin", "received", "request_start", "request_received"})
+_LAST_WORDS: Final = frozenset({"end", "done", "finish", "finished", "request_end", "request_done"})
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """What a marker's name says: the phase that begins or ends with it."""
+
+    label: str
+    begins: bool
+    ends: bool
+
+
+@lru_cache(maxsize=4096)
+def edge(marker: str) -> Edge:
+    """Return what the name of a marker says of a phase: BEFORE_X, X_done, and so on; else a mere point."""
+    for pattern in (_BEFORE, _BEFORE_LAST):
+        found = pattern.match(marker)
+        if found is not None:
+            return Edge(found["label"], begins=True, ends=False)
+    for pattern in (_AFTER, _AFTER_LAST):
+        found = pattern.match(marker)
+        if found is not None:
+            return Edge(found["label"], begins=False, ends=True)
+    return Edge(marker, begins=False, ends=False)
+
+
+def requests_of(
+    sightings: Iterable[Sighting], only: frozenset[str] = frozenset()
+) -> tuple[list[LoggedRequest], list[Finding]]:
+    """Return the requests in the order in which they began, and what was odd about their lines.
+
+    `only` keeps these markers; the others are plain lines then. A request needs two markers, or a total.
+    """
+    odd: dict[str, int] = {}
+    groups = _grouped(sightings, odd)
+    told = []
+    for name, own in groups:
+        if only:
+            # a delta is of the marker before, which may be one of those left out
+            own = [
+                replace(one, marker=one.marker if one.marker in only else "", delta_ns=None) for one in own
+            ]
+        request = _request(name, own, odd)
+        if request is not None:
+            told.append(request)
+    told = sorted(_with_others(told), key=lambda one: (one.start_ns, one.request))
+    return told, [Finding(code, _ODD[code], count) for code, count in sorted(odd.items())]
+
+
+_ODD: Final = {
+    "no-marker-pair": "requests have fewer than two markers and state no total: nothing of them was clocked",
+    "backwards": "lines tell an earlier time than the line before them: they were put in order of time",
+    "delta-differs": "lines state a delta that their clock does not show: the clock counts",
+    "unended": "phases began and were never said to end: their time is between two markers",
+    "overlapping": "phases overlap without lying in one another (several threads?): time is given to the one begun last",
+    "again": "requests start again under an id that was used before: they are told apart by a number",
+}  # fmt: skip
+
+
+def _grouped(sightings: Iterable[Sighting], odd: dict[str, int]) -> list[tuple[str, list[Sighting]]]:
+    """Each request's own lines; an id that starts anew after its end is another request."""
+    current: dict[str, list[Sighting]] = {}
+    turn: dict[str, int] = {}
+    groups: list[tuple[str, list[Sighting]]] = []
+    ended: set[str] = set()
+    for one in sightings:
+        word = one.marker.lower()
+        if one.request not in current or (one.request in ended and word in _FIRST_WORDS):
+            turn[one.request] = turn.get(one.request, 0) + 1
+            if turn[one.request] > 1:
+                odd["again"] = odd.get("again", 0) + 1
+            name = one.request if turn[one.request] == 1 else f"{one.request} ({turn[one.request]})"
+            current[one.request] = []
+            groups.append((name, current[one.request]))
+            ended.discard(one.request)
+        current[one.request].append(one)
+        if word in _LAST_WORDS:
+            ended.add(one.request)
+    return groups
+
+
+def _request(name: str, own: list[Sighting], odd: dict[str, int]) -> LoggedRequest | None:
+    own = _aligned(own)
+    back = sum(after.time_ns < before.time_ns - max(before.step_ns, after.step_ns)
+               for before, after in pairwise(own))  # fmt: skip
+    if back:
+        odd["backwards"] = odd.get("backwards", 0) + back
+    own = sorted(own, key=lambda one: (one.time_ns, one.line))
+    marked = [one for one in own if one.marker]
+    stated = max(
+        (one for one in own if one.total_ns is not None), key=lambda one: one.total_ns or 0, default=None
+    )
+    if len(marked) < 2 and stated is None:
+        odd["no-marker-pair"] = odd.get("no-marker-pair", 0) + 1
+        return None
+    if not marked:
+        marked = own[:1]
+    stretches, phases = _tiles(marked, odd)
+    _compare_deltas(marked, odd)
+    return LoggedRequest(
+        request=name,
+        start_ns=marked[0].time_ns,
+        end_ns=marked[-1].time_ns,
+        stretches=stretches,
+        silences=_silences(own, stretches),
+        phases=phases,
+        lines=len(own),
+        step_ns=max(one.step_ns for one in marked),
+        stated_ns=stated.total_ns if stated else None,
+        stated_step_ns=stated.total_step_ns if stated else 0,
+    )
+
+
+def _aligned(own: list[Sighting]) -> list[Sighting]:
+    """Plain lines have only the time of their prefix, which may be of another zone than the markers'."""
+    fine = [one for one in own if one.marker]
+    plain = [one for one in own if not one.marker]
+    if not fine or not plain:
+        return own
+    nearest = min(fine, key=lambda one: abs(one.line - plain[0].line))
+    shift_ns = round((plain[0].time_ns - nearest.time_ns) / _QUARTER_HOUR_NS) * _QUARTER_HOUR_NS
+    lines = [one.line for one in fine]
+    latest = list(accumulate((one.time_ns for one in fine), max))
+    high = latest[-1]
+    moved = []
+    for one in own:
+        if one.marker:
+            moved.append(one)
+            continue
+        time_ns = one.time_ns - shift_ns
+        # a prefix is cut to its last digit: a line after a marker is not before it
+        place = bisect_left(lines, one.line)
+        after = latest[place - 1] if place else time_ns
+        if 0 < after - time_ns < one.step_ns:
+            time_ns = after
+        moved.append(
+            replace(one, time_ns=min(time_ns, high) if 0 < time_ns - high < one.step_ns else time_ns)
+        )
+    return moved
+
+
+def _tiles(marked: Sequence[Sighting], odd: dict[str, int]) -> tuple[tuple[Stretch, ...], tuple[Phase, ...]]:
+    edges = [edge(one.marker) for one in marked]
+    partner = _partners(edges, odd)
+    phases = tuple(
+        Phase(marked[first].time_ns, marked[last].time_ns, edges[last].label)
+        for last, first in sorted(partner.items())
+    )
+    last_of = {first: last for last, first in partner.items()}
+    tiles: list[Stretch] = []
+    open_phases: list[int] = []  # numbers of the markers that began them
+    for at in range(len(marked) - 1):
+        if at in last_of:
+            open_phases.append(at)
+        while open_phases and last_of[open_phases[-1]] <= at:
+            open_phases.pop()  # one that ended below the top is taken out when it gets there
+        begin, end = marked[at], marked[at + 1]
+        if open_phases:
+            tiles.append(Stretch(begin.time_ns, end.time_ns, edges[open_phases[-1]].label, NAMED))
+        elif edges[at + 1].ends and at + 1 not in partner:
+            tiles.append(Stretch(begin.time_ns, end.time_ns, edges[at + 1].label, SINCE))
+        else:
+            tiles.append(Stretch(begin.time_ns, end.time_ns, f"{begin.marker} → {end.marker}", BETWEEN))
+    return tuple(tiles), phases
+
+
+def _partners(edges: Sequence[Edge], odd: dict[str, int]) -> dict[int, int]:
+    """For each marker that ends a phase, the marker that began it, where there is one."""
+    waiting: dict[str, list[int]] = {}
+    partner: dict[int, int] = {}
+    for at, one in enumerate(edges):
+        if one.begins:
+            waiting.setdefault(one.label.lower(), []).append(at)
+        elif one.ends and waiting.get(one.label.lower()):
+            partner[at] = waiting[one.label.lower()].pop()
+    unended = sum(len(left) for left in waiting.values())
+    if unended:
+        odd["unended"] = odd.get("unended", 0) + unended
+    nested: list[int] = []
+    begins, gone = set(partner.values()), set()
+    for at in range(len(edges)):
+        if at in begins:
+            nested.append(at)
+        elif at in partner:
+            if nested[-1] != partner[at]:
+                odd["overlapping"] = odd.get("overlapping", 0) + 1
+            gone.add(partner[at])
+            while nested and nested[-1] in gone:
+                nested.pop()
+    return partner
+
+
+def _compare_deltas(marked: Sequence[Sighting], odd: dict[str, int]) -> None:
+    for before, after in pairwise(marked):
+        if after.delta_ns is not None:
+            clocked = after.time_ns - before.time_ns
+            # the timer and the clock are read one after the other, and each is rounded
+            allowed = after.delta_step_ns + before.step_ns + after.step_ns + _READING_NS + clocked // 100
+            if abs(clocked - after.delta_ns) > allowed:
+                odd["delta-differs"] = odd.get("delta-differs", 0) + 1
+
+
+def _silences(own: Sequence[Sighting], stretches: Sequence[Stretch]) -> tuple[Silence, ...]:
+    pairs = sorted(pairwise(own), key=lambda pair: pair[0].time_ns - pair[1].time_ns)[:MOST_SILENCES]
+    return tuple(
+        Silence(
+            before.time_ns, after.time_ns, before.text, after.text, before.line, after.line,
+            next((one.label for one in stretches if one.start_ns <= before.time_ns < one.end_ns), ""),
+        )
+        for before, after in pairs
+        if after.time_ns > before.time_ns
+    )  # fmt: skip
+
+
+def _with_others(requests: list[LoggedRequest]) -> list[LoggedRequest]:
+    """The requests with how many others were in flight at some time of each, in any order."""
+    starts = sorted(one.start_ns for one in requests)
+    ends = sorted(one.end_ns for one in requests)
+    return [
+        replace(one, others=bisect_left(starts, one.end_ns) - bisect_right(ends, one.start_ns) - 1)
+        for one in requests
+        if one.end_ns > one.start_ns
+    ] + [one for one in requests if one.end_ns == one.start_ns]

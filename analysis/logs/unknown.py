@@ -1,0 +1,33 @@
+"""Pure: what a log leaves open about a request, in sentences."""
+
+from analysis.logs.model import BETWEEN, NAMED, SINCE, LoggedRequest
+
+
+def unknowable(request: LoggedRequest) -> list[str]:
+    """Return what cannot be known of this request from its log, one sentence each, longest time first."""
+    timed_ns, between_ns = request.of_kind_ns(NAMED, SINCE), request.of_kind_ns(BETWEEN)
+    said = [
+        (
+            timed_ns,
+            f"{_ms(timed_ns)} ms lie under a name: whether that was computing or waiting for the GIL, a lock, a "
+            "pool, the event loop or a CPU. A timer says where a program stood, not why.",
+        ),
+        (
+            between_ns,
+            f"{_ms(between_ns)} ms lie between markers that do not belong together: not even what ran is said.",
+        ),
+        (
+            request.untimed_ns,
+            f"{_ms(request.untimed_ns)} ms lie under no timer: before the first marker, after the last, or the "
+            "stated total is of another clock or another request.",
+        ),
+    ]
+    sentences = [sentence for ns, sentence in sorted(said, key=lambda one: -one[0]) if ns > 0]
+    if request.others:
+        others = "1 other request was" if request.others == 1 else f"{request.others:,} other requests were"
+        sentences.append(f"{others} in flight meanwhile: whether and how they delayed this one.")
+    return sentences
+
+
+def _ms(ns: int) -> str:
+    return f"{ns / 1e6:,.0f}" if ns >= 10**8 else f"{ns / 1e6:,.2f}".rstrip("0").rstrip(".")

@@ -1,0 +1,84 @@
+"""Who woke whom, and which thread took up a job: arrows between slices."""
+
+from collections.abc import Iterable, Mapping, Sequence, Set
+from typing import Any
+
+import pandas as pd
+
+from analysis.report.perfetto.layout import FIRST_DETAIL
+from analysis.report.perfetto.slices import records
+from analysis.report.perfetto.tracks import Arrow, Group
+from tracer import schema
+
+Places = Mapping[tuple[str, str], list[tuple[tuple[int, int], int, int]]]  # by span: track, start, end
+
+
+def arrows(made: Sequence[Group], spans: pd.DataFrame) -> list[Arrow]:
+    """Return the arrows whose both ends are on some track."""
+    places: dict[tuple[str, str], list[tuple[tuple[int, int], int, int]]] = {}
+    beginnings = {
+        (group.number, track.number, one.start_ns)
+        for group in made
+        for track in group.tracks
+        for one in track.slices
+    }
+    for group in made:
+        for track in group.tracks:
+            for one in track.slices:
+                if one.key[1]:
+                    places.setdefault(one.key, []).append(
+                        ((group.number, track.number), one.start_ns, one.end_ns)
+                    )
+    runs = {
+        (str(row["trace_id"]), str(row["attributes"].get(schema.ACTIVITY, ""))): (str(row["trace_id"]), str(row["span_id"]))
+        for row in records(spans)
+        if row["attributes"].get(schema.KIND) == schema.KIND_RUN
+    }  # fmt: skip
+    found: list[Arrow] = []
+    for row in records(spans):
+        attributes = row["attributes"]
+        if attributes.get(schema.KIND) == schema.KIND_WAIT and attributes.get(schema.WAKER_SPAN_ID):
+            found += _wake(row, attributes, places, runs, beginnings)
+        elif attributes.get(schema.KIND) == schema.KIND_JOB:
+            found += _taken_up(row, places, runs)
+    return found
+
+
+def _wake(
+    row: Mapping[str, Any], attributes: Mapping[str, Any], places: Places,
+    runs: Mapping[tuple[str, str], tuple[str, str]], beginnings: Set[tuple[int, int, int]],
+) -> Iterable[Arrow]:  # fmt: skip
+    own = str(row["trace_id"])
+    waker = (str(attributes.get(schema.WAKER_TRACE_ID) or own), str(attributes[schema.WAKER_SPAN_ID]))
+    end_ns = int(row["end_ns"])
+    # a wait ends when its waker caused the wake-up: in the run of a job, at its last moment
+    source = _at(places.get(runs.get(waker, waker)), end_ns - 1) or _at(places.get(waker), end_ns - 1)
+    for track, _, wait_end_ns in places.get((own, str(row["span_id"])), ()):
+        # what came after the wait begins there; an arrow into the wait itself, which may be older than its waker,
+        # would be turned round by the viewer
+        if source is not None and (*track, wait_end_ns) in beginnings and source[1] < wait_end_ns:
+            yield Arrow("wakes", source[0], source[1], track, wait_end_ns)
+            return
+
+
+def _taken_up(
+    row: Mapping[str, Any], places: Places, runs: Mapping[tuple[str, str], tuple[str, str]]
+) -> Iterable[Arrow]:
+    job = (str(row["trace_id"]), str(row["span_id"]))
+    if job not in runs:
+        return
+    threads = [place for place in places.get(runs[job], []) if place[0][0] < FIRST_DETAIL]
+    source = _at(places.get(job), int(row["start_ns"]))
+    if threads and source is not None:
+        track, begun_ns, _ = threads[0]
+        yield Arrow("runs on", source[0], source[1], track, begun_ns)
+
+
+def _at(
+    places: list[tuple[tuple[int, int], int, int]] | None, moment_ns: int
+) -> tuple[tuple[int, int], int] | None:
+    """The track, and the moment moved into the slice if it misses it by a little (clocks of two threads)."""
+    if not places:
+        return None
+    track, start_ns, end_ns = places[0]
+    return track, min(max(moment_ns, start_ns), end_ns - 1)

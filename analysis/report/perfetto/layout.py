@@ -1,0 +1,110 @@
+"""Which tracks there are: requests, threads and loops, and the activities of the slowest requests."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import pandas as pd
+
+from analysis.model import Analysis
+from analysis.report.perfetto.slices import cause_slices, records, request_slice, running, span_slice
+from analysis.report.perfetto.tracks import Group, Slice, numbered
+from analysis.report.safe_text import milliseconds, safe
+from tracer import schema
+
+# numbers of groups; never one of a track, or the viewer takes that for a process's main thread
+REQUESTS: Final = 10_000
+_FIRST_SERVICE: Final = 20_001
+FIRST_DETAIL: Final = 30_001
+_ACTIVITIES: Final = (schema.KIND_TASK, schema.KIND_JOB)
+_PARTS: Final = (schema.KIND_RUN, schema.KIND_WAIT, schema.KIND_PHASE)
+
+
+def groups(analysis: Analysis, shown: pd.DataFrame, detailed: Sequence[str]) -> list[Group]:
+    """Return all groups: of the requests `shown`, and in detail of the request ids `detailed`."""
+    spans = analysis.spans[analysis.spans["trace_id"].isin(shown["trace_id"])]
+    spans = spans.assign(
+        kind=[attributes.get(schema.KIND, "") for attributes in spans["attributes"]],
+        owner=[attributes.get(schema.ACTIVITY, "") for attributes in spans["attributes"]],
+    )
+    blocks = analysis.spans[
+        [attributes.get(schema.KIND) == schema.KIND_BLOCK for attributes in analysis.spans["attributes"]]
+    ]
+    first_ns, last_ns = int(shown["start_ns"].min()), int(shown["end_ns"].max())
+    blocks = blocks[(blocks["end_ns"] > first_ns) & (blocks["start_ns"] < last_ns)]
+    made = [_requests(analysis, shown)]
+    for number, (service, own) in enumerate(spans.groupby("service", sort=True), start=_FIRST_SERVICE):
+        group = _threads(number, str(service), own, blocks[blocks["service"] == service])
+        if group.tracks:
+            made.append(group)
+    by_id = {str(row["request_id"]): row for row in records(shown)}
+    of_trace = dict(tuple(spans.groupby("trace_id", sort=False)))
+    for number, request_id in enumerate(detailed, start=FIRST_DETAIL):
+        request = by_id[request_id]
+        made.append(_activities(number, request, of_trace[request["trace_id"]]))
+    return made
+
+
+def _requests(analysis: Analysis, shown: pd.DataFrame) -> Group:
+    segments = dict(tuple(analysis.causes.groupby("request_id", sort=False)))
+    named: list[tuple[str, list[Slice]]] = []
+    for request in records(shown.sort_values(["start_ns", "request_id"])):
+        own = segments.get(request["request_id"])
+        title = f"{safe(request['endpoint'], 60)} {str(request['trace_id'])[:8]}"
+        named.append((title, [request_slice(request), *([] if own is None else cause_slices(own))]))
+    return numbered(REQUESTS, "requests: what each waited for", named)
+
+
+def _threads(number: int, service: str, spans: pd.DataFrame, blocks: pd.DataFrame) -> Group:
+    by_thread: dict[tuple[str, int], list[Slice]] = {}
+    runs: dict[str, tuple[Slice, list[Slice]]] = {}  # by activity: its run, and what happened inside it
+    for row in records(spans[spans["kind"] == schema.KIND_RUN].sort_values("start_ns")):
+        thread = (
+            str(row["attributes"].get(schema.THREAD_NAME, "")),
+            _int(row["attributes"].get(schema.THREAD_ID)),
+        )
+        run = span_slice(row)
+        by_thread.setdefault(thread, []).append(run)
+        runs[str(row["owner"])] = run, []
+    inside = spans[
+        spans["kind"].isin([schema.KIND_PHASE, schema.KIND_WAIT]) & spans["owner"].isin(list(runs))
+    ]
+    for row in records(inside):
+        run, held = runs[str(row["owner"])]
+        if run.start_ns <= row["start_ns"] and row["end_ns"] <= run.end_ns:
+            held.append(span_slice(row))
+    named: list[tuple[str, list[Slice]]] = []
+    loops = [span_slice(row) for row in records(blocks)]
+    if loops:
+        named.append(("event loop: long stretches", loops))
+    held_by = {run.key: [*held, *running(run, held)] for run, held in runs.values()}
+    for (name, thread_id), slices in sorted(by_thread.items()):
+        title = f"{safe(name, 60) or 'thread'} {thread_id or ''}".strip()
+        named.append((title, [one for run in slices for one in (run, *held_by.get(run.key, ()))]))
+    return numbered(number, f"threads of {safe(service, 60) or 'the service'}", named)
+
+
+def _activities(number: int, request: Mapping[str, Any], spans: pd.DataFrame) -> Group:
+    inside = spans[(spans["end_ns"] > request["start_ns"]) & (spans["start_ns"] < request["end_ns"])]
+    by_owner: dict[str, list[Slice]] = {}
+    for row in records(inside[inside["kind"].isin(list(_PARTS))]):
+        by_owner.setdefault(str(row["owner"]), []).append(span_slice(row))
+    named: list[tuple[str, list[Slice]]] = []
+    activities = inside[inside["kind"].isin(list(_ACTIVITIES))]
+    for row in records(activities.sort_values(["start_ns", "span_id"])):
+        own, parts = span_slice(row), by_owner.get(str(row["span_id"]), [])
+        ran = (
+            [one for one in parts if one.category == schema.KIND_RUN]
+            if own.category == schema.KIND_JOB
+            else [own]
+        )
+        ran_in = [one for run in ran for one in running(run, parts)]
+        named.append((safe(row["name"], 80), [own, *parts, *ran_in]))
+    others = inside[~inside["kind"].isin([*_PARTS, *_ACTIVITIES, schema.KIND_BLOCK])]
+    if len(others):
+        named.append(("spans", [span_slice(row) for row in records(others)]))
+    title = f"{safe(request['endpoint'], 60)} {milliseconds(int(request['wall_ns']))} ms, {str(request['trace_id'])[:8]}"
+    return numbered(number, title, named)
+
+
+def _int(value: object) -> int:
+    return value if isinstance(value, int) else 0

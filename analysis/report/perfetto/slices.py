@@ -1,0 +1,125 @@
+"""Rows of the analysis as slices."""
+
+from collections.abc import Iterable, Mapping
+from itertools import pairwise
+from typing import Any, Final
+
+import pandas as pd
+
+from analysis.causes import Cause
+from analysis.report.perfetto.tracks import Slice
+from analysis.report.safe_text import milliseconds, safe, short_place
+from tracer import schema
+
+AWAITING: Final = "awaiting"
+RUNNING: Final = "running"
+WAIT_NAMES: Final[Mapping[str, str]] = {
+    schema.WAIT_AWAIT: AWAITING,
+    schema.WAIT_POOL_QUEUE: Cause.POOL_QUEUE,
+    schema.WAIT_POOL_STARTUP: Cause.POOL_STARTUP,
+    schema.WAIT_POOL_SHUTDOWN: Cause.POOL_SHUTDOWN,
+    schema.WAIT_LIMITER: Cause.LIMITER_WAIT,
+    schema.WAIT_LOOP_BUSY: Cause.LOOP_BUSY,
+    schema.WAIT_LOOP_WAKEUP: Cause.LOOP_WAKEUP,
+    schema.WAIT_COLLECT_ORDER: Cause.COLLECT_ORDER,
+    schema.WAIT_GC: Cause.GC_PAUSE,
+    schema.WAIT_GPU_QUEUE: Cause.GPU_QUEUE,
+    schema.WAIT_LOCK: Cause.LOCK_WAIT,
+    schema.WAIT_LOGGING: Cause.LOGGING_WAIT,
+    schema.WAIT_BLOCKING: Cause.BLOCKING_IO,
+    schema.WAIT_POOL_HANDOVER: "handover to a worker",
+    schema.WAIT_RESUME: "ready, not yet running",
+}
+_SHOWN: Final = (
+    schema.CODE_FUNCTION, schema.CODE_FILE, schema.CODE_LINE, schema.THREAD_NAME, schema.THREAD_ID, schema.POOL_NAME,
+    schema.POOL_SIZE, schema.CPU_NS, schema.RUN_QUEUE_NS, schema.GIL_NS, schema.LOCK_NS, schema.CALL_NS,
+    schema.BLOCKER_FUNCTION, schema.BLOCKER_FILE, schema.BLOCKER_LINE, schema.BLOCKER_TRACE_ID, schema.WAKER_NAME,
+    schema.WAKER_KIND, schema.FOR, schema.LOCK_KIND, schema.LOCK_FILE, schema.LOCK_LINE, schema.OUTCOME,
+)  # fmt: skip
+
+
+def request_slice(request: Mapping[str, Any]) -> Slice:
+    """The request as one slice, named after its endpoint."""
+    return Slice(
+        int(request["start_ns"]), int(request["end_ns"]), safe(request["endpoint"], 100) or "request", "request",
+        (str(request["trace_id"]), str(request["request_id"])),
+        {"trace id": str(request["trace_id"]), "service": safe(request["service"]),
+         "wall ms": milliseconds(int(request["wall_ns"])), "incomplete": bool(request["incomplete"])},
+    )  # fmt: skip
+
+
+def cause_slices(causes: pd.DataFrame) -> list[Slice]:
+    """The segments of one request, named by their cause; neighbours that say the same are one slice."""
+    made: list[Slice] = []
+    for row in causes.sort_values("start_ns").to_dict("records"):
+        args = _cause_args(row)
+        last = made[-1] if made else None
+        if last and last.end_ns == row["start_ns"] and last.name == row["cause"] and last.args == args:
+            made[-1] = Slice(last.start_ns, int(row["end_ns"]), last.name, last.category, last.key, args)
+        else:
+            made.append(
+                Slice(int(row["start_ns"]), int(row["end_ns"]), str(row["cause"]), "cause", args=args)
+            )
+    return made
+
+
+def _cause_args(row: Mapping[Any, Any]) -> dict[str, object]:
+    args: dict[str, object] = {
+        "detail": safe(row["detail"]),
+        "evidence": str(row["evidence"]),
+        "activity": safe(row["activity_name"]),
+        "span": safe(row["span_name"]),
+    }
+    if row["culprit"]:
+        args["culprit"] = safe(row["culprit"])
+        place = short_place(str(row["culprit_file"]), row["culprit_line"])
+        if place:
+            args["culprit's place"] = safe(place)
+        if row["culprit_trace_id"]:
+            args["culprit's trace id"] = safe(row["culprit_trace_id"])
+    return {key: value for key, value in args.items() if value != ""}
+
+
+def span_slice(span: Mapping[str, Any]) -> Slice:
+    """A span as a slice: a wait is named by what it waited for, everything else by its own name."""
+    attributes: Mapping[str, Any] = span["attributes"]
+    kind = str(attributes.get(schema.KIND, ""))
+    name = safe(span["name"], 100) or "span"
+    args: dict[str, object] = {"trace id": str(span["trace_id"])}
+    if kind == schema.KIND_WAIT:
+        args["wait"] = name
+        name = str(WAIT_NAMES.get(str(attributes.get(schema.WAIT)), Cause.UNEXPLAINED))
+    for key in _SHOWN:
+        value = attributes.get(key)
+        if isinstance(value, (str, int, float)) and value != "":
+            args[key.removeprefix(schema.PREFIX)] = safe(value) if isinstance(value, str) else value
+    return Slice(
+        int(span["start_ns"]), int(span["end_ns"]), name, kind or "span", (str(span["trace_id"]), str(span["span_id"])),
+        args,
+    )  # fmt: skip
+
+
+def running(around: Slice, inside: Iterable[Slice]) -> list[Slice]:
+    """The parts of a slice in which none of the waits `inside` lies, cut where anything begins or ends.
+
+    So whoever was woken has a slice that begins then: the viewer turns an arrow round that ends in an older one.
+    """
+    held = [one for one in inside if one.start_ns < around.end_ns and one.end_ns > around.start_ns]
+    cuts = sorted(
+        {around.start_ns, around.end_ns}
+        | {min(max(at, around.start_ns), around.end_ns) for one in held for at in (one.start_ns, one.end_ns)}
+    )
+    waits = sorted((one.start_ns, one.end_ns) for one in held if one.category == schema.KIND_WAIT)
+    made, at, waited_ns = [], 0, around.start_ns
+    for begin, end in pairwise(cuts):
+        while at < len(waits) and waits[at][0] <= begin:
+            waited_ns = max(waited_ns, waits[at][1])
+            at += 1
+        if waited_ns <= begin:
+            made.append(Slice(begin, end, RUNNING, RUNNING))
+    return made
+
+
+def records(frame: pd.DataFrame) -> Iterable[Mapping[str, Any]]:
+    """The rows of a frame as dicts."""
+    return frame.to_dict("records")  # type: ignore[return-value]

@@ -1,0 +1,1 @@
+"""Writes spans as OTLP JSON Lines, with OpenTelemetry's own encoder."""

@@ -1,0 +1,41 @@
+"""OTLP JSON Lines to a collector or Jaeger, over OTLP/HTTP."""
+
+from collections.abc import Iterable
+from typing import Final
+from urllib.error import HTTPError, URLError
+from urllib.request import Request, urlopen
+
+from analysis.errors import InputError
+
+TIMEOUT_S: Final = 60.0
+_PATH: Final = "/v1/traces"
+
+
+def send(lines: Iterable[bytes], url: str) -> int:
+    """Posts each line to `url` (its path is /v1/traces unless it names one); returns how many.
+
+    Raises InputError when nobody takes them, with how many were taken before.
+    """
+    if not url.startswith(("http://", "https://")):
+        raise InputError(f"{url!r} is no address of an OTLP receiver: expected such as http://localhost:4318")
+    target = url if url.rstrip("/").endswith(_PATH) else url.rstrip("/") + _PATH
+    sent = 0
+    for line in lines:
+        if not line.strip():
+            continue
+        request = Request(target, line, {"Content-Type": "application/json"})  # noqa: S310 - http or https
+        try:
+            with urlopen(request, timeout=TIMEOUT_S) as answer:  # noqa: S310
+                answer.read()
+        except HTTPError as error:
+            said = error.read(300).decode("utf-8", "replace")
+            raise InputError(
+                f"{target} refused traces ({error.code} {said}); {sent} lines were taken before"
+            ) from error
+        except (URLError, OSError) as error:
+            reason = getattr(error, "reason", error)
+            raise InputError(
+                f"nobody takes traces at {target} ({reason}): is it an OTLP/HTTP receiver, such as Jaeger's port 4318?"
+            ) from error
+        sent += 1
+    return sent

@@ -1,0 +1,41 @@
+"""A file that is there whole or not at all."""
+
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from analysis.errors import InputError
+
+
+@contextmanager
+def whole_file(target: Path) -> Iterator[IO[str]]:
+    """Yields a text stream that becomes `target` when the block ends well; "-" is standard output.
+
+    Raises InputError when the file cannot be written. A pipe or device that is there is written to as it is.
+    """
+    if str(target) == "-":
+        yield sys.stdout
+        return
+    if target.exists() and not target.is_file():
+        if target.is_dir():
+            raise InputError(f"cannot write {target}: it is a directory; name a file in it")
+        with target.open("w", encoding="utf-8") as stream:
+            yield stream
+        return
+    try:
+        handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+    except OSError as error:
+        raise InputError(f"cannot write {target}: {error.strerror}; does the folder exist?") from error
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as stream:
+            yield stream
+        os.chmod(name, 0o644)
+        os.replace(name, target)
+    except OSError as error:
+        raise InputError(f"cannot write {target}: {error.strerror}") from error
+    finally:
+        Path(name).unlink(missing_ok=True)

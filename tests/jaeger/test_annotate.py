@@ -1,0 +1,151 @@
+"""Traces with their causes in a real Jaeger: ours and foreign ones, from a file and from the Jaeger itself."""
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+from urllib.request import urlopen
+
+import pytest
+
+import analysis
+from tests.analysis.drawing import drawn
+from tests.analysis.otlp_writer import otlp_lines
+from tests.jaeger.server import Jaeger
+from tests.truth.service import get, traced_service
+from tracer import schema
+from tracer.doctor import State
+from tracer.doctor.machine import jaeger_check
+
+pytestmark = pytest.mark.jaeger
+
+
+def annotate(*words: str) -> None:
+    command = [sys.executable, "-m", "tracer.command", "annotate", *words]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def until(jaeger: Jaeger, service: str, traces: int, **query: str) -> list[dict[str, Any]]:
+    """Jaeger's own UI asks this way: the traces of a service, with the tags of each span."""
+    more = "".join(f"&{name}={quote(value)}" for name, value in query.items())
+    url = f"{jaeger.query_url}/api/traces?service={quote(service)}&limit=100&lookback=1h{more}"
+    deadline = time.monotonic() + 60
+    while True:
+        with urlopen(url, timeout=30) as answer:
+            found = list(json.load(answer)["data"])
+        if len(found) >= traces or time.monotonic() > deadline:
+            return found
+        time.sleep(0.2)
+
+
+def tags(span: dict[str, Any]) -> dict[str, Any]:
+    return {tag["key"]: tag["value"] for tag in span["tags"]}
+
+
+@pytest.fixture(scope="module")
+def output(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A real service, traced to a file only."""
+    folder = tmp_path_factory.mktemp("annotate")
+    with traced_service(folder, environment={"OTEL_SERVICE_NAME": "annotated"}) as url:
+        for path in ("/pool/2", "/threaded", "/off_path"):
+            get(f"{url}{path}")
+    return folder
+
+
+def test_the_lane_of_causes_stands_in_jaeger_and_adds_up(jaeger: Jaeger, output: Path) -> None:
+    told = analysis.analyze(str(output))
+    annotate(str(output), "--send", jaeger.otlp_url, "--min-ms", "0")
+    traces = until(jaeger, "annotated (why)", len(told.requests))
+    assert len(traces) == len(told.requests)
+    for trace in traces:
+        (lane,) = [span for span in trace["spans"] if span["operationName"].startswith("why ")]
+        sums = {
+            key.removeprefix(schema.FOUND_SUM_PREFIX).removesuffix("_ns"): value
+            for key, value in tags(lane).items() if key.startswith(schema.FOUND_SUM_PREFIX)
+        }  # fmt: skip
+        own = told.causes[told.causes["trace_id"] == trace["traceID"].rjust(32, "0")]
+        assert sums == own.groupby("cause")["amount_ns"].sum().to_dict()
+        segments = [
+            span for span in trace["spans"]
+            if any(one["spanID"] == lane["spanID"] for one in span["references"])
+        ]  # fmt: skip
+        assert sum(tags(span)[schema.FOUND_NS] for span in segments) == int(own["amount_ns"].sum())
+        services = {process["serviceName"] for process in trace["processes"].values()}
+        assert services == {"annotated", "annotated (why)"}, "the traces themselves came along"
+        warned = [
+            (span["operationName"], span["warnings"]) for span in [lane, *segments] if span.get("warnings")
+        ]
+        assert warned == []
+
+
+def test_a_cause_finds_its_requests(jaeger: Jaeger, output: Path) -> None:
+    annotate(str(output), "--send", jaeger.otlp_url)
+    found = until(jaeger, "annotated (why)", 1, tags=json.dumps({schema.FOUND_CAUSE: "pool_queue"}))
+    names = {span["operationName"] for trace in found for span in trace["spans"]}
+    assert any(name.startswith("pool_queue: pool 'pool-2'") for name in names)
+    told = analysis.analyze(str(output))
+    queued = set(told.causes.loc[told.causes["cause"] == "pool_queue", "trace_id"])
+    assert {trace["traceID"].rjust(32, "0") for trace in found} <= queued
+
+
+def test_what_comes_back_from_jaeger_is_analysed_as_before(jaeger: Jaeger, output: Path) -> None:
+    until(jaeger, "annotated", 3)
+    told, again = analysis.analyze(str(output)), analysis.analyze(jaeger.query_url, service="annotated")
+    assert again.causes.groupby("cause")["amount_ns"].sum().to_dict() == (
+        told.causes.groupby("cause")["amount_ns"].sum().to_dict()
+    )
+
+
+def test_foreign_traces_that_are_in_jaeger_get_their_lane_there(jaeger: Jaeger, tmp_path: Path) -> None:
+    start_ns = time.time_ns() - 60 * 10**9
+    spans = drawn("""
+        server GET        |---------------|
+        plain  db   GET     |----|
+        plain  page GET            |-----|
+    """)
+    first = int(spans["start_ns"].min())
+    spans = spans.assign(
+        service="foreign", scope="other", trace_id="f" * 32,
+        start_ns=spans["start_ns"] - first + start_ns, end_ns=spans["end_ns"] - first + start_ns,
+    )  # fmt: skip
+    path = tmp_path / "foreign.jsonl"
+    path.write_text(otlp_lines(spans))
+    annotate(str(path), "--send", jaeger.otlp_url, "--form", "children")
+    (trace,) = until(jaeger, "foreign", 1)
+    children = [span for span in trace["spans"] if schema.FOUND_CAUSE in tags(span)]
+    assert {tags(span)[schema.FOUND_CAUSE] for span in children} == {"unexplained"}
+    assert {process["serviceName"] for process in trace["processes"].values()} == {"foreign"}
+
+    annotate(jaeger.query_url, "--service", "foreign", "--form", "colours", "--send", jaeger.otlp_url)
+    until(jaeger, "why unexplained", 1)
+    (trace,) = until(jaeger, "foreign (why)", 1)
+    services = [process["serviceName"] for process in trace["processes"].values()]
+    assert set(services) == {"foreign", "foreign (why)", "why unexplained"}
+    ids = [span["spanID"] for span in trace["spans"]]
+    assert len(set(ids)) == len(ids)
+
+
+def test_nobody_there_is_said(tmp_path: Path, output: Path) -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "tracer.command",
+        "annotate",
+        str(output),
+        "--send",
+        "http://127.0.0.1:1",
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 2
+    assert "nobody takes traces" in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_the_doctor_finds_both_doors_of_jaeger(jaeger: Jaeger) -> None:
+    for url, said in ((jaeger.query_url, "answers queries"), (jaeger.otlp_url, "takes traces")):
+        found = jaeger_check(url)
+        assert (found.state, said in found.found) == (State.YES, True), found

@@ -1,0 +1,135 @@
+"""Why a request waited for a CPU, against the truth: another process, threads of its own, a quota, or nobody."""
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from analysis.attribution import analyze
+from analysis.causes import Cause
+from analysis.cpu_rivals import _REMEDIES, QUOTA
+from analysis.model import Analysis
+from analysis.verdicts import Verdict, verdict
+from tests.truth.cpu_rivals import GROUPS
+from tests.truth.service import ROOT
+from tracer import schema
+
+PARTS = (schema.CPU_PROCESS_NS, schema.CPU_OWN_NS, schema.CPU_THROTTLED_NS, schema.CPU_UNKNOWN_NS)
+
+pytestmark = pytest.mark.skipif(
+    not Path("/proc/thread-self/schedstat").exists(), reason="no run-queue time on this machine"
+)
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One run: what is true, and what was told of it."""
+
+    truth: dict[str, float]
+    analysis: Analysis
+
+    @property
+    def verdict(self) -> Verdict:
+        (only,) = verdict(self.analysis)
+        return only
+
+    @property
+    def waited_ms(self) -> float:
+        causes = self.analysis.causes
+        return float(causes.loc[causes["cause"] == Cause.CPU_WAIT, "amount_ns"].sum()) / 1e6
+
+    def runs(self) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = [
+            one for one in self.analysis.spans["attributes"] if one.get(schema.KIND) == schema.KIND_RUN
+        ]
+        assert found
+        return found
+
+    def ms(self, key: str) -> float:
+        return sum(one.get(key, 0) for one in self.runs()) / 1e6
+
+    def by_culprit(self) -> dict[str, float]:
+        culprits = self.analysis.culprits
+        own = culprits[culprits["cause"] == Cause.CPU_WAIT]
+        return {str(name): ns / 1e6 for name, ns in own.groupby("culprit")["ns"].sum().items()}
+
+    def accusation(self) -> Any:
+        return next((one for one in self.verdict.reasons if one.cause is Cause.CPU_WAIT), None)
+
+
+def run(mode: str, folder: Path) -> Seen:
+    output = folder / f"{mode}.jsonl"
+    ran = subprocess.run(
+        [sys.executable, "-m", "tests.truth.cpu_rivals", mode, str(output)],
+        cwd=ROOT, capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert ran.returncode == 0, ran.stderr
+    seen = Seen(json.loads(ran.stdout), analyze(output))
+    for one in seen.analysis.spans["attributes"]:
+        if schema.CPU_UNKNOWN_NS in one:
+            assert sum(one[part] for part in PARTS) == one[schema.RUN_QUEUE_NS]
+            assert min(one[part] for part in PARTS) >= 0
+            named = sum(one.get(schema.RIVAL_NS, ()))
+            assert named <= one[schema.CPU_PROCESS_NS] + one[schema.CPU_OWN_NS]
+    return seen
+
+
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="needs a CPU for a bystander")
+def test_another_process_on_the_same_cpu_is_named_and_a_bystander_is_not(tmp_path: Path) -> None:
+    seen = run("neighbour", tmp_path)
+    waited = seen.truth["run_queue_ms"]
+    assert waited > 100
+    assert seen.waited_ms == pytest.approx(waited, rel=0.2)
+    told = seen.by_culprit()
+    assert max(told, key=lambda name: told[name]) == "process crunch"
+    # others have their turn on that CPU too: all that this process did not use of it was used by somebody
+    truth = waited * seen.truth["crunch_ms"] / seen.truth["others_ms"]
+    assert told["process crunch"] == pytest.approx(truth, rel=0.25)
+    assert "process bystander" not in told
+    assert seen.ms(schema.CPU_THROTTLED_NS) == 0
+    assert "process crunch (2 of that name)" in seen.accusation().sentence
+    assert "process crunch" in seen.accusation().remedy
+
+
+def test_too_many_native_threads_are_told_as_ones_own(tmp_path: Path) -> None:
+    pytest.importorskip("xgboost")
+    seen = run("native", tmp_path)
+    own_ms, busy_ms = seen.truth["own_ms"], seen.truth["busy_ms"]
+    if seen.truth["run_queue_ms"] < 100:
+        pytest.skip("there were CPUs enough for all of them")
+    assert seen.ms(schema.CPU_OWN_NS) >= 0.6 * own_ms / busy_ms * seen.ms(schema.RUN_QUEUE_NS)
+    names = {name for one in seen.runs() for name in one.get(schema.RIVAL_NAMES, ())}
+    assert "native threads of libgomp (OpenMP)" in names
+    if own_ms < 0.6 * busy_ms:
+        pytest.skip(f"this process had {own_ms:.0f} of {busy_ms:.0f} ms: others are rivals as well")
+    assert seen.accusation().remedy == _REMEDIES[schema.RIVAL_NATIVE]
+    assert "Oversubscribed native threads" in seen.verdict.text
+
+
+@pytest.mark.skipif(not os.access(GROUPS, os.W_OK), reason="no control groups of version 1 to write to here")
+def test_a_quota_is_told_with_its_size(tmp_path: Path) -> None:
+    seen = run("quota", tmp_path)
+    assert seen.truth["throttled_ms"] > 300  # the kernel's word, of all CPUs together
+    waited = seen.truth["run_queue_ms"]  # by the one thread that works: there was little else to wait for
+    assert 0.6 * waited <= seen.ms(schema.CPU_THROTTLED_NS) <= 1.05 * waited
+    told = seen.by_culprit()
+    assert max(told, key=lambda name: told[name]) == "the CPU quota of 0.3 CPUs"
+    assert "the CPU quota of 0.3 CPUs had run out" in seen.accusation().sentence
+    assert seen.accusation().remedy == _REMEDIES[QUOTA]
+
+
+def test_alone_nobody_is_accused(tmp_path: Path) -> None:
+    seen = run("alone", tmp_path)
+    assert seen.ms(schema.CPU_THROTTLED_NS) == 0
+    wall_ms = float(seen.analysis.requests["wall_ns"].sum()) / 1e6
+    waited = seen.ms(schema.RUN_QUEUE_NS)
+    assert seen.ms(schema.CPU_OWN_NS) <= max(0.3 * waited, 5)
+    if seen.truth["run_queue_ms"] >= 0.05 * wall_ms:
+        pytest.skip(f"not alone here: {seen.truth['run_queue_ms']:.0f} of {wall_ms:.0f} ms without a CPU")
+    assert seen.accusation() is None
+    assert "CPU" not in " ".join(seen.verdict.situations)

@@ -1,0 +1,68 @@
+"""A real service, twice, with one known thing changed between: the comparison finds it, and nothing else."""
+
+import threading
+from pathlib import Path
+
+import pytest
+
+import analysis
+from analysis.comparison import Change
+from tests.truth.service import get, traced_service
+
+REQUESTS = 16  # p50 needs 8
+
+
+def run(output: Path, *paths: str) -> analysis.Analysis:
+    """Traces a service that answers each path REQUESTS times, each by a client of its own, at once."""
+    with traced_service(output) as url:
+
+        def client(path: str) -> None:
+            for _ in range(REQUESTS):
+                get(f"{url}{path}")
+
+        clients = [threading.Thread(target=client, args=(path,)) for path in paths]
+        for one in clients:
+            one.start()
+        for one in clients:
+            one.join()
+    return analysis.analyze(output)
+
+
+def change(before: analysis.Analysis, after: analysis.Analysis, endpoint: str) -> Change:
+    compared = analysis.compare(before, after, 50)
+    (one,) = [one for one in compared.changes if one.endpoint == endpoint]
+    assert sum(part.delta_ns for part in one.causes) == one.delta_ns == one.after_ns - one.before_ns
+    return one
+
+
+def test_a_second_client_waits_for_the_lock(tmp_path: Path) -> None:
+    before = run(tmp_path / "before", "/books?ms=20")
+    after = run(tmp_path / "after", "/books?ms=20", "/books?ms=20")
+    found = change(before, after, "GET /books")
+    (blamed,) = found.blamed
+    assert blamed.cause == "lock_wait"
+    assert blamed.delta_ns > 15e6
+    assert blamed.mover is not None
+    assert blamed.mover.name == "keep_books"
+    assert "truth/app.py" in blamed.mover.place
+
+
+@pytest.fixture(scope="module")
+def roomy(tmp_path_factory: pytest.TempPathFactory) -> analysis.Analysis:
+    return run(tmp_path_factory.mktemp("roomy"), "/pool/6?jobs=6&ms=15")
+
+
+def test_a_smaller_pool_queues(roomy: analysis.Analysis, tmp_path: Path) -> None:
+    found = change(roomy, run(tmp_path / "after", "/pool/2?jobs=6&ms=15"), "GET /pool/{size}")
+    (blamed,) = found.blamed
+    assert blamed.cause == "pool_queue"
+    assert abs(blamed.delta_ns - 30e6) < 10e6  # three rounds instead of one
+    assert blamed.mover is not None
+    assert blamed.mover.name == "nap"
+
+
+def test_the_same_service_again_is_no_change(roomy: analysis.Analysis, tmp_path: Path) -> None:
+    found = change(roomy, run(tmp_path / "again", "/pool/6?jobs=6&ms=15"), "GET /pool/{size}")
+    assert found.blamed == ()
+    itself = change(roomy, roomy, "GET /pool/{size}")
+    assert (itself.delta_ns, itself.certain, itself.blamed, itself.against) == (0, False, (), ())

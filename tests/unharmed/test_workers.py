@@ -1,0 +1,84 @@
+"""Servers of several processes: traces come from all of them, whole, and none is mixed up with another."""
+
+import sys
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import analysis
+from tests.tracer.conftest import Span, read
+from tests.truth.service import free_port
+from tests.unharmed.serving import ask_all_workers, serving, traced
+
+APP = "tests.unharmed.app:app"
+UVICORN = (sys.executable, "-m", "uvicorn", "--workers", "2", "--log-level", "warning", "--port")
+GUNICORN = (
+    sys.executable, "-m", "gunicorn", "-w", "2", "-k", "uvicorn_worker.UvicornWorker", "--no-control-socket", "-b",
+)  # fmt: skip
+
+
+def command_of(server: str, port: int, app: str = APP) -> list[str]:
+    if server == "uvicorn":
+        return [*UVICORN, str(port), app]
+    preload = ["--preload"] if server == "gunicorn preload" else []
+    return [*GUNICORN, f"127.0.0.1:{port}", *preload, app]
+
+
+def spans_in(output: Path) -> list[Span]:
+    return [span for path in sorted(output.iterdir()) for span in read(path)]
+
+
+def check(answers: Sequence[dict[str, Any]], spans: Sequence[Span]) -> None:
+    """Each answer has its trace, of the process that gave it, with all that was done for it and no more."""
+    by_trace = defaultdict(list)
+    for span in spans:
+        by_trace[span.trace_id].append(span)
+    assert len({one["trace_id"] for one in answers}) == len(answers)
+    for answer in answers:
+        (process_id,) = set(answer["processes"])
+        own = by_trace[answer["trace_id"]]
+        assert {span.process_id for span in own} == {process_id}
+        marks = [span.name for span in own if span["kind"] == "phase"]
+        assert sorted(marks) == [f"in thread {answer['asked']}", f"on loop {answer['asked']}"]
+        (root,) = [span for span in own if span["root"]]
+        assert root["incomplete"] is None
+        assert root["lost"] is None
+        assert [span.name for span in own if span["kind"] == "run"] == ["in_thread"]
+    assert len({span.span_id for span in spans}) == len(spans)
+
+
+@pytest.mark.parametrize("server", ["uvicorn", "gunicorn", "gunicorn preload"])
+def test_every_worker_is_traced_and_none_mixed_up(server: str, tmp_path: Path) -> None:
+    port, output = free_port(), tmp_path / "traces"
+    command = traced(output, *command_of(server, port))
+    with serving(command, port, tmp_path / "log") as served:
+        answers = ask_all_workers(served.url)
+    check(answers, spans_in(output))
+    found = analysis.analyze(output)
+    assert not found.requests["incomplete"].any()
+    asked = found.requests[found.requests["endpoint"] == "GET /ask/{asked}"]
+    assert set(asked["trace_id"]) == {answer["trace_id"] for answer in answers}
+    for line in served.said.splitlines():
+        assert "whywait" not in line or "traces go to" in line
+
+
+@pytest.mark.parametrize("server", ["uvicorn", "gunicorn", "gunicorn preload"])
+def test_an_app_that_starts_the_tracer_itself(server: str, tmp_path: Path) -> None:
+    """With --preload it does so in the parent of the workers."""
+    port, output = free_port(), tmp_path / "traces"
+    command = command_of(server, port, "tests.unharmed.started_app:app")
+    environment = {"WHYWAIT_OUTPUT": str(output)}
+    with serving(command, port, tmp_path / "log", environment=environment) as served:
+        answers = ask_all_workers(served.url)
+    check(answers, spans_in(output))
+
+
+@pytest.mark.parametrize("server", ["uvicorn", "gunicorn preload"])
+def test_workers_may_write_one_file(server: str, tmp_path: Path) -> None:
+    port, output = free_port(), tmp_path / "traces.jsonl"
+    with serving(traced(output, *command_of(server, port)), port, tmp_path / "log") as served:
+        answers = ask_all_workers(served.url)
+    check(answers, read(output))

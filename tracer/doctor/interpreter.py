@@ -1,0 +1,112 @@
+"""The interpreter, the libraries and the settings that a traced service would run with."""
+
+import os
+import platform
+import sys
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Final
+
+from tracer.config import ConfigError, from_environment, output_file
+from tracer.doctor.check import Check, info, no, yes
+
+_TESTED: Final = ((3, 11), (3, 13))
+_LIBRARIES: Final = (
+    "fastapi",
+    "starlette",
+    "uvicorn",
+    "anyio",
+    "uvloop",
+    "xgboost",
+    "xgboost-cpu",
+    "scikit-learn",
+    "pandas",
+)
+_NEEDED: Final = (
+    "opentelemetry-sdk", "opentelemetry-exporter-otlp-json-file", "opentelemetry-exporter-otlp-proto-http",
+    "opentelemetry-instrumentation-asgi",
+)  # fmt: skip
+
+
+def interpreter_checks(environ: Mapping[str, str] = os.environ) -> list[Check]:
+    """Return what is known of the interpreter, OpenTelemetry, libraries with probes, and the settings."""
+    return [_python(), _gil(), _opentelemetry(environ), _libraries(), _loop(), _settings(environ)]
+
+
+def _python() -> Check:
+    found = f"{platform.python_implementation()} {platform.python_version()} at {sys.executable}"
+    if platform.python_implementation() != "CPython":
+        return no(
+            "python", found, "probes and sampler know CPython only", "run the service on CPython 3.11 to 3.13"
+        )
+    low, high = _TESTED
+    if not low <= sys.version_info[:2] <= high:
+        return no(
+            "python", found, "whywait is tested on CPython 3.11 to 3.13; others may lose signals",
+            "run the service on one of those",
+        )  # fmt: skip
+    return yes("python", found)
+
+
+def _gil() -> Check:
+    if getattr(sys, "_is_gil_enabled", lambda: True)():
+        return info("gil", f"on, switch interval {sys.getswitchinterval() * 1000:g} ms")
+    return info("gil", "off (free-threaded build): there is no gil_wait")
+
+
+def _opentelemetry(environ: Mapping[str, str]) -> Check:
+    missing = [name for name in _NEEDED if not _version(name)]
+    if missing:
+        return no(
+            "opentelemetry", f"{', '.join(missing)}: not installed", "no spans can be written",
+            "reinstall: pip install --force-reinstall whywait",
+        )  # fmt: skip
+    if environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
+        return no("opentelemetry", "OTEL_SDK_DISABLED is set", "nothing is traced", "unset OTEL_SDK_DISABLED")
+    return yes("opentelemetry", f"SDK {_version('opentelemetry-sdk')}")
+
+
+def _libraries() -> Check:
+    there = [f"{name} {found}" for name in _LIBRARIES if (found := _version(name))]
+    return info("libraries", ", ".join(there) or "none of those that have probes of their own")
+
+
+def _loop() -> Check:
+    if _version("uvloop"):
+        return info(
+            "uvloop",
+            f"{_version('uvloop')}: uvicorn takes it by itself; how long a loop slept is not visible on it, so "
+            "loop_wakeup is part of unexplained there (uvicorn --loop asyncio shows it)",
+        )
+    return info("uvloop", "not installed: loops are asyncio's, all of whose signals are visible")
+
+
+def _settings(environ: Mapping[str, str]) -> Check:
+    try:
+        config = from_environment(environ)
+    except ConfigError as error:
+        return no("settings", str(error), "tracing does not start", "correct or unset the variable")
+    if not config.sampler:
+        return no(
+            "settings", "WHYWAIT_SAMPLER=0", "gil_wait, and locks and calls that nobody traced, are part of unexplained",
+            "unset WHYWAIT_SAMPLER",
+        )  # fmt: skip
+    if config.output is not None:
+        folder = output_file(Path(config.output), 0).parent
+        while not folder.exists() and folder != folder.parent:
+            folder = folder.parent
+        if not os.access(folder, os.W_OK):
+            return no(
+                "settings", f"WHYWAIT_OUTPUT is {config.output}, and {folder} is not writable", "no trace is written",
+                "choose another place",
+            )  # fmt: skip
+    endpoint = environ.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") or environ.get("OTEL_EXPORTER_OTLP_ENDPOINT")
+    return yes("settings", f"traces go to {config.output or endpoint or './traces (whywait run)'}")
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return ""

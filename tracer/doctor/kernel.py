@@ -1,0 +1,201 @@
+"""What the kernel shows of this process's threads, to itself and to a process beside it."""
+
+import ctypes
+import os
+import platform
+import sys
+import threading
+import time
+from typing import Final
+
+from tracer import signals
+from tracer.doctor.check import Check, State, info, no, yes
+from tracer.sampler.gil_address import gil_address
+from tracer.sampler.process import SamplerProcess, start_sampler
+
+_PATIENCE_S: Final = 10.0
+_PR_GET_DUMPABLE: Final = 3
+_NO_GIL: Final = "gil_wait, and locks and calls that nobody traced, are part of unexplained"
+_YAMA: Final = "/proc/sys/kernel/yama/ptrace_scope"
+_YAMA_MEANS: Final = {
+    "0": "0: processes of one user may look at one another",
+    "1": "1: a process must allow who looks at it, which whywait does",
+    "2": "2: only with CAP_SYS_PTRACE may a process look at another",
+    "3": "3: no process may look at another",
+}
+
+
+def kernel_checks() -> list[Check]:
+    """Return which signals this kernel, with this container's limits, gives. Takes up to some seconds."""
+    states = _syscall_file()
+    found = [_system(), _thread_cpu(), _run_queue(), states, _ptrace()]
+    return found + _sampler(states)
+
+
+def _system() -> Check:
+    words = f"{platform.system()} {platform.release()}, {platform.machine()}{_confined()}"
+    if not sys.platform.startswith("linux"):
+        return no(
+            "system", words, "there is no run-queue time and no sampler: cpu_wait and gil_wait are part of unexplained",
+            "trace the service on Linux",
+        )  # fmt: skip
+    return yes("system", words)
+
+
+def _confined() -> str:
+    """How the process is confined, as far as it can be told."""
+    status = _read("/proc/self/status")
+    fields = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)
+    words = []
+    if fields.get("Seccomp", "0") == "2":
+        words.append("seccomp filter")
+    if "gVisor" in _read("/proc/version") or "gvisor" in platform.release().lower():
+        words.append("gVisor")
+    return f" ({', '.join(words)})" if words else ""
+
+
+def _thread_cpu() -> Check:
+    try:
+        before = time.thread_time_ns()
+        sum(range(200_000))
+        if time.thread_time_ns() > before:
+            return yes("thread_cpu", "the CPU time of each thread is told")
+    except OSError:
+        pass
+    return no(
+        "thread_cpu",
+        "not told",
+        "compute is inferred",
+        "none: the platform has no clock of a thread's CPU time",
+    )
+
+
+def _run_queue() -> Check:
+    if signals.run_queue_available():
+        signals.close_all()
+        return yes("run_queue", "/proc/thread-self/schedstat tells how long a thread waited for a CPU")
+    return no(
+        "run_queue", "/proc/thread-self/schedstat cannot be read", "cpu_wait is part of unexplained",
+        "a kernel with CONFIG_SCHED_INFO, and a container that does not hide /proc",
+    )  # fmt: skip
+
+
+def _syscall_file() -> Check:
+    """Whether the file that the sampler lives by tells where another thread sleeps."""
+    done = threading.Event()
+    thread = threading.Thread(target=done.wait, name="whywait-doctor", daemon=True)
+    thread.start()
+    said = ""
+    try:
+        deadline_s = time.monotonic() + 2
+        while time.monotonic() < deadline_s and not said[:1].isdigit():
+            try:
+                with open(f"/proc/self/task/{thread.native_id}/syscall", encoding="ascii") as file:
+                    said = file.read()
+            except OSError as error:
+                said = error.strerror or str(error)
+                break
+            time.sleep(0.01)
+    finally:
+        done.set()
+        thread.join()
+    if said[:1].isdigit():
+        return yes("syscall_file", "/proc/self/task/TID/syscall tells what a sleeping thread waits in")
+    if _dumpable() is False:
+        return no(
+            "syscall_file", "this process is not dumpable: the kernel hides its threads' states, as from a process that "
+            "changed its user after its start", _NO_GIL,
+            "start the service as its user (docker run --user, systemd User=), not as root that gives up its rights",
+        )  # fmt: skip
+    return no(
+        "syscall_file", f"/proc/self/task/TID/syscall: {said.strip() or 'nothing'}", _NO_GIL,
+        "a kernel with CONFIG_HAVE_ARCH_TRACEHOOK, and a container whose seccomp profile lets it be read",
+    )  # fmt: skip
+
+
+def _dumpable() -> bool | None:
+    """Whether others of the same user may look at this process; None where that cannot be told."""
+    try:
+        answer = int(ctypes.CDLL(None).prctl(_PR_GET_DUMPABLE, 0, 0, 0, 0))
+    except (OSError, AttributeError):
+        return None
+    return None if answer < 0 else answer == 1
+
+
+def _ptrace() -> Check:
+    scope = _read(_YAMA).strip()
+    if not scope:
+        return info("ptrace_scope", "no Yama: processes of one user may look at one another")
+    words = _YAMA_MEANS.get(scope, scope)
+    if scope in ("0", "1"):
+        return yes("ptrace_scope", words)
+    return no(
+        "ptrace_scope", words, f"without it there is no sampler: {_NO_GIL}",
+        f"sysctl kernel.yama.ptrace_scope=1, or the capability SYS_PTRACE ({_YAMA})",
+    )  # fmt: skip
+
+
+def _sampler(states: Check) -> list[Check]:
+    """The sampler itself is started, asked and ended: the only proof that it may look at this process."""
+    means = {"sampler": _NO_GIL, "gil_holder": "who held the GIL is not told"}
+    if states.state is State.NO:
+        return [
+            no(name, "threads' states are hidden: see syscall_file", lost, states.remedy)
+            for name, lost in means.items()
+        ]
+    if gil_address() is None:
+        why = "where this interpreter keeps its GIL could not be learnt"
+        remedy = "CPython 3.11 to 3.13 with glibc, on x86-64 or aarch64"
+        return [no(name, why, lost, remedy) for name, lost in means.items()]
+    try:
+        process = start_sampler()
+    except OSError as error:
+        process, why = None, f"no process can be started: {error.strerror or error}"
+    else:
+        why = "no interpreter to start it with (sys.executable is empty)"
+    if process is None:
+        return [no(name, why, lost, "let the service start a process") for name, lost in means.items()]
+    try:
+        begun = _begun(process)
+        cost = process.header()
+    finally:
+        process.close()
+    if not begun:
+        why = process.failure or f"it did not begin within {_PATIENCE_S:.0f} s"
+        remedy = "docker run --cap-add SYS_PTRACE, or kernel.yama.ptrace_scope=1; see ptrace_scope and system"
+        return [no(name, why, lost, remedy) for name, lost in means.items()]
+    seen = f"a process beside this one saw {cost.threads} threads, {cost.period_ns / 1e6:.1f} ms apart"
+    holder = (
+        yes("gil_holder", "who holds the GIL can be read")
+        if process.tells_holder
+        else no(
+            "gil_holder", "the GIL's fields are not where they are expected", means["gil_holder"],
+            "CPython 3.11 to 3.13 as python.org or a distribution builds it",
+        )
+    )  # fmt: skip
+    return [yes("sampler", seen), holder]
+
+
+def _begun(process: SamplerProcess) -> bool:
+    deadline_s = time.monotonic() + _PATIENCE_S
+    while time.monotonic() < deadline_s and not process.failure:
+        process.look()
+        if process.ready and process.header().sweeps > 3:
+            return True
+        time.sleep(0.02)
+    return False
+
+
+def _read(path: str) -> str:
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return file.read(100_000)
+    except OSError:
+        return ""
+
+
+def processors() -> list[int]:
+    """Return the numbers of the CPUs that this process may run on."""
+    if hasattr(os, "sched_getaffinity"):
+        return sorted(os.sched_getaffinity(0))
+    return list(range(os.cpu_count() or 1))

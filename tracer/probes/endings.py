@@ -1,0 +1,69 @@
+"""Ways to end that skip `atexit`, and would take the last spans along.
+
+A server that has shut down on a signal raises that signal again, with its default action: uvicorn under
+gunicorn does. A child that `multiprocessing` forked leaves by `os._exit`.
+"""
+
+import functools
+import signal
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, Final
+
+_DEADLY: Final = frozenset(
+    getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT") if hasattr(signal, name)
+)
+_LAST: Final = -1_000  # after whatever else the child has to do at its end
+
+
+def install(stop: Callable[[], None]) -> Callable[[], None]:
+    """Calls `stop` before a signal that this process sends itself kills it; returns the undo."""
+    plain = signal.raise_signal
+
+    @functools.wraps(plain)
+    def raise_signal(number: Any, /) -> None:
+        with suppress(Exception):
+            if _kills(number):
+                stop()
+        plain(number)
+
+    signal.raise_signal = raise_signal
+
+    def undo() -> None:
+        signal.raise_signal = plain
+
+    return undo
+
+
+def _kills(number: Any) -> bool:
+    if number not in _DEADLY or signal.getsignal(number) is not signal.SIG_DFL:
+        return False
+    return not hasattr(signal, "pthread_sigmask") or number not in signal.pthread_sigmask(
+        signal.SIG_BLOCK, ()
+    )
+
+
+def stop_with_child(stop: Callable[[], None]) -> None:
+    """In a forked child: has `stop` called at its end if it is one of `multiprocessing`'s.
+
+    Nothing is known of that yet. It forgets what its parent had to do at its end, and then does what was
+    asked for here.
+    """
+    util = sys.modules.get("multiprocessing.util")
+    if util is not None and _registered is not util:
+        _register(util, stop)
+
+
+_registered: Any = None
+
+
+def _register(util: Any, stop: Callable[[], None]) -> None:
+    global _registered
+    _registered = util  # children of this child inherit it
+    util.register_after_fork(stop, _finalize)
+
+
+def _finalize(stop: Callable[[], None]) -> None:
+    util: Any = sys.modules["multiprocessing.util"]
+    util.Finalize(None, stop, exitpriority=_LAST)

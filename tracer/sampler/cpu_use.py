@@ -1,0 +1,279 @@
+"""Who uses the CPUs while threads of the sampled process wait for one. Part of the sampler's process.
+
+Every tenth of a second in which threads waited in the run queue is one interval: what each thread of the
+process and each other process used in it is written down, and the stretches in which a quota had run out.
+In quiet times nothing is, and the processes are read once a second, so that there is something to compare
+with. Reading them has a share of a core of its own; where there are many, the intervals become longer.
+"""
+
+import os
+import time
+from collections.abc import Callable, Collection, Iterable
+from typing import Protocol
+
+from tracer.sampler.cgroup import CpuGroups, Throttled
+from tracer.sampler.cpu_layout import (
+    BUSY,
+    CPU_RECORD,
+    CPU_TEXT,
+    CPUS,
+    FLAG_PYTHON,
+    FLAG_SIBLING,
+    INTERVAL,
+    LIBRARY,
+    PROCESS,
+    QUOTA,
+    THREAD,
+    THROTTLED,
+)
+from tracer.sampler.processes import Process, Processes, is_sibling, read_stat, stat_of, used_ticks
+
+INTERVAL_NS = 100_000_000
+_LONGEST_NS = 30_000_000_000
+_QUIET_NS = 1_000_000_000  # between readings of all processes while nobody waits
+_WAITED_NS = 300_000  # by all threads together, from which an interval is written down
+_SHORT_LIVED_NS = 30_000_000  # the coarseness of the counter of all threads together
+_LEAST_NS = 500_000  # used or waited, from which a thread is
+_LATE_NS = 2_000_000  # from which a sweep that came late is looked into
+_MOST_OF_A_CORE = 0.01
+_MOST_THREADS, _MOST_PROCESSES = 96, 12
+_MOST_SETS = 64
+_UNKNOWN = 2**64 - 1
+_TICK_NS = 1_000_000_000 // (os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100)
+
+
+class SeenThread(Protocol):
+    """What the sampler's sweeps know of a thread."""
+
+    tid: int
+    cpu_ns: int
+    run_queue_ns: int
+    python: bool
+
+
+class CpuUse:
+    """Writes records by `emit`. `root` is where the machine's file system begins. Never raises OSError."""
+
+    def __init__(
+        self,
+        process_id: int,
+        emit: Callable[[bytes], None],
+        root: str = "/",
+        affinity: "Callable[[int], Iterable[int]] | None" = None,
+    ) -> None:
+        self._process_id = process_id
+        self._affinity = affinity or os.sched_getaffinity
+        self._emit = emit
+        self._root = root.rstrip("/")
+        self._groups = CpuGroups(process_id, root)
+        self._others = Processes(process_id, root)
+        self._groups.find()
+        self._counters = self._seen_counters = self._groups.throttled()
+        self._placed_ns = 0  # of what was throttled since the interval began, as stretches
+        self._marks: dict[int, tuple[int, int]] = {}  # by thread: CPU and run queue at the interval's start
+        self._since_ns = self._read_ns = self._next_ns = self._found_ns = 0
+        self._processes: dict[int, Process] = {}
+        self._own = Process(b"", 0, 0, 0, 0)  # the process itself, with its ended threads
+        self._busy: dict[int, int] = {}
+        self._sets: dict[frozenset[int], int] = {}
+        self._told: set[int] = set()  # the sets written down in this interval
+        self._ended: dict[int, tuple[int, int, bool]] = {}
+
+    @property
+    def until_ns(self) -> int:
+        """Everything before this moment has been written down."""
+        return self._since_ns
+
+    def late(self, due_ns: int, woke_ns: int, before_ns: int) -> None:
+        """Told when a sweep was due and when it began; the sweep before ended at `before_ns`.
+
+        This process is in the same group as the one it samples: what holds that back holds this back too.
+        """
+        if woke_ns - due_ns < _LATE_NS:
+            return
+        now = self._groups.throttled()
+        if now.ns > self._seen_counters.ns or now.periods > self._seen_counters.periods:
+            start_ns = (before_ns + due_ns) // 2  # the quota ran out while this slept
+            self._write(THROTTLED, 0, start_ns, woke_ns, woke_ns - start_ns)
+            self._placed_ns += woke_ns - start_ns
+        self._seen_counters = now
+
+    def account(self, now_ns: int, threads: Collection[SeenThread], *, last: bool = False) -> None:
+        """Ends the interval, if it is time or the last one, and writes down who used the CPUs in it."""
+        if not self._since_ns:
+            self._begin(now_ns, threads)
+            self._read_processes(now_ns)
+            return
+        length_ns = now_ns - self._since_ns
+        if length_ns < INTERVAL_NS and not last:
+            return
+        waited_ns = sum(self._spent(one)[1] for one in threads) + sum(one[1] for one in self._ended.values())
+        worth_it = waited_ns >= _WAITED_NS
+        if worth_it and now_ns < self._next_ns and length_ns < _LONGEST_NS and not last:
+            return  # it goes on until there is time to read the processes
+        if worth_it or now_ns - self._read_ns >= _QUIET_NS:
+            began = time.thread_time_ns()
+            self._end_interval(now_ns, threads, worth_it=worth_it)
+            spent_ns = time.thread_time_ns() - began
+            self._next_ns = now_ns + int(spent_ns / _MOST_OF_A_CORE)
+        self._begin(now_ns, threads)
+
+    def library(self, tid: int, name: str) -> None:
+        """Writes down in whose code a thread was seen asleep."""
+        self._emit(CPU_TEXT.pack(LIBRARY, 0, tid, name.encode()[:56]))
+
+    def ended(self, thread: SeenThread) -> None:
+        """Told of a thread that is no more; what it used counts in this interval."""
+        if len(self._ended) < _MOST_THREADS:
+            self._ended[thread.tid] = (*self._spent(thread), thread.python)
+
+    def close(self) -> None:
+        """Closes what is open."""
+        self._groups.close()
+
+    def _begin(self, now_ns: int, threads: Iterable[SeenThread]) -> None:
+        self._marks = {one.tid: (one.cpu_ns, one.run_queue_ns) for one in threads}
+        self._since_ns = now_ns
+        self._placed_ns = 0
+        self._told.clear()
+        self._ended.clear()
+        self._counters = self._groups.throttled()
+
+    def _spent(self, thread: SeenThread) -> "tuple[int, int]":
+        if thread.run_queue_ns == _UNKNOWN:
+            return 0, 0
+        # one that began since has used all that it used in this interval
+        cpu_ns, queue_ns = self._marks.get(thread.tid, (0, 0))
+        return max(thread.cpu_ns - cpu_ns, 0), max(thread.run_queue_ns - queue_ns, 0)
+
+    def _end_interval(self, now_ns: int, threads: Iterable[SeenThread], *, worth_it: bool) -> None:
+        known, busy_before, read_before_ns, own_before = self._processes, self._busy, self._read_ns, self._own
+        self._read_processes(now_ns)
+        if not worth_it:
+            return
+        if now_ns - self._found_ns >= _QUIET_NS:
+            self._found_ns = now_ns
+            self._groups.find()
+        start_ns = self._since_ns
+        allowed = self._allowed(self._process_id)
+        # readings of the processes may lie further apart than the interval: then it has its part
+        part = (now_ns - start_ns) / max(now_ns - read_before_ns, 1)
+        own_ns = int((self._own.ticks - own_before.ticks) * _TICK_NS * part)
+        waited_for = self._write_threads(start_ns, now_ns, threads, own_ns, allowed)
+        used = used_ticks(known, self._processes)
+        self._write_processes(start_ns, now_ns, {one: int(used[one] * _TICK_NS * part) for one in used})
+        for cpus in {allowed, *waited_for}:
+            ticks = sum(max(self._busy.get(cpu, 0) - busy_before.get(cpu, 0), 0) for cpu in cpus)
+            busy_ns = int(ticks * _TICK_NS * part)
+            self._write(BUSY, 0, start_ns, now_ns, busy_ns, cpus=self._number_of(cpus))
+        self._write_unplaced(start_ns, now_ns)
+        self._write(
+            INTERVAL,
+            0,
+            start_ns,
+            now_ns,
+            0,
+            cpus=self._number_of(allowed),
+            name=QUOTA.pack(*self._groups.quota),
+        )
+
+    def _write_processes(self, start_ns: int, now_ns: int, used: "dict[int, int]") -> None:
+        chosen = sorted(used, key=lambda one: -used[one])[:_MOST_PROCESSES]
+        for number in chosen:
+            one = self._processes[number]
+            flags = FLAG_SIBLING if is_sibling(one, self._process_id, self._own) else 0
+            cpus = self._number_of(self._allowed(number))
+            self._write(PROCESS, number, start_ns, now_ns, used[number], 0, one.cpu, cpus, flags, one.name)
+        rest_ns = sum(used.values()) - sum(used[one] for one in chosen)
+        if rest_ns:
+            self._write(PROCESS, 0, start_ns, now_ns, rest_ns)
+
+    def _write_threads(
+        self,
+        start_ns: int,
+        now_ns: int,
+        threads: Iterable[SeenThread],
+        own_ns: int,
+        allowed: "frozenset[int]",
+    ) -> "set[frozenset[int]]":
+        """Returns the sets of CPUs that threads waited for."""
+        spent = {one.tid: (*self._spent(one), one.python) for one in threads} | self._ended
+        unseen_ns = own_ns - sum(used_ns for used_ns, _, _ in spent.values())
+        chosen = sorted(spent, key=lambda tid: -spent[tid][0] - spent[tid][1])[:_MOST_THREADS]
+        waited_for: set[frozenset[int]] = set()
+        for tid in chosen:
+            used_ns, waited_ns, python = spent[tid]
+            if used_ns + waited_ns < _LEAST_NS:
+                break
+            stat = stat_of(read_stat(f"{self._root}/proc/{self._process_id}/task/{tid}/stat"))
+            cpu, name = (stat.cpu, stat.name) if stat is not None else (0, b"")
+            allowed_here = self._allowed(tid)
+            if waited_ns:
+                waited_for.add(allowed_here)
+            cpus, flags = self._number_of(allowed_here), FLAG_PYTHON if python else 0
+            self._write(THREAD, tid, start_ns, now_ns, used_ns, waited_ns, cpu, cpus, flags, name)
+        if unseen_ns >= _SHORT_LIVED_NS:
+            self._write(THREAD, 0, start_ns, now_ns, unseen_ns, cpus=self._number_of(allowed))
+        return waited_for
+
+    def _write_unplaced(self, start_ns: int, now_ns: int) -> None:
+        """What was throttled while this process was not: it has no place within the interval.
+
+        The counter adds up what each CPU was throttled. On how many at once follows from the quota: in each
+        period in which it ran out, these used it up or were throttled, all of the time.
+        """
+        now, quota = self._groups.throttled(), self._groups.quota
+        throttled = Throttled(now.periods - self._counters.periods, now.ns - self._counters.ns)
+        if throttled.ns <= 0 or throttled.periods <= 0 or not quota.period_ns:
+            return
+        at_once = (throttled.ns / throttled.periods + quota.quota_ns) / quota.period_ns
+        total_ns = min(int(throttled.ns / max(at_once, 1.0)), now_ns - start_ns)
+        if self._placed_ns < total_ns // 2:
+            self._write(THROTTLED, 0, start_ns, now_ns, total_ns - self._placed_ns)
+
+    def _read_processes(self, now_ns: int) -> None:
+        self._processes = self._others.read()
+        own = stat_of(read_stat(f"{self._root}/proc/{self._process_id}/stat"))
+        self._own = own if own is not None else self._own
+        self._busy = self._others.busy_ticks()
+        self._read_ns = now_ns
+
+    def _allowed(self, thread: int) -> "frozenset[int]":
+        try:
+            return frozenset(self._affinity(thread))
+        except OSError:
+            return frozenset(self._busy)
+
+    def _number_of(self, cpus: "frozenset[int]") -> int:
+        """The number of a set of CPUs; 0 where there are too many sets."""
+        number = self._sets.get(cpus)
+        if number is None:
+            if len(self._sets) >= _MOST_SETS:
+                return 0
+            number = self._sets[cpus] = len(self._sets) + 1
+        if number in self._told:
+            return number
+        self._told.add(number)
+        mask = sum(1 << cpu for cpu in cpus if cpu < 56 * 8)
+        self._emit(CPU_TEXT.pack(CPUS, 0, number, mask.to_bytes(56, "little")))
+        return number
+
+    def _write(
+        self, kind: int, number: int, start_ns: int, end_ns: int, used_ns: int, waited_ns: int = 0, cpu: int = 0,
+        cpus: int = 0, flags: int = 0, name: bytes = b"",
+    ) -> None:  # fmt: skip
+        self._emit(
+            CPU_RECORD.pack(
+                kind,
+                min(cpu, 65_535),
+                number,
+                start_ns,
+                end_ns,
+                max(used_ns, 0),
+                waited_ns,
+                cpus,
+                flags,
+                0,
+                name,
+            )
+        )
