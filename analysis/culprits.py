@@ -73,8 +73,26 @@ def find_culprits(
     elsewhere = (row >= 0) & ~named
     elsewhere &= taken(spans.traces, row) != spans.traces[request_rows[segments.request]]
     parts.append(_once(spans, elsewhere, row, amount, _function))
-    table = pd.concat([part for part in parts if len(part)] or parts[:1], ignore_index=True)
+    table = _placed(
+        spans, pd.concat([part for part in parts if len(part)] or parts[:1], ignore_index=True)
+    )
     return table.sort_values(["segment", "ns"], ascending=[True, False], kind="stable").reset_index(drop=True)
+
+
+def _placed(spans: SpanTable, table: pd.DataFrame) -> pd.DataFrame:
+    """The culprits that were named by their span alone, with the place that stands on it."""
+    unplaced = np.flatnonzero(((table["file"] == "") & (table["span_id"] != "")).to_numpy(dtype=bool))
+    if len(unplaced) == 0:
+        return table
+    wanted = table["span_id"].to_numpy(dtype=object)[unplaced]
+    rows = np.flatnonzero(np.isin(spans.span_ids.astype(str), np.unique(wanted.astype(str))))
+    at = {(spans.trace_ids[row], spans.span_ids[row]): spans.attributes[row] for row in rows}
+    traces = table["trace_id"].to_numpy(dtype=object)[unplaced]
+    found = [at.get(key, {}) for key in zip(traces, wanted, strict=True)]
+    files, lines = table["file"].to_numpy(dtype=object).copy(), table["line"].to_numpy(dtype=object).copy()
+    files[unplaced] = [_text(attributes, schema.CODE_FILE) for attributes in found]
+    lines[unplaced] = [_line(attributes, schema.CODE_LINE) for attributes in found]
+    return table.assign(file=files, line=lines)
 
 
 def _is_any(causes: Ints, wanted: tuple[Cause, ...]) -> NDArray[np.bool_]:

@@ -11,12 +11,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from analysis.causes import Cause
 from benchmarks.truth import faults, healthy
+from benchmarks.truth.context import INSIDE, answer, request_of
 from benchmarks.truth.fault import FAULTS, Fault
-from benchmarks.truth.faults.pools import kept
-from benchmarks.truth.faults.transfer import answer, request_of, response_of
-from benchmarks.truth.meter import Reading, read, since
+from benchmarks.truth.faults.pools import POOLS, kept, pool
+from benchmarks.truth.faults.transfer import response_of
+from benchmarks.truth.meter import Reading, Spent, parts_of, read, since, watch_collections
 from benchmarks.truth.perform import perform
-from benchmarks.truth.record import Part, Truth, merged
+from benchmarks.truth.record import Part, Truth, merged, truth_from
 
 assert faults.__all__
 BESIDE_S = 0.06  # a timer ends so much after twice the amount that is injected beside it
@@ -68,15 +69,26 @@ def _add_measured(told: dict[str, Any], mine: dict[str, Any], sending_ns: int) -
     made: Reading | None = mine.get("made")
     parts: list[Part] = []
     if measures == "response" and made is not None:
-        parts = [Part(Cause.COMPUTE, made.cpu_ns), Part(Cause.CPU_WAIT, made.queue_ns)]
+        parts = parts_of(made)
     elif measures == "send":
         parts = [Part(Cause.REQUEST_IO, sending_ns)]
+    elif measures == "path":
+        # what the loop's thread lacked on the way in and out; it serves nobody else meanwhile
+        inside: Spent = mine[INSIDE]
+        parts = [
+            Part(Cause.GIL_WAIT, told["on_loop"]["gil_ns"] - inside.gil_ns),
+            Part(Cause.CPU_WAIT, told["on_loop"]["queue_ns"] - inside.queue_ns),
+        ]
     if parts:
-        told["parts"] = Truth("", merged(parts)).as_json()["parts"]
+        known = truth_from({"request": "", "parts": told["parts"]}).parts
+        told["parts"] = Truth("", merged([*known, *parts])).as_json()["parts"]
 
 
 @contextlib.asynccontextmanager
 async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+    watch_collections()
+    for name, workers in POOLS.items():
+        pool(name, workers)
     yield
     for one in list(kept.values()):
         if hasattr(one, "shutdown"):

@@ -36,7 +36,8 @@ class Fault:
     prepare: Around | None = None
     finish: Around | None = None
     client: str = "plain"  # how the client sends or reads: see load.py
-    measures: str = ""  # what the service's outermost layer measures instead: "response" or "send"
+    measures: str = ""  # what the service's outermost layer measures instead: "response", "send", "path"
+    traffic: bool = True  # whether others send small requests meanwhile
     off_loop: bool = False  # it leaves the loop free: it can lie beside the critical path
     quick: bool = False
     why_not_here: Callable[[], str] = field(default=lambda: "")  # a sentence where it cannot run

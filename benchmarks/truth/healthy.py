@@ -9,8 +9,8 @@ from typing import Any, Final
 
 import anyio.to_thread
 
+from benchmarks.truth.context import request_of
 from benchmarks.truth.faults.pools import pool
-from benchmarks.truth.faults.transfer import request_of
 from benchmarks.truth.work import spanned, spin, stamp
 
 Shape = Callable[[], Awaitable[Any]]
@@ -40,9 +40,9 @@ async def in_a_thread() -> int:
 
 
 async def in_a_pool() -> list[int]:
-    """Four small jobs at once, on a pool that has room for them."""
+    """Four small jobs at once, on a pool with room for many more."""
     run = asyncio.get_running_loop().run_in_executor
-    return await asyncio.gather(*(run(pool("threads", 8), small_work) for _ in range(4)))
+    return await asyncio.gather(*(run(pool("many", 24), small_work) for _ in range(4)))
 
 
 async def through_anyio() -> int:

@@ -80,9 +80,7 @@ def _requests_by_id(found: Analysis) -> tuple[dict[str, Any], dict[str, str]]:
         for trace_id, attributes in zip(servers["trace_id"], servers["attributes"], strict=True)
     }
     whole = found.requests[~found.requests["incomplete"]]
-    rows = {
-        ids[row["trace_id"]]: row for row in whole.to_dict("records") if row["trace_id"] in ids
-    }
+    rows = {ids[row["trace_id"]]: row for row in whole.to_dict("records") if row["trace_id"] in ids}
     return rows, ids
 
 

@@ -44,8 +44,11 @@ def _prepared(port: int, *of: tuple[Fault, float]) -> Iterator[None]:
 
 
 @contextmanager
-def _traffic(port: int) -> Iterator[None]:
+def _traffic(port: int, wanted: bool = True) -> Iterator[None]:
     """Someone else's small requests, all the time."""
+    if not wanted:
+        yield
+        return
     over = threading.Event()
 
     def send() -> None:
@@ -81,7 +84,7 @@ def _with_helper(of: Fault, port: int, amount: float, rid: str, send: Callable[[
 def _faults(port: int, cell: Cell, dice: Random) -> None:
     of = FAULTS[cell.name]
     amount = of.amount(cell.intensity) * dice.uniform(0.85, 1.15)
-    with _prepared(port, (of, amount)), _traffic(port):
+    with _prepared(port, (of, amount)), _traffic(port, of.traffic):
         for number in range(of.count(cell.intensity)):
             rid = f"{cell.key}-{number}"
             path = f"/fault/{of.name}/{rid}?amount={amount}"
@@ -126,7 +129,9 @@ def _nulls(port: int, cell: Cell, dice: Random) -> None:
             call(port, f"{path}/{cell.key}-{which}-{number}", kind=kind)
             time.sleep(pause.uniform(0.001, 0.008))
 
-    _at_once([lambda which=which: client(which, Random(f"{cell.key}{which}")) for which in range(NULL_CLIENTS)])
+    _at_once(
+        [lambda which=which: client(which, Random(f"{cell.key}{which}")) for which in range(NULL_CLIENTS)]
+    )
 
 
 def _program(port: int, cell: Cell, dice: Random) -> None:

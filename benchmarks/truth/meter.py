@@ -4,10 +4,15 @@ Nothing here is the tracer's. The files are read without letting go of the GIL, 
 """
 
 import ctypes
+import gc
 import os
 import threading
+from collections import defaultdict
 from time import perf_counter_ns, thread_time_ns
 from typing import Final, NamedTuple
+
+from analysis.causes import Cause
+from benchmarks.truth.record import Part, Who
 
 YARDSTICK_VARIABLE: Final = "TRUTH_YARDSTICK"  # the shared object of tests/truth/gil/yardstick.c, preloaded
 
@@ -50,18 +55,47 @@ def _yardstick() -> "ctypes._NamedFuncPointer | None":
 _waited = _yardstick()
 
 
+class _Collected(NamedTuple):
+    wall_ns: int = 0
+    cpu_ns: int = 0
+    queue_ns: int = 0
+
+
+_collected: defaultdict[int, _Collected] = defaultdict(_Collected)  # by thread, since it began
+_begun: dict[int, _Collected] = {}
+
+
+def _on_collection(phase: str, info: dict[str, int]) -> None:
+    thread, young = threading.get_ident(), info["generation"] == 0
+    # a young collection is short: what it did without a CPU is not asked
+    now = _Collected(perf_counter_ns(), thread_time_ns(), 0 if young else run_queue_ns())
+    if phase == "start":
+        _begun[thread] = now
+    elif (begun := _begun.pop(thread, None)) is not None:
+        _collected[thread] = _Collected(
+            *(old + after - before for old, after, before in zip(_collected[thread], now, begun, strict=True))
+        )
+
+
+def watch_collections() -> None:
+    """From now on collections are told apart from computing. Called once by the service."""
+    if _on_collection not in gc.callbacks:
+        gc.callbacks.append(_on_collection)
+
+
 class Spent(NamedTuple):
-    """Of one thread between two moments."""
+    """Of one thread between two moments; CPU and run queue of its garbage collections are `gc_ns` alone."""
 
     wall_ns: int
     cpu_ns: int
     queue_ns: int
     gil_ns: int  # 0 where there is no yardstick
+    gc_ns: int
 
     @property
     def blocked_ns(self) -> int:
-        """Neither running nor runnable."""
-        return max(self.wall_ns - self.cpu_ns - self.queue_ns, 0)
+        """Neither running, nor runnable, nor collecting."""
+        return max(self.wall_ns - self.cpu_ns - self.queue_ns - self.gc_ns, 0)
 
     @property
     def asleep_ns(self) -> int:
@@ -75,7 +109,14 @@ Reading = Spent  # the same figures since the thread began
 def read() -> Reading:
     """The calling thread's figures now."""
     waited = _waited() if _waited is not None else 0
-    return Reading(perf_counter_ns(), thread_time_ns(), run_queue_ns(), waited)
+    of_gc = _collected[threading.get_ident()]
+    return Reading(
+        perf_counter_ns(),
+        thread_time_ns() - of_gc.cpu_ns,
+        run_queue_ns() - of_gc.queue_ns,
+        waited,
+        of_gc.wall_ns,
+    )
 
 
 def since(before: Reading) -> Spent:
@@ -87,3 +128,15 @@ def since(before: Reading) -> Spent:
 def gil_of(spent: Spent) -> int:
     """GIL wait of a stretch of Python that waits for nothing else."""
     return spent.gil_ns if _waited is not None else spent.blocked_ns
+
+
+def parts_of(spent: Spent, by: Who | None = None, of: Cause = Cause.COMPUTE) -> list[Part]:
+    """The causes of a stretch of running, or (`of` is BLOCKING_IO) of sleeping; `by` did it."""
+    own = spent.cpu_ns if of is Cause.COMPUTE else spent.asleep_ns
+    gil_ns = gil_of(spent) if of is Cause.COMPUTE else spent.gil_ns
+    return [
+        Part(of, own, by),
+        Part(Cause.CPU_WAIT, spent.queue_ns),
+        Part(Cause.GIL_WAIT, gil_ns),
+        Part(Cause.GC_PAUSE, spent.gc_ns),
+    ]

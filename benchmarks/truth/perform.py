@@ -13,7 +13,7 @@ from analysis.causes import Cause
 from benchmarks.truth import grammar
 from benchmarks.truth.faults.pools import pool
 from benchmarks.truth.grammar import Node, draw
-from benchmarks.truth.meter import Spent, gil_of, read, since
+from benchmarks.truth.meter import Spent, parts_of, read, since
 from benchmarks.truth.record import Part
 from benchmarks.truth.work import Past, spin
 
@@ -41,9 +41,9 @@ async def perform(seed: int, request: str) -> list[Part]:
     return list(done.parts)
 
 
-def _ready(from_ns: int, to_ns: int) -> Part:
+def _ready(from_ns: int, to_ns: int) -> list[Part]:
     """Somebody could have gone on: what of it the loop ran others."""
-    return Part(Cause.LOOP_BUSY, on_loop.overlap_ns(from_ns, to_ns))
+    return on_loop.parts(from_ns, to_ns, Cause.LOOP_BUSY)
 
 
 async def _sequence(node: Node, request: str) -> Done:
@@ -59,7 +59,7 @@ async def _gather(node: Node, request: str) -> Done:
     done = await asyncio.gather(*(_LEAVES_AND_BRANCHES[one.kind](one, request) for one in node.children))
     last = max(done, key=lambda one: one.ended_ns)
     resumed_ns = perf_counter_ns()
-    parts = (_ready(began_ns, last.began_ns), *last.parts, _ready(last.ended_ns, resumed_ns))
+    parts = (*_ready(began_ns, last.began_ns), *last.parts, *_ready(last.ended_ns, resumed_ns))
     return Done(began_ns, resumed_ns, parts)
 
 
@@ -69,7 +69,7 @@ async def _wait(node: Node, request: str) -> Done:
     ended_ns = perf_counter_ns()
     waited_ns = min(length_ns, ended_ns - began_ns)
     return Done(
-        began_ns, ended_ns, (Part(Cause.AWAIT_IO, waited_ns), _ready(began_ns + waited_ns, ended_ns))
+        began_ns, ended_ns, (Part(Cause.AWAIT_IO, waited_ns), *_ready(began_ns + waited_ns, ended_ns))
     )
 
 
@@ -83,17 +83,7 @@ class JobDone(NamedTuple):
 
 
 def _of(spent: Spent, *, computing: bool) -> tuple[Part, ...]:
-    if computing:
-        return (
-            Part(Cause.COMPUTE, spent.cpu_ns),
-            Part(Cause.CPU_WAIT, spent.queue_ns),
-            Part(Cause.GIL_WAIT, gil_of(spent)),
-        )
-    return (
-        Part(Cause.BLOCKING_IO, spent.asleep_ns),
-        Part(Cause.CPU_WAIT, spent.queue_ns),
-        Part(Cause.GIL_WAIT, spent.gil_ns),
-    )
+    return tuple(parts_of(spent, of=Cause.COMPUTE if computing else Cause.BLOCKING_IO))
 
 
 def _as_job(work: Callable[[], tuple[Part, ...]]) -> JobDone:
@@ -109,7 +99,7 @@ async def _run(executor: ThreadPoolExecutor, work: Callable[[], tuple[Part, ...]
     done = await asyncio.get_running_loop().run_in_executor(executor, _as_job, work)
     resumed_ns = perf_counter_ns()
     queued = Part(Cause.POOL_QUEUE, max(done.before_ns - submitted_ns, 0))
-    return Done(submitted_ns, resumed_ns, (queued, *done.parts, _ready(done.ended_ns, resumed_ns)))
+    return Done(submitted_ns, resumed_ns, (queued, *done.parts, *_ready(done.ended_ns, resumed_ns)))
 
 
 async def _job(node: Node, request: str) -> Done:
@@ -149,7 +139,7 @@ async def _turn(node: Node, request: str) -> Done:
         free_ns = max(min(past.last_end(had_ns), had_ns), asked_ns)
         done = await _wait(node, request)
         past.add(had_ns, perf_counter_ns(), request)
-    parts = (Part(Cause.LIMITER_WAIT, free_ns - asked_ns), _ready(free_ns, had_ns), *done.parts)
+    parts = (Part(Cause.LIMITER_WAIT, free_ns - asked_ns), *_ready(free_ns, had_ns), *done.parts)
     return Done(asked_ns, done.ended_ns, parts)
 
 
@@ -160,10 +150,8 @@ async def _block(node: Node, request: str) -> Done:
     else:
         time.sleep(node.ms / 1_000)
     spent = since(before)
-    on_loop.add(before.wall_ns, before.wall_ns + spent.wall_ns, request)
-    return Done(
-        before.wall_ns, perf_counter_ns(), _of(spent, computing=node.work == grammar.COMPUTES)
-    )
+    on_loop.add(before.wall_ns, before.wall_ns + spent.wall_ns, request, spent)
+    return Done(before.wall_ns, perf_counter_ns(), _of(spent, computing=node.work == grammar.COMPUTES))
 
 
 _LEAVES_AND_BRANCHES: Final[dict[str, Callable[[Node, str], Awaitable[Done]]]] = {

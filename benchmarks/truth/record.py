@@ -5,8 +5,6 @@ from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from analysis.causes import Cause
-
 
 @dataclass(frozen=True, slots=True)
 class Who:
@@ -17,6 +15,7 @@ class Who:
     first_line: int
     last_line: int
     request: str = ""
+    within: tuple["Who", ...] = ()  # others that were on the stack all the while, and so are right as well
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,19 +44,30 @@ def truth_from(told: dict[str, Any]) -> Truth:
     return Truth(
         told["request"],
         tuple(
-            Part(one["cause"], one["ns"], Who(**one["who"]) if one["who"] else None) for one in told["parts"]
+            Part(one["cause"], one["ns"], _who(one["who"]) if one["who"] else None) for one in told["parts"]
         ),
     )
 
 
-def who(function: Callable[..., Any], request: str = "", *, name: str | None = None) -> Who:
+def _who(told: dict[str, Any]) -> Who:
+    return Who(**(told | {"within": tuple(_who(one) for one in told["within"])}))
+
+
+def who(
+    function: Callable[..., Any], request: str = "", *, name: str | None = None, within: tuple[Who, ...] = ()
+) -> Who:
     """The culprit that `function` is; `name` where it is known under another."""
     plain = inspect.unwrap(function)
     code = plain.__code__  # type: ignore[attr-defined]
     lines = [line for _, _, line in code.co_lines() if line]
     last = max([code.co_firstlineno, *lines, *_inner_lines(code.co_consts)])
     return Who(
-        plain.__name__ if name is None else name, code.co_filename, code.co_firstlineno, last, request
+        plain.__name__ if name is None else name,
+        code.co_filename,
+        code.co_firstlineno,
+        last,
+        request,
+        within,
     )
 
 
@@ -78,8 +88,3 @@ def merged(parts: Iterable[Part]) -> tuple[Part, ...]:
         for cause, of in found.items()
     ]
     return tuple(sorted(summed, key=lambda one: -one.ns))
-
-
-def known(cause: str) -> Cause:
-    """The cause of that name; raises ValueError for one that is not in the closed set."""
-    return Cause(cause)

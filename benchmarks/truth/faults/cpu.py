@@ -12,21 +12,14 @@ import numpy as np
 from analysis.causes import Cause
 from benchmarks.truth.fault import around, fault
 from benchmarks.truth.faults.pools import kept, pool
-from benchmarks.truth.meter import Spent, gil_of, read, since
+from benchmarks.truth.meter import Spent, read, since
+from benchmarks.truth.on_path import compute_in_worker
 from benchmarks.truth.record import Part, who
-from benchmarks.truth.work import compute, spanned
+from benchmarks.truth.work import compute, spanned, spin
 
 HOGS = 3
 HOG = "import os\nos.sched_setaffinity(0, {%d})\nwhile True: pass"
 hogs: list["subprocess.Popen[bytes]"] = []
-
-
-def _of_computing(spent: Spent) -> list[Part]:
-    return [
-        Part(Cause.CPU_WAIT, spent.queue_ns),
-        Part(Cause.COMPUTE, spent.cpu_ns, who(compute)),
-        Part(Cause.GIL_WAIT, gil_of(spent)),
-    ]
 
 
 def tie_to(processors: set[int]) -> None:
@@ -38,11 +31,10 @@ def tie_to(processors: set[int]) -> None:
 
 @fault(
     Cause.CPU_WAIT, "other processes compute on the service's only CPU", amounts=(10, 20, 40),
-    unit="ms of CPU", quick=True,
+    unit="ms of CPU", measures="path", traffic=False, quick=True,
 )  # fmt: skip
 async def cpu_taken(ms: float) -> list[Part]:
-    did = await asyncio.get_running_loop().run_in_executor(pool("one", 1), compute, ms / 1_000)
-    return _of_computing(did.spent)
+    return await compute_in_worker(ms / 1_000)
 
 
 async def _dismiss(_: float) -> None:
@@ -84,10 +76,10 @@ def _no_group() -> str:
 async def cgroup_quota(ms: float) -> list[Part]:
     did = await asyncio.get_running_loop().run_in_executor(pool("one", 1), compute, ms / 1_000)
     # neither running nor at the GIL: in the run queue, or throttled, which the kernel counts as neither
-    without_cpu_ns = did.spent.wall_ns - did.spent.cpu_ns - did.spent.gil_ns
+    without_cpu_ns = did.spent.wall_ns - did.spent.cpu_ns - did.spent.gil_ns - did.spent.gc_ns
     return [
         Part(Cause.CPU_WAIT, without_cpu_ns),
-        Part(Cause.COMPUTE, did.spent.cpu_ns, who(compute)),
+        Part(Cause.COMPUTE, did.spent.cpu_ns, who(compute, within=(who(spin),))),
     ]
 
 

@@ -11,9 +11,10 @@ from typing import Any
 from analysis.causes import Cause
 from benchmarks.truth.fault import around, fault
 from benchmarks.truth.faults.pools import pool
-from benchmarks.truth.meter import gil_of, run_queue_ns
-from benchmarks.truth.record import Part, Who, who
-from benchmarks.truth.work import compute, spanned
+from benchmarks.truth.meter import run_queue_ns
+from benchmarks.truth.on_path import compute_in_worker
+from benchmarks.truth.record import Part, who
+from benchmarks.truth.work import spanned
 
 HOGS = 3
 stop = threading.Event()
@@ -36,15 +37,6 @@ async def end(_: float) -> None:
         await asyncio.to_thread(running.pop().join)
 
 
-async def _compute_among_others(ms: float, by: Who) -> list[Part]:
-    did = await asyncio.get_running_loop().run_in_executor(pool("one", 1), compute, ms / 1_000)
-    return [
-        Part(Cause.GIL_WAIT, gil_of(did.spent), by),
-        Part(Cause.COMPUTE, did.spent.cpu_ns, who(compute)),
-        Part(Cause.CPU_WAIT, did.spent.queue_ns),
-    ]
-
-
 def crunch() -> None:
     """Computes in Python without end."""
     while not stop.is_set():
@@ -53,10 +45,10 @@ def crunch() -> None:
 
 @fault(
     Cause.GIL_WAIT, "threads of nobody's that compute in Python all the time",
-    amounts=(8, 15, 30), unit="ms of CPU", quick=True,
+    amounts=(8, 15, 30), unit="ms of CPU", measures="path", traffic=False, quick=True,
 )  # fmt: skip
 async def gil_hogs(ms: float) -> list[Part]:
-    return await _compute_among_others(ms, who(crunch))
+    return await compute_in_worker(ms / 1_000, who(crunch))
 
 
 @around(gil_hogs, end)
@@ -81,9 +73,10 @@ def send_short_ones() -> None:
             thread.join()
 
 
-@fault(Cause.GIL_WAIT, "many threads that compute for 5 ms each", amounts=(8, 15, 30), unit="ms of CPU")
+@fault(Cause.GIL_WAIT, "many threads that compute for 5 ms each", amounts=(8, 15, 30), unit="ms of CPU",
+       measures="path", traffic=False)  # fmt: skip
 async def gil_short_threads(ms: float) -> list[Part]:
-    return await _compute_among_others(ms, who(crunch_briefly))
+    return await compute_in_worker(ms / 1_000, who(crunch_briefly))
 
 
 @around(gil_short_threads, end)
@@ -101,10 +94,10 @@ def call_into_c(milliseconds: float) -> None:
 
 @fault(
     Cause.GIL_WAIT, "a thread of nobody's in C calls that keep the GIL", amounts=(10, 25, 60),
-    unit="ms per call", requests=(5, 4, 3),
+    unit="ms per call", requests=(5, 4, 3), measures="path", traffic=False,
 )  # fmt: skip
 async def gil_in_c(ms: float) -> list[Part]:
-    return await _compute_among_others(12, who(call_into_c))
+    return await compute_in_worker(0.012, who(call_into_c))
 
 
 @around(gil_in_c, end)
@@ -133,7 +126,7 @@ def nothing() -> tuple[int, int]:
 
 @fault(
     Cause.GIL_WAIT, "a loop that never idles starves the worker thread", amounts=(8, 10, 12), unit="pollers",
-    requests=(3, 3, 3),
+    requests=(3, 3, 3), traffic=False,
 )  # fmt: skip
 async def gil_starved(_: float) -> list[Part]:
     run = asyncio.get_running_loop().run_in_executor

@@ -9,7 +9,7 @@ from time import perf_counter_ns
 from analysis.causes import Cause
 from benchmarks.truth.fault import LEAD_S, around, fault, helped_by
 from benchmarks.truth.faults.pools import pool
-from benchmarks.truth.meter import read, since
+from benchmarks.truth.meter import parts_of, read, since
 from benchmarks.truth.record import Part, who
 from benchmarks.truth.work import Past, nap, spanned, spin
 
@@ -17,7 +17,7 @@ from benchmarks.truth.work import Past, nap, spanned, spin
 @fault(Cause.BLOCKING_IO, "a sleep in a worker thread", off_loop=True, quick=True)
 async def sleep_in_worker(ms: float) -> list[Part]:
     did = await asyncio.get_running_loop().run_in_executor(pool("threads", 8), nap, ms / 1_000)
-    return [Part(Cause.BLOCKING_IO, did.spent.asleep_ns, who(nap))]
+    return parts_of(did.spent, who(nap), Cause.BLOCKING_IO)
 
 
 ledger, books = threading.Lock(), Past()
@@ -70,9 +70,7 @@ def pass_through(seconds: float, times: int) -> tuple[int, int]:
 async def lock_convoy(ms: float) -> list[Part]:
     run = asyncio.get_running_loop().run_in_executor
     hold_s = ms / 1_000 / CONVOY / 3
-    done = await asyncio.gather(
-        *(run(pool("threads", 8), pass_through, hold_s, 3) for _ in range(CONVOY))
-    )
+    done = await asyncio.gather(*(run(pool("threads", 8), pass_through, hold_s, 3) for _ in range(CONVOY)))
     waited_ns, _ = max(done, key=lambda one: one[1])
     return [Part(Cause.LOCK_WAIT, waited_ns, who(pass_through))]
 
@@ -91,7 +89,7 @@ def predict(seconds: float, request: str) -> tuple[int, int]:
     return asked_ns, had_ns
 
 
-@fault(Cause.LOCK_WAIT, "a \"GPU lock\" around predict, held by another request that computes", off_loop=True)
+@fault(Cause.LOCK_WAIT, 'a "GPU lock" around predict, held by another request that computes', off_loop=True)
 async def gpu_lock(ms: float) -> list[Part]:
     run = asyncio.get_running_loop().run_in_executor
     asked_ns, had_ns = await run(pool("threads", 8), predict, 0.0005, "")

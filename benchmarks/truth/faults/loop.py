@@ -10,7 +10,7 @@ from time import perf_counter_ns
 from analysis.causes import Cause
 from benchmarks.truth.fault import LEAD_S, fault, helped_by
 from benchmarks.truth.faults.pools import pool
-from benchmarks.truth.meter import read, since
+from benchmarks.truth.meter import Spent, parts_of, read, since
 from benchmarks.truth.record import Part, Who, who
 from benchmarks.truth.work import Did, Past, nap, spanned, spin
 
@@ -35,19 +35,21 @@ async def blocked_by_itself(ms: float) -> list[Part]:
 @spanned
 def hold_the_loop(seconds: float, request: str = "") -> None:
     """Runs Python on the loop."""
-    from_ns = perf_counter_ns()
-    until_ns = from_ns + int(seconds * 1e9)
+    before = read()
+    until_ns = before.wall_ns + int(seconds * 1e9)
     while perf_counter_ns() < until_ns:
         sum(range(200))
-    blocked.add(from_ns, perf_counter_ns(), request)
+    blocked.add(before.wall_ns, perf_counter_ns(), request, since(before))
 
 
 async def _one_job(by: Callable[[str], Who]) -> list[Part]:
     did = await asyncio.get_running_loop().run_in_executor(pool("threads", 8), nap, WAIT_S)
     resumed_ns = perf_counter_ns()
-    held_ns = blocked.overlap_ns(did.ended_ns, resumed_ns)
     culprit = by(blocked.chief(did.ended_ns, resumed_ns))
-    return [Part(Cause.LOOP_BUSY, held_ns, culprit), Part(Cause.BLOCKING_IO, did.spent.asleep_ns, who(nap))]
+    return [
+        *blocked.parts(did.ended_ns, resumed_ns, Cause.LOOP_BUSY, culprit),
+        *parts_of(did.spent, who(nap), Cause.BLOCKING_IO),
+    ]
 
 
 @fault(
@@ -83,10 +85,12 @@ async def many_callbacks(ms: float) -> list[Part]:
     nobody = contextvars.Context()
 
     def burst() -> None:
-        from_ns = perf_counter_ns()
+        before = read()
         for _ in range(int((ms / 1_000 + WAIT_S * 0.3) / TINY_S)):
             loop.call_soon(tick, context=nobody)
-        loop.call_soon(lambda: blocked.add(from_ns, perf_counter_ns()), context=nobody)
+        loop.call_soon(
+            lambda: blocked.add(before.wall_ns, perf_counter_ns(), spent=since(before)), context=nobody
+        )
 
     loop.call_later(WAIT_S * 0.7, burst, context=nobody)
     return await _one_job(lambda _: who(tick))
@@ -101,10 +105,13 @@ def handle(seconds: float) -> None:
     spin(seconds)
 
 
-@fault(Cause.COLLECT_ORDER, "the loop handles the request's other results first", quick=True)
+@fault(
+    Cause.COLLECT_ORDER, "the loop handles the request's other results first", amounts=(40, 80, 160),
+    quick=True,
+)  # fmt: skip
 async def collected_late(ms: float) -> list[Part]:
     together = threading.Barrier(RESULTS)
-    lay: list[tuple[int, int]] = []
+    lay: list[tuple[int, int, Spent]] = []
 
     def job() -> Did:
         together.wait()
@@ -113,14 +120,13 @@ async def collected_late(ms: float) -> list[Part]:
     async def collect() -> None:
         did = await asyncio.get_running_loop().run_in_executor(pool("threads", 8), job)
         before = read()
-        lay.append((before.wall_ns - did.ended_ns, did.ended_ns))
         handle(ms / 1_000 / (RESULTS - 1))
-        handled.add(before.wall_ns, perf_counter_ns())
+        own = since(before)
+        handled.add(before.wall_ns, before.wall_ns + own.wall_ns, spent=own)
+        lay.append((before.wall_ns, did.ended_ns, own))
 
     handled = Past()
     await asyncio.gather(*(collect() for _ in range(RESULTS)))
-    last_ns, done_ns = max(lay)
-    return [
-        Part(Cause.COLLECT_ORDER, handled.overlap_ns(done_ns, done_ns + last_ns), who(handle)),
-        Part(Cause.COMPUTE, int(ms * 1e6 / (RESULTS - 1)), who(spin)),
-    ]
+    begun_ns, done_ns, own = max(lay)
+    by = who(handle, within=(who(spin), who(collected_late.inject, name="")))
+    return [*handled.parts(done_ns, begun_ns, Cause.COLLECT_ORDER, by), *parts_of(own, by)]

@@ -17,6 +17,14 @@ from benchmarks.truth.record import Part, who
 from benchmarks.truth.work import Did, Past, nap, spanned, spin, stamp
 
 JOBS, WORKERS = 8, 2
+POOLS = {
+    "small": 2,
+    "one": 1,
+    "threads": 8,
+    "starved": 1,
+    "many": 24,
+    **{f"program-{n}": n for n in (1, 2, 8)},
+}
 kept: dict[str, Any] = {}
 
 
@@ -58,7 +66,9 @@ def occupy(seconds: float, request: str) -> None:
     taken.add(began_ns, perf_counter_ns(), request)
 
 
-@fault(Cause.POOL_QUEUE, "a tiny job; the only worker has a job of another request", off_loop=True, quick=True)
+@fault(
+    Cause.POOL_QUEUE, "a tiny job; the only worker has a job of another request", off_loop=True, quick=True
+)
 async def pool_taken(ms: float) -> list[Part]:
     submitted_ns = perf_counter_ns()
     began_ns = await asyncio.get_running_loop().run_in_executor(pool("one", 1), stamp)

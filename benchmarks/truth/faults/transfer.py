@@ -2,22 +2,19 @@
 
 import json
 from collections.abc import AsyncIterator
-from contextvars import ContextVar
 from time import perf_counter_ns
 from typing import Any
 
-from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from analysis.causes import Cause
+from benchmarks.truth.context import answer, request_of
 from benchmarks.truth.fault import fault
-from benchmarks.truth.meter import read, since
+from benchmarks.truth.meter import parts_of, read, since
 from benchmarks.truth.record import Part, who
 from benchmarks.truth.work import spanned
 
 CHUNKS, CHUNK = 160, bytes(65_536)
-request_of: ContextVar[Request] = ContextVar("request_of")
-answer: ContextVar[dict[str, Any]] = ContextVar("answer")  # what the handler shall return instead
 
 
 @fault(Cause.REQUEST_IO, "a client that sends its body slowly", client="slow body", quick=True)
@@ -25,7 +22,7 @@ async def body_comes_slowly(_: float) -> list[Part]:
     before = read()
     await request_of.get().body()
     spent = since(before)
-    return [Part(Cause.REQUEST_IO, spent.wall_ns - spent.cpu_ns - spent.queue_ns)]
+    return [Part(Cause.REQUEST_IO, spent.blocked_ns)]
 
 
 @spanned
@@ -44,20 +41,21 @@ async def body_is_huge(_: float) -> list[Part]:
     parse(body)
     spent = since(before)
     # while the body comes the loop computes, too, and waits for the client
-    return [
-        Part(Cause.COMPUTE, spent.cpu_ns, who(parse)),
-        Part(Cause.COMPUTE, came.cpu_ns),
-        Part(Cause.REQUEST_IO, came.wall_ns - came.cpu_ns - came.queue_ns),
-        Part(Cause.CPU_WAIT, came.queue_ns + spent.queue_ns),
-    ]
+    return [*parts_of(spent, who(parse)), *parts_of(came)[:2], Part(Cause.REQUEST_IO, came.blocked_ns)]
 
 
-@fault(Cause.COMPUTE, "a huge response, made into JSON on the loop", amounts=(4, 12, 36),
+@fault(Cause.COMPUTE, "a huge response, made into JSON on the loop", amounts=(10, 30, 90),
        unit="thousand rows", measures="response", quick=True)  # fmt: skip
 async def response_is_huge(thousands: float) -> list[Part]:
-    rows = int(thousands * 1_000)
-    answer.get()["body"] = [{"row": row, "score": row / 7, "name": f"pod-{row}"} for row in range(rows)]
-    return []
+    before = read()
+    answer.get()["body"] = make_rows(int(thousands * 1_000))
+    return parts_of(since(before))
+
+
+@spanned
+def make_rows(count: int) -> list[dict[str, Any]]:
+    """What shall be answered."""
+    return [{"row": row, "score": row / 7, "name": f"pod-{row}"} for row in range(count)]
 
 
 @fault(Cause.REQUEST_IO, "a client that takes the response slowly", client="slow reader", measures="send")

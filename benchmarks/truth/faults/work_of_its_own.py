@@ -6,14 +6,13 @@ import itertools
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
 
 from analysis.causes import Cause
 from benchmarks.truth.fault import around, fault
 from benchmarks.truth.faults.pools import kept, pool
-from benchmarks.truth.meter import Spent, gil_of, read, since
+from benchmarks.truth.meter import Spent, parts_of, read, since
 from benchmarks.truth.record import Part, who
-from benchmarks.truth.work import compute, spanned
+from benchmarks.truth.work import compute, spanned, spin
 
 numbers = itertools.count()
 MODULE = """
@@ -26,18 +25,10 @@ fill_tables()
 """
 
 
-def _own(spent: Spent, by: Any) -> list[Part]:
-    return [
-        Part(Cause.COMPUTE, spent.cpu_ns, who(by)),
-        Part(Cause.CPU_WAIT, spent.queue_ns),
-        Part(Cause.GIL_WAIT, gil_of(spent)),
-    ]
-
-
 @fault(Cause.COMPUTE, "plain computing in a worker thread", quick=True, off_loop=False)
 async def compute_in_worker(ms: float) -> list[Part]:
     did = await asyncio.get_running_loop().run_in_executor(pool("threads", 8), compute, ms / 1_000)
-    return _own(did.spent, compute)
+    return parts_of(did.spent, who(compute, within=(who(spin),)))
 
 
 @spanned
@@ -57,7 +48,7 @@ def load_plugin(ms: float) -> Spent:
 @fault(Cause.COMPUTE, "cold start: the first import of a module")
 async def cold_import(ms: float) -> list[Part]:
     spent = await asyncio.get_running_loop().run_in_executor(pool("threads", 8), load_plugin, ms)
-    return _own(spent, load_plugin)
+    return parts_of(spent, who(load_plugin))
 
 
 @spanned
@@ -73,10 +64,12 @@ def load_and_predict() -> Spent:
     return since(before)
 
 
-@fault(Cause.COMPUTE, "cold start: a model loaded, and its first predict", amounts=(100, 300, 900), unit="trees")
+@fault(
+    Cause.COMPUTE, "cold start: a model loaded, and its first predict", amounts=(100, 300, 900), unit="trees"
+)
 async def cold_predict(_: float) -> list[Part]:
     spent = await asyncio.get_running_loop().run_in_executor(pool("threads", 8), load_and_predict)
-    return _own(spent, load_and_predict)
+    return parts_of(spent, who(load_and_predict))
 
 
 @around(cold_predict)
@@ -103,7 +96,7 @@ def build_frame(rows: list[dict[str, float]]) -> Spent:
 @fault(Cause.COMPUTE, "rows turned into a DataFrame", amounts=(4, 12, 36), unit="thousand rows")
 async def frame_of_rows(_: float) -> list[Part]:
     spent = await asyncio.get_running_loop().run_in_executor(pool("threads", 8), build_frame, kept["dicts"])
-    return _own(spent, build_frame)
+    return parts_of(spent, who(build_frame))
 
 
 async def _forget_rows(_: float) -> None:
