@@ -162,6 +162,7 @@ def _verdicts_of_nulls(records: list[Record], found: Analysis, requests: dict[st
         made.append(
             {"kind": "null verdict", "name": name, "loop": loop, "seed": seed, "intensity": "",
              "requests": len(of), "accused": accused, "queued_ns": max(one["queued_ns"] for one in of),
-             "gil_ns": sum(one["on_loop"]["gil_ns"] for one in of)}
+             "gil_ns": sum(one["on_loop"]["gil_ns"] for one in of),
+             "gc_ns": sum(one["on_loop"]["gc_ns"] for one in of)}
         )  # fmt: skip
     return made

@@ -66,7 +66,7 @@ _begun: dict[int, _Collected] = {}
 
 
 def _on_collection(phase: str, info: dict[str, int]) -> None:
-    thread, young = threading.get_ident(), info["generation"] == 0
+    thread, young = threading.get_ident(), info["generation"] < 2
     # a young collection is short: what it did without a CPU is not asked
     now = _Collected(perf_counter_ns(), thread_time_ns(), 0 if young else run_queue_ns())
     if phase == "start":

@@ -14,7 +14,7 @@ from benchmarks.truth.fault import around, fault
 from benchmarks.truth.faults.pools import kept, pool
 from benchmarks.truth.meter import Spent, read, since
 from benchmarks.truth.on_path import compute_in_worker
-from benchmarks.truth.record import Part, who
+from benchmarks.truth.record import Part, Who, who
 from benchmarks.truth.work import compute, spanned, spin
 
 HOGS = 3
@@ -34,7 +34,10 @@ def tie_to(processors: set[int]) -> None:
     unit="ms of CPU", measures="path", traffic=False, quick=True,
 )  # fmt: skip
 async def cpu_taken(ms: float) -> list[Part]:
-    return await compute_in_worker(ms / 1_000)
+    parts = await compute_in_worker(ms / 1_000)
+    name = Path(sys.executable).name
+    others = Who(name, "", 0, 0)  # as the kernel calls them
+    return [Part(one.cause, one.ns, others) if one.cause == Cause.CPU_WAIT else one for one in parts]
 
 
 async def _dismiss(_: float) -> None:
@@ -78,7 +81,7 @@ async def cgroup_quota(ms: float) -> list[Part]:
     # neither running nor at the GIL: in the run queue, or throttled, which the kernel counts as neither
     without_cpu_ns = did.spent.wall_ns - did.spent.cpu_ns - did.spent.gil_ns - did.spent.gc_ns
     return [
-        Part(Cause.CPU_WAIT, without_cpu_ns),
+        Part(Cause.CPU_WAIT, without_cpu_ns, Who("quota", "", 0, 0)),
         Part(Cause.COMPUTE, did.spent.cpu_ns, who(compute, within=(who(spin),))),
     ]
 

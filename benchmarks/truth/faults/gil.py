@@ -105,14 +105,14 @@ async def hire_caller(ms: float) -> None:
     begin(1, call_into_c, ms)
 
 
-POLL_S = 50e-6
+POLLERS = 10
 pollers: list["asyncio.Task[None]"] = []
 
 
-async def poll() -> None:
+async def poll(microseconds: float) -> None:
     """Always has a next step."""
     while not stop.is_set():
-        until_ns = perf_counter_ns() + int(POLL_S * 1e9)
+        until_ns = perf_counter_ns() + int(microseconds * 1_000)
         while perf_counter_ns() < until_ns:
             pass
         await asyncio.sleep(0)
@@ -125,7 +125,7 @@ def nothing() -> tuple[int, int]:
 
 
 @fault(
-    Cause.GIL_WAIT, "a loop that never idles starves the worker thread", amounts=(8, 10, 12), unit="pollers",
+    Cause.GIL_WAIT, "a loop that never idles starves the worker thread", amounts=(50, 200, 1_000), unit="µs per step of 10 tasks",
     requests=(3, 3, 3), traffic=False,
 )  # fmt: skip
 async def gil_starved(_: float) -> list[Part]:
@@ -148,8 +148,8 @@ async def _stop_polling(_: float) -> None:
 
 
 @around(gil_starved, _stop_polling)
-async def start_polling(count: float) -> None:
+async def start_polling(microseconds: float) -> None:
     stop.clear()
     starved_queue.clear()
     starved_queue.append((await asyncio.get_running_loop().run_in_executor(pool("starved", 1), nothing))[1])
-    pollers.extend(asyncio.get_running_loop().create_task(poll()) for _ in range(int(count)))
+    pollers.extend(asyncio.get_running_loop().create_task(poll(microseconds)) for _ in range(POLLERS))

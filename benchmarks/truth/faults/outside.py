@@ -30,14 +30,14 @@ async def ask_downstream(seconds: float) -> bytes:
         return answer
 
 
-@fault(Cause.AWAIT_IO, "a service downstream answers slowly", off_loop=True, quick=True)
+@fault(Cause.AWAIT_IO, "a service downstream answers slowly", quick=True)
 async def downstream_slow(ms: float) -> list[Part]:
     asked_ns = perf_counter_ns()
     answered_ns = int(await ask_downstream(ms / 1_000))  # by the same clock: it is the machine's
     return [Part(Cause.AWAIT_IO, answered_ns - asked_ns)]
 
 
-@fault(Cause.AWAIT_IO, "a timer: retrying after a pause", off_loop=True)
+@fault(Cause.AWAIT_IO, "a timer: retrying after a pause")
 async def pause(ms: float) -> list[Part]:
     before = read()
     with trace.get_tracer(SCOPE).start_as_current_span("pause"):

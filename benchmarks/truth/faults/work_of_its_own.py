@@ -11,7 +11,7 @@ from analysis.causes import Cause
 from benchmarks.truth.fault import around, fault
 from benchmarks.truth.faults.pools import kept, pool
 from benchmarks.truth.meter import Spent, parts_of, read, since
-from benchmarks.truth.record import Part, who
+from benchmarks.truth.record import Part, Who, who
 from benchmarks.truth.work import compute, spanned, spin
 
 numbers = itertools.count()
@@ -23,6 +23,11 @@ def fill_tables():
         sum(range(200))
 fill_tables()
 """
+
+
+def phase(function: str) -> Who:
+    """A library's function, called by the fault's own, that may be named instead; its place is not the user's."""
+    return Who(function, "", 0, 0)
 
 
 @fault(Cause.COMPUTE, "plain computing in a worker thread", quick=True, off_loop=False)
@@ -48,7 +53,7 @@ def load_plugin(ms: float) -> Spent:
 @fault(Cause.COMPUTE, "cold start: the first import of a module")
 async def cold_import(ms: float) -> list[Part]:
     spent = await asyncio.get_running_loop().run_in_executor(pool("threads", 8), load_plugin, ms)
-    return parts_of(spent, who(load_plugin))
+    return parts_of(spent, who(load_plugin, within=(Who("fill_tables", "", 0, 0),)))
 
 
 @spanned
@@ -69,7 +74,7 @@ def load_and_predict() -> Spent:
 )
 async def cold_predict(_: float) -> list[Part]:
     spent = await asyncio.get_running_loop().run_in_executor(pool("threads", 8), load_and_predict)
-    return parts_of(spent, who(load_and_predict))
+    return parts_of(spent, who(load_and_predict, within=(phase("load_model"), phase("predict"))))
 
 
 @around(cold_predict)
@@ -96,7 +101,7 @@ def build_frame(rows: list[dict[str, float]]) -> Spent:
 @fault(Cause.COMPUTE, "rows turned into a DataFrame", amounts=(4, 12, 36), unit="thousand rows")
 async def frame_of_rows(_: float) -> list[Part]:
     spent = await asyncio.get_running_loop().run_in_executor(pool("threads", 8), build_frame, kept["dicts"])
-    return parts_of(spent, who(build_frame))
+    return parts_of(spent, who(build_frame, within=(phase("DataFrame"),)))
 
 
 async def _forget_rows(_: float) -> None:
