@@ -62,8 +62,12 @@ class Measured:
         told = mine.get("note")
         if told is not None:
             spent = since(begun)
-            told["on_loop"] = {"wall_ns": spent.wall_ns, "queue_ns": spent.queue_ns, "gil_ns": spent.gil_ns,
-                               "gc_ns": spent.gc_ns}
+            told["on_loop"] = {
+                "wall_ns": spent.wall_ns,
+                "queue_ns": spent.queue_ns,
+                "gil_ns": spent.gil_ns,
+                "gc_ns": spent.gc_ns,
+            }
             _add_measured(told, mine, sending_ns)
             noted.append(told)
 

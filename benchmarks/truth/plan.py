@@ -18,6 +18,7 @@ GROUPS: Final[dict[str, tuple[str, ...]]] = {
     "computing": ("gil", "cpu", "memory"),
     "moving": ("transfer", "work_of_its_own", "outside"),
 }
+QUICK, EVERY_FAULT = "quick", "every fault"
 BESIDE_GROUP, NULL_GROUP, PROGRAM_GROUP = "pairs and beside", "nulls", "programs"
 # two faults in one request, one after the other; one with a helper comes first, while that is at work
 PAIRS: Final = (
@@ -25,7 +26,7 @@ PAIRS: Final = (
     ("lock_held", "downstream_slow"),
     ("gc_asked_for", "sleep_in_worker"),
     ("anyio_tokens", "blocked_by_itself"),
-    ("pool_per_request", "collected_late"),
+    ("pool_per_request", "sleep_in_worker"),
     ("pool_taken", "downstream_slow"),
     ("slow_logging", "pause"),
     ("lock_convoy", "downstream_slow"),
@@ -82,13 +83,13 @@ def quick(loop: str = "asyncio", seed: int = 1) -> list[Unit]:
     cells = [Cell(FAULT, name, MIDDLE, seed) for name in runnable() if FAULTS[name].quick]
     cells += [Cell(NULL, name, "", seed) for name in ("hello", "in_a_pool")]
     cells += [Cell(BESIDE, "sleep_in_worker", MIDDLE, seed)]
-    return [Unit(loop, seed, "quick", tuple(_shuffled(cells, seed)))]
+    return [Unit(loop, seed, QUICK, tuple(_shuffled(cells, seed)))]
 
 
 def every_fault(loop: str, seed: int = 1) -> list[Unit]:
     """One cell of each fault; what the mutation run compares."""
     cells = [Cell(FAULT, name, MIDDLE, seed) for name in runnable()]
-    return [Unit(loop, seed, "every fault", tuple(_shuffled(cells, seed)))]
+    return [Unit(loop, seed, EVERY_FAULT, tuple(_shuffled(cells, seed)))]
 
 
 def programs(seeds: tuple[int, ...], loop: str) -> list[Unit]:

@@ -17,7 +17,14 @@ from benchmarks.truth import usable
 
 ALLOWED_SHARE, ALLOWED_NS = 0.10, 3_000_000
 LEADS: Final = 0.2  # of the wall time, by which the first true cause is larger than the second
-_NOT_WAITS: Final = {Cause.COMPUTE, Cause.UNEXPLAINED, Cause.CPU_WAIT, Cause.GIL_WAIT, Cause.GC_PAUSE, Cause.LOOP_WAKEUP}
+_NOT_WAITS: Final = {
+    Cause.COMPUTE,
+    Cause.UNEXPLAINED,
+    Cause.CPU_WAIT,
+    Cause.GIL_WAIT,
+    Cause.GC_PAUSE,
+    Cause.LOOP_WAKEUP,
+}
 _SAME: Final = {str(Cause.COLLECT_ORDER): str(Cause.LOOP_BUSY)}
 
 

@@ -22,7 +22,9 @@ _NO_ACCUSATION: Final = {Cause.COMPUTE, Cause.UNEXPLAINED}
 
 def score(records: Sequence[Record]) -> Table:
     """Everything the page tells, as JSON values."""
-    singles, left_out = _sorted_out([one for one in records if one["kind"] == plan.FAULT], usable.why_not_single)
+    singles, left_out = _sorted_out(
+        [one for one in records if one["kind"] == plan.FAULT], usable.why_not_single
+    )
     by_fault = _grouped(singles, lambda one: one["name"])
     return {
         "requests": len([one for one in records if "request" in one]),
@@ -89,9 +91,7 @@ def _summary(records: Sequence[Record]) -> Table:
     true = [_true_part(one) for one in records]
     told = [told_ns(one, part.cause) for one, part in zip(records, true, strict=True)]
     errors = [abs(said - part.ns) for said, part in zip(told, true, strict=True)]
-    named = [
-        (one, part) for one, part in zip(records, true, strict=True) if part.who is not None
-    ]
+    named = [(one, part) for one, part in zip(records, true, strict=True) if part.who is not None]
     placed = [(one, part) for one, part in named if matching.has_place(part.who)]
     return {
         "scored": len(records),

@@ -1,6 +1,7 @@
 """Starts the service, traced: python -m benchmarks.truth.serve PORT LOOP OUTPUT [WITHOUT].
 
 WITHOUT names a probe that is taken out as soon as all are installed, or "sampler": what the mutation run needs.
+--probes prints their names.
 """
 
 import signal
@@ -26,6 +27,16 @@ def start(output: str, without: str) -> None:
         recorder.active.undo.pop(without)()
 
 
+def probes() -> list[str]:
+    """The names of what can be taken out on this machine."""
+    tracer.start("truth", config=replace(from_environment(), output=None))
+    try:
+        assert recorder.active is not None
+        return [*recorder.active.undo, SAMPLER]
+    finally:
+        tracer.stop()
+
+
 def main(port: str, loop: str, output: str, without: str = "") -> None:
     """Serves until it is told to end."""
     start(output, without)
@@ -39,4 +50,7 @@ def main(port: str, loop: str, output: str, without: str = "") -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    if sys.argv[1:] == ["--probes"]:
+        print("\n".join(probes()))
+    else:
+        main(*sys.argv[1:])

@@ -11,12 +11,25 @@ from benchmarks.truth.fault import LEAD_S, around, fault, helped_by
 from benchmarks.truth.faults.pools import pool
 from benchmarks.truth.meter import parts_of, read, since
 from benchmarks.truth.record import Part, who
-from benchmarks.truth.work import Past, nap, spanned, spin
+from benchmarks.truth.work import Did, Past, nap, spanned, spin
 
 
 @fault(Cause.BLOCKING_IO, "a sleep in a worker thread", off_loop=True, quick=True)
 async def sleep_in_worker(ms: float) -> list[Part]:
     did = await asyncio.get_running_loop().run_in_executor(pool("threads", 8), nap, ms / 1_000)
+    return parts_of(did.spent, who(nap), Cause.BLOCKING_IO)
+
+
+@spanned
+def collect(seconds: float) -> Did:
+    """Hands a job to another pool and waits for its result."""
+    result: Did = pool("many", 24).submit(nap, seconds).result()
+    return result
+
+
+@fault(Cause.BLOCKING_IO, "a thread waits for the result of a job that sleeps", off_loop=True, quick=True)
+async def result_in_thread(ms: float) -> list[Part]:
+    did = await asyncio.get_running_loop().run_in_executor(pool("threads", 8), collect, ms / 1_000)
     return parts_of(did.spent, who(nap), Cause.BLOCKING_IO)
 
 

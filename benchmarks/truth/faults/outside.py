@@ -91,6 +91,26 @@ async def sleep_in_process(ms: float) -> list[Part]:
     return [Part(Cause.BLOCKING_IO, slept_ns, who(doze))]
 
 
+@fault(Cause.POOL_QUEUE, "three jobs of one request on a pool of one process", off_loop=True, quick=True)
+async def processes_too_few(ms: float) -> list[Part]:
+    run = asyncio.get_running_loop().run_in_executor
+    submitted_ns = perf_counter_ns()
+    jobs = [run(kept["processes"], doze_from_to, ms / 2_000) for _ in range(3)]
+    done = sorted(await asyncio.gather(*jobs))
+    (_, freed_ns), (began_ns, ended_ns) = done[-2:]
+    return [
+        Part(Cause.POOL_QUEUE, freed_ns - submitted_ns, who(doze_from_to)),
+        Part(Cause.BLOCKING_IO, ended_ns - began_ns, who(doze_from_to)),
+    ]
+
+
+def doze_from_to(seconds: float) -> tuple[int, int]:
+    """Sleeps in a worker process; from when to when, by the machine's clock."""
+    began_ns = perf_counter_ns()
+    time.sleep(seconds)
+    return began_ns, perf_counter_ns()
+
+
 async def start_processes(_: float) -> None:
     if "processes" not in kept:
         made = ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"))
@@ -100,3 +120,4 @@ async def start_processes(_: float) -> None:
 
 around(pickling)(start_processes)
 around(sleep_in_process)(start_processes)
+around(processes_too_few)(start_processes)

@@ -98,7 +98,8 @@ def build_frame(rows: list[dict[str, float]]) -> Spent:
     return since(before)
 
 
-@fault(Cause.COMPUTE, "rows turned into a DataFrame", amounts=(4, 12, 36), unit="thousand rows")
+@fault(Cause.COMPUTE, "rows turned into a DataFrame", amounts=(4, 12, 36), unit="thousand rows",
+       quick=True)  # fmt: skip
 async def frame_of_rows(_: float) -> list[Part]:
     spent = await asyncio.get_running_loop().run_in_executor(pool("threads", 8), build_frame, kept["dicts"])
     return parts_of(spent, who(build_frame, within=(phase("DataFrame"),)))
