@@ -111,7 +111,9 @@ def _run(units: Sequence[Unit], store: Store, yardstick: Path | None) -> list[st
     left = [unit for unit in units if not store.done(unit)]
     before = len(units) - len(left)
     for done, unit in enumerate(left, 1):
-        _said(f"[{before + done}/{len(units)}] {unit.loop}, seed {unit.seed}, {unit.group}: {len(unit.cells)} cells")
+        _said(
+            f"[{before + done}/{len(units)}] {unit.loop}, seed {unit.seed}, {unit.group}: {len(unit.cells)} cells"
+        )
         try:
             store.keep(unit, run_unit(unit, yardstick=yardstick, said=lambda text: _said(f"    {text}")))
         except Exception as error:  # the others are still worth having; the page says which are missing

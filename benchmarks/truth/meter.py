@@ -65,7 +65,8 @@ _collected: defaultdict[int, _Collected] = defaultdict(_Collected)  # by thread,
 _begun: dict[int, _Collected] = {}
 
 
-def _on_collection(phase: str, info: dict[str, int]) -> None:
+def on_collection(phase: str, info: dict[str, int]) -> None:
+    """For gc.callbacks."""
     thread, young = threading.get_ident(), info["generation"] < 2
     # a young collection is short: what it did without a CPU is not asked
     now = _Collected(perf_counter_ns(), thread_time_ns(), 0 if young else run_queue_ns())
@@ -79,8 +80,8 @@ def _on_collection(phase: str, info: dict[str, int]) -> None:
 
 def watch_collections() -> None:
     """From now on collections are told apart from computing. Called once by the service."""
-    if _on_collection not in gc.callbacks:
-        gc.callbacks.append(_on_collection)
+    if on_collection not in gc.callbacks:
+        gc.callbacks.append(on_collection)
 
 
 class Spent(NamedTuple):

@@ -89,14 +89,14 @@ def connect(ms: float) -> None:
     """An initializer that waits, as for a connection."""
     before = read()
     time.sleep(ms / 1_000)
-    began.add(before.wall_ns, perf_counter_ns() - since(before).queue_ns)
+    began.add(before.wall_ns, before.wall_ns + since(before).wall_ns)
 
 
 def warm_up(ms: float) -> None:
     """An initializer that computes, as one that builds a cache."""
     before = read()
     spin(ms / 1_000)
-    began.add(before.wall_ns, perf_counter_ns() - since(before).queue_ns)
+    began.add(before.wall_ns, before.wall_ns + since(before).wall_ns)
 
 
 @fault(Cause.POOL_STARTUP, "a pool per request, with an initializer that waits", off_loop=True, quick=True)

@@ -10,7 +10,7 @@ from starlette.responses import Response, StreamingResponse
 from analysis.causes import Cause
 from benchmarks.truth.context import answer, request_of
 from benchmarks.truth.fault import fault
-from benchmarks.truth.meter import parts_of, read, since
+from benchmarks.truth.meter import on_collection, parts_of, read, since
 from benchmarks.truth.record import Part, who
 from benchmarks.truth.work import spanned
 
@@ -40,8 +40,10 @@ async def body_is_huge(_: float) -> list[Part]:
     before = read()
     parse(body)
     spent = since(before)
+    # json.loads lets nobody look in but at the callback that watches collections, which is within it
+    by = who(parse, within=(who(on_collection),))
     # while the body comes the loop computes, too, and waits for the client
-    return [*parts_of(spent, who(parse)), *parts_of(came)[:2], Part(Cause.REQUEST_IO, came.blocked_ns)]
+    return [*parts_of(spent, by), *parts_of(came)[:2], Part(Cause.REQUEST_IO, came.blocked_ns)]
 
 
 @fault(Cause.COMPUTE, "a huge response, made into JSON on the loop", amounts=(10, 30, 90),
@@ -58,7 +60,8 @@ def make_rows(count: int) -> list[dict[str, Any]]:
     return [{"row": row, "score": row / 7, "name": f"pod-{row}"} for row in range(count)]
 
 
-@fault(Cause.REQUEST_IO, "a client that takes the response slowly", client="slow reader", measures="send")
+@fault(Cause.REQUEST_IO, "a client that takes the response slowly", client="slow reader", measures="send",
+       quick=True)  # fmt: skip
 async def response_is_taken_slowly(_: float) -> list[Part]:
     async def chunks() -> AsyncIterator[bytes]:
         for _ in range(CHUNKS):
