@@ -1,4 +1,4 @@
-"""Runs the demo service as a traced child process that never outlives whoever started it."""
+"""Runs the demo service as a child process, traced or not, that never outlives whoever started it."""
 
 import ctypes
 import os
@@ -32,7 +32,7 @@ class ServerPlan:
 
     port: int  # 0: any free one
     loop: str  # "asyncio" or "uvloop"
-    traces: Path
+    traces: Path | None  # None: untraced
     log: Path
     environment: Mapping[str, str]
 
@@ -52,8 +52,10 @@ def free_port(wanted: int) -> int:
 
 
 def command(plan: ServerPlan, port: int) -> list[str]:
-    """The command line: `whywait run` around uvicorn, as a user would type it."""
+    """The command line: `whywait run` around uvicorn, as a user would type it; or uvicorn alone."""
     traced = [sys.executable, "-m", "tracer.command", "run", "--output", str(plan.traces), "--"]
+    if plan.traces is None:
+        traced = []
     served = [sys.executable, "-m", "uvicorn", "demo_service.app:app", "--host", HOST, "--port", str(port)]
     return [*traced, *served, "--loop", plan.loop, "--no-access-log"]
 

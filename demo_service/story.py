@@ -18,6 +18,7 @@ from rich.text import Text
 from analysis import InputError, analyze, load_traces
 from analysis.report.html import write_html
 from analysis.verdicts import verdict
+from demo_service.cost_story import Cost, cost_text, measure_cost
 from demo_service.interruption import run_until_interrupted
 from demo_service.load import (
     MODES,
@@ -40,6 +41,8 @@ QUICK_SECONDS: Final = 1.5
 EXPORT_QUIET_S: Final = 1.2  # the exporter writes about once a second while it has something to write
 EXPORT_PATIENCE_S: Final = 15.0
 QUICK_REQUESTS: Final = 48
+TURNS: Final = 12  # in which the cost of tracing is measured
+QUICK_TURNS: Final = 3
 TITLE: Final = "whywait demo: six ways to predict, and what their requests waited for"
 NARROWEST: Final = 118  # columns the table needs; a pipe has no width of its own
 
@@ -54,6 +57,7 @@ class Plan:
     bounds: Bounds
     port: int
     loop: str
+    quick: bool
 
 
 class StoryError(Exception):
@@ -109,6 +113,7 @@ def _plan(argv: Sequence[str] | None) -> Plan:
         bounds=Bounds(seconds, QUICK_REQUESTS if options.quick else REQUESTS_PER_CELL),
         port=options.port,
         loop=options.loop,
+        quick=options.quick,
     )
 
 
@@ -116,12 +121,14 @@ def _tell(plan: Plan, console: Console) -> int:
     traces = _empty_folder(plan.folder)
     measured_under = conditions()
     results = _measure(plan, traces, console)
+    costs = _cost(plan, console)
+    notes = [cost_text(costs)] if costs else []
     with console.status("attributing every nanosecond of every request"):
         analysis = only_cells(analyze(load_traces(traces)), results)
         cells = cells_of(analysis, results)
         verdicts = verdict(analysis)
         report = plan.folder / "report.html"
-        write_html(analysis, report, TITLE)
+        write_html(analysis, report, TITLE, notes=notes)
     console.print(table(cells))
     console.print(
         "'in service' is the traced request; the rest of what clients saw lay before it, "
@@ -132,16 +139,29 @@ def _tell(plan: Plan, console: Console) -> int:
     found = comparison(cells)
     if found is not None:
         console.print(Text("\n" + comparison_text(found), style="bold"))
+    for note in notes:
+        console.print(Text("\n" + note))
     starved = _starvation(plan, console)
     for finding in analysis.findings:
         console.print(Text(f"note: {finding.message} ({finding.count}×)", style="dim"))
     content = {"conditions": measured_under, **as_json(cells, found, [str(one.text) for one in verdicts])}
+    if costs:
+        content["cost"] = [asdict(one) for one in costs]
     if starved is not None:
         content["never_idle"] = asdict(starved)
     (plan.folder / "results.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     contents = "report.html, results.json, traces/, server.log"
     console.print(f"\nEverything is in [bold]{escape(str(plan.folder))}[/]: {contents}")
     return 0
+
+
+def _cost(plan: Plan, console: Console) -> list[Cost]:
+    if plan.modes != MODES:  # only some of the story was asked for
+        return []
+    with console.status("what tracing costs: the service untraced and traced, in turns"):
+        return measure_cost(
+            plan.folder / "cost", plan.loop, QUICK_TURNS if plan.quick else TURNS, lambda: None
+        )
 
 
 def _starvation(plan: Plan, console: Console) -> Starvation | None:

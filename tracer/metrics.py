@@ -11,31 +11,53 @@ one back, and report nothing while no session runs.
 """
 
 import os
-from collections.abc import Callable, Iterable, Mapping
-from typing import Final
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
 
 from opentelemetry import metrics
 from opentelemetry.metrics import CallbackOptions, Observation
+from opentelemetry.sdk.resources import Resource
 
 from tracer import recorder as recorders
 from tracer.recorder import Recorder
 
 NOT_KEPT: Final = "no"
+_END_MS: Final = 5_000
 
 _made = False  # on the host's provider, or on the stand-in that becomes it
 
 
-def install(version: str, environ: Mapping[str, str] = os.environ) -> Callable[[], None]:
+class Metrics:
+    """The metrics of one session: `end` sends the last figures, `abandon` lets go of them in a forked child."""
+
+    def __init__(self, provider: Any = None) -> None:
+        self._provider = provider  # ours; None: the host's
+
+    def end(self) -> None:
+        """Takes our meter provider out, if it is ours."""
+        if self._provider is not None:
+            self._provider.shutdown(timeout_millis=_END_MS)
+            self.abandon()
+
+    def abandon(self) -> None:
+        """The same without a word to anybody: the thread and the connection are the parent's."""
+        if self._provider is not None:
+            # there is no public way back
+            metrics._internal._METER_PROVIDER = None
+            metrics._internal._METER_PROVIDER_SET_ONCE = type(metrics._internal._METER_PROVIDER_SET_ONCE)()
+
+
+def install(version: str, resource: Resource, environ: Mapping[str, str] = os.environ) -> Metrics:
     """Makes the instruments, and a meter provider where OTEL_METRICS_EXPORTER asks for one and the host
-    has none; returns the undo, which sends the last figures."""
+    has none."""
     global _made
     # without a word from the user nothing is sent: Jaeger, for one, takes no metrics
     asked = environ.get("OTEL_METRICS_EXPORTER", "").lower() == "otlp"
-    undo = _provide() if asked else None
+    provider = _provide(resource) if asked else None
     if not _made:
         _make_instruments(metrics.get_meter("whywait", version))
-        _made = undo is None
-    return undo or (lambda: None)
+        _made = provider is None
+    return Metrics(provider)
 
 
 def _make_instruments(meter: metrics.Meter) -> None:
@@ -49,23 +71,20 @@ def _make_instruments(meter: metrics.Meter) -> None:
     meter.create_observable_counter("whywait.lost", [_lost], "{record}", "what whywait dropped or took out")
 
 
-def _provide() -> Callable[[], None] | None:
+def _provide(resource: Resource) -> Any:
     from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
     from opentelemetry.sdk.metrics import MeterProvider
     from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
 
+    class Reader(PeriodicExportingMetricReader):
+        def _at_fork_reinit(self) -> None:
+            """A forked child makes a reader of its own; this one would send its figures a second time."""
+
     if isinstance(metrics.get_meter_provider(), MeterProvider):
         return None
-    provider = MeterProvider([PeriodicExportingMetricReader(OTLPMetricExporter())], shutdown_on_exit=False)
+    provider = MeterProvider([Reader(OTLPMetricExporter())], resource, shutdown_on_exit=False)
     metrics.set_meter_provider(provider)
-
-    def undo() -> None:
-        provider.shutdown(timeout_millis=5_000)
-        # there is no public way back
-        metrics._internal._METER_PROVIDER = None
-        metrics._internal._METER_PROVIDER_SET_ONCE = type(metrics._internal._METER_PROVIDER_SET_ONCE)()
-
-    return undo
+    return provider
 
 
 def _recorder() -> Recorder | None:

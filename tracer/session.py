@@ -89,8 +89,8 @@ class _Session:
     def _install_probes(self, version: str) -> None:
         recorder.active = self.recorder
         self._undo.append(_deactivate)
-        self._end_metrics = metrics.install(version)
-        self._undo.append(self._end_metrics)  # while the figures are still there
+        self._metrics = metrics.install(version, self._provider.resource)
+        self._undo.append(self._metrics.end)  # while the figures are still there
         found = [SIGNAL_THREAD_CPU, SIGNAL_EXECUTOR, SIGNAL_GC]
         if signals.run_queue_available():
             found.append(SIGNAL_RUN_QUEUE)
@@ -132,7 +132,7 @@ class _Session:
         for name in list(self.recorder.undo)[::-1]:
             self.recorder.undo.pop(name)()
         _deactivate()
-        self._end_metrics()
+        self._metrics.abandon()
         provider.release_after_fork(self._provider, self._processors, self._queues, ours=self._is_ours)
         forget_pools()
         signals.close_all()  # they are of the parent's threads

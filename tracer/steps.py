@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from time import thread_time_ns
-from types import CodeType
+from types import CodeType, FunctionType
 from typing import Any
 
 from tracer import recorder as recorders
@@ -25,6 +25,7 @@ from tracer.records import (
     Job,
     Loop,
     Sample,
+    Standing,
     Wait,
     Waker,
     here,
@@ -72,11 +73,14 @@ def waker_now(now: int) -> tuple[Waker, int]:
         return (None if loop.selects else IO), now
     if isinstance(current, Activity):
         return current, (current.done_ns or now)
-    return current.passed_on(now)  # type: ignore[no-any-return]
+    return pass_on(current, now)
 
 
-def pass_on(callback: Any, by: Waker, cause_ns: int, now: int) -> tuple[Waker, int]:
+def pass_on(standing: Standing, now: int) -> tuple[Waker, int]:
     """The waker that a callback outside any activity stands for: its task's code, or who woke it."""
+    callback, by, cause_ns = standing
+    if type(callback) is FunctionType:
+        return by, cause_ns
     task = bound_to(callback)
     if task is not None and is_task(task):
         return _task_code(task), now

@@ -1,6 +1,7 @@
 """The report as one HTML file that needs nothing else, and no network."""
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -35,19 +36,28 @@ class Endpoint:
 
 
 def write_html(
-    analysis: Analysis, path: str | os.PathLike[str], title: str = "whywait", *, top: int = 10
+    analysis: Analysis,
+    path: str | os.PathLike[str],
+    title: str = "whywait",
+    *,
+    top: int = 10,
+    notes: Sequence[str] = (),
 ) -> None:
     """Writes the report to `path`, whole or not at all; raises InputError when it cannot."""
-    write_page(page(analysis, title, top=top), path)
+    write_page(page(analysis, title, top=top, notes=notes), path)
 
 
-def page(analysis: Analysis, title: str, *, top: int = 10) -> str:
-    """The report's text. Trace content is escaped by the template and freed of control characters."""
+def page(analysis: Analysis, title: str, *, top: int = 10, notes: Sequence[str] = ()) -> str:
+    """The report's text. Trace content is escaped by the template and freed of control characters.
+
+    `notes` are sentences of the caller's own, shown at its end.
+    """
     timelines, left_out = _timelines(analysis, top)
     return rendered(
         "report.html.j2",
         {
             "title": safe(title),
+            "notes": notes,
             "counted": f"{len(analysis.requests):,} requests",
             "incomplete": int(analysis.requests["incomplete"].sum()),
             "findings": analysis.findings,

@@ -1,14 +1,22 @@
 """What becomes spans is decided once a request has ended: the whole of it, or nothing of it."""
 
 import asyncio
+import gzip
+import os
+import subprocess
+import sys
+import threading
 from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, ClassVar
 
 import httpx
 import pytest
 from fastapi import BackgroundTasks, FastAPI, HTTPException
 from opentelemetry import metrics, trace
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.trace import TracerProvider
@@ -23,6 +31,7 @@ from tracer.keeping import FEWEST, WHY_ERROR, WHY_NEW, WHY_SHARE, WHY_SLOW, Keep
 from tracer.probes import provider as providers
 from tracer.totals import OTHERS, Totals
 
+ROOT = Path(__file__).resolve().parents[2]
 Begin = Callable[..., Traced]
 BOUND_MS = 30
 SLOW_S = 2 * BOUND_MS / 1000
@@ -254,3 +263,80 @@ def test_settings_of_what_is_kept() -> None:
         }
     )
     assert config == Config(keep="slow", slow_ns=250 * MS_NS, slow_quantile=0.99, keep_share=0.2)
+
+
+class _Collector(BaseHTTPRequestHandler):
+    """Takes OTLP metrics and keeps them."""
+
+    taken: ClassVar[list[tuple[str, ExportMetricsServiceRequest]]] = []
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        if self.headers.get("Content-Encoding") == "gzip":
+            body = gzip.decompress(body)
+        self.taken.append((self.path, ExportMetricsServiceRequest.FromString(body)))
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, *_: Any) -> None:
+        """Says nothing."""
+
+
+@pytest.fixture
+def collector() -> Iterator[str]:
+    _Collector.taken.clear()
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Collector) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_address[1]}/v1/metrics"
+        server.shutdown()
+        thread.join()
+
+
+def test_metrics_are_sent_where_they_are_asked_for_and_a_fork_sends_its_own(
+    tmp_path: Any, collector: str
+) -> None:
+    program = """
+import os, tracer
+with tracer.phase("before the fork"): pass
+child = os.fork()
+if child:
+    os.waitpid(child, 0)
+    with tracer.phase("parent"): pass
+else:
+    with tracer.phase("child"): pass
+tracer.stop()
+os._exit(0)
+"""
+    environment = {
+        **os.environ, "OTEL_METRICS_EXPORTER": "otlp", "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT": collector,
+        "WHYWAIT_SERVICE_NAME": "shop", "WHYWAIT_SAMPLER": "0", "PYTHONPATH": str(ROOT),
+    }  # fmt: skip
+    command = [
+        sys.executable,
+        "-m",
+        "tracer.command",
+        "run",
+        "-o",
+        str(tmp_path),
+        "--",
+        sys.executable,
+        "-c",
+        program,
+    ]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=True)
+    assert "shutdown" not in done.stderr
+    told: dict[str, dict[str, int]] = {}
+    for path, request in _Collector.taken:
+        assert path == "/v1/metrics"
+        for resource in request.resource_metrics:
+            said = {item.key: item.value for item in resource.resource.attributes}
+            assert said["service.name"].string_value == "shop"
+            for scope in resource.scope_metrics:
+                for metric in (one for one in scope.metrics if one.name == "whywait.requests"):
+                    for point in metric.sum.data_points:
+                        labels = {item.key: item.value.string_value for item in point.attributes}
+                        told.setdefault(str(said["process.pid"].int_value), {})[labels["endpoint"]] = (
+                            point.as_int
+                        )
+    assert sorted(told.values(), key=len) == [{"child": 1}, {"before the fork": 1, "parent": 1}]

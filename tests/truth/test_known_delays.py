@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import threading
 import time
 from itertools import pairwise
@@ -172,6 +173,8 @@ def test_a_thread_that_collects_waits_for_its_jobs(found: Analysis) -> None:
 
 
 def test_a_clean_idle_service_accuses_nobody(found: Analysis) -> None:
+    if os.getloadavg()[0] > 2 * (os.cpu_count() or 1):
+        pytest.skip("no service is at rest here: others hold the CPUs")
     idle = found.requests[found.requests["endpoint"] == "GET /idle"]
     causes = found.causes[found.causes["trace_id"].isin(idle["trace_id"])]
     per_request = causes.pivot_table(
