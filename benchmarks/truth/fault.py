@@ -30,7 +30,7 @@ class Fault:
     family: str
     amounts: tuple[float, float, float] = (10, 30, 90)
     unit: str = "ms"
-    requests: tuple[int, int, int] = (6, 5, 4)
+    requests: tuple[int, int, int] = (4, 4, 3)
     helper: Help | None = None
     helper_first: bool = True
     prepare: Around | None = None

@@ -92,11 +92,11 @@ def _told(found: Analysis, ids: dict[str, str]) -> dict[str, Record]:
     )
     sampled = causes[causes["evidence"] == "sampled"].groupby(["request_id", "cause"])["amount_ns"].sum()
     told: dict[str, Record] = defaultdict(lambda: {"causes": {}, "culprits": {}})
-    for (request_id, cause), row in summed.iterrows():  # type: ignore[misc]
-        told[request_id]["causes"][str(cause)] = {
-            "ns": int(row["ns"]),
-            "error_ns": int(row["error_ns"]),
-            "sampled_ns": int(sampled.get((request_id, cause), 0)),
+    for one in summed.reset_index().to_dict("records"):
+        told[one["request_id"]]["causes"][str(one["cause"])] = {
+            "ns": int(one["ns"]),
+            "error_ns": int(one["error_ns"]),
+            "sampled_ns": int(sampled.get((one["request_id"], one["cause"]), 0)),
         }
     named = found.culprits[found.culprits["culprit"] != ""].copy()
     named["culprit_line"] = named["culprit_line"].fillna(0)
@@ -131,10 +131,10 @@ def ordinary_spans(spans: pd.DataFrame) -> dict[str, list[Span]]:
         return at or ""
 
     found: dict[str, list[Span]] = defaultdict(list)
-    for row in ordinary.itertuples():
-        parent = "" if row.span_kind == "server" else parent_of(str(row.span_id))
-        found[str(row.trace_id)].append(
-            Span(str(row.span_id), parent, str(row.name), str(row.scope), int(row.start_ns), int(row.end_ns))
+    for row in ordinary.to_dict("records"):
+        parent = "" if row["span_kind"] == "server" else parent_of(row["span_id"])
+        found[row["trace_id"]].append(
+            Span(row["span_id"], parent, row["name"], row["scope"], row["start_ns"], row["end_ns"])
         )
     return found
 

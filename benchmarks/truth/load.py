@@ -1,9 +1,10 @@
 """Drives one cell: sends its requests, their helpers, and some traffic beside them."""
 
+import functools
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from random import Random
 from typing import Any, Final
@@ -89,7 +90,7 @@ def _faults(port: int, cell: Cell, dice: Random) -> None:
             rid = f"{cell.key}-{number}"
             path = f"/fault/{of.name}/{rid}?amount={amount}"
             _with_helper(
-                of, port, amount, rid, lambda path=path: call(port, path, kind=of.client, amount=amount)
+                of, port, amount, rid, functools.partial(call, port, path, kind=of.client, amount=amount)
             )
             time.sleep(dice.uniform(0.002, 0.012))
 
@@ -101,7 +102,7 @@ def _beside(port: int, cell: Cell, dice: Random) -> None:
         for number in range(BESIDE_REQUESTS):
             rid = f"{cell.key}-{number}"
             path = f"/beside/{of.name}/{rid}?amount={amount}"
-            _with_helper(of, port, amount, rid, lambda path=path: call(port, path))
+            _with_helper(of, port, amount, rid, functools.partial(call, port, path))
             time.sleep(dice.uniform(0.002, 0.012))
 
 
@@ -113,7 +114,7 @@ def _pairs(port: int, cell: Cell, dice: Random) -> None:
             rid = f"{cell.key}-{number}"
             path = f"/pair/{first.name}/{second.name}/{rid}?one={one}&other={other}"
             _with_helper(
-                first, port, one, rid, lambda path=path: call(port, path, kind=first.client, amount=one)
+                first, port, one, rid, functools.partial(call, port, path, kind=first.client, amount=one)
             )
             time.sleep(dice.uniform(0.002, 0.012))
 
@@ -130,7 +131,7 @@ def _nulls(port: int, cell: Cell, dice: Random) -> None:
             time.sleep(pause.uniform(0.001, 0.008))
 
     _at_once(
-        [lambda which=which: client(which, Random(f"{cell.key}{which}")) for which in range(NULL_CLIENTS)]
+        [functools.partial(client, which, Random(f"{cell.key}{which}")) for which in range(NULL_CLIENTS)]
     )
 
 
@@ -142,10 +143,10 @@ def _program(port: int, cell: Cell, dice: Random) -> None:
         call(port, f"/program/{cell.name}/{cell.key}-{which}")
 
     for _ in range(plan.PROGRAM_REPEATS):
-        _at_once([lambda which=which: client(which) for which in range(2)])
+        _at_once([functools.partial(client, which) for which in range(2)])
 
 
-def _at_once(of: list[Callable[[], None]]) -> None:
+def _at_once(of: Sequence[Callable[[], None]]) -> None:
     threads = [threading.Thread(target=one) for one in of]
     for thread in threads:
         thread.start()

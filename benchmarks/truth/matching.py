@@ -37,4 +37,4 @@ def _chain(true: Who) -> Iterator[Who]:
 
 
 def _words(name: str) -> set[str]:
-    return set(name.translate(str.maketrans(dict.fromkeys(SEPARATORS, " "))).split())
+    return set(name.translate(str.maketrans(SEPARATORS, " " * len(SEPARATORS))).split())

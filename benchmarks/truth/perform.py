@@ -47,7 +47,8 @@ def _ready(from_ns: int, to_ns: int) -> list[Part]:
 
 
 async def _sequence(node: Node, request: str) -> Done:
-    began_ns, parts = perf_counter_ns(), []
+    began_ns = perf_counter_ns()
+    parts: list[Part] = []
     for one in node.children:
         done = await _LEAVES_AND_BRANCHES[one.kind](one, request)
         parts.extend(done.parts)

@@ -58,7 +58,7 @@ def who(
 ) -> Who:
     """The culprit that `function` is; `name` where it is known under another."""
     plain = inspect.unwrap(function)
-    code = plain.__code__  # type: ignore[attr-defined]
+    code = plain.__code__
     lines = [line for _, _, line in code.co_lines() if line]
     last = max([code.co_firstlineno, *lines, *_inner_lines(code.co_consts)])
     return Who(

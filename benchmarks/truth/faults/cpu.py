@@ -59,6 +59,7 @@ async def hire(_: float) -> None:
 
 CPU_GROUPS = (Path("/sys/fs/cgroup/cpu"), Path("/sys/fs/cgroup/cpu,cpuacct"), Path("/sys/fs/cgroup"))
 PERIOD_US, QUOTA_US = 20_000, 5_000
+SETTLED_S = 1.2  # services do not change their group while they serve: let everybody see the new one
 
 
 def _group() -> Path | None:
@@ -109,6 +110,7 @@ async def join_group(_: float) -> None:
     else:
         (own / "cpu.max").write_text(f"{QUOTA_US} {PERIOD_US}")
     (own / "cgroup.procs").write_text(str(os.getpid()))
+    await asyncio.sleep(SETTLED_S)
 
 
 @spanned

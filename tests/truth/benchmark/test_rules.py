@@ -72,7 +72,9 @@ def test_parts_of_one_cause_are_one() -> None:
     ("true", "why"),
     [
         ({"lock_wait": 60.0}, ""),
-        ({"lock_wait": 54.0}, usable.OUTDONE),
+        ({"lock_wait": 54.0}, usable.OUTDONE),  # the other 46 might be one cause
+        ({"lock_wait": 40.0, "cpu_wait": 30.0, "compute": 25.0}, ""),
+        ({"lock_wait": 40.0, "cpu_wait": 35.0, "compute": 25.0}, usable.OUTDONE),
         ({"lock_wait": 1.0}, usable.NO_EFFECT),
         ({"cpu_wait": 90.0}, usable.NO_EFFECT),
     ],
