@@ -292,6 +292,18 @@ def close_step(activity: Activity, end_ns: int) -> None:
     end_step(activity, end_ns, sample_of(loop, loop.run_start_ns if loop is not None else 0))
 
 
+def close_wait(activity: Activity, end_ns: int) -> None:
+    """The activity's request ends while it waits: that was for whoever runs now.
+
+    So it is with a streamed response, whose last part is sent by a task of its own.
+    """
+    current = here.current
+    if not isinstance(current, Activity) or current is activity or current.request is not activity.request:
+        return
+    if activity.steps and activity.request.take():
+        activity.waits.append(Wait(WAIT_AWAIT, activity.stop_ns, end_ns, end_ns, current, None, 0))
+
+
 def keep_callback(loop: Loop, start_ns: int, end_ns: int, owner: Activity | None, callback: Any) -> None:
     """Remembers what ran on the loop for long: it may turn out to have blocked somebody."""
     duration_ns = end_ns - start_ns

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import httpx
@@ -15,9 +15,10 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 from starlette.applications import Starlette
-from starlette.responses import PlainTextResponse
+from starlette.responses import PlainTextResponse, StreamingResponse
 from starlette.routing import Route
 
+import analysis
 import tracer
 from tests.tracer.conftest import Traced
 from tracer.config import Config
@@ -249,3 +250,24 @@ def test_no_span_of_the_root_ends_after_it(traced_to: Begin) -> None:
     own = [span for span in spans.spans if span.parent_id in roots]
     assert len([span for span in own if span["kind"] == "block"]) >= 20
     assert all(span.end_ns <= roots[span.parent_id].end_ns for span in own)
+
+
+def test_a_streamed_response_waited_for_what_its_parts_waited_for(traced_to: Begin) -> None:
+    """Its SERVER span ends in the task that sends the last part, while the request's own still waits for that."""
+    app = fastapi_app()
+
+    async def parts() -> AsyncIterator[bytes]:
+        for _ in range(3):
+            await asyncio.sleep(0.02)
+            yield b"part"
+
+    @app.get("/stream")
+    async def stream() -> StreamingResponse:
+        return StreamingResponse(parts())
+
+    spans = traced_to()
+    assert asyncio.run(ask(app, "/stream")).text == "part" * 3
+    spans.stop()
+    causes = analysis.analyze(spans.output).causes.groupby("cause")["amount_ns"].sum() / 1e6
+    assert causes["await_io"] > 50
+    assert causes.get("unexplained", 0) < 5

@@ -27,7 +27,7 @@ def add_queue_tile(drawing: Drawing, job: Job, tile: Tile, small: dict[str, int]
             attributes[s.POOL_INITIALIZER_NS] = min(initializer_ns, length_ns)
         if drawing.observed is not None and job.start_ns:
             drawing.observed.put_blocked(attributes, tile.kind, job.thread_id, tile.start_ns, tile.end_ns, 0)
-    elif tile.kind == s.WAIT_POOL_HANDOVER:
+    elif tile.kind == s.WAIT_POOL_HANDOVER and tile.start_ns >= job.idle_since_ns:
         attributes[s.CPU_NS] = min(max(job.handover_cpu_ns, 0), length_ns)
         if job.handover_run_queue_ns is not None:
             attributes[s.RUN_QUEUE_NS] = min(max(job.handover_run_queue_ns, 0), length_ns)
