@@ -10,6 +10,7 @@ python -m benchmarks.truth --only lock_held    one fault at all intensities
 
 import argparse
 import json
+import signal
 import sys
 import tempfile
 import time
@@ -54,6 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--keep", type=Path, help="a folder for the traces and the truth file of such a run")
     parser.add_argument("--out", type=Path, default=RESULTS, help="where the page goes")
     options = parser.parse_args(argv)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # the service that is up is ended, too
     with tempfile.TemporaryDirectory() as scratch:
         yardstick = build_yardstick(Path(scratch)) if can_build() else None
         if options.quick or options.only or options.seed is not None:
