@@ -91,11 +91,12 @@ def _placed(spans: SpanTable, table: pd.DataFrame) -> pd.DataFrame:
         table["trace_id"].to_numpy(dtype=object)[unplaced], table["span_id"].to_numpy(dtype=object)[unplaced]
     )
     for at, row in zip(unplaced[rows >= 0], rows[rows >= 0], strict=True):
-        if spans.attributes[row].get(schema.ROOT) is True and spans.kinds[row] == schema.KIND_TASK:
-            request = spans.parents[row]
-            columns["culprit"][at] = spans.names[request] if request >= 0 else columns["culprit"][at]
-            continue
-        columns["file"][at], columns["line"][at] = _place(spans, int(row))
+        file, line = _place(spans, int(row))
+        is_root = spans.kinds[row] == schema.KIND_TASK and spans.attributes[row].get(schema.ROOT) is True
+        if is_root and file and spans.parents[row] >= 0:
+            columns["culprit"][at] = spans.names[spans.parents[row]]
+        elif not is_root:
+            columns["file"][at], columns["line"][at] = file, line
     return table.assign(**columns)
 
 

@@ -3,13 +3,14 @@
 python -m benchmarks.truth --quick             a slice in less than a minute, told on the terminal
 nice python -m benchmarks.truth --resume       all of it (tens of minutes), goes on where it was broken off
 python -m benchmarks.truth --mutations         which score falls without which probe (about ten minutes)
-python -m benchmarks.truth --page              the page again from what is there
+python -m benchmarks.truth --page              the page from what is done so far, or from truth.json
 python -m benchmarks.truth --seed 310          one generated program, what it truly did and what was told
 python -m benchmarks.truth --only lock_held    one fault at all intensities
 """
 
 import argparse
 import json
+import signal
 import sys
 import tempfile
 import time
@@ -54,6 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--keep", type=Path, help="a folder for the traces and the truth file of such a run")
     parser.add_argument("--out", type=Path, default=RESULTS, help="where the page goes")
     options = parser.parse_args(argv)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # the service that is up is ended, too
     with tempfile.TemporaryDirectory() as scratch:
         yardstick = build_yardstick(Path(scratch)) if can_build() else None
         if options.quick or options.only or options.seed is not None:
@@ -91,11 +93,13 @@ def _mutations(out: Path, yardstick: Path | None) -> int:
 def _all(options: argparse.Namespace, yardstick: Path | None) -> int:
     units = plan.full()
     store = Store(FOLDER / fingerprint())
+    failed: list[str] = []
     if not options.page:
         if not options.resume:
             store.clear()
         failed = _run(units, store, yardstick)
-        records = store.records(units)
+    records = store.records(units)
+    if records:  # else the page is made of the figures that are there
         told: dict[str, Any] = {
             "conditions": conditions() | {"yardstick": yardstick is not None},
             "units": {"planned": len(units), "done": sum(map(store.done, units)), "failed": failed},

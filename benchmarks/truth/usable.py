@@ -8,9 +8,11 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from analysis.causes import Cause
+from benchmarks.truth import faults
 from benchmarks.truth.fault import FAULTS
 from benchmarks.truth.record import Part, truth_from
 
+assert faults.__all__  # imported, they are in FAULTS
 LEAST_NS: Final = 2_000_000
 CLEARLY: Final = 1.25
 LOST, NO_EFFECT, OUTDONE = "no trace", "no effect", "something else was larger"

