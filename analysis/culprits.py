@@ -73,8 +73,42 @@ def find_culprits(
     elsewhere = (row >= 0) & ~named
     elsewhere &= taken(spans.traces, row) != spans.traces[request_rows[segments.request]]
     parts.append(_once(spans, elsewhere, row, amount, _function))
-    table = pd.concat([part for part in parts if len(part)] or parts[:1], ignore_index=True)
+    table = _placed(spans, pd.concat([part for part in parts if len(part)] or parts[:1], ignore_index=True))
     return table.sort_values(["segment", "ns"], ascending=[True, False], kind="stable").reset_index(drop=True)
+
+
+def _placed(spans: SpanTable, table: pd.DataFrame) -> pd.DataFrame:
+    """The culprits that were named by their span alone, with the place that stands on it.
+
+    A request's own task has the server's outermost coroutine for a name, which says nothing: it is named
+    after the request.
+    """
+    unplaced = np.flatnonzero(((table["file"] == "") & (table["span_id"] != "")).to_numpy(dtype=bool))
+    if len(unplaced) == 0:
+        return table
+    columns = {name: table[name].to_numpy(dtype=object).copy() for name in ("culprit", "file", "line")}
+    rows = spans.find(
+        table["trace_id"].to_numpy(dtype=object)[unplaced], table["span_id"].to_numpy(dtype=object)[unplaced]
+    )
+    for at, row in zip(unplaced[rows >= 0], rows[rows >= 0], strict=True):
+        file, line = _place(spans, int(row))
+        is_root = spans.kinds[row] == schema.KIND_TASK and spans.attributes[row].get(schema.ROOT) is True
+        if is_root and file and spans.parents[row] >= 0:
+            columns["culprit"][at] = spans.names[spans.parents[row]]
+        elif not is_root:
+            columns["file"][at], columns["line"][at] = file, line
+    return table.assign(**columns)
+
+
+def _place(spans: SpanTable, row: int) -> tuple[str, int | None]:
+    """Where a span's function stands; for a phase that a library's call was, the job that called it."""
+    while True:
+        file = _text(spans.attributes[row], schema.CODE_FILE)
+        if file:
+            return file, _line(spans.attributes[row], schema.CODE_LINE)
+        if spans.kinds[row] not in ("", schema.KIND_PHASE) or spans.parents[row] < 0:
+            return "", None
+        row = int(spans.parents[row])
 
 
 def _is_any(causes: Ints, wanted: tuple[Cause, ...]) -> NDArray[np.bool_]:
@@ -181,8 +215,11 @@ def _holder(spans: SpanTable, number: int, row: int) -> list[Named]:
 
 def _handler(spans: SpanTable, number: int, row: int) -> list[Named]:
     """Who held the handler's lock, else the handler."""
-    handler = _text(spans.attributes[row], schema.HANDLER)
-    return _blocker(spans, number, row) or ([(number, handler, "", None, "", "", NONE)] if handler else [])
+    attributes = spans.attributes[row]
+    handler = _text(attributes, schema.HANDLER)
+    file, line = _text(attributes, schema.CODE_FILE), _line(attributes, schema.CODE_LINE)
+    named = [(number, handler, file, line, "", "", NONE)] if handler else []
+    return _blocker(spans, number, row) or named
 
 
 def _call_site(spans: SpanTable, number: int, row: int) -> list[Named]:

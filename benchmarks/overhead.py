@@ -21,6 +21,7 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from benchmarks import hot_path
 from benchmarks.command import run
 from tests.truth.service import free_port
 
@@ -131,6 +132,14 @@ def page(turns: int, block: int) -> str:
         for variant, (milliseconds, ratio) in measure(path, turns, block).items():
             lines.append(f"| {variant} | {VARIANTS[variant]} | {milliseconds:.3f} | {ratio:.2f} |")
         lines.append("")
+    lines += [
+        "## What is added to each piece",
+        "",
+        "In one process, tracer on and off in turns, nothing kept (`python -m benchmarks.hot_path`).",
+        "",
+        hot_path.table(),
+        "",
+    ]
     return "\n".join(lines)
 
 

@@ -80,7 +80,7 @@ def occupancy_of(
 
 def describe(function: Any, args: tuple[Any, ...] = ()) -> tuple[str, CodeType | None]:
     """The user's function behind partials, bound methods and `asyncio.to_thread`, and its code."""
-    if type(function) is FunctionType and PLAIN not in function.__dict__:
+    if type(function) is FunctionType and not function.__dict__:
         return function.__qualname__, function.__code__
     while True:
         if issubclass(type(function), functools.partial):

@@ -120,13 +120,15 @@ class Observed:
         start_ns: int,
         end_ns: int,
         known_ns: int,
+        *,
+        running: bool = False,
     ) -> None:
         """Adds what of a stretch in which a thread did nothing was the GIL: before a job, or in a call whose end
-        was not seen. `known_ns` of it was CPU or run queue.
+        was not seen. `known_ns` of it was CPU or run queue; `running` says that this is not known.
         """
         seen = self._seen(thread_id, [(start_ns, end_ns)])
         self._put_rivals(attributes, thread_id, [(start_ns, end_ns)])
-        split = self._memory.split(kind, end_ns - start_ns - known_ns, seen.states, running=False)
+        split = self._memory.split(kind, end_ns - start_ns - known_ns, seen.states, running=running)
         self._put_split(attributes, split, seen.holders)
 
     def _seen(self, thread_id: int, stretches: Iterable[tuple[int, int]]) -> Seen:

@@ -17,6 +17,7 @@ _SUSPENDED: dict[type[Any], tuple[str, str]] = {
     GeneratorType: ("gi_frame", "gi_yieldfrom"),
     AsyncGeneratorType: ("ag_frame", "ag_await"),
 }
+_SERVERS = ("uvicorn.", "hypercorn.", "daphne.", "granian.")
 _MOST_SITES = 10_000
 _sites: dict[tuple[CodeType, int, CodeType], Site] = {}
 _OURS = __file__.rsplit("/", 1)[0] + "/"
@@ -105,9 +106,13 @@ def caller_place() -> Place | None:
 
 
 def await_site(coroutine: Any) -> Site | None:
-    """Where a suspended coroutine stands: the innermost user frame, and the innermost frame of all."""
+    """Where a suspended coroutine stands: the innermost user frame, and the innermost frame of all.
+
+    Where a server waits for its client in a primitive of asyncio, the innermost is the server's.
+    """
     user: FrameType | None = None
     leaf: FrameType | None = None
+    server: FrameType | None = None
     depth = 0
     while coroutine is not None and depth < _MAX_DEPTH:
         names = _SUSPENDED.get(type(coroutine))
@@ -116,12 +121,18 @@ def await_site(coroutine: Any) -> Site | None:
         frame = getattr(coroutine, names[0])
         if frame is not None:
             leaf = frame
+            module = module_of(frame.f_code.co_filename)
+            if module.startswith(_SERVERS):
+                server = frame
+            elif not module.startswith("asyncio."):
+                server = None
             if not is_library(frame.f_code.co_filename):
                 user = frame
         coroutine = getattr(coroutine, names[1])
         depth += 1
     if leaf is None:
         return None
+    leaf = server or leaf
     at = user or leaf
     key = (at.f_code, at.f_lasti, leaf.f_code)
     site = _sites.get(key)

@@ -391,10 +391,14 @@ class Callback(NamedTuple):
     request: Request | None
 
 
+# a loop callback outside any activity, while it runs: itself, who scheduled it, and since when
+Standing: TypeAlias = tuple[Any, Waker, int]
+
+
 class _Here(threading.local):
     """Where this thread stands."""
 
-    current: Any = None  # an Activity, a loop callback outside any, or None
+    current: Any = None  # an Activity, the Standing of a loop callback outside any, or None
     loop: Loop | None = None
     submitting: Job | None = None  # being handed to an executor by this thread
     opened: Activity | None = None  # root of a request that began in the callback that runs now

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from time import thread_time_ns
-from types import CodeType
+from types import CodeType, FunctionType
 from typing import Any
 
 from tracer import recorder as recorders
@@ -25,6 +25,7 @@ from tracer.records import (
     Job,
     Loop,
     Sample,
+    Standing,
     Wait,
     Waker,
     here,
@@ -72,11 +73,14 @@ def waker_now(now: int) -> tuple[Waker, int]:
         return (None if loop.selects else IO), now
     if isinstance(current, Activity):
         return current, (current.done_ns or now)
-    return current.passed_on(now)  # type: ignore[no-any-return]
+    return pass_on(current, now)
 
 
-def pass_on(callback: Any, by: Waker, cause_ns: int, now: int) -> tuple[Waker, int]:
+def pass_on(standing: Standing, now: int) -> tuple[Waker, int]:
     """The waker that a callback outside any activity stands for: its task's code, or who woke it."""
+    callback, by, cause_ns = standing
+    if type(callback) is FunctionType:
+        return by, cause_ns
     task = bound_to(callback)
     if task is not None and is_task(task):
         return _task_code(task), now
@@ -286,6 +290,18 @@ def close_step(activity: Activity, end_ns: int) -> None:
     here.current = None
     loop = here.loop
     end_step(activity, end_ns, sample_of(loop, loop.run_start_ns if loop is not None else 0))
+
+
+def close_wait(activity: Activity, end_ns: int) -> None:
+    """The activity's request ends while it waits: that was for whoever runs now.
+
+    So it is with a streamed response, whose last part is sent by a task of its own.
+    """
+    current = here.current
+    if not isinstance(current, Activity) or current is activity or current.request is not activity.request:
+        return
+    if activity.steps and activity.request.take():
+        activity.waits.append(Wait(WAIT_AWAIT, activity.stop_ns, end_ns, end_ns, current, None, 0))
 
 
 def keep_callback(loop: Loop, start_ns: int, end_ns: int, owner: Activity | None, callback: Any) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
-from tracer.records import Callback, Job, Look, Occupancy
+from tracer.records import Callback, Job, Look, Occupancy, Pool
 from tracer.schema import (
     WAIT_COLLECT_ORDER,
     WAIT_LOOP_BUSY,
@@ -102,8 +102,9 @@ def _cover(start_ns: int, end_ns: int, pieces: Sequence[Tile]) -> list[Tile]:
 def queue_tiles(job: Job, end_ns: int) -> list[Tile]:
     """What a job waited for before its function began, at `end_ns` (or gave up then).
 
-    The worker that took it had been busy until `idle_since_ns`: until then all were, or another would
-    have taken it. A worker's first job waited for the thread to start. The rest is the hand-over.
+    It queued as long as all workers were busy. The rest is the hand-over, in two parts: another worker was
+    free, and did not come to take it before the one that did was done with its job before (at
+    `idle_since_ns`); and that one was free. A worker's first job waited for the thread to start.
     """
     start_ns = job.born_ns
     if end_ns <= start_ns:
@@ -113,8 +114,36 @@ def queue_tiles(job: Job, end_ns: int) -> list[Tile]:
     if not job.idle_since_ns:
         return [Tile(WAIT_POOL_STARTUP, start_ns, end_ns)]
     freed_ns = min(max(job.idle_since_ns, start_ns), end_ns)
-    tiles = [Tile(WAIT_POOL_QUEUE, start_ns, freed_ns), Tile(WAIT_POOL_HANDOVER, freed_ns, end_ns)]
+    full_ns = _last_full_ns(job.pool, start_ns, freed_ns)
+    tiles = [
+        Tile(WAIT_POOL_QUEUE, start_ns, full_ns),
+        Tile(WAIT_POOL_HANDOVER, full_ns, freed_ns),
+        Tile(WAIT_POOL_HANDOVER, freed_ns, end_ns),
+    ]
     return [tile for tile in tiles if tile.start_ns < tile.end_ns]
+
+
+def _last_full_ns(pool: Pool | None, start_ns: int, end_ns: int) -> int:
+    """The last moment of a stretch at which all workers of a pool had a job; its start if they never had.
+
+    Where not all of the jobs are known any more, they are taken to have had.
+    """
+    if pool is None or pool.of_processes or pool.size <= 1 or start_ns >= end_ns:
+        return end_ns
+    known = list(pool.occupancies)
+    if len(known) == pool.occupancies.maxlen and known[0].start_ns > start_ns:
+        return end_ns
+    events = []
+    for one in known:
+        if one.start_ns < end_ns and (not one.end_ns or one.end_ns > start_ns):
+            events.append((one.start_ns, 1))
+            events.append((one.end_ns or end_ns, -1))
+    busy, full_ns = 0, start_ns
+    for at_ns, change in sorted(events):
+        if change < 0 and busy >= pool.size:
+            full_ns = max(full_ns, at_ns)
+        busy += change
+    return min(full_ns, end_ns)
 
 
 class Share(NamedTuple):

@@ -11,6 +11,7 @@ from types import BuiltinMethodType, CodeType, FunctionType, MethodType
 from typing import Any
 
 _bound: set[type[Any]] = {MethodType, BuiltinMethodType}
+_MOST_DECORATORS = 20
 _STEP = "TaskStepMethWrapper"  # what C tasks schedule; the module does not export its type
 
 
@@ -39,11 +40,19 @@ def is_task(value: Any) -> bool:
 
 
 def code_of(function: Any) -> CodeType | None:
-    """The code behind a function, a method or a partial of one; None for what is not written in Python."""
+    """The code behind a function, a method or a partial of one; None for what is not written in Python.
+
+    Of a decorated function it is the user's, as `functools.wraps` says, and not the decorator's.
+    """
     while issubclass(type(function), functools.partial):
         function = own(function, "func")
     if type(function) is MethodType:
         function = function.__func__
+    for _ in range(_MOST_DECORATORS):
+        inner = function.__dict__.get("__wrapped__") if type(function) is FunctionType else None
+        if type(inner) is not FunctionType:
+            break
+        function = inner
     code = function.__code__ if type(function) is FunctionType else own(function, "__code__")
     return code if type(code) is CodeType else None
 

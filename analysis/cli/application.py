@@ -23,8 +23,12 @@ from analysis.cli.export import EPILOG as EXPORT_EPILOG
 from analysis.cli.export import export
 from analysis.cli.logs import EPILOG as LOGS_EPILOG
 from analysis.cli.logs import logs
+from analysis.cli.metrics import EPILOG as METRICS_EPILOG
+from analysis.cli.metrics import metrics
 from analysis.cli.of_tracer import DOCTOR_EPILOG, PASSED_ON, RUN_EPILOG, doctor, run
 from analysis.cli.streams import ReaderGone, console, examples, say, working
+from analysis.cli.top import EPILOG as TOP_EPILOG
+from analysis.cli.top import top
 from analysis.errors import InputError
 from analysis.load import load_traces
 from analysis.remedies import ADVICE
@@ -155,6 +159,8 @@ app.command(epilog=DOCTOR_EPILOG, context_settings=PASSED_ON)(doctor)
 app.command(epilog=ANNOTATE_EPILOG)(annotate)
 app.command(epilog=EXPORT_EPILOG)(export)
 app.command(epilog=LOGS_EPILOG)(logs)
+app.command(epilog=TOP_EPILOG)(top)
+app.command(epilog=METRICS_EPILOG)(metrics)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

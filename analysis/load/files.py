@@ -2,7 +2,6 @@
 
 import gc
 import gzip
-import json
 import sys
 import zlib
 from collections.abc import Iterable, Iterator
@@ -10,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from analysis.errors import InputError
-from analysis.load.otlp import NotOtlp, Row, rows_of
+from analysis.load.otlp import NotOtlp, Row, parsed, rows_of
 from analysis.model import Finding
 
 SUFFIXES = (".jsonl", ".json", ".jsonl.gz", ".json.gz")
@@ -66,12 +65,12 @@ def read_lines(
     """Return the spans of OTLP JSON Lines; broken lines raise InputError or become one finding."""
     rows: list[Row] = []
     bad: list[int] = []
-    with _no_collection():
+    with no_collection():
         for number, line in enumerate(lines, start=1):
             if not line.strip():
                 continue
             try:
-                rows += rows_of(json.loads(line))
+                rows += rows_of(parsed(line))
             except (ValueError, RecursionError) as error:
                 if not skip_bad_lines:
                     raise InputError(_complaint(where, number, line, error)) from error
@@ -95,7 +94,8 @@ def _complaint(where: str, number: int, line: bytes, error: Exception) -> str:
 
 
 @contextmanager
-def _no_collection() -> Iterator[None]:
+def no_collection() -> Iterator[None]:
+    """Turns the garbage collector off inside the block."""
     # millions of new dicts, none of them garbage: the collector would look at them again and again
     enabled = gc.isenabled()
     gc.disable()

@@ -1,5 +1,6 @@
 """OTLP JSON to rows of `SPAN_COLUMNS`. Knows the encoding, nothing of files or HTTP."""
 
+import json
 from collections.abc import Iterable, Mapping
 from sys import intern
 from typing import Any, Final
@@ -19,6 +20,17 @@ Row = tuple[Any, ...]  # one span, in the order of SPAN_COLUMNS
 
 class NotOtlp(ValueError):
     """Raised for JSON that is not OTLP trace data; the message names what is wrong, without a place."""
+
+
+def parsed(text: bytes) -> Any:
+    """Return the JSON in a text, its strings with "?" for what is no Unicode (half of a surrogate pair).
+
+    Raises ValueError for what is no JSON.
+    """
+    payload = json.loads(text)
+    if b"\\ud" not in text and b"\\uD" not in text:
+        return payload
+    return json.loads(json.dumps(payload, ensure_ascii=False).encode("utf-8", "replace"))
 
 
 def decode_value(value: Mapping[str, Any]) -> Any:

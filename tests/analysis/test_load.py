@@ -156,3 +156,10 @@ def test_every_name_at_the_door_is_there() -> None:
     for name in analysis.__all__:
         assert getattr(analysis, name).__name__ == name
     assert json.dumps(sorted(analysis.__all__)) == json.dumps(analysis.__all__)
+
+
+def test_half_a_surrogate_pair_is_a_question_mark(tmp_path: Path) -> None:
+    spans = drawn("server GET |---|\ntask root GET |---|")
+    path = tmp_path / "traces.jsonl"
+    path.write_text(otlp_lines(spans).replace('"GET"', '"GET \\ud800 \\ud83d\\ude00"'))
+    assert analysis.analyze(path).requests["endpoint"].tolist() == ["GET ? 😀"]

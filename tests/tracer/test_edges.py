@@ -168,7 +168,7 @@ def test_the_waker_is_named(
     spans.stop()
     wait_span = longest_wait(spans, root_task(spans))
     assert wait_span["waker"] == kind
-    assert wait_span.ms >= WAIT_S * 1000 * 0.8
+    assert wait_span.ms >= WAIT_S * 1000 * 0.5  # the waiter may be late itself
     if name:
         assert wait_span["waker.name"] == name
         by_id = {span.span_id: span for span in spans.spans}
@@ -246,7 +246,7 @@ def test_a_thread_that_waits_names_the_job(traced_to: Begin, collect: str) -> No
     (job_span,) = spans.of_kind("job")
     wait_span = longest_wait(spans, root_task(spans))
     assert wait_span["waker.span_id"] == job_span.span_id
-    assert wait_span.ms >= WAIT_S * 1000 * 0.8
+    assert wait_span.ms >= WAIT_S * 1000 * 0.5  # the waiter may be late itself
 
 
 def test_timeouts_of_results_still_raise(traced_to: Begin) -> None:

@@ -2,6 +2,8 @@
 
 import asyncio
 import contextvars
+import functools
+import inspect
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -11,6 +13,7 @@ import anyio.to_thread
 import pytest
 from opentelemetry import trace
 
+import analysis
 from tests.tracer.conftest import Traced
 from tracer import phase
 
@@ -21,6 +24,19 @@ NAME: contextvars.ContextVar[str] = contextvars.ContextVar("name", default="unse
 def nap(seconds: float) -> float:
     time.sleep(seconds)
     return seconds
+
+
+def timed(function: Callable[..., float]) -> Callable[..., float]:
+    @functools.wraps(function)
+    def call(*args: float) -> float:
+        return function(*args)
+
+    return call
+
+
+@timed
+def decorated_nap(seconds: float) -> float:
+    return nap(seconds)
 
 
 def spin(seconds: float) -> None:
@@ -202,3 +218,20 @@ def test_work_outside_any_trace_leaves_no_span_and_still_occupies(traced_to: Beg
     assert wait["occupant.names"] == ["nap"]
     assert wait["occupant.trace_ids"] == [""]
     assert len(spans.of_kind("run")) == 1
+
+
+def test_a_decorated_job_stands_where_the_user_wrote_it(traced_to: Begin) -> None:
+    spans = traced_to()
+    with phase("root"), ThreadPoolExecutor(1) as pool:
+        first = pool.submit(decorated_nap, 0.03)
+        pool.submit(decorated_nap, 0.0).result()
+        first.result()
+    spans.stop()
+    line = inspect.unwrap(decorated_nap).__code__.co_firstlineno
+    runs = spans.named("decorated_nap")
+    assert {run.attributes["code.line.number"] for run in runs} == {line}
+    found = analysis.analyze(spans.output).culprits
+    queued = found[found["cause"] == "pool_queue"]
+    assert set(queued["culprit"]) == {"decorated_nap"}
+    assert set(queued["culprit_file"]) == {__file__}
+    assert set(queued["culprit_line"]) == {line}

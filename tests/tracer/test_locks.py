@@ -93,9 +93,13 @@ def test_a_free_lock_is_no_wait(traced_to: Begin) -> None:
 def test_each_in_line_waits_for_those_before_it(traced_to: Begin) -> None:
     spans = traced_to()
     lock = threading.Lock()
+    asking: list[None] = []
 
     def one() -> None:
+        asking.append(None)
         with lock:
+            while len(asking) < 4:  # nobody lets go before all stand in line
+                time.sleep(0.001)
             time.sleep(0.02)
 
     together(one, one, one, one)

@@ -150,3 +150,21 @@ def test_a_handler_that_fails_fails_as_ever(traced_to: Begin, log: logging.Logge
     in_a_job(work)
     spans.stop()
     assert spans.one("logging: test_a_handler_that_fails_fails_as_ever.<locals>.Broken").ms >= 1
+
+
+def test_the_culprit_stands_where_its_handler_writes(traced_to: Callable[..., Traced]) -> None:
+    class Slow(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            time.sleep(0.02)
+
+    log = logging.Logger("slow")
+    spans = traced_to()
+    log.addHandler(Slow())
+    with phase("root"):
+        log.warning("a line")
+    spans.stop()
+    found = analysis.analyze(spans.output).culprits
+    (culprit,) = found[found["cause"] == "logging_wait"].to_dict("records")
+    code = Slow.emit.__code__
+    assert culprit["culprit_file"] == __file__
+    assert code.co_firstlineno <= culprit["culprit_line"] <= code.co_firstlineno + 1

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import httpx
@@ -15,9 +15,10 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 from starlette.applications import Starlette
-from starlette.responses import PlainTextResponse
+from starlette.responses import PlainTextResponse, StreamingResponse
 from starlette.routing import Route
 
+import analysis
 import tracer
 from tests.tracer.conftest import Traced
 from tracer.config import Config
@@ -249,3 +250,50 @@ def test_no_span_of_the_root_ends_after_it(traced_to: Begin) -> None:
     own = [span for span in spans.spans if span.parent_id in roots]
     assert len([span for span in own if span["kind"] == "block"]) >= 20
     assert all(span.end_ns <= roots[span.parent_id].end_ns for span in own)
+
+
+def test_a_streamed_response_waited_for_what_its_parts_waited_for(traced_to: Begin) -> None:
+    """Its SERVER span ends in the task that sends the last part, while the request's own still waits for that."""
+    app = fastapi_app()
+
+    async def parts() -> AsyncIterator[bytes]:
+        for _ in range(3):
+            await asyncio.sleep(0.02)
+            yield b"part"
+
+    @app.get("/stream")
+    async def stream() -> StreamingResponse:
+        return StreamingResponse(parts())
+
+    spans = traced_to()
+    assert asyncio.run(ask(app, "/stream")).text == "part" * 3
+    spans.stop()
+    causes = analysis.analyze(spans.output).causes.groupby("cause")["amount_ns"].sum() / 1e6
+    assert causes["await_io"] > 50
+
+
+def test_who_held_a_turn_for_another_request_is_named_after_that_request(traced_to: Begin) -> None:
+    app, turn = fastapi_app(), asyncio.Semaphore(1)
+
+    @app.get("/hold")
+    async def hold() -> None:
+        async with turn:
+            await asyncio.sleep(0.06)
+
+    @app.get("/take")
+    async def take() -> None:
+        await asyncio.sleep(0.01)
+        async with turn:
+            pass
+
+    async def main() -> None:
+        await asyncio.gather(ask(app, "/hold"), ask(app, "/take"))
+
+    spans = traced_to()
+    asyncio.run(main())
+    spans.stop()
+    found = analysis.analyze(spans.output).culprits
+    (culprit,) = found[found["cause"] == "limiter_wait"].to_dict("records")
+    assert (culprit["endpoint"], culprit["culprit"]) == ("GET /take", "GET /hold")
+    assert culprit["culprit_file"] == ""
+    assert culprit["culprit_trace_id"] not in ("", culprit["trace_id"])

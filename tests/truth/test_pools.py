@@ -1,6 +1,7 @@
 """Pools that are started, made and shut down on a request's path, and limiters that are exhausted."""
 
 import asyncio
+import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -177,3 +178,35 @@ def test_anyios_tokens_are_exhausted_and_their_holders_named(
     assert sum(wait["occupant.ns"]) + wait["occupant.other_ns"] == wait.end_ns - wait.start_ns
     assert len(wait["occupant.names"]) == 16
     assert set(wait["occupant.names"]) == {"nap"}
+
+
+def test_an_initializer_is_the_pools_startup_though_it_waits_for_the_gil(traced_to: Begin) -> None:
+    over = threading.Event()
+
+    def hog() -> None:
+        while not over.is_set():
+            sum(range(500))
+
+    took: list[float] = []
+
+    def compute() -> None:
+        began, until = time.perf_counter(), time.thread_time() + 0.06
+        while time.thread_time() < until:
+            sum(range(200))
+        took.append((time.perf_counter() - began) * 1e3)
+
+    spans = traced_to()
+    time.sleep(0.5)  # the sampler has learnt where to look
+    thread = threading.Thread(target=hog)
+    thread.start()
+    try:
+        with phase("request"):
+            for _ in range(4):
+                with ThreadPoolExecutor(1, initializer=compute) as pool:
+                    pool.submit(int).result()
+    finally:
+        over.set()
+        thread.join()
+    spans.stop()
+    causes = analysis.analyze(spans.output).causes.groupby("cause")["amount_ns"].sum() / 1e6
+    assert causes["pool_startup"] >= 0.95 * sum(took)

@@ -11,12 +11,13 @@ from collections.abc import Callable
 from time import perf_counter_ns, thread_time_ns
 from typing import Any
 
-from tracer.places import caller_place
+from tracer.places import caller_place, is_library, place_of_code
 from tracer.probes.traced_locks import TracedRLock
 from tracer.recorder import probe_failed
-from tracer.records import Activity, Phase, here, new_span_id
+from tracer.records import Activity, Phase, Place, here, new_span_id
 from tracer.span_context import current_span_id
 from tracer.thread_waits import waiter_here
+from tracer.unseen import code_of
 
 
 def install(min_ns: int) -> Callable[[], None]:
@@ -40,7 +41,7 @@ def install(min_ns: int) -> Callable[[], None]:
             end_ns = perf_counter_ns()
             title, here.handler = here.handler, outer
             if end_ns - start_ns >= min_ns:
-                _keep(activity, title, start_ns, end_ns, thread_time_ns() - cpu_ns)
+                _keep(activity, title, _place(self), start_ns, end_ns, thread_time_ns() - cpu_ns)
 
     @functools.wraps(plain_create)
     def createLock(self: Any) -> None:
@@ -71,7 +72,15 @@ def _title(handler: Any) -> str:
     return f"{kind} {name!r}" if isinstance(name, str) and name else kind
 
 
-def _keep(activity: Activity, title: str, start_ns: int, end_ns: int, cpu_ns: int) -> None:
+def _place(handler: Any) -> Place | None:
+    """Where a handler of the user's own writes; None for a library's."""
+    code = code_of(getattr(type(handler), "emit", None))
+    return None if code is None or is_library(code.co_filename) else place_of_code(code)
+
+
+def _keep(
+    activity: Activity, title: str, place: Place | None, start_ns: int, end_ns: int, cpu_ns: int
+) -> None:
     try:
         if not activity.request.open or not activity.request.take():
             return
@@ -79,7 +88,7 @@ def _keep(activity: Activity, title: str, start_ns: int, end_ns: int, cpu_ns: in
         activity.request.phases.append(
             Phase(
                 f"logging: {title}", new_span_id(), parent_id, activity, start_ns, end_ns, cpu_ns, None,
-                None, "", False, handler=title,
+                place, "", False, handler=title,
             )
         )  # fmt: skip
     except Exception as error:

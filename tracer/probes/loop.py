@@ -8,31 +8,19 @@ import selectors
 from asyncio import events, selector_events
 from collections.abc import Callable
 from time import perf_counter_ns
+from types import FunctionType
 from typing import Any
 
 from tracer.probes.timed_calls import time_call
 from tracer.recorder import probe_failed
 from tracer.records import ACTIVITY, IO, IO_LATE, TIMER, Activity, Look, Waker, here
-from tracer.steps import begin_callback, end_callback, flush_short, new_loop, pass_on, queued_since, waker_now
+from tracer.steps import begin_callback, end_callback, flush_short, new_loop, queued_since, waker_now
 
 _SLEEP_MIN_NS = 20_000
 _STALL_MIN_NS = 200_000
 
 
-class _TimerRun:
-    """Stands for a timer's callback while it runs: who woke the woken was the clock."""
-
-    __slots__ = ("_callback", "_cause_ns")
-
-    def __init__(self, callback: Any, cause_ns: int) -> None:
-        self._callback = callback
-        self._cause_ns = cause_ns
-
-    def passed_on(self, now: int) -> tuple[Waker, int]:
-        return pass_on(self._callback, TIMER, self._cause_ns, now)
-
-
-def _run_stamped(handle: Any, by: Waker, cause_ns: int, standing: Any, run: Callable[[Any], None]) -> None:
+def _run_stamped(handle: Any, by: Waker, cause_ns: int, run: Callable[[Any], None]) -> None:
     start_ns = perf_counter_ns()
     activity: Activity | None = None
     callback = handle._callback
@@ -43,10 +31,10 @@ def _run_stamped(handle: Any, by: Waker, cause_ns: int, standing: Any, run: Call
             loop = new_loop()
         loop.run_start_ns = start_ns
         found = context.get(ACTIVITY)
-        if found is not None:
+        if found is not None and type(callback) is not FunctionType:
             activity = begin_callback(loop, found, callback, by, cause_ns, start_ns, context)
         if activity is None:
-            here.current = standing
+            here.current = (callback, by, cause_ns)
     except Exception as error:
         probe_failed("loop", error)
         run(handle)
@@ -60,7 +48,7 @@ def _run_stamped(handle: Any, by: Waker, cause_ns: int, standing: Any, run: Call
             probe_failed("loop", error)
         # the frames of what failed in there refer back to this one: like asyncio's own `_run`, it must not
         # keep the task, its exception and so itself alive
-        handle = callback = context = standing = run = None  # type: ignore[assignment]
+        handle = callback = context = run = None  # type: ignore[assignment]
         activity = found = None
 
 
@@ -71,15 +59,19 @@ def install() -> Callable[[], None]:
 
     class Handle(plain_handle):  # type: ignore[misc, valid-type]
         __slots__ = ("_by", "_cause_ns")
+        _by: Waker
+        _cause_ns: int
 
         def __init__(self, callback: Any, args: Any, loop: Any, context: Any = None) -> None:
             plain_handle.__init__(self, callback, args, loop, context)
             if self._source_traceback:  # debug mode: asyncio takes its caller's frame for the last one
                 del self._source_traceback[-1]
-            self._by, self._cause_ns = waker_now(perf_counter_ns())
-
-        def passed_on(self, now: int) -> tuple[Waker, int]:
-            return pass_on(self._callback, self._by, self._cause_ns, now)
+            now = perf_counter_ns()
+            current = here.current
+            if isinstance(current, Activity):
+                self._by, self._cause_ns = current, current.done_ns or now
+            else:
+                self._by, self._cause_ns = waker_now(now)
 
         def _run(self) -> None:
             if self._by is IO or self._by is IO_LATE:  # made once, run often: dated from this round's select
@@ -89,14 +81,14 @@ def install() -> Callable[[], None]:
                 else:
                     self._cause_ns = loop.polled_ns
                     self._by = IO if loop.polled_ns == loop.select_end_ns else IO_LATE
-            _run_stamped(self, self._by, self._cause_ns, self, plain_run)
+            _run_stamped(self, self._by, self._cause_ns, plain_run)
             self = None  # type: ignore[assignment]  # breaks cycles when an exception occurs
 
     # TimerHandle itself must stay: its comparisons ask isinstance(other, TimerHandle), and timers set
     # before `start` share a heap with those set after it
     def run_timer(self: Any) -> None:
         due_ns = int(self._when * 1e9)  # loop.time() and perf_counter share a clock
-        _run_stamped(self, TIMER, due_ns, _TimerRun(self._callback, due_ns), plain_run)
+        _run_stamped(self, TIMER, due_ns, plain_run)  # who woke the woken was the clock
         self = None  # breaks cycles when an exception occurs
 
     Handle.__module__, Handle.__qualname__ = plain_handle.__module__, plain_handle.__qualname__

@@ -13,7 +13,7 @@ from opentelemetry.trace import SpanKind, StatusCode
 
 from tracer.recorder import Recorder
 from tracer.records import ACTIVITY, Activity, Request, here
-from tracer.steps import close_step
+from tracer.steps import close_step, close_wait
 from tracer.unseen import coroutine_code, name_of
 
 
@@ -74,6 +74,7 @@ class RequestRoots(SpanProcessor):
         request.start_unix_ns = span.start_time or 0
         request.end_unix_ns = span.end_time or 0
         request.end_ns = root.end_ns = now
+        close_wait(root, now)
         close_step(root, now)
         _forget(root)
         request.open = False

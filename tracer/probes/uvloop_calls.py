@@ -4,59 +4,62 @@ Callbacks that libuv calls by itself (sockets) and the time asleep are not seen,
 wait for the loop cannot be told apart there.
 """
 
+import functools
 from collections.abc import Callable
 from importlib.util import find_spec
 from time import perf_counter_ns
+from types import FunctionType
 from typing import Any
 
 from tracer.recorder import probe_failed
 from tracer.records import ACTIVITY, TIMER, Activity, Waker, here
-from tracer.steps import begin_callback, end_callback, new_loop, pass_on, waker_now
+from tracer.steps import begin_callback, end_callback, new_loop, waker_now
 
 
-class _Call:
-    """A scheduled callback with its stamps; what uvloop runs in its place, in the callback's context."""
+class _Call(functools.partial[Any]):
+    """A scheduled callback with its stamps, made and called by C: a partial of `_run`."""
 
-    __slots__ = ("_by", "_cause_ns", "callback")
-
-    def __init__(self, callback: Any, by: Waker, cause_ns: int) -> None:
-        self.callback = callback
-        self._by = by
-        self._cause_ns = cause_ns
+    __slots__ = ()
 
     def __repr__(self) -> str:
-        return repr(self.callback)
+        return repr(self.args[0])
 
-    def passed_on(self, now: int) -> tuple[Waker, int]:
-        return pass_on(self.callback, self._by, self._cause_ns, now)
 
-    def __call__(self, *args: Any) -> Any:
-        start_ns = perf_counter_ns()
-        activity: Activity | None = None
-        callback = self.callback
+def _run(callback: Any, by: Waker, cause_ns: int, *args: Any) -> Any:
+    """What uvloop runs in the callback's place, in the callback's context."""
+    start_ns = perf_counter_ns()
+    activity: Activity | None = None
+    try:
+        loop = here.loop
+        if loop is None or not loop.live:
+            loop = new_loop()
+        loop.run_start_ns = start_ns
+        found = ACTIVITY.get()
+        if found is not None and type(callback) is not FunctionType:
+            activity = begin_callback(loop, found, callback, by, cause_ns, start_ns, None)
+        if activity is None:
+            here.current = (callback, by, cause_ns)
+    except Exception as error:
+        probe_failed("uvloop", error)
+        return callback(*args)
+    try:
+        return callback(*args)
+    finally:
         try:
-            loop = here.loop
-            if loop is None or not loop.live:
-                loop = new_loop()
-            loop.run_start_ns = start_ns
-            found = ACTIVITY.get()
-            if found is not None:
-                activity = begin_callback(loop, found, callback, self._by, self._cause_ns, start_ns, None)
-            if activity is None:
-                here.current = self
+            end_callback(loop, activity, found, callback, start_ns, perf_counter_ns())
         except Exception as error:
             probe_failed("uvloop", error)
-            return callback(*args)
-        try:
-            return callback(*args)
-        finally:
-            try:
-                end_callback(loop, activity, found, callback, start_ns, perf_counter_ns())
-            except Exception as error:
-                probe_failed("uvloop", error)
-            # the frames of what failed in there refer back to this one: it must keep nothing alive
-            self = callback = args = None  # type: ignore[assignment]
-            activity = found = None
+        # the frames of what failed in there refer back to this one: it must keep nothing alive
+        callback = args = None  # type: ignore[assignment]
+        activity = found = None
+
+
+def _waker() -> tuple[Waker, int]:
+    now = perf_counter_ns()
+    current = here.current
+    if isinstance(current, Activity):
+        return current, current.done_ns or now
+    return waker_now(now)
 
 
 def _due_ns(when: Any, now: float) -> int:
@@ -86,19 +89,19 @@ def install() -> Callable[[], None]:
     plain_at = loop_class.call_at
 
     def call_soon(self: Any, callback: Any, *args: Any, context: Any = None) -> Any:
-        call = _Call(callback, *waker_now(perf_counter_ns()))
+        call = _Call(_run, callback, *_waker())
         return plain_soon(self, call, *args, context=context)
 
     def call_soon_threadsafe(self: Any, callback: Any, *args: Any, context: Any = None) -> Any:
-        call = _Call(callback, *waker_now(perf_counter_ns()))
+        call = _Call(_run, callback, *_waker())
         return plain_threadsafe(self, call, *args, context=context)
 
     def call_later(self: Any, delay: float, callback: Any, *args: Any, context: Any = None) -> Any:
-        call = _Call(callback, TIMER, _due_ns(delay, 0))
+        call = _Call(_run, callback, TIMER, _due_ns(delay, 0))
         return plain_later(self, delay, call, *args, context=context)
 
     def call_at(self: Any, when: float, callback: Any, *args: Any, context: Any = None) -> Any:
-        call = _Call(callback, TIMER, _due_ns(when, self.time()))
+        call = _Call(_run, callback, TIMER, _due_ns(when, self.time()))
         return plain_at(self, when, call, *args, context=context)
 
     loop_class.call_soon = call_soon

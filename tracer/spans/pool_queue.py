@@ -7,6 +7,18 @@ from tracer.spans.drawing import Drawing
 from tracer.tiles import Tile
 
 
+def _woken(job: Job, tile: Tile) -> int:
+    """The thread that could have taken the job before the one that did: the next to begin one; 0 if unknown."""
+    if job.pool is None:
+        return 0
+    later = [
+        (one.start_ns, one.thread_id)
+        for one in list(job.pool.occupancies)
+        if one.start_ns > tile.start_ns and one.thread_id != job.thread_id
+    ]
+    return min(later, default=(0, 0))[1]
+
+
 def add_queue_tile(drawing: Drawing, job: Job, tile: Tile, small: dict[str, int]) -> None:
     """The span of one stretch of the wait, or its part of a sum."""
     length_ns = tile.end_ns - tile.start_ns
@@ -22,11 +34,20 @@ def add_queue_tile(drawing: Drawing, job: Job, tile: Tile, small: dict[str, int]
         held = list(job.pool.occupancies)
         links = put_occupants(attributes, drawing.request, held, job.span_id, tile.start_ns, tile.end_ns)
     elif tile.kind == s.WAIT_POOL_STARTUP:
+        initializer_ns = 0
         if job.initialized is not None:
             attributes[s.POOL_INITIALIZER], initializer_ns = job.initialized
-            attributes[s.POOL_INITIALIZER_NS] = min(initializer_ns, length_ns)
+            initializer_ns = attributes[s.POOL_INITIALIZER_NS] = min(initializer_ns, length_ns)
         if drawing.observed is not None and job.start_ns:
-            drawing.observed.put_blocked(attributes, tile.kind, job.thread_id, tile.start_ns, tile.end_ns, 0)
+            # what the initializer did is the pool's start-up, whatever it was: only the thread's own start is asked
+            started_ns = tile.end_ns - initializer_ns
+            drawing.observed.put_blocked(
+                attributes, tile.kind, job.thread_id, tile.start_ns, started_ns, 0, running=True
+            )
+    elif tile.kind == s.WAIT_POOL_HANDOVER and tile.start_ns < job.idle_since_ns:
+        woken = _woken(job, tile)
+        if drawing.observed is not None and woken:
+            drawing.observed.put_back(attributes, "a free worker", woken, tile.start_ns, tile.end_ns)
     elif tile.kind == s.WAIT_POOL_HANDOVER:
         attributes[s.CPU_NS] = min(max(job.handover_cpu_ns, 0), length_ns)
         if job.handover_run_queue_ns is not None:

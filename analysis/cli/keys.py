@@ -1,0 +1,50 @@
+"""Waiting for a moment or a key, in a terminal that gives keys one by one; it is put back as it was."""
+
+import os
+import select
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Final
+
+_QUIT: Final = frozenset(b"qQ\x03\x04")
+
+
+@contextmanager
+def quit_key() -> Iterator[Callable[[float], bool]]:
+    """Yields a function that waits for so many seconds and returns whether the user asked to leave.
+
+    Where standard input is no terminal nobody can ask.
+    """
+    try:
+        import termios
+        import tty
+
+        before = termios.tcgetattr(sys.stdin.fileno())
+    except (ImportError, OSError, ValueError, AttributeError, termios.error):
+        yield _just_wait
+        return
+    try:
+        tty.setcbreak(sys.stdin.fileno())
+        yield _wait_for_key
+    finally:
+        termios.tcsetattr(sys.stdin.fileno(), termios.TCSADRAIN, before)
+
+
+def _just_wait(seconds: float) -> bool:
+    time.sleep(seconds)
+    return False
+
+
+def _wait_for_key(seconds: float) -> bool:
+    deadline_s = time.monotonic() + seconds
+    while (left_s := deadline_s - time.monotonic()) > 0:
+        ready, _, _ = select.select([sys.stdin], [], [], left_s)
+        if not ready:
+            return False
+        # past Python's buffer, which `select` does not see into
+        pressed = os.read(sys.stdin.fileno(), 64)
+        if not pressed or any(key in _QUIT for key in pressed):
+            return True
+    return False

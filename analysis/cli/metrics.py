@@ -1,0 +1,58 @@
+"""`whywait metrics`: a sidecar that turns the traces a service writes into metrics."""
+
+from typing import Annotated, Final
+
+import typer
+
+from analysis.cli.streams import examples
+from analysis.errors import InputError
+from analysis.live.labels import MOST_ENDPOINTS
+from analysis.live.reader import checked_path
+
+_SIGNAL_PATH: Final = "/v1/metrics"
+EPILOG: Final = (
+    examples(
+        "whywait metrics traces",
+        "whywait metrics traces --endpoint http://collector:4318 --service predictor",
+        "OTEL_METRIC_EXPORT_INTERVAL=15000 OTEL_EXPORTER_OTLP_HEADERS=key=value whywait metrics traces",
+    )
+    + "\n\nEnds with 0 on SIGTERM and Ctrl-C, after a last export."
+)
+
+
+def metrics(
+    traces: Annotated[
+        str, typer.Argument(help="The file or directory that the service writes.", metavar="TRACES")
+    ],
+    endpoint: Annotated[
+        str | None, typer.Option(help="Where to send them, by OTLP over HTTP.", metavar="URL")
+    ] = None,
+    service: Annotated[
+        str | None, typer.Option(help="Only this service's requests; also the metrics' service.name.")
+    ] = None,
+    from_start: Annotated[
+        bool, typer.Option("--from-start", help="Count what is in the files already, too.")
+    ] = False,
+    seconds: Annotated[
+        float | None, typer.Option(help="How often to send (default 60).", min=0.1, max=3600)
+    ] = None,
+    endpoints: Annotated[
+        int, typer.Option(help="How many endpoints have a label of their own.", min=1, max=10_000)
+    ] = MOST_ENDPOINTS,
+) -> int:
+    """Sends what each endpoint's requests waited for as OpenTelemetry metrics, until it is ended."""
+    path = checked_path(traces, must_exist=False)
+    url = _url(endpoint)
+    from analysis.cli.sidecar import run  # the SDK takes its time to import; no other command needs it
+
+    run(path, url, service, seconds, endpoints, from_start=from_start)
+    return 0
+
+
+def _url(endpoint: str | None) -> str | None:
+    if endpoint is None:
+        return None
+    if not endpoint.startswith(("http://", "https://")):
+        raise InputError(f"--endpoint is {endpoint!r}; expected a URL such as http://localhost:4318")
+    base = endpoint.rstrip("/")
+    return base if base.endswith(_SIGNAL_PATH) else base + _SIGNAL_PATH

@@ -1,0 +1,86 @@
+"""The work of `whywait metrics`: follow, count, send, until a signal comes."""
+
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Final
+
+from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
+from opentelemetry.sdk.resources import Resource
+
+from analysis.cli.niceness import yield_to_others
+from analysis.live.labels import Labels
+from analysis.live.metrics import CountedExporter, Instruments
+from analysis.live.pace import rest_s
+from analysis.live.reader import EVERYTHING, Reader
+from analysis.live.totals import Totals
+
+_TURN_S: Final = 2.0
+_LAST_EXPORT_MS: Final = 5_000
+
+
+def run(
+    path: Path, url: str | None, service: str | None, seconds: float | None, endpoints: int, *, from_start: bool
+) -> None:  # fmt: skip
+    """Follow `path` and send metrics to `url` (None: as the environment says) until SIGTERM or SIGINT."""
+    exporter = CountedExporter(OTLPMetricExporter(endpoint=url))
+    logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)  # said below, once, in our words
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    yield_to_others()
+    reader = PeriodicExportingMetricReader(exporter, None if seconds is None else seconds * 1000)
+    provider = MeterProvider([reader], resource=_resource(service), shutdown_on_exit=False)
+    try:
+        _follow(path, provider, exporter, stop, service, endpoints, from_start=from_start)
+    finally:
+        provider.shutdown(timeout_millis=_LAST_EXPORT_MS)
+        failed = exporter.begun - exporter.sent  # one may still be trying
+        if failed:
+            print(f"whywait metrics: {failed} of {exporter.begun} exports failed", file=sys.stderr)
+
+
+def _follow(
+    path: Path, provider: MeterProvider, exporter: CountedExporter, stop: threading.Event,
+    service: str | None, endpoints: int, *, from_start: bool,
+) -> None:  # fmt: skip
+    reader = Reader(path, back=EVERYTHING if from_start else 0, service=service)
+    totals = Totals(Labels(endpoints))
+    instruments = Instruments(
+        provider.get_meter("whywait.live"),
+        totals,
+        lambda: {**reader.lost, **exporter.lost},
+        lambda: reader.follower.behind,
+    )
+    print(f"whywait metrics: following {path}", file=sys.stderr, flush=True)
+    told = False
+    try:
+        while True:
+            begun_s = time.monotonic()
+            final = stop.is_set()
+            for request in reader.turn(begun_s, final=final).requests:
+                instruments.add(request)
+            if final:
+                return
+            if exporter.lost and not told:
+                told = True
+                print(
+                    "whywait metrics: the collector cannot be reached; going on, its failures are counted",
+                    file=sys.stderr, flush=True,
+                )  # fmt: skip
+            stop.wait(rest_s(_TURN_S, time.monotonic() - begun_s))
+    finally:
+        reader.close()
+
+
+def _resource(service: str | None) -> Resource:
+    name = service or os.environ.get("OTEL_SERVICE_NAME")
+    if name is None and "service.name" not in os.environ.get("OTEL_RESOURCE_ATTRIBUTES", ""):
+        name = "whywait"
+    return Resource.create({"service.name": name} if name else {})

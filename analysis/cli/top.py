@@ -1,0 +1,150 @@
+"""`whywait top`: what the requests of a running service wait for, now."""
+
+import io
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+from rich.console import Console, RenderableType
+from rich.live import Live
+
+from analysis.cli.keys import quit_key
+from analysis.cli.niceness import yield_to_others
+from analysis.cli.streams import examples
+from analysis.errors import InputError
+from analysis.live.assembly import Patience
+from analysis.live.pace import rest_s
+from analysis.live.reader import Reader, checked_path, last_seconds
+from analysis.live.window import LONGEST_S, Window
+from analysis.report.live_screen import Told, screen
+
+_TURN_S: Final = 2.0
+_BACK: Final = 32 << 20  # bytes of each file's end that --once looks at
+_MOST_AT_ONCE: Final = 500_000  # spans
+_PLAIN_WIDTH: Final = 118
+_LINES_PER_ENDPOINT: Final = 4
+_LINES_AROUND: Final = 13
+EPILOG: Final = examples(
+    "whywait top traces                  q or Ctrl-C ends it",
+    "whywait top traces --seconds 60",
+    "whywait top traces --once           the end of what was written, as text",
+    "whywait top traces | tee seen.txt   in a pipe: one plain view for each span of --seconds",
+)
+
+
+def top(
+    traces: Annotated[
+        str, typer.Argument(help="The file or directory that the service writes.", metavar="TRACES")
+    ],
+    seconds: Annotated[
+        float, typer.Option(help="How many of the last seconds to show.", min=1, max=LONGEST_S)
+    ] = 10.0,
+    once: Annotated[bool, typer.Option("--once", help="Show the end of what was written, and end.")] = False,
+    service: Annotated[str | None, typer.Option(help="Only this service's requests.")] = None,
+) -> int:
+    """Shows, as they come, what each endpoint's requests wait for, who holds them, and the worst of them."""
+    path = checked_path(traces, must_exist=once)
+    if once:
+        _show_once(path, seconds, service)
+        return 0
+    yield_to_others()
+    reader = Reader(path, service=service)
+    console = Console()
+    try:
+        with _sigterm_interrupts():
+            if console.is_terminal and not console.is_dumb_terminal:
+                _watch(reader, path, seconds, console)
+            else:
+                _print_on(reader, path, seconds)
+    except KeyboardInterrupt:
+        return 0
+    finally:
+        reader.close()
+    return 0
+
+
+def _show_once(path: Path, seconds: float, service: str | None) -> None:
+    patience = Patience(most_spans=_MOST_AT_ONCE, most_of_one=_MOST_AT_ONCE)
+    reader = Reader(path, back=_BACK, service=service, patience=patience)
+    try:
+        turn = reader.turn(0.0, final=True)
+    finally:
+        reader.close()
+    if not turn.requests:
+        raise InputError(
+            f"{path} holds no request at its end: send the service some, or wait until it has exported"
+        )
+    window = Window(LONGEST_S)
+    chosen, covered_s = last_seconds(turn.requests, seconds)
+    end_ns = max(one.end_ns for one in chosen)
+    busy = [one for one in turn.busy if end_ns - round(covered_s * 1e9) < one.end_ns <= end_ns]
+    window.add(covered_s, chosen, busy)
+    as_of = datetime.fromtimestamp(end_ns / 1e9).astimezone().strftime("until %Y-%m-%d %H:%M:%S")
+    console = Console()
+    width = console.width if console.is_terminal else max(console.width, _PLAIN_WIDTH)
+    shown = screen(window.view(), _told(reader, path, "", as_of), None)
+    _print(shown, width, colour=console.is_terminal)
+
+
+def _watch(reader: Reader, path: Path, seconds: float, console: Console) -> None:
+    """Fills the screen until the user has seen enough; the last view stays in the terminal."""
+    window = Window(seconds)
+    shown: RenderableType = ""
+    try:
+        with quit_key() as wait, Live(console=console, screen=True, auto_refresh=False) as live:
+            last_s = time.monotonic() - _TURN_S
+            while True:
+                begun_s = time.monotonic()
+                turn = reader.turn(begun_s)
+                window.add(begun_s - last_s, *turn)
+                last_s = begun_s
+                rows = (console.height - _LINES_AROUND) // _LINES_PER_ENDPOINT
+                shown = screen(window.view(), _told(reader, path, "q ends", _now()), rows)
+                live.update(shown, refresh=True)
+                if wait(rest_s(_TURN_S, time.monotonic() - begun_s)):
+                    return
+    finally:
+        console.print(shown)
+
+
+def _print_on(reader: Reader, path: Path, seconds: float) -> None:
+    """Prints one view for each span of `seconds`, of no request twice."""
+    last_s = time.monotonic()
+    turn_s = min(_TURN_S, seconds)
+    while True:
+        window, begun_s = Window(LONGEST_S), time.monotonic()
+        while time.monotonic() - begun_s < seconds:
+            time.sleep(rest_s(turn_s, 0.0))
+            now_s = time.monotonic()
+            window.add(now_s - last_s, *reader.turn(now_s))
+            last_s = now_s
+        _print(screen(window.view(), _told(reader, path, "", _now()), None), _PLAIN_WIDTH, colour=False)
+
+
+def _told(reader: Reader, path: Path, keys: str, as_of: str) -> Told:
+    return Told(str(path), reader.lost, reader.lost_by_service, reader.follower.files, keys, as_of)
+
+
+def _now() -> str:
+    return datetime.now().astimezone().strftime("%H:%M:%S")
+
+
+def _print(shown: RenderableType, width: int, *, colour: bool) -> None:
+    text = io.StringIO()
+    Console(file=text, width=width, force_terminal=colour).print(shown)
+    print(text.getvalue(), flush=True)
+
+
+@contextmanager
+def _sigterm_interrupts() -> Iterator[None]:
+    """The terminal is put in order on SIGTERM too."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

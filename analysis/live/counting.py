@@ -1,0 +1,157 @@
+"""What one analysed request adds to the counts, and analysing whole traces so that one bad trace spoils no other."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple
+
+import pandas as pd
+
+from analysis.attribution import analyze
+from analysis.live.assembly import Assembly, Gathered, Whole
+from analysis.load.otlp import Row, frame_of
+from analysis.model import SPAN_COLUMNS, Analysis, Traces
+from tracer import schema
+
+_TRACE, _SPAN, _PARENT, _START, _END, _ATTRIBUTES = (
+    SPAN_COLUMNS.index(name)
+    for name in ("trace_id", "span_id", "parent_id", "start_ns", "end_ns", "attributes")
+)
+_MOST_CULPRITS: Final = 24  # of one request
+
+
+class Culprit(NamedTuple):
+    """Who made a request wait."""
+
+    cause: str
+    name: str
+    file: str
+    line: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """One request, as it is counted."""
+
+    endpoint: str
+    trace_id: str
+    end_ns: int
+    wall_ns: int
+    weight: float  # how many requests it stands for
+    by_cause: dict[str, int]  # ns; empty where the request was not recorded whole
+    culprits: dict[Culprit, int]  # ns
+
+
+@dataclass(frozen=True, slots=True)
+class Busy:
+    """Work that a request's job did on a worker of a pool."""
+
+    pool: str
+    size: int
+    process: int  # the file it came from
+    end_ns: int
+    run_ns: int
+    weight: float
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What one turn of the analysis adds."""
+
+    requests: tuple[Counted, ...] = ()
+    busy: tuple[Busy, ...] = ()
+    lost_by_service: str = ""  # what the traces say that the service itself lost; "" for nothing
+
+
+def count(
+    wholes: Sequence[Whole], assembly: Assembly, now_s: float, *, service: str | None = None
+) -> list[Batch]:
+    """Analyse whole traces and return what they add; each request counts once.
+
+    Traces that cannot be analysed are counted as lost, alone: the others of the batch are analysed again.
+    """
+    if not wholes:
+        return []
+    try:
+        found = _analysed(wholes, assembly.context(wholes))
+    except Exception:  # whatever one trace holds, the others count
+        if len(wholes) == 1:
+            assembly.lost["trace not analysed"] += 1
+            assembly.settled(wholes[0], [], now_s)
+            return []
+        half = len(wholes) // 2
+        parts = (wholes[:half], wholes[half:])
+        return [batch for part in parts for batch in count(part, assembly, now_s, service=service)]
+    return [_batch(wholes, found, assembly, now_s, service)]
+
+
+def _analysed(wholes: Iterable[Whole], context: list[Row]) -> Analysis:
+    rows = [row for whole in wholes for row in whole.gathered.rows]
+    return analyze(Traces(frame_of(rows + context)))
+
+
+def _batch(
+    wholes: Sequence[Whole], found: Analysis, assembly: Assembly, now_s: float, service: str | None
+) -> Batch:
+    table = found.requests
+    if service is not None:
+        table = table[table["service"] == service]
+    by_trace: dict[str, list[str]] = {}
+    for trace_id, request_id in zip(table["trace_id"], table["request_id"], strict=True):
+        by_trace.setdefault(trace_id, []).append(request_id)
+    weights = table.groupby("trace_id")["weight"].max().to_dict()
+    chosen: set[tuple[str, str]] = set()
+    busy: list[Busy] = []
+    for whole in wholes:
+        trace = whole.gathered
+        # before `settled` forgets which spans are new
+        busy += _busy(trace, float(weights.get(trace.trace_id, 0.0)))
+        new = assembly.settled(whole, by_trace.get(trace.trace_id, ()), now_s)
+        chosen.update((trace.trace_id, one) for one in new)
+    said = [one.message for one in found.findings if one.code == "lost-records"]
+    return Batch(tuple(_requests(table, found, chosen)), tuple(busy), said[0] if said else "")
+
+
+def _requests(table: pd.DataFrame, found: Analysis, chosen: set[tuple[str, str]]) -> Iterable[Counted]:
+    sums = _sums(found.causes, ["cause"], "amount_ns")
+    held = _sums(found.culprits, ["cause", "culprit", "culprit_file", "culprit_line"], "ns")
+    columns = ("trace_id", "request_id", "endpoint", "end_ns", "wall_ns", "weight")
+    for trace_id, request_id, endpoint, end_ns, wall_ns, weight in zip(
+        *(table[name].tolist() for name in columns), strict=True
+    ):
+        key = (trace_id, request_id)
+        if key in chosen:
+            culprits = {
+                Culprit(cause, name, file, None if pd.isna(line) else int(line)): ns
+                for (cause, name, file, line), ns in held.get(key, ())[:_MOST_CULPRITS]
+                if name
+            }
+            by_cause = {cause: ns for (cause,), ns in sums.get(key, ())}
+            yield Counted(endpoint, trace_id, end_ns, wall_ns, weight, by_cause, culprits)
+
+
+def _sums(
+    table: pd.DataFrame, by: list[str], amount: str
+) -> dict[tuple[str, str], list[tuple[tuple[Any, ...], int]]]:
+    """Return for each request its sums by these columns, largest first."""
+    keys = ["trace_id", "request_id", *by]
+    grouped = table.groupby(keys, dropna=False, observed=True, sort=False)[amount].sum()
+    grouped = grouped.sort_values(ascending=False, kind="stable")
+    found: dict[tuple[str, str], list[tuple[tuple[Any, ...], int]]] = {}
+    for key, ns in zip(grouped.index, grouped.tolist(), strict=True):
+        found.setdefault((key[0], key[1]), []).append((key[2:], ns))
+    return found
+
+
+def _busy(trace: Gathered, weight: float) -> Iterable[Busy]:
+    """The runs of a trace's jobs on pools, where its spans came since it was analysed last."""
+    new = trace.rows[trace.new_from :]
+    pools = {
+        row[_SPAN]: (str(row[_ATTRIBUTES][schema.POOL_NAME]), row[_ATTRIBUTES].get(schema.POOL_SIZE))
+        for row in new
+        if row[_ATTRIBUTES].get(schema.KIND) == schema.KIND_JOB and schema.POOL_NAME in row[_ATTRIBUTES]
+    }
+    for row in new:
+        pool = pools.get(row[_PARENT])
+        if pool is not None and weight and row[_ATTRIBUTES].get(schema.KIND) == schema.KIND_RUN:
+            size = pool[1] if isinstance(pool[1], int) and 0 < pool[1] < 1_000_000 else 0
+            yield Busy(pool[0], size, trace.source, row[_END], max(row[_END] - row[_START], 0), weight)

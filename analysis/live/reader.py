@@ -1,0 +1,111 @@
+"""From growing files to counted requests, turn by turn. Bounded: what does not fit is left in the files."""
+
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from analysis.errors import InputError
+from analysis.live.assembly import INCOMPLETE, Assembly, Patience
+from analysis.live.counting import Busy, Counted, count
+from analysis.live.follower import Follower
+from analysis.live.tail import LOST_LINE
+from analysis.load.files import no_collection
+from analysis.load.otlp import parsed, rows_of
+
+_MOST_PER_TURN: Final = 8 << 20  # bytes
+EVERYTHING: Final = 1 << 62  # as `back`: from the beginning
+
+
+class Turn(NamedTuple):
+    """What became known in one turn."""
+
+    requests: tuple[Counted, ...]
+    busy: tuple[Busy, ...]
+
+
+class Reader:
+    """Follows a file or a directory. `back`: bytes of each file's end that are read at the beginning."""
+
+    def __init__(
+        self, path: Path, *, back: int = 0, service: str | None = None, patience: Patience | None = None
+    ) -> None:
+        self.follower = Follower(path, back=back)
+        self.assembly = Assembly(patience, mid_stream=back < EVERYTHING)
+        self.lost_by_service = ""  # in its own words; "" for nothing
+        self._service = service
+        self._incomplete = 0
+
+    @property
+    def lost(self) -> dict[str, int]:
+        """What was lost on the way, by kind, since the beginning."""
+        found: Counter[str] = self.follower.lost + self.assembly.lost
+        if self._incomplete:
+            found[INCOMPLETE] += self._incomplete
+        return dict(found)
+
+    def turn(self, now_s: float, *, final: bool = False) -> Turn:
+        """Read what came, and return the requests whose traces are whole now; `final`: all that are there.
+
+        `now_s` is of any clock that never goes back.
+        """
+        self._read(now_s, final)
+        while final and self.follower.behind:
+            before = self.follower.behind
+            self._read(now_s, final)
+            if self.follower.behind >= before:
+                break
+        batches = count(self.assembly.due(now_s, final=final), self.assembly, now_s, service=self._service)
+        for batch in batches:
+            self.lost_by_service = batch.lost_by_service or self.lost_by_service
+        turn = Turn(
+            tuple(one for batch in batches for one in batch.requests),
+            tuple(one for batch in batches for one in batch.busy),
+        )
+        self._incomplete += sum(not one.by_cause for one in turn.requests)
+        return turn
+
+    def close(self) -> None:
+        """Closes the files."""
+        self.follower.close()
+
+    def _read(self, now_s: float, final: bool) -> None:
+        with no_collection():
+            for source, line in self.follower.poll(_MOST_PER_TURN, final=final):
+                if not line.strip():
+                    continue
+                try:
+                    rows = rows_of(parsed(line))
+                except (ValueError, RecursionError):
+                    self.follower.lost[LOST_LINE] += 1
+                    continue
+                self.assembly.add(rows, source, now_s)
+
+
+def checked_path(source: str, *, must_exist: bool) -> Path:
+    """Return the path to follow; raises InputError for what cannot be followed."""
+    if source == "-" or source.startswith(("http://", "https://")):
+        raise InputError(
+            f"{source} cannot be followed: expected the file or directory that the service writes "
+            "(whywait run --output); for what is in Jaeger: whywait report"
+        )
+    path = Path(source)
+    if must_exist and not path.exists():
+        raise InputError(f"{path} does not exist: expected a file of OTLP JSON Lines, or a directory of them")
+    if not path.exists() and not path.parent.is_dir():
+        raise InputError(f"{path} cannot come to be: there is no directory {path.parent}")
+    return path
+
+
+def last_seconds(requests: Iterable[Counted], seconds: float) -> tuple[list[Counted], float]:
+    """Return the requests that ended in the last seconds before the latest end, and how long that is."""
+    every = list(requests)
+    if not every:
+        return [], 0.0
+    end_ns = max(one.end_ns for one in every)
+    begin_ns = end_ns - round(seconds * 1e9)
+    chosen = [one for one in every if one.end_ns > begin_ns]
+    if len(chosen) < len(every):
+        return chosen, seconds
+    first_ns = min(one.end_ns - one.wall_ns for one in every)
+    return chosen, min(seconds, max((end_ns - first_ns) / 1e9, 1e-3))

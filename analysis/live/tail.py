@@ -1,0 +1,148 @@
+"""One file that somebody else is writing: the whole lines that came since the last look."""
+
+import os
+from collections import Counter
+from io import FileIO
+from pathlib import Path
+from typing import Final
+
+_CHUNK: Final = 1 << 20
+_LONGEST_LINE: Final = 32 << 20
+_MARK: Final = 64  # bytes before our place: they tell whether the file is still the one we read
+
+LOST_LINE: Final = "line"
+REWRITTEN: Final = "truncated file"
+
+
+class Tail:
+    """Reads from `start` on. Known by its inode, so that a renamed file goes on being the same file."""
+
+    def __init__(self, path: Path, found: os.stat_result, start: int, lost: Counter[str]) -> None:
+        self.path = path
+        self.key = (found.st_dev, found.st_ino)
+        self.size = found.st_size
+        self._offset = start  # of the first byte not yet handed out
+        self._mark = b""
+        self._skipping = False  # inside a line too long to be one
+        self._lost = lost
+        self._file: FileIO | None = None
+        if start:
+            self._begin_at(start)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it holds a file descriptor."""
+        return self._file is not None
+
+    @property
+    def behind(self) -> int:
+        """Bytes that are there and were not handed out, as of the last look."""
+        return max(self.size - self._offset, 0)
+
+    def open(self) -> bool:
+        """Opens the file if it is still the same one; false when it cannot be read."""
+        if self._file is not None:
+            return True
+        try:
+            file = FileIO(self.path)
+        except OSError:
+            return False
+        found = os.fstat(file.fileno())
+        if (found.st_dev, found.st_ino) != self.key:
+            file.close()
+            return False
+        self._file = file
+        return True
+
+    def close(self) -> None:
+        """Lets the descriptor go; a later read opens the file again."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def grown(self) -> bool:
+        """Whether there is something to read, or the file was cut. Needs no descriptor if `size` is known."""
+        if self._file is not None:
+            self.size = os.fstat(self._file.fileno()).st_size
+        return self.size != self._offset
+
+    def read(self, most: int, *, final: bool = False) -> list[bytes]:
+        """Return whole lines, about `most` bytes of them; `final`: the last one may lack its line end.
+
+        Of a file that was cut or written anew everything is read again. Raises OSError.
+        """
+        if not self.open() or self._file is None:
+            return []
+        file = self._file.fileno()
+        self.size = os.fstat(file).st_size
+        if self._is_another(file):
+            self._lost[REWRITTEN] += 1
+            self._offset, self._mark, self._skipping = 0, b"", False
+        lines: list[bytes] = []
+        end = min(self.size, self._offset + most)
+        while self._offset < end:
+            data = self._next_lines(file)
+            if not data:
+                if final and not self._skipping:
+                    lines.append(self._rest(file))
+                break
+            lines += data.splitlines(keepends=True)
+        return lines
+
+    def _rest(self, file: int) -> bytes:
+        rest = os.pread(file, _LONGEST_LINE, self._offset)
+        self._advance(rest)
+        return rest
+
+    def _next_lines(self, file: int) -> bytes:
+        """Whole lines from our place on; b"" when none is complete."""
+        data = os.pread(file, _CHUNK, self._offset)
+        last = data.rfind(b"\n")
+        while last < 0 and len(data) < _LONGEST_LINE:
+            more = os.pread(file, _CHUNK, self._offset + len(data))
+            if not more:
+                if self._skipping:
+                    self._advance(data)
+                return b""
+            last = more.rfind(b"\n")
+            last = last + len(data) if last >= 0 else last
+            data += more
+        if last < 0:
+            if not self._skipping:
+                self._lost[LOST_LINE] += 1
+            self._skipping = True
+            self._advance(data)
+            return self._next_lines(file)
+        whole = data[: last + 1]
+        self._advance(whole)
+        if self._skipping:
+            self._skipping = False
+            whole = whole[whole.index(b"\n") + 1 :]
+            return whole or self._next_lines(file)
+        return whole
+
+    def _advance(self, data: bytes) -> None:
+        self._offset += len(data)
+        self._mark = (self._mark + data[-_MARK:])[-_MARK:]
+
+    def _is_another(self, file: int) -> bool:
+        if self.size < self._offset:
+            return True
+        return os.pread(file, len(self._mark), self._offset - len(self._mark)) != self._mark
+
+    def _begin_at(self, start: int) -> None:
+        """Moves back to the beginning of the line that is being written at `start`."""
+        if not self.open() or self._file is None:
+            return
+        file = self._file.fileno()
+        before = os.pread(file, min(start, _CHUNK), max(start - _CHUNK, 0))
+        last = before.rfind(b"\n")
+        if last >= 0:
+            before = before[: last + 1]
+            self._offset = max(start - _CHUNK, 0) + len(before)
+            self._mark = before[-_MARK:]
+        elif start <= _CHUNK:
+            self._offset = 0
+        else:
+            self._skipping = True
+            self._mark = before[-_MARK:]

@@ -1,0 +1,37 @@
+"""Sums since the beginning, by endpoint and cause; pure. They only ever grow."""
+
+from analysis.live.counting import Counted
+from analysis.live.labels import Labels
+
+
+class Total:
+    """The sums of one endpoint. Amounts are in ns, times the weight of each trace."""
+
+    __slots__ = ("by_cause", "incomplete", "requests", "traced")
+
+    def __init__(self) -> None:
+        self.requests = 0.0  # that the traces stand for
+        self.traced = 0  # requests that were analysed
+        self.incomplete = 0  # requests that were not recorded whole and are in none of the others
+        self.by_cause: dict[str, float] = {}
+
+
+class Totals:
+    """Filled by one thread; others may read at any time and see sums that were right a moment ago."""
+
+    def __init__(self, labels: Labels) -> None:
+        self._labels = labels
+        self.endpoints: dict[str, Total] = {}
+
+    def add(self, request: Counted) -> str:
+        """Count one request; return the label of its endpoint."""
+        label = self._labels.label(request.endpoint)
+        total = self.endpoints.setdefault(label, Total())
+        if not request.by_cause:
+            total.incomplete += 1
+            return label
+        total.requests += request.weight
+        total.traced += 1
+        for cause, ns in request.by_cause.items():
+            total.by_cause[cause] = total.by_cause.get(cause, 0.0) + ns * request.weight
+        return label

@@ -1,0 +1,205 @@
+"""What was counted in the last seconds, by endpoint; pure: the caller says how long each turn took.
+
+A request belongs to the turn in which its trace was counted, a few seconds after it ended: so the rate is
+right however long traces take to arrive. Durations are kept in buckets 2% wide, so that memory does not grow
+with the traffic.
+"""
+
+from collections import deque
+from collections.abc import Hashable, Iterable, Mapping
+from dataclasses import dataclass
+from math import log2
+from typing import Final, TypeVar
+
+from analysis.live.counting import Busy, Counted, Culprit
+from analysis.live.labels import MOST_ENDPOINTS, Labels, printable
+
+LONGEST_S: Final = 600
+_PER_OCTAVE: Final = 32
+_MOST_CULPRITS: Final = 100  # of an endpoint in one turn
+_MOST_POOLS: Final = 20
+_Key = TypeVar("_Key", bound=Hashable)
+
+
+@dataclass(frozen=True, slots=True)
+class Worst:
+    """The longest request of an endpoint in the window."""
+
+    trace_id: str
+    wall_ns: int
+    by_cause: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One endpoint over the window. Everything but `traced` and `worst` is for all requests it stands for."""
+
+    name: str
+    requests: float
+    traced: int
+    p50_ns: float
+    p95_ns: float
+    by_cause: dict[str, float]  # ns in sum, largest first
+    culprits: dict[Culprit, float]  # ns in sum, largest first
+    worst: Worst
+
+    @property
+    def wall_ns(self) -> float:
+        """Time of all its requests in sum."""
+        return sum(self.by_cause.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """A pool's workers, as far as traced requests used them."""
+
+    name: str
+    size: int  # of one process; 0 where unknown
+    processes: int
+    busy: float  # workers that were busy, on average over the window
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """The last seconds."""
+
+    seconds: float  # that it covers; 0 before anything was counted
+    endpoints: tuple[Endpoint, ...]  # most time first
+    pools: tuple[Pool, ...]  # busiest first
+    incomplete: int
+
+    def mean_ns(self, *causes: str) -> float:
+        """Time that these causes took of a request, on average over all endpoints."""
+        requests = sum(one.requests for one in self.endpoints)
+        amount = sum(one.by_cause.get(cause, 0.0) for one in self.endpoints for cause in causes)
+        return amount / requests if requests else 0.0
+
+
+class _Sums:
+    """One endpoint in one turn, or over several."""
+
+    __slots__ = ("by_cause", "culprits", "requests", "traced", "walls", "worst")
+
+    def __init__(self) -> None:
+        self.requests = 0.0
+        self.traced = 0
+        self.walls: dict[int, float] = {}  # bucket → weight
+        self.by_cause: dict[str, float] = {}
+        self.culprits: dict[Culprit, float] = {}
+        self.worst = Worst("", -1, {})
+
+    def add(self, request: Counted) -> None:
+        weight = request.weight
+        self.requests += weight
+        self.traced += 1
+        _add(self.walls, {_bucket(request.wall_ns): weight})
+        _add(self.by_cause, {cause: ns * weight for cause, ns in request.by_cause.items()})
+        for culprit, ns in request.culprits.items():
+            if culprit in self.culprits or len(self.culprits) < _MOST_CULPRITS:
+                _add(self.culprits, {culprit: ns * weight})
+        self._keep(Worst(request.trace_id, request.wall_ns, request.by_cause))
+
+    def merge(self, other: "_Sums") -> None:
+        self.requests += other.requests
+        self.traced += other.traced
+        _add(self.walls, other.walls)
+        _add(self.by_cause, other.by_cause)
+        _add(self.culprits, other.culprits)
+        self._keep(other.worst)
+
+    def _keep(self, worst: Worst) -> None:
+        if worst.wall_ns > self.worst.wall_ns:
+            self.worst = worst
+
+    def quantile_ns(self, fraction: float) -> float:
+        """The middle of the bucket that holds this quantile."""
+        wanted, below = fraction * self.requests, 0.0
+        for bucket in sorted(self.walls):
+            below += self.walls[bucket]
+            if below >= wanted * (1 - 1e-9):
+                return float(2 ** ((bucket + 0.5) / _PER_OCTAVE))
+        return 0.0
+
+
+class _Turn:
+    __slots__ = ("endpoints", "incomplete", "pools", "seconds")
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self.endpoints: dict[str, _Sums] = {}
+        self.pools: dict[tuple[str, int, int], float] = {}  # name, size, process → ns
+        self.incomplete = 0
+
+
+class Window:
+    """The last `seconds`, at most LONGEST_S; rounded up to whole turns."""
+
+    def __init__(self, seconds: float, most_endpoints: int = MOST_ENDPOINTS) -> None:
+        self._seconds = min(seconds, LONGEST_S)
+        self._most = most_endpoints
+        self._turns: deque[_Turn] = deque()
+
+    def add(self, seconds: float, requests: Iterable[Counted], busy: Iterable[Busy] = ()) -> None:
+        """Count what became known in a turn of this length. Nothing is said of turns before the first count."""
+        turn = _Turn(seconds)
+        labels = Labels(self._most)  # of this turn: an endpoint of an hour ago takes no place
+        for request in requests:
+            if request.by_cause:
+                label = labels.label(request.endpoint)
+                turn.endpoints.setdefault(label, _Sums()).add(request)
+            else:
+                turn.incomplete += 1
+        for one in busy:
+            key = (printable(one.pool), one.size, one.process)
+            if key in turn.pools or len(turn.pools) < 10 * _MOST_POOLS:
+                _add(turn.pools, {key: one.run_ns * one.weight})
+        if self._turns or turn.endpoints or turn.incomplete:
+            self._turns.append(turn)
+        while len(self._turns) > 1 and self._covered_s() - self._turns[0].seconds >= self._seconds:
+            self._turns.popleft()
+
+    def view(self) -> View:
+        """Return the last seconds."""
+        merged: dict[str, _Sums] = {}
+        pools: dict[tuple[str, int], tuple[set[int], float]] = {}
+        for turn in self._turns:
+            for name, sums in turn.endpoints.items():
+                merged.setdefault(name, _Sums()).merge(sums)
+            for (pool, size, process), ns in turn.pools.items():
+                processes, so_far = pools.get((pool, size), (set(), 0.0))
+                pools[pool, size] = (processes | {process}, so_far + ns)
+        covered_s = self._covered_s()
+        told = [_endpoint(name, sums) for name, sums in merged.items()]
+        used = [
+            Pool(name, size, len(processes), ns / 1e9 / covered_s if covered_s else 0.0)
+            for (name, size), (processes, ns) in pools.items()
+        ]
+        return View(
+            covered_s,
+            tuple(sorted(told, key=lambda one: (-one.wall_ns, one.name))),
+            tuple(sorted(used, key=lambda one: (-one.busy, one.name)))[:_MOST_POOLS],
+            sum(turn.incomplete for turn in self._turns),
+        )
+
+    def _covered_s(self) -> float:
+        return sum(turn.seconds for turn in self._turns)
+
+
+def _endpoint(name: str, sums: _Sums) -> Endpoint:
+    return Endpoint(
+        name, sums.requests, sums.traced, sums.quantile_ns(0.5), sums.quantile_ns(0.95),
+        _largest_first(sums.by_cause), _largest_first(sums.culprits), sums.worst,
+    )  # fmt: skip
+
+
+def _add(into: dict[_Key, float], more: Mapping[_Key, float]) -> None:
+    for key, amount in more.items():
+        into[key] = into.get(key, 0.0) + amount
+
+
+def _largest_first(amounts: Mapping[_Key, float]) -> dict[_Key, float]:
+    return dict(sorted(amounts.items(), key=lambda one: -one[1]))
+
+
+def _bucket(ns: int) -> int:
+    return int(log2(max(ns, 1)) * _PER_OCTAVE)

@@ -1,0 +1,230 @@
+"""The service that the faults are injected into: one endpoint per fault, per healthy shape, per pair."""
+
+import asyncio
+import contextlib
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable
+from time import perf_counter_ns
+from typing import Any
+
+from fastapi import FastAPI, Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from analysis.causes import Cause
+from benchmarks.truth import faults, healthy
+from benchmarks.truth.context import INSIDE, answer, request_of
+from benchmarks.truth.fault import FAULTS, Fault
+from benchmarks.truth.faults.pools import POOLS, kept, pool
+from benchmarks.truth.faults.transfer import response_of
+from benchmarks.truth.meter import Reading, Spent, parts_of, read, since, watch_collections
+from benchmarks.truth.perform import perform
+from benchmarks.truth.record import Part, Truth, merged, truth_from
+
+assert faults.__all__
+BESIDE_S = 0.06  # a timer ends so much after twice the amount that is injected beside it
+WAITED_NS = 1_000_000
+noted: list[dict[str, Any]] = []
+
+
+def note(kind: str, name: str, request: str, parts: list[Part], **more: Any) -> None:
+    """Keeps a request's truth until it is asked for."""
+    truth = Truth(request, merged(parts))
+    mine = answer.get()
+    mine["note"] = {"kind": kind, "name": name, **truth.as_json(), **more}
+
+
+class Measured:
+    """The outermost layer: what the loop's thread spent while a request lasted, and sending its answer."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        mine: dict[str, Any] = {}
+        answer.set(mine)
+        begun = read()
+        sending_ns = 0
+
+        async def timed_send(message: Message) -> None:
+            nonlocal sending_ns
+            if message["type"] == "http.response.start" and "handled" in mine:
+                mine["made"] = since(mine["handled"])
+            began_ns = perf_counter_ns()
+            await send(message)
+            took_ns = perf_counter_ns() - began_ns
+            # one that did not wait for the client takes far less; while one does, the loop writes for it
+            sending_ns += took_ns if took_ns >= WAITED_NS else 0
+
+        await self.app(scope, receive, timed_send)
+        told = mine.get("note")
+        if told is not None:
+            spent = since(begun)
+            told["on_loop"] = {
+                "wall_ns": spent.wall_ns,
+                "queue_ns": spent.queue_ns,
+                "gil_ns": spent.gil_ns,
+                "gc_ns": spent.gc_ns,
+            }
+            _add_measured(told, mine, sending_ns)
+            noted.append(told)
+
+
+def _add_measured(told: dict[str, Any], mine: dict[str, Any], sending_ns: int) -> None:
+    measures = FAULTS[told["name"]].measures if told["kind"] == "fault" else ""
+    made: Reading | None = mine.get("made")
+    parts: list[Part] = []
+    if measures == "response" and made is not None:
+        parts = parts_of(made)
+    elif measures == "send":
+        parts = [Part(Cause.REQUEST_IO, sending_ns)]
+    elif measures == "path":
+        # what the loop's thread lacked on the way in and out; it serves nobody else meanwhile
+        inside: Spent = mine[INSIDE]
+        parts = [
+            Part(Cause.GIL_WAIT, told["on_loop"]["gil_ns"] - inside.gil_ns),
+            Part(Cause.CPU_WAIT, told["on_loop"]["queue_ns"] - inside.queue_ns),
+        ]
+    if parts:
+        known = truth_from({"request": "", "parts": told["parts"]}).parts
+        told["parts"] = Truth("", merged([*known, *parts])).as_json()["parts"]
+
+
+@contextlib.asynccontextmanager
+async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+    watch_collections()
+    for name, workers in POOLS.items():
+        pool(name, workers)
+    yield
+    for one in list(kept.values()):
+        if hasattr(one, "shutdown"):
+            one.shutdown(wait=True)
+
+
+api = FastAPI(lifespan=lifespan)
+app = Measured(api)
+
+
+def _fault_endpoint(of: Fault) -> Callable[..., Awaitable[Any]]:
+    async def endpoint(rid: str, request: Request, amount: float = 0) -> Any:
+        request_of.set(request)
+        parts = await of.inject(amount)
+        note("fault", of.name, rid, parts)
+        answer.get()["handled"] = read()
+        return response_of(answer.get())
+
+    return endpoint
+
+
+def _helper_endpoint(of: Fault) -> Callable[..., Awaitable[Any]]:
+    async def endpoint(rid: str, amount: float = 0) -> str:
+        assert of.helper is not None
+        await of.helper(amount, rid)
+        return "helped"
+
+    return endpoint
+
+
+def _beside_endpoint(of: Fault) -> Callable[..., Awaitable[Any]]:
+    """The fault lies beside the critical path: a timer, begun with it, ends later."""
+
+    async def endpoint(rid: str, request: Request, amount: float = 0) -> str:
+        request_of.set(request)
+        seconds = BESIDE_S + 2 * amount / 1_000
+        begun = read()
+        ended: list[int] = []
+
+        async def slow() -> list[Part]:
+            parts = await of.inject(amount)
+            ended.append(since(begun).wall_ns)
+            return parts
+
+        parts, _ = await asyncio.gather(slow(), asyncio.sleep(seconds))
+        beside = ended[0] < seconds * 1e9
+        timer = Part(Cause.AWAIT_IO, int(seconds * 1e9) if beside else 0)
+        hidden = merged(parts)
+        note("beside", of.name, rid, [timer], hidden=hidden[0].cause if hidden else "")
+        return "ok"
+
+    return endpoint
+
+
+def _healthy_endpoint(name: str) -> Callable[..., Awaitable[Any]]:
+    async def endpoint(rid: str, request: Request) -> Any:
+        request_of.set(request)
+        result = await healthy.SHAPES[name]()
+        note("null", name, rid, [])
+        return result
+
+    return endpoint
+
+
+for _one in FAULTS.values():
+    api.add_api_route(f"/fault/{_one.name}/{{rid}}", _fault_endpoint(_one), methods=["GET", "POST"])
+    if _one.helper is not None:
+        api.add_api_route(f"/help/{_one.name}/{{rid}}", _helper_endpoint(_one))
+    if _one.off_loop:
+        api.add_api_route(f"/beside/{_one.name}/{{rid}}", _beside_endpoint(_one))
+for _name in healthy.SHAPES:
+    api.add_api_route(f"/healthy/{_name}/{{rid}}", _healthy_endpoint(_name), methods=["GET", "POST"])
+
+
+@api.api_route("/pair/{first}/{second}/{rid}", methods=["GET", "POST"])
+async def pair(first: str, second: str, rid: str, request: Request, one: float, other: float) -> str:
+    """Two faults in one request, one after the other."""
+    request_of.set(request)
+    parts = [*await FAULTS[first].inject(one), *await FAULTS[second].inject(other)]
+    note("pair", f"{first}+{second}", rid, parts)
+    return "ok"
+
+
+@api.get("/program/{seed}/{rid}")
+async def program(seed: int, rid: str) -> str:
+    """A program drawn from the grammar."""
+    parts = await perform(seed, rid)
+    note("program", str(seed), rid, parts)
+    return "ok"
+
+
+@api.get("/cell/begin/{name}")
+async def begin(name: str, amount: float = 0) -> str:
+    """Prepares a fault's cell."""
+    prepare = FAULTS[name].prepare
+    if prepare is not None:
+        await prepare(amount)
+    return "ready"
+
+
+@api.get("/cell/end/{name}")
+async def end(name: str, amount: float = 0) -> str:
+    """Clears up behind it."""
+    finish = FAULTS[name].finish
+    if finish is not None:
+        await finish(amount)
+    return "done"
+
+
+@api.get("/cell/truth")
+async def truth() -> list[dict[str, Any]]:
+    """What was noted since the last time; for the truth file."""
+    told = noted[:]
+    noted.clear()
+    return told
+
+
+@api.get("/cell/queue")
+async def queue() -> int:
+    """How long all threads of this process together have been runnable without a CPU, in ns."""
+    total = 0
+    for thread in os.listdir("/proc/self/task"):
+        with contextlib.suppress(OSError), open(f"/proc/self/task/{thread}/schedstat") as file:
+            total += int(file.read().split()[1])
+    return total
+
+
+@api.get("/idle")
+async def idle() -> str:
+    """For whoever waits until the service is up."""
+    return "idle"

@@ -1,0 +1,10 @@
+"""What the service knows of the request that runs now."""
+
+from contextvars import ContextVar
+from typing import Any, Final
+
+from starlette.requests import Request
+
+request_of: ContextVar[Request] = ContextVar("request_of")
+answer: ContextVar[dict[str, Any]] = ContextVar("answer")  # notes for the outermost layer, app.Measured
+INSIDE: Final = "inside"  # what the loop's thread spent while a worker had the request

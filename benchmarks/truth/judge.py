@@ -1,0 +1,168 @@
+"""Runs a unit and joins what its service noted with what the traces say: one record per request."""
+
+import json
+import tempfile
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from time import perf_counter
+from typing import Any, Final
+
+import pandas as pd
+
+import analysis
+from analysis.model import Analysis
+from benchmarks.truth import load, plan
+from benchmarks.truth.baselines import Span, blamed
+from benchmarks.truth.client import call
+from benchmarks.truth.plan import Unit
+from benchmarks.truth.process import service
+from tracer.schema import SCOPE
+
+TRUTH_FILE: Final = "truth.jsonl"
+Record = dict[str, Any]
+Said = Callable[[str], None]
+
+
+def run_unit(
+    unit: Unit, *, yardstick: Path | None, without: str = "", keep: Path | None = None, said: Said = print
+) -> list[Record]:
+    """One record per request of the unit. `keep` is a folder to leave traces and truth in."""
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = keep or Path(scratch)
+        folder.mkdir(parents=True, exist_ok=True)
+        began = perf_counter()
+        with (
+            service(folder / "traces", unit.loop, yardstick=yardstick, without=without) as port,
+            open(folder / TRUTH_FILE, "w") as file,
+        ):
+            for cell in unit.cells:
+                queued_ns = int(call(port, "/cell/queue")) if cell.kind == plan.NULL else 0
+                for told in load.drive(port, cell):
+                    told |= {"intensity": cell.intensity, "seed": cell.seed, "loop": unit.loop}
+                    if cell.kind == plan.NULL:
+                        told["queued_ns"] = int(call(port, "/cell/queue")) - queued_ns
+                    file.write(json.dumps(told) + "\n")
+        drove = perf_counter()
+        found = analysis.analyze(folder / "traces")
+        noted = [json.loads(line) for line in (folder / TRUTH_FILE).read_text().splitlines()]
+        records = judge(noted, found)
+        said(f"{len(records)} requests, {drove - began:.0f} s driven, {perf_counter() - drove:.1f} s judged")
+        return records
+
+
+def judge(noted: list[Record], found: Analysis) -> list[Record]:
+    """Joins truth and traces by the id that stands in each request's path."""
+    requests, ids = _requests_by_id(found)
+    told = _told(found, ids)
+    records = []
+    for one in noted:
+        row = requests.get(one["request"])
+        record = one | {"found": row is not None}
+        if row is not None:
+            record |= {"wall_ns": int(row["wall_ns"]), **told.get(row["request_id"], {"causes": {}})}
+            record["spans"] = {}
+        records.append(record)
+    ordinary = ordinary_spans(found.spans)
+    trace_of = {rid: str(row["trace_id"]) for rid, row in requests.items()}
+    for record in records:
+        if record["found"]:
+            record["spans"] = blamed(ordinary.get(trace_of[record["request"]], []))
+    return [*records, *_verdicts_of_nulls(records, found, requests)]
+
+
+def _requests_by_id(found: Analysis) -> tuple[dict[str, Any], dict[str, str]]:
+    """Rows of the request table by the benchmark's id; that id by trace id."""
+    servers = found.spans[found.spans["span_kind"] == "server"]
+    ids = {
+        str(trace_id): str(attributes.get("url.path", "")).rsplit("/", 1)[-1]
+        for trace_id, attributes in zip(servers["trace_id"], servers["attributes"], strict=True)
+    }
+    whole = found.requests[~found.requests["incomplete"]]
+    rows = {ids[row["trace_id"]]: row for row in whole.to_dict("records") if row["trace_id"] in ids}
+    return rows, ids
+
+
+def _told(found: Analysis, ids: dict[str, str]) -> dict[str, Record]:
+    """Per request: ns per cause, the standard error where sampled, and the chief culprit of each cause."""
+    causes = found.causes
+    summed = causes.groupby(["request_id", "cause"]).agg(
+        ns=("amount_ns", "sum"), error_ns=("error_ns", _root_of_squares)
+    )
+    sampled = causes[causes["evidence"] == "sampled"].groupby(["request_id", "cause"])["amount_ns"].sum()
+    told: dict[str, Record] = defaultdict(lambda: {"causes": {}, "culprits": {}})
+    for one in summed.reset_index().to_dict("records"):
+        told[one["request_id"]]["causes"][str(one["cause"])] = {
+            "ns": int(one["ns"]),
+            "error_ns": int(one["error_ns"]),
+            "sampled_ns": int(sampled.get((one["request_id"], one["cause"]), 0)),
+        }
+    named = found.culprits[found.culprits["culprit"] != ""].copy()
+    named["culprit_line"] = named["culprit_line"].fillna(0)
+    keys = ["request_id", "cause", "trace_id", "culprit", "culprit_file", "culprit_line", "culprit_trace_id"]
+    by_culprit = named.groupby(keys, dropna=False)["ns"].sum().reset_index()
+    chief = by_culprit.sort_values("ns", ascending=False).drop_duplicates(["request_id", "cause"])
+    for row in chief.to_dict("records"):
+        own = row["culprit_trace_id"] in ("", row["trace_id"])
+        told[row["request_id"]]["culprits"][row["cause"]] = {
+            "name": row["culprit"],
+            "file": row["culprit_file"],
+            "line": int(row["culprit_line"]),
+            "request": "" if own else ids.get(row["culprit_trace_id"], "?"),
+        }
+    return told
+
+
+def _root_of_squares(errors: "pd.Series[int]") -> float:
+    return float((errors.astype(float) ** 2).sum() ** 0.5)
+
+
+def ordinary_spans(spans: pd.DataFrame) -> dict[str, list[Span]]:
+    """The spans that are not whywait's, by trace; parents are the nearest ordinary ones."""
+    above = dict(zip(spans["span_id"], spans["parent_id"], strict=True))
+    ordinary = spans[spans["scope"] != SCOPE]
+    ids = set(ordinary["span_id"])
+
+    def parent_of(span_id: str) -> str:
+        at = above.get(span_id, "")
+        while at and at not in ids:
+            at = above.get(at, "")
+        return at or ""
+
+    found: dict[str, list[Span]] = defaultdict(list)
+    for row in ordinary.to_dict("records"):
+        parent = "" if row["span_kind"] == "server" else parent_of(row["span_id"])
+        found[row["trace_id"]].append(
+            Span(row["span_id"], parent, row["name"], row["scope"], row["start_ns"], row["end_ns"])
+        )
+    return found
+
+
+def _verdicts_of_nulls(records: list[Record], found: Analysis, requests: dict[str, Any]) -> list[Record]:
+    """What the verdict says of each healthy cell as a whole: one more record, without a request."""
+    cells: dict[tuple[str, str, int], list[Record]] = defaultdict(list)
+    for one in records:
+        if one["kind"] == plan.NULL and one["found"]:
+            cells[one["name"], one["loop"], one["seed"]].append(one)
+    made = []
+    for (name, loop, seed), of in cells.items():
+        ids = {requests[one["request"]]["request_id"] for one in of}
+        own = replace(
+            found,
+            requests=found.requests[found.requests["request_id"].isin(ids)],
+            causes=found.causes[found.causes["request_id"].isin(ids)],
+            culprits=found.culprits[found.culprits["request_id"].isin(ids)],
+        )
+        accused = {
+            str(reason.cause): int(reason.mean_ns * len(of))
+            for verdict in analysis.verdict(own)
+            for reason in verdict.reasons
+        }
+        made.append(
+            {"kind": "null verdict", "name": name, "loop": loop, "seed": seed, "intensity": "",
+             "requests": len(of), "accused": accused, "queued_ns": max(one["queued_ns"] for one in of),
+             "gil_ns": sum(one["on_loop"]["gil_ns"] for one in of),
+             "gc_ns": sum(one["on_loop"]["gc_ns"] for one in of)}
+        )  # fmt: skip
+    return made
