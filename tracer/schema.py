@@ -24,6 +24,9 @@ Edges, recorded and never guessed:
   instruction follows as further wait spans (`loop_busy`, `loop_wakeup`, ...), tile after tile. Where a
   job's result was done and whoever takes it handled others first, that part is a `collect_order`.
 
+Parents are for people and for Jaeger, whose critical path knows nothing else: no attribution rests on them
+(`tracer/spans/nesting.py`). For its sake a span that ends as the next begins ends a microsecond before it.
+
 Wait spans shorter than the request's resolution (`RESOLUTION_NS`) are not made; their sums stand on
 the activity span as `whywait.small.<wait type>_ns`.
 
