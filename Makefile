@@ -76,5 +76,9 @@ recording: $(VENV)/.demo
 pictures: $(VENV)/.dev
 	@$(BIN)/python -m benchmarks.pictures benchmarks/results/pictures
 
+# `TRUTH_ARGS=--quick` for a slice, `--resume` to go on where a run was broken off, `--mutations`
+truth: $(VENV)/.dev
+	@$(BIN)/python -m benchmarks.truth $(TRUTH_ARGS)
+
 clean:
 	rm -rf $(VENV) .cache .pytest_cache .mypy_cache .ruff_cache
