@@ -10,7 +10,7 @@ DEMO_EXTRA := $(if $(shell command -v nvidia-smi 2>/dev/null),demo,demo-cpu)
 # whose own suites are run by `host-suites`
 PYTHONS ?= python3.11 python3.12 python3.13
 
-.PHONY: help demo test lint types tests jaeger host-suites observed-table recording pictures bench clean
+.PHONY: help demo test lint types tests jaeger host-suites observed-table recording pictures truth bench clean
 help:
 	@echo "make demo   install, then run the story end to end (about 4 minutes)"
 	@echo "make test   install, then run lint, types and tests"
@@ -76,6 +76,10 @@ recording: $(VENV)/.demo
 pictures: $(VENV)/.dev
 	@$(BIN)/python -m benchmarks.pictures benchmarks/results/pictures
 	@$(BIN)/python -m benchmarks.jaeger_pictures benchmarks/results/pictures
+
+# `TRUTH_ARGS=--quick` for a slice, `--resume` to go on where a run was broken off, `--mutations`
+truth: $(VENV)/.dev
+	@$(BIN)/python -m benchmarks.truth $(TRUTH_ARGS)
 
 clean:
 	rm -rf $(VENV) .cache .pytest_cache .mypy_cache .ruff_cache

@@ -17,14 +17,16 @@ Shape = Callable[[], Awaitable[Any]]
 quiet = logging.getLogger("truth.quiet")
 quiet.propagate = False
 quiet.addHandler(logging.NullHandler())
-free = threading.Lock()
+locks = threading.local()  # one lock for each thread: nobody else wants it
 
 
 @spanned
 def small_work() -> int:
     """A quarter of a millisecond of Python, a free lock, a line to a quick handler."""
     spin(0.00025)
-    with free:
+    if not hasattr(locks, "free"):
+        locks.free = threading.Lock()
+    with locks.free:
         quiet.warning("one line")
     return stamp()
 

@@ -4,7 +4,6 @@ import asyncio
 import threading
 import time
 from collections.abc import Awaitable, Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from time import perf_counter_ns
 from typing import Final, NamedTuple
@@ -32,7 +31,9 @@ locks = (threading.Lock(), threading.Lock())
 held = (Past(), Past())
 turns: list[asyncio.Semaphore] = []
 turned = (Past(), Past())
-ended_on: dict[int, int] = {}  # thread → when its last job ended
+KEPT_NS: Final = 5_000_000_000
+Held = list[int]  # when a job began, and ended (0: not yet)
+busy: dict[str, list[Held]] = {}  # by pool
 
 
 async def perform(seed: int, request: str) -> list[Part]:
@@ -75,11 +76,10 @@ async def _wait(node: Node, request: str) -> Done:
 
 
 class JobDone(NamedTuple):
-    """What a job tells: when it began and ended, when its thread's job before did, and its causes."""
+    """What a job tells: when it began and ended, and its causes."""
 
     began_ns: int
     ended_ns: int
-    before_ns: int
     parts: tuple[Part, ...]
 
 
@@ -87,19 +87,37 @@ def _of(spent: Spent, *, computing: bool) -> tuple[Part, ...]:
     return tuple(parts_of(spent, of=Cause.COMPUTE if computing else Cause.BLOCKING_IO))
 
 
-def _as_job(work: Callable[[], tuple[Part, ...]]) -> JobDone:
-    began_ns, thread = perf_counter_ns(), threading.get_ident()
-    before_ns = ended_on.get(thread, 0)
+def _as_job(held: list[Held], work: Callable[[], tuple[Part, ...]]) -> JobDone:
+    mine: Held = [perf_counter_ns(), 0]
+    held.append(mine)
     parts = work()
-    ended_on[thread] = ended_ns = perf_counter_ns()
-    return JobDone(began_ns, ended_ns, before_ns, parts)
+    mine[1] = perf_counter_ns()
+    return JobDone(mine[0], mine[1], parts)
 
 
-async def _run(executor: ThreadPoolExecutor, work: Callable[[], tuple[Part, ...]]) -> Done:
+def last_full_ns(held: list[Held], workers: int, from_ns: int, to_ns: int) -> int:
+    """The last moment of a stretch at which all workers had a job; its start if they never had."""
+    found = from_ns
+    for _, ended_ns in held:
+        if from_ns < ended_ns <= to_ns:
+            before = sum(begun < ended_ns and (not end or end >= ended_ns) for begun, end in held)
+            if before >= workers:
+                found = max(found, ended_ns)
+    return found
+
+
+async def _run(workers: int, work: Callable[[], tuple[Part, ...]]) -> Done:
+    name = f"program-{workers}"
+    held = busy.setdefault(name, [])
     submitted_ns = perf_counter_ns()
-    done = await asyncio.get_running_loop().run_in_executor(executor, _as_job, work)
+    run = asyncio.get_running_loop().run_in_executor
+    done = await run(pool(name, workers), _as_job, held, work)
     resumed_ns = perf_counter_ns()
-    queued = Part(Cause.POOL_QUEUE, max(done.before_ns - submitted_ns, 0))
+    full_ns = last_full_ns(held, workers, submitted_ns, done.began_ns)
+    # from then on a worker was free, and lacked the GIL or a CPU: how much of which is not known
+    queued = Part(Cause.POOL_QUEUE, full_ns - submitted_ns)
+    if len(held) > 500:
+        held[:] = [one for one in held if not one[1] or one[1] > submitted_ns - KEPT_NS]
     return Done(submitted_ns, resumed_ns, (queued, *done.parts, *_ready(done.ended_ns, resumed_ns)))
 
 
@@ -112,7 +130,7 @@ async def _job(node: Node, request: str) -> Done:
             time.sleep(node.ms / 1_000)
         return _of(since(before), computing=node.work == grammar.COMPUTES)
 
-    return await _run(pool(f"program-{node.which}", node.which), work)
+    return await _run(node.which, work)
 
 
 async def _locked(node: Node, request: str) -> Done:
@@ -128,7 +146,7 @@ async def _locked(node: Node, request: str) -> Done:
         waited = Part(Cause.LOCK_WAIT, past.overlap_ns(asked_ns, before.wall_ns))
         return (waited, *_of(spent, computing=False))
 
-    return await _run(pool("program-8", 8), work)
+    return await _run(8, work)
 
 
 async def _turn(node: Node, request: str) -> Done:

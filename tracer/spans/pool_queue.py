@@ -48,6 +48,7 @@ def add_queue_tile(drawing: Drawing, job: Job, tile: Tile, small: dict[str, int]
         woken = _woken(job, tile)
         if drawing.observed is not None and woken:
             drawing.observed.put_back(attributes, "a free worker", woken, tile.start_ns, tile.end_ns)
+            attributes.pop(s.LOCK_NS, None)  # the pool's own queue, where a worker waits that nobody woke
     elif tile.kind == s.WAIT_POOL_HANDOVER:
         attributes[s.CPU_NS] = min(max(job.handover_cpu_ns, 0), length_ns)
         if job.handover_run_queue_ns is not None:
