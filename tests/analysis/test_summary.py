@@ -67,3 +67,13 @@ def test_the_worst_culprit_comes_first_and_computing_is_no_crime() -> None:
         ("job", 2, 14 * MS), ("rank", 2, 10 * MS)
     ]  # fmt: skip
     assert len(worst_culprits(given.culprits, top=1)) == 1
+
+
+def test_whom_a_culprit_held_is_told_the_most_delayed_endpoint_first() -> None:
+    given = analysis_of(
+        {"GET /a": [{"loop_busy": 5}] * 2, "GET /b": [{"loop_busy": 30}], "GET /c": [{"compute": 1}]},
+        culprits={"loop_busy": Culprit("rank", "r.py", 3)},
+    )
+    (told,) = worst_culprits(given.culprits).to_dict("records")
+    assert told["endpoints"] == ["GET /b", "GET /a"]
+    assert told["victims"] == 3
