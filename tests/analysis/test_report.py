@@ -101,7 +101,9 @@ def test_html_draws_the_slowest_request_of_each_endpoint_and_leads_to_it() -> No
         {"GET /slow": [{"compute": 500 + ms} for ms in range(9)], "GET /often": [{"lock_wait": 60}] * 99}
     )
     text = page(given, "report", top=3)
-    drawn_of = re.findall(r'<details class="card request" id="r(\w+)".*?<summary>(GET /\w+), ', text, re.DOTALL)
+    drawn_of = re.findall(
+        r'<details class="card request" id="r(\w+)".*?<summary>(GET /\w+), ', text, re.DOTALL
+    )
     assert [endpoint for _, endpoint in drawn_of] == ["GET /slow"] * 3 + ["GET /often"]
     for trace_id in (drawn_of[0][0], drawn_of[-1][0]):
         assert f'<a href="#r{trace_id}">Its slowest request' in text

@@ -4,6 +4,7 @@ import fcntl
 import json
 import os
 import pty
+import re
 import select
 import signal
 import struct
@@ -50,7 +51,7 @@ def test_once_tells_causes_rates_and_the_worst(tmp_path: Path) -> None:
     assert "pool_queue 2.5" in done.stdout
     assert "loop_busy 3.0" in done.stdout
     assert "loop lag 3.0 ms per request" in done.stdout
-    assert "worst 16.0 ms  trace " in done.stdout
+    assert re.search(r"worst 16.0 ms  GET /slow: .*  trace \w{32}", done.stdout)
     assert "\x1b" not in done.stdout
     assert "lost" not in done.stdout
 
