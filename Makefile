@@ -75,6 +75,7 @@ recording: $(VENV)/.demo
 # what the docs show, drawn by a real browser from the recording; committed
 pictures: $(VENV)/.dev
 	@$(BIN)/python -m benchmarks.pictures benchmarks/results/pictures
+	@$(BIN)/python -m benchmarks.perfetto_picture benchmarks/results/pictures
 	@$(BIN)/python -m benchmarks.jaeger_pictures benchmarks/results/pictures
 
 # `TRUTH_ARGS=--quick` for a slice, `--resume` to go on where a run was broken off, `--mutations`
