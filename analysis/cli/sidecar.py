@@ -58,7 +58,8 @@ def _follow(
         lambda: {**reader.lost, **exporter.lost},
         lambda: reader.follower.behind,
     )
-    print(f"whywait metrics: following {path}", file=sys.stderr, flush=True)
+    missing = "" if path.exists() else ", which is not there yet"
+    print(f"whywait metrics: following {path}{missing}", file=sys.stderr, flush=True)
     told = False
     try:
         while True:

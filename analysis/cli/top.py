@@ -20,6 +20,7 @@ from analysis.errors import InputError
 from analysis.live.assembly import Patience
 from analysis.live.pace import rest_s
 from analysis.live.reader import Reader, checked_path, last_seconds
+from analysis.live.tail import LOST_LINE
 from analysis.live.window import LONGEST_S, Window
 from analysis.report.live_screen import Size, Told, screen
 
@@ -74,8 +75,14 @@ def _show_once(path: Path, seconds: float, service: str | None) -> None:
     finally:
         reader.close()
     if not turn.requests:
+        unread = reader.lost.get(LOST_LINE, 0)
         raise InputError(
-            f"{path} holds no request at its end: send the service some, or wait until it has exported"
+            f"{path} holds no request at its end: "
+            + (
+                f"{unread} lines are not OTLP JSON"
+                if unread
+                else "send the service some, or wait until it has exported"
+            )
         )
     window = Window(LONGEST_S)
     chosen, covered_s = last_seconds(turn.requests, seconds)

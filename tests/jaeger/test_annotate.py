@@ -98,7 +98,11 @@ def test_the_slowest_alone_are_a_file_that_its_search_page_takes(
     path = tmp_path / "worst.jsonl"
     annotate(str(output), "--slowest", "1", "--output", str(path))
     # what the page makes of the lines, and whom it asks
-    merged = {"resourceSpans": [one for line in path.open() for one in json.loads(line)["resourceSpans"]]}
+    merged = {
+        "resourceSpans": [
+            one for line in path.read_text().splitlines() for one in json.loads(line)["resourceSpans"]
+        ]
+    }
     asked = Request(
         f"{jaeger.query_url}/api/transform", json.dumps(merged).encode(), {"Content-Type": "application/json"}
     )
