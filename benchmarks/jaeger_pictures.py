@@ -1,8 +1,9 @@
 """Makes the pictures of Jaeger for the docs, in its own UI, of the demo service as it runs: part of `make pictures`.
 
-Needs Chromium, and in .cache/jaeger a Jaeger binary and, as `ui`, its built UI: the release of the same number of
-github.com/jaegertracing/jaeger-ui, after `pnpm install && pnpm build` the folder packages/jaeger-ui/build. The
-binary of a release brings that UI itself; the one that `make jaeger` builds has a placeholder.
+Needs Chromium, and in .cache/jaeger a Jaeger binary and, as `ui`, its built UI: the release of Jaeger's number of
+github.com/jaegertracing/jaeger-ui (a later one may ask for what an earlier Jaeger does not answer), after
+`pnpm install && pnpm build` the folder packages/jaeger-ui/build. The binary of a release brings that UI itself; the one
+that `make jaeger` builds, of Jaeger 2.13.0, has a placeholder.
 """
 
 import argparse
