@@ -53,8 +53,11 @@ FLAME: Final = """(async () => {
   menu.dispatchEvent(new MouseEvent("mouseover", {bubbles: true}));
   await click(menu);
   await click([...document.querySelectorAll("[role=menuitem] span, [role=menuitem] a")]
-    .find((one) => one.innerText.includes("Flamegraph")));
-  await pause(1000);
+    .findLast((one) => one.innerText.includes("Flamegraph"))); // the innermost
+  for (let tries = 50; !document.querySelector("[class^=Flamegraph]"); tries--) {
+    if (!tries) throw new Error("no flame graph is shown");
+    await pause(200);
+  }
 })()"""
 
 

@@ -60,7 +60,7 @@ def _follow(
     )
     missing = "" if path.exists() else ", which is not there yet"
     print(f"whywait metrics: following {path}{missing}", file=sys.stderr, flush=True)
-    told = False
+    told = told_of_service = False
     try:
         while True:
             begun_s = time.monotonic()
@@ -69,6 +69,9 @@ def _follow(
                 instruments.add(request)
             if final:
                 return
+            if reader.service_missing and not told_of_service:
+                told_of_service = True
+                print(f"whywait metrics: {reader.service_missing}", file=sys.stderr, flush=True)
             if exporter.lost and not told:
                 told = True
                 print(

@@ -76,6 +76,8 @@ def _show_once(path: Path, seconds: float, service: str | None) -> None:
         reader.close()
     if not turn.requests:
         unread = reader.lost.get(LOST_LINE, 0)
+        if reader.service_missing:
+            raise InputError(reader.service_missing)
         raise InputError(
             f"{path} holds no request at its end: "
             + (
@@ -133,7 +135,15 @@ def _print_on(reader: Reader, path: Path, seconds: float) -> None:
 
 
 def _told(reader: Reader, path: Path, keys: str, as_of: str) -> Told:
-    return Told(str(path), reader.lost, reader.lost_by_service, reader.follower.files, keys, as_of)
+    return Told(
+        str(path),
+        reader.lost,
+        reader.lost_by_service,
+        reader.follower.files,
+        keys,
+        as_of,
+        reader.service_missing,
+    )
 
 
 def _now() -> str:

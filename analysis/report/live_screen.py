@@ -38,6 +38,7 @@ class Told(NamedTuple):
     files: int
     keys: str  # how to leave; "" in a pipe
     as_of: str  # the time
+    service_missing: str = ""  # in words; "" where all is well
 
 
 class Size(NamedTuple):
@@ -56,7 +57,7 @@ def screen(view: View, told: Told, size: Size) -> RenderableType:
             if told.files == 0
             else f"no request yet in {told.files} followed file(s); one is shown some seconds after it ended"
         )
-        parts.append(Text(f"waiting: {waiting}", style="yellow"))
+        parts.append(Text(f"waiting: {safe(told.service_missing) or waiting}", style="yellow"))
     else:
         parts += _endpoints(view, size, len(parts))
     if size.lines is not None:

@@ -229,3 +229,14 @@ def test_a_dumb_terminal_gets_plain_text(tmp_path: Path) -> None:
         screen.process.send_signal(signal.SIGINT)
         assert screen.end() == 0
         assert "\x1b" not in screen.seen
+
+
+def test_a_service_that_is_not_there_is_said_with_those_that_are(tmp_path: Path) -> None:
+    written(tmp_path / "traces.jsonl")
+    refused(whywait("top", str(tmp_path), "--once", "--service", "elsewhere"), "'elsewhere'", "there are: '")
+    with terminal(str(tmp_path), "--service", "elsewhere") as screen:
+        screen.see("waiting: no request yet")
+        written(tmp_path / "traces.jsonl", 100)
+        screen.see("waiting: no request of service 'elsewhere'; there are:")
+        screen.press("q")
+        assert screen.end() == 0
