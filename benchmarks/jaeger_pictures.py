@@ -20,6 +20,8 @@ from urllib.parse import quote
 import pandas as pd
 
 import analysis
+from analysis.annotation import Form, cause_spans
+from analysis.write.otlp_file import write_spans
 from analysis.write.otlp_http import send
 from demo_service.load import Bounds, drive
 from demo_service.recording import kept
@@ -48,6 +50,14 @@ OPEN_TAGS: Final = """(async () => {
   await click([...document.querySelectorAll(".AccordionAttributes--header")]
     .find((one) => /Tags|Attributes/.test(one.innerText)));
 })()"""
+# the request and below it the lane alone, and what was found in it
+LANE: Final = """(async () => {
+  const rows = () => [...document.querySelectorAll(".span-row")];
+  await click(document.querySelectorAll(".TimelineCollapser svg")[3]);
+  await click(document.querySelectorAll(".TimelineCollapser svg")[0]);
+  await click(rows().find((one) => one.innerText.includes("(why)")).querySelector(".SpanTreeOffset--iconWrapper")
+    || rows().find((one) => one.innerText.includes("(why)")).querySelector(".SpanTreeOffset"));
+})()"""
 FLAME: Final = """(async () => {
   const menu = document.querySelector(".AltViewOptions");
   menu.dispatchEvent(new MouseEvent("mouseover", {bubbles: true}));
@@ -74,6 +84,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         told = _told(Path(name), jaeger)
         with chromium.page() as page:
             _pictures(page, jaeger, told, folder)
+            _annotated(page, jaeger, told, folder)
     for picture in sorted(folder.glob("jaeger-*.png")):
         print(f"{picture}: {picture.stat().st_size // 1000} kB")
     return 0
@@ -119,6 +130,25 @@ def _pictures(page: chromium.Page, jaeger: Jaeger, told: analysis.Analysis, fold
         page.run(script)
         time.sleep(1)
         page.screenshot(folder / f"jaeger-{name}.png")
+
+
+def _annotated(page: chromium.Page, jaeger: Jaeger, told: analysis.Analysis, folder: Path) -> None:
+    """What `whywait annotate --send` adds: the causes as a service of their own, the longest one open."""
+    wait = _longest_wait(told, analysis.Cause.LOOP_BUSY.value)
+    spans = list(cause_spans(told, Form.LANE, 5_000_000))
+    with tempfile.TemporaryFile("w+", encoding="utf-8") as stream:
+        write_spans(iter(spans), schema.ANNOTATION_SCOPE, stream)
+        stream.flush()
+        stream.seek(0)
+        send(stream.buffer, jaeger.otlp_url)
+    time.sleep(2)  # the exporter's batches
+    own = [one for one in spans if one.trace_id == wait.trace_id and schema.FOUND_EVIDENCE in one.attributes]
+    shown = max(own, key=lambda one: one.end_ns - one.start_ns)
+    _open(page, f"{jaeger.query_url}/trace/{shown.trace_id}?uiFind={shown.span_id}", ROWS, 960)
+    page.run(CLICK)
+    page.run(LANE)
+    time.sleep(1)
+    page.screenshot(folder / "jaeger-annotated.png")
 
 
 def _longest_wait(told: analysis.Analysis, cause: str) -> "pd.Series[Any]":
