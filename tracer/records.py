@@ -62,6 +62,14 @@ class Hold(NamedTuple):
     thread_name: str
 
 
+class Release(NamedTuple):
+    """A task gave back what others were in line for; the first of them was woken meanwhile."""
+
+    start_ns: int
+    end_ns: int
+    place: Place
+
+
 class Waited(NamedTuple):
     """What a thread waited for inside the function it ran."""
 
@@ -151,7 +159,7 @@ class Activity:
     """One sequential thing that works for a request: a task (this class) or a `Job`."""
 
     __slots__ = (
-        "blocks", "born_ns", "code", "cpu_ns", "done_ns", "end_ns", "name", "outcome", "parent_id", "request",
+        "blocks", "born_ns", "code", "cpu_ns", "done_ns", "end_ns", "name", "outcome", "parent_id", "releases", "request",
         "run_ns", "short_ns", "small_phases", "span_id", "spawner", "step_cpu_ns", "step_start_ns", "steps", "stop_ns",
         "task_key",
         "token_ns", "waits",
@@ -177,6 +185,7 @@ class Activity:
         self.step_start_ns = 0
         self.step_cpu_ns = 0
         self.waits: list[Wait] = []
+        self.releases: deque[Release] | None = None  # stay when the request is told: others wait for them
         self.short_ns: dict[str, int] = {}  # waits too short to be kept one by one, by kind
         self.blocks: list[Block] = []
         self.small_phases: dict[str, int] | None = None  # by word, ns: what adapters saw and did not keep

@@ -26,7 +26,7 @@ Said = Callable[[str], None]
 
 
 def run_unit(
-    unit: Unit, *, yardstick: Path | None, without: str = "", keep: Path | None = None, said: Said = print
+    unit: Unit, *, yardstick: Path | None, keep: Path | None = None, said: Said = print
 ) -> list[Record]:
     """One record per request of the unit. `keep` is a folder to leave traces and truth in."""
     with tempfile.TemporaryDirectory() as scratch:
@@ -34,7 +34,7 @@ def run_unit(
         folder.mkdir(parents=True, exist_ok=True)
         began = perf_counter()
         with (
-            service(folder / "traces", unit.loop, yardstick=yardstick, without=without) as port,
+            service(folder / "traces", unit.loop, yardstick=yardstick, without=unit.without) as port,
             open(folder / TRUTH_FILE, "w") as file,
         ):
             for cell in unit.cells:

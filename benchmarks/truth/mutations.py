@@ -2,15 +2,16 @@
 
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
 from benchmarks.truth import plan
 from benchmarks.truth.fault import FAULTS
 from benchmarks.truth.judge import run_unit
+from benchmarks.truth.plan import Unit
 from benchmarks.truth.scores import score
-from benchmarks.truth.store import ROOT
+from benchmarks.truth.store import ROOT, Store
 
 FALLS: Final = 0.5  # of the requests, from which a fault's score is said to fall
 LEAST: Final = 2  # requests that must have been scored
@@ -28,13 +29,14 @@ def probes() -> list[str]:
     return ran.stdout.split("\n")[:-1]
 
 
-def run(yardstick: Path | None, seed: int, said: Callable[[str], None]) -> Table:
+def run(yardstick: Path | None, store: Store, seed: int, said: Callable[[str], None]) -> Table:
     """By probe: the faults whose score falls without it, from what to what, and whether the quick slice tells."""
-    whole = {loop: _faults(loop, "", yardstick, seed, said) for loop in plan.LOOPS}
+    whole = {loop: _faults(plan.every_fault(loop, seed), yardstick, store, said) for loop in plan.LOOPS}
     found: Table = {}
     for probe in probes():
         loop = "uvloop" if probe == ONLY_UVLOOP else "asyncio"
-        found[probe] = fallen(whole[loop], _faults(loop, probe, yardstick, seed, said))
+        unit = plan.every_fault(loop, seed, without=probe)
+        found[probe] = fallen(whole[loop], _faults(unit, yardstick, store, said))
     return found
 
 
@@ -57,13 +59,12 @@ def fallen(whole: Table, without: Table) -> Table:
     return {"falls": falls, "quick_tells": any(FAULTS[one["fault"]].quick for one in falls)}
 
 
-def _faults(loop: str, without: str, yardstick: Path | None, seed: int, said: Callable[[str], None]) -> Table:
-    records: Sequence[Any] = []
-    for unit in plan.every_fault(loop, seed):
-        said(f"{loop}, without {without or 'nothing'}: ")
+def _faults(unit: Unit, yardstick: Path | None, store: Store, said: Callable[[str], None]) -> Table:
+    said(f"{unit.loop}, without {unit.without or 'nothing'}")
+    if not store.done(unit):
         try:
-            records = [*records, *run_unit(unit, yardstick=yardstick, without=without, said=said)]
+            store.keep(unit, run_unit(unit, yardstick=yardstick, said=lambda text: said(f"    {text}")))
         except Exception as error:  # a probe without which the service cannot be analysed at all
-            said(f"nothing to score: {error}")
-    table: Table = score(records)["faults"]
+            said(f"    nothing to score: {error}")
+    table: Table = score(store.records([unit]))["faults"]
     return table

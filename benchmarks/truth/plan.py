@@ -61,11 +61,13 @@ class Unit:
     seed: int
     group: str
     cells: tuple[Cell, ...]
+    without: str = ""  # the probe that is taken out
 
     @property
     def key(self) -> str:
         """Names its file."""
-        return f"{self.loop}-{self.seed}-{self.group.replace(' ', '-')}"
+        without = f" without {self.without}" if self.without else ""
+        return f"{self.loop}-{self.seed}-{self.group}{without}".replace(" ", "-")
 
 
 def runnable() -> tuple[str, ...]:
@@ -86,10 +88,10 @@ def quick(loop: str = "asyncio", seed: int = 1) -> list[Unit]:
     return [Unit(loop, seed, QUICK, tuple(_shuffled(cells, seed)))]
 
 
-def every_fault(loop: str, seed: int = 1) -> list[Unit]:
+def every_fault(loop: str, seed: int = 1, without: str = "") -> Unit:
     """One cell of each fault; what the mutation run compares."""
     cells = [Cell(FAULT, name, MIDDLE, seed) for name in runnable()]
-    return [Unit(loop, seed, EVERY_FAULT, tuple(_shuffled(cells, seed)))]
+    return Unit(loop, seed, EVERY_FAULT, tuple(_shuffled(cells, seed)), without)
 
 
 def programs(seeds: tuple[int, ...], loop: str) -> list[Unit]:

@@ -146,10 +146,7 @@ class Sampler:
         for tid in self._threads.keys() - found:
             self._drop(tid)
         for tid in sorted(found - self._threads.keys())[: _MOST_THREADS - len(self._threads)]:
-            try:
-                self._threads[tid] = Thread(tid, self._folder)
-            except FileNotFoundError:
-                continue
+            self._take_up(tid)
         return True
 
     def _drop(self, tid: int) -> None:
@@ -220,7 +217,18 @@ class Sampler:
             (tid,) = struct.unpack("<Q", os.pread(self._memory_fd, 8, state + self._offset))
         except (OSError, struct.error, OverflowError):
             return 0
-        return tid if tid in self._threads else 0
+        if tid in self._threads:
+            return int(tid)
+        return (
+            int(tid) if len(self._threads) < _MOST_THREADS and self._take_up(tid) else 0
+        )  # it began just now
+
+    def _take_up(self, tid: int) -> bool:
+        try:
+            self._threads[tid] = Thread(tid, self._folder)
+        except OSError:  # no thread of this process, or no more
+            return False
+        return True
 
     def _run_queue(self, thread: Thread) -> int:
         if thread.schedstat < 0:

@@ -4,6 +4,7 @@ from bisect import bisect_left
 from types import CodeType
 
 from tracer import schema as s
+from tracer.blockers import Blocker, put_blockers
 from tracer.observed import Attributes
 from tracer.records import IO_LATE, Activity, Callback, Job, Mark, Wait, Waker
 from tracer.spans.attributes import put_callbacks, put_collector, put_occupants, put_place, put_pool
@@ -86,6 +87,7 @@ def _add_await(drawing: Drawing, activity: Activity, wait: Wait) -> None:
         links = ()
     else:
         links = _put_waker(drawing, attributes, wait.by)
+        _put_releaser(attributes, wait)
     if wait.waited is not None and not wait.waited.end_seen and drawing.observed is not None:
         # its end was seen only once Python ran again: part of it may have been a wait for the GIL
         kind = (wait.kind, wait.waited.what)
@@ -128,6 +130,19 @@ def _put_waker(drawing: Drawing, attributes: Attributes, by: Waker) -> tuple[tup
         return ()
     attributes[s.WAKER_TRACE_ID] = trace_hex(waker.request.trace_id)
     return ((waker.request.trace_id, waker.span_id),)
+
+
+def _put_releaser(attributes: Attributes, wait: Wait) -> None:
+    """Who gave back what was waited for, where that was seen."""
+    by = wait.by
+    if not isinstance(by, Activity) or not by.releases:
+        return
+    for one in reversed(by.releases.copy()):
+        if one.start_ns <= wait.cause_ns <= one.end_ns:
+            ns = wait.cause_ns - wait.start_ns
+            place = one.place
+            put_blockers(attributes, [Blocker(place.function, place, by.request.trace_id, by.span_id, ns)])
+            return
 
 
 def _add_resume_tile(drawing: Drawing, activity: Activity, wait: Wait, tile: Tile) -> None:
