@@ -8,12 +8,15 @@ from time import perf_counter_ns
 from typing import Any
 
 from fastapi import FastAPI, Request
+from starlette.applications import Starlette
+from starlette.responses import JSONResponse
+from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from analysis.causes import Cause
 from benchmarks.truth import faults, healthy
 from benchmarks.truth.context import INSIDE, answer, request_of
-from benchmarks.truth.fault import FAULTS, Fault
+from benchmarks.truth.fault import FAULTS, PLAIN, Fault
 from benchmarks.truth.faults.pools import POOLS, kept, pool
 from benchmarks.truth.faults.transfer import response_of
 from benchmarks.truth.meter import Reading, Spent, parts_of, read, since, watch_collections
@@ -58,7 +61,8 @@ class Measured:
             # one that did not wait for the client takes far less; while one does, the loop writes for it
             sending_ns += took_ns if took_ns >= WAITED_NS else 0
 
-        await self.app(scope, receive, timed_send)
+        app = plain if scope["path"].startswith(PLAIN) else self.app
+        await app(scope, receive, timed_send)
         told = mine.get("note")
         if told is not None:
             spent = since(begun)
@@ -116,6 +120,18 @@ def _fault_endpoint(of: Fault) -> Callable[..., Awaitable[Any]]:
         return response_of(answer.get())
 
     return endpoint
+
+
+async def plain_endpoint(request: Request) -> JSONResponse:
+    """A fault in an app that makes no spans of its own."""
+    of = FAULTS[request.path_params["name"]]
+    request_of.set(request)
+    parts = await of.inject(float(request.query_params["amount"]))
+    note("fault", of.name, request.path_params["rid"], parts)
+    return JSONResponse("ok")
+
+
+plain = Starlette(routes=[Route(PLAIN + "/{name}/{rid}", plain_endpoint)])
 
 
 def _helper_endpoint(of: Fault) -> Callable[..., Awaitable[Any]]:

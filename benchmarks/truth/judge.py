@@ -13,6 +13,7 @@ import pandas as pd
 
 import analysis
 from analysis.model import Analysis
+from analysis.phases import phase_times
 from benchmarks.truth import load, plan
 from benchmarks.truth.baselines import Span, blamed
 from benchmarks.truth.client import call
@@ -76,12 +77,17 @@ def _requests_by_id(found: Analysis) -> tuple[dict[str, Any], dict[str, str]]:
     """Rows of the request table by the benchmark's id; that id by trace id."""
     servers = found.spans[found.spans["span_kind"] == "server"]
     ids = {
-        str(trace_id): str(attributes.get("url.path", "")).rsplit("/", 1)[-1]
+        str(trace_id): _path(attributes).rsplit("/", 1)[-1]
         for trace_id, attributes in zip(servers["trace_id"], servers["attributes"], strict=True)
     }
     whole = found.requests[~found.requests["incomplete"]]
     rows = {ids[row["trace_id"]]: row for row in whole.to_dict("records") if row["trace_id"] in ids}
     return rows, ids
+
+
+def _path(attributes: dict[str, Any]) -> str:
+    path = attributes.get("url.path") or attributes.get("http.target") or ""
+    return str(path).partition("?")[0]
 
 
 def _told(found: Analysis, ids: dict[str, str]) -> dict[str, Record]:
@@ -91,7 +97,13 @@ def _told(found: Analysis, ids: dict[str, str]) -> dict[str, Record]:
         ns=("amount_ns", "sum"), error_ns=("error_ns", _root_of_squares)
     )
     sampled = causes[causes["evidence"] == "sampled"].groupby(["request_id", "cause"])["amount_ns"].sum()
-    told: dict[str, Record] = defaultdict(lambda: {"causes": {}, "culprits": {}})
+    told: dict[str, Record] = defaultdict(lambda: {"causes": {}, "culprits": {}, "phase": ""})
+    phases = phase_times(found)
+    chief_phases = (
+        phases[phases["phase"] != ""].sort_values("amount_ns").drop_duplicates("request_id", keep="last")
+    )
+    for request_id, word in zip(chief_phases["request_id"], chief_phases["phase"], strict=True):
+        told[request_id]["phase"] = str(word)
     for one in summed.reset_index().to_dict("records"):
         told[one["request_id"]]["causes"][str(one["cause"])] = {
             "ns": int(one["ns"]),

@@ -16,7 +16,7 @@ from benchmarks.truth.store import ROOT, Store
 FALLS: Final = 0.5  # of the requests, from which a fault's score is said to fall
 LEAST: Final = 2  # requests that must have been scored
 ONLY_UVLOOP: Final = "uvloop"
-MEASURES: Final = ("cause", "culprit", "place")
+MEASURES: Final = ("cause", "culprit", "place", "phase")
 Table = dict[str, Any]
 
 

@@ -223,7 +223,7 @@ def _mutations(broken: Table | None, notes: Table) -> Iterator[str]:
 
 
 def _fall(of: Table) -> str:
-    what = {"cause": "cause", "culprit": "culprit", "place": "file:line"}[of["measure"]]
+    what = "file:line" if of["measure"] == "place" else of["measure"]
     instead = f", told {of['taken_for']}" if of["taken_for"] else ""
     return f"{of['fault']} ({what} {of['from']:.0%} → {of['to']:.0%}{instead})"
 

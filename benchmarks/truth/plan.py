@@ -14,9 +14,9 @@ LOOPS: Final = ("asyncio", "uvloop")
 SEEDS: Final = (1, 2, 3, 4, 5)
 FAULT, BESIDE, PAIR, NULL, PROGRAM = "fault", "beside", "pair", "null", "program"
 GROUPS: Final[dict[str, tuple[str, ...]]] = {
-    "waiting": ("pools", "locks", "loop"),
+    "waiting": ("pools", "locks", "loop", "collectors"),
     "computing": ("gil", "cpu", "memory"),
-    "moving": ("transfer", "work_of_its_own", "outside"),
+    "moving": ("transfer", "work_of_its_own", "outside", "edges"),
 }
 QUICK, EVERY_FAULT = "quick", "every fault"
 BESIDE_GROUP, NULL_GROUP, PROGRAM_GROUP = "pairs and beside", "nulls", "programs"
@@ -125,4 +125,4 @@ def _of_seed(loop: str, seed: int) -> Iterator[Unit]:
 def _shuffled(cells: list[Cell], seed: int) -> list[Cell]:
     mixed = cells[:]
     Random(seed).shuffle(mixed)
-    return mixed
+    return sorted(mixed, key=lambda cell: cell.kind == FAULT and FAULTS[cell.name].last)

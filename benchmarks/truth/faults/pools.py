@@ -173,14 +173,19 @@ def semaphore() -> asyncio.Semaphore:
     return kept["semaphore"]  # type: ignore[no-any-return]
 
 
-@fault(Cause.LIMITER_WAIT, "an asyncio semaphore that another request holds while it awaits", off_loop=True)
+@fault(
+    Cause.LIMITER_WAIT,
+    "an asyncio semaphore that another request holds while it awaits",
+    off_loop=True,
+    quick=True,
+)
 async def semaphore_held(ms: float) -> list[Part]:
     asked_ns = perf_counter_ns()
     async with semaphore():
         had_ns = perf_counter_ns()
     request = turns.chief(asked_ns, had_ns)
     released_ns = turns.last_end(had_ns)
-    by = who(hold_turn, request, name="")
+    by = who(hold_turn, request)
     return [Part(Cause.LIMITER_WAIT, max(released_ns - asked_ns, 0), by)]
 
 

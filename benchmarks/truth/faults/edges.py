@@ -1,0 +1,23 @@
+"""Where a trace begins and where it ends: an app that makes no spans itself, the last requests before the end."""
+
+from analysis.causes import Cause
+from benchmarks.truth.fault import PLAIN, fault
+from benchmarks.truth.faults.locks import sleep_in_worker
+from benchmarks.truth.faults.outside import pause
+from benchmarks.truth.record import Part
+
+
+@fault(
+    Cause.BLOCKING_IO, "a sleep in a worker thread, in a Starlette app that has no spans of its own",
+    path=PLAIN, quick=True,
+)  # fmt: skip
+async def without_framework(ms: float) -> list[Part]:
+    return await sleep_in_worker.inject(ms)
+
+
+@fault(
+    Cause.AWAIT_IO, "a timer, in the last requests before a signal ends the service", requests=(3, 3, 3),
+    last=True, quick=True,
+)  # fmt: skip
+async def before_the_end(ms: float) -> list[Part]:
+    return await pause.inject(ms)
