@@ -191,7 +191,7 @@ def test_a_hog_of_the_gil_does_not_swell_the_wait(traced_to: Begin) -> None:
     # what came after the release is another wait, of another cause
     resumes = [span for span in waits(spans, "resume") if span["activity"] == wait["activity"]]
     after_ms = sum(span.ms for span in resumes if abs(span.start_ns - wait.end_ns) < 1000)
-    assert wait.ms + after_ms == pytest.approx((ran_ns - asked_ns) / 1e6, abs=16)
+    assert wait.ms + after_ms <= (ran_ns - asked_ns) / 1e6 + 0.1
 
 
 def test_a_semaphore_is_held(traced_to: Begin) -> None:
