@@ -88,7 +88,7 @@ def _mutations(options: argparse.Namespace, yardstick: Path | None) -> int:
     store = Store(FOLDER / f"{fingerprint()}-mutations")
     if not options.resume:
         store.clear()
-    told = {"conditions": conditions(), "probes": run_mutations(yardstick, store, 1, _said)}
+    told = {"conditions": conditions(), "probes": run_mutations(yardstick, store, _said)}
     (options.out / "truth_mutations.json").write_text(json.dumps(told, indent=1) + "\n")
     return _written(options.out)
 

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from time import perf_counter_ns
 from typing import Any
@@ -230,14 +231,16 @@ async def truth() -> list[dict[str, Any]]:
     return told
 
 
-@api.get("/cell/queue")
-async def queue() -> int:
-    """How long all threads of this process together have been runnable without a CPU, in ns."""
+@api.get("/cell/lacked")
+async def lacked() -> dict[str, int]:
+    """How long all threads of the service together, without the tracer's own, have been runnable without a CPU, and
+    its workers have waited for the GIL; ns."""
+    tracers = {str(one.native_id) for one in threading.enumerate() if one.name.startswith("whywait")}
     total = 0
-    for thread in os.listdir("/proc/self/task"):
+    for thread in set(os.listdir("/proc/self/task")) - tracers:
         with contextlib.suppress(OSError), open(f"/proc/self/task/{thread}/schedstat") as file:
             total += int(file.read().split()[1])
-    return total
+    return {"queued_ns": total, "workers_gil_ns": sum(healthy.gil_waits_ns)}
 
 
 @api.get("/idle")

@@ -39,11 +39,13 @@ def run_unit(
             open(folder / TRUTH_FILE, "w") as file,
         ):
             for cell in unit.cells:
-                queued_ns = int(call(port, "/cell/queue")) if cell.kind == plan.NULL else 0
-                for told in load.drive(port, cell):
+                before = _lacked(port) if cell.kind == plan.NULL else {}
+                noted_here = load.drive(port, cell)
+                after = _lacked(port) if before else {}
+                for told in noted_here:
                     told |= {"intensity": cell.intensity, "seed": cell.seed, "loop": unit.loop}
                     if cell.kind == plan.NULL:
-                        told["queued_ns"] = int(call(port, "/cell/queue")) - queued_ns
+                        told |= {name: ns - before[name] for name, ns in after.items()}
                     file.write(json.dumps(told) + "\n")
         drove = perf_counter()
         found = analysis.analyze(folder / "traces")
@@ -51,6 +53,11 @@ def run_unit(
         records = judge(noted, found)
         said(f"{len(records)} requests, {drove - began:.0f} s driven, {perf_counter() - drove:.1f} s judged")
         return records
+
+
+def _lacked(port: int) -> dict[str, int]:
+    figures: dict[str, int] = json.loads(call(port, "/cell/lacked"))
+    return figures
 
 
 def judge(noted: list[Record], found: Analysis) -> list[Record]:
@@ -173,8 +180,8 @@ def _verdicts_of_nulls(records: list[Record], found: Analysis, requests: dict[st
         }
         made.append(
             {"kind": "null verdict", "name": name, "loop": loop, "seed": seed, "intensity": "",
-             "requests": len(of), "accused": accused, "queued_ns": max(one["queued_ns"] for one in of),
-             "gil_ns": sum(one["on_loop"]["gil_ns"] for one in of),
+             "requests": len(of), "accused": accused, "queued_ns": of[0]["queued_ns"],
+             "gil_ns": of[0]["workers_gil_ns"] + sum(one["on_loop"]["gil_ns"] for one in of),
              "gc_ns": sum(one["on_loop"]["gc_ns"] for one in of)}
         )  # fmt: skip
     return made

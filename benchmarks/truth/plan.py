@@ -1,6 +1,6 @@
 """Which cells are run: a cell is one fault (or pair, healthy shape, program) at one intensity and seed."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from random import Random
 from typing import Final
@@ -18,7 +18,7 @@ GROUPS: Final[dict[str, tuple[str, ...]]] = {
     "computing": ("gil", "cpu", "memory"),
     "moving": ("transfer", "work_of_its_own", "outside", "edges"),
 }
-QUICK, EVERY_FAULT = "quick", "every fault"
+QUICK, EVERY_FAULT, SOME_FAULTS = "quick", "every fault", "fallen faults"
 BESIDE_GROUP, NULL_GROUP, PROGRAM_GROUP = "pairs and beside", "nulls", "programs"
 # two faults in one request, one after the other; one with a helper comes first, while that is at work
 PAIRS: Final = (
@@ -88,10 +88,11 @@ def quick(loop: str = "asyncio", seed: int = 1) -> list[Unit]:
     return [Unit(loop, seed, QUICK, tuple(_shuffled(cells, seed)))]
 
 
-def every_fault(loop: str, seed: int = 1, without: str = "") -> Unit:
-    """One cell of each fault; what the mutation run compares."""
-    cells = [Cell(FAULT, name, MIDDLE, seed) for name in runnable()]
-    return Unit(loop, seed, EVERY_FAULT, tuple(_shuffled(cells, seed)), without)
+def every_fault(loop: str, seed: int, without: str = "", only: Collection[str] = ()) -> Unit:
+    """One cell of each fault, or of `only` some; what the mutation run compares."""
+    cells = [Cell(FAULT, name, MIDDLE, seed) for name in runnable() if not only or name in only]
+    group = SOME_FAULTS if only else EVERY_FAULT
+    return Unit(loop, seed, group, tuple(_shuffled(cells, seed)), without)
 
 
 def programs(seeds: tuple[int, ...], loop: str) -> list[Unit]:
