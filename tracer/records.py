@@ -351,7 +351,7 @@ class Loop:
     """One event loop's recent past, kept per thread that runs one."""
 
     __slots__ = (
-        "callbacks", "cpu_at_ns", "cpu_ns", "cpu_read_ns", "live", "looks", "native_id", "polled_ns", "run_queue_ns", "run_start_ns", "sample", "select_end_ns", "selects",
+        "callbacks", "cpu_at_ns", "cpu_ns", "cpu_read_ns", "ended_ns", "live", "looks", "native_id", "polled_ns", "run_queue_ns", "run_start_ns", "sample", "select_end_ns", "selects",
         "short_busy_ns", "short_code", "short_count", "short_end_ns", "short_longest_ns", "short_start_ns",
         "thread_id",
     )  # fmt: skip
@@ -374,6 +374,7 @@ class Loop:
         self.cpu_ns = 0  # the thread's CPU time at `cpu_at_ns`, true or estimated since `cpu_read_ns`
         self.cpu_at_ns = 0
         self.cpu_read_ns = 0
+        self.ended_ns = 0  # the latest callback, where the time in between is not seen
 
 
 class Look(NamedTuple):
@@ -398,6 +399,7 @@ class Callback(NamedTuple):
     code: CodeType | None
     sample: Sample | None
     request: Request | None
+    run_queue_ns: int | None = None  # of it, the loop's thread had no CPU; asked of long ones only
 
 
 # a loop callback outside any activity, while it runs: itself, who scheduled it, and since when

@@ -10,7 +10,7 @@ from tracer.records import IO_LATE, Activity, Callback, Job, Mark, Wait, Waker
 from tracer.spans.attributes import put_callbacks, put_collector, put_occupants, put_place, put_pool
 from tracer.spans.drawing import Drawing
 from tracer.spans.spec import overlapping, span_hex, trace_hex
-from tracer.tiles import Tile, collection_tiles, loop_tiles
+from tracer.tiles import Tile, collection_tiles, loop_tiles, queued_in
 from tracer.wait_parts import wait_parts
 from tracer.waited import put_waited, thread_wait_name
 
@@ -166,8 +166,9 @@ def _add_resume_tile(drawing: Drawing, activity: Activity, wait: Wait, tile: Til
 
 
 def _put_ready(drawing: Drawing, attributes: Attributes, activity: Activity, wait: Wait, tile: Tile) -> None:
-    if tile.run_queue_ns is not None:
-        attributes[s.RUN_QUEUE_NS] = tile.run_queue_ns
+    queued_ns = queued_in(tile)
+    if queued_ns is not None:
+        attributes[s.RUN_QUEUE_NS] = queued_ns
     if drawing.observed is None:
         return
     thread_id = drawing.thread_of(activity)

@@ -71,7 +71,7 @@ def load_and_predict() -> Spent:
 
 @fault(
     Cause.COMPUTE, "cold start: a model loaded, and its first predict", amounts=(100, 300, 900), unit="trees",
-    phase="predict", quick=True,
+    phase="settings", quick=True,
 )  # fmt: skip
 async def cold_predict(_: float) -> list[Part]:
     spent = await asyncio.get_running_loop().run_in_executor(pool("threads", 8), load_and_predict)
