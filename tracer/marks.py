@@ -246,8 +246,8 @@ class _Mark:
     """One phase under way."""
 
     __slots__ = (
-        "_activity", "_cpu_ns", "_opened", "_parent_id", "_place", "_run_queue_ns", "_span_id", "_start_ns",
-        "_title", "_token", "_variable",
+        "_activity", "_around", "_cpu_ns", "_opened", "_parent_id", "_place", "_run_queue_ns", "_span_id", "_start_ns",
+        "_title", "_token",
     )  # fmt: skip
 
     def __init__(self, title: str, place: Place | None, activity: Activity, opened: Request | None) -> None:
@@ -259,7 +259,10 @@ class _Mark:
         self._parent_id = 0 if opened is not None else current_span_id()
         request = activity.request
         span = StandIn(request.trace_id, self._span_id, request.sampled_flags, request.trace_state)
-        self._variable = None if opened is None else ACTIVITY.set(activity)
+        self._around: Activity | None = None
+        if opened is not None:
+            self._around = ACTIVITY.get()
+            ACTIVITY.set(activity)
         self._token = enter(span)
         in_thread = isinstance(activity, Job) or activity.task_key == 0
         self._run_queue_ns = run_queue_ns() if in_thread else None
@@ -294,10 +297,7 @@ class _Mark:
         root.end_ns = request.end_ns = end_ns
         close_step(root, end_ns)
         request.open = False
-        try:
-            ACTIVITY.set(None) if self._variable is None else ACTIVITY.reset(self._variable)
-        except ValueError:  # ended in another context than it began in
-            ACTIVITY.set(None)
+        ACTIVITY.set(self._around)
         if recorder is not None and request.root_phase is not None:
             recorder.finish(request, error=bool(request.root_phase.error))
 

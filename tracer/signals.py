@@ -35,17 +35,20 @@ class _Reader(threading.local):
     owner: "_Closer | None" = None
 
     def open(self) -> None:
+        # A collection may come between any two of these lines and ask for a reading: there is no file to
+        # read while the place to read it into changes.
+        self.fd = -1
         self.generation = _generation
         self.owner = None  # gone before its number is used again, or it would close the new file
         self.buffer = ctypes.create_string_buffer(_SIZE + 1)
         self.address = ctypes.addressof(self.buffer)
         try:
-            self.fd = os.open(_PATH, os.O_RDONLY | os.O_CLOEXEC)
+            fd = os.open(_PATH, os.O_RDONLY | os.O_CLOEXEC)
         except OSError:
-            self.fd = -1
             return
-        _open_fds.add(self.fd)
-        self.owner = _Closer(self.fd)
+        _open_fds.add(fd)
+        self.owner = _Closer(fd)
+        self.fd = fd
 
 
 class _Closer:

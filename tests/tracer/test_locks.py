@@ -1,6 +1,7 @@
 """Waits for locks, conditions, semaphores, events and queues: how long, for whom, until when."""
 
 import queue
+import statistics
 import threading
 import time
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from tests.tracer.conftest import Span, Traced
 from tracer import phase
 
 Begin = Callable[..., Traced]
+ROUNDS = 7
 
 
 def waits(spans: Traced, kind: str) -> list[Span]:
@@ -109,8 +111,7 @@ def test_each_in_line_waits_for_those_before_it(traced_to: Begin) -> None:
     assert max(span["lock.waiters"] for span in found) == 3
     for count, span in enumerate(found, 1):
         assert span.ms >= 10 * count
-        # a span that ends as the next begins ends a microsecond before it
-        assert span["blocker.ns"] <= span.end_ns - span.start_ns + 1_000
+        assert span["blocker.ns"] <= span.end_ns - span.start_ns
 
 
 def test_a_lock_that_could_not_be_had_in_time(traced_to: Begin) -> None:
@@ -180,18 +181,27 @@ def test_a_hog_of_the_gil_does_not_swell_the_wait(traced_to: Begin) -> None:
     hogs = [threading.Thread(target=hog) for _ in range(3)]
     for one in hogs:
         one.start()
-    asked_ns, released_ns, ran_ns = contend(lock)
+    seen = [contend(lock) for _ in range(ROUNDS)]
     stop.set()
     for one in hogs:
         one.join()
     spans.stop()
-    (wait,) = waits(spans, "lock_wait")
-    # the stamps are taken by threads that may lose the GIL right after them, never before the lock is asked for
-    assert wait.ms <= (released_ns - asked_ns) / 1e6 + 16
-    # what came after the release is another wait, of another cause
-    resumes = [span for span in waits(spans, "resume") if span["activity"] == wait["activity"]]
-    after_ms = sum(span.ms for span in resumes if abs(span.start_ns - wait.end_ns) < 1000)
-    assert wait.ms + after_ms <= (ran_ns - asked_ns) / 1e6 + 0.1
+    found = sorted(waits(spans, "lock_wait"), key=lambda wait: wait.start_ns)
+    assert len(found) == ROUNDS
+    resumes = waits(spans, "resume")
+    swollen_ms, missing_ms = [], []
+    for (asked_ns, released_ns, ran_ns), wait in zip(seen, found, strict=True):
+        swollen_ms.append(wait.ms - (released_ns - asked_ns) / 1e6)
+        # what came after the release is another wait, of another cause
+        after_ms = sum(
+            span.ms
+            for span in resumes
+            if span["activity"] == wait["activity"] and 0 <= span.start_ns - wait.end_ns <= 1_000
+        )
+        missing_ms.append((ran_ns - asked_ns) / 1e6 - wait.ms - after_ms)
+    # a thread that takes a stamp may lose the GIL, or its CPU, right after it, but seldom does
+    assert statistics.median(swollen_ms) <= 1
+    assert abs(statistics.median(missing_ms)) <= 1
 
 
 def test_a_semaphore_is_held(traced_to: Begin) -> None:

@@ -29,7 +29,7 @@ sibling that ended last before it. It can only come through what is nested like 
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from tracer import schema as s
 from tracer.observed import Attributes
@@ -79,19 +79,28 @@ def nested(made: Sequence[SpanSpec]) -> list[SpanSpec]:
             spec,
             parent_id=parents[index],
             end_ns=ends[index],
-            attributes=_shortened(spec.attributes, spec.end_ns - ends[index]),
+            attributes=_shortened(spec.attributes, spec.end_ns - spec.start_ns, ends[index] - spec.start_ns),
         )
         for index, spec in enumerate(made)
     ]
 
 
-def _shortened(attributes: Attributes, by_ns: int) -> Attributes:
-    """The shares of those who had the pool sum to the wait."""
-    shares = attributes.get(s.OCCUPANT_NS)
-    if by_ns <= 0 or not isinstance(shares, list) or not shares:
+def _shortened(attributes: Attributes, was_ns: int, is_ns: int) -> Attributes:
+    """What others had of the wait is no longer than the wait; the pool's occupants had all of it."""
+    if is_ns >= was_ns:
         return attributes
-    first = int(shares[0])
-    return attributes | {s.OCCUPANT_NS: [max(first - by_ns, 0), *shares[1:]]}
+    changed: dict[str, Any] = {}
+    for shares in (s.OCCUPANT_NS, s.BLOCKERS_NS):
+        found = attributes.get(shares)
+        if isinstance(found, list) and found:
+            told = [int(one) for one in found]
+            other = attributes.get(s.OCCUPANT_OTHER_NS) if shares == s.OCCUPANT_NS else 0
+            excess_ns = sum(told) + (other if isinstance(other, int) else 0) - is_ns
+            changed[shares] = [max(told[0] - max(excess_ns, 0), 0), *told[1:]]
+    chief = attributes.get(s.BLOCKER_NS)
+    if isinstance(chief, int):
+        changed[s.BLOCKER_NS] = changed.get(s.BLOCKERS_NS, [min(chief, is_ns)])[0]
+    return {**attributes, **changed} if changed else attributes
 
 
 def _homes(made: Iterable[SpanSpec]) -> dict[str, _Home]:

@@ -23,6 +23,17 @@ from tests.analysis.test_cli import ROOT, refused, whywait
 COMMAND = [sys.executable, "-m", "tracer.command", "top"]
 
 
+def heed_interrupts() -> None:
+    """In the child: a test run in the background was itself started with SIGINT ignored."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+def take_the_terminal() -> None:
+    """In the child: what is typed there is for it."""
+    heed_interrupts()
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+
+
 def written(path: Path, first: int = 1, count: int = 20, endpoint: str = "GET /slow") -> None:
     with path.open("ab") as file:
         for number in range(first, first + count):
@@ -104,14 +115,15 @@ def test_in_a_pipe_it_prints_plain_views_until_it_is_ended_with_0(tmp_path: Path
     path.touch()
     with out.open("wb") as file:
         process = subprocess.Popen(
-            [*COMMAND, str(path), "--seconds", "2"], cwd=ROOT, stdout=file, stderr=subprocess.PIPE
-        )
+            [*COMMAND, str(path), "--seconds", "2"], cwd=ROOT, stdout=file, stderr=subprocess.PIPE,
+            preexec_fn=heed_interrupts,
+        )  # fmt: skip
         try:
             wait_for(lambda: "waiting: no request yet" in out.read_text())
             written(path)
             wait_for(lambda: "pool_queue" in out.read_text())
             process.send_signal(number)
-            _, said = process.communicate(timeout=20)
+            _, said = process.communicate(timeout=60)
         finally:
             process.kill()
     assert (process.returncode, said) == (0, b"")
@@ -129,7 +141,7 @@ class Terminal:
         self.process = subprocess.Popen(
             [*COMMAND, *arguments], cwd=ROOT, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True,
             env={**os.environ, "TERM": "xterm-256color", **environment},
-            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0) and None,
+            preexec_fn=take_the_terminal,
         )  # fmt: skip
         self.seen = ""
 
@@ -150,7 +162,7 @@ class Terminal:
 
     def end(self) -> int:
         """Its exit code; the terminal must be as it was."""
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while self.process.poll() is None and time.monotonic() < deadline:
             self.read(0.1)
         code = self.process.wait(1)
