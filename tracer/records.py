@@ -353,7 +353,7 @@ class Loop:
     __slots__ = (
         "callbacks", "cpu_at_ns", "cpu_ns", "cpu_read_ns", "ended_ns", "live", "looks", "native_id", "polled_ns", "run_queue_ns", "run_start_ns", "sample", "select_end_ns", "selects",
         "short_busy_ns", "short_code", "short_count", "short_end_ns", "short_longest_ns", "short_start_ns",
-        "thread_id",
+        "thread_id", "told_queue_ns",
     )  # fmt: skip
 
     def __init__(self, thread_id: int, native_id: int) -> None:
@@ -374,6 +374,7 @@ class Loop:
         self.cpu_ns = 0  # the thread's CPU time at `cpu_at_ns`, true or estimated since `cpu_read_ns`
         self.cpu_at_ns = 0
         self.cpu_read_ns = 0
+        self.told_queue_ns = 0  # in the callback that runs now, asked of a request that ended in it
         self.ended_ns = 0  # the latest callback, where the time in between is not seen
 
 

@@ -176,6 +176,9 @@ def end_callback(
             known = found
         if duration_ns >= QUEUED_MIN_NS:
             queued_ns = queued_since(loop)
+            if queued_ns is not None:
+                queued_ns += loop.told_queue_ns
+        loop.told_queue_ns = 0
         keep_callback(loop, start_ns, end_ns, known, callback, queued_ns)
     if owner is None or current is not owner:
         return
@@ -231,8 +234,13 @@ def _name_task(activity: Activity, coroutine: Any) -> None:
     activity.code = code
 
 
-def end_step(activity: Activity, end_ns: int, sample: Sample | None, queued_ns: int | None = None) -> None:
-    """A task was suspended or has ended; `queued_ns` of the step it had no CPU, where that was asked."""
+def end_step(
+    activity: Activity, end_ns: int, sample: Sample | None, queued_ns: int | None = None
+) -> int | None:
+    """A task was suspended or has ended; `queued_ns` of the step it had no CPU, where that was asked.
+
+    Returns it, or what was asked here.
+    """
     duration_ns = end_ns - activity.step_start_ns
     loop = here.loop
     if duration_ns < _ON_CPU_NS and loop is not None:
@@ -254,6 +262,7 @@ def end_step(activity: Activity, end_ns: int, sample: Sample | None, queued_ns: 
         if queued_ns is None and loop is not None and duration_ns - cpu_ns >= BLOCK_MIN_NS:
             queued_ns = queued_since(loop)
         activity.blocks.append(Block(activity.step_start_ns, end_ns, cpu_ns, sample, 0, queued_ns))
+    return queued_ns
 
 
 def queued_since(loop: Loop) -> int | None:
@@ -292,7 +301,9 @@ def close_step(activity: Activity, end_ns: int) -> None:
         return
     here.current = None
     loop = here.loop
-    end_step(activity, end_ns, sample_of(loop, loop.run_start_ns if loop is not None else 0))
+    queued_ns = end_step(activity, end_ns, sample_of(loop, loop.run_start_ns if loop is not None else 0))
+    if loop is not None:
+        loop.told_queue_ns += queued_ns or 0
 
 
 def close_wait(activity: Activity, end_ns: int) -> None:

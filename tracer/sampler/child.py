@@ -184,12 +184,14 @@ class Sampler:
                 self._drop(tid)
                 continue
             now = clock()
-            if said == thread.asleep and thread.looks % 8 and now - thread.first_ns < _LONGEST_RECORD_NS:
+            if said == thread.asleep:
                 thread.last_ns = now
-                thread.count += 1 + thread.passed_over
-                thread.looks += 1
-                thread.passed_over = 0
-                continue
+                thread.count += thread.passed_over
+                if thread.looks % 8 and now - thread.first_ns < _LONGEST_RECORD_NS:
+                    thread.count += 1
+                    thread.looks += 1
+                    thread.passed_over = 0
+                    continue
             thread.passed_over = 0
             words = said.split(None, 2)
             state, number, holder = self._state(words)
