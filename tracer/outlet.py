@@ -1,26 +1,23 @@
-"""The cold side: a thread of its own makes spans of finished requests, through the OpenTelemetry SDK."""
+"""The cold side: a thread of its own has spans made of finished requests."""
 
 import threading
 import time
 from collections import deque
 from time import perf_counter_ns
 
-from opentelemetry import trace
-from opentelemetry.sdk.trace import Tracer as SdkTracer
-from opentelemetry.sdk.trace.id_generator import IdGenerator
-from opentelemetry.trace import Link, NonRecordingSpan, SpanContext, Status, StatusCode, TraceFlags
-
 from tracer.blocked import Memory
 from tracer.clock import Clock
 from tracer.gil_holders import HolderPast, HolderSeen
 from tracer.observed import Observed
 from tracer.recorder import Recorder, logger
-from tracer.records import Callback, Job, Look, Occupancy, Request, new_span_id, new_trace_id
+from tracer.records import Callback, Job, Look, Occupancy, Request, new_trace_id
 from tracer.sampler.samples import Samples
 from tracer.schema import SIGNAL_CPU_RIVALS, SIGNAL_HOLDER, SIGNAL_RUN_QUEUE, SIGNAL_SAMPLER
+from tracer.span_maker import SpanMaker
 from tracer.spans import request_spans
+from tracer.spans.pool_past import PoolPast
 from tracer.spans.running import background_span
-from tracer.spans.spec import LoopPast, SpanSpec
+from tracer.spans.spec import Past
 from tracer.thread_lives import ThreadLife
 
 _LINGER_NS = 1_000_000_000  # how long jobs that outlive their request are waited for
@@ -34,30 +31,12 @@ _BEHIND = 200
 _SETTLE_NS = 20_000_000  # the loop's own record of the request's last callback comes right after it
 
 
-class PresetIds(IdGenerator):
-    """Gives the SDK the ids that the host's spans already name as their parents."""
-
-    def __init__(self) -> None:
-        self.trace_id = 0
-        self.span_id = 0
-
-    def generate_span_id(self) -> int:
-        """The id set last, else a fresh one."""
-        return self.span_id or new_span_id()
-
-    def generate_trace_id(self) -> int:
-        """The id set last, else a fresh one."""
-        return self.trace_id or new_trace_id()
-
-
 class Outlet:
     """Exports what the recorder has finished. `start`, then `stop`; restarted in a forked child."""
 
-    def __init__(self, recorder: Recorder, tracer: SdkTracer) -> None:
+    def __init__(self, recorder: Recorder, maker: SpanMaker) -> None:
         self._recorder = recorder
-        self._tracer = tracer
-        self._ids = PresetIds()
-        tracer.id_generator = self._ids
+        self._maker = maker
         self._clock = Clock()
         self._pending: deque[Request] = deque()
         self._wake = threading.Event()
@@ -112,7 +91,8 @@ class Outlet:
             background = self._recorder.background
             while background:
                 name, block = background.popleft()
-                self._make(background_span(name, block, new_trace_id(), self._recorder.signals))
+                span = background_span(name, block, new_trace_id(), self._recorder.signals)
+                self._maker.make(span, self._clock.unix_ns)
         except Exception as error:  # the host must not suffer for what we cannot write down
             self._recorder.lost["export"] += 1
             logger.warning("whywait could not export spans: %r", error)
@@ -128,6 +108,7 @@ class Outlet:
         past = self._past_since(earliest_ns)
         lost = dict(self._recorder.lost)
         observed = self._observed(past, earliest_ns)
+        self._maker.look()
         for request in ready:
             try:
                 made = request_spans(
@@ -139,7 +120,7 @@ class Outlet:
                     observed,
                 )
                 for spec in made:
-                    self._make(spec)
+                    self._maker.make(spec, self._clock.unix_ns)
                     self._pause()
             finally:
                 request.release()
@@ -154,7 +135,7 @@ class Outlet:
             time.sleep(_PAUSE_BEHIND_S if behind else _PAUSE_S)
         self._slice_ns = perf_counter_ns()
 
-    def _past_since(self, start_ns: int) -> LoopPast:
+    def _past_since(self, start_ns: int) -> Past:
         callbacks: dict[int, list[Callback]] = {}
         looks: dict[int, list[Look]] = {}
         for loop in self._recorder.loops:
@@ -164,7 +145,7 @@ class Outlet:
             looks.setdefault(loop.thread_id, []).extend(
                 one for one in loop.looks.copy() if one.end_ns > start_ns
             )
-        return LoopPast(callbacks, looks)
+        return Past(callbacks, looks, PoolPast(start_ns))
 
     def _is_settled(self, request: Request, now: int) -> bool:
         age_ns = now - request.end_ns
@@ -198,7 +179,7 @@ class Outlet:
             rivals = (SIGNAL_CPU_RIVALS,) if SIGNAL_RUN_QUEUE in self._recorder.signals else ()
             self._recorder.signals = (*self._recorder.signals, *told, *rivals)
 
-    def _observed(self, past: LoopPast, start_ns: int) -> Observed | None:
+    def _observed(self, past: Past, start_ns: int) -> Observed | None:
         samples = self._samples
         if samples is None:
             return None
@@ -221,28 +202,3 @@ class Outlet:
             lives.setdefault(life.thread_id, []).append(life)
         callbacks = {loop.native_id: past.callbacks.get(loop.thread_id, ()) for loop in self._recorder.loops}
         return Observed(samples, self._memory, HolderPast(jobs, callbacks, looks, names, lives))
-
-    def _make(self, spec: SpanSpec) -> None:
-        self._ids.trace_id, self._ids.span_id = spec.trace_id, spec.span_id
-        context = None
-        if spec.parent_id:
-            parent = SpanContext(spec.trace_id, spec.parent_id, False, TraceFlags(TraceFlags.SAMPLED))
-            context = trace.set_span_in_context(NonRecordingSpan(parent))
-        else:
-            context = trace.set_span_in_context(trace.INVALID_SPAN)
-        unix_ns = (lambda ns: ns) if spec.unix else self._clock.unix_ns
-        start_ns = unix_ns(spec.start_ns)
-        span = self._tracer.start_span(
-            spec.name,
-            context,
-            attributes=spec.attributes,
-            links=[Link(SpanContext(t, i, False, TraceFlags(TraceFlags.SAMPLED))) for t, i in spec.links],
-            start_time=start_ns,
-        )
-        if spec.error:
-            span.set_attribute("error.type", spec.error)
-            span.set_status(Status(StatusCode.ERROR))
-        end_ns = unix_ns(spec.end_ns)
-        if spec.not_after_unix_ns:
-            end_ns = min(end_ns, spec.not_after_unix_ns)
-        span.end(max(end_ns, start_ns))

@@ -42,6 +42,7 @@ from tracer.schema import (
     SIGNAL_RUN_QUEUE,
     SIGNAL_THREAD_CPU,
 )
+from tracer.span_maker import SpanMaker
 
 _new_lock = threading.RLock  # a signal handler may call `stop` in the midst of it
 _lock = _new_lock()
@@ -81,11 +82,11 @@ class _Session:
         except OSError as error:
             logger.warning("whywait could not start its sampler: %r", error)
             self.recorder.lost["sampler"] += 1
-        self.outlet = Outlet(self.recorder, sdk_tracer)
-        self._undo.append(self.outlet.stop)
         roots = server_spans.RequestRoots(self.recorder)
         self._processors.append(roots)
-        self._undo += [provider.attach(tracer_provider, roots), roots.close]
+        detach_roots = provider.attach(tracer_provider, roots)
+        self.outlet = Outlet(self.recorder, SpanMaker(tracer_provider, sdk_tracer, is_ours=is_ours))
+        self._undo += [self.outlet.stop, detach_roots, roots.close]
         self._provider = tracer_provider
 
     def _install_probes(self, version: str) -> None:
@@ -189,6 +190,8 @@ def start(
             raise ConfigError(
                 f"the global tracer provider is {error}; whywait needs OpenTelemetry's SDK provider or none"
             ) from None
+        if _session.recorder.sampler is not None:
+            _session.recorder.sampler.settle()
 
 
 def stop() -> None:

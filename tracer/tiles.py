@@ -115,8 +115,10 @@ def _cover(start_ns: int, end_ns: int, pieces: Sequence[Tile]) -> list[Tile]:
     return tiles
 
 
-def queue_tiles(job: Job, end_ns: int) -> list[Tile]:
+def queue_tiles(job: Job, end_ns: int, held: Sequence[Occupancy]) -> list[Tile]:
     """What a job waited for before its function began, at `end_ns` (or gave up then).
+
+    `held` are the jobs known to have held the pool's workers meanwhile; others may be among them.
 
     It queued as long as all workers were busy. The rest is the hand-over, in two parts: another worker was
     free, and did not come to take it before the one that did was done with its job before (at
@@ -130,7 +132,7 @@ def queue_tiles(job: Job, end_ns: int) -> list[Tile]:
     if not job.idle_since_ns:
         return [Tile(WAIT_POOL_STARTUP, start_ns, end_ns)]
     freed_ns = min(max(job.idle_since_ns, start_ns), end_ns)
-    full_ns = _last_full_ns(job.pool, start_ns, freed_ns)
+    full_ns = _last_full_ns(job.pool, held, start_ns, freed_ns)
     tiles = [
         Tile(WAIT_POOL_QUEUE, start_ns, full_ns),
         Tile(WAIT_POOL_HANDOVER, full_ns, freed_ns),
@@ -139,18 +141,18 @@ def queue_tiles(job: Job, end_ns: int) -> list[Tile]:
     return [tile for tile in tiles if tile.start_ns < tile.end_ns]
 
 
-def _last_full_ns(pool: Pool | None, start_ns: int, end_ns: int) -> int:
+def _last_full_ns(pool: Pool | None, held: Sequence[Occupancy], start_ns: int, end_ns: int) -> int:
     """The last moment of a stretch at which all workers of a pool had a job; its start if they never had.
 
     Where not all of the jobs are known any more, they are taken to have had.
     """
     if pool is None or pool.of_processes or pool.size <= 1 or start_ns >= end_ns:
         return end_ns
-    known = list(pool.occupancies)
-    if len(known) == pool.occupancies.maxlen and known[0].start_ns > start_ns:
+    known = pool.occupancies
+    if len(known) == known.maxlen and known[0].start_ns > start_ns:
         return end_ns
     events = []
-    for one in known:
+    for one in held:
         if one.start_ns < end_ns and (not one.end_ns or one.end_ns > start_ns):
             events.append((one.start_ns, 1))
             events.append((one.end_ns or end_ns, -1))

@@ -164,7 +164,8 @@ def test_the_culprit_stands_where_its_handler_writes(traced_to: Callable[..., Tr
         log.warning("a line")
     spans.stop()
     found = analysis.analyze(spans.output).culprits
-    (culprit,) = found[found["cause"] == "logging_wait"].to_dict("records")
+    found = found[found["cause"] == "logging_wait"].sort_values("ns", ascending=False)
+    culprit = found.to_dict("records")[0]  # on a crowded machine getting there is a part of it, too
     code = Slow.emit.__code__
     assert culprit["culprit_file"] == __file__
     assert code.co_firstlineno <= culprit["culprit_line"] <= code.co_firstlineno + 1

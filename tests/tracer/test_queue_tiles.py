@@ -19,7 +19,7 @@ def tiles(size: int, held: list[tuple[int, int]], *, born: int, idle_since: int,
     request = Request(1, 1, 1, 0, 100)
     job = Job(request, request.root, born, 0)
     job.pool, job.idle_since_ns, job.start_ns = pool, idle_since, start
-    return [(one.kind, one.start_ns, one.end_ns) for one in queue_tiles(job, start)]
+    return [(one.kind, one.start_ns, one.end_ns) for one in queue_tiles(job, start, list(pool.occupancies))]
 
 
 def test_all_workers_were_busy_until_one_was_done() -> None:

@@ -18,6 +18,7 @@ from tracer.sampler.cpu_layout import CPU_RECORD, CPU_RECORDS
 from tracer.sampler.gil_address import GilAddress, gil_address
 
 _STOP_S: Final = 2.0
+_LAUNCH_S: Final = 0.5
 # without a sweep for so long, and so many looks, it hangs: one look may come right after a pause of both
 _HANGS_S: Final = 5.0
 _HANGS_LOOKS: Final = 8
@@ -70,6 +71,12 @@ class SamplerProcess:
         assert self._launcher.stdin is not None
         assert self._launcher.stdout is not None
         self._input, self._output = self._launcher.stdin, self._launcher.stdout
+
+    def settle(self) -> None:
+        """Waits until the launcher has left its child, some 20 ms where the machine is not crowded. Before that a
+        host that waits for any child of its own would be told of this one."""
+        with suppress(subprocess.TimeoutExpired):
+            self._launcher.wait(_LAUNCH_S)
 
     def look(self) -> None:
         """Takes notice of what the child said; called now and then by a cold thread."""

@@ -9,13 +9,13 @@ from tracer.spans.activities import add_job, add_task
 from tracer.spans.drawing import Drawing
 from tracer.spans.nesting import nested
 from tracer.spans.running import add_block, add_phase
-from tracer.spans.spec import LoopPast, SpanSpec
+from tracer.spans.spec import Past, SpanSpec
 from tracer.spans.waits import add_wait
 
 
 def request_spans(
     request: Request,
-    past: LoopPast,
+    past: Past,
     signals: Sequence[str],
     max_resolution_ns: int,
     lost: Mapping[str, int],

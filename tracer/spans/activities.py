@@ -62,7 +62,9 @@ def add_job(drawing: Drawing, job: Job, small: dict[str, int]) -> None:
     request = drawing.request
     ended_ns = job.end_ns or max(request.end_ns, job.start_ns, job.born_ns)
     started_ns = min(max(job.start_ns, job.born_ns), ended_ns) if job.start_ns else ended_ns
-    for tile in queue_tiles(job, started_ns):
+    pool = job.pool
+    held = drawing.past.pools.held(pool, job.born_ns, started_ns) if pool is not None else ()
+    for tile in queue_tiles(job, started_ns, held):
         add_queue_tile(drawing, job, tile, small)
     if job.start_ns:
         running: Attributes = {

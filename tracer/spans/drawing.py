@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from tracer import schema as s
 from tracer.observed import Attributes, Observed
 from tracer.records import MIN_RESOLUTION_NS, Activity, Job, Request, new_span_id
-from tracer.spans.spec import LoopPast, SpanSpec, span_hex
+from tracer.spans.spec import Past, SpanSpec, span_hex
 
 
 class Drawing:
@@ -14,7 +14,7 @@ class Drawing:
     def __init__(
         self,
         request: Request,
-        past: LoopPast,
+        past: Past,
         signals: Sequence[str],
         max_resolution_ns: int,
         lost: Mapping[str, int],

@@ -7,16 +7,12 @@ from tracer.spans.drawing import Drawing
 from tracer.tiles import Tile
 
 
-def _woken(job: Job, tile: Tile) -> int:
+def _woken(drawing: Drawing, job: Job, tile: Tile) -> int:
     """The thread that could have taken the job before the one that did: the next to begin one; 0 if unknown."""
     if job.pool is None:
         return 0
-    later = [
-        (one.start_ns, one.thread_id)
-        for one in list(job.pool.occupancies)
-        if one.start_ns > tile.start_ns and one.thread_id != job.thread_id
-    ]
-    return min(later, default=(0, 0))[1]
+    later = drawing.past.pools.begun_after(job.pool, tile.start_ns)
+    return next((one.thread_id for one in later if one.thread_id != job.thread_id), 0)
 
 
 def add_queue_tile(drawing: Drawing, job: Job, tile: Tile, small: dict[str, int]) -> None:
@@ -31,7 +27,7 @@ def add_queue_tile(drawing: Drawing, job: Job, tile: Tile, small: dict[str, int]
     if tile.kind == s.WAIT_POOL_QUEUE and job.pool is not None:
         if job.pool.of_processes:
             attributes[s.EVIDENCE] = s.EVIDENCE_INFERRED
-        held = list(job.pool.occupancies)
+        held = drawing.past.pools.held(job.pool, tile.start_ns, tile.end_ns)
         links = put_occupants(attributes, drawing.request, held, job.span_id, tile.start_ns, tile.end_ns)
     elif tile.kind == s.WAIT_POOL_STARTUP:
         initializer_ns = 0
@@ -45,7 +41,7 @@ def add_queue_tile(drawing: Drawing, job: Job, tile: Tile, small: dict[str, int]
                 attributes, tile.kind, job.thread_id, tile.start_ns, started_ns, 0, running=True
             )
     elif tile.kind == s.WAIT_POOL_HANDOVER and tile.start_ns < job.idle_since_ns:
-        woken = _woken(job, tile)
+        woken = _woken(drawing, job, tile)
         if drawing.observed is not None and woken:
             drawing.observed.put_back(attributes, "a free worker", woken, tile.start_ns, tile.end_ns)
             attributes.pop(s.LOCK_NS, None)  # the pool's own queue, where a worker waits that nobody woke

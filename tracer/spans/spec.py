@@ -1,4 +1,4 @@
-"""A span to be made, and what is remembered of the loops that it may name."""
+"""A span to be made, and what is remembered of the loops and pools that it may name."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -6,6 +6,7 @@ from typing import TypeVar
 
 from tracer.observed import Attributes
 from tracer.records import Callback, Look
+from tracer.spans.pool_past import PoolPast
 
 T = TypeVar("T", Callback, Look)
 
@@ -30,11 +31,12 @@ class SpanSpec:
 
 
 @dataclass(frozen=True, slots=True)
-class LoopPast:
-    """What is remembered of the loops, by the thread each runs on; in order of time."""
+class Past:
+    """What is remembered of the loops, by the thread each runs on, in order of time; and of the pools."""
 
     callbacks: Mapping[int, Sequence[Callback]] = field(default_factory=dict)
     looks: Mapping[int, Sequence[Look]] = field(default_factory=dict)
+    pools: PoolPast = field(default_factory=PoolPast)
 
 
 def overlapping(past: Sequence[T], start_ns: int, end_ns: int) -> Iterable[T]:

@@ -101,12 +101,8 @@ def _add_await(drawing: Drawing, activity: Activity, wait: Wait) -> None:
             links = ((chief.trace_id, chief.span_id),)
     if wait.kind == s.WAIT_LIMITER and wait.pool is not None:
         # those of a job are its worker's; who else has a token is known by the one who gave it up
-        links = (
-            put_occupants(
-                attributes, drawing.request, list(wait.pool.occupancies), 0, wait.start_ns, wait.cause_ns
-            )
-            or links
-        )
+        held = drawing.past.pools.held(wait.pool, wait.start_ns, wait.cause_ns)
+        links = put_occupants(attributes, drawing.request, held, 0, wait.start_ns, wait.cause_ns) or links
     drawing.add_wait_span(name, activity, wait.parent_id, wait.start_ns, wait.cause_ns, attributes, links)
 
 

@@ -1,0 +1,50 @@
+"""What is remembered of a pool: the same as if its whole history were looked through."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tracer.records import Occupancy, Pool
+from tracer.spans.pool_past import PoolPast
+from tracer.tiles import occupant_shares
+
+HOLDS = st.lists(st.tuples(st.integers(1, 60), st.integers(0, 40), st.integers(1, 3)), max_size=25)
+
+
+def pool_of(holds: list[tuple[int, int, int]]) -> Pool:
+    """Each hold: when it began, how long it lasted (0: it still does), and on which thread."""
+    pool = Pool(1, "pool", 2, 0, None)
+    for number, (start_ns, length_ns, thread_id) in enumerate(holds):
+        one = Occupancy(f"job {number}", 1, number + 1, None)
+        one.start_ns, one.end_ns, one.thread_id = (
+            start_ns,
+            start_ns + length_ns if length_ns else 0,
+            thread_id,
+        )
+        pool.occupancies.append(one)
+    return pool
+
+
+@given(HOLDS, st.integers(0, 60), st.integers(1, 40), st.integers(0, 60))
+def test_nobody_who_held_a_worker_is_forgotten(
+    holds: list[tuple[int, int, int]], start_ns: int, length_ns: int, since_ns: int
+) -> None:
+    pool, end_ns = pool_of(holds), start_ns + length_ns
+    past = PoolPast(min(since_ns, start_ns))
+    found = past.held(pool, start_ns, end_ns)
+    assert found == sorted(found, key=lambda one: one.start_ns)
+    overlapping = [
+        one for one in pool.occupancies if one.start_ns < end_ns and (not one.end_ns or one.end_ns > start_ns)
+    ]
+    assert {one.span_id for one in overlapping} <= {one.span_id for one in found}
+    shares, other_ns = occupant_shares(start_ns, end_ns, found, 0)
+    plain_shares, plain_other_ns = occupant_shares(start_ns, end_ns, pool.occupancies, 0)
+    assert other_ns == plain_other_ns
+    assert sum(one.ns for one in shares) == sum(one.ns for one in plain_shares)
+    assert {one.occupant.span_id for one in shares} == {one.occupant.span_id for one in plain_shares}
+
+
+@given(HOLDS, st.integers(0, 60))
+def test_those_who_came_later_come_in_order(holds: list[tuple[int, int, int]], ns: int) -> None:
+    pool = pool_of(holds)
+    later = [one.start_ns for one in PoolPast().begun_after(pool, ns)]
+    assert later == sorted(one.start_ns for one in pool.occupancies if one.start_ns > ns)
