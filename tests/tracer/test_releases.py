@@ -8,7 +8,7 @@ from typing import Any
 import anyio
 import pytest
 
-from tests.tracer.conftest import Traced
+from tests.tracer.conftest import Span, Traced
 from tracer import phase
 
 Begin = Callable[..., Traced]
@@ -20,6 +20,10 @@ MAKES: dict[str, Callable[[], Any]] = {
     "anyio's Lock": anyio.Lock,
 }
 HELD_S = 0.03
+
+
+def released(spans: Traced) -> list[Span]:
+    return [one for one in spans.of_kind("wait") if one["wait"] == "await" and one["blocker.function"]]
 
 
 async def keeper(shared: Any, taken: asyncio.Event) -> None:
@@ -47,7 +51,7 @@ def test_who_waited_knows_the_line_that_gave_it_back(traced_to: Begin, kind: str
     asyncio.run(contend(MAKES[kind]))
     spans.stop()
     own, other = spans.one("victim's").trace_id, spans.one("keeper's").trace_id
-    (wait,) = [one for one in spans.of_kind("wait") if one["blocker.function"] and one.trace_id == own]
+    (wait,) = [one for one in released(spans) if one.trace_id == own]
     first = keeper.__code__.co_firstlineno
     assert wait["blocker.function"] == "keeper"
     assert wait["blocker.file"] == __file__
@@ -69,7 +73,7 @@ def test_what_nobody_waits_for_is_not_written_down(traced_to: Begin) -> None:
 
     asyncio.run(alone())
     spans.stop()
-    assert not [one for one in spans.spans if one["blocker.function"]]
+    assert not released(spans)
 
 
 @pytest.mark.parametrize("kind", ["Lock", "BoundedSemaphore", "anyio's Lock"])
