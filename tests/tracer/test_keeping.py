@@ -29,12 +29,18 @@ from tracer import recorder
 from tracer.config import KEEP_SLOW, MS_NS, Config, ConfigError, from_environment
 from tracer.keeping import FEWEST, WHY_ERROR, WHY_NEW, WHY_SHARE, WHY_SLOW, Keeper, Quantile
 from tracer.probes import provider as providers
+from tracer.schema import KIND_BLOCK
 from tracer.totals import OTHERS, Totals
 
 ROOT = Path(__file__).resolve().parents[2]
 Begin = Callable[..., Traced]
-BOUND_MS = 30
+BOUND_MS = 400  # no fast one takes so long, though the machine be crowded
 SLOW_S = 2 * BOUND_MS / 1000
+
+
+def traces_of_requests(spans: Traced) -> set[str]:
+    # a crowded machine may block the loop between requests, which is a trace of its own
+    return {span.trace_id for span in spans.spans if span.parent_id or span["kind"] != KIND_BLOCK}
 
 
 def app_of() -> FastAPI:
@@ -90,7 +96,7 @@ def test_only_slow_requests_are_kept_and_they_are_whole(traced_to: Begin) -> Non
     spans.stop()
     (root,) = roots(spans)
     assert (root["kept"], root["weight"]) == ("slow", 1.0)
-    assert {span.trace_id for span in spans.spans} == {root.trace_id}
+    assert traces_of_requests(spans) == {root.trace_id}
     assert {"GET /work/{seconds}", "their own span", "job int"} <= {span.name for span in spans.spans}
     (server,) = [span for span in spans.spans if span.kind == 2]
     assert server.ms >= SLOW_S * 1000
@@ -125,7 +131,7 @@ def test_a_trace_of_which_one_request_is_kept_is_kept_whole(traced_to: Begin) ->
     parent = {"traceparent": f"00-{7:032x}-{7:016x}-01"}
     ask(f"/work/{SLOW_S}", "/work/0", headers=parent, at_once=True)
     spans.stop()
-    assert {span.trace_id for span in spans.spans} == {f"{7:032x}"}
+    assert traces_of_requests(spans) == {f"{7:032x}"}
     assert len([span for span in spans.spans if span.kind == 2]) == 2
     assert len(roots(spans)) == 1
 
