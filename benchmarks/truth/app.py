@@ -18,7 +18,8 @@ from analysis.causes import Cause
 from benchmarks.truth import faults, healthy
 from benchmarks.truth.context import INSIDE, answer, request_of
 from benchmarks.truth.fault import FAULTS, PLAIN, Fault
-from benchmarks.truth.faults.pools import POOLS, kept, pool
+from benchmarks.truth.faults.edges import leave
+from benchmarks.truth.faults.pools import POOLS, close_all, pool
 from benchmarks.truth.faults.transfer import response_of
 from benchmarks.truth.meter import Reading, Spent, parts_of, read, since, watch_collections
 from benchmarks.truth.perform import perform
@@ -103,9 +104,7 @@ async def lifespan(_: FastAPI) -> AsyncIterator[None]:
     for name, workers in POOLS.items():
         pool(name, workers)
     yield
-    for one in list(kept.values()):
-        if hasattr(one, "shutdown"):
-            one.shutdown(wait=True)
+    close_all()
 
 
 api = FastAPI(lifespan=lifespan)
@@ -241,6 +240,12 @@ async def lacked() -> dict[str, int]:
         with contextlib.suppress(OSError), open(f"/proc/self/task/{thread}/schedstat") as file:
             total += int(file.read().split()[1])
     return {"queued_ns": total, "workers_gil_ns": sum(healthy.gil_waits_ns)}
+
+
+@api.get("/cell/leave")
+async def leave_now() -> None:
+    """Never answers."""
+    leave()
 
 
 @api.get("/idle")

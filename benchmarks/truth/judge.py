@@ -4,6 +4,7 @@ import json
 import tempfile
 from collections import defaultdict
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
@@ -47,6 +48,9 @@ def run_unit(
                     if cell.kind == plan.NULL:
                         told |= {name: ns - before[name] for name, ns in after.items()}
                     file.write(json.dumps(told) + "\n")
+            if plan.is_last(unit.cells[-1]):
+                with suppress(OSError):
+                    call(port, "/cell/leave")
         drove = perf_counter()
         found = analysis.analyze(folder / "traces")
         noted = [json.loads(line) for line in (folder / TRUTH_FILE).read_text().splitlines()]

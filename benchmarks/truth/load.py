@@ -92,7 +92,8 @@ def _faults(port: int, cell: Cell, dice: Random) -> None:
             _with_helper(
                 of, port, amount, rid, functools.partial(call, port, path, kind=of.client, amount=amount)
             )
-            time.sleep(dice.uniform(0.002, 0.012))
+            if not of.last:
+                time.sleep(dice.uniform(0.002, 0.012))
 
 
 def _beside(port: int, cell: Cell, dice: Random) -> None:

@@ -66,8 +66,8 @@ def fallen(whole: Sequence[Table], without: Table) -> list[Table]:
         for measure in MEASURES:
             if any(one[measure] is None for one in before):
                 continue
-            then = min(one[measure] for one in before)
-            now = (after[measure] or 0.0) if after["scored"] else 0.0
+            then = min(one[measure] * _seen(one) for one in before)
+            now = (after[measure] or 0.0) * _seen(after)
             if then - now >= FALLS:
                 taken_for = next(iter(after["taken_for"]), "") if measure == "cause" else ""
                 falls.append(
@@ -75,6 +75,12 @@ def fallen(whole: Sequence[Table], without: Table) -> list[Table]:
                 )
                 break  # a lost cause has lost its culprit, too
     return falls
+
+
+def _seen(one: Table) -> float:
+    """Which part of the requests left a trace."""
+    whole = one["scored"] + one["left_out"].get(usable.LOST, 0)
+    return float(one["scored"] / whole) if whole else 0.0
 
 
 def _faults(unit: Unit, yardstick: Path | None, store: Store, said: Callable[[str], None]) -> Table:

@@ -70,6 +70,11 @@ class Unit:
         return f"{self.loop}-{self.seed}-{self.group}{without}".replace(" ", "-")
 
 
+def is_last(cell: Cell) -> bool:
+    """Whether the service is ended right after this cell."""
+    return cell.kind == FAULT and FAULTS[cell.name].last
+
+
 def runnable() -> tuple[str, ...]:
     """The faults that this machine can have."""
     return tuple(name for name, one in FAULTS.items() if not one.why_not_here())
@@ -126,4 +131,4 @@ def _of_seed(loop: str, seed: int) -> Iterator[Unit]:
 def _shuffled(cells: list[Cell], seed: int) -> list[Cell]:
     mixed = cells[:]
     Random(seed).shuffle(mixed)
-    return sorted(mixed, key=lambda cell: cell.kind == FAULT and FAULTS[cell.name].last)
+    return sorted(mixed, key=is_last)

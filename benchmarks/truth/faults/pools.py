@@ -36,6 +36,13 @@ def pool(name: str, workers: int) -> ThreadPoolExecutor:
     return kept[name]  # type: ignore[no-any-return]
 
 
+def close_all() -> None:
+    """Ends all that were kept, processes too."""
+    for one in list(kept.values()):
+        if hasattr(one, "shutdown"):
+            one.shutdown(wait=True)
+
+
 @fault(
     Cause.POOL_QUEUE, "8 jobs of one request on a pool of 2 workers", off_loop=True, quick=True,
 )  # fmt: skip

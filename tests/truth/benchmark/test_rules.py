@@ -126,7 +126,7 @@ def test_a_program_fails_when_time_stands_under_wrong_causes() -> None:
 # --- what is run, and what falls without a probe --------------------------------------------------
 def test_the_last_requests_of_a_service_come_last() -> None:
     for unit in [*plan.full(), *plan.quick(), plan.every_fault("asyncio", 1)]:
-        last = [cell.kind == plan.FAULT and FAULTS[cell.name].last for cell in unit.cells]
+        last = [plan.is_last(cell) for cell in unit.cells]
         assert last == sorted(last)
 
 
