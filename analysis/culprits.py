@@ -242,6 +242,8 @@ def _awaited(spans: SpanTable, number: int, row: int) -> list[Named]:
     attributes = spans.attributes[row]
     if attributes.get(schema.WAIT) == schema.WAIT_LIMITER and (held := _occupants(spans, number, row)):
         return held
+    if released := _blocker(spans, number, row):  # a lock or a turn
+        return released
     awaited = _text(attributes, schema.FOR)
     waker, waker_trace = _text(attributes, schema.WAKER_NAME), _text(attributes, schema.WAKER_TRACE_ID)
     if waker_trace:  # a token, a lock or a turn that another request had

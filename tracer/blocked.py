@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 from tracer.sampler.child import CALL, FUTEX, GIL, POLL, RUNNING, SLEEP
 
 _PRIOR: Final = 8.0
-_FEWEST: Final = 3.0  # samples of its own or borrowed, below which nothing is said
+_FEWEST: Final = 2.0  # samples of its own or borrowed, below which nothing is said
 _MOST_REMEMBERED: Final = 4_000
 _MOST_KINDS: Final = 2_000
 _CALLS: Final = (SLEEP, POLL, CALL)

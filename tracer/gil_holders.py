@@ -8,13 +8,14 @@ from typing import Final, NamedTuple, TypeVar
 
 from tracer.places import is_library, place_of_code
 from tracer.records import Callback, Occupancy, Place
+from tracer.thread_lives import ThreadLife
 
 _MOST: Final = 8
 _SHORT_NS: Final = 5_000_000  # a callback as long as the interpreter's switch interval is one on its own
 _NEAR_NS: Final = 30_000_000  # a look tells of a moment so near to it
 OURS: Final = "whywait"
 
-T = TypeVar("T", Occupancy, Callback)
+T = TypeVar("T", Occupancy, Callback)  # what has an end
 
 
 class HolderSeen(NamedTuple):
@@ -54,6 +55,7 @@ class HolderPast:
     callbacks: Mapping[int, Sequence[Callback]] = field(default_factory=dict)
     looks: Mapping[int, Sequence[HolderSeen]] = field(default_factory=dict)
     names: Mapping[int, str] = field(default_factory=dict)  # of the threads that live now
+    lives: Mapping[int, Sequence[ThreadLife]] = field(default_factory=dict)  # and lived lately
 
     def turning_ns(self, seen: Iterable[Held], gil_ns: int) -> int:
         """How much of `gil_ns` was held by an event loop between short callbacks, or in one."""
@@ -85,12 +87,15 @@ class HolderPast:
 
     def knows(self, thread_id: int) -> bool:
         """Whether it is a thread that runs Python, as far as is known here."""
-        return any(thread_id in known for known in (self.names, self.jobs, self.callbacks, self.looks))
+        known = (self.names, self.jobs, self.callbacks, self.looks, self.lives)
+        return any(thread_id in one for one in known)
 
     def at(self, thread_id: int, at_ns: int) -> Holder:
         """What a thread did at a moment; `ns` is 0."""
         look = _nearest(self.looks.get(thread_id, ()), at_ns)
-        thread_name = look.thread_name if look is not None else self.names.get(thread_id, "")
+        life = _latest(self.lives.get(thread_id, ()), at_ns)
+        named = look or life
+        thread_name = named.thread_name if named is not None else self.names.get(thread_id, "")
         if thread_name.startswith(OURS):
             return Holder("whywait's own work", None, thread_name, 0, 0, 0)
         seen_in = look.place if look is not None else None
@@ -105,9 +110,10 @@ class HolderPast:
             return _of_callback(callback, seen_in, thread_name)
         if thread_id in self.callbacks:
             return _between_callbacks(self.callbacks[thread_id], at_ns, seen_in, thread_name)
-        if look is None or look.place is None:
+        place = seen_in or (life and life.place) or (look and look.place)
+        if place is None:
             return Holder(f"thread {thread_name or thread_id}", None, thread_name, 0, 0, 0)
-        return Holder(look.place.function, look.place, thread_name, 0, 0, 0)
+        return Holder(place.function, place, thread_name, 0, 0, 0)
 
 
 def _of_callback(one: Callback, seen_in: Place | None, thread_name: str) -> Holder:
@@ -127,6 +133,11 @@ def _between_callbacks(
         return _of_callback(callbacks[before - 1], seen_in, thread_name)
     name = seen_in.function if seen_in is not None else "the event loop itself"
     return Holder(name, seen_in, thread_name, 0, 0, 0)
+
+
+def _latest(lives: Sequence[ThreadLife], at_ns: int) -> ThreadLife | None:
+    before = bisect_right(lives, at_ns, key=lambda one: one.start_ns)
+    return lives[before - 1] if before else None
 
 
 def _nearest(looks: Sequence[HolderSeen], at_ns: int) -> HolderSeen | None:

@@ -18,6 +18,7 @@ from tracer.spans import request_spans
 from tracer.spans.pool_past import PoolPast
 from tracer.spans.running import background_span
 from tracer.spans.spec import Past
+from tracer.thread_lives import ThreadLife
 
 _LINGER_NS = 1_000_000_000  # how long jobs that outlive their request are waited for
 # A thread that computes makes each waiter for the GIL wait a whole switch interval, 5 ms, at each of a
@@ -195,5 +196,9 @@ class Outlet:
             if look.at_ns > start_ns:
                 looks.setdefault(look.thread_id, []).append(look)
         names = {one.native_id: one.name for one in threading.enumerate() if one.native_id}
+        self._recorder.threads.settle(names.keys())
+        lives: dict[int, list[ThreadLife]] = {}
+        for life in self._recorder.threads:
+            lives.setdefault(life.thread_id, []).append(life)
         callbacks = {loop.native_id: past.callbacks.get(loop.thread_id, ()) for loop in self._recorder.loops}
-        return Observed(samples, self._memory, HolderPast(jobs, callbacks, looks, names))
+        return Observed(samples, self._memory, HolderPast(jobs, callbacks, looks, names, lives))

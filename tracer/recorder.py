@@ -11,6 +11,7 @@ from tracer.gil_holders import HolderSeen
 from tracer.keeping import Keeper
 from tracer.records import Block, Loop, Occupancy, Request
 from tracer.sampler.process import SamplerProcess
+from tracer.thread_lives import ThreadLives
 from tracer.totals import Totals
 
 _QUIET_NS = 200_000_000
@@ -30,6 +31,7 @@ class Recorder:
         self.loops: list[Loop] = []
         self.holds: deque[Occupancy] = deque(maxlen=8_192)  # jobs of all pools, as they began
         self.looks: deque[HolderSeen] = deque(maxlen=20_000)  # at threads that held the GIL
+        self.threads = ThreadLives()
         self.sampler: SamplerProcess | None = None
         self.lost: Counter[str] = Counter()
         self.signals: tuple[str, ...] = ()

@@ -62,6 +62,14 @@ class Hold(NamedTuple):
     thread_name: str
 
 
+class Release(NamedTuple):
+    """A task gave back what others were in line for; the first of them was woken meanwhile."""
+
+    start_ns: int
+    end_ns: int
+    place: Place
+
+
 class Waited(NamedTuple):
     """What a thread waited for inside the function it ran."""
 
@@ -151,7 +159,7 @@ class Activity:
     """One sequential thing that works for a request: a task (this class) or a `Job`."""
 
     __slots__ = (
-        "blocks", "born_ns", "code", "cpu_ns", "done_ns", "end_ns", "name", "outcome", "parent_id", "request",
+        "blocks", "born_ns", "code", "cpu_ns", "done_ns", "end_ns", "name", "outcome", "parent_id", "releases", "request",
         "run_ns", "short_ns", "small_phases", "span_id", "spawner", "step_cpu_ns", "step_start_ns", "steps", "stop_ns",
         "task_key",
         "token_ns", "waits",
@@ -177,6 +185,7 @@ class Activity:
         self.step_start_ns = 0
         self.step_cpu_ns = 0
         self.waits: list[Wait] = []
+        self.releases: deque[Release] | None = None  # stay when the request is told: others wait for them
         self.short_ns: dict[str, int] = {}  # waits too short to be kept one by one, by kind
         self.blocks: list[Block] = []
         self.small_phases: dict[str, int] | None = None  # by word, ns: what adapters saw and did not keep
@@ -342,9 +351,9 @@ class Loop:
     """One event loop's recent past, kept per thread that runs one."""
 
     __slots__ = (
-        "callbacks", "cpu_at_ns", "cpu_ns", "cpu_read_ns", "live", "looks", "native_id", "polled_ns", "run_queue_ns", "run_start_ns", "sample", "select_end_ns", "selects",
+        "callbacks", "cpu_at_ns", "cpu_ns", "cpu_read_ns", "ended_ns", "live", "looks", "native_id", "polled_ns", "run_queue_ns", "run_start_ns", "sample", "select_end_ns", "selects",
         "short_busy_ns", "short_code", "short_count", "short_end_ns", "short_longest_ns", "short_start_ns",
-        "thread_id",
+        "thread_id", "told_queue_ns",
     )  # fmt: skip
 
     def __init__(self, thread_id: int, native_id: int) -> None:
@@ -365,6 +374,8 @@ class Loop:
         self.cpu_ns = 0  # the thread's CPU time at `cpu_at_ns`, true or estimated since `cpu_read_ns`
         self.cpu_at_ns = 0
         self.cpu_read_ns = 0
+        self.told_queue_ns = 0  # in the callback that runs now, asked of a request that ended in it
+        self.ended_ns = 0  # the latest callback, where the time in between is not seen
 
 
 class Look(NamedTuple):
@@ -389,6 +400,7 @@ class Callback(NamedTuple):
     code: CodeType | None
     sample: Sample | None
     request: Request | None
+    run_queue_ns: int | None = None  # of it, the loop's thread had no CPU; asked of long ones only
 
 
 # a loop callback outside any activity, while it runs: itself, who scheduled it, and since when

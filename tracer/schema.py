@@ -147,7 +147,8 @@ FOR_MODULE: Final = "whywait.for.module"  # dotted module or file stem of that f
 EVIDENCE: Final = "whywait.evidence"  # EVIDENCE_INFERRED where the wait's bounds were not both seen
 EVIDENCE_INFERRED: Final = "inferred"
 
-# who delayed whom: the chief blocker of a loop_busy or collect_order tile, the chief holder of a lock
+# who delayed whom: the chief blocker of a loop_busy or collect_order tile, the chief holder of a lock, who gave back
+# the lock or semaphore of the loop that a task awaited
 BLOCKER_FUNCTION: Final = "whywait.blocker.function"
 BLOCKER_FILE: Final = "whywait.blocker.file"
 BLOCKER_LINE: Final = "whywait.blocker.line"

@@ -28,7 +28,9 @@ from tracer.probes import (
     loop,
     process_pool,
     provider,
+    releases,
     server_spans,
+    threads,
     uvloop_calls,
     watchdog,
 )
@@ -98,6 +100,8 @@ class _Session:
         self._add("loop", loop.install)
         if uvloop_calls.available():
             self._add("uvloop", uvloop_calls.install)
+        if threads.available():
+            self._add("threads", lambda: threads.install(self.recorder))
         self._add("executor", executor.install)
         self._add("futures", futures.install)
         if process_pool.available():
@@ -108,6 +112,7 @@ class _Session:
             self._add("anyio", anyio_threads.install)
         if asgi.available():
             self._add("asgi", lambda: asgi.install(self._provider))
+        self._add("releases", releases.install)
         self._add("gc", collector.install)
         self._add("adapters", lambda: adapters.install(self.recorder))
         self._add("locks", lambda: locks.install(self.config.locks))

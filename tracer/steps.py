@@ -38,6 +38,7 @@ from tracer.unseen import bound_to, code_of, coroutine_code, is_task, name_of
 CALLBACK_MIN_NS = 100_000  # shorter callbacks are kept as runs, not one by one
 SHORT_RUN_NS = 1_000_000  # the longest run
 BLOCK_MIN_NS = 200_000  # shorter steps are not kept one by one
+QUEUED_MIN_NS = 1_000_000  # how long it had no CPU is not asked of shorter callbacks
 SITE_MIN_NS = 200_000  # shorter waits are not given their place in the code
 
 _Task = asyncio.Task  # the usual one, tested first
@@ -157,6 +158,7 @@ def end_callback(
     if current is not begun and isinstance(current, Activity):
         owner = current
     duration_ns = end_ns - start_ns
+    queued_ns: int | None = None
     if duration_ns < CALLBACK_MIN_NS:
         if not loop.short_count:
             loop.short_start_ns = start_ns
@@ -172,10 +174,15 @@ def end_callback(
         known = owner or opened
         if known is None and found is not None and found.request.open:
             known = found
-        keep_callback(loop, start_ns, end_ns, known, callback)
+        if duration_ns >= QUEUED_MIN_NS:
+            queued_ns = queued_since(loop)
+            if queued_ns is not None:
+                queued_ns += loop.told_queue_ns
+        loop.told_queue_ns = 0
+        keep_callback(loop, start_ns, end_ns, known, callback, queued_ns)
     if owner is None or current is not owner:
         return
-    end_step(owner, end_ns, sample_of(loop, start_ns) if duration_ns >= BLOCK_MIN_NS else None)
+    end_step(owner, end_ns, sample_of(loop, start_ns) if duration_ns >= BLOCK_MIN_NS else None, queued_ns)
     task = bound_to(callback)
     if (type(task) is _Task or is_task(task)) and task.done():
         end_task(owner, task, end_ns)
@@ -227,8 +234,13 @@ def _name_task(activity: Activity, coroutine: Any) -> None:
     activity.code = code
 
 
-def end_step(activity: Activity, end_ns: int, sample: Sample | None) -> None:
-    """A task was suspended or has ended."""
+def end_step(
+    activity: Activity, end_ns: int, sample: Sample | None, queued_ns: int | None = None
+) -> int | None:
+    """A task was suspended or has ended; `queued_ns` of the step it had no CPU, where that was asked.
+
+    Returns it, or what was asked here.
+    """
     duration_ns = end_ns - activity.step_start_ns
     loop = here.loop
     if duration_ns < _ON_CPU_NS and loop is not None:
@@ -247,16 +259,16 @@ def end_step(activity: Activity, end_ns: int, sample: Sample | None) -> None:
     activity.steps += 1
     activity.stop_ns = end_ns
     if duration_ns >= BLOCK_MIN_NS and activity.request.take():
-        queued_ns = None
-        if loop is not None and loop.selects and duration_ns - cpu_ns >= BLOCK_MIN_NS:
+        if queued_ns is None and loop is not None and duration_ns - cpu_ns >= BLOCK_MIN_NS:
             queued_ns = queued_since(loop)
         activity.blocks.append(Block(activity.step_start_ns, end_ns, cpu_ns, sample, 0, queued_ns))
+    return queued_ns
 
 
 def queued_since(loop: Loop) -> int | None:
     """How long the loop's thread was runnable without a CPU since this was last asked.
 
-    Asked after each sleep and each long stretch that was not all CPU: what lies between is short.
+    Asked after each sleep, each long callback, and each stretch that was not all CPU: what lies between is short.
     """
     if not loop.live:  # its session has stopped: nothing may be opened any more
         return None
@@ -289,7 +301,9 @@ def close_step(activity: Activity, end_ns: int) -> None:
         return
     here.current = None
     loop = here.loop
-    end_step(activity, end_ns, sample_of(loop, loop.run_start_ns if loop is not None else 0))
+    queued_ns = end_step(activity, end_ns, sample_of(loop, loop.run_start_ns if loop is not None else 0))
+    if loop is not None:
+        loop.told_queue_ns += queued_ns or 0
 
 
 def close_wait(activity: Activity, end_ns: int) -> None:
@@ -304,7 +318,9 @@ def close_wait(activity: Activity, end_ns: int) -> None:
         activity.waits.append(Wait(WAIT_AWAIT, activity.stop_ns, end_ns, end_ns, current, None, 0))
 
 
-def keep_callback(loop: Loop, start_ns: int, end_ns: int, owner: Activity | None, callback: Any) -> None:
+def keep_callback(
+    loop: Loop, start_ns: int, end_ns: int, owner: Activity | None, callback: Any, queued_ns: int | None
+) -> None:
     """Remembers what ran on the loop for long: it may turn out to have blocked somebody."""
     duration_ns = end_ns - start_ns
     if loop.short_count:
@@ -321,6 +337,7 @@ def keep_callback(loop: Loop, start_ns: int, end_ns: int, owner: Activity | None
             owner.code,
             sample,
             owner.request,
+            queued_ns,
         )
     else:
         code = _code_behind(callback)
@@ -328,7 +345,7 @@ def keep_callback(loop: Loop, start_ns: int, end_ns: int, owner: Activity | None
         if recorder is not None and duration_ns >= recorder.config.block_ns:
             name = code.co_qualname if code is not None else type(callback).__name__
             recorder.background.append((name, Block(start_ns, end_ns, -1, sample, 0)))
-        made = Callback(start_ns, end_ns, duration_ns, 1, 0, 0, code, sample, None)
+        made = Callback(start_ns, end_ns, duration_ns, 1, 0, 0, code, sample, None, queued_ns)
     loop.callbacks.append(made)
 
 

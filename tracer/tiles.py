@@ -42,7 +42,7 @@ def loop_tiles(
     for callback in callbacks:
         begin, end = max(callback.start_ns, start_ns), min(callback.end_ns, end_ns)
         if begin < end and callback.busy_ns * 2 >= callback.end_ns - callback.start_ns:
-            clipped = callback._replace(start_ns=begin, end_ns=end)
+            clipped = _clipped(callback, begin, end)
             pieces.append(Tile(WAIT_LOOP_BUSY, begin, end, (clipped,)))
     for look in looks:
         begin, end = max(look.start_ns, start_ns), min(look.end_ns, end_ns)
@@ -52,6 +52,22 @@ def loop_tiles(
             pieces.append(Tile(kind, begin, end, run_queue_ns=known_ns))
     pieces.sort(key=lambda tile: (tile.start_ns, tile.end_ns))
     return _cover(start_ns, end_ns, pieces)
+
+
+def _clipped(callback: Callback, start_ns: int, end_ns: int) -> Callback:
+    """A part of it: where in it the thread had no CPU is not known."""
+    queued_ns = callback.run_queue_ns
+    if queued_ns is not None:
+        queued_ns = queued_ns * (end_ns - start_ns) // (callback.end_ns - callback.start_ns)
+    return callback._replace(start_ns=start_ns, end_ns=end_ns, run_queue_ns=queued_ns)
+
+
+def queued_in(tile: Tile) -> int | None:
+    """How long the loop's thread had no CPU in a tile, as far as that was asked; None where it never was."""
+    if tile.run_queue_ns is not None:
+        return tile.run_queue_ns
+    asked = [one.run_queue_ns for one in tile.callbacks if one.run_queue_ns is not None]
+    return min(sum(asked), tile.end_ns - tile.start_ns) if asked else None
 
 
 def collection_tiles(tile: Tile, handles_result: Callable[[Callback], bool]) -> list[Tile]:

@@ -2,7 +2,7 @@
 
 python -m benchmarks.truth --quick             a slice in less than a minute, told on the terminal
 nice python -m benchmarks.truth --resume       all of it (tens of minutes), goes on where it was broken off
-python -m benchmarks.truth --mutations         which score falls without which probe (about ten minutes)
+python -m benchmarks.truth --mutations         which score falls without which probe (about ten minutes; --resume)
 python -m benchmarks.truth --page              the page from what is done so far, or from truth.json
 python -m benchmarks.truth --seed 310          one generated program, what it truly did and what was told
 python -m benchmarks.truth --only lock_held    one fault at all intensities
@@ -61,7 +61,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if options.quick or options.only or options.seed is not None:
             return _some(options, yardstick)
         if options.mutations:
-            return _mutations(options.out, yardstick)
+            return _mutations(options, yardstick)
         return _all(options, yardstick)
 
 
@@ -84,10 +84,13 @@ def _some(options: argparse.Namespace, yardstick: Path | None) -> int:
     return 0
 
 
-def _mutations(out: Path, yardstick: Path | None) -> int:
-    told = {"conditions": conditions(), "probes": run_mutations(yardstick, 1, _said)}
-    (out / "truth_mutations.json").write_text(json.dumps(told, indent=1) + "\n")
-    return _written(out)
+def _mutations(options: argparse.Namespace, yardstick: Path | None) -> int:
+    store = Store(FOLDER / f"{fingerprint()}-mutations")
+    if not options.resume:
+        store.clear()
+    told = {"conditions": conditions(), "probes": run_mutations(yardstick, store, _said)}
+    (options.out / "truth_mutations.json").write_text(json.dumps(told, indent=1) + "\n")
+    return _written(options.out)
 
 
 def _all(options: argparse.Namespace, yardstick: Path | None) -> int:

@@ -3,18 +3,23 @@
 import asyncio
 import contextlib
 import os
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from time import perf_counter_ns
 from typing import Any
 
 from fastapi import FastAPI, Request
+from starlette.applications import Starlette
+from starlette.responses import JSONResponse
+from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from analysis.causes import Cause
 from benchmarks.truth import faults, healthy
 from benchmarks.truth.context import INSIDE, answer, request_of
-from benchmarks.truth.fault import FAULTS, Fault
-from benchmarks.truth.faults.pools import POOLS, kept, pool
+from benchmarks.truth.fault import FAULTS, PLAIN, Fault
+from benchmarks.truth.faults.edges import leave
+from benchmarks.truth.faults.pools import POOLS, close_all, pool
 from benchmarks.truth.faults.transfer import response_of
 from benchmarks.truth.meter import Reading, Spent, parts_of, read, since, watch_collections
 from benchmarks.truth.perform import perform
@@ -58,7 +63,8 @@ class Measured:
             # one that did not wait for the client takes far less; while one does, the loop writes for it
             sending_ns += took_ns if took_ns >= WAITED_NS else 0
 
-        await self.app(scope, receive, timed_send)
+        app = plain if scope["path"].startswith(PLAIN) else self.app
+        await app(scope, receive, timed_send)
         told = mine.get("note")
         if told is not None:
             spent = since(begun)
@@ -98,9 +104,7 @@ async def lifespan(_: FastAPI) -> AsyncIterator[None]:
     for name, workers in POOLS.items():
         pool(name, workers)
     yield
-    for one in list(kept.values()):
-        if hasattr(one, "shutdown"):
-            one.shutdown(wait=True)
+    close_all()
 
 
 api = FastAPI(lifespan=lifespan)
@@ -116,6 +120,18 @@ def _fault_endpoint(of: Fault) -> Callable[..., Awaitable[Any]]:
         return response_of(answer.get())
 
     return endpoint
+
+
+async def plain_endpoint(request: Request) -> JSONResponse:
+    """A fault in an app that makes no spans of its own."""
+    of = FAULTS[request.path_params["name"]]
+    request_of.set(request)
+    parts = await of.inject(float(request.query_params["amount"]))
+    note("fault", of.name, request.path_params["rid"], parts)
+    return JSONResponse("ok")
+
+
+plain = Starlette(routes=[Route(PLAIN + "/{name}/{rid}", plain_endpoint)])
 
 
 def _helper_endpoint(of: Fault) -> Callable[..., Awaitable[Any]]:
@@ -214,14 +230,22 @@ async def truth() -> list[dict[str, Any]]:
     return told
 
 
-@api.get("/cell/queue")
-async def queue() -> int:
-    """How long all threads of this process together have been runnable without a CPU, in ns."""
+@api.get("/cell/lacked")
+async def lacked() -> dict[str, int]:
+    """How long all threads of the service together, without the tracer's own, have been runnable without a CPU, and
+    its workers have waited for the GIL; ns."""
+    tracers = {str(one.native_id) for one in threading.enumerate() if one.name.startswith("whywait")}
     total = 0
-    for thread in os.listdir("/proc/self/task"):
+    for thread in set(os.listdir("/proc/self/task")) - tracers:
         with contextlib.suppress(OSError), open(f"/proc/self/task/{thread}/schedstat") as file:
             total += int(file.read().split()[1])
-    return total
+    return {"queued_ns": total, "workers_gil_ns": sum(healthy.gil_waits_ns)}
+
+
+@api.get("/cell/leave")
+async def leave_now() -> None:
+    """Never answers."""
+    leave()
 
 
 @api.get("/idle")

@@ -12,6 +12,7 @@ Help = Callable[[float, str], Awaitable[None]]
 Around = Callable[[float], Awaitable[None]]
 LOW, MIDDLE, HIGH = "low", "middle", "high"
 INTENSITIES: Final = (LOW, MIDDLE, HIGH)
+FASTAPI, PLAIN = "/fault", "/plain"  # served by FastAPI, or by Starlette alone
 LEAD_S: Final = 0.012  # the helping request comes this much before the victim, or after it
 
 
@@ -39,6 +40,9 @@ class Fault:
     measures: str = ""  # what the service's outermost layer measures instead: "response", "send", "path"
     traffic: bool = True  # whether others send small requests meanwhile
     off_loop: bool = False  # it leaves the loop free: it can lie beside the critical path
+    path: str = FASTAPI
+    phase: str = ""  # the word for what it computes, where an adapter knows that
+    last: bool = False  # right before the service is ended
     quick: bool = False
     why_not_here: Callable[[], str] = field(default=lambda: "")  # a sentence where it cannot run
 

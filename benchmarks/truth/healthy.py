@@ -11,6 +11,7 @@ import anyio.to_thread
 
 from benchmarks.truth.context import request_of
 from benchmarks.truth.faults.pools import pool
+from benchmarks.truth.meter import read
 from benchmarks.truth.work import spanned, spin, stamp
 
 Shape = Callable[[], Awaitable[Any]]
@@ -18,6 +19,22 @@ quiet = logging.getLogger("truth.quiet")
 quiet.propagate = False
 quiet.addHandler(logging.NullHandler())
 locks = threading.local()  # one lock for each thread: nobody else wants it
+gil_waits_ns: list[int] = []  # of the workers, for the GIL, since the job before: the loop's own are known
+
+
+class _Worker(threading.local):
+    gil_ns = -1  # of its life, when it ended its latest job
+
+
+_worker = _Worker()
+
+
+def note_gil() -> None:
+    """Called by a worker at the end of a job."""
+    now_ns = read().gil_ns
+    if _worker.gil_ns >= 0:
+        gil_waits_ns.append(now_ns - _worker.gil_ns)
+    _worker.gil_ns = now_ns
 
 
 @spanned
@@ -28,6 +45,7 @@ def small_work() -> int:
         locks.free = threading.Lock()
     with locks.free:
         quiet.warning("one line")
+    note_gil()
     return stamp()
 
 

@@ -4,6 +4,7 @@ import json
 import tempfile
 from collections import defaultdict
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
@@ -13,6 +14,7 @@ import pandas as pd
 
 import analysis
 from analysis.model import Analysis
+from analysis.phases import phase_times
 from benchmarks.truth import load, plan
 from benchmarks.truth.baselines import Span, blamed
 from benchmarks.truth.client import call
@@ -26,7 +28,7 @@ Said = Callable[[str], None]
 
 
 def run_unit(
-    unit: Unit, *, yardstick: Path | None, without: str = "", keep: Path | None = None, said: Said = print
+    unit: Unit, *, yardstick: Path | None, keep: Path | None = None, said: Said = print
 ) -> list[Record]:
     """One record per request of the unit. `keep` is a folder to leave traces and truth in."""
     with tempfile.TemporaryDirectory() as scratch:
@@ -34,22 +36,32 @@ def run_unit(
         folder.mkdir(parents=True, exist_ok=True)
         began = perf_counter()
         with (
-            service(folder / "traces", unit.loop, yardstick=yardstick, without=without) as port,
+            service(folder / "traces", unit.loop, yardstick=yardstick, without=unit.without) as port,
             open(folder / TRUTH_FILE, "w") as file,
         ):
             for cell in unit.cells:
-                queued_ns = int(call(port, "/cell/queue")) if cell.kind == plan.NULL else 0
-                for told in load.drive(port, cell):
+                before = _lacked(port) if cell.kind == plan.NULL else {}
+                noted_here = load.drive(port, cell)
+                after = _lacked(port) if before else {}
+                for told in noted_here:
                     told |= {"intensity": cell.intensity, "seed": cell.seed, "loop": unit.loop}
                     if cell.kind == plan.NULL:
-                        told["queued_ns"] = int(call(port, "/cell/queue")) - queued_ns
+                        told |= {name: ns - before[name] for name, ns in after.items()}
                     file.write(json.dumps(told) + "\n")
+            if plan.is_last(unit.cells[-1]):
+                with suppress(OSError):
+                    call(port, "/cell/leave")
         drove = perf_counter()
         found = analysis.analyze(folder / "traces")
         noted = [json.loads(line) for line in (folder / TRUTH_FILE).read_text().splitlines()]
         records = judge(noted, found)
         said(f"{len(records)} requests, {drove - began:.0f} s driven, {perf_counter() - drove:.1f} s judged")
         return records
+
+
+def _lacked(port: int) -> dict[str, int]:
+    figures: dict[str, int] = json.loads(call(port, "/cell/lacked"))
+    return figures
 
 
 def judge(noted: list[Record], found: Analysis) -> list[Record]:
@@ -76,12 +88,17 @@ def _requests_by_id(found: Analysis) -> tuple[dict[str, Any], dict[str, str]]:
     """Rows of the request table by the benchmark's id; that id by trace id."""
     servers = found.spans[found.spans["span_kind"] == "server"]
     ids = {
-        str(trace_id): str(attributes.get("url.path", "")).rsplit("/", 1)[-1]
+        str(trace_id): _path(attributes).rsplit("/", 1)[-1]
         for trace_id, attributes in zip(servers["trace_id"], servers["attributes"], strict=True)
     }
     whole = found.requests[~found.requests["incomplete"]]
     rows = {ids[row["trace_id"]]: row for row in whole.to_dict("records") if row["trace_id"] in ids}
     return rows, ids
+
+
+def _path(attributes: dict[str, Any]) -> str:
+    path = attributes.get("url.path") or attributes.get("http.target") or ""
+    return str(path).partition("?")[0]
 
 
 def _told(found: Analysis, ids: dict[str, str]) -> dict[str, Record]:
@@ -91,7 +108,13 @@ def _told(found: Analysis, ids: dict[str, str]) -> dict[str, Record]:
         ns=("amount_ns", "sum"), error_ns=("error_ns", _root_of_squares)
     )
     sampled = causes[causes["evidence"] == "sampled"].groupby(["request_id", "cause"])["amount_ns"].sum()
-    told: dict[str, Record] = defaultdict(lambda: {"causes": {}, "culprits": {}})
+    told: dict[str, Record] = defaultdict(lambda: {"causes": {}, "culprits": {}, "phase": ""})
+    phases = phase_times(found)
+    chief_phases = (
+        phases[phases["phase"] != ""].sort_values("amount_ns").drop_duplicates("request_id", keep="last")
+    )
+    for request_id, word in zip(chief_phases["request_id"], chief_phases["phase"], strict=True):
+        told[request_id]["phase"] = str(word)
     for one in summed.reset_index().to_dict("records"):
         told[one["request_id"]]["causes"][str(one["cause"])] = {
             "ns": int(one["ns"]),
@@ -161,8 +184,8 @@ def _verdicts_of_nulls(records: list[Record], found: Analysis, requests: dict[st
         }
         made.append(
             {"kind": "null verdict", "name": name, "loop": loop, "seed": seed, "intensity": "",
-             "requests": len(of), "accused": accused, "queued_ns": max(one["queued_ns"] for one in of),
-             "gil_ns": sum(one["on_loop"]["gil_ns"] for one in of),
+             "requests": len(of), "accused": accused, "queued_ns": of[0]["queued_ns"],
+             "gil_ns": of[0]["workers_gil_ns"] + sum(one["on_loop"]["gil_ns"] for one in of),
              "gc_ns": sum(one["on_loop"]["gc_ns"] for one in of)}
         )  # fmt: skip
     return made

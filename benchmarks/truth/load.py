@@ -88,11 +88,12 @@ def _faults(port: int, cell: Cell, dice: Random) -> None:
     with _prepared(port, (of, amount)), _traffic(port, of.traffic):
         for number in range(of.count(cell.intensity)):
             rid = f"{cell.key}-{number}"
-            path = f"/fault/{of.name}/{rid}?amount={amount}"
+            path = f"{of.path}/{of.name}/{rid}?amount={amount}"
             _with_helper(
                 of, port, amount, rid, functools.partial(call, port, path, kind=of.client, amount=amount)
             )
-            time.sleep(dice.uniform(0.002, 0.012))
+            if not of.last:
+                time.sleep(dice.uniform(0.002, 0.012))
 
 
 def _beside(port: int, cell: Cell, dice: Random) -> None:

@@ -1,4 +1,7 @@
-"""What breaks when a probe is out: every fault once without each probe, against the same with all of them."""
+"""What breaks when a probe is out: every fault once without each probe, against several runs with all of them.
+
+What falls must fall below each of the whole runs, and again in a second run: what is sampled varies by itself.
+"""
 
 import subprocess
 import sys
@@ -6,16 +9,19 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks.truth import plan
+from benchmarks.truth import plan, usable
 from benchmarks.truth.fault import FAULTS
 from benchmarks.truth.judge import run_unit
+from benchmarks.truth.plan import Unit
 from benchmarks.truth.scores import score
-from benchmarks.truth.store import ROOT
+from benchmarks.truth.store import ROOT, Store
 
 FALLS: Final = 0.5  # of the requests, from which a fault's score is said to fall
 LEAST: Final = 2  # requests that must have been scored
 ONLY_UVLOOP: Final = "uvloop"
-MEASURES: Final = ("cause", "culprit", "place")
+WHOLE_SEEDS: Final = (1, 2, 3)
+SEED, AGAIN_SEED = 1, 2
+MEASURES: Final = ("cause", "culprit", "place", "phase")
 Table = dict[str, Any]
 
 
@@ -28,42 +34,61 @@ def probes() -> list[str]:
     return ran.stdout.split("\n")[:-1]
 
 
-def run(yardstick: Path | None, seed: int, said: Callable[[str], None]) -> Table:
+def run(yardstick: Path | None, store: Store, said: Callable[[str], None]) -> Table:
     """By probe: the faults whose score falls without it, from what to what, and whether the quick slice tells."""
-    whole = {loop: _faults(loop, "", yardstick, seed, said) for loop in plan.LOOPS}
+
+    def faults(unit: Unit) -> Table:
+        return _faults(unit, yardstick, store, said)
+
+    whole = {loop: [faults(plan.every_fault(loop, seed)) for seed in WHOLE_SEEDS] for loop in plan.LOOPS}
     found: Table = {}
     for probe in probes():
         loop = "uvloop" if probe == ONLY_UVLOOP else "asyncio"
-        found[probe] = fallen(whole[loop], _faults(loop, probe, yardstick, seed, said))
+        first = fallen(whole[loop], faults(plan.every_fault(loop, SEED, probe)))
+        again = first and fallen(
+            whole[loop], faults(plan.every_fault(loop, AGAIN_SEED, probe, {one["fault"] for one in first}))
+        )
+        sure = {one["fault"] for one in again}
+        falls = [one for one in first if one["fault"] in sure]
+        found[probe] = {"falls": falls, "quick_tells": any(FAULTS[one["fault"]].quick for one in falls)}
     return found
 
 
-def fallen(whole: Table, without: Table) -> Table:
-    """What fell between two tables of faults."""
-    falls = []
+def fallen(whole: Sequence[Table], without: Table) -> list[Table]:
+    """What fell from the lowest of several tables of faults."""
+    falls: list[Table] = []
     for name in FAULTS:
-        before, after = whole[name], without[name]
-        if before["scored"] < LEAST or after["scored"] + after["left_out"].get("no trace", 0) < LEAST:
+        before, after = [one[name] for one in whole], without[name]
+        if min(one["scored"] for one in before) < LEAST:
+            continue
+        if after["scored"] + after["left_out"].get(usable.LOST, 0) < LEAST:
             continue
         for measure in MEASURES:
-            then = before[measure]
-            now = after[measure] if after["scored"] else 0.0
-            if then is not None and now is not None and then - now >= FALLS:
+            if any(one[measure] is None for one in before):
+                continue
+            then = min(one[measure] * _seen(one) for one in before)
+            now = (after[measure] or 0.0) * _seen(after)
+            if then - now >= FALLS:
                 taken_for = next(iter(after["taken_for"]), "") if measure == "cause" else ""
                 falls.append(
                     {"fault": name, "measure": measure, "from": then, "to": now, "taken_for": taken_for}
                 )
                 break  # a lost cause has lost its culprit, too
-    return {"falls": falls, "quick_tells": any(FAULTS[one["fault"]].quick for one in falls)}
+    return falls
 
 
-def _faults(loop: str, without: str, yardstick: Path | None, seed: int, said: Callable[[str], None]) -> Table:
-    records: Sequence[Any] = []
-    for unit in plan.every_fault(loop, seed):
-        said(f"{loop}, without {without or 'nothing'}: ")
+def _seen(one: Table) -> float:
+    """Which part of the requests left a trace."""
+    whole = one["scored"] + one["left_out"].get(usable.LOST, 0)
+    return float(one["scored"] / whole) if whole else 0.0
+
+
+def _faults(unit: Unit, yardstick: Path | None, store: Store, said: Callable[[str], None]) -> Table:
+    said(f"{unit.loop}, without {unit.without or 'nothing'}")
+    if not store.done(unit):
         try:
-            records = [*records, *run_unit(unit, yardstick=yardstick, without=without, said=said)]
+            store.keep(unit, run_unit(unit, yardstick=yardstick, said=lambda text: said(f"    {text}")))
         except Exception as error:  # a probe without which the service cannot be analysed at all
-            said(f"nothing to score: {error}")
-    table: Table = score(records)["faults"]
+            said(f"    nothing to score: {error}")
+    table: Table = score(store.records([unit]))["faults"]
     return table

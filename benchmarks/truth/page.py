@@ -174,7 +174,8 @@ def _nulls(told: Table) -> Iterator[str]:
     yield "## Healthy services\n"
     yield f"{nulls['cells']} runs of healthy services of several shapes, {nulls['requests']} requests. The verdict"
     yield f"accuses {_share(nulls['cells_accused'])} of the runs; {_share(nulls['cells_accused_falsely'])} falsely: the others lacked a"
-    yield "CPU or the GIL indeed, by the kernel's own figures for the process, or were stopped by the collector."
+    yield "CPU or the GIL indeed, by the kernel's and the yardstick's figures for the service's threads without the"
+    yield "tracer's own, or were stopped by the collector."
     yield f"Single requests with any wait of 1 ms and 5%: {_share(nulls['requests_with_a_wait'])}"
     yield f"({_shares(nulls['waits'])})."
     for one in nulls["false"]:
@@ -211,8 +212,8 @@ def _mutations(broken: Table | None, notes: Table) -> Iterator[str]:
     if broken is None:
         return
     yield "## Which probe holds which answer\n"
-    yield "Every fault once with one probe taken out: what falls by half or more. The quick slice is part of the"
-    yield "tests; the last column says whether it tells.\n"
+    yield "Every fault with one probe taken out: what falls by half or more below the lowest of three runs with all of"
+    yield "them, and does so twice. The quick slice is part of the tests; the last column says whether it tells.\n"
     yield "| without | what falls | told by the quick slice |"
     yield "|---|---|---|"
     for probe, one in broken["probes"].items():
@@ -223,7 +224,7 @@ def _mutations(broken: Table | None, notes: Table) -> Iterator[str]:
 
 
 def _fall(of: Table) -> str:
-    what = {"cause": "cause", "culprit": "culprit", "place": "file:line"}[of["measure"]]
+    what = "file:line" if of["measure"] == "place" else of["measure"]
     instead = f", told {of['taken_for']}" if of["taken_for"] else ""
     return f"{of['fault']} ({what} {of['from']:.0%} → {of['to']:.0%}{instead})"
 
@@ -240,7 +241,9 @@ def _rules() -> Iterator[str]:
     yield "- **Cause first**: the largest of all amounts that whywait told of that request, computing and `unexplained`"
     yield "  among them. **Culprit**: the chief culprit of that cause is the function that did it (or one that was on the"
     yield "  stack with it all the while), of the right other request where it was another's; **file:line** lies within it."
-    yield "- **Accused falsely**: the verdict names a cause for a healthy endpoint that the kernel does not confirm."
+    yield "- **Phase** (computing faults whose library has an adapter): the phase told first is the true one."
+    yield "- **Accused falsely**: the verdict names a cause for a healthy endpoint, which takes at least 5% of its wall time"
+    yield "  and 1 ms per request (the verdict's own floor), and the benchmark's own figures do not confirm it."
     for line in (baselines.__doc__ or "").splitlines()[2:]:
         if line.startswith("* "):
             yield f"- {line[2:]}"

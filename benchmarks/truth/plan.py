@@ -1,6 +1,6 @@
 """Which cells are run: a cell is one fault (or pair, healthy shape, program) at one intensity and seed."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from random import Random
 from typing import Final
@@ -14,11 +14,11 @@ LOOPS: Final = ("asyncio", "uvloop")
 SEEDS: Final = (1, 2, 3, 4, 5)
 FAULT, BESIDE, PAIR, NULL, PROGRAM = "fault", "beside", "pair", "null", "program"
 GROUPS: Final[dict[str, tuple[str, ...]]] = {
-    "waiting": ("pools", "locks", "loop"),
+    "waiting": ("pools", "locks", "loop", "collectors"),
     "computing": ("gil", "cpu", "memory"),
-    "moving": ("transfer", "work_of_its_own", "outside"),
+    "moving": ("transfer", "work_of_its_own", "outside", "edges"),
 }
-QUICK, EVERY_FAULT = "quick", "every fault"
+QUICK, EVERY_FAULT, SOME_FAULTS = "quick", "every fault", "fallen faults"
 BESIDE_GROUP, NULL_GROUP, PROGRAM_GROUP = "pairs and beside", "nulls", "programs"
 # two faults in one request, one after the other; one with a helper comes first, while that is at work
 PAIRS: Final = (
@@ -61,11 +61,18 @@ class Unit:
     seed: int
     group: str
     cells: tuple[Cell, ...]
+    without: str = ""  # the probe that is taken out
 
     @property
     def key(self) -> str:
         """Names its file."""
-        return f"{self.loop}-{self.seed}-{self.group.replace(' ', '-')}"
+        without = f" without {self.without}" if self.without else ""
+        return f"{self.loop}-{self.seed}-{self.group}{without}".replace(" ", "-")
+
+
+def is_last(cell: Cell) -> bool:
+    """Whether the service is ended right after this cell."""
+    return cell.kind == FAULT and FAULTS[cell.name].last
 
 
 def runnable() -> tuple[str, ...]:
@@ -86,10 +93,11 @@ def quick(loop: str = "asyncio", seed: int = 1) -> list[Unit]:
     return [Unit(loop, seed, QUICK, tuple(_shuffled(cells, seed)))]
 
 
-def every_fault(loop: str, seed: int = 1) -> list[Unit]:
-    """One cell of each fault; what the mutation run compares."""
-    cells = [Cell(FAULT, name, MIDDLE, seed) for name in runnable()]
-    return [Unit(loop, seed, EVERY_FAULT, tuple(_shuffled(cells, seed)))]
+def every_fault(loop: str, seed: int, without: str = "", only: Collection[str] = ()) -> Unit:
+    """One cell of each fault, or of `only` some; what the mutation run compares."""
+    cells = [Cell(FAULT, name, MIDDLE, seed) for name in runnable() if not only or name in only]
+    group = SOME_FAULTS if only else EVERY_FAULT
+    return Unit(loop, seed, group, tuple(_shuffled(cells, seed)), without)
 
 
 def programs(seeds: tuple[int, ...], loop: str) -> list[Unit]:
@@ -123,4 +131,4 @@ def _of_seed(loop: str, seed: int) -> Iterator[Unit]:
 def _shuffled(cells: list[Cell], seed: int) -> list[Cell]:
     mixed = cells[:]
     Random(seed).shuffle(mixed)
-    return mixed
+    return sorted(mixed, key=is_last)

@@ -147,6 +147,7 @@ def _fault(name: str, records: Sequence[Record], left_out: Counter[str]) -> Tabl
         "taken_for": dict(missed.most_common()),
         "missed_in": sorted(set(seeds))[:5],
         "why_not_run": of.why_not_here(),
+        "phase": _share(one["phase"] == of.phase for one in records) if of.phase else None,
         **_summary(records),
     }
 

@@ -4,7 +4,6 @@ WITHOUT names a probe that is taken out as soon as all are installed, or "sample
 --probes prints their names.
 """
 
-import signal
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -40,13 +39,10 @@ def probes() -> list[str]:
 def main(port: str, loop: str, output: str, without: str = "") -> None:
     """Serves until it is told to end."""
     start(output, without)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # uvicorn hands it back when it has shut down
-    try:
-        from benchmarks.truth.app import app  # after the start, as `whywait run` has it
+    from benchmarks.truth.app import app  # after the start, as `whywait run` has it
 
-        uvicorn.run(app, host="127.0.0.1", port=int(port), loop=loop, log_level="warning", access_log=False)
-    finally:
-        tracer.stop()
+    # when it has shut down it raises the signal again that ended it, and that kills
+    uvicorn.run(app, host="127.0.0.1", port=int(port), loop=loop, log_level="warning", access_log=False)
 
 
 if __name__ == "__main__":

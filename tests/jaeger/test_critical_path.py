@@ -128,8 +128,9 @@ def test_jaegers_path_is_ours_for_the_modes_of_the_story(
     assert set(found) == set(MODES)
     assert sum(map(len, found.values())) == _predictions(told)
     assert _far(found) == []
-    for mode in ("to_thread", "per_request_pool", "batch"):
+    for mode in ("to_thread", "per_request_pool"):
         assert all(one.waits for one in found[mode]), mode
+    assert any(one.waits for one in found["batch"])  # one job each: the pool may be free
 
 
 def test_what_jaeger_makes_of_our_spans_is_what_we_take_it_to_make(

@@ -33,7 +33,7 @@ def test_time_that_holds_running_too_is_divided_by_all_samples() -> None:
 def test_without_samples_nothing_is_said() -> None:
     split = Memory().split("kind", 100 * MS, states(), running=False)
     assert (split.gil_ns, split.lock_ns, split.call_ns, split.enough) == (0, 0, 0, False)
-    assert not Memory().split("kind", 100 * MS, states(gil=2), running=False).enough
+    assert not Memory().split("kind", 100 * MS, states(gil=1), running=False).enough
 
 
 def test_short_work_borrows_from_work_of_its_kind_only() -> None:

@@ -15,6 +15,7 @@ import pytest
 
 import tracer
 from tracer import phase, recorder
+from tracer.sampler.child import look_every
 from tracer.sampler.process import SamplerProcess, start_sampler
 from tracer.sampler.samples import GIL, POLL, RUNNING, SLEEP, Samples
 
@@ -188,3 +189,46 @@ def test_a_forked_child_has_its_own(tmp_path: Path) -> None:
     assert alive(sampler.id)
     assert ready(sampler)
     tracer.stop()
+
+
+def test_those_long_asleep_are_looked_at_less_often_only_where_there_is_no_time() -> None:
+    every = 1
+    for cost_s in (0.0001, 0.0004, 0.0004, 0.0004, 0.0004):
+        every = look_every(every, cost_s)
+    assert every == 4
+    assert look_every(every, 0.0001) == 4  # it costs so little because of that
+    assert look_every(every, 0.00005) == 3
+    assert look_every(1, 0.00005) == 1
+
+
+def test_looks_at_the_long_asleep_stand_for_those_that_were_spared() -> None:
+    process = start_sampler()
+    assert process is not None
+    over = threading.Event()
+
+    def compute() -> None:
+        while not over.is_set():
+            sum(range(1_000))
+
+    threads = [threading.Thread(target=over.wait) for _ in range(120)]
+    threads.append(threading.Thread(target=compute))
+    try:
+        for one in threads:
+            one.start()
+        until(lambda: ready(process))
+        start_ns = perf_counter_ns() + 300_000_000
+        until(lambda: process.header().swept_ns > start_ns + 1_100_000_000)
+    finally:
+        over.set()
+        for one in threads:
+            one.join()
+        process.end()
+    samples = Samples(process)
+    samples.read(lambda: None)
+    looks = [
+        samples.seen(one.native_id or 0, start_ns, start_ns + 1_000_000_000).states.total() for one in threads
+    ]
+    process.close()
+    *idle, busy = looks
+    assert busy > 5
+    assert 0.5 * busy <= min(idle) <= max(idle) <= 1.5 * busy

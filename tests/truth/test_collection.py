@@ -100,7 +100,10 @@ def test_another_request_holds_the_loop(traced_to: Begin, factory: Any) -> None:
     found = analysis.analyze(spans.output)
     rows = request_of(found, "victim")
     assert truth_ms > HOLD_S * 500
-    assert ms(rows, "loop_busy") == pytest.approx(truth_ms, rel=0.05, abs=1)
+    # who holds it has to have a CPU, too: what it lacked is told as that
+    stood = rows[rows["span_name"].str.startswith("loop busy")]
+    assert stood["amount_ns"].sum() / 1e6 == pytest.approx(truth_ms, rel=0.05, abs=1)
+    assert ms(rows, "loop_busy") >= 0.5 * truth_ms
     chief = rows[rows["cause"] == "loop_busy"].nlargest(1, "amount_ns").iloc[0]
     assert chief["culprit_trace_id"] == spans.one("blocker").trace_id
 

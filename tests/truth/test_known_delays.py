@@ -134,7 +134,10 @@ def test_the_blocker_is_named_to_its_victim(found: Analysis) -> None:
     block = found.spans[found.spans["name"] == "on loop: hold_the_loop"]
     truth_ms = (int(block["end_ns"].iloc[0]) - max(int(block["start_ns"].iloc[0]), job_end_ns)) / MS
     assert truth_ms > BLOCK_MS * 0.8, "the injection had no effect"
-    assert amount_ms(rows, "loop_busy") == pytest.approx(truth_ms, rel=0.05)
+    # who blocks has to have a CPU, too: what it lacked is told as that
+    stood_ms = float(rows[rows["span_name"].str.startswith("loop busy")]["amount_ns"].sum()) / MS
+    assert stood_ms == pytest.approx(truth_ms, rel=0.05)
+    assert amount_ms(rows, "loop_busy") >= 0.5 * truth_ms
     assert victim_wall_ms > BLOCK_MS * 0.9
     chief = busy.loc[busy["amount_ns"].idxmax()]
     assert chief["culprit"] == "hold_the_loop"

@@ -12,8 +12,10 @@ from types import FunctionType
 from typing import Any
 
 from tracer.recorder import probe_failed
-from tracer.records import ACTIVITY, TIMER, Activity, Waker, here
-from tracer.steps import begin_callback, end_callback, new_loop, waker_now
+from tracer.records import ACTIVITY, TIMER, Activity, Look, Loop, Waker, here
+from tracer.steps import begin_callback, end_callback, new_loop, queued_since, waker_now
+
+_AWAY_MIN_NS = 100_000
 
 
 class _Call(functools.partial[Any]):
@@ -33,6 +35,8 @@ def _run(callback: Any, by: Waker, cause_ns: int, *args: Any) -> Any:
         loop = here.loop
         if loop is None or not loop.live:
             loop = new_loop()
+        if start_ns - loop.ended_ns >= _AWAY_MIN_NS:
+            _back(loop, start_ns)
         loop.run_start_ns = start_ns
         found = ACTIVITY.get()
         if found is not None and type(callback) is not FunctionType:
@@ -46,12 +50,20 @@ def _run(callback: Any, by: Waker, cause_ns: int, *args: Any) -> Any:
         return callback(*args)
     finally:
         try:
-            end_callback(loop, activity, found, callback, start_ns, perf_counter_ns())
+            end_ns = loop.ended_ns = perf_counter_ns()
+            end_callback(loop, activity, found, callback, start_ns, end_ns)
         except Exception as error:
             probe_failed("uvloop", error)
         # the frames of what failed in there refer back to this one: it must keep nothing alive
         callback = args = None  # type: ignore[assignment]
         activity = found = None
+
+
+def _back(loop: Loop, start_ns: int) -> None:
+    """libuv has slept, or done what is not seen: what the thread lacked meanwhile it lacked when it was woken."""
+    queued_ns = queued_since(loop)
+    if queued_ns is not None and queued_ns >= _AWAY_MIN_NS and loop.ended_ns:
+        loop.looks.append(Look(loop.ended_ns, start_ns, queued_ns, False))
 
 
 def _waker() -> tuple[Waker, int]:

@@ -40,6 +40,7 @@ SIZE = CPU_AT + CPU_RECORDS * CPU_RECORD.size
 
 RUNNING, GIL, FUTEX, SLEEP, POLL, CALL, STOPPED = range(7)
 UNKNOWN_RUN_QUEUE = 2**64 - 1
+_ASLEEP = (FUTEX, SLEEP, POLL, CALL)
 
 _FUTEX_CALL = {"x86_64": 202, "aarch64": 98}
 _SLEEP_CALLS = {"x86_64": (35, 230), "aarch64": (101, 115)}
@@ -51,6 +52,8 @@ _MOST_OF_A_CORE = 0.03
 _LISTING_S = 0.05  # how often new threads are looked for
 _LONGEST_RECORD_NS = 50_000_000
 _QUEUED_NS = 500_000  # a record ends when its thread has waited so long for a CPU: it keeps one reading
+_LONG_ASLEEP = 8  # looks that found a thread asleep in one place
+_MOST_SELDOM = 4  # sweeps between two looks at such a thread
 _MOST_THREADS = 512
 _MOST_LIBRARIES = 4  # places in which a thread was seen asleep
 
@@ -59,8 +62,8 @@ class Thread:
     """One thread of the sampled process and the record that is being made of it."""
 
     __slots__ = (
-        "calls", "count", "cpu_ns", "first_ns", "holder", "last_ns", "libraries", "number", "python", "queued_ns",
-        "run_queue_ns", "schedstat", "state", "tid",
+        "asleep", "calls", "count", "cpu_ns", "first_ns", "holder", "last_ns", "libraries", "looks", "number",
+        "passed_over", "python", "queued_ns", "run_queue_ns", "schedstat", "state", "tid",
     )  # fmt: skip
 
     def __init__(self, tid: int, folder: int) -> None:
@@ -71,6 +74,8 @@ class Thread:
         except OSError:
             self.schedstat = -1
         self.count = self.cpu_ns = 0
+        self.asleep = b""  # what the kernel said of it, if it slept in what is not the GIL
+        self.looks = self.passed_over = 0  # that found it so, one after the other; sweeps since the latest
         self.python = False  # it was seen waiting for the GIL
         self.libraries: set[int] = set()  # addresses it was seen asleep at
         self.first_ns = self.last_ns = self.holder = self.state = self.number = 0
@@ -80,6 +85,14 @@ class Thread:
         os.close(self.calls)
         if self.schedstat >= 0:
             os.close(self.schedstat)
+
+
+def look_every(now: int, cost_s: float) -> int:
+    """How many sweeps apart to look at those long asleep, by what a sweep cost: most threads of most services
+    are, and if they take all the time there is the others are looked at too seldom."""
+    if cost_s > _MOST_OF_A_CORE * _PERIOD_S:
+        return min(now + 1, _MOST_SELDOM)
+    return max(now - 1, 1) if cost_s < _MOST_OF_A_CORE * _PERIOD_S / 2 else now
 
 
 class Sampler:
@@ -101,6 +114,7 @@ class Sampler:
         self._polls = _POLL_CALLS.get(_MACHINE, ())
         self._use = CpuUse(process_id, self._emit_use)
         self._use_written = 0
+        self._every = 1  # how many sweeps apart the threads are looked at that have long been asleep
         self._libraries = Libraries(process_id)
 
     def run(self) -> None:
@@ -125,6 +139,7 @@ class Sampler:
             spent_ns = time.thread_time_ns()
             cost_s = (spent_ns - cpu_ns) / 1e9
             period_s = max(_PERIOD_S, cost_s / _MOST_OF_A_CORE)
+            self._every = look_every(self._every, cost_s)
             self._sweeps += 1
             self._use.account(self._swept_ns, self._threads.values())  # has a budget of its own
             self._write_header(time.thread_time_ns(), int(period_s * 1e9))
@@ -146,10 +161,7 @@ class Sampler:
         for tid in self._threads.keys() - found:
             self._drop(tid)
         for tid in sorted(found - self._threads.keys())[: _MOST_THREADS - len(self._threads)]:
-            try:
-                self._threads[tid] = Thread(tid, self._folder)
-            except FileNotFoundError:
-                continue
+            self._take_up(tid)
         return True
 
     def _drop(self, tid: int) -> None:
@@ -160,14 +172,34 @@ class Sampler:
 
     def _sweep(self) -> None:
         waited_for = 0
+        read, clock = os.pread, time.perf_counter_ns
+        turn, every = self._sweeps, self._every
         for tid, thread in list(self._threads.items()):
+            if every > 1 and thread.looks > _LONG_ASLEEP and (turn + tid) % every:
+                thread.passed_over += 1
+                continue
             try:
-                words = os.pread(thread.calls, 160, 0).split(None, 2)
+                said = read(thread.calls, 160, 0)
             except OSError:  # the thread has ended
                 self._drop(tid)
                 continue
-            now = time.perf_counter_ns()
+            now = clock()
+            if said == thread.asleep:
+                thread.last_ns = now
+                thread.count += thread.passed_over
+                if thread.looks % 8 and now - thread.first_ns < _LONGEST_RECORD_NS:
+                    thread.count += 1
+                    thread.looks += 1
+                    thread.passed_over = 0
+                    continue
+            thread.passed_over = 0
+            words = said.split(None, 2)
             state, number, holder = self._state(words)
+            if state in _ASLEEP:
+                thread.looks = thread.looks + 1 if said == thread.asleep else 0
+                thread.asleep = said
+            else:
+                thread.looks, thread.asleep = 0, b""
             if state == GIL:
                 holder = self._holder()
                 waited_for = holder or waited_for
@@ -220,7 +252,18 @@ class Sampler:
             (tid,) = struct.unpack("<Q", os.pread(self._memory_fd, 8, state + self._offset))
         except (OSError, struct.error, OverflowError):
             return 0
-        return tid if tid in self._threads else 0
+        if tid in self._threads:
+            return int(tid)
+        return (
+            int(tid) if len(self._threads) < _MOST_THREADS and self._take_up(tid) else 0
+        )  # it began just now
+
+    def _take_up(self, tid: int) -> bool:
+        try:
+            self._threads[tid] = Thread(tid, self._folder)
+        except OSError:  # no thread of this process, or no more
+            return False
+        return True
 
     def _run_queue(self, thread: Thread) -> int:
         if thread.schedstat < 0:

@@ -4,12 +4,13 @@ from bisect import bisect_left
 from types import CodeType
 
 from tracer import schema as s
+from tracer.blockers import Blocker, put_blockers
 from tracer.observed import Attributes
 from tracer.records import IO_LATE, Activity, Callback, Job, Mark, Wait, Waker
 from tracer.spans.attributes import put_callbacks, put_collector, put_occupants, put_place, put_pool
 from tracer.spans.drawing import Drawing
 from tracer.spans.spec import overlapping, span_hex, trace_hex
-from tracer.tiles import Tile, collection_tiles, loop_tiles
+from tracer.tiles import Tile, collection_tiles, loop_tiles, queued_in
 from tracer.wait_parts import wait_parts
 from tracer.waited import put_waited, thread_wait_name
 
@@ -86,6 +87,7 @@ def _add_await(drawing: Drawing, activity: Activity, wait: Wait) -> None:
         links = ()
     else:
         links = _put_waker(drawing, attributes, wait.by)
+        _put_releaser(attributes, wait)
     if wait.waited is not None and not wait.waited.end_seen and drawing.observed is not None:
         # its end was seen only once Python ran again: part of it may have been a wait for the GIL
         kind = (wait.kind, wait.waited.what)
@@ -126,6 +128,19 @@ def _put_waker(drawing: Drawing, attributes: Attributes, by: Waker) -> tuple[tup
     return ((waker.request.trace_id, waker.span_id),)
 
 
+def _put_releaser(attributes: Attributes, wait: Wait) -> None:
+    """Who gave back what was waited for, where that was seen."""
+    by = wait.by
+    if not isinstance(by, Activity) or not by.releases:
+        return
+    for one in reversed(by.releases.copy()):
+        if one.start_ns <= wait.cause_ns <= one.end_ns:
+            ns = wait.cause_ns - wait.start_ns
+            place = one.place
+            put_blockers(attributes, [Blocker(place.function, place, by.request.trace_id, by.span_id, ns)])
+            return
+
+
 def _add_resume_tile(drawing: Drawing, activity: Activity, wait: Wait, tile: Tile) -> None:
     attributes = drawing.wait_attributes(activity, tile.kind)
     put_pool(attributes, wait.pool)
@@ -147,8 +162,9 @@ def _add_resume_tile(drawing: Drawing, activity: Activity, wait: Wait, tile: Til
 
 
 def _put_ready(drawing: Drawing, attributes: Attributes, activity: Activity, wait: Wait, tile: Tile) -> None:
-    if tile.run_queue_ns is not None:
-        attributes[s.RUN_QUEUE_NS] = tile.run_queue_ns
+    queued_ns = queued_in(tile)
+    if queued_ns is not None:
+        attributes[s.RUN_QUEUE_NS] = queued_ns
     if drawing.observed is None:
         return
     thread_id = drawing.thread_of(activity)

@@ -1,5 +1,19 @@
 """The hand-written faults, one module per family; importing this registers them all."""
 
-from benchmarks.truth.faults import cpu, gil, locks, loop, memory, outside, pools, transfer, work_of_its_own
+from benchmarks.truth.faults import (
+    collectors,
+    cpu,
+    edges,
+    gil,
+    locks,
+    loop,
+    memory,
+    outside,
+    pools,
+    transfer,
+    work_of_its_own,
+)
 
-__all__ = ["cpu", "gil", "locks", "loop", "memory", "outside", "pools", "transfer", "work_of_its_own"]
+__all__ = [
+    "collectors", "cpu", "edges", "gil", "locks", "loop", "memory", "outside", "pools", "transfer", "work_of_its_own",
+]  # fmt: skip

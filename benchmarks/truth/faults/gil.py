@@ -74,7 +74,7 @@ def send_short_ones() -> None:
 
 
 @fault(Cause.GIL_WAIT, "many threads that compute for 5 ms each", amounts=(8, 15, 30), unit="ms of CPU",
-       measures="path", traffic=False)  # fmt: skip
+       measures="path", traffic=False, quick=True)  # fmt: skip
 async def gil_short_threads(ms: float) -> list[Part]:
     return await compute_in_worker(ms / 1_000, who(crunch_briefly))
 

@@ -36,6 +36,13 @@ def pool(name: str, workers: int) -> ThreadPoolExecutor:
     return kept[name]  # type: ignore[no-any-return]
 
 
+def close_all() -> None:
+    """Ends all that were kept, processes too."""
+    for one in list(kept.values()):
+        if hasattr(one, "shutdown"):
+            one.shutdown(wait=True)
+
+
 @fault(
     Cause.POOL_QUEUE, "8 jobs of one request on a pool of 2 workers", off_loop=True, quick=True,
 )  # fmt: skip
@@ -173,14 +180,19 @@ def semaphore() -> asyncio.Semaphore:
     return kept["semaphore"]  # type: ignore[no-any-return]
 
 
-@fault(Cause.LIMITER_WAIT, "an asyncio semaphore that another request holds while it awaits", off_loop=True)
+@fault(
+    Cause.LIMITER_WAIT,
+    "an asyncio semaphore that another request holds while it awaits",
+    off_loop=True,
+    quick=True,
+)
 async def semaphore_held(ms: float) -> list[Part]:
     asked_ns = perf_counter_ns()
     async with semaphore():
         had_ns = perf_counter_ns()
     request = turns.chief(asked_ns, had_ns)
     released_ns = turns.last_end(had_ns)
-    by = who(hold_turn, request, name="")
+    by = who(hold_turn, request)
     return [Part(Cause.LIMITER_WAIT, max(released_ns - asked_ns, 0), by)]
 
 

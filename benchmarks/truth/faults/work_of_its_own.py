@@ -70,8 +70,9 @@ def load_and_predict() -> Spent:
 
 
 @fault(
-    Cause.COMPUTE, "cold start: a model loaded, and its first predict", amounts=(100, 300, 900), unit="trees"
-)
+    Cause.COMPUTE, "cold start: a model loaded, and its first predict", amounts=(100, 300, 900), unit="trees",
+    phase="settings", quick=True,
+)  # fmt: skip
 async def cold_predict(_: float) -> list[Part]:
     spent = await asyncio.get_running_loop().run_in_executor(pool("threads", 8), load_and_predict)
     return parts_of(spent, who(load_and_predict, within=(phase("load_model"), phase("predict"))))
@@ -99,7 +100,7 @@ def build_frame(rows: list[dict[str, float]]) -> Spent:
 
 
 @fault(Cause.COMPUTE, "rows turned into a DataFrame", amounts=(4, 12, 36), unit="thousand rows",
-       quick=True)  # fmt: skip
+       phase="frame build", quick=True)  # fmt: skip
 async def frame_of_rows(_: float) -> list[Part]:
     spent = await asyncio.get_running_loop().run_in_executor(pool("threads", 8), build_frame, kept["dicts"])
     return parts_of(spent, who(build_frame, within=(phase("DataFrame"),)))
@@ -115,3 +116,34 @@ async def make_rows(thousands: float) -> None:
 
     pd.DataFrame([{"a": 1.0}])  # what pandas does on its first use is not this fault
     kept["dicts"] = [{f"f{n}": row / 3 for n in range(8)} for row in range(int(thousands * 1_000))]
+
+
+@spanned
+def scale_rows() -> Spent:
+    """A pipeline in front of a model."""
+    before = read()
+    kept["pipeline"].transform(kept["rows"])
+    return since(before)
+
+
+@fault(Cause.COMPUTE, "rows transformed by a pipeline of scikit-learn", amounts=(40, 100, 300),
+       unit="thousand rows", phase="transform", quick=True)  # fmt: skip
+async def transform(_: float) -> list[Part]:
+    spent = await asyncio.get_running_loop().run_in_executor(pool("threads", 8), scale_rows)
+    return parts_of(spent, who(scale_rows, within=(phase("Pipeline"), phase("transform"))))
+
+
+async def _forget_matrix(_: float) -> None:
+    kept.pop("rows", None)
+
+
+@around(transform, _forget_matrix)
+async def make_matrix(thousands: float) -> None:
+    import numpy as np
+    from sklearn.pipeline import Pipeline
+    from sklearn.preprocessing import PolynomialFeatures, StandardScaler
+
+    dice = np.random.default_rng(1)
+    steps = [("scale", StandardScaler()), ("more", PolynomialFeatures(2))]
+    kept["pipeline"] = Pipeline(steps).fit(dice.random((100, 8)))
+    kept["rows"] = dice.random((int(thousands * 1_000), 8))

@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 
 from analysis.causes import Cause
-from benchmarks.truth import baselines, matching, program_scores, usable
+from benchmarks.truth import baselines, matching, mutations, plan, program_scores, scores, usable
 from benchmarks.truth.baselines import Span
+from benchmarks.truth.fault import FAULTS
 from benchmarks.truth.grammar import draw
 from benchmarks.truth.record import Part, Truth, Who, merged, truth_from, who
 from benchmarks.truth.work import Past, nap
@@ -120,3 +121,68 @@ def test_a_program_fails_when_time_stands_under_wrong_causes() -> None:
     assert program_scores.is_right(true | {"causes": told})
     assert not program_scores.is_right(true | {"causes": told | {"pool_queue": {"ns": 5 * MS}}})
     assert not program_scores.is_right(true | {"causes": told | {"lock_wait": {"ns": 15 * MS}}})
+
+
+# --- what is run, and what falls without a probe --------------------------------------------------
+def test_the_last_requests_of_a_service_come_last() -> None:
+    for unit in [*plan.full(), *plan.quick(), plan.every_fault("asyncio", 1)]:
+        last = [plan.is_last(cell) for cell in unit.cells]
+        assert last == sorted(last)
+
+
+def test_units_without_a_probe_are_kept_apart() -> None:
+    keys = [
+        plan.every_fault("asyncio", 1).key,
+        plan.every_fault("asyncio", 1, "gc").key,
+        plan.every_fault("asyncio", 1, "gc", {"gc_asked_for"}).key,
+    ]
+    assert len(set(keys)) == 3
+    assert not any(" " in key for key in keys)
+
+
+def faults(**of: float | None) -> dict[str, Any]:
+    """A table in which all faults are told right but those."""
+    table: dict[str, Any] = {}
+    for name in FAULTS:
+        share = of.get(name, 1.0)
+        table[name] = {
+            "scored": 0 if share is None else 4, "left_out": {usable.LOST: 4} if share is None else {},
+            "cause": share, "culprit": 1.0, "place": None, "phase": None, "taken_for": {"compute": 1},
+        }  # fmt: skip
+    return table
+
+
+def test_what_varies_by_itself_does_not_fall_without_a_probe() -> None:
+    steady, shaky = faults(), faults(gil_hogs=0.5)
+    assert mutations.fallen([steady, steady], faults()) == []
+    assert mutations.fallen([steady, shaky], faults(gil_hogs=0.25)) == []
+    (fall,) = mutations.fallen([steady, shaky], faults(gil_hogs=0.25, lock_held=0.5))
+    assert (fall["fault"], fall["measure"], fall["from"], fall["to"]) == ("lock_held", "cause", 1.0, 0.5)
+
+
+def test_a_fault_without_a_trace_has_fallen() -> None:
+    (fall,) = mutations.fallen([faults()], faults(without_framework=None))
+    assert (fall["fault"], fall["to"], fall["taken_for"]) == ("without_framework", 0.0, "compute")
+
+
+# --- nulls ----------------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("accused", "false"),
+    [
+        ({}, []),
+        ({"cpu_wait": 60 * MS}, []),  # all threads together were without a CPU for 50 ms
+        ({"cpu_wait": 70 * MS}, ["cpu_wait"]),
+        ({"gil_wait": 10 * MS}, []),
+        ({"gil_wait": 20 * MS}, ["gil_wait"]),
+        ({"lock_wait": 1 * MS}, ["lock_wait"]),
+    ],
+)
+def test_what_a_null_is_accused_of_must_be_so_by_our_own_figures(
+    accused: dict[str, int], false: list[str]
+) -> None:
+    verdict = {
+        "kind": "null verdict", "name": "hello", "loop": "asyncio", "seed": 1, "requests": 10,
+        "accused": accused, "queued_ns": 50 * MS, "gil_ns": 10 * MS, "gc_ns": 0,
+    }  # fmt: skip
+    told = scores.score([verdict])["nulls"]
+    assert [list(one["causes"]) for one in told["false"]] == ([false] if false else [])
