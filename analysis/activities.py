@@ -90,6 +90,13 @@ def recorded_activities(spans: SpanTable) -> tuple[Activities, RawWaits, list[Fi
     last_run = np.full(len(row), np.iinfo(np.int64).min, dtype=np.int64)
     np.maximum.at(last_run, of_row[runs], spans.end[runs])
     ran = is_job & (last_run >= spans.start[row])
+    # a result that comes from another process is taken and unpickled after the run: that is the job's, too
+    remote = runs[[value is True for value in spans.values(runs, schema.PROCESS)]]
+    of_remote = np.zeros(len(row), dtype=bool)
+    of_remote[of_row[remote]] = True
+    late = np.flatnonzero(np.isin(kinds, [schema.KIND_PHASE, schema.KIND_WAIT]) & (of_row >= 0))
+    late = late[of_remote[of_row[late]]]
+    np.maximum.at(last_run, of_row[late], spans.end[late])
     end[ran] = last_run[ran]
 
     activities = _lay_out(

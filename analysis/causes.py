@@ -60,7 +60,7 @@ class Rule:
     name: str
     when: Callable[[pd.DataFrame], "pd.Series[bool]"]
     cause: Cause
-    detail: str  # {pool}, {awaited}, {where}, {waker}, {blocker}, {lock}, {handler}, {device}: from the wait
+    detail: str  # {pool}, {awaited}, {where}, {waker}, {blocker}, {lock}, {handler}, {device}, {worker}: from the wait
     inferred: bool = False  # not seen, but what else could it be
 
 
@@ -115,7 +115,7 @@ def is_held(awaited: NDArray[Any], module: NDArray[Any]) -> Mask:
 # First match wins; the last rule accepts everything, so every wait has a cause.
 WAIT_RULES: Final = (
     Rule("pool queue", _type(schema.WAIT_POOL_QUEUE), Cause.POOL_QUEUE, "{pool}"),
-    Rule("pool startup", _type(schema.WAIT_POOL_STARTUP), Cause.POOL_STARTUP, "{pool} starting a thread{initializer}"),
+    Rule("pool startup", _type(schema.WAIT_POOL_STARTUP), Cause.POOL_STARTUP, "{pool} starting a {worker}{initializer}"),
     Rule("pool shutdown", _type(schema.WAIT_POOL_SHUTDOWN), Cause.POOL_SHUTDOWN, "{pool} shutting down"),
     Rule(
         "pool handover", _type(schema.WAIT_POOL_HANDOVER), Cause.UNEXPLAINED,

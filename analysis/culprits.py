@@ -11,7 +11,7 @@ from analysis.apportion import spread
 from analysis.causes import CAUSES, Cause
 from analysis.cpu_rivals import cpu_rivals
 from analysis.describe import Described
-from analysis.segments import CPU, GIL, REST, RUN_QUEUE, Segments
+from analysis.segments import CALL, CPU, GIL, REST, RUN_QUEUE, Segments
 from analysis.span_table import NONE, Ints, SpanTable, taken
 from tracer import schema
 
@@ -64,7 +64,9 @@ def find_culprits(
         _once(spans, by_wait & (causes == _NUMBER[Cause.LOCK_WAIT]), described.span, amount, _holder),
         _once(spans, rest & (causes == _NUMBER[Cause.LOGGING_WAIT]), described.span, amount, _handler),
         _once(spans, by_wait & (causes == _NUMBER[Cause.BLOCKING_IO]), described.span, amount, _call_site),
-        _once(spans, (segments.part == CPU) & ~described.is_wait, described.span, amount, _function),
+        _once(
+            spans, np.isin(segments.part, [CPU, CALL]) & ~described.is_wait, described.span, amount, _function
+        ),
     ]
     named = np.zeros(len(amount), dtype=bool)
     for part in parts:

@@ -88,9 +88,10 @@ def describe(
     detail[rest & in_run & on_loop] = "on the loop and not on a CPU: GIL, lock or blocking call, cannot tell"
     detail[rest & in_run & ~on_loop & (measured >= 0)] = "blocked: GIL or native wait, cannot tell"
     detail[rest & in_run & ~on_loop & (measured < 0)] = "on a worker thread, CPU not measured"
-    in_process = _in_process(spans, span, in_run & ~on_loop & ~waiting)
-    inferred |= in_process
+    in_process, asked = _in_process(spans, span, in_run & ~on_loop & ~waiting)
+    inferred |= in_process & ~asked
     detail[rest & in_process] = "in a worker process, not computing: started, sent to or blocked, cannot tell"
+    detail[rest & asked] = "blocked in a worker process, and not seen in what"
     detail[rest & ~in_run] = "between two recorded steps of the job"
     computing = (part == CPU) & ~waiting
     detail[computing] = _running(spans, span[computing])
@@ -125,14 +126,16 @@ def describe(
     return Described(cause, evidence, detail, span, waiting, split, queued, _errors(spans, segments, split))
 
 
-def _in_process(spans: SpanTable, rows: Ints, chosen: Bools) -> Bools:
-    """Return which of the chosen segments ran in a worker process, of which only the parent was asked."""
+def _in_process(spans: SpanTable, rows: Ints, chosen: Bools) -> tuple[Bools, Bools]:
+    """Return which of the chosen segments ran in a worker process, and in which of them it is known in which one:
+    of the others, only the parent was asked."""
     at = np.flatnonzero(chosen)
     once, back = np.unique(rows[at], return_inverse=True)
     is_process = np.array([value is True for value in spans.values(once, schema.PROCESS)], dtype=bool)
-    found = np.zeros(len(rows), dtype=bool)
-    found[at] = is_process[back]
-    return found
+    is_asked = is_process & (spans.ints(once, schema.WORKER) >= 0)
+    found, asked = np.zeros(len(rows), dtype=bool), np.zeros(len(rows), dtype=bool)
+    found[at], asked[at] = is_process[back], is_asked[back]
+    return found, asked
 
 
 def _describe_devices(
@@ -321,6 +324,7 @@ def _initializer(attributes: dict[str, Any]) -> str:
 
 _WORDS: dict[str, Callable[[dict[str, Any]], str]] = {
     "initializer": _initializer,
+    "worker": lambda attributes: "process" if attributes.get(schema.PROCESS) is True else "thread",
     "device": lambda attributes: str(attributes.get(schema.DEVICE) or "a device"),
     "pool": pool_name,
     "awaited": lambda attributes: str(attributes.get(schema.FOR) or "something"),

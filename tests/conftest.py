@@ -8,6 +8,7 @@ import concurrent.futures.process
 import concurrent.futures.thread
 import gc
 import logging
+import multiprocessing.queues
 import os
 import select
 import selectors
@@ -61,6 +62,9 @@ def _patched() -> dict[str, Any]:
         f"{processes.__name__}.{name}": processes.__dict__[name]
         for name in ("__init__", "submit", "shutdown", "_spawn_process")
     }
+    found["calls.put"] = vars(concurrent.futures.process._SafeQueue).get("put")  # type: ignore[attr-defined]
+    found["calls.item"] = concurrent.futures.process._WorkItem  # type: ignore[attr-defined]
+    found["queues.pickler"] = multiprocessing.queues._ForkingPickler  # type: ignore[attr-defined]
     found["create_task"] = asyncio.base_events.BaseEventLoop.create_task
     found |= {f"threading.{name}": getattr(threading, name) for name in ("Lock", "RLock")}
     found |= {f"time.{name}": getattr(time, name) for name in ("sleep",)}
@@ -98,7 +102,7 @@ def _schedstat_fds() -> int:
     count = 0
     for name in os.listdir("/proc/self/fd"):
         try:
-            count += os.readlink(f"/proc/self/fd/{name}").endswith("schedstat")
+            count += os.readlink(f"/proc/self/fd/{name}").endswith(("schedstat", "/io"))
         except OSError:
             continue
     return count

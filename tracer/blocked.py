@@ -10,7 +10,7 @@ from collections.abc import Hashable, Mapping
 from math import sqrt
 from typing import Final, NamedTuple
 
-from tracer.sampler.child import CALL, FUTEX, GIL, POLL, RUNNING, SLEEP
+from tracer.sampler.ring import CALL, FUTEX, GIL, POLL, RUNNING, SLEEP
 
 _PRIOR: Final = 8.0
 _FEWEST: Final = 2.0  # samples of its own or borrowed, below which nothing is said

@@ -28,5 +28,9 @@ class ByIdentity(Generic[V]):
 
         known[key] = (ref(owner, forget), value)
 
+    def values(self) -> list[V]:
+        """The values of all that live."""
+        return [value for _, value in self._known.copy().values()]
+
     def __len__(self) -> int:
         return len(self._known)

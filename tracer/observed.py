@@ -9,6 +9,7 @@ from tracer.blocked import Memory, Split
 from tracer.cpu_names import CpuNames
 from tracer.cpu_rivals import CpuRivals, Division
 from tracer.gil_holders import Held, Holder, HolderPast
+from tracer.observed_workers import ObservedWorkers
 from tracer.records import Job, Waker
 from tracer.sampler.samples import GIL, POLL, Samples, Seen
 from tracer.syscalls import call_name
@@ -24,6 +25,7 @@ class Observed:
         self._samples = samples
         self._memory = memory
         self._past = past
+        self.workers = ObservedWorkers(samples, memory)
         self._rivals = CpuRivals(samples.cpu, CpuNames(past, samples.cpu.libraries, samples.cpu.sampler_id))
 
     def put_running(

@@ -204,8 +204,8 @@ class Job(Activity):
     """A function handed to an executor or a worker thread."""
 
     __slots__ = (
-        "collector", "handover_cpu_ns", "handover_run_queue_ns", "idle_since_ns", "initialized", "occupancy", "pool", "pool_age_ns",
-        "resume_ns", "run_id", "run_queue_ns", "start_ns", "thread_id", "thread_name",
+        "collector", "handover_cpu_ns", "handover_run_queue_ns", "idle_since_ns", "initialized", "occupancy", "passage",
+        "pool", "pool_age_ns", "resume_ns", "run_id", "run_queue_ns", "start_ns", "thread_id", "thread_name",
     )  # fmt: skip
 
     def __init__(self, request: "Request", spawner: Activity, born_ns: int, parent_id: int) -> None:
@@ -223,6 +223,7 @@ class Job(Activity):
         self.initialized: tuple[str, int] | None = (
             None  # what its worker ran before its first job, and how long
         )
+        self.passage: Any = None  # its way through a pool of processes, a `tracer.passage.Passage`
         self.idle_since_ns = 0  # when the worker ended its job before; 0: this was its first
         self.handover_cpu_ns = 0
         self.handover_run_queue_ns: int | None = None

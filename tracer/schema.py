@@ -244,8 +244,11 @@ CODE_LINE: Final = "code.line.number"
 THREAD_ID: Final = "thread.id"
 THREAD_NAME: Final = "thread.name"
 BLOCK_SYSCALL: Final = "whywait.block.syscall"  # call the thread slept in when looked at, e.g. "read"
-PROCESS: Final = (
-    "whywait.process"  # bool, true on a run in a worker process, of which only the parent was asked
+# bool, true on a run in a worker process, and on the wait for one to start. Of the process only the parent and the
+# sampler were asked; where a phase of a job's has a thread it is one of the parent's
+PROCESS: Final = "whywait.process"
+WORKER: Final = (
+    "whywait.worker.pid"  # the process that ran it, where that is known: then its clocks were read
 )
 SYSCALL_FUTEX: Final = "futex"  # a lock, the GIL, or another thread: cannot tell which
 

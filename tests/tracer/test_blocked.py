@@ -8,7 +8,7 @@ from tracer.blocked import Memory
 from tracer.gil_holders import Held, HolderPast, HolderSeen
 from tracer.observed import without
 from tracer.records import Callback, Occupancy, Place
-from tracer.sampler.child import CALL, FUTEX, GIL, RUNNING, SLEEP
+from tracer.sampler.ring import CALL, FUTEX, GIL, RUNNING, SLEEP
 
 MS = 1_000_000
 

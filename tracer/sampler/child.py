@@ -25,23 +25,24 @@ if __name__ == "__main__":  # without the package's front door, which imports fa
 from tracer.sampler.cpu_layout import CPU_RECORD, CPU_RECORDS
 from tracer.sampler.cpu_use import CpuUse
 from tracer.sampler.libraries import Libraries
+from tracer.sampler.pool_sweeps import PoolSweeps
+from tracer.sampler.ring import (
+    CALL,
+    CPU_AT,
+    FUTEX,
+    GIL,
+    HEADER,
+    LONGEST_RECORD_NS,
+    POLL,
+    RUNNING,
+    SIZE,
+    SLEEP,
+    STOPPED,
+    Ring,
+    Thread,
+)  # fmt: skip
 
-# header: records written, sweeps, time of the latest sweep, own CPU ns, holder of the GIL that others
-# wait for (thread id, 0 when nobody waits), threads seen, sweep period ns, CPU records written, until when
-# they tell all
-HEADER = struct.Struct("<9Q")
-HEADER_SIZE = 128
-# one thread in one state: first and last sweep (perf_counter ns), run-queue ns at the last, thread id,
-# who held the GIL (0: not known or not waited for), number of sweeps, state, number of the system call
-RECORD = struct.Struct("<QQQIIHHi")
-RECORDS = 65_536
-CPU_AT = HEADER_SIZE + RECORDS * RECORD.size  # who used the CPUs: see cpu_layout.py
-SIZE = CPU_AT + CPU_RECORDS * CPU_RECORD.size
-
-RUNNING, GIL, FUTEX, SLEEP, POLL, CALL, STOPPED = range(7)
-UNKNOWN_RUN_QUEUE = 2**64 - 1
 _ASLEEP = (FUTEX, SLEEP, POLL, CALL)
-
 _FUTEX_CALL = {"x86_64": 202, "aarch64": 98}
 _SLEEP_CALLS = {"x86_64": (35, 230), "aarch64": (101, 115)}
 _POLL_CALLS = {"x86_64": (7, 23, 232, 270, 271, 281), "aarch64": (22, 72, 73)}
@@ -49,42 +50,12 @@ _MACHINE = platform.machine()
 
 _PERIOD_S = 0.005
 _MOST_OF_A_CORE = 0.03
+_SWEEPS_THAT_PAY = 16
 _LISTING_S = 0.05  # how often new threads are looked for
-_LONGEST_RECORD_NS = 50_000_000
-_QUEUED_NS = 500_000  # a record ends when its thread has waited so long for a CPU: it keeps one reading
 _LONG_ASLEEP = 8  # looks that found a thread asleep in one place
 _MOST_SELDOM = 4  # sweeps between two looks at such a thread
 _MOST_THREADS = 512
 _MOST_LIBRARIES = 4  # places in which a thread was seen asleep
-
-
-class Thread:
-    """One thread of the sampled process and the record that is being made of it."""
-
-    __slots__ = (
-        "asleep", "calls", "count", "cpu_ns", "first_ns", "holder", "last_ns", "libraries", "looks", "number",
-        "passed_over", "python", "queued_ns", "run_queue_ns", "schedstat", "state", "tid",
-    )  # fmt: skip
-
-    def __init__(self, tid: int, folder: int) -> None:
-        self.tid = tid
-        self.calls = os.open(f"{tid}/syscall", os.O_RDONLY, dir_fd=folder)
-        try:
-            self.schedstat = os.open(f"{tid}/schedstat", os.O_RDONLY, dir_fd=folder)
-        except OSError:
-            self.schedstat = -1
-        self.count = self.cpu_ns = 0
-        self.asleep = b""  # what the kernel said of it, if it slept in what is not the GIL
-        self.looks = self.passed_over = 0  # that found it so, one after the other; sweeps since the latest
-        self.python = False  # it was seen waiting for the GIL
-        self.libraries: set[int] = set()  # addresses it was seen asleep at
-        self.first_ns = self.last_ns = self.holder = self.state = self.number = 0
-        self.run_queue_ns = self.queued_ns = UNKNOWN_RUN_QUEUE
-
-    def close(self) -> None:
-        os.close(self.calls)
-        if self.schedstat >= 0:
-            os.close(self.schedstat)
 
 
 def look_every(now: int, cost_s: float) -> int:
@@ -106,8 +77,9 @@ class Sampler:
         self._memory_fd = os.open(f"/proc/{process_id}/mem", os.O_RDONLY) if holder_at else -1
         self._gil_from, self._gil_to = gil_from, gil_to
         self._holder_at, self._locked_at, self._offset = holder_at, locked_at, native_id_offset
-        self._ring = memory
-        self._written = self._sweeps = self._swept_ns = self._waited_for = 0
+        self._memory = memory
+        self._ring = Ring(memory)
+        self._sweeps = self._swept_ns = self._waited_for = 0
         self._threads: dict[int, Thread] = {}
         self._futex = _FUTEX_CALL.get(_MACHINE, -1)
         self._sleeps = _SLEEP_CALLS.get(_MACHINE, ())
@@ -116,11 +88,12 @@ class Sampler:
         self._use_written = 0
         self._every = 1  # how many sweeps apart the threads are looked at that have long been asleep
         self._libraries = Libraries(process_id)
+        self._pools = PoolSweeps(process_id, memory, self._ring, self._state)
 
     def run(self) -> None:
         """Returns when standard input has ended, or the sampled process is gone."""
         listed_s = 0.0
-        cost_s, period_s = 0.0, _PERIOD_S
+        cost_s, typical_s, period_s = 0.0, 0.0, _PERIOD_S
         vary = random.Random()
         while True:
             # a steady rhythm would beat against the switch interval of the interpreter, which is as long
@@ -136,9 +109,12 @@ class Sampler:
                 if not self._list():
                     return
             self._sweep()
+            self._pools.sweep()
             spent_ns = time.thread_time_ns()
             cost_s = (spent_ns - cpu_ns) / 1e9
-            period_s = max(_PERIOD_S, cost_s / _MOST_OF_A_CORE)
+            # one that cost much is paid for by many: a hole in the samples would be its price else
+            typical_s += (cost_s - typical_s) / _SWEEPS_THAT_PAY
+            period_s = max(_PERIOD_S, typical_s / _MOST_OF_A_CORE)
             self._every = look_every(self._every, cost_s)
             self._sweeps += 1
             self._use.account(self._swept_ns, self._threads.values())  # has a budget of its own
@@ -148,6 +124,7 @@ class Sampler:
         self._use.account(time.perf_counter_ns(), self._threads.values(), last=True)
         for tid in list(self._threads):
             self._drop(tid)
+        self._pools.close()
         self._use.close()
         self._write_header(time.thread_time_ns(), 0)
 
@@ -166,7 +143,7 @@ class Sampler:
 
     def _drop(self, tid: int) -> None:
         thread = self._threads.pop(tid)
-        self._emit(thread)
+        self._ring.end(thread)
         self._use.ended(thread)
         thread.close()
 
@@ -187,7 +164,7 @@ class Sampler:
             if said == thread.asleep:
                 thread.last_ns = now
                 thread.count += thread.passed_over
-                if thread.looks % 8 and now - thread.first_ns < _LONGEST_RECORD_NS:
+                if thread.looks % 8 and now - thread.first_ns < LONGEST_RECORD_NS:
                     thread.count += 1
                     thread.looks += 1
                     thread.passed_over = 0
@@ -203,28 +180,9 @@ class Sampler:
             if state == GIL:
                 holder = self._holder()
                 waited_for = holder or waited_for
-            # who goes on waiting in the same place has not stood in the run queue meanwhile
-            waits_on = thread.count and state == thread.state != RUNNING and number == thread.number
-            run_queue = thread.run_queue_ns if waits_on and thread.count % 8 else self._run_queue(thread)
-            same = (
-                thread.count
-                and state == thread.state
-                and number == thread.number
-                and holder == thread.holder
-                and now - thread.first_ns < _LONGEST_RECORD_NS
-                and run_queue - thread.queued_ns < _QUEUED_NS
-            )
-            if not same:
-                if state == FUTEX:
-                    self._tell_library(thread, words, now)
-                thread.python = thread.python or state == GIL
-                self._emit(thread)
-                thread.count = 0
-                thread.first_ns, thread.state, thread.number, thread.holder = now, state, number, holder
-                thread.queued_ns = run_queue
-            thread.last_ns = now
-            thread.run_queue_ns = run_queue
-            thread.count += 1
+            thread.python = thread.python or state == GIL
+            if self._ring.take_in(thread, now, state, number, holder) and state == FUTEX:
+                self._tell_library(thread, words, now)
         self._waited_for = waited_for
         self._swept_ns = time.perf_counter_ns()
 
@@ -265,16 +223,6 @@ class Sampler:
             return False
         return True
 
-    def _run_queue(self, thread: Thread) -> int:
-        if thread.schedstat < 0:
-            return UNKNOWN_RUN_QUEUE
-        try:
-            cpu, queue, _ = os.pread(thread.schedstat, 64, 0).split()
-            thread.cpu_ns = int(cpu)
-            return int(queue)
-        except (OSError, ValueError):
-            return UNKNOWN_RUN_QUEUE
-
     def _tell_library(self, thread: Thread, words: "list[bytes]", now_ns: int) -> None:
         address = int(words[-1].rsplit(None, 1)[-1], 16)
         if address not in thread.libraries and len(thread.libraries) < _MOST_LIBRARIES:
@@ -285,22 +233,12 @@ class Sampler:
 
     def _emit_use(self, record: bytes) -> None:
         at = CPU_AT + (self._use_written % CPU_RECORDS) * CPU_RECORD.size
-        self._ring[at : at + CPU_RECORD.size] = record
+        self._memory[at : at + CPU_RECORD.size] = record
         self._use_written += 1
-
-    def _emit(self, thread: Thread) -> None:
-        if not thread.count:
-            return
-        at = HEADER_SIZE + (self._written % RECORDS) * RECORD.size
-        RECORD.pack_into(
-            self._ring, at, thread.first_ns, thread.last_ns, thread.run_queue_ns, thread.tid, thread.holder,
-            min(thread.count, 65_535), thread.state, thread.number,
-        )  # fmt: skip
-        self._written += 1
 
     def _write_header(self, cpu_ns: int, period_ns: int) -> None:
         HEADER.pack_into(
-            self._ring, 0, self._written, self._sweeps, self._swept_ns, cpu_ns, self._waited_for,
+            self._memory, 0, self._ring.written, self._sweeps, self._swept_ns, cpu_ns, self._waited_for,
             len(self._threads), period_ns, self._use_written, self._use.until_ns,
         )  # fmt: skip
 

@@ -13,9 +13,10 @@ from select import select
 from time import monotonic
 from typing import Final, NamedTuple
 
-from tracer.sampler import child
+from tracer.sampler import child, ring
 from tracer.sampler.cpu_layout import CPU_RECORD, CPU_RECORDS
 from tracer.sampler.gil_address import GilAddress, gil_address
+from tracer.sampler.watch_table import WatchTable
 
 _STOP_S: Final = 2.0
 _LAUNCH_S: Final = 0.5
@@ -43,8 +44,9 @@ class SamplerProcess:
     """One sampler; `close` ends it. Never raises after it was made."""
 
     def __init__(self, address: GilAddress) -> None:
-        self._fd = _shared_memory(child.SIZE)
-        self._memory: mmap.mmap | None = mmap.mmap(self._fd, child.SIZE)
+        self._fd = _shared_memory(ring.SIZE)
+        self._memory: mmap.mmap | None = mmap.mmap(self._fd, ring.SIZE)
+        self.pools = WatchTable(self._memory, ring.WATCH_AT)
         self.id = 0
         self._said = b""
         self.tells_holder = bool(address.holder_at)
@@ -116,15 +118,15 @@ class SamplerProcess:
         """What the child wrote of itself at its latest sweep."""
         if self._memory is None:
             return Header(0, 0, 0, 0, 0, 0, 0)
-        return Header(*child.HEADER.unpack_from(self._memory))
+        return Header(*ring.HEADER.unpack_from(self._memory))
 
     def records(self, first: int, last: int) -> bytes:
         """The bytes of the records with these numbers; those of one turn of the ring only."""
         if self._memory is None:
             return b""
-        size = child.RECORD.size
-        begin, end = first % child.RECORDS, (last - 1) % child.RECORDS + 1
-        return self._memory[child.HEADER_SIZE + begin * size : child.HEADER_SIZE + end * size]
+        size = ring.RECORD.size
+        begin, end = first % ring.RECORDS, (last - 1) % ring.RECORDS + 1
+        return self._memory[ring.HEADER_SIZE + begin * size : ring.HEADER_SIZE + end * size]
 
     def use_records(self, first: int, last: int) -> bytes:
         """The bytes of the records of who used the CPUs; those of one turn of the ring only."""
@@ -132,7 +134,7 @@ class SamplerProcess:
             return b""
         size = CPU_RECORD.size
         begin, end = first % CPU_RECORDS, (last - 1) % CPU_RECORDS + 1
-        return self._memory[child.CPU_AT + begin * size : child.CPU_AT + end * size]
+        return self._memory[ring.CPU_AT + begin * size : ring.CPU_AT + end * size]
 
     def end(self) -> None:
         """Ends the child and waits until it is gone; what it wrote can still be read."""
@@ -171,6 +173,7 @@ class SamplerProcess:
         self._release_memory()
 
     def _release_memory(self) -> None:
+        self.pools.close()
         memory, self._memory = self._memory, None
         if memory is not None:
             memory.close()

@@ -7,7 +7,9 @@ from collections.abc import Callable, Iterable
 from typing import Final, NamedTuple
 
 from tracer.gil_holders import Held
-from tracer.sampler.child import (
+from tracer.sampler.cpu_past import CpuPast
+from tracer.sampler.process import SamplerProcess
+from tracer.sampler.ring import (
     CALL,
     FUTEX,
     GIL,
@@ -19,10 +21,8 @@ from tracer.sampler.child import (
     STOPPED,
     UNKNOWN_RUN_QUEUE,
 )
-from tracer.sampler.cpu_past import CpuPast
-from tracer.sampler.process import SamplerProcess
 
-__all__ = ["CALL", "FUTEX", "GIL", "POLL", "RUNNING", "SLEEP", "STOPPED", "Samples", "Seen"]
+__all__ = ["CALL", "FUTEX", "GIL", "POLL", "RUNNING", "SLEEP", "STOPPED", "Samples", "Seen", "Stay"]
 
 _SLICE: Final = 200
 _KEPT: Final = 20_000  # records per thread
@@ -38,6 +38,15 @@ class Seen(NamedTuple):
     states: "Counter[int]"
     calls: "Counter[int]"
     holders: list[Held]
+
+
+class Stay(NamedTuple):
+    """One thing, seen in one state from its first sweep to its last."""
+
+    first_ns: int
+    last_ns: int
+    state: int
+    number: int
 
 
 class _Series:
@@ -120,6 +129,17 @@ class Samples:
                     found.holders.append(Held(series.first_ns[at], series.holder[at], count))
             at += 1
         return found
+
+    def stays(self, tid: int, start_ns: int, end_ns: int) -> list[Stay]:
+        """The records of a thread, or of what has a number in its place, that reach into the stretch."""
+        series = self._threads.get(tid)
+        if series is None:
+            return []
+        chosen = range(bisect_left(series.last_ns, start_ns), bisect_right(series.first_ns, end_ns))
+        return [
+            Stay(series.first_ns[at], series.last_ns[at], series.state[at], series.number[at])
+            for at in chosen
+        ]
 
     def run_queue_ns(self, tid: int, start_ns: int, end_ns: int) -> int | None:
         """How long the thread was runnable without a CPU, from the sweeps around the stretch.

@@ -9,6 +9,7 @@ from tracer.records import Activity, Job, Request
 from tracer.spans.attributes import place, put_place, put_pool
 from tracer.spans.drawing import Drawing
 from tracer.spans.pool_queue import add_queue_tile
+from tracer.spans.process_jobs import add_passage
 from tracer.spans.running import put_running
 from tracer.spans.spec import SpanSpec, span_hex, trace_hex
 from tracer.tiles import queue_tiles
@@ -66,34 +67,10 @@ def add_job(drawing: Drawing, job: Job, small: dict[str, int]) -> None:
     held = drawing.past.pools.held(pool, job.born_ns, started_ns) if pool is not None else ()
     for tile in queue_tiles(job, started_ns, held):
         add_queue_tile(drawing, job, tile, small)
-    if job.start_ns:
-        running: Attributes = {
-            s.KIND: s.KIND_RUN,
-            s.ACTIVITY: span_hex(job.span_id),
-            s.CPU_NS: min(max(job.cpu_ns, 0), ended_ns - started_ns),
-        }
-        if job.pool is not None and job.pool.of_processes:
-            running[s.PROCESS] = True
-        else:
-            running |= {s.THREAD_ID: job.thread_id, s.THREAD_NAME: job.thread_name}
-        if job.end_ns and job.run_queue_ns is not None:
-            running[s.RUN_QUEUE_NS] = job.run_queue_ns
-        put_place(running, place(job.code))
-        _put_small_phases(drawing, running, job)
-        if job.end_ns:
-            put_running(
-                drawing,
-                running,
-                job.code or job.name,
-                job,
-                started_ns,
-                ended_ns,
-                job.cpu_ns,
-                job.run_queue_ns,
-            )
-        drawing.made.append(
-            SpanSpec(job.name, request.trace_id, job.run_id, job.span_id, started_ns, ended_ns, running)
-        )
+    if job.start_ns and job.passage is not None:
+        add_passage(drawing, job, job.passage, started_ns, ended_ns, small)
+    elif job.start_ns:
+        _add_run(drawing, job, started_ns, ended_ns)
     attributes: Attributes = {
         s.KIND: s.KIND_JOB,
         s.ACTIVITY: span_hex(job.span_id),
@@ -113,6 +90,34 @@ def add_job(drawing: Drawing, job: Job, small: dict[str, int]) -> None:
             max(job.resume_ns, ended_ns),
             attributes,
         )
+    )
+
+
+def _add_run(drawing: Drawing, job: Job, started_ns: int, ended_ns: int) -> None:
+    running: Attributes = {
+        s.KIND: s.KIND_RUN,
+        s.ACTIVITY: span_hex(job.span_id),
+        s.CPU_NS: min(max(job.cpu_ns, 0), ended_ns - started_ns),
+        s.THREAD_ID: job.thread_id,
+        s.THREAD_NAME: job.thread_name,
+    }
+    if job.end_ns and job.run_queue_ns is not None:
+        running[s.RUN_QUEUE_NS] = job.run_queue_ns
+    put_place(running, place(job.code))
+    _put_small_phases(drawing, running, job)
+    if job.end_ns:
+        put_running(
+            drawing,
+            running,
+            job.code or job.name,
+            job,
+            started_ns,
+            ended_ns,
+            job.cpu_ns,
+            job.run_queue_ns,
+        )
+    drawing.made.append(
+        SpanSpec(job.name, drawing.request.trace_id, job.run_id, job.span_id, started_ns, ended_ns, running)
     )
 
 

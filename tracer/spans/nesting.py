@@ -133,7 +133,7 @@ def _owner(spec: SpanSpec, homes: dict[str, _Home]) -> str | None:
     if activity not in homes:
         return None
     if (
-        kind == s.KIND_WAIT
+        kind in (s.KIND_WAIT, s.KIND_PHASE)
         and span_hex(spec.parent_id) in homes
         and spec.parent_id != homes[activity].span_id
     ):

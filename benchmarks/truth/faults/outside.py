@@ -75,7 +75,9 @@ async def pickling(ms: float) -> list[Part]:
     pickled.clear()
     with trace.get_tracer(SCOPE).start_as_current_span("open_parcel"):
         await asyncio.get_running_loop().run_in_executor(kept["processes"], open_parcel, Parcel(ms / 1_000))
-    return [Part(Cause.COMPUTE, sum(cpu_ns for _, cpu_ns in pickled), who(wrap_up))]
+    # nobody looks at the stack of the thread that pickles: the place is where the job was submitted
+    to_blame = who(open_parcel, within=(who(pickling.inject),))
+    return [Part(Cause.COMPUTE, sum(cpu_ns for _, cpu_ns in pickled), to_blame)]
 
 
 def doze(seconds: float) -> int:

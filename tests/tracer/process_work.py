@@ -1,0 +1,55 @@
+"""What the workers of the process pools under test do: a module of its own, which is imported in no time."""
+
+import time
+from typing import Any
+
+LONG_S = 0.12
+pickled: list[tuple[float, float]] = []
+
+
+def nap(seconds: float) -> tuple[float, float]:
+    """Sleeps; from when to when, in ms: processes share the clock."""
+    began = time.perf_counter_ns()
+    time.sleep(seconds)
+    return began / 1e6, time.perf_counter_ns() / 1e6
+
+
+def spin(seconds: float) -> float:
+    """Computes; how long, in ms of CPU."""
+    began = time.process_time()
+    while time.process_time() - began < seconds:
+        pass
+    return (time.process_time() - began) * 1e3
+
+
+class Parcel:
+    """Takes long to pickle, and notes the CPU that it took."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        began, wall = time.thread_time(), time.perf_counter()
+        while time.thread_time() - began < self.seconds:
+            pass
+        pickled.append(((time.thread_time() - began) * 1e3, (time.perf_counter() - wall) * 1e3))
+        return Parcel, (0.0,)
+
+
+def open_parcel(_: Parcel) -> None:
+    """What the worker does with it."""
+
+
+class Heavy:
+    """Takes long to unpickle."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return spin, (LONG_S,)
+
+
+def heavy() -> Heavy:
+    return Heavy()
+
+
+def measure(data: bytes) -> int:
+    return len(data)

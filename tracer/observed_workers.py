@@ -1,0 +1,105 @@
+"""What the samples add to a job of a process pool: when its worker took it, what it did there, when it was done."""
+
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Hashable, MutableMapping, Sequence
+from typing import Any, Final
+
+from tracer import schema as s
+from tracer.blocked import Memory, Split
+from tracer.sampler.ring import CALL, FUTEX, GIL, POLL, RUNNING, SLEEP
+from tracer.sampler.samples import Samples
+from tracer.sampler.watch import IDLE, SENDING
+from tracer.syscalls import call_name
+from tracer.worker_clocks import WorkerClock
+
+_LEAST_NS: Final = 50_000
+_WITHOUT_JOB: Final = (IDLE, SENDING)
+_FEW_TURNS: Final = 5  # to read the call, to do what the job does but waiting, to hand the result back
+
+
+def _of_one_piece(states: "Counter[int]", blocked_ns: int, turns: int | None) -> Split | None:
+    """The division by fewer samples than it takes else: the thread hardly ran, so it waited in one piece."""
+    waited = [state for state in states if state != RUNNING]
+    if len(waited) != 1 or turns is None or turns > _FEW_TURNS:
+        return None
+    (state,) = waited
+    return Split(
+        gil_ns=blocked_ns if state == GIL else 0,
+        lock_ns=blocked_ns if state == FUTEX else 0,
+        call_ns=blocked_ns if state in (SLEEP, POLL, CALL) else 0,
+        samples=states[state],
+        error_ns=0,
+        running_ns=0,
+        enough=True,
+    )
+
+
+class ObservedWorkers:
+    """Answers for one turn of the exporter; `memory` outlives it."""
+
+    def __init__(self, samples: Samples, memory: Memory) -> None:
+        self._samples = samples
+        self._memory = memory
+
+    def taken(
+        self, key: int, size: int, put_ns: int, jobs_put: Sequence[int], until_ns: int
+    ) -> tuple[int, int]:
+        """When a job that was handed over at `put_ns` was last seen waiting, and when it had been taken; 0: never.
+
+        Workers take jobs in the order in which they were handed over, so it was taken once no more are on
+        their way than were handed over after it.
+        """
+        later = bisect_right(jobs_put, put_ns)
+        waiting_ns = 0
+        for stay in self._samples.stays(key, put_ns, until_ns):
+            seen_ns = max(stay.first_ns, put_ns)
+            if size - stay.number <= bisect_right(jobs_put, seen_ns) - later:
+                return waiting_ns, seen_ns
+            waiting_ns = min(stay.last_ns, until_ns)
+        return waiting_ns, 0
+
+    def done_ns(self, worker: int, start_ns: int, end_ns: int) -> int:
+        """When the worker was last seen with its job, at or before `end_ns`."""
+        stays = self._samples.stays(worker, start_ns, end_ns)
+        left_ns = 0
+        for stay in reversed(stays):
+            if stay.state not in _WITHOUT_JOB:
+                return (min(stay.last_ns, end_ns) + left_ns) // 2 if left_ns else end_ns
+            left_ns = max(stay.first_ns, start_ns)
+        return end_ns
+
+    def put_run(
+        self, attributes: MutableMapping[str, Any], kind: Hashable, worker: int, start_ns: int, end_ns: int,
+        used: WorkerClock | None,
+    ) -> None:  # fmt: skip
+        """Adds what a job's worker did: CPU and run queue, as its clocks say where they were read, and what it
+        waited in for the rest.
+        """
+        states: Counter[int] = Counter()
+        calls: Counter[int] = Counter()
+        seen = self._samples.seen(worker, start_ns, end_ns)
+        states.update({state: count for state, count in seen.states.items() if state not in _WITHOUT_JOB})
+        calls.update(seen.calls)
+        wall_ns = end_ns - start_ns
+        queued_ns = used.run_queue_ns if used is not None else None
+        if queued_ns is None:
+            queued_ns = self._samples.run_queue_ns(worker, start_ns, end_ns) or 0
+        cpu_ns = min(used.cpu_ns, wall_ns) if used is not None else 0
+        queued_ns = min(queued_ns, wall_ns - cpu_ns)
+        work = "worker" if used is not None else "worker, its CPU time not known"
+        split = self._memory.split((work, kind), wall_ns - cpu_ns - queued_ns, states, running=used is None)
+        if not split.enough and used is not None:
+            split = _of_one_piece(states, wall_ns - cpu_ns - queued_ns, used.turns) or split
+        attributes[s.CPU_NS] = cpu_ns + (split.running_ns if used is None else 0)
+        attributes[s.RUN_QUEUE_NS] = queued_ns
+        attributes[s.SAMPLES] = split.samples
+        if split.enough:
+            attributes[s.GIL_NS] = split.gil_ns
+        if split.lock_ns >= _LEAST_NS:
+            attributes[s.LOCK_NS] = split.lock_ns
+        if split.call_ns >= _LEAST_NS:
+            attributes[s.CALL_NS] = split.call_ns
+            name = call_name(calls.most_common(1)[0][0]) if calls else None
+            if name is not None:
+                attributes[s.CALL] = name

@@ -1,0 +1,128 @@
+"""The shared memory: records of what threads did, one ring of them, and how they are made sweep by sweep.
+
+Part of the sampler's process, and of the sampled one, which reads it.
+"""
+
+import mmap
+import os
+import struct
+
+from tracer.sampler.cpu_layout import CPU_RECORD, CPU_RECORDS
+from tracer.sampler.watch import WATCH_SIZE
+
+# header: records written, sweeps, time of the latest sweep, own CPU ns, holder of the GIL that others
+# wait for (thread id, 0 when nobody waits), threads seen, sweep period ns, CPU records written, until when
+# they tell all
+HEADER = struct.Struct("<9Q")
+HEADER_SIZE = 128
+# one thread in one state: first and last sweep (perf_counter ns), run-queue ns at the last, thread id,
+# who held the GIL (0: not known or not waited for), number of sweeps, state, number of the system call
+RECORD = struct.Struct("<QQQIIHHi")
+RECORDS = 65_536
+CPU_AT = HEADER_SIZE + RECORDS * RECORD.size  # who used the CPUs: see cpu_layout.py
+WATCH_AT = CPU_AT + CPU_RECORDS * CPU_RECORD.size  # which process pools to look at: see watch.py
+SIZE = WATCH_AT + WATCH_SIZE
+
+RUNNING, GIL, FUTEX, SLEEP, POLL, CALL, STOPPED = range(7)
+UNKNOWN_RUN_QUEUE = 2**64 - 1
+
+LONGEST_RECORD_NS = 50_000_000
+_QUEUED_NS = 500_000  # a record ends when its thread has waited so long for a CPU: it keeps one reading
+
+
+class Making:
+    """The record that is being made of something that stays as it is for some sweeps."""
+
+    __slots__ = (
+        "count", "first_ns", "holder", "last_ns", "number", "queued_ns", "run_queue_ns", "state", "tid",
+    )  # fmt: skip
+
+    def __init__(self, tid: int) -> None:
+        self.tid = tid
+        self.count = self.first_ns = self.last_ns = self.holder = self.state = self.number = 0
+        self.run_queue_ns = self.queued_ns = UNKNOWN_RUN_QUEUE
+
+    def read_run_queue(self) -> int:
+        """How long it was runnable without a CPU so far."""
+        return UNKNOWN_RUN_QUEUE
+
+    def close(self) -> None:
+        """Lets go of what it reads."""
+
+
+class Thread(Making):
+    """A thread of the sampled process, or the first thread of a worker of one of its process pools."""
+
+    __slots__ = ("asleep", "calls", "cpu_ns", "libraries", "looks", "passed_over", "python", "schedstat")
+
+    def __init__(self, tid: int, folder: int) -> None:
+        super().__init__(tid)
+        self.calls = os.open(f"{tid}/syscall", os.O_RDONLY, dir_fd=folder)
+        try:
+            self.schedstat = os.open(f"{tid}/schedstat", os.O_RDONLY, dir_fd=folder)
+        except OSError:
+            self.schedstat = -1
+        self.cpu_ns = 0
+        self.asleep = b""  # what the kernel said of it, if it slept in what is not the GIL
+        self.looks = self.passed_over = 0  # that found it so, one after the other; sweeps since the latest
+        self.python = False  # it was seen waiting for the GIL
+        self.libraries: set[int] = set()  # addresses it was seen asleep at
+
+    def read_run_queue(self) -> int:
+        """The same, and takes in its CPU time."""
+        if self.schedstat < 0:
+            return UNKNOWN_RUN_QUEUE
+        try:
+            cpu, queue, _ = os.pread(self.schedstat, 64, 0).split()
+            self.cpu_ns = int(cpu)
+            return int(queue)
+        except (OSError, ValueError):
+            return UNKNOWN_RUN_QUEUE
+
+    def close(self) -> None:
+        """Closes its files."""
+        os.close(self.calls)
+        if self.schedstat >= 0:
+            os.close(self.schedstat)
+
+
+class Ring:
+    """Writes the records."""
+
+    def __init__(self, memory: mmap.mmap) -> None:
+        self._memory = memory
+        self.written = 0
+
+    def take_in(self, made: Making, now: int, state: int, number: int, holder: int) -> bool:
+        """Adds what was seen in one sweep; whether it is another thing than before, or the record grew long."""
+        # who goes on waiting in the same place has not stood in the run queue meanwhile
+        waits_on = made.count and state == made.state != RUNNING and number == made.number
+        run_queue = made.run_queue_ns if waits_on and made.count % 8 else made.read_run_queue()
+        same = (
+            made.count
+            and state == made.state
+            and number == made.number
+            and holder == made.holder
+            and now - made.first_ns < LONGEST_RECORD_NS
+            and run_queue - made.queued_ns < _QUEUED_NS
+        )
+        if not same:
+            self.end(made)
+            made.first_ns, made.state, made.number, made.holder = now, state, number, holder
+            made.queued_ns = run_queue
+        made.last_ns = now
+        made.run_queue_ns = run_queue
+        made.count += 1
+        return not same
+
+    def end(self, made: Making) -> None:
+        """Writes the record as far as it is made; the next sweep begins another."""
+        if not made.count:
+            return
+        at = HEADER_SIZE + (self.written % RECORDS) * RECORD.size
+        RECORD.pack_into(
+            self._memory, at, made.first_ns, made.last_ns, made.run_queue_ns, made.tid, made.holder,
+            min(made.count, 65_535), made.state, made.number,
+        )  # fmt: skip
+        self.written += 1
+        made.count = 0
