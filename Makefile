@@ -18,7 +18,8 @@ help:
 	@echo "            every probe on (PYTHONS=\"$(PYTHONS)\"); slow"
 	@echo "make observed-table   which causes are observed, sampled or unavailable on which Python and loop"
 	@echo "make recording  make the traces that the notebooks start from anew (a minute)"
-	@echo "make pictures  draw the pictures of the docs anew; needs Chromium"
+	@echo "make pictures  draw the pictures of the docs anew; needs Chromium, and for those of Jaeger its UI:"
+	@echo "            see benchmarks/jaeger_pictures.py"
 	@echo "make clean  remove the environment and caches"
 
 $(BIN)/python:
@@ -75,6 +76,7 @@ recording: $(VENV)/.demo
 # what the docs show, drawn by a real browser from the recording; committed
 pictures: $(VENV)/.dev
 	@$(BIN)/python -m benchmarks.pictures benchmarks/results/pictures
+	@$(BIN)/python -m benchmarks.perfetto_picture benchmarks/results/pictures
 	@$(BIN)/python -m benchmarks.jaeger_pictures benchmarks/results/pictures
 
 # `TRUTH_ARGS=--quick` for a slice, `--resume` to go on where a run was broken off, `--mutations`

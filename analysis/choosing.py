@@ -29,6 +29,12 @@ def only_requests(analysis: Analysis, requests: pd.DataFrame) -> Analysis:
     )
 
 
+def only_slowest(analysis: Analysis, count: int) -> Analysis:
+    """Return the analysis of the so many slowest requests that were analysed."""
+    analysed = analysis.requests[analysis.requests["request_id"].isin(analysis.causes["request_id"])]
+    return only_requests(analysis, analysed.sort_values("wall_ns", ascending=False).head(count))
+
+
 def renamed(analysis: Analysis, name: str) -> Analysis:
     """Return the analysis with all its requests under one endpoint's name, so that two of them can be compared."""
     return replace(

@@ -81,9 +81,10 @@ def rank_and_band(weights: Floats, percentile: float) -> tuple[int, Floats]:
     return rank, band
 
 
-def composition(sample: Sample, percentile: float) -> tuple[int, ...]:
+def composition(sample: Sample, percentile: float, total_ns: int | None = None) -> tuple[int, ...]:
     """Return the percentile's nanoseconds by cause, in the order of CAUSES; they sum to it exactly.
 
+    `total_ns` is divided in its place where the percentile was taken in another way, such as interpolated.
     Raises ValueError for a sample without requests.
     """
     if not len(sample):
@@ -91,7 +92,7 @@ def composition(sample: Sample, percentile: float) -> tuple[int, ...]:
     rank, band = rank_and_band(sample.weights, percentile)
     # thousandths of a nanosecond: weights need not be whole
     weights = [round(float(ns) * 1000) for ns in band @ sample.amounts]
-    return divided(int(sample.walls[rank]), weights)
+    return divided(int(sample.walls[rank]) if total_ns is None else total_ns, weights)
 
 
 def divided(total: int, weights: Sequence[int]) -> tuple[int, ...]:

@@ -58,38 +58,19 @@ def summarize(causes: pd.DataFrame, by: str = "endpoint") -> pd.DataFrame:
     return table.sort_values([by, "total_ns", "cause"], ascending=[True, False, True]).reset_index(drop=True)
 
 
-def percentile_profile(
-    requests: pd.DataFrame, causes: pd.DataFrame, percentile: float, by: str = "endpoint"
-) -> pd.DataFrame:
-    """Return what requests around a percentile of wall time consisted of: columns `by`, cause, mean_ns.
-
-    The band is the tenth of the group's requests nearest to the percentile in rank, at least one. The
-    means of a group sum to the mean wall time of its band.
-    """
-    analysed = requests[requests["request_id"].isin(causes["request_id"])]
-    analysed = analysed.sort_values("wall_ns", kind="stable")
-    analysed = analysed.assign(weight=weights_of(analysed))
-    weight = analysed.groupby(by)["weight"]
-    rank = weight.cumsum() - analysed["weight"] / 2 + 0.5  # 1, 2, 3, ... where each stands for itself
-    target = 1 + (weight.transform("sum") - 1) * percentile / 100
-    distance = (rank - target).abs()
-    nearest = distance.groupby(analysed[by]).rank(method="first")
-    band = analysed[nearest <= np.maximum(1, weight.transform("size") // 10)]
-    size = band.groupby(by)["weight"].sum()
-    inside = weighted(causes[causes["request_id"].isin(band["request_id"])], "amount_ns")
-    means = inside.groupby([by, "cause"])["amount_ns"].sum().reset_index(name="mean_ns")
-    means["mean_ns"] = means["mean_ns"] / means[by].map(size)
-    return means.sort_values([by, "mean_ns"], ascending=[True, False]).reset_index(drop=True)
-
-
 def worst_culprits(culprits: pd.DataFrame, top: int = 10) -> pd.DataFrame:
-    """Return who delayed whom: columns culprit, culprit_file, culprit_line, cause, victims, ns; worst first.
+    """Return who delayed whom, worst first: columns culprit, culprit_file, culprit_line, cause, ns, victims, endpoints.
 
-    `victims` are the traced requests it delayed; `ns` is for all requests.
+    `victims` are the traced requests it delayed, `endpoints` the names of theirs, the most delayed first; `ns` is
+    for all requests.
     """
     accusing = culprits[(culprits["culprit"] != "") & ~culprits["cause"].isin(NO_CULPRIT)]
     accusing = weighted(accusing, "ns")
     keys = ["culprit", "culprit_file", "culprit_line", "cause"]
     grouped = accusing.groupby(keys, dropna=False, observed=True)
     table = grouped.agg(ns=("ns", "sum"), victims=("request_id", "nunique")).reset_index()
-    return table.sort_values("ns", ascending=False).head(top).reset_index(drop=True)
+    table = table.sort_values("ns", ascending=False).head(top).reset_index(drop=True)
+    by_endpoint = accusing.groupby([*keys, "endpoint"], dropna=False, observed=True)["ns"].sum().reset_index()
+    by_endpoint = by_endpoint.sort_values("ns", ascending=False)
+    names = by_endpoint.groupby(keys, dropna=False, observed=True)["endpoint"].agg(list).rename("endpoints")
+    return table.merge(names.reset_index(), on=keys, how="left")

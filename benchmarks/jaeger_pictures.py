@@ -1,8 +1,9 @@
 """Makes the pictures of Jaeger for the docs, in its own UI, of the demo service as it runs: part of `make pictures`.
 
-Needs Chromium, and in .cache/jaeger a Jaeger binary and, as `ui`, its built UI: the release of the same number of
-github.com/jaegertracing/jaeger-ui, after `pnpm install && pnpm build` the folder packages/jaeger-ui/build. The
-binary of a release brings that UI itself; the one that `make jaeger` builds has a placeholder.
+Needs Chromium, and in .cache/jaeger a Jaeger binary and, as `ui`, its built UI: the release of Jaeger's number of
+github.com/jaegertracing/jaeger-ui (a later one may ask for what an earlier Jaeger does not answer), after
+`pnpm install && pnpm build` the folder packages/jaeger-ui/build. The binary of a release brings that UI itself; the one
+that `make jaeger` builds, of Jaeger 2.13.0, has a placeholder.
 """
 
 import argparse
@@ -19,6 +20,8 @@ from urllib.parse import quote
 import pandas as pd
 
 import analysis
+from analysis.annotation import Form, cause_spans
+from analysis.write.otlp_file import write_spans
 from analysis.write.otlp_http import send
 from demo_service.load import Bounds, drive
 from demo_service.recording import kept
@@ -47,13 +50,24 @@ OPEN_TAGS: Final = """(async () => {
   await click([...document.querySelectorAll(".AccordionAttributes--header")]
     .find((one) => /Tags|Attributes/.test(one.innerText)));
 })()"""
+# the request and below it the lane alone, and what was found in it
+LANE: Final = """(async () => {
+  const rows = () => [...document.querySelectorAll(".span-row")];
+  await click(document.querySelectorAll(".TimelineCollapser svg")[3]);
+  await click(document.querySelectorAll(".TimelineCollapser svg")[0]);
+  await click(rows().find((one) => one.innerText.includes("(why)")).querySelector(".SpanTreeOffset--iconWrapper")
+    || rows().find((one) => one.innerText.includes("(why)")).querySelector(".SpanTreeOffset"));
+})()"""
 FLAME: Final = """(async () => {
   const menu = document.querySelector(".AltViewOptions");
   menu.dispatchEvent(new MouseEvent("mouseover", {bubbles: true}));
   await click(menu);
   await click([...document.querySelectorAll("[role=menuitem] span, [role=menuitem] a")]
-    .find((one) => one.innerText.includes("Flamegraph")));
-  await pause(1000);
+    .findLast((one) => one.innerText.includes("Flamegraph"))); // the innermost
+  for (let tries = 50; !document.querySelector("[class^=Flamegraph]"); tries--) {
+    if (!tries) throw new Error("no flame graph is shown");
+    await pause(200);
+  }
 })()"""
 
 
@@ -70,6 +84,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         told = _told(Path(name), jaeger)
         with chromium.page() as page:
             _pictures(page, jaeger, told, folder)
+            _annotated(page, jaeger, told, folder)
     for picture in sorted(folder.glob("jaeger-*.png")):
         print(f"{picture}: {picture.stat().st_size // 1000} kB")
     return 0
@@ -115,6 +130,25 @@ def _pictures(page: chromium.Page, jaeger: Jaeger, told: analysis.Analysis, fold
         page.run(script)
         time.sleep(1)
         page.screenshot(folder / f"jaeger-{name}.png")
+
+
+def _annotated(page: chromium.Page, jaeger: Jaeger, told: analysis.Analysis, folder: Path) -> None:
+    """What `whywait annotate --send` adds: the causes as a service of their own, the longest one open."""
+    wait = _longest_wait(told, analysis.Cause.LOOP_BUSY.value)
+    spans = list(cause_spans(told, Form.LANE, 5_000_000))
+    with tempfile.TemporaryFile("w+", encoding="utf-8") as stream:
+        write_spans(iter(spans), schema.ANNOTATION_SCOPE, stream)
+        stream.flush()
+        stream.seek(0)
+        send(stream.buffer, jaeger.otlp_url)
+    time.sleep(2)  # the exporter's batches
+    own = [one for one in spans if one.trace_id == wait.trace_id and schema.FOUND_EVIDENCE in one.attributes]
+    shown = max(own, key=lambda one: one.end_ns - one.start_ns)
+    _open(page, f"{jaeger.query_url}/trace/{shown.trace_id}?uiFind={shown.span_id}", ROWS, 960)
+    page.run(CLICK)
+    page.run(LANE)
+    time.sleep(1)
+    page.screenshot(folder / "jaeger-annotated.png")
 
 
 def _longest_wait(told: analysis.Analysis, cause: str) -> "pd.Series[Any]":

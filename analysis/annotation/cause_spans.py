@@ -9,6 +9,7 @@ from typing import Any, Final
 import pandas as pd
 
 from analysis.model import Analysis
+from analysis.summary import NO_CULPRIT
 from analysis.write.otlp_file import NewSpan
 from tracer import schema
 
@@ -113,11 +114,17 @@ def _segment_span(
         value = _plain(segment[name])
         if value not in ("", None, 0):
             attributes[key] = value if isinstance(value, int) else str(value)[:LONGEST]
-    detail = f": {segment['detail']}" if segment["detail"] else ""
     return NewSpan(
-        trace_id, span_id, parent_id, f"{segment['cause']}{detail}"[:LONGEST], int(segment["start_ns"]),
+        trace_id, span_id, parent_id, _said(segment)[:LONGEST], int(segment["start_ns"]),
         int(segment["end_ns"]), resource, attributes, _links(segment, trace_id),
     )  # fmt: skip
+
+
+def _said(segment: Mapping[str, Any]) -> str:
+    """Return cause, culprit and detail: who held it is read in the timeline, with no click."""
+    cause, culprit, detail = (str(segment[name]) for name in ("cause", "culprit", "detail"))
+    named = culprit and cause not in NO_CULPRIT and culprit not in detail
+    return cause + (f" by {culprit}" if named else "") + (f": {detail}" if detail else "")
 
 
 def _links(segment: Mapping[str, Any], trace_id: str) -> tuple[tuple[str, str], ...]:

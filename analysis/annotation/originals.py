@@ -5,22 +5,48 @@ from collections.abc import Iterator, Set
 from pathlib import Path
 from typing import IO, Any
 
-from analysis.errors import InputError
-from analysis.load.files import SUFFIXES
+from analysis.load.files import files_of, lines_of
 from analysis.load.otlp import NotOtlp, decode_attributes, rows_of
 from tracer import schema
 
 Key = tuple[str, str]
 
 
-def copied(source: Path, stream: IO[str]) -> int:
-    """Writes every line of the source's files that is OTLP JSON, unchanged; returns how many."""
+def copied(source: Path, stream: IO[str], traces: Set[str] | None = None) -> int:
+    """Writes every line of the source's files that is OTLP JSON; returns how many.
+
+    They are unchanged, or hold no more than the spans of these traces.
+    """
     count = 0
     for line in _lines(source):
-        if _payload(line) is not None:
-            stream.write(line.decode("utf-8", "surrogateescape").rstrip("\r\n") + "\n")
-            count += 1
+        payload = _payload(line)
+        if payload is None:
+            continue
+        if traces is None:
+            text = line.decode("utf-8", "surrogateescape").rstrip("\r\n")
+        elif payload := _only(payload, traces):
+            text = json.dumps(payload, separators=(",", ":"))
+        else:
+            continue
+        stream.write(text + "\n")
+        count += 1
     return count
+
+
+def _only(payload: dict[str, Any], traces: Set[str]) -> dict[str, Any]:
+    """The object with no other spans than these traces'; {} where it has none of them."""
+    resources = []
+    for resource_spans in payload["resourceSpans"]:
+        scopes = []
+        for scope_spans in resource_spans.get("scopeSpans") or ():
+            spans = [
+                span for span in scope_spans.get("spans") or () if str(span["traceId"]).lower() in traces
+            ]
+            if spans:
+                scopes.append({**scope_spans, "spans": spans})
+        if scopes:
+            resources.append({**resource_spans, "scopeSpans": scopes})
+    return {**payload, "resourceSpans": resources} if resources else {}
 
 
 def hosts_of(source: Path, wanted: Set[Key]) -> dict[Key, str]:
@@ -42,13 +68,9 @@ def hosts_of(source: Path, wanted: Set[Key]) -> dict[Key, str]:
 
 
 def _lines(source: Path) -> Iterator[bytes]:
-    files = sorted(one for one in source.iterdir() if one.suffix in SUFFIXES) if source.is_dir() else [source]
-    for file in files:
-        try:
-            with file.open("rb") as lines:
-                yield from lines
-        except OSError as error:
-            raise InputError(f"{file} cannot be read: {error.strerror or error}") from error
+    for file in files_of(source):
+        with lines_of(file) as lines:
+            yield from lines
 
 
 def _payload(line: bytes) -> dict[str, Any] | None:

@@ -12,6 +12,7 @@ import typer
 from analysis.annotation import Form, cause_spans
 from analysis.annotation.originals import copied, hosts_of
 from analysis.attribution import analyze
+from analysis.choosing import only_slowest
 from analysis.cli.streams import examples, working
 from analysis.errors import InputError
 from analysis.load import load_traces
@@ -24,6 +25,7 @@ EPILOG = examples(
     "whywait annotate traces --output annotated.jsonl",
     "whywait annotate traces --send http://localhost:4318           into Jaeger, with the traces themselves",
     "whywait annotate http://localhost:16686 --service predictor --send http://localhost:4318",
+    "whywait annotate traces --slowest 20 --output worst.jsonl      a file for 'Upload' on Jaeger's search page",
     "whywait annotate traces --form colours --send http://localhost:4318",
 )
 
@@ -44,6 +46,9 @@ def annotate(
                      "request's own service."),
     ] = Form.LANE,
     min_ms: Annotated[float, typer.Option(help="Shorter stretches have no span; the lane's sums hold them.", min=0)] = 0.1,
+    slowest: Annotated[
+        int | None, typer.Option(help="Only the traces of so many of the slowest requests.", metavar="N", min=1)
+    ] = None,
     only_causes: Annotated[
         bool, typer.Option(help="Leave out the traces themselves, as is always done for those of a Jaeger.")
     ] = False,
@@ -68,11 +73,14 @@ def annotate(
             loaded = load_traces(source, service=service, skip_bad_lines=skip_bad_lines)
         with working(f"dividing the time of {len(loaded.spans):,} spans"):
             analysis = analyze(loaded)
+        if slowest is not None:
+            analysis = only_slowest(analysis, slowest)
+        traces = None if slowest is None else set(analysis.requests["trace_id"])
         keys = set(zip(analysis.requests["trace_id"], analysis.requests["request_id"], strict=True))
         hosts = {} if remote else hosts_of(Path(source), keys)
         target = output if output is not None else folder / "output.jsonl"
         with whole_file(target) as stream:
-            lines = 0 if remote or only_causes else copied(Path(source), stream)
+            lines = 0 if remote or only_causes else copied(Path(source), stream, traces)
             count = write_spans(
                 cause_spans(analysis, form, round(min_ms * 1e6), hosts), schema.ANNOTATION_SCOPE, stream
             )

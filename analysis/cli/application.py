@@ -80,12 +80,13 @@ def _options(
 
 
 @app.command(
+    short_help="Why requests were slow, who held them, what to change.",
     epilog=examples(
         "whywait report traces",
         "whywait report traces.jsonl --html report.html",
         "whywait report http://localhost:16686 --service predictor --last 1h",
         "zcat traces.jsonl.gz | whywait report - --json",
-    )
+    ),
 )
 def report(
     source: Annotated[
@@ -128,10 +129,10 @@ def report(
         say(f"\nwritten: {html}")
 
 
-app.command(epilog=DIFF_EPILOG)(diff)
+app.command(short_help="What changed between two runs, and why.", epilog=DIFF_EPILOG)(diff)
 
 
-@app.command()
+@app.command(short_help="What each cause means, and what to do about it.", epilog=examples("whywait causes"))
 def causes() -> None:
     """Prints what each cause means, and what to do about it."""
     table = Table(title="Every instant of a request has exactly one cause")
@@ -143,7 +144,8 @@ def causes() -> None:
 
 
 @app.command(
-    context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
+    short_help="The story end to end: a service in six modes.",
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []},
 )
 def demo(context: typer.Context) -> int:
     """Tells the story end to end: drives a service in six modes and says where the time went."""
@@ -154,13 +156,21 @@ def demo(context: typer.Context) -> int:
     return tell(context.args)
 
 
-app.command(epilog=RUN_EPILOG, context_settings=PASSED_ON)(run)
-app.command(epilog=DOCTOR_EPILOG, context_settings=PASSED_ON)(doctor)
-app.command(epilog=ANNOTATE_EPILOG)(annotate)
-app.command(epilog=EXPORT_EPILOG)(export)
-app.command(epilog=LOGS_EPILOG)(logs)
-app.command(epilog=TOP_EPILOG)(top)
-app.command(epilog=METRICS_EPILOG)(metrics)
+app.command(
+    short_help="Trace a service, with no change to its code.", epilog=RUN_EPILOG, context_settings=PASSED_ON
+)(run)
+app.command(
+    short_help="What can be observed on this machine, and why not more.",
+    epilog=DOCTOR_EPILOG,
+    context_settings=PASSED_ON,
+)(doctor)
+app.command(short_help="Write causes back into traces, to be seen in Jaeger.", epilog=ANNOTATE_EPILOG)(
+    annotate
+)
+app.command(short_help="Write a timeline for Perfetto's UI.", epilog=EXPORT_EPILOG)(export)
+app.command(short_help="What timestamped logs alone can tell, and what not.", epilog=LOGS_EPILOG)(logs)
+app.command(short_help="What requests wait for now, in the terminal.", epilog=TOP_EPILOG)(top)
+app.command(short_help="Send the causes as OpenTelemetry metrics.", epilog=METRICS_EPILOG)(metrics)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -183,7 +193,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Exception as error:  # a wrong use of the command line; typer's own class for it is private
         if not hasattr(error, "format_message"):
             raise
-        return _refuse(error.format_message() or "see whywait --help")
+        said = error.format_message()
+        if said.startswith("Usage:"):  # no words at all
+            print(said, file=sys.stderr)
+            return 2
+        return _refuse(f"{said.rstrip('.')}. See whywait --help")
 
 
 def _refuse(error: object) -> int:

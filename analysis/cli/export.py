@@ -57,6 +57,6 @@ def export(
     left_out = f" ({written.left_out:,} faster ones left out)" if written.left_out else ""
     print(
         f"{written.requests:,} requests{left_out}, {written.tracks:,} tracks, {written.slices:,} slices, "
-        f"{written.arrows:,} arrows: open {perfetto} in https://ui.perfetto.dev",
+        f"{written.arrows:,} arrows: open {'it' if str(perfetto) == '-' else perfetto} in https://ui.perfetto.dev",
         file=sys.stderr,
     )

@@ -58,8 +58,9 @@ def _follow(
         lambda: {**reader.lost, **exporter.lost},
         lambda: reader.follower.behind,
     )
-    print(f"whywait metrics: following {path}", file=sys.stderr, flush=True)
-    told = False
+    missing = "" if path.exists() else ", which is not there yet"
+    print(f"whywait metrics: following {path}{missing}", file=sys.stderr, flush=True)
+    told = told_of_service = False
     try:
         while True:
             begun_s = time.monotonic()
@@ -68,6 +69,9 @@ def _follow(
                 instruments.add(request)
             if final:
                 return
+            if reader.service_missing and not told_of_service:
+                told_of_service = True
+                print(f"whywait metrics: {reader.service_missing}", file=sys.stderr, flush=True)
             if exporter.lost and not told:
                 told = True
                 print(

@@ -20,15 +20,14 @@ from analysis.errors import InputError
 from analysis.live.assembly import Patience
 from analysis.live.pace import rest_s
 from analysis.live.reader import Reader, checked_path, last_seconds
+from analysis.live.tail import LOST_LINE
 from analysis.live.window import LONGEST_S, Window
-from analysis.report.live_screen import Told, screen
+from analysis.report.live_screen import Size, Told, screen
 
 _TURN_S: Final = 2.0
 _BACK: Final = 32 << 20  # bytes of each file's end that --once looks at
 _MOST_AT_ONCE: Final = 500_000  # spans
 _PLAIN_WIDTH: Final = 118
-_LINES_PER_ENDPOINT: Final = 4
-_LINES_AROUND: Final = 13
 EPILOG: Final = examples(
     "whywait top traces                  q or Ctrl-C ends it",
     "whywait top traces --seconds 60",
@@ -76,8 +75,16 @@ def _show_once(path: Path, seconds: float, service: str | None) -> None:
     finally:
         reader.close()
     if not turn.requests:
+        unread = reader.lost.get(LOST_LINE, 0)
+        if reader.service_missing:
+            raise InputError(reader.service_missing)
         raise InputError(
-            f"{path} holds no request at its end: send the service some, or wait until it has exported"
+            f"{path} holds no request at its end: "
+            + (
+                f"{unread} lines are not OTLP JSON"
+                if unread
+                else "send the service some, or wait until it has exported"
+            )
         )
     window = Window(LONGEST_S)
     chosen, covered_s = last_seconds(turn.requests, seconds)
@@ -87,7 +94,7 @@ def _show_once(path: Path, seconds: float, service: str | None) -> None:
     as_of = datetime.fromtimestamp(end_ns / 1e9).astimezone().strftime("until %Y-%m-%d %H:%M:%S")
     console = Console()
     width = console.width if console.is_terminal else max(console.width, _PLAIN_WIDTH)
-    shown = screen(window.view(), _told(reader, path, "", as_of), None)
+    shown = screen(window.view(), _told(reader, path, "", as_of), Size(width, None))
     _print(shown, width, colour=console.is_terminal)
 
 
@@ -103,8 +110,8 @@ def _watch(reader: Reader, path: Path, seconds: float, console: Console) -> None
                 turn = reader.turn(begun_s)
                 window.add(begun_s - last_s, *turn)
                 last_s = begun_s
-                rows = (console.height - _LINES_AROUND) // _LINES_PER_ENDPOINT
-                shown = screen(window.view(), _told(reader, path, "q ends", _now()), rows)
+                size = Size(console.width, console.height)
+                shown = screen(window.view(), _told(reader, path, "q ends", _now()), size)
                 live.update(shown, refresh=True)
                 if wait(rest_s(_TURN_S, time.monotonic() - begun_s)):
                     return
@@ -123,11 +130,20 @@ def _print_on(reader: Reader, path: Path, seconds: float) -> None:
             now_s = time.monotonic()
             window.add(now_s - last_s, *reader.turn(now_s))
             last_s = now_s
-        _print(screen(window.view(), _told(reader, path, "", _now()), None), _PLAIN_WIDTH, colour=False)
+        paper = Size(_PLAIN_WIDTH, None)
+        _print(screen(window.view(), _told(reader, path, "", _now()), paper), _PLAIN_WIDTH, colour=False)
 
 
 def _told(reader: Reader, path: Path, keys: str, as_of: str) -> Told:
-    return Told(str(path), reader.lost, reader.lost_by_service, reader.follower.files, keys, as_of)
+    return Told(
+        str(path),
+        reader.lost,
+        reader.lost_by_service,
+        reader.follower.files,
+        keys,
+        as_of,
+        reader.service_missing,
+    )
 
 
 def _now() -> str:

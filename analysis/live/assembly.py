@@ -90,6 +90,11 @@ class Assembly:
         self._spans = 0
 
     @property
+    def services(self) -> frozenset[str]:
+        """The services of which traced requests were seen."""
+        return frozenset(self._traced_services)
+
+    @property
     def spans(self) -> int:
         """How many spans are held."""
         return self._spans

@@ -14,6 +14,7 @@ from analysis.load.files import no_collection
 from analysis.load.otlp import parsed, rows_of
 
 _MOST_PER_TURN: Final = 8 << 20  # bytes
+_NAMED: Final = 5  # services
 EVERYTHING: Final = 1 << 62  # as `back`: from the beginning
 
 
@@ -43,6 +44,14 @@ class Reader:
         if self._incomplete:
             found[INCOMPLETE] += self._incomplete
         return dict(found)
+
+    @property
+    def service_missing(self) -> str:
+        """That the service asked for has sent nothing while others have, in words; "" where that is not so."""
+        seen = self.assembly.services
+        if self._service is None or not seen or self._service in seen:
+            return ""
+        return f"no request of service {self._service!r}; there are: {', '.join(map(repr, sorted(seen)[:_NAMED]))}"
 
     def turn(self, now_s: float, *, final: bool = False) -> Turn:
         """Read what came, and return the requests whose traces are whole now; `final`: all that are there.

@@ -20,28 +20,11 @@ def read_path(path: Path, *, skip_bad_lines: bool) -> tuple[list[Row], tuple[Fin
 
     Raises InputError, naming file and line, for what is missing, empty or no OTLP JSON.
     """
-    if path.is_dir():
-        files = sorted(file for file in path.iterdir() if file.name.endswith(SUFFIXES) and file.is_file())
-        if not files:
-            raise InputError(f"{path} holds no *.jsonl file: expected OTLP JSON Lines written by whywait")
-    elif path.exists():
-        files = [path]
-    else:
-        raise InputError(
-            f"{path} does not exist: expected a file of OTLP JSON Lines, a directory or a Jaeger URL"
-        )
     rows: list[Row] = []
     findings: list[Finding] = []
-    for file in files:
-        try:
-            with gzip.open(file) if file.suffix == ".gz" else file.open("rb") as lines:
-                some, bad = read_lines(lines, str(file), skip_bad_lines=skip_bad_lines)
-        except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-            raise InputError(
-                f"{file} is no whole gzip file: {error}. Was it cut off while being copied?"
-            ) from error
-        except OSError as error:
-            raise InputError(f"{file} cannot be read: {error.strerror or error}") from error
+    for file in files_of(path):
+        with lines_of(file) as lines:
+            some, bad = read_lines(lines, str(file), skip_bad_lines=skip_bad_lines)
         rows += some
         findings += bad
     if not rows:
@@ -49,6 +32,34 @@ def read_path(path: Path, *, skip_bad_lines: bool) -> tuple[list[Row], tuple[Fin
             f"{path} holds no spans: send the service some requests, or wait until it has exported"
         )
     return rows, tuple(findings)
+
+
+def files_of(path: Path) -> list[Path]:
+    """Return the file itself, or a directory's files that may hold traces; raises InputError where there is none."""
+    if path.is_dir():
+        files = sorted(file for file in path.iterdir() if file.name.endswith(SUFFIXES) and file.is_file())
+        if not files:
+            raise InputError(f"{path} holds no *.jsonl file: expected OTLP JSON Lines written by whywait")
+        return files
+    if not path.exists():
+        raise InputError(
+            f"{path} does not exist: expected a file of OTLP JSON Lines, a directory or a Jaeger URL"
+        )
+    return [path]
+
+
+@contextmanager
+def lines_of(file: Path) -> Iterator[Iterable[bytes]]:
+    """Yields the lines of a file, plain or gzip; raises InputError for one that cannot be read, also inside."""
+    try:
+        with gzip.open(file) if file.suffix == ".gz" else file.open("rb") as lines:
+            yield lines
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise InputError(
+            f"{file} is no whole gzip file: {error}. Was it cut off while being copied?"
+        ) from error
+    except OSError as error:
+        raise InputError(f"{file} cannot be read: {error.strerror or error}") from error
 
 
 def read_stdin(*, skip_bad_lines: bool) -> tuple[list[Row], tuple[Finding, ...]]:

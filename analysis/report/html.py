@@ -5,6 +5,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+import numpy as np
+
+from analysis.causes import CAUSES
+from analysis.composition import composition, sample_of
 from analysis.model import Analysis
 from analysis.remedies import ADVICE
 from analysis.report.answer import Answer, answer
@@ -12,8 +16,9 @@ from analysis.report.observed import unavailable
 from analysis.report.pages import rendered, write_page
 from analysis.report.safe_text import safe, short_place
 from analysis.report.timeline import Timeline, timeline
-from analysis.summary import percentile_profile, summarize, worst_culprits
-from analysis.verdicts import verdict
+from analysis.summary import summarize, worst_culprits
+from analysis.verdicts import Verdict, verdict
+from analysis.weights import percentiles
 
 MAX_CULPRITS: Final = 15
 MAX_TIMELINES: Final = 100
@@ -33,6 +38,7 @@ class Endpoint:
     answer: Answer
     bars: list[dict[str, Any]]  # one per percentile of BARS
     numbers: list[dict[Any, Any]]  # one per cause, SUMMARY_COLUMNS
+    slowest: Timeline | None  # of those that are drawn
 
 
 def write_html(
@@ -52,7 +58,8 @@ def page(analysis: Analysis, title: str, *, top: int = 10, notes: Sequence[str] 
 
     `notes` are sentences of the caller's own, shown at its end.
     """
-    timelines, left_out = _timelines(analysis, top)
+    verdicts = verdict(analysis)
+    timelines, left_out = _timelines(analysis, top, [one.endpoint for one in verdicts[:top]])
     return rendered(
         "report.html.j2",
         {
@@ -61,7 +68,7 @@ def page(analysis: Analysis, title: str, *, top: int = 10, notes: Sequence[str] 
             "counted": f"{len(analysis.requests):,} requests",
             "incomplete": int(analysis.requests["incomplete"].sum()),
             "findings": analysis.findings,
-            "endpoints": _endpoints(analysis),
+            "endpoints": _endpoints(analysis, verdicts, timelines),
             "culprits": [
                 {**row, "place": short_place(row["culprit_file"], row["culprit_line"])}
                 for row in worst_culprits(analysis.culprits, MAX_CULPRITS).to_dict("records")
@@ -75,10 +82,15 @@ def page(analysis: Analysis, title: str, *, top: int = 10, notes: Sequence[str] 
     )
 
 
-def _timelines(analysis: Analysis, top: int) -> tuple[list[Timeline], int]:
-    """Return the timelines of the slowest requests, and how many of those asked for would be too many."""
+def _timelines(analysis: Analysis, top: int, endpoints: Sequence[str]) -> tuple[list[Timeline], int]:
+    """Return timelines, and how many of those asked for would be too many.
+
+    They are of the `top` slowest requests, and of the slowest of each of these endpoints.
+    """
     slowest = analysis.requests[analysis.requests["request_id"].isin(analysis.causes["request_id"])]
-    slowest = slowest.sort_values("wall_ns", ascending=False).head(top)
+    slowest = slowest.sort_values("wall_ns", ascending=False)
+    first_of_each = ~slowest["endpoint"].duplicated() & slowest["endpoint"].isin(endpoints)
+    slowest = slowest[first_of_each | (np.arange(len(slowest)) < top)]
     made: list[Timeline] = []
     tiles = 0
     for request_id in slowest["request_id"].head(MAX_TIMELINES):
@@ -90,36 +102,48 @@ def _timelines(analysis: Analysis, top: int) -> tuple[list[Timeline], int]:
     return made, len(slowest) - len(made)
 
 
-def _endpoints(analysis: Analysis) -> list[Endpoint]:
+def _endpoints(
+    analysis: Analysis, verdicts: Sequence[Verdict], timelines: Sequence[Timeline]
+) -> list[Endpoint]:
     summary = summarize(analysis.causes)
-    verdicts = verdict(analysis)
     bars = _bars(analysis, [one.endpoint for one in verdicts])
+    drawn: dict[str, Timeline] = {}
+    for one in timelines:
+        drawn.setdefault(one.endpoint, one)  # the slowest comes first
     return [
         Endpoint(
             one.endpoint, one.requests, one.p50_ns, one.p99_ns, one.headline.removeprefix(f"{one.endpoint}: "),
             answer(one), bars[one.endpoint], summary[summary["endpoint"] == one.endpoint].to_dict("records"),
+            drawn.get(safe(one.endpoint)),
         )
         for one in verdicts
     ]  # fmt: skip
 
 
 def _bars(analysis: Analysis, endpoints: list[str]) -> dict[str, list[dict[str, Any]]]:
-    """For each endpoint, what its requests consisted of at each percentile of BARS."""
-    profiles = {p: percentile_profile(analysis.requests, analysis.causes, p) for p in BARS}
-    longest = max(
-        (float(rows.groupby("endpoint")["mean_ns"].sum().max()) for rows in profiles.values()), default=1.0
-    )
-    made: dict[str, list[dict[str, Any]]] = {endpoint: [] for endpoint in endpoints}
-    for percentile, profile in profiles.items():
-        by_endpoint = dict(list(profile.groupby("endpoint")))
-        for endpoint in endpoints:
-            own = by_endpoint[endpoint]
-            total = float(own["mean_ns"].sum())
-            parts = [
-                {"cause": str(cause), "ns": float(ns), "width": round(float(ns) / max(total, 1) * 100, 3)}
-                for cause, ns in zip(own["cause"], own["mean_ns"], strict=True)
-            ]
-            made[endpoint].append(
-                {"name": f"p{percentile}", "ns": total, "parts": parts, "of_longest": total / max(longest, 1)}
-            )
+    """For each endpoint, its percentiles of BARS, divided as the requests around each were; they sum to it."""
+    made: dict[str, list[dict[str, Any]]] = {}
+    for endpoint in endpoints:
+        sample = sample_of(
+            analysis.requests[analysis.requests["endpoint"] == endpoint],
+            analysis.causes[analysis.causes["endpoint"] == endpoint],
+        )
+        walls = percentiles(sample.walls, sample.weights, BARS)
+        made[endpoint] = [
+            _bar(f"p{percentile}", round(float(wall)), composition(sample, percentile, round(float(wall))))
+            for percentile, wall in zip(BARS, walls, strict=True)
+        ]
+    longest = max((row["ns"] for rows in made.values() for row in rows), default=1)
+    for rows in made.values():
+        for row in rows:
+            row["of_longest"] = row["ns"] / max(longest, 1)
     return made
+
+
+def _bar(name: str, total_ns: int, by_cause: Sequence[int]) -> dict[str, Any]:
+    parts = [
+        {"cause": str(cause), "ns": ns, "width": round(ns / max(total_ns, 1) * 100, 3)}
+        for cause, ns in zip(CAUSES, by_cause, strict=True)
+        if ns
+    ]
+    return {"name": name, "ns": total_ns, "parts": sorted(parts, key=lambda part: -part["ns"])}

@@ -1,11 +1,13 @@
 """Causes written back as spans: they tile each request, name who is to blame, and are no evidence when read again."""
 
+import gzip
 import io
 import itertools
 import json
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 
@@ -41,6 +43,8 @@ def test_the_lane_has_the_sums_and_below_it_who_did_it() -> None:
     assert queue.parent_id == lane.span_id
     assert queue.attributes[schema.FOUND_CULPRIT] == "predict_one"
     assert queue.attributes[schema.FOUND_CULPRIT_NS] == 15_000_000
+    assert queue.name.startswith("pool_queue by predict_one: pool 'predict'")
+    assert {one.name.split(":")[0] for one in segments if "compute" in one.name} == {"compute"}
     assert queue.links == ((trace_id("b"), "00000000000000b1"),)
     assert lane.resource["service.name"] != request["service"]
 
@@ -113,6 +117,33 @@ def test_the_command_passes_the_traces_through_unchanged_and_twice_is_once(tmp_p
     assert again.stdout == target.read_text()
     alone = whywait("annotate", str(source), "--output", "-", "--only-causes")
     assert alone.stdout.splitlines() == lines[1:]
+
+
+def test_what_is_compressed_comes_along_too(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    plain, packed = tmp_path / "traces.jsonl", tmp_path / "in" / "traces.jsonl.gz"
+    plain.write_text(GOOD + "\n")
+    packed.write_bytes(gzip.compress(plain.read_bytes()))
+    wanted = whywait("annotate", str(plain), "--output", "-").stdout
+    assert wanted.splitlines()[0] == GOOD
+    for source in (packed, packed.parent):
+        assert whywait("annotate", str(source), "--output", "-").stdout == wanted
+
+
+def test_of_the_slowest_alone_nothing_else_is_written(tmp_path: Path) -> None:
+    source = tmp_path / "traces.jsonl"
+    spans = [drawn(QUEUED, unit_ns=unit) for unit in (1_000_000, 3_000_000, 2_000_000)]
+    named = [one.assign(trace_id=one["trace_id"].str[:-1] + str(at)) for at, one in enumerate(spans)]
+    everything = pd.concat(named, ignore_index=True)
+    source.write_text(otlp_lines(everything))
+    slowest = analysis.analyze(str(source)).requests.sort_values("wall_ns", ascending=False)["trace_id"]
+    done = whywait("annotate", str(source), "--slowest", "2", "--output", "-")
+    assert done.returncode == 0, done.stderr
+    rows = [row for line in done.stdout.splitlines() for row in rows_of(json.loads(line))]
+    assert {row[0] for row in rows} == set(slowest[:2])
+    kept = everything["trace_id"].isin(set(slowest[:2]))
+    assert {row[1] for row in rows} > set(everything.loc[kept, "span_id"])
+    refused(whywait("annotate", str(source), "--slowest", "0", "--output", "-"), "--slowest")
 
 
 def test_refusals_are_one_clear_line(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from analysis.report.json_out import as_json
 from analysis.report.safe_text import milliseconds, safe
 from analysis.report.terminal import render
 from tests.analysis.drawing import drawn
+from tests.analysis.fabricate import analysis_of
 from tests.analysis.test_verdicts import OCCUPIED, QUEUED
 from tracer import schema
 
@@ -81,6 +82,31 @@ def test_html_tells_cause_culprit_and_remedy_first() -> None:
     first_screen = text[text.index("<h2") : text.index('id="where"')]
     for word in ("pool_queue", "predict_one", "What to change", "21.0 ms"):
         assert word in first_screen
+
+
+def test_html_bars_are_the_percentiles_that_stand_above_them() -> None:
+    given = analysis_of({"GET /a": [{"compute": ms, "gil_wait": 3 * ms} for ms in range(1, 90)]})
+    text = page(given, "report")
+    walls = given.requests["wall_ns"]
+    assert f"p50 {milliseconds(walls.quantile(0.5))} ms, p99 {milliseconds(walls.quantile(0.99))} ms" in text
+    told = re.findall(r'aria-label="(p\d+): ([\d.,]+) ms: (.*?)"', text)
+    assert {name for name, _, _ in told} == {"p50", "p95", "p99"}
+    for name, wall, parts in told:
+        assert wall == milliseconds(walls.quantile(int(name[1:]) / 100))
+        assert parts.startswith("gil_wait ")  # the longest part first
+
+
+def test_html_draws_the_slowest_request_of_each_endpoint_and_leads_to_it() -> None:
+    given = analysis_of(
+        {"GET /slow": [{"compute": 500 + ms} for ms in range(9)], "GET /often": [{"lock_wait": 60}] * 99}
+    )
+    text = page(given, "report", top=3)
+    drawn_of = re.findall(
+        r'<details class="card request" id="r(\w+)".*?<summary>(GET /\w+), ', text, re.DOTALL
+    )
+    assert [endpoint for _, endpoint in drawn_of] == ["GET /slow"] * 3 + ["GET /often"]
+    for trace_id in (drawn_of[0][0], drawn_of[-1][0]):
+        assert f'<a href="#r{trace_id}">Its slowest request' in text
 
 
 def test_html_is_written_whole_or_not_at_all(tmp_path: Path, hostile: analysis.Analysis) -> None:

@@ -67,6 +67,19 @@ def test_a_page_of_crowded_timelines_stays_small_and_says_what_it_left_out() -> 
     assert "are not drawn: the page would be too large to open" in text
 
 
+@pytest.mark.parametrize("width", [80, 50])
+def test_a_narrow_terminal_breaks_no_name_of_a_cause_and_no_trace_id(width: int) -> None:
+    given = analysis_of(
+        {"POST /predict/batch": [{"blocking_io": 250, "pool_shutdown": 20, "unexplained": 3}] * 9}
+    )
+    lines = [line.rstrip() for line in printed(given, width=width).splitlines()]
+    assert max(map(len, lines)) <= width
+    for wanted in ("    blocking_io 250 92%", "    pool_shutdown 20.0 7%", "    unexplained 3.0 1%"):
+        assert wanted in lines
+    assert f"  trace {given.requests['trace_id'].iloc[0]}" in lines
+    assert "│" not in "".join(lines[:12])
+
+
 def test_asking_for_every_timeline_does_not_make_a_page_that_nobody_can_open() -> None:
     given = random_analysis(4, MAX_TIMELINES + 30)
     assert page(given, "report", top=1000).count('class="card request"') == MAX_TIMELINES

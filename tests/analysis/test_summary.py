@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from analysis.summary import percentile_profile, summarize, worst_culprits
+from analysis.summary import summarize, worst_culprits
 from tests.analysis.fabricate import MS, Culprit, analysis_of, random_analysis
 
 
@@ -52,23 +52,7 @@ def test_another_column_and_one_that_is_not_there() -> None:
 def test_nothing_gives_an_empty_table() -> None:
     empty = analysis_of({})
     assert summarize(empty.causes).empty
-    assert percentile_profile(empty.requests, empty.causes, 50).empty
     assert worst_culprits(empty.culprits).empty
-
-
-def test_a_profile_is_of_the_requests_near_the_percentile() -> None:
-    given = analysis_of({"GET /a": [{"compute": ms} for ms in range(1, 100)] + [{"pool_queue": 1000}]})
-    assert list(percentile_profile(given.requests, given.causes, 50)["cause"]) == ["compute"]
-    slow = percentile_profile(given.requests, given.causes, 100)
-    assert row(slow, "pool_queue")["mean_ns"] == 100 * MS  # one of a band of ten
-    assert row(slow, "compute")["mean_ns"] == sum(range(91, 100)) * MS / 10
-
-
-@pytest.mark.parametrize("percentile", [50, 99])
-def test_a_profile_sums_to_the_mean_wall_of_its_band(percentile: int) -> None:
-    given = random_analysis(7, 9, endpoints=1)  # fewer than ten: the band is one request
-    total = percentile_profile(given.requests, given.causes, percentile)["mean_ns"].sum()
-    assert total in given.requests["wall_ns"].to_list()
 
 
 def test_the_worst_culprit_comes_first_and_computing_is_no_crime() -> None:
@@ -83,3 +67,13 @@ def test_the_worst_culprit_comes_first_and_computing_is_no_crime() -> None:
         ("job", 2, 14 * MS), ("rank", 2, 10 * MS)
     ]  # fmt: skip
     assert len(worst_culprits(given.culprits, top=1)) == 1
+
+
+def test_whom_a_culprit_held_is_told_the_most_delayed_endpoint_first() -> None:
+    given = analysis_of(
+        {"GET /a": [{"loop_busy": 5}] * 2, "GET /b": [{"loop_busy": 30}], "GET /c": [{"compute": 1}]},
+        culprits={"loop_busy": Culprit("rank", "r.py", 3)},
+    )
+    (told,) = worst_culprits(given.culprits).to_dict("records")
+    assert told["endpoints"] == ["GET /b", "GET /a"]
+    assert told["victims"] == 3

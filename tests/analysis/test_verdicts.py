@@ -6,7 +6,7 @@ import pytest
 import analysis
 from analysis.causes import Cause
 from analysis.remedies import ADVICE, markdown_table
-from analysis.summary import percentile_profile, summarize, worst_culprits
+from analysis.summary import summarize, worst_culprits
 from analysis.verdicts import QUEUE_OF_REQUESTS, verdict
 from tests.analysis.drawing import drawn, trace_id
 from tracer import schema
@@ -64,12 +64,6 @@ def test_a_request_without_a_cause_counts_as_zero() -> None:
 def test_summary_of_an_unknown_column_says_which_there_are() -> None:
     with pytest.raises(KeyError, match="endpoint"):
         summarize(queued().causes, by="colour")
-
-
-def test_a_profile_sums_to_the_wall_time_of_its_band() -> None:
-    result = queued()
-    profile = percentile_profile(result.requests, result.causes, 99)
-    assert profile["mean_ns"].sum() == pytest.approx(result.requests["wall_ns"].mean())
 
 
 def test_the_verdict_names_cause_culprit_amount_and_gain() -> None:

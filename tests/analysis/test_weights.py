@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.summary import percentile_profile, summarize, worst_culprits
+from analysis.summary import summarize, worst_culprits
 from analysis.verdicts import verdict
 from analysis.weights import percentiles
 from tests.analysis.fabricate import MS, Culprit, analysis_of
@@ -79,9 +79,6 @@ def test_a_request_of_weight_ten_is_ten_requests() -> None:
     assert "about 11 requests, 2 of them traced" in told.headline
     assert told.p50_ns == 10 * MS
     assert worst_culprits(one.culprits)["ns"].tolist() == worst_culprits(ten.culprits)["ns"].tolist()
-    profile = percentile_profile(one.requests, one.causes, 50)
-    assert profile["cause"].tolist() == ["compute"]
-    assert profile["mean_ns"].tolist() == [10 * MS]
 
 
 @pytest.mark.parametrize("weights", [[1, 1, 1, 1], [3.5] * 4])

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
-from urllib.request import urlopen
+from urllib.request import Request, urlopen
 
 import pytest
 
@@ -86,10 +86,32 @@ def test_a_cause_finds_its_requests(jaeger: Jaeger, output: Path) -> None:
     annotate(str(output), "--send", jaeger.otlp_url)
     found = until(jaeger, "annotated (why)", 1, tags=json.dumps({schema.FOUND_CAUSE: "pool_queue"}))
     names = {span["operationName"] for trace in found for span in trace["spans"]}
-    assert any(name.startswith("pool_queue: pool 'pool-2'") for name in names)
+    assert any(name.startswith("pool_queue by ") and ": pool 'pool-2'" in name for name in names)
     told = analysis.analyze(str(output))
     queued = set(told.causes.loc[told.causes["cause"] == "pool_queue", "trace_id"])
     assert {trace["traceID"].rjust(32, "0") for trace in found} <= queued
+
+
+def test_the_slowest_alone_are_a_file_that_its_search_page_takes(
+    jaeger: Jaeger, output: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "worst.jsonl"
+    annotate(str(output), "--slowest", "1", "--output", str(path))
+    # what the page makes of the lines, and whom it asks
+    merged = {
+        "resourceSpans": [
+            one for line in path.read_text().splitlines() for one in json.loads(line)["resourceSpans"]
+        ]
+    }
+    asked = Request(
+        f"{jaeger.query_url}/api/transform", json.dumps(merged).encode(), {"Content-Type": "application/json"}
+    )
+    with urlopen(asked, timeout=30) as answer:
+        (trace,) = json.load(answer)["data"]
+    requests = analysis.analyze(str(output)).requests
+    assert trace["traceID"].rjust(32, "0") == requests.sort_values("wall_ns")["trace_id"].iloc[-1]
+    services = {process["serviceName"] for process in trace["processes"].values()}
+    assert services == {"annotated", "annotated (why)"}
 
 
 def test_what_comes_back_from_jaeger_is_analysed_as_before(jaeger: Jaeger, output: Path) -> None:

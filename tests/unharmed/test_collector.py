@@ -163,7 +163,7 @@ def test_stop_does_not_hang(manner: str, to: Begin, caplog: pytest.LogCaptureFix
     said = " ".join(one.getMessage() for one in caplog.records if one.name == "whywait")
     assert re.search(r"[1-9]\d* spans of process \d+ did not get to the collector", said)
     for thread in threading.enumerate():
-        if thread.name.startswith("OtelBatch"):  # the one that the slow collector holds lets go with it
+        if thread.name.startswith("whywait-queue"):  # the one that the slow collector holds lets go with it
             thread.join(20)
 
 

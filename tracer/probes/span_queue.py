@@ -24,6 +24,7 @@ _IDLE_S: Final = 2.0  # a part that takes longer is not being taken
 _SLOW_S: Final = 0.5  # a part that failed after longer is not tried again at the end
 _BATCH: Final = 2_048
 _PAUSE_S: Final = 0.002
+_THREAD: Final = "whywait-queue"
 _PAUSE_ALONE_S: Final = 0.0002  # while no request is open
 
 
@@ -59,6 +60,9 @@ class SpanQueue(BatchSpanProcessor):
                 self._parts, max_queue_size=ROOM, schedule_delay_millis=1_000, max_export_batch_size=_BATCH
             )
             self.room = ROOM
+        worker = getattr(self._batch_processor, "_worker_thread", None)
+        if worker is not None:
+            worker.name = _THREAD  # who waits for it shall read that it was we
 
     @property
     def waiting(self) -> int:

