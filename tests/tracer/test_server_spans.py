@@ -272,7 +272,7 @@ def test_a_streamed_response_waited_for_what_its_parts_waited_for(traced_to: Beg
     assert causes["await_io"] > 50
 
 
-def test_who_held_a_turn_for_another_request_is_named_after_that_request(traced_to: Begin) -> None:
+def test_who_held_a_turn_for_another_request_is_named_by_the_line_that_gave_it_back(traced_to: Begin) -> None:
     app, turn = fastapi_app(), asyncio.Semaphore(1)
 
     @app.get("/hold")
@@ -294,6 +294,9 @@ def test_who_held_a_turn_for_another_request_is_named_after_that_request(traced_
     spans.stop()
     found = analysis.analyze(spans.output).culprits
     (culprit,) = found[found["cause"] == "limiter_wait"].to_dict("records")
-    assert (culprit["endpoint"], culprit["culprit"]) == ("GET /take", "GET /hold")
-    assert culprit["culprit_file"] == ""
-    assert culprit["culprit_trace_id"] not in ("", culprit["trace_id"])
+    assert culprit["endpoint"] == "GET /take"
+    assert culprit["culprit"].endswith("<locals>.hold")
+    assert culprit["culprit_file"] == __file__
+    assert culprit["culprit_line"] > 0
+    servers = spans.named("GET /hold")
+    assert culprit["culprit_trace_id"] == servers[0].trace_id != culprit["trace_id"]

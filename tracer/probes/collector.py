@@ -1,15 +1,22 @@
-"""The garbage collector's pauses, given to the activity whose thread it stopped."""
+"""The garbage collector's pauses, given to the activity whose thread it stopped.
+
+A collection comes in the midst of what allocates, C code too that lets nobody else look at its stack, such as a
+large `json.loads`: if that keeps a loop, it is looked at here.
+"""
 
 import gc
+import sys
 from collections.abc import Callable
 from time import perf_counter_ns
 from typing import Any
 
-from tracer.records import Job, Wait, current_activity, here
+from tracer.places import user_place
+from tracer.records import Job, Loop, Sample, Wait, current_activity, here
 from tracer.schema import WAIT_GC
 from tracer.span_context import current_span_id
 
 _MIN_NS = 50_000
+_LONG_NS = 2_000_000  # a callback that has lasted so long is looked at, unless the watchdog has
 
 
 def install() -> Callable[[], None]:
@@ -20,6 +27,9 @@ def install() -> Callable[[], None]:
         nonlocal started_ns
         if phase == "start":
             started_ns = perf_counter_ns()
+            loop = here.loop
+            if loop is not None and loop.run_start_ns and started_ns - loop.run_start_ns >= _LONG_NS:
+                _look(loop)
             return
         end_ns = perf_counter_ns()
         if end_ns - started_ns < _MIN_NS:
@@ -39,3 +49,12 @@ def install() -> Callable[[], None]:
         gc.callbacks.remove(on_collection)
 
     return undo
+
+
+def _look(loop: Loop) -> None:
+    run_start_ns = loop.run_start_ns
+    if loop.sample is not None and loop.sample[0] == run_start_ns:
+        return
+    place = user_place(sys._getframe(2))
+    if place is not None:
+        loop.sample = (run_start_ns, Sample(place, None))
