@@ -66,7 +66,7 @@ def _patched() -> dict[str, Any]:
     found["calls.item"] = concurrent.futures.process._WorkItem  # type: ignore[attr-defined]
     found["queues.pickler"] = multiprocessing.queues._ForkingPickler  # type: ignore[attr-defined]
     found["create_task"] = asyncio.base_events.BaseEventLoop.create_task
-    found |= {f"threading.{name}": getattr(threading, name) for name in ("Lock", "RLock")}
+    found |= {f"threading.{name}": getattr(threading, name) for name in ("Lock", "RLock", "_CRLock")}
     found |= {f"time.{name}": getattr(time, name) for name in ("sleep",)}
     watched: tuple[tuple[Any, tuple[str, ...]], ...] = (
         (threading.Condition, ("wait", "notify", "notify_all")),

@@ -3,12 +3,15 @@
 import _thread
 import copy
 import pickle
+import subprocess
+import sys
 import threading
 import unittest
 import weakref
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,7 +23,7 @@ from tracer.probes.traced_locks import TracedLock, TracedRLock
 
 lock_tests = pytest.importorskip("test.lock_tests")
 Begin = Callable[..., Traced]
-PLAIN_LOCK, PLAIN_RLOCK = threading.Lock, threading.RLock
+PLAIN_LOCK, PLAIN_RLOCK, RLOCK = threading.Lock, _thread.RLock, threading.RLock
 
 
 @pytest.fixture
@@ -206,7 +209,7 @@ def test_a_lock_outlives_a_session_and_meets_the_next(traced_to: Begin) -> None:
 @pytest.mark.usefixtures("traced")
 def test_the_types_make_what_the_plain_ones_make() -> None:
     assert repr(threading.Lock) == repr(PLAIN_LOCK)
-    assert repr(threading.RLock) == repr(PLAIN_RLOCK)
+    assert threading.RLock is RLOCK  # what it calls is replaced
     assert type(type(threading.RLock())()) in (TracedRLock, type(PLAIN_RLOCK()))
     if not isinstance(PLAIN_LOCK, type):
         with pytest.raises(TypeError, match=r"cannot create '_thread\.lock' instances"):
@@ -216,3 +219,44 @@ def test_the_types_make_what_the_plain_ones_make() -> None:
         make = threading.Lock
 
     assert Holder().make().acquire()
+
+
+MANAGED = """
+import multiprocessing, sys
+import tracer
+from tracer.config import Config
+
+if __name__ == "__main__":
+    if sys.argv[1] == "before":
+        import multiprocessing.managers
+    tracer.start("test", config=Config(sampler=False))
+    with multiprocessing.get_context("spawn").Manager() as manager:  # sends what makes its locks to its process
+        with manager.Lock(), manager.RLock():
+            print("held")
+    tracer.stop()
+"""
+
+
+@pytest.mark.parametrize("imported", ["before", "after"])
+def test_a_manager_of_multiprocessing_starts_in_a_process_without_us(tmp_path: Path, imported: str) -> None:
+    program = tmp_path / "program.py"
+    program.write_text(MANAGED)
+    ran = subprocess.run(
+        [sys.executable, program, imported], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (ran.returncode, ran.stdout) == (0, "held\n"), ran.stderr
+
+
+@pytest.mark.parametrize("name", ["Lock", "RLock"])
+def test_what_makes_locks_can_be_pickled_by_name(traced_to: Callable[..., Traced], name: str) -> None:
+    plain = getattr(threading, name)
+    as_plain = pickle.dumps(plain)
+    traced_to()
+    found = getattr(threading, name)
+    assert type(found()) is {"Lock": TracedLock, "RLock": TracedRLock}[name]
+    pickled = pickle.dumps(found)
+    assert b"tracer" not in pickled
+    assert pickle.dumps(plain) == as_plain  # the host may have had it before
+    tracer.stop()
+    assert pickle.loads(pickled) is plain
+    assert pickle.loads(pickle.dumps(found)) is plain  # or have kept what it found

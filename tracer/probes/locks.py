@@ -1,14 +1,16 @@
 """Waits for the locks that the application's own code makes while we trace.
 
-`threading.Lock` and `threading.RLock` are replaced by classes that make the same locks, watched where the
-module that asks for one is chosen (`Config.locks`). Not seen: locks made before `start`, locks made
-through a name that was bound before it (`from threading import Lock`), and C code's own. Waits for a
+`threading.Lock`, and what `threading.RLock` calls, are replaced by classes that make the same locks, watched
+where the module that asks for one is chosen (`Config.locks`). Not seen: locks made before `start`, locks made
+through a name that was bound before it (`from threading import Lock`; not so of RLock), and C code's own. Waits for a
 `Condition`, `Semaphore`, `Event`, `Barrier` or `Queue` are seen whoever made it, and whenever (see
 `conditions.py`); where it was made is known only of those made as above. One lock of the standard library
 is watched always: every `submit` takes it (`SubmitLock`).
 """
 
 import concurrent.futures.thread
+import copyreg
+import importlib
 import threading
 from collections.abc import Callable
 from types import FrameType
@@ -30,25 +32,47 @@ def install(which: str) -> Callable[[], None]:
     if which == "none":
         return lambda: None
     undo_conditions = conditions.install()
-    plain_lock, plain_rlock = threading.Lock, threading.RLock
+    names: Any = threading
+    # `RLock` is a function that calls this: it stays as it is, for those who have it already or pickle it by name
+    rlock = "_CRLock" if getattr(names, "_CRLock", None) is not None else "RLock"
+    plain_lock, plain_rlock = names.Lock, getattr(names, rlock)
     Maker.unwatched.clear()
     Maker.place_of = _chooser(which)
     # where `threading.Lock` is the locks' type, its stand-in is theirs; a function's stand-in is no type
     is_type = isinstance(plain_lock, type)
     stand_in: Any = TracedLock if is_type else _stand_in(TracedLock, plain_lock)
-    threading.Lock = stand_in
-    threading.RLock = _stand_in(TracedRLock, plain_rlock)
+    # not undone: the host may have kept a stand-in, such as the managers of `multiprocessing` do
+    copyreg.pickle(Maker, _plain_of)
+    copyreg.pickle(PassesFor, _plain_of)
+    names.Lock = stand_in
+    setattr(names, rlock, _stand_in(TracedRLock, plain_rlock))
     undo_submit = _watch_submit()
 
     def undo() -> None:
         undo_submit()
-        threading.Lock = plain_lock
-        threading.RLock = plain_rlock
+        names.Lock = plain_lock
+        setattr(names, rlock, plain_rlock)
         Maker.place_of = None
         Maker.unwatched.clear()
         undo_conditions()
 
     return undo
+
+
+class _Imported:
+    """Pickled as the import of a module, which is no object that can be pickled."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return importlib.import_module, (self._name,)
+
+
+def _plain_of(stand_in: Any) -> tuple[Any, ...]:
+    """How a stand-in is pickled: as what has the plain one's name, in a process that may not have us."""
+    plain = stand_in.plain_type if isinstance(stand_in, PassesFor) else stand_in.make_plain
+    return getattr, (_Imported(plain.__module__), plain.__qualname__)
 
 
 def _watch_submit() -> Callable[[], None]:

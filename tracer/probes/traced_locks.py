@@ -25,6 +25,7 @@ _MOST_HOLDS = 256
 _NO_HOLDS: deque[Hold] = deque(maxlen=0)  # of a lock that nobody was ever in line for: most of them
 _begin_line = threading.Lock()
 _CONDITION_INIT = threading.Condition.__init__.__code__
+_RLOCK = getattr(threading.RLock, "__code__", None)
 
 
 class PassesFor(type):
@@ -60,6 +61,8 @@ class Maker(type):
         """A plain lock, or one that stands for it where `place_of` wants it watched."""
         plain = cls.make_plain(*args, **kwargs)
         frame = sys._getframe(1)
+        if frame.f_code is _RLOCK and frame.f_back is not None:
+            frame = frame.f_back
         if frame.f_code is _CONDITION_INIT and frame.f_back is not None:
             frame = frame.f_back
         if frame.f_code.co_filename in Maker.unwatched:  # each future makes one
@@ -68,6 +71,10 @@ class Maker(type):
 
     def __repr__(cls) -> str:
         return repr(cls.make_plain)
+
+    def __instancecheck__(cls, instance: Any) -> bool:
+        plain = cls.make_plain
+        return isinstance(plain, type) and (isinstance(instance, plain) or type(instance) is cls.kind)
 
 
 def _watched(kind: PassesFor, plain: Any, frame: FrameType) -> Any:
