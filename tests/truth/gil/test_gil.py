@@ -31,7 +31,12 @@ def test_waits_for_the_gil_are_told_to_the_request(hogged: GilTruth) -> None:
 def test_the_holder_is_named(hogged: GilTruth) -> None:
     named = hogged.found.culprits[hogged.found.culprits["cause"] == "gil_wait"]
     by_function = named.groupby("culprit")["ns"].sum()
-    assert by_function.idxmax() in {"spin", "hog"}, by_function
+    # `spin` is where the others of its kind were seen computing; of those not looked at just then it is known
+    # which function their thread runs
+    theirs = by_function.reindex(["spin", "main.<locals>.work", "hog"]).fillna(0)
+    assert theirs.sum() >= 0.8 * by_function.sum(), by_function
+    assert theirs["spin"] >= 0.2 * theirs.sum(), by_function
+    assert theirs["hog"] >= 0.05 * theirs.sum(), by_function
     spinning = named[named["culprit"] == "spin"]
     assert spinning["culprit_file"].str.endswith("requests.py").all()
     assert spinning["culprit_line"].notna().all()
