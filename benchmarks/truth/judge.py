@@ -16,7 +16,7 @@ import analysis
 from analysis.model import Analysis
 from analysis.phases import phase_times
 from benchmarks.truth import load, plan
-from benchmarks.truth.baselines import Span, blamed
+from benchmarks.truth.baselines import FRAMEWORK, Span, blamed
 from benchmarks.truth.client import call
 from benchmarks.truth.plan import Unit
 from benchmarks.truth.process import service
@@ -142,7 +142,11 @@ def _root_of_squares(errors: "pd.Series[int]") -> float:
 
 
 def ordinary_spans(spans: pd.DataFrame) -> dict[str, list[Span]]:
-    """The spans that are not whywait's, by trace; parents are the nearest ordinary ones."""
+    """The spans that are not whywait's, by trace; parents are the nearest ordinary ones.
+
+    Ours hang beside the framework's spans, not below them. Without us a developer's span would hang below the
+    framework's that was open around it, so that is where it is taken to hang.
+    """
     above = dict(zip(spans["span_id"], spans["parent_id"], strict=True))
     ordinary = spans[spans["scope"] != SCOPE]
     ids = set(ordinary["span_id"])
@@ -154,12 +158,30 @@ def ordinary_spans(spans: pd.DataFrame) -> dict[str, list[Span]]:
         return at or ""
 
     found: dict[str, list[Span]] = defaultdict(list)
+    roots: set[str] = set()
     for row in ordinary.to_dict("records"):
+        if row["span_kind"] == "server":
+            roots.add(row["span_id"])
         parent = "" if row["span_kind"] == "server" else parent_of(row["span_id"])
         found[row["trace_id"]].append(
             Span(row["span_id"], parent, row["name"], row["scope"], row["start_ns"], row["end_ns"])
         )
-    return found
+    return {trace_id: [_below_the_framework(one, of, roots) for one in of] for trace_id, of in found.items()}
+
+
+def _below_the_framework(span: Span, spans: list[Span], roots: set[str]) -> Span:
+    if span.scope == FRAMEWORK or span.parent not in roots:
+        return span
+    around = [
+        one
+        for one in spans
+        if one.scope == FRAMEWORK
+        and one.span_id not in roots
+        and one.start_ns <= span.start_ns
+        and span.end_ns <= one.end_ns
+    ]
+    innermost = max(around, key=lambda one: one.start_ns, default=None)
+    return span if innermost is None else replace(span, parent=innermost.span_id)
 
 
 def _verdicts_of_nulls(records: list[Record], found: Analysis, requests: dict[str, Any]) -> list[Record]:
