@@ -1,6 +1,6 @@
 """Pure: cuts a recorded wait where somebody else came to be the one who was waited for."""
 
-from tracer.records import Activity, Job, Request, Wait
+from tracer.records import THREAD, Activity, Job, Mark, Request, Wait
 from tracer.schema import WAIT_AWAIT, WAIT_COLLECT_ORDER
 
 
@@ -41,6 +41,8 @@ def _collected_late(activity: Activity, wait: Wait) -> list[Wait]:
     collector  ...others'.................|took it|
     waiter     |~~for the job~|~~~order~~~|~~~~~~~| ended by the collector
     """
+    if isinstance(wait.by, Mark) and wait.by is not THREAD:
+        return [wait]  # a timer or a socket: no collector
     job = _last_collected(activity.request, wait)
     if job is None or job.collector is None:
         return [wait]

@@ -189,6 +189,53 @@ def test_a_collector_of_many_requests_takes_results_in_their_order(traced_to: Be
     assert chief["culprit_file"] == __file__
 
 
+def test_a_timer_that_ends_later_waits_for_no_collector(traced_to: Begin) -> None:
+    """The result lies with a collector that is busy, beside a timer for which alone the request waits."""
+    tickets: queue.Queue[tuple[Future[int], Callable[[int], None]]] = queue.Queue()
+
+    def collector() -> None:
+        job, deliver = tickets.get()
+        result = job.result()
+        time.sleep(0.04)
+        deliver(result)
+        job, deliver = tickets.get()
+        deliver(job.result())
+
+    async def result(pool: ThreadPoolExecutor, seconds: float) -> None:
+        loop = asyncio.get_running_loop()
+        ready = loop.create_future()
+        tickets.put(
+            (
+                pool.submit(nap, seconds),
+                lambda value: loop.call_soon_threadsafe(ready.set_result, value) and None,
+            )
+        )
+        await ready
+
+    async def slow(pool: ThreadPoolExecutor) -> None:
+        with phase("slow"):
+            await result(pool, 0.03)
+
+    async def main() -> None:
+        with ThreadPoolExecutor(2) as pool:
+            other = asyncio.create_task(slow(pool))
+            await asyncio.sleep(0.001)
+            with phase("victim"):
+                await asyncio.gather(result(pool, 0.002), asyncio.sleep(0.2))
+            await other
+
+    spans = traced_to()
+    thread = threading.Thread(target=collector)
+    thread.start()
+    try:
+        run(spans, main())
+    finally:
+        thread.join()
+    rows = request_of(analysis.analyze(spans.output), "victim")
+    assert ms(rows, "collect_order") == 0
+    assert ms(rows, "await_io") >= 195
+
+
 HANDLE_MS = 20
 
 
