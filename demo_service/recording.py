@@ -44,9 +44,9 @@ class Cell:
 
 # cells of a group run at once, groups one after the other
 PLAN: Final[dict[str, tuple[tuple[Cell, ...], ...]]] = {
-    "threaded": ((Cell("to_thread", 1, 4),), (Cell("to_thread", 4, 8),), (Cell("to_thread", 12, 14),)),
-    "batched": ((Cell("batch", 1, 10),), (Cell("batch", 4, 28),), (Cell("batch", 12, 46),)),
-    "collected": ((Cell("to_thread", 3, 9), Cell("sequential", 14, 36)),),
+    "threaded": ((Cell("to_thread", 1, 3),), (Cell("to_thread", 4, 6),), (Cell("to_thread", 12, 12),)),
+    "batched": ((Cell("batch", 1, 6),), (Cell("batch", 4, 16),), (Cell("batch", 12, 26),)),
+    "collected": ((Cell("to_thread", 3, 6), Cell("sequential", 14, 24)),),
 }
 
 
