@@ -1,6 +1,7 @@
 """What the sampler's process writes down of the use of CPUs, on machines made of files."""
 
 import os
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,10 +38,10 @@ class Machine:
         (root / "proc").mkdir()
         self.cpus(0)
 
-    def process(self, number: int, name: str, ticks: int, cpu: int = 0) -> None:
+    def process(self, number: int, name: str, ticks: int, cpu: int = 0, started: int = 777) -> None:
         folder = self.root / "proc" / str(number)
         folder.mkdir(exist_ok=True)
-        (folder / "stat").write_bytes(stat_line(number, name, ticks, cpu))
+        (folder / "stat").write_bytes(stat_line(number, name, ticks, cpu, started))
 
     def cpus(self, ticks: int) -> None:
         lines = ["cpu  1 2 3 4 5 6 7 8 0 0"]
@@ -66,7 +67,7 @@ class Machine:
         return list(past.during(0, 2**62))[::-1]
 
 
-def stat_line(number: int, name: str, ticks: int, cpu: int) -> bytes:
+def stat_line(number: int, name: str, ticks: int, cpu: int, started: int = 777) -> bytes:
     fields = [
         "R",
         "1",
@@ -87,7 +88,7 @@ def stat_line(number: int, name: str, ticks: int, cpu: int) -> bytes:
         "0",
         "3",
     ]
-    fields += ["0", "777", "1", "1"] + ["0"] * 14 + [str(cpu)] + ["0"] * 12
+    fields += ["0", str(started), "1", "1"] + ["0"] * 14 + [str(cpu)] + ["0"] * 12
     return f"{number} ({name}) {' '.join(fields)}\n".encode()
 
 
@@ -141,6 +142,25 @@ def test_a_reading_from_before_the_interval_gives_its_part(machine: Machine) -> 
     (one,) = machine.intervals()
     assert one.start_ns == 1_400 * MS
     assert one.processes[0].used_ns == pytest.approx(10 * TICK_NS, rel=0.01)
+
+
+def test_all_that_a_process_used_it_used_since_it_began(machine: Machine) -> None:
+    """Though nobody looked for a second: neither is its use spread over that, nor is that of who ended before."""
+    use, ours = machine.use(), [Thread(11)]
+    cpus = len(os.sched_getaffinity(0))
+    use.account(1_000 * MS, ours)
+    machine.cpus(40)  # of somebody who has ended
+    for number in range(1, 5):
+        use.account((1_000 + 100 * number) * MS, ours)
+    began_ns = time.clock_gettime_ns(time.CLOCK_BOOTTIME) - 120 * MS
+    machine.process(7, "crunch", 12, started=began_ns // TICK_NS)
+    machine.cpus(50)
+    ours[0].run_queue_ns = 20 * MS
+    use.account(1_500 * MS, ours)
+    use.close()
+    (one,) = machine.intervals()
+    assert one.processes[0].used_ns == pytest.approx(10 * TICK_NS, rel=0.1)
+    assert one.busy_ns == {one.cpus: pytest.approx(10 * TICK_NS * cpus)}
 
 
 def test_who_ended_within_the_interval_has_its_part(machine: Machine) -> None:

