@@ -1,0 +1,87 @@
+"""Which tasks and jobs nobody waited for as they ended, so that Jaeger's critical path passes them by.
+
+Jaeger takes the child that ends last for the one that was waited for, whoever that was. It leaves out one
+relation, that of a CONSUMER below a PRODUCER, which is OpenTelemetry's for work that was handed over and not
+waited for (jaeger-ui, `CriticalPath/utils/cpspan.ts`, since 2.15). So those get these kinds, and nothing else of
+them changes: they stand where they belong, at their own times.
+
+    handle (run)       |------------------------------------------|    PRODUCER
+      await first         |-----|                                      ended by `job first`
+      job first         |-------|
+      job second        |------------|                                 CONSUMER: at its end `handle` was at work
+      await third                       |-----|                        ended by `job third`
+      job fourth        |----------------|                             ended in a wait, for another one: passed by
+      job third         |---------------------|
+      job audit                                 |------------------|   CONSUMER: it outlived its spawner
+"""
+
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
+from itertools import accumulate
+
+from tracer import schema as s
+from tracer.spans.homes import resolution_ns
+from tracer.spans.spec import SpanSpec, span_hex
+
+_ACTIVITIES = (s.KIND_TASK, s.KIND_JOB)
+
+
+class _Waits:
+    """When one activity waited."""
+
+    def __init__(self, stretches: Sequence[tuple[int, int]]) -> None:
+        waits = sorted(stretches)
+        self._starts = [start_ns for start_ns, _ in waits]
+        self._until = list(accumulate((end_ns for _, end_ns in waits), max))
+
+    def cover(self, ns: int) -> bool:
+        at = bisect_right(self._starts, ns) - 1
+        return at >= 0 and ns <= self._until[at]
+
+
+def unawaited(made: Sequence[SpanSpec], owners: Mapping[int, str]) -> set[int]:
+    """Return the indices of the tasks and jobs that ended while the one below which they hang did not wait.
+
+    `owners` says for each index below which activity, as hex, it hangs. Who ended a wait of that one, or spawned
+    who did, is none of them; nor is what is too short to have left a wait (`RESOLUTION_NS`).
+    """
+    waits, awaited = _awaited(made, owners)
+    least_ns = resolution_ns(made)
+    found = set()
+    for index, owner in owners.items():
+        spec = made[index]
+        if spec.attributes.get(s.KIND) not in _ACTIVITIES or spec.end_ns - spec.start_ns < least_ns:
+            continue
+        if (owner, span_hex(spec.span_id)) in awaited:
+            continue
+        if owner not in waits or not waits[owner].cover(spec.end_ns):
+            found.add(index)
+    return found
+
+
+def _awaited(
+    made: Sequence[SpanSpec], owners: Mapping[int, str]
+) -> tuple[dict[str, _Waits], set[tuple[str, str]]]:
+    """When each activity waited; and who was waited for, as pairs of the waiter and one that ended its wait.
+
+    An activity that spawned one which ended the wait counts as one: the path comes back through it.
+    """
+    spawners = {
+        span_hex(spec.span_id): str(spec.attributes.get(s.SPAWNED_BY, ""))
+        for spec in made
+        if spec.attributes.get(s.KIND) in _ACTIVITIES
+    }
+    stretches: dict[str, list[tuple[int, int]]] = {}
+    pairs: set[tuple[str, str]] = set()
+    for index, spec in enumerate(made):
+        if spec.attributes.get(s.KIND) != s.KIND_WAIT:
+            continue
+        waiter = str(spec.attributes.get(s.ACTIVITY, ""))
+        stretches.setdefault(waiter, []).append((spec.start_ns, spec.end_ns))
+        one = str(spec.attributes.get(s.WAKER_SPAN_ID, ""))
+        if one not in spawners and index not in owners:  # the way back from a job, below it
+            one = span_hex(spec.parent_id)
+        while one in spawners and one != waiter and (waiter, one) not in pairs:
+            pairs.add((waiter, one))
+            one = spawners[one]
+    return {waiter: _Waits(found) for waiter, found in stretches.items()}, pairs
