@@ -15,6 +15,9 @@ from tracer.observed import Attributes
 from tracer.spans.spec import SpanSpec, span_hex
 
 APART_NS: Final = 1_000  # one tick of Jaeger's clock
+_LATER_NS: Final = (
+    2 * APART_NS
+)  # of two ends the later one: start and duration are cut to ticks, each for itself
 LAST_ACT_NS: Final = (
     50_000  # how long a task may go on after it woke its waiter, and that was still its last act
 )
@@ -54,11 +57,11 @@ def apart(made: Sequence[SpanSpec], parents: Sequence[int], beside: Mapping[int,
             if at < len(starts) and starts[at] - ends[index] < APART_NS:
                 ends[index] = _not_before_start(made[index], starts[at] - APART_NS)
     for wait, waker in wakers:
-        if abs(ends[waker] - ends[wait]) < APART_NS:
-            ends[wait] = _not_before_start(made[wait], ends[waker] - APART_NS)
+        if abs(ends[waker] - ends[wait]) < _LATER_NS:
+            ends[wait] = _not_before_start(made[wait], ends[waker] - _LATER_NS)
     for tile, job in beside.items():
-        if abs(ends[job] - ends[tile]) < APART_NS:
-            ends[job] = max(ends[tile] - APART_NS, made[tile].start_ns)
+        if abs(ends[job] - ends[tile]) < _LATER_NS:
+            ends[job] = max(ends[tile] - _LATER_NS, made[tile].start_ns)
     return ends
 
 

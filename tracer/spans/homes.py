@@ -58,14 +58,14 @@ def returns_beside(made: Sequence[SpanSpec], homes: Mapping[str, Home]) -> dict[
     least_ns = resolution_ns(made)
     found = {}
     for index, spec in enumerate(made):
-        job = jobs.get(spec.parent_id)
-        waiter = spec.attributes.get(s.ACTIVITY)
+        job, waiter = jobs.get(spec.parent_id), spec.attributes.get(s.ACTIVITY)
         if job is None or spec.attributes.get(s.KIND) != s.KIND_WAIT or waiter not in homes:
             continue
         name = span_hex(spec.parent_id)
-        if waiter != name and (waiter, name) not in waited_for:
-            if spec.start_ns - made[job].start_ns >= least_ns:
-                found[index] = job
+        is_back = waiter != name and homes[name].is_run
+        is_long = homes[name].end_ns - made[job].start_ns >= least_ns
+        if is_back and is_long and (waiter, name) not in waited_for:
+            found[index] = job
     return found
 
 

@@ -28,7 +28,7 @@ sibling that ended last before it. It can only come through what is nested like 
 """
 
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
