@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from tracer import schema as s
 from tracer.observed import Attributes
+from tracer.spans.homes import waker_of
 from tracer.spans.spec import SpanSpec, span_hex
 
 APART_NS: Final = 1_000  # one tick of Jaeger's clock
@@ -24,17 +25,13 @@ LAST_ACT_NS: Final = (
 
 
 def _wakers(made: Sequence[SpanSpec]) -> list[tuple[int, int]]:
-    """The waits that an activity of the request ended, each with that activity's span, by index."""
+    """The waits that the path leaves for who ended them, each with that activity's span, by index."""
     at = {
         span_hex(spec.span_id): index
         for index, spec in enumerate(made)
         if spec.attributes.get(s.KIND) in (s.KIND_TASK, s.KIND_JOB) and not spec.unix
     }
-    return [
-        (index, at[waker])
-        for index, spec in enumerate(made)
-        if isinstance(waker := spec.attributes.get(s.WAKER_SPAN_ID), str) and waker in at
-    ]
+    return [(index, at[waker]) for index, spec in enumerate(made) if (waker := waker_of(spec)) in at]
 
 
 def apart(made: Sequence[SpanSpec], parents: Sequence[int], beside: Mapping[int, int]) -> list[int]:

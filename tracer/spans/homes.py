@@ -54,7 +54,7 @@ def returns_beside(made: Sequence[SpanSpec], homes: Mapping[str, Home]) -> dict[
     jobs = {
         spec.span_id: index for index, spec in enumerate(made) if spec.attributes.get(s.KIND) == s.KIND_JOB
     }
-    waited_for = {(spec.attributes.get(s.ACTIVITY), spec.attributes.get(s.WAKER_SPAN_ID)) for spec in made}
+    waited_for = {(spec.attributes.get(s.ACTIVITY), waker_of(spec)) for spec in made}
     least_ns = resolution_ns(made)
     found = {}
     for index, spec in enumerate(made):
@@ -74,6 +74,16 @@ def resolution_ns(made: Sequence[SpanSpec]) -> int:
     return max(
         (ns for spec in made if isinstance(ns := spec.attributes.get(s.RESOLUTION_NS), int)), default=0
     )
+
+
+def waker_of(spec: SpanSpec) -> str:
+    """Return the activity that ended the wait, as hex, where the path goes on in it; else ""."""
+    attributes = spec.attributes
+    if attributes.get(s.WAIT) not in (s.WAIT_AWAIT, s.WAIT_POOL_SHUTDOWN):
+        return ""
+    if s.BLOCKER_NS in attributes:  # who gave back a lock delayed the wait, and did nothing for it
+        return ""
+    return str(attributes.get(s.WAKER_SPAN_ID, ""))
 
 
 def owner_of(spec: SpanSpec, homes: Mapping[str, Home]) -> str | None:

@@ -20,7 +20,7 @@ from collections.abc import Mapping, Sequence
 from itertools import accumulate
 
 from tracer import schema as s
-from tracer.spans.homes import resolution_ns
+from tracer.spans.homes import resolution_ns, waker_of
 from tracer.spans.spec import SpanSpec, span_hex
 
 _ACTIVITIES = (s.KIND_TASK, s.KIND_JOB)
@@ -78,7 +78,7 @@ def _awaited(
             continue
         waiter = str(spec.attributes.get(s.ACTIVITY, ""))
         stretches.setdefault(waiter, []).append((spec.start_ns, spec.end_ns))
-        one = str(spec.attributes.get(s.WAKER_SPAN_ID, ""))
+        one = waker_of(spec)
         if one not in spawners and index not in owners:  # the way back from a job, below it
             one = span_hex(spec.parent_id)
         while one in spawners and one != waiter and (waiter, one) not in pairs:
