@@ -17,13 +17,14 @@ them changes: they stand where they belong, at their own times.
 
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
-from itertools import accumulate
+from itertools import accumulate, combinations
 
 from tracer import schema as s
 from tracer.spans.homes import resolution_ns, waker_of
 from tracer.spans.spec import SpanSpec, span_hex
 
 _ACTIVITIES = (s.KIND_TASK, s.KIND_JOB)
+_DEEPEST = 64  # an activity that spawned one that spawned one ...
 
 
 class _Waits:
@@ -62,9 +63,9 @@ def unawaited(made: Sequence[SpanSpec], owners: Mapping[int, str]) -> set[int]:
 def _awaited(
     made: Sequence[SpanSpec], owners: Mapping[int, str]
 ) -> tuple[dict[str, _Waits], set[tuple[str, str]]]:
-    """When each activity waited; and who was waited for, as pairs of the waiter and one that ended its wait.
+    """When each activity waited; and who was waited for, as pairs of one above and one below it.
 
-    An activity that spawned one which ended the wait counts as one: the path comes back through it.
+    An activity that spawned one which ended the wait counts as one: the path comes through it.
     """
     spawners = {
         span_hex(spec.span_id): str(spec.attributes.get(s.SPAWNED_BY, ""))
@@ -72,16 +73,23 @@ def _awaited(
         if spec.attributes.get(s.KIND) in _ACTIVITIES
     }
     stretches: dict[str, list[tuple[int, int]]] = {}
-    pairs: set[tuple[str, str]] = set()
+    edges: set[tuple[str, str]] = set()
     for index, spec in enumerate(made):
         if spec.attributes.get(s.KIND) != s.KIND_WAIT:
             continue
         waiter = str(spec.attributes.get(s.ACTIVITY, ""))
         stretches.setdefault(waiter, []).append((spec.start_ns, spec.end_ns))
-        one = waker_of(spec)
-        if one not in spawners and index not in owners:  # the way back from a job, below it
-            one = span_hex(spec.parent_id)
-        while one in spawners and one != waiter and (waiter, one) not in pairs:
-            pairs.add((waiter, one))
-            one = spawners[one]
+        waker = waker_of(spec)
+        if waker not in spawners and index not in owners:  # the way back from a job, below it
+            waker = span_hex(spec.parent_id)
+        edges.add((waiter, waker))
+    pairs = {pair for waiter, waker in edges for pair in combinations(_between(waiter, waker, spawners), 2)}
     return {waiter: _Waits(found) for waiter, found in stretches.items()}, pairs
+
+
+def _between(waiter: str, waker: str, spawners: Mapping[str, str]) -> list[str]:
+    """The waiter, and whom it spawned who spawned another and so on down to the waker; or the two alone."""
+    chain = [waker]
+    while chain[-1] != waiter and chain[-1] in spawners and len(chain) < _DEEPEST:
+        chain.append(spawners[chain[-1]])
+    return chain[::-1] if chain[-1] == waiter else [waiter, waker]
