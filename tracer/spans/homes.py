@@ -54,19 +54,21 @@ def returns_beside(made: Sequence[SpanSpec], homes: Mapping[str, Home]) -> dict[
     jobs = {
         spec.span_id: index for index, spec in enumerate(made) if spec.attributes.get(s.KIND) == s.KIND_JOB
     }
+    backs = [
+        (index, jobs[spec.parent_id], str(spec.attributes.get(s.ACTIVITY)), span_hex(spec.parent_id))
+        for index, spec in enumerate(made)
+        if spec.parent_id in jobs and spec.attributes.get(s.KIND) == s.KIND_WAIT
+    ]
+    backs = [back for back in backs if back[2] != back[3] and back[2] in homes and homes[back[3]].is_run]
+    if not backs:
+        return {}
     waited_for = {(spec.attributes.get(s.ACTIVITY), waker_of(spec)) for spec in made}
     least_ns = resolution_ns(made)
-    found = {}
-    for index, spec in enumerate(made):
-        job, waiter = jobs.get(spec.parent_id), spec.attributes.get(s.ACTIVITY)
-        if job is None or spec.attributes.get(s.KIND) != s.KIND_WAIT or waiter not in homes:
-            continue
-        name = span_hex(spec.parent_id)
-        is_back = waiter != name and homes[name].is_run
-        is_long = homes[name].end_ns - made[job].start_ns >= least_ns
-        if is_back and is_long and (waiter, name) not in waited_for:
-            found[index] = job
-    return found
+    return {
+        index: job
+        for index, job, waiter, name in backs
+        if (waiter, name) not in waited_for and homes[name].end_ns - made[job].start_ns >= least_ns
+    }
 
 
 def resolution_ns(made: Sequence[SpanSpec]) -> int:
