@@ -151,3 +151,20 @@ def test_a_short_job_is_read_with_the_way_back_from_it() -> None:
     found = drawn(job(FIRST, 59.5, 60, 80), wait(2, 60, 80, parent=FIRST))
     assert found["wait 2"].parent_id == FIRST
     assert path(found) == {"task 1": 80, "wait 2": 20}
+
+
+def block_and_wait(start_ms: float, end_ms: float) -> list[SpanSpec]:
+    """A stretch on the loop, and a wait for a lock within it."""
+    said = {s.KIND: s.KIND_BLOCK, s.ACTIVITY: span_hex(ROOT)}
+    return [_span("block", 3, ROOT, start_ms, end_ms, said), wait(4, start_ms + 5, start_ms + 10)]
+
+
+def test_a_block_holds_its_waits_unless_the_path_comes_back_into_it() -> None:
+    """It does where a job began that outlived it and was waited for, and not where nobody waited for that one."""
+    early, late = job(FIRST, 18, 80, 80), job(SECOND, 25, 90, 90)
+    found = drawn(block_and_wait(0, 20), early, wait(2, 30, 90, SECOND), late)
+    assert found["wait 4"].parent_id == found["block"].span_id
+    assert path(found) == {"task 1": 15, "block": 15, "wait 4": 5, "run 30": 65}
+    found = drawn(block_and_wait(0, 20), early, wait(2, 30, 80, FIRST))
+    assert found["wait 4"].parent_id == ROOT
+    assert path(found) == {"task 1": 33, "wait 4": 5, "run 20": 62}

@@ -20,8 +20,8 @@ sibling that ended last before it. It can only come through what is nested like 
 * What was spawned hangs below its spawner if it ended before it, else below who spawned that.
 * A phase is never cut by a block: a block that begins inside a phase hangs below it, one that begins before is
   beside it.
-* A phase or block in which somebody was spawned who outlived it holds nothing: the walk comes back to where the
-  spawned began, which is inside, and passes it by. What lies in it hangs beside it.
+* A phase or block in which somebody was spawned who outlived it and was waited for holds nothing: the walk comes
+  back to where the spawned began, which is inside, and passes it by. What lies in it hangs beside it.
 * Spans that stand end to end are a tick apart, because what ends in the same microsecond as another begins is
   passed by (`ends.py`).
 * What nobody waited for as it ended is a CONSUMER below a PRODUCER (`unawaited.py`), and below nothing of the host's.
@@ -36,7 +36,7 @@ from tracer import schema as s
 from tracer.spans.ends import apart, shortened
 from tracer.spans.homes import Home, homes_of, owner_of, returns_beside
 from tracer.spans.spec import Kind, SpanSpec
-from tracer.spans.unawaited import unawaited
+from tracer.spans.unawaited import by_who_waited
 
 
 class _Frame(NamedTuple):
@@ -57,11 +57,11 @@ def nested(made: Sequence[SpanSpec]) -> list[SpanSpec]:
         if owner is not None:
             owners[index] = owner
             by_owner.setdefault(owner, []).append(index)
-    passed_by = unawaited(made, owners)
+    waited_for, passed_by = by_who_waited(made, owners)
     ours = {spec.span_id for spec in made}
     parents = [made[beside.get(index, index)].parent_id for index in range(len(made))]
     for owner, indices in by_owner.items():
-        _hang(made, indices, homes[owner], ours, passed_by, parents)
+        _hang(made, indices, homes[owner], ours, waited_for, passed_by, parents)
     kinds = _kinds(made, parents, passed_by)
     ends = apart(made, parents, beside)
     return [
@@ -89,14 +89,10 @@ def _kinds(made: Sequence[SpanSpec], parents: Sequence[int], passed_by: set[int]
 
 
 def _hang(
-    made: Sequence[SpanSpec], indices: list[int], home: Home, ours: set[int], passed_by: set[int],
-    parents: list[int],
+    made: Sequence[SpanSpec], indices: list[int], home: Home, ours: set[int], waited_for: set[int],
+    passed_by: set[int], parents: list[int],
 ) -> None:  # fmt: skip
-    spawned = sorted(
-        (made[index].start_ns, made[index].end_ns)
-        for index in indices
-        if made[index].attributes.get(s.KIND) in (s.KIND_TASK, s.KIND_JOB) and index not in passed_by
-    )
+    spawned = sorted((made[index].start_ns, made[index].end_ns) for index in indices if index in waited_for)
     open_frames: list[_Frame] = []
     for index in sorted(indices, key=lambda one: (made[one].start_ns, -made[one].end_ns, _rank(made[one]))):
         spec = made[index]

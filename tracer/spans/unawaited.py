@@ -40,24 +40,26 @@ class _Waits:
         return at >= 0 and ns <= self._until[at]
 
 
-def unawaited(made: Sequence[SpanSpec], owners: Mapping[int, str]) -> set[int]:
-    """Return the indices of the tasks and jobs that ended while the one below which they hang did not wait.
+def by_who_waited(made: Sequence[SpanSpec], owners: Mapping[int, str]) -> tuple[set[int], set[int]]:
+    """Return the indices of the tasks and jobs that were waited for, and of those that nobody waited for.
 
-    `owners` says for each index below which activity, as hex, it hangs. Who ended a wait of that one, or spawned
-    who did, is none of them; nor is what is too short to have left a wait (`RESOLUTION_NS`).
+    `owners` says for each index below which activity, as hex, it hangs. Waited for is who ended a wait of that
+    activity, or spawned who did. Of the others those are meant that ended while it did not wait, and were not
+    too short to have left a wait (`RESOLUTION_NS`).
     """
     waits, awaited = _awaited(made, owners)
     least_ns = resolution_ns(made)
-    found = set()
+    waited_for, alone = set(), set()
     for index, owner in owners.items():
         spec = made[index]
-        if spec.attributes.get(s.KIND) not in _ACTIVITIES or spec.end_ns - spec.start_ns < least_ns:
+        if spec.attributes.get(s.KIND) not in _ACTIVITIES:
             continue
+        is_long = spec.end_ns - spec.start_ns >= least_ns
         if (owner, span_hex(spec.span_id)) in awaited:
-            continue
-        if owner not in waits or not waits[owner].cover(spec.end_ns):
-            found.add(index)
-    return found
+            waited_for.add(index)
+        elif is_long and not (owner in waits and waits[owner].cover(spec.end_ns)):
+            alone.add(index)
+    return waited_for, alone
 
 
 def _awaited(
