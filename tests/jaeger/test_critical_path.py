@@ -278,10 +278,11 @@ def test_what_nobody_waited_for_is_passed_by(loop: str, tmp_path: Path) -> None:
 
 
 def test_a_task_that_the_middleware_waits_for_is_on_the_path(tmp_path: Path) -> None:
-    """It woke the middleware with each thing that it sent, and went on: which of the two runs last is chance."""
+    """It wakes the middleware with each thing that it sends, and goes on beside it: there the two paths may differ."""
     found, told = _handled(tmp_path, "asyncio", "layered", 0)
     wall_ns = dict(zip(told.requests["trace_id"], told.requests["wall_ns"], strict=True))
-    assert [one for one in found if one.by_name > max(0.02, 2e6 / wall_ns[one.trace_id])] == []
+    assert [one for one in found if one.by_name > max(0.05, 5e6 / wall_ns[one.trace_id])] == []
+    assert all(one.waits for one in found)
     tasks = told.spans[told.spans["name"].str.contains("call_next")]
     assert set(tasks["trace_id"]) >= {one.trace_id for one in found}
     assert "consumer" not in set(tasks[tasks["trace_id"].isin({one.trace_id for one in found})]["span_kind"])
