@@ -25,7 +25,8 @@ Edges, recorded and never guessed:
   job's result was done and whoever takes it handled others first, that part is a `collect_order`.
 
 Parents are for people and for Jaeger, whose critical path knows nothing else: no attribution rests on them
-(`tracer/spans/nesting.py`). For its sake a span that ends as the next begins ends a microsecond before it.
+(`tracer/spans/nesting.py`). For its sake a span that ends as the next begins ends a microsecond or two before it, and a
+task or job that nobody waited for as it ended is a CONSUMER below a PRODUCER; all else is INTERNAL.
 
 Wait spans shorter than the request's resolution (`RESOLUTION_NS`) are not made; their sums stand on
 the activity span as `whywait.small.<wait type>_ns`.

@@ -16,13 +16,14 @@ from opentelemetry.sdk.trace import Tracer as SdkTracer
 from opentelemetry.sdk.trace.id_generator import IdGenerator
 from opentelemetry.sdk.trace.sampling import DEFAULT_ON
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
-from opentelemetry.trace import Link, NonRecordingSpan, SpanContext, Status, StatusCode, TraceFlags
+from opentelemetry.trace import Link, NonRecordingSpan, SpanContext, SpanKind, Status, StatusCode, TraceFlags
 
 from tracer.records import new_span_id, new_trace_id
 from tracer.spans.spec import SpanSpec
 
 _SAMPLED = TraceFlags(TraceFlags.SAMPLED)
 _UNSET = Status(StatusCode.UNSET)
+_KINDS = {"internal": SpanKind.INTERNAL, "producer": SpanKind.PRODUCER, "consumer": SpanKind.CONSUMER}
 
 
 class PresetIds(IdGenerator):
@@ -91,6 +92,7 @@ class SpanMaker:
             resource=self._tracer.resource,
             attributes=attributes,
             links=links,
+            kind=_KINDS[spec.kind],
             status=Status(StatusCode.ERROR) if spec.error else _UNSET,
             start_time=start_ns,
             end_time=end_ns,
@@ -106,7 +108,12 @@ class SpanMaker:
         else:
             context = trace.set_span_in_context(trace.INVALID_SPAN)
         span = self._tracer.start_span(
-            spec.name, context, attributes=spec.attributes, links=links, start_time=start_ns
+            spec.name,
+            context,
+            _KINDS[spec.kind],
+            attributes=spec.attributes,
+            links=links,
+            start_time=start_ns,
         )
         if spec.error:
             span.set_attribute("error.type", spec.error)

@@ -22,7 +22,6 @@ class Apart(NamedTuple):
     by_name: float  # the same of the sums by name, whenever they were: of equal jobs either may be taken
     what: list[tuple[tuple[str, str], int]]  # the longest: (Jaeger's span, ours), ns
     waits: int  # named waits on Jaeger's path
-    unawaited: bool  # its path goes through a job that ended no wait: it takes the last to finish
 
 
 def apart(told: analysis.Analysis, bars: Mapping[str, list[Bar]]) -> Iterator[Apart]:
@@ -30,6 +29,7 @@ def apart(told: analysis.Analysis, bars: Mapping[str, list[Bar]]) -> Iterator[Ap
 
     An instant is agreed on where both name the same wait, or running of the same activity. The time of a job's
     span after its function's end is its waiter's, on the way back from it: waits too short for a span lie there.
+    Where our path left for another trace, Jaeger's, which knows one, is to be in the wait that names that trace.
     """
     for request in told.requests[~told.requests["incomplete"]].itertuples():
         if request.trace_id not in bars:
@@ -48,10 +48,7 @@ def apart(told: analysis.Analysis, bars: Mapping[str, list[Bar]]) -> Iterator[Ap
         waits = sum(words.is_wait(section.span_id) for section in path)
         share = found.total() / request.wall_ns
         by_name = sum(map(abs, sums.values())) / 2 / request.wall_ns
-        unawaited = any(words.is_unawaited(section.span_id) for section in path)
-        yield Apart(
-            request.endpoint, request.trace_id, share, by_name, found.most_common(4), waits, unawaited
-        )
+        yield Apart(request.endpoint, request.trace_id, share, by_name, found.most_common(4), waits)
 
 
 class _Words:
@@ -62,7 +59,13 @@ class _Words:
         )
         (self._root,) = (key for key, one in self._attributes.items() if one.get(schema.ROOT))
         self._root = self._attributes[self._root].get(schema.ACTIVITY, self._root)
-        self._wakers = {one.get(schema.WAKER_SPAN_ID) for one in self._attributes.values()}
+        self._out = [
+            (start_ns, end_ns, key)
+            for key, start_ns, end_ns, one in zip(
+                spans["span_id"], spans["start_ns"], spans["end_ns"], spans["attributes"], strict=True
+            )
+            if one.get(schema.WAKER_TRACE_ID)
+        ]
         parents = dict(zip(spans["span_id"], spans["parent_id"], strict=True))
         self._activity = {key: self._activity_of(key, parents) for key in parents}
         self._run_end: dict[str, int] = {
@@ -83,10 +86,6 @@ class _Words:
     def is_wait(self, span_id: str) -> bool:
         return bool(self._attributes[span_id].get(schema.KIND) == schema.KIND_WAIT)
 
-    def is_unawaited(self, span_id: str) -> bool:
-        activity = self._attributes[span_id].get(schema.ACTIVITY)
-        return activity in self._run_end and activity not in self._wakers
-
     def said(self, says: Says) -> str:
         """By name: a wait's, or that something ran."""
         what, who = says
@@ -105,6 +104,10 @@ class _Words:
     def ours(self, row: Any) -> Says:
         if row.span_id in self._attributes and self.is_wait(row.span_id):
             return "wait", row.span_id
+        if row.activity_id and row.activity_id not in self._attributes:
+            for start_ns, end_ns, key in self._out:
+                if start_ns <= row.start_ns < end_ns:
+                    return "wait", key
         return "runs", row.activity_id or self._root
 
 

@@ -20,7 +20,7 @@ from tests.jaeger.stored import stored
 from tests.truth.service import get, traced_service
 from tracer import schema
 
-MODES = ("to_thread", "dedicated_pool", "per_request_pool", "sequential", "batch")
+MODES = ("to_thread", "dedicated_pool", "per_request_pool", "sequential", "batch", "microbatch")
 SEARCHED = (
     "query.startTimeMin=2020-01-01T00:00:00Z&query.startTimeMax=2100-01-01T00:00:00Z&query.searchDepth=1000"
 )
@@ -66,6 +66,7 @@ def predictor(tmp_path_factory: pytest.TempPathFactory) -> Path:
     async def load(url: str) -> None:
         for mode in MODES:
             await drive(url, mode, 3, Bounds(20, 9))
+        await drive(url, "per_request_pool", 8, Bounds(20, 16))
         await asyncio.gather(
             drive(url, "to_thread", 2, Bounds(20, 4)), drive(url, "sequential", 4, Bounds(20, 8))
         )
@@ -104,12 +105,7 @@ def _stories(found: list[Apart]) -> dict[str, list[Apart]]:
 
 
 def _far(found: dict[str, list[Apart]]) -> list[Apart]:
-    """Where results are taken as they come, a job may finish while others are handled and nobody waits.
-
-    Jaeger takes the last to finish for the one that was waited for, and only there do the paths differ.
-    """
-    far = [(mode, one) for mode, ones in found.items() for one in ones if one.share > 0.01]
-    return [one for mode, one in far if mode != "per_request_pool" or not one.unawaited]
+    return [one for ones in found.values() for one in ones if one.share > 0.01]
 
 
 @pytest.mark.jaeger
@@ -237,5 +233,56 @@ def test_waits_of_every_shape_are_on_jaegers_path(loop: str, tmp_path: Path) -> 
     wall_ns = dict(zip(told.requests["trace_id"], told.requests["wall_ns"], strict=True))
     found = [one for one in apart(told, bars_of_spans(traces.spans)) if "idle" not in one.endpoint]
     assert len(found) == 13
-    far = [one for one in found if one.by_name > max(0.05, 3e6 / wall_ns[one.trace_id])]
+    far = [one for one in found if one.by_name > max(0.01, 1e6 / wall_ns[one.trace_id])]
     assert far == []
+
+
+HANDLERS = (
+    "ready_in_order", "ready_as_they_come", "ready_in_a_span", "awaited_as_they_come", "left_behind",
+    "ended_meanwhile", "given_up",
+)  # fmt: skip
+
+
+def _handled(folder: Path, loop: str, app: str, at_once: int) -> tuple[list[Apart], analysis.Analysis]:
+    with traced_service(folder, loop=loop, app=f"tests.jaeger.handlers_app:{app}") as url:
+        for path in HANDLERS:
+            get(f"{url}/{path}")
+        together = [threading.Thread(target=get, args=(f"{url}/{path}",)) for path in HANDLERS * at_once]
+        for thread in together:
+            thread.start()
+        for thread in together:
+            thread.join()
+    traces = analysis.load_traces(folder)
+    told = analysis.analyze(traces)
+    found = [one for one in apart(told, bars_of_spans(traces.spans)) if "idle" not in one.endpoint]
+    assert len(found) == len(HANDLERS) * (1 + at_once)
+    return found, told
+
+
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+def test_what_nobody_waited_for_is_passed_by(loop: str, tmp_path: Path) -> None:
+    """Results that lay ready, jobs and tasks left behind or given up, a host's span between, all at once too."""
+    found, told = _handled(tmp_path, loop, "app", 1)
+    wall_ns = dict(zip(told.requests["trace_id"], told.requests["wall_ns"], strict=True))
+    assert [one for one in found if one.share > max(0.01, 1e6 / wall_ns[one.trace_id])] == []
+    spans = told.spans
+    kind_of = dict(zip(spans["span_id"], spans["span_kind"], strict=True))
+    alone = spans[spans["span_kind"] == "consumer"]
+    assert {kind_of[parent] for parent in alone["parent_id"]} == {"producer"}
+    assert set(alone["attributes"].map(lambda one: one[schema.KIND])) == {schema.KIND_JOB, schema.KIND_TASK}
+    requests = told.requests.set_index("trace_id")
+    behind = alone[alone["trace_id"].map(requests["endpoint"]).str.contains("left_behind")]
+    jobs = behind[behind["name"] == "job nap"]
+    assert (jobs["end_ns"] - jobs["start_ns"] >= 300e6).all(), "at their own times"
+    assert (jobs["end_ns"].to_numpy() > jobs["trace_id"].map(requests["end_ns"]).to_numpy()).all()
+
+
+def test_a_task_that_the_middleware_waits_for_is_on_the_path(tmp_path: Path) -> None:
+    """It wakes the middleware with each thing that it sends, and goes on beside it: there the two paths may differ."""
+    found, told = _handled(tmp_path, "asyncio", "layered", 0)
+    wall_ns = dict(zip(told.requests["trace_id"], told.requests["wall_ns"], strict=True))
+    assert [one for one in found if one.by_name > max(0.05, 5e6 / wall_ns[one.trace_id])] == []
+    assert all(one.waits for one in found)
+    tasks = told.spans[told.spans["name"].str.contains("call_next")]
+    assert set(tasks["trace_id"]) >= {one.trace_id for one in found}
+    assert "consumer" not in set(tasks[tasks["trace_id"].isin({one.trace_id for one in found})]["span_kind"])

@@ -1,7 +1,8 @@
 """A wait that ends as another begins ends a tick earlier; what it says of others is then as long as it is."""
 
 from tracer import schema as s
-from tracer.spans.nesting import APART_NS, nested
+from tracer.spans.ends import APART_NS
+from tracer.spans.nesting import nested
 from tracer.spans.spec import SpanSpec, span_hex
 
 ROOT = 1

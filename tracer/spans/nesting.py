@@ -20,25 +20,23 @@ sibling that ended last before it. It can only come through what is nested like 
 * What was spawned hangs below its spawner if it ended before it, else below who spawned that.
 * A phase is never cut by a block: a block that begins inside a phase hangs below it, one that begins before is
   beside it.
-* A phase or block in which somebody was spawned who outlived it holds nothing: the walk comes back to where the
-  spawned began, which is inside, and passes it by. What lies in it hangs beside it.
-* A span that ends as its sibling begins ends `APART_NS` earlier, because what ends in the same microsecond as
-  another begins is passed by. Jobs whose results lay ready when one was waited for end before that one. A task whose last act was to wake its waiter ends with that, and the wait before.
+* A phase or block in which somebody was spawned who outlived it and was waited for holds nothing: the walk comes
+  back to where the spawned began, which is inside, and passes it by. What lies in it hangs beside it.
+* Spans that stand end to end are a tick apart, because what ends in the same microsecond as another begins is
+  passed by (`ends.py`).
+* What nobody waited for as it ended is a CONSUMER below a PRODUCER (`unawaited.py`), and below nothing of the host's.
 """
 
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Final, NamedTuple
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import NamedTuple
 
 from tracer import schema as s
-from tracer.observed import Attributes
-from tracer.spans.spec import SpanSpec, span_hex
-
-APART_NS: Final = 1_000  # one tick of Jaeger's clock
-LAST_ACT_NS: Final = (
-    50_000  # how long a task may go on after it woke its waiter, and that was still its last act
-)
+from tracer.spans.ends import apart, shortened
+from tracer.spans.homes import Home, homes_of, owner_of, returns_beside
+from tracer.spans.spec import Kind, SpanSpec
+from tracer.spans.unawaited import by_who_waited
 
 
 class _Frame(NamedTuple):
@@ -48,119 +46,53 @@ class _Frame(NamedTuple):
     host: int  # the host's span that it hangs below, 0 where there is none between
 
 
-@dataclass(slots=True)
-class _Home:
-    """Where an activity's doings hang."""
-
-    span_id: int
-    start_ns: int
-    end_ns: int
-    above: str  # the activity that spawned it, as hex
-    is_run: bool = False  # of a job: spans of the host's begun in it are below its run
-
-
 def nested(made: Sequence[SpanSpec]) -> list[SpanSpec]:
-    """Return the spans of one request with their parents, and some ends, as the module says."""
-    homes = _homes(made)
+    """Return the spans of one request with their parents, kinds, and some ends, as the module says."""
+    homes = homes_of(made)
+    beside = returns_beside(made, homes)
+    owners: dict[int, str] = {}
     by_owner: dict[str, list[int]] = {}
     for index, spec in enumerate(made):
-        owner = _owner(spec, homes)
+        owner = str(spec.attributes[s.ACTIVITY]) if index in beside else owner_of(spec, homes)
         if owner is not None:
+            owners[index] = owner
             by_owner.setdefault(owner, []).append(index)
+    waited_for, passed_by = by_who_waited(made, owners)
     ours = {spec.span_id for spec in made}
-    parents = [spec.parent_id for spec in made]
+    parents = [made[beside.get(index, index)].parent_id for index in range(len(made))]
     for owner, indices in by_owner.items():
-        _hang(made, indices, homes[owner], ours, parents)
-    ends = _apart(made, parents)
+        _hang(made, indices, homes[owner], ours, waited_for, passed_by, parents)
+    kinds = _kinds(made, parents, passed_by)
+    ends = apart(made, parents, beside)
     return [
         spec
-        if parents[index] == spec.parent_id and ends[index] == spec.end_ns
+        if (parents[index], ends[index], kinds[index]) == (spec.parent_id, spec.end_ns, spec.kind)
         else replace(
             spec,
             parent_id=parents[index],
             end_ns=ends[index],
-            attributes=_shortened(spec.attributes, spec.end_ns - spec.start_ns, ends[index] - spec.start_ns),
+            kind=kinds[index],
+            attributes=shortened(spec.attributes, spec.end_ns - spec.start_ns, ends[index] - spec.start_ns),
         )
         for index, spec in enumerate(made)
     ]
 
 
-def _shortened(attributes: Attributes, was_ns: int, is_ns: int) -> Attributes:
-    """What others had of the wait is no longer than the wait; the pool's occupants had all of it."""
-    if is_ns >= was_ns:
-        return attributes
-    changed: dict[str, Any] = {}
-    for shares in (s.OCCUPANT_NS, s.BLOCKERS_NS):
-        found = attributes.get(shares)
-        if isinstance(found, list) and found:
-            told = [int(one) for one in found]
-            other = attributes.get(s.OCCUPANT_OTHER_NS) if shares == s.OCCUPANT_NS else 0
-            excess_ns = sum(told) + (other if isinstance(other, int) else 0) - is_ns
-            changed[shares] = [max(told[0] - max(excess_ns, 0), 0), *told[1:]]
-    chief = attributes.get(s.BLOCKER_NS)
-    if isinstance(chief, int):
-        changed[s.BLOCKER_NS] = changed.get(s.BLOCKERS_NS, [min(chief, is_ns)])[0]
-    return {**attributes, **changed} if changed else attributes
-
-
-def _homes(made: Iterable[SpanSpec]) -> dict[str, _Home]:
-    homes: dict[str, _Home] = {}
-    runs: list[SpanSpec] = []
-    for spec in made:
-        kind = spec.attributes.get(s.KIND)
-        if kind == s.KIND_RUN:
-            runs.append(spec)
-        elif kind in (s.KIND_TASK, s.KIND_JOB):
-            above = "" if spec.attributes.get(s.ROOT) else str(spec.attributes.get(s.SPAWNED_BY, ""))
-            homes[span_hex(spec.span_id)] = _Home(spec.span_id, spec.start_ns, spec.end_ns, above)
-    for spec in runs:
-        home = homes.get(str(spec.attributes.get(s.ACTIVITY)))
-        if home is not None:
-            home.span_id, home.start_ns, home.end_ns = spec.span_id, spec.start_ns, spec.end_ns
-            home.is_run = True
-    return homes
-
-
-def _owner(spec: SpanSpec, homes: dict[str, _Home]) -> str | None:
-    """The activity below which it hangs; None where its place is given."""
-    attributes = spec.attributes
-    kind = attributes.get(s.KIND)
-    if kind == s.KIND_RUN or attributes.get(s.ROOT) or not spec.parent_id:
-        return None
-    activity = str(attributes.get(s.ACTIVITY, ""))
-    if kind in (s.KIND_TASK, s.KIND_JOB):
-        return _spawner(spec, homes)
-    if activity not in homes:
-        return None
-    if (
-        kind in (s.KIND_WAIT, s.KIND_PHASE)
-        and span_hex(spec.parent_id) in homes
-        and spec.parent_id != homes[activity].span_id
-    ):
-        return None  # of a job, before or after its run
-    return activity
-
-
-def _spawner(spec: SpanSpec, homes: dict[str, _Home]) -> str | None:
-    """The nearest activity above that outlived it."""
-    above = homes[span_hex(spec.span_id)].above
-    passed = 0
-    while above in homes and homes[above].above in homes and homes[above].end_ns < spec.end_ns:
-        above = homes[above].above
-        passed += 1
-        if passed > len(homes):
-            return None
-    return above if above in homes else None
+def _kinds(made: Sequence[SpanSpec], parents: Sequence[int], passed_by: set[int]) -> list[Kind]:
+    kinds: list[Kind] = [spec.kind for spec in made]
+    at = {spec.span_id: index for index, spec in enumerate(made)}
+    for index in passed_by:
+        above = at.get(parents[index])
+        if above is not None and above not in passed_by:  # else all that is below is passed by with it
+            kinds[above], kinds[index] = "producer", "consumer"
+    return kinds
 
 
 def _hang(
-    made: Sequence[SpanSpec], indices: list[int], home: _Home, ours: set[int], parents: list[int]
-) -> None:
-    spawned = sorted(
-        (made[index].start_ns, made[index].end_ns)
-        for index in indices
-        if made[index].attributes.get(s.KIND) in (s.KIND_TASK, s.KIND_JOB)
-    )
+    made: Sequence[SpanSpec], indices: list[int], home: Home, ours: set[int], waited_for: set[int],
+    passed_by: set[int], parents: list[int],
+) -> None:  # fmt: skip
+    spawned = sorted((made[index].start_ns, made[index].end_ns) for index in indices if index in waited_for)
     open_frames: list[_Frame] = []
     for index in sorted(indices, key=lambda one: (made[one].start_ns, -made[one].end_ns, _rank(made[one]))):
         spec = made[index]
@@ -171,8 +103,10 @@ def _hang(
         ]
         hosts_are_below = home.is_run or any(frame.is_phase for frame in around)
         host = around[-1].host if around else 0
-        if hosts_are_below and spec.parent_id not in ours and spec.parent_id != host:
-            host = spec.parent_id
+        given = parents[index]
+        is_hosts = given not in ours and index not in passed_by
+        if hosts_are_below and is_hosts and given != host:
+            host = given
         else:
             parents[index] = around[-1].span_id if around else home.span_id
         if (is_block or _is_phase(spec)) and not _outlived(spec, spawned):
@@ -193,61 +127,3 @@ def _is_phase(spec: SpanSpec) -> bool:
 def _rank(spec: SpanSpec) -> int:
     """Among equal stretches a block is outside, then a phase, then the rest."""
     return 0 if spec.attributes.get(s.KIND) == s.KIND_BLOCK else 1 if _is_phase(spec) else 2
-
-
-def _wakers(made: Sequence[SpanSpec]) -> list[tuple[int, int]]:
-    """The waits that an activity of the request ended, each with that activity's span, by index."""
-    at = {
-        span_hex(spec.span_id): index
-        for index, spec in enumerate(made)
-        if spec.attributes.get(s.KIND) in (s.KIND_TASK, s.KIND_JOB) and not spec.unix
-    }
-    return [
-        (index, at[waker])
-        for index, spec in enumerate(made)
-        if isinstance(waker := spec.attributes.get(s.WAKER_SPAN_ID), str) and waker in at
-    ]
-
-
-def _apart(made: Sequence[SpanSpec], parents: Sequence[int]) -> list[int]:
-    ends = [spec.end_ns for spec in made]
-    wakers = _wakers(made)
-    for wait, waker in wakers:
-        if made[waker].attributes.get(s.KIND) == s.KIND_TASK:
-            woke_ns = made[wait].end_ns
-            if made[waker].start_ns < woke_ns < ends[waker] <= woke_ns + LAST_ACT_NS:
-                ends[waker] = woke_ns
-    _taken_together(made, wakers, ends)
-    siblings: dict[int, list[int]] = {}
-    for index, parent_id in enumerate(parents):
-        if not made[index].unix:
-            siblings.setdefault(parent_id, []).append(index)
-    for indices in siblings.values():
-        starts = sorted({made[index].start_ns for index in indices})
-        for index in indices:
-            at = bisect_left(starts, ends[index])
-            if at < len(starts) and starts[at] - ends[index] < APART_NS:
-                ends[index] = _not_before_start(made[index], starts[at] - APART_NS)
-    for wait, waker in wakers:
-        if abs(ends[waker] - ends[wait]) < APART_NS:
-            ends[wait] = _not_before_start(made[wait], ends[waker] - APART_NS)
-    return ends
-
-
-def _taken_together(made: Sequence[SpanSpec], wakers: Iterable[tuple[int, int]], ends: list[int]) -> None:
-    """End the jobs whose results were taken in one go after a wait for another one before that other one."""
-    waited_for = {waker for _, waker in wakers}
-    runs = {spec.parent_id: spec.end_ns for spec in made if spec.attributes.get(s.KIND) == s.KIND_RUN}
-    jobs = (index for index, spec in enumerate(made) if spec.attributes.get(s.KIND) == s.KIND_JOB)
-    first_ns = last_ns = 0  # the end of the one waited for, and of the last one taken after it
-    for index in sorted(jobs, key=ends.__getitem__):
-        end_ns = ends[index]
-        if index in waited_for:
-            first_ns = last_ns = end_ns
-        elif end_ns - last_ns <= LAST_ACT_NS:
-            last_ns = end_ns
-            ends[index] = max(first_ns - APART_NS, runs.get(made[index].span_id, end_ns))
-
-
-def _not_before_start(spec: SpanSpec, end_ns: int) -> int:
-    return max(end_ns, min(spec.start_ns, spec.end_ns))

@@ -2,13 +2,14 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from tracer.observed import Attributes
 from tracer.records import Callback, Look
 from tracer.spans.pool_past import PoolPast
 
 T = TypeVar("T", Callback, Look)
+Kind = Literal["internal", "producer", "consumer"]  # of OpenTelemetry's span kinds those that are given
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,7 @@ class SpanSpec:
     # a child that reached out of its parent, by what lies between two readings of two clocks, would be taken
     # for a sign of skewed clocks
     not_after_unix_ns: int = 0
+    kind: Kind = "internal"
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,11 @@ to Prometheus."""
 
 import asyncio
 import json
+import math
 import re
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +24,12 @@ from analysis.live.counting import Counted
 from analysis.live.labels import Labels
 from analysis.live.metrics import Instruments
 from analysis.live.totals import Totals
+from tests.analysis.live.prometheus import asked, base_name, exposed, program, running
 from tracer import metrics as tracer_metrics
 from tracer import recorder
 from tracer.config import Config
 
 DASHBOARD = json.loads((Path(analysis.live.__file__).parent / "grafana.json").read_text())
-UNITS = {"s": "_seconds", "By": "_bytes"}
 
 
 def prometheus_names(reader: InMemoryMetricReader) -> dict[str, set[str]]:
@@ -36,7 +40,7 @@ def prometheus_names(reader: InMemoryMetricReader) -> dict[str, set[str]]:
         for scope in resource.scope_metrics:
             for metric in scope.metrics:
                 labels = {key for point in metric.data.data_points for key in point.attributes or {}}
-                base = metric.name.replace(".", "_") + UNITS.get(metric.unit or "", "")
+                base = base_name(metric)
                 if isinstance(metric.data, Histogram):
                     found |= {
                         f"{base}_sum": labels,
@@ -62,8 +66,11 @@ def of_the_follower() -> dict[str, set[str]]:
     return found
 
 
-def of_the_tracer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, set[str]]:
-    reader = InMemoryMetricReader()
+@contextmanager
+def traced_app(
+    reader: InMemoryMetricReader, output: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[tuple[MeterProvider, Callable[[], None]]]:
+    """The provider that the tracer counts to, and what sends the traced application one more request."""
     provider = MeterProvider([reader], shutdown_on_exit=False)
     monkeypatch.setattr(otel._internal, "_METER_PROVIDER", provider)
     monkeypatch.setattr(tracer_metrics, "_made", False)
@@ -78,16 +85,21 @@ def of_the_tracer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, 
         async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
             await client.get("/")
 
-    tracer.start(output=tmp_path, config=Config(sampler=False))
+    tracer.start(output=output, config=Config(sampler=False))
     try:
-        asyncio.run(ask())
-        assert recorder.active is not None
-        recorder.active.lost["record"] += 1
-        found = prometheus_names(reader)
+        yield provider, lambda: asyncio.run(ask())
     finally:
         tracer.stop()
         provider.shutdown()
-    return found
+
+
+def of_the_tracer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, set[str]]:
+    reader = InMemoryMetricReader()
+    with traced_app(reader, tmp_path, monkeypatch) as (_, ask):
+        ask()
+        assert recorder.active is not None
+        recorder.active.lost["record"] += 1
+        return prometheus_names(reader)
 
 
 def expressions() -> list[str]:
@@ -150,3 +162,80 @@ def test_it_is_shipped_with_the_package() -> None:
     path = Path(analysis.live.__file__).parent / "grafana.json"
     done = subprocess.run(["git", "check-ignore", str(path)], cwd=path.parent, check=False)
     assert done.returncode != 0
+
+
+def test_a_real_prometheus_answers_every_question(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each panel has a line for each thing that was counted, by the labels that its legend names."""
+    path = program()
+    if path is None:
+        pytest.skip("no Prometheus: Debian's package is called prometheus")
+    reader = InMemoryMetricReader()
+    causes = {"compute": 10_000_000, "gil_wait": 20_000_000, "loop_busy": 30_000_000, "cpu_wait": 40_000_000,
+              "pool_queue": 50_000_000, "unexplained": 1_000_000}  # fmt: skip
+    lost: dict[str, int] = {}
+    totals = Totals(Labels())
+    with traced_app(reader, tmp_path / "traces", monkeypatch) as (provider, ask):
+        instruments = Instruments(provider.get_meter("whywait.live"), totals, lambda: lost, lambda: 7)
+        with exposed(reader) as port, running(path, tmp_path, port) as url:
+            deadline = time.monotonic() + 60
+            unanswered = [target for panel in DASHBOARD["panels"] for target in panel["targets"]]
+            answers: dict[str, list[dict[str, Any]]] = {}
+            while unanswered and time.monotonic() < deadline:
+                ask()
+                instruments.add(Counted("GET /", "t", 0, 151_000_000, 1.0, causes, {}))
+                assert recorder.active is not None
+                recorder.active.lost["record"] += 1
+                lost["line"] = lost.get("line", 0) + 1
+                time.sleep(0.2)
+                for target in list(unanswered):
+                    expression = target["expr"].replace("$endpoint", ".*").replace("$__rate_interval", "10s")
+                    found = asked(url, "query", query=expression)["result"]
+                    if found and all(math.isfinite(float(one["value"][1])) for one in found):
+                        unanswered.remove(target)
+                        answers[target["expr"]] = found
+                        labels = set(re.findall(r"{{(\w+)}}", target["legendFormat"]))
+                        assert all(set(one["metric"]) == labels for one in found), target
+            assert unanswered == []
+            endpoints = asked(url, "label/endpoint/values", **{"match[]": "whywait_requests_analysed_total"})
+    assert endpoints == ["GET /"]
+    first, *_ = expressions()
+    seen = {one["metric"]["cause"]: float(one["value"][1]) for one in answers[first]}
+    assert seen == pytest.approx({cause: ns / 1e9 for cause, ns in causes.items()})
+
+
+def test_grafanas_own_models_keep_all_of_it() -> None:
+    """What they do not know they drop, and what has the wrong form they refuse or change."""
+    dashboard = pytest.importorskip("grafana_foundation_sdk.models.dashboard")
+    from grafana_foundation_sdk.cog.encoder import JSONEncoder
+    from grafana_foundation_sdk.cog.plugins import register_default_plugins
+
+    register_default_plugins()
+    read = dashboard.Dashboard.from_json(DASHBOARD)
+    again = json.loads(JSONEncoder().encode(read))
+    ours = json.loads(json.dumps(DASHBOARD))
+    (endpoint,) = (one for one in ours["templating"]["list"] if one["name"] == "endpoint")
+    assert endpoint.pop("definition") == endpoint["query"]["query"], "what its editor shows of the query"
+    assert list(_dropped(ours, again)) == []
+    for panel in read.panels:
+        assert type(panel.options).__module__ == "grafana_foundation_sdk.models.timeseries"
+        assert all(
+            type(one).__module__ == "grafana_foundation_sdk.models.prometheus" for one in panel.targets
+        )
+    assert {panel["fieldConfig"]["defaults"]["unit"] for panel in DASHBOARD["panels"]} <= _units()
+
+
+def _dropped(ours: Any, theirs: Any, at: str = "") -> Iterator[str]:
+    if isinstance(ours, dict) and isinstance(theirs, dict):
+        for key, value in ours.items():
+            yield from _dropped(value, theirs[key], f"{at}/{key}") if key in theirs else [f"{at}/{key}"]
+    elif isinstance(ours, list) and isinstance(theirs, list) and len(ours) == len(theirs):
+        for index, (one, other) in enumerate(zip(ours, theirs, strict=True)):
+            yield from _dropped(one, other, f"{at}/{index}")
+    elif ours != theirs:
+        yield at
+
+
+def _units() -> set[str]:
+    from grafana_foundation_sdk.models import units
+
+    return {value for value in vars(units).values() if isinstance(value, str)}
