@@ -13,10 +13,10 @@ from weakref import ref
 
 from tracer import recorder as recorders
 from tracer.places import caller_place
-from tracer.records import ACTIVITY, Job, Occupancy, Pool, current_activity, here
+from tracer.records import ACTIVITY, Job, Occupancy, Pool, here
 from tracer.signals import run_queue_ns, thread_time_ns
 from tracer.span_context import StandIn, current_span_id, enter, leave
-from tracer.unseen import bound_to, code_of, name_of, own, take_this_frame_out
+from tracer.unseen import bound_to, code_of, name_of, take_this_frame_out
 
 _NO_QUEUE_NS = 20_000  # off the CPU for less: what of it was the run queue is not asked
 PLAIN = "_whywait_plain"  # on a function of ours that stands for one of the host's: that one
@@ -50,11 +50,11 @@ def forget_pools() -> None:
 
 def make_job(pool: Pool, function: Callable[..., Any], args: tuple[Any, ...]) -> Job | None:
     """A job of the activity that runs here now; None outside any request."""
-    spawner = current_activity()
-    if spawner is None:
+    spawner = here.current
+    if spawner is None or type(spawner) is tuple:
         return None
     request = spawner.request
-    if not request.take():
+    if not request.open or not request.take():
         return None
     now = perf_counter_ns()
     job = Job(request, spawner, now, current_span_id())
@@ -90,9 +90,8 @@ def describe(function: Any, args: tuple[Any, ...] = ()) -> tuple[str, CodeType |
             function, args = args[0], args[1:]  # context.run(function, ...)
         else:
             break
-    plain = own(function, PLAIN)
-    if plain is not None:
-        function = plain
+    if type(function) is FunctionType:
+        function = function.__dict__.get(PLAIN) or function
     return name_of(function), code_of(function)
 
 
@@ -152,22 +151,28 @@ def run_job(
 
 
 def _enter(pool: Pool, job: Job, held: Occupancy, carried: contextvars.Context | None) -> Any:
-    job.idle_since_ns = here.idle_since_ns
-    job.initialized, here.initialized = here.initialized, None
-    if here.idle_since_ns and perf_counter_ns() - here.idle_since_ns < _NO_QUEUE_NS:
-        run_queue = here.idle_run_queue_ns  # it came from its job before
+    mine = here.__dict__
+    since_ns: int = mine.get("idle_since_ns", 0)
+    run_queue: int | None = mine.get("idle_run_queue_ns")
+    if "initialized" in mine:
+        job.initialized = mine.pop("initialized")
+    if since_ns:
+        job.idle_since_ns = since_ns
+        before = run_queue
+        if perf_counter_ns() - since_ns >= _NO_QUEUE_NS:  # else it came from its job before
+            run_queue = run_queue_ns()
+        cpu = thread_time_ns()
+        job.handover_cpu_ns = cpu - mine["idle_cpu_ns"]
+        if run_queue is not None and before is not None:
+            job.handover_run_queue_ns = run_queue - before
     else:
         run_queue = run_queue_ns()
-    cpu = thread_time_ns()
-    if here.idle_since_ns:
-        job.handover_cpu_ns = cpu - here.idle_cpu_ns
-        if run_queue is not None and here.idle_run_queue_ns is not None:
-            job.handover_run_queue_ns = run_queue - here.idle_run_queue_ns
+        cpu = thread_time_ns()
     thread = threading.current_thread()
     job.thread_id = thread.native_id or 0
     job.thread_name = thread.name
     job.run_queue_ns = run_queue
-    here.current = job
+    mine["current"] = job
     request = job.request
     span = StandIn(request.trace_id, job.run_id, request.sampled_flags, request.trace_state)
     if carried is not None:
@@ -208,9 +213,10 @@ def _leave(job: Job, held: Occupancy, token: Any) -> None:
     if job.pool is not None:
         job.pool.last_job = job
     leave(token)
-    here.idle_since_ns = end_ns
-    here.idle_cpu_ns = cpu_ns
-    here.idle_run_queue_ns = run_queue
+    mine = here.__dict__
+    mine["idle_since_ns"] = end_ns
+    mine["idle_cpu_ns"] = cpu_ns
+    mine["idle_run_queue_ns"] = run_queue
     # `here.current` stays the job: what the worker now does, it does to deliver this job's result
 
 
