@@ -19,6 +19,10 @@ from tracer.span_context import StandIn, current_span_id, enter, leave
 from tracer.unseen import bound_to, code_of, name_of, take_this_frame_out
 
 _NO_QUEUE_NS = 20_000  # off the CPU for less: what of it was the run queue is not asked
+# The CPU clock is a system call. A shorter job is taken to have been on the CPU throughout, and so is a shorter
+# stretch between two; no longer than _ESTIMATED_NS on end, which bounds what this can be wrong by.
+_ON_CPU_NS = 20_000
+_ESTIMATED_NS = 200_000
 PLAIN = "_whywait_plain"  # on a function of ours that stands for one of the host's: that one
 
 # by id, since an owner may have an equality, or no hash, of its own
@@ -156,18 +160,24 @@ def _enter(pool: Pool, job: Job, held: Occupancy, carried: contextvars.Context |
     run_queue: int | None = mine.get("idle_run_queue_ns")
     if "initialized" in mine:
         job.initialized = mine.pop("initialized")
+    now = perf_counter_ns()
     if since_ns:
         job.idle_since_ns = since_ns
+        idle_cpu: int = mine["idle_cpu_ns"]
         before = run_queue
-        if perf_counter_ns() - since_ns >= _NO_QUEUE_NS:  # else it came from its job before
+        if now - since_ns >= _NO_QUEUE_NS:  # else it came from its job before
             run_queue = run_queue_ns()
-        cpu = thread_time_ns()
-        job.handover_cpu_ns = cpu - mine["idle_cpu_ns"]
+            cpu = _read_cpu(mine, now)
+        elif now - mine["cpu_read_ns"] < _ESTIMATED_NS:
+            cpu = idle_cpu + now - since_ns
+        else:
+            cpu = _read_cpu(mine, now)
+        job.handover_cpu_ns = cpu - idle_cpu
         if run_queue is not None and before is not None:
             job.handover_run_queue_ns = run_queue - before
     else:
         run_queue = run_queue_ns()
-        cpu = thread_time_ns()
+        cpu = _read_cpu(mine, now)
     thread = threading.current_thread()
     job.thread_id = thread.native_id or 0
     job.thread_name = thread.name
@@ -194,6 +204,11 @@ def _hold(pool: Pool, held: Occupancy, thread_id: int, start_ns: int) -> None:
         recorder.holds.append(held)
 
 
+def _read_cpu(mine: dict[str, Any], now: int) -> int:
+    mine["cpu_read_ns"] = now
+    return thread_time_ns()
+
+
 def _set_current(job: Job, span: StandIn) -> None:
     ACTIVITY.set(job)
     enter(span)
@@ -201,10 +216,15 @@ def _set_current(job: Job, span: StandIn) -> None:
 
 def _leave(job: Job, held: Occupancy, token: Any) -> None:
     end_ns = perf_counter_ns()
-    cpu_ns = thread_time_ns()
+    mine = here.__dict__
+    length_ns = end_ns - job.start_ns
+    if length_ns < _ON_CPU_NS and end_ns - mine["cpu_read_ns"] < _ESTIMATED_NS:
+        cpu_ns = job.step_cpu_ns + length_ns
+    else:
+        cpu_ns = _read_cpu(mine, end_ns)
     job.cpu_ns = cpu_ns - job.step_cpu_ns
     held.end_ns = job.done_ns = job.end_ns = job.stop_ns = end_ns
-    on_cpu = end_ns - job.start_ns - job.cpu_ns < _NO_QUEUE_NS  # nearly throughout
+    on_cpu = length_ns - job.cpu_ns < _NO_QUEUE_NS  # nearly throughout
     run_queue = job.run_queue_ns if on_cpu else run_queue_ns()
     if run_queue is not None and job.run_queue_ns is not None:
         job.run_queue_ns = run_queue - job.run_queue_ns
@@ -213,7 +233,6 @@ def _leave(job: Job, held: Occupancy, token: Any) -> None:
     if job.pool is not None:
         job.pool.last_job = job
     leave(token)
-    mine = here.__dict__
     mine["idle_since_ns"] = end_ns
     mine["idle_cpu_ns"] = cpu_ns
     mine["idle_run_queue_ns"] = run_queue
@@ -222,5 +241,5 @@ def _leave(job: Job, held: Occupancy, token: Any) -> None:
 
 def _leave_clocks(end_ns: int) -> None:
     here.idle_since_ns = end_ns
-    here.idle_cpu_ns = thread_time_ns()
+    here.idle_cpu_ns = _read_cpu(here.__dict__, end_ns)
     here.idle_run_queue_ns = run_queue_ns()
