@@ -5,29 +5,28 @@ import contextlib
 import os
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
-from time import perf_counter_ns
 from typing import Any
 
 from fastapi import FastAPI, Request
 from starlette.applications import Starlette
 from starlette.responses import JSONResponse
 from starlette.routing import Route
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from analysis.causes import Cause
 from benchmarks.truth import faults, healthy
-from benchmarks.truth.context import INSIDE, answer, request_of
+from benchmarks.truth.context import FAULT, INSIDE, WAITED_FOR_CLIENT_NS, answer, request_of
 from benchmarks.truth.fault import FAULTS, PLAIN, Fault
 from benchmarks.truth.faults.edges import leave
 from benchmarks.truth.faults.pools import POOLS, close_all, pool
 from benchmarks.truth.faults.transfer import response_of
-from benchmarks.truth.meter import Reading, Spent, parts_of, read, since, watch_collections
+from benchmarks.truth.meter import Spent, parts_of, read, since, watch_collections
 from benchmarks.truth.perform import perform
 from benchmarks.truth.record import Part, Truth, merged, truth_from
+from benchmarks.truth.slow_reader import watch_drains
 
 assert faults.__all__
 BESIDE_S = 0.06  # a timer ends so much after twice the amount that is injected beside it
-WAITED_NS = 1_000_000
 noted: list[dict[str, Any]] = []
 
 
@@ -39,7 +38,7 @@ def note(kind: str, name: str, request: str, parts: list[Part], **more: Any) -> 
 
 
 class Measured:
-    """The outermost layer: what the loop's thread spent while a request lasted, and sending its answer."""
+    """The outermost layer: what the loop's thread spent on a request, outside its fault as well."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -51,20 +50,8 @@ class Measured:
         mine: dict[str, Any] = {}
         answer.set(mine)
         begun = read()
-        sending_ns = 0
-
-        async def timed_send(message: Message) -> None:
-            nonlocal sending_ns
-            if message["type"] == "http.response.start" and "handled" in mine:
-                mine["made"] = since(mine["handled"])
-            began_ns = perf_counter_ns()
-            await send(message)
-            took_ns = perf_counter_ns() - began_ns
-            # one that did not wait for the client takes far less; while one does, the loop writes for it
-            sending_ns += took_ns if took_ns >= WAITED_NS else 0
-
         app = plain if scope["path"].startswith(PLAIN) else self.app
-        await app(scope, receive, timed_send)
+        await app(scope, receive, send)
         told = mine.get("note")
         if told is not None:
             spent = since(begun)
@@ -74,25 +61,26 @@ class Measured:
                 "gil_ns": spent.gil_ns,
                 "gc_ns": spent.gc_ns,
             }
-            _add_measured(told, mine, sending_ns)
+            _add_measured(told, mine, spent)
             noted.append(told)
 
 
-def _add_measured(told: dict[str, Any], mine: dict[str, Any], sending_ns: int) -> None:
-    measures = FAULTS[told["name"]].measures if told["kind"] == "fault" else ""
-    made: Reading | None = mine.get("made")
+def _add_measured(told: dict[str, Any], mine: dict[str, Any], spent: Spent) -> None:
+    if told["kind"] != "fault":
+        return
     parts: list[Part] = []
-    if measures == "response" and made is not None:
-        parts = parts_of(made)
-    elif measures == "send":
-        parts = [Part(Cause.REQUEST_IO, sending_ns)]
-    elif measures == "path":
+    of = FAULTS[told["name"]]
+    if of.cause == Cause.COMPUTE and FAULT in mine:
+        # the way in and out is computing, too: the loop serves nobody else on it
+        at_fault: Spent = mine[FAULT]
+        parts = parts_of(spent.without(at_fault))
+    elif of.measures == "send":
+        parts = [Part(Cause.REQUEST_IO, mine.get(WAITED_FOR_CLIENT_NS, 0))]
+    elif of.measures in ("path", "throttled path"):
         # what the loop's thread lacked on the way in and out; it serves nobody else meanwhile
-        inside: Spent = mine[INSIDE]
-        parts = [
-            Part(Cause.GIL_WAIT, told["on_loop"]["gil_ns"] - inside.gil_ns),
-            Part(Cause.CPU_WAIT, told["on_loop"]["queue_ns"] - inside.queue_ns),
-        ]
+        way = spent.without(mine[INSIDE])
+        without_cpu_ns = way.queue_ns if of.measures == "path" else way.without_cpu_ns
+        parts = [Part(Cause.GIL_WAIT, way.gil_ns), Part(Cause.CPU_WAIT, without_cpu_ns)]
     if parts:
         known = truth_from({"request": "", "parts": told["parts"]}).parts
         told["parts"] = Truth("", merged([*known, *parts])).as_json()["parts"]
@@ -101,6 +89,7 @@ def _add_measured(told: dict[str, Any], mine: dict[str, Any], sending_ns: int) -
 @contextlib.asynccontextmanager
 async def lifespan(_: FastAPI) -> AsyncIterator[None]:
     watch_collections()
+    watch_drains()
     for name, workers in POOLS.items():
         pool(name, workers)
     yield
@@ -114,9 +103,10 @@ app = Measured(api)
 def _fault_endpoint(of: Fault) -> Callable[..., Awaitable[Any]]:
     async def endpoint(rid: str, request: Request, amount: float = 0) -> Any:
         request_of.set(request)
+        before = read()
         parts = await of.inject(amount)
+        answer.get()[FAULT] = since(before)
         note("fault", of.name, rid, parts)
-        answer.get()["handled"] = read()
         return response_of(answer.get())
 
     return endpoint

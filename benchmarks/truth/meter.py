@@ -93,6 +93,15 @@ class Spent(NamedTuple):
     gil_ns: int  # 0 where there is no yardstick
     gc_ns: int
 
+    def without(self, part: "Spent") -> "Spent":
+        """What is left of it beside a part of it."""
+        return Spent(*(whole - of_it for whole, of_it in zip(self, part, strict=True)))
+
+    @property
+    def without_cpu_ns(self) -> int:
+        """Of a stretch that waits for nothing but the GIL: in the run queue, or throttled, which is not counted there."""
+        return max(self.wall_ns - self.cpu_ns - self.gil_ns - self.gc_ns, 0)
+
     @property
     def blocked_ns(self) -> int:
         """Neither running, nor runnable, nor collecting."""
@@ -123,7 +132,7 @@ def read() -> Reading:
 def since(before: Reading) -> Spent:
     """What the calling thread spent since."""
     now = read()
-    return Spent(*(after - earlier for after, earlier in zip(now, before, strict=True)))
+    return now.without(before)
 
 
 def gil_of(spent: Spent) -> int:

@@ -4,9 +4,9 @@ import json
 import subprocess
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 from urllib.request import Request, urlopen
 
 import pytest
@@ -15,6 +15,7 @@ import analysis
 from tests.analysis.drawing import drawn
 from tests.analysis.otlp_writer import otlp_lines
 from tests.jaeger.server import Jaeger
+from tests.jaeger.stored import stored
 from tests.truth.service import get, traced_service
 from tracer import schema
 from tracer.doctor import State
@@ -23,23 +24,26 @@ from tracer.doctor.machine import jaeger_check
 pytestmark = pytest.mark.jaeger
 
 
-def annotate(*words: str) -> None:
+def annotate(*words: str) -> str:
     command = [sys.executable, "-m", "tracer.command", "annotate", *words]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
-def until(jaeger: Jaeger, service: str, traces: int, **query: str) -> list[dict[str, Any]]:
-    """Jaeger's own UI asks this way: the traces of a service, with the tags of each span."""
-    more = "".join(f"&{name}={quote(value)}" for name, value in query.items())
-    url = f"{jaeger.query_url}/api/traces?service={quote(service)}&limit=100&lookback=1h{more}"
-    deadline = time.monotonic() + 60
-    while True:
-        with urlopen(url, timeout=30) as answer:
-            found = list(json.load(answer)["data"])
-        if len(found) >= traces or time.monotonic() > deadline:
-            return found
-        time.sleep(0.2)
+def sent(jaeger: Jaeger, source: str, *words: str) -> Counter[str]:
+    """Annotates into Jaeger; returns how many spans of each service went there."""
+    annotate(source, *words, "--send", jaeger.otlp_url)
+    counts: Counter[str] = Counter()
+    for line in annotate(source, *words, "--output", "-").splitlines():
+        for resource in json.loads(line)["resourceSpans"]:
+            (name,) = [
+                one["value"]["stringValue"]
+                for one in resource["resource"]["attributes"]
+                if one["key"] == "service.name"
+            ]
+            counts[name] += sum(len(scope["spans"]) for scope in resource["scopeSpans"])
+    return counts
 
 
 def tags(span: dict[str, Any]) -> dict[str, Any]:
@@ -58,8 +62,8 @@ def output(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_lane_of_causes_stands_in_jaeger_and_adds_up(jaeger: Jaeger, output: Path) -> None:
     told = analysis.analyze(str(output))
-    annotate(str(output), "--send", jaeger.otlp_url, "--min-ms", "0")
-    traces = until(jaeger, "annotated (why)", len(told.requests))
+    stored(jaeger, "annotated", sent(jaeger, str(output), "--min-ms", "0").total())
+    traces = stored(jaeger, "annotated (why)", 1)  # not of those in which there is no request
     assert len(traces) == len(told.requests)
     for trace in traces:
         (lane,) = [span for span in trace["spans"] if span["operationName"].startswith("why ")]
@@ -83,8 +87,8 @@ def test_the_lane_of_causes_stands_in_jaeger_and_adds_up(jaeger: Jaeger, output:
 
 
 def test_a_cause_finds_its_requests(jaeger: Jaeger, output: Path) -> None:
-    annotate(str(output), "--send", jaeger.otlp_url)
-    found = until(jaeger, "annotated (why)", 1, tags=json.dumps({schema.FOUND_CAUSE: "pool_queue"}))
+    stored(jaeger, "annotated", sent(jaeger, str(output)).total())
+    found = stored(jaeger, "annotated (why)", 1, tags=json.dumps({schema.FOUND_CAUSE: "pool_queue"}))
     names = {span["operationName"] for trace in found for span in trace["spans"]}
     assert any(name.startswith("pool_queue by ") and ": pool 'pool-2'" in name for name in names)
     told = analysis.analyze(str(output))
@@ -115,7 +119,7 @@ def test_the_slowest_alone_are_a_file_that_its_search_page_takes(
 
 
 def test_what_comes_back_from_jaeger_is_analysed_as_before(jaeger: Jaeger, output: Path) -> None:
-    until(jaeger, "annotated", 3)
+    stored(jaeger, "annotated", sent(jaeger, str(output)).total())
     told, again = analysis.analyze(str(output)), analysis.analyze(jaeger.query_url, service="annotated")
     assert again.causes.groupby("cause")["amount_ns"].sum().to_dict() == (
         told.causes.groupby("cause")["amount_ns"].sum().to_dict()
@@ -136,15 +140,14 @@ def test_foreign_traces_that_are_in_jaeger_get_their_lane_there(jaeger: Jaeger, 
     )  # fmt: skip
     path = tmp_path / "foreign.jsonl"
     path.write_text(otlp_lines(spans))
-    annotate(str(path), "--send", jaeger.otlp_url, "--form", "children")
-    (trace,) = until(jaeger, "foreign", 1)
+    count = sent(jaeger, str(path), "--form", "children").total()
+    (trace,) = stored(jaeger, "foreign", count)
     children = [span for span in trace["spans"] if schema.FOUND_CAUSE in tags(span)]
     assert {tags(span)[schema.FOUND_CAUSE] for span in children} == {"unexplained"}
     assert {process["serviceName"] for process in trace["processes"].values()} == {"foreign"}
 
-    annotate(jaeger.query_url, "--service", "foreign", "--form", "colours", "--send", jaeger.otlp_url)
-    until(jaeger, "why unexplained", 1)
-    (trace,) = until(jaeger, "foreign (why)", 1)
+    count += sent(jaeger, jaeger.query_url, "--service", "foreign", "--form", "colours").total()
+    (trace,) = stored(jaeger, "foreign (why)", count)
     services = [process["serviceName"] for process in trace["processes"].values()]
     assert set(services) == {"foreign", "foreign (why)", "why unexplained"}
     ids = [span["spanID"] for span in trace["spans"]]

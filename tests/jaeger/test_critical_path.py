@@ -2,7 +2,6 @@
 
 import json
 import threading
-import time
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
@@ -17,6 +16,7 @@ from demo_service.server_process import ServerPlan, running
 from tests.jaeger.agreement import Apart, apart, bars_of_jaeger, bars_of_spans
 from tests.jaeger.critical_path import Bar, Section, critical_path
 from tests.jaeger.server import Jaeger
+from tests.jaeger.stored import stored
 from tests.truth.service import get, traced_service
 from tracer import schema
 
@@ -83,15 +83,8 @@ def in_jaeger(jaeger: Jaeger, predictor: Path) -> list[dict[str, Any]]:
     for path in predictor.glob("*.jsonl"):
         with path.open("rb") as lines:
             send(lines, jaeger.otlp_url)
-    told = analysis.analyze(predictor)
-    url = f"{jaeger.query_url}/api/traces?service=predictor&limit=1000&lookback=1h"
-    deadline = time.monotonic() + 60
-    while True:
-        with urlopen(url, timeout=30) as answer:
-            found = [trace for trace in json.load(answer)["data"] if _is_predict(trace)]
-        if len(found) >= _predictions(told) or time.monotonic() > deadline:
-            return found
-        time.sleep(0.2)
+    found = stored(jaeger, "predictor", len(analysis.load_traces(predictor).spans))
+    return [trace for trace in found if _is_predict(trace)]
 
 
 def _is_predict(trace: dict[str, Any]) -> bool:

@@ -1,12 +1,12 @@
 """The second notebook against a real Jaeger, which holds what a real service sent it."""
 
-import time
 from pathlib import Path
 
 import pytest
 
 import analysis
 from tests.jaeger.server import Jaeger
+from tests.jaeger.stored import stored
 from tests.notebooks.run import executed, figures_of
 from tests.truth.service import get, traced_service
 
@@ -18,14 +18,7 @@ def test_from_jaeger_runs_on_a_real_one(jaeger: Jaeger, tmp_path: Path) -> None:
     with traced_service(tmp_path / "traces", environment=environment) as url:
         for path in ("/pool/2", "/threaded", "/sleep"):
             get(f"{url}{path}")
-    deadline = time.monotonic() + 60
-    while True:  # what was exported last may not be stored yet
-        try:
-            analysis.load_traces(jaeger.query_url, service="noted")
-            break
-        except analysis.InputError:
-            assert time.monotonic() < deadline
-            time.sleep(0.2)
+    stored(jaeger, "noted", len(analysis.load_traces(tmp_path / "traces").spans))
     result = executed("from_jaeger.ipynb", tmp_path, {"JAEGER_URL": jaeger.query_url, "SERVICE": "noted"})
     assert result.error is None, result.error
     assert len(figures_of(result)) == 4

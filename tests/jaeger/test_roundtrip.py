@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pandas as pd
@@ -11,6 +10,7 @@ import pytest
 
 import analysis
 from tests.jaeger.server import Jaeger
+from tests.jaeger.stored import stored
 from tests.truth.service import get, traced_service
 
 pytestmark = pytest.mark.jaeger
@@ -27,34 +27,23 @@ def exported(jaeger: Jaeger, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return output
 
 
-def from_jaeger(jaeger: Jaeger, span_count: int) -> analysis.Traces:
-    """What Jaeger has once it has `span_count` spans, or after a minute.
-
-    Jaeger stores span by span, from a queue of its own: a trace it already tells of may still
-    lack spans that it has been sent.
-    """
-    deadline = time.monotonic() + 60
-    while True:
-        try:
-            traces = analysis.load_traces(jaeger.query_url, service="roundtrip")
-            if len(traces.spans) >= span_count or time.monotonic() > deadline:
-                return traces
-        except analysis.InputError:
-            if time.monotonic() > deadline:
-                raise
-        time.sleep(0.2)
+@pytest.fixture(scope="module")
+def from_file(jaeger: Jaeger, exported: Path) -> analysis.Traces:
+    """The file's, once Jaeger has them, too."""
+    traces = analysis.load_traces(exported)
+    stored(jaeger, "roundtrip", len(traces.spans))
+    return traces
 
 
-def test_same_table_from_file_and_jaeger(jaeger: Jaeger, exported: Path) -> None:
-    from_file = analysis.load_traces(exported)
-    loaded = from_jaeger(jaeger, len(from_file.spans))
+def test_same_table_from_file_and_jaeger(jaeger: Jaeger, from_file: analysis.Traces) -> None:
+    loaded = analysis.load_traces(jaeger.query_url, service="roundtrip")
     assert len(loaded.spans) == len(from_file.spans)
     pd.testing.assert_frame_equal(analysis.attribute(loaded), analysis.attribute(from_file))
     assert len(analysis.attribute(loaded)) > 20
 
 
-def test_report_command_reads_jaeger(jaeger: Jaeger, exported: Path) -> None:
-    from_jaeger(jaeger, len(analysis.load_traces(exported).spans))
+@pytest.mark.usefixtures("from_file")
+def test_report_command_reads_jaeger(jaeger: Jaeger) -> None:
     command = [
         sys.executable,
         "-m",
@@ -70,6 +59,7 @@ def test_report_command_reads_jaeger(jaeger: Jaeger, exported: Path) -> None:
     assert "/pool/{size}" in json.dumps(json.loads(done.stdout))
 
 
-def test_unknown_service_names_those_there_are(jaeger: Jaeger, exported: Path) -> None:
+@pytest.mark.usefixtures("from_file")
+def test_unknown_service_names_those_there_are(jaeger: Jaeger) -> None:
     with pytest.raises(analysis.InputError, match="roundtrip"):
         analysis.load_traces(jaeger.query_url, service="no-such-service")

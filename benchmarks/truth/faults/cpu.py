@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from analysis.causes import Cause
+from benchmarks.truth.context import INSIDE, answer
 from benchmarks.truth.fault import around, fault
 from benchmarks.truth.faults.pools import kept, pool
 from benchmarks.truth.meter import Spent, read, since
@@ -75,12 +76,16 @@ def _no_group() -> str:
 
 @fault(
     Cause.CPU_WAIT, "a cgroup's quota: a quarter of one CPU", amounts=(10, 20, 40), unit="ms of CPU",
-    requests=(4, 3, 3), why_not_here=_no_group,
+    requests=(4, 3, 3), measures="throttled path", why_not_here=_no_group,
 )  # fmt: skip
 async def cgroup_quota(ms: float) -> list[Part]:
+    before = read()
     did = await asyncio.get_running_loop().run_in_executor(pool("one", 1), compute, ms / 1_000)
+    inside = since(before)
+    answer.get()[INSIDE] = inside
     # neither running nor at the GIL: in the run queue, or throttled, which the kernel counts as neither
-    without_cpu_ns = did.spent.wall_ns - did.spent.cpu_ns - did.spent.gil_ns - did.spent.gc_ns
+    back_ns = max(before.wall_ns + inside.wall_ns - did.ended_ns, 0)
+    without_cpu_ns = did.spent.without_cpu_ns + back_ns - min(inside.gil_ns, back_ns)
     return [
         Part(Cause.CPU_WAIT, without_cpu_ns, Who("quota", "", 0, 0)),
         Part(Cause.COMPUTE, did.spent.cpu_ns, who(compute, within=(who(spin),))),

@@ -47,7 +47,7 @@ async def body_is_huge(_: float) -> list[Part]:
 
 
 @fault(Cause.COMPUTE, "a huge response, made into JSON on the loop", amounts=(10, 30, 90),
-       unit="thousand rows", measures="response", quick=True)  # fmt: skip
+       unit="thousand rows", quick=True)  # fmt: skip
 async def response_is_huge(thousands: float) -> list[Part]:
     before = read()
     answer.get()["body"] = make_rows(int(thousands * 1_000))

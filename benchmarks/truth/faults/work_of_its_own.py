@@ -7,7 +7,9 @@ import sys
 import tempfile
 from pathlib import Path
 
+import tracer
 from analysis.causes import Cause
+from benchmarks.truth import own_library
 from benchmarks.truth.fault import around, fault
 from benchmarks.truth.faults.pools import kept, pool
 from benchmarks.truth.meter import Spent, parts_of, read, since
@@ -39,13 +41,13 @@ async def compute_in_worker(ms: float) -> list[Part]:
 @spanned
 def load_plugin(ms: float) -> Spent:
     """Imports a module that nobody has imported yet, and that computes while it is."""
+    before = read()
     if "plugins" not in kept:
         kept["plugins"] = tempfile.mkdtemp(prefix="truth-plugins-")
         sys.path.append(kept["plugins"])
     name = f"truth_plugin_{next(numbers)}"
     (Path(kept["plugins"]) / f"{name}.py").write_text(MODULE.format(seconds=ms / 1_000))
     importlib.invalidate_caches()
-    before = read()
     importlib.import_module(name)
     return since(before)
 
@@ -116,6 +118,30 @@ async def make_rows(thousands: float) -> None:
 
     pd.DataFrame([{"a": 1.0}])  # what pandas does on its first use is not this fault
     kept["dicts"] = [{f"f{n}": row / 3 for n in range(8)} for row in range(int(thousands * 1_000))]
+
+
+@spanned
+def prepare_text(seconds: float) -> Spent:
+    """Calls the application's own library."""
+    before = read()
+    own_library.tokenize(seconds)
+    return since(before)
+
+
+@fault(Cause.COMPUTE, "a library of the application's own, its phases registered while it runs",
+       phase=own_library.PHASE, quick=True)  # fmt: skip
+async def tokenized(ms: float) -> list[Part]:
+    spent = await asyncio.get_running_loop().run_in_executor(pool("threads", 8), prepare_text, ms / 1_000)
+    return parts_of(spent, who(prepare_text, within=(who(own_library.tokenize),)))
+
+
+async def _forget_table(_: float) -> None:
+    tracer.adapters.unregister(own_library.__name__)
+
+
+@around(tokenized, _forget_table)
+async def register_table(_: float) -> None:
+    tracer.adapters.register(own_library.__name__, own_library.TABLE)
 
 
 @spanned
