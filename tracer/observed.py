@@ -110,8 +110,11 @@ class Observed:
             run_queue_ns = self._samples.run_queue_ns(thread_id, start_ns, end_ns) or 0
             if run_queue_ns:
                 attributes[s.RUN_QUEUE_NS] = run_queue_ns
-        self._put_rivals(attributes, thread_id, [(start_ns, end_ns)])
         split = self._memory.split(kind, end_ns - start_ns - run_queue_ns, states, running=True)
+        if kind == s.WAIT_LOOP_WAKEUP and split.running_ns >= s.CPU_LEAST_NS:
+            # to wake up takes no CPU to speak of: it was kept off it, and by a quota that counts as no queue
+            attributes[s.RUN_QUEUE_NS] = run_queue_ns + split.running_ns
+        self._put_rivals(attributes, thread_id, [(start_ns, end_ns)])
         self._put_split(attributes, split, holders)
 
     def put_blocked(

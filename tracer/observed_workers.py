@@ -54,10 +54,19 @@ class ObservedWorkers:
         waiting_ns = 0
         for stay in self._samples.stays(key, put_ns, until_ns):
             seen_ns = max(stay.first_ns, put_ns)
-            if size - stay.number <= bisect_right(jobs_put, seen_ns) - later:
+            on_their_way = size - stay.number
+            if on_their_way <= bisect_right(jobs_put, seen_ns) - later:
                 return waiting_ns, seen_ns
+            last = later + on_their_way - 1  # of as many that came after it: with that one it was taken
+            if last < len(jobs_put) and jobs_put[last] <= stay.last_ns:
+                return min(seen_ns, until_ns), jobs_put[last]
             waiting_ns = min(stay.last_ns, until_ns)
         return waiting_ns, 0
+
+    def without_cpu_ns(self, worker: int, start_ns: int, end_ns: int) -> int:
+        """How long the worker was runnable without a CPU; 0 where that was not seen."""
+        queued_ns = self._samples.run_queue_ns(worker, start_ns, end_ns) if worker else None
+        return min(queued_ns or 0, end_ns - start_ns)
 
     def done_ns(self, worker: int, start_ns: int, end_ns: int) -> int:
         """When the worker was last seen with its job, at or before `end_ns`."""

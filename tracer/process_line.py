@@ -80,6 +80,7 @@ class ProcessLine:
         )  # when each was handed to the thread that pickles
         self.picklings: deque[Occupancy] = deque(maxlen=_MOST_PICKLINGS)
         self.came: Came | None = None  # the latest, until it is known whose it is
+        self.slots.run_already(self.clocks.processes())
         if self.watched is not None:
             self.watched.workers(self.clocks.processes())
 

@@ -13,7 +13,7 @@ the job used. Where it cannot be told, each of the jobs that ran is taken to hav
 
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from time import perf_counter_ns
 
 from tracer.passage import Passage
@@ -53,7 +53,7 @@ class ProcessSlots:
         self._senders = Senders()
         self._running: list[Entry] = []
         self._waiting: deque[Entry] = deque()
-        self._heard_of: set[int] = set()  # workers of which a result came
+        self._heard_of: set[int] = set()  # workers that have started
         self._busy = busy  # called as the first job of a request has its turn, and as the last is done
         self._of_requests = 0  # jobs that have their turn
         self._lock = threading.Lock()
@@ -67,6 +67,14 @@ class ProcessSlots:
             self._turn(entry, now, {})
             return True
 
+    def born(self, entry: Entry, now: int) -> None:
+        """A process had to be started before the job could be queued, which is told apart."""
+        with self._lock:
+            if entry.job is not None:
+                entry.job.born_ns = now
+            if entry in self._running:
+                self._has_turn_since(entry, now)
+
     def sent(self, entry: Entry, now: int) -> None:
         """A job is pickled and now goes into the pipe."""
         with self._lock:
@@ -76,6 +84,10 @@ class ProcessSlots:
             passage.sent_ns = now
             if passage.turn_ns:
                 self._begin(passage, now, {})
+
+    def run_already(self, workers: Iterable[int]) -> None:
+        """Processes that the pool had before the tracer knew of it: they do not start any more."""
+        self._heard_of |= set(workers)
 
     def workers_changed(self) -> None:
         """A process was started: the clocks are read before the next job begins."""
@@ -130,17 +142,22 @@ class ProcessSlots:
 
     def _turn(self, entry: Entry, now: int, readings: Readings) -> None:
         self._running.append(entry)
-        entry.held.start_ns = now
-        if entry.job is not None:
-            entry.job.start_ns = entry.job.idle_since_ns = now
+        self._has_turn_since(entry, now)
         passage = entry.passage
         if passage is not None:
             self._of_requests += 1
             if self._of_requests == 1:
                 self._busy(True)
-            passage.turn_ns = now
             if passage.sent_ns:  # while it queued
                 self._begin(passage, now, readings)
+
+    @staticmethod
+    def _has_turn_since(entry: Entry, now: int) -> None:
+        entry.held.start_ns = now
+        if entry.job is not None:
+            entry.job.start_ns = entry.job.idle_since_ns = now
+        if entry.passage is not None:
+            entry.passage.turn_ns = now
 
     def _begun(self) -> list[Job]:
         running = self._running

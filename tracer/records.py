@@ -422,6 +422,8 @@ class _Here(threading.local):
     idle_since_ns = 0  # worker threads: the end of their latest job, and the clocks then
     idle_cpu_ns = 0
     idle_run_queue_ns: int | None = None
+    queue_read_ns = 0  # when an adapter last asked for this thread's run queue, and what it was
+    queue_ns: int | None = None
     waiting = False  # in a wait that is being timed: waits inside it are part of it
     handler = ""  # the logging handler that runs
     freed_ns = 0  # what ended the latest wait inside such a wait, and who

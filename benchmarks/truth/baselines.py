@@ -20,14 +20,15 @@ from analysis.causes import Cause
 
 RULES: Final = ("self time", "critical path", "longest span")
 READS_AS: Final[Mapping[str, frozenset[Cause]]] = {
-    **dict.fromkeys(("nap", "occupy", "hold_token", "read_file"), frozenset({Cause.BLOCKING_IO})),
+    **dict.fromkeys(("nap", "occupy", "hold_token", "read_file", "collect"), frozenset({Cause.BLOCKING_IO})),
     **dict.fromkeys(
         ("compute", "hold_the_loop", "handle", "parse", "load_plugin", "load_and_predict", "build_frame",
-         "predict_in_parallel", "open_parcel", "fastapi.serialization"),
+         "predict_in_parallel", "open_parcel", "make_rows", "prepare_text", "scale_rows", "fastapi.serialization"),
         frozenset({Cause.COMPUTE}),
     ),
     **dict.fromkeys(("keep_books", "pass_through"), frozenset({Cause.LOCK_WAIT, Cause.BLOCKING_IO})),
     "predict": frozenset({Cause.LOCK_WAIT, Cause.COMPUTE}),
+    "copy_in": frozenset({Cause.GPU_QUEUE, Cause.GPU_COPY}),
     "await_signal": frozenset({Cause.LOCK_WAIT}),
     "write_audit": frozenset({Cause.LOGGING_WAIT}),
     "tidy_up": frozenset({Cause.GC_PAUSE}),

@@ -16,7 +16,7 @@ FAULT, BESIDE, PAIR, NULL, PROGRAM = "fault", "beside", "pair", "null", "program
 GROUPS: Final[dict[str, tuple[str, ...]]] = {
     "waiting": ("pools", "locks", "loop", "collectors"),
     "computing": ("gil", "cpu", "memory"),
-    "moving": ("transfer", "work_of_its_own", "outside", "edges"),
+    "moving": ("transfer", "work_of_its_own", "outside", "device", "edges"),
 }
 QUICK, EVERY_FAULT, SOME_FAULTS = "quick", "every fault", "fallen faults"
 BESIDE_GROUP, NULL_GROUP, PROGRAM_GROUP = "pairs and beside", "nulls", "programs"

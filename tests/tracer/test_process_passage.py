@@ -3,6 +3,8 @@
 import asyncio
 import contextlib
 import multiprocessing
+import os
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -55,6 +57,12 @@ def sampled(spans: Callable[[], Traced]) -> Traced:
     pytest.skip("no sampler on this machine")
 
 
+def over(spans: Traced, pool: ProcessPoolExecutor) -> None:
+    """Ends the tracing once the pool's threads have noted what they did: a result is there before they have."""
+    pool.shutdown()
+    spans.stop()
+
+
 @pytest.fixture(params=["fork", "spawn", "forkserver"])
 def method(request: pytest.FixtureRequest) -> str:
     return str(request.param)
@@ -89,7 +97,8 @@ def test_a_sleep_in_the_worker(
     pool.submit(nap, 0).result()
     with phase("root"):
         began_ms, ended_ms = pool.submit(nap, LONG_S).result()
-    spans.stop()
+    workers = set(pool._processes)
+    over(spans, pool)
     told = Amounts(spans)
     assert told.of("blocking_io") == pytest.approx(ended_ms - began_ms, rel=0.1)
     chief = told.chief()
@@ -101,7 +110,7 @@ def test_a_sleep_in_the_worker(
     assert told.of("unexplained") <= 0.1 * told.wall_ms
     run = spans.one("nap")
     assert run["call"] in ("clock_nanosleep", "nanosleep")
-    assert run["worker.pid"] in pool._processes
+    assert run["worker.pid"] in workers
 
 
 def test_computing_in_the_worker(traced_to: Begin, warm: Callable[[int], ProcessPoolExecutor]) -> None:
@@ -109,7 +118,7 @@ def test_computing_in_the_worker(traced_to: Begin, warm: Callable[[int], Process
     spans = sampled(traced_to)
     with phase("root"):
         truth_ms = pool.submit(spin, LONG_S).result()
-    spans.stop()
+    over(spans, pool)
     told = Amounts(spans)
     assert told.of("compute", "running spin") == pytest.approx(truth_ms, rel=0.1)
     assert told.of("unexplained") <= 0.1 * told.wall_ms
@@ -144,7 +153,7 @@ def test_unpickling_of_the_result(traced_to: Begin, warm: Callable[[int], Proces
     spans = sampled(traced_to)
     with phase("root"):
         truth_ms = pool.submit(heavy).result()
-    spans.stop()
+    over(spans, pool)
     told = Amounts(spans)
     assert isinstance(truth_ms, float)
     assert told.of("compute", "running unpickling for heavy") == pytest.approx(truth_ms, rel=0.15)
@@ -157,7 +166,7 @@ def test_transfer_of_much(traced_to: Begin, warm: Callable[[int], ProcessPoolExe
     spans = sampled(traced_to)
     with phase("root"):
         assert pool.submit(measure, data).result() == len(data)
-    spans.stop()
+    over(spans, pool)
     sending = spans.one("transfer to the worker of measure")
     run = spans.one("measure")
     assert spans.one("pickling for measure").end_ns <= sending.start_ns + 2_000
@@ -172,13 +181,34 @@ def test_three_jobs_on_one_worker(traced_to: Begin, warm: Callable[[int], Proces
         submitted_ms = time.perf_counter_ns() / 1e6
         jobs = [pool.submit(nap, LONG_S) for _ in range(3)]
         turns = [job.result() for job in jobs]
-    spans.stop()
+    over(spans, pool)
     told = Amounts(spans)
     (_, freed_ms), (began_ms, ended_ms) = turns[-2:]
     # the path ends with the last job: it queued for the two before, then slept
     assert told.of("pool_queue") == pytest.approx(freed_ms - submitted_ms, rel=0.1)
     assert told.of("blocking_io") == pytest.approx(ended_ms - began_ms, rel=0.1)
     assert told.of("unexplained") <= 0.1 * told.wall_ms
+
+
+def test_a_free_worker_that_comes_late_is_no_queue(
+    traced_to: Begin, warm: Callable[[int], ProcessPoolExecutor]
+) -> None:
+    pool = warm(1)
+    (worker,) = pool._processes
+    spans = sampled(traced_to)
+    os.kill(worker, signal.SIGSTOP)
+    wake = threading.Timer(LONG_S, os.kill, (worker, signal.SIGCONT))
+    wake.start()
+    with phase("root"):
+        pool.submit(nap, LONG_S).result()
+    wake.join()
+    over(spans, pool)
+    told = Amounts(spans)
+    waits = {span["wait"]: span.ms for span in spans.of_kind("wait")}
+    # it took its job some sweeps of the sampler before or after it went on
+    assert waits["pool_handover"] == pytest.approx(LONG_S * 1e3, rel=0.15, abs=40)
+    assert told.of("pool_queue") == told.of("pool_startup") == 0
+    assert told.of("blocking_io") == pytest.approx(LONG_S * 1e3, rel=0.15, abs=40)
 
 
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
@@ -190,7 +220,7 @@ def test_the_start_of_a_worker(
         submitted_ms = time.perf_counter_ns() / 1e6
         pool = pools(context=multiprocessing.get_context(method), initializer=nap, initargs=(LONG_S,))
         began_ms, ended_ms = pool.submit(nap, LONG_S).result()
-    spans.stop()
+    over(spans, pool)
     told = Amounts(spans)
     # the worker took its job some sweeps of the sampler before or after it began with it
     assert told.of("pool_startup") == pytest.approx(began_ms - submitted_ms, rel=0.15, abs=20)
@@ -230,7 +260,7 @@ def test_a_job_behind_the_pickling_of_another(
         first = pool.submit(open_parcel, Parcel(LONG_S))
         pool.submit(nap, 0).result()
         first.result()
-    spans.stop()
+    over(spans, pool)
     ((_, wall_ms),) = pickled
     job = spans.one("job nap")
     (wait,) = [
@@ -250,7 +280,7 @@ def test_without_a_sampler_it_says_what_it_does_not_know(
     with phase("root"):
         pool.submit(nap, LONG_S).result()
         truth_ms = pool.submit(spin, LONG_S).result()
-    spans.stop()
+    over(spans, pool)
     told = Amounts(spans)
     assert told.of("unexplained", "blocked in a worker process") == pytest.approx(LONG_S * 1e3, rel=0.15)
     assert told.of("compute", "running spin") == pytest.approx(truth_ms, rel=0.1)

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from queue import SimpleQueue
 from time import perf_counter_ns
 
 import pytest
@@ -232,3 +233,41 @@ def test_looks_at_the_long_asleep_stand_for_those_that_were_spared() -> None:
     *idle, busy = looks
     assert busy > 5
     assert 0.5 * busy <= min(idle) <= max(idle) <= 1.5 * busy
+
+
+def test_who_woke_between_two_seldom_looks_did_not_sleep_on() -> None:
+    process = start_sampler()
+    assert process is not None
+    over = threading.Event()
+    jobs: SimpleQueue[bool] = SimpleQueue()
+    woke_ns: list[int] = []
+
+    def work() -> None:
+        while jobs.get():
+            woke_ns.append(perf_counter_ns())
+
+    idle = [threading.Thread(target=over.wait) for _ in range(120)]
+    worker = threading.Thread(target=work)
+    try:
+        for one in (*idle, worker):
+            one.start()
+        until(lambda: ready(process))
+        for _ in range(12):
+            time.sleep(0.3)  # for long enough to be looked at seldom
+            jobs.put(True)
+        time.sleep(0.3)
+        last_ns = perf_counter_ns()
+        until(lambda: process.header().swept_ns > last_ns)
+    finally:
+        jobs.put(False)
+        over.set()
+        for one in (*idle, worker):
+            one.join()
+        process.end()
+    samples = Samples(process)
+    samples.read(lambda: None)
+    stays = samples.stays(worker.native_id or 0, 0, last_ns)
+    process.close()
+    assert len(woke_ns) == 12
+    slept_on = [at for at in woke_ns if any(stay.first_ns < at < stay.last_ns for stay in stays)]
+    assert len(slept_on) <= 3  # the sampler may have had time to look at all

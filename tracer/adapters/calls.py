@@ -15,6 +15,7 @@ from tracer.records import (
     MIN_RESOLUTION_NS,
     Activity,
     DeviceCall,
+    Job,
     Occupancy,
     Phase,
     Request,
@@ -27,6 +28,7 @@ from tracer.signals import run_queue_ns
 from tracer.span_context import current_span_id
 
 _COPIES = (PHASE_TO_DEVICE, PHASE_FROM_DEVICE)
+_LATELY_NS = 200_000  # a reading of the run queue costs as much as the rest: one no older than this will do
 
 
 class Open:
@@ -51,7 +53,7 @@ class Open:
         self.begun: Any = None
         self.device: Any = None
         self.held: Occupancy | None = None
-        self.run_queue_ns: int | None = None  # read for calls on a device only: it costs as much as the rest
+        self.run_queue_ns: int | None = None  # of this thread as it began, or shortly before
 
     def title(self) -> str:
         """What the span is called: "transform: OneHotEncoder (encode)", "compute: Booster.predict"."""
@@ -92,12 +94,22 @@ def begin(rule: Rule, method: str, probe: str, owner: Any) -> Open | None:
             here.phase = made
             made.cpu_ns = thread_time_ns()
         made.start_ns = perf_counter_ns()
+        if isinstance(activity, Job) and made.run_queue_ns is None:
+            made.run_queue_ns = _run_queue_lately(activity, made.start_ns)
         if made.held is not None:
             made.held.start_ns = made.start_ns
         return made
     except Exception as error:
         recorders.probe_failed(probe, error)
         return None
+
+
+def _run_queue_lately(job: Job, now_ns: int) -> int | None:
+    if now_ns - job.start_ns < _LATELY_NS:
+        return job.run_queue_ns
+    if now_ns - here.queue_read_ns >= _LATELY_NS:
+        here.queue_ns, here.queue_read_ns = run_queue_ns(), now_ns
+    return here.queue_ns
 
 
 def _is_on(device: Any, outer: Open | None) -> bool:
@@ -146,9 +158,11 @@ def _record(
     if length_ns >= MIN_RESOLUTION_NS and _room(request):
         cpu_ns = thread_time_ns() - made.cpu_ns
         span_id = call.held.span_id if call is not None else new_span_id()
-        run_queue = run_queue_ns() if made.run_queue_ns is not None else None
-        if run_queue is not None and made.run_queue_ns is not None:
-            run_queue -= made.run_queue_ns
+        run_queue: int | None = None
+        if made.run_queue_ns is not None and length_ns - cpu_ns >= MIN_RESOLUTION_NS:
+            here.queue_ns, here.queue_read_ns = run_queue_ns(), end_ns
+            if here.queue_ns is not None:
+                run_queue = min(here.queue_ns - made.run_queue_ns, length_ns - cpu_ns)
         parent_id = current_span_id()
         request.phases.append(
             Phase(

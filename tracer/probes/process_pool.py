@@ -75,29 +75,20 @@ def install() -> Callable[[], None]:
             if entry.passage is not None:
                 entry.passage.line = line
                 entry.passage.submitted_at = caller_place()
-            transfer.submitting(entry)
+            transfer.submitting(entry, functools.partial(_enter, line, entry))
         except Exception as error:
             probe_failed(PROBE, error)
             return plain_submit(self, fn, *args, **kwargs)  # type: ignore[no-any-return]
         try:
             future: Future[Any] = plain_submit(self, fn, *args, **kwargs)
-        except BaseException:
-            transfer.submitting(None)
-            if job is not None:  # the pool refused it: there was no job
+        except BaseException:  # the pool refused it: there was no job
+            transfer.submitted()
+            line.slots.leave(entry, perf_counter_ns())
+            if job is not None:
                 job.request.activities.remove(job)
             raise
-        try:
-            if job is not None:
-                setattr(future, JOB_ATTRIBUTE, job)
-            # the pool's threads take it up at once, and `submit` may wait for the GIL meanwhile
-            born_ns = transfer.queued_ns()
-            if job is not None:
-                job.born_ns = born_ns
-            if line.slots.enter(entry, born_ns):
-                line.pool.occupancies.append(entry.held)
-            future.add_done_callback(functools.partial(_done, line, entry))
-        except Exception as error:
-            probe_failed(PROBE, error)
+        if transfer.submitted():  # a process was started first
+            line.slots.born(entry, perf_counter_ns())
         return future
 
     @functools.wraps(plain_shutdown)
@@ -146,6 +137,18 @@ def install() -> Callable[[], None]:
         executor_class.shutdown, executor_class._spawn_process = plain_shutdown, plain_spawn
 
     return undo
+
+
+def _enter(line: ProcessLine, entry: Entry, future: "Future[Any]") -> None:
+    """Before any thread of the pool can see the job: a worker may be done with it before `submit` returns."""
+    now = perf_counter_ns()
+    job = entry.job
+    if job is not None:
+        setattr(future, JOB_ATTRIBUTE, job)
+        job.born_ns = now
+    future.add_done_callback(functools.partial(_done, line, entry))
+    if line.slots.enter(entry, now):
+        line.pool.occupancies.append(entry.held)
 
 
 def _done(line: ProcessLine, entry: Entry, future: "Future[Any]") -> None:

@@ -26,8 +26,8 @@ _MOST_HANDED = 10_000
 
 
 class _Here(threading.local):
-    submitting: Entry | None = None
-    queued_ns = 0  # when the job that this thread submits came into the pool's own queue
+    submitting: tuple[Entry, Callable[[Any], None]] | None = None
+    started = False  # a process, in the midst of a `submit`
     pickled: tuple[ProcessLine, Entry, Stand] | None = None  # by this thread, and not written yet; since when
 
 
@@ -78,17 +78,18 @@ class Transfer:
         self._patch(calls._writer, "_send_bytes", self._timed_send)
         self._patch(results._reader, "_recv_bytes", functools.partial(self._timed_receive, line))
 
-    def submitting(self, entry: Entry | None) -> None:
-        """Says whose future this thread makes next."""
-        self._here.submitting, self._here.queued_ns = entry, 0
+    def submitting(self, entry: Entry, enter: Callable[[Any], None]) -> None:
+        """Says whose future this thread makes next; `enter` is called with it before the pool's threads see it."""
+        self._here.submitting, self._here.started = (entry, enter), False
+
+    def submitted(self) -> bool:
+        """The submission is over; whether this thread had to start a process in its midst."""
+        self._here.submitting = None
+        return self._here.started
 
     def started_process(self) -> None:
         """This thread has just started a process, maybe in the midst of a `submit`."""
-        self._here.queued_ns = 0
-
-    def queued_ns(self) -> int:
-        """When the job that this thread has just submitted was queued, or a process had been started for it."""
-        return self._here.queued_ns or perf_counter_ns()
+        self._here.started = True
 
     def _patch(self, connection: Any, name: str, timed: Callable[..., Any]) -> None:
         found = ref(connection)  # a connection is closed when the last reference to it goes
@@ -105,10 +106,15 @@ class Transfer:
 
             def __init__(self, future: Any, *args: Any, **kwargs: Any) -> None:
                 super().__init__(future, *args, **kwargs)
-                entry, here.submitting = here.submitting, None
-                if entry is not None:
+                submitting, here.submitting = here.submitting, None
+                if submitting is None:
+                    return
+                entry, enter = submitting
+                try:
                     setattr(future, ENTRY_ATTRIBUTE, entry)
-                    here.queued_ns = perf_counter_ns()
+                    enter(future)
+                except Exception as error:
+                    probe_failed(PROBE, error)
 
         WorkItem.__name__ = WorkItem.__qualname__ = self._plain_item.__qualname__
         return WorkItem

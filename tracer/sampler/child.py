@@ -161,6 +161,10 @@ class Sampler:
                 self._drop(tid)
                 continue
             now = clock()
+            seldom = every > 1 and thread.looks >= _LONG_ASLEEP and said == thread.asleep
+            if seldom and thread.has_run() and thread.passed_over:
+                self._ring.end(thread)  # it was away, and came back to the same place while nobody looked
+                thread.asleep = b""
             if said == thread.asleep:
                 thread.last_ns = now
                 thread.count += thread.passed_over

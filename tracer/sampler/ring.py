@@ -53,7 +53,17 @@ class Making:
 class Thread(Making):
     """A thread of the sampled process, or the first thread of a worker of one of its process pools."""
 
-    __slots__ = ("asleep", "calls", "cpu_ns", "libraries", "looks", "passed_over", "python", "schedstat")
+    __slots__ = (
+        "asleep",
+        "calls",
+        "cpu_ns",
+        "libraries",
+        "looks",
+        "passed_over",
+        "python",
+        "schedstat",
+        "turns",
+    )
 
     def __init__(self, tid: int, folder: int) -> None:
         super().__init__(tid)
@@ -63,6 +73,7 @@ class Thread(Making):
         except OSError:
             self.schedstat = -1
         self.cpu_ns = 0
+        self.turns = b""  # how often it was put on a CPU
         self.asleep = b""  # what the kernel said of it, if it slept in what is not the GIL
         self.looks = self.passed_over = 0  # that found it so, one after the other; sweeps since the latest
         self.python = False  # it was seen waiting for the GIL
@@ -78,6 +89,16 @@ class Thread(Making):
             return int(queue)
         except (OSError, ValueError):
             return UNKNOWN_RUN_QUEUE
+
+    def has_run(self) -> bool:
+        """Whether it was on a CPU since this was last asked; yes where that cannot be read."""
+        if self.schedstat < 0:
+            return True
+        try:
+            before, self.turns = self.turns, os.pread(self.schedstat, 64, 0).rsplit(None, 1)[-1]
+        except (OSError, IndexError):
+            return True
+        return self.turns != before
 
     def close(self) -> None:
         """Closes its files."""

@@ -74,7 +74,7 @@ class _Way:
         self._wait(s.WAIT_POOL_HANDOVER, begin_ns, passage.pickling.thread_id)
 
     def _wait_to_be_taken(self, came_ns: int) -> bool:
-        """All was sent, and no worker took it: one was still starting, or they were not free yet; whether it waited."""
+        """All was sent, and no worker took it: one was still starting, or came late to it; whether it waited."""
         line, observed, passage = self._line, self._drawing.observed, self._passage
         if line is None or observed is None or not line.key or not passage.put_ns:
             return False
@@ -84,15 +84,15 @@ class _Way:
         if waiting_ns - self._at_ns < self._drawing.resolution_ns:
             return False
         until_ns = min((waiting_ns + taken_ns) // 2 if taken_ns else waiting_ns, came_ns)
-        kind = s.WAIT_POOL_STARTUP if passage.starting else s.WAIT_POOL_QUEUE
+        kind = s.WAIT_POOL_STARTUP if passage.starting else s.WAIT_POOL_HANDOVER
         attributes = self._attributes(kind)
-        links: tuple[tuple[int, int], ...] = ()
         if passage.starting:
             attributes[s.PROCESS] = True
-        elif self._job.pool is not None:
-            held, own = list(self._job.pool.occupancies), self._job.span_id
-            links = put_occupants(attributes, self._drawing.request, held, own, self._at_ns, until_ns)
-        self._add_wait(kind, until_ns, attributes, links)
+        else:  # there was a free one, which came late to it
+            attributes[s.RUN_QUEUE_NS] = observed.workers.without_cpu_ns(
+                passage.worker, self._at_ns, until_ns
+            )
+        self._add_wait(kind, until_ns, attributes, ())
         return True
 
     def _run(self, end_ns: int, passage: Passage | None) -> None:

@@ -3,6 +3,7 @@
 from benchmarks.truth.faults import (
     collectors,
     cpu,
+    device,
     edges,
     gil,
     locks,
@@ -15,5 +16,6 @@ from benchmarks.truth.faults import (
 )
 
 __all__ = [
-    "collectors", "cpu", "edges", "gil", "locks", "loop", "memory", "outside", "pools", "transfer", "work_of_its_own",
+    "collectors", "cpu", "device", "edges", "gil", "locks", "loop", "memory", "outside", "pools", "transfer",
+    "work_of_its_own",
 ]  # fmt: skip

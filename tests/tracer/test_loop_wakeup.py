@@ -1,0 +1,52 @@
+"""What is made of a loop that was seen runnable while it should have woken up. Pure."""
+
+from collections import Counter
+from types import SimpleNamespace
+from typing import cast
+
+import pytest
+
+from tracer import schema as s
+from tracer.blocked import Memory
+from tracer.gil_holders import HolderPast
+from tracer.observed import Attributes, Observed
+from tracer.sampler.ring import GIL, POLL, RUNNING
+from tracer.sampler.samples import Samples, Seen
+
+MS = 1_000_000
+NOBODY = 0  # a thread of which nothing else is known: whose fault it was is not asked
+
+
+def told(kind: str, states: dict[int, int], length_ms: int = 10) -> Attributes:
+    samples = SimpleNamespace(
+        seen=lambda *stretch: Seen(Counter(states), Counter(), []),
+        run_queue_ns=lambda *stretch: None,
+        cpu=SimpleNamespace(libraries={}, sampler_id=0),
+    )
+    attributes: Attributes = {}
+    observed = Observed(cast(Samples, samples), Memory(), HolderPast({}, {}, {}, {}, {}))
+    observed.put_ready(attributes, kind, NOBODY, 0, length_ms * MS)
+    return attributes
+
+
+@pytest.mark.parametrize(
+    ("states", "queued_ms"),
+    [
+        pytest.param({RUNNING: 4}, 10, id="kept off the CPU all the while"),
+        pytest.param({RUNNING: 2, POLL: 2}, 5, id="for half of it"),
+        pytest.param({POLL: 4}, None, id="asleep in its poll"),
+        pytest.param({RUNNING: 1}, None, id="too few samples"),
+    ],
+)
+def test_a_loop_that_lacked_a_cpu_as_it_woke(states: dict[int, int], queued_ms: float | None) -> None:
+    found = told(s.WAIT_LOOP_WAKEUP, states).get(s.RUN_QUEUE_NS)
+    assert found == (queued_ms if queued_ms is None else queued_ms * MS)
+
+
+def test_a_loop_that_ran_others_did_not_lack_one() -> None:
+    assert s.RUN_QUEUE_NS not in told(s.WAIT_LOOP_BUSY, {RUNNING: 4})
+
+
+def test_the_gil_is_told_besides() -> None:
+    found = told(s.WAIT_LOOP_WAKEUP, {RUNNING: 2, GIL: 2})
+    assert (found[s.RUN_QUEUE_NS], found[s.GIL_NS]) == (5 * MS, 5 * MS)
