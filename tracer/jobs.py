@@ -168,7 +168,7 @@ def _enter(pool: Pool, job: Job, held: Occupancy, carried: contextvars.Context |
         if now - since_ns >= _NO_QUEUE_NS:  # else it came from its job before
             run_queue = run_queue_ns()
             cpu = _read_cpu(mine, now)
-        elif now - mine["cpu_read_ns"] < _ESTIMATED_NS:
+        elif now - mine.get("cpu_read_ns", 0) < _ESTIMATED_NS:
             cpu = idle_cpu + now - since_ns
         else:
             cpu = _read_cpu(mine, now)
@@ -218,7 +218,7 @@ def _leave(job: Job, held: Occupancy, token: Any) -> None:
     end_ns = perf_counter_ns()
     mine = here.__dict__
     length_ns = end_ns - job.start_ns
-    if length_ns < _ON_CPU_NS and end_ns - mine["cpu_read_ns"] < _ESTIMATED_NS:
+    if length_ns < _ON_CPU_NS and end_ns - mine.get("cpu_read_ns", 0) < _ESTIMATED_NS:
         cpu_ns = job.step_cpu_ns + length_ns
     else:
         cpu_ns = _read_cpu(mine, end_ns)
