@@ -29,8 +29,6 @@ from opentelemetry.trace.propagation import _SPAN_KEY
 _SAMPLED = TraceFlags(TraceFlags.SAMPLED)
 _RANDOM = TraceFlags(TraceFlags.SAMPLED | TraceFlags.RANDOM_TRACE_ID)
 _UNSET = Status(StatusCode.UNSET)
-_PLAIN = frozenset({str, int, bool, float})
-_TEXT = frozenset({str})
 _SdkSpan: Any = sdk._Span
 
 
@@ -117,27 +115,6 @@ class _Tracer(sdk.Tracer):
         return span
 
 
-class _Attributes(BoundedAttributes):
-    """The SDK's, which looks at each value for what it may consist of; these are seen at once to be plain."""
-
-    def _set_items(self, attributes: Any) -> None:
-        if (
-            self._immutable
-            or self.max_value_len is not None
-            or (self.maxlen is not None and len(self._dict) + len(attributes) > self.maxlen)
-            or not _PLAIN.issuperset(map(type, attributes.values()))
-            or not _TEXT.issuperset(map(type, attributes))
-            or "" in attributes
-        ):
-            return super()._set_items(attributes)
-        with self._lock:
-            kept = self._dict
-            for key, value in attributes.items():
-                kept.pop(key, None)  # what is set anew comes last
-                kept[key] = value
-        return None
-
-
 class _Span(_SdkSpan):  # type: ignore[misc]
     """The SDK's span, without the lists until there is something to put into them."""
 
@@ -170,7 +147,7 @@ class _Span(_SdkSpan):  # type: ignore[misc]
         self._span_processor = tracer.span_processor
         self._limits = limits
         self._lock = allocate_lock()
-        self._attributes = _Attributes(
+        self._attributes = BoundedAttributes(
             limits.max_span_attributes,
             attributes,
             immutable=False,
