@@ -14,7 +14,6 @@ from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from tracer.config import Config, ConfigError, output_file
 from tracer.gate import Gate
-from tracer.own_provider import OwnProvider
 from tracer.probes.span_queue import SpanQueue
 from tracer.recorder import Recorder, logger
 from tracer.span_lines import line_of
@@ -39,7 +38,7 @@ def obtain(config: Config, recorder: Recorder) -> tuple[TracerProvider, bool, li
         return current, False, []
     if not isinstance(current, trace.ProxyTracerProvider | trace.NoOpTracerProvider):
         raise ForeignProvider(f"{type(current).__module__}.{type(current).__qualname__}")
-    provider = OwnProvider(resource=_resource(config), shutdown_on_exit=False)
+    provider = TracerProvider(resource=_resource(config), shutdown_on_exit=False)
     queues: list[SpanQueue] = []
     if _wants_otlp(os.environ):
         queues.append(_collector_queue(recorder))
