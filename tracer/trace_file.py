@@ -5,7 +5,7 @@ from contextlib import suppress
 
 
 class TraceFile:
-    """Takes whole lines. Raises OSError when made, never afterwards.
+    """A text stream as the file exporter needs it. Raises OSError when made, never afterwards.
 
     Nothing is buffered: a child forked meanwhile has no half of a line to write. Several processes may
     append to one file.
@@ -44,6 +44,9 @@ class TraceFile:
         except OSError:  # no regular file
             return False
         return True
+
+    def flush(self) -> None:
+        """Nothing is held back."""
 
     def close(self) -> None:
         """Closes the file; once is enough. In a forked child this leaves the parent's open."""

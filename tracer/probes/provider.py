@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from opentelemetry import trace
+from opentelemetry.exporter.otlp.json.file.trace_exporter import FileSpanExporter
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
@@ -16,7 +17,6 @@ from tracer.config import Config, ConfigError, output_file
 from tracer.gate import Gate
 from tracer.probes.span_queue import SpanQueue
 from tracer.recorder import Recorder, logger
-from tracer.span_lines import line_of
 from tracer.trace_file import TraceFile
 
 # how long `stop` waits at most for spans that are still queued
@@ -105,23 +105,19 @@ def _collector_queue(recorder: Recorder) -> SpanQueue:
 
 
 class _ToFile(SpanExporter):
-    """Writes OTLP JSON Lines into a file that knows whether it took them."""
+    """The SDK's file exporter, on a file that knows whether it took the lines."""
 
     def __init__(self, file: TraceFile) -> None:
         self._file = file
+        stream: Any = file
+        self._exporter = FileSpanExporter(stream=stream)
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         """Writes a line; says once what the system answered where it cannot."""
-        if self._file.closed:
-            return SpanExportResult.FAILURE
         failed_before = self._file.error is not None
-        try:
-            self._file.write(line_of(spans))
-        except Exception as error:  # a span of the host's that cannot be encoded
-            logger.warning("whywait could not write %d spans: %r", len(spans), error)
-            return SpanExportResult.FAILURE
+        result = self._exporter.export(spans)
         if self._file.error is None:
-            return SpanExportResult.SUCCESS
+            return result
         if not failed_before:
             logger.warning("whywait could not write its traces: %s", self._file.error.strerror)
         return SpanExportResult.FAILURE
