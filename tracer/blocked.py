@@ -5,6 +5,7 @@ stretches of the same kind of work, which count for no more than `_PRIOR` sample
 (empirical Bayes with a beta prior).
 """
 
+from collections import Counter
 from collections.abc import Hashable, Mapping
 from math import sqrt
 from typing import Final, NamedTuple
@@ -37,7 +38,7 @@ class Memory:
     """What was seen of each kind of work so far; recent samples count more."""
 
     def __init__(self) -> None:
-        self._kinds: dict[Hashable, dict[int, int]] = {}
+        self._kinds: dict[Hashable, Counter[int]] = {}
 
     def split(self, kind: Hashable, blocked_ns: int, states: Mapping[int, int], *, running: bool) -> Split:
         """Divides `blocked_ns` by the states seen, and remembers them.
@@ -45,27 +46,26 @@ class Memory:
         `running` says that the stretch was not freed of its CPU time, so that samples of a running
         thread stand for a part of it too.
         """
-        own = {state: count for state, count in states.items() if state or running}
-        known = self._kinds.get(kind) or {}
+        own = Counter({state: count for state, count in states.items() if state or running})
+        known = self._kinds.get(kind, Counter())
         result = _split(blocked_ns, own, known)
         self._remember(kind, own)
         return result
 
-    def _remember(self, kind: Hashable, states: Mapping[int, int]) -> None:
+    def _remember(self, kind: Hashable, states: "Counter[int]") -> None:
         if not states:
             return
-        known = self._kinds.pop(kind, None) or {}
+        known = self._kinds.pop(kind, None) or Counter()
         if len(self._kinds) >= _MOST_KINDS:
             self._kinds.pop(next(iter(self._kinds)))
-        for state, count in states.items():
-            known[state] = known.get(state, 0) + count
-        if sum(known.values()) > _MOST_REMEMBERED:
-            known = {state: count // 2 for state, count in known.items()}
+        known.update(states)
+        if known.total() > _MOST_REMEMBERED:
+            known = Counter({state: count // 2 for state, count in known.items()})
         self._kinds[kind] = known
 
 
-def _split(blocked_ns: int, own: Mapping[int, int], known: Mapping[int, int]) -> Split:
-    seen, remembered = sum(own.values()), sum(known.values())
+def _split(blocked_ns: int, own: "Counter[int]", known: "Counter[int]") -> Split:
+    seen, remembered = own.total(), known.total()
     borrowed = min(_PRIOR, float(remembered))
     weight = seen + borrowed
     if blocked_ns <= 0:
@@ -75,10 +75,7 @@ def _split(blocked_ns: int, own: Mapping[int, int], known: Mapping[int, int]) ->
     scale = borrowed / remembered if remembered else 0.0
 
     def part(*states: int) -> float:
-        found = 0.0
-        for state in states:
-            found += own.get(state, 0) + known.get(state, 0) * scale
-        return found / weight
+        return sum(own[state] + known[state] * scale for state in states) / weight
 
     gil = part(GIL)
     careful = (gil * weight + 0.5) / (weight + 1)  # no certainty from a few samples that agree

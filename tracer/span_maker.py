@@ -7,7 +7,7 @@ handed over as it is at its end; anywhere else the SDK makes it.
 """
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from opentelemetry import trace
 from opentelemetry.sdk.environment_variables import OTEL_PYTHON_SDK_INTERNAL_METRICS_ENABLED
@@ -23,7 +23,6 @@ from tracer.spans.spec import SpanSpec
 
 _SAMPLED = TraceFlags(TraceFlags.SAMPLED)
 _UNSET = Status(StatusCode.UNSET)
-_MOST_CONTEXTS = 4_096
 
 
 class PresetIds(IdGenerator):
@@ -57,9 +56,6 @@ class SpanMaker:
         self._listeners = self._listening()
         self._scope: InstrumentationScope = tracer._instrumentation_scope
         self._alone = False
-        # of the trace that is being made: what waits to be written is the collector's to walk, time and again
-        self._contexts: dict[int, SpanContext] = {}
-        self._trace_id = 0
 
     def _listening(self) -> tuple[object, ...]:
         return tuple(getattr(self._provider._active_span_processor, "_span_processors", ()))
@@ -79,19 +75,19 @@ class SpanMaker:
         if spec.not_after_unix_ns:
             end_ns = min(end_ns, spec.not_after_unix_ns)
         end_ns = max(end_ns, start_ns)
-        links = [Link(SpanContext(t, i, False, _SAMPLED)) for t, i in spec.links] if spec.links else ()
+        links = [Link(SpanContext(t, i, False, _SAMPLED)) for t, i in spec.links]
         # a root is the sampler's to decide, whatever it is
         if self._alone and spec.parent_id and len(spec.attributes) < self._most_attributes:
             self._hand_over(spec, start_ns, end_ns, links)
         else:
             self._make(spec, start_ns, end_ns, links)
 
-    def _hand_over(self, spec: SpanSpec, start_ns: int, end_ns: int, links: Sequence[Link]) -> None:
+    def _hand_over(self, spec: SpanSpec, start_ns: int, end_ns: int, links: list[Link]) -> None:
         attributes = {**spec.attributes, "error.type": spec.error} if spec.error else spec.attributes
         span = ReadableSpan(
             name=spec.name,
-            context=self._context(spec.trace_id, spec.span_id),
-            parent=self._context(spec.trace_id, spec.parent_id),
+            context=SpanContext(spec.trace_id, spec.span_id, False, _SAMPLED),
+            parent=SpanContext(spec.trace_id, spec.parent_id, False, _SAMPLED),
             resource=self._tracer.resource,
             attributes=attributes,
             links=links,
@@ -102,17 +98,7 @@ class SpanMaker:
         )
         self._tracer.span_processor.on_end(span)
 
-    def _context(self, trace_id: int, span_id: int) -> SpanContext:
-        """The one of that span, whether it is the span's own or its child's parent."""
-        if trace_id != self._trace_id or len(self._contexts) >= _MOST_CONTEXTS:
-            self._trace_id = trace_id
-            self._contexts = {}
-        found = self._contexts.get(span_id)
-        if found is None:
-            found = self._contexts[span_id] = SpanContext(trace_id, span_id, False, _SAMPLED)
-        return found
-
-    def _make(self, spec: SpanSpec, start_ns: int, end_ns: int, links: Sequence[Link]) -> None:
+    def _make(self, spec: SpanSpec, start_ns: int, end_ns: int, links: list[Link]) -> None:
         self._ids.trace_id, self._ids.span_id = spec.trace_id, spec.span_id
         if spec.parent_id:
             parent = SpanContext(spec.trace_id, spec.parent_id, False, _SAMPLED)

@@ -28,12 +28,12 @@ sibling that ended last before it. It can only come through what is nested like 
 
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, NamedTuple
 
 from tracer import schema as s
 from tracer.observed import Attributes
-from tracer.spans.spec import SpanSpec, moved, span_hex
+from tracer.spans.spec import SpanSpec, span_hex
 
 APART_NS: Final = 1_000  # one tick of Jaeger's clock
 LAST_ACT_NS: Final = (
@@ -75,11 +75,11 @@ def nested(made: Sequence[SpanSpec]) -> list[SpanSpec]:
     return [
         spec
         if parents[index] == spec.parent_id and ends[index] == spec.end_ns
-        else moved(
+        else replace(
             spec,
-            parents[index],
-            ends[index],
-            _shortened(spec.attributes, spec.end_ns - spec.start_ns, ends[index] - spec.start_ns),
+            parent_id=parents[index],
+            end_ns=ends[index],
+            attributes=_shortened(spec.attributes, spec.end_ns - spec.start_ns, ends[index] - spec.start_ns),
         )
         for index, spec in enumerate(made)
     ]

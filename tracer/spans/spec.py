@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 from tracer.observed import Attributes
 from tracer.records import Callback, Look
@@ -11,7 +11,8 @@ from tracer.spans.pool_past import PoolPast
 T = TypeVar("T", Callback, Look)
 
 
-class SpanSpec(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class SpanSpec:
     """A span to be made; times are `perf_counter_ns` readings unless `unix` says otherwise."""
 
     name: str
@@ -27,11 +28,6 @@ class SpanSpec(NamedTuple):
     # a child that reached out of its parent, by what lies between two readings of two clocks, would be taken
     # for a sign of skewed clocks
     not_after_unix_ns: int = 0
-
-
-def moved(spec: SpanSpec, parent_id: int, end_ns: int, attributes: Attributes) -> SpanSpec:
-    """The same span elsewhere; a third of the price of `_replace`, which is paid for half of all spans."""
-    return tuple.__new__(SpanSpec, (*spec[:3], parent_id, spec.start_ns, end_ns, attributes, *spec[7:]))
 
 
 @dataclass(frozen=True, slots=True)
