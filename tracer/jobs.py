@@ -13,12 +13,16 @@ from weakref import ref
 
 from tracer import recorder as recorders
 from tracer.places import caller_place
-from tracer.records import ACTIVITY, Job, Occupancy, Pool, current_activity, here
+from tracer.records import ACTIVITY, Job, Occupancy, Pool, here
 from tracer.signals import run_queue_ns, thread_time_ns
 from tracer.span_context import StandIn, current_span_id, enter, leave
-from tracer.unseen import bound_to, code_of, name_of, own, take_this_frame_out
+from tracer.unseen import bound_to, code_of, name_of, take_this_frame_out
 
 _NO_QUEUE_NS = 20_000  # off the CPU for less: what of it was the run queue is not asked
+# The CPU clock is a system call. A shorter job is taken to have been on the CPU throughout, and so is a shorter
+# stretch between two; no longer than _ESTIMATED_NS on end, which bounds what this can be wrong by.
+_ON_CPU_NS = 20_000
+_ESTIMATED_NS = 200_000
 PLAIN = "_whywait_plain"  # on a function of ours that stands for one of the host's: that one
 
 # by id, since an owner may have an equality, or no hash, of its own
@@ -50,11 +54,11 @@ def forget_pools() -> None:
 
 def make_job(pool: Pool, function: Callable[..., Any], args: tuple[Any, ...]) -> Job | None:
     """A job of the activity that runs here now; None outside any request."""
-    spawner = current_activity()
-    if spawner is None:
+    spawner = here.current
+    if spawner is None or type(spawner) is tuple:
         return None
     request = spawner.request
-    if not request.take():
+    if not request.open or not request.take():
         return None
     now = perf_counter_ns()
     job = Job(request, spawner, now, current_span_id())
@@ -90,9 +94,8 @@ def describe(function: Any, args: tuple[Any, ...] = ()) -> tuple[str, CodeType |
             function, args = args[0], args[1:]  # context.run(function, ...)
         else:
             break
-    plain = own(function, PLAIN)
-    if plain is not None:
-        function = plain
+    if type(function) is FunctionType:
+        function = function.__dict__.get(PLAIN) or function
     return name_of(function), code_of(function)
 
 
@@ -152,22 +155,34 @@ def run_job(
 
 
 def _enter(pool: Pool, job: Job, held: Occupancy, carried: contextvars.Context | None) -> Any:
-    job.idle_since_ns = here.idle_since_ns
-    job.initialized, here.initialized = here.initialized, None
-    if here.idle_since_ns and perf_counter_ns() - here.idle_since_ns < _NO_QUEUE_NS:
-        run_queue = here.idle_run_queue_ns  # it came from its job before
+    mine = here.__dict__
+    since_ns: int = mine.get("idle_since_ns", 0)
+    run_queue: int | None = mine.get("idle_run_queue_ns")
+    if "initialized" in mine:
+        job.initialized = mine.pop("initialized")
+    now = perf_counter_ns()
+    if since_ns:
+        job.idle_since_ns = since_ns
+        idle_cpu: int = mine["idle_cpu_ns"]
+        before = run_queue
+        if now - since_ns >= _NO_QUEUE_NS:  # else it came from its job before
+            run_queue = run_queue_ns()
+            cpu = _read_cpu(mine, now)
+        elif now - mine.get("cpu_read_ns", 0) < _ESTIMATED_NS:
+            cpu = idle_cpu + now - since_ns
+        else:
+            cpu = _read_cpu(mine, now)
+        job.handover_cpu_ns = cpu - idle_cpu
+        if run_queue is not None and before is not None:
+            job.handover_run_queue_ns = run_queue - before
     else:
         run_queue = run_queue_ns()
-    cpu = thread_time_ns()
-    if here.idle_since_ns:
-        job.handover_cpu_ns = cpu - here.idle_cpu_ns
-        if run_queue is not None and here.idle_run_queue_ns is not None:
-            job.handover_run_queue_ns = run_queue - here.idle_run_queue_ns
+        cpu = _read_cpu(mine, now)
     thread = threading.current_thread()
     job.thread_id = thread.native_id or 0
     job.thread_name = thread.name
     job.run_queue_ns = run_queue
-    here.current = job
+    mine["current"] = job
     request = job.request
     span = StandIn(request.trace_id, job.run_id, request.sampled_flags, request.trace_state)
     if carried is not None:
@@ -189,6 +204,11 @@ def _hold(pool: Pool, held: Occupancy, thread_id: int, start_ns: int) -> None:
         recorder.holds.append(held)
 
 
+def _read_cpu(mine: dict[str, Any], now: int) -> int:
+    mine["cpu_read_ns"] = now
+    return thread_time_ns()
+
+
 def _set_current(job: Job, span: StandIn) -> None:
     ACTIVITY.set(job)
     enter(span)
@@ -196,10 +216,15 @@ def _set_current(job: Job, span: StandIn) -> None:
 
 def _leave(job: Job, held: Occupancy, token: Any) -> None:
     end_ns = perf_counter_ns()
-    cpu_ns = thread_time_ns()
+    mine = here.__dict__
+    length_ns = end_ns - job.start_ns
+    if length_ns < _ON_CPU_NS and end_ns - mine.get("cpu_read_ns", 0) < _ESTIMATED_NS:
+        cpu_ns = job.step_cpu_ns + length_ns
+    else:
+        cpu_ns = _read_cpu(mine, end_ns)
     job.cpu_ns = cpu_ns - job.step_cpu_ns
     held.end_ns = job.done_ns = job.end_ns = job.stop_ns = end_ns
-    on_cpu = end_ns - job.start_ns - job.cpu_ns < _NO_QUEUE_NS  # nearly throughout
+    on_cpu = length_ns - job.cpu_ns < _NO_QUEUE_NS  # nearly throughout
     run_queue = job.run_queue_ns if on_cpu else run_queue_ns()
     if run_queue is not None and job.run_queue_ns is not None:
         job.run_queue_ns = run_queue - job.run_queue_ns
@@ -208,13 +233,13 @@ def _leave(job: Job, held: Occupancy, token: Any) -> None:
     if job.pool is not None:
         job.pool.last_job = job
     leave(token)
-    here.idle_since_ns = end_ns
-    here.idle_cpu_ns = cpu_ns
-    here.idle_run_queue_ns = run_queue
+    mine["idle_since_ns"] = end_ns
+    mine["idle_cpu_ns"] = cpu_ns
+    mine["idle_run_queue_ns"] = run_queue
     # `here.current` stays the job: what the worker now does, it does to deliver this job's result
 
 
 def _leave_clocks(end_ns: int) -> None:
     here.idle_since_ns = end_ns
-    here.idle_cpu_ns = thread_time_ns()
+    here.idle_cpu_ns = _read_cpu(here.__dict__, end_ns)
     here.idle_run_queue_ns = run_queue_ns()

@@ -19,7 +19,10 @@ _SUSPENDED: dict[type[Any], tuple[str, str]] = {
 }
 _SERVERS = ("uvicorn.", "hypercorn.", "daphne.", "granian.")
 _MOST_SITES = 10_000
-_sites: dict[tuple[CodeType, int, CodeType], Site] = {}
+# by the ids of both codes, whose hashes are slow, and the place in the first; the codes are kept with the site
+_sites: dict[tuple[int, int, int], tuple[Site, CodeType, CodeType]] = {}
+# what a source file is, when it stands in a chain of awaits; more than one may be true of it
+_LIBRARY, _SERVER, _ASYNCIO = 1, 2, 4
 _OURS = __file__.rsplit("/", 1)[0] + "/"
 
 
@@ -115,30 +118,45 @@ def await_site(coroutine: Any) -> Site | None:
     server: FrameType | None = None
     depth = 0
     while coroutine is not None and depth < _MAX_DEPTH:
-        names = _SUSPENDED.get(type(coroutine))
-        if names is None:  # a future at the end of the chain, or what poses as one
-            break
-        frame = getattr(coroutine, names[0])
+        if type(coroutine) is CoroutineType:
+            frame, inner = coroutine.cr_frame, coroutine.cr_await
+        else:
+            names = _SUSPENDED.get(type(coroutine))
+            if names is None:  # a future at the end of the chain, or what poses as one
+                break
+            frame, inner = getattr(coroutine, names[0]), getattr(coroutine, names[1])
         if frame is not None:
             leaf = frame
-            module = module_of(frame.f_code.co_filename)
-            if module.startswith(_SERVERS):
+            about = _about(frame.f_code.co_filename)
+            if about & _SERVER:
                 server = frame
-            elif not module.startswith("asyncio."):
+            elif not about & _ASYNCIO:
                 server = None
-            if not is_library(frame.f_code.co_filename):
+            if not about & _LIBRARY:
                 user = frame
-        coroutine = getattr(coroutine, names[1])
+        coroutine = inner
         depth += 1
     if leaf is None:
         return None
     leaf = server or leaf
     at = user or leaf
-    key = (at.f_code, at.f_lasti, leaf.f_code)
-    site = _sites.get(key)
-    if site is None:
+    code, where = at.f_code, leaf.f_code
+    key = (id(code), at.f_lasti, id(where))
+    known = _sites.get(key)
+    if known is None:
         if len(_sites) >= _MOST_SITES:
             _sites.clear()
-        where = leaf.f_code
-        site = _sites[key] = Site(place_of_frame(at), where.co_qualname, module_of(where.co_filename))
-    return site
+        site = Site(place_of_frame(at), where.co_qualname, module_of(where.co_filename))
+        known = _sites[key] = (site, code, where)
+    return known[0]
+
+
+@lru_cache(maxsize=4_096)
+def _about(filename: str) -> int:
+    module = module_of(filename)
+    server = _SERVER if module.startswith(_SERVERS) else 0
+    return (
+        (_LIBRARY if is_library(filename) else 0)
+        | server
+        | (_ASYNCIO if module.startswith("asyncio.") else 0)
+    )

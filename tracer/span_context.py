@@ -7,7 +7,6 @@ which will be made of it later.
 """
 
 import sys
-from contextlib import suppress
 from contextvars import Context as ThreadContext
 from contextvars import ContextVar, copy_context
 from typing import Any, Final
@@ -136,14 +135,17 @@ def enter(span: StandIn) -> Any:
     around = current.get(_SPAN_KEY)
     if around is not None:
         span._around = around._around if type(around) is StandIn else around
-    context = Context({**current, _SPAN_KEY: span})
+    context = Context(current)
+    dict.__setitem__(context, _SPAN_KEY, span)  # ours until it is set: nobody has seen it yet
     return _VARIABLE.set(context) if _VARIABLE is not None else otel_context._RUNTIME_CONTEXT.attach(context)
 
 
 def leave(token: Any) -> None:
     """Makes what was current before `enter` current again, if that can still be done here."""
-    with suppress(ValueError):  # in another context than it began in: a generator closed elsewhere
+    try:
         if _VARIABLE is not None:
             _VARIABLE.reset(token)
         else:
             otel_context._RUNTIME_CONTEXT.detach(token)
+    except ValueError:  # in another context than it began in: a generator closed elsewhere
+        pass

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from time import thread_time_ns
-from types import CodeType, FunctionType
+from types import CodeType, CoroutineType, FunctionType
 from typing import Any
 
 from tracer import recorder as recorders
@@ -42,6 +42,7 @@ QUEUED_MIN_NS = 1_000_000  # how long it had no CPU is not asked of shorter call
 SITE_MIN_NS = 200_000  # shorter waits are not given their place in the code
 
 _Task = asyncio.Task  # the usual one, tested first
+_made = tuple.__new__  # of a named tuple whose fields are all given: its own way costs three times as much
 # Reading the CPU clock costs as much as a short step. So a step shorter than this is taken to have been on
 # the CPU throughout, and so is what lies between two steps that nearly touch; no longer than _ESTIMATED_NS
 # on end, which bounds what this can be wrong by.
@@ -50,8 +51,8 @@ _PASSING_NS = 20_000
 _ESTIMATED_NS = 200_000
 
 # coroutines in which a library wraps the user's own, and how to find that (or its function) in one that
-# has not begun; filled by the library's probe
-WRAPPERS: dict[CodeType | None, Callable[[Any], Any]] = {}
+# has not begun; filled by the library's probe. By the id of their code, whose hash is slow
+WRAPPERS: dict[int, Callable[[Any], Any]] = {}
 
 
 def new_loop() -> Loop:
@@ -66,15 +67,15 @@ def new_loop() -> Loop:
 def waker_now(now: int) -> tuple[Waker, int]:
     """Who would be to thank if something were woken at this moment on this thread, and since when."""
     current = here.current
+    if type(current) is tuple:
+        return pass_on(current, now)
     if current is None:
         loop = here.loop
         if loop is None:
             return THREAD, now
         # libuv calls its own for sockets, pipes, children and signals; asyncio has a handle for each
         return (None if loop.selects else IO), now
-    if isinstance(current, Activity):
-        return current, (current.done_ns or now)
-    return pass_on(current, now)
+    return current, (current.done_ns or now)
 
 
 def pass_on(standing: Standing, now: int) -> tuple[Waker, int]:
@@ -120,7 +121,8 @@ def begin_callback(
             return None
         activity = known
     stop_ns = activity.stop_ns
-    if request.take():
+    if request.records_left > 0:
+        request.records_left -= 1
         site = None
         parent_id = 0
         if start_ns - stop_ns >= SITE_MIN_NS and activity.steps:
@@ -130,9 +132,13 @@ def begin_callback(
             cause_ns = stop_ns
         elif cause_ns > start_ns:
             cause_ns = start_ns
-        activity.waits.append(Wait(WAIT_AWAIT, stop_ns, cause_ns, start_ns, by, site, parent_id))
+        activity.waits.append(
+            _made(Wait, (WAIT_AWAIT, stop_ns, cause_ns, start_ns, by, site, parent_id, False, None, None))
+        )
         if type(by) is Job and not by.resume_ns:
             by.resume_ns = start_ns
+    else:
+        request.lost += 1
     activity.step_start_ns = start_ns
     gap_ns = start_ns - loop.cpu_at_ns
     if gap_ns < _PASSING_NS and start_ns - loop.cpu_read_ns < _ESTIMATED_NS:
@@ -140,22 +146,26 @@ def begin_callback(
     else:
         activity.step_cpu_ns = thread_time_ns()
         loop.cpu_read_ns = start_ns
-    here.current = activity
     return activity
 
 
 def end_callback(
-    loop: Loop, begun: Activity | None, found: Activity | None, callback: Any, start_ns: int, end_ns: int
+    loop: Loop,
+    mine: dict[str, Any],
+    begun: Activity | None,
+    found: Activity | None,
+    callback: Any,
+    start_ns: int,
+    end_ns: int,
 ) -> None:
-    """A callback has run; `begun` is the activity whose step it was when it began."""
-    current, opened = here.current, here.opened
-    here.current = None
-    if opened is not None:
-        here.opened = None
+    """A callback has run; `begun` is the activity whose step it was when it began, `mine` what `here` is."""
+    current: Activity | Standing | None = mine.get("current")
+    mine["current"] = None
+    opened: Activity | None = mine.pop("opened") if "opened" in mine else None
     loop.run_start_ns = 0
     # a request may have been opened (SERVER span) or closed in this very step
-    owner = begun
-    if current is not begun and isinstance(current, Activity):
+    owner: Activity | None = begun
+    if current is not begun and type(current) is not tuple and isinstance(current, Activity):
         owner = current
     duration_ns = end_ns - start_ns
     queued_ns: int | None = None
@@ -182,7 +192,8 @@ def end_callback(
         keep_callback(loop, start_ns, end_ns, known, callback, queued_ns)
     if owner is None or current is not owner:
         return
-    end_step(owner, end_ns, sample_of(loop, start_ns) if duration_ns >= BLOCK_MIN_NS else None, queued_ns)
+    sample = sample_of(loop, start_ns) if duration_ns >= BLOCK_MIN_NS else None
+    end_step(loop, owner, end_ns, sample, queued_ns)
     task = bound_to(callback)
     if (type(task) is _Task or is_task(task)) and task.done():
         end_task(owner, task, end_ns)
@@ -224,8 +235,11 @@ def adopt_eager(maker: Activity, task: "asyncio.Task[Any]", born_ns: int, stop_n
 
 
 def _name_task(activity: Activity, coroutine: Any) -> None:
+    if type(coroutine) is CoroutineType and id(coroutine.cr_code) not in WRAPPERS:
+        activity.name, activity.code = coroutine.__qualname__ or name_of(coroutine), coroutine.cr_code
+        return
     code = coroutine_code(coroutine)
-    behind = WRAPPERS.get(code) if code is not None else None
+    behind = WRAPPERS.get(id(code)) if code is not None else None
     if behind is not None:
         with suppress(Exception):  # another version of the library: the wrapper's own name will do
             coroutine = behind(coroutine) or coroutine
@@ -235,24 +249,23 @@ def _name_task(activity: Activity, coroutine: Any) -> None:
 
 
 def end_step(
-    activity: Activity, end_ns: int, sample: Sample | None, queued_ns: int | None = None
+    loop: Loop | None, activity: Activity, end_ns: int, sample: Sample | None, queued_ns: int | None = None
 ) -> int | None:
     """A task was suspended or has ended; `queued_ns` of the step it had no CPU, where that was asked.
 
     Returns it, or what was asked here.
     """
     duration_ns = end_ns - activity.step_start_ns
-    loop = here.loop
-    if duration_ns < _ON_CPU_NS and loop is not None:
-        cpu_ns = duration_ns
-        loop.cpu_ns = activity.step_cpu_ns + duration_ns
+    if loop is None:
+        cpu_ns = thread_time_ns() - activity.step_cpu_ns
     else:
-        now = thread_time_ns()
-        cpu_ns = now - activity.step_cpu_ns
-        if loop is not None:
-            loop.cpu_ns = now
+        if duration_ns < _ON_CPU_NS:
+            cpu_ns = duration_ns
+            loop.cpu_ns = activity.step_cpu_ns + duration_ns
+        else:
+            loop.cpu_ns = now = thread_time_ns()
+            cpu_ns = now - activity.step_cpu_ns
             loop.cpu_read_ns = end_ns
-    if loop is not None:
         loop.cpu_at_ns = end_ns
     activity.cpu_ns += cpu_ns
     activity.run_ns += duration_ns
@@ -261,7 +274,10 @@ def end_step(
     if duration_ns >= BLOCK_MIN_NS and activity.request.take():
         if queued_ns is None and loop is not None and duration_ns - cpu_ns >= BLOCK_MIN_NS:
             queued_ns = queued_since(loop)
-        activity.blocks.append(Block(activity.step_start_ns, end_ns, cpu_ns, sample, 0, queued_ns))
+        blocks = activity.blocks
+        if blocks is None:
+            blocks = activity.blocks = []
+        blocks.append(Block(activity.step_start_ns, end_ns, cpu_ns, sample, 0, queued_ns))
     return queued_ns
 
 
@@ -301,7 +317,9 @@ def close_step(activity: Activity, end_ns: int) -> None:
         return
     here.current = None
     loop = here.loop
-    queued_ns = end_step(activity, end_ns, sample_of(loop, loop.run_start_ns if loop is not None else 0))
+    queued_ns = end_step(
+        loop, activity, end_ns, sample_of(loop, loop.run_start_ns if loop is not None else 0)
+    )
     if loop is not None:
         loop.told_queue_ns += queued_ns or 0
 

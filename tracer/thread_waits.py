@@ -45,6 +45,8 @@ def keep_wait(
         waited = waited._replace(handler=here.handler)
     if end_ns - start_ns < _KEPT_NS:
         short = activity.short_ns
+        if short is None:
+            short = activity.short_ns = {}
         short[kind] = short.get(kind, 0) + cause_ns - start_ns
         if cause_ns < end_ns:
             short[WAIT_RESUME] = short.get(WAIT_RESUME, 0) + end_ns - cause_ns

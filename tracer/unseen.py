@@ -48,6 +48,8 @@ def code_of(function: Any) -> CodeType | None:
         function = own(function, "func")
     if type(function) is MethodType:
         function = function.__func__
+    elif type(function) is type or type(function) is BuiltinMethodType:
+        return None
     for _ in range(_MOST_DECORATORS):
         inner = function.__dict__.get("__wrapped__") if type(function) is FunctionType else None
         if type(inner) is not FunctionType:

@@ -16,6 +16,7 @@ from opentelemetry import trace
 import analysis
 from tests.tracer.conftest import Traced
 from tracer import phase
+from tracer.records import forget_here
 
 Begin = Callable[..., Traced]
 NAME: contextvars.ContextVar[str] = contextvars.ContextVar("name", default="unset")
@@ -235,3 +236,17 @@ def test_a_decorated_job_stands_where_the_user_wrote_it(traced_to: Begin) -> Non
     assert set(queued["culprit"]) == {"decorated_nap"}
     assert set(queued["culprit_file"]) == {__file__}
     assert set(queued["culprit_line"]) == {line}
+
+
+def test_a_job_in_whose_midst_a_child_was_forked_ends_in_the_child(traced_to: Begin) -> None:
+    """What its thread noted of itself is the parent's, and forgotten there."""
+
+    def forked() -> int:
+        forget_here()
+        return 1
+
+    spans = traced_to(sampler=False)
+    with ThreadPoolExecutor(1) as pool, phase("root"):
+        assert [pool.submit(work).result() for work in (int, forked, int)] == [0, 1, 0]
+    spans.stop()
+    assert len(spans.of_kind("run")) == 3

@@ -69,8 +69,8 @@ def install() -> Callable[[], None]:
             except Exception as error:
                 probe_failed("anyio", error)
 
-    wrappers = _wrappers(backend)
-    WRAPPERS.update(wrappers)
+    wrappers = _wrappers(backend)  # kept until the undo, and so are the codes whose ids are used
+    WRAPPERS.update({id(code): behind for code, behind in wrappers.items()})
     backend.run_sync_in_worker_thread = run_sync_in_worker_thread
     limiter_class.acquire_on_behalf_of = acquire_on_behalf_of
 
@@ -78,17 +78,17 @@ def install() -> Callable[[], None]:
         backend.run_sync_in_worker_thread = plain_run
         limiter_class.acquire_on_behalf_of = plain_acquire
         for code in wrappers:
-            WRAPPERS.pop(code, None)
+            WRAPPERS.pop(id(code), None)
 
     return undo
 
 
-def _wrappers(backend: Any) -> dict[CodeType | None, Callable[[Any], Any]]:
+def _wrappers(backend: Any) -> dict[CodeType, Callable[[Any], Any]]:
     """The coroutines in which anyio runs the user's, and what each holds of it; not every version has all."""
     from anyio import from_thread
     from anyio._core import _tasks
 
-    found: dict[CodeType | None, Callable[[Any], Any]] = {}
+    found: dict[CodeType, Callable[[Any], Any]] = {}
     handle = getattr(_tasks, "TaskHandle", None)
     if handle is not None and hasattr(handle, "_run_coro"):
         found[handle._run_coro.__code__] = lambda wrapper: wrapper.cr_frame.f_locals["self"]._coro

@@ -86,6 +86,8 @@ def install() -> Callable[[], None]:
         job, here.submitting = here.submitting, None
         if job is not None:
             job.born_ns = min(start_ns, job.start_ns or start_ns)
+        if len(self._threads) >= self._max_workers:
+            return plain_adjust(self)  # it will start none
         activity = waiter_here()
         if activity is None:
             return plain_adjust(self)

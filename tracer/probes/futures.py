@@ -22,6 +22,7 @@ from tracer.steps import waker_now
 from tracer.thread_waits import waiter_here
 from tracer.unseen import take_this_frame_out
 
+_DONE = (_base.FINISHED, _base.CANCELLED_AND_NOTIFIED, _base.CANCELLED)
 LATE_NS = 1_000_000  # of a result that lay done for less, who took it is not kept
 
 
@@ -33,7 +34,9 @@ def install() -> Callable[[], None]:
     @functools.wraps(plain_result)
     def result(self: Any, timeout: float | None = None) -> Any:
         try:
-            if self.done():
+            if type(here.current) is tuple:  # a callback that passes it on to the loop's own future
+                return plain_result(self, timeout)
+            if self._state in _DONE:
                 _take(self)
                 return plain_result(self, timeout)
             activity = waiter_here()
@@ -49,8 +52,7 @@ def install() -> Callable[[], None]:
     @functools.wraps(plain_exception)
     def exception(self: Any, timeout: float | None = None) -> Any:
         try:
-            activity = waiter_here()
-            if activity is None or self.done():
+            if self._state in _DONE or (activity := waiter_here()) is None:
                 return plain_exception(self, timeout)
             return _blocked(plain_exception, activity, self, timeout)
         except BaseException as error:
@@ -84,8 +86,6 @@ def _take(future: Any) -> None:
         return
     try:
         current = here.current
-        if current is not None and not isinstance(current, Activity):
-            return  # a callback that passes it on to the loop's own future: nobody has it yet
         now = job.resume_ns = perf_counter_ns()
         if now - job.done_ns < LATE_NS or not job.request.open:
             return

@@ -26,15 +26,15 @@ def _run_stamped(handle: Any, by: Waker, cause_ns: int, run: Callable[[Any], Non
     callback = handle._callback
     context = handle._context
     try:
-        loop = here.loop
+        mine = here.__dict__
+        loop = mine.get("loop")
         if loop is None or not loop.live:
             loop = new_loop()
         loop.run_start_ns = start_ns
         found = context.get(ACTIVITY)
         if found is not None and type(callback) is not FunctionType:
             activity = begin_callback(loop, found, callback, by, cause_ns, start_ns, context)
-        if activity is None:
-            here.current = (callback, by, cause_ns)
+        mine["current"] = (callback, by, cause_ns) if activity is None else activity
     except Exception as error:
         probe_failed("loop", error)
         run(handle)
@@ -43,7 +43,7 @@ def _run_stamped(handle: Any, by: Waker, cause_ns: int, run: Callable[[Any], Non
         run(handle)
     finally:
         try:
-            end_callback(loop, activity, found, callback, start_ns, perf_counter_ns())
+            end_callback(loop, mine, activity, found, callback, start_ns, perf_counter_ns())
         except Exception as error:
             probe_failed("loop", error)
         # the frames of what failed in there refer back to this one: like asyncio's own `_run`, it must not
@@ -66,12 +66,7 @@ def install() -> Callable[[], None]:
             plain_handle.__init__(self, callback, args, loop, context)
             if self._source_traceback:  # debug mode: asyncio takes its caller's frame for the last one
                 del self._source_traceback[-1]
-            now = perf_counter_ns()
-            current = here.current
-            if isinstance(current, Activity):
-                self._by, self._cause_ns = current, current.done_ns or now
-            else:
-                self._by, self._cause_ns = waker_now(now)
+            self._by, self._cause_ns = waker_now(perf_counter_ns())
 
         def _run(self) -> None:
             if self._by is IO or self._by is IO_LATE:  # made once, run often: dated from this round's select

@@ -32,7 +32,8 @@ def _run(callback: Any, by: Waker, cause_ns: int, *args: Any) -> Any:
     start_ns = perf_counter_ns()
     activity: Activity | None = None
     try:
-        loop = here.loop
+        mine = here.__dict__
+        loop = mine.get("loop")
         if loop is None or not loop.live:
             loop = new_loop()
         if start_ns - loop.ended_ns >= _AWAY_MIN_NS:
@@ -41,8 +42,7 @@ def _run(callback: Any, by: Waker, cause_ns: int, *args: Any) -> Any:
         found = ACTIVITY.get()
         if found is not None and type(callback) is not FunctionType:
             activity = begin_callback(loop, found, callback, by, cause_ns, start_ns, None)
-        if activity is None:
-            here.current = (callback, by, cause_ns)
+        mine["current"] = (callback, by, cause_ns) if activity is None else activity
     except Exception as error:
         probe_failed("uvloop", error)
         return callback(*args)
@@ -51,7 +51,7 @@ def _run(callback: Any, by: Waker, cause_ns: int, *args: Any) -> Any:
     finally:
         try:
             end_ns = loop.ended_ns = perf_counter_ns()
-            end_callback(loop, activity, found, callback, start_ns, end_ns)
+            end_callback(loop, mine, activity, found, callback, start_ns, end_ns)
         except Exception as error:
             probe_failed("uvloop", error)
         # the frames of what failed in there refer back to this one: it must keep nothing alive
@@ -64,14 +64,6 @@ def _back(loop: Loop, start_ns: int) -> None:
     queued_ns = queued_since(loop)
     if queued_ns is not None and queued_ns >= _AWAY_MIN_NS and loop.ended_ns:
         loop.looks.append(Look(loop.ended_ns, start_ns, queued_ns, False))
-
-
-def _waker() -> tuple[Waker, int]:
-    now = perf_counter_ns()
-    current = here.current
-    if isinstance(current, Activity):
-        return current, current.done_ns or now
-    return waker_now(now)
 
 
 def _due_ns(when: Any, now: float) -> int:
@@ -101,11 +93,15 @@ def install() -> Callable[[], None]:
     plain_at = loop_class.call_at
 
     def call_soon(self: Any, callback: Any, *args: Any, context: Any = None) -> Any:
-        call = _Call(_run, callback, *_waker())
+        by, cause_ns = waker_now(perf_counter_ns())
+        call = _Call(_run, callback, by, cause_ns)
+        if not args:
+            return plain_soon(self, call, context=context)
         return plain_soon(self, call, *args, context=context)
 
     def call_soon_threadsafe(self: Any, callback: Any, *args: Any, context: Any = None) -> Any:
-        call = _Call(_run, callback, *_waker())
+        by, cause_ns = waker_now(perf_counter_ns())
+        call = _Call(_run, callback, by, cause_ns)
         return plain_threadsafe(self, call, *args, context=context)
 
     def call_later(self: Any, delay: float, callback: Any, *args: Any, context: Any = None) -> Any:

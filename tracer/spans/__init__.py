@@ -28,10 +28,10 @@ def request_spans(
     for activity in request.activities:
         if id(activity) not in drawing.kept:
             continue
-        small: dict[str, int] = dict(activity.short_ns)
+        small: dict[str, int] = dict(activity.short_ns or {})
         for wait in activity.waits:
             add_wait(drawing, activity, wait, small)
-        for block in activity.blocks:
+        for block in activity.blocks or ():
             add_block(drawing, activity, block)
         if isinstance(activity, Job):
             add_job(drawing, activity, small)
