@@ -23,6 +23,7 @@ _NO_QUEUE_NS = 20_000  # off the CPU for less: what of it was the run queue is n
 # stretch between two; no longer than _ESTIMATED_NS on end, which bounds what this can be wrong by.
 _ON_CPU_NS = 20_000
 _ESTIMATED_NS = 200_000
+_RESTED_NS = 30_000_000  # after which the sampler may look at a thread less often
 PLAIN = "_whywait_plain"  # on a function of ours that stands for one of the host's: that one
 
 # by id, since an owner may have an equality, or no hash, of its own
@@ -182,6 +183,10 @@ def _enter(pool: Pool, job: Job, held: Occupancy, carried: contextvars.Context |
     job.thread_id = thread.native_id or 0
     job.thread_name = thread.name
     job.run_queue_ns = run_queue
+    if now - since_ns >= _RESTED_NS:
+        recorder = recorders.active
+        if recorder is not None and recorder.sampler is not None:
+            recorder.sampler.woke(job.thread_id)
     mine["current"] = job
     request = job.request
     span = StandIn(request.trace_id, job.run_id, request.sampled_flags, request.trace_state)

@@ -271,3 +271,49 @@ def test_who_woke_between_two_seldom_looks_did_not_sleep_on() -> None:
     assert len(woke_ns) == 12
     slept_on = [at for at in woke_ns if any(stay.first_ns < at < stay.last_ns for stay in stays)]
     assert len(slept_on) <= 3  # the sampler may have had time to look at all
+
+
+def test_who_says_that_it_begins_to_work_is_looked_at_at_once() -> None:
+    process = start_sampler()
+    assert process is not None
+    over = threading.Event()
+    jobs: SimpleQueue[str] = SimpleQueue()
+    worked: dict[str, list[tuple[int, int]]] = {"said": [], "unsaid": []}
+
+    def work() -> None:
+        while (how := jobs.get()) in worked:
+            if how == "said":
+                process.woke(threading.get_native_id())
+            began = perf_counter_ns()
+            while perf_counter_ns() - began < 12_000_000:
+                pass
+            worked[how].append((began, perf_counter_ns()))
+
+    idle = [threading.Thread(target=over.wait) for _ in range(120)]
+    worker = threading.Thread(target=work)
+    try:
+        for one in (*idle, worker):
+            one.start()
+        until(lambda: ready(process))
+        for _ in range(16):
+            for how in worked:
+                time.sleep(0.2)
+                jobs.put(how)
+        time.sleep(0.1)
+        last_ns = perf_counter_ns()
+        until(lambda: process.header().swept_ns > last_ns)
+    finally:
+        jobs.put("over")
+        over.set()
+        for one in (*idle, worker):
+            one.join()
+        process.end()
+    samples = Samples(process)
+    samples.read(lambda: None)
+    tid = worker.native_id or 0
+    seen = {
+        how: sum(samples.seen(tid, began, ended).states[RUNNING] > 0 for began, ended in times)
+        for how, times in worked.items()
+    }
+    process.close()
+    assert seen["said"] > seen["unsaid"]

@@ -38,6 +38,9 @@ from tracer.sampler.ring import (
     SIZE,
     SLEEP,
     STOPPED,
+    WOKEN,
+    WOKEN_AT,
+    WOKEN_MOST,
     Ring,
     Thread,
 )  # fmt: skip
@@ -86,6 +89,7 @@ class Sampler:
         self._polls = _POLL_CALLS.get(_MACHINE, ())
         self._use = CpuUse(process_id, self._emit_use)
         self._use_written = 0
+        self._woken = 0  # how many threads were said to have begun to work
         self._every = 1  # how many sweeps apart the threads are looked at that have long been asleep
         self._libraries = Libraries(process_id)
         self._pools = PoolSweeps(process_id, memory, self._ring, self._state)
@@ -147,7 +151,21 @@ class Sampler:
         self._use.ended(thread)
         thread.close()
 
+    def _hear(self) -> None:
+        """Threads that rested and now work are looked at in this sweep, and what was seen of them before is over."""
+        count, *latest = WOKEN.unpack_from(self._memory, WOKEN_AT)
+        for number in range(max(self._woken, count - WOKEN_MOST), count):
+            tid = latest[number % WOKEN_MOST]
+            thread = self._threads.get(tid)
+            if thread is not None:
+                self._ring.end(thread)
+                thread.asleep, thread.looks, thread.passed_over = b"", 0, 0
+            elif tid and len(self._threads) < _MOST_THREADS:
+                self._take_up(tid)
+        self._woken = count
+
     def _sweep(self) -> None:
+        self._hear()
         waited_for = 0
         read, clock = os.pread, time.perf_counter_ns
         turn, every = self._sweeps, self._every

@@ -47,6 +47,7 @@ class SamplerProcess:
         self._fd = _shared_memory(ring.SIZE)
         self._memory: mmap.mmap | None = mmap.mmap(self._fd, ring.SIZE)
         self.pools = WatchTable(self._memory, ring.WATCH_AT)
+        self._woken = 0
         self.id = 0
         self._said = b""
         self.tells_holder = bool(address.holder_at)
@@ -171,6 +172,19 @@ class SamplerProcess:
                 pipe.close()
         self._launcher.returncode = 0  # not ours to wait for
         self._release_memory()
+
+    def woke(self, thread_id: int) -> None:
+        """Says that a thread begins to work after a rest, or at all: the next sweep looks at it. Any thread may call it."""
+        memory, number = self._memory, self._woken
+        self._woken = number + 1
+        if memory is None:
+            return
+        try:
+            at = ring.WOKEN_AT + ring.WOKEN_NUMBER.size
+            ring.WOKEN_NUMBER.pack_into(memory, at + number % ring.WOKEN_MOST * 4, thread_id)
+            ring.WOKEN_NUMBER.pack_into(memory, ring.WOKEN_AT, number + 1 & 0xFFFF_FFFF)
+        except ValueError:  # it has just been closed
+            return
 
     def _release_memory(self) -> None:
         self.pools.close()

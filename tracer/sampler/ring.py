@@ -15,6 +15,10 @@ from tracer.sampler.watch import WATCH_SIZE
 # they tell all
 HEADER = struct.Struct("<9Q")
 HEADER_SIZE = 128
+# behind it what the sampled process says: how many threads began to work after a rest so far, and the latest of them
+WOKEN_AT, WOKEN_MOST = 80, 11
+WOKEN = struct.Struct(f"<I{WOKEN_MOST}I")
+WOKEN_NUMBER = struct.Struct("<I")
 # one thread in one state: first and last sweep (perf_counter ns), run-queue ns at the last, thread id,
 # who held the GIL (0: not known or not waited for), number of sweeps, state, number of the system call
 RECORD = struct.Struct("<QQQIIHHi")
