@@ -1,6 +1,7 @@
 """Steady load for a while: does memory, threads or descriptors of the traced service or its sampler grow?
 
 python -m benchmarks.soak --minutes 30 > benchmarks/results/soak.md
+python -m benchmarks.soak --draw benchmarks/results/soak.md       the curves anew, from the page's table
 """
 
 import argparse
@@ -10,6 +11,7 @@ import platform
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -19,6 +21,9 @@ from demo_service.server_process import ServerPlan, running
 
 MODES: Final = ("microbatch", "batch", "to_thread", "per_request_pool")
 WARM_UP_S: Final = 120.0
+HEADINGS: Final = "| s | requests | memory MiB | threads | descriptors | sampler MiB |"
+CURVES: Final = "## Curves"
+POINTS: Final = 24  # of a curve
 STEP_S: Final = 20.0
 REST_S: Final = 4.0
 
@@ -77,11 +82,58 @@ async def load(url: str, until_s: float, process_id: int, sampler_id: int | None
     return readings
 
 
+def curves(readings: Sequence[Reading]) -> str:
+    """Pure: memory, and threads and descriptors, over the minutes, as charts that the page's reader draws."""
+    chosen = readings[:: max(len(readings) // POINTS, 1)]
+    minutes = ", ".join(f"{one.at_s / 60:.0f}" for one in chosen)
+
+    def chart(title: str, unit: str, lines: Sequence[Sequence[float]]) -> str:
+        most = max(max(line) for line in lines) * 1.2
+        drawn = "\n".join(f"    line [{', '.join(f'{value:.1f}' for value in line)}]" for line in lines)
+        return (
+            f'```mermaid\nxychart-beta\n    title "{title}"\n    x-axis "minutes" [{minutes}]\n'
+            f'    y-axis "{unit}" 0 --> {most:.0f}\n{drawn}\n```\n'
+        )
+
+    memory = chart("Memory of the service, and of its sampler", "MiB",
+                   [[one.rss_mib for one in chosen], [one.sampler_mib for one in chosen]])  # fmt: skip
+    numbers = chart("Descriptors (above) and threads of the service", "number",
+                    [[float(one.descriptors) for one in chosen], [float(one.threads) for one in chosen]])  # fmt: skip
+    return f"{CURVES}\n\n{memory}\n{numbers}"
+
+
+def readings_of(page: str) -> list[Reading]:
+    """Pure: the table of a page that was printed before; ValueError where there is none."""
+    rows = page.partition(HEADINGS)[2].splitlines()[2:]
+    found = []
+    for row in rows:
+        cells = [cell.strip() for cell in row.strip("|").split("|")]
+        if len(cells) != 6:
+            break
+        at_s, requests, rss, threads, descriptors, sampler = cells
+        found.append(
+            Reading(float(at_s), int(requests), float(rss), int(threads), int(descriptors), float(sampler))
+        )
+    if not found:
+        raise ValueError(f"no table that begins with {HEADINGS}")
+    return found
+
+
+def draw(path: Path) -> None:
+    """Puts the curves of a page's table at its end, instead of those that stand there."""
+    page = path.read_text().partition(CURVES)[0].rstrip()
+    path.write_text(f"{page}\n\n{curves(readings_of(page))}")
+
+
 def main() -> int:
     """Runs the load and prints the page; 0."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.soak", description=__doc__)
     parser.add_argument("--minutes", type=float, default=30.0)
+    parser.add_argument("--draw", type=Path, metavar="PAGE")
     options = parser.parse_args()
+    if options.draw is not None:
+        draw(options.draw)
+        return 0
     with tempfile.TemporaryDirectory() as folder:
         traces = Path(folder) / "traces"
         traces.mkdir()
@@ -110,13 +162,12 @@ def main() -> int:
         f"descriptors {max(one.descriptors for one in warm[:half])} → {max(one.descriptors for one in warm[half:])}, "
         f"sampler {max(one.sampler_mib for one in warm[:half]):.1f} → {max(one.sampler_mib for one in warm[half:]):.1f} MiB.\n"
     )
-    print(
-        "| s | requests | memory MiB | threads | descriptors | sampler MiB |\n|---:|---:|---:|---:|---:|---:|"
-    )
+    print(f"{HEADINGS}\n|---:|---:|---:|---:|---:|---:|")
     for one in readings:
         print(
             f"| {one.at_s:.0f} | {one.requests} | {one.rss_mib:.1f} | {one.threads} | {one.descriptors} | {one.sampler_mib:.1f} |"
         )
+    print(f"\n{curves(readings)}", end="")
     return 0
 
 
