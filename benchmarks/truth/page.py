@@ -235,7 +235,7 @@ def _rules() -> Iterator[str]:
     yield "  (`schedstat`), GIL (a preloaded yardstick) and collections (`gc.callbacks`); locks, tokens and workers by the"
     yield "  holder's own stamps of its release; a blocked loop by the blocker's. It is written apart from the tracer and"
     yield "  joined to the trace by an id in the request's path. Of a computing fault the request's other computing on its"
-    yield "  way in and out, by the loop's own CPU clock, is true, too. A device is a recorded one: there is no GPU here."
+    yield "  way in and out, by the loop's own CPU clock, is true, too. Where there is no CuPy the device is a recorded one."
     yield f"- **Scored** is a request in which the injected cause truly was at least {usable.LEAST_NS / 1e6:.0f} ms and {usable.CLEARLY} times"
     yield "  each other cause and all that was not measured, so that the right answer is beyond doubt. All others are"
     yield "  left out and counted."
