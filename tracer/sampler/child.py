@@ -173,14 +173,20 @@ class Sampler:
             if every > 1 and thread.looks > _LONG_ASLEEP and (turn + tid) % every:
                 thread.passed_over += 1
                 continue
+            asleep = thread.asleep
+            if asleep:
+                # who was on no CPU since is where it was; read before the place is, or a wake-up might be missed
+                turns, thread.turns = thread.turns, thread.read_turns()
+                slept_on = turns and turns == thread.turns
+            else:
+                turns, slept_on = b"", b""
             try:
-                said = read(thread.calls, 160, 0)
+                said = asleep if slept_on else read(thread.calls, 160, 0)
             except OSError:  # the thread has ended
                 self._drop(tid)
                 continue
             now = clock()
-            seldom = every > 1 and thread.looks >= _LONG_ASLEEP and said == thread.asleep
-            if seldom and thread.has_run() and thread.passed_over:
+            if turns and not slept_on and said == asleep:
                 self._ring.end(thread)  # it was away, and came back to the same place while nobody looked
                 thread.asleep = b""
             if said == thread.asleep:
@@ -195,8 +201,10 @@ class Sampler:
             words = said.split(None, 2)
             state, number, holder = self._state(words)
             if state in _ASLEEP:
-                thread.looks = thread.looks + 1 if said == thread.asleep else 0
-                thread.asleep = said
+                if said == thread.asleep:
+                    thread.looks += 1
+                else:
+                    thread.looks, thread.asleep, thread.turns = 0, said, b""
             else:
                 thread.looks, thread.asleep = 0, b""
             if state == GIL:

@@ -77,7 +77,7 @@ class Thread(Making):
         except OSError:
             self.schedstat = -1
         self.cpu_ns = 0
-        self.turns = b""  # how often it was put on a CPU
+        self.turns = b""  # how often it was put on a CPU, as it was seen asleep
         self.asleep = b""  # what the kernel said of it, if it slept in what is not the GIL
         self.looks = self.passed_over = 0  # that found it so, one after the other; sweeps since the latest
         self.python = False  # it was seen waiting for the GIL
@@ -94,15 +94,14 @@ class Thread(Making):
         except (OSError, ValueError):
             return UNKNOWN_RUN_QUEUE
 
-    def has_run(self) -> bool:
-        """Whether it was on a CPU since this was last asked; yes where that cannot be read."""
+    def read_turns(self) -> bytes:
+        """How often it was put on a CPU; nothing where that cannot be read."""
         if self.schedstat < 0:
-            return True
+            return b""
         try:
-            before, self.turns = self.turns, os.pread(self.schedstat, 64, 0).rsplit(None, 1)[-1]
+            return os.pread(self.schedstat, 64, 0).rsplit(None, 1)[-1]
         except (OSError, IndexError):
-            return True
-        return self.turns != before
+            return b""
 
     def close(self) -> None:
         """Closes its files."""
