@@ -3,6 +3,7 @@
 python -m benchmarks.truth --quick             a slice in less than a minute, told on the terminal
 nice python -m benchmarks.truth --resume       all of it (tens of minutes), goes on where it was broken off
 python -m benchmarks.truth --mutations         which score falls without which probe (about ten minutes; --resume)
+python -m benchmarks.truth --mutations --probe adapters --only tokenized     one probe, one fault; the rest stays
 python -m benchmarks.truth --page              the page from what is done so far, or from truth.json
 python -m benchmarks.truth --seed 310          one generated program, what it truly did and what was told
 python -m benchmarks.truth --only lock_held    the faults named, at all intensities; the page stays as it is
@@ -18,12 +19,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks.truth import plan
+from benchmarks.truth import mutations, plan
 from benchmarks.truth.conditions import conditions
 from benchmarks.truth.fault import FAULTS
 from benchmarks.truth.grammar import draw
 from benchmarks.truth.judge import run_unit
-from benchmarks.truth.mutations import run as run_mutations
 from benchmarks.truth.page import page
 from benchmarks.truth.plan import Unit
 from benchmarks.truth.plots import errors_picture, scores_picture
@@ -46,6 +46,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--resume", action="store_true", help="keep what a broken-off run of these sources did"
     )
     parser.add_argument("--mutations", action="store_true", help="take out one probe at a time")
+    parser.add_argument(
+        "--probe", nargs="+", default=[], metavar="NAME", help="for --mutations: these probes"
+    )
     parser.add_argument("--page", action="store_true", help="write the page again, run nothing")
     parser.add_argument("--seed", type=int, help="of one generated program")
     parser.add_argument("--only", nargs="+", choices=sorted(FAULTS), help="these faults")
@@ -58,10 +61,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # the service that is up is ended, too
     with tempfile.TemporaryDirectory() as scratch:
         yardstick = build_yardstick(Path(scratch)) if can_build() else None
-        if options.quick or options.only or options.seed is not None:
-            return _some(options, yardstick)
         if options.mutations:
             return _mutations(options, yardstick)
+        if options.quick or options.only or options.seed is not None:
+            return _some(options, yardstick)
         return _all(options, yardstick)
 
 
@@ -88,11 +91,24 @@ def _some(options: argparse.Namespace, yardstick: Path | None) -> int:
 
 
 def _mutations(options: argparse.Namespace, yardstick: Path | None) -> int:
-    store = Store(FOLDER / f"{fingerprint()}-mutations")
-    if not options.resume:
+    known = mutations.probes()
+    unknown = [one for one in options.probe if one not in known]
+    if unknown:
+        _said(f"no probe is called {', '.join(unknown)}: expected some of {', '.join(known)}")
+        return 2
+    some = bool(options.probe or options.only)
+    store = Store(FOLDER / f"{fingerprint()}-mutations{'-some' if some else ''}")
+    if some or not options.resume:
         store.clear()
-    told = {"conditions": conditions(), "probes": run_mutations(yardstick, store, _said)}
-    (options.out / "truth_mutations.json").write_text(json.dumps(told, indent=1) + "\n")
+    found = mutations.run(yardstick, store, _said, options.probe, options.only or ())
+    path = options.out / "truth_mutations.json"
+    if some and path.exists():
+        before = json.loads(path.read_text())
+        found = {**before["probes"], **found}
+        told = {"conditions": before["conditions"], "probes": found}
+    else:
+        told = {"conditions": conditions(), "probes": found}
+    path.write_text(json.dumps(told, indent=1) + "\n")
     return _written(options.out)
 
 

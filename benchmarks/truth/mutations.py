@@ -5,7 +5,7 @@ What falls must fall below each of the whole runs, and again in a second run: wh
 
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -34,17 +34,30 @@ def probes() -> list[str]:
     return ran.stdout.split("\n")[:-1]
 
 
-def run(yardstick: Path | None, store: Store, said: Callable[[str], None]) -> Table:
-    """By probe: the faults whose score falls without it, from what to what, and whether the quick slice tells."""
+def run(
+    yardstick: Path | None,
+    store: Store,
+    said: Callable[[str], None],
+    chosen: Collection[str] = (),
+    only: Collection[str] = (),
+) -> Table:
+    """By probe: the faults whose score falls without it, from what to what, and whether the quick slice tells.
+
+    Of the `chosen` probes, and in the faults of `only`; of all where these are empty.
+    """
 
     def faults(unit: Unit) -> Table:
         return _faults(unit, yardstick, store, said)
 
-    whole = {loop: [faults(plan.every_fault(loop, seed)) for seed in WHOLE_SEEDS] for loop in plan.LOOPS}
+    taken_out = [one for one in probes() if not chosen or one in chosen]
+    loops = {_loop_of(one) for one in taken_out}
+    whole = {
+        loop: [faults(plan.every_fault(loop, seed, only=only)) for seed in WHOLE_SEEDS] for loop in loops
+    }
     found: Table = {}
-    for probe in probes():
-        loop = "uvloop" if probe == ONLY_UVLOOP else "asyncio"
-        first = fallen(whole[loop], faults(plan.every_fault(loop, SEED, probe)))
+    for probe in taken_out:
+        loop = _loop_of(probe)
+        first = fallen(whole[loop], faults(plan.every_fault(loop, SEED, probe, only)))
         again = first and fallen(
             whole[loop], faults(plan.every_fault(loop, AGAIN_SEED, probe, {one["fault"] for one in first}))
         )
@@ -52,6 +65,10 @@ def run(yardstick: Path | None, store: Store, said: Callable[[str], None]) -> Ta
         falls = [one for one in first if one["fault"] in sure]
         found[probe] = {"falls": falls, "quick_tells": any(FAULTS[one["fault"]].quick for one in falls)}
     return found
+
+
+def _loop_of(probe: str) -> str:
+    return "uvloop" if probe == ONLY_UVLOOP else "asyncio"
 
 
 def fallen(whole: Sequence[Table], without: Table) -> list[Table]:

@@ -132,6 +132,9 @@ def _short(told: Table, notes: Table) -> Iterator[str]:
             yield f"- **{name}**: {'; '.join(found)}. {why.get(name, 'Not looked into yet.')}"
             if one["missed_in"]:
                 yield f"  Missed in: {', '.join(one['missed_in'])}."
+    accused = told["nulls"]["cells_accused_falsely"]
+    if accused is not None and accused > targets.NULLS:
+        yield f"- **healthy services**: {_share(accused)} accused falsely. {notes['healthy']}"
     yield ""
 
 
