@@ -13,16 +13,13 @@ from weakref import ref
 
 from tracer import recorder as recorders
 from tracer.places import caller_place
-from tracer.records import ACTIVITY, Job, Occupancy, Pool, here
-from tracer.signals import run_queue_ns, thread_time_ns
+from tracer.records import ACTIVITY, Job, Occupancy, Pool, current_activity, here
+from tracer.signals import ESTIMATED_NS, run_queue_ns, thread_time_ns
 from tracer.span_context import StandIn, current_span_id, enter, leave
 from tracer.unseen import bound_to, code_of, name_of, take_this_frame_out
 
 _NO_QUEUE_NS = 20_000  # off the CPU for less: what of it was the run queue is not asked
-# The CPU clock is a system call. A shorter job is taken to have been on the CPU throughout, and so is a shorter
-# stretch between two; no longer than _ESTIMATED_NS on end, which bounds what this can be wrong by.
-_ON_CPU_NS = 20_000
-_ESTIMATED_NS = 200_000
+_ON_CPU_NS = 20_000  # shorter jobs, and stretches between two, are taken to have been on the CPU throughout
 _RESTED_NS = 30_000_000  # after which the sampler may look at a thread less often
 PLAIN = "_whywait_plain"  # on a function of ours that stands for one of the host's: that one
 
@@ -55,11 +52,11 @@ def forget_pools() -> None:
 
 def make_job(pool: Pool, function: Callable[..., Any], args: tuple[Any, ...]) -> Job | None:
     """A job of the activity that runs here now; None outside any request."""
-    spawner = here.current
-    if spawner is None or type(spawner) is tuple:
+    spawner = current_activity()
+    if spawner is None:
         return None
     request = spawner.request
-    if not request.open or not request.take():
+    if not request.take():
         return None
     now = perf_counter_ns()
     job = Job(request, spawner, now, current_span_id())
@@ -169,7 +166,7 @@ def _enter(pool: Pool, job: Job, held: Occupancy, carried: contextvars.Context |
         if now - since_ns >= _NO_QUEUE_NS:  # else it came from its job before
             run_queue = run_queue_ns()
             cpu = _read_cpu(mine, now)
-        elif now - mine.get("cpu_read_ns", 0) < _ESTIMATED_NS:
+        elif now - mine.get("cpu_read_ns", 0) < ESTIMATED_NS:
             cpu = idle_cpu + now - since_ns
         else:
             cpu = _read_cpu(mine, now)
@@ -223,7 +220,7 @@ def _leave(job: Job, held: Occupancy, token: Any) -> None:
     end_ns = perf_counter_ns()
     mine = here.__dict__
     length_ns = end_ns - job.start_ns
-    if length_ns < _ON_CPU_NS and end_ns - mine.get("cpu_read_ns", 0) < _ESTIMATED_NS:
+    if length_ns < _ON_CPU_NS and end_ns - mine.get("cpu_read_ns", 0) < ESTIMATED_NS:
         cpu_ns = job.step_cpu_ns + length_ns
     else:
         cpu_ns = _read_cpu(mine, end_ns)

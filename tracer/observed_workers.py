@@ -43,17 +43,17 @@ class ObservedWorkers:
         self._memory = memory
 
     def taken(
-        self, key: int, size: int, put_ns: int, jobs_put: Sequence[int], until_ns: int
+        self, key: int, size: int, queued_ns: int, jobs_put: Sequence[int], until_ns: int
     ) -> tuple[int, int]:
-        """When a job that was handed over at `put_ns` was last seen waiting, and when it had been taken; 0: never.
+        """When a job that was queued at `queued_ns` was last seen waiting, and when it had been taken; 0: never.
 
-        Workers take jobs in the order in which they were handed over, so it was taken once no more are on
-        their way than were handed over after it.
+        Workers take jobs in the order in which they were queued, so it was taken once no more are on their
+        way than were queued after it.
         """
-        later = bisect_right(jobs_put, put_ns)
+        later = bisect_right(jobs_put, queued_ns)
         waiting_ns = 0
-        for stay in self._samples.stays(key, put_ns, until_ns):
-            seen_ns = max(stay.first_ns, put_ns)
+        for stay in self._samples.stays(key, queued_ns, until_ns):
+            seen_ns = max(stay.first_ns, queued_ns)
             on_their_way = size - stay.number
             if on_their_way <= bisect_right(jobs_put, seen_ns) - later:
                 return waiting_ns, seen_ns

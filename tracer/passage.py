@@ -28,7 +28,7 @@ class Line(Protocol):
 
     picklings: deque[Occupancy]  # of its jobs
     places: int  # in its queue of calls
-    jobs_put: deque[int]  # when each job was handed to the thread that pickles
+    jobs_put: deque[int]  # when each job had its place in the queue of calls
 
     @property
     def key(self) -> int:
@@ -39,8 +39,8 @@ class Passage:
     """Filled while the job goes its way, by one thread after another; 0 and None: not yet, or not known."""
 
     __slots__ = (
-        "after", "before", "began_ns", "line", "manager_id", "pickling", "put_ns", "receiving", "sender",
-        "sending", "sent_ns", "starting", "submitted_at", "turn_ns", "unpickling",
+        "after", "before", "began_ns", "line", "manager_id", "pickling", "put_ns", "queued_ns", "receiving",
+        "sender", "sending", "sent_ns", "starting", "submitted_at", "turn_ns", "unpickling",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -48,6 +48,7 @@ class Passage:
         self.submitted_at: Place | None = None
         self.manager_id = 0  # native id of the thread that hands jobs out and takes results
         self.put_ns = 0  # handed to the thread that pickles
+        self.queued_ns = 0  # it had its place in the queue of calls
         self.pickling: Part | None = None
         self.sent_ns = 0  # it was pickled, and began to be written
         self.sending: Part | None = None

@@ -75,14 +75,13 @@ class ProcessLine:
         busy = self.watched.busy if self.watched is not None else _nobody_cares
         self.slots = ProcessSlots(executor._max_workers, self.clocks.read, busy, of_one=self.clocks.is_one)
         self.places = int(getattr(executor._call_queue, "_maxsize", 0))  # in its queue of calls
-        self.jobs_put: deque[int] = deque(
-            maxlen=_MOST_JOBS
-        )  # when each was handed to the thread that pickles
+        self.jobs_put: deque[int] = deque(maxlen=_MOST_JOBS)  # when each had its place in the queue of calls
         self.picklings: deque[Occupancy] = deque(maxlen=_MOST_PICKLINGS)
         self.came: Came | None = None  # the latest, until it is known whose it is
-        self.slots.run_already(self.clocks.processes())
+        workers = self.clocks.processes()
+        self.slots.run_already(workers)
         if self.watched is not None:
-            self.watched.workers(self.clocks.processes())
+            self.watched.workers(workers)
 
     @property
     def key(self) -> int:

@@ -18,17 +18,16 @@ from tracer.keeping import Decision
 # a span costs tens of microseconds to make and write: one for a shorter wait would cost more than the wait
 MIN_RESOLUTION_NS = 100_000
 _random = Random()  # our own stream: the host may have seeded the global one and count on it
-_random_bits = _random.getrandbits
 
 
 def new_span_id() -> int:
     """A random non-zero 64-bit span id."""
-    return _random_bits(64) or 1
+    return _random.getrandbits(64) or 1
 
 
 def new_trace_id() -> int:
     """A random non-zero 128-bit trace id."""
-    return _random_bits(128) or 1
+    return _random.getrandbits(128) or 1
 
 
 def reseed() -> None:
@@ -169,7 +168,7 @@ class Activity:
     def __init__(self, request: "Request", spawner: "Activity | None", born_ns: int, parent_id: int) -> None:
         self.request = request
         self.spawner = spawner
-        self.span_id = _random_bits(64) or 1
+        self.span_id = new_span_id()
         self.parent_id = parent_id
         self.born_ns = born_ns
         self.stop_ns = born_ns  # end of the latest step: a wait begins there
@@ -211,8 +210,8 @@ class Job(Activity):
     )  # fmt: skip
 
     def __init__(self, request: "Request", spawner: Activity, born_ns: int, parent_id: int) -> None:
-        Activity.__init__(self, request, spawner, born_ns, parent_id)
-        self.run_id = _random_bits(64) or 1
+        super().__init__(request, spawner, born_ns, parent_id)
+        self.run_id = new_span_id()
         self.start_ns = 0
         self.resume_ns = 0  # when who waited for it went on, or its result was first asked for
         self.collector: Collector | None = None

@@ -11,8 +11,18 @@ from collections.abc import Callable
 from contextlib import suppress
 from time import thread_time_ns
 
-__all__ = ["SmallReader", "close_all", "run_queue_available", "run_queue_ns", "thread_time_ns"]
+__all__ = [
+    "ESTIMATED_NS",
+    "SmallReader",
+    "close_all",
+    "run_queue_available",
+    "run_queue_ns",
+    "thread_time_ns",
+]
 
+# Reading the CPU clock is a system call, and costs as much as a short step or job. These are therefore taken to have
+# been on the CPU throughout, and no longer than this on end, which bounds what that can be wrong by.
+ESTIMATED_NS = 200_000
 _PATH = "/proc/thread-self/schedstat"
 _SIZE = 63
 

@@ -31,7 +31,7 @@ from tracer.records import (
     here,
 )
 from tracer.schema import WAIT_AWAIT
-from tracer.signals import run_queue_ns
+from tracer.signals import ESTIMATED_NS, run_queue_ns
 from tracer.span_context import current_span_id, span_id_in
 from tracer.unseen import bound_to, code_of, coroutine_code, is_task, name_of
 
@@ -43,12 +43,9 @@ SITE_MIN_NS = 200_000  # shorter waits are not given their place in the code
 
 _Task = asyncio.Task  # the usual one, tested first
 _made = tuple.__new__  # of a named tuple whose fields are all given: its own way costs three times as much
-# Reading the CPU clock costs as much as a short step. So a step shorter than this is taken to have been on
-# the CPU throughout, and so is what lies between two steps that nearly touch; no longer than _ESTIMATED_NS
-# on end, which bounds what this can be wrong by.
+# a shorter step is taken to have been on the CPU throughout, and so is what lies between two that nearly touch
 _ON_CPU_NS = 50_000
 _PASSING_NS = 20_000
-_ESTIMATED_NS = 200_000
 
 # coroutines in which a library wraps the user's own, and how to find that (or its function) in one that
 # has not begun; filled by the library's probe. By the id of their code, whose hash is slow
@@ -121,8 +118,7 @@ def begin_callback(
             return None
         activity = known
     stop_ns = activity.stop_ns
-    if request.records_left > 0:
-        request.records_left -= 1
+    if request.take():
         site = None
         parent_id = 0
         if start_ns - stop_ns >= SITE_MIN_NS and activity.steps:
@@ -137,11 +133,9 @@ def begin_callback(
         )
         if type(by) is Job and not by.resume_ns:
             by.resume_ns = start_ns
-    else:
-        request.lost += 1
     activity.step_start_ns = start_ns
     gap_ns = start_ns - loop.cpu_at_ns
-    if gap_ns < _PASSING_NS and start_ns - loop.cpu_read_ns < _ESTIMATED_NS:
+    if gap_ns < _PASSING_NS and start_ns - loop.cpu_read_ns < ESTIMATED_NS:
         activity.step_cpu_ns = loop.cpu_ns + gap_ns
     else:
         activity.step_cpu_ns = thread_time_ns()

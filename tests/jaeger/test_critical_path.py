@@ -2,6 +2,7 @@
 
 import json
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
@@ -206,6 +207,21 @@ def test_a_search_finds_the_requests_of_a_cause(
     assert _found(jaeger, {schema.WAIT: schema.WAIT_GPU_QUEUE}) == set()
 
 
+def _ask_at_once(url: str, paths: Sequence[str]) -> None:
+    together = [threading.Thread(target=get, args=(f"{url}{path}",)) for path in paths]
+    for thread in together:
+        thread.start()
+    for thread in together:
+        thread.join()
+
+
+def _told_of(folder: Path) -> tuple[list[Apart], analysis.Analysis]:
+    traces = analysis.load_traces(folder)
+    told = analysis.analyze(traces)
+    found = [one for one in apart(told, bars_of_spans(traces.spans)) if "idle" not in one.endpoint]
+    return found, told
+
+
 @pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
 def test_waits_of_every_shape_are_on_jaegers_path(loop: str, tmp_path: Path) -> None:
     """Of equal jobs it may take another than ours, and of what is shorter than a wait's span it knows nothing."""
@@ -220,18 +236,9 @@ def test_waits_of_every_shape_are_on_jaegers_path(loop: str, tmp_path: Path) -> 
             "/off_path",
         ):
             get(f"{url}{path}")
-        together = [
-            threading.Thread(target=get, args=(f"{url}{path}",))
-            for path in ("/blocker", "/victim", "/books?ms=60", "/books?ms=60", "/audited", "/audited")
-        ]
-        for thread in together:
-            thread.start()
-        for thread in together:
-            thread.join()
-    traces = analysis.load_traces(tmp_path)
-    told = analysis.analyze(traces)
+        _ask_at_once(url, ("/blocker", "/victim", "/books?ms=60", "/books?ms=60", "/audited", "/audited"))
+    found, told = _told_of(tmp_path)
     wall_ns = dict(zip(told.requests["trace_id"], told.requests["wall_ns"], strict=True))
-    found = [one for one in apart(told, bars_of_spans(traces.spans)) if "idle" not in one.endpoint]
     assert len(found) == 13
     far = [one for one in found if one.by_name > max(0.01, 1e6 / wall_ns[one.trace_id])]
     assert far == []
@@ -247,14 +254,8 @@ def _handled(folder: Path, loop: str, app: str, at_once: int) -> tuple[list[Apar
     with traced_service(folder, loop=loop, app=f"tests.jaeger.handlers_app:{app}") as url:
         for path in HANDLERS:
             get(f"{url}/{path}")
-        together = [threading.Thread(target=get, args=(f"{url}/{path}",)) for path in HANDLERS * at_once]
-        for thread in together:
-            thread.start()
-        for thread in together:
-            thread.join()
-    traces = analysis.load_traces(folder)
-    told = analysis.analyze(traces)
-    found = [one for one in apart(told, bars_of_spans(traces.spans)) if "idle" not in one.endpoint]
+        _ask_at_once(url, [f"/{path}" for path in HANDLERS * at_once])
+    found, told = _told_of(folder)
     assert len(found) == len(HANDLERS) * (1 + at_once)
     return found, told
 

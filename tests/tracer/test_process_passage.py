@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import multiprocessing
+import multiprocessing.queues
 import os
 import signal
 import threading
@@ -191,8 +192,15 @@ def test_three_jobs_on_one_worker(traced_to: Begin, warm: Callable[[int], Proces
 
 
 def test_a_free_worker_that_comes_late_is_no_queue(
-    traced_to: Begin, warm: Callable[[int], ProcessPoolExecutor]
+    traced_to: Begin, warm: Callable[[int], ProcessPoolExecutor], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    plain = multiprocessing.queues.Queue.put
+
+    def put(*args: Any, **kwargs: Any) -> None:  # seen by the sampler before the job has its place
+        time.sleep(0.03)
+        plain(*args, **kwargs)
+
+    monkeypatch.setattr(multiprocessing.queues.Queue, "put", put)
     pool = warm(1)
     (worker,) = pool._processes
     spans = sampled(traced_to)

@@ -7,7 +7,9 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
 from time import perf_counter_ns
@@ -202,85 +204,86 @@ def test_those_long_asleep_are_looked_at_less_often_only_where_there_is_no_time(
     assert look_every(1, 0.00005) == 1
 
 
-def test_looks_at_the_long_asleep_stand_for_those_that_were_spared() -> None:
+@dataclass(frozen=True)
+class Crowd:
+    """A thread that works, among so many that sleep that these are looked at seldom."""
+
+    process: SamplerProcess
+    idle: list[threading.Thread]
+    worker: threading.Thread
+    samples: Samples  # filled when all have ended
+
+    def until_swept(self, at_ns: int) -> None:
+        until(lambda: self.process.header().swept_ns > at_ns)
+
+
+@contextmanager
+def crowd(work: Callable[[SamplerProcess], None], stop: Callable[[], None]) -> Iterator[Crowd]:
+    """Yields once the sampler sweeps; `stop` is to end the work."""
     process = start_sampler()
     assert process is not None
     over = threading.Event()
+    idle = [threading.Thread(target=over.wait) for _ in range(120)]
+    one = Crowd(process, idle, threading.Thread(target=work, args=(process,)), Samples(process))
+    try:
+        for thread in (*idle, one.worker):
+            thread.start()
+        until(lambda: ready(process))
+        yield one
+    finally:
+        stop()
+        over.set()
+        for thread in (*idle, one.worker):
+            thread.join()
+        process.end()
+        one.samples.read(lambda: None)
+        process.close()
 
-    def compute() -> None:
+
+def test_looks_at_the_long_asleep_stand_for_those_that_were_spared() -> None:
+    over = threading.Event()
+
+    def compute(_: SamplerProcess) -> None:
         while not over.is_set():
             sum(range(1_000))
 
-    threads = [threading.Thread(target=over.wait) for _ in range(120)]
-    threads.append(threading.Thread(target=compute))
-    try:
-        for one in threads:
-            one.start()
-        until(lambda: ready(process))
+    with crowd(compute, over.set) as found:
         start_ns = perf_counter_ns() + 300_000_000
-        until(lambda: process.header().swept_ns > start_ns + 1_100_000_000)
-    finally:
-        over.set()
-        for one in threads:
-            one.join()
-        process.end()
-    samples = Samples(process)
-    samples.read(lambda: None)
-    looks = [
-        samples.seen(one.native_id or 0, start_ns, start_ns + 1_000_000_000).states.total() for one in threads
+        found.until_swept(start_ns + 1_100_000_000)
+    *idle, busy = [
+        found.samples.seen(one.native_id or 0, start_ns, start_ns + 1_000_000_000).states.total()
+        for one in (*found.idle, found.worker)
     ]
-    process.close()
-    *idle, busy = looks
     assert busy > 5
     assert 0.5 * busy <= min(idle) <= max(idle) <= 1.5 * busy
 
 
 def test_who_woke_between_two_seldom_looks_did_not_sleep_on() -> None:
-    process = start_sampler()
-    assert process is not None
-    over = threading.Event()
     jobs: SimpleQueue[bool] = SimpleQueue()
     woke_ns: list[int] = []
 
-    def work() -> None:
+    def work(_: SamplerProcess) -> None:
         while jobs.get():
             woke_ns.append(perf_counter_ns())
 
-    idle = [threading.Thread(target=over.wait) for _ in range(120)]
-    worker = threading.Thread(target=work)
-    try:
-        for one in (*idle, worker):
-            one.start()
-        until(lambda: ready(process))
+    with crowd(work, lambda: jobs.put(False)) as found:
         for _ in range(12):
             time.sleep(0.3)  # for long enough to be looked at seldom
             jobs.put(True)
         time.sleep(0.3)
         last_ns = perf_counter_ns()
-        until(lambda: process.header().swept_ns > last_ns)
-    finally:
-        jobs.put(False)
-        over.set()
-        for one in (*idle, worker):
-            one.join()
-        process.end()
-    samples = Samples(process)
-    samples.read(lambda: None)
-    stays = samples.stays(worker.native_id or 0, 0, last_ns)
-    process.close()
+        found.until_swept(last_ns)
+    stays = found.samples.stays(found.worker.native_id or 0, 0, last_ns)
     assert len(woke_ns) == 12
     slept_on = [at for at in woke_ns if any(stay.first_ns < at < stay.last_ns for stay in stays)]
     assert len(slept_on) <= 3  # the sampler may have had time to look at all
 
 
 def test_who_says_that_it_begins_to_work_is_looked_at_at_once() -> None:
-    process = start_sampler()
-    assert process is not None
-    over = threading.Event()
     jobs: SimpleQueue[str] = SimpleQueue()
     worked: dict[str, list[tuple[int, int]]] = {"said": [], "unsaid": []}
 
-    def work() -> None:
+    def work(process: SamplerProcess) -> None:
         while (how := jobs.get()) in worked:
             if how == "said":
                 process.woke(threading.get_native_id())
@@ -289,31 +292,16 @@ def test_who_says_that_it_begins_to_work_is_looked_at_at_once() -> None:
                 pass
             worked[how].append((began, perf_counter_ns()))
 
-    idle = [threading.Thread(target=over.wait) for _ in range(120)]
-    worker = threading.Thread(target=work)
-    try:
-        for one in (*idle, worker):
-            one.start()
-        until(lambda: ready(process))
+    with crowd(work, lambda: jobs.put("over")) as found:
         for _ in range(16):
             for how in worked:
                 time.sleep(0.2)
                 jobs.put(how)
         time.sleep(0.1)
-        last_ns = perf_counter_ns()
-        until(lambda: process.header().swept_ns > last_ns)
-    finally:
-        jobs.put("over")
-        over.set()
-        for one in (*idle, worker):
-            one.join()
-        process.end()
-    samples = Samples(process)
-    samples.read(lambda: None)
-    tid = worker.native_id or 0
+        found.until_swept(perf_counter_ns())
+    tid = found.worker.native_id or 0
     seen = {
-        how: sum(samples.seen(tid, began, ended).states[RUNNING] > 0 for began, ended in times)
+        how: sum(found.samples.seen(tid, began, ended).states[RUNNING] > 0 for began, ended in times)
         for how, times in worked.items()
     }
-    process.close()
     assert seen["said"] > seen["unsaid"]

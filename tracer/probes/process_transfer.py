@@ -14,6 +14,7 @@ from typing import Any
 from weakref import ref
 
 from tracer.by_identity import ByIdentity
+from tracer.passage import Passage
 from tracer.process_line import Came, ProcessLine, Stand
 from tracer.process_slots import Entry
 from tracer.recorder import probe_failed
@@ -126,8 +127,10 @@ class Transfer:
 
         @functools.wraps(plain)
         def put(queue: Any, obj: Any, *args: Any, **kwargs: Any) -> None:
+            line, passage = None, None
             try:
-                self._note_put(queue, obj, call_item)
+                line = self._lines.get(queue)
+                passage = self._note_put(line, queue, obj, call_item) if line is not None else None
             except Exception as error:
                 probe_failed(PROBE, error)
             try:
@@ -136,27 +139,25 @@ class Transfer:
                 self._handed.pop(id(obj), None)
                 take_this_frame_out(error)
                 raise
+            if line is not None:
+                _note_queued(line, passage)
 
         return put
 
-    def _note_put(self, queue: Any, obj: Any, call_item: type[Any]) -> None:
-        line = self._lines.get(queue)
-        if line is None:
-            return
-        now = perf_counter_ns()
-        line.jobs_put.append(now)
+    def _note_put(self, line: ProcessLine, queue: Any, obj: Any, call_item: type[Any]) -> Passage | None:
         self._handed.pop(id(obj), None)  # of one that was never pickled
         if type(obj) is not call_item:
-            return
+            return None
         item = queue.pending_work_items.get(obj.work_id)
-        entry = own(item.future, ENTRY_ATTRIBUTE) if item is not None else None
+        entry: Entry | None = own(item.future, ENTRY_ATTRIBUTE) if item is not None else None
         if entry is None or entry.passage is None:
-            return
-        entry.passage.put_ns = now
+            return None
+        entry.passage.put_ns = perf_counter_ns()
         entry.passage.manager_id = threading.get_native_id()
         if len(self._handed) >= _MOST_HANDED:  # of pools that broke
             self._handed.clear()
         self._handed[id(obj)] = (line, entry)
+        return entry.passage
 
     @staticmethod
     def _timed_receive(
@@ -239,3 +240,11 @@ def _note_pickled(found: tuple[ProcessLine, Entry], begin: Stand) -> Stand:
 
 def _length_in_pipe(size: int) -> int:
     return size + (4 if size <= 0x7FFFFFFF else 12)
+
+
+def _note_queued(line: ProcessLine, passage: Passage | None) -> None:
+    """Once it has its place in the queue, not before: one that all free places are seen beside would count as taken."""
+    now = perf_counter_ns()
+    line.jobs_put.append(now)
+    if passage is not None:
+        passage.queued_ns = now

@@ -76,10 +76,10 @@ class _Way:
     def _wait_to_be_taken(self, came_ns: int) -> bool:
         """All was sent, and no worker took it: one was still starting, or came late to it; whether it waited."""
         line, observed, passage = self._line, self._drawing.observed, self._passage
-        if line is None or observed is None or not line.key or not passage.put_ns:
+        if line is None or observed is None or not line.key or not passage.queued_ns:
             return False
         waiting_ns, taken_ns = observed.workers.taken(
-            line.key, line.places, passage.put_ns, list(line.jobs_put), came_ns
+            line.key, line.places, passage.queued_ns, list(line.jobs_put), came_ns
         )
         if waiting_ns - self._at_ns < self._drawing.resolution_ns:
             return False
