@@ -5,7 +5,8 @@ All of them together must fit into the time that the CPUs of the set were busy:
 
     busy      |-------------------------------------|
     certain   |---------------|                          may run on no other CPUs
-    others                    |~~~~~~~~~~|               stretched, or shrunk, to the room that is left
+    others                    |~~~~~~~~~~|               stretched, or shrunk, to the room that is left; so are those
+                                                         that ended meanwhile, of which only their wont is known
     unseen                               |----------|    what even all of their use cannot fill
 """
 
@@ -59,10 +60,13 @@ def mixed(one: Interval, allowed: frozenset[int], names: CpuNames) -> Mix:
             mix.native += wanted if named[0].kind == s.RIVAL_NATIVE else 0.0
         part, certain = _inside(thread.cpu, thread.cpus, allowed)
         uses.append(_Use(named, thread.thread_id, thread.used_ns, part, certain))
-    for process in one.processes:
-        part, certain = _inside(process.cpu, process.cpus, allowed)
-        uses.append(_Use([names.of_process(process)], 0, process.used_ns, part, certain))
     busy_ns = one.busy_ns.get(allowed or one.cpus)
+    for process in one.processes:
+        if process.ended and busy_ns is None:
+            continue  # nothing says that it used any
+        part, certain = _inside(process.cpu, process.cpus, allowed)
+        certain = certain and not process.ended
+        uses.append(_Use([names.of_process(process)], 0, process.used_ns, part, certain))
     for use, ns in zip(uses, _fitted(uses, busy_ns), strict=True):
         if ns <= 0:
             continue

@@ -134,6 +134,18 @@ def test_cpus_that_were_busy_for_nobody_who_is_seen() -> None:
     assert told(divided(slight, 0, 100, 28)) == {"crunch": 28.0}
 
 
+def test_who_ended_meanwhile_has_of_its_wont_what_the_cpus_were_busy_for() -> None:
+    ended = ProcessUse(9, 60 * MS, 1, "ended", BOTH, ended=True)
+    me = thread(ME, 10, 30)
+    busy = Past([interval(0, [me], [CRUNCH, ended], {BOTH: 100})])
+    assert told(divided(busy, 0, 100, 27)) == {"crunch": 18.0, "ended": 9.0}  # 30 ms were left to it
+    idle = Past([interval(0, [me], [CRUNCH, ended], {BOTH: 70})])
+    assert told(divided(idle, 0, 100, 27)) == {"crunch": 27.0}
+    busier = Past([interval(0, [me], [CRUNCH, ended], {BOTH: 160})])
+    assert told(divided(busier, 0, 100, 30)) == {"crunch": 12.0, "ended": 12.0, UNSEEN: 6.0}
+    assert told(divided(Past([interval(0, [me], [CRUNCH, ended])]), 0, 100, 27)) == {"crunch": 27.0}
+
+
 def test_how_many_threads_wanted_a_cpu() -> None:
     crowd = [thread(ME, 25, 75), *(thread(20 + number, 25, 75) for number in range(6)), thread(40, 50)]
     found = divided(Past([interval(0, crowd)]), 0, 100, 75, libraries={20: "libgomp"})

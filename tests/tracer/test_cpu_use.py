@@ -178,6 +178,44 @@ def test_who_ended_within_the_interval_has_its_part(machine: Machine) -> None:
     assert {it.name: it.used_ns for it in one.processes} == {"new": 8 * TICK_NS}
 
 
+def test_of_a_process_that_ended_its_wont_is_written_down(machine: Machine) -> None:
+    use, ours = machine.use(), [Thread(11)]
+    machine.process(7, "crunch", 0)
+    machine.process(8, "idle for long", 900)
+    use.account(1_000 * MS, ours)
+    for number, ticks in enumerate((3, 6), 1):
+        machine.process(7, "crunch", ticks)
+        ours[0].run_queue_ns += 20 * MS
+        use.account((1_000 + 100 * number) * MS, ours)
+    machine.gone(7)
+    machine.gone(8)
+    ours[0].run_queue_ns += 20 * MS
+    use.account(1_350 * MS, ours)
+    ours[0].run_queue_ns += 20 * MS
+    use.account(1_450 * MS, ours)
+    use.close()
+    listed = [[(it.name, it.used_ns, it.ended) for it in one.processes] for one in machine.intervals()]
+    went_on = [("crunch", 3 * TICK_NS, False)]
+    assert listed == [went_on, went_on, [("crunch", int(4.5 * TICK_NS), True)], []]
+
+
+def test_who_may_have_ended_before_the_interval_is_not_in_it(machine: Machine) -> None:
+    use, ours = machine.use(), [Thread(11)]
+    use.account(1_000 * MS, ours)
+    machine.process(7, "crunch", 3)
+    ours[0].run_queue_ns = 20 * MS
+    use.account(1_100 * MS, ours)
+    machine.gone(7)
+    for number in range(2, 5):  # quiet: the processes are not read
+        use.account((1_000 + 100 * number) * MS, ours)
+    ours[0].run_queue_ns = 40 * MS
+    use.account(1_500 * MS, ours)
+    use.close()
+    first, second = machine.intervals()
+    assert [it.name for it in first.processes] == ["crunch"]
+    assert second.processes == ()
+
+
 def test_threads_too_short_lived_to_be_seen_are_the_rest_of_the_process(machine: Machine) -> None:
     use, ours = machine.use(), [Thread(11)]
     machine.process(PID, "me", 10)

@@ -21,4 +21,5 @@ INTERVAL, THREAD, PROCESS, THROTTLED, CPUS, LIBRARY, BUSY = range(1, 8)
 # processes that are not listed, together
 FLAG_PYTHON = 1  # it was seen waiting for the GIL
 FLAG_SIBLING = 2  # a process that works beside the sampled one
+FLAG_ENDED = 4  # a process that is no more: what it used is not known, but what it would have, had it gone on
 QUOTA = struct.Struct("<QQ")

@@ -36,6 +36,7 @@ class ProcessUse(NamedTuple):
     name: str
     cpus: frozenset[int] = frozenset()  # it may run on; empty: not known
     sibling: bool = False  # it works beside this one: a worker of the same service
+    ended: bool = False  # within the interval: `used_ns` is the most that it is likely to have used
 
 
 class Stretch(NamedTuple):
@@ -145,8 +146,8 @@ class CpuPast:
         ):
             may_use = self._sets.get(allowed, frozenset())
             if kind == use.PROCESS:
-                sibling = bool(flags & use.FLAG_SIBLING)
-                processes.append(ProcessUse(number, used_ns, cpu, name, may_use, sibling))
+                sibling, ended = bool(flags & use.FLAG_SIBLING), bool(flags & use.FLAG_ENDED)
+                processes.append(ProcessUse(number, used_ns, cpu, name, may_use, sibling, ended))
             else:
                 python = bool(flags & use.FLAG_PYTHON)
                 threads.append(ThreadUse(number, used_ns, waited_ns, cpu, may_use, python, name))

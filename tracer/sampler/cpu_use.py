@@ -17,6 +17,7 @@ from tracer.sampler.cpu_layout import (
     CPU_RECORD,
     CPU_TEXT,
     CPUS,
+    FLAG_ENDED,
     FLAG_PYTHON,
     FLAG_SIBLING,
     INTERVAL,
@@ -26,7 +27,16 @@ from tracer.sampler.cpu_layout import (
     THREAD,
     THROTTLED,
 )
-from tracer.sampler.processes import Process, Processes, is_sibling, read_stat, stat_of, used_ticks
+from tracer.sampler.processes import (
+    Process,
+    Processes,
+    Reading,
+    Used,
+    is_sibling,
+    read_stat,
+    stat_of,
+    used_ticks,
+)
 
 INTERVAL_NS = 100_000_000
 _LONGEST_NS = 30_000_000_000
@@ -71,8 +81,8 @@ class CpuUse:
         self._counters = self._seen_counters = self._groups.throttled()
         self._placed_ns = 0  # of what was throttled since the interval began, as stretches
         self._marks: dict[int, tuple[int, int]] = {}  # by thread: CPU and run queue at the interval's start
-        self._since_ns = self._read_ns = self._next_ns = self._found_ns = 0
-        self._processes: dict[int, Process] = {}
+        self._since_ns = self._next_ns = self._found_ns = 0
+        self._reading = Reading(0, {}, {})
         self._own = Process(b"", 0, 0, 0, 0)  # the process itself, with its ended threads
         self._busy: dict[int, int] = {}
         self._busy_ns = self._busy_cost_ns = 0
@@ -112,7 +122,7 @@ class CpuUse:
         worth_it = waited_ns >= _WAITED_NS
         if worth_it and now_ns < self._next_ns and length_ns < _LONGEST_NS and not last:
             return  # it goes on until there is time to read the processes
-        if worth_it or now_ns - self._read_ns >= _QUIET_NS:
+        if worth_it or now_ns - self._reading.at_ns >= _QUIET_NS:
             began = time.thread_time_ns()
             self._end_interval(now_ns, threads, worth_it=worth_it)
             spent_ns = time.thread_time_ns() - began
@@ -151,7 +161,7 @@ class CpuUse:
         return max(thread.cpu_ns - cpu_ns, 0), max(thread.run_queue_ns - queue_ns, 0)
 
     def _end_interval(self, now_ns: int, threads: Iterable[SeenThread], *, worth_it: bool) -> None:
-        known, read_before_ns, own_before = self._processes, self._read_ns, self._own
+        before, own_before = self._reading, self._own
         busy_before, busy_since_ns = self._busy, self._busy_ns
         self._read_processes(now_ns)
         if not worth_it:
@@ -166,15 +176,14 @@ class CpuUse:
             # readings may lie further apart than the interval: then it has its part
             return min((now_ns - start_ns) / max(now_ns - read_ns, 1), 1.0)
 
-        own_ns = int((self._own.ticks - own_before.ticks) * _TICK_NS * part_since(read_before_ns))
+        own_ns = int((self._own.ticks - own_before.ticks) * _TICK_NS * part_since(before.at_ns))
         waited_for = self._write_threads(start_ns, now_ns, threads, own_ns, allowed)
-        booted_ns = now_ns - time.clock_gettime_ns(time.CLOCK_BOOTTIME)
-        used = {}
-        for one, ticks in used_ticks(known, self._processes).items():
-            # of one that began since, all of its use lies after that
-            began_ns = booted_ns + self._processes[one].started * _TICK_NS
-            used[one] = int(ticks * _TICK_NS * part_since(max(read_before_ns, began_ns)))
-        self._write_processes(start_ns, now_ns, used)
+        used = {one: int(used.ns * part_since(used.since_ns)) for one, used in self._reading.used.items()}
+        self._write_processes(start_ns, now_ns, self._reading.processes, used)
+        if start_ns - before.at_ns <= INTERVAL_NS:  # else they may have ended before it
+            self._write_processes(
+                start_ns, now_ns, before.processes, self._wont(before, now_ns - start_ns), FLAG_ENDED
+            )
         for cpus in {allowed, *waited_for}:
             ticks = sum(max(self._busy.get(cpu, 0) - busy_before.get(cpu, 0), 0) for cpu in cpus)
             busy_ns = int(ticks * _TICK_NS * part_since(busy_since_ns))
@@ -190,16 +199,30 @@ class CpuUse:
             name=QUOTA.pack(*self._groups.quota),
         )
 
-    def _write_processes(self, start_ns: int, now_ns: int, used: "dict[int, int]") -> None:
+    def _wont(self, before: Reading, length_ns: int) -> "dict[int, int]":
+        """What those that are no more would have used in this time, had they gone on as before."""
+        wont = {}
+        for number, one in before.processes.items():
+            now, used = self._reading.processes.get(number), before.used.get(number)
+            if used is not None and (now is None or now.started != one.started):
+                share = min(used.ns / max(before.at_ns - used.since_ns, 1), one.threads)
+                wont[number] = int(share * length_ns)
+        return wont
+
+    def _write_processes(
+        self, start_ns: int, now_ns: int, processes: "dict[int, Process]", used: "dict[int, int]", flags: int = 0
+    ) -> None:  # fmt: skip
         chosen = sorted(used, key=lambda one: -used[one])[:_MOST_PROCESSES]
         for number in chosen:
-            one = self._processes[number]
-            flags = FLAG_SIBLING if is_sibling(one, self._process_id, self._own) else 0
+            one = processes[number]
+            sibling = FLAG_SIBLING if is_sibling(one, self._process_id, self._own) else 0
             cpus = self._number_of(self._allowed(number))
-            self._write(PROCESS, number, start_ns, now_ns, used[number], 0, one.cpu, cpus, flags, one.name)
+            self._write(
+                PROCESS, number, start_ns, now_ns, used[number], 0, one.cpu, cpus, flags | sibling, one.name
+            )
         rest_ns = sum(used.values()) - sum(used[one] for one in chosen)
         if rest_ns:
-            self._write(PROCESS, 0, start_ns, now_ns, rest_ns)
+            self._write(PROCESS, 0, start_ns, now_ns, rest_ns, flags=flags)
 
     def _write_threads(
         self,
@@ -245,11 +268,17 @@ class CpuUse:
             self._write(THROTTLED, 0, start_ns, now_ns, total_ns - self._placed_ns)
 
     def _read_processes(self, now_ns: int) -> None:
-        self._processes = self._others.read()
+        before, processes = self._reading, self._others.read()
+        used = {}
+        booted_ns = now_ns - time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+        for one, ticks in used_ticks(before.processes, processes).items() if before.at_ns else ():
+            # of one that began since, all of its use lies after that
+            began_ns = booted_ns + processes[one].started * _TICK_NS
+            used[one] = Used(ticks * _TICK_NS, max(before.at_ns, began_ns))
+        self._reading = Reading(now_ns, processes, used)
         own = stat_of(read_stat(f"{self._root}/proc/{self._process_id}/stat"))
         self._own = own if own is not None else self._own
         self._read_busy(now_ns)
-        self._read_ns = now_ns
 
     def _read_busy(self, now_ns: int) -> None:
         began_ns = time.thread_time_ns()

@@ -22,6 +22,21 @@ class Process(NamedTuple):
     group: int = 0
 
 
+class Used(NamedTuple):
+    """CPU time of one process."""
+
+    ns: int
+    since_ns: int  # when it began, or was looked at before
+
+
+class Reading(NamedTuple):
+    """All processes at one moment."""
+
+    at_ns: int
+    processes: dict[int, Process]
+    used: dict[int, Used]  # since the reading before; of the first one, nothing
+
+
 class Processes:
     """All processes below `root`/proc but one, whose threads are known better. Never raises OSError."""
 
