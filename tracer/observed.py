@@ -68,10 +68,17 @@ class Observed:
         self._put_split(attributes, split, seen.holders)
 
     def put_back(
-        self, attributes: Attributes, kind: Hashable, thread_id: int, start_ns: int, end_ns: int
+        self,
+        attributes: Attributes,
+        kind: Hashable,
+        thread_id: int,
+        start_ns: int,
+        end_ns: int,
+        *,
+        woken: bool = False,
     ) -> None:
-        """Adds what a thread waited in on its way back from a wait of its own that was over."""
-        seen = self._seen(thread_id, [(start_ns, end_ns)])
+        """Adds what a thread waited in on its way back from a wait of its own; `woken` says that this was over."""
+        seen = self._seen(thread_id, [(start_ns, end_ns)], woken=woken)
         run_queue_ns = self._samples.run_queue_ns(thread_id, start_ns, end_ns) or 0
         if run_queue_ns:
             attributes[s.RUN_QUEUE_NS] = run_queue_ns
@@ -127,21 +134,23 @@ class Observed:
         known_ns: int,
         *,
         running: bool = False,
+        woken: bool = False,
     ) -> None:
         """Adds what of a stretch in which a thread did nothing was the GIL: before a job, or in a call whose end
-        was not seen. `known_ns` of it was CPU or run queue; `running` says that this is not known.
+        was not seen. `known_ns` of it was CPU or run queue; `running` says that this is not known; `woken` that
+        what it slept in was over.
         """
-        seen = self._seen(thread_id, [(start_ns, end_ns)])
+        seen = self._seen(thread_id, [(start_ns, end_ns)], woken=woken)
         self._put_rivals(attributes, thread_id, [(start_ns, end_ns)])
         split = self._memory.split(kind, end_ns - start_ns - known_ns, seen.states, running=running)
         self._put_split(attributes, split, seen.holders)
 
-    def _seen(self, thread_id: int, stretches: Iterable[tuple[int, int]]) -> Seen:
+    def _seen(self, thread_id: int, stretches: Iterable[tuple[int, int]], *, woken: bool = False) -> Seen:
         states: Counter[int] = Counter()
         calls: Counter[int] = Counter()
         holders: list[Held] = []
         for start_ns, end_ns in stretches:
-            one = self._samples.seen(thread_id, start_ns, end_ns)
+            one = self._samples.seen(thread_id, start_ns, end_ns, woken=woken)
             states.update(one.states)
             calls.update(one.calls)
             holders += one.holders

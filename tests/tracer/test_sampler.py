@@ -20,7 +20,7 @@ import tracer
 from tracer import phase, recorder
 from tracer.sampler.child import look_every
 from tracer.sampler.process import SamplerProcess, start_sampler
-from tracer.sampler.samples import GIL, POLL, RUNNING, SLEEP, Samples
+from tracer.sampler.samples import FUTEX, GIL, POLL, RUNNING, SLEEP, Samples
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
 WAIT_S = 10.0
@@ -277,6 +277,57 @@ def test_who_woke_between_two_seldom_looks_did_not_sleep_on() -> None:
     assert len(woke_ns) == 12
     slept_on = [at for at in woke_ns if any(stay.first_ns < at < stay.last_ns for stay in stays)]
     assert len(slept_on) <= 3  # the sampler may have had time to look at all
+
+
+def test_who_is_woken_and_lacks_a_cpu_does_not_sleep_on() -> None:
+    process = start_sampler()
+    assert process is not None
+    jobs: SimpleQueue[bool] = SimpleQueue()
+    ran_ns: list[int] = []
+    only = max(os.sched_getaffinity(0))
+
+    def work() -> None:
+        os.sched_setaffinity(0, {only})
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 19)
+        while jobs.get():
+            ran_ns.append(perf_counter_ns())
+
+    hog = f"import os\nos.sched_setaffinity(0, {{{only}}})\nwhile True: pass"
+    hogs = [subprocess.Popen([sys.executable, "-S", "-c", hog]) for _ in range(4)]
+    worker = threading.Thread(target=work)
+    put_ns: list[int] = []
+
+    def lacking_ns() -> int:
+        return sum(ran - put for put, ran in zip(put_ns, ran_ns, strict=True))
+
+    try:
+        worker.start()
+        until(lambda: ready(process))
+        while lacking_ns() < 100_000_000 and len(put_ns) < 60:
+            time.sleep(0.15)  # for long enough to be spared the dear reading
+            put_ns.append(perf_counter_ns())
+            jobs.put(True)
+            until(lambda: len(ran_ns) == len(put_ns))
+    finally:
+        for one in hogs:
+            one.kill()
+            one.wait()
+        jobs.put(False)
+        worker.join()
+        process.end()
+    samples = Samples(process)
+    samples.read(lambda: None)
+    process.close()
+    tid = worker.native_id or 0
+
+    def asleep(begin_ns: int, end_ns: int) -> int:
+        return samples.seen(tid, begin_ns, end_ns).states[FUTEX]
+
+    before = sum(asleep(put - 100_000_000, put) for put in put_ns)
+    expected = before / (100_000_000 * len(put_ns)) * lacking_ns()  # had it slept on
+    seen = sum(asleep(put, ran) for put, ran in zip(put_ns, ran_ns, strict=True))
+    assert expected > 10
+    assert seen < expected / 3
 
 
 def test_who_says_that_it_begins_to_work_is_looked_at_at_once() -> None:

@@ -43,6 +43,7 @@ from tracer.sampler.ring import (
     WOKEN_MOST,
     Ring,
     Thread,
+    queued_ns,
 )  # fmt: skip
 
 _ASLEEP = (FUTEX, SLEEP, POLL, CALL)
@@ -56,6 +57,7 @@ _MOST_OF_A_CORE = 0.03
 _SWEEPS_THAT_PAY = 16
 _LISTING_S = 0.05  # how often new threads are looked for
 _LONG_ASLEEP = 8  # looks that found a thread asleep in one place
+_SPARED_NS = 20_000_000  # between two dear looks at one that has long been idle
 _MOST_SELDOM = 4  # sweeps between two looks at such a thread
 _MOST_THREADS = 512
 _MOST_LIBRARIES = 4  # places in which a thread was seen asleep
@@ -67,6 +69,13 @@ def look_every(now: int, cost_s: float) -> int:
     if cost_s > _MOST_OF_A_CORE * _PERIOD_S:
         return min(now + 1, _MOST_SELDOM)
     return max(now - 1, 1) if cost_s < _MOST_OF_A_CORE * _PERIOD_S / 2 else now
+
+
+def idles(thread: Thread, now: int) -> bool:
+    """Whether the dear look at one that was on no CPU since the last is spared: it is where it was, or lacks a CPU."""
+    if thread.looks <= _LONG_ASLEEP or thread.state != FUTEX or not thread.turns:
+        return False
+    return now - thread.last_ns < _SPARED_NS
 
 
 class Sampler:
@@ -158,6 +167,7 @@ class Sampler:
             tid = latest[number % WOKEN_MOST]
             thread = self._threads.get(tid)
             if thread is not None:
+                self._has_run(thread, time.perf_counter_ns())
                 self._ring.end(thread)
                 thread.asleep, thread.looks, thread.passed_over = b"", 0, 0
             elif tid and len(self._threads) < _MOST_THREADS:
@@ -168,26 +178,26 @@ class Sampler:
         self._hear()
         waited_for = 0
         read, clock = os.pread, time.perf_counter_ns
-        turn, every = self._sweeps, self._every
+        turn, every, began_ns = self._sweeps, self._every, clock()
         for tid, thread in list(self._threads.items()):
             if every > 1 and thread.looks > _LONG_ASLEEP and (turn + tid) % every:
                 thread.passed_over += 1
                 continue
             asleep = thread.asleep
-            if asleep:
-                # who was on no CPU since is where it was; read before the place is, or a wake-up might be missed
-                turns, thread.turns = thread.turns, thread.read_turns()
-                slept_on = turns and turns == thread.turns
-            else:
-                turns, slept_on = b"", b""
+            ran = bool(asleep) and self._has_run(
+                thread, began_ns
+            )  # asked first, or a wake-up might be missed
+            if asleep and not ran and idles(thread, began_ns):
+                thread.passed_over += 1
+                continue
             try:
-                said = asleep if slept_on else read(thread.calls, 160, 0)
+                said = read(thread.calls, 160, 0)
             except OSError:  # the thread has ended
                 self._drop(tid)
                 continue
             now = clock()
-            if turns and not slept_on and said == asleep:
-                self._ring.end(thread)  # it was away, and came back to the same place while nobody looked
+            if ran:  # it was away, and may have come back to the same place while nobody looked
+                self._ring.end(thread)
                 thread.asleep = b""
             if said == thread.asleep:
                 thread.last_ns = now
@@ -204,7 +214,8 @@ class Sampler:
                 if said == thread.asleep:
                     thread.looks += 1
                 else:
-                    thread.looks, thread.asleep, thread.turns = 0, said, b""
+                    thread.looks, thread.asleep = 0, said
+                    thread.turns = thread.turns if ran else b""
             else:
                 thread.looks, thread.asleep = 0, b""
             if state == GIL:
@@ -215,6 +226,16 @@ class Sampler:
                 self._tell_library(thread, words, now)
         self._waited_for = waited_for
         self._swept_ns = time.perf_counter_ns()
+
+    def _has_run(self, thread: Thread, now: int) -> bool:
+        """Whether one that was asleep was on a CPU since; then it slept until it was ready for that."""
+        before, before_ns = thread.turns, thread.turns_ns
+        thread.turns, thread.turns_ns = thread.read_turns(), now
+        if not before or before == thread.turns:
+            return False
+        lacked_ns = queued_ns(thread.turns) - queued_ns(before)
+        thread.slept_until(before_ns - lacked_ns, now)  # or somewhat longer
+        return True
 
     def _state(self, words: "list[bytes]") -> "tuple[int, int, int]":
         if not words or words[0] == b"running":

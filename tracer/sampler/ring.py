@@ -67,6 +67,7 @@ class Thread(Making):
         "python",
         "schedstat",
         "turns",
+        "turns_ns",
     )
 
     def __init__(self, tid: int, folder: int) -> None:
@@ -77,7 +78,8 @@ class Thread(Making):
         except OSError:
             self.schedstat = -1
         self.cpu_ns = 0
-        self.turns = b""  # how often it was put on a CPU, as it was seen asleep
+        self.turns = b""  # its CPU time, run queue and how often it was put on a CPU, as it was seen asleep
+        self.turns_ns = 0  # when that was read
         self.asleep = b""  # what the kernel said of it, if it slept in what is not the GIL
         self.looks = self.passed_over = 0  # that found it so, one after the other; sweeps since the latest
         self.python = False  # it was seen waiting for the GIL
@@ -95,19 +97,37 @@ class Thread(Making):
             return UNKNOWN_RUN_QUEUE
 
     def read_turns(self) -> bytes:
-        """How often it was put on a CPU; nothing where that cannot be read."""
+        """What changes only when it is put on a CPU; nothing where that cannot be read."""
         if self.schedstat < 0:
             return b""
         try:
-            return os.pread(self.schedstat, 64, 0).rsplit(None, 1)[-1]
-        except (OSError, IndexError):
+            return os.pread(self.schedstat, 64, 0)
+        except OSError:
             return b""
+
+    def slept_until(self, ready_ns: int, now: int) -> None:
+        """Told that it waited until then, between its first look and now: looks that were spared count until
+        then, and those later on do not, for then it lacked a CPU."""
+        if not self.count:
+            return
+        ready_ns = min(max(ready_ns, self.first_ns), now)
+        if ready_ns >= self.last_ns:
+            self.count += self.passed_over * (ready_ns - self.last_ns) // max(now - self.last_ns, 1)
+        else:
+            self.count = self.count * (ready_ns - self.first_ns) // (self.last_ns - self.first_ns)
+        self.last_ns, self.passed_over = ready_ns, 0
 
     def close(self) -> None:
         """Closes its files."""
         os.close(self.calls)
         if self.schedstat >= 0:
             os.close(self.schedstat)
+
+
+def queued_ns(turns: bytes) -> int:
+    """Pure: of a thread's `turns`, how long it was runnable without a CPU; 0 where that is not told."""
+    words = turns.split(None, 2)
+    return int(words[1]) if len(words) > 1 and words[1].isdigit() else 0
 
 
 class Ring:

@@ -28,7 +28,7 @@ _SLICE: Final = 200
 _KEPT: Final = 20_000  # records per thread
 _THREADS: Final = 1_024
 _SHORTEST_NS: Final = 20_000_000  # a few sweeps: in less, run-queue time cannot be placed
-_LATE_NS: Final = 60_000_000  # a record may be written this long after the time it tells of
+_LATE_NS: Final = 80_000_000  # a record may be written this long after the time it tells of
 _LATEST_NS: Final = 800_000_000  # and one of who used the CPUs; nobody waits longer for it
 
 
@@ -110,8 +110,11 @@ class Samples:
                 for column in series.columns():
                     del column[: _KEPT // 4]
 
-    def seen(self, tid: int, start_ns: int, end_ns: int) -> Seen:
-        """What the thread was seen doing in the stretch. A record that reaches out of it counts in part."""
+    def seen(self, tid: int, start_ns: int, end_ns: int, *, woken: bool = False) -> Seen:
+        """What the thread was seen doing in the stretch. A record that reaches out of it counts in part.
+
+        `woken` says that what it slept in was over as the stretch began: who was still seen there had no CPU yet.
+        """
         found = Seen(Counter(), Counter(), [])
         series = self._threads.get(tid)
         if series is None:
@@ -120,8 +123,10 @@ class Samples:
         end = bisect_right(series.first_ns, end_ns)
         while at < end:
             count = _inside(series, at, start_ns, end_ns)
+            state = series.state[at]
+            if woken and series.first_ns[at] < start_ns and state not in (RUNNING, GIL):
+                count = 0
             if count:
-                state = series.state[at]
                 found.states[state] += count
                 if state in (CALL, POLL, SLEEP):
                     found.calls[series.number[at]] += count

@@ -52,7 +52,7 @@ def add_queue_tile(drawing: Drawing, job: Job, tile: Tile, small: dict[str, int]
         if drawing.observed is not None:
             known_ns = max(job.handover_cpu_ns, 0) + max(job.handover_run_queue_ns or 0, 0)
             drawing.observed.put_blocked(
-                attributes, tile.kind, job.thread_id, tile.start_ns, tile.end_ns, known_ns
+                attributes, tile.kind, job.thread_id, tile.start_ns, tile.end_ns, known_ns, woken=True
             )
     name = tile.kind.replace("_", " ")
     drawing.add_wait_span(name, job, job.span_id, tile.start_ns, tile.end_ns, attributes, links)

@@ -170,6 +170,6 @@ def _put_ready(drawing: Drawing, attributes: Attributes, activity: Activity, wai
     thread_id = drawing.thread_of(activity)
     if wait.thread:
         kind = (tile.kind, wait.kind)
-        drawing.observed.put_back(attributes, kind, thread_id, tile.start_ns, tile.end_ns)
+        drawing.observed.put_back(attributes, kind, thread_id, tile.start_ns, tile.end_ns, woken=True)
     else:
         drawing.observed.put_ready(attributes, tile.kind, thread_id, tile.start_ns, tile.end_ns, wait.by)
