@@ -19,7 +19,7 @@ NOBODY = 0  # a thread of which nothing else is known: whose fault it was is not
 
 def told(kind: str, states: dict[int, int], length_ms: int = 10) -> Attributes:
     samples = SimpleNamespace(
-        seen=lambda *stretch: Seen(Counter(states), Counter(), []),
+        seen=lambda *stretch, woken: Seen(Counter(states), Counter(), []),
         run_queue_ns=lambda *stretch: None,
         cpu=SimpleNamespace(libraries={}, sampler_id=0),
     )
