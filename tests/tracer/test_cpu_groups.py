@@ -112,6 +112,20 @@ def test_counters_are_read_anew(tmp_path: Path) -> None:
     groups.close()
 
 
+def test_a_group_that_was_made_anew_is_read_anew(tmp_path: Path) -> None:
+    groups = machine(tmp_path, "0::/\n", MOUNTS_V2, {"cpu.stat": STAT_V2})
+    assert groups.throttled().periods == 388
+    (fd,) = groups._stats
+    read_end, write_end = os.pipe()
+    os.dup2(write_end, fd)  # as the file of a group that was removed, it cannot be read any more
+    assert groups.throttled() == Throttled(0, 0)
+    groups.find()
+    assert groups.throttled().periods == 388
+    groups.close()
+    os.close(read_end)
+    os.close(write_end)
+
+
 @pytest.mark.parametrize("groups", ["", "0::/\n", "nonsense", "4:cpu:/a\n"])
 def test_a_machine_without_groups_has_no_quota(tmp_path: Path, groups: str) -> None:
     found = machine(tmp_path, groups, "a broken line\n", {})

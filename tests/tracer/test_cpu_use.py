@@ -285,6 +285,28 @@ def test_a_late_sweep_is_throttling_only_where_the_counters_say_so(tmp_path: Pat
     assert past.throttled(1_150 * MS, 1_200 * MS) == [(1_100 * MS, 1_200 * MS, 75 * MS)]
 
 
+def test_a_new_group_is_seen_before_anybody_waits_in_it(tmp_path: Path) -> None:
+    machine = Machine(tmp_path)
+    use, ours = machine.use(), [Thread(11)]
+    use.account(1_000 * MS, ours)
+    group, folder = tmp_path / "sys/fs/cgroup", tmp_path / f"proc/{PID}"
+    group.mkdir(parents=True)
+    folder.mkdir()
+    (folder / "cgroup").write_text("0::/\n")
+    (folder / "mountinfo").write_text("31 24 0:27 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n")
+    (group / "cpu.max").write_text("50000 100000\n")
+    (group / "cpu.stat").write_text("nr_throttled 3\nthrottled_usec 100\n")
+    for number in range(1, 12):  # quiet
+        use.account((1_000 + 100 * number) * MS, ours)
+    (group / "cpu.stat").write_text("nr_throttled 4\nthrottled_usec 50100\n")
+    use.late(2_150 * MS, 2_190 * MS, 2_146 * MS)
+    use.account(2_200 * MS, ours, last=True)
+    use.close()
+    past = CpuPast(machine)  # type: ignore[arg-type]
+    past.read()
+    assert past.throttled(0, 2**62) == [(2_148 * MS, 2_190 * MS, 42 * MS)]
+
+
 def test_a_machine_without_proc_says_nothing(tmp_path: Path) -> None:
     records: list[bytes] = []
     use = CpuUse(PID, records.append, str(tmp_path / "nowhere"))

@@ -46,6 +46,7 @@ class CpuGroups:
         self._version = 0
         self._folders: tuple[str, ...] = ()
         self._stats: list[int] = []
+        self._gone = False  # a group whose file is open is no more; another may have its name
         self.quota = Quota(0, 0)
 
     def find(self) -> None:
@@ -54,8 +55,9 @@ class CpuGroups:
         mounts = _read(f"{self._root}/proc/{self._process_id}/mountinfo")
         found = hierarchy(of_process, mounts)
         folders = tuple(self._root + folder for folder in found.folders)
-        if (found.version, folders) != (self._version, self._folders):
+        if self._gone or (found.version, folders) != (self._version, self._folders):
             self.close()
+            self._gone = False
             self._version, self._folders = found.version, folders
             self._stats = [fd for folder in folders if (fd := _opened(f"{folder}/cpu.stat")) >= 0]
         quotas = [quota for folder in folders if (quota := self._quota(folder)).period_ns > 0]
@@ -68,6 +70,7 @@ class CpuGroups:
             try:
                 found = stat_of(os.pread(fd, 4_096, 0).decode())
             except (OSError, UnicodeDecodeError):
+                self._gone = True
                 continue
             periods += found.periods
             ns += found.ns

@@ -57,7 +57,7 @@ _MOST_OF_A_CORE = 0.03
 _SWEEPS_THAT_PAY = 16
 _LISTING_S = 0.05  # how often new threads are looked for
 _LONG_ASLEEP = 8  # looks that found a thread asleep in one place
-_SPARED_NS = 20_000_000  # between two dear looks at one that has long been idle
+_SPARED_NS = LONGEST_RECORD_NS  # between two dear looks at one that has long been idle
 _MOST_SELDOM = 4  # sweeps between two looks at such a thread
 _MOST_THREADS = 512
 _MOST_LIBRARIES = 4  # places in which a thread was seen asleep
@@ -72,10 +72,24 @@ def look_every(now: int, cost_s: float) -> int:
 
 
 def idles(thread: Thread, now: int) -> bool:
-    """Whether the dear look at one that was on no CPU since the last is spared: it is where it was, or lacks a CPU."""
-    if thread.looks <= _LONG_ASLEEP or thread.state != FUTEX or not thread.turns:
+    """Whether the dear look at one long asleep is spared: it was on no CPU since, so it is where it was, or lacks one."""
+    if thread.state != FUTEX or not thread.turns or now - thread.last_ns >= _SPARED_NS:
         return False
-    return now - thread.last_ns < _SPARED_NS
+    if thread.read_turns() != thread.turns:
+        return False
+    thread.turns_ns = now
+    return True
+
+
+def has_run(thread: Thread, now: int) -> bool:
+    """Whether one that was asleep was on a CPU since; then it slept until it was ready for that."""
+    before, before_ns = thread.turns, thread.turns_ns
+    thread.turns, thread.turns_ns = thread.read_turns(), now
+    if not before or before == thread.turns:
+        return False
+    lacked_ns = queued_ns(thread.turns) - queued_ns(before)
+    thread.slept_until(before_ns - lacked_ns, now)  # or somewhat longer
+    return True
 
 
 class Sampler:
@@ -167,7 +181,7 @@ class Sampler:
             tid = latest[number % WOKEN_MOST]
             thread = self._threads.get(tid)
             if thread is not None:
-                self._has_run(thread, time.perf_counter_ns())
+                has_run(thread, time.perf_counter_ns())
                 self._ring.end(thread)
                 thread.asleep, thread.looks, thread.passed_over = b"", 0, 0
             elif tid and len(self._threads) < _MOST_THREADS:
@@ -180,16 +194,14 @@ class Sampler:
         read, clock = os.pread, time.perf_counter_ns
         turn, every, began_ns = self._sweeps, self._every, clock()
         for tid, thread in list(self._threads.items()):
-            if every > 1 and thread.looks > _LONG_ASLEEP and (turn + tid) % every:
+            if thread.looks > _LONG_ASLEEP and (
+                (every > 1 and (turn + tid) % every) or idles(thread, began_ns)
+            ):
                 thread.passed_over += 1
                 continue
             asleep = thread.asleep
-            ran = bool(asleep) and self._has_run(
-                thread, began_ns
-            )  # asked first, or a wake-up might be missed
-            if asleep and not ran and idles(thread, began_ns):
-                thread.passed_over += 1
-                continue
+            # asked before where it is, or a wake-up might be missed
+            ran = bool(asleep) and has_run(thread, began_ns)
             try:
                 said = read(thread.calls, 160, 0)
             except OSError:  # the thread has ended
@@ -226,16 +238,6 @@ class Sampler:
                 self._tell_library(thread, words, now)
         self._waited_for = waited_for
         self._swept_ns = time.perf_counter_ns()
-
-    def _has_run(self, thread: Thread, now: int) -> bool:
-        """Whether one that was asleep was on a CPU since; then it slept until it was ready for that."""
-        before, before_ns = thread.turns, thread.turns_ns
-        thread.turns, thread.turns_ns = thread.read_turns(), now
-        if not before or before == thread.turns:
-            return False
-        lacked_ns = queued_ns(thread.turns) - queued_ns(before)
-        thread.slept_until(before_ns - lacked_ns, now)  # or somewhat longer
-        return True
 
     def _state(self, words: "list[bytes]") -> "tuple[int, int, int]":
         if not words or words[0] == b"running":

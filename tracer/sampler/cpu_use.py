@@ -118,6 +118,11 @@ class CpuUse:
         length_ns = now_ns - self._since_ns
         if length_ns < INTERVAL_NS and not last:
             return
+        if (
+            now_ns - self._found_ns >= _QUIET_NS
+        ):  # in quiet times, too, or the first waits in a new group go unseen
+            self._found_ns = now_ns
+            self._groups.find()
         waited_ns = sum(self._spent(one)[1] for one in threads) + sum(one[1] for one in self._ended.values())
         worth_it = waited_ns >= _WAITED_NS
         if worth_it and now_ns < self._next_ns and length_ns < _LONGEST_NS and not last:
@@ -166,9 +171,6 @@ class CpuUse:
         self._read_processes(now_ns)
         if not worth_it:
             return
-        if now_ns - self._found_ns >= _QUIET_NS:
-            self._found_ns = now_ns
-            self._groups.find()
         start_ns = self._since_ns
         allowed = self._allowed(self._process_id)
 
