@@ -330,29 +330,23 @@ def test_who_is_woken_and_lacks_a_cpu_does_not_sleep_on() -> None:
     assert seen < expected / 3
 
 
-def test_who_says_that_it_begins_to_work_is_looked_at_at_once() -> None:
-    jobs: SimpleQueue[str] = SimpleQueue()
-    worked: dict[str, list[tuple[int, int]]] = {"said": [], "unsaid": []}
+def test_who_says_that_it_begins_to_work_is_looked_at_in_the_next_sweep() -> None:
+    jobs: SimpleQueue[bool] = SimpleQueue()
+    worked: list[tuple[int, int]] = []
 
     def work(process: SamplerProcess) -> None:
-        while (how := jobs.get()) in worked:
-            if how == "said":
-                process.woke(threading.get_native_id())
-            began = perf_counter_ns()
-            while perf_counter_ns() - began < 12_000_000:
+        while jobs.get():
+            process.woke(threading.get_native_id())
+            began_ns, sweeps = perf_counter_ns(), process.header().sweeps
+            while process.header().sweeps < sweeps + 2:  # one may be under way
                 pass
-            worked[how].append((began, perf_counter_ns()))
+            worked.append((began_ns, perf_counter_ns()))
 
-    with crowd(work, lambda: jobs.put("over")) as found:
-        for _ in range(16):
-            for how in worked:
-                time.sleep(0.2)
-                jobs.put(how)
-        time.sleep(0.1)
+    with crowd(work, lambda: jobs.put(False)) as found:
+        for number in range(1, 17):
+            time.sleep(0.2)  # for long enough to be looked at seldom
+            jobs.put(True)
+            until(lambda number=number: len(worked) == number)  # type: ignore[misc]
         found.until_swept(perf_counter_ns())
     tid = found.worker.native_id or 0
-    seen = {
-        how: sum(found.samples.seen(tid, began, ended).states[RUNNING] > 0 for began, ended in times)
-        for how, times in worked.items()
-    }
-    assert seen["said"] > seen["unsaid"]
+    assert all(found.samples.seen(tid, began, ended).states[RUNNING] > 0 for began, ended in worked)
