@@ -4,9 +4,10 @@ import logging
 import os
 import signal
 import sys
-import threading
 import time
+from contextlib import suppress
 from pathlib import Path
+from queue import Empty, SimpleQueue
 from typing import Final
 
 from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
@@ -25,15 +26,33 @@ _TURN_S: Final = 2.0
 _LAST_EXPORT_MS: Final = 5_000
 
 
+class Stop:
+    """Asked for by a signal, at any moment: an `Event` that is set in the midst of its own `wait` waits for ever."""
+
+    def __init__(self) -> None:
+        self.asked = False
+        self._queue: SimpleQueue[None] = SimpleQueue()  # whose `put` may come in the midst of its `get`
+
+    def ask(self) -> None:
+        """Ends a `wait`, now or later."""
+        self.asked = True
+        self._queue.put(None)
+
+    def wait(self, seconds: float) -> None:
+        """Returns after this time, or as soon as it is asked for."""
+        with suppress(Empty):
+            self._queue.get(timeout=seconds)
+
+
 def run(
     path: Path, url: str | None, service: str | None, seconds: float | None, endpoints: int, *, from_start: bool
 ) -> None:  # fmt: skip
     """Follow `path` and send metrics to `url` (None: as the environment says) until SIGTERM or SIGINT."""
     exporter = CountedExporter(OTLPMetricExporter(endpoint=url))
     logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)  # said below, once, in our words
-    stop = threading.Event()
+    stop = Stop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+        signal.signal(number, lambda *_: stop.ask())
     yield_to_others()
     reader = PeriodicExportingMetricReader(exporter, None if seconds is None else seconds * 1000)
     provider = MeterProvider([reader], resource=_resource(service), shutdown_on_exit=False)
@@ -47,7 +66,7 @@ def run(
 
 
 def _follow(
-    path: Path, provider: MeterProvider, exporter: CountedExporter, stop: threading.Event,
+    path: Path, provider: MeterProvider, exporter: CountedExporter, stop: Stop,
     service: str | None, endpoints: int, *, from_start: bool,
 ) -> None:  # fmt: skip
     reader = Reader(path, back=EVERYTHING if from_start else 0, service=service)
@@ -64,7 +83,7 @@ def _follow(
     try:
         while True:
             begun_s = time.monotonic()
-            final = stop.is_set()
+            final = stop.asked
             for request in reader.turn(begun_s, final=final).requests:
                 instruments.add(request)
             if final:

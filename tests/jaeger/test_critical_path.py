@@ -198,12 +198,10 @@ def test_a_search_finds_the_requests_of_a_cause(
     assert set() < longer < set(spans["trace_id"])
     assert _found(jaeger, {schema.WAIT: schema.WAIT_POOL_QUEUE}, f"{least_ms}ms") == longer
 
-    blocked = spans[kinds == schema.WAIT_LOOP_BUSY]
-    functions = blocked["attributes"].map(lambda one: one[schema.BLOCKER_FUNCTION])
-    chief = functions.value_counts().index[0]
-    assert _found(jaeger, {schema.BLOCKER_FUNCTION: chief}) == set(
-        blocked.loc[functions == chief, "trace_id"]
-    )
+    blockers = spans["attributes"].map(lambda one: one.get(schema.BLOCKER_FUNCTION, ""))
+    chief = blockers[kinds == schema.WAIT_LOOP_BUSY].value_counts().index[0]
+    # it may have kept others waiting in other ways, too
+    assert _found(jaeger, {schema.BLOCKER_FUNCTION: chief}) == set(spans.loc[blockers == chief, "trace_id"])
     assert _found(jaeger, {schema.WAIT: schema.WAIT_GPU_QUEUE}) == set()
 
 

@@ -288,7 +288,7 @@ def test_who_is_woken_and_lacks_a_cpu_does_not_sleep_on() -> None:
 
     def work() -> None:
         os.sched_setaffinity(0, {only})
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 19)
+        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))  # whoever else wants the CPU goes first
         while jobs.get():
             ran_ns.append(perf_counter_ns())
 
@@ -303,7 +303,7 @@ def test_who_is_woken_and_lacks_a_cpu_does_not_sleep_on() -> None:
     try:
         worker.start()
         until(lambda: ready(process))
-        while lacking_ns() < 100_000_000 and len(put_ns) < 60:
+        while lacking_ns() < 200_000_000 and len(put_ns) < 60:
             time.sleep(0.15)  # for long enough to be spared the dear reading
             put_ns.append(perf_counter_ns())
             jobs.put(True)
@@ -327,7 +327,7 @@ def test_who_is_woken_and_lacks_a_cpu_does_not_sleep_on() -> None:
     expected = before / (100_000_000 * len(put_ns)) * lacking_ns()  # had it slept on
     seen = sum(asleep(put, ran) for put, ran in zip(put_ns, ran_ns, strict=True))
     assert expected > 10
-    assert seen < expected / 3
+    assert seen < expected / 3, (len(put_ns), lacking_ns(), expected, seen)
 
 
 def test_who_says_that_it_begins_to_work_is_looked_at_in_the_next_sweep() -> None:

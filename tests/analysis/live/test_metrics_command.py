@@ -204,6 +204,22 @@ def test_it_ends_in_time_though_nobody_takes_the_last_export(tmp_path: Path, up:
             assert time.monotonic() - begun_s < 20
 
 
+def test_a_signal_may_come_at_any_moment() -> None:
+    """The handler runs in the midst of whatever the main thread does, thousands of times in its wait."""
+    program = """
+import signal
+from analysis.cli.sidecar import Stop
+stop = Stop()
+signal.signal(signal.SIGALRM, lambda *_: stop.ask())
+signal.setitimer(signal.ITIMER_REAL, 0.00005, 0.00005)
+for _ in range(20_000):
+    stop.wait(0.00004)
+signal.setitimer(signal.ITIMER_REAL, 0)
+assert stop.asked
+"""
+    subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=True, timeout=60)
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [(["-"], "cannot be followed"), (["x", "--endpoint", "collector:4318"], "expected a URL"),
