@@ -90,6 +90,6 @@ def test_who_is_off_the_path_is_charged_nothing(
     spans.stop()
     found = analysis.analyze(spans.output)
     (task,) = [span for span in spans.of_kind("task") if span.name.endswith("on_the_path")]
-    assert task.ms >= STEPS * STEP_S * 1000
+    assert task.ms >= STEPS * (STEP_S * 1000 - 1)  # uvloop counts whole milliseconds: a timer may be early
     assert under(found.causes, found.spans, "off_the_path") == 0
     assert under(found.causes, found.spans, "on_the_path") == pytest.approx(task.ms, rel=0.05)
