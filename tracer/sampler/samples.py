@@ -29,9 +29,8 @@ _SLICE: Final = 200
 _KEPT: Final = 20_000  # records per thread
 _THREADS: Final = 1_024
 _SHORTEST_NS: Final = 20_000_000  # a few sweeps: in less, run-queue time cannot be placed
-_LATE_NS: Final = (
-    2 * LONGEST_RECORD_NS + 10_000_000
-)  # a record may be written this long after the time it tells of
+# a record may be written this long after the time it tells of: one more, for a thread whose looks are spared
+_LATE_NS: Final = 2 * LONGEST_RECORD_NS + 10_000_000
 _LATEST_NS: Final = 800_000_000  # and one of who used the CPUs; nobody waits longer for it
 
 
