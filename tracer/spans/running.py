@@ -61,18 +61,19 @@ def add_phase(drawing: Drawing, phase: Phase) -> None:
         attributes[s.KIND] = s.KIND_PHASE
     if phase.cpu_ns >= 0:
         attributes[s.CPU_NS] = max(phase.cpu_ns, 0)
-    if phase.run_queue_ns is not None:
-        attributes[s.RUN_QUEUE_NS] = phase.run_queue_ns
+    served = phase if phase.device is None else _served(phase, phase.device)
+    if served.run_queue_ns is not None:
+        attributes[s.RUN_QUEUE_NS] = served.run_queue_ns
     if phase.cpu_ns >= 0 and not phase.life:
         put_running(
             drawing,
             attributes,
             phase.name,
             activity,
-            phase.start_ns,
+            served.start_ns,
             phase.end_ns,
-            phase.cpu_ns,
-            phase.run_queue_ns,
+            served.cpu_ns,
+            served.run_queue_ns,
         )
     if phase.handler:
         attributes[s.HANDLER] = phase.handler
@@ -92,6 +93,22 @@ def add_phase(drawing: Drawing, phase: Phase) -> None:
             error=phase.error,
             not_after_unix_ns=drawing.limit_of(activity),
         )
+    )
+
+
+def _served(phase: Phase, call: DeviceCall) -> Phase:
+    """The part of a call in which the device was its own, with its share of what was measured of all of it: what the
+    thread waited in while it was queued is a part of the queue, which has a span of its own."""
+    wall_ns = phase.end_ns - phase.start_ns
+    free_ns = device_free_ns(call)[0]
+    if not phase.start_ns < free_ns <= phase.end_ns:
+        return phase
+    served_ns = phase.end_ns - free_ns
+    run_queue_ns = phase.run_queue_ns
+    return phase._replace(
+        start_ns=free_ns,
+        cpu_ns=max(phase.cpu_ns, 0) * served_ns // wall_ns,
+        run_queue_ns=run_queue_ns if run_queue_ns is None else run_queue_ns * served_ns // wall_ns,
     )
 
 
