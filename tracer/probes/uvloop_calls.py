@@ -13,7 +13,15 @@ from typing import Any
 
 from tracer.recorder import probe_failed
 from tracer.records import ACTIVITY, TIMER, Activity, Look, Loop, Waker, here
-from tracer.steps import begin_callback, end_callback, new_loop, queued_since, waker_now
+from tracer.steps import (
+    CALLBACK_MIN_NS,
+    begin_callback,
+    end_callback,
+    end_short,
+    new_loop,
+    queued_since,
+    waker_now,
+)
 
 _AWAY_MIN_NS = 100_000
 
@@ -42,7 +50,7 @@ def _run(callback: Any, by: Waker, cause_ns: int, *args: Any) -> Any:
         found = ACTIVITY.get()
         if found is not None and type(callback) is not FunctionType:
             activity = begin_callback(loop, found, callback, by, cause_ns, start_ns, None)
-        mine["current"] = (callback, by, cause_ns) if activity is None else activity
+        mine["current"] = begun = activity or (callback, by, cause_ns)
     except Exception as error:
         probe_failed("uvloop", error)
         return callback(*args)
@@ -51,12 +59,17 @@ def _run(callback: Any, by: Waker, cause_ns: int, *args: Any) -> Any:
     finally:
         try:
             end_ns = loop.ended_ns = perf_counter_ns()
-            end_callback(loop, mine, activity, found, callback, start_ns, end_ns)
+            if mine["current"] is begun and end_ns - start_ns < CALLBACK_MIN_NS:
+                mine["current"] = None
+                loop.run_start_ns = 0
+                end_short(loop, activity, activity, callback, start_ns, end_ns)
+            else:
+                end_callback(loop, mine, activity, found, callback, start_ns, end_ns)
         except Exception as error:
             probe_failed("uvloop", error)
         # the frames of what failed in there refer back to this one: it must keep nothing alive
         callback = args = None  # type: ignore[assignment]
-        activity = found = None
+        activity = found = begun = None
 
 
 def _back(loop: Loop, start_ns: int) -> None:
@@ -93,14 +106,14 @@ def install() -> Callable[[], None]:
     plain_at = loop_class.call_at
 
     def call_soon(self: Any, callback: Any, *args: Any, context: Any = None) -> Any:
-        by, cause_ns = waker_now(perf_counter_ns())
+        by, cause_ns = waker_now()
         call = _Call(_run, callback, by, cause_ns)
         if not args:
             return plain_soon(self, call, context=context)
         return plain_soon(self, call, *args, context=context)
 
     def call_soon_threadsafe(self: Any, callback: Any, *args: Any, context: Any = None) -> Any:
-        by, cause_ns = waker_now(perf_counter_ns())
+        by, cause_ns = waker_now()
         call = _Call(_run, callback, by, cause_ns)
         return plain_threadsafe(self, call, *args, context=context)
 
