@@ -25,9 +25,9 @@ from tracer.records import (
     Job,
     Loop,
     Sample,
+    Stamp,
     Standing,
     Wait,
-    Waker,
     here,
 )
 from tracer.schema import WAIT_AWAIT
@@ -61,17 +61,19 @@ def new_loop() -> Loop:
     return loop
 
 
-def waker_now(now: int = 0) -> tuple[Waker, int]:
-    """Who would be to thank if something were woken at this moment (`now`) on this thread, and since when."""
-    current = here.current
+def waker_now(current: Any, now: int = 0) -> Stamp:
+    """Who would be to thank if something were woken at this moment (`now`) on this thread, and since when.
+
+    `current` is what stands in `here`.
+    """
     if type(current) is tuple:
-        callback, by, cause_ns = current
+        callback, stamp = current
         if type(callback) is not FunctionType:
             # outside any activity: its task's code, or who woke it
             task = bound_to(callback)
             if task is not None and is_task(task):
                 return _task_code(task), now or perf_counter_ns()
-        return by, cause_ns
+        return stamp  # type: ignore[no-any-return]
     if current is None:
         now = now or perf_counter_ns()
         loop = here.loop
@@ -90,8 +92,7 @@ def begin_callback(
     loop: Loop,
     found: Activity,
     callback: Any,
-    by: Waker,
-    cause_ns: int,
+    stamp: Stamp,
     start_ns: int,
     context: "contextvars.Context | None",
 ) -> Activity | None:
@@ -109,12 +110,13 @@ def begin_callback(
     if found.task_key == key:
         activity = found
     else:
-        known = request.tasks.get(key) or _adopt(found, task, cause_ns, context)
+        known = request.tasks.get(key) or _adopt(found, task, stamp[1], context)
         if known is None:
             return None
         activity = known
     stop_ns = activity.stop_ns
     if request.take():
+        by, cause_ns = stamp
         site = None
         parent_id = 0
         if start_ns - stop_ns >= SITE_MIN_NS and activity.steps:
@@ -149,8 +151,10 @@ def end_short(
     duration_ns = end_ns - start_ns
     if not loop.short_count:
         loop.short_start_ns = start_ns
+        loop.short_until_ns = start_ns + SHORT_RUN_NS
     loop.short_count += 1
-    loop.short_busy_ns += duration_ns
+    if not loop.selects:
+        loop.short_busy_ns += duration_ns
     loop.short_end_ns = end_ns
     if duration_ns > loop.short_longest_ns:
         loop.short_longest_ns = duration_ns
@@ -160,7 +164,7 @@ def end_short(
             loop.short_code = callback.__code__
         else:
             loop.short_code = _code_behind(callback)
-    if end_ns - loop.short_start_ns >= SHORT_RUN_NS:
+    if end_ns >= loop.short_until_ns:
         flush_short(loop)
     if step is None:
         return

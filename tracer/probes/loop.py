@@ -13,7 +13,7 @@ from typing import Any
 
 from tracer.probes.timed_calls import time_call
 from tracer.recorder import probe_failed
-from tracer.records import ACTIVITY, IO, IO_LATE, TIMER, Activity, Look, Waker, here
+from tracer.records import ACTIVITY, IO, IO_LATE, TIMER, Activity, Look, Stamp, here
 from tracer.steps import (
     CALLBACK_MIN_NS,
     begin_callback,
@@ -47,10 +47,10 @@ def install() -> Callable[[], None]:
             loop.run_start_ns = start_ns
             context = self._context
             found = context.get(ACTIVITY)
+            stamp = self._stamp
             if found is not None and type(callback) is not FunctionType:
-                by, cause_ns = self._by, self._cause_ns
-                activity = begin_callback(loop, found, callback, by, cause_ns, start_ns, context)
-            mine["current"] = begun = activity or (callback, self._by, self._cause_ns)
+                activity = begin_callback(loop, found, callback, stamp, start_ns, context)
+            mine["current"] = begun = activity or (callback, stamp)
         except Exception as error:
             probe_failed("loop", error)
             plain_run(self)
@@ -62,7 +62,6 @@ def install() -> Callable[[], None]:
                 end_ns = perf_counter_ns()
                 if mine["current"] is begun and end_ns - start_ns < CALLBACK_MIN_NS:
                     mine["current"] = None
-                    loop.run_start_ns = 0
                     end_short(loop, activity, activity, callback, start_ns, end_ns)
                 else:
                     end_callback(loop, mine, activity, found, callback, start_ns, end_ns)
@@ -73,15 +72,18 @@ def install() -> Callable[[], None]:
             self = callback = context = activity = found = begun = None  # type: ignore[assignment]
 
     class Handle(plain_handle):  # type: ignore[misc, valid-type]
-        __slots__ = ("_by", "_cause_ns")
-        _by: Waker
-        _cause_ns: int
+        __slots__ = ("_stamp",)
+        _stamp: Stamp
 
         def __init__(self, callback: Any, args: Any, loop: Any, context: Any = None) -> None:
             plain_init(self, callback, args, loop, context)
             if self._source_traceback:  # debug mode: asyncio takes its caller's frame for the last one
                 del self._source_traceback[-1]
-            self._by, self._cause_ns = waker_now()
+            current = here.current
+            if type(current) is tuple and type(current[0]) is FunctionType:
+                self._stamp = current[1]  # as `waker_now` has it
+            else:
+                self._stamp = waker_now(current)
 
     class IoHandle(Handle):
         __slots__ = ()
@@ -89,34 +91,27 @@ def install() -> Callable[[], None]:
         def _run(self) -> None:  # made once, run often: dated from this round's select
             loop = here.loop
             if loop is None:
-                self._by, self._cause_ns = IO, perf_counter_ns()
+                self._stamp = IO, perf_counter_ns()
             else:
-                self._by = IO if loop.polled_ns == loop.select_end_ns else IO_LATE
-                self._cause_ns = loop.polled_ns
+                self._stamp = (IO if loop.polled_ns == loop.select_end_ns else IO_LATE), loop.polled_ns
             _run(self)
             self = None  # type: ignore[assignment]  # breaks cycles when an exception occurs
 
     for one in (Handle, IoHandle):
         one.__module__, one.__qualname__ = plain_handle.__module__, plain_handle.__qualname__
         one.__name__ = plain_handle.__name__
-    Handle._run = _run  # type: ignore[method-assign]
+    Handle._run = _run
     events.Handle = Handle  # type: ignore[misc]
     # TimerHandle itself must stay: its comparisons ask isinstance(other, TimerHandle), and timers set
     # before `start` share a heap with those set after it
-    stamps = {
-        "_by": TIMER,  # who woke the woken was the clock
-        "_cause_ns": property(_due_ns),
-        "_run": _run,
-    }
-    for name, stamp in stamps.items():
-        setattr(timer_handle, name, stamp)
+    timer_handle._stamp = property(_timer_stamp)  # type: ignore[attr-defined]
+    timer_handle._run = _run  # type: ignore[method-assign]
     undo_select = _wrap_select(selectors.DefaultSelector)
     undo_readers = [_mark_io(name, Handle, IoHandle) for name in ("_add_reader", "_add_writer")]
 
     def undo() -> None:
         events.Handle = plain_handle  # type: ignore[misc]
-        for name in stamps:
-            delattr(timer_handle, name)
+        del timer_handle._run, timer_handle._stamp  # type: ignore[attr-defined]
         undo_select()
         for restore in undo_readers:
             restore()
@@ -124,8 +119,9 @@ def install() -> Callable[[], None]:
     return undo
 
 
-def _due_ns(timer: Any) -> int:
-    return int(timer._when * 1e9)  # loop.time() and perf_counter share a clock
+def _timer_stamp(timer: Any) -> Stamp:
+    # who woke the woken was the clock; loop.time() and perf_counter share one
+    return TIMER, int(timer._when * 1e9)
 
 
 def _wrap_select(selector_class: type[Any]) -> Callable[[], None]:

@@ -12,7 +12,7 @@ from types import FunctionType
 from typing import Any
 
 from tracer.recorder import probe_failed
-from tracer.records import ACTIVITY, TIMER, Activity, Look, Loop, Waker, here
+from tracer.records import ACTIVITY, TIMER, Activity, Look, Loop, Stamp, Standing, here
 from tracer.steps import (
     CALLBACK_MIN_NS,
     begin_callback,
@@ -35,7 +35,7 @@ class _Call(functools.partial[Any]):
         return repr(self.args[0])
 
 
-def _run(callback: Any, by: Waker, cause_ns: int, *args: Any) -> Any:
+def _run(callback: Any, stamp: Stamp, *args: Any) -> Any:
     """What uvloop runs in the callback's place, in the callback's context."""
     start_ns = perf_counter_ns()
     activity: Activity | None = None
@@ -49,8 +49,9 @@ def _run(callback: Any, by: Waker, cause_ns: int, *args: Any) -> Any:
         loop.run_start_ns = start_ns
         found = ACTIVITY.get()
         if found is not None and type(callback) is not FunctionType:
-            activity = begin_callback(loop, found, callback, by, cause_ns, start_ns, None)
-        mine["current"] = begun = activity or (callback, by, cause_ns)
+            activity = begin_callback(loop, found, callback, stamp, start_ns, None)
+        begun: Activity | Standing | None
+        mine["current"] = begun = activity or (callback, stamp)
     except Exception as error:
         probe_failed("uvloop", error)
         return callback(*args)
@@ -61,7 +62,6 @@ def _run(callback: Any, by: Waker, cause_ns: int, *args: Any) -> Any:
             end_ns = loop.ended_ns = perf_counter_ns()
             if mine["current"] is begun and end_ns - start_ns < CALLBACK_MIN_NS:
                 mine["current"] = None
-                loop.run_start_ns = 0
                 end_short(loop, activity, activity, callback, start_ns, end_ns)
             else:
                 end_callback(loop, mine, activity, found, callback, start_ns, end_ns)
@@ -106,23 +106,21 @@ def install() -> Callable[[], None]:
     plain_at = loop_class.call_at
 
     def call_soon(self: Any, callback: Any, *args: Any, context: Any = None) -> Any:
-        by, cause_ns = waker_now()
-        call = _Call(_run, callback, by, cause_ns)
+        call = _Call(_run, callback, waker_now(here.current))
         if not args:
             return plain_soon(self, call, context=context)
         return plain_soon(self, call, *args, context=context)
 
     def call_soon_threadsafe(self: Any, callback: Any, *args: Any, context: Any = None) -> Any:
-        by, cause_ns = waker_now()
-        call = _Call(_run, callback, by, cause_ns)
+        call = _Call(_run, callback, waker_now(here.current))
         return plain_threadsafe(self, call, *args, context=context)
 
     def call_later(self: Any, delay: float, callback: Any, *args: Any, context: Any = None) -> Any:
-        call = _Call(_run, callback, TIMER, _due_ns(delay, 0))
+        call = _Call(_run, callback, (TIMER, _due_ns(delay, 0)))
         return plain_later(self, delay, call, *args, context=context)
 
     def call_at(self: Any, when: float, callback: Any, *args: Any, context: Any = None) -> Any:
-        call = _Call(_run, callback, TIMER, _due_ns(when, self.time()))
+        call = _Call(_run, callback, (TIMER, _due_ns(when, self.time())))
         return plain_at(self, when, call, *args, context=context)
 
     loop_class.call_soon = call_soon
