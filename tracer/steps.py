@@ -42,7 +42,7 @@ QUEUED_MIN_NS = 1_000_000  # how long it had no CPU is not asked of shorter call
 SITE_MIN_NS = 200_000  # shorter waits are not given their place in the code
 
 _Task = asyncio.Task  # the usual one, tested first
-_made = tuple.__new__  # of a named tuple whose fields are all given: its own way costs three times as much
+made = tuple.__new__  # of a named tuple whose fields are all given: its own way costs three times as much
 # a shorter step is taken to have been on the CPU throughout, and so is what lies between two that nearly touch
 _ON_CPU_NS = 50_000
 _PASSING_NS = 20_000
@@ -115,7 +115,10 @@ def begin_callback(
             return None
         activity = known
     stop_ns = activity.stop_ns
-    if request.take():
+    if request.records_left <= 0:
+        request.lost += 1
+    else:
+        request.records_left -= 1  # as `take` does
         by, cause_ns = stamp
         site = None
         parent_id = 0
@@ -127,7 +130,7 @@ def begin_callback(
         elif cause_ns > start_ns:
             cause_ns = start_ns
         activity.waits.append(
-            _made(Wait, (WAIT_AWAIT, stop_ns, cause_ns, start_ns, by, site, parent_id, False, None, None))
+            made(Wait, (WAIT_AWAIT, stop_ns, cause_ns, start_ns, by, site, parent_id, False, None, None))
         )
         if type(by) is Job and not by.resume_ns:
             by.resume_ns = start_ns
@@ -393,20 +396,11 @@ def keep_callback(
 
 def flush_short(loop: Loop) -> None:
     """Ends a run of short callbacks: the loop slept, or something longer ran."""
-    loop.callbacks.append(
-        Callback(
-            loop.short_start_ns,
-            loop.short_end_ns,
-            # it did not sleep in between: what lies between two is its own work
-            loop.short_end_ns - loop.short_start_ns if loop.selects else loop.short_busy_ns,
-            loop.short_count,
-            0,
-            0,
-            loop.short_code,
-            None,
-            None,
-        )
-    )
+    start_ns, end_ns = loop.short_start_ns, loop.short_end_ns
+    # where it selects, it did not sleep in between: what lies between two is its own work
+    busy_ns = end_ns - start_ns if loop.selects else loop.short_busy_ns
+    run = (start_ns, end_ns, busy_ns, loop.short_count, 0, 0, loop.short_code, None, None, None)
+    loop.callbacks.append(made(Callback, run))
     loop.short_count = loop.short_busy_ns = loop.short_longest_ns = 0
 
 

@@ -20,6 +20,7 @@ from tracer.steps import (
     end_callback,
     end_short,
     flush_short,
+    made,
     new_loop,
     queued_since,
     waker_now,
@@ -128,21 +129,25 @@ def _wrap_select(selector_class: type[Any]) -> Callable[[], None]:
     plain_select = selector_class.select
 
     def select(self: Any, timeout: float | None = None) -> Any:
-        loop = here.loop
-        if loop is None or here.current is not None:  # not the loop's own
+        mine = here.__dict__
+        loop = mine.get("loop")
+        if loop is None or mine.get("current") is not None:  # not the loop's own
             return time_call(plain_select, "selectors.select", self, timeout)
+        loop.selects = True
         start_ns = perf_counter_ns()
         ready = plain_select(self, timeout)
         end_ns = perf_counter_ns()
-        # with nothing to wait for it only looks
-        slept = timeout != 0 and end_ns - start_ns >= _SLEEP_MIN_NS
-        loop.polled_ns = end_ns if slept else loop.select_end_ns
-        loop.select_end_ns = end_ns
-        loop.selects = True
-        if slept and loop.short_count:
-            flush_short(loop)
-        if slept or end_ns - start_ns >= _STALL_MIN_NS:
-            loop.looks.append(Look(start_ns, end_ns, queued_since(loop), slept))
+        took_ns = end_ns - start_ns
+        if timeout != 0 and took_ns >= _SLEEP_MIN_NS:  # with nothing to wait for it only looks
+            loop.polled_ns = loop.select_end_ns = end_ns
+            if loop.short_count:
+                flush_short(loop)
+            loop.looks.append(made(Look, (start_ns, end_ns, queued_since(loop), True)))
+        else:
+            loop.polled_ns = loop.select_end_ns
+            loop.select_end_ns = end_ns
+            if took_ns >= _STALL_MIN_NS:
+                loop.looks.append(Look(start_ns, end_ns, queued_since(loop), False))
         return ready
 
     selector_class.select = select
