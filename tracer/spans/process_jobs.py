@@ -6,6 +6,8 @@
 What is shorter than the resolution is part of what follows.
 """
 
+from math import sqrt
+
 from tracer import schema as s
 from tracer.observed import Attributes
 from tracer.passage import Line, Part, Passage
@@ -86,6 +88,9 @@ class _Way:
         until_ns = min((waiting_ns + taken_ns) // 2 if taken_ns else waiting_ns, came_ns)
         kind = s.WAIT_POOL_STARTUP if passage.starting else s.WAIT_POOL_HANDOVER
         attributes = self._attributes(kind)
+        attributes[s.EVIDENCE] = s.EVIDENCE_INFERRED
+        if taken_ns:  # anywhere between the two looks
+            attributes[s.ERROR_NS] = round((taken_ns - waiting_ns) / sqrt(12))
         if passage.starting:
             attributes[s.PROCESS] = True
         else:  # there was a free one, which came late to it
