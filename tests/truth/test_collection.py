@@ -83,6 +83,11 @@ async def victim() -> float:
         return (time.perf_counter_ns() - done_ns) / 1e6
 
 
+def cpu_ns_of(thread_id: int) -> int:
+    """How much CPU a living thread of this process has had, by native id."""
+    return time.clock_gettime_ns((~thread_id << 3) | 6)
+
+
 # --- 1: the loop runs another request -----------------------------------------------------------
 @LOOPS
 def test_another_request_holds_the_loop(traced_to: Begin, factory: Any) -> None:
@@ -111,21 +116,23 @@ def test_another_request_holds_the_loop(traced_to: Begin, factory: Any) -> None:
 # --- 2: the order of collection -----------------------------------------------------------------
 @LOOPS
 def test_the_loop_handles_the_requests_other_results_first(traced_to: Begin, factory: Any) -> None:
-    collected: list[float] = []
+    # by the thread of the job: when it was done and when collected, and the loop's CPU between
+    collected: dict[int, tuple[int, int, int]] = {}
 
-    async def collect(job: "Future[int]") -> None:
-        done_ns = await asyncio.wrap_future(job)
-        collected.append((time.perf_counter_ns() - done_ns) / 1e6)
+    async def collect(job: "Future[tuple[int, int, int]]") -> None:
+        worker, done_ns, cpu_ns = await asyncio.wrap_future(job)
+        collected[worker] = done_ns, time.time_ns(), time.thread_time_ns() - cpu_ns
         handle(done_ns)
 
     async def main() -> None:
+        loops_thread = threading.get_native_id()
         with phase("victim"), ThreadPoolExecutor(5) as pool:
             barrier = threading.Barrier(5)
 
-            def together() -> int:
+            def together() -> tuple[int, int, int]:
                 time.sleep(JOB_S)
                 barrier.wait()
-                return time.perf_counter_ns()
+                return threading.get_native_id(), time.time_ns(), cpu_ns_of(loops_thread)
 
             await asyncio.gather(*(collect(pool.submit(together)) for _ in range(5)))
 
@@ -134,14 +141,19 @@ def test_the_loop_handles_the_requests_other_results_first(traced_to: Begin, fac
     rows = request_of(analysis.analyze(spans.output), "victim")
     order = rows[rows["span_name"].str.startswith("collect order")]
     # the last one collected had lain done while the loop handled the other four
-    assert max(collected) > 60
+    last, (done_ns, taken_ns, worked_ns) = max(collected.items(), key=lambda one: one[1][1])
+    (job,) = [one for one in spans.of_kind("run") if one.attributes["thread.id"] == last]
+    # a worker may lose the GIL or its CPU between its last line and its end
+    assert job.end_ns >= done_ns - 1_000_000
+    truth_ms = (taken_ns - job.end_ns) / 1e6
+    assert truth_ms > 60
     # between two callbacks a busy machine may take the loop's CPU: that is on its way back (`resume`)
     collecting = rows["activity_id"].isin(order["activity_id"])
     back = rows[collecting & rows["span_name"].str.startswith("resume")]
     way_back_ms = float(order["amount_ns"].sum() + back["amount_ns"].sum()) / 1e6
-    assert way_back_ms == pytest.approx(max(collected), rel=0.1, abs=2)
+    assert way_back_ms == pytest.approx(truth_ms, rel=0.1, abs=2)
     assert set(order["cause"]) <= {"collect_order", *TAKEN_FROM_THE_LOOP}
-    assert ms(order, "collect_order") > 20
+    assert ms(order, "collect_order") >= 0.5 * worked_ns / 1e6
     assert ms(rows, "loop_busy") < 2
     assert set(order.loc[order["cause"] == "collect_order", "evidence"]) == {"observed"}
     chief = order[order["cause"] == "collect_order"].nlargest(1, "amount_ns").iloc[0]
@@ -160,12 +172,17 @@ def test_a_collector_of_many_requests_takes_results_in_their_order(traced_to: Be
 
     async def request(name: str, pool: ThreadPoolExecutor, seconds: float) -> float:
         loop = asyncio.get_running_loop()
+        taken_ns: list[int] = []
+
+        def deliver(value: int) -> None:
+            taken_ns.append(time.perf_counter_ns())
+            loop.call_soon_threadsafe(ready.set_result, value)
+
         with phase(name):
             ready = loop.create_future()
-            job = pool.submit(nap, seconds)
-            tickets.put((job, lambda value: loop.call_soon_threadsafe(ready.set_result, value) and None))
+            tickets.put((pool.submit(nap, seconds), deliver))
             done_ns = await ready
-            return (time.perf_counter_ns() - done_ns) / 1e6
+            return (taken_ns[0] - done_ns) / 1e6  # what the loop then takes to come back is another wait
 
     async def main() -> list[float]:
         with ThreadPoolExecutor(2) as pool:
@@ -288,30 +305,40 @@ def test_the_loop_is_woken_late(traced_to: Begin) -> None:
     truth_ms = run(spans, victim(), LateLoop)
     rows = request_of(analysis.analyze(spans.output), "victim")
     assert truth_ms > HOLD_S * 400
-    assert ms(rows, "loop_wakeup") == pytest.approx(truth_ms, rel=0.05, abs=2)
+    told = rows[rows["span_name"] == "loop wakeup"]
+    assert told["amount_ns"].sum() / 1e6 == pytest.approx(truth_ms, rel=0.05, abs=2)
+    # woken, it has to have a CPU, too
+    assert set(told["cause"]) <= {"loop_wakeup", *TAKEN_FROM_THE_LOOP}
+    assert ms(told, "loop_wakeup") >= 0.7 * HOLD_S * 500
 
 
 # --- 4: many small callbacks --------------------------------------------------------------------
 @LOOPS
 def test_many_small_callbacks_come_first(traced_to: Begin, factory: Any) -> None:
-    async def main() -> float:
-        loop = asyncio.get_running_loop()
+    async def main() -> tuple[float, float]:
+        loop, loops_thread = asyncio.get_running_loop(), threading.get_native_id()
 
         def burst() -> None:
             for _ in range(2_500):
                 loop.call_soon(spin, 30e-6)
 
-        loop.call_later(JOB_S * 0.8, burst)
-        return await victim()
+        def job() -> tuple[int, int]:
+            return nap(), cpu_ns_of(loops_thread)
+
+        loop.call_later(JOB_S * 0.8, burst)  # not of the request
+        with phase("victim"):
+            done_ns, cpu_ns = await loop.run_in_executor(None, job)
+            return (time.perf_counter_ns() - done_ns) / 1e6, (time.thread_time_ns() - cpu_ns) / 1e6
 
     spans = traced_to()
-    truth_ms = run(spans, main(), factory)
+    truth_ms, worked_ms = run(spans, main(), factory)
     rows = request_of(analysis.analyze(spans.output), "victim")
-    assert truth_ms > 10
+    if worked_ms < 10:
+        pytest.skip("the job came to its end after the burst")
     own = rows[rows["activity_name"] == "task victim"]
     found_ms = sum(ms(own, cause) for cause in ("loop_busy", *TAKEN_FROM_THE_LOOP))
     assert found_ms == pytest.approx(truth_ms, rel=0.1, abs=2)
-    assert ms(own, "loop_busy") > 0.2 * truth_ms
+    assert ms(own, "loop_busy") >= 0.5 * worked_ms
     busy = own[(own["cause"] == "loop_busy") & (own["culprit"] != "")]
     assert busy["culprit"].str.contains("spin|burst").all()
 
