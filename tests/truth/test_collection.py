@@ -91,20 +91,22 @@ def cpu_ns_of(thread_id: int) -> int:
 # --- 1: the loop runs another request -----------------------------------------------------------
 @LOOPS
 def test_another_request_holds_the_loop(traced_to: Begin, factory: Any) -> None:
-    async def blocker() -> None:
+    async def blocker() -> int:
         await asyncio.sleep(JOB_S / 2)
         with phase("blocker"):
             time.sleep(HOLD_S)
+            return time.time_ns()
 
-    async def main() -> float:
-        truth_ms, _ = await asyncio.gather(victim(), blocker())
-        return truth_ms
+    async def main() -> tuple[float, int]:
+        return await asyncio.gather(victim(), blocker())
 
     spans = traced_to()
-    truth_ms = run(spans, main(), factory)
+    seen_ms, released_ns = run(spans, main(), factory)
     found = analysis.analyze(spans.output)
     rows = request_of(found, "victim")
-    assert truth_ms > HOLD_S * 500
+    # before, the worker may lack a CPU to bring its result, and after, the loop one to go on
+    truth_ms = (released_ns - spans.one("nap").end_ns) / 1e6
+    assert HOLD_S * 500 < truth_ms <= seen_ms
     # who holds it has to have a CPU, too: what it lacked is told as that
     stood = rows[rows["span_name"].str.startswith("loop busy")]
     assert stood["amount_ns"].sum() / 1e6 == pytest.approx(truth_ms, rel=0.05, abs=1)
@@ -340,7 +342,11 @@ def test_many_small_callbacks_come_first(traced_to: Begin, factory: Any) -> None
     assert found_ms == pytest.approx(truth_ms, rel=0.1, abs=2)
     assert ms(own, "loop_busy") >= 0.5 * worked_ms
     busy = own[(own["cause"] == "loop_busy") & (own["culprit"] != "")]
-    assert busy["culprit"].str.contains("spin|burst").all()
+    theirs = busy["culprit"].str.contains("spin|burst")
+    assert busy.loc[theirs, "amount_ns"].sum() >= 0.5 * worked_ms * 1e6
+    # the loop takes the job's word, too, before the request goes on; a crowded machine makes even that long
+    own_work = {"BaseSelectorEventLoop._read_from_self", "_chain_future.<locals>._set_state"}
+    assert set(busy.loc[~theirs, "culprit"]) <= own_work
 
 
 # --- 5: no CPU for the loop ---------------------------------------------------------------------
