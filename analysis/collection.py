@@ -71,7 +71,8 @@ def _early(spans: pd.DataFrame) -> pd.DataFrame | None:
     # columns with gaps are floats: counted from the first span, they hold whole nanoseconds
     origin = int(spans["start_ns"].min())
     done = (runs["end_ns"] - origin).groupby(_attribute(runs, schema.ACTIVITY)).max()
-    last_wait = (waits["end_ns"] - origin).groupby(_attribute(waits, schema.ACTIVITY)).max()
+    last = waits.sort_values("end_ns").groupby(_attribute(waits, schema.ACTIVITY)).tail(1)
+    last = last.set_index(_attribute(last, schema.ACTIVITY))
     table = pd.DataFrame(
         {
             "trace_id": jobs["trace_id"],
@@ -81,14 +82,16 @@ def _early(spans: pd.DataFrame) -> pd.DataFrame | None:
             "taken": jobs["end_ns"] - origin,
         }
     )
-    table["last_wait"] = table["collector"].map(last_wait)
+    table["last_wait"] = table["collector"].map(last["end_ns"] - origin)
+    # its result, too, lies while who waited for it comes back, but in no order would it be handled sooner
+    table["waited_for"] = jobs["span_id"] == table["collector"].map(_attribute(last, schema.WAKER_SPAN_ID))
     table = table.dropna(subset=["done", "last_wait"]).sort_values(["trace_id", "collector", "taken"])
     following = table.groupby(["trace_id", "collector"])["taken"].shift(-1)
     # how long the last one's handling took is not known: nothing was taken after it
     table["handling"] = (following - table["taken"]).fillna(0)
     table["lay"] = table["taken"] - table["done"]
     early = (table["done"] < table["last_wait"]) & (table["taken"] >= table["last_wait"])
-    return table[early & (table["lay"] >= LEAST_NS)]
+    return table[early & ~table["waited_for"] & (table["lay"] >= LEAST_NS)]
 
 
 def _attribute(spans: pd.DataFrame, key: str) -> "pd.Series[Any]":

@@ -1,5 +1,8 @@
 """Finds the place in the code that a person should look at: the user's own, not a library's."""
 
+import asyncio.base_events
+import asyncio.events
+import asyncio.runners
 import gc
 import sys
 import sysconfig
@@ -24,6 +27,12 @@ _sites: dict[tuple[int, int, int], tuple[Site, CodeType, CodeType]] = {}
 # what a source file is, when it stands in a chain of awaits; more than one may be true of it
 _LIBRARY, _SERVER, _ASYNCIO = 1, 2, 4
 _OURS = __file__.rsplit("/", 1)[0] + "/"
+# where an event loop begins to run things: who called it stands outside of whatever it runs
+_LOOP_FILES = {
+    asyncio.base_events.__file__: ("run_forever", "_run_once"),
+    asyncio.events.__file__: ("_run",),
+    asyncio.runners.__file__: ("run",),  # around a loop that has no frames of Python
+}
 
 
 def _library_roots() -> tuple[str, ...]:
@@ -74,13 +83,19 @@ def place_of_frame(frame: FrameType) -> Place:
 
 
 def user_place(frame: FrameType | None) -> Place | None:
-    """The innermost place outside libraries on a stack; the innermost of all if there is none."""
+    """The innermost place outside libraries on a stack; the innermost of all if there is none.
+
+    What an event loop runs begins at the loop: the code that called the loop is not where a callback is.
+    None where the loop itself is all there is.
+    """
     innermost: Place | None = None
     depth = 0
     while frame is not None and depth < _MAX_DEPTH:
         code = frame.f_code
         if not is_library(code.co_filename):
             return place_of_frame(frame)
+        if code.co_name in _LOOP_FILES.get(code.co_filename, ()):
+            return innermost
         if innermost is None and not code.co_filename.startswith(_OURS):
             innermost = place_of_frame(frame)
         frame = frame.f_back

@@ -83,23 +83,30 @@ async def victim() -> float:
         return (time.perf_counter_ns() - done_ns) / 1e6
 
 
+def cpu_ns_of(thread_id: int) -> int:
+    """How much CPU a living thread of this process has had, by native id."""
+    return time.clock_gettime_ns((~thread_id << 3) | 6)
+
+
 # --- 1: the loop runs another request -----------------------------------------------------------
 @LOOPS
 def test_another_request_holds_the_loop(traced_to: Begin, factory: Any) -> None:
-    async def blocker() -> None:
+    async def blocker() -> int:
         await asyncio.sleep(JOB_S / 2)
         with phase("blocker"):
             time.sleep(HOLD_S)
+            return time.time_ns()
 
-    async def main() -> float:
-        truth_ms, _ = await asyncio.gather(victim(), blocker())
-        return truth_ms
+    async def main() -> tuple[float, int]:
+        return await asyncio.gather(victim(), blocker())
 
     spans = traced_to()
-    truth_ms = run(spans, main(), factory)
+    seen_ms, released_ns = run(spans, main(), factory)
     found = analysis.analyze(spans.output)
     rows = request_of(found, "victim")
-    assert truth_ms > HOLD_S * 500
+    # before, the worker may lack a CPU to bring its result, and after, the loop one to go on
+    truth_ms = (released_ns - spans.one("nap").end_ns) / 1e6
+    assert HOLD_S * 500 < truth_ms <= seen_ms
     # who holds it has to have a CPU, too: what it lacked is told as that
     stood = rows[rows["span_name"].str.startswith("loop busy")]
     assert stood["amount_ns"].sum() / 1e6 == pytest.approx(truth_ms, rel=0.05, abs=1)
@@ -111,21 +118,23 @@ def test_another_request_holds_the_loop(traced_to: Begin, factory: Any) -> None:
 # --- 2: the order of collection -----------------------------------------------------------------
 @LOOPS
 def test_the_loop_handles_the_requests_other_results_first(traced_to: Begin, factory: Any) -> None:
-    collected: list[float] = []
+    # by the thread of the job: when it was done and when collected, and the loop's CPU between
+    collected: dict[int, tuple[int, int, int]] = {}
 
-    async def collect(job: "Future[int]") -> None:
-        done_ns = await asyncio.wrap_future(job)
-        collected.append((time.perf_counter_ns() - done_ns) / 1e6)
+    async def collect(job: "Future[tuple[int, int, int]]") -> None:
+        worker, done_ns, cpu_ns = await asyncio.wrap_future(job)
+        collected[worker] = done_ns, time.time_ns(), time.thread_time_ns() - cpu_ns
         handle(done_ns)
 
     async def main() -> None:
+        loops_thread = threading.get_native_id()
         with phase("victim"), ThreadPoolExecutor(5) as pool:
             barrier = threading.Barrier(5)
 
-            def together() -> int:
+            def together() -> tuple[int, int, int]:
                 time.sleep(JOB_S)
                 barrier.wait()
-                return time.perf_counter_ns()
+                return threading.get_native_id(), time.time_ns(), cpu_ns_of(loops_thread)
 
             await asyncio.gather(*(collect(pool.submit(together)) for _ in range(5)))
 
@@ -134,14 +143,19 @@ def test_the_loop_handles_the_requests_other_results_first(traced_to: Begin, fac
     rows = request_of(analysis.analyze(spans.output), "victim")
     order = rows[rows["span_name"].str.startswith("collect order")]
     # the last one collected had lain done while the loop handled the other four
-    assert max(collected) > 60
+    last, (done_ns, taken_ns, worked_ns) = max(collected.items(), key=lambda one: one[1][1])
+    (job,) = [one for one in spans.of_kind("run") if one.attributes["thread.id"] == last]
+    # a worker may lose the GIL or its CPU between its last line and its end
+    assert job.end_ns >= done_ns - 1_000_000
+    truth_ms = (taken_ns - job.end_ns) / 1e6
+    assert truth_ms > 60
     # between two callbacks a busy machine may take the loop's CPU: that is on its way back (`resume`)
     collecting = rows["activity_id"].isin(order["activity_id"])
     back = rows[collecting & rows["span_name"].str.startswith("resume")]
     way_back_ms = float(order["amount_ns"].sum() + back["amount_ns"].sum()) / 1e6
-    assert way_back_ms == pytest.approx(max(collected), rel=0.1, abs=2)
+    assert way_back_ms == pytest.approx(truth_ms, rel=0.1, abs=2)
     assert set(order["cause"]) <= {"collect_order", *TAKEN_FROM_THE_LOOP}
-    assert ms(order, "collect_order") > 20
+    assert ms(order, "collect_order") >= 0.5 * worked_ns / 1e6
     assert ms(rows, "loop_busy") < 2
     assert set(order.loc[order["cause"] == "collect_order", "evidence"]) == {"observed"}
     chief = order[order["cause"] == "collect_order"].nlargest(1, "amount_ns").iloc[0]
@@ -160,12 +174,17 @@ def test_a_collector_of_many_requests_takes_results_in_their_order(traced_to: Be
 
     async def request(name: str, pool: ThreadPoolExecutor, seconds: float) -> float:
         loop = asyncio.get_running_loop()
+        taken_ns: list[int] = []
+
+        def deliver(value: int) -> None:
+            taken_ns.append(time.perf_counter_ns())
+            loop.call_soon_threadsafe(ready.set_result, value)
+
         with phase(name):
             ready = loop.create_future()
-            job = pool.submit(nap, seconds)
-            tickets.put((job, lambda value: loop.call_soon_threadsafe(ready.set_result, value) and None))
+            tickets.put((pool.submit(nap, seconds), deliver))
             done_ns = await ready
-            return (time.perf_counter_ns() - done_ns) / 1e6
+            return (taken_ns[0] - done_ns) / 1e6  # what the loop then takes to come back is another wait
 
     async def main() -> list[float]:
         with ThreadPoolExecutor(2) as pool:
@@ -246,13 +265,15 @@ def test_results_taken_in_the_order_of_their_list(traced_to: Begin, ordered: boo
     def request() -> None:
         with phase("victim"), ThreadPoolExecutor(5) as pool:
             jobs = [pool.submit(nap, 6 * JOB_S), *(pool.submit(nap, JOB_S / 2) for _ in range(4))]
+            done_ns, taken_ns = [], []
             for job in jobs if ordered else as_completed(jobs):
-                value = job.result()
-                began = time.perf_counter()
-                handle(value)
-                handled.append((time.perf_counter() - began) * 1e3)
+                done_ns.append(job.result())
+                taken_ns.append(time.perf_counter_ns())
+                handle(job)
+            # of the four that could have been handled before, all but the last one's handling is seen to end
+            could_ns.append(min(taken_ns[4] - taken_ns[1], taken_ns[0] - min(done_ns[1:])))
 
-    handled: list[float] = []
+    could_ns: list[int] = []
     spans = traced_to()
     for _ in range(3):
         request()
@@ -265,9 +286,7 @@ def test_results_taken_in_the_order_of_their_list(traced_to: Begin, ordered: boo
         assert said == []
         assert table["gain_ns"].sum() < HANDLE_MS * 1e6 / 2
         return
-    # of the four that could have been handled before, all but the last one's handling is seen to end
-    truth_ms = sum(sum(handled[first : first + 3]) for first in (1, 6, 11)) / 3
-    assert table["gain_ns"].iloc[0] / 1e6 == pytest.approx(truth_ms, rel=0.1)
+    assert table["gain_ns"].iloc[0] == pytest.approx(sum(could_ns) / 3, rel=0.1)
     assert len(said) == 1
     assert "Results of nap lay done" in said[0]
     # the collector's handling is no wait: the path has it as its own running time
@@ -288,32 +307,46 @@ def test_the_loop_is_woken_late(traced_to: Begin) -> None:
     truth_ms = run(spans, victim(), LateLoop)
     rows = request_of(analysis.analyze(spans.output), "victim")
     assert truth_ms > HOLD_S * 400
-    assert ms(rows, "loop_wakeup") == pytest.approx(truth_ms, rel=0.05, abs=2)
+    told = rows[rows["span_name"] == "loop wakeup"]
+    assert told["amount_ns"].sum() / 1e6 == pytest.approx(truth_ms, rel=0.05, abs=2)
+    # woken, it has to have a CPU, too
+    assert set(told["cause"]) <= {"loop_wakeup", *TAKEN_FROM_THE_LOOP}
+    assert ms(told, "loop_wakeup") >= 0.7 * HOLD_S * 500
 
 
 # --- 4: many small callbacks --------------------------------------------------------------------
 @LOOPS
 def test_many_small_callbacks_come_first(traced_to: Begin, factory: Any) -> None:
-    async def main() -> float:
-        loop = asyncio.get_running_loop()
+    async def main() -> tuple[float, float]:
+        loop, loops_thread = asyncio.get_running_loop(), threading.get_native_id()
 
         def burst() -> None:
             for _ in range(2_500):
                 loop.call_soon(spin, 30e-6)
 
-        loop.call_later(JOB_S * 0.8, burst)
-        return await victim()
+        def job() -> tuple[int, int]:
+            return nap(), cpu_ns_of(loops_thread)
+
+        loop.call_later(JOB_S * 0.8, burst)  # not of the request
+        with phase("victim"):
+            done_ns, cpu_ns = await loop.run_in_executor(None, job)
+            return (time.perf_counter_ns() - done_ns) / 1e6, (time.thread_time_ns() - cpu_ns) / 1e6
 
     spans = traced_to()
-    truth_ms = run(spans, main(), factory)
+    truth_ms, worked_ms = run(spans, main(), factory)
     rows = request_of(analysis.analyze(spans.output), "victim")
-    assert truth_ms > 10
+    if worked_ms < 10:
+        pytest.skip("the job came to its end after the burst")
     own = rows[rows["activity_name"] == "task victim"]
     found_ms = sum(ms(own, cause) for cause in ("loop_busy", *TAKEN_FROM_THE_LOOP))
     assert found_ms == pytest.approx(truth_ms, rel=0.1, abs=2)
-    assert ms(own, "loop_busy") > 0.2 * truth_ms
+    assert ms(own, "loop_busy") >= 0.5 * worked_ms
     busy = own[(own["cause"] == "loop_busy") & (own["culprit"] != "")]
-    assert busy["culprit"].str.contains("spin|burst").all()
+    theirs = busy["culprit"].str.contains("spin|burst")
+    assert busy.loc[theirs, "amount_ns"].sum() >= 0.5 * worked_ms * 1e6
+    # the loop takes the job's word, too, before the request goes on; a crowded machine makes even that long
+    own_work = {"BaseSelectorEventLoop._read_from_self", "_chain_future.<locals>._set_state"}
+    assert set(busy.loc[~theirs, "culprit"]) <= own_work
 
 
 # --- 5: no CPU for the loop ---------------------------------------------------------------------
