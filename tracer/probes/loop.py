@@ -82,14 +82,19 @@ def install() -> Callable[[], None]:
                 del self._source_traceback[-1]
             current = here.current
             if type(current) is tuple and type(current[0]) is FunctionType:
-                self._stamp = current[1]  # as `waker_now` has it
+                self._stamp = stamp = current[1]  # as `waker_now` has it
             else:
-                self._stamp = waker_now(current)
+                self._stamp = stamp = waker_now(current)
+            by = stamp[0]
+            if by is IO or by is IO_LATE:
+                self.__class__ = IoHandle
 
     class IoHandle(Handle):
         __slots__ = ()
 
-        def _run(self) -> None:  # made once, run often: dated from this round's select
+        # a reader's is made once and run often; it, and what it hands the data on to, is dated from the
+        # select of the round in which it runs
+        def _run(self) -> None:
             loop = here.loop
             if loop is None:
                 self._stamp = IO, perf_counter_ns()
