@@ -123,7 +123,8 @@ def describe(
     evidence[slept] = Evidence.SAMPLED.value
     in_phase = inside & ~waiting & (frame >= 0) & np.isin(part, _DEVICE_PARTS)
     _describe_devices(spans, span, in_phase, cause, detail, evidence)
-    return Described(cause, evidence, detail, span, waiting, split, queued, _errors(spans, segments, split))
+    errors = _errors(spans, segments, split, span, ruled)
+    return Described(cause, evidence, detail, span, waiting, split, queued, errors)
 
 
 def _in_process(spans: SpanTable, rows: Ints, chosen: Bools) -> tuple[Bools, Bools]:
@@ -176,14 +177,20 @@ def _describe_samples(
         detail[at] = f"{detail[at]} ({count} sample{'' if count == 1 else 's'}: too few)"
 
 
-def _errors(spans: SpanTable, segments: Segments, split: Ints) -> Ints:
-    """Return the standard error of each amount of GIL wait that samples gave."""
+def _errors(spans: SpanTable, segments: Segments, split: Ints, span: Ints, ruled: Bools) -> Ints:
+    """Return the standard error of each amount of GIL wait that samples gave, and of each part of a wait whose end
+    lies between two samples."""
     error = np.zeros(len(segments.part), dtype=np.int64)
-    at = np.flatnonzero((segments.part == GIL) & (split >= 0))
-    whole = spans.ints(split[at], schema.GIL_NS)
-    of_whole = np.maximum(spans.ints(split[at], schema.ERROR_NS), 0)
-    amount = (segments.end - segments.start)[at]
-    error[at] = np.rint(of_whole * (amount / np.maximum(whole, 1))).astype(np.int64)
+    amount = segments.end - segments.start
+    gil = np.flatnonzero((segments.part == GIL) & (split >= 0))
+    wait = np.flatnonzero(ruled)
+    wait = wait[spans.ints(span[wait], schema.GIL_NS) < 0]  # else the error is the GIL's
+    for at, rows, whole in (
+        (gil, split[gil], spans.ints(split[gil], schema.GIL_NS)),
+        (wait, span[wait], (spans.end - spans.start)[span[wait]]),
+    ):
+        of_whole = np.maximum(spans.ints(rows, schema.ERROR_NS), 0)
+        error[at] = np.rint(of_whole * (amount[at] / np.maximum(whole, 1))).astype(np.int64)
     return error
 
 

@@ -11,11 +11,12 @@ from tracer.cpu_rivals import CpuRivals, Division
 from tracer.gil_holders import Held, Holder, HolderPast
 from tracer.observed_workers import ObservedWorkers
 from tracer.records import Job, Waker
-from tracer.sampler.samples import GIL, POLL, Samples, Seen
+from tracer.sampler.samples import GIL, POLL, RUNNING, Samples, Seen
 from tracer.syscalls import call_name
 
 Attributes = dict[str, str | int | float | bool | list[str] | list[int]]
 _LEAST_NS: Final = 50_000
+_IDLE: Final = (s.WAIT_LOOP_WAKEUP, s.WAIT_RESUME)  # of a loop that has nothing else to do
 
 
 class Observed:
@@ -79,11 +80,10 @@ class Observed:
     ) -> None:
         """Adds what a thread waited in on its way back from a wait of its own; `woken` says that this was over."""
         seen = self._seen(thread_id, [(start_ns, end_ns)], woken=woken)
-        run_queue_ns = self._samples.run_queue_ns(thread_id, start_ns, end_ns) or 0
+        split, run_queue_ns = self._split_ready(kind, thread_id, start_ns, end_ns, seen.states)
         if run_queue_ns:
             attributes[s.RUN_QUEUE_NS] = run_queue_ns
         self._put_rivals(attributes, thread_id, [(start_ns, end_ns)])
-        split = self._memory.split(kind, end_ns - start_ns - run_queue_ns, seen.states, running=True)
         attributes[s.CPU_NS] = split.running_ns
         if split.lock_ns:
             attributes[s.LOCK_NS] = split.lock_ns
@@ -112,15 +112,16 @@ class Observed:
             states[GIL] += telling
             if telling:
                 holders = holders + worker.holders
-        run_queue_ns = attributes.get(s.RUN_QUEUE_NS)
-        if not isinstance(run_queue_ns, int):
-            run_queue_ns = self._samples.run_queue_ns(thread_id, start_ns, end_ns) or 0
-            if run_queue_ns:
-                attributes[s.RUN_QUEUE_NS] = run_queue_ns
-        split = self._memory.split(kind, end_ns - start_ns - run_queue_ns, states, running=True)
+        known = attributes.get(s.RUN_QUEUE_NS)
+        known_ns = known if isinstance(known, int) else None
+        split, run_queue_ns = self._split_ready(
+            kind, thread_id, start_ns, end_ns, states, known_ns, idle=kind in _IDLE
+        )
         if kind == s.WAIT_LOOP_WAKEUP and split.running_ns >= s.CPU_LEAST_NS:
             # to wake up takes no CPU to speak of: it was kept off it, and by a quota that counts as no queue
-            attributes[s.RUN_QUEUE_NS] = run_queue_ns + split.running_ns
+            run_queue_ns += split.running_ns
+        if run_queue_ns:
+            attributes[s.RUN_QUEUE_NS] = run_queue_ns
         self._put_rivals(attributes, thread_id, [(start_ns, end_ns)])
         self._put_split(attributes, split, holders)
 
@@ -144,6 +145,28 @@ class Observed:
         self._put_rivals(attributes, thread_id, [(start_ns, end_ns)])
         split = self._memory.split(kind, end_ns - start_ns - known_ns, seen.states, running=running)
         self._put_split(attributes, split, seen.holders)
+
+    def _split_ready(
+        self, kind: Hashable, thread_id: int, start_ns: int, end_ns: int, states: Counter[int],
+        known_ns: int | None = None, *, idle: bool = True,
+    ) -> tuple[Split, int]:  # fmt: skip
+        """Divides a stretch in which a thread was ready to go on: what of it is left beside its time in the run
+        queue, and that, which is `known_ns` where it was measured.
+
+        Who had nothing else to do and is seen running lacks a CPU, as far as that fits in what was queued around
+        the stretch: the kernel counts a wait in the run queue when it is over, not look by look.
+        """
+        queued_ns = known_ns
+        if queued_ns is None:
+            queued_ns = self._samples.run_queue_ns(thread_id, start_ns, end_ns) or 0
+        wall_ns = end_ns - start_ns
+        states = beside_queue(states, queued_ns, wall_ns)
+        split = self._memory.split(kind, wall_ns - queued_ns, states, running=True)
+        if known_ns is not None or not idle or not split.running_ns:
+            return split, queued_ns
+        around_ns = self._samples.run_queue_around_ns(thread_id, start_ns, end_ns)
+        more_ns = min(split.running_ns, max(around_ns - queued_ns, 0))
+        return split._replace(running_ns=split.running_ns - more_ns), queued_ns + more_ns
 
     def _seen(self, thread_id: int, stretches: Iterable[tuple[int, int]], *, woken: bool = False) -> Seen:
         states: Counter[int] = Counter()
@@ -174,6 +197,12 @@ class Observed:
             turning_ns = self._past.turning_ns(holders, split.gil_ns)
             if turning_ns:
                 attributes[s.HOLDER_TURNING_NS] = turning_ns
+
+
+def beside_queue(states: Counter[int], queued_ns: int, wall_ns: int) -> Counter[int]:
+    """Pure: the looks at a stretch less those that found its thread in the run queue, which is `queued_ns` of it."""
+    queued = min(round(states.total() * queued_ns / wall_ns), states[RUNNING]) if wall_ns > 0 else 0
+    return Counter({**states, RUNNING: states[RUNNING] - queued}) if queued else states
 
 
 def put_holders(attributes: Attributes, holders: Sequence[Holder]) -> None:

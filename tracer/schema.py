@@ -83,7 +83,8 @@ LOCK_NS: Final = "whywait.lock_ns"  # waited in another futex: a lock, or the th
 CALL_NS: Final = "whywait.call_ns"  # blocked in another system call: CALL
 CALL: Final = "whywait.call"  # the call most often seen, e.g. "recvfrom"
 SAMPLES: Final = "whywait.samples"  # int, how often the thread was looked at meanwhile
-ERROR_NS: Final = "whywait.error_ns"  # one standard error of GIL_NS
+# one standard error: of GIL_NS, or of a wait whose end lies between two looks
+ERROR_NS: Final = "whywait.error_ns"
 STEPS: Final = "whywait.steps"  # int, times a task was resumed
 RUN_NS: Final = "whywait.run_ns"  # task: wall time of all its steps on the loop
 OUTCOME: Final = "whywait.outcome"  # "ok" | "error" | "cancelled" (task, job)

@@ -17,10 +17,11 @@ MS = 1_000_000
 NOBODY = 0  # a thread of which nothing else is known: whose fault it was is not asked
 
 
-def told(kind: str, states: dict[int, int], length_ms: int = 10) -> Attributes:
+def told(kind: str, states: dict[int, int], length_ms: int = 10, around_ms: int = 0) -> Attributes:
     samples = SimpleNamespace(
         seen=lambda *stretch, woken: Seen(Counter(states), Counter(), []),
         run_queue_ns=lambda *stretch: None,
+        run_queue_around_ns=lambda *stretch: around_ms * MS,
         cpu=SimpleNamespace(libraries={}, sampler_id=0),
     )
     attributes: Attributes = {}
@@ -50,3 +51,17 @@ def test_a_loop_that_ran_others_did_not_lack_one() -> None:
 def test_the_gil_is_told_besides() -> None:
     found = told(s.WAIT_LOOP_WAKEUP, {RUNNING: 2, GIL: 2})
     assert (found[s.RUN_QUEUE_NS], found[s.GIL_NS]) == (5 * MS, 5 * MS)
+
+
+@pytest.mark.parametrize(
+    ("kind", "around_ms", "queued_ms"),
+    [
+        pytest.param(s.WAIT_RESUME, 30, 5, id="seen running with nothing to run"),
+        pytest.param(s.WAIT_RESUME, 2, 2, id="no more than it was queued"),
+        pytest.param(s.WAIT_RESUME, 0, None, id="it was not queued at all"),
+        pytest.param(s.WAIT_LOOP_BUSY, 30, None, id="it ran others"),
+    ],
+)
+def test_a_loop_between_two_callbacks(kind: str, around_ms: int, queued_ms: float | None) -> None:
+    found = told(kind, {RUNNING: 2, GIL: 2}, around_ms=around_ms).get(s.RUN_QUEUE_NS)
+    assert found == (queued_ms if queued_ms is None else queued_ms * MS)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 import pytest
 
 from tracer.sampler.process import Header
-from tracer.sampler.ring import HEADER_SIZE, RECORD, SIZE, Ring, Thread, queued_ns
+from tracer.sampler.ring import HEADER_SIZE, RECORD, SIZE, Making, Ring, Thread, queued_ns
 from tracer.sampler.samples import FUTEX, GIL, RUNNING, SLEEP, Samples
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
@@ -118,3 +118,31 @@ def test_what_was_over_as_the_stretch_began_is_no_part_of_it(
 )
 def test_the_time_in_the_run_queue_is_the_second_number(said: bytes, told_ns: int) -> None:
     assert queued_ns(said) == told_ns
+
+
+class Queued(Making):
+    """Somebody of whom it is known how long he was in the run queue."""
+
+    queued_ms = 0
+
+    def read_run_queue(self) -> int:
+        return self.queued_ms * MS
+
+
+@pytest.mark.parametrize(
+    ("start_ms", "end_ms", "around_ms"),
+    [
+        pytest.param(12, 18, 6, id="it counts when it is over: more than fits"),
+        pytest.param(1, 9, 0, id="nothing seen before"),
+        pytest.param(12, 60, 0, id="nothing seen after"),
+        pytest.param(11, 39, 9, id="several looks"),
+        pytest.param(32, 38, 0, id="none accrued"),
+    ],
+)  # fmt: skip
+def test_the_most_that_was_queued(written: Written, start_ms: int, end_ms: int, around_ms: int) -> None:
+    one = Queued(7)
+    for at, queued_ms in ((10, 0), (15, 0), (20, 9), (30, 9), (40, 9)):
+        one.queued_ms = queued_ms
+        written.ring.take_in(one, at * MS, RUNNING, 0, 0)
+        written.ring.end(one)
+    assert written.samples().run_queue_around_ns(7, start_ms * MS, end_ms * MS) == around_ms * MS

@@ -126,7 +126,7 @@ class Sampler:
             # a steady rhythm would beat against the switch interval of the interpreter, which is as long
             pause_s = max(period_s * vary.uniform(0.5, 1.5) - cost_s, 0.0005)
             slept_ns = time.perf_counter_ns()
-            if select.select([0], [], [], pause_s)[0]:
+            if self._pause(slept_ns + int(pause_s * 1e9)):
                 self._finish()
                 return
             cpu_ns, now_s, now_ns = time.thread_time_ns(), time.monotonic(), time.perf_counter_ns()
@@ -146,6 +146,19 @@ class Sampler:
             self._sweeps += 1
             self._use.account(self._swept_ns, self._threads.values())  # has a budget of its own
             self._write_header(time.thread_time_ns(), int(period_s * 1e9))
+
+    def _pause(self, until_ns: int) -> bool:
+        """Until the next sweep; whether standard input ended. Process pools are looked at meanwhile where many threads
+        make sweeps dear and thus rare: a short job would begin and end between two."""
+        while True:
+            now_ns = time.perf_counter_ns()
+            look_ns = self._pools.next_ns(now_ns)
+            wake_ns = min(look_ns, until_ns) if look_ns else until_ns
+            if select.select([0], [], [], max(wake_ns - now_ns, 0) / 1e9)[0]:
+                return True
+            if wake_ns >= until_ns:
+                return False
+            self._pools.sweep()
 
     def _finish(self) -> None:
         self._use.account(time.perf_counter_ns(), self._threads.values(), last=True)

@@ -13,6 +13,8 @@ from tracer.sampler.ring import RUNNING, WATCH_AT, Making, Ring, Thread
 from tracer.sampler.watch import PLACES
 
 _LATE_NS = 1_000_000  # this process had no CPU between reading and looking at the clock: it was so, but when?
+_EVERY_NS = 5_000_000
+_MOST_OF_A_CORE = 0.01
 State = Callable[["list[bytes]"], "tuple[int, int, int]"]
 
 
@@ -25,9 +27,21 @@ class PoolSweeps:
         self._state = state
         self._places: dict[int, Making] = {}  # by pool
         self._workers: dict[int, Thread | None] = {}  # by process id; None: it may not be looked at
+        self._cost_ns = 0  # of a sweep, CPU time: the mean of the latest
+
+    def next_ns(self, now_ns: int) -> int:
+        """When to look the next time, at the latest; 0 where there is no pool."""
+        if not self._pools.pools:
+            return 0
+        return now_ns + max(_EVERY_NS, int(self._cost_ns / _MOST_OF_A_CORE))
 
     def sweep(self) -> None:
         """Looks once at each pool that is busy."""
+        began_ns = time.thread_time_ns()
+        self._sweep()
+        self._cost_ns += (time.thread_time_ns() - began_ns - self._cost_ns) // 8
+
+    def _sweep(self) -> None:
         self._pools.read()
         present: set[int] = set()
         for pool in self._pools.pools:

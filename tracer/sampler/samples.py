@@ -162,6 +162,20 @@ class Samples:
             return None
         return min(max(last - first, 0), end_ns - start_ns)
 
+    def run_queue_around_ns(self, tid: int, start_ns: int, end_ns: int) -> int:
+        """The most that the thread can have been runnable without a CPU in the stretch: what accrued between the
+        sweeps before and after it. 0 where there is none on either side."""
+        series = self._threads.get(tid)
+        if series is None:
+            return 0
+        before, after = bisect_right(series.last_ns, start_ns) - 1, bisect_left(series.last_ns, end_ns)
+        if before < 0 or after >= len(series.last_ns):
+            return 0
+        low, high = series.run_queue_ns[before], series.run_queue_ns[after]
+        if UNKNOWN_RUN_QUEUE in (low, high):
+            return 0
+        return min(max(high - low, 0), end_ns - start_ns)
+
     def _run_queue_at(self, series: _Series, at_ns: int) -> int | None:
         after = bisect_left(series.last_ns, at_ns)
         if not 0 < after < len(series.last_ns):

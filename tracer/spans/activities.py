@@ -1,12 +1,12 @@
 """The spans of tasks and jobs."""
 
 from tracer import schema as s
-from tracer.device_calls import put_sums
 from tracer.keeping import WHY_ALL
 from tracer.observed import Attributes
 from tracer.phases import summed
 from tracer.records import Activity, Job, Request
 from tracer.spans.attributes import place, put_place, put_pool
+from tracer.spans.device_turns import put_sums
 from tracer.spans.drawing import Drawing
 from tracer.spans.pool_queue import add_queue_tile
 from tracer.spans.process_jobs import add_passage

@@ -1,21 +1,21 @@
-"""Who held the workers of pools: each pool's history is put in order once for all requests of a lot."""
+"""Who held the workers of pools, and devices: the history of each is put in order once for all requests of a lot."""
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from itertools import accumulate
 
-from tracer.records import Occupancy, Pool
+from tracer.records import DeviceLine, Occupancy, Pool
 
 _NEVER_NS = 2**63
 
 
 class _History:
-    def __init__(self, pool: Pool, since_ns: int) -> None:
-        self.pool = pool  # so that its id stays its own
+    def __init__(self, of: Pool | DeviceLine, since_ns: int) -> None:
+        self.of = of  # so that its id stays its own
         self.held = sorted(
             (
                 one
-                for one in pool.occupancies.copy()
+                for one in of.occupancies.copy()
                 if one.start_ns and (one.end_ns > since_ns or not one.end_ns)
             ),
             key=lambda one: one.start_ns,
@@ -32,14 +32,14 @@ class PoolPast:
         self._since_ns = since_ns
         self._known: dict[int, _History] = {}
 
-    def _of(self, pool: Pool) -> _History:
+    def _of(self, pool: Pool | DeviceLine) -> _History:
         known = self._known.get(id(pool))
         if known is None:
             known = self._known[id(pool)] = _History(pool, self._since_ns)
         return known
 
-    def held(self, pool: Pool, start_ns: int, end_ns: int) -> list[Occupancy]:
-        """Who held a worker in a stretch, in order of their beginning; some may have ended before it."""
+    def held(self, pool: Pool | DeviceLine, start_ns: int, end_ns: int) -> list[Occupancy]:
+        """Who held a worker, or the device, in a stretch, in order of their beginning; some may have ended before it."""
         known = self._of(pool)
         return known.held[bisect_right(known.ended, start_ns) : bisect_left(known.starts, end_ns)]
 

@@ -6,6 +6,8 @@
 What is shorter than the resolution is part of what follows.
 """
 
+from math import sqrt
+
 from tracer import schema as s
 from tracer.observed import Attributes
 from tracer.passage import Line, Part, Passage
@@ -13,6 +15,7 @@ from tracer.records import Job, new_span_id
 from tracer.spans.attributes import place, put_occupants, put_place, put_pool
 from tracer.spans.drawing import Drawing
 from tracer.spans.spec import SpanSpec, span_hex
+from tracer.worker_clocks import WorkerClock
 
 
 def add_passage(
@@ -43,14 +46,14 @@ class _Way:
         if not self._job.end_ns:  # nobody knows yet
             self._run(came_ns, None)
             return
-        waited = self._wait_to_be_taken(came_ns)
+        used = self._wait_to_be_taken(came_ns)
         rested_ns = came_ns
         observed = self._drawing.observed
         if observed is not None and passage.worker:
             rested_ns = observed.workers.done_ns(passage.worker, self._at_ns, came_ns)
             if came_ns - rested_ns < self._drawing.resolution_ns:
                 rested_ns = came_ns
-        self._run(rested_ns, None if waited else passage)  # else its worker had not begun with it
+        self._run(rested_ns, used)
         self._wait(s.WAIT_RESUME, came_ns, passage.manager_id)
         self._phase("transfer from the worker of", passage.receiving)
         self._phase("unpickling for", passage.unpickling)
@@ -73,29 +76,36 @@ class _Way:
                 self._add_wait(s.WAIT_POOL_QUEUE, until_ns, attributes, links)
         self._wait(s.WAIT_POOL_HANDOVER, begin_ns, passage.pickling.thread_id)
 
-    def _wait_to_be_taken(self, came_ns: int) -> bool:
-        """All was sent, and no worker took it: one was still starting, or came late to it; whether it waited."""
+    def _wait_to_be_taken(self, came_ns: int) -> WorkerClock | None:
+        """All was sent, and no worker took it: one was still starting, or came late to it. Returns what the worker
+        used from then on, where that is known."""
         line, observed, passage = self._line, self._drawing.observed, self._passage
+        used = passage.used()
         if line is None or observed is None or not line.key or not passage.queued_ns:
-            return False
+            return used
         waiting_ns, taken_ns = observed.workers.taken(
             line.key, line.places, passage.queued_ns, list(line.jobs_put), came_ns
         )
         if waiting_ns - self._at_ns < self._drawing.resolution_ns:
-            return False
+            return used
         until_ns = min((waiting_ns + taken_ns) // 2 if taken_ns else waiting_ns, came_ns)
         kind = s.WAIT_POOL_STARTUP if passage.starting else s.WAIT_POOL_HANDOVER
         attributes = self._attributes(kind)
+        attributes[s.EVIDENCE] = s.EVIDENCE_INFERRED
+        if taken_ns:  # anywhere between the two looks
+            attributes[s.ERROR_NS] = round((taken_ns - waiting_ns) / sqrt(12))
         if passage.starting:
             attributes[s.PROCESS] = True
-        else:  # there was a free one, which came late to it
-            attributes[s.RUN_QUEUE_NS] = observed.workers.without_cpu_ns(
-                passage.worker, self._at_ns, until_ns
-            )
+            used = None  # most of it for its start
+        else:  # there was a free one, which came late to it: it used nothing, but may have lacked a CPU
+            queued_ns = observed.workers.without_cpu_ns(passage.worker, self._at_ns, until_ns)
+            attributes[s.RUN_QUEUE_NS] = queued_ns
+            if used is not None and used.run_queue_ns is not None:
+                used = used._replace(run_queue_ns=max(used.run_queue_ns - queued_ns, 0))
         self._add_wait(kind, until_ns, attributes, ())
-        return True
+        return used
 
-    def _run(self, end_ns: int, passage: Passage | None) -> None:
+    def _run(self, end_ns: int, used: WorkerClock | None) -> None:
         job = self._job
         attributes: Attributes = {
             s.KIND: s.KIND_RUN,
@@ -105,7 +115,6 @@ class _Way:
         put_place(attributes, place(job.code))
         worker, observed = self._passage.worker, self._drawing.observed
         length_ns = max(end_ns - self._at_ns, 0)
-        used = passage.used() if passage is not None else None
         cpu_ns = min(max(used.cpu_ns if used is not None else job.cpu_ns, 0), length_ns)
         attributes[s.CPU_NS] = cpu_ns
         if worker:

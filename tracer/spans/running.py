@@ -3,10 +3,10 @@
 from collections.abc import Hashable, Sequence
 
 from tracer import schema as s
-from tracer.device_calls import ahead_of, device_free_ns, put_phase
 from tracer.observed import Attributes, without
 from tracer.records import MIN_RESOLUTION_NS, Activity, Block, DeviceCall, Job, Phase, new_span_id
 from tracer.spans.attributes import put_occupants, put_place
+from tracer.spans.device_turns import Turn, put_phase, turn_of
 from tracer.spans.drawing import Drawing
 from tracer.spans.spec import SpanSpec, span_hex
 
@@ -61,7 +61,8 @@ def add_phase(drawing: Drawing, phase: Phase) -> None:
         attributes[s.KIND] = s.KIND_PHASE
     if phase.cpu_ns >= 0:
         attributes[s.CPU_NS] = max(phase.cpu_ns, 0)
-    served = phase if phase.device is None else _served(phase, phase.device)
+    turn = turn_of(phase.device, drawing.past.pools) if phase.device is not None else None
+    served = phase if turn is None else _served(phase, turn)
     if served.run_queue_ns is not None:
         attributes[s.RUN_QUEUE_NS] = served.run_queue_ns
     if phase.cpu_ns >= 0 and not phase.life:
@@ -78,9 +79,9 @@ def add_phase(drawing: Drawing, phase: Phase) -> None:
     if phase.handler:
         attributes[s.HANDLER] = phase.handler
     put_place(attributes, phase.place)
-    put_phase(attributes, phase)
-    if phase.device is not None:
-        _add_device_queue(drawing, phase, phase.device)
+    put_phase(attributes, phase, turn)
+    if phase.device is not None and turn is not None:
+        _add_device_queue(drawing, phase, phase.device, turn)
     drawing.made.append(
         SpanSpec(
             phase.name,
@@ -96,35 +97,31 @@ def add_phase(drawing: Drawing, phase: Phase) -> None:
     )
 
 
-def _served(phase: Phase, call: DeviceCall) -> Phase:
+def _served(phase: Phase, turn: Turn) -> Phase:
     """The part of a call in which the device was its own, with its share of what was measured of all of it: what the
     thread waited in while it was queued is a part of the queue, which has a span of its own."""
     wall_ns = phase.end_ns - phase.start_ns
-    free_ns = device_free_ns(call)[0]
-    if not phase.start_ns < free_ns <= phase.end_ns:
+    if not phase.start_ns < turn.free_ns <= phase.end_ns:
         return phase
-    served_ns = phase.end_ns - free_ns
+    served_ns = phase.end_ns - turn.free_ns
     run_queue_ns = phase.run_queue_ns
     return phase._replace(
-        start_ns=free_ns,
+        start_ns=turn.free_ns,
         cpu_ns=max(phase.cpu_ns, 0) * served_ns // wall_ns,
         run_queue_ns=run_queue_ns if run_queue_ns is None else run_queue_ns * served_ns // wall_ns,
     )
 
 
-def _add_device_queue(drawing: Drawing, phase: Phase, call: DeviceCall) -> None:
-    until_ns, observed = device_free_ns(call)
+def _add_device_queue(drawing: Drawing, phase: Phase, call: DeviceCall, turn: Turn) -> None:
     away = sorted((wait.start_ns, wait.end_ns) for wait in phase.activity.waits)
-    for start_ns, end_ns in without(phase.start_ns, until_ns, away):
+    for start_ns, end_ns in without(phase.start_ns, turn.free_ns, away):
         if end_ns - start_ns < MIN_RESOLUTION_NS:
             continue
         attributes = drawing.wait_attributes(phase.activity, s.WAIT_GPU_QUEUE)
         attributes[s.DEVICE] = call.line.name
-        if not observed:  # calls are taken to be served in the order they came
+        if turn.told_ns is None:  # calls are taken to be served in the order they came
             attributes[s.EVIDENCE] = s.EVIDENCE_INFERRED
-        links = put_occupants(
-            attributes, drawing.request, ahead_of(call), call.held.span_id, start_ns, end_ns
-        )
+        links = put_occupants(attributes, drawing.request, turn.ahead, call.held.span_id, start_ns, end_ns)
         name = f"queued for {call.line.name}"
         drawing.add_wait_span(name, phase.activity, phase.span_id, start_ns, end_ns, attributes, links)
 

@@ -10,32 +10,37 @@ and ended while it waited, was done:
 Where the device itself told how long it worked (a copy on a stream that is known), the work is that.
 """
 
+from typing import NamedTuple
+
 from tracer import schema as s
 from tracer.observed import Attributes
 from tracer.records import DeviceCall, Occupancy, Phase
+from tracer.spans.pool_past import PoolPast
 
 
-def ahead_of(call: DeviceCall) -> list[Occupancy]:
-    """The calls on the same device that had come before, and ended while this one was under way."""
+class Turn(NamedTuple):
+    """A call's turn on a device."""
+
+    free_ns: int  # when the device came to it: its start, where nobody was before it
+    told_ns: int | None  # how long the device says that it worked for it; None where it does not tell
+    ahead: list[Occupancy]  # the calls that had come before, and ended while this one was under way
+
+
+def turn_of(call: DeviceCall, past: PoolPast) -> Turn:
+    """When the device came to the call, and who was before it."""
     held = call.held
-    return [
+    ahead = [
         one
-        for one in list(call.line.occupancies)
-        if one is not held and 0 < one.start_ns <= held.start_ns and held.start_ns < one.end_ns <= held.end_ns
+        for one in past.held(call.line, held.start_ns, held.end_ns)
+        if one is not held and one.start_ns <= held.start_ns and held.start_ns < one.end_ns <= held.end_ns
     ]
+    told_ns = _worked_ns(call)
+    if told_ns is not None:
+        return Turn(max(held.end_ns - told_ns, held.start_ns), told_ns, ahead)
+    return Turn(min(max((one.end_ns for one in ahead), default=held.start_ns), held.end_ns), None, ahead)
 
 
-def device_free_ns(call: DeviceCall) -> tuple[int, bool]:
-    """When the device came to this call, and whether it said so itself; its start where nobody was before it."""
-    held = call.held
-    told = worked_ns(call)
-    if told is not None:
-        return max(held.end_ns - told, held.start_ns), True
-    return min(max((one.end_ns for one in ahead_of(call)), default=held.start_ns), held.end_ns), False
-
-
-def worked_ns(call: DeviceCall) -> int | None:
-    """How long the device says that it worked for the call; None where it does not tell."""
+def _worked_ns(call: DeviceCall) -> int | None:
     if call.worked_ns is None:
         return None
     try:
@@ -44,21 +49,19 @@ def worked_ns(call: DeviceCall) -> int | None:
         return None
 
 
-def put_phase(attributes: Attributes, phase: Phase) -> None:
+def put_phase(attributes: Attributes, phase: Phase, turn: Turn | None) -> None:
     """Say the phase's kind, the short phases inside, and its device."""
     word = phase.word or phase.name.partition(":")[0]
     if phase.word or word in s.PHASES:
         attributes[s.PHASE] = word
     put_sums(attributes, phase.small or {})
-    call = phase.device
-    if call is None:
+    if phase.device is None or turn is None:
         return
-    attributes[s.DEVICE] = call.line.name
-    told = worked_ns(call)
-    if told is None:
+    attributes[s.DEVICE] = phase.device.line.name
+    if turn.told_ns is None:
         attributes[s.EVIDENCE] = s.EVIDENCE_INFERRED
     else:
-        attributes[s.DEVICE_NS] = min(told, phase.end_ns - phase.start_ns)
+        attributes[s.DEVICE_NS] = min(turn.told_ns, phase.end_ns - phase.start_ns)
 
 
 def put_sums(attributes: Attributes, sums: dict[str, int]) -> None:
