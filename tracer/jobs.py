@@ -21,6 +21,7 @@ from tracer.unseen import bound_to, code_of, name_of, take_this_frame_out
 _NO_QUEUE_NS = 20_000  # off the CPU for less: what of it was the run queue is not asked
 _ON_CPU_NS = 20_000  # shorter jobs, and stretches between two, are taken to have been on the CPU throughout
 _RESTED_NS = 30_000_000  # after which the sampler may look at a thread less often
+_PLAINLY = (FunctionType, type)  # of callables that stand for themselves
 PLAIN = "_whywait_plain"  # on a function of ours that stands for one of the host's: that one
 
 # by id, since an owner may have an equality, or no hash, of its own
@@ -71,12 +72,10 @@ def occupancy_of(
     pool: Pool, job: Job | None, function: Callable[..., Any], args: tuple[Any, ...]
 ) -> Occupancy:
     """What will be known of this job after it is forgotten."""
-    if job is not None:
-        held = Occupancy(job.name, job.request.trace_id, job.span_id, job.code)
-        job.occupancy = held
-    else:
+    if job is None:
         name, code = describe(function, args)
-        held = Occupancy(name, 0, 0, code)
+        return Occupancy(name, 0, 0, code)
+    held = job.occupancy = Occupancy(job.name, job.request.trace_id, job.span_id, job.code)
     return held
 
 
@@ -84,6 +83,8 @@ def describe(function: Any, args: tuple[Any, ...] = ()) -> tuple[str, CodeType |
     """The user's function behind partials, bound methods and `asyncio.to_thread`, and its code."""
     if type(function) is FunctionType and not function.__dict__:
         return function.__qualname__, function.__code__
+    if type(function) is type:
+        return function.__qualname__, None
     while True:
         if issubclass(type(function), functools.partial):
             args = (*function.args, *args)
@@ -114,8 +115,6 @@ def timed_initializer(initializer: Callable[..., Any]) -> Callable[..., Any]:
 
 def carried_context(function: Any) -> contextvars.Context | None:
     """The context that `asyncio.to_thread` made for this job alone, if it did."""
-    if type(function) is FunctionType:
-        return None
     while issubclass(type(function), functools.partial):
         function = function.func
     owner = bound_to(function)
@@ -140,7 +139,7 @@ def run_job(
             _leave_clocks(held.end_ns)
             # the frames of an exception refer back to this one: it must not keep the arguments alive
             function = args = kwargs = None  # type: ignore[assignment]
-    token = _enter(pool, job, held, carried_context(function))
+    token = _enter(pool, job, held, None if type(function) in _PLAINLY else carried_context(function))
     try:
         return function(*args, **kwargs)
     except BaseException as error:
@@ -154,20 +153,24 @@ def run_job(
 
 def _enter(pool: Pool, job: Job, held: Occupancy, carried: contextvars.Context | None) -> Any:
     mine = here.__dict__
-    since_ns: int = mine.get("idle_since_ns", 0)
-    run_queue: int | None = mine.get("idle_run_queue_ns")
+    idle: tuple[int, int, int | None] | None = mine.get("idle")
     if "initialized" in mine:
         job.initialized = mine.pop("initialized")
+    recorder = recorders.active
     now = perf_counter_ns()
-    if since_ns:
+    rested = True
+    if idle is not None:
+        since_ns, idle_cpu, before = idle
         job.idle_since_ns = since_ns
-        idle_cpu: int = mine["idle_cpu_ns"]
-        before = run_queue
-        if now - since_ns >= _NO_QUEUE_NS:  # else it came from its job before
+        idle_ns = now - since_ns
+        rested = idle_ns >= _RESTED_NS
+        run_queue = before
+        if idle_ns >= _NO_QUEUE_NS:  # else it came from its job before
             run_queue = run_queue_ns()
-            cpu = _read_cpu(mine, now)
+            mine["cpu_read_ns"] = now
+            cpu = thread_time_ns()
         elif now - mine.get("cpu_read_ns", 0) < ESTIMATED_NS:
-            cpu = idle_cpu + now - since_ns
+            cpu = idle_cpu + idle_ns
         else:
             cpu = _read_cpu(mine, now)
         job.handover_cpu_ns = cpu - idle_cpu
@@ -176,14 +179,12 @@ def _enter(pool: Pool, job: Job, held: Occupancy, carried: contextvars.Context |
     else:
         run_queue = run_queue_ns()
         cpu = _read_cpu(mine, now)
-    thread = threading.current_thread()
-    job.thread_id = thread.native_id or 0
+    thread = mine.get("thread") or _thread_here(mine)
+    thread_id = held.thread_id = job.thread_id = thread.native_id or 0
     job.thread_name = thread.name
     job.run_queue_ns = run_queue
-    if now - since_ns >= _RESTED_NS:
-        recorder = recorders.active
-        if recorder is not None and recorder.sampler is not None:
-            recorder.sampler.woke(job.thread_id)
+    if rested and recorder is not None and recorder.sampler is not None:
+        recorder.sampler.woke(thread_id)
     mine["current"] = job
     request = job.request
     span = StandIn(request.trace_id, job.run_id, request.sampled_flags, request.trace_state)
@@ -192,9 +193,18 @@ def _enter(pool: Pool, job: Job, held: Occupancy, carried: contextvars.Context |
             carried.run(_set_current, job, span)
     token = enter(span)
     job.step_cpu_ns = cpu
-    job.start_ns = perf_counter_ns()
-    _hold(pool, held, job.thread_id, job.start_ns)
+    held.start_ns = job.start_ns = perf_counter_ns()
+    pool.occupancies.append(held)
+    if recorder is not None:
+        recorder.holds.append(held)
     return token
+
+
+def _thread_here(mine: dict[str, Any]) -> threading.Thread:
+    thread = threading.current_thread()
+    if type(thread) is not threading._DummyThread:  # that one ends before its thread, and another is made
+        mine["thread"] = thread
+    return thread
 
 
 def _hold(pool: Pool, held: Occupancy, thread_id: int, start_ns: int) -> None:
@@ -224,24 +234,19 @@ def _leave(job: Job, held: Occupancy, token: Any) -> None:
         cpu_ns = job.step_cpu_ns + length_ns
     else:
         cpu_ns = _read_cpu(mine, end_ns)
-    job.cpu_ns = cpu_ns - job.step_cpu_ns
+    used_ns = job.cpu_ns = cpu_ns - job.step_cpu_ns
     held.end_ns = job.done_ns = job.end_ns = job.stop_ns = end_ns
-    on_cpu = length_ns - job.cpu_ns < _NO_QUEUE_NS  # nearly throughout
-    run_queue = job.run_queue_ns if on_cpu else run_queue_ns()
-    if run_queue is not None and job.run_queue_ns is not None:
-        job.run_queue_ns = run_queue - job.run_queue_ns
-    else:
-        job.run_queue_ns = None
-    if job.pool is not None:
-        job.pool.last_job = job
+    before = run_queue = job.run_queue_ns
+    if length_ns - used_ns >= _NO_QUEUE_NS:  # else nearly throughout on the CPU
+        run_queue = run_queue_ns()
+    job.run_queue_ns = run_queue - before if run_queue is not None and before is not None else None
+    pool = job.pool
+    if pool is not None:
+        pool.last_job = job
     leave(token)
-    mine["idle_since_ns"] = end_ns
-    mine["idle_cpu_ns"] = cpu_ns
-    mine["idle_run_queue_ns"] = run_queue
+    mine["idle"] = end_ns, cpu_ns, run_queue
     # `here.current` stays the job: what the worker now does, it does to deliver this job's result
 
 
 def _leave_clocks(end_ns: int) -> None:
-    here.idle_since_ns = end_ns
-    here.idle_cpu_ns = _read_cpu(here.__dict__, end_ns)
-    here.idle_run_queue_ns = run_queue_ns()
+    here.idle = end_ns, _read_cpu(here.__dict__, end_ns), run_queue_ns()

@@ -18,11 +18,12 @@ from tracer.keeping import Decision
 # a span costs tens of microseconds to make and write: one for a shorter wait would cost more than the wait
 MIN_RESOLUTION_NS = 100_000
 _random = Random()  # our own stream: the host may have seeded the global one and count on it
+_random_bits = _random.getrandbits
 
 
 def new_span_id() -> int:
     """A random non-zero 64-bit span id."""
-    return _random.getrandbits(64) or 1
+    return _random_bits(64) or 1
 
 
 def new_trace_id() -> int:
@@ -168,7 +169,7 @@ class Activity:
     def __init__(self, request: "Request", spawner: "Activity | None", born_ns: int, parent_id: int) -> None:
         self.request = request
         self.spawner = spawner
-        self.span_id = new_span_id()
+        self.span_id = _random_bits(64) or 1
         self.parent_id = parent_id
         self.born_ns = born_ns
         self.stop_ns = born_ns  # end of the latest step: a wait begins there
@@ -210,8 +211,8 @@ class Job(Activity):
     )  # fmt: skip
 
     def __init__(self, request: "Request", spawner: Activity, born_ns: int, parent_id: int) -> None:
-        super().__init__(request, spawner, born_ns, parent_id)
-        self.run_id = new_span_id()
+        Activity.__init__(self, request, spawner, born_ns, parent_id)
+        self.run_id = _random_bits(64) or 1
         self.start_ns = 0
         self.resume_ns = 0  # when who waited for it went on, or its result was first asked for
         self.collector: Collector | None = None
@@ -354,20 +355,21 @@ class Loop:
 
     __slots__ = (
         "callbacks", "cpu_at_ns", "cpu_ns", "cpu_read_ns", "ended_ns", "live", "looks", "native_id", "polled_ns", "run_queue_ns", "run_start_ns", "sample", "select_end_ns", "selects",
-        "short_busy_ns", "short_code", "short_count", "short_end_ns", "short_longest_ns", "short_start_ns",
+        "short_busy_ns", "short_code", "short_count", "short_end_ns", "short_longest_ns", "short_start_ns", "short_until_ns",
         "thread_id", "told_queue_ns",
     )  # fmt: skip
 
     def __init__(self, thread_id: int, native_id: int) -> None:
         self.thread_id = thread_id
         self.native_id = native_id
-        self.run_start_ns = 0  # of the callback that runs now; 0 when none does
+        self.run_start_ns = 0  # of the latest callback; see `running_since_ns`
         self.sample: tuple[int, Sample] | None = None  # (run_start_ns it was taken in, what was seen)
         self.select_end_ns = 0
         self.polled_ns = 0  # when data of this round could first have come: end of this select if it slept
         self.selects = False
         self.live = True  # until its session stops
         self.short_start_ns = self.short_end_ns = self.short_busy_ns = self.short_count = 0
+        self.short_until_ns = 0  # after which this run is ended
         self.short_longest_ns = 0
         self.short_code: CodeType | None = None  # of the longest in this run
         self.callbacks: deque[Callback] = deque(maxlen=50_000)
@@ -378,6 +380,11 @@ class Loop:
         self.cpu_read_ns = 0
         self.told_queue_ns = 0  # in the callback that runs now, asked of a request that ended in it
         self.ended_ns = 0  # the latest callback, where the time in between is not seen
+
+    def running_since_ns(self) -> int:
+        """When the callback that runs now began; 0 when none does."""
+        start_ns = self.run_start_ns
+        return start_ns if start_ns > self.short_end_ns else 0
 
 
 class Look(NamedTuple):
@@ -405,8 +412,9 @@ class Callback(NamedTuple):
     run_queue_ns: int | None = None  # of it, the loop's thread had no CPU; asked of long ones only
 
 
-# a loop callback outside any activity, while it runs: itself, who scheduled it, and since when
-Standing: TypeAlias = tuple[Any, Waker, int]
+Stamp: TypeAlias = tuple[Waker, int]  # who made a callback ready, and when
+# a loop callback outside any activity, while it runs: itself, and who scheduled it
+Standing: TypeAlias = tuple[Any, Stamp]
 
 
 class _Here(threading.local):
@@ -418,9 +426,10 @@ class _Here(threading.local):
     opened: Activity | None = None  # root of a request that began in the callback that runs now
     initialized: tuple[str, int] | None = None  # worker threads: the initializer that they ran, until a job
     phase: Any = None  # the innermost call that an adapter is timing on this thread
-    idle_since_ns = 0  # worker threads: the end of their latest job, and the clocks then
-    idle_cpu_ns = 0
-    idle_run_queue_ns: int | None = None
+    idle: tuple[int, int, int | None] | None = (
+        None  # worker threads: the end of their latest job, and the clocks then
+    )
+    thread: threading.Thread | None = None  # that this is, once it has run a job
     queue_read_ns = 0  # when an adapter last asked for this thread's run queue, and what it was
     queue_ns: int | None = None
     waiting = False  # in a wait that is being timed: waits inside it are part of it

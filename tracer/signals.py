@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from time import thread_time_ns
+from typing import Any
 
 __all__ = [
     "ESTIMATED_NS",
@@ -30,35 +31,37 @@ try:
     _pread = ctypes.PyDLL(None).pread
     _pread.argtypes = [ctypes.c_int, ctypes.c_void_p, ctypes.c_size_t, ctypes.c_long]
     _pread.restype = ctypes.c_ssize_t
+    # the same for arguments that are C's already: to make them of Python's costs as much as the call
+    _pread_made = ctypes.PyDLL(None).pread
 except (OSError, AttributeError):  # no C library to ask: the signal is unavailable
-    _pread = None  # type: ignore[assignment]
+    _pread = _pread_made = None  # type: ignore[assignment]
 
 _open_fds: set[int] = set()
 _generation = 0
 
 
-class _Reader(threading.local):
-    """One kept file descriptor per thread; closed with the thread or by `close_all`."""
+class _Kept:
+    """A thread's own open file, and where to read it into; closed with the thread or by `close_all`."""
 
-    generation = -1
-    fd = -1
-    owner: "_Closer | None" = None
+    __slots__ = ("arguments", "buffer", "closer", "generation")
 
-    def open(self) -> None:
-        # A collection may come between any two of these lines and ask for a reading: there is no file to
-        # read while the place to read it into changes.
-        self.fd = -1
+    def __init__(self) -> None:
         self.generation = _generation
-        self.owner = None  # gone before its number is used again, or it would close the new file
         self.buffer = ctypes.create_string_buffer(_SIZE + 1)
-        self.address = ctypes.addressof(self.buffer)
+        self.arguments: tuple[Any, ...] | None = None  # of `pread`; None: it cannot be read
+        self.closer: _Closer | None = None
         try:
             fd = os.open(_PATH, os.O_RDONLY | os.O_CLOEXEC)
         except OSError:
             return
         _open_fds.add(fd)
-        self.owner = _Closer(fd)
-        self.fd = fd
+        self.closer = _Closer(fd)
+        address = ctypes.c_void_p(ctypes.addressof(self.buffer))
+        self.arguments = ctypes.c_int(fd), address, ctypes.c_size_t(_SIZE), ctypes.c_long(0)
+
+
+class _Reader(threading.local):
+    kept: _Kept | None = None
 
 
 class _Closer:
@@ -87,16 +90,13 @@ _reader = _Reader()
 
 def run_queue_ns() -> int | None:
     """Nanoseconds this thread was runnable without a CPU since it began; None where not observable."""
-    reader = _reader
-    if reader.generation != _generation:
-        reader.open()
-    fd = reader.fd
-    if fd < 0:
+    kept = _reader.kept
+    if kept is None or kept.generation != _generation:
+        kept = _reader.kept = None  # its file's number may be used again from here on: it must not close that
+        kept = _reader.kept = _Kept()
+    if kept.arguments is None or _pread_made(*kept.arguments) < 4:
         return None
-    length = _pread(fd, reader.address, _SIZE, 0)
-    if length < 4:
-        return None
-    fields = reader.buffer.raw[:length].split()
+    fields = kept.buffer.value.split(None, 2)  # its numbers only grow: nothing of an earlier reading stays
     return int(fields[1]) if len(fields) > 1 else None
 
 

@@ -49,7 +49,8 @@ def current_span_id() -> int:
     """The span id of the current span; 0 outside any."""
     if _VARIABLE is None:
         return get_current_span().get_span_context().span_id
-    return _span_id(_current(_VARIABLE))
+    context = copy_context().get(_VARIABLE) if _GET_IS_UNSAFE else _VARIABLE.get()
+    return _span_id(context) if context else 0
 
 
 def span_id_in(context: ThreadContext) -> int:
@@ -64,7 +65,7 @@ def _span_id(context: Context | None) -> int:
     if span is None:
         return 0
     if type(span) is StandIn:
-        return span.span_id
+        return span._ids[1]
     return span.get_span_context().span_id if isinstance(span, Span) else 0
 
 

@@ -9,7 +9,7 @@ import contextvars
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from time import thread_time_ns
+from time import perf_counter_ns, thread_time_ns
 from types import CodeType, CoroutineType, FunctionType
 from typing import Any
 
@@ -25,15 +25,15 @@ from tracer.records import (
     Job,
     Loop,
     Sample,
+    Stamp,
     Standing,
     Wait,
-    Waker,
     here,
 )
 from tracer.schema import WAIT_AWAIT
 from tracer.signals import ESTIMATED_NS, run_queue_ns
 from tracer.span_context import current_span_id, span_id_in
-from tracer.unseen import bound_to, code_of, coroutine_code, is_task, name_of
+from tracer.unseen import BOUND, bound_to, code_of, coroutine_code, is_task, name_of
 
 CALLBACK_MIN_NS = 100_000  # shorter callbacks are kept as runs, not one by one
 SHORT_RUN_NS = 1_000_000  # the longest run
@@ -42,7 +42,7 @@ QUEUED_MIN_NS = 1_000_000  # how long it had no CPU is not asked of shorter call
 SITE_MIN_NS = 200_000  # shorter waits are not given their place in the code
 
 _Task = asyncio.Task  # the usual one, tested first
-_made = tuple.__new__  # of a named tuple whose fields are all given: its own way costs three times as much
+made = tuple.__new__  # of a named tuple whose fields are all given: its own way costs three times as much
 # a shorter step is taken to have been on the CPU throughout, and so is what lies between two that nearly touch
 _ON_CPU_NS = 50_000
 _PASSING_NS = 20_000
@@ -61,29 +61,27 @@ def new_loop() -> Loop:
     return loop
 
 
-def waker_now(now: int) -> tuple[Waker, int]:
-    """Who would be to thank if something were woken at this moment on this thread, and since when."""
-    current = here.current
+def waker_now(current: Any, now: int = 0) -> Stamp:
+    """Who would be to thank if something were woken at this moment (`now`) on this thread, and since when.
+
+    `current` is what stands in `here`.
+    """
     if type(current) is tuple:
-        return pass_on(current, now)
+        callback, stamp = current
+        if type(callback) is not FunctionType:
+            # outside any activity: its task's code, or who woke it
+            task = bound_to(callback)
+            if task is not None and is_task(task):
+                return _task_code(task), now or perf_counter_ns()
+        return stamp  # type: ignore[no-any-return]
     if current is None:
+        now = now or perf_counter_ns()
         loop = here.loop
         if loop is None:
             return THREAD, now
         # libuv calls its own for sockets, pipes, children and signals; asyncio has a handle for each
         return (None if loop.selects else IO), now
-    return current, (current.done_ns or now)
-
-
-def pass_on(standing: Standing, now: int) -> tuple[Waker, int]:
-    """The waker that a callback outside any activity stands for: its task's code, or who woke it."""
-    callback, by, cause_ns = standing
-    if type(callback) is FunctionType:
-        return by, cause_ns
-    task = bound_to(callback)
-    if task is not None and is_task(task):
-        return _task_code(task), now
-    return by, cause_ns
+    return current, (current.done_ns or now or perf_counter_ns())
 
 
 def _task_code(task: "asyncio.Task[Any]") -> CodeType | None:
@@ -94,8 +92,7 @@ def begin_callback(
     loop: Loop,
     found: Activity,
     callback: Any,
-    by: Waker,
-    cause_ns: int,
+    stamp: Stamp,
     start_ns: int,
     context: "contextvars.Context | None",
 ) -> Activity | None:
@@ -106,19 +103,23 @@ def begin_callback(
     request = found.request
     if not request.open:
         return None
-    task = bound_to(callback)
+    task = callback.__self__ if type(callback) in BOUND else bound_to(callback)
     if type(task) is not _Task and not is_task(task):
         return None
     key = id(task)
     if found.task_key == key:
         activity = found
     else:
-        known = request.tasks.get(key) or _adopt(found, task, cause_ns, context)
+        known = request.tasks.get(key) or _adopt(found, task, stamp[1], context)
         if known is None:
             return None
         activity = known
     stop_ns = activity.stop_ns
-    if request.take():
+    if request.records_left <= 0:
+        request.lost += 1
+    else:
+        request.records_left -= 1  # as `take` does
+        by, cause_ns = stamp
         site = None
         parent_id = 0
         if start_ns - stop_ns >= SITE_MIN_NS and activity.steps:
@@ -129,7 +130,7 @@ def begin_callback(
         elif cause_ns > start_ns:
             cause_ns = start_ns
         activity.waits.append(
-            _made(Wait, (WAIT_AWAIT, stop_ns, cause_ns, start_ns, by, site, parent_id, False, None, None))
+            made(Wait, (WAIT_AWAIT, stop_ns, cause_ns, start_ns, by, site, parent_id, False, None, None))
         )
         if type(by) is Job and not by.resume_ns:
             by.resume_ns = start_ns
@@ -141,6 +142,47 @@ def begin_callback(
         activity.step_cpu_ns = thread_time_ns()
         loop.cpu_read_ns = start_ns
     return activity
+
+
+def end_short(
+    loop: Loop, owner: Activity | None, step: Activity | None, callback: Any, start_ns: int, end_ns: int
+) -> None:
+    """A callback has run for less than `CALLBACK_MIN_NS` for `owner`, and was a step of the activity `step`.
+
+    The usual end, and so made cheap.
+    """
+    duration_ns = end_ns - start_ns
+    if not loop.short_count:
+        loop.short_start_ns = start_ns
+        loop.short_until_ns = start_ns + SHORT_RUN_NS
+    loop.short_count += 1
+    if not loop.selects:
+        loop.short_busy_ns += duration_ns
+    loop.short_end_ns = end_ns
+    if duration_ns > loop.short_longest_ns:
+        loop.short_longest_ns = duration_ns
+        if owner is not None:
+            loop.short_code = owner.code
+        elif type(callback) is FunctionType and not hasattr(callback, "__wrapped__"):
+            loop.short_code = callback.__code__
+        else:
+            loop.short_code = _code_behind(callback)
+    if end_ns >= loop.short_until_ns:
+        flush_short(loop)
+    if step is None:
+        return
+    duration_ns = end_ns - step.step_start_ns
+    if duration_ns < _ON_CPU_NS:  # as `end_step` has it
+        loop.cpu_ns = step.step_cpu_ns + duration_ns
+        loop.cpu_at_ns = step.stop_ns = end_ns
+        step.cpu_ns += duration_ns
+        step.run_ns += duration_ns
+        step.steps += 1
+    else:
+        end_step(loop, step, end_ns, None)
+    task = bound_to(callback)
+    if (type(task) is _Task or is_task(task)) and task.done():
+        end_task(step, task, end_ns)
 
 
 def end_callback(
@@ -155,35 +197,26 @@ def end_callback(
     """A callback has run; `begun` is the activity whose step it was when it began, `mine` what `here` is."""
     current: Activity | Standing | None = mine.get("current")
     mine["current"] = None
-    opened: Activity | None = mine.pop("opened") if "opened" in mine else None
+    opened: Activity | None = mine.pop("opened", None)
     loop.run_start_ns = 0
     # a request may have been opened (SERVER span) or closed in this very step
     owner: Activity | None = begun
     if current is not begun and type(current) is not tuple and isinstance(current, Activity):
         owner = current
     duration_ns = end_ns - start_ns
-    queued_ns: int | None = None
     if duration_ns < CALLBACK_MIN_NS:
-        if not loop.short_count:
-            loop.short_start_ns = start_ns
-        loop.short_count += 1
-        loop.short_busy_ns += duration_ns
-        loop.short_end_ns = end_ns
-        if duration_ns > loop.short_longest_ns:
-            loop.short_longest_ns = duration_ns
-            loop.short_code = owner.code if owner is not None else _code_behind(callback)
-        if end_ns - loop.short_start_ns >= SHORT_RUN_NS:
-            flush_short(loop)
-    else:
-        known = owner or opened
-        if known is None and found is not None and found.request.open:
-            known = found
-        if duration_ns >= QUEUED_MIN_NS:
-            queued_ns = queued_since(loop)
-            if queued_ns is not None:
-                queued_ns += loop.told_queue_ns
-        loop.told_queue_ns = 0
-        keep_callback(loop, start_ns, end_ns, known, callback, queued_ns)
+        end_short(loop, owner, owner if current is owner else None, callback, start_ns, end_ns)
+        return
+    queued_ns: int | None = None
+    known = owner or opened
+    if known is None and found is not None and found.request.open:
+        known = found
+    if duration_ns >= QUEUED_MIN_NS:
+        queued_ns = queued_since(loop)
+        if queued_ns is not None:
+            queued_ns += loop.told_queue_ns
+    loop.told_queue_ns = 0
+    keep_callback(loop, start_ns, end_ns, known, callback, queued_ns)
     if owner is None or current is not owner:
         return
     sample = sample_of(loop, start_ns) if duration_ns >= BLOCK_MIN_NS else None
@@ -363,20 +396,11 @@ def keep_callback(
 
 def flush_short(loop: Loop) -> None:
     """Ends a run of short callbacks: the loop slept, or something longer ran."""
-    loop.callbacks.append(
-        Callback(
-            loop.short_start_ns,
-            loop.short_end_ns,
-            # it did not sleep in between: what lies between two is its own work
-            loop.short_end_ns - loop.short_start_ns if loop.selects else loop.short_busy_ns,
-            loop.short_count,
-            0,
-            0,
-            loop.short_code,
-            None,
-            None,
-        )
-    )
+    start_ns, end_ns = loop.short_start_ns, loop.short_end_ns
+    # where it selects, it did not sleep in between: what lies between two is its own work
+    busy_ns = end_ns - start_ns if loop.selects else loop.short_busy_ns
+    run = (start_ns, end_ns, busy_ns, loop.short_count, 0, 0, loop.short_code, None, None, None)
+    loop.callbacks.append(made(Callback, run))
     loop.short_count = loop.short_busy_ns = loop.short_longest_ns = 0
 
 

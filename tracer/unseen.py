@@ -10,7 +10,7 @@ import functools
 from types import BuiltinMethodType, CodeType, FunctionType, MethodType
 from typing import Any
 
-_bound: set[type[Any]] = {MethodType, BuiltinMethodType}
+BOUND: set[type[Any]] = {MethodType, BuiltinMethodType}  # types of callables that belong to `__self__`
 _MOST_DECORATORS = 20
 _STEP = "TaskStepMethWrapper"  # what C tasks schedule; the module does not export its type
 
@@ -26,10 +26,10 @@ def own(value: Any, name: str) -> Any:
 def bound_to(callback: Any) -> Any:
     """The object that a bound method or a task's step belongs to; None for every other callable."""
     kind = type(callback)
-    if kind in _bound:
+    if kind in BOUND:
         return callback.__self__
     if kind.__name__ == _STEP:
-        _bound.add(kind)
+        BOUND.add(kind)
         return callback.__self__
     return None
 

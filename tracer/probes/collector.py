@@ -28,7 +28,8 @@ def install() -> Callable[[], None]:
         if phase == "start":
             started_ns = perf_counter_ns()
             loop = here.loop
-            if loop is not None and loop.run_start_ns and started_ns - loop.run_start_ns >= _LONG_NS:
+            since_ns = loop.running_since_ns() if loop is not None else 0
+            if loop is not None and since_ns and started_ns - since_ns >= _LONG_NS:
                 _look(loop)
             return
         end_ns = perf_counter_ns()

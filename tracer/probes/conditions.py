@@ -78,7 +78,7 @@ def install() -> Callable[[], None]:
 
 
 def _tell(waiters: list[_Waiter], n: int, in_all: int, now: int) -> None:
-    by, cause_ns = waker_now(now)
+    by, cause_ns = waker_now(here.current, now)
     hold = hold_here(cause_ns)
     untold = [one for one in waiters if not one.certain]
     if n >= in_all:

@@ -49,7 +49,8 @@ def install() -> Callable[[], None]:
         except Exception as error:
             probe_failed("executor", error)
             return plain_submit(self, fn, *args, **kwargs)
-        here.submitting = job
+        mine = here.__dict__
+        mine["submitting"] = job
         try:
             future = plain_submit(self, run_job, pool, job, held, fn, *args, **kwargs)
         except BaseException as error:
@@ -58,7 +59,7 @@ def install() -> Callable[[], None]:
             take_this_frame_out(error)
             raise
         finally:
-            here.submitting = None
+            mine["submitting"] = None
         if job is not None:
             setattr(future, JOB_ATTRIBUTE, job)
         return future

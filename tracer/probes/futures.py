@@ -108,7 +108,7 @@ class _Witness:
 
     def add_result(self, _: Any) -> None:
         try:
-            self.by, self.cause_ns = waker_now(perf_counter_ns())
+            self.by, self.cause_ns = waker_now(here.current)
         except Exception as error:  # who sets the host's future must not meet it
             probe_failed("futures", error)
 

@@ -61,11 +61,14 @@ class Maker(type):
         """A plain lock, or one that stands for it where `place_of` wants it watched."""
         plain = cls.make_plain(*args, **kwargs)
         frame = sys._getframe(1)
-        if frame.f_code is _RLOCK and frame.f_back is not None:
+        code = frame.f_code
+        if code is _RLOCK and frame.f_back is not None:
             frame = frame.f_back
-        if frame.f_code is _CONDITION_INIT and frame.f_back is not None:
+            code = frame.f_code
+        if code is _CONDITION_INIT and frame.f_back is not None:
             frame = frame.f_back
-        if frame.f_code.co_filename in Maker.unwatched:  # each future makes one
+            code = frame.f_code
+        if code.co_filename in Maker.unwatched:  # each future makes one
             return plain
         return _watched(cls.kind, plain, frame)
 

@@ -12,8 +12,16 @@ from types import FunctionType
 from typing import Any
 
 from tracer.recorder import probe_failed
-from tracer.records import ACTIVITY, TIMER, Activity, Look, Loop, Waker, here
-from tracer.steps import begin_callback, end_callback, new_loop, queued_since, waker_now
+from tracer.records import ACTIVITY, TIMER, Activity, Look, Loop, Stamp, Standing, here
+from tracer.steps import (
+    CALLBACK_MIN_NS,
+    begin_callback,
+    end_callback,
+    end_short,
+    new_loop,
+    queued_since,
+    waker_now,
+)
 
 _AWAY_MIN_NS = 100_000
 
@@ -27,7 +35,7 @@ class _Call(functools.partial[Any]):
         return repr(self.args[0])
 
 
-def _run(callback: Any, by: Waker, cause_ns: int, *args: Any) -> Any:
+def _run(callback: Any, stamp: Stamp, *args: Any) -> Any:
     """What uvloop runs in the callback's place, in the callback's context."""
     start_ns = perf_counter_ns()
     activity: Activity | None = None
@@ -41,8 +49,9 @@ def _run(callback: Any, by: Waker, cause_ns: int, *args: Any) -> Any:
         loop.run_start_ns = start_ns
         found = ACTIVITY.get()
         if found is not None and type(callback) is not FunctionType:
-            activity = begin_callback(loop, found, callback, by, cause_ns, start_ns, None)
-        mine["current"] = (callback, by, cause_ns) if activity is None else activity
+            activity = begin_callback(loop, found, callback, stamp, start_ns, None)
+        begun: Activity | Standing | None
+        mine["current"] = begun = activity or (callback, stamp)
     except Exception as error:
         probe_failed("uvloop", error)
         return callback(*args)
@@ -51,12 +60,16 @@ def _run(callback: Any, by: Waker, cause_ns: int, *args: Any) -> Any:
     finally:
         try:
             end_ns = loop.ended_ns = perf_counter_ns()
-            end_callback(loop, mine, activity, found, callback, start_ns, end_ns)
+            if mine["current"] is begun and end_ns - start_ns < CALLBACK_MIN_NS:
+                mine["current"] = None
+                end_short(loop, activity, activity, callback, start_ns, end_ns)
+            else:
+                end_callback(loop, mine, activity, found, callback, start_ns, end_ns)
         except Exception as error:
             probe_failed("uvloop", error)
         # the frames of what failed in there refer back to this one: it must keep nothing alive
         callback = args = None  # type: ignore[assignment]
-        activity = found = None
+        activity = found = begun = None
 
 
 def _back(loop: Loop, start_ns: int) -> None:
@@ -93,23 +106,21 @@ def install() -> Callable[[], None]:
     plain_at = loop_class.call_at
 
     def call_soon(self: Any, callback: Any, *args: Any, context: Any = None) -> Any:
-        by, cause_ns = waker_now(perf_counter_ns())
-        call = _Call(_run, callback, by, cause_ns)
+        call = _Call(_run, callback, waker_now(here.current))
         if not args:
             return plain_soon(self, call, context=context)
         return plain_soon(self, call, *args, context=context)
 
     def call_soon_threadsafe(self: Any, callback: Any, *args: Any, context: Any = None) -> Any:
-        by, cause_ns = waker_now(perf_counter_ns())
-        call = _Call(_run, callback, by, cause_ns)
+        call = _Call(_run, callback, waker_now(here.current))
         return plain_threadsafe(self, call, *args, context=context)
 
     def call_later(self: Any, delay: float, callback: Any, *args: Any, context: Any = None) -> Any:
-        call = _Call(_run, callback, TIMER, _due_ns(delay, 0))
+        call = _Call(_run, callback, (TIMER, _due_ns(delay, 0)))
         return plain_later(self, delay, call, *args, context=context)
 
     def call_at(self: Any, when: float, callback: Any, *args: Any, context: Any = None) -> Any:
-        call = _Call(_run, callback, TIMER, _due_ns(when, self.time()))
+        call = _Call(_run, callback, (TIMER, _due_ns(when, self.time())))
         return plain_at(self, when, call, *args, context=context)
 
     loop_class.call_soon = call_soon

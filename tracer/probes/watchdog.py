@@ -45,7 +45,7 @@ def _watch(recorder: Recorder, stop: threading.Event, interval_s: float) -> None
         try:
             holders.look()
             for loop in recorder.loops:
-                run_start_ns = loop.run_start_ns
+                run_start_ns = loop.running_since_ns()
                 age_ns = perf_counter_ns() - run_start_ns
                 if not run_start_ns or age_ns < interval_ns:
                     continue
