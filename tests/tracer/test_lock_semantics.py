@@ -237,6 +237,20 @@ if __name__ == "__main__":
 """
 
 
+def test_a_lock_is_nobodys_base(traced_to: Begin) -> None:
+    def words() -> str:
+        with pytest.raises(TypeError) as refused:
+
+            class Mine(threading.Lock):  # type: ignore[misc]
+                pass
+
+        return str(refused.value)
+
+    plain = words()
+    traced_to()
+    assert words() == plain
+
+
 @pytest.mark.parametrize("imported", ["before", "after"])
 def test_a_manager_of_multiprocessing_starts_in_a_process_without_us(tmp_path: Path, imported: str) -> None:
     program = tmp_path / "program.py"

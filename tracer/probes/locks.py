@@ -90,7 +90,13 @@ def _watch_submit() -> Callable[[], None]:
 def _stand_in(kind: PassesFor, plain: Any) -> Any:
     names = {"kind": kind, "make_plain": staticmethod(plain), "__doc__": plain.__doc__}
     names |= {"__module__": plain.__module__, "__qualname__": plain.__qualname__}
+    if not isinstance(plain, type):
+        names["__init_subclass__"] = classmethod(_is_no_type)
     return Maker(plain.__name__, (), names)
+
+
+def _is_no_type(_: Any) -> None:
+    raise TypeError("cannot create 'builtin_function_or_method' instances")  # a function is nobody's base
 
 
 def _chooser(which: str) -> Callable[[FrameType], Place | None]:

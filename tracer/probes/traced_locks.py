@@ -99,6 +99,12 @@ class TracedLock(metaclass=PassesFor):
     plain_type: ClassVar[Any] = _thread.LockType
     what: ClassVar[str] = "threading.Lock"
 
+    def __init_subclass__(cls) -> None:
+        if (
+            cls.__base__ is TracedLock and cls.__module__ != __name__
+        ):  # the plain one is nobody's base, either
+            raise TypeError(f"type '{_thread.LockType.__module__}.lock' is not an acceptable base type")
+
     def __init__(self, plain: Any, made_at: Place | None) -> None:
         self._plain = plain
         self._try = plain.acquire

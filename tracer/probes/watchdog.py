@@ -9,6 +9,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable
 from time import perf_counter_ns
+from weakref import WeakValueDictionary
 
 from tracer.gil_holders import HolderSeen
 from tracer.places import place_of_thread
@@ -63,7 +64,8 @@ class _Holders:
 
     def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder
-        self._threads: dict[int, threading.Thread] = {}
+        # weakly: an executor's manager thread that lives on is woken at exit, in a forked child for ever
+        self._threads: WeakValueDictionary[int, threading.Thread] = WeakValueDictionary()
         self._own_id = threading.get_native_id()
 
     def look(self) -> None:
@@ -73,7 +75,9 @@ class _Holders:
             return
         thread = self._threads.get(holder_id)
         if thread is None or not thread.is_alive():
-            self._threads = {one.native_id: one for one in threading.enumerate() if one.native_id}
+            self._threads = WeakValueDictionary(
+                {one.native_id: one for one in threading.enumerate() if one.native_id}
+            )
             thread = self._threads.get(holder_id)
         if thread is None:
             return

@@ -33,12 +33,16 @@ def build_yardstick(folder: Path) -> Path:
 
 @dataclass(frozen=True)
 class GilTruth:
-    """One run: per request the true and the told GIL wait and the wall time, in ns."""
+    """One run: per request the true and the told GIL wait and the wall time, in ns.
+
+    `reads_ns` is of all its socket reads together how long until what they read was sent, and until they had it.
+    """
 
     true_ns: "np.ndarray[tuple[int], np.dtype[np.int64]]"
     told_ns: "np.ndarray[tuple[int], np.dtype[np.int64]]"
     wall_ns: "np.ndarray[tuple[int], np.dtype[np.int64]]"
     found: Analysis
+    reads_ns: tuple[int, int]
 
     def error_ms(self, percentile: float) -> float:
         """A percentile of the absolute error per request."""
@@ -47,6 +51,13 @@ class GilTruth:
     def share(self, of: "np.ndarray[tuple[int], np.dtype[np.int64]]") -> float:
         """An amount's part of all requests' wall time."""
         return float(of.sum()) / float(self.wall_ns.sum())
+
+    @property
+    def running(self) -> float:
+        """The part of their time for which requests did not lack a CPU: 1 on a machine of one's own."""
+        causes = self.found.causes
+        lacked_ns = float(causes.loc[causes["cause"] == "cpu_wait", "amount_ns"].sum())
+        return 1 - lacked_ns / float(self.wall_ns.sum())
 
 
 def measure(yardstick: Path, output: Path, kind: str, company: str, seconds: float) -> GilTruth:
@@ -60,7 +71,8 @@ def measure(yardstick: Path, output: Path, kind: str, company: str, seconds: flo
     found = analysis.analyze(output)
     requests = found.requests.sort_values("start_ns")
     number = requests.groupby("endpoint").cumcount()
-    true = {(name, at): ns for name, of in json.loads(ran.stdout).items() for at, ns in enumerate(of)}
+    printed = json.loads(ran.stdout)
+    true = {(name, at): ns for name, of in printed["gil_ns"].items() for at, ns in enumerate(of)}
     waited = found.causes[found.causes["cause"] == "gil_wait"].groupby("request_id")["amount_ns"].sum()
     told = requests["request_id"].map(waited).fillna(0).astype("int64")
     key = pd.MultiIndex.from_arrays([requests["endpoint"], number])
@@ -69,4 +81,5 @@ def measure(yardstick: Path, output: Path, kind: str, company: str, seconds: flo
         told.to_numpy(dtype=np.int64),
         requests["wall_ns"].to_numpy(dtype=np.int64),
         found,
+        (sum(sent for sent, _ in printed["reads_ns"]), sum(had for _, had in printed["reads_ns"])),
     )

@@ -17,6 +17,7 @@ import tracer
 
 THREADS = 3
 stop = False
+reads_ns: list[tuple[int, int]] = []  # of each socket read: until its byte was sent, and until it had it
 
 
 def spin(seconds: float) -> None:
@@ -38,8 +39,16 @@ def native(matrix: "np.ndarray[tuple[int, int], np.dtype[np.float64]]") -> None:
 
 
 def echo(near: socket.socket, far: socket.socket) -> None:
-    threading.Timer(0.004, far.send, (b"x",)).start()
+    sent_ns: list[int] = []
+
+    def send() -> None:
+        sent_ns.append(time.perf_counter_ns())
+        far.send(b"x")
+
+    threading.Timer(0.004, send).start()
+    begun_ns = time.perf_counter_ns()
     near.recv(1)
+    reads_ns.append((max(sent_ns[0] - begun_ns, 0), time.perf_counter_ns() - begun_ns))
 
 
 def request(
@@ -86,7 +95,7 @@ def main() -> None:
     for one in hogs:
         one.join()
     tracer.stop()
-    print(json.dumps(told))
+    print(json.dumps({"gil_ns": told, "reads_ns": reads_ns}))
 
 
 if __name__ == "__main__":
