@@ -426,9 +426,8 @@ class _Here(threading.local):
     opened: Activity | None = None  # root of a request that began in the callback that runs now
     initialized: tuple[str, int] | None = None  # worker threads: the initializer that they ran, until a job
     phase: Any = None  # the innermost call that an adapter is timing on this thread
-    idle: tuple[int, int, int | None] | None = (
-        None  # worker threads: the end of their latest job, and the clocks then
-    )
+    # worker threads: the end of their latest job, and the clocks then
+    idle: tuple[int, int, int | None] | None = None
     thread: threading.Thread | None = None  # that this is, once it has run a job
     queue_read_ns = 0  # when an adapter last asked for this thread's run queue, and what it was
     queue_ns: int | None = None

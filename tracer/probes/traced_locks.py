@@ -100,9 +100,8 @@ class TracedLock(metaclass=PassesFor):
     what: ClassVar[str] = "threading.Lock"
 
     def __init_subclass__(cls) -> None:
-        if (
-            cls.__base__ is TracedLock and cls.__module__ != __name__
-        ):  # the plain one is nobody's base, either
+        # the plain one is nobody's base, either
+        if cls.__base__ is TracedLock and cls.__module__ != __name__:
             raise TypeError(f"type '{_thread.LockType.__module__}.lock' is not an acceptable base type")
 
     def __init__(self, plain: Any, made_at: Place | None) -> None:
