@@ -5,7 +5,6 @@ stretches of the same kind of work, which count for no more than `_PRIOR` sample
 (empirical Bayes with a beta prior).
 """
 
-from collections import Counter
 from collections.abc import Hashable, Mapping
 from math import sqrt
 from typing import Final, NamedTuple
@@ -16,7 +15,7 @@ _PRIOR: Final = 8.0
 _FEWEST: Final = 2.0  # samples of its own or borrowed, below which nothing is said
 _MOST_REMEMBERED: Final = 4_000
 _MOST_KINDS: Final = 2_000
-_CALLS: Final = (SLEEP, POLL, CALL)
+_PARTS: Final = (RUNNING, GIL, FUTEX, SLEEP, POLL, CALL)
 
 
 class Split(NamedTuple):
@@ -31,14 +30,32 @@ class Split(NamedTuple):
     enough: bool  # whether there were samples enough to say anything
 
 
-NOTHING: Final = Split(0, 0, 0, 0, 0, 0, False)
+class _Known:
+    """What was seen of one kind of work."""
+
+    __slots__ = ("states", "total")
+
+    def __init__(self) -> None:
+        self.states: dict[int, int] = {}
+        self.total = 0
+
+    def add(self, states: Mapping[int, int]) -> None:
+        for state, count in states.items():
+            self.states[state] = self.states.get(state, 0) + count
+        self.total = sum(self.states.values())
+        if self.total > _MOST_REMEMBERED:
+            self.states = {state: count // 2 for state, count in self.states.items()}
+            self.total = sum(self.states.values())
+
+
+_NEW: Final = _Known()
 
 
 class Memory:
     """What was seen of each kind of work so far; recent samples count more."""
 
     def __init__(self) -> None:
-        self._kinds: dict[Hashable, Counter[int]] = {}
+        self._kinds: dict[Hashable, _Known] = {}
 
     def split(self, kind: Hashable, blocked_ns: int, states: Mapping[int, int], *, running: bool) -> Split:
         """Divides `blocked_ns` by the states seen, and remembers them.
@@ -46,45 +63,54 @@ class Memory:
         `running` says that the stretch was not freed of its CPU time, so that samples of a running
         thread stand for a part of it too.
         """
-        own = Counter({state: count for state, count in states.items() if state or running})
-        known = self._kinds.get(kind, Counter())
+        own = states if running else {state: count for state, count in states.items() if state != RUNNING}
+        known = self._kinds.get(kind, _NEW)
         result = _split(blocked_ns, own, known)
-        self._remember(kind, own)
+        if own:
+            self._kind(kind, known).add(own)
         return result
 
-    def _remember(self, kind: Hashable, states: "Counter[int]") -> None:
-        if not states:
-            return
-        known = self._kinds.pop(kind, None) or Counter()
-        if len(self._kinds) >= _MOST_KINDS:
-            self._kinds.pop(next(iter(self._kinds)))
-        known.update(states)
-        if known.total() > _MOST_REMEMBERED:
-            known = Counter({state: count // 2 for state, count in known.items()})
-        self._kinds[kind] = known
+    def share(self, kind: Hashable, *states: int) -> float:
+        """Which part of the looks at work of this kind found it in one of these states, of late; 0 where none was."""
+        known = self._kinds.get(kind, _NEW)
+        return sum(known.states.get(state, 0) for state in states) / max(known.total, 1)
+
+    def remember(self, kind: Hashable, states: Mapping[int, int]) -> None:
+        """Takes in what was seen of a stretch that is divided by other means."""
+        if states:
+            self._kind(kind, self._kinds.get(kind, _NEW)).add(states)
+
+    def _kind(self, kind: Hashable, known: _Known) -> _Known:
+        """What is known of the kind, to add to it: the latest that was asked for stays the longest."""
+        is_full = len(self._kinds) >= _MOST_KINDS
+        if known is _NEW:
+            known = self._kinds[kind] = _Known()
+            if is_full:
+                self._kinds.pop(next(iter(self._kinds)))
+        elif is_full:  # to find it again takes its hash, and that of code is slow
+            self._kinds[kind] = self._kinds.pop(kind)
+        return known
 
 
-def _split(blocked_ns: int, own: "Counter[int]", known: "Counter[int]") -> Split:
-    seen, remembered = own.total(), known.total()
+def _split(blocked_ns: int, own: Mapping[int, int], known: _Known) -> Split:
+    seen, remembered = sum(own.values()), known.total
     borrowed = min(_PRIOR, float(remembered))
     weight = seen + borrowed
-    if blocked_ns <= 0:
-        return Split(0, 0, 0, seen, 0, 0, weight >= _FEWEST)
-    if weight < _FEWEST:
-        return NOTHING._replace(samples=seen)
+    enough = weight >= _FEWEST
+    if blocked_ns <= 0 or not enough:
+        return Split(0, 0, 0, seen, 0, 0, enough)
     scale = borrowed / remembered if remembered else 0.0
-
-    def part(*states: int) -> float:
-        return sum(own[state] + known[state] * scale for state in states) / weight
-
-    gil = part(GIL)
+    running, gil, futex, sleep, poll, call = [
+        own.get(state, 0) + known.states.get(state, 0) * scale for state in _PARTS
+    ]
+    gil /= weight
     careful = (gil * weight + 0.5) / (weight + 1)  # no certainty from a few samples that agree
     return Split(
-        gil_ns=int(blocked_ns * gil),
-        lock_ns=int(blocked_ns * part(FUTEX)),
-        call_ns=int(blocked_ns * part(*_CALLS)),
-        samples=seen,
-        error_ns=int(blocked_ns * sqrt(careful * (1 - careful) / weight)),
-        running_ns=int(blocked_ns * part(RUNNING)),
-        enough=True,
+        int(blocked_ns * gil),
+        int(blocked_ns * (futex / weight)),
+        int(blocked_ns * ((sleep + poll + call) / weight)),
+        seen,
+        int(blocked_ns * sqrt(careful * (1 - careful) / weight)),
+        int(blocked_ns * (running / weight)),
+        enough,
     )

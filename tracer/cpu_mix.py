@@ -30,13 +30,9 @@ class Mix:
         default_factory=dict
     )  # the same, of threads of this process
     threads: "Counter[Named]" = field(default_factory=Counter)  # how many there were of a name
+    total: float = 0.0  # the use of all together, ns
     wanted: float = 0.0  # threads of this process that wanted a CPU at once, on average
     native: float = 0.0  # those of them that run no Python
-
-    @property
-    def total(self) -> float:
-        """The use of all together, ns."""
-        return sum(self.by_name.values())
 
 
 class _Use(NamedTuple):
@@ -75,9 +71,10 @@ def mixed(one: Interval, allowed: frozenset[int], names: CpuNames) -> Mix:
             mix.by_name[each] = mix.by_name.get(each, 0.0) + ns / len(use.names)
             own[each] = own.get(each, 0.0) + ns / len(use.names)
         mix.threads.update(set(use.names))
-    unseen_ns = (busy_ns or 0) - mix.total
+    unseen_ns = (busy_ns or 0) - sum(mix.by_name.values())
     if unseen_ns >= _UNSEEN_SHARE * len(allowed or one.cpus) * length_ns:
         mix.by_name[Named(s.RIVAL_PROCESS, UNSEEN)] = unseen_ns
+    mix.total = sum(mix.by_name.values())
     return mix
 
 

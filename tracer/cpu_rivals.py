@@ -9,8 +9,8 @@ interval, as the CPUs on which the thread may run were used by others; where the
 thread waited, the difference is not known.
 """
 
-from collections import Counter
 from collections.abc import Iterable, Sequence
+from operator import itemgetter
 from typing import Final, NamedTuple, Protocol
 
 from tracer import schema as s
@@ -78,8 +78,8 @@ class CpuRivals:
         ]
         throttled_ns = min(self._throttled_in(stretches), run_queue_ns)
         rest_ns = run_queue_ns - throttled_ns
-        shares: Counter[Named] = Counter()
-        threads: Counter[Named] = Counter()
+        shares: list[tuple[Named, float]] = []
+        mixes: list[Mix] = []
         seen = [(one, overlap, self._of(one).get(thread_id)) for one, overlap in intervals]
         weights = [
             (use.waited_ns if use is not None else _SLIGHT_NS) * overlap / max(one.end_ns - one.start_ns, 1)
@@ -91,14 +91,21 @@ class CpuRivals:
             allowed = use.cpus if use is not None and use.cpus else one.cpus
             mix = self._mix(one, allowed)
             part_ns = rest_ns * weight / whole if whole else 0.0
-            self._share(mix, thread_id, part_ns, self._needed(one, overlap, use, part_ns), shares)
-            threads |= mix.threads
+            shares += self._shared(mix, thread_id, part_ns, self._needed(one, overlap, use, part_ns))
+            mixes.append(mix)
             cpus = max(cpus, len(allowed))
             wanted += mix.wanted * weight / whole if whole else 0.0
             native += mix.native * weight / whole if whole else 0.0
-        process_ns = int(sum(ns for named, ns in shares.items() if named.kind in _PROCESSES))
-        own_ns = int(sum(ns for named, ns in shares.items() if named.kind not in _PROCESSES))
-        own_ns = min(own_ns, rest_ns - process_ns)
+        if len(mixes) > 1:
+            shares = _summed(shares)
+        processes = own = 0.0
+        for named, ns in shares:
+            if named.kind in _PROCESSES:
+                processes += ns
+            else:
+                own += ns
+        process_ns = int(processes)
+        own_ns = min(int(own), rest_ns - process_ns)
         quota = min(
             ((one.quota_ns, one.period_ns) for one, _ in intervals if one.period_ns),
             key=lambda found: found[0] / found[1],
@@ -109,15 +116,18 @@ class CpuRivals:
             own_ns,
             throttled_ns,
             rest_ns - process_ns - own_ns,
-            tuple(
-                Rival(named, self._names.spans.get(named, 0), threads[named], int(ns))
-                for named, ns in shares.most_common(_MOST if run_queue_ns >= _NAMED_NS else 0)
-                if ns >= 1
-            ),
+            self._rivals(shares, mixes) if run_queue_ns >= _NAMED_NS else (),
             *quota,
             int(cpus),
             int(wanted * 1_000),
             int(native * 1_000),
+        )
+
+    def _rivals(self, shares: Iterable[tuple[Named, float]], mixes: Sequence[Mix]) -> tuple[Rival, ...]:
+        return tuple(
+            Rival(named, self._names.spans.get(named, 0), max(mix.threads[named] for mix in mixes), int(ns))
+            for named, ns in sorted(shares, key=itemgetter(1), reverse=True)[:_MOST]
+            if ns >= 1
         )
 
     def _throttled_in(self, stretches: Sequence[tuple[int, int]]) -> int:
@@ -135,16 +145,14 @@ class CpuRivals:
         return max(use.waited_ns - throttled_ns, part_ns)
 
     @staticmethod
-    def _share(mix: Mix, thread_id: int, part_ns: float, needed_ns: float, shares: "Counter[Named]") -> None:
+    def _shared(mix: Mix, thread_id: int, part_ns: float, needed_ns: float) -> list[tuple[Named, float]]:
         own = mix.of_thread.get(thread_id, {})
         others_ns = mix.total - sum(own.values())
         if others_ns <= 0 or part_ns <= 0:
-            return
+            return []
         known_ns = part_ns * min(1.0, others_ns / max(needed_ns, 1.0))
-        for named, ns in mix.by_name.items():
-            ns -= own.get(named, 0.0)
-            if ns > 0:
-                shares[named] += known_ns * ns / others_ns  # type: ignore[assignment]
+        others = {**mix.by_name, **{named: mix.by_name[named] - ns for named, ns in own.items()}}
+        return [(named, known_ns * ns / others_ns) for named, ns in others.items() if ns > 0]
 
     def _of(self, one: Interval) -> dict[int, ThreadUse]:
         found = self._own.get(one.start_ns)
@@ -158,6 +166,13 @@ class CpuRivals:
         if mix is None:
             mix = self._mixes[key] = mixed(one, allowed, self._names)
         return mix
+
+
+def _summed(shares: Iterable[tuple[Named, float]]) -> list[tuple[Named, float]]:
+    total: dict[Named, float] = {}
+    for named, ns in shares:
+        total[named] = total.get(named, 0.0) + ns
+    return list(total.items())
 
 
 def _overlap(start_ns: int, end_ns: int, stretches: Sequence[tuple[int, int]]) -> int:

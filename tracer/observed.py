@@ -1,7 +1,7 @@
 """What the samples add to a stretch that probes timed: what its thread waited in, and for whom."""
 
-from collections import Counter
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from sys import getswitchinterval
 from typing import Final
 
 from tracer import schema as s
@@ -9,13 +9,18 @@ from tracer.blocked import Memory, Split
 from tracer.cpu_names import CpuNames
 from tracer.cpu_rivals import CpuRivals, Division
 from tracer.gil_holders import Held, Holder, HolderPast
+from tracer.gil_onset import onset
 from tracer.observed_workers import ObservedWorkers
-from tracer.records import Job, Waker
+from tracer.records import Job, Wait, Waker
+from tracer.sampler.ring import ASLEEP
 from tracer.sampler.samples import GIL, POLL, RUNNING, Samples, Seen
-from tracer.syscalls import call_name
+from tracer.syscalls import most_seen
 
 Attributes = dict[str, str | int | float | bool | list[str] | list[int]]
 _LEAST_NS: Final = 50_000
+# of the looks at calls of a kind: if fewer found a wait for the GIL, a sleep that nobody saw is rather the call's own,
+# which may be woken in vain; if fewer found the call, it is of those that have all they need, such as a `send`
+_SELDOM: Final = 0.05
 _IDLE: Final = (s.WAIT_LOOP_WAKEUP, s.WAIT_RESUME)  # of a loop that has nothing else to do
 
 
@@ -63,7 +68,7 @@ class Observed:
             attributes[s.LOCK_NS] = split.lock_ns
         if split.call_ns:
             attributes[s.CALL_NS] = split.call_ns
-            name = call_name(seen.calls.most_common(1)[0][0]) if seen.calls else None
+            name = most_seen(seen.calls)
             if name is not None:
                 attributes[s.CALL] = name
         self._put_split(attributes, split, seen.holders)
@@ -76,11 +81,16 @@ class Observed:
         start_ns: int,
         end_ns: int,
         *,
+        queued_ns: int | None = None,
         woken: bool = False,
     ) -> None:
-        """Adds what a thread waited in on its way back from a wait of its own; `woken` says that this was over."""
-        seen = self._seen(thread_id, [(start_ns, end_ns)], woken=woken)
-        split, run_queue_ns = self._split_ready(kind, thread_id, start_ns, end_ns, seen.states)
+        """Adds what a thread waited in on its way back from a wait of its own; `woken` says that this was over, and
+        `queued_ns` how long of it it lacked a CPU, where that is known."""
+        seen = self._samples.seen(thread_id, start_ns, end_ns, woken=woken)
+        known_ns = None if queued_ns is None else min(queued_ns, end_ns - start_ns)
+        split, run_queue_ns = self._split_ready(kind, thread_id, start_ns, end_ns, seen.states, known_ns)
+        if woken and self._queue_is_known(thread_id, start_ns, end_ns):
+            split = returned(split)
         if run_queue_ns:
             attributes[s.RUN_QUEUE_NS] = run_queue_ns
         self._put_rivals(attributes, thread_id, [(start_ns, end_ns)])
@@ -103,14 +113,14 @@ class Observed:
 
         `by` is who made it so: a job's worker must get the GIL to tell the loop.
         """
-        seen = self._seen(thread_id, [(start_ns, end_ns)])
-        states, holders = seen.states, seen.holders
-        if isinstance(by, Job) and by.thread_id:
-            worker = self._seen(by.thread_id, [(start_ns, end_ns)])
-            telling = min(worker.states[GIL], states[POLL])
-            states[POLL] -= telling
-            states[GIL] += telling
+        states, _, holders = self._samples.seen(thread_id, start_ns, end_ns)
+        asleep = states.get(POLL, 0)
+        if asleep and isinstance(by, Job) and by.thread_id:
+            worker = self._samples.seen(by.thread_id, start_ns, end_ns)
+            telling = min(worker.states.get(GIL, 0), asleep)
             if telling:
+                states[POLL] = asleep - telling
+                states[GIL] = states.get(GIL, 0) + telling
                 holders = holders + worker.holders
         known = attributes.get(s.RUN_QUEUE_NS)
         known_ns = known if isinstance(known, int) else None
@@ -141,13 +151,70 @@ class Observed:
         was not seen. `known_ns` of it was CPU or run queue; `running` says that this is not known; `woken` that
         what it slept in was over.
         """
-        seen = self._seen(thread_id, [(start_ns, end_ns)], woken=woken)
+        seen = self._samples.seen(thread_id, start_ns, end_ns, woken=woken)
         self._put_rivals(attributes, thread_id, [(start_ns, end_ns)])
         split = self._memory.split(kind, end_ns - start_ns - known_ns, seen.states, running=running)
         self._put_split(attributes, split, seen.holders)
 
+    def put_call(
+        self, attributes: Attributes, what: str, thread_id: int, start_ns: int, end_ns: int, sleeps: int,
+        queued_ns: int | None,
+    ) -> None:  # fmt: skip
+        """Adds what of a call that blocks once, and whose end was not seen, was the way back from it: the GIL, and the
+        run queue. `sleeps` is how often its thread slept in it, or `NOT_COUNTED`; `queued_ns` how long it lacked a CPU,
+        where that is known."""
+        in_gil, in_call = self._memory.share(what, GIL), self._memory.share(what, *ASLEEP)
+        began = onset(
+            start_ns, end_ns, self._samples.stays(thread_id, start_ns, end_ns), sleeps,
+            int(getswitchinterval() * 1e9), blocks=in_gil < _SELDOM or in_call >= _SELDOM,
+            contended=in_gil >= _SELDOM,
+        )  # fmt: skip
+        if began is None:
+            self.put_blocked(attributes, what, thread_id, start_ns, end_ns, 0)
+            return
+        seen = self._samples.seen(thread_id, start_ns, end_ns)
+        self._memory.remember(what, seen.states)
+        back = self._samples.seen(thread_id, began.at_ns, end_ns)
+        known_ns = None if queued_ns is None else min(queued_ns, end_ns - start_ns)
+        split, run_queue_ns = self._split_ready(
+            (what, "back"), thread_id, began.at_ns, end_ns, back.states, known_ns
+        )
+        if run_queue_ns:
+            attributes[s.RUN_QUEUE_NS] = run_queue_ns
+            self._put_rivals(attributes, thread_id, [(began.at_ns, end_ns)])
+        # but for that, each time it lacked one followed a round
+        lacked_ns = max(run_queue_ns - began.lacked_ns, 0)
+        gil_ns = max(end_ns - began.at_ns - lacked_ns, 0)
+        found = split._replace(
+            gil_ns=gil_ns, samples=sum(seen.states.values()), error_ns=min(began.error_ns, gil_ns)
+        )
+        self._put_split(attributes, found, back.holders)
+
+    def queued_in_wait(
+        self, thread_id: int, wait: Wait, queue_ns: int, before: tuple[int, int] | None
+    ) -> int | None:
+        """How long a thread was runnable without a CPU in a wait, by its own reading at the end of it. `before` is when
+        it read that before, and what. None where nothing is known of it before the wait.
+
+        Who was seen asleep in the wait had lacked no CPU in it until then. Else what accrued since the latest look, or
+        reading, is taken to have accrued evenly while it was ready.
+        """
+        length_ns = wait.end_ns - wait.start_ns
+        asleep_ns = self._samples.queue_asleep_ns(thread_id, wait.start_ns, wait.cause_ns)
+        if asleep_ns is not None:
+            return min(max(queue_ns - asleep_ns, 0), length_ns)
+        known = self._samples.queue_before(thread_id, wait.start_ns)
+        if known is None or (before is not None and known[0] < before[0] <= wait.start_ns):
+            known = before
+        if known is None:
+            return None
+        at_ns, was_ns = known
+        ready_ns = length_ns if wait.cause_ns == wait.end_ns else wait.end_ns - wait.cause_ns
+        accrued_ns = max(queue_ns - was_ns, 0) * ready_ns // max(wait.start_ns - at_ns + ready_ns, 1)
+        return min(accrued_ns, length_ns)
+
     def _split_ready(
-        self, kind: Hashable, thread_id: int, start_ns: int, end_ns: int, states: Counter[int],
+        self, kind: Hashable, thread_id: int, start_ns: int, end_ns: int, states: Mapping[int, int],
         known_ns: int | None = None, *, idle: bool = True,
     ) -> tuple[Split, int]:  # fmt: skip
         """Divides a stretch in which a thread was ready to go on: what of it is left beside its time in the run
@@ -161,23 +228,28 @@ class Observed:
             queued_ns = self._samples.run_queue_ns(thread_id, start_ns, end_ns) or 0
         wall_ns = end_ns - start_ns
         states = beside_queue(states, queued_ns, wall_ns)
-        split = self._memory.split(kind, wall_ns - queued_ns, states, running=True)
+        split = self._memory.split(kind, max(wall_ns - queued_ns, 0), states, running=True)
         if known_ns is not None or not idle or not split.running_ns:
             return split, queued_ns
-        around_ns = self._samples.run_queue_around_ns(thread_id, start_ns, end_ns)
+        around_ns = self._samples.run_queue_around_ns(thread_id, start_ns, end_ns) or 0
         more_ns = min(split.running_ns, max(around_ns - queued_ns, 0))
         return split._replace(running_ns=split.running_ns - more_ns), queued_ns + more_ns
 
-    def _seen(self, thread_id: int, stretches: Iterable[tuple[int, int]], *, woken: bool = False) -> Seen:
-        states: Counter[int] = Counter()
-        calls: Counter[int] = Counter()
-        holders: list[Held] = []
-        for start_ns, end_ns in stretches:
-            one = self._samples.seen(thread_id, start_ns, end_ns, woken=woken)
-            states.update(one.states)
-            calls.update(one.calls)
-            holders += one.holders
-        return Seen(states, calls, holders)
+    def _queue_is_known(self, thread_id: int, start_ns: int, end_ns: int) -> bool:
+        """Whether all that the thread lacked a CPU in the stretch was counted: a quota's part of it need not be."""
+        around_ns = self._samples.run_queue_around_ns(thread_id, start_ns, end_ns)
+        return around_ns is not None and not self._samples.cpu.throttled(start_ns, end_ns)
+
+    def _seen(self, thread_id: int, stretches: Sequence[tuple[int, int]]) -> Seen:
+        first, *others = stretches
+        found = self._samples.seen(thread_id, *first)
+        for stretch in others:
+            one = self._samples.seen(thread_id, *stretch)
+            for sums, more in ((found.states, one.states), (found.calls, one.calls)):
+                for key, count in more.items():
+                    sums[key] = sums.get(key, 0) + count
+            found.holders.extend(one.holders)
+        return found
 
     def _put_rivals(
         self, attributes: Attributes, thread_id: int, stretches: Sequence[tuple[int, int]]
@@ -199,10 +271,22 @@ class Observed:
                 attributes[s.HOLDER_TURNING_NS] = turning_ns
 
 
-def beside_queue(states: Counter[int], queued_ns: int, wall_ns: int) -> Counter[int]:
+def returned(split: Split) -> Split:
+    """Pure: the parts of a thread's way back from a wait, whose time in the run queue is known: it runs no longer than
+    it takes to return, and was rather between two rounds of its wait for the GIL."""
+    more_ns = split.running_ns - _LEAST_NS
+    if more_ns <= 0 or not split.gil_ns:
+        return split
+    return split._replace(running_ns=_LEAST_NS, gil_ns=split.gil_ns + more_ns)
+
+
+def beside_queue(states: Mapping[int, int], queued_ns: int, wall_ns: int) -> Mapping[int, int]:
     """Pure: the looks at a stretch less those that found its thread in the run queue, which is `queued_ns` of it."""
-    queued = min(round(states.total() * queued_ns / wall_ns), states[RUNNING]) if wall_ns > 0 else 0
-    return Counter({**states, RUNNING: states[RUNNING] - queued}) if queued else states
+    running = states.get(RUNNING, 0)
+    if not running or wall_ns <= 0:
+        return states
+    queued = min(round(sum(states.values()) * queued_ns / wall_ns), running)
+    return {**states, RUNNING: running - queued} if queued else states
 
 
 def put_holders(attributes: Attributes, holders: Sequence[Holder]) -> None:

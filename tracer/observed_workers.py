@@ -1,8 +1,7 @@
 """What the samples add to a job of a process pool: when its worker took it, what it did there, when it was done."""
 
 from bisect import bisect_right
-from collections import Counter
-from collections.abc import Hashable, MutableMapping, Sequence
+from collections.abc import Hashable, Mapping, MutableMapping, Sequence
 from typing import Any, Final
 
 from tracer import schema as s
@@ -10,7 +9,7 @@ from tracer.blocked import Memory, Split
 from tracer.sampler.ring import CALL, FUTEX, GIL, POLL, RUNNING, SLEEP
 from tracer.sampler.samples import Samples
 from tracer.sampler.watch import IDLE, SENDING
-from tracer.syscalls import call_name
+from tracer.syscalls import most_seen
 from tracer.worker_clocks import WorkerClock
 
 _LEAST_NS: Final = 50_000
@@ -18,7 +17,7 @@ _WITHOUT_JOB: Final = (IDLE, SENDING)
 _FEW_TURNS: Final = 5  # to read the call, to do what the job does but waiting, to hand the result back
 
 
-def _of_one_piece(states: "Counter[int]", blocked_ns: int, turns: int | None) -> Split | None:
+def _of_one_piece(states: Mapping[int, int], blocked_ns: int, turns: int | None) -> Split | None:
     """The division by fewer samples than it takes else: the thread hardly ran, so it waited in one piece."""
     waited = [state for state in states if state != RUNNING]
     if len(waited) != 1 or turns is None or turns > _FEW_TURNS:
@@ -85,11 +84,8 @@ class ObservedWorkers:
         """Adds what a job's worker did: CPU and run queue, as its clocks say where they were read, and what it
         waited in for the rest.
         """
-        states: Counter[int] = Counter()
-        calls: Counter[int] = Counter()
         seen = self._samples.seen(worker, start_ns, end_ns)
-        states.update({state: count for state, count in seen.states.items() if state not in _WITHOUT_JOB})
-        calls.update(seen.calls)
+        states = {state: count for state, count in seen.states.items() if state not in _WITHOUT_JOB}
         wall_ns = end_ns - start_ns
         queued_ns = used.run_queue_ns if used is not None else None
         if queued_ns is None:
@@ -109,6 +105,6 @@ class ObservedWorkers:
             attributes[s.LOCK_NS] = split.lock_ns
         if split.call_ns >= _LEAST_NS:
             attributes[s.CALL_NS] = split.call_ns
-            name = call_name(calls.most_common(1)[0][0]) if calls else None
+            name = most_seen(seen.calls)
             if name is not None:
                 attributes[s.CALL] = name

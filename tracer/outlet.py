@@ -17,12 +17,13 @@ from tracer.span_maker import SpanMaker
 from tracer.spans import request_spans
 from tracer.spans.pool_past import PoolPast
 from tracer.spans.running import background_span
-from tracer.spans.spec import Past
+from tracer.spans.spec import Past, ended_after
 from tracer.thread_lives import ThreadLife
 
 _LINGER_NS = 1_000_000_000  # how long jobs that outlive their request are waited for
 # A thread that computes makes each waiter for the GIL wait a whole switch interval, 5 ms, at each of a
-# request's thread changes. So we work in slices far shorter than that, and sleep in between.
+# request's thread changes. So we work in slices shorter than that, and sleep in between; to sleep and go on costs as
+# much as some ten spans, so they are no shorter than this.
 _SLICE_NS = 300_000
 _PAUSE_S = 0.005
 _PAUSE_BEHIND_S = 0.001  # when requests pile up
@@ -118,6 +119,7 @@ class Outlet:
                     self._recorder.config.max_resolution_ns,
                     lost,
                     observed,
+                    self._pause,
                 )
                 for spec in made:
                     self._maker.make(spec, self._clock.unix_ns)
@@ -139,13 +141,9 @@ class Outlet:
         callbacks: dict[int, list[Callback]] = {}
         looks: dict[int, list[Look]] = {}
         for loop in self._recorder.loops:
-            callbacks.setdefault(loop.thread_id, []).extend(
-                one for one in loop.callbacks.copy() if one.end_ns > start_ns
-            )
-            looks.setdefault(loop.thread_id, []).extend(
-                one for one in loop.looks.copy() if one.end_ns > start_ns
-            )
-        return Past(callbacks, looks, PoolPast(start_ns))
+            callbacks.setdefault(loop.thread_id, []).extend(ended_after(list(loop.callbacks), start_ns))
+            looks.setdefault(loop.thread_id, []).extend(ended_after(list(loop.looks), start_ns))
+        return Past(callbacks, looks, PoolPast(start_ns, self._pause))
 
     def _is_settled(self, request: Request, now: int) -> bool:
         age_ns = now - request.end_ns

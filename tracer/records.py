@@ -17,6 +17,7 @@ from tracer.keeping import Decision
 
 # a span costs tens of microseconds to make and write: one for a shorter wait would cost more than the wait
 MIN_RESOLUTION_NS = 100_000
+made = tuple.__new__  # of a named tuple whose fields are all given: its own way costs three times as much
 _random = Random()  # our own stream: the host may have seeded the global one and count on it
 _random_bits = _random.getrandbits
 
@@ -80,6 +81,9 @@ class Waited(NamedTuple):
     waiters: int = 0
     handler: str = ""  # the logging handler it was inside of
     end_seen: bool = True  # whether the moment that ended it is known apart from the return to Python
+    # where that is not: how often the thread slept in a call that blocks once, its way back included, -1 where that
+    # was not counted; None: it may block more than once
+    sleeps: int | None = None
 
 
 class Wait(NamedTuple):
@@ -98,6 +102,9 @@ class Wait(NamedTuple):
     thread: bool = False  # waited in a thread, not on the loop
     pool: "Pool | None" = None
     waited: Waited | None = None
+    # a thread's time in the run queue so far, as the wait ended, and where it was read then, too, as it began
+    queue_ns: int | None = None
+    queue_before_ns: int | None = None
 
 
 class Block(NamedTuple):

@@ -6,59 +6,28 @@ that schedules the task's wake-up, and the task's wait was still ended by the jo
 
 import asyncio
 import contextvars
-import threading
-from collections.abc import Callable
-from contextlib import suppress
 from time import perf_counter_ns, thread_time_ns
-from types import CodeType, CoroutineType, FunctionType
+from types import FunctionType
 from typing import Any
 
-from tracer import recorder as recorders
+from tracer.loop_past import CALLBACK_MIN_NS, code_behind, flush_short, keep_callback, queued_since, sample_of
 from tracer.places import await_site
-from tracer.records import (
-    ACTIVITY,
-    IO,
-    THREAD,
-    Activity,
-    Block,
-    Callback,
-    Job,
-    Loop,
-    Sample,
-    Stamp,
-    Standing,
-    Wait,
-    here,
-)
+from tracer.records import IO, THREAD, Activity, Block, Job, Loop, Sample, Stamp, Standing, Wait, here, made
 from tracer.schema import WAIT_AWAIT
-from tracer.signals import ESTIMATED_NS, run_queue_ns
+from tracer.signals import ESTIMATED_NS
 from tracer.span_context import current_span_id, span_id_in
-from tracer.unseen import BOUND, bound_to, code_of, coroutine_code, is_task, name_of
+from tracer.tasks import adopt, end_task, task_code
+from tracer.unseen import BOUND, bound_to, is_task
 
-CALLBACK_MIN_NS = 100_000  # shorter callbacks are kept as runs, not one by one
-SHORT_RUN_NS = 1_000_000  # the longest run
+SHORT_RUN_NS = 1_000_000  # the longest run of short callbacks
 BLOCK_MIN_NS = 200_000  # shorter steps are not kept one by one
 QUEUED_MIN_NS = 1_000_000  # how long it had no CPU is not asked of shorter callbacks
 SITE_MIN_NS = 200_000  # shorter waits are not given their place in the code
 
 _Task = asyncio.Task  # the usual one, tested first
-made = tuple.__new__  # of a named tuple whose fields are all given: its own way costs three times as much
 # a shorter step is taken to have been on the CPU throughout, and so is what lies between two that nearly touch
 _ON_CPU_NS = 50_000
 _PASSING_NS = 20_000
-
-# coroutines in which a library wraps the user's own, and how to find that (or its function) in one that
-# has not begun; filled by the library's probe. By the id of their code, whose hash is slow
-WRAPPERS: dict[int, Callable[[Any], Any]] = {}
-
-
-def new_loop() -> Loop:
-    """A record of the loop that runs on this thread, for one that has none in this session."""
-    loop = here.loop = Loop(threading.get_ident(), threading.get_native_id())
-    recorder = recorders.active
-    if recorder is not None:
-        recorder.loops.append(loop)
-    return loop
 
 
 def waker_now(current: Any, now: int = 0) -> Stamp:
@@ -72,7 +41,7 @@ def waker_now(current: Any, now: int = 0) -> Stamp:
             # outside any activity: its task's code, or who woke it
             task = bound_to(callback)
             if task is not None and is_task(task):
-                return _task_code(task), now or perf_counter_ns()
+                return task_code(task), now or perf_counter_ns()
         return stamp  # type: ignore[no-any-return]
     if current is None:
         now = now or perf_counter_ns()
@@ -82,10 +51,6 @@ def waker_now(current: Any, now: int = 0) -> Stamp:
         # libuv calls its own for sockets, pipes, children and signals; asyncio has a handle for each
         return (None if loop.selects else IO), now
     return current, (current.done_ns or now or perf_counter_ns())
-
-
-def _task_code(task: "asyncio.Task[Any]") -> CodeType | None:
-    return coroutine_code(task.get_coro())
 
 
 def begin_callback(
@@ -110,7 +75,7 @@ def begin_callback(
     if found.task_key == key:
         activity = found
     else:
-        known = request.tasks.get(key) or _adopt(found, task, stamp[1], context)
+        known = request.tasks.get(key) or adopt(found, task, stamp[1], context)
         if known is None:
             return None
         activity = known
@@ -130,7 +95,10 @@ def begin_callback(
         elif cause_ns > start_ns:
             cause_ns = start_ns
         activity.waits.append(
-            made(Wait, (WAIT_AWAIT, stop_ns, cause_ns, start_ns, by, site, parent_id, False, None, None))
+            made(
+                Wait,
+                (WAIT_AWAIT, stop_ns, cause_ns, start_ns, by, site, parent_id, False, None, None, None, None),
+            )
         )
         if type(by) is Job and not by.resume_ns:
             by.resume_ns = start_ns
@@ -166,7 +134,7 @@ def end_short(
         elif type(callback) is FunctionType and not hasattr(callback, "__wrapped__"):
             loop.short_code = callback.__code__
         else:
-            loop.short_code = _code_behind(callback)
+            loop.short_code = code_behind(callback)
     if end_ns >= loop.short_until_ns:
         flush_short(loop)
     if step is None:
@@ -226,55 +194,6 @@ def end_callback(
         end_task(owner, task, end_ns)
 
 
-def _adopt(
-    found: Activity, task: "asyncio.Task[Any]", ready_ns: int, context: "contextvars.Context | None"
-) -> Activity | None:
-    """A new activity, of a task that is seen to run for the first time."""
-    request = found.request
-    if not request.take():
-        return None
-    parent_id = current_span_id() if context is None else span_id_in(context)
-    activity = Activity(request, found, ready_ns, parent_id)
-    key = activity.task_key = id(task)
-    _name_task(activity, task.get_coro())
-    request.tasks[key] = activity
-    request.activities.append(activity)
-    if context is None:
-        ACTIVITY.set(activity)
-    else:
-        context.run(ACTIVITY.set, activity)
-    return activity
-
-
-def adopt_eager(maker: Activity, task: "asyncio.Task[Any]", born_ns: int, stop_ns: int) -> Activity | None:
-    """The activity of a task whose first step ran inside its maker's, and that waits since `stop_ns`."""
-    request = maker.request
-    if not request.take():
-        return None
-    activity = Activity(request, maker, born_ns, current_span_id())
-    activity.task_key = id(task)
-    activity.stop_ns = stop_ns
-    activity.steps = 1
-    _name_task(activity, task.get_coro())
-    request.tasks[activity.task_key] = activity
-    request.activities.append(activity)
-    return activity
-
-
-def _name_task(activity: Activity, coroutine: Any) -> None:
-    if type(coroutine) is CoroutineType and id(coroutine.cr_code) not in WRAPPERS:
-        activity.name, activity.code = coroutine.__qualname__ or name_of(coroutine), coroutine.cr_code
-        return
-    code = coroutine_code(coroutine)
-    behind = WRAPPERS.get(id(code)) if code is not None else None
-    if behind is not None:
-        with suppress(Exception):  # another version of the library: the wrapper's own name will do
-            coroutine = behind(coroutine) or coroutine
-            code = coroutine_code(coroutine) or code_of(coroutine)
-    activity.name = name_of(coroutine)
-    activity.code = code
-
-
 def end_step(
     loop: Loop | None, activity: Activity, end_ns: int, sample: Sample | None, queued_ns: int | None = None
 ) -> int | None:
@@ -308,34 +227,18 @@ def end_step(
     return queued_ns
 
 
-def queued_since(loop: Loop) -> int | None:
-    """How long the loop's thread was runnable without a CPU since this was last asked.
-
-    Asked after each sleep, each long callback, and each stretch that was not all CPU: what lies between is short.
-    """
-    if not loop.live:  # its session has stopped: nothing may be opened any more
-        return None
-    before, loop.run_queue_ns = loop.run_queue_ns, run_queue_ns()
-    if before is None or loop.run_queue_ns is None:
-        return None
-    return loop.run_queue_ns - before
-
-
-def end_task(activity: Activity, task: "asyncio.Task[Any]", end_ns: int) -> None:
-    """The task is done; its key may be another task's soon."""
-    activity.end_ns = end_ns
-    if task.cancelled():
-        activity.outcome = "cancelled"
-    elif getattr(task, "_exception", None) is not None:  # .exception() would mark it as retrieved
-        activity.outcome = "error"
-    activity.request.tasks.pop(activity.task_key, None)
-
-
-def sample_of(loop: Loop | None, run_start_ns: int) -> Sample | None:
-    """What the watchdog saw of the callback that began then, if it looked."""
-    if loop is None or loop.sample is None or loop.sample[0] != run_start_ns:
-        return None
-    return loop.sample[1]
+def open_step(root: Activity, start_ns: int) -> "asyncio.Task[Any] | None":
+    """The activity's request begins in the middle of this step; returns the task whose step it is, if it is one's."""
+    root.step_start_ns = start_ns
+    root.step_cpu_ns = thread_time_ns()
+    try:
+        task = asyncio.current_task()
+    except RuntimeError:
+        task = None
+    if task is not None:
+        root.task_key = id(task)
+    here.current = here.opened = root
+    return task
 
 
 def close_step(activity: Activity, end_ns: int) -> None:
@@ -361,49 +264,3 @@ def close_wait(activity: Activity, end_ns: int) -> None:
         return
     if activity.steps and activity.request.take():
         activity.waits.append(Wait(WAIT_AWAIT, activity.stop_ns, end_ns, end_ns, current, None, 0))
-
-
-def keep_callback(
-    loop: Loop, start_ns: int, end_ns: int, owner: Activity | None, callback: Any, queued_ns: int | None
-) -> None:
-    """Remembers what ran on the loop for long: it may turn out to have blocked somebody."""
-    duration_ns = end_ns - start_ns
-    if loop.short_count:
-        flush_short(loop)
-    sample = sample_of(loop, start_ns)
-    if owner is not None:
-        made = Callback(
-            start_ns,
-            end_ns,
-            duration_ns,
-            1,
-            owner.request.trace_id,
-            owner.span_id,
-            owner.code,
-            sample,
-            owner.request,
-            queued_ns,
-        )
-    else:
-        code = _code_behind(callback)
-        recorder = recorders.active
-        if recorder is not None and duration_ns >= recorder.config.block_ns:
-            name = code.co_qualname if code is not None else type(callback).__name__
-            recorder.background.append((name, Block(start_ns, end_ns, -1, sample, 0)))
-        made = Callback(start_ns, end_ns, duration_ns, 1, 0, 0, code, sample, None, queued_ns)
-    loop.callbacks.append(made)
-
-
-def flush_short(loop: Loop) -> None:
-    """Ends a run of short callbacks: the loop slept, or something longer ran."""
-    start_ns, end_ns = loop.short_start_ns, loop.short_end_ns
-    # where it selects, it did not sleep in between: what lies between two is its own work
-    busy_ns = end_ns - start_ns if loop.selects else loop.short_busy_ns
-    run = (start_ns, end_ns, busy_ns, loop.short_count, 0, 0, loop.short_code, None, None, None)
-    loop.callbacks.append(made(Callback, run))
-    loop.short_count = loop.short_busy_ns = loop.short_longest_ns = 0
-
-
-def _code_behind(callback: Any) -> CodeType | None:
-    task = bound_to(callback)
-    return _task_code(task) if is_task(task) else code_of(callback)

@@ -1,6 +1,7 @@
 """Names of the system calls that a thread may be seen waiting in."""
 
 import platform
+from collections.abc import Mapping
 from typing import Final
 
 from tracer.schema import SYSCALL_FUTEX
@@ -28,3 +29,9 @@ def call_name(number: int) -> str | None:
     if not _NAMES:  # another machine's numbers would be misread
         return None
     return _NAMES.get(number, f"system call {number}")
+
+
+def most_seen(calls: Mapping[int, int]) -> str | None:
+    """The name of the system call that a thread was most often seen in, by how often it was; None where that is
+    not known."""
+    return call_name(max(calls, key=lambda number: calls[number])) if calls else None

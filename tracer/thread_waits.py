@@ -7,12 +7,14 @@ tells it, by `here.freed_ns`, what it ended with.
 import sys
 from types import FrameType
 
+from tracer import recorder as recorders
 from tracer.places import is_library, user_place
 from tracer.records import Activity, Job, Place, Pool, Site, Wait, Waited, Waker, here
 from tracer.schema import WAIT_LOGGING, WAIT_RESUME
+from tracer.signals import run_queue_ns
 from tracer.span_context import current_span_id
 
-_KEPT_NS = 100_000  # no span is made of shorter waits: they are sums, and cost a request none of its records
+KEPT_NS = 100_000  # no span is made of shorter waits: they are sums, and cost a request none of its records
 _POOL_FILE = "/concurrent/futures/thread.py"
 
 
@@ -37,13 +39,15 @@ def keep_wait(
     by: Waker,
     waited: Waited,
     pool: Pool | None = None,
+    queue_before_ns: int | None = None,
 ) -> None:
-    """Writes down a wait that the calling thread has just come out of."""
+    """Writes down a wait that the calling thread has just come out of; `queue_before_ns` is its time in the run queue
+    before that, where it was read."""
     cause_ns = min(max(cause_ns, start_ns), end_ns)
     if here.handler:
         kind = WAIT_LOGGING
         waited = waited._replace(handler=here.handler)
-    if end_ns - start_ns < _KEPT_NS:
+    if end_ns - start_ns < KEPT_NS:
         short = activity.short_ns
         if short is None:
             short = activity.short_ns = {}
@@ -55,8 +59,10 @@ def keep_wait(
         return
     site = Site(_user_site(activity, sys._getframe(1)), waited.what, waited.what.partition(".")[0])
     parent_id = current_span_id()
+    # its session may have stopped meanwhile: nothing is opened any more
+    read = run_queue_ns() if recorders.active is not None else None, queue_before_ns
     activity.waits.append(
-        Wait(kind, start_ns, cause_ns, end_ns, by, site, parent_id, True, pool, waited),
+        Wait(kind, start_ns, cause_ns, end_ns, by, site, parent_id, True, pool, waited, *read)
     )
 
 

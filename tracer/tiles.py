@@ -1,8 +1,10 @@
 """Pure: divides a stretch of waiting into tiles that touch, from what ran, slept or was held meanwhile."""
 
+from bisect import insort
 from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
-from typing import NamedTuple
+from operator import itemgetter
+from typing import Final, NamedTuple
 
 from tracer.records import Callback, Job, Look, Occupancy, Pool
 from tracer.schema import (
@@ -17,6 +19,7 @@ from tracer.schema import (
 
 _PASSING_NS = 200_000
 _JOIN_NS = 50_000  # a gap this short between two callbacks is the loop's own work
+_STRETCH: Final = itemgetter(0, 1)
 
 
 class Tile(NamedTuple):
@@ -38,24 +41,55 @@ def loop_tiles(
     `callbacks` and `looks` are those that may overlap, in order. Returns tiles that cover the stretch:
     `loop_busy` where callbacks ran, `loop_wakeup` where the loop still slept, `resume` elsewhere.
     """
-    pieces: list[Tile] = []
+    pieces: list[tuple[int, int, Callback | Look]] = []
     for callback in callbacks:
         begin, end = max(callback.start_ns, start_ns), min(callback.end_ns, end_ns)
         if begin < end and callback.busy_ns * 2 >= callback.end_ns - callback.start_ns:
-            clipped = _clipped(callback, begin, end)
-            pieces.append(Tile(WAIT_LOOP_BUSY, begin, end, (clipped,)))
+            pieces.append((begin, end, callback))
     for look in looks:
         begin, end = max(look.start_ns, start_ns), min(look.end_ns, end_ns)
-        if begin < end:  # it became runnable at the cause, so all that it queued it queued after it
-            known_ns = min(look.run_queue_ns, end - begin) if look.run_queue_ns is not None else None
-            kind = WAIT_LOOP_WAKEUP if look.slept else WAIT_RESUME
-            pieces.append(Tile(kind, begin, end, run_queue_ns=known_ns))
-    pieces.sort(key=lambda tile: (tile.start_ns, tile.end_ns))
+        if begin < end:
+            pieces.append((begin, end, look))
+    pieces.sort(key=_STRETCH)
     return _cover(start_ns, end_ns, pieces)
+
+
+def _cover(start_ns: int, end_ns: int, pieces: Sequence[tuple[int, int, Callback | Look]]) -> list[Tile]:
+    tiles: list[Tile] = []
+    busy: list[Callback] = []  # one after another, without a tile yet
+    busy_ns = at = start_ns  # when they began, and where all that is known so far ends
+    for begin, end, what in pieces:
+        if end <= at:
+            continue
+        from_ns = max(begin, at)
+        if busy and not (isinstance(what, Callback) and from_ns - at <= _JOIN_NS):
+            tiles.append(Tile(WAIT_LOOP_BUSY, busy_ns, at, tuple(busy)))
+            busy = []
+        if not busy and from_ns > at:
+            tiles.append(Tile(WAIT_RESUME, at, from_ns))
+        if isinstance(what, Look):
+            tiles.append(_looked(what, from_ns, end, end - begin))
+        else:
+            busy_ns = busy_ns if busy else from_ns
+            busy.append(_clipped(what, begin, end))
+        at = end
+    if busy:
+        tiles.append(Tile(WAIT_LOOP_BUSY, busy_ns, at, tuple(busy)))
+    if at < end_ns:
+        tiles.append(Tile(WAIT_RESUME, at, end_ns))
+    return tiles
+
+
+def _looked(look: Look, start_ns: int, end_ns: int, length_ns: int) -> Tile:
+    # it became runnable at the cause, so all that it queued it queued after it
+    known_ns = min(look.run_queue_ns, length_ns) if look.run_queue_ns is not None else None
+    return Tile(WAIT_LOOP_WAKEUP if look.slept else WAIT_RESUME, start_ns, end_ns, (), known_ns)
 
 
 def _clipped(callback: Callback, start_ns: int, end_ns: int) -> Callback:
     """A part of it: where in it the thread had no CPU is not known."""
+    if start_ns == callback.start_ns and end_ns == callback.end_ns:
+        return callback
     queued_ns = callback.run_queue_ns
     if queued_ns is not None:
         queued_ns = queued_ns * (end_ns - start_ns) // (callback.end_ns - callback.start_ns)
@@ -93,32 +127,10 @@ def collection_tiles(tile: Tile, handles_result: Callable[[Callback], bool]) -> 
     return tiles
 
 
-def _cover(start_ns: int, end_ns: int, pieces: Sequence[Tile]) -> list[Tile]:
-    tiles: list[Tile] = []
-    at = start_ns
-    for piece in pieces:
-        if piece.end_ns <= at:
-            continue
-        begin = max(piece.start_ns, at)
-        gap_ns = begin - at
-        joins = bool(tiles) and tiles[-1].kind == piece.kind == WAIT_LOOP_BUSY and gap_ns <= _JOIN_NS
-        if joins:
-            last = tiles[-1]
-            tiles[-1] = Tile(last.kind, last.start_ns, piece.end_ns, last.callbacks + piece.callbacks)
-        else:
-            if gap_ns > 0:
-                tiles.append(Tile(WAIT_RESUME, at, begin))
-            tiles.append(piece._replace(start_ns=begin))
-        at = piece.end_ns
-    if at < end_ns:
-        tiles.append(Tile(WAIT_RESUME, at, end_ns))
-    return tiles
-
-
-def queue_tiles(job: Job, end_ns: int, held: Sequence[Occupancy]) -> list[Tile]:
+def queue_tiles(job: Job, end_ns: int, full_until: Callable[[Pool, int, int], int]) -> list[Tile]:
     """What a job waited for before its function began, at `end_ns` (or gave up then).
 
-    `held` are the jobs known to have held the pool's workers meanwhile; others may be among them.
+    `full_until` tells the last moment of a stretch at which all workers of a pool had a job; its start if never.
 
     It queued as long as all workers were busy. The rest is the hand-over, in two parts: another worker was
     free, and did not come to take it before the one that did was done with its job before (at
@@ -132,36 +144,13 @@ def queue_tiles(job: Job, end_ns: int, held: Sequence[Occupancy]) -> list[Tile]:
     if not job.idle_since_ns:
         return [Tile(WAIT_POOL_STARTUP, start_ns, end_ns)]
     freed_ns = min(max(job.idle_since_ns, start_ns), end_ns)
-    full_ns = _last_full_ns(job.pool, held, start_ns, freed_ns)
+    full_ns = full_until(job.pool, start_ns, freed_ns) if job.pool is not None else freed_ns
     tiles = [
         Tile(WAIT_POOL_QUEUE, start_ns, full_ns),
         Tile(WAIT_POOL_HANDOVER, full_ns, freed_ns),
         Tile(WAIT_POOL_HANDOVER, freed_ns, end_ns),
     ]
     return [tile for tile in tiles if tile.start_ns < tile.end_ns]
-
-
-def _last_full_ns(pool: Pool | None, held: Sequence[Occupancy], start_ns: int, end_ns: int) -> int:
-    """The last moment of a stretch at which all workers of a pool had a job; its start if they never had.
-
-    Where not all of the jobs are known any more, they are taken to have had.
-    """
-    if pool is None or pool.of_processes or pool.size <= 1 or start_ns >= end_ns:
-        return end_ns
-    known = pool.occupancies
-    if len(known) == known.maxlen and known[0].start_ns > start_ns:
-        return end_ns
-    events = []
-    for one in held:
-        if one.start_ns < end_ns and (not one.end_ns or one.end_ns > start_ns):
-            events.append((one.start_ns, 1))
-            events.append((one.end_ns or end_ns, -1))
-    busy, full_ns = 0, start_ns
-    for at_ns, change in sorted(events):
-        if change < 0 and busy >= pool.size:
-            full_ns = max(full_ns, at_ns)
-        busy += change
-    return min(full_ns, end_ns)
 
 
 class Share(NamedTuple):
@@ -185,20 +174,22 @@ def occupant_shares(
         if one.span_id != exclude_span_id or not exclude_span_id
     ]
     borders = sorted({start_ns, end_ns, *(begin for begin, _, _ in held), *(end for _, end, _ in held)})
+    coming = sorted(range(len(held)), key=lambda index: held[index][0], reverse=True)
+    active: list[int] = []  # few: as many as there are workers
     shares: dict[int, int] = {}
-    by_id: dict[int, Occupancy] = {}
     other_ns = 0
     for begin, end in pairwise(borders):
-        active = [one for held_from, held_to, one in held if held_from <= begin and held_to >= end]
+        while coming and held[coming[-1]][0] <= begin:
+            insort(active, coming.pop())
+        active = [index for index in active if held[index][1] > begin]
         if not active:
             other_ns += end - begin
             continue
         part, rest = divmod(end - begin, len(active))
-        for index, one in enumerate(active):
-            by_id[id(one)] = one
-            shares[id(one)] = shares.get(id(one), 0) + part + (1 if index < rest else 0)
-    ranked = sorted((Share(by_id[key], ns) for key, ns in shares.items()), key=lambda share: -share.ns)
-    return ranked, other_ns
+        for place, index in enumerate(active):
+            shares[index] = shares.get(index, 0) + part + (1 if place < rest else 0)
+    ranked = [Share(held[index][2], ns) for index, ns in shares.items()]
+    return sorted(ranked, key=lambda share: -share.ns), other_ns
 
 
 def by_trace(shares: Iterable[Share]) -> list[Share]:

@@ -7,7 +7,8 @@ class is told by `type`, which no object can forge.
 
 import asyncio
 import functools
-from types import BuiltinMethodType, CodeType, FunctionType, MethodType
+from inspect import CO_OPTIMIZED
+from types import BuiltinMethodType, CodeType, FrameType, FunctionType, MethodType
 from typing import Any
 
 BOUND: set[type[Any]] = {MethodType, BuiltinMethodType}  # types of callables that belong to `__self__`
@@ -71,6 +72,21 @@ def coroutine_code(coroutine: Any) -> CodeType | None:
     """The code of a coroutine written in Python; None for any other."""
     code = own(coroutine, "cr_code")
     return code if type(code) is CodeType else None
+
+
+def local_of(frame: FrameType, name: str) -> Any:
+    """A local variable of a function's frame; None where it has none of that name.
+
+    Not for the user's own functions: until Python 3.13 this is what their `locals()` gives them, and so
+    what they may keep.
+    """
+    if not frame.f_code.co_flags & CO_OPTIMIZED:  # of a module or a class they are its very namespace
+        return None
+    found = frame.f_locals
+    value = found.get(name)
+    if type(found) is dict:  # a copy that the frame would keep, and with it all that it names
+        found.clear()
+    return value
 
 
 def take_this_frame_out(error: BaseException) -> None:

@@ -23,7 +23,7 @@ from tests.host.compare import UNFINISHED, Difference, Explanation, Run, differi
 from tests.host.interpreters import CACHE, ROOT, Interpreter
 from tests.host.page import SuiteResult, page
 from tests.host.suite_run import Suite, run_suite
-from tests.host.suites import SHIPPED
+from tests.host.suites import LEFT_OUT, SHIPPED
 from tests.host.tracing import MODES, PLAIN
 
 PAGE = ROOT / "benchmarks" / "results" / "host_suites.md"
@@ -40,6 +40,7 @@ def main() -> int:
     skipped = [one for one in found if isinstance(one, str)]
     usable = [one for one in found if isinstance(one, Interpreter)]
     skipped += [f"{one.name}: not asked for" for one in SHIPPED if one.name not in options.libraries]
+    skipped += LEFT_OUT
     for reason in skipped:
         print(f"skipped {reason}")
     work: list[tuple[Interpreter, Path, Suite]] = []

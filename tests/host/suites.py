@@ -1,5 +1,6 @@
 """Which suites are run: CPython's own around everything a probe touches, and those that libraries ship."""
 
+import socket
 from dataclasses import dataclass
 
 # modules of the interpreter's `test` package; a package stands for each of its modules
@@ -36,12 +37,23 @@ class Shipped:
     arguments: tuple[str, ...] = ()  # no plugin loads by itself: those that its own settings do not name
 
 
+def _has_ipv6() -> bool:
+    try:
+        return bool(socket.getaddrinfo("localhost", 0, socket.AF_INET6))
+    except OSError:
+        return False
+
+
+# Where localhost has no IPv6 address these fail before they begin and leave sockets open; the warning about
+# each hits whichever test runs as it is collected, another one with the tracer than without.
+LEFT_OUT = [] if _has_ipv6() else ["anyio's tests over IPv6: localhost has no such address here"]
+
 SHIPPED = (
     Shipped(
         "anyio",
         "4.16.0",
         ("pytest>=9", "pytest-mock", "pytest-timeout", "blockbuster", "psutil", "trustme", "truststore", "trio"),
-        ("-m", "not network"),
+        ("-m", "not network", *(("-k", "not ipv6") if LEFT_OUT else ())),
     ),
     Shipped(
         "starlette",

@@ -11,6 +11,7 @@ import uvloop
 
 from tests.tracer.conftest import Traced
 from tracer import phase
+from tracer.records import Callback, Look, Wait
 
 Begin = Callable[..., Traced]
 ROWS = json.dumps([{"row": row, "name": f"pod-{row}"} for row in range(60_000)])
@@ -45,3 +46,26 @@ def test_a_collection_looks_at_what_keeps_the_loop(
     (block,) = [one for one in spans.of_kind("block") if one.ms > 5]
     assert gc.isenabled()
     assert block.attributes.get("code.function.name") == name  # what allocates nothing is not looked at
+
+
+def test_what_is_made_in_haste_has_all_of_its_fields(
+    traced_to: Begin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`made` asks nobody how many there are: a record that has got one more would be too short."""
+    found: list[tuple[type[Any], int]] = []
+
+    def checked(kind: Any, fields: tuple[Any, ...]) -> Any:
+        found.append((kind, len(kind._fields) - len(fields)))
+        return tuple.__new__(kind, fields)
+
+    for module in ("tracer.steps", "tracer.loop_past", "tracer.probes.loop"):
+        monkeypatch.setattr(f"{module}.made", checked)
+    traced_to()
+
+    async def main() -> None:
+        with phase("root"):
+            await asyncio.sleep(0.01)
+
+    asyncio.run(main())
+    assert {kind for kind, _ in found} == {Wait, Callback, Look}
+    assert all(missing == 0 for _, missing in found)

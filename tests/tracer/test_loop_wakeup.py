@@ -1,6 +1,5 @@
 """What is made of a loop that was seen runnable while it should have woken up. Pure."""
 
-from collections import Counter
 from types import SimpleNamespace
 from typing import cast
 
@@ -19,7 +18,7 @@ NOBODY = 0  # a thread of which nothing else is known: whose fault it was is not
 
 def told(kind: str, states: dict[int, int], length_ms: int = 10, around_ms: int = 0) -> Attributes:
     samples = SimpleNamespace(
-        seen=lambda *stretch, woken: Seen(Counter(states), Counter(), []),
+        seen=lambda *stretch, woken=False: Seen(dict(states), {}, []),
         run_queue_ns=lambda *stretch: None,
         run_queue_around_ns=lambda *stretch: around_ms * MS,
         cpu=SimpleNamespace(libraries={}, sampler_id=0),

@@ -4,10 +4,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tracer.records import Occupancy, Pool
+from tracer.schema import OCCUPANT_LIMIT
 from tracer.spans.pool_past import PoolPast
-from tracer.tiles import occupant_shares
+from tracer.tiles import by_trace, occupant_shares
 
-HOLDS = st.lists(st.tuples(st.integers(1, 60), st.integers(0, 40), st.integers(1, 3)), max_size=25)
+HOLDS = st.lists(st.tuples(st.integers(1, 60), st.integers(0, 40), st.integers(1, 3)), max_size=40)
 
 
 def pool_of(holds: list[tuple[int, int, int]]) -> Pool:
@@ -41,6 +42,38 @@ def test_nobody_who_held_a_worker_is_forgotten(
     assert other_ns == plain_other_ns
     assert sum(one.ns for one in shares) == sum(one.ns for one in plain_shares)
     assert {one.occupant.span_id for one in shares} == {one.occupant.span_id for one in plain_shares}
+
+
+@given(HOLDS, st.integers(0, 60), st.integers(1, 60), st.integers(0, 26), st.integers(1, 26))
+def test_shares_are_those_of_the_stretch_alone(
+    holds: list[tuple[int, int, int]], start_ns: int, length_ns: int, own_id: int, traces: int
+) -> None:
+    """Divided once for all that are asked, or for this one alone: to the nanosecond, in the same order."""
+    pool, end_ns = pool_of(holds), start_ns + length_ns
+    for number, one in enumerate(pool.occupancies):
+        one.trace_id, one.name = number % traces, "job"
+    past = PoolPast(start_ns)
+    expected, other_ns = occupant_shares(start_ns, end_ns, past.held(pool, start_ns, end_ns), own_id)
+    if len(expected) > OCCUPANT_LIMIT:
+        expected = by_trace(expected)
+    for _ in range(2):  # what was asked before changes nothing
+        assert past.shares(pool, start_ns, end_ns, own_id) == (expected, other_ns)
+        past.shares(pool, start_ns + 1, end_ns + 7)
+
+
+@given(HOLDS, st.integers(0, 60), st.integers(1, 60), st.integers(2, 4))
+def test_a_pool_was_full_until_the_last_moment_at_which_all_had_a_job(
+    holds: list[tuple[int, int, int]], start_ns: int, length_ns: int, size: int
+) -> None:
+    pool, end_ns = pool_of(holds), start_ns + length_ns
+    pool.size = size
+    full = [
+        ns
+        for ns in range(start_ns, end_ns)
+        if sum(one.start_ns <= ns and (not one.end_ns or one.end_ns > ns) for one in pool.occupancies) >= size
+    ]
+    expected = full[-1] + 1 if full else start_ns
+    assert PoolPast(start_ns).full_until(pool, start_ns, end_ns) == expected
 
 
 @given(HOLDS, st.integers(0, 60))

@@ -4,6 +4,7 @@ import pytest
 
 from tracer.records import Job, Occupancy, Pool, Request
 from tracer.schema import WAIT_POOL_HANDOVER, WAIT_POOL_QUEUE
+from tracer.spans.pool_past import PoolPast
 from tracer.tiles import queue_tiles
 
 QUEUE, HANDOVER = WAIT_POOL_QUEUE, WAIT_POOL_HANDOVER
@@ -19,7 +20,7 @@ def tiles(size: int, held: list[tuple[int, int]], *, born: int, idle_since: int,
     request = Request(1, 1, 1, 0, 100)
     job = Job(request, request.root, born, 0)
     job.pool, job.idle_since_ns, job.start_ns = pool, idle_since, start
-    return [(one.kind, one.start_ns, one.end_ns) for one in queue_tiles(job, start, list(pool.occupancies))]
+    return [(one.kind, one.start_ns, one.end_ns) for one in queue_tiles(job, start, PoolPast().full_until)]
 
 
 def test_all_workers_were_busy_until_one_was_done() -> None:
@@ -45,13 +46,13 @@ def test_the_other_worker_was_done_first_and_did_not_come() -> None:
 def test_between_two_jobs_of_a_full_pool_nobody_was_free() -> None:
     #   a |======||=====| this job
     #   b |==========||=======
-    found = tiles(2, [(0, 50), (52, 90), (0, 70), (71, 120)], born=10, idle_since=90, start=92)
+    found = tiles(2, [(1, 50), (52, 90), (1, 70), (71, 120)], born=10, idle_since=90, start=92)
     assert found == [(QUEUE, 10, 90), (HANDOVER, 90, 92)]
 
 
 @pytest.mark.parametrize("idle_since", [50, 90])
 def test_a_pool_of_one_worker_was_full_until_it_was_idle(idle_since: int) -> None:
-    found = tiles(1, [(0, idle_since)], born=10, idle_since=idle_since, start=95)
+    found = tiles(1, [(1, idle_since)], born=10, idle_since=idle_since, start=95)
     assert found == [(QUEUE, 10, idle_since), (HANDOVER, idle_since, 95)]
 
 

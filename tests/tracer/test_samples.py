@@ -96,7 +96,7 @@ def test_who_was_ready_and_lacked_a_cpu_did_not_sleep(
     written.ring.end(one)
     samples = written.samples()
     assert stays(samples) == ([stay] if stay is not None else [])
-    assert samples.seen(one.tid, 0, 100 * MS).states[FUTEX] == looks
+    assert samples.seen(one.tid, 0, 100 * MS).states.get(FUTEX, 0) == looks
     assert one.passed_over == 0
 
 
@@ -133,16 +133,33 @@ class Queued(Making):
     ("start_ms", "end_ms", "around_ms"),
     [
         pytest.param(12, 18, 6, id="it counts when it is over: more than fits"),
-        pytest.param(1, 9, 0, id="nothing seen before"),
-        pytest.param(12, 60, 0, id="nothing seen after"),
+        pytest.param(1, 9, None, id="nothing seen before"),
+        pytest.param(12, 60, None, id="nothing seen after"),
         pytest.param(11, 39, 9, id="several looks"),
         pytest.param(32, 38, 0, id="none accrued"),
     ],
 )  # fmt: skip
-def test_the_most_that_was_queued(written: Written, start_ms: int, end_ms: int, around_ms: int) -> None:
+def test_the_most_that_was_queued(
+    written: Written, start_ms: int, end_ms: int, around_ms: int | None
+) -> None:
     one = Queued(7)
     for at, queued_ms in ((10, 0), (15, 0), (20, 9), (30, 9), (40, 9)):
         one.queued_ms = queued_ms
         written.ring.take_in(one, at * MS, RUNNING, 0, 0)
         written.ring.end(one)
-    assert written.samples().run_queue_around_ns(7, start_ms * MS, end_ms * MS) == around_ms * MS
+    found = written.samples().run_queue_around_ns(7, start_ms * MS, end_ms * MS)
+    assert found == (None if around_ms is None else around_ms * MS)
+
+
+def test_what_was_queued_by_a_look(written: Written) -> None:
+    one = Queued(7)
+    for at, queued_ms, state in ((10, 2, RUNNING), (15, 3, FUTEX), (20, 9, GIL)):
+        one.queued_ms = queued_ms
+        written.ring.take_in(one, at * MS, state, FUTEX_CALL, 0)
+        written.ring.end(one)
+    samples = written.samples()
+    assert samples.queue_asleep_ns(7, 11 * MS, 30 * MS) == 3 * MS  # it stood in no queue while it slept
+    assert samples.queue_asleep_ns(7, 16 * MS, 30 * MS) is None  # who waits for the GIL wakes up now and then
+    assert samples.queue_before(7, 14 * MS) == (10 * MS, 2 * MS)
+    assert samples.queue_before(7, 10 * MS) is None
+    assert samples.queue_before(8, 14 * MS) is None

@@ -1,6 +1,7 @@
 """What the host sees of its errors, and how long its objects live, is what it would be without us."""
 
 import asyncio
+import enum
 import functools
 import gc
 import threading
@@ -15,6 +16,7 @@ from typing import Any
 import pytest
 from opentelemetry import trace
 
+import analysis
 import tracer
 from tests.tracer.conftest import Traced
 from tracer import phase, recorder
@@ -75,6 +77,43 @@ def test_a_worker_threads_traceback_has_no_frame_of_ours(traced_to: Begin) -> No
 
     traced_to()
     assert frames_of_ours(asyncio.run(main())) == []
+
+
+def test_a_failed_task_of_anyio_is_let_go_with_its_error(traced_to: Begin, without_collector: None) -> None:
+    """Until Python 3.13 a frame keeps the copy of its variables that it is once asked for."""
+    import anyio
+
+    handles: list[weakref.ref[Any]] = []
+
+    async def fails() -> None:
+        handles.extend(weakref.ref(one) for one in gc.get_objects() if type(one).__name__ == "TaskHandle")
+        raise ValueError("on purpose")
+
+    async def main() -> BaseException:
+        with phase("root"):
+            try:
+                async with anyio.create_task_group() as group:
+                    group.start_soon(fails)
+            except ExceptionGroup as errors:
+                return errors.exceptions[0]
+        raise AssertionError("it must fail")
+
+    traced_to()
+    error = anyio.run(main)
+    if not handles:
+        pytest.skip("this anyio keeps no handle of its tasks")
+    assert isinstance(error, ValueError)
+    assert all(one() is None for one in handles)
+
+
+def test_a_callers_own_copy_of_its_variables_is_left_alone(traced_to: Begin) -> None:
+    traced_to()
+    with phase("root"), ThreadPoolExecutor(1) as pool:
+        before = locals()
+        names = set(before)
+        threading.Thread(target=time.sleep, args=(0.001,)).start()
+        pool.submit(time.sleep, 0.001).result()
+        assert names <= set(before)
 
 
 @pytest.mark.parametrize("in_request", [False, True])
@@ -269,3 +308,23 @@ def test_phases_may_nest_deeply(traced_to: Begin) -> None:
     nest(300)
     spans.stop()
     assert spans.of_kind("phase")
+
+
+def test_the_hosts_odd_spans_take_no_others_with_them(tmp_path: Path) -> None:
+    """The SDK takes any name and any time. The file's library loses a whole lot for such a name, and writes a time
+    that no reader knows."""
+
+    class Name(enum.Enum):
+        ODD = 1
+
+    tracer.start("test", output=tmp_path / "t.jsonl")
+    lost = recorder.active.lost if recorder.active is not None else {}
+    own = trace.get_tracer("the host's")
+    own.start_span(Name.ODD).end()  # type: ignore[arg-type]
+    own.start_span("a float", start_time=1.5e18).end()  # type: ignore[arg-type]
+    with own.start_as_current_span("plain") as plain:
+        plain.add_event("at an odd time", timestamp=1.5e18)  # type: ignore[arg-type]
+    own.start_span("sound").end()
+    tracer.stop()
+    assert lost["odd span"] == 3
+    assert list(analysis.load_traces(tmp_path / "t.jsonl").spans["name"]) == ["sound"]

@@ -8,6 +8,7 @@ import time
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import ExitStack, asynccontextmanager
+from pathlib import Path
 
 from fastapi import FastAPI
 
@@ -141,6 +142,12 @@ def uncontended() -> int:
         with ledger:
             pass
     return 100
+
+
+@app.get("/run_queue")
+async def run_queue() -> int:
+    """How long the loop's thread was runnable without a CPU so far, by the kernel's count, in ns."""
+    return int(Path("/proc/thread-self/schedstat").read_text().split()[1])
 
 
 @app.get("/idle")

@@ -10,7 +10,7 @@ from typing import Any
 from tracer import recorder as recorders
 from tracer.adapters.rule import Rule
 from tracer.adapters.steps import adopt, step_name
-from tracer.marks import error_name
+from tracer.marking import error_name
 from tracer.records import (
     MIN_RESOLUTION_NS,
     Activity,

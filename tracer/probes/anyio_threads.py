@@ -15,8 +15,8 @@ from tracer.jobs import make_job, occupancy_of, pool_of, run_job
 from tracer.recorder import probe_failed
 from tracer.records import Activity, Job, Occupancy, Pool, current_activity
 from tracer.schema import WAIT_AWAIT, WAIT_LIMITER
-from tracer.steps import WRAPPERS
-from tracer.unseen import take_this_frame_out
+from tracer.tasks import WRAPPERS
+from tracer.unseen import local_of, take_this_frame_out
 
 
 def available() -> bool:
@@ -91,7 +91,7 @@ def _wrappers(backend: Any) -> dict[CodeType, Callable[[Any], Any]]:
     found: dict[CodeType, Callable[[Any], Any]] = {}
     handle = getattr(_tasks, "TaskHandle", None)
     if handle is not None and hasattr(handle, "_run_coro"):
-        found[handle._run_coro.__code__] = lambda wrapper: wrapper.cr_frame.f_locals["self"]._coro
+        found[handle._run_coro.__code__] = lambda wrapper: local_of(wrapper.cr_frame, "self")._coro
     for owner, method in (
         (backend, "run_async_from_thread"),
         (from_thread.BlockingPortal, "_call_func"),
@@ -100,7 +100,7 @@ def _wrappers(backend: Any) -> dict[CodeType, Callable[[Any], Any]]:
         inner = [one for one in getattr(code, "co_consts", ()) if isinstance(one, CodeType)]
         for one in [code, *inner]:
             if one is not None and "func" in (*one.co_varnames, *one.co_freevars):
-                found[one] = lambda wrapper: _behind_partials(wrapper.cr_frame.f_locals["func"])
+                found[one] = lambda wrapper: _behind_partials(local_of(wrapper.cr_frame, "func"))
     return found
 
 

@@ -1,8 +1,8 @@
 """Sleeps, sockets, subprocesses and joins of a thread that works for a request.
 
 A sleep ends when its length is over; of the others the end is seen only once Python runs again, so their
-waits say that they are inferred. Not seen: a function bound before `start` (`from time import sleep`),
-files, pipes, and what C libraries do by themselves.
+waits say that they are inferred (what of them was the GIL: `tracer/gil_onset.py`). Not seen: a function bound
+before `start` (`from time import sleep`), files, pipes, and what C libraries do by themselves.
 """
 
 import functools
@@ -22,6 +22,7 @@ from tracer.probes.timed_calls import timed
 from tracer.recorder import probe_failed
 from tracer.records import TIMER, Waited, here
 from tracer.schema import WAIT_BLOCKING
+from tracer.signals import run_queue_ns
 from tracer.thread_waits import keep_wait, waiter_here
 
 _SOCKET = (
@@ -82,6 +83,7 @@ def _sleep(plain: Any) -> Any:
             return plain(seconds)
         here.waiting = True
         ended = False
+        queue_ns = run_queue_ns() if seconds else None
         start_ns = perf_counter_ns()
         try:
             plain(seconds)
@@ -93,7 +95,17 @@ def _sleep(plain: Any) -> Any:
             try:
                 if ended and seconds:  # sleep(0) only lets others run
                     due_ns = start_ns + int(float(seconds) * 1e9)
-                    keep_wait(activity, WAIT_BLOCKING, start_ns, due_ns, end_ns, TIMER, Waited("time.sleep"))
+                    waited = Waited("time.sleep")
+                    keep_wait(
+                        activity,
+                        WAIT_BLOCKING,
+                        start_ns,
+                        due_ns,
+                        end_ns,
+                        TIMER,
+                        waited,
+                        queue_before_ns=queue_ns,
+                    )
                 elif not ended:
                     keep_wait(activity, WAIT_BLOCKING, start_ns, end_ns, end_ns, None, Waited("time.sleep"))
             except Exception as error:

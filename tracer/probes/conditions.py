@@ -9,6 +9,7 @@ import queue
 import sys
 import threading
 from collections.abc import Callable
+from concurrent.futures import process, thread
 from time import perf_counter_ns
 from types import FrameType
 from typing import Any
@@ -20,8 +21,10 @@ from tracer.records import TIMER, Activity, Hold, Place, Waited, Waker, here
 from tracer.schema import WAIT_AWAIT, WAIT_BLOCKING, WAIT_LOCK, WAIT_POOL_STARTUP
 from tracer.steps import waker_now
 from tracer.thread_waits import keep_wait, waiter_here
+from tracer.unseen import local_of
 
 _FILES = {threading.__file__: "threading.", queue.__file__: "queue."}
+_POOL_FILES = (process.__file__, thread.__file__)
 
 
 class _Waiter:
@@ -151,8 +154,8 @@ def _keep(
     elif isinstance(by, Activity) and by is not activity and by.request is activity.request:
         kind = WAIT_AWAIT
     pool = None
-    if what == "threading.Thread.start" and caller is not None:
-        pool = known_pool(caller.f_locals.get("self"))
+    if what == "threading.Thread.start" and caller is not None and caller.f_code.co_filename in _POOL_FILES:
+        pool = known_pool(local_of(caller, "self"))
         kind = WAIT_BLOCKING if pool is None else WAIT_POOL_STARTUP
     keep_wait(activity, kind, start_ns, cause_ns, end_ns, by, waited, pool)
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from tracer.recorder import probe_failed
 from tracer.records import ACTIVITY, Activity, current_activity
-from tracer.steps import adopt_eager
+from tracer.tasks import adopt_eager
 
 
 def available() -> bool:

@@ -11,20 +11,11 @@ from time import perf_counter_ns
 from types import FunctionType
 from typing import Any
 
-from tracer.probes.timed_calls import time_call
+from tracer.loop_past import CALLBACK_MIN_NS, flush_short, new_loop, queued_since
+from tracer.probes.timed_calls import timed
 from tracer.recorder import probe_failed
-from tracer.records import ACTIVITY, IO, IO_LATE, TIMER, Activity, Look, Stamp, here
-from tracer.steps import (
-    CALLBACK_MIN_NS,
-    begin_callback,
-    end_callback,
-    end_short,
-    flush_short,
-    made,
-    new_loop,
-    queued_since,
-    waker_now,
-)
+from tracer.records import ACTIVITY, IO, IO_LATE, TIMER, Activity, Look, Stamp, here, made
+from tracer.steps import begin_callback, end_callback, end_short, waker_now
 
 _SLEEP_MIN_NS = 20_000
 _STALL_MIN_NS = 200_000
@@ -132,12 +123,13 @@ def _timer_stamp(timer: Any) -> Stamp:
 
 def _wrap_select(selector_class: type[Any]) -> Callable[[], None]:
     plain_select = selector_class.select
+    timed_select = timed(plain_select, "selectors.select")
 
     def select(self: Any, timeout: float | None = None) -> Any:
         mine = here.__dict__
         loop = mine.get("loop")
         if loop is None or mine.get("current") is not None:  # not the loop's own
-            return time_call(plain_select, "selectors.select", self, timeout)
+            return timed_select(self, timeout)
         loop.selects = True
         start_ns = perf_counter_ns()
         ready = plain_select(self, timeout)

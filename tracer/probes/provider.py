@@ -91,7 +91,12 @@ def file_queue(output: Path, recorder: Recorder) -> SpanQueue:
             f"cannot write traces to {path}: {error.strerror}; choose another output"
         ) from error
     return SpanQueue(
-        _ToFile(file), f"the file {path.name}", recorder, part=16, stop_s=_FILE_STOP_S, let_go=file.close
+        _ToFile(file, recorder),
+        f"the file {path.name}",
+        recorder,
+        part=16,
+        stop_s=_FILE_STOP_S,
+        let_go=file.close,
     )
 
 
@@ -107,15 +112,21 @@ def _collector_queue(recorder: Recorder) -> SpanQueue:
 class _ToFile(SpanExporter):
     """The SDK's file exporter, on a file that knows whether it took the lines."""
 
-    def __init__(self, file: TraceFile) -> None:
+    def __init__(self, file: TraceFile, recorder: Recorder) -> None:
         self._file = file
+        self._recorder = recorder
         stream: Any = file
         self._exporter = FileSpanExporter(stream=stream)
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         """Writes a line; says once what the system answered where it cannot."""
         failed_before = self._file.error is not None
-        result = self._exporter.export(spans)
+        sound = [span for span in spans if _is_sound(span)]
+        if len(sound) < len(spans):
+            self._recorder.lost["odd span"] += len(spans) - len(sound)
+            if not sound:
+                return SpanExportResult.SUCCESS
+        result = self._exporter.export(sound)
         if self._file.error is None:
             return result
         if not failed_before:
@@ -129,6 +140,13 @@ class _ToFile(SpanExporter):
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
         """Nothing is held back here."""
         return True
+
+
+def _is_sound(span: ReadableSpan) -> bool:
+    """Whether a span of the host's is what OTLP can say: one that is not would take its whole lot with it, or the
+    line it stands in could not be read. The SDK takes any name and any time."""
+    times = (span.start_time, span.end_time, *(event.timestamp for event in span.events))
+    return isinstance(span.name, str) and all(isinstance(time_ns, int) for time_ns in times)
 
 
 def _wants_otlp(environ: Any) -> bool:

@@ -4,16 +4,15 @@ FastAPI's own telemetry and opentelemetry-instrumentation-fastapi both start tha
 task, so a span processor sees the moment, and the task, of either.
 """
 
-import asyncio
-from time import perf_counter_ns, thread_time_ns
+from time import perf_counter_ns
 
 from opentelemetry.context import Context
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
 from opentelemetry.trace import SpanKind, StatusCode
 
 from tracer.recorder import Recorder
-from tracer.records import ACTIVITY, Activity, Request, here
-from tracer.steps import close_step, close_wait
+from tracer.records import ACTIVITY, Activity, Request
+from tracer.steps import close_step, close_wait, open_step
 from tracer.unseen import coroutine_code, name_of
 
 
@@ -45,19 +44,12 @@ class RequestRoots(SpanProcessor):
         )
         request.trace_state = context.trace_state
         root = request.root
-        root.step_start_ns = now
-        root.step_cpu_ns = thread_time_ns()
-        try:
-            task = asyncio.current_task()
-        except RuntimeError:
-            task = None
+        task = open_step(root, now)
         if task is not None:
-            root.task_key = id(task)
             coroutine = task.get_coro()
             root.name = name_of(coroutine)
             root.code = coroutine_code(coroutine)
         ACTIVITY.set(root)
-        here.current = here.opened = root
         self._open[context.span_id] = request
         recorder.begin(request)
 

@@ -79,7 +79,7 @@ class SpanQueue(BatchSpanProcessor):
             self._parts.lose(1, "they come faster than they are taken")
             return
         self._accepted = next(self._numbers)
-        super().on_end(span)
+        self._batch_processor.emit(span)
 
     def shutdown(self) -> None:
         """Exports what is left for as long as that succeeds, and within the time there is."""

@@ -11,17 +11,10 @@ from time import perf_counter_ns
 from types import FunctionType
 from typing import Any
 
+from tracer.loop_past import CALLBACK_MIN_NS, new_loop, queued_since
 from tracer.recorder import probe_failed
 from tracer.records import ACTIVITY, TIMER, Activity, Look, Loop, Stamp, Standing, here
-from tracer.steps import (
-    CALLBACK_MIN_NS,
-    begin_callback,
-    end_callback,
-    end_short,
-    new_loop,
-    queued_since,
-    waker_now,
-)
+from tracer.steps import begin_callback, end_callback, end_short, waker_now
 
 _AWAY_MIN_NS = 100_000
 

@@ -12,7 +12,6 @@ import os
 import platform
 import random
 import select
-import struct
 import sys
 import time
 import types
@@ -24,9 +23,11 @@ if __name__ == "__main__":  # without the package's front door, which imports fa
 
 from tracer.sampler.cpu_layout import CPU_RECORD, CPU_RECORDS
 from tracer.sampler.cpu_use import CpuUse
+from tracer.sampler.gil_reader import GilReader
 from tracer.sampler.libraries import Libraries
 from tracer.sampler.pool_sweeps import PoolSweeps
 from tracer.sampler.ring import (
+    ASLEEP,
     CALL,
     CPU_AT,
     FUTEX,
@@ -43,10 +44,11 @@ from tracer.sampler.ring import (
     WOKEN_MOST,
     Ring,
     Thread,
+    goes_on,
+    pack_round,
     queued_ns,
 )  # fmt: skip
 
-_ASLEEP = (FUTEX, SLEEP, POLL, CALL)
 _FUTEX_CALL = {"x86_64": 202, "aarch64": 98}
 _SLEEP_CALLS = {"x86_64": (35, 230), "aarch64": (101, 115)}
 _POLL_CALLS = {"x86_64": (7, 23, 232, 270, 271, 281), "aarch64": (22, 72, 73)}
@@ -56,7 +58,7 @@ _PERIOD_S = 0.005
 _MOST_OF_A_CORE = 0.03
 _SWEEPS_THAT_PAY = 16
 _LISTING_S = 0.05  # how often new threads are looked for
-_LONG_ASLEEP = 8  # looks that found a thread asleep in one place
+_LONGASLEEP = 8  # looks that found a thread asleep in one place
 _SPARED_NS = LONGEST_RECORD_NS  # between two dear looks at one that has long been idle
 _MOST_SELDOM = 4  # sweeps between two looks at such a thread
 _MOST_THREADS = 512
@@ -96,13 +98,12 @@ class Sampler:
     """Sweeps over all threads of a process until its standard input ends."""
 
     def __init__(
-        self, process_id: int, gil_from: int, gil_to: int, holder_at: int, locked_at: int, native_id_offset: int,
+        self, process_id: int, gil_from: int, gil_to: int, holder_at: int, native_id_offset: int, interval_known: int,
         memory: mmap.mmap,
     ) -> None:  # fmt: skip
         self._folder = os.open(f"/proc/{process_id}/task", os.O_RDONLY)
-        self._memory_fd = os.open(f"/proc/{process_id}/mem", os.O_RDONLY) if holder_at else -1
+        self._gil = GilReader(process_id, holder_at, native_id_offset, interval_known)
         self._gil_from, self._gil_to = gil_from, gil_to
-        self._holder_at, self._locked_at, self._offset = holder_at, locked_at, native_id_offset
         self._memory = memory
         self._ring = Ring(memory)
         self._sweeps = self._swept_ns = self._waited_for = 0
@@ -207,7 +208,7 @@ class Sampler:
         read, clock = os.pread, time.perf_counter_ns
         turn, every, began_ns = self._sweeps, self._every, clock()
         for tid, thread in list(self._threads.items()):
-            if thread.looks > _LONG_ASLEEP and (
+            if thread.looks > _LONGASLEEP and (
                 (every > 1 and (turn + tid) % every) or idles(thread, began_ns)
             ):
                 thread.passed_over += 1
@@ -235,7 +236,7 @@ class Sampler:
             thread.passed_over = 0
             words = said.split(None, 2)
             state, number, holder = self._state(words)
-            if state in _ASLEEP:
+            if state in ASLEEP:
                 if said == thread.asleep:
                     thread.looks += 1
                 else:
@@ -246,8 +247,9 @@ class Sampler:
             if state == GIL:
                 holder = self._holder()
                 waited_for = holder or waited_for
-            thread.python = thread.python or state == GIL
-            if self._ring.take_in(thread, now, state, number, holder) and state == FUTEX:
+                thread.python = True
+                self._take_round(thread, words, now, holder)
+            elif self._ring.take_in(thread, now, state, number, holder) and state == FUTEX:
                 self._tell_library(thread, words, now)
         self._waited_for = waited_for
         self._swept_ns = time.perf_counter_ns()
@@ -267,20 +269,24 @@ class Sampler:
 
     def _holder(self) -> int:
         """The thread that holds the GIL now; 0 when nobody does, or it cannot be read."""
-        if self._memory_fd < 0:
-            return 0
-        try:
-            if not struct.unpack("<i", os.pread(self._memory_fd, 4, self._locked_at))[0]:
-                return 0
-            (state,) = struct.unpack("<Q", os.pread(self._memory_fd, 8, self._holder_at))
-            (tid,) = struct.unpack("<Q", os.pread(self._memory_fd, 8, state + self._offset))
-        except (OSError, struct.error, OverflowError):
-            return 0
-        if tid in self._threads:
-            return int(tid)
-        return (
-            int(tid) if len(self._threads) < _MOST_THREADS and self._take_up(tid) else 0
-        )  # it began just now
+        tid = self._gil.holder()
+        if not tid or tid in self._threads:
+            return tid
+        return tid if len(self._threads) < _MOST_THREADS and self._take_up(tid) else 0  # it began just now
+
+    def _take_round(self, thread: Thread, words: "list[bytes]", now: int, holder: int) -> None:
+        """Adds that a thread was seen waiting for the GIL, and since when."""
+        before, waited = thread.switches, thread.count and thread.state == GIL
+        round_ns = self._gil.round_began(words[2], now) if len(words) > 2 else 0
+        run_queue = thread.read_run_queue()
+        turns = thread.switches - before
+        if waited and not goes_on(thread.round_ns, round_ns, turns, self._gil.interval_ns):
+            self._ring.end(thread)
+        thread.round_ns = round_ns
+        if self._ring.take_in(thread, now, GIL, self._futex, holder, run_queue):
+            # no deadline, though others have one: it waits for the GIL's mutex, and that is not for long
+            known = self._gil.interval_ns > 0
+            thread.round = pack_round(now - round_ns if round_ns else 0, turns) if known else 0
 
     def _take_up(self, tid: int) -> bool:
         try:
@@ -310,8 +316,8 @@ class Sampler:
 
 
 def main() -> None:
-    """Leaves its parent, says who it is, and samples: PID GIL_FROM GIL_TO HOLDER_AT LOCKED_AT OFFSET FD."""
-    process_id, gil_from, gil_to, holder_at, locked_at, offset, shared = map(int, sys.argv[1:])
+    """Leaves its parent, says who it is, and samples: PID GIL_FROM GIL_TO HOLDER_AT OFFSET INTERVAL_KNOWN FD."""
+    process_id, gil_from, gil_to, holder_at, offset, interval_known, shared = map(int, sys.argv[1:])
     if os.fork():  # an orphan is nobody's child: a host that waits for its children will not meet it
         os._exit(0)
     os.setsid()
@@ -319,7 +325,7 @@ def main() -> None:
     os.write(1, b"here %d\n" % os.getpid())
     for _ in range(50):
         try:
-            sampler = Sampler(process_id, gil_from, gil_to, holder_at, locked_at, offset, memory)
+            sampler = Sampler(process_id, gil_from, gil_to, holder_at, offset, interval_known, memory)
             with open(f"/proc/{process_id}/task/{process_id}/syscall", "rb") as file:
                 file.read()
             break

@@ -18,21 +18,22 @@ _FUTEX = {"x86_64": b"202", "aarch64": b"98"}.get(platform.machine())
 _ROUNDS = 12
 _HOLD_US = 2_000
 # distances from the futex word that waiters sleep in, as glibc and CPython 3.11 to 3.13 lay them out:
-# the structure's condition variables and mutexes, its `last_holder`, its `locked`
+# the structure's condition variables and mutexes, its `interval`, its `last_holder`; `locked` comes next
 _FROM, _TO = -40, 136
-_LAST_HOLDER, _LOCKED = -64, -56
+_INTERVAL, _LAST_HOLDER = -72, -64
 _THREAD_STATE_SIZE = 400
 
 
 @dataclass(frozen=True, slots=True)
 class GilAddress:
-    """Addresses in this process; `holder_at` is 0 where the holder cannot be told."""
+    """Addresses in this process; `holder_at` is 0 where the holder cannot be told, and `interval_known` says whether
+    the switch interval stands before it."""
 
     futex_from: int
     futex_to: int
     holder_at: int
-    locked_at: int
     native_id_offset: int
+    interval_known: bool
 
 
 _known: GilAddress | None = None
@@ -108,20 +109,20 @@ def _waited_in() -> int | None:
     return words[0]
 
 
-def _holder_fields(word: int) -> tuple[int, int, int]:
-    """Addresses of the holder and of the locked flag, and the thread id's offset; zeros if not as expected."""
+def _holder_fields(word: int) -> tuple[int, int, bool]:
+    """The holder's address, the thread id's offset, and whether the interval stands before; zeros if not as expected."""
     get = ctypes.pythonapi.PyThreadState_Get
     get.restype = ctypes.c_void_p
     state = get()
-    last_holder, locked = struct.unpack_from("<Q", ctypes.string_at(word + _LAST_HOLDER, 8))[0], 0
-    locked = struct.unpack_from("<i", ctypes.string_at(word + _LOCKED, 4))[0]
+    interval_us, last_holder, locked = struct.unpack("<QQi", ctypes.string_at(word + _INTERVAL, 20))
     if last_holder != state or locked != 1:
-        return 0, 0, 0
+        return 0, 0, False
     own = ctypes.string_at(state, _THREAD_STATE_SIZE)
     native_id = threading.get_native_id()
     places = [
         at for at in range(0, _THREAD_STATE_SIZE - 7, 8) if struct.unpack_from("<Q", own, at)[0] == native_id
     ]
     if len(places) != 1:
-        return 0, 0, 0
-    return word + _LAST_HOLDER, word + _LOCKED, places[0]
+        return 0, 0, False
+    interval_known = abs(interval_us - sys.getswitchinterval() * 1e6) <= 1
+    return word + _LAST_HOLDER, places[0], interval_known

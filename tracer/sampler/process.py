@@ -60,7 +60,7 @@ class SamplerProcess:
                 [
                     sys.executable, "-I", "-S", "-E", str(Path(child.__file__)), str(os.getpid()),
                     str(address.futex_from), str(address.futex_to), str(address.holder_at),
-                    str(address.locked_at), str(address.native_id_offset), str(self._fd),
+                    str(address.native_id_offset), str(int(address.interval_known)), str(self._fd),
                 ],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,

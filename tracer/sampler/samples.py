@@ -2,7 +2,6 @@
 
 from array import array
 from bisect import bisect_left, bisect_right
-from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Final, NamedTuple
 
@@ -10,6 +9,7 @@ from tracer.gil_holders import Held
 from tracer.sampler.cpu_past import CpuPast
 from tracer.sampler.process import SamplerProcess
 from tracer.sampler.ring import (
+    ASLEEP,
     CALL,
     FUTEX,
     GIL,
@@ -37,8 +37,8 @@ _LATEST_NS: Final = 800_000_000  # and one of who used the CPUs; nobody waits lo
 class Seen(NamedTuple):
     """What was seen of a thread in a stretch: sweeps by state, calls by number, who had the GIL when."""
 
-    states: "Counter[int]"
-    calls: "Counter[int]"
+    states: dict[int, int]
+    calls: dict[int, int]
     holders: list[Held]
 
 
@@ -117,25 +117,24 @@ class Samples:
 
         `woken` says that what it slept in was over as the stretch began: who was still seen there had no CPU yet.
         """
-        found = Seen(Counter(), Counter(), [])
+        states: dict[int, int] = {}
+        calls: dict[int, int] = {}
+        holders: list[Held] = []
         series = self._threads.get(tid)
         if series is None:
-            return found
-        at = bisect_left(series.last_ns, start_ns)
-        end = bisect_right(series.first_ns, end_ns)
-        while at < end:
+            return Seen(states, calls, holders)
+        for at in range(bisect_left(series.last_ns, start_ns), bisect_right(series.first_ns, end_ns)):
             count = _inside(series, at, start_ns, end_ns)
             state = series.state[at]
-            if woken and series.first_ns[at] < start_ns and state not in (RUNNING, GIL):
-                count = 0
-            if count:
-                found.states[state] += count
-                if state in (CALL, POLL, SLEEP):
-                    found.calls[series.number[at]] += count
-                elif state == GIL:
-                    found.holders.append(Held(series.first_ns[at], series.holder[at], count))
-            at += 1
-        return found
+            if not count or (woken and series.first_ns[at] < start_ns and state not in (RUNNING, GIL)):
+                continue
+            states[state] = states.get(state, 0) + count
+            if state in (CALL, POLL, SLEEP):
+                number = series.number[at]
+                calls[number] = calls.get(number, 0) + count
+            elif state == GIL:
+                holders.append(Held(series.first_ns[at], series.holder[at], count))
+        return Seen(states, calls, holders)
 
     def stays(self, tid: int, start_ns: int, end_ns: int) -> list[Stay]:
         """The records of a thread, or of what has a number in its place, that reach into the stretch."""
@@ -162,19 +161,40 @@ class Samples:
             return None
         return min(max(last - first, 0), end_ns - start_ns)
 
-    def run_queue_around_ns(self, tid: int, start_ns: int, end_ns: int) -> int:
+    def run_queue_around_ns(self, tid: int, start_ns: int, end_ns: int) -> int | None:
         """The most that the thread can have been runnable without a CPU in the stretch: what accrued between the
-        sweeps before and after it. 0 where there is none on either side."""
+        sweeps before and after it. None where there is none on either side."""
         series = self._threads.get(tid)
         if series is None:
-            return 0
+            return None
         before, after = bisect_right(series.last_ns, start_ns) - 1, bisect_left(series.last_ns, end_ns)
         if before < 0 or after >= len(series.last_ns):
-            return 0
+            return None
         low, high = series.run_queue_ns[before], series.run_queue_ns[after]
         if UNKNOWN_RUN_QUEUE in (low, high):
-            return 0
+            return None
         return min(max(high - low, 0), end_ns - start_ns)
+
+    def queue_asleep_ns(self, tid: int, start_ns: int, end_ns: int) -> int | None:
+        """How long the thread had been runnable without a CPU when it was seen asleep in the stretch, in what is not the
+        GIL; None where it was not."""
+        series = self._threads.get(tid)
+        if series is None:
+            return None
+        at = bisect_left(series.last_ns, start_ns)
+        while at < len(series.first_ns) and series.first_ns[at] <= end_ns:
+            if series.state[at] in ASLEEP and series.run_queue_ns[at] != UNKNOWN_RUN_QUEUE:
+                return series.run_queue_ns[at]
+            at += 1
+        return None
+
+    def queue_before(self, tid: int, at_ns: int) -> tuple[int, int] | None:
+        """The latest look before: when, and how long the thread had been runnable without a CPU by then."""
+        series = self._threads.get(tid)
+        at = bisect_left(series.last_ns, at_ns) - 1 if series is not None else -1
+        if series is None or at < 0 or series.run_queue_ns[at] == UNKNOWN_RUN_QUEUE:
+            return None
+        return series.last_ns[at], series.run_queue_ns[at]
 
     def _run_queue_at(self, series: _Series, at_ns: int) -> int | None:
         after = bisect_left(series.last_ns, at_ns)

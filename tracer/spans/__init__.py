@@ -8,6 +8,7 @@ from tracer.records import Job, Request
 from tracer.spans.activities import add_job, add_task
 from tracer.spans.drawing import Drawing
 from tracer.spans.nesting import nested
+from tracer.spans.rests import Pause, no_pause
 from tracer.spans.running import add_block, add_phase
 from tracer.spans.spec import Past, SpanSpec
 from tracer.spans.waits import add_wait
@@ -20,8 +21,9 @@ def request_spans(
     max_resolution_ns: int,
     lost: Mapping[str, int],
     observed: Observed | None = None,
+    pause: Pause = no_pause,
 ) -> list[SpanSpec]:
-    """All spans of the request but the SERVER span, which its framework makes."""
+    """All spans of the request but the SERVER span, which its framework makes; `pause` is called now and then."""
     drawing = Drawing(request, past, signals, max_resolution_ns, lost, observed)
     phases = settle(request.phases, drawing.resolution_ns)
     drawing.small_phases = phases.of_activity
@@ -31,15 +33,18 @@ def request_spans(
         small: dict[str, int] = dict(activity.short_ns or {})
         for wait in activity.waits:
             add_wait(drawing, activity, wait, small)
+            pause()
         for block in activity.blocks or ():
             add_block(drawing, activity, block)
         if isinstance(activity, Job):
             add_job(drawing, activity, small)
         else:
             add_task(drawing, activity, small)
+        pause()
     for phase in phases.kept:
         if not phase.handler or phase.end_ns - phase.start_ns >= drawing.resolution_ns:
             add_phase(drawing, phase)
+            pause()
     if request.root_phase is not None:
         add_phase(drawing, request.root_phase)
-    return nested(drawing.made)
+    return nested(drawing.made, pause)

@@ -63,9 +63,7 @@ def add_job(drawing: Drawing, job: Job, small: dict[str, int]) -> None:
     request = drawing.request
     ended_ns = job.end_ns or max(request.end_ns, job.start_ns, job.born_ns)
     started_ns = min(max(job.start_ns, job.born_ns), ended_ns) if job.start_ns else ended_ns
-    pool = job.pool
-    held = drawing.past.pools.held(pool, job.born_ns, started_ns) if pool is not None else ()
-    for tile in queue_tiles(job, started_ns, held):
+    for tile in queue_tiles(job, started_ns, drawing.past.pools.full_until):
         add_queue_tile(drawing, job, tile, small)
     if job.start_ns and job.passage is not None:
         add_passage(drawing, job, job.passage, started_ns, ended_ns, small)
@@ -101,8 +99,9 @@ def _add_run(drawing: Drawing, job: Job, started_ns: int, ended_ns: int) -> None
         s.THREAD_ID: job.thread_id,
         s.THREAD_NAME: job.thread_name,
     }
-    if job.end_ns and job.run_queue_ns is not None:
-        running[s.RUN_QUEUE_NS] = job.run_queue_ns
+    run_queue_ns = drawing.queued_beside(job, started_ns, ended_ns, job.run_queue_ns)
+    if job.end_ns and run_queue_ns is not None:
+        running[s.RUN_QUEUE_NS] = run_queue_ns
     put_place(running, place(job.code))
     _put_small_phases(drawing, running, job)
     if job.end_ns:
@@ -114,7 +113,7 @@ def _add_run(drawing: Drawing, job: Job, started_ns: int, ended_ns: int) -> None
             started_ns,
             ended_ns,
             job.cpu_ns,
-            job.run_queue_ns,
+            run_queue_ns,
         )
     drawing.made.append(
         SpanSpec(job.name, drawing.request.trace_id, job.run_id, job.span_id, started_ns, ended_ns, running)
@@ -134,7 +133,9 @@ def _describe(drawing: Drawing, attributes: Attributes, activity: Activity, smal
 
 
 def _put_small_phases(drawing: Drawing, attributes: Attributes, activity: Activity) -> None:
-    put_sums(attributes, summed(activity.small_phases, drawing.small_phases.get(id(activity))))
+    own, settled = activity.small_phases, drawing.small_phases.get(id(activity))
+    if own or settled:
+        put_sums(attributes, summed(own, settled))
 
 
 def _loop_signal(request: Request) -> list[str]:

@@ -7,9 +7,9 @@ from tracer import schema as s
 from tracer.blockers import Blocker, put_blockers
 from tracer.observed import Attributes
 from tracer.places import is_library, place_of_code
-from tracer.records import Callback, Job, Occupancy, Place, Pool, Request, Wait
+from tracer.records import Callback, Job, Place, Pool, Request, Wait
 from tracer.spans.spec import span_hex, trace_hex
-from tracer.tiles import by_trace, occupant_shares
+from tracer.tiles import Share, by_trace
 
 
 def put_place(attributes: Attributes, where: Place | None) -> None:
@@ -83,10 +83,9 @@ def put_collector(attributes: Attributes, wait: Wait) -> tuple[tuple[int, int], 
 
 
 def put_occupants(
-    attributes: Attributes, own: Request, held: Sequence[Occupancy], own_id: int, start_ns: int, end_ns: int
+    attributes: Attributes, own: Request, shares: list[Share], other_ns: int
 ) -> tuple[tuple[int, int], ...]:
-    """Names who held the workers, each with its share; returns the links to the chief one."""
-    shares, other_ns = occupant_shares(start_ns, end_ns, held, own_id)
+    """Names who held the workers, each with its share, longest first; returns the links to the chief one."""
     if len(shares) > s.OCCUPANT_LIMIT:
         shares = by_trace(shares)
     named, rest = shares[: s.OCCUPANT_LIMIT], shares[s.OCCUPANT_LIMIT :]

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from tracer import schema as s
 from tracer.observed import Attributes, Observed
-from tracer.records import MIN_RESOLUTION_NS, Activity, Job, Request, new_span_id
+from tracer.records import MIN_RESOLUTION_NS, Activity, Job, Request, Wait, new_span_id
 from tracer.spans.spec import Past, SpanSpec, span_hex
 
 
@@ -32,6 +32,10 @@ class Drawing:
         # by span id of an activity: when its waits ended, and whether a job ended them
         self.steps: dict[int, tuple[list[int], list[bool]]] = {}
         self.small_phases: dict[int, dict[str, int]] = {}  # by id(activity)
+        # by id of an activity that is a thread's: its latest reading of the run queue, and when; start and end of its
+        # waits in which it lacked a CPU, and for how long
+        self._read: dict[int, tuple[int, int]] = {}
+        self._queued: dict[int, list[tuple[int, int, int]]] = {}
 
     def _matters(self, activity: Activity) -> bool:
         if activity is self.request.root or isinstance(activity, Job):
@@ -74,6 +78,31 @@ class Drawing:
     def limit_of(self, activity: Activity) -> int:
         """When the span of the activity ends by the wall clock, where that is another's; else 0."""
         return self.request.end_unix_ns if activity is self.request.root else 0
+
+    def queued_in(self, activity: Activity, wait: Wait) -> int | None:
+        """How long a thread was runnable without a CPU in a wait of its own; None where that cannot be told. Asked of
+        its waits in the order in which they ended."""
+        if not wait.thread or wait.queue_ns is None or self.observed is None:
+            return None
+        before = self._read.get(id(activity))
+        self._read[id(activity)] = wait.end_ns, wait.queue_ns
+        if wait.queue_before_ns is not None:
+            return min(max(wait.queue_ns - wait.queue_before_ns, 0), wait.end_ns - wait.start_ns)
+        return self.observed.queued_in_wait(self.thread_of(activity), wait, wait.queue_ns, before)
+
+    def put_queued(self, activity: Activity, start_ns: int, end_ns: int, queued_ns: int | None) -> None:
+        """Takes note of how long a thread was in the run queue in a wait of its own."""
+        if queued_ns:
+            self._queued.setdefault(id(activity), []).append((start_ns, end_ns, queued_ns))
+
+    def queued_beside(
+        self, activity: Activity, start_ns: int, end_ns: int, queued_ns: int | None
+    ) -> int | None:
+        """What is left of a thread's run-queue time in a stretch beside that of its waits in there."""
+        if queued_ns is None:
+            return None
+        told = self._queued.get(id(activity), ())
+        return max(queued_ns - sum(ns for begin, end, ns in told if start_ns <= begin and end <= end_ns), 0)
 
     def wait_attributes(self, activity: Activity, kind: str) -> Attributes:
         """What every wait span says."""

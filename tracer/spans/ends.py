@@ -12,8 +12,9 @@ from typing import Any, Final
 
 from tracer import schema as s
 from tracer.observed import Attributes
-from tracer.spans.homes import waker_of
+from tracer.spans.rests import Pause, rested
 from tracer.spans.spec import SpanSpec, span_hex
+from tracer.spans.told import ACTIVITIES, Told
 
 APART_NS: Final = 1_000  # one tick of Jaeger's clock
 _LATER_NS: Final = (
@@ -24,32 +25,37 @@ LAST_ACT_NS: Final = (
 )
 
 
-def _wakers(made: Sequence[SpanSpec]) -> list[tuple[int, int]]:
+def _wakers(made: Sequence[SpanSpec], told: Told, pause: Pause) -> list[tuple[int, int]]:
     """The waits that the path leaves for who ended them, each with that activity's span, by index."""
     at = {
-        span_hex(spec.span_id): index
-        for index, spec in enumerate(made)
-        if spec.attributes.get(s.KIND) in (s.KIND_TASK, s.KIND_JOB) and not spec.unix
+        span_hex(made[index].span_id): index
+        for index, kind in enumerate(rested(told.kinds, pause))
+        if kind in ACTIVITIES and not made[index].unix
     }
-    return [(index, at[waker]) for index, spec in enumerate(made) if (waker := waker_of(spec)) in at]
+    return [(index, at[waker]) for index, waker in enumerate(rested(told.wakers, pause)) if waker in at]
 
 
-def apart(made: Sequence[SpanSpec], parents: Sequence[int], beside: Mapping[int, int]) -> list[int]:
+def apart(
+    made: Sequence[SpanSpec], told: Told, parents: Sequence[int], beside: Mapping[int, int], pause: Pause
+) -> list[int]:
     """Return the end of each span, given below which span each hangs, and who came back `beside` a job."""
     ends = [spec.end_ns for spec in made]
-    wakers = _wakers(made)
+    wakers = _wakers(made, told, pause)
     for wait, waker in wakers:
-        if made[waker].attributes.get(s.KIND) == s.KIND_TASK:
+        if told.kinds[waker] == s.KIND_TASK:
             woke_ns = made[wait].end_ns
             if made[waker].start_ns < woke_ns < ends[waker] <= woke_ns + LAST_ACT_NS:
                 ends[waker] = woke_ns
+    pause()
     siblings: dict[int, list[int]] = {}
-    for index, parent_id in enumerate(parents):
+    for index, parent_id in enumerate(rested(parents, pause)):
         if not made[index].unix:
             siblings.setdefault(parent_id, []).append(index)
     for indices in siblings.values():
+        if len(indices) == 1:
+            continue
         starts = sorted({made[index].start_ns for index in indices})
-        for index in indices:
+        for index in rested(indices, pause):
             at = bisect_left(starts, ends[index])
             if at < len(starts) and starts[at] - ends[index] < APART_NS:
                 ends[index] = _not_before_start(made[index], starts[at] - APART_NS)

@@ -16,7 +16,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from tracer import schema as s
+from tracer.spans.rests import Pause, rested
 from tracer.spans.spec import SpanSpec, span_hex
+from tracer.spans.told import ACTIVITIES, Told
 
 
 @dataclass(slots=True)
@@ -30,82 +32,69 @@ class Home:
     is_run: bool = False  # of a job: spans of the host's begun in it are below its run
 
 
-def homes_of(made: Sequence[SpanSpec]) -> dict[str, Home]:
+def homes_of(made: Sequence[SpanSpec], told: Told, pause: Pause) -> dict[str, Home]:
     """Return the home of each activity, by its span as hex."""
     homes: dict[str, Home] = {}
-    runs: list[SpanSpec] = []
-    for spec in made:
-        kind = spec.attributes.get(s.KIND)
+    runs: list[int] = []
+    for index, kind in enumerate(rested(told.kinds, pause)):
         if kind == s.KIND_RUN:
-            runs.append(spec)
-        elif kind in (s.KIND_TASK, s.KIND_JOB):
-            above = "" if spec.attributes.get(s.ROOT) else str(spec.attributes.get(s.SPAWNED_BY, ""))
-            homes[span_hex(spec.span_id)] = Home(spec.span_id, spec.start_ns, spec.end_ns, above)
-    for spec in runs:
-        home = homes.get(str(spec.attributes.get(s.ACTIVITY)))
+            runs.append(index)
+        elif kind in ACTIVITIES:
+            spec = made[index]
+            name = span_hex(spec.span_id)
+            above = "" if index in told.roots else told.spawners[name]
+            homes[name] = Home(spec.span_id, spec.start_ns, spec.end_ns, above)
+    for index in rested(runs, pause):
+        spec, home = made[index], homes.get(told.activities[index])
         if home is not None:
             home.span_id, home.start_ns, home.end_ns = spec.span_id, spec.start_ns, spec.end_ns
             home.is_run = True
     return homes
 
 
-def returns_beside(made: Sequence[SpanSpec], homes: Mapping[str, Home]) -> dict[int, int]:
+def returns_beside(
+    made: Sequence[SpanSpec], told: Told, homes: Mapping[str, Home], pause: Pause
+) -> dict[int, int]:
     """Return by index the ways back that do not hang below their job, each with the index of the job's span."""
-    jobs = {
-        spec.span_id: index for index, spec in enumerate(made) if spec.attributes.get(s.KIND) == s.KIND_JOB
-    }
+    jobs = {made[index].span_id: index for index, kind in enumerate(told.kinds) if kind == s.KIND_JOB}
     backs = [
-        (index, jobs[spec.parent_id], str(spec.attributes.get(s.ACTIVITY)), span_hex(spec.parent_id))
-        for index, spec in enumerate(made)
-        if spec.parent_id in jobs and spec.attributes.get(s.KIND) == s.KIND_WAIT
+        (index, jobs[made[index].parent_id], told.activities[index], span_hex(made[index].parent_id))
+        for index, kind in enumerate(rested(told.kinds, pause))
+        if kind == s.KIND_WAIT and made[index].parent_id in jobs
     ]
     backs = [back for back in backs if back[2] != back[3] and back[2] in homes and homes[back[3]].is_run]
     if not backs:
         return {}
-    waited_for = {(spec.attributes.get(s.ACTIVITY), waker_of(spec)) for spec in made}
-    least_ns = resolution_ns(made)
+    waited_for = set(zip(told.activities, told.wakers, strict=True))
     return {
         index: job
         for index, job, waiter, name in backs
-        if (waiter, name) not in waited_for and homes[name].end_ns - made[job].start_ns >= least_ns
+        if (waiter, name) not in waited_for and homes[name].end_ns - made[job].start_ns >= told.resolution_ns
     }
 
 
-def resolution_ns(made: Sequence[SpanSpec]) -> int:
-    """Return how long a wait of the request must be to have a span; 0 where its root does not say."""
-    return max(
-        (ns for spec in made if isinstance(ns := spec.attributes.get(s.RESOLUTION_NS), int)), default=0
-    )
-
-
-def waker_of(spec: SpanSpec) -> str:
-    """Return the activity that ended the wait, as hex, where the path goes on in it; else ""."""
-    attributes = spec.attributes
-    if attributes.get(s.WAIT) not in (s.WAIT_AWAIT, s.WAIT_POOL_SHUTDOWN):
-        return ""
-    if s.BLOCKER_NS in attributes:  # who gave back a lock delayed the wait, and did nothing for it
-        return ""
-    return str(attributes.get(s.WAKER_SPAN_ID, ""))
-
-
-def owner_of(spec: SpanSpec, homes: Mapping[str, Home]) -> str | None:
-    """Return the activity below which the span hangs, as hex; None where its place is given."""
-    attributes = spec.attributes
-    kind = attributes.get(s.KIND)
-    if kind == s.KIND_RUN or attributes.get(s.ROOT) or not spec.parent_id:
-        return None
-    activity = str(attributes.get(s.ACTIVITY, ""))
-    if kind in (s.KIND_TASK, s.KIND_JOB):
-        return _spawner(spec, homes)
-    if activity not in homes:
-        return None
-    if (
-        kind in (s.KIND_WAIT, s.KIND_PHASE)
-        and span_hex(spec.parent_id) in homes
-        and spec.parent_id != homes[activity].span_id
-    ):
-        return None  # of a job, before or after its run
-    return activity
+def owners_of(
+    made: Sequence[SpanSpec], told: Told, homes: Mapping[str, Home], beside: Mapping[int, int], pause: Pause
+) -> dict[int, str]:
+    """Return by index below which activity, as hex, each span hangs; without those whose place is given."""
+    owners: dict[int, str] = {}
+    activity_ids = {spec.span_id for spec, kind in zip(made, told.kinds, strict=True) if kind in ACTIVITIES}
+    each = zip(rested(made, pause), told.kinds, told.activities, strict=True)
+    for index, (spec, kind, activity) in enumerate(each):
+        if index in beside:
+            owners[index] = activity
+        elif kind == s.KIND_RUN or index in told.roots or not spec.parent_id:
+            continue
+        elif kind in ACTIVITIES:
+            above = _spawner(spec, homes)
+            if above is not None:
+                owners[index] = above
+        elif activity in homes:
+            # below an activity and not its home: of a job, before or after its run
+            is_given = spec.parent_id in activity_ids and spec.parent_id != homes[activity].span_id
+            if not is_given or kind not in (s.KIND_WAIT, s.KIND_PHASE):
+                owners[index] = activity
+    return owners
 
 
 def _spawner(spec: SpanSpec, homes: Mapping[str, Home]) -> str | None:

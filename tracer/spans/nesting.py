@@ -29,14 +29,17 @@ sibling that ended last before it. It can only come through what is nested like 
 
 from bisect import bisect_left
 from collections.abc import Sequence
-from dataclasses import replace
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from tracer import schema as s
 from tracer.spans.ends import apart, shortened
-from tracer.spans.homes import Home, homes_of, owner_of, returns_beside
+from tracer.spans.homes import Home, homes_of, owners_of, returns_beside
+from tracer.spans.rests import Pause, no_pause, rested
 from tracer.spans.spec import Kind, SpanSpec
+from tracer.spans.told import read
 from tracer.spans.unawaited import by_who_waited
+
+_PHASES: Final = (s.KIND_PHASE, "")  # the life of a generator has no kind
 
 
 class _Frame(NamedTuple):
@@ -46,35 +49,36 @@ class _Frame(NamedTuple):
     host: int  # the host's span that it hangs below, 0 where there is none between
 
 
-def nested(made: Sequence[SpanSpec]) -> list[SpanSpec]:
-    """Return the spans of one request with their parents, kinds, and some ends, as the module says."""
-    homes = homes_of(made)
-    beside = returns_beside(made, homes)
-    owners: dict[int, str] = {}
+def nested(made: Sequence[SpanSpec], pause: Pause = no_pause) -> list[SpanSpec]:
+    """Return the spans of one request with their parents, kinds, and some ends, as the module says.
+
+    `pause` is called now and then.
+    """
+    told = read(made, pause)
+    homes = homes_of(made, told, pause)
+    beside = returns_beside(made, told, homes, pause)
+    owners = owners_of(made, told, homes, beside, pause)
     by_owner: dict[str, list[int]] = {}
-    for index, spec in enumerate(made):
-        owner = str(spec.attributes[s.ACTIVITY]) if index in beside else owner_of(spec, homes)
-        if owner is not None:
-            owners[index] = owner
-            by_owner.setdefault(owner, []).append(index)
-    waited_for, passed_by = by_who_waited(made, owners)
+    for index, owner in owners.items():
+        by_owner.setdefault(owner, []).append(index)
+    waited_for, passed_by = by_who_waited(made, told, owners, pause)
     ours = {spec.span_id for spec in made}
     parents = [made[beside.get(index, index)].parent_id for index in range(len(made))]
     for owner, indices in by_owner.items():
-        _hang(made, indices, homes[owner], ours, waited_for, passed_by, parents)
+        _hang(made, told.kinds, indices, homes[owner], ours, waited_for, passed_by, parents, pause)
+        pause()
     kinds = _kinds(made, parents, passed_by)
-    ends = apart(made, parents, beside)
+    ends = apart(made, told, parents, beside, pause)
     return [
         spec
         if (parents[index], ends[index], kinds[index]) == (spec.parent_id, spec.end_ns, spec.kind)
-        else replace(
-            spec,
+        else spec._replace(
             parent_id=parents[index],
             end_ns=ends[index],
             kind=kinds[index],
             attributes=shortened(spec.attributes, spec.end_ns - spec.start_ns, ends[index] - spec.start_ns),
         )
-        for index, spec in enumerate(made)
+        for index, spec in enumerate(rested(made, pause))
     ]
 
 
@@ -89,15 +93,16 @@ def _kinds(made: Sequence[SpanSpec], parents: Sequence[int], passed_by: set[int]
 
 
 def _hang(
-    made: Sequence[SpanSpec], indices: list[int], home: Home, ours: set[int], waited_for: set[int],
-    passed_by: set[int], parents: list[int],
+    made: Sequence[SpanSpec], kinds: Sequence[str], indices: list[int], home: Home, ours: set[int],
+    waited_for: set[int], passed_by: set[int], parents: list[int], pause: Pause,
 ) -> None:  # fmt: skip
     spawned = sorted((made[index].start_ns, made[index].end_ns) for index in indices if index in waited_for)
     open_frames: list[_Frame] = []
-    for index in sorted(indices, key=lambda one: (made[one].start_ns, -made[one].end_ns, _rank(made[one]))):
+    ordered = sorted(indices, key=lambda one: (made[one].start_ns, -made[one].end_ns, _rank(kinds[one])))
+    for index in rested(ordered, pause):
         spec = made[index]
         open_frames = [frame for frame in open_frames if frame.end_ns > spec.start_ns]
-        is_block = spec.attributes.get(s.KIND) == s.KIND_BLOCK
+        is_block, is_phase = kinds[index] == s.KIND_BLOCK, kinds[index] in _PHASES
         around = [
             frame for frame in open_frames if spec.end_ns <= frame.end_ns or (is_block and frame.is_phase)
         ]
@@ -109,7 +114,7 @@ def _hang(
             host = given
         else:
             parents[index] = around[-1].span_id if around else home.span_id
-        if (is_block or _is_phase(spec)) and not _outlived(spec, spawned):
+        if (is_block or is_phase) and not _outlived(spec, spawned):
             end_ns = min(spec.end_ns, around[-1].end_ns) if around else spec.end_ns
             open_frames.append(_Frame(spec.span_id, end_ns, not is_block, host))
 
@@ -120,10 +125,6 @@ def _outlived(frame: SpanSpec, spawned: Sequence[tuple[int, int]]) -> bool:
     return any(end_ns > frame.end_ns for _, end_ns in spawned[first:after])
 
 
-def _is_phase(spec: SpanSpec) -> bool:
-    return spec.attributes.get(s.KIND, s.KIND_PHASE) == s.KIND_PHASE  # the life of a generator has no kind
-
-
-def _rank(spec: SpanSpec) -> int:
+def _rank(kind: str) -> int:
     """Among equal stretches a block is outside, then a phase, then the rest."""
-    return 0 if spec.attributes.get(s.KIND) == s.KIND_BLOCK else 1 if _is_phase(spec) else 2
+    return 0 if kind == s.KIND_BLOCK else 1 if kind in _PHASES else 2

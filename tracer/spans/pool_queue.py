@@ -27,8 +27,8 @@ def add_queue_tile(drawing: Drawing, job: Job, tile: Tile, small: dict[str, int]
     if tile.kind == s.WAIT_POOL_QUEUE and job.pool is not None:
         if job.pool.of_processes:
             attributes[s.EVIDENCE] = s.EVIDENCE_INFERRED
-        held = drawing.past.pools.held(job.pool, tile.start_ns, tile.end_ns)
-        links = put_occupants(attributes, drawing.request, held, job.span_id, tile.start_ns, tile.end_ns)
+        found = drawing.past.pools.shares(job.pool, tile.start_ns, tile.end_ns, job.span_id)
+        links = put_occupants(attributes, drawing.request, *found)
     elif tile.kind == s.WAIT_POOL_STARTUP:
         initializer_ns = 0
         if job.initialized is not None:

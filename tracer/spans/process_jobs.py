@@ -15,6 +15,7 @@ from tracer.records import Job, new_span_id
 from tracer.spans.attributes import place, put_occupants, put_place, put_pool
 from tracer.spans.drawing import Drawing
 from tracer.spans.spec import SpanSpec, span_hex
+from tracer.tiles import occupant_shares
 from tracer.worker_clocks import WorkerClock
 
 
@@ -71,8 +72,8 @@ class _Way:
             until_ns = min(max(one.end_ns for one in ahead), self._done_ns)
             if until_ns - self._at_ns >= self._drawing.resolution_ns:
                 attributes = self._attributes(s.WAIT_POOL_QUEUE)
-                request, own = self._drawing.request, self._job.span_id
-                links = put_occupants(attributes, request, ahead, own, self._at_ns, until_ns)
+                found = occupant_shares(self._at_ns, until_ns, ahead, self._job.span_id)
+                links = put_occupants(attributes, self._drawing.request, *found)
                 self._add_wait(s.WAIT_POOL_QUEUE, until_ns, attributes, links)
         self._wait(s.WAIT_POOL_HANDOVER, begin_ns, passage.pickling.thread_id)
 

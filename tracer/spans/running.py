@@ -9,6 +9,7 @@ from tracer.spans.attributes import put_occupants, put_place
 from tracer.spans.device_turns import Turn, put_phase, turn_of
 from tracer.spans.drawing import Drawing
 from tracer.spans.spec import SpanSpec, span_hex
+from tracer.tiles import occupant_shares
 
 
 def add_block(drawing: Drawing, activity: Activity, block: Block) -> None:
@@ -62,6 +63,8 @@ def add_phase(drawing: Drawing, phase: Phase) -> None:
     if phase.cpu_ns >= 0:
         attributes[s.CPU_NS] = max(phase.cpu_ns, 0)
     turn = turn_of(phase.device, drawing.past.pools) if phase.device is not None else None
+    own = drawing.queued_beside(activity, phase.start_ns, phase.end_ns, phase.run_queue_ns)
+    phase = phase._replace(run_queue_ns=own)
     served = phase if turn is None else _served(phase, turn)
     if served.run_queue_ns is not None:
         attributes[s.RUN_QUEUE_NS] = served.run_queue_ns
@@ -121,7 +124,8 @@ def _add_device_queue(drawing: Drawing, phase: Phase, call: DeviceCall, turn: Tu
         attributes[s.DEVICE] = call.line.name
         if turn.told_ns is None:  # calls are taken to be served in the order they came
             attributes[s.EVIDENCE] = s.EVIDENCE_INFERRED
-        links = put_occupants(attributes, drawing.request, turn.ahead, call.held.span_id, start_ns, end_ns)
+        found = occupant_shares(start_ns, end_ns, turn.ahead, call.held.span_id)
+        links = put_occupants(attributes, drawing.request, *found)
         name = f"queued for {call.line.name}"
         drawing.add_wait_span(name, phase.activity, phase.span_id, start_ns, end_ns, attributes, links)
 

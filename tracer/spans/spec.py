@@ -1,8 +1,11 @@
 """A span to be made, and what is remembered of the loops and pools that it may name."""
 
+from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, TypeVar
+from functools import lru_cache
+from operator import itemgetter
+from typing import Final, Literal, NamedTuple, TypeVar
 
 from tracer.observed import Attributes
 from tracer.records import Callback, Look
@@ -11,9 +14,10 @@ from tracer.spans.pool_past import PoolPast
 T = TypeVar("T", Callback, Look)
 Kind = Literal["internal", "producer", "consumer"]  # of OpenTelemetry's span kinds those that are given
 
+_END: Final = itemgetter(1)
 
-@dataclass(frozen=True, slots=True)
-class SpanSpec:
+
+class SpanSpec(NamedTuple):
     """A span to be made; times are `perf_counter_ns` readings unless `unix` says otherwise."""
 
     name: str
@@ -43,18 +47,23 @@ class Past:
 
 def overlapping(past: Sequence[T], start_ns: int, end_ns: int) -> Iterable[T]:
     """Those of a time-ordered record (start first, end second) that overlap the stretch."""
-    low, high = 0, len(past)
-    while low < high:  # first whose end lies after the start
-        middle = (low + high) // 2
-        if past[middle][1] <= start_ns:
-            low = middle + 1
-        else:
-            high = middle
-    while low < len(past) and past[low][0] < end_ns:
-        yield past[low]
-        low += 1
+    for at in range(_first_after(past, start_ns), len(past)):
+        one = past[at]
+        if one[0] >= end_ns:
+            return
+        yield one
 
 
+def ended_after(past: Sequence[T], ns: int) -> Sequence[T]:
+    """Those of such a record that had not ended by then."""
+    return past[_first_after(past, ns) :]
+
+
+def _first_after(past: Sequence[T], ns: int) -> int:
+    return bisect_right(past, ns, key=_END)
+
+
+@lru_cache(maxsize=4_096)  # an activity's is asked for with each of its spans
 def span_hex(span_id: int) -> str:
     """A span id as the contract writes it."""
     return f"{span_id:016x}"

@@ -20,10 +20,10 @@ from collections.abc import Mapping, Sequence
 from itertools import accumulate, combinations
 
 from tracer import schema as s
-from tracer.spans.homes import resolution_ns, waker_of
+from tracer.spans.rests import Pause, rested
 from tracer.spans.spec import SpanSpec, span_hex
+from tracer.spans.told import ACTIVITIES, Told
 
-_ACTIVITIES = (s.KIND_TASK, s.KIND_JOB)
 _DEEPEST = 64  # an activity that spawned one that spawned one ...
 
 
@@ -40,53 +40,55 @@ class _Waits:
         return at >= 0 and ns <= self._until[at]
 
 
-def by_who_waited(made: Sequence[SpanSpec], owners: Mapping[int, str]) -> tuple[set[int], set[int]]:
+def by_who_waited(
+    made: Sequence[SpanSpec], told: Told, owners: Mapping[int, str], pause: Pause
+) -> tuple[set[int], set[int]]:
     """Return the indices of the tasks and jobs that were waited for, and of those that nobody waited for.
 
     `owners` says for each index below which activity, as hex, it hangs. Waited for is who ended a wait of that
     activity, or spawned who did. Of the others those are meant that ended while it did not wait, and were not
     too short to have left a wait (`RESOLUTION_NS`).
     """
-    waits, awaited = _awaited(made, owners)
-    least_ns = resolution_ns(made)
+    stretches, awaited = _awaited(made, told, owners, pause)
+    pause()
+    waits: dict[str, _Waits] = {}
     waited_for, alone = set(), set()
     for index, owner in owners.items():
-        spec = made[index]
-        if spec.attributes.get(s.KIND) not in _ACTIVITIES:
+        if told.kinds[index] not in ACTIVITIES:
             continue
-        is_long = spec.end_ns - spec.start_ns >= least_ns
+        spec = made[index]
         if (owner, span_hex(spec.span_id)) in awaited:
             waited_for.add(index)
-        elif is_long and not (owner in waits and waits[owner].cover(spec.end_ns)):
-            alone.add(index)
+        elif spec.end_ns - spec.start_ns >= told.resolution_ns:
+            if owner not in waits:
+                waits[owner] = _Waits(stretches.get(owner, ()))
+            if not waits[owner].cover(spec.end_ns):
+                alone.add(index)
     return waited_for, alone
 
 
 def _awaited(
-    made: Sequence[SpanSpec], owners: Mapping[int, str]
-) -> tuple[dict[str, _Waits], set[tuple[str, str]]]:
+    made: Sequence[SpanSpec], told: Told, owners: Mapping[int, str], pause: Pause
+) -> tuple[dict[str, list[tuple[int, int]]], set[tuple[str, str]]]:
     """When each activity waited; and who was waited for, as pairs of one above and one below it.
 
     An activity that spawned one which ended the wait counts as one: the path comes through it.
     """
-    spawners = {
-        span_hex(spec.span_id): str(spec.attributes.get(s.SPAWNED_BY, ""))
-        for spec in made
-        if spec.attributes.get(s.KIND) in _ACTIVITIES
-    }
+    spawners = told.spawners
     stretches: dict[str, list[tuple[int, int]]] = {}
     edges: set[tuple[str, str]] = set()
-    for index, spec in enumerate(made):
-        if spec.attributes.get(s.KIND) != s.KIND_WAIT:
+    for index, kind in enumerate(rested(told.kinds, pause)):
+        if kind != s.KIND_WAIT:
             continue
-        waiter = str(spec.attributes.get(s.ACTIVITY, ""))
+        spec, waiter, waker = made[index], told.activities[index], told.wakers[index]
         stretches.setdefault(waiter, []).append((spec.start_ns, spec.end_ns))
-        waker = waker_of(spec)
         if waker not in spawners and index not in owners:  # the way back from a job, below it
             waker = span_hex(spec.parent_id)
-        edges.add((waiter, waker))
+        if waker:
+            edges.add((waiter, waker))
+    pause()
     pairs = {pair for waiter, waker in edges for pair in combinations(_between(waiter, waker, spawners), 2)}
-    return {waiter: _Waits(found) for waiter, found in stretches.items()}, pairs
+    return stretches, pairs
 
 
 def _between(waiter: str, waker: str, spawners: Mapping[str, str]) -> list[str]:

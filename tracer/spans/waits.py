@@ -5,7 +5,7 @@ from types import CodeType
 
 from tracer import schema as s
 from tracer.blockers import Blocker, put_blockers
-from tracer.observed import Attributes
+from tracer.observed import Attributes, Observed
 from tracer.records import IO_LATE, Activity, Callback, Job, Mark, Wait, Waker
 from tracer.spans.attributes import put_callbacks, put_collector, put_occupants, put_place, put_pool
 from tracer.spans.drawing import Drawing
@@ -18,15 +18,17 @@ from tracer.waited import put_waited, thread_wait_name
 def add_wait(drawing: Drawing, activity: Activity, wait: Wait, small: dict[str, int]) -> None:
     """The spans of one wait and of what followed it, or their parts of sums."""
     waited_ns = wait.cause_ns - wait.start_ns
+    queued_ns = drawing.queued_in(activity, wait)
+    drawing.put_queued(activity, wait.start_ns, wait.end_ns, queued_ns)
     if waited_ns >= drawing.resolution_ns:
         for part in wait_parts(activity, wait):
-            _add_await(drawing, activity, part)
+            _add_await(drawing, activity, part, queued_ns)
     elif waited_ns > 0:
         small[wait.kind] = small.get(wait.kind, 0) + waited_ns
     if wait.cause_ns < wait.end_ns:
         for tile in _resume_tiles(drawing, wait):
             if tile.end_ns - tile.start_ns >= drawing.resolution_ns:
-                _add_resume_tile(drawing, activity, wait, tile)
+                _add_resume_tile(drawing, activity, wait, tile, queued_ns)
             else:
                 small[tile.kind] = small.get(tile.kind, 0) + tile.end_ns - tile.start_ns
 
@@ -69,7 +71,7 @@ def _handles_result(drawing: Drawing, callback: Callback) -> bool:
     return before >= 0 and by_job[before]
 
 
-def _add_await(drawing: Drawing, activity: Activity, wait: Wait) -> None:
+def _add_await(drawing: Drawing, activity: Activity, wait: Wait, queued_ns: int | None) -> None:
     attributes = drawing.wait_attributes(activity, wait.kind)
     name = wait.kind.replace("_", " ")
     if wait.kind == s.WAIT_AWAIT:
@@ -89,11 +91,7 @@ def _add_await(drawing: Drawing, activity: Activity, wait: Wait) -> None:
         links = _put_waker(drawing, attributes, wait.by)
         _put_releaser(attributes, wait)
     if wait.waited is not None and not wait.waited.end_seen and drawing.observed is not None:
-        # its end was seen only once Python ran again: part of it may have been a wait for the GIL
-        kind = (wait.kind, wait.waited.what)
-        drawing.observed.put_blocked(
-            attributes, kind, drawing.thread_of(activity), wait.start_ns, wait.cause_ns, 0
-        )
+        _put_call(drawing, drawing.observed, attributes, activity, wait, queued_ns)
     if wait.waited is not None:
         name = thread_wait_name(wait)
         chief = put_waited(attributes, wait, wait.waited)
@@ -101,9 +99,21 @@ def _add_await(drawing: Drawing, activity: Activity, wait: Wait) -> None:
             links = ((chief.trace_id, chief.span_id),)
     if wait.kind == s.WAIT_LIMITER and wait.pool is not None:
         # those of a job are its worker's; who else has a token is known by the one who gave it up
-        held = drawing.past.pools.held(wait.pool, wait.start_ns, wait.cause_ns)
-        links = put_occupants(attributes, drawing.request, held, 0, wait.start_ns, wait.cause_ns) or links
+        found = drawing.past.pools.shares(wait.pool, wait.start_ns, wait.cause_ns)
+        links = put_occupants(attributes, drawing.request, *found) or links
     drawing.add_wait_span(name, activity, wait.parent_id, wait.start_ns, wait.cause_ns, attributes, links)
+
+
+def _put_call(
+    drawing: Drawing, observed: Observed, attributes: Attributes, activity: Activity, wait: Wait, queued_ns: int | None
+) -> None:  # fmt: skip
+    """A call's end was seen only once Python ran again: part of it may have been a wait for the GIL."""
+    assert wait.waited is not None
+    thread_id, what, sleeps = drawing.thread_of(activity), wait.waited.what, wait.waited.sleeps
+    if sleeps is None:
+        observed.put_blocked(attributes, what, thread_id, wait.start_ns, wait.cause_ns, 0)
+    else:
+        observed.put_call(attributes, what, thread_id, wait.start_ns, wait.cause_ns, sleeps, queued_ns)
 
 
 def _put_waker(drawing: Drawing, attributes: Attributes, by: Waker) -> tuple[tuple[int, int], ...]:
@@ -141,12 +151,14 @@ def _put_releaser(attributes: Attributes, wait: Wait) -> None:
             return
 
 
-def _add_resume_tile(drawing: Drawing, activity: Activity, wait: Wait, tile: Tile) -> None:
+def _add_resume_tile(
+    drawing: Drawing, activity: Activity, wait: Wait, tile: Tile, queued_ns: int | None
+) -> None:
     attributes = drawing.wait_attributes(activity, tile.kind)
     put_pool(attributes, wait.pool)
     if wait.by is IO_LATE:
         attributes[s.EVIDENCE] = s.EVIDENCE_INFERRED
-    _put_ready(drawing, attributes, activity, wait, tile)
+    _put_ready(drawing, attributes, activity, wait, tile, queued_ns)
     name = tile.kind.replace("_", " ")
     links: tuple[tuple[int, int], ...] = ()
     if tile.callbacks:
@@ -161,15 +173,24 @@ def _add_resume_tile(drawing: Drawing, activity: Activity, wait: Wait, tile: Til
     drawing.add_wait_span(name, activity, parent_id, tile.start_ns, tile.end_ns, attributes, links)
 
 
-def _put_ready(drawing: Drawing, attributes: Attributes, activity: Activity, wait: Wait, tile: Tile) -> None:
-    queued_ns = queued_in(tile)
-    if queued_ns is not None:
-        attributes[s.RUN_QUEUE_NS] = queued_ns
+def _put_ready(
+    drawing: Drawing,
+    attributes: Attributes,
+    activity: Activity,
+    wait: Wait,
+    tile: Tile,
+    queued_ns: int | None,
+) -> None:
+    of_loop_ns = queued_in(tile)
+    if of_loop_ns is not None:
+        attributes[s.RUN_QUEUE_NS] = of_loop_ns
     if drawing.observed is None:
         return
     thread_id = drawing.thread_of(activity)
     if wait.thread:
         kind = (tile.kind, wait.kind)
-        drawing.observed.put_back(attributes, kind, thread_id, tile.start_ns, tile.end_ns, woken=True)
+        drawing.observed.put_back(
+            attributes, kind, thread_id, tile.start_ns, tile.end_ns, queued_ns=queued_ns, woken=True
+        )
     else:
         drawing.observed.put_ready(attributes, tile.kind, thread_id, tile.start_ns, tile.end_ns, wait.by)

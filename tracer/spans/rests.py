@@ -1,0 +1,23 @@
+"""Rests in long work, so that the host's threads need not wait long for the GIL."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Final, TypeAlias, TypeVar
+
+Pause: TypeAlias = Callable[[], None]
+T = TypeVar("T")
+_FEW: Final = 128  # done in less time than a rest would take
+
+
+def no_pause() -> None:
+    """Where nobody waits."""
+
+
+def rested(items: Sequence[T], pause: Pause) -> Iterable[T]:
+    """Return the items; where they are many, `pause` is called now and then as they are gone through."""
+    return items if len(items) <= _FEW else _with_pauses(items, pause)
+
+
+def _with_pauses(items: Sequence[T], pause: Pause) -> Iterator[T]:
+    for start in range(0, len(items), _FEW):
+        yield from items[start : start + _FEW]
+        pause()
