@@ -33,12 +33,16 @@ def until(met: Callable[[], bool]) -> None:
         time.sleep(0.005)
 
 
-def alive(process_id: int) -> bool:
+def state_in(folder: str) -> str:
+    """The kernel's letter for what a process or a thread does; "Z" for one that is gone."""
     try:
-        state = Path(f"/proc/{process_id}/stat").read_text().rsplit(")", 1)[1].split()[0]
+        return Path(f"{folder}/stat").read_text().rsplit(")", 1)[1].split()[0]
     except OSError:
-        return False
-    return state != "Z"
+        return "Z"
+
+
+def alive(process_id: int) -> bool:
+    return state_in(f"/proc/{process_id}") != "Z"
 
 
 def ready(process: SamplerProcess) -> bool:
@@ -293,9 +297,12 @@ def test_who_is_woken_and_lacks_a_cpu_does_not_sleep_on() -> None:
             ran_ns.append(perf_counter_ns())
 
     hog = f"import os\nos.sched_setaffinity(0, {{{only}}})\nwhile True: pass"
-    hogs = [subprocess.Popen([sys.executable, "-S", "-c", hog]) for _ in range(4)]
+    hogs: list[subprocess.Popen[bytes]] = []
     worker = threading.Thread(target=work)
     put_ns: list[int] = []
+
+    def sleeps() -> bool:
+        return state_in(f"/proc/self/task/{worker.native_id}") == "S"
 
     def lacking_ns() -> int:
         return sum(ran - put for put, ran in zip(put_ns, ran_ns, strict=True))
@@ -303,7 +310,10 @@ def test_who_is_woken_and_lacks_a_cpu_does_not_sleep_on() -> None:
     try:
         worker.start()
         until(lambda: ready(process))
+        until(sleeps)  # once it has rivals it may take long to come there
+        hogs += [subprocess.Popen([sys.executable, "-S", "-c", hog]) for _ in range(4)]
         while lacking_ns() < 200_000_000 and len(put_ns) < 60:
+            until(sleeps)
             time.sleep(0.15)  # for long enough to be spared the dear reading
             put_ns.append(perf_counter_ns())
             jobs.put(True)

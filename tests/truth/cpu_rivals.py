@@ -23,6 +23,7 @@ HOG = """
 import os, sys
 open("/proc/self/comm", "w").write(sys.argv[1])
 os.sched_setaffinity(0, {int(sys.argv[2])})
+print(flush=True)
 while True: pass
 """
 GROUPS = "/sys/fs/cgroup/cpu"
@@ -44,14 +45,20 @@ def neighbours() -> Iterator[Callable[[], float]]:
     cpus = sorted(os.sched_getaffinity(0))
     os.sched_setaffinity(0, {cpus[-1]})
     hogs = [("crunch", cpus[-1]), ("crunch", cpus[-1]), ("bystander", cpus[0])]
-    running = [subprocess.Popen([sys.executable, "-c", HOG, name, str(cpu)]) for name, cpu in hogs]
+    running = [
+        subprocess.Popen([sys.executable, "-c", HOG, name, str(cpu)], stdout=subprocess.PIPE)
+        for name, cpu in hogs
+    ]
     try:
+        for one in running:  # until it is in place it is where this process is
+            assert one.stdout is not None
+            one.stdout.readline()
         time.sleep(0.3)
         yield lambda: sum(_cpu_ms(one.pid) for one in running[:2])
     finally:
         for one in running:
             one.kill()
-            one.wait()
+            one.communicate()
 
 
 @contextmanager
