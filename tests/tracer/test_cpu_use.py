@@ -12,6 +12,7 @@ from tracer.sampler.cpu_layout import CPU_RECORD, CPU_RECORDS
 from tracer.sampler.cpu_past import CpuPast, Interval
 from tracer.sampler.cpu_use import CpuUse
 from tracer.sampler.libraries import Libraries, code_ranges, library_name
+from tracer.sampler.places import Places
 from tracer.sampler.process import Header
 from tracer.sampler.processes import Process, Processes, busy_of, is_sibling, stat_of, used_ticks
 
@@ -35,6 +36,8 @@ class Machine:
         self.root = root
         self.records: list[bytes] = []
         self.id = 99
+        self.affinities: dict[int, set[int]] = {}  # of those that may not run everywhere
+        self.ended: set[int] = set()
         (root / "proc").mkdir()
         self.cpus(0)
 
@@ -50,9 +53,15 @@ class Machine:
 
     def gone(self, number: int) -> None:
         (self.root / "proc" / str(number) / "stat").unlink()
+        self.ended.add(number)
+
+    def affinity(self, number: int) -> set[int]:
+        if number in self.ended:
+            raise ProcessLookupError
+        return self.affinities.get(number, os.sched_getaffinity(0))
 
     def use(self) -> CpuUse:
-        return CpuUse(PID, self.records.append, str(self.root), lambda _: os.sched_getaffinity(0))
+        return CpuUse(PID, self.records.append, str(self.root), self.affinity)
 
     # what CpuPast asks of the sampler's process
     def header(self) -> Header:
@@ -197,6 +206,60 @@ def test_of_a_process_that_ended_its_wont_is_written_down(machine: Machine) -> N
     listed = [[(it.name, it.used_ns, it.ended) for it in one.processes] for one in machine.intervals()]
     went_on = [("crunch", 3 * TICK_NS, False)]
     assert listed == [went_on, went_on, [("crunch", int(4.5 * TICK_NS), True)], []]
+
+
+def test_a_process_that_ended_was_where_it_might_run_and_not_where_its_heir_may(machine: Machine) -> None:
+    use, ours = machine.use(), [Thread(11)]
+    machine.affinities = {7: {3}, 8: {3}}
+    for number in (7, 8):
+        machine.process(number, "tied", 0)
+    use.account(1_000 * MS, ours)
+    for number in (7, 8):
+        machine.process(number, "tied", 3)
+    ours[0].run_queue_ns += 20 * MS
+    use.account(1_100 * MS, ours)
+    machine.gone(7)
+    machine.process(8, "heir", 0, started=999)
+    machine.affinities = {8: {4}}
+    ours[0].run_queue_ns += 20 * MS
+    use.account(1_200 * MS, ours)
+    use.close()
+    last = machine.intervals()[-1]
+    assert {(it.process_id, it.name, it.ended, it.cpus) for it in last.processes} == {
+        (7, "tied", True, frozenset({3})), (8, "tied", True, frozenset({3})),
+    }  # fmt: skip
+
+
+def test_a_thread_that_ended_waited_where_it_might_run(machine: Machine) -> None:
+    use, known, unknown = machine.use(), Thread(11), Thread(12)
+    machine.affinities = {PID: {2, 4}, 11: {3}}
+    use.account(1_000 * MS, [known, unknown])
+    known.run_queue_ns = 20 * MS
+    use.account(1_100 * MS, [known, unknown])
+    known.run_queue_ns = unknown.run_queue_ns = 40 * MS
+    machine.ended |= {11, 12}
+    use.ended(known)
+    use.ended(unknown)
+    use.account(1_200 * MS, [])
+    use.close()
+    places = [{it.thread_id: it.cpus for it in one.threads} for one in machine.intervals()]
+    assert places == [{11: {3}}, {11: {3}, 12: {2, 4}}]  # who was never asked is where the process may be
+
+
+def test_places_are_forgotten_before_they_are_too_many() -> None:
+    gone: set[int] = set()
+
+    def affinity(number: int) -> list[int]:
+        if number in gone:
+            raise ProcessLookupError
+        return [number % 8]
+
+    places = Places(affinity)
+    for number in range(3_000):
+        assert places.of(number) == {number % 8}
+    gone |= set(range(3_000))
+    assert places.of(2_999) == {2_999 % 8}
+    assert places.of(0) == frozenset()
 
 
 def test_who_may_have_ended_before_the_interval_is_not_in_it(machine: Machine) -> None:

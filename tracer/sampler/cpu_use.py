@@ -27,6 +27,7 @@ from tracer.sampler.cpu_layout import (
     THREAD,
     THROTTLED,
 )
+from tracer.sampler.places import Places
 from tracer.sampler.processes import (
     Process,
     Processes,
@@ -72,7 +73,7 @@ class CpuUse:
         affinity: "Callable[[int], Iterable[int]] | None" = None,
     ) -> None:
         self._process_id = process_id
-        self._affinity = affinity or os.sched_getaffinity
+        self._places = Places(affinity)
         self._emit = emit
         self._root = root.rstrip("/")
         self._groups = CpuGroups(process_id, root)
@@ -172,7 +173,7 @@ class CpuUse:
         if not worth_it:
             return
         start_ns = self._since_ns
-        allowed = self._allowed(self._process_id)
+        allowed = self._places.of(self._process_id) or frozenset(self._busy)
 
         def part_since(read_ns: int) -> float:
             # readings may lie further apart than the interval: then it has its part
@@ -218,7 +219,8 @@ class CpuUse:
         for number in chosen:
             one = processes[number]
             sibling = FLAG_SIBLING if is_sibling(one, self._process_id, self._own) else 0
-            cpus = self._number_of(self._allowed(number))
+            place = self._places.of(number, one.started, ended=bool(flags & FLAG_ENDED))
+            cpus = self._number_of(place or frozenset(self._busy))
             self._write(
                 PROCESS, number, start_ns, now_ns, used[number], 0, one.cpu, cpus, flags | sibling, one.name
             )
@@ -245,7 +247,7 @@ class CpuUse:
                 break
             stat = stat_of(read_stat(f"{self._root}/proc/{self._process_id}/task/{tid}/stat"))
             cpu, name = (stat.cpu, stat.name) if stat is not None else (0, b"")
-            allowed_here = self._allowed(tid)
+            allowed_here = self._places.of(tid) or allowed
             if waited_ns:
                 waited_for.add(allowed_here)
             cpus, flags = self._number_of(allowed_here), FLAG_PYTHON if python else 0
@@ -286,12 +288,6 @@ class CpuUse:
         began_ns = time.thread_time_ns()
         self._busy, self._busy_ns = self._others.busy_ticks(), now_ns
         self._busy_cost_ns = time.thread_time_ns() - began_ns
-
-    def _allowed(self, thread: int) -> "frozenset[int]":
-        try:
-            return frozenset(self._affinity(thread))
-        except OSError:
-            return frozenset(self._busy)
 
     def _number_of(self, cpus: "frozenset[int]") -> int:
         """The number of a set of CPUs; 0 where there are too many sets."""
