@@ -24,7 +24,7 @@ class WorkerClock(NamedTuple):
 
 
 class WorkerClocks:
-    """The processes of one executor, whichever it has now. Not thread-safe."""
+    """The processes of one executor, whichever it has now. One thread may read while another closes."""
 
     def __init__(self, executor: Any) -> None:
         self._executor = ref(executor)
@@ -52,7 +52,9 @@ class WorkerClocks:
             found[process_id] = WorkerClock(cpu_ns, queued_ns, written, turns)
         if len(self._files) > len(processes):
             for process_id in self._files.keys() - set(processes):
-                _close(self._files.pop(process_id))
+                _close(self._files.pop(process_id, ()))
+        if self._closed:  # meanwhile: what was opened after that is nobody's else
+            self.close()
         return found
 
     def processes(self) -> list[int]:
@@ -68,9 +70,9 @@ class WorkerClocks:
     def close(self) -> None:
         """Closes the files; a later reading has nothing to say."""
         self._closed = True
-        files, self._files = self._files, {}
-        for of_process in files.values():
-            _close(of_process)
+        with suppress(KeyError):  # not a lock: a forked process may have inherited it as held
+            while True:
+                _close(self._files.popitem()[1])
 
     def __del__(self) -> None:
         self.close()
