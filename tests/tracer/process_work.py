@@ -1,17 +1,37 @@
 """What the workers of the process pools under test do: a module of its own, which is imported in no time."""
 
 import time
-from typing import Any
+from typing import Any, NamedTuple
 
 LONG_S = 0.12
 pickled: list[tuple[float, float]] = []
 
 
-def nap(seconds: float) -> tuple[float, float]:
-    """Sleeps; from when to when, in ms: processes share the clock."""
-    began = time.perf_counter_ns()
+class Nap(NamedTuple):
+    """From when to when, in ms: processes share the clock."""
+
+    began_ms: float
+    ended_ms: float
+    lacked_ms: float  # of it, awake and without a CPU
+
+    @property
+    def asleep_ms(self) -> float:
+        return self.ended_ms - self.began_ms - self.lacked_ms
+
+
+def nap(seconds: float) -> Nap:
+    """Sleeps."""
+    began_ns, lacked_ns = time.perf_counter_ns(), _run_queue_ns()
     time.sleep(seconds)
-    return began / 1e6, time.perf_counter_ns() / 1e6
+    return Nap(began_ns / 1e6, time.perf_counter_ns() / 1e6, (_run_queue_ns() - lacked_ns) / 1e6)
+
+
+def _run_queue_ns() -> int:
+    try:
+        with open("/proc/thread-self/schedstat") as file:
+            return int(file.read().split()[1])
+    except OSError:
+        return 0
 
 
 def spin(seconds: float) -> float:

@@ -97,11 +97,11 @@ def test_a_sleep_in_the_worker(
     pool = pools(context=multiprocessing.get_context(method))
     pool.submit(nap, 0).result()
     with phase("root"):
-        began_ms, ended_ms = pool.submit(nap, LONG_S).result()
+        napped = pool.submit(nap, LONG_S).result()
     workers = set(pool._processes)
     over(spans, pool)
     told = Amounts(spans)
-    assert told.of("blocking_io") == pytest.approx(ended_ms - began_ms, rel=0.1)
+    assert told.of("blocking_io") == pytest.approx(napped.asleep_ms, rel=0.1)
     chief = told.chief()
     assert (chief["cause"], chief["culprit"], chief["culprit_file"]) == (
         "blocking_io",
@@ -184,17 +184,17 @@ def test_three_jobs_on_one_worker(traced_to: Begin, warm: Callable[[int], Proces
         turns = [job.result() for job in jobs]
     over(spans, pool)
     told = Amounts(spans)
-    (_, freed_ms), (began_ms, ended_ms) = turns[-2:]
+    before, last = turns[-2:]
     # the path ends with the last job: it queued for the two before, then slept
-    assert told.of("pool_queue") == pytest.approx(freed_ms - submitted_ms, rel=0.1)
-    assert told.of("blocking_io") == pytest.approx(ended_ms - began_ms, rel=0.1)
+    assert told.of("pool_queue") == pytest.approx(before.ended_ms - submitted_ms, rel=0.1)
+    assert told.of("blocking_io") == pytest.approx(last.asleep_ms, rel=0.1)
     assert told.of("unexplained") <= 0.1 * told.wall_ms
 
 
 def test_a_free_worker_that_comes_late_is_no_queue(
     traced_to: Begin, warm: Callable[[int], ProcessPoolExecutor], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plain, put_ms, woken_ms, turn = multiprocessing.queues.Queue.put, [], [], []
+    plain, put_ms, woken_ms = multiprocessing.queues.Queue.put, [], []
 
     def put(*args: Any, **kwargs: Any) -> None:  # seen by the sampler before the job has its place
         time.sleep(0.03)
@@ -215,20 +215,21 @@ def test_a_free_worker_that_comes_late_is_no_queue(
     waking = threading.Thread(target=wake)
     waking.start()
     with phase("root"):
-        turn += pool.submit(nap, LONG_S).result()
+        napped = pool.submit(nap, LONG_S).result()
     waking.join()
     over(spans, pool)
     told = Amounts(spans)
     assert woken_ms[0] - put_ms[0] > 50, "the job came late: the injection had no effect"
     *_, late = (span for span in spans.of_kind("wait") if span["wait"] == "pool_handover")
     # it took its job between two looks of the sampler
-    assert late.ms == pytest.approx(turn[0] - put_ms[0], rel=0.1, abs=10 + 2 * late["error_ns"] / 1e6)
+    assert late.ms == pytest.approx(napped.began_ms - put_ms[0], rel=0.1, abs=10 + 2 * late["error_ns"] / 1e6)
     assert told.of("pool_queue") == told.of("pool_startup") == 0
     said = told.causes[(told.causes["cause"] == "unexplained") & (told.causes["error_ns"] > 0)]
     assert set(said["evidence"]) == {"inferred"}
     assert said["error_ns"].sum() == pytest.approx(late["error_ns"], abs=len(said))
-    slept_ms = turn[1] - turn[0]
-    assert told.of("blocking_io") == pytest.approx(slept_ms, rel=0.1, abs=10 + 2 * late["error_ns"] / 1e6)
+    assert told.of("blocking_io") == pytest.approx(
+        napped.asleep_ms, rel=0.1, abs=10 + 2 * late["error_ns"] / 1e6
+    )
 
 
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
@@ -239,13 +240,15 @@ def test_the_start_of_a_worker(
     with phase("root"):
         submitted_ms = time.perf_counter_ns() / 1e6
         pool = pools(context=multiprocessing.get_context(method), initializer=nap, initargs=(LONG_S,))
-        began_ms, ended_ms = pool.submit(nap, LONG_S).result()
+        napped = pool.submit(nap, LONG_S).result()
     over(spans, pool)
     told = Amounts(spans)
     # the worker took its job between two looks of the sampler, some sweeps before or after it began with it
     error_ms = told.causes.loc[told.causes["cause"] == "pool_startup", "error_ns"].sum() / 1e6
-    assert told.of("pool_startup") == pytest.approx(began_ms - submitted_ms, rel=0.1, abs=20 + 2 * error_ms)
-    assert told.of("blocking_io") == pytest.approx(ended_ms - began_ms, rel=0.1, abs=20 + 2 * error_ms)
+    assert told.of("pool_startup") == pytest.approx(
+        napped.began_ms - submitted_ms, rel=0.1, abs=20 + 2 * error_ms
+    )
+    assert told.of("blocking_io") == pytest.approx(napped.asleep_ms, rel=0.1, abs=20 + 2 * error_ms)
     assert told.of("unexplained") <= 0.1 * told.wall_ms
     assert told.of("pool_startup", "starting a process") > LONG_S * 0.8e3
 
@@ -315,7 +318,7 @@ def test_stop_in_the_midst_of_jobs(traced_to: Begin, warm: Callable[[int], Proce
         jobs = [pool.submit(nap, 0.05) for _ in range(4)]
         begun.set()
         spans.stop()
-    assert all(ended > began for began, ended in (job.result() for job in jobs))
+    assert all(one.ended_ms > one.began_ms for one in (job.result() for job in jobs))
     assert not {"_send_bytes", "_recv_bytes"} & (
         vars(pool._call_queue._writer).keys() | vars(pool._result_queue._reader).keys()
     )
