@@ -148,7 +148,7 @@ def test_the_loop_handles_the_requests_other_results_first(traced_to: Begin, fac
     # a worker may lose the GIL or its CPU between its last line and its end
     assert job.end_ns >= done_ns - 1_000_000
     truth_ms = (taken_ns - job.end_ns) / 1e6
-    assert truth_ms > 60
+    assert truth_ms > 20, "it was hardly made to wait: the injection had no effect"
     # between two callbacks a busy machine may take the loop's CPU: that is on its way back (`resume`)
     collecting = rows["activity_id"].isin(order["activity_id"])
     back = rows[collecting & rows["span_name"].str.startswith("resume")]
