@@ -7,8 +7,9 @@ from typing import Final
 from tracer import schema as s
 from tracer.blocked import Memory, Split
 from tracer.cpu_names import CpuNames
-from tracer.cpu_rivals import CpuRivals, Division
-from tracer.gil_holders import Held, Holder, HolderPast
+from tracer.cpu_rivals import CpuRivals
+from tracer.culprits import Attributes, put_division, put_holders
+from tracer.gil_holders import Held, HolderPast
 from tracer.gil_onset import onset
 from tracer.observed_workers import ObservedWorkers
 from tracer.records import Job, Wait, Waker
@@ -16,7 +17,6 @@ from tracer.sampler.ring import ASLEEP
 from tracer.sampler.samples import GIL, POLL, RUNNING, Samples, Seen
 from tracer.syscalls import most_seen
 
-Attributes = dict[str, str | int | float | bool | list[str] | list[int]]
 _LEAST_NS: Final = 50_000
 # of the looks at calls of a kind: if fewer found a wait for the GIL, a sleep that nobody saw is rather the call's own,
 # which may be woken in vain; if fewer found the call, it is of those that have all they need, such as a `send`
@@ -287,48 +287,6 @@ def beside_queue(states: Mapping[int, int], queued_ns: int, wall_ns: int) -> Map
         return states
     queued = min(round(sum(states.values()) * queued_ns / wall_ns), running)
     return {**states, RUNNING: running - queued} if queued else states
-
-
-def put_holders(attributes: Attributes, holders: Sequence[Holder]) -> None:
-    """Adds the arrays that name who held the GIL, where anybody is known."""
-    if not holders:
-        return
-    attributes[s.HOLDER_NAMES] = [one.name for one in holders]
-    attributes[s.HOLDER_FILES] = [one.place.file if one.place else "" for one in holders]
-    attributes[s.HOLDER_LINES] = [one.place.line if one.place else 0 for one in holders]
-    attributes[s.HOLDER_THREADS] = [one.thread_name for one in holders]
-    attributes[s.HOLDER_TRACE_IDS] = [f"{one.trace_id:032x}" if one.trace_id else "" for one in holders]
-    attributes[s.HOLDER_SPAN_IDS] = [f"{one.span_id:016x}" if one.span_id else "" for one in holders]
-    attributes[s.HOLDER_NS] = [one.ns for one in holders]
-
-
-def put_division(attributes: Attributes, found: Division) -> None:
-    """Adds what a run-queue time was, and who had the CPUs."""
-    attributes[s.CPU_PROCESS_NS] = found.process_ns
-    attributes[s.CPU_OWN_NS] = found.own_ns
-    attributes[s.CPU_THROTTLED_NS] = found.throttled_ns
-    attributes[s.CPU_UNKNOWN_NS] = found.unknown_ns
-    if found.cpus:
-        attributes[s.CPU_COUNT] = found.cpus
-    if found.period_ns:
-        attributes[s.CPU_QUOTA_NS] = found.quota_ns
-        attributes[s.CPU_PERIOD_NS] = found.period_ns
-    if found.wanted_milli:
-        attributes[s.CPU_WANTED] = found.wanted_milli
-        attributes[s.CPU_WANTED_NATIVE] = found.native_milli
-    if not found.rivals:
-        return
-    named = [one.named for one in found.rivals]
-    attributes[s.RIVAL_KINDS] = [one.kind for one in named]
-    attributes[s.RIVAL_NAMES] = [one.name for one in named]
-    attributes[s.RIVAL_NUMBERS] = [one.named.process_id or one.threads for one in found.rivals]
-    if any(one.place for one in named):
-        attributes[s.RIVAL_FILES] = [one.place.file if one.place else "" for one in named]
-        attributes[s.RIVAL_LINES] = [one.place.line if one.place else 0 for one in named]
-    if any(one.trace_id for one in named):
-        attributes[s.RIVAL_TRACE_IDS] = [f"{one.trace_id:032x}" if one.trace_id else "" for one in named]
-        attributes[s.RIVAL_SPAN_IDS] = [f"{one.span_id:016x}" if one.span_id else "" for one in found.rivals]
-    attributes[s.RIVAL_NS] = [one.ns for one in found.rivals]
 
 
 def without(start_ns: int, end_ns: int, away: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:

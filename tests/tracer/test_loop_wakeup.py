@@ -7,8 +7,9 @@ import pytest
 
 from tracer import schema as s
 from tracer.blocked import Memory
+from tracer.culprits import Attributes
 from tracer.gil_holders import HolderPast
-from tracer.observed import Attributes, Observed
+from tracer.observed import Observed
 from tracer.sampler.ring import GIL, POLL, RUNNING
 from tracer.sampler.samples import Samples, Seen
 

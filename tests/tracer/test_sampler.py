@@ -18,7 +18,7 @@ import pytest
 
 import tracer
 from tracer import phase, recorder
-from tracer.sampler.child import look_every
+from tracer.sampler.looks import look_every
 from tracer.sampler.process import SamplerProcess, start_sampler
 from tracer.sampler.samples import FUTEX, GIL, POLL, RUNNING, SLEEP, Samples
 

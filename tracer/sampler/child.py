@@ -2,14 +2,10 @@
 
 Run as a script, without site packages, in a process of its own; imported only for the layout. It learns
 of the end of the sampled process by the end of its standard input, and never outlives it.
-
-Method: a thread that waits for the GIL sleeps in a futex inside the runtime's GIL structure, and
-`/proc/PID/task/TID/syscall` shows the futex's address. Who holds it stands in the same structure.
 """
 
 import mmap
 import os
-import platform
 import random
 import select
 import sys
@@ -21,24 +17,21 @@ if __name__ == "__main__":  # without the package's front door, which imports fa
     _package.__path__ = [os.path.dirname(os.path.dirname(os.path.abspath(__file__)))]
     sys.modules["tracer"] = _package
 
+from tracer.sampler.call_states import CallStates
 from tracer.sampler.cpu_layout import CPU_RECORD, CPU_RECORDS
 from tracer.sampler.cpu_use import CpuUse
 from tracer.sampler.gil_reader import GilReader
 from tracer.sampler.libraries import Libraries
+from tracer.sampler.looks import LONG_ASLEEP, MOST_OF_A_CORE, PERIOD_S, has_run, idles, look_every
 from tracer.sampler.pool_sweeps import PoolSweeps
 from tracer.sampler.ring import (
     ASLEEP,
-    CALL,
     CPU_AT,
     FUTEX,
     GIL,
     HEADER,
     LONGEST_RECORD_NS,
-    POLL,
-    RUNNING,
     SIZE,
-    SLEEP,
-    STOPPED,
     WOKEN,
     WOKEN_AT,
     WOKEN_MOST,
@@ -46,52 +39,12 @@ from tracer.sampler.ring import (
     Thread,
     goes_on,
     pack_round,
-    queued_ns,
 )  # fmt: skip
 
-_FUTEX_CALL = {"x86_64": 202, "aarch64": 98}
-_SLEEP_CALLS = {"x86_64": (35, 230), "aarch64": (101, 115)}
-_POLL_CALLS = {"x86_64": (7, 23, 232, 270, 271, 281), "aarch64": (22, 72, 73)}
-_MACHINE = platform.machine()
-
-_PERIOD_S = 0.005
-_MOST_OF_A_CORE = 0.03
 _SWEEPS_THAT_PAY = 16
 _LISTING_S = 0.05  # how often new threads are looked for
-_LONGASLEEP = 8  # looks that found a thread asleep in one place
-_SPARED_NS = LONGEST_RECORD_NS  # between two dear looks at one that has long been idle
-_MOST_SELDOM = 4  # sweeps between two looks at such a thread
 _MOST_THREADS = 512
 _MOST_LIBRARIES = 4  # places in which a thread was seen asleep
-
-
-def look_every(now: int, cost_s: float) -> int:
-    """How many sweeps apart to look at those long asleep, by what a sweep cost: most threads of most services
-    are, and if they take all the time there is the others are looked at too seldom."""
-    if cost_s > _MOST_OF_A_CORE * _PERIOD_S:
-        return min(now + 1, _MOST_SELDOM)
-    return max(now - 1, 1) if cost_s < _MOST_OF_A_CORE * _PERIOD_S / 2 else now
-
-
-def idles(thread: Thread, now: int) -> bool:
-    """Whether the dear look at one long asleep is spared: it was on no CPU since, so it is where it was, or lacks one."""
-    if thread.state != FUTEX or not thread.turns or now - thread.last_ns >= _SPARED_NS:
-        return False
-    if thread.read_turns() != thread.turns:
-        return False
-    thread.turns_ns = now
-    return True
-
-
-def has_run(thread: Thread, now: int) -> bool:
-    """Whether one that was asleep was on a CPU since; then it slept until it was ready for that."""
-    before, before_ns = thread.turns, thread.turns_ns
-    thread.turns, thread.turns_ns = thread.read_turns(), now
-    if not before or before == thread.turns:
-        return False
-    lacked_ns = queued_ns(thread.turns) - queued_ns(before)
-    thread.slept_until(before_ns - lacked_ns, now)  # or somewhat longer
-    return True
 
 
 class Sampler:
@@ -103,25 +56,22 @@ class Sampler:
     ) -> None:  # fmt: skip
         self._folder = os.open(f"/proc/{process_id}/task", os.O_RDONLY)
         self._gil = GilReader(process_id, holder_at, native_id_offset, interval_known)
-        self._gil_from, self._gil_to = gil_from, gil_to
+        self._calls = CallStates(gil_from, gil_to)
         self._memory = memory
         self._ring = Ring(memory)
         self._sweeps = self._swept_ns = self._waited_for = 0
         self._threads: dict[int, Thread] = {}
-        self._futex = _FUTEX_CALL.get(_MACHINE, -1)
-        self._sleeps = _SLEEP_CALLS.get(_MACHINE, ())
-        self._polls = _POLL_CALLS.get(_MACHINE, ())
         self._use = CpuUse(process_id, self._emit_use)
         self._use_written = 0
         self._woken = 0  # how many threads were said to have begun to work
         self._every = 1  # how many sweeps apart the threads are looked at that have long been asleep
         self._libraries = Libraries(process_id)
-        self._pools = PoolSweeps(process_id, memory, self._ring, self._state)
+        self._pools = PoolSweeps(process_id, memory, self._ring, self._calls.of)
 
     def run(self) -> None:
         """Returns when standard input has ended, or the sampled process is gone."""
         listed_s = 0.0
-        cost_s, typical_s, period_s = 0.0, 0.0, _PERIOD_S
+        cost_s, typical_s, period_s = 0.0, 0.0, PERIOD_S
         vary = random.Random()
         while True:
             # a steady rhythm would beat against the switch interval of the interpreter, which is as long
@@ -142,7 +92,7 @@ class Sampler:
             cost_s = (spent_ns - cpu_ns) / 1e9
             # one that cost much is paid for by many: a hole in the samples would be its price else
             typical_s += (cost_s - typical_s) / _SWEEPS_THAT_PAY
-            period_s = max(_PERIOD_S, typical_s / _MOST_OF_A_CORE)
+            period_s = max(PERIOD_S, typical_s / MOST_OF_A_CORE)
             self._every = look_every(self._every, cost_s)
             self._sweeps += 1
             self._use.account(self._swept_ns, self._threads.values())  # has a budget of its own
@@ -208,7 +158,7 @@ class Sampler:
         read, clock = os.pread, time.perf_counter_ns
         turn, every, began_ns = self._sweeps, self._every, clock()
         for tid, thread in list(self._threads.items()):
-            if thread.looks > _LONGASLEEP and (
+            if thread.looks > LONG_ASLEEP and (
                 (every > 1 and (turn + tid) % every) or idles(thread, began_ns)
             ):
                 thread.passed_over += 1
@@ -235,7 +185,7 @@ class Sampler:
                     continue
             thread.passed_over = 0
             words = said.split(None, 2)
-            state, number, holder = self._state(words)
+            state, number = self._calls.of(words)
             if state in ASLEEP:
                 if said == thread.asleep:
                     thread.looks += 1
@@ -249,23 +199,10 @@ class Sampler:
                 waited_for = holder or waited_for
                 thread.python = True
                 self._take_round(thread, words, now, holder)
-            elif self._ring.take_in(thread, now, state, number, holder) and state == FUTEX:
+            elif self._ring.take_in(thread, now, state, number, 0) and state == FUTEX:
                 self._tell_library(thread, words, now)
         self._waited_for = waited_for
         self._swept_ns = time.perf_counter_ns()
-
-    def _state(self, words: "list[bytes]") -> "tuple[int, int, int]":
-        if not words or words[0] == b"running":
-            return RUNNING, 0, 0
-        number = int(words[0])
-        if number == -1:
-            return STOPPED, -1, 0
-        if number == self._futex:
-            in_gil = len(words) > 1 and self._gil_from <= int(words[1], 16) < self._gil_to
-            return (GIL if in_gil else FUTEX), number, 0
-        if number in self._sleeps:
-            return SLEEP, number, 0
-        return (POLL if number in self._polls else CALL), number, 0
 
     def _holder(self) -> int:
         """The thread that holds the GIL now; 0 when nobody does, or it cannot be read."""
@@ -283,7 +220,7 @@ class Sampler:
         if waited and not goes_on(thread.round_ns, round_ns, turns, self._gil.interval_ns):
             self._ring.end(thread)
         thread.round_ns = round_ns
-        if self._ring.take_in(thread, now, GIL, self._futex, holder, run_queue):
+        if self._ring.take_in(thread, now, GIL, self._calls.futex, holder, run_queue):
             # no deadline, though others have one: it waits for the GIL's mutex, and that is not for long
             known = self._gil.interval_ns > 0
             thread.round = pack_round(now - round_ns if round_ns else 0, turns) if known else 0

@@ -15,7 +15,7 @@ from tracer.sampler.watch import PLACES
 _LATE_NS = 1_000_000  # this process had no CPU between reading and looking at the clock: it was so, but when?
 _EVERY_NS = 5_000_000
 _MOST_OF_A_CORE = 0.01
-State = Callable[["list[bytes]"], "tuple[int, int, int]"]
+State = Callable[["list[bytes]"], "tuple[int, int]"]
 
 
 class PoolSweeps:
@@ -86,7 +86,7 @@ class PoolSweeps:
         now = time.perf_counter_ns()
         if now - before > _LATE_NS:
             return
-        state, number, _ = self._state(words)
+        state, number = self._state(words)
         self._ring.take_in(thread, now, self._pools.state(pool, worker, state, words, now), number, 0)
 
     def _end_records(self, keys: Iterable[int]) -> None:

@@ -1,8 +1,8 @@
 """The spans of tasks and jobs."""
 
 from tracer import schema as s
+from tracer.culprits import Attributes
 from tracer.keeping import WHY_ALL
-from tracer.observed import Attributes
 from tracer.phases import summed
 from tracer.records import Activity, Job, Request
 from tracer.spans.attributes import place, put_place, put_pool

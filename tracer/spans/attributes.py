@@ -5,7 +5,7 @@ from types import CodeType
 
 from tracer import schema as s
 from tracer.blockers import Blocker, put_blockers
-from tracer.observed import Attributes
+from tracer.culprits import Attributes
 from tracer.places import is_library, place_of_code
 from tracer.records import Callback, Job, Place, Pool, Request, Wait
 from tracer.spans.spec import span_hex, trace_hex

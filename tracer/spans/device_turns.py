@@ -13,7 +13,7 @@ Where the device itself told how long it worked (a copy on a stream that is know
 from typing import NamedTuple
 
 from tracer import schema as s
-from tracer.observed import Attributes
+from tracer.culprits import Attributes
 from tracer.records import DeviceCall, Occupancy, Phase
 from tracer.spans.pool_past import PoolPast
 

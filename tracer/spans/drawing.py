@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 
 from tracer import schema as s
-from tracer.observed import Attributes, Observed
+from tracer.culprits import Attributes
+from tracer.observed import Observed
 from tracer.records import MIN_RESOLUTION_NS, Activity, Job, Request, Wait, new_span_id
 from tracer.spans.spec import Past, SpanSpec, span_hex
 

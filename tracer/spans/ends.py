@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from tracer import schema as s
-from tracer.observed import Attributes
+from tracer.culprits import Attributes
 from tracer.spans.rests import Pause, rested
 from tracer.spans.spec import SpanSpec, span_hex
 from tracer.spans.told import ACTIVITIES, Told

@@ -9,7 +9,7 @@ What is shorter than the resolution is part of what follows.
 from math import sqrt
 
 from tracer import schema as s
-from tracer.observed import Attributes
+from tracer.culprits import Attributes
 from tracer.passage import Line, Part, Passage
 from tracer.records import Job, new_span_id
 from tracer.spans.attributes import place, put_occupants, put_place, put_pool

@@ -3,7 +3,8 @@
 from collections.abc import Hashable, Sequence
 
 from tracer import schema as s
-from tracer.observed import Attributes, without
+from tracer.culprits import Attributes
+from tracer.observed import without
 from tracer.records import MIN_RESOLUTION_NS, Activity, Block, DeviceCall, Job, Phase, new_span_id
 from tracer.spans.attributes import put_occupants, put_place
 from tracer.spans.device_turns import Turn, put_phase, turn_of

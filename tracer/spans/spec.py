@@ -7,7 +7,7 @@ from functools import lru_cache
 from operator import itemgetter
 from typing import Final, Literal, NamedTuple, TypeVar
 
-from tracer.observed import Attributes
+from tracer.culprits import Attributes
 from tracer.records import Callback, Look
 from tracer.spans.pool_past import PoolPast
 

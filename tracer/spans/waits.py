@@ -5,7 +5,8 @@ from types import CodeType
 
 from tracer import schema as s
 from tracer.blockers import Blocker, put_blockers
-from tracer.observed import Attributes, Observed
+from tracer.culprits import Attributes
+from tracer.observed import Observed
 from tracer.records import IO_LATE, Activity, Callback, Job, Mark, Wait, Waker
 from tracer.spans.attributes import put_callbacks, put_collector, put_occupants, put_place, put_pool
 from tracer.spans.drawing import Drawing
