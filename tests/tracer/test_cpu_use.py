@@ -317,7 +317,7 @@ def test_processes_that_are_too_many_are_one(machine: Machine) -> None:
     assert (one.processes[-1].process_id, one.processes[-1].used_ns) == (0, 8 * TICK_NS)
 
 
-def test_a_late_sweep_is_throttling_only_where_the_counters_say_so(tmp_path: Path) -> None:
+def test_what_was_throttled_is_written_down_with_the_quota(tmp_path: Path) -> None:
     machine = Machine(tmp_path)
     group = tmp_path / "sys/fs/cgroup"
     group.mkdir(parents=True)
@@ -329,23 +329,16 @@ def test_a_late_sweep_is_throttling_only_where_the_counters_say_so(tmp_path: Pat
     (group / "cpu.stat").write_text("nr_throttled 3\nthrottled_usec 100\n")
     use, ours = machine.use(), [Thread(11)]
     use.account(1_000 * MS, ours)
-    use.late(1_010 * MS, 1_040 * MS, 1_006 * MS)  # somebody else had the CPU
     (group / "cpu.stat").write_text("nr_throttled 4\nthrottled_usec 50100\n")
-    use.late(1_050 * MS, 1_100 * MS, 1_046 * MS)
+    use.throttling.look(1_050 * MS, 1_100 * MS)
     ours[0].run_queue_ns = 50 * MS
     use.account(1_100 * MS, ours)
+    use.close()
     past = CpuPast(machine)  # type: ignore[arg-type]
     past.read()
-    assert past.throttled(0, 2**62) == [(1_048 * MS, 1_100 * MS, 52 * MS)]
+    assert past.throttled(0, 2**62) == [(1_050 * MS, 1_100 * MS, 50 * MS)]
     (one,) = past.during(0, 2**62)
     assert (one.quota_ns, one.period_ns) == (50 * MS, 100 * MS)
-    # throttled elsewhere, while this process was not: two CPUs at once used 25 ms each and were held back 75
-    (group / "cpu.stat").write_text("nr_throttled 5\nthrottled_usec 200100\n")
-    ours[0].run_queue_ns = 100 * MS
-    use.account(1_200 * MS, ours)
-    use.close()
-    past.read()
-    assert past.throttled(1_150 * MS, 1_200 * MS) == [(1_100 * MS, 1_200 * MS, 75 * MS)]
 
 
 def test_a_new_group_is_seen_before_anybody_waits_in_it(tmp_path: Path) -> None:
@@ -362,19 +355,19 @@ def test_a_new_group_is_seen_before_anybody_waits_in_it(tmp_path: Path) -> None:
     for number in range(1, 12):  # quiet
         use.account((1_000 + 100 * number) * MS, ours)
     (group / "cpu.stat").write_text("nr_throttled 4\nthrottled_usec 50100\n")
-    use.late(2_150 * MS, 2_190 * MS, 2_146 * MS)
+    use.throttling.look(2_150 * MS, 2_190 * MS)
     use.account(2_200 * MS, ours, last=True)
     use.close()
     past = CpuPast(machine)  # type: ignore[arg-type]
     past.read()
-    assert past.throttled(0, 2**62) == [(2_148 * MS, 2_190 * MS, 42 * MS)]
+    assert past.throttled(0, 2**62) == [(2_140 * MS, 2_190 * MS, 50 * MS)]
 
 
 def test_a_machine_without_proc_says_nothing(tmp_path: Path) -> None:
     records: list[bytes] = []
     use = CpuUse(PID, records.append, str(tmp_path / "nowhere"))
     use.account(1_000 * MS, [Thread(11, 0, 2**64 - 1)])
-    use.late(0, 100 * MS, 0)
+    use.throttling.look(0, 100 * MS)
     use.account(1_200 * MS, [Thread(11, 0, 2**64 - 1)])
     use.close()
     assert records == []

@@ -49,19 +49,21 @@ class CpuGroups:
         self._gone = False  # a group whose file is open is no more; another may have its name
         self.quota = Quota(0, 0)
 
-    def find(self) -> None:
-        """Looks where the process is now, and what its quota is; to be called again now and then."""
+    def find(self) -> bool:
+        """Looks where the process is now, and what its quota is; whether it is elsewhere than before."""
         of_process = _read(f"{self._root}/proc/{self._process_id}/cgroup")
         mounts = _read(f"{self._root}/proc/{self._process_id}/mountinfo")
         found = hierarchy(of_process, mounts)
         folders = tuple(self._root + folder for folder in found.folders)
-        if self._gone or (found.version, folders) != (self._version, self._folders):
+        moved = self._gone or (found.version, folders) != (self._version, self._folders)
+        if moved:
             self.close()
             self._gone = False
             self._version, self._folders = found.version, folders
             self._stats = [fd for folder in folders if (fd := _opened(f"{folder}/cpu.stat")) >= 0]
         quotas = [quota for folder in folders if (quota := self._quota(folder)).period_ns > 0]
         self.quota = min(quotas, key=lambda one: one.quota_ns / one.period_ns, default=Quota(0, 0))
+        return moved
 
     def throttled(self) -> Throttled:
         """The counters as they stand now."""

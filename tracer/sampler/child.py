@@ -76,12 +76,12 @@ class Sampler:
         while True:
             # a steady rhythm would beat against the switch interval of the interpreter, which is as long
             pause_s = max(period_s * vary.uniform(0.5, 1.5) - cost_s, 0.0005)
-            slept_ns = time.perf_counter_ns()
-            if self._pause(slept_ns + int(pause_s * 1e9)):
+            due_ns = time.perf_counter_ns() + int(pause_s * 1e9)
+            if self._pause(due_ns):
                 self._finish()
                 return
             cpu_ns, now_s, now_ns = time.thread_time_ns(), time.monotonic(), time.perf_counter_ns()
-            self._use.late(slept_ns + int(pause_s * 1e9), now_ns, slept_ns)
+            self._use.throttling.look(due_ns, now_ns)
             if now_s - listed_s >= _LISTING_S:
                 listed_s = now_s
                 if not self._list():
@@ -112,7 +112,9 @@ class Sampler:
             self._pools.sweep()
 
     def _finish(self) -> None:
-        self._use.account(time.perf_counter_ns(), self._threads.values(), last=True)
+        now_ns = time.perf_counter_ns()
+        self._use.throttling.look(now_ns, now_ns)
+        self._use.account(now_ns, self._threads.values(), last=True)
         for tid in list(self._threads):
             self._drop(tid)
         self._pools.close()

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Collection, Iterable
 from typing import Protocol
 
-from tracer.sampler.cgroup import CpuGroups, Throttled
+from tracer.sampler.cgroup import CpuGroups
 from tracer.sampler.cpu_layout import (
     BUSY,
     CPU_RECORD,
@@ -38,6 +38,7 @@ from tracer.sampler.processes import (
     stat_of,
     used_ticks,
 )
+from tracer.sampler.throttling import Throttling
 
 INTERVAL_NS = 100_000_000
 _LONGEST_NS = 30_000_000_000
@@ -45,7 +46,6 @@ _QUIET_NS = 1_000_000_000  # between readings of all processes while nobody wait
 _WAITED_NS = 300_000  # by all threads together, from which an interval is written down
 _SHORT_LIVED_NS = 30_000_000  # the coarseness of the counter of all threads together
 _LEAST_NS = 500_000  # used or waited, from which a thread is
-_LATE_NS = 2_000_000  # from which a sweep that came late is looked into
 _MOST_OF_A_CORE = 0.01
 _MOST_THREADS, _MOST_PROCESSES = 96, 12
 _MOST_SETS = 64
@@ -76,11 +76,8 @@ class CpuUse:
         self._places = Places(affinity)
         self._emit = emit
         self._root = root.rstrip("/")
-        self._groups = CpuGroups(process_id, root)
         self._others = Processes(process_id, root)
-        self._groups.find()
-        self._counters = self._seen_counters = self._groups.throttled()
-        self._placed_ns = 0  # of what was throttled since the interval began, as stretches
+        self.throttling = Throttling(CpuGroups(process_id, root), self._write_throttled)
         self._marks: dict[int, tuple[int, int]] = {}  # by thread: CPU and run queue at the interval's start
         self._since_ns = self._next_ns = self._found_ns = 0
         self._reading = Reading(0, {}, {})
@@ -96,20 +93,6 @@ class CpuUse:
         """Everything before this moment has been written down."""
         return self._since_ns
 
-    def late(self, due_ns: int, woke_ns: int, before_ns: int) -> None:
-        """Told when a sweep was due and when it began; the sweep before ended at `before_ns`.
-
-        This process is in the same group as the one it samples: what holds that back holds this back too.
-        """
-        if woke_ns - due_ns < _LATE_NS:
-            return
-        now = self._groups.throttled()
-        if now.ns > self._seen_counters.ns or now.periods > self._seen_counters.periods:
-            start_ns = (before_ns + due_ns) // 2  # the quota ran out while this slept
-            self._write(THROTTLED, 0, start_ns, woke_ns, woke_ns - start_ns)
-            self._placed_ns += woke_ns - start_ns
-        self._seen_counters = now
-
     def account(self, now_ns: int, threads: Collection[SeenThread], *, last: bool = False) -> None:
         """Ends the interval, if it is time or the last one, and writes down who used the CPUs in it."""
         if not self._since_ns:
@@ -123,7 +106,7 @@ class CpuUse:
             now_ns - self._found_ns >= _QUIET_NS
         ):  # in quiet times, too, or the first waits in a new group go unseen
             self._found_ns = now_ns
-            self._groups.find()
+            self.throttling.find()
         waited_ns = sum(self._spent(one)[1] for one in threads) + sum(one[1] for one in self._ended.values())
         worth_it = waited_ns >= _WAITED_NS
         if worth_it and now_ns < self._next_ns and length_ns < _LONGEST_NS and not last:
@@ -146,7 +129,7 @@ class CpuUse:
 
     def close(self) -> None:
         """Closes what is open."""
-        self._groups.close()
+        self.throttling.close()
 
     def _begin(self, now_ns: int, threads: Iterable[SeenThread]) -> None:
         self._marks = {one.tid: (one.cpu_ns, one.run_queue_ns) for one in threads}
@@ -154,10 +137,8 @@ class CpuUse:
         # in quiet times, too, where it is cheap: who ended before the interval was busy before it
         if now_ns > self._busy_ns and self._busy_cost_ns < INTERVAL_NS * _MOST_OF_A_CORE / 10:
             self._read_busy(now_ns)
-        self._placed_ns = 0
         self._told.clear()
         self._ended.clear()
-        self._counters = self._groups.throttled()
 
     def _spent(self, thread: SeenThread) -> "tuple[int, int]":
         if thread.run_queue_ns == _UNKNOWN:
@@ -191,7 +172,6 @@ class CpuUse:
             ticks = sum(max(self._busy.get(cpu, 0) - busy_before.get(cpu, 0), 0) for cpu in cpus)
             busy_ns = int(ticks * _TICK_NS * part_since(busy_since_ns))
             self._write(BUSY, 0, start_ns, now_ns, busy_ns, cpus=self._number_of(cpus))
-        self._write_unplaced(start_ns, now_ns)
         self._write(
             INTERVAL,
             0,
@@ -199,7 +179,7 @@ class CpuUse:
             now_ns,
             0,
             cpus=self._number_of(allowed),
-            name=QUOTA.pack(*self._groups.quota),
+            name=QUOTA.pack(*self.throttling.quota),
         )
 
     def _wont(self, before: Reading, length_ns: int) -> "dict[int, int]":
@@ -256,20 +236,8 @@ class CpuUse:
             self._write(THREAD, 0, start_ns, now_ns, unseen_ns, cpus=self._number_of(allowed))
         return waited_for
 
-    def _write_unplaced(self, start_ns: int, now_ns: int) -> None:
-        """What was throttled while this process was not: it has no place within the interval.
-
-        The counter adds up what each CPU was throttled. On how many at once follows from the quota: in each
-        period in which it ran out, these used it up or were throttled, all of the time.
-        """
-        now, quota = self._groups.throttled(), self._groups.quota
-        throttled = Throttled(now.periods - self._counters.periods, now.ns - self._counters.ns)
-        if throttled.ns <= 0 or throttled.periods <= 0 or not quota.period_ns:
-            return
-        at_once = (throttled.ns / throttled.periods + quota.quota_ns) / quota.period_ns
-        total_ns = min(int(throttled.ns / max(at_once, 1.0)), now_ns - start_ns)
-        if self._placed_ns < total_ns // 2:
-            self._write(THROTTLED, 0, start_ns, now_ns, total_ns - self._placed_ns)
+    def _write_throttled(self, start_ns: int, end_ns: int) -> None:
+        self._write(THROTTLED, 0, start_ns, end_ns, end_ns - start_ns)
 
     def _read_processes(self, now_ns: int) -> None:
         before, processes = self._reading, self._others.read()
