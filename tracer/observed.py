@@ -111,7 +111,7 @@ class Observed:
         """Adds what a thread waited in while somebody was ready for it to go on; its run-queue time may
         already stand in the attributes.
 
-        `by` is who made it so: a job's worker must get the GIL to tell the loop.
+        `by` is who made it so: a job's worker must get the GIL, and a CPU, to tell the loop.
         """
         states, _, holders = self._samples.seen(thread_id, start_ns, end_ns)
         asleep = states.get(POLL, 0)
@@ -130,9 +130,16 @@ class Observed:
         if kind == s.WAIT_LOOP_WAKEUP and split.running_ns >= s.CPU_LEAST_NS:
             # to wake up takes no CPU to speak of: it was kept off it, and by a quota that counts as no queue
             run_queue_ns += split.running_ns
+        lacking_id = thread_id
+        if kind in _IDLE and isinstance(by, Job) and by.thread_id:
+            left_ns = end_ns - start_ns - run_queue_ns - split.gil_ns
+            untold_ns = min(self._samples.run_queue_ns(by.thread_id, start_ns, end_ns) or 0, left_ns)
+            if untold_ns >= s.CPU_LEAST_NS:
+                lacking_id = by.thread_id if untold_ns > run_queue_ns else thread_id
+                run_queue_ns += untold_ns
         if run_queue_ns:
             attributes[s.RUN_QUEUE_NS] = run_queue_ns
-        self._put_rivals(attributes, thread_id, [(start_ns, end_ns)])
+        self._put_rivals(attributes, lacking_id, [(start_ns, end_ns)])
         self._put_split(attributes, split, holders)
 
     def put_blocked(
