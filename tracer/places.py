@@ -11,6 +11,7 @@ from types import AsyncGeneratorType, CodeType, CoroutineType, FrameType, Genera
 from typing import Any
 
 from tracer.records import Place, Site
+from tracer.unseen import code_of
 
 _MAX_DEPTH = 100
 _COLLECTS_WHILE_ALLOCATING = sys.version_info < (3, 12)
@@ -104,18 +105,37 @@ def user_place(frame: FrameType | None) -> Place | None:
 
 
 def place_of_thread(thread_id: int) -> Place | None:
-    """Where another thread stands now, by its `ident`; None when it has ended."""
+    """Where another thread stands now, by its `ident`; None when it has ended.
+
+    While the collector calls somebody back, that is where it was interrupted.
+    """
     if not _COLLECTS_WHILE_ALLOCATING or not gc.isenabled():
-        return user_place(sys._current_frames().get(thread_id))
+        return user_place(_interrupted(sys._current_frames().get(thread_id)))
     # Python 3.11 makes a frame object for each frame looked at, and may collect garbage while it does. A
     # finalizer or a gc callback then lets go of the GIL, with the lock of all thread states still held: the
     # next thread that starts or ends waits for that lock with the GIL in hand, and the process stands still
     # (tests/tracer/test_stacks.py shows it without this guard). Later versions collect elsewhere.
     gc.disable()
     try:
-        return user_place(sys._current_frames().get(thread_id))
+        return user_place(_interrupted(sys._current_frames().get(thread_id)))
     finally:
         gc.enable()
+
+
+def _interrupted(frame: FrameType | None) -> FrameType | None:
+    """Where a thread is, or was when a collection came.
+
+    C code that makes many objects, such as a large `json.loads`, keeps the GIL but for when a collection calls back
+    what is written in Python: whoever looks at its thread then, and can look at no other time, would blame that.
+    """
+    codes = {id(code_of(one)) for one in gc.callbacks} - {id(None)}
+    found, depth = frame, 0
+    while frame is not None and depth < _MAX_DEPTH:
+        if id(frame.f_code) in codes:
+            found = frame.f_back
+        frame = frame.f_back
+        depth += 1
+    return found
 
 
 def caller_place() -> Place | None:

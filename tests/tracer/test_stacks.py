@@ -1,16 +1,18 @@
 """Looking at stacks: where a person should look, and that it harms nobody, whatever gc callbacks do."""
 
 import asyncio
+import gc
 import json
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 import uvloop
 
-from tracer.places import user_place
+from tracer.places import place_of_thread, user_place
 from tracer.records import Place
 
 PROGRAM = """
@@ -108,3 +110,50 @@ def test_of_a_loop_that_runs_nothing_there_is_no_place() -> None:
     with asyncio.Runner(loop_factory=Loop) as runner:
         runner.run(asyncio.sleep(0))
     assert set(looked) == {None}
+
+
+class Callbacks:
+    """What the collector calls back, once: it stays in there until it has been looked at."""
+
+    def __init__(self) -> None:
+        self.reached, self.seen = threading.Event(), threading.Event()
+        self.thread = threading.Thread(target=self.allocates)
+
+    def on_collection(self, phase: str, _: dict[str, Any]) -> None:
+        if phase == "start" and threading.current_thread() is self.thread and not self.reached.is_set():
+            self.stands_still()
+
+    def stands_still(self) -> None:
+        self.reached.set()
+        self.seen.wait(10)
+
+    def allocates(self) -> None:
+        gc.collect()
+
+    def place(self) -> Place | None:
+        self.thread.start()
+        assert self.reached.wait(10)
+        try:
+            return place_of_thread(self.thread.ident or 0)
+        finally:
+            self.seen.set()
+            self.thread.join()
+
+
+def test_who_is_called_back_by_the_collector_is_not_where_a_thread_is() -> None:
+    one = Callbacks()
+    gc.callbacks.append(one.on_collection)
+    try:
+        place = one.place()
+    finally:
+        gc.callbacks.remove(one.on_collection)
+    line = Callbacks.allocates.__code__.co_firstlineno + 1
+    assert place == Place("Callbacks.allocates", __file__, line)
+
+
+def test_the_same_function_called_by_the_user_is_where_a_thread_is() -> None:
+    one = Callbacks()
+    one.thread = threading.Thread(target=lambda: one.on_collection("start", {}))
+    place = one.place()
+    assert place is not None
+    assert place.function == "Callbacks.stands_still"
