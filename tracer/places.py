@@ -6,6 +6,7 @@ import asyncio.runners
 import gc
 import sys
 import sysconfig
+from dis import opmap
 from functools import lru_cache
 from types import AsyncGeneratorType, CodeType, CoroutineType, FrameType, GeneratorType
 from typing import Any
@@ -14,6 +15,8 @@ from tracer.records import Place, Site
 from tracer.unseen import code_of
 
 _MAX_DEPTH = 100
+_RESUME = opmap["RESUME"]
+_RESUMED_FROM = 3  # of its argument: the bits that tell a begin, 0, from going on after a yield or an await
 _COLLECTS_WHILE_ALLOCATING = sys.version_info < (3, 12)
 # how each kind of coroutine says where it stands and what it awaits; read of these exact types only
 _SUSPENDED: dict[type[Any], tuple[str, str]] = {
@@ -107,7 +110,7 @@ def user_place(frame: FrameType | None) -> Place | None:
 def place_of_thread(thread_id: int) -> Place | None:
     """Where another thread stands now, by its `ident`; None when it has ended.
 
-    While the collector calls somebody back, that is where it was interrupted.
+    While the collector calls somebody back, that is where it was interrupted; as a function begins, where it was called.
     """
     if not _COLLECTS_WHILE_ALLOCATING or not gc.isenabled():
         return user_place(_interrupted(sys._current_frames().get(thread_id)))
@@ -135,7 +138,14 @@ def _interrupted(frame: FrameType | None) -> FrameType | None:
             found = frame.f_back
         frame = frame.f_back
         depth += 1
-    return found
+    return found.f_back if found is not None and _begins(found) else found
+
+
+def _begins(frame: FrameType) -> bool:
+    """Whether it has done nothing yet. A thread lets go of the GIL as a function begins, or as a loop goes round: after
+    long C code the first function that is called then is the one that is seen, however short it is."""
+    code, at = frame.f_code.co_code, frame.f_lasti
+    return 0 <= at < len(code) - 1 and code[at] == _RESUME and not code[at + 1] & _RESUMED_FROM
 
 
 def caller_place() -> Place | None:

@@ -6,7 +6,9 @@ import json
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -157,3 +159,54 @@ def test_the_same_function_called_by_the_user_is_where_a_thread_is() -> None:
     place = one.place()
     assert place is not None
     assert place.function == "Callbacks.stands_still"
+
+
+def frees(piles: list[list[list[int]]]) -> None:
+    while piles:
+        piles.pop()  # freed without letting go of the GIL
+        short()
+
+
+def short() -> None:
+    """The first chance to let go of it."""
+
+
+@pytest.fixture
+def eager() -> Iterator[None]:
+    """Who waits for the GIL asks for it soon."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(0.0002)
+    yield
+    sys.setswitchinterval(before)
+
+
+@pytest.mark.usefixtures("eager")
+def test_after_long_c_code_a_thread_is_where_that_was_called() -> None:
+    thread = threading.Thread(target=frees, args=([[[] for _ in range(100_000)] for _ in range(12)],))
+    thread.start()
+    seen: Counter[str] = Counter()
+    while thread.is_alive():
+        time.sleep(0.0001)
+        place = place_of_thread(thread.ident or 0)
+        if place is not None and place.file == __file__:
+            seen[place.function] += 1
+    thread.join()
+    assert seen["frees"] > 3
+    assert "short" not in seen
+
+
+async def goes_on(look: Callable[[], Place | None]) -> list[Place | None]:
+    found = [look()]
+    await asyncio.sleep(0)
+    found.append(look())
+    return found
+
+
+@pytest.mark.parametrize("start", ["function", "coroutine"])
+def test_a_function_that_does_something_is_where_a_thread_is(start: str) -> None:
+    def look() -> Place | None:
+        return place_of_thread(threading.get_ident())  # of this very thread: nobody waits for the GIL
+
+    found = asyncio.run(goes_on(look)) if start == "coroutine" else [look()]
+    assert {one.function.rsplit(".", 1)[-1] for one in found if one is not None} == {"look"}
+    assert None not in found

@@ -7,8 +7,11 @@ from types import SimpleNamespace
 from typing import Any
 from weakref import ref
 
+import pytest
+
 from tracer.gil_holders import HolderSeen
-from tracer.probes.watchdog import _Holders
+from tracer.probes.watchdog import _Holders, _Seen
+from tracer.records import Place, Sample
 
 
 def test_a_thread_that_was_looked_at_is_let_go() -> None:
@@ -31,3 +34,19 @@ def test_a_thread_that_was_looked_at_is_let_go() -> None:
     assert gone() is None
     holders.look()  # its number names nobody any more
     assert len(looks) == 1
+
+
+@pytest.mark.parametrize(
+    ("looked_at", "told"), [(7, "parse"), (6, "here")], ids=["this run", "an earlier one"]
+)
+def test_what_a_collection_showed_of_c_code_counts_as_a_look(looked_at: int, told: str) -> None:
+    def here() -> None:
+        _Seen(7, loop.sample).look(loop, 20_000_000)
+
+    before = looked_at, Sample(Place("parse", "service.py", 3), None)
+    loop: Any = SimpleNamespace(
+        thread_id=threading.get_ident(), native_id=threading.get_native_id(), run_start_ns=7, sample=before
+    )
+    here()
+    run_start_ns, sample = loop.sample
+    assert (run_start_ns, sample.place.function.rsplit(".", 1)[-1]) == (7, told)

@@ -51,7 +51,7 @@ def _watch(recorder: Recorder, stop: threading.Event, interval_s: float) -> None
                     continue
                 known = seen.get(loop.thread_id)
                 if known is None or known.run_start_ns != run_start_ns:
-                    known = seen[loop.thread_id] = _Seen(run_start_ns)
+                    known = seen[loop.thread_id] = _Seen(run_start_ns, loop.sample)
                 if age_ns >= known.next_age_ns:
                     known.look(loop, age_ns)
         except Exception as error:
@@ -88,10 +88,14 @@ class _Holders:
 class _Seen:
     """What was seen of one long callback; looks grow rarer the longer it lasts."""
 
-    def __init__(self, run_start_ns: int) -> None:
+    def __init__(self, run_start_ns: int, sample: tuple[int, Sample] | None) -> None:
         self.run_start_ns = run_start_ns
         self.next_age_ns = 0
         self.places: Counter[Place] = Counter()
+        if (
+            sample is not None and sample[0] == run_start_ns
+        ):  # a collection came in C code that lets nobody else look
+            self.places[sample[1].place] += 1
         self.syscalls: Counter[str] = Counter()
 
     def look(self, loop: Loop, age_ns: int) -> None:
