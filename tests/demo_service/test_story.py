@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.children import heed_interrupts
+
 SMALL = {
     "WHYWAIT_DEMO_TRAINING_ROWS": "200",
     "WHYWAIT_DEMO_TREES": "10",
@@ -26,6 +28,7 @@ def begin(cache_dir: Path, *arguments: str) -> subprocess.Popen[str]:
         stderr=subprocess.PIPE,
         text=True,
         env={**os.environ, **SMALL, "WHYWAIT_DEMO_CACHE_DIR": str(cache_dir), "PYTHONUNBUFFERED": "1"},
+        preexec_fn=heed_interrupts,
     )
 
 

@@ -20,13 +20,9 @@ import pytest
 
 from tests.analysis.live.traces import BUSY, QUEUED, lines_of, one
 from tests.analysis.test_cli import ROOT, refused, whywait
+from tests.children import heed_interrupts
 
 COMMAND = [sys.executable, "-m", "tracer.command", "top"]
-
-
-def heed_interrupts() -> None:
-    """In the child: a test run in the background was itself started with SIGINT ignored."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def take_the_terminal() -> None:
