@@ -131,11 +131,8 @@ class CpuRivals:
         )
 
     def _throttled_in(self, stretches: Sequence[tuple[int, int]]) -> int:
-        found = 0.0
-        for one in self._past.throttled(stretches[0][0], stretches[-1][1]):
-            inside = _overlap(one.start_ns, one.end_ns, stretches)
-            found += one.ns * inside / max(one.end_ns - one.start_ns, 1)
-        return int(found)
+        found = self._past.throttled(stretches[0][0], stretches[-1][1])
+        return sum(_overlap(one.start_ns, one.end_ns, stretches) for one in found)
 
     def _needed(self, one: Interval, overlap: int, use: ThreadUse | None, part_ns: float) -> float:
         """For how long the thread waited for others in all of the interval."""

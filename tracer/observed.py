@@ -113,10 +113,11 @@ class Observed:
 
         `by` is who made it so: a job's worker must get the GIL, and a CPU, to tell the loop.
         """
+        worker_id = by.thread_id if isinstance(by, Job) else 0
         states, _, holders = self._samples.seen(thread_id, start_ns, end_ns)
         asleep = states.get(POLL, 0)
-        if asleep and isinstance(by, Job) and by.thread_id:
-            worker = self._samples.seen(by.thread_id, start_ns, end_ns)
+        if asleep and worker_id:
+            worker = self._samples.seen(worker_id, start_ns, end_ns)
             telling = min(worker.states.get(GIL, 0), asleep)
             if telling:
                 states[POLL] = asleep - telling
@@ -131,11 +132,11 @@ class Observed:
             # to wake up takes no CPU to speak of: it was kept off it, and by a quota that counts as no queue
             run_queue_ns += split.running_ns
         lacking_id = thread_id
-        if kind in _IDLE and isinstance(by, Job) and by.thread_id:
+        if worker_id and kind in _IDLE:
             left_ns = end_ns - start_ns - run_queue_ns - split.gil_ns
-            untold_ns = min(self._samples.run_queue_ns(by.thread_id, start_ns, end_ns) or 0, left_ns)
+            untold_ns = min(self._samples.run_queue_ns(worker_id, start_ns, end_ns) or 0, left_ns)
             if untold_ns >= s.CPU_LEAST_NS:
-                lacking_id = by.thread_id if untold_ns > run_queue_ns else thread_id
+                lacking_id = worker_id if untold_ns > run_queue_ns else thread_id
                 run_queue_ns += untold_ns
         if run_queue_ns:
             attributes[s.RUN_QUEUE_NS] = run_queue_ns

@@ -112,17 +112,18 @@ def place_of_thread(thread_id: int) -> Place | None:
 
     While the collector calls somebody back, that is where it was interrupted; as a function begins, where it was called.
     """
-    if not _COLLECTS_WHILE_ALLOCATING or not gc.isenabled():
-        return user_place(_interrupted(sys._current_frames().get(thread_id)))
     # Python 3.11 makes a frame object for each frame looked at, and may collect garbage while it does. A
     # finalizer or a gc callback then lets go of the GIL, with the lock of all thread states still held: the
     # next thread that starts or ends waits for that lock with the GIL in hand, and the process stands still
     # (tests/tracer/test_stacks.py shows it without this guard). Later versions collect elsewhere.
-    gc.disable()
+    guarded = _COLLECTS_WHILE_ALLOCATING and gc.isenabled()
+    if guarded:
+        gc.disable()
     try:
         return user_place(_interrupted(sys._current_frames().get(thread_id)))
     finally:
-        gc.enable()
+        if guarded:
+            gc.enable()
 
 
 def _interrupted(frame: FrameType | None) -> FrameType | None:

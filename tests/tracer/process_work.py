@@ -3,6 +3,8 @@
 import time
 from typing import Any, NamedTuple
 
+from tests.kernel import run_queue_ns
+
 LONG_S = 0.12
 pickled: list[tuple[float, float]] = []
 
@@ -21,17 +23,9 @@ class Nap(NamedTuple):
 
 def nap(seconds: float) -> Nap:
     """Sleeps."""
-    began_ns, lacked_ns = time.perf_counter_ns(), _run_queue_ns()
+    began_ns, lacked_ns = time.perf_counter_ns(), run_queue_ns()
     time.sleep(seconds)
-    return Nap(began_ns / 1e6, time.perf_counter_ns() / 1e6, (_run_queue_ns() - lacked_ns) / 1e6)
-
-
-def _run_queue_ns() -> int:
-    try:
-        with open("/proc/thread-self/schedstat") as file:
-            return int(file.read().split()[1])
-    except OSError:
-        return 0
+    return Nap(began_ns / 1e6, time.perf_counter_ns() / 1e6, (run_queue_ns() - lacked_ns) / 1e6)
 
 
 def spin(seconds: float) -> float:

@@ -118,7 +118,7 @@ def test_each_interval_counts_for_what_the_thread_waited_in_it() -> None:
 
 
 def test_the_quotas_stretches_come_first() -> None:
-    past = Past([interval(0, [thread(ME, 30, 70)], [CRUNCH])], [Stretch(40 * MS, 90 * MS, 50 * MS)])
+    past = Past([interval(0, [thread(ME, 30, 70)], [CRUNCH])], [Stretch(40 * MS, 90 * MS)])
     found = divided(past, 0, 100, 70)
     assert (found.throttled_ns, found.process_ns, found.unknown_ns) == (50 * MS, 20 * MS, 0)
     assert divided(past, 0, 45, 10).throttled_ns == 5 * MS
@@ -229,7 +229,7 @@ def test_the_parts_sum_exactly_and_none_is_negative(
         )
         for number, (used, waited, threads, processes, unseen) in enumerate(drawn)
     ]
-    stretches = [Stretch(at * MS, (at + length) * MS, length * MS) for at, length in throttled]
+    stretches = [Stretch(at * MS, (at + length) * MS) for at, length in throttled]
     rivals = CpuRivals(Past(intervals, stretches), CpuNames(HolderPast(), {}, SAMPLER))
     found = rivals.divide(ME, [(stretch[0] * MS, (stretch[0] + stretch[1]) * MS)], waited_ns)
     parts = (found.process_ns, found.own_ns, found.throttled_ns, found.unknown_ns)

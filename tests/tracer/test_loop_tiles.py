@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import uvloop
 
+from tests.kernel import run_queue_ns
 from tests.tracer.conftest import Traced
 from tracer import phase
 from tracer.records import Callback, Look
@@ -26,10 +27,6 @@ os.sched_setaffinity(0, {int(sys.argv[1])})
 print("here", flush=True)
 while True: pass
 """
-
-
-def run_queue_ns() -> int:
-    return int(SCHEDSTAT.read_text().split()[1])
 
 
 def callback(start: int, end: int, queued: int | None) -> Callback:

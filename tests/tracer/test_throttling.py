@@ -1,20 +1,19 @@
 """Where in time a quota withheld the CPUs, by counters that grow as it ends."""
 
-import os
+import contextlib
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
+from tests.kernel import quota_group
 from tracer.sampler.cgroup import CpuGroups, Quota, Throttled
 from tracer.sampler.throttling import Throttling, withheld_ns
 
 MS = 1_000_000
 QUARTER = Quota(25 * MS, 100 * MS)
-GROUPS = Path("/sys/fs/cgroup/cpu")
 
 
 class Groups(CpuGroups):
@@ -134,27 +133,17 @@ while last < end:
 
 
 @pytest.fixture
-def group() -> Iterator[Path]:
-    folder = GROUPS / f"whywait-test-throttling-{os.getpid()}"
-    try:
-        folder.mkdir()
-        (folder / "cpu.cfs_period_us").write_text("100000")
-        (folder / "cpu.cfs_quota_us").write_text("25000")
-    except OSError as error:
-        pytest.skip(f"no group of CPUs can be made here: {error.strerror}")
-    yield folder
-    for _ in range(100):
+def group() -> Iterator[str]:
+    with contextlib.ExitStack() as stack:
         try:
-            folder.rmdir()
-            break
-        except OSError:
-            time.sleep(0.05)
+            folder = stack.enter_context(quota_group(25_000, 100_000))
+        except OSError as error:
+            pytest.skip(f"no group of CPUs can be made here: {error.strerror}")
+        yield folder
 
 
-def test_it_lies_where_one_who_computes_was_held_back(group: Path) -> None:
-    burning = subprocess.Popen(
-        [sys.executable, "-S", "-c", BURN, str(group)], stdout=subprocess.PIPE, text=True
-    )
+def test_it_lies_where_one_who_computes_was_held_back(group: str) -> None:
+    burning = subprocess.Popen([sys.executable, "-S", "-c", BURN, group], stdout=subprocess.PIPE, text=True)
     told: list[tuple[int, int]] = []
     surely: list[tuple[int, int]] = []  # told by looks that were not far apart
     throttling = Throttling(CpuGroups(burning.pid), lambda start, end: told.append((start, end)))

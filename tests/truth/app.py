@@ -8,9 +8,10 @@ import time
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import ExitStack, asynccontextmanager
-from pathlib import Path
 
 from fastapi import FastAPI
+
+from tests.kernel import run_queue_ns
 
 POOL_SIZES = (1, 2, 6, 10)
 pools: dict[int, ThreadPoolExecutor] = {}
@@ -147,7 +148,7 @@ def uncontended() -> int:
 @app.get("/run_queue")
 async def run_queue() -> int:
     """How long the loop's thread was runnable without a CPU so far, by the kernel's count, in ns."""
-    return int(Path("/proc/thread-self/schedstat").read_text().split()[1])
+    return run_queue_ns()
 
 
 @app.get("/idle")

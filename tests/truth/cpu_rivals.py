@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import tracer
+from tests.kernel import GROUPS, quota_group, run_queue_ns, write
 
 REQUESTS, JOB_S, AT_ONCE = 25, 0.02, 4
 HOG = """
@@ -26,7 +27,6 @@ os.sched_setaffinity(0, {int(sys.argv[2])})
 print(flush=True)
 while True: pass
 """
-GROUPS = "/sys/fs/cgroup/cpu"
 QUOTA_US, PERIOD_US = 30_000, 100_000
 
 
@@ -64,29 +64,19 @@ def neighbours() -> Iterator[Callable[[], float]]:
 @contextmanager
 def quota() -> Iterator[Callable[[], float]]:
     """A group with three tenths of a CPU, for this process and all that it starts."""
-    group = f"{GROUPS}/whywait-test-{os.getpid()}"
-    os.mkdir(group)
-    try:
+    with quota_group(QUOTA_US, PERIOD_US) as group:
         # what it may have it gets at once: it waits for its quota and for nobody
-        for name, value in (
-            ("cpu.cfs_period_us", PERIOD_US), ("cpu.cfs_quota_us", QUOTA_US), ("cpu.shares", 100_000),
-        ):  # fmt: skip
-            _write(f"{group}/{name}", value)
-        _write(f"{group}/cgroup.procs", os.getpid())
+        write(f"{group}/cpu.shares", 100_000)
+        write(f"{group}/cgroup.procs", os.getpid())
 
         def throttled_ms() -> float:
             with open(f"{group}/cpu.stat") as file:
                 return int(dict(line.split() for line in file)["throttled_time"]) / 1e6
 
-        yield throttled_ms
-    finally:
-        _write(f"{GROUPS}/cgroup.procs", os.getpid())
-        for _ in range(100):  # whoever was started in it leaves it by ending
-            try:
-                os.rmdir(group)
-                break
-            except OSError:
-                time.sleep(0.05)
+        try:
+            yield throttled_ms
+        finally:
+            write(f"{GROUPS}/cgroup.procs", os.getpid())
 
 
 def _cpu_ms(process_id: int) -> float:
@@ -98,11 +88,6 @@ def _busy_ms() -> float:
     with open("/proc/stat") as file:
         ticks = [int(word) for word in file.readline().split()[1:]]
     return (sum(ticks[:3]) + sum(ticks[5:7])) / os.sysconf("SC_CLK_TCK") * 1e3
-
-
-def _write(path: str, value: int) -> None:
-    with open(path, "w") as file:
-        file.write(str(value))
 
 
 def native_work() -> Callable[[], Any]:
@@ -120,16 +105,11 @@ def native_work() -> Callable[[], Any]:
 
 def timed(work: Callable[[], Any]) -> Callable[[], float]:
     def work_and_tell() -> float:
-        before = _run_queue_ms()
+        before_ns = run_queue_ns()
         work()
-        return _run_queue_ms() - before
+        return (run_queue_ns() - before_ns) / 1e6
 
     return work_and_tell
-
-
-def _run_queue_ms() -> float:
-    with open("/proc/thread-self/schedstat") as file:
-        return int(file.read().split()[1]) / 1e6
 
 
 def serve(work: Callable[[], Any], at_once: int, requests: int = REQUESTS) -> float:

@@ -15,7 +15,7 @@ from analysis.causes import Cause
 from analysis.cpu_rivals import _REMEDIES, QUOTA
 from analysis.model import Analysis
 from analysis.verdicts import Verdict, verdict
-from tests.truth.cpu_rivals import GROUPS
+from tests.kernel import GROUPS
 from tests.truth.service import ROOT
 from tracer import schema
 

@@ -92,9 +92,8 @@ class _Seen:
         self.run_start_ns = run_start_ns
         self.next_age_ns = 0
         self.places: Counter[Place] = Counter()
-        if (
-            sample is not None and sample[0] == run_start_ns
-        ):  # a collection came in C code that lets nobody else look
+        # a collection may have come in C code that lets nobody else look
+        if sample is not None and sample[0] == run_start_ns:
             self.places[sample[1].place] += 1
         self.syscalls: Counter[str] = Counter()
 

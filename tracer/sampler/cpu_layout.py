@@ -16,7 +16,7 @@ INTERVAL, THREAD, PROCESS, THROTTLED, CPUS, LIBRARY, BUSY = range(1, 8)
 # INTERVAL: cpus = of the process; name = quota, period (2 Q)
 # BUSY: used = by anybody, seen or not, on the set of CPUs `cpus`
 # THREAD: id = its native id, 0: threads that were too short-lived to be seen one by one
-# THROTTLED: used = how much of the stretch; CPUS: id = number of the set, text = bit mask
+# THROTTLED: all of the stretch; CPUS: id = number of the set, text = bit mask
 # LIBRARY: id = thread, text = what the thread was seen asleep in; PROCESS: id = its process id, 0: all
 # processes that are not listed, together
 FLAG_PYTHON = 1  # it was seen waiting for the GIL

@@ -40,11 +40,10 @@ class ProcessUse(NamedTuple):
 
 
 class Stretch(NamedTuple):
-    """A quota had run out: for `ns` of this time."""
+    """A quota had run out."""
 
     start_ns: int
     end_ns: int
-    ns: int
 
 
 class Interval(NamedTuple):
@@ -121,7 +120,7 @@ class CpuPast:
                 self.libraries.pop(next(iter(self.libraries)))
             self.libraries[number] = use.CPU_TEXT.unpack(record)[3].rstrip(b"\0").decode("utf-8", "replace")
         elif kind == use.THROTTLED:
-            self._throttled.append(Stretch(start_ns, end_ns, min(used_ns, end_ns - start_ns)))
+            self._throttled.append(Stretch(start_ns, end_ns))
             if len(self._throttled) > 2 * _THROTTLED_KEPT:
                 del self._throttled[:_THROTTLED_KEPT]
         elif kind in (use.THREAD, use.PROCESS):

@@ -237,7 +237,7 @@ class CpuUse:
         return waited_for
 
     def _write_throttled(self, start_ns: int, end_ns: int) -> None:
-        self._write(THROTTLED, 0, start_ns, end_ns, end_ns - start_ns)
+        self._write(THROTTLED, 0, start_ns, end_ns, 0)
 
     def _read_processes(self, now_ns: int) -> None:
         before, processes = self._reading, self._others.read()

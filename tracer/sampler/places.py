@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 
 _MOST = 1_024  # remembered
 
@@ -17,12 +18,11 @@ class Places:
         """The CPUs of a thread or a process; of one that is gone those of when it was asked last, empty where it
         never was. When a process was started tells it from a later one of the same number."""
         key = (number, started)
-        try:
-            place = self._seen.get(key, frozenset()) if ended else frozenset(self._affinity(number))
-        except OSError:
-            place = self._seen.get(key, frozenset())
+        place = self._seen.pop(key, frozenset())
+        if not ended:
+            with suppress(OSError):
+                place = frozenset(self._affinity(number))
         if place:
-            self._seen.pop(key, None)
             self._seen[key] = place
         if len(self._seen) > _MOST:
             del self._seen[next(iter(self._seen))]
