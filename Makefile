@@ -59,15 +59,15 @@ tests: $(VENV)/.dev jaeger
 
 # a real Jaeger for the tests, built once where there is a Go toolchain and kept in .cache
 jaeger:
-	@tests/build_jaeger.sh
+	@testbed/build_jaeger.sh
 
 # `HOST_ARGS=--resume` goes on where a run of the same sources was broken off
 host-suites: $(VENV)/.dev
-	@$(BIN)/python -m tests.host $(PYTHONS) $(HOST_ARGS)
+	@$(BIN)/python -m benchmarks.host_suites $(PYTHONS) $(HOST_ARGS)
 
 # writes benchmarks/results/observed.md, with a column for each of PYTHONS that is there
 observed-table: $(VENV)/.dev
-	@$(BIN)/python -m tests.observed $(PYTHONS)
+	@$(BIN)/python -m benchmarks.observed $(PYTHONS)
 
 # the traces that the notebook starts from, of the demo service; committed
 recording: $(VENV)/.demo

@@ -11,15 +11,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from analysis.attribution import analyze, attribute
-    from analysis.causes import Cause, Evidence
-    from analysis.choosing import only_endpoint, renamed
-    from analysis.comparison import Comparison, compare
-    from analysis.errors import InputError
-    from analysis.load import load_traces
-    from analysis.model import Analysis, Finding, Traces
-    from analysis.summary import summarize
-    from analysis.verdicts import verdict
+    from whywait.analysis.causes import Cause, Evidence
+    from whywait.analysis.changes.comparison import Comparison, compare
+    from whywait.analysis.errors import InputError
+    from whywait.analysis.load import load_traces
+    from whywait.analysis.measure.selection import only_endpoint, renamed
+    from whywait.analysis.measure.summary import summarize
+    from whywait.analysis.model import Analysis, Finding, Traces
+    from whywait.analysis.pipeline import analyze, attribute
+    from whywait.analysis.verdicts.accusation import verdict
 
 __all__ = [
     "Analysis",
@@ -40,21 +40,21 @@ __all__ = [
 ]
 
 _HOME = {
-    "Analysis": "analysis.model",
-    "Cause": "analysis.causes",
-    "Comparison": "analysis.comparison",
-    "Evidence": "analysis.causes",
-    "Finding": "analysis.model",
-    "InputError": "analysis.errors",
-    "Traces": "analysis.model",
-    "analyze": "analysis.attribution",
-    "attribute": "analysis.attribution",
-    "compare": "analysis.comparison",
-    "load_traces": "analysis.load",
-    "only_endpoint": "analysis.choosing",
-    "renamed": "analysis.choosing",
-    "summarize": "analysis.summary",
-    "verdict": "analysis.verdicts",
+    "Analysis": "whywait.analysis.model",
+    "Cause": "whywait.analysis.causes",
+    "Comparison": "whywait.analysis.changes.comparison",
+    "Evidence": "whywait.analysis.causes",
+    "Finding": "whywait.analysis.model",
+    "InputError": "whywait.analysis.errors",
+    "Traces": "whywait.analysis.model",
+    "analyze": "whywait.analysis.pipeline",
+    "attribute": "whywait.analysis.pipeline",
+    "compare": "whywait.analysis.changes.comparison",
+    "load_traces": "whywait.analysis.load",
+    "only_endpoint": "whywait.analysis.measure.selection",
+    "renamed": "whywait.analysis.measure.selection",
+    "summarize": "whywait.analysis.measure.summary",
+    "verdict": "whywait.analysis.verdicts.accusation",
 }
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from tracer import schema
+from whywait.tracer import schema
 
 
 class Cause(StrEnum):

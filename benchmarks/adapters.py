@@ -24,11 +24,11 @@ from sklearn.compose import ColumnTransformer
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-import tracer
+import whywait
 from benchmarks.command import run
-from tracer.adapters import registry
+from whywait.tracer.adapters import registry
 
-TABLES = {name: registry.table_of(name) for name in tracer.adapters.libraries()}
+TABLES = {name: registry.table_of(name) for name in whywait.adapters.libraries()}
 VARIANTS = {"off": False, "off again": False, "on": True}
 PREDICTS = 8
 
@@ -37,9 +37,9 @@ def switch(*, on: bool) -> None:
     """Takes the adapters out of the running session, or puts them back."""
     for name, table in TABLES.items():
         if on:
-            tracer.adapters.register(name, dict(table))
+            whywait.adapters.register(name, dict(table))
         else:
-            tracer.adapters.unregister(name)
+            whywait.adapters.unregister(name)
 
 
 def works() -> dict[str, Callable[[], object]]:
@@ -67,7 +67,7 @@ def measure(
 
     def request() -> int:
         began = time.perf_counter_ns()
-        with tracer.phase("request"):
+        with whywait.phase("request"):
             if pool is None:
                 for _ in range(PREDICTS):
                     work()
@@ -119,7 +119,7 @@ def page(turns: int, block: int) -> str:
         "",
     ]
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(4, "bench") as pool:
-        tracer.start("bench", output=Path(folder))
+        whywait.start("bench", output=Path(folder))
         try:
             for what, work in works().items():
                 for where, workers in (("one after the other", None), ("in a pool of 4", pool)):
@@ -136,7 +136,7 @@ def page(turns: int, block: int) -> str:
                 lines += [f"One call outside any request, median µs: {told}.", ""]
         finally:
             switch(on=True)
-            tracer.stop()
+            whywait.stop()
     return "\n".join(lines)
 
 

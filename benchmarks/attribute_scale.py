@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-import analysis
+from whywait import analysis
 
 MS = 1_000_000
 JOBS = 10

@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
-from tests.truth.gil.measure import GilTruth, build_yardstick, measure
+from testbed.gil.measure import GilTruth, build_yardstick, measure
 
 SECONDS: Final = 10.0
 RUNS: Final = (
@@ -39,9 +39,7 @@ def main() -> int:
     print(
         "Made by `python -m benchmarks.gil_truth`. The yardstick is preloaded into the interpreter and times"
     )
-    print(
-        "each wait in `take_gil`; tests/truth/gil/yardstick.c is all of it. Errors are per request, in ms.\n"
-    )
+    print("each wait in `take_gil`; testbed/gil/yardstick.c is all of it. Errors are per request, in ms.\n")
     print(
         f"- Python {platform.python_version()}, {os.cpu_count()} CPUs, {platform.machine()}, {platform.system()} {platform.release()}\n"
     )

@@ -12,8 +12,8 @@ from time import perf_counter_ns
 
 import uvloop
 
-import tracer
-from tracer.config import KEEP_SLOW, Config
+import whywait
+from whywait.tracer.config import KEEP_SLOW, Config
 
 CALLBACKS = 4_000
 JOBS = 400
@@ -66,7 +66,7 @@ async def outside(work: Callable[[], Awaitable[int]]) -> int:
 
 
 async def inside(work: Callable[[], Awaitable[int]]) -> int:
-    with tracer.phase("request"):
+    with whywait.phase("request"):
         return await work()
 
 
@@ -84,12 +84,12 @@ def measure(work: Callable[[], Awaitable[int]], in_request: bool, loop: str) -> 
     found: tuple[list[int], list[int]] = ([], [])
     for turn in range(2 * TURNS):
         if turn % 2:
-            tracer.start("bench", config=CONFIG)
+            whywait.start("bench", config=CONFIG)
         try:
             with asyncio.Runner(loop_factory=factory) as runner:
                 found[turn % 2].append(runner.run((inside if in_request else outside)(work)))
         finally:
-            tracer.stop()
+            whywait.stop()
     return statistics.median(found[0]), statistics.median(found[1])
 
 

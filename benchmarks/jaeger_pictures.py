@@ -19,17 +19,17 @@ from urllib.parse import quote
 
 import pandas as pd
 
-import analysis
-from analysis.annotation import Form, cause_spans
-from analysis.write.otlp_file import write_spans
-from analysis.write.otlp_http import send
 from demo_service.load import Bounds, drive
 from demo_service.recording import kept
 from demo_service.server_process import ServerPlan
 from demo_service.server_process import running as service
-from tests.browser import chromium
-from tests.jaeger.server import CACHE, Jaeger, binary, running
-from tracer import schema
+from testbed import chromium
+from testbed.jaeger_server import CACHE, Jaeger, binary, running
+from whywait import analysis
+from whywait.analysis.report.annotation import Form, cause_spans
+from whywait.analysis.write.otlp_file import write_spans
+from whywait.analysis.write.otlp_http import send
+from whywait.tracer import schema
 
 ASSETS: Final = CACHE / "ui"
 SERVICE: Final = "predictor"

@@ -58,7 +58,7 @@ def measure(url: str, mode: str, follower: str, traces: Path, seconds: float) ->
     """One turn: start the follower, load, stop it."""
     process = None
     if follower != "nobody":
-        command = [sys.executable, "-m", "tracer.command", follower, str(traces), *FOLLOWERS[follower]]
+        command = [sys.executable, "-m", "whywait", follower, str(traces), *FOLLOWERS[follower]]
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     time.sleep(START_S)
     started_s = cpu_s(process.pid) if process else 0.0

@@ -23,7 +23,7 @@ from pathlib import Path
 
 from benchmarks import hot_path
 from benchmarks.command import run
-from tests.truth.service import free_port
+from testbed.service import free_port
 
 ROOT = Path(__file__).resolve().parents[1]
 UNTRACED = "untraced"
@@ -54,7 +54,7 @@ class Service:
         }
         if variant.startswith("whywait"):
             output = str(folder / variant)
-            command = [sys.executable, "-m", "tracer.command", "run", "-o", output, "--", *command]
+            command = [sys.executable, "-m", "whywait", "run", "-o", output, "--", *command]
             environment["WHYWAIT_KEEP"] = "slow" if "slow" in variant else "all"
         elif variant == "ddtrace":
             command = [str(Path(sys.executable).with_name("ddtrace-run")), *command]

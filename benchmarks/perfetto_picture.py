@@ -11,10 +11,10 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-import analysis
-from analysis.report.perfetto import write_perfetto
-from tests.browser import chromium, perfetto_ui
-from tests.truth.service import get, traced_service
+from testbed import chromium, perfetto_ui
+from testbed.service import get, traced_service
+from whywait import analysis
+from whywait.analysis.report.perfetto import write_perfetto
 
 PATHS = ("/threaded?jobs=4", "/blocker?ms=40", "/pool/2?jobs=4")
 _WOKEN = """

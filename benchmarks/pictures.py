@@ -12,11 +12,11 @@ from pathlib import Path
 
 import plotly.graph_objects as go
 
-import analysis
-from analysis.report.diff_html import write_diff_html
-from analysis.report.html import write_html
-from tests.browser import chromium
-from tests.notebooks.run import NOTEBOOKS, executed
+from testbed import chromium
+from testbed.notebooks import NOTEBOOKS, executed
+from whywait import analysis
+from whywait.analysis.report.html.diff import write_diff_html
+from whywait.analysis.report.html.report import write_html
 
 RECORDING = NOTEBOOKS / "recording"
 PAGES = {False: ("#ffffff", "#1f2328"), True: ("#111111", "#e6e9ed")}  # dark: background, letters

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from demo_service.batcher import Policy, Waiting, decide
 from demo_service.features import PodValues
-from tracer import phase
+from whywait import phase
 
 Answers = list[dict[str, float]]
 PredictMany = Callable[[Sequence[PodValues]], Answers]

@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Sequence
 
-import tracer
+import whywait
 
 POLLERS = 10
 POLL_S = 50e-6
@@ -41,7 +41,7 @@ async def _serve() -> list[float]:
     took_ms: list[float] = []
     while len(took_ms) < REQUESTS and time.monotonic() - begun_s < MOST_S:
         start_s = time.perf_counter()
-        with tracer.phase(NAME):
+        with whywait.phase(NAME):
             await loop.run_in_executor(None, _nothing)
         took_ms.append(1_000 * (time.perf_counter() - start_s))
         await asyncio.sleep(0.01)
@@ -58,9 +58,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parser.parse_args(argv)
     if options.switch_interval is not None:
         sys.setswitchinterval(options.switch_interval)
-    tracer.start(service_name="never-idle", output=f"{options.output}/")
+    whywait.start(service_name="never-idle", output=f"{options.output}/")
     took_ms = asyncio.run(_serve())
-    tracer.stop()
+    whywait.stop()
     print(json.dumps(took_ms))
     return 0
 

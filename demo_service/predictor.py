@@ -7,7 +7,7 @@ from sklearn.pipeline import Pipeline
 
 from demo_service.features import FEATURES, PodValues
 from demo_service.training import PREPROCESS, REGRESS
-from tracer import phase
+from whywait import phase
 
 
 class Predictor:

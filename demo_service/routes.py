@@ -9,7 +9,7 @@ from demo_service import modes
 from demo_service.features import PodValues
 from demo_service.schemas import Prediction, PredictRequest, PredictResponse, Problems, RankBody
 from demo_service.service import Service
-from tracer import phase
+from whywait import phase
 
 MODES = ("sequential", "to_thread", "per_request_pool", "dedicated_pool", "batch", "microbatch")
 

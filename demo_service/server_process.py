@@ -53,7 +53,7 @@ def free_port(wanted: int) -> int:
 
 def command(plan: ServerPlan, port: int) -> list[str]:
     """The command line: `whywait run` around uvicorn, as a user would type it; or uvicorn alone."""
-    traced = [sys.executable, "-m", "tracer.command", "run", "--output", str(plan.traces), "--"]
+    traced = [sys.executable, "-m", "whywait", "run", "--output", str(plan.traces), "--"]
     if plan.traces is None:
         traced = []
     served = [sys.executable, "-m", "uvicorn", "demo_service.app:app", "--host", HOST, "--port", str(port)]

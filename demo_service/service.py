@@ -12,7 +12,7 @@ from demo_service.model_cache import load_or_train
 from demo_service.predictor import Predictor
 from demo_service.schemas import example_request
 from demo_service.settings import Settings
-from tracer import phase
+from whywait import phase
 
 log = logging.getLogger("demo_service")
 WARM_UP_TIMEOUT_S = 30.0

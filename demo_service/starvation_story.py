@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from analysis import analyze
-from analysis.verdicts import verdict
+from whywait.analysis import analyze
+from whywait.analysis.verdicts.accusation import verdict
 
 SWITCH_INTERVAL_S: Final = 0.0002
 _PATIENCE_S: Final = 120.0

@@ -15,9 +15,6 @@ from rich.console import Console
 from rich.markup import escape
 from rich.text import Text
 
-from analysis import InputError, analyze, load_traces
-from analysis.report.html import write_html
-from analysis.verdicts import verdict
 from demo_service.cost_story import Cost, cost_text, measure_cost
 from demo_service.interruption import run_until_interrupted
 from demo_service.load import (
@@ -34,6 +31,9 @@ from demo_service.server_process import ServerError, ServerPlan, running
 from demo_service.starvation_story import Starvation, tell_starvation
 from demo_service.story_cells import PAUSE_S, cells_of, comparison, label, only_cells
 from demo_service.story_report import as_json, comparison_text, conditions, table
+from whywait.analysis import InputError, analyze, load_traces
+from whywait.analysis.report.html.report import write_html
+from whywait.analysis.verdicts.accusation import verdict
 
 REQUESTS_PER_CELL: Final = 160
 WARM_UP: Final = Bounds(seconds=3, requests=4)

@@ -7,8 +7,8 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from analysis import Analysis, Cause
 from demo_service.load import LoadResult
+from whywait.analysis import Analysis, Cause
 
 PAUSE_S: Final = 0.2  # between cells, so that their windows stay apart
 _SLACK_NS: Final = 100_000_000  # the two processes' clocks may disagree by less than half the pause

@@ -9,8 +9,8 @@ from typing import Any, Final
 from rich.table import Table
 from rich.text import Text
 
-from analysis import Cause
 from demo_service.story_cells import CauseShare, Cell, Comparison, unexplained
+from whywait.analysis import Cause
 
 TOP_CAUSES: Final = 3
 RESULTS_FORMAT: Final = 1

@@ -25,7 +25,7 @@ from typing import Any
 import pytest
 from opentelemetry import trace
 
-import tracer
+import whywait
 
 
 def _patched() -> dict[str, Any]:
@@ -48,9 +48,9 @@ def _patched() -> dict[str, Any]:
         "Thread.join": threading.Thread.join,
         "Handler.handle": logging.Handler.handle,
         "waiters": concurrent.futures._base._create_and_install_waiters,
-        "gc.callbacks": [one for one in gc.callbacks if getattr(one, "__module__", "").startswith("tracer")],
+        "gc.callbacks": [one for one in gc.callbacks if getattr(one, "__module__", "").startswith("whywait")],
         "tracer provider": trace._TRACER_PROVIDER,
-        "import watches": [one for one in sys.meta_path if type(one).__module__.startswith("tracer")],
+        "import watches": [one for one in sys.meta_path if type(one).__module__.startswith("whywait")],
     }
     for owner, names in (
         (pool, ("__init__", "submit", "shutdown", "_adjust_thread_count")),
@@ -117,7 +117,9 @@ def _samplers_of_ours() -> list[str]:
                     words = file.read().split(b"\0")
             except OSError:
                 continue
-            if str(os.getpid()).encode() in words and any(one.endswith(b"sampler/child.py") for one in words):
+            if str(os.getpid()).encode() in words and any(
+                one.endswith(b"sampler/child/main.py") for one in words
+            ):
                 found.append(name)
     return found
 
@@ -126,7 +128,7 @@ def _samplers_of_ours() -> list[str]:
 def leave_no_trace() -> Iterator[None]:
     before = _patched()
     yield
-    assert not tracer.is_active(), "the tracer was left running"
+    assert not whywait.is_active(), "the tracer was left running"
     after = _patched()
     changed = [name for name, value in after.items() if value is not before[name] and value != before[name]]
     assert not changed, f"left patched: {changed}"

@@ -45,12 +45,14 @@ def test_the_tracer_knows_no_reader_and_no_frames(path: Path) -> None:
 @pytest.mark.parametrize("path", files("analysis"), ids=str)
 def test_the_analysis_shares_only_the_contract(path: Path) -> None:
     found = imports_of(path)
-    assert within(found, "tracer") <= {"tracer", "tracer.schema"} | within(found, "tracer.schema")
+    assert within(found, "tracer") <= {"tracer", "whywait.tracer.schema"} | within(
+        found, "whywait.tracer.schema"
+    )
     if "cli" not in path.parts:
-        assert within(found, "demo_service", "analysis.cli") == set()
+        assert within(found, "demo_service", "whywait.analysis.cli") == set()
     if not {"report", "cli", "figures"} & set(path.parts):
         assert {name.split(".")[0] for name in found} & PLOTTING == set()
-        assert within(found, "analysis.report", "analysis.figures") == set()
+        assert within(found, "whywait.analysis.report", "whywait.analysis.figures") == set()
 
 
 LOWER = ("schema", "config", "clock", "records", "places", "tiles", "keeping", "totals", "span_context")
@@ -61,11 +63,20 @@ LOWER = ("schema", "config", "clock", "records", "places", "tiles", "keeping", "
 )
 def test_what_is_pure_knows_no_probe_and_no_session(path: Path) -> None:
     found = imports_of(path)
-    assert within(found, "tracer.probes", "tracer.session", "tracer.outlet", "tracer.recorder") == set()
+    assert (
+        within(
+            found,
+            "whywait.tracer.probes",
+            "whywait.tracer.session",
+            "whywait.tracer.export.exporter_thread",
+            "whywait.tracer.hotpath.recorder",
+        )
+        == set()
+    )
 
 
 def test_nothing_below_imports_the_session() -> None:
-    users = {path.name for path in files("tracer") if within(imports_of(path), "tracer.session")}
+    users = {path.name for path in files("tracer") if within(imports_of(path), "whywait.tracer.session")}
     assert users <= {"__init__.py", "instrumentor.py"}
 
 
@@ -95,5 +106,5 @@ def test_no_cycle_among_modules() -> None:
 def test_importing_the_analysis_needs_no_frames() -> None:
     import subprocess
 
-    code = "import analysis, tracer, sys; sys.exit('pandas' in sys.modules or 'numpy' in sys.modules)"
+    code = "import sys, whywait; from whywait import analysis; sys.exit('pandas' in sys.modules or 'numpy' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0

@@ -5,7 +5,7 @@ from typing import Any
 
 from opentelemetry.instrumentation.instrumentor import BaseInstrumentor  # type: ignore[attr-defined]
 
-from tracer.session import start, stop
+from whywait.tracer.session import start, stop
 
 
 class WhywaitInstrumentor(BaseInstrumentor):  # type: ignore[misc]

@@ -9,40 +9,31 @@ from pathlib import Path
 from opentelemetry.sdk.trace import SpanProcessor
 from opentelemetry.sdk.trace import Tracer as SdkTracer
 
-from tracer import adapters, metrics, recorder, records, signals
-from tracer.config import Config, ConfigError, from_environment
-from tracer.jobs import forget_pools
-from tracer.outlet import Outlet
-from tracer.probes import (
-    anyio_threads,
-    asgi,
-    blocking_calls,
-    collector,
-    eager_tasks,
-    endings,
-    executor,
-    futures,
-    gil,
-    locks,
-    logging_waits,
-    loop,
-    process_pool,
-    provider,
-    releases,
-    server_spans,
-    threads,
-    uvloop_calls,
-    watchdog,
-)
-from tracer.recorder import Recorder, logger
-from tracer.schema import (
+from whywait.tracer import adapters
+from whywait.tracer.config import Config, ConfigError, from_environment
+from whywait.tracer.export import metrics, provider
+from whywait.tracer.export.exporter_thread import Outlet
+from whywait.tracer.export.sdk_spans import SpanMaker
+from whywait.tracer.host import thread_clocks
+from whywait.tracer.hotpath import recorder
+from whywait.tracer.hotpath.jobs import forget_pools
+from whywait.tracer.hotpath.recorder import Recorder, logger
+from whywait.tracer.probes import process_exit
+from whywait.tracer.probes.asyncio import eager_tasks, lock_releases, selector_loop, uvloop_loop
+from whywait.tracer.probes.blocking import calls, gc_pauses, logging_handlers
+from whywait.tracer.probes.locks import lock_factories
+from whywait.tracer.probes.process_pool import executor
+from whywait.tracer.probes.requests import asgi, server_span
+from whywait.tracer.probes.stacks import sampler, watchdog
+from whywait.tracer.probes.threads import anyio_workers, futures, thread_pool, thread_starts
+from whywait.tracer.records import request
+from whywait.tracer.schema import (
     SCOPE,
     SIGNAL_EXECUTOR,
     SIGNAL_GC,
     SIGNAL_RUN_QUEUE,
     SIGNAL_THREAD_CPU,
 )
-from tracer.span_maker import SpanMaker
 
 _new_lock = threading.RLock  # a signal handler may call `stop` in the midst of it
 _lock = _new_lock()
@@ -78,11 +69,11 @@ class _Session:
         if not isinstance(sdk_tracer, SdkTracer):  # OTEL_SDK_DISABLED
             raise ConfigError("OpenTelemetry is disabled (OTEL_SDK_DISABLED); unset it to trace")
         try:
-            self._undo.append(gil.install(self.recorder))  # undone after the outlet's last words
+            self._undo.append(sampler.install(self.recorder))  # undone after the outlet's last words
         except OSError as error:
             logger.warning("whywait could not start its sampler: %r", error)
             self.recorder.lost["sampler"] += 1
-        roots = server_spans.RequestRoots(self.recorder)
+        roots = server_span.RequestRoots(self.recorder)
         self._processors.append(roots)
         detach_roots = provider.attach(tracer_provider, roots)
         self.outlet = Outlet(self.recorder, SpanMaker(tracer_provider, sdk_tracer, is_ours=is_ours))
@@ -95,31 +86,31 @@ class _Session:
         self._metrics = metrics.install(version, self._provider.resource)
         self._undo.append(self._metrics.end)  # while the figures are still there
         found = [SIGNAL_THREAD_CPU, SIGNAL_EXECUTOR, SIGNAL_GC]
-        if signals.run_queue_available():
+        if thread_clocks.run_queue_available():
             found.append(SIGNAL_RUN_QUEUE)
-        self._add("loop", loop.install)
-        if uvloop_calls.available():
-            self._add("uvloop", uvloop_calls.install)
-        if threads.available():
-            self._add("threads", lambda: threads.install(self.recorder))
-        self._add("executor", executor.install)
+        self._add("loop", selector_loop.install)
+        if uvloop_loop.available():
+            self._add("uvloop", uvloop_loop.install)
+        if thread_starts.available():
+            self._add("threads", lambda: thread_starts.install(self.recorder))
+        self._add("executor", thread_pool.install)
         self._add("futures", futures.install)
-        if process_pool.available():
-            self._add("process pool", process_pool.install)
+        if executor.available():
+            self._add("process pool", executor.install)
         if eager_tasks.available():
             self._add("eager", eager_tasks.install)
-        if anyio_threads.available():
-            self._add("anyio", anyio_threads.install)
+        if anyio_workers.available():
+            self._add("anyio", anyio_workers.install)
         if asgi.available():
             self._add("asgi", lambda: asgi.install(self._provider))
-        self._add("releases", releases.install)
-        self._add("gc", collector.install)
+        self._add("releases", lock_releases.install)
+        self._add("gc", gc_pauses.install)
         self._add("adapters", lambda: adapters.install(self.recorder))
-        self._add("locks", lambda: locks.install(self.config.locks))
-        self._add("logging", lambda: logging_waits.install(self.config.logging_ns))
+        self._add("locks", lambda: lock_factories.install(self.config.locks))
+        self._add("logging", lambda: logging_handlers.install(self.config.logging_ns))
         if self.config.blocking_calls:
-            self._add("blocking", blocking_calls.install)
-        self._add("endings", lambda: endings.install(stop))
+            self._add("blocking", calls.install)
+        self._add("endings", lambda: process_exit.install(stop))
         self._add("watchdog", lambda: watchdog.install(self.recorder))
         self.recorder.signals = tuple(found)
         self.outlet.start()
@@ -141,7 +132,7 @@ class _Session:
         self._metrics.abandon()
         provider.release_after_fork(self._provider, self._processors, self._queues, ours=self._is_ours)
         forget_pools()
-        signals.close_all()  # they are of the parent's threads
+        thread_clocks.close_all()  # they are of the parent's threads
 
     def close(self) -> None:
         undone = [self.recorder.undo.pop(name) for name in list(self.recorder.undo)[::-1]]
@@ -155,7 +146,7 @@ class _Session:
         for seen in self.recorder.loops:
             seen.live = False
         forget_pools()
-        signals.close_all()
+        thread_clocks.close_all()
 
 
 def _deactivate() -> None:
@@ -174,7 +165,7 @@ def start(
     read once, here. Raises `ConfigError` when a setting cannot be used.
     """
     global _session
-    from tracer import __version__
+    from whywait import __version__
 
     with _lock:
         if _session is not None:
@@ -215,22 +206,22 @@ def _after_fork_in_child() -> None:
     _lock = _new_lock()
     if session is None:
         return
-    records.reseed()
-    records.forget_here()
+    request.reseed()
+    request.forget_here()
     config = session.config
     session.outlet.forget()
     _session = None
     try:
         session.abandon()
         _session = _Session(config, _version())
-        endings.stop_with_child(stop)
+        process_exit.stop_with_child(stop)
     except Exception as error:
         recorder.active = None
         logger.warning("whywait does not trace the forked process %d: %r", os.getpid(), error)
 
 
 def _version() -> str:
-    from tracer import __version__
+    from whywait import __version__
 
     return __version__
 

@@ -1,5 +1,5 @@
 """The commands of `whywait` beyond `run`."""
 
-from analysis.cli.application import main
+from whywait.analysis.cli.application import main
 
 __all__ = ["main"]

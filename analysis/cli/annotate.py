@@ -9,17 +9,17 @@ from typing import Annotated
 
 import typer
 
-from analysis.annotation import Form, cause_spans
-from analysis.annotation.originals import copied, hosts_of
-from analysis.attribution import analyze
-from analysis.choosing import only_slowest
-from analysis.cli.streams import examples, working
-from analysis.errors import InputError
-from analysis.load import load_traces
-from analysis.write.otlp_file import write_spans
-from analysis.write.otlp_http import send as send_lines
-from analysis.write.whole_file import whole_file
-from tracer import schema
+from whywait.analysis.cli.streams import examples, working
+from whywait.analysis.errors import InputError
+from whywait.analysis.load import load_traces
+from whywait.analysis.measure.selection import only_slowest
+from whywait.analysis.pipeline import analyze
+from whywait.analysis.report.annotation import Form, cause_spans
+from whywait.analysis.report.annotation.copied_traces import copied, hosts_of
+from whywait.analysis.write.otlp_file import write_spans
+from whywait.analysis.write.otlp_http import send as send_lines
+from whywait.analysis.write.whole_file import whole_file
+from whywait.tracer import schema
 
 EPILOG = examples(
     "whywait annotate traces --output annotated.jsonl",

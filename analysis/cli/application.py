@@ -13,29 +13,29 @@ from typing import Annotated, Any, Final
 import typer
 from rich.table import Table
 
-from analysis.attribution import analyze
-from analysis.choosing import only_endpoint
-from analysis.cli.annotate import EPILOG as ANNOTATE_EPILOG
-from analysis.cli.annotate import annotate
-from analysis.cli.diff import EPILOG as DIFF_EPILOG
-from analysis.cli.diff import diff
-from analysis.cli.export import EPILOG as EXPORT_EPILOG
-from analysis.cli.export import export
-from analysis.cli.logs import EPILOG as LOGS_EPILOG
-from analysis.cli.logs import logs
-from analysis.cli.metrics import EPILOG as METRICS_EPILOG
-from analysis.cli.metrics import metrics
-from analysis.cli.of_tracer import DOCTOR_EPILOG, PASSED_ON, RUN_EPILOG, doctor, run
-from analysis.cli.streams import ReaderGone, console, examples, say, working
-from analysis.cli.top import EPILOG as TOP_EPILOG
-from analysis.cli.top import top
-from analysis.errors import InputError
-from analysis.load import load_traces
-from analysis.remedies import ADVICE
-from analysis.report.html import write_html
-from analysis.report.json_out import as_json
-from analysis.report.safe_text import safe
-from analysis.report.terminal import render
+from whywait.analysis.cli.annotate import EPILOG as ANNOTATE_EPILOG
+from whywait.analysis.cli.annotate import annotate
+from whywait.analysis.cli.diff import EPILOG as DIFF_EPILOG
+from whywait.analysis.cli.diff import diff
+from whywait.analysis.cli.export import EPILOG as EXPORT_EPILOG
+from whywait.analysis.cli.export import export
+from whywait.analysis.cli.logs import EPILOG as LOGS_EPILOG
+from whywait.analysis.cli.logs import logs
+from whywait.analysis.cli.metrics import EPILOG as METRICS_EPILOG
+from whywait.analysis.cli.metrics import metrics
+from whywait.analysis.cli.of_tracer import DOCTOR_EPILOG, PASSED_ON, RUN_EPILOG, doctor, run
+from whywait.analysis.cli.streams import ReaderGone, console, examples, say, working
+from whywait.analysis.cli.top import EPILOG as TOP_EPILOG
+from whywait.analysis.cli.top import top
+from whywait.analysis.errors import InputError
+from whywait.analysis.load import load_traces
+from whywait.analysis.measure.selection import only_endpoint
+from whywait.analysis.pipeline import analyze
+from whywait.analysis.report.html.report import write_html
+from whywait.analysis.report.json.report import as_json
+from whywait.analysis.report.terminal.report import render
+from whywait.analysis.text import safe
+from whywait.analysis.verdicts.remedies import ADVICE
 
 _EPILOG = """\b
 From a service to its answer:

@@ -6,16 +6,16 @@ from typing import Annotated, Final
 
 import typer
 
-from analysis.attribution import analyze
-from analysis.choosing import only_endpoint, renamed
-from analysis.cli.streams import console, examples, say, working
-from analysis.comparison import DEFAULT_PERCENTILE, Comparison, compare
-from analysis.errors import InputError
-from analysis.load import load_traces
-from analysis.model import Analysis
-from analysis.report.diff_html import write_diff_html
-from analysis.report.diff_json import diff_as_json
-from analysis.report.diff_terminal import render_diff
+from whywait.analysis.changes.comparison import DEFAULT_PERCENTILE, Comparison, compare
+from whywait.analysis.cli.streams import console, examples, say, working
+from whywait.analysis.errors import InputError
+from whywait.analysis.load import load_traces
+from whywait.analysis.measure.selection import only_endpoint, renamed
+from whywait.analysis.model import Analysis
+from whywait.analysis.pipeline import analyze
+from whywait.analysis.report.html.diff import write_diff_html
+from whywait.analysis.report.json.diff import diff_as_json
+from whywait.analysis.report.terminal.diff import render_diff
 
 EPILOG: Final = examples(
     "whywait diff before.jsonl after.jsonl",

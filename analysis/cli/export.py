@@ -6,12 +6,12 @@ from typing import Annotated
 
 import typer
 
-from analysis.attribution import analyze
-from analysis.choosing import only_endpoint
-from analysis.cli.streams import examples, working
-from analysis.load import load_traces
-from analysis.report.perfetto import write_perfetto
-from analysis.write.whole_file import whole_file
+from whywait.analysis.cli.streams import examples, working
+from whywait.analysis.load import load_traces
+from whywait.analysis.measure.selection import only_endpoint
+from whywait.analysis.pipeline import analyze
+from whywait.analysis.report.perfetto import write_perfetto
+from whywait.analysis.write.whole_file import whole_file
 
 EPILOG = examples(
     "whywait export --perfetto out.json traces.jsonl     then open out.json in https://ui.perfetto.dev",

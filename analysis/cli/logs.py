@@ -6,15 +6,15 @@ from typing import Annotated
 
 import typer
 
-from analysis.cli.streams import console, examples, say, working
-from analysis.errors import InputError
-from analysis.logs import LogReading, read_logs
-from analysis.logs.patterns import EXAMPLE
-from analysis.logs.spans import SCOPE, log_spans
-from analysis.report.log_json import logs_as_json
-from analysis.report.log_terminal import render_logs
-from analysis.write.otlp_file import write_spans
-from analysis.write.whole_file import whole_file
+from whywait.analysis.cli.streams import console, examples, say, working
+from whywait.analysis.errors import InputError
+from whywait.analysis.logs import LogReading, read_logs
+from whywait.analysis.logs.patterns import EXAMPLE
+from whywait.analysis.logs.spans import SCOPE, log_spans
+from whywait.analysis.report.json.logs import logs_as_json
+from whywait.analysis.report.terminal.logs import render_logs
+from whywait.analysis.write.otlp_file import write_spans
+from whywait.analysis.write.whole_file import whole_file
 
 EPILOG = examples(
     "whywait logs service.log",

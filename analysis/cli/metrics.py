@@ -4,10 +4,10 @@ from typing import Annotated, Final
 
 import typer
 
-from analysis.cli.streams import examples
-from analysis.errors import InputError
-from analysis.live.labels import MOST_ENDPOINTS
-from analysis.live.reader import checked_path
+from whywait.analysis.cli.streams import examples
+from whywait.analysis.errors import InputError
+from whywait.analysis.live.labels import MOST_ENDPOINTS
+from whywait.analysis.live.reader import checked_path
 
 _SIGNAL_PATH: Final = "/v1/metrics"
 EPILOG: Final = (
@@ -43,7 +43,9 @@ def metrics(
     """Sends what each endpoint's requests waited for as OpenTelemetry metrics, until it is ended."""
     path = checked_path(traces, must_exist=False)
     url = _url(endpoint)
-    from analysis.cli.sidecar import run  # the SDK takes its time to import; no other command needs it
+    from whywait.analysis.cli.sidecar import (
+        run,  # the SDK takes its time to import; no other command needs it
+    )
 
     run(path, url, service, seconds, endpoints, from_start=from_start)
     return 0

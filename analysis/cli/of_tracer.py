@@ -6,7 +6,7 @@ from typing import Final
 
 import typer
 
-from analysis.cli.streams import examples
+from whywait.analysis.cli.streams import examples
 
 PASSED_ON: Final = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
 RUN_EPILOG = examples("whywait run -- uvicorn app:app", "whywait run --output traces -- gunicorn app:app")
@@ -24,5 +24,5 @@ def doctor(context: typer.Context) -> int:
 
 
 def _of_tracer(name: str, context: typer.Context) -> int:
-    command = [sys.executable, "-m", "tracer.command", name, *context.args]
+    command = [sys.executable, "-m", "whywait", name, *context.args]
     return subprocess.run(command, check=False).returncode  # noqa: S603 - our own interpreter, our own module

@@ -15,12 +15,12 @@ from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
 from opentelemetry.sdk.resources import Resource
 
-from analysis.cli.niceness import yield_to_others
-from analysis.live.labels import Labels
-from analysis.live.metrics import CountedExporter, Instruments
-from analysis.live.pace import rest_s
-from analysis.live.reader import EVERYTHING, Reader
-from analysis.live.totals import Totals
+from whywait.analysis.cli.niceness import yield_to_others
+from whywait.analysis.live.labels import Labels
+from whywait.analysis.live.metrics import CountedExporter, Instruments
+from whywait.analysis.live.pace import rest_s
+from whywait.analysis.live.reader import EVERYTHING, Reader
+from whywait.analysis.live.totals import Totals
 
 _TURN_S: Final = 2.0
 _LAST_EXPORT_MS: Final = 5_000

@@ -13,16 +13,16 @@ import typer
 from rich.console import Console, RenderableType
 from rich.live import Live
 
-from analysis.cli.keys import quit_key
-from analysis.cli.niceness import yield_to_others
-from analysis.cli.streams import examples
-from analysis.errors import InputError
-from analysis.live.assembly import Patience
-from analysis.live.pace import rest_s
-from analysis.live.reader import Reader, checked_path, last_seconds
-from analysis.live.tail import LOST_LINE
-from analysis.live.window import LONGEST_S, Window
-from analysis.report.live_screen import Size, Told, screen
+from whywait.analysis.cli.keys import quit_key
+from whywait.analysis.cli.niceness import yield_to_others
+from whywait.analysis.cli.streams import examples
+from whywait.analysis.errors import InputError
+from whywait.analysis.live.assembly import Patience
+from whywait.analysis.live.pace import rest_s
+from whywait.analysis.live.reader import Reader, checked_path, last_seconds
+from whywait.analysis.live.tail import LOST_LINE
+from whywait.analysis.live.window import LONGEST_S, Window
+from whywait.analysis.report.terminal.live import Size, Told, screen
 
 _TURN_S: Final = 2.0
 _BACK: Final = 32 << 20  # bytes of each file's end that --once looks at

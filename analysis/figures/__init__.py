@@ -1,17 +1,17 @@
 """Figures for notebooks: each function takes an analysis and returns a plotly figure, and never shows it.
 
-    from analysis import figures
+    from whywait.analysis import figures
     figures.request_timeline(result)                              # the slowest request
     figures.where_time_went({"threaded": one, "batched": other})
 
 They are readable on light and on dark pages: the background is the page's own.
 """
 
-from analysis.figures.bars import collection, where_time_went
-from analysis.figures.change import change
-from analysis.figures.culprits import culprits_and_victims
-from analysis.figures.load import causes_over_load
-from analysis.figures.timeline import request_timeline
+from whywait.analysis.figures.bars import collection, where_time_went
+from whywait.analysis.figures.change import change
+from whywait.analysis.figures.culprits import culprits_and_victims
+from whywait.analysis.figures.load import causes_over_load
+from whywait.analysis.figures.timeline import request_timeline
 
 __all__ = [
     "causes_over_load",

@@ -4,11 +4,11 @@ from collections.abc import Mapping
 
 import plotly.graph_objects as go
 
-from analysis.causes import CAUSES
-from analysis.collect_delay import collect_delay
-from analysis.composition import composition, sample_of
-from analysis.figures.look import colour, escaped, in_order, said_ms, styled
-from analysis.model import Analysis
+from whywait.analysis.causes import CAUSES
+from whywait.analysis.figures.look import colour, escaped, in_order, said_ms, styled
+from whywait.analysis.measure.job_times import collect_delay
+from whywait.analysis.measure.percentile_composition import composition, sample_of
+from whywait.analysis.model import Analysis
 
 SHOWN = 20
 LEAST_SHARE = 0.01  # of the longest delay: shorter ones cannot be seen beside it

@@ -2,10 +2,10 @@
 
 import plotly.graph_objects as go
 
-from analysis.change_words import signed
-from analysis.comparison import Comparison
-from analysis.errors import InputError
-from analysis.figures.look import BETTER, GRID, TEXT, WORSE, escaped, said_ms, styled
+from whywait.analysis.changes.comparison import Comparison
+from whywait.analysis.changes.sentences import signed
+from whywait.analysis.errors import InputError
+from whywait.analysis.figures.look import BETTER, GRID, TEXT, WORSE, escaped, said_ms, styled
 
 SHOWN = 7
 

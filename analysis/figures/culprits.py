@@ -4,11 +4,11 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from analysis.describe import place
-from analysis.figures.look import TEXT, escaped, said_ms, styled
-from analysis.model import Analysis
-from analysis.summary import NO_CULPRIT
-from analysis.weights import weighted
+from whywait.analysis.attribution.cause_of_segment import place
+from whywait.analysis.figures.look import TEXT, escaped, said_ms, styled
+from whywait.analysis.measure.summary import NO_CULPRIT
+from whywait.analysis.measure.weights import weighted
+from whywait.analysis.model import Analysis
 
 SHOWN = 10
 

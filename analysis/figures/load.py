@@ -5,9 +5,9 @@ from collections.abc import Mapping
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from analysis.figures.look import TEXT, colour, escaped, in_order, said_ms, styled
-from analysis.load_levels import causes_by_load
-from analysis.model import Analysis
+from whywait.analysis.figures.look import TEXT, colour, escaped, in_order, said_ms, styled
+from whywait.analysis.measure.causes_by_load import causes_by_load
+from whywait.analysis.model import Analysis
 
 LEAST_SHARE = 0.01  # of the time at some level, from which a cause is drawn
 

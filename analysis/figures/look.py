@@ -5,9 +5,9 @@ from typing import Any, Final
 
 import plotly.graph_objects as go
 
-from analysis.causes import CAUSES
-from analysis.colours import COLOURS
-from analysis.report.safe_text import safe
+from whywait.analysis.causes import CAUSES
+from whywait.analysis.report.colours import COLOURS
+from whywait.analysis.text import safe
 
 TEXT: Final = "#7d7d7d"  # as far from white as from the black of a dark page
 GRID: Final = "rgba(128,128,128,0.22)"

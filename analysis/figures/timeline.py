@@ -6,9 +6,9 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from analysis.figures.look import OTHERS, OWN, colour, escaped, in_order, said_ms, styled
-from analysis.model import Analysis
-from analysis.scene import Scene, scene
+from whywait.analysis.figures.look import OTHERS, OWN, colour, escaped, in_order, said_ms, styled
+from whywait.analysis.measure.request_surroundings import Scene, scene
+from whywait.analysis.model import Analysis
 
 MOST_WORKERS = 12
 LABEL_SHARE = 0.07  # of the request, from which a stretch has its cause written on it

@@ -12,9 +12,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
-from analysis.load.otlp import Row
-from analysis.model import SPAN_COLUMNS
-from tracer import schema
+from whywait.analysis.load.otlp import Row
+from whywait.analysis.model import SPAN_COLUMNS
+from whywait.tracer import schema
 
 _TRACE, _SPAN, _PARENT, _SERVICE, _KIND, _ATTRIBUTES = (
     SPAN_COLUMNS.index(name)

@@ -6,11 +6,11 @@ from typing import Any, Final, NamedTuple
 
 import pandas as pd
 
-from analysis.attribution import analyze
-from analysis.live.assembly import Assembly, Gathered, Whole
-from analysis.load.otlp import Row, frame_of
-from analysis.model import SPAN_COLUMNS, Analysis, Traces
-from tracer import schema
+from whywait.analysis.live.assembly import Assembly, Gathered, Whole
+from whywait.analysis.load.otlp import Row, frame_of
+from whywait.analysis.model import SPAN_COLUMNS, Analysis, Traces
+from whywait.analysis.pipeline import analyze
+from whywait.tracer import schema
 
 _TRACE, _SPAN, _PARENT, _START, _END, _ATTRIBUTES = (
     SPAN_COLUMNS.index(name)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from analysis.live.tail import Tail
+from whywait.analysis.live.tail import Tail
 
 _SUFFIXES: Final = (".jsonl", ".json")  # what is compressed is not being written
 _MOST_OPEN: Final = 128

@@ -18,8 +18,8 @@ from typing import Any, Final
 from opentelemetry.metrics import CallbackOptions, Meter, Observation
 from opentelemetry.sdk.metrics.export import MetricExporter, MetricExportResult, MetricsData
 
-from analysis.live.counting import Counted
-from analysis.live.totals import Totals
+from whywait.analysis.live.counting import Counted
+from whywait.analysis.live.totals import Totals
 
 BOUNDS_S: Final = (
     0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0, 30.0, 60.0,

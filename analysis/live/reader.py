@@ -5,13 +5,13 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from analysis.errors import InputError
-from analysis.live.assembly import INCOMPLETE, Assembly, Patience
-from analysis.live.counting import Busy, Counted, count
-from analysis.live.follower import Follower
-from analysis.live.tail import LOST_LINE
-from analysis.load.files import no_collection
-from analysis.load.otlp import parsed, rows_of
+from whywait.analysis.errors import InputError
+from whywait.analysis.live.assembly import INCOMPLETE, Assembly, Patience
+from whywait.analysis.live.counting import Busy, Counted, count
+from whywait.analysis.live.follower import Follower
+from whywait.analysis.live.tail import LOST_LINE
+from whywait.analysis.load.files import no_collection
+from whywait.analysis.load.otlp import parsed, rows_of
 
 _MOST_PER_TURN: Final = 8 << 20  # bytes
 _NAMED: Final = 5  # services

@@ -1,7 +1,7 @@
 """Sums since the beginning, by endpoint and cause; pure. They only ever grow."""
 
-from analysis.live.counting import Counted
-from analysis.live.labels import Labels
+from whywait.analysis.live.counting import Counted
+from whywait.analysis.live.labels import Labels
 
 
 class Total:

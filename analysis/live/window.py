@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from math import log2
 from typing import Final, TypeVar
 
-from analysis.live.counting import Busy, Counted, Culprit
-from analysis.live.labels import MOST_ENDPOINTS, Labels, printable
+from whywait.analysis.live.counting import Busy, Counted, Culprit
+from whywait.analysis.live.labels import MOST_ENDPOINTS, Labels, printable
 
 LONGEST_S: Final = 600
 _PER_OCTAVE: Final = 32

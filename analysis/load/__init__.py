@@ -7,11 +7,11 @@ from typing import Final
 
 import pandas as pd
 
-from analysis.errors import InputError
-from analysis.load import jaeger
-from analysis.load.files import read_path, read_stdin
-from analysis.load.otlp import frame_of, in_order
-from analysis.model import SPAN_COLUMNS, Traces
+from whywait.analysis.errors import InputError
+from whywait.analysis.load import jaeger
+from whywait.analysis.load.files import read_path, read_stdin
+from whywait.analysis.load.otlp import frame_of, in_order
+from whywait.analysis.model import SPAN_COLUMNS, Traces
 
 DEFAULT_LIMIT: Final = 10_000
 Source = str | PathLike[str] | pd.DataFrame

@@ -8,9 +8,9 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from analysis.errors import InputError
-from analysis.load.otlp import NotOtlp, Row, parsed, rows_of
-from analysis.model import Finding
+from whywait.analysis.errors import InputError
+from whywait.analysis.load.otlp import NotOtlp, Row, parsed, rows_of
+from whywait.analysis.model import Finding
 
 SUFFIXES = (".jsonl", ".json", ".jsonl.gz", ".json.gz")
 

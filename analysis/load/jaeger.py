@@ -9,10 +9,10 @@ from urllib.error import HTTPError, URLError
 from urllib.parse import urlencode
 from urllib.request import Request, urlopen
 
-from analysis.errors import InputError
-from analysis.load.jaeger_legacy import legacy_rows
-from analysis.load.otlp import NotOtlp, Row, rows_of
-from analysis.model import Finding
+from whywait.analysis.errors import InputError
+from whywait.analysis.load.jaeger_legacy import legacy_rows
+from whywait.analysis.load.otlp import NotOtlp, Row, rows_of
+from whywait.analysis.model import Finding
 
 TIMEOUT_S: Final = 60.0
 DEFAULT_SPAN: Final = timedelta(hours=1)

@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from analysis.load.otlp import Row
+from whywait.analysis.load.otlp import Row
 
 
 def legacy_rows(answer: dict[str, Any]) -> list[Row]:

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import pandas as pd
 
-from analysis.model import SPAN_COLUMNS
+from whywait.analysis.model import SPAN_COLUMNS
 
 SPAN_KINDS: Final[Mapping[Any, str]] = {
     1: "internal", 2: "server", 3: "client", 4: "producer", 5: "consumer",

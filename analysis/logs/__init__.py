@@ -5,7 +5,7 @@
 A log says where a program stood. It never says why, so nothing here names a cause.
 """
 
-from analysis.logs.model import LoggedRequest, LogReading, Sighting, Silence, Stretch
-from analysis.logs.reading import read_logs
+from whywait.analysis.logs.model import LoggedRequest, LogReading, Sighting, Silence, Stretch
+from whywait.analysis.logs.reading import read_logs
 
 __all__ = ["LogReading", "LoggedRequest", "Sighting", "Silence", "Stretch", "read_logs"]

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Final
 
-from analysis.model import Finding
+from whywait.analysis.model import Finding
 
 NAMED: Final = "named"  # inside BEFORE_X ... AFTER_X: the log says what ran
 SINCE: Final = "since"  # up to an AFTER_X whose beginning was not logged: from the marker before it

@@ -10,9 +10,9 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from typing import Any, Final
 
-from analysis.errors import InputError
-from analysis.logs.clock_text import NUMBER, UNIT, Moment, duration, line_moment, moment
-from analysis.logs.model import Sighting
+from whywait.analysis.errors import InputError
+from whywait.analysis.logs.clock_text import NUMBER, UNIT, Moment, duration, line_moment, moment
+from whywait.analysis.logs.model import Sighting
 
 GROUPS: Final = ("request", "name", "time", "delta", "total")
 EXAMPLE: Final = r"req=(?P<request>\w+) (?P<name>\w+) took (?P<delta>[\d.]+ms)"

@@ -10,11 +10,11 @@ from pathlib import Path
 from time import monotonic
 from typing import IO, Any, Final
 
-from analysis.errors import InputError
-from analysis.logs.model import LogReading, Sighting
-from analysis.logs.patterns import EXAMPLE, Reader, common_reader, user_reader
-from analysis.logs.stretches import requests_of
-from analysis.model import Finding
+from whywait.analysis.errors import InputError
+from whywait.analysis.logs.model import LogReading, Sighting
+from whywait.analysis.logs.patterns import EXAMPLE, Reader, common_reader, user_reader
+from whywait.analysis.logs.stretches import requests_of
+from whywait.analysis.model import Finding
 
 LONGEST_LINE: Final = 10_000  # bytes; what is longer is cut there
 MOST_SIGHTINGS: Final = 1_000_000
@@ -131,7 +131,10 @@ def _bounded_time(where: str, line: Callable[[], int]) -> Iterator[None]:
 def _is_matching(frame: Any) -> bool:
     # waiting for more of a pipe takes as long as it takes
     while frame is not None:
-        if frame.f_code.co_name == "read" and frame.f_globals.get("__name__") == "analysis.logs.patterns":
+        if (
+            frame.f_code.co_name == "read"
+            and frame.f_globals.get("__name__") == "whywait.analysis.logs.patterns"
+        ):
             return True
         frame = frame.f_back
     return False

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from hashlib import blake2b
 from typing import Any, Final
 
-from analysis.logs.model import BETWEEN, NAMED, LoggedRequest, LogReading
-from analysis.write.otlp_file import NewSpan
+from whywait.analysis.logs.model import BETWEEN, NAMED, LoggedRequest, LogReading
+from whywait.analysis.write.otlp_file import NewSpan
 
 SCOPE: Final = "whywait.logs"
 KIND: Final = "whywait.log.kind"

@@ -14,8 +14,17 @@ from functools import lru_cache
 from itertools import accumulate, pairwise
 from typing import Final
 
-from analysis.logs.model import BETWEEN, NAMED, SINCE, LoggedRequest, Phase, Sighting, Silence, Stretch
-from analysis.model import Finding
+from whywait.analysis.logs.model import (
+    BETWEEN,
+    NAMED,
+    SINCE,
+    LoggedRequest,
+    Phase,
+    Sighting,
+    Silence,
+    Stretch,
+)
+from whywait.analysis.model import Finding
 
 MOST_SILENCES: Final = 5
 _READING_NS: Final = 50_000

@@ -6,7 +6,7 @@ from typing import Final
 
 import numpy as np
 
-from analysis.logs.model import LoggedRequest
+from whywait.analysis.logs.model import LoggedRequest
 
 UNTIMED: Final = "under no timer"
 

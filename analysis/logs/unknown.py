@@ -1,6 +1,6 @@
 """Pure: what a log leaves open about a request, in sentences."""
 
-from analysis.logs.model import BETWEEN, NAMED, SINCE, LoggedRequest
+from whywait.analysis.logs.model import BETWEEN, NAMED, SINCE, LoggedRequest
 
 
 def unknowable(request: LoggedRequest) -> list[str]:

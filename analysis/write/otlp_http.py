@@ -5,7 +5,7 @@ from typing import Final
 from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
 
-from analysis.errors import InputError
+from whywait.analysis.errors import InputError
 
 TIMEOUT_S: Final = 60.0
 _PATH: Final = "/v1/traces"

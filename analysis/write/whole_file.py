@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from analysis.errors import InputError
+from whywait.analysis.errors import InputError
 
 
 @contextmanager

@@ -30,7 +30,7 @@ from benchmarks.truth.plots import errors_picture, scores_picture
 from benchmarks.truth.scores import score
 from benchmarks.truth.store import FOLDER, ROOT, Store, fingerprint
 from benchmarks.truth.terminal import fault_lines, request_lines
-from tests.truth.gil.measure import build_yardstick, can_build
+from testbed.gil.measure import build_yardstick, can_build
 
 RESULTS: Final = ROOT / "benchmarks" / "results"
 

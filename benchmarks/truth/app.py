@@ -13,7 +13,6 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from analysis.causes import Cause
 from benchmarks.truth import faults, healthy
 from benchmarks.truth.context import FAULT, INSIDE, WAITED_FOR_CLIENT_NS, answer, request_of
 from benchmarks.truth.fault import FAULTS, PLAIN, Fault
@@ -24,6 +23,7 @@ from benchmarks.truth.meter import Spent, parts_of, read, since, watch_collectio
 from benchmarks.truth.perform import perform
 from benchmarks.truth.record import Part, Truth, merged, truth_from
 from benchmarks.truth.slow_reader import watch_drains
+from whywait.analysis.causes import Cause
 
 assert faults.__all__
 BESIDE_S = 0.06  # a timer ends so much after twice the amount that is injected beside it

@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from analysis.causes import Cause
+from whywait.analysis.causes import Cause
 
 RULES: Final = ("self time", "critical path", "longest span")
 READS_AS: Final[Mapping[str, frozenset[Cause]]] = {

@@ -4,8 +4,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from analysis.causes import Cause
 from benchmarks.truth.record import Part
+from whywait.analysis.causes import Cause
 
 Inject = Callable[[float], Awaitable[list[Part]]]
 Help = Callable[[float, str], Awaitable[None]]

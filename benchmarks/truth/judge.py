@@ -12,15 +12,15 @@ from typing import Any, Final
 
 import pandas as pd
 
-import analysis
-from analysis.model import Analysis
-from analysis.phases import phase_times
 from benchmarks.truth import load, plan
 from benchmarks.truth.baselines import FRAMEWORK, Span, blamed
 from benchmarks.truth.client import call
 from benchmarks.truth.plan import Unit
 from benchmarks.truth.process import service
-from tracer.schema import SCOPE
+from whywait import analysis
+from whywait.analysis.measure.phase_times import phase_times
+from whywait.analysis.model import Analysis
+from whywait.tracer.schema import SCOPE
 
 TRUTH_FILE: Final = "truth.jsonl"
 Record = dict[str, Any]

@@ -11,10 +11,10 @@ from collections import defaultdict
 from time import perf_counter_ns, thread_time_ns
 from typing import Final, NamedTuple
 
-from analysis.causes import Cause
 from benchmarks.truth.record import Part, Who
+from whywait.analysis.causes import Cause
 
-YARDSTICK_VARIABLE: Final = "TRUTH_YARDSTICK"  # the shared object of tests/truth/gil/yardstick.c, preloaded
+YARDSTICK_VARIABLE: Final = "TRUTH_YARDSTICK"  # the shared object of testbed/gil/yardstick.c, preloaded
 
 _pread = ctypes.PyDLL(None).pread
 _pread.argtypes = (ctypes.c_int, ctypes.c_char_p, ctypes.c_size_t, ctypes.c_long)

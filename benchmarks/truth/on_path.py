@@ -9,12 +9,12 @@ lacked before and after.
 
 import asyncio
 
-from analysis.causes import Cause
 from benchmarks.truth.context import INSIDE, answer
 from benchmarks.truth.faults.pools import pool
 from benchmarks.truth.meter import Spent, parts_of, read, since
 from benchmarks.truth.record import Part, Who, who
 from benchmarks.truth.work import Did, compute, spin
+from whywait.analysis.causes import Cause
 
 _ended: list[Spent] = []
 POOL = "one"

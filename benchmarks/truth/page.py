@@ -5,9 +5,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from analysis.causes import CAUSES
 from benchmarks.truth import baselines, plan, targets, usable
 from benchmarks.truth.program_scores import ALLOWED_NS, ALLOWED_SHARE
+from whywait.analysis.causes import CAUSES
 
 NOTES: Final = Path(__file__).with_name("notes.toml")  # why a target is not reached, and what was tried
 Table = Mapping[str, Any]

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from time import perf_counter_ns
 from typing import Final, NamedTuple
 
-from analysis.causes import Cause
 from benchmarks.truth import grammar
 from benchmarks.truth.faults.pools import pool
 from benchmarks.truth.grammar import Node, draw
 from benchmarks.truth.meter import Spent, parts_of, read, since
 from benchmarks.truth.record import Part
 from benchmarks.truth.work import Past, spin
+from whywait.analysis.causes import Cause
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from typing import Final
 from benchmarks.truth.client import call
 from benchmarks.truth.faults.outside import DOWNSTREAM_VARIABLE
 from benchmarks.truth.meter import YARDSTICK_VARIABLE
-from tests.truth.service import free_port
+from testbed.service import free_port
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 START_S: Final = 90

@@ -12,8 +12,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from analysis.causes import Cause
 from benchmarks.truth import usable
+from whywait.analysis.causes import Cause
 
 ALLOWED_SHARE, ALLOWED_NS = 0.10, 3_000_000
 LEADS: Final = 0.2  # of the wall time, by which the first true cause is larger than the second

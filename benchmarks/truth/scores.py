@@ -6,11 +6,11 @@ from typing import Any, Final
 
 import numpy as np
 
-from analysis.causes import Cause
 from benchmarks.truth import matching, plan, usable
 from benchmarks.truth.baselines import READS_AS, RULES
 from benchmarks.truth.fault import FAULTS, INTENSITIES
 from benchmarks.truth.program_scores import score_programs
+from whywait.analysis.causes import Cause
 
 Record = Mapping[str, Any]
 Table = dict[str, Any]

@@ -11,16 +11,18 @@ from typing import Final
 
 import uvicorn
 
-import tracer
-from tracer import recorder
-from tracer.config import from_environment
+import whywait
+from whywait.tracer.config import from_environment
+from whywait.tracer.hotpath import recorder
 
 SAMPLER: Final = "sampler"
 
 
 def start(output: str, without: str) -> None:
     """Starts the tracer; raises KeyError where there is no probe of that name."""
-    tracer.start("truth", config=replace(from_environment(), output=Path(output), sampler=without != SAMPLER))
+    whywait.start(
+        "truth", config=replace(from_environment(), output=Path(output), sampler=without != SAMPLER)
+    )
     if without and without != SAMPLER:
         assert recorder.active is not None
         recorder.active.undo.pop(without)()
@@ -28,12 +30,12 @@ def start(output: str, without: str) -> None:
 
 def probes() -> list[str]:
     """The names of what can be taken out on this machine."""
-    tracer.start("truth", config=replace(from_environment(), output=None))
+    whywait.start("truth", config=replace(from_environment(), output=None))
     try:
         assert recorder.active is not None
         return [*recorder.active.undo, SAMPLER]
     finally:
-        tracer.stop()
+        whywait.stop()
 
 
 def main(port: str, loop: str, output: str, without: str = "") -> None:

@@ -7,10 +7,10 @@ pair, must be clearly larger than each other cause, and than all of the wall tim
 from collections.abc import Mapping
 from typing import Any, Final
 
-from analysis.causes import Cause
 from benchmarks.truth import faults
 from benchmarks.truth.fault import FAULTS
 from benchmarks.truth.record import Part, truth_from
+from whywait.analysis.causes import Cause
 
 assert faults.__all__  # imported, they are in FAULTS
 LEAST_NS: Final = 2_000_000

@@ -10,9 +10,9 @@ from typing import Any, NamedTuple, TypeVar
 
 from opentelemetry import trace
 
-from analysis.causes import Cause
 from benchmarks.truth.meter import Spent, read, since
 from benchmarks.truth.record import Part, Who
+from whywait.analysis.causes import Cause
 
 SCOPE = "service"
 Function = TypeVar("Function", bound=Callable[..., Any])

@@ -23,7 +23,7 @@ def rewritten(text: str) -> str:
 
 
 def _output(words: str) -> str:
-    from analysis.cli import main
+    from whywait.analysis.cli import main
 
     said = io.StringIO()
     with redirect_stdout(said):

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
-from tracer import schema
+from whywait.tracer import schema
 
 MOVES = 64
 

@@ -16,8 +16,8 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.load.otlp import frame_of
-from tracer import schema
+from whywait.analysis.load.otlp import frame_of
+from whywait.tracer import schema
 
 UNIT_NS = 1_000_000
 BEGIN_NS = 1_700_000_000_000_000_000

@@ -7,8 +7,9 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.causes import CAUSES
-from analysis.model import (
+from tests.analysis.drawing import BEGIN_NS, SIGNALS
+from whywait.analysis.causes import CAUSES
+from whywait.analysis.model import (
     CAUSE_COLUMNS,
     CULPRIT_COLUMNS,
     REQUEST_COLUMNS,
@@ -16,8 +17,7 @@ from analysis.model import (
     Analysis,
     Finding,
 )
-from tests.analysis.drawing import BEGIN_NS, SIGNALS
-from tracer import schema
+from whywait.tracer import schema
 
 MS = 1_000_000
 OTHER_TRACE = f"{2**100:032x}"

@@ -5,9 +5,9 @@ from typing import Any
 import pandas as pd
 from hypothesis import strategies as st
 
-from analysis.load.otlp import frame_of
 from tests.analysis.drawing import BEGIN_NS, SIGNALS, trace_id
-from tracer import schema
+from whywait.analysis.load.otlp import frame_of
+from whywait.tracer import schema
 
 LAST = 30
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.browser import chromium
+from testbed import chromium
 
 
 @pytest.fixture(scope="session")

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-import analysis
-from analysis.report.diff_html import write_diff_html
-from tests.analysis.test_report import HOSTILE, hostile_analysis
-from tests.browser.chromium import Page
+from testbed.chromium import Page
+from tests.analysis.report.test_report import HOSTILE, hostile_analysis
 from tests.browser.test_report import CONTRAST, RECORDING
+from whywait import analysis
+from whywait.analysis.report.html.diff import write_diff_html
 
 
 @pytest.fixture(scope="module")

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-import analysis
-from analysis.report.perfetto import Written, write_perfetto
-from tests.browser import chromium, perfetto_ui
-from tests.browser.chromium import Page
-from tests.truth.service import get, traced_service
+from testbed import chromium, perfetto_ui
+from testbed.chromium import Page
+from testbed.service import get, traced_service
+from whywait import analysis
+from whywait.analysis.report.perfetto import Written, write_perfetto
 
 pytestmark = pytest.mark.skipif(
     chromium.program() is None or perfetto_ui.folder() is None,

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-import analysis
-from analysis.report.html import write_html
-from tests.analysis.test_report import HOSTILE, hostile_analysis
-from tests.browser.chromium import Page
+from testbed.chromium import Page
+from tests.analysis.report.test_report import HOSTILE, hostile_analysis
+from whywait import analysis
+from whywait.analysis.report.html.report import write_html
 
 RECORDING = Path(__file__).resolve().parents[2] / "notebooks" / "recording"
 ARROW_RIGHT, TAB, ENTER = 39, 9, 13

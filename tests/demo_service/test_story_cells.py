@@ -6,11 +6,11 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from analysis import Analysis
-from analysis.model import CAUSE_COLUMNS, CULPRIT_COLUMNS, REQUEST_COLUMNS, SPAN_COLUMNS, Finding
 from demo_service.load import LoadResult
 from demo_service.story_cells import cells_of, comparison, label, only_cells
 from demo_service.story_report import as_json, comparison_text, table
+from whywait.analysis import Analysis
+from whywait.analysis.model import CAUSE_COLUMNS, CULPRIT_COLUMNS, REQUEST_COLUMNS, SPAN_COLUMNS, Finding
 
 MS = 1_000_000
 S = 1000 * MS

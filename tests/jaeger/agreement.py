@@ -6,9 +6,9 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-import analysis
 from tests.jaeger.critical_path import Bar, Section, critical_path
-from tracer import schema
+from whywait import analysis
+from whywait.tracer import schema
 
 Says = tuple[str, str]  # "wait" and its span, or "runs" and the activity
 

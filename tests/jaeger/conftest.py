@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.jaeger.server import Jaeger, binary, running
+from testbed.jaeger_server import Jaeger, binary, running
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import quote
 from urllib.request import urlopen
 
-from tests.jaeger.server import Jaeger
+from testbed.jaeger_server import Jaeger
 
 WITHIN_S = 60
 

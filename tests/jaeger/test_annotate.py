@@ -10,21 +10,21 @@ from urllib.request import Request, urlopen
 
 import pytest
 
-import analysis
+from testbed.jaeger_server import Jaeger
+from testbed.service import get, traced_service
 from tests.analysis.drawing import drawn
 from tests.analysis.otlp_writer import otlp_lines
-from tests.jaeger.server import Jaeger
 from tests.jaeger.stored import stored
-from tests.truth.service import get, traced_service
-from tracer import schema
-from tracer.doctor import State
-from tracer.doctor.machine import jaeger_check
+from whywait import analysis
+from whywait.tracer import schema
+from whywait.tracer.doctor import State
+from whywait.tracer.doctor.machine import jaeger_check
 
 pytestmark = pytest.mark.jaeger
 
 
 def annotate(*words: str) -> str:
-    command = [sys.executable, "-m", "tracer.command", "annotate", *words]
+    command = [sys.executable, "-m", "whywait", "annotate", *words]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -153,7 +153,7 @@ def test_nobody_there_is_said(tmp_path: Path, output: Path) -> None:
     command = [
         sys.executable,
         "-m",
-        "tracer.command",
+        "whywait",
         "annotate",
         str(output),
         "--send",

@@ -11,15 +11,15 @@ from urllib.request import urlopen
 
 import pytest
 
-import analysis
 from demo_service.load import Bounds, drive
 from demo_service.server_process import ServerPlan, running
+from testbed.jaeger_server import Jaeger
+from testbed.service import get, traced_service
 from tests.jaeger.agreement import Apart, apart, bars_of_jaeger, bars_of_spans
 from tests.jaeger.critical_path import Bar, Section, critical_path
-from tests.jaeger.server import Jaeger
 from tests.jaeger.stored import stored
-from tests.truth.service import get, traced_service
-from tracer import schema
+from whywait import analysis
+from whywait.tracer import schema
 
 MODES = ("to_thread", "dedicated_pool", "per_request_pool", "sequential", "batch", "microbatch")
 SEARCHED = (
@@ -80,7 +80,7 @@ def predictor(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def in_jaeger(jaeger: Jaeger, predictor: Path) -> list[dict[str, Any]]:
     """The traces of the story as Jaeger's UI gets them."""
-    from analysis.write.otlp_http import send
+    from whywait.analysis.write.otlp_http import send
 
     for path in predictor.glob("*.jsonl"):
         with path.open("rb") as lines:

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-import analysis
-from tests.jaeger.server import Jaeger
+from testbed.jaeger_server import Jaeger
+from testbed.notebooks import executed, figures_of
+from testbed.service import get, traced_service
 from tests.jaeger.stored import stored
-from tests.notebooks.run import executed, figures_of
-from tests.truth.service import get, traced_service
+from whywait import analysis
 
 pytestmark = pytest.mark.jaeger
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-import analysis
-from tests.jaeger.server import Jaeger
+from testbed.jaeger_server import Jaeger
+from testbed.service import get, traced_service
 from tests.jaeger.stored import stored
-from tests.truth.service import get, traced_service
+from whywait import analysis
 
 pytestmark = pytest.mark.jaeger
 
@@ -47,7 +47,7 @@ def test_report_command_reads_jaeger(jaeger: Jaeger) -> None:
     command = [
         sys.executable,
         "-m",
-        "tracer.command",
+        "whywait",
         "report",
         jaeger.query_url,
         "--service",

@@ -7,9 +7,9 @@ from urllib.request import urlopen
 
 import pytest
 
-from tests.browser import chromium
-from tests.jaeger.server import UI_CONFIG, Jaeger
-from tracer import schema
+from testbed import chromium
+from testbed.jaeger_server import UI_CONFIG, Jaeger
+from whywait.tracer import schema
 
 # jaeger-ui v2.20.0, packages/jaeger-ui/src/types/config.ts
 KNOWN = {

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from tests.analysis.test_load_jaeger import answer, serving
-from tests.notebooks.run import NOTEBOOKS, executed, figures_of
+from testbed.notebooks import NOTEBOOKS, executed, figures_of
+from tests.analysis.load.test_load_jaeger import answer, serving
 
 RECORDING = NOTEBOOKS / "recording"
 ALL = sorted(path.name for path in NOTEBOOKS.glob("*.ipynb"))

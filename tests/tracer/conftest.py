@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-import tracer
-from tracer.config import Config
+import whywait
+from whywait.tracer.config import Config
 
 
 @dataclass
@@ -44,7 +44,7 @@ class Traced:
         self.spans: list[Span] = []
 
     def stop(self) -> None:
-        tracer.stop()
+        whywait.stop()
         self.spans = [span for path in sorted(self.output.glob("*.jsonl")) for span in read(path)]
 
     def named(self, name: str) -> list[Span]:
@@ -102,8 +102,8 @@ def traced_to(tmp_path: Path) -> Iterator[Callable[..., Traced]]:
     """`traced_to(**config)` starts a session; its `stop()` reads the spans back."""
 
     def begin(**settings: Any) -> Traced:
-        tracer.start("test", config=Config(output=tmp_path / "traces", **settings))
+        whywait.start("test", config=Config(output=tmp_path / "traces", **settings))
         return Traced(tmp_path / "traces")
 
     yield begin
-    tracer.stop()
+    whywait.stop()

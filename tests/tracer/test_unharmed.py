@@ -16,13 +16,13 @@ from typing import Any
 import pytest
 from opentelemetry import trace
 
-import analysis
-import tracer
+import whywait
 from tests.tracer.conftest import Traced
-from tracer import phase, recorder
+from whywait import analysis, phase
+from whywait.tracer.hotpath import recorder
 
 Begin = Callable[..., Traced]
-PACKAGE = Path(tracer.__file__).parent
+PACKAGE = Path(whywait.__file__).parent
 
 
 class Thing:
@@ -281,8 +281,8 @@ def test_what_is_said_of_the_current_span_is_said_of_the_span_around(traced_to: 
         return current.is_recording()
 
     async def main() -> None:
-        with tracer.phase("request"), theirs.start_as_current_span("their span"), tracer.phase("inner"):
-            with tracer.phase("innermost"):
+        with whywait.phase("request"), theirs.start_as_current_span("their span"), whywait.phase("inner"):
+            with whywait.phase("innermost"):
                 trace.get_current_span().set_attributes({"from.phase": 2})
             assert await asyncio.to_thread(job)
             assert not await asyncio.get_running_loop().run_in_executor(
@@ -300,7 +300,7 @@ def test_phases_may_nest_deeply(traced_to: Begin) -> None:
     spans = traced_to()
 
     def nest(depth: int) -> None:
-        with tracer.phase("level"):
+        with whywait.phase("level"):
             trace.get_current_span().set_attribute("depth", depth)
             if depth:
                 nest(depth - 1)
@@ -317,7 +317,7 @@ def test_the_hosts_odd_spans_take_no_others_with_them(tmp_path: Path) -> None:
     class Name(enum.Enum):
         ODD = 1
 
-    tracer.start("test", output=tmp_path / "t.jsonl")
+    whywait.start("test", output=tmp_path / "t.jsonl")
     lost = recorder.active.lost if recorder.active is not None else {}
     own = trace.get_tracer("the host's")
     own.start_span(Name.ODD).end()  # type: ignore[arg-type]
@@ -325,6 +325,6 @@ def test_the_hosts_odd_spans_take_no_others_with_them(tmp_path: Path) -> None:
     with own.start_as_current_span("plain") as plain:
         plain.add_event("at an odd time", timestamp=1.5e18)  # type: ignore[arg-type]
     own.start_span("sound").end()
-    tracer.stop()
+    whywait.stop()
     assert lost["odd span"] == 3
     assert list(analysis.load_traces(tmp_path / "t.jsonl").spans["name"]) == ["sound"]

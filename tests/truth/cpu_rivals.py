@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
-import tracer
+import whywait
 from tests.kernel import GROUPS, quota_group, run_queue_ns, write
 
 REQUESTS, JOB_S, AT_ONCE = 25, 0.02, 4
@@ -118,7 +118,7 @@ def serve(work: Callable[[], Any], at_once: int, requests: int = REQUESTS) -> fl
     job = timed(work)
     with ThreadPoolExecutor(at_once) as pool:
         for _ in range(requests):
-            with tracer.phase("request"):
+            with whywait.phase("request"):
                 waited += sum(one.result() for one in [pool.submit(job) for _ in range(at_once)])
     return waited
 
@@ -131,7 +131,7 @@ def main(mode: str, output: str) -> dict[str, float]:
             before = throttled_ms()
             truth["run_queue_ms"] = serve(burn, 1, 15)
             truth["throttled_ms"] = throttled_ms() - before
-            tracer.stop()
+            whywait.stop()
         return truth
     work = native_work() if mode == "native" else burn
     start(output)
@@ -146,12 +146,12 @@ def main(mode: str, output: str) -> dict[str, float]:
         truth["run_queue_ms"] = serve(work, AT_ONCE if mode == "native" else 1)
         truth["own_ms"] = (time.process_time() - own) * 1e3
         truth["busy_ms"] = _busy_ms() - busy
-    tracer.stop()
+    whywait.stop()
     return truth
 
 
 def start(output: str) -> None:
-    tracer.start("rivals", output=output)
+    whywait.start("rivals", output=output)
     time.sleep(0.6)  # the sampler has learnt where to look
 
 

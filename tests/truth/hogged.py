@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 
-import tracer
+import whywait
 
 REQUESTS, ENOUGH_MS, JOB_S = 80, 80, 0.03
 HOG = "import os\nos.sched_setaffinity(0, {%d})\nwhile True: pass"
@@ -25,7 +25,7 @@ def nap() -> int:
 
 async def victim() -> tuple[int, float]:
     """When the result was used, and how long that was after it was there, in ms."""
-    with tracer.phase("victim"):
+    with whywait.phase("victim"):
         done_ns = await asyncio.get_running_loop().run_in_executor(None, nap)
         return time.time_ns(), (time.perf_counter_ns() - done_ns) / 1e6
 
@@ -50,8 +50,8 @@ async def main(processor: int) -> list[int]:
 
 
 if __name__ == "__main__":
-    tracer.start("hogged", output=sys.argv[1])
+    whywait.start("hogged", output=sys.argv[1])
     time.sleep(0.5)  # the sampler has learnt where to look
     used_ns = asyncio.run(main(max(os.sched_getaffinity(0))))
-    tracer.stop()
+    whywait.stop()
     print(json.dumps(used_ns))

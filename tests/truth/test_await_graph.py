@@ -12,7 +12,7 @@ import uvloop
 from tests.tracer.conftest import Span, Traced, traced_to
 from tests.truth.graph import outside, pools, primitives, shape, tasks, with_anyio
 from tests.truth.graph.shape import IO, ROOT, SHAPES, SHORTEST_MS, THREAD, Edge, Shape
-from tracer import phase
+from whywait import phase
 
 __all__ = ["traced_to"]
 MODULES = (outside, primitives, tasks, with_anyio)

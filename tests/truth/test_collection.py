@@ -27,11 +27,10 @@ import pandas as pd
 import pytest
 import uvloop
 
-import analysis
-from analysis.collection import serial_collection
-from analysis.model import Analysis
 from tests.tracer.conftest import Traced, traced_to
-from tracer import phase
+from whywait import analysis, phase
+from whywait.analysis.model import Analysis
+from whywait.analysis.situations.serial_collection import serial_collection
 
 __all__ = ["traced_to"]
 Begin = Callable[..., Traced]

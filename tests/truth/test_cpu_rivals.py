@@ -10,14 +10,14 @@ from typing import Any
 
 import pytest
 
-from analysis.attribution import analyze
-from analysis.causes import Cause
-from analysis.cpu_rivals import _REMEDIES, QUOTA
-from analysis.model import Analysis
-from analysis.verdicts import Verdict, verdict
+from testbed.service import ROOT
 from tests.kernel import GROUPS
-from tests.truth.service import ROOT
-from tracer import schema
+from whywait.analysis.attribution.cpu_rivals import _REMEDIES, QUOTA
+from whywait.analysis.causes import Cause
+from whywait.analysis.model import Analysis
+from whywait.analysis.pipeline import analyze
+from whywait.analysis.verdicts.accusation import Verdict, verdict
+from whywait.tracer import schema
 
 PARTS = (schema.CPU_PROCESS_NS, schema.CPU_OWN_NS, schema.CPU_THROTTLED_NS, schema.CPU_UNKNOWN_NS)
 

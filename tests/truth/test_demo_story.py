@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-import analysis
-from analysis.model import Analysis
+from whywait import analysis
+from whywait.analysis.model import Analysis
 
 ROOT = Path(__file__).resolve().parents[2]
 THREADED = {"to_thread", "per_request_pool", "dedicated_pool"}
@@ -23,7 +23,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Path:
     command = [
         sys.executable,
         "-m",
-        "tracer.command",
+        "whywait",
         "demo",
         "--quick",
         "--clients",

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-import analysis
-from analysis.comparison import Change
-from tests.truth.service import get, traced_service
+from testbed.service import get, traced_service
+from whywait import analysis
+from whywait.analysis.changes.comparison import Change
 
 REQUESTS = 16  # p50 needs 8
 

@@ -11,10 +11,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-import analysis
-from analysis.model import Analysis
+from testbed.service import get, traced_service
 from tests.truth.app import POOL_SIZES, Stamps
-from tests.truth.service import get, traced_service
+from whywait import analysis
+from whywait.analysis.model import Analysis
 
 MS = 1_000_000
 JOBS, JOB_MS = 10, 20

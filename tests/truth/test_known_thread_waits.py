@@ -8,9 +8,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-import analysis
-from analysis.model import Analysis
-from tests.truth.service import get, traced_service
+from testbed.service import get, traced_service
+from whywait import analysis
+from whywait.analysis.model import Analysis
 
 MS = 1_000_000
 HELD_MS = {"calm": 60, "hogged": 500}

@@ -8,13 +8,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import analysis
-from analysis.live.counting import Counted
-from analysis.live.reader import Reader
-from analysis.live.totals import Totals
+from testbed.service import ROOT, get, traced_service
 from tests.analysis.live.test_metrics_command import ended, receiver, sidecar
 from tests.analysis.live.traces import totals_of
-from tests.truth.service import ROOT, get, traced_service
+from whywait import analysis
+from whywait.analysis.live.counting import Counted
+from whywait.analysis.live.reader import Reader
+from whywait.analysis.live.totals import Totals
 
 WITHIN_S = 30  # a loaded machine's, not what it takes
 
@@ -111,7 +111,7 @@ def test_following_a_service_gives_what_analysing_its_traces_gives(tmp_path: Pat
 def test_top_tells_it_in_words(tmp_path: Path) -> None:
     output = tmp_path / "traces"
     with traced_service(output) as url:
-        command = [sys.executable, "-m", "tracer.command", "top", str(output), "--seconds", "3"]
+        command = [sys.executable, "-m", "whywait", "top", str(output), "--seconds", "3"]
         process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
         try:
             assert process.stdout is not None

@@ -16,9 +16,8 @@ import pandas as pd
 import pytest
 import uvloop
 
-import analysis
 from tests.tracer.conftest import Traced, traced_to
-from tracer import phase, traced
+from whywait import analysis, phase, traced
 
 __all__ = ["traced_to"]
 STEPS, STEP_S = 5, 0.02

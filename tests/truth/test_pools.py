@@ -14,10 +14,9 @@ import pandas as pd
 import pytest
 import uvloop
 
-import analysis
-from analysis.model import Analysis
 from tests.tracer.conftest import Traced, traced_to
-from tracer import phase
+from whywait import analysis, phase
+from whywait.analysis.model import Analysis
 
 __all__ = ["traced_to"]
 Begin = Callable[..., Traced]

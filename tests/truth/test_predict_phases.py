@@ -4,10 +4,10 @@ from itertools import pairwise
 
 import pytest
 
-import analysis
-from analysis.model import Analysis
-from analysis.phases import phase_times
-from tests.truth.service import get, traced_service
+from testbed.service import get, traced_service
+from whywait import analysis
+from whywait.analysis.measure.phase_times import phase_times
+from whywait.analysis.model import Analysis
 
 MS = 1_000_000
 SLOW_MS, TIMES = 40, 5

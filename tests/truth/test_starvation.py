@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-import analysis
-import tracer
+import whywait
 from demo_service.never_idle import NAME
 from demo_service.starvation_story import Starvation, tell_starvation
+from whywait import analysis
 
 
 @pytest.fixture(scope="module")
@@ -43,18 +43,18 @@ def test_an_ordinary_hog_starves_nobody(tmp_path: Path) -> None:
     async def serve() -> None:
         loop = asyncio.get_running_loop()
         for _ in range(12):
-            with tracer.phase(NAME):
+            with whywait.phase(NAME):
                 await loop.run_in_executor(None, int)
             await asyncio.sleep(0.005)
 
-    tracer.start(output=f"{tmp_path}/")
+    whywait.start(output=f"{tmp_path}/")
     thread = threading.Thread(target=hog)
     thread.start()
     time.sleep(0.3)
     asyncio.run(serve())
     stop = True
     thread.join()
-    tracer.stop()
+    whywait.stop()
     found = analysis.analyze(tmp_path)
     assert "GIL starvation" not in " ".join(one.text for one in analysis.verdict(found))
     causes = found.causes.groupby("cause")["amount_ns"].sum()

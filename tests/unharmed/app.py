@@ -8,20 +8,20 @@ from concurrent.futures import ThreadPoolExecutor
 from fastapi import FastAPI
 from opentelemetry import trace
 
-import tracer
+import whywait
 
 app = FastAPI()
 pool = ThreadPoolExecutor(4)  # made where the module is imported: before the fork, with --preload
 
 
 def in_thread(asked: str) -> int:
-    with tracer.phase(f"in thread {asked}"):
+    with whywait.phase(f"in thread {asked}"):
         time.sleep(0.004)
     return os.getpid()
 
 
 async def on_loop(asked: str) -> int:
-    with tracer.phase(f"on loop {asked}"):
+    with whywait.phase(f"on loop {asked}"):
         await asyncio.sleep(0.004)
     return os.getpid()
 

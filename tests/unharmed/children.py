@@ -11,13 +11,13 @@ import os
 import sys
 from concurrent.futures import ProcessPoolExecutor
 
-import tracer
+import whywait
 
 CHILDREN, PIECES = 3, 12
 
 
 def work(name: str) -> tuple[str, int]:
-    with tracer.phase(name), tracer.phase(f"part of {name}"):
+    with whywait.phase(name), whywait.phase(f"part of {name}"):
         sum(range(10_000))
     return name, os.getpid()
 
@@ -40,7 +40,7 @@ def main(method: str, kind: str) -> dict[str, int]:
             return dict(executor.map(work, names))
     results: multiprocessing.SimpleQueue[tuple[str, int]] = context.SimpleQueue()
     # in the midst of the parent's own work, which goes on in the parent alone
-    with tracer.phase("around"):
+    with whywait.phase("around"):
         children = [context.Process(target=report, args=(name, results)) for name in names[:CHILDREN]]
         for child in children:
             child.start()

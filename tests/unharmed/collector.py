@@ -8,7 +8,7 @@ from typing import Any
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from tests.truth.service import free_port
+from testbed.service import free_port
 
 LONG_S = 120.0  # longer than any test waits
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.truth.service import ROOT, get
+from testbed.service import ROOT, get
 
 CLIENTS = 8
 STOP_S = 60
@@ -74,7 +74,7 @@ def _wait_until_up(served: Served, path: str, log: Path) -> None:
 
 def traced(output: Path, *command: str) -> list[str]:
     """The command under `whywait run`."""
-    return [sys.executable, "-m", "tracer.command", "run", "--output", str(output), "--", *command]
+    return [sys.executable, "-m", "whywait", "run", "--output", str(output), "--", *command]
 
 
 def ask_many(url: str, names: Sequence[str], path: str = "/ask") -> list[dict[str, Any]]:

@@ -1,8 +1,8 @@
 """The same service, which starts its tracer itself where it is imported."""
 
-import tracer
+import whywait
 from tests.unharmed.app import app
 
-tracer.start("started")
+whywait.start("started")
 
 __all__ = ["app"]

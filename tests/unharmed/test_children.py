@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from testbed.service import ROOT
 from tests.tracer.conftest import read
-from tests.truth.service import ROOT
 from tests.unharmed.serving import traced
 from tests.unharmed.test_workers import spans_in
 
@@ -54,12 +54,12 @@ def test_what_children_do_is_in_their_own_traces(method: str, kind: str, tmp_pat
 
 def test_a_fork_in_the_midst_of_a_phase_is_told_by_the_parent_alone(tmp_path: Path) -> None:
     code = (
-        "import os, tracer\n"
-        "with tracer.phase('around'):\n"
+        "import os, whywait\n"
+        "with whywait.phase('around'):\n"
         "    child = os.fork()\n"
-        "    with tracer.phase('in child' if child == 0 else 'in parent'): pass\n"
-        "with tracer.phase('after in child' if child == 0 else 'after in parent'): pass\n"
-        "tracer.stop()\n"
+        "    with whywait.phase('in child' if child == 0 else 'in parent'): pass\n"
+        "with whywait.phase('after in child' if child == 0 else 'after in parent'): pass\n"
+        "whywait.stop()\n"
         "os._exit(0) if child == 0 else os.waitpid(child, 0)\n"
     )
     run(tmp_path, "-c", code)
@@ -78,20 +78,20 @@ def test_a_fork_in_the_midst_of_a_phase_is_told_by_the_parent_alone(tmp_path: Pa
 
 def test_forks_while_much_is_written_tear_no_line_and_repeat_none(tmp_path: Path) -> None:
     code = (
-        "import os, threading, time, tracer\n"
+        "import os, threading, time, whywait\n"
         "on = True\n"
         "def produce():\n"
         "    number = 0\n"
         "    while on or number < 400:\n"
-        "        with tracer.phase(f'parent {number}'): number += 1; time.sleep(0.002)\n"
+        "        with whywait.phase(f'parent {number}'): number += 1; time.sleep(0.002)\n"
         "    print(number)\n"
         "thread = threading.Thread(target=produce)\n"
         "thread.start()\n"
         "for turn in range(6):\n"
         "    child = os.fork()\n"
         "    if child == 0:\n"
-        "        with tracer.phase(f'child {turn}'): pass\n"
-        "        tracer.stop()\n"
+        "        with whywait.phase(f'child {turn}'): pass\n"
+        "        whywait.stop()\n"
         "        os._exit(0)\n"
         "    assert os.waitpid(child, 0)[1] == 0\n"
         "on = False\n"
@@ -107,7 +107,7 @@ def test_forks_while_much_is_written_tear_no_line_and_repeat_none(tmp_path: Path
 
 def test_a_forked_child_keeps_nothing_of_the_parents(tmp_path: Path) -> None:
     code = (
-        "import os, threading, time, tracer\n"
+        "import os, threading, time, whywait\n"
         "def census():\n"
         "    files = [os.readlink(f'/proc/self/fd/{n}') for n in os.listdir('/proc/self/fd') if os.path.exists(f'/proc/self/fd/{n}')]\n"
         "    threads = sorted(one.name for one in threading.enumerate())\n"
@@ -117,7 +117,7 @@ def test_a_forked_child_keeps_nothing_of_the_parents(tmp_path: Path) -> None:
         "if child == 0:\n"
         "    time.sleep(0.3)\n"
         "    after = census()\n"
-        "    tracer.stop()\n"
+        "    whywait.stop()\n"
         "    print(before, after, census(), sep='\\n', flush=True)\n"
         "    os._exit(0)\n"
         "os.waitpid(child, 0)\n"

@@ -14,14 +14,14 @@ import pytest
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
-import tracer
-from tests.truth.service import free_port, get
+import whywait
+from testbed.service import free_port, get
 from tests.unharmed.collector import Collector, collecting
 from tests.unharmed.serving import Served, ask_all_workers, serving
 from tests.unharmed.test_workers import command_of
-from tracer.config import Config
-from tracer.probes.span_queue import ROOM_IDLE, SpanQueue
-from tracer.recorder import Recorder
+from whywait.tracer.config import Config
+from whywait.tracer.export.span_queue import ROOM_IDLE, SpanQueue
+from whywait.tracer.hotpath.recorder import Recorder
 
 MANNERS = ("down", "slow", "failing")
 ROUNDS, REQUESTS = 8, 25
@@ -32,7 +32,7 @@ MOST_STOP_S = 25.0  # outlet and queue together; see SpanQueue and Outlet
 
 def service(stack: ExitStack, name: str, folder: Path, environment: dict[str, str]) -> Served:
     port = free_port()
-    command = [sys.executable, "-m", "tracer.command", "run", "--", sys.executable, "-m", "uvicorn"]
+    command = [sys.executable, "-m", "whywait", "run", "--", sys.executable, "-m", "uvicorn"]
     command += ["--port", str(port), "--log-level", "warning", "tests.unharmed.app:app"]
     log = folder / f"{name}.log"
     return stack.enter_context(serving(command, port, log, environment=environment))
@@ -88,7 +88,7 @@ def test_all_workers_reach_the_collector(tmp_path: Path) -> None:
     port = free_port()
     with collecting("well") as collector:
         environment = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.url}
-        run = [sys.executable, "-m", "tracer.command", "run", "--"]
+        run = [sys.executable, "-m", "whywait", "run", "--"]
         command = [*run, *command_of("gunicorn preload", port)]
         with serving(command, port, tmp_path / "log", environment=environment) as served:
             answers = ask_all_workers(served.url)
@@ -105,14 +105,14 @@ def to(monkeypatch: pytest.MonkeyPatch) -> Begin:
 
     def begin(collector: Collector) -> None:
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url)
-        tracer.start("test", config=Config(sampler=False, export_interval_s=0.02))
+        whywait.start("test", config=Config(sampler=False, export_interval_s=0.02))
 
     return begin
 
 
 def work(times: int) -> None:
     for number in range(times):
-        with tracer.phase(f"piece {number}"):
+        with whywait.phase(f"piece {number}"):
             pass
 
 
@@ -127,7 +127,7 @@ def test_what_was_lost_is_told_in_traces_once_the_collector_is_back(
     to: Begin, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "50")
-    from tracer import recorder
+    from whywait.tracer.hotpath import recorder
 
     with collecting("failing") as collector, caplog.at_level(logging.WARNING):
         to(collector)
@@ -140,7 +140,7 @@ def test_what_was_lost_is_told_in_traces_once_the_collector_is_back(
         collector.manner = "well"
         work(1)
         until(lambda: bool(collector.spans))
-        tracer.stop()
+        whywait.stop()
     assert set(lost) == {"span for the collector"}
     (root,) = [span for span in collector.spans if span.get("whywait.root")]
     assert root["whywait.lost"].int_value == lost["span for the collector"] >= 10
@@ -158,7 +158,7 @@ def test_stop_does_not_hang(manner: str, to: Begin, caplog: pytest.LogCaptureFix
         time.sleep(1.5)  # the first batch is on its way
         work(50)
         began_s = time.monotonic()
-        tracer.stop()
+        whywait.stop()
         assert time.monotonic() - began_s < MOST_STOP_S
     said = " ".join(one.getMessage() for one in caplog.records if one.name == "whywait")
     assert re.search(r"[1-9]\d* spans of process \d+ did not get to the collector", said)
@@ -201,7 +201,7 @@ def test_spans_in_memory_are_bounded_and_each_is_exported_or_counted(monkeypatch
 
 
 def test_an_exporter_that_takes_nothing_is_kept_less_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tracer.probes.span_queue._IDLE_S", 0.2)
+    monkeypatch.setattr("whywait.tracer.export.span_queue._IDLE_S", 0.2)
     recorder, exporter = Recorder(Config()), Stuck()
     queue = SpanQueue(exporter, "nowhere", recorder, part=10, stop_s=20)
     provider = TracerProvider(shutdown_on_exit=False)
@@ -220,7 +220,7 @@ def test_an_exporter_that_takes_nothing_is_kept_less_for(monkeypatch: pytest.Mon
 
 
 def test_a_stuck_exporter_holds_no_more_than_its_queues(to: Begin, monkeypatch: pytest.MonkeyPatch) -> None:
-    from tracer import recorder
+    from whywait.tracer.hotpath import recorder
 
     monkeypatch.setenv("OTEL_BSP_MAX_QUEUE_SIZE", "300")
     monkeypatch.setenv("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "100")
@@ -236,4 +236,4 @@ def test_a_stuck_exporter_holds_no_more_than_its_queues(to: Begin, monkeypatch: 
         assert active.lost["span for the collector"] >= 100
         assert most_requests <= active.config.max_pending_requests
         collector.end.set()
-        tracer.stop()
+        whywait.stop()

@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 
-import analysis
-import tracer
+import whywait
+from testbed.service import free_port, get
 from tests.tracer.conftest import read
-from tests.truth.service import free_port, get
 from tests.unharmed.serving import Served, serving, traced
 from tests.unharmed.test_collector import MOST_RATIO, latencies_ms, ratio
-from tracer.config import Config
-from tracer.trace_file import TraceFile
+from whywait import analysis
+from whywait.tracer.config import Config
+from whywait.tracer.export.trace_file import TraceFile
 
 LOST = re.compile(r"whywait: ([1-9]\d*) spans of process \d+ did not get to the file")
 
@@ -79,10 +79,10 @@ def test_a_disk_that_fills_up_and_is_emptied(tmp_path: Path) -> None:
 def test_stop_ends_all_the_same(tmp_path: Path) -> None:
     output = tmp_path / "t.jsonl"
     output.symlink_to("/dev/full")
-    tracer.start("test", config=Config(output=output, sampler=False))
-    with tracer.phase("work"):
+    whywait.start("test", config=Config(output=output, sampler=False))
+    with whywait.phase("work"):
         pass
-    tracer.stop()  # the automatic fixture looks for what is left
+    whywait.stop()  # the automatic fixture looks for what is left
 
 
 def test_a_line_of_which_a_part_was_written_is_taken_back(

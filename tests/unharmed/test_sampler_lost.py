@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.truth.service import get
+from testbed.service import get
 from tests.unharmed.test_collector import MOST_RATIO, ratio
 from tests.unharmed.test_full_disk import service
 from tests.unharmed.test_workers import spans_in

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-import analysis
+from testbed.service import free_port
 from tests.tracer.conftest import Span, read
-from tests.truth.service import free_port
 from tests.unharmed.serving import ask_all_workers, serving, traced
+from whywait import analysis
 
 APP = "tests.unharmed.app:app"
 UVICORN = (sys.executable, "-m", "uvicorn", "--workers", "2", "--log-level", "warning", "--port")

@@ -5,9 +5,9 @@ Names that a version of a library does not have are passed over.
 
 from typing import Final
 
-from tracer.adapters.devices import current_device, device_of_booster, forget_booster
-from tracer.adapters.rule import Rule
-from tracer.schema import (
+from whywait.tracer.adapters.devices import current_device, device_of_booster, forget_booster
+from whywait.tracer.adapters.rule import Rule
+from whywait.tracer.schema import (
     PHASE_COMPUTE,
     PHASE_CONVERSION,
     PHASE_FRAME,

@@ -7,11 +7,13 @@ appends one tuple, or, where it was too short for a span, adds to a sum; no Open
 from time import perf_counter_ns, thread_time_ns
 from typing import Any
 
-from tracer import recorder as recorders
-from tracer.adapters.rule import Rule
-from tracer.adapters.steps import adopt, step_name
-from tracer.marking import error_name
-from tracer.records import (
+from whywait.tracer.adapters.rule import Rule
+from whywait.tracer.adapters.steps import adopt, step_name
+from whywait.tracer.host.otel_context import current_span_id
+from whywait.tracer.host.thread_clocks import run_queue_ns
+from whywait.tracer.hotpath import recorder as recorders
+from whywait.tracer.hotpath.open_phase import error_name
+from whywait.tracer.records.request import (
     MIN_RESOLUTION_NS,
     Activity,
     DeviceCall,
@@ -23,9 +25,7 @@ from tracer.records import (
     here,
     new_span_id,
 )
-from tracer.schema import PHASE_FROM_DEVICE, PHASE_TO_DEVICE
-from tracer.signals import run_queue_ns
-from tracer.span_context import current_span_id
+from whywait.tracer.schema import PHASE_FROM_DEVICE, PHASE_TO_DEVICE
 
 _COPIES = (PHASE_TO_DEVICE, PHASE_FROM_DEVICE)
 _LATELY_NS = 200_000  # a reading of the run queue costs as much as the rest: one no older than this will do

@@ -6,14 +6,14 @@ from collections.abc import Callable
 from inspect import getattr_static
 from typing import Any
 
-from tracer import recorder as recorders
-from tracer.adapters import registry, steps
-from tracer.adapters.devices import forget_devices
-from tracer.adapters.imports import ImportWatch
-from tracer.adapters.registry import Table, table_of
-from tracer.adapters.rule import Rule
-from tracer.adapters.wrapping import replace
-from tracer.recorder import Recorder
+from whywait.tracer.adapters import registry, steps
+from whywait.tracer.adapters.devices import forget_devices
+from whywait.tracer.adapters.imports import ImportWatch
+from whywait.tracer.adapters.registry import Table, table_of
+from whywait.tracer.adapters.rule import Rule
+from whywait.tracer.adapters.wrapping import replace
+from whywait.tracer.hotpath import recorder as recorders
+from whywait.tracer.hotpath.recorder import Recorder
 
 
 class _Patches:

@@ -5,8 +5,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tracer.adapters.builtin import CUPY, PANDAS, SKLEARN, XGBOOST
-from tracer.adapters.rule import Rule
+from whywait.tracer.adapters.builtin import CUPY, PANDAS, SKLEARN, XGBOOST
+from whywait.tracer.adapters.rule import Rule
 
 __all__ = ["AdapterError", "Rule", "Table", "libraries", "register", "table_of", "unregister"]
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from tracer.adapters.devices import Device
+from whywait.tracer.adapters.devices import Device
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,8 @@ from itertools import islice
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from tracer.adapters.rule import Rule
-from tracer.schema import PHASE_TRANSFORM
+from whywait.tracer.adapters.rule import Rule
+from whywait.tracer.schema import PHASE_TRANSFORM
 
 _MOST_STEPS = 1_000
 Mark = Callable[[Any, str, Rule, str], None]  # class, method, rule, probe

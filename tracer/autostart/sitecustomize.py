@@ -26,11 +26,11 @@ def _start() -> None:
     try:
         import atexit
 
-        import tracer
+        import whywait
 
-        tracer.start()
-        atexit.register(tracer.stop)
-        _stop_on_termination(tracer.stop)
+        whywait.start()
+        atexit.register(whywait.stop)
+        _stop_on_termination(whywait.stop)
     except Exception as error:  # the service must start, traced or not
         print(f"whywait: not tracing process {os.getpid()}: {error}", file=sys.stderr)
 

@@ -1,5 +1,5 @@
 """What can be observed on this machine by this interpreter, and why not. Starts nothing that outlives the question."""
 
-from tracer.doctor.check import Check, State
+from whywait.tracer.doctor.check import Check, State
 
 __all__ = ["Check", "State"]

@@ -8,8 +8,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Final
 
-from tracer.config import ConfigError, from_environment, output_file
-from tracer.doctor.check import Check, info, no, yes
+from whywait.tracer.config import ConfigError, from_environment, output_file
+from whywait.tracer.doctor.check import Check, info, no, yes
 
 _TESTED: Final = ((3, 11), (3, 13))
 _LIBRARIES: Final = (

@@ -8,10 +8,10 @@ import threading
 import time
 from typing import Final
 
-from tracer import signals
-from tracer.doctor.check import Check, State, info, no, yes
-from tracer.sampler.gil_address import gil_address
-from tracer.sampler.process import SamplerProcess, start_sampler
+from whywait.tracer.doctor.check import Check, State, info, no, yes
+from whywait.tracer.host import thread_clocks
+from whywait.tracer.sampler.gil_address import gil_address
+from whywait.tracer.sampler.process import SamplerProcess, start_sampler
 
 _PATIENCE_S: Final = 10.0
 _PR_GET_DUMPABLE: Final = 3
@@ -71,8 +71,8 @@ def _thread_cpu() -> Check:
 
 
 def _run_queue() -> Check:
-    if signals.run_queue_available():
-        signals.close_all()
+    if thread_clocks.run_queue_available():
+        thread_clocks.close_all()
         return yes("run_queue", "/proc/thread-self/schedstat tells how long a thread waited for a CPU")
     return no(
         "run_queue", "/proc/thread-self/schedstat cannot be read", "cpu_wait is part of unexplained",

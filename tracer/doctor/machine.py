@@ -7,9 +7,9 @@ import urllib.request
 from collections.abc import Callable
 from typing import Final
 
-from tracer.doctor.check import Check, info, no, yes
-from tracer.doctor.kernel import processors
-from tracer.sampler.cgroup import CpuGroups, hierarchy
+from whywait.tracer.doctor.check import Check, info, no, yes
+from whywait.tracer.doctor.kernel import processors
+from whywait.tracer.sampler.child.cgroup import CpuGroups, hierarchy
 
 _TIMEOUT_S: Final = 5.0
 

@@ -13,10 +13,11 @@ from select import select
 from time import monotonic
 from typing import Final, NamedTuple
 
-from tracer.sampler import child, ring
-from tracer.sampler.cpu_layout import CPU_RECORD, CPU_RECORDS
-from tracer.sampler.gil_address import GilAddress, gil_address
-from tracer.sampler.watch_table import WatchTable
+from whywait.tracer.sampler.child import main
+from whywait.tracer.sampler.gil_address import GilAddress, gil_address
+from whywait.tracer.sampler.pool_table_writer import WatchTable
+from whywait.tracer.sampler.shared import thread_records
+from whywait.tracer.sampler.shared.cpu_records import CPU_RECORD, CPU_RECORDS
 
 _STOP_S: Final = 2.0
 _LAUNCH_S: Final = 0.5
@@ -44,9 +45,9 @@ class SamplerProcess:
     """One sampler; `close` ends it. Never raises after it was made."""
 
     def __init__(self, address: GilAddress) -> None:
-        self._fd = _shared_memory(ring.SIZE)
-        self._memory: mmap.mmap | None = mmap.mmap(self._fd, ring.SIZE)
-        self.pools = WatchTable(self._memory, ring.WATCH_AT)
+        self._fd = _shared_memory(thread_records.SIZE)
+        self._memory: mmap.mmap | None = mmap.mmap(self._fd, thread_records.SIZE)
+        self.pools = WatchTable(self._memory, thread_records.WATCH_AT)
         self._woken = 0
         self.id = 0
         self._said = b""
@@ -58,7 +59,7 @@ class SamplerProcess:
         try:
             self._launcher = subprocess.Popen(  # noqa: S603 - our own interpreter, our own file
                 [
-                    sys.executable, "-I", "-S", "-E", str(Path(child.__file__)), str(os.getpid()),
+                    sys.executable, "-I", "-S", "-E", str(Path(main.__file__)), str(os.getpid()),
                     str(address.futex_from), str(address.futex_to), str(address.holder_at),
                     str(address.native_id_offset), str(int(address.interval_known)), str(self._fd),
                 ],
@@ -119,15 +120,17 @@ class SamplerProcess:
         """What the child wrote of itself at its latest sweep."""
         if self._memory is None:
             return Header(0, 0, 0, 0, 0, 0, 0)
-        return Header(*ring.HEADER.unpack_from(self._memory))
+        return Header(*thread_records.HEADER.unpack_from(self._memory))
 
     def records(self, first: int, last: int) -> bytes:
         """The bytes of the records with these numbers; those of one turn of the ring only."""
         if self._memory is None:
             return b""
-        size = ring.RECORD.size
-        begin, end = first % ring.RECORDS, (last - 1) % ring.RECORDS + 1
-        return self._memory[ring.HEADER_SIZE + begin * size : ring.HEADER_SIZE + end * size]
+        size = thread_records.RECORD.size
+        begin, end = first % thread_records.RECORDS, (last - 1) % thread_records.RECORDS + 1
+        return self._memory[
+            thread_records.HEADER_SIZE + begin * size : thread_records.HEADER_SIZE + end * size
+        ]
 
     def use_records(self, first: int, last: int) -> bytes:
         """The bytes of the records of who used the CPUs; those of one turn of the ring only."""
@@ -135,7 +138,7 @@ class SamplerProcess:
             return b""
         size = CPU_RECORD.size
         begin, end = first % CPU_RECORDS, (last - 1) % CPU_RECORDS + 1
-        return self._memory[ring.CPU_AT + begin * size : ring.CPU_AT + end * size]
+        return self._memory[thread_records.CPU_AT + begin * size : thread_records.CPU_AT + end * size]
 
     def end(self) -> None:
         """Ends the child and waits until it is gone; what it wrote can still be read."""
@@ -180,9 +183,11 @@ class SamplerProcess:
         if memory is None:
             return
         try:
-            at = ring.WOKEN_AT + ring.WOKEN_NUMBER.size
-            ring.WOKEN_NUMBER.pack_into(memory, at + number % ring.WOKEN_MOST * 4, thread_id)
-            ring.WOKEN_NUMBER.pack_into(memory, ring.WOKEN_AT, number + 1 & 0xFFFF_FFFF)
+            at = thread_records.WOKEN_AT + thread_records.WOKEN_NUMBER.size
+            thread_records.WOKEN_NUMBER.pack_into(
+                memory, at + number % thread_records.WOKEN_MOST * 4, thread_id
+            )
+            thread_records.WOKEN_NUMBER.pack_into(memory, thread_records.WOKEN_AT, number + 1 & 0xFFFF_FFFF)
         except ValueError:  # it has just been closed
             return
 

@@ -2,16 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 
-from tracer.observed import Observed
-from tracer.phases import settle
-from tracer.records import Job, Request
-from tracer.spans.activities import add_job, add_task
-from tracer.spans.drawing import Drawing
-from tracer.spans.nesting import nested
-from tracer.spans.rests import Pause, no_pause
-from tracer.spans.running import add_block, add_phase
-from tracer.spans.spec import Past, SpanSpec
-from tracer.spans.waits import add_wait
+from whywait.tracer.offcpu.thread_observer import Observed
+from whywait.tracer.records.request import Job, Request
+from whywait.tracer.spans.cooperative_pause import Pause, no_pause
+from whywait.tracer.spans.jaeger.nesting import nested
+from whywait.tracer.spans.phase_tree import settle
+from whywait.tracer.spans.request_context import Drawing
+from whywait.tracer.spans.run_spans import add_block, add_phase
+from whywait.tracer.spans.span_spec import Past, SpanSpec
+from whywait.tracer.spans.task_and_job_spans import add_job, add_task
+from whywait.tracer.spans.wait_spans import add_wait
 
 
 def request_spans(

@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from types import CodeType
 
-from tracer import schema as s
-from tracer.blockers import Blocker, put_blockers
-from tracer.culprits import Attributes
-from tracer.places import is_library, place_of_code
-from tracer.records import Callback, Job, Place, Pool, Request, Wait
-from tracer.spans.spec import span_hex, trace_hex
-from tracer.tiles import Share, by_trace
+from whywait.tracer import schema as s
+from whywait.tracer.host.code_location import is_library, place_of_code
+from whywait.tracer.offcpu.attributes import Attributes
+from whywait.tracer.records.request import Callback, Job, Place, Pool, Request, Wait
+from whywait.tracer.spans.blocker_attributes import Blocker, put_blockers
+from whywait.tracer.spans.segments import Share, by_trace
+from whywait.tracer.spans.span_spec import span_hex, trace_hex
 
 
 def put_place(attributes: Attributes, where: Place | None) -> None:

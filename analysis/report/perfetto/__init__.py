@@ -6,6 +6,6 @@ GET /rank 7f3a...     the slowest requests: one track per task and job, with its
 arrows                from who ended a wait to who waited, and from a job's request to the thread that ran it
 """
 
-from analysis.report.perfetto.trace_file import Written, write_perfetto
+from whywait.analysis.report.perfetto.trace_file import Written, write_perfetto
 
 __all__ = ["Written", "write_perfetto"]

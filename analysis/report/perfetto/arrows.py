@@ -5,10 +5,10 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.report.perfetto.layout import FIRST_DETAIL
-from analysis.report.perfetto.slices import records
-from analysis.report.perfetto.tracks import Arrow, Group
-from tracer import schema
+from whywait.analysis.report.perfetto.layout import FIRST_DETAIL
+from whywait.analysis.report.perfetto.slices import records
+from whywait.analysis.report.perfetto.tracks import Arrow, Group
+from whywait.tracer import schema
 
 Places = Mapping[tuple[str, str], list[tuple[tuple[int, int], int, int]]]  # by span: track, start, end
 

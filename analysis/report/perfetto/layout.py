@@ -5,11 +5,11 @@ from typing import Any, Final
 
 import pandas as pd
 
-from analysis.model import Analysis
-from analysis.report.perfetto.slices import cause_slices, records, request_slice, running, span_slice
-from analysis.report.perfetto.tracks import Group, Slice, numbered
-from analysis.report.safe_text import milliseconds, safe
-from tracer import schema
+from whywait.analysis.model import Analysis
+from whywait.analysis.report.perfetto.slices import cause_slices, records, request_slice, running, span_slice
+from whywait.analysis.report.perfetto.tracks import Group, Slice, numbered
+from whywait.analysis.text import milliseconds, safe
+from whywait.tracer import schema
 
 # numbers of groups; never one of a track, or the viewer takes that for a process's main thread
 REQUESTS: Final = 10_000

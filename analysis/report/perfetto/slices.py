@@ -6,10 +6,10 @@ from typing import Any, Final
 
 import pandas as pd
 
-from analysis.causes import Cause
-from analysis.report.perfetto.tracks import Slice
-from analysis.report.safe_text import milliseconds, safe, short_place
-from tracer import schema
+from whywait.analysis.causes import Cause
+from whywait.analysis.report.perfetto.tracks import Slice
+from whywait.analysis.text import milliseconds, safe, short_place
+from whywait.tracer import schema
 
 AWAITING: Final = "awaiting"
 RUNNING: Final = "running"

@@ -5,11 +5,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import IO, Any, Final
 
-from analysis.errors import InputError
-from analysis.model import Analysis
-from analysis.report.perfetto.arrows import arrows
-from analysis.report.perfetto.layout import groups
-from analysis.report.perfetto.tracks import Arrow, Group, Track
+from whywait.analysis.errors import InputError
+from whywait.analysis.model import Analysis
+from whywait.analysis.report.perfetto.arrows import arrows
+from whywait.analysis.report.perfetto.layout import groups
+from whywait.analysis.report.perfetto.tracks import Arrow, Group, Track
 
 MOST_REQUESTS: Final = 2_000  # tracks; more, and nobody finds anything
 Event = dict[str, Any]

@@ -7,11 +7,11 @@ from concurrent.futures import Future
 from time import perf_counter_ns
 from typing import Any
 
-from analysis.causes import Cause
 from benchmarks.truth.fault import LEAD_S, around, fault, helped_by
 from benchmarks.truth.faults.pools import pool
 from benchmarks.truth.record import Part, who
 from benchmarks.truth.work import Did, nap
+from whywait.analysis.causes import Cause
 
 Asked = tuple["Future[Did]", asyncio.AbstractEventLoop, "asyncio.Future[tuple[Did, int]]"]
 asked: "queue.SimpleQueue[Asked | None]" = queue.SimpleQueue()

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 
-from analysis.causes import Cause
 from benchmarks.truth.context import INSIDE, answer
 from benchmarks.truth.fault import around, fault
 from benchmarks.truth.faults.pools import kept, pool
@@ -17,6 +16,7 @@ from benchmarks.truth.meter import Spent, read, since
 from benchmarks.truth.on_path import compute_in_worker
 from benchmarks.truth.record import Part, Who, who
 from benchmarks.truth.work import compute, spanned, spin
+from whywait.analysis.causes import Cause
 
 HOGS = 3
 HOG = "import os\nos.sched_setaffinity(0, {%d})\nwhile True: pass"

@@ -7,11 +7,11 @@ from importlib.util import find_spec
 from pathlib import Path
 from time import perf_counter_ns
 
-from analysis.causes import Cause
 from benchmarks.truth.fault import LEAD_S, around, fault, helped_by
 from benchmarks.truth.faults.pools import kept, pool
 from benchmarks.truth.record import Part, Who, who
 from benchmarks.truth.work import Past, spanned
+from whywait.analysis.causes import Cause
 
 STAND_IN = Path(__file__).parents[1] / "stand_in"
 OWN_S = 0.002

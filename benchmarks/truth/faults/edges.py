@@ -2,12 +2,12 @@
 
 import signal
 
-from analysis.causes import Cause
 from benchmarks.truth.fault import PLAIN, around, fault
 from benchmarks.truth.faults.locks import sleep_in_worker
 from benchmarks.truth.faults.outside import pause
 from benchmarks.truth.faults.pools import close_all
 from benchmarks.truth.record import Part
+from whywait.analysis.causes import Cause
 
 
 @fault(

@@ -8,13 +8,13 @@ from collections.abc import Callable
 from time import perf_counter_ns
 from typing import Any
 
-from analysis.causes import Cause
 from benchmarks.truth.fault import around, fault
 from benchmarks.truth.faults.pools import pool
 from benchmarks.truth.meter import run_queue_ns
 from benchmarks.truth.on_path import compute_in_worker
 from benchmarks.truth.record import Part, who
 from benchmarks.truth.work import spanned
+from whywait.analysis.causes import Cause
 
 HOGS = 3
 stop = threading.Event()

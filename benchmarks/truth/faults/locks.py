@@ -6,12 +6,12 @@ import threading
 import time
 from time import perf_counter_ns
 
-from analysis.causes import Cause
 from benchmarks.truth.fault import LEAD_S, around, fault, helped_by
 from benchmarks.truth.faults.pools import pool
 from benchmarks.truth.meter import parts_of, read, since
 from benchmarks.truth.record import Part, who
 from benchmarks.truth.work import Did, Past, nap, spanned, spin
+from whywait.analysis.causes import Cause
 
 
 @fault(Cause.BLOCKING_IO, "a sleep in a worker thread", off_loop=True, quick=True)

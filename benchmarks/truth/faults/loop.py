@@ -7,12 +7,12 @@ import time
 from collections.abc import Callable
 from time import perf_counter_ns
 
-from analysis.causes import Cause
 from benchmarks.truth.fault import LEAD_S, fault, helped_by
 from benchmarks.truth.faults.pools import pool
 from benchmarks.truth.meter import Spent, parts_of, read, since
 from benchmarks.truth.record import Part, Who, who
 from benchmarks.truth.work import Did, Past, nap, spanned, spin
+from whywait.analysis.causes import Cause
 
 blocked = Past()
 WAIT_S = 0.02

@@ -3,11 +3,11 @@
 import gc
 from typing import Any
 
-from analysis.causes import Cause
 from benchmarks.truth.fault import around, fault
 from benchmarks.truth.meter import parts_of, read, since
 from benchmarks.truth.record import Part, who
 from benchmarks.truth.work import spanned
+from whywait.analysis.causes import Cause
 
 kept: list[Any] = []
 

@@ -10,12 +10,12 @@ from typing import Any
 
 from opentelemetry import trace
 
-from analysis.causes import Cause
 from benchmarks.truth.fault import around, fault
 from benchmarks.truth.faults.pools import kept
 from benchmarks.truth.meter import read, since
 from benchmarks.truth.record import Part, who
 from benchmarks.truth.work import SCOPE, spin
+from whywait.analysis.causes import Cause
 
 DOWNSTREAM_VARIABLE = "TRUTH_DOWNSTREAM"  # port of a server that answers a line of seconds after so long
 

@@ -10,11 +10,11 @@ from typing import Any
 import anyio
 import anyio.to_thread
 
-from analysis.causes import Cause
 from benchmarks.truth.fault import LEAD_S, fault, helped_by
 from benchmarks.truth.meter import read, since
 from benchmarks.truth.record import Part, who
 from benchmarks.truth.work import Did, Past, nap, spanned, spin, stamp
+from whywait.analysis.causes import Cause
 
 JOBS, WORKERS = 8, 2
 POOLS = {

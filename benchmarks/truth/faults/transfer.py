@@ -7,12 +7,12 @@ from typing import Any
 
 from starlette.responses import Response, StreamingResponse
 
-from analysis.causes import Cause
 from benchmarks.truth.context import answer, request_of
 from benchmarks.truth.fault import fault
 from benchmarks.truth.meter import on_collection, parts_of, read, since
 from benchmarks.truth.record import Part, who
 from benchmarks.truth.work import spanned
+from whywait.analysis.causes import Cause
 
 CHUNKS, CHUNK = 160, bytes(65_536)
 

@@ -7,14 +7,14 @@ import sys
 import tempfile
 from pathlib import Path
 
-import tracer
-from analysis.causes import Cause
+import whywait
 from benchmarks.truth import own_library
 from benchmarks.truth.fault import around, fault
 from benchmarks.truth.faults.pools import kept, pool
 from benchmarks.truth.meter import Spent, parts_of, read, since
 from benchmarks.truth.record import Part, Who, who
 from benchmarks.truth.work import compute, spanned, spin
+from whywait.analysis.causes import Cause
 
 numbers = itertools.count()
 MODULE = """
@@ -136,12 +136,12 @@ async def tokenized(ms: float) -> list[Part]:
 
 
 async def _forget_table(_: float) -> None:
-    tracer.adapters.unregister(own_library.__name__)
+    whywait.adapters.unregister(own_library.__name__)
 
 
 @around(tokenized, _forget_table)
 async def register_table(_: float) -> None:
-    tracer.adapters.register(own_library.__name__, own_library.TABLE)
+    whywait.adapters.register(own_library.__name__, own_library.TABLE)
 
 
 @spanned

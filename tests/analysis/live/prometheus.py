@@ -16,7 +16,7 @@ from urllib.request import urlopen
 
 from opentelemetry.sdk.metrics.export import Histogram, InMemoryMetricReader, Metric, Sum
 
-from tests.truth.service import free_port
+from testbed.service import free_port
 
 UNITS = {"s": "_seconds", "By": "_bytes"}
 PATIENCE_S = 30.0

@@ -1,9 +1,9 @@
 """When a trace is whole, by a clock of the test's own."""
 
-from analysis.live.assembly import INCOMPLETE, LATE, LOST_TRACE, Assembly, Patience, Whole
-from analysis.load.otlp import Row
 from tests.analysis.live.traces import BUSY, QUEUED, TURN, one
-from tracer import schema
+from whywait.analysis.live.assembly import INCOMPLETE, LATE, LOST_TRACE, Assembly, Patience, Whole
+from whywait.analysis.load.otlp import Row
+from whywait.tracer import schema
 
 
 def rows(picture: str = QUEUED, number: int = 1) -> list[Row]:

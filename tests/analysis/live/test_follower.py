@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from analysis.live import follower as followers
-from analysis.live import tail as tails
-from analysis.live.follower import Follower
-from analysis.live.reader import EVERYTHING
+from whywait.analysis.live import follower as followers
+from whywait.analysis.live import tail as tails
+from whywait.analysis.live.follower import Follower
+from whywait.analysis.live.reader import EVERYTHING
 
 MOST = 1 << 20
 

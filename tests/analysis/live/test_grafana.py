@@ -18,18 +18,18 @@ from opentelemetry import metrics as otel
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import Gauge, Histogram, InMemoryMetricReader, Sum
 
-import analysis.live
-import tracer
-from analysis.live.counting import Counted
-from analysis.live.labels import Labels
-from analysis.live.metrics import Instruments
-from analysis.live.totals import Totals
+import whywait
 from tests.analysis.live.prometheus import asked, base_name, exposed, program, running
-from tracer import metrics as tracer_metrics
-from tracer import recorder
-from tracer.config import Config
+from whywait.analysis import live
+from whywait.analysis.live.counting import Counted
+from whywait.analysis.live.labels import Labels
+from whywait.analysis.live.metrics import Instruments
+from whywait.analysis.live.totals import Totals
+from whywait.tracer.config import Config
+from whywait.tracer.export import metrics as tracer_metrics
+from whywait.tracer.hotpath import recorder
 
-DASHBOARD = json.loads((Path(analysis.live.__file__).parent / "grafana.json").read_text())
+DASHBOARD = json.loads((Path(live.__file__).parent / "grafana.json").read_text())
 
 
 def prometheus_names(reader: InMemoryMetricReader) -> dict[str, set[str]]:
@@ -85,11 +85,11 @@ def traced_app(
         async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
             await client.get("/")
 
-    tracer.start(output=output, config=Config(sampler=False))
+    whywait.start(output=output, config=Config(sampler=False))
     try:
         yield provider, lambda: asyncio.run(ask())
     finally:
-        tracer.stop()
+        whywait.stop()
         provider.shutdown()
 
 
@@ -129,7 +129,7 @@ def test_every_metric_and_label_that_it_asks_for_exists(known: dict[str, set[str
 
 
 def test_the_causes_it_names_are_causes() -> None:
-    from analysis.causes import Cause
+    from whywait.analysis.causes import Cause
 
     named = {
         cause for one in expressions() for text in re.findall(r'cause=~?"([^"]*)"', one) for cause in text.split("|")
@@ -159,7 +159,7 @@ def test_it_is_shipped_with_the_package() -> None:
     """Hatch takes all files of the package; what git ignores would be left out."""
     import subprocess
 
-    path = Path(analysis.live.__file__).parent / "grafana.json"
+    path = Path(live.__file__).parent / "grafana.json"
     done = subprocess.run(["git", "check-ignore", str(path)], cwd=path.parent, check=False)
     assert done.returncode != 0
 

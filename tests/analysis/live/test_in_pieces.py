@@ -7,13 +7,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-import analysis
-from analysis.live.counting import Counted
-from analysis.live.follower import Follower
-from analysis.live.reader import EVERYTHING, Reader
-from analysis.live.totals import Totals
 from tests.analysis.live.traces import BUSY, QUEUED, TURN, lines_of, one, totals_of
-from tests.analysis.test_weights import drawn, kept_of
+from tests.analysis.measure.test_weights import drawn, kept_of
+from whywait import analysis
+from whywait.analysis.live.counting import Counted
+from whywait.analysis.live.follower import Follower
+from whywait.analysis.live.reader import EVERYTHING, Reader
+from whywait.analysis.live.totals import Totals
 
 MS = 1_000_000
 

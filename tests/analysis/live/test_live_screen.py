@@ -5,9 +5,9 @@ import io
 import pytest
 from rich.console import Console
 
-from analysis.live.window import View, Window
-from analysis.report.live_screen import Size, Told, screen
 from tests.analysis.live.test_window import request
+from whywait.analysis.live.window import View, Window
+from whywait.analysis.report.terminal.live import Size, Told, screen
 
 TOLD = Told("traces", {}, "", 1, "q ends", "12:00:00")
 

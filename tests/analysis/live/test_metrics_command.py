@@ -15,12 +15,12 @@ from typing import Any
 import pytest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 
+from testbed.service import free_port
+from tests.analysis.cli.test_cli import ROOT, refused, whywait
 from tests.analysis.live.test_top import wait_for, written
 from tests.analysis.live.traces import BUSY, QUEUED, lines_of, one
-from tests.analysis.test_cli import ROOT, refused, whywait
-from tests.truth.service import free_port
 
-COMMAND = [sys.executable, "-m", "tracer.command", "metrics"]
+COMMAND = [sys.executable, "-m", "whywait", "metrics"]
 Labels = tuple[tuple[str, str], ...]
 
 
@@ -148,7 +148,7 @@ def test_the_histogram_counts_as_many_as_the_traces_stand_for(tmp_path: Path) ->
 
 
 def test_endpoints_are_bounded_and_causes_are_a_closed_set(tmp_path: Path) -> None:
-    from analysis.causes import Cause
+    from whywait.analysis.causes import Cause
 
     path = tmp_path / "traces.jsonl"
     for number in range(1, 40):

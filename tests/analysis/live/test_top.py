@@ -18,11 +18,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.analysis.cli.test_cli import ROOT, refused, whywait
 from tests.analysis.live.traces import BUSY, QUEUED, lines_of, one
-from tests.analysis.test_cli import ROOT, refused, whywait
 from tests.children import heed_interrupts
 
-COMMAND = [sys.executable, "-m", "tracer.command", "top"]
+COMMAND = [sys.executable, "-m", "whywait", "top"]
 
 
 def take_the_terminal() -> None:

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from analysis.live.counting import Busy, Counted, Culprit
-from analysis.live.labels import OTHERS, Labels
-from analysis.live.reader import last_seconds
-from analysis.live.window import Window
 from tests.analysis.live.traces import totals_of
+from whywait.analysis.live.counting import Busy, Counted, Culprit
+from whywait.analysis.live.labels import OTHERS, Labels
+from whywait.analysis.live.reader import last_seconds
+from whywait.analysis.live.window import Window
 
 MS = 1_000_000
 HOG = Culprit("gil_wait", "spin", "/srv/app.py", 9)

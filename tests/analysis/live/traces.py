@@ -2,12 +2,12 @@
 
 import pandas as pd
 
-from analysis.live.counting import Counted
-from analysis.live.labels import Labels
-from analysis.live.totals import Totals
 from tests.analysis.drawing import drawn
 from tests.analysis.otlp_writer import otlp_lines
-from tracer import schema
+from whywait.analysis.live.counting import Counted
+from whywait.analysis.live.labels import Labels
+from whywait.analysis.live.totals import Totals
+from whywait.tracer import schema
 
 QUEUED = """
     server GET            |---------------|

@@ -4,7 +4,7 @@ from datetime import date
 
 import pytest
 
-from analysis.logs.clock_text import duration, line_moment, moment
+from whywait.analysis.logs.clock_text import duration, line_moment, moment
 
 DAY = date(2025, 5, 14)
 NOON_NS = 1_747_224_000 * 10**9  # 2025-05-14 12:00:00 UTC

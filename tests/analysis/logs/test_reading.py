@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from analysis.errors import InputError
-from analysis.logs import LogReading, read_logs
-from analysis.logs.reading import LONGEST_LINE
+from whywait.analysis.errors import InputError
+from whywait.analysis.logs import LogReading, read_logs
+from whywait.analysis.logs.reading import LONGEST_LINE
 
 
 def read(folder: Path, text: str | bytes, **options: object) -> LogReading:

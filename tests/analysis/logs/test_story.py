@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-import analysis
-from analysis.logs import LoggedRequest, read_logs
 from demo_service.story_logs.page import FOLDER, PAGE, rewritten
-from tests.analysis.test_cli import ROOT, refused, whywait
+from tests.analysis.cli.test_cli import ROOT, refused, whywait
+from whywait import analysis
+from whywait.analysis.logs import LoggedRequest, read_logs
 
 MAJOR = ("START", "SUBMIT", "BEFORE_COLLECT", "AFTER_COLLECT", "END")
 MS = 10**6

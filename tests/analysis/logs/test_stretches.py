@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analysis.logs.model import BETWEEN, NAMED, SINCE, LoggedRequest, Sighting
-from analysis.logs.stretches import edge, requests_of
+from whywait.analysis.logs.model import BETWEEN, NAMED, SINCE, LoggedRequest, Sighting
+from whywait.analysis.logs.stretches import edge, requests_of
 
 MS = 10**6
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.truth.gil.measure import GilTruth, build_yardstick, can_build, measure
+from testbed.gil.measure import GilTruth, build_yardstick, can_build, measure
 
 pytestmark = pytest.mark.skipif(not can_build(), reason="the native yardstick needs gcc on Linux")
 SECONDS = 2.5

@@ -1,0 +1,181 @@
+"""What changed between two runs: the difference of a percentile, divided among causes.
+
+Both sides' percentiles are divided by `composition` in whole nanoseconds, so the differences by cause sum to the
+difference of the percentile exactly. Whether a difference is more than chance is told by resampling both sides.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import pandas as pd
+
+from whywait.analysis.causes import CAUSES, Cause
+from whywait.analysis.changes.changed_culprits import Mover, chief_movers
+from whywait.analysis.errors import InputError
+from whywait.analysis.measure.percentile_composition import (
+    CHANCE,
+    Sample,
+    composition,
+    rank_and_band,
+    requests_needed,
+    resampled,
+    sample_of,
+)
+from whywait.analysis.measure.weights import Floats
+from whywait.analysis.model import Analysis
+from whywait.analysis.verdicts.accusation import MIN_MEAN_NS, MIN_SHARE
+
+DEFAULT_PERCENTILE: Final = 95.0
+
+
+@dataclass(frozen=True, slots=True)
+class CauseChange:
+    """One cause's part of the difference."""
+
+    cause: Cause
+    before_ns: int
+    after_ns: int
+    low_ns: int  # the difference is between these two, but for CHANCE
+    high_ns: int
+    certain: bool  # more than chance, and enough to matter
+    mover: Mover | None  # whose part in it changed most, in the direction of the cause
+
+    @property
+    def delta_ns(self) -> int:
+        """What it added to the percentile; negative where it took away."""
+        return self.after_ns - self.before_ns
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One endpoint's percentile before and after, and its causes, the greatest difference first."""
+
+    endpoint: str
+    requests_before: int
+    requests_after: int
+    before_ns: int
+    after_ns: int
+    low_ns: int
+    high_ns: int
+    certain: bool  # the percentile differs by more than chance, and enough to matter
+    tellable: bool  # both sides have the requests that this percentile needs
+    causes: tuple[CauseChange, ...]
+
+    @property
+    def delta_ns(self) -> int:
+        """The difference of the percentile: the sum of the differences of its causes."""
+        return self.after_ns - self.before_ns
+
+    @property
+    def blamed(self) -> tuple[CauseChange, ...]:
+        """The causes that made the difference, the greatest first; none where it may be chance."""
+        up = self.delta_ns > 0
+        return (
+            tuple(one for one in self.causes if one.certain and (one.delta_ns > 0) == up)
+            if self.certain
+            else ()
+        )
+
+    @property
+    def against(self) -> tuple[CauseChange, ...]:
+        """The causes that went the other way, or changed while the percentile did not."""
+        return tuple(one for one in self.causes if one.certain and one not in self.blamed)
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Two runs side by side."""
+
+    percentile: float
+    changes: tuple[Change, ...]  # the greatest difference first
+    only_before: tuple[str, ...]  # endpoints that the other run did not have
+    only_after: tuple[str, ...]
+
+
+def compare(before: Analysis, after: Analysis, percentile: float = DEFAULT_PERCENTILE) -> Comparison:
+    """Return what changed for each endpoint that both runs have.
+
+    `percentile` is over 0 and under 100, of the endpoint's wall times. Raises InputError for another one, and when
+    the runs have no analysed endpoint in common.
+    """
+    if not 0 < percentile < 100:
+        raise InputError(f"percentile {percentile:g}: expected a number over 0 and under 100, such as 95")
+    first, second = _endpoints(before), _endpoints(after)
+    common = sorted(set(first) & set(second))
+    if not common:
+        raise InputError(
+            "the two runs have no endpoint in common: "
+            f"before has {_listed(first)}, after has {_listed(second)}. To compare two that differ in name, "
+            "choose them: --endpoint TEXT --against TEXT"
+        )
+    changes = [_change(name, number, before, after, percentile) for number, name in enumerate(common)]
+    changes.sort(key=lambda one: (-abs(one.delta_ns), one.endpoint))
+    return Comparison(
+        percentile,
+        tuple(changes),
+        tuple(sorted(set(first) - set(second))),
+        tuple(sorted(set(second) - set(first))),
+    )
+
+
+def _endpoints(analysis: Analysis) -> list[str]:
+    return [str(name) for name in analysis.causes["endpoint"].unique()]
+
+
+def _listed(names: list[str]) -> str:
+    return (
+        ", ".join(sorted(names)[:5]) + (", ..." if len(names) > 5 else "") or "none that was recorded whole"
+    )
+
+
+def _change(endpoint: str, number: int, before: Analysis, after: Analysis, percentile: float) -> Change:
+    sides = _sample(before, endpoint), _sample(after, endpoint)
+    parts = tuple(composition(side, percentile) for side in sides)
+    walls = sum(parts[0]), sum(parts[1])
+    tellable = min(map(len, sides)) >= requests_needed(percentile)
+    drawn = resampled(sides[1], percentile, 2 * number + 1) - resampled(sides[0], percentile, 2 * number)
+    matters_ns = max(MIN_MEAN_NS, MIN_SHARE * max(walls))
+    low, high = _interval(drawn)
+    low_of_all, high_of_all = _interval(drawn.sum(axis=1, keepdims=True))
+    movers = chief_movers(
+        _band(before, sides[0], percentile), _band(after, sides[1], percentile),
+        {str(cause): int(parts[1][at] - parts[0][at]) for at, cause in enumerate(CAUSES)},
+    )  # fmt: skip
+
+    def certain(delta_ns: int, low_ns: float, high_ns: float) -> bool:
+        return bool(tellable and abs(delta_ns) >= matters_ns and (low_ns > 0 or high_ns < 0))
+
+    causes = [
+        CauseChange(
+            cause, parts[0][at], parts[1][at], round(low[at]), round(high[at]),
+            certain(parts[1][at] - parts[0][at], low[at], high[at]), movers.get(str(cause)),
+        )
+        for at, cause in enumerate(CAUSES) if parts[0][at] or parts[1][at]
+    ]  # fmt: skip
+    causes.sort(key=lambda one: (-abs(one.delta_ns), str(one.cause)))
+    return Change(
+        endpoint, len(sides[0]), len(sides[1]), walls[0], walls[1], round(low_of_all[0]), round(high_of_all[0]),
+        certain(walls[1] - walls[0], low_of_all[0], high_of_all[0]), tellable, tuple(causes),
+    )  # fmt: skip
+
+
+def _sample(analysis: Analysis, endpoint: str) -> Sample:
+    return sample_of(
+        analysis.requests[analysis.requests["endpoint"] == endpoint],
+        analysis.causes[analysis.causes["endpoint"] == endpoint],
+    )
+
+
+def _interval(drawn: Floats) -> tuple[Floats, Floats]:
+    low, high = np.quantile(drawn, [CHANCE / 2, 1 - CHANCE / 2], axis=0)
+    return low, high
+
+
+def _band(analysis: Analysis, sample: Sample, percentile: float) -> tuple[pd.DataFrame, float]:
+    """Return the culprits of the requests in the band, their `ns` times its share of each, and the sum of shares."""
+    _, band = rank_and_band(sample.weights, percentile)
+    shares = pd.Series(band, index=sample.request_ids)
+    inside = analysis.culprits[analysis.culprits["request_id"].isin(sample.request_ids[band > 0])]
+    share = inside["request_id"].map(shares).astype("float64")
+    return inside.assign(ns=inside["ns"] * share), float(band.sum())

@@ -1,0 +1,78 @@
+"""Small tables for people: whole sentences, times in milliseconds. For notebooks; programs take the frames in ns.
+
+Each is a pandas Styler: a notebook shows it as it is, `.data` is the frame.
+"""
+
+from collections.abc import Mapping
+
+import pandas as pd
+from pandas.io.formats.style import Styler
+
+from whywait.analysis.changes.comparison import Comparison
+from whywait.analysis.changes.sentences import headline, reasons, remedy
+from whywait.analysis.measure.job_times import job_times
+from whywait.analysis.model import Analysis
+from whywait.analysis.verdicts.accusation import verdict
+
+
+def verdicts(analyses: Mapping[str, Analysis]) -> Styler:
+    """Return one row per name and endpoint: why its requests were slow, who held them, what to change."""
+    rows = [
+        {
+            "run": name,
+            "endpoint": one.endpoint,
+            "requests": one.requests,
+            "p50 ms": round(one.p50_ns / 1e6, 1),
+            "p99 ms": round(one.p99_ns / 1e6, 1),
+            "why": one.reasons[0].sentence if one.reasons else "nothing to accuse",
+            "who": f"{one.reasons[0].culprit} {one.reasons[0].culprit_place}".strip() if one.reasons else "",
+            "what to change": one.reasons[0].remedy if one.reasons else "",
+        }
+        for name, analysis in analyses.items()
+        for one in verdict(analysis)
+    ]
+    return _readable(pd.DataFrame(rows)).hide(axis="index")
+
+
+def timers(analysis: Analysis) -> Styler:
+    """Return what timers around each job would have read, ms per endpoint: they say where, and not why.
+
+    For each endpoint the means, and the worst, of submit to start, start to end, and end to going on, over the
+    jobs on the critical path.
+    """
+    jobs = job_times(analysis)
+    jobs = jobs[jobs["on_path"]].rename(
+        columns={"queue_ns": "before it began", "run_ns": "running", "collect_ns": "done, not collected"}
+    )
+    columns = ["before it began", "running", "done, not collected"]
+    table = jobs.groupby("endpoint")[columns].agg(["mean", "max"]) / 1e6
+    return _readable(table)
+
+
+def changes(comparison: Comparison) -> Styler:
+    """Return one row per endpoint: what changed, why, and what to do."""
+    rows = [
+        {
+            "endpoint": one.endpoint,
+            "change": headline(one, comparison.percentile),
+            "why": " ".join(reasons(one)),
+            "what to change": remedy(one),
+        }
+        for one in comparison.changes
+    ]
+    return _readable(pd.DataFrame(rows)).hide(axis="index")
+
+
+def _readable(table: pd.DataFrame) -> Styler:
+    """Whole sentences that wrap, at the top left of their cells; what comes from a trace is no markup."""
+    look: list[tuple[str, str | float]] = [
+        ("text-align", "left"), ("vertical-align", "top"), ("white-space", "normal"), ("max-width", "26em")
+    ]  # fmt: skip
+    shown = table.style.format(_cell, escape="html").format_index(_cell, escape="html", axis="index")
+    return shown.set_table_styles([{"selector": "th, td", "props": look}], overwrite=False)
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:,.1f}"
+    return "".join(letter if letter.isprintable() else " " for letter in str(value))

@@ -1,0 +1,87 @@
+"""The delay between a job's end and the moment that whoever waited for it went on: found, and divided.
+
+    job     |..queue..|------run------|......collect......|
+    waiter  ~~~~~~~~~~~~~~~waits~~~~~~~~~~~~~~~~~~~~~~~~~~|goes on
+                                      |loop_busy by X|wakeup|
+
+A timer around the await reports it as part of the prediction, or as "gather is slow"; a timer inside the job does
+not see it. It is no cause: the rows of `causes` that lie in it say what it was.
+"""
+
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+
+from whywait.analysis.model import CAUSE_COLUMNS, Analysis
+from whywait.tracer import schema
+
+JOB_COLUMNS: Final = (
+    "trace_id", "request_id", "endpoint", "job_id", "job", "on_path",
+    "submit_ns", "start_ns", "end_ns", "resume_ns", "queue_ns", "run_ns", "collect_ns",
+)  # fmt: skip
+
+
+def job_times(analysis: Analysis) -> pd.DataFrame:
+    """Return one row per executor job of the requests: what timers at its four moments would read (JOB_COLUMNS).
+
+    `on_path` says whether the request's critical path goes through the job. Times are integer ns since the epoch,
+    `queue_ns` + `run_ns` + `collect_ns` is the whole time from submit to resume.
+    """
+    spans = analysis.spans
+    kinds = _attribute(spans, schema.KIND)
+    jobs = spans[kinds == schema.KIND_JOB]
+    runs = spans[kinds == schema.KIND_RUN]
+    by_job = runs.assign(job_id=_attribute(runs, schema.ACTIVITY)).groupby(
+        ["trace_id", "job_id"], as_index=False
+    )
+    bounds = by_job.agg(start_ns=("start_ns", "min"), end_ns=("end_ns", "max"))
+    requests = analysis.requests.drop_duplicates("trace_id")[["trace_id", "request_id", "endpoint"]]
+    table = jobs[["trace_id", "span_id", "name", "start_ns", "end_ns"]].rename(
+        columns={"span_id": "job_id", "name": "job", "start_ns": "submit_ns", "end_ns": "resume_ns"}
+    )
+    table = table.merge(bounds, on=["trace_id", "job_id"]).merge(requests, on="trace_id")
+    on_path = analysis.causes[["request_id", "activity_id"]].drop_duplicates()
+    path = pd.MultiIndex.from_frame(on_path)
+    table["on_path"] = pd.MultiIndex.from_frame(table[["request_id", "job_id"]]).isin(path)
+    table["job"] = table["job"].str.removeprefix("job ")
+    table["queue_ns"] = table["start_ns"] - table["submit_ns"]
+    table["run_ns"] = table["end_ns"] - table["start_ns"]
+    table["collect_ns"] = table["resume_ns"] - table["end_ns"]
+    return (
+        table.sort_values(["submit_ns", "job_id"], kind="stable")
+        .reset_index(drop=True)
+        .loc[:, list(JOB_COLUMNS)]
+    )
+
+
+def collect_delay(analysis: Analysis) -> pd.DataFrame:
+    """Return the rows of `causes` (CAUSE_COLUMNS) that lie between a job's end and its waiter's going on.
+
+    Only what delayed the request: the delays on its critical path. Rows that reach over an end are cut there, so
+    the amounts of a request sum to its collection delay in whole nanoseconds.
+    """
+    jobs = job_times(analysis)
+    jobs = jobs[jobs["on_path"] & (jobs["collect_ns"] > 0)]
+    windows = jobs[["request_id", "job_id", "end_ns", "resume_ns"]].rename(columns={"end_ns": "from_ns"})
+    rows = analysis.causes.reset_index(names="row").merge(windows, on="request_id")
+    # the job's own rows end where its function did; what lies after belongs to whoever waited for it
+    rows = rows[(rows["start_ns"] < rows["resume_ns"]) & (rows["end_ns"] > rows["from_ns"])]
+    rows = rows[~_is_job(rows, jobs)]
+    begin = np.maximum(rows["start_ns"], rows["from_ns"])
+    end = np.minimum(rows["end_ns"], rows["resume_ns"])
+    rows = rows.assign(start_ns=begin, end_ns=end, amount_ns=end - begin)
+    rows["culprit_ns"] = np.minimum(rows["culprit_ns"], rows["amount_ns"])
+    # a row may lie in the windows of two jobs: it counts once, in the longer part of it
+    rows = rows.sort_values(["row", "amount_ns"], ascending=[True, False]).drop_duplicates("row")
+    return pd.DataFrame(rows.loc[:, list(CAUSE_COLUMNS)].reset_index(drop=True))
+
+
+def _is_job(rows: pd.DataFrame, jobs: pd.DataFrame) -> Any:
+    return pd.MultiIndex.from_frame(rows[["request_id", "activity_id"]]).isin(
+        pd.MultiIndex.from_frame(jobs[["request_id", "job_id"]])
+    )
+
+
+def _attribute(spans: pd.DataFrame, key: str) -> "pd.Series[Any]":
+    return spans["attributes"].map(lambda attributes: attributes.get(key, ""))

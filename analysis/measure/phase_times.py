@@ -1,0 +1,78 @@
+"""What the requests computed, by phase: transform, conversion, compute, and what a library calls its own.
+
+A stretch belongs to the innermost phase around it. Phases too short for spans of their own left sums on
+the span around them; such a sum takes its part of that span's computing, by length.
+"""
+
+from typing import Any, Final
+
+import pandas as pd
+
+from whywait.analysis.causes import Cause
+from whywait.analysis.model import Analysis
+from whywait.tracer import schema
+
+_NOTHING: Final[tuple[str, dict[str, int]]] = ("", {})
+COLUMNS: Final = ("endpoint", "request_id", "phase", "amount_ns")  # and "weight"
+COMPUTING: Final = (Cause.COMPUTE, Cause.GPU_COMPUTE, Cause.GPU_COPY)  # on a CPU, on a device
+
+
+def phase_times(analysis: Analysis, *causes: Cause) -> pd.DataFrame:
+    """Return one row per request and phase: the ns that the request computed in it, on its path.
+
+    `causes` says which computing is meant; all of COMPUTING where none is given. The amounts of a
+    request sum to its computing; what no phase covers has phase "". `weight` is the request's.
+    """
+    rows = analysis.causes[analysis.causes["cause"].isin(causes or COMPUTING)]
+    if rows.empty:
+        return (
+            pd.DataFrame({name: pd.Series(dtype=object) for name in COLUMNS})
+            .astype({"amount_ns": "int64"})
+            .assign(weight=1.0)
+        )
+    own = rows.groupby(["endpoint", "request_id", "trace_id", "span_id"], sort=False)["amount_ns"].sum()
+    # how long each span was on the path for any reason: the sums are of its running time as a whole
+    ran = analysis.causes.groupby(["trace_id", "span_id"], sort=False)["amount_ns"].sum()
+    ran_ns = {key: int(ns) for key, ns in ran.items()}
+    table = own.reset_index()
+    keys = list(zip(table["trace_id"], table["span_id"], strict=True))
+    known = _with_phases(analysis.spans, pd.MultiIndex.from_tuples(keys))
+    table["phase"] = [known.get(key, _NOTHING)[0] for key in keys]
+    # the few spans with sums inside: each sum becomes a row, and what is left stays the span's own
+    inner: list[tuple[Any, ...]] = []
+    for at, key in enumerate(keys):
+        if not known.get(key, _NOTHING)[1]:
+            continue
+        row, sums = table.iloc[at], known[key][1]
+        amount = left = int(row["amount_ns"])
+        whole = max(ran_ns[key], sum(sums.values()), 1)
+        for word, ns in sums.items():
+            part = min(amount * ns // whole, left)
+            left -= part
+            inner.append((row["endpoint"], row["request_id"], word, part))
+        table.loc[table.index[at], "amount_ns"] = left
+    made = pd.concat([table[list(COLUMNS)], pd.DataFrame(inner, columns=list(COLUMNS))], ignore_index=True)
+    made["amount_ns"] = made["amount_ns"].astype("int64")
+    grouped = made.groupby(["endpoint", "request_id", "phase"], sort=False)["amount_ns"].sum().reset_index()
+    weight = analysis.requests.drop_duplicates("request_id").set_index("request_id")["weight"]
+    grouped["weight"] = grouped["request_id"].map(weight)
+    return grouped[grouped["amount_ns"] > 0].reset_index(drop=True)
+
+
+def _with_phases(spans: pd.DataFrame, keys: pd.MultiIndex) -> dict[Any, tuple[str, dict[str, int]]]:
+    """Return the phase, and the sums of short phases, of those spans that have any."""
+    known: dict[Any, tuple[str, dict[str, int]]] = {}
+    at = pd.MultiIndex.from_frame(spans[["trace_id", "span_id"]])
+    named = spans.loc[at.isin(keys), ["trace_id", "span_id", "attributes"]]
+    for trace_id, span_id, attributes in zip(
+        named["trace_id"], named["span_id"], named["attributes"], strict=True
+    ):
+        word = attributes.get(schema.PHASE)
+        sums = {
+            key[len(schema.PHASE_SMALL_PREFIX) : -len("_ns")].replace("_", " "): ns
+            for key, ns in attributes.items()
+            if key.startswith(schema.PHASE_SMALL_PREFIX) and isinstance(ns, int) and 0 < ns < 2**53
+        }
+        if word or sums:
+            known[(trace_id, span_id)] = (str(word or ""), sums)
+    return known

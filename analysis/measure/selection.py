@@ -1,0 +1,62 @@
+"""A part of an analysis: the same frames with fewer requests."""
+
+from dataclasses import replace
+from typing import Any
+
+import pandas as pd
+
+from whywait.analysis.errors import InputError
+from whywait.analysis.model import Analysis
+
+
+def only_endpoint(analysis: Analysis, text: str) -> Analysis:
+    """Return the analysis of the endpoints that contain `text`; raises InputError when none does."""
+    chosen = analysis.requests["endpoint"].str.contains(text, regex=False).to_numpy(dtype=bool)
+    if not chosen.any():
+        known = ", ".join(sorted(analysis.requests["endpoint"].unique())[:10])
+        raise InputError(f"no endpoint contains {text!r}; there are: {known}")
+    return only_requests(analysis, analysis.requests[chosen])
+
+
+def only_requests(analysis: Analysis, requests: pd.DataFrame) -> Analysis:
+    """Return the analysis of these rows of its `requests`; its spans stay, as others may have done the work."""
+    ids = set(requests["request_id"])
+    return replace(
+        analysis,
+        requests=requests,
+        causes=analysis.causes[analysis.causes["request_id"].isin(ids)],
+        culprits=analysis.culprits[analysis.culprits["request_id"].isin(ids)],
+    )
+
+
+def only_slowest(analysis: Analysis, count: int) -> Analysis:
+    """Return the analysis of the so many slowest requests that were analysed."""
+    analysed = analysis.requests[analysis.requests["request_id"].isin(analysis.causes["request_id"])]
+    return only_requests(analysis, analysed.sort_values("wall_ns", ascending=False).head(count))
+
+
+def renamed(analysis: Analysis, name: str) -> Analysis:
+    """Return the analysis with all its requests under one endpoint's name, so that two of them can be compared."""
+    return replace(
+        analysis,
+        requests=analysis.requests.assign(endpoint=name),
+        causes=analysis.causes.assign(endpoint=name),
+        culprits=analysis.culprits.assign(endpoint=name),
+    )
+
+
+def request_row(analysis: Analysis, request_id: str | None = None) -> dict[str, Any]:
+    """Return one analysed request (REQUEST_COLUMNS) by its id or its trace's, by default the slowest.
+
+    Raises InputError when there is none.
+    """
+    analysed = analysis.requests[analysis.requests["request_id"].isin(analysis.causes["request_id"])]
+    if request_id is not None:
+        analysed = analysed[(analysed["request_id"] == request_id) | (analysed["trace_id"] == request_id)]
+    if analysed.empty:
+        asked = (
+            "no request was recorded whole" if request_id is None else f"no analysed request {request_id!r}"
+        )
+        raise InputError(f"{asked}: take a request_id or trace_id of `causes`")
+    row = analysed.sort_values("wall_ns", ascending=False).iloc[0]
+    return {str(name): row[name] for name in row.index}

@@ -1,0 +1,147 @@
+"""The pipeline: clean, find requests and activities, walk the critical path, divide, describe, check."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from whywait.analysis.attribution.cause_of_segment import Described, describe
+from whywait.analysis.attribution.conservation import check_conservation
+from whywait.analysis.attribution.culprits import find_culprits
+from whywait.analysis.causes import CAUSES
+from whywait.analysis.errors import InputError
+from whywait.analysis.load import Source, load_traces
+from whywait.analysis.model import CAUSE_COLUMNS, CULPRIT_COLUMNS, Analysis, Traces
+from whywait.analysis.path.critical_path import critical_path
+from whywait.analysis.path.pieces import cut_pieces
+from whywait.analysis.path.running_frames import nested_frames
+from whywait.analysis.path.segments import Segments, cut_segments
+from whywait.analysis.spans.activities import Activities, RawWaits, joined, recorded_activities, with_waits
+from whywait.analysis.spans.clean import clean, finding
+from whywait.analysis.spans.guessed_activities import guessed_activities
+from whywait.analysis.spans.requests import find_requests, request_table
+from whywait.analysis.spans.span_table import SpanTable, span_table, taken
+
+
+def attribute(traces: Traces | pd.DataFrame) -> pd.DataFrame:
+    """Return one row per request and segment (CAUSE_COLUMNS), in integer nanoseconds.
+
+    The rows of a request tile its wall time exactly, and that is checked. Requests that were not
+    recorded whole have no rows. Raises InputError when there is no request in the traces.
+    """
+    return analyze(traces).causes
+
+
+def analyze(traces: Traces | Source, **load: Any) -> Analysis:
+    """Return requests, causes, culprits, the cleaned spans and all findings of traces or a source.
+
+    A source is what `load_traces` takes, and so are the keyword arguments. Raises InputError when it
+    cannot be read, or when there is no request in it.
+    """
+    loaded = traces if isinstance(traces, Traces) else load_traces(traces, **load)
+    cleaned = clean(loaded)
+    spans = span_table(cleaned.spans)
+    recorded, raw, findings = recorded_activities(spans)
+    requests, more = find_requests(spans, recorded)
+    findings += more
+    if len(requests.row) == 0:
+        raise InputError(
+            f"no request in {len(spans.start)} spans: expected SERVER spans, or a root phase of whywait; "
+            "was the service traced while it served?"
+        )
+    guessed = guessed_activities(spans, requests.row[requests.foreign])
+    activities = recorded
+    if guessed is not None:
+        activities = joined(recorded, guessed[0])
+        raw = _joined_waits(raw, guessed[1], len(recorded.row))
+    activities, more = with_waits(activities, raw, spans)
+    findings += more
+
+    analysed = np.flatnonzero(~requests.incomplete)
+    request_rows = requests.row[analysed]
+    own_row = np.where(requests.foreign, requests.row, requests.root_row)[analysed]
+    frames = nested_frames(spans, activities)
+    pieces = cut_pieces(spans, activities, frames)
+    path = critical_path(
+        activities, activities.of_row[own_row], spans.start[request_rows], spans.end[request_rows]
+    )
+    findings += finding(
+        "circular-wait", "requests hold work that waits for itself in a circle: that time is the waiter's",
+        spans.trace_ids[request_rows[path.circular]],
+    )  # fmt: skip
+    segments = cut_segments(path, activities, pieces)
+    described = describe(spans, activities, frames, pieces, segments, request_rows)
+    named = find_culprits(spans, activities, segments, described, request_rows)
+    table = request_table(spans, requests)
+    causes = _cause_table(spans, activities, segments, described, named, table.iloc[analysed])
+    check_conservation(table.iloc[analysed], causes)
+    return Analysis(
+        requests=table,
+        causes=causes,
+        culprits=_culprit_table(causes, named),
+        spans=cleaned.spans,
+        findings=(*cleaned.findings, *findings),
+    )
+
+
+def _joined_waits(first: RawWaits, second: RawWaits, shift: int) -> RawWaits:
+    return RawWaits(
+        np.concatenate([first.activity, second.activity + shift]),
+        np.concatenate([first.start, second.start]),
+        np.concatenate([first.end, second.end]),
+        np.concatenate([first.row, second.row]),
+        np.concatenate([first.waker, second.waker + shift]),
+    )
+
+
+def _cause_table(
+    spans: SpanTable, activities: Activities, segments: Segments, described: Described, named: pd.DataFrame,
+    requests: pd.DataFrame,
+) -> pd.DataFrame:  # fmt: skip
+    activity_row = taken(activities.row, segments.activity)
+    chief = named[~named["segment"].duplicated()]
+    at = chief["segment"].to_numpy(dtype=np.int64)
+
+    def chief_column(name: str, default: Any) -> Any:
+        values = np.full(len(segments.start), default, dtype=object)
+        values[at] = chief[name].to_numpy(dtype=object)
+        return values
+
+    by_request = {name: requests[name].to_numpy(dtype=object)[segments.request]
+                  for name in ("trace_id", "request_id", "endpoint")}  # fmt: skip
+    columns = {
+        **by_request,
+        "start_ns": segments.start,
+        "end_ns": segments.end,
+        "amount_ns": segments.end - segments.start,
+        "cause": np.array([cause.value for cause in CAUSES], dtype=object)[described.cause],
+        "evidence": described.evidence,
+        "placed": segments.placed,
+        "activity_id": taken(spans.span_ids, activity_row, ""),
+        "activity_name": taken(spans.names, activity_row, ""),
+        "span_id": spans.span_ids[described.span],
+        "span_name": spans.names[described.span],
+        "detail": described.detail,
+        "error_ns": described.error,
+        "culprit": chief_column("culprit", ""),
+        "culprit_file": chief_column("file", ""),
+        "culprit_line": pd.array(chief_column("line", None), dtype="Int64"),
+        "culprit_trace_id": chief_column("trace_id", ""),
+        "culprit_span_id": chief_column("span_id", ""),
+        "culprit_ns": chief_column("ns", 0).astype(np.int64),
+        "weight": requests["weight"].to_numpy(dtype=np.float64)[segments.request],
+    }
+    return pd.DataFrame(columns).loc[:, list(CAUSE_COLUMNS)]
+
+
+def _culprit_table(causes: pd.DataFrame, named: pd.DataFrame) -> pd.DataFrame:
+    of = causes.take(named["segment"].to_numpy(dtype=np.int64)).reset_index(drop=True)
+    table = of.loc[:, ["trace_id", "request_id", "endpoint", "cause", "start_ns", "weight"]].assign(
+        culprit=named["culprit"].to_numpy(dtype=object),
+        culprit_file=named["file"].to_numpy(dtype=object),
+        culprit_line=pd.array(named["line"].to_numpy(dtype=object), dtype="Int64"),
+        culprit_trace_id=named["trace_id"].to_numpy(dtype=object),
+        culprit_span_id=named["span_id"].to_numpy(dtype=object),
+        ns=named["ns"].to_numpy(dtype=np.int64),
+    )
+    return table.loc[:, list(CULPRIT_COLUMNS)]

@@ -1,0 +1,13 @@
+"""What the analysis found, as spans beside those that it was found in, for any trace viewer.
+
+GET /rank          |-----------------------------------|   the request, as it was
+  why GET /rank    |-----------------------------------|   service "predictor (why)": sums of all causes
+    compute        |--|
+    pool_queue        |-----------------|                  with detail, evidence and culprit
+    gil_wait                            |----|
+    compute                                  |---------|
+"""
+
+from whywait.analysis.report.annotation.cause_spans import Form, cause_spans
+
+__all__ = ["Form", "cause_spans"]

@@ -1,0 +1,147 @@
+"""Pure: the segments of each request as new spans below the request's own span."""
+
+import re
+from collections.abc import Iterator, Mapping
+from enum import StrEnum
+from hashlib import blake2b
+from typing import Any, Final
+
+import pandas as pd
+
+from whywait.analysis.measure.summary import NO_CULPRIT
+from whywait.analysis.model import Analysis
+from whywait.analysis.write.otlp_file import NewSpan
+from whywait.tracer import schema
+
+LONGEST: Final = 300
+_SPAN_ID: Final = re.compile(r"[0-9a-f]{16}")
+_TRACE_ID: Final = re.compile(r"[0-9a-f]{32}")
+_SAME: Final = ("cause", "evidence", "detail", "activity_id", "culprit", "culprit_file", "culprit_line",
+                "culprit_trace_id", "culprit_span_id")  # fmt: skip
+
+
+class Form(StrEnum):
+    """Where the new spans stand."""
+
+    LANE = "lane"  # below one span of a service of their own
+    COLOURS = "colours"  # the same, each cause a service: viewers give each service a colour
+    CHILDREN = "children"  # directly below the request, in its own service
+
+
+def cause_spans(
+    analysis: Analysis, form: Form, shortest_ns: int, hosts: Mapping[tuple[str, str], str] | None = None
+) -> Iterator[NewSpan]:
+    """Yields the new spans of every analysed request, in order of time.
+
+    A stretch shorter than `shortest_ns` has no span; the lane's sums hold it. `hosts` gives the host.name of a
+    request by trace id and span id. Ids depend on the request alone: annotating twice gives the same spans.
+    """
+    segments = analysis.causes.groupby("request_id", sort=False)
+    own_segments = {str(name): rows for name, rows in segments}
+    for request in analysis.requests.to_dict("records"):
+        rows = own_segments.get(str(request["request_id"]))
+        usable = _TRACE_ID.fullmatch(str(request["trace_id"])) and _SPAN_ID.fullmatch(
+            str(request["request_id"])
+        )
+        if rows is not None and usable:
+            key = (str(request["trace_id"]), str(request["request_id"]))
+            yield from _of_request(request, rows, form, shortest_ns, (hosts or {}).get(key, ""))  # type: ignore[arg-type]
+
+
+def _of_request(
+    request: Mapping[str, Any], rows: pd.DataFrame, form: Form, shortest_ns: int, host: str
+) -> Iterator[NewSpan]:
+    trace_id, parent_id = str(request["trace_id"]), str(request["request_id"])
+    service = str(request["service"])[:LONGEST] or "unknown_service"
+    if form is not Form.CHILDREN:
+        lane = _resource(f"{service} (why)", host)
+        sums = rows.groupby("cause")["amount_ns"].sum().sort_values(ascending=False)
+        lane_id = _id(parent_id, form)
+        attributes: dict[str, Any] = {
+            f"{schema.FOUND_SUM_PREFIX}{cause}_ns": int(ns) for cause, ns in sums.items()
+        }
+        if len(sums):
+            attributes |= {schema.FOUND_CAUSE: str(sums.index[0]), schema.FOUND_NS: int(sums.iloc[0])}
+        yield NewSpan(
+            trace_id, lane_id, parent_id, f"why {request['endpoint']}"[:LONGEST], int(request["start_ns"]),
+            int(request["end_ns"]), lane, attributes,
+        )  # fmt: skip
+        parent_id = lane_id
+    for number, segment in enumerate(merged(rows)):
+        if segment["end_ns"] - segment["start_ns"] < max(shortest_ns, 1):
+            continue
+        if form is Form.COLOURS:
+            own = _resource(f"why {segment['cause']}", host)
+        else:
+            own = _resource(service, host) if form is Form.CHILDREN else lane
+        yield _segment_span(
+            segment, trace_id, parent_id, _id(str(request["request_id"]), f"{form}/{number}"), own
+        )
+
+
+def merged(rows: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return one request's segments in order of time, neighbours that say the same as one."""
+    found: list[dict[str, Any]] = []
+    for row in rows.sort_values("start_ns").to_dict("records"):
+        last = found[-1] if found else None
+        if (
+            last is not None
+            and last["end_ns"] == row["start_ns"]
+            and all(_plain(last[name]) == _plain(row[name]) for name in _SAME)
+        ):
+            last["end_ns"] = row["end_ns"]
+            for name in ("amount_ns", "error_ns", "culprit_ns"):
+                last[name] += row[name]
+        else:
+            found.append({str(key): value for key, value in row.items()})
+    return found
+
+
+def _segment_span(
+    segment: Mapping[str, Any], trace_id: str, parent_id: str, span_id: str, resource: Mapping[str, str]
+) -> NewSpan:
+    attributes: dict[str, Any] = {
+        schema.FOUND_CAUSE: str(segment["cause"]),
+        schema.FOUND_NS: int(segment["end_ns"] - segment["start_ns"]),
+        schema.FOUND_EVIDENCE: str(segment["evidence"]),
+    }
+    for key, name in (
+        (schema.FOUND_DETAIL, "detail"), (schema.FOUND_ACTIVITY, "activity_name"), (schema.FOUND_CULPRIT, "culprit"),
+        (schema.FOUND_CULPRIT_FILE, "culprit_file"), (schema.FOUND_CULPRIT_LINE, "culprit_line"),
+        (schema.FOUND_CULPRIT_TRACE_ID, "culprit_trace_id"), (schema.FOUND_CULPRIT_SPAN_ID, "culprit_span_id"),
+        (schema.FOUND_CULPRIT_NS, "culprit_ns"), (schema.FOUND_ERROR_NS, "error_ns"),
+    ):  # fmt: skip
+        value = _plain(segment[name])
+        if value not in ("", None, 0):
+            attributes[key] = value if isinstance(value, int) else str(value)[:LONGEST]
+    return NewSpan(
+        trace_id, span_id, parent_id, _said(segment)[:LONGEST], int(segment["start_ns"]),
+        int(segment["end_ns"]), resource, attributes, _links(segment, trace_id),
+    )  # fmt: skip
+
+
+def _said(segment: Mapping[str, Any]) -> str:
+    """Return cause, culprit and detail: who held it is read in the timeline, with no click."""
+    cause, culprit, detail = (str(segment[name]) for name in ("cause", "culprit", "detail"))
+    named = culprit and cause not in NO_CULPRIT and culprit not in detail
+    return cause + (f" by {culprit}" if named else "") + (f": {detail}" if detail else "")
+
+
+def _links(segment: Mapping[str, Any], trace_id: str) -> tuple[tuple[str, str], ...]:
+    # a link into the same trace can take the parent's place in some viewers
+    culprit = str(segment["culprit_trace_id"]), str(segment["culprit_span_id"])
+    if culprit[0] == trace_id or not _TRACE_ID.fullmatch(culprit[0]) or not _SPAN_ID.fullmatch(culprit[1]):
+        return ()
+    return (culprit,)
+
+
+def _plain(value: Any) -> Any:
+    return None if value is None or value is pd.NA or value != value else value
+
+
+def _resource(service: str, host: str) -> dict[str, str]:
+    return {"service.name": service} | ({"host.name": host} if host else {})
+
+
+def _id(request_id: str, part: str) -> str:
+    return blake2b(f"{request_id}/why/{part}".encode(), digest_size=8).hexdigest()

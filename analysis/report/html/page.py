@@ -1,0 +1,71 @@
+"""What every HTML page of ours shares: one template environment, our one script and its hash, written whole or not.
+
+A page holds names from traces, and traces are hostile. The template escapes them, `safe` frees them of control
+characters, and the page's policy lets no script run but the one whose hash it names, nor load anything.
+"""
+
+import base64
+import hashlib
+import os
+import tempfile
+from collections.abc import Mapping
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from whywait.analysis.changes.sentences import ms as plain_ms
+from whywait.analysis.changes.sentences import signed
+from whywait.analysis.errors import InputError
+from whywait.analysis.report.colours import COLOURS, ink
+from whywait.analysis.text import milliseconds, safe
+
+
+def rendered(template: str, values: Mapping[str, Any]) -> str:
+    """Return a page. Trace content is escaped by the template."""
+    script = _script()
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    return _environment().get_template(template).render(
+        colours=COLOURS,
+        inks={name: (ink(light), ink(dark)) for name, (light, dark) in COLOURS.items()},
+        script=Markup(script),  # noqa: S704 - our own file, hashed as it stands
+        script_hash=digest,
+        **values,
+    )  # fmt: skip
+
+
+def write_page(text: str, path: str | os.PathLike[str]) -> None:
+    """Write a page to `path`, whole or not at all; raises InputError when that cannot be."""
+    target = Path(path)
+    try:
+        handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+    except OSError as error:
+        raise InputError(f"cannot write {target}: {error.strerror}; does the folder exist?") from error
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+        os.chmod(name, 0o644)
+        os.replace(name, target)
+    except OSError as error:
+        Path(name).unlink(missing_ok=True)
+        raise InputError(f"cannot write {target}: {error.strerror}") from error
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("whywait.analysis.report.html", "templates"), autoescape=True, undefined=StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    environment.filters.update(ms=milliseconds, safe_text=safe, signed=signed, plain_ms=plain_ms)
+    return environment
+
+
+@cache
+def _script() -> str:
+    text = files("whywait.analysis.report.html").joinpath("templates/page.js").read_text(encoding="utf-8")
+    assert "</" not in text, "would end the script element"
+    return text

@@ -1,0 +1,149 @@
+"""The report as one HTML file that needs nothing else, and no network."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+
+from whywait.analysis.causes import CAUSES
+from whywait.analysis.measure.percentile_composition import composition, sample_of
+from whywait.analysis.measure.summary import summarize, worst_culprits
+from whywait.analysis.measure.weights import percentiles
+from whywait.analysis.model import Analysis
+from whywait.analysis.report.html.page import rendered, write_page
+from whywait.analysis.report.html.timeline import Timeline, timeline
+from whywait.analysis.text import safe, short_place
+from whywait.analysis.verdicts.accusation import Verdict, verdict
+from whywait.analysis.verdicts.not_observed import unavailable
+from whywait.analysis.verdicts.remedies import ADVICE
+from whywait.analysis.verdicts.short_answer import Answer, answer
+
+MAX_CULPRITS: Final = 15
+MAX_TIMELINES: Final = 100
+MAX_TILES: Final = 16_000  # of all timelines: about 200 bytes each, and a page has to open
+BARS: Final = (50, 95, 99)
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """All that the page says about one endpoint."""
+
+    name: str
+    requests: int
+    p50_ns: float
+    p99_ns: float
+    headline: str
+    answer: Answer
+    bars: list[dict[str, Any]]  # one per percentile of BARS
+    numbers: list[dict[Any, Any]]  # one per cause, SUMMARY_COLUMNS
+    slowest: Timeline | None  # of those that are drawn
+
+
+def write_html(
+    analysis: Analysis,
+    path: str | os.PathLike[str],
+    title: str = "whywait",
+    *,
+    top: int = 10,
+    notes: Sequence[str] = (),
+) -> None:
+    """Writes the report to `path`, whole or not at all; raises InputError when it cannot."""
+    write_page(page(analysis, title, top=top, notes=notes), path)
+
+
+def page(analysis: Analysis, title: str, *, top: int = 10, notes: Sequence[str] = ()) -> str:
+    """The report's text. Trace content is escaped by the template and freed of control characters.
+
+    `notes` are sentences of the caller's own, shown at its end.
+    """
+    verdicts = verdict(analysis)
+    timelines, left_out = _timelines(analysis, top, [one.endpoint for one in verdicts[:top]])
+    return rendered(
+        "report.html.j2",
+        {
+            "title": safe(title),
+            "notes": notes,
+            "counted": f"{len(analysis.requests):,} requests",
+            "incomplete": int(analysis.requests["incomplete"].sum()),
+            "findings": analysis.findings,
+            "endpoints": _endpoints(analysis, verdicts, timelines),
+            "culprits": [
+                {**row, "place": short_place(row["culprit_file"], row["culprit_line"])}
+                for row in worst_culprits(analysis.culprits, MAX_CULPRITS).to_dict("records")
+            ],
+            "timelines": timelines,
+            "timelines_left_out": left_out,
+            "drawn": {one.trace_id for one in timelines},
+            "unavailable": unavailable(analysis.requests),
+            "advice": ADVICE,
+        },
+    )
+
+
+def _timelines(analysis: Analysis, top: int, endpoints: Sequence[str]) -> tuple[list[Timeline], int]:
+    """Return timelines, and how many of those asked for would be too many.
+
+    They are of the `top` slowest requests, and of the slowest of each of these endpoints.
+    """
+    slowest = analysis.requests[analysis.requests["request_id"].isin(analysis.causes["request_id"])]
+    slowest = slowest.sort_values("wall_ns", ascending=False)
+    first_of_each = ~slowest["endpoint"].duplicated() & slowest["endpoint"].isin(endpoints)
+    slowest = slowest[first_of_each | (np.arange(len(slowest)) < top)]
+    made: list[Timeline] = []
+    tiles = 0
+    for request_id in slowest["request_id"].head(MAX_TIMELINES):
+        one = timeline(analysis, str(request_id))
+        tiles += one.size
+        if made and tiles > MAX_TILES:
+            break
+        made.append(one)
+    return made, len(slowest) - len(made)
+
+
+def _endpoints(
+    analysis: Analysis, verdicts: Sequence[Verdict], timelines: Sequence[Timeline]
+) -> list[Endpoint]:
+    summary = summarize(analysis.causes)
+    bars = _bars(analysis, [one.endpoint for one in verdicts])
+    drawn: dict[str, Timeline] = {}
+    for one in timelines:
+        drawn.setdefault(one.endpoint, one)  # the slowest comes first
+    return [
+        Endpoint(
+            one.endpoint, one.requests, one.p50_ns, one.p99_ns, one.headline.removeprefix(f"{one.endpoint}: "),
+            answer(one), bars[one.endpoint], summary[summary["endpoint"] == one.endpoint].to_dict("records"),
+            drawn.get(safe(one.endpoint)),
+        )
+        for one in verdicts
+    ]  # fmt: skip
+
+
+def _bars(analysis: Analysis, endpoints: list[str]) -> dict[str, list[dict[str, Any]]]:
+    """For each endpoint, its percentiles of BARS, divided as the requests around each were; they sum to it."""
+    made: dict[str, list[dict[str, Any]]] = {}
+    for endpoint in endpoints:
+        sample = sample_of(
+            analysis.requests[analysis.requests["endpoint"] == endpoint],
+            analysis.causes[analysis.causes["endpoint"] == endpoint],
+        )
+        walls = percentiles(sample.walls, sample.weights, BARS)
+        made[endpoint] = [
+            _bar(f"p{percentile}", round(float(wall)), composition(sample, percentile, round(float(wall))))
+            for percentile, wall in zip(BARS, walls, strict=True)
+        ]
+    longest = max((row["ns"] for rows in made.values() for row in rows), default=1)
+    for rows in made.values():
+        for row in rows:
+            row["of_longest"] = row["ns"] / max(longest, 1)
+    return made
+
+
+def _bar(name: str, total_ns: int, by_cause: Sequence[int]) -> dict[str, Any]:
+    parts = [
+        {"cause": str(cause), "ns": ns, "width": round(ns / max(total_ns, 1) * 100, 3)}
+        for cause, ns in zip(CAUSES, by_cause, strict=True)
+        if ns
+    ]
+    return {"name": name, "ns": total_ns, "parts": sorted(parts, key=lambda part: -part["ns"])}

@@ -1,0 +1,202 @@
+"""Pure: one request as lanes of coloured stretches, in parts of its wall time."""
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import pandas as pd
+
+from whywait.analysis.causes import Cause
+from whywait.analysis.measure.request_surroundings import path_of, scene
+from whywait.analysis.measure.selection import request_row
+from whywait.analysis.model import Analysis
+from whywait.analysis.text import milliseconds, safe
+from whywait.tracer import schema
+
+MAX_LANES: Final = 40
+MAX_TILES: Final = 400  # of one lane
+MAX_ROWS: Final = 40  # of the path as a table
+LABEL_SHARE: Final = 0.002  # of the request, from which a stretch has words on it, seen when zoomed in
+_RUNNING: Final = "running"
+_OTHER: Final = "other"
+
+_WAIT_CAUSES: Final = {
+    schema.WAIT_AWAIT: "",
+    schema.WAIT_POOL_QUEUE: Cause.POOL_QUEUE,
+    schema.WAIT_POOL_STARTUP: Cause.POOL_STARTUP,
+    schema.WAIT_POOL_SHUTDOWN: Cause.POOL_SHUTDOWN,
+    schema.WAIT_POOL_HANDOVER: Cause.UNEXPLAINED,
+    schema.WAIT_LIMITER: Cause.LIMITER_WAIT,
+    schema.WAIT_LOOP_BUSY: Cause.LOOP_BUSY,
+    schema.WAIT_LOOP_WAKEUP: Cause.LOOP_WAKEUP,
+    schema.WAIT_RESUME: Cause.UNEXPLAINED,
+    schema.WAIT_COLLECT_ORDER: Cause.COLLECT_ORDER,
+    schema.WAIT_GC: Cause.GC_PAUSE,
+    schema.WAIT_GPU_QUEUE: Cause.GPU_QUEUE,
+    schema.WAIT_LOCK: Cause.LOCK_WAIT,
+    schema.WAIT_LOGGING: Cause.LOGGING_WAIT,
+    schema.WAIT_BLOCKING: Cause.BLOCKING_IO,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """A stretch: `left` and `width` in percent of the request, `kind` a cause, "running", "other" or "" (awaiting)."""
+
+    left: float
+    width: float
+    kind: str
+    title: str
+    label: str = ""  # words that fit on it
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """One activity, the critical path, who held it, or the event loop."""
+
+    name: str
+    tiles: tuple[Tile, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Timeline:
+    """One request."""
+
+    trace_id: str
+    endpoint: str
+    wall_ms: str
+    wall_ns: int
+    story: str  # one sentence: the longest stretch, and how to read the rest
+    path: Lane
+    held: Lane  # who held each long stretch of the path, and where
+    lanes: tuple[Lane, ...]
+    left_out: int  # activities without a lane
+    rows: tuple[dict[Any, Any], ...]  # the path as a table: PATH_COLUMNS and length_ns
+    rows_left_out: int
+    causes: tuple[str, ...]  # that occur on the path, the longest first
+    left_out_ns: int
+
+    @property
+    def size(self) -> int:
+        """How many things there are to draw and to list."""
+        lanes = (self.path, self.held, *self.lanes)
+        return sum(len(lane.tiles) for lane in lanes) + 2 * len(self.rows)
+
+
+def timeline(analysis: Analysis, request_id: str) -> Timeline:
+    """The timeline of one request; its activities in the order in which they began."""
+    request = request_row(analysis, request_id)
+    start_ns, wall_ns = int(request["start_ns"]), max(int(request["wall_ns"]), 1)
+    path = path_of(analysis, request).to_dict("records")
+    for row in path:
+        row["length_ns"] = row["end_ns"] - row["start_ns"]
+    lanes, left_out = _activities(analysis, request, start_ns, wall_ns)
+    around = scene(analysis, request_id, bins=1)
+    if len(around.loop):
+        lanes = [_loop(around.loop, wall_ns), *lanes]
+    listed = sorted(path, key=lambda row: -row["length_ns"])
+    rest = listed[MAX_ROWS:]
+    return Timeline(
+        trace_id=str(request["trace_id"]),
+        endpoint=safe(request["endpoint"]),
+        wall_ms=milliseconds(wall_ns),
+        wall_ns=wall_ns,
+        story=safe(f"Longest: {_path_title(listed[0])}") if listed else "",
+        path=Lane("critical path", tuple(_path_tile(row, wall_ns) for row in _longest(path))),
+        held=Lane("held by", tuple(_held_tile(row, wall_ns) for row in path if row["culprit"] and _wide(row, wall_ns))),
+        lanes=tuple(lanes),
+        left_out=left_out,
+        rows=tuple(sorted(listed[:MAX_ROWS], key=lambda row: int(row["start_ns"]))),
+        rows_left_out=len(rest),
+        causes=_by_length(path),
+        left_out_ns=sum(int(row["length_ns"]) for row in rest),
+    )  # fmt: skip
+
+
+def _by_length(path: list[dict[Any, Any]]) -> tuple[str, ...]:
+    sums: dict[str, int] = {}
+    for row in path:
+        sums[str(row["cause"])] = sums.get(str(row["cause"]), 0) + int(row["length_ns"])
+    return tuple(sorted(sums, key=lambda cause: -sums[cause]))
+
+
+def _longest(path: list[dict[Any, Any]]) -> list[dict[Any, Any]]:
+    """Return the longest stretches, in order of time: the arrow keys go from one to the next."""
+    kept = sorted(path, key=lambda row: -row["length_ns"])[:MAX_TILES]
+    return sorted(kept, key=lambda row: int(row["start_ns"]))
+
+
+def _wide(row: dict[Any, Any], wall_ns: int) -> bool:
+    return bool(row["length_ns"] >= LABEL_SHARE * wall_ns)
+
+
+def _path_tile(row: dict[Any, Any], wall_ns: int) -> Tile:
+    label = str(row["cause"]) if _wide(row, wall_ns) else ""
+    return _tile(row["start_ns"], row["end_ns"], wall_ns, str(row["cause"]), _path_title(row), label)
+
+
+def _path_title(row: dict[Any, Any]) -> str:
+    who = f" by {row['culprit']}" if row["culprit"] else ""
+    where = f" ({row['place']})" if who and row["place"] else ""
+    return f"{row['cause']} {milliseconds(row['length_ns'])} ms{who}{where}: {row['detail']}"
+
+
+def _held_tile(row: dict[Any, Any], wall_ns: int) -> Tile:
+    label = safe(f"{row['culprit']} {row['place']}".strip(), 80)
+    return _tile(row["start_ns"], row["end_ns"], wall_ns, "", _path_title(row), label)
+
+
+def _loop(loop: pd.DataFrame, wall_ns: int) -> Lane:
+    tiles = [
+        _tile(
+            row["start_ns"], row["end_ns"], wall_ns, _RUNNING if row["own"] else _OTHER,
+            f"event loop ran {row['name']} {row['place']} {milliseconds(row['end_ns'] - row['start_ns'])} ms, "
+            + ("this request" if row["own"] else f"of trace {row['trace_id']}"),
+        )
+        for row in loop.to_dict("records")
+    ]  # fmt: skip
+    return Lane("event loop", _drawn(tiles))
+
+
+def _activities(
+    analysis: Analysis, request: dict[Any, Any], start_ns: int, wall_ns: int
+) -> tuple[list[Lane], int]:
+    spans = analysis.spans[analysis.spans["trace_id"] == request["trace_id"]]
+    kinds = spans["attributes"].map(lambda attributes: attributes.get(schema.KIND, ""))
+    owners = spans["attributes"].map(lambda attributes: attributes.get(schema.ACTIVITY, ""))
+    activities = spans[kinds.isin([schema.KIND_TASK, schema.KIND_JOB])].sort_values(["start_ns", "span_id"])
+    lanes = []
+    for activity in activities.head(MAX_LANES).to_dict("records"):
+        own = owners == activity["span_id"]
+        shown = spans[own & kinds.isin([schema.KIND_WAIT, schema.KIND_RUN, schema.KIND_BLOCK])]
+        is_task = activity["attributes"].get(schema.KIND) == schema.KIND_TASK
+        tiles = [_bar(activity, start_ns, wall_ns)] if is_task else []
+        tiles += [
+            _span_tile(span, start_ns, wall_ns) for span in shown.sort_values("start_ns").to_dict("records")
+        ]
+        lanes.append(Lane(safe(activity["name"], 60), _drawn(tiles)))
+    return lanes, max(0, len(activities) - MAX_LANES)
+
+
+def _drawn(tiles: list[Tile]) -> tuple[Tile, ...]:
+    return tuple(tile for tile in tiles[:MAX_TILES] if tile.width > 0)
+
+
+def _bar(activity: dict[Any, Any], start_ns: int, wall_ns: int) -> Tile:
+    begin, end = int(activity["start_ns"]), int(activity["end_ns"])
+    return _tile(begin - start_ns, end - start_ns, wall_ns, "alive", f"{activity['name']}: alive")
+
+
+def _span_tile(span: dict[Any, Any], start_ns: int, wall_ns: int) -> Tile:
+    attributes = span["attributes"]
+    kind = _RUNNING
+    if attributes.get(schema.KIND) == schema.KIND_WAIT:
+        kind = str(_WAIT_CAUSES.get(str(attributes.get(schema.WAIT)), Cause.UNEXPLAINED))
+    begin, end = int(span["start_ns"]), int(span["end_ns"])
+    title = f"{span['name']} {milliseconds(end - begin)} ms"
+    return _tile(begin - start_ns, end - start_ns, wall_ns, kind, title)
+
+
+def _tile(begin: int, end: int, wall_ns: int, kind: str, title: str, label: str = "") -> Tile:
+    left = min(max(begin / wall_ns, 0.0), 1.0)
+    right = min(max(end / wall_ns, 0.0), 1.0)
+    return Tile(round(left * 100, 3), round((right - left) * 100, 3), kind, safe(title), label)

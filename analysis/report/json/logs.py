@@ -1,0 +1,48 @@
+"""What a log tells, as JSON. A change of its shape raises FORMAT."""
+
+from dataclasses import asdict
+from typing import Any, Final
+
+from whywait.analysis.logs.model import LoggedRequest, LogReading
+from whywait.analysis.logs.totals import totals
+from whywait.analysis.logs.unknown import unknowable
+
+FORMAT: Final = 1
+
+
+def logs_as_json(reading: LogReading, *, top: int = 1) -> dict[str, Any]:
+    """Plain values: sums over all requests, and the `top` slowest ones in full. Times are integer nanoseconds."""
+    slowest = sorted(reading.requests, key=lambda one: -one.wall_ns)[:top]
+    return {
+        "format": FORMAT,
+        "lines": reading.lines,
+        "requests": len(reading.requests),
+        "findings": [
+            {"code": one.code, "message": one.message, "count": one.count} for one in reading.findings
+        ],
+        "stretches": [
+            {
+                "label": row.label, "kind": row.kind, "requests": row.requests, "sum_ns": row.sum_ns,
+                "p50_ns": int(row.p50_ns), "p95_ns": int(row.p95_ns), "max_ns": row.max_ns,
+                "share": round(row.share, 6),
+            }
+            for row in totals(reading.requests)
+        ],
+        "slowest": [_request(one) for one in slowest],
+    }  # fmt: skip
+
+
+def _request(one: LoggedRequest) -> dict[str, Any]:
+    return {
+        "request": one.request,
+        "start_ns": one.start_ns,
+        "end_ns": one.end_ns,
+        "clocked_ns": one.clocked_ns,
+        "stated_ns": one.stated_ns,
+        "untimed_ns": one.untimed_ns,
+        "others_in_flight": one.others,
+        "stretches": [asdict(stretch) | {"ns": stretch.ns} for stretch in one.stretches],
+        "phases": [asdict(phase) for phase in one.phases],
+        "silences": [asdict(silence) | {"ns": silence.ns} for silence in one.silences],
+        "unknown": unknowable(one),
+    }

@@ -1,0 +1,218 @@
+"""The last seconds of a service on a screen."""
+
+from collections.abc import Mapping, Sequence
+from typing import Final, Literal, NamedTuple
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from whywait.analysis.causes import Cause
+from whywait.analysis.live.counting import Culprit
+from whywait.analysis.live.window import Endpoint, View
+from whywait.analysis.text import milliseconds, safe, short_place
+
+TOP_CAUSES: Final = 3
+_WORST: Final = 3
+_WIDEST_NAME: Final = 26
+_WIDE: Final = 110  # columns, from which culprits and their places fit into a table
+_NARROW: Final = 60
+_SMALL: Final = 16  # lines, under which a screen shows no more than who waits for what
+_LINES_OF_TABLE: Final = 4  # its head, a rule, an empty line before and after
+_HELD_BY_NOBODY: Final = frozenset(
+    {Cause.COMPUTE, Cause.AWAIT_IO, Cause.CPU_WAIT, Cause.GC_PAUSE, Cause.UNEXPLAINED}
+)  # nobody is shown to have held it
+_LEAST_SHARE: Final = 0.005
+
+
+_Causes = tuple[Endpoint, list[str]]  # and its causes, a line each
+
+
+class Told(NamedTuple):
+    """What stands above and below the table."""
+
+    source: str
+    lost: Mapping[str, int]
+    lost_by_service: str
+    files: int
+    keys: str  # how to leave; "" in a pipe
+    as_of: str  # the time
+    service_missing: str = ""  # in words; "" where all is well
+
+
+class Size(NamedTuple):
+    """Where the view goes, in characters."""
+
+    columns: int
+    lines: int | None  # None: paper without end, where nothing is cut
+
+
+def screen(view: View, told: Told, size: Size) -> RenderableType:
+    """Return the view; on a screen each line is cut to its width, and what does not fit is left out."""
+    parts: list[RenderableType] = [_head(view, told, size), *_warnings(view, told)]
+    if not view.endpoints:
+        waiting = (
+            "no trace file yet"
+            if told.files == 0
+            else f"no request yet in {told.files} followed file(s); one is shown some seconds after it ended"
+        )
+        parts.append(Text(f"waiting: {safe(told.service_missing) or waiting}", style="yellow"))
+    else:
+        parts += _endpoints(view, size, len(parts))
+    if size.lines is not None:
+        for part in parts:
+            if isinstance(part, Text):
+                part.no_wrap, part.overflow = True, "ellipsis"
+    return Group(*parts)
+
+
+def _endpoints(view: View, size: Size, used: int) -> list[RenderableType]:
+    """Return what is told first where there is no room for all: an endpoint, its causes, the worst request."""
+    small, wide = size.lines is not None and size.lines < _SMALL, size.columns >= _WIDE
+    about = [] if small else [_loop_line(view), _gil_line(view), _pool_line(view)]
+    most_worst = 1 if small else _WORST
+    every = [(one, _cause_lines(one)) for one in view.endpoints]
+    shown = every
+    if size.lines is not None:
+        taken = used + len(about) + min(most_worst, len(every)) + 1 + (_LINES_OF_TABLE if wide else 0)
+        shown = _fitting(every, size.lines - taken, 0 if wide else 1)
+    parts: list[RenderableType] = [*about]
+    if wide:
+        parts.append(_table(shown, cut=size.lines is not None))
+    else:
+        parts += [line for one, causes in shown for line in _stacked(one, causes)]
+    parts += _worst([one for one, _ in shown], most_worst)
+    left_out = len(every) - len(shown)
+    if left_out:
+        parts.append(Text(f"and {left_out} more endpoints", style="dim"))
+    return parts
+
+
+def _fitting(every: Sequence[_Causes], room: int, heading: int) -> list[_Causes]:
+    """Return the first endpoints, with their first causes, that go into so many lines; at least one."""
+    shown: list[_Causes] = []
+    for one, causes in every:
+        causes = causes[: max(room - heading, 0)]
+        if shown and (not causes or room < 2):
+            break
+        shown.append((one, causes))
+        room -= max(heading + len(causes), 1)
+    return shown
+
+
+def _stacked(one: Endpoint, causes: Sequence[str]) -> list[Text]:
+    name = Text(safe(one.name, 100), style="bold")
+    name.append(f"  p50 {milliseconds(one.p50_ns)}, p95 {milliseconds(one.p95_ns)} ms", style="not bold")
+    name.append(f"  {one.requests:,.0f} requests", style="not bold dim")
+    return [name, *(Text(f"  {line}") for line in causes)]
+
+
+def _head(view: View, told: Told, size: Size) -> Text:
+    requests = sum(one.requests for one in view.endpoints)
+    traced = sum(one.traced for one in view.endpoints)
+    ours = "" if size.columns < _NARROW else f"whywait top  {safe(told.source, 60)}  "
+    head = Text(f"{ours}{told.as_of}", style="bold")
+    if view.seconds:
+        head.append(f"  last {view.seconds:.0f} s: {requests / view.seconds:,.1f} requests/s")
+        if round(requests) != traced:
+            head.append(f" (estimated from {traced} traces)")
+    if told.keys:
+        head.append(f"  {told.keys}", style="dim")
+    return head
+
+
+def _warnings(view: View, told: Told) -> list[Text]:
+    found = []
+    if told.lost:
+        kinds = ", ".join(f"{count} × {safe(kind)}" for kind, count in sorted(told.lost.items()))
+        found.append(f"lost since the beginning: {kinds}")
+    if told.lost_by_service:
+        found.append(safe(told.lost_by_service))
+    return [Text(one, style="yellow") for one in found]
+
+
+def _loop_line(view: View) -> Text:
+    busy, wakeup = view.mean_ns(Cause.LOOP_BUSY), view.mean_ns(Cause.LOOP_WAKEUP)
+    said = (
+        f"loop lag {milliseconds(busy + wakeup)} ms per request "
+        f"(busy {milliseconds(busy)}, wake-up {milliseconds(wakeup)})"
+    )
+    return Text(said + _chief(view, Cause.LOOP_BUSY, ", held by "))
+
+
+def _gil_line(view: View) -> Text:
+    waited, cpu = view.mean_ns(Cause.GIL_WAIT), view.mean_ns(Cause.CPU_WAIT)
+    said = f"GIL waited for {milliseconds(waited)} ms per request{_chief(view, Cause.GIL_WAIT, ', held by ')}"
+    return Text(f"{said}; a CPU {milliseconds(cpu)} ms")
+
+
+def _pool_line(view: View) -> Text:
+    queued = view.mean_ns(Cause.POOL_QUEUE)
+    pools = [
+        f"{safe(one.name or '?', 40)} {one.busy:.1f} of {one.size or '?'} busy"
+        + (f" in each of {one.processes} processes" if one.processes > 1 else "")
+        for one in view.pools[:4]
+    ]
+    said = "; ".join(pools) if pools else "no pool was used"
+    return Text(f"pools: {said}; queued {milliseconds(queued)} ms per request")
+
+
+def _chief(view: View, cause: Cause, words: str) -> str:
+    by_culprit: dict[Culprit, float] = {}
+    for endpoint in view.endpoints:
+        for culprit, ns in endpoint.culprits.items():
+            if culprit.cause == cause:
+                by_culprit[culprit] = by_culprit.get(culprit, 0.0) + ns
+    if not by_culprit:
+        return ""
+    return words + _named(max(by_culprit, key=lambda one: by_culprit[one]))
+
+
+def _named(culprit: Culprit) -> str:
+    place = short_place(culprit.file, culprit.line if culprit.line is not None else "")
+    return safe(culprit.name, 80) + (f" ({safe(place, 80)})" if place else "")
+
+
+def _table(endpoints: Sequence[_Causes], *, cut: bool) -> Table:
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, expand=cut)
+    overflow: Literal["ellipsis", "fold"] = "ellipsis" if cut else "fold"
+    table.add_column("endpoint", overflow=overflow, no_wrap=cut, max_width=_WIDEST_NAME if cut else None)
+    for name in ("requests", "p50, p95 ms"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("waited for: ms per request, share, held by", overflow=overflow, no_wrap=cut, ratio=1)
+    for one, causes in endpoints:
+        table.add_row(
+            Text(safe(one.name, 100)),
+            f"{one.requests:,.0f}",
+            f"{milliseconds(one.p50_ns)}, {milliseconds(one.p95_ns)}",
+            Text("\n".join(causes)),
+        )
+    return table
+
+
+def _cause_lines(endpoint: Endpoint) -> list[str]:
+    """The chief causes, then what could not be explained: that is always shown."""
+    wall_ns = endpoint.wall_ns or 1.0
+    known = [one for one in endpoint.by_cause.items() if one[0] != Cause.UNEXPLAINED][:TOP_CAUSES]
+    unknown = (Cause.UNEXPLAINED.value, endpoint.by_cause.get(Cause.UNEXPLAINED, 0.0))
+    lines = []
+    for cause, ns in [*known, unknown]:
+        if ns / wall_ns < _LEAST_SHARE:
+            continue
+        chief = next((one for one in endpoint.culprits if one.cause == cause), None)
+        held = f"  by {_named(chief)}" if chief is not None and cause not in _HELD_BY_NOBODY else ""
+        lines.append(f"{cause} {milliseconds(ns / endpoint.requests)} {ns / wall_ns:.0%}{held}")
+    return lines
+
+
+def _worst(endpoints: Sequence[Endpoint], most: int) -> list[Text]:
+    lines = []
+    for one in sorted(endpoints, key=lambda one: -one.worst.wall_ns)[:most]:
+        causes = sorted(one.worst.by_cause.items(), key=lambda item: -item[1])[:TOP_CAUSES]
+        told = ", ".join(f"{cause} {milliseconds(ns)}" for cause, ns in causes)
+        lines.append(
+            Text(f"worst {milliseconds(one.worst.wall_ns)} ms  {safe(one.name, 60)}: {told}  "
+                 f"trace {safe(one.worst.trace_id, 32)}")
+        )  # fmt: skip
+    return lines

@@ -1,0 +1,164 @@
+"""The report in a terminal."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from rich.console import Console, Group
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from whywait.analysis.causes import Cause
+from whywait.analysis.measure.summary import summarize, worst_culprits
+from whywait.analysis.measure.weights import percentiles
+from whywait.analysis.model import Analysis
+from whywait.analysis.text import milliseconds, safe, short_place
+from whywait.analysis.verdicts.accusation import Verdict, verdict
+from whywait.analysis.verdicts.not_observed import unavailable
+
+TOP_CAUSES = 3
+_NARROW = 100  # columns, under which a table would break the names of causes
+_WHERE = "Where the time of each endpoint's requests went (mean per request)"
+
+
+def render(analysis: Analysis, console: Console, *, top: int = 5) -> None:
+    """Prints findings, a table of endpoints, the verdicts, culprits and the `top` slowest requests."""
+    verdicts = verdict(analysis)
+    narrow = console.width < _NARROW
+    for finding in analysis.findings:
+        console.print(Text(f"note: {safe(finding.message)} ({finding.count} times)", style="yellow"))
+    console.print(endpoint_lines(analysis, verdicts) if narrow else endpoint_table(analysis, verdicts))
+    for one in verdicts:
+        console.print(verdict_text(one))
+    culprits = culprit_table(analysis, top)
+    if culprits is not None:
+        console.print(culprits)
+    console.print(slowest_lines(analysis, top) if narrow else slowest_table(analysis, top))
+    console.print(
+        Text("Could not be observed: " + "; ".join(unavailable(analysis.requests)) + ".", style="dim")
+    )
+
+
+def endpoint_table(analysis: Analysis, verdicts: list[Verdict]) -> Table:
+    """One row per endpoint: how many, how long, and the chief causes."""
+    table = Table(title=_WHERE)
+    table.add_column("endpoint", overflow="fold")
+    for name in ("requests", "p50 ms", "p95 ms", "p99 ms"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column(f"top {TOP_CAUSES} causes: ms, share")
+    table.add_column("unexplained", justify="right", no_wrap=True)
+    for row in _endpoints(analysis, verdicts):
+        mean, share = row.unexplained
+        table.add_row(
+            Text(row.name), row.requests, *row.walls, ", ".join(row.causes), f"{mean}, {share}"
+        )  # fmt: skip
+    return table
+
+
+def endpoint_lines(analysis: Analysis, verdicts: list[Verdict]) -> Group:
+    """The same for a narrow screen: a line for each endpoint, and below it one for each cause."""
+    lines = [Text(_WHERE, style="italic")]
+    for row in _endpoints(analysis, verdicts):
+        p50, p95, p99 = row.walls
+        lines.append(Text.assemble((row.name, "bold"), f"  {row.requests} requests"))
+        lines.append(Text(f"  p50 {p50}, p95 {p95}, p99 {p99} ms"))
+        lines += [
+            Text(f"    {cause}")
+            for cause in (*row.causes, f"{Cause.UNEXPLAINED} {' '.join(row.unexplained)}")
+        ]
+    return Group(*lines)
+
+
+class _Row(NamedTuple):
+    name: str
+    requests: str
+    walls: list[str]  # p50, p95, p99 in ms
+    causes: list[str]
+    unexplained: tuple[str, str]  # mean ms, share
+
+
+def _endpoints(analysis: Analysis, verdicts: list[Verdict]) -> Iterator[_Row]:
+    summary = summarize(analysis.causes)
+    analysed = analysis.requests[analysis.requests["request_id"].isin(analysis.causes["request_id"])]
+    for one in verdicts:
+        own = analysed[analysed["endpoint"] == one.endpoint]
+        walls = percentiles(own["wall_ns"], own["weight"], [50, 95, 99])
+        rows = summary[summary["endpoint"] == one.endpoint]
+        named = rows[rows["cause"] != Cause.UNEXPLAINED].head(TOP_CAUSES)
+        unknown = rows[rows["cause"] == Cause.UNEXPLAINED]["mean_ns"].sum()
+        yield _Row(
+            safe(one.endpoint),
+            str(one.requests) if one.requests == one.traced else f"{one.requests} ({one.traced} traced)",
+            [milliseconds(float(wall)) for wall in walls],
+            [
+                f"{cause} {milliseconds(mean)} {share:.0%}"
+                for cause, mean, share in zip(named["cause"], named["mean_ns"], named["share"], strict=True)
+            ],
+            (milliseconds(unknown), f"{one.unexplained_share:.0%}"),
+        )
+
+
+def verdict_text(one: Verdict) -> Padding:
+    """A verdict as a paragraph: headline, reasons, situations, what to change."""
+    lines = [Text(safe(one.headline, 1000), style="bold")]
+    lines += [Text(f"  {safe(reason.sentence, 1000)}") for reason in one.reasons]
+    lines += [Text(f"  {safe(said, 1000)}") for said in one.situations]
+    if one.reasons:
+        first = one.reasons[0]
+        lines.append(Text(f"  What to change: {first.remedy}", style="green"))
+        lines.append(
+            Text(f"  It can gain at most {milliseconds(first.gain_ns)} ms per request.", style="green")
+        )
+    return Padding(Group(*lines), (1, 0, 0, 0))
+
+
+def culprit_table(analysis: Analysis, top: int) -> Table | None:
+    """Who delayed whom; None when nobody did."""
+    worst = worst_culprits(analysis.culprits, top)
+    if worst.empty:
+        return None
+    table = Table(title="Who held them")
+    for name in ("culprit", "where"):
+        table.add_column(name, overflow="fold")
+    table.add_column("cause", no_wrap=True)
+    for name in ("requests held", "ms in all"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for row in worst.to_dict("records"):
+        table.add_row(
+            Text(safe(row["culprit"])),
+            Text(safe(short_place(str(row["culprit_file"]), row["culprit_line"]))),
+            str(row["cause"]),
+            str(row["victims"]),
+            milliseconds(float(row["ns"])),
+        )
+    return table
+
+
+def slowest_table(analysis: Analysis, top: int) -> Table:
+    """The slowest requests with their trace ids."""
+    table = Table(title="The slowest requests")
+    table.add_column("trace", no_wrap=True)
+    table.add_column("endpoint", overflow="fold")
+    table.add_column("ms", justify="right", no_wrap=True)
+    table.add_column("chief causes: ms", overflow="fold")
+    for trace_id, endpoint, wall, causes in _slowest(analysis, top):
+        table.add_row(Text(trace_id), Text(endpoint), wall, causes)
+    return table
+
+
+def slowest_lines(analysis: Analysis, top: int) -> Group:
+    """The same for a narrow screen: two lines each."""
+    lines = [Text("\nThe slowest requests", style="italic")]
+    for trace_id, endpoint, wall, causes in _slowest(analysis, top):
+        lines += [Text(f"{wall} ms  {endpoint}: {causes}"), Text(f"  trace {trace_id}", style="dim")]
+    return Group(*lines)
+
+
+def _slowest(analysis: Analysis, top: int) -> Iterator[tuple[str, str, str, str]]:
+    """Yield trace id, endpoint, ms and chief causes."""
+    slowest = analysis.requests.sort_values("wall_ns", ascending=False).head(top)
+    for row in slowest.to_dict("records"):
+        own = analysis.causes[analysis.causes["request_id"] == row["request_id"]]
+        sums = own.groupby("cause")["amount_ns"].sum().sort_values(ascending=False).head(TOP_CAUSES)
+        told = ", ".join(f"{cause} {milliseconds(ns)}" for cause, ns in sums.items()) or "not analysed"
+        yield safe(row["trace_id"]), safe(row["endpoint"]), milliseconds(float(row["wall_ns"])), told

@@ -1,0 +1,55 @@
+"""Drops what cannot be spans and says so: the first judgement on what was loaded."""
+
+from typing import Final
+
+import numpy as np
+import pandas as pd
+
+from whywait.analysis.errors import InputError
+from whywait.analysis.model import Finding, Traces
+from whywait.tracer import schema
+
+LONGEST_NS: Final = 7 * 24 * 3600 * 10**9  # longer than any request: a broken clock
+EXAMPLES: Final = 10
+
+
+def clean(traces: Traces) -> Traces:
+    """Return the usable spans as a new frame, with a finding for each kind that was left out.
+
+    Raises InputError when the spans follow another version of the contract.
+    """
+    spans = traces.spans[traces.spans["scope"] != schema.ANNOTATION_SCOPE]  # our own findings are no evidence
+    _check_contract(spans)
+    findings = list(traces.findings)
+    without_id = (spans["trace_id"] == "") | (spans["span_id"] == "")
+    backwards = ~without_id & (spans["end_ns"] < spans["start_ns"])
+    endless = ~without_id & (spans["end_ns"] - spans["start_ns"] > LONGEST_NS)
+    for code, message, bad in (
+        ("no-id", "spans without a trace id or span id were left out", without_id),
+        ("negative-duration", "spans that end before they start were left out", backwards),
+        ("endless-span", "spans longer than a week were left out", endless),
+    ):
+        findings += finding(code, message, spans.loc[bad, "trace_id"])
+    spans = spans[~(without_id | backwards | endless)]
+    again = spans.duplicated(["trace_id", "span_id"])
+    findings += finding("duplicate-span", "spans were delivered more than once and counted once",
+                        spans.loc[again, "trace_id"])  # fmt: skip
+    return Traces(spans[~again].reset_index(drop=True), tuple(findings))
+
+
+def finding(code: str, message: str, trace_ids: "pd.Series[str] | np.ndarray") -> list[Finding]:
+    """Return one finding for the rows that these trace ids stand for; none when there are none."""
+    if len(trace_ids) == 0:
+        return []
+    examples = pd.unique(pd.Series(trace_ids, dtype=object))[:EXAMPLES]
+    return [Finding(code, message, len(trace_ids), tuple(str(trace_id) for trace_id in examples))]
+
+
+def _check_contract(spans: pd.DataFrame) -> None:
+    versions = {attributes.get(schema.CONTRACT) for attributes in spans["attributes"]} - {None}
+    others = sorted(str(version) for version in versions if version != schema.CONTRACT_VERSION)
+    if others:
+        raise InputError(
+            f"these traces follow version {others[0]} of the span contract, this whywait reads version "
+            f"{schema.CONTRACT_VERSION}: analyse them with the whywait that wrote them"
+        )

@@ -1,0 +1,177 @@
+"""Which requests there are: the SERVER spans, and work that is its own root."""
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+
+from whywait.analysis.measure.weights import request_weights
+from whywait.analysis.model import REQUEST_COLUMNS, Finding
+from whywait.analysis.spans.activities import Activities
+from whywait.analysis.spans.clean import finding
+from whywait.analysis.spans.span_table import NONE, Bools, Ints, SpanTable, Texts, objects
+from whywait.tracer import schema
+
+_DEEPEST: Final = 200
+_STATUS: Final = ("http.response.status_code", "http.status_code")
+_METHOD: Final = ("http.request.method", "http.method")
+
+
+@dataclass(frozen=True, slots=True)
+class Requests:
+    """One row per request, sorted by time."""
+
+    row: Ints  # the request's own span
+    root_row: Ints  # its root task or phase span, NONE in foreign traces and when it is lost
+    incomplete: Bools
+    foreign: Bools
+
+
+def find_requests(spans: SpanTable, activities: Activities) -> tuple[Requests, list[Finding]]:
+    """Return the requests of all traces, with findings about those that cannot be analysed."""
+    rows = activities.row
+    roots = rows[np.array([value is True for value in spans.values(rows, schema.ROOT)], dtype=bool)]
+    server = _nearest_server(spans, roots)
+    # work outside any request is known by the phase that began it
+    above = spans.parents[roots]
+    begun = (above >= 0) & (spans.kinds[above] == schema.KIND_PHASE)
+    request_row = np.where(server >= 0, server, np.where(begun, above, roots))
+    order = np.lexsort((-spans.end[roots], spans.start[roots], request_row))
+    request_row, roots = request_row[order], roots[order]
+    first = np.append(True, request_row[1:] != request_row[:-1])[: len(request_row)]
+    findings = finding(
+        "second-root",
+        "requests have several root tasks: the first one counts",
+        spans.trace_ids[roots[~first]],
+    )
+    request_row, roots = request_row[first], roots[first]
+
+    servers = np.flatnonzero(spans.span_kinds == "server").astype(np.int64)
+    bare = servers[~np.isin(servers, request_row)]
+    home = _homes(spans, np.arange(len(spans.traces)))
+    lost = np.isin(_homes(spans, bare), np.unique(home[spans.kinds != ""]))
+    marked = np.array([bool(value) for value in spans.values(roots, schema.INCOMPLETE)], dtype=bool)
+    row = np.concatenate([request_row, bare])
+    requests = Requests(
+        row=row,
+        root_row=np.concatenate([roots, np.full(len(bare), NONE, dtype=np.int64)]),
+        incomplete=np.concatenate([marked, lost]),
+        foreign=np.concatenate([np.zeros(len(roots), dtype=bool), ~lost]),
+    )
+    findings += _marked(spans, roots[marked])
+    findings += finding(
+        "missing-root",
+        "requests were recorded without their root task and not analysed",
+        spans.trace_ids[bare[lost]],
+    )
+    findings += finding(
+        "no-whywait-data",
+        "requests come from a service that whywait did not trace: their causes are guessed from timing",
+        spans.trace_ids[bare[~lost]],
+    )
+    findings += _lost(spans, roots)
+    order = np.argsort(row, kind="stable")  # rows are in order of time
+    return Requests(*(getattr(requests, name)[order] for name in Requests.__slots__)), findings
+
+
+def _homes(spans: SpanTable, rows: Ints) -> Ints:
+    """Return a number for the trace and service of each row."""
+    services = pd.factorize(spans.services)[0].astype(np.int64)
+    return np.asarray(spans.traces[rows] * (services.max(initial=0) + 1) + services[rows], dtype=np.int64)
+
+
+def _nearest_server(spans: SpanTable, rows: Ints) -> Ints:
+    """Return the SERVER span that each row is in, itself included; NONE where there is none."""
+    found = np.full(len(rows), NONE, dtype=np.int64)
+    at = rows.copy()
+    is_server = spans.span_kinds == "server"
+    for _ in range(_DEEPEST):
+        hit = (at >= 0) & (found < 0) & is_server[at]
+        found[hit] = at[hit]
+        at = np.where((at >= 0) & (found < 0), spans.parents[at], NONE)
+        if not (at >= 0).any():
+            break
+    return found
+
+
+def _marked(spans: SpanTable, roots: Ints) -> list[Finding]:
+    reasons: dict[str, list[Any]] = {}
+    for row, value in zip(roots, spans.values(roots, schema.INCOMPLETE), strict=True):
+        for reason in value if isinstance(value, list) else [value]:
+            reasons.setdefault(str(reason), []).append(spans.trace_ids[row])
+    return [
+        found
+        for reason, trace_ids in sorted(reasons.items())
+        for found in finding(
+            "incomplete-trace",
+            f"requests were not recorded whole and not analysed: {reason}",
+            objects(trace_ids),
+        )
+    ]
+
+
+def _lost(spans: SpanTable, roots: Ints) -> list[Finding]:
+    lost = spans.ints(roots, schema.LOST)
+    most = int(lost.max(initial=0))
+    if most <= 0:
+        return []
+    kinds = spans.attributes[roots[int(lost.argmax())]].get(schema.LOST_KINDS)
+    said = ", ".join(str(one) for one in kinds) if isinstance(kinds, list) and kinds else "of unknown kind"
+    return [Finding("lost-records", f"the traced process lost records or a probe: {said}", most)]
+
+
+def request_table(spans: SpanTable, requests: Requests) -> pd.DataFrame:
+    """Return the requests as a frame with REQUEST_COLUMNS."""
+    rows = requests.row
+    status = _first_of(spans, rows, _STATUS)
+    codes = [code if isinstance(code, int) else _as_int(code) for code in status]
+    table = pd.DataFrame(
+        {
+            "trace_id": spans.trace_ids[rows],
+            "request_id": spans.span_ids[rows],
+            "service": spans.services[rows],
+            "endpoint": endpoints(spans, rows),
+            "status_code": pd.array(codes, dtype="Int64"),
+            "error": spans.errors[rows]
+            | np.array([code is not None and code >= 500 for code in codes], dtype=bool),
+            "start_ns": spans.start[rows],
+            "end_ns": spans.end[rows],
+            "wall_ns": spans.end[rows] - spans.start[rows],
+            "incomplete": requests.incomplete,
+        }
+    )
+    roots = requests.root_row
+    signals = spans.values(roots[roots >= 0], schema.SIGNALS)
+    listed: list[tuple[str, ...]] = [()] * len(rows)
+    for number, value in zip(np.flatnonzero(roots >= 0), signals, strict=True):
+        listed[number] = tuple(map(str, value)) if isinstance(value, list) else ()
+    table["signals"] = pd.Series(listed, dtype=object)
+    table["weight"] = request_weights(spans, roots)
+    return table.loc[:, list(REQUEST_COLUMNS)]
+
+
+def endpoints(spans: SpanTable, rows: Ints) -> Texts:
+    """Return "METHOD route" where both are known, else the span's name."""
+    routes, methods = spans.texts(rows, "http.route"), _first_of(spans, rows, _METHOD)
+    return objects(
+        [
+            f"{method} {route}" if method and route else name
+            for method, route, name in zip(methods, routes, spans.names[rows], strict=True)
+        ]
+    )
+
+
+def _first_of(spans: SpanTable, rows: Ints, keys: tuple[str, ...]) -> list[Any]:
+    found = spans.values(rows, keys[0])
+    for key in keys[1:]:
+        found = [value if value is not None else other
+                 for value, other in zip(found, spans.values(rows, key), strict=True)]  # fmt: skip
+    return found
+
+
+def _as_int(value: Any) -> int | None:
+    try:
+        return int(value)
+    except (TypeError, ValueError):
+        return None

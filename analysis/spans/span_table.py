@@ -1,0 +1,110 @@
+"""The spans as arrays, and finding a span by its ids. Every later step names a span by its row."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from whywait.tracer import schema
+
+Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+Texts = NDArray[np.object_]
+
+NONE: Final = -1  # no row, no activity, not measured
+_LARGEST: Final = 2**53
+
+
+@dataclass(frozen=True, slots=True)
+class SpanTable:
+    """Arrays over the rows of the cleaned spans."""
+
+    trace_ids: Texts
+    span_ids: Texts
+    names: Texts
+    services: Texts
+    span_kinds: Texts
+    kinds: Texts  # KIND_* of the contract, "" for spans of others
+    traces: Ints  # number of the trace
+    start: Ints
+    end: Ints
+    errors: Bools
+    attributes: Texts  # dicts
+    parents: Ints  # row of the parent, NONE without one
+    keys: pd.Index
+
+    def find(self, trace_ids: Texts, span_ids: Texts) -> Ints:
+        """Return the rows of the spans with these ids, NONE where there is no such span."""
+        return self.keys.get_indexer(pd.Index(_keys(trace_ids, span_ids), dtype=object)).astype(np.int64)
+
+    def texts(self, rows: Ints, key: str) -> Texts:
+        """Return a text attribute of the rows, "" where it is missing or no text."""
+        found = (attributes.get(key) for attributes in self.attributes[rows])
+        return objects([value if isinstance(value, str) else "" for value in found])
+
+    def ints(self, rows: Ints, key: str) -> Ints:
+        """Return an integer attribute of the rows, NONE where it is missing, negative or no number."""
+        found = [attributes.get(key) for attributes in self.attributes[rows]]
+        return np.array([value if _countable(value) else NONE for value in found], dtype=np.int64)
+
+    def values(self, rows: Ints, key: str) -> list[Any]:
+        """Return an attribute of the rows as it stands, None where it is missing."""
+        return [attributes.get(key) for attributes in self.attributes[rows]]
+
+
+def span_table(spans: pd.DataFrame) -> SpanTable:
+    """Return the arrays of cleaned spans; the frame stays unchanged."""
+    trace_ids, span_ids = _column(spans, "trace_id"), _column(spans, "span_id")
+    attributes = _column(spans, "attributes")
+    keys = pd.Index(_keys(trace_ids, span_ids), dtype=object)
+    parent_ids = _column(spans, "parent_id")
+    parents = keys.get_indexer(pd.Index(_keys(trace_ids, parent_ids), dtype=object)).astype(np.int64)
+    return SpanTable(
+        trace_ids=trace_ids,
+        span_ids=span_ids,
+        names=_column(spans, "name"),
+        services=_column(spans, "service"),
+        span_kinds=_column(spans, "span_kind"),
+        kinds=objects([_text(row.get(schema.KIND)) for row in attributes]),
+        traces=pd.factorize(trace_ids)[0].astype(np.int64),
+        start=spans["start_ns"].to_numpy(dtype=np.int64),
+        end=spans["end_ns"].to_numpy(dtype=np.int64),
+        errors=spans["error"].to_numpy(dtype=bool),
+        attributes=attributes,
+        parents=parents,
+        keys=keys,
+    )
+
+
+def taken(values: NDArray[Any], index: Ints, default: Any = NONE) -> NDArray[Any]:
+    """Return the values at the index, the default where the index is NONE."""
+    if len(values) == 0:
+        return np.full(len(index), default, dtype=values.dtype)
+    return np.asarray(np.where(index >= 0, values[index], default), dtype=values.dtype)
+
+
+def objects(values: Sequence[Any]) -> Texts:
+    """Return texts or dicts as an array of objects."""
+    array = np.empty(len(values), dtype=object)
+    array[:] = values
+    return array
+
+
+def _column(spans: pd.DataFrame, name: str) -> Texts:
+    return objects(spans[name].tolist())
+
+
+def _keys(trace_ids: Texts, span_ids: Texts) -> Texts:
+    keys: Texts = trace_ids + "/" + span_ids
+    return keys
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _countable(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < _LARGEST

@@ -1,0 +1,277 @@
+"""One drawing for each cause: what the tracer saw, and whose time it is said to be."""
+
+import pandas as pd
+import pytest
+
+from tests.analysis.drawing import UNIT_NS, drawn, shown, trace_id
+from whywait import analysis
+from whywait.analysis.causes import WAIT_RULES, Cause
+from whywait.tracer import schema
+
+
+def causes(picture: str, more: dict[str, dict[str, object]] | None = None) -> pd.DataFrame:
+    return analysis.attribute(drawn(picture, more))
+
+
+def only(table: pd.DataFrame, cause: str) -> pd.Series:
+    rows = table[table["cause"] == cause]
+    assert len(rows) == 1, table
+    return rows.iloc[0]
+
+
+def test_running_on_the_loop_is_compute_as_far_as_the_cpu_was_used() -> None:
+    table = causes("""
+        server GET       |--------|
+        task   root GET  |--------|   cpu=5
+    """)
+    assert shown(table) == [(0, 5, "compute", "root"), (5, 9, "unexplained", "root")]
+    assert not table["placed"].any()
+    assert set(table["evidence"]) == {"observed"}
+    assert table["culprit"].tolist() == ["root", ""]
+
+
+def test_without_cpu_time_running_on_the_loop_is_only_inferred_to_be_compute() -> None:
+    table = causes("""
+        server GET       |--------|
+        task   root GET  |--------|
+    """)
+    assert shown(table) == [(0, 9, "compute", "root")]
+    assert table["evidence"].tolist() == ["inferred"]
+
+
+def test_a_job_divides_into_queue_cpu_run_queue_and_rest() -> None:
+    table = causes(
+        """
+        server GET         |-------------------|
+        task   root GET    |-------------------|  cpu=4
+        wait   w    root     |--------------|     waker=job
+        job    job  root     |----------------|
+        wait   q    job      |-----|              type=pool_queue
+        run    run  job            |--------|     cpu=5 rq=1
+    """,
+        {
+            "q": {
+                schema.OCCUPANT_NAMES: ["one", "two"], schema.OCCUPANT_TRACE_IDS: ["", trace_id("c")],
+                schema.OCCUPANT_SPAN_IDS: ["", "7" * 16], schema.OCCUPANT_NS: [2 * UNIT_NS, 4 * UNIT_NS],
+                schema.POOL_NAME: "predict", schema.POOL_SIZE: 2,
+            }
+        },
+    )  # fmt: skip
+    assert [row for row in shown(table) if row[3] in ("q", "run")] == [
+        (2, 8, "pool_queue", "q"), (8, 13, "compute", "run"), (13, 14, "cpu_wait", "run"),
+        (14, 17, "unexplained", "run"),
+    ]  # fmt: skip
+    queue = only(table, "pool_queue")
+    assert (queue["culprit"], queue["culprit_ns"], queue["culprit_trace_id"]) == (
+        "two",
+        4 * UNIT_NS,
+        trace_id("c"),
+    )
+    assert queue["detail"] == "pool 'predict' (2 workers)"
+
+
+def test_all_who_held_the_pool_are_listed_and_share_a_part_of_the_wait() -> None:
+    # root was only delayed from 5 on: the foreign job's queue before that is not its business
+    result = analysis.analyze(
+        drawn(
+            """
+        server GET             |-------------|
+        task   root GET        |-------------|   cpu=8
+        wait   w    root            |------|      waker=job
+        server POST        |------------------|  trace=b
+        task   other POST  |------------------|  trace=b
+        job    job  other  |---------------|     trace=b
+        wait   q    job    |-------------|       trace=b type=pool_queue
+        run    run  job                  |-|     trace=b cpu=2
+    """,
+            {
+                "q": {
+                    schema.OCCUPANT_NAMES: ["one", "two"], schema.OCCUPANT_TRACE_IDS: ["", ""],
+                    schema.OCCUPANT_SPAN_IDS: ["", ""], schema.OCCUPANT_NS: [10 * UNIT_NS, 4 * UNIT_NS],
+                }
+            },
+        )
+    )  # fmt: skip
+    mine = result.culprits[(result.culprits["cause"] == "pool_queue")]
+    mine = mine[mine["trace_id"] == trace_id("a")]
+    # 5 of the wait's 14 units lie on the path; the two shared it 10 to 4
+    assert mine["culprit"].tolist() == ["one", "two"]
+    assert mine["ns"].sum() == 5 * UNIT_NS
+    assert mine["ns"].tolist() == [round(5 * UNIT_NS * 10 / 14), round(5 * UNIT_NS * 4 / 14)]
+
+
+def test_a_loop_that_ran_something_else_is_named_with_its_request() -> None:
+    table = causes(
+        """
+        server GET         |-------------------|
+        task   root GET    |-------------------|  cpu=4
+        wait   w    root     |------|             waker=job
+        job    job  root     |------|
+        run    run  job      |------|             cpu=7
+        wait   busy root            |--------|    type=loop_busy
+    """,
+        {
+            "busy": {
+                schema.BLOCKER_FUNCTION: "slow", schema.BLOCKER_FILE: "app.py", schema.BLOCKER_LINE: 30,
+                schema.BLOCKER_TRACE_ID: trace_id("c"), schema.BLOCKER_SPAN_ID: "9" * 16,
+                schema.BLOCKER_NS: 8 * UNIT_NS,
+            }
+        },
+    )  # fmt: skip
+    busy = only(table, "loop_busy")
+    assert busy["amount_ns"] == 9 * UNIT_NS
+    assert busy["culprit_ns"] == 8 * UNIT_NS
+    assert (busy["culprit"], busy["culprit_file"], busy["culprit_line"]) == ("slow", "app.py", 30)
+    assert (busy["culprit_trace_id"], busy["culprit_span_id"]) == (trace_id("c"), "9" * 16)
+    assert busy["detail"] == "the loop ran slow (app.py:30)"
+
+
+@pytest.mark.parametrize(
+    ("kind", "cause"),
+    [
+        ("pool_queue", "pool_queue"), ("pool_startup", "pool_startup"), ("pool_shutdown", "pool_shutdown"),
+        ("limiter_wait", "limiter_wait"), ("loop_busy", "loop_busy"), ("loop_wakeup", "loop_wakeup"),
+        ("gc_pause", "gc_pause"), ("collect_order", "collect_order"), ("lock_wait", "lock_wait"),
+        ("logging_wait", "logging_wait"), ("blocking_io", "blocking_io"), ("resume", "unexplained"),
+        ("pool_handover", "unexplained"),
+        ("never heard of", "unexplained"),
+    ],
+)  # fmt: skip
+def test_a_wait_by_its_type(kind: str, cause: str) -> None:
+    table = causes(
+        """
+        server GET        |-----------|
+        task   root GET   |-----------|  cpu=6
+        wait   w    root    |----|
+    """,
+        {"w": {schema.WAIT: kind}},
+    )
+    row = table[table["span_name"] == "w"].iloc[0]
+    assert (row["cause"], row["amount_ns"], row["evidence"]) == (cause, 5 * UNIT_NS, "observed")
+
+
+@pytest.mark.parametrize(
+    ("waker", "awaited", "module", "cause"),
+    [
+        ("timer", "asyncio.sleep", "asyncio.tasks", "await_io"),
+        ("io", "StreamReader.read", "asyncio.streams", "await_io"),
+        ("unknown", "asyncio.locks.Semaphore.acquire", "asyncio.locks", "limiter_wait"),
+        ("activity", "asyncio.queues.Queue.get", "asyncio.queues", "limiter_wait"),
+        ("unknown", "Lock.acquire", "asyncio.locks", "limiter_wait"),
+        ("unknown", "anyio._core._synchronization.CapacityLimiter.acquire", "", "limiter_wait"),
+        ("io", "uvicorn.protocols.http.h11_impl.RequestResponseCycle.receive", "", "request_io"),
+        ("io", "starlette.requests.Request.body", "", "request_io"),
+        ("io", "uvicorn.protocols.http.flow_control.FlowControl.drain", "", "request_io"),
+        ("thread", "Future", "asyncio", "unexplained"),
+        ("unknown", "mine.rank", "mine", "unexplained"),
+        ("unknown", "mylocks.asyncio_locks.Thing", "", "unexplained"),
+    ],
+)
+def test_an_await_by_who_ended_it_and_what_it_awaited(
+    waker: str, awaited: str, module: str, cause: str
+) -> None:
+    table = causes(
+        """
+        server GET        |-----------|
+        task   root GET   |-----------|  cpu=6
+        wait   w    root    |----|
+    """,
+        {"w": {schema.WAKER_KIND: waker, schema.FOR: awaited, schema.FOR_MODULE: module}},
+    )
+    row = table[table["span_name"] == "w"].iloc[0]
+    assert row["cause"] == cause
+    assert awaited in row["detail"]
+
+
+def test_a_handover_divides_by_the_workers_own_cpu_and_run_queue() -> None:
+    table = causes("""
+        server GET         |-------------|
+        task   root GET    |-------------|   cpu=3
+        wait   w    root     |---------|     waker=job
+        job    job  root     |---------|
+        wait   h    job      |------|        type=pool_handover cpu=1 rq=2
+        run    run  job             |--|     cpu=3
+    """)
+    assert [row for row in shown(table) if row[3] == "h"] == [
+        (2, 3, "compute", "h"), (3, 5, "cpu_wait", "h"), (5, 9, "unexplained", "h"),
+    ]  # fmt: skip
+
+
+def test_an_inner_phase_keeps_its_own_amounts_from_the_outer_one() -> None:
+    table = causes("""
+        server GET         |----------------|
+        task   root GET    |----------------|   cpu=10
+        phase  outer root    |-----------|      cpu=9
+        phase  inner root       |----|          cpu=5
+    """)
+    cpu = table[table["cause"] == "compute"].groupby("span_name")["amount_ns"].sum() / UNIT_NS
+    assert cpu.to_dict() == {"root": 1, "outer": 4, "inner": 5}
+
+
+def test_a_block_that_crosses_a_phase_is_cut_at_its_border() -> None:
+    table = causes("""
+        server GET         |-------------------|
+        task   root GET    |-------------------|   cpu=8
+        phase  ph   root     |------|              cpu=4
+        block  bl   root         |-------|         cpu=8
+    """)
+    # the block ran all its eight units, three of them under the phase, whose fourth is from before
+    cpu = table[table["cause"] == "compute"].groupby("span_name")["amount_ns"].sum() / UNIT_NS
+    assert cpu.to_dict() == {"ph": 4, "bl": 5}
+
+
+def test_short_waits_come_out_of_the_rest_by_the_same_rules() -> None:
+    table = causes(
+        """
+        server GET         |---------|
+        task   root GET    |---------|   cpu=4
+    """,
+        {"root": {"whywait.small.loop_busy_ns": 2 * UNIT_NS, "whywait.small.await_ns": UNIT_NS}},
+    )
+    amounts = table.groupby(["cause", "detail"])["amount_ns"].sum() / UNIT_NS
+    assert amounts["loop_busy", "loop busy: waits below the resolution"] == 2
+    assert amounts["unexplained", "await: waits below the resolution"] == 1
+    assert amounts["compute"].sum() == 4
+    assert table.loc[table["cause"] == "loop_busy", "evidence"].tolist() == ["inferred"]
+
+
+def test_more_cpu_than_time_is_cut_to_the_time() -> None:
+    table = causes("""
+        server GET         |---------|
+        task   root GET    |---------|   cpu=11 rq=5
+    """)
+    assert shown(table) == [(0, 10, "compute", "root")]
+
+
+def test_what_the_root_does_not_cover_is_unexplained() -> None:
+    table = causes("""
+        server GET       |------------|
+        task   root GET     |------|      cpu=7
+    """)
+    assert shown(table) == [
+        (0, 3, "unexplained", "GET"), (3, 10, "compute", "root"), (10, 13, "unexplained", "GET"),
+    ]  # fmt: skip
+    assert table["activity_id"].tolist()[::2] == ["", ""]
+
+
+def test_a_trace_of_others_is_guessed_and_says_so() -> None:
+    result = analysis.analyze(
+        drawn("""
+        server GET         |---------------------|
+        client db    GET     |-----|
+        client cache GET         |---|
+        plain  page  GET              |-----|
+    """)
+    )
+    # page ended last; before it cache; db had not ended when cache began
+    assert shown(result.causes) == [
+        (0, 6, "unexplained", "GET"), (6, 10, "await_io", "cache"), (10, 11, "unexplained", "GET"),
+        (11, 17, "unexplained", "page"), (17, 22, "unexplained", "GET"),
+    ]  # fmt: skip
+    assert set(result.causes["evidence"]) == {"inferred"}
+    assert [finding.code for finding in result.findings] == ["no-whywait-data"]
+
+
+def test_the_last_rule_takes_everything() -> None:
+    assert WAIT_RULES[-1].cause is Cause.UNEXPLAINED
+    assert len({rule.name for rule in WAIT_RULES}) == len(WAIT_RULES)

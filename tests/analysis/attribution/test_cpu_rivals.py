@@ -1,0 +1,182 @@
+"""Who is named for requests that waited for a CPU, in drawn requests whose rivals are known."""
+
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from tests.analysis.drawing import drawn, shown
+from whywait.analysis.attribution.cpu_rivals import _REMEDIES, NOT_TOLD, QUOTA
+from whywait.analysis.causes import Cause
+from whywait.analysis.model import Analysis
+from whywait.analysis.pipeline import analyze
+from whywait.analysis.verdicts.accusation import Reason, verdict
+from whywait.analysis.verdicts.not_observed import unavailable
+from whywait.analysis.verdicts.remedies import ADVICE
+from whywait.tracer import schema as s
+
+MS = 1_000_000
+PICTURE = """
+    server GET        |------------------------------|
+    task   root GET   |------------------------------|   cpu=2
+    wait   w    root   |-------------------------|       type=await waker=job
+    job    job  root   |-------------------------|
+    run    run  job    |-------------------------|       cpu=6 rq=20
+"""
+
+
+def rivals(
+    process: int = 0, own: int = 0, throttled: int = 0, unknown: int = 0, *,
+    listed: tuple[tuple[str, str, int, int], ...] = (), wanted: int = 0, native: int = 0, quota: tuple[int, int] = (0, 0),
+) -> dict[str, Any]:  # fmt: skip
+    found: dict[str, Any] = {
+        s.CPU_PROCESS_NS: process * MS, s.CPU_OWN_NS: own * MS, s.CPU_THROTTLED_NS: throttled * MS,
+        s.CPU_UNKNOWN_NS: unknown * MS, s.CPU_COUNT: 2,
+    }  # fmt: skip
+    if wanted:
+        found |= {s.CPU_WANTED: wanted, s.CPU_WANTED_NATIVE: native}
+    if quota[1]:
+        found |= {s.CPU_QUOTA_NS: quota[0] * MS, s.CPU_PERIOD_NS: quota[1] * MS}
+    if listed:
+        found |= {
+            s.RIVAL_KINDS: [one[0] for one in listed], s.RIVAL_NAMES: [one[1] for one in listed],
+            s.RIVAL_NUMBERS: [one[2] for one in listed], s.RIVAL_NS: [one[3] * MS for one in listed],
+        }  # fmt: skip
+    return found
+
+
+def analysed(attributes: dict[str, Any], picture: str = PICTURE, of: str = "run") -> Analysis:
+    return analyze(drawn(picture, {of: attributes}))
+
+
+def waits(found: Analysis) -> pd.DataFrame:
+    return found.causes[found.causes["cause"] == Cause.CPU_WAIT]
+
+
+def by_culprit(found: Analysis) -> dict[str, float]:
+    own = found.culprits[found.culprits["cause"] == Cause.CPU_WAIT]
+    return dict(zip(own["culprit"], own["ns"] / MS, strict=True))
+
+
+def reason(found: Analysis) -> Reason:
+    (only,) = verdict(found)
+    return next(one for one in only.reasons if one.cause is Cause.CPU_WAIT)
+
+
+def test_another_process() -> None:
+    found = analysed(rivals(18, 2, listed=(("process", "crunch", 77, 17), ("thread", "rank", 1, 2))))
+    assert waits(found)["amount_ns"].sum() == 20 * MS
+    assert waits(found)["culprit"].unique().tolist() == ["process crunch"]
+    assert by_culprit(found) == {"process crunch": 17, "rank": 2, "other processes": 1}
+    assert set(waits(found)["detail"]) == {"waiting for a CPU: another process had it"}
+    said = reason(found)
+    assert "90% of it other processes had the CPUs, chiefly process crunch (process id 77)" in said.sentence
+    assert "10% of it other threads of its own had the CPUs, chiefly rank" in said.sentence
+    assert said.remedy.startswith("Move process crunch off these CPUs")
+
+
+def test_processes_of_one_name_are_one_culprit() -> None:
+    found = analysed(rivals(20, listed=(("process", "gunicorn", 7, 12), ("process", "gunicorn", 8, 8))))
+    assert waits(found)["culprit"].unique().tolist() == ["process gunicorn"]
+    assert "chiefly process gunicorn (2 of that name)" in reason(found).sentence
+
+
+def test_workers_of_the_same_service() -> None:
+    found = analysed(rivals(20, listed=(("sibling", "gunicorn", 7, 12), ("sibling", "gunicorn", 8, 8))))
+    assert by_culprit_sum(found) == {"process gunicorn beside this one": 20}
+    assert "processes of its own service had the CPUs" in reason(found).sentence
+    assert reason(found).remedy == _REMEDIES[s.RIVAL_SIBLING]
+
+
+def test_native_threads_that_are_too_many() -> None:
+    listed = (("native", "native threads of libgomp (OpenMP)", 4, 11), ("thread", "predict", 4, 9))
+    found = analysed(rivals(own=20, listed=listed, wanted=8_000, native=4_000))
+    assert reason(found).remedy == _REMEDIES[s.RIVAL_NATIVE]
+    assert "OMP_NUM_THREADS" in reason(found).remedy
+    (only,) = verdict(found)
+    assert any("8.0 threads of this process wanted one at once" in one for one in only.situations)
+
+
+def test_python_threads_that_are_too_many_are_no_native_ones() -> None:
+    found = analysed(rivals(own=20, listed=(("thread", "predict", 8, 20),), wanted=8_000))
+    assert reason(found).remedy == _REMEDIES[s.RIVAL_THREAD]
+    (only,) = verdict(found)
+    assert not any("Oversubscribed" in one for one in only.situations)
+
+
+def test_a_quota() -> None:
+    found = analysed(rivals(throttled=16, unknown=4, quota=(50, 100)))
+    assert by_culprit(found) == {"the CPU quota of 0.5 CPUs": 16}
+    assert waits(found)["culprit_ns"].sum() == 16 * MS
+    assert "80% of it the CPU quota of 0.5 CPUs had run out" in reason(found).sentence
+    assert reason(found).remedy == _REMEDIES[QUOTA]
+
+
+def test_threads_are_too_many_for_a_quota_too() -> None:
+    listed = (("native", "native threads", 4, 4),)
+    found = analysed(rivals(own=4, throttled=16, listed=listed, wanted=1_800, native=1_200, quota=(50, 100)))
+    (only,) = verdict(found)
+    assert any("it may use 0.5" in one for one in only.situations)
+
+
+@pytest.mark.parametrize("attributes", [{}, rivals(unknown=20)])
+def test_who_is_not_known_is_not_named(attributes: dict[str, Any]) -> None:
+    found = analysed(attributes)
+    assert by_culprit(found) == {}
+    assert set(waits(found)["detail"]) == {NOT_TOLD}
+    assert reason(found).remedy == ADVICE[Cause.CPU_WAIT].remedy
+    assert reason(found).sentence.endswith("runnable without a CPU.")
+
+
+def test_a_rival_of_another_request_is_named_with_its_place_and_trace() -> None:
+    listed = rivals(own=20, listed=(("thread", "rank", 1, 20),))
+    found = analysed(
+        listed | {s.RIVAL_FILES: ["rank.py"], s.RIVAL_LINES: [7], s.RIVAL_TRACE_IDS: ["b" * 32], s.RIVAL_SPAN_IDS: ["c" * 16]}
+    )  # fmt: skip
+    (row,) = found.culprits[found.culprits["cause"] == Cause.CPU_WAIT].itertuples()
+    assert (row.culprit, row.culprit_file, row.culprit_line) == ("rank", "rank.py", 7)
+    assert (row.culprit_trace_id, row.culprit_span_id) == ("b" * 32, "c" * 16)
+
+
+def test_odd_values_name_nobody() -> None:
+    odd = rivals(20) | {
+        s.RIVAL_KINDS: ["process"],
+        s.RIVAL_NAMES: "crunch",
+        s.RIVAL_NS: [-1],
+        s.CPU_OWN_NS: "x",
+    }
+    assert by_culprit(analysed(odd)) == {"other processes": 20}
+
+
+def test_a_phase_and_the_run_around_it_have_each_their_own_rivals() -> None:
+    picture = (
+        PICTURE.replace("cpu=6", "cpu=3")
+        + "    phase  step job         |------------|              cpu=2 rq=8\n"
+    )
+    inner = rivals(throttled=8, quota=(1, 2))
+    outer = rivals(20, listed=(("process", "crunch", 77, 20),))
+    found = analyze(drawn(picture, {"run": outer, "step": inner}))
+    assert by_culprit_sum(found) == {"process crunch": 12, "the CPU quota of 0.5 CPUs": 8}
+
+
+def by_culprit_sum(found: Analysis) -> dict[str, float]:
+    own = found.culprits[found.culprits["cause"] == Cause.CPU_WAIT]
+    return {str(name): ns / MS for name, ns in own.groupby("culprit")["ns"].sum().items()}
+
+
+def test_a_wait_of_somebody_ready_names_them_too() -> None:
+    picture = """
+    server GET        |------------------------------|
+    task   root GET   |------------------------------|   cpu=8
+    wait   w    root   |--------------------|            type=resume rq=20
+    """
+    found = analysed(rivals(21, listed=(("process", "crunch", 77, 20),)), picture, of="w")
+    assert [row for row in shown(found.causes) if row[2] == "cpu_wait"] == [(1, 21, "cpu_wait", "w")]
+    assert waits(found)["culprit"].tolist() == ["process crunch"]
+
+
+def test_what_a_machine_does_not_show_is_said() -> None:
+    requests = pd.DataFrame({"signals": [(s.SIGNAL_RUN_QUEUE,)]})
+    assert any("who had the CPUs" in one for one in unavailable(requests))
+    requests = pd.DataFrame({"signals": [(s.SIGNAL_RUN_QUEUE, s.SIGNAL_CPU_RIVALS)]})
+    assert not any("who had the CPUs" in one for one in unavailable(requests))

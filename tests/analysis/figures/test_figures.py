@@ -1,0 +1,109 @@
+"""The figures: all of the time is in them, trace content is no markup, and they are read on light and dark."""
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import plotly.graph_objects as go
+import pytest
+
+from tests.analysis.fabricate import MS, Culprit, analysis_of, random_analysis
+from tests.analysis.report.test_report import hostile_analysis
+from whywait import analysis
+from whywait.analysis import figures
+from whywait.analysis.figures import tables
+from whywait.analysis.figures.look import TEXT
+from whywait.analysis.report.colours import COLOURS, contrast, ink
+
+DARK_PAGE, LIGHT_PAGE = "#111111", "#ffffff"  # of a notebook
+EVERY: dict[str, Callable[[analysis.Analysis], go.Figure]] = {
+    "where": lambda one: figures.where_time_went({"<b>run</b>": one}),
+    "collection": figures.collection,
+    "timeline": figures.request_timeline,
+    "load": lambda one: figures.causes_over_load({"<i>run</i>": one}),
+    "culprits": figures.culprits_and_victims,
+    "change": lambda one: figures.change(analysis.compare(one, one, 50)),
+}
+
+
+def words_in(value: Any) -> str:
+    if isinstance(value, str):
+        return value + "\n"
+    if isinstance(value, dict):
+        return "".join(map(words_in, value.values()))
+    if isinstance(value, list | tuple):
+        return "".join(map(words_in, value))
+    return ""
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_every_figure_has_a_clear_background_and_grey_words(name: str) -> None:
+    layout = EVERY[name](random_analysis(2, 60)).to_plotly_json()["layout"]
+    assert layout["paper_bgcolor"] == layout["plot_bgcolor"] == "rgba(0,0,0,0)"
+    assert layout["font"]["color"] == TEXT
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_a_trace_cannot_write_markup(name: str) -> None:
+    said = words_in(EVERY[name](hostile_analysis()).to_plotly_json())
+    tags = set(re.findall(r"<(/?[a-zA-Z]+)", said))
+    assert tags <= {"br", "sup", "/sup", "extra", "/extra"}
+    assert not [one for one in ("\x1b", "\x07", "\u202e") if one in said]
+
+
+def test_words_are_read_on_both_pages() -> None:
+    assert min(contrast(TEXT, DARK_PAGE), contrast(TEXT, LIGHT_PAGE)) > 3.9
+    for light, dark in COLOURS.values():
+        assert min(contrast(ink(light), light), contrast(ink(dark), dark)) >= 4.5
+
+
+def test_the_bars_hold_all_of_the_percentile() -> None:
+    given = random_analysis(3, 80)
+    figure = figures.where_time_went({"run": given}, (50, 95))
+    sums = [sum(bar.x[at] for bar in figure.data) for at in (0, 1)]
+    walls = given.requests["wall_ns"].sort_values(ignore_index=True)
+    assert sums == pytest.approx([walls[39] / 1e6, walls[75] / 1e6])
+
+
+def test_the_waterfall_goes_from_before_to_after() -> None:
+    before, after = random_analysis(4, 60, endpoints=1), random_analysis(5, 60, endpoints=1)
+    (step,) = figures.change(analysis.compare(before, after, 50)).data
+    assert sum(step.y[:-1]) == pytest.approx(step.y[-1])
+    with pytest.raises(analysis.InputError, match="was not compared"):
+        figures.change(analysis.compare(before, after, 50), "GET /nowhere")
+
+
+def test_the_matrix_says_who_held_whom() -> None:
+    given = analysis_of(
+        {"GET /a": [{"loop_busy": 20}] * 3, "GET /b": [{"loop_busy": 5}]},
+        culprits={"loop_busy": Culprit("rank", "/srv/app/rank.py", 30)},
+    )
+    (matrix,) = figures.culprits_and_victims(given).data
+    assert "rank" in matrix.y[0]
+    assert "app/rank.py:30" in matrix.y[0]
+    assert dict(zip(matrix.x, matrix.z[0], strict=True)) == {"GET /a": 60.0, "GET /b": 5.0}
+    assert matrix.text[0][0] == "60.0 ms<br>3 requests"
+
+
+def test_the_tables_say_it_in_words() -> None:
+    slow = analysis_of(
+        {"GET /a": [{"pool_queue": 40, "compute": 4}] * 12}, culprits={"pool_queue": Culprit("predict")}
+    )
+    fast = analysis_of({"GET /a": [{"compute": 4}] * 12})
+    (row,) = tables.verdicts({"slow": slow}).data.to_dict("records")
+    assert row["p50 ms"] == 44
+    assert "predict" in row["who"]
+    (row,) = tables.changes(analysis.compare(slow, fast, 50)).data.to_dict("records")
+    assert "faster" in row["change"]
+    assert slow.requests["wall_ns"].iloc[0] == 44 * MS
+
+
+def test_a_trace_cannot_write_markup_into_a_table() -> None:
+    given = hostile_analysis()
+    compared = analysis.compare(given, given, 50)
+    for table in (tables.verdicts({"<b>run</b>": given}), tables.timers(given), tables.changes(compared)):
+        text = table.to_html()
+        assert "<script>" not in text
+        assert "<b>run" not in text
+        assert "\x1b" not in text
+        assert "\u202e" not in text

@@ -1,0 +1,185 @@
+"""The three forms of the report, with hostile names in every place that a trace can reach."""
+
+import base64
+import hashlib
+import io
+import json
+import re
+from html.parser import HTMLParser
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from tests.analysis.drawing import drawn
+from tests.analysis.fabricate import analysis_of
+from tests.analysis.verdicts.test_sentences import OCCUPIED, QUEUED
+from whywait import analysis
+from whywait.analysis.report.html.report import page, write_html
+from whywait.analysis.report.json.report import as_json
+from whywait.analysis.report.terminal.report import render
+from whywait.analysis.text import milliseconds, safe
+from whywait.tracer import schema
+
+HOSTILE = "</title><script>alert(1)</script>[red]x[/] \x1b[31mred \x07 \u202eevil"
+
+
+def hostile_analysis() -> analysis.Analysis:
+    more = {name: dict(attributes) for name, attributes in OCCUPIED.items()}
+    more["q"][schema.OCCUPANT_NAMES] = [HOSTILE, HOSTILE]
+    more["q"][schema.POOL_NAME] = HOSTILE
+    more["run"] = {schema.CODE_FUNCTION: HOSTILE, schema.CODE_FILE: HOSTILE}
+    spans = drawn(QUEUED, more)
+    return analysis.analyze(spans.assign(name=spans["name"].where(spans["name"] != "GET", HOSTILE)))
+
+
+@pytest.fixture(scope="module")
+def hostile() -> analysis.Analysis:
+    return hostile_analysis()
+
+
+class Tags(HTMLParser):
+    """Collects what a browser would see as elements."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.remote: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.remote += [value for name, value in attrs if name in {"src", "href"} and value]
+
+
+def test_html_escapes_whatever_a_trace_says(hostile: analysis.Analysis) -> None:
+    text = page(hostile, HOSTILE)
+    parsed = Tags()
+    parsed.feed(text)
+    assert parsed.tags.count("script") == 1  # our own, the only one whose hash the policy names
+    script = text[text.index("<script>") + 8 : text.index("</script>")]
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert f"script-src 'sha256-{digest}'" in text
+    assert "alert" not in script
+    assert parsed.tags.count("title") == 1
+    assert "\x1b" not in text
+    assert "\u202e" not in text
+    assert "&lt;script&gt;" in text
+
+
+def test_html_needs_nothing_from_elsewhere(hostile: analysis.Analysis) -> None:
+    parsed = Tags()
+    text = page(hostile, "report")
+    parsed.feed(text)
+    assert [one for one in parsed.remote if not one.startswith("#")] == []
+    assert "url(" not in text
+    assert "default-src 'none'" in text
+
+
+def test_html_tells_cause_culprit_and_remedy_first() -> None:
+    text = page(analysis.analyze(drawn(QUEUED, OCCUPIED)), "report")
+    first_screen = text[text.index("<h2") : text.index('id="where"')]
+    for word in ("pool_queue", "predict_one", "What to change", "21.0 ms"):
+        assert word in first_screen
+
+
+def test_html_bars_are_the_percentiles_that_stand_above_them() -> None:
+    given = analysis_of({"GET /a": [{"compute": ms, "gil_wait": 3 * ms} for ms in range(1, 90)]})
+    text = page(given, "report")
+    walls = given.requests["wall_ns"]
+    assert f"p50 {milliseconds(walls.quantile(0.5))} ms, p99 {milliseconds(walls.quantile(0.99))} ms" in text
+    told = re.findall(r'aria-label="(p\d+): ([\d.,]+) ms: (.*?)"', text)
+    assert {name for name, _, _ in told} == {"p50", "p95", "p99"}
+    for name, wall, parts in told:
+        assert wall == milliseconds(walls.quantile(int(name[1:]) / 100))
+        assert parts.startswith("gil_wait ")  # the longest part first
+
+
+def test_html_draws_the_slowest_request_of_each_endpoint_and_leads_to_it() -> None:
+    given = analysis_of(
+        {"GET /slow": [{"compute": 500 + ms} for ms in range(9)], "GET /often": [{"lock_wait": 60}] * 99}
+    )
+    text = page(given, "report", top=3)
+    drawn_of = re.findall(
+        r'<details class="card request" id="r(\w+)".*?<summary>(GET /\w+), ', text, re.DOTALL
+    )
+    assert [endpoint for _, endpoint in drawn_of] == ["GET /slow"] * 3 + ["GET /often"]
+    for trace_id in (drawn_of[0][0], drawn_of[-1][0]):
+        assert f'<a href="#r{trace_id}">Its slowest request' in text
+
+
+def test_html_is_written_whole_or_not_at_all(tmp_path: Path, hostile: analysis.Analysis) -> None:
+    with pytest.raises(analysis.InputError, match="does the folder exist"):
+        write_html(hostile, tmp_path / "missing" / "report.html")
+    write_html(hostile, tmp_path / "report.html")
+    assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
+
+
+def test_terminal_is_free_of_markup_and_escapes(hostile: analysis.Analysis) -> None:
+    out = io.StringIO()
+    render(hostile, Console(file=out, width=140, force_terminal=False))
+    text = out.getvalue()
+    assert "\x1b" not in text
+    assert "\x07" not in text
+    assert "\u202e" not in text
+    assert "[red]x[/]" in re.sub(r"\s*[│\n]\s*", "", text)  # shown as it is, not read as markup
+
+
+def test_json_keeps_to_its_schema(hostile: analysis.Analysis) -> None:
+    schema_text = files("whywait.analysis.report.json").joinpath("schema.json").read_text()
+    found = json.loads(json.dumps(as_json(hostile, top=3)))
+    conforms(found, json.loads(schema_text), "$")
+    (endpoint,) = found["endpoints"]
+    assert sum(cause["share"] for cause in endpoint["causes"]) == pytest.approx(1, abs=1e-5)
+    assert sum(found["slowest"][0]["causes"].values()) == found["slowest"][0]["wall_ns"]
+
+
+def test_the_schema_check_can_fail(hostile: analysis.Analysis) -> None:
+    rules = json.loads(files("whywait.analysis.report.json").joinpath("schema.json").read_text())
+    for broken in ({"format": 1}, {"requests": "3"}, {"extra": 1}):
+        with pytest.raises(AssertionError):
+            conforms({**as_json(hostile), **broken}, rules, "$")
+
+
+def conforms(value: Any, rules: dict[str, Any], where: str) -> None:
+    """Checks the part of JSON Schema that schema.json uses."""
+    if "const" in rules:
+        assert value == rules["const"], where
+    kinds = {"object": dict, "array": list, "string": str, "boolean": bool, "null": type(None)}
+    wanted = rules.get("type", [])
+    wanted = [wanted] if isinstance(wanted, str) else wanted
+
+    def is_kind(kind: str) -> bool:
+        if kind in {"integer", "number"}:
+            numbers = int if kind == "integer" else (int, float)
+            return isinstance(value, numbers) and not isinstance(value, bool)
+        return isinstance(value, kinds[kind])
+
+    assert not wanted or any(is_kind(kind) for kind in wanted), f"{where}: {value!r} is no {wanted}"
+    if isinstance(value, dict):
+        properties = rules.get("properties", {})
+        assert set(rules.get("required", [])) <= set(value), where
+        for name, part in value.items():
+            extra = rules.get("additionalProperties", True)
+            assert name in properties or extra is not False, f"{where}.{name} is not in the schema"
+            conforms(part, properties.get(name, extra if isinstance(extra, dict) else {}), f"{where}.{name}")
+    if isinstance(value, list):
+        assert len(value) <= rules.get("maxItems", len(value)), where
+        for number, part in enumerate(value):
+            conforms(part, rules.get("items", {}), f"{where}[{number}]")
+    if "minimum" in rules:
+        assert value >= rules["minimum"], where
+
+
+def test_safe_text_is_one_bounded_line() -> None:
+    assert safe("a\nb\x1b[0m\u200b") == "a b[0m"
+    assert len(safe("x" * 1000)) == 300
+    assert safe("naïve – 日本") == "naïve – 日本"
+
+
+@pytest.mark.parametrize(
+    ("ns", "text"), [(0, "0.00"), (1_234_567, "1.2"), (123_456_789, "123"), (9e9, "9,000")]
+)
+def test_milliseconds(ns: float, text: str) -> None:
+    assert milliseconds(ns) == text

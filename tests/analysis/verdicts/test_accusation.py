@@ -1,0 +1,106 @@
+"""The rule of accusation at its bounds, the situations beyond single waits, and what is never said."""
+
+import pytest
+
+from tests.analysis.fabricate import MS, Culprit, analysis_of, random_analysis
+from whywait.analysis.causes import Cause
+from whywait.analysis.verdicts.accusation import QUEUE_OF_REQUESTS, verdict
+from whywait.analysis.verdicts.remedies import ADVICE
+from whywait.tracer import schema
+
+
+@pytest.mark.parametrize(
+    ("wait_ms", "compute_ms", "accused"),
+    [(0.9, 1, False), (1.1, 1, True), (4.9, 95.1, False), (5.1, 94.9, True)],
+    ids=["below 1 ms", "above 1 ms", "below 5%", "above 5%"],
+)
+def test_the_rule_of_accusation(wait_ms: float, compute_ms: float, accused: bool) -> None:
+    (told,) = verdict(analysis_of({"GET /a": [{"compute": compute_ms, "pool_queue": wait_ms}] * 3}))
+    assert [reason.cause for reason in told.reasons] == [Cause.POOL_QUEUE] * accused
+
+
+def test_a_full_pool_is_told_with_its_proof() -> None:
+    (told,) = verdict(
+        analysis_of(
+            {"POST /predict": [{"pool_queue": 495, "compute": 317}] * 4},
+            culprits={"pool_queue": Culprit("predict_one", "/srv/app/model.py", 12)},
+            details={"pool_queue": "pool 'default' (6 workers)"},
+        )
+    )
+    (reason,) = told.reasons
+    assert reason.share == pytest.approx(495 / 812)
+    assert reason.gain_ns == reason.mean_ns == 495 * MS
+    assert (reason.culprit, reason.culprit_place) == ("predict_one", "app/model.py:12")
+    assert reason.other_requests_share == pytest.approx(1.0)
+    for words in ("812 ms", "495 ms (61%)", "'default' (6 workers)", "predict_one", "100% of it by other requests",
+                  "at most 495 ms"):  # fmt: skip
+        assert words in told.text
+
+
+def test_what_a_request_did_to_itself_is_not_called_other_requests() -> None:
+    own = {"pool_queue": Culprit("predict_one", other_request=False)}
+    (told,) = verdict(analysis_of({"GET /a": [{"pool_queue": 50}]}, culprits=own))
+    assert told.reasons[0].other_requests_share == 0
+    assert "other requests" not in told.text
+
+
+def test_what_cannot_be_told_is_said_and_nobody_is_blamed() -> None:
+    (told,) = verdict(
+        analysis_of(
+            {"GET /a": [{"compute": 50, "unexplained": 50}]}, details={"unexplained": "GIL or native"}
+        )
+    )
+    assert told.reasons == ()
+    assert "Cannot tell where 50.0 ms (50%) went; chiefly: GIL or native" in told.text
+    assert "Nothing to accuse" not in told.text
+
+
+def test_the_longest_reason_first_and_the_costliest_endpoint_first() -> None:
+    told = verdict(
+        analysis_of({
+            "GET /rare": [{"pool_queue": 900}],
+            "GET /often": [{"loop_busy": 100, "pool_queue": 200}] * 9,
+        })
+    )  # fmt: skip
+    assert [one.endpoint for one in told] == ["GET /often", "GET /rare"]
+    assert [reason.cause for reason in told[0].reasons] == [Cause.POOL_QUEUE, Cause.LOOP_BUSY]
+
+
+def test_many_jobs_of_one_function_call_for_a_batch() -> None:
+    waits = {"GET /a": [{"pool_queue": 50, "compute": 10}] * 2}
+    (told,) = verdict(analysis_of(waits, jobs={"GET /a": [{"name": "predict"}] * 14}))
+    assert any("14 jobs of predict" in said for said in told.situations)
+    assert told.reasons[0].remedy == ADVICE[Cause.POOL_QUEUE].remedy
+    (few,) = verdict(analysis_of(waits, jobs={"GET /a": [{"name": "predict"}] * 2}))
+    assert few.situations == ()
+    assert few.reasons[0].remedy == QUEUE_OF_REQUESTS  # there is little of its own to batch
+
+
+@pytest.mark.parametrize(("age_ms", "fresh"), [(0, True), (5_000, False)])
+def test_a_pool_younger_than_its_request_was_made_for_it(age_ms: int, fresh: bool) -> None:
+    job = {
+        schema.POOL_NAME: "own", schema.POOL_AGE_NS: age_ms * MS, schema.POOL_FILE: "/srv/modes.py",
+        schema.POOL_LINE: 31,
+    }  # fmt: skip
+    (told,) = verdict(analysis_of({"GET /a": [{"pool_startup": 50}] * 2}, jobs={"GET /a": [job]}))
+    assert any("made for each request (srv/modes.py:31)" in said for said in told.situations) == fresh
+
+
+def test_one_blocker_of_many_is_a_situation() -> None:
+    (told,) = verdict(
+        analysis_of({"GET /a": [{"loop_busy": 50}] * 5}, culprits={"loop_busy": Culprit("rank", "r.py", 3)})
+    )
+    assert told.situations == ("1 request(s) blocked the loop for 5 others.",)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_shares_stay_shares_whatever_the_traces(seed: int) -> None:
+    for told in verdict(random_analysis(seed, 40)):
+        assert 0 <= told.unexplained_share <= 1
+        assert sum(reason.share for reason in told.reasons) <= 1 + 1e-9
+        assert all(reason.mean_ns >= 1 * MS and reason.share >= 0.05 for reason in told.reasons)
+        assert not {reason.cause for reason in told.reasons} & {Cause.COMPUTE, Cause.UNEXPLAINED}
+
+
+def test_no_requests_no_verdict() -> None:
+    assert verdict(analysis_of({})) == []

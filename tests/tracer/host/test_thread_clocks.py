@@ -1,0 +1,50 @@
+"""The kernel's readings of a thread, again in a second session and of its own in a forked child."""
+
+import os
+import threading
+from pathlib import Path
+
+import pytest
+
+import whywait
+from whywait.tracer.host import thread_clocks
+from whywait.tracer.hotpath import recorder
+
+pytestmark = pytest.mark.skipif(
+    not os.path.exists("/proc/thread-self/schedstat"), reason="no run-queue time on this machine"
+)
+
+
+def test_readings_go_on_after_a_session_has_closed_them() -> None:
+    for _ in range(3):
+        assert thread_clocks.run_queue_ns() is not None
+        assert thread_clocks.run_queue_ns() is not None
+        thread_clocks.close_all()
+
+
+def test_every_session_has_the_signal() -> None:
+    for _ in range(3):
+        whywait.start()
+        assert recorder.active is not None
+        assert "run_queue" in recorder.active.signals
+        whywait.stop()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
+def test_a_forked_child_reads_its_own() -> None:
+    whywait.start()
+    before = thread_clocks.run_queue_ns()
+    assert before is not None
+    child = os.fork()
+    if not child:
+        try:
+            mine = Path(f"/proc/{os.getpid()}/task/{threading.get_native_id()}/schedstat").read_text()
+            read = thread_clocks.run_queue_ns()
+            whywait.stop()
+            # a young process has queued less than one second; its parent's thread may have queued more
+            os._exit(0 if read is not None and abs(read - int(mine.split()[1])) < 50_000_000 else 3)
+        finally:
+            os._exit(2)
+    _, status = os.waitpid(child, 0)
+    whywait.stop()
+    assert os.waitstatus_to_exitcode(status) == 0

@@ -1,0 +1,111 @@
+"""Pure decisions about blocked time: how samples divide it, and who is said to have held the GIL."""
+
+from collections import Counter
+
+import pytest
+
+from whywait.tracer.offcpu.gil_holders import Held, HolderPast, HolderSeen
+from whywait.tracer.offcpu.state_split import Memory
+from whywait.tracer.offcpu.thread_observer import without
+from whywait.tracer.records.request import Callback, Occupancy, Place
+from whywait.tracer.sampler.shared.thread_records import CALL, FUTEX, GIL, RUNNING, SLEEP
+
+MS = 1_000_000
+
+
+def states(**counts: int) -> "Counter[int]":
+    numbers = {"running": RUNNING, "gil": GIL, "futex": FUTEX, "sleep": SLEEP, "call": CALL}
+    return Counter({numbers[name]: count for name, count in counts.items()})
+
+
+def test_blocked_time_is_divided_as_its_samples_are() -> None:
+    split = Memory().split("kind", 100 * MS, states(running=50, gil=60, futex=30, call=10), running=False)
+    assert (split.gil_ns, split.lock_ns, split.call_ns) == (60 * MS, 30 * MS, 10 * MS)
+    assert split.samples == 100
+    assert 0 < split.error_ns < 10 * MS
+
+
+def test_time_that_holds_running_too_is_divided_by_all_samples() -> None:
+    split = Memory().split("kind", 100 * MS, states(running=50, gil=50), running=True)
+    assert split.gil_ns == 50 * MS
+
+
+def test_without_samples_nothing_is_said() -> None:
+    split = Memory().split("kind", 100 * MS, states(), running=False)
+    assert (split.gil_ns, split.lock_ns, split.call_ns, split.enough) == (0, 0, 0, False)
+    assert not Memory().split("kind", 100 * MS, states(gil=1), running=False).enough
+
+
+def test_short_work_borrows_from_work_of_its_kind_only() -> None:
+    memory = Memory()
+    for _ in range(10):
+        memory.split("predict", 5 * MS, states(gil=9, sleep=1), running=False)
+    known = memory.split("predict", 10 * MS, states(), running=False)
+    assert known.gil_ns == pytest.approx(9 * MS)
+    assert known.error_ns > 0
+    assert memory.split("read", 10 * MS, states(), running=False).gil_ns == 0
+
+
+def test_many_own_samples_outweigh_what_was_borrowed() -> None:
+    memory = Memory()
+    memory.split("kind", MS, states(gil=1_000), running=False)
+    split = memory.split("kind", 100 * MS, states(sleep=200), running=False)
+    assert split.call_ns > 95 * MS
+    assert split.gil_ns < 5 * MS
+
+
+def test_memory_is_bounded_and_follows_the_present() -> None:
+    memory = Memory()
+    for number in range(5_000):
+        memory.split(("kind", number), MS, states(gil=1), running=False)
+    assert len(memory._kinds) <= 2_000
+    for _ in range(100):
+        memory.split("shifting", MS, states(gil=100), running=False)
+    for _ in range(200):
+        memory.split("shifting", MS, states(sleep=100), running=False)
+    assert memory.split("shifting", 100 * MS, states(), running=False).call_ns > 90 * MS
+
+
+@pytest.mark.parametrize(
+    ("away", "left"),
+    [
+        ([], [(0, 100)]),
+        ([(10, 20)], [(0, 10), (20, 100)]),
+        ([(0, 50), (40, 60)], [(60, 100)]),
+        ([(-10, 10), (90, 200)], [(10, 90)]),
+        ([(0, 100)], []),
+        ([(150, 160)], [(0, 100)]),
+    ],
+)
+def test_what_is_left_of_a_stretch(away: list[tuple[int, int]], left: list[tuple[int, int]]) -> None:
+    assert without(0, 100, away) == left
+
+
+def job(name: str, start_ns: int, end_ns: int, trace_id: int) -> Occupancy:
+    made = Occupancy(name, trace_id, trace_id + 1, None)
+    made.start_ns, made.end_ns = start_ns, end_ns
+    return made
+
+
+def test_holders_are_named_by_what_their_thread_did_then() -> None:
+    here = Place("crunch", "/srv/app.py", 12)
+    past = HolderPast(
+        jobs={7: [job("predict", 0, 50, 1), job("rank", 60, 100, 2)]},
+        callbacks={8: [Callback(0, 100, 100, 1, 3, 4, None, None, None)]},
+        looks={9: [HolderSeen(40, 9, "crunching", here)], 10: [HolderSeen(40, 10, "whywait-export", here)]},
+    )
+    seen = [Held(10, 7, 4), Held(70, 7, 2), Held(20, 8, 1), Held(41, 9, 1), Held(42, 10, 1), Held(50, 0, 1)]
+    holders = past.holders(seen, 100)
+    assert [(one.name, one.ns, one.trace_id) for one in holders] == [
+        ("predict", 40, 1), ("rank", 20, 2), ("a callback", 10, 3), ("crunch", 10, 0),
+        ("whywait's own work", 10, 0),
+    ]  # fmt: skip
+    assert holders[3].place == here
+    assert holders[3].thread_name == "crunching"
+    assert sum(one.ns for one in holders) == 90  # one of ten samples could not be told
+
+
+def test_a_job_that_had_ended_is_not_the_holder() -> None:
+    past = HolderPast(jobs={7: [job("predict", 0, 50, 1)]})
+    (holder,) = past.holders([Held(55, 7, 1)], 10)
+    assert holder.name == "thread 7"

@@ -1,0 +1,92 @@
+"""Who gave back the lock or semaphore that a task was in line for: the line, not the server's coroutine."""
+
+import asyncio
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+import anyio
+import pytest
+
+from tests.tracer.conftest import Span, Traced
+from whywait import phase
+
+Begin = Callable[..., Traced]
+MAKES: dict[str, Callable[[], Any]] = {
+    "Semaphore": lambda: asyncio.Semaphore(1),
+    "BoundedSemaphore": lambda: asyncio.BoundedSemaphore(1),
+    "Lock": asyncio.Lock,
+    "anyio's Semaphore": lambda: anyio.Semaphore(1),
+    "anyio's Lock": anyio.Lock,
+}
+HELD_S = 0.03
+
+
+def released(spans: Traced) -> list[Span]:
+    return [one for one in spans.of_kind("wait") if one["wait"] == "await" and one["blocker.function"]]
+
+
+async def keeper(shared: Any, taken: asyncio.Event) -> None:
+    with phase("keeper's"):
+        async with shared:
+            taken.set()
+            await asyncio.sleep(HELD_S)
+
+
+async def victim(shared: Any, taken: asyncio.Event) -> None:
+    await taken.wait()
+    with phase("victim's"):
+        async with shared:
+            pass
+
+
+async def contend(make: Callable[[], Any]) -> None:
+    shared, taken = make(), asyncio.Event()
+    await asyncio.gather(keeper(shared, taken), victim(shared, taken))
+
+
+@pytest.mark.parametrize("kind", MAKES)
+def test_who_waited_knows_the_line_that_gave_it_back(traced_to: Begin, kind: str) -> None:
+    spans = traced_to()
+    asyncio.run(contend(MAKES[kind]))
+    spans.stop()
+    own, other = spans.one("victim's").trace_id, spans.one("keeper's").trace_id
+    (wait,) = [one for one in released(spans) if one.trace_id == own]
+    first = keeper.__code__.co_firstlineno
+    assert wait["blocker.function"] == "keeper"
+    assert wait["blocker.file"] == __file__
+    assert first < wait["blocker.line"] <= first + 4
+    assert wait["blocker.trace_id"] == other
+    assert wait["blocker.ns"] == pytest.approx(wait.ms * 1e6, abs=1_000)
+    assert wait.ms >= HELD_S * 1e3 - 1
+
+
+def test_what_nobody_waits_for_is_not_written_down(traced_to: Begin) -> None:
+    spans = traced_to()
+
+    async def alone() -> None:
+        shared = asyncio.Lock()
+        with phase("alone"):
+            for _ in range(3):
+                async with shared:
+                    await asyncio.sleep(0.001)
+
+    asyncio.run(alone())
+    spans.stop()
+    assert not released(spans)
+
+
+@pytest.mark.parametrize("kind", ["Lock", "BoundedSemaphore", "anyio's Lock"])
+def test_a_release_too_many_is_refused_as_ever(traced_to: Begin, kind: str) -> None:
+    async def too_many() -> "tuple[type[BaseException], str, list[str]]":
+        shared = MAKES[kind]()
+        try:
+            shared.release()
+        except Exception as error:
+            functions = [one.name for one in traceback.extract_tb(error.__traceback__)]
+            return type(error), str(error), functions
+        raise AssertionError("not refused")
+
+    plainly = asyncio.run(too_many())
+    traced_to()
+    assert asyncio.run(too_many()) == plainly

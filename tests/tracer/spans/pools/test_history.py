@@ -1,0 +1,83 @@
+"""What is remembered of a pool: the same as if its whole history were looked through."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from whywait.tracer.records.request import Occupancy, Pool
+from whywait.tracer.schema import OCCUPANT_LIMIT
+from whywait.tracer.spans.pools.history import PoolPast
+from whywait.tracer.spans.segments import by_trace, occupant_shares
+
+HOLDS = st.lists(st.tuples(st.integers(1, 60), st.integers(0, 40), st.integers(1, 3)), max_size=40)
+
+
+def pool_of(holds: list[tuple[int, int, int]]) -> Pool:
+    """Each hold: when it began, how long it lasted (0: it still does), and on which thread."""
+    pool = Pool(1, "pool", 2, 0, None)
+    for number, (start_ns, length_ns, thread_id) in enumerate(holds):
+        one = Occupancy(f"job {number}", 1, number + 1, None)
+        one.start_ns, one.end_ns, one.thread_id = (
+            start_ns,
+            start_ns + length_ns if length_ns else 0,
+            thread_id,
+        )
+        pool.occupancies.append(one)
+    return pool
+
+
+@given(HOLDS, st.integers(0, 60), st.integers(1, 40), st.integers(0, 60))
+def test_nobody_who_held_a_worker_is_forgotten(
+    holds: list[tuple[int, int, int]], start_ns: int, length_ns: int, since_ns: int
+) -> None:
+    pool, end_ns = pool_of(holds), start_ns + length_ns
+    past = PoolPast(min(since_ns, start_ns))
+    found = past.held(pool, start_ns, end_ns)
+    assert found == sorted(found, key=lambda one: one.start_ns)
+    overlapping = [
+        one for one in pool.occupancies if one.start_ns < end_ns and (not one.end_ns or one.end_ns > start_ns)
+    ]
+    assert {one.span_id for one in overlapping} <= {one.span_id for one in found}
+    shares, other_ns = occupant_shares(start_ns, end_ns, found, 0)
+    plain_shares, plain_other_ns = occupant_shares(start_ns, end_ns, pool.occupancies, 0)
+    assert other_ns == plain_other_ns
+    assert sum(one.ns for one in shares) == sum(one.ns for one in plain_shares)
+    assert {one.occupant.span_id for one in shares} == {one.occupant.span_id for one in plain_shares}
+
+
+@given(HOLDS, st.integers(0, 60), st.integers(1, 60), st.integers(0, 26), st.integers(1, 26))
+def test_shares_are_those_of_the_stretch_alone(
+    holds: list[tuple[int, int, int]], start_ns: int, length_ns: int, own_id: int, traces: int
+) -> None:
+    """Divided once for all that are asked, or for this one alone: to the nanosecond, in the same order."""
+    pool, end_ns = pool_of(holds), start_ns + length_ns
+    for number, one in enumerate(pool.occupancies):
+        one.trace_id, one.name = number % traces, "job"
+    past = PoolPast(start_ns)
+    expected, other_ns = occupant_shares(start_ns, end_ns, past.held(pool, start_ns, end_ns), own_id)
+    if len(expected) > OCCUPANT_LIMIT:
+        expected = by_trace(expected)
+    for _ in range(2):  # what was asked before changes nothing
+        assert past.shares(pool, start_ns, end_ns, own_id) == (expected, other_ns)
+        past.shares(pool, start_ns + 1, end_ns + 7)
+
+
+@given(HOLDS, st.integers(0, 60), st.integers(1, 60), st.integers(2, 4))
+def test_a_pool_was_full_until_the_last_moment_at_which_all_had_a_job(
+    holds: list[tuple[int, int, int]], start_ns: int, length_ns: int, size: int
+) -> None:
+    pool, end_ns = pool_of(holds), start_ns + length_ns
+    pool.size = size
+    full = [
+        ns
+        for ns in range(start_ns, end_ns)
+        if sum(one.start_ns <= ns and (not one.end_ns or one.end_ns > ns) for one in pool.occupancies) >= size
+    ]
+    expected = full[-1] + 1 if full else start_ns
+    assert PoolPast(start_ns).full_until(pool, start_ns, end_ns) == expected
+
+
+@given(HOLDS, st.integers(0, 60))
+def test_those_who_came_later_come_in_order(holds: list[tuple[int, int, int]], ns: int) -> None:
+    pool = pool_of(holds)
+    later = [one.start_ns for one in PoolPast().begun_after(pool, ns)]
+    assert later == sorted(one.start_ns for one in pool.occupancies if one.start_ns > ns)

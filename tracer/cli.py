@@ -1,0 +1,122 @@
+"""The `whywait` command. `run` and `doctor` need only the base install; all else comes from the analysis extra."""
+
+import argparse
+import os
+import shutil
+import sys
+from collections.abc import Sequence
+from importlib.metadata import entry_points
+from pathlib import Path
+
+from whywait.tracer.config import ConfigError, output_file
+from whywait.tracer.doctor.cli import main as doctor
+
+_AUTOSTART = Path(__file__).parent / "autostart"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command; returns its exit code (2: it was asked for something it cannot do)."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if arguments[:1] == ["run"]:
+        return run(arguments[1:])
+    if arguments[:1] == ["doctor"]:
+        return doctor(arguments[1:])
+    for entry in entry_points(group="whywait.commands"):
+        try:
+            command = entry.load()
+        except ImportError as error:
+            print(
+                f"whywait: {' '.join(arguments[:1]) or 'this'} needs the analysis extra ({error}): "
+                "pip install 'whywait[analysis]'",
+                file=sys.stderr,
+            )
+            return 2
+        return int(command(arguments))
+    print(
+        "whywait: its installation is incomplete; reinstall it: pip install 'whywait[analysis]'",
+        file=sys.stderr,
+    )
+    return 2
+
+
+def run(arguments: list[str]) -> int:
+    """Replaces this process by the given command, traced. Returns only if that cannot be done."""
+    parser = argparse.ArgumentParser(
+        prog="whywait run",
+        description="Traces a service as it is, with no change to its code.",
+        epilog="example: whywait run -- uvicorn app:app\n         whywait report traces",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "-o", "--output", default=os.environ.get("WHYWAIT_OUTPUT"),
+        help="a .jsonl file or a directory for the traces "
+        "(default: ./traces, or none if OTEL_EXPORTER_OTLP_ENDPOINT is set)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--service-name", default=None, help="service.name of the spans (default: OTEL_SERVICE_NAME)"
+    )
+    parser.add_argument("command", nargs=argparse.REMAINDER, metavar="-- COMMAND", help="what to run")
+    options = parser.parse_args(arguments)
+    command = options.command[1:] if options.command[:1] == ["--"] else options.command
+    if not command:
+        print(
+            "whywait run: no command given; expected: whywait run -- COMMAND, such as uvicorn app:app",
+            file=sys.stderr,
+        )
+        return 2
+    program = shutil.which(command[0])
+    if program is None:
+        print(
+            f"whywait run: {command[0]!r} was not found on PATH; is its environment active?", file=sys.stderr
+        )
+        return 2
+    environment = _environment(options.output, options.service_name)
+    try:
+        _check_output(environment.get("WHYWAIT_OUTPUT"))
+    except ConfigError as error:
+        print(f"whywait run: {error}", file=sys.stderr)
+        return 2
+    if environment.get("WHYWAIT_OUTPUT"):
+        print(f"whywait: traces go to {environment['WHYWAIT_OUTPUT']}", file=sys.stderr, flush=True)
+    os.execvpe(program, command, environment)  # noqa: S606 - running the user's command is what this is for
+
+
+def _environment(output: str | None, service_name: str | None) -> dict[str, str]:
+    environment = dict(os.environ)
+    if output is None and not _exports_elsewhere(environment):
+        output = "traces"
+    if output is not None:
+        environment["WHYWAIT_OUTPUT"] = os.path.abspath(output)
+    if service_name is not None:
+        environment["WHYWAIT_SERVICE_NAME"] = service_name
+    environment["WHYWAIT_AUTOSTART"] = "1"
+    # Python imports `sitecustomize` from here in every process of the service, workers included; the
+    # package itself must be importable there even when it runs from a source tree
+    paths = [str(_AUTOSTART), *filter(None, environment.get("PYTHONPATH", "").split(os.pathsep))]
+    environment["PYTHONPATH"] = os.pathsep.join(paths)
+    return environment
+
+
+def _exports_elsewhere(environment: dict[str, str]) -> bool:
+    return bool(
+        environment.get("OTEL_EXPORTER_OTLP_ENDPOINT")
+        or environment.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
+    )
+
+
+def _check_output(output: str | None) -> None:
+    if output is None:
+        return
+    folder = output_file(Path(output), 0).parent
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(
+            f"cannot write traces to {output}: {error.strerror}; choose another --output"
+        ) from error
+    if not os.access(folder, os.W_OK):
+        raise ConfigError(f"cannot write traces to {output}: no permission; choose another --output")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

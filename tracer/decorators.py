@@ -1,0 +1,176 @@
+"""What a user writes: `traced` on functions of every kind, `phase` around a block.
+
+Outside any request the outermost mark begins a trace of its own. Not started, a mark costs one look
+at a module variable. Neither records arguments, results or the text of exceptions.
+"""
+
+import functools
+import inspect
+from collections.abc import Callable
+from types import CodeType, TracebackType
+from typing import Any, ParamSpec, TypeVar, overload
+
+from whywait.tracer.hotpath import recorder as recorders
+from whywait.tracer.hotpath.open_phase import GeneratorLife, OpenPhase, begin
+
+P = ParamSpec("P")
+R = TypeVar("R")
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class phase:
+    """Marks a block of work with a name: `with phase("predict"): ...`, in `def` and `async def` alike.
+
+    The span it becomes lasts from enter to exit and knows its CPU time. Raises nothing of its own.
+    """
+
+    __slots__ = ("_mark", "name")
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._mark: OpenPhase | None = None
+
+    def __enter__(self) -> "phase":
+        if recorders.active is not None:
+            self._mark = begin(self.name, None)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        mark, self._mark = self._mark, None
+        if mark is not None:
+            mark.end(kind)
+
+
+@overload
+def traced(function: F, /) -> F: ...
+@overload
+def traced(*, name: str | None = None) -> Callable[[F], F]: ...
+def traced(function: Any = None, /, *, name: str | None = None) -> Any:
+    """Marks each call of a function, coroutine, generator, async generator or method with its name.
+
+    `@traced` or `@traced(name="rank")`. A generator's span lasts from its first step to its last,
+    and each of its steps counts as its own work; what its consumer does in between does not.
+    """
+    if function is None:
+        return functools.partial(_wrap, name=name)
+    return _wrap(function, name=name)
+
+
+def _wrap(function: Any, *, name: str | None) -> Any:
+    if isinstance(function, staticmethod | classmethod):
+        return type(function)(_wrap(function.__func__, name=name))
+    if not callable(function):
+        raise TypeError(f"traced expects a function, not {type(function).__name__}")
+    title = str(name or getattr(function, "__qualname__", type(function).__qualname__))
+    code = getattr(inspect.unwrap(function), "__code__", None)
+    if inspect.isasyncgenfunction(function):
+        return _wrap_async_generator(function, title, code)
+    if inspect.isgeneratorfunction(function):
+        return _wrap_generator(function, title, code)
+    if inspect.iscoroutinefunction(function):
+        return _wrap_coroutine(function, title, code)
+    return _wrap_function(function, title, code)
+
+
+def _wrap_function(function: Callable[P, R], title: str, code: CodeType | None) -> Callable[P, R]:
+    @functools.wraps(function)
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        if recorders.active is None:
+            return function(*args, **kwargs)
+        mark = begin(title, code)
+        error: type[BaseException] | None = None
+        try:
+            return function(*args, **kwargs)
+        except BaseException as raised:
+            error = type(raised)
+            raise
+        finally:
+            if mark is not None:
+                mark.end(error)
+
+    return call
+
+
+def _wrap_coroutine(function: Any, title: str, code: CodeType | None) -> Any:
+    @functools.wraps(function)
+    async def call(*args: Any, **kwargs: Any) -> Any:
+        if recorders.active is None:
+            return await function(*args, **kwargs)
+        mark = begin(title, code)
+        error: type[BaseException] | None = None
+        try:
+            return await function(*args, **kwargs)
+        except BaseException as raised:
+            error = type(raised)
+            raise
+        finally:
+            if mark is not None:
+                mark.end(error)
+
+    return call
+
+
+def _wrap_generator(function: Any, title: str, code: CodeType | None) -> Any:
+    @functools.wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        generator = function(*args, **kwargs)
+        if recorders.active is None:
+            return (yield from generator)
+        life = GeneratorLife(title, code)
+        resume, value = generator.send, None
+        try:
+            while True:
+                mark = life.step()
+                try:
+                    item = resume(value)
+                except StopIteration as stop:
+                    return stop.value
+                except BaseException as raised:
+                    life.error = type(raised)
+                    raise
+                finally:
+                    mark.end(None)
+                try:
+                    resume, value = generator.send, (yield item)
+                except GeneratorExit:
+                    generator.close()
+                    raise
+                except BaseException as raised:
+                    resume, value = generator.throw, raised
+        finally:
+            life.end()
+
+    return call
+
+
+def _wrap_async_generator(function: Any, title: str, code: CodeType | None) -> Any:
+    @functools.wraps(function)
+    async def call(*args: Any, **kwargs: Any) -> Any:
+        generator = function(*args, **kwargs)
+        life = GeneratorLife(title, code)
+        resume, value = generator.asend, None
+        try:
+            while True:
+                mark = life.step()
+                try:
+                    item = await resume(value)
+                except StopAsyncIteration:
+                    return
+                except BaseException as raised:
+                    life.error = type(raised)
+                    raise
+                finally:
+                    mark.end(None)
+                try:
+                    resume, value = generator.asend, (yield item)
+                except GeneratorExit:
+                    await generator.aclose()
+                    raise
+                except BaseException as raised:
+                    resume, value = generator.athrow, raised
+        finally:
+            life.end()
+
+    return call

@@ -1,0 +1,95 @@
+"""`whywait doctor`: needs only the base install, as it has to run where the service runs."""
+
+import argparse
+import json
+import os
+import sys
+import unicodedata
+from collections.abc import Mapping, Sequence
+from typing import Final, TextIO
+
+from whywait.tracer.doctor.check import Check, State
+from whywait.tracer.doctor.interpreter import interpreter_checks
+from whywait.tracer.doctor.kernel import kernel_checks
+from whywait.tracer.doctor.machine import cpu_checks, jaeger_check
+
+FORMAT: Final = 1  # of the JSON; a change of its shape raises it
+_COLOURS: Final = {State.YES: "\x1b[32m", State.NO: "\x1b[31m", State.INFO: "\x1b[2m"}
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Prints what can be observed here; returns 0, or 1 where something that the analysis would use is missing."""
+    parser = argparse.ArgumentParser(
+        prog="whywait doctor",
+        description="Says what can be observed on this machine by this interpreter, and why not.",
+        epilog="examples:\n  whywait doctor\n  whywait doctor --json\n  whywait doctor --jaeger http://localhost:16686\n"
+        "  docker exec SERVICE whywait doctor\n\n"
+        "exit codes: 0 all can be observed, 1 something is missing, 2 wrong words",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--json", action="store_true", dest="as_json", help="print JSON")
+    parser.add_argument(
+        "--jaeger", metavar="URL", help="also ask whether a Jaeger, or an OTLP receiver, is there"
+    )
+    options = parser.parse_args(list(arguments))
+    checks = [*interpreter_checks(), *kernel_checks(), *cpu_checks()]
+    if options.jaeger is not None:
+        checks.append(jaeger_check(options.jaeger))
+    if options.as_json:
+        print(json.dumps(as_json(checks), indent=1))
+    else:
+        print(as_text(checks, colours=_colours_wanted(sys.stdout, os.environ)))
+    return 0 if healthy(checks) else 1
+
+
+def healthy(checks: Sequence[Check]) -> bool:
+    """Whether nothing is missing."""
+    return all(one.state is not State.NO for one in checks)
+
+
+def as_json(checks: Sequence[Check]) -> dict[str, object]:
+    """Plain values of a stable shape."""
+    return {
+        "format": FORMAT,
+        "ok": healthy(checks),
+        "checks": [
+            {
+                "name": one.name,
+                "state": str(one.state),
+                "found": one.found,
+                "means": one.means,
+                "remedy": one.remedy,
+            }
+            for one in checks
+        ],
+    }
+
+
+def as_text(checks: Sequence[Check], *, colours: bool) -> str:
+    """A line for each, with what is lost and what helps where something is missing."""
+    width = max(len(one.name) for one in checks)
+    lines = []
+    for one in checks:
+        state = f"{one.state:<4}"
+        if colours:
+            state = f"{_COLOURS[one.state]}{state}\x1b[0m"
+        lines.append(f"{state}  {one.name:<{width}}  {_plain(one.found)}")
+        for word, said in (("so", one.means), ("try", one.remedy)):
+            if said:
+                lines.append(f"{'':<{width + 6}}  {word}: {_plain(said)}")
+    missing = [one.name for one in checks if one.state is State.NO]
+    lines.append(
+        f"\nMissing here: {', '.join(missing)}. The rest is told, and what is missing is said in every report."
+        if missing
+        else "\nAll that whywait uses can be observed here."
+    )
+    return "\n".join(lines)
+
+
+def _plain(text: str) -> str:
+    """An environment variable or an answer of a server may hold anything."""
+    return "".join(letter if unicodedata.category(letter)[0] != "C" else " " for letter in text)
+
+
+def _colours_wanted(stream: TextIO, environ: Mapping[str, str]) -> bool:
+    return stream.isatty() and not environ.get("NO_COLOR") and environ.get("TERM") != "dumb"

@@ -1,0 +1,202 @@
+"""The cold side: a thread of its own has spans made of finished requests."""
+
+import threading
+import time
+from collections import deque
+from time import perf_counter_ns
+
+from whywait.tracer.export.sdk_spans import SpanMaker
+from whywait.tracer.export.wall_clock import Clock
+from whywait.tracer.hotpath.recorder import Recorder, logger
+from whywait.tracer.offcpu.gil_holders import HolderPast, HolderSeen
+from whywait.tracer.offcpu.state_split import Memory
+from whywait.tracer.offcpu.thread_observer import Observed
+from whywait.tracer.records.request import Callback, Job, Look, Occupancy, Request, new_trace_id
+from whywait.tracer.records.thread_names import ThreadLife
+from whywait.tracer.sampler.thread_samples import Samples
+from whywait.tracer.schema import SIGNAL_CPU_RIVALS, SIGNAL_HOLDER, SIGNAL_RUN_QUEUE, SIGNAL_SAMPLER
+from whywait.tracer.spans import request_spans
+from whywait.tracer.spans.pools.history import PoolPast
+from whywait.tracer.spans.run_spans import background_span
+from whywait.tracer.spans.span_spec import Past, ended_after
+
+_LINGER_NS = 1_000_000_000  # how long jobs that outlive their request are waited for
+# A thread that computes makes each waiter for the GIL wait a whole switch interval, 5 ms, at each of a
+# request's thread changes. So we work in slices shorter than that, and sleep in between; to sleep and go on costs as
+# much as some ten spans, so they are no shorter than this.
+_SLICE_NS = 300_000
+_PAUSE_S = 0.005
+_PAUSE_BEHIND_S = 0.001  # when requests pile up
+_PAUSE_ALONE_S = 0.0002  # while no request is open
+_BEHIND = 200
+_SETTLE_NS = 20_000_000  # the loop's own record of the request's last callback comes right after it
+
+
+class Outlet:
+    """Exports what the recorder has finished. `start`, then `stop`; restarted in a forked child."""
+
+    def __init__(self, recorder: Recorder, maker: SpanMaker) -> None:
+        self._recorder = recorder
+        self._maker = maker
+        self._clock = Clock()
+        self._pending: deque[Request] = deque()
+        self._wake = threading.Event()
+        self._stopping = False
+        self._samples: Samples | None = None
+        self._memory = Memory()
+        self._sampler_lost = False
+        self._slice_ns = 0  # when the current slice of work began
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Starts the export thread."""
+        self._stopping = False
+        self._wake.clear()
+        self._thread = threading.Thread(target=self._run, name="whywait-export", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Exports what is left and ends the thread."""
+        self._stopping = True
+        self._wake.set()
+        thread, self._thread = self._thread, None
+        if thread is not None and thread is not threading.current_thread():
+            thread.join(timeout=10)
+
+    def forget(self) -> None:
+        """After a fork: what the parent has pending is the parent's to export."""
+        self._pending.clear()
+        self._recorder.finished.clear()
+        self._recorder.background.clear()
+        self._wake = threading.Event()
+
+    def _run(self) -> None:
+        interval_s = self._recorder.config.export_interval_s
+        while not self._stopping:
+            self._wake.wait(interval_s)
+            self._drain(everything=self._stopping)
+            if self._clock.follow():
+                logger.info("whywait: the wall clock was set; later spans follow it")
+        if self._recorder.sampler is not None:
+            self._look_at_sampler()
+            self._recorder.sampler.end()
+        self._drain(everything=True)
+
+    def _drain(self, *, everything: bool) -> None:
+        try:
+            self._look_at_sampler()
+            finished = self._recorder.finished
+            while finished:
+                self._pending.append(finished.popleft())
+            self._export_ready(everything)
+            background = self._recorder.background
+            while background:
+                name, block = background.popleft()
+                span = background_span(name, block, new_trace_id(), self._recorder.signals)
+                self._maker.make(span, self._clock.unix_ns)
+        except Exception as error:  # the host must not suffer for what we cannot write down
+            self._recorder.lost["export"] += 1
+            logger.warning("whywait could not export spans: %r", error)
+
+    def _export_ready(self, everything: bool) -> None:
+        now = perf_counter_ns()
+        ready = [one for one in self._pending if everything or self._is_settled(one, now)]
+        if not ready:
+            return
+        chosen = set(map(id, ready))
+        self._pending = deque(one for one in self._pending if id(one) not in chosen)
+        earliest_ns = min(one.start_ns for one in ready)
+        past = self._past_since(earliest_ns)
+        lost = dict(self._recorder.lost)
+        observed = self._observed(past, earliest_ns)
+        self._maker.look()
+        for request in ready:
+            try:
+                made = request_spans(
+                    request,
+                    past,
+                    self._recorder.signals,
+                    self._recorder.config.max_resolution_ns,
+                    lost,
+                    observed,
+                    self._pause,
+                )
+                for spec in made:
+                    self._maker.make(spec, self._clock.unix_ns)
+                    self._pause()
+            finally:
+                request.release()
+
+    def _pause(self) -> None:
+        if self._stopping or perf_counter_ns() - self._slice_ns < _SLICE_NS:
+            return
+        if not self._recorder.is_busy():
+            time.sleep(_PAUSE_ALONE_S)
+        else:
+            behind = len(self._recorder.finished) + len(self._pending) > _BEHIND
+            time.sleep(_PAUSE_BEHIND_S if behind else _PAUSE_S)
+        self._slice_ns = perf_counter_ns()
+
+    def _past_since(self, start_ns: int) -> Past:
+        callbacks: dict[int, list[Callback]] = {}
+        looks: dict[int, list[Look]] = {}
+        for loop in self._recorder.loops:
+            callbacks.setdefault(loop.thread_id, []).extend(ended_after(list(loop.callbacks), start_ns))
+            looks.setdefault(loop.thread_id, []).extend(ended_after(list(loop.looks), start_ns))
+        return Past(callbacks, looks, PoolPast(start_ns, self._pause))
+
+    def _is_settled(self, request: Request, now: int) -> bool:
+        age_ns = now - request.end_ns
+        if age_ns < _SETTLE_NS:
+            return False
+        if age_ns >= _LINGER_NS:
+            return True
+        if self._samples is not None and not self._samples.reaches(request.end_ns):
+            return False
+        return all(one.end_ns or not isinstance(one, Job) for one in request.activities)
+
+    # --- samples --------------------------------------------------------------------------------
+    def _look_at_sampler(self) -> None:
+        process = self._recorder.sampler
+        if process is None or process.ended:
+            return
+        process.look()
+        if process.failure and not self._sampler_lost:
+            self._sampler_lost = True
+            self._samples = None
+            self._recorder.lost["sampler"] += 1
+            self._recorder.signals = tuple(
+                one
+                for one in self._recorder.signals
+                if one not in (SIGNAL_SAMPLER, SIGNAL_HOLDER, SIGNAL_CPU_RIVALS)
+            )
+            logger.warning("whywait goes on without samples of thread states: %s", process.failure)
+        elif process.ready and self._samples is None and not self._sampler_lost:
+            self._samples = Samples(process)
+            told = (SIGNAL_SAMPLER, SIGNAL_HOLDER) if process.tells_holder else (SIGNAL_SAMPLER,)
+            rivals = (SIGNAL_CPU_RIVALS,) if SIGNAL_RUN_QUEUE in self._recorder.signals else ()
+            self._recorder.signals = (*self._recorder.signals, *told, *rivals)
+
+    def _observed(self, past: Past, start_ns: int) -> Observed | None:
+        samples = self._samples
+        if samples is None:
+            return None
+        missed = samples.missed
+        samples.read(self._pause)
+        if samples.missed > missed:
+            self._recorder.lost["sample"] += samples.missed - missed
+        jobs: dict[int, list[Occupancy]] = {}
+        for held in self._recorder.holds.copy():
+            if not held.end_ns or held.end_ns > start_ns:
+                jobs.setdefault(held.thread_id, []).append(held)
+        looks: dict[int, list[HolderSeen]] = {}
+        for look in self._recorder.looks.copy():
+            if look.at_ns > start_ns:
+                looks.setdefault(look.thread_id, []).append(look)
+        names = {one.native_id: one.name for one in threading.enumerate() if one.native_id}
+        self._recorder.threads.settle(names.keys())
+        lives: dict[int, list[ThreadLife]] = {}
+        for life in self._recorder.threads:
+            lives.setdefault(life.thread_id, []).append(life)
+        callbacks = {loop.native_id: past.callbacks.get(loop.thread_id, ()) for loop in self._recorder.loops}
+        return Observed(samples, self._memory, HolderPast(jobs, callbacks, looks, names, lives))

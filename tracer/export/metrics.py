@@ -1,0 +1,122 @@
+"""What is counted of every request, as OpenTelemetry metrics; labels are bounded (`totals`).
+
+The instruments observe: counting a request costs no more than `totals` does, and what reads them is the
+host's metric reader, if it has one. They are made once per process, since the SDK has no way to take
+one back, and report nothing while no session runs.
+
+* `whywait.requests` {request}: requests that ended; `endpoint`, `kept` = why its trace was kept ("no": it was not)
+* `whywait.requests.duration` s: their wall time in sum; `endpoint`
+* `whywait.requests.open` {request}: requests under way
+* `whywait.lost` {record}: what was dropped, or taken out, by `kind`
+"""
+
+import os
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+from opentelemetry import metrics
+from opentelemetry.metrics import CallbackOptions, Observation
+from opentelemetry.sdk.resources import Resource
+
+from whywait.tracer.hotpath import recorder as recorders
+from whywait.tracer.hotpath.recorder import Recorder
+
+NOT_KEPT: Final = "no"
+_END_MS: Final = 5_000
+
+_made = False  # on the host's provider, or on the stand-in that becomes it
+
+
+class Metrics:
+    """The metrics of one session: `end` sends the last figures, `abandon` lets go of them in a forked child."""
+
+    def __init__(self, provider: Any = None) -> None:
+        self._provider = provider  # ours; None: the host's
+
+    def end(self) -> None:
+        """Takes our meter provider out, if it is ours."""
+        if self._provider is not None:
+            self._provider.shutdown(timeout_millis=_END_MS)
+            self.abandon()
+
+    def abandon(self) -> None:
+        """The same without a word to anybody: the thread and the connection are the parent's."""
+        if self._provider is not None:
+            # there is no public way back
+            metrics._internal._METER_PROVIDER = None
+            metrics._internal._METER_PROVIDER_SET_ONCE = type(metrics._internal._METER_PROVIDER_SET_ONCE)()
+
+
+def install(version: str, resource: Resource, environ: Mapping[str, str] = os.environ) -> Metrics:
+    """Makes the instruments, and a meter provider where OTEL_METRICS_EXPORTER asks for one and the host
+    has none."""
+    global _made
+    # without a word from the user nothing is sent: Jaeger, for one, takes no metrics
+    asked = environ.get("OTEL_METRICS_EXPORTER", "").lower() == "otlp"
+    provider = _provide(resource) if asked else None
+    if not _made:
+        _make_instruments(metrics.get_meter("whywait", version))
+        _made = provider is None
+    return Metrics(provider)
+
+
+def _make_instruments(meter: metrics.Meter) -> None:
+    meter.create_observable_counter("whywait.requests", [_requests], "{request}", "requests that ended")
+    meter.create_observable_counter(
+        "whywait.requests.duration", [_durations], "s", "wall time of the requests that ended, in sum"
+    )
+    meter.create_observable_up_down_counter(
+        "whywait.requests.open", [_open], "{request}", "requests under way"
+    )
+    meter.create_observable_counter("whywait.lost", [_lost], "{record}", "what whywait dropped or took out")
+
+
+def _provide(resource: Resource) -> Any:
+    from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
+    from opentelemetry.sdk.metrics import MeterProvider
+    from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
+
+    class Reader(PeriodicExportingMetricReader):
+        def _at_fork_reinit(self) -> None:
+            """A forked child makes a reader of its own; this one would send its figures a second time."""
+
+    if isinstance(metrics.get_meter_provider(), MeterProvider):
+        return None
+    provider = MeterProvider([Reader(OTLPMetricExporter())], resource, shutdown_on_exit=False)
+    metrics.set_meter_provider(provider)
+    return provider
+
+
+def _recorder() -> Recorder | None:
+    return recorders.active
+
+
+def _requests(_: CallbackOptions) -> Iterable[Observation]:
+    recorder = _recorder()
+    if recorder is None:
+        return
+    for endpoint, total in list(recorder.totals.endpoints.items()):
+        for why, count in list(total.by_decision.items()):
+            yield Observation(count, {"endpoint": endpoint, "kept": why or NOT_KEPT})
+
+
+def _durations(_: CallbackOptions) -> Iterable[Observation]:
+    recorder = _recorder()
+    if recorder is None:
+        return
+    for endpoint, total in list(recorder.totals.endpoints.items()):
+        yield Observation(total.wall_ns / 1e9, {"endpoint": endpoint})
+
+
+def _open(_: CallbackOptions) -> Iterable[Observation]:
+    recorder = _recorder()
+    if recorder is not None:
+        yield Observation(len(recorder.open), {})
+
+
+def _lost(_: CallbackOptions) -> Iterable[Observation]:
+    recorder = _recorder()
+    if recorder is None:
+        return
+    for kind, count in list(recorder.lost.items()):
+        yield Observation(count, {"kind": kind})

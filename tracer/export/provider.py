@@ -1,0 +1,167 @@
+"""OpenTelemetry's global tracer provider: the host's if it has one, else ours for as long as we trace."""
+
+import os
+import socket
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from opentelemetry import trace
+from opentelemetry.exporter.otlp.json.file.trace_exporter import FileSpanExporter
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
+from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
+
+from whywait.tracer.config import Config, ConfigError, output_file
+from whywait.tracer.export.held_spans import Gate
+from whywait.tracer.export.span_queue import SpanQueue
+from whywait.tracer.export.trace_file import TraceFile
+from whywait.tracer.hotpath.recorder import Recorder, logger
+
+# how long `stop` waits at most for spans that are still queued
+_FILE_STOP_S = 30.0
+_COLLECTOR_STOP_S = 10.0
+
+
+class ForeignProvider(Exception):
+    """The host's tracer provider is not the SDK's, so spans cannot go through it."""
+
+
+def obtain(config: Config, recorder: Recorder) -> tuple[TracerProvider, bool, list[SpanQueue]]:
+    """The provider to use, whether it is ours to shut down, and the queues that we put into it.
+
+    Raises `ForeignProvider`, or `ConfigError` when the output cannot be written.
+    """
+    current = trace.get_tracer_provider()
+    if isinstance(current, TracerProvider):
+        return current, False, []
+    if not isinstance(current, trace.ProxyTracerProvider | trace.NoOpTracerProvider):
+        raise ForeignProvider(f"{type(current).__module__}.{type(current).__qualname__}")
+    provider = TracerProvider(resource=_resource(config), shutdown_on_exit=False)
+    queues: list[SpanQueue] = []
+    if _wants_otlp(os.environ):
+        queues.append(_collector_queue(recorder))
+        provider.add_span_processor(gated(queues[0], recorder))
+    trace.set_tracer_provider(provider)
+    return provider, True, queues
+
+
+def release() -> None:
+    """Makes the global provider what it was before `obtain` set ours."""
+    # there is no public way back, and a provider left behind would keep FastAPI making spans
+    trace._TRACER_PROVIDER = None
+    trace._TRACER_PROVIDER_SET_ONCE = type(trace._TRACER_PROVIDER_SET_ONCE)()
+
+
+def release_after_fork(
+    provider: TracerProvider, processors: Sequence[SpanProcessor], queues: Sequence[SpanQueue], *, ours: bool
+) -> None:
+    """In a forked child: lets go of our provider, or takes our processors out of the host's. No lock is
+    taken, since its owner may not exist here."""
+    for queue in queues:
+        queue.abandon()
+    if ours:
+        release()
+        return
+    active: Any = provider._active_span_processor
+    active._span_processors = tuple(one for one in active._span_processors if one not in processors)
+
+
+def attach(provider: TracerProvider, processor: SpanProcessor) -> Callable[[], None]:
+    """Adds a processor; returns the undo."""
+    provider.add_span_processor(processor)
+
+    def undo() -> None:
+        active: Any = provider._active_span_processor
+        with active._lock:
+            active._span_processors = tuple(one for one in active._span_processors if one is not processor)
+
+    return undo
+
+
+def file_queue(output: Path, recorder: Recorder) -> SpanQueue:
+    """Writes spans into this process's OTLP JSON Lines file; raises `ConfigError` if it cannot be made."""
+    path = output_file(output, os.getpid())
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = TraceFile(path)
+    except OSError as error:
+        raise ConfigError(
+            f"cannot write traces to {path}: {error.strerror}; choose another output"
+        ) from error
+    return SpanQueue(
+        _ToFile(file, recorder),
+        f"the file {path.name}",
+        recorder,
+        part=16,
+        stop_s=_FILE_STOP_S,
+        let_go=file.close,
+    )
+
+
+def gated(queue: SpanQueue, recorder: Recorder) -> SpanProcessor:
+    """What to attach for a queue: itself, or a gate before it where not all requests are kept."""
+    return queue if recorder.gates is None else Gate(queue, recorder.gates)
+
+
+def _collector_queue(recorder: Recorder) -> SpanQueue:
+    return SpanQueue(OTLPSpanExporter(), "the collector", recorder, part=64, stop_s=_COLLECTOR_STOP_S)
+
+
+class _ToFile(SpanExporter):
+    """The SDK's file exporter, on a file that knows whether it took the lines."""
+
+    def __init__(self, file: TraceFile, recorder: Recorder) -> None:
+        self._file = file
+        self._recorder = recorder
+        stream: Any = file
+        self._exporter = FileSpanExporter(stream=stream)
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        """Writes a line; says once what the system answered where it cannot."""
+        failed_before = self._file.error is not None
+        sound = [span for span in spans if _is_sound(span)]
+        if len(sound) < len(spans):
+            self._recorder.lost["odd span"] += len(spans) - len(sound)
+            if not sound:
+                return SpanExportResult.SUCCESS
+        result = self._exporter.export(sound)
+        if self._file.error is None:
+            return result
+        if not failed_before:
+            logger.warning("whywait could not write its traces: %s", self._file.error.strerror)
+        return SpanExportResult.FAILURE
+
+    def shutdown(self) -> None:
+        """Closes the file."""
+        self._file.close()
+
+    def force_flush(self, timeout_millis: int = 30_000) -> bool:
+        """Nothing is held back here."""
+        return True
+
+
+def _is_sound(span: ReadableSpan) -> bool:
+    """Whether a span of the host's is what OTLP can say: one that is not would take its whole lot with it, or the
+    line it stands in could not be read. The SDK takes any name and any time."""
+    times = (span.start_time, span.end_time, *(event.timestamp for event in span.events))
+    return isinstance(span.name, str) and all(isinstance(time_ns, int) for time_ns in times)
+
+
+def _wants_otlp(environ: Any) -> bool:
+    if environ.get("OTEL_SDK_DISABLED", "").lower() == "true":
+        return False
+    exporter = environ.get("OTEL_TRACES_EXPORTER", "otlp").lower()
+    named = environ.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") or environ.get("OTEL_EXPORTER_OTLP_ENDPOINT")
+    return exporter == "otlp" and bool(named)
+
+
+def _resource(config: Config) -> Resource:
+    attributes: dict[str, str | int] = {"host.name": socket.gethostname(), "process.pid": os.getpid()}
+    name = config.service_name or os.environ.get("OTEL_SERVICE_NAME")
+    if name is None and "service.name" not in os.environ.get("OTEL_RESOURCE_ATTRIBUTES", ""):
+        name = "whywait"
+    if name:
+        attributes["service.name"] = name
+    return Resource.create(attributes)

@@ -1,0 +1,128 @@
+"""Makes the SDK's spans of what was recorded, and ends them, so that they reach the exporters.
+
+`Tracer.start_span` asks the sampler, checks each value of each attribute, and calls each processor twice:
+some 60 µs of Python for a span whose values are ours and whose trace was sampled long ago. Where nobody
+but us listens (our own provider, with our processors, the SDK's default sampler and limits) a span is
+handed over as it is at its end; anywhere else the SDK makes it.
+"""
+
+import os
+from collections.abc import Callable
+
+from opentelemetry import trace
+from opentelemetry.sdk.environment_variables import OTEL_PYTHON_SDK_INTERNAL_METRICS_ENABLED
+from opentelemetry.sdk.trace import ReadableSpan, SpanLimits, TracerProvider
+from opentelemetry.sdk.trace import Tracer as SdkTracer
+from opentelemetry.sdk.trace.id_generator import IdGenerator
+from opentelemetry.sdk.trace.sampling import DEFAULT_ON
+from opentelemetry.sdk.util.instrumentation import InstrumentationScope
+from opentelemetry.trace import Link, NonRecordingSpan, SpanContext, SpanKind, Status, StatusCode, TraceFlags
+
+from whywait.tracer.records.request import new_span_id, new_trace_id
+from whywait.tracer.spans.span_spec import SpanSpec
+
+_SAMPLED = TraceFlags(TraceFlags.SAMPLED)
+_UNSET = Status(StatusCode.UNSET)
+_KINDS = {"internal": SpanKind.INTERNAL, "producer": SpanKind.PRODUCER, "consumer": SpanKind.CONSUMER}
+
+
+class PresetIds(IdGenerator):
+    """Gives the SDK the ids that the host's spans already name as their parents."""
+
+    def __init__(self) -> None:
+        self.trace_id = 0
+        self.span_id = 0
+
+    def generate_span_id(self) -> int:
+        """The id set last, else a fresh one."""
+        return self.span_id or new_span_id()
+
+    def generate_trace_id(self) -> int:
+        """The id set last, else a fresh one."""
+        return self.trace_id or new_trace_id()
+
+
+class SpanMaker:
+    """Makes spans through one tracer. `look` is called before each lot, `make` for each span."""
+
+    def __init__(self, provider: TracerProvider, tracer: SdkTracer, *, is_ours: bool) -> None:
+        """`is_ours`: the provider is, and has all of our processors by now, and no others."""
+        self._provider = provider
+        self._tracer = tracer
+        self._ids = PresetIds()
+        tracer.id_generator = self._ids
+        self._most_attributes = _most_attributes(tracer._span_limits) if is_ours else 0
+        if tracer.sampler is not DEFAULT_ON or os.environ.get(OTEL_PYTHON_SDK_INTERNAL_METRICS_ENABLED):
+            self._most_attributes = 0
+        self._listeners = self._listening()
+        self._scope: InstrumentationScope = tracer._instrumentation_scope
+        self._alone = False
+
+    def _listening(self) -> tuple[object, ...]:
+        return tuple(getattr(self._provider._active_span_processor, "_span_processors", ()))
+
+    def look(self) -> None:
+        """Sees whether somebody else listens by now."""
+        self._alone = (
+            self._most_attributes > 0
+            and self._tracer._is_enabled()
+            and all(one in self._listeners for one in self._listening())
+        )
+
+    def make(self, spec: SpanSpec, unix_ns: Callable[[int], int]) -> None:
+        """Makes the span and ends it; `unix_ns` tells the wall clock's time of a reading."""
+        start_ns = spec.start_ns if spec.unix else unix_ns(spec.start_ns)
+        end_ns = spec.end_ns if spec.unix else unix_ns(spec.end_ns)
+        if spec.not_after_unix_ns:
+            end_ns = min(end_ns, spec.not_after_unix_ns)
+        end_ns = max(end_ns, start_ns)
+        links = [Link(SpanContext(t, i, False, _SAMPLED)) for t, i in spec.links]
+        # a root is the sampler's to decide, whatever it is
+        if self._alone and spec.parent_id and len(spec.attributes) < self._most_attributes:
+            self._hand_over(spec, start_ns, end_ns, links)
+        else:
+            self._make(spec, start_ns, end_ns, links)
+
+    def _hand_over(self, spec: SpanSpec, start_ns: int, end_ns: int, links: list[Link]) -> None:
+        attributes = {**spec.attributes, "error.type": spec.error} if spec.error else spec.attributes
+        span = ReadableSpan(
+            name=spec.name,
+            context=SpanContext(spec.trace_id, spec.span_id, False, _SAMPLED),
+            parent=SpanContext(spec.trace_id, spec.parent_id, False, _SAMPLED),
+            resource=self._tracer.resource,
+            attributes=attributes,
+            links=links,
+            kind=_KINDS[spec.kind],
+            status=Status(StatusCode.ERROR) if spec.error else _UNSET,
+            start_time=start_ns,
+            end_time=end_ns,
+            instrumentation_scope=self._scope,
+        )
+        self._tracer.span_processor.on_end(span)
+
+    def _make(self, spec: SpanSpec, start_ns: int, end_ns: int, links: list[Link]) -> None:
+        self._ids.trace_id, self._ids.span_id = spec.trace_id, spec.span_id
+        if spec.parent_id:
+            parent = SpanContext(spec.trace_id, spec.parent_id, False, _SAMPLED)
+            context = trace.set_span_in_context(NonRecordingSpan(parent))
+        else:
+            context = trace.set_span_in_context(trace.INVALID_SPAN)
+        span = self._tracer.start_span(
+            spec.name,
+            context,
+            _KINDS[spec.kind],
+            attributes=spec.attributes,
+            links=links,
+            start_time=start_ns,
+        )
+        if spec.error:
+            span.set_attribute("error.type", spec.error)
+            span.set_status(Status(StatusCode.ERROR))
+        span.end(end_ns)
+
+
+def _most_attributes(limits: SpanLimits) -> int:
+    """How many attributes a span of ours may have without a word from the SDK; 0 if their values are limited."""
+    if limits.max_span_attribute_length is not None:
+        return 0
+    return limits.max_span_attributes or 0

@@ -1,0 +1,182 @@
+"""The SDK's batch processor as we use it: with counted loss, and an end that comes soon.
+
+An exporter that fails, or takes long, must not keep more than a queue of spans in memory, nor the host
+from ending. What it does not take is counted and told.
+"""
+
+import itertools
+import os
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
+
+from whywait.tracer.hotpath.recorder import Recorder, logger
+
+# spans that wait for the exporter: a burst that it will work off, and while it takes nothing (a span is
+# some 5 kB); OTEL_BSP_MAX_QUEUE_SIZE rules if set
+ROOM: Final = 65_536
+ROOM_IDLE: Final = 8_192
+_IDLE_S: Final = 2.0  # a part that takes longer is not being taken
+_SLOW_S: Final = 0.5  # a part that failed after longer is not tried again at the end
+_BATCH: Final = 2_048
+_PAUSE_S: Final = 0.002
+_THREAD: Final = "whywait-queue"
+_PAUSE_ALONE_S: Final = 0.0002  # while no request is open
+
+
+class SpanQueue(BatchSpanProcessor):
+    """Hands ended spans to `exporter` in the background.
+
+    `target` names in words where they go, `part` is how many are encoded between two rests, and `stop_s`
+    how long `shutdown` waits at most for what is still queued. `let_go` is called in a forked child.
+    """
+
+    def __init__(
+        self,
+        exporter: SpanExporter,
+        target: str,
+        recorder: Recorder,
+        *,
+        part: int,
+        stop_s: float,
+        let_go: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._stop_s = stop_s
+        self._let_go = let_go
+        self._parts = _InParts(exporter, target, recorder, part)
+        self._recorder = recorder
+        self._target = target
+        self._numbers = itertools.count(1)
+        self._accepted = 0
+        if any(name.startswith("OTEL_BSP_") for name in os.environ):
+            super().__init__(self._parts)
+            self.room = int(self._default_max_queue_size())  # type: ignore[no-untyped-call]
+        else:
+            super().__init__(
+                self._parts, max_queue_size=ROOM, schedule_delay_millis=1_000, max_export_batch_size=_BATCH
+            )
+            self.room = ROOM
+        worker = getattr(self._batch_processor, "_worker_thread", None)
+        if worker is not None:
+            worker.name = _THREAD  # who waits for it shall read that it was we
+
+    @property
+    def waiting(self) -> int:
+        """How many spans are in memory because of this queue: at most `room` and the batch on its way, or
+        `ROOM_IDLE` and that batch while the exporter takes nothing."""
+        return self._accepted - self._parts.settled
+
+    def on_end(self, span: ReadableSpan) -> None:
+        """Called by the SDK; queues the span, or counts it where there is no room."""
+        if span.context is None or not span.context.trace_flags.sampled:
+            return
+        queued = self._accepted - self._parts.taken
+        if queued >= self.room or (queued >= ROOM_IDLE and self._parts.is_idle()):
+            self._parts.lose(1, "they come faster than they are taken")
+            return
+        self._accepted = next(self._numbers)
+        self._batch_processor.emit(span)
+
+    def shutdown(self) -> None:
+        """Exports what is left for as long as that succeeds, and within the time there is."""
+        self._parts.ending = True
+        if self._parts.is_hopeless():
+            self._parts.shutdown()  # it may be at rest between two tries
+        queue: Any = self._batch_processor
+        queue.shutdown(timeout_millis=self._stop_s * 1_000)
+        self._parts.over = True
+        left = next(self._numbers) - 1 - self._parts.settled
+        if left > 0:
+            self._parts.lose(left, f"not all were taken within {self._stop_s:g} s")
+        if self._parts.lost:
+            logger.warning(
+                "whywait: %d spans of process %d did not get to %s",
+                self._parts.lost,
+                os.getpid(),
+                self._target,
+            )
+
+    def abandon(self) -> None:
+        """In a forked child, where there is no thread to join: holds nothing of the parent's any more."""
+        self._parts.over = True
+        queue: Any = self._batch_processor
+        queue._shutdown = True  # the SDK starts the thread of each queue anew in a child: it ends at once
+        self._let_go()
+
+
+class _InParts(SpanExporter):
+    """Encodes a batch in small parts with rests between, so that nobody waits long for the GIL."""
+
+    def __init__(self, exporter: SpanExporter, target: str, recorder: Recorder, part: int) -> None:
+        self.exporter = exporter
+        self._target = target
+        self._recorder = recorder
+        self._part = part
+        self.taken = 0  # spans that have left the queue
+        self.settled = 0  # of them, those exported or given up
+        self.lost = 0
+        self._counting = threading.Lock()
+        self.ending = False  # what fails now will not get another chance
+        self.over = False
+        self.failed = False  # the latest part
+        self._fails_slowly = False
+        self._is_shut = False
+        self._began_s = 0.0  # of the part that is being exported
+
+    def is_idle(self) -> bool:
+        """Whether nothing gets through, as far as can be seen now."""
+        began_s = self._began_s
+        return self.failed or (began_s > 0 and time.monotonic() - began_s > _IDLE_S)
+
+    def is_hopeless(self) -> bool:
+        """Whether another try would only hold up an end that has come."""
+        return self.ending and self._fails_slowly
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        """Called by the batch processor's thread."""
+        self.taken += len(spans)
+        if self.is_hopeless():
+            self._give_up(len(spans))
+            return SpanExportResult.FAILURE
+        for start in range(0, len(spans), self._part):
+            part = spans[start : start + self._part]
+            self._began_s = time.monotonic()
+            result = self.exporter.export(part)
+            if self.over:
+                return SpanExportResult.FAILURE
+            took_s, self._began_s = time.monotonic() - self._began_s, 0.0
+            self.failed = result is not SpanExportResult.SUCCESS
+            self._fails_slowly = self.failed and took_s > _SLOW_S
+            if self.failed:  # the next parts would fail as this one did, and take as long for it
+                self._give_up(len(spans) - start)
+                return SpanExportResult.FAILURE
+            self.settled += len(part)
+            time.sleep(_PAUSE_S if self._recorder.is_busy() else _PAUSE_ALONE_S)
+        return SpanExportResult.SUCCESS
+
+    def _give_up(self, count: int) -> None:
+        if not self.over:
+            self.settled += count
+            self.lose(count, "they are not taken there")
+
+    def lose(self, count: int, why: str) -> None:
+        """Counts spans that are gone, and says so the first time."""
+        with self._counting:  # several threads end spans
+            first, self.lost = not self.lost, self.lost + count
+            self._recorder.lost[f"span for {self._target}"] += count
+        if first:
+            logger.warning("whywait loses spans for %s, and counts them: %s", self._target, why)
+
+    def shutdown(self) -> None:
+        """Ends the exporter, once."""
+        if not self._is_shut:
+            self._is_shut = True
+            self.exporter.shutdown()
+
+    def force_flush(self, timeout_millis: int = 30_000) -> bool:
+        """Flushes the exporter; true if it could."""
+        return self.exporter.force_flush(timeout_millis)

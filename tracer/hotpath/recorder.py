@@ -1,0 +1,98 @@
+"""Holds what one session has recorded until the exporter takes it; bounded, and counts what it drops."""
+
+import logging
+from collections import Counter, deque
+from collections.abc import Callable
+from time import perf_counter_ns
+
+from whywait.tracer.config import KEEP_ALL, Config
+from whywait.tracer.export.held_spans import Gates
+from whywait.tracer.hotpath.request_totals import Totals
+from whywait.tracer.hotpath.tail_sampling import Keeper
+from whywait.tracer.offcpu.gil_holders import HolderSeen
+from whywait.tracer.records.request import Block, Loop, Occupancy, Request
+from whywait.tracer.records.thread_names import ThreadLives
+from whywait.tracer.sampler.process import SamplerProcess
+
+_QUIET_NS = 200_000_000
+
+logger = logging.getLogger("whywait")
+
+
+class Recorder:
+    """The meeting point of probes (write) and exporter (reads). One per session."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.finished: deque[Request] = deque()
+        self.open: set[int] = set()  # ids of the requests that somebody waits for now
+        self._ended_ns = 0  # when the latest ended
+        self.background: deque[tuple[str, Block]] = deque(maxlen=1_000)  # long callbacks outside requests
+        self.loops: list[Loop] = []
+        self.holds: deque[Occupancy] = deque(maxlen=8_192)  # jobs of all pools, as they began
+        self.looks: deque[HolderSeen] = deque(maxlen=20_000)  # at threads that held the GIL
+        self.threads = ThreadLives()
+        self.sampler: SamplerProcess | None = None
+        self.lost: Counter[str] = Counter()
+        self.signals: tuple[str, ...] = ()
+        self.undo: dict[str, Callable[[], None]] = {}
+        self.keeper = Keeper(config)
+        self.gates = Gates() if config.keep != KEEP_ALL else None
+        self.totals = Totals()
+
+    def begin(self, request: Request) -> None:
+        """Notes that somebody waits for this request now."""
+        self.open.add(id(request))
+        if self.gates is not None:
+            self.gates.open(request.trace_id)
+
+    def finish(self, request: Request, *, error: bool) -> None:
+        """Judges a request that has ended, and hands it over if it is kept.
+
+        Never blocks; drops and counts when the exporter lags. One begun in the process that this one was
+        forked from is not ours to tell.
+        """
+        if id(request) not in self.open:
+            return
+        self.open.discard(id(request))
+        self._ended_ns = request.end_ns
+        wall_ns = request.end_ns - request.start_ns
+        decision = request.decision = self.keeper.decide(request.name, wall_ns, error=error)
+        self.totals.add(request.name, wall_ns, decision.why)
+        if self.gates is not None:
+            self.gates.close(request.trace_id, keep=decision.kept)
+        if not decision.kept:
+            request.release()
+            return
+        if request.lost:
+            self.lost["record"] += request.lost
+        if len(self.finished) >= self.config.max_pending_requests:
+            self.lost["request"] += 1
+            request.release()
+            return
+        self.finished.append(request)
+
+    def is_busy(self) -> bool:
+        """Whether somebody waits for an answer, or may soon: the last one was not long ago."""
+        return bool(self.open) or perf_counter_ns() - self._ended_ns < _QUIET_NS
+
+    def remove_probe(self, name: str, error: BaseException) -> None:
+        """Takes a failing probe out and says so once. The host goes on as if it had never been there."""
+        undo = self.undo.pop(name, None)
+        if undo is None:
+            return
+        self.lost[f"probe {name}"] += 1
+        try:
+            undo()
+        finally:
+            logger.warning("whywait removed its %s probe after an error: %r", name, error)
+
+
+active: Recorder | None = None  # set by session.py only
+
+
+def probe_failed(name: str, error: BaseException) -> None:
+    """Called by a probe that caught an error of its own."""
+    recorder = active
+    if recorder is not None:
+        recorder.remove_probe(name, error)

@@ -1,0 +1,113 @@
+"""Which requests become spans, decided when a request has ended; pure but for its memory of latencies.
+
+A trace that is kept carries the number of requests it stands for, one over the chance that it had to be
+kept (Horvitz and Thompson, 1952): sums over kept traces, each times its weight, are then unbiased for
+all requests. The chance is known before the draw: what is slow is judged by earlier requests only.
+"""
+
+from math import log2
+from random import Random
+from typing import Final, NamedTuple
+
+from whywait.tracer.config import KEEP_ALL, Config
+
+WHY_ALL: Final = "all"
+WHY_SLOW: Final = "slow"
+WHY_ERROR: Final = "error"
+WHY_SHARE: Final = "share"
+WHY_NEW: Final = "new"  # too few requests of this endpoint so far to know what is slow
+
+FEWEST: Final = 40  # requests of an endpoint before a quantile of it means anything
+_BUCKETS_PER_OCTAVE: Final = 16  # 4.4% wide
+_REMEMBERED: Final = 4_000  # requests; then old ones count half
+_RENEWED_EVERY: Final = 32
+_MOST_ENDPOINTS: Final = 500
+_OTHERS: Final = ""  # endpoints beyond that, together
+
+
+class Decision(NamedTuple):
+    """Whether a request's trace is kept, why, and how many requests it then stands for."""
+
+    kept: bool
+    why: str
+    weight: float
+
+
+class Quantile:
+    """A quantile of a stream of durations, in buckets of equal ratio; the past fades."""
+
+    __slots__ = ("_counts", "_fraction", "_seen", "_threshold_ns", "_total")
+
+    def __init__(self, fraction: float) -> None:
+        self._fraction = fraction
+        self._counts: dict[int, int] = {}
+        self._total = 0
+        self._seen = 0
+        self._threshold_ns = 0.0
+
+    def add(self, duration_ns: int) -> None:
+        """Takes one more duration into account."""
+        bucket = int(log2(max(duration_ns, 1)) * _BUCKETS_PER_OCTAVE)
+        self._counts[bucket] = self._counts.get(bucket, 0) + 1
+        self._total += 1
+        self._seen += 1
+        if self._total >= _REMEMBERED:
+            self._counts = {one: count // 2 for one, count in self._counts.items() if count > 1}
+            self._total = sum(self._counts.values())
+        if self._seen == FEWEST or not self._seen % _RENEWED_EVERY:
+            self._threshold_ns = self._upper_bound_ns()
+
+    @property
+    def threshold_ns(self) -> float | None:
+        """The upper end of the bucket that holds the quantile; None while too little is known."""
+        return self._threshold_ns if self._seen >= FEWEST else None
+
+    def _upper_bound_ns(self) -> float:
+        wanted = self._fraction * self._total
+        below = 0
+        for bucket, count in sorted(self._counts.copy().items()):
+            below += count
+            if below >= wanted:
+                return float(2 ** ((bucket + 1) / _BUCKETS_PER_OCTAVE))
+        return 0.0
+
+
+class Keeper:
+    """Decides for one session. `decide` is called once per request, by whichever thread ended it."""
+
+    def __init__(self, config: Config, random: Random | None = None) -> None:
+        self._keep_all = config.keep == KEEP_ALL
+        self._slow_ns = config.slow_ns
+        self._fraction = config.slow_quantile
+        self._share = config.keep_share
+        self._random = random or Random()
+        self._endpoints: dict[str, Quantile] = {}
+
+    def decide(self, endpoint: str, wall_ns: int, *, error: bool) -> Decision:
+        """Whether the request that has just ended is kept."""
+        if self._keep_all:
+            return Decision(True, WHY_ALL, 1.0)
+        slow_ns = self._slow_ns or self._learnt_ns(endpoint, wall_ns)
+        if error:
+            return Decision(True, WHY_ERROR, 1.0)
+        if slow_ns is None:
+            return Decision(True, WHY_NEW, 1.0)
+        if wall_ns >= slow_ns:
+            return Decision(True, WHY_SLOW, 1.0)
+        if self._random.random() < self._share:
+            return Decision(True, WHY_SHARE, 1.0 / self._share)
+        return Decision(False, "", 0.0)
+
+    def reseed(self) -> None:
+        """Gives a forked child draws of its own."""
+        self._random.seed()
+
+    def _learnt_ns(self, endpoint: str, wall_ns: int) -> float | None:
+        quantile = self._endpoints.get(endpoint)
+        if quantile is None:
+            if len(self._endpoints) >= _MOST_ENDPOINTS:
+                endpoint = _OTHERS
+            quantile = self._endpoints.setdefault(endpoint, Quantile(self._fraction))
+        threshold_ns = quantile.threshold_ns
+        quantile.add(wall_ns)
+        return threshold_ns

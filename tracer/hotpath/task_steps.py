@@ -1,0 +1,286 @@
+"""The bookkeeping both loop probes share: one step of a task begins, one step ends.
+
+A wake-up is followed through plain callbacks to who caused it: a job's end schedules `_set_state`,
+that schedules the task's wake-up, and the task's wait was still ended by the job.
+"""
+
+import asyncio
+import contextvars
+from time import perf_counter_ns, thread_time_ns
+from types import FunctionType
+from typing import Any
+
+from whywait.tracer.host.code_location import await_site
+from whywait.tracer.host.introspection import BOUND, bound_to, is_task
+from whywait.tracer.host.otel_context import current_span_id, span_id_in
+from whywait.tracer.host.thread_clocks import ESTIMATED_NS
+from whywait.tracer.hotpath.loop_history import (
+    CALLBACK_MIN_NS,
+    code_behind,
+    flush_short,
+    keep_callback,
+    queued_since,
+    sample_of,
+)
+from whywait.tracer.hotpath.tasks import adopt, end_task, task_code
+from whywait.tracer.records.request import (
+    IO,
+    THREAD,
+    Activity,
+    Block,
+    Job,
+    Loop,
+    Sample,
+    Stamp,
+    Standing,
+    Wait,
+    here,
+    made,
+)
+from whywait.tracer.schema import WAIT_AWAIT
+
+SHORT_RUN_NS = 1_000_000  # the longest run of short callbacks
+BLOCK_MIN_NS = 200_000  # shorter steps are not kept one by one
+QUEUED_MIN_NS = 1_000_000  # how long it had no CPU is not asked of shorter callbacks
+SITE_MIN_NS = 200_000  # shorter waits are not given their place in the code
+
+_Task = asyncio.Task  # the usual one, tested first
+# a shorter step is taken to have been on the CPU throughout, and so is what lies between two that nearly touch
+_ON_CPU_NS = 50_000
+_PASSING_NS = 20_000
+
+
+def waker_now(current: Any, now: int = 0) -> Stamp:
+    """Who would be to thank if something were woken at this moment (`now`) on this thread, and since when.
+
+    `current` is what stands in `here`.
+    """
+    if type(current) is tuple:
+        callback, stamp = current
+        if type(callback) is not FunctionType:
+            # outside any activity: its task's code, or who woke it
+            task = bound_to(callback)
+            if task is not None and is_task(task):
+                return task_code(task), now or perf_counter_ns()
+        return stamp  # type: ignore[no-any-return]
+    if current is None:
+        now = now or perf_counter_ns()
+        loop = here.loop
+        if loop is None:
+            return THREAD, now
+        # libuv calls its own for sockets, pipes, children and signals; asyncio has a handle for each
+        return (None if loop.selects else IO), now
+    return current, (current.done_ns or now or perf_counter_ns())
+
+
+def begin_callback(
+    loop: Loop,
+    found: Activity,
+    callback: Any,
+    stamp: Stamp,
+    start_ns: int,
+    context: "contextvars.Context | None",
+) -> Activity | None:
+    """The activity whose step this callback is, begun: its wait ends here. None where it is none.
+
+    `found` is what stands in the callback's context, `context` that context where it is not entered.
+    """
+    request = found.request
+    if not request.open:
+        return None
+    task = callback.__self__ if type(callback) in BOUND else bound_to(callback)
+    if type(task) is not _Task and not is_task(task):
+        return None
+    key = id(task)
+    if found.task_key == key:
+        activity = found
+    else:
+        known = request.tasks.get(key) or adopt(found, task, stamp[1], context)
+        if known is None:
+            return None
+        activity = known
+    stop_ns = activity.stop_ns
+    if request.records_left <= 0:
+        request.lost += 1
+    else:
+        request.records_left -= 1  # as `take` does
+        by, cause_ns = stamp
+        site = None
+        parent_id = 0
+        if start_ns - stop_ns >= SITE_MIN_NS and activity.steps:
+            site = await_site(task.get_coro())
+            parent_id = current_span_id() if context is None else span_id_in(context)
+        if cause_ns < stop_ns:
+            cause_ns = stop_ns
+        elif cause_ns > start_ns:
+            cause_ns = start_ns
+        activity.waits.append(
+            made(
+                Wait,
+                (WAIT_AWAIT, stop_ns, cause_ns, start_ns, by, site, parent_id, False, None, None, None, None),
+            )
+        )
+        if type(by) is Job and not by.resume_ns:
+            by.resume_ns = start_ns
+    activity.step_start_ns = start_ns
+    gap_ns = start_ns - loop.cpu_at_ns
+    if gap_ns < _PASSING_NS and start_ns - loop.cpu_read_ns < ESTIMATED_NS:
+        activity.step_cpu_ns = loop.cpu_ns + gap_ns
+    else:
+        activity.step_cpu_ns = thread_time_ns()
+        loop.cpu_read_ns = start_ns
+    return activity
+
+
+def end_short(
+    loop: Loop, owner: Activity | None, step: Activity | None, callback: Any, start_ns: int, end_ns: int
+) -> None:
+    """A callback has run for less than `CALLBACK_MIN_NS` for `owner`, and was a step of the activity `step`.
+
+    The usual end, and so made cheap.
+    """
+    duration_ns = end_ns - start_ns
+    if not loop.short_count:
+        loop.short_start_ns = start_ns
+        loop.short_until_ns = start_ns + SHORT_RUN_NS
+    loop.short_count += 1
+    if not loop.selects:
+        loop.short_busy_ns += duration_ns
+    loop.short_end_ns = end_ns
+    if duration_ns > loop.short_longest_ns:
+        loop.short_longest_ns = duration_ns
+        if owner is not None:
+            loop.short_code = owner.code
+        elif type(callback) is FunctionType and not hasattr(callback, "__wrapped__"):
+            loop.short_code = callback.__code__
+        else:
+            loop.short_code = code_behind(callback)
+    if end_ns >= loop.short_until_ns:
+        flush_short(loop)
+    if step is None:
+        return
+    duration_ns = end_ns - step.step_start_ns
+    if duration_ns < _ON_CPU_NS:  # as `end_step` has it
+        loop.cpu_ns = step.step_cpu_ns + duration_ns
+        loop.cpu_at_ns = step.stop_ns = end_ns
+        step.cpu_ns += duration_ns
+        step.run_ns += duration_ns
+        step.steps += 1
+    else:
+        end_step(loop, step, end_ns, None)
+    task = bound_to(callback)
+    if (type(task) is _Task or is_task(task)) and task.done():
+        end_task(step, task, end_ns)
+
+
+def end_callback(
+    loop: Loop,
+    mine: dict[str, Any],
+    begun: Activity | None,
+    found: Activity | None,
+    callback: Any,
+    start_ns: int,
+    end_ns: int,
+) -> None:
+    """A callback has run; `begun` is the activity whose step it was when it began, `mine` what `here` is."""
+    current: Activity | Standing | None = mine.get("current")
+    mine["current"] = None
+    opened: Activity | None = mine.pop("opened", None)
+    loop.run_start_ns = 0
+    # a request may have been opened (SERVER span) or closed in this very step
+    owner: Activity | None = begun
+    if current is not begun and type(current) is not tuple and isinstance(current, Activity):
+        owner = current
+    duration_ns = end_ns - start_ns
+    if duration_ns < CALLBACK_MIN_NS:
+        end_short(loop, owner, owner if current is owner else None, callback, start_ns, end_ns)
+        return
+    queued_ns: int | None = None
+    known = owner or opened
+    if known is None and found is not None and found.request.open:
+        known = found
+    if duration_ns >= QUEUED_MIN_NS:
+        queued_ns = queued_since(loop)
+        if queued_ns is not None:
+            queued_ns += loop.told_queue_ns
+    loop.told_queue_ns = 0
+    keep_callback(loop, start_ns, end_ns, known, callback, queued_ns)
+    if owner is None or current is not owner:
+        return
+    sample = sample_of(loop, start_ns) if duration_ns >= BLOCK_MIN_NS else None
+    end_step(loop, owner, end_ns, sample, queued_ns)
+    task = bound_to(callback)
+    if (type(task) is _Task or is_task(task)) and task.done():
+        end_task(owner, task, end_ns)
+
+
+def end_step(
+    loop: Loop | None, activity: Activity, end_ns: int, sample: Sample | None, queued_ns: int | None = None
+) -> int | None:
+    """A task was suspended or has ended; `queued_ns` of the step it had no CPU, where that was asked.
+
+    Returns it, or what was asked here.
+    """
+    duration_ns = end_ns - activity.step_start_ns
+    if loop is None:
+        cpu_ns = thread_time_ns() - activity.step_cpu_ns
+    else:
+        if duration_ns < _ON_CPU_NS:
+            cpu_ns = duration_ns
+            loop.cpu_ns = activity.step_cpu_ns + duration_ns
+        else:
+            loop.cpu_ns = now = thread_time_ns()
+            cpu_ns = now - activity.step_cpu_ns
+            loop.cpu_read_ns = end_ns
+        loop.cpu_at_ns = end_ns
+    activity.cpu_ns += cpu_ns
+    activity.run_ns += duration_ns
+    activity.steps += 1
+    activity.stop_ns = end_ns
+    if duration_ns >= BLOCK_MIN_NS and activity.request.take():
+        if queued_ns is None and loop is not None and duration_ns - cpu_ns >= BLOCK_MIN_NS:
+            queued_ns = queued_since(loop)
+        blocks = activity.blocks
+        if blocks is None:
+            blocks = activity.blocks = []
+        blocks.append(Block(activity.step_start_ns, end_ns, cpu_ns, sample, 0, queued_ns))
+    return queued_ns
+
+
+def open_step(root: Activity, start_ns: int) -> "asyncio.Task[Any] | None":
+    """The activity's request begins in the middle of this step; returns the task whose step it is, if it is one's."""
+    root.step_start_ns = start_ns
+    root.step_cpu_ns = thread_time_ns()
+    try:
+        task = asyncio.current_task()
+    except RuntimeError:
+        task = None
+    if task is not None:
+        root.task_key = id(task)
+    here.current = here.opened = root
+    return task
+
+
+def close_step(activity: Activity, end_ns: int) -> None:
+    """The activity's request ends in the middle of this step: what follows is nobody's wait."""
+    if here.current is not activity:
+        return
+    here.current = None
+    loop = here.loop
+    queued_ns = end_step(
+        loop, activity, end_ns, sample_of(loop, loop.run_start_ns if loop is not None else 0)
+    )
+    if loop is not None:
+        loop.told_queue_ns += queued_ns or 0
+
+
+def close_wait(activity: Activity, end_ns: int) -> None:
+    """The activity's request ends while it waits: that was for whoever runs now.
+
+    So it is with a streamed response, whose last part is sent by a task of its own.
+    """
+    current = here.current
+    if not isinstance(current, Activity) or current is activity or current.request is not activity.request:
+        return
+    if activity.steps and activity.request.take():
+        activity.waits.append(Wait(WAIT_AWAIT, activity.stop_ns, end_ns, end_ns, current, None, 0))

@@ -1,0 +1,80 @@
+"""The tasks of a request: one becomes an activity when it is first seen to run, and is named by its coroutine."""
+
+import asyncio
+import contextvars
+from collections.abc import Callable
+from contextlib import suppress
+from types import CodeType, CoroutineType
+from typing import Any
+
+from whywait.tracer.host.introspection import code_of, coroutine_code, name_of
+from whywait.tracer.host.otel_context import current_span_id, span_id_in
+from whywait.tracer.records.request import ACTIVITY, Activity
+
+# coroutines in which a library wraps the user's own, and how to find that (or its function) in one that
+# has not begun; filled by the library's probe. By the id of their code, whose hash is slow
+WRAPPERS: dict[int, Callable[[Any], Any]] = {}
+
+
+def adopt(
+    found: Activity, task: "asyncio.Task[Any]", ready_ns: int, context: "contextvars.Context | None"
+) -> Activity | None:
+    """A new activity, of a task that is seen to run for the first time."""
+    request = found.request
+    if not request.take():
+        return None
+    parent_id = current_span_id() if context is None else span_id_in(context)
+    activity = Activity(request, found, ready_ns, parent_id)
+    key = activity.task_key = id(task)
+    _name_task(activity, task.get_coro())
+    request.tasks[key] = activity
+    request.activities.append(activity)
+    if context is None:
+        ACTIVITY.set(activity)
+    else:
+        context.run(ACTIVITY.set, activity)
+    return activity
+
+
+def adopt_eager(maker: Activity, task: "asyncio.Task[Any]", born_ns: int, stop_ns: int) -> Activity | None:
+    """The activity of a task whose first step ran inside its maker's, and that waits since `stop_ns`."""
+    request = maker.request
+    if not request.take():
+        return None
+    activity = Activity(request, maker, born_ns, current_span_id())
+    activity.task_key = id(task)
+    activity.stop_ns = stop_ns
+    activity.steps = 1
+    _name_task(activity, task.get_coro())
+    request.tasks[activity.task_key] = activity
+    request.activities.append(activity)
+    return activity
+
+
+def end_task(activity: Activity, task: "asyncio.Task[Any]", end_ns: int) -> None:
+    """The task is done; its key may be another task's soon."""
+    activity.end_ns = end_ns
+    if task.cancelled():
+        activity.outcome = "cancelled"
+    elif getattr(task, "_exception", None) is not None:  # .exception() would mark it as retrieved
+        activity.outcome = "error"
+    activity.request.tasks.pop(activity.task_key, None)
+
+
+def task_code(task: "asyncio.Task[Any]") -> CodeType | None:
+    """The code of the task's coroutine."""
+    return coroutine_code(task.get_coro())
+
+
+def _name_task(activity: Activity, coroutine: Any) -> None:
+    if type(coroutine) is CoroutineType and id(coroutine.cr_code) not in WRAPPERS:
+        activity.name, activity.code = coroutine.__qualname__ or name_of(coroutine), coroutine.cr_code
+        return
+    code = coroutine_code(coroutine)
+    behind = WRAPPERS.get(id(code)) if code is not None else None
+    if behind is not None:
+        with suppress(Exception):  # another version of the library: the wrapper's own name will do
+            coroutine = behind(coroutine) or coroutine
+            code = coroutine_code(coroutine) or code_of(coroutine)
+    activity.name = name_of(coroutine)
+    activity.code = code

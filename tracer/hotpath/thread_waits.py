@@ -1,0 +1,73 @@
+"""What the probes of a thread's waits share: whether a wait may begin here, and where it is written down.
+
+Waits do not nest: one inside another (the lock inside a queue's `get`) is a part of the outer one, and
+tells it, by `here.freed_ns`, what it ended with.
+"""
+
+import sys
+from types import FrameType
+
+from whywait.tracer.host.code_location import is_library, user_place
+from whywait.tracer.host.otel_context import current_span_id
+from whywait.tracer.host.thread_clocks import run_queue_ns
+from whywait.tracer.hotpath import recorder as recorders
+from whywait.tracer.records.request import Activity, Job, Place, Pool, Site, Wait, Waited, Waker, here
+from whywait.tracer.schema import WAIT_LOGGING, WAIT_RESUME
+
+KEPT_NS = 100_000  # no span is made of shorter waits: they are sums, and cost a request none of its records
+_POOL_FILE = "/concurrent/futures/thread.py"
+
+
+def waiter_here() -> Activity | None:
+    """The activity whose function runs on this thread, unless it is in a timed wait already."""
+    current = here.current
+    if current is None or here.waiting or not isinstance(current, Activity):
+        return None
+    if current.end_ns or not current.request.open:
+        return None
+    if isinstance(current, Job) and not current.start_ns:
+        return None  # still taking over: that is a wait already
+    return current
+
+
+def keep_wait(
+    activity: Activity,
+    kind: str,
+    start_ns: int,
+    cause_ns: int,
+    end_ns: int,
+    by: Waker,
+    waited: Waited,
+    pool: Pool | None = None,
+    queue_before_ns: int | None = None,
+) -> None:
+    """Writes down a wait that the calling thread has just come out of; `queue_before_ns` is its time in the run queue
+    before that, where it was read."""
+    cause_ns = min(max(cause_ns, start_ns), end_ns)
+    if here.handler:
+        kind = WAIT_LOGGING
+        waited = waited._replace(handler=here.handler)
+    if end_ns - start_ns < KEPT_NS:
+        short = activity.short_ns
+        if short is None:
+            short = activity.short_ns = {}
+        short[kind] = short.get(kind, 0) + cause_ns - start_ns
+        if cause_ns < end_ns:
+            short[WAIT_RESUME] = short.get(WAIT_RESUME, 0) + end_ns - cause_ns
+        return
+    if not activity.request.take():
+        return
+    site = Site(_user_site(activity, sys._getframe(1)), waited.what, waited.what.partition(".")[0])
+    parent_id = current_span_id()
+    # its session may have stopped meanwhile: nothing is opened any more
+    read = run_queue_ns() if recorders.active is not None else None, queue_before_ns
+    activity.waits.append(
+        Wait(kind, start_ns, cause_ns, end_ns, by, site, parent_id, True, pool, waited, *read)
+    )
+
+
+def _user_site(activity: Activity, frame: FrameType) -> Place:
+    place = user_place(frame)
+    if place is None or (is_library(place.file) and place.file.endswith(_POOL_FILE)):
+        return Place(activity.name or "?", "", 0)  # the job's function is a call that blocks
+    return place

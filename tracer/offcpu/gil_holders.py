@@ -1,0 +1,155 @@
+"""Pure: puts names to the threads that were seen holding the GIL."""
+
+from bisect import bisect_left, bisect_right
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple, TypeVar
+
+from whywait.tracer.host.code_location import is_library, place_of_code
+from whywait.tracer.records.request import Callback, Occupancy, Place
+from whywait.tracer.records.thread_names import ThreadLife
+
+_MOST: Final = 8
+_SHORT_NS: Final = 5_000_000  # a callback as long as the interpreter's switch interval is one on its own
+_NEAR_NS: Final = 30_000_000  # a look tells of a moment so near to it
+OURS: Final = "whywait"
+
+T = TypeVar("T", Occupancy, Callback)  # what has an end
+
+
+class HolderSeen(NamedTuple):
+    """A look at a thread that held the GIL while others waited for it."""
+
+    at_ns: int
+    thread_id: int
+    thread_name: str
+    place: Place | None
+
+
+class Held(NamedTuple):
+    """A sample of somebody waiting for the GIL: who had it then, 0 where that could not be told."""
+
+    at_ns: int
+    thread_id: int
+    times: int
+
+
+class Holder(NamedTuple):
+    """Who held the GIL for a part of a wait."""
+
+    name: str
+    place: Place | None
+    thread_name: str
+    trace_id: int
+    span_id: int
+    ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class HolderPast:
+    """What threads did lately: jobs on workers, callbacks on loops, and looks at holders; by native id,
+    each in order of time."""
+
+    jobs: Mapping[int, Sequence[Occupancy]] = field(default_factory=dict)
+    callbacks: Mapping[int, Sequence[Callback]] = field(default_factory=dict)
+    looks: Mapping[int, Sequence[HolderSeen]] = field(default_factory=dict)
+    names: Mapping[int, str] = field(default_factory=dict)  # of the threads that live now
+    lives: Mapping[int, Sequence[ThreadLife]] = field(default_factory=dict)  # and lived lately
+
+    def turning_ns(self, seen: Iterable[Held], gil_ns: int) -> int:
+        """How much of `gil_ns` was held by an event loop between short callbacks, or in one."""
+        total = turning = 0
+        for one in seen:
+            total += one.times
+            if one.thread_id in self.callbacks:
+                callback = _covering(self.callbacks[one.thread_id], one.at_ns)
+                if callback is None or callback.calls > 1 or callback.end_ns - callback.start_ns < _SHORT_NS:
+                    turning += one.times
+        return gil_ns * turning // total if total else 0
+
+    def holders(self, seen: Iterable[Held], gil_ns: int) -> list[Holder]:
+        """The holders by their part of `gil_ns`, longest first; parts sum to at most `gil_ns`."""
+        counts: Counter[Holder] = Counter()
+        spans: dict[Holder, int] = {}
+        total = 0
+        for one in seen:
+            total += one.times
+            if one.thread_id:
+                holder = self.at(one.thread_id, one.at_ns)
+                key = holder._replace(span_id=0)
+                spans.setdefault(key, holder.span_id)  # the jobs of one name in one trace are one
+                counts[key] += one.times
+        return [
+            key._replace(span_id=spans[key], ns=gil_ns * count // total)
+            for key, count in counts.most_common(_MOST)
+        ]
+
+    def knows(self, thread_id: int) -> bool:
+        """Whether it is a thread that runs Python, as far as is known here."""
+        known = (self.names, self.jobs, self.callbacks, self.looks, self.lives)
+        return any(thread_id in one for one in known)
+
+    def at(self, thread_id: int, at_ns: int) -> Holder:
+        """What a thread did at a moment; `ns` is 0."""
+        look = _nearest(self.looks.get(thread_id, ()), at_ns)
+        life = _latest(self.lives.get(thread_id, ()), at_ns)
+        named = look or life
+        thread_name = named.thread_name if named is not None else self.names.get(thread_id, "")
+        if thread_name.startswith(OURS):
+            return Holder("whywait's own work", None, thread_name, 0, 0, 0)
+        seen_in = look.place if look is not None else None
+        if seen_in is not None and is_library(seen_in.file):
+            seen_in = None
+        job = _covering(self.jobs.get(thread_id, ()), at_ns)
+        if job is not None:
+            place = seen_in or (place_of_code(job.code) if job.code is not None else None)
+            return Holder(job.name, place, thread_name, job.trace_id, job.span_id, 0)
+        callback = _covering(self.callbacks.get(thread_id, ()), at_ns)
+        if callback is not None:
+            return _of_callback(callback, seen_in, thread_name)
+        if thread_id in self.callbacks:
+            return _between_callbacks(self.callbacks[thread_id], at_ns, seen_in, thread_name)
+        place = seen_in or (life and life.place) or (look and look.place)
+        if place is None:
+            return Holder(f"thread {thread_name or thread_id}", None, thread_name, 0, 0, 0)
+        return Holder(place.function, place, thread_name, 0, 0, 0)
+
+
+def _of_callback(one: Callback, seen_in: Place | None, thread_name: str) -> Holder:
+    place = one.sample.place if one.sample is not None else seen_in
+    if place is None and one.code is not None:
+        place = place_of_code(one.code)
+    name = place.function if place is not None else "a callback" if one.calls == 1 else "short callbacks"
+    return Holder(name, place, thread_name, one.trace_id, one.span_id, 0)
+
+
+def _between_callbacks(
+    callbacks: Sequence[Callback], at_ns: int, seen_in: Place | None, thread_name: str
+) -> Holder:
+    """The loop's own work is for what it has just run, if it ran something just now."""
+    before = bisect_right(callbacks, at_ns, key=lambda one: one.start_ns)
+    if before and at_ns - callbacks[before - 1].end_ns < _SHORT_NS:
+        return _of_callback(callbacks[before - 1], seen_in, thread_name)
+    name = seen_in.function if seen_in is not None else "the event loop itself"
+    return Holder(name, seen_in, thread_name, 0, 0, 0)
+
+
+def _latest(lives: Sequence[ThreadLife], at_ns: int) -> ThreadLife | None:
+    before = bisect_right(lives, at_ns, key=lambda one: one.start_ns)
+    return lives[before - 1] if before else None
+
+
+def _nearest(looks: Sequence[HolderSeen], at_ns: int) -> HolderSeen | None:
+    after = bisect_left(looks, at_ns, key=lambda one: one.at_ns)
+    near = looks[max(after - 1, 0) : after + 1]
+    best = min(near, key=lambda one: abs(one.at_ns - at_ns), default=None)
+    return best if best is not None and abs(best.at_ns - at_ns) <= _NEAR_NS else None
+
+
+def _covering(past: Sequence[T], at_ns: int) -> T | None:
+    before = bisect_right(past, at_ns, key=lambda one: one.start_ns)
+    if not before:
+        return None
+    latest = past[before - 1]
+    return latest if not latest.end_ns or latest.end_ns >= at_ns else None

@@ -1,0 +1,123 @@
+"""Pure: when, in a call that blocked once, the wait for the GIL began that followed it.
+
+The end of such a call is seen only once Python runs again. Until its data came it slept in the kernel, from then
+on in rounds for the GIL (sampler/gil_reader.py); both were looked at now and then, and how often it slept is known:
+
+    call     |~~~~~~~~~~~~~~~~~|~~~~round~~~~|~~~~round~~~~|~r~|      4 sleeps
+    looks           a                  b
+                         b tells when its round began, and how often the thread slept since a
+"""
+
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+from whywait.tracer.host.thread_clocks import NOT_COUNTED
+from whywait.tracer.sampler.shared.thread_records import ASLEEP, GIL, RUNNING, unpack_round
+from whywait.tracer.sampler.thread_samples import Stay
+
+_AT_ONCE_NS: Final = 300_000  # a call that waits for nothing takes no longer until it wants the GIL
+_EXACT_NS: Final = 20_000  # from the kernel's last word in the call to the first round
+_LATE_NS: Final = (
+    60_000  # a round that nobody ends lasts so much longer than the interval: the kernel's timer slack
+)
+_EVENLY: Final = 12**0.5  # a width by its standard deviation, if anything in it is as likely
+# a wait that nobody saw is rather short: measured, with sockets of both kinds that answered after 1, 4 and 15 ms, a
+# quarter of what it can have been at most, on average, and half of what that is longer than an interval
+_UNSEEN: Final = 4
+_UNSEEN_LONGER: Final = 2
+_UNSEEN_ERROR: Final = 5  # the part of it that is a standard deviation, if such waits are Beta(1, 3)
+_SOONER: Final = (
+    0.43  # of a round by its standard deviation, if a quarter of them are ended soon, and in vain
+)
+
+
+class Onset(NamedTuple):
+    """When the wait for the GIL began, the end of the stretch where there was none; and one standard error."""
+
+    at_ns: int
+    error_ns: int
+    lacked_ns: int = 0  # how long before that it was ready, and at most lacked a CPU
+
+
+class _Seen(NamedTuple):
+    called_ns: int | None  # when the call was last seen blocked
+    ran_ns: int | None  # when after that it was first seen running, or in line for a CPU
+    waits: Stay | None  # and first seen to wait for the GIL
+
+
+def onset(
+    start_ns: int, end_ns: int, stays: Sequence[Stay], sleeps: int, interval_ns: int, *, blocks: bool, contended: bool
+) -> Onset | None:  # fmt: skip
+    """When in the stretch, one call that blocks once, the GIL came to be what was waited for.
+
+    `stays` are the looks that reach into the stretch, in order; `sleeps` how often its thread slept in it, or
+    `NOT_COUNTED`. `blocks` says that a call of this kind sleeps, even if nobody saw it do so; `contended` that calls
+    of this kind were seen to wait for the GIL, or sleeps that nobody saw are not taken for that. None where it cannot
+    be told.
+    """
+    if end_ns <= start_ns:
+        return None
+    seen = _seen(start_ns, end_ns, stays)
+    called = seen.called_ns is not None
+    since_ns = start_ns if seen.called_ns is None else seen.called_ns
+    if seen.waits is not None:
+        if not called and not blocks:
+            return Onset(start_ns, _EXACT_NS)
+        found = _before(start_ns, end_ns, seen.called_ns, seen.waits, sleeps, interval_ns)
+        ran_ns = found.at_ns if seen.ran_ns is None else seen.ran_ns
+        return found._replace(lacked_ns=max(found.at_ns - ran_ns, 0))
+    if sleeps == NOT_COUNTED:
+        return None
+    rounds = sleeps - (1 if blocks or called else 0) if contended else 0
+    if rounds <= 0:
+        return Onset(end_ns, 0)
+    known_ns = end_ns if seen.ran_ns is None else seen.ran_ns  # from here on it was on its way back
+    longest_ns = max(min(rounds * (interval_ns + _LATE_NS) - (end_ns - known_ns), known_ns - since_ns), 0)
+    likely_ns = min(longest_ns, interval_ns) // _UNSEEN + max(longest_ns - interval_ns, 0) // _UNSEEN_LONGER
+    return Onset(known_ns - likely_ns, longest_ns // _UNSEEN_ERROR)
+
+
+def _seen(start_ns: int, end_ns: int, stays: Sequence[Stay]) -> _Seen:
+    found = _Seen(None, None, None)
+    for stay in stays:
+        if stay.last_ns < start_ns or stay.first_ns > end_ns:
+            continue
+        if stay.state in ASLEEP:
+            found = _Seen(min(stay.last_ns, end_ns), None, None)
+        elif stay.state == GIL and found.waits is None and not _gives_up(start_ns, stay):
+            found = found._replace(waits=stay)
+        elif stay.state == RUNNING and found[1:] == (None, None) and stay.first_ns - start_ns > _AT_ONCE_NS:
+            found = found._replace(ran_ns=stay.first_ns)
+    return found
+
+
+def _gives_up(start_ns: int, stay: Stay) -> bool:
+    """Whether the thread was seen handing the GIL over on demand as the call began, which is no round."""
+    told = unpack_round(stay.number)
+    return told is not None and told[0] == 0 and stay.first_ns - start_ns < _AT_ONCE_NS
+
+
+def _before(
+    start_ns: int, end_ns: int, called_ns: int | None, waits: Stay, sleeps: int, interval_ns: int
+) -> Onset:
+    since_ns = start_ns if called_ns is None else called_ns
+    seen_ns = max(waits.first_ns, since_ns)
+    told = unpack_round(waits.number)
+    if told is None:
+        return Onset((since_ns + seen_ns) // 2, int((seen_ns - since_ns) / _EVENLY))
+    ago_ns, earlier = told[0], told[1] - 1  # the first sleep since it was seen in the call was the call
+    round_ns = min(max(waits.first_ns - ago_ns, since_ns), seen_ns)
+    longest_ns = interval_ns + _LATE_NS
+    if called_ns is None:
+        passed_ns = round_ns - start_ns
+        full = round(passed_ns / longest_ns)
+        within_ns = _AT_ONCE_NS // 2 if full else _AT_ONCE_NS
+        if full <= earlier + 1 and abs(passed_ns - full * longest_ns) < within_ns:
+            return Onset(start_ns, _EXACT_NS)  # it never slept in the call: all of it were rounds
+    if sleeps != NOT_COUNTED:  # that and what came after leave no more
+        earlier = min(earlier, sleeps - 2 - (end_ns - round_ns) // longest_ns)
+    if earlier <= 0:
+        return Onset(round_ns, _EXACT_NS)
+    # one lasted to its deadline, as a rule; of more every other was ended sooner, in vain
+    at_ns = max(round_ns - (earlier + 1) * longest_ns // 2, since_ns)
+    return Onset(at_ns, int((round_ns - at_ns) * _SOONER))

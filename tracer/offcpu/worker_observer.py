@@ -1,0 +1,110 @@
+"""What the samples add to a job of a process pool: when its worker took it, what it did there, when it was done."""
+
+from bisect import bisect_right
+from collections.abc import Hashable, Mapping, MutableMapping, Sequence
+from typing import Any, Final
+
+from whywait.tracer import schema as s
+from whywait.tracer.host.process_clocks import WorkerClock
+from whywait.tracer.host.syscall_names import most_seen
+from whywait.tracer.offcpu.state_split import Memory, Split
+from whywait.tracer.sampler.shared.pool_table import IDLE, SENDING
+from whywait.tracer.sampler.shared.thread_records import CALL, FUTEX, GIL, POLL, RUNNING, SLEEP
+from whywait.tracer.sampler.thread_samples import Samples
+
+_LEAST_NS: Final = 50_000
+_WITHOUT_JOB: Final = (IDLE, SENDING)
+_FEW_TURNS: Final = 5  # to read the call, to do what the job does but waiting, to hand the result back
+
+
+def _of_one_piece(states: Mapping[int, int], blocked_ns: int, turns: int | None) -> Split | None:
+    """The division by fewer samples than it takes else: the thread hardly ran, so it waited in one piece."""
+    waited = [state for state in states if state != RUNNING]
+    if len(waited) != 1 or turns is None or turns > _FEW_TURNS:
+        return None
+    (state,) = waited
+    return Split(
+        gil_ns=blocked_ns if state == GIL else 0,
+        lock_ns=blocked_ns if state == FUTEX else 0,
+        call_ns=blocked_ns if state in (SLEEP, POLL, CALL) else 0,
+        samples=states[state],
+        error_ns=0,
+        running_ns=0,
+        enough=True,
+    )
+
+
+class ObservedWorkers:
+    """Answers for one turn of the exporter; `memory` outlives it."""
+
+    def __init__(self, samples: Samples, memory: Memory) -> None:
+        self._samples = samples
+        self._memory = memory
+
+    def taken(
+        self, key: int, size: int, queued_ns: int, jobs_put: Sequence[int], until_ns: int
+    ) -> tuple[int, int]:
+        """When a job that was queued at `queued_ns` was last seen waiting, and when it had been taken; 0: never.
+
+        Workers take jobs in the order in which they were queued, so it was taken once no more are on their
+        way than were queued after it.
+        """
+        later = bisect_right(jobs_put, queued_ns)
+        waiting_ns = 0
+        for stay in self._samples.stays(key, queued_ns, until_ns):
+            seen_ns = max(stay.first_ns, queued_ns)
+            on_their_way = size - stay.number
+            if on_their_way <= bisect_right(jobs_put, seen_ns) - later:
+                return waiting_ns, seen_ns
+            last = later + on_their_way - 1  # of as many that came after it: with that one it was taken
+            if last < len(jobs_put) and jobs_put[last] <= stay.last_ns:
+                return min(seen_ns, until_ns), jobs_put[last]
+            waiting_ns = min(stay.last_ns, until_ns)
+        return waiting_ns, 0
+
+    def without_cpu_ns(self, worker: int, start_ns: int, end_ns: int) -> int:
+        """How long the worker was runnable without a CPU; 0 where that was not seen."""
+        queued_ns = self._samples.run_queue_ns(worker, start_ns, end_ns) if worker else None
+        return min(queued_ns or 0, end_ns - start_ns)
+
+    def done_ns(self, worker: int, start_ns: int, end_ns: int) -> int:
+        """When the worker was last seen with its job, at or before `end_ns`."""
+        stays = self._samples.stays(worker, start_ns, end_ns)
+        left_ns = 0
+        for stay in reversed(stays):
+            if stay.state not in _WITHOUT_JOB:
+                return (min(stay.last_ns, end_ns) + left_ns) // 2 if left_ns else end_ns
+            left_ns = max(stay.first_ns, start_ns)
+        return end_ns
+
+    def put_run(
+        self, attributes: MutableMapping[str, Any], kind: Hashable, worker: int, start_ns: int, end_ns: int,
+        used: WorkerClock | None,
+    ) -> None:  # fmt: skip
+        """Adds what a job's worker did: CPU and run queue, as its clocks say where they were read, and what it
+        waited in for the rest.
+        """
+        seen = self._samples.seen(worker, start_ns, end_ns)
+        states = {state: count for state, count in seen.states.items() if state not in _WITHOUT_JOB}
+        wall_ns = end_ns - start_ns
+        queued_ns = used.run_queue_ns if used is not None else None
+        if queued_ns is None:
+            queued_ns = self._samples.run_queue_ns(worker, start_ns, end_ns) or 0
+        cpu_ns = min(used.cpu_ns, wall_ns) if used is not None else 0
+        queued_ns = min(queued_ns, wall_ns - cpu_ns)
+        work = "worker" if used is not None else "worker, its CPU time not known"
+        split = self._memory.split((work, kind), wall_ns - cpu_ns - queued_ns, states, running=used is None)
+        if not split.enough and used is not None:
+            split = _of_one_piece(states, wall_ns - cpu_ns - queued_ns, used.turns) or split
+        attributes[s.CPU_NS] = cpu_ns + (split.running_ns if used is None else 0)
+        attributes[s.RUN_QUEUE_NS] = queued_ns
+        attributes[s.SAMPLES] = split.samples
+        if split.enough:
+            attributes[s.GIL_NS] = split.gil_ns
+        if split.lock_ns >= _LEAST_NS:
+            attributes[s.LOCK_NS] = split.lock_ns
+        if split.call_ns >= _LEAST_NS:
+            attributes[s.CALL_NS] = split.call_ns
+            name = most_seen(seen.calls)
+            if name is not None:
+                attributes[s.CALL] = name

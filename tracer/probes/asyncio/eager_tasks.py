@@ -1,0 +1,76 @@
+"""Eager tasks (Python 3.12 on): their first step runs inside their maker's, where no loop callback is seen.
+
+That step stays part of the maker's; a task that is suspended at its end lives on as an activity, waiting
+since then.
+"""
+
+import asyncio
+import functools
+import sys
+from asyncio import base_events
+from collections.abc import Callable
+from contextlib import suppress
+from importlib.util import find_spec
+from time import perf_counter_ns
+from typing import Any
+
+from whywait.tracer.hotpath.recorder import probe_failed
+from whywait.tracer.hotpath.tasks import adopt_eager
+from whywait.tracer.records.request import ACTIVITY, Activity, current_activity
+
+
+def available() -> bool:
+    """Whether this Python has eager tasks."""
+    return sys.version_info >= (3, 12)
+
+
+def install() -> Callable[[], None]:
+    """Wraps `create_task` of asyncio's and uvloop's loops; returns the undo."""
+    undos = [_wrap(base_events.BaseEventLoop)]
+    if find_spec("uvloop"):
+        import uvloop
+
+        undos.append(_wrap(uvloop.Loop))
+
+    def undo() -> None:
+        for restore in undos:
+            restore()
+
+    return undo
+
+
+def _wrap(loop_class: Any) -> Callable[[], None]:
+    own = loop_class.__dict__.get("create_task")
+    plain = loop_class.create_task
+
+    @functools.wraps(plain)
+    def create_task(self: Any, coro: Any, **kwargs: Any) -> Any:
+        maker = current_activity() if self.get_task_factory() is not None else None
+        if maker is None:
+            return plain(self, coro, **kwargs)
+        start_ns = perf_counter_ns()
+        task = plain(self, coro, **kwargs)
+        try:
+            _look_at(maker, task, coro, start_ns)
+        except Exception as error:
+            probe_failed("eager", error)
+        return task
+
+    loop_class.create_task = create_task
+
+    def undo() -> None:
+        if own is None:
+            del loop_class.create_task
+        else:
+            loop_class.create_task = own
+
+    return undo
+
+
+def _look_at(maker: Activity, task: Any, coro: Any, start_ns: int) -> None:
+    if not isinstance(task, asyncio.Task) or task.done() or not getattr(coro, "cr_suspended", False):
+        return
+    activity = adopt_eager(maker, task, start_ns, perf_counter_ns())
+    if activity is not None:
+        with suppress(RuntimeError):  # it shares its maker's context: found by the task itself
+            task.get_context().run(ACTIVITY.set, activity)  # type: ignore[attr-defined, unused-ignore]

@@ -1,0 +1,81 @@
+"""Locks and semaphores of asyncio and anyio as they are given back while somebody waits: where in the code.
+
+A task is known by its outermost coroutine, which is the server's. Who waited for a semaphore wants the line
+that had it. Nobody in line: nothing is written, and a release costs one look more.
+"""
+
+import asyncio
+import functools
+import sys
+from collections import deque
+from collections.abc import Callable
+from importlib.util import find_spec
+from time import perf_counter_ns
+from typing import Any
+
+from whywait.tracer.host.code_location import user_place
+from whywait.tracer.host.introspection import own, take_this_frame_out
+from whywait.tracer.hotpath.recorder import probe_failed
+from whywait.tracer.records.request import Activity, Release, here
+
+_MOST = 256  # of one task: older ones are told by now
+
+
+def install() -> Callable[[], None]:
+    """Wraps `release` of each class; returns the undo."""
+    undo = [_wrap(owner) for owner in _classes()]
+
+    def restore() -> None:
+        for one in undo:
+            one()
+
+    return restore
+
+
+def _classes() -> list[Any]:
+    found: list[Any] = [asyncio.Semaphore, asyncio.Lock]
+    if find_spec("anyio") is not None:
+        from anyio._backends import _asyncio
+
+        found += [
+            one for name in ("Semaphore", "Lock") if isinstance(one := getattr(_asyncio, name, None), type)
+        ]
+    return [one for one in found if "release" in one.__dict__]
+
+
+def _wrap(owner: Any) -> Callable[[], None]:
+    plain = owner.release
+
+    @functools.wraps(plain)
+    def release(self: Any) -> Any:
+        current = here.current
+        start_ns = perf_counter_ns() if isinstance(current, Activity) and own(self, "_waiters") else 0
+        try:
+            return plain(self)  # wakes the first in line, whose wait's end is stamped in here
+        except BaseException as error:
+            take_this_frame_out(error)
+            raise
+        finally:
+            if start_ns:
+                try:
+                    _note(current, start_ns)
+                except Exception as error:
+                    probe_failed("releases", error)
+
+    owner.release = release
+
+    def undo() -> None:
+        owner.release = plain
+
+    return undo
+
+
+def _note(by: Activity, start_ns: int) -> None:
+    if not by.request.open or not by.request.take():
+        return
+    place = user_place(sys._getframe(2))
+    if place is None:
+        return
+    if by.releases is None:
+        by.releases = deque(maxlen=_MOST)
+    by.releases.append(Release(start_ns, perf_counter_ns(), place))

@@ -1,0 +1,174 @@
+"""asyncio's own loops: when each callback became ready, by whom, when it ran, and when the loop slept.
+
+`asyncio.events.Handle` and `TimerHandle` are replaced by subclasses that carry the stamps; C tasks
+schedule their steps through them too. The selector's `select` gives the window in which the loop slept.
+"""
+
+import selectors
+from asyncio import events, selector_events
+from collections.abc import Callable
+from time import perf_counter_ns
+from types import FunctionType
+from typing import Any
+
+from whywait.tracer.hotpath.loop_history import CALLBACK_MIN_NS, flush_short, new_loop, queued_since
+from whywait.tracer.hotpath.recorder import probe_failed
+from whywait.tracer.hotpath.task_steps import begin_callback, end_callback, end_short, waker_now
+from whywait.tracer.probes.blocking.timed_call import timed
+from whywait.tracer.records.request import ACTIVITY, IO, IO_LATE, TIMER, Activity, Look, Stamp, here, made
+
+_SLEEP_MIN_NS = 20_000
+_STALL_MIN_NS = 200_000
+
+
+def install() -> Callable[[], None]:
+    """Replaces the handle class, wraps timers and the selector; returns the undo."""
+    plain_handle, timer_handle = events.Handle, events.TimerHandle
+    plain_init, plain_run = plain_handle.__init__, plain_handle._run
+
+    # one frame from the loop to the plain `_run`, since this is what every callback pays
+    def _run(self: Any) -> None:
+        start_ns = perf_counter_ns()
+        activity: Activity | None = None
+        callback = self._callback
+        try:
+            mine = here.__dict__
+            loop = mine.get("loop")
+            if loop is None or not loop.live:
+                loop = new_loop()
+            loop.run_start_ns = start_ns
+            context = self._context
+            found = context.get(ACTIVITY)
+            stamp = self._stamp
+            if found is not None and type(callback) is not FunctionType:
+                activity = begin_callback(loop, found, callback, stamp, start_ns, context)
+            mine["current"] = begun = activity or (callback, stamp)
+        except Exception as error:
+            probe_failed("loop", error)
+            plain_run(self)
+            return
+        try:
+            plain_run(self)
+        finally:
+            try:
+                end_ns = perf_counter_ns()
+                if mine["current"] is begun and end_ns - start_ns < CALLBACK_MIN_NS:
+                    mine["current"] = None
+                    end_short(loop, activity, activity, callback, start_ns, end_ns)
+                else:
+                    end_callback(loop, mine, activity, found, callback, start_ns, end_ns)
+            except Exception as error:
+                probe_failed("loop", error)
+            # the frames of what failed in there refer back to this one: like asyncio's own `_run`, it must
+            # not keep the task, its exception and so itself alive
+            self = callback = context = activity = found = begun = None  # type: ignore[assignment]
+
+    class Handle(plain_handle):  # type: ignore[misc, valid-type]
+        __slots__ = ("_stamp",)
+        _stamp: Stamp
+
+        def __init__(self, callback: Any, args: Any, loop: Any, context: Any = None) -> None:
+            plain_init(self, callback, args, loop, context)
+            if self._source_traceback:  # debug mode: asyncio takes its caller's frame for the last one
+                del self._source_traceback[-1]
+            current = here.current
+            if type(current) is tuple and type(current[0]) is FunctionType:
+                self._stamp = stamp = current[1]  # as `waker_now` has it
+            else:
+                self._stamp = stamp = waker_now(current)
+            by = stamp[0]
+            if by is IO or by is IO_LATE:
+                self.__class__ = IoHandle
+
+    class IoHandle(Handle):
+        __slots__ = ()
+
+        # a reader's is made once and run often; it, and what it hands the data on to, is dated from the
+        # select of the round in which it runs
+        def _run(self) -> None:
+            loop = here.loop
+            if loop is None:
+                self._stamp = IO, perf_counter_ns()
+            else:
+                self._stamp = (IO if loop.polled_ns == loop.select_end_ns else IO_LATE), loop.polled_ns
+            _run(self)
+            self = None  # type: ignore[assignment]  # breaks cycles when an exception occurs
+
+    for one in (Handle, IoHandle):
+        one.__module__, one.__qualname__ = plain_handle.__module__, plain_handle.__qualname__
+        one.__name__ = plain_handle.__name__
+    Handle._run = _run
+    events.Handle = Handle  # type: ignore[misc]
+    # TimerHandle itself must stay: its comparisons ask isinstance(other, TimerHandle), and timers set
+    # before `start` share a heap with those set after it
+    timer_handle._stamp = property(_timer_stamp)  # type: ignore[attr-defined]
+    timer_handle._run = _run  # type: ignore[method-assign]
+    undo_select = _wrap_select(selectors.DefaultSelector)
+    undo_readers = [_mark_io(name, Handle, IoHandle) for name in ("_add_reader", "_add_writer")]
+
+    def undo() -> None:
+        events.Handle = plain_handle  # type: ignore[misc]
+        del timer_handle._run, timer_handle._stamp  # type: ignore[attr-defined]
+        undo_select()
+        for restore in undo_readers:
+            restore()
+
+    return undo
+
+
+def _timer_stamp(timer: Any) -> Stamp:
+    # who woke the woken was the clock; loop.time() and perf_counter share one
+    return TIMER, int(timer._when * 1e9)
+
+
+def _wrap_select(selector_class: type[Any]) -> Callable[[], None]:
+    plain_select = selector_class.select
+    timed_select = timed(plain_select, "selectors.select")
+
+    def select(self: Any, timeout: float | None = None) -> Any:
+        mine = here.__dict__
+        loop = mine.get("loop")
+        if loop is None or mine.get("current") is not None:  # not the loop's own
+            return timed_select(self, timeout)
+        loop.selects = True
+        start_ns = perf_counter_ns()
+        ready = plain_select(self, timeout)
+        end_ns = perf_counter_ns()
+        took_ns = end_ns - start_ns
+        if timeout != 0 and took_ns >= _SLEEP_MIN_NS:  # with nothing to wait for it only looks
+            loop.polled_ns = loop.select_end_ns = end_ns
+            if loop.short_count:
+                flush_short(loop)
+            loop.looks.append(made(Look, (start_ns, end_ns, queued_since(loop), True)))
+        else:
+            loop.polled_ns = loop.select_end_ns
+            loop.select_end_ns = end_ns
+            if took_ns >= _STALL_MIN_NS:
+                loop.looks.append(Look(start_ns, end_ns, queued_since(loop), False))
+        return ready
+
+    selector_class.select = select
+
+    def undo() -> None:
+        selector_class.select = plain_select
+
+    return undo
+
+
+def _mark_io(method: str, handle_class: type[Any], of_io: type[Any]) -> Callable[[], None]:
+    # a reader's handle is made once and run at each event: its maker did not wake anybody
+    loop_class = selector_events.BaseSelectorEventLoop
+    plain_add = getattr(loop_class, method)
+
+    def add(self: Any, fd: Any, callback: Any, *args: Any) -> Any:
+        handle = plain_add(self, fd, callback, *args)
+        if type(handle) is handle_class:
+            handle.__class__ = of_io
+        return handle
+
+    setattr(loop_class, method, add)
+
+    def undo() -> None:
+        setattr(loop_class, method, plain_add)
+
+    return undo

@@ -1,0 +1,115 @@
+"""Sleeps, sockets, subprocesses and joins of a thread that works for a request.
+
+A sleep ends when its length is over; of the others the end is seen only once Python runs again, so their
+waits say that they are inferred (what of them was the GIL: `tracer/gil_onset.py`). Not seen: a function bound
+before `start` (`from time import sleep`), files, pipes, and what C libraries do by themselves.
+"""
+
+import functools
+import select
+import selectors
+import socket
+import ssl
+import subprocess
+import threading
+import time
+from collections.abc import Callable
+from time import perf_counter_ns
+from typing import Any
+
+from whywait.tracer.host.thread_clocks import run_queue_ns
+from whywait.tracer.hotpath.jobs import PLAIN
+from whywait.tracer.hotpath.recorder import probe_failed
+from whywait.tracer.hotpath.thread_waits import keep_wait, waiter_here
+from whywait.tracer.probes.blocking.timed_call import timed
+from whywait.tracer.records.request import TIMER, Waited, here
+from whywait.tracer.schema import WAIT_BLOCKING
+
+_SOCKET = (
+    "accept", "connect", "recv", "recv_into", "recvfrom", "recvfrom_into", "recvmsg", "recvmsg_into", "send",
+    "sendall", "sendmsg", "sendto",
+)  # fmt: skip
+_SSL = ("do_handshake", "read", "send", "write")
+
+
+def install() -> Callable[[], None]:
+    """Wraps them; returns the undo."""
+    undo: list[Callable[[], None]] = []
+
+    def put(owner: Any, name: str, make: Callable[[Any], Any]) -> None:
+        own = owner.__dict__.get(name)  # None: inherited
+        plain = getattr(owner, name)
+        setattr(owner, name, make(plain))
+        undo.append(lambda: delattr(owner, name) if own is None else setattr(owner, name, own))
+
+    def put_timed(owner: Any, name: str, what: str, is_instant: Any = None) -> None:
+        put(owner, name, lambda plain: timed(plain, what, is_instant))
+
+    put(time, "sleep", _sleep)
+    put_timed(select, "select", "select.select")
+    poll_like = getattr(selectors, "_PollLikeSelector", None)  # a subprocess's pipes
+    if poll_like is not None:
+        put_timed(poll_like, "select", "selectors.select")
+    for name in _SOCKET:
+        if hasattr(socket.socket, name):
+            put_timed(socket.socket, name, f"socket.{name}", _cannot_block)
+    for name in _SSL:
+        put_timed(ssl.SSLSocket, name, f"ssl.{name}", _cannot_block)
+    put_timed(socket, "getaddrinfo", "socket.getaddrinfo")
+    put_timed(subprocess.Popen, "wait", "subprocess.wait", _has_ended)
+    put_timed(subprocess.Popen, "communicate", "subprocess.communicate")
+    put_timed(threading.Thread, "join", "threading.Thread.join")
+
+    def undo_all() -> None:
+        while undo:
+            undo.pop()()
+
+    return undo_all
+
+
+def _cannot_block(args: tuple[Any, ...]) -> bool:
+    return bool(args) and args[0].gettimeout() == 0
+
+
+def _has_ended(args: tuple[Any, ...]) -> bool:
+    return bool(args) and args[0].returncode is not None
+
+
+def _sleep(plain: Any) -> Any:
+    @functools.wraps(plain)
+    def sleep(seconds: Any, /) -> Any:
+        activity = None if here.current is None else waiter_here()
+        if activity is None:
+            return plain(seconds)
+        here.waiting = True
+        ended = False
+        queue_ns = run_queue_ns() if seconds else None
+        start_ns = perf_counter_ns()
+        try:
+            plain(seconds)
+            ended = True
+            return None
+        finally:
+            end_ns = perf_counter_ns()
+            here.waiting = False
+            try:
+                if ended and seconds:  # sleep(0) only lets others run
+                    due_ns = start_ns + int(float(seconds) * 1e9)
+                    waited = Waited("time.sleep")
+                    keep_wait(
+                        activity,
+                        WAIT_BLOCKING,
+                        start_ns,
+                        due_ns,
+                        end_ns,
+                        TIMER,
+                        waited,
+                        queue_before_ns=queue_ns,
+                    )
+                elif not ended:
+                    keep_wait(activity, WAIT_BLOCKING, start_ns, end_ns, end_ns, None, Waited("time.sleep"))
+            except Exception as error:
+                probe_failed("blocking", error)
+
+    setattr(sleep, PLAIN, plain)
+    return sleep

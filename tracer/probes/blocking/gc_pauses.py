@@ -1,0 +1,61 @@
+"""The garbage collector's pauses, given to the activity whose thread it stopped.
+
+A collection comes in the midst of what allocates, C code too that lets nobody else look at its stack, such as a
+large `json.loads`: if that keeps a loop, it is looked at here.
+"""
+
+import gc
+import sys
+from collections.abc import Callable
+from time import perf_counter_ns
+from typing import Any
+
+from whywait.tracer.host.code_location import user_place
+from whywait.tracer.host.otel_context import current_span_id
+from whywait.tracer.records.request import Job, Loop, Sample, Wait, current_activity, here
+from whywait.tracer.schema import WAIT_GC
+
+_MIN_NS = 50_000
+_LONG_NS = 2_000_000  # a callback that has lasted so long is looked at, unless the watchdog has
+
+
+def install() -> Callable[[], None]:
+    """Adds one callback to `gc.callbacks`; returns the undo."""
+    started_ns = 0
+
+    def on_collection(phase: str, info: dict[str, Any]) -> None:
+        nonlocal started_ns
+        if phase == "start":
+            started_ns = perf_counter_ns()
+            loop = here.loop
+            since_ns = loop.running_since_ns() if loop is not None else 0
+            if loop is not None and since_ns and started_ns - since_ns >= _LONG_NS:
+                _look(loop)
+            return
+        end_ns = perf_counter_ns()
+        if end_ns - started_ns < _MIN_NS:
+            return
+        activity = current_activity()
+        if here.waiting or (isinstance(activity, Job) and not activity.start_ns):
+            return  # inside a wait, or still taking over: that is a wait already
+        if activity is not None and activity.end_ns == 0 and activity.request.take():
+            begin_ns = max(started_ns, activity.born_ns)
+            activity.waits.append(
+                Wait(WAIT_GC, begin_ns, end_ns, end_ns, None, None, current_span_id(), True)
+            )
+
+    gc.callbacks.append(on_collection)
+
+    def undo() -> None:
+        gc.callbacks.remove(on_collection)
+
+    return undo
+
+
+def _look(loop: Loop) -> None:
+    run_start_ns = loop.run_start_ns
+    if loop.sample is not None and loop.sample[0] == run_start_ns:
+        return
+    place = user_place(sys._getframe(2))
+    if place is not None:
+        loop.sample = (run_start_ns, Sample(place, None))

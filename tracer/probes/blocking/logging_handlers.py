@@ -1,0 +1,95 @@
+"""Logging handlers on a request's path.
+
+A stretch inside `Handler.handle` becomes a phase of its own with its CPU time, so that what of it was
+blocked (a write, a flush, a lock) is the handler's. Waits inside it whose ends are known, such as one for
+the handler's lock, are recorded besides. Handlers that override `handle` are seen if they call it.
+"""
+
+import functools
+import logging
+from collections.abc import Callable
+from time import perf_counter_ns, thread_time_ns
+from typing import Any
+
+from whywait.tracer.host.code_location import caller_place, is_library, place_of_code
+from whywait.tracer.host.introspection import code_of
+from whywait.tracer.host.otel_context import current_span_id
+from whywait.tracer.hotpath.recorder import probe_failed
+from whywait.tracer.hotpath.thread_waits import waiter_here
+from whywait.tracer.probes.locks.traced_lock import TracedRLock
+from whywait.tracer.records.request import Activity, Phase, Place, here, new_span_id
+
+
+def install(min_ns: int) -> Callable[[], None]:
+    """Wraps `Handler.handle`, and the locks of handlers made from now on; returns the undo."""
+    if min_ns < 0:
+        return lambda: None
+    handler_class: Any = logging.Handler
+    plain_handle, plain_create = handler_class.handle, handler_class.createLock
+
+    @functools.wraps(plain_handle)
+    def handle(self: Any, record: Any) -> Any:
+        activity = None if here.current is None else waiter_here()
+        if activity is None:
+            return plain_handle(self, record)
+        outer, here.handler = here.handler, _title(self)
+        cpu_ns = thread_time_ns()
+        start_ns = perf_counter_ns()
+        try:
+            return plain_handle(self, record)
+        finally:
+            end_ns = perf_counter_ns()
+            title, here.handler = here.handler, outer
+            if end_ns - start_ns >= min_ns:
+                _keep(activity, title, _place(self), start_ns, end_ns, thread_time_ns() - cpu_ns)
+
+    @functools.wraps(plain_create)
+    def createLock(self: Any) -> None:
+        plain_create(self)
+        try:
+            lock = self.lock
+            if type(lock) is TracedRLock.plain_type:
+                self.lock = TracedRLock.around(lock, caller_place())
+        except Exception as error:
+            probe_failed("logging", error)
+
+    handler_class.handle = handle
+    handler_class.createLock = createLock
+
+    def undo() -> None:
+        handler_class.handle = plain_handle
+        handler_class.createLock = plain_create
+
+    return undo
+
+
+def _title(handler: Any) -> str:
+    try:
+        name = handler.get_name()
+    except Exception:  # a handler that never called its base's __init__
+        name = None
+    kind = type(handler).__qualname__
+    return f"{kind} {name!r}" if isinstance(name, str) and name else kind
+
+
+def _place(handler: Any) -> Place | None:
+    """Where a handler of the user's own writes; None for a library's."""
+    code = code_of(getattr(type(handler), "emit", None))
+    return None if code is None or is_library(code.co_filename) else place_of_code(code)
+
+
+def _keep(
+    activity: Activity, title: str, place: Place | None, start_ns: int, end_ns: int, cpu_ns: int
+) -> None:
+    try:
+        if not activity.request.open or not activity.request.take():
+            return
+        parent_id = current_span_id()
+        activity.request.phases.append(
+            Phase(
+                f"logging: {title}", new_span_id(), parent_id, activity, start_ns, end_ns, cpu_ns, None,
+                place, "", False, handler=title,
+            )
+        )  # fmt: skip
+    except Exception as error:
+        probe_failed("logging", error)

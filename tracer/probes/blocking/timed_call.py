@@ -1,0 +1,66 @@
+"""Times one call that may block the thread, from outside: its end is seen only once Python runs again."""
+
+import functools
+from collections.abc import Callable
+from time import perf_counter_ns, thread_time_ns
+from typing import Any, Final
+
+from whywait.tracer.host.thread_clocks import NOT_COUNTED, sleeps
+from whywait.tracer.hotpath.jobs import PLAIN
+from whywait.tracer.hotpath.recorder import probe_failed
+from whywait.tracer.hotpath.thread_waits import KEPT_NS, keep_wait, waiter_here
+from whywait.tracer.records.request import Waited, here
+from whywait.tracer.schema import WAIT_BLOCKING
+
+# a single system call: whatever its thread sleeps in afterwards is the GIL
+_ONCE: Final = frozenset({
+    *(f"socket.{name}" for name in (
+        "accept", "connect", "recv", "recv_into", "recvfrom", "recvfrom_into", "recvmsg", "recvmsg_into", "send",
+        "sendmsg", "sendto",
+    )),
+    "select.select", "selectors.select", "subprocess.wait", "threading.Thread.join",
+})  # fmt: skip
+# one that blocks once as a rule, or several of them with nothing between
+_MOSTLY_ONCE: Final = frozenset({"socket.sendall", "ssl.read", "ssl.send", "ssl.write", "socket.getaddrinfo"})
+Instant = Callable[[tuple[Any, ...]], bool]
+
+
+def timed(plain: Any, what: str, is_instant: Instant | None = None) -> Any:
+    """A function that stands for `plain` and times it where `is_instant` does not say that it cannot block.
+
+    Inside a request's function, the time not on a CPU becomes a wait for `what`. The wait's end is inferred: it
+    holds the way back to Python too, which may be a wait for the GIL.
+    """
+    counted = what in _ONCE
+    short = Waited(what, end_seen=False, sleeps=NOT_COUNTED if counted or what in _MOSTLY_ONCE else None)
+
+    @functools.wraps(plain)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        current = here.current
+        if current is None or type(current) is tuple:  # a loop, or what it does for nobody
+            return plain(*args, **kwargs)
+        if here.waiting or (is_instant is not None and is_instant(args)):
+            return plain(*args, **kwargs)
+        activity = waiter_here()
+        if activity is None:
+            return plain(*args, **kwargs)
+        here.waiting = True
+        before = sleeps() if counted else NOT_COUNTED
+        cpu_ns = thread_time_ns()
+        start_ns = perf_counter_ns()
+        try:
+            return plain(*args, **kwargs)
+        finally:
+            end_ns = perf_counter_ns()
+            here.waiting = False
+            try:
+                blocked_to_ns = max(end_ns - (thread_time_ns() - cpu_ns), start_ns)
+                waited = short
+                if before != NOT_COUNTED and end_ns - start_ns >= KEPT_NS:
+                    waited = short._replace(sleeps=sleeps() - before)
+                keep_wait(activity, WAIT_BLOCKING, start_ns, blocked_to_ns, blocked_to_ns, None, waited)
+            except Exception as error:
+                probe_failed("blocking", error)
+
+    setattr(call, PLAIN, plain)
+    return call

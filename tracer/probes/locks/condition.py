@@ -1,0 +1,178 @@
+"""Waits for a `Condition`, and for all that is made of one: `Semaphore`, `Event`, `Barrier`, `Queue`.
+
+A wait that work of the same request ended is an edge, and the critical path goes on there. A semaphore is
+held, like a lock: who gave it back did not do the waiter's work.
+"""
+
+import functools
+import queue
+import sys
+import threading
+from collections.abc import Callable
+from concurrent.futures import process, thread
+from time import perf_counter_ns
+from types import FrameType
+from typing import Any
+
+from whywait.tracer.host.introspection import local_of
+from whywait.tracer.hotpath.jobs import known_pool
+from whywait.tracer.hotpath.recorder import probe_failed
+from whywait.tracer.hotpath.task_steps import waker_now
+from whywait.tracer.hotpath.thread_waits import keep_wait, waiter_here
+from whywait.tracer.probes.locks.traced_lock import TracedLock, hold_here
+from whywait.tracer.records.request import TIMER, Activity, Hold, Place, Waited, Waker, here
+from whywait.tracer.schema import WAIT_AWAIT, WAIT_BLOCKING, WAIT_LOCK, WAIT_POOL_STARTUP
+
+_FILES = {threading.__file__: "threading.", queue.__file__: "queue."}
+_POOL_FILES = (process.__file__, thread.__file__)
+
+
+class _Waiter:
+    """One traced thread in a condition's wait, and what it has been told."""
+
+    __slots__ = ("by", "certain", "hold")
+
+    def __init__(self) -> None:
+        self.hold: Hold | None = None
+        self.by: Waker = None
+        self.certain = False
+
+    def told(self, hold: Hold, by: Waker, certain: bool) -> None:
+        self.hold, self.by, self.certain = hold, by, certain
+
+
+# by id of the condition, only while a traced thread waits for it: nothing of the host's is kept
+_waiters: dict[int, list[_Waiter]] = {}
+
+
+def install() -> Callable[[], None]:
+    """Wraps `Condition.wait` and `notify`, for conditions made before, too; returns the undo."""
+    _waiters.clear()  # in a forked child: of threads that it has not
+    condition = threading.Condition
+    plain_wait, plain_notify = condition.wait, condition.notify
+
+    @functools.wraps(plain_wait)
+    def wait(self: Any, timeout: float | None = None) -> bool:
+        current = here.current
+        if current is None or not isinstance(current, Activity):
+            return plain_wait(self, timeout)
+        return _timed_wait(plain_wait, self, timeout)
+
+    @functools.wraps(plain_notify)
+    def notify(self: Any, n: int = 1) -> None:
+        waiters = _waiters.get(id(self)) if _waiters else None
+        if not waiters:
+            return plain_notify(self, n)
+        now, in_all = perf_counter_ns(), len(self._waiters)
+        plain_notify(self, n)  # those it wakes cannot go on before the condition's lock is free
+        try:
+            _tell(waiters, n, in_all, now)
+        except Exception as error:
+            probe_failed("locks", error)
+
+    condition.wait = wait  # type: ignore[method-assign]
+    condition.notify = notify  # type: ignore[method-assign]
+
+    def undo() -> None:
+        condition.wait = plain_wait  # type: ignore[method-assign]
+        condition.notify = plain_notify  # type: ignore[method-assign]
+
+    return undo
+
+
+def _tell(waiters: list[_Waiter], n: int, in_all: int, now: int) -> None:
+    by, cause_ns = waker_now(here.current, now)
+    hold = hold_here(cause_ns)
+    untold = [one for one in waiters if not one.certain]
+    if n >= in_all:
+        chosen = untold
+    elif len(untold) == in_all:  # all are known, and the first come are woken first
+        chosen = untold[:n]
+    else:
+        for one in untold:  # some of them
+            one.told(hold, by, False)
+        return
+    for one in chosen:
+        one.told(hold, by, True)
+
+
+def _timed_wait(plain_wait: Callable[..., bool], condition: Any, timeout: float | None) -> bool:
+    activity = waiter_here()
+    if activity is None and not here.waiting:
+        return plain_wait(condition, timeout)
+    mine = _Waiter()
+    key = id(condition)
+    _waiters.setdefault(key, []).append(mine)
+    here.waiting = True
+    here.freed_ns = 0
+    woken = False
+    start_ns = perf_counter_ns()
+    try:
+        woken = plain_wait(condition, timeout)
+        return woken
+    finally:
+        end_ns = perf_counter_ns()
+        here.waiting = activity is None
+        _forget(key, mine)
+        try:
+            # the condition's own lock is part of it
+            lock_ns = here.freed_ns if start_ns < here.freed_ns <= end_ns else 0
+            here.freed_ns, here.freed_by = 0, None
+            if mine.hold is not None and woken:
+                cause_ns, by = max(mine.hold.end_ns, lock_ns), mine.by
+            elif timeout is not None and not woken:
+                cause_ns, by = max(start_ns + int(timeout * 1e9), lock_ns), TIMER
+            else:
+                cause_ns, by = end_ns, None
+            if activity is None:  # inside another wait, which takes it from here
+                here.freed_ns, here.freed_by = cause_ns, by
+            else:
+                _keep(activity, condition, start_ns, cause_ns, end_ns, by, mine)
+        except Exception as error:
+            probe_failed("locks", error)
+
+
+def _forget(key: int, mine: _Waiter) -> None:
+    waiters = _waiters.get(key)
+    if waiters is None:
+        return
+    if mine in waiters:
+        waiters.remove(mine)
+    if not waiters:
+        _waiters.pop(key, None)
+
+
+def _keep(
+    activity: Activity, condition: Any, start_ns: int, cause_ns: int, end_ns: int, by: Waker, mine: _Waiter
+) -> None:
+    what, caller = _called(sys._getframe(2))
+    holds = (mine.hold._replace(end_ns=cause_ns),) if mine.hold is not None and by is mine.by else ()
+    waited = Waited(what, _made_at(condition), holds, len(condition._waiters) + 1)
+    kind = WAIT_BLOCKING if what.startswith(("queue.", "threading.Thread.")) or by is TIMER else WAIT_LOCK
+    if what == "threading.Semaphore.acquire":
+        kind = WAIT_LOCK
+    elif isinstance(by, Activity) and by is not activity and by.request is activity.request:
+        kind = WAIT_AWAIT
+    pool = None
+    if what == "threading.Thread.start" and caller is not None and caller.f_code.co_filename in _POOL_FILES:
+        pool = known_pool(local_of(caller, "self"))
+        kind = WAIT_BLOCKING if pool is None else WAIT_POOL_STARTUP
+    keep_wait(activity, kind, start_ns, cause_ns, end_ns, by, waited, pool)
+
+
+def _called(frame: FrameType | None) -> tuple[str, FrameType | None]:
+    """What was called, the outermost frame of `threading` and `queue` that led to the wait; and by whom."""
+    what = "threading.Condition.wait"
+    while frame is not None:
+        prefix = _FILES.get(frame.f_code.co_filename)
+        if prefix is not None:
+            what = prefix + frame.f_code.co_qualname
+        elif frame.f_code.co_filename != __file__:
+            break
+        frame = frame.f_back
+    return what, frame
+
+
+def _made_at(condition: Any) -> Place | None:
+    lock = condition._lock
+    return lock._made_at if type(lock).__base__ is TracedLock or type(lock) is TracedLock else None

@@ -1,0 +1,137 @@
+"""Waits for the locks that the application's own code makes while we trace.
+
+`threading.Lock`, and what `threading.RLock` calls, are replaced by classes that make the same locks, watched
+where the module that asks for one is chosen (`Config.locks`). Not seen: locks made before `start`, locks made
+through a name that was bound before it (`from threading import Lock`; not so of RLock), and C code's own. Waits for a
+`Condition`, `Semaphore`, `Event`, `Barrier` or `Queue` are seen whoever made it, and whenever (see
+`conditions.py`); where it was made is known only of those made as above. One lock of the standard library
+is watched always: every `submit` takes it (`SubmitLock`).
+"""
+
+import concurrent.futures.thread
+import copyreg
+import importlib
+import threading
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
+
+from whywait.tracer.host.code_location import is_library, is_ours, place_of_frame
+from whywait.tracer.probes.locks import condition
+from whywait.tracer.probes.locks.traced_lock import Maker, PassesFor, SubmitLock, TracedLock, TracedRLock
+from whywait.tracer.records.request import Place
+
+_THREADING = threading.__file__
+_THREAD_INIT = threading.Thread.__init__.__code__
+_DEEPEST = 8
+_MOST_FILES = 10_000
+
+
+def install(which: str) -> Callable[[], None]:
+    """Watches the locks of `which` modules (see `Config.locks`); returns the undo."""
+    if which == "none":
+        return lambda: None
+    undo_conditions = condition.install()
+    names: Any = threading
+    # `RLock` is a function that calls this: it stays as it is, for those who have it already or pickle it by name
+    rlock = "_CRLock" if getattr(names, "_CRLock", None) is not None else "RLock"
+    plain_lock, plain_rlock = names.Lock, getattr(names, rlock)
+    Maker.unwatched.clear()
+    Maker.place_of = _chooser(which)
+    # where `threading.Lock` is the locks' type, its stand-in is theirs; a function's stand-in is no type
+    is_type = isinstance(plain_lock, type)
+    stand_in: Any = TracedLock if is_type else _stand_in(TracedLock, plain_lock)
+    # not undone: the host may have kept a stand-in, such as the managers of `multiprocessing` do
+    copyreg.pickle(Maker, _plain_of)
+    copyreg.pickle(PassesFor, _plain_of)
+    names.Lock = stand_in
+    setattr(names, rlock, _stand_in(TracedRLock, plain_rlock))
+    undo_submit = _watch_submit()
+
+    def undo() -> None:
+        undo_submit()
+        names.Lock = plain_lock
+        setattr(names, rlock, plain_rlock)
+        Maker.place_of = None
+        Maker.unwatched.clear()
+        undo_conditions()
+
+    return undo
+
+
+class _Imported:
+    """Pickled as the import of a module, which is no object that can be pickled."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return importlib.import_module, (self._name,)
+
+
+def _plain_of(stand_in: Any) -> tuple[Any, ...]:
+    """How a stand-in is pickled: as what has the plain one's name, in a process that may not have us."""
+    plain = stand_in.plain_type if isinstance(stand_in, PassesFor) else stand_in.make_plain
+    return getattr, (_Imported(plain.__module__), plain.__qualname__)
+
+
+def _watch_submit() -> Callable[[], None]:
+    pools: Any = concurrent.futures.thread
+    plain = pools._global_shutdown_lock
+    # around the same lock: `os.register_at_fork` holds on to its methods
+    pools._global_shutdown_lock = SubmitLock.around(plain, None)
+
+    def undo() -> None:
+        pools._global_shutdown_lock = plain
+
+    return undo
+
+
+def _stand_in(kind: PassesFor, plain: Any) -> Any:
+    names = {"kind": kind, "make_plain": staticmethod(plain), "__doc__": plain.__doc__}
+    names |= {"__module__": plain.__module__, "__qualname__": plain.__qualname__}
+    if not isinstance(plain, type):
+        names["__init_subclass__"] = classmethod(_is_no_type)
+    return Maker(plain.__name__, (), names)
+
+
+def _is_no_type(_: Any) -> None:
+    raise TypeError("cannot create 'builtin_function_or_method' instances")  # a function is nobody's base
+
+
+def _chooser(which: str) -> Callable[[FrameType], Place | None]:
+    wanted = tuple(name.strip() for name in which.split(","))
+    below = tuple(f"{name}." for name in wanted)
+
+    def place_of(frame: FrameType | None) -> Place | None:
+        frame = _maker(frame)
+        if frame is None:
+            return None
+        file = frame.f_code.co_filename
+        if which == "app":
+            chosen = not is_library(file)
+        elif which == "all":
+            chosen = not is_ours(file)
+        else:
+            module = str(frame.f_globals.get("__name__", ""))
+            chosen = module in wanted or module.startswith(below)
+        if chosen:
+            return place_of_frame(frame)
+        if len(Maker.unwatched) < _MOST_FILES:
+            Maker.unwatched.add(file)
+        return None
+
+    return place_of
+
+
+def _maker(frame: FrameType | None) -> FrameType | None:
+    """Who asks for a lock: for a condition, semaphore, event or barrier, and for generated code such as a
+    dataclass's, whoever called that; nobody for what a thread needs to start."""
+    for _ in range(_DEEPEST):
+        if frame is None or frame.f_code is _THREAD_INIT:
+            return None
+        file = frame.f_code.co_filename
+        if file != _THREADING and not file.startswith("<"):
+            return frame
+        frame = frame.f_back
+    return None

@@ -1,0 +1,299 @@
+"""Locks that stand for `threading.Lock` and `threading.RLock` and know who made a request's thread wait.
+
+Uncontended they only try the lock they hold. A thread of a request that cannot have it enters itself in
+`_waiting`; while somebody is there, each release leaves a stamp of its time and its releaser *before* it
+lets go. So the wait ends at the release, not when the waiter runs again.
+"""
+
+import _thread
+import sys
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from time import perf_counter_ns
+from types import FrameType
+from typing import Any, ClassVar
+
+from whywait.tracer.host.code_location import user_place
+from whywait.tracer.hotpath.recorder import probe_failed
+from whywait.tracer.hotpath.thread_waits import keep_wait, waiter_here
+from whywait.tracer.probes.locks.late_holder import ASKED, NOBODY, answer, ask_who_has
+from whywait.tracer.records.request import TIMER, Activity, Hold, Place, Waited, Waker, here
+from whywait.tracer.schema import WAIT_LOCK
+
+_MOST_HOLDS = 256
+_NO_HOLDS: deque[Hold] = deque(maxlen=0)  # of a lock that nobody was ever in line for: most of them
+_begin_line = threading.Lock()
+_CONDITION_INIT = threading.Condition.__init__.__code__
+_RLOCK = getattr(threading.RLock, "__code__", None)
+
+
+class PassesFor(type):
+    """The type of the two lock classes: to whoever asks, they are the plain locks' own."""
+
+    plain_type: Any
+
+    def __call__(cls, *args: Any, **kwargs: Any) -> Any:
+        """What the plain lock's type makes, or refuses to."""
+        return _watched(cls, cls.plain_type(*args, **kwargs), sys._getframe(1))
+
+    def around(cls, plain: Any, made_at: Place | None) -> Any:
+        """A lock that stands for `plain`."""
+        return type.__call__(cls, plain, made_at)
+
+    def __repr__(cls) -> str:
+        return repr(cls.plain_type)
+
+    def __instancecheck__(cls, instance: Any) -> bool:
+        return isinstance(instance, cls.plain_type) or type(instance) is cls
+
+
+class Maker(type):
+    """The type of what stands for a function that makes locks; a class, which no class would bind."""
+
+    # whose locks are watched, and where they are said to be made; set while installed
+    place_of: ClassVar[Callable[[FrameType], Place | None] | None] = None
+    unwatched: ClassVar[set[str]] = set()  # source files known to make none that is watched
+    make_plain: Any
+    kind: PassesFor
+
+    def __call__(cls, *args: Any, **kwargs: Any) -> Any:
+        """A plain lock, or one that stands for it where `place_of` wants it watched."""
+        plain = cls.make_plain(*args, **kwargs)
+        frame = sys._getframe(1)
+        code = frame.f_code
+        if code is _RLOCK and frame.f_back is not None:
+            frame = frame.f_back
+            code = frame.f_code
+        if code is _CONDITION_INIT and frame.f_back is not None:
+            frame = frame.f_back
+            code = frame.f_code
+        if code.co_filename in Maker.unwatched:  # each future makes one
+            return plain
+        return _watched(cls.kind, plain, frame)
+
+    def __repr__(cls) -> str:
+        return repr(cls.make_plain)
+
+    def __instancecheck__(cls, instance: Any) -> bool:
+        plain = cls.make_plain
+        return isinstance(plain, type) and (isinstance(instance, plain) or type(instance) is cls.kind)
+
+
+def _watched(kind: PassesFor, plain: Any, frame: FrameType) -> Any:
+    chosen = Maker.place_of
+    if chosen is None:
+        return plain
+    try:
+        made_at = chosen(frame)
+    except Exception as error:
+        probe_failed("locks", error)
+        return plain
+    return plain if made_at is None else kind.around(plain, made_at)
+
+
+class TracedLock(metaclass=PassesFor):
+    """A `threading.Lock`; `isinstance`, `repr`, pickling and copying are the plain lock's."""
+
+    __slots__ = ("__weakref__", "_asked", "_holds", "_made_at", "_plain", "_release", "_try", "_waiting")
+    plain_type: ClassVar[Any] = _thread.LockType
+    what: ClassVar[str] = "threading.Lock"
+
+    def __init_subclass__(cls) -> None:
+        # the plain one is nobody's base, either
+        if cls.__base__ is TracedLock and cls.__module__ != __name__:
+            raise TypeError(f"type '{_thread.LockType.__module__}.lock' is not an acceptable base type")
+
+    def __init__(self, plain: Any, made_at: Place | None) -> None:
+        self._plain = plain
+        self._try = plain.acquire
+        self._release = plain.release
+        self._made_at = made_at
+        self._waiting: list[int] = []
+        self._holds = _NO_HOLDS
+        self._asked = NOBODY  # see late_holders.py
+
+    def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
+        if blocking is True and timeout == -1:
+            return self._try(False) or wait_for(self, -1)
+        return _acquire_as_told(self, blocking, timeout)
+
+    def release(self) -> None:
+        if self._waiting:
+            stamp_release(self)
+        self._release()
+
+    def __enter__(self) -> bool:
+        return self._try(False) or wait_for(self, -1)
+
+    def __exit__(self, kind: Any = None, error: Any = None, traceback: Any = None) -> None:
+        if self._waiting:
+            stamp_release(self)
+        self._release()
+
+    acquire_lock = acquire
+    release_lock = release
+
+    def _at_fork_reinit(self) -> None:
+        self._waiting.clear()
+        self._asked = NOBODY
+        self._holds.clear()
+        self._plain._at_fork_reinit()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._plain, name)
+
+    def __repr__(self) -> str:
+        return repr(self._plain)
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        return self._plain.__reduce_ex__(protocol)  # which refuses
+
+    @property  # type: ignore[misc]
+    def __class__(self) -> type[Any]:
+        return type(self).plain_type  # type: ignore[no-any-return]
+
+
+class TracedRLock(TracedLock):
+    """A `threading.RLock`; also what `Condition` asks of one."""
+
+    __slots__ = ()
+    plain_type: ClassVar[Any] = type(threading.RLock())
+    what: ClassVar[str] = "threading.RLock"
+
+    def _is_owned(self) -> bool:
+        return self._plain._is_owned()  # type: ignore[no-any-return]
+
+    def _release_save(self) -> Any:
+        if self._waiting:
+            stamp_release(self)
+        return self._plain._release_save()
+
+    def _acquire_restore(self, state: Any) -> None:
+        # comes after a condition's wait, whose end it is
+        if here.waiting:
+            remember_holds(self)
+        start_ns = perf_counter_ns()
+        self._waiting.append(start_ns)
+        try:
+            self._plain._acquire_restore(state)
+        finally:
+            self._waiting.remove(start_ns)
+            released_ns = max((one.end_ns for one in self._holds.copy()), default=0)
+            if released_ns > start_ns:
+                here.freed_ns = max(here.freed_ns, released_ns)
+            if not self._waiting:
+                self._holds.clear()
+
+    @property
+    def acquire_lock(self) -> Any:  # type: ignore[override]
+        raise AttributeError(f"{type(self._plain).__name__!r} object has no attribute 'acquire_lock'")
+
+    @property
+    def release_lock(self) -> Any:  # type: ignore[override]
+        raise AttributeError(f"{type(self._plain).__name__!r} object has no attribute 'release_lock'")
+
+
+class SubmitLock(TracedLock):
+    """The lock that every `submit` of every `ThreadPoolExecutor` takes, and holds while a thread starts."""
+
+    __slots__ = ()
+    what: ClassVar[str] = "concurrent.futures' global lock"
+
+
+for _class in (TracedLock, TracedRLock):  # as the plain ones are called
+    _class.__module__ = _class.plain_type.__module__
+    _class.__name__ = _class.__qualname__ = _class.plain_type.__name__
+
+
+def _acquire_as_told(lock: TracedLock, blocking: Any, timeout: Any) -> bool:
+    try:
+        timed = bool(blocking) and (timeout == -1 or 0 < timeout <= threading.TIMEOUT_MAX)
+    except TypeError:
+        timed = False
+    if not timed or here.current is None:  # at once, or refused by the plain lock
+        return lock._plain.acquire(blocking, timeout)  # type: ignore[no-any-return]
+    return lock._try(False) or wait_for(lock, timeout)
+
+
+def wait_for(lock: TracedLock, timeout: float) -> bool:
+    """Waits for a lock that somebody has, as `acquire` does, and writes the wait down."""
+    activity = waiter_here()
+    inside = activity is None and here.waiting
+    if activity is None and not inside:
+        return lock._try(True, timeout)  # type: ignore[no-any-return]
+    remember_holds(lock)
+    waiting = lock._waiting
+    start_ns = perf_counter_ns()
+    waiting.append(start_ns)
+    in_line = len(waiting) - waiting.count(ASKED)
+    here.waiting = True
+    got: bool | None = None
+    try:
+        got = lock._try(True, timeout)
+        return got
+    finally:
+        end_ns = perf_counter_ns()
+        here.waiting = inside
+        holds: list[Hold] = []
+        try:
+            holds += [one for one in lock._holds.copy() if start_ns < one.end_ns <= end_ns]
+            if got is False and activity is not None:
+                ask_who_has(lock, holds, end_ns)
+        except Exception as error:
+            probe_failed("locks", error)
+        waiting.remove(start_ns)
+        try:
+            if got and not waiting:  # who has the lock knows that nobody stamps now
+                lock._holds.clear()
+            cause_ns, by = _cause(got, start_ns, end_ns, timeout, holds)
+            if activity is None:
+                here.freed_ns = max(here.freed_ns, cause_ns)
+            else:
+                what = Waited(lock.what, lock._made_at, holds, in_line)
+                keep_wait(activity, WAIT_LOCK, start_ns, cause_ns, end_ns, by, what)
+        except Exception as error:
+            probe_failed("locks", error)
+
+
+def remember_holds(lock: TracedLock) -> None:
+    """From now on the releases of this lock are written down while somebody is in line."""
+    if lock._holds is _NO_HOLDS:
+        with _begin_line:
+            if lock._holds is _NO_HOLDS:
+                lock._holds = deque(maxlen=_MOST_HOLDS)
+
+
+def _cause(
+    got: bool | None, start_ns: int, end_ns: int, timeout: float, holds: Sequence[Hold]
+) -> tuple[int, Waker]:
+    if got is None:  # interrupted
+        return end_ns, None
+    if not got:
+        return min(start_ns + int(timeout * 1e9), end_ns), TIMER
+    # without a stamp it was let go before we stood in line: the rest is the way back to running
+    return (holds[-1].end_ns if holds else start_ns), None
+
+
+def stamp_release(lock: TracedLock) -> None:
+    """Tells those in line that the lock is about to be free, and who had it."""
+    if lock.what == "threading.RLock" and not lock._plain._is_owned():
+        return  # the plain lock will refuse
+    try:
+        hold = hold_here(perf_counter_ns())
+        lock._holds.append(hold)
+        if lock._asked:
+            answer(lock, hold)
+    except Exception as error:
+        probe_failed("locks", error)
+
+
+def hold_here(end_ns: int) -> Hold:
+    """The calling thread as a holder that lets go now."""
+    place = user_place(sys._getframe(1))
+    current = here.current
+    known = threading._active.get(threading.get_ident())  # type: ignore[attr-defined]
+    thread = known.name if known is not None else ""  # current_thread() would make up a thread
+    if isinstance(current, Activity):
+        return Hold(end_ns, place, current.request.trace_id, current.span_id, current.name, thread)
+    return Hold(end_ns, place, 0, 0, "", thread)

@@ -1,0 +1,61 @@
+"""A SERVER span for Starlette and FastAPI apps that have none of their own.
+
+FastAPI from 0.142 on makes one, and so does opentelemetry-instrumentation-fastapi. Where neither
+does, OpenTelemetry's own ASGI middleware is put around the app.
+"""
+
+import functools
+from collections.abc import Callable
+from importlib.util import find_spec
+from typing import Any
+
+from opentelemetry.sdk.trace import TracerProvider
+
+from whywait.tracer.host.identity_map import ByIdentity
+from whywait.tracer.records.request import ACTIVITY
+
+
+def available() -> bool:
+    """Whether Starlette is installed."""
+    return find_spec("starlette") is not None
+
+
+def install(provider: TracerProvider) -> Callable[[], None]:
+    """Wraps `Starlette.__call__`; returns the undo."""
+    from opentelemetry.instrumentation.asgi import OpenTelemetryMiddleware
+    from starlette.applications import Starlette
+
+    plain_call = Starlette.__call__
+    wrapped: ByIdentity[Any] = ByIdentity()
+
+    @functools.wraps(plain_call)
+    async def __call__(self: Any, scope: Any, receive: Any, send: Any) -> None:
+        found = ACTIVITY.get()
+        if (
+            scope["type"] != "http"
+            or (found is not None and found.request.open)
+            or getattr(self, "_is_instrumented_by_opentelemetry", False)
+        ):
+            return await plain_call(self, scope, receive, send)
+        app = wrapped.get(self)
+        if app is None:
+            app = OpenTelemetryMiddleware(
+                _call_plainly, exclude_spans=["receive", "send"], tracer_provider=provider
+            )
+            wrapped.set(self, app)
+        scope["whywait.app"] = self
+        scope["whywait.call"] = plain_call
+        await app(scope, receive, send)
+
+    Starlette.__call__ = __call__  # type: ignore[method-assign]
+
+    def undo() -> None:
+        Starlette.__call__ = plain_call  # type: ignore[method-assign]
+
+    return undo
+
+
+async def _call_plainly(scope: Any, receive: Any, send: Any) -> None:
+    # the app travels in the scope: held by the middleware it would never be collected
+    app = scope.pop("whywait.app")
+    await scope.pop("whywait.call")(app, scope, receive, send)

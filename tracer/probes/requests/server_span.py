@@ -1,0 +1,101 @@
+"""Opens a request when its SERVER span starts, and closes it when that span ends.
+
+FastAPI's own telemetry and opentelemetry-instrumentation-fastapi both start that span in the request's
+task, so a span processor sees the moment, and the task, of either.
+"""
+
+from time import perf_counter_ns
+
+from opentelemetry.context import Context
+from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
+from opentelemetry.trace import SpanKind, StatusCode
+
+from whywait.tracer.host.introspection import coroutine_code, name_of
+from whywait.tracer.hotpath.recorder import Recorder
+from whywait.tracer.hotpath.task_steps import close_step, close_wait, open_step
+from whywait.tracer.records.request import ACTIVITY, Activity, Request
+
+
+class RequestRoots(SpanProcessor):
+    """Knows the open requests by the span id of their SERVER span. Inert after `close`."""
+
+    def __init__(self, recorder: Recorder) -> None:
+        self._recorder: Recorder | None = recorder
+        self._open: dict[int, Request] = {}
+
+    def on_start(self, span: Span, parent_context: Context | None = None) -> None:
+        """Called by the SDK in the request's own task."""
+        recorder = self._recorder
+        if recorder is None or span.kind is not SpanKind.SERVER:
+            return
+        found = ACTIVITY.get()
+        if found is not None and found.request.open:
+            return  # a service that calls itself in process: part of the request that is open
+        context = span.get_span_context()
+        if context is None or not context.trace_flags.sampled:
+            return
+        now = perf_counter_ns()
+        request = Request(
+            context.trace_id,
+            context.span_id,
+            int(context.trace_flags),
+            now,
+            recorder.config.max_records_per_request,
+        )
+        request.trace_state = context.trace_state
+        root = request.root
+        task = open_step(root, now)
+        if task is not None:
+            coroutine = task.get_coro()
+            root.name = name_of(coroutine)
+            root.code = coroutine_code(coroutine)
+        ACTIVITY.set(root)
+        self._open[context.span_id] = request
+        recorder.begin(request)
+
+    def on_end(self, span: ReadableSpan) -> None:
+        """Called by the SDK when the response is sent."""
+        context = span.get_span_context()
+        request = self._open.pop(context.span_id, None) if context is not None else None
+        recorder = self._recorder
+        if request is None or recorder is None:
+            return
+        now = perf_counter_ns()
+        root = request.root
+        request.name = span.name
+        request.start_unix_ns = span.start_time or 0
+        request.end_unix_ns = span.end_time or 0
+        request.end_ns = root.end_ns = now
+        close_wait(root, now)
+        close_step(root, now)
+        _forget(root)
+        request.open = False
+        recorder.finish(request, error=_failed(span))
+
+    def close(self) -> None:
+        """Forgets all open requests and ignores what comes."""
+        self._recorder = None
+        for request in list(self._open.values()):
+            request.open = False
+            request.release()
+        self._open.clear()
+
+    def shutdown(self) -> None:
+        """Called by the SDK; the session closes us by itself."""
+
+    def force_flush(self, timeout_millis: int = 30_000) -> bool:
+        """Nothing is held back here."""
+        return True
+
+
+def _failed(span: ReadableSpan) -> bool:
+    if span.status.status_code is StatusCode.ERROR:
+        return True
+    found = span.attributes or {}
+    status = found.get("http.response.status_code", found.get("http.status_code"))
+    return isinstance(status, int) and status >= 500
+
+
+def _forget(root: Activity) -> None:
+    if ACTIVITY.get() is root:
+        ACTIVITY.set(None)

@@ -1,0 +1,123 @@
+"""Looks at what a long loop callback is doing, so that a blocked loop has a name, a file and a line; and
+at what a thread does for whose GIL others wait.
+
+A thread of its own wakes now and then; only while there is such a thread does it read its stack, and of
+a long callback the system call it sleeps in, if it does.
+"""
+
+import threading
+from collections import Counter
+from collections.abc import Callable
+from time import perf_counter_ns
+from weakref import WeakValueDictionary
+
+from whywait.tracer.host.code_location import place_of_thread
+from whywait.tracer.host.syscall_names import call_name
+from whywait.tracer.hotpath.recorder import Recorder, probe_failed
+from whywait.tracer.offcpu.gil_holders import HolderSeen
+from whywait.tracer.records.request import Loop, Place, Sample
+
+
+def install(recorder: Recorder) -> Callable[[], None]:
+    """Starts the thread; returns the undo, which ends it."""
+    interval_s = recorder.config.watchdog_interval_s
+    if interval_s <= 0:
+        return lambda: None
+    stop = threading.Event()
+    thread = threading.Thread(
+        target=_watch, args=(recorder, stop, interval_s), name="whywait-watchdog", daemon=True
+    )
+    thread.start()
+
+    def undo() -> None:
+        stop.set()
+        if thread is not threading.current_thread():
+            thread.join(timeout=5)
+
+    return undo
+
+
+def _watch(recorder: Recorder, stop: threading.Event, interval_s: float) -> None:
+    seen: dict[int, _Seen] = {}
+    holders = _Holders(recorder)
+    interval_ns = int(interval_s * 1e9)
+    while not stop.wait(interval_s):
+        try:
+            holders.look()
+            for loop in recorder.loops:
+                run_start_ns = loop.running_since_ns()
+                age_ns = perf_counter_ns() - run_start_ns
+                if not run_start_ns or age_ns < interval_ns:
+                    continue
+                known = seen.get(loop.thread_id)
+                if known is None or known.run_start_ns != run_start_ns:
+                    known = seen[loop.thread_id] = _Seen(run_start_ns, loop.sample)
+                if age_ns >= known.next_age_ns:
+                    known.look(loop, age_ns)
+        except Exception as error:
+            probe_failed("watchdog", error)
+            return
+
+
+class _Holders:
+    """Looks at the thread for whose GIL others wait, when the sampler says that there is one."""
+
+    def __init__(self, recorder: Recorder) -> None:
+        self._recorder = recorder
+        # weakly: an executor's manager thread that lives on is woken at exit, in a forked child for ever
+        self._threads: WeakValueDictionary[int, threading.Thread] = WeakValueDictionary()
+        self._own_id = threading.get_native_id()
+
+    def look(self) -> None:
+        sampler = self._recorder.sampler
+        holder_id = sampler.header().waited_for if sampler is not None else 0
+        if not holder_id or holder_id == self._own_id:
+            return
+        thread = self._threads.get(holder_id)
+        if thread is None or not thread.is_alive():
+            self._threads = WeakValueDictionary(
+                {one.native_id: one for one in threading.enumerate() if one.native_id}
+            )
+            thread = self._threads.get(holder_id)
+        if thread is None:
+            return
+        place = place_of_thread(thread.ident or 0)
+        self._recorder.looks.append(HolderSeen(perf_counter_ns(), holder_id, thread.name, place))
+
+
+class _Seen:
+    """What was seen of one long callback; looks grow rarer the longer it lasts."""
+
+    def __init__(self, run_start_ns: int, sample: tuple[int, Sample] | None) -> None:
+        self.run_start_ns = run_start_ns
+        self.next_age_ns = 0
+        self.places: Counter[Place] = Counter()
+        # a collection may have come in C code that lets nobody else look
+        if sample is not None and sample[0] == run_start_ns:
+            self.places[sample[1].place] += 1
+        self.syscalls: Counter[str] = Counter()
+
+    def look(self, loop: Loop, age_ns: int) -> None:
+        self.next_age_ns = int(age_ns * 1.2)
+        place = place_of_thread(loop.thread_id)
+        syscall = _sleeps_in(loop.native_id)
+        if place is None or loop.run_start_ns != self.run_start_ns:
+            return
+        self.places[place] += 1
+        if syscall is not None:
+            self.syscalls[syscall] += 1
+        chief = self.places.most_common(1)[0][0]
+        slept_in = self.syscalls.most_common(1)[0][0] if self.syscalls else None
+        loop.sample = (self.run_start_ns, Sample(chief, slept_in))
+
+
+def _sleeps_in(native_id: int) -> str | None:
+    """The system call a thread sleeps in; None when it runs, or where the kernel does not say."""
+    try:
+        with open(f"/proc/self/task/{native_id}/syscall", encoding="ascii") as file:
+            word = file.read(32).split(maxsplit=1)[0]
+    except (OSError, IndexError):
+        return None
+    if not word.isdigit():  # "running", or -1: stopped outside any call
+        return None
+    return call_name(int(word))

@@ -1,0 +1,139 @@
+"""anyio's worker threads, on which FastAPI runs `def` endpoints: a job from the moment it has its token.
+
+The wait for the token is the task's own and is seen by the loop probe; here it is told which limiter it
+was, so that those can be named who held the tokens.
+"""
+
+import functools
+from collections.abc import Callable
+from importlib.util import find_spec
+from time import perf_counter_ns
+from types import CodeType
+from typing import Any
+
+from whywait.tracer.host.introspection import local_of, take_this_frame_out
+from whywait.tracer.hotpath.jobs import make_job, occupancy_of, pool_of, run_job
+from whywait.tracer.hotpath.recorder import probe_failed
+from whywait.tracer.hotpath.tasks import WRAPPERS
+from whywait.tracer.records.request import Activity, Job, Occupancy, Pool, current_activity
+from whywait.tracer.schema import WAIT_AWAIT, WAIT_LIMITER
+
+
+def available() -> bool:
+    """Whether anyio is installed."""
+    return find_spec("anyio") is not None
+
+
+def install() -> Callable[[], None]:
+    """Wraps the asyncio backend's worker-thread call and the limiter; returns the undo."""
+    from anyio._backends import _asyncio
+
+    backend: Any = _asyncio.AsyncIOBackend
+    limiter_class: Any = _asyncio.CapacityLimiter
+    plain_run = backend.__dict__["run_sync_in_worker_thread"]
+    plain_acquire = limiter_class.acquire_on_behalf_of
+
+    @classmethod  # type: ignore[misc]
+    @functools.wraps(plain_run.__func__)
+    async def run_sync_in_worker_thread(
+        cls: Any, func: Any, args: Any, abandon_on_cancel: bool = False, limiter: Any = None
+    ) -> Any:
+        try:
+            tokens = limiter or cls.current_default_thread_limiter()
+            pool = pool_of(tokens, "anyio", _size(tokens))
+            job = make_job(pool, func, args)
+            held = occupancy_of(pool, job, func, args)
+        except Exception as error:
+            probe_failed("anyio", error)
+            return await plain_run.__func__(cls, func, args, abandon_on_cancel, limiter)
+        call = functools.partial(_run, pool, job, held, func)
+        try:
+            return await plain_run.__func__(cls, call, args, abandon_on_cancel, limiter)
+        except BaseException as error:
+            take_this_frame_out(error)
+            raise
+
+    @functools.wraps(plain_acquire)
+    async def acquire_on_behalf_of(self: Any, borrower: Any) -> None:
+        start_ns = perf_counter_ns()
+        try:
+            await plain_acquire(self, borrower)
+        except BaseException as error:
+            take_this_frame_out(error)
+            raise
+        activity = current_activity()
+        if activity is not None:
+            activity.token_ns = perf_counter_ns()
+            try:
+                _name_limiter(activity, start_ns, pool_of(self, "anyio", _size(self)))
+            except Exception as error:
+                probe_failed("anyio", error)
+
+    wrappers = _wrappers(backend)  # kept until the undo, and so are the codes whose ids are used
+    WRAPPERS.update({id(code): behind for code, behind in wrappers.items()})
+    backend.run_sync_in_worker_thread = run_sync_in_worker_thread
+    limiter_class.acquire_on_behalf_of = acquire_on_behalf_of
+
+    def undo() -> None:
+        backend.run_sync_in_worker_thread = plain_run
+        limiter_class.acquire_on_behalf_of = plain_acquire
+        for code in wrappers:
+            WRAPPERS.pop(id(code), None)
+
+    return undo
+
+
+def _wrappers(backend: Any) -> dict[CodeType, Callable[[Any], Any]]:
+    """The coroutines in which anyio runs the user's, and what each holds of it; not every version has all."""
+    from anyio import from_thread
+    from anyio._core import _tasks
+
+    found: dict[CodeType, Callable[[Any], Any]] = {}
+    handle = getattr(_tasks, "TaskHandle", None)
+    if handle is not None and hasattr(handle, "_run_coro"):
+        found[handle._run_coro.__code__] = lambda wrapper: local_of(wrapper.cr_frame, "self")._coro
+    for owner, method in (
+        (backend, "run_async_from_thread"),
+        (from_thread.BlockingPortal, "_call_func"),
+    ):
+        code = getattr(getattr(owner, method, None), "__code__", None)
+        inner = [one for one in getattr(code, "co_consts", ()) if isinstance(one, CodeType)]
+        for one in [code, *inner]:
+            if one is not None and "func" in (*one.co_varnames, *one.co_freevars):
+                found[one] = lambda wrapper: _behind_partials(local_of(wrapper.cr_frame, "func"))
+    return found
+
+
+def _behind_partials(function: Any) -> Any:
+    while isinstance(function, functools.partial):
+        function = function.func
+    return function
+
+
+def _run(pool: Pool, job: Job | None, held: Occupancy, function: Callable[..., Any], /, *args: Any) -> Any:
+    if job is not None:
+        spawner: Activity | None = job.spawner
+        if spawner is not None and spawner.token_ns > job.born_ns:
+            job.born_ns = spawner.token_ns
+    try:
+        return run_job(pool, job, held, function, *args)
+    except BaseException as error:
+        take_this_frame_out(error)
+        raise
+    finally:
+        function = args = None  # type: ignore[assignment]
+
+
+def _name_limiter(activity: Activity, start_ns: int, pool: Pool) -> None:
+    """Says of the waits since `start_ns` that they were for a token of the limiter."""
+    for index in range(len(activity.waits) - 1, -1, -1):
+        wait = activity.waits[index]
+        if wait.start_ns < start_ns:
+            return
+        if wait.kind == WAIT_AWAIT and not wait.thread:
+            activity.waits[index] = wait._replace(kind=WAIT_LIMITER, pool=pool)
+
+
+def _size(limiter: Any) -> int:
+    tokens = limiter.total_tokens
+    return int(tokens) if tokens != float("inf") else 0

@@ -1,0 +1,182 @@
+"""Waits of a thread for jobs: `Future.result`, `Future.exception`, `as_completed`, `wait`.
+
+Each names the job that ended it, so that the critical path can follow it into the pool; a future that
+no pool made names the task or thread that set it.
+"""
+
+import functools
+import sys
+from collections.abc import Callable
+from concurrent.futures import Future, _base
+from contextlib import suppress
+from time import perf_counter_ns
+from typing import Any
+
+from whywait.tracer.host.code_location import user_place
+from whywait.tracer.host.introspection import take_this_frame_out
+from whywait.tracer.host.otel_context import current_span_id
+from whywait.tracer.hotpath.recorder import probe_failed
+from whywait.tracer.hotpath.task_steps import waker_now
+from whywait.tracer.hotpath.thread_waits import waiter_here
+from whywait.tracer.probes.threads.thread_pool import JOB_ATTRIBUTE
+from whywait.tracer.records.request import Activity, Collector, Job, Wait, Waker, current_activity, here
+from whywait.tracer.schema import WAIT_AWAIT
+
+_DONE = (_base.FINISHED, _base.CANCELLED_AND_NOTIFIED, _base.CANCELLED)
+LATE_NS = 1_000_000  # of a result that lay done for less, who took it is not kept
+
+
+def install() -> Callable[[], None]:
+    """Wraps the two blocking methods of `Future` and the waiters' event; returns the undo."""
+    plain_result, plain_exception = Future.result, Future.exception
+    plain_waiters = _base._create_and_install_waiters  # type: ignore[attr-defined]
+
+    @functools.wraps(plain_result)
+    def result(self: Any, timeout: float | None = None) -> Any:
+        try:
+            if type(here.current) is tuple:  # a callback that passes it on to the loop's own future
+                return plain_result(self, timeout)
+            if self._state in _DONE:
+                _take(self)
+                return plain_result(self, timeout)
+            activity = waiter_here()
+            if activity is None:
+                return plain_result(self, timeout)
+            return _blocked(plain_result, activity, self, timeout)
+        except BaseException as error:
+            take_this_frame_out(error)
+            raise
+        finally:
+            self = None  # the exception's frames include this one: break the cycle, as the plain method does
+
+    @functools.wraps(plain_exception)
+    def exception(self: Any, timeout: float | None = None) -> Any:
+        try:
+            if self._state in _DONE or (activity := waiter_here()) is None:
+                return plain_exception(self, timeout)
+            return _blocked(plain_exception, activity, self, timeout)
+        except BaseException as error:
+            take_this_frame_out(error)
+            raise
+        finally:
+            self = None
+
+    def create_and_install_waiters(fs: Any, return_when: Any) -> Any:
+        waiter = plain_waiters(fs, return_when)
+        if current_activity() is not None:
+            waiter.event = _Event(waiter.event)
+        return waiter
+
+    Future.result = result  # type: ignore[method-assign]
+    Future.exception = exception  # type: ignore[method-assign]
+    _base._create_and_install_waiters = create_and_install_waiters  # type: ignore[attr-defined]
+
+    def undo() -> None:
+        Future.result = plain_result  # type: ignore[method-assign]
+        Future.exception = plain_exception  # type: ignore[method-assign]
+        _base._create_and_install_waiters = plain_waiters  # type: ignore[attr-defined]
+
+    return undo
+
+
+def _take(future: Any) -> None:
+    """A result that was there is asked for: until now it lay uncollected."""
+    job = getattr(future, JOB_ATTRIBUTE, None)
+    if job is None or job.resume_ns or not job.done_ns:
+        return
+    try:
+        current = here.current
+        now = job.resume_ns = perf_counter_ns()
+        if now - job.done_ns < LATE_NS or not job.request.open:
+            return
+        if current is None or current.request is not job.request:
+            place = user_place(sys._getframe(2))
+            trace_id, span_id = (0, 0) if current is None else (current.request.trace_id, current.span_id)
+            job.collector = Collector(now, place, trace_id, span_id)
+    except Exception as error:
+        probe_failed("futures", error)
+
+
+class _Witness:
+    """Stands among a future's waiters and notes who set it; the future holds its lock meanwhile."""
+
+    __slots__ = ("by", "cause_ns")
+
+    def __init__(self) -> None:
+        self.by: Waker = None
+        self.cause_ns = 0
+
+    def add_result(self, _: Any) -> None:
+        try:
+            self.by, self.cause_ns = waker_now(here.current)
+        except Exception as error:  # who sets the host's future must not meet it
+            probe_failed("futures", error)
+
+    add_exception = add_cancelled = add_result
+
+
+def _blocked(plain: Any, activity: Activity, future: Any, timeout: float | None) -> Any:
+    witness = None if isinstance(getattr(future, JOB_ATTRIBUTE, None), Job) else _Witness()
+    if witness is not None:
+        with future._condition:
+            future._waiters.append(witness)
+    start_ns = perf_counter_ns()
+    here.waiting = True
+    try:
+        return plain(future, timeout)
+    except BaseException as error:
+        take_this_frame_out(error)
+        raise
+    finally:
+        here.waiting = False
+        end_ns = perf_counter_ns()
+        if witness is not None:
+            with future._condition, suppress(ValueError):
+                future._waiters.remove(witness)
+            _record(activity, start_ns, end_ns, witness.by, witness.cause_ns)
+        else:
+            job = getattr(future, JOB_ATTRIBUTE, None)
+            _record(activity, start_ns, end_ns, job, job.done_ns if job is not None else 0)
+        future = None
+
+
+class _Event:
+    """The waiter's event, with its waits timed and who ended them; workers may still hold the event itself."""
+
+    __slots__ = ("_event", "_witness", "clear", "is_set")
+
+    def __init__(self, event: Any) -> None:
+        self._event = event
+        self._witness = _Witness()
+        self.clear = event.clear
+        self.is_set = event.is_set
+
+    def set(self) -> None:
+        if not self._event.is_set():  # those that come while the waiter is on its way wake nobody
+            self._witness.add_result(None)
+        self._event.set()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        activity = waiter_here()
+        if activity is None or self._event.is_set():
+            return self._event.wait(timeout)  # type: ignore[no-any-return]
+        witness = self._witness = _Witness()
+        start_ns = perf_counter_ns()
+        here.waiting = True
+        try:
+            return self._event.wait(timeout)  # type: ignore[no-any-return]
+        finally:
+            here.waiting = False
+            _record(activity, start_ns, perf_counter_ns(), witness.by, witness.cause_ns)
+
+
+def _record(activity: Activity, start_ns: int, end_ns: int, by: Waker, cause_ns: int) -> None:
+    try:
+        if not activity.request.take():
+            return
+        cause_ns = min(max(cause_ns or end_ns, start_ns), end_ns)
+        if isinstance(by, Job) and not by.resume_ns:
+            by.resume_ns = end_ns
+        activity.waits.append(Wait(WAIT_AWAIT, start_ns, cause_ns, end_ns, by, None, current_span_id(), True))
+    except Exception as error:
+        probe_failed("futures", error)

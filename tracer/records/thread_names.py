@@ -1,0 +1,48 @@
+"""Which function each thread runs, remembered beyond its end: what held the GIL may be over when that is told."""
+
+from collections import deque
+from collections.abc import Collection, Iterator
+from typing import Final, NamedTuple
+
+from whywait.tracer.records.request import Place
+
+_MOST_LIVING: Final = 8_192
+_MOST_ENDED: Final = 4_096
+
+
+class ThreadLife(NamedTuple):
+    """One thread from its start on, until another has its number."""
+
+    start_ns: int  # perf_counter_ns; 0: before we looked
+    thread_id: int  # native
+    thread_name: str
+    place: Place  # of the function that it runs
+
+
+class ThreadLives:
+    """Bounded; any thread may add, the exporter reads."""
+
+    def __init__(self) -> None:
+        self._living: dict[int, ThreadLife] = {}
+        self._ended: deque[ThreadLife] = deque(maxlen=_MOST_ENDED)
+
+    def add(self, life: ThreadLife) -> None:
+        """Notes a thread that begins. The number may have been another's."""
+        before = self._living.pop(life.thread_id, None)
+        if before is not None:
+            self._ended.append(before)
+        elif len(self._living) >= _MOST_LIVING:
+            self._living.pop(next(iter(self._living)), None)
+        self._living[life.thread_id] = life
+
+    def settle(self, alive: Collection[int]) -> None:
+        """Takes those that are not among these numbers to have ended."""
+        for thread_id, life in list(self._living.items()):
+            if thread_id not in alive and self._living.get(thread_id) is life:
+                del self._living[thread_id]
+                self._ended.append(life)
+
+    def __iter__(self) -> Iterator[ThreadLife]:
+        """Those that have ended, then those that live; of one number in order of time."""
+        yield from self._ended.copy()
+        yield from list(self._living.values())

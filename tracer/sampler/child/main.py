@@ -1,0 +1,290 @@
+"""The sampler's process: reads the thread states of another process and writes them into shared memory.
+
+Run as a script, without site packages, in a process of its own; imported only for the layout. It learns
+of the end of the sampled process by the end of its standard input, and never outlives it.
+"""
+
+import mmap
+import os
+import random
+import select
+import sys
+import time
+import types
+
+if __name__ == "__main__":  # without the package's front door, which imports far more than this needs
+    _tracer = os.path.abspath(__file__).rsplit(os.sep, 3)[0]
+    for _name, _folder in (("whywait", os.path.dirname(_tracer)), ("whywait.tracer", _tracer)):
+        sys.modules[_name] = _package = types.ModuleType(_name)
+        _package.__path__ = [_folder]
+
+from whywait.tracer.sampler.child.cpu_usage import CpuUse
+from whywait.tracer.sampler.child.gil_reader import GilReader
+from whywait.tracer.sampler.child.mapped_library import Libraries
+from whywait.tracer.sampler.child.pool_sweeps import PoolSweeps
+from whywait.tracer.sampler.child.sleeping_threads import (
+    LONG_ASLEEP,
+    MOST_OF_A_CORE,
+    PERIOD_S,
+    has_run,
+    idles,
+    look_every,
+)
+from whywait.tracer.sampler.child.syscall_state import CallStates
+from whywait.tracer.sampler.shared.cpu_records import CPU_RECORD, CPU_RECORDS
+from whywait.tracer.sampler.shared.thread_records import (
+    ASLEEP,
+    CPU_AT,
+    FUTEX,
+    GIL,
+    HEADER,
+    LONGEST_RECORD_NS,
+    SIZE,
+    WOKEN,
+    WOKEN_AT,
+    WOKEN_MOST,
+    Ring,
+    Thread,
+    goes_on,
+    pack_round,
+)  # fmt: skip
+
+_SWEEPS_THAT_PAY = 16
+_LISTING_S = 0.05  # how often new threads are looked for
+_MOST_THREADS = 512
+_MOST_LIBRARIES = 4  # places in which a thread was seen asleep
+
+
+class Sampler:
+    """Sweeps over all threads of a process until its standard input ends."""
+
+    def __init__(
+        self, process_id: int, gil_from: int, gil_to: int, holder_at: int, native_id_offset: int, interval_known: int,
+        memory: mmap.mmap,
+    ) -> None:  # fmt: skip
+        self._folder = os.open(f"/proc/{process_id}/task", os.O_RDONLY)
+        self._gil = GilReader(process_id, holder_at, native_id_offset, interval_known)
+        self._calls = CallStates(gil_from, gil_to)
+        self._memory = memory
+        self._ring = Ring(memory)
+        self._sweeps = self._swept_ns = self._waited_for = 0
+        self._threads: dict[int, Thread] = {}
+        self._use = CpuUse(process_id, self._emit_use)
+        self._use_written = 0
+        self._woken = 0  # how many threads were said to have begun to work
+        self._every = 1  # how many sweeps apart the threads are looked at that have long been asleep
+        self._libraries = Libraries(process_id)
+        self._pools = PoolSweeps(process_id, memory, self._ring, self._calls.of)
+
+    def run(self) -> None:
+        """Returns when standard input has ended, or the sampled process is gone."""
+        listed_s = 0.0
+        cost_s, typical_s, period_s = 0.0, 0.0, PERIOD_S
+        vary = random.Random()
+        while True:
+            # a steady rhythm would beat against the switch interval of the interpreter, which is as long
+            pause_s = max(period_s * vary.uniform(0.5, 1.5) - cost_s, 0.0005)
+            due_ns = time.perf_counter_ns() + int(pause_s * 1e9)
+            if self._pause(due_ns):
+                self._finish()
+                return
+            cpu_ns, now_s, now_ns = time.thread_time_ns(), time.monotonic(), time.perf_counter_ns()
+            self._use.throttling.look(due_ns, now_ns)
+            if now_s - listed_s >= _LISTING_S:
+                listed_s = now_s
+                if not self._list():
+                    return
+            self._sweep()
+            self._pools.sweep()
+            spent_ns = time.thread_time_ns()
+            cost_s = (spent_ns - cpu_ns) / 1e9
+            # one that cost much is paid for by many: a hole in the samples would be its price else
+            typical_s += (cost_s - typical_s) / _SWEEPS_THAT_PAY
+            period_s = max(PERIOD_S, typical_s / MOST_OF_A_CORE)
+            self._every = look_every(self._every, cost_s)
+            self._sweeps += 1
+            self._use.account(self._swept_ns, self._threads.values())  # has a budget of its own
+            self._write_header(time.thread_time_ns(), int(period_s * 1e9))
+
+    def _pause(self, until_ns: int) -> bool:
+        """Until the next sweep; whether standard input ended. Process pools are looked at meanwhile where many threads
+        make sweeps dear and thus rare: a short job would begin and end between two."""
+        while True:
+            now_ns = time.perf_counter_ns()
+            look_ns = self._pools.next_ns(now_ns)
+            wake_ns = min(look_ns, until_ns) if look_ns else until_ns
+            if select.select([0], [], [], max(wake_ns - now_ns, 0) / 1e9)[0]:
+                return True
+            if wake_ns >= until_ns:
+                return False
+            self._pools.sweep()
+
+    def _finish(self) -> None:
+        now_ns = time.perf_counter_ns()
+        self._use.throttling.look(now_ns, now_ns)
+        self._use.account(now_ns, self._threads.values(), last=True)
+        for tid in list(self._threads):
+            self._drop(tid)
+        self._pools.close()
+        self._use.close()
+        self._write_header(time.thread_time_ns(), 0)
+
+    def _list(self) -> bool:
+        try:
+            found = {int(name) for name in os.listdir(self._folder)}
+        except OSError:
+            return False
+        if not found:
+            return False
+        for tid in self._threads.keys() - found:
+            self._drop(tid)
+        for tid in sorted(found - self._threads.keys())[: _MOST_THREADS - len(self._threads)]:
+            self._take_up(tid)
+        return True
+
+    def _drop(self, tid: int) -> None:
+        thread = self._threads.pop(tid)
+        self._ring.end(thread)
+        self._use.ended(thread)
+        thread.close()
+
+    def _hear(self) -> None:
+        """Threads that rested and now work are looked at in this sweep, and what was seen of them before is over."""
+        count, *latest = WOKEN.unpack_from(self._memory, WOKEN_AT)
+        for number in range(max(self._woken, count - WOKEN_MOST), count):
+            tid = latest[number % WOKEN_MOST]
+            thread = self._threads.get(tid)
+            if thread is not None:
+                has_run(thread, time.perf_counter_ns())
+                self._ring.end(thread)
+                thread.asleep, thread.looks, thread.passed_over = b"", 0, 0
+            elif tid and len(self._threads) < _MOST_THREADS:
+                self._take_up(tid)
+        self._woken = count
+
+    def _sweep(self) -> None:
+        self._hear()
+        waited_for = 0
+        read, clock = os.pread, time.perf_counter_ns
+        turn, every, began_ns = self._sweeps, self._every, clock()
+        for tid, thread in list(self._threads.items()):
+            if thread.looks > LONG_ASLEEP and (
+                (every > 1 and (turn + tid) % every) or idles(thread, began_ns)
+            ):
+                thread.passed_over += 1
+                continue
+            asleep = thread.asleep
+            # asked before where it is, or a wake-up might be missed
+            ran = bool(asleep) and has_run(thread, began_ns)
+            try:
+                said = read(thread.calls, 160, 0)
+            except OSError:  # the thread has ended
+                self._drop(tid)
+                continue
+            now = clock()
+            if ran:  # it was away, and may have come back to the same place while nobody looked
+                self._ring.end(thread)
+                thread.asleep = b""
+            if said == thread.asleep:
+                thread.last_ns = now
+                thread.count += thread.passed_over
+                if thread.looks % 8 and now - thread.first_ns < LONGEST_RECORD_NS:
+                    thread.count += 1
+                    thread.looks += 1
+                    thread.passed_over = 0
+                    continue
+            thread.passed_over = 0
+            words = said.split(None, 2)
+            state, number = self._calls.of(words)
+            if state in ASLEEP:
+                if said == thread.asleep:
+                    thread.looks += 1
+                else:
+                    thread.looks, thread.asleep = 0, said
+                    thread.turns = thread.turns if ran else b""
+            else:
+                thread.looks, thread.asleep = 0, b""
+            if state == GIL:
+                holder = self._holder()
+                waited_for = holder or waited_for
+                thread.python = True
+                self._take_round(thread, words, now, holder)
+            elif self._ring.take_in(thread, now, state, number, 0) and state == FUTEX:
+                self._tell_library(thread, words, now)
+        self._waited_for = waited_for
+        self._swept_ns = time.perf_counter_ns()
+
+    def _holder(self) -> int:
+        """The thread that holds the GIL now; 0 when nobody does, or it cannot be read."""
+        tid = self._gil.holder()
+        if not tid or tid in self._threads:
+            return tid
+        return tid if len(self._threads) < _MOST_THREADS and self._take_up(tid) else 0  # it began just now
+
+    def _take_round(self, thread: Thread, words: "list[bytes]", now: int, holder: int) -> None:
+        """Adds that a thread was seen waiting for the GIL, and since when."""
+        before, waited = thread.switches, thread.count and thread.state == GIL
+        round_ns = self._gil.round_began(words[2], now) if len(words) > 2 else 0
+        run_queue = thread.read_run_queue()
+        turns = thread.switches - before
+        if waited and not goes_on(thread.round_ns, round_ns, turns, self._gil.interval_ns):
+            self._ring.end(thread)
+        thread.round_ns = round_ns
+        if self._ring.take_in(thread, now, GIL, self._calls.futex, holder, run_queue):
+            # no deadline, though others have one: it waits for the GIL's mutex, and that is not for long
+            known = self._gil.interval_ns > 0
+            thread.round = pack_round(now - round_ns if round_ns else 0, turns) if known else 0
+
+    def _take_up(self, tid: int) -> bool:
+        try:
+            self._threads[tid] = Thread(tid, self._folder)
+        except OSError:  # no thread of this process, or no more
+            return False
+        return True
+
+    def _tell_library(self, thread: Thread, words: "list[bytes]", now_ns: int) -> None:
+        address = int(words[-1].rsplit(None, 1)[-1], 16)
+        if address not in thread.libraries and len(thread.libraries) < _MOST_LIBRARIES:
+            thread.libraries.add(address)
+            name = self._libraries.at(address, now_ns)
+            if name:
+                self._use.library(thread.tid, name)
+
+    def _emit_use(self, record: bytes) -> None:
+        at = CPU_AT + (self._use_written % CPU_RECORDS) * CPU_RECORD.size
+        self._memory[at : at + CPU_RECORD.size] = record
+        self._use_written += 1
+
+    def _write_header(self, cpu_ns: int, period_ns: int) -> None:
+        HEADER.pack_into(
+            self._memory, 0, self._ring.written, self._sweeps, self._swept_ns, cpu_ns, self._waited_for,
+            len(self._threads), period_ns, self._use_written, self._use.until_ns,
+        )  # fmt: skip
+
+
+def main() -> None:
+    """Leaves its parent, says who it is, and samples: PID GIL_FROM GIL_TO HOLDER_AT OFFSET INTERVAL_KNOWN FD."""
+    process_id, gil_from, gil_to, holder_at, offset, interval_known, shared = map(int, sys.argv[1:])
+    if os.fork():  # an orphan is nobody's child: a host that waits for its children will not meet it
+        os._exit(0)
+    os.setsid()
+    memory = mmap.mmap(shared, SIZE)
+    os.write(1, b"here %d\n" % os.getpid())
+    for _ in range(50):
+        try:
+            sampler = Sampler(process_id, gil_from, gil_to, holder_at, offset, interval_known, memory)
+            with open(f"/proc/{process_id}/task/{process_id}/syscall", "rb") as file:
+                file.read()
+            break
+        except PermissionError:
+            os.write(1, b"denied\n")  # the parent may yet allow it
+            if select.select([0], [], [], 0.1)[0]:
+                return
+    else:
+        return
+    os.write(1, b"ready\n")
+    sampler.run()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,156 @@
+"""Who used the CPUs lately, as the sampler's process wrote it down: intervals in order of time."""
+
+from bisect import bisect_right
+from collections import deque
+from collections.abc import Iterator
+from typing import Final, NamedTuple
+
+from whywait.tracer.sampler.process import SamplerProcess
+from whywait.tracer.sampler.shared import cpu_records as use
+
+_KEPT: Final = 600  # intervals: a minute of waiting for CPUs
+_THROTTLED_KEPT: Final = 4_000
+_NEARLY_NS: Final = 1_000_000_000
+_LIBRARIES: Final = 1_024
+_MOST_LISTED: Final = 256  # of one interval
+
+
+class ThreadUse(NamedTuple):
+    """What a thread of this process used in an interval, and how long it was ready without a CPU."""
+
+    thread_id: int  # native; 0: threads too short-lived to be seen one by one
+    used_ns: int
+    waited_ns: int
+    cpu: int
+    cpus: frozenset[int]  # it may run on; empty: not known
+    python: bool  # seen waiting for the GIL
+    name: str
+
+
+class ProcessUse(NamedTuple):
+    """What another process used in an interval."""
+
+    process_id: int  # 0: all that are not listed, together
+    used_ns: int
+    cpu: int
+    name: str
+    cpus: frozenset[int] = frozenset()  # it may run on; empty: not known
+    sibling: bool = False  # it works beside this one: a worker of the same service
+    ended: bool = False  # within the interval: `used_ns` is the most that it is likely to have used
+
+
+class Stretch(NamedTuple):
+    """A quota had run out."""
+
+    start_ns: int
+    end_ns: int
+
+
+class Interval(NamedTuple):
+    """One interval in which threads of this process waited for a CPU."""
+
+    start_ns: int
+    end_ns: int
+    threads: tuple[ThreadUse, ...]
+    processes: tuple[ProcessUse, ...]
+    busy_ns: dict[frozenset[int], int]  # by set of CPUs: for how long they worked, for whomever
+    cpus: frozenset[int]  # this process may run on
+    quota_ns: int  # CPU time per `period_ns`; both 0 where there is no quota
+    period_ns: int
+
+
+class CpuPast:
+    """The intervals of one process; `read` takes in what was written since."""
+
+    def __init__(self, process: SamplerProcess) -> None:
+        self._process = process
+        self._read = 0
+        self._intervals: deque[Interval] = deque(maxlen=_KEPT)
+        self._throttled: list[Stretch] = []
+        self._sets: dict[int, frozenset[int]] = {}
+        self._open: list[tuple[int, ...]] = []
+        self._names: list[str] = []
+        self._busy: dict[frozenset[int], int] = {}
+        self.libraries: dict[int, str] = {}  # by native thread id: the library it was seen asleep in
+        self.missed = 0  # records that were overwritten before they were read
+
+    @property
+    def sampler_id(self) -> int:
+        """The process id of the sampler, whose use is ours."""
+        return self._process.id
+
+    def read(self) -> None:
+        """Takes in what the child has written since the last call."""
+        written = self._process.header().use_written
+        if written - self._read > use.CPU_RECORDS // 2:  # the child may be overwriting the oldest now
+            self.missed += written - use.CPU_RECORDS // 2 - self._read
+            self._read = written - use.CPU_RECORDS // 2
+            self._close()
+        while self._read < written:
+            last = min(written, (self._read // use.CPU_RECORDS + 1) * use.CPU_RECORDS)
+            data = self._process.use_records(self._read, last)
+            for at in range(0, len(data), use.CPU_RECORD.size):
+                self._take(data[at : at + use.CPU_RECORD.size])
+            self._read = last
+
+    def during(self, start_ns: int, end_ns: int) -> Iterator[Interval]:
+        """The intervals that overlap the stretch, latest first."""
+        for one in reversed(self._intervals):
+            if one.end_ns <= start_ns:
+                return
+            if one.start_ns < end_ns:
+                yield one
+
+    def throttled(self, start_ns: int, end_ns: int) -> list[Stretch]:
+        """The stretches in which a quota had run out that overlap this one."""
+        at = bisect_right(self._throttled, start_ns, key=lambda one: one.end_ns)
+        # by their ends they are in order, by their starts nearly so
+        until = bisect_right(self._throttled, end_ns + _NEARLY_NS, key=lambda one: one.end_ns)
+        return [one for one in self._throttled[at:until] if one.start_ns < end_ns]
+
+    def _take(self, record: bytes) -> None:
+        kind, cpu, number, start_ns, end_ns, used_ns, waited_ns, cpus, flags, _, raw = use.CPU_RECORD.unpack(
+            record
+        )
+        if kind == use.CPUS:
+            mask = int.from_bytes(use.CPU_TEXT.unpack(record)[3], "little")
+            self._sets[number] = frozenset(at for at in range(mask.bit_length()) if mask >> at & 1)
+        elif kind == use.LIBRARY:
+            if len(self.libraries) >= _LIBRARIES:
+                self.libraries.pop(next(iter(self.libraries)))
+            self.libraries[number] = use.CPU_TEXT.unpack(record)[3].rstrip(b"\0").decode("utf-8", "replace")
+        elif kind == use.THROTTLED:
+            self._throttled.append(Stretch(start_ns, end_ns))
+            if len(self._throttled) > 2 * _THROTTLED_KEPT:
+                del self._throttled[:_THROTTLED_KEPT]
+        elif kind in (use.THREAD, use.PROCESS):
+            if len(self._open) < _MOST_LISTED:
+                self._open.append((kind, cpu, number, used_ns, waited_ns, cpus, flags))
+                self._names.append(raw.rstrip(b"\0").decode("utf-8", "replace"))
+        elif kind == use.INTERVAL:
+            self._intervals.append(self._interval(start_ns, end_ns, cpus, *use.QUOTA.unpack(raw)))
+            self._close()
+        elif kind == use.BUSY and len(self._busy) < _MOST_LISTED:
+            self._busy[self._sets.get(cpus, frozenset())] = used_ns
+
+    def _close(self) -> None:
+        self._open.clear()
+        self._names.clear()
+        self._busy = {}
+
+    def _interval(self, start_ns: int, end_ns: int, cpus: int, quota_ns: int, period_ns: int) -> Interval:
+        threads, processes = [], []
+        for name, (kind, cpu, number, used_ns, waited_ns, allowed, flags) in zip(
+            self._names, self._open, strict=True
+        ):
+            may_use = self._sets.get(allowed, frozenset())
+            if kind == use.PROCESS:
+                sibling, ended = bool(flags & use.FLAG_SIBLING), bool(flags & use.FLAG_ENDED)
+                processes.append(ProcessUse(number, used_ns, cpu, name, may_use, sibling, ended))
+            else:
+                python = bool(flags & use.FLAG_PYTHON)
+                threads.append(ThreadUse(number, used_ns, waited_ns, cpu, may_use, python, name))
+        allowed_here = self._sets.get(cpus, frozenset())
+        return Interval(
+            start_ns, end_ns, tuple(threads), tuple(processes), self._busy, allowed_here, quota_ns, period_ns
+        )

@@ -1,0 +1,228 @@
+"""The samples as the exporter asks for them: what a thread was seen doing in a stretch of time."""
+
+from array import array
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterable
+from typing import Final, NamedTuple
+
+from whywait.tracer.offcpu.gil_holders import Held
+from whywait.tracer.sampler.cpu_history import CpuPast
+from whywait.tracer.sampler.process import SamplerProcess
+from whywait.tracer.sampler.shared.thread_records import (
+    ASLEEP,
+    CALL,
+    FUTEX,
+    GIL,
+    LONGEST_RECORD_NS,
+    POLL,
+    RECORD,
+    RECORDS,
+    RUNNING,
+    SLEEP,
+    STOPPED,
+    UNKNOWN_RUN_QUEUE,
+)
+
+__all__ = ["CALL", "FUTEX", "GIL", "POLL", "RUNNING", "SLEEP", "STOPPED", "Samples", "Seen", "Stay"]
+
+_SLICE: Final = 200
+_KEPT: Final = 20_000  # records per thread
+_THREADS: Final = 1_024
+_SHORTEST_NS: Final = 20_000_000  # a few sweeps: in less, run-queue time cannot be placed
+# a record may be written this long after the time it tells of: one more, for a thread whose looks are spared
+_LATE_NS: Final = 2 * LONGEST_RECORD_NS + 10_000_000
+_LATEST_NS: Final = 800_000_000  # and one of who used the CPUs; nobody waits longer for it
+
+
+class Seen(NamedTuple):
+    """What was seen of a thread in a stretch: sweeps by state, calls by number, who had the GIL when."""
+
+    states: dict[int, int]
+    calls: dict[int, int]
+    holders: list[Held]
+
+
+class Stay(NamedTuple):
+    """One thing, seen in one state from its first sweep to its last."""
+
+    first_ns: int
+    last_ns: int
+    state: int
+    number: int
+
+
+class _Series:
+    """One thread's records in order of time, as columns."""
+
+    __slots__ = ("count", "first_ns", "holder", "last_ns", "number", "run_queue_ns", "state")
+
+    def __init__(self) -> None:
+        self.first_ns, self.last_ns, self.run_queue_ns = array("Q"), array("Q"), array("Q")
+        self.holder, self.count, self.state, self.number = array("I"), array("H"), array("H"), array("i")
+
+    def columns(self) -> "tuple[array[int], ...]":
+        return (
+            self.first_ns, self.last_ns, self.run_queue_ns, self.holder, self.count, self.state, self.number
+        )  # fmt: skip
+
+
+class Samples:
+    """All that is remembered of the samples of one process."""
+
+    def __init__(self, process: SamplerProcess) -> None:
+        self._process = process
+        self._read = 0
+        self.cpu = CpuPast(process)
+        self._threads: dict[int, _Series] = {}
+        self.missed = 0  # records that were overwritten before they were read
+
+    def read(self, pause: Callable[[], None]) -> None:
+        """Takes in what the child has written since; calls `pause` between slices of work."""
+        missed = self.cpu.missed
+        self.cpu.read()
+        self.missed += self.cpu.missed - missed
+        pause()
+        written = self._process.header().written
+        if written - self._read > RECORDS - 4 * _SLICE:  # the child may be overwriting the oldest now
+            oldest = written - RECORDS + 8 * _SLICE
+            self.missed += oldest - self._read
+            self._read = oldest
+        while self._read < written:
+            turn_ends = (self._read // RECORDS + 1) * RECORDS
+            last = min(self._read + _SLICE, written, turn_ends)
+            self._take(RECORD.iter_unpack(self._process.records(self._read, last)))
+            self._read = last
+            pause()
+
+    def _take(self, records: Iterable[tuple[int, ...]]) -> None:
+        for first_ns, last_ns, run_queue_ns, tid, holder, count, state, number in records:
+            series = self._threads.get(tid)
+            if series is None:
+                if len(self._threads) >= _THREADS:
+                    self._threads.pop(next(iter(self._threads)))
+                series = self._threads[tid] = _Series()
+            series.first_ns.append(first_ns)
+            series.last_ns.append(last_ns)
+            series.run_queue_ns.append(run_queue_ns)
+            series.holder.append(holder)
+            series.count.append(count)
+            series.state.append(state)
+            series.number.append(number)
+            if len(series.first_ns) > _KEPT:
+                for column in series.columns():
+                    del column[: _KEPT // 4]
+
+    def seen(self, tid: int, start_ns: int, end_ns: int, *, woken: bool = False) -> Seen:
+        """What the thread was seen doing in the stretch. A record that reaches out of it counts in part.
+
+        `woken` says that what it slept in was over as the stretch began: who was still seen there had no CPU yet.
+        """
+        states: dict[int, int] = {}
+        calls: dict[int, int] = {}
+        holders: list[Held] = []
+        series = self._threads.get(tid)
+        if series is None:
+            return Seen(states, calls, holders)
+        for at in range(bisect_left(series.last_ns, start_ns), bisect_right(series.first_ns, end_ns)):
+            count = _inside(series, at, start_ns, end_ns)
+            state = series.state[at]
+            if not count or (woken and series.first_ns[at] < start_ns and state not in (RUNNING, GIL)):
+                continue
+            states[state] = states.get(state, 0) + count
+            if state in (CALL, POLL, SLEEP):
+                number = series.number[at]
+                calls[number] = calls.get(number, 0) + count
+            elif state == GIL:
+                holders.append(Held(series.first_ns[at], series.holder[at], count))
+        return Seen(states, calls, holders)
+
+    def stays(self, tid: int, start_ns: int, end_ns: int) -> list[Stay]:
+        """The records of a thread, or of what has a number in its place, that reach into the stretch."""
+        series = self._threads.get(tid)
+        if series is None:
+            return []
+        chosen = range(bisect_left(series.last_ns, start_ns), bisect_right(series.first_ns, end_ns))
+        return [
+            Stay(series.first_ns[at], series.last_ns[at], series.state[at], series.number[at])
+            for at in chosen
+        ]
+
+    def run_queue_ns(self, tid: int, start_ns: int, end_ns: int) -> int | None:
+        """How long the thread was runnable without a CPU, from the sweeps around the stretch.
+
+        None where there is no sweep on either side, or the stretch is too short for it: what accrued
+        between two sweeps is taken to have accrued evenly.
+        """
+        series = self._threads.get(tid)
+        if series is None or end_ns - start_ns < _SHORTEST_NS:
+            return None
+        first, last = self._run_queue_at(series, start_ns), self._run_queue_at(series, end_ns)
+        if first is None or last is None:
+            return None
+        return min(max(last - first, 0), end_ns - start_ns)
+
+    def run_queue_around_ns(self, tid: int, start_ns: int, end_ns: int) -> int | None:
+        """The most that the thread can have been runnable without a CPU in the stretch: what accrued between the
+        sweeps before and after it. None where there is none on either side."""
+        series = self._threads.get(tid)
+        if series is None:
+            return None
+        before, after = bisect_right(series.last_ns, start_ns) - 1, bisect_left(series.last_ns, end_ns)
+        if before < 0 or after >= len(series.last_ns):
+            return None
+        low, high = series.run_queue_ns[before], series.run_queue_ns[after]
+        if UNKNOWN_RUN_QUEUE in (low, high):
+            return None
+        return min(max(high - low, 0), end_ns - start_ns)
+
+    def queue_asleep_ns(self, tid: int, start_ns: int, end_ns: int) -> int | None:
+        """How long the thread had been runnable without a CPU when it was seen asleep in the stretch, in what is not the
+        GIL; None where it was not."""
+        series = self._threads.get(tid)
+        if series is None:
+            return None
+        at = bisect_left(series.last_ns, start_ns)
+        while at < len(series.first_ns) and series.first_ns[at] <= end_ns:
+            if series.state[at] in ASLEEP and series.run_queue_ns[at] != UNKNOWN_RUN_QUEUE:
+                return series.run_queue_ns[at]
+            at += 1
+        return None
+
+    def queue_before(self, tid: int, at_ns: int) -> tuple[int, int] | None:
+        """The latest look before: when, and how long the thread had been runnable without a CPU by then."""
+        series = self._threads.get(tid)
+        at = bisect_left(series.last_ns, at_ns) - 1 if series is not None else -1
+        if series is None or at < 0 or series.run_queue_ns[at] == UNKNOWN_RUN_QUEUE:
+            return None
+        return series.last_ns[at], series.run_queue_ns[at]
+
+    def _run_queue_at(self, series: _Series, at_ns: int) -> int | None:
+        after = bisect_left(series.last_ns, at_ns)
+        if not 0 < after < len(series.last_ns):
+            return None
+        low, high = series.run_queue_ns[after - 1], series.run_queue_ns[after]
+        if UNKNOWN_RUN_QUEUE in (low, high):
+            return None
+        from_ns, to_ns = series.last_ns[after - 1], series.last_ns[after]
+        if to_ns <= from_ns:
+            return high
+        return low + (high - low) * (at_ns - from_ns) // (to_ns - from_ns)
+
+    def reaches(self, end_ns: int) -> bool:
+        """Whether the child has by now written all it will say of the time until then."""
+        header = self._process.header()
+        if header.swept_ns < end_ns + _LATE_NS:
+            return False
+        return header.use_until_ns >= end_ns or header.swept_ns >= end_ns + _LATEST_NS
+
+
+def _inside(series: _Series, at: int, start_ns: int, end_ns: int) -> int:
+    first_ns, last_ns, count = series.first_ns[at], series.last_ns[at], series.count[at]
+    if first_ns >= start_ns and last_ns <= end_ns:
+        return count
+    if count == 1 or last_ns == first_ns:
+        return 0
+    rhythm_ns = (last_ns - first_ns) / (count - 1)
+    begin = max(0, -int(-(start_ns - first_ns) // rhythm_ns)) if start_ns > first_ns else 0
+    last = min(count - 1, int((end_ns - first_ns) // rhythm_ns))
+    return max(0, last - begin + 1)

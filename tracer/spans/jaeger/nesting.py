@@ -1,0 +1,130 @@
+"""Where each span hangs and where it ends, so that Jaeger's own critical path passes through the named waits.
+
+Edges are attributes (`SPAWNED_BY`, `WAKER_SPAN_ID`), so the tree is free to be what reads best. Jaeger knows no
+edges: from the end of a span it goes down into the child that ends last, and from that child's start on to the
+sibling that ended last before it. It can only come through what is nested like this:
+
+    SERVER                     |-----------------------------------------|
+      fastapi.endpoint           |-------------------------------------|     the host's: a leaf beside us
+      task (root)              |-----------------------------------------|
+        on loop                |----|                               |----|
+        job predict                |-------------------------------|         ends before the block begins
+          pool queue               |----------|
+          predict (run)                        |-------------|
+          loop busy                                           |----|
+        await rank                  |-----------------------|                passed by: the job ends later
+
+* What an activity did hangs below it, or below the innermost phase or block of its own that was open, and not
+  below a span of the host's, of which we do not know when it ended and which lies beside the activity. In a job, and
+  where a phase of ours is open, the host's spans are below those, and what hangs below them stays there.
+* What was spawned hangs below its spawner if it ended before it, else below who spawned that.
+* A phase is never cut by a block: a block that begins inside a phase hangs below it, one that begins before is
+  beside it.
+* A phase or block in which somebody was spawned who outlived it and was waited for holds nothing: the walk comes
+  back to where the spawned began, which is inside, and passes it by. What lies in it hangs beside it.
+* Spans that stand end to end are a tick apart, because what ends in the same microsecond as another begins is
+  passed by (`ends.py`).
+* What nobody waited for as it ended is a CONSUMER below a PRODUCER (`unawaited.py`), and below nothing of the host's.
+"""
+
+from bisect import bisect_left
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+from whywait.tracer import schema as s
+from whywait.tracer.spans.cooperative_pause import Pause, no_pause, rested
+from whywait.tracer.spans.jaeger.parents import Home, homes_of, owners_of, returns_beside
+from whywait.tracer.spans.jaeger.span_ends import apart, shortened
+from whywait.tracer.spans.jaeger.span_facts import read
+from whywait.tracer.spans.jaeger.unawaited import by_who_waited
+from whywait.tracer.spans.span_spec import Kind, SpanSpec
+
+_PHASES: Final = (s.KIND_PHASE, "")  # the life of a generator has no kind
+
+
+class _Frame(NamedTuple):
+    span_id: int
+    end_ns: int  # where its own frame ends, at the latest
+    is_phase: bool
+    host: int  # the host's span that it hangs below, 0 where there is none between
+
+
+def nested(made: Sequence[SpanSpec], pause: Pause = no_pause) -> list[SpanSpec]:
+    """Return the spans of one request with their parents, kinds, and some ends, as the module says.
+
+    `pause` is called now and then.
+    """
+    told = read(made, pause)
+    homes = homes_of(made, told, pause)
+    beside = returns_beside(made, told, homes, pause)
+    owners = owners_of(made, told, homes, beside, pause)
+    by_owner: dict[str, list[int]] = {}
+    for index, owner in owners.items():
+        by_owner.setdefault(owner, []).append(index)
+    waited_for, passed_by = by_who_waited(made, told, owners, pause)
+    ours = {spec.span_id for spec in made}
+    parents = [made[beside.get(index, index)].parent_id for index in range(len(made))]
+    for owner, indices in by_owner.items():
+        _hang(made, told.kinds, indices, homes[owner], ours, waited_for, passed_by, parents, pause)
+        pause()
+    kinds = _kinds(made, parents, passed_by)
+    ends = apart(made, told, parents, beside, pause)
+    return [
+        spec
+        if (parents[index], ends[index], kinds[index]) == (spec.parent_id, spec.end_ns, spec.kind)
+        else spec._replace(
+            parent_id=parents[index],
+            end_ns=ends[index],
+            kind=kinds[index],
+            attributes=shortened(spec.attributes, spec.end_ns - spec.start_ns, ends[index] - spec.start_ns),
+        )
+        for index, spec in enumerate(rested(made, pause))
+    ]
+
+
+def _kinds(made: Sequence[SpanSpec], parents: Sequence[int], passed_by: set[int]) -> list[Kind]:
+    kinds: list[Kind] = [spec.kind for spec in made]
+    at = {spec.span_id: index for index, spec in enumerate(made)}
+    for index in passed_by:
+        above = at.get(parents[index])
+        if above is not None and above not in passed_by:  # else all that is below is passed by with it
+            kinds[above], kinds[index] = "producer", "consumer"
+    return kinds
+
+
+def _hang(
+    made: Sequence[SpanSpec], kinds: Sequence[str], indices: list[int], home: Home, ours: set[int],
+    waited_for: set[int], passed_by: set[int], parents: list[int], pause: Pause,
+) -> None:  # fmt: skip
+    spawned = sorted((made[index].start_ns, made[index].end_ns) for index in indices if index in waited_for)
+    open_frames: list[_Frame] = []
+    ordered = sorted(indices, key=lambda one: (made[one].start_ns, -made[one].end_ns, _rank(kinds[one])))
+    for index in rested(ordered, pause):
+        spec = made[index]
+        open_frames = [frame for frame in open_frames if frame.end_ns > spec.start_ns]
+        is_block, is_phase = kinds[index] == s.KIND_BLOCK, kinds[index] in _PHASES
+        around = [
+            frame for frame in open_frames if spec.end_ns <= frame.end_ns or (is_block and frame.is_phase)
+        ]
+        hosts_are_below = home.is_run or any(frame.is_phase for frame in around)
+        host = around[-1].host if around else 0
+        given = parents[index]
+        is_hosts = given not in ours and index not in passed_by
+        if hosts_are_below and is_hosts and given != host:
+            host = given
+        else:
+            parents[index] = around[-1].span_id if around else home.span_id
+        if (is_block or is_phase) and not _outlived(spec, spawned):
+            end_ns = min(spec.end_ns, around[-1].end_ns) if around else spec.end_ns
+            open_frames.append(_Frame(spec.span_id, end_ns, not is_block, host))
+
+
+def _outlived(frame: SpanSpec, spawned: Sequence[tuple[int, int]]) -> bool:
+    first = bisect_left(spawned, (frame.start_ns, 0))
+    after = bisect_left(spawned, (frame.end_ns, 0))
+    return any(end_ns > frame.end_ns for _, end_ns in spawned[first:after])
+
+
+def _rank(kind: str) -> int:
+    """Among equal stretches a block is outside, then a phase, then the rest."""
+    return 0 if kind == s.KIND_BLOCK else 1 if kind in _PHASES else 2

@@ -1,0 +1,108 @@
+"""Pure: which phases of libraries become spans, below which span, and what the others sum to.
+
+A phase that an adapter marked knows no span: it is not made one while the host runs. Its parent is
+found here, by time: within one activity, what lies inside such a phase and names the same span as its
+parent is below it.
+
+    run        |------------------------------------------------------|
+    predict       |------------------------------------------------|     parent: run
+      transform    |-------------|                                       parent: run, so now: predict
+      user's phase                  |-------------------------|          parent: run, so now: predict
+        compute                       |--------------------|             parent: the user's phase
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from whywait.tracer.records.request import Phase
+
+
+@dataclass(slots=True)
+class Settled:
+    """The phases to make, and the sums of those too short, by word, of what they were in."""
+
+    kept: list[Phase] = field(default_factory=list)
+    of_activity: dict[int, dict[str, int]] = field(default_factory=dict)  # by id(activity)
+
+
+def settle(phases: Sequence[Phase], resolution_ns: int) -> Settled:
+    """Return the phases with their parents, less those of adapters below the resolution.
+
+    Calls that waited for a device are kept whatever they lasted: their time is the device's.
+    """
+    settled = Settled()
+    by_activity: dict[int, list[Phase]] = {}
+    for phase in phases:
+        if phase.life:
+            settled.kept.append(phase)
+        else:
+            by_activity.setdefault(id(phase.activity), []).append(phase)
+    for key, own in by_activity.items():
+        kept, sums = _settle_one(own, resolution_ns)
+        settled.kept += kept
+        if sums:
+            settled.of_activity[key] = sums
+    return settled
+
+
+def _settle_one(own: list[Phase], resolution_ns: int) -> tuple[list[Phase], dict[str, int]]:
+    if not any(phase.word for phase in own):
+        return own, {}
+    # phases are appended as they end, so of two that are equal the outer one is the later
+    order = sorted(range(len(own)), key=lambda at: (own[at].start_ns, -own[at].end_ns, -at))
+    around: dict[int, int] = {}
+    inside_ns = [0] * len(own)
+    stack: list[int] = []
+    for at in order:
+        while stack and own[stack[-1]].end_ns < own[at].end_ns:
+            stack.pop()
+        if stack:
+            around[at] = stack[-1]
+            inside_ns[stack[-1]] += own[at].end_ns - own[at].start_ns
+        stack.append(at)
+    short = {at for at in order if _is_short(own[at], resolution_ns)}
+    sums: dict[int, dict[str, int]] = {at: dict(own[at].small or {}) for at in order}
+    of_activity: dict[str, int] = {}
+    for at in reversed(order):  # what is inside first
+        if at not in short:
+            continue
+        phase = own[at]
+        into = sums[around[at]] if at in around else of_activity
+        own_ns = phase.end_ns - phase.start_ns - inside_ns[at] - sum((phase.small or {}).values())
+        for word, ns in [(phase.word, max(own_ns, 0)), *sums[at].items()]:
+            into[word] = into.get(word, 0) + ns
+    kept = [
+        own[at]._replace(parent_id=_parent(own, at, around, short), small=sums[at])
+        for at in range(len(own))
+        if at not in short
+    ]
+    return kept, of_activity
+
+
+def _is_short(phase: Phase, resolution_ns: int) -> bool:
+    return bool(phase.word) and phase.device is None and phase.end_ns - phase.start_ns < resolution_ns
+
+
+def _parent(own: Sequence[Phase], at: int, around: dict[int, int], short: set[int]) -> int:
+    phase = own[at]
+    while at in around:
+        at = around[at]
+        outer = own[at]
+        if not outer.word or outer.parent_id != phase.parent_id:
+            break
+        if at not in short:
+            return outer.span_id
+    return phase.parent_id
+
+
+def summed(*parts: dict[str, int] | None) -> dict[str, int]:
+    """The sums of several, by word."""
+    total: dict[str, int] = {}
+    for word, ns in _items(parts):
+        total[word] = total.get(word, 0) + ns
+    return total
+
+
+def _items(parts: Iterable[dict[str, int] | None]) -> Iterable[tuple[str, int]]:
+    for part in parts:
+        yield from (part or {}).items()

@@ -1,0 +1,86 @@
+"""Who held the workers of pools, and devices: the history of each is put in order once for all requests of a lot."""
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator
+from functools import cached_property
+from itertools import accumulate
+
+from whywait.tracer.records.request import DeviceLine, Occupancy, Pool
+from whywait.tracer.schema import OCCUPANT_LIMIT
+from whywait.tracer.spans.cooperative_pause import Pause, no_pause
+from whywait.tracer.spans.pools.occupant_shares import PoolShares
+from whywait.tracer.spans.segments import Share, by_trace, occupant_shares
+
+_NEVER_NS = 2**63
+
+
+class _History:
+    def __init__(self, of: Pool | DeviceLine, since_ns: int, pause: Pause) -> None:
+        self._pause = pause
+        self.of = of  # so that its id stays its own
+        self.held = sorted(
+            (
+                one
+                for one in of.occupancies.copy()
+                if one.start_ns and (one.end_ns > since_ns or not one.end_ns)
+            ),
+            key=lambda one: one.start_ns,
+        )
+        self.starts = [one.start_ns for one in self.held]
+        # all before an entry had ended by then
+        self.ended = list(accumulate((one.end_ns or _NEVER_NS for one in self.held), max))
+        self.latest: dict[int, Occupancy] = {one.span_id: one for one in self.held}
+
+    @cached_property
+    def shares(self) -> PoolShares:
+        return PoolShares(self.held, self._pause)
+
+
+class PoolPast:
+    """What is remembered of the pools since a moment; `pause` is called now and then."""
+
+    def __init__(self, since_ns: int = 0, pause: Pause = no_pause) -> None:
+        self._pause = pause
+        self._since_ns = since_ns
+        self._known: dict[int, _History] = {}
+
+    def _of(self, pool: Pool | DeviceLine) -> _History:
+        known = self._known.get(id(pool))
+        if known is None:
+            known = self._known[id(pool)] = _History(pool, self._since_ns, self._pause)
+        return known
+
+    def held(self, pool: Pool | DeviceLine, start_ns: int, end_ns: int) -> list[Occupancy]:
+        """Who held a worker, or the device, in a stretch, in order of their beginning; some may have ended before it."""
+        known = self._of(pool)
+        return known.held[bisect_right(known.ended, start_ns) : bisect_left(known.starts, end_ns)]
+
+    def shares(
+        self, pool: Pool | DeviceLine, start_ns: int, end_ns: int, own_id: int = 0
+    ) -> tuple[list[Share], int]:
+        """Who had how much of a wait for a worker, and what nobody known had; longest first, and where they are many
+        those of one name in one trace as one. `own_id` is of the job that waited, which is none of them."""
+        known = self._of(pool)
+        own = known.latest.get(own_id) if own_id else None
+        if own is not None and own.start_ns < end_ns:  # it held another worker of the pool meanwhile
+            found, other_ns = occupant_shares(start_ns, end_ns, self.held(pool, start_ns, end_ns), own_id)
+            return (by_trace(found) if len(found) > OCCUPANT_LIMIT else found), other_ns
+        return known.shares.between(start_ns, end_ns)
+
+    def full_until(self, pool: Pool, start_ns: int, end_ns: int) -> int:
+        """The last moment of a stretch at which all workers of a pool had a job; its start if they never had.
+
+        Where not all of the jobs are known any more, they are taken to have had.
+        """
+        if pool.of_processes or pool.size <= 1 or start_ns >= end_ns:
+            return end_ns
+        remembered = pool.occupancies
+        if len(remembered) == remembered.maxlen and remembered[0].start_ns > start_ns:
+            return end_ns
+        return self._of(pool).shares.held_until(pool.size, start_ns, end_ns)
+
+    def begun_after(self, pool: Pool, ns: int) -> Iterator[Occupancy]:
+        """Who got a worker later than that, the next first."""
+        known = self._of(pool)
+        for index in range(bisect_right(known.starts, ns), len(known.held)):
+            yield known.held[index]

@@ -1,0 +1,137 @@
+"""What the spans of one request share: which of its activities are drawn, and where each span hangs."""
+
+from collections.abc import Mapping, Sequence
+
+from whywait.tracer import schema as s
+from whywait.tracer.offcpu.attributes import Attributes
+from whywait.tracer.offcpu.thread_observer import Observed
+from whywait.tracer.records.request import MIN_RESOLUTION_NS, Activity, Job, Request, Wait, new_span_id
+from whywait.tracer.spans.span_spec import Past, SpanSpec, span_hex
+
+
+class Drawing:
+    """The spans of one request, as far as they are made."""
+
+    def __init__(
+        self,
+        request: Request,
+        past: Past,
+        signals: Sequence[str],
+        max_resolution_ns: int,
+        lost: Mapping[str, int],
+        observed: Observed | None = None,
+    ) -> None:
+        self.request = request
+        self.past = past
+        self.signals = signals
+        self.lost = lost
+        self.observed = observed
+        wall_ns = request.end_ns - request.start_ns
+        self.resolution_ns = min(max_resolution_ns, max(wall_ns // 100, MIN_RESOLUTION_NS))
+        self.kept = {id(one): one for one in request.activities if self._matters(one)}
+        self.made: list[SpanSpec] = []
+        # by span id of an activity: when its waits ended, and whether a job ended them
+        self.steps: dict[int, tuple[list[int], list[bool]]] = {}
+        self.small_phases: dict[int, dict[str, int]] = {}  # by id(activity)
+        # by id of an activity that is a thread's: its latest reading of the run queue, and when; start and end of its
+        # waits in which it lacked a CPU, and for how long
+        self._read: dict[int, tuple[int, int]] = {}
+        self._queued: dict[int, list[tuple[int, int, int]]] = {}
+
+    def _matters(self, activity: Activity) -> bool:
+        if activity is self.request.root or isinstance(activity, Job):
+            return True
+        lived_ns = (activity.end_ns or self.request.end_ns) - activity.born_ns
+        return lived_ns >= self.resolution_ns
+
+    def kept_or_spawner(self, activity: Activity | None) -> Activity | None:
+        """The activity, or the nearest of those it came from that is drawn."""
+        while activity is not None and activity.request is self.request and id(activity) not in self.kept:
+            activity = activity.spawner
+        return activity
+
+    def end_of(self, activity: Activity) -> int:
+        """When it ended; the end of the request where it never did."""
+        return activity.end_ns or max(self.request.end_ns, activity.stop_ns)
+
+    def parent_of(self, activity: Activity) -> int:
+        """Below the activity that made it, unless a span of the user's lies between."""
+        spawner = self.kept_or_spawner(activity.spawner)
+        if spawner is None:
+            return activity.parent_id
+        if isinstance(spawner, Job):
+            return spawner.run_id if activity.parent_id in (0, spawner.parent_id) else activity.parent_id
+        return spawner.span_id if activity.parent_id in (0, spawner.parent_id) else activity.parent_id
+
+    def own_parent(self, activity: Activity, parent_id: int) -> int:
+        """The span below which what the activity did hangs."""
+        if parent_id and parent_id != activity.parent_id:
+            return parent_id
+        return activity.run_id if isinstance(activity, Job) else activity.span_id
+
+    def thread_of(self, activity: Activity) -> int:
+        """The native id of the thread it ran on, 0 where unknown."""
+        loop = self.request.loop
+        if isinstance(activity, Job):
+            return activity.thread_id
+        return self.request.thread_id or (loop.native_id if loop is not None else 0)
+
+    def limit_of(self, activity: Activity) -> int:
+        """When the span of the activity ends by the wall clock, where that is another's; else 0."""
+        return self.request.end_unix_ns if activity is self.request.root else 0
+
+    def queued_in(self, activity: Activity, wait: Wait) -> int | None:
+        """How long a thread was runnable without a CPU in a wait of its own; None where that cannot be told. Asked of
+        its waits in the order in which they ended."""
+        if not wait.thread or wait.queue_ns is None or self.observed is None:
+            return None
+        before = self._read.get(id(activity))
+        self._read[id(activity)] = wait.end_ns, wait.queue_ns
+        if wait.queue_before_ns is not None:
+            return min(max(wait.queue_ns - wait.queue_before_ns, 0), wait.end_ns - wait.start_ns)
+        return self.observed.queued_in_wait(self.thread_of(activity), wait, wait.queue_ns, before)
+
+    def put_queued(self, activity: Activity, start_ns: int, end_ns: int, queued_ns: int | None) -> None:
+        """Takes note of how long a thread was in the run queue in a wait of its own."""
+        if queued_ns:
+            self._queued.setdefault(id(activity), []).append((start_ns, end_ns, queued_ns))
+
+    def queued_beside(
+        self, activity: Activity, start_ns: int, end_ns: int, queued_ns: int | None
+    ) -> int | None:
+        """What is left of a thread's run-queue time in a stretch beside that of its waits in there."""
+        if queued_ns is None:
+            return None
+        told = self._queued.get(id(activity), ())
+        return max(queued_ns - sum(ns for begin, end, ns in told if start_ns <= begin and end <= end_ns), 0)
+
+    def wait_attributes(self, activity: Activity, kind: str) -> Attributes:
+        """What every wait span says."""
+        return {s.KIND: s.KIND_WAIT, s.WAIT: kind, s.ACTIVITY: span_hex(activity.span_id)}
+
+    def add_wait_span(
+        self,
+        name: str,
+        activity: Activity,
+        parent_id: int,
+        start_ns: int,
+        end_ns: int,
+        attributes: Attributes,
+        links: tuple[tuple[int, int], ...],
+    ) -> None:
+        """Adds the span of a wait."""
+        request = self.request
+        parent = parent_id if parent_id == activity.span_id else self.own_parent(activity, parent_id)
+        self.made.append(
+            SpanSpec(
+                name,
+                request.trace_id,
+                new_span_id(),
+                parent,
+                start_ns,
+                end_ns,
+                attributes,
+                links,
+                not_after_unix_ns=self.limit_of(activity),
+            )
+        )

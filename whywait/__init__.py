@@ -1,0 +1,63 @@
+"""Tells why an async Python request was slow, who caused it, and what a change would bring.
+
+    import whywait
+    whywait.start(service_name="predictor")    # or no code: whywait run -- uvicorn app:app
+
+    @whywait.traced                            # def, async def, generator, async generator, method
+    def rank(pods): ...
+
+    with whywait.phase("predict"): ...
+
+    from whywait import analysis               # reads what was recorded; needs the analysis extra
+
+Importing it changes nothing and loads next to nothing: the names below are looked up when first used.
+`tracer` writes traces and `analysis` reads them; both are folders of the repository, linked to here.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from whywait.tracer import adapters
+    from whywait.tracer.config import Config, ConfigError
+    from whywait.tracer.decorators import phase, traced
+    from whywait.tracer.session import is_active, start, stop
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Config",
+    "ConfigError",
+    "__version__",
+    "adapters",
+    "is_active",
+    "phase",
+    "start",
+    "stop",
+    "traced",
+]
+
+_HOME = {
+    "Config": "whywait.tracer.config",
+    "ConfigError": "whywait.tracer.config",
+    "is_active": "whywait.tracer.session",
+    "phase": "whywait.tracer.decorators",
+    "start": "whywait.tracer.session",
+    "stop": "whywait.tracer.session",
+    "traced": "whywait.tracer.decorators",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name == "adapters":
+        found: Any = import_module("whywait.tracer.adapters")
+    elif name in _HOME:
+        found = getattr(import_module(_HOME[name]), name)
+    else:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

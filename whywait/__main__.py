@@ -1,0 +1,7 @@
+"""`python -m whywait`: the command line."""
+
+import sys
+
+from whywait.tracer.cli import main
+
+sys.exit(main())
