@@ -26,7 +26,8 @@ from whywait.tracer.probes.process_pool import executor
 from whywait.tracer.probes.requests import asgi, server_span
 from whywait.tracer.probes.stacks import sampler, watchdog
 from whywait.tracer.probes.threads import anyio_workers, futures, thread_pool, thread_starts
-from whywait.tracer.records import request
+from whywait.tracer.records.current import forget_here
+from whywait.tracer.records.ids import reseed
 from whywait.tracer.schema import (
     SCOPE,
     SIGNAL_EXECUTOR,
@@ -206,8 +207,8 @@ def _after_fork_in_child() -> None:
     _lock = _new_lock()
     if session is None:
         return
-    request.reseed()
-    request.forget_here()
+    reseed()
+    forget_here()
     config = session.config
     session.outlet.forget()
     _session = None

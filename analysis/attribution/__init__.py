@@ -1,0 +1,1 @@
+"""Pure: the cause, the evidence and the culprit of each segment of a request."""

@@ -1,0 +1,1 @@
+"""Sums, percentiles and tables over many requests."""

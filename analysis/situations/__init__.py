@@ -1,0 +1,1 @@
+"""Patterns of a whole run that no single segment shows."""

@@ -1,0 +1,1 @@
+"""Pure: which spans, requests and activities there are."""

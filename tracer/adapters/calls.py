@@ -13,6 +13,8 @@ from whywait.tracer.host.otel_context import current_span_id
 from whywait.tracer.host.thread_clocks import run_queue_ns
 from whywait.tracer.hotpath import recorder as recorders
 from whywait.tracer.hotpath.open_phase import error_name
+from whywait.tracer.records.current import current_activity, here
+from whywait.tracer.records.ids import new_span_id
 from whywait.tracer.records.request import (
     MIN_RESOLUTION_NS,
     Activity,
@@ -21,9 +23,6 @@ from whywait.tracer.records.request import (
     Occupancy,
     Phase,
     Request,
-    current_activity,
-    here,
-    new_span_id,
 )
 from whywait.tracer.schema import PHASE_FROM_DEVICE, PHASE_TO_DEVICE
 

@@ -11,7 +11,7 @@ from whywait.tracer.adapters import calls
 from whywait.tracer.adapters.rule import Rule
 from whywait.tracer.decorators import phase
 from whywait.tracer.hotpath import recorder as recorders
-from whywait.tracer.records.request import current_activity
+from whywait.tracer.records.current import current_activity
 
 _PLAIN = "_whywait_plain"  # on our function: its id, and what stood there before (None: it was inherited)
 

@@ -8,10 +8,12 @@ from time import perf_counter_ns
 from whywait.tracer.export.sdk_spans import SpanMaker
 from whywait.tracer.export.wall_clock import Clock
 from whywait.tracer.hotpath.recorder import Recorder, logger
-from whywait.tracer.offcpu.gil_holders import HolderPast, HolderSeen
+from whywait.tracer.offcpu.gil_holders import HolderPast
 from whywait.tracer.offcpu.state_split import Memory
 from whywait.tracer.offcpu.thread_observer import Observed
-from whywait.tracer.records.request import Callback, Job, Look, Occupancy, Request, new_trace_id
+from whywait.tracer.records.gil_holder import HolderSeen
+from whywait.tracer.records.ids import new_trace_id
+from whywait.tracer.records.request import Callback, Job, Look, Occupancy, Request
 from whywait.tracer.records.thread_names import ThreadLife
 from whywait.tracer.sampler.thread_samples import Samples
 from whywait.tracer.schema import SIGNAL_CPU_RIVALS, SIGNAL_HOLDER, SIGNAL_RUN_QUEUE, SIGNAL_SAMPLER

@@ -18,7 +18,7 @@ from opentelemetry.sdk.trace.sampling import DEFAULT_ON
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import Link, NonRecordingSpan, SpanContext, SpanKind, Status, StatusCode, TraceFlags
 
-from whywait.tracer.records.request import new_span_id, new_trace_id
+from whywait.tracer.records.ids import new_span_id, new_trace_id
 from whywait.tracer.spans.span_spec import SpanSpec
 
 _SAMPLED = TraceFlags(TraceFlags.SAMPLED)

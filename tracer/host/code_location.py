@@ -9,10 +9,26 @@ import sysconfig
 from dis import opmap
 from functools import lru_cache
 from types import AsyncGeneratorType, CodeType, CoroutineType, FrameType, GeneratorType
-from typing import Any
+from typing import Any, NamedTuple
 
 from whywait.tracer.host.introspection import code_of
-from whywait.tracer.records.request import Place, Site
+
+
+class Place(NamedTuple):
+    """Where in the code."""
+
+    function: str
+    file: str
+    line: int
+
+
+class Site(NamedTuple):
+    """Where a task was suspended: in the user's code, and in the innermost awaited function."""
+
+    user: Place
+    leaf_function: str
+    leaf_module: str
+
 
 _MAX_DEPTH = 100
 _RESUME = opmap["RESUME"]

@@ -16,7 +16,8 @@ from whywait.tracer.host.introspection import bound_to, code_of, name_of, take_t
 from whywait.tracer.host.otel_context import StandIn, current_span_id, enter, leave
 from whywait.tracer.host.thread_clocks import ESTIMATED_NS, run_queue_ns, thread_time_ns
 from whywait.tracer.hotpath import recorder as recorders
-from whywait.tracer.records.request import ACTIVITY, Job, Occupancy, Pool, current_activity, here
+from whywait.tracer.records.current import ACTIVITY, current_activity, here
+from whywait.tracer.records.request import Job, Occupancy, Pool
 
 _NO_QUEUE_NS = 20_000  # off the CPU for less: what of it was the run queue is not asked
 _ON_CPU_NS = 20_000  # shorter jobs, and stretches between two, are taken to have been on the CPU throughout

@@ -9,23 +9,14 @@ from types import CodeType
 
 from opentelemetry.trace import TraceFlags
 
-from whywait.tracer.host.code_location import place_of_code
+from whywait.tracer.host.code_location import Place, place_of_code
 from whywait.tracer.host.otel_context import StandIn, current_span_id, enter, leave
 from whywait.tracer.host.thread_clocks import run_queue_ns
 from whywait.tracer.hotpath import recorder as recorders
 from whywait.tracer.hotpath.task_steps import close_step, open_step
-from whywait.tracer.records.request import (
-    ACTIVITY,
-    Activity,
-    Job,
-    Phase,
-    Place,
-    Request,
-    current_activity,
-    here,
-    new_span_id,
-    new_trace_id,
-)
+from whywait.tracer.records.current import ACTIVITY, current_activity, here
+from whywait.tracer.records.ids import new_span_id, new_trace_id
+from whywait.tracer.records.request import Activity, Job, Phase, Request
 
 
 class GeneratorLife:
@@ -166,6 +157,7 @@ def begin(title: str, code: CodeType | None) -> OpenPhase | None:
         TraceFlags.SAMPLED,
         perf_counter_ns(),
         recorder.config.max_records_per_request,
+        here.loop,
     )
     request.name = title
     recorder.begin(request)

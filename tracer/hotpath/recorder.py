@@ -6,10 +6,10 @@ from collections.abc import Callable
 from time import perf_counter_ns
 
 from whywait.tracer.config import KEEP_ALL, Config
-from whywait.tracer.export.held_spans import Gates
 from whywait.tracer.hotpath.request_totals import Totals
 from whywait.tracer.hotpath.tail_sampling import Keeper
-from whywait.tracer.offcpu.gil_holders import HolderSeen
+from whywait.tracer.hotpath.trace_verdicts import Gates
+from whywait.tracer.records.gil_holder import HolderSeen
 from whywait.tracer.records.request import Block, Loop, Occupancy, Request
 from whywait.tracer.records.thread_names import ThreadLives
 from whywait.tracer.sampler.process import SamplerProcess

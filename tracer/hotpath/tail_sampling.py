@@ -7,15 +7,10 @@ all requests. The chance is known before the draw: what is slow is judged by ear
 
 from math import log2
 from random import Random
-from typing import Final, NamedTuple
+from typing import Final
 
 from whywait.tracer.config import KEEP_ALL, Config
-
-WHY_ALL: Final = "all"
-WHY_SLOW: Final = "slow"
-WHY_ERROR: Final = "error"
-WHY_SHARE: Final = "share"
-WHY_NEW: Final = "new"  # too few requests of this endpoint so far to know what is slow
+from whywait.tracer.records.decision import WHY_ALL, WHY_ERROR, WHY_NEW, WHY_SHARE, WHY_SLOW, Decision
 
 FEWEST: Final = 40  # requests of an endpoint before a quantile of it means anything
 _BUCKETS_PER_OCTAVE: Final = 16  # 4.4% wide
@@ -23,14 +18,6 @@ _REMEMBERED: Final = 4_000  # requests; then old ones count half
 _RENEWED_EVERY: Final = 32
 _MOST_ENDPOINTS: Final = 500
 _OTHERS: Final = ""  # endpoints beyond that, together
-
-
-class Decision(NamedTuple):
-    """Whether a request's trace is kept, why, and how many requests it then stands for."""
-
-    kept: bool
-    why: str
-    weight: float
 
 
 class Quantile:

@@ -23,6 +23,7 @@ from whywait.tracer.hotpath.loop_history import (
     sample_of,
 )
 from whywait.tracer.hotpath.tasks import adopt, end_task, task_code
+from whywait.tracer.records.current import here
 from whywait.tracer.records.request import (
     IO,
     THREAD,
@@ -34,7 +35,6 @@ from whywait.tracer.records.request import (
     Stamp,
     Standing,
     Wait,
-    here,
     made,
 )
 from whywait.tracer.schema import WAIT_AWAIT

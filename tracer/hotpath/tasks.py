@@ -9,7 +9,8 @@ from typing import Any
 
 from whywait.tracer.host.introspection import code_of, coroutine_code, name_of
 from whywait.tracer.host.otel_context import current_span_id, span_id_in
-from whywait.tracer.records.request import ACTIVITY, Activity
+from whywait.tracer.records.current import ACTIVITY
+from whywait.tracer.records.request import Activity
 
 # coroutines in which a library wraps the user's own, and how to find that (or its function) in one that
 # has not begun; filled by the library's probe. By the id of their code, whose hash is slow

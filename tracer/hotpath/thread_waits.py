@@ -7,11 +7,12 @@ tells it, by `here.freed_ns`, what it ended with.
 import sys
 from types import FrameType
 
-from whywait.tracer.host.code_location import is_library, user_place
+from whywait.tracer.host.code_location import Place, Site, is_library, user_place
 from whywait.tracer.host.otel_context import current_span_id
 from whywait.tracer.host.thread_clocks import run_queue_ns
 from whywait.tracer.hotpath import recorder as recorders
-from whywait.tracer.records.request import Activity, Job, Place, Pool, Site, Wait, Waited, Waker, here
+from whywait.tracer.records.current import here
+from whywait.tracer.records.request import Activity, Job, Pool, Wait, Waited, Waker
 from whywait.tracer.schema import WAIT_LOGGING, WAIT_RESUME
 
 KEPT_NS = 100_000  # no span is made of shorter waits: they are sums, and cost a request none of its records

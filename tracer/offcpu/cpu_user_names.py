@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 from whywait.tracer import schema as s
+from whywait.tracer.host.code_location import Place
 from whywait.tracer.offcpu.gil_holders import OURS, HolderPast
-from whywait.tracer.records.request import Place
 from whywait.tracer.sampler.cpu_history import ProcessUse, ThreadUse
 
 _MOMENTS: Final = 5  # of an interval at which it is asked what a thread did

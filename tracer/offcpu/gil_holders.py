@@ -6,9 +6,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple, TypeVar
 
-from whywait.tracer.host.code_location import is_library, place_of_code
-from whywait.tracer.records.request import Callback, Occupancy, Place
+from whywait.tracer.host.code_location import Place, is_library, place_of_code
+from whywait.tracer.records.gil_holder import HolderSeen
+from whywait.tracer.records.request import Callback, Occupancy
 from whywait.tracer.records.thread_names import ThreadLife
+from whywait.tracer.sampler.thread_samples import Held
 
 _MOST: Final = 8
 _SHORT_NS: Final = 5_000_000  # a callback as long as the interpreter's switch interval is one on its own
@@ -16,23 +18,6 @@ _NEAR_NS: Final = 30_000_000  # a look tells of a moment so near to it
 OURS: Final = "whywait"
 
 T = TypeVar("T", Occupancy, Callback)  # what has an end
-
-
-class HolderSeen(NamedTuple):
-    """A look at a thread that held the GIL while others waited for it."""
-
-    at_ns: int
-    thread_id: int
-    thread_name: str
-    place: Place | None
-
-
-class Held(NamedTuple):
-    """A sample of somebody waiting for the GIL: who had it then, 0 where that could not be told."""
-
-    at_ns: int
-    thread_id: int
-    times: int
 
 
 class Holder(NamedTuple):

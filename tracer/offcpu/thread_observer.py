@@ -9,13 +9,13 @@ from whywait.tracer.host.syscall_names import most_seen
 from whywait.tracer.offcpu.attributes import Attributes, put_division, put_holders
 from whywait.tracer.offcpu.cpu_contention import CpuRivals
 from whywait.tracer.offcpu.cpu_user_names import CpuNames
-from whywait.tracer.offcpu.gil_holders import Held, HolderPast
+from whywait.tracer.offcpu.gil_holders import HolderPast
 from whywait.tracer.offcpu.gil_wait_start import onset
 from whywait.tracer.offcpu.state_split import Memory, Split
 from whywait.tracer.offcpu.worker_observer import ObservedWorkers
 from whywait.tracer.records.request import Job, Wait, Waker
 from whywait.tracer.sampler.shared.thread_records import ASLEEP
-from whywait.tracer.sampler.thread_samples import GIL, POLL, RUNNING, Samples, Seen
+from whywait.tracer.sampler.thread_samples import GIL, POLL, RUNNING, Held, Samples, Seen
 
 _LEAST_NS: Final = 50_000
 # of the looks at calls of a kind: if fewer found a wait for the GIL, a sleep that nobody saw is rather the call's own,

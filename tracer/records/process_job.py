@@ -8,9 +8,9 @@ submit   put       pickling    sending                   came     received   don
 from collections import deque
 from typing import NamedTuple, Protocol
 
+from whywait.tracer.host.code_location import Place
 from whywait.tracer.host.process_clocks import WorkerClock
-from whywait.tracer.probes.process_pool.result_sender import Sent
-from whywait.tracer.records.request import Occupancy, Place
+from whywait.tracer.records.request import Occupancy
 
 
 class Part(NamedTuple):
@@ -84,3 +84,14 @@ class Passage:
 
 def _grown(before: int | None, after: int | None) -> int | None:
     return max(after - before, 0) if before is not None and after is not None else None
+
+
+class Sent:
+    """A result that came; `workers` are those that may have sent it, one once it is known."""
+
+    __slots__ = ("length", "looks", "workers")
+
+    def __init__(self, length: int) -> None:
+        self.length = length  # bytes in the pipe
+        self.workers: tuple[int, ...] = ()
+        self.looks = 0

@@ -5,52 +5,18 @@ Hot: these are filled while the host runs, by one thread at a time per activity.
 of the host's lives longer than it would without us.
 """
 
-import threading
 from collections import deque
 from collections.abc import Callable, Sequence
-from contextvars import ContextVar
-from random import Random
 from types import CodeType
 from typing import Any, NamedTuple, TypeAlias, Union
 
-from whywait.tracer.hotpath.tail_sampling import Decision
+from whywait.tracer.host.code_location import Place, Site
+from whywait.tracer.records.decision import Decision
+from whywait.tracer.records.ids import new_span_id
 
 # a span costs tens of microseconds to make and write: one for a shorter wait would cost more than the wait
 MIN_RESOLUTION_NS = 100_000
 made = tuple.__new__  # of a named tuple whose fields are all given: its own way costs three times as much
-_random = Random()  # our own stream: the host may have seeded the global one and count on it
-_random_bits = _random.getrandbits
-
-
-def new_span_id() -> int:
-    """A random non-zero 64-bit span id."""
-    return _random_bits(64) or 1
-
-
-def new_trace_id() -> int:
-    """A random non-zero 128-bit trace id."""
-    return _random.getrandbits(128) or 1
-
-
-def reseed() -> None:
-    """Gives this process its own stream of ids. Called in a forked child."""
-    _random.seed()
-
-
-class Place(NamedTuple):
-    """Where in the code."""
-
-    function: str
-    file: str
-    line: int
-
-
-class Site(NamedTuple):
-    """Where a task was suspended: in the user's code, and in the innermost awaited function."""
-
-    user: Place
-    leaf_function: str
-    leaf_module: str
 
 
 class Hold(NamedTuple):
@@ -176,7 +142,7 @@ class Activity:
     def __init__(self, request: "Request", spawner: "Activity | None", born_ns: int, parent_id: int) -> None:
         self.request = request
         self.spawner = spawner
-        self.span_id = _random_bits(64) or 1
+        self.span_id = new_span_id()
         self.parent_id = parent_id
         self.born_ns = born_ns
         self.stop_ns = born_ns  # end of the latest step: a wait begins there
@@ -219,7 +185,7 @@ class Job(Activity):
 
     def __init__(self, request: "Request", spawner: Activity, born_ns: int, parent_id: int) -> None:
         Activity.__init__(self, request, spawner, born_ns, parent_id)
-        self.run_id = _random_bits(64) or 1
+        self.run_id = new_span_id()
         self.start_ns = 0
         self.resume_ns = 0  # when who waited for it went on, or its result was first asked for
         self.collector: Collector | None = None
@@ -316,7 +282,13 @@ class Request:
     )  # fmt: skip
 
     def __init__(
-        self, trace_id: int, server_span_id: int, sampled_flags: int, start_ns: int, budget: int
+        self,
+        trace_id: int,
+        server_span_id: int,
+        sampled_flags: int,
+        start_ns: int,
+        budget: int,
+        loop: "Loop | None" = None,
     ) -> None:
         self.trace_id = trace_id
         self.server_span_id = server_span_id
@@ -335,7 +307,7 @@ class Request:
         self.activities: list[Activity] = []
         self.phases: list[Phase] = []
         self.root_phase: Phase | None = None
-        self.loop: Loop | None = here.loop
+        self.loop: Loop | None = loop  # of the thread on which it began
         self.thread_id = 0  # native, of the thread that does all of its own work; 0: it has a task
         self.root = Activity(self, None, start_ns, server_span_id)
         self.activities.append(self.root)
@@ -424,41 +396,3 @@ class Callback(NamedTuple):
 Stamp: TypeAlias = tuple[Waker, int]  # who made a callback ready, and when
 # a loop callback outside any activity, while it runs: itself, and who scheduled it
 Standing: TypeAlias = tuple[Any, Stamp]
-
-
-class _Here(threading.local):
-    """Where this thread stands."""
-
-    current: Any = None  # an Activity, the Standing of a loop callback outside any, or None
-    loop: Loop | None = None
-    submitting: Job | None = None  # being handed to an executor by this thread
-    opened: Activity | None = None  # root of a request that began in the callback that runs now
-    initialized: tuple[str, int] | None = None  # worker threads: the initializer that they ran, until a job
-    phase: Any = None  # the innermost call that an adapter is timing on this thread
-    # worker threads: the end of their latest job, and the clocks then
-    idle: tuple[int, int, int | None] | None = None
-    thread: threading.Thread | None = None  # that this is, once it has run a job
-    queue_read_ns = 0  # when an adapter last asked for this thread's run queue, and what it was
-    queue_ns: int | None = None
-    waiting = False  # in a wait that is being timed: waits inside it are part of it
-    handler = ""  # the logging handler that runs
-    freed_ns = 0  # what ended the latest wait inside such a wait, and who
-    freed_by: "Waker" = None
-
-
-here = _Here()
-ACTIVITY: ContextVar[Activity | None] = ContextVar("whywait_activity", default=None)
-
-
-def forget_here() -> None:
-    """In a forked child: what this thread was doing, it did for a request of the parent's."""
-    here.__dict__.clear()
-    ACTIVITY.set(None)
-
-
-def current_activity() -> Activity | None:
-    """The activity that runs on this thread now, if its request is still open."""
-    current = here.current
-    if isinstance(current, Activity) and current.request.open:
-        return current
-    return None

@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Collection, Iterator
 from typing import Final, NamedTuple
 
-from whywait.tracer.records.request import Place
+from whywait.tracer.host.code_location import Place
 
 _MOST_LIVING: Final = 8_192
 _MOST_ENDED: Final = 4_096

@@ -5,7 +5,6 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable
 from typing import Final, NamedTuple
 
-from whywait.tracer.offcpu.gil_holders import Held
 from whywait.tracer.sampler.cpu_history import CpuPast
 from whywait.tracer.sampler.process import SamplerProcess
 from whywait.tracer.sampler.shared.thread_records import (
@@ -32,6 +31,14 @@ _SHORTEST_NS: Final = 20_000_000  # a few sweeps: in less, run-queue time cannot
 # a record may be written this long after the time it tells of: one more, for a thread whose looks are spared
 _LATE_NS: Final = 2 * LONGEST_RECORD_NS + 10_000_000
 _LATEST_NS: Final = 800_000_000  # and one of who used the CPUs; nobody waits longer for it
+
+
+class Held(NamedTuple):
+    """A sample of somebody waiting for the GIL: who had it then, 0 where that could not be told."""
+
+    at_ns: int
+    thread_id: int
+    times: int
 
 
 class Seen(NamedTuple):

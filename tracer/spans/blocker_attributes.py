@@ -4,7 +4,7 @@ from collections.abc import MutableMapping, Sequence
 from typing import Any, NamedTuple
 
 from whywait.tracer import schema as s
-from whywait.tracer.records.request import Place
+from whywait.tracer.host.code_location import Place
 
 
 class Blocker(NamedTuple):

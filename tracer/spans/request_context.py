@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 from whywait.tracer import schema as s
 from whywait.tracer.offcpu.attributes import Attributes
 from whywait.tracer.offcpu.thread_observer import Observed
-from whywait.tracer.records.request import MIN_RESOLUTION_NS, Activity, Job, Request, Wait, new_span_id
+from whywait.tracer.records.ids import new_span_id
+from whywait.tracer.records.request import MIN_RESOLUTION_NS, Activity, Job, Request, Wait
 from whywait.tracer.spans.span_spec import Past, SpanSpec, span_hex
 
 

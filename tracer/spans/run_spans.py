@@ -5,15 +5,8 @@ from collections.abc import Hashable, Sequence
 from whywait.tracer import schema as s
 from whywait.tracer.offcpu.attributes import Attributes
 from whywait.tracer.offcpu.thread_observer import without
-from whywait.tracer.records.request import (
-    MIN_RESOLUTION_NS,
-    Activity,
-    Block,
-    DeviceCall,
-    Job,
-    Phase,
-    new_span_id,
-)
+from whywait.tracer.records.ids import new_span_id
+from whywait.tracer.records.request import MIN_RESOLUTION_NS, Activity, Block, DeviceCall, Job, Phase
 from whywait.tracer.spans.attributes import put_occupants, put_place
 from whywait.tracer.spans.pools.device_queue import Turn, put_phase, turn_of
 from whywait.tracer.spans.request_context import Drawing

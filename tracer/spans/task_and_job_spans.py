@@ -1,8 +1,8 @@
 """The spans of tasks and jobs."""
 
 from whywait.tracer import schema as s
-from whywait.tracer.hotpath.tail_sampling import WHY_ALL
 from whywait.tracer.offcpu.attributes import Attributes
+from whywait.tracer.records.decision import WHY_ALL
 from whywait.tracer.records.request import Activity, Job, Request
 from whywait.tracer.spans.attributes import place, put_place, put_pool
 from whywait.tracer.spans.phase_tree import summed

@@ -30,7 +30,7 @@ import whywait
 from tests.tracer.conftest import Traced
 from whywait import phase
 from whywait.tracer.adapters import AdapterError, Rule
-from whywait.tracer.records.request import here
+from whywait.tracer.records.current import here
 
 ROOT = Path(__file__).resolve().parents[3]
 Begin = Callable[..., Traced]

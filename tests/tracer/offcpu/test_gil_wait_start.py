@@ -6,7 +6,8 @@ from whywait.tracer.host.thread_clocks import NOT_COUNTED
 from whywait.tracer.offcpu.gil_wait_start import Onset, onset
 from whywait.tracer.offcpu.state_split import Memory, Split
 from whywait.tracer.offcpu.thread_observer import returned
-from whywait.tracer.sampler.shared.thread_records import CALL, GIL, RUNNING, goes_on, pack_round, unpack_round
+from whywait.tracer.sampler.child.record_writer import goes_on
+from whywait.tracer.sampler.shared.thread_records import CALL, GIL, RUNNING, pack_round, unpack_round
 from whywait.tracer.sampler.thread_samples import Stay
 
 MS = 1_000_000

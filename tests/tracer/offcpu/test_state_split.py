@@ -4,11 +4,14 @@ from collections import Counter
 
 import pytest
 
-from whywait.tracer.offcpu.gil_holders import Held, HolderPast, HolderSeen
+from whywait.tracer.host.code_location import Place
+from whywait.tracer.offcpu.gil_holders import HolderPast
 from whywait.tracer.offcpu.state_split import Memory
 from whywait.tracer.offcpu.thread_observer import without
-from whywait.tracer.records.request import Callback, Occupancy, Place
+from whywait.tracer.records.gil_holder import HolderSeen
+from whywait.tracer.records.request import Callback, Occupancy
 from whywait.tracer.sampler.shared.thread_records import CALL, FUTEX, GIL, RUNNING, SLEEP
+from whywait.tracer.sampler.thread_samples import Held
 
 MS = 1_000_000
 

@@ -8,16 +8,9 @@ from collections.abc import Callable, Iterator, Sequence
 
 import pytest
 
+from whywait.tracer.sampler.child.record_writer import Making, Ring, Thread, queued_ns
 from whywait.tracer.sampler.process import Header
-from whywait.tracer.sampler.shared.thread_records import (
-    HEADER_SIZE,
-    RECORD,
-    SIZE,
-    Making,
-    Ring,
-    Thread,
-    queued_ns,
-)
+from whywait.tracer.sampler.shared.thread_records import HEADER_SIZE, RECORD, SIZE
 from whywait.tracer.sampler.thread_samples import FUTEX, GIL, RUNNING, SLEEP, Samples
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")

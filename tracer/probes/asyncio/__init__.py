@@ -1,0 +1,1 @@
+"""Event loops: callbacks, task steps, timers, sockets."""

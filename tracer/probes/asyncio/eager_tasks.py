@@ -16,7 +16,8 @@ from typing import Any
 
 from whywait.tracer.hotpath.recorder import probe_failed
 from whywait.tracer.hotpath.tasks import adopt_eager
-from whywait.tracer.records.request import ACTIVITY, Activity, current_activity
+from whywait.tracer.records.current import ACTIVITY, current_activity
+from whywait.tracer.records.request import Activity
 
 
 def available() -> bool:

@@ -16,7 +16,8 @@ from typing import Any
 from whywait.tracer.host.code_location import user_place
 from whywait.tracer.host.introspection import own, take_this_frame_out
 from whywait.tracer.hotpath.recorder import probe_failed
-from whywait.tracer.records.request import Activity, Release, here
+from whywait.tracer.records.current import here
+from whywait.tracer.records.request import Activity, Release
 
 _MOST = 256  # of one task: older ones are told by now
 

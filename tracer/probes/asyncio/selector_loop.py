@@ -15,7 +15,8 @@ from whywait.tracer.hotpath.loop_history import CALLBACK_MIN_NS, flush_short, ne
 from whywait.tracer.hotpath.recorder import probe_failed
 from whywait.tracer.hotpath.task_steps import begin_callback, end_callback, end_short, waker_now
 from whywait.tracer.probes.blocking.timed_call import timed
-from whywait.tracer.records.request import ACTIVITY, IO, IO_LATE, TIMER, Activity, Look, Stamp, here, made
+from whywait.tracer.records.current import ACTIVITY, here
+from whywait.tracer.records.request import IO, IO_LATE, TIMER, Activity, Look, Stamp, made
 
 _SLEEP_MIN_NS = 20_000
 _STALL_MIN_NS = 200_000

@@ -14,7 +14,8 @@ from typing import Any
 from whywait.tracer.hotpath.loop_history import CALLBACK_MIN_NS, new_loop, queued_since
 from whywait.tracer.hotpath.recorder import probe_failed
 from whywait.tracer.hotpath.task_steps import begin_callback, end_callback, end_short, waker_now
-from whywait.tracer.records.request import ACTIVITY, TIMER, Activity, Look, Loop, Stamp, Standing, here
+from whywait.tracer.records.current import ACTIVITY, here
+from whywait.tracer.records.request import TIMER, Activity, Look, Loop, Stamp, Standing
 
 _AWAY_MIN_NS = 100_000
 

@@ -1,0 +1,1 @@
+"""Calls that block a thread: sleeps, sockets, joins, logging handlers, garbage collections."""

@@ -22,7 +22,8 @@ from whywait.tracer.hotpath.jobs import PLAIN
 from whywait.tracer.hotpath.recorder import probe_failed
 from whywait.tracer.hotpath.thread_waits import keep_wait, waiter_here
 from whywait.tracer.probes.blocking.timed_call import timed
-from whywait.tracer.records.request import TIMER, Waited, here
+from whywait.tracer.records.current import here
+from whywait.tracer.records.request import TIMER, Waited
 from whywait.tracer.schema import WAIT_BLOCKING
 
 _SOCKET = (

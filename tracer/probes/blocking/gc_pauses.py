@@ -12,7 +12,8 @@ from typing import Any
 
 from whywait.tracer.host.code_location import user_place
 from whywait.tracer.host.otel_context import current_span_id
-from whywait.tracer.records.request import Job, Loop, Sample, Wait, current_activity, here
+from whywait.tracer.records.current import current_activity, here
+from whywait.tracer.records.request import Job, Loop, Sample, Wait
 from whywait.tracer.schema import WAIT_GC
 
 _MIN_NS = 50_000

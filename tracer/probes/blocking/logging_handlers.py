@@ -11,13 +11,15 @@ from collections.abc import Callable
 from time import perf_counter_ns, thread_time_ns
 from typing import Any
 
-from whywait.tracer.host.code_location import caller_place, is_library, place_of_code
+from whywait.tracer.host.code_location import Place, caller_place, is_library, place_of_code
 from whywait.tracer.host.introspection import code_of
 from whywait.tracer.host.otel_context import current_span_id
 from whywait.tracer.hotpath.recorder import probe_failed
 from whywait.tracer.hotpath.thread_waits import waiter_here
 from whywait.tracer.probes.locks.traced_lock import TracedRLock
-from whywait.tracer.records.request import Activity, Phase, Place, here, new_span_id
+from whywait.tracer.records.current import here
+from whywait.tracer.records.ids import new_span_id
+from whywait.tracer.records.request import Activity, Phase
 
 
 def install(min_ns: int) -> Callable[[], None]:

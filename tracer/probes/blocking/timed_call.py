@@ -9,7 +9,8 @@ from whywait.tracer.host.thread_clocks import NOT_COUNTED, sleeps
 from whywait.tracer.hotpath.jobs import PLAIN
 from whywait.tracer.hotpath.recorder import probe_failed
 from whywait.tracer.hotpath.thread_waits import KEPT_NS, keep_wait, waiter_here
-from whywait.tracer.records.request import Waited, here
+from whywait.tracer.records.current import here
+from whywait.tracer.records.request import Waited
 from whywait.tracer.schema import WAIT_BLOCKING
 
 # a single system call: whatever its thread sleeps in afterwards is the GIL

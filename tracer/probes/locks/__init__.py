@@ -1,0 +1,1 @@
+"""Locks, conditions and what is made of them."""

@@ -14,13 +14,15 @@ from time import perf_counter_ns
 from types import FrameType
 from typing import Any
 
+from whywait.tracer.host.code_location import Place
 from whywait.tracer.host.introspection import local_of
 from whywait.tracer.hotpath.jobs import known_pool
 from whywait.tracer.hotpath.recorder import probe_failed
 from whywait.tracer.hotpath.task_steps import waker_now
 from whywait.tracer.hotpath.thread_waits import keep_wait, waiter_here
 from whywait.tracer.probes.locks.traced_lock import TracedLock, hold_here
-from whywait.tracer.records.request import TIMER, Activity, Hold, Place, Waited, Waker, here
+from whywait.tracer.records.current import here
+from whywait.tracer.records.request import TIMER, Activity, Hold, Waited, Waker
 from whywait.tracer.schema import WAIT_AWAIT, WAIT_BLOCKING, WAIT_LOCK, WAIT_POOL_STARTUP
 
 _FILES = {threading.__file__: "threading.", queue.__file__: "queue."}

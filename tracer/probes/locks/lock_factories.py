@@ -16,10 +16,9 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
-from whywait.tracer.host.code_location import is_library, is_ours, place_of_frame
+from whywait.tracer.host.code_location import Place, is_library, is_ours, place_of_frame
 from whywait.tracer.probes.locks import condition
 from whywait.tracer.probes.locks.traced_lock import Maker, PassesFor, SubmitLock, TracedLock, TracedRLock
-from whywait.tracer.records.request import Place
 
 _THREADING = threading.__file__
 _THREAD_INIT = threading.Thread.__init__.__code__

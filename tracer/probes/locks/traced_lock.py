@@ -14,11 +14,12 @@ from time import perf_counter_ns
 from types import FrameType
 from typing import Any, ClassVar
 
-from whywait.tracer.host.code_location import user_place
+from whywait.tracer.host.code_location import Place, user_place
 from whywait.tracer.hotpath.recorder import probe_failed
 from whywait.tracer.hotpath.thread_waits import keep_wait, waiter_here
 from whywait.tracer.probes.locks.late_holder import ASKED, NOBODY, answer, ask_who_has
-from whywait.tracer.records.request import TIMER, Activity, Hold, Place, Waited, Waker, here
+from whywait.tracer.records.current import here
+from whywait.tracer.records.request import TIMER, Activity, Hold, Waited, Waker
 from whywait.tracer.schema import WAIT_LOCK
 
 _MOST_HOLDS = 256

@@ -1,0 +1,1 @@
+"""Process pools, as seen from the parent."""

@@ -22,7 +22,7 @@ from whywait.tracer.probes.process_pool.pool_state import ProcessLine
 from whywait.tracer.probes.process_pool.transfer import PROBE, Transfer
 from whywait.tracer.probes.process_pool.worker_slots import Entry
 from whywait.tracer.probes.threads.thread_pool import JOB_ATTRIBUTE, record_shutdown, record_startup
-from whywait.tracer.records.request import here
+from whywait.tracer.records.current import here
 
 NAME = "processes"
 

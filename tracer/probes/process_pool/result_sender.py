@@ -2,18 +2,9 @@
 
 from collections.abc import Mapping
 
+from whywait.tracer.records.process_job import Sent
+
 _LOOKS = 3  # a process that ended takes its account with it: then its result stays without a sender
-
-
-class Sent:
-    """A result that came; `workers` are those that may have sent it, one once it is known."""
-
-    __slots__ = ("length", "looks", "workers")
-
-    def __init__(self, length: int) -> None:
-        self.length = length  # bytes in the pipe
-        self.workers: tuple[int, ...] = ()
-        self.looks = 0
 
 
 class Senders:

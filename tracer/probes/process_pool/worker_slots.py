@@ -17,8 +17,8 @@ from collections.abc import Callable, Iterable
 from time import perf_counter_ns
 
 from whywait.tracer.host.process_clocks import WorkerClock
-from whywait.tracer.probes.process_pool.result_sender import Senders, Sent
-from whywait.tracer.records.process_job import Passage
+from whywait.tracer.probes.process_pool.result_sender import Senders
+from whywait.tracer.records.process_job import Passage, Sent
 from whywait.tracer.records.request import Job, Occupancy
 
 Readings = dict[int, WorkerClock]

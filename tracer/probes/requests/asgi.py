@@ -12,7 +12,7 @@ from typing import Any
 from opentelemetry.sdk.trace import TracerProvider
 
 from whywait.tracer.host.identity_map import ByIdentity
-from whywait.tracer.records.request import ACTIVITY
+from whywait.tracer.records.current import ACTIVITY
 
 
 def available() -> bool:

@@ -13,7 +13,8 @@ from opentelemetry.trace import SpanKind, StatusCode
 from whywait.tracer.host.introspection import coroutine_code, name_of
 from whywait.tracer.hotpath.recorder import Recorder
 from whywait.tracer.hotpath.task_steps import close_step, close_wait, open_step
-from whywait.tracer.records.request import ACTIVITY, Activity, Request
+from whywait.tracer.records.current import ACTIVITY, here
+from whywait.tracer.records.request import Activity, Request
 
 
 class RequestRoots(SpanProcessor):
@@ -41,6 +42,7 @@ class RequestRoots(SpanProcessor):
             int(context.trace_flags),
             now,
             recorder.config.max_records_per_request,
+            here.loop,
         )
         request.trace_state = context.trace_state
         root = request.root

@@ -1,0 +1,1 @@
+"""Who looks at stacks and thread states from beside: the watchdog and the sampler."""

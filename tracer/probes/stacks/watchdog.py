@@ -11,11 +11,11 @@ from collections.abc import Callable
 from time import perf_counter_ns
 from weakref import WeakValueDictionary
 
-from whywait.tracer.host.code_location import place_of_thread
+from whywait.tracer.host.code_location import Place, place_of_thread
 from whywait.tracer.host.syscall_names import call_name
 from whywait.tracer.hotpath.recorder import Recorder, probe_failed
-from whywait.tracer.offcpu.gil_holders import HolderSeen
-from whywait.tracer.records.request import Loop, Place, Sample
+from whywait.tracer.records.gil_holder import HolderSeen
+from whywait.tracer.records.request import Loop, Sample
 
 
 def install(recorder: Recorder) -> Callable[[], None]:

@@ -1,0 +1,1 @@
+"""Thread pools, their futures, and threads as they begin."""

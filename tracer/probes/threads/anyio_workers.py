@@ -15,7 +15,8 @@ from whywait.tracer.host.introspection import local_of, take_this_frame_out
 from whywait.tracer.hotpath.jobs import make_job, occupancy_of, pool_of, run_job
 from whywait.tracer.hotpath.recorder import probe_failed
 from whywait.tracer.hotpath.tasks import WRAPPERS
-from whywait.tracer.records.request import Activity, Job, Occupancy, Pool, current_activity
+from whywait.tracer.records.current import current_activity
+from whywait.tracer.records.request import Activity, Job, Occupancy, Pool
 from whywait.tracer.schema import WAIT_AWAIT, WAIT_LIMITER
 
 

@@ -19,7 +19,8 @@ from whywait.tracer.hotpath.recorder import probe_failed
 from whywait.tracer.hotpath.task_steps import waker_now
 from whywait.tracer.hotpath.thread_waits import waiter_here
 from whywait.tracer.probes.threads.thread_pool import JOB_ATTRIBUTE
-from whywait.tracer.records.request import Activity, Collector, Job, Wait, Waker, current_activity, here
+from whywait.tracer.records.current import current_activity, here
+from whywait.tracer.records.request import Activity, Collector, Job, Wait, Waker
 from whywait.tracer.schema import WAIT_AWAIT
 
 _DONE = (_base.FINISHED, _base.CANCELLED_AND_NOTIFIED, _base.CANCELLED)

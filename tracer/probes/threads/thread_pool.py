@@ -21,7 +21,8 @@ from whywait.tracer.hotpath.jobs import (
 )
 from whywait.tracer.hotpath.recorder import probe_failed
 from whywait.tracer.hotpath.thread_waits import waiter_here
-from whywait.tracer.records.request import Activity, Job, Pool, Wait, here
+from whywait.tracer.records.current import here
+from whywait.tracer.records.request import Activity, Job, Pool, Wait
 from whywait.tracer.schema import WAIT_POOL_SHUTDOWN, WAIT_POOL_STARTUP
 
 # the names that the loops give their default executor's threads

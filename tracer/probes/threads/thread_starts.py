@@ -10,10 +10,9 @@ from collections.abc import Callable
 from time import perf_counter_ns
 from typing import Any
 
-from whywait.tracer.host.code_location import is_library, place_of_code
+from whywait.tracer.host.code_location import Place, is_library, place_of_code
 from whywait.tracer.host.introspection import code_of, own
 from whywait.tracer.hotpath.recorder import Recorder, probe_failed
-from whywait.tracer.records.request import Place
 from whywait.tracer.records.thread_names import ThreadLife
 
 _PLAIN_RUN = threading.Thread.run

@@ -22,6 +22,7 @@ from whywait.tracer.sampler.child.cpu_usage import CpuUse
 from whywait.tracer.sampler.child.gil_reader import GilReader
 from whywait.tracer.sampler.child.mapped_library import Libraries
 from whywait.tracer.sampler.child.pool_sweeps import PoolSweeps
+from whywait.tracer.sampler.child.record_writer import Ring, Thread, goes_on
 from whywait.tracer.sampler.child.sleeping_threads import (
     LONG_ASLEEP,
     MOST_OF_A_CORE,
@@ -43,11 +44,8 @@ from whywait.tracer.sampler.shared.thread_records import (
     WOKEN,
     WOKEN_AT,
     WOKEN_MOST,
-    Ring,
-    Thread,
-    goes_on,
     pack_round,
-)  # fmt: skip
+)
 
 _SWEEPS_THAT_PAY = 16
 _LISTING_S = 0.05  # how often new threads are looked for

@@ -8,9 +8,10 @@ import os
 import time
 from collections.abc import Callable, Iterable
 
+from whywait.tracer.sampler.child.record_writer import Making, Ring, Thread
 from whywait.tracer.sampler.child.worker_state import Pool, Pools
 from whywait.tracer.sampler.shared.pool_table import PLACES
-from whywait.tracer.sampler.shared.thread_records import RUNNING, WATCH_AT, Making, Ring, Thread
+from whywait.tracer.sampler.shared.thread_records import RUNNING, WATCH_AT
 
 _LATE_NS = 1_000_000  # this process had no CPU between reading and looking at the clock: it was so, but when?
 _EVERY_NS = 5_000_000

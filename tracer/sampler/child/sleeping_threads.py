@@ -1,6 +1,7 @@
 """Which looks at a thread can be spared: most threads of most services are long asleep. Part of the sampler's process."""
 
-from whywait.tracer.sampler.shared.thread_records import FUTEX, LONGEST_RECORD_NS, Thread, queued_ns
+from whywait.tracer.sampler.child.record_writer import Thread, queued_ns
+from whywait.tracer.sampler.shared.thread_records import FUTEX, LONGEST_RECORD_NS
 
 PERIOD_S = 0.005  # between two sweeps, where they are cheap
 MOST_OF_A_CORE = 0.03

@@ -11,8 +11,9 @@ from math import sqrt
 from whywait.tracer import schema as s
 from whywait.tracer.host.process_clocks import WorkerClock
 from whywait.tracer.offcpu.attributes import Attributes
+from whywait.tracer.records.ids import new_span_id
 from whywait.tracer.records.process_job import Line, Part, Passage
-from whywait.tracer.records.request import Job, new_span_id
+from whywait.tracer.records.request import Job
 from whywait.tracer.spans.attributes import place, put_occupants, put_place, put_pool
 from whywait.tracer.spans.request_context import Drawing
 from whywait.tracer.spans.segments import occupant_shares

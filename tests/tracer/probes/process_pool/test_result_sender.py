@@ -1,6 +1,7 @@
 """Pure: which worker sent a result, by the bytes that each has written."""
 
-from whywait.tracer.probes.process_pool.result_sender import Senders, Sent
+from whywait.tracer.probes.process_pool.result_sender import Senders
+from whywait.tracer.records.process_job import Sent
 
 SIZE = 118
 

@@ -14,8 +14,7 @@ from typing import Any
 import pytest
 import uvloop
 
-from whywait.tracer.host.code_location import place_of_thread, user_place
-from whywait.tracer.records.request import Place
+from whywait.tracer.host.code_location import Place, place_of_thread, user_place
 
 PROGRAM = """
 import gc, random, sys, threading, time

@@ -9,9 +9,10 @@ from weakref import ref
 
 import pytest
 
-from whywait.tracer.offcpu.gil_holders import HolderSeen
+from whywait.tracer.host.code_location import Place
 from whywait.tracer.probes.stacks.watchdog import _Holders, _Seen
-from whywait.tracer.records.request import Place, Sample
+from whywait.tracer.records.gil_holder import HolderSeen
+from whywait.tracer.records.request import Sample
 
 
 def test_a_thread_that_was_looked_at_is_let_go() -> None:

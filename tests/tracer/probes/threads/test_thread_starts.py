@@ -11,10 +11,12 @@ import pytest
 
 import whywait
 from tests.tracer.conftest import Traced
+from whywait.tracer.host.code_location import Place
 from whywait.tracer.hotpath import recorder
-from whywait.tracer.offcpu.gil_holders import Held, HolderPast, HolderSeen
-from whywait.tracer.records.request import Place
+from whywait.tracer.offcpu.gil_holders import HolderPast
+from whywait.tracer.records.gil_holder import HolderSeen
 from whywait.tracer.records.thread_names import ThreadLife, ThreadLives
+from whywait.tracer.sampler.thread_samples import Held
 
 Begin = Callable[..., Traced]
 HERE = Place("hog", "/app/hog.py", 3)
