@@ -471,12 +471,12 @@ def test_a_library_that_comes_late(tmp_path: Path) -> None:
         "import time\nclass Model:\n    def predict(self):\n        time.sleep(0.005)\n        return 5\n"
     )
     code = """
-import sys, importlib.util, tracer
+import sys, importlib.util, whywait
 from pathlib import Path
 out = Path(sys.argv[1])
 whywait.adapters.register("latecomer", {"latecomer.deep.Model.predict": "compute"})
 before = list(sys.meta_path)
-tracer.start("late", output=out / "t.jsonl")
+whywait.start("late", output=out / "t.jsonl")
 assert "latecomer" not in sys.modules and "xgboost" not in sys.modules and "sklearn" not in sys.modules
 assert importlib.util.find_spec("latecomer") is not None
 import latecomer
@@ -485,11 +485,11 @@ import latecomer.deep as deep
 assert type(deep.__loader__).__name__ == "SourceFileLoader" and "exec_module" not in vars(deep.__loader__)
 assert deep.__spec__.loader is deep.__loader__ and "class Model" in deep.__loader__.get_source("latecomer.deep")
 import numpy, xgboost
-with tracer.phase("request"):
+with whywait.phase("request"):
     assert deep.Model().predict() == 5
     xgboost.DMatrix(numpy.zeros((200_000, 8)), nthread=1)
 marked = vars(deep.Model)["predict"]
-tracer.stop()
+whywait.stop()
 assert vars(deep.Model)["predict"] is marked.__wrapped__
 assert sys.meta_path == before, sys.meta_path
 text = (out / "t.jsonl").read_text()

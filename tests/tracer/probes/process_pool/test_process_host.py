@@ -195,17 +195,17 @@ import multiprocessing, sys, time
 from concurrent.futures import ProcessPoolExecutor
 
 def work(n):
-    assert "tracer" not in sys.modules
+    assert "whywait" not in sys.modules
     return n * 2
 
 if __name__ == "__main__":
-    import tracer
-    tracer.start("test", output=sys.argv[1])
+    import whywait
+    whywait.start("test", output=sys.argv[1])
     # the workers find no package of ours
     sys.path[:] = [one for one in sys.path if one not in (sys.argv[2], "")]
-    with tracer.phase("root"), ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn")) as pool:
+    with whywait.phase("root"), ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn")) as pool:
         print(list(pool.map(work, range(6))))
-    tracer.stop()
+    whywait.stop()
 """
 
 
