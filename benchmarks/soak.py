@@ -141,7 +141,7 @@ def main() -> int:
         with running(plan, lambda: None) as url:
             service = _find("demo_service.app:app", url.rsplit(":", 1)[1])
             assert service is not None
-            sampler = _find("sampler/child.py", f" {service} ")
+            sampler = _find("sampler/child/main.py", f" {service} ")
             until_s = time.monotonic() + options.minutes * 60
             readings = asyncio.run(load(url, until_s, service, sampler))
         written_mib = sum(one.stat().st_size for one in traces.iterdir()) / 2**20

@@ -28,9 +28,7 @@ def main() -> None:
     if options.platform:
         hide(options.platform)
     import whywait
-    from benchmarks.observed import (
-        on_loop,  # noqa: F401 - enter their programs
-    )
+    from benchmarks.observed import in_threads, machine, on_loop  # noqa: F401 - enter their programs
     from whywait.tracer.config import Config
     from whywait.tracer.hotpath import recorder
 

@@ -8,9 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks.observed import (
-    on_loop,  # noqa: F401 - enter their programs
-)
+from benchmarks.observed import in_threads, machine, on_loop  # noqa: F401 - enter their programs
 from benchmarks.observed.cells import DISTURBED, UNAVAILABLE, Column, agree, column
 from benchmarks.observed.program import PROGRAMS
 
