@@ -9,7 +9,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from whywait.analysis.attribution.cpu_rivals import NOT_TOLD, why_queued
-from whywait.analysis.causes import CAUSES, WAIT_RULES, Cause, Evidence, rule_numbers
+from whywait.analysis.attribution.wait_rules import WAIT_RULES, rule_numbers
+from whywait.analysis.causes import NUMBER, Cause, Evidence
 from whywait.analysis.path.pieces import Pieces
 from whywait.analysis.path.running_frames import Frames
 from whywait.analysis.path.segments import CALL, CPU, GIL, LOCK, OUTSIDE, REST, RUN_QUEUE, SMALL, Segments
@@ -17,7 +18,6 @@ from whywait.analysis.spans.activities import Activities
 from whywait.analysis.spans.span_table import NONE, Bools, Ints, SpanTable, Texts, objects, taken
 from whywait.tracer import schema
 
-_NUMBER = {cause: number for number, cause in enumerate(CAUSES)}
 # what a thread does in a call that waits for a device is the driver's waiting, on a CPU or off it; the GIL is not
 _DEVICE_PARTS = (CPU, RUN_QUEUE, LOCK, CALL, REST)
 _THREAD_WAITS = (schema.WAIT_LOCK, schema.WAIT_LOGGING, schema.WAIT_BLOCKING)
@@ -61,18 +61,18 @@ def describe(
     unmeasured = inside & ~foreign & ~waiting & (part == REST) & (measured < 0) & on_loop
     rest = inside & ~foreign & ~waiting & (part == REST) & ~unmeasured
     client = foreign & (spans.span_kinds[span] == "client")
-    cause = np.full(count, _NUMBER[Cause.UNEXPLAINED], dtype=np.int64)
-    cause[(part == CPU) | unmeasured] = _NUMBER[Cause.COMPUTE]
-    cause[part == RUN_QUEUE] = _NUMBER[Cause.CPU_WAIT]
-    cause[part == GIL] = _NUMBER[Cause.GIL_WAIT]
-    cause[part == LOCK] = _NUMBER[Cause.LOCK_WAIT]
-    cause[part == CALL] = _NUMBER[Cause.BLOCKING_IO]
-    cause[client] = _NUMBER[Cause.AWAIT_IO]
+    cause = np.full(count, NUMBER[Cause.UNEXPLAINED], dtype=np.int64)
+    cause[(part == CPU) | unmeasured] = NUMBER[Cause.COMPUTE]
+    cause[part == RUN_QUEUE] = NUMBER[Cause.CPU_WAIT]
+    cause[part == GIL] = NUMBER[Cause.GIL_WAIT]
+    cause[part == LOCK] = NUMBER[Cause.LOCK_WAIT]
+    cause[part == CALL] = NUMBER[Cause.BLOCKING_IO]
+    cause[client] = NUMBER[Cause.AWAIT_IO]
 
     inferred = ~inside | foreign | unmeasured | (part == SMALL) | ~segments.whole
     ruled = waiting & (part == REST)
     rules, details = _wait_rules(spans, span[ruled], _followed_elsewhere(spans, activities))
-    cause[ruled] = [_NUMBER[WAIT_RULES[rule].cause] for rule in rules]
+    cause[ruled] = [NUMBER[WAIT_RULES[rule].cause] for rule in rules]
     said_so = spans.texts(span[ruled], schema.EVIDENCE) == schema.EVIDENCE_INFERRED
     inferred[ruled] = np.array([WAIT_RULES[rule].inferred for rule in rules], dtype=bool) | said_so
 
@@ -105,7 +105,7 @@ def describe(
     detail[chosen] = why_queued(spans, queued[chosen])
     blocked = rest | (inside & ~foreign & ~waiting & np.isin(part, [LOCK, CALL]))
     in_handler, handlers = _handlers(spans, span, blocked & (frame >= 0))
-    cause[in_handler] = _NUMBER[Cause.LOGGING_WAIT]
+    cause[in_handler] = NUMBER[Cause.LOGGING_WAIT]
     detail[in_handler] = handlers
     inferred[in_handler] = True
     evidence = np.where(inferred, Evidence.INFERRED.value, Evidence.OBSERVED.value).astype(object)
@@ -118,7 +118,7 @@ def describe(
     slept = slept[~_timed_already(spans, activities, frames, pieces)[block[slept]]]
     calls, said = _slept_in(spans, frames.row[block[slept]])
     slept, said = slept[calls], said[calls]
-    cause[slept] = _NUMBER[Cause.BLOCKING_IO]
+    cause[slept] = NUMBER[Cause.BLOCKING_IO]
     detail[slept] = said
     evidence[slept] = Evidence.SAMPLED.value
     in_phase = inside & ~waiting & (frame >= 0) & np.isin(part, _DEVICE_PARTS)
@@ -147,7 +147,7 @@ def _describe_devices(
     once, back = np.unique(span[at], return_inverse=True)
     devices, phases = spans.texts(once, schema.DEVICE), spans.texts(once, schema.PHASE)
     copies = np.isin(phases, [schema.PHASE_TO_DEVICE, schema.PHASE_FROM_DEVICE])
-    number = np.where(copies, _NUMBER[Cause.GPU_COPY], _NUMBER[Cause.GPU_COMPUTE])
+    number = np.where(copies, NUMBER[Cause.GPU_COPY], NUMBER[Cause.GPU_COMPUTE])
     words = objects([f"{name} on {device}" for name, device in zip(spans.names[once], devices, strict=True)])
     here = (devices != "")[back].astype(bool)
     cause[at[here]] = number[back][here]
@@ -243,7 +243,7 @@ def _describe_small(segments: Segments, cause: Ints, detail: Texts) -> None:
     rules = rule_numbers(types)
     for number, rule in enumerate(rules):
         here = segments.small_type == number
-        cause[here] = _NUMBER[WAIT_RULES[rule].cause]
+        cause[here] = NUMBER[WAIT_RULES[rule].cause]
         detail[here] = f"{schema.WAIT_TYPES[number].replace('_', ' ')}: waits below the resolution"
 
 

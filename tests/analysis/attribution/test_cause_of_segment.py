@@ -5,7 +5,8 @@ import pytest
 
 from tests.analysis.drawing import UNIT_NS, drawn, shown, trace_id
 from whywait import analysis
-from whywait.analysis.causes import WAIT_RULES, Cause
+from whywait.analysis.attribution.wait_rules import WAIT_RULES
+from whywait.analysis.causes import Cause
 from whywait.tracer import schema
 
 
