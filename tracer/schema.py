@@ -50,6 +50,10 @@ KIND_BLOCK: Final = "block"  # one uninterrupted stretch on the event loop, long
 KIND_PHASE: Final = "phase"  # a `traced` function or a `phase`; running time under a name
 Kind = Literal["task", "job", "run", "wait", "block", "phase"]
 
+# --- kinds of spans of the semantic conventions, as the analysis reads them ---------------------
+SPAN_SERVER: Final = "server"
+SPAN_CLIENT: Final = "client"
+
 # --- on the root task span ----------------------------------------------------------------------
 CONTRACT: Final = "whywait.contract"  # int, CONTRACT_VERSION
 ROOT: Final = "whywait.root"  # bool, true on the task (or phase) that *is* the request
