@@ -1,13 +1,13 @@
-"""The closed set of causes, and the rules that turn what a tracer recorded into one of them."""
+"""The closed set of causes: one record for each. Rules, words, colours, tables and dashboards derive from it.
 
-from collections.abc import Callable
-from dataclasses import dataclass
+A new cause is a member of `Cause`, its record, and one drawn test. What is generated from the records (the
+table of README.md, a list of analysis/live/grafana.json) is written by `python -m benchmarks.derived`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Final
-
-import numpy as np
-import pandas as pd
-from numpy.typing import NDArray
+from typing import Final
 
 from whywait.tracer import schema
 
@@ -36,6 +36,11 @@ class Cause(StrEnum):
     GPU_COMPUTE = "gpu_compute"
     UNEXPLAINED = "unexplained"
 
+    @property
+    def info(self) -> "CauseInfo":
+        """The cause's record."""
+        return INFO[self]
+
 
 class Evidence(StrEnum):
     """How an amount is known."""
@@ -45,118 +50,158 @@ class Evidence(StrEnum):
     INFERRED = "inferred"  # by rule
 
 
-CAUSES: Final = tuple(Cause)
-Mask = NDArray[np.bool_]
+class Culprit(StrEnum):
+    """Which attributes of a wait say who its culprit is."""
+
+    NONE = "none"
+    OCCUPANTS = "occupants"  # who had the pool or the device
+    BLOCKER = "blocker"  # what ran first
+    POOL = "pool"  # the pool itself
+    AWAITED = "awaited"  # who had it, else who ended the wait, else what was awaited
+    HOLDER = "holder"  # who held the lock, else the lock
+    HANDLER = "handler"  # who held the handler's lock, else the handler
+    CALLER = "caller"  # the function that made the call
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
-    """A wait that `when` accepts, and no earlier rule did, has this cause.
+class CauseInfo:
+    """All that is particular to one cause."""
 
-    `when` sees a frame with the text columns wait, waker, awaited (dotted name) and module, and
-    followed_elsewhere: whether the path follows the wait's end into another trace.
-    """
-
-    name: str
-    when: Callable[[pd.DataFrame], "pd.Series[bool]"]
-    cause: Cause
-    detail: str  # {pool}, {awaited}, {where}, {waker}, {blocker}, {lock}, {handler}, {device}, {worker}: from the wait
-    inferred: bool = False  # not seen, but what else could it be
-
-
-def _type(wait: str) -> Callable[[pd.DataFrame], "pd.Series[bool]"]:
-    return lambda waits: waits["wait"] == wait
-
-
-def _awaits(*, waker: str) -> Callable[[pd.DataFrame], "pd.Series[bool]"]:
-    return lambda waits: (waits["wait"] == schema.WAIT_AWAIT) & (waits["waker"] == waker)
+    meaning: str  # "the request was ..."
+    phrase: str  # for a sentence: "495 ms (61%) <phrase>"
+    remedy: str  # what to change, unless a situation calls for another remedy
+    colours: tuple[str, str]  # light, dark; words always stand beside them
+    waits: Mapping[str, str] = field(default_factory=dict)  # kind of wait -> template of its detail
+    culprit: Culprit = Culprit.NONE  # of its waits
+    is_reason: bool = True  # False: no verdict names it as why a request was slow
+    has_culprit: bool = True  # False: whoever is named delayed nobody else
+    can_be_held: bool = False  # the culprit held what was waited for: "blocked by", not "by"
+    computes: bool = False  # on a CPU or a device
+    detail_adds: bool = True  # False: a sentence says no more with the detail than with the culprit
+    says_culprit: bool = True  # False: a sentence has the culprit in its detail or its situation
+    is_queue: bool = False  # for a place in a pool or under a limit: one panel of the dashboard
+    recorded: bool = True  # False: no probe of ours records it yet
 
 
-def _within(pattern: str) -> Callable[[pd.DataFrame], "pd.Series[bool]"]:
-    """Accept awaits of a function whose dotted name, or module and name, matches from the start."""
-
-    def matches(waits: pd.DataFrame) -> "pd.Series[bool]":
-        named = waits["awaited"].str.match(pattern) | (waits["module"] + "." + waits["awaited"]).str.match(
-            pattern
-        )
-        return (waits["wait"] == schema.WAIT_AWAIT) & named
-
-    return matches
-
-
-def _taken_up_later(waits: pd.DataFrame) -> "pd.Series[bool]":
-    # the path went through who ended the wait, in another trace, back to where that began: before, the
-    # waiter waited for somebody who had not taken it up yet
-    return (waits["wait"] == schema.WAIT_AWAIT) & waits["followed_elsewhere"].astype(bool)
-
-
-_SERVER_IO: Final = (
-    r"(?:uvicorn|hypercorn|starlette|daphne|granian)\.(?:.*\.)?"
-    r"(?:receive|send|drain|body|stream|listen_for_disconnect|wait_for_disconnect)\b"
-)
-_LIMITERS: Final = (
-    r"(?:asyncio\.(?:locks|queues)\.|asyncio\.(?:Semaphore|BoundedSemaphore|Lock|Event|Condition|Barrier|Queue)\b"
-    r"|anyio\.(?:.*\.)?(?:CapacityLimiter|Semaphore|Lock|Condition|Event|ResourceGuard)\b)"
-)
-
-_HELD: Final = (
-    r"(?:asyncio\.locks\.(?:Lock|Semaphore|BoundedSemaphore|_ContextManagerMixin)\.(?:acquire|__aenter__)"
-    r"|anyio\.(?:.*\.)?(?:CapacityLimiter|Semaphore|Lock)\.(?:acquire|acquire_on_behalf_of|__aenter__))$"
-)
-
-
-def is_held(awaited: NDArray[Any], module: NDArray[Any]) -> Mask:
-    """True for waits of something that others hold: who released it did not do the waiter's work, so the
-    critical path does not go through it; it is the culprit."""
-    names = pd.Series(module, dtype=object) + "." + pd.Series(awaited, dtype=object)
-    return np.asarray(names.str.match(_HELD), dtype=bool)
-
-
-# First match wins; the last rule accepts everything, so every wait has a cause.
-WAIT_RULES: Final = (
-    Rule("pool queue", _type(schema.WAIT_POOL_QUEUE), Cause.POOL_QUEUE, "{pool}"),
-    Rule("pool startup", _type(schema.WAIT_POOL_STARTUP), Cause.POOL_STARTUP, "{pool} starting a {worker}{initializer}"),
-    Rule("pool shutdown", _type(schema.WAIT_POOL_SHUTDOWN), Cause.POOL_SHUTDOWN, "{pool} shutting down"),
-    Rule(
-        "pool handover", _type(schema.WAIT_POOL_HANDOVER), Cause.UNEXPLAINED,
-        "{pool}: a worker was free and had not begun (GIL or native wait, cannot tell)",
+INFO: Final[Mapping[Cause, CauseInfo]] = {
+    Cause.COMPUTE: CauseInfo(
+        "running on a CPU", "computing",
+        "Do less: batch calls, cache, or use a faster algorithm. The spans say in which function.",
+        ("#3f7d58", "#5fae80"), is_reason=False, has_culprit=False, computes=True,
     ),
-    Rule("limiter", _type(schema.WAIT_LIMITER), Cause.LIMITER_WAIT, "waiting for a token of {pool}"),
-    Rule("loop busy", _type(schema.WAIT_LOOP_BUSY), Cause.LOOP_BUSY, "the loop ran {blocker}"),
-    Rule(
-        "collect order", _type(schema.WAIT_COLLECT_ORDER), Cause.COLLECT_ORDER,
-        "the result was done, {blocker} handled others first",
+    Cause.GIL_WAIT: CauseInfo(
+        "runnable Python waiting for the GIL", "waiting for the GIL",
+        "Run less Python at once: batch, use fewer threads, or move work to processes.",
+        ("#8e44ad", "#b57edc"), can_be_held=True, detail_adds=False,
     ),
-    Rule("loop wakeup", _type(schema.WAIT_LOOP_WAKEUP), Cause.LOOP_WAKEUP, "the loop had not woken up yet"),
-    Rule("gc", _type(schema.WAIT_GC), Cause.GC_PAUSE, "garbage collection"),
-    Rule("gpu queue", _type(schema.WAIT_GPU_QUEUE), Cause.GPU_QUEUE, "{device}"),
-    Rule("lock", _type(schema.WAIT_LOCK), Cause.LOCK_WAIT, "{lock}"),
-    Rule("logging", _type(schema.WAIT_LOGGING), Cause.LOGGING_WAIT, "logging handler {handler}"),
-    Rule("blocking", _type(schema.WAIT_BLOCKING), Cause.BLOCKING_IO, "in {awaited}{where}"),
-    Rule(
-        "resume", _type(schema.WAIT_RESUME), Cause.UNEXPLAINED,
-        "ready to continue, nothing seen on the loop (GIL or CPU)",
+    Cause.CPU_WAIT: CauseInfo(
+        "runnable, without a CPU: another process, other threads of its own, or a quota", "runnable without a CPU",
+        "Start fewer threads (also inside native libraries), raise the CPU quota, or move other load away.",
+        ("#c98a00", "#f0b429"), detail_adds=False, says_culprit=False,
     ),
-    Rule("request io", _within(_SERVER_IO), Cause.REQUEST_IO, "awaiting {awaited}{where}"),
-    Rule("thread's signal", _within(r"threading\."), Cause.LOCK_WAIT, "{lock}"),
-    Rule("thread's queue", _within(r"queue\."), Cause.BLOCKING_IO, "in {awaited}{where}"),
-    Rule("limiter by name", _within(_LIMITERS), Cause.LIMITER_WAIT, "awaiting {awaited}{where}"),
-    Rule("turn", _taken_up_later, Cause.LIMITER_WAIT, "waiting its turn for {waker}", inferred=True),
-    Rule("timer", _awaits(waker=schema.WAKER_TIMER), Cause.AWAIT_IO, "a timer: {awaited}{where}"),
-    Rule("io", _awaits(waker=schema.WAKER_IO), Cause.AWAIT_IO, "awaiting {awaited}{where}"),
-    Rule(
-        "untraced thread", _awaits(waker=schema.WAKER_THREAD), Cause.UNEXPLAINED,
-        "awaiting {awaited}{where}, ended by a thread that nobody traced",
+    Cause.LOCK_WAIT: CauseInfo(
+        "blocked on a lock, semaphore, event or condition", "waiting for a lock",
+        "Hold the lock for less (no I/O under it), or split it; one lock per object instead of one for all.",
+        ("#7a4b2a", "#c08a63"), {schema.WAIT_LOCK: "{lock}"}, Culprit.HOLDER, can_be_held=True,
     ),
-    Rule("anything else", lambda waits: waits["wait"] == waits["wait"], Cause.UNEXPLAINED,
-         "awaiting {awaited}{where}"),
-)  # fmt: skip
+    Cause.LOGGING_WAIT: CauseInfo(
+        "inside a logging handler or waiting for its lock", "in logging",
+        "Log through a QueueHandler, and less of it on the request's path.",
+        ("#6b7a8f", "#9fb0c6"), {schema.WAIT_LOGGING: "logging handler {handler}"}, Culprit.HANDLER,
+    ),
+    Cause.BLOCKING_IO: CauseInfo(
+        "a thread blocked in a system call or a sleep", "in a blocking call",
+        "On the event loop use the asynchronous counterpart, or move the call to a worker thread.",
+        ("#00798c", "#3bb7cb"), {schema.WAIT_BLOCKING: "in {awaited}{where}"}, Culprit.CALLER,
+    ),
+    Cause.GC_PAUSE: CauseInfo(
+        "stopped by the garbage collector", "stopped by the garbage collector",
+        "Create fewer objects per request; gc.freeze() after start-up; raise gc.set_threshold.",
+        ("#a23b72", "#e07bb0"), {schema.WAIT_GC: "garbage collection"},
+    ),
+    Cause.POOL_QUEUE: CauseInfo(
+        "submitted to a pool whose workers were all busy", "queued for a worker of a pool",
+        "Submit fewer, larger jobs (one batch instead of one job per item); a larger pool only helps while "
+        "CPUs are idle.",
+        ("#d1495b", "#ff7d8d"), {schema.WAIT_POOL_QUEUE: "{pool}"}, Culprit.OCCUPANTS, can_be_held=True, is_queue=True,
+    ),
+    Cause.POOL_STARTUP: CauseInfo(
+        "waiting for a pool's thread to start or initialise", "waiting for a pool's thread to start",
+        "Make the pool once, at start-up, and warm it; not per request.",
+        ("#e07a5f", "#ffa68f"), {schema.WAIT_POOL_STARTUP: "{pool} starting a {worker}{initializer}"}, Culprit.POOL,
+        is_queue=True,
+    ),
+    Cause.POOL_SHUTDOWN: CauseInfo(
+        "waiting for shutdown(wait=True), as at the end of `with ThreadPoolExecutor()`",
+        "waiting for a pool to shut down",
+        "Keep one pool for the life of the service.",
+        ("#b56576", "#e59aab"), {schema.WAIT_POOL_SHUTDOWN: "{pool} shutting down"}, Culprit.POOL, is_queue=True,
+    ),
+    Cause.LIMITER_WAIT: CauseInfo(
+        "waiting for a token, semaphore, asyncio lock or queue", "waiting for a token, lock or queue",
+        "Raise the limit, or shorten what is done under it; `def` endpoints share 40 tokens.",
+        ("#9d4edd", "#c99bff"), {schema.WAIT_LIMITER: "waiting for a token of {pool}"}, Culprit.AWAITED,
+        can_be_held=True, is_queue=True,
+    ),
+    Cause.LOOP_BUSY: CauseInfo(
+        "ready to go on, while the event loop ran something else", "ready, while the event loop ran something else",
+        "Move the named code off the loop (a thread, a process), or cut it into awaits.",
+        ("#e4572e", "#ff8a66"), {schema.WAIT_LOOP_BUSY: "the loop ran {blocker}"}, Culprit.BLOCKER, detail_adds=False,
+    ),
+    Cause.LOOP_WAKEUP: CauseInfo(
+        "done elsewhere, and the loop not yet awake", "waiting for the event loop to wake up",
+        "Usually tens of microseconds; more of it means that the loop's thread waits for a CPU or the GIL.",
+        ("#f2a65a", "#ffc98f"), {schema.WAIT_LOOP_WAKEUP: "the loop had not woken up yet"},
+    ),
+    Cause.COLLECT_ORDER: CauseInfo(
+        "its result was ready, and the collector was busy with others first", "waiting to be collected",
+        "Collect with gather, or as results complete, and do not work between results.",
+        ("#bc6c25", "#e5a568"), {schema.WAIT_COLLECT_ORDER: "the result was done, {blocker} handled others first"},
+        Culprit.BLOCKER, detail_adds=False,
+    ),
+    Cause.AWAIT_IO: CauseInfo(
+        "awaiting a socket, timer or subprocess", "awaiting I/O or a timer",
+        "Look at what is awaited: start it earlier, run awaits at the same time, cache, or set a timeout.",
+        ("#2e86ab", "#6ec1e4"), culprit=Culprit.AWAITED, has_culprit=False, says_culprit=False,
+    ),
+    Cause.REQUEST_IO: CauseInfo(
+        "reading the request's body or sending the response", "reading the body or sending the response",
+        "Smaller bodies, compression, a client that reads faster.",
+        ("#5c95c8", "#97c4ee"), culprit=Culprit.AWAITED, says_culprit=False,
+    ),
+    Cause.GPU_QUEUE: CauseInfo(
+        "waiting for the GPU while others used it", "queued for the GPU",
+        "Batch requests; one worker per GPU.",
+        ("#4a5a23", "#9bb34f"), {schema.WAIT_GPU_QUEUE: "{device}"}, Culprit.OCCUPANTS, can_be_held=True,
+    ),
+    Cause.GPU_COPY: CauseInfo(
+        "copying to or from the GPU", "copying to or from the GPU",
+        "Keep data on the device; pinned memory; batch.",
+        ("#6a7f2d", "#b7cf63"), computes=True,
+    ),
+    Cause.GPU_COMPUTE: CauseInfo(
+        "computing on the GPU", "computing on the GPU",
+        "A smaller model, a larger batch, lower precision.",
+        ("#8aa33b", "#d2e880"), computes=True,
+    ),
+    Cause.UNEXPLAINED: CauseInfo(
+        "none of the above could be shown", "that could not be explained",
+        "Name the work with `whywait.phase`, so that there are more samples of its kind; the report says what this "
+        "machine does not show.",
+        ("#8c8c8c", "#a8a8a8"),
+        {schema.WAIT_POOL_HANDOVER: "{pool}: a worker was free and had not begun (GIL or native wait, cannot tell)",
+         schema.WAIT_RESUME: "ready to continue, nothing seen on the loop (GIL or CPU)"},
+        is_reason=False, has_culprit=False,
+    ),
+}  # fmt: skip
+
+CAUSES: Final = tuple(Cause)
+NUMBER: Final = {cause: number for number, cause in enumerate(CAUSES)}
+NO_CULPRIT: Final = frozenset(cause for cause in CAUSES if not cause.info.has_culprit)
+CAUSE_OF_WAIT: Final = {wait: cause for cause in CAUSES for wait in cause.info.waits}
 
 
-def rule_numbers(waits: pd.DataFrame) -> NDArray[np.int64]:
-    """Return for each wait the number of the first rule of WAIT_RULES that accepts it."""
-    return np.select(
-        [rule.when(waits).to_numpy(dtype=bool) for rule in WAIT_RULES],
-        list(range(len(WAIT_RULES))),
-        len(WAIT_RULES) - 1,
-    ).astype(np.int64)
+def markdown_table() -> str:
+    """Return the table of causes for the README."""
+    rows = "".join(f"| `{cause}` | {one.meaning} | {one.remedy} |\n" for cause, one in INFO.items())
+    return f"| cause | the request was … | what to do |\n|---|---|---|\n{rows}"

@@ -50,6 +50,10 @@ KIND_BLOCK: Final = "block"  # one uninterrupted stretch on the event loop, long
 KIND_PHASE: Final = "phase"  # a `traced` function or a `phase`; running time under a name
 Kind = Literal["task", "job", "run", "wait", "block", "phase"]
 
+# --- kinds of spans of the semantic conventions, as the analysis reads them ---------------------
+SPAN_SERVER: Final = "server"
+SPAN_CLIENT: Final = "client"
+
 # --- on the root task span ----------------------------------------------------------------------
 CONTRACT: Final = "whywait.contract"  # int, CONTRACT_VERSION
 ROOT: Final = "whywait.root"  # bool, true on the task (or phase) that *is* the request
@@ -145,6 +149,22 @@ WAKER_TRACE_ID: Final = "whywait.waker.trace_id"
 WAKER_NAME: Final = "whywait.waker.name"
 FOR: Final = "whywait.for"  # innermost awaited function, e.g. "asyncio.locks.Semaphore.acquire"
 FOR_MODULE: Final = "whywait.for.module"  # dotted module or file stem of that function
+# what the awaited function says of the wait: patterns for FOR, or FOR_MODULE + "." + FOR, from the start
+FOR_REQUEST_IO: Final = (
+    r"(?:uvicorn|hypercorn|starlette|daphne|granian)\.(?:.*\.)?"
+    r"(?:receive|send|drain|body|stream|listen_for_disconnect|wait_for_disconnect)\b"
+)
+FOR_THREAD_SIGNAL: Final = r"threading\."
+FOR_THREAD_QUEUE: Final = r"queue\."
+FOR_LIMITER: Final = (
+    r"(?:asyncio\.(?:locks|queues)\.|asyncio\.(?:Semaphore|BoundedSemaphore|Lock|Event|Condition|Barrier|Queue)\b"
+    r"|anyio\.(?:.*\.)?(?:CapacityLimiter|Semaphore|Lock|Condition|Event|ResourceGuard)\b)"
+)
+# of the limiters, what others can hold: who released it is the culprit, and did not do the waiter's work
+FOR_HELD: Final = (
+    r"(?:asyncio\.locks\.(?:Lock|Semaphore|BoundedSemaphore|_ContextManagerMixin)\.(?:acquire|__aenter__)"
+    r"|anyio\.(?:.*\.)?(?:CapacityLimiter|Semaphore|Lock)\.(?:acquire|acquire_on_behalf_of|__aenter__))$"
+)
 
 EVIDENCE: Final = "whywait.evidence"  # EVIDENCE_INFERRED where the wait's bounds were not both seen
 EVIDENCE_INFERRED: Final = "inferred"

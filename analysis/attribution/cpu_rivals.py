@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from itertools import chain, repeat
 from typing import Any, Final
 
-import numpy as np
 import pandas as pd
 
 from whywait.analysis.causes import Cause
 from whywait.analysis.measure.weights import weights_of
-from whywait.analysis.spans.span_table import Ints, SpanTable, Texts, objects
+from whywait.analysis.spans.span_table import SpanTable
 from whywait.tracer import schema
 
 NOT_TOLD: Final = "runnable, waiting for a CPU"
@@ -59,13 +58,10 @@ class Competition:
     situation: str  # too many threads for the CPUs; "" where they were not
 
 
-def why_queued(spans: SpanTable, rows: Ints) -> Texts:
-    """Return for each span what most of its run-queue time was, in words."""
-    once, back = np.unique(rows, return_inverse=True)
-    amounts = np.stack([np.maximum(spans.ints(once, key), 0) for key in _WORDS], axis=1)
-    words = objects(list(_WORDS.values()))
-    chief = np.where(amounts.any(axis=1), amounts.argmax(axis=1), len(_WORDS) - 1)
-    return objects(words[chief].tolist())[back]
+def why_queued(attributes: dict[str, Any]) -> str:
+    """Return what most of a span's run-queue time was, in words."""
+    amounts = {key: _ns(attributes.get(key)) for key in _WORDS}
+    return _WORDS[max(amounts, key=lambda key: amounts[key])] if any(amounts.values()) else NOT_TOLD
 
 
 def cpu_rivals(spans: SpanTable, number: int, row: int) -> list[Named]:

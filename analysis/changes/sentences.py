@@ -1,9 +1,8 @@
 """Says in sentences what changed between two runs. One place for terminal, HTML, JSON and notebook."""
 
-from whywait.analysis.causes import Cause
+from whywait.analysis.causes import INFO, Cause
 from whywait.analysis.changes.comparison import CauseChange, Change, Comparison
 from whywait.analysis.measure.percentile_composition import highest_tellable, requests_needed
-from whywait.analysis.verdicts.remedies import ADVICE
 
 
 def headline(change: Change, percentile: float) -> str:
@@ -30,12 +29,12 @@ def reasons(change: Change) -> tuple[str, ...]:
     """Return a sentence for each cause that made the difference, then for those that went against it."""
     whole = abs(change.delta_ns) or 1
     said = [
-        f"{signed(one.delta_ns)} ms ({abs(one.delta_ns) / whole:.0%} of it) {ADVICE[one.cause].phrase}{_who(one)}."
+        f"{signed(one.delta_ns)} ms ({abs(one.delta_ns) / whole:.0%} of it) {INFO[one.cause].phrase}{_who(one)}."
         for one in change.blamed
     ]
     word = "Against it" if change.certain else "Inside it"
     said += [
-        f"{word}: {signed(one.delta_ns)} ms {ADVICE[one.cause].phrase}{_who(one)}." for one in change.against
+        f"{word}: {signed(one.delta_ns)} ms {INFO[one.cause].phrase}{_who(one)}." for one in change.against
     ]
     return tuple(said)
 
@@ -44,7 +43,7 @@ def remedy(change: Change) -> str:
     """Return what to do about the chief cause of a slower percentile, "" where there is none."""
     if change.delta_ns <= 0 or not change.blamed:
         return ""
-    return ADVICE[change.blamed[0].cause].remedy
+    return INFO[change.blamed[0].cause].remedy
 
 
 def text(change: Change, percentile: float) -> str:

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Final
 import typer
 from rich.table import Table
 
+from whywait.analysis.causes import INFO
 from whywait.analysis.cli.annotate import EPILOG as ANNOTATE_EPILOG
 from whywait.analysis.cli.annotate import annotate
 from whywait.analysis.cli.diff import EPILOG as DIFF_EPILOG
@@ -35,7 +36,6 @@ from whywait.analysis.report.html.report import write_html
 from whywait.analysis.report.json.report import as_json
 from whywait.analysis.report.terminal.report import render
 from whywait.analysis.text import safe
-from whywait.analysis.verdicts.remedies import ADVICE
 
 _EPILOG = """\b
 From a service to its answer:
@@ -138,7 +138,7 @@ def causes() -> None:
     table = Table(title="Every instant of a request has exactly one cause")
     for name in ("cause", "the request was ...", "what to do"):
         table.add_column(name)
-    for cause, advice in ADVICE.items():
+    for cause, advice in INFO.items():
         table.add_row(str(cause), advice.meaning, advice.remedy)
     console().print(table)
 

@@ -4,9 +4,9 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from whywait.analysis.attribution.cause_of_segment import place
+from whywait.analysis.attribution.details import place
+from whywait.analysis.causes import NO_CULPRIT
 from whywait.analysis.figures.look import TEXT, escaped, said_ms, styled
-from whywait.analysis.measure.summary import NO_CULPRIT
 from whywait.analysis.measure.weights import weighted
 from whywait.analysis.model import Analysis
 

@@ -8,13 +8,13 @@ from typing import Any, Final
 
 import pandas as pd
 
-from whywait.analysis.causes import Cause
+from whywait.analysis.causes import CAUSES, Cause
 from whywait.analysis.model import Analysis
 from whywait.tracer import schema
 
 _NOTHING: Final[tuple[str, dict[str, int]]] = ("", {})
 COLUMNS: Final = ("endpoint", "request_id", "phase", "amount_ns")  # and "weight"
-COMPUTING: Final = (Cause.COMPUTE, Cause.GPU_COMPUTE, Cause.GPU_COPY)  # on a CPU, on a device
+COMPUTING: Final = tuple(cause for cause in CAUSES if cause.info.computes)  # on a CPU, on a device
 
 
 def phase_times(analysis: Analysis, *causes: Cause) -> pd.DataFrame:

@@ -13,7 +13,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from whywait.analysis.attribution.cause_of_segment import place
+from whywait.analysis.attribution.details import place
 from whywait.analysis.measure.selection import request_row
 from whywait.analysis.model import Analysis
 from whywait.tracer import schema

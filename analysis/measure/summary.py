@@ -5,13 +5,13 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
+from whywait.analysis.causes import NO_CULPRIT
 from whywait.analysis.measure.weights import percentiles, weighted, weights_of
 
 SUMMARY_COLUMNS: Final = (
     "cause", "requests", "total_ns", "mean_ns", "share", "p50_ns", "p95_ns", "p99_ns", "inferred_share",
 )  # fmt: skip
 PERCENTILES: Final = (50, 95, 99)
-NO_CULPRIT: Final = ("compute", "await_io", "unexplained")  # whoever is named there delayed nobody else
 
 
 def summarize(causes: pd.DataFrame, by: str = "endpoint") -> pd.DataFrame:

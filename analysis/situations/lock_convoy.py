@@ -4,7 +4,7 @@ from typing import Any, Final
 
 import pandas as pd
 
-from whywait.analysis.attribution.cause_of_segment import lock_name
+from whywait.analysis.attribution.details import lock_name
 from whywait.analysis.causes import Cause
 from whywait.tracer.schema import LOCK_HOLDS, LOCK_WAITERS
 

@@ -11,8 +11,8 @@ activity a that began before t" is one binary search over one sorted array, for 
 from dataclasses import dataclass, replace
 
 import numpy as np
+import pandas as pd
 
-from whywait.analysis.causes import is_held
 from whywait.analysis.errors import InputError
 from whywait.analysis.model import Finding
 from whywait.analysis.spans.clean import finding
@@ -132,7 +132,7 @@ def _recorded_waits(spans: SpanTable, activities: Activities) -> tuple[RawWaits,
     waker_ids = spans.texts(rows, schema.WAKER_SPAN_ID)
     waker_traces = spans.texts(rows, schema.WAKER_TRACE_ID)
     waker_traces = np.where(waker_traces == "", spans.trace_ids[rows], waker_traces)
-    held = is_held(spans.texts(rows, schema.FOR), spans.texts(rows, schema.FOR_MODULE))
+    held = _is_held(spans, rows)
     ended = (types == schema.WAIT_AWAIT) | (types == schema.WAIT_POOL_SHUTDOWN)
     has_edge = ended & (waker_ids != "") & ~held
     found = np.full(len(rows), NONE, dtype=np.int64)
@@ -220,3 +220,9 @@ def disjoint(vstart: Ints, vend: Ints) -> tuple[Ints, Bools]:
 def empty_texts(count: int) -> Texts:
     """Return that many empty texts."""
     return np.full(count, "", dtype=object)
+
+
+def _is_held(spans: SpanTable, rows: Ints) -> Bools:
+    """True for waits of something that others can hold: the critical path does not go through who released it."""
+    names = pd.Series(spans.texts(rows, schema.FOR_MODULE)) + "." + pd.Series(spans.texts(rows, schema.FOR))
+    return names.str.match(schema.FOR_HELD).to_numpy(dtype=bool)

@@ -47,7 +47,7 @@ def find_requests(spans: SpanTable, activities: Activities) -> tuple[Requests, l
     )
     request_row, roots = request_row[first], roots[first]
 
-    servers = np.flatnonzero(spans.span_kinds == "server").astype(np.int64)
+    servers = np.flatnonzero(spans.span_kinds == schema.SPAN_SERVER).astype(np.int64)
     bare = servers[~np.isin(servers, request_row)]
     home = _homes(spans, np.arange(len(spans.traces)))
     lost = np.isin(_homes(spans, bare), np.unique(home[spans.kinds != ""]))
@@ -85,7 +85,7 @@ def _nearest_server(spans: SpanTable, rows: Ints) -> Ints:
     """Return the SERVER span that each row is in, itself included; NONE where there is none."""
     found = np.full(len(rows), NONE, dtype=np.int64)
     at = rows.copy()
-    is_server = spans.span_kinds == "server"
+    is_server = spans.span_kinds == schema.SPAN_SERVER
     for _ in range(_DEEPEST):
         hit = (at >= 0) & (found < 0) & is_server[at]
         found[hit] = at[hit]

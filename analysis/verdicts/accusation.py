@@ -11,7 +11,7 @@ from typing import Final
 import pandas as pd
 
 from whywait.analysis.attribution.cpu_rivals import Competition, cpu_competition
-from whywait.analysis.causes import Cause
+from whywait.analysis.causes import INFO, Cause
 from whywait.analysis.measure.phase_times import phase_times
 from whywait.analysis.measure.summary import summarize
 from whywait.analysis.measure.weights import percentiles, weighted, weights_of
@@ -20,7 +20,6 @@ from whywait.analysis.situations.gil_starvation import REMEDY as STARVATION_REME
 from whywait.analysis.situations.gil_starvation import starvation
 from whywait.analysis.situations.lock_convoy import lock_convoy
 from whywait.analysis.situations.serial_collection import serial_collection
-from whywait.analysis.verdicts.remedies import ADVICE
 from whywait.tracer.schema import POOL_AGE_NS, POOL_FILE, POOL_LINE, POOL_NAME
 
 MIN_SHARE: Final = 0.05
@@ -39,9 +38,6 @@ POOL_PER_REQUEST: Final = (
     "Make one pool at start-up and keep it: every submit of every pool takes this one lock, and it is held "
     "while a new thread starts, which takes as long as that thread waits for the GIL."
 )
-_NO_DETAIL: Final = {Cause.LOOP_BUSY, Cause.COLLECT_ORDER, Cause.CPU_WAIT, Cause.GIL_WAIT}
-_HELD_BY: Final = {Cause.POOL_QUEUE, Cause.LIMITER_WAIT, Cause.LOCK_WAIT, Cause.GIL_WAIT, Cause.GPU_QUEUE}
-_NO_ACCUSATION: Final = {Cause.COMPUTE, Cause.UNEXPLAINED}
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +126,7 @@ def _judge(
     accused = [
         Cause(cause)
         for cause in summary["cause"]
-        if Cause(cause) not in _NO_ACCUSATION and shares[cause] >= MIN_SHARE and means[cause] >= MIN_MEAN_NS
+        if Cause(cause).info.is_reason and shares[cause] >= MIN_SHARE and means[cause] >= MIN_MEAN_NS
     ]
     fan_out = max(jobs.loc[jobs["endpoint"] == endpoint, "per_request"], default=0.0)
     reasons = tuple(
@@ -211,7 +207,7 @@ def _reason(
         foreign = named[(named["culprit_trace_id"] != "") & (named["culprit_trace_id"] != named["trace_id"])]
         others = float(foreign["ns"].sum()) / max(total_ns, 1)
         place = _place(chief)
-    remedy = ADVICE[cause].remedy
+    remedy = INFO[cause].remedy
     if cause is Cause.POOL_QUEUE and fan_out < MANY_JOBS:
         remedy = QUEUE_OF_REQUESTS
     if cause is Cause.LOCK_WAIT and SUBMIT_LOCK in detail:
@@ -235,11 +231,11 @@ def _reason(
 def _sentence(
     cause: Cause, mean_ns: float, share: float, detail: str, name: str, place: str, part: float, others: float
 ) -> str:
-    said = f"{_ms(mean_ns)} ({share:.0%}) {ADVICE[cause].phrase}"
-    if detail and cause not in {Cause.LOOP_BUSY, Cause.COLLECT_ORDER, Cause.CPU_WAIT, Cause.GIL_WAIT}:
+    said = f"{_ms(mean_ns)} ({share:.0%}) {INFO[cause].phrase}"
+    if detail and cause.info.detail_adds:
         said += f", chiefly: {detail}"
-    if name and cause not in {Cause.AWAIT_IO, Cause.REQUEST_IO, Cause.CPU_WAIT}:
-        verb = "held by" if cause in _HELD_BY else "by"
+    if name and cause.info.says_culprit:
+        verb = "held by" if cause.info.can_be_held else "by"
         said += f", {verb} {name}" + (f" ({place})" if place else "")
         if part < 0.995:
             said += f" for {part:.0%} of it"

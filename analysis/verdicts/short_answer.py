@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
+from whywait.analysis.causes import INFO
 from whywait.analysis.text import milliseconds
 from whywait.analysis.verdicts.accusation import Verdict
-from whywait.analysis.verdicts.remedies import ADVICE
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ def answer(one: Verdict) -> Answer:
         return Answer("", "No wait reached 5% of its time and 1 ms.", "", "", "", "", "", one.situations)
     first = one.reasons[0]
     why = f"{milliseconds(first.mean_ns)} ms of each request, {first.share:.0%} of its time: "
-    why += ADVICE[first.cause].phrase + (f", {first.detail}" if first.detail and not first.culprit else "")
+    why += INFO[first.cause].phrase + (f", {first.detail}" if first.detail and not first.culprit else "")
     held = []
     if first.culprit and first.culprit_share < 0.995:
         held.append(f"{first.culprit_share:.0%} of that wait")

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import pandas as pd
 
-from whywait.analysis.measure.summary import NO_CULPRIT
+from whywait.analysis.causes import NO_CULPRIT
 from whywait.analysis.model import Analysis
 from whywait.analysis.write.otlp_file import NewSpan
 from whywait.tracer import schema

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from whywait.analysis.causes import CAUSES
+from whywait.analysis.causes import CAUSES, INFO
 from whywait.analysis.measure.percentile_composition import composition, sample_of
 from whywait.analysis.measure.summary import summarize, worst_culprits
 from whywait.analysis.measure.weights import percentiles
@@ -17,7 +17,6 @@ from whywait.analysis.report.html.timeline import Timeline, timeline
 from whywait.analysis.text import safe, short_place
 from whywait.analysis.verdicts.accusation import Verdict, verdict
 from whywait.analysis.verdicts.not_observed import unavailable
-from whywait.analysis.verdicts.remedies import ADVICE
 from whywait.analysis.verdicts.short_answer import Answer, answer
 
 MAX_CULPRITS: Final = 15
@@ -77,7 +76,7 @@ def page(analysis: Analysis, title: str, *, top: int = 10, notes: Sequence[str] 
             "timelines_left_out": left_out,
             "drawn": {one.trace_id for one in timelines},
             "unavailable": unavailable(analysis.requests),
-            "advice": ADVICE,
+            "advice": INFO,
         },
     )
 

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import pandas as pd
 
-from whywait.analysis.causes import Cause
+from whywait.analysis.causes import CAUSE_OF_WAIT, Cause
 from whywait.analysis.measure.request_surroundings import path_of, scene
 from whywait.analysis.measure.selection import request_row
 from whywait.analysis.model import Analysis
@@ -19,23 +19,7 @@ LABEL_SHARE: Final = 0.002  # of the request, from which a stretch has words on 
 _RUNNING: Final = "running"
 _OTHER: Final = "other"
 
-_WAIT_CAUSES: Final = {
-    schema.WAIT_AWAIT: "",
-    schema.WAIT_POOL_QUEUE: Cause.POOL_QUEUE,
-    schema.WAIT_POOL_STARTUP: Cause.POOL_STARTUP,
-    schema.WAIT_POOL_SHUTDOWN: Cause.POOL_SHUTDOWN,
-    schema.WAIT_POOL_HANDOVER: Cause.UNEXPLAINED,
-    schema.WAIT_LIMITER: Cause.LIMITER_WAIT,
-    schema.WAIT_LOOP_BUSY: Cause.LOOP_BUSY,
-    schema.WAIT_LOOP_WAKEUP: Cause.LOOP_WAKEUP,
-    schema.WAIT_RESUME: Cause.UNEXPLAINED,
-    schema.WAIT_COLLECT_ORDER: Cause.COLLECT_ORDER,
-    schema.WAIT_GC: Cause.GC_PAUSE,
-    schema.WAIT_GPU_QUEUE: Cause.GPU_QUEUE,
-    schema.WAIT_LOCK: Cause.LOCK_WAIT,
-    schema.WAIT_LOGGING: Cause.LOGGING_WAIT,
-    schema.WAIT_BLOCKING: Cause.BLOCKING_IO,
-}
+_WAIT_CAUSES: Final = {schema.WAIT_AWAIT: "", **CAUSE_OF_WAIT}
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import pandas as pd
 
-from whywait.analysis.causes import Cause
+from whywait.analysis.causes import CAUSE_OF_WAIT, Cause
 from whywait.analysis.report.perfetto.tracks import Slice
 from whywait.analysis.text import milliseconds, safe, short_place
 from whywait.tracer import schema
@@ -15,18 +15,7 @@ AWAITING: Final = "awaiting"
 RUNNING: Final = "running"
 WAIT_NAMES: Final[Mapping[str, str]] = {
     schema.WAIT_AWAIT: AWAITING,
-    schema.WAIT_POOL_QUEUE: Cause.POOL_QUEUE,
-    schema.WAIT_POOL_STARTUP: Cause.POOL_STARTUP,
-    schema.WAIT_POOL_SHUTDOWN: Cause.POOL_SHUTDOWN,
-    schema.WAIT_LIMITER: Cause.LIMITER_WAIT,
-    schema.WAIT_LOOP_BUSY: Cause.LOOP_BUSY,
-    schema.WAIT_LOOP_WAKEUP: Cause.LOOP_WAKEUP,
-    schema.WAIT_COLLECT_ORDER: Cause.COLLECT_ORDER,
-    schema.WAIT_GC: Cause.GC_PAUSE,
-    schema.WAIT_GPU_QUEUE: Cause.GPU_QUEUE,
-    schema.WAIT_LOCK: Cause.LOCK_WAIT,
-    schema.WAIT_LOGGING: Cause.LOGGING_WAIT,
-    schema.WAIT_BLOCKING: Cause.BLOCKING_IO,
+    **CAUSE_OF_WAIT,
     schema.WAIT_POOL_HANDOVER: "handover to a worker",
     schema.WAIT_RESUME: "ready, not yet running",
 }

@@ -8,7 +8,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from whywait.analysis.causes import Cause
+from whywait.analysis.causes import CAUSES, NO_CULPRIT, Cause
 from whywait.analysis.live.counting import Culprit
 from whywait.analysis.live.window import Endpoint, View
 from whywait.analysis.text import milliseconds, safe, short_place
@@ -20,9 +20,8 @@ _WIDE: Final = 110  # columns, from which culprits and their places fit into a t
 _NARROW: Final = 60
 _SMALL: Final = 16  # lines, under which a screen shows no more than who waits for what
 _LINES_OF_TABLE: Final = 4  # its head, a rule, an empty line before and after
-_HELD_BY_NOBODY: Final = frozenset(
-    {Cause.COMPUTE, Cause.AWAIT_IO, Cause.CPU_WAIT, Cause.GC_PAUSE, Cause.UNEXPLAINED}
-)  # nobody is shown to have held it
+# causes after which no culprit is shown: there is none, or it needs a sentence
+_NAMELESS: Final = NO_CULPRIT | {cause for cause in CAUSES if not cause.info.says_culprit}
 _LEAST_SHARE: Final = 0.005
 
 
@@ -201,7 +200,7 @@ def _cause_lines(endpoint: Endpoint) -> list[str]:
         if ns / wall_ns < _LEAST_SHARE:
             continue
         chief = next((one for one in endpoint.culprits if one.cause == cause), None)
-        held = f"  by {_named(chief)}" if chief is not None and cause not in _HELD_BY_NOBODY else ""
+        held = f"  by {_named(chief)}" if chief is not None and cause not in _NAMELESS else ""
         lines.append(f"{cause} {milliseconds(ns / endpoint.requests)} {ns / wall_ns:.0%}{held}")
     return lines
 

@@ -5,7 +5,8 @@ import pytest
 
 from tests.analysis.drawing import UNIT_NS, drawn, shown, trace_id
 from whywait import analysis
-from whywait.analysis.causes import WAIT_RULES, Cause
+from whywait.analysis.attribution.segment_rules import RULES
+from whywait.analysis.causes import Cause
 from whywait.tracer import schema
 
 
@@ -273,5 +274,5 @@ def test_a_trace_of_others_is_guessed_and_says_so() -> None:
 
 
 def test_the_last_rule_takes_everything() -> None:
-    assert WAIT_RULES[-1].cause is Cause.UNEXPLAINED
-    assert len({rule.name for rule in WAIT_RULES}) == len(WAIT_RULES)
+    assert RULES[-1].cause is Cause.UNEXPLAINED
+    assert len({rule.name for rule in RULES}) == len(RULES)

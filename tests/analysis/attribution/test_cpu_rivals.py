@@ -7,12 +7,11 @@ import pytest
 
 from tests.analysis.drawing import drawn, shown
 from whywait.analysis.attribution.cpu_rivals import _REMEDIES, NOT_TOLD, QUOTA
-from whywait.analysis.causes import Cause
+from whywait.analysis.causes import INFO, Cause
 from whywait.analysis.model import Analysis
 from whywait.analysis.pipeline import analyze
 from whywait.analysis.verdicts.accusation import Reason, verdict
 from whywait.analysis.verdicts.not_observed import unavailable
-from whywait.analysis.verdicts.remedies import ADVICE
 from whywait.tracer import schema as s
 
 MS = 1_000_000
@@ -124,7 +123,7 @@ def test_who_is_not_known_is_not_named(attributes: dict[str, Any]) -> None:
     found = analysed(attributes)
     assert by_culprit(found) == {}
     assert set(waits(found)["detail"]) == {NOT_TOLD}
-    assert reason(found).remedy == ADVICE[Cause.CPU_WAIT].remedy
+    assert reason(found).remedy == INFO[Cause.CPU_WAIT].remedy
     assert reason(found).sentence.endswith("runnable without a CPU.")
 
 

@@ -3,9 +3,8 @@
 import pytest
 
 from tests.analysis.fabricate import MS, Culprit, analysis_of, random_analysis
-from whywait.analysis.causes import Cause
+from whywait.analysis.causes import INFO, Cause
 from whywait.analysis.verdicts.accusation import QUEUE_OF_REQUESTS, verdict
-from whywait.analysis.verdicts.remedies import ADVICE
 from whywait.tracer import schema
 
 
@@ -70,7 +69,7 @@ def test_many_jobs_of_one_function_call_for_a_batch() -> None:
     waits = {"GET /a": [{"pool_queue": 50, "compute": 10}] * 2}
     (told,) = verdict(analysis_of(waits, jobs={"GET /a": [{"name": "predict"}] * 14}))
     assert any("14 jobs of predict" in said for said in told.situations)
-    assert told.reasons[0].remedy == ADVICE[Cause.POOL_QUEUE].remedy
+    assert told.reasons[0].remedy == INFO[Cause.POOL_QUEUE].remedy
     (few,) = verdict(analysis_of(waits, jobs={"GET /a": [{"name": "predict"}] * 2}))
     assert few.situations == ()
     assert few.reasons[0].remedy == QUEUE_OF_REQUESTS  # there is little of its own to batch

@@ -5,10 +5,9 @@ import pytest
 
 from tests.analysis.drawing import drawn, trace_id
 from whywait import analysis
-from whywait.analysis.causes import Cause
+from whywait.analysis.causes import INFO, Cause, markdown_table
 from whywait.analysis.measure.summary import summarize, worst_culprits
 from whywait.analysis.verdicts.accusation import QUEUE_OF_REQUESTS, verdict
-from whywait.analysis.verdicts.remedies import ADVICE, markdown_table
 from whywait.tracer import schema
 
 QUEUED = """
@@ -104,6 +103,6 @@ def test_what_cannot_be_told_is_said() -> None:
 
 
 def test_every_cause_has_words_and_a_row_in_the_table() -> None:
-    assert set(ADVICE) == set(Cause)
+    assert set(INFO) == set(Cause)
     for cause in Cause:
         assert f"`{cause}`" in markdown_table()

@@ -1,0 +1,111 @@
+"""The words of a segment's detail: a rule's template filled from the attributes of a span."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from whywait.analysis.attribution.cpu_rivals import why_queued
+from whywait.analysis.spans.span_table import Ints, SpanTable, Texts, objects
+from whywait.tracer import schema
+
+
+def fill(templates: list[str], which: Ints, spans: SpanTable, rows: Ints) -> Texts:
+    """Return each segment's detail; a template is filled once for each span, and is "" where the row is NONE."""
+    size = len(spans.start) + 1
+    once, back = np.unique(which * size + rows + 1, return_inverse=True)
+    texts = []
+    for template, row in zip(once // size, once % size - 1, strict=True):
+        if row < 0:
+            texts.append("")
+            continue
+        words = _Words(spans.names[row], spans.attributes[row])
+        texts.append(templates[template].format_map(words))
+    return objects(texts)[back]
+
+
+class _Words(dict[str, str]):
+    """The words that a template may ask for, made from a span when asked."""
+
+    def __init__(self, name: str, attributes: dict[str, Any]) -> None:
+        super().__init__(span=name, function=attributes.get(schema.CODE_FUNCTION) or name)
+        self.attributes = attributes
+
+    def __missing__(self, word: str) -> str:
+        return _WORDS[word](self.attributes)
+
+
+def pool_name(attributes: dict[str, Any]) -> str:
+    """Return what a pool is called: "pool 'predict' (6 workers)"."""
+    size = attributes.get(schema.POOL_SIZE)
+    workers = f" ({size} worker{'' if size == 1 else 's'})" if isinstance(size, int) else ""
+    return f"pool {str(attributes.get(schema.POOL_NAME, '?'))!r}{workers}"
+
+
+def place(file: Any, line: Any) -> str:
+    """Return "folder/file:line", or what of it is known; the columns for culprits have the whole path."""
+    name = "/".join(file.split("/")[-2:]) if isinstance(file, str) and file else ""
+    return f"{name}:{line}" if name and isinstance(line, int) else name
+
+
+def lock_name(attributes: dict[str, Any]) -> str:
+    """Return what a lock is called: "Lock made at bank.py:8 (Account.__init__)"; without that, who waited."""
+    kind = str(attributes.get(schema.LOCK_KIND) or attributes.get(schema.FOR) or "a lock")
+    made_at = place(attributes.get(schema.LOCK_FILE), attributes.get(schema.LOCK_LINE))
+    if not made_at:
+        return f"{kind}{_where(attributes)}"
+    return f"{kind} made at {made_at} ({attributes.get(schema.LOCK_FUNCTION) or '?'})"
+
+
+def _at(attributes: dict[str, Any]) -> str:
+    at = place(attributes.get(schema.CODE_FILE), attributes.get(schema.CODE_LINE))
+    return f" ({at})" if at else ""
+
+
+def _where(attributes: dict[str, Any]) -> str:
+    function = str(attributes.get(schema.CODE_FUNCTION) or "")
+    at = place(attributes.get(schema.CODE_FILE), attributes.get(schema.CODE_LINE))
+    inside = " ".join(filter(None, (function, at)))
+    return f" in {inside}" if inside else ""
+
+
+def _blocker(attributes: dict[str, Any]) -> str:
+    function = str(attributes.get(schema.BLOCKER_FUNCTION) or "something else")
+    at = place(attributes.get(schema.BLOCKER_FILE), attributes.get(schema.BLOCKER_LINE))
+    return f"{function} ({at})" if at else function
+
+
+def _initializer(attributes: dict[str, Any]) -> str:
+    name, ns = attributes.get(schema.POOL_INITIALIZER), attributes.get(schema.POOL_INITIALIZER_NS)
+    return f", {ns / 1e6:.1f} ms of it in its initializer {name}" if name and isinstance(ns, int) else ""
+
+
+def _few(attributes: dict[str, Any]) -> str:
+    """Samples that were too few to divide a stretch left no division, only their number."""
+    count = attributes.get(schema.SAMPLES)
+    if not isinstance(count, int) or isinstance(count, bool) or count < 0:
+        return ""
+    return f" ({count} sample{'' if count == 1 else 's'}: too few)"
+
+
+def _or(key: str, otherwise: str) -> Callable[[dict[str, Any]], str]:
+    return lambda attributes: str(attributes.get(key) or otherwise)
+
+
+_WORDS: dict[str, Callable[[dict[str, Any]], str]] = {
+    "initializer": _initializer,
+    "worker": lambda attributes: "process" if attributes.get(schema.PROCESS) is True else "thread",
+    "device": _or(schema.DEVICE, "a device"),
+    "pool": pool_name,
+    "awaited": _or(schema.FOR, "something"),
+    "at": _at,
+    "where": _where,
+    "waker": _or(schema.WAKER_NAME, ""),
+    "blocker": _blocker,
+    "lock": lock_name,
+    "handler": _or(schema.HANDLER, "of unknown name"),
+    "call": _or(schema.CALL, "a system call"),
+    "syscall": _or(schema.BLOCK_SYSCALL, ""),
+    "few": _few,
+    "rivals": why_queued,
+}

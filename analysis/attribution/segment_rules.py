@@ -1,0 +1,134 @@
+"""The rules that give each segment its cause, its evidence and the words of its detail: one ordered table."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Final, Literal
+
+import numpy as np
+
+from whywait.analysis.attribution.segment_facts import Facts
+from whywait.analysis.causes import CAUSE_OF_WAIT, INFO, Cause, Evidence
+from whywait.analysis.path.segments import CALL, CPU, GIL, LOCK, OUTSIDE, REST, RUN_QUEUE
+from whywait.analysis.spans.span_table import Bools, Ints
+from whywait.tracer import schema
+
+When = Callable[[Facts], Bools]
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A segment that `when` accepts, and no earlier rule did, has this cause."""
+
+    name: str
+    when: When
+    cause: Cause
+    detail: str  # a template; its words come from the span in `of`
+    evidence: Evidence = Evidence.OBSERVED  # inferred, if the bounds of an observed amount were not both seen
+    of: Literal["span", "sampled", "queued", "block"] = "span"
+
+
+def _small(number: int) -> When:
+    return lambda one: one.small_type == number
+
+
+def _kind(wait: str) -> When:
+    return lambda one: one.ruled & one.says(schema.WAIT, wait)
+
+
+def _within(pattern: str) -> When:
+    return lambda one: one.awaits(pattern)
+
+
+def _ended_by(waker: str) -> When:
+    return lambda one: (
+        one.ruled & one.says(schema.WAIT, schema.WAIT_AWAIT) & one.says(schema.WAKER_KIND, waker)
+    )
+
+
+def _part(part: int) -> When:
+    return lambda one: one.part == part
+
+
+def _taken_up_later(one: Facts) -> Bools:
+    # the path went through who ended the wait, in another trace, back to where that began: before, the
+    # waiter waited for somebody who had not taken it up yet
+    return one.ruled & one.says(schema.WAIT, schema.WAIT_AWAIT) & one.followed_elsewhere
+
+
+def _in_handler(one: Facts) -> Bools:
+    return np.isin(one.part, [REST, LOCK, CALL]) & ~one.waiting & one.in_run & one.has(schema.HANDLER)
+
+
+def _wait_kinds() -> Iterator[Rule]:
+    for number, kind in enumerate(schema.WAIT_TYPES):
+        detail = f"{kind.replace('_', ' ')}: waits below the resolution"
+        cause = CAUSE_OF_WAIT.get(kind, Cause.UNEXPLAINED)
+        yield Rule(f"short waits: {kind}", _small(number), cause, detail, Evidence.INFERRED)
+    for cause, info in INFO.items():
+        for kind, detail in info.waits.items():
+            yield Rule(f"wait: {kind}", _kind(kind), cause, detail)
+
+
+# First match wins; the last rule accepts everything, so every segment has a cause.
+RULES: Final = (
+    # 1. calls that wait for a device: the thread may well spin meanwhile
+    Rule("copy to or from a device",
+         lambda one: one.on_device & one.says(schema.PHASE, schema.PHASE_TO_DEVICE, schema.PHASE_FROM_DEVICE),
+         Cause.GPU_COPY, "{span} on {device}"),
+    Rule("device", lambda one: one.on_device, Cause.GPU_COMPUTE, "{span} on {device}"),
+    # 2. waits: by their kind, then by what was awaited, then by who ended them
+    *_wait_kinds(),
+    Rule("request io", _within(schema.FOR_REQUEST_IO), Cause.REQUEST_IO, "awaiting {awaited}{where}"),
+    Rule("thread's signal", _within(schema.FOR_THREAD_SIGNAL), Cause.LOCK_WAIT, "{lock}"),
+    Rule("thread's queue", _within(schema.FOR_THREAD_QUEUE), Cause.BLOCKING_IO, "in {awaited}{where}"),
+    Rule("limiter by name", _within(schema.FOR_LIMITER), Cause.LIMITER_WAIT, "awaiting {awaited}{where}"),
+    Rule("queued for another trace", _taken_up_later, Cause.LIMITER_WAIT, "queued for {waker}", Evidence.INFERRED),
+    Rule("timer", _ended_by(schema.WAKER_TIMER), Cause.AWAIT_IO, "a timer: {awaited}{where}"),
+    Rule("io", _ended_by(schema.WAKER_IO), Cause.AWAIT_IO, "awaiting {awaited}{where}"),
+    Rule("untraced thread", _ended_by(schema.WAKER_THREAD), Cause.UNEXPLAINED,
+         "awaiting {awaited}{where}, ended by a thread that nobody traced"),
+    Rule("any other wait", lambda one: one.ruled, Cause.UNEXPLAINED, "awaiting {awaited}{where}"),
+    # 3. spans of others, and what no span covers
+    Rule("client span", lambda one: one.foreign & one.client, Cause.AWAIT_IO, "{span}", Evidence.INFERRED),
+    Rule("span of others", lambda one: one.foreign, Cause.UNEXPLAINED, "{span}", Evidence.INFERRED),
+    Rule("outside", _part(OUTSIDE), Cause.UNEXPLAINED, "outside the part of the request that was traced",
+         Evidence.INFERRED),
+    Rule("loop without a CPU clock", lambda one: one.rest & one.on_loop & ~one.measured, Cause.COMPUTE,
+         "running on the loop, CPU not measured", Evidence.INFERRED),
+    # 4. blocked inside something that is known by name
+    Rule("logging handler, sampled", lambda one: _in_handler(one) & (one.part != REST), Cause.LOGGING_WAIT,
+         "logging handler {handler}", Evidence.SAMPLED),
+    Rule("logging handler", _in_handler, Cause.LOGGING_WAIT, "logging handler {handler}", Evidence.INFERRED),
+    Rule("asleep on the loop", lambda one: one.rest & one.on_loop & one.slept, Cause.BLOCKING_IO,
+         "in {syscall}{where}", Evidence.SAMPLED, of="block"),
+    # 5. what the clocks and samples of the thread say
+    Rule("computing in a wait", lambda one: (one.part == CPU) & one.waiting, Cause.COMPUTE, "", Evidence.SAMPLED),
+    Rule("computing", _part(CPU), Cause.COMPUTE, "running {function}{at}"),
+    Rule("run queue of a loop", lambda one: (one.part == RUN_QUEUE) & one.on_loop, Cause.CPU_WAIT, "{rivals}",
+         Evidence.SAMPLED, of="queued"),
+    Rule("run queue", _part(RUN_QUEUE), Cause.CPU_WAIT, "{rivals}", of="queued"),
+    Rule("gil", _part(GIL), Cause.GIL_WAIT, "waiting for the GIL", Evidence.SAMPLED),
+    Rule("futex", _part(LOCK), Cause.LOCK_WAIT, "in a lock that nobody traced, or waiting for native threads",
+         Evidence.SAMPLED),
+    Rule("system call", _part(CALL), Cause.BLOCKING_IO, "in {call}{where}", Evidence.SAMPLED, of="sampled"),
+    # 6. what none of them says
+    Rule("between steps", lambda one: ~one.in_run, Cause.UNEXPLAINED, "between two recorded steps of the job"),
+    Rule("blocked, sampled", lambda one: one.sampled >= 0, Cause.UNEXPLAINED, "blocked, and not seen in what"),
+    Rule("blocked in a process", lambda one: one.known_process, Cause.UNEXPLAINED,
+         "blocked in a worker process, and not seen in what{few}"),
+    Rule("in a process", lambda one: one.in_process, Cause.UNEXPLAINED,
+         "in a worker process, not computing: started, sent to or blocked, cannot tell{few}"),
+    Rule("thread without a CPU clock", lambda one: ~one.on_loop & ~one.measured, Cause.UNEXPLAINED,
+         "on a worker thread, CPU not measured{few}"),
+    Rule("blocked", lambda one: ~one.on_loop, Cause.UNEXPLAINED, "blocked: GIL or native wait, cannot tell{few}"),
+    Rule("anything else", lambda one: np.ones(len(one.part), dtype=bool), Cause.UNEXPLAINED,
+         "on the loop and not on a CPU: GIL, lock or blocking call, cannot tell{few}"),
+)  # fmt: skip
+
+
+def rule_numbers(facts: Facts) -> Ints:
+    """Return for each segment the number of the first rule that accepts it."""
+    numbers = np.full(len(facts.part), len(RULES) - 1, dtype=np.int64)
+    for number in reversed(range(len(RULES) - 1)):
+        numbers[RULES[number].when(facts)] = number
+    return numbers
