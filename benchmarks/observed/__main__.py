@@ -18,7 +18,9 @@ from benchmarks.observed.run import ROOT, column_of
 
 PAGE = ROOT / "benchmarks" / "results" / "observed.md"
 LOOPS = ("asyncio", "uvloop")
-_NEEDS = "import tracer, pandas, uvloop, uvicorn, xgboost, pytest, platform; print(platform.python_version())"
+_NEEDS = (
+    "import whywait, pandas, uvloop, uvicorn, xgboost, pytest, platform; print(platform.python_version())"
+)
 
 
 def main() -> int:

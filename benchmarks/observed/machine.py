@@ -14,7 +14,7 @@ from contextlib import contextmanager
 import whywait
 from benchmarks.observed.in_threads import in_worker
 from benchmarks.observed.program import Loop, loop_program, program
-from tests.tracer.adapters.test_devices import RecordedDevice
+from testbed.recorded_device import RecordedDevice
 from whywait import phase
 from whywait.tracer.adapters import Rule
 

@@ -28,7 +28,7 @@ def run(
     )  # fmt: skip
 
 
-WORK = "import tracer\nwith tracer.phase('work'): pass\n"
+WORK = "import whywait\nwith whywait.phase('work'): pass\n"
 
 
 def test_a_script_is_traced_into_a_folder(tmp_path: Path) -> None:
@@ -75,7 +75,7 @@ def test_the_environments_own_sitecustomize_still_runs(tmp_path: Path) -> None:
         "import os\nif 'WHYWAIT_AUTOSTART' in os.environ: print('mine')\n"
     )
     done = run(
-        "--", sys.executable, "-c", "import tracer; print(tracer.is_active())", output=tmp_path / "out",
+        "--", sys.executable, "-c", "import whywait; print(whywait.is_active())", output=tmp_path / "out",
         PYTHONPATH=f"{tmp_path}{os.pathsep}{ROOT}",
     )  # fmt: skip
     assert done.stdout.splitlines() == ["mine", "True"]

@@ -4,60 +4,28 @@ A recorded device is a lock that one call holds at a time, and what CUDA's event
 queue, copy and compute are told apart and to whom they are given; it says nothing of a real GPU's figures.
 """
 
-import ctypes
 import json
 import threading
 import time
 import types
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from itertools import count
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import xgboost
 
 import whywait
+from testbed.recorded_device import RecordedDevice
 from tests.tracer.conftest import Traced
 from whywait import analysis, phase
 from whywait.analysis.pipeline import analyze
 from whywait.tracer.adapters import Rule, devices
 from whywait.tracer.adapters.devices import CudaDevice, Device, device_of_booster, named_device
-from whywait.tracer.records.request import DeviceLine
 
 Begin = Callable[..., Traced]
 MS = 1_000_000
-_usleep = ctypes.CDLL(None).usleep  # releases the GIL, and is not the time.sleep that is recorded
-
-
-class RecordedDevice:
-    """One call at a time, in the order in which they came; tells its own time if asked to."""
-
-    def __init__(self, *, tells: bool = False) -> None:
-        self.line = DeviceLine("recorded:0")
-        self._tells = tells
-        self._tickets, self.serving = count(), 0
-        self.worked: dict[str, tuple[int, int]] = {}  # by caller, from when to when: the truth
-        self.returned: dict[str, int] = {}  # by caller, when its call was over
-
-    def begin(self, *, copies: bool) -> Any:
-        return threading.current_thread().name if self._tells else None
-
-    def end(self, begun: Any) -> Callable[[], int | None] | None:
-        if begun is None:
-            return None
-        return lambda: self.worked[begun][1] - self.worked[begun][0]
-
-    def work(self, ms: float) -> None:
-        ticket = next(self._tickets)
-        while self.serving != ticket:  # as a driver waits: in C, in nothing that Python knows
-            _usleep(500)
-        began = time.perf_counter_ns()
-        _usleep(int(ms * 1000))
-        self.worked[threading.current_thread().name] = began, time.perf_counter_ns()
-        self.serving += 1
 
 
 @pytest.fixture
