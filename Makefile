@@ -1,5 +1,5 @@
-# Two commands: `make demo` tells the story end to end, `make test` runs lint, types and tests.
-# Both set up their own environment in .venv first; once installed they need no network.
+# `make demo` tells the story end to end; `make check` is quick, for each commit; `make test` runs everything.
+# Each sets up its environment in .venv first; once installed they need no network.
 
 PYTHON ?= python3
 VENV   := .venv
@@ -10,10 +10,17 @@ DEMO_EXTRA := $(if $(shell command -v nvidia-smi 2>/dev/null),demo,demo-cpu)
 # whose own suites are run by `host-suites`
 PYTHONS ?= python3.11 python3.12 python3.13
 
-.PHONY: help demo test lint types tests jaeger host-suites observed-table recording pictures truth bench clean
+# tests that only compute: no services, no processes to wait for
+PURE := tests/test_layers.py tests/test_docs.py tests/testbed tests/analysis/attribution tests/analysis/changes \
+	tests/analysis/load tests/analysis/measure tests/analysis/path tests/analysis/report \
+	tests/analysis/situations tests/analysis/spans tests/analysis/verdicts tests/tracer/host tests/tracer/offcpu \
+	tests/tracer/spans
+
+.PHONY: help demo check pure test lint types tests jaeger host-suites observed-table recording pictures truth bench clean
 help:
 	@echo "make demo   install, then run the story end to end (about 4 minutes)"
-	@echo "make test   install, then run lint, types and tests"
+	@echo "make check  install, then run lint, types and the tests that only compute, with coverage (a minute)"
+	@echo "make test   install, then run lint, types and all tests"
 	@echo "make host-suites   CPython's, anyio's, starlette's, uvicorn's and httpx's own tests, without and with"
 	@echo "            every probe on (PYTHONS=\"$(PYTHONS)\"); slow"
 	@echo "make observed-table   which causes are observed, sampled or unavailable on which Python and loop"
@@ -43,6 +50,16 @@ demo: $(VENV)/.demo
 	@$(BIN)/whywait demo $(DEMO_ARGS)
 
 test: lint types tests
+
+check: lint types pure
+
+# coverage here alone: where Python has no cheap way to it (sys.monitoring, from 3.12 on) each line becomes slower,
+# and the other tests measure time
+pure: $(VENV)/.dev
+	@echo "==> tests that only compute"
+	@COVERAGE_CORE=$$($(BIN)/python -c 'import sys; print("sysmon" if sys.version_info >= (3, 12) else "ctrace")') \
+	  $(BIN)/python -m pytest $(PURE) -q --no-header --cov --cov-report= $(PYTEST_ARGS)
+	@echo "coverage of these tests alone, in percent: $$($(BIN)/coverage report --format=total)"
 
 lint: $(VENV)/.dev
 	@echo "==> lint"

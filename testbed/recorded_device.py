@@ -1,4 +1,4 @@
-"""A device that stands for a GPU: calls take it in the order in which they came, and it can say how long each had it."""
+"""A device that knows what it did, for machines without one."""
 
 import ctypes
 import threading
@@ -13,7 +13,7 @@ _usleep = ctypes.CDLL(None).usleep  # releases the GIL, and is not the time.slee
 
 
 class RecordedDevice:
-    """One call at a time, in the order in which they came; tells its own time if asked to."""
+    """One call at a time, in the order in which they came; says how long it took if asked to."""
 
     def __init__(self, *, tells: bool = False) -> None:
         self.line = DeviceLine("recorded:0")

@@ -33,7 +33,7 @@ def traced_service(
     process = subprocess.Popen(command, cwd=ROOT, env={**os.environ, **environment}, stderr=subprocess.PIPE)
     try:
         url = f"http://127.0.0.1:{port}"
-        _wait_until_up(process, url)
+        wait_until_up(process, url)
         yield url
     finally:
         process.send_signal(signal.SIGTERM)
@@ -61,7 +61,7 @@ def get(url: str) -> str:
         return str(answer.read().decode())
 
 
-def _wait_until_up(process: "subprocess.Popen[bytes]", url: str) -> None:
+def wait_until_up(process: "subprocess.Popen[bytes]", url: str) -> None:
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         if process.poll() is not None:

@@ -26,6 +26,18 @@ import pytest
 from opentelemetry import trace
 
 import whywait
+from testbed.disturbed import (  # hooks are found by their names here
+    pytest_runtest_makereport as pytest_runtest_makereport,
+)
+from testbed.disturbed import (
+    pytest_runtest_protocol as pytest_runtest_protocol,
+)
+from testbed.disturbed import (
+    pytest_sessionfinish as pytest_sessionfinish,
+)
+from testbed.disturbed import (
+    pytest_terminal_summary as pytest_terminal_summary,
+)
 
 
 def _patched() -> dict[str, Any]:

@@ -27,6 +27,7 @@ import pandas as pd
 import pytest
 import uvloop
 
+from testbed.disturbed import disturbed
 from tests.tracer.conftest import Traced, traced_to
 from whywait import analysis, phase
 from whywait.analysis.model import Analysis
@@ -335,7 +336,7 @@ def test_many_small_callbacks_come_first(traced_to: Begin, factory: Any) -> None
     truth_ms, worked_ms = run(spans, main(), factory)
     rows = request_of(analysis.analyze(spans.output), "victim")
     if worked_ms < 10:
-        pytest.skip("the job came to its end after the burst")
+        disturbed("the job came to its end after the burst")
     own = rows[rows["activity_name"] == "task victim"]
     found_ms = sum(ms(own, cause) for cause in ("loop_busy", *TAKEN_FROM_THE_LOOP))
     assert found_ms == pytest.approx(truth_ms, rel=0.1, abs=2)
@@ -363,7 +364,7 @@ def test_a_hog_has_the_loops_cpu(tmp_path: Path) -> None:
     causes = found.causes[found.causes["trace_id"].isin(hogged)]
     after = causes[causes["start_ns"] >= causes["trace_id"].map(jobs)]
     if sum(seen) < 20:
-        pytest.skip("the hog did not hold the CPU")
+        disturbed("the hog did not hold the CPU")
     # what the sampler could not see of it is still said to be the loop's way back
     assert ms(after, "cpu_wait") == pytest.approx(sum(seen), rel=0.25, abs=3), (
         seen,

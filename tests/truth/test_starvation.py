@@ -11,6 +11,7 @@ import pytest
 import whywait
 from demo_service.never_idle import NAME
 from demo_service.starvation_story import Starvation, tell_starvation
+from testbed.disturbed import disturbed
 from whywait import analysis
 
 
@@ -21,14 +22,14 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Starvation:
 
 def test_it_is_recognised_and_the_one_who_keeps_the_loop_busy_is_named(told: Starvation) -> None:
     if told.before_max_ms < 200:
-        pytest.skip(f"nobody starved in this run: at most {told.before_max_ms:.0f} ms")
+        disturbed(f"nobody starved in this run: at most {told.before_max_ms:.0f} ms")
     assert "GIL starvation by a loop that never idles" in told.verdict
     assert "waiting for the GIL, held by _poll (demo_service/never_idle.py:" in told.verdict
 
 
 def test_the_remedy_ends_it(told: Starvation) -> None:
     if told.before_max_ms < 200:
-        pytest.skip(f"nobody starved in this run: at most {told.before_max_ms:.0f} ms")
+        disturbed(f"nobody starved in this run: at most {told.before_max_ms:.0f} ms")
     assert told.after_max_ms < told.before_max_ms / 4
     assert "GIL starvation" not in told.verdict_after
 
@@ -59,6 +60,6 @@ def test_an_ordinary_hog_starves_nobody(tmp_path: Path) -> None:
     assert "GIL starvation" not in " ".join(one.text for one in analysis.verdict(found))
     causes = found.causes.groupby("cause")["amount_ns"].sum()
     if causes.sum() < 12 * sys.getswitchinterval() * 1e9:
-        pytest.skip("the hog itself lacked a CPU: requests hardly waited")
+        disturbed("the hog itself lacked a CPU: requests hardly waited")
     waited_ns = causes.get("gil_wait", 0) + causes.get("cpu_wait", 0)
     assert waited_ns > 0.25 * causes.sum()

@@ -59,7 +59,7 @@ CHECKS: tuple[Callable[[str, Table], bool], ...] = (cause_is_told, culprit_is_na
 
 @pytest.fixture(scope="module")
 def told(tmp_path_factory: pytest.TempPathFactory) -> Table:
-    """The scores of one run of the slice; of the faults that fell, those of another run."""
+    """The scores of one run of the slice; of the faults that fell or were discarded, those of another run."""
     yardstick = build_yardstick(tmp_path_factory.mktemp("yardstick")) if can_build() else None
 
     def run(unit: Unit) -> Table:
@@ -69,7 +69,12 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Table:
 
     (unit,) = plan.quick()
     found = run(unit)
-    fallen = {name for name in QUICK if not all(check(name, found["faults"][name]) for check in CHECKS)}
+    fallen = {
+        name
+        for name in QUICK
+        if is_discarded(found["faults"][name])
+        or not all(check(name, found["faults"][name]) for check in CHECKS)
+    }
     if fallen:
         again = run(plan.every_fault(unit.loop, AGAIN_SEED, only=fallen))["faults"]
         # one that is discarded this time does not take the first verdict back
@@ -77,8 +82,12 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Table:
     return found
 
 
+def is_discarded(one: Table) -> bool:
+    return bool(one["scored"] < LEAST and not one["left_out"].get(usable.LOST, 0))
+
+
 def skip_if_discarded(one: Table) -> None:
-    if one["scored"] < LEAST and not one["left_out"].get(usable.LOST, 0):
+    if is_discarded(one):
         pytest.skip(f"{one['scored']} requests left; discarded: {one['left_out']}")
 
 

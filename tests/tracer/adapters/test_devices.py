@@ -4,7 +4,6 @@ A recorded device is a lock that one call holds at a time, and what CUDA's event
 queue, copy and compute are told apart and to whom they are given; it says nothing of a real GPU's figures.
 """
 
-import ctypes
 import json
 import threading
 import time
@@ -27,7 +26,6 @@ from whywait.tracer.adapters.devices import CudaDevice, Device, device_of_booste
 
 Begin = Callable[..., Traced]
 MS = 1_000_000
-_usleep = ctypes.CDLL(None).usleep  # releases the GIL, and is not the time.sleep that is recorded
 
 
 @pytest.fixture

@@ -104,7 +104,7 @@ def test_threads_are_seen_for_what_they_do() -> None:
 
 def test_a_host_that_waits_for_its_children_does_not_meet_it(tmp_path: Path) -> None:
     code = (
-        "import os, whywait, time\n"
+        "import os, time, whywait\n"
         "from whywait.tracer.hotpath import recorder\n"
         "whywait.start(output='traces.jsonl')\n"
         "sampler = recorder.active.sampler\n"

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from testbed.disturbed import disturbed
 from testbed.gil.measure import GilTruth, build_yardstick, can_build, measure
 
 pytestmark = pytest.mark.skipif(not can_build(), reason="the native yardstick needs gcc on Linux")
@@ -28,7 +29,7 @@ def test_waits_for_the_gil_are_told_to_the_request(hogged: GilTruth) -> None:
     assert hogged.error_ms(50) <= 0.2
     assert hogged.share(hogged.told_ns) == pytest.approx(hogged.share(hogged.true_ns), abs=0.03)
     if hogged.running < MOSTLY:
-        pytest.skip(f"requests had a CPU for {hogged.running:.0%} of their time: few, and many times as long")
+        disturbed(f"requests had a CPU for {hogged.running:.0%} of their time: few, and many times as long")
     assert hogged.error_ms(95) <= 5
 
 
@@ -45,7 +46,7 @@ def test_the_holder_is_named(hogged: GilTruth) -> None:
     assert spinning["culprit_file"].str.endswith("requests.py").all()
     assert spinning["culprit_line"].notna().all()
     if hogged.running < MOSTLY:
-        pytest.skip("who looks at the holder needs a CPU, too, and so often had none")
+        disturbed("who looks at the holder needs a CPU, too, and so often had none")
     assert named["ns"].sum() >= 0.8 * hogged.running * hogged.told_ns.sum()
 
 
@@ -76,7 +77,7 @@ def test_what_of_a_socket_read_is_the_gil(yardstick: Path, tmp_path: Path) -> No
     causes = reading.found.causes.groupby("cause")["amount_ns"].sum() / reading.wall_ns.sum()
     assert causes.get("unexplained", 0) < 0.05
     if reading.running < NEARLY_ALWAYS:
-        pytest.skip(
+        disturbed(
             f"requests had a CPU for {reading.running:.0%} of their time: who looks at them had none, too"
         )
     # when data came to a thread that nobody looked at before it had the GIL is known to some ms only

@@ -9,9 +9,8 @@ import sys
 PROGRAM = """
 import gc, time
 import whywait
-from whywait.tracer.config import Config
 
-whywait.start("test", config=Config(sampler=False))
+whywait.start("test", config=whywait.Config(sampler=False))
 gc.callbacks.append(lambda phase, info: time.sleep(0.0001))
 for number in range(2_000):
     gc.set_threshold(5 + number % 23, 1_000)

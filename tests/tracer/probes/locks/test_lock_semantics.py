@@ -224,12 +224,11 @@ def test_the_types_make_what_the_plain_ones_make() -> None:
 MANAGED = """
 import multiprocessing, sys
 import whywait
-from whywait.tracer.config import Config
 
 if __name__ == "__main__":
     if sys.argv[1] == "before":
         import multiprocessing.managers
-    whywait.start("test", config=Config(sampler=False))
+    whywait.start("test", config=whywait.Config(sampler=False))
     with multiprocessing.get_context("spawn").Manager() as manager:  # sends what makes its locks to its process
         with manager.Lock(), manager.RLock():
             print("held")
@@ -269,7 +268,7 @@ def test_what_makes_locks_can_be_pickled_by_name(traced_to: Callable[..., Traced
     found = getattr(threading, name)
     assert type(found()) is {"Lock": TracedLock, "RLock": TracedRLock}[name]
     pickled = pickle.dumps(found)
-    assert b"whywait" not in pickled
+    assert b"tracer" not in pickled
     assert pickle.dumps(plain) == as_plain  # the host may have had it before
     whywait.stop()
     assert pickle.loads(pickled) is plain

@@ -11,6 +11,7 @@ import traceback
 from collections.abc import Callable
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -212,7 +213,7 @@ if __name__ == "__main__":
 def test_a_worker_without_our_package(tmp_path: Any) -> None:
     script = tmp_path / "program.py"
     script.write_text(PROGRAM)
-    root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    root = str(Path(__file__).resolve().parents[4])
     done = subprocess.run(
         [sys.executable, "-c", f"import sys; sys.path.insert(0, {root!r}); sys.argv = sys.argv[1:];"
          "import runpy; runpy.run_path(sys.argv[0], run_name='__main__')", str(script), str(tmp_path / "out"), root],
