@@ -28,7 +28,7 @@ def run(
     )  # fmt: skip
 
 
-WORK = "import tracer\nwith tracer.phase('work'): pass\n"
+WORK = "import whywait\nwith whywait.phase('work'): pass\n"
 
 
 def test_a_script_is_traced_into_a_folder(tmp_path: Path) -> None:
@@ -75,7 +75,7 @@ def test_the_environments_own_sitecustomize_still_runs(tmp_path: Path) -> None:
         "import os\nif 'WHYWAIT_AUTOSTART' in os.environ: print('mine')\n"
     )
     done = run(
-        "--", sys.executable, "-c", "import tracer; print(tracer.is_active())", output=tmp_path / "out",
+        "--", sys.executable, "-c", "import whywait; print(whywait.is_active())", output=tmp_path / "out",
         PYTHONPATH=f"{tmp_path}{os.pathsep}{ROOT}",
     )  # fmt: skip
     assert done.stdout.splitlines() == ["mine", "True"]
@@ -144,11 +144,11 @@ def test_each_worker_writes_its_own_file(tmp_path: Path) -> None:
 
 def test_a_forked_child_traces_into_its_own_file(tmp_path: Path) -> None:
     code = (
-        "import os, tracer\n"
-        "with tracer.phase('parent before'): pass\n"
+        "import os, whywait\n"
+        "with whywait.phase('parent before'): pass\n"
         "child = os.fork()\n"
-        "with tracer.phase('child' if child == 0 else 'parent after'): pass\n"
-        "tracer.stop()\n"
+        "with whywait.phase('child' if child == 0 else 'parent after'): pass\n"
+        "whywait.stop()\n"
         "os._exit(0) if child == 0 else os.waitpid(child, 0)\n"
     )
     done = run("--", sys.executable, "-W", "ignore", "-c", code, output=tmp_path)

@@ -9,9 +9,11 @@ from collections.abc import Mapping, Sequence
 from typing import Final, TextIO
 
 from whywait.tracer.doctor.check import Check, State
+from whywait.tracer.doctor.installation import installation_checks
 from whywait.tracer.doctor.interpreter import interpreter_checks
 from whywait.tracer.doctor.kernel import kernel_checks
 from whywait.tracer.doctor.machine import cpu_checks, jaeger_check
+from whywait.tracer.doctor.private_names import private_name_checks
 
 FORMAT: Final = 1  # of the JSON; a change of its shape raises it
 _COLOURS: Final = {State.YES: "\x1b[32m", State.NO: "\x1b[31m", State.INFO: "\x1b[2m"}
@@ -32,7 +34,13 @@ def main(arguments: Sequence[str]) -> int:
         "--jaeger", metavar="URL", help="also ask whether a Jaeger, or an OTLP receiver, is there"
     )
     options = parser.parse_args(list(arguments))
-    checks = [*interpreter_checks(), *kernel_checks(), *cpu_checks()]
+    checks = [
+        *installation_checks(),
+        *interpreter_checks(),
+        *private_name_checks(),
+        *kernel_checks(),
+        *cpu_checks(),
+    ]
     if options.jaeger is not None:
         checks.append(jaeger_check(options.jaeger))
     if options.as_json:

@@ -10,6 +10,7 @@ from typing import Final
 
 from whywait.tracer.config import ConfigError, from_environment, output_file
 from whywait.tracer.doctor.check import Check, info, no, yes
+from whywait.tracer.host.gil import has_gil
 
 _TESTED: Final = ((3, 11), (3, 13))
 _LIBRARIES: Final = (
@@ -50,7 +51,7 @@ def _python() -> Check:
 
 
 def _gil() -> Check:
-    if getattr(sys, "_is_gil_enabled", lambda: True)():
+    if has_gil():
         return info("gil", f"on, switch interval {sys.getswitchinterval() * 1000:g} ms")
     return info("gil", "off (free-threaded build): there is no gil_wait")
 

@@ -3,6 +3,7 @@
 import os
 import socket
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from whywait.tracer.config import Config, ConfigError, output_file
+from whywait.tracer.export import sdk_internals
 from whywait.tracer.export.held_spans import Gate
 from whywait.tracer.export.span_queue import SpanQueue
 from whywait.tracer.export.trace_file import TraceFile
@@ -49,35 +51,26 @@ def obtain(config: Config, recorder: Recorder) -> tuple[TracerProvider, bool, li
 
 def release() -> None:
     """Makes the global provider what it was before `obtain` set ours."""
-    # there is no public way back, and a provider left behind would keep FastAPI making spans
-    trace._TRACER_PROVIDER = None
-    trace._TRACER_PROVIDER_SET_ONCE = type(trace._TRACER_PROVIDER_SET_ONCE)()
+    sdk_internals.forget_tracer_provider()
 
 
 def release_after_fork(
-    provider: TracerProvider, processors: Sequence[SpanProcessor], queues: Sequence[SpanQueue], *, ours: bool
+    provider: TracerProvider, processors: list[SpanProcessor], queues: Sequence[SpanQueue], *, ours: bool
 ) -> None:
-    """In a forked child: lets go of our provider, or takes our processors out of the host's. No lock is
-    taken, since its owner may not exist here."""
+    """In a forked child: forget our provider, or take our processors out of the host's. No lock is
+    acquired, since its holder may not exist here."""
     for queue in queues:
         queue.abandon()
     if ours:
         release()
-        return
-    active: Any = provider._active_span_processor
-    active._span_processors = tuple(one for one in active._span_processors if one not in processors)
+    else:
+        sdk_internals.remove_processors_without_lock(provider, processors)
 
 
 def attach(provider: TracerProvider, processor: SpanProcessor) -> Callable[[], None]:
     """Adds a processor; returns the undo."""
     provider.add_span_processor(processor)
-
-    def undo() -> None:
-        active: Any = provider._active_span_processor
-        with active._lock:
-            active._span_processors = tuple(one for one in active._span_processors if one is not processor)
-
-    return undo
+    return partial(sdk_internals.remove_processor, provider, processor)
 
 
 def file_queue(output: Path, recorder: Recorder) -> SpanQueue:

@@ -14,6 +14,7 @@ from typing import Any, Final
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 
+from whywait.tracer.export.sdk_internals import end_at_fork, name_thread
 from whywait.tracer.hotpath.recorder import Recorder, logger
 
 # spans that wait for the exporter: a burst that it will work off, and while it takes nothing (a span is
@@ -60,9 +61,7 @@ class SpanQueue(BatchSpanProcessor):
                 self._parts, max_queue_size=ROOM, schedule_delay_millis=1_000, max_export_batch_size=_BATCH
             )
             self.room = ROOM
-        worker = getattr(self._batch_processor, "_worker_thread", None)
-        if worker is not None:
-            worker.name = _THREAD  # who waits for it shall read that it was we
+        name_thread(self._batch_processor, _THREAD)  # who waits for the thread reads that it is ours
 
     @property
     def waiting(self) -> int:
@@ -103,8 +102,7 @@ class SpanQueue(BatchSpanProcessor):
     def abandon(self) -> None:
         """In a forked child, where there is no thread to join: holds nothing of the parent's any more."""
         self._parts.over = True
-        queue: Any = self._batch_processor
-        queue._shutdown = True  # the SDK starts the thread of each queue anew in a child: it ends at once
+        end_at_fork(self._batch_processor)
         self._let_go()
 
 

@@ -11,29 +11,36 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Final
 
+from whywait.tracer.probes.patches import Patches
+from whywait.tracer.probes.probe import Session, Undo
+
+name: Final = "endings"
+needs: Final = ()
 _DEADLY: Final = frozenset(
     getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT") if hasattr(signal, name)
 )
 _LAST: Final = -1_000  # after whatever else the child has to do at its end
 
 
-def install(stop: Callable[[], None]) -> Callable[[], None]:
-    """Calls `stop` before a signal that this process sends itself kills it; returns the undo."""
+def available() -> bool:
+    """`signal` is part of Python."""
+    return True
+
+
+def install(session: Session) -> Undo:
+    """Has the session stopped before a signal that this process sends itself kills it; returns the undo."""
     plain = signal.raise_signal
 
     @functools.wraps(plain)
     def raise_signal(number: Any, /) -> None:
         with suppress(Exception):
             if _kills(number):
-                stop()
+                session.stop()
         plain(number)
 
-    signal.raise_signal = raise_signal
-
-    def undo() -> None:
-        signal.raise_signal = plain
-
-    return undo
+    patches = Patches()
+    patches.replace(signal, "raise_signal", raise_signal)
+    return patches.undo
 
 
 def _kills(number: Any) -> bool:
@@ -51,16 +58,12 @@ def stop_with_child(stop: Callable[[], None]) -> None:
     asked for here.
     """
     util = sys.modules.get("multiprocessing.util")
-    if util is not None and _registered is not util:
+    if util is not None:
         _register(util, stop)
 
 
-_registered: Any = None
-
-
+@functools.cache  # children of this child inherit the registration
 def _register(util: Any, stop: Callable[[], None]) -> None:
-    global _registered
-    _registered = util  # children of this child inherit it
     util.register_after_fork(stop, _finalize)
 
 

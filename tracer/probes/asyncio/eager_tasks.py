@@ -12,12 +12,16 @@ from collections.abc import Callable
 from contextlib import suppress
 from importlib.util import find_spec
 from time import perf_counter_ns
-from typing import Any
+from typing import Any, Final
 
 from whywait.tracer.hotpath.recorder import probe_failed
 from whywait.tracer.hotpath.tasks import adopt_eager
+from whywait.tracer.probes.probe import Session, Undo
 from whywait.tracer.records.current import ACTIVITY, current_activity
 from whywait.tracer.records.request import Activity
+
+name: Final = "eager"
+needs: Final = ()
 
 
 def available() -> bool:
@@ -25,7 +29,7 @@ def available() -> bool:
     return sys.version_info >= (3, 12)
 
 
-def install() -> Callable[[], None]:
+def install(_: Session) -> Undo:
     """Wraps `create_task` of asyncio's and uvloop's loops; returns the undo."""
     undos = [_wrap(base_events.BaseEventLoop)]
     if find_spec("uvloop"):

@@ -11,18 +11,26 @@ from collections import deque
 from collections.abc import Callable
 from importlib.util import find_spec
 from time import perf_counter_ns
-from typing import Any
+from typing import Any, Final
 
 from whywait.tracer.host.code_location import user_place
 from whywait.tracer.host.introspection import own, take_this_frame_out
 from whywait.tracer.hotpath.recorder import probe_failed
+from whywait.tracer.probes.probe import Session, Undo
 from whywait.tracer.records.current import here
 from whywait.tracer.records.request import Activity, Release
 
+name: Final = "releases"
+needs: Final = ("anyio._backends._asyncio",)
 _MOST = 256  # of one task: older ones are told by now
 
 
-def install() -> Callable[[], None]:
+def available() -> bool:
+    """asyncio is part of Python."""
+    return True
+
+
+def install(_: Session) -> Undo:
     """Wraps `release` of each class; returns the undo."""
     undo = [_wrap(owner) for owner in _classes()]
 

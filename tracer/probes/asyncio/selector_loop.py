@@ -9,20 +9,36 @@ from asyncio import events, selector_events
 from collections.abc import Callable
 from time import perf_counter_ns
 from types import FunctionType
-from typing import Any
+from typing import Any, Final
 
 from whywait.tracer.hotpath.loop_history import CALLBACK_MIN_NS, flush_short, new_loop, queued_since
 from whywait.tracer.hotpath.recorder import probe_failed
 from whywait.tracer.hotpath.task_steps import begin_callback, end_callback, end_short, waker_now
 from whywait.tracer.probes.blocking.timed_call import timed
+from whywait.tracer.probes.probe import Session, Undo
 from whywait.tracer.records.current import ACTIVITY, here
 from whywait.tracer.records.request import IO, IO_LATE, TIMER, Activity, Look, Stamp, made
 
+name: Final = "loop"
+needs: Final = (
+    "asyncio.events.Handle._callback",
+    "asyncio.events.Handle._context",
+    "asyncio.events.Handle._run",
+    "asyncio.events.Handle._source_traceback",
+    "asyncio.events.TimerHandle._when",
+    "asyncio.selector_events.BaseSelectorEventLoop._add_reader",
+    "asyncio.selector_events.BaseSelectorEventLoop._add_writer",
+)
 _SLEEP_MIN_NS = 20_000
 _STALL_MIN_NS = 200_000
 
 
-def install() -> Callable[[], None]:
+def available() -> bool:
+    """asyncio is part of Python."""
+    return True
+
+
+def install(_: Session) -> Undo:
     """Replaces the handle class, wraps timers and the selector; returns the undo."""
     plain_handle, timer_handle = events.Handle, events.TimerHandle
     plain_init, plain_run = plain_handle.__init__, plain_handle._run

@@ -5,18 +5,20 @@ wait for the loop cannot be told apart there.
 """
 
 import functools
-from collections.abc import Callable
 from importlib.util import find_spec
 from time import perf_counter_ns
 from types import FunctionType
-from typing import Any
+from typing import Any, Final
 
 from whywait.tracer.hotpath.loop_history import CALLBACK_MIN_NS, new_loop, queued_since
 from whywait.tracer.hotpath.recorder import probe_failed
 from whywait.tracer.hotpath.task_steps import begin_callback, end_callback, end_short, waker_now
+from whywait.tracer.probes.probe import Session, Undo
 from whywait.tracer.records.current import ACTIVITY, here
 from whywait.tracer.records.request import TIMER, Activity, Look, Loop, Stamp, Standing
 
+name: Final = "uvloop"
+needs: Final = ()
 _AWAY_MIN_NS = 100_000
 
 
@@ -85,7 +87,7 @@ def available() -> bool:
     return find_spec("uvloop") is not None
 
 
-def install() -> Callable[[], None]:
+def install(_: Session) -> Undo:
     """Wraps `call_soon`, `call_soon_threadsafe`, `call_later` and `call_at`; returns the undo."""
     import uvloop
 

@@ -6,21 +6,28 @@ large `json.loads`: if that keeps a loop, it is looked at here.
 
 import gc
 import sys
-from collections.abc import Callable
 from time import perf_counter_ns
-from typing import Any
+from typing import Any, Final
 
 from whywait.tracer.host.code_location import user_place
 from whywait.tracer.host.otel_context import current_span_id
+from whywait.tracer.probes.probe import Session, Undo
 from whywait.tracer.records.current import current_activity, here
 from whywait.tracer.records.request import Job, Loop, Sample, Wait
 from whywait.tracer.schema import WAIT_GC
 
+name: Final = "gc"
+needs: Final = ()
 _MIN_NS = 50_000
 _LONG_NS = 2_000_000  # a callback that has lasted so long is looked at, unless the watchdog has
 
 
-def install() -> Callable[[], None]:
+def available() -> bool:
+    """The collector is part of Python."""
+    return True
+
+
+def install(_: Session) -> Undo:
     """Adds one callback to `gc.callbacks`; returns the undo."""
     started_ns = 0
 

@@ -7,25 +7,34 @@ a long callback the system call it sleeps in, if it does.
 
 import threading
 from collections import Counter
-from collections.abc import Callable
 from time import perf_counter_ns
+from typing import Final
 from weakref import WeakValueDictionary
 
 from whywait.tracer.host.code_location import Place, place_of_thread
 from whywait.tracer.host.syscall_names import call_name
 from whywait.tracer.hotpath.recorder import Recorder, probe_failed
+from whywait.tracer.probes.probe import Session, Undo
 from whywait.tracer.records.gil_holder import HolderSeen
 from whywait.tracer.records.request import Loop, Sample
 
+name: Final = "watchdog"
+needs: Final = ()
 
-def install(recorder: Recorder) -> Callable[[], None]:
+
+def available() -> bool:
+    """Python shows the stacks of all threads."""
+    return True
+
+
+def install(session: Session) -> Undo | None:
     """Starts the thread; returns the undo, which ends it."""
-    interval_s = recorder.config.watchdog_interval_s
+    interval_s = session.recorder.config.watchdog_interval_s
     if interval_s <= 0:
-        return lambda: None
+        return None
     stop = threading.Event()
     thread = threading.Thread(
-        target=_watch, args=(recorder, stop, interval_s), name="whywait-watchdog", daemon=True
+        target=_watch, args=(session.recorder, stop, interval_s), name="whywait-watchdog", daemon=True
     )
     thread.start()
 

@@ -9,15 +9,23 @@ from collections.abc import Callable
 from importlib.util import find_spec
 from time import perf_counter_ns
 from types import CodeType
-from typing import Any
+from typing import Any, Final
 
 from whywait.tracer.host.introspection import local_of, take_this_frame_out
 from whywait.tracer.hotpath.jobs import make_job, occupancy_of, pool_of, run_job
 from whywait.tracer.hotpath.recorder import probe_failed
 from whywait.tracer.hotpath.tasks import WRAPPERS
+from whywait.tracer.probes.probe import Session, Undo
 from whywait.tracer.records.current import current_activity
 from whywait.tracer.records.request import Activity, Job, Occupancy, Pool
 from whywait.tracer.schema import WAIT_AWAIT, WAIT_LIMITER
+
+name: Final = "anyio"
+needs: Final = (
+    "anyio._backends._asyncio.AsyncIOBackend",
+    "anyio._backends._asyncio.CapacityLimiter",
+    "anyio._core._tasks",
+)
 
 
 def available() -> bool:
@@ -25,7 +33,7 @@ def available() -> bool:
     return find_spec("anyio") is not None
 
 
-def install() -> Callable[[], None]:
+def install(_: Session) -> Undo:
     """Wraps the asyncio backend's worker-thread call and the limiter; returns the undo."""
     from anyio._backends import _asyncio
 

@@ -7,7 +7,7 @@ import functools
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from time import perf_counter_ns
-from typing import Any
+from typing import Any, Final
 
 from whywait.tracer.host.introspection import take_this_frame_out
 from whywait.tracer.host.otel_context import current_span_id
@@ -21,17 +21,29 @@ from whywait.tracer.hotpath.jobs import (
 )
 from whywait.tracer.hotpath.recorder import probe_failed
 from whywait.tracer.hotpath.thread_waits import waiter_here
+from whywait.tracer.probes.probe import Session, Undo
 from whywait.tracer.records.current import here
 from whywait.tracer.records.request import Activity, Job, Pool, Wait
 from whywait.tracer.schema import WAIT_POOL_SHUTDOWN, WAIT_POOL_STARTUP
 
+name: Final = "executor"
+needs: Final = (
+    "concurrent.futures.thread.ThreadPoolExecutor._adjust_thread_count",
+    "concurrent.futures.thread.ThreadPoolExecutor._max_workers",
+    "concurrent.futures.thread.ThreadPoolExecutor._threads",
+)
 # the names that the loops give their default executor's threads
 _LOOPS_OWN = {"asyncio": "default executor", "uvloop": "default executor"}
 _START_MIN_NS = 100_000  # shorter ones are the price of making a thread
 JOB_ATTRIBUTE = "_whywait_job"  # on the host's Future: it must not outlive it
 
 
-def install() -> Callable[[], None]:
+def available() -> bool:
+    """Thread pools are part of Python."""
+    return True
+
+
+def install(_: Session) -> Undo:
     """Wraps `__init__`, `submit` and `shutdown`; returns the undo."""
     plain_init = ThreadPoolExecutor.__init__
     plain_submit = ThreadPoolExecutor.submit
