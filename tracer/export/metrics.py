@@ -28,7 +28,7 @@ _END_MS: Final = 5_000
 
 
 class Metrics:
-    """The metrics of one session: `end` sends the last figures, `abandon` lets go of them in a forked child."""
+    """The metrics of one session: `end` sends the last figures, `abandon` drops them in a forked child."""
 
     def __init__(self, provider: Any = None) -> None:
         self._provider = provider  # ours; None: the host's
@@ -40,7 +40,7 @@ class Metrics:
             self.abandon()
 
     def abandon(self) -> None:
-        """The same without a word to anybody: the thread and the connection are the parent's."""
+        """The same without sending anything: the thread and the connection are the parent's."""
         if self._provider is not None:
             forget_meter_provider()
 
@@ -48,7 +48,7 @@ class Metrics:
 def install(version: str, resource: Resource, environ: Mapping[str, str] = os.environ) -> Metrics:
     """Makes the instruments, and a meter provider where OTEL_METRICS_EXPORTER asks for one and the host
     has none."""
-    # without a word from the user nothing is sent: Jaeger, for one, takes no metrics
+    # sent only where the user asks for it: Jaeger, for one, accepts no metrics
     asked = environ.get("OTEL_METRICS_EXPORTER", "").lower() == "otlp"
     provider = _provide(resource) if asked else None
     if provider is None:

@@ -1,11 +1,11 @@
-"""OpenTelemetry's global tracer provider: the host's if it has one, else ours for as long as we trace."""
+"""OpenTelemetry's global tracer provider: the service's if it has one, else ours between `start` and `stop`."""
 
 import os
 import socket
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from opentelemetry import trace
 from opentelemetry.exporter.otlp.json.file.trace_exporter import FileSpanExporter
@@ -24,6 +24,10 @@ from whywait.tracer.hotpath.recorder import Recorder, logger
 # how long `stop` waits at most for spans that are still queued
 _FILE_STOP_S = 30.0
 _COLLECTOR_STOP_S = 10.0
+_NOT_WRITTEN: Final = (
+    "whywait: could not write its traces: %s. Spans are dropped and counted until it can. Make room there, or choose "
+    "another output."
+)
 
 
 class ForeignProvider(Exception):
@@ -112,7 +116,7 @@ class _ToFile(SpanExporter):
         self._exporter = FileSpanExporter(stream=stream)
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        """Writes a line; says once what the system answered where it cannot."""
+        """Write a line; log the system's answer at the first line that cannot be written."""
         failed_before = self._file.error is not None
         sound = [span for span in spans if _is_sound(span)]
         if len(sound) < len(spans):
@@ -123,7 +127,7 @@ class _ToFile(SpanExporter):
         if self._file.error is None:
             return result
         if not failed_before:
-            logger.warning("whywait could not write its traces: %s", self._file.error.strerror)
+            logger.warning(_NOT_WRITTEN, self._file.error.strerror)
         return SpanExportResult.FAILURE
 
     def shutdown(self) -> None:
@@ -136,8 +140,8 @@ class _ToFile(SpanExporter):
 
 
 def _is_sound(span: ReadableSpan) -> bool:
-    """Whether a span of the host's is what OTLP can say: one that is not would take its whole lot with it, or the
-    line it stands in could not be read. The SDK takes any name and any time."""
+    """Whether OTLP can express a span of the service's: one with a name or a time of another type, which the SDK
+    accepts, would fail its whole batch or make a line that nobody can read."""
     times = (span.start_time, span.end_time, *(event.timestamp for event in span.events))
     return isinstance(span.name, str) and all(isinstance(time_ns, int) for time_ns in times)
 

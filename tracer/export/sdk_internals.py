@@ -5,9 +5,9 @@ from typing import Any, Final
 from opentelemetry import metrics, trace
 from opentelemetry.sdk.trace import SpanLimits, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace import Tracer as SdkTracer
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
-name: Final = "export"
 needs: Final = (
     "opentelemetry.metrics._internal._METER_PROVIDER",
     "opentelemetry.metrics._internal._METER_PROVIDER_SET_ONCE",
@@ -17,6 +17,8 @@ needs: Final = (
     "opentelemetry.sdk.trace.Tracer._is_enabled",
     "opentelemetry.sdk.trace.Tracer._span_limits",
     "opentelemetry.sdk.trace.TracerProvider._active_span_processor",
+    "opentelemetry.sdk.trace.export.BatchSpanProcessor._batch_processor",
+    "opentelemetry.sdk.trace.export.BatchSpanProcessor._default_max_queue_size",
     "opentelemetry.trace._TRACER_PROVIDER",
     "opentelemetry.trace._TRACER_PROVIDER_SET_ONCE",
 )
@@ -69,13 +71,23 @@ def is_enabled(tracer: SdkTracer) -> bool:
     return tracer._is_enabled()
 
 
-def name_thread(batch_processor: Any, title: str) -> None:
+def default_room(processor: BatchSpanProcessor) -> int:
+    """Return how many spans the environment lets a processor queue."""
+    return int(processor._default_max_queue_size())  # type: ignore[no-untyped-call]
+
+
+def queue_of(processor: BatchSpanProcessor) -> Any:
+    """Return the queue of spans behind a processor, and the thread that empties it."""
+    return processor._batch_processor
+
+
+def name_thread(queue: Any, title: str) -> None:
     """Give the thread of the SDK's queue a name of ours, where it has one."""
-    worker = getattr(batch_processor, "_worker_thread", None)
+    worker = getattr(queue, "_worker_thread", None)
     if worker is not None:
         worker.name = title
 
 
-def end_at_fork(batch_processor: Any) -> None:
+def end_at_fork(queue: Any) -> None:
     """Have the thread that the SDK starts anew in a forked child end at once."""
-    batch_processor._shutdown = True
+    queue._shutdown = True

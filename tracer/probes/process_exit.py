@@ -1,7 +1,7 @@
-"""Ways to end that skip `atexit`, and would take the last spans along.
+"""Ends of a process that skip `atexit`, by which the last spans would be lost.
 
 A server that has shut down on a signal raises that signal again, with its default action: uvicorn under
-gunicorn does. A child that `multiprocessing` forked leaves by `os._exit`.
+gunicorn does. A child that `multiprocessing` forked ends by `os._exit`.
 """
 
 import functools
@@ -19,7 +19,7 @@ needs: Final = ()
 _DEADLY: Final = frozenset(
     getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT") if hasattr(signal, name)
 )
-_LAST: Final = -1_000  # after whatever else the child has to do at its end
+_LAST: Final = -1_000  # after all else that the child does at its end
 
 
 def available() -> bool:
@@ -52,10 +52,10 @@ def _kills(number: Any) -> bool:
 
 
 def stop_with_child(stop: Callable[[], None]) -> None:
-    """In a forked child: has `stop` called at its end if it is one of `multiprocessing`'s.
+    """In a forked child: have `stop` called at the child's end if `multiprocessing` forked it.
 
-    Nothing is known of that yet. It forgets what its parent had to do at its end, and then does what was
-    asked for here.
+    Whether it did is not known yet. If so, `multiprocessing` forgets what the parent has to do at its end, and then
+    does what is registered here.
     """
     util = sys.modules.get("multiprocessing.util")
     if util is not None:

@@ -1,8 +1,8 @@
 """Sleeps, sockets, subprocesses and joins of a thread that works for a request.
 
-A sleep ends when its length is over; of the others the end is seen only once Python runs again, so their
-waits say that they are inferred (what of them was the GIL: `tracer/gil_onset.py`). Not seen: a function bound
-before `start` (`from time import sleep`), files, pipes, and what C libraries do by themselves.
+A sleep ends when its length is over. The end of the other calls is seen only once Python runs again, so their waits
+are marked as inferred (`offcpu/gil_wait_start.py` finds what part was the GIL). Not seen: a function bound before
+`start` (`from time import sleep`), files, pipes, and what C libraries do by themselves.
 """
 
 import functools

@@ -1,8 +1,8 @@
-"""Logging handlers on a request's path.
+"""Logging handlers that run for a request.
 
-A stretch inside `Handler.handle` becomes a phase of its own with its CPU time, so that what of it was
-blocked (a write, a flush, a lock) is the handler's. Waits inside it whose ends are known, such as one for
-the handler's lock, are recorded besides. Handlers that override `handle` are seen if they call it.
+A stretch inside `Handler.handle` becomes a phase with its own CPU time, so that blocked time in it (a write, a flush,
+a lock) is the handler's. Waits in it with a known end, such as one for the handler's lock, are recorded besides.
+Handlers that override `handle` are seen if they call it.
 """
 
 import functools

@@ -1,7 +1,7 @@
 """Waits for a `Condition`, and for all that is made of one: `Semaphore`, `Event`, `Barrier`, `Queue`.
 
-A wait that work of the same request ended is an edge, and the critical path goes on there. A semaphore is
-held, like a lock: who gave it back did not do the waiter's work.
+A wait that work of the same request ended is an edge, and the critical path goes on there. A semaphore has holders,
+like a lock: the thread that released it did not do the waiter's work.
 """
 
 import functools
@@ -31,7 +31,7 @@ _POOL_FILES = (process.__file__, thread.__file__)
 
 
 class _Waiter:
-    """One traced thread in a condition's wait, and what it has been told."""
+    """One traced thread in a condition's wait, and who notified it."""
 
     __slots__ = ("by", "certain", "hold")
 
@@ -40,7 +40,7 @@ class _Waiter:
         self.by: Waker = None
         self.certain = False
 
-    def told(self, hold: Hold, by: Waker, certain: bool) -> None:
+    def notified(self, hold: Hold, by: Waker, certain: bool) -> None:
         self.hold, self.by, self.certain = hold, by, certain
 
 
@@ -87,10 +87,10 @@ def _tell(waiters: list[_Waiter], n: int, in_all: int, now: int) -> None:
         chosen = untold[:n]
     else:
         for one in untold:  # some of them
-            one.told(hold, by, False)
+            one.notified(hold, by, False)
         return
     for one in chosen:
-        one.told(hold, by, True)
+        one.notified(hold, by, True)
 
 
 def _timed_wait(

@@ -1,11 +1,10 @@
 """Waits for the locks that the application's own code makes while we trace.
 
-`threading.Lock`, and what `threading.RLock` calls, are replaced by classes that make the same locks, watched
-where the module that asks for one is chosen (`Config.locks`). Not seen: locks made before `start`, locks made
-through a name that was bound before it (`from threading import Lock`; not so of RLock), and C code's own. Waits for a
-`Condition`, `Semaphore`, `Event`, `Barrier` or `Queue` are seen whoever made it, and whenever (see
-`conditions.py`); where it was made is known only of those made as above. One lock of the standard library
-is watched always: every `submit` takes it (`SubmitLock`).
+`threading.Lock`, and what `threading.RLock` calls, are replaced by classes that make the same locks, traced where
+`Config.locks` names the module that makes one. Not seen: locks made before `start`, locks made through a name bound
+before it (`from threading import Lock`; RLock's are seen), and locks of C code. Waits for a `Condition`, `Semaphore`,
+`Event`, `Barrier` or `Queue` are seen whoever made it, and whenever (`condition.py`); where it was made is known only
+of those made as above. One lock of the standard library is always traced: every `submit` acquires it (`SubmitLock`).
 """
 
 import concurrent.futures.thread

@@ -1,7 +1,7 @@
-"""A SERVER span for Starlette and FastAPI apps that have none of their own.
+"""A SERVER span for Starlette and FastAPI apps that make none.
 
-FastAPI from 0.142 on makes one, and so does opentelemetry-instrumentation-fastapi. Where neither
-does, OpenTelemetry's own ASGI middleware is put around the app.
+FastAPI from 0.142 on makes one, and so does opentelemetry-instrumentation-fastapi. Where neither does,
+OpenTelemetry's ASGI middleware is put around the app.
 """
 
 import functools
@@ -55,6 +55,6 @@ def install(session: Session) -> Undo:
 
 
 async def _call_plainly(scope: Any, receive: Any, send: Any) -> None:
-    # the app travels in the scope: held by the middleware it would never be collected
+    # the app travels in the scope: a middleware that referred to it would keep it alive for ever
     app = scope.pop("whywait.app")
     await scope.pop("whywait.call")(app, scope, receive, send)

@@ -1,4 +1,4 @@
-"""The sampler: a process of its own that sees which of this one's threads wait for the GIL, and who has it."""
+"""The sampler: a child process that reads which threads of this process wait for the GIL, and who holds it."""
 
 from whywait.tracer.hotpath.recorder import Recorder
 from whywait.tracer.probes.probe import Undo

@@ -15,6 +15,7 @@ from whywait.tracer.host.introspection import local_of, take_this_frame_out
 from whywait.tracer.hotpath.jobs import make_job, occupancy_of, pool_of, run_job
 from whywait.tracer.hotpath.recorder import probe_failed
 from whywait.tracer.hotpath.tasks import WRAPPERS
+from whywait.tracer.probes.patches import Patches
 from whywait.tracer.probes.probe import Session, Undo
 from whywait.tracer.records.current import current_activity
 from whywait.tracer.records.request import Activity, Job, Occupancy, Pool
@@ -80,16 +81,16 @@ def install(_: Session) -> Undo:
 
     wrappers = _wrappers(backend)  # kept until the undo, and so are the codes whose ids are used
     WRAPPERS.update({id(code): behind for code, behind in wrappers.items()})
-    backend.run_sync_in_worker_thread = run_sync_in_worker_thread
-    limiter_class.acquire_on_behalf_of = acquire_on_behalf_of
+    patches = Patches()
+    patches.add("anyio's coroutines", functools.partial(_forget_wrappers, wrappers))
+    patches.replace(backend, "run_sync_in_worker_thread", run_sync_in_worker_thread)
+    patches.replace(limiter_class, "acquire_on_behalf_of", acquire_on_behalf_of)
+    return patches.undo
 
-    def undo() -> None:
-        backend.run_sync_in_worker_thread = plain_run
-        limiter_class.acquire_on_behalf_of = plain_acquire
-        for code in wrappers:
-            WRAPPERS.pop(id(code), None)
 
-    return undo
+def _forget_wrappers(wrappers: dict[CodeType, Callable[[Any], Any]]) -> None:
+    for code in wrappers:
+        WRAPPERS.pop(id(code), None)
 
 
 def _wrappers(backend: Any) -> dict[CodeType, Callable[[Any], Any]]:

@@ -17,6 +17,7 @@ from whywait.tracer.host.otel_context import current_span_id
 from whywait.tracer.hotpath.recorder import probe_failed
 from whywait.tracer.hotpath.task_steps import waker_now
 from whywait.tracer.hotpath.thread_waits import waiter_here
+from whywait.tracer.probes.patches import Patches
 from whywait.tracer.probes.probe import Session, Undo
 from whywait.tracer.probes.threads.thread_pool import JOB_ATTRIBUTE
 from whywait.tracer.records.current import current_activity, here
@@ -80,16 +81,11 @@ def install(_: Session) -> Undo:
             waiter.event = _Event(waiter.event)
         return waiter
 
-    Future.result = result  # type: ignore[method-assign]
-    Future.exception = exception  # type: ignore[method-assign]
-    _base._create_and_install_waiters = create_and_install_waiters  # type: ignore[attr-defined]
-
-    def undo() -> None:
-        Future.result = plain_result  # type: ignore[method-assign]
-        Future.exception = plain_exception  # type: ignore[method-assign]
-        _base._create_and_install_waiters = plain_waiters  # type: ignore[attr-defined]
-
-    return undo
+    patches = Patches()
+    patches.replace(Future, "result", result)
+    patches.replace(Future, "exception", exception)
+    patches.replace(_base, "_create_and_install_waiters", create_and_install_waiters)
+    return patches.undo
 
 
 def _take(future: Any) -> None:

@@ -21,6 +21,7 @@ from whywait.tracer.hotpath.jobs import (
 )
 from whywait.tracer.hotpath.recorder import probe_failed
 from whywait.tracer.hotpath.thread_waits import waiter_here
+from whywait.tracer.probes.patches import Patches
 from whywait.tracer.probes.probe import Session, Undo
 from whywait.tracer.records.current import here
 from whywait.tracer.records.request import Activity, Job, Pool, Wait
@@ -126,18 +127,12 @@ def install(_: Session) -> Undo:
                 except Exception as error:
                     probe_failed("executor", error)
 
-    ThreadPoolExecutor.__init__ = __init__  # type: ignore[method-assign]
-    ThreadPoolExecutor.submit = submit  # type: ignore[method-assign]
-    ThreadPoolExecutor.shutdown = shutdown  # type: ignore[method-assign]
-    ThreadPoolExecutor._adjust_thread_count = _adjust_thread_count  # type: ignore[method-assign]
-
-    def undo() -> None:
-        ThreadPoolExecutor.__init__ = plain_init  # type: ignore[method-assign]
-        ThreadPoolExecutor.submit = plain_submit  # type: ignore[method-assign]
-        ThreadPoolExecutor.shutdown = plain_shutdown  # type: ignore[method-assign]
-        ThreadPoolExecutor._adjust_thread_count = plain_adjust  # type: ignore[method-assign]
-
-    return undo
+    patches = Patches()
+    patches.replace(ThreadPoolExecutor, "__init__", __init__)
+    patches.replace(ThreadPoolExecutor, "submit", submit)
+    patches.replace(ThreadPoolExecutor, "shutdown", shutdown)
+    patches.replace(ThreadPoolExecutor, "_adjust_thread_count", _adjust_thread_count)
+    return patches.undo
 
 
 def record_startup(activity: Activity, pool: Pool, start_ns: int, end_ns: int) -> None:

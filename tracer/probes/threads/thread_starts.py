@@ -12,6 +12,7 @@ from typing import Any, Final
 from whywait.tracer.host.code_location import Place, is_library, place_of_code
 from whywait.tracer.host.introspection import code_of, own
 from whywait.tracer.hotpath.recorder import Recorder, probe_failed
+from whywait.tracer.probes.patches import Patches
 from whywait.tracer.probes.probe import Session, Undo
 from whywait.tracer.records.thread_names import ThreadLife
 
@@ -41,12 +42,9 @@ def install(session: Session) -> Undo:
         except Exception as error:
             probe_failed("threads", error)
 
-    kind._set_native_id = _set_native_id
-
-    def undo() -> None:
-        kind._set_native_id = plain
-
-    return undo
+    patches = Patches()
+    patches.replace(kind, "_set_native_id", _set_native_id)
+    return patches.undo
 
 
 def _note(recorder: Recorder, thread: threading.Thread, start_ns: int) -> None:

@@ -43,7 +43,7 @@ def test_a_sleep_is_as_long_as_was_asked(traced_to: Begin) -> None:
     spans.stop()
     (wait,) = blocking(spans)
     assert wait.ms == pytest.approx(20, abs=0.01), "what came after is the way back to running"
-    assert wait.name.startswith("blocked in time.sleep: nap (test_blocking_calls.py:")
+    assert wait.name.startswith("blocked in time.sleep: nap (test_calls.py:")
     assert (wait["for"], wait["waker"]) == ("time.sleep", "timer")
     assert wait.attributes["code.file.path"] == __file__
     assert wait["activity"] == spans.one("job nap").span_id

@@ -8,17 +8,16 @@ import sys
 # one. The pause makes each collection long enough to be recorded.
 PROGRAM = """
 import gc, time
-import tracer
-from tracer.config import Config
+import whywait
 
-tracer.start("test", config=Config(sampler=False))
+whywait.start("test", config=whywait.Config(sampler=False))
 gc.callbacks.append(lambda phase, info: time.sleep(0.0001))
 for number in range(2_000):
     gc.set_threshold(5 + number % 23, 1_000)
-    with tracer.phase("one"):
+    with whywait.phase("one"):
         pass
 gc.callbacks.pop()
-tracer.stop()
+whywait.stop()
 print("went on")
 """
 

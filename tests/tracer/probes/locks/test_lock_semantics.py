@@ -223,17 +223,16 @@ def test_the_types_make_what_the_plain_ones_make() -> None:
 
 MANAGED = """
 import multiprocessing, sys
-import tracer
-from tracer.config import Config
+import whywait
 
 if __name__ == "__main__":
     if sys.argv[1] == "before":
         import multiprocessing.managers
-    tracer.start("test", config=Config(sampler=False))
+    whywait.start("test", config=whywait.Config(sampler=False))
     with multiprocessing.get_context("spawn").Manager() as manager:  # sends what makes its locks to its process
         with manager.Lock(), manager.RLock():
             print("held")
-    tracer.stop()
+    whywait.stop()
 """
 
 

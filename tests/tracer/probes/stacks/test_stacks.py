@@ -18,7 +18,7 @@ from whywait.tracer.host.code_location import Place, place_of_thread, user_place
 
 PROGRAM = """
 import gc, random, sys, threading, time
-from tracer.places import place_of_thread
+from whywait.tracer.host.code_location import place_of_thread
 
 main = threading.main_thread()
 gc.callbacks.append(lambda phase, info: time.sleep(0.0001) if threading.current_thread() is main else None)
