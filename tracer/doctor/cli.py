@@ -20,7 +20,7 @@ _COLOURS: Final = {State.YES: "\x1b[32m", State.NO: "\x1b[31m", State.INFO: "\x1
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Prints what can be observed here; returns 0, or 1 where something that the analysis would use is missing."""
+    """Print what can be observed here; return 0, or 1 where something that the analysis would use is missing."""
     parser = argparse.ArgumentParser(
         prog="whywait doctor",
         description="Says what can be observed on this machine by this interpreter, and why not.",
@@ -87,7 +87,7 @@ def as_text(checks: Sequence[Check], *, colours: bool) -> str:
                 lines.append(f"{'':<{width + 6}}  {word}: {_plain(said)}")
     missing = [one.name for one in checks if one.state is State.NO]
     lines.append(
-        f"\nMissing here: {', '.join(missing)}. The rest is told, and what is missing is said in every report."
+        f"\nMissing here: {', '.join(missing)}. All else is observed, and every report names what is missing."
         if missing
         else "\nAll that whywait uses can be observed here."
     )
