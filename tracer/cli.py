@@ -1,4 +1,4 @@
-"""The `whywait` command. `run` and `doctor` need only the base install; all else comes from the analysis extra."""
+"""The `whywait` command. `run` and `doctor` need only the base install; the other commands the analysis extra."""
 
 import argparse
 import os
@@ -7,15 +7,17 @@ import sys
 from collections.abc import Sequence
 from importlib.metadata import entry_points
 from pathlib import Path
+from typing import Final
 
 from whywait.tracer.config import ConfigError, output_file
 from whywait.tracer.doctor.cli import main as doctor
 
-_AUTOSTART = Path(__file__).parent / "autostart"
+_AUTOSTART: Final = Path(__file__).parent / "autostart"
+_HERE: Final = "`whywait run` and `whywait doctor` work without it"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs one command; returns its exit code (2: it was asked for something it cannot do)."""
+    """Run one command; return its exit code (2: it was asked for something that it cannot do)."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     if arguments[:1] == ["run"]:
         return run(arguments[1:])
@@ -25,22 +27,45 @@ def main(argv: Sequence[str] | None = None) -> int:
         try:
             command = entry.load()
         except ImportError as error:
-            print(
-                f"whywait: {' '.join(arguments[:1]) or 'this'} needs the analysis extra ({error}): "
-                "pip install 'whywait[analysis]'",
-                file=sys.stderr,
+            return _refuse(
+                f"whywait: {' '.join(arguments[:1]) or 'the help'} is not of the base install, and the analysis extra "
+                f"cannot be imported ({error}). Install it: pip install 'whywait[analysis]'. {_HERE}"
             )
-            return 2
         return int(command(arguments))
-    print(
-        "whywait: its installation is incomplete; reinstall it: pip install 'whywait[analysis]'",
-        file=sys.stderr,
+    return _refuse(
+        f"whywait: no installed distribution names the command {' '.join(arguments[:1])!r}. Reinstall whywait: pip "
+        f"install 'whywait[analysis]'. {_HERE}"
     )
+
+
+def _refuse(why: str) -> int:
+    print(why, file=sys.stderr)
     return 2
 
 
 def run(arguments: list[str]) -> int:
-    """Replaces this process by the given command, traced. Returns only if that cannot be done."""
+    """Replace this process by the given command, traced. Return only if that cannot be done."""
+    options = _parser().parse_args(arguments)
+    command = options.command[1:] if options.command[:1] == ["--"] else options.command
+    if not command:
+        return _refuse(
+            "whywait run: no command given; expected: whywait run -- COMMAND, such as uvicorn app:app"
+        )
+    program = shutil.which(command[0])
+    if program is None:
+        return _refuse(f"whywait run: {command[0]!r} was not found on PATH; is its environment active?")
+    environment = _environment(options.output, options.service_name)
+    output = environment.get("WHYWAIT_OUTPUT")
+    try:
+        _check_output(output)
+    except ConfigError as error:
+        return _refuse(f"whywait run: {error}")
+    if output:
+        print(f"whywait: traces go to {output}", file=sys.stderr, flush=True)
+    os.execvpe(program, command, environment)  # noqa: S606 - running the user's command is what this is for
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="whywait run",
         description="Traces a service as it is, with no change to its code.",
@@ -56,29 +81,7 @@ def run(arguments: list[str]) -> int:
         "--service-name", default=None, help="service.name of the spans (default: OTEL_SERVICE_NAME)"
     )
     parser.add_argument("command", nargs=argparse.REMAINDER, metavar="-- COMMAND", help="what to run")
-    options = parser.parse_args(arguments)
-    command = options.command[1:] if options.command[:1] == ["--"] else options.command
-    if not command:
-        print(
-            "whywait run: no command given; expected: whywait run -- COMMAND, such as uvicorn app:app",
-            file=sys.stderr,
-        )
-        return 2
-    program = shutil.which(command[0])
-    if program is None:
-        print(
-            f"whywait run: {command[0]!r} was not found on PATH; is its environment active?", file=sys.stderr
-        )
-        return 2
-    environment = _environment(options.output, options.service_name)
-    try:
-        _check_output(environment.get("WHYWAIT_OUTPUT"))
-    except ConfigError as error:
-        print(f"whywait run: {error}", file=sys.stderr)
-        return 2
-    if environment.get("WHYWAIT_OUTPUT"):
-        print(f"whywait: traces go to {environment['WHYWAIT_OUTPUT']}", file=sys.stderr, flush=True)
-    os.execvpe(program, command, environment)  # noqa: S606 - running the user's command is what this is for
+    return parser
 
 
 def _environment(output: str | None, service_name: str | None) -> dict[str, str]:
@@ -90,8 +93,7 @@ def _environment(output: str | None, service_name: str | None) -> dict[str, str]
     if service_name is not None:
         environment["WHYWAIT_SERVICE_NAME"] = service_name
     environment["WHYWAIT_AUTOSTART"] = "1"
-    # Python imports `sitecustomize` from here in every process of the service, workers included; the
-    # package itself must be importable there even when it runs from a source tree
+    # Python imports `sitecustomize` from here in every process of the service, workers included
     paths = [str(_AUTOSTART), *filter(None, environment.get("PYTHONPATH", "").split(os.pathsep))]
     environment["PYTHONPATH"] = os.pathsep.join(paths)
     return environment

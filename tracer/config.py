@@ -1,4 +1,4 @@
-"""What a session may be told, as one frozen value. The environment is read once, by the entry points."""
+"""The settings of a session, as one frozen value. The environment is read once, by the entry points."""
 
 import os
 from collections.abc import Mapping

@@ -1,7 +1,7 @@
 """What a user writes: `traced` on functions of every kind, `phase` around a block.
 
-Outside any request the outermost mark begins a trace of its own. Not started, a mark costs one look
-at a module variable. Neither records arguments, results or the text of exceptions.
+Outside any request the outermost mark begins a trace of its own. While nothing is traced, a mark costs one read
+of a module variable. Neither records arguments, results or the text of exceptions.
 """
 
 import functools

@@ -152,7 +152,10 @@ def demo(context: typer.Context) -> int:
     try:
         from demo_service.story import main as tell
     except ImportError as error:
-        raise InputError(f"demo needs its extra ({error}): pip install 'whywait[demo-cpu]'") from error
+        raise InputError(
+            f"the demo service is not installed with whywait ({error}). Clone the repository, run pip install -e "
+            "'.[demo-cpu]' in it, and whywait demo there"
+        ) from error
     return tell(context.args)
 
 

@@ -98,6 +98,26 @@ def test_what_cannot_be_done_is_said_in_one_line(
     assert len(error.strip().splitlines()) == 1
 
 
+def test_a_word_of_the_analysis_extra_says_what_works_without_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "whywait.analysis.cli", None)
+    assert main(["reprot"]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("whywait: reprot is not of the base install")
+    assert "pip install 'whywait[analysis]'" in said
+    assert "`whywait run` and `whywait doctor` work without it" in said
+    assert len(said.splitlines()) == 1
+
+
+def test_where_the_demo_service_is_missing_its_command_says_to_run_it_from_a_clone(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "demo_service.story", None)
+    assert main(["demo"]) == 2
+    assert "Clone the repository" in " ".join(capsys.readouterr().err.split())
+
+
 def test_a_bad_setting_leaves_the_service_running(tmp_path: Path) -> None:
     done = run("--", sys.executable, "-c", "print('served')", output=tmp_path, WHYWAIT_RESOLUTION_MS="soon")
     assert done.returncode == 0

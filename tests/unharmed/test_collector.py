@@ -73,12 +73,12 @@ def test_requests_are_as_fast_as_with_a_healthy_one(manner: str, tmp_path: Path)
     assert found < MOST_RATIO
     assert stopped_s < 2 * MOST_STOP_S
     told = [
-        re.search(r"whywait: (\d+) spans of process \d+ did not get to the collector", one.said)
+        re.search(r"whywait: dropped (\d+) spans of process \d+: the collector did not accept them", one.said)
         for one in services
     ]
     assert told[0] is None
     assert told[1] is not None
-    assert "whywait loses spans for the collector" in services[1].said
+    assert "whywait: drops spans: the collector does not accept them" in services[1].said
     asked = [span for span in well.spans if span["name"] == "GET /ask/{asked}"]
     assert len(asked) == ROUNDS * REQUESTS + 10
     assert ill.spans == []
@@ -161,7 +161,7 @@ def test_stop_does_not_hang(manner: str, to: Begin, caplog: pytest.LogCaptureFix
         whywait.stop()
         assert time.monotonic() - began_s < MOST_STOP_S
     said = " ".join(one.getMessage() for one in caplog.records if one.name == "whywait")
-    assert re.search(r"[1-9]\d* spans of process \d+ did not get to the collector", said)
+    assert re.search(r"dropped [1-9]\d* spans of process \d+: the collector did not accept them", said)
     for thread in threading.enumerate():
         if thread.name.startswith("whywait-queue"):  # the one that the slow collector holds lets go with it
             thread.join(20)

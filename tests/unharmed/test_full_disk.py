@@ -19,7 +19,7 @@ from whywait import analysis
 from whywait.tracer.config import Config
 from whywait.tracer.export.trace_file import TraceFile
 
-LOST = re.compile(r"whywait: ([1-9]\d*) spans of process \d+ did not get to the file")
+LOST = re.compile(r"whywait: dropped ([1-9]\d*) spans of process \d+: the file")
 
 
 def service(stack: ExitStack, output: Path, folder: Path) -> Served:

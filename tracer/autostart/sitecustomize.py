@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 
 def _chain() -> None:
-    """Lets the environment's own sitecustomize run too, if it has one."""
+    """Run the environment's own sitecustomize too, if it has one."""
     here = os.path.dirname(os.path.abspath(__file__))
     ours = sys.modules.pop("sitecustomize", None)
     kept = sys.path[:]
@@ -32,12 +32,15 @@ def _start() -> None:
         atexit.register(whywait.stop)
         _stop_on_termination(whywait.stop)
     except Exception as error:  # the service must start, traced or not
-        print(f"whywait: not tracing process {os.getpid()}: {error}", file=sys.stderr)
+        print(
+            f"whywait: does not trace process {os.getpid()}, which runs on without: {error}. `whywait doctor` says more",
+            file=sys.stderr,
+        )
 
 
 def _stop_on_termination(stop: Callable[[], None]) -> None:
-    """SIGTERM's default action ends a process without `atexit`, and uvicorn takes it after its own
-    shutdown; the last spans would be lost. Whoever sets a handler of its own replaces this one."""
+    """SIGTERM's default action ends a process without `atexit`, and uvicorn raises it after its own shutdown: the
+    last spans would be lost. A handler that the service sets replaces this one."""
 
     def on_termination(number: int, frame: object) -> None:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
@@ -49,7 +52,7 @@ def _stop_on_termination(stop: Callable[[], None]) -> None:
 
 
 def _serves_nobody() -> bool:
-    """The process in which `multiprocessing` keeps count of semaphores runs no code of the service."""
+    """Whether this is the process in which `multiprocessing` counts semaphores: it runs no code of the service."""
     return any("multiprocessing.resource_tracker" in word for word in sys.orig_argv)
 
 

@@ -14,12 +14,12 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """What was looked at and found; `means` and `remedy` are "" where nothing is missing."""
+    """What was checked and found; `means` and `remedy` are "" where nothing is missing."""
 
     name: str  # stable, machine-readable
     state: State
     found: str
-    means: str = ""  # what the analysis cannot tell without it
+    means: str = ""  # what the analysis cannot show without it
     remedy: str = ""
 
 

@@ -9,16 +9,18 @@ from collections.abc import Mapping, Sequence
 from typing import Final, TextIO
 
 from whywait.tracer.doctor.check import Check, State
+from whywait.tracer.doctor.installation import installation_checks
 from whywait.tracer.doctor.interpreter import interpreter_checks
 from whywait.tracer.doctor.kernel import kernel_checks
 from whywait.tracer.doctor.machine import cpu_checks, jaeger_check
+from whywait.tracer.doctor.private_names import private_name_checks
 
 FORMAT: Final = 1  # of the JSON; a change of its shape raises it
 _COLOURS: Final = {State.YES: "\x1b[32m", State.NO: "\x1b[31m", State.INFO: "\x1b[2m"}
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Prints what can be observed here; returns 0, or 1 where something that the analysis would use is missing."""
+    """Print what can be observed here; return 0, or 1 where something that the analysis would use is missing."""
     parser = argparse.ArgumentParser(
         prog="whywait doctor",
         description="Says what can be observed on this machine by this interpreter, and why not.",
@@ -32,7 +34,13 @@ def main(arguments: Sequence[str]) -> int:
         "--jaeger", metavar="URL", help="also ask whether a Jaeger, or an OTLP receiver, is there"
     )
     options = parser.parse_args(list(arguments))
-    checks = [*interpreter_checks(), *kernel_checks(), *cpu_checks()]
+    checks = [
+        *installation_checks(),
+        *interpreter_checks(),
+        *private_name_checks(),
+        *kernel_checks(),
+        *cpu_checks(),
+    ]
     if options.jaeger is not None:
         checks.append(jaeger_check(options.jaeger))
     if options.as_json:
@@ -79,7 +87,7 @@ def as_text(checks: Sequence[Check], *, colours: bool) -> str:
                 lines.append(f"{'':<{width + 6}}  {word}: {_plain(said)}")
     missing = [one.name for one in checks if one.state is State.NO]
     lines.append(
-        f"\nMissing here: {', '.join(missing)}. The rest is told, and what is missing is said in every report."
+        f"\nMissing here: {', '.join(missing)}. All else is observed, and every report names what is missing."
         if missing
         else "\nAll that whywait uses can be observed here."
     )

@@ -10,6 +10,7 @@ from typing import Final
 
 from whywait.tracer.config import ConfigError, from_environment, output_file
 from whywait.tracer.doctor.check import Check, info, no, yes
+from whywait.tracer.host.gil import has_gil
 
 _TESTED: Final = ((3, 11), (3, 13))
 _LIBRARIES: Final = (
@@ -38,7 +39,10 @@ def _python() -> Check:
     found = f"{platform.python_implementation()} {platform.python_version()} at {sys.executable}"
     if platform.python_implementation() != "CPython":
         return no(
-            "python", found, "probes and sampler know CPython only", "run the service on CPython 3.11 to 3.13"
+            "python",
+            found,
+            "probes and the sampler work on CPython only",
+            "run the service on CPython 3.11 to 3.13",
         )
     low, high = _TESTED
     if not low <= sys.version_info[:2] <= high:
@@ -50,7 +54,7 @@ def _python() -> Check:
 
 
 def _gil() -> Check:
-    if getattr(sys, "_is_gil_enabled", lambda: True)():
+    if has_gil():
         return info("gil", f"on, switch interval {sys.getswitchinterval() * 1000:g} ms")
     return info("gil", "off (free-threaded build): there is no gil_wait")
 
@@ -76,7 +80,7 @@ def _loop() -> Check:
     if _version("uvloop"):
         return info(
             "uvloop",
-            f"{_version('uvloop')}: uvicorn takes it by itself; how long a loop slept is not visible on it, so "
+            f"{_version('uvloop')}: uvicorn uses it where it is installed; the sleep of such a loop is not visible, so "
             "loop_wakeup is part of unexplained there (uvicorn --loop asyncio shows it)",
         )
     return info("uvloop", "not installed: loops are asyncio's, all of whose signals are visible")
@@ -89,7 +93,7 @@ def _settings(environ: Mapping[str, str]) -> Check:
         return no("settings", str(error), "tracing does not start", "correct or unset the variable")
     if not config.sampler:
         return no(
-            "settings", "WHYWAIT_SAMPLER=0", "gil_wait, and locks and calls that nobody traced, are part of unexplained",
+            "settings", "WHYWAIT_SAMPLER=0", "gil_wait, and waits in locks and calls that are not traced, are part of unexplained",
             "unset WHYWAIT_SAMPLER",
         )  # fmt: skip
     if config.output is not None:

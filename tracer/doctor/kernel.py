@@ -15,13 +15,15 @@ from whywait.tracer.sampler.process import SamplerProcess, start_sampler
 
 _PATIENCE_S: Final = 10.0
 _PR_GET_DUMPABLE: Final = 3
-_NO_GIL: Final = "gil_wait, and locks and calls that nobody traced, are part of unexplained"
+_NO_GIL: Final = "gil_wait, and waits in locks and calls that are not traced, are part of unexplained"
+_NO_HOLDER: Final = "the holder of the GIL is not named"
+_LET_START: Final = "let the service start a process"
 _YAMA: Final = "/proc/sys/kernel/yama/ptrace_scope"
 _YAMA_MEANS: Final = {
-    "0": "0: processes of one user may look at one another",
-    "1": "1: a process must allow who looks at it, which whywait does",
-    "2": "2: only with CAP_SYS_PTRACE may a process look at another",
-    "3": "3: no process may look at another",
+    "0": "0: processes of one user may observe one another",
+    "1": "1: a process must allow its observer, which whywait does",
+    "2": "2: only a process with CAP_SYS_PTRACE may observe another",
+    "3": "3: no process may observe another",
 }
 
 
@@ -43,7 +45,7 @@ def _system() -> Check:
 
 
 def _confined() -> str:
-    """How the process is confined, as far as it can be told."""
+    """How the process is confined, as far as that is visible."""
     status = _read("/proc/self/status")
     fields = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)
     words = []
@@ -59,12 +61,12 @@ def _thread_cpu() -> Check:
         before = time.thread_time_ns()
         sum(range(200_000))
         if time.thread_time_ns() > before:
-            return yes("thread_cpu", "the CPU time of each thread is told")
+            return yes("thread_cpu", "the CPU time of each thread can be read")
     except OSError:
         pass
     return no(
         "thread_cpu",
-        "not told",
+        "the CPU time of a thread cannot be read",
         "compute is inferred",
         "none: the platform has no clock of a thread's CPU time",
     )
@@ -73,7 +75,7 @@ def _thread_cpu() -> Check:
 def _run_queue() -> Check:
     if thread_clocks.run_queue_available():
         thread_clocks.close_all()
-        return yes("run_queue", "/proc/thread-self/schedstat tells how long a thread waited for a CPU")
+        return yes("run_queue", "/proc/thread-self/schedstat shows how long a thread waited for a CPU")
     return no(
         "run_queue", "/proc/thread-self/schedstat cannot be read", "cpu_wait is part of unexplained",
         "a kernel with CONFIG_SCHED_INFO, and a container that does not hide /proc",
@@ -81,7 +83,7 @@ def _run_queue() -> Check:
 
 
 def _syscall_file() -> Check:
-    """Whether the file that the sampler lives by tells where another thread sleeps."""
+    """Whether the file on which the sampler relies shows where another thread sleeps."""
     done = threading.Event()
     thread = threading.Thread(target=done.wait, name="whywait-doctor", daemon=True)
     thread.start()
@@ -100,7 +102,7 @@ def _syscall_file() -> Check:
         done.set()
         thread.join()
     if said[:1].isdigit():
-        return yes("syscall_file", "/proc/self/task/TID/syscall tells what a sleeping thread waits in")
+        return yes("syscall_file", "/proc/self/task/TID/syscall shows what a sleeping thread waits in")
     if _dumpable() is False:
         return no(
             "syscall_file", "this process is not dumpable: the kernel hides its threads' states, as from a process that "
@@ -114,7 +116,7 @@ def _syscall_file() -> Check:
 
 
 def _dumpable() -> bool | None:
-    """Whether others of the same user may look at this process; None where that cannot be told."""
+    """Whether other processes of the user may observe this one; None where that is not known."""
     try:
         answer = int(ctypes.CDLL(None).prctl(_PR_GET_DUMPABLE, 0, 0, 0, 0))
     except (OSError, AttributeError):
@@ -125,7 +127,7 @@ def _dumpable() -> bool | None:
 def _ptrace() -> Check:
     scope = _read(_YAMA).strip()
     if not scope:
-        return info("ptrace_scope", "no Yama: processes of one user may look at one another")
+        return info("ptrace_scope", "no Yama: processes of one user may observe one another")
     words = _YAMA_MEANS.get(scope, scope)
     if scope in ("0", "1"):
         return yes("ptrace_scope", words)
@@ -136,44 +138,44 @@ def _ptrace() -> Check:
 
 
 def _sampler(states: Check) -> list[Check]:
-    """The sampler itself is started, asked and ended: the only proof that it may look at this process."""
-    means = {"sampler": _NO_GIL, "gil_holder": "who held the GIL is not told"}
+    """Start the sampler, read from it and end it: the only proof that it may observe this process."""
     if states.state is State.NO:
-        return [
-            no(name, "threads' states are hidden: see syscall_file", lost, states.remedy)
-            for name, lost in means.items()
-        ]
+        return _no_sampler("threads' states are hidden: see syscall_file", states.remedy)
     if gil_address() is None:
-        why = "where this interpreter keeps its GIL could not be learnt"
-        remedy = "CPython 3.11 to 3.13 with glibc, on x86-64 or aarch64"
-        return [no(name, why, lost, remedy) for name, lost in means.items()]
+        why = "the place of the GIL in this interpreter was not found"
+        return _no_sampler(why, "CPython 3.11 to 3.13 with glibc, on x86-64 or aarch64")
     try:
         process = start_sampler()
     except OSError as error:
-        process, why = None, f"no process can be started: {error.strerror or error}"
-    else:
-        why = "no interpreter to start it with (sys.executable is empty)"
+        return _no_sampler(f"no process can be started: {error.strerror or error}", _LET_START)
     if process is None:
-        return [no(name, why, lost, "let the service start a process") for name, lost in means.items()]
+        return _no_sampler("no interpreter to start it with (sys.executable is empty)", _LET_START)
     try:
         begun = _begun(process)
         cost = process.header()
     finally:
         process.close()
     if not begun:
-        why = process.failure or f"it did not begin within {_PATIENCE_S:.0f} s"
-        remedy = "docker run --cap-add SYS_PTRACE, or kernel.yama.ptrace_scope=1; see ptrace_scope and system"
-        return [no(name, why, lost, remedy) for name, lost in means.items()]
-    seen = f"a process beside this one saw {cost.threads} threads, {cost.period_ns / 1e6:.1f} ms apart"
-    holder = (
-        yes("gil_holder", "who holds the GIL can be read")
-        if process.tells_holder
-        else no(
-            "gil_holder", "the GIL's fields are not where they are expected", means["gil_holder"],
-            "CPython 3.11 to 3.13 as python.org or a distribution builds it",
+        why = process.failure or f"it sent no sample within {_PATIENCE_S:.0f} s"
+        return _no_sampler(
+            why, "docker run --cap-add SYS_PTRACE, or kernel.yama.ptrace_scope=1; see ptrace_scope and system"
         )
+    threads = "1 thread" if cost.threads == 1 else f"{cost.threads} threads"
+    seen = f"a child process sampled {threads}, every {cost.period_ns / 1e6:.1f} ms"
+    return [yes("sampler", seen), _holder(known=process.tells_holder)]
+
+
+def _no_sampler(why: str, remedy: str) -> list[Check]:
+    return [no("sampler", why, _NO_GIL, remedy), no("gil_holder", why, _NO_HOLDER, remedy)]
+
+
+def _holder(*, known: bool) -> Check:
+    if known:
+        return yes("gil_holder", "the holder of the GIL can be read")
+    return no(
+        "gil_holder", "the GIL's fields are not where they are expected", _NO_HOLDER,
+        "CPython 3.11 to 3.13 as python.org or a distribution builds it",
     )  # fmt: skip
-    return [yes("sampler", seen), holder]
 
 
 def _begun(process: SamplerProcess) -> bool:

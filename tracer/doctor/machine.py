@@ -25,7 +25,7 @@ def cpu_checks() -> list[Check]:
     words = f"{allowed} of {of_machine}"
     found = []
     if version == 0:
-        found.append(info("cgroup", "no CPU controller is visible: no quota that could be told"))
+        found.append(info("cgroup", "no CPU controller is visible, and so no quota"))
     elif quota.period_ns == 0:
         found.append(info("cgroup", f"version {version}, no quota"))
     else:
@@ -40,7 +40,7 @@ def cpu_checks() -> list[Check]:
         )
     pool = min(32, of_machine + 4)
     return [
-        info("cpus", f"{words}; Python's default pool takes {pool} threads, by the machine's CPUs"),
+        info("cpus", f"{words}; Python's default thread pool has {pool} threads, by the machine's CPUs"),
         *found,
     ]
 
@@ -57,12 +57,12 @@ def jaeger_check(url: str) -> Check:
     why = ""
     for path, read in (("/api/v3/services", _services), ("/api/services", _services)):
         answer, why = _ask(base + path)
-        told = read(answer) if answer is not None else None
-        if told is not None:
-            return yes("jaeger", f"{base} answers queries: {told}")
+        services = read(answer) if answer is not None else None
+        if services is not None:
+            return yes("jaeger", f"{base} answers queries: {services}")
     answer, refused = _ask(f"{base}/v1/traces", b'{"resourceSpans":[]}')
     if answer is not None:
-        return yes("jaeger", f"{base} takes traces (OTLP over HTTP)")
+        return yes("jaeger", f"{base} accepts traces (OTLP over HTTP)")
     return no("jaeger", f"{base}: {refused or why}", means, remedy)
 
 

@@ -4,6 +4,7 @@ import threading
 import time
 from collections import deque
 from time import perf_counter_ns
+from typing import Final
 
 from whywait.tracer.export.sdk_spans import SpanMaker
 from whywait.tracer.export.wall_clock import Clock
@@ -31,6 +32,14 @@ _PAUSE_S = 0.005
 _PAUSE_BEHIND_S = 0.001  # when requests pile up
 _PAUSE_ALONE_S = 0.0002  # while no request is open
 _BEHIND = 200
+_NOT_EXPORTED: Final = (
+    "whywait: could not make spans of finished requests: %r. These requests are missing from the traces; the service "
+    "goes on. Please report it."
+)
+_NO_SAMPLES: Final = (
+    "whywait: goes on without samples of thread states: %s. Waits for the GIL and for untraced locks are part of "
+    "unexplained. `whywait doctor` says what prevents them."
+)
 _SETTLE_NS = 20_000_000  # the loop's own record of the request's last callback comes right after it
 
 
@@ -78,7 +87,7 @@ class Outlet:
             self._wake.wait(interval_s)
             self._drain(everything=self._stopping)
             if self._clock.follow():
-                logger.info("whywait: the wall clock was set; later spans follow it")
+                logger.info("whywait: the wall clock was set. Later spans follow it")
         if self._recorder.sampler is not None:
             self._look_at_sampler()
             self._recorder.sampler.end()
@@ -96,9 +105,9 @@ class Outlet:
                 name, block = background.popleft()
                 span = background_span(name, block, new_trace_id(), self._recorder.signals)
                 self._maker.make(span, self._clock.unix_ns)
-        except Exception as error:  # the host must not suffer for what we cannot write down
+        except Exception as error:  # a fault of ours must not harm the service
             self._recorder.lost["export"] += 1
-            logger.warning("whywait could not export spans: %r", error)
+            logger.warning(_NOT_EXPORTED, error)
 
     def _export_ready(self, everything: bool) -> None:
         now = perf_counter_ns()
@@ -172,12 +181,12 @@ class Outlet:
                 for one in self._recorder.signals
                 if one not in (SIGNAL_SAMPLER, SIGNAL_HOLDER, SIGNAL_CPU_RIVALS)
             )
-            logger.warning("whywait goes on without samples of thread states: %s", process.failure)
+            logger.warning(_NO_SAMPLES, process.failure)
         elif process.ready and self._samples is None and not self._sampler_lost:
             self._samples = Samples(process)
-            told = (SIGNAL_SAMPLER, SIGNAL_HOLDER) if process.tells_holder else (SIGNAL_SAMPLER,)
+            of_sampler = (SIGNAL_SAMPLER, SIGNAL_HOLDER) if process.tells_holder else (SIGNAL_SAMPLER,)
             rivals = (SIGNAL_CPU_RIVALS,) if SIGNAL_RUN_QUEUE in self._recorder.signals else ()
-            self._recorder.signals = (*self._recorder.signals, *told, *rivals)
+            self._recorder.signals = (*self._recorder.signals, *of_sampler, *rivals)
 
     def _observed(self, past: Past, start_ns: int) -> Observed | None:
         samples = self._samples

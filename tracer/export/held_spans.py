@@ -1,7 +1,7 @@
-"""Holds back the spans of requests that are still open, until it is decided whether they are kept.
+"""Holds back the spans of requests that are still open, until tail sampling has decided on the request.
 
-Stands in front of an exporting processor. The framework's spans and the user's own end before the
-request does; what is known only then decides about them too. Nothing here waits or locks.
+A gate stands before an exporting processor. The framework's spans and the user's own end before their request
+does, and share its decision. Nothing here waits or locks.
 """
 
 from opentelemetry.context import Context
@@ -31,5 +31,5 @@ class Gate(SpanProcessor):
         self._processor.shutdown()
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
-        """Flushes what was let through; what is not judged yet stays."""
+        """Flushes the spans that were decided on; the others stay."""
         return self._processor.force_flush(timeout_millis)

@@ -10,6 +10,7 @@ one back, and report nothing while no session runs.
 * `whywait.lost` {record}: what was dropped, or taken out, by `kind`
 """
 
+import functools
 import os
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
@@ -18,17 +19,16 @@ from opentelemetry import metrics
 from opentelemetry.metrics import CallbackOptions, Observation
 from opentelemetry.sdk.resources import Resource
 
+from whywait.tracer.export.sdk_internals import forget_meter_provider
 from whywait.tracer.hotpath import recorder as recorders
 from whywait.tracer.hotpath.recorder import Recorder
 
 NOT_KEPT: Final = "no"
 _END_MS: Final = 5_000
 
-_made = False  # on the host's provider, or on the stand-in that becomes it
-
 
 class Metrics:
-    """The metrics of one session: `end` sends the last figures, `abandon` lets go of them in a forked child."""
+    """The metrics of one session: `end` sends the last figures, `abandon` drops them in a forked child."""
 
     def __init__(self, provider: Any = None) -> None:
         self._provider = provider  # ours; None: the host's
@@ -40,27 +40,32 @@ class Metrics:
             self.abandon()
 
     def abandon(self) -> None:
-        """The same without a word to anybody: the thread and the connection are the parent's."""
+        """The same without sending anything: the thread and the connection are the parent's."""
         if self._provider is not None:
-            # there is no public way back
-            metrics._internal._METER_PROVIDER = None
-            metrics._internal._METER_PROVIDER_SET_ONCE = type(metrics._internal._METER_PROVIDER_SET_ONCE)()
+            forget_meter_provider()
 
 
 def install(version: str, resource: Resource, environ: Mapping[str, str] = os.environ) -> Metrics:
     """Makes the instruments, and a meter provider where OTEL_METRICS_EXPORTER asks for one and the host
     has none."""
-    global _made
-    # without a word from the user nothing is sent: Jaeger, for one, takes no metrics
+    # sent only where the user asks for it: Jaeger, for one, accepts no metrics
     asked = environ.get("OTEL_METRICS_EXPORTER", "").lower() == "otlp"
     provider = _provide(resource) if asked else None
-    if not _made:
-        _make_instruments(metrics.get_meter("whywait", version))
-        _made = provider is None
+    if provider is None:
+        _make_once(version)
+    elif not _make_once.cache_info().currsize:  # those made before are bound to our provider by the stand-in
+        _make_instruments(version)
     return Metrics(provider)
 
 
-def _make_instruments(meter: metrics.Meter) -> None:
+@functools.cache
+def _make_once(version: str) -> None:
+    """On the host's provider, or on the stand-in that becomes it."""
+    _make_instruments(version)
+
+
+def _make_instruments(version: str) -> None:
+    meter = metrics.get_meter("whywait", version)
     meter.create_observable_counter("whywait.requests", [_requests], "{request}", "requests that ended")
     meter.create_observable_counter(
         "whywait.requests.duration", [_durations], "s", "wall time of the requests that ended, in sum"

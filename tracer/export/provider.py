@@ -1,10 +1,11 @@
-"""OpenTelemetry's global tracer provider: the host's if it has one, else ours for as long as we trace."""
+"""OpenTelemetry's global tracer provider: the service's if it has one, else ours between `start` and `stop`."""
 
 import os
 import socket
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from opentelemetry import trace
 from opentelemetry.exporter.otlp.json.file.trace_exporter import FileSpanExporter
@@ -14,6 +15,7 @@ from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from whywait.tracer.config import Config, ConfigError, output_file
+from whywait.tracer.export import sdk_internals
 from whywait.tracer.export.held_spans import Gate
 from whywait.tracer.export.span_queue import SpanQueue
 from whywait.tracer.export.trace_file import TraceFile
@@ -22,6 +24,10 @@ from whywait.tracer.hotpath.recorder import Recorder, logger
 # how long `stop` waits at most for spans that are still queued
 _FILE_STOP_S = 30.0
 _COLLECTOR_STOP_S = 10.0
+_NOT_WRITTEN: Final = (
+    "whywait: could not write its traces: %s. Spans are dropped and counted until it can. Make room there, or choose "
+    "another output."
+)
 
 
 class ForeignProvider(Exception):
@@ -49,35 +55,26 @@ def obtain(config: Config, recorder: Recorder) -> tuple[TracerProvider, bool, li
 
 def release() -> None:
     """Makes the global provider what it was before `obtain` set ours."""
-    # there is no public way back, and a provider left behind would keep FastAPI making spans
-    trace._TRACER_PROVIDER = None
-    trace._TRACER_PROVIDER_SET_ONCE = type(trace._TRACER_PROVIDER_SET_ONCE)()
+    sdk_internals.forget_tracer_provider()
 
 
 def release_after_fork(
-    provider: TracerProvider, processors: Sequence[SpanProcessor], queues: Sequence[SpanQueue], *, ours: bool
+    provider: TracerProvider, processors: list[SpanProcessor], queues: Sequence[SpanQueue], *, ours: bool
 ) -> None:
-    """In a forked child: lets go of our provider, or takes our processors out of the host's. No lock is
-    taken, since its owner may not exist here."""
+    """In a forked child: forget our provider, or take our processors out of the host's. No lock is
+    acquired, since its holder may not exist here."""
     for queue in queues:
         queue.abandon()
     if ours:
         release()
-        return
-    active: Any = provider._active_span_processor
-    active._span_processors = tuple(one for one in active._span_processors if one not in processors)
+    else:
+        sdk_internals.remove_processors_without_lock(provider, processors)
 
 
 def attach(provider: TracerProvider, processor: SpanProcessor) -> Callable[[], None]:
     """Adds a processor; returns the undo."""
     provider.add_span_processor(processor)
-
-    def undo() -> None:
-        active: Any = provider._active_span_processor
-        with active._lock:
-            active._span_processors = tuple(one for one in active._span_processors if one is not processor)
-
-    return undo
+    return partial(sdk_internals.remove_processor, provider, processor)
 
 
 def file_queue(output: Path, recorder: Recorder) -> SpanQueue:
@@ -119,7 +116,7 @@ class _ToFile(SpanExporter):
         self._exporter = FileSpanExporter(stream=stream)
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        """Writes a line; says once what the system answered where it cannot."""
+        """Write a line; log the system's answer at the first line that cannot be written."""
         failed_before = self._file.error is not None
         sound = [span for span in spans if _is_sound(span)]
         if len(sound) < len(spans):
@@ -130,7 +127,7 @@ class _ToFile(SpanExporter):
         if self._file.error is None:
             return result
         if not failed_before:
-            logger.warning("whywait could not write its traces: %s", self._file.error.strerror)
+            logger.warning(_NOT_WRITTEN, self._file.error.strerror)
         return SpanExportResult.FAILURE
 
     def shutdown(self) -> None:
@@ -143,8 +140,8 @@ class _ToFile(SpanExporter):
 
 
 def _is_sound(span: ReadableSpan) -> bool:
-    """Whether a span of the host's is what OTLP can say: one that is not would take its whole lot with it, or the
-    line it stands in could not be read. The SDK takes any name and any time."""
+    """Whether OTLP can express a span of the service's: one with a name or a time of another type, which the SDK
+    accepts, would fail its whole batch or make a line that nobody can read."""
     times = (span.start_time, span.end_time, *(event.timestamp for event in span.events))
     return isinstance(span.name, str) and all(isinstance(time_ns, int) for time_ns in times)
 

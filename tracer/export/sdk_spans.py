@@ -15,9 +15,9 @@ from opentelemetry.sdk.trace import ReadableSpan, SpanLimits, TracerProvider
 from opentelemetry.sdk.trace import Tracer as SdkTracer
 from opentelemetry.sdk.trace.id_generator import IdGenerator
 from opentelemetry.sdk.trace.sampling import DEFAULT_ON
-from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import Link, NonRecordingSpan, SpanContext, SpanKind, Status, StatusCode, TraceFlags
 
+from whywait.tracer.export import sdk_internals
 from whywait.tracer.records.ids import new_span_id, new_trace_id
 from whywait.tracer.spans.span_spec import SpanSpec
 
@@ -51,21 +51,21 @@ class SpanMaker:
         self._tracer = tracer
         self._ids = PresetIds()
         tracer.id_generator = self._ids
-        self._most_attributes = _most_attributes(tracer._span_limits) if is_ours else 0
+        self._most_attributes = _most_attributes(sdk_internals.limits_of(tracer)) if is_ours else 0
         if tracer.sampler is not DEFAULT_ON or os.environ.get(OTEL_PYTHON_SDK_INTERNAL_METRICS_ENABLED):
             self._most_attributes = 0
         self._listeners = self._listening()
-        self._scope: InstrumentationScope = tracer._instrumentation_scope
+        self._scope = sdk_internals.scope_of(tracer)
         self._alone = False
 
     def _listening(self) -> tuple[object, ...]:
-        return tuple(getattr(self._provider._active_span_processor, "_span_processors", ()))
+        return sdk_internals.processors(self._provider)
 
     def look(self) -> None:
         """Sees whether somebody else listens by now."""
         self._alone = (
             self._most_attributes > 0
-            and self._tracer._is_enabled()
+            and sdk_internals.is_enabled(self._tracer)
             and all(one in self._listeners for one in self._listening())
         )
 

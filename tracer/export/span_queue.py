@@ -1,7 +1,7 @@
 """The SDK's batch processor as we use it: with counted loss, and an end that comes soon.
 
 An exporter that fails, or takes long, must not keep more than a queue of spans in memory, nor the host
-from ending. What it does not take is counted and told.
+from ending. What it does not accept is dropped, counted and logged.
 """
 
 import itertools
@@ -9,22 +9,30 @@ import os
 import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import Final
 
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 
+from whywait.tracer.export.sdk_internals import default_room, end_at_fork, name_thread, queue_of
 from whywait.tracer.hotpath.recorder import Recorder, logger
 
 # spans that wait for the exporter: a burst that it will work off, and while it takes nothing (a span is
 # some 5 kB); OTEL_BSP_MAX_QUEUE_SIZE rules if set
 ROOM: Final = 65_536
 ROOM_IDLE: Final = 8_192
-_IDLE_S: Final = 2.0  # a part that takes longer is not being taken
+_IDLE_S: Final = 2.0  # an exporter that is busy with one part for longer accepts nothing
 _SLOW_S: Final = 0.5  # a part that failed after longer is not tried again at the end
 _BATCH: Final = 2_048
 _PAUSE_S: Final = 0.002
 _THREAD: Final = "whywait-queue"
+_DROPS: Final = (
+    "whywait: drops spans: %s does not accept them (%s). The service goes on, and reports count what is missing. Check "
+    "that %s can be reached or written to."
+)
+_DROPPED: Final = (
+    "whywait: dropped %d spans of process %d: %s did not accept them. Its traces are incomplete."
+)
 _PAUSE_ALONE_S: Final = 0.0002  # while no request is open
 
 
@@ -54,15 +62,14 @@ class SpanQueue(BatchSpanProcessor):
         self._accepted = 0
         if any(name.startswith("OTEL_BSP_") for name in os.environ):
             super().__init__(self._parts)
-            self.room = int(self._default_max_queue_size())  # type: ignore[no-untyped-call]
+            self.room = default_room(self)
         else:
             super().__init__(
                 self._parts, max_queue_size=ROOM, schedule_delay_millis=1_000, max_export_batch_size=_BATCH
             )
             self.room = ROOM
-        worker = getattr(self._batch_processor, "_worker_thread", None)
-        if worker is not None:
-            worker.name = _THREAD  # who waits for it shall read that it was we
+        self._queue = queue_of(self)
+        name_thread(self._queue, _THREAD)  # who waits for the thread reads that it is ours
 
     @property
     def waiting(self) -> int:
@@ -76,35 +83,28 @@ class SpanQueue(BatchSpanProcessor):
             return
         queued = self._accepted - self._parts.taken
         if queued >= self.room or (queued >= ROOM_IDLE and self._parts.is_idle()):
-            self._parts.lose(1, "they come faster than they are taken")
+            self._parts.lose(1, "its queue is full")
             return
         self._accepted = next(self._numbers)
-        self._batch_processor.emit(span)
+        self._queue.emit(span)
 
     def shutdown(self) -> None:
-        """Exports what is left for as long as that succeeds, and within the time there is."""
+        """Export what is left for as long as that succeeds, for `stop_s` at most."""
         self._parts.ending = True
         if self._parts.is_hopeless():
             self._parts.shutdown()  # it may be at rest between two tries
-        queue: Any = self._batch_processor
-        queue.shutdown(timeout_millis=self._stop_s * 1_000)
+        self._queue.shutdown(timeout_millis=self._stop_s * 1_000)
         self._parts.over = True
         left = next(self._numbers) - 1 - self._parts.settled
         if left > 0:
-            self._parts.lose(left, f"not all were taken within {self._stop_s:g} s")
+            self._parts.lose(left, f"some were left after {self._stop_s:g} s")
         if self._parts.lost:
-            logger.warning(
-                "whywait: %d spans of process %d did not get to %s",
-                self._parts.lost,
-                os.getpid(),
-                self._target,
-            )
+            logger.warning(_DROPPED, self._parts.lost, os.getpid(), self._target)
 
     def abandon(self) -> None:
-        """In a forked child, where there is no thread to join: holds nothing of the parent's any more."""
+        """In a forked child, where there is no thread to join: release what is the parent's."""
         self._parts.over = True
-        queue: Any = self._batch_processor
-        queue._shutdown = True  # the SDK starts the thread of each queue anew in a child: it ends at once
+        end_at_fork(self._queue)
         self._let_go()
 
 
@@ -133,7 +133,7 @@ class _InParts(SpanExporter):
         return self.failed or (began_s > 0 and time.monotonic() - began_s > _IDLE_S)
 
     def is_hopeless(self) -> bool:
-        """Whether another try would only hold up an end that has come."""
+        """Whether another try would only delay the end of the process."""
         return self.ending and self._fails_slowly
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
@@ -161,15 +161,15 @@ class _InParts(SpanExporter):
     def _give_up(self, count: int) -> None:
         if not self.over:
             self.settled += count
-            self.lose(count, "they are not taken there")
+            self.lose(count, "the export failed")
 
     def lose(self, count: int, why: str) -> None:
-        """Counts spans that are gone, and says so the first time."""
+        """Count dropped spans; log the first."""
         with self._counting:  # several threads end spans
             first, self.lost = not self.lost, self.lost + count
             self._recorder.lost[f"span for {self._target}"] += count
         if first:
-            logger.warning("whywait loses spans for %s, and counts them: %s", self._target, why)
+            logger.warning(_DROPS, self._target, why, self._target)
 
     def shutdown(self) -> None:
         """Ends the exporter, once."""

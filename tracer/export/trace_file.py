@@ -7,7 +7,7 @@ from contextlib import suppress
 class TraceFile:
     """A text stream as the file exporter needs it. Raises OSError when made, never afterwards.
 
-    Nothing is buffered: a child forked meanwhile has no half of a line to write. Several processes may
+    Nothing is buffered, so that a child forked meanwhile cannot write half of a line again. Several processes may
     append to one file.
     """
 

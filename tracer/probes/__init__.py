@@ -1,1 +1,1 @@
-"""Everything that touches other libraries. Each module installs one probe and returns its undo."""
+"""Everything that touches other libraries: one probe a module (`probe.py`), in one list (`builtin.py`)."""

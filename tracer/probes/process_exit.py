@@ -1,7 +1,7 @@
-"""Ways to end that skip `atexit`, and would take the last spans along.
+"""Ends of a process that skip `atexit`, by which the last spans would be lost.
 
 A server that has shut down on a signal raises that signal again, with its default action: uvicorn under
-gunicorn does. A child that `multiprocessing` forked leaves by `os._exit`.
+gunicorn does. A child that `multiprocessing` forked ends by `os._exit`.
 """
 
 import functools
@@ -11,29 +11,36 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Final
 
+from whywait.tracer.probes.patches import Patches
+from whywait.tracer.probes.probe import Session, Undo
+
+name: Final = "endings"
+needs: Final = ()
 _DEADLY: Final = frozenset(
     getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT") if hasattr(signal, name)
 )
-_LAST: Final = -1_000  # after whatever else the child has to do at its end
+_LAST: Final = -1_000  # after all else that the child does at its end
 
 
-def install(stop: Callable[[], None]) -> Callable[[], None]:
-    """Calls `stop` before a signal that this process sends itself kills it; returns the undo."""
+def available() -> bool:
+    """`signal` is part of Python."""
+    return True
+
+
+def install(session: Session) -> Undo:
+    """Has the session stopped before a signal that this process sends itself kills it; returns the undo."""
     plain = signal.raise_signal
 
     @functools.wraps(plain)
     def raise_signal(number: Any, /) -> None:
         with suppress(Exception):
             if _kills(number):
-                stop()
+                session.stop()
         plain(number)
 
-    signal.raise_signal = raise_signal
-
-    def undo() -> None:
-        signal.raise_signal = plain
-
-    return undo
+    patches = Patches()
+    patches.replace(signal, "raise_signal", raise_signal)
+    return patches.undo
 
 
 def _kills(number: Any) -> bool:
@@ -45,22 +52,18 @@ def _kills(number: Any) -> bool:
 
 
 def stop_with_child(stop: Callable[[], None]) -> None:
-    """In a forked child: has `stop` called at its end if it is one of `multiprocessing`'s.
+    """In a forked child: have `stop` called at the child's end if `multiprocessing` forked it.
 
-    Nothing is known of that yet. It forgets what its parent had to do at its end, and then does what was
-    asked for here.
+    Whether it did is not known yet. If so, `multiprocessing` forgets what the parent has to do at its end, and then
+    does what is registered here.
     """
     util = sys.modules.get("multiprocessing.util")
-    if util is not None and _registered is not util:
+    if util is not None:
         _register(util, stop)
 
 
-_registered: Any = None
-
-
+@functools.cache  # children of this child inherit the registration
 def _register(util: Any, stop: Callable[[], None]) -> None:
-    global _registered
-    _registered = util  # children of this child inherit it
     util.register_after_fork(stop, _finalize)
 
 

@@ -6,6 +6,7 @@ believed only if they name this thread.
 """
 
 import ctypes
+import functools
 import os
 import platform
 import struct
@@ -13,6 +14,8 @@ import sys
 import threading
 import time
 from dataclasses import dataclass
+
+from whywait.tracer.host.gil import has_gil
 
 _FUTEX = {"x86_64": b"202", "aarch64": b"98"}.get(platform.machine())
 _ROUNDS = 12
@@ -36,26 +39,13 @@ class GilAddress:
     interval_known: bool
 
 
-_known: GilAddress | None = None
-_tried = False
-
-
+@functools.cache
 def gil_address() -> GilAddress | None:
-    """Where the GIL is; None where it cannot be learnt (no Linux, no such file, free-threaded Python).
+    """Return where the GIL is; None where it cannot be learnt (no Linux, no such file, free-threaded Python).
 
     The first call holds the GIL for some milliseconds; the answer is the same for the process's life.
     """
-    global _known, _tried
-    if not _tried:
-        _known = _learn()
-        _tried = True
-    return _known
-
-
-def _learn() -> GilAddress | None:
-    if _FUTEX is None or not sys.platform.startswith("linux"):
-        return None
-    if not getattr(sys, "_is_gil_enabled", lambda: True)():
+    if _FUTEX is None or not sys.platform.startswith("linux") or not has_gil():
         return None
     try:
         word = _waited_in()

@@ -2,6 +2,7 @@
 to Prometheus."""
 
 import asyncio
+import functools
 import json
 import math
 import re
@@ -73,7 +74,7 @@ def traced_app(
     """The provider that the tracer counts to, and what sends the traced application one more request."""
     provider = MeterProvider([reader], shutdown_on_exit=False)
     monkeypatch.setattr(otel._internal, "_METER_PROVIDER", provider)
-    monkeypatch.setattr(tracer_metrics, "_made", False)
+    monkeypatch.setattr(tracer_metrics, "_make_once", functools.cache(tracer_metrics._make_once.__wrapped__))
     app = FastAPI()
 
     @app.get("/")

@@ -19,8 +19,8 @@ from whywait.tracer.sampler.gil_address import gil_address
 
 ROOT = Path(__file__).resolve().parents[3]
 NAMES = [
-    "python", "gil", "opentelemetry", "libraries", "uvloop", "settings", "system", "thread_cpu", "run_queue",
-    "syscall_file", "ptrace_scope", "sampler", "gil_holder", "cpus", "cgroup",
+    "installation", "python", "gil", "opentelemetry", "libraries", "uvloop", "settings", "probes", "system",
+    "thread_cpu", "run_queue", "syscall_file", "ptrace_scope", "sampler", "gil_holder", "cpus", "cgroup",
 ]  # fmt: skip
 
 

@@ -1,6 +1,7 @@
 """What becomes spans is decided once a request has ended: the whole of it, or nothing of it."""
 
 import asyncio
+import functools
 import gzip
 import os
 import subprocess
@@ -170,17 +171,16 @@ def test_what_the_host_exports_by_itself_is_not_held_back(tmp_path: Any) -> None
 
 
 @pytest.fixture
-def reader() -> Iterator[InMemoryMetricReader]:
+def reader(monkeypatch: pytest.MonkeyPatch) -> Iterator[InMemoryMetricReader]:
     from whywait.tracer.export import metrics as ours
 
     reader = InMemoryMetricReader()
     provider = MeterProvider([reader], shutdown_on_exit=False)
     metrics._internal._METER_PROVIDER = provider
-    made, ours._made = ours._made, False
+    monkeypatch.setattr(ours, "_make_once", functools.cache(ours._make_once.__wrapped__))
     yield reader
     provider.shutdown()
     metrics._internal._METER_PROVIDER = None
-    ours._made = made
 
 
 def points(reader: InMemoryMetricReader) -> dict[str, dict[tuple[Any, ...], float]]:

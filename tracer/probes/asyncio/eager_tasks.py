@@ -12,12 +12,17 @@ from collections.abc import Callable
 from contextlib import suppress
 from importlib.util import find_spec
 from time import perf_counter_ns
-from typing import Any
+from typing import Any, Final
 
 from whywait.tracer.hotpath.recorder import probe_failed
 from whywait.tracer.hotpath.tasks import adopt_eager
+from whywait.tracer.probes.patches import Patches
+from whywait.tracer.probes.probe import Session, Undo
 from whywait.tracer.records.current import ACTIVITY, current_activity
 from whywait.tracer.records.request import Activity
+
+name: Final = "eager"
+needs: Final = ()
 
 
 def available() -> bool:
@@ -25,25 +30,18 @@ def available() -> bool:
     return sys.version_info >= (3, 12)
 
 
-def install() -> Callable[[], None]:
+def install(_: Session) -> Undo:
     """Wraps `create_task` of asyncio's and uvloop's loops; returns the undo."""
-    undos = [_wrap(base_events.BaseEventLoop)]
+    patches = Patches()
+    patches.replace(base_events.BaseEventLoop, "create_task", _wrapped(base_events.BaseEventLoop.create_task))
     if find_spec("uvloop"):
         import uvloop
 
-        undos.append(_wrap(uvloop.Loop))
-
-    def undo() -> None:
-        for restore in undos:
-            restore()
-
-    return undo
+        patches.replace(uvloop.Loop, "create_task", _wrapped(uvloop.Loop.create_task))
+    return patches.undo
 
 
-def _wrap(loop_class: Any) -> Callable[[], None]:
-    own = loop_class.__dict__.get("create_task")
-    plain = loop_class.create_task
-
+def _wrapped(plain: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(plain)
     def create_task(self: Any, coro: Any, **kwargs: Any) -> Any:
         maker = current_activity() if self.get_task_factory() is not None else None
@@ -57,15 +55,7 @@ def _wrap(loop_class: Any) -> Callable[[], None]:
             probe_failed("eager", error)
         return task
 
-    loop_class.create_task = create_task
-
-    def undo() -> None:
-        if own is None:
-            del loop_class.create_task
-        else:
-            loop_class.create_task = own
-
-    return undo
+    return create_task
 
 
 def _look_at(maker: Activity, task: Any, coro: Any, start_ns: int) -> None:

@@ -11,26 +11,32 @@ from collections import deque
 from collections.abc import Callable
 from importlib.util import find_spec
 from time import perf_counter_ns
-from typing import Any
+from typing import Any, Final
 
 from whywait.tracer.host.code_location import user_place
 from whywait.tracer.host.introspection import own, take_this_frame_out
 from whywait.tracer.hotpath.recorder import probe_failed
+from whywait.tracer.probes.patches import Patches
+from whywait.tracer.probes.probe import Session, Undo
 from whywait.tracer.records.current import here
 from whywait.tracer.records.request import Activity, Release
 
+name: Final = "releases"
+needs: Final = ("anyio._backends._asyncio",)
 _MOST = 256  # of one task: older ones are told by now
 
 
-def install() -> Callable[[], None]:
+def available() -> bool:
+    """asyncio is part of Python."""
+    return True
+
+
+def install(_: Session) -> Undo:
     """Wraps `release` of each class; returns the undo."""
-    undo = [_wrap(owner) for owner in _classes()]
-
-    def restore() -> None:
-        for one in undo:
-            one()
-
-    return restore
+    patches = Patches()
+    for owner in _classes():
+        patches.replace(owner, "release", _wrapped(owner.release))
+    return patches.undo
 
 
 def _classes() -> list[Any]:
@@ -44,9 +50,7 @@ def _classes() -> list[Any]:
     return [one for one in found if "release" in one.__dict__]
 
 
-def _wrap(owner: Any) -> Callable[[], None]:
-    plain = owner.release
-
+def _wrapped(plain: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(plain)
     def release(self: Any) -> Any:
         current = here.current
@@ -63,12 +67,7 @@ def _wrap(owner: Any) -> Callable[[], None]:
                 except Exception as error:
                     probe_failed("releases", error)
 
-    owner.release = release
-
-    def undo() -> None:
-        owner.release = plain
-
-    return undo
+    return release
 
 
 def _note(by: Activity, start_ns: int) -> None:

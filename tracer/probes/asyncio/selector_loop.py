@@ -9,20 +9,37 @@ from asyncio import events, selector_events
 from collections.abc import Callable
 from time import perf_counter_ns
 from types import FunctionType
-from typing import Any
+from typing import Any, Final
 
 from whywait.tracer.hotpath.loop_history import CALLBACK_MIN_NS, flush_short, new_loop, queued_since
 from whywait.tracer.hotpath.recorder import probe_failed
 from whywait.tracer.hotpath.task_steps import begin_callback, end_callback, end_short, waker_now
 from whywait.tracer.probes.blocking.timed_call import timed
+from whywait.tracer.probes.patches import Patches
+from whywait.tracer.probes.probe import Session, Undo
 from whywait.tracer.records.current import ACTIVITY, here
 from whywait.tracer.records.request import IO, IO_LATE, TIMER, Activity, Look, Stamp, made
 
+name: Final = "loop"
+needs: Final = (
+    "asyncio.events.Handle._callback",
+    "asyncio.events.Handle._context",
+    "asyncio.events.Handle._run",
+    "asyncio.events.Handle._source_traceback",
+    "asyncio.events.TimerHandle._when",
+    "asyncio.selector_events.BaseSelectorEventLoop._add_reader",
+    "asyncio.selector_events.BaseSelectorEventLoop._add_writer",
+)
 _SLEEP_MIN_NS = 20_000
 _STALL_MIN_NS = 200_000
 
 
-def install() -> Callable[[], None]:
+def available() -> bool:
+    """asyncio is part of Python."""
+    return True
+
+
+def install(_: Session) -> Undo:
     """Replaces the handle class, wraps timers and the selector; returns the undo."""
     plain_handle, timer_handle = events.Handle, events.TimerHandle
     plain_init, plain_run = plain_handle.__init__, plain_handle._run
@@ -99,22 +116,17 @@ def install() -> Callable[[], None]:
         one.__module__, one.__qualname__ = plain_handle.__module__, plain_handle.__qualname__
         one.__name__ = plain_handle.__name__
     Handle._run = _run
-    events.Handle = Handle  # type: ignore[misc]
+    patches = Patches()
+    patches.replace(events, "Handle", Handle)
     # TimerHandle itself must stay: its comparisons ask isinstance(other, TimerHandle), and timers set
     # before `start` share a heap with those set after it
-    timer_handle._stamp = property(_timer_stamp)  # type: ignore[attr-defined]
-    timer_handle._run = _run  # type: ignore[method-assign]
-    undo_select = _wrap_select(selectors.DefaultSelector)
-    undo_readers = [_mark_io(name, Handle, IoHandle) for name in ("_add_reader", "_add_writer")]
-
-    def undo() -> None:
-        events.Handle = plain_handle  # type: ignore[misc]
-        del timer_handle._run, timer_handle._stamp  # type: ignore[attr-defined]
-        undo_select()
-        for restore in undo_readers:
-            restore()
-
-    return undo
+    patches.replace(timer_handle, "_stamp", property(_timer_stamp))
+    patches.replace(timer_handle, "_run", _run)
+    patches.replace(selectors.DefaultSelector, "select", _timed_select(selectors.DefaultSelector.select))
+    loop_class = selector_events.BaseSelectorEventLoop
+    for method in ("_add_reader", "_add_writer"):
+        patches.replace(loop_class, method, _marking_io(getattr(loop_class, method), Handle, IoHandle))
+    return patches.undo
 
 
 def _timer_stamp(timer: Any) -> Stamp:
@@ -122,8 +134,7 @@ def _timer_stamp(timer: Any) -> Stamp:
     return TIMER, int(timer._when * 1e9)
 
 
-def _wrap_select(selector_class: type[Any]) -> Callable[[], None]:
-    plain_select = selector_class.select
+def _timed_select(plain_select: Callable[..., Any]) -> Callable[..., Any]:
     timed_select = timed(plain_select, "selectors.select")
 
     def select(self: Any, timeout: float | None = None) -> Any:
@@ -148,28 +159,15 @@ def _wrap_select(selector_class: type[Any]) -> Callable[[], None]:
                 loop.looks.append(Look(start_ns, end_ns, queued_since(loop), False))
         return ready
 
-    selector_class.select = select
-
-    def undo() -> None:
-        selector_class.select = plain_select
-
-    return undo
+    return select
 
 
-def _mark_io(method: str, handle_class: type[Any], of_io: type[Any]) -> Callable[[], None]:
+def _marking_io(plain_add: Any, handle_class: type[Any], of_io: type[Any]) -> Callable[..., Any]:
     # a reader's handle is made once and run at each event: its maker did not wake anybody
-    loop_class = selector_events.BaseSelectorEventLoop
-    plain_add = getattr(loop_class, method)
-
     def add(self: Any, fd: Any, callback: Any, *args: Any) -> Any:
         handle = plain_add(self, fd, callback, *args)
         if type(handle) is handle_class:
             handle.__class__ = of_io
         return handle
 
-    setattr(loop_class, method, add)
-
-    def undo() -> None:
-        setattr(loop_class, method, plain_add)
-
-    return undo
+    return add

@@ -5,18 +5,21 @@ wait for the loop cannot be told apart there.
 """
 
 import functools
-from collections.abc import Callable
 from importlib.util import find_spec
 from time import perf_counter_ns
 from types import FunctionType
-from typing import Any
+from typing import Any, Final
 
 from whywait.tracer.hotpath.loop_history import CALLBACK_MIN_NS, new_loop, queued_since
 from whywait.tracer.hotpath.recorder import probe_failed
 from whywait.tracer.hotpath.task_steps import begin_callback, end_callback, end_short, waker_now
+from whywait.tracer.probes.patches import Patches
+from whywait.tracer.probes.probe import Session, Undo
 from whywait.tracer.records.current import ACTIVITY, here
 from whywait.tracer.records.request import TIMER, Activity, Look, Loop, Stamp, Standing
 
+name: Final = "uvloop"
+needs: Final = ()
 _AWAY_MIN_NS = 100_000
 
 
@@ -85,15 +88,11 @@ def available() -> bool:
     return find_spec("uvloop") is not None
 
 
-def install() -> Callable[[], None]:
+def install(_: Session) -> Undo:
     """Wraps `call_soon`, `call_soon_threadsafe`, `call_later` and `call_at`; returns the undo."""
     import uvloop
 
     loop_class: Any = uvloop.Loop
-    own = {
-        name: loop_class.__dict__.get(name)
-        for name in ("call_soon", "call_soon_threadsafe", "call_later", "call_at")
-    }
     plain_soon = loop_class.call_soon
     plain_threadsafe = loop_class.call_soon_threadsafe
     plain_later = loop_class.call_later
@@ -117,16 +116,7 @@ def install() -> Callable[[], None]:
         call = _Call(_run, callback, (TIMER, _due_ns(when, self.time())))
         return plain_at(self, when, call, *args, context=context)
 
-    loop_class.call_soon = call_soon
-    loop_class.call_soon_threadsafe = call_soon_threadsafe
-    loop_class.call_later = call_later
-    loop_class.call_at = call_at
-
-    def undo() -> None:
-        for name, method in own.items():
-            if method is None:
-                delattr(loop_class, name)
-            else:
-                setattr(loop_class, name, method)
-
-    return undo
+    patches = Patches()
+    for method in (call_soon, call_soon_threadsafe, call_later, call_at):
+        patches.replace(loop_class, method.__name__, method)
+    return patches.undo

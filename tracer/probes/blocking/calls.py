@@ -1,8 +1,8 @@
 """Sleeps, sockets, subprocesses and joins of a thread that works for a request.
 
-A sleep ends when its length is over; of the others the end is seen only once Python runs again, so their
-waits say that they are inferred (what of them was the GIL: `tracer/gil_onset.py`). Not seen: a function bound
-before `start` (`from time import sleep`), files, pipes, and what C libraries do by themselves.
+A sleep ends when its length is over. The end of the other calls is seen only once Python runs again, so their waits
+are marked as inferred (`offcpu/gil_wait_start.py` finds what part was the GIL). Not seen: a function bound before
+`start` (`from time import sleep`), files, pipes, and what C libraries do by themselves.
 """
 
 import functools
@@ -13,59 +13,58 @@ import ssl
 import subprocess
 import threading
 import time
-from collections.abc import Callable
 from time import perf_counter_ns
-from typing import Any
+from typing import Any, Final
 
 from whywait.tracer.host.thread_clocks import run_queue_ns
 from whywait.tracer.hotpath.jobs import PLAIN
 from whywait.tracer.hotpath.recorder import probe_failed
 from whywait.tracer.hotpath.thread_waits import keep_wait, waiter_here
-from whywait.tracer.probes.blocking.timed_call import timed
+from whywait.tracer.probes.blocking.timed_call import Instant, timed
+from whywait.tracer.probes.patches import Patches
+from whywait.tracer.probes.probe import Session, Undo
 from whywait.tracer.records.current import here
 from whywait.tracer.records.request import TIMER, Waited
 from whywait.tracer.schema import WAIT_BLOCKING
 
-_SOCKET = (
+name: Final = "blocking"
+needs: Final = ()
+_SOCKET: Final = (
     "accept", "connect", "recv", "recv_into", "recvfrom", "recvfrom_into", "recvmsg", "recvmsg_into", "send",
     "sendall", "sendmsg", "sendto",
 )  # fmt: skip
-_SSL = ("do_handshake", "read", "send", "write")
+_SSL: Final = ("do_handshake", "read", "send", "write")
 
 
-def install() -> Callable[[], None]:
-    """Wraps them; returns the undo."""
-    undo: list[Callable[[], None]] = []
+def available() -> bool:
+    """These calls are part of Python."""
+    return True
 
-    def put(owner: Any, name: str, make: Callable[[Any], Any]) -> None:
-        own = owner.__dict__.get(name)  # None: inherited
-        plain = getattr(owner, name)
-        setattr(owner, name, make(plain))
-        undo.append(lambda: delattr(owner, name) if own is None else setattr(owner, name, own))
 
-    def put_timed(owner: Any, name: str, what: str, is_instant: Any = None) -> None:
-        put(owner, name, lambda plain: timed(plain, what, is_instant))
+def install(session: Session) -> Undo | None:
+    """Wraps the calls; returns the undo."""
+    if not session.recorder.config.blocking_calls:
+        return None
+    patches = Patches()
 
-    put(time, "sleep", _sleep)
+    def put_timed(owner: Any, name: str, what: str, is_instant: Instant | None = None) -> None:
+        patches.replace(owner, name, timed(getattr(owner, name), what, is_instant))
+
+    patches.replace(time, "sleep", _sleep(time.sleep))
     put_timed(select, "select", "select.select")
     poll_like = getattr(selectors, "_PollLikeSelector", None)  # a subprocess's pipes
     if poll_like is not None:
         put_timed(poll_like, "select", "selectors.select")
-    for name in _SOCKET:
-        if hasattr(socket.socket, name):
-            put_timed(socket.socket, name, f"socket.{name}", _cannot_block)
-    for name in _SSL:
-        put_timed(ssl.SSLSocket, name, f"ssl.{name}", _cannot_block)
+    for method in _SOCKET:
+        if hasattr(socket.socket, method):
+            put_timed(socket.socket, method, f"socket.{method}", _cannot_block)
+    for method in _SSL:
+        put_timed(ssl.SSLSocket, method, f"ssl.{method}", _cannot_block)
     put_timed(socket, "getaddrinfo", "socket.getaddrinfo")
     put_timed(subprocess.Popen, "wait", "subprocess.wait", _has_ended)
     put_timed(subprocess.Popen, "communicate", "subprocess.communicate")
     put_timed(threading.Thread, "join", "threading.Thread.join")
-
-    def undo_all() -> None:
-        while undo:
-            undo.pop()()
-
-    return undo_all
+    return patches.undo
 
 
 def _cannot_block(args: tuple[Any, ...]) -> bool:

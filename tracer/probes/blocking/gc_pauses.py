@@ -1,26 +1,33 @@
-"""The garbage collector's pauses, given to the activity whose thread it stopped.
+"""The garbage collector's pauses, recorded for the activity whose thread was stopped.
 
-A collection comes in the midst of what allocates, C code too that lets nobody else look at its stack, such as a
-large `json.loads`: if that keeps a loop, it is looked at here.
+A collection interrupts code that allocates, also C code that keeps the GIL, such as a large `json.loads`. Where
+that blocks a loop, its stack is sampled here, since the watchdog cannot run.
 """
 
 import gc
 import sys
-from collections.abc import Callable
 from time import perf_counter_ns
-from typing import Any
+from typing import Any, Final
 
 from whywait.tracer.host.code_location import user_place
 from whywait.tracer.host.otel_context import current_span_id
+from whywait.tracer.probes.probe import Session, Undo
 from whywait.tracer.records.current import current_activity, here
 from whywait.tracer.records.request import Job, Loop, Sample, Wait
 from whywait.tracer.schema import WAIT_GC
 
+name: Final = "gc"
+needs: Final = ()
 _MIN_NS = 50_000
-_LONG_NS = 2_000_000  # a callback that has lasted so long is looked at, unless the watchdog has
+_LONG_NS = 2_000_000  # a callback that has lasted so long is sampled, unless the watchdog has
 
 
-def install() -> Callable[[], None]:
+def available() -> bool:
+    """The collector is part of Python."""
+    return True
+
+
+def install(_: Session) -> Undo:
     """Adds one callback to `gc.callbacks`; returns the undo."""
     started_ns = 0
 

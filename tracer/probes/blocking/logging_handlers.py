@@ -1,15 +1,14 @@
-"""Logging handlers on a request's path.
+"""Logging handlers that run for a request.
 
-A stretch inside `Handler.handle` becomes a phase of its own with its CPU time, so that what of it was
-blocked (a write, a flush, a lock) is the handler's. Waits inside it whose ends are known, such as one for
-the handler's lock, are recorded besides. Handlers that override `handle` are seen if they call it.
+A stretch inside `Handler.handle` becomes a phase with its own CPU time, so that blocked time in it (a write, a flush,
+a lock) is the handler's. Waits in it with a known end, such as one for the handler's lock, are recorded besides.
+Handlers that override `handle` are seen if they call it.
 """
 
 import functools
 import logging
-from collections.abc import Callable
 from time import perf_counter_ns, thread_time_ns
-from typing import Any
+from typing import Any, Final
 
 from whywait.tracer.host.code_location import Place, caller_place, is_library, place_of_code
 from whywait.tracer.host.introspection import code_of
@@ -17,15 +16,26 @@ from whywait.tracer.host.otel_context import current_span_id
 from whywait.tracer.hotpath.recorder import probe_failed
 from whywait.tracer.hotpath.thread_waits import waiter_here
 from whywait.tracer.probes.locks.traced_lock import TracedRLock
+from whywait.tracer.probes.patches import Patches
+from whywait.tracer.probes.probe import Session, Undo
 from whywait.tracer.records.current import here
 from whywait.tracer.records.ids import new_span_id
 from whywait.tracer.records.request import Activity, Phase
 
+name: Final = "logging"
+needs: Final = ()
 
-def install(min_ns: int) -> Callable[[], None]:
+
+def available() -> bool:
+    """`logging` is part of Python."""
+    return True
+
+
+def install(session: Session) -> Undo | None:
     """Wraps `Handler.handle`, and the locks of handlers made from now on; returns the undo."""
+    min_ns = session.recorder.config.logging_ns
     if min_ns < 0:
-        return lambda: None
+        return None
     handler_class: Any = logging.Handler
     plain_handle, plain_create = handler_class.handle, handler_class.createLock
 
@@ -55,14 +65,10 @@ def install(min_ns: int) -> Callable[[], None]:
         except Exception as error:
             probe_failed("logging", error)
 
-    handler_class.handle = handle
-    handler_class.createLock = createLock
-
-    def undo() -> None:
-        handler_class.handle = plain_handle
-        handler_class.createLock = plain_create
-
-    return undo
+    patches = Patches()
+    patches.replace(handler_class, "handle", handle)
+    patches.replace(handler_class, "createLock", createLock)
+    return patches.undo
 
 
 def _title(handler: Any) -> str:

@@ -27,10 +27,10 @@ Instant = Callable[[tuple[Any, ...]], bool]
 
 
 def timed(plain: Any, what: str, is_instant: Instant | None = None) -> Any:
-    """A function that stands for `plain` and times it where `is_instant` does not say that it cannot block.
+    """Return a function that stands for `plain` and times it, except where `is_instant` says that it cannot block.
 
-    Inside a request's function, the time not on a CPU becomes a wait for `what`. The wait's end is inferred: it
-    holds the way back to Python too, which may be a wait for the GIL.
+    Inside a request's function, the time off the CPU becomes a wait for `what`. The wait's end is inferred: the wait
+    includes the way back to Python, which may be a wait for the GIL.
     """
     counted = what in _ONCE
     short = Waited(what, end_seen=False, sleeps=NOT_COUNTED if counted or what in _MOSTLY_ONCE else None)

@@ -1,7 +1,7 @@
 """Waits for a `Condition`, and for all that is made of one: `Semaphore`, `Event`, `Barrier`, `Queue`.
 
-A wait that work of the same request ended is an edge, and the critical path goes on there. A semaphore is
-held, like a lock: who gave it back did not do the waiter's work.
+A wait that work of the same request ended is an edge, and the critical path goes on there. A semaphore has holders,
+like a lock: the thread that released it did not do the waiter's work.
 """
 
 import functools
@@ -21,6 +21,7 @@ from whywait.tracer.hotpath.recorder import probe_failed
 from whywait.tracer.hotpath.task_steps import waker_now
 from whywait.tracer.hotpath.thread_waits import keep_wait, waiter_here
 from whywait.tracer.probes.locks.traced_lock import TracedLock, hold_here
+from whywait.tracer.probes.patches import Patches
 from whywait.tracer.records.current import here
 from whywait.tracer.records.request import TIMER, Activity, Hold, Waited, Waker
 from whywait.tracer.schema import WAIT_AWAIT, WAIT_BLOCKING, WAIT_LOCK, WAIT_POOL_STARTUP
@@ -30,7 +31,7 @@ _POOL_FILES = (process.__file__, thread.__file__)
 
 
 class _Waiter:
-    """One traced thread in a condition's wait, and what it has been told."""
+    """One traced thread in a condition's wait, and who notified it."""
 
     __slots__ = ("by", "certain", "hold")
 
@@ -39,17 +40,17 @@ class _Waiter:
         self.by: Waker = None
         self.certain = False
 
-    def told(self, hold: Hold, by: Waker, certain: bool) -> None:
+    def notified(self, hold: Hold, by: Waker, certain: bool) -> None:
         self.hold, self.by, self.certain = hold, by, certain
 
 
 # by id of the condition, only while a traced thread waits for it: nothing of the host's is kept
-_waiters: dict[int, list[_Waiter]] = {}
+_Waiters = dict[int, list[_Waiter]]
 
 
-def install() -> Callable[[], None]:
-    """Wraps `Condition.wait` and `notify`, for conditions made before, too; returns the undo."""
-    _waiters.clear()  # in a forked child: of threads that it has not
+def install(patches: Patches) -> None:
+    """Wraps `Condition.wait` and `notify`, for conditions made before, too."""
+    every: _Waiters = {}
     condition = threading.Condition
     plain_wait, plain_notify = condition.wait, condition.notify
 
@@ -58,11 +59,11 @@ def install() -> Callable[[], None]:
         current = here.current
         if current is None or not isinstance(current, Activity):
             return plain_wait(self, timeout)
-        return _timed_wait(plain_wait, self, timeout)
+        return _timed_wait(every, plain_wait, self, timeout)
 
     @functools.wraps(plain_notify)
     def notify(self: Any, n: int = 1) -> None:
-        waiters = _waiters.get(id(self)) if _waiters else None
+        waiters = every.get(id(self)) if every else None
         if not waiters:
             return plain_notify(self, n)
         now, in_all = perf_counter_ns(), len(self._waiters)
@@ -72,14 +73,8 @@ def install() -> Callable[[], None]:
         except Exception as error:
             probe_failed("locks", error)
 
-    condition.wait = wait  # type: ignore[method-assign]
-    condition.notify = notify  # type: ignore[method-assign]
-
-    def undo() -> None:
-        condition.wait = plain_wait  # type: ignore[method-assign]
-        condition.notify = plain_notify  # type: ignore[method-assign]
-
-    return undo
+    patches.replace(condition, "wait", wait)
+    patches.replace(condition, "notify", notify)
 
 
 def _tell(waiters: list[_Waiter], n: int, in_all: int, now: int) -> None:
@@ -92,19 +87,21 @@ def _tell(waiters: list[_Waiter], n: int, in_all: int, now: int) -> None:
         chosen = untold[:n]
     else:
         for one in untold:  # some of them
-            one.told(hold, by, False)
+            one.notified(hold, by, False)
         return
     for one in chosen:
-        one.told(hold, by, True)
+        one.notified(hold, by, True)
 
 
-def _timed_wait(plain_wait: Callable[..., bool], condition: Any, timeout: float | None) -> bool:
+def _timed_wait(
+    every: _Waiters, plain_wait: Callable[..., bool], condition: Any, timeout: float | None
+) -> bool:
     activity = waiter_here()
     if activity is None and not here.waiting:
         return plain_wait(condition, timeout)
     mine = _Waiter()
     key = id(condition)
-    _waiters.setdefault(key, []).append(mine)
+    every.setdefault(key, []).append(mine)
     here.waiting = True
     here.freed_ns = 0
     woken = False
@@ -115,7 +112,7 @@ def _timed_wait(plain_wait: Callable[..., bool], condition: Any, timeout: float 
     finally:
         end_ns = perf_counter_ns()
         here.waiting = activity is None
-        _forget(key, mine)
+        _forget(every, key, mine)
         try:
             # the condition's own lock is part of it
             lock_ns = here.freed_ns if start_ns < here.freed_ns <= end_ns else 0
@@ -134,14 +131,14 @@ def _timed_wait(plain_wait: Callable[..., bool], condition: Any, timeout: float 
             probe_failed("locks", error)
 
 
-def _forget(key: int, mine: _Waiter) -> None:
-    waiters = _waiters.get(key)
+def _forget(every: _Waiters, key: int, mine: _Waiter) -> None:
+    waiters = every.get(key)
     if waiters is None:
         return
     if mine in waiters:
         waiters.remove(mine)
     if not waiters:
-        _waiters.pop(key, None)
+        every.pop(key, None)
 
 
 def _keep(

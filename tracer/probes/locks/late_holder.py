@@ -1,8 +1,8 @@
-"""Who had a lock that somebody could not have in time: known once it is let go.
+"""The holder of a lock after an acquire timed out: known once the lock is released.
 
-An acquire that takes a free lock writes nothing down, so while a lock is held nobody knows by whom. After a
-time-out the lock's next release answers: between the two it has changed hands no more. Where the request
-is exported before that, its wait names nobody.
+An acquire of a free lock records nothing, so the holder is not known while the lock is held. After a time-out the
+lock's next release names the holder: no other thread has held the lock in between. Where the request is exported
+before that release, its wait names nobody.
 """
 
 from contextlib import suppress
@@ -11,16 +11,16 @@ from typing import Any, Final
 from whywait.tracer.records.request import Hold
 
 _MOST: Final = 64  # waits of one lock whose holder is not known yet
-# stands in line for those who gave up, so that the release is written down; no reading of the clock
+# a place in the queue for those who timed out, so that the release is recorded; no reading of the clock
 ASKED: Final = -1
-NOBODY: Final[list[list[Hold]]] = []  # of locks that nobody ever asked about: most of them
+NOBODY: Final[list[list[Hold]]] = []  # of locks for which no acquire ever timed out: most of them
 
 
 def ask_who_has(lock: Any, holds: list[Hold], end_ns: int) -> None:
-    """Has the lock's next release added to the holds of a wait that gave up at `end_ns`.
+    """Have the lock's next release added to the holds of a wait that timed out at `end_ns`.
 
-    Called while the wait still stands in line: a release meanwhile has been written down already. Takes
-    no lock: each step is one that the interpreter does not divide.
+    Called while the wait is still in the queue: a release meanwhile has been recorded already. Acquires no lock:
+    the interpreter does not interrupt any of the steps.
     """
     if lock._asked is NOBODY:
         lock._asked = []
@@ -34,7 +34,7 @@ def ask_who_has(lock: Any, holds: list[Hold], end_ns: int) -> None:
 
 
 def answer(lock: Any, hold: Hold) -> None:
-    """Tells those who asked; called at a release, before the lock is let go."""
+    """Name the holder to the waits that timed out; called at a release, before the lock is free."""
     with suppress(ValueError):  # there is none left
         while True:
             lock._waiting.remove(ASKED)

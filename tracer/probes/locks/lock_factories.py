@@ -1,11 +1,10 @@
 """Waits for the locks that the application's own code makes while we trace.
 
-`threading.Lock`, and what `threading.RLock` calls, are replaced by classes that make the same locks, watched
-where the module that asks for one is chosen (`Config.locks`). Not seen: locks made before `start`, locks made
-through a name that was bound before it (`from threading import Lock`; not so of RLock), and C code's own. Waits for a
-`Condition`, `Semaphore`, `Event`, `Barrier` or `Queue` are seen whoever made it, and whenever (see
-`conditions.py`); where it was made is known only of those made as above. One lock of the standard library
-is watched always: every `submit` takes it (`SubmitLock`).
+`threading.Lock`, and what `threading.RLock` calls, are replaced by classes that make the same locks, traced where
+`Config.locks` names the module that makes one. Not seen: locks made before `start`, locks made through a name bound
+before it (`from threading import Lock`; RLock's are seen), and locks of C code. Waits for a `Condition`, `Semaphore`,
+`Event`, `Barrier` or `Queue` are seen whoever made it, and whenever (`condition.py`); where it was made is known only
+of those made as above. One lock of the standard library is always traced: every `submit` acquires it (`SubmitLock`).
 """
 
 import concurrent.futures.thread
@@ -14,23 +13,44 @@ import importlib
 import threading
 from collections.abc import Callable
 from types import FrameType
-from typing import Any
+from typing import Any, Final
 
 from whywait.tracer.host.code_location import Place, is_library, is_ours, place_of_frame
 from whywait.tracer.probes.locks import condition
 from whywait.tracer.probes.locks.traced_lock import Maker, PassesFor, SubmitLock, TracedLock, TracedRLock
+from whywait.tracer.probes.patches import Patches
+from whywait.tracer.probes.probe import Session, Undo
 
+name: Final = "locks"
+needs: Final = (
+    "_thread.LockType._at_fork_reinit",
+    "_thread.RLock._acquire_restore",
+    "_thread.RLock._at_fork_reinit",
+    "_thread.RLock._is_owned",
+    "_thread.RLock._release_save",
+    "concurrent.futures.thread._global_shutdown_lock",
+    "threading.Condition._lock",
+    "threading.Condition._waiters",
+    "threading._active",
+)
 _THREADING = threading.__file__
 _THREAD_INIT = threading.Thread.__init__.__code__
 _DEEPEST = 8
 _MOST_FILES = 10_000
 
 
-def install(which: str) -> Callable[[], None]:
-    """Watches the locks of `which` modules (see `Config.locks`); returns the undo."""
+def available() -> bool:
+    """`threading` is part of Python."""
+    return True
+
+
+def install(session: Session) -> Undo | None:
+    """Watches the locks of the modules that `Config.locks` names; returns the undo."""
+    which = session.recorder.config.locks
     if which == "none":
-        return lambda: None
-    undo_conditions = condition.install()
+        return None
+    patches = Patches()
+    condition.install(patches)
     names: Any = threading
     # `RLock` is a function that calls this: it stays as it is, for those who have it already or pickle it by name
     rlock = "_CRLock" if getattr(names, "_CRLock", None) is not None else "RLock"
@@ -43,19 +63,19 @@ def install(which: str) -> Callable[[], None]:
     # not undone: the host may have kept a stand-in, such as the managers of `multiprocessing` do
     copyreg.pickle(Maker, _plain_of)
     copyreg.pickle(PassesFor, _plain_of)
-    names.Lock = stand_in
-    setattr(names, rlock, _stand_in(TracedRLock, plain_rlock))
-    undo_submit = _watch_submit()
+    patches.add("the choice of locks", _watch_none)
+    patches.replace(names, "Lock", stand_in)
+    patches.replace(names, rlock, _stand_in(TracedRLock, plain_rlock))
+    pools: Any = concurrent.futures.thread
+    # around the same lock: `os.register_at_fork` holds on to its methods
+    around = SubmitLock.around(pools._global_shutdown_lock, None)
+    patches.replace(pools, "_global_shutdown_lock", around)
+    return patches.undo
 
-    def undo() -> None:
-        undo_submit()
-        names.Lock = plain_lock
-        setattr(names, rlock, plain_rlock)
-        Maker.place_of = None
-        Maker.unwatched.clear()
-        undo_conditions()
 
-    return undo
+def _watch_none() -> None:
+    Maker.place_of = None
+    Maker.unwatched.clear()
 
 
 class _Imported:
@@ -72,18 +92,6 @@ def _plain_of(stand_in: Any) -> tuple[Any, ...]:
     """How a stand-in is pickled: as what has the plain one's name, in a process that may not have us."""
     plain = stand_in.plain_type if isinstance(stand_in, PassesFor) else stand_in.make_plain
     return getattr, (_Imported(plain.__module__), plain.__qualname__)
-
-
-def _watch_submit() -> Callable[[], None]:
-    pools: Any = concurrent.futures.thread
-    plain = pools._global_shutdown_lock
-    # around the same lock: `os.register_at_fork` holds on to its methods
-    pools._global_shutdown_lock = SubmitLock.around(plain, None)
-
-    def undo() -> None:
-        pools._global_shutdown_lock = plain
-
-    return undo
 
 
 def _stand_in(kind: PassesFor, plain: Any) -> Any:

@@ -1,8 +1,8 @@
-"""Locks that stand for `threading.Lock` and `threading.RLock` and know who made a request's thread wait.
+"""Locks that stand for `threading.Lock` and `threading.RLock` and record by whom a request's thread was blocked.
 
-Uncontended they only try the lock they hold. A thread of a request that cannot have it enters itself in
-`_waiting`; while somebody is there, each release leaves a stamp of its time and its releaser *before* it
-lets go. So the wait ends at the release, not when the waiter runs again.
+Uncontended, such a lock only tries the plain lock. A thread of a request that cannot acquire it enters itself in
+`_waiting`; while that is not empty, each release records its time and its thread *before* it frees the lock. So the
+wait ends at the release, not when the waiter runs again.
 """
 
 import _thread
@@ -23,7 +23,7 @@ from whywait.tracer.records.request import TIMER, Activity, Hold, Waited, Waker
 from whywait.tracer.schema import WAIT_LOCK
 
 _MOST_HOLDS = 256
-_NO_HOLDS: deque[Hold] = deque(maxlen=0)  # of a lock that nobody was ever in line for: most of them
+_NO_HOLDS: deque[Hold] = deque(maxlen=0)  # of a lock that nobody ever waited for: most of them
 _begin_line = threading.Lock()
 _CONDITION_INIT = threading.Condition.__init__.__code__
 _RLOCK = getattr(threading.RLock, "__code__", None)
@@ -112,7 +112,7 @@ class TracedLock(metaclass=PassesFor):
         self._made_at = made_at
         self._waiting: list[int] = []
         self._holds = _NO_HOLDS
-        self._asked = NOBODY  # see late_holders.py
+        self._asked = NOBODY  # see late_holder.py
 
     def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
         if blocking is True and timeout == -1:
@@ -196,7 +196,7 @@ class TracedRLock(TracedLock):
 
 
 class SubmitLock(TracedLock):
-    """The lock that every `submit` of every `ThreadPoolExecutor` takes, and holds while a thread starts."""
+    """The lock that every `submit` of every `ThreadPoolExecutor` acquires, and holds while a thread starts."""
 
     __slots__ = ()
     what: ClassVar[str] = "concurrent.futures' global lock"
@@ -218,7 +218,7 @@ def _acquire_as_told(lock: TracedLock, blocking: Any, timeout: Any) -> bool:
 
 
 def wait_for(lock: TracedLock, timeout: float) -> bool:
-    """Waits for a lock that somebody has, as `acquire` does, and writes the wait down."""
+    """Wait for a lock that another thread holds, as `acquire` does, and record the wait."""
     activity = waiter_here()
     inside = activity is None and here.waiting
     if activity is None and not inside:
@@ -245,7 +245,7 @@ def wait_for(lock: TracedLock, timeout: float) -> bool:
             probe_failed("locks", error)
         waiting.remove(start_ns)
         try:
-            if got and not waiting:  # who has the lock knows that nobody stamps now
+            if got and not waiting:  # this thread holds the lock, so that nobody records a release now
                 lock._holds.clear()
             cause_ns, by = _cause(got, start_ns, end_ns, timeout, holds)
             if activity is None:
@@ -258,7 +258,7 @@ def wait_for(lock: TracedLock, timeout: float) -> bool:
 
 
 def remember_holds(lock: TracedLock) -> None:
-    """From now on the releases of this lock are written down while somebody is in line."""
+    """From now on the releases of this lock are recorded while a thread is in its queue."""
     if lock._holds is _NO_HOLDS:
         with _begin_line:
             if lock._holds is _NO_HOLDS:
@@ -272,12 +272,12 @@ def _cause(
         return end_ns, None
     if not got:
         return min(start_ns + int(timeout * 1e9), end_ns), TIMER
-    # without a stamp it was let go before we stood in line: the rest is the way back to running
+    # no recorded release: the lock was free before this thread was in the queue; the rest is the way back to running
     return (holds[-1].end_ns if holds else start_ns), None
 
 
 def stamp_release(lock: TracedLock) -> None:
-    """Tells those in line that the lock is about to be free, and who had it."""
+    """Record for the waiting threads that the lock is about to be free, and who held it."""
     if lock.what == "threading.RLock" and not lock._plain._is_owned():
         return  # the plain lock will refuse
     try:
@@ -290,7 +290,7 @@ def stamp_release(lock: TracedLock) -> None:
 
 
 def hold_here(end_ns: int) -> Hold:
-    """The calling thread as a holder that lets go now."""
+    """Return the calling thread as a holder that releases now."""
     place = user_place(sys._getframe(1))
     current = here.current
     known = threading._active.get(threading.get_ident())  # type: ignore[attr-defined]

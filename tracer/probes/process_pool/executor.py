@@ -11,19 +11,36 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from importlib.util import find_spec
 from time import perf_counter_ns
-from typing import Any
+from typing import Any, Final
 
 from whywait.tracer.host.code_location import caller_place
 from whywait.tracer.host.identity_map import ByIdentity
 from whywait.tracer.hotpath.jobs import make_job, occupancy_of, pool_of
 from whywait.tracer.hotpath.recorder import probe_failed
 from whywait.tracer.hotpath.thread_waits import waiter_here
+from whywait.tracer.probes.probe import Session, Undo
 from whywait.tracer.probes.process_pool.pool_state import ProcessLine
 from whywait.tracer.probes.process_pool.transfer import PROBE, Transfer
 from whywait.tracer.probes.process_pool.worker_slots import Entry
 from whywait.tracer.probes.threads.thread_pool import JOB_ATTRIBUTE, record_shutdown, record_startup
 from whywait.tracer.records.current import here
 
+name: Final = PROBE
+needs: Final = (
+    "concurrent.futures._base.Future._exception",
+    "concurrent.futures.process.ProcessPoolExecutor._call_queue",
+    "concurrent.futures.process.ProcessPoolExecutor._max_workers",
+    "concurrent.futures.process.ProcessPoolExecutor._result_queue",
+    "concurrent.futures.process.ProcessPoolExecutor._spawn_process",
+    "concurrent.futures.process._CallItem",
+    "concurrent.futures.process._SafeQueue",
+    "concurrent.futures.process._WorkItem",
+    "multiprocessing.connection.Connection._recv_bytes",
+    "multiprocessing.connection.Connection._send_bytes",
+    "multiprocessing.queues.Queue._reader",
+    "multiprocessing.queues.Queue._writer",
+    "multiprocessing.queues._ForkingPickler",
+)
 NAME = "processes"
 
 
@@ -32,7 +49,7 @@ def available() -> bool:
     return find_spec("_multiprocessing") is not None
 
 
-def install() -> Callable[[], None]:
+def install(_: Session) -> Undo:
     """Wraps `__init__`, `submit`, `shutdown`, the start of a process and what moves jobs; returns the undo."""
     from concurrent.futures import process
 

@@ -1,18 +1,20 @@
-"""A SERVER span for Starlette and FastAPI apps that have none of their own.
+"""A SERVER span for Starlette and FastAPI apps that make none.
 
-FastAPI from 0.142 on makes one, and so does opentelemetry-instrumentation-fastapi. Where neither
-does, OpenTelemetry's own ASGI middleware is put around the app.
+FastAPI from 0.142 on makes one, and so does opentelemetry-instrumentation-fastapi. Where neither does,
+OpenTelemetry's ASGI middleware is put around the app.
 """
 
 import functools
-from collections.abc import Callable
 from importlib.util import find_spec
-from typing import Any
-
-from opentelemetry.sdk.trace import TracerProvider
+from typing import Any, Final
 
 from whywait.tracer.host.identity_map import ByIdentity
+from whywait.tracer.probes.patches import Patches
+from whywait.tracer.probes.probe import Session, Undo
 from whywait.tracer.records.current import ACTIVITY
+
+name: Final = "asgi"
+needs: Final = ()
 
 
 def available() -> bool:
@@ -20,7 +22,7 @@ def available() -> bool:
     return find_spec("starlette") is not None
 
 
-def install(provider: TracerProvider) -> Callable[[], None]:
+def install(session: Session) -> Undo:
     """Wraps `Starlette.__call__`; returns the undo."""
     from opentelemetry.instrumentation.asgi import OpenTelemetryMiddleware
     from starlette.applications import Starlette
@@ -40,22 +42,19 @@ def install(provider: TracerProvider) -> Callable[[], None]:
         app = wrapped.get(self)
         if app is None:
             app = OpenTelemetryMiddleware(
-                _call_plainly, exclude_spans=["receive", "send"], tracer_provider=provider
+                _call_plainly, exclude_spans=["receive", "send"], tracer_provider=session.provider
             )
             wrapped.set(self, app)
         scope["whywait.app"] = self
         scope["whywait.call"] = plain_call
         await app(scope, receive, send)
 
-    Starlette.__call__ = __call__  # type: ignore[method-assign]
-
-    def undo() -> None:
-        Starlette.__call__ = plain_call  # type: ignore[method-assign]
-
-    return undo
+    patches = Patches()
+    patches.replace(Starlette, "__call__", __call__)
+    return patches.undo
 
 
 async def _call_plainly(scope: Any, receive: Any, send: Any) -> None:
-    # the app travels in the scope: held by the middleware it would never be collected
+    # the app travels in the scope: a middleware that referred to it would keep it alive for ever
     app = scope.pop("whywait.app")
     await scope.pop("whywait.call")(app, scope, receive, send)

@@ -1,7 +1,7 @@
 """Opens a request when its SERVER span starts, and closes it when that span ends.
 
-FastAPI's own telemetry and opentelemetry-instrumentation-fastapi both start that span in the request's
-task, so a span processor sees the moment, and the task, of either.
+FastAPI's own telemetry and opentelemetry-instrumentation-fastapi both start that span in the request's task, so a
+span processor is called at the right moment in the right task.
 """
 
 from time import perf_counter_ns
@@ -18,7 +18,7 @@ from whywait.tracer.records.request import Activity, Request
 
 
 class RequestRoots(SpanProcessor):
-    """Knows the open requests by the span id of their SERVER span. Inert after `close`."""
+    """The open requests by the id of their SERVER span. Ignores every span after `close`."""
 
     def __init__(self, recorder: Recorder) -> None:
         self._recorder: Recorder | None = recorder

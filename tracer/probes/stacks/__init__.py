@@ -1,1 +1,1 @@
-"""Who looks at stacks and thread states from beside: the watchdog and the sampler."""
+"""Samples of stacks and thread states, taken from outside: the watchdog and the sampler."""

@@ -1,18 +1,15 @@
-"""The sampler: a process of its own that sees which of this one's threads wait for the GIL, and who has it."""
-
-from collections.abc import Callable
+"""The sampler: a child process that reads which threads of this process wait for the GIL, and who holds it."""
 
 from whywait.tracer.hotpath.recorder import Recorder
+from whywait.tracer.probes.probe import Undo
 from whywait.tracer.sampler.process import start_sampler
 
 
-def install(recorder: Recorder) -> Callable[[], None]:
+def install(recorder: Recorder) -> Undo | None:
     """Starts the process where there is one to start; returns the undo, which ends it."""
-    if not recorder.config.sampler:
-        return lambda: None
-    process = start_sampler()
+    process = start_sampler() if recorder.config.sampler else None
     if process is None:
-        return lambda: None
+        return None
     recorder.sampler = process
 
     def undo() -> None:

@@ -1,31 +1,40 @@
-"""Looks at what a long loop callback is doing, so that a blocked loop has a name, a file and a line; and
-at what a thread does for whose GIL others wait.
+"""Samples the stack of a long loop callback, so that a blocked loop has a function, a file and a line; and the
+stack of the thread that holds the GIL while others wait for it.
 
-A thread of its own wakes now and then; only while there is such a thread does it read its stack, and of
-a long callback the system call it sleeps in, if it does.
+A thread of its own wakes at an interval. It reads a stack only while there is such a callback or such a thread, and
+of a long callback also the system call in which it sleeps, if it does.
 """
 
 import threading
 from collections import Counter
-from collections.abc import Callable
 from time import perf_counter_ns
+from typing import Final
 from weakref import WeakValueDictionary
 
 from whywait.tracer.host.code_location import Place, place_of_thread
 from whywait.tracer.host.syscall_names import call_name
 from whywait.tracer.hotpath.recorder import Recorder, probe_failed
+from whywait.tracer.probes.probe import Session, Undo
 from whywait.tracer.records.gil_holder import HolderSeen
 from whywait.tracer.records.request import Loop, Sample
 
+name: Final = "watchdog"
+needs: Final = ()
 
-def install(recorder: Recorder) -> Callable[[], None]:
+
+def available() -> bool:
+    """Python shows the stacks of all threads."""
+    return True
+
+
+def install(session: Session) -> Undo | None:
     """Starts the thread; returns the undo, which ends it."""
-    interval_s = recorder.config.watchdog_interval_s
+    interval_s = session.recorder.config.watchdog_interval_s
     if interval_s <= 0:
-        return lambda: None
+        return None
     stop = threading.Event()
     thread = threading.Thread(
-        target=_watch, args=(recorder, stop, interval_s), name="whywait-watchdog", daemon=True
+        target=_watch, args=(session.recorder, stop, interval_s), name="whywait-watchdog", daemon=True
     )
     thread.start()
 
@@ -60,7 +69,7 @@ def _watch(recorder: Recorder, stop: threading.Event, interval_s: float) -> None
 
 
 class _Holders:
-    """Looks at the thread for whose GIL others wait, when the sampler says that there is one."""
+    """Samples the thread that holds the GIL, when the sampler says that others wait for it."""
 
     def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder
@@ -86,13 +95,13 @@ class _Holders:
 
 
 class _Seen:
-    """What was seen of one long callback; looks grow rarer the longer it lasts."""
+    """The samples of one long callback; they grow rarer the longer it lasts."""
 
     def __init__(self, run_start_ns: int, sample: tuple[int, Sample] | None) -> None:
         self.run_start_ns = run_start_ns
         self.next_age_ns = 0
         self.places: Counter[Place] = Counter()
-        # a collection may have come in C code that lets nobody else look
+        # a garbage collection may have sampled it within C code that keeps the GIL
         if sample is not None and sample[0] == run_start_ns:
             self.places[sample[1].place] += 1
         self.syscalls: Counter[str] = Counter()
@@ -112,7 +121,7 @@ class _Seen:
 
 
 def _sleeps_in(native_id: int) -> str | None:
-    """The system call a thread sleeps in; None when it runs, or where the kernel does not say."""
+    """The system call in which a thread sleeps; None when it runs, or where the kernel does not show it."""
     try:
         with open(f"/proc/self/task/{native_id}/syscall", encoding="ascii") as file:
             word = file.read(32).split(maxsplit=1)[0]

@@ -9,15 +9,24 @@ from collections.abc import Callable
 from importlib.util import find_spec
 from time import perf_counter_ns
 from types import CodeType
-from typing import Any
+from typing import Any, Final
 
 from whywait.tracer.host.introspection import local_of, take_this_frame_out
 from whywait.tracer.hotpath.jobs import make_job, occupancy_of, pool_of, run_job
 from whywait.tracer.hotpath.recorder import probe_failed
 from whywait.tracer.hotpath.tasks import WRAPPERS
+from whywait.tracer.probes.patches import Patches
+from whywait.tracer.probes.probe import Session, Undo
 from whywait.tracer.records.current import current_activity
 from whywait.tracer.records.request import Activity, Job, Occupancy, Pool
 from whywait.tracer.schema import WAIT_AWAIT, WAIT_LIMITER
+
+name: Final = "anyio"
+needs: Final = (
+    "anyio._backends._asyncio.AsyncIOBackend",
+    "anyio._backends._asyncio.CapacityLimiter",
+    "anyio._core._tasks",
+)
 
 
 def available() -> bool:
@@ -25,7 +34,7 @@ def available() -> bool:
     return find_spec("anyio") is not None
 
 
-def install() -> Callable[[], None]:
+def install(_: Session) -> Undo:
     """Wraps the asyncio backend's worker-thread call and the limiter; returns the undo."""
     from anyio._backends import _asyncio
 
@@ -72,16 +81,16 @@ def install() -> Callable[[], None]:
 
     wrappers = _wrappers(backend)  # kept until the undo, and so are the codes whose ids are used
     WRAPPERS.update({id(code): behind for code, behind in wrappers.items()})
-    backend.run_sync_in_worker_thread = run_sync_in_worker_thread
-    limiter_class.acquire_on_behalf_of = acquire_on_behalf_of
+    patches = Patches()
+    patches.add("anyio's coroutines", functools.partial(_forget_wrappers, wrappers))
+    patches.replace(backend, "run_sync_in_worker_thread", run_sync_in_worker_thread)
+    patches.replace(limiter_class, "acquire_on_behalf_of", acquire_on_behalf_of)
+    return patches.undo
 
-    def undo() -> None:
-        backend.run_sync_in_worker_thread = plain_run
-        limiter_class.acquire_on_behalf_of = plain_acquire
-        for code in wrappers:
-            WRAPPERS.pop(id(code), None)
 
-    return undo
+def _forget_wrappers(wrappers: dict[CodeType, Callable[[Any], Any]]) -> None:
+    for code in wrappers:
+        WRAPPERS.pop(id(code), None)
 
 
 def _wrappers(backend: Any) -> dict[CodeType, Callable[[Any], Any]]:

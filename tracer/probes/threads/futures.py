@@ -6,11 +6,10 @@ no pool made names the task or thread that set it.
 
 import functools
 import sys
-from collections.abc import Callable
 from concurrent.futures import Future, _base
 from contextlib import suppress
 from time import perf_counter_ns
-from typing import Any
+from typing import Any, Final
 
 from whywait.tracer.host.code_location import user_place
 from whywait.tracer.host.introspection import take_this_frame_out
@@ -18,16 +17,30 @@ from whywait.tracer.host.otel_context import current_span_id
 from whywait.tracer.hotpath.recorder import probe_failed
 from whywait.tracer.hotpath.task_steps import waker_now
 from whywait.tracer.hotpath.thread_waits import waiter_here
+from whywait.tracer.probes.patches import Patches
+from whywait.tracer.probes.probe import Session, Undo
 from whywait.tracer.probes.threads.thread_pool import JOB_ATTRIBUTE
 from whywait.tracer.records.current import current_activity, here
 from whywait.tracer.records.request import Activity, Collector, Job, Wait, Waker
 from whywait.tracer.schema import WAIT_AWAIT
 
+name: Final = "futures"
+needs: Final = (
+    "concurrent.futures._base.Future._condition",
+    "concurrent.futures._base.Future._state",
+    "concurrent.futures._base.Future._waiters",
+    "concurrent.futures._base._create_and_install_waiters",
+)
 _DONE = (_base.FINISHED, _base.CANCELLED_AND_NOTIFIED, _base.CANCELLED)
 LATE_NS = 1_000_000  # of a result that lay done for less, who took it is not kept
 
 
-def install() -> Callable[[], None]:
+def available() -> bool:
+    """Futures are part of Python."""
+    return True
+
+
+def install(_: Session) -> Undo:
     """Wraps the two blocking methods of `Future` and the waiters' event; returns the undo."""
     plain_result, plain_exception = Future.result, Future.exception
     plain_waiters = _base._create_and_install_waiters  # type: ignore[attr-defined]
@@ -68,16 +81,11 @@ def install() -> Callable[[], None]:
             waiter.event = _Event(waiter.event)
         return waiter
 
-    Future.result = result  # type: ignore[method-assign]
-    Future.exception = exception  # type: ignore[method-assign]
-    _base._create_and_install_waiters = create_and_install_waiters  # type: ignore[attr-defined]
-
-    def undo() -> None:
-        Future.result = plain_result  # type: ignore[method-assign]
-        Future.exception = plain_exception  # type: ignore[method-assign]
-        _base._create_and_install_waiters = plain_waiters  # type: ignore[attr-defined]
-
-    return undo
+    patches = Patches()
+    patches.replace(Future, "result", result)
+    patches.replace(Future, "exception", exception)
+    patches.replace(_base, "_create_and_install_waiters", create_and_install_waiters)
+    return patches.undo
 
 
 def _take(future: Any) -> None:

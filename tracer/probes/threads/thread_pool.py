@@ -7,7 +7,7 @@ import functools
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from time import perf_counter_ns
-from typing import Any
+from typing import Any, Final
 
 from whywait.tracer.host.introspection import take_this_frame_out
 from whywait.tracer.host.otel_context import current_span_id
@@ -21,17 +21,30 @@ from whywait.tracer.hotpath.jobs import (
 )
 from whywait.tracer.hotpath.recorder import probe_failed
 from whywait.tracer.hotpath.thread_waits import waiter_here
+from whywait.tracer.probes.patches import Patches
+from whywait.tracer.probes.probe import Session, Undo
 from whywait.tracer.records.current import here
 from whywait.tracer.records.request import Activity, Job, Pool, Wait
 from whywait.tracer.schema import WAIT_POOL_SHUTDOWN, WAIT_POOL_STARTUP
 
+name: Final = "executor"
+needs: Final = (
+    "concurrent.futures.thread.ThreadPoolExecutor._adjust_thread_count",
+    "concurrent.futures.thread.ThreadPoolExecutor._max_workers",
+    "concurrent.futures.thread.ThreadPoolExecutor._threads",
+)
 # the names that the loops give their default executor's threads
 _LOOPS_OWN = {"asyncio": "default executor", "uvloop": "default executor"}
 _START_MIN_NS = 100_000  # shorter ones are the price of making a thread
 JOB_ATTRIBUTE = "_whywait_job"  # on the host's Future: it must not outlive it
 
 
-def install() -> Callable[[], None]:
+def available() -> bool:
+    """Thread pools are part of Python."""
+    return True
+
+
+def install(_: Session) -> Undo:
     """Wraps `__init__`, `submit` and `shutdown`; returns the undo."""
     plain_init = ThreadPoolExecutor.__init__
     plain_submit = ThreadPoolExecutor.submit
@@ -114,18 +127,12 @@ def install() -> Callable[[], None]:
                 except Exception as error:
                     probe_failed("executor", error)
 
-    ThreadPoolExecutor.__init__ = __init__  # type: ignore[method-assign]
-    ThreadPoolExecutor.submit = submit  # type: ignore[method-assign]
-    ThreadPoolExecutor.shutdown = shutdown  # type: ignore[method-assign]
-    ThreadPoolExecutor._adjust_thread_count = _adjust_thread_count  # type: ignore[method-assign]
-
-    def undo() -> None:
-        ThreadPoolExecutor.__init__ = plain_init  # type: ignore[method-assign]
-        ThreadPoolExecutor.submit = plain_submit  # type: ignore[method-assign]
-        ThreadPoolExecutor.shutdown = plain_shutdown  # type: ignore[method-assign]
-        ThreadPoolExecutor._adjust_thread_count = plain_adjust  # type: ignore[method-assign]
-
-    return undo
+    patches = Patches()
+    patches.replace(ThreadPoolExecutor, "__init__", __init__)
+    patches.replace(ThreadPoolExecutor, "submit", submit)
+    patches.replace(ThreadPoolExecutor, "shutdown", shutdown)
+    patches.replace(ThreadPoolExecutor, "_adjust_thread_count", _adjust_thread_count)
+    return patches.undo
 
 
 def record_startup(activity: Activity, pool: Pool, start_ns: int, end_ns: int) -> None:

@@ -6,25 +6,29 @@ call shows nobody its stack. Costs about a microsecond per thread; nothing while
 
 import functools
 import threading
-from collections.abc import Callable
 from time import perf_counter_ns
-from typing import Any
+from typing import Any, Final
 
 from whywait.tracer.host.code_location import Place, is_library, place_of_code
 from whywait.tracer.host.introspection import code_of, own
 from whywait.tracer.hotpath.recorder import Recorder, probe_failed
+from whywait.tracer.probes.patches import Patches
+from whywait.tracer.probes.probe import Session, Undo
 from whywait.tracer.records.thread_names import ThreadLife
 
+name: Final = "threads"
+needs: Final = ("threading.Thread._set_native_id",)
 _PLAIN_RUN = threading.Thread.run
 
 
 def available() -> bool:
-    """Whether this Python lets a thread note its number as we know it to."""
-    return hasattr(threading.Thread, "_set_native_id")
+    """Threads are part of Python."""
+    return True
 
 
-def install(recorder: Recorder) -> Callable[[], None]:
+def install(session: Session) -> Undo:
     """Wraps what a thread calls first, and looks at those that run already; returns the undo."""
+    recorder = session.recorder
     kind: Any = threading.Thread
     plain = kind._set_native_id
     for thread in threading.enumerate():
@@ -38,12 +42,9 @@ def install(recorder: Recorder) -> Callable[[], None]:
         except Exception as error:
             probe_failed("threads", error)
 
-    kind._set_native_id = _set_native_id
-
-    def undo() -> None:
-        kind._set_native_id = plain
-
-    return undo
+    patches = Patches()
+    patches.replace(kind, "_set_native_id", _set_native_id)
+    return patches.undo
 
 
 def _note(recorder: Recorder, thread: threading.Thread, start_ns: int) -> None:

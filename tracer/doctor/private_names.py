@@ -1,0 +1,41 @@
+"""Whether the private names of other libraries exist that probes and export rely on."""
+
+from collections.abc import Iterable
+from typing import Final
+
+from whywait.tracer.doctor.check import Check, no, yes
+from whywait.tracer.export import sdk_internals
+from whywait.tracer.probes.builtin import all_probes
+from whywait.tracer.probes.private_names import missing_names
+from whywait.tracer.probes.probe import Probe
+
+_REMEDY: Final = (
+    "install the versions of Python and of the libraries that whywait is tested with, or report it"
+)
+
+
+def private_name_checks() -> list[Check]:
+    """Return one line that all exist, or one line for each probe that has to do without."""
+    probes = list(all_probes())
+    found = [*_of_probes(probes), *_of_export()]
+    count = len(sdk_internals.needs) + sum(len(probe.needs) for probe in probes)
+    words = f"{len(probes)} probes; all {count} private names of libraries that they rely on exist"
+    return found or [yes("probes", words)]
+
+
+def _of_probes(probes: Iterable[Probe]) -> list[Check]:
+    return [
+        no(
+            "probes", f"{', '.join(missing)}: no such name here",
+            f"the {probe.name} probe is left out, and what it would record is part of unexplained", _REMEDY,
+        )
+        for probe in probes
+        if probe.available() and (missing := missing_names(probe.needs))
+    ]  # fmt: skip
+
+
+def _of_export() -> list[Check]:
+    missing = missing_names(sdk_internals.needs)
+    if not missing:
+        return []
+    return [no("probes", f"{', '.join(missing)}: no such name here", "spans may not be written", _REMEDY)]

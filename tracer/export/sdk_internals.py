@@ -1,0 +1,93 @@
+"""Every private name of OpenTelemetry's SDK that we touch: what its public interface has no way to do."""
+
+from typing import Any, Final
+
+from opentelemetry import metrics, trace
+from opentelemetry.sdk.trace import SpanLimits, SpanProcessor, TracerProvider
+from opentelemetry.sdk.trace import Tracer as SdkTracer
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.sdk.util.instrumentation import InstrumentationScope
+
+needs: Final = (
+    "opentelemetry.metrics._internal._METER_PROVIDER",
+    "opentelemetry.metrics._internal._METER_PROVIDER_SET_ONCE",
+    "opentelemetry.sdk.trace.SynchronousMultiSpanProcessor._lock",
+    "opentelemetry.sdk.trace.SynchronousMultiSpanProcessor._span_processors",
+    "opentelemetry.sdk.trace.Tracer._instrumentation_scope",
+    "opentelemetry.sdk.trace.Tracer._is_enabled",
+    "opentelemetry.sdk.trace.Tracer._span_limits",
+    "opentelemetry.sdk.trace.TracerProvider._active_span_processor",
+    "opentelemetry.sdk.trace.export.BatchSpanProcessor._batch_processor",
+    "opentelemetry.sdk.trace.export.BatchSpanProcessor._default_max_queue_size",
+    "opentelemetry.trace._TRACER_PROVIDER",
+    "opentelemetry.trace._TRACER_PROVIDER_SET_ONCE",
+)
+
+
+def forget_tracer_provider() -> None:
+    """Make the global tracer provider what it was before one was set."""
+    # a provider left behind would keep FastAPI making spans
+    trace._TRACER_PROVIDER = None
+    trace._TRACER_PROVIDER_SET_ONCE = type(trace._TRACER_PROVIDER_SET_ONCE)()
+
+
+def forget_meter_provider() -> None:
+    """Make the global meter provider what it was before one was set."""
+    internal = metrics._internal
+    internal._METER_PROVIDER = None
+    internal._METER_PROVIDER_SET_ONCE = type(internal._METER_PROVIDER_SET_ONCE)()
+
+
+def processors(provider: TracerProvider) -> tuple[SpanProcessor, ...]:
+    """Return the processors of a provider."""
+    return tuple(getattr(provider._active_span_processor, "_span_processors", ()))
+
+
+def remove_processor(provider: TracerProvider, processor: SpanProcessor) -> None:
+    """Take a processor out of a provider."""
+    active: Any = provider._active_span_processor
+    with active._lock:
+        remove_processors_without_lock(provider, [processor])
+
+
+def remove_processors_without_lock(provider: TracerProvider, removed: list[SpanProcessor]) -> None:
+    """Take processors out of a provider in a forked child, where the lock's holder may not exist."""
+    active: Any = provider._active_span_processor
+    active._span_processors = tuple(one for one in active._span_processors if one not in removed)
+
+
+def limits_of(tracer: SdkTracer) -> SpanLimits:
+    """Return the limits that the tracer's spans obey."""
+    return tracer._span_limits
+
+
+def scope_of(tracer: SdkTracer) -> InstrumentationScope:
+    """Return the scope that the tracer's spans are written with."""
+    return tracer._instrumentation_scope
+
+
+def is_enabled(tracer: SdkTracer) -> bool:
+    """Whether the tracer makes spans at all."""
+    return tracer._is_enabled()
+
+
+def default_room(processor: BatchSpanProcessor) -> int:
+    """Return how many spans the environment lets a processor queue."""
+    return int(processor._default_max_queue_size())  # type: ignore[no-untyped-call]
+
+
+def queue_of(processor: BatchSpanProcessor) -> Any:
+    """Return the queue of spans behind a processor, and the thread that empties it."""
+    return processor._batch_processor
+
+
+def name_thread(queue: Any, title: str) -> None:
+    """Give the thread of the SDK's queue a name of ours, where it has one."""
+    worker = getattr(queue, "_worker_thread", None)
+    if worker is not None:
+        worker.name = title
+
+
+def end_at_fork(queue: Any) -> None:
+    """Have the thread that the SDK starts anew in a forked child end at once."""
+    queue._shutdown = True

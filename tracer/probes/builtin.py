@@ -1,0 +1,59 @@
+"""Every probe, in the order in which `start` installs them: ours, and those that other distributions name."""
+
+from collections.abc import Iterator
+from importlib.metadata import entry_points
+from typing import Final
+
+from whywait.tracer.hotpath.recorder import logger
+from whywait.tracer.probes import library_phases, process_exit
+from whywait.tracer.probes.asyncio import eager_tasks, lock_releases, selector_loop, uvloop_loop
+from whywait.tracer.probes.blocking import calls, gc_pauses, logging_handlers
+from whywait.tracer.probes.locks import lock_factories
+from whywait.tracer.probes.probe import Probe
+from whywait.tracer.probes.process_pool import executor
+from whywait.tracer.probes.requests import asgi
+from whywait.tracer.probes.stacks import watchdog
+from whywait.tracer.probes.threads import anyio_workers, futures, thread_pool, thread_starts
+
+GROUP: Final = "whywait.probes"
+BUILTIN: Final[tuple[Probe, ...]] = (
+    selector_loop,
+    uvloop_loop,
+    thread_starts,
+    thread_pool,
+    futures,
+    executor,
+    eager_tasks,
+    anyio_workers,
+    asgi,
+    lock_releases,
+    gc_pauses,
+    library_phases,
+    lock_factories,
+    logging_handlers,
+    calls,
+    process_exit,
+    watchdog,
+)
+
+
+def all_probes() -> Iterator[Probe]:
+    """Yield our probes, then those of other distributions; one that cannot be loaded is logged and left out."""
+    yield from BUILTIN
+    names = {probe.name for probe in BUILTIN}
+    for entry in entry_points(group=GROUP):
+        try:
+            probe: Probe = entry.load()
+            if probe.name in names:
+                raise ValueError(f"there is a probe named {probe.name!r} already")
+        except Exception as error:
+            logger.warning(
+                "whywait: left out the probe %r (%s): %r. What it would record is missing from the traces. Update or "
+                "remove the distribution that names it.",
+                entry.name,
+                entry.value,
+                error,
+            )
+            continue
+        names.add(probe.name)
+        yield probe

@@ -1,0 +1,19 @@
+"""The probe of `adapters`: marks the calls of libraries that have a table as phases."""
+
+from typing import Final
+
+from whywait.tracer import adapters
+from whywait.tracer.probes.probe import Session, Undo
+
+name: Final = "adapters"
+needs: Final = ()
+
+
+def available() -> bool:
+    """Tables may come at any time."""
+    return True
+
+
+def install(session: Session) -> Undo:
+    """Applies every registered table; returns the undo."""
+    return adapters.install(session.recorder)
