@@ -11,6 +11,7 @@ import traceback
 from collections.abc import Callable
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -195,24 +196,24 @@ import multiprocessing, sys, time
 from concurrent.futures import ProcessPoolExecutor
 
 def work(n):
-    assert "tracer" not in sys.modules
+    assert "whywait" not in sys.modules
     return n * 2
 
 if __name__ == "__main__":
-    import tracer
-    tracer.start("test", output=sys.argv[1])
+    import whywait
+    whywait.start("test", output=sys.argv[1])
     # the workers find no package of ours
     sys.path[:] = [one for one in sys.path if one not in (sys.argv[2], "")]
-    with tracer.phase("root"), ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn")) as pool:
+    with whywait.phase("root"), ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn")) as pool:
         print(list(pool.map(work, range(6))))
-    tracer.stop()
+    whywait.stop()
 """
 
 
 def test_a_worker_without_our_package(tmp_path: Any) -> None:
     script = tmp_path / "program.py"
     script.write_text(PROGRAM)
-    root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    root = str(Path(__file__).parents[4])
     done = subprocess.run(
         [sys.executable, "-c", f"import sys; sys.path.insert(0, {root!r}); sys.argv = sys.argv[1:];"
          "import runpy; runpy.run_path(sys.argv[0], run_name='__main__')", str(script), str(tmp_path / "out"), root],
