@@ -1,37 +1,17 @@
 """What the samples add to a job of a process pool: when its worker took it, what it did there, when it was done."""
 
 from bisect import bisect_right
-from collections.abc import Hashable, Mapping, MutableMapping, Sequence
+from collections.abc import Hashable, MutableMapping, Sequence
 from typing import Any, Final
 
 from whywait.tracer import schema as s
 from whywait.tracer.host.process_clocks import WorkerClock
 from whywait.tracer.host.syscall_names import most_seen
-from whywait.tracer.offcpu.state_split import Memory, Split
-from whywait.tracer.sampler.shared.pool_table import IDLE, SENDING
-from whywait.tracer.sampler.shared.thread_records import CALL, FUTEX, GIL, POLL, RUNNING, SLEEP
+from whywait.tracer.offcpu.state_split import Memory
+from whywait.tracer.sampler.shared.pool_table import IDLE
 from whywait.tracer.sampler.thread_samples import Samples
 
 _LEAST_NS: Final = 50_000
-_WITHOUT_JOB: Final = (IDLE, SENDING)
-_FEW_TURNS: Final = 5  # to read the call, to do what the job does but waiting, to hand the result back
-
-
-def _of_one_piece(states: Mapping[int, int], blocked_ns: int, turns: int | None) -> Split | None:
-    """The division by fewer samples than it takes else: the thread hardly ran, so it waited in one piece."""
-    waited = [state for state in states if state != RUNNING]
-    if len(waited) != 1 or turns is None or turns > _FEW_TURNS:
-        return None
-    (state,) = waited
-    return Split(
-        gil_ns=blocked_ns if state == GIL else 0,
-        lock_ns=blocked_ns if state == FUTEX else 0,
-        call_ns=blocked_ns if state in (SLEEP, POLL, CALL) else 0,
-        samples=states[state],
-        error_ns=0,
-        running_ns=0,
-        enough=True,
-    )
 
 
 class ObservedWorkers:
@@ -62,17 +42,16 @@ class ObservedWorkers:
             waiting_ns = min(stay.last_ns, until_ns)
         return waiting_ns, 0
 
-    def without_cpu_ns(self, worker: int, start_ns: int, end_ns: int) -> int:
-        """How long the worker was runnable without a CPU; 0 where that was not seen."""
+    def run_queue_ns(self, worker: int, start_ns: int, end_ns: int) -> int:
+        """How long the worker was in the run queue; 0 where no sample tells."""
         queued_ns = self._samples.run_queue_ns(worker, start_ns, end_ns) if worker else None
         return min(queued_ns or 0, end_ns - start_ns)
 
     def done_ns(self, worker: int, start_ns: int, end_ns: int) -> int:
         """When the worker was last seen with its job, at or before `end_ns`."""
-        stays = self._samples.stays(worker, start_ns, end_ns)
         left_ns = 0
-        for stay in reversed(stays):
-            if stay.state not in _WITHOUT_JOB:
+        for stay in reversed(self._samples.stays(worker, start_ns, end_ns)):
+            if stay.state != IDLE:
                 return (min(stay.last_ns, end_ns) + left_ns) // 2 if left_ns else end_ns
             left_ns = max(stay.first_ns, start_ns)
         return end_ns
@@ -85,17 +64,15 @@ class ObservedWorkers:
         waited in for the rest.
         """
         seen = self._samples.seen(worker, start_ns, end_ns)
-        states = {state: count for state, count in seen.states.items() if state not in _WITHOUT_JOB}
+        states = {state: count for state, count in seen.states.items() if state != IDLE}
         wall_ns = end_ns - start_ns
         queued_ns = used.run_queue_ns if used is not None else None
         if queued_ns is None:
-            queued_ns = self._samples.run_queue_ns(worker, start_ns, end_ns) or 0
+            queued_ns = self.run_queue_ns(worker, start_ns, end_ns)
         cpu_ns = min(used.cpu_ns, wall_ns) if used is not None else 0
         queued_ns = min(queued_ns, wall_ns - cpu_ns)
         work = "worker" if used is not None else "worker, its CPU time not known"
         split = self._memory.split((work, kind), wall_ns - cpu_ns - queued_ns, states, running=used is None)
-        if not split.enough and used is not None:
-            split = _of_one_piece(states, wall_ns - cpu_ns - queued_ns, used.turns) or split
         attributes[s.CPU_NS] = cpu_ns + (split.running_ns if used is None else 0)
         attributes[s.RUN_QUEUE_NS] = queued_ns
         attributes[s.SAMPLES] = split.samples

@@ -66,7 +66,7 @@ def add_job(drawing: Drawing, job: Job, small: dict[str, int]) -> None:
     for tile in queue_tiles(job, started_ns, drawing.past.pools.full_until):
         add_queue_tile(drawing, job, tile, small)
     if job.start_ns and job.passage is not None:
-        add_passage(drawing, job, job.passage, started_ns, ended_ns, small)
+        add_passage(drawing, job, job.passage, started_ns, ended_ns)
     elif job.start_ns:
         _add_run(drawing, job, started_ns, ended_ns)
     attributes: Attributes = {

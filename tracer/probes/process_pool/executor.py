@@ -1,8 +1,8 @@
-"""Every `ProcessPoolExecutor`, as seen from the parent: submit, the turn of each job, and its result.
+"""Every `ProcessPoolExecutor`, as seen from the parent: when a job is submitted, when it runs, its result.
 
-The wait for a worker is inferred from the order of submission. What lies between the parent's threads and the
-worker is timed in `process_transfer`; the worker is not touched: the parent reads its clocks when a job begins
-and when its result comes, and the sampler looks at what it waits in meanwhile.
+`process_queue` infers the wait for a worker from the order of submission; `transfer` times what lies between
+the parent's threads and the worker. The worker is not touched: the parent reads its clocks when a job begins and
+when its result comes, and the sampler reads meanwhile what the worker waits in.
 """
 
 import functools
@@ -19,11 +19,11 @@ from whywait.tracer.hotpath.jobs import make_job, occupancy_of, pool_of
 from whywait.tracer.hotpath.recorder import probe_failed
 from whywait.tracer.hotpath.thread_waits import waiter_here
 from whywait.tracer.probes.probe import Session, Undo
-from whywait.tracer.probes.process_pool.pool_state import ProcessLine
+from whywait.tracer.probes.process_pool.process_queue import Entry, ProcessQueue
 from whywait.tracer.probes.process_pool.transfer import PROBE, Transfer
-from whywait.tracer.probes.process_pool.worker_slots import Entry
 from whywait.tracer.probes.threads.thread_pool import JOB_ATTRIBUTE, record_shutdown, record_startup
 from whywait.tracer.records.current import here
+from whywait.tracer.records.process_job import Passage
 
 name: Final = PROBE
 needs: Final = (
@@ -54,20 +54,19 @@ def install(_: Session) -> Undo:
     from concurrent.futures import process
 
     executor_class: Any = process.ProcessPoolExecutor
-    chunk_function = getattr(process, "_process_chunk", None)
     plain_init, plain_submit = executor_class.__init__, executor_class.submit
     plain_shutdown = executor_class.shutdown
     plain_spawn = executor_class._spawn_process
-    lines: ByIdentity[ProcessLine] = ByIdentity()
-    transfer = Transfer()
+    queues: ByIdentity[ProcessQueue] = ByIdentity()
+    transfer = Transfer(functools.partial(_enter, getattr(process, "_process_chunk", None)))
 
-    def line_of(executor: Any) -> ProcessLine:
-        found = lines.get(executor)
+    def queue_of(executor: Any) -> ProcessQueue:
+        found = queues.get(executor)
         if found is None:
             pool = pool_of(executor, NAME, executor._max_workers)
             pool.of_processes = True
-            found = ProcessLine(executor, pool)
-            lines.set(executor, found)
+            found = ProcessQueue(executor, pool)
+            queues.set(executor, found)
             transfer.attach(executor, found)
         return found
 
@@ -76,37 +75,23 @@ def install(_: Session) -> Undo:
         plain_init(self, *args, **kwargs)
         try:
             pool_of(self, NAME, self._max_workers, new=True)
-            line_of(self)
+            queue_of(self)
         except Exception as error:
             probe_failed(PROBE, error)
 
     @functools.wraps(plain_submit)
     def submit(self: Any, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> "Future[Any]":
+        submitting = transfer.here
         try:
-            line = line_of(self)
-            named = fn
-            if isinstance(fn, functools.partial) and fn.func is chunk_function and fn.args:
-                named = fn.args[0]  # what `map` was given
-            job = make_job(line.pool, named, args)
-            entry = Entry(job, occupancy_of(line.pool, job, named, args))
-            if entry.passage is not None:
-                entry.passage.line = line
-                entry.passage.submitted_at = caller_place()
-            transfer.submitting(entry, functools.partial(_enter, line, entry))
+            submitting.submitting_to, submitting.entry, submitting.started = queue_of(self), None, False
         except Exception as error:
             probe_failed(PROBE, error)
-            return plain_submit(self, fn, *args, **kwargs)  # type: ignore[no-any-return]
         try:
-            future: Future[Any] = plain_submit(self, fn, *args, **kwargs)
-        except BaseException:  # the pool refused it: there was no job
-            transfer.submitted()
-            line.slots.leave(entry, perf_counter_ns())
-            if job is not None:
-                job.request.activities.remove(job)
-            raise
-        if transfer.submitted():  # a process was started first
-            line.slots.born(entry, perf_counter_ns())
-        return future
+            return plain_submit(self, fn, *args, **kwargs)  # type: ignore[no-any-return]
+        finally:
+            entry, submitting.entry, submitting.submitting_to = submitting.entry, None, None
+            if entry is not None and submitting.started:  # a process was started first
+                queue_of(self).started_first(entry, perf_counter_ns())
 
     @functools.wraps(plain_shutdown)
     def shutdown(self: Any, wait: bool = True, **kwargs: Any) -> None:
@@ -133,13 +118,13 @@ def install(_: Session) -> Undo:
         try:
             plain_spawn(self)
         finally:
-            transfer.started_process()
+            transfer.here.started = True
             try:
-                line = line_of(self)
-                line.note_spawned()
+                queue = queue_of(self)
+                queue.note_processes()
                 if activity is not None:
                     here.waiting = False
-                    record_startup(activity, line.pool, start_ns, perf_counter_ns())
+                    record_startup(activity, queue.pool, start_ns, perf_counter_ns())
             except Exception as error:
                 probe_failed(PROBE, error)
 
@@ -148,53 +133,54 @@ def install(_: Session) -> Undo:
 
     def undo() -> None:
         transfer.undo()
-        for line in lines.values():
-            line.clocks.close()
+        for queue in queues.values():
+            queue.clocks.close()
         executor_class.__init__, executor_class.submit = plain_init, plain_submit
         executor_class.shutdown, executor_class._spawn_process = plain_shutdown, plain_spawn
 
     return undo
 
 
-def _enter(line: ProcessLine, entry: Entry, future: "Future[Any]") -> None:
-    """Before any thread of the pool can see the job: a worker may be done with it before `submit` returns."""
+def _enter(
+    chunk_function: Any, queue: ProcessQueue, future: "Future[Any]", fn: Callable[..., Any], args: tuple[Any, ...]
+) -> Entry:  # fmt: skip
+    if isinstance(fn, functools.partial) and fn.func is chunk_function and fn.args:
+        fn = fn.args[0]  # what `map` was given
+    job = make_job(queue.pool, fn, args)
     now = perf_counter_ns()
-    job = entry.job
+    passage = Passage(queue.calls, caller_place() if job is not None else None)
     if job is not None:
+        job.passage, job.born_ns = passage, now
         setattr(future, JOB_ATTRIBUTE, job)
-        job.born_ns = now
-    future.add_done_callback(functools.partial(_done, line, entry))
-    if line.slots.enter(entry, now):
-        line.pool.occupancies.append(entry.held)
+    entry = Entry(job, occupancy_of(queue.pool, job, fn, args), passage)
+    future.add_done_callback(functools.partial(_done, queue, entry))
+    queue.enter(entry, now)
+    return entry
 
 
-def _done(line: ProcessLine, entry: Entry, future: "Future[Any]") -> None:
+def _done(queue: ProcessQueue, entry: Entry, future: "Future[Any]") -> None:
     """The first callback of the future: those after it wake who waited for the job."""
     try:
         now = perf_counter_ns()
         job = entry.job
         by_manager = type(threading.current_thread()).__name__ == "_ExecutorManagerThread"
-        came, line.came = (line.came, None) if by_manager else (None, line.came)
-        if came is None:
-            following = line.slots.leave(entry, now)
-        else:
-            following = line.slots.came(entry, came.end.at_ns, came.length, came.readings)
-            if entry.passage is not None:
-                entry.passage.receiving = came.begin.until(came.end)
-                entry.passage.unpickling = came.end.until(came.end.next())
-        if following is not None:
-            line.pool.occupancies.append(following.held)
-        given_up = future.cancelled()
-        if job is not None:
-            job.done_ns = job.end_ns = job.stop_ns = now
-            if given_up:
-                job.start_ns = 0
-                job.outcome = "cancelled"
-            elif future._exception is not None:
-                job.outcome = "error"
-            line.pool.last_job = job
+        came = queue.came if by_manager else None
+        if came is not None:
+            queue.came = None
+            entry.passage.unpickling = came.end.until(came.end.next())
+            entry.passage.manager_id = threading.get_native_id()
+        queue.leave(entry, came.end.at_ns if came is not None else now, came)
+        if job is None:
+            return
+        job.done_ns = job.end_ns = job.stop_ns = now
+        if future.cancelled():
+            job.start_ns = 0
+            job.outcome = "cancelled"
+        elif future._exception is not None:
+            job.outcome = "error"
+        queue.pool.last_job = job
         # what the manager's thread now does, it does to deliver this job's result
-        if not given_up and by_manager:
+        if by_manager and not future.cancelled():
             here.current = job
     except Exception as error:
         probe_failed(PROBE, error)

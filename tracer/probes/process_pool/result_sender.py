@@ -1,10 +1,11 @@
 """Pure: which process of a pool sent a result. A result does not say; the bytes that each process wrote do."""
 
+from collections import deque
 from collections.abc import Mapping
 
-from whywait.tracer.records.process_job import Sent
+from whywait.tracer.records.process_job import Passage
 
-_LOOKS = 3  # a process that ended takes its account with it: then its result stays without a sender
+_OPEN = 8  # results whose sender may become known by a later reading
 
 
 class Senders:
@@ -13,65 +14,42 @@ class Senders:
     def __init__(self) -> None:
         self._read: dict[int, int] = {}
         self._left: dict[int, int] = {}
-        self._open: list[Sent] = []
-        self._known: set[int] = set()  # those that sent a result
-        self._in_doubt = False  # one that sent none so far has ended: what came since may be its own
+        self._open: deque[Passage] = deque(maxlen=_OPEN)
 
-    def look(self, written: Mapping[int, int]) -> None:
-        """Takes in how many bytes each process has written so far.
-
-        One may not be done with its own account of a result that is here already: this look then tells.
-        """
-        for worker, total in written.items():
-            before = self._read.get(worker, total)
-            if total > before:
-                self._left[worker] = self._left.get(worker, 0) + total - before
-        self._in_doubt = bool(self._read.keys() - written.keys() - self._known)
-        self._known &= written.keys()
+    def read(self, written: Mapping[int, int]) -> None:
+        """Takes in how many bytes each process has written so far, maybe just after its result was here."""
+        if self._read.keys() - written.keys():  # one ended, and may have sent what comes now
+            self._read, self._left = {}, {}
+        self._left = {
+            worker: self._left.get(worker, 0) + total - self._read.get(worker, total)
+            for worker, total in written.items()
+        }
         self._read = dict(written)
-        self._left = {worker: left for worker, left in self._left.items() if worker in written}
-        for one in self._open:
-            one.looks += 1
         self._settle()
-        self._open = [one for one in self._open if one.looks < _LOOKS]
 
-    def came(self, result: Sent) -> None:
-        """A result came, after the latest look: finds its sender, and those of earlier ones that were open."""
-        if self._in_doubt:
-            return
-        self._open.append(result)
-        if len(self._read) == 1 and min(self._read.values()) >= result.length:
-            result.workers = tuple(self._read)
-            self._account(result)
-        else:
-            self._settle()
-
-    def forget(self) -> None:
-        """Drops what was written so far: no result of now can account for it."""
-        self._left, self._open = {}, []
+    def came(self, passage: Passage) -> None:
+        """A result came, before the latest reading: finds its worker, and those of earlier ones that were open."""
+        self._open.append(passage)
+        self._settle()
 
     def _settle(self) -> None:
-        while self._open and any(self._settled(one) for one in list(self._open)):
+        while any(self._settled(one) for one in tuple(self._open)):
             pass
-        for one in self._open:
-            one.workers = one.workers or self._fitting(one)
 
-    def _settled(self, one: Sent) -> bool:
-        exact = tuple(worker for worker, left in self._left.items() if left == one.length)
-        found = exact or self._fitting(one)
-        if len(found) != 1:
+    def _settled(self, one: Passage) -> bool:
+        exact = [worker for worker, left in self._left.items() if left == one.length]
+        found = exact or [worker for worker, left in self._left.items() if left >= one.length]
+        if len(found) == 1:
+            (one.worker,) = found
+            left = self._left[one.worker] - one.length
+            # what the worker wrote besides, its job wrote; a whole result may be one that is on its way
+            self._left[one.worker] = left if left >= one.length else 0
+            self._open.remove(one)
+            return True
+        alike = [other for other in self._open if other.length == one.length]
+        if not exact or len(alike) < len(exact):
             return False
-        one.workers = found
-        self._account(one)
+        for other in alike:  # they came at once, and stay without a sender
+            self._open.remove(other)
+        self._left.update(dict.fromkeys(exact, 0))
         return True
-
-    def _fitting(self, one: Sent) -> tuple[int, ...]:
-        return tuple(worker for worker, left in self._left.items() if left >= one.length)
-
-    def _account(self, one: Sent) -> None:
-        (worker,) = one.workers
-        self._known.add(worker)
-        left = self._left.get(worker, 0) - one.length
-        # what it wrote besides, its job wrote; what would make a whole result may be one that is on its way
-        self._left[worker] = left if left >= one.length else 0
-        self._open.remove(one)

@@ -1,6 +1,6 @@
-"""Looks at the process pools that have a job of a request: where their workers stand, and what is in their queues.
+"""Reads the process pools that have a job of a request: what their workers do, and what is in their queues.
 
-Part of the sampler's process. Of a worker only its first thread is looked at, which runs the jobs.
+Part of the sampler's process. Of a worker only its first thread is read, which runs the jobs.
 """
 
 import mmap
@@ -9,11 +9,11 @@ import time
 from collections.abc import Callable, Iterable
 
 from whywait.tracer.sampler.child.record_writer import Making, Ring, Thread
-from whywait.tracer.sampler.child.worker_state import Pool, Pools
-from whywait.tracer.sampler.shared.pool_table import PLACES
+from whywait.tracer.sampler.child.worker_state import Pools
+from whywait.tracer.sampler.shared.pool_table import PLACES, Watched
 from whywait.tracer.sampler.shared.thread_records import RUNNING, WATCH_AT
 
-_LATE_NS = 1_000_000  # this process had no CPU between reading and looking at the clock: it was so, but when?
+_LATE_NS = 1_000_000  # this process had no CPU between reading and asking the clock: it was so, but when?
 _EVERY_NS = 5_000_000
 _MOST_OF_A_CORE = 0.01
 State = Callable[["list[bytes]"], "tuple[int, int]"]
@@ -26,80 +26,74 @@ class PoolSweeps:
         self._pools = Pools(process_id, memory, WATCH_AT)
         self._ring = ring
         self._state = state
-        self._places: dict[int, Making] = {}  # by pool
-        self._workers: dict[int, Thread | None] = {}  # by process id; None: it may not be looked at
+        # by process id, and by what stands for the free places of a pool; None: it may not be read
+        self._made: dict[int, Making | None] = {}
         self._cost_ns = 0  # of a sweep, CPU time: the mean of the latest
 
     def next_ns(self, now_ns: int) -> int:
-        """When to look the next time, at the latest; 0 where there is no pool."""
+        """When to read the next time, at the latest; 0 where there is no pool."""
         if not self._pools.pools:
             return 0
         return now_ns + max(_EVERY_NS, int(self._cost_ns / _MOST_OF_A_CORE))
 
     def sweep(self) -> None:
-        """Looks once at each pool that is busy."""
+        """Reads each pool that is busy once."""
         began_ns = time.thread_time_ns()
-        self._sweep()
-        self._cost_ns += (time.thread_time_ns() - began_ns - self._cost_ns) // 8
-
-    def _sweep(self) -> None:
         self._pools.read()
         present: set[int] = set()
         for pool in self._pools.pools:
-            present |= {PLACES | pool.row.id, *pool.row.workers}
-            if self._pools.is_busy(pool):
+            keys = [PLACES | pool.id, *pool.workers]
+            present.update(keys)
+            if pool.busy:
                 self._count_places(pool)
-                for worker in pool.row.workers:
-                    self._look_at(pool, worker)
+                for worker in pool.workers:
+                    self._sample(pool, worker)
             else:  # its next record begins when it is busy again
-                self._end_records([PLACES | pool.row.id, *pool.row.workers])
-        self._forget((self._places.keys() | self._workers.keys()) - present)
+                self._end_records(keys)
+        self._forget(self._made.keys() - present)
+        self._cost_ns += (time.thread_time_ns() - began_ns - self._cost_ns) // 8
 
     def close(self) -> None:
         """Writes what is being made, and closes every file."""
-        self._forget([*self._places, *self._workers])
+        self._forget(list(self._made))
         self._pools.close()
 
-    def _count_places(self, pool: Pool) -> None:
+    def _count_places(self, pool: Watched) -> None:
         before = time.perf_counter_ns()
         free = self._pools.places(pool)
         now = time.perf_counter_ns()
-        if free < 0 or now - before > _LATE_NS:
-            return
-        key = PLACES | pool.row.id
-        made = self._places.get(key)
-        if made is None:
-            made = self._places[key] = Making(key)
-        self._ring.take_in(made, now, RUNNING, free, 0)
+        if free >= 0 and now - before <= _LATE_NS:
+            key = PLACES | pool.id
+            made = self._made[key] = self._made.get(key) or Making(key)
+            self._ring.take_in(made, now, RUNNING, free, 0)
 
-    def _look_at(self, pool: Pool, worker: int) -> None:
+    def _sample(self, pool: Watched, worker: int) -> None:
         try:
-            if worker not in self._workers:
-                self._workers[worker] = _first_thread(worker)
-            thread = self._workers[worker]
-            if thread is None:
+            if worker not in self._made:
+                self._made[worker] = _first_thread(worker)
+            thread = self._made[worker]
+            if not isinstance(thread, Thread):
                 return
             before = time.perf_counter_ns()
             words = os.pread(thread.calls, 160, 0).split(None, 2)
-        except OSError:  # it has ended, or may not be looked at
-            self._workers[worker] = None
+        except OSError:  # it has ended, or may not be read
+            self._made[worker] = None
             return
         now = time.perf_counter_ns()
-        if now - before > _LATE_NS:
-            return
-        state, number = self._state(words)
-        self._ring.take_in(thread, now, self._pools.state(pool, worker, state, words, now), number, 0)
+        if now - before <= _LATE_NS:
+            state, number = self._state(words)
+            self._ring.take_in(thread, now, self._pools.state(pool, worker, state, words), number, 0)
 
     def _end_records(self, keys: Iterable[int]) -> None:
         for key in keys:
-            made = self._places.get(key) or self._workers.get(key)
+            made = self._made.get(key)
             if made is not None:
                 self._ring.end(made)
 
     def _forget(self, keys: Iterable[int]) -> None:
         self._end_records(keys)
         for key in keys:
-            made = self._places.pop(key, None) or self._workers.pop(key, None)
+            made = self._made.pop(key)
             if made is not None:
                 made.close()
 

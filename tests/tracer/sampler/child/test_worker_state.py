@@ -9,9 +9,9 @@ from concurrent.futures import ProcessPoolExecutor
 import pytest
 
 from tests.tracer.probes.process_pool.process_work import nap
-from whywait.tracer.sampler.child.worker_state import Pool, Pools, mapped_semaphores, page_of, semaphores_in
+from whywait.tracer.sampler.child.worker_state import Pools, mapped_semaphores, semaphores_in
 from whywait.tracer.sampler.pool_table_writer import WatchTable
-from whywait.tracer.sampler.shared.pool_table import IDLE, POOLS, WATCH_SIZE, WORKERS, Watched, pack, unpack
+from whywait.tracer.sampler.shared.pool_table import IDLE, POOLS, ROW, WATCH_SIZE, Watched, pack, unpack
 
 SPAWN = multiprocessing.get_context("spawn")
 MAPS = """\
@@ -24,8 +24,8 @@ MAPS = """\
 
 def test_a_row_is_read_as_it_was_written() -> None:
     row = Watched(1, 2, 3, 4, 5, 6, 7, (101, 102))
-    assert unpack(pack(row)) == row
-    assert len(unpack(pack(row._replace(workers=tuple(range(1, 100))))).workers) == WORKERS
+    assert unpack(ROW.unpack(pack(row))) == row
+    assert len(unpack(ROW.unpack(pack(row._replace(workers=tuple(range(1, 100)))))).workers) == 32
 
 
 def test_semaphores_by_address() -> None:
@@ -47,9 +47,9 @@ def test_rows_are_given_back() -> None:
         table.close()
 
 
-def _state(seen: Pools, watched: Pool, worker: int) -> int:
+def _state(seen: Pools, watched: Watched, worker: int) -> int:
     with open(f"/proc/{worker}/syscall", "rb") as file:
-        return seen.state(watched, worker, 0, file.read().split(None, 2), time.perf_counter_ns())
+        return seen.state(watched, worker, 0, file.read().split(None, 2))
 
 
 @pytest.mark.skipif(not os.path.exists("/proc/self/syscall"), reason="no system calls shown")
@@ -65,14 +65,15 @@ def test_idle_workers_are_known_by_what_they_wait_in() -> None:
         seen.read()
         (watched,) = seen.pools
         assert seen.places(watched) == pool._call_queue._maxsize
-        assert page_of(watched.row.taking_at) in mapped_semaphores(os.getpid())
+        assert watched.taking_at & -mmap.PAGESIZE in mapped_semaphores(os.getpid())
         # one reads the pipe, the other waits for the lock around that, once it is up
         deadline = time.monotonic() + 20
         while (states := [_state(seen, watched, worker) for worker in workers]) != [IDLE, IDLE]:
             assert time.monotonic() < deadline, states
             time.sleep(0.05)
-        assert not seen.is_busy(watched)
+        assert not watched.busy
         row.busy(True)
-        assert seen.is_busy(watched)
+        seen.read()
+        assert seen.pools[0].busy
         table.close()
         seen.close()
