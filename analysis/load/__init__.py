@@ -40,7 +40,7 @@ def load_traces(
         missing = [name for name in SPAN_COLUMNS if name not in source.columns]
         if missing:
             raise InputError(
-                f"the frame is without the columns {', '.join(missing)}; expected {', '.join(SPAN_COLUMNS)}"
+                f"the frame lacks the columns {', '.join(missing)}; expected {', '.join(SPAN_COLUMNS)}"
             )
         return _only(Traces(in_order(source.loc[:, list(SPAN_COLUMNS)])), service, start, end)
     name = str(source)

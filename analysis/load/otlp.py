@@ -64,7 +64,7 @@ def decode_attributes(attributes: Iterable[Mapping[str, Any]]) -> dict[str, Any]
 def rows_of(payload: Any) -> list[Row]:
     """Return the spans of one OTLP `TracesData` object as rows of SPAN_COLUMNS.
 
-    Raises NotOtlp when the object is something else or a span is without an id or a time.
+    Raises NotOtlp when the object is something else or a span lacks an id or a time.
     """
     if not isinstance(payload, dict) or not isinstance(payload.get("resourceSpans"), list):
         raise NotOtlp('no "resourceSpans"')
