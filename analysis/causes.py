@@ -203,5 +203,8 @@ CAUSE_OF_WAIT: Final = {wait: cause for cause in CAUSES for wait in cause.info.w
 
 def markdown_table() -> str:
     """Return the table of causes for the README."""
-    rows = "".join(f"| `{cause}` | {one.meaning} | {one.remedy} |\n" for cause, one in INFO.items())
+    rows = "".join(
+        f"| `{cause}` | {one.meaning}{'' if one.recorded else ' (no probe records it yet)'} | {one.remedy} |\n"
+        for cause, one in INFO.items()
+    )
     return f"| cause | the request was … | what to do |\n|---|---|---|\n{rows}"

@@ -3,7 +3,7 @@
 Everything attribution needs is in the spans, so a trace store may hand them back years later.
 
 One *activity* is one sequential thing that worked for a request: an asyncio task or an executor
-job. Its life is tiled: where a wait span lies it waited, everywhere else it ran.
+job. It waited where a wait span lies, and ran everywhere else.
 
     SERVER GET /rank                 |-----------------------------------------------|
       task handle (root)             |-----------------------------------------------|
@@ -21,7 +21,7 @@ Edges, recorded and never guessed:
 * wake: a wait span of type `await` names the activity that ended it (`WAKER_SPAN_ID`, and
   `WAKER_TRACE_ID` where that is another trace). It ends when that activity *caused* the wake-up
   (job function returned, future set). What lay between that moment and the waiter's next
-  instruction follows as further wait spans (`loop_busy`, `loop_wakeup`, ...), tile after tile. Where a
+  instruction follows as further wait spans (`loop_busy`, `loop_wakeup`, ...) without a gap. Where a
   job's result was done and whoever takes it handled others first, that part is a `collect_order`.
 
 Parents are for people and for Jaeger, whose critical path knows nothing else: no attribution rests on them
@@ -86,8 +86,8 @@ GIL_NS: Final = "whywait.gil_ns"  # waited for the GIL: HOLDER_*
 LOCK_NS: Final = "whywait.lock_ns"  # waited in another futex: a lock, or the threads of a native pool
 CALL_NS: Final = "whywait.call_ns"  # blocked in another system call: CALL
 CALL: Final = "whywait.call"  # the call most often seen, e.g. "recvfrom"
-SAMPLES: Final = "whywait.samples"  # int, how often the thread was looked at meanwhile
-# one standard error: of GIL_NS, or of a wait whose end lies between two looks
+SAMPLES: Final = "whywait.samples"  # int, samples of the thread meanwhile
+# one standard error: of GIL_NS, or of a wait whose end lies between two samples
 ERROR_NS: Final = "whywait.error_ns"
 STEPS: Final = "whywait.steps"  # int, times a task was resumed
 RUN_NS: Final = "whywait.run_ns"  # task: wall time of all its steps on the loop
@@ -169,15 +169,15 @@ FOR_HELD: Final = (
 EVIDENCE: Final = "whywait.evidence"  # EVIDENCE_INFERRED where the wait's bounds were not both seen
 EVIDENCE_INFERRED: Final = "inferred"
 
-# who delayed whom: the chief blocker of a loop_busy or collect_order tile, the chief holder of a lock, who gave back
+# who delayed whom: the chief blocker of a loop_busy or collect_order wait, the chief holder of a lock, who released
 # the lock or semaphore of the loop that a task awaited
 BLOCKER_FUNCTION: Final = "whywait.blocker.function"
 BLOCKER_FILE: Final = "whywait.blocker.file"
 BLOCKER_LINE: Final = "whywait.blocker.line"
 BLOCKER_TRACE_ID: Final = "whywait.blocker.trace_id"
 BLOCKER_SPAN_ID: Final = "whywait.blocker.span_id"
-BLOCKER_COUNT: Final = "whywait.blocker.count"  # callbacks in this tile
-BLOCKER_NS: Final = "whywait.blocker.ns"  # the chief one's part of the tile
+BLOCKER_COUNT: Final = "whywait.blocker.count"  # callbacks in this wait
+BLOCKER_NS: Final = "whywait.blocker.ns"  # the chief one's part of the wait
 # all of them where there were several, as parallel arrays, longest first (those beyond OCCUPANT_LIMIT by place)
 BLOCKERS_NAMES: Final = "whywait.blockers.names"
 BLOCKERS_FILES: Final = "whywait.blockers.files"  # "" where not known
@@ -192,8 +192,10 @@ LOCK_KIND: Final = "whywait.lock.kind"  # "Lock", "RLock", "Semaphore.acquire", 
 LOCK_FILE: Final = "whywait.lock.file"  # where it was made
 LOCK_LINE: Final = "whywait.lock.line"
 LOCK_FUNCTION: Final = "whywait.lock.function"
-LOCK_WAITERS: Final = "whywait.lock.waiters"  # threads of requests in line when this wait began, itself too
-LOCK_HOLDS: Final = "whywait.lock.holds"  # how many had it, one after another, while this waited
+LOCK_WAITERS: Final = (
+    "whywait.lock.waiters"  # threads of requests that waited when this wait began, this one included
+)
+LOCK_HOLDS: Final = "whywait.lock.holds"  # how many held it, one after another, meanwhile
 # on phase spans: the stretch was a logging handler's; on wait spans: the wait was inside one
 HANDLER: Final = "whywait.logging.handler"  # class and name
 
@@ -206,7 +208,7 @@ OCCUPANT_NS: Final = "whywait.occupant.ns"
 OCCUPANT_OTHER_NS: Final = "whywait.occupant.other_ns"
 OCCUPANT_LIMIT: Final = 16
 
-# who held the GIL, as far as samples told: parallel arrays, longest first; HOLDER_NS sums to at most GIL_NS
+# the holders of the GIL, as far as samples say: parallel arrays, longest first; HOLDER_NS sums to at most GIL_NS
 HOLDER_NAMES: Final = "whywait.holder.names"
 HOLDER_FILES: Final = "whywait.holder.files"  # "" where not known
 HOLDER_LINES: Final = "whywait.holder.lines"  # 0 where not known
@@ -214,7 +216,7 @@ HOLDER_THREADS: Final = "whywait.holder.threads"  # thread names, "" where not k
 HOLDER_TRACE_IDS: Final = "whywait.holder.trace_ids"  # "" where it worked for no request
 HOLDER_SPAN_IDS: Final = "whywait.holder.span_ids"
 HOLDER_NS: Final = "whywait.holder.ns"
-# of GIL_NS, held by an event loop that never idled: between short callbacks, or in one
+# of GIL_NS, the holder was an event loop that never idled: between short callbacks, or in one
 HOLDER_TURNING_NS: Final = "whywait.holder.turning_loop_ns"
 
 # what RUN_QUEUE_NS of the same span was, wherever that was long enough to ask (CPU_LEAST_NS): the first four sum to it
@@ -265,7 +267,7 @@ CODE_FILE: Final = "code.file.path"
 CODE_LINE: Final = "code.line.number"
 THREAD_ID: Final = "thread.id"
 THREAD_NAME: Final = "thread.name"
-BLOCK_SYSCALL: Final = "whywait.block.syscall"  # call the thread slept in when looked at, e.g. "read"
+BLOCK_SYSCALL: Final = "whywait.block.syscall"  # call in which the samples saw the thread asleep, e.g. "read"
 # bool, true on a run in a worker process, and on the wait for one to start. Of the process only the parent and the
 # sampler were asked; where a phase of a job's has a thread it is one of the parent's
 PROCESS: Final = "whywait.process"

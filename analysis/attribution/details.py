@@ -97,6 +97,7 @@ _WORDS: dict[str, Callable[[dict[str, Any]], str]] = {
     "worker": lambda attributes: "process" if attributes.get(schema.PROCESS) is True else "thread",
     "device": _or(schema.DEVICE, "a device"),
     "pool": pool_name,
+    "pool_name": _or(schema.POOL_NAME, "?"),
     "awaited": _or(schema.FOR, "something"),
     "at": _at,
     "where": _where,

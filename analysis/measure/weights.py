@@ -1,27 +1,13 @@
 """Requests that stand for others: a tracer that keeps few traces says how many requests each is worth."""
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from whywait.analysis.spans.span_table import NONE, Ints, SpanTable
-from whywait.tracer import schema
-
 Floats = NDArray[np.float64]
-_MOST: Final = 1e9  # a larger weight is no count of requests
-
-
-def request_weights(spans: SpanTable, roots: Ints) -> Floats:
-    """Return how many requests each root span stands for; 1 where it does not say, or says nonsense."""
-    weights = np.ones(len(roots), dtype=np.float64)
-    known = np.flatnonzero(roots != NONE)
-    for at, value in zip(known, spans.values(roots[known], schema.WEIGHT), strict=True):
-        if isinstance(value, int | float) and not isinstance(value, bool) and 0 < value <= _MOST:
-            weights[at] = value
-    return weights
 
 
 def percentiles(values: "pd.Series[Any] | NDArray[Any]", weights: Any, which: Sequence[float]) -> Floats:

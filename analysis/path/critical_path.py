@@ -30,7 +30,7 @@ _NO_TIME: Final = np.iinfo(np.int64).min
 
 @dataclass(frozen=True, slots=True)
 class Path:
-    """Stretches of activities that tile each request's window, in no order."""
+    """Stretches of activities that cover each request's window once, in no order."""
 
     request: Ints
     activity: Ints  # NONE: the request's root had not begun or was over
@@ -135,7 +135,7 @@ class _Walk:
 
 
 def critical_path(activities: Activities, roots: Ints, first: Ints, last: Ints) -> Path:
-    """Return the stretches that tile [first, last) of each request, given the root activity of each."""
+    """Return the stretches that cover [first, last) of each request once, given the root activity of each."""
     walk = _Walk(activities, roots, first, last)
     after = walk.time < last
     nobody = np.full(int(after.sum()), NONE, dtype=np.int64)

@@ -20,7 +20,7 @@ _SMALL_TYPES: Final = len(schema.WAIT_TYPES)
 
 @dataclass(frozen=True, slots=True)
 class Segments:
-    """One row per request and amount, sorted by request and time; they tile each request."""
+    """One row per request and amount, sorted by request and time; they cover each request once."""
 
     request: Ints
     start: Ints

@@ -76,7 +76,7 @@ def recorded_activities(spans: SpanTable) -> tuple[Activities, RawWaits, list[Fi
     owner = spans.find(spans.trace_ids[members], owner_ids)
     owner = np.where(owner_ids == "", spans.parents[members], owner)
     of_row[members] = np.where(owner >= 0, of_row[owner], NONE)
-    # a stretch that blocked the loop for no request is a trace of its own, and nobody's
+    # a stretch that blocked the loop for no request is a trace of its own, without an activity
     nobodys = (kinds[members] == schema.KIND_BLOCK) & (owner_ids == "") & (spans.parents[members] < 0)
     orphans = members[(of_row[members] < 0) & ~nobodys]
     findings = finding(

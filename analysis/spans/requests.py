@@ -5,8 +5,8 @@ from typing import Any, Final
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-from whywait.analysis.measure.weights import request_weights
 from whywait.analysis.model import REQUEST_COLUMNS, Finding
 from whywait.analysis.spans.activities import Activities
 from whywait.analysis.spans.clean import finding
@@ -14,6 +14,7 @@ from whywait.analysis.spans.span_table import NONE, Bools, Ints, SpanTable, Text
 from whywait.tracer import schema
 
 _DEEPEST: Final = 200
+_MOST_WEIGHT: Final = 1e9  # a larger weight is no count of requests
 _STATUS: Final = ("http.response.status_code", "http.status_code")
 _METHOD: Final = ("http.request.method", "http.method")
 
@@ -147,7 +148,7 @@ def request_table(spans: SpanTable, requests: Requests) -> pd.DataFrame:
     for number, value in zip(np.flatnonzero(roots >= 0), signals, strict=True):
         listed[number] = tuple(map(str, value)) if isinstance(value, list) else ()
     table["signals"] = pd.Series(listed, dtype=object)
-    table["weight"] = request_weights(spans, roots)
+    table["weight"] = _weights(spans, roots)
     return table.loc[:, list(REQUEST_COLUMNS)]
 
 
@@ -175,3 +176,13 @@ def _as_int(value: Any) -> int | None:
         return int(value)
     except (TypeError, ValueError):
         return None
+
+
+def _weights(spans: SpanTable, roots: Ints) -> NDArray[np.float64]:
+    """Return how many requests each root span stands for; 1 where it does not say, or says nonsense."""
+    weights = np.ones(len(roots), dtype=np.float64)
+    known = np.flatnonzero(roots != NONE)
+    for at, value in zip(known, spans.values(roots[known], schema.WEIGHT), strict=True):
+        if isinstance(value, int | float) and not isinstance(value, bool) and 0 < value <= _MOST_WEIGHT:
+            weights[at] = value
+    return weights

@@ -1,0 +1,13 @@
+"""README and dashboard say what the records of causes say."""
+
+from benchmarks.derived import DASHBOARD, QUEUES, README, derived
+
+
+def test_what_derives_from_the_causes_is_written() -> None:
+    stale = [path.name for path, text in derived() if path.read_text() != text]
+    assert stale == [], "run `python -m benchmarks.derived`"
+
+
+def test_each_derived_part_has_its_place() -> None:
+    assert README.read_text().count("<!-- causes") == README.read_text().count("<!-- end of causes") == 1
+    assert DASHBOARD.read_text().count(QUEUES) == 1
