@@ -105,7 +105,7 @@ class Outlet:
                 name, block = background.popleft()
                 span = background_span(name, block, new_trace_id(), self._recorder.signals)
                 self._maker.make(span, self._clock.unix_ns)
-        except Exception as error:  # a fault of ours must not harm the service
+        except Exception as error:  # the host must not suffer for what cannot be written
             self._recorder.lost["export"] += 1
             logger.warning(_NOT_EXPORTED, error)
 
@@ -184,9 +184,9 @@ class Outlet:
             logger.warning(_NO_SAMPLES, process.failure)
         elif process.ready and self._samples is None and not self._sampler_lost:
             self._samples = Samples(process)
-            of_sampler = (SIGNAL_SAMPLER, SIGNAL_HOLDER) if process.tells_holder else (SIGNAL_SAMPLER,)
+            states = (SIGNAL_SAMPLER, SIGNAL_HOLDER) if process.tells_holder else (SIGNAL_SAMPLER,)
             rivals = (SIGNAL_CPU_RIVALS,) if SIGNAL_RUN_QUEUE in self._recorder.signals else ()
-            self._recorder.signals = (*self._recorder.signals, *of_sampler, *rivals)
+            self._recorder.signals = (*self._recorder.signals, *states, *rivals)
 
     def _observed(self, past: Past, start_ns: int) -> Observed | None:
         samples = self._samples

@@ -1,7 +1,9 @@
 """Every probe, in the order in which `start` installs them: ours, and those that other distributions name."""
 
+import functools
+import sys
 from collections.abc import Iterator
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from typing import Final
 
 from whywait.tracer.hotpath.recorder import logger
@@ -41,7 +43,7 @@ def all_probes() -> Iterator[Probe]:
     """Yield our probes, then those of other distributions; one that cannot be loaded is logged and left out."""
     yield from BUILTIN
     names = {probe.name for probe in BUILTIN}
-    for entry in entry_points(group=GROUP):
+    for entry in _named(tuple(sys.path)):
         try:
             probe: Probe = entry.load()
             if probe.name in names:
@@ -57,3 +59,8 @@ def all_probes() -> Iterator[Probe]:
             continue
         names.add(probe.name)
         yield probe
+
+
+@functools.cache  # a forked child does not read the metadata of every distribution again
+def _named(_: tuple[str, ...]) -> tuple[EntryPoint, ...]:
+    return tuple(entry_points(group=GROUP))
