@@ -104,14 +104,14 @@ def test_threads_are_seen_for_what_they_do() -> None:
 
 def test_a_host_that_waits_for_its_children_does_not_meet_it(tmp_path: Path) -> None:
     code = (
-        "import os, tracer, time\n"
-        "from tracer import recorder\n"
-        "tracer.start(output='traces.jsonl')\n"
+        "import os, whywait, time\n"
+        "from whywait.tracer.hotpath import recorder\n"
+        "whywait.start(output='traces.jsonl')\n"
         "sampler = recorder.active.sampler\n"
         "while not sampler.ready: sampler.look(); time.sleep(0.01)\n"
         "try: os.waitpid(-1, 0); print('met one')\n"
         "except ChildProcessError: print('met nobody')\n"
-        "tracer.stop()\n"
+        "whywait.stop()\n"
     )
     ran = subprocess.run(
         [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=True
@@ -156,9 +156,9 @@ def test_killed_it_is_missed_and_nothing_else(tmp_path: Path, caplog: pytest.Log
 
 def test_it_goes_when_its_host_is_killed(tmp_path: Path) -> None:
     code = (
-        "import sys, time, tracer\n"
-        "from tracer import recorder\n"
-        f"tracer.start(output={str(tmp_path / 'traces.jsonl')!r})\n"
+        "import sys, time, whywait\n"
+        "from whywait.tracer.hotpath import recorder\n"
+        f"whywait.start(output={str(tmp_path / 'traces.jsonl')!r})\n"
         "sampler = recorder.active.sampler\n"
         "while not sampler.ready: sampler.look(); time.sleep(0.01)\n"
         "print(sampler.id, flush=True)\n"
