@@ -1,4 +1,4 @@
-"""Pure: divides a thread's run-queue time among those who had the CPUs, and the quota that withheld them.
+"""Pure: divides a thread's run-queue time among those who used the CPUs, and the quota that withheld them.
 
     run queue of a thread    |~~~~~|        |~~~~~~~~~~~~~~~~~|
     the quota had run out                           |---------|      throttled
@@ -21,7 +21,7 @@ from whywait.tracer.sampler.cpu_history import Interval, Stretch
 _MOST: Final = 4  # rivals of one span
 _NAMED_NS: Final = 400_000  # of a run-queue time, from which they are named
 _PROCESSES: Final = (s.RIVAL_PROCESS, s.RIVAL_SIBLING)
-_SLIGHT_NS: Final = 100_000  # a thread of which an interval does not tell waited less
+_SLIGHT_NS: Final = 100_000  # a thread that an interval does not list waited less
 
 
 class Past(Protocol):
@@ -35,7 +35,7 @@ class Past(Protocol):
 
 
 class Rival(NamedTuple):
-    """One who had a CPU for a part of the time."""
+    """One who used a CPU for a part of the time."""
 
     named: Named
     span_id: int

@@ -5,7 +5,7 @@ All uses together must fit into the time that the CPUs of the set were busy:
     busy      |-------------------------------------|
     certain   |---------------|                          of who may run on no other CPUs
     others                    |~~~~~~~~~~|               stretched, or shrunk, to the room that is left; so are those
-                                                         that ended meanwhile, of which only their wont is known
+                                                         that ended meanwhile, of which only the use before is known
     unseen                               |----------|    what even all of their use cannot fill
 """
 
