@@ -1,22 +1,21 @@
 """Pure: who used a set of CPUs in an interval, from what each used anywhere.
 
-Of a thread or process that may run inside of the set and outside of it too, only where it ran last is known.
-All of them together must fit into the time that the CPUs of the set were busy:
+All uses together must fit into the time that the CPUs of the set were busy:
 
     busy      |-------------------------------------|
-    certain   |---------------|                          may run on no other CPUs
+    certain   |---------------|                          of who may run on no other CPUs
     others                    |~~~~~~~~~~|               stretched, or shrunk, to the room that is left; so are those
-                                                         that ended meanwhile, of which only their wont is known
+                                                         that ended meanwhile, of which only the use before is known
     unseen                               |----------|    what even all of their use cannot fill
 """
 
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple
+from typing import Final
 
 from whywait.tracer import schema as s
 from whywait.tracer.offcpu.cpu_user_names import UNSEEN, CpuNames, Named
-from whywait.tracer.sampler.cpu_history import Interval
+from whywait.tracer.sampler.cpu_history import Interval, ProcessUse, ThreadUse
 
 _UNSEEN_SHARE: Final = 0.1  # of the CPUs; what is less lies within the coarseness of the counters
 
@@ -25,74 +24,51 @@ _UNSEEN_SHARE: Final = 0.1  # of the CPUs; what is less lies within the coarsene
 class Mix:
     """Who used a set of CPUs in an interval, in ns."""
 
-    by_name: dict[Named, float] = field(default_factory=dict)
+    by_name: defaultdict[Named, float] = field(default_factory=lambda: defaultdict(float))
     of_thread: dict[int, dict[Named, float]] = field(
         default_factory=dict
     )  # the same, of threads of this process
     threads: "Counter[Named]" = field(default_factory=Counter)  # how many there were of a name
-    total: float = 0.0  # the use of all together, ns
     wanted: float = 0.0  # threads of this process that wanted a CPU at once, on average
     native: float = 0.0  # those of them that run no Python
-
-
-class _Use(NamedTuple):
-    names: list[Named]
-    thread_id: int
-    used_ns: int
-    part: float  # that is taken to lie inside of the set
-    certain: bool
 
 
 def mixed(one: Interval, allowed: frozenset[int], names: CpuNames) -> Mix:
     """Who used the CPUs of `allowed`; an empty set stands for all."""
     mix = Mix()
     length_ns = max(one.end_ns - one.start_ns, 1)
-    uses = []
-    for thread in one.threads:
-        named = names.of_thread(thread, one.start_ns, one.end_ns)
-        if thread.thread_id:
-            wanted = min((thread.used_ns + thread.waited_ns) / length_ns, 1.0)
+    busy_ns = one.busy_ns.get(allowed or one.cpus)
+    # who has ended is no rival where nothing says that it used any
+    processes = [each for each in one.processes if not each.ended or busy_ns is not None]
+    uses: list[ThreadUse | ProcessUse] = [*one.threads, *processes]
+    for use, ns in zip(uses, _fitted(uses, allowed, busy_ns), strict=True):
+        if isinstance(use, ThreadUse):
+            named = names.of_thread(use, one.start_ns, one.end_ns)
+            wanted = min((use.used_ns + use.waited_ns) / length_ns, 1.0) if use.thread_id else 0.0
             mix.wanted += wanted
             mix.native += wanted if named[0].kind == s.RIVAL_NATIVE else 0.0
-        part, certain = _inside(thread.cpu, thread.cpus, allowed)
-        uses.append(_Use(named, thread.thread_id, thread.used_ns, part, certain))
-    busy_ns = one.busy_ns.get(allowed or one.cpus)
-    for process in one.processes:
-        if process.ended and busy_ns is None:
-            continue  # nothing says that it used any
-        part, certain = _inside(process.cpu, process.cpus, allowed)
-        certain = certain and not process.ended
-        uses.append(_Use([names.of_process(process)], 0, process.used_ns, part, certain))
-    for use, ns in zip(uses, _fitted(uses, busy_ns), strict=True):
-        if ns <= 0:
-            continue
-        own = mix.of_thread.setdefault(use.thread_id, {}) if use.thread_id else {}
-        for each in use.names:
-            mix.by_name[each] = mix.by_name.get(each, 0.0) + ns / len(use.names)
-            own[each] = own.get(each, 0.0) + ns / len(use.names)
-        mix.threads.update(set(use.names))
+            counts = Counter(named)
+            mix.of_thread[use.thread_id] = {each: ns * times / len(named) for each, times in counts.items()}
+        else:
+            named = [names.of_process(use)]
+        if ns > 0:
+            for each in named:
+                mix.by_name[each] += ns / len(named)
+            mix.threads.update(set(named))
     unseen_ns = (busy_ns or 0) - sum(mix.by_name.values())
     if unseen_ns >= _UNSEEN_SHARE * len(allowed or one.cpus) * length_ns:
         mix.by_name[Named(s.RIVAL_PROCESS, UNSEEN)] = unseen_ns
-    mix.total = sum(mix.by_name.values())
     return mix
 
 
-def _inside(cpu: int, cpus: frozenset[int], allowed: frozenset[int]) -> tuple[float, bool]:
-    """The part of a use that lies on `allowed`, and whether that is certain."""
-    if not allowed or not cpus or cpus <= allowed:
-        return 1.0, bool(cpus) or not allowed
-    inside = len(cpus & allowed) / len(cpus)
-    if not inside:
-        return 0.0, True
-    return (inside + (cpu in allowed)) / 2, False
-
-
-def _fitted(uses: list[_Use], busy_ns: int | None) -> list[float]:
-    certain = sum(use.used_ns * use.part for use in uses if use.certain)
-    others = sum(use.used_ns * use.part for use in uses if not use.certain)
-    scale = max(busy_ns - certain, 0.0) / others if busy_ns is not None and others else 1.0
-    return [
-        use.used_ns * use.part if use.certain else min(use.used_ns * use.part * scale, use.used_ns)
-        for use in uses
-    ]
+def _fitted(uses: list[ThreadUse | ProcessUse], allowed: frozenset[int], busy_ns: int | None) -> list[float]:
+    certain, others = [], []
+    for use in uses:
+        inside = len(use.cpus & allowed) / len(use.cpus) if allowed and use.cpus else 1.0
+        sure = inside in (0.0, 1.0) and (bool(use.cpus) or not allowed)
+        sure = sure and not (isinstance(use, ProcessUse) and use.ended)
+        certain.append(use.used_ns * inside if sure else 0.0)
+        others.append(0.0 if sure else use.used_ns * inside)
+    scale = max(busy_ns - sum(certain), 0.0) / sum(others) if busy_ns is not None and any(others) else 1.0
+    fitted = zip(uses, certain, others, strict=True)
+    return [sure + min(other * scale, use.used_ns) for use, sure, other in fitted]

@@ -3,6 +3,7 @@
 from bisect import bisect_right
 from collections import deque
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from whywait.tracer.sampler.process import SamplerProcess
@@ -16,15 +17,13 @@ _MOST_LISTED: Final = 256  # of one interval
 
 
 class ThreadUse(NamedTuple):
-    """What a thread of this process used in an interval, and how long it was ready without a CPU."""
+    """What a thread of this process used in an interval, and how long it was in the run queue."""
 
     thread_id: int  # native; 0: threads too short-lived to be seen one by one
     used_ns: int
-    waited_ns: int
-    cpu: int
-    cpus: frozenset[int]  # it may run on; empty: not known
-    python: bool  # seen waiting for the GIL
-    name: str
+    waited_ns: int = 0
+    cpus: frozenset[int] = frozenset()  # it may run on; empty: not known
+    python: bool = False  # seen waiting for the GIL
 
 
 class ProcessUse(NamedTuple):
@@ -32,7 +31,6 @@ class ProcessUse(NamedTuple):
 
     process_id: int  # 0: all that are not listed, together
     used_ns: int
-    cpu: int
     name: str
     cpus: frozenset[int] = frozenset()  # it may run on; empty: not known
     sibling: bool = False  # it works beside this one: a worker of the same service
@@ -67,10 +65,7 @@ class CpuPast:
         self._read = 0
         self._intervals: deque[Interval] = deque(maxlen=_KEPT)
         self._throttled: list[Stretch] = []
-        self._sets: dict[int, frozenset[int]] = {}
-        self._open: list[tuple[int, ...]] = []
-        self._names: list[str] = []
-        self._busy: dict[frozenset[int], int] = {}
+        self._begin()
         self.libraries: dict[int, str] = {}  # by native thread id: the library it was seen asleep in
         self.missed = 0  # records that were overwritten before they were read
 
@@ -85,12 +80,11 @@ class CpuPast:
         if written - self._read > use.CPU_RECORDS // 2:  # the child may be overwriting the oldest now
             self.missed += written - use.CPU_RECORDS // 2 - self._read
             self._read = written - use.CPU_RECORDS // 2
-            self._close()
+            self._begin()
         while self._read < written:
             last = min(written, (self._read // use.CPU_RECORDS + 1) * use.CPU_RECORDS)
-            data = self._process.use_records(self._read, last)
-            for at in range(0, len(data), use.CPU_RECORD.size):
-                self._take(data[at : at + use.CPU_RECORD.size])
+            for record in use.CPU_RECORD.iter_unpack(self._process.use_records(self._read, last)):
+                self._take(*record)
             self._read = last
 
     def during(self, start_ns: int, end_ns: int) -> Iterator[Interval]:
@@ -108,49 +102,42 @@ class CpuPast:
         until = bisect_right(self._throttled, end_ns + _NEARLY_NS, key=lambda one: one.end_ns)
         return [one for one in self._throttled[at:until] if one.start_ns < end_ns]
 
-    def _take(self, record: bytes) -> None:
-        kind, cpu, number, start_ns, end_ns, used_ns, waited_ns, cpus, flags, _, raw = use.CPU_RECORD.unpack(
-            record
-        )
-        if kind == use.CPUS:
-            mask = int.from_bytes(use.CPU_TEXT.unpack(record)[3], "little")
-            self._sets[number] = frozenset(at for at in range(mask.bit_length()) if mask >> at & 1)
-        elif kind == use.LIBRARY:
+    def _begin(self) -> None:
+        self._threads: list[ThreadUse] = []
+        self._processes: list[ProcessUse] = []
+        self._busy: dict[frozenset[int], int] = {}
+
+    def _take(
+        self, kind: int, flags: int, number: int, first: int, second: int, mask: bytes, name: bytes
+    ) -> None:
+        full = len(self._threads) + len(self._processes) + len(self._busy) >= _MOST_LISTED
+        if kind == use.LIBRARY:
             if len(self.libraries) >= _LIBRARIES:
                 self.libraries.pop(next(iter(self.libraries)))
-            self.libraries[number] = use.CPU_TEXT.unpack(record)[3].rstrip(b"\0").decode("utf-8", "replace")
+            self.libraries[number] = _text(mask)
         elif kind == use.THROTTLED:
-            self._throttled.append(Stretch(start_ns, end_ns))
+            self._throttled.append(Stretch(first, second))
             if len(self._throttled) > 2 * _THROTTLED_KEPT:
                 del self._throttled[:_THROTTLED_KEPT]
-        elif kind in (use.THREAD, use.PROCESS):
-            if len(self._open) < _MOST_LISTED:
-                self._open.append((kind, cpu, number, used_ns, waited_ns, cpus, flags))
-                self._names.append(raw.rstrip(b"\0").decode("utf-8", "replace"))
         elif kind == use.INTERVAL:
-            self._intervals.append(self._interval(start_ns, end_ns, cpus, *use.QUOTA.unpack(raw)))
-            self._close()
-        elif kind == use.BUSY and len(self._busy) < _MOST_LISTED:
-            self._busy[self._sets.get(cpus, frozenset())] = used_ns
+            uses = tuple(self._threads), tuple(self._processes), self._busy
+            self._intervals.append(Interval(first, second, *uses, _cpus(mask), *use.QUOTA.unpack(name)))
+            self._begin()
+        elif kind == use.THREAD and not full:
+            python = bool(flags & use.FLAG_PYTHON)
+            self._threads.append(ThreadUse(number, first, second, _cpus(mask), python))
+        elif kind == use.PROCESS and not full:
+            sibling, ended = bool(flags & use.FLAG_SIBLING), bool(flags & use.FLAG_ENDED)
+            self._processes.append(ProcessUse(number, first, _text(name), _cpus(mask), sibling, ended))
+        elif kind == use.BUSY and not full:
+            self._busy[_cpus(mask)] = first
 
-    def _close(self) -> None:
-        self._open.clear()
-        self._names.clear()
-        self._busy = {}
 
-    def _interval(self, start_ns: int, end_ns: int, cpus: int, quota_ns: int, period_ns: int) -> Interval:
-        threads, processes = [], []
-        for name, (kind, cpu, number, used_ns, waited_ns, allowed, flags) in zip(
-            self._names, self._open, strict=True
-        ):
-            may_use = self._sets.get(allowed, frozenset())
-            if kind == use.PROCESS:
-                sibling, ended = bool(flags & use.FLAG_SIBLING), bool(flags & use.FLAG_ENDED)
-                processes.append(ProcessUse(number, used_ns, cpu, name, may_use, sibling, ended))
-            else:
-                python = bool(flags & use.FLAG_PYTHON)
-                threads.append(ThreadUse(number, used_ns, waited_ns, cpu, may_use, python, name))
-        allowed_here = self._sets.get(cpus, frozenset())
-        return Interval(
-            start_ns, end_ns, tuple(threads), tuple(processes), self._busy, allowed_here, quota_ns, period_ns
-        )
+def _text(raw: bytes) -> str:
+    return raw.rstrip(b"\0").decode("utf-8", "replace")
+
+
+@lru_cache(maxsize=128)
+def _cpus(mask: bytes) -> frozenset[int]:
+    bits = int.from_bytes(mask, "little")
+    return frozenset(at for at in range(bits.bit_length()) if bits >> at & 1)

@@ -29,7 +29,7 @@ _THREAD_STATE_SIZE = 400
 
 @dataclass(frozen=True, slots=True)
 class GilAddress:
-    """Addresses in this process; `holder_at` is 0 where the holder cannot be told, and `interval_known` says whether
+    """Addresses in this process; `holder_at` is 0 where the holder is not known, and `interval_known` says whether
     the switch interval stands before it."""
 
     futex_from: int

@@ -21,7 +21,7 @@ from whywait.tracer.sampler.shared.cpu_records import CPU_RECORD, CPU_RECORDS
 
 _STOP_S: Final = 2.0
 _LAUNCH_S: Final = 0.5
-# without a sweep for so long, and so many looks, it hangs: one look may come right after a pause of both
+# without a sweep for so long, and so many checks, it hangs: one check may come right after a pause of both
 _HANGS_S: Final = 5.0
 _HANGS_LOOKS: Final = 8
 _PR_SET_PTRACER: Final = 0x59616D61
@@ -54,7 +54,7 @@ class SamplerProcess:
         self.tells_holder = bool(address.holder_at)
         self.ended = False
         self.ready = False
-        self._sweeps, self._swept_s, self._looks = -1, 0.0, 0  # when it last got on, and looks since
+        self._sweeps, self._swept_s, self._looks = -1, 0.0, 0  # when it last got on, and checks since
         self.failure = ""  # why there are no more samples, once there are none
         try:
             self._launcher = subprocess.Popen(  # noqa: S603 - our own interpreter, our own file
@@ -78,7 +78,7 @@ class SamplerProcess:
 
     def settle(self) -> None:
         """Waits until the launcher has left its child, some 20 ms where the machine is not crowded. Before that a
-        host that waits for any child of its own would be told of this one."""
+        host that waits for any child of its own would meet this one."""
         with suppress(subprocess.TimeoutExpired):
             self._launcher.wait(_LAUNCH_S)
 
@@ -103,7 +103,7 @@ class SamplerProcess:
     def _hear(self, words: bytes) -> None:
         if not words:
             self.failure = "the sampler's process has ended" if self.ready else (
-                "the sampler's process could not start, or may not look at this one"
+                "the sampler's process could not start, or may not read this one"
             )  # fmt: skip
             return
         self._said += words
@@ -177,7 +177,7 @@ class SamplerProcess:
         self._release_memory()
 
     def woke(self, thread_id: int) -> None:
-        """Says that a thread begins to work after a rest, or at all: the next sweep looks at it. Any thread may call it."""
+        """Says that a thread begins to work after a rest, or at all: the next sweep samples it. Any thread may call it."""
         memory, number = self._memory, self._woken
         self._woken = number + 1
         if memory is None:
@@ -219,7 +219,7 @@ def _shared_memory(size: int) -> int:
 
 
 def _allow(process_id: int) -> None:
-    # under Yama a process may be looked at by its descendants only if it names them
+    # under Yama a process may be read by its descendants only if it names them
     if process_id:
         with suppress(OSError, AttributeError):
             ctypes.CDLL(None).prctl(_PR_SET_PTRACER, process_id, 0, 0, 0)

@@ -28,13 +28,13 @@ _SLICE: Final = 200
 _KEPT: Final = 20_000  # records per thread
 _THREADS: Final = 1_024
 _SHORTEST_NS: Final = 20_000_000  # a few sweeps: in less, run-queue time cannot be placed
-# a record may be written this long after the time it tells of: one more, for a thread whose looks are spared
+# a record may be written this long after the time it is of: one more, for a thread whose samples are spared
 _LATE_NS: Final = 2 * LONGEST_RECORD_NS + 10_000_000
 _LATEST_NS: Final = 800_000_000  # and one of who used the CPUs; nobody waits longer for it
 
 
 class Held(NamedTuple):
-    """A sample of somebody waiting for the GIL: who had it then, 0 where that could not be told."""
+    """A sample of somebody waiting for the GIL: who had it then, 0 where that is not known."""
 
     at_ns: int
     thread_id: int
@@ -122,7 +122,7 @@ class Samples:
     def seen(self, tid: int, start_ns: int, end_ns: int, *, woken: bool = False) -> Seen:
         """What the thread was seen doing in the stretch. A record that reaches out of it counts in part.
 
-        `woken` says that what it slept in was over as the stretch began: who was still seen there had no CPU yet.
+        `woken` says that what it slept in was over as the stretch began: who was still seen there was in the run queue.
         """
         states: dict[int, int] = {}
         calls: dict[int, int] = {}
@@ -155,7 +155,7 @@ class Samples:
         ]
 
     def run_queue_ns(self, tid: int, start_ns: int, end_ns: int) -> int | None:
-        """How long the thread was runnable without a CPU, from the sweeps around the stretch.
+        """How long the thread was in the run queue, from the sweeps around the stretch.
 
         None where there is no sweep on either side, or the stretch is too short for it: what accrued
         between two sweeps is taken to have accrued evenly.
@@ -169,7 +169,7 @@ class Samples:
         return min(max(last - first, 0), end_ns - start_ns)
 
     def run_queue_around_ns(self, tid: int, start_ns: int, end_ns: int) -> int | None:
-        """The most that the thread can have been runnable without a CPU in the stretch: what accrued between the
+        """The most that the thread can have been in the run queue in the stretch: what accrued between the
         sweeps before and after it. None where there is none on either side."""
         series = self._threads.get(tid)
         if series is None:
@@ -183,7 +183,7 @@ class Samples:
         return min(max(high - low, 0), end_ns - start_ns)
 
     def queue_asleep_ns(self, tid: int, start_ns: int, end_ns: int) -> int | None:
-        """How long the thread had been runnable without a CPU when it was seen asleep in the stretch, in what is not the
+        """How long the thread had been in the run queue when it was seen asleep in the stretch, in what is not the
         GIL; None where it was not."""
         series = self._threads.get(tid)
         if series is None:
@@ -196,7 +196,7 @@ class Samples:
         return None
 
     def queue_before(self, tid: int, at_ns: int) -> tuple[int, int] | None:
-        """The latest look before: when, and how long the thread had been runnable without a CPU by then."""
+        """The latest sample before: when, and how long the thread had been in the run queue by then."""
         series = self._threads.get(tid)
         at = bisect_left(series.last_ns, at_ns) - 1 if series is not None else -1
         if series is None or at < 0 or series.run_queue_ns[at] == UNKNOWN_RUN_QUEUE:

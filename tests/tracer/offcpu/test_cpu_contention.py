@@ -32,8 +32,8 @@ class Past:
         return [one for one in self.stretches if one.end_ns > start_ns and one.start_ns < end_ns]
 
 
-def thread(tid: int, used: float, waited: float = 0, cpu: int = 0, cpus: frozenset[int] = BOTH) -> ThreadUse:
-    return ThreadUse(tid, int(used * MS), int(waited * MS), cpu, cpus, tid == ME, "python")
+def thread(tid: int, used: float, waited: float = 0, cpus: frozenset[int] = BOTH) -> ThreadUse:
+    return ThreadUse(tid, int(used * MS), int(waited * MS), cpus, tid == ME)
 
 
 def interval(
@@ -57,7 +57,7 @@ def told(found: Division) -> dict[str, float]:
     return {one.named.name: round(one.ns / MS, 1) for one in found.rivals}
 
 
-CRUNCH, SLEEPY = ProcessUse(7, 60 * MS, 1, "crunch", BOTH), ProcessUse(8, 20 * MS, 0, "sleepy", BOTH)
+CRUNCH, SLEEPY = ProcessUse(7, 60 * MS, "crunch", BOTH), ProcessUse(8, 20 * MS, "sleepy", BOTH)
 SECOND = frozenset({1})
 
 
@@ -72,8 +72,8 @@ def test_it_is_divided_as_the_cpus_were_used() -> None:
 
 def test_who_may_not_run_where_the_thread_may_is_no_rival() -> None:
     pinned, bystander = (
-        thread(ME, 50, 40, cpu=1, cpus=SECOND),
-        ProcessUse(9, 90 * MS, 0, "bystander", frozenset({0})),
+        thread(ME, 50, 40, cpus=SECOND),
+        ProcessUse(9, 90 * MS, "bystander", frozenset({0})),
     )
     crunch = CRUNCH._replace(cpus=SECOND)
     found = divided(Past([interval(0, [pinned], [crunch, bystander])]), 0, 100, 40)
@@ -83,8 +83,8 @@ def test_who_may_not_run_where_the_thread_may_is_no_rival() -> None:
 
 @pytest.mark.parametrize("busy", [100, 90, 120, 65])
 def test_who_may_run_elsewhere_too_has_the_room_that_is_left(busy: int) -> None:
-    pinned = thread(ME, 30, 40, cpu=1, cpus=SECOND)
-    crunch, roaming = CRUNCH._replace(cpus=SECOND), ProcessUse(9, 80 * MS, 0, "roaming", BOTH)
+    pinned = thread(ME, 30, 40, cpus=SECOND)
+    crunch, roaming = CRUNCH._replace(cpus=SECOND), ProcessUse(9, 80 * MS, "roaming", BOTH)
     found = divided(Past([interval(0, [pinned], [crunch, roaming], {SECOND: busy})]), 0, 100, 40)
     room = max(busy - 90, 0)
     whole = 60 + room
@@ -135,7 +135,7 @@ def test_cpus_that_were_busy_for_nobody_who_is_seen() -> None:
 
 
 def test_who_ended_meanwhile_has_of_its_wont_what_the_cpus_were_busy_for() -> None:
-    ended = ProcessUse(9, 60 * MS, 1, "ended", BOTH, ended=True)
+    ended = ProcessUse(9, 60 * MS, "ended", BOTH, ended=True)
     me = thread(ME, 10, 30)
     busy = Past([interval(0, [me], [CRUNCH, ended], {BOTH: 100})])
     assert told(divided(busy, 0, 100, 27)) == {"crunch": 18.0, "ended": 9.0}  # 30 ms were left to it
@@ -188,15 +188,15 @@ def test_threads_that_run_no_python_are_called_by_their_library() -> None:
 def test_our_own_work_is_called_ours() -> None:
     ours = Named(schema.RIVAL_THREAD, "whywait's own work")
     assert named(HolderPast(names={OTHER: "whywait-export"}), thread(OTHER, 1)) == [ours]
-    assert CpuNames(HolderPast(), {}, SAMPLER).of_process(ProcessUse(SAMPLER, 1, 0, "python")) == ours
+    assert CpuNames(HolderPast(), {}, SAMPLER).of_process(ProcessUse(SAMPLER, 1, "python")) == ours
     found = divided(
-        Past([interval(0, [thread(ME, 1, 9)], [ProcessUse(SAMPLER, 9 * MS, 0, "python", BOTH)])]), 0, 100, 9
+        Past([interval(0, [thread(ME, 1, 9)], [ProcessUse(SAMPLER, 9 * MS, "python", BOTH)])]), 0, 100, 9
     )
     assert (found.own_ns, found.process_ns) == (9 * MS, 0)
 
 
 def test_a_worker_beside_this_one_is_another_process_of_the_same_service() -> None:
-    beside = ProcessUse(7, 30 * MS, 0, "gunicorn", sibling=True)
+    beside = ProcessUse(7, 30 * MS, "gunicorn", sibling=True)
     found = divided(Past([interval(0, [thread(ME, 10, 20)], [beside])]), 0, 100, 20)
     assert (found.process_ns, found.rivals[0].named.kind) == (20 * MS, schema.RIVAL_SIBLING)
 
@@ -224,7 +224,7 @@ def test_the_parts_sum_exactly_and_none_is_negative(
         interval(
             100 * number,
             [thread(ME, used, waited), *(thread(20 + at, of) for at, of in enumerate(threads))],
-            [ProcessUse(at + 1, int(of * MS), 0, f"p{at % 2}") for at, of in enumerate(processes)],
+            [ProcessUse(at + 1, int(of * MS), f"p{at % 2}") for at, of in enumerate(processes)],
             {BOTH: unseen},
         )
         for number, (used, waited, threads, processes, unseen) in enumerate(drawn)

@@ -9,26 +9,14 @@ with. Reading them has a share of a core of its own; where there are many, the i
 import os
 import time
 from collections.abc import Callable, Collection, Iterable
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from whywait.tracer.sampler.child.cgroup import CpuGroups
-from whywait.tracer.sampler.child.cpu_affinity import Places
-from whywait.tracer.sampler.child.proc_stat import (
-    Process,
-    Processes,
-    Reading,
-    Used,
-    is_sibling,
-    read_stat,
-    stat_of,
-    used_ticks,
-)
+from whywait.tracer.sampler.child.proc_stat import Process, Processes, is_sibling, used_ticks
 from whywait.tracer.sampler.child.throttling import Throttling
 from whywait.tracer.sampler.shared.cpu_records import (
     BUSY,
     CPU_RECORD,
-    CPU_TEXT,
-    CPUS,
     FLAG_ENDED,
     FLAG_PYTHON,
     FLAG_SIBLING,
@@ -48,7 +36,7 @@ _SHORT_LIVED_NS = 30_000_000  # the coarseness of the counter of all threads tog
 _LEAST_NS = 500_000  # used or waited, from which a thread is
 _MOST_OF_A_CORE = 0.01
 _MOST_THREADS, _MOST_PROCESSES = 96, 12
-_MOST_SETS = 64
+_MOST_CPUS = 56 * 8
 _UNKNOWN = 2**64 - 1
 _TICK_NS = 1_000_000_000 // (os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100)
 
@@ -62,6 +50,22 @@ class SeenThread(Protocol):
     python: bool
 
 
+class Spent(NamedTuple):
+    """What a thread did in the interval."""
+
+    used_ns: int
+    waited_ns: int
+    python: bool
+
+
+class Listed(NamedTuple):
+    """What another process used in the interval."""
+
+    process: Process
+    used_ns: int
+    cpus: bytes
+
+
 class CpuUse:
     """Writes records by `emit`. `root` is where the machine's file system begins. Never raises OSError."""
 
@@ -73,20 +77,20 @@ class CpuUse:
         affinity: "Callable[[int], Iterable[int]] | None" = None,
     ) -> None:
         self._process_id = process_id
-        self._places = Places(affinity)
         self._emit = emit
-        self._root = root.rstrip("/")
-        self._others = Processes(process_id, root)
-        self.throttling = Throttling(CpuGroups(process_id, root), self._write_throttled)
+        self._affinity = affinity or os.sched_getaffinity
+        self._machine = Processes(root)
+        self.throttling = Throttling(
+            CpuGroups(process_id, root), lambda *when: self._write(THROTTLED, 0, *when)
+        )
         self._marks: dict[int, tuple[int, int]] = {}  # by thread: CPU and run queue at the interval's start
-        self._since_ns = self._next_ns = self._found_ns = 0
-        self._reading = Reading(0, {}, {})
-        self._own = Process(b"", 0, 0, 0, 0)  # the process itself, with its ended threads
+        self._ended: dict[int, Spent] = {}  # threads
+        self._since_ns = self._next_ns = self._found_ns = self._read_ns = 0
+        self._processes: dict[int, Process] = {}
+        self._listed: dict[int, Listed] = {}  # processes, in an interval that ended where this one begins
+        self._listed_ns = 0  # how long that was
         self._busy: dict[int, int] = {}
         self._busy_ns = self._busy_cost_ns = 0
-        self._sets: dict[frozenset[int], int] = {}
-        self._told: set[int] = set()  # the sets written down in this interval
-        self._ended: dict[int, tuple[int, int, bool]] = {}
 
     @property
     def until_ns(self) -> int:
@@ -96,36 +100,41 @@ class CpuUse:
     def account(self, now_ns: int, threads: Collection[SeenThread], *, last: bool = False) -> None:
         """Ends the interval, if it is time or the last one, and writes down who used the CPUs in it."""
         if not self._since_ns:
-            self._begin(now_ns, threads)
             self._read_processes(now_ns)
+            self._begin(now_ns, threads)
             return
         length_ns = now_ns - self._since_ns
         if length_ns < INTERVAL_NS and not last:
             return
-        if (
-            now_ns - self._found_ns >= _QUIET_NS
-        ):  # in quiet times, too, or the first waits in a new group go unseen
+        # in quiet times, too, or the first waits in a new group go unseen
+        if now_ns - self._found_ns >= _QUIET_NS:
             self._found_ns = now_ns
             self.throttling.find()
-        waited_ns = sum(self._spent(one)[1] for one in threads) + sum(one[1] for one in self._ended.values())
-        worth_it = waited_ns >= _WAITED_NS
+        spent = {one.tid: self._spent(one) for one in threads} | self._ended
+        worth_it = sum(one.waited_ns for one in spent.values()) >= _WAITED_NS
         if worth_it and now_ns < self._next_ns and length_ns < _LONGEST_NS and not last:
             return  # it goes on until there is time to read the processes
-        if worth_it or now_ns - self._reading.at_ns >= _QUIET_NS:
+        listed, self._listed = self._listed, {}
+        if worth_it or now_ns - self._read_ns >= _QUIET_NS:
             began = time.thread_time_ns()
-            self._end_interval(now_ns, threads, worth_it=worth_it)
-            spent_ns = time.thread_time_ns() - began
-            self._next_ns = now_ns + int(spent_ns / _MOST_OF_A_CORE)
+            busy, busy_ns = self._busy, self._busy_ns
+            used = self._read_processes(now_ns)
+            if worth_it:
+                self._write_processes(used, listed, length_ns)
+                self._write_threads(spent, used.get(self._process_id, 0), busy, self._part(busy_ns, now_ns))
+                cpus, quota = self._cpus(self._process_id), QUOTA.pack(*self.throttling.quota)
+                self._write(INTERVAL, 0, self._since_ns, now_ns, cpus, name=quota)
+            self._next_ns = now_ns + int((time.thread_time_ns() - began) / _MOST_OF_A_CORE)
         self._begin(now_ns, threads)
 
     def library(self, tid: int, name: str) -> None:
         """Writes down in whose code a thread was seen asleep."""
-        self._emit(CPU_TEXT.pack(LIBRARY, 0, tid, name.encode()[:56]))
+        self._write(LIBRARY, tid, 0, 0, name.encode()[:56])
 
     def ended(self, thread: SeenThread) -> None:
-        """Told of a thread that is no more; what it used counts in this interval."""
+        """Takes in that a thread is no more; what it used counts in this interval."""
         if len(self._ended) < _MOST_THREADS:
-            self._ended[thread.tid] = (*self._spent(thread), thread.python)
+            self._ended[thread.tid] = self._spent(thread)
 
     def close(self) -> None:
         """Closes what is open."""
@@ -134,159 +143,92 @@ class CpuUse:
     def _begin(self, now_ns: int, threads: Iterable[SeenThread]) -> None:
         self._marks = {one.tid: (one.cpu_ns, one.run_queue_ns) for one in threads}
         self._since_ns = now_ns
+        self._ended.clear()
         # in quiet times, too, where it is cheap: who ended before the interval was busy before it
         if now_ns > self._busy_ns and self._busy_cost_ns < INTERVAL_NS * _MOST_OF_A_CORE / 10:
             self._read_busy(now_ns)
-        self._told.clear()
-        self._ended.clear()
 
-    def _spent(self, thread: SeenThread) -> "tuple[int, int]":
+    def _spent(self, thread: SeenThread) -> Spent:
         if thread.run_queue_ns == _UNKNOWN:
-            return 0, 0
+            return Spent(0, 0, thread.python)
         # one that began since has used all that it used in this interval
         cpu_ns, queue_ns = self._marks.get(thread.tid, (0, 0))
-        return max(thread.cpu_ns - cpu_ns, 0), max(thread.run_queue_ns - queue_ns, 0)
+        return Spent(max(thread.cpu_ns - cpu_ns, 0), max(thread.run_queue_ns - queue_ns, 0), thread.python)
 
-    def _end_interval(self, now_ns: int, threads: Iterable[SeenThread], *, worth_it: bool) -> None:
-        before, own_before = self._reading, self._own
-        busy_before, busy_since_ns = self._busy, self._busy_ns
-        self._read_processes(now_ns)
-        if not worth_it:
-            return
-        start_ns = self._since_ns
-        allowed = self._places.of(self._process_id) or frozenset(self._busy)
+    def _part(self, read_ns: int, now_ns: int) -> float:
+        """Of what was counted since a reading, which may lie before the interval, the interval's part."""
+        return min((now_ns - self._since_ns) / max(now_ns - read_ns, 1), 1.0)
 
-        def part_since(read_ns: int) -> float:
-            # readings may lie further apart than the interval: then it has its part
-            return min((now_ns - start_ns) / max(now_ns - read_ns, 1), 1.0)
-
-        own_ns = int((self._own.ticks - own_before.ticks) * _TICK_NS * part_since(before.at_ns))
-        waited_for = self._write_threads(start_ns, now_ns, threads, own_ns, allowed)
-        used = {one: int(used.ns * part_since(used.since_ns)) for one, used in self._reading.used.items()}
-        self._write_processes(start_ns, now_ns, self._reading.processes, used)
-        if start_ns - before.at_ns <= INTERVAL_NS:  # else they may have ended before it
-            self._write_processes(
-                start_ns, now_ns, before.processes, self._wont(before, now_ns - start_ns), FLAG_ENDED
-            )
-        for cpus in {allowed, *waited_for}:
-            ticks = sum(max(self._busy.get(cpu, 0) - busy_before.get(cpu, 0), 0) for cpu in cpus)
-            busy_ns = int(ticks * _TICK_NS * part_since(busy_since_ns))
-            self._write(BUSY, 0, start_ns, now_ns, busy_ns, cpus=self._number_of(cpus))
-        self._write(
-            INTERVAL,
-            0,
-            start_ns,
-            now_ns,
-            0,
-            cpus=self._number_of(allowed),
-            name=QUOTA.pack(*self.throttling.quota),
-        )
-
-    def _wont(self, before: Reading, length_ns: int) -> "dict[int, int]":
-        """What those that are no more would have used in this time, had they gone on as before."""
-        wont = {}
-        for number, one in before.processes.items():
-            now, used = self._reading.processes.get(number), before.used.get(number)
-            if used is not None and (now is None or now.started != one.started):
-                share = min(used.ns / max(before.at_ns - used.since_ns, 1), one.threads)
-                wont[number] = int(share * length_ns)
-        return wont
-
-    def _write_processes(
-        self, start_ns: int, now_ns: int, processes: "dict[int, Process]", used: "dict[int, int]", flags: int = 0
-    ) -> None:  # fmt: skip
-        chosen = sorted(used, key=lambda one: -used[one])[:_MOST_PROCESSES]
-        for number in chosen:
-            one = processes[number]
-            sibling = FLAG_SIBLING if is_sibling(one, self._process_id, self._own) else 0
-            place = self._places.of(number, one.started, ended=bool(flags & FLAG_ENDED))
-            cpus = self._number_of(place or frozenset(self._busy))
-            self._write(
-                PROCESS, number, start_ns, now_ns, used[number], 0, one.cpu, cpus, flags | sibling, one.name
-            )
-        rest_ns = sum(used.values()) - sum(used[one] for one in chosen)
-        if rest_ns:
-            self._write(PROCESS, 0, start_ns, now_ns, rest_ns, flags=flags)
-
-    def _write_threads(
-        self,
-        start_ns: int,
-        now_ns: int,
-        threads: Iterable[SeenThread],
-        own_ns: int,
-        allowed: "frozenset[int]",
-    ) -> "set[frozenset[int]]":
-        """Returns the sets of CPUs that threads waited for."""
-        spent = {one.tid: (*self._spent(one), one.python) for one in threads} | self._ended
-        unseen_ns = own_ns - sum(used_ns for used_ns, _, _ in spent.values())
-        chosen = sorted(spent, key=lambda tid: -spent[tid][0] - spent[tid][1])[:_MOST_THREADS]
-        waited_for: set[frozenset[int]] = set()
-        for tid in chosen:
-            used_ns, waited_ns, python = spent[tid]
-            if used_ns + waited_ns < _LEAST_NS:
-                break
-            stat = stat_of(read_stat(f"{self._root}/proc/{self._process_id}/task/{tid}/stat"))
-            cpu, name = (stat.cpu, stat.name) if stat is not None else (0, b"")
-            allowed_here = self._places.of(tid) or allowed
-            if waited_ns:
-                waited_for.add(allowed_here)
-            cpus, flags = self._number_of(allowed_here), FLAG_PYTHON if python else 0
-            self._write(THREAD, tid, start_ns, now_ns, used_ns, waited_ns, cpu, cpus, flags, name)
-        if unseen_ns >= _SHORT_LIVED_NS:
-            self._write(THREAD, 0, start_ns, now_ns, unseen_ns, cpus=self._number_of(allowed))
-        return waited_for
-
-    def _write_throttled(self, start_ns: int, end_ns: int) -> None:
-        self._write(THROTTLED, 0, start_ns, end_ns, 0)
-
-    def _read_processes(self, now_ns: int) -> None:
-        before, processes = self._reading, self._others.read()
-        used = {}
+    def _read_processes(self, now_ns: int) -> "dict[int, int]":
+        """What each process used in the interval, ns."""
         booted_ns = now_ns - time.clock_gettime_ns(time.CLOCK_BOOTTIME)
-        for one, ticks in used_ticks(before.processes, processes).items() if before.at_ns else ():
-            # of one that began since, all of its use lies after that
-            began_ns = booted_ns + processes[one].started * _TICK_NS
-            used[one] = Used(ticks * _TICK_NS, max(before.at_ns, began_ns))
-        self._reading = Reading(now_ns, processes, used)
-        own = stat_of(read_stat(f"{self._root}/proc/{self._process_id}/stat"))
-        self._own = own if own is not None else self._own
+        before, before_ns = self._processes, self._read_ns
+        self._processes, self._read_ns = self._machine.read(), now_ns
         self._read_busy(now_ns)
+        used = {}
+        for number, ticks in used_ticks(before, self._processes).items():
+            # of one that began since, all of its use lies after that
+            began_ns = booted_ns + self._processes[number].started * _TICK_NS
+            used[number] = int(ticks * _TICK_NS * self._part(max(before_ns, began_ns), now_ns))
+        return used
 
     def _read_busy(self, now_ns: int) -> None:
         began_ns = time.thread_time_ns()
-        self._busy, self._busy_ns = self._others.busy_ticks(), now_ns
+        self._busy, self._busy_ns = self._machine.busy_ticks(), now_ns
         self._busy_cost_ns = time.thread_time_ns() - began_ns
 
-    def _number_of(self, cpus: "frozenset[int]") -> int:
-        """The number of a set of CPUs; 0 where there are too many sets."""
-        number = self._sets.get(cpus)
-        if number is None:
-            if len(self._sets) >= _MOST_SETS:
-                return 0
-            number = self._sets[cpus] = len(self._sets) + 1
-        if number in self._told:
-            return number
-        self._told.add(number)
-        mask = sum(1 << cpu for cpu in cpus if cpu < 56 * 8)
-        self._emit(CPU_TEXT.pack(CPUS, 0, number, mask.to_bytes(56, "little")))
-        return number
+    def _write_processes(self, used: "dict[int, int]", listed: "dict[int, Listed]", length_ns: int) -> None:
+        others = sorted(used.keys() - {self._process_id}, key=lambda one: -used[one])
+        for number in others[:_MOST_PROCESSES]:
+            one = Listed(self._processes[number], used[number], self._cpus(number))
+            self._listed[number] = one
+            self._write_process(number, one, one.used_ns)
+        rest_ns = sum(used[number] for number in others[_MOST_PROCESSES:])
+        if rest_ns:
+            self._write(PROCESS, 0, rest_ns)
+        for number, one in listed.items():
+            now = self._processes.get(number)
+            if now is None or now.started != one.process.started:  # had it gone on as before
+                would_ns = one.used_ns * length_ns // max(self._listed_ns, 1)
+                self._write_process(number, one, would_ns, FLAG_ENDED)
+        self._listed_ns = length_ns
+
+    def _write_process(self, number: int, one: Listed, used_ns: int, flags: int = 0) -> None:
+        own = self._processes.get(self._process_id, Process())
+        flags |= FLAG_SIBLING if is_sibling(one.process, self._process_id, own) else 0
+        self._write(PROCESS, number, used_ns, 0, one.cpus, flags, one.process.name)
+
+    def _write_threads(
+        self, spent: "dict[int, Spent]", own_ns: int, busy_before: "dict[int, int]", part: float
+    ) -> None:
+        waited_for = {allowed := self._cpus(self._process_id)}
+        chosen = sorted(spent, key=lambda tid: -spent[tid].used_ns - spent[tid].waited_ns)[:_MOST_THREADS]
+        for tid in chosen:
+            used_ns, waited_ns, python = spent[tid]
+            if used_ns + waited_ns >= _LEAST_NS:
+                cpus = self._cpus(tid, allowed)
+                waited_for |= {cpus} if waited_ns else set()
+                self._write(THREAD, tid, used_ns, waited_ns, cpus, FLAG_PYTHON if python else 0)
+        unseen_ns = own_ns - sum(one.used_ns for one in spent.values())
+        if unseen_ns >= _SHORT_LIVED_NS:
+            self._write(THREAD, 0, unseen_ns, 0, allowed)
+        ticks = {cpu: max(ticks - busy_before.get(cpu, 0), 0) for cpu, ticks in self._busy.items()}
+        for mask in waited_for:
+            within = int.from_bytes(mask, "little")
+            total = sum(count for cpu, count in ticks.items() if within >> cpu & 1)
+            self._write(BUSY, 0, int(total * _TICK_NS * part), 0, mask)
+
+    def _cpus(self, number: int, else_: bytes = b"") -> bytes:
+        """On which CPUs a thread or process may run, as a mask; `else_`, or all, where that cannot be asked."""
+        try:
+            cpus = self._affinity(number)
+        except OSError:
+            if else_:
+                return else_
+            cpus = self._busy
+        return sum(1 << cpu for cpu in cpus if cpu < _MOST_CPUS).to_bytes(_MOST_CPUS // 8, "little")
 
     def _write(
-        self, kind: int, number: int, start_ns: int, end_ns: int, used_ns: int, waited_ns: int = 0, cpu: int = 0,
-        cpus: int = 0, flags: int = 0, name: bytes = b"",
+        self, kind: int, number: int, first: int, second: int = 0, cpus: bytes = b"", flags: int = 0, name: bytes = b""
     ) -> None:  # fmt: skip
-        self._emit(
-            CPU_RECORD.pack(
-                kind,
-                min(cpu, 65_535),
-                number,
-                start_ns,
-                end_ns,
-                max(used_ns, 0),
-                waited_ns,
-                cpus,
-                flags,
-                0,
-                name,
-            )
-        )
+        self._emit(CPU_RECORD.pack(kind, flags, number, first, second, cpus, name))

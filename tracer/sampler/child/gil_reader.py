@@ -2,10 +2,10 @@
 
 Who waits for the GIL does so in rounds: it sleeps until the GIL is given back or the switch interval is over,
 asks for it, and sleeps again. The kernel shows where the deadline of a round stands, so that its beginning is
-known to the microsecond whenever within it the thread is looked at:
+known to the microsecond whenever within it the thread is sampled:
 
     thread   ~~~~~~call~~~~~~|~~~~~round~~~~~|~~~~~round~~~~|~r~|runs
-    looks            |            |                 |
+    samples          |            |                 |
                               its deadline less the interval is when the data came
 """
 

@@ -48,7 +48,7 @@ from whywait.tracer.sampler.shared.thread_records import (
 )
 
 _SWEEPS_THAT_PAY = 16
-_LISTING_S = 0.05  # how often new threads are looked for
+_LISTING_S = 0.05  # how often new threads are searched for
 _MOST_THREADS = 512
 _MOST_LIBRARIES = 4  # places in which a thread was seen asleep
 
@@ -70,7 +70,7 @@ class Sampler:
         self._use = CpuUse(process_id, self._emit_use)
         self._use_written = 0
         self._woken = 0  # how many threads were said to have begun to work
-        self._every = 1  # how many sweeps apart the threads are looked at that have long been asleep
+        self._every = 1  # how many sweeps apart the threads are sampled that have long been asleep
         self._libraries = Libraries(process_id)
         self._pools = PoolSweeps(process_id, memory, self._ring, self._calls.of)
 
@@ -105,8 +105,8 @@ class Sampler:
             self._write_header(time.thread_time_ns(), int(period_s * 1e9))
 
     def _pause(self, until_ns: int) -> bool:
-        """Until the next sweep; whether standard input ended. Process pools are looked at meanwhile where many threads
-        make sweeps dear and thus rare: a short job would begin and end between two."""
+        """Until the next sweep; whether standard input ended. Process pools are sampled meanwhile where many threads
+        make sweeps cost much, and thus rare: a short job would begin and end between two."""
         while True:
             now_ns = time.perf_counter_ns()
             look_ns = self._pools.next_ns(now_ns)
@@ -147,7 +147,7 @@ class Sampler:
         thread.close()
 
     def _hear(self) -> None:
-        """Threads that rested and now work are looked at in this sweep, and what was seen of them before is over."""
+        """Threads that rested and now work are sampled in this sweep, and what was seen of them before is over."""
         count, *latest = WOKEN.unpack_from(self._memory, WOKEN_AT)
         for number in range(max(self._woken, count - WOKEN_MOST), count):
             tid = latest[number % WOKEN_MOST]
@@ -180,7 +180,7 @@ class Sampler:
                 self._drop(tid)
                 continue
             now = clock()
-            if ran:  # it was away, and may have come back to the same place while nobody looked
+            if ran:  # it was away, and may have come back to the same place between two samples
                 self._ring.end(thread)
                 thread.asleep = b""
             if said == thread.asleep:

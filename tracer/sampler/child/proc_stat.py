@@ -11,56 +11,33 @@ _MOST = 16_384
 
 
 class Process(NamedTuple):
-    """What /proc/PID/stat says of a process, or of one of its threads."""
+    """What /proc/PID/stat says of a process."""
 
-    name: bytes  # as the kernel has it, at most 15 bytes
-    ticks: int  # of CPU time, of all its threads
-    threads: int
-    cpu: int  # on which its first thread ran last
-    started: int
+    name: bytes = b""  # as the kernel has it, at most 15 bytes
+    ticks: int = 0  # of CPU time, of all its threads
+    started: int = 0
     parent: int = 0
     group: int = 0
 
 
-class Used(NamedTuple):
-    """CPU time of one process."""
-
-    ns: int
-    since_ns: int  # when it began, or was looked at before
-
-
-class Reading(NamedTuple):
-    """All processes at one moment."""
-
-    at_ns: int
-    processes: dict[int, Process]
-    used: dict[int, Used]  # since the reading before; of the first one, nothing
-
-
 class Processes:
-    """All processes below `root`/proc but one, whose threads are known better. Never raises OSError."""
+    """All processes below `root`/proc. Never raises OSError."""
 
-    def __init__(self, but: int, root: str = "/") -> None:
+    def __init__(self, root: str = "/") -> None:
         self._folder = f"{root.rstrip('/')}/proc"
-        self._but = but
 
     def read(self) -> "dict[int, Process]":
         """Every process by its id. Costs about 10 µs for each."""
-        found: dict[int, Process] = {}
         try:
-            names = os.listdir(self._folder)
+            numbers = [int(name) for name in os.listdir(self._folder) if name.isdigit()][:_MOST]
         except OSError:
-            return found
-        for name in names:
-            if name.isdigit() and int(name) != self._but and len(found) < _MOST:
-                process = stat_of(read_stat(f"{self._folder}/{name}/stat"))
-                if process is not None:
-                    found[int(name)] = process
-        return found
+            return {}
+        found = {number: stat_of(_read(f"{self._folder}/{number}/stat")) for number in numbers}
+        return {number: one for number, one in found.items() if one is not None}
 
     def busy_ticks(self) -> "dict[int, int]":
         """By CPU: ticks that it was not idle, for whomever; not counting what a hypervisor took."""
-        return busy_of(read_stat(f"{self._folder}/stat", 262_144))
+        return busy_of(_read(f"{self._folder}/stat", 262_144))
 
 
 def stat_of(text: bytes) -> "Process | None":
@@ -70,12 +47,10 @@ def stat_of(text: bytes) -> "Process | None":
     if not 0 < begin < end or len(words) < 37:
         return None
     try:
-        return Process(
-            text[begin + 1 : end], int(words[11]) + int(words[12]), int(words[17]), int(words[36]), int(words[19]),
-            int(words[1]), int(words[2]),
-        )  # fmt: skip
+        parent, group, user, system, started = (int(words[at]) for at in (1, 2, 11, 12, 19))
     except ValueError:
         return None
+    return Process(text[begin + 1 : end], user + system, started, parent, group)
 
 
 def is_sibling(one: Process, own_id: int, own: Process) -> bool:
@@ -100,17 +75,13 @@ def busy_of(text: bytes) -> "dict[int, int]":
 def used_ticks(before: "dict[int, Process]", after: "dict[int, Process]") -> "dict[int, int]":
     """Pure: the ticks that each process used between two readings; one that began since used all of its own."""
     used = {}
-    for number, process in after.items():
+    for number, one in after.items():
         known = before.get(number)
-        begun = known is None or known.started != process.started
-        ticks = process.ticks - (0 if begun or known is None else known.ticks)
-        if ticks > 0:
-            used[number] = ticks
-    return used
+        used[number] = one.ticks - (known.ticks if known is not None and known.started == one.started else 0)
+    return {number: ticks for number, ticks in used.items() if ticks > 0}
 
 
-def read_stat(path: str, size: int = 1_024) -> bytes:
-    """The first bytes of a file; none where it cannot be read, or is gone."""
+def _read(path: str, size: int = 1_024) -> bytes:
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:

@@ -29,7 +29,7 @@ class Making:
         self.run_queue_ns = self.queued_ns = UNKNOWN_RUN_QUEUE
 
     def read_run_queue(self) -> int:
-        """How long it was runnable without a CPU so far."""
+        """How long it was in the run queue so far."""
         return UNKNOWN_RUN_QUEUE
 
     def close(self) -> None:
@@ -92,8 +92,8 @@ class Thread(Making):
             return b""
 
     def slept_until(self, ready_ns: int, now: int) -> None:
-        """Told that it waited until then, between its first look and now: looks that were spared count until
-        then, and those later on do not, for then it lacked a CPU."""
+        """Takes in that it waited until then, between its first sample and now: samples that were spared count
+        until then, and those later on do not, for then it was in the run queue."""
         if not self.count:
             return
         ready_ns = min(max(ready_ns, self.first_ns), now)
@@ -118,7 +118,7 @@ def goes_on(before_ns: int, round_ns: int, turns: int, interval_ns: int) -> bool
 
 
 def queued_ns(turns: bytes) -> int:
-    """Pure: of a thread's `turns`, how long it was runnable without a CPU; 0 where that is not told."""
+    """Pure: of a thread's `turns`, how long it was in the run queue; 0 where that is not known."""
     words = turns.split(None, 2)
     return int(words[1]) if len(words) > 1 and words[1].isdigit() else 0
 
@@ -135,7 +135,7 @@ class Ring:
     ) -> bool:
         """Adds what was seen in one sweep; whether it is another thing than before, or the record grew long.
 
-        `run_queue` is how long it was runnable without a CPU so far, where that was read already.
+        `run_queue` is how long it was in the run queue so far, where that was read already.
         """
         if run_queue is None:
             # who goes on waiting in the same place has not stood in the run queue meanwhile

@@ -1,14 +1,14 @@
 """When a quota withheld the CPUs, by the counters of the control groups. Part of the sampler's process.
 
 The kernel counts what it withheld from a CPU as it lets it go on, and exactly (`unthrottle_cfs_rq` in Linux's
-kernel/sched/fair.c): by how much the counter grew between two looks ended between them.
+kernel/sched/fair.c): by how much the counter grew between two readings ended between them.
 """
 
 from collections.abc import Callable
 
 from whywait.tracer.sampler.child.cgroup import CpuGroups, Quota, Throttled
 
-_LATE_NS = 2_000_000  # a sweep that comes so late may have been held back with those it looks at
+_LATE_NS = 2_000_000  # a sweep that comes so late may have been held back with those it samples
 
 
 class Throttling:
@@ -40,7 +40,7 @@ class Throttling:
         now, before = self._groups.throttled(), self._seen
         self._seen = now
         if now.ns > before.ns:
-            # who is held back in the same group goes on at the same moment as those it looks at
+            # who is held back in the same group goes on at the same moment as those it samples
             end_ns = now_ns if late or not self._looked_ns else (self._looked_ns + now_ns) // 2
             length_ns = withheld_ns(self._groups.quota, now.periods - before.periods, now.ns - before.ns)
             start_ns = max(end_ns - length_ns, self._told_ns)

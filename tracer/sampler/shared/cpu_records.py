@@ -5,21 +5,18 @@ Part of the sampler's process, and of this one, which reads them.
 
 import struct
 
-# kind, CPU it ran on last, id, start, end, ns used, ns waited, number of its CPUS, FLAG_*, name
-CPU_RECORD = struct.Struct("<HHIQQQQHHI16s")
-CPU_TEXT = struct.Struct("<HHI56s")  # the same size: kind, -, id, text
+# kind, FLAG_*, id, two numbers, bit mask of the CPUs (none: not known), name
+CPU_RECORD = struct.Struct("<HHIQQ56s16s")
 CPU_RECORDS = 4_096
-assert CPU_RECORD.size == CPU_TEXT.size
 
-# an interval ends with its INTERVAL record; what it tells of comes before
-INTERVAL, THREAD, PROCESS, THROTTLED, CPUS, LIBRARY, BUSY = range(1, 8)
-# INTERVAL: cpus = of the process; name = quota, period (2 Q)
-# BUSY: used = by anybody, seen or not, on the set of CPUs `cpus`
-# THREAD: id = its native id, 0: threads that were too short-lived to be seen one by one
-# THROTTLED: all of the stretch; CPUS: id = number of the set, text = bit mask
-# LIBRARY: id = thread, text = what the thread was seen asleep in; PROCESS: id = its process id, 0: all
-# processes that are not listed, together
-FLAG_PYTHON = 1  # it was seen waiting for the GIL
+# an interval ends with its INTERVAL record; what belongs to it comes before
+INTERVAL, THREAD, PROCESS, THROTTLED, LIBRARY, BUSY = range(1, 7)
+# INTERVAL: start, end; the CPUs of the process; name = quota, period (2 Q)
+# THREAD: its native id, 0: threads that were too short-lived to be seen one by one; ns used, ns in the run queue
+# PROCESS: its id, 0: all processes that are not listed, together; ns used
+# THROTTLED: start, end; LIBRARY: of a thread, the name of what it was seen asleep in, in place of the CPUs
+# BUSY: ns that these CPUs worked, for anybody, seen or not
+FLAG_PYTHON = 1  # a thread that was seen waiting for the GIL
 FLAG_SIBLING = 2  # a process that works beside the sampled one
 FLAG_ENDED = 4  # a process that is no more: what it used is not known, but what it would have, had it gone on
 QUOTA = struct.Struct("<QQ")

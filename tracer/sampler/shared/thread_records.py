@@ -22,8 +22,8 @@ WOKEN_NUMBER = struct.Struct("<I")
 # for the GIL instead what was known of its beginning as it was first seen, see `pack_round`
 RECORD = struct.Struct("<QQQIIHHi")
 RECORDS = 65_536
-CPU_AT = HEADER_SIZE + RECORDS * RECORD.size  # who used the CPUs: see cpu_layout.py
-WATCH_AT = CPU_AT + CPU_RECORDS * CPU_RECORD.size  # which process pools to look at: see watch.py
+CPU_AT = HEADER_SIZE + RECORDS * RECORD.size  # who used the CPUs: see cpu_records.py
+WATCH_AT = CPU_AT + CPU_RECORDS * CPU_RECORD.size  # which process pools to sample: see pool_table.py
 SIZE = WATCH_AT + WATCH_SIZE
 
 RUNNING, GIL, FUTEX, SLEEP, POLL, CALL, STOPPED = range(7)
@@ -37,8 +37,8 @@ _QUEUED_NS = 500_000  # a record ends when its thread has waited so long for a C
 
 
 def pack_round(ago_ns: int, turns: int) -> int:
-    """Pure: how long before its first look the round of a wait for the GIL began, and how often the thread was put on
-    a CPU since the look before, in one number; 0 is left for what is not known."""
+    """Pure: how long before its first sample the round of a wait for the GIL began, and how often the thread was put on
+    a CPU since the sample before, in one number; 0 is left for what is not known."""
     return (min(turns, _MOST_TURNS) << 20) | (min(ago_ns // 1_000, _MOST_AGO_US) + 1)
 
 
