@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from demo_service.starvation_story import Starvation
+from demo_service.chapters.starvation_story import Starvation
 
 SHOWN = 3
 

@@ -20,8 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from demo_service.driver.server_process import ServerPlan, running
 from demo_service.load import Bounds, drive
-from demo_service.server_process import ServerPlan, running
 
 CLIENTS: Final = 4
 START_S: Final = 6.0  # imports and the first look

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from demo_service.driver.server_process import ServerPlan, running
 from demo_service.load import Bounds, drive
-from demo_service.server_process import ServerPlan, running
 
 MODES: Final = ("microbatch", "batch", "to_thread", "per_request_pool")
 WARM_UP_S: Final = 120.0

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 from fastapi import FastAPI
 
 from demo_service import settings as service_settings
-from demo_service.devices import check_device
-from demo_service.refusals import BodyLimit, add_refusals
-from demo_service.routes import router
+from demo_service.model.devices import check_device
 from demo_service.service import Service
 from demo_service.settings import Settings, SettingsError
+from demo_service.web.refusals import BodyLimit, add_refusals
+from demo_service.web.routes import router
 
 if TYPE_CHECKING:
     app: FastAPI

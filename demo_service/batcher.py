@@ -22,7 +22,7 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """Flush the first `flush` requests now; else look again in `wait_s` (None: when one arrives)."""
+    """Flush the first `flush` requests now; else decide again after `wait_s` (None: when one arrives)."""
 
     flush: int
     wait_s: float | None

@@ -15,8 +15,8 @@ from typing import Final
 
 import httpx
 
-from demo_service.features import sample_pod
-from demo_service.interruption import run_until_interrupted
+from demo_service.driver.interruption import run_until_interrupted
+from demo_service.model.features import sample_pod
 
 MODES: Final = ("sequential", "to_thread", "per_request_pool", "dedicated_pool", "batch", "microbatch")
 PODS_PER_REQUEST: Final = 7  # as in the story

@@ -6,7 +6,7 @@ from concurrent.futures import Executor
 from dataclasses import dataclass, field
 
 from demo_service.batcher import Policy, Waiting, decide
-from demo_service.features import PodValues
+from demo_service.model.features import PodValues
 from whywait import phase
 
 Answers = list[dict[str, float]]

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor, as_completed
 from itertools import product
 
-from demo_service.features import PodValues
+from demo_service.model.features import PodValues
 from demo_service.predictor import Predictor
 
 Answers = list[dict[str, float]]

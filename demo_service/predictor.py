@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 from sklearn.pipeline import Pipeline
 
-from demo_service.features import FEATURES, PodValues
-from demo_service.training import PREPROCESS, REGRESS
+from demo_service.model.features import FEATURES, PodValues
+from demo_service.model.training import PREPROCESS, REGRESS
 from whywait import phase
 
 

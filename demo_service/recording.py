@@ -22,9 +22,9 @@ from pathlib import Path
 from sysconfig import get_path
 from typing import Any, Final
 
-from demo_service.interruption import run_until_interrupted
+from demo_service.driver.interruption import run_until_interrupted
+from demo_service.driver.server_process import ServerError, ServerPlan, running
 from demo_service.load import Bounds, LoadError, drive
-from demo_service.server_process import ServerError, ServerPlan, running
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 HOST_NAME: Final = "demo"
@@ -85,7 +85,7 @@ async def _drive(url: str, groups: Iterable[tuple[Cell, ...]]) -> int:
                 for cell in group
             )
         )
-        await asyncio.sleep(2)  # the exporter has its turn between groups
+        await asyncio.sleep(2)  # the exporter works between groups
     return begun_ns
 
 

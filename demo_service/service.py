@@ -6,12 +6,12 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 from demo_service.batcher import Policy
-from demo_service.features import PodValues
 from demo_service.microbatch import MicroBatcher
-from demo_service.model_cache import load_or_train
+from demo_service.model.features import PodValues
+from demo_service.model.model_cache import load_or_train
 from demo_service.predictor import Predictor
-from demo_service.schemas import example_request
 from demo_service.settings import Settings
+from demo_service.web.schemas import example_request
 from whywait import phase
 
 log = logging.getLogger("demo_service")

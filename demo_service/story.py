@@ -15,8 +15,12 @@ from rich.console import Console
 from rich.markup import escape
 from rich.text import Text
 
-from demo_service.cost_story import Cost, cost_text, measure_cost
-from demo_service.interruption import run_until_interrupted
+from demo_service.chapters.cost_story import Cost, cost_text, measure_cost
+from demo_service.chapters.starvation_story import Starvation, tell_starvation
+from demo_service.chapters.story_cells import PAUSE_S, cells_of, comparison, label, only_cells
+from demo_service.chapters.story_report import as_json, comparison_text, conditions, table
+from demo_service.driver.interruption import run_until_interrupted
+from demo_service.driver.server_process import ServerError, ServerPlan, running
 from demo_service.load import (
     MODES,
     Bounds,
@@ -27,10 +31,6 @@ from demo_service.load import (
     parse_modes,
     positive_seconds,
 )
-from demo_service.server_process import ServerError, ServerPlan, running
-from demo_service.starvation_story import Starvation, tell_starvation
-from demo_service.story_cells import PAUSE_S, cells_of, comparison, label, only_cells
-from demo_service.story_report import as_json, comparison_text, conditions, table
 from whywait.analysis import InputError, analyze, load_traces
 from whywait.analysis.report.html.report import write_html
 from whywait.analysis.verdicts.accusation import verdict
@@ -93,7 +93,7 @@ def _plan(argv: Sequence[str] | None) -> Plan:
         description="The story in one command: a service in six modes, driven, traced and explained.",
     )
     parser.add_argument("--out", type=Path, help="folder for traces and reports (whywait-demo/<time of day>)")
-    parser.add_argument("--quick", action="store_true", help="a shorter look: fewer requests per cell")
+    parser.add_argument("--quick", action="store_true", help="a shorter run: fewer requests per cell")
     parser.add_argument("--seconds", type=positive_seconds, help="at most so long per cell (5)")
     parser.add_argument("--modes", type=parse_modes, default=MODES, help=f"some of {','.join(MODES)}")
     parser.add_argument("--clients", type=parse_clients, default=(1, 4, 16), help="comma-separated (1,4,16)")

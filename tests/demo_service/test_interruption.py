@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from demo_service.interruption import run_until_interrupted
+from demo_service.driver.interruption import run_until_interrupted
 
 SIGNALS = [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, SystemExit)]
 

@@ -15,9 +15,9 @@ import httpx
 import pytest
 
 import demo_service.app
-from demo_service.schemas import example_request
-from demo_service.server_process import ServerError, ServerPlan, free_port, running
+from demo_service.driver.server_process import ServerError, ServerPlan, free_port, running
 from demo_service.settings import Settings, SettingsError, from_environment
+from demo_service.web.schemas import example_request
 
 
 def small_environment(cache_dir: Path) -> dict[str, str]:

@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from demo_service.load import Bounds, LoadError, LoadResult, bodies, drive, main, parse_clients, parse_modes
-from demo_service.schemas import PredictRequest
+from demo_service.web.schemas import PredictRequest
 
 
 def result(*latencies_ns: int) -> LoadResult:

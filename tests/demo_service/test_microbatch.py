@@ -9,8 +9,8 @@ from contextlib import asynccontextmanager
 import pytest
 
 from demo_service.batcher import Policy
-from demo_service.features import PodValues
 from demo_service.microbatch import Answers, BatchError, MicroBatcher, Overloaded
+from demo_service.model.features import PodValues
 
 
 def pods(*values: float) -> list[PodValues]:

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from demo_service.model_cache import CacheUnusable, cache_path, fingerprint, load_or_train, restore
+from demo_service.model.model_cache import CacheUnusable, cache_path, fingerprint, load_or_train, restore
+from demo_service.model.training import synthetic_pods, train
 from demo_service.settings import Settings
-from demo_service.training import synthetic_pods, train
 
 
 @pytest.fixture

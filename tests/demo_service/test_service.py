@@ -6,12 +6,12 @@ from typing import Any
 import httpx
 import pytest
 
-from demo_service.features import CATEGORICAL, FEATURES, GPU_MODELS
 from demo_service.load import MODES
+from demo_service.model.features import CATEGORICAL, FEATURES, GPU_MODELS
+from demo_service.model.training import train
 from demo_service.predictor import Predictor
-from demo_service.schemas import GpuModel, Pod, example_request
 from demo_service.settings import MAX_PODS, Settings
-from demo_service.training import train
+from demo_service.web.schemas import GpuModel, Pod, example_request
 
 
 def test_all_modes_give_the_numbers_of_the_plain_pipelines(service: httpx.Client, small: Settings) -> None:

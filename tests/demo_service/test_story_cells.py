@@ -6,9 +6,9 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
+from demo_service.chapters.story_cells import cells_of, comparison, label, only_cells
+from demo_service.chapters.story_report import as_json, comparison_text, table
 from demo_service.load import LoadResult
-from demo_service.story_cells import cells_of, comparison, label, only_cells
-from demo_service.story_report import as_json, comparison_text, table
 from whywait.analysis import Analysis
 from whywait.analysis.model import CAUSE_COLUMNS, CULPRIT_COLUMNS, REQUEST_COLUMNS, SPAN_COLUMNS, Finding
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 import whywait
+from demo_service.chapters.starvation_story import Starvation, tell_starvation
 from demo_service.never_idle import NAME
-from demo_service.starvation_story import Starvation, tell_starvation
 from testbed.disturbed import disturbed
 from whywait import analysis
 

@@ -11,7 +11,15 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from xgboost import XGBRegressor
 
-from demo_service.features import CATEGORICAL, FEATURES, GPU_MODELS, NUMERIC, POD_NAMES, TARGETS, sample_pod
+from demo_service.model.features import (
+    CATEGORICAL,
+    FEATURES,
+    GPU_MODELS,
+    NUMERIC,
+    POD_NAMES,
+    TARGETS,
+    sample_pod,
+)
 from demo_service.settings import Settings
 
 _SPEED: Final = {"L40S": 0.5, "A100": 1.0, "H100": 2.0, "H200": 2.4, "B200": 4.0}

@@ -19,9 +19,9 @@ import xgboost
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
-from demo_service.features import CATEGORICAL, FEATURES, GPU_MODELS, NUMERIC, POD_NAMES, TARGETS
+from demo_service.model.features import CATEGORICAL, FEATURES, GPU_MODELS, NUMERIC, POD_NAMES, TARGETS
+from demo_service.model.training import PREPROCESS, REGRESS, new_pipeline, synthetic_pods, train
 from demo_service.settings import Settings
-from demo_service.training import PREPROCESS, REGRESS, new_pipeline, synthetic_pods, train
 
 FORMAT: Final = 1
 MAX_FILE_BYTES: Final = 256 * 1024 * 1024

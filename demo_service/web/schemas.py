@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from fastapi import Body
 from pydantic import BaseModel, ConfigDict, Field
 
-from demo_service.features import sample_pod
+from demo_service.model.features import sample_pod
 from demo_service.settings import MAX_PODS
 
 GpuModel = Literal["A100", "B200", "H100", "H200", "L40S"]

@@ -46,7 +46,7 @@ async def _batch_failed(_request: Request, error: Exception) -> JSONResponse:
 
 
 class BodyLimit:
-    """ASGI middleware: a body above `max_bytes` gets 413, told by its header or counted as it comes."""
+    """ASGI middleware: a body above `max_bytes` gets 413, by its header or by counting what arrives."""
 
     def __init__(self, app: ASGIApp, max_bytes: int) -> None:
         self._app = app

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from demo_service.interruption import run_until_interrupted
+from demo_service.driver.interruption import run_until_interrupted
+from demo_service.driver.server_process import ServerPlan, running
 from demo_service.load import Bounds, drive
-from demo_service.server_process import ServerPlan, running
 
 MODES: Final = ("to_thread", "batch")
 UNTRACED: Final = "untraced"

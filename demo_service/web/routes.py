@@ -6,9 +6,9 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 
 from demo_service import modes
-from demo_service.features import PodValues
-from demo_service.schemas import Prediction, PredictRequest, PredictResponse, Problems, RankBody
+from demo_service.model.features import PodValues
 from demo_service.service import Service
+from demo_service.web.schemas import Prediction, PredictRequest, PredictResponse, Problems, RankBody
 from whywait import phase
 
 MODES = ("sequential", "to_thread", "per_request_pool", "dedicated_pool", "batch", "microbatch")

@@ -9,7 +9,7 @@ from typing import Any, Final
 from rich.table import Table
 from rich.text import Text
 
-from demo_service.story_cells import CauseShare, Cell, Comparison, unexplained
+from demo_service.chapters.story_cells import CauseShare, Cell, Comparison, unexplained
 from whywait.analysis import Cause
 
 TOP_CAUSES: Final = 3

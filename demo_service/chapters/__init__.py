@@ -1,0 +1,1 @@
+"""The parts of the story: what is driven, compared and told."""

@@ -1,0 +1,1 @@
+"""Runs the service in a process of its own, and ends it cleanly."""

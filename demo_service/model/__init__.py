@@ -1,0 +1,1 @@
+"""The model: its features, training, cache and devices."""

@@ -1,0 +1,1 @@
+"""What the service takes, answers and refuses over HTTP."""
