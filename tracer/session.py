@@ -16,8 +16,8 @@ from whywait.tracer.export.exporter_thread import Outlet
 from whywait.tracer.export.sdk_spans import SpanMaker
 from whywait.tracer.host import thread_clocks
 from whywait.tracer.hotpath import recorder
-from whywait.tracer.hotpath.jobs import forget_pools
 from whywait.tracer.hotpath.recorder import Recorder, logger
+from whywait.tracer.hotpath.thread_state import forget_here
 from whywait.tracer.probes import process_exit
 from whywait.tracer.probes.asyncio import eager_tasks, lock_releases, selector_loop, uvloop_loop
 from whywait.tracer.probes.blocking import calls, gc_pauses, logging_handlers
@@ -26,7 +26,6 @@ from whywait.tracer.probes.process_pool import executor
 from whywait.tracer.probes.requests import asgi, server_span
 from whywait.tracer.probes.stacks import sampler, watchdog
 from whywait.tracer.probes.threads import anyio_workers, futures, thread_pool, thread_starts
-from whywait.tracer.records.current import forget_here
 from whywait.tracer.records.ids import reseed
 from whywait.tracer.schema import (
     SCOPE,
@@ -132,7 +131,6 @@ class _Session:
         _deactivate()
         self._metrics.abandon()
         provider.release_after_fork(self._provider, self._processors, self._queues, ours=self._is_ours)
-        forget_pools()
         thread_clocks.close_all()  # they are of the parent's threads
 
     def close(self) -> None:
@@ -146,7 +144,6 @@ class _Session:
                 logger.warning("whywait could not take out all of itself: %r", error)
         for seen in self.recorder.loops:
             seen.live = False
-        forget_pools()
         thread_clocks.close_all()
 
 

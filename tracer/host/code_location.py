@@ -171,37 +171,14 @@ def caller_place() -> Place | None:
 
 
 def await_site(coroutine: Any) -> Site | None:
-    """Where a suspended coroutine stands: the innermost user frame, and the innermost frame of all.
+    """Return where a suspended coroutine stands: the innermost user frame, and the innermost frame of all.
 
     Where a server waits for its client in a primitive of asyncio, the innermost is the server's.
     """
-    user: FrameType | None = None
-    leaf: FrameType | None = None
-    server: FrameType | None = None
-    depth = 0
-    while coroutine is not None and depth < _MAX_DEPTH:
-        if type(coroutine) is CoroutineType:
-            frame, inner = coroutine.cr_frame, coroutine.cr_await
-        else:
-            names = _SUSPENDED.get(type(coroutine))
-            if names is None:  # a future at the end of the chain, or what poses as one
-                break
-            frame, inner = getattr(coroutine, names[0]), getattr(coroutine, names[1])
-        if frame is not None:
-            leaf = frame
-            about = _about(frame.f_code.co_filename)
-            if about & _SERVER:
-                server = frame
-            elif not about & _ASYNCIO:
-                server = None
-            if not about & _LIBRARY:
-                user = frame
-        coroutine = inner
-        depth += 1
+    at, leaf = _suspended(coroutine)
     if leaf is None:
         return None
-    leaf = server or leaf
-    at = user or leaf
+    at = at or leaf
     code, where = at.f_code, leaf.f_code
     key = (id(code), at.f_lasti, id(where))
     known = _sites.get(key)
@@ -211,6 +188,31 @@ def await_site(coroutine: Any) -> Site | None:
         site = Site(place_of_frame(at), where.co_qualname, module_of(where.co_filename))
         known = _sites[key] = (site, code, where)
     return known[0]
+
+
+def _suspended(coroutine: Any) -> tuple[FrameType | None, FrameType | None]:
+    user: FrameType | None = None
+    leaf: FrameType | None = None
+    server: FrameType | None = None
+    for _ in range(_MAX_DEPTH):
+        if type(coroutine) is CoroutineType:
+            frame, coroutine = coroutine.cr_frame, coroutine.cr_await
+        else:
+            names = _SUSPENDED.get(type(coroutine))
+            if names is None:  # a future at the end of the chain, or what poses as one
+                break
+            frame, coroutine = getattr(coroutine, names[0]), getattr(coroutine, names[1])
+        if frame is None:
+            continue
+        leaf = frame
+        about = _about(frame.f_code.co_filename)
+        if about & _SERVER:
+            server = frame
+        elif not about & _ASYNCIO:
+            server = None
+        if not about & _LIBRARY:
+            user = frame
+    return user, server or leaf
 
 
 @lru_cache(maxsize=4_096)

@@ -1,26 +1,20 @@
 """A loop's recent past, as its own thread writes it down: what ran on it for long, and runs of short callbacks."""
 
-import threading
 from types import CodeType
-from typing import Any
+from typing import Any, TypeAlias
 
 from whywait.tracer.host.introspection import bound_to, code_of, is_task
 from whywait.tracer.host.thread_clocks import run_queue_ns
 from whywait.tracer.hotpath import recorder as recorders
 from whywait.tracer.hotpath.tasks import task_code
-from whywait.tracer.records.current import here
-from whywait.tracer.records.request import Activity, Block, Callback, Loop, Sample, made
+from whywait.tracer.records.request import Activity, Block, Callback, Look, Loop, Request, Sample, made
 
 CALLBACK_MIN_NS = 100_000  # shorter callbacks are kept as runs, not one by one
+AWAY_MIN_NS = 100_000  # of a loop that is seen in its callbacks only: less lies between two callbacks
 
-
-def new_loop() -> Loop:
-    """A record of the loop that runs on this thread, for one that has none in this session."""
-    loop = here.loop = Loop(threading.get_ident(), threading.get_native_id())
-    recorder = recorders.active
-    if recorder is not None:
-        recorder.loops.append(loop)
-    return loop
+_Whose: TypeAlias = tuple[
+    int, int, CodeType | None, Sample | None, Request | None
+]  # the middle of a `Callback`
 
 
 def queued_since(loop: Loop) -> int | None:
@@ -34,6 +28,13 @@ def queued_since(loop: Loop) -> int | None:
     if before is None or loop.run_queue_ns is None:
         return None
     return loop.run_queue_ns - before
+
+
+def note_away(loop: Loop, start_ns: int) -> None:
+    """Notes that libuv slept, or did what is not seen: its thread was runnable meanwhile after it was woken."""
+    queued_ns = queued_since(loop)
+    if queued_ns is not None and queued_ns >= AWAY_MIN_NS and loop.ended_ns:
+        loop.looks.append(Look(loop.ended_ns, start_ns, queued_ns, False))
 
 
 def sample_of(loop: Loop | None, run_start_ns: int) -> Sample | None:
@@ -52,26 +53,16 @@ def keep_callback(
         flush_short(loop)
     sample = sample_of(loop, start_ns)
     if owner is not None:
-        kept = Callback(
-            start_ns,
-            end_ns,
-            duration_ns,
-            1,
-            owner.request.trace_id,
-            owner.span_id,
-            owner.code,
-            sample,
-            owner.request,
-            queued_ns,
-        )
+        request = owner.request
+        whose: _Whose = (request.trace_id, owner.span_id, owner.code, sample, request)
     else:
         code = code_behind(callback)
         recorder = recorders.active
         if recorder is not None and duration_ns >= recorder.config.block_ns:
             name = code.co_qualname if code is not None else type(callback).__name__
             recorder.background.append((name, Block(start_ns, end_ns, -1, sample, 0)))
-        kept = Callback(start_ns, end_ns, duration_ns, 1, 0, 0, code, sample, None, queued_ns)
-    loop.callbacks.append(kept)
+        whose = (0, 0, code, sample, None)
+    loop.callbacks.append(Callback(start_ns, end_ns, duration_ns, 1, *whose, queued_ns))
 
 
 def flush_short(loop: Loop) -> None:

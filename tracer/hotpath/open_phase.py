@@ -4,16 +4,17 @@ Outside any request the outermost mark opens a request of its own, and closes it
 """
 
 import threading
-from time import perf_counter_ns, thread_time_ns
+from time import perf_counter_ns
 from types import CodeType
 
 from opentelemetry.trace import TraceFlags
 
 from whywait.tracer.host.code_location import Place, place_of_code
+from whywait.tracer.host.cpu_meter import cpu_now_ns
 from whywait.tracer.host.otel_context import StandIn, current_span_id, enter, leave
 from whywait.tracer.host.thread_clocks import run_queue_ns
 from whywait.tracer.hotpath import recorder as recorders
-from whywait.tracer.hotpath.task_steps import close_step, open_step
+from whywait.tracer.hotpath.thread_state import close_step, open_step
 from whywait.tracer.records.current import ACTIVITY, current_activity, here
 from whywait.tracer.records.ids import new_span_id, new_trace_id
 from whywait.tracer.records.request import Activity, Job, Phase, Request
@@ -129,7 +130,7 @@ def _cpu_of(activity: Activity) -> int:
     """CPU the activity has used so far, its running step included; -1 when it does not run here."""
     if here.current is not activity:
         return -1
-    return int(activity.cpu_ns + thread_time_ns() - activity.step_cpu_ns)
+    return int(activity.cpu_ns + cpu_now_ns() - activity.step_cpu_ns)
 
 
 def error_name(error: type[BaseException] | None) -> str:

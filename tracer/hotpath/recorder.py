@@ -4,19 +4,34 @@ import logging
 from collections import Counter, deque
 from collections.abc import Callable
 from time import perf_counter_ns
+from typing import Any, Protocol
 
 from whywait.tracer.config import KEEP_ALL, Config
+from whywait.tracer.host.identity_map import ByIdentity
 from whywait.tracer.hotpath.request_totals import Totals
 from whywait.tracer.hotpath.tail_sampling import Keeper
 from whywait.tracer.hotpath.trace_verdicts import Gates
 from whywait.tracer.records.gil_holder import HolderSeen
-from whywait.tracer.records.request import Block, Loop, Occupancy, Request
+from whywait.tracer.records.request import Block, Loop, Occupancy, Pool, Request
 from whywait.tracer.records.thread_names import ThreadLives
 from whywait.tracer.sampler.process import SamplerProcess
 
 _QUIET_NS = 200_000_000
 
 logger = logging.getLogger("whywait")
+
+
+class AppliedTables(Protocol):
+    """The adapters' tables, as far as they are applied in one session."""
+
+    def added(self, library: str) -> None:
+        """A table was registered."""
+
+    def removed(self, library: str) -> None:
+        """A table was taken back."""
+
+    def adopt_steps(self, container: Any, rule: Any, method: str, probe: str) -> None:
+        """A container of steps is called: marks those that were not met before."""
 
 
 class Recorder:
@@ -36,9 +51,14 @@ class Recorder:
         self.lost: Counter[str] = Counter()
         self.signals: tuple[str, ...] = ()
         self.undo: dict[str, Callable[[], None]] = {}
+        # coroutines in which a library wraps the user's own, and how to find that (or its function) in one that
+        # has not begun; filled by the library's probe. By the id of their code, whose hash is slow
+        self.wrappers: dict[int, Callable[[Any], Any]] = {}
+        self.adapters: AppliedTables | None = None
         self.keeper = Keeper(config)
         self.gates = Gates() if config.keep != KEEP_ALL else None
         self.totals = Totals()
+        self.pools: ByIdentity[Pool] = ByIdentity()  # by executor or limiter
 
     def begin(self, request: Request) -> None:
         """Notes that somebody waits for this request now."""

@@ -85,10 +85,6 @@ class Keeper:
             return Decision(True, WHY_SHARE, 1.0 / self._share)
         return Decision(False, "", 0.0)
 
-    def reseed(self) -> None:
-        """Gives a forked child draws of its own."""
-        self._random.seed()
-
     def _learnt_ns(self, endpoint: str, wall_ns: int) -> float | None:
         quantile = self._endpoints.get(endpoint)
         if quantile is None:

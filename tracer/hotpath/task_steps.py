@@ -6,14 +6,14 @@ that schedules the task's wake-up, and the task's wait was still ended by the jo
 
 import asyncio
 import contextvars
-from time import perf_counter_ns, thread_time_ns
+from time import perf_counter_ns
 from types import FunctionType
 from typing import Any
 
 from whywait.tracer.host.code_location import await_site
+from whywait.tracer.host.cpu_meter import cpu_now_ns
 from whywait.tracer.host.introspection import BOUND, bound_to, is_task
 from whywait.tracer.host.otel_context import current_span_id, span_id_in
-from whywait.tracer.host.thread_clocks import ESTIMATED_NS
 from whywait.tracer.hotpath.loop_history import (
     CALLBACK_MIN_NS,
     code_behind,
@@ -23,6 +23,7 @@ from whywait.tracer.hotpath.loop_history import (
     sample_of,
 )
 from whywait.tracer.hotpath.tasks import adopt, end_task, task_code
+from whywait.tracer.hotpath.waits import record_wait
 from whywait.tracer.records.current import here
 from whywait.tracer.records.request import (
     IO,
@@ -34,8 +35,6 @@ from whywait.tracer.records.request import (
     Sample,
     Stamp,
     Standing,
-    Wait,
-    made,
 )
 from whywait.tracer.schema import WAIT_AWAIT
 
@@ -100,35 +99,17 @@ def begin_callback(
             return None
         activity = known
     stop_ns = activity.stop_ns
-    if request.records_left <= 0:
-        request.lost += 1
-    else:
-        request.records_left -= 1  # as `take` does
-        by, cause_ns = stamp
-        site = None
-        parent_id = 0
-        if start_ns - stop_ns >= SITE_MIN_NS and activity.steps:
-            site = await_site(task.get_coro())
-            parent_id = current_span_id() if context is None else span_id_in(context)
-        if cause_ns < stop_ns:
-            cause_ns = stop_ns
-        elif cause_ns > start_ns:
-            cause_ns = start_ns
-        activity.waits.append(
-            made(
-                Wait,
-                (WAIT_AWAIT, stop_ns, cause_ns, start_ns, by, site, parent_id, False, None, None, None, None),
-            )
-        )
-        if type(by) is Job and not by.resume_ns:
-            by.resume_ns = start_ns
+    by, cause_ns = stamp
+    site = None
+    parent_id = 0
+    if start_ns - stop_ns >= SITE_MIN_NS and activity.steps:
+        site = await_site(task.get_coro())
+        parent_id = current_span_id() if context is None else span_id_in(context)
+    kept = record_wait(activity, WAIT_AWAIT, stop_ns, cause_ns, start_ns, by, site, parent_id)
+    if kept and type(by) is Job and not by.resume_ns:
+        by.resume_ns = start_ns
     activity.step_start_ns = start_ns
-    gap_ns = start_ns - loop.cpu_at_ns
-    if gap_ns < _PASSING_NS and start_ns - loop.cpu_read_ns < ESTIMATED_NS:
-        activity.step_cpu_ns = loop.cpu_ns + gap_ns
-    else:
-        activity.step_cpu_ns = thread_time_ns()
-        loop.cpu_read_ns = start_ns
+    activity.step_cpu_ns = loop.cpu.at(start_ns, _PASSING_NS)
     return activity
 
 
@@ -159,33 +140,30 @@ def end_short(
         flush_short(loop)
     if step is None:
         return
-    duration_ns = end_ns - step.step_start_ns
-    if duration_ns < _ON_CPU_NS:  # as `end_step` has it
-        loop.cpu_ns = step.step_cpu_ns + duration_ns
-        loop.cpu_at_ns = step.stop_ns = end_ns
-        step.cpu_ns += duration_ns
-        step.run_ns += duration_ns
-        step.steps += 1
-    else:
-        end_step(loop, step, end_ns, None)
-    task = bound_to(callback)
+    # as `end_step` has it
+    step.cpu_ns += loop.cpu.at(end_ns, _ON_CPU_NS) - step.step_cpu_ns
+    step.run_ns += end_ns - step.step_start_ns
+    step.steps += 1
+    step.stop_ns = end_ns
+    task = callback.__self__ if type(callback) in BOUND else bound_to(callback)
     if (type(task) is _Task or is_task(task)) and task.done():
         end_task(step, task, end_ns)
 
 
 def end_callback(
     loop: Loop,
-    mine: dict[str, Any],
+    current: Activity | Standing | None,
+    opened: Activity | None,
     begun: Activity | None,
     found: Activity | None,
     callback: Any,
     start_ns: int,
     end_ns: int,
 ) -> None:
-    """A callback has run; `begun` is the activity whose step it was when it began, `mine` what `here` is."""
-    current: Activity | Standing | None = mine.get("current")
-    mine["current"] = None
-    opened: Activity | None = mine.pop("opened", None)
+    """A callback has run, in which a request may have been `opened`.
+
+    `begun` is the activity whose step it was when it began, `current` what stood in `here` when it ended.
+    """
     loop.run_start_ns = 0
     # a request may have been opened (SERVER span) or closed in this very step
     owner: Activity | None = begun
@@ -222,17 +200,8 @@ def end_step(
     Returns it, or what was asked here.
     """
     duration_ns = end_ns - activity.step_start_ns
-    if loop is None:
-        cpu_ns = thread_time_ns() - activity.step_cpu_ns
-    else:
-        if duration_ns < _ON_CPU_NS:
-            cpu_ns = duration_ns
-            loop.cpu_ns = activity.step_cpu_ns + duration_ns
-        else:
-            loop.cpu_ns = now = thread_time_ns()
-            cpu_ns = now - activity.step_cpu_ns
-            loop.cpu_read_ns = end_ns
-        loop.cpu_at_ns = end_ns
+    now_ns = loop.cpu.at(end_ns, _ON_CPU_NS) if loop is not None else cpu_now_ns()
+    cpu_ns = now_ns - activity.step_cpu_ns
     activity.cpu_ns += cpu_ns
     activity.run_ns += duration_ns
     activity.steps += 1
@@ -247,33 +216,6 @@ def end_step(
     return queued_ns
 
 
-def open_step(root: Activity, start_ns: int) -> "asyncio.Task[Any] | None":
-    """The activity's request begins in the middle of this step; returns the task whose step it is, if it is one's."""
-    root.step_start_ns = start_ns
-    root.step_cpu_ns = thread_time_ns()
-    try:
-        task = asyncio.current_task()
-    except RuntimeError:
-        task = None
-    if task is not None:
-        root.task_key = id(task)
-    here.current = here.opened = root
-    return task
-
-
-def close_step(activity: Activity, end_ns: int) -> None:
-    """The activity's request ends in the middle of this step: what follows is nobody's wait."""
-    if here.current is not activity:
-        return
-    here.current = None
-    loop = here.loop
-    queued_ns = end_step(
-        loop, activity, end_ns, sample_of(loop, loop.run_start_ns if loop is not None else 0)
-    )
-    if loop is not None:
-        loop.told_queue_ns += queued_ns or 0
-
-
 def close_wait(activity: Activity, end_ns: int) -> None:
     """The activity's request ends while it waits: that was for whoever runs now.
 
@@ -282,5 +224,5 @@ def close_wait(activity: Activity, end_ns: int) -> None:
     current = here.current
     if not isinstance(current, Activity) or current is activity or current.request is not activity.request:
         return
-    if activity.steps and activity.request.take():
-        activity.waits.append(Wait(WAIT_AWAIT, activity.stop_ns, end_ns, end_ns, current, None, 0))
+    if activity.steps:
+        record_wait(activity, WAIT_AWAIT, activity.stop_ns, end_ns, end_ns, current, None, 0)

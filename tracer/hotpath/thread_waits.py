@@ -11,8 +11,9 @@ from whywait.tracer.host.code_location import Place, Site, is_library, user_plac
 from whywait.tracer.host.otel_context import current_span_id
 from whywait.tracer.host.thread_clocks import run_queue_ns
 from whywait.tracer.hotpath import recorder as recorders
+from whywait.tracer.hotpath.waits import record_wait
 from whywait.tracer.records.current import here
-from whywait.tracer.records.request import Activity, Job, Pool, Wait, Waited, Waker
+from whywait.tracer.records.request import Activity, Job, Pool, Waited, Waker
 from whywait.tracer.schema import WAIT_LOGGING, WAIT_RESUME
 
 KEPT_NS = 100_000  # no span is made of shorter waits: they are sums, and cost a request none of its records
@@ -56,15 +57,13 @@ def keep_wait(
         if cause_ns < end_ns:
             short[WAIT_RESUME] = short.get(WAIT_RESUME, 0) + end_ns - cause_ns
         return
-    if not activity.request.take():
-        return
     site = Site(_user_site(activity, sys._getframe(1)), waited.what, waited.what.partition(".")[0])
-    parent_id = current_span_id()
     # its session may have stopped meanwhile: nothing is opened any more
-    read = run_queue_ns() if recorders.active is not None else None, queue_before_ns
-    activity.waits.append(
-        Wait(kind, start_ns, cause_ns, end_ns, by, site, parent_id, True, pool, waited, *read)
-    )
+    queue_ns = run_queue_ns() if recorders.active is not None else None
+    record_wait(
+        activity, kind, start_ns, cause_ns, end_ns, by, site, current_span_id(), True, pool, waited, queue_ns,
+        queue_before_ns,
+    )  # fmt: skip
 
 
 def _user_site(activity: Activity, frame: FrameType) -> Place:

@@ -11,6 +11,7 @@ from types import CodeType
 from typing import Any, NamedTuple, TypeAlias, Union
 
 from whywait.tracer.host.code_location import Place, Site
+from whywait.tracer.host.cpu_meter import CpuMeter
 from whywait.tracer.records.decision import Decision
 from whywait.tracer.records.ids import new_span_id
 
@@ -179,7 +180,7 @@ class Job(Activity):
     """A function handed to an executor or a worker thread."""
 
     __slots__ = (
-        "collector", "handover_cpu_ns", "handover_run_queue_ns", "idle_since_ns", "initialized", "occupancy", "passage",
+        "collector", "handover_cpu_ns", "handover_run_queue_ns", "idle_since_ns", "initialized", "passage",
         "pool", "pool_age_ns", "resume_ns", "run_id", "run_queue_ns", "start_ns", "thread_id", "thread_name",
     )  # fmt: skip
 
@@ -194,7 +195,6 @@ class Job(Activity):
         self.thread_name = ""
         self.pool: Pool | None = None
         self.pool_age_ns = 0
-        self.occupancy: Occupancy | None = None
         self.initialized: tuple[str, int] | None = (
             None  # what its worker ran before its first job, and how long
         )
@@ -335,7 +335,7 @@ class Loop:
     """One event loop's recent past, kept per thread that runs one."""
 
     __slots__ = (
-        "callbacks", "cpu_at_ns", "cpu_ns", "cpu_read_ns", "ended_ns", "live", "looks", "native_id", "polled_ns", "run_queue_ns", "run_start_ns", "sample", "select_end_ns", "selects",
+        "callbacks", "cpu", "ended_ns", "live", "looks", "native_id", "polled_ns", "run_queue_ns", "run_start_ns", "sample", "select_end_ns", "selects",
         "short_busy_ns", "short_code", "short_count", "short_end_ns", "short_longest_ns", "short_start_ns", "short_until_ns",
         "thread_id", "told_queue_ns",
     )  # fmt: skip
@@ -356,9 +356,7 @@ class Loop:
         self.callbacks: deque[Callback] = deque(maxlen=50_000)
         self.looks: deque[Look] = deque(maxlen=20_000)  # that took time
         self.run_queue_ns: int | None = None  # the latest reading on this thread
-        self.cpu_ns = 0  # the thread's CPU time at `cpu_at_ns`, true or estimated since `cpu_read_ns`
-        self.cpu_at_ns = 0
-        self.cpu_read_ns = 0
+        self.cpu = CpuMeter()
         self.told_queue_ns = 0  # in the callback that runs now, asked of a request that ended in it
         self.ended_ns = 0  # the latest callback, where the time in between is not seen
 

@@ -304,15 +304,15 @@ def test_metrics_are_sent_where_they_are_asked_for_and_a_fork_sends_its_own(
     tmp_path: Any, collector: str
 ) -> None:
     program = """
-import os, tracer
-with tracer.phase("before the fork"): pass
+import os, whywait
+with whywait.phase("before the fork"): pass
 child = os.fork()
 if child:
     os.waitpid(child, 0)
-    with tracer.phase("parent"): pass
+    with whywait.phase("parent"): pass
 else:
-    with tracer.phase("child"): pass
-tracer.stop()
+    with whywait.phase("child"): pass
+whywait.stop()
 os._exit(0)
 """
     environment = {

@@ -11,11 +11,11 @@ from time import perf_counter_ns
 from types import FunctionType
 from typing import Any
 
-from whywait.tracer.hotpath.loop_history import CALLBACK_MIN_NS, flush_short, new_loop, queued_since
-from whywait.tracer.hotpath.recorder import probe_failed
-from whywait.tracer.hotpath.task_steps import begin_callback, end_callback, end_short, waker_now
+from whywait.tracer.hotpath.loop_history import flush_short, queued_since
+from whywait.tracer.hotpath.task_steps import waker_now
+from whywait.tracer.hotpath.thread_state import handle_runner
 from whywait.tracer.probes.blocking.timed_call import timed
-from whywait.tracer.records.current import ACTIVITY, here
+from whywait.tracer.records.current import here
 from whywait.tracer.records.request import IO, IO_LATE, TIMER, Activity, Look, Stamp, made
 
 _SLEEP_MIN_NS = 20_000
@@ -27,42 +27,7 @@ def install() -> Callable[[], None]:
     plain_handle, timer_handle = events.Handle, events.TimerHandle
     plain_init, plain_run = plain_handle.__init__, plain_handle._run
 
-    # one frame from the loop to the plain `_run`, since this is what every callback pays
-    def _run(self: Any) -> None:
-        start_ns = perf_counter_ns()
-        activity: Activity | None = None
-        callback = self._callback
-        try:
-            mine = here.__dict__
-            loop = mine.get("loop")
-            if loop is None or not loop.live:
-                loop = new_loop()
-            loop.run_start_ns = start_ns
-            context = self._context
-            found = context.get(ACTIVITY)
-            stamp = self._stamp
-            if found is not None and type(callback) is not FunctionType:
-                activity = begin_callback(loop, found, callback, stamp, start_ns, context)
-            mine["current"] = begun = activity or (callback, stamp)
-        except Exception as error:
-            probe_failed("loop", error)
-            plain_run(self)
-            return
-        try:
-            plain_run(self)
-        finally:
-            try:
-                end_ns = perf_counter_ns()
-                if mine["current"] is begun and end_ns - start_ns < CALLBACK_MIN_NS:
-                    mine["current"] = None
-                    end_short(loop, activity, activity, callback, start_ns, end_ns)
-                else:
-                    end_callback(loop, mine, activity, found, callback, start_ns, end_ns)
-            except Exception as error:
-                probe_failed("loop", error)
-            # the frames of what failed in there refer back to this one: like asyncio's own `_run`, it must
-            # not keep the task, its exception and so itself alive
-            self = callback = context = activity = found = begun = None  # type: ignore[assignment]
+    _run = handle_runner(plain_run)
 
     class Handle(plain_handle):  # type: ignore[misc, valid-type]
         __slots__ = ("_stamp",)
@@ -73,8 +38,11 @@ def install() -> Callable[[], None]:
             if self._source_traceback:  # debug mode: asyncio takes its caller's frame for the last one
                 del self._source_traceback[-1]
             current = here.current
+            if type(current) is Activity:  # this and the next as `waker_now` has it, without its frame
+                self._stamp = current, perf_counter_ns()
+                return
             if type(current) is tuple and type(current[0]) is FunctionType:
-                self._stamp = stamp = current[1]  # as `waker_now` has it
+                self._stamp = stamp = current[1]
             else:
                 self._stamp = stamp = waker_now(current)
             by = stamp[0]
@@ -103,7 +71,7 @@ def install() -> Callable[[], None]:
     # TimerHandle itself must stay: its comparisons ask isinstance(other, TimerHandle), and timers set
     # before `start` share a heap with those set after it
     timer_handle._stamp = property(_timer_stamp)  # type: ignore[attr-defined]
-    timer_handle._run = _run  # type: ignore[method-assign]
+    timer_handle._run = _run  # type: ignore[assignment, method-assign]
     undo_select = _wrap_select(selectors.DefaultSelector)
     undo_readers = [_mark_io(name, Handle, IoHandle) for name in ("_add_reader", "_add_writer")]
 

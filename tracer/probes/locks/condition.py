@@ -16,9 +16,10 @@ from typing import Any
 
 from whywait.tracer.host.code_location import Place
 from whywait.tracer.host.introspection import local_of
-from whywait.tracer.hotpath.jobs import known_pool
+from whywait.tracer.hotpath.pools import known_pool
 from whywait.tracer.hotpath.recorder import probe_failed
 from whywait.tracer.hotpath.task_steps import waker_now
+from whywait.tracer.hotpath.thread_state import begin_wait, end_wait, note_freed, take_freed
 from whywait.tracer.hotpath.thread_waits import keep_wait, waiter_here
 from whywait.tracer.probes.locks.traced_lock import TracedLock, hold_here
 from whywait.tracer.records.current import here
@@ -105,8 +106,8 @@ def _timed_wait(plain_wait: Callable[..., bool], condition: Any, timeout: float 
     mine = _Waiter()
     key = id(condition)
     _waiters.setdefault(key, []).append(mine)
-    here.waiting = True
-    here.freed_ns = 0
+    inside = begin_wait()
+    take_freed()
     woken = False
     start_ns = perf_counter_ns()
     try:
@@ -114,12 +115,13 @@ def _timed_wait(plain_wait: Callable[..., bool], condition: Any, timeout: float 
         return woken
     finally:
         end_ns = perf_counter_ns()
-        here.waiting = activity is None
+        end_wait(inside)
         _forget(key, mine)
         try:
             # the condition's own lock is part of it
-            lock_ns = here.freed_ns if start_ns < here.freed_ns <= end_ns else 0
-            here.freed_ns, here.freed_by = 0, None
+            lock_ns = take_freed()
+            if not start_ns < lock_ns <= end_ns:
+                lock_ns = 0
             if mine.hold is not None and woken:
                 cause_ns, by = max(mine.hold.end_ns, lock_ns), mine.by
             elif timeout is not None and not woken:
@@ -127,7 +129,7 @@ def _timed_wait(plain_wait: Callable[..., bool], condition: Any, timeout: float 
             else:
                 cause_ns, by = end_ns, None
             if activity is None:  # inside another wait, which takes it from here
-                here.freed_ns, here.freed_by = cause_ns, by
+                note_freed(cause_ns)
             else:
                 _keep(activity, condition, start_ns, cause_ns, end_ns, by, mine)
         except Exception as error:

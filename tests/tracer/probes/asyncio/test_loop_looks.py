@@ -59,7 +59,7 @@ def test_what_is_made_in_haste_has_all_of_its_fields(
         return tuple.__new__(kind, fields)
 
     for module in (
-        "whywait.tracer.hotpath.task_steps",
+        "whywait.tracer.hotpath.waits",
         "whywait.tracer.hotpath.loop_history",
         "whywait.tracer.probes.asyncio.selector_loop",
     ):
