@@ -16,15 +16,8 @@ from whywait.tracer.hotpath.open_phase import error_name
 from whywait.tracer.hotpath.thread_state import recent_run_queue_ns, set_phase
 from whywait.tracer.records.current import current_activity, here
 from whywait.tracer.records.ids import new_span_id
-from whywait.tracer.records.request import (
-    MIN_RESOLUTION_NS,
-    Activity,
-    DeviceCall,
-    Job,
-    Occupancy,
-    Phase,
-    Request,
-)
+from whywait.tracer.records.occupancy import DeviceCall, Occupancy
+from whywait.tracer.records.request import MIN_RESOLUTION_NS, Activity, Job, Phase, Request
 from whywait.tracer.schema import PHASE_FROM_DEVICE, PHASE_TO_DEVICE
 
 _COPIES = (PHASE_TO_DEVICE, PHASE_FROM_DEVICE)

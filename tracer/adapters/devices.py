@@ -13,7 +13,7 @@ from contextlib import suppress
 from typing import Any, Protocol
 from weakref import WeakKeyDictionary
 
-from whywait.tracer.records.request import DeviceLine
+from whywait.tracer.records.occupancy import DeviceLine
 
 
 class Device(Protocol):

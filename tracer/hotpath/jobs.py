@@ -17,7 +17,8 @@ from whywait.tracer.hotpath.job_names import carried_context, describe
 from whywait.tracer.hotpath.pools import begin_occupancy
 from whywait.tracer.hotpath.thread_state import enter_job, leave_untraced, worker_here
 from whywait.tracer.records.current import ACTIVITY, Worker, current_activity
-from whywait.tracer.records.request import Job, Occupancy, Pool
+from whywait.tracer.records.occupancy import Occupancy
+from whywait.tracer.records.request import Job, Pool
 
 _NO_QUEUE_NS = 20_000  # off the CPU for less: what of it was the run queue is not asked
 _ON_CPU_NS = 20_000  # shorter jobs, and stretches between two, are taken to have been on the CPU throughout

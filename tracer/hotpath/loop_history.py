@@ -7,7 +7,8 @@ from whywait.tracer.host.introspection import bound_to, code_of, is_task
 from whywait.tracer.host.thread_clocks import run_queue_ns
 from whywait.tracer.hotpath import recorder as recorders
 from whywait.tracer.hotpath.tasks import task_code
-from whywait.tracer.records.request import Activity, Block, Callback, Look, Loop, Request, Sample, made
+from whywait.tracer.records.loop import Block, Callback, Look, Loop, Sample
+from whywait.tracer.records.request import Activity, Request, made
 
 CALLBACK_MIN_NS = 100_000  # shorter callbacks are kept as runs, not one by one
 AWAY_MIN_NS = 100_000  # of a loop that is seen in its callbacks only: less lies between two callbacks

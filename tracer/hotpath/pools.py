@@ -8,7 +8,8 @@ from whywait.tracer.host.code_location import caller_place
 from whywait.tracer.hotpath import recorder as recorders
 from whywait.tracer.hotpath.job_names import describe
 from whywait.tracer.records.ids import new_pool_id
-from whywait.tracer.records.request import Job, Occupancy, Pool
+from whywait.tracer.records.occupancy import Occupancy
+from whywait.tracer.records.request import Job, Pool
 
 
 def pool_of(owner: Any, name: str, size: int, *, new: bool = False) -> Pool:

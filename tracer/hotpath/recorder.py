@@ -12,7 +12,9 @@ from whywait.tracer.hotpath.request_totals import Totals
 from whywait.tracer.hotpath.tail_sampling import Keeper
 from whywait.tracer.hotpath.trace_verdicts import Gates
 from whywait.tracer.records.gil_holder import HolderSeen
-from whywait.tracer.records.request import Block, Loop, Occupancy, Pool, Request
+from whywait.tracer.records.loop import Block, Loop
+from whywait.tracer.records.occupancy import Occupancy
+from whywait.tracer.records.request import Pool, Request
 from whywait.tracer.records.thread_names import ThreadLives
 from whywait.tracer.sampler.process import SamplerProcess
 

@@ -25,17 +25,8 @@ from whywait.tracer.hotpath.loop_history import (
 from whywait.tracer.hotpath.tasks import adopt, end_task, task_code
 from whywait.tracer.hotpath.waits import record_wait
 from whywait.tracer.records.current import here
-from whywait.tracer.records.request import (
-    IO,
-    THREAD,
-    Activity,
-    Block,
-    Job,
-    Loop,
-    Sample,
-    Stamp,
-    Standing,
-)
+from whywait.tracer.records.loop import Block, Loop, Sample
+from whywait.tracer.records.request import IO, THREAD, Activity, Job, Stamp, Standing
 from whywait.tracer.schema import WAIT_AWAIT
 
 SHORT_RUN_NS = 1_000_000  # the longest run of short callbacks

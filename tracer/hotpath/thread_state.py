@@ -18,7 +18,8 @@ from whywait.tracer.hotpath.loop_history import AWAY_MIN_NS, CALLBACK_MIN_NS, no
 from whywait.tracer.hotpath.recorder import probe_failed
 from whywait.tracer.hotpath.task_steps import begin_callback, end_callback, end_short, end_step
 from whywait.tracer.records.current import ACTIVITY, Worker, here
-from whywait.tracer.records.request import Activity, Job, Loop, Stamp, Standing
+from whywait.tracer.records.loop import Loop
+from whywait.tracer.records.request import Activity, Job, Stamp, Standing
 
 # Callbacks
 

@@ -13,7 +13,8 @@ from whywait.tracer.host.thread_clocks import run_queue_ns
 from whywait.tracer.hotpath import recorder as recorders
 from whywait.tracer.hotpath.waits import record_wait
 from whywait.tracer.records.current import here
-from whywait.tracer.records.request import Activity, Job, Pool, Waited, Waker
+from whywait.tracer.records.lock_holds import Waited
+from whywait.tracer.records.request import Activity, Job, Pool, Waker
 from whywait.tracer.schema import WAIT_LOGGING, WAIT_RESUME
 
 KEPT_NS = 100_000  # no span is made of shorter waits: they are sums, and cost a request none of its records

@@ -2,7 +2,8 @@
 
 from whywait.tracer.host.code_location import Site
 from whywait.tracer.host.otel_context import current_span_id
-from whywait.tracer.records.request import Activity, Pool, Wait, Waited, Waker, made
+from whywait.tracer.records.lock_holds import Waited
+from whywait.tracer.records.request import Activity, Pool, Wait, Waker, made
 from whywait.tracer.schema import WAIT_AWAIT
 
 

@@ -5,7 +5,8 @@ from contextvars import ContextVar
 from typing import Any
 
 from whywait.tracer.host.cpu_meter import CpuMeter
-from whywait.tracer.records.request import Activity, Job, Loop
+from whywait.tracer.records.loop import Loop
+from whywait.tracer.records.request import Activity, Job
 
 
 class Worker:

@@ -25,7 +25,7 @@ from whywait import analysis, phase
 from whywait.analysis.pipeline import analyze
 from whywait.tracer.adapters import Rule, devices
 from whywait.tracer.adapters.devices import CudaDevice, Device, device_of_booster, named_device
-from whywait.tracer.records.request import DeviceLine
+from whywait.tracer.records.occupancy import DeviceLine
 
 Begin = Callable[..., Traced]
 MS = 1_000_000

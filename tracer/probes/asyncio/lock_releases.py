@@ -17,7 +17,8 @@ from whywait.tracer.host.code_location import user_place
 from whywait.tracer.host.introspection import own, take_this_frame_out
 from whywait.tracer.hotpath.recorder import probe_failed
 from whywait.tracer.records.current import here
-from whywait.tracer.records.request import Activity, Release
+from whywait.tracer.records.lock_holds import Release
+from whywait.tracer.records.request import Activity
 
 _MOST = 256  # of one task: older ones are told by now
 

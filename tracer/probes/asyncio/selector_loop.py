@@ -16,7 +16,8 @@ from whywait.tracer.hotpath.task_steps import waker_now
 from whywait.tracer.hotpath.thread_state import handle_runner
 from whywait.tracer.probes.blocking.timed_call import timed
 from whywait.tracer.records.current import here
-from whywait.tracer.records.request import IO, IO_LATE, TIMER, Activity, Look, Stamp, made
+from whywait.tracer.records.loop import Look
+from whywait.tracer.records.request import IO, IO_LATE, TIMER, Activity, Stamp, made
 
 _SLEEP_MIN_NS = 20_000
 _STALL_MIN_NS = 200_000

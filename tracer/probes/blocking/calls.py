@@ -24,7 +24,8 @@ from whywait.tracer.hotpath.thread_state import begin_wait, end_wait
 from whywait.tracer.hotpath.thread_waits import keep_wait, waiter_here
 from whywait.tracer.probes.blocking.timed_call import timed
 from whywait.tracer.records.current import here
-from whywait.tracer.records.request import TIMER, Waited
+from whywait.tracer.records.lock_holds import Waited
+from whywait.tracer.records.request import TIMER
 from whywait.tracer.schema import WAIT_BLOCKING
 
 _SOCKET = (

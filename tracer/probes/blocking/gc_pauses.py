@@ -13,7 +13,8 @@ from typing import Any
 from whywait.tracer.host.code_location import user_place
 from whywait.tracer.hotpath.waits import record_thread_wait
 from whywait.tracer.records.current import current_activity, here
-from whywait.tracer.records.request import Job, Loop, Sample
+from whywait.tracer.records.loop import Loop, Sample
+from whywait.tracer.records.request import Job
 from whywait.tracer.schema import WAIT_GC
 
 _MIN_NS = 50_000

@@ -11,7 +11,7 @@ from whywait.tracer.hotpath.recorder import probe_failed
 from whywait.tracer.hotpath.thread_state import begin_wait, end_wait
 from whywait.tracer.hotpath.thread_waits import KEPT_NS, keep_wait, waiter_here
 from whywait.tracer.records.current import here
-from whywait.tracer.records.request import Waited
+from whywait.tracer.records.lock_holds import Waited
 from whywait.tracer.schema import WAIT_BLOCKING
 
 # a single system call: whatever its thread sleeps in afterwards is the GIL

@@ -23,7 +23,8 @@ from whywait.tracer.hotpath.thread_state import begin_wait, end_wait, note_freed
 from whywait.tracer.hotpath.thread_waits import keep_wait, waiter_here
 from whywait.tracer.probes.locks.traced_lock import TracedLock, hold_here
 from whywait.tracer.records.current import here
-from whywait.tracer.records.request import TIMER, Activity, Hold, Waited, Waker
+from whywait.tracer.records.lock_holds import Hold, Waited
+from whywait.tracer.records.request import TIMER, Activity, Waker
 from whywait.tracer.schema import WAIT_AWAIT, WAIT_BLOCKING, WAIT_LOCK, WAIT_POOL_STARTUP
 
 _FILES = {threading.__file__: "threading.", queue.__file__: "queue."}

@@ -8,7 +8,7 @@ is exported before that, its wait names nobody.
 from contextlib import suppress
 from typing import Any, Final
 
-from whywait.tracer.records.request import Hold
+from whywait.tracer.records.lock_holds import Hold
 
 _MOST: Final = 64  # waits of one lock whose holder is not known yet
 # stands in line for those who gave up, so that the release is written down; no reading of the clock

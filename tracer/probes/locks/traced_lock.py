@@ -20,7 +20,8 @@ from whywait.tracer.hotpath.thread_state import begin_wait, end_wait, note_freed
 from whywait.tracer.hotpath.thread_waits import keep_wait, waiter_here
 from whywait.tracer.probes.locks.late_holder import ASKED, NOBODY, answer, ask_who_has
 from whywait.tracer.records.current import here
-from whywait.tracer.records.request import TIMER, Activity, Hold, Waited, Waker
+from whywait.tracer.records.lock_holds import Hold, Waited
+from whywait.tracer.records.request import TIMER, Activity, Waker
 from whywait.tracer.schema import WAIT_LOCK
 
 _MOST_HOLDS = 256

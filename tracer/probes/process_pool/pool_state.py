@@ -9,8 +9,9 @@ from whywait.tracer.host.process_clocks import WorkerClocks
 from whywait.tracer.host.thread_clocks import run_queue_ns
 from whywait.tracer.hotpath import recorder
 from whywait.tracer.probes.process_pool.worker_slots import ProcessSlots, Readings
+from whywait.tracer.records.occupancy import Occupancy
 from whywait.tracer.records.process_job import Part
-from whywait.tracer.records.request import Occupancy, Pool
+from whywait.tracer.records.request import Pool
 
 _MOST_JOBS = 8_192
 _MOST_PICKLINGS = 256

@@ -18,8 +18,8 @@ from whywait.tracer.host.introspection import own, take_this_frame_out
 from whywait.tracer.hotpath.recorder import probe_failed
 from whywait.tracer.probes.process_pool.pool_state import Came, ProcessLine, Stand
 from whywait.tracer.probes.process_pool.worker_slots import Entry
+from whywait.tracer.records.occupancy import Occupancy
 from whywait.tracer.records.process_job import Passage
-from whywait.tracer.records.request import Occupancy
 
 PROBE = "process pool"
 ENTRY_ATTRIBUTE = "_whywait_entry"  # on the host's Future: it must not outlive it

@@ -18,8 +18,9 @@ from time import perf_counter_ns
 
 from whywait.tracer.host.process_clocks import WorkerClock
 from whywait.tracer.probes.process_pool.result_sender import Senders
+from whywait.tracer.records.occupancy import Occupancy
 from whywait.tracer.records.process_job import Passage, Sent
-from whywait.tracer.records.request import Job, Occupancy
+from whywait.tracer.records.request import Job
 
 Readings = dict[int, WorkerClock]
 _OLD_NS = 100_000_000

@@ -15,7 +15,7 @@ from whywait.tracer.host.code_location import Place, place_of_thread
 from whywait.tracer.host.syscall_names import call_name
 from whywait.tracer.hotpath.recorder import Recorder, probe_failed
 from whywait.tracer.records.gil_holder import HolderSeen
-from whywait.tracer.records.request import Loop, Sample
+from whywait.tracer.records.loop import Loop, Sample
 
 
 def install(recorder: Recorder) -> Callable[[], None]:

@@ -18,7 +18,8 @@ from whywait.tracer.hotpath.pools import occupancy_of, pool_of
 from whywait.tracer.hotpath.recorder import probe_failed
 from whywait.tracer.hotpath.waits import name_awaits
 from whywait.tracer.records.current import current_activity
-from whywait.tracer.records.request import Activity, Job, Occupancy, Pool
+from whywait.tracer.records.occupancy import Occupancy
+from whywait.tracer.records.request import Activity, Job, Pool
 from whywait.tracer.schema import WAIT_LIMITER
 
 

@@ -11,7 +11,8 @@ import uvloop
 
 from tests.tracer.conftest import Traced
 from whywait import phase
-from whywait.tracer.records.request import Callback, Look, Wait
+from whywait.tracer.records.loop import Callback, Look
+from whywait.tracer.records.request import Wait
 
 Begin = Callable[..., Traced]
 ROWS = json.dumps([{"row": row, "name": f"pod-{row}"} for row in range(60_000)])
