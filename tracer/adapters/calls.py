@@ -1,6 +1,6 @@
 """The hot path: what a marked call costs and writes down.
 
-Outside a traced request a call costs one look at this thread's place. Inside, it reads the clocks and
+Outside a traced request a call costs one reading of this thread's state. Inside, it reads the clocks and
 appends one tuple, or, where it was too short for a span, adds to a sum; no OpenTelemetry object is made.
 """
 
@@ -21,7 +21,7 @@ from whywait.tracer.records.request import MIN_RESOLUTION_NS, Activity, Job, Pha
 from whywait.tracer.schema import PHASE_FROM_DEVICE, PHASE_TO_DEVICE
 
 _COPIES = (PHASE_TO_DEVICE, PHASE_FROM_DEVICE)
-_LATELY_NS = 200_000  # a reading of the run queue costs as much as the rest: one no older than this will do
+_RECENT_NS = 200_000  # a reading of the run queue costs as much as the rest: one no older than this will do
 
 
 class Open:
@@ -99,15 +99,15 @@ def _start(made: Open, activity: Activity | None) -> None:
         made.cpu_ns = thread_time_ns()
     made.start_ns = perf_counter_ns()
     if isinstance(activity, Job) and made.run_queue_ns is None:
-        made.run_queue_ns = _run_queue_lately(activity, made.start_ns)
+        made.run_queue_ns = _run_queue_recently(activity, made.start_ns)
     if made.held is not None:
         made.held.start_ns = made.start_ns
 
 
-def _run_queue_lately(job: Job, now_ns: int) -> int | None:
-    if now_ns - job.start_ns < _LATELY_NS:
+def _run_queue_recently(job: Job, now_ns: int) -> int | None:
+    if now_ns - job.start_ns < _RECENT_NS:
         return job.run_queue_ns
-    return recent_run_queue_ns(now_ns, _LATELY_NS)
+    return recent_run_queue_ns(now_ns, _RECENT_NS)
 
 
 def _is_on(device: Any, outer: Open | None) -> bool:

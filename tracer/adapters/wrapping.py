@@ -1,4 +1,4 @@
-"""Puts a marked call in a function's place, and takes it out again."""
+"""Replaces a function by a marked call, and restores it."""
 
 import copy
 import functools
@@ -52,7 +52,7 @@ def wrapped(function: Callable[..., Any], rule: Rule, method: str, probe: str, *
 def is_marked(raw: Any) -> bool:
     """Whether what stands in a class or module is a marked call already."""
     function = _function_of(raw)
-    # the id tells it from a wrapper around it, which functools.wraps gives the same attributes
+    # the id distinguishes it from a wrapper around it, which functools.wraps gives the same attributes
     return bool(getattr(function, "__dict__", {}).get(_MARK, (None,))[0] == id(function))
 
 

@@ -1,4 +1,4 @@
-"""Finds the place in the code that a person should look at: the user's own, not a library's."""
+"""Finds the place in the code that a report names: the user's own, not a library's."""
 
 import asyncio.base_events
 import asyncio.events
@@ -32,7 +32,9 @@ class Site(NamedTuple):
 
 _MAX_DEPTH = 100
 _RESUME = opmap["RESUME"]
-_RESUMED_FROM = 3  # of its argument: the bits that tell a begin, 0, from going on after a yield or an await
+_RESUMED_FROM = (
+    3  # of its argument: the bits that distinguish a begin, 0, from going on after a yield or an await
+)
 _COLLECTS_WHILE_ALLOCATING = sys.version_info < (3, 12)
 # how each kind of coroutine says where it stands and what it awaits; read of these exact types only
 _SUSPENDED: dict[type[Any], tuple[str, str]] = {
@@ -128,7 +130,7 @@ def place_of_thread(thread_id: int) -> Place | None:
 
     While the collector calls somebody back, that is where it was interrupted; as a function begins, where it was called.
     """
-    # Python 3.11 makes a frame object for each frame looked at, and may collect garbage while it does. A
+    # Python 3.11 makes a frame object for each frame read, and may collect garbage while it does. A
     # finalizer or a gc callback then lets go of the GIL, with the lock of all thread states still held: the
     # next thread that starts or ends waits for that lock with the GIL in hand, and the process stands still
     # (tests/tracer/test_stacks.py shows it without this guard). Later versions collect elsewhere.
@@ -146,7 +148,7 @@ def _interrupted(frame: FrameType | None) -> FrameType | None:
     """Where a thread is, or was when a collection came.
 
     C code that makes many objects, such as a large `json.loads`, keeps the GIL but for when a collection calls back
-    what is written in Python: whoever looks at its thread then, and can look at no other time, would blame that.
+    what is written in Python: a sample taken then, and it can be taken at no other time, would blame that.
     """
     codes = {id(code_of(one)) for one in gc.callbacks} - {id(None)}
     found, depth = frame, 0

@@ -1,4 +1,4 @@
-"""A loop's recent past, as its own thread writes it down: what ran on it for long, and runs of short callbacks."""
+"""A loop's recent past, as its own thread records it: what ran on it for long, and runs of short callbacks."""
 
 from types import CodeType
 from typing import Any, TypeAlias
@@ -19,9 +19,9 @@ _Whose: TypeAlias = tuple[
 
 
 def queued_since(loop: Loop) -> int | None:
-    """How long the loop's thread was runnable without a CPU since this was last asked.
+    """Return how long the loop's thread was in the run queue since the last call.
 
-    Asked after each sleep, each long callback, and each stretch that was not all CPU: what lies between is short.
+    Called after each sleep, each long callback, and each stretch that was not all CPU: what lies between is short.
     """
     if not loop.live:  # its session has stopped: nothing may be opened any more
         return None
@@ -32,14 +32,14 @@ def queued_since(loop: Loop) -> int | None:
 
 
 def note_away(loop: Loop, start_ns: int) -> None:
-    """Notes that libuv slept, or did what is not seen: its thread was runnable meanwhile after it was woken."""
+    """Notes that libuv slept, or did what is not seen: the run-queue time since then followed its wake-up."""
     queued_ns = queued_since(loop)
     if queued_ns is not None and queued_ns >= AWAY_MIN_NS and loop.ended_ns:
         loop.looks.append(Look(loop.ended_ns, start_ns, queued_ns, False))
 
 
 def sample_of(loop: Loop | None, run_start_ns: int) -> Sample | None:
-    """What the watchdog saw of the callback that began then, if it looked."""
+    """Return what the watchdog sampled of the callback that began then, if it did."""
     if loop is None or loop.sample is None or loop.sample[0] != run_start_ns:
         return None
     return loop.sample[1]
@@ -48,7 +48,7 @@ def sample_of(loop: Loop | None, run_start_ns: int) -> Sample | None:
 def keep_callback(
     loop: Loop, start_ns: int, end_ns: int, owner: Activity | None, callback: Any, queued_ns: int | None
 ) -> None:
-    """Remembers what ran on the loop for long: it may turn out to have blocked somebody."""
+    """Keeps what ran on the loop for long: it may have blocked a request."""
     duration_ns = end_ns - start_ns
     if loop.short_count:
         flush_short(loop)
@@ -77,6 +77,6 @@ def flush_short(loop: Loop) -> None:
 
 
 def code_behind(callback: Any) -> CodeType | None:
-    """The code that a callback runs: its own, or its task's."""
+    """Return the code that a callback runs: its own, or its task's."""
     task = bound_to(callback)
     return task_code(task) if is_task(task) else code_of(callback)

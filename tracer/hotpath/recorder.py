@@ -42,7 +42,7 @@ class Recorder:
     def __init__(self, config: Config) -> None:
         self.config = config
         self.finished: deque[Request] = deque()
-        self.open: set[int] = set()  # ids of the requests that somebody waits for now
+        self.open: set[int] = set()  # ids of the requests that are open now
         self._ended_ns = 0  # when the latest ended
         self.background: deque[tuple[str, Block]] = deque(maxlen=1_000)  # long callbacks outside requests
         self.loops: list[Loop] = []
@@ -63,7 +63,7 @@ class Recorder:
         self.pools: ByIdentity[Pool] = ByIdentity()  # by executor or limiter
 
     def begin(self, request: Request) -> None:
-        """Notes that somebody waits for this request now."""
+        """Notes that this request is open now."""
         self.open.add(id(request))
         if self.gates is not None:
             self.gates.open(request.trace_id)
@@ -72,7 +72,7 @@ class Recorder:
         """Judges a request that has ended, and hands it over if it is kept.
 
         Never blocks; drops and counts when the exporter lags. One begun in the process that this one was
-        forked from is not ours to tell.
+        forked from is the parent's to report.
         """
         if id(request) not in self.open:
             return
@@ -95,11 +95,11 @@ class Recorder:
         self.finished.append(request)
 
     def is_busy(self) -> bool:
-        """Whether somebody waits for an answer, or may soon: the last one was not long ago."""
+        """Return whether a request is open, or one ended so recently that another may come."""
         return bool(self.open) or perf_counter_ns() - self._ended_ns < _QUIET_NS
 
     def remove_probe(self, name: str, error: BaseException) -> None:
-        """Takes a failing probe out and says so once. The host goes on as if it had never been there."""
+        """Removes a failing probe and logs it once. The host goes on as if the probe had never been there."""
         undo = self.undo.pop(name, None)
         if undo is None:
             return

@@ -31,7 +31,7 @@ from whywait.tracer.schema import WAIT_AWAIT
 
 SHORT_RUN_NS = 1_000_000  # the longest run of short callbacks
 BLOCK_MIN_NS = 200_000  # shorter steps are not kept one by one
-QUEUED_MIN_NS = 1_000_000  # how long it had no CPU is not asked of shorter callbacks
+QUEUED_MIN_NS = 1_000_000  # the run-queue time of shorter callbacks is not read
 SITE_MIN_NS = 200_000  # shorter waits are not given their place in the code
 
 _Task = asyncio.Task  # the usual one, tested first
@@ -41,7 +41,7 @@ _PASSING_NS = 20_000
 
 
 def waker_now(current: Any, now: int = 0) -> Stamp:
-    """Who would be to thank if something were woken at this moment (`now`) on this thread, and since when.
+    """Return who would have caused a wake-up at this moment (`now`) on this thread, and since when.
 
     `current` is what stands in `here`.
     """
@@ -71,7 +71,7 @@ def begin_callback(
     start_ns: int,
     context: "contextvars.Context | None",
 ) -> Activity | None:
-    """The activity whose step this callback is, begun: its wait ends here. None where it is none.
+    """Return the activity whose step this callback is, begun: its wait ends here. None where it is none.
 
     `found` is what stands in the callback's context, `context` that context where it is not entered.
     """
@@ -171,8 +171,8 @@ def end_callback(
     if duration_ns >= QUEUED_MIN_NS:
         queued_ns = queued_since(loop)
         if queued_ns is not None:
-            queued_ns += loop.told_queue_ns
-    loop.told_queue_ns = 0
+            queued_ns += loop.counted_queue_ns
+    loop.counted_queue_ns = 0
     keep_callback(loop, start_ns, end_ns, known, callback, queued_ns)
     if owner is None or current is not owner:
         return
@@ -186,9 +186,9 @@ def end_callback(
 def end_step(
     loop: Loop | None, activity: Activity, end_ns: int, sample: Sample | None, queued_ns: int | None = None
 ) -> int | None:
-    """A task was suspended or has ended; `queued_ns` of the step it had no CPU, where that was asked.
+    """A task was suspended or has ended; `queued_ns` is its run-queue time, where that was read.
 
-    Returns it, or what was asked here.
+    Returns it, or what was read here.
     """
     duration_ns = end_ns - activity.step_start_ns
     now_ns = loop.cpu.at(end_ns, _ON_CPU_NS) if loop is not None else cpu_now_ns()
@@ -208,9 +208,9 @@ def end_step(
 
 
 def close_wait(activity: Activity, end_ns: int) -> None:
-    """The activity's request ends while it waits: that was for whoever runs now.
+    """The activity's request ends while the activity waits: the wait was for what runs now.
 
-    So it is with a streamed response, whose last part is sent by a task of its own.
+    A streamed response ends so: a task of its own sends its last part.
     """
     current = here.current
     if not isinstance(current, Activity) or current is activity or current.request is not activity.request:

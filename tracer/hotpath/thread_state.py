@@ -135,7 +135,7 @@ def open_step(root: Activity, start_ns: int) -> "asyncio.Task[Any] | None":
 
 
 def close_step(activity: Activity, end_ns: int) -> None:
-    """Ends the activity's request in the middle of this step: what follows is nobody's wait."""
+    """Ends the activity's request in the middle of this step: what follows belongs to no request."""
     if here.current is not activity:
         return
     here.current = None
@@ -143,7 +143,7 @@ def close_step(activity: Activity, end_ns: int) -> None:
     sample = sample_of(loop, loop.run_start_ns if loop is not None else 0)
     queued_ns = end_step(loop, activity, end_ns, sample)
     if loop is not None:
-        loop.told_queue_ns += queued_ns or 0
+        loop.counted_queue_ns += queued_ns or 0
 
 
 # Jobs
@@ -158,13 +158,13 @@ def worker_here() -> Worker:
 
 
 def enter_job(job: Job | None) -> Any:
-    """The function of a job begins on this thread, None: of nobody's; returns what to give `leave_untraced`."""
+    """The function of a job begins on this thread, None: of a job outside any request; returns what to give `leave_untraced`."""
     before, here.current = here.current, job
     return before
 
 
 def leave_untraced(before: Any) -> None:
-    """The function of nobody's job has ended."""
+    """The function of a job outside any request has ended."""
     here.current = before if not isinstance(before, Job) else None
 
 

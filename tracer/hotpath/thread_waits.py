@@ -1,7 +1,7 @@
-"""What the probes of a thread's waits share: whether a wait may begin here, and where it is written down.
+"""A thread's own waits: whether one may begin here, and how it is recorded.
 
 Waits do not nest: one inside another (the lock inside a queue's `get`) is a part of the outer one, and
-tells it, by `here.freed_ns`, what it ended with.
+gives it, through `note_freed`, the time that ended it.
 """
 
 import sys
@@ -17,12 +17,12 @@ from whywait.tracer.records.lock_holds import Waited
 from whywait.tracer.records.request import Activity, Job, Pool, Waker
 from whywait.tracer.schema import WAIT_LOGGING, WAIT_RESUME
 
-KEPT_NS = 100_000  # no span is made of shorter waits: they are sums, and cost a request none of its records
+KEPT_NS = 100_000  # no span is made of shorter waits: they are summed, and cost a request none of its records
 _POOL_FILE = "/concurrent/futures/thread.py"
 
 
 def waiter_here() -> Activity | None:
-    """The activity whose function runs on this thread, unless it is in a timed wait already."""
+    """Return the activity whose function runs on this thread, unless it is in a timed wait already."""
     current = here.current
     if current is None or here.waiting or not isinstance(current, Activity):
         return None
@@ -44,7 +44,7 @@ def keep_wait(
     pool: Pool | None = None,
     queue_before_ns: int | None = None,
 ) -> None:
-    """Writes down a wait that the calling thread has just come out of; `queue_before_ns` is its time in the run queue
+    """Records a wait of the calling thread that has just ended; `queue_before_ns` is its time in the run queue
     before that, where it was read."""
     cause_ns = min(max(cause_ns, start_ns), end_ns)
     if here.handler:

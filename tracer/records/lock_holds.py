@@ -7,7 +7,7 @@ from whywait.tracer.host.code_location import Place
 
 
 class Hold(NamedTuple):
-    """One hold of a lock, told at its release to those who wait; or what ended a wait for a signal."""
+    """One hold of a lock, recorded at its release for those who wait; or what ended a wait for a signal."""
 
     end_ns: int
     place: Place | None  # where it was released, or the signal given
@@ -18,7 +18,7 @@ class Hold(NamedTuple):
 
 
 class Release(NamedTuple):
-    """A task gave back what others were in line for; the first of them was woken meanwhile."""
+    """A task released what others waited for; the first of them was woken meanwhile."""
 
     start_ns: int
     end_ns: int

@@ -9,7 +9,7 @@ from whywait.tracer.host.cpu_meter import CpuMeter
 
 
 class Sample(NamedTuple):
-    """What the watchdog saw a long callback do."""
+    """What a long callback did when the watchdog sampled it."""
 
     place: Place
     syscall: str | None  # what the thread slept in, when it slept
@@ -27,12 +27,12 @@ class Block(NamedTuple):
 
 
 class Look(NamedTuple):
-    """A loop was in its selector. What it slept there, it slept for want of anything to do; with something
-    to do it only looked, and what that took it waited for a CPU or the GIL."""
+    """A loop was in its selector. It slept there because it had nothing to do; else it only polled, and the time
+    that took was a wait for a CPU or the GIL."""
 
     start_ns: int
     end_ns: int
-    run_queue_ns: int | None  # runnable without a CPU, where that is known
+    run_queue_ns: int | None  # time in the run queue, where that is known
     slept: bool
 
 
@@ -54,23 +54,41 @@ class Callback(NamedTuple):
     code: CodeType | None
     sample: Sample | None
     request: Named | None  # the request it worked for
-    run_queue_ns: int | None = None  # of it, the loop's thread had no CPU; asked of long ones only
+    run_queue_ns: int | None = None  # of the loop's thread meanwhile; read for long ones only
 
 
 class Loop:
     """One event loop's recent past, kept per thread that runs one."""
 
     __slots__ = (
-        "callbacks", "cpu", "ended_ns", "live", "looks", "native_id", "polled_ns", "run_queue_ns", "run_start_ns", "sample", "select_end_ns", "selects",
-        "short_busy_ns", "short_code", "short_count", "short_end_ns", "short_longest_ns", "short_start_ns", "short_until_ns",
-        "thread_id", "told_queue_ns",
+        "callbacks",
+        "counted_queue_ns",
+        "cpu",
+        "ended_ns",
+        "live",
+        "looks",
+        "native_id",
+        "polled_ns",
+        "run_queue_ns",
+        "run_start_ns",
+        "sample",
+        "select_end_ns",
+        "selects",
+        "short_busy_ns",
+        "short_code",
+        "short_count",
+        "short_end_ns",
+        "short_longest_ns",
+        "short_start_ns",
+        "short_until_ns",
+        "thread_id",
     )  # fmt: skip
 
     def __init__(self, thread_id: int, native_id: int) -> None:
         self.thread_id = thread_id
         self.native_id = native_id
         self.run_start_ns = 0  # of the latest callback; see `running_since_ns`
-        self.sample: tuple[int, Sample] | None = None  # (run_start_ns it was taken in, what was seen)
+        self.sample: tuple[int, Sample] | None = None  # (run_start_ns of the callback, its sample)
         self.select_end_ns = 0
         self.polled_ns = 0  # when data of this round could first have come: end of this select if it slept
         self.selects = False
@@ -80,10 +98,10 @@ class Loop:
         self.short_longest_ns = 0
         self.short_code: CodeType | None = None  # of the longest in this run
         self.callbacks: deque[Callback] = deque(maxlen=50_000)
-        self.looks: deque[Look] = deque(maxlen=20_000)  # that took time
+        self.looks: deque[Look] = deque(maxlen=20_000)  # in the selector that took time
         self.run_queue_ns: int | None = None  # the latest reading on this thread
         self.cpu = CpuMeter()
-        self.told_queue_ns = 0  # in the callback that runs now, asked of a request that ended in it
+        self.counted_queue_ns = 0  # in the callback that runs now, read for a request that ended in it
         self.ended_ns = 0  # the latest callback, where the time in between is not seen
 
     def running_since_ns(self) -> int:

@@ -1,4 +1,4 @@
-"""What probes write down: requests, the activities that work for them, and where each thread stands.
+"""What probes record: requests, and the activities that work for them.
 
 Hot: these are filled while the host runs, by one thread at a time per activity. All times are
 `perf_counter_ns` readings. Nothing here refers to the host's tasks, futures or arguments, so nothing
@@ -73,8 +73,8 @@ class Mark:
 
 TIMER = Mark("timer")
 IO = Mark("io")
-# data that was there when the loop came to look: it had come since the loop looked before, so the loop
-# was busy for some of that time; the tracer takes it for all of it, and says that it was inferred
+# data that was there when the loop polled: it had come since the loop polled before, so the loop
+# was busy for some of that time; the tracer takes it for all of it, and marks it as inferred
 IO_LATE = Mark("io")
 THREAD = Mark("thread")
 Waker: TypeAlias = Union["Activity", Mark, CodeType, None]
@@ -110,7 +110,7 @@ class Activity:
         self.step_start_ns = 0
         self.step_cpu_ns = 0
         self.waits: list[Wait] = []
-        self.releases: deque[Release] | None = None  # stay when the request is told: others wait for them
+        self.releases: deque[Release] | None = None  # stay when the request is exported: others wait for them
         # most have neither, and what is made for each costs its collection, too
         self.short_ns: dict[str, int] | None = None  # waits too short to be kept one by one, by kind
         self.blocks: list[Block] | None = None
@@ -173,7 +173,7 @@ class Pool:
 
 
 class Request:
-    """One request, or one piece of work outside any request that a root phase began."""
+    """One request, or other work that a root phase began."""
 
     __slots__ = (
         "activities",
@@ -230,7 +230,7 @@ class Request:
         self.activities.append(self.root)
 
     def take(self) -> bool:
-        """Whether one more record may be kept; counts the loss if not."""
+        """Return whether one more record may be kept; counts the loss if not."""
         if self.records_left > 0:
             self.records_left -= 1
             return True
@@ -238,7 +238,7 @@ class Request:
         return False
 
     def release(self) -> None:
-        """Drops what was recorded: somebody may hold on to an activity of this request for long."""
+        """Drops the records: another request may refer to an activity of this one for long."""
         for activity in self.activities:
             activity.waits = []
             activity.blocks = None

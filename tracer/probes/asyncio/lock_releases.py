@@ -1,7 +1,7 @@
-"""Locks and semaphores of asyncio and anyio as they are given back while somebody waits: where in the code.
+"""Locks and semaphores of asyncio and anyio that are released while others wait: where in the code.
 
-A task is known by its outermost coroutine, which is the server's. Who waited for a semaphore wants the line
-that had it. Nobody in line: nothing is written, and a release costs one look more.
+A task is known by its outermost coroutine, which is the server's; a wait for a semaphore is explained by the line
+that released it. Where none waits, nothing is recorded.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ from whywait.tracer.records.current import here
 from whywait.tracer.records.lock_holds import Release
 from whywait.tracer.records.request import Activity
 
-_MOST = 256  # of one task: older ones are told by now
+_MOST = 256  # of one task: older ones are exported by now
 
 
 def install() -> Callable[[], None]:
@@ -53,7 +53,7 @@ def _wrap(owner: Any) -> Callable[[], None]:
         current = here.current
         start_ns = perf_counter_ns() if isinstance(current, Activity) and own(self, "_waiters") else 0
         try:
-            return plain(self)  # wakes the first in line, whose wait's end is stamped in here
+            return plain(self)  # wakes the first waiter, whose wait's end is stamped in here
         except BaseException as error:
             take_this_frame_out(error)
             raise

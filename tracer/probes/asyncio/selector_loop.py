@@ -87,7 +87,7 @@ def install() -> Callable[[], None]:
 
 
 def _timer_stamp(timer: Any) -> Stamp:
-    # who woke the woken was the clock; loop.time() and perf_counter share one
+    # the clock caused the wake-up; loop.time() and perf_counter share one
     return TIMER, int(timer._when * 1e9)
 
 
@@ -105,7 +105,7 @@ def _wrap_select(selector_class: type[Any]) -> Callable[[], None]:
         ready = plain_select(self, timeout)
         end_ns = perf_counter_ns()
         took_ns = end_ns - start_ns
-        if timeout != 0 and took_ns >= _SLEEP_MIN_NS:  # with nothing to wait for it only looks
+        if timeout != 0 and took_ns >= _SLEEP_MIN_NS:  # with something to do it only polls
             loop.polled_ns = loop.select_end_ns = end_ns
             if loop.short_count:
                 flush_short(loop)
@@ -126,7 +126,7 @@ def _wrap_select(selector_class: type[Any]) -> Callable[[], None]:
 
 
 def _mark_io(method: str, handle_class: type[Any], of_io: type[Any]) -> Callable[[], None]:
-    # a reader's handle is made once and run at each event: its maker did not wake anybody
+    # a reader's handle is made once and run at each event: its maker woke none
     loop_class = selector_events.BaseSelectorEventLoop
     plain_add = getattr(loop_class, method)
 

@@ -1,7 +1,7 @@
 """uvloop's loops: the same stamps by wrapping what is scheduled, since its handles are C.
 
 Callbacks that libuv calls by itself (sockets) and the time asleep are not seen, so a wake-up and the
-wait for the loop cannot be told apart there.
+wait for the loop cannot be distinguished there.
 """
 
 import functools
