@@ -154,21 +154,33 @@ def _record(
     if outer is not None:
         outer.inner_ns += length_ns
     if length_ns >= MIN_RESOLUTION_NS and _room(request):
-        cpu_ns = thread_time_ns() - made.cpu_ns
-        span_id = call.held.span_id if call is not None else new_span_id()
-        run_queue: int | None = None
-        if made.run_queue_ns is not None and length_ns - cpu_ns >= MIN_RESOLUTION_NS:
-            queued_ns = recent_run_queue_ns(end_ns, 0)
-            if queued_ns is not None:
-                run_queue = min(queued_ns - made.run_queue_ns, length_ns - cpu_ns)
-        parent_id = current_span_id()
-        request.phases.append(
-            Phase(
-                made.title(), span_id, parent_id, activity, made.start_ns, end_ns, cpu_ns, run_queue, None,
-                error_name(error), False, made.rule.phase, made.small, call,
-            )
-        )  # fmt: skip
-        return
+        _keep(made, activity, end_ns, call, error)
+    else:
+        _sum_up(made, activity, length_ns)
+
+
+def _keep(
+    made: Open, activity: Activity, end_ns: int, call: DeviceCall | None, error: type[BaseException] | None
+) -> None:
+    length_ns = end_ns - made.start_ns
+    cpu_ns = thread_time_ns() - made.cpu_ns
+    span_id = call.held.span_id if call is not None else new_span_id()
+    run_queue: int | None = None
+    if made.run_queue_ns is not None and length_ns - cpu_ns >= MIN_RESOLUTION_NS:
+        queued_ns = recent_run_queue_ns(end_ns, 0)
+        if queued_ns is not None:
+            run_queue = min(queued_ns - made.run_queue_ns, length_ns - cpu_ns)
+    parent_id = current_span_id()
+    activity.request.phases.append(
+        Phase(
+            made.title(), span_id, parent_id, activity, made.start_ns, end_ns, cpu_ns, run_queue, None,
+            error_name(error), False, made.rule.phase, made.small, call,
+        )
+    )  # fmt: skip
+
+
+def _sum_up(made: Open, activity: Activity, length_ns: int) -> None:
+    outer = made.outer
     into = outer.small if outer is not None else activity.small_phases
     if into is None:
         into = {}

@@ -64,6 +64,7 @@ class CudaDevice:
         return worked_ns
 
 
+# of the process, as its GPUs are: tables name these functions, and hold no session; emptied at its end
 _devices: dict[str, Device] = {}
 _of_booster: "WeakKeyDictionary[Any, Device | None]" = WeakKeyDictionary()
 

@@ -111,6 +111,7 @@ def end_short(
 
     The usual end, and so made cheap.
     """
+    # 1. The run of short callbacks that it belongs to
     duration_ns = end_ns - start_ns
     if not loop.short_count:
         loop.short_start_ns = start_ns
@@ -129,9 +130,9 @@ def end_short(
             loop.short_code = code_behind(callback)
     if end_ns >= loop.short_until_ns:
         flush_short(loop)
+    # 2. The step that it was, as `end_step` has it
     if step is None:
         return
-    # as `end_step` has it
     step.cpu_ns += loop.cpu.at(end_ns, _ON_CPU_NS) - step.step_cpu_ns
     step.run_ns += end_ns - step.step_start_ns
     step.steps += 1

@@ -176,26 +176,9 @@ class Request:
     """One request, or other work that a root phase began."""
 
     __slots__ = (
-        "activities",
-        "decision",
-        "end_ns",
-        "end_unix_ns",
-        "loop",
-        "lost",
-        "name",
-        "open",
-        "phases",
-        "records_left",
-        "root",
-        "root_phase",
-        "sampled_flags",
-        "server_span_id",
-        "start_ns",
-        "start_unix_ns",
-        "tasks",
-        "thread_id",
-        "trace_id",
-        "trace_state",
+        "activities", "decision", "end_ns", "end_unix_ns", "loop", "lost", "name", "open", "phases",
+        "records_left", "root", "root_phase", "sampled_flags", "server_span_id", "start_ns", "start_unix_ns",
+        "tasks", "thread_id", "trace_id", "trace_state",
     )  # fmt: skip
 
     def __init__(

@@ -1,8 +1,11 @@
 """Each record of the hot path has one writer, so that a second implementation can take its place."""
 
 import ast
+import re
 from functools import cache
 from pathlib import Path
+
+from whywait.tracer import hotpath
 
 TRACER = Path(__file__).resolve().parents[3] / "tracer"
 STATE = "hotpath/thread_state.py"
@@ -104,3 +107,17 @@ def test_the_guard_against_waits_inside_waits_is_one_pair() -> None:
 
 def is_call(node: ast.AST, function: str) -> bool:
     return isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == function
+
+
+def test_probes_use_what_the_hot_path_offers_and_no_more() -> None:
+    """What its docstring lists is what a second implementation has to offer."""
+    prefix = "whywait.tracer.hotpath."
+    used = {
+        alias.name
+        for name, node in nodes()
+        if name.startswith(("probes/", "adapters/")) and isinstance(node, ast.ImportFrom)
+        if (node.module or "").startswith(prefix)
+        for alias in node.names
+    }
+    offered = set(re.findall(r"`(\w+)`", hotpath.__doc__ or ""))
+    assert used - offered == {"AppliedTables"}  # a type
