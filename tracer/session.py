@@ -17,13 +17,12 @@ from whywait.tracer.export.exporter_thread import Outlet
 from whywait.tracer.export.sdk_spans import SpanMaker
 from whywait.tracer.host import thread_clocks
 from whywait.tracer.hotpath import recorder
-from whywait.tracer.hotpath.jobs import forget_pools
 from whywait.tracer.hotpath.recorder import Recorder, logger
+from whywait.tracer.hotpath.thread_state import forget_here
 from whywait.tracer.probes import process_exit
 from whywait.tracer.probes.installing import install_all, take_out_all
 from whywait.tracer.probes.requests import server_span
 from whywait.tracer.probes.stacks import sampler
-from whywait.tracer.records.current import forget_here
 from whywait.tracer.records.ids import reseed
 from whywait.tracer.schema import (
     SCOPE,
@@ -110,7 +109,6 @@ class _Session:
         _deactivate()
         self._metrics.abandon()
         provider.release_after_fork(self.provider, self._processors, self._queues, ours=self._is_ours)
-        forget_pools()
         thread_clocks.close_all()  # they are of the parent's threads
 
     def close(self) -> None:
@@ -122,7 +120,6 @@ class _Session:
                 logger.warning(_NOT_CLOSED, error)
         for seen in self.recorder.loops:
             seen.live = False
-        forget_pools()
         thread_clocks.close_all()
 
 

@@ -1,6 +1,6 @@
 """The hot path: what a marked call costs and writes down.
 
-Outside a traced request a call costs one look at this thread's place. Inside, it reads the clocks and
+Outside a traced request a call costs one reading of this thread's state. Inside, it reads the clocks and
 appends one tuple, or, where it was too short for a span, adds to a sum; no OpenTelemetry object is made.
 """
 
@@ -8,26 +8,20 @@ from time import perf_counter_ns, thread_time_ns
 from typing import Any
 
 from whywait.tracer.adapters.rule import Rule
-from whywait.tracer.adapters.steps import adopt, step_name
+from whywait.tracer.adapters.steps import step_name
 from whywait.tracer.host.otel_context import current_span_id
 from whywait.tracer.host.thread_clocks import run_queue_ns
 from whywait.tracer.hotpath import recorder as recorders
 from whywait.tracer.hotpath.open_phase import error_name
+from whywait.tracer.hotpath.thread_state import recent_run_queue_ns, set_phase
 from whywait.tracer.records.current import current_activity, here
 from whywait.tracer.records.ids import new_span_id
-from whywait.tracer.records.request import (
-    MIN_RESOLUTION_NS,
-    Activity,
-    DeviceCall,
-    Job,
-    Occupancy,
-    Phase,
-    Request,
-)
+from whywait.tracer.records.occupancy import DeviceCall, Occupancy
+from whywait.tracer.records.request import MIN_RESOLUTION_NS, Activity, Job, Phase, Request
 from whywait.tracer.schema import PHASE_FROM_DEVICE, PHASE_TO_DEVICE
 
 _COPIES = (PHASE_TO_DEVICE, PHASE_FROM_DEVICE)
-_LATELY_NS = 200_000  # a reading of the run queue costs as much as the rest: one no older than this will do
+_RECENT_NS = 200_000  # a reading of the run queue costs as much as the rest: one no older than this will do
 
 
 class Open:
@@ -72,14 +66,11 @@ def begin(rule: Rule, method: str, probe: str, owner: Any) -> Open | None:
         activity = current_activity()
         if activity is None and rule.device is None:
             return None
-        outer = here.phase
-        if outer is not None:
-            if outer.activity is not activity:
-                outer = None
-            elif rule.outermost or (
-                owner is not None and outer.owner is owner and outer.rule.phase == rule.phase
-            ):
-                return None  # a detail of it, or the same call on its way up the classes
+        outer: Open | None = here.phase
+        if outer is not None and outer.activity is not activity:
+            outer = None
+        if outer is not None and _is_detail(outer, rule, owner):
+            return None
         device = rule.device(owner) if rule.device is not None else None
         if activity is None and device is None:
             return None
@@ -87,28 +78,36 @@ def begin(rule: Rule, method: str, probe: str, owner: Any) -> Open | None:
         made.activity = activity
         if device is not None and not _is_on(device, outer):
             _enter_device(made, device, activity)
-        if activity is not None:
-            if rule.steps:
-                adopt(owner, rule, method, probe)
-            here.phase = made
-            made.cpu_ns = thread_time_ns()
-        made.start_ns = perf_counter_ns()
-        if isinstance(activity, Job) and made.run_queue_ns is None:
-            made.run_queue_ns = _run_queue_lately(activity, made.start_ns)
-        if made.held is not None:
-            made.held.start_ns = made.start_ns
+        _start(made, activity)
         return made
     except Exception as error:
         recorders.probe_failed(probe, error)
         return None
 
 
-def _run_queue_lately(job: Job, now_ns: int) -> int | None:
-    if now_ns - job.start_ns < _LATELY_NS:
+def _is_detail(outer: Open, rule: Rule, owner: Any) -> bool:
+    """Whether it is a detail of the call around it, or the same call on its way up the classes."""
+    return rule.outermost or (owner is not None and outer.owner is owner and outer.rule.phase == rule.phase)
+
+
+def _start(made: Open, activity: Activity | None) -> None:
+    if activity is not None:
+        recorder = recorders.active
+        if made.rule.steps and recorder is not None and recorder.adapters is not None:
+            recorder.adapters.adopt_steps(made.owner, made.rule, made.method, made.probe)
+        set_phase(made)
+        made.cpu_ns = thread_time_ns()
+    made.start_ns = perf_counter_ns()
+    if isinstance(activity, Job) and made.run_queue_ns is None:
+        made.run_queue_ns = _run_queue_recently(activity, made.start_ns)
+    if made.held is not None:
+        made.held.start_ns = made.start_ns
+
+
+def _run_queue_recently(job: Job, now_ns: int) -> int | None:
+    if now_ns - job.start_ns < _RECENT_NS:
         return job.run_queue_ns
-    if now_ns - here.queue_read_ns >= _LATELY_NS:
-        here.queue_ns, here.queue_read_ns = run_queue_ns(), now_ns
-    return here.queue_ns
+    return recent_run_queue_ns(now_ns, _RECENT_NS)
 
 
 def _is_on(device: Any, outer: Open | None) -> bool:
@@ -134,7 +133,7 @@ def end(made: Open, error: type[BaseException] | None) -> None:
     end_ns = perf_counter_ns()
     activity = made.activity
     if activity is not None:
-        here.phase = made.before
+        set_phase(made.before)
     try:
         call: DeviceCall | None = None
         if made.held is not None:
@@ -155,21 +154,33 @@ def _record(
     if outer is not None:
         outer.inner_ns += length_ns
     if length_ns >= MIN_RESOLUTION_NS and _room(request):
-        cpu_ns = thread_time_ns() - made.cpu_ns
-        span_id = call.held.span_id if call is not None else new_span_id()
-        run_queue: int | None = None
-        if made.run_queue_ns is not None and length_ns - cpu_ns >= MIN_RESOLUTION_NS:
-            here.queue_ns, here.queue_read_ns = run_queue_ns(), end_ns
-            if here.queue_ns is not None:
-                run_queue = min(here.queue_ns - made.run_queue_ns, length_ns - cpu_ns)
-        parent_id = current_span_id()
-        request.phases.append(
-            Phase(
-                made.title(), span_id, parent_id, activity, made.start_ns, end_ns, cpu_ns, run_queue, None,
-                error_name(error), False, made.rule.phase, made.small, call,
-            )
-        )  # fmt: skip
-        return
+        _keep(made, activity, end_ns, call, error)
+    else:
+        _sum_up(made, activity, length_ns)
+
+
+def _keep(
+    made: Open, activity: Activity, end_ns: int, call: DeviceCall | None, error: type[BaseException] | None
+) -> None:
+    length_ns = end_ns - made.start_ns
+    cpu_ns = thread_time_ns() - made.cpu_ns
+    span_id = call.held.span_id if call is not None else new_span_id()
+    run_queue: int | None = None
+    if made.run_queue_ns is not None and length_ns - cpu_ns >= MIN_RESOLUTION_NS:
+        queued_ns = recent_run_queue_ns(end_ns, 0)
+        if queued_ns is not None:
+            run_queue = min(queued_ns - made.run_queue_ns, length_ns - cpu_ns)
+    parent_id = current_span_id()
+    activity.request.phases.append(
+        Phase(
+            made.title(), span_id, parent_id, activity, made.start_ns, end_ns, cpu_ns, run_queue, None,
+            error_name(error), False, made.rule.phase, made.small, call,
+        )
+    )  # fmt: skip
+
+
+def _sum_up(made: Open, activity: Activity, length_ns: int) -> None:
+    outer = made.outer
     into = outer.small if outer is not None else activity.small_phases
     if into is None:
         into = {}

@@ -3,7 +3,7 @@
 XGBoost does not show its stream: of a predict on a GPU the host's side is seen, the whole of a call that
 returns when the device is done. So its time is the device's by inference, and who was on the device
 before it is inferred from the order in which calls came. A copy by CuPy runs on a stream that is known,
-and there CUDA's own events tell how long the device worked.
+and there CUDA's own events measure how long the device worked.
 """
 
 import json
@@ -13,7 +13,7 @@ from contextlib import suppress
 from typing import Any, Protocol
 from weakref import WeakKeyDictionary
 
-from whywait.tracer.records.request import DeviceLine
+from whywait.tracer.records.occupancy import DeviceLine
 
 
 class Device(Protocol):
@@ -24,7 +24,7 @@ class Device(Protocol):
         """Who is on the device; one per device and process."""
 
     def begin(self, *, copies: bool) -> Any:
-        """A mark of where the device stands before a call; None where it does not tell."""
+        """Return a mark of where the device stands before a call; None where it has none."""
 
     def end(self, begun: Any) -> Callable[[], int | None] | None:
         """After the call: what to ask later for the ns that the device itself worked for it."""
@@ -64,6 +64,7 @@ class CudaDevice:
         return worked_ns
 
 
+# of the process, as its GPUs are: tables name these functions, and hold no session; emptied at its end
 _devices: dict[str, Device] = {}
 _of_booster: "WeakKeyDictionary[Any, Device | None]" = WeakKeyDictionary()
 

@@ -1,6 +1,6 @@
-"""Tells when a module has been imported, and leaves nothing on it.
+"""Reports when a module has been imported, and leaves nothing on it.
 
-A finder looks for no module itself: it asks the others, and has the loader they found say when it is
+The finder finds no module itself: it asks the others, and has the loader that they found report when it is
 done. It stands in `sys.meta_path` only while somebody waits for a module.
 """
 

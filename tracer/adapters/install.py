@@ -6,11 +6,12 @@ from collections.abc import Callable
 from inspect import getattr_static
 from typing import Any
 
-from whywait.tracer.adapters import registry, steps
+from whywait.tracer.adapters import registry
 from whywait.tracer.adapters.devices import forget_devices
 from whywait.tracer.adapters.imports import ImportWatch
 from whywait.tracer.adapters.registry import Table, table_of
 from whywait.tracer.adapters.rule import Rule
+from whywait.tracer.adapters.steps import Steps
 from whywait.tracer.adapters.wrapping import replace
 from whywait.tracer.hotpath import recorder as recorders
 from whywait.tracer.hotpath.recorder import Recorder
@@ -84,39 +85,53 @@ def _owner(name: str) -> Any:
     return None
 
 
-def install(recorder: Recorder) -> Callable[[], None]:
-    """Applies every registered table; returns the undo. A failing adapter is taken out by itself."""
-    active: dict[str, _Patches] = {}
+class _Applied:
+    """The adapters of one session; the recorder holds it while the session runs."""
 
-    def added(library: str) -> None:
+    def __init__(self, recorder: Recorder) -> None:
+        self._recorder = recorder
+        self._patches: dict[str, _Patches] = {}
+        self._steps = Steps(self._mark)
+
+    def added(self, library: str) -> None:
+        """A table has come: applies it."""
         patches = _Patches(library, table_of(library))
         watch = ImportWatch(patches.modules(), patches.imported).install()
 
         def undo() -> None:
             watch()
-            active.pop(patches.probe, None)
-            steps.forget()
+            self._patches.pop(patches.probe, None)
+            self._steps.forget()
             patches.close()
 
-        active[patches.probe] = patches
-        recorder.undo[patches.probe] = undo
+        self._patches[patches.probe] = patches
+        self._recorder.undo[patches.probe] = undo
         patches.imported(library)
 
-    def removed(library: str) -> None:
-        undo = recorder.undo.pop(probe_name(library), None)
+    def removed(self, library: str) -> None:
+        """A table is gone: takes its marks out."""
+        undo = self._recorder.undo.pop(probe_name(library), None)
         if undo is not None:
             undo()
 
-    def met(owner: Any, name: str, rule: Rule, probe: str) -> None:
-        if probe in active:
-            active[probe].mark(owner, name, rule)
+    def adopt_steps(self, container: Any, rule: Rule, method: str, probe: str) -> None:
+        """Marks those steps of a container that were not met before."""
+        self._steps.adopt(container, rule, method, probe)
 
-    quiet = [forget_devices, registry.listen(added, removed), steps.listen(met)]
+    def _mark(self, owner: Any, name: str, rule: Rule, probe: str) -> None:
+        patches = self._patches.get(probe)
+        if patches is not None:
+            patches.mark(owner, name, rule)
+
+
+def install(recorder: Recorder) -> Callable[[], None]:
+    """Applies every registered table; returns the undo. A failing adapter is removed by itself."""
+    applied = recorder.adapters = _Applied(recorder)
     for library in registry.libraries():
-        added(library)
+        applied.added(library)
 
-    def undo_all() -> None:  # the libraries' own are the recorder's
-        while quiet:
-            quiet.pop()()
+    def undo() -> None:  # the libraries' own are the recorder's
+        recorder.adapters = None
+        forget_devices()
 
-    return undo_all
+    return undo

@@ -1,12 +1,13 @@
 """Which names of which library are which phase: a table per library, ours and the user's alike."""
 
 import threading
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any
 
 from whywait.tracer.adapters.builtin import CUPY, PANDAS, SKLEARN, XGBOOST
 from whywait.tracer.adapters.rule import Rule
+from whywait.tracer.hotpath import recorder as recorders
+from whywait.tracer.hotpath.recorder import AppliedTables
 
 __all__ = ["AdapterError", "Rule", "Table", "libraries", "register", "table_of", "unregister"]
 
@@ -17,17 +18,9 @@ class AdapterError(ValueError):
     """A table cannot be used; the message says which entry, what was found and what was expected."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Listener:
-    """What a running session wants to be told."""
-
-    added: Callable[[str], None]
-    removed: Callable[[str], None]
-
-
 _lock = threading.Lock()
+# of the process and not of a session: they are registered before one starts, and outlive it
 _tables: dict[str, Table] = {"pandas": PANDAS, "sklearn": SKLEARN, "xgboost": XGBOOST, "cupy": CUPY}
-_listener: _Listener | None = None
 
 
 def register(library: str, table: Mapping[str, str | Rule]) -> None:
@@ -41,20 +34,20 @@ def register(library: str, table: Mapping[str, str | Rule]) -> None:
     with _lock:
         known = library in _tables
         _tables[library] = rules
-        listener = _listener
-    if listener is not None:
+    applied = _applied()
+    if applied is not None:
         if known:
-            listener.removed(library)
-        listener.added(library)
+            applied.removed(library)
+        applied.added(library)
 
 
 def unregister(library: str) -> None:
     """Forgets the table of `library`, ours included; nothing happens where there is none."""
     with _lock:
         known = _tables.pop(library, None)
-        listener = _listener
-    if known is not None and listener is not None:
-        listener.removed(library)
+    applied = _applied()
+    if known is not None and applied is not None:
+        applied.removed(library)
 
 
 def libraries() -> tuple[str, ...]:
@@ -67,16 +60,9 @@ def table_of(library: str) -> Table:
     return _tables.get(library, {})
 
 
-def listen(added: Callable[[str], None], removed: Callable[[str], None]) -> Callable[[], None]:
-    """Has a session told of tables that come and go while it runs; returns the undo."""
-    global _listener
-    _listener = _Listener(added, removed)
-
-    def undo() -> None:
-        global _listener
-        _listener = None
-
-    return undo
+def _applied() -> AppliedTables | None:
+    recorder = recorders.active
+    return recorder.adapters if recorder is not None else None
 
 
 def _checked(library: str, name: str, value: Any) -> Rule:

@@ -11,59 +11,47 @@ from whywait.tracer.schema import PHASE_TRANSFORM
 _MOST_STEPS = 1_000
 Mark = Callable[[Any, str, Rule, str], None]  # class, method, rule, probe
 _TRANSFORM = Rule(PHASE_TRANSFORM)
-_mark: Mark | None = None
-_seen: "WeakKeyDictionary[type, set[str]]" = WeakKeyDictionary()
 
 
-def listen(mark: Mark) -> Callable[[], None]:
-    """Has `mark` told of each class of a step that is met for the first time; returns the undo."""
-    global _mark
-    _mark = mark
+class Steps:
+    """Has each class of a step that a session meets for the first time marked."""
 
-    def undo() -> None:
-        global _mark
-        _mark = None
-        forget()
+    def __init__(self, mark: Mark) -> None:
+        self._mark = mark
+        self._seen: WeakKeyDictionary[type, set[str]] = WeakKeyDictionary()
 
-    return undo
+    def forget(self) -> None:
+        """Has every class met anew: the marks of some were taken out."""
+        self._seen.clear()
 
+    def adopt(self, container: Any, rule: Rule, method: str, probe: str) -> None:
+        """Marks the transforms of a container's steps, and the last one's own method."""
+        listed = list(islice(getattr(container, rule.steps, ()), _MOST_STEPS))
+        for step in listed:
+            self._meet(type(step[1]), PHASE_TRANSFORM, _TRANSFORM, probe)
+        if listed and method != PHASE_TRANSFORM:
+            self._meet(type(listed[-1][1]), method, Rule(rule.phase), probe)
 
-def forget() -> None:
-    """Has every class met anew: the marks of some were taken out."""
-    _seen.clear()
+    def _meet(self, kind: type, method: str, rule: Rule, probe: str) -> None:
+        known = self._seen.get(kind)
+        if known is None:
+            if len(self._seen) >= _MOST_STEPS:
+                return
+            known = self._seen.setdefault(kind, set())
+        if method in known:
+            return
+        known.add(method)
+        for base in kind.__mro__:
+            if method in vars(base):
+                self._mark(base, method, rule, probe)
+                return
 
 
 def step_name(container: Any, steps: str, estimator: Any) -> str:
-    """The name under which `container` has `estimator`; "" where it has it not."""
+    """Return the name under which `container` has `estimator`; "" where it does not have it."""
     if not steps or container is None:
         return ""
     for step in islice(getattr(container, steps, ()), _MOST_STEPS):
         if step[1] is estimator:
             return str(step[0])
     return ""
-
-
-def adopt(container: Any, rule: Rule, method: str, probe: str) -> None:
-    """Marks the transforms of a container's steps, and the last one's own method."""
-    if _mark is None:
-        return
-    listed = list(islice(getattr(container, rule.steps, ()), _MOST_STEPS))
-    for step in listed:
-        _meet(type(step[1]), PHASE_TRANSFORM, _TRANSFORM, probe)
-    if listed and method != PHASE_TRANSFORM:
-        _meet(type(listed[-1][1]), method, Rule(rule.phase), probe)
-
-
-def _meet(kind: type, method: str, rule: Rule, probe: str) -> None:
-    known = _seen.get(kind)
-    if known is None:
-        if len(_seen) >= _MOST_STEPS:
-            return
-        known = _seen.setdefault(kind, set())
-    if method in known or _mark is None:
-        return
-    known.add(method)
-    for base in kind.__mro__:
-        if method in vars(base):
-            _mark(base, method, rule, probe)
-            return

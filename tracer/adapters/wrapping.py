@@ -1,4 +1,4 @@
-"""Puts a marked call in a function's place, and takes it out again."""
+"""Replaces a function by a marked call, and restores it."""
 
 import copy
 import functools
@@ -13,7 +13,7 @@ from whywait.tracer.decorators import phase
 from whywait.tracer.hotpath import recorder as recorders
 from whywait.tracer.records.current import current_activity
 
-_PLAIN = "_whywait_plain"  # on our function: its id, and what stood there before (None: it was inherited)
+_MARK = "_whywait_mark"  # on our function: its id, and what stood there before (None: it was inherited)
 
 
 def wrapped(function: Callable[..., Any], rule: Rule, method: str, probe: str, *, bound: bool) -> Any:
@@ -52,8 +52,8 @@ def wrapped(function: Callable[..., Any], rule: Rule, method: str, probe: str, *
 def is_marked(raw: Any) -> bool:
     """Whether what stands in a class or module is a marked call already."""
     function = _function_of(raw)
-    # the id tells it from a wrapper around it, which functools.wraps gives the same attributes
-    return bool(getattr(function, "__dict__", {}).get(_PLAIN, (None,))[0] == id(function))
+    # the id distinguishes it from a wrapper around it, which functools.wraps gives the same attributes
+    return bool(getattr(function, "__dict__", {}).get(_MARK, (None,))[0] == id(function))
 
 
 def replace(owner: Any, name: str, rule: Rule, probe: str) -> Callable[[], None] | None:
@@ -67,7 +67,7 @@ def replace(owner: Any, name: str, rule: Rule, probe: str) -> Callable[[], None]
     if made is None:
         return None
     function = _function_of(made)
-    setattr(function, _PLAIN, (id(function), raw if own else None))
+    setattr(function, _MARK, (id(function), raw if own else None))
     try:
         setattr(owner, name, made)
     except (TypeError, AttributeError):  # a class of C
@@ -81,7 +81,7 @@ def replace(owner: Any, name: str, rule: Rule, probe: str) -> Callable[[], None]
         current = vars(found).get(name)
         if not is_marked(current):
             return  # somebody put their own in its place; ours inside it does nothing any more
-        _, plain = getattr(_function_of(current), _PLAIN)
+        _, plain = getattr(_function_of(current), _MARK)
         if plain is not None:
             setattr(found, name, plain)
         else:

@@ -14,7 +14,9 @@ from whywait.tracer.offcpu.state_split import Memory
 from whywait.tracer.offcpu.thread_observer import Observed
 from whywait.tracer.records.gil_holder import HolderSeen
 from whywait.tracer.records.ids import new_trace_id
-from whywait.tracer.records.request import Callback, Job, Look, Occupancy, Request
+from whywait.tracer.records.loop import Callback, Look
+from whywait.tracer.records.occupancy import Occupancy
+from whywait.tracer.records.request import Job, Request
 from whywait.tracer.records.thread_names import ThreadLife
 from whywait.tracer.sampler.thread_samples import Samples
 from whywait.tracer.schema import SIGNAL_CPU_RIVALS, SIGNAL_HOLDER, SIGNAL_RUN_QUEUE, SIGNAL_SAMPLER

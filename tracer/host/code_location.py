@@ -1,4 +1,4 @@
-"""Finds the place in the code that a person should look at: the user's own, not a library's."""
+"""Finds the place in the code that a report names: the user's own, not a library's."""
 
 import asyncio.base_events
 import asyncio.events
@@ -32,7 +32,9 @@ class Site(NamedTuple):
 
 _MAX_DEPTH = 100
 _RESUME = opmap["RESUME"]
-_RESUMED_FROM = 3  # of its argument: the bits that tell a begin, 0, from going on after a yield or an await
+_RESUMED_FROM = (
+    3  # of its argument: the bits that distinguish a begin, 0, from going on after a yield or an await
+)
 _COLLECTS_WHILE_ALLOCATING = sys.version_info < (3, 12)
 # how each kind of coroutine says where it stands and what it awaits; read of these exact types only
 _SUSPENDED: dict[type[Any], tuple[str, str]] = {
@@ -128,7 +130,7 @@ def place_of_thread(thread_id: int) -> Place | None:
 
     While the collector calls somebody back, that is where it was interrupted; as a function begins, where it was called.
     """
-    # Python 3.11 makes a frame object for each frame looked at, and may collect garbage while it does. A
+    # Python 3.11 makes a frame object for each frame read, and may collect garbage while it does. A
     # finalizer or a gc callback then lets go of the GIL, with the lock of all thread states still held: the
     # next thread that starts or ends waits for that lock with the GIL in hand, and the process stands still
     # (tests/tracer/test_stacks.py shows it without this guard). Later versions collect elsewhere.
@@ -146,7 +148,7 @@ def _interrupted(frame: FrameType | None) -> FrameType | None:
     """Where a thread is, or was when a collection came.
 
     C code that makes many objects, such as a large `json.loads`, keeps the GIL but for when a collection calls back
-    what is written in Python: whoever looks at its thread then, and can look at no other time, would blame that.
+    what is written in Python: a sample taken then, and it can be taken at no other time, would blame that.
     """
     codes = {id(code_of(one)) for one in gc.callbacks} - {id(None)}
     found, depth = frame, 0
@@ -171,37 +173,14 @@ def caller_place() -> Place | None:
 
 
 def await_site(coroutine: Any) -> Site | None:
-    """Where a suspended coroutine stands: the innermost user frame, and the innermost frame of all.
+    """Return where a suspended coroutine stands: the innermost user frame, and the innermost frame of all.
 
     Where a server waits for its client in a primitive of asyncio, the innermost is the server's.
     """
-    user: FrameType | None = None
-    leaf: FrameType | None = None
-    server: FrameType | None = None
-    depth = 0
-    while coroutine is not None and depth < _MAX_DEPTH:
-        if type(coroutine) is CoroutineType:
-            frame, inner = coroutine.cr_frame, coroutine.cr_await
-        else:
-            names = _SUSPENDED.get(type(coroutine))
-            if names is None:  # a future at the end of the chain, or what poses as one
-                break
-            frame, inner = getattr(coroutine, names[0]), getattr(coroutine, names[1])
-        if frame is not None:
-            leaf = frame
-            about = _about(frame.f_code.co_filename)
-            if about & _SERVER:
-                server = frame
-            elif not about & _ASYNCIO:
-                server = None
-            if not about & _LIBRARY:
-                user = frame
-        coroutine = inner
-        depth += 1
+    at, leaf = _suspended(coroutine)
     if leaf is None:
         return None
-    leaf = server or leaf
-    at = user or leaf
+    at = at or leaf
     code, where = at.f_code, leaf.f_code
     key = (id(code), at.f_lasti, id(where))
     known = _sites.get(key)
@@ -211,6 +190,31 @@ def await_site(coroutine: Any) -> Site | None:
         site = Site(place_of_frame(at), where.co_qualname, module_of(where.co_filename))
         known = _sites[key] = (site, code, where)
     return known[0]
+
+
+def _suspended(coroutine: Any) -> tuple[FrameType | None, FrameType | None]:
+    user: FrameType | None = None
+    leaf: FrameType | None = None
+    server: FrameType | None = None
+    for _ in range(_MAX_DEPTH):
+        if type(coroutine) is CoroutineType:
+            frame, coroutine = coroutine.cr_frame, coroutine.cr_await
+        else:
+            names = _SUSPENDED.get(type(coroutine))
+            if names is None:  # a future at the end of the chain, or what poses as one
+                break
+            frame, coroutine = getattr(coroutine, names[0]), getattr(coroutine, names[1])
+        if frame is None:
+            continue
+        leaf = frame
+        about = _about(frame.f_code.co_filename)
+        if about & _SERVER:
+            server = frame
+        elif not about & _ASYNCIO:
+            server = None
+        if not about & _LIBRARY:
+            user = frame
+    return user, server or leaf
 
 
 @lru_cache(maxsize=4_096)

@@ -1,8 +1,8 @@
-"""How we look at the host's objects without running any of its code, and leave its tracebacks alone.
+"""Reads the host's objects without running any of its code, and leaves its tracebacks alone.
 
 A callback may be anything: a mock that answers to every name, a proxy that asks a server for each
 attribute or raises when asked at the wrong moment. So attributes are read past `__getattr__`, and a
-class is told by `type`, which no object can forge.
+class is read by `type`, which no object can forge.
 """
 
 import asyncio

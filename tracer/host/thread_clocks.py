@@ -18,7 +18,6 @@ except ImportError:  # not Unix
     resource = None  # type: ignore[assignment]
 
 __all__ = [
-    "ESTIMATED_NS",
     "NOT_COUNTED",
     "SmallReader",
     "close_all",
@@ -28,9 +27,6 @@ __all__ = [
     "thread_time_ns",
 ]
 
-# Reading the CPU clock is a system call, and costs as much as a short step or job. These are therefore taken to have
-# been on the CPU throughout, and no longer than this on end, which bounds what that can be wrong by.
-ESTIMATED_NS = 200_000
 _PATH = "/proc/thread-self/schedstat"
 _SIZE = 63
 
@@ -43,8 +39,14 @@ try:
 except (OSError, AttributeError):  # no C library to ask: the signal is unavailable
     _pread = _pread_made = None  # type: ignore[assignment]
 
-_open_fds: set[int] = set()
-_generation = 0
+
+class _Open(set[int]):
+    """The descriptors of this process, whichever session opened them."""
+
+    generation = 0  # of descriptors: those of an earlier one are closed, and their numbers may be used again
+
+
+_open_fds = _Open()
 
 
 class _Kept:
@@ -53,7 +55,7 @@ class _Kept:
     __slots__ = ("arguments", "buffer", "closer", "generation")
 
     def __init__(self) -> None:
-        self.generation = _generation
+        self.generation = _open_fds.generation
         self.buffer = ctypes.create_string_buffer(_SIZE + 1)
         self.arguments: tuple[Any, ...] | None = None  # of `pread`; None: it cannot be read
         self.closer: _Closer | None = None
@@ -98,7 +100,7 @@ _reader = _Reader()
 def run_queue_ns() -> int | None:
     """Nanoseconds this thread was runnable without a CPU since it began; None where not observable."""
     kept = _reader.kept
-    if kept is None or kept.generation != _generation:
+    if kept is None or kept.generation != _open_fds.generation:
         kept = _reader.kept = None  # its file's number may be used again from here on: it must not close that
         kept = _reader.kept = _Kept()
     if kept.arguments is None or _pread_made(*kept.arguments) < 4:
@@ -138,7 +140,6 @@ def run_queue_available() -> bool:
 
 def close_all() -> None:
     """Closes every descriptor; threads open a new one when they next ask. Called by `stop`."""
-    global _generation
-    _generation += 1
+    _open_fds.generation += 1
     for fd in list(_open_fds):
         _close(fd)

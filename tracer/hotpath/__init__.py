@@ -1,1 +1,22 @@
-"""What runs inside the host's own calls: fills `records`, and hands finished requests over."""
+"""The hot path: what runs inside the host's callbacks, jobs and waits, and writes the records.
+
+Probes call these functions and no others; a second implementation has to offer the same ones.
+
+- `thread_state`, the one writer of `records.current.here`: `handle_runner`, `run_scheduled` (what runs in a loop
+  callback's place), `open_step`, `close_step`, `enter_job`, `leave_untraced`, `deliver`, `worker_here`,
+  `begin_submit`, `take_submitted`, `begin_wait`, `end_wait` (the guard against waits inside waits), `note_freed`,
+  `take_freed`, `enter_handler`, `leave_handler`, `set_phase`, `recent_run_queue_ns`, `forget_here`.
+- `waits`, the one writer of waits: `record_wait`, `record_thread_wait`, `name_awaits`; and `thread_waits` in front
+  of it for a thread's own waits: `waiter_here`, `keep_wait`, and `KEPT_NS`, below which a wait is summed.
+- `task_steps`: `waker_now`, `close_wait`. Inside: `begin_callback`, `end_short`, `end_callback`, `end_step`, which
+  write an activity's steps and blocks.
+- `loop_history`, the writer of a loop's callbacks and of what it slept: `flush_short`, `queued_since`.
+- `tasks`: `adopt`, `adopt_eager`, `end_task`, which write the tasks of a request.
+- `jobs`: `make_job`, `run_job`, `timed_initializer`; `pools`: `pool_of`, `known_pool`, `occupancy_of`;
+  `job_names`: `PLAIN`, the attribute by which a wrapper of ours names what it stands for.
+- `open_phase`: `begin`, and `end` of what that returns, which write phases; `error_name`.
+- `recorder`: `Recorder`, `probe_failed`, and `active`, the session's recorder.
+
+CPU time of steps and jobs is estimated by `host.cpu_meter` alone. Requests are judged by `tail_sampling` and
+`trace_verdicts`, and counted by `request_totals`, once each, at their end.
+"""

@@ -1,32 +1,27 @@
-"""A loop's recent past, as its own thread writes it down: what ran on it for long, and runs of short callbacks."""
+"""A loop's recent past, as its own thread records it: what ran on it for long, and runs of short callbacks."""
 
-import threading
 from types import CodeType
-from typing import Any
+from typing import Any, TypeAlias
 
 from whywait.tracer.host.introspection import bound_to, code_of, is_task
 from whywait.tracer.host.thread_clocks import run_queue_ns
 from whywait.tracer.hotpath import recorder as recorders
 from whywait.tracer.hotpath.tasks import task_code
-from whywait.tracer.records.current import here
-from whywait.tracer.records.request import Activity, Block, Callback, Loop, Sample, made
+from whywait.tracer.records.loop import Block, Callback, Look, Loop, Sample
+from whywait.tracer.records.request import Activity, Request, made
 
 CALLBACK_MIN_NS = 100_000  # shorter callbacks are kept as runs, not one by one
+AWAY_MIN_NS = 100_000  # of a loop that is seen in its callbacks only: less lies between two callbacks
 
-
-def new_loop() -> Loop:
-    """A record of the loop that runs on this thread, for one that has none in this session."""
-    loop = here.loop = Loop(threading.get_ident(), threading.get_native_id())
-    recorder = recorders.active
-    if recorder is not None:
-        recorder.loops.append(loop)
-    return loop
+_Whose: TypeAlias = tuple[
+    int, int, CodeType | None, Sample | None, Request | None
+]  # the middle of a `Callback`
 
 
 def queued_since(loop: Loop) -> int | None:
-    """How long the loop's thread was runnable without a CPU since this was last asked.
+    """Return how long the loop's thread was in the run queue since the last call.
 
-    Asked after each sleep, each long callback, and each stretch that was not all CPU: what lies between is short.
+    Called after each sleep, each long callback, and each stretch that was not all CPU: what lies between is short.
     """
     if not loop.live:  # its session has stopped: nothing may be opened any more
         return None
@@ -36,8 +31,15 @@ def queued_since(loop: Loop) -> int | None:
     return loop.run_queue_ns - before
 
 
+def note_away(loop: Loop, start_ns: int) -> None:
+    """Notes that libuv slept, or did what is not seen: the run-queue time since then followed its wake-up."""
+    queued_ns = queued_since(loop)
+    if queued_ns is not None and queued_ns >= AWAY_MIN_NS and loop.ended_ns:
+        loop.looks.append(Look(loop.ended_ns, start_ns, queued_ns, False))
+
+
 def sample_of(loop: Loop | None, run_start_ns: int) -> Sample | None:
-    """What the watchdog saw of the callback that began then, if it looked."""
+    """Return what the watchdog sampled of the callback that began then, if it did."""
     if loop is None or loop.sample is None or loop.sample[0] != run_start_ns:
         return None
     return loop.sample[1]
@@ -46,32 +48,22 @@ def sample_of(loop: Loop | None, run_start_ns: int) -> Sample | None:
 def keep_callback(
     loop: Loop, start_ns: int, end_ns: int, owner: Activity | None, callback: Any, queued_ns: int | None
 ) -> None:
-    """Remembers what ran on the loop for long: it may turn out to have blocked somebody."""
+    """Keeps what ran on the loop for long: it may have blocked a request."""
     duration_ns = end_ns - start_ns
     if loop.short_count:
         flush_short(loop)
     sample = sample_of(loop, start_ns)
     if owner is not None:
-        kept = Callback(
-            start_ns,
-            end_ns,
-            duration_ns,
-            1,
-            owner.request.trace_id,
-            owner.span_id,
-            owner.code,
-            sample,
-            owner.request,
-            queued_ns,
-        )
+        request = owner.request
+        whose: _Whose = (request.trace_id, owner.span_id, owner.code, sample, request)
     else:
         code = code_behind(callback)
         recorder = recorders.active
         if recorder is not None and duration_ns >= recorder.config.block_ns:
             name = code.co_qualname if code is not None else type(callback).__name__
             recorder.background.append((name, Block(start_ns, end_ns, -1, sample, 0)))
-        kept = Callback(start_ns, end_ns, duration_ns, 1, 0, 0, code, sample, None, queued_ns)
-    loop.callbacks.append(kept)
+        whose = (0, 0, code, sample, None)
+    loop.callbacks.append(Callback(start_ns, end_ns, duration_ns, 1, *whose, queued_ns))
 
 
 def flush_short(loop: Loop) -> None:
@@ -85,6 +77,6 @@ def flush_short(loop: Loop) -> None:
 
 
 def code_behind(callback: Any) -> CodeType | None:
-    """The code that a callback runs: its own, or its task's."""
+    """Return the code that a callback runs: its own, or its task's."""
     task = bound_to(callback)
     return task_code(task) if is_task(task) else code_of(callback)

@@ -1,19 +1,20 @@
-"""One mark under way: what it reads when it begins, and what it writes down at its end.
+"""One mark under way: what it reads when it begins, and what it records at its end.
 
 Outside any request the outermost mark opens a request of its own, and closes it.
 """
 
 import threading
-from time import perf_counter_ns, thread_time_ns
+from time import perf_counter_ns
 from types import CodeType
 
 from opentelemetry.trace import TraceFlags
 
 from whywait.tracer.host.code_location import Place, place_of_code
+from whywait.tracer.host.cpu_meter import cpu_now_ns
 from whywait.tracer.host.otel_context import StandIn, current_span_id, enter, leave
 from whywait.tracer.host.thread_clocks import run_queue_ns
 from whywait.tracer.hotpath import recorder as recorders
-from whywait.tracer.hotpath.task_steps import close_step, open_step
+from whywait.tracer.hotpath.thread_state import close_step, open_step
 from whywait.tracer.records.current import ACTIVITY, current_activity, here
 from whywait.tracer.records.ids import new_span_id, new_trace_id
 from whywait.tracer.records.request import Activity, Job, Phase, Request
@@ -126,10 +127,10 @@ class OpenPhase:
 
 
 def _cpu_of(activity: Activity) -> int:
-    """CPU the activity has used so far, its running step included; -1 when it does not run here."""
+    """Return the CPU time of the activity so far, its running step included; -1 when it does not run here."""
     if here.current is not activity:
         return -1
-    return int(activity.cpu_ns + thread_time_ns() - activity.step_cpu_ns)
+    return int(activity.cpu_ns + cpu_now_ns() - activity.step_cpu_ns)
 
 
 def error_name(error: type[BaseException] | None) -> str:
@@ -140,14 +141,14 @@ def error_name(error: type[BaseException] | None) -> str:
 
 
 def begin(title: str, code: CodeType | None) -> OpenPhase | None:
-    """A mark of what this thread does now, begun; None where it is nobody's work. Called while a session runs."""
+    """Return a mark of what this thread does now, begun; None where no request is served. Called while a session runs."""
     activity = current_activity()
     place = place_of_code(code) if code is not None else None
     if activity is not None:
         return OpenPhase(title, place, activity, None)
     found = ACTIVITY.get()
     if found is not None and found.request.open:
-        return None  # a thread that only inherited the context: not ours to judge
+        return None  # a thread that only inherited the context: it may work for another request
     recorder = recorders.active
     if recorder is None:
         return None

@@ -4,13 +4,17 @@ import logging
 from collections import Counter, deque
 from collections.abc import Callable
 from time import perf_counter_ns
+from typing import Any, Protocol
 
 from whywait.tracer.config import KEEP_ALL, Config
+from whywait.tracer.host.identity_map import ByIdentity
 from whywait.tracer.hotpath.request_totals import Totals
 from whywait.tracer.hotpath.tail_sampling import Keeper
 from whywait.tracer.hotpath.trace_verdicts import Gates
 from whywait.tracer.records.gil_holder import HolderSeen
-from whywait.tracer.records.request import Block, Loop, Occupancy, Request
+from whywait.tracer.records.loop import Block, Loop
+from whywait.tracer.records.occupancy import Occupancy
+from whywait.tracer.records.request import Pool, Request
 from whywait.tracer.records.thread_names import ThreadLives
 from whywait.tracer.sampler.process import SamplerProcess
 
@@ -19,13 +23,26 @@ _QUIET_NS = 200_000_000
 logger = logging.getLogger("whywait")
 
 
+class AppliedTables(Protocol):
+    """The adapters' tables, as far as they are applied in one session."""
+
+    def added(self, library: str) -> None:
+        """A table was registered."""
+
+    def removed(self, library: str) -> None:
+        """A table was taken back."""
+
+    def adopt_steps(self, container: Any, rule: Any, method: str, probe: str) -> None:
+        """A container of steps is called: marks those that were not met before."""
+
+
 class Recorder:
     """The meeting point of probes (write) and exporter (reads). One per session."""
 
     def __init__(self, config: Config) -> None:
         self.config = config
         self.finished: deque[Request] = deque()
-        self.open: set[int] = set()  # ids of the requests that somebody waits for now
+        self.open: set[int] = set()  # ids of the requests that are open now
         self._ended_ns = 0  # when the latest ended
         self.background: deque[tuple[str, Block]] = deque(maxlen=1_000)  # long callbacks outside requests
         self.loops: list[Loop] = []
@@ -36,12 +53,17 @@ class Recorder:
         self.lost: Counter[str] = Counter()
         self.signals: tuple[str, ...] = ()
         self.undo: dict[str, Callable[[], None]] = {}
+        # coroutines in which a library wraps the user's own, and how to find that (or its function) in one that
+        # has not begun; filled by the library's probe. By the id of their code, whose hash is slow
+        self.wrappers: dict[int, Callable[[Any], Any]] = {}
+        self.adapters: AppliedTables | None = None
         self.keeper = Keeper(config)
         self.gates = Gates() if config.keep != KEEP_ALL else None
         self.totals = Totals()
+        self.pools: ByIdentity[Pool] = ByIdentity()  # by executor or limiter
 
     def begin(self, request: Request) -> None:
-        """Notes that somebody waits for this request now."""
+        """Notes that this request is open now."""
         self.open.add(id(request))
         if self.gates is not None:
             self.gates.open(request.trace_id)
@@ -50,7 +72,7 @@ class Recorder:
         """Judges a request that has ended, and hands it over if it is kept.
 
         Never blocks; drops and counts when the exporter lags. One begun in the process that this one was
-        forked from is not ours to tell.
+        forked from is the parent's to report.
         """
         if id(request) not in self.open:
             return
@@ -73,11 +95,11 @@ class Recorder:
         self.finished.append(request)
 
     def is_busy(self) -> bool:
-        """Whether somebody waits for an answer, or may soon: the last one was not long ago."""
+        """Return whether a request is open, or one ended so recently that another may come."""
         return bool(self.open) or perf_counter_ns() - self._ended_ns < _QUIET_NS
 
     def remove_probe(self, name: str, error: BaseException) -> None:
-        """Takes a failing probe out and says so once. The host goes on as if it had never been there."""
+        """Removes a failing probe and logs it once. The host goes on as if the probe had never been there."""
         undo = self.undo.pop(name, None)
         if undo is None:
             return

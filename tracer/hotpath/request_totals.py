@@ -1,4 +1,4 @@
-"""What is counted of every request, kept or not: how many, how long, and what became of each."""
+"""What is counted of every request, kept or not: how many, how long, and why each was kept."""
 
 from typing import Final
 

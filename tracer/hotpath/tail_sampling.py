@@ -1,8 +1,8 @@
-"""Which requests become spans, decided when a request has ended; pure but for its memory of latencies.
+"""Which requests become spans, decided when a request has ended. Pure, except that it remembers latencies.
 
-A trace that is kept carries the number of requests it stands for, one over the chance that it had to be
+A trace that is kept carries the number of requests it stands for, one over the probability that it was
 kept (Horvitz and Thompson, 1952): sums over kept traces, each times its weight, are then unbiased for
-all requests. The chance is known before the draw: what is slow is judged by earlier requests only.
+all requests. The probability is known before the draw: what is slow is judged by earlier requests only.
 """
 
 from math import log2
@@ -12,7 +12,7 @@ from typing import Final
 from whywait.tracer.config import KEEP_ALL, Config
 from whywait.tracer.records.decision import WHY_ALL, WHY_ERROR, WHY_NEW, WHY_SHARE, WHY_SLOW, Decision
 
-FEWEST: Final = 40  # requests of an endpoint before a quantile of it means anything
+FEWEST: Final = 40  # requests of an endpoint before its quantile is used
 _BUCKETS_PER_OCTAVE: Final = 16  # 4.4% wide
 _REMEMBERED: Final = 4_000  # requests; then old ones count half
 _RENEWED_EVERY: Final = 32
@@ -21,7 +21,7 @@ _OTHERS: Final = ""  # endpoints beyond that, together
 
 
 class Quantile:
-    """A quantile of a stream of durations, in buckets of equal ratio; the past fades."""
+    """A quantile of a stream of durations, in buckets of equal ratio; older durations weigh less."""
 
     __slots__ = ("_counts", "_fraction", "_seen", "_threshold_ns", "_total")
 
@@ -71,7 +71,7 @@ class Keeper:
         self._endpoints: dict[str, Quantile] = {}
 
     def decide(self, endpoint: str, wall_ns: int, *, error: bool) -> Decision:
-        """Whether the request that has just ended is kept."""
+        """Return whether the request that has just ended is kept."""
         if self._keep_all:
             return Decision(True, WHY_ALL, 1.0)
         slow_ns = self._slow_ns or self._learnt_ns(endpoint, wall_ns)
@@ -84,10 +84,6 @@ class Keeper:
         if self._random.random() < self._share:
             return Decision(True, WHY_SHARE, 1.0 / self._share)
         return Decision(False, "", 0.0)
-
-    def reseed(self) -> None:
-        """Gives a forked child draws of its own."""
-        self._random.seed()
 
     def _learnt_ns(self, endpoint: str, wall_ns: int) -> float | None:
         quantile = self._endpoints.get(endpoint)

@@ -6,14 +6,14 @@ that schedules the task's wake-up, and the task's wait was still ended by the jo
 
 import asyncio
 import contextvars
-from time import perf_counter_ns, thread_time_ns
+from time import perf_counter_ns
 from types import FunctionType
 from typing import Any
 
 from whywait.tracer.host.code_location import await_site
+from whywait.tracer.host.cpu_meter import cpu_now_ns
 from whywait.tracer.host.introspection import BOUND, bound_to, is_task
 from whywait.tracer.host.otel_context import current_span_id, span_id_in
-from whywait.tracer.host.thread_clocks import ESTIMATED_NS
 from whywait.tracer.hotpath.loop_history import (
     CALLBACK_MIN_NS,
     code_behind,
@@ -23,25 +23,15 @@ from whywait.tracer.hotpath.loop_history import (
     sample_of,
 )
 from whywait.tracer.hotpath.tasks import adopt, end_task, task_code
+from whywait.tracer.hotpath.waits import record_wait
 from whywait.tracer.records.current import here
-from whywait.tracer.records.request import (
-    IO,
-    THREAD,
-    Activity,
-    Block,
-    Job,
-    Loop,
-    Sample,
-    Stamp,
-    Standing,
-    Wait,
-    made,
-)
+from whywait.tracer.records.loop import Block, Loop, Sample
+from whywait.tracer.records.request import IO, THREAD, Activity, Job, Stamp, Standing
 from whywait.tracer.schema import WAIT_AWAIT
 
 SHORT_RUN_NS = 1_000_000  # the longest run of short callbacks
 BLOCK_MIN_NS = 200_000  # shorter steps are not kept one by one
-QUEUED_MIN_NS = 1_000_000  # how long it had no CPU is not asked of shorter callbacks
+QUEUED_MIN_NS = 1_000_000  # the run-queue time of shorter callbacks is not read
 SITE_MIN_NS = 200_000  # shorter waits are not given their place in the code
 
 _Task = asyncio.Task  # the usual one, tested first
@@ -51,7 +41,7 @@ _PASSING_NS = 20_000
 
 
 def waker_now(current: Any, now: int = 0) -> Stamp:
-    """Who would be to thank if something were woken at this moment (`now`) on this thread, and since when.
+    """Return who would have caused a wake-up at this moment (`now`) on this thread, and since when.
 
     `current` is what stands in `here`.
     """
@@ -81,7 +71,7 @@ def begin_callback(
     start_ns: int,
     context: "contextvars.Context | None",
 ) -> Activity | None:
-    """The activity whose step this callback is, begun: its wait ends here. None where it is none.
+    """Return the activity whose step this callback is, begun: its wait ends here. None where it is none.
 
     `found` is what stands in the callback's context, `context` that context where it is not entered.
     """
@@ -100,35 +90,20 @@ def begin_callback(
             return None
         activity = known
     stop_ns = activity.stop_ns
-    if request.records_left <= 0:
-        request.lost += 1
-    else:
-        request.records_left -= 1  # as `take` does
-        by, cause_ns = stamp
-        site = None
-        parent_id = 0
-        if start_ns - stop_ns >= SITE_MIN_NS and activity.steps:
-            site = await_site(task.get_coro())
-            parent_id = current_span_id() if context is None else span_id_in(context)
-        if cause_ns < stop_ns:
-            cause_ns = stop_ns
-        elif cause_ns > start_ns:
-            cause_ns = start_ns
-        activity.waits.append(
-            made(
-                Wait,
-                (WAIT_AWAIT, stop_ns, cause_ns, start_ns, by, site, parent_id, False, None, None, None, None),
-            )
-        )
-        if type(by) is Job and not by.resume_ns:
-            by.resume_ns = start_ns
+    by, cause_ns = stamp
+    site = None
+    parent_id = 0
+    if start_ns - stop_ns >= SITE_MIN_NS and activity.steps:
+        site = await_site(task.get_coro())
+        parent_id = current_span_id() if context is None else span_id_in(context)
+    kept = record_wait(activity, WAIT_AWAIT, stop_ns, cause_ns, start_ns, by, site, parent_id)
+    if kept and type(by) is Job and not by.resume_ns:
+        by.resume_ns = start_ns
     activity.step_start_ns = start_ns
-    gap_ns = start_ns - loop.cpu_at_ns
-    if gap_ns < _PASSING_NS and start_ns - loop.cpu_read_ns < ESTIMATED_NS:
-        activity.step_cpu_ns = loop.cpu_ns + gap_ns
-    else:
-        activity.step_cpu_ns = thread_time_ns()
-        loop.cpu_read_ns = start_ns
+    cpu = loop.cpu
+    gap_ns = start_ns - cpu.at_ns
+    # the meter is called at the step's end, and sees to it that estimates do not go on for long
+    activity.step_cpu_ns = cpu.cpu_ns + gap_ns if gap_ns < _PASSING_NS else cpu.read(start_ns)
     return activity
 
 
@@ -139,6 +114,7 @@ def end_short(
 
     The usual end, and so made cheap.
     """
+    # 1. The run of short callbacks that it belongs to
     duration_ns = end_ns - start_ns
     if not loop.short_count:
         loop.short_start_ns = start_ns
@@ -157,35 +133,32 @@ def end_short(
             loop.short_code = code_behind(callback)
     if end_ns >= loop.short_until_ns:
         flush_short(loop)
+    # 2. The step that it was, as `end_step` has it
     if step is None:
         return
-    duration_ns = end_ns - step.step_start_ns
-    if duration_ns < _ON_CPU_NS:  # as `end_step` has it
-        loop.cpu_ns = step.step_cpu_ns + duration_ns
-        loop.cpu_at_ns = step.stop_ns = end_ns
-        step.cpu_ns += duration_ns
-        step.run_ns += duration_ns
-        step.steps += 1
-    else:
-        end_step(loop, step, end_ns, None)
-    task = bound_to(callback)
+    step.cpu_ns += loop.cpu.at(end_ns, _ON_CPU_NS) - step.step_cpu_ns
+    step.run_ns += end_ns - step.step_start_ns
+    step.steps += 1
+    step.stop_ns = end_ns
+    task = callback.__self__ if type(callback) in BOUND else bound_to(callback)
     if (type(task) is _Task or is_task(task)) and task.done():
         end_task(step, task, end_ns)
 
 
 def end_callback(
     loop: Loop,
-    mine: dict[str, Any],
+    current: Activity | Standing | None,
+    opened: Activity | None,
     begun: Activity | None,
     found: Activity | None,
     callback: Any,
     start_ns: int,
     end_ns: int,
 ) -> None:
-    """A callback has run; `begun` is the activity whose step it was when it began, `mine` what `here` is."""
-    current: Activity | Standing | None = mine.get("current")
-    mine["current"] = None
-    opened: Activity | None = mine.pop("opened", None)
+    """A callback has run, in which a request may have been `opened`.
+
+    `begun` is the activity whose step it was when it began, `current` what stood in `here` when it ended.
+    """
     loop.run_start_ns = 0
     # a request may have been opened (SERVER span) or closed in this very step
     owner: Activity | None = begun
@@ -202,8 +175,8 @@ def end_callback(
     if duration_ns >= QUEUED_MIN_NS:
         queued_ns = queued_since(loop)
         if queued_ns is not None:
-            queued_ns += loop.told_queue_ns
-    loop.told_queue_ns = 0
+            queued_ns += loop.counted_queue_ns
+    loop.counted_queue_ns = 0
     keep_callback(loop, start_ns, end_ns, known, callback, queued_ns)
     if owner is None or current is not owner:
         return
@@ -217,22 +190,13 @@ def end_callback(
 def end_step(
     loop: Loop | None, activity: Activity, end_ns: int, sample: Sample | None, queued_ns: int | None = None
 ) -> int | None:
-    """A task was suspended or has ended; `queued_ns` of the step it had no CPU, where that was asked.
+    """A task was suspended or has ended; `queued_ns` is its run-queue time, where that was read.
 
-    Returns it, or what was asked here.
+    Returns it, or what was read here.
     """
     duration_ns = end_ns - activity.step_start_ns
-    if loop is None:
-        cpu_ns = thread_time_ns() - activity.step_cpu_ns
-    else:
-        if duration_ns < _ON_CPU_NS:
-            cpu_ns = duration_ns
-            loop.cpu_ns = activity.step_cpu_ns + duration_ns
-        else:
-            loop.cpu_ns = now = thread_time_ns()
-            cpu_ns = now - activity.step_cpu_ns
-            loop.cpu_read_ns = end_ns
-        loop.cpu_at_ns = end_ns
+    now_ns = loop.cpu.at(end_ns, _ON_CPU_NS) if loop is not None else cpu_now_ns()
+    cpu_ns = now_ns - activity.step_cpu_ns
     activity.cpu_ns += cpu_ns
     activity.run_ns += duration_ns
     activity.steps += 1
@@ -247,40 +211,13 @@ def end_step(
     return queued_ns
 
 
-def open_step(root: Activity, start_ns: int) -> "asyncio.Task[Any] | None":
-    """The activity's request begins in the middle of this step; returns the task whose step it is, if it is one's."""
-    root.step_start_ns = start_ns
-    root.step_cpu_ns = thread_time_ns()
-    try:
-        task = asyncio.current_task()
-    except RuntimeError:
-        task = None
-    if task is not None:
-        root.task_key = id(task)
-    here.current = here.opened = root
-    return task
-
-
-def close_step(activity: Activity, end_ns: int) -> None:
-    """The activity's request ends in the middle of this step: what follows is nobody's wait."""
-    if here.current is not activity:
-        return
-    here.current = None
-    loop = here.loop
-    queued_ns = end_step(
-        loop, activity, end_ns, sample_of(loop, loop.run_start_ns if loop is not None else 0)
-    )
-    if loop is not None:
-        loop.told_queue_ns += queued_ns or 0
-
-
 def close_wait(activity: Activity, end_ns: int) -> None:
-    """The activity's request ends while it waits: that was for whoever runs now.
+    """The activity's request ends while the activity waits: the wait was for what runs now.
 
-    So it is with a streamed response, whose last part is sent by a task of its own.
+    A streamed response ends so: a task of its own sends its last part.
     """
     current = here.current
     if not isinstance(current, Activity) or current is activity or current.request is not activity.request:
         return
-    if activity.steps and activity.request.take():
-        activity.waits.append(Wait(WAIT_AWAIT, activity.stop_ns, end_ns, end_ns, current, None, 0))
+    if activity.steps:
+        record_wait(activity, WAIT_AWAIT, activity.stop_ns, end_ns, end_ns, current, None, 0)

@@ -2,19 +2,15 @@
 
 import asyncio
 import contextvars
-from collections.abc import Callable
 from contextlib import suppress
 from types import CodeType, CoroutineType
 from typing import Any
 
 from whywait.tracer.host.introspection import code_of, coroutine_code, name_of
 from whywait.tracer.host.otel_context import current_span_id, span_id_in
+from whywait.tracer.hotpath import recorder as recorders
 from whywait.tracer.records.current import ACTIVITY
 from whywait.tracer.records.request import Activity
-
-# coroutines in which a library wraps the user's own, and how to find that (or its function) in one that
-# has not begun; filled by the library's probe. By the id of their code, whose hash is slow
-WRAPPERS: dict[int, Callable[[Any], Any]] = {}
 
 
 def adopt(
@@ -68,11 +64,13 @@ def task_code(task: "asyncio.Task[Any]") -> CodeType | None:
 
 
 def _name_task(activity: Activity, coroutine: Any) -> None:
-    if type(coroutine) is CoroutineType and id(coroutine.cr_code) not in WRAPPERS:
+    recorder = recorders.active
+    wrappers = recorder.wrappers if recorder is not None else {}
+    if type(coroutine) is CoroutineType and id(coroutine.cr_code) not in wrappers:
         activity.name, activity.code = coroutine.__qualname__ or name_of(coroutine), coroutine.cr_code
         return
     code = coroutine_code(coroutine)
-    behind = WRAPPERS.get(id(code)) if code is not None else None
+    behind = wrappers.get(id(code)) if code is not None else None
     if behind is not None:
         with suppress(Exception):  # another version of the library: the wrapper's own name will do
             coroutine = behind(coroutine) or coroutine

@@ -1,7 +1,7 @@
-"""What the probes of a thread's waits share: whether a wait may begin here, and where it is written down.
+"""A thread's own waits: whether one may begin here, and how it is recorded.
 
 Waits do not nest: one inside another (the lock inside a queue's `get`) is a part of the outer one, and
-tells it, by `here.freed_ns`, what it ended with.
+gives it, through `note_freed`, the time that ended it.
 """
 
 import sys
@@ -11,16 +11,18 @@ from whywait.tracer.host.code_location import Place, Site, is_library, user_plac
 from whywait.tracer.host.otel_context import current_span_id
 from whywait.tracer.host.thread_clocks import run_queue_ns
 from whywait.tracer.hotpath import recorder as recorders
+from whywait.tracer.hotpath.waits import record_wait
 from whywait.tracer.records.current import here
-from whywait.tracer.records.request import Activity, Job, Pool, Wait, Waited, Waker
+from whywait.tracer.records.lock_holds import Waited
+from whywait.tracer.records.request import Activity, Job, Pool, Waker
 from whywait.tracer.schema import WAIT_LOGGING, WAIT_RESUME
 
-KEPT_NS = 100_000  # no span is made of shorter waits: they are sums, and cost a request none of its records
+KEPT_NS = 100_000  # no span is made of shorter waits: they are summed, and cost a request none of its records
 _POOL_FILE = "/concurrent/futures/thread.py"
 
 
 def waiter_here() -> Activity | None:
-    """The activity whose function runs on this thread, unless it is in a timed wait already."""
+    """Return the activity whose function runs on this thread, unless it is in a timed wait already."""
     current = here.current
     if current is None or here.waiting or not isinstance(current, Activity):
         return None
@@ -42,7 +44,7 @@ def keep_wait(
     pool: Pool | None = None,
     queue_before_ns: int | None = None,
 ) -> None:
-    """Writes down a wait that the calling thread has just come out of; `queue_before_ns` is its time in the run queue
+    """Records a wait of the calling thread that has just ended; `queue_before_ns` is its time in the run queue
     before that, where it was read."""
     cause_ns = min(max(cause_ns, start_ns), end_ns)
     if here.handler:
@@ -56,15 +58,13 @@ def keep_wait(
         if cause_ns < end_ns:
             short[WAIT_RESUME] = short.get(WAIT_RESUME, 0) + end_ns - cause_ns
         return
-    if not activity.request.take():
-        return
     site = Site(_user_site(activity, sys._getframe(1)), waited.what, waited.what.partition(".")[0])
-    parent_id = current_span_id()
     # its session may have stopped meanwhile: nothing is opened any more
-    read = run_queue_ns() if recorders.active is not None else None, queue_before_ns
-    activity.waits.append(
-        Wait(kind, start_ns, cause_ns, end_ns, by, site, parent_id, True, pool, waited, *read)
-    )
+    queue_ns = run_queue_ns() if recorders.active is not None else None
+    record_wait(
+        activity, kind, start_ns, cause_ns, end_ns, by, site, current_span_id(), True, pool, waited, queue_ns,
+        queue_before_ns,
+    )  # fmt: skip
 
 
 def _user_site(activity: Activity, frame: FrameType) -> Place:

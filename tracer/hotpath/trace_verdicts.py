@@ -1,4 +1,4 @@
-"""Which traces are still open, and which of those that ended lately were kept."""
+"""Which traces are still open, and which of those that ended recently were kept."""
 
 from collections import OrderedDict, deque
 

@@ -8,7 +8,8 @@ from typing import Final, NamedTuple, TypeVar
 
 from whywait.tracer.host.code_location import Place, is_library, place_of_code
 from whywait.tracer.records.gil_holder import HolderSeen
-from whywait.tracer.records.request import Callback, Occupancy
+from whywait.tracer.records.loop import Callback
+from whywait.tracer.records.occupancy import Occupancy
 from whywait.tracer.records.thread_names import ThreadLife
 from whywait.tracer.sampler.thread_samples import Held
 

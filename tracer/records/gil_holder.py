@@ -6,7 +6,7 @@ from whywait.tracer.host.code_location import Place
 
 
 class HolderSeen(NamedTuple):
-    """A look at a thread that held the GIL while others waited for it."""
+    """A sample of a thread that held the GIL while others waited for it."""
 
     at_ns: int
     thread_id: int

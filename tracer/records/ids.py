@@ -1,11 +1,11 @@
-"""Span and trace ids, from a stream of random numbers of our own: the host may have seeded the global one."""
+"""Ids of spans, traces and pools."""
 
+from itertools import count
 from random import Random
 
 _random = Random()  # our own stream: the host may have seeded the global one and count on it
-
-
 _random_bits = _random.getrandbits
+new_pool_id = count(1).__next__  # of this process, over all of its sessions
 
 
 def new_span_id() -> int:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from whywait.tracer.host.code_location import Place
 from whywait.tracer.host.process_clocks import WorkerClock
-from whywait.tracer.records.request import Occupancy
+from whywait.tracer.records.occupancy import Occupancy
 
 
 class Part(NamedTuple):

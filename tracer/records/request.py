@@ -1,4 +1,4 @@
-"""What probes write down: requests, the activities that work for them, and where each thread stands.
+"""What probes record: requests, and the activities that work for them.
 
 Hot: these are filled while the host runs, by one thread at a time per activity. All times are
 `perf_counter_ns` readings. Nothing here refers to the host's tasks, futures or arguments, so nothing
@@ -6,50 +6,19 @@ of the host's lives longer than it would without us.
 """
 
 from collections import deque
-from collections.abc import Callable, Sequence
 from types import CodeType
 from typing import Any, NamedTuple, TypeAlias, Union
 
 from whywait.tracer.host.code_location import Place, Site
 from whywait.tracer.records.decision import Decision
 from whywait.tracer.records.ids import new_span_id
+from whywait.tracer.records.lock_holds import Release, Waited
+from whywait.tracer.records.loop import Block, Loop
+from whywait.tracer.records.occupancy import DeviceCall, Occupancy
 
 # a span costs tens of microseconds to make and write: one for a shorter wait would cost more than the wait
 MIN_RESOLUTION_NS = 100_000
 made = tuple.__new__  # of a named tuple whose fields are all given: its own way costs three times as much
-
-
-class Hold(NamedTuple):
-    """One hold of a lock, told at its release to those who wait; or what ended a wait for a signal."""
-
-    end_ns: int
-    place: Place | None  # where it was released, or the signal given
-    trace_id: int
-    span_id: int
-    name: str
-    thread_name: str
-
-
-class Release(NamedTuple):
-    """A task gave back what others were in line for; the first of them was woken meanwhile."""
-
-    start_ns: int
-    end_ns: int
-    place: Place
-
-
-class Waited(NamedTuple):
-    """What a thread waited for inside the function it ran."""
-
-    what: str  # "threading.Lock", "time.sleep"
-    made_at: Place | None = None  # a lock
-    holds: Sequence[Hold] = ()  # those that ended meanwhile, in order of time
-    waiters: int = 0
-    handler: str = ""  # the logging handler it was inside of
-    end_seen: bool = True  # whether the moment that ended it is known apart from the return to Python
-    # where that is not: how often the thread slept in a call that blocks once, its way back included, -1 where that
-    # was not counted; None: it may block more than once
-    sleeps: int | None = None
 
 
 class Wait(NamedTuple):
@@ -73,17 +42,6 @@ class Wait(NamedTuple):
     queue_before_ns: int | None = None
 
 
-class Block(NamedTuple):
-    """One uninterrupted stretch on the loop."""
-
-    start_ns: int
-    end_ns: int
-    cpu_ns: int
-    sample: "Sample | None"
-    parent_id: int
-    run_queue_ns: int | None = None  # where it was measured
-
-
 class Phase(NamedTuple):
     """Running time under a name."""
 
@@ -104,13 +62,6 @@ class Phase(NamedTuple):
     handler: str = ""  # a logging handler's stretch: blocked time in it is the handler's
 
 
-class Sample(NamedTuple):
-    """What the watchdog saw a long callback do."""
-
-    place: Place
-    syscall: str | None  # what the thread slept in, when it slept
-
-
 class Mark:
     """A waker that is no activity: a timer, a socket, a thread nobody traced."""
 
@@ -122,8 +73,8 @@ class Mark:
 
 TIMER = Mark("timer")
 IO = Mark("io")
-# data that was there when the loop came to look: it had come since the loop looked before, so the loop
-# was busy for some of that time; the tracer takes it for all of it, and says that it was inferred
+# data that was there when the loop polled: it had come since the loop polled before, so the loop
+# was busy for some of that time; the tracer takes it for all of it, and marks it as inferred
 IO_LATE = Mark("io")
 THREAD = Mark("thread")
 Waker: TypeAlias = Union["Activity", Mark, CodeType, None]
@@ -159,7 +110,7 @@ class Activity:
         self.step_start_ns = 0
         self.step_cpu_ns = 0
         self.waits: list[Wait] = []
-        self.releases: deque[Release] | None = None  # stay when the request is told: others wait for them
+        self.releases: deque[Release] | None = None  # stay when the request is exported: others wait for them
         # most have neither, and what is made for each costs its collection, too
         self.short_ns: dict[str, int] | None = None  # waits too short to be kept one by one, by kind
         self.blocks: list[Block] | None = None
@@ -179,7 +130,7 @@ class Job(Activity):
     """A function handed to an executor or a worker thread."""
 
     __slots__ = (
-        "collector", "handover_cpu_ns", "handover_run_queue_ns", "idle_since_ns", "initialized", "occupancy", "passage",
+        "collector", "handover_cpu_ns", "handover_run_queue_ns", "idle_since_ns", "initialized", "passage",
         "pool", "pool_age_ns", "resume_ns", "run_id", "run_queue_ns", "start_ns", "thread_id", "thread_name",
     )  # fmt: skip
 
@@ -194,7 +145,6 @@ class Job(Activity):
         self.thread_name = ""
         self.pool: Pool | None = None
         self.pool_age_ns = 0
-        self.occupancy: Occupancy | None = None
         self.initialized: tuple[str, int] | None = (
             None  # what its worker ran before its first job, and how long
         )
@@ -204,39 +154,6 @@ class Job(Activity):
         self.idle_since_ns = 0  # when the worker ended its job before; 0: this was its first
         self.handover_cpu_ns = 0
         self.handover_run_queue_ns: int | None = None
-
-
-class Occupancy:
-    """One job's hold on a worker, kept after the job is forgotten, to name who occupied a pool."""
-
-    __slots__ = ("code", "end_ns", "name", "span_id", "start_ns", "thread_id", "trace_id")
-
-    def __init__(self, name: str, trace_id: int, span_id: int, code: CodeType | None) -> None:
-        self.name = name
-        self.code = code
-        self.thread_id = 0  # native
-        self.trace_id = trace_id
-        self.span_id = span_id
-        self.start_ns = 0
-        self.end_ns = 0
-
-
-class DeviceLine:
-    """A device that threads compete for, as far as its calls need it."""
-
-    __slots__ = ("name", "occupancies")
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.occupancies: deque[Occupancy] = deque(maxlen=8_192)
-
-
-class DeviceCall(NamedTuple):
-    """A call that made its thread wait for a device."""
-
-    line: DeviceLine
-    held: Occupancy
-    worked_ns: "Callable[[], int | None] | None"  # asked later: how long the device itself says it worked
 
 
 class Pool:
@@ -256,29 +173,12 @@ class Pool:
 
 
 class Request:
-    """One request, or one piece of work outside any request that a root phase began."""
+    """One request, or other work that a root phase began."""
 
     __slots__ = (
-        "activities",
-        "decision",
-        "end_ns",
-        "end_unix_ns",
-        "loop",
-        "lost",
-        "name",
-        "open",
-        "phases",
-        "records_left",
-        "root",
-        "root_phase",
-        "sampled_flags",
-        "server_span_id",
-        "start_ns",
-        "start_unix_ns",
-        "tasks",
-        "thread_id",
-        "trace_id",
-        "trace_state",
+        "activities", "decision", "end_ns", "end_unix_ns", "loop", "lost", "name", "open", "phases",
+        "records_left", "root", "root_phase", "sampled_flags", "server_span_id", "start_ns", "start_unix_ns",
+        "tasks", "thread_id", "trace_id", "trace_state",
     )  # fmt: skip
 
     def __init__(
@@ -313,7 +213,7 @@ class Request:
         self.activities.append(self.root)
 
     def take(self) -> bool:
-        """Whether one more record may be kept; counts the loss if not."""
+        """Return whether one more record may be kept; counts the loss if not."""
         if self.records_left > 0:
             self.records_left -= 1
             return True
@@ -321,7 +221,7 @@ class Request:
         return False
 
     def release(self) -> None:
-        """Drops what was recorded: somebody may hold on to an activity of this request for long."""
+        """Drops the records: another request may refer to an activity of this one for long."""
         for activity in self.activities:
             activity.waits = []
             activity.blocks = None
@@ -329,68 +229,6 @@ class Request:
         self.activities = []
         self.phases = []
         self.tasks = {}
-
-
-class Loop:
-    """One event loop's recent past, kept per thread that runs one."""
-
-    __slots__ = (
-        "callbacks", "cpu_at_ns", "cpu_ns", "cpu_read_ns", "ended_ns", "live", "looks", "native_id", "polled_ns", "run_queue_ns", "run_start_ns", "sample", "select_end_ns", "selects",
-        "short_busy_ns", "short_code", "short_count", "short_end_ns", "short_longest_ns", "short_start_ns", "short_until_ns",
-        "thread_id", "told_queue_ns",
-    )  # fmt: skip
-
-    def __init__(self, thread_id: int, native_id: int) -> None:
-        self.thread_id = thread_id
-        self.native_id = native_id
-        self.run_start_ns = 0  # of the latest callback; see `running_since_ns`
-        self.sample: tuple[int, Sample] | None = None  # (run_start_ns it was taken in, what was seen)
-        self.select_end_ns = 0
-        self.polled_ns = 0  # when data of this round could first have come: end of this select if it slept
-        self.selects = False
-        self.live = True  # until its session stops
-        self.short_start_ns = self.short_end_ns = self.short_busy_ns = self.short_count = 0
-        self.short_until_ns = 0  # after which this run is ended
-        self.short_longest_ns = 0
-        self.short_code: CodeType | None = None  # of the longest in this run
-        self.callbacks: deque[Callback] = deque(maxlen=50_000)
-        self.looks: deque[Look] = deque(maxlen=20_000)  # that took time
-        self.run_queue_ns: int | None = None  # the latest reading on this thread
-        self.cpu_ns = 0  # the thread's CPU time at `cpu_at_ns`, true or estimated since `cpu_read_ns`
-        self.cpu_at_ns = 0
-        self.cpu_read_ns = 0
-        self.told_queue_ns = 0  # in the callback that runs now, asked of a request that ended in it
-        self.ended_ns = 0  # the latest callback, where the time in between is not seen
-
-    def running_since_ns(self) -> int:
-        """When the callback that runs now began; 0 when none does."""
-        start_ns = self.run_start_ns
-        return start_ns if start_ns > self.short_end_ns else 0
-
-
-class Look(NamedTuple):
-    """A loop was in its selector. What it slept there, it slept for want of anything to do; with something
-    to do it only looked, and what that took it waited for a CPU or the GIL."""
-
-    start_ns: int
-    end_ns: int
-    run_queue_ns: int | None  # runnable without a CPU, where that is known
-    slept: bool
-
-
-class Callback(NamedTuple):
-    """A loop callback long enough to be somebody's blocker, or a run of short ones taken together."""
-
-    start_ns: int
-    end_ns: int
-    busy_ns: int
-    calls: int
-    trace_id: int
-    span_id: int
-    code: CodeType | None
-    sample: Sample | None
-    request: Request | None
-    run_queue_ns: int | None = None  # of it, the loop's thread had no CPU; asked of long ones only
 
 
 Stamp: TypeAlias = tuple[Waker, int]  # who made a callback ready, and when

@@ -1,4 +1,4 @@
-"""Which function each thread runs, remembered beyond its end: what held the GIL may be over when that is told."""
+"""Which function each thread runs, kept beyond its end: the holder of the GIL may have ended when that is exported."""
 
 from collections import deque
 from collections.abc import Collection, Iterator
@@ -13,7 +13,7 @@ _MOST_ENDED: Final = 4_096
 class ThreadLife(NamedTuple):
     """One thread from its start on, until another has its number."""
 
-    start_ns: int  # perf_counter_ns; 0: before we looked
+    start_ns: int  # perf_counter_ns; 0: before the session
     thread_id: int  # native
     thread_name: str
     place: Place  # of the function that it runs

@@ -6,7 +6,8 @@ from types import CodeType
 from whywait.tracer import schema as s
 from whywait.tracer.host.code_location import Place, is_library, place_of_code
 from whywait.tracer.offcpu.attributes import Attributes
-from whywait.tracer.records.request import Callback, Job, Pool, Request, Wait
+from whywait.tracer.records.loop import Callback
+from whywait.tracer.records.request import Job, Pool, Request, Wait
 from whywait.tracer.spans.blocker_attributes import Blocker, put_blockers
 from whywait.tracer.spans.segments import Share, by_trace
 from whywait.tracer.spans.span_spec import span_hex, trace_hex

@@ -6,7 +6,9 @@ from whywait.tracer import schema as s
 from whywait.tracer.offcpu.attributes import Attributes
 from whywait.tracer.offcpu.thread_observer import without
 from whywait.tracer.records.ids import new_span_id
-from whywait.tracer.records.request import MIN_RESOLUTION_NS, Activity, Block, DeviceCall, Job, Phase
+from whywait.tracer.records.loop import Block
+from whywait.tracer.records.occupancy import DeviceCall
+from whywait.tracer.records.request import MIN_RESOLUTION_NS, Activity, Job, Phase
 from whywait.tracer.spans.attributes import put_occupants, put_place
 from whywait.tracer.spans.pools.device_queue import Turn, put_phase, turn_of
 from whywait.tracer.spans.request_context import Drawing

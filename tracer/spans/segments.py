@@ -6,7 +6,9 @@ from itertools import pairwise
 from operator import itemgetter
 from typing import Final, NamedTuple
 
-from whywait.tracer.records.request import Callback, Job, Look, Occupancy, Pool
+from whywait.tracer.records.loop import Callback, Look
+from whywait.tracer.records.occupancy import Occupancy
+from whywait.tracer.records.request import Job, Pool
 from whywait.tracer.schema import (
     WAIT_COLLECT_ORDER,
     WAIT_LOOP_BUSY,

@@ -8,7 +8,7 @@ from operator import itemgetter
 from typing import Final, Literal, NamedTuple, TypeVar
 
 from whywait.tracer.offcpu.attributes import Attributes
-from whywait.tracer.records.request import Callback, Look
+from whywait.tracer.records.loop import Callback, Look
 from whywait.tracer.spans.pools.history import PoolPast
 
 T = TypeVar("T", Callback, Look)

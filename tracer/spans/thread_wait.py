@@ -5,7 +5,8 @@ from itertools import pairwise
 from typing import Any
 
 from whywait.tracer import schema as s
-from whywait.tracer.records.request import Hold, Wait, Waited
+from whywait.tracer.records.lock_holds import Hold, Waited
+from whywait.tracer.records.request import Wait
 from whywait.tracer.spans.blocker_attributes import Blocker, put_blockers
 
 _WORDS = {s.WAIT_LOCK: "lock wait", s.WAIT_LOGGING: "logging wait", s.WAIT_BLOCKING: "blocked"}

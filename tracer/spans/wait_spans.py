@@ -6,7 +6,8 @@ from types import CodeType
 from whywait.tracer import schema as s
 from whywait.tracer.offcpu.attributes import Attributes
 from whywait.tracer.offcpu.thread_observer import Observed
-from whywait.tracer.records.request import IO_LATE, Activity, Callback, Job, Mark, Wait, Waker
+from whywait.tracer.records.loop import Callback
+from whywait.tracer.records.request import IO_LATE, Activity, Job, Mark, Wait, Waker
 from whywait.tracer.spans.attributes import put_callbacks, put_collector, put_occupants, put_place, put_pool
 from whywait.tracer.spans.blocker_attributes import Blocker, put_blockers
 from whywait.tracer.spans.request_context import Drawing

@@ -12,6 +12,7 @@ import time
 import types
 import weakref
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -292,6 +293,16 @@ def test_a_coroutine_of_ones_own(traced_to: Begin, mylib: types.ModuleType) -> N
     assert second >= 30
 
 
+def test_a_marked_function_as_a_job_keeps_its_name(traced_to: Begin, mylib: types.ModuleType) -> None:
+    whywait.adapters.register(mylib.__name__, {f"{mylib.__name__}.tokenize": "tokenize"})
+    spans = traced_to()
+    with phase("request"), ThreadPoolExecutor(1) as pool:
+        pool.submit(mylib.tokenize, "two words").result()
+    spans.stop()
+    (job,) = spans.of_kind("job")
+    assert job.name == "job tokenize"
+
+
 def test_a_users_phase_inside_stays_inside(traced_to: Begin, mylib: types.ModuleType) -> None:
     whywait.adapters.register(mylib.__name__, {f"{mylib.__name__}.Model.predict": "compute"})
     mylib.Base.rank = lambda self, n: inner(n)  # type: ignore[attr-defined]
@@ -371,7 +382,7 @@ def test_a_class_pickled_by_value_works_elsewhere(traced_to: Begin, tmp_path: Pa
     spans = traced_to()
     with phase("request"):
         Pipeline([("mine", mine), ("end", FunctionTransformer())]).fit([[1]]).transform([[1]])
-        assert "_whywait_plain" in vars(vars(type(mine))["transform"])
+        assert "_whywait_mark" in vars(vars(type(mine))["transform"])
         packed = cloudpickle.dumps(mine)
     spans.stop()
     (tmp_path / "mine").write_bytes(packed)
@@ -402,7 +413,7 @@ def test_a_subclass_made_meanwhile_overrides_as_ever(traced_to: Begin) -> None:
     assert {"transform: Slower (nap)", "predict: Mine (mine)"} <= names(spans)
     assert len(spans.named("transform: Slower (nap)")) == 1
     assert "transform" in vars(Slower)
-    assert not hasattr(vars(Mine)["predict"], "_whywait_plain")
+    assert not hasattr(vars(Mine)["predict"], "_whywait_mark")
 
 
 def test_somebody_elses_patch_over_ours_stays(traced_to: Begin, mylib: types.ModuleType) -> None:
@@ -455,7 +466,7 @@ def test_a_class_met_is_not_kept_alive(traced_to: Begin) -> None:
     with phase("request"):
         kind = type("Passing", (Slow,), {"transform": lambda self, X: X})
         Pipeline([("gone", kind(0)), ("end", FunctionTransformer())]).fit([[1]]).transform([[1]])
-        assert "_whywait_plain" in vars(vars(kind)["transform"])
+        assert "_whywait_mark" in vars(vars(kind)["transform"])
         seen = weakref.ref(kind)
         del kind
         gc.collect()

@@ -11,7 +11,7 @@ from whywait.tracer import schema
 from whywait.tracer.offcpu.cpu_contention import CpuRivals, Division
 from whywait.tracer.offcpu.cpu_user_names import UNSEEN, CpuNames, Named
 from whywait.tracer.offcpu.gil_holders import HolderPast
-from whywait.tracer.records.request import Occupancy
+from whywait.tracer.records.occupancy import Occupancy
 from whywait.tracer.sampler.cpu_history import Interval, ProcessUse, Stretch, ThreadUse
 
 MS = 1_000_000

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from whywait.tracer import schema as s
 from whywait.tracer.host.code_location import Place
-from whywait.tracer.records.request import Hold
+from whywait.tracer.records.lock_holds import Hold
 from whywait.tracer.spans.blocker_attributes import Blocker, put_blockers
 from whywait.tracer.spans.thread_wait import holders
 

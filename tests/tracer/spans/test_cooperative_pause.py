@@ -2,7 +2,8 @@
 
 import pytest
 
-from whywait.tracer.records.request import Job, Occupancy, Pool, Request
+from whywait.tracer.records.occupancy import Occupancy
+from whywait.tracer.records.request import Job, Pool, Request
 from whywait.tracer.spans import request_spans
 from whywait.tracer.spans.cooperative_pause import rested
 from whywait.tracer.spans.pools.history import PoolPast

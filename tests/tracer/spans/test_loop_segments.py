@@ -15,7 +15,7 @@ import uvloop
 from tests.kernel import run_queue_ns
 from tests.tracer.conftest import Traced
 from whywait import phase
-from whywait.tracer.records.request import Callback, Look
+from whywait.tracer.records.loop import Callback, Look
 from whywait.tracer.schema import WAIT_LOOP_BUSY, WAIT_RESUME
 from whywait.tracer.spans.segments import loop_tiles, queued_in
 

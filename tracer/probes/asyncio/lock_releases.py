@@ -1,7 +1,7 @@
-"""Locks and semaphores of asyncio and anyio as they are given back while somebody waits: where in the code.
+"""Locks and semaphores of asyncio and anyio that are released while others wait: where in the code.
 
-A task is known by its outermost coroutine, which is the server's. Who waited for a semaphore wants the line
-that had it. Nobody in line: nothing is written, and a release costs one look more.
+A task is known by its outermost coroutine, which is the server's; a wait for a semaphore is explained by the line
+that released it. Where none waits, nothing is recorded.
 """
 
 import asyncio
@@ -19,11 +19,12 @@ from whywait.tracer.hotpath.recorder import probe_failed
 from whywait.tracer.probes.patches import Patches
 from whywait.tracer.probes.probe import Session, Undo
 from whywait.tracer.records.current import here
-from whywait.tracer.records.request import Activity, Release
+from whywait.tracer.records.lock_holds import Release
+from whywait.tracer.records.request import Activity
 
 name: Final = "releases"
 needs: Final = ("anyio._backends._asyncio",)
-_MOST = 256  # of one task: older ones are told by now
+_MOST = 256  # of one task: older ones are exported by now
 
 
 def available() -> bool:
@@ -56,7 +57,7 @@ def _wrapped(plain: Callable[..., Any]) -> Callable[..., Any]:
         current = here.current
         start_ns = perf_counter_ns() if isinstance(current, Activity) and own(self, "_waiters") else 0
         try:
-            return plain(self)  # wakes the first in line, whose wait's end is stamped in here
+            return plain(self)  # wakes the first waiter, whose wait's end is stamped in here
         except BaseException as error:
             take_this_frame_out(error)
             raise

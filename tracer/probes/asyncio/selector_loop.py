@@ -11,14 +11,15 @@ from time import perf_counter_ns
 from types import FunctionType
 from typing import Any, Final
 
-from whywait.tracer.hotpath.loop_history import CALLBACK_MIN_NS, flush_short, new_loop, queued_since
-from whywait.tracer.hotpath.recorder import probe_failed
-from whywait.tracer.hotpath.task_steps import begin_callback, end_callback, end_short, waker_now
+from whywait.tracer.hotpath.loop_history import flush_short, queued_since
+from whywait.tracer.hotpath.task_steps import waker_now
+from whywait.tracer.hotpath.thread_state import handle_runner
 from whywait.tracer.probes.blocking.timed_call import timed
 from whywait.tracer.probes.patches import Patches
 from whywait.tracer.probes.probe import Session, Undo
-from whywait.tracer.records.current import ACTIVITY, here
-from whywait.tracer.records.request import IO, IO_LATE, TIMER, Activity, Look, Stamp, made
+from whywait.tracer.records.current import here
+from whywait.tracer.records.loop import Look
+from whywait.tracer.records.request import IO, IO_LATE, TIMER, Activity, Stamp, made
 
 name: Final = "loop"
 needs: Final = (
@@ -44,42 +45,7 @@ def install(_: Session) -> Undo:
     plain_handle, timer_handle = events.Handle, events.TimerHandle
     plain_init, plain_run = plain_handle.__init__, plain_handle._run
 
-    # one frame from the loop to the plain `_run`, since this is what every callback pays
-    def _run(self: Any) -> None:
-        start_ns = perf_counter_ns()
-        activity: Activity | None = None
-        callback = self._callback
-        try:
-            mine = here.__dict__
-            loop = mine.get("loop")
-            if loop is None or not loop.live:
-                loop = new_loop()
-            loop.run_start_ns = start_ns
-            context = self._context
-            found = context.get(ACTIVITY)
-            stamp = self._stamp
-            if found is not None and type(callback) is not FunctionType:
-                activity = begin_callback(loop, found, callback, stamp, start_ns, context)
-            mine["current"] = begun = activity or (callback, stamp)
-        except Exception as error:
-            probe_failed("loop", error)
-            plain_run(self)
-            return
-        try:
-            plain_run(self)
-        finally:
-            try:
-                end_ns = perf_counter_ns()
-                if mine["current"] is begun and end_ns - start_ns < CALLBACK_MIN_NS:
-                    mine["current"] = None
-                    end_short(loop, activity, activity, callback, start_ns, end_ns)
-                else:
-                    end_callback(loop, mine, activity, found, callback, start_ns, end_ns)
-            except Exception as error:
-                probe_failed("loop", error)
-            # the frames of what failed in there refer back to this one: like asyncio's own `_run`, it must
-            # not keep the task, its exception and so itself alive
-            self = callback = context = activity = found = begun = None  # type: ignore[assignment]
+    _run = handle_runner(plain_run)
 
     class Handle(plain_handle):  # type: ignore[misc, valid-type]
         __slots__ = ("_stamp",)
@@ -90,8 +56,11 @@ def install(_: Session) -> Undo:
             if self._source_traceback:  # debug mode: asyncio takes its caller's frame for the last one
                 del self._source_traceback[-1]
             current = here.current
+            if type(current) is Activity:  # this and the next as `waker_now` has it, without its frame
+                self._stamp = current, perf_counter_ns()
+                return
             if type(current) is tuple and type(current[0]) is FunctionType:
-                self._stamp = stamp = current[1]  # as `waker_now` has it
+                self._stamp = stamp = current[1]
             else:
                 self._stamp = stamp = waker_now(current)
             by = stamp[0]
@@ -130,7 +99,7 @@ def install(_: Session) -> Undo:
 
 
 def _timer_stamp(timer: Any) -> Stamp:
-    # who woke the woken was the clock; loop.time() and perf_counter share one
+    # the clock caused the wake-up; loop.time() and perf_counter share one
     return TIMER, int(timer._when * 1e9)
 
 
@@ -147,7 +116,7 @@ def _timed_select(plain_select: Callable[..., Any]) -> Callable[..., Any]:
         ready = plain_select(self, timeout)
         end_ns = perf_counter_ns()
         took_ns = end_ns - start_ns
-        if timeout != 0 and took_ns >= _SLEEP_MIN_NS:  # with nothing to wait for it only looks
+        if timeout != 0 and took_ns >= _SLEEP_MIN_NS:  # with something to do it only polls
             loop.polled_ns = loop.select_end_ns = end_ns
             if loop.short_count:
                 flush_short(loop)
@@ -163,7 +132,7 @@ def _timed_select(plain_select: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _marking_io(plain_add: Any, handle_class: type[Any], of_io: type[Any]) -> Callable[..., Any]:
-    # a reader's handle is made once and run at each event: its maker did not wake anybody
+    # a reader's handle is made once and run at each event: its maker woke none
     def add(self: Any, fd: Any, callback: Any, *args: Any) -> Any:
         handle = plain_add(self, fd, callback, *args)
         if type(handle) is handle_class:

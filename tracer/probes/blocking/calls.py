@@ -17,14 +17,16 @@ from time import perf_counter_ns
 from typing import Any, Final
 
 from whywait.tracer.host.thread_clocks import run_queue_ns
-from whywait.tracer.hotpath.jobs import PLAIN
+from whywait.tracer.hotpath.job_names import PLAIN
 from whywait.tracer.hotpath.recorder import probe_failed
+from whywait.tracer.hotpath.thread_state import begin_wait, end_wait
 from whywait.tracer.hotpath.thread_waits import keep_wait, waiter_here
 from whywait.tracer.probes.blocking.timed_call import Instant, timed
 from whywait.tracer.probes.patches import Patches
 from whywait.tracer.probes.probe import Session, Undo
 from whywait.tracer.records.current import here
-from whywait.tracer.records.request import TIMER, Waited
+from whywait.tracer.records.lock_holds import Waited
+from whywait.tracer.records.request import TIMER
 from whywait.tracer.schema import WAIT_BLOCKING
 
 name: Final = "blocking"
@@ -81,7 +83,7 @@ def _sleep(plain: Any) -> Any:
         activity = None if here.current is None else waiter_here()
         if activity is None:
             return plain(seconds)
-        here.waiting = True
+        inside = begin_wait()
         ended = False
         queue_ns = run_queue_ns() if seconds else None
         start_ns = perf_counter_ns()
@@ -91,7 +93,7 @@ def _sleep(plain: Any) -> Any:
             return None
         finally:
             end_ns = perf_counter_ns()
-            here.waiting = False
+            end_wait(inside)
             try:
                 if ended and seconds:  # sleep(0) only lets others run
                     due_ns = start_ns + int(float(seconds) * 1e9)

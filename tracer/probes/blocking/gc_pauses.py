@@ -10,10 +10,11 @@ from time import perf_counter_ns
 from typing import Any, Final
 
 from whywait.tracer.host.code_location import user_place
-from whywait.tracer.host.otel_context import current_span_id
+from whywait.tracer.hotpath.waits import record_thread_wait
 from whywait.tracer.probes.probe import Session, Undo
 from whywait.tracer.records.current import current_activity, here
-from whywait.tracer.records.request import Job, Loop, Sample, Wait
+from whywait.tracer.records.loop import Loop, Sample
+from whywait.tracer.records.request import Job
 from whywait.tracer.schema import WAIT_GC
 
 name: Final = "gc"
@@ -46,11 +47,8 @@ def install(_: Session) -> Undo:
         activity = current_activity()
         if here.waiting or (isinstance(activity, Job) and not activity.start_ns):
             return  # inside a wait, or still taking over: that is a wait already
-        if activity is not None and activity.end_ns == 0 and activity.request.take():
-            begin_ns = max(started_ns, activity.born_ns)
-            activity.waits.append(
-                Wait(WAIT_GC, begin_ns, end_ns, end_ns, None, None, current_span_id(), True)
-            )
+        if activity is not None and activity.end_ns == 0:
+            record_thread_wait(activity, WAIT_GC, max(started_ns, activity.born_ns), end_ns, end_ns)
 
     gc.callbacks.append(on_collection)
 

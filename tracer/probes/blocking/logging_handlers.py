@@ -14,6 +14,7 @@ from whywait.tracer.host.code_location import Place, caller_place, is_library, p
 from whywait.tracer.host.introspection import code_of
 from whywait.tracer.host.otel_context import current_span_id
 from whywait.tracer.hotpath.recorder import probe_failed
+from whywait.tracer.hotpath.thread_state import enter_handler, leave_handler
 from whywait.tracer.hotpath.thread_waits import waiter_here
 from whywait.tracer.probes.locks.traced_lock import TracedRLock
 from whywait.tracer.probes.patches import Patches
@@ -44,14 +45,15 @@ def install(session: Session) -> Undo | None:
         activity = None if here.current is None else waiter_here()
         if activity is None:
             return plain_handle(self, record)
-        outer, here.handler = here.handler, _title(self)
+        title = _title(self)
+        outer = enter_handler(title)
         cpu_ns = thread_time_ns()
         start_ns = perf_counter_ns()
         try:
             return plain_handle(self, record)
         finally:
             end_ns = perf_counter_ns()
-            title, here.handler = here.handler, outer
+            leave_handler(outer)
             if end_ns - start_ns >= min_ns:
                 _keep(activity, title, _place(self), start_ns, end_ns, thread_time_ns() - cpu_ns)
 

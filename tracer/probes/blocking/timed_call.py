@@ -6,11 +6,12 @@ from time import perf_counter_ns, thread_time_ns
 from typing import Any, Final
 
 from whywait.tracer.host.thread_clocks import NOT_COUNTED, sleeps
-from whywait.tracer.hotpath.jobs import PLAIN
+from whywait.tracer.hotpath.job_names import PLAIN
 from whywait.tracer.hotpath.recorder import probe_failed
+from whywait.tracer.hotpath.thread_state import begin_wait, end_wait
 from whywait.tracer.hotpath.thread_waits import KEPT_NS, keep_wait, waiter_here
 from whywait.tracer.records.current import here
-from whywait.tracer.records.request import Waited
+from whywait.tracer.records.lock_holds import Waited
 from whywait.tracer.schema import WAIT_BLOCKING
 
 # a single system call: whatever its thread sleeps in afterwards is the GIL
@@ -45,7 +46,7 @@ def timed(plain: Any, what: str, is_instant: Instant | None = None) -> Any:
         activity = waiter_here()
         if activity is None:
             return plain(*args, **kwargs)
-        here.waiting = True
+        inside = begin_wait()
         before = sleeps() if counted else NOT_COUNTED
         cpu_ns = thread_time_ns()
         start_ns = perf_counter_ns()
@@ -53,7 +54,7 @@ def timed(plain: Any, what: str, is_instant: Instant | None = None) -> Any:
             return plain(*args, **kwargs)
         finally:
             end_ns = perf_counter_ns()
-            here.waiting = False
+            end_wait(inside)
             try:
                 blocked_to_ns = max(end_ns - (thread_time_ns() - cpu_ns), start_ns)
                 waited = short

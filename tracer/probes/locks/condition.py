@@ -16,14 +16,16 @@ from typing import Any
 
 from whywait.tracer.host.code_location import Place
 from whywait.tracer.host.introspection import local_of
-from whywait.tracer.hotpath.jobs import known_pool
+from whywait.tracer.hotpath.pools import known_pool
 from whywait.tracer.hotpath.recorder import probe_failed
 from whywait.tracer.hotpath.task_steps import waker_now
+from whywait.tracer.hotpath.thread_state import begin_wait, end_wait, note_freed, take_freed
 from whywait.tracer.hotpath.thread_waits import keep_wait, waiter_here
 from whywait.tracer.probes.locks.traced_lock import TracedLock, hold_here
 from whywait.tracer.probes.patches import Patches
 from whywait.tracer.records.current import here
-from whywait.tracer.records.request import TIMER, Activity, Hold, Waited, Waker
+from whywait.tracer.records.lock_holds import Hold, Waited
+from whywait.tracer.records.request import TIMER, Activity, Waker
 from whywait.tracer.schema import WAIT_AWAIT, WAIT_BLOCKING, WAIT_LOCK, WAIT_POOL_STARTUP
 
 _FILES = {threading.__file__: "threading.", queue.__file__: "queue."}
@@ -102,8 +104,8 @@ def _timed_wait(
     mine = _Waiter()
     key = id(condition)
     every.setdefault(key, []).append(mine)
-    here.waiting = True
-    here.freed_ns = 0
+    inside = begin_wait()
+    take_freed()
     woken = False
     start_ns = perf_counter_ns()
     try:
@@ -111,12 +113,13 @@ def _timed_wait(
         return woken
     finally:
         end_ns = perf_counter_ns()
-        here.waiting = activity is None
+        end_wait(inside)
         _forget(every, key, mine)
         try:
             # the condition's own lock is part of it
-            lock_ns = here.freed_ns if start_ns < here.freed_ns <= end_ns else 0
-            here.freed_ns, here.freed_by = 0, None
+            lock_ns = take_freed()
+            if not start_ns < lock_ns <= end_ns:
+                lock_ns = 0
             if mine.hold is not None and woken:
                 cause_ns, by = max(mine.hold.end_ns, lock_ns), mine.by
             elif timeout is not None and not woken:
@@ -124,7 +127,7 @@ def _timed_wait(
             else:
                 cause_ns, by = end_ns, None
             if activity is None:  # inside another wait, which takes it from here
-                here.freed_ns, here.freed_by = cause_ns, by
+                note_freed(cause_ns)
             else:
                 _keep(activity, condition, start_ns, cause_ns, end_ns, by, mine)
         except Exception as error:

@@ -8,7 +8,7 @@ before that release, its wait names nobody.
 from contextlib import suppress
 from typing import Any, Final
 
-from whywait.tracer.records.request import Hold
+from whywait.tracer.records.lock_holds import Hold
 
 _MOST: Final = 64  # waits of one lock whose holder is not known yet
 # a place in the queue for those who timed out, so that the release is recorded; no reading of the clock

@@ -16,10 +16,12 @@ from typing import Any, ClassVar
 
 from whywait.tracer.host.code_location import Place, user_place
 from whywait.tracer.hotpath.recorder import probe_failed
+from whywait.tracer.hotpath.thread_state import begin_wait, end_wait, note_freed
 from whywait.tracer.hotpath.thread_waits import keep_wait, waiter_here
 from whywait.tracer.probes.locks.late_holder import ASKED, NOBODY, answer, ask_who_has
 from whywait.tracer.records.current import here
-from whywait.tracer.records.request import TIMER, Activity, Hold, Waited, Waker
+from whywait.tracer.records.lock_holds import Hold, Waited
+from whywait.tracer.records.request import TIMER, Activity, Waker
 from whywait.tracer.schema import WAIT_LOCK
 
 _MOST_HOLDS = 256
@@ -182,7 +184,7 @@ class TracedRLock(TracedLock):
             self._waiting.remove(start_ns)
             released_ns = max((one.end_ns for one in self._holds.copy()), default=0)
             if released_ns > start_ns:
-                here.freed_ns = max(here.freed_ns, released_ns)
+                note_freed(released_ns)
             if not self._waiting:
                 self._holds.clear()
 
@@ -220,22 +222,21 @@ def _acquire_as_told(lock: TracedLock, blocking: Any, timeout: Any) -> bool:
 def wait_for(lock: TracedLock, timeout: float) -> bool:
     """Wait for a lock that another thread holds, as `acquire` does, and record the wait."""
     activity = waiter_here()
-    inside = activity is None and here.waiting
-    if activity is None and not inside:
+    if activity is None and not here.waiting:
         return lock._try(True, timeout)  # type: ignore[no-any-return]
     remember_holds(lock)
     waiting = lock._waiting
     start_ns = perf_counter_ns()
     waiting.append(start_ns)
     in_line = len(waiting) - waiting.count(ASKED)
-    here.waiting = True
+    inside = begin_wait()
     got: bool | None = None
     try:
         got = lock._try(True, timeout)
         return got
     finally:
         end_ns = perf_counter_ns()
-        here.waiting = inside
+        end_wait(inside)
         holds: list[Hold] = []
         try:
             holds += [one for one in lock._holds.copy() if start_ns < one.end_ns <= end_ns]
@@ -249,7 +250,7 @@ def wait_for(lock: TracedLock, timeout: float) -> bool:
                 lock._holds.clear()
             cause_ns, by = _cause(got, start_ns, end_ns, timeout, holds)
             if activity is None:
-                here.freed_ns = max(here.freed_ns, cause_ns)
+                note_freed(cause_ns)
             else:
                 what = Waited(lock.what, lock._made_at, holds, in_line)
                 keep_wait(activity, WAIT_LOCK, start_ns, cause_ns, end_ns, by, what)

@@ -15,8 +15,10 @@ from typing import Any, Final
 
 from whywait.tracer.host.code_location import caller_place
 from whywait.tracer.host.identity_map import ByIdentity
-from whywait.tracer.hotpath.jobs import make_job, occupancy_of, pool_of
+from whywait.tracer.hotpath.jobs import make_job
+from whywait.tracer.hotpath.pools import occupancy_of, pool_of
 from whywait.tracer.hotpath.recorder import probe_failed
+from whywait.tracer.hotpath.thread_state import begin_wait, deliver, end_wait
 from whywait.tracer.hotpath.thread_waits import waiter_here
 from whywait.tracer.probes.probe import Session, Undo
 from whywait.tracer.probes.process_pool.process_queue import Entry, ProcessQueue
@@ -100,11 +102,11 @@ def install(_: Session) -> Undo:
             plain_shutdown(self, wait, **kwargs)
             return
         start_ns = perf_counter_ns()
-        here.waiting = True
+        inside = begin_wait()
         try:
             plain_shutdown(self, wait, **kwargs)
         finally:
-            here.waiting = False
+            end_wait(inside)
             try:
                 record_shutdown(activity, pool_of(self, NAME, self._max_workers), start_ns)
             except Exception as error:
@@ -114,7 +116,7 @@ def install(_: Session) -> Undo:
     def _spawn_process(self: Any) -> None:
         activity = waiter_here()
         start_ns = perf_counter_ns()
-        here.waiting = activity is not None or here.waiting
+        inside = begin_wait() if activity is not None else here.waiting
         try:
             plain_spawn(self)
         finally:
@@ -123,7 +125,7 @@ def install(_: Session) -> Undo:
                 queue = queue_of(self)
                 queue.note_processes()
                 if activity is not None:
-                    here.waiting = False
+                    end_wait(inside)
                     record_startup(activity, queue.pool, start_ns, perf_counter_ns())
             except Exception as error:
                 probe_failed(PROBE, error)
@@ -181,6 +183,6 @@ def _done(queue: ProcessQueue, entry: Entry, future: "Future[Any]") -> None:
         queue.pool.last_job = job
         # what the manager's thread now does, it does to deliver this job's result
         if by_manager and not future.cancelled():
-            here.current = job
+            deliver(job)
     except Exception as error:
         probe_failed(PROBE, error)

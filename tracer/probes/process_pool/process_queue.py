@@ -21,8 +21,9 @@ from whywait.tracer.host.process_clocks import WorkerClock, WorkerClocks
 from whywait.tracer.host.thread_clocks import run_queue_ns
 from whywait.tracer.hotpath import recorder
 from whywait.tracer.probes.process_pool.result_sender import Senders
+from whywait.tracer.records.occupancy import Occupancy
 from whywait.tracer.records.process_job import Calls, Part, Passage
-from whywait.tracer.records.request import Job, Occupancy, Pool
+from whywait.tracer.records.request import Job, Pool
 
 Readings = dict[int, WorkerClock]
 _MOST_JOBS, _MOST_PICKLINGS = 8_192, 256

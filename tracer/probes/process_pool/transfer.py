@@ -16,7 +16,7 @@ from weakref import ref
 from whywait.tracer.host.introspection import take_this_frame_out
 from whywait.tracer.hotpath.recorder import probe_failed
 from whywait.tracer.probes.process_pool.process_queue import Came, Entry, ProcessQueue, Stand
-from whywait.tracer.records.request import Occupancy
+from whywait.tracer.records.occupancy import Occupancy
 
 PROBE = "process pool"
 Found = tuple[ProcessQueue, Entry]

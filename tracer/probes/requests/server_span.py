@@ -12,7 +12,8 @@ from opentelemetry.trace import SpanKind, StatusCode
 
 from whywait.tracer.host.introspection import coroutine_code, name_of
 from whywait.tracer.hotpath.recorder import Recorder
-from whywait.tracer.hotpath.task_steps import close_step, close_wait, open_step
+from whywait.tracer.hotpath.task_steps import close_wait
+from whywait.tracer.hotpath.thread_state import close_step, open_step
 from whywait.tracer.records.current import ACTIVITY, here
 from whywait.tracer.records.request import Activity, Request
 

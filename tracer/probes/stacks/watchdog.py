@@ -16,7 +16,7 @@ from whywait.tracer.host.syscall_names import call_name
 from whywait.tracer.hotpath.recorder import Recorder, probe_failed
 from whywait.tracer.probes.probe import Session, Undo
 from whywait.tracer.records.gil_holder import HolderSeen
-from whywait.tracer.records.request import Loop, Sample
+from whywait.tracer.records.loop import Loop, Sample
 
 name: Final = "watchdog"
 needs: Final = ()

@@ -1,7 +1,7 @@
 """anyio's worker threads, on which FastAPI runs `def` endpoints: a job from the moment it has its token.
 
-The wait for the token is the task's own and is seen by the loop probe; here it is told which limiter it
-was, so that those can be named who held the tokens.
+The loop probe sees the task's wait for the token; this probe adds which limiter it was, so that the holders of
+the tokens can be named.
 """
 
 import functools
@@ -12,14 +12,16 @@ from types import CodeType
 from typing import Any, Final
 
 from whywait.tracer.host.introspection import local_of, take_this_frame_out
-from whywait.tracer.hotpath.jobs import make_job, occupancy_of, pool_of, run_job
+from whywait.tracer.hotpath.jobs import make_job, run_job
+from whywait.tracer.hotpath.pools import occupancy_of, pool_of
 from whywait.tracer.hotpath.recorder import probe_failed
-from whywait.tracer.hotpath.tasks import WRAPPERS
+from whywait.tracer.hotpath.waits import name_awaits
 from whywait.tracer.probes.patches import Patches
 from whywait.tracer.probes.probe import Session, Undo
 from whywait.tracer.records.current import current_activity
-from whywait.tracer.records.request import Activity, Job, Occupancy, Pool
-from whywait.tracer.schema import WAIT_AWAIT, WAIT_LIMITER
+from whywait.tracer.records.occupancy import Occupancy
+from whywait.tracer.records.request import Activity, Job, Pool
+from whywait.tracer.schema import WAIT_LIMITER
 
 name: Final = "anyio"
 needs: Final = (
@@ -34,7 +36,7 @@ def available() -> bool:
     return find_spec("anyio") is not None
 
 
-def install(_: Session) -> Undo:
+def install(session: Session) -> Undo:
     """Wraps the asyncio backend's worker-thread call and the limiter; returns the undo."""
     from anyio._backends import _asyncio
 
@@ -75,22 +77,25 @@ def install(_: Session) -> Undo:
         if activity is not None:
             activity.token_ns = perf_counter_ns()
             try:
-                _name_limiter(activity, start_ns, pool_of(self, "anyio", _size(self)))
+                name_awaits(activity, start_ns, WAIT_LIMITER, pool_of(self, "anyio", _size(self)))
             except Exception as error:
                 probe_failed("anyio", error)
 
     wrappers = _wrappers(backend)  # kept until the undo, and so are the codes whose ids are used
-    WRAPPERS.update({id(code): behind for code, behind in wrappers.items()})
+    known = session.recorder.wrappers
+    known.update({id(code): behind for code, behind in wrappers.items()})
     patches = Patches()
-    patches.add("anyio's coroutines", functools.partial(_forget_wrappers, wrappers))
+    patches.add("anyio's coroutines", functools.partial(_forget_wrappers, known, wrappers))
     patches.replace(backend, "run_sync_in_worker_thread", run_sync_in_worker_thread)
     patches.replace(limiter_class, "acquire_on_behalf_of", acquire_on_behalf_of)
     return patches.undo
 
 
-def _forget_wrappers(wrappers: dict[CodeType, Callable[[Any], Any]]) -> None:
-    for code in wrappers:
-        WRAPPERS.pop(id(code), None)
+def _forget_wrappers(
+    known: dict[int, Callable[[Any], Any]], ours: dict[CodeType, Callable[[Any], Any]]
+) -> None:
+    for code in ours:
+        known.pop(id(code), None)
 
 
 def _wrappers(backend: Any) -> dict[CodeType, Callable[[Any], Any]]:
@@ -132,16 +137,6 @@ def _run(pool: Pool, job: Job | None, held: Occupancy, function: Callable[..., A
         raise
     finally:
         function = args = None  # type: ignore[assignment]
-
-
-def _name_limiter(activity: Activity, start_ns: int, pool: Pool) -> None:
-    """Says of the waits since `start_ns` that they were for a token of the limiter."""
-    for index in range(len(activity.waits) - 1, -1, -1):
-        wait = activity.waits[index]
-        if wait.start_ns < start_ns:
-            return
-        if wait.kind == WAIT_AWAIT and not wait.thread:
-            activity.waits[index] = wait._replace(kind=WAIT_LIMITER, pool=pool)
 
 
 def _size(limiter: Any) -> int:

@@ -13,15 +13,16 @@ from typing import Any, Final
 
 from whywait.tracer.host.code_location import user_place
 from whywait.tracer.host.introspection import take_this_frame_out
-from whywait.tracer.host.otel_context import current_span_id
 from whywait.tracer.hotpath.recorder import probe_failed
 from whywait.tracer.hotpath.task_steps import waker_now
+from whywait.tracer.hotpath.thread_state import begin_wait, end_wait
 from whywait.tracer.hotpath.thread_waits import waiter_here
+from whywait.tracer.hotpath.waits import record_thread_wait
 from whywait.tracer.probes.patches import Patches
 from whywait.tracer.probes.probe import Session, Undo
 from whywait.tracer.probes.threads.thread_pool import JOB_ATTRIBUTE
 from whywait.tracer.records.current import current_activity, here
-from whywait.tracer.records.request import Activity, Collector, Job, Wait, Waker
+from whywait.tracer.records.request import Activity, Collector, Job, Waker
 from whywait.tracer.schema import WAIT_AWAIT
 
 name: Final = "futures"
@@ -130,14 +131,14 @@ def _blocked(plain: Any, activity: Activity, future: Any, timeout: float | None)
         with future._condition:
             future._waiters.append(witness)
     start_ns = perf_counter_ns()
-    here.waiting = True
+    inside = begin_wait()
     try:
         return plain(future, timeout)
     except BaseException as error:
         take_this_frame_out(error)
         raise
     finally:
-        here.waiting = False
+        end_wait(inside)
         end_ns = perf_counter_ns()
         if witness is not None:
             with future._condition, suppress(ValueError):
@@ -171,21 +172,18 @@ class _Event:
             return self._event.wait(timeout)  # type: ignore[no-any-return]
         witness = self._witness = _Witness()
         start_ns = perf_counter_ns()
-        here.waiting = True
+        inside = begin_wait()
         try:
             return self._event.wait(timeout)  # type: ignore[no-any-return]
         finally:
-            here.waiting = False
+            end_wait(inside)
             _record(activity, start_ns, perf_counter_ns(), witness.by, witness.cause_ns)
 
 
 def _record(activity: Activity, start_ns: int, end_ns: int, by: Waker, cause_ns: int) -> None:
     try:
-        if not activity.request.take():
-            return
-        cause_ns = min(max(cause_ns or end_ns, start_ns), end_ns)
-        if isinstance(by, Job) and not by.resume_ns:
+        kept = record_thread_wait(activity, WAIT_AWAIT, start_ns, cause_ns or end_ns, end_ns, by)
+        if kept and isinstance(by, Job) and not by.resume_ns:
             by.resume_ns = end_ns
-        activity.waits.append(Wait(WAIT_AWAIT, start_ns, cause_ns, end_ns, by, None, current_span_id(), True))
     except Exception as error:
         probe_failed("futures", error)

@@ -10,21 +10,15 @@ from time import perf_counter_ns
 from typing import Any, Final
 
 from whywait.tracer.host.introspection import take_this_frame_out
-from whywait.tracer.host.otel_context import current_span_id
-from whywait.tracer.hotpath.jobs import (
-    known_pool,
-    make_job,
-    occupancy_of,
-    pool_of,
-    run_job,
-    timed_initializer,
-)
+from whywait.tracer.hotpath.jobs import make_job, run_job, timed_initializer
+from whywait.tracer.hotpath.pools import known_pool, occupancy_of, pool_of
 from whywait.tracer.hotpath.recorder import probe_failed
+from whywait.tracer.hotpath.thread_state import begin_submit, begin_wait, end_wait, take_submitted
 from whywait.tracer.hotpath.thread_waits import waiter_here
+from whywait.tracer.hotpath.waits import record_thread_wait
 from whywait.tracer.probes.patches import Patches
 from whywait.tracer.probes.probe import Session, Undo
-from whywait.tracer.records.current import here
-from whywait.tracer.records.request import Activity, Job, Pool, Wait
+from whywait.tracer.records.request import Activity, Job, Pool
 from whywait.tracer.schema import WAIT_POOL_SHUTDOWN, WAIT_POOL_STARTUP
 
 name: Final = "executor"
@@ -70,8 +64,7 @@ def install(_: Session) -> Undo:
         except Exception as error:
             probe_failed("executor", error)
             return plain_submit(self, fn, *args, **kwargs)
-        mine = here.__dict__
-        mine["submitting"] = job
+        begin_submit(job)
         try:
             future = plain_submit(self, run_job, pool, job, held, fn, *args, **kwargs)
         except BaseException as error:
@@ -80,7 +73,7 @@ def install(_: Session) -> Undo:
             take_this_frame_out(error)
             raise
         finally:
-            mine["submitting"] = None
+            begin_submit(None)
         if job is not None:
             setattr(future, JOB_ATTRIBUTE, job)
         return future
@@ -91,11 +84,11 @@ def install(_: Session) -> Undo:
         if activity is None:
             return plain_shutdown(self, wait, **kwargs)
         start_ns = perf_counter_ns()
-        here.waiting = True
+        inside = begin_wait()
         try:
             return plain_shutdown(self, wait, **kwargs)
         finally:
-            here.waiting = False
+            end_wait(inside)
             try:
                 record_shutdown(activity, pool_of(self, _name(self), self._max_workers), start_ns)
             except Exception as error:
@@ -105,7 +98,7 @@ def install(_: Session) -> Undo:
     def _adjust_thread_count(self: Any) -> None:
         # `submit` calls this right after it has put the job into the queue, and holds locks around both
         start_ns = perf_counter_ns()
-        job, here.submitting = here.submitting, None
+        job = take_submitted()
         if job is not None:
             job.born_ns = min(start_ns, job.start_ns or start_ns)
         if len(self._threads) >= self._max_workers:
@@ -114,11 +107,11 @@ def install(_: Session) -> Undo:
         if activity is None:
             return plain_adjust(self)
         # `Thread.start` returns when the new thread has run: it may have waited for the GIL till then
-        here.waiting = True
+        inside = begin_wait()
         try:
             return plain_adjust(self)
         finally:
-            here.waiting = False
+            end_wait(inside)
             end_ns = perf_counter_ns()
             if end_ns - start_ns >= _START_MIN_NS:
                 try:
@@ -137,29 +130,18 @@ def install(_: Session) -> Undo:
 
 def record_startup(activity: Activity, pool: Pool, start_ns: int, end_ns: int) -> None:
     """Records that an activity has waited for a worker of a pool to be started."""
-    if activity.request.take():
-        parent_id = current_span_id()
-        activity.waits.append(
-            Wait(WAIT_POOL_STARTUP, start_ns, end_ns, end_ns, None, None, parent_id, True, pool)
-        )
+    record_thread_wait(activity, WAIT_POOL_STARTUP, start_ns, end_ns, end_ns, None, pool)
 
 
 def record_shutdown(activity: Any, pool: Pool, start_ns: int) -> None:
     """Records that an activity has waited since `start_ns` for a pool to shut down."""
     end_ns = perf_counter_ns()
-    if not activity.request.take():
-        return
     # while jobs still ran, shutdown waited for the last of them; after it, for the threads to end
     last: Job | None = pool.last_job
-    parent_id = current_span_id()
-    if last is not None and last.request is activity.request and start_ns < last.done_ns <= end_ns:
-        activity.waits.append(
-            Wait(WAIT_POOL_SHUTDOWN, start_ns, last.done_ns, end_ns, last, None, parent_id, True, pool)
-        )
-    else:
-        activity.waits.append(
-            Wait(WAIT_POOL_SHUTDOWN, start_ns, end_ns, end_ns, None, None, parent_id, True, pool)
-        )
+    if last is None or last.request is not activity.request or not start_ns < last.done_ns <= end_ns:
+        last = None
+    cause_ns = end_ns if last is None else last.done_ns
+    record_thread_wait(activity, WAIT_POOL_SHUTDOWN, start_ns, cause_ns, end_ns, last, pool)
 
 
 def _name(executor: Any) -> str:

@@ -1,6 +1,6 @@
-"""Threads as they begin: which function each runs, by the number that the kernel knows it by.
+"""Threads as they begin: which function each runs, by the kernel's number for it.
 
-A thread that held the GIL for some milliseconds has often ended before that is told, and one that is in a C
+A thread that held the GIL for some milliseconds has often ended before that is exported, and one that is in a C
 call shows nobody its stack. Costs about a microsecond per thread; nothing while threads run.
 """
 
@@ -27,7 +27,7 @@ def available() -> bool:
 
 
 def install(session: Session) -> Undo:
-    """Wraps what a thread calls first, and looks at those that run already; returns the undo."""
+    """Wraps what a thread calls first, and notes those that run already; returns the undo."""
     recorder = session.recorder
     kind: Any = threading.Thread
     plain = kind._set_native_id

@@ -14,7 +14,8 @@ from typing import NamedTuple
 
 from whywait.tracer import schema as s
 from whywait.tracer.offcpu.attributes import Attributes
-from whywait.tracer.records.request import DeviceCall, Occupancy, Phase
+from whywait.tracer.records.occupancy import DeviceCall, Occupancy
+from whywait.tracer.records.request import Phase
 from whywait.tracer.spans.pools.history import PoolPast
 
 

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from functools import cached_property
 from itertools import accumulate
 
-from whywait.tracer.records.request import DeviceLine, Occupancy, Pool
+from whywait.tracer.records.occupancy import DeviceLine, Occupancy
+from whywait.tracer.records.request import Pool
 from whywait.tracer.schema import OCCUPANT_LIMIT
 from whywait.tracer.spans.cooperative_pause import Pause, no_pause
 from whywait.tracer.spans.pools.occupant_shares import PoolShares

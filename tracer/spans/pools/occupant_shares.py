@@ -15,7 +15,7 @@ from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import Final
 
-from whywait.tracer.records.request import Occupancy
+from whywait.tracer.records.occupancy import Occupancy
 from whywait.tracer.schema import OCCUPANT_LIMIT
 from whywait.tracer.spans.cooperative_pause import Pause, rested
 from whywait.tracer.spans.segments import Share

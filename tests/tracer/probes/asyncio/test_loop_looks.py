@@ -11,7 +11,8 @@ import uvloop
 
 from tests.tracer.conftest import Traced
 from whywait import phase
-from whywait.tracer.records.request import Callback, Look, Wait
+from whywait.tracer.records.loop import Callback, Look
+from whywait.tracer.records.request import Wait
 
 Begin = Callable[..., Traced]
 ROWS = json.dumps([{"row": row, "name": f"pod-{row}"} for row in range(60_000)])
@@ -59,7 +60,7 @@ def test_what_is_made_in_haste_has_all_of_its_fields(
         return tuple.__new__(kind, fields)
 
     for module in (
-        "whywait.tracer.hotpath.task_steps",
+        "whywait.tracer.hotpath.waits",
         "whywait.tracer.hotpath.loop_history",
         "whywait.tracer.probes.asyncio.selector_loop",
     ):

@@ -12,7 +12,7 @@ import pytest
 from whywait.tracer.host.code_location import Place
 from whywait.tracer.probes.stacks.watchdog import _Holders, _Seen
 from whywait.tracer.records.gil_holder import HolderSeen
-from whywait.tracer.records.request import Sample
+from whywait.tracer.records.loop import Sample
 
 
 def test_a_thread_that_was_looked_at_is_let_go() -> None:

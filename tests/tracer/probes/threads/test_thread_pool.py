@@ -15,7 +15,7 @@ from opentelemetry import trace
 
 from tests.tracer.conftest import Traced
 from whywait import analysis, phase
-from whywait.tracer.records.current import forget_here
+from whywait.tracer.hotpath.thread_state import forget_here
 
 Begin = Callable[..., Traced]
 NAME: contextvars.ContextVar[str] = contextvars.ContextVar("name", default="unset")

@@ -3,7 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from whywait.tracer.records.request import Occupancy, Pool
+from whywait.tracer.records.occupancy import Occupancy
+from whywait.tracer.records.request import Pool
 from whywait.tracer.schema import OCCUPANT_LIMIT
 from whywait.tracer.spans.pools.history import PoolPast
 from whywait.tracer.spans.segments import by_trace, occupant_shares

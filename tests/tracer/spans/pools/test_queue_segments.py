@@ -2,7 +2,8 @@
 
 import pytest
 
-from whywait.tracer.records.request import Job, Occupancy, Pool, Request
+from whywait.tracer.records.occupancy import Occupancy
+from whywait.tracer.records.request import Job, Pool, Request
 from whywait.tracer.schema import WAIT_POOL_HANDOVER, WAIT_POOL_QUEUE
 from whywait.tracer.spans.pools.history import PoolPast
 from whywait.tracer.spans.segments import queue_tiles

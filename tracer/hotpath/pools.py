@@ -1,0 +1,50 @@
+"""The records of executors and limiters, and of what occupies their workers."""
+
+from collections.abc import Callable
+from time import perf_counter_ns
+from typing import Any
+
+from whywait.tracer.host.code_location import caller_place
+from whywait.tracer.hotpath import recorder as recorders
+from whywait.tracer.hotpath.job_names import describe
+from whywait.tracer.records.ids import new_pool_id
+from whywait.tracer.records.occupancy import Occupancy
+from whywait.tracer.records.request import Job, Pool
+
+
+def pool_of(owner: Any, name: str, size: int, *, new: bool = False) -> Pool:
+    """Return the record of an executor or limiter; made on first sight, with its place in the code if `new`."""
+    pool = known_pool(owner)
+    if pool is None:
+        made_at = caller_place() if new else None
+        pool = Pool(new_pool_id(), name, size, perf_counter_ns() if new else 0, made_at)
+        recorder = recorders.active
+        if recorder is not None:
+            recorder.pools.set(owner, pool)
+    return pool
+
+
+def known_pool(owner: Any) -> Pool | None:
+    """Return the record of an executor or limiter, if this session has one."""
+    recorder = recorders.active
+    return recorder.pools.get(owner) if recorder is not None else None
+
+
+def occupancy_of(
+    pool: Pool, job: Job | None, function: Callable[..., Any], args: tuple[Any, ...]
+) -> Occupancy:
+    """Return what will be known of this job after it is forgotten."""
+    if job is None:
+        name, code = describe(function, args)
+        return Occupancy(name, 0, 0, code)
+    return Occupancy(job.name, job.request.trace_id, job.span_id, job.code)
+
+
+def begin_occupancy(pool: Pool, held: Occupancy, thread_id: int, start_ns: int) -> None:
+    """The job has a worker of the pool from now on."""
+    held.thread_id = thread_id
+    held.start_ns = start_ns
+    pool.occupancies.append(held)
+    recorder = recorders.active
+    if recorder is not None:
+        recorder.holds.append(held)

@@ -1,0 +1,240 @@
+"""The one writer of `here`: what each thread does now. Probes say so through these functions.
+
+A thread's state changes most often at the two ends of a loop callback. What runs in a callback's place is therefore
+here, too: one frame between the loop and the callback, and no call for the state alone.
+"""
+
+import asyncio
+import threading
+from collections.abc import Callable
+from time import perf_counter_ns
+from types import FunctionType
+from typing import Any
+
+from whywait.tracer.host.cpu_meter import cpu_now_ns
+from whywait.tracer.host.thread_clocks import run_queue_ns
+from whywait.tracer.hotpath import recorder as recorders
+from whywait.tracer.hotpath.loop_history import AWAY_MIN_NS, CALLBACK_MIN_NS, note_away, sample_of
+from whywait.tracer.hotpath.recorder import probe_failed
+from whywait.tracer.hotpath.task_steps import begin_callback, end_callback, end_short, end_step
+from whywait.tracer.records.current import ACTIVITY, Worker, here
+from whywait.tracer.records.loop import Loop
+from whywait.tracer.records.request import Activity, Job, Stamp, Standing
+
+# Callbacks
+
+
+def handle_runner(plain_run: Callable[[Any], None]) -> Callable[[Any], None]:
+    """Return the `_run` of asyncio's handles: the plain one, between two readings of the clock."""
+
+    def _run(self: Any) -> None:
+        start_ns = perf_counter_ns()
+        activity: Activity | None = None
+        callback = self._callback
+        try:
+            mine = here.__dict__
+            loop = mine.get("loop")
+            if loop is None or not loop.live:
+                loop = _new_loop()
+            loop.run_start_ns = start_ns
+            context = self._context
+            found = context.get(ACTIVITY)
+            stamp = self._stamp
+            if found is not None and type(callback) is not FunctionType:
+                activity = begin_callback(loop, found, callback, stamp, start_ns, context)
+            mine["current"] = begun = activity or (callback, stamp)
+        except Exception as error:
+            probe_failed("loop", error)
+            plain_run(self)
+            return
+        try:
+            plain_run(self)
+        finally:
+            try:
+                end_ns = perf_counter_ns()
+                current = mine["current"]
+                mine["current"] = None
+                if current is begun and end_ns - start_ns < CALLBACK_MIN_NS:
+                    end_short(loop, activity, activity, callback, start_ns, end_ns)
+                else:
+                    opened = mine.pop("opened", None)
+                    end_callback(loop, current, opened, activity, found, callback, start_ns, end_ns)
+            except Exception as error:
+                probe_failed("loop", error)
+            # the frames of what failed in there refer back to this one: like asyncio's own `_run`, it must
+            # not keep the task, its exception and so itself alive
+            self = callback = context = activity = found = begun = current = None  # type: ignore[assignment]
+
+    return _run
+
+
+def run_scheduled(callback: Any, stamp: Stamp, *args: Any) -> Any:
+    """What uvloop runs in a callback's place, in the callback's context."""
+    start_ns = perf_counter_ns()
+    activity: Activity | None = None
+    try:
+        mine = here.__dict__
+        loop = mine.get("loop")
+        if loop is None or not loop.live:
+            loop = _new_loop()
+        if start_ns - loop.ended_ns >= AWAY_MIN_NS:
+            note_away(loop, start_ns)
+        loop.run_start_ns = start_ns
+        found = ACTIVITY.get()
+        if found is not None and type(callback) is not FunctionType:
+            activity = begin_callback(loop, found, callback, stamp, start_ns, None)
+        begun: Activity | Standing | None
+        mine["current"] = begun = activity or (callback, stamp)
+    except Exception as error:
+        probe_failed("uvloop", error)
+        return callback(*args)
+    try:
+        return callback(*args)
+    finally:
+        try:
+            end_ns = loop.ended_ns = perf_counter_ns()
+            current = mine["current"]
+            mine["current"] = None
+            if current is begun and end_ns - start_ns < CALLBACK_MIN_NS:
+                end_short(loop, activity, activity, callback, start_ns, end_ns)
+            else:
+                opened = mine.pop("opened", None)
+                end_callback(loop, current, opened, activity, found, callback, start_ns, end_ns)
+        except Exception as error:
+            probe_failed("uvloop", error)
+        # the frames of what failed in there refer back to this one: it must keep nothing alive
+        callback = args = None  # type: ignore[assignment]
+        activity = found = begun = current = None
+
+
+def _new_loop() -> Loop:
+    """A record of the loop that runs on this thread, for one that has none in this session."""
+    loop = here.loop = Loop(threading.get_ident(), threading.get_native_id())
+    recorder = recorders.active
+    if recorder is not None:
+        recorder.loops.append(loop)
+    return loop
+
+
+# Requests that begin and end inside a callback
+
+
+def open_step(root: Activity, start_ns: int) -> "asyncio.Task[Any] | None":
+    """Begins a request in the middle of this step; returns the task whose step it is, if it is one's."""
+    loop = here.loop
+    root.step_start_ns = start_ns
+    root.step_cpu_ns = loop.cpu.read(start_ns) if loop is not None else cpu_now_ns()
+    try:
+        task = asyncio.current_task()
+    except RuntimeError:
+        task = None
+    if task is not None:
+        root.task_key = id(task)
+    here.current = here.opened = root
+    return task
+
+
+def close_step(activity: Activity, end_ns: int) -> None:
+    """Ends the activity's request in the middle of this step: what follows belongs to no request."""
+    if here.current is not activity:
+        return
+    here.current = None
+    loop = here.loop
+    sample = sample_of(loop, loop.run_start_ns if loop is not None else 0)
+    queued_ns = end_step(loop, activity, end_ns, sample)
+    if loop is not None:
+        loop.counted_queue_ns += queued_ns or 0
+
+
+# Jobs
+
+
+def worker_here() -> Worker:
+    """Return what this worker thread keeps between its jobs."""
+    worker = here.worker
+    if worker is None:
+        worker = here.worker = Worker()
+    return worker
+
+
+def enter_job(job: Job | None) -> Any:
+    """The function of a job begins on this thread, None: of a job outside any request; returns what to give `leave_untraced`."""
+    before, here.current = here.current, job
+    return before
+
+
+def leave_untraced(before: Any) -> None:
+    """The function of a job outside any request has ended."""
+    here.current = before if not isinstance(before, Job) else None
+
+
+def deliver(job: Job | None) -> None:
+    """From now on this thread hands over the result of the job, whose function has ended."""
+    here.current = job
+
+
+def begin_submit(job: Job | None) -> None:
+    """This thread hands a job to an executor."""
+    here.submitting = job
+
+
+def take_submitted() -> Job | None:
+    """Return the job that this thread hands over, once; None where it hands over none."""
+    job, here.submitting = here.submitting, None
+    return job
+
+
+# Waits and phases of the function that runs
+
+
+def begin_wait() -> bool:
+    """A timed wait of this thread begins: waits inside it are part of it. Returns what to give `end_wait`."""
+    mine = here.__dict__
+    inside: bool = mine.get("waiting", False)
+    mine["waiting"] = True
+    return inside
+
+
+def end_wait(inside: bool) -> None:
+    """The wait is over; `inside`: it was part of another one."""
+    here.waiting = inside
+
+
+def note_freed(at_ns: int) -> None:
+    """A wait inside the timed one was ended at `at_ns`."""
+    here.freed_ns = max(here.freed_ns, at_ns)
+
+
+def take_freed() -> int:
+    """Return when the latest wait inside the timed one was ended, once; 0: there was none."""
+    freed_ns, here.freed_ns = here.freed_ns, 0
+    return freed_ns
+
+
+def enter_handler(title: str) -> str:
+    """A logging handler runs; returns the one around it."""
+    outer, here.handler = here.handler, title
+    return outer
+
+
+def leave_handler(outer: str) -> None:
+    """The logging handler has ended."""
+    here.handler = outer
+
+
+def set_phase(innermost: Any) -> None:
+    """An adapter times this call now."""
+    here.phase = innermost
+
+
+def recent_run_queue_ns(now_ns: int, oldest_ns: int) -> int | None:
+    """Return this thread's run-queue time, as read at most `oldest_ns` ago: a reading costs as much as a short call."""
+    if now_ns - here.queue_read_ns >= oldest_ns:
+        here.queue_ns, here.queue_read_ns = run_queue_ns(), now_ns
+    return here.queue_ns
+
+
+def forget_here() -> None:
+    """In a forked child: what this thread did, it did for a request of the parent's."""
+    here.__dict__.clear()
+    ACTIVITY.set(None)

@@ -1,0 +1,70 @@
+"""The one writer of waits: every probe records a wait of an activity through this module."""
+
+from whywait.tracer.host.code_location import Site
+from whywait.tracer.host.otel_context import current_span_id
+from whywait.tracer.records.lock_holds import Waited
+from whywait.tracer.records.request import Activity, Pool, Wait, Waker, made
+from whywait.tracer.schema import WAIT_AWAIT
+
+
+def record_wait(
+    activity: Activity,
+    kind: str,
+    start_ns: int,
+    cause_ns: int,
+    end_ns: int,
+    by: Waker,
+    site: Site | None,
+    parent_id: int,
+    thread: bool = False,
+    pool: Pool | None = None,
+    waited: Waited | None = None,
+    queue_ns: int | None = None,
+    queue_before_ns: int | None = None,
+) -> bool:
+    """Return whether the wait was kept: False counts it as lost, since its request has its fill of records."""
+    request = activity.request
+    if request.records_left <= 0:
+        request.lost += 1
+        return False
+    request.records_left -= 1  # as `take` does
+    if cause_ns < start_ns:
+        cause_ns = start_ns
+    elif cause_ns > end_ns:
+        cause_ns = end_ns
+    activity.waits.append(
+        made(
+            Wait,
+            (
+                kind, start_ns, cause_ns, end_ns, by, site, parent_id, thread, pool, waited, queue_ns,
+                queue_before_ns,
+            ),
+        )
+    )  # fmt: skip
+    return True
+
+
+def record_thread_wait(
+    activity: Activity,
+    kind: str,
+    start_ns: int,
+    cause_ns: int,
+    end_ns: int,
+    by: Waker = None,
+    pool: Pool | None = None,
+) -> bool:
+    """Records a wait of the calling thread that has no place of its own in the code."""
+    return record_wait(
+        activity, kind, start_ns, cause_ns, end_ns, by, None, current_span_id(), thread=True, pool=pool
+    )
+
+
+def name_awaits(activity: Activity, since_ns: int, kind: str, pool: Pool) -> None:
+    """Gives the awaits of a task since `since_ns` their kind and pool: what they were for is known only at their end."""
+    waits = activity.waits
+    for index in range(len(waits) - 1, -1, -1):
+        wait = waits[index]
+        if wait.start_ns < since_ns:
+            return
+        if wait.kind == WAIT_AWAIT and not wait.thread:
+            waits[index] = wait._replace(kind=kind, pool=pool)

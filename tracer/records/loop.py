@@ -1,0 +1,110 @@
+"""An event loop's recent past: what ran on it, and how long it slept."""
+
+from collections import deque
+from types import CodeType
+from typing import NamedTuple, Protocol
+
+from whywait.tracer.host.code_location import Place
+from whywait.tracer.host.cpu_meter import CpuMeter
+
+
+class Sample(NamedTuple):
+    """What a long callback did when the watchdog sampled it."""
+
+    place: Place
+    syscall: str | None  # what the thread slept in, when it slept
+
+
+class Block(NamedTuple):
+    """One uninterrupted stretch on the loop."""
+
+    start_ns: int
+    end_ns: int
+    cpu_ns: int
+    sample: "Sample | None"
+    parent_id: int
+    run_queue_ns: int | None = None  # where it was measured
+
+
+class Look(NamedTuple):
+    """A loop was in its selector. It slept there because it had nothing to do; else it only polled, and the time
+    that took was a wait for a CPU or the GIL."""
+
+    start_ns: int
+    end_ns: int
+    run_queue_ns: int | None  # time in the run queue, where that is known
+    slept: bool
+
+
+class Named(Protocol):
+    """A request, as far as a callback needs it: `records.request` builds on this module."""
+
+    name: str
+
+
+class Callback(NamedTuple):
+    """A loop callback long enough to be somebody's blocker, or a run of short ones taken together."""
+
+    start_ns: int
+    end_ns: int
+    busy_ns: int
+    calls: int
+    trace_id: int
+    span_id: int
+    code: CodeType | None
+    sample: Sample | None
+    request: Named | None  # the request it worked for
+    run_queue_ns: int | None = None  # of the loop's thread meanwhile; read for long ones only
+
+
+class Loop:
+    """One event loop's recent past, kept per thread that runs one."""
+
+    __slots__ = (
+        "callbacks",
+        "counted_queue_ns",
+        "cpu",
+        "ended_ns",
+        "live",
+        "looks",
+        "native_id",
+        "polled_ns",
+        "run_queue_ns",
+        "run_start_ns",
+        "sample",
+        "select_end_ns",
+        "selects",
+        "short_busy_ns",
+        "short_code",
+        "short_count",
+        "short_end_ns",
+        "short_longest_ns",
+        "short_start_ns",
+        "short_until_ns",
+        "thread_id",
+    )  # fmt: skip
+
+    def __init__(self, thread_id: int, native_id: int) -> None:
+        self.thread_id = thread_id
+        self.native_id = native_id
+        self.run_start_ns = 0  # of the latest callback; see `running_since_ns`
+        self.sample: tuple[int, Sample] | None = None  # (run_start_ns of the callback, its sample)
+        self.select_end_ns = 0
+        self.polled_ns = 0  # when data of this round could first have come: end of this select if it slept
+        self.selects = False
+        self.live = True  # until its session stops
+        self.short_start_ns = self.short_end_ns = self.short_busy_ns = self.short_count = 0
+        self.short_until_ns = 0  # after which this run is ended
+        self.short_longest_ns = 0
+        self.short_code: CodeType | None = None  # of the longest in this run
+        self.callbacks: deque[Callback] = deque(maxlen=50_000)
+        self.looks: deque[Look] = deque(maxlen=20_000)  # in the selector that took time
+        self.run_queue_ns: int | None = None  # the latest reading on this thread
+        self.cpu = CpuMeter()
+        self.counted_queue_ns = 0  # in the callback that runs now, read for a request that ended in it
+        self.ended_ns = 0  # the latest callback, where the time in between is not seen
+
+    def running_since_ns(self) -> int:
+        """When the callback that runs now began; 0 when none does."""
+        start_ns = self.run_start_ns
+        return start_ns if start_ns > self.short_end_ns else 0

@@ -1,0 +1,39 @@
+"""Who occupied the workers of a pool, or a device, and when."""
+
+from collections import deque
+from collections.abc import Callable
+from types import CodeType
+from typing import NamedTuple
+
+
+class Occupancy:
+    """One job's hold on a worker, kept after the job is forgotten, to name who occupied a pool."""
+
+    __slots__ = ("code", "end_ns", "name", "span_id", "start_ns", "thread_id", "trace_id")
+
+    def __init__(self, name: str, trace_id: int, span_id: int, code: CodeType | None) -> None:
+        self.name = name
+        self.code = code
+        self.thread_id = 0  # native
+        self.trace_id = trace_id
+        self.span_id = span_id
+        self.start_ns = 0
+        self.end_ns = 0
+
+
+class DeviceLine:
+    """A device that threads compete for, as far as its calls need it."""
+
+    __slots__ = ("name", "occupancies")
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.occupancies: deque[Occupancy] = deque(maxlen=8_192)
+
+
+class DeviceCall(NamedTuple):
+    """A call that made its thread wait for a device."""
+
+    line: DeviceLine
+    held: Occupancy
+    worked_ns: "Callable[[], int | None] | None"  # asked later: how long the device itself says it worked
