@@ -18,9 +18,9 @@ from whywait.tracer.records.thread_names import ThreadLife
 from whywait.tracer.sampler.thread_samples import Samples
 from whywait.tracer.schema import SIGNAL_CPU_RIVALS, SIGNAL_HOLDER, SIGNAL_RUN_QUEUE, SIGNAL_SAMPLER
 from whywait.tracer.spans import request_spans
+from whywait.tracer.spans.past import Past, ended_after
 from whywait.tracer.spans.pools.history import PoolPast
 from whywait.tracer.spans.run_spans import background_span
-from whywait.tracer.spans.span_spec import Past, ended_after
 
 _LINGER_NS = 1_000_000_000  # how long jobs that outlive their request are waited for
 # A thread that computes makes each waiter for the GIL wait a whole switch interval, 5 ms, at each of a
@@ -96,7 +96,7 @@ class Outlet:
                 name, block = background.popleft()
                 span = background_span(name, block, new_trace_id(), self._recorder.signals)
                 self._maker.make(span, self._clock.unix_ns)
-        except Exception as error:  # the host must not suffer for what we cannot write down
+        except Exception as error:  # the host must not suffer for what cannot be written
             self._recorder.lost["export"] += 1
             logger.warning("whywait could not export spans: %r", error)
 
@@ -175,9 +175,9 @@ class Outlet:
             logger.warning("whywait goes on without samples of thread states: %s", process.failure)
         elif process.ready and self._samples is None and not self._sampler_lost:
             self._samples = Samples(process)
-            told = (SIGNAL_SAMPLER, SIGNAL_HOLDER) if process.tells_holder else (SIGNAL_SAMPLER,)
+            states = (SIGNAL_SAMPLER, SIGNAL_HOLDER) if process.tells_holder else (SIGNAL_SAMPLER,)
             rivals = (SIGNAL_CPU_RIVALS,) if SIGNAL_RUN_QUEUE in self._recorder.signals else ()
-            self._recorder.signals = (*self._recorder.signals, *told, *rivals)
+            self._recorder.signals = (*self._recorder.signals, *states, *rivals)
 
     def _observed(self, past: Past, start_ns: int) -> Observed | None:
         samples = self._samples
