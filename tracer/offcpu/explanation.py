@@ -12,17 +12,17 @@ class OffCpu(NamedTuple):
 
     on_cpu_ns: int | None = None
     run_queue_ns: int | None = None
-    cpu_users: Division | None = None  # who had the CPUs while the thread was in the run queue
     gil_ns: int | None = None
     error_ns: int | None = (
         None  # one standard error: of `gil_ns`, or of a wait whose end lies between two samples
     )
-    gil_holders: Sequence[Holder] = ()
-    turning_ns: int = 0  # of `gil_ns`: an event loop held the GIL that never idled
-    lock_ns: int = 0  # another futex: a lock, or the threads of a native pool
-    call_ns: int = 0  # another system call
+    turning_ns: int | None = None  # of `gil_ns`: an event loop held the GIL that never idled
+    lock_ns: int | None = None  # another futex: a lock, or the threads of a native pool
+    call_ns: int | None = None  # another system call
     call: str | None = None  # the call most often seen
     samples: int | None = None
+    gil_holders: Sequence[Holder] = ()
+    cpu_users: Division | None = None  # who had the CPUs while the thread was in the run queue
 
 
 UNSEEN: Final = OffCpu()

@@ -53,16 +53,11 @@ class Observed:
         users = self._cpu_users(thread_id, stretches, run_queue_ns)
         blocked_ns = wall_ns - cpu_ns - (run_queue_ns or 0)
         if blocked_ns < _LEAST_NS:
-            return OffCpu(cpu_ns, run_queue_ns, users)
+            return OffCpu(cpu_ns, run_queue_ns, cpu_users=users)
         seen = self._seen(thread_id, stretches)
         split = self._memory.split(kind, blocked_ns, seen.states, running=False)
-        found = self._explained(split, seen.holders, cpu_ns, run_queue_ns, users)
-        return found._replace(
-            gil_ns=0 if split.enough and found.gil_ns is None else found.gil_ns,
-            lock_ns=split.lock_ns,
-            call_ns=split.call_ns,
-            call=most_seen(seen.calls) if split.call_ns else None,
-        )
+        call = most_seen(seen.calls) if split.call_ns else None
+        return self._explained(split, seen.holders, cpu_ns, run_queue_ns, users, call, is_whole=True)
 
     def way_back(
         self, kind: Hashable, thread_id: int, start_ns: int, end_ns: int, *, queued_ns: int | None = None,
@@ -77,7 +72,7 @@ class Observed:
             split = returned(split)
         users = self._cpu_users(thread_id, [(start_ns, end_ns)], run_queue_ns)
         found = self._explained(split, seen.holders, split.running_ns, run_queue_ns or None, users)
-        return found._replace(lock_ns=split.lock_ns)
+        return found._replace(lock_ns=split.lock_ns) if split.lock_ns else found
 
     def ready(
         self, kind: Hashable, thread_id: int, start_ns: int, end_ns: int, by: Waker = None,
@@ -232,15 +227,23 @@ class Observed:
 
     def _explained(
         self, split: Split, held: Sequence[Held], on_cpu_ns: int | None, run_queue_ns: int | None,
-        users: Division | None,
+        users: Division | None, call: str | None = None, *, is_whole: bool = False,
     ) -> OffCpu:  # fmt: skip
-        found = OffCpu(on_cpu_ns, run_queue_ns, users, samples=split.samples)
-        if not split.gil_ns:
-            return found
+        """`is_whole`: locks and system calls are parts of the stretch, too, and 0 ns of waiting for the GIL is known."""
+        gil_ns: int | None = split.gil_ns
         is_named = split.gil_ns >= _LEAST_NS
-        return found._replace(
-            gil_ns=split.gil_ns,
-            error_ns=split.error_ns,
-            gil_holders=self._past.holders(held, split.gil_ns) if is_named else (),
-            turning_ns=self._past.turning_ns(held, split.gil_ns) if is_named else 0,
+        if not gil_ns:
+            gil_ns = 0 if is_whole and split.enough else None
+        return OffCpu(
+            on_cpu_ns,
+            run_queue_ns,
+            gil_ns,
+            split.error_ns if gil_ns else None,
+            (self._past.turning_ns(held, split.gil_ns) or None) if is_named else None,
+            (split.lock_ns or None) if is_whole else None,
+            (split.call_ns or None) if is_whole else None,
+            call,
+            split.samples,
+            self._past.holders(held, split.gil_ns) if is_named else (),
+            users,
         )

@@ -95,12 +95,12 @@ class ObservedWorkers:
         split = self._memory.split((work, kind), wall_ns - cpu_ns - queued_ns, states, running=used is None)
         if not split.enough and used is not None:
             split = _of_one_piece(states, wall_ns - cpu_ns - queued_ns, used.turns) or split
-        call_ns = split.call_ns if split.call_ns >= _LEAST_NS else 0
+        call_ns = split.call_ns if split.call_ns >= _LEAST_NS else None
         return OffCpu(
             on_cpu_ns=cpu_ns + (split.running_ns if used is None else 0),
             run_queue_ns=queued_ns,
             gil_ns=split.gil_ns if split.enough else None,
-            lock_ns=split.lock_ns if split.lock_ns >= _LEAST_NS else 0,
+            lock_ns=split.lock_ns if split.lock_ns >= _LEAST_NS else None,
             call_ns=call_ns,
             call=most_seen(seen.calls) if call_ns else None,
             samples=split.samples,

@@ -59,6 +59,10 @@ class _Arrays:
             attributes[key] = list(values if write is None else map(write, values))
 
 
+# of the first fields of an `OffCpu`, in order
+_OFF_CPU: Final = (
+    s.CPU_NS, s.RUN_QUEUE_NS, s.GIL_NS, s.ERROR_NS, s.HOLDER_TURNING_NS, s.LOCK_NS, s.CALL_NS, s.CALL, s.SAMPLES,
+)  # fmt: skip
 _HOLDERS: Final = _Arrays(s.HOLDERS)
 _CPU_USERS: Final = _Arrays(s.CPU_USERS)
 _BLOCKERS: Final = _Arrays(s.BLOCKERS)
@@ -69,19 +73,9 @@ def put_off_cpu(attributes: Attributes, found: OffCpu) -> None:
     """What is known of the time in which a thread did not run."""
     if found is UNSEEN:
         return
-    for key, ns in (
-        (s.CPU_NS, found.on_cpu_ns),
-        (s.RUN_QUEUE_NS, found.run_queue_ns),
-        (s.GIL_NS, found.gil_ns),
-        (s.ERROR_NS, found.error_ns),
-        (s.HOLDER_TURNING_NS, found.turning_ns or None),
-        (s.LOCK_NS, found.lock_ns or None),
-        (s.CALL_NS, found.call_ns or None),
-        (s.CALL, found.call),
-        (s.SAMPLES, found.samples),
-    ):
-        if ns is not None:
-            attributes[key] = ns
+    for key, value in zip(_OFF_CPU, found[:9], strict=True):
+        if value is not None:
+            attributes[key] = value
     _HOLDERS.put(attributes, found.gil_holders)
     if found.cpu_users is not None:
         _cpu_users(attributes, found.cpu_users)

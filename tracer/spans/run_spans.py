@@ -67,7 +67,7 @@ def _off_cpu(drawing: Drawing, phase: Phase, served: Phase) -> OffCpu:
     found = running(
         drawing, phase.name, phase.activity, served.start_ns, phase.end_ns, served.cpu_ns, served.run_queue_ns
     )
-    return found._replace(on_cpu_ns=cpu_ns)
+    return found if found.on_cpu_ns == cpu_ns else found._replace(on_cpu_ns=cpu_ns)
 
 
 def _about_phase(phase: Phase, position: Position | None, off_cpu: OffCpu) -> AboutPhase:

@@ -115,4 +115,5 @@ def _spawner(drawing: Drawing, activity: Activity) -> Spawner | None:
 
 
 def _small_phases(drawing: Drawing, activity: Activity) -> Mapping[str, int]:
-    return summed(activity.small_phases, drawing.small_phases.get(id(activity)))
+    own, settled = activity.small_phases, drawing.small_phases.get(id(activity))
+    return summed(own, settled) if own or settled else {}

@@ -60,16 +60,16 @@ def returns_beside(
 ) -> dict[int, int]:
     """Return by index the ways back that do not hang below their job, each with the index of the job's span."""
     jobs = {spec.span_id: index for index, spec in enumerate(made) if isinstance(spec.about, AboutJob)}
-    backs: list[tuple[int, int, int, int]] = []  # index, and that of the job; who waited, and for which job
-    waited_for: set[tuple[int, int]] = set()
-    for index, spec in enumerate(rested(made, pause)):
-        about = spec.about
-        if not isinstance(about, AboutWait):
-            continue
-        waiter, job_id = about.activity, spec.parent_id
-        waited_for.add((waiter, about.followed_id))
-        if job_id in jobs and waiter != job_id and waiter in homes and homes[job_id].is_run:
-            backs.append((index, jobs[job_id], waiter, job_id))
+    backs = [
+        (index, jobs[spec.parent_id], spec.about.activity, spec.parent_id)
+        for index, spec in enumerate(rested(made, pause))
+        if spec.parent_id in jobs and isinstance(spec.about, AboutWait)
+    ]
+    backs = [back for back in backs if back[2] != back[3] and back[2] in homes and homes[back[3]].is_run]
+    if not backs:
+        return {}
+    waits = [spec.about for spec in made if isinstance(spec.about, AboutWait)]
+    waited_for = {(wait.activity, wait.followed_id) for wait in waits}
     return {
         index: job
         for index, job, waiter, job_id in backs

@@ -55,7 +55,7 @@ def _not_taken(drawing: Drawing, job: Job, segment: Segment) -> OffCpu:
     if drawing.observed is None or not woken:
         return UNSEEN
     found = drawing.observed.way_back("a free worker", woken, segment.start_ns, segment.end_ns)
-    return found._replace(lock_ns=0)  # the pool's own queue, where a worker waits that nobody woke
+    return found._replace(lock_ns=None)  # the pool's own queue, where a worker waits that nobody woke
 
 
 def _woken(drawing: Drawing, job: Job, segment: Segment) -> int:

@@ -156,7 +156,7 @@ def _releasers(wait: Wait) -> list[Blocker]:
 def _add_resume_segment(
     drawing: Drawing, activity: Activity, wait: Wait, segment: Segment, queued_ns: int | None
 ) -> None:
-    blockers = callback_blockers(segment.callbacks, drawing.request)
+    blockers = callback_blockers(segment.callbacks, drawing.request) if segment.callbacks else []
     about = AboutWait(
         activity.span_id,
         segment.kind,
