@@ -25,7 +25,7 @@ Edges, recorded and never guessed:
   job's result was done and whoever takes it handled others first, that part is a `collect_order`.
 
 Parents are for people and for Jaeger, whose critical path knows nothing else: no attribution rests on them
-(`tracer/spans/nesting.py`). For its sake a span that ends as the next begins ends a microsecond or two before it, and a
+(`tracer/spans/jaeger/nesting.py`). For its sake a span that ends as the next begins ends a microsecond or two before it, and a
 task or job that nobody waited for as it ended is a CONSUMER below a PRODUCER; all else is INTERNAL.
 
 Wait spans shorter than the request's resolution (`RESOLUTION_NS`) are not made; their sums stand on
@@ -34,7 +34,7 @@ the activity span as `whywait.small.<wait type>_ns`.
 All durations are integer nanoseconds and say so in the key.
 """
 
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 CONTRACT_VERSION: Final = 1
 SCOPE: Final = "whywait"
@@ -291,3 +291,48 @@ FOUND_CULPRIT_LINE: Final = "whywait.culprit.line"
 FOUND_CULPRIT_TRACE_ID: Final = "whywait.culprit.trace_id"
 FOUND_CULPRIT_SPAN_ID: Final = "whywait.culprit.span_id"
 FOUND_CULPRIT_NS: Final = "whywait.culprit_ns"  # int, the culprit's part of FOUND_NS
+
+
+# --- parallel arrays: their entries, for who writes and who reads them ----------------------------------------------
+class Column(NamedTuple):
+    """One of the parallel arrays of a group; the first entry of each is of the same one, and so on."""
+
+    key: str
+    field: str  # of the entry's value, dotted where it is another's
+    holds: Literal["text", "number", "file", "line", "trace_id", "span_id"]  # ids as hex digits, "" for 0
+    only_with: str = ""  # a field; the array is left out where it is empty in all entries
+
+
+BLOCKERS: Final = (
+    Column(BLOCKERS_NAMES, "name", "text"),
+    Column(BLOCKERS_FILES, "place", "file"),
+    Column(BLOCKERS_LINES, "place", "line"),
+    Column(BLOCKERS_TRACE_IDS, "trace_id", "trace_id"),
+    Column(BLOCKERS_SPAN_IDS, "span_id", "span_id"),
+    Column(BLOCKERS_NS, "ns", "number"),
+)
+OCCUPANTS: Final = (
+    Column(OCCUPANT_NAMES, "occupant.name", "text"),
+    Column(OCCUPANT_TRACE_IDS, "occupant.trace_id", "trace_id"),
+    Column(OCCUPANT_SPAN_IDS, "occupant.span_id", "span_id"),
+    Column(OCCUPANT_NS, "ns", "number"),
+)
+HOLDERS: Final = (
+    Column(HOLDER_NAMES, "name", "text"),
+    Column(HOLDER_FILES, "place", "file"),
+    Column(HOLDER_LINES, "place", "line"),
+    Column(HOLDER_THREADS, "thread_name", "text"),
+    Column(HOLDER_TRACE_IDS, "trace_id", "trace_id"),
+    Column(HOLDER_SPAN_IDS, "span_id", "span_id"),
+    Column(HOLDER_NS, "ns", "number"),
+)
+CPU_USERS: Final = (
+    Column(RIVAL_KINDS, "named.kind", "text"),
+    Column(RIVAL_NAMES, "named.name", "text"),
+    Column(RIVAL_NUMBERS, "number", "number"),
+    Column(RIVAL_FILES, "named.place", "file", "named.place"),
+    Column(RIVAL_LINES, "named.place", "line", "named.place"),
+    Column(RIVAL_TRACE_IDS, "named.trace_id", "trace_id", "named.trace_id"),
+    Column(RIVAL_SPAN_IDS, "span_id", "span_id", "named.trace_id"),
+    Column(RIVAL_NS, "ns", "number"),
+)

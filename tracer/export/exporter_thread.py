@@ -21,9 +21,9 @@ from whywait.tracer.records.thread_names import ThreadLife
 from whywait.tracer.sampler.thread_samples import Samples
 from whywait.tracer.schema import SIGNAL_CPU_RIVALS, SIGNAL_HOLDER, SIGNAL_RUN_QUEUE, SIGNAL_SAMPLER
 from whywait.tracer.spans import request_spans
+from whywait.tracer.spans.past import Past, ended_after
 from whywait.tracer.spans.pools.history import PoolPast
 from whywait.tracer.spans.run_spans import background_span
-from whywait.tracer.spans.span_spec import Past, ended_after
 
 _LINGER_NS = 1_000_000_000  # how long jobs that outlive their request are waited for
 # A thread that computes makes each waiter for the GIL wait a whole switch interval, 5 ms, at each of a

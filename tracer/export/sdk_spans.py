@@ -19,6 +19,8 @@ from opentelemetry.trace import Link, NonRecordingSpan, SpanContext, SpanKind, S
 
 from whywait.tracer.export import sdk_internals
 from whywait.tracer.records.ids import new_span_id, new_trace_id
+from whywait.tracer.spans.attribute_groups import Attributes
+from whywait.tracer.spans.attributes import attributes_of
 from whywait.tracer.spans.span_spec import SpanSpec
 
 _SAMPLED = TraceFlags(TraceFlags.SAMPLED)
@@ -70,21 +72,25 @@ class SpanMaker:
         )
 
     def make(self, spec: SpanSpec, unix_ns: Callable[[int], int]) -> None:
-        """Makes the span and ends it; `unix_ns` tells the wall clock's time of a reading."""
+        """Makes the span and ends it; `unix_ns` gives the wall clock's time of a reading."""
         start_ns = spec.start_ns if spec.unix else unix_ns(spec.start_ns)
         end_ns = spec.end_ns if spec.unix else unix_ns(spec.end_ns)
         if spec.not_after_unix_ns:
             end_ns = min(end_ns, spec.not_after_unix_ns)
         end_ns = max(end_ns, start_ns)
         links = [Link(SpanContext(t, i, False, _SAMPLED)) for t, i in spec.links]
+        attributes = attributes_of(spec.about)
         # a root is the sampler's to decide, whatever it is
-        if self._alone and spec.parent_id and len(spec.attributes) < self._most_attributes:
-            self._hand_over(spec, start_ns, end_ns, links)
+        if self._alone and spec.parent_id and len(attributes) < self._most_attributes:
+            self._hand_over(spec, start_ns, end_ns, attributes, links)
         else:
-            self._make(spec, start_ns, end_ns, links)
+            self._make(spec, start_ns, end_ns, attributes, links)
 
-    def _hand_over(self, spec: SpanSpec, start_ns: int, end_ns: int, links: list[Link]) -> None:
-        attributes = {**spec.attributes, "error.type": spec.error} if spec.error else spec.attributes
+    def _hand_over(
+        self, spec: SpanSpec, start_ns: int, end_ns: int, attributes: Attributes, links: list[Link]
+    ) -> None:
+        if spec.error:
+            attributes["error.type"] = spec.error
         span = ReadableSpan(
             name=spec.name,
             context=SpanContext(spec.trace_id, spec.span_id, False, _SAMPLED),
@@ -100,7 +106,9 @@ class SpanMaker:
         )
         self._tracer.span_processor.on_end(span)
 
-    def _make(self, spec: SpanSpec, start_ns: int, end_ns: int, links: list[Link]) -> None:
+    def _make(
+        self, spec: SpanSpec, start_ns: int, end_ns: int, attributes: Attributes, links: list[Link]
+    ) -> None:
         self._ids.trace_id, self._ids.span_id = spec.trace_id, spec.span_id
         if spec.parent_id:
             parent = SpanContext(spec.trace_id, spec.parent_id, False, _SAMPLED)
@@ -111,7 +119,7 @@ class SpanMaker:
             spec.name,
             context,
             _KINDS[spec.kind],
-            attributes=spec.attributes,
+            attributes=attributes,
             links=links,
             start_time=start_ns,
         )

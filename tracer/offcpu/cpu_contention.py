@@ -42,6 +42,11 @@ class Rival(NamedTuple):
     threads: int  # how many of this process; 0 for another one
     ns: int
 
+    @property
+    def number(self) -> int:
+        """The process id; of threads, how many they were."""
+        return self.named.process_id or self.threads
+
 
 class Division(NamedTuple):
     """Parts of a run-queue time; the first four sum to it."""

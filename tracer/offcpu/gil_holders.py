@@ -15,7 +15,7 @@ from whywait.tracer.sampler.thread_samples import Held
 
 _MOST: Final = 8
 _SHORT_NS: Final = 5_000_000  # a callback as long as the interpreter's switch interval is one on its own
-_NEAR_NS: Final = 30_000_000  # a look tells of a moment so near to it
+_NEAR_NS: Final = 30_000_000  # a sample stands for a moment so near to it
 OURS: Final = "whywait"
 
 T = TypeVar("T", Occupancy, Callback)  # what has an end
@@ -34,7 +34,7 @@ class Holder(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class HolderPast:
-    """What threads did lately: jobs on workers, callbacks on loops, and looks at holders; by native id,
+    """What threads did lately: jobs on workers, callbacks on loops, and samples of holders; by native id,
     each in order of time."""
 
     jobs: Mapping[int, Sequence[Occupancy]] = field(default_factory=dict)
@@ -44,7 +44,7 @@ class HolderPast:
     lives: Mapping[int, Sequence[ThreadLife]] = field(default_factory=dict)  # and lived lately
 
     def turning_ns(self, seen: Iterable[Held], gil_ns: int) -> int:
-        """How much of `gil_ns` was held by an event loop between short callbacks, or in one."""
+        """For how much of `gil_ns` an event loop was the holder, between short callbacks, or in one."""
         total = turning = 0
         for one in seen:
             total += one.times

@@ -1,10 +1,10 @@
 """Pure: when, in a call that blocked once, the wait for the GIL began that followed it.
 
 The end of such a call is seen only once Python runs again. Until its data came it slept in the kernel, from then
-on in rounds for the GIL (sampler/gil_reader.py); both were looked at now and then, and how often it slept is known:
+on in rounds for the GIL (sampler/gil_reader.py); of both there are samples, and how often it slept is known:
 
     call     |~~~~~~~~~~~~~~~~~|~~~~round~~~~|~~~~round~~~~|~r~|      4 sleeps
-    looks           a                  b
+    samples         a                  b
                          b tells when its round began, and how often the thread slept since a
 """
 
@@ -36,7 +36,7 @@ class Onset(NamedTuple):
 
     at_ns: int
     error_ns: int
-    lacked_ns: int = 0  # how long before that it was ready, and at most lacked a CPU
+    queued_before_ns: int = 0  # how long before that it was ready, and at most in the run queue
 
 
 class _Seen(NamedTuple):
@@ -50,10 +50,10 @@ def onset(
 ) -> Onset | None:  # fmt: skip
     """When in the stretch, one call that blocks once, the GIL came to be what was waited for.
 
-    `stays` are the looks that reach into the stretch, in order; `sleeps` how often its thread slept in it, or
+    `stays` are the samples that reach into the stretch, in order; `sleeps` how often its thread slept in it, or
     `NOT_COUNTED`. `blocks` says that a call of this kind sleeps, even if nobody saw it do so; `contended` that calls
     of this kind were seen to wait for the GIL, or sleeps that nobody saw are not taken for that. None where it cannot
-    be told.
+    be known.
     """
     if end_ns <= start_ns:
         return None
@@ -65,7 +65,7 @@ def onset(
             return Onset(start_ns, _EXACT_NS)
         found = _before(start_ns, end_ns, seen.called_ns, seen.waits, sleeps, interval_ns)
         ran_ns = found.at_ns if seen.ran_ns is None else seen.ran_ns
-        return found._replace(lacked_ns=max(found.at_ns - ran_ns, 0))
+        return found._replace(queued_before_ns=max(found.at_ns - ran_ns, 0))
     if sleeps == NOT_COUNTED:
         return None
     rounds = sleeps - (1 if blocks or called else 0) if contended else 0

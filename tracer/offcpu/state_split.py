@@ -15,6 +15,7 @@ _PRIOR: Final = 8.0
 _FEWEST: Final = 2.0  # samples of its own or borrowed, below which nothing is said
 _MOST_REMEMBERED: Final = 4_000
 _MOST_KINDS: Final = 2_000
+_RETURN_NS: Final = 50_000  # what it takes a thread to return from a wait, at most
 _PARTS: Final = (RUNNING, GIL, FUTEX, SLEEP, POLL, CALL)
 
 
@@ -71,7 +72,7 @@ class Memory:
         return result
 
     def share(self, kind: Hashable, *states: int) -> float:
-        """Which part of the looks at work of this kind found it in one of these states, of late; 0 where none was."""
+        """Which part of the samples of work of this kind found it in one of these states, of late; 0 where none was."""
         known = self._kinds.get(kind, _NEW)
         return sum(known.states.get(state, 0) for state in states) / max(known.total, 1)
 
@@ -114,3 +115,21 @@ def _split(blocked_ns: int, own: Mapping[int, int], known: _Known) -> Split:
         int(blocked_ns * (running / weight)),
         enough,
     )
+
+
+def returned(split: Split) -> Split:
+    """The parts of a thread's way back from a wait, whose time in the run queue is known: it runs no longer than it
+    takes to return, and was rather between two rounds of its wait for the GIL."""
+    more_ns = split.running_ns - _RETURN_NS
+    if more_ns <= 0 or not split.gil_ns:
+        return split
+    return split._replace(running_ns=_RETURN_NS, gil_ns=split.gil_ns + more_ns)
+
+
+def beside_queue(states: Mapping[int, int], queued_ns: int, wall_ns: int) -> Mapping[int, int]:
+    """The samples of a stretch less those that found its thread in the run queue, which is `queued_ns` of it."""
+    running = states.get(RUNNING, 0)
+    if not running or wall_ns <= 0:
+        return states
+    queued = min(round(sum(states.values()) * queued_ns / wall_ns), running)
+    return {**states, RUNNING: running - queued} if queued else states

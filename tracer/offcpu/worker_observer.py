@@ -1,12 +1,12 @@
 """What the samples add to a job of a process pool: when its worker took it, what it did there, when it was done."""
 
 from bisect import bisect_right
-from collections.abc import Hashable, MutableMapping, Sequence
-from typing import Any, Final
+from collections.abc import Hashable, Sequence
+from typing import Final
 
-from whywait.tracer import schema as s
 from whywait.tracer.host.process_clocks import WorkerClock
 from whywait.tracer.host.syscall_names import most_seen
+from whywait.tracer.offcpu.explanation import OffCpu
 from whywait.tracer.offcpu.state_split import Memory
 from whywait.tracer.sampler.shared.pool_table import IDLE
 from whywait.tracer.sampler.thread_samples import Samples
@@ -56,11 +56,10 @@ class ObservedWorkers:
             left_ns = max(stay.first_ns, start_ns)
         return end_ns
 
-    def put_run(
-        self, attributes: MutableMapping[str, Any], kind: Hashable, worker: int, start_ns: int, end_ns: int,
-        used: WorkerClock | None,
-    ) -> None:  # fmt: skip
-        """Adds what a job's worker did: CPU and run queue, as its clocks say where they were read, and what it
+    def run(
+        self, kind: Hashable, worker: int, start_ns: int, end_ns: int, used: WorkerClock | None
+    ) -> OffCpu:
+        """What a job's worker did: CPU and run queue, as its clocks say where they were read, and what it
         waited in for the rest.
         """
         seen = self._samples.seen(worker, start_ns, end_ns)
@@ -73,15 +72,13 @@ class ObservedWorkers:
         queued_ns = min(queued_ns, wall_ns - cpu_ns)
         work = "worker" if used is not None else "worker, its CPU time not known"
         split = self._memory.split((work, kind), wall_ns - cpu_ns - queued_ns, states, running=used is None)
-        attributes[s.CPU_NS] = cpu_ns + (split.running_ns if used is None else 0)
-        attributes[s.RUN_QUEUE_NS] = queued_ns
-        attributes[s.SAMPLES] = split.samples
-        if split.enough:
-            attributes[s.GIL_NS] = split.gil_ns
-        if split.lock_ns >= _LEAST_NS:
-            attributes[s.LOCK_NS] = split.lock_ns
-        if split.call_ns >= _LEAST_NS:
-            attributes[s.CALL_NS] = split.call_ns
-            name = most_seen(seen.calls)
-            if name is not None:
-                attributes[s.CALL] = name
+        call_ns = split.call_ns if split.call_ns >= _LEAST_NS else None
+        return OffCpu(
+            on_cpu_ns=cpu_ns + (split.running_ns if used is None else 0),
+            run_queue_ns=queued_ns,
+            gil_ns=split.gil_ns if split.enough else None,
+            lock_ns=split.lock_ns if split.lock_ns >= _LEAST_NS else None,
+            call_ns=call_ns,
+            call=most_seen(seen.calls) if call_ns else None,
+            samples=split.samples,
+        )

@@ -1,107 +1,154 @@
-"""Attributes that say where in the code, which pool, and who delayed whom."""
+"""Pure: writes a typed span down as OpenTelemetry attributes, last and once."""
 
-from collections.abc import Sequence
-from types import CodeType
+from collections.abc import Callable
+from typing import Any, Final
 
 from whywait.tracer import schema as s
-from whywait.tracer.host.code_location import Place, is_library, place_of_code
-from whywait.tracer.offcpu.attributes import Attributes
-from whywait.tracer.records.loop import Callback
-from whywait.tracer.records.request import Job, Pool, Request, Wait
-from whywait.tracer.spans.blocker_attributes import Blocker, put_blockers
-from whywait.tracer.spans.segments import Share, by_trace
-from whywait.tracer.spans.span_spec import span_hex, trace_hex
+from whywait.tracer.spans.attribute_groups import (
+    Attributes,
+    put_blockers,
+    put_lock,
+    put_occupants,
+    put_off_cpu,
+    put_place,
+    put_pool,
+    put_span,
+    put_sums,
+    put_waker,
+    span_hex,
+)
+from whywait.tracer.spans.span_spec import (
+    About,
+    AboutBlock,
+    AboutJob,
+    AboutPhase,
+    AboutRun,
+    AboutTask,
+    AboutWait,
+    Root,
+)
 
 
-def put_place(attributes: Attributes, where: Place | None) -> None:
-    """Says where in the code, if that is known."""
-    if where is not None:
-        attributes[s.CODE_FUNCTION] = where.function
-        attributes[s.CODE_FILE] = where.file
-        attributes[s.CODE_LINE] = where.line
+def attributes_of(about: About) -> Attributes:
+    """All that the contract says of a span."""
+    attributes: Attributes = {s.KIND: about.kind} if about.kind else {}
+    if about.activity:
+        attributes[s.ACTIVITY] = span_hex(about.activity)
+    _WRITERS[type(about)](attributes, about)
+    return attributes
 
 
-def place(code: CodeType | None) -> Place | None:
-    """Where the code was defined."""
-    return place_of_code(code) if code is not None else None
+def _task(attributes: Attributes, task: AboutTask) -> None:
+    attributes[s.CPU_NS] = task.cpu_ns
+    attributes[s.RUN_NS] = task.run_ns
+    attributes[s.STEPS] = task.steps
+    _activity(attributes, task)
+    put_sums(attributes, task.phases)
+    if task.root is not None:
+        _root(attributes, task.root)
 
 
-def put_pool(attributes: Attributes, pool: Pool | None) -> None:
-    """Says which pool, if any."""
-    if pool is None:
-        return
-    attributes[s.POOL_ID] = pool.id
-    attributes[s.POOL_NAME] = pool.name
-    attributes[s.POOL_SIZE] = pool.size
-    if pool.made_at is not None:
-        attributes[s.POOL_FUNCTION] = pool.made_at.function
-        attributes[s.POOL_FILE] = pool.made_at.file
-        attributes[s.POOL_LINE] = pool.made_at.line
+def _root(attributes: Attributes, root: Root) -> None:
+    attributes[s.ROOT] = True
+    attributes[s.CONTRACT] = s.CONTRACT_VERSION
+    attributes[s.RESOLUTION_NS] = root.resolution_ns
+    attributes[s.SIGNALS] = list(root.signals)
+    if root.decision is not None:
+        attributes[s.WEIGHT] = root.decision.weight
+        attributes[s.KEPT] = root.decision.why
+    if root.lost:
+        attributes[s.LOST] = sum(root.lost.values())
+        attributes[s.LOST_KINDS] = [f"{count} × {kind}" for kind, count in sorted(root.lost.items())]
+    if root.dropped:
+        attributes[s.INCOMPLETE] = [f"{root.dropped} records over the limit of one request were dropped"]
 
 
-def put_callbacks(attributes: Attributes, callbacks: Sequence[Callback], own: Request) -> Blocker:
-    """Names the callbacks that kept the loop busy; returns the chief one."""
-    found: dict[object, Blocker] = {}
-    for one in callbacks:
-        name, where = _called(one, own)
-        key = (one.trace_id, name, where)
-        known = found.get(key)
-        ns, times = (known.ns, known.times) if known is not None else (0, 0)
-        span_id = known.span_id if known is not None else one.span_id
-        found[key] = Blocker(
-            name, where, one.trace_id, span_id, ns + one.end_ns - one.start_ns, times + one.calls
-        )
-    chief = put_blockers(attributes, list(found.values()))
-    assert chief is not None
-    attributes[s.BLOCKER_COUNT] = sum(one.calls for one in callbacks)
-    return chief
+def _job(attributes: Attributes, job: AboutJob) -> None:
+    put_pool(attributes, job.pool)
+    if job.pool_age_ns >= 0:
+        attributes[s.POOL_AGE_NS] = job.pool_age_ns
+    _activity(attributes, job)
 
 
-def _called(callback: Callback, own: Request) -> tuple[str, Place | None]:
-    where = callback.sample.place if callback.sample is not None else place(callback.code)
-    if where is None:
-        return ("a callback" if callback.calls == 1 else "short callbacks"), None
-    if callback.sample is None and callback.request not in (None, own) and callback.request.name:
-        # the task's outermost coroutine is the server's, and says nothing
-        return callback.request.name, None if is_library(where.file) else where
-    return where.function, where
+def _activity(attributes: Attributes, about: AboutTask | AboutJob) -> None:
+    attributes[s.OUTCOME] = about.outcome
+    if about.spawner is not None:
+        put_span(attributes, about.spawner, s.SPAWNED_BY, s.SPAWNED_BY_TRACE)
+    for kind, ns in about.small.items():
+        if ns > 0:
+            attributes[f"{s.SMALL_PREFIX}{kind}_ns"] = ns
+    put_place(attributes, about.place)
 
 
-def put_collector(attributes: Attributes, wait: Wait) -> tuple[tuple[int, int], ...]:
-    """Names who took a job\'s result late; returns the links to it."""
-    collector = wait.by.collector if isinstance(wait.by, Job) else None
-    if collector is None:
-        return ()
-    attributes[s.BLOCKER_FUNCTION] = collector.place.function if collector.place else "a collector"
-    if collector.place is not None:
-        attributes[s.BLOCKER_FILE] = collector.place.file
-        attributes[s.BLOCKER_LINE] = collector.place.line
-    if not collector.trace_id:
-        return ()
-    attributes[s.BLOCKER_TRACE_ID] = trace_hex(collector.trace_id)
-    attributes[s.BLOCKER_SPAN_ID] = span_hex(collector.span_id)
-    return ((collector.trace_id, collector.span_id),)
+def _run(attributes: Attributes, run: AboutRun) -> None:
+    put_off_cpu(attributes, run.off_cpu)
+    put_place(attributes, run.place)
+    put_sums(attributes, run.phases)
+    if run.thread is not None:
+        attributes[s.THREAD_ID], attributes[s.THREAD_NAME] = run.thread
+    else:
+        attributes[s.PROCESS] = True
+    if run.worker:
+        attributes[s.WORKER] = run.worker
 
 
-def put_occupants(
-    attributes: Attributes, own: Request, shares: list[Share], other_ns: int
-) -> tuple[tuple[int, int], ...]:
-    """Names who held the workers, each with its share, longest first; returns the links to the chief one."""
-    if len(shares) > s.OCCUPANT_LIMIT:
-        shares = by_trace(shares)
-    named, rest = shares[: s.OCCUPANT_LIMIT], shares[s.OCCUPANT_LIMIT :]
-    other_ns += sum(share.ns for share in rest)
-    if named:
-        attributes[s.OCCUPANT_NAMES] = [share.occupant.name for share in named]
-        attributes[s.OCCUPANT_TRACE_IDS] = [_hex_or_empty(share.occupant.trace_id, 32) for share in named]
-        attributes[s.OCCUPANT_SPAN_IDS] = [_hex_or_empty(share.occupant.span_id, 16) for share in named]
-        attributes[s.OCCUPANT_NS] = [share.ns for share in named]
-    attributes[s.OCCUPANT_OTHER_NS] = other_ns
-    first = named[0].occupant if named else None
-    if first is None or not first.trace_id or first.trace_id == own.trace_id:
-        return ()
-    return ((first.trace_id, first.span_id),)
+def _block(attributes: Attributes, block: AboutBlock) -> None:
+    put_off_cpu(attributes, block.off_cpu)
+    if block.signals is not None:
+        attributes[s.SIGNALS] = list(block.signals)
+    if block.sample is not None:
+        put_place(attributes, block.sample.place)
+        if block.sample.syscall is not None:
+            attributes[s.BLOCK_SYSCALL] = block.sample.syscall
 
 
-def _hex_or_empty(number: int, width: int) -> str:
-    return f"{number:0{width}x}" if number else ""
+def _phase(attributes: Attributes, phase: AboutPhase) -> None:
+    put_off_cpu(attributes, phase.off_cpu)
+    put_place(attributes, phase.place)
+    put_sums(attributes, phase.phases)
+    if phase.handler:
+        attributes[s.HANDLER] = phase.handler
+    if phase.word:
+        attributes[s.PHASE] = phase.word
+    if phase.thread_id:
+        attributes[s.THREAD_ID] = phase.thread_id
+    if phase.device:
+        attributes[s.DEVICE] = phase.device
+        if phase.device_ns is None:
+            attributes[s.EVIDENCE] = s.EVIDENCE_INFERRED
+        else:
+            attributes[s.DEVICE_NS] = phase.device_ns
+
+
+def _wait(attributes: Attributes, wait: AboutWait) -> None:
+    attributes[s.WAIT] = wait.wait
+    put_off_cpu(attributes, wait.off_cpu)
+    if wait.site is not None:
+        put_place(attributes, wait.site.user)
+        attributes[s.FOR] = wait.site.leaf_function
+        attributes[s.FOR_MODULE] = wait.site.leaf_module
+    put_pool(attributes, wait.pool)
+    put_waker(attributes, wait.waker)
+    put_blockers(attributes, wait)
+    put_occupants(attributes, wait.occupants)
+    put_lock(attributes, wait.lock)
+    if wait.handler:
+        attributes[s.HANDLER] = wait.handler
+    if wait.device:
+        attributes[s.DEVICE] = wait.device
+    if wait.initializer is not None:
+        attributes[s.POOL_INITIALIZER], attributes[s.POOL_INITIALIZER_NS] = wait.initializer
+    if wait.starts_process:
+        attributes[s.PROCESS] = True
+    if wait.inferred:
+        attributes[s.EVIDENCE] = s.EVIDENCE_INFERRED
+
+
+_WRITERS: Final[dict[type, Callable[[Attributes, Any], None]]] = {
+    AboutTask: _task,
+    AboutJob: _job,
+    AboutRun: _run,
+    AboutWait: _wait,
+    AboutBlock: _block,
+    AboutPhase: _phase,
+}

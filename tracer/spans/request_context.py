@@ -2,12 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 
-from whywait.tracer import schema as s
-from whywait.tracer.offcpu.attributes import Attributes
 from whywait.tracer.offcpu.thread_observer import Observed
 from whywait.tracer.records.ids import new_span_id
 from whywait.tracer.records.request import MIN_RESOLUTION_NS, Activity, Job, Request, Wait
-from whywait.tracer.spans.span_spec import Past, SpanSpec, span_hex
+from whywait.tracer.spans.past import Past
+from whywait.tracer.spans.span_spec import About, AboutWait, SpanSpec
 
 
 class Drawing:
@@ -35,7 +34,7 @@ class Drawing:
         self.steps: dict[int, tuple[list[int], list[bool]]] = {}
         self.small_phases: dict[int, dict[str, int]] = {}  # by id(activity)
         # by id of an activity that is a thread's: its latest reading of the run queue, and when; start and end of its
-        # waits in which it lacked a CPU, and for how long
+        # waits in which it was in the run queue, and for how long
         self._read: dict[int, tuple[int, int]] = {}
         self._queued: dict[int, list[tuple[int, int, int]]] = {}
 
@@ -82,8 +81,8 @@ class Drawing:
         return self.request.end_unix_ns if activity is self.request.root else 0
 
     def queued_in(self, activity: Activity, wait: Wait) -> int | None:
-        """How long a thread was runnable without a CPU in a wait of its own; None where that cannot be told. Asked of
-        its waits in the order in which they ended."""
+        """How long a thread was in the run queue in a wait of its own; None where that is not known. Asked of its
+        waits in the order in which they ended."""
         if not wait.thread or wait.queue_ns is None or self.observed is None:
             return None
         before = self._read.get(id(activity))
@@ -92,8 +91,8 @@ class Drawing:
             return min(max(wait.queue_ns - wait.queue_before_ns, 0), wait.end_ns - wait.start_ns)
         return self.observed.queued_in_wait(self.thread_of(activity), wait, wait.queue_ns, before)
 
-    def put_queued(self, activity: Activity, start_ns: int, end_ns: int, queued_ns: int | None) -> None:
-        """Takes note of how long a thread was in the run queue in a wait of its own."""
+    def note_queued(self, activity: Activity, start_ns: int, end_ns: int, queued_ns: int | None) -> None:
+        """Remembers how long a thread was in the run queue in a wait of its own."""
         if queued_ns:
             self._queued.setdefault(id(activity), []).append((start_ns, end_ns, queued_ns))
 
@@ -103,36 +102,32 @@ class Drawing:
         """What is left of a thread's run-queue time in a stretch beside that of its waits in there."""
         if queued_ns is None:
             return None
-        told = self._queued.get(id(activity), ())
-        return max(queued_ns - sum(ns for begin, end, ns in told if start_ns <= begin and end <= end_ns), 0)
+        in_waits = self._queued.get(id(activity), ())
+        return max(
+            queued_ns - sum(ns for begin, end, ns in in_waits if start_ns <= begin and end <= end_ns), 0
+        )
 
-    def wait_attributes(self, activity: Activity, kind: str) -> Attributes:
-        """What every wait span says."""
-        return {s.KIND: s.KIND_WAIT, s.WAIT: kind, s.ACTIVITY: span_hex(activity.span_id)}
-
-    def add_wait_span(
-        self,
-        name: str,
-        activity: Activity,
-        parent_id: int,
-        start_ns: int,
-        end_ns: int,
-        attributes: Attributes,
-        links: tuple[tuple[int, int], ...],
+    def add(
+        self, name: str, activity: Activity, parent_id: int, start_ns: int, end_ns: int, about: About
     ) -> None:
-        """Adds the span of a wait."""
+        """Adds the span of what an activity did, below one of its spans."""
+        request = self.request
+        self.made.append(
+            SpanSpec(
+                name, request.trace_id, new_span_id(), self.own_parent(activity, parent_id), start_ns, end_ns, about,
+                not_after_unix_ns=self.limit_of(activity),
+            )
+        )  # fmt: skip
+
+    def add_wait(
+        self, name: str, activity: Activity, parent_id: int, start_ns: int, end_ns: int, about: AboutWait
+    ) -> None:
+        """Adds the span of a wait, which may hang below the activity's own."""
         request = self.request
         parent = parent_id if parent_id == activity.span_id else self.own_parent(activity, parent_id)
         self.made.append(
             SpanSpec(
-                name,
-                request.trace_id,
-                new_span_id(),
-                parent,
-                start_ns,
-                end_ns,
-                attributes,
-                links,
+                name, request.trace_id, new_span_id(), parent, start_ns, end_ns, about,
                 not_after_unix_ns=self.limit_of(activity),
             )
-        )
+        )  # fmt: skip

@@ -1,13 +1,10 @@
-"""Pure: divides a stretch of waiting into tiles that touch, from what ran, slept or was held meanwhile."""
+"""Pure: divides a stretch of waiting into segments that touch, from what ran or slept meanwhile."""
 
-from bisect import insort
 from collections.abc import Callable, Iterable, Sequence
-from itertools import pairwise
 from operator import itemgetter
 from typing import Final, NamedTuple
 
 from whywait.tracer.records.loop import Callback, Look
-from whywait.tracer.records.occupancy import Occupancy
 from whywait.tracer.records.request import Job, Pool
 from whywait.tracer.schema import (
     WAIT_COLLECT_ORDER,
@@ -24,9 +21,9 @@ _JOIN_NS = 50_000  # a gap this short between two callbacks is the loop's own wo
 _STRETCH: Final = itemgetter(0, 1)
 
 
-class Tile(NamedTuple):
-    """One stretch with one reason; `callbacks` are those that ran in it, clipped to it. The loop's thread
-    was runnable without a CPU for `run_queue_ns` of it, where that is known."""
+class Segment(NamedTuple):
+    """One stretch with one cause; `callbacks` are those that ran in it, clipped to it. The loop's thread was in
+    the run queue for `run_queue_ns` of it, where that is known."""
 
     kind: str
     start_ns: int
@@ -35,61 +32,61 @@ class Tile(NamedTuple):
     run_queue_ns: int | None = None
 
 
-def loop_tiles(
+def loop_segments(
     start_ns: int, end_ns: int, callbacks: Iterable[Callback], looks: Iterable[Look]
-) -> list[Tile]:
+) -> list[Segment]:
     """What the loop did between a wake-up's cause and the woken task's next step.
 
-    `callbacks` and `looks` are those that may overlap, in order. Returns tiles that cover the stretch:
+    `callbacks` and `looks` are those that may overlap, in order. Returns segments that cover the stretch:
     `loop_busy` where callbacks ran, `loop_wakeup` where the loop still slept, `resume` elsewhere.
     """
-    pieces: list[tuple[int, int, Callback | Look]] = []
+    parts: list[tuple[int, int, Callback | Look]] = []
     for callback in callbacks:
         begin, end = max(callback.start_ns, start_ns), min(callback.end_ns, end_ns)
         if begin < end and callback.busy_ns * 2 >= callback.end_ns - callback.start_ns:
-            pieces.append((begin, end, callback))
+            parts.append((begin, end, callback))
     for look in looks:
         begin, end = max(look.start_ns, start_ns), min(look.end_ns, end_ns)
         if begin < end:
-            pieces.append((begin, end, look))
-    pieces.sort(key=_STRETCH)
-    return _cover(start_ns, end_ns, pieces)
+            parts.append((begin, end, look))
+    parts.sort(key=_STRETCH)
+    return _cover(start_ns, end_ns, parts)
 
 
-def _cover(start_ns: int, end_ns: int, pieces: Sequence[tuple[int, int, Callback | Look]]) -> list[Tile]:
-    tiles: list[Tile] = []
-    busy: list[Callback] = []  # one after another, without a tile yet
+def _cover(start_ns: int, end_ns: int, parts: Sequence[tuple[int, int, Callback | Look]]) -> list[Segment]:
+    segments: list[Segment] = []
+    busy: list[Callback] = []  # one after another, without a segment yet
     busy_ns = at = start_ns  # when they began, and where all that is known so far ends
-    for begin, end, what in pieces:
+    for begin, end, what in parts:
         if end <= at:
             continue
         from_ns = max(begin, at)
         if busy and not (isinstance(what, Callback) and from_ns - at <= _JOIN_NS):
-            tiles.append(Tile(WAIT_LOOP_BUSY, busy_ns, at, tuple(busy)))
+            segments.append(Segment(WAIT_LOOP_BUSY, busy_ns, at, tuple(busy)))
             busy = []
         if not busy and from_ns > at:
-            tiles.append(Tile(WAIT_RESUME, at, from_ns))
+            segments.append(Segment(WAIT_RESUME, at, from_ns))
         if isinstance(what, Look):
-            tiles.append(_looked(what, from_ns, end, end - begin))
+            segments.append(_of_sample(what, from_ns, end, end - begin))
         else:
             busy_ns = busy_ns if busy else from_ns
             busy.append(_clipped(what, begin, end))
         at = end
     if busy:
-        tiles.append(Tile(WAIT_LOOP_BUSY, busy_ns, at, tuple(busy)))
+        segments.append(Segment(WAIT_LOOP_BUSY, busy_ns, at, tuple(busy)))
     if at < end_ns:
-        tiles.append(Tile(WAIT_RESUME, at, end_ns))
-    return tiles
+        segments.append(Segment(WAIT_RESUME, at, end_ns))
+    return segments
 
 
-def _looked(look: Look, start_ns: int, end_ns: int, length_ns: int) -> Tile:
+def _of_sample(look: Look, start_ns: int, end_ns: int, length_ns: int) -> Segment:
     # it became runnable at the cause, so all that it queued it queued after it
     known_ns = min(look.run_queue_ns, length_ns) if look.run_queue_ns is not None else None
-    return Tile(WAIT_LOOP_WAKEUP if look.slept else WAIT_RESUME, start_ns, end_ns, (), known_ns)
+    return Segment(WAIT_LOOP_WAKEUP if look.slept else WAIT_RESUME, start_ns, end_ns, (), known_ns)
 
 
 def _clipped(callback: Callback, start_ns: int, end_ns: int) -> Callback:
-    """A part of it: where in it the thread had no CPU is not known."""
+    """A part of the callback: where in it the thread was in the run queue is not known."""
     if start_ns == callback.start_ns and end_ns == callback.end_ns:
         return callback
     queued_ns = callback.run_queue_ns
@@ -98,41 +95,41 @@ def _clipped(callback: Callback, start_ns: int, end_ns: int) -> Callback:
     return callback._replace(start_ns=start_ns, end_ns=end_ns, run_queue_ns=queued_ns)
 
 
-def queued_in(tile: Tile) -> int | None:
-    """How long the loop's thread had no CPU in a tile, as far as that was asked; None where it never was."""
-    if tile.run_queue_ns is not None:
-        return tile.run_queue_ns
-    asked = [one.run_queue_ns for one in tile.callbacks if one.run_queue_ns is not None]
-    return min(sum(asked), tile.end_ns - tile.start_ns) if asked else None
+def queued_in(segment: Segment) -> int | None:
+    """How long the loop's thread was in the run queue in a segment, as far as that was read; None where it never was."""
+    if segment.run_queue_ns is not None:
+        return segment.run_queue_ns
+    read = [one.run_queue_ns for one in segment.callbacks if one.run_queue_ns is not None]
+    return min(sum(read), segment.end_ns - segment.start_ns) if read else None
 
 
-def collection_tiles(tile: Tile, handles_result: Callable[[Callback], bool]) -> list[Tile]:
-    """Divides a `loop_busy` tile that delayed a job's result.
+def collection_segments(segment: Segment, handles_result: Callable[[Callback], bool]) -> list[Segment]:
+    """Divides a `loop_busy` segment that delayed a job's result.
 
-    Where the loop handled results of the same request, as `handles_result` tells of a callback, that is
+    Where the loop handled results of the same request, as `handles_result` says of a callback, that is
     the order of its collection (`collect_order`); the rest stays `loop_busy`.
     """
-    tiles: list[Tile] = []
-    at = tile.start_ns
-    for callback in tile.callbacks:
-        last = tiles[-1] if tiles else None
+    segments: list[Segment] = []
+    at = segment.start_ns
+    for callback in segment.callbacks:
+        last = segments[-1] if segments else None
         kind = WAIT_COLLECT_ORDER if handles_result(callback) else WAIT_LOOP_BUSY
         # between two results the loop runs its own short callbacks
         if last is not None and (last.kind == kind or callback.end_ns - callback.start_ns < _PASSING_NS):
-            tiles[-1] = Tile(last.kind, last.start_ns, callback.end_ns, (*last.callbacks, callback))
+            segments[-1] = Segment(last.kind, last.start_ns, callback.end_ns, (*last.callbacks, callback))
         else:
-            tiles.append(Tile(kind, at, callback.end_ns, (callback,)))
+            segments.append(Segment(kind, at, callback.end_ns, (callback,)))
         at = callback.end_ns
-    if not tiles:
-        return [tile]
-    tiles[-1] = tiles[-1]._replace(end_ns=tile.end_ns)
-    return tiles
+    if not segments:
+        return [segment]
+    segments[-1] = segments[-1]._replace(end_ns=segment.end_ns)
+    return segments
 
 
-def queue_tiles(job: Job, end_ns: int, full_until: Callable[[Pool, int, int], int]) -> list[Tile]:
+def queue_segments(job: Job, end_ns: int, full_until: Callable[[Pool, int, int], int]) -> list[Segment]:
     """What a job waited for before its function began, at `end_ns` (or gave up then).
 
-    `full_until` tells the last moment of a stretch at which all workers of a pool had a job; its start if never.
+    `full_until` gives the last moment of a stretch at which all workers of a pool had a job; its start if never.
 
     It queued as long as all workers were busy. The rest is the hand-over, in two parts: another worker was
     free, and did not come to take it before the one that did was done with its job before (at
@@ -142,63 +139,14 @@ def queue_tiles(job: Job, end_ns: int, full_until: Callable[[Pool, int, int], in
     if end_ns <= start_ns:
         return []
     if not job.start_ns:
-        return [Tile(WAIT_POOL_QUEUE, start_ns, end_ns)]
+        return [Segment(WAIT_POOL_QUEUE, start_ns, end_ns)]
     if not job.idle_since_ns:
-        return [Tile(WAIT_POOL_STARTUP, start_ns, end_ns)]
+        return [Segment(WAIT_POOL_STARTUP, start_ns, end_ns)]
     freed_ns = min(max(job.idle_since_ns, start_ns), end_ns)
     full_ns = full_until(job.pool, start_ns, freed_ns) if job.pool is not None else freed_ns
-    tiles = [
-        Tile(WAIT_POOL_QUEUE, start_ns, full_ns),
-        Tile(WAIT_POOL_HANDOVER, full_ns, freed_ns),
-        Tile(WAIT_POOL_HANDOVER, freed_ns, end_ns),
+    segments = [
+        Segment(WAIT_POOL_QUEUE, start_ns, full_ns),
+        Segment(WAIT_POOL_HANDOVER, full_ns, freed_ns),
+        Segment(WAIT_POOL_HANDOVER, freed_ns, end_ns),
     ]
-    return [tile for tile in tiles if tile.start_ns < tile.end_ns]
-
-
-class Share(NamedTuple):
-    """One occupant's part of a wait."""
-
-    occupant: Occupancy
-    ns: int
-
-
-def occupant_shares(
-    start_ns: int, end_ns: int, occupancies: Iterable[Occupancy], exclude_span_id: int
-) -> tuple[list[Share], int]:
-    """Who held the workers from `start_ns` to `end_ns`: each instant is divided among those who did.
-
-    Returns the shares, longest first, and what no known occupant held; together they sum to the wait.
-    """
-    held = [
-        (max(one.start_ns, start_ns), min(one.end_ns or end_ns, end_ns), one)
-        for one in occupancies
-        if one.start_ns and one.start_ns < end_ns and (not one.end_ns or one.end_ns > start_ns)
-        if one.span_id != exclude_span_id or not exclude_span_id
-    ]
-    borders = sorted({start_ns, end_ns, *(begin for begin, _, _ in held), *(end for _, end, _ in held)})
-    coming = sorted(range(len(held)), key=lambda index: held[index][0], reverse=True)
-    active: list[int] = []  # few: as many as there are workers
-    shares: dict[int, int] = {}
-    other_ns = 0
-    for begin, end in pairwise(borders):
-        while coming and held[coming[-1]][0] <= begin:
-            insort(active, coming.pop())
-        active = [index for index in active if held[index][1] > begin]
-        if not active:
-            other_ns += end - begin
-            continue
-        part, rest = divmod(end - begin, len(active))
-        for place, index in enumerate(active):
-            shares[index] = shares.get(index, 0) + part + (1 if place < rest else 0)
-    ranked = [Share(held[index][2], ns) for index, ns in shares.items()]
-    return sorted(ranked, key=lambda share: -share.ns), other_ns
-
-
-def by_trace(shares: Iterable[Share]) -> list[Share]:
-    """The shares of one trace's jobs of one name taken together, under the longest of them."""
-    chief: dict[tuple[int, str], Share] = {}
-    for share in shares:  # longest first
-        key = (share.occupant.trace_id, share.occupant.name)
-        known = chief.get(key)
-        chief[key] = share if known is None else Share(known.occupant, known.ns + share.ns)
-    return sorted(chief.values(), key=lambda share: -share.ns)
+    return [segment for segment in segments if segment.start_ns < segment.end_ns]

@@ -1,20 +1,171 @@
-"""A span to be made, and what is remembered of the loops and pools that it may name."""
+"""A span to be made, as typed values; `attributes.py` writes them down, last and once."""
 
-from bisect import bisect_right
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import lru_cache
-from operator import itemgetter
-from typing import Final, Literal, NamedTuple, TypeVar
+from collections.abc import Mapping, Sequence
+from typing import Final, Literal, NamedTuple, TypeAlias
 
-from whywait.tracer.offcpu.attributes import Attributes
-from whywait.tracer.records.loop import Callback, Look
-from whywait.tracer.spans.pools.history import PoolPast
+from whywait.tracer import schema as s
+from whywait.tracer.host.code_location import Place, Site
+from whywait.tracer.offcpu.explanation import UNSEEN, OffCpu
+from whywait.tracer.records.decision import Decision
+from whywait.tracer.records.loop import Sample
+from whywait.tracer.records.request import Collector, Pool
+from whywait.tracer.spans.pools.shares import Share
 
-T = TypeVar("T", Callback, Look)
-Kind = Literal["internal", "producer", "consumer"]  # of OpenTelemetry's span kinds those that are given
+Kind = Literal["internal", "producer", "consumer"]  # the span kinds of OpenTelemetry that are given
+_EDGES = (s.WAIT_AWAIT, s.WAIT_POOL_SHUTDOWN)
 
-_END: Final = itemgetter(1)
+
+class Blocker(NamedTuple):
+    """One who blocked a wait, and for how long of it."""
+
+    name: str
+    place: Place | None
+    trace_id: int  # of the request it worked for, 0: none
+    span_id: int
+    ns: int
+    times: int = 1
+    thread_name: str = ""
+
+
+class Occupants(NamedTuple):
+    """Who occupied the pool or device: the chief ones, longest first, and what all others had of the wait."""
+
+    named: Sequence[Share]
+    other_ns: int
+
+
+class Spawner(NamedTuple):
+    """The activity that made a task or job."""
+
+    span_id: int
+    trace_id: int = 0  # 0: that of the span
+
+
+class Waker(NamedTuple):
+    """Who ended a wait."""
+
+    kind: str  # schema.WAKER_*
+    name: str = ""
+    span_id: int = 0  # 0: no activity
+    trace_id: int = 0  # 0: that of the span
+
+
+class Lock(NamedTuple):
+    """The lock that a thread waited for."""
+
+    kind: str
+    made_at: Place | None
+    waiters: int
+    holds: int
+
+
+class Root(NamedTuple):
+    """What the root task says of the whole request."""
+
+    resolution_ns: int
+    signals: Sequence[str] = ()
+    decision: Decision | None = None  # None where all requests are kept
+    lost: Mapping[str, int] = {}
+    dropped: int = 0  # records of this request
+
+
+class AboutTask(NamedTuple):
+    """A task; `activity` is its own span here and in all others that of the task or job they are of."""
+
+    activity: int
+    spawner: Spawner | None = None
+    small: Mapping[str, int] = {}  # waits without a span of their own, by kind
+    place: Place | None = None
+    outcome: str = "ok"
+    cpu_ns: int = 0
+    run_ns: int = 0
+    steps: int = 0
+    phases: Mapping[str, int] = {}  # those without a span of their own, by word
+    root: Root | None = None  # set on the task that is the request
+    kind: str = s.KIND_TASK
+
+
+class AboutJob(NamedTuple):
+    """A job, from submit until who waited for it went on."""
+
+    activity: int
+    spawner: Spawner | None = None
+    small: Mapping[str, int] = {}
+    place: Place | None = None
+    outcome: str = "ok"
+    pool: Pool | None = None
+    pool_age_ns: int = -1  # -1: not known
+    kind: str = s.KIND_JOB
+
+
+class AboutRun(NamedTuple):
+    """The job's function on its worker."""
+
+    activity: int
+    off_cpu: OffCpu = UNSEEN
+    place: Place | None = None
+    phases: Mapping[str, int] = {}
+    thread: tuple[int, str] | None = None  # id and name; None: in another process
+    worker: int = 0  # the id of that process, 0: not known
+    kind: str = s.KIND_RUN
+
+
+class AboutWait(NamedTuple):
+    """A stretch in which an activity waited."""
+
+    activity: int
+    wait: str  # schema.WAIT_*
+    off_cpu: OffCpu = UNSEEN
+    site: Site | None = None
+    pool: Pool | None = None
+    waker: Waker | None = None
+    blockers: Sequence[Blocker] = ()  # longest first
+    blocker_count: int = 0
+    collector: Collector | None = None
+    occupants: Occupants | None = None
+    lock: Lock | None = None
+    handler: str = ""  # the logging handler that it was inside of
+    device: str = ""
+    initializer: tuple[str, int] | None = None  # of a worker: its name, and how long it ran
+    starts_process: bool = False
+    inferred: bool = False  # not both of its ends were seen
+    kind: str = s.KIND_WAIT
+
+    @property
+    def followed_id(self) -> int:
+        """The activity with which the critical path goes on: who ended the wait, not who gave back a lock; else 0."""
+        if self.waker is None or self.blockers or self.wait not in _EDGES:
+            return 0
+        return self.waker.span_id
+
+
+class AboutBlock(NamedTuple):
+    """A stretch on the event loop."""
+
+    activity: int = 0  # 0: it worked for no request
+    off_cpu: OffCpu = UNSEEN
+    sample: Sample | None = None
+    signals: Sequence[str] | None = None  # where it is a trace of its own
+    kind: str = s.KIND_BLOCK
+
+
+class AboutPhase(NamedTuple):
+    """A stretch of running under a name, or the life of a generator."""
+
+    activity: int
+    off_cpu: OffCpu = UNSEEN
+    place: Place | None = None
+    word: str = ""  # schema.PHASES, or a library's own
+    phases: Mapping[str, int] = {}
+    handler: str = ""
+    thread_id: int = 0  # 0: the activity's own
+    device: str = ""
+    device_ns: int | None = None  # None: the device does not tell
+    kind: str = s.KIND_PHASE  # "" of a life: it is its consumer's time, too
+
+
+ACTIVITIES: Final = (AboutTask, AboutJob)
+About: TypeAlias = AboutTask | AboutJob | AboutRun | AboutWait | AboutBlock | AboutPhase
 
 
 class SpanSpec(NamedTuple):
@@ -26,8 +177,7 @@ class SpanSpec(NamedTuple):
     parent_id: int
     start_ns: int
     end_ns: int
-    attributes: Attributes
-    links: tuple[tuple[int, int], ...] = ()
+    about: About
     error: str = ""
     unix: bool = False
     # a child that reached out of its parent, by what lies between two readings of two clocks, would be taken
@@ -35,40 +185,17 @@ class SpanSpec(NamedTuple):
     not_after_unix_ns: int = 0
     kind: Kind = "internal"
 
-
-@dataclass(frozen=True, slots=True)
-class Past:
-    """What is remembered of the loops, by the thread each runs on, in order of time; and of the pools."""
-
-    callbacks: Mapping[int, Sequence[Callback]] = field(default_factory=dict)
-    looks: Mapping[int, Sequence[Look]] = field(default_factory=dict)
-    pools: PoolPast = field(default_factory=PoolPast)
-
-
-def overlapping(past: Sequence[T], start_ns: int, end_ns: int) -> Iterable[T]:
-    """Those of a time-ordered record (start first, end second) that overlap the stretch."""
-    for at in range(_first_after(past, start_ns), len(past)):
-        one = past[at]
-        if one[0] >= end_ns:
-            return
-        yield one
-
-
-def ended_after(past: Sequence[T], ns: int) -> Sequence[T]:
-    """Those of such a record that had not ended by then."""
-    return past[_first_after(past, ns) :]
-
-
-def _first_after(past: Sequence[T], ns: int) -> int:
-    return bisect_right(past, ns, key=_END)
-
-
-@lru_cache(maxsize=4_096)  # an activity's is asked for with each of its spans
-def span_hex(span_id: int) -> str:
-    """A span id as the contract writes it."""
-    return f"{span_id:016x}"
-
-
-def trace_hex(trace_id: int) -> str:
-    """A trace id as the contract writes it."""
-    return f"{trace_id:032x}"
+    @property
+    def links(self) -> tuple[tuple[int, int], ...]:
+        """The span that took a job's result late, or the one of another trace that blocked the wait or ended it."""
+        about = self.about
+        if not isinstance(about, AboutWait):
+            return ()
+        if about.collector is not None:
+            found = about.collector
+            return ((found.trace_id, found.span_id),) if found.trace_id else ()
+        first = [share.occupant for share in about.occupants.named[:1]] if about.occupants is not None else []
+        for one in (*first, about.waker, *about.blockers[:1]):
+            if one is not None and one.trace_id not in (0, self.trace_id):
+                return ((one.trace_id, one.span_id),)
+        return ()

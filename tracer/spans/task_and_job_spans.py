@@ -1,48 +1,37 @@
 """The spans of tasks and jobs."""
 
+from collections.abc import Mapping
+
 from whywait.tracer import schema as s
-from whywait.tracer.offcpu.attributes import Attributes
+from whywait.tracer.offcpu.explanation import OffCpu
 from whywait.tracer.records.decision import WHY_ALL
-from whywait.tracer.records.request import Activity, Job, Request
-from whywait.tracer.spans.attributes import place, put_place, put_pool
+from whywait.tracer.records.request import Activity, Job
+from whywait.tracer.spans.blockers import place_of
 from whywait.tracer.spans.phase_tree import summed
-from whywait.tracer.spans.pools.device_queue import put_sums
 from whywait.tracer.spans.pools.process_job_spans import add_passage
-from whywait.tracer.spans.pools.queue_spans import add_queue_tile
+from whywait.tracer.spans.pools.queue_spans import add_queue_segment
 from whywait.tracer.spans.request_context import Drawing
-from whywait.tracer.spans.run_spans import put_running
-from whywait.tracer.spans.segments import queue_tiles
-from whywait.tracer.spans.span_spec import SpanSpec, span_hex, trace_hex
+from whywait.tracer.spans.run_spans import running
+from whywait.tracer.spans.segments import queue_segments
+from whywait.tracer.spans.span_spec import AboutJob, AboutRun, AboutTask, Root, SpanSpec, Spawner
 
 
-def add_task(drawing: Drawing, task: Activity, small: dict[str, int]) -> None:
+def add_task(drawing: Drawing, task: Activity, small: Mapping[str, int]) -> None:
     """The span of a task."""
     request = drawing.request
-    attributes: Attributes = {
-        s.KIND: s.KIND_TASK,
-        s.ACTIVITY: span_hex(task.span_id),
-        s.CPU_NS: task.cpu_ns,
-        s.RUN_NS: task.run_ns,
-        s.STEPS: task.steps,
-        s.OUTCOME: task.outcome,
-    }
-    _describe(drawing, attributes, task, small)
-    _put_small_phases(drawing, attributes, task)
     is_root = task is request.root
-    if is_root:
-        attributes[s.ROOT] = True
-        attributes[s.CONTRACT] = s.CONTRACT_VERSION
-        attributes[s.RESOLUTION_NS] = drawing.resolution_ns
-        attributes[s.SIGNALS] = [*drawing.signals, *_loop_signal(request)]
-        decision = request.decision
-        if decision is not None and decision.why != WHY_ALL:
-            attributes[s.WEIGHT] = decision.weight
-            attributes[s.KEPT] = decision.why
-        if drawing.lost:
-            attributes[s.LOST] = sum(drawing.lost.values())
-            attributes[s.LOST_KINDS] = [f"{count} × {kind}" for kind, count in sorted(drawing.lost.items())]
-        if request.lost:
-            attributes[s.INCOMPLETE] = [f"{request.lost} records over the limit of one request were dropped"]
+    about = AboutTask(
+        task.span_id,
+        _spawner(drawing, task),
+        small,
+        place_of(task.code),
+        task.outcome,
+        task.cpu_ns,
+        task.run_ns,
+        task.steps,
+        _small_phases(drawing, task),
+        _root(drawing) if is_root else None,
+    )
     unix = is_root and bool(request.start_unix_ns)
     drawing.made.append(
         SpanSpec(
@@ -52,10 +41,19 @@ def add_task(drawing: Drawing, task: Activity, small: dict[str, int]) -> None:
             task.parent_id if is_root else drawing.parent_of(task),
             request.start_unix_ns if unix else task.born_ns,
             request.end_unix_ns if unix else drawing.end_of(task),
-            attributes,
+            about,
             unix=unix,
         )
     )
+
+
+def _root(drawing: Drawing) -> Root:
+    request, decision = drawing.request, drawing.request.decision
+    signals = list(drawing.signals)
+    if request.loop is not None:
+        signals.append(s.SIGNAL_LOOP if request.loop.selects else s.SIGNAL_LOOP_CALLS)
+    chosen = decision if decision is not None and decision.why != WHY_ALL else None
+    return Root(drawing.resolution_ns, signals, chosen, drawing.lost, request.lost)
 
 
 def add_job(drawing: Drawing, job: Job, small: dict[str, int]) -> None:
@@ -63,21 +61,21 @@ def add_job(drawing: Drawing, job: Job, small: dict[str, int]) -> None:
     request = drawing.request
     ended_ns = job.end_ns or max(request.end_ns, job.start_ns, job.born_ns)
     started_ns = min(max(job.start_ns, job.born_ns), ended_ns) if job.start_ns else ended_ns
-    for tile in queue_tiles(job, started_ns, drawing.past.pools.full_until):
-        add_queue_tile(drawing, job, tile, small)
+    for segment in queue_segments(job, started_ns, drawing.past.pools.full_until):
+        add_queue_segment(drawing, job, segment, small)
     if job.start_ns and job.passage is not None:
         add_passage(drawing, job, job.passage, started_ns, ended_ns)
     elif job.start_ns:
         _add_run(drawing, job, started_ns, ended_ns)
-    attributes: Attributes = {
-        s.KIND: s.KIND_JOB,
-        s.ACTIVITY: span_hex(job.span_id),
-        s.OUTCOME: job.outcome if job.start_ns else "cancelled",
-    }
-    put_pool(attributes, job.pool)
-    if job.pool_age_ns >= 0:
-        attributes[s.POOL_AGE_NS] = job.pool_age_ns
-    _describe(drawing, attributes, job, small)
+    about = AboutJob(
+        job.span_id,
+        _spawner(drawing, job),
+        small,
+        place_of(job.code),
+        job.outcome if job.start_ns else "cancelled",
+        job.pool,
+        job.pool_age_ns,
+    )
     drawing.made.append(
         SpanSpec(
             f"job {job.name}",
@@ -86,59 +84,36 @@ def add_job(drawing: Drawing, job: Job, small: dict[str, int]) -> None:
             drawing.parent_of(job),
             job.born_ns,
             max(job.resume_ns, ended_ns),
-            attributes,
+            about,
         )
     )
 
 
 def _add_run(drawing: Drawing, job: Job, started_ns: int, ended_ns: int) -> None:
-    running: Attributes = {
-        s.KIND: s.KIND_RUN,
-        s.ACTIVITY: span_hex(job.span_id),
-        s.CPU_NS: min(max(job.cpu_ns, 0), ended_ns - started_ns),
-        s.THREAD_ID: job.thread_id,
-        s.THREAD_NAME: job.thread_name,
-    }
-    run_queue_ns = drawing.queued_beside(job, started_ns, ended_ns, job.run_queue_ns)
-    if job.end_ns and run_queue_ns is not None:
-        running[s.RUN_QUEUE_NS] = run_queue_ns
-    put_place(running, place(job.code))
-    _put_small_phases(drawing, running, job)
+    cpu_ns = min(max(job.cpu_ns, 0), ended_ns - started_ns)
+    off_cpu = OffCpu(cpu_ns)
     if job.end_ns:
-        put_running(
-            drawing,
-            running,
-            job.code or job.name,
-            job,
-            started_ns,
-            ended_ns,
-            job.cpu_ns,
-            run_queue_ns,
-        )
+        run_queue_ns = drawing.queued_beside(job, started_ns, ended_ns, job.run_queue_ns)
+        off_cpu = running(drawing, job.code or job.name, job, started_ns, ended_ns, cpu_ns, run_queue_ns)
+    about = AboutRun(
+        job.span_id,
+        off_cpu,
+        place_of(job.code),
+        _small_phases(drawing, job),
+        (job.thread_id, job.thread_name),
+    )
     drawing.made.append(
-        SpanSpec(job.name, drawing.request.trace_id, job.run_id, job.span_id, started_ns, ended_ns, running)
+        SpanSpec(job.name, drawing.request.trace_id, job.run_id, job.span_id, started_ns, ended_ns, about)
     )
 
 
-def _describe(drawing: Drawing, attributes: Attributes, activity: Activity, small: dict[str, int]) -> None:
+def _spawner(drawing: Drawing, activity: Activity) -> Spawner | None:
     spawner = drawing.kept_or_spawner(activity.spawner)
-    if spawner is not None:
-        attributes[s.SPAWNED_BY] = span_hex(spawner.span_id)
-        if spawner.request is not drawing.request:
-            attributes[s.SPAWNED_BY_TRACE] = trace_hex(spawner.request.trace_id)
-    for kind, ns in small.items():
-        if ns > 0:
-            attributes[f"{s.SMALL_PREFIX}{kind}_ns"] = ns
-    put_place(attributes, place(activity.code))
+    if spawner is None:
+        return None
+    return Spawner(spawner.span_id, spawner.request.trace_id if spawner.request is not drawing.request else 0)
 
 
-def _put_small_phases(drawing: Drawing, attributes: Attributes, activity: Activity) -> None:
+def _small_phases(drawing: Drawing, activity: Activity) -> Mapping[str, int]:
     own, settled = activity.small_phases, drawing.small_phases.get(id(activity))
-    if own or settled:
-        put_sums(attributes, summed(own, settled))
-
-
-def _loop_signal(request: Request) -> list[str]:
-    if request.loop is None:
-        return []
-    return [s.SIGNAL_LOOP if request.loop.selects else s.SIGNAL_LOOP_CALLS]
+    return summed(own, settled) if own or settled else {}

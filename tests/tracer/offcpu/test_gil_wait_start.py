@@ -4,8 +4,7 @@ import pytest
 
 from whywait.tracer.host.thread_clocks import NOT_COUNTED
 from whywait.tracer.offcpu.gil_wait_start import Onset, onset
-from whywait.tracer.offcpu.state_split import Memory, Split
-from whywait.tracer.offcpu.thread_observer import returned
+from whywait.tracer.offcpu.state_split import Memory, Split, returned
 from whywait.tracer.sampler.child.record_writer import goes_on
 from whywait.tracer.sampler.shared.thread_records import CALL, GIL, RUNNING, pack_round, unpack_round
 from whywait.tracer.sampler.thread_samples import Stay
@@ -73,10 +72,10 @@ def test_what_sleeps_are_left_for_rounds_that_nobody_saw() -> None:
 def test_who_was_seen_to_run_before_its_first_round_may_have_lacked_a_cpu() -> None:
     found = began(called(103), ran(109), waited(112, 110.5, 1))
     assert found is not None
-    assert found.lacked_ns == 1.5 * MS
+    assert found.queued_before_ns == 1.5 * MS
     unseen = began(called(103), waited(112, 110.5, 1), ran(115))
     assert unseen is not None
-    assert unseen.lacked_ns == 0
+    assert unseen.queued_before_ns == 0
 
 
 def test_what_was_seen_is_surer_than_what_was_not() -> None:

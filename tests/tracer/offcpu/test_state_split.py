@@ -7,12 +7,12 @@ import pytest
 from whywait.tracer.host.code_location import Place
 from whywait.tracer.offcpu.gil_holders import HolderPast
 from whywait.tracer.offcpu.state_split import Memory
-from whywait.tracer.offcpu.thread_observer import without
 from whywait.tracer.records.gil_holder import HolderSeen
 from whywait.tracer.records.loop import Callback
 from whywait.tracer.records.occupancy import Occupancy
 from whywait.tracer.sampler.shared.thread_records import CALL, FUTEX, GIL, RUNNING, SLEEP
 from whywait.tracer.sampler.thread_samples import Held
+from whywait.tracer.spans.run_spans import without
 
 MS = 1_000_000
 

@@ -6,8 +6,8 @@ from whywait.tracer.records.occupancy import Occupancy
 from whywait.tracer.records.request import Job, Pool, Request
 from whywait.tracer.spans import request_spans
 from whywait.tracer.spans.cooperative_pause import rested
+from whywait.tracer.spans.past import Past
 from whywait.tracer.spans.pools.history import PoolPast
-from whywait.tracer.spans.span_spec import Past
 
 MS = 1_000_000
 

@@ -17,7 +17,7 @@ from tests.tracer.conftest import Traced
 from whywait import phase
 from whywait.tracer.records.loop import Callback, Look
 from whywait.tracer.schema import WAIT_LOOP_BUSY, WAIT_RESUME
-from whywait.tracer.spans.segments import loop_tiles, queued_in
+from whywait.tracer.spans.segments import loop_segments, queued_in
 
 Begin = Callable[..., Traced]
 SCHEDSTAT = Path("/proc/thread-self/schedstat")
@@ -35,22 +35,22 @@ def callback(start: int, end: int, queued: int | None) -> Callback:
 
 def test_a_callback_that_is_cut_has_its_part_of_the_run_queue() -> None:
     #   callbacks |==========10 queued=========|      the wake-up comes in the midst of it
-    (tile,) = loop_tiles(50, 100, [callback(0, 100, 10)], [])
-    assert (tile.kind, queued_in(tile)) == (WAIT_LOOP_BUSY, 5)
+    (segment,) = loop_segments(50, 100, [callback(0, 100, 10)], [])
+    assert (segment.kind, queued_in(segment)) == (WAIT_LOOP_BUSY, 5)
 
 
-def test_what_was_asked_of_some_is_known_of_the_tile_and_never_more_than_it() -> None:
-    (tile,) = loop_tiles(0, 100, [callback(0, 40, None), callback(40, 100, 55)], [])
-    assert queued_in(tile) == 55
-    (unknown,) = loop_tiles(0, 100, [callback(0, 100, None)], [])
+def test_what_was_read_of_some_is_known_of_the_segment_and_never_more_than_it() -> None:
+    (segment,) = loop_segments(0, 100, [callback(0, 40, None), callback(40, 100, 55)], [])
+    assert queued_in(segment) == 55
+    (unknown,) = loop_segments(0, 100, [callback(0, 100, None)], [])
     assert queued_in(unknown) is None
-    (most,) = loop_tiles(0, 100, [callback(0, 100, 400)], [])
+    (most,) = loop_segments(0, 100, [callback(0, 100, 400)], [])
     assert queued_in(most) == 100
 
 
 def test_a_loop_that_was_away_says_how_long_it_was_without_a_cpu() -> None:
-    (tile,) = loop_tiles(10, 100, [], [Look(0, 100, 30, False)])
-    assert (tile.kind, queued_in(tile)) == (WAIT_RESUME, 30)
+    (segment,) = loop_segments(10, 100, [], [Look(0, 100, 30, False)])
+    assert (segment.kind, queued_in(segment)) == (WAIT_RESUME, 30)
 
 
 @pytest.mark.skipif(not SCHEDSTAT.exists(), reason="the kernel does not say here")

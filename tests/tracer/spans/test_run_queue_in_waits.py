@@ -12,8 +12,8 @@ from whywait.tracer.offcpu.thread_observer import Observed
 from whywait.tracer.records.request import Request, Wait
 from whywait.tracer.sampler.thread_samples import Samples, Seen
 from whywait.tracer.schema import WAIT_BLOCKING
+from whywait.tracer.spans.past import Past
 from whywait.tracer.spans.request_context import Drawing
-from whywait.tracer.spans.span_spec import Past
 
 MS = 1_000_000
 Look = tuple[int, int]  # when, and for how long it had lacked a CPU until then, in ms
@@ -73,7 +73,7 @@ def test_its_own_reading_before_is_as_good_as_a_look() -> None:
 def test_what_waits_lacked_is_not_told_of_the_work_around_them() -> None:
     made, request = drawing()
     for start, end, queued in ((10, 20, 3), (30, 40, 2), (90, 99, 1)):
-        made.put_queued(request.root, start * MS, end * MS, queued * MS)
+        made.note_queued(request.root, start * MS, end * MS, queued * MS)
     assert made.queued_beside(request.root, 0, 50 * MS, 9 * MS) == 4 * MS
     assert made.queued_beside(request.root, 25 * MS, 50 * MS, 9 * MS) == 7 * MS
     assert made.queued_beside(request.root, 0, 50 * MS, 4 * MS) == 0

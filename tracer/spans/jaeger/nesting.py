@@ -23,7 +23,7 @@ sibling that ended last before it. It can only come through what is nested like 
 * A phase or block in which somebody was spawned who outlived it and was waited for holds nothing: the walk comes
   back to where the spawned began, which is inside, and passes it by. What lies in it hangs beside it.
 * Spans that stand end to end are a tick apart, because what ends in the same microsecond as another begins is
-  passed by (`ends.py`).
+  passed by (`span_ends.py`).
 * What nobody waited for as it ended is a CONSUMER below a PRODUCER (`unawaited.py`), and below nothing of the host's.
 """
 
@@ -35,9 +35,8 @@ from whywait.tracer import schema as s
 from whywait.tracer.spans.cooperative_pause import Pause, no_pause, rested
 from whywait.tracer.spans.jaeger.parents import Home, homes_of, owners_of, returns_beside
 from whywait.tracer.spans.jaeger.span_ends import apart, shortened
-from whywait.tracer.spans.jaeger.span_facts import read
 from whywait.tracer.spans.jaeger.unawaited import by_who_waited
-from whywait.tracer.spans.span_spec import Kind, SpanSpec
+from whywait.tracer.spans.span_spec import AboutTask, Kind, SpanSpec
 
 _PHASES: Final = (s.KIND_PHASE, "")  # the life of a generator has no kind
 
@@ -54,35 +53,37 @@ def nested(made: Sequence[SpanSpec], pause: Pause = no_pause) -> list[SpanSpec]:
 
     `pause` is called now and then.
     """
-    told = read(made, pause)
-    homes = homes_of(made, told, pause)
-    beside = returns_beside(made, told, homes, pause)
-    owners = owners_of(made, told, homes, beside, pause)
-    by_owner: dict[str, list[int]] = {}
+    kinds = [spec.about.kind for spec in rested(made, pause)]
+    roots = (spec.about.root for spec in made if isinstance(spec.about, AboutTask))
+    resolution_ns = next((root.resolution_ns for root in roots if root is not None), 0)
+    homes = homes_of(made, pause)
+    beside = returns_beside(made, homes, resolution_ns, pause)
+    owners = owners_of(made, homes, beside, pause)
+    by_owner: dict[int, list[int]] = {}
     for index, owner in owners.items():
         by_owner.setdefault(owner, []).append(index)
-    waited_for, passed_by = by_who_waited(made, told, owners, pause)
+    waited_for, passed_by = by_who_waited(made, owners, resolution_ns, pause)
     ours = {spec.span_id for spec in made}
     parents = [made[beside.get(index, index)].parent_id for index in range(len(made))]
     for owner, indices in by_owner.items():
-        _hang(made, told.kinds, indices, homes[owner], ours, waited_for, passed_by, parents, pause)
+        _hang(made, kinds, indices, homes[owner], ours, waited_for, passed_by, parents, pause)
         pause()
-    kinds = _kinds(made, parents, passed_by)
-    ends = apart(made, told, parents, beside, pause)
+    span_kinds = _span_kinds(made, parents, passed_by)
+    ends = apart(made, parents, beside, pause)
     return [
         spec
-        if (parents[index], ends[index], kinds[index]) == (spec.parent_id, spec.end_ns, spec.kind)
+        if (parents[index], ends[index], span_kinds[index]) == (spec.parent_id, spec.end_ns, spec.kind)
         else spec._replace(
             parent_id=parents[index],
             end_ns=ends[index],
-            kind=kinds[index],
-            attributes=shortened(spec.attributes, spec.end_ns - spec.start_ns, ends[index] - spec.start_ns),
+            kind=span_kinds[index],
+            about=shortened(spec.about, spec.end_ns - spec.start_ns, ends[index] - spec.start_ns),
         )
         for index, spec in enumerate(rested(made, pause))
     ]
 
 
-def _kinds(made: Sequence[SpanSpec], parents: Sequence[int], passed_by: set[int]) -> list[Kind]:
+def _span_kinds(made: Sequence[SpanSpec], parents: Sequence[int], passed_by: set[int]) -> list[Kind]:
     kinds: list[Kind] = [spec.kind for spec in made]
     at = {spec.span_id: index for index, spec in enumerate(made)}
     for index in passed_by:

@@ -17,8 +17,7 @@ from dataclasses import dataclass
 
 from whywait.tracer import schema as s
 from whywait.tracer.spans.cooperative_pause import Pause, rested
-from whywait.tracer.spans.jaeger.span_facts import ACTIVITIES, Told
-from whywait.tracer.spans.span_spec import SpanSpec, span_hex
+from whywait.tracer.spans.span_spec import ACTIVITIES, AboutJob, AboutRun, AboutTask, AboutWait, SpanSpec
 
 
 @dataclass(slots=True)
@@ -28,78 +27,82 @@ class Home:
     span_id: int
     start_ns: int
     end_ns: int
-    above: str  # the activity that spawned it, as hex
+    above: int  # the activity that spawned it, 0: none
     is_run: bool = False  # of a job: spans of the host's begun in it are below its run
 
 
-def homes_of(made: Sequence[SpanSpec], told: Told, pause: Pause) -> dict[str, Home]:
-    """Return the home of each activity, by its span as hex."""
-    homes: dict[str, Home] = {}
-    runs: list[int] = []
-    for index, kind in enumerate(rested(told.kinds, pause)):
-        if kind == s.KIND_RUN:
-            runs.append(index)
-        elif kind in ACTIVITIES:
-            spec = made[index]
-            name = span_hex(spec.span_id)
-            above = "" if index in told.roots else told.spawners[name]
-            homes[name] = Home(spec.span_id, spec.start_ns, spec.end_ns, above)
-    for index in rested(runs, pause):
-        spec, home = made[index], homes.get(told.activities[index])
+def homes_of(made: Sequence[SpanSpec], pause: Pause) -> dict[int, Home]:
+    """Return the home of each activity."""
+    homes: dict[int, Home] = {}
+    runs: list[SpanSpec] = []
+    for spec in rested(made, pause):
+        about = spec.about
+        if isinstance(about, AboutRun):
+            runs.append(spec)
+        elif isinstance(about, ACTIVITIES):
+            above = about.spawner.span_id if about.spawner is not None and not is_root(spec) else 0
+            homes[spec.span_id] = Home(spec.span_id, spec.start_ns, spec.end_ns, above)
+    for spec in rested(runs, pause):
+        home = homes.get(spec.about.activity)
         if home is not None:
             home.span_id, home.start_ns, home.end_ns = spec.span_id, spec.start_ns, spec.end_ns
             home.is_run = True
     return homes
 
 
+def is_root(spec: SpanSpec) -> bool:
+    """Whether the span is the task that is the request."""
+    return isinstance(spec.about, AboutTask) and spec.about.root is not None
+
+
 def returns_beside(
-    made: Sequence[SpanSpec], told: Told, homes: Mapping[str, Home], pause: Pause
+    made: Sequence[SpanSpec], homes: Mapping[int, Home], resolution_ns: int, pause: Pause
 ) -> dict[int, int]:
     """Return by index the ways back that do not hang below their job, each with the index of the job's span."""
-    jobs = {made[index].span_id: index for index, kind in enumerate(told.kinds) if kind == s.KIND_JOB}
+    jobs = {spec.span_id: index for index, spec in enumerate(made) if isinstance(spec.about, AboutJob)}
     backs = [
-        (index, jobs[made[index].parent_id], told.activities[index], span_hex(made[index].parent_id))
-        for index, kind in enumerate(rested(told.kinds, pause))
-        if kind == s.KIND_WAIT and made[index].parent_id in jobs
+        (index, jobs[spec.parent_id], spec.about.activity, spec.parent_id)
+        for index, spec in enumerate(rested(made, pause))
+        if spec.parent_id in jobs and isinstance(spec.about, AboutWait)
     ]
     backs = [back for back in backs if back[2] != back[3] and back[2] in homes and homes[back[3]].is_run]
     if not backs:
         return {}
-    waited_for = set(zip(told.activities, told.wakers, strict=True))
+    waits = [spec.about for spec in made if isinstance(spec.about, AboutWait)]
+    waited_for = {(wait.activity, wait.followed_id) for wait in waits}
     return {
         index: job
-        for index, job, waiter, name in backs
-        if (waiter, name) not in waited_for and homes[name].end_ns - made[job].start_ns >= told.resolution_ns
+        for index, job, waiter, job_id in backs
+        if (waiter, job_id) not in waited_for and homes[job_id].end_ns - made[job].start_ns >= resolution_ns
     }
 
 
 def owners_of(
-    made: Sequence[SpanSpec], told: Told, homes: Mapping[str, Home], beside: Mapping[int, int], pause: Pause
-) -> dict[int, str]:
-    """Return by index below which activity, as hex, each span hangs; without those whose place is given."""
-    owners: dict[int, str] = {}
-    activity_ids = {spec.span_id for spec, kind in zip(made, told.kinds, strict=True) if kind in ACTIVITIES}
-    each = zip(rested(made, pause), told.kinds, told.activities, strict=True)
-    for index, (spec, kind, activity) in enumerate(each):
-        if index in beside:
-            owners[index] = activity
-        elif kind == s.KIND_RUN or index in told.roots or not spec.parent_id:
+    made: Sequence[SpanSpec], homes: Mapping[int, Home], beside: Mapping[int, int], pause: Pause
+) -> dict[int, int]:
+    """Return by index below which activity each span hangs; without those whose place is given."""
+    owners: dict[int, int] = {}
+    for index, spec in enumerate(rested(made, pause)):
+        about = spec.about
+        if index in beside:  # 1. a way back, below the waiter
+            owners[index] = about.activity
+        elif isinstance(about, AboutRun) or is_root(spec) or not spec.parent_id:  # 2. its place is given
             continue
-        elif kind in ACTIVITIES:
+        elif isinstance(about, ACTIVITIES):  # 3. below who spawned it
             above = _spawner(spec, homes)
             if above is not None:
                 owners[index] = above
-        elif activity in homes:
+        elif about.activity in homes:  # 4. below its activity
             # below an activity and not its home: of a job, before or after its run
-            is_given = spec.parent_id in activity_ids and spec.parent_id != homes[activity].span_id
-            if not is_given or kind not in (s.KIND_WAIT, s.KIND_PHASE):
-                owners[index] = activity
+            is_given = spec.parent_id in homes and spec.parent_id != homes[about.activity].span_id
+            if not is_given or about.kind not in (s.KIND_WAIT, s.KIND_PHASE):
+                owners[index] = about.activity
     return owners
 
 
-def _spawner(spec: SpanSpec, homes: Mapping[str, Home]) -> str | None:
+def _spawner(spec: SpanSpec, homes: Mapping[int, Home]) -> int | None:
     """The nearest activity above that outlived it."""
-    above = homes[span_hex(spec.span_id)].above
+    above = homes[spec.span_id].above
     passed = 0
     while above in homes and homes[above].above in homes and homes[above].end_ns < spec.end_ns:
         above = homes[above].above

@@ -3,18 +3,25 @@
 * A span that ends as its sibling begins ends `APART_NS` earlier: Jaeger passes by what ends in the same
   microsecond as another begins.
 * A task whose last act was to wake its waiter ends with that, and the wait before.
-* A job ends before its waiter's way back, where that hangs beside it (`homes.py`).
+* A job ends before its waiter's way back, where that hangs beside it (`parents.py`).
 """
 
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Final, TypeVar
 
-from whywait.tracer import schema as s
-from whywait.tracer.offcpu.attributes import Attributes
 from whywait.tracer.spans.cooperative_pause import Pause, rested
-from whywait.tracer.spans.jaeger.span_facts import ACTIVITIES, Told
-from whywait.tracer.spans.span_spec import SpanSpec, span_hex
+from whywait.tracer.spans.pools.shares import Share
+from whywait.tracer.spans.span_spec import (
+    ACTIVITIES,
+    About,
+    AboutTask,
+    AboutWait,
+    Blocker,
+    SpanSpec,
+)
+
+T = TypeVar("T", Blocker, Share)
 
 APART_NS: Final = 1_000  # one tick of Jaeger's clock
 _LATER_NS: Final = (
@@ -25,69 +32,81 @@ LAST_ACT_NS: Final = (
 )
 
 
-def _wakers(made: Sequence[SpanSpec], told: Told, pause: Pause) -> list[tuple[int, int]]:
+def _wakers(made: Sequence[SpanSpec], pause: Pause) -> list[tuple[int, int]]:
     """The waits that the path leaves for who ended them, each with that activity's span, by index."""
     at = {
-        span_hex(made[index].span_id): index
-        for index, kind in enumerate(rested(told.kinds, pause))
-        if kind in ACTIVITIES and not made[index].unix
+        spec.span_id: index
+        for index, spec in enumerate(rested(made, pause))
+        if isinstance(spec.about, ACTIVITIES) and not spec.unix
     }
-    return [(index, at[waker]) for index, waker in enumerate(rested(told.wakers, pause)) if waker in at]
+    return [
+        (index, at[spec.about.followed_id])
+        for index, spec in enumerate(rested(made, pause))
+        if isinstance(spec.about, AboutWait) and spec.about.followed_id in at
+    ]
 
 
 def apart(
-    made: Sequence[SpanSpec], told: Told, parents: Sequence[int], beside: Mapping[int, int], pause: Pause
+    made: Sequence[SpanSpec], parents: Sequence[int], beside: Mapping[int, int], pause: Pause
 ) -> list[int]:
     """Return the end of each span, given below which span each hangs, and who came back `beside` a job."""
     ends = [spec.end_ns for spec in made]
-    wakers = _wakers(made, told, pause)
+    wakers = _wakers(made, pause)
+    # 1. a task's last act was to wake its waiter
     for wait, waker in wakers:
-        if told.kinds[waker] == s.KIND_TASK:
-            woke_ns = made[wait].end_ns
-            if made[waker].start_ns < woke_ns < ends[waker] <= woke_ns + LAST_ACT_NS:
-                ends[waker] = woke_ns
+        woke_ns, is_task = made[wait].end_ns, isinstance(made[waker].about, AboutTask)
+        if is_task and made[waker].start_ns < woke_ns < ends[waker] <= woke_ns + LAST_ACT_NS:
+            ends[waker] = woke_ns
     pause()
-    siblings: dict[int, list[int]] = {}
-    for index, parent_id in enumerate(rested(parents, pause)):
-        if not made[index].unix:
-            siblings.setdefault(parent_id, []).append(index)
-    for indices in siblings.values():
-        if len(indices) == 1:
-            continue
+    # 2. siblings that stand end to end
+    for indices in _siblings(made, parents, pause):
         starts = sorted({made[index].start_ns for index in indices})
         for index in rested(indices, pause):
             at = bisect_left(starts, ends[index])
             if at < len(starts) and starts[at] - ends[index] < APART_NS:
                 ends[index] = _not_before_start(made[index], starts[at] - APART_NS)
+    # 3. a wait ends before who ended it, and a job before its waiter's way back
     for wait, waker in wakers:
         if abs(ends[waker] - ends[wait]) < _LATER_NS:
             ends[wait] = _not_before_start(made[wait], ends[waker] - _LATER_NS)
-    for tile, job in beside.items():
-        if abs(ends[job] - ends[tile]) < _LATER_NS:
-            ends[job] = max(ends[tile] - _LATER_NS, made[tile].start_ns)
+    for back, job in beside.items():
+        if abs(ends[job] - ends[back]) < _LATER_NS:
+            ends[job] = max(ends[back] - _LATER_NS, made[back].start_ns)
     return ends
+
+
+def _siblings(made: Sequence[SpanSpec], parents: Sequence[int], pause: Pause) -> list[list[int]]:
+    """The spans that hang below one, where they are several, by index."""
+    found: dict[int, list[int]] = {}
+    for index, parent_id in enumerate(rested(parents, pause)):
+        if not made[index].unix:
+            found.setdefault(parent_id, []).append(index)
+    return [indices for indices in found.values() if len(indices) > 1]
 
 
 def _not_before_start(spec: SpanSpec, end_ns: int) -> int:
     return max(end_ns, min(spec.start_ns, spec.end_ns))
 
 
-def shortened(attributes: Attributes, was_ns: int, is_ns: int) -> Attributes:
-    """Return the attributes of a wait that became shorter.
+def shortened(about: About, was_ns: int, is_ns: int) -> About:
+    """The wait as it is once its span ends earlier.
 
     What others had of the wait is no longer than the wait; the pool's occupants had all of it.
     """
-    if is_ns >= was_ns:
-        return attributes
-    changed: dict[str, Any] = {}
-    for shares in (s.OCCUPANT_NS, s.BLOCKERS_NS):
-        found = attributes.get(shares)
-        if isinstance(found, list) and found:
-            told = [int(one) for one in found]
-            other = attributes.get(s.OCCUPANT_OTHER_NS) if shares == s.OCCUPANT_NS else 0
-            excess_ns = sum(told) + (other if isinstance(other, int) else 0) - is_ns
-            changed[shares] = [max(told[0] - max(excess_ns, 0), 0), *told[1:]]
-    chief = attributes.get(s.BLOCKER_NS)
-    if isinstance(chief, int):
-        changed[s.BLOCKER_NS] = changed.get(s.BLOCKERS_NS, [min(chief, is_ns)])[0]
-    return {**attributes, **changed} if changed else attributes
+    if is_ns >= was_ns or not isinstance(about, AboutWait):
+        return about
+    blockers, shared = about.blockers, about.occupants
+    if blockers:
+        blockers = _within(blockers, 0, is_ns)
+    if shared is not None and shared.named:
+        shared = shared._replace(named=_within(shared.named, shared.other_ns, is_ns))
+    if blockers is about.blockers and shared is about.occupants:
+        return about
+    return about._replace(blockers=blockers, occupants=shared)
+
+
+def _within(ranked: Sequence[T], other_ns: int, length_ns: int) -> list[T]:
+    """The chief one gives up what all have beyond the length."""
+    excess_ns = max(sum(one.ns for one in ranked) + other_ns - length_ns, 0)
+    chief, *others = ranked
+    return [chief._replace(ns=max(chief.ns - excess_ns, 0)), *others]

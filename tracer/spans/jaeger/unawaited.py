@@ -19,10 +19,8 @@ from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from itertools import accumulate, combinations
 
-from whywait.tracer import schema as s
 from whywait.tracer.spans.cooperative_pause import Pause, rested
-from whywait.tracer.spans.jaeger.span_facts import ACTIVITIES, Told
-from whywait.tracer.spans.span_spec import SpanSpec, span_hex
+from whywait.tracer.spans.span_spec import ACTIVITIES, AboutWait, SpanSpec
 
 _DEEPEST = 64  # an activity that spawned one that spawned one ...
 
@@ -41,25 +39,25 @@ class _Waits:
 
 
 def by_who_waited(
-    made: Sequence[SpanSpec], told: Told, owners: Mapping[int, str], pause: Pause
+    made: Sequence[SpanSpec], owners: Mapping[int, int], resolution_ns: int, pause: Pause
 ) -> tuple[set[int], set[int]]:
     """Return the indices of the tasks and jobs that were waited for, and of those that nobody waited for.
 
-    `owners` says for each index below which activity, as hex, it hangs. Waited for is who ended a wait of that
+    `owners` says for each index below which activity it hangs. Waited for is who ended a wait of that
     activity, or spawned who did. Of the others those are meant that ended while it did not wait, and were not
     too short to have left a wait (`RESOLUTION_NS`).
     """
-    stretches, awaited = _awaited(made, told, owners, pause)
+    stretches, awaited = _awaited(made, owners, pause)
     pause()
-    waits: dict[str, _Waits] = {}
+    waits: dict[int, _Waits] = {}
     waited_for, alone = set(), set()
     for index, owner in owners.items():
-        if told.kinds[index] not in ACTIVITIES:
-            continue
         spec = made[index]
-        if (owner, span_hex(spec.span_id)) in awaited:
+        if not isinstance(spec.about, ACTIVITIES):
+            continue
+        if (owner, spec.span_id) in awaited:
             waited_for.add(index)
-        elif spec.end_ns - spec.start_ns >= told.resolution_ns:
+        elif spec.end_ns - spec.start_ns >= resolution_ns:
             if owner not in waits:
                 waits[owner] = _Waits(stretches.get(owner, ()))
             if not waits[owner].cover(spec.end_ns):
@@ -68,22 +66,23 @@ def by_who_waited(
 
 
 def _awaited(
-    made: Sequence[SpanSpec], told: Told, owners: Mapping[int, str], pause: Pause
-) -> tuple[dict[str, list[tuple[int, int]]], set[tuple[str, str]]]:
+    made: Sequence[SpanSpec], owners: Mapping[int, int], pause: Pause
+) -> tuple[dict[int, list[tuple[int, int]]], set[tuple[int, int]]]:
     """When each activity waited; and who was waited for, as pairs of one above and one below it.
 
     An activity that spawned one which ended the wait counts as one: the path comes through it.
     """
-    spawners = told.spawners
-    stretches: dict[str, list[tuple[int, int]]] = {}
-    edges: set[tuple[str, str]] = set()
-    for index, kind in enumerate(rested(told.kinds, pause)):
-        if kind != s.KIND_WAIT:
+    spawners = _spawners(made, pause)
+    stretches: dict[int, list[tuple[int, int]]] = {}
+    edges: set[tuple[int, int]] = set()
+    for index, spec in enumerate(rested(made, pause)):
+        about = spec.about
+        if not isinstance(about, AboutWait):
             continue
-        spec, waiter, waker = made[index], told.activities[index], told.wakers[index]
+        waiter, waker = about.activity, about.followed_id
         stretches.setdefault(waiter, []).append((spec.start_ns, spec.end_ns))
         if waker not in spawners and index not in owners:  # the way back from a job, below it
-            waker = span_hex(spec.parent_id)
+            waker = spec.parent_id
         if waker:
             edges.add((waiter, waker))
     pause()
@@ -91,7 +90,16 @@ def _awaited(
     return stretches, pairs
 
 
-def _between(waiter: str, waker: str, spawners: Mapping[str, str]) -> list[str]:
+def _spawners(made: Sequence[SpanSpec], pause: Pause) -> dict[int, int]:
+    """By whom each activity was spawned; 0: by none."""
+    found: dict[int, int] = {}
+    for spec in rested(made, pause):
+        if isinstance(spec.about, ACTIVITIES):
+            found[spec.span_id] = spec.about.spawner.span_id if spec.about.spawner is not None else 0
+    return found
+
+
+def _between(waiter: int, waker: int, spawners: Mapping[int, int]) -> list[int]:
     """The waiter, and whom it spawned who spawned another and so on down to the waker; or the two alone."""
     chain = [waker]
     while chain[-1] != waiter and chain[-1] in spawners and len(chain) < _DEEPEST:

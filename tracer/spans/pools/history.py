@@ -10,7 +10,7 @@ from whywait.tracer.records.request import Pool
 from whywait.tracer.schema import OCCUPANT_LIMIT
 from whywait.tracer.spans.cooperative_pause import Pause, no_pause
 from whywait.tracer.spans.pools.occupant_shares import PoolShares
-from whywait.tracer.spans.segments import Share, by_trace, occupant_shares
+from whywait.tracer.spans.pools.shares import Share, by_trace, occupant_shares
 
 _NEVER_NS = 2**63
 

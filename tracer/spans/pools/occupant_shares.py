@@ -6,7 +6,7 @@ A job that queues behind hundreds waits for nearly all that the next one waits f
     wait           |~~~~~~~~~~~~~~~~~~~~~~|              ends within 4: a part of 1, all of 2 and 3, a part of 4
     wait             |~~~~~~~~~~~~~~~~~~~~~~~~~~|
 
-So each instant is divided among those who held a worker then, as `tiles.occupant_shares` does for one stretch, and
+So each instant is divided among those who held a worker then, as `shares.occupant_shares` does for one stretch, and
 what each had until each border is kept. Of a wait only the two instants at its ends are divided anew.
 """
 
@@ -18,7 +18,7 @@ from typing import Final
 from whywait.tracer.records.occupancy import Occupancy
 from whywait.tracer.schema import OCCUPANT_LIMIT
 from whywait.tracer.spans.cooperative_pause import Pause, rested
-from whywait.tracer.spans.segments import Share
+from whywait.tracer.spans.pools.shares import Share
 
 _NEVER_NS: Final = 2**63
 

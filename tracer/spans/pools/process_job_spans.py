@@ -9,15 +9,16 @@ What is shorter than the resolution is part of what follows.
 from math import sqrt
 
 from whywait.tracer import schema as s
+from whywait.tracer.host.code_location import Place
 from whywait.tracer.host.process_clocks import WorkerClock
-from whywait.tracer.offcpu.attributes import Attributes
+from whywait.tracer.offcpu.explanation import UNSEEN, OffCpu
 from whywait.tracer.records.ids import new_span_id
 from whywait.tracer.records.process_job import Part, Passage
 from whywait.tracer.records.request import Job
-from whywait.tracer.spans.attributes import place, put_occupants, put_place, put_pool
+from whywait.tracer.spans.blockers import occupants, place_of
+from whywait.tracer.spans.pools.shares import occupant_shares
 from whywait.tracer.spans.request_context import Drawing
-from whywait.tracer.spans.segments import occupant_shares
-from whywait.tracer.spans.span_spec import SpanSpec, span_hex
+from whywait.tracer.spans.span_spec import AboutPhase, AboutRun, AboutWait, Occupants, SpanSpec
 
 
 def add_passage(drawing: Drawing, job: Job, passage: Passage, turn_ns: int, done_ns: int) -> None:
@@ -56,10 +57,8 @@ class _Way:
         ahead = [one for one in self._passage.calls.picklings if self.at_ns < one.end_ns <= begin_ns]
         until_ns = min(max((one.end_ns for one in ahead), default=0), self._done_ns)
         if until_ns - self.at_ns >= self._drawing.resolution_ns:
-            attributes = self._attributes(s.WAIT_POOL_QUEUE)
             found = occupant_shares(self.at_ns, until_ns, ahead, self._job.span_id)
-            links = put_occupants(attributes, self._drawing.request, *found)
-            self._add_wait(s.WAIT_POOL_QUEUE, until_ns, attributes, links)
+            self._add_wait(s.WAIT_POOL_QUEUE, until_ns, UNSEEN, occupied_by=occupants(*found))
         self.wait(s.WAIT_POOL_HANDOVER, begin_ns, pickling.thread_id)
 
     def wait_to_be_taken(self, came_ns: int) -> WorkerClock | None:
@@ -76,19 +75,17 @@ class _Way:
             return used
         until_ns = min((waiting_ns + taken_ns) // 2 if taken_ns else waiting_ns, came_ns)
         kind = s.WAIT_POOL_STARTUP if passage.starting else s.WAIT_POOL_HANDOVER
-        attributes = self._attributes(kind)
-        attributes[s.EVIDENCE] = s.EVIDENCE_INFERRED
-        if taken_ns:  # anywhere between the two samples
-            attributes[s.ERROR_NS] = round((taken_ns - waiting_ns) / sqrt(12))
+        # anywhere between two samples
+        error_ns = round((taken_ns - waiting_ns) / sqrt(12)) if taken_ns else None
+        queued_ns = None
         if passage.starting:
-            attributes[s.PROCESS] = True
             used = None  # most of it for its start
-        else:  # there was a free one, which came late to it: it used nothing, but may have been in a run queue
+        else:  # there was a free one, which came late to it: it used nothing, but may have been in the run queue
             queued_ns = observed.workers.run_queue_ns(passage.worker, self.at_ns, until_ns)
-            attributes[s.RUN_QUEUE_NS] = queued_ns
             if used is not None and used.run_queue_ns is not None:
                 used = used._replace(run_queue_ns=max(used.run_queue_ns - queued_ns, 0))
-        self._add_wait(kind, until_ns, attributes)
+        off_cpu = OffCpu(run_queue_ns=queued_ns, error_ns=error_ns)
+        self._add_wait(kind, until_ns, off_cpu, inferred=True, starts_process=passage.starting)
         return used
 
     def left_by_worker(self, came_ns: int) -> int:
@@ -100,21 +97,17 @@ class _Way:
 
     def run(self, end_ns: int, used: WorkerClock | None) -> None:
         """The job was with a worker."""
-        job, worker = self._job, self._passage.worker
-        attributes: Attributes = {s.KIND: s.KIND_RUN, s.ACTIVITY: span_hex(job.span_id), s.PROCESS: True}
-        put_place(attributes, place(job.code))
+        job, worker, observed = self._job, self._passage.worker, self._observed
         length_ns = max(end_ns - self.at_ns, 0)
         cpu_ns = min(max(used.cpu_ns if used is not None else job.cpu_ns, 0), length_ns)
-        attributes[s.CPU_NS] = cpu_ns
-        if worker:
-            attributes[s.WORKER] = worker
-            if used is not None and used.run_queue_ns is not None:
-                attributes[s.RUN_QUEUE_NS] = min(used.run_queue_ns, length_ns - cpu_ns)
-            if self._observed is not None:
-                self._observed.workers.put_run(
-                    attributes, job.code or job.name, worker, self.at_ns, self.at_ns + length_ns, used
-                )
-        self._add(job.name, job.run_id, self.at_ns + length_ns, attributes)
+        off_cpu = OffCpu(cpu_ns)
+        if worker and observed is not None:
+            kind, until_ns = job.code or job.name, self.at_ns + length_ns
+            off_cpu = observed.workers.run(kind, worker, self.at_ns, until_ns, used)
+        elif worker and used is not None and used.run_queue_ns is not None:
+            off_cpu = OffCpu(cpu_ns, min(used.run_queue_ns, length_ns - cpu_ns))
+        about = AboutRun(job.span_id, off_cpu, place_of(job.code), worker=worker)
+        self._add(job.name, job.run_id, self.at_ns + length_ns, about)
 
     def phase(self, words: str, part: Part | None) -> None:
         """What a thread of this process did for the job."""
@@ -125,46 +118,42 @@ class _Way:
         share = (end_ns - max(part.start_ns, self.at_ns)) / max(part.end_ns - part.start_ns, 1)
         cpu_ns = min(int(max(part.cpu_ns, 0) * share), end_ns - self.at_ns)
         queued_ns = int(part.run_queue_ns * share) if part.run_queue_ns is not None else None
-        attributes: Attributes = {
-            s.KIND: s.KIND_PHASE,
-            s.ACTIVITY: span_hex(self._job.span_id),
-            s.CPU_NS: cpu_ns,
-            s.THREAD_ID: part.thread_id,
-        }
         if queued_ns is not None:
-            attributes[s.RUN_QUEUE_NS] = min(queued_ns, end_ns - self.at_ns - cpu_ns)
-        submitted = self._passage.submitted_at
-        if submitted is not None:
-            attributes[s.CODE_FILE], attributes[s.CODE_LINE] = submitted.file, submitted.line
+            queued_ns = min(queued_ns, end_ns - self.at_ns - cpu_ns)
+        off_cpu = OffCpu(cpu_ns, queued_ns)
         if self._observed is not None:
-            self._observed.put_running(
-                attributes, words, part.thread_id, [(self.at_ns, end_ns)], cpu_ns, queued_ns
-            )
-        self._add(f"{words} {self._job.name}", new_span_id(), end_ns, attributes)
+            stretch = self.at_ns, end_ns
+            off_cpu = self._observed.running(words, part.thread_id, [stretch], cpu_ns, queued_ns)
+        submitted = self._passage.submitted_at
+        place = Place("", submitted.file, submitted.line) if submitted is not None else None
+        about = AboutPhase(self._job.span_id, off_cpu, place, thread_id=part.thread_id)
+        self._add(f"{words} {self._job.name}", new_span_id(), end_ns, about)
 
     def wait(self, kind: str, until_ns: int, thread_id: int) -> None:
         """A thread of this process was not there yet."""
         until_ns = min(until_ns, self._done_ns)
         if until_ns - self.at_ns < self._drawing.resolution_ns:
             return
-        attributes = self._attributes(kind)
+        off_cpu = UNSEEN
         if self._observed is not None and thread_id:
-            self._observed.put_back(attributes, (kind, "process pool"), thread_id, self.at_ns, until_ns)
-        self._add_wait(kind, until_ns, attributes)
-
-    def _attributes(self, kind: str) -> Attributes:
-        attributes = self._drawing.wait_attributes(self._job, kind)
-        put_pool(attributes, self._job.pool)
-        return attributes
+            about_pool = kind, "process pool"
+            off_cpu = self._observed.way_back(about_pool, thread_id, self.at_ns, until_ns)
+        self._add_wait(kind, until_ns, off_cpu)
 
     def _add_wait(
-        self, kind: str, until_ns: int, attributes: Attributes, links: tuple[tuple[int, int], ...] = ()
-    ) -> None:
-        name, own = kind.replace("_", " "), self._job.span_id
-        self._drawing.add_wait_span(name, self._job, own, self.at_ns, until_ns, attributes, links)
+        self, kind: str, until_ns: int, off_cpu: OffCpu, *, occupied_by: Occupants | None = None,
+        inferred: bool = False, starts_process: bool = False,
+    ) -> None:  # fmt: skip
+        job = self._job
+        about = AboutWait(
+            job.span_id, kind, off_cpu, pool=job.pool, occupants=occupied_by, starts_process=starts_process,
+            inferred=inferred,
+        )  # fmt: skip
+        name = kind.replace("_", " ")
+        self._drawing.add_wait(name, job, job.span_id, self.at_ns, until_ns, about)
         self.at_ns = until_ns
 
-    def _add(self, name: str, span_id: int, end_ns: int, attributes: Attributes) -> None:
+    def _add(self, name: str, span_id: int, end_ns: int, about: AboutRun | AboutPhase) -> None:
         trace_id, own = self._drawing.request.trace_id, self._job.span_id
-        self._drawing.made.append(SpanSpec(name, trace_id, span_id, own, self.at_ns, end_ns, attributes))
+        self._drawing.made.append(SpanSpec(name, trace_id, span_id, own, self.at_ns, end_ns, about))
         self.at_ns = end_ns

@@ -1,58 +1,84 @@
 """The spans of a job's wait for its pool."""
 
 from whywait.tracer import schema as s
+from whywait.tracer.offcpu.explanation import UNSEEN, OffCpu
 from whywait.tracer.records.request import Job
-from whywait.tracer.spans.attributes import put_occupants, put_pool
+from whywait.tracer.spans.blockers import occupants
 from whywait.tracer.spans.request_context import Drawing
-from whywait.tracer.spans.segments import Tile
+from whywait.tracer.spans.segments import Segment
+from whywait.tracer.spans.span_spec import AboutWait
 
 
-def _woken(drawing: Drawing, job: Job, tile: Tile) -> int:
+def add_queue_segment(drawing: Drawing, job: Job, segment: Segment, small: dict[str, int]) -> None:
+    """The span of one stretch of the wait, or its part of a sum."""
+    length_ns = segment.end_ns - segment.start_ns
+    if length_ns < drawing.resolution_ns:
+        small[segment.kind] = small.get(segment.kind, 0) + length_ns
+        return
+    if segment.kind == s.WAIT_POOL_QUEUE:  # 1. all workers were busy
+        about = _queued(drawing, job, segment)
+    elif segment.kind == s.WAIT_POOL_STARTUP:  # 2. its worker had to be started
+        about = _started(drawing, job, segment)
+    elif segment.start_ns < job.idle_since_ns:  # 3. another worker was free, and did not come to take it
+        about = AboutWait(job.span_id, segment.kind, _not_taken(drawing, job, segment), pool=job.pool)
+    else:  # 4. its worker was free, and had not begun
+        about = AboutWait(job.span_id, segment.kind, _handed_over(drawing, job, segment), pool=job.pool)
+    name = segment.kind.replace("_", " ")
+    drawing.add_wait(name, job, job.span_id, segment.start_ns, segment.end_ns, about)
+
+
+def _queued(drawing: Drawing, job: Job, segment: Segment) -> AboutWait:
+    if job.pool is None:
+        return AboutWait(job.span_id, segment.kind)
+    shares = drawing.past.pools.shares(job.pool, segment.start_ns, segment.end_ns, job.span_id)
+    return AboutWait(
+        job.span_id, segment.kind, pool=job.pool, occupants=occupants(*shares), inferred=job.pool.of_processes
+    )
+
+
+def _started(drawing: Drawing, job: Job, segment: Segment) -> AboutWait:
+    initializer = job.initialized
+    if initializer is not None:
+        initializer = initializer[0], min(initializer[1], segment.end_ns - segment.start_ns)
+    off_cpu = UNSEEN
+    if drawing.observed is not None and job.start_ns:
+        # what the initializer did is the pool's start-up, whatever it was: only the thread's own start is asked for
+        started_ns = segment.end_ns - (initializer[1] if initializer is not None else 0)
+        off_cpu = drawing.observed.blocked(
+            segment.kind, job.thread_id, segment.start_ns, started_ns, running=True
+        )
+    return AboutWait(job.span_id, segment.kind, off_cpu, pool=job.pool, initializer=initializer)
+
+
+def _not_taken(drawing: Drawing, job: Job, segment: Segment) -> OffCpu:
+    woken = _woken(drawing, job, segment)
+    if drawing.observed is None or not woken:
+        return UNSEEN
+    found = drawing.observed.way_back("a free worker", woken, segment.start_ns, segment.end_ns)
+    return found._replace(lock_ns=None)  # the pool's own queue, where a worker waits that nobody woke
+
+
+def _woken(drawing: Drawing, job: Job, segment: Segment) -> int:
     """The thread that could have taken the job before the one that did: the next to begin one; 0 if unknown."""
     if job.pool is None:
         return 0
-    later = drawing.past.pools.begun_after(job.pool, tile.start_ns)
+    later = drawing.past.pools.begun_after(job.pool, segment.start_ns)
     return next((one.thread_id for one in later if one.thread_id != job.thread_id), 0)
 
 
-def add_queue_tile(drawing: Drawing, job: Job, tile: Tile, small: dict[str, int]) -> None:
-    """The span of one stretch of the wait, or its part of a sum."""
-    length_ns = tile.end_ns - tile.start_ns
-    if length_ns < drawing.resolution_ns:
-        small[tile.kind] = small.get(tile.kind, 0) + length_ns
-        return
-    attributes = drawing.wait_attributes(job, tile.kind)
-    put_pool(attributes, job.pool)
-    links: tuple[tuple[int, int], ...] = ()
-    if tile.kind == s.WAIT_POOL_QUEUE and job.pool is not None:
-        if job.pool.of_processes:
-            attributes[s.EVIDENCE] = s.EVIDENCE_INFERRED
-        found = drawing.past.pools.shares(job.pool, tile.start_ns, tile.end_ns, job.span_id)
-        links = put_occupants(attributes, drawing.request, *found)
-    elif tile.kind == s.WAIT_POOL_STARTUP:
-        initializer_ns = 0
-        if job.initialized is not None:
-            attributes[s.POOL_INITIALIZER], initializer_ns = job.initialized
-            initializer_ns = attributes[s.POOL_INITIALIZER_NS] = min(initializer_ns, length_ns)
-        if drawing.observed is not None and job.start_ns:
-            # what the initializer did is the pool's start-up, whatever it was: only the thread's own start is asked
-            started_ns = tile.end_ns - initializer_ns
-            drawing.observed.put_blocked(
-                attributes, tile.kind, job.thread_id, tile.start_ns, started_ns, 0, running=True
-            )
-    elif tile.kind == s.WAIT_POOL_HANDOVER and tile.start_ns < job.idle_since_ns:
-        woken = _woken(drawing, job, tile)
-        if drawing.observed is not None and woken:
-            drawing.observed.put_back(attributes, "a free worker", woken, tile.start_ns, tile.end_ns)
-            attributes.pop(s.LOCK_NS, None)  # the pool's own queue, where a worker waits that nobody woke
-    elif tile.kind == s.WAIT_POOL_HANDOVER:
-        attributes[s.CPU_NS] = min(max(job.handover_cpu_ns, 0), length_ns)
-        if job.handover_run_queue_ns is not None:
-            attributes[s.RUN_QUEUE_NS] = min(max(job.handover_run_queue_ns, 0), length_ns)
-        if drawing.observed is not None:
-            known_ns = max(job.handover_cpu_ns, 0) + max(job.handover_run_queue_ns or 0, 0)
-            drawing.observed.put_blocked(
-                attributes, tile.kind, job.thread_id, tile.start_ns, tile.end_ns, known_ns, woken=True
-            )
-    name = tile.kind.replace("_", " ")
-    drawing.add_wait_span(name, job, job.span_id, tile.start_ns, tile.end_ns, attributes, links)
+def _handed_over(drawing: Drawing, job: Job, segment: Segment) -> OffCpu:
+    length_ns = segment.end_ns - segment.start_ns
+    cpu_ns, queued_ns = min(max(job.handover_cpu_ns, 0), length_ns), job.handover_run_queue_ns
+    if queued_ns is not None:
+        queued_ns = min(max(queued_ns, 0), length_ns)
+    if drawing.observed is None:
+        return OffCpu(cpu_ns, queued_ns)
+    return drawing.observed.blocked(
+        segment.kind,
+        job.thread_id,
+        segment.start_ns,
+        segment.end_ns,
+        cpu_ns=cpu_ns,
+        run_queue_ns=queued_ns,
+        woken=True,
+    )

@@ -6,7 +6,7 @@ from typing import cast
 import pytest
 
 from whywait.tracer import schema as s
-from whywait.tracer.offcpu.attributes import Attributes
+from whywait.tracer.offcpu.explanation import OffCpu
 from whywait.tracer.offcpu.gil_holders import HolderPast
 from whywait.tracer.offcpu.state_split import Memory
 from whywait.tracer.offcpu.thread_observer import Observed
@@ -29,7 +29,7 @@ def told(
     *,
     known_ms: float | None = None,
     worker_ms: float | None = None,
-) -> Attributes:
+) -> OffCpu:
     """Of a loop that a job's worker was to wake, where the run queue of that is given."""
 
     def run_queue_ns(thread_id: int, *_: int) -> int | None:
@@ -43,14 +43,13 @@ def told(
             libraries={}, sampler_id=0, during=lambda *stretch: (), throttled=lambda *stretch: []
         ),
     )
-    attributes: Attributes = {} if known_ms is None else {s.RUN_QUEUE_NS: int(known_ms * MS)}
+    known_ns = None if known_ms is None else int(known_ms * MS)
     by = None
     if worker_ms is not None:
         by = Job.__new__(Job)
         by.thread_id = WORKER
     observed = Observed(cast(Samples, samples), Memory(), HolderPast({}, {}, {}, {}, {}))
-    observed.put_ready(attributes, kind, NOBODY, 0, length_ms * MS, by)
-    return attributes
+    return observed.ready(kind, NOBODY, 0, length_ms * MS, by, known_ns)
 
 
 @pytest.mark.parametrize(
@@ -63,17 +62,17 @@ def told(
     ],
 )
 def test_a_loop_that_lacked_a_cpu_as_it_woke(states: dict[int, int], queued_ms: float | None) -> None:
-    found = told(s.WAIT_LOOP_WAKEUP, states).get(s.RUN_QUEUE_NS)
+    found = told(s.WAIT_LOOP_WAKEUP, states).run_queue_ns
     assert found == (queued_ms if queued_ms is None else queued_ms * MS)
 
 
 def test_a_loop_that_ran_others_did_not_lack_one() -> None:
-    assert s.RUN_QUEUE_NS not in told(s.WAIT_LOOP_BUSY, {RUNNING: 4})
+    assert told(s.WAIT_LOOP_BUSY, {RUNNING: 4}).run_queue_ns is None
 
 
 def test_the_gil_is_told_besides() -> None:
     found = told(s.WAIT_LOOP_WAKEUP, {RUNNING: 2, GIL: 2})
-    assert (found[s.RUN_QUEUE_NS], found[s.GIL_NS]) == (5 * MS, 5 * MS)
+    assert (found.run_queue_ns, found.gil_ns) == (5 * MS, 5 * MS)
 
 
 @pytest.mark.parametrize(
@@ -86,7 +85,7 @@ def test_the_gil_is_told_besides() -> None:
     ],
 )
 def test_a_loop_between_two_callbacks(kind: str, around_ms: int, queued_ms: float | None) -> None:
-    found = told(kind, {RUNNING: 2, GIL: 2}, around_ms=around_ms).get(s.RUN_QUEUE_NS)
+    found = told(kind, {RUNNING: 2, GIL: 2}, around_ms=around_ms).run_queue_ns
     assert found == (queued_ms if queued_ms is None else queued_ms * MS)
 
 
@@ -103,5 +102,5 @@ def test_a_loop_between_two_callbacks(kind: str, around_ms: int, queued_ms: floa
 def test_a_worker_that_lacked_a_cpu_as_it_was_to_wake_the_loop(
     kind: str, known_ms: float | None, worker_ms: float, queued_ms: float | None
 ) -> None:
-    found = told(kind, {POLL: 1}, known_ms=known_ms, worker_ms=worker_ms).get(s.RUN_QUEUE_NS)
+    found = told(kind, {POLL: 1}, known_ms=known_ms, worker_ms=worker_ms).run_queue_ns
     assert found == (queued_ms if queued_ms is None else pytest.approx(queued_ms * MS))

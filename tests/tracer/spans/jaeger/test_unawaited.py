@@ -1,56 +1,70 @@
 """Who was waited for stays on Jaeger's path; who was not is a CONSUMER below a PRODUCER."""
 
+from collections.abc import Sequence
+
 from tests.jaeger.critical_path import Bar, critical_path
 from whywait.tracer import schema as s
+from whywait.tracer.spans.attribute_groups import span_hex
 from whywait.tracer.spans.jaeger.nesting import nested
-from whywait.tracer.spans.span_spec import SpanSpec, span_hex
+from whywait.tracer.spans.span_spec import (
+    About,
+    AboutBlock,
+    AboutJob,
+    AboutRun,
+    AboutTask,
+    AboutWait,
+    Blocker,
+    Root,
+    SpanSpec,
+    Spawner,
+    Waker,
+)
 
 MS = 1_000_000
 ROOT, FIRST, SECOND, THIRD = 1, 20, 30, 40  # a job's run has the number after its own
 HOSTS = 99  # a span that is not ours
 
 
-def task(number: int, start_ms: float, end_ms: float, spawner: int = 0, **said: object) -> SpanSpec:
-    return _activity(s.KIND_TASK, number, start_ms, end_ms, spawner, spawner, said)
+def task(number: int, start_ms: float, end_ms: float, spawner: int = 0, root: Root | None = None) -> SpanSpec:
+    about = AboutTask(number, Spawner(spawner) if spawner else None, root=root)
+    return _span(f"task {number}", number, spawner, start_ms, end_ms, about)
+
+
+def job_span(
+    number: int, start_ms: float, end_ms: float, parent: int = ROOT, spawner: int = ROOT
+) -> SpanSpec:
+    return _span(f"job {number}", number, parent, start_ms, end_ms, AboutJob(number, Spawner(spawner)))
+
+
+def run_span(number: int, start_ms: float, done_ms: float) -> SpanSpec:
+    return _span(f"run {number}", number + 1, number, start_ms, done_ms, AboutRun(number))
 
 
 def job(number: int, start_ms: float, done_ms: float, end_ms: float, parent: int = ROOT) -> list[SpanSpec]:
     """A job of the root, and its run."""
-    own = _activity(s.KIND_JOB, number, start_ms, end_ms, ROOT, parent, {})
-    said = {s.KIND: s.KIND_RUN, s.ACTIVITY: span_hex(number)}
-    return [own, _span(f"run {number}", number + 1, number, start_ms, done_ms, said)]
+    return [job_span(number, start_ms, end_ms, parent), run_span(number, start_ms, done_ms)]
 
 
 def wait(
     number: int, start_ms: float, end_ms: float, waker: int = 0, *, of: int = ROOT, parent: int = ROOT,
-    **said: object,
+    blockers: Sequence[Blocker] = (),
 ) -> SpanSpec:  # fmt: skip
-    kind = s.WAIT_AWAIT if waker else s.WAIT_RESUME
-    told = {s.KIND: s.KIND_WAIT, s.WAIT: kind, s.ACTIVITY: span_hex(of), **said}
-    if waker:
-        told[s.WAKER_SPAN_ID] = span_hex(waker)
-    return _span(f"wait {number}", number, parent, start_ms, end_ms, told)
+    about = AboutWait(
+        of,
+        s.WAIT_AWAIT if waker else s.WAIT_RESUME,
+        waker=Waker(s.WAKER_ACTIVITY, span_id=waker) if waker else None,
+        blockers=blockers,
+    )
+    return _span(f"wait {number}", number, parent, start_ms, end_ms, about)
 
 
-def _activity(
-    kind: str, number: int, start_ms: float, end_ms: float, spawner: int, parent: int, more: dict[str, object]
-) -> SpanSpec:
-    said = {s.KIND: kind, s.ACTIVITY: span_hex(number), **more}
-    if spawner:
-        said[s.SPAWNED_BY] = span_hex(spawner)
-    return _span(f"{kind} {number}", number, parent, start_ms, end_ms, said)
-
-
-def _span(
-    name: str, number: int, parent: int, start_ms: float, end_ms: float, said: dict[str, object]
-) -> SpanSpec:
-    times = int(start_ms * MS), int(end_ms * MS)
-    return SpanSpec(name, 7, number, parent, *times, said)  # type: ignore[arg-type]
+def _span(name: str, number: int, parent: int, start_ms: float, end_ms: float, about: About) -> SpanSpec:
+    return SpanSpec(name, 7, number, parent, int(start_ms * MS), int(end_ms * MS), about)
 
 
 def drawn(*spans: SpanSpec | list[SpanSpec]) -> dict[str, SpanSpec]:
     """The spans of a request of 100 ms, whose shortest wait has 1 ms, by name as they are made."""
-    root = task(ROOT, 0, 100, **{s.ROOT: True, s.RESOLUTION_NS: MS})
+    root = task(ROOT, 0, 100, root=Root(MS))
     made = [one for some in ([root], *spans) for one in (some if isinstance(some, list) else [some])]
     return {one.name: one for one in nested(made)}
 
@@ -97,14 +111,16 @@ def test_what_outlives_the_request_is_passed_by() -> None:
 
 def test_who_spawned_the_one_that_was_waited_for_stays() -> None:
     """The first goes on after the second, that it made, was waited for."""
-    made = _activity(s.KIND_TASK, SECOND, 10, 60, FIRST, FIRST, {})
+    made = task(SECOND, 10, 60, FIRST)
     found = drawn(task(FIRST, 0, 80, ROOT), made, wait(2, 1, 60, SECOND))
     assert kinds(found) == {}
     assert path(found)["task 30"] == 50
 
 
 def test_who_had_the_lock_was_not_waited_for() -> None:
-    found = drawn(task(FIRST, 0, 50.01, ROOT), wait(2, 1, 50, FIRST, **{s.BLOCKER_NS: 49 * MS}))
+    found = drawn(
+        task(FIRST, 0, 50.01, ROOT), wait(2, 1, 50, FIRST, blockers=[Blocker("holder", None, 0, 0, 49 * MS)])
+    )
     assert kinds(found) == {"task 1": "producer", "task 20": "consumer"}
     assert path(found) == {"task 1": 51, "wait 2": 49}
 
@@ -114,17 +130,16 @@ def test_what_is_shorter_than_a_wait_with_a_span_keeps_its_kind() -> None:
 
 
 def test_below_who_is_passed_by_nobody_needs_a_kind() -> None:
-    made = _activity(s.KIND_TASK, SECOND, 20, 60, FIRST, FIRST, {})
+    made = task(SECOND, 20, 60, FIRST)
     assert kinds(drawn(task(FIRST, 10, 70, ROOT), made)) == {"task 1": "producer", "task 20": "consumer"}
 
 
 def test_it_hangs_below_nothing_of_the_hosts() -> None:
     """The host's spans cannot be made producers; what was waited for stays below them."""
-    asked = [_activity(s.KIND_JOB, FIRST, 0, 95, ROOT, ROOT, {})]
-    run = _span("run 20", 21, FIRST, 0, 95, {s.KIND: s.KIND_RUN, s.ACTIVITY: span_hex(FIRST)})
+    asked = [job_span(FIRST, 0, 95)]
+    run = run_span(FIRST, 0, 95)
     awaited, alone = (
-        _activity(s.KIND_JOB, number, 10, end_ms, FIRST, HOSTS, {})
-        for number, end_ms in ((SECOND, 40), (THIRD, 60))
+        job_span(number, 10, end_ms, HOSTS, FIRST) for number, end_ms in ((SECOND, 40), (THIRD, 60))
     )
     found = drawn(
         asked, run, wait(2, 1, 95, FIRST), awaited, alone, wait(3, 11, 40, SECOND, of=FIRST, parent=HOSTS)
@@ -155,8 +170,7 @@ def test_a_short_job_is_read_with_the_way_back_from_it() -> None:
 
 def block_and_wait(start_ms: float, end_ms: float) -> list[SpanSpec]:
     """A stretch on the loop, and a wait for a lock within it."""
-    said = {s.KIND: s.KIND_BLOCK, s.ACTIVITY: span_hex(ROOT)}
-    return [_span("block", 3, ROOT, start_ms, end_ms, said), wait(4, start_ms + 5, start_ms + 10)]
+    return [_span("block", 3, ROOT, start_ms, end_ms, AboutBlock(ROOT)), wait(4, start_ms + 5, start_ms + 10)]
 
 
 def test_a_block_holds_its_waits_unless_the_path_comes_back_into_it() -> None:

@@ -7,7 +7,7 @@ from whywait.tracer.records.occupancy import Occupancy
 from whywait.tracer.records.request import Pool
 from whywait.tracer.schema import OCCUPANT_LIMIT
 from whywait.tracer.spans.pools.history import PoolPast
-from whywait.tracer.spans.segments import by_trace, occupant_shares
+from whywait.tracer.spans.pools.shares import by_trace, occupant_shares
 
 HOLDS = st.lists(st.tuples(st.integers(1, 60), st.integers(0, 40), st.integers(1, 3)), max_size=40)
 

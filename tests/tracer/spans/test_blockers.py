@@ -6,8 +6,10 @@ from hypothesis import strategies as st
 from whywait.tracer import schema as s
 from whywait.tracer.host.code_location import Place
 from whywait.tracer.records.lock_holds import Hold
-from whywait.tracer.spans.blocker_attributes import Blocker, put_blockers
-from whywait.tracer.spans.thread_wait import holders
+from whywait.tracer.spans.attribute_groups import Attributes, put_blockers
+from whywait.tracer.spans.blockers import ranked
+from whywait.tracer.spans.span_spec import AboutWait, Blocker
+from whywait.tracer.spans.waits.thread_wait import holders
 
 drawn = st.builds(
     Blocker,
@@ -21,30 +23,22 @@ drawn = st.builds(
 
 @given(st.lists(drawn, max_size=60))
 def test_all_are_named_longest_first_and_their_time_is_not_lost(blockers: list[Blocker]) -> None:
-    attributes: dict[str, object] = {}
-    chief = put_blockers(attributes, blockers)
+    attributes: Attributes = {}
+    put_blockers(attributes, AboutWait(1, s.WAIT_LOCK, blockers=ranked(blockers)))
     if not blockers:
-        assert chief is None
         assert not attributes
         return
-    assert chief is not None
-    assert attributes[s.BLOCKER_NS] == chief.ns == max(one.ns for one in blockers)
+    assert attributes[s.BLOCKER_NS] == max(one.ns for one in blockers)
     if len(blockers) == 1:
         assert s.BLOCKERS_NS not in attributes
         return
     ns = attributes[s.BLOCKERS_NS]
     assert isinstance(ns, list)
-    assert sum(ns) == sum(one.ns for one in blockers)
+    assert sum(int(one) for one in ns) == sum(one.ns for one in blockers)
     assert len(ns) <= 2 * s.OCCUPANT_LIMIT
     assert ns[: s.OCCUPANT_LIMIT] == sorted((one.ns for one in blockers), reverse=True)[: s.OCCUPANT_LIMIT]
-    for key in (
-        s.BLOCKERS_NAMES,
-        s.BLOCKERS_FILES,
-        s.BLOCKERS_LINES,
-        s.BLOCKERS_TRACE_IDS,
-        s.BLOCKERS_SPAN_IDS,
-    ):
-        array = attributes[key]
+    for column in s.BLOCKERS:
+        array = attributes[column.key]
         assert isinstance(array, list)
         assert len(array) == len(ns)
 

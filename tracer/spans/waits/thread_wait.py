@@ -1,13 +1,12 @@
-"""Pure: the name and attributes of a wait span of a thread: which lock, who held it, in which handler."""
+"""Pure: what the wait span of a thread says: its name, which lock, and who was its holder."""
 
-from collections.abc import MutableMapping, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any
 
 from whywait.tracer import schema as s
 from whywait.tracer.records.lock_holds import Hold, Waited
 from whywait.tracer.records.request import Wait
-from whywait.tracer.spans.blocker_attributes import Blocker, put_blockers
+from whywait.tracer.spans.span_spec import Blocker, Lock
 
 _WORDS = {s.WAIT_LOCK: "lock wait", s.WAIT_LOGGING: "logging wait", s.WAIT_BLOCKING: "blocked"}
 
@@ -23,32 +22,13 @@ def thread_wait_name(wait: Wait) -> str:
     return f"{words}{what}: {place.function}{at}"
 
 
-def put_waited(attributes: MutableMapping[str, Any], wait: Wait, waited: Waited) -> Blocker | None:
-    """Adds what is known of the lock, its holder and the handler; returns the chief holder."""
-    if not waited.end_seen:
-        attributes[s.EVIDENCE] = s.EVIDENCE_INFERRED
-    if waited.handler:
-        attributes[s.HANDLER] = waited.handler
+def lock_of(waited: Waited) -> Lock | None:
+    """The lock that was waited for; None where it was none."""
     if not waited.waiters:
         return None
-    attributes[s.LOCK_KIND] = waited.what.removeprefix("threading.")
-    attributes[s.LOCK_WAITERS] = waited.waiters
     changes = sum(_holder(one) != _holder(other) for one, other in pairwise(waited.holds))
-    attributes[s.LOCK_HOLDS] = changes + 1 if waited.holds else 0
-    if waited.made_at is not None:
-        attributes[s.LOCK_FUNCTION] = waited.made_at.function
-        attributes[s.LOCK_FILE] = waited.made_at.file
-        attributes[s.LOCK_LINE] = waited.made_at.line
-    if wait.kind == s.WAIT_AWAIT:  # an edge: who gave the signal is the waker
-        return None
-    return _put_holder(attributes, wait, waited.holds)
-
-
-def _put_holder(attributes: MutableMapping[str, Any], wait: Wait, holds: Sequence[Hold]) -> Blocker | None:
-    chief = put_blockers(attributes, holders(wait.start_ns, wait.cause_ns, holds))
-    if chief is not None:
-        attributes[s.BLOCKER_COUNT] = chief.times
-    return chief
+    holds = changes + 1 if waited.holds else 0
+    return Lock(waited.what.removeprefix("threading."), waited.made_at, waited.waiters, holds)
 
 
 def _holder(hold: Hold) -> tuple[int, int, str]:

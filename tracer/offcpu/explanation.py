@@ -1,0 +1,28 @@
+"""What a thread did in a stretch of time in which it did not run all the while, as far as samples tell."""
+
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+from whywait.tracer.offcpu.cpu_contention import Division
+from whywait.tracer.offcpu.gil_holders import Holder
+
+
+class OffCpu(NamedTuple):
+    """The parts of a stretch; None where a part is not known, and nobody where nobody is."""
+
+    on_cpu_ns: int | None = None
+    run_queue_ns: int | None = None
+    gil_ns: int | None = None
+    error_ns: int | None = (
+        None  # one standard error: of `gil_ns`, or of a wait whose end lies between two samples
+    )
+    turning_ns: int | None = None  # of `gil_ns`: an event loop held the GIL that never idled
+    lock_ns: int | None = None  # another futex: a lock, or the threads of a native pool
+    call_ns: int | None = None  # another system call
+    call: str | None = None  # the call most often seen
+    samples: int | None = None
+    gil_holders: Sequence[Holder] = ()
+    cpu_users: Division | None = None  # who had the CPUs while the thread was in the run queue
+
+
+UNSEEN: Final = OffCpu()

@@ -1,0 +1,190 @@
+"""Pure: what several kinds of spans say of themselves, as attributes."""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
+from operator import attrgetter
+from typing import Any, Final
+
+from whywait.tracer import schema as s
+from whywait.tracer.host.code_location import Place
+from whywait.tracer.offcpu.cpu_contention import Division
+from whywait.tracer.offcpu.explanation import UNSEEN, OffCpu
+from whywait.tracer.records.request import Collector, Pool
+from whywait.tracer.spans.span_spec import AboutWait, Blocker, Lock, Occupants, Spawner, Waker
+
+Attributes = dict[str, str | int | float | bool | list[str] | list[int]]
+_PLACE: Final = s.CODE_FUNCTION, s.CODE_FILE, s.CODE_LINE
+_BLOCKER: Final = s.BLOCKER_FUNCTION, s.BLOCKER_FILE, s.BLOCKER_LINE
+_LOCK: Final = s.LOCK_FUNCTION, s.LOCK_FILE, s.LOCK_LINE
+_POOL: Final = s.POOL_FUNCTION, s.POOL_FILE, s.POOL_LINE
+
+
+@lru_cache(maxsize=4_096)  # an activity's is asked for with each of its spans
+def span_hex(span_id: int) -> str:
+    """A span id as the contract writes it."""
+    return f"{span_id:016x}"
+
+
+def trace_hex(trace_id: int) -> str:
+    """A trace id as the contract writes it."""
+    return f"{trace_id:032x}"
+
+
+_HOLDS: Final[dict[str, Callable[[Any], str | int]]] = {
+    "file": lambda place: place.file if place else "",
+    "line": lambda place: place.line if place else 0,
+    "trace_id": lambda number: f"{number:032x}" if number else "",
+    "span_id": lambda number: f"{number:016x}" if number else "",
+}
+
+
+class _Arrays:
+    """Writes the parallel arrays of a group."""
+
+    def __init__(self, columns: Sequence[s.Column]) -> None:
+        self._columns = [
+            (one.key, attrgetter(one.field), _HOLDS.get(one.holds), attrgetter(one.only_with or one.field))
+            for one in columns
+        ]
+        self._partial = {one.key for one in columns if one.only_with}
+
+    def put(self, attributes: Attributes, entries: Sequence[object]) -> None:
+        """Adds them; none where there are no entries."""
+        if not entries:
+            return
+        for key, field, write, only_with in self._columns:
+            if key in self._partial and not any(map(only_with, entries)):
+                continue
+            values = map(field, entries)
+            attributes[key] = list(values if write is None else map(write, values))
+
+
+# of the first fields of an `OffCpu`, in order
+_OFF_CPU: Final = (
+    s.CPU_NS, s.RUN_QUEUE_NS, s.GIL_NS, s.ERROR_NS, s.HOLDER_TURNING_NS, s.LOCK_NS, s.CALL_NS, s.CALL, s.SAMPLES,
+)  # fmt: skip
+_HOLDERS: Final = _Arrays(s.HOLDERS)
+_CPU_USERS: Final = _Arrays(s.CPU_USERS)
+_BLOCKERS: Final = _Arrays(s.BLOCKERS)
+_OCCUPANTS: Final = _Arrays(s.OCCUPANTS)
+
+
+def put_off_cpu(attributes: Attributes, found: OffCpu) -> None:
+    """What is known of the time in which a thread did not run."""
+    if found is UNSEEN:
+        return
+    for key, value in zip(_OFF_CPU, found[:9], strict=True):
+        if value is not None:
+            attributes[key] = value
+    _HOLDERS.put(attributes, found.gil_holders)
+    if found.cpu_users is not None:
+        _cpu_users(attributes, found.cpu_users)
+
+
+def _cpu_users(attributes: Attributes, found: Division) -> None:
+    attributes[s.CPU_PROCESS_NS] = found.process_ns
+    attributes[s.CPU_OWN_NS] = found.own_ns
+    attributes[s.CPU_THROTTLED_NS] = found.throttled_ns
+    attributes[s.CPU_UNKNOWN_NS] = found.unknown_ns
+    if found.cpus:
+        attributes[s.CPU_COUNT] = found.cpus
+    if found.period_ns:
+        attributes[s.CPU_QUOTA_NS] = found.quota_ns
+        attributes[s.CPU_PERIOD_NS] = found.period_ns
+    if found.wanted_milli:
+        attributes[s.CPU_WANTED] = found.wanted_milli
+        attributes[s.CPU_WANTED_NATIVE] = found.native_milli
+    _CPU_USERS.put(attributes, found.rivals)
+
+
+def put_place(attributes: Attributes, place: Place | None, keys: tuple[str, str, str] = _PLACE) -> None:
+    """Where in the code, if that is known."""
+    if place is None:
+        return
+    function, file, line = keys
+    if place.function:  # of the line that submitted a job no more is known
+        attributes[function] = place.function
+    attributes[file] = place.file
+    attributes[line] = place.line
+
+
+def put_pool(attributes: Attributes, pool: Pool | None) -> None:
+    """Which pool, if any."""
+    if pool is None:
+        return
+    attributes[s.POOL_ID] = pool.id
+    attributes[s.POOL_NAME] = pool.name
+    attributes[s.POOL_SIZE] = pool.size
+    put_place(attributes, pool.made_at, _POOL)
+
+
+def put_lock(attributes: Attributes, lock: Lock | None) -> None:
+    """Which lock, if any."""
+    if lock is None:
+        return
+    attributes[s.LOCK_KIND] = lock.kind
+    attributes[s.LOCK_WAITERS] = lock.waiters
+    attributes[s.LOCK_HOLDS] = lock.holds
+    put_place(attributes, lock.made_at, _LOCK)
+
+
+def put_waker(attributes: Attributes, waker: Waker | None) -> None:
+    """Who ended a wait."""
+    if waker is None:
+        return
+    attributes[s.WAKER_KIND] = waker.kind
+    if waker.name:
+        attributes[s.WAKER_NAME] = waker.name
+    if waker.span_id:
+        put_span(attributes, waker, s.WAKER_SPAN_ID, s.WAKER_TRACE_ID)
+
+
+def put_blockers(attributes: Attributes, wait: AboutWait) -> None:
+    """Who blocked a wait: the chief one by name, and where there were others all of them in arrays."""
+    if wait.collector is not None:
+        _collector(attributes, wait.collector)
+    if not wait.blockers:
+        return
+    chief = wait.blockers[0]
+    attributes[s.BLOCKER_NS] = chief.ns
+    attributes[s.BLOCKER_FUNCTION] = chief.name
+    if chief.place is not None:
+        attributes[s.BLOCKER_FILE], attributes[s.BLOCKER_LINE] = chief.place.file, chief.place.line
+    if chief.thread_name:
+        attributes[s.BLOCKER_THREAD] = chief.thread_name
+    if chief.trace_id:
+        put_span(attributes, chief, s.BLOCKER_SPAN_ID, s.BLOCKER_TRACE_ID)
+    if wait.blocker_count:
+        attributes[s.BLOCKER_COUNT] = wait.blocker_count
+    if len(wait.blockers) > 1:
+        _BLOCKERS.put(attributes, wait.blockers)
+
+
+def _collector(attributes: Attributes, found: Collector) -> None:
+    attributes[s.BLOCKER_FUNCTION] = "a collector"
+    put_place(attributes, found.place, _BLOCKER)
+    if found.trace_id:
+        put_span(attributes, found, s.BLOCKER_SPAN_ID, s.BLOCKER_TRACE_ID)
+
+
+def put_span(
+    attributes: Attributes, one: Spawner | Waker | Blocker | Collector, span_key: str, trace_key: str
+) -> None:
+    """The span of another activity, and its trace where that is another."""
+    attributes[span_key] = span_hex(one.span_id)
+    if one.trace_id:
+        attributes[trace_key] = trace_hex(one.trace_id)
+
+
+def put_sums(attributes: Attributes, sums: Mapping[str, int]) -> None:
+    """How long phases without a span of their own lasted, by word."""
+    for word, ns in sums.items():
+        if ns > 0:
+            attributes[f"{s.PHASE_SMALL_PREFIX}{word.replace(' ', '_')}_ns"] = ns
+
+
+def put_occupants(attributes: Attributes, found: Occupants | None) -> None:
+    """Who occupied the pool or device, if that was waited for."""
+    if found is not None:
+        _OCCUPANTS.put(attributes, found.named)
+        attributes[s.OCCUPANT_OTHER_NS] = found.other_ns

@@ -1,0 +1,56 @@
+"""Pure: who blocked a wait, or occupied what was waited for: longest first, and no more than a span can name."""
+
+from collections.abc import Iterable
+from types import CodeType
+
+from whywait.tracer.host.code_location import Place, is_library, place_of_code
+from whywait.tracer.records.loop import Callback
+from whywait.tracer.records.request import Request
+from whywait.tracer.schema import OCCUPANT_LIMIT
+from whywait.tracer.spans.pools.shares import Share, by_trace
+from whywait.tracer.spans.span_spec import Blocker, Occupants
+
+
+def place_of(code: CodeType | None) -> Place | None:
+    """Where the code was defined, if there is any."""
+    return place_of_code(code) if code is not None else None
+
+
+def ranked(blockers: Iterable[Blocker]) -> list[Blocker]:
+    """The blockers, longest first; those beyond OCCUPANT_LIMIT by place, as one of no request each."""
+    found = sorted(blockers, key=lambda one: -one.ns)
+    if len(found) <= OCCUPANT_LIMIT:
+        return found
+    rest: dict[tuple[str, Place | None], Blocker] = {}
+    for one in found[OCCUPANT_LIMIT:]:
+        known = rest.get((one.name, one.place), Blocker(one.name, one.place, 0, 0, 0, 0))
+        rest[one.name, one.place] = known._replace(ns=known.ns + one.ns, times=known.times + one.times)
+    return found[:OCCUPANT_LIMIT] + sorted(rest.values(), key=lambda one: -one.ns)[:OCCUPANT_LIMIT]
+
+
+def callback_blockers(callbacks: Iterable[Callback], own: Request) -> list[Blocker]:
+    """The callbacks that kept the loop busy; those of one name and request together."""
+    found: dict[object, Blocker] = {}
+    for one in callbacks:
+        name, where = _called(one, own)
+        key = (one.trace_id, name, where)
+        known = found.get(key) or Blocker(name, where, one.trace_id, one.span_id, 0, 0)
+        found[key] = known._replace(ns=known.ns + one.end_ns - one.start_ns, times=known.times + one.calls)
+    return ranked(found.values())
+
+
+def _called(callback: Callback, own: Request) -> tuple[str, Place | None]:
+    where = callback.sample.place if callback.sample is not None else place_of(callback.code)
+    if where is None:
+        return ("a callback" if callback.calls == 1 else "short callbacks"), None
+    if callback.sample is None and callback.request not in (None, own) and callback.request.name:
+        # the task's outermost coroutine is the server's, and says nothing
+        return callback.request.name, None if is_library(where.file) else where
+    return where.function, where
+
+
+def occupants(shares: list[Share], other_ns: int) -> Occupants:
+    """Who occupied the workers, each with its share, longest first."""
+    if len(shares) > OCCUPANT_LIMIT:
+        shares = by_trace(shares)
+    return Occupants(shares[:OCCUPANT_LIMIT], other_ns + sum(share.ns for share in shares[OCCUPANT_LIMIT:]))

@@ -1,0 +1,57 @@
+"""Pure: divides a stretch of waiting among those who occupied the workers, or the device, meanwhile."""
+
+from bisect import insort
+from collections.abc import Iterable
+from itertools import pairwise
+from typing import NamedTuple
+
+from whywait.tracer.records.occupancy import Occupancy
+
+
+class Share(NamedTuple):
+    """One occupant's part of a wait."""
+
+    occupant: Occupancy
+    ns: int
+
+
+def occupant_shares(
+    start_ns: int, end_ns: int, occupancies: Iterable[Occupancy], exclude_span_id: int
+) -> tuple[list[Share], int]:
+    """Who held the workers from `start_ns` to `end_ns`: each instant is divided among those who did.
+
+    Returns the shares, longest first, and what no known occupant held; together they sum to the wait.
+    """
+    held = [
+        (max(one.start_ns, start_ns), min(one.end_ns or end_ns, end_ns), one)
+        for one in occupancies
+        if one.start_ns and one.start_ns < end_ns and (not one.end_ns or one.end_ns > start_ns)
+        if one.span_id != exclude_span_id or not exclude_span_id
+    ]
+    borders = sorted({start_ns, end_ns, *(begin for begin, _, _ in held), *(end for _, end, _ in held)})
+    coming = sorted(range(len(held)), key=lambda index: held[index][0], reverse=True)
+    active: list[int] = []  # few: as many as there are workers
+    shares: dict[int, int] = {}
+    other_ns = 0
+    for begin, end in pairwise(borders):
+        while coming and held[coming[-1]][0] <= begin:
+            insort(active, coming.pop())
+        active = [index for index in active if held[index][1] > begin]
+        if not active:
+            other_ns += end - begin
+            continue
+        part, rest = divmod(end - begin, len(active))
+        for place, index in enumerate(active):
+            shares[index] = shares.get(index, 0) + part + (1 if place < rest else 0)
+    ranked = [Share(held[index][2], ns) for index, ns in shares.items()]
+    return sorted(ranked, key=lambda share: -share.ns), other_ns
+
+
+def by_trace(shares: Iterable[Share]) -> list[Share]:
+    """The shares of one trace's jobs of one name taken together, under the longest of them."""
+    chief: dict[tuple[int, str], Share] = {}
+    for share in shares:  # longest first
+        key = (share.occupant.trace_id, share.occupant.name)
+        known = chief.get(key)
+        chief[key] = share if known is None else Share(known.occupant, known.ns + share.ns)
+    return sorted(chief.values(), key=lambda share: -share.ns)

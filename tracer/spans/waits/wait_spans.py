@@ -1,0 +1,192 @@
+"""The spans of an activity's waits, and of its way back from each."""
+
+from bisect import bisect_left
+from types import CodeType
+
+from whywait.tracer import schema as s
+from whywait.tracer.offcpu.explanation import UNSEEN, OffCpu
+from whywait.tracer.records.loop import Callback
+from whywait.tracer.records.request import IO_LATE, Activity, Job, Mark, Wait
+from whywait.tracer.records.request import Waker as WokenBy
+from whywait.tracer.spans.blockers import callback_blockers, occupants, ranked
+from whywait.tracer.spans.past import overlapping
+from whywait.tracer.spans.request_context import Drawing
+from whywait.tracer.spans.segments import Segment, collection_segments, loop_segments, queued_in
+from whywait.tracer.spans.span_spec import AboutWait, Blocker, Waker
+from whywait.tracer.spans.waits.thread_wait import holders, lock_of, thread_wait_name
+from whywait.tracer.spans.waits.wait_splitting import wait_parts
+
+
+def add_wait(drawing: Drawing, activity: Activity, wait: Wait, small: dict[str, int]) -> None:
+    """The spans of one wait and of what followed it, or their parts of sums."""
+    waited_ns = wait.cause_ns - wait.start_ns
+    queued_ns = drawing.queued_in(activity, wait)
+    drawing.note_queued(activity, wait.start_ns, wait.end_ns, queued_ns)
+    if waited_ns >= drawing.resolution_ns:
+        for part in wait_parts(activity, wait):
+            _add_await(drawing, activity, part, queued_ns)
+    elif waited_ns > 0:
+        small[wait.kind] = small.get(wait.kind, 0) + waited_ns
+    if wait.cause_ns < wait.end_ns:
+        for segment in _resume_segments(drawing, wait):
+            if segment.end_ns - segment.start_ns >= drawing.resolution_ns:
+                _add_resume_segment(drawing, activity, wait, segment, queued_ns)
+            else:
+                small[segment.kind] = small.get(segment.kind, 0) + segment.end_ns - segment.start_ns
+
+
+def _resume_segments(drawing: Drawing, wait: Wait) -> list[Segment]:
+    loop = drawing.request.loop
+    if wait.thread or loop is None:
+        kind = s.WAIT_POOL_SHUTDOWN if wait.kind == s.WAIT_POOL_SHUTDOWN else s.WAIT_RESUME
+        return [Segment(kind, wait.cause_ns, wait.end_ns)]
+    key = loop.thread_id
+    segments = loop_segments(
+        wait.cause_ns,
+        wait.end_ns,
+        overlapping(drawing.past.callbacks.get(key, ()), wait.cause_ns, wait.end_ns),
+        overlapping(drawing.past.looks.get(key, ()), wait.cause_ns, wait.end_ns),
+    )
+    if not isinstance(wait.by, Job):
+        return segments
+    return [
+        part
+        for segment in segments
+        for part in collection_segments(segment, lambda callback: _handles_result(drawing, callback))
+    ]
+
+
+def _handles_result(drawing: Drawing, callback: Callback) -> bool:
+    """Whether it was a step of this request that a job's result had woken."""
+    if callback.request is not drawing.request:
+        return False
+    steps = drawing.steps.get(callback.span_id)
+    if steps is None:
+        own = next((one for one in drawing.request.activities if one.span_id == callback.span_id), None)
+        waits = [wait for wait in own.waits if not wait.thread] if own is not None else []
+        steps = drawing.steps[callback.span_id] = (
+            [wait.end_ns for wait in waits],
+            [isinstance(wait.by, Job) for wait in waits],
+        )
+    ends, by_job = steps
+    before = bisect_left(ends, callback.end_ns) - 1  # the wait that the step put an end to
+    return before >= 0 and by_job[before]
+
+
+def _add_await(drawing: Drawing, activity: Activity, wait: Wait, queued_ns: int | None) -> None:
+    blockers, blocker_count = _blockers(wait)
+    waited, is_edge = wait.waited, wait.kind not in (s.WAIT_COLLECT_ORDER, s.WAIT_GC)
+    shared = None
+    if wait.kind == s.WAIT_LIMITER and wait.pool is not None:
+        # those of a job are its worker's; who else has a token is known by the one who gave it up
+        shared = occupants(*drawing.past.pools.shares(wait.pool, wait.start_ns, wait.cause_ns))
+    about = AboutWait(
+        activity.span_id,
+        wait.kind,
+        _off_cpu_in_call(drawing, activity, wait, queued_ns),
+        wait.site,
+        wait.pool,
+        _waker(drawing, wait.by) if is_edge else None,
+        blockers,
+        blocker_count,
+        wait.by.collector if wait.kind == s.WAIT_COLLECT_ORDER and isinstance(wait.by, Job) else None,
+        shared,
+        lock_of(waited) if waited is not None else None,
+        waited.handler if waited is not None else "",
+        inferred=waited is not None and not waited.end_seen,
+    )
+    drawing.add_wait(_name(wait), activity, wait.parent_id, wait.start_ns, wait.cause_ns, about)
+
+
+def _name(wait: Wait) -> str:
+    if wait.waited is not None:
+        return thread_wait_name(wait)
+    if wait.kind != s.WAIT_AWAIT:
+        return wait.kind.replace("_", " ")
+    if wait.site is not None:
+        return f"await {wait.site.user.function}"
+    return "await" if not wait.thread else "blocked on result"
+
+
+def _off_cpu_in_call(drawing: Drawing, activity: Activity, wait: Wait, queued_ns: int | None) -> OffCpu:
+    """A call's end was seen only once Python ran again: part of it may have been a wait for the GIL."""
+    observed, waited = drawing.observed, wait.waited
+    if waited is None or waited.end_seen or observed is None:
+        return UNSEEN
+    thread_id = drawing.thread_of(activity)
+    if waited.sleeps is None:
+        return observed.blocked(waited.what, thread_id, wait.start_ns, wait.cause_ns)
+    return observed.call(waited.what, thread_id, wait.start_ns, wait.cause_ns, waited.sleeps, queued_ns)
+
+
+def _waker(drawing: Drawing, by: WokenBy) -> Waker:
+    if isinstance(by, Mark):
+        return Waker(by.kind)
+    if isinstance(by, CodeType):
+        return Waker(s.WAKER_UNKNOWN, by.co_qualname)
+    waker = drawing.kept_or_spawner(by)
+    if waker is None:
+        return Waker(s.WAKER_UNKNOWN)
+    trace_id = waker.request.trace_id if waker.request is not drawing.request else 0
+    return Waker(s.WAKER_ACTIVITY, waker.name, waker.span_id, trace_id)
+
+
+def _blockers(wait: Wait) -> tuple[list[Blocker], int]:
+    """Who held the lock, and in how many holds the chief one; or who gave back what was waited for."""
+    waited = wait.waited
+    if (
+        waited is not None and waited.waiters and wait.kind != s.WAIT_AWAIT
+    ):  # of an edge, who gave the signal is the waker
+        found = ranked(holders(wait.start_ns, wait.cause_ns, waited.holds))
+        if found:
+            return found, found[0].times
+    return _releasers(wait), 0
+
+
+def _releasers(wait: Wait) -> list[Blocker]:
+    by = wait.by
+    if not isinstance(by, Activity) or not by.releases or wait.kind in (s.WAIT_COLLECT_ORDER, s.WAIT_GC):
+        return []
+    for one in reversed(by.releases.copy()):
+        if one.start_ns <= wait.cause_ns <= one.end_ns:
+            ns, place = wait.cause_ns - wait.start_ns, one.place
+            return [Blocker(place.function, place, by.request.trace_id, by.span_id, ns)]
+    return []
+
+
+def _add_resume_segment(
+    drawing: Drawing, activity: Activity, wait: Wait, segment: Segment, queued_ns: int | None
+) -> None:
+    blockers = callback_blockers(segment.callbacks, drawing.request) if segment.callbacks else []
+    about = AboutWait(
+        activity.span_id,
+        segment.kind,
+        _off_cpu_on_way_back(drawing, activity, wait, segment, queued_ns),
+        pool=wait.pool,
+        blockers=blockers,
+        blocker_count=sum(one.calls for one in segment.callbacks),
+        inferred=wait.by is IO_LATE,
+    )
+    name = segment.kind.replace("_", " ")
+    if blockers:
+        # names are what stores count and list: how many callbacks they were is BLOCKER_COUNT
+        name = f"{name}: {blockers[0].name}"
+    parent_id = wait.parent_id
+    if isinstance(wait.by, Job) and wait.by.request is drawing.request:
+        parent_id = wait.by.span_id
+    drawing.add_wait(name, activity, parent_id, segment.start_ns, segment.end_ns, about)
+
+
+def _off_cpu_on_way_back(
+    drawing: Drawing, activity: Activity, wait: Wait, segment: Segment, queued_ns: int | None
+) -> OffCpu:
+    observed, of_loop_ns = drawing.observed, queued_in(segment)
+    if observed is None:
+        return OffCpu(run_queue_ns=of_loop_ns)
+    thread_id = drawing.thread_of(activity)
+    if not wait.thread:
+        return observed.ready(segment.kind, thread_id, segment.start_ns, segment.end_ns, wait.by, of_loop_ns)
+    kind = segment.kind, wait.kind
+    return observed.way_back(
+        kind, thread_id, segment.start_ns, segment.end_ns, queued_ns=queued_ns, woken=True
+    )
