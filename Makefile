@@ -10,9 +10,10 @@ DEMO_EXTRA := $(if $(shell command -v nvidia-smi 2>/dev/null),demo,demo-cpu)
 # whose own suites are run by `host-suites`
 PYTHONS ?= python3.11 python3.12 python3.13
 
-# tests that only compute: no services, no processes to wait for
-PURE := tests/test_layers.py tests/test_docs.py tests/testbed tests/analysis/attribution tests/analysis/changes \
-	tests/analysis/load tests/analysis/measure tests/analysis/path tests/analysis/report \
+# tests that only compute: no services, no processes to wait for; of these the random traces take minutes
+SLOW := tests/analysis/attribution/test_conservation.py
+PURE := tests/test_layers.py tests/test_docs.py tests/testbed tests/analysis/attribution \
+	tests/analysis/load tests/analysis/measure tests/analysis/path \
 	tests/analysis/situations tests/analysis/spans tests/analysis/verdicts tests/tracer/host tests/tracer/offcpu \
 	tests/tracer/spans
 
@@ -58,7 +59,7 @@ check: lint types pure
 pure: $(VENV)/.dev
 	@echo "==> tests that only compute"
 	@COVERAGE_CORE=$$($(BIN)/python -c 'import sys; print("sysmon" if sys.version_info >= (3, 12) else "ctrace")') \
-	  $(BIN)/python -m pytest $(PURE) -q --no-header --cov --cov-report= $(PYTEST_ARGS)
+	  $(BIN)/python -m pytest $(PURE) --ignore $(SLOW) -q --no-header --cov --cov-report= $(PYTEST_ARGS)
 	@echo "coverage of these tests alone, in percent: $$($(BIN)/coverage report --format=total)"
 
 lint: $(VENV)/.dev
