@@ -15,6 +15,7 @@ from whywait.analysis.path.running_frames import Frames
 from whywait.analysis.path.segments import CALL, CPU, GIL, LOCK, OUTSIDE, REST, RUN_QUEUE, SMALL, Segments
 from whywait.analysis.spans.activities import Activities
 from whywait.analysis.spans.span_table import NONE, Bools, Ints, SpanTable, Texts, objects, taken
+from whywait.analysis.text import place
 from whywait.tracer import schema
 
 _NUMBER = {cause: number for number, cause in enumerate(CAUSES)}
@@ -294,12 +295,6 @@ def pool_name(attributes: dict[str, Any]) -> str:
     size = attributes.get(schema.POOL_SIZE)
     workers = f" ({size} worker{'' if size == 1 else 's'})" if isinstance(size, int) else ""
     return f"pool {str(attributes.get(schema.POOL_NAME, '?'))!r}{workers}"
-
-
-def place(file: Any, line: Any) -> str:
-    """Return "folder/file:line", or what of it is known; the columns for culprits have the whole path."""
-    name = "/".join(file.split("/")[-2:]) if isinstance(file, str) and file else ""
-    return f"{name}:{line}" if name and isinstance(line, int) else name
 
 
 def lock_name(attributes: dict[str, Any]) -> str:

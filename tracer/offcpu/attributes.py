@@ -41,7 +41,10 @@ def put_division(attributes: Attributes, found: Division) -> None:
     named = [one.named for one in found.rivals]
     attributes[s.RIVAL_KINDS] = [one.kind for one in named]
     attributes[s.RIVAL_NAMES] = [one.name for one in named]
-    attributes[s.RIVAL_NUMBERS] = [one.named.process_id or one.threads for one in found.rivals]
+    attributes[s.RIVAL_NUMBERS] = [
+        one.named.process_id if one.named.kind in (s.RIVAL_PROCESS, s.RIVAL_SIBLING) else one.threads
+        for one in found.rivals
+    ]
     if any(one.place for one in named):
         attributes[s.RIVAL_FILES] = [one.place.file if one.place else "" for one in named]
         attributes[s.RIVAL_LINES] = [one.place.line if one.place else 0 for one in named]

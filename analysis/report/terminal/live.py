@@ -11,7 +11,7 @@ from rich.text import Text
 from whywait.analysis.causes import Cause
 from whywait.analysis.live.counting import Culprit
 from whywait.analysis.live.window import Endpoint, View
-from whywait.analysis.text import milliseconds, safe, short_place
+from whywait.analysis.text import counted, milliseconds, place, safe
 
 TOP_CAUSES: Final = 3
 _WORST: Final = 3
@@ -20,9 +20,9 @@ _WIDE: Final = 110  # columns, from which culprits and their places fit into a t
 _NARROW: Final = 60
 _SMALL: Final = 16  # lines, under which a screen shows no more than who waits for what
 _LINES_OF_TABLE: Final = 4  # its head, a rule, an empty line before and after
-_HELD_BY_NOBODY: Final = frozenset(
+_WITHOUT_CULPRIT: Final = frozenset(
     {Cause.COMPUTE, Cause.AWAIT_IO, Cause.CPU_WAIT, Cause.GC_PAUSE, Cause.UNEXPLAINED}
-)  # nobody is shown to have held it
+)  # nobody is named for it
 _LEAST_SHARE: Final = 0.005
 
 
@@ -55,7 +55,7 @@ def screen(view: View, told: Told, size: Size) -> RenderableType:
         waiting = (
             "no trace file yet"
             if told.files == 0
-            else f"no request yet in {told.files} followed file(s); one is shown some seconds after it ended"
+            else f"no request yet in {counted(told.files, 'followed file')}; one is shown some seconds after it ended"
         )
         parts.append(Text(f"waiting: {safe(told.service_missing) or waiting}", style="yellow"))
     else:
@@ -68,7 +68,7 @@ def screen(view: View, told: Told, size: Size) -> RenderableType:
 
 
 def _endpoints(view: View, size: Size, used: int) -> list[RenderableType]:
-    """Return what is told first where there is no room for all: an endpoint, its causes, the worst request."""
+    """Return what is most important where there is no room for all: an endpoint, its causes, the worst request."""
     small, wide = size.lines is not None and size.lines < _SMALL, size.columns >= _WIDE
     about = [] if small else [_loop_line(view), _gil_line(view), _pool_line(view)]
     most_worst = 1 if small else _WORST
@@ -85,7 +85,7 @@ def _endpoints(view: View, size: Size, used: int) -> list[RenderableType]:
     parts += _worst([one for one, _ in shown], most_worst)
     left_out = len(every) - len(shown)
     if left_out:
-        parts.append(Text(f"and {left_out} more endpoints", style="dim"))
+        parts.append(Text(f"and {counted(left_out, 'more endpoint')}", style="dim"))
     return parts
 
 
@@ -104,7 +104,7 @@ def _fitting(every: Sequence[_Causes], room: int, heading: int) -> list[_Causes]
 def _stacked(one: Endpoint, causes: Sequence[str]) -> list[Text]:
     name = Text(safe(one.name, 100), style="bold")
     name.append(f"  p50 {milliseconds(one.p50_ns)}, p95 {milliseconds(one.p95_ns)} ms", style="not bold")
-    name.append(f"  {one.requests:,.0f} requests", style="not bold dim")
+    name.append(f"  {counted(one.requests, 'request')}", style="not bold dim")
     return [name, *(Text(f"  {line}") for line in causes)]
 
 
@@ -116,7 +116,7 @@ def _head(view: View, told: Told, size: Size) -> Text:
     if view.seconds:
         head.append(f"  last {view.seconds:.0f} s: {requests / view.seconds:,.1f} requests/s")
         if round(requests) != traced:
-            head.append(f" (estimated from {traced} traces)")
+            head.append(f" (estimated from {counted(traced, 'trace')})")
     if told.keys:
         head.append(f"  {told.keys}", style="dim")
     return head
@@ -138,12 +138,14 @@ def _loop_line(view: View) -> Text:
         f"loop lag {milliseconds(busy + wakeup)} ms per request "
         f"(busy {milliseconds(busy)}, wake-up {milliseconds(wakeup)})"
     )
-    return Text(said + _chief(view, Cause.LOOP_BUSY, ", held by "))
+    return Text(said + _chief(view, Cause.LOOP_BUSY, ", blocked by "))
 
 
 def _gil_line(view: View) -> Text:
     waited, cpu = view.mean_ns(Cause.GIL_WAIT), view.mean_ns(Cause.CPU_WAIT)
-    said = f"GIL waited for {milliseconds(waited)} ms per request{_chief(view, Cause.GIL_WAIT, ', held by ')}"
+    said = (
+        f"GIL waited for {milliseconds(waited)} ms per request{_chief(view, Cause.GIL_WAIT, ', blocked by ')}"
+    )
     return Text(f"{said}; a CPU {milliseconds(cpu)} ms")
 
 
@@ -170,8 +172,8 @@ def _chief(view: View, cause: Cause, words: str) -> str:
 
 
 def _named(culprit: Culprit) -> str:
-    place = short_place(culprit.file, culprit.line if culprit.line is not None else "")
-    return safe(culprit.name, 80) + (f" ({safe(place, 80)})" if place else "")
+    where = place(culprit.file, culprit.line)
+    return safe(culprit.name, 80) + (f" ({safe(where, 80)})" if where else "")
 
 
 def _table(endpoints: Sequence[_Causes], *, cut: bool) -> Table:
@@ -180,7 +182,7 @@ def _table(endpoints: Sequence[_Causes], *, cut: bool) -> Table:
     table.add_column("endpoint", overflow=overflow, no_wrap=cut, max_width=_WIDEST_NAME if cut else None)
     for name in ("requests", "p50, p95 ms"):
         table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("waited for: ms per request, share, held by", overflow=overflow, no_wrap=cut, ratio=1)
+    table.add_column("waited for: ms per request, share, blocked by", overflow=overflow, no_wrap=cut, ratio=1)
     for one, causes in endpoints:
         table.add_row(
             Text(safe(one.name, 100)),
@@ -201,7 +203,7 @@ def _cause_lines(endpoint: Endpoint) -> list[str]:
         if ns / wall_ns < _LEAST_SHARE:
             continue
         chief = next((one for one in endpoint.culprits if one.cause == cause), None)
-        held = f"  by {_named(chief)}" if chief is not None and cause not in _HELD_BY_NOBODY else ""
+        held = f"  by {_named(chief)}" if chief is not None and cause not in _WITHOUT_CULPRIT else ""
         lines.append(f"{cause} {milliseconds(ns / endpoint.requests)} {ns / wall_ns:.0%}{held}")
     return lines
 

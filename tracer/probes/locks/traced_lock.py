@@ -20,7 +20,7 @@ from whywait.tracer.hotpath.thread_waits import keep_wait, waiter_here
 from whywait.tracer.probes.locks.late_holder import ASKED, NOBODY, answer, ask_who_has
 from whywait.tracer.records.current import here
 from whywait.tracer.records.request import TIMER, Activity, Hold, Waited, Waker
-from whywait.tracer.schema import WAIT_LOCK
+from whywait.tracer.schema import LOCK_KIND_SUBMIT, WAIT_LOCK
 
 _MOST_HOLDS = 256
 _NO_HOLDS: deque[Hold] = deque(maxlen=0)  # of a lock that nobody was ever in line for: most of them
@@ -199,7 +199,7 @@ class SubmitLock(TracedLock):
     """The lock that every `submit` of every `ThreadPoolExecutor` takes, and holds while a thread starts."""
 
     __slots__ = ()
-    what: ClassVar[str] = "concurrent.futures' global lock"
+    what: ClassVar[str] = LOCK_KIND_SUBMIT
 
 
 for _class in (TracedLock, TracedRLock):  # as the plain ones are called

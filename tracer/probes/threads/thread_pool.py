@@ -23,10 +23,10 @@ from whywait.tracer.hotpath.recorder import probe_failed
 from whywait.tracer.hotpath.thread_waits import waiter_here
 from whywait.tracer.records.current import here
 from whywait.tracer.records.request import Activity, Job, Pool, Wait
-from whywait.tracer.schema import WAIT_POOL_SHUTDOWN, WAIT_POOL_STARTUP
+from whywait.tracer.schema import POOL_NAME_DEFAULT, WAIT_POOL_SHUTDOWN, WAIT_POOL_STARTUP
 
 # the names that the loops give their default executor's threads
-_LOOPS_OWN = {"asyncio": "default executor", "uvloop": "default executor"}
+_LOOPS_OWN = {"asyncio": POOL_NAME_DEFAULT, "uvloop": POOL_NAME_DEFAULT}
 _START_MIN_NS = 100_000  # shorter ones are the price of making a thread
 JOB_ATTRIBUTE = "_whywait_job"  # on the host's Future: it must not outlive it
 
