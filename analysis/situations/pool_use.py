@@ -7,6 +7,7 @@ request 2          |--made--jobs--|              request 2      |-------jobs----
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import nan
 from typing import Any, ClassVar, Final
 
 import pandas as pd
@@ -59,10 +60,8 @@ def pool_situations(group: Group) -> Iterator[ManyJobs | FewJobs | PoolPerReques
     if most >= MANY and sum(group.means.get(cause, 0.0) for cause in _WAITS) >= MIN_MEAN_NS:
         yield ManyJobs(str(own["function"].iloc[0]), most)
     for row in own[own["own_pool_share"] > MOST].head(1).to_dict("records"):
-        line = row["pool_line"]
-        yield PoolPerRequest(
-            float(row["own_pool_share"]), row["pool_file"], int(line) if isinstance(line, int) else None
-        )
+        line = None if pd.isna(row["pool_line"]) else int(row["pool_line"])
+        yield PoolPerRequest(float(row["own_pool_share"]), row["pool_file"], line)
 
 
 def pool_use(analysis: Analysis) -> pd.DataFrame:
@@ -70,34 +69,42 @@ def pool_use(analysis: Analysis) -> pd.DataFrame:
     jobs = _with_requests(analysis)
     if jobs.empty:
         return pd.DataFrame(columns=list(COLUMNS))
-    get = jobs["attributes"].map
-    age_ns = pd.to_numeric(get(lambda attributes: attributes.get(schema.POOL_AGE_NS)), errors="coerce")
-    made_ns = jobs["start_ns"] - age_ns.fillna(0).astype("int64")
-    pool_id = get(lambda attributes: attributes.get(schema.POOL_ID))
-    # two processes may number their pools alike, but hardly make them in the same millisecond
-    pool = pd.Series(list(zip(pool_id, made_ns // 1_000_000, strict=True)), index=jobs.index)
-    users = jobs.groupby(pool)["request_id"].transform("nunique")
-    # a loop's default executor is made once, by whichever request came first
-    default = get(lambda attributes: attributes.get(schema.POOL_NAME)) == schema.POOL_NAME_DEFAULT
-    table = jobs.assign(
-        function=jobs["name"].str.removeprefix(schema.JOB_SPAN_PREFIX),
-        own=age_ns.notna() & (made_ns >= jobs["begun_ns"]) & (pool_id.isna() | (users == 1)) & ~default,
-        pool_file=get(lambda attributes: str(attributes.get(schema.POOL_FILE) or "")),
-        pool_line=get(lambda attributes: attributes.get(schema.POOL_LINE)),
-    )
-    by_request = table.groupby(["endpoint", "function", "request_id"]).agg(
-        jobs=("weight", "sum"), own=("own", "all"), weight=("weight", "first"), pool_file=("pool_file", "first"),
-        pool_line=("pool_line", "first"),
+    place = {"pool_file": ("pool_file", "first"), "pool_line": ("pool_line", "first")}
+    by_request = _with_pools(jobs).groupby(["endpoint", "function", "request_id"]).agg(
+        jobs=("weight", "sum"), own=("own", "all"), weight=("weight", "first"), **place
     )  # fmt: skip
     by_request["own"] *= by_request["weight"]
     result = by_request.groupby(["endpoint", "function"]).agg(
-        jobs=("jobs", "sum"), own=("own", "sum"), weight=("weight", "sum"), pool_file=("pool_file", "first"),
-        pool_line=("pool_line", "first"),
+        jobs=("jobs", "sum"), own=("own", "sum"), weight=("weight", "sum"), **place
     ).reset_index()  # fmt: skip
     size = analysis.requests.groupby("endpoint")["weight"].sum()
     result["per_request"] = result["jobs"] / result["endpoint"].map(size)
     result["own_pool_share"] = result["own"] / result["weight"]
     return result[list(COLUMNS)]
+
+
+def _with_pools(jobs: pd.DataFrame) -> pd.DataFrame:
+    """Return the jobs with their function, their pool's place, and whether that was made in and for their request."""
+    get = jobs["attributes"].map
+    age_ns = get(lambda attributes: _number(attributes, schema.POOL_AGE_NS))
+    made_ns = jobs["start_ns"] - age_ns.fillna(0).astype("int64")
+    pool_id = get(lambda attributes: _number(attributes, schema.POOL_ID))
+    # two processes may number their pools alike, but hardly make them in the same millisecond
+    pool = pd.Series(list(zip(pool_id, made_ns // 1_000_000, strict=True)), index=jobs.index)
+    alone = pool_id.isna() | (jobs.groupby(pool)["request_id"].transform("nunique") == 1)
+    # a loop's default executor is made once, by whichever request came first
+    default = get(lambda attributes: attributes.get(schema.POOL_NAME)) == schema.POOL_NAME_DEFAULT
+    return jobs.assign(
+        function=jobs["name"].str.removeprefix(schema.JOB_SPAN_PREFIX),
+        own=age_ns.notna() & (made_ns >= jobs["begun_ns"]) & alone & ~default,
+        pool_file=get(lambda attributes: str(attributes.get(schema.POOL_FILE) or "")),
+        pool_line=get(lambda attributes: _number(attributes, schema.POOL_LINE)),
+    )
+
+
+def _number(attributes: dict[str, Any], key: str) -> float:
+    value = attributes.get(key)
+    return float(value) if isinstance(value, int) and 0 <= value < 2**53 else nan
 
 
 def _with_requests(analysis: Analysis) -> pd.DataFrame:

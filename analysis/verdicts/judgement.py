@@ -1,7 +1,7 @@
 """Judges the requests of each endpoint: causes, culprits, situations and remedies, as numbers. `sentences` has the words.
 
-The rule, in one place: a cause is a reason only where it is at least MIN_SHARE of the group's wall time and at
-least MIN_MEAN_NS per request on average. Computing is no reason, and neither is what is unexplained.
+The rule, in one place: a cause is a reason only where it is significant (`thresholds`): at least 5% of the group's wall
+time and at least 1 ms per request on average. Computing is no reason, and neither is what is unexplained.
 """
 
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ from whywait.analysis.situations.loop_blocked import loop_blocked
 from whywait.analysis.situations.pool_use import pool_situations, pool_use
 from whywait.analysis.situations.serial_collection import collected_serially, serial_collection
 from whywait.analysis.situations.situation import Detector, Found, Group
-from whywait.analysis.situations.thresholds import MIN_MEAN_NS, MIN_SHARE
+from whywait.analysis.situations.thresholds import significant
 from whywait.analysis.situations.unexplained import unexplained
 from whywait.analysis.verdicts.what_to_change import Remedy, remedy
 
@@ -29,7 +29,6 @@ PERCENTILES: Final = (50, 95, 99)
 PHASE_SHARE: Final = 0.1  # of the computing, from which a phase of it is named
 PHASE_NS: Final = 100_000  # per request, on average
 MOST_PHASES: Final = 3
-_NO_REASON: Final = {Cause.COMPUTE, Cause.UNEXPLAINED}
 _IN_SPANS: Final = (Cause.GIL_WAIT, Cause.LOCK_WAIT)  # whose situations are found in their spans' attributes
 DETECTORS: Final[tuple[Detector, ...]] = (
     pool_situations, loop_blocked, collected_serially, gil_starvation, lock_convoy, cpu_competition, unexplained,
@@ -91,11 +90,10 @@ def _groups(analysis: Analysis) -> list[Group]:
             {Cause(cause): float(value) for cause, value in zip(rows["cause"], rows[column], strict=True)}
             for column in ("mean_ns", "share")
         )
-        significant = (one for one in means if shares[one] >= MIN_SHARE and means[one] >= MIN_MEAN_NS)
         made.append(
             Group(
                 str(name), own, count, float((own["wall_ns"] * weights).sum()) / count, means, shares,
-                tuple(one for one in significant if one not in _NO_REASON),
+                tuple(one for one in means if significant(one, means[one], shares[one])),
                 causes[causes["endpoint"] == name], culprits[culprits["endpoint"] == name],
                 jobs[jobs["endpoint"] == name], orders[orders["endpoint"] == name], analysis.spans, attributes,
             )

@@ -11,7 +11,9 @@ from rich.text import Text
 from whywait.analysis.causes import Cause
 from whywait.analysis.live.counting import Culprit
 from whywait.analysis.live.window import Endpoint, View
+from whywait.analysis.situations.thresholds import significant
 from whywait.analysis.text import counted, milliseconds, place, safe
+from whywait.analysis.verdicts.what_to_change import remedy
 
 TOP_CAUSES: Final = 3
 _WORST: Final = 3
@@ -83,6 +85,8 @@ def _endpoints(view: View, size: Size, used: int) -> list[RenderableType]:
     else:
         parts += [line for one, causes in shown for line in _stacked(one, causes)]
     parts += _worst([one for one, _ in shown], most_worst)
+    if size.lines is None:
+        parts += _to_change(view.endpoints[0])
     left_out = len(every) - len(shown)
     if left_out:
         parts.append(Text(f"and {counted(left_out, 'more endpoint')}", style="dim"))
@@ -206,6 +210,16 @@ def _cause_lines(endpoint: Endpoint) -> list[str]:
         held = f"  by {_named(chief)}" if chief is not None and cause not in _WITHOUT_CULPRIT else ""
         lines.append(f"{cause} {milliseconds(ns / endpoint.requests)} {ns / wall_ns:.0%}{held}")
     return lines
+
+
+def _to_change(endpoint: Endpoint) -> list[Text]:
+    """What to change about the chief significant cause of the endpoint that cost most time."""
+    wall_ns = endpoint.wall_ns or 1.0
+    for cause, ns in endpoint.by_cause.items():
+        if significant(Cause(cause), ns / endpoint.requests, ns / wall_ns):
+            said = f"what to change in {safe(endpoint.name, 60)}: {cause}: {remedy(Cause(cause)).text}"
+            return [Text(said, style="green")]
+    return []
 
 
 def _worst(endpoints: Sequence[Endpoint], most: int) -> list[Text]:
