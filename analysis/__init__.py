@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from whywait.analysis.measure.summary import summarize
     from whywait.analysis.model import Analysis, Finding, Traces
     from whywait.analysis.pipeline import analyze, attribute
-    from whywait.analysis.verdicts.accusation import verdict
+    from whywait.analysis.verdicts.sentences import verdict
 
 __all__ = [
     "Analysis",
@@ -54,7 +54,7 @@ _HOME = {
     "only_endpoint": "whywait.analysis.measure.selection",
     "renamed": "whywait.analysis.measure.selection",
     "summarize": "whywait.analysis.measure.summary",
-    "verdict": "whywait.analysis.verdicts.accusation",
+    "verdict": "whywait.analysis.verdicts.sentences",
 }
 
 

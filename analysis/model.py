@@ -85,3 +85,8 @@ class Analysis:
     culprits: pd.DataFrame
     spans: pd.DataFrame
     findings: tuple[Finding, ...] = field(default=())
+
+    @property
+    def analysed(self) -> pd.DataFrame:
+        """The requests that were analysed: those of `requests` that were recorded whole."""
+        return self.requests[self.requests["request_id"].isin(self.causes["request_id"])]

@@ -21,12 +21,13 @@ from whywait.analysis.spans.clean import clean, finding
 from whywait.analysis.spans.guessed_activities import guessed_activities
 from whywait.analysis.spans.requests import find_requests, request_table
 from whywait.analysis.spans.span_table import SpanTable, span_table, taken
+from whywait.analysis.text import counted
 
 
 def attribute(traces: Traces | pd.DataFrame) -> pd.DataFrame:
     """Return one row per request and segment (CAUSE_COLUMNS), in integer nanoseconds.
 
-    The rows of a request tile its wall time exactly, and that is checked. Requests that were not
+    The rows of a request cover its wall time exactly and without overlap, and that is checked. Requests that were not
     recorded whole have no rows. Raises InputError when there is no request in the traces.
     """
     return analyze(traces).causes
@@ -46,7 +47,7 @@ def analyze(traces: Traces | Source, **load: Any) -> Analysis:
     findings += more
     if len(requests.row) == 0:
         raise InputError(
-            f"no request in {len(spans.start)} spans: expected SERVER spans, or a root phase of whywait; "
+            f"no request in {counted(len(spans.start), 'span')}: expected SERVER spans, or a root phase of whywait; "
             "was the service traced while it served?"
         )
     guessed = guessed_activities(spans, requests.row[requests.foreign])

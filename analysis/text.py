@@ -1,4 +1,4 @@
-"""Trace content is hostile: names may carry control characters, escape sequences or direction marks."""
+"""How amounts, places and counts are written; and names from traces, which may carry escape sequences, made safe."""
 
 import unicodedata
 from typing import Final
@@ -17,16 +17,29 @@ def safe(text: object, limit: int = _MAX_LENGTH) -> str:
 
 
 def milliseconds(ns: float) -> str:
-    """Nanoseconds as milliseconds for a person: three figures, no more."""
-    value = ns / 1e6
-    if value >= 100:
-        return f"{value:,.0f}"
-    return f"{value:.1f}" if value >= 1 else f"{value:.2f}"
+    """Return nanoseconds as milliseconds without their unit: three figures, no more."""
+    value = abs(ns) / 1e6
+    shown = f"{value:,.0f}" if value >= 100 else f"{value:.1f}" if value >= 1 else f"{value:.2f}"
+    return f"−{shown}" if ns < 0 and float(shown.replace(",", "")) else shown
 
 
-def short_place(file: str, line: object) -> str:
-    """The last two parts of a path with its line: enough to find it, short enough to read."""
-    if not file:
-        return ""
-    tail = "/".join(str(file).split("/")[-2:])
-    return f"{tail}:{line}" if str(line).isdigit() else tail
+def amount(ns: float) -> str:
+    """Return nanoseconds as milliseconds with their unit."""
+    return f"{milliseconds(ns)} ms"
+
+
+def signed(ns: float) -> str:
+    """Return a difference in milliseconds with its sign, without the unit."""
+    shown = milliseconds(ns)
+    return f"+{shown}" if ns > 0 else shown
+
+
+def place(file: object, line: object) -> str:
+    """Return the last two parts of a path with its line: "app/model.py:12", or what of it is known."""
+    tail = "/".join(file.split("/")[-2:]) if isinstance(file, str) else ""
+    return f"{tail}:{line}" if tail and str(line).isdigit() else tail
+
+
+def counted(count: float, noun: str) -> str:
+    """Return how many there are: "1 request", "1,200 requests"."""
+    return f"{count:,.0f} {noun}{'' if round(count) == 1 else 's'}"

@@ -33,7 +33,7 @@ from demo_service.load import (
 )
 from whywait.analysis import InputError, analyze, load_traces
 from whywait.analysis.report.html.report import write_html
-from whywait.analysis.verdicts.accusation import verdict
+from whywait.analysis.verdicts.sentences import verdict
 
 REQUESTS_PER_CELL: Final = 160
 WARM_UP: Final = Bounds(seconds=3, requests=4)

@@ -44,6 +44,7 @@ PREFIX: Final = "whywait."
 KIND: Final = "whywait.kind"
 KIND_TASK: Final = "task"  # an asyncio task of the request; the root task spans the whole request
 KIND_JOB: Final = "job"  # an executor job, from submit to the resume of who awaited it
+JOB_SPAN_PREFIX: Final = "job "  # of its span's name; what follows is the function's
 KIND_RUN: Final = "run"  # the job's function on its worker thread (child of the job span)
 KIND_WAIT: Final = "wait"  # an activity waited; WAIT says for what
 KIND_BLOCK: Final = "block"  # one uninterrupted stretch on the event loop, long enough to matter
@@ -189,6 +190,9 @@ BLOCKER_THREAD: Final = "whywait.blocker.thread"  # name of the thread that held
 
 # which lock
 LOCK_KIND: Final = "whywait.lock.kind"  # "Lock", "RLock", "Semaphore.acquire", "Event.wait", ...
+LOCK_KIND_SUBMIT: Final = (
+    "concurrent.futures' global lock"  # which every submit of every pool of threads takes
+)
 LOCK_FILE: Final = "whywait.lock.file"  # where it was made
 LOCK_LINE: Final = "whywait.lock.line"
 LOCK_FUNCTION: Final = "whywait.lock.function"
@@ -237,7 +241,9 @@ CPU_WANTED_NATIVE: Final = "whywait.cpu.wanted_native_milli"
 # who had them: parallel arrays, longest first, without those in which nothing is known; RIVAL_NS sums to at most CPU_PROCESS_NS + CPU_OWN_NS
 RIVAL_KINDS: Final = "whywait.rival.kinds"  # RIVAL_*
 RIVAL_NAMES: Final = "whywait.rival.names"  # of the process, the function, or the library
-RIVAL_NUMBERS: Final = "whywait.rival.numbers"  # process id; of threads, how many they were
+RIVAL_NUMBERS: Final = (
+    "whywait.rival.numbers"  # process id, 0 for several of them; of threads, how many they were
+)
 RIVAL_FILES: Final = "whywait.rival.files"  # "" where not known
 RIVAL_LINES: Final = "whywait.rival.lines"  # 0 where not known
 RIVAL_TRACE_IDS: Final = "whywait.rival.trace_ids"  # "" where it worked for no request
@@ -253,6 +259,7 @@ RIVAL_NATIVE: Final = "native"  # of this process, such as the workers of an Ope
 # --- pools --------------------------------------------------------------------------------------
 POOL_ID: Final = "whywait.pool.id"
 POOL_NAME: Final = "whywait.pool.name"  # thread name prefix, or "default", or "anyio"
+POOL_NAME_DEFAULT: Final = "default executor"  # the loop's own
 POOL_SIZE: Final = "whywait.pool.size"
 POOL_FILE: Final = "whywait.pool.file"  # where it was made
 POOL_LINE: Final = "whywait.pool.line"

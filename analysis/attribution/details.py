@@ -7,6 +7,7 @@ import numpy as np
 
 from whywait.analysis.attribution.cpu_rivals import why_queued
 from whywait.analysis.spans.span_table import Ints, SpanTable, Texts, objects
+from whywait.analysis.text import place
 from whywait.tracer import schema
 
 
@@ -40,12 +41,6 @@ def pool_name(attributes: dict[str, Any]) -> str:
     size = attributes.get(schema.POOL_SIZE)
     workers = f" ({size} worker{'' if size == 1 else 's'})" if isinstance(size, int) else ""
     return f"pool {str(attributes.get(schema.POOL_NAME, '?'))!r}{workers}"
-
-
-def place(file: Any, line: Any) -> str:
-    """Return "folder/file:line", or what of it is known; the columns for culprits have the whole path."""
-    name = "/".join(file.split("/")[-2:]) if isinstance(file, str) and file else ""
-    return f"{name}:{line}" if name and isinstance(line, int) else name
 
 
 def lock_name(attributes: dict[str, Any]) -> str:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from whywait.analysis.attribution.details import place
+from whywait.analysis.text import place
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,10 @@
 """What changed between two runs: the difference of a percentile, divided among causes.
 
 Both sides' percentiles are divided by `composition` in whole nanoseconds, so the differences by cause sum to the
-difference of the percentile exactly. Whether a difference is more than chance is told by resampling both sides.
+difference of the percentile exactly. Resampling both sides decides whether a difference is more than chance.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -24,7 +25,10 @@ from whywait.analysis.measure.percentile_composition import (
 )
 from whywait.analysis.measure.weights import Floats
 from whywait.analysis.model import Analysis
-from whywait.analysis.verdicts.accusation import MIN_MEAN_NS, MIN_SHARE
+from whywait.analysis.situations.situation import Found
+from whywait.analysis.situations.thresholds import MIN_MEAN_NS, MIN_SHARE
+from whywait.analysis.verdicts.judgement import judge
+from whywait.analysis.verdicts.remedies import Remedy, remedy
 
 DEFAULT_PERCENTILE: Final = 95.0
 
@@ -40,6 +44,7 @@ class CauseChange:
     high_ns: int
     certain: bool  # more than chance, and enough to matter
     mover: Mover | None  # whose part in it changed most, in the direction of the cause
+    remedy: Remedy  # as the run after has it
 
     @property
     def delta_ns(self) -> int:
@@ -78,6 +83,11 @@ class Change:
         )
 
     @property
+    def remedy(self) -> Remedy | None:
+        """What to do about the chief cause of a slower percentile; None where there is none."""
+        return self.blamed[0].remedy if self.delta_ns > 0 and self.blamed else None
+
+    @property
     def against(self) -> tuple[CauseChange, ...]:
         """The causes that went the other way, or changed while the percentile did not."""
         return tuple(one for one in self.causes if one.certain and one not in self.blamed)
@@ -109,7 +119,11 @@ def compare(before: Analysis, after: Analysis, percentile: float = DEFAULT_PERCE
             f"before has {_listed(first)}, after has {_listed(second)}. To compare two that differ in name, "
             "choose them: --endpoint TEXT --against TEXT"
         )
-    changes = [_change(name, number, before, after, percentile) for number, name in enumerate(common)]
+    situations = {one.endpoint: one.situations for one in judge(after)}
+    changes = [
+        _change(name, number, (before, after), percentile, situations.get(name, ()))
+        for number, name in enumerate(common)
+    ]
     changes.sort(key=lambda one: (-abs(one.delta_ns), one.endpoint))
     return Comparison(
         percentile,
@@ -129,7 +143,14 @@ def _listed(names: list[str]) -> str:
     )
 
 
-def _change(endpoint: str, number: int, before: Analysis, after: Analysis, percentile: float) -> Change:
+def _change(
+    endpoint: str,
+    number: int,
+    runs: tuple[Analysis, Analysis],
+    percentile: float,
+    situations: Sequence[Found],
+) -> Change:
+    before, after = runs
     sides = _sample(before, endpoint), _sample(after, endpoint)
     parts = tuple(composition(side, percentile) for side in sides)
     walls = sum(parts[0]), sum(parts[1])
@@ -149,7 +170,7 @@ def _change(endpoint: str, number: int, before: Analysis, after: Analysis, perce
     causes = [
         CauseChange(
             cause, parts[0][at], parts[1][at], round(low[at]), round(high[at]),
-            certain(parts[1][at] - parts[0][at], low[at], high[at]), movers.get(str(cause)),
+            certain(parts[1][at] - parts[0][at], low[at], high[at]), movers.get(str(cause)), remedy(cause, situations),
         )
         for at, cause in enumerate(CAUSES) if parts[0][at] or parts[1][at]
     ]  # fmt: skip

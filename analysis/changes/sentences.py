@@ -3,12 +3,13 @@
 from whywait.analysis.causes import INFO, Cause
 from whywait.analysis.changes.comparison import CauseChange, Change, Comparison
 from whywait.analysis.measure.percentile_composition import highest_tellable, requests_needed
+from whywait.analysis.text import counted, milliseconds, signed
 
 
 def headline(change: Change, percentile: float) -> str:
     """Return one sentence: the percentile before and after, and whether that is a change."""
-    took = f"p{percentile:g} {ms(change.before_ns)} → {ms(change.after_ns)} ms"
-    counts = f"{change.requests_before} requests before, {change.requests_after} after"
+    took = f"p{percentile:g} {milliseconds(change.before_ns)} → {milliseconds(change.after_ns)} ms"
+    counts = f"{counted(change.requests_before, 'request')} before, {change.requests_after:,} after"
     if not change.tellable:
         fewest = min(change.requests_before, change.requests_after)
         other = highest_tellable(fewest)
@@ -39,18 +40,11 @@ def reasons(change: Change) -> tuple[str, ...]:
     return tuple(said)
 
 
-def remedy(change: Change) -> str:
-    """Return what to do about the chief cause of a slower percentile, "" where there is none."""
-    if change.delta_ns <= 0 or not change.blamed:
-        return ""
-    return INFO[change.blamed[0].cause].remedy
-
-
 def text(change: Change, percentile: float) -> str:
     """Return all that is said about one endpoint."""
     parts = [f"{change.endpoint}: {headline(change, percentile)}", *reasons(change)]
-    if remedy(change):
-        parts.append(f"What to change: {remedy(change)}")
+    if change.remedy:
+        parts.append(f"What to change: {change.remedy.text}")
     return " ".join(parts)
 
 
@@ -68,17 +62,6 @@ def _who(one: CauseChange) -> str:
     if mover is None or one.cause is Cause.CPU_WAIT:
         return ""
     where = f" ({mover.place})" if mover.place else ""
-    return f", chiefly {mover.name}{where}: {ms(mover.before_ns)} → {ms(mover.after_ns)} ms"
-
-
-def ms(ns: float) -> str:
-    """Return nanoseconds as milliseconds for a person."""
-    value = abs(ns) / 1e6
-    shown = f"{value:,.0f}" if value >= 100 else f"{value:.1f}" if value >= 1 else f"{value:.2f}"
-    return f"−{shown}" if ns < 0 and float(shown.replace(",", "")) else shown
-
-
-def signed(ns: float) -> str:
-    """Return a difference in milliseconds with its sign."""
-    said = ms(ns)
-    return f"+{said}" if ns > 0 else said
+    return (
+        f", chiefly {mover.name}{where}: {milliseconds(mover.before_ns)} → {milliseconds(mover.after_ns)} ms"
+    )

@@ -9,13 +9,13 @@ from typing import Annotated
 
 import typer
 
+from whywait.analysis.cli.sources import Service, SkipBadLines, Source, analysis_of
 from whywait.analysis.cli.streams import examples, working
 from whywait.analysis.errors import InputError
-from whywait.analysis.load import load_traces
 from whywait.analysis.measure.selection import only_slowest
-from whywait.analysis.pipeline import analyze
 from whywait.analysis.report.annotation import Form, cause_spans
 from whywait.analysis.report.annotation.copied_traces import copied, hosts_of
+from whywait.analysis.text import counted
 from whywait.analysis.write.otlp_file import write_spans
 from whywait.analysis.write.otlp_http import send as send_lines
 from whywait.analysis.write.whole_file import whole_file
@@ -31,9 +31,7 @@ EPILOG = examples(
 
 
 def annotate(
-    source: Annotated[
-        str, typer.Argument(help="OTLP JSON Lines file, a directory of them, '-', or Jaeger's URL.", metavar="SOURCE")
-    ],
+    source: Source,
     output: Annotated[
         Path | None, typer.Option(help="Write OTLP JSON Lines here; '-' is standard output.", metavar="OUT")
     ] = None,
@@ -52,10 +50,8 @@ def annotate(
     only_causes: Annotated[
         bool, typer.Option(help="Leave out the traces themselves, as is always done for those of a Jaeger.")
     ] = False,
-    service: Annotated[str | None, typer.Option(help="Only this service's traces (Jaeger needs it).")] = None,
-    skip_bad_lines: Annotated[
-        bool, typer.Option(help="Leave out lines that cannot be read, and say so.")
-    ] = False,
+    service: Service = None,
+    skip_bad_lines: SkipBadLines = False,
 ) -> None:  # fmt: skip
     """Writes what each request waited for back into its trace, ours or anybody's, to be seen in Jaeger."""
     if output is None and send is None:
@@ -69,10 +65,7 @@ def annotate(
         if source == "-":
             source = str(_kept(folder / "input.jsonl"))
         remote = source.startswith(("http://", "https://"))
-        with working(f"reading {source}"):
-            loaded = load_traces(source, service=service, skip_bad_lines=skip_bad_lines)
-        with working(f"dividing the time of {len(loaded.spans):,} spans"):
-            analysis = analyze(loaded)
+        analysis = analysis_of(source, service=service, skip_bad_lines=skip_bad_lines)
         if slowest is not None:
             analysis = only_slowest(analysis, slowest)
         traces = None if slowest is None else set(analysis.requests["trace_id"])
@@ -87,10 +80,12 @@ def annotate(
         if send is not None:
             with working(f"sending to {send}"), target.open("rb") as written:
                 send_lines(written, send)
-    analysed = analysis.causes["request_id"].nunique()
-    beside = f" beside {lines:,} lines of traces" if lines else ""
+    beside = f" beside {counted(lines, 'line')} of traces" if lines else ""
     where = " and ".join(str(one) for one in (output, send) if one is not None)
-    print(f"{count:,} spans for {analysed:,} requests{beside}: {where}", file=sys.stderr)
+    print(
+        f"{counted(count, 'span')} for {counted(len(analysis.analysed), 'request')}{beside}: {where}",
+        file=sys.stderr,
+    )
 
 
 def _kept(path: Path) -> Path:

@@ -5,7 +5,6 @@ import json
 import os
 import sys
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -25,13 +24,11 @@ from whywait.analysis.cli.logs import logs
 from whywait.analysis.cli.metrics import EPILOG as METRICS_EPILOG
 from whywait.analysis.cli.metrics import metrics
 from whywait.analysis.cli.of_tracer import DOCTOR_EPILOG, PASSED_ON, RUN_EPILOG, doctor, run
-from whywait.analysis.cli.streams import ReaderGone, console, examples, say, working
+from whywait.analysis.cli.sources import Endpoint, Last, Service, SkipBadLines, Source, analysis_of
+from whywait.analysis.cli.streams import ReaderGone, console, examples, say
 from whywait.analysis.cli.top import EPILOG as TOP_EPILOG
 from whywait.analysis.cli.top import top
 from whywait.analysis.errors import InputError
-from whywait.analysis.load import load_traces
-from whywait.analysis.measure.selection import only_endpoint
-from whywait.analysis.pipeline import analyze
 from whywait.analysis.report.html.report import write_html
 from whywait.analysis.report.json.report import as_json
 from whywait.analysis.report.terminal.report import render
@@ -50,7 +47,6 @@ Exit codes: 0 fine; 1 found wanting (doctor: something is missing; diff --fail-i
 interrupted.
 """
 _LONGEST_MESSAGE: Final = 2000
-_LONGEST_S: Final = 100 * 365 * 86_400  # of --last: what can be subtracted from today
 
 
 app = typer.Typer(
@@ -80,7 +76,7 @@ def _options(
 
 
 @app.command(
-    short_help="Why requests were slow, who held them, what to change.",
+    short_help="Why requests were slow, who delayed them, what to change.",
     epilog=examples(
         "whywait report traces",
         "whywait report traces.jsonl --html report.html",
@@ -89,36 +85,23 @@ def _options(
     ),
 )
 def report(
-    source: Annotated[
-        str,
-        typer.Argument(
-            help="OTLP JSON Lines file, a directory of them, '-', or Jaeger's URL.", metavar="SOURCE"
-        ),
-    ],
-    service: Annotated[str | None, typer.Option(help="Only this service's traces (Jaeger needs it).")] = None,
+    source: Source,
+    service: Service = None,
     html: Annotated[
         Path | None, typer.Option(help="Write the report as one HTML file.", metavar="FILE")
     ] = None,
     as_json_text: Annotated[
-        bool, typer.Option("--json", help="Print JSON (analysis/report/schema.json).")
+        bool, typer.Option("--json", help="Print JSON (analysis/report/json/schema.json).")
     ] = False,
-    endpoint: Annotated[str | None, typer.Option(help="Only endpoints that contain this text.")] = None,
+    endpoint: Endpoint = None,
     top: Annotated[int, typer.Option(help="How many requests and culprits to show.", min=1, max=1000)] = 5,
-    last: Annotated[
-        str | None, typer.Option(help="Only the last such time, e.g. 30s, 15m, 2h, 1d.", metavar="TIME")
-    ] = None,
-    skip_bad_lines: Annotated[
-        bool, typer.Option(help="Leave out lines that cannot be read, and say so.")
-    ] = False,
+    last: Last = None,
+    skip_bad_lines: SkipBadLines = False,
 ) -> None:
-    """Says what each endpoint's requests waited for, who held them, and what to change."""
-    since = datetime.now(UTC) - _duration(last) if last is not None else None
-    with working(f"reading {source}"):
-        loaded = load_traces(source, service=service, start=since, skip_bad_lines=skip_bad_lines)
-    with working(f"dividing the time of {len(loaded.spans):,} spans"):
-        analysis = analyze(loaded)
-    if endpoint is not None:
-        analysis = only_endpoint(analysis, endpoint)
+    """Says what each endpoint's requests waited for, who delayed them, and what to change."""
+    analysis = analysis_of(
+        source, service=service, skip_bad_lines=skip_bad_lines, last=last, endpoint=endpoint
+    )
     if html is not None:
         write_html(analysis, html, title=f"whywait: {source}", top=top)
     if as_json_text:
@@ -213,13 +196,3 @@ def _survive_encoding() -> None:
     """A character that the output cannot show becomes a question mark, not a traceback."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")
-
-
-def _duration(text: str) -> timedelta:
-    units = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
-    number, unit = text[:-1], text[-1:]
-    if unit not in units or not (number.isascii() and number.isdigit()):
-        raise InputError(f"--last is {text!r}; expected a number and s, m, h or d, such as 15m")
-    if len(number) > 12 or timedelta(**{units[unit]: 1}).total_seconds() * int(number) > _LONGEST_S:
-        raise InputError(f"--last is {text!r}; expected at most a hundred years")
-    return timedelta(**{units[unit]: int(number)})

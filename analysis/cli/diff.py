@@ -7,12 +7,11 @@ from typing import Annotated, Final
 import typer
 
 from whywait.analysis.changes.comparison import DEFAULT_PERCENTILE, Comparison, compare
-from whywait.analysis.cli.streams import console, examples, say, working
+from whywait.analysis.cli.sources import Endpoint, Service, SkipBadLines, analysis_of, source_argument
+from whywait.analysis.cli.streams import console, examples, say
 from whywait.analysis.errors import InputError
-from whywait.analysis.load import load_traces
 from whywait.analysis.measure.selection import only_endpoint, renamed
 from whywait.analysis.model import Analysis
-from whywait.analysis.pipeline import analyze
 from whywait.analysis.report.html.diff import write_diff_html
 from whywait.analysis.report.json.diff import diff_as_json
 from whywait.analysis.report.terminal.diff import render_diff
@@ -23,34 +22,31 @@ EPILOG: Final = examples(
     "whywait diff traces traces --endpoint to_thread --against batch",
     "whywait diff before after --fail-if-slower      (exit code 1, for a build)",
 )
-_SOURCE: Final = "OTLP JSON Lines file, a directory of them, '-', or Jaeger's URL."
 SLOWER: Final = 1  # exit code
 
 
 def diff(
-    before: Annotated[str, typer.Argument(help=_SOURCE, metavar="BEFORE")],
-    after: Annotated[str, typer.Argument(help=_SOURCE, metavar="AFTER")],
+    before: Annotated[str, source_argument("BEFORE")],
+    after: Annotated[str, source_argument("AFTER")],
     percentile: Annotated[
         float, typer.Option(help="Of each endpoint's wall times, over 0 and under 100.", metavar="P")
     ] = DEFAULT_PERCENTILE,
-    endpoint: Annotated[str | None, typer.Option(help="Only endpoints that contain this text.")] = None,
+    endpoint: Endpoint = None,
     against: Annotated[
         str | None,
         typer.Option(help="Compare --endpoint of BEFORE with the endpoints of AFTER that contain this text."),
     ] = None,
-    service: Annotated[str | None, typer.Option(help="Only this service's traces (Jaeger needs it).")] = None,
+    service: Service = None,
     html: Annotated[
         Path | None, typer.Option(help="Write the comparison as one HTML file.", metavar="FILE")
     ] = None,
     as_json_text: Annotated[
-        bool, typer.Option("--json", help="Print JSON (analysis/report/diff_schema.json).")
+        bool, typer.Option("--json", help="Print JSON (analysis/report/json/diff_schema.json).")
     ] = False,
     fail_if_slower: Annotated[
         bool, typer.Option(help="End with exit code 1 when an endpoint became slower by more than chance.")
     ] = False,
-    skip_bad_lines: Annotated[
-        bool, typer.Option(help="Leave out lines that cannot be read, and say so.")
-    ] = False,
+    skip_bad_lines: SkipBadLines = False,
 ) -> int:
     """Says what changed between two runs: the difference of a percentile, divided among causes exactly."""
     if not 0 < percentile < 100:
@@ -59,7 +55,9 @@ def diff(
         raise InputError("--against TEXT needs --endpoint TEXT: which endpoint of BEFORE to compare with it")
     if before == "-" and after == "-":
         raise InputError("BEFORE and AFTER cannot both be standard input: name a file for one of them")
-    first, second = (_analysis(source, service, skip_bad_lines) for source in (before, after))
+    first, second = (
+        analysis_of(source, service=service, skip_bad_lines=skip_bad_lines) for source in (before, after)
+    )
     sides = _chosen(first, second, endpoint, against)
     found = compare(*sides, percentile=percentile)
     names = (before, after)
@@ -77,13 +75,6 @@ def diff(
 def slower(found: Comparison) -> bool:
     """Whether some endpoint became slower by more than chance."""
     return any(one.certain and one.delta_ns > 0 for one in found.changes)
-
-
-def _analysis(source: str, service: str | None, skip_bad_lines: bool) -> Analysis:
-    with working(f"reading {source}"):
-        loaded = load_traces(source, service=service, skip_bad_lines=skip_bad_lines)
-    with working(f"dividing the time of {len(loaded.spans):,} spans"):
-        return analyze(loaded)
 
 
 def _chosen(

@@ -6,11 +6,10 @@ from typing import Annotated
 
 import typer
 
+from whywait.analysis.cli.sources import Endpoint, Service, SkipBadLines, Source, analysis_of
 from whywait.analysis.cli.streams import examples, working
-from whywait.analysis.load import load_traces
-from whywait.analysis.measure.selection import only_endpoint
-from whywait.analysis.pipeline import analyze
 from whywait.analysis.report.perfetto import write_perfetto
+from whywait.analysis.text import counted
 from whywait.analysis.write.whole_file import whole_file
 
 EPILOG = examples(
@@ -21,42 +20,30 @@ EPILOG = examples(
 
 
 def export(
-    source: Annotated[
-        str,
-        typer.Argument(
-            help="OTLP JSON Lines file, a directory of them, '-', or Jaeger's URL.", metavar="SOURCE"
-        ),
-    ],
+    source: Source,
     perfetto: Annotated[
         Path,
         typer.Option(
             help="Write Chrome trace JSON for Perfetto's UI; '-' is standard output.", metavar="OUT"
         ),
     ],
-    service: Annotated[str | None, typer.Option(help="Only this service's traces (Jaeger needs it).")] = None,
-    endpoint: Annotated[str | None, typer.Option(help="Only endpoints that contain this text.")] = None,
+    service: Service = None,
+    endpoint: Endpoint = None,
     detail: Annotated[
         int,
         typer.Option(
             help="How many of the slowest requests to show with every task and job.", min=0, max=500
         ),
     ] = 20,
-    skip_bad_lines: Annotated[
-        bool, typer.Option(help="Leave out lines that cannot be read, and say so.")
-    ] = False,
+    skip_bad_lines: SkipBadLines = False,
 ) -> None:
     """Writes requests, threads, loops and who woke whom as one timeline for another viewer."""
-    with working(f"reading {source}"):
-        loaded = load_traces(source, service=service, skip_bad_lines=skip_bad_lines)
-    with working(f"dividing the time of {len(loaded.spans):,} spans"):
-        analysis = analyze(loaded)
-    if endpoint is not None:
-        analysis = only_endpoint(analysis, endpoint)
+    analysis = analysis_of(source, service=service, skip_bad_lines=skip_bad_lines, endpoint=endpoint)
     with whole_file(perfetto) as stream, working(f"writing {perfetto}"):
         written = write_perfetto(analysis, stream, detail=detail)
     left_out = f" ({written.left_out:,} faster ones left out)" if written.left_out else ""
     print(
-        f"{written.requests:,} requests{left_out}, {written.tracks:,} tracks, {written.slices:,} slices, "
-        f"{written.arrows:,} arrows: open {'it' if str(perfetto) == '-' else perfetto} in https://ui.perfetto.dev",
+        f"{counted(written.requests, 'request')}{left_out}, {counted(written.tracks, 'track')}, "
+        f"{counted(written.slices, 'slice')}, {counted(written.arrows, 'arrow')}: open {'it' if str(perfetto) == '-' else perfetto} in https://ui.perfetto.dev",
         file=sys.stderr,
     )

@@ -4,6 +4,7 @@ from typing import Annotated, Final
 
 import typer
 
+from whywait.analysis.cli.sources import Followed
 from whywait.analysis.cli.streams import examples
 from whywait.analysis.errors import InputError
 from whywait.analysis.live.labels import MOST_ENDPOINTS
@@ -21,9 +22,7 @@ EPILOG: Final = (
 
 
 def metrics(
-    traces: Annotated[
-        str, typer.Argument(help="The file or directory that the service writes.", metavar="TRACES")
-    ],
+    traces: Followed,
     endpoint: Annotated[
         str | None, typer.Option(help="Where to send them, by OTLP over HTTP.", metavar="URL")
     ] = None,

@@ -21,6 +21,7 @@ from whywait.analysis.live.metrics import CountedExporter, Instruments
 from whywait.analysis.live.pace import rest_s
 from whywait.analysis.live.reader import EVERYTHING, Reader
 from whywait.analysis.live.totals import Totals
+from whywait.analysis.text import counted
 
 _TURN_S: Final = 2.0
 _LAST_EXPORT_MS: Final = 5_000
@@ -62,7 +63,7 @@ def run(
         provider.shutdown(timeout_millis=_LAST_EXPORT_MS)
         failed = exporter.begun - exporter.sent  # one may still be trying
         if failed:
-            print(f"whywait metrics: {failed} of {exporter.begun} exports failed", file=sys.stderr)
+            print(f"whywait metrics: {failed} of {counted(exporter.begun, 'export')} failed", file=sys.stderr)
 
 
 def _follow(

@@ -15,6 +15,7 @@ from rich.live import Live
 
 from whywait.analysis.cli.keys import quit_key
 from whywait.analysis.cli.niceness import yield_to_others
+from whywait.analysis.cli.sources import Followed, Service
 from whywait.analysis.cli.streams import examples
 from whywait.analysis.errors import InputError
 from whywait.analysis.live.assembly import Patience
@@ -23,6 +24,7 @@ from whywait.analysis.live.reader import Reader, checked_path, last_seconds
 from whywait.analysis.live.tail import LOST_LINE
 from whywait.analysis.live.window import LONGEST_S, Window
 from whywait.analysis.report.terminal.live import Size, Told, screen
+from whywait.analysis.text import counted
 
 _TURN_S: Final = 2.0
 _BACK: Final = 32 << 20  # bytes of each file's end that --once looks at
@@ -37,16 +39,14 @@ EPILOG: Final = examples(
 
 
 def top(
-    traces: Annotated[
-        str, typer.Argument(help="The file or directory that the service writes.", metavar="TRACES")
-    ],
+    traces: Followed,
     seconds: Annotated[
         float, typer.Option(help="How many of the last seconds to show.", min=1, max=LONGEST_S)
     ] = 10.0,
     once: Annotated[bool, typer.Option("--once", help="Show the end of what was written, and end.")] = False,
-    service: Annotated[str | None, typer.Option(help="Only this service's requests.")] = None,
+    service: Service = None,
 ) -> int:
-    """Shows, as they come, what each endpoint's requests wait for, who holds them, and the worst of them."""
+    """Shows, as they come, what each endpoint's requests wait for, what delays them, and the worst of them."""
     path = checked_path(traces, must_exist=once)
     if once:
         _show_once(path, seconds, service)
@@ -81,7 +81,7 @@ def _show_once(path: Path, seconds: float, service: str | None) -> None:
         raise InputError(
             f"{path} holds no request at its end: "
             + (
-                f"{unread} lines are not OTLP JSON"
+                f"{counted(unread, 'line')} of it not OTLP JSON"
                 if unread
                 else "send the service some, or wait until it has exported"
             )

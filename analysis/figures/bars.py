@@ -5,10 +5,11 @@ from collections.abc import Mapping
 import plotly.graph_objects as go
 
 from whywait.analysis.causes import CAUSES
-from whywait.analysis.figures.look import colour, escaped, in_order, said_ms, styled
+from whywait.analysis.figures.look import colour, escaped, in_order, styled
 from whywait.analysis.measure.job_times import collect_delay
 from whywait.analysis.measure.percentile_composition import composition, sample_of
 from whywait.analysis.model import Analysis
+from whywait.analysis.text import amount
 
 SHOWN = 20
 LEAST_SHARE = 0.01  # of the longest delay: shorter ones cannot be seen beside it
@@ -30,13 +31,13 @@ def where_time_went(analyses: Mapping[str, Analysis], percentiles: tuple[float, 
         amounts = [parts.get(cause, 0) for _, parts in rows]
         figure.add_bar(
             y=labels, x=[ns / 1e6 for ns in amounts], orientation="h", name=cause, marker_color=colour(cause),
-            customdata=[said_ms(ns) for ns in amounts], hovertemplate=f"%{{y}}<br>{cause} %{{customdata}}<extra></extra>",
+            customdata=[amount(ns) for ns in amounts], hovertemplate=f"%{{y}}<br>{cause} %{{customdata}}<extra></extra>",
         )  # fmt: skip
     longest = max((sum(parts.values()) for _, parts in rows), default=1)
     for label, parts in rows:
         total = sum(parts.values())
         figure.add_annotation(
-            x=total / 1e6, y=label, text=f" {said_ms(total)}", showarrow=False, xanchor="left"
+            x=total / 1e6, y=label, text=f" {amount(total)}", showarrow=False, xanchor="left"
         )
     return styled(
         figure, "Where the time went", height=170 + 52 * len(rows), barmode="stack",
@@ -62,10 +63,10 @@ def collection(analysis: Analysis) -> go.Figure:
         figure.add_bar(
             y=[labels[one] for one in own.index], x=own.to_numpy() / 1e6, orientation="h", name=cause,
             marker_color=colour(cause),
-            customdata=[f"{said_ms(ns)}{name}" for ns, name in zip(own, by, strict=True)],
+            customdata=[f"{amount(ns)}{name}" for ns, name in zip(own, by, strict=True)],
             hovertemplate=f"%{{y}}<br>{cause} %{{customdata}}<extra></extra>",
         )  # fmt: skip
-    worst = said_ms(float(totals.max())) if len(totals) else "none"
+    worst = amount(float(totals.max())) if len(totals) else "none"
     return styled(
         figure, f"Done, and not yet collected: at worst {worst}, and why", height=180 + 30 * len(totals),
         barmode="stack", xaxis={"title": "ms between the job's end and the waiter's going on"},

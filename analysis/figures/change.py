@@ -3,9 +3,9 @@
 import plotly.graph_objects as go
 
 from whywait.analysis.changes.comparison import Comparison
-from whywait.analysis.changes.sentences import signed
 from whywait.analysis.errors import InputError
-from whywait.analysis.figures.look import BETTER, GRID, TEXT, WORSE, escaped, said_ms, styled
+from whywait.analysis.figures.look import BETTER, GRID, TEXT, WORSE, escaped, styled
+from whywait.analysis.text import amount, signed
 
 SHOWN = 7
 
@@ -29,7 +29,7 @@ def change(comparison: Comparison, endpoint: str | None = None) -> go.Figure:
             x=names,
             y=[one.before_ns / 1e6, *(ns / 1e6 for _, ns, _ in steps), one.after_ns / 1e6],
             measure=["absolute", *("relative" for _ in steps), "total"],
-            text=[said_ms(one.before_ns), *(f"{signed(ns)} ms" for _, ns, _ in steps), said_ms(one.after_ns)],
+            text=[amount(one.before_ns), *(f"{signed(ns)} ms" for _, ns, _ in steps), amount(one.after_ns)],
             textposition="outside", cliponaxis=False, hovertemplate="%{x}<br>%{text}<extra></extra>",
             increasing={"marker": {"color": WORSE}}, decreasing={"marker": {"color": BETTER}},
             totals={"marker": {"color": TEXT}}, connector={"line": {"color": GRID}},

@@ -4,11 +4,11 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from whywait.analysis.attribution.details import place
 from whywait.analysis.causes import NO_CULPRIT
-from whywait.analysis.figures.look import TEXT, escaped, said_ms, styled
+from whywait.analysis.figures.look import TEXT, escaped, styled
 from whywait.analysis.measure.weights import weighted
 from whywait.analysis.model import Analysis
+from whywait.analysis.text import amount, counted, place
 
 SHOWN = 10
 
@@ -31,7 +31,7 @@ def culprits_and_victims(analysis: Analysis) -> go.Figure:
         amounts.append([np.nan if cell is None else cell["ns"] / 1e6 for cell in row])
         words.append(
             [
-                "" if cell is None else f"{said_ms(cell['ns'])}<br>{cell['requests']:.0f} requests"
+                "" if cell is None else f"{amount(cell['ns'])}<br>{counted(cell['requests'], 'request')}"
                 for cell in row
             ]
         )
@@ -43,6 +43,6 @@ def culprits_and_victims(analysis: Analysis) -> go.Figure:
         )
     )  # fmt: skip
     return styled(
-        figure, "Who held whom", height=150 + 48 * len(labels), yaxis={"autorange": "reversed", "showgrid": False},
+        figure, "Who delayed whom", height=150 + 48 * len(labels), yaxis={"autorange": "reversed", "showgrid": False},
         xaxis={"side": "top", "showgrid": False}, margin={"l": 16, "r": 24, "t": 96, "b": 16},
     )  # fmt: skip

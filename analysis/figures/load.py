@@ -5,9 +5,10 @@ from collections.abc import Mapping
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from whywait.analysis.figures.look import TEXT, colour, escaped, in_order, said_ms, styled
+from whywait.analysis.figures.look import TEXT, colour, escaped, in_order, styled
 from whywait.analysis.measure.causes_by_load import causes_by_load
 from whywait.analysis.model import Analysis
+from whywait.analysis.text import amount, counted
 
 LEAST_SHARE = 0.01  # of the time at some level, from which a cause is drawn
 
@@ -33,7 +34,7 @@ def causes_over_load(analyses: Mapping[str, Analysis]) -> go.Figure:
                 for low, high in zip(rows["low"], rows["high"], strict=True)
             ]
             words = [
-                f"{level} open, {count} requests<br>{cause}: mean {said_ms(mean)}, p95 {said_ms(p95)}"
+                f"{level} open, {counted(count, 'request')}<br>{cause}: mean {amount(mean)}, p95 {amount(p95)}"
                 for level, count, mean, p95 in zip(
                     levels, rows["requests"], rows["mean_ns"], rows["p95_ns"], strict=True
                 )

@@ -71,15 +71,3 @@ def escaped(text: object, limit: int = 80) -> str:
     """Return trace content for a label: plotly reads a few HTML tags there, and a trace may hold some."""
     words = safe(" ".join(str(text).split()), limit)
     return words.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-
-
-def said_ms(ns: float) -> str:
-    """Return nanoseconds as milliseconds with the unit."""
-    value = ns / 1e6
-    return (
-        f"{value:,.0f} ms"
-        if abs(value) >= 100
-        else f"{value:.1f} ms"
-        if abs(value) >= 1
-        else f"{value:.2f} ms"
-    )

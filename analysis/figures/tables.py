@@ -9,29 +9,39 @@ import pandas as pd
 from pandas.io.formats.style import Styler
 
 from whywait.analysis.changes.comparison import Comparison
-from whywait.analysis.changes.sentences import headline, reasons, remedy
+from whywait.analysis.changes.sentences import headline, reasons
 from whywait.analysis.measure.job_times import job_times
 from whywait.analysis.model import Analysis
-from whywait.analysis.verdicts.accusation import verdict
+from whywait.analysis.text import place
+from whywait.analysis.verdicts.sentences import Verdict, verdict
 
 
 def verdicts(analyses: Mapping[str, Analysis]) -> Styler:
-    """Return one row per name and endpoint: why its requests were slow, who held them, what to change."""
+    """Return one row per name and endpoint: why its requests were slow, who delayed them, what to change."""
     rows = [
         {
             "run": name,
             "endpoint": one.endpoint,
-            "requests": one.requests,
-            "p50 ms": round(one.p50_ns / 1e6, 1),
-            "p99 ms": round(one.p99_ns / 1e6, 1),
-            "why": one.reasons[0].sentence if one.reasons else "nothing to accuse",
-            "who": f"{one.reasons[0].culprit} {one.reasons[0].culprit_place}".strip() if one.reasons else "",
-            "what to change": one.reasons[0].remedy if one.reasons else "",
+            "requests": one.judgement.requests,
+            "p50 ms": round(one.judgement.p50_ns / 1e6, 1),
+            "p99 ms": round(one.judgement.p99_ns / 1e6, 1),
+            "why": one.reasons[0] if one.reasons else "nothing significant",
+            "who": _who(one),
+            "what to change": one.remedy,
         }
         for name, analysis in analyses.items()
         for one in verdict(analysis)
     ]
     return _readable(pd.DataFrame(rows)).hide(axis="index")
+
+
+def _who(one: Verdict) -> str:
+    reasons = one.judgement.reasons
+    return (
+        f"{reasons[0].culprit} {place(reasons[0].culprit_file, reasons[0].culprit_line)}".strip()
+        if reasons
+        else ""
+    )
 
 
 def timers(analysis: Analysis) -> Styler:
@@ -56,7 +66,7 @@ def changes(comparison: Comparison) -> Styler:
             "endpoint": one.endpoint,
             "change": headline(one, comparison.percentile),
             "why": " ".join(reasons(one)),
-            "what to change": remedy(one),
+            "what to change": one.remedy.text if one.remedy else "",
         }
         for one in comparison.changes
     ]

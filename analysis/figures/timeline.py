@@ -6,9 +6,10 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from whywait.analysis.figures.look import OTHERS, OWN, colour, escaped, in_order, said_ms, styled
+from whywait.analysis.figures.look import OTHERS, OWN, colour, escaped, in_order, styled
 from whywait.analysis.measure.request_surroundings import Scene, scene
 from whywait.analysis.model import Analysis
+from whywait.analysis.text import amount
 
 MOST_WORKERS = 12
 LABEL_SHARE = 0.07  # of the request, from which a stretch has its cause written on it
@@ -45,7 +46,7 @@ def request_timeline(analysis: Analysis, request_id: str | None = None) -> go.Fi
     figure.update_xaxes(title="ms since the request began", row=3, col=1)
     left_out = found.workers["lane"].nunique() - len(lanes)
     title = (
-        f"{escaped(request['endpoint'])}, {said_ms(found.wall_ns)}: what it waited for, and who ran meanwhile"
+        f"{escaped(request['endpoint'])}, {amount(found.wall_ns)}: what it waited for, and who ran meanwhile"
     )
     if left_out > 0:
         title += f" ({left_out} more workers)"
@@ -72,7 +73,7 @@ def _path(figure: go.Figure, found: Scene) -> None:
 
 def _path_words(row: dict[Any, Any]) -> str:
     who = f"<br>by {escaped(row['culprit'])} {escaped(row['place'])}" if row["culprit"] else ""
-    return f"{row['cause']} {said_ms(row['end_ns'] - row['start_ns'])}{who}<br>{escaped(row['detail'])}"
+    return f"{row['cause']} {amount(row['end_ns'] - row['start_ns'])}{who}<br>{escaped(row['detail'])}"
 
 
 def _work(figure: go.Figure, work: pd.DataFrame, lanes: list[str], wall_ns: int) -> None:
@@ -80,7 +81,7 @@ def _work(figure: go.Figure, work: pd.DataFrame, lanes: list[str], wall_ns: int)
     for own, name, shade in ((True, "its own work", OWN), (False, "work for others", OTHERS)):
         rows = work[work["own"] == own]
         words = [
-            f"{escaped(row['name'])} {said_ms(row['end_ns'] - row['start_ns'])}<br>{escaped(row['place'])}"
+            f"{escaped(row['name'])} {amount(row['end_ns'] - row['start_ns'])}<br>{escaped(row['place'])}"
             f"<br>{'this request' if own else 'of trace ' + row['trace_id'][:8]}"
             for row in rows.to_dict("records")
         ]

@@ -10,11 +10,11 @@ from whywait.analysis.live.tail import Tail
 
 _SUFFIXES: Final = (".jsonl", ".json")  # what is compressed is not being written
 _MOST_OPEN: Final = 128
-_FORGET_AFTER: Final = 300  # looks without growth at a file that is no longer listed
+_FORGET_AFTER: Final = 300  # readings without growth at a file that is no longer listed
 
 
 class Follower:
-    """Hands out the lines that came since the last look.
+    """Hands out the lines that came since the last reading.
 
     What is in the files when this is made is left out but for the last `back` bytes of each. Files that appear
     later are read from their beginning. A renamed or deleted file is read on for as long as it grows, since
@@ -26,7 +26,7 @@ class Follower:
         self.lost: Counter[str] = Counter()
         self._back = back
         self._tails: dict[tuple[int, int], Tail] = {}  # the one that grew last is last
-        self._quiet: Counter[tuple[int, int]] = Counter()  # looks since a file that is gone grew
+        self._quiet: Counter[tuple[int, int]] = Counter()  # readings since a file that is gone grew
         self._look(first=True)
 
     @property
@@ -83,7 +83,7 @@ class Follower:
         for path in paths:
             try:
                 found = path.stat()
-            except OSError:  # it went between the two looks
+            except OSError:  # it went between the two readings
                 continue
             if path.is_file():
                 yield path, found

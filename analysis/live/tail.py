@@ -1,4 +1,4 @@
-"""One file that somebody else is writing: the whole lines that came since the last look."""
+"""One file that somebody else is writing: the whole lines that came since the last reading."""
 
 import os
 from collections import Counter
@@ -8,7 +8,7 @@ from typing import Final
 
 _CHUNK: Final = 1 << 20
 _LONGEST_LINE: Final = 32 << 20
-_MARK: Final = 64  # bytes before our place: they tell whether the file is still the one we read
+_MARK: Final = 64  # bytes before our place: they show whether the file is still the one that was read
 
 LOST_LINE: Final = "line"
 REWRITTEN: Final = "truncated file"
@@ -36,7 +36,7 @@ class Tail:
 
     @property
     def behind(self) -> int:
-        """Bytes that are there and were not handed out, as of the last look."""
+        """Bytes that are there and were not handed out, as of the last reading."""
         return max(self.size - self._offset, 0)
 
     def open(self) -> bool:

@@ -1,4 +1,4 @@
-"""Pure: the sightings of each request as stretches that tile its time, silences and phases.
+"""Pure: the sightings of each request as stretches that cover its time without overlap, silences and phases.
 
 START    BEFORE_DF      AFTER_DF    AFTER_TARGET          END
   |----------|--------------|-------------|----------------|
@@ -85,11 +85,11 @@ def requests_of(
 
 _ODD: Final = {
     "no-marker-pair": "requests have fewer than two markers and state no total: nothing of them was clocked",
-    "backwards": "lines tell an earlier time than the line before them: they were put in order of time",
+    "backwards": "lines have an earlier time than the line before them: they were put in order of time",
     "delta-differs": "lines state a delta that their clock does not show: the clock counts",
     "unended": "phases began and were never said to end: their time is between two markers",
     "overlapping": "phases overlap without lying in one another (several threads?): time is given to the one begun last",
-    "again": "requests start again under an id that was used before: they are told apart by a number",
+    "again": "requests start again under an id that was used before: a number distinguishes them",
 }  # fmt: skip
 
 

@@ -34,7 +34,7 @@ def totals(requests: Sequence[LoggedRequest]) -> list[Total]:
     wall_ns = max(sum(request.wall_ns for request in requests), 1)
     rows = []
     for (label, kind), amounts in sums.items():
-        p50, p95 = np.percentile(amounts, (50, 95))
+        p50, p95 = np.percentile(amounts, (50, 95), method="inverted_cdf")  # by nearest rank
         rows.append(
             Total(
                 label, kind, len(amounts), sum(amounts), float(p50), float(p95), max(amounts),

@@ -1,6 +1,7 @@
 """Pure: what a log leaves open about a request, in sentences."""
 
 from whywait.analysis.logs.model import BETWEEN, NAMED, SINCE, LoggedRequest
+from whywait.analysis.text import amount
 
 
 def unknowable(request: LoggedRequest) -> list[str]:
@@ -9,16 +10,16 @@ def unknowable(request: LoggedRequest) -> list[str]:
     said = [
         (
             timed_ns,
-            f"{_ms(timed_ns)} ms lie under a name: whether that was computing or waiting for the GIL, a lock, a "
+            f"{amount(timed_ns)} lie under a name: whether that was computing or waiting for the GIL, a lock, a "
             "pool, the event loop or a CPU. A timer says where a program stood, not why.",
         ),
         (
             between_ns,
-            f"{_ms(between_ns)} ms lie between markers that do not belong together: not even what ran is said.",
+            f"{amount(between_ns)} lie between markers that do not belong together: not even what ran is said.",
         ),
         (
             request.untimed_ns,
-            f"{_ms(request.untimed_ns)} ms lie under no timer: before the first marker, after the last, or the "
+            f"{amount(request.untimed_ns)} lie under no timer: before the first marker, after the last, or the "
             "stated total is of another clock or another request.",
         ),
     ]
@@ -27,7 +28,3 @@ def unknowable(request: LoggedRequest) -> list[str]:
         others = "1 other request was" if request.others == 1 else f"{request.others:,} other requests were"
         sentences.append(f"{others} in flight meanwhile: whether and how they delayed this one.")
     return sentences
-
-
-def _ms(ns: int) -> str:
-    return f"{ns / 1e6:,.0f}" if ns >= 10**8 else f"{ns / 1e6:,.2f}".rstrip("0").rstrip(".")

@@ -35,7 +35,7 @@ def causes_by_load(analysis: Analysis, levels: int = MOST_LEVELS) -> pd.DataFram
     Levels hold about as many requests each, at most `levels`; `in_flight` is the mean of those in it. Causes that
     never occurred have no rows; one that occurred at any level has a row at each, so curves have no gaps.
     """
-    analysed = analysis.requests[analysis.requests["request_id"].isin(analysis.causes["request_id"])]
+    analysed = analysis.analysed
     if analysed.empty:
         return pd.DataFrame(columns=list(COLUMNS))
     open_ones = in_flight(analysed)

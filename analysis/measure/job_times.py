@@ -44,7 +44,7 @@ def job_times(analysis: Analysis) -> pd.DataFrame:
     on_path = analysis.causes[["request_id", "activity_id"]].drop_duplicates()
     path = pd.MultiIndex.from_frame(on_path)
     table["on_path"] = pd.MultiIndex.from_frame(table[["request_id", "job_id"]]).isin(path)
-    table["job"] = table["job"].str.removeprefix("job ")
+    table["job"] = table["job"].str.removeprefix(schema.JOB_SPAN_PREFIX)
     table["queue_ns"] = table["start_ns"] - table["submit_ns"]
     table["run_ns"] = table["end_ns"] - table["start_ns"]
     table["collect_ns"] = table["resume_ns"] - table["end_ns"]

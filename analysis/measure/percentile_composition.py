@@ -21,7 +21,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from whywait.analysis.causes import CAUSES
-from whywait.analysis.measure.weights import Floats, weights_of
+from whywait.analysis.measure.weights import Floats, nearest_rank, weights_of
 from whywait.analysis.spans.span_table import Ints
 
 BAND_LEAST: Final = 5
@@ -69,7 +69,7 @@ def rank_and_band(weights: Floats, percentile: float) -> tuple[int, Floats]:
     """Return the row of the percentile, and how much of each row lies in the band around it."""
     upto = np.cumsum(weights)
     target = percentile / 100 * upto[-1]
-    rank = min(int(np.searchsorted(upto, target * (1 - 1e-12), side="left")), len(weights) - 1)
+    rank = nearest_rank(upto, percentile)
     width = upto[-1] / 10
     low = min(max(target - width / 2, 0.0), upto[-1] - width)
     inside = np.minimum(upto, low + width) - np.maximum(upto - weights, low)
@@ -81,10 +81,9 @@ def rank_and_band(weights: Floats, percentile: float) -> tuple[int, Floats]:
     return rank, band
 
 
-def composition(sample: Sample, percentile: float, total_ns: int | None = None) -> tuple[int, ...]:
+def composition(sample: Sample, percentile: float) -> tuple[int, ...]:
     """Return the percentile's nanoseconds by cause, in the order of CAUSES; they sum to it exactly.
 
-    `total_ns` is divided in its place where the percentile was taken in another way, such as interpolated.
     Raises ValueError for a sample without requests.
     """
     if not len(sample):
@@ -92,7 +91,7 @@ def composition(sample: Sample, percentile: float, total_ns: int | None = None) 
     rank, band = rank_and_band(sample.weights, percentile)
     # thousandths of a nanosecond: weights need not be whole
     weights = [round(float(ns) * 1000) for ns in band @ sample.amounts]
-    return divided(int(sample.walls[rank]) if total_ns is None else total_ns, weights)
+    return divided(int(sample.walls[rank]), weights)
 
 
 def divided(total: int, weights: Sequence[int]) -> tuple[int, ...]:

@@ -13,9 +13,9 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from whywait.analysis.attribution.details import place
 from whywait.analysis.measure.selection import request_row
 from whywait.analysis.model import Analysis
+from whywait.analysis.text import place
 from whywait.tracer import schema
 
 BINS: Final = 160

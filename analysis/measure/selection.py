@@ -31,7 +31,7 @@ def only_requests(analysis: Analysis, requests: pd.DataFrame) -> Analysis:
 
 def only_slowest(analysis: Analysis, count: int) -> Analysis:
     """Return the analysis of the so many slowest requests that were analysed."""
-    analysed = analysis.requests[analysis.requests["request_id"].isin(analysis.causes["request_id"])]
+    analysed = analysis.analysed
     return only_requests(analysis, analysed.sort_values("wall_ns", ascending=False).head(count))
 
 
@@ -50,7 +50,7 @@ def request_row(analysis: Analysis, request_id: str | None = None) -> dict[str, 
 
     Raises InputError when there is none.
     """
-    analysed = analysis.requests[analysis.requests["request_id"].isin(analysis.causes["request_id"])]
+    analysed = analysis.analysed
     if request_id is not None:
         analysed = analysed[(analysed["request_id"] == request_id) | (analysed["trace_id"] == request_id)]
     if analysed.empty:

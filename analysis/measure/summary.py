@@ -64,13 +64,13 @@ def worst_culprits(culprits: pd.DataFrame, top: int = 10) -> pd.DataFrame:
     `victims` are the traced requests it delayed, `endpoints` the names of theirs, the most delayed first; `ns` is
     for all requests.
     """
-    accusing = culprits[(culprits["culprit"] != "") & ~culprits["cause"].isin(NO_CULPRIT)]
-    accusing = weighted(accusing, "ns")
+    named = culprits[(culprits["culprit"] != "") & ~culprits["cause"].isin(NO_CULPRIT)]
+    named = weighted(named, "ns")
     keys = ["culprit", "culprit_file", "culprit_line", "cause"]
-    grouped = accusing.groupby(keys, dropna=False, observed=True)
+    grouped = named.groupby(keys, dropna=False, observed=True)
     table = grouped.agg(ns=("ns", "sum"), victims=("request_id", "nunique")).reset_index()
     table = table.sort_values("ns", ascending=False).head(top).reset_index(drop=True)
-    by_endpoint = accusing.groupby([*keys, "endpoint"], dropna=False, observed=True)["ns"].sum().reset_index()
+    by_endpoint = named.groupby([*keys, "endpoint"], dropna=False, observed=True)["ns"].sum().reset_index()
     by_endpoint = by_endpoint.sort_values("ns", ascending=False)
     names = by_endpoint.groupby(keys, dropna=False, observed=True)["endpoint"].agg(list).rename("endpoints")
     return table.merge(names.reset_index(), on=keys, how="left")

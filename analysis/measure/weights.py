@@ -10,13 +10,24 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 
 
-def percentiles(values: "pd.Series[Any] | NDArray[Any]", weights: Any, which: Sequence[float]) -> Floats:
-    """Return these percentiles of values that each stand for so many; interpolated where all weigh alike."""
-    values, weights = np.asarray(values), np.asarray(weights, dtype=np.float64)
-    if len(values) == 0 or bool(np.all(weights == weights[0])):
-        return np.asarray(np.percentile(values, which), dtype=np.float64)
-    found = np.percentile(values, which, weights=weights, method="inverted_cdf")
-    return np.asarray(found, dtype=np.float64)
+def nearest_rank(upto: Floats, percentile: float) -> int:
+    """Return the row of a percentile among rows in order, given the sum of weights up to and with each.
+
+    It is the first row up to which at least so much of the weight lies: one real value, never one between two.
+    """
+    target = percentile / 100 * upto[-1] * (1 - 1e-12)
+    return min(int(np.searchsorted(upto, target, side="left")), len(upto) - 1)
+
+
+def percentiles(
+    values: "pd.Series[Any] | NDArray[Any]", weights: Any, which: Sequence[float]
+) -> NDArray[Any]:
+    """Return these percentiles, by nearest rank, of values that each stand for so many."""
+    values = np.asarray(values)
+    order = np.argsort(values, kind="stable")
+    upto = np.cumsum(np.asarray(weights, dtype=np.float64)[order])
+    found: NDArray[Any] = values[order[[nearest_rank(upto, one) for one in which]]]
+    return found
 
 
 def weighted(table: pd.DataFrame, column: str) -> pd.DataFrame:

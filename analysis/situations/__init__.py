@@ -1,1 +1,1 @@
-"""Patterns of a whole run that no single segment shows."""
+"""Patterns beyond single waits, as numbers. A new one: its kind, a file with its record and detector, its words."""

@@ -1,41 +1,57 @@
-"""Lock convoys: many threads in line for one lock, which passes from one to the next."""
+"""Lock convoys: many threads wait for one lock, which passes from one to the next."""
 
-from typing import Any, Final
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, ClassVar, Final
 
 import pandas as pd
 
 from whywait.analysis.attribution.details import lock_name
 from whywait.analysis.causes import Cause
-from whywait.tracer.schema import LOCK_HOLDS, LOCK_WAITERS
+from whywait.analysis.situations.situation import Group, Situation
+from whywait.tracer.schema import LOCK_HOLDS, LOCK_KIND, LOCK_KIND_SUBMIT, LOCK_WAITERS
 
-MANY: Final = 3  # threads in line, or holders one after the other, from which a wait was in a convoy
+MANY: Final = 3  # waiting threads, or holders one after the other, from which a wait was in a convoy
 MIN_SHARE: Final = 0.5  # of the time waited for the lock
 
 
-def lock_convoy(causes: pd.DataFrame, spans: pd.DataFrame) -> str:
-    """Return a sentence on the lock most waited for, where its waits stood in a convoy; else ""."""
-    waits = causes[causes["cause"] == Cause.LOCK_WAIT]
+@dataclass(frozen=True, slots=True)
+class LockConvoy:
+    """The lock most waited for, whose waits stood in a convoy."""
+
+    kind: ClassVar = Situation.LOCK_CONVOY
+    lock: str
+    most_waiting: int  # threads at once
+    most_holders: int  # while one waited
+    share: float  # of the time waited for this lock
+
+
+@dataclass(frozen=True, slots=True)
+class SubmitLock:
+    """The lock most waited for is the one that every submit of every pool of threads takes."""
+
+    kind: ClassVar = Situation.SUBMIT_LOCK
+    share: float  # of the time waited for locks
+
+
+def lock_convoy(group: Group) -> Iterator[LockConvoy | SubmitLock]:
+    """Yield what is special about the lock most waited for."""
+    waits = group.of(Cause.LOCK_WAIT)
     if waits.empty:
-        return ""
-    attributes = dict(zip(spans["span_id"], spans["attributes"], strict=True))
-    found = waits.assign(of=[attributes.get(span_id, {}) for span_id in waits["span_id"]])
-    by_lock = found.groupby("detail")["amount_ns"].sum()
-    chief = found[found["detail"] == by_lock.idxmax()]
-    in_line, holders = chief["of"].map(_of(LOCK_WAITERS)), chief["of"].map(_of(LOCK_HOLDS))
-    inside = (in_line >= MANY) | (holders >= MANY)
+        return
+    attributes = pd.Series(group.attributes_of(waits), index=waits.index)
+    found = waits.assign(of=attributes, lock=attributes.map(lock_name))
+    by_lock = found.groupby("lock")["amount_ns"].sum()
+    name = str(by_lock.idxmax())
+    chief = found[found["lock"] == name]
+    if chief["of"].iloc[0].get(LOCK_KIND) == LOCK_KIND_SUBMIT:
+        yield SubmitLock(float(by_lock.max() / by_lock.sum()))
+    waiting, holders = _counts(chief, LOCK_WAITERS), _counts(chief, LOCK_HOLDS)
+    inside = (waiting >= MANY) | (holders >= MANY)
     share = float(chief.loc[inside, "amount_ns"].sum()) / max(float(chief["amount_ns"].sum()), 1.0)
-    if share < MIN_SHARE:
-        return ""
-    return (
-        f"A lock convoy: up to {int(in_line.max())} threads at once were in line for the "
-        f"{lock_name(chief['of'].iloc[0])}, and it passed through up to {int(holders.max())} holders while "
-        "one waited."
-    )
+    if share >= MIN_SHARE:
+        yield LockConvoy(name, int(waiting.max()), int(holders.max()), share)
 
 
-def _of(key: str) -> Any:
-    def number(attributes: dict[str, Any]) -> int:
-        value = attributes.get(key)
-        return value if isinstance(value, int) else 0
-
-    return number
+def _counts(rows: pd.DataFrame, key: str) -> "pd.Series[Any]":
+    return rows["of"].map(lambda attributes: n if isinstance(n := attributes.get(key), int) else 0)

@@ -8,18 +8,39 @@
 Handling b and c is the collector's own running time, on the critical path and no wait, so no cause takes
 it. But it could have been done while the collector waited for a: that is what another order could gain.
 Only results that a thread asks for by `Future.result()` are seen to be taken: a loop hands its own futures
-on at once, and when a task then looks at one that is done cannot be seen.
+on at once, and when a task then reads one that is done cannot be observed.
 """
 
-from typing import Any, Final
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, ClassVar, Final
 
 import pandas as pd
 
 from whywait.analysis.model import Analysis
+from whywait.analysis.situations.situation import Group, Situation
+from whywait.analysis.situations.thresholds import MIN_MEAN_NS, MIN_SHARE
 from whywait.tracer import schema
 
 LEAST_NS: Final = 1_000_000  # a result that lay done for less was taken at once
 COLUMNS: Final = ("endpoint", "lay_ns", "gain_ns", "job")
+
+
+@dataclass(frozen=True, slots=True)
+class SerialCollection:
+    """Results that could have been handled while their collector waited for slower ones; per request, on average."""
+
+    kind: ClassVar = Situation.SERIAL_COLLECTION
+    job: str  # one of them
+    lay_ns: float  # in sum over jobs
+    gain_ns: float  # at most, by handling them as they complete
+
+
+def collected_serially(group: Group) -> Iterator[SerialCollection]:
+    """Yield what the order of collection costs where another order could gain something significant."""
+    worth = group.orders[group.orders["gain_ns"] >= max(MIN_MEAN_NS, MIN_SHARE * group.mean_wall_ns)]
+    for row in worth.to_dict("records"):
+        yield SerialCollection(str(row["job"]), float(row["lay_ns"]), float(row["gain_ns"]))
 
 
 def serial_collection(analysis: Analysis) -> pd.DataFrame:
@@ -76,7 +97,7 @@ def _early(spans: pd.DataFrame) -> pd.DataFrame | None:
     table = pd.DataFrame(
         {
             "trace_id": jobs["trace_id"],
-            "name": jobs["name"].str.removeprefix("job "),
+            "name": jobs["name"].str.removeprefix(schema.JOB_SPAN_PREFIX),
             "collector": _attribute(jobs, schema.SPAWNED_BY),
             "done": jobs["span_id"].map(done),
             "taken": jobs["end_ns"] - origin,

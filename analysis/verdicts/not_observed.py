@@ -1,10 +1,15 @@
-"""What the tracer could not observe where these traces were made, in words."""
+"""What the tracer could not observe where these traces were made."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
 
 import pandas as pd
 
 from whywait.tracer import schema
 
-_MISSING = {
+ALL: Final = "all"  # signals: the traces are not whywait's
+_MISSING: Final = {
     schema.SIGNAL_RUN_QUEUE: "run-queue time (no schedstat on that machine): cpu_wait is part of unexplained",
     schema.SIGNAL_THREAD_CPU: "CPU time of threads: compute is inferred",
     schema.SIGNAL_SAMPLER: "what threads wait in (no sampler): gil_wait, and locks and calls that nobody traced, are "
@@ -12,13 +17,33 @@ _MISSING = {
     schema.SIGNAL_HOLDER: "who held the GIL",
     schema.SIGNAL_CPU_RIVALS: "who had the CPUs that threads waited for (no sampler): cpu_wait names nobody",
     schema.SIGNAL_EXECUTOR: "executors: pool waits are part of unexplained",
+    schema.SIGNAL_LOOP: "when the loop slept (uvloop): loop_wakeup is part of unexplained",
+    ALL: "what threads and loops did (traces without whywait's signals): causes are inferred from spans alone",
 }
 
 
-def unavailable(requests: pd.DataFrame) -> list[str]:
-    """One sentence part for each signal that some request lacked."""
-    traced = [set(signals) for signals in requests["signals"] if len(signals)]
-    said = [text for signal, text in _MISSING.items() if any(signal not in found for found in traced)]
-    if any(schema.SIGNAL_LOOP not in found and schema.SIGNAL_LOOP_CALLS in found for found in traced):
-        said.append("when the loop slept (uvloop): loop_wakeup is part of unexplained")
-    return said
+@dataclass(frozen=True, slots=True)
+class NotObserved:
+    """A signal that some requests lack."""
+
+    signal: str  # SIGNAL_*, or ALL
+    requests: int  # traced ones that lack it
+    text: str  # what that was, and what follows from its lack
+
+
+def not_observed(requests: pd.DataFrame) -> list[NotObserved]:
+    """Return what some of the requests lack; nothing where every signal was observed, or there is no request."""
+    lacks = [signal for signals in requests["signals"] for signal in _lacks(set(signals))]
+    return [NotObserved(one, lacks.count(one), text) for one, text in _MISSING.items() if one in lacks]
+
+
+def _lacks(found: set[str]) -> Iterator[str]:
+    if not found:
+        yield ALL
+        return
+    for signal in _MISSING:
+        # an executor's job outside any loop has no loop to observe
+        if signal not in found and signal != ALL and (
+            signal != schema.SIGNAL_LOOP or schema.SIGNAL_LOOP_CALLS in found
+        ):  # fmt: skip
+            yield signal

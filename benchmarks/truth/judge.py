@@ -202,7 +202,7 @@ def _verdicts_of_nulls(records: list[Record], found: Analysis, requests: dict[st
         accused = {
             str(reason.cause): int(reason.mean_ns * len(of))
             for verdict in analysis.verdict(own)
-            for reason in verdict.reasons
+            for reason in verdict.judgement.reasons
         }
         made.append(
             {"kind": "null verdict", "name": name, "loop": loop, "seed": seed, "intensity": "",

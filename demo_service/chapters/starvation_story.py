@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from whywait.analysis import analyze
-from whywait.analysis.verdicts.accusation import verdict
+from whywait.analysis.verdicts.sentences import verdict
 
 SWITCH_INTERVAL_S: Final = 0.0002
 _PATIENCE_S: Final = 120.0

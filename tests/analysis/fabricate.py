@@ -25,7 +25,7 @@ OTHER_TRACE = f"{2**100:032x}"
 
 @dataclass(frozen=True)
 class Culprit:
-    """Who held all of a cause's time, and whether for another request."""
+    """Who caused all of a cause's time, and whether for another request."""
 
     name: str
     file: str = ""

@@ -13,11 +13,12 @@ import pytest
 from testbed.disturbed import disturbed
 from testbed.service import ROOT
 from tests.kernel import GROUPS
-from whywait.analysis.attribution.cpu_rivals import _REMEDIES, QUOTA
 from whywait.analysis.causes import Cause
 from whywait.analysis.model import Analysis
 from whywait.analysis.pipeline import analyze
-from whywait.analysis.verdicts.accusation import Verdict, verdict
+from whywait.analysis.situations.situation import Situation
+from whywait.analysis.verdicts.remedies import REMEDIES
+from whywait.analysis.verdicts.sentences import Verdict, verdict
 from whywait.tracer import schema
 
 PARTS = (schema.CPU_PROCESS_NS, schema.CPU_OWN_NS, schema.CPU_THROTTLED_NS, schema.CPU_UNKNOWN_NS)
@@ -59,8 +60,8 @@ class Seen:
         own = culprits[culprits["cause"] == Cause.CPU_WAIT]
         return {str(name): ns / 1e6 for name, ns in own.groupby("culprit")["ns"].sum().items()}
 
-    def accusation(self) -> Any:
-        return next((one for one in self.verdict.reasons if one.cause is Cause.CPU_WAIT), None)
+    def reason(self) -> Any:
+        return next((one for one in self.verdict.judgement.reasons if one.cause is Cause.CPU_WAIT), None)
 
 
 def run(mode: str, folder: Path) -> Seen:
@@ -95,8 +96,8 @@ def test_another_process_on_the_same_cpu_is_named_and_a_bystander_is_not(tmp_pat
     if seen.truth["crunch_ms"] < 0.6 * seen.truth["others_ms"]:
         return  # who was chief, on a machine as busy as this?
     assert max(told, key=lambda name: told[name]) == "process crunch"
-    assert "process crunch (2 of that name)" in seen.accusation().sentence
-    assert "process crunch" in seen.accusation().remedy
+    assert "process crunch (2 of that name)" in seen.verdict.text
+    assert "process crunch" in seen.reason().remedy.text
 
 
 def test_too_many_native_threads_are_told_as_ones_own(tmp_path: Path) -> None:
@@ -110,7 +111,7 @@ def test_too_many_native_threads_are_told_as_ones_own(tmp_path: Path) -> None:
     assert "native threads of libgomp (OpenMP)" in names
     if own_ms < 0.6 * busy_ms:
         disturbed(f"this process had {own_ms:.0f} of {busy_ms:.0f} ms: others are rivals as well")
-    assert seen.accusation().remedy == _REMEDIES[schema.RIVAL_NATIVE]
+    assert seen.reason().remedy.text == REMEDIES[Cause.CPU_WAIT, Situation.CPU_NATIVE_THREADS]
     assert "Oversubscribed native threads" in seen.verdict.text
 
 
@@ -122,11 +123,11 @@ def test_a_quota_is_told_with_its_size(tmp_path: Path) -> None:
     assert 0.6 * waited <= seen.ms(schema.CPU_THROTTLED_NS) <= 1.05 * waited
     told = seen.by_culprit()
     assert max(told, key=lambda name: told[name]) == "the CPU quota of 0.3 CPUs"
-    assert "the CPU quota of 0.3 CPUs had run out" in seen.accusation().sentence
-    assert seen.accusation().remedy == _REMEDIES[QUOTA]
+    assert "the CPU quota of 0.3 CPUs had run out" in seen.verdict.text
+    assert seen.reason().remedy.text == REMEDIES[Cause.CPU_WAIT, Situation.CPU_QUOTA]
 
 
-def test_alone_nobody_is_accused(tmp_path: Path) -> None:
+def test_alone_nobody_is_blamed(tmp_path: Path) -> None:
     seen = run("alone", tmp_path)
     assert seen.ms(schema.CPU_THROTTLED_NS) == 0
     wall_ms = float(seen.analysis.requests["wall_ns"].sum()) / 1e6
@@ -134,5 +135,5 @@ def test_alone_nobody_is_accused(tmp_path: Path) -> None:
     assert seen.ms(schema.CPU_OWN_NS) <= max(0.3 * waited, 5)
     if seen.truth["run_queue_ms"] >= 0.05 * wall_ms:
         disturbed(f"not alone here: {seen.truth['run_queue_ms']:.0f} of {wall_ms:.0f} ms without a CPU")
-    assert seen.accusation() is None
+    assert seen.reason() is None
     assert "CPU" not in " ".join(seen.verdict.situations)

@@ -198,7 +198,7 @@ def test_a_clean_idle_service_accuses_nobody(found: Analysis) -> None:
     assert (per_request[accusing].median() < 0.1 * MS).all(), per_request.median()
     only_idle = Analysis(idle, causes, found.culprits.iloc[:0], found.spans, ())
     for verdict in analysis.verdict(only_idle):
-        assert {str(reason.cause) for reason in verdict.reasons} <= nobody, verdict
+        assert {str(reason.cause) for reason in verdict.judgement.reasons} <= nobody, verdict
 
 
 def test_conservation_recomputed(found: Analysis) -> None:

@@ -132,7 +132,7 @@ def test_a_sleep_on_the_loop_is_the_blockers_own(found: Analysis) -> None:
     assert (chief["culprit"], chief["evidence"]) == ("hold_the_loop", "observed")
 
 
-def test_free_locks_accuse_nobody(found: Analysis) -> None:
+def test_free_locks_blame_nobody(found: Analysis) -> None:
     rows = rows_of(found, "GET /uncontended")
     assert amount_ms(rows, "lock_wait") == 0
     by_request = (
@@ -143,7 +143,7 @@ def test_free_locks_accuse_nobody(found: Analysis) -> None:
 
 def test_the_verdict_says_who_held_the_lock(found: Analysis) -> None:
     (books,) = [one for one in analysis.verdict(found) if one.endpoint == "GET /books"]
-    reason = next(one for one in books.reasons if one.cause == "lock_wait")
-    assert "Lock made at" in reason.sentence
-    assert "held by keep_books (truth/app.py:" in reason.sentence
+    at, reason = next((at, one) for at, one in enumerate(books.judgement.reasons) if one.cause == "lock_wait")
+    assert "Lock made at" in books.reasons[at]
+    assert "blocked by keep_books (truth/app.py:" in books.reasons[at]
     assert reason.other_requests_share == pytest.approx(1, abs=0.05)

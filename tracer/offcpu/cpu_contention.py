@@ -44,8 +44,8 @@ class Rival(NamedTuple):
 
     @property
     def number(self) -> int:
-        """The process id; of threads, how many they were."""
-        return self.named.process_id or self.threads
+        """The process id, 0 for several processes; of threads, how many they were."""
+        return self.named.process_id if self.named.kind in _PROCESSES else self.threads
 
 
 class Division(NamedTuple):

@@ -78,7 +78,7 @@ def add_job(drawing: Drawing, job: Job, small: dict[str, int]) -> None:
     )
     drawing.made.append(
         SpanSpec(
-            f"job {job.name}",
+            f"{s.JOB_SPAN_PREFIX}{job.name}",
             request.trace_id,
             job.span_id,
             drawing.parent_of(job),

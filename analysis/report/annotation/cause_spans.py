@@ -121,7 +121,7 @@ def _segment_span(
 
 
 def _said(segment: Mapping[str, Any]) -> str:
-    """Return cause, culprit and detail: who held it is read in the timeline, with no click."""
+    """Return cause, culprit and detail: who caused it is read in the timeline, with no click."""
     cause, culprit, detail = (str(segment[name]) for name in ("cause", "culprit", "detail"))
     named = culprit and cause not in NO_CULPRIT and culprit not in detail
     return cause + (f" by {culprit}" if named else "") + (f": {detail}" if detail else "")

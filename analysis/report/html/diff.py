@@ -4,7 +4,7 @@ import os
 from typing import Any
 
 from whywait.analysis.changes.comparison import Change, Comparison
-from whywait.analysis.changes.sentences import headline, how_divided, reasons, remedy
+from whywait.analysis.changes.sentences import headline, how_divided, reasons
 from whywait.analysis.model import Analysis
 from whywait.analysis.report.html.page import rendered, write_page
 from whywait.analysis.text import safe
@@ -55,7 +55,7 @@ def _shown(change: Change, percentile: float) -> dict[str, Any]:
         "headline": headline(change, percentile),
         "way": ("worse" if change.delta_ns > 0 else "better") if change.certain else "",
         "reasons": reasons(change),
-        "remedy": remedy(change),
+        "remedy": change.remedy.text if change.remedy else "",
         "rows": rows,
         "before_width": _percent(change.before_ns, scale),
         "after_width": _percent(change.after_ns, scale),

@@ -17,11 +17,9 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from whywait.analysis.changes.sentences import ms as plain_ms
-from whywait.analysis.changes.sentences import signed
 from whywait.analysis.errors import InputError
 from whywait.analysis.report.colours import COLOURS, ink
-from whywait.analysis.text import milliseconds, safe
+from whywait.analysis.text import milliseconds, safe, signed
 
 
 def rendered(template: str, values: Mapping[str, Any]) -> str:
@@ -60,7 +58,7 @@ def _environment() -> Environment:
         loader=PackageLoader("whywait.analysis.report.html", "templates"), autoescape=True, undefined=StrictUndefined,
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
-    environment.filters.update(ms=milliseconds, safe_text=safe, signed=signed, plain_ms=plain_ms)
+    environment.filters.update(ms=milliseconds, safe_text=safe, signed=signed)
     return environment
 
 

@@ -10,19 +10,18 @@ import numpy as np
 from whywait.analysis.causes import CAUSES, INFO
 from whywait.analysis.measure.percentile_composition import composition, sample_of
 from whywait.analysis.measure.summary import summarize, worst_culprits
-from whywait.analysis.measure.weights import percentiles
 from whywait.analysis.model import Analysis
 from whywait.analysis.report.html.page import rendered, write_page
 from whywait.analysis.report.html.timeline import Timeline, timeline
-from whywait.analysis.text import safe, short_place
-from whywait.analysis.verdicts.accusation import Verdict, verdict
-from whywait.analysis.verdicts.not_observed import unavailable
+from whywait.analysis.text import counted, place, safe
+from whywait.analysis.verdicts.judgement import PERCENTILES, Judgement
+from whywait.analysis.verdicts.not_observed import not_observed
+from whywait.analysis.verdicts.sentences import Verdict, verdict
 from whywait.analysis.verdicts.short_answer import Answer, answer
 
 MAX_CULPRITS: Final = 15
 MAX_TIMELINES: Final = 100
 MAX_TILES: Final = 16_000  # of all timelines: about 200 bytes each, and a page has to open
-BARS: Final = (50, 95, 99)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +29,10 @@ class Endpoint:
     """All that the page says about one endpoint."""
 
     name: str
-    requests: int
-    p50_ns: float
-    p99_ns: float
+    judgement: Judgement
     headline: str
     answer: Answer
-    bars: list[dict[str, Any]]  # one per percentile of BARS
+    bars: list[dict[str, Any]]  # one for each of PERCENTILES
     numbers: list[dict[Any, Any]]  # one per cause, SUMMARY_COLUMNS
     slowest: Timeline | None  # of those that are drawn
 
@@ -64,18 +61,18 @@ def page(analysis: Analysis, title: str, *, top: int = 10, notes: Sequence[str] 
         {
             "title": safe(title),
             "notes": notes,
-            "counted": f"{len(analysis.requests):,} requests",
+            "counted": counted(len(analysis.requests), "request"),
             "incomplete": int(analysis.requests["incomplete"].sum()),
             "findings": analysis.findings,
             "endpoints": _endpoints(analysis, verdicts, timelines),
             "culprits": [
-                {**row, "place": short_place(row["culprit_file"], row["culprit_line"])}
+                {**row, "place": place(row["culprit_file"], row["culprit_line"])}
                 for row in worst_culprits(analysis.culprits, MAX_CULPRITS).to_dict("records")
             ],
             "timelines": timelines,
             "timelines_left_out": left_out,
             "drawn": {one.trace_id for one in timelines},
-            "unavailable": unavailable(analysis.requests),
+            "not_observed": not_observed(analysis.requests),
             "advice": INFO,
         },
     )
@@ -86,7 +83,7 @@ def _timelines(analysis: Analysis, top: int, endpoints: Sequence[str]) -> tuple[
 
     They are of the `top` slowest requests, and of the slowest of each of these endpoints.
     """
-    slowest = analysis.requests[analysis.requests["request_id"].isin(analysis.causes["request_id"])]
+    slowest = analysis.analysed
     slowest = slowest.sort_values("wall_ns", ascending=False)
     first_of_each = ~slowest["endpoint"].duplicated() & slowest["endpoint"].isin(endpoints)
     slowest = slowest[first_of_each | (np.arange(len(slowest)) < top)]
@@ -111,8 +108,7 @@ def _endpoints(
         drawn.setdefault(one.endpoint, one)  # the slowest comes first
     return [
         Endpoint(
-            one.endpoint, one.requests, one.p50_ns, one.p99_ns, one.headline.removeprefix(f"{one.endpoint}: "),
-            answer(one), bars[one.endpoint], summary[summary["endpoint"] == one.endpoint].to_dict("records"),
+            one.endpoint, one.judgement, one.headline, answer(one), bars[one.endpoint], summary[summary["endpoint"] == one.endpoint].to_dict("records"),
             drawn.get(safe(one.endpoint)),
         )
         for one in verdicts
@@ -120,17 +116,15 @@ def _endpoints(
 
 
 def _bars(analysis: Analysis, endpoints: list[str]) -> dict[str, list[dict[str, Any]]]:
-    """For each endpoint, its percentiles of BARS, divided as the requests around each were; they sum to it."""
+    """For each endpoint, its PERCENTILES, divided as the requests around each were; they sum to it."""
     made: dict[str, list[dict[str, Any]]] = {}
     for endpoint in endpoints:
         sample = sample_of(
             analysis.requests[analysis.requests["endpoint"] == endpoint],
             analysis.causes[analysis.causes["endpoint"] == endpoint],
         )
-        walls = percentiles(sample.walls, sample.weights, BARS)
         made[endpoint] = [
-            _bar(f"p{percentile}", round(float(wall)), composition(sample, percentile, round(float(wall))))
-            for percentile, wall in zip(BARS, walls, strict=True)
+            _bar(f"p{percentile}", composition(sample, percentile)) for percentile in PERCENTILES
         ]
     longest = max((row["ns"] for rows in made.values() for row in rows), default=1)
     for rows in made.values():
@@ -139,7 +133,8 @@ def _bars(analysis: Analysis, endpoints: list[str]) -> dict[str, list[dict[str, 
     return made
 
 
-def _bar(name: str, total_ns: int, by_cause: Sequence[int]) -> dict[str, Any]:
+def _bar(name: str, by_cause: Sequence[int]) -> dict[str, Any]:
+    total_ns = sum(by_cause)
     parts = [
         {"cause": str(cause), "ns": ns, "width": round(ns / max(total_ns, 1) * 100, 3)}
         for cause, ns in zip(CAUSES, by_cause, strict=True)

@@ -35,7 +35,7 @@ class Tile:
 
 @dataclass(frozen=True, slots=True)
 class Lane:
-    """One activity, the critical path, who held it, or the event loop."""
+    """One activity, the critical path, what blocked it, or the event loop."""
 
     name: str
     tiles: tuple[Tile, ...]
@@ -51,7 +51,7 @@ class Timeline:
     wall_ns: int
     story: str  # one sentence: the longest stretch, and how to read the rest
     path: Lane
-    held: Lane  # who held each long stretch of the path, and where
+    held: Lane  # what blocked each long stretch of the path, and where
     lanes: tuple[Lane, ...]
     left_out: int  # activities without a lane
     rows: tuple[dict[Any, Any], ...]  # the path as a table: PATH_COLUMNS and length_ns
@@ -86,7 +86,7 @@ def timeline(analysis: Analysis, request_id: str) -> Timeline:
         wall_ns=wall_ns,
         story=safe(f"Longest: {_path_title(listed[0])}") if listed else "",
         path=Lane("critical path", tuple(_path_tile(row, wall_ns) for row in _longest(path))),
-        held=Lane("held by", tuple(_held_tile(row, wall_ns) for row in path if row["culprit"] and _wide(row, wall_ns))),
+        held=Lane("blocked by", tuple(_held_tile(row, wall_ns) for row in path if row["culprit"] and _wide(row, wall_ns))),
         lanes=tuple(lanes),
         left_out=left_out,
         rows=tuple(sorted(listed[:MAX_ROWS], key=lambda row: int(row["start_ns"]))),

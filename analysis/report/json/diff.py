@@ -1,12 +1,11 @@
 """The comparison as JSON. Its shape is `diff_schema.json` beside this file; a change of it raises `FORMAT`."""
 
-from typing import Any, Final
+from typing import Any
 
 from whywait.analysis.changes.comparison import CauseChange, Change, Comparison
 from whywait.analysis.changes.sentences import text
 from whywait.analysis.model import Analysis
-
-FORMAT: Final = 1
+from whywait.analysis.report.json.version import FORMAT
 
 
 def diff_as_json(found: Comparison, sides: tuple[Analysis, Analysis]) -> dict[str, Any]:
@@ -38,6 +37,7 @@ def _endpoint(change: Change, percentile: float) -> dict[str, Any]:
         "enough_requests": change.tellable,
         "certain": change.certain,
         "blamed": [str(one.cause) for one in change.blamed],
+        "remedy": None if change.remedy is None else {"key": change.remedy.key, "text": change.remedy.text},
         "text": text(change, percentile),
         "causes": [_cause(one) for one in change.causes],
     }

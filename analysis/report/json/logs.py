@@ -1,13 +1,12 @@
-"""What a log tells, as JSON. A change of its shape raises FORMAT."""
+"""What a log shows, as JSON. A change of its shape raises FORMAT."""
 
 from dataclasses import asdict
-from typing import Any, Final
+from typing import Any
 
 from whywait.analysis.logs.model import LoggedRequest, LogReading
 from whywait.analysis.logs.totals import totals
 from whywait.analysis.logs.unknown import unknowable
-
-FORMAT: Final = 1
+from whywait.analysis.report.json.version import FORMAT
 
 
 def logs_as_json(reading: LogReading, *, top: int = 1) -> dict[str, Any]:

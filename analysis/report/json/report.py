@@ -1,15 +1,18 @@
-"""The report as JSON. Its shape is `schema.json` beside this file; a change of it raises `FORMAT`."""
+"""The report as JSON. Its shape is `schema.json` beside this file; a change of it raises FORMAT."""
 
+from dataclasses import asdict
 from typing import Any, Final
 
 import pandas as pd
 
 from whywait.analysis.measure.summary import summarize, worst_culprits
 from whywait.analysis.model import Analysis
-from whywait.analysis.verdicts.accusation import Verdict, verdict
-from whywait.analysis.verdicts.not_observed import unavailable
+from whywait.analysis.report.json.version import FORMAT
+from whywait.analysis.situations.situation import numbers
+from whywait.analysis.verdicts.judgement import Reason
+from whywait.analysis.verdicts.not_observed import not_observed
+from whywait.analysis.verdicts.sentences import Verdict, verdict
 
-FORMAT: Final = 2
 MAX_CULPRITS: Final = 50
 
 
@@ -26,7 +29,7 @@ def as_json(analysis: Analysis, *, top: int = 5) -> dict[str, Any]:
             {"code": one.code, "message": one.message, "count": one.count, "trace_ids": list(one.trace_ids)}
             for one in analysis.findings
         ],
-        "unavailable": unavailable(analysis.requests),
+        "not_observed": [asdict(one) for one in not_observed(analysis.requests)],
         "endpoints": [_endpoint(one, summary) for one in verdict(analysis)],
         "culprits": [
             {
@@ -43,16 +46,21 @@ def as_json(analysis: Analysis, *, top: int = 5) -> dict[str, Any]:
     }
 
 
-def _endpoint(one: Verdict, summary: Any) -> dict[str, Any]:
+def _endpoint(told: Verdict, summary: Any) -> dict[str, Any]:
+    one = told.judgement
     rows = summary[summary["endpoint"] == one.endpoint]
     return {
         "endpoint": one.endpoint,
         "requests": one.requests,
         "traced": one.traced,
-        "p50_ns": int(one.p50_ns),
-        "p99_ns": int(one.p99_ns),
+        "p50_ns": one.p50_ns,
+        "p95_ns": one.p95_ns,
+        "p99_ns": one.p99_ns,
+        "compute_share": round(one.compute_share, 6),
         "unexplained_share": round(one.unexplained_share, 6),
-        "verdict": one.text,
+        "reasons": [_reason(reason) for reason in one.reasons],
+        "situations": [{"kind": str(found.kind), "numbers": numbers(found)} for found in one.situations],
+        "verdict": told.text,
         "causes": [
             {
                 "cause": str(row["cause"]),
@@ -65,6 +73,22 @@ def _endpoint(one: Verdict, summary: Any) -> dict[str, Any]:
             }
             for row in rows.to_dict("records")
         ],
+    }
+
+
+def _reason(one: Reason) -> dict[str, Any]:
+    return {
+        "cause": str(one.cause),
+        "amount_ns": round(one.mean_ns),
+        "share": round(one.share, 6),
+        "evidence": str(one.evidence),
+        "detail": one.detail,
+        "culprit": one.culprit,
+        "file": one.culprit_file,
+        "line": one.culprit_line,
+        "culprit_share": round(one.culprit_share, 6),
+        "other_requests_share": round(one.other_requests_share, 6),
+        "remedy": {"key": one.remedy.key, "text": one.remedy.text},
     }
 
 

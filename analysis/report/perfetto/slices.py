@@ -8,7 +8,7 @@ import pandas as pd
 
 from whywait.analysis.causes import CAUSE_OF_WAIT, Cause
 from whywait.analysis.report.perfetto.tracks import Slice
-from whywait.analysis.text import milliseconds, safe, short_place
+from whywait.analysis.text import milliseconds, place, safe
 from whywait.tracer import schema
 
 AWAITING: Final = "awaiting"
@@ -61,9 +61,8 @@ def _cause_args(row: Mapping[Any, Any]) -> dict[str, object]:
     }
     if row["culprit"]:
         args["culprit"] = safe(row["culprit"])
-        place = short_place(str(row["culprit_file"]), row["culprit_line"])
-        if place:
-            args["culprit's place"] = safe(place)
+        if where := place(row["culprit_file"], row["culprit_line"]):
+            args["culprit's place"] = safe(where)
         if row["culprit_trace_id"]:
             args["culprit's trace id"] = safe(row["culprit_trace_id"])
     return {key: value for key, value in args.items() if value != ""}

@@ -6,9 +6,9 @@ from rich.table import Table
 from rich.text import Text
 
 from whywait.analysis.changes.comparison import Change, Comparison
-from whywait.analysis.changes.sentences import headline, how_divided, ms, reasons, remedy, signed
+from whywait.analysis.changes.sentences import headline, how_divided, reasons
 from whywait.analysis.model import Analysis
-from whywait.analysis.text import safe
+from whywait.analysis.text import counted, milliseconds, safe, signed
 
 MOST_CAUSES = 8
 Sides = tuple[Analysis, Analysis]
@@ -19,7 +19,10 @@ def render_diff(found: Comparison, sides: Sides, names: tuple[str, str], console
     for side, name in zip(sides, names, strict=True):
         for finding in side.findings:
             console.print(
-                Text(f"note: {safe(name)}: {safe(finding.message)} ({finding.count} times)", style="yellow")
+                Text(
+                    f"note: {safe(name)}: {safe(finding.message)} ({counted(finding.count, 'time')})",
+                    style="yellow",
+                )
             )
     for change in found.changes:
         console.print(_words(change, found.percentile))
@@ -37,8 +40,8 @@ def _words(change: Change, percentile: float) -> Padding:
         Text(safe(f"{change.endpoint}: {headline(change, percentile)}", 1000), style=f"bold {colour}".strip())
     ]
     lines += [Text(f"  {safe(one, 1000)}") for one in reasons(change)]
-    if remedy(change):
-        lines.append(Text(f"  What to change: {remedy(change)}", style="green"))
+    if change.remedy:
+        lines.append(Text(f"  What to change: {change.remedy.text}", style="green"))
     return Padding(Group(*lines), (1, 0, 0, 0))
 
 
@@ -50,16 +53,23 @@ def _table(change: Change, percentile: float) -> Table:
     shown = change.causes[:MOST_CAUSES]
     for one in shown:
         table.add_row(
-            str(one.cause), ms(one.before_ns), ms(one.after_ns), signed(one.delta_ns),
+            str(one.cause), milliseconds(one.before_ns), milliseconds(one.after_ns), signed(one.delta_ns),
             Text(f"[{signed(one.low_ns)}, {signed(one.high_ns)}]"), style="" if one.certain else "dim",
         )  # fmt: skip
     rest = change.causes[MOST_CAUSES:]
     if rest:
         before, after = sum(one.before_ns for one in rest), sum(one.after_ns for one in rest)
-        table.add_row(f"{len(rest)} more", ms(before), ms(after), signed(after - before), "", style="dim")
+        table.add_row(
+            f"{len(rest)} more",
+            milliseconds(before),
+            milliseconds(after),
+            signed(after - before),
+            "",
+            style="dim",
+        )
     table.add_section()
     table.add_row(
-        f"p{percentile:g}", ms(change.before_ns), ms(change.after_ns), signed(change.delta_ns),
+        f"p{percentile:g}", milliseconds(change.before_ns), milliseconds(change.after_ns), signed(change.delta_ns),
         Text(f"[{signed(change.low_ns)}, {signed(change.high_ns)}]"), style="bold",
     )  # fmt: skip
     return table

@@ -11,7 +11,9 @@ from rich.text import Text
 from whywait.analysis.causes import CAUSES, NO_CULPRIT, Cause
 from whywait.analysis.live.counting import Culprit
 from whywait.analysis.live.window import Endpoint, View
-from whywait.analysis.text import milliseconds, safe, short_place
+from whywait.analysis.situations.thresholds import significant
+from whywait.analysis.text import counted, milliseconds, place, safe
+from whywait.analysis.verdicts.remedies import remedy
 
 TOP_CAUSES: Final = 3
 _WORST: Final = 3
@@ -54,7 +56,7 @@ def screen(view: View, told: Told, size: Size) -> RenderableType:
         waiting = (
             "no trace file yet"
             if told.files == 0
-            else f"no request yet in {told.files} followed file(s); one is shown some seconds after it ended"
+            else f"no request yet in {counted(told.files, 'followed file')}; one is shown some seconds after it ended"
         )
         parts.append(Text(f"waiting: {safe(told.service_missing) or waiting}", style="yellow"))
     else:
@@ -67,7 +69,7 @@ def screen(view: View, told: Told, size: Size) -> RenderableType:
 
 
 def _endpoints(view: View, size: Size, used: int) -> list[RenderableType]:
-    """Return what is told first where there is no room for all: an endpoint, its causes, the worst request."""
+    """Return what is most important where there is no room for all: an endpoint, its causes, the worst request."""
     small, wide = size.lines is not None and size.lines < _SMALL, size.columns >= _WIDE
     about = [] if small else [_loop_line(view), _gil_line(view), _pool_line(view)]
     most_worst = 1 if small else _WORST
@@ -82,9 +84,11 @@ def _endpoints(view: View, size: Size, used: int) -> list[RenderableType]:
     else:
         parts += [line for one, causes in shown for line in _stacked(one, causes)]
     parts += _worst([one for one, _ in shown], most_worst)
+    if size.lines is None:
+        parts += _to_change(view.endpoints[0])
     left_out = len(every) - len(shown)
     if left_out:
-        parts.append(Text(f"and {left_out} more endpoints", style="dim"))
+        parts.append(Text(f"and {counted(left_out, 'more endpoint')}", style="dim"))
     return parts
 
 
@@ -103,7 +107,7 @@ def _fitting(every: Sequence[_Causes], room: int, heading: int) -> list[_Causes]
 def _stacked(one: Endpoint, causes: Sequence[str]) -> list[Text]:
     name = Text(safe(one.name, 100), style="bold")
     name.append(f"  p50 {milliseconds(one.p50_ns)}, p95 {milliseconds(one.p95_ns)} ms", style="not bold")
-    name.append(f"  {one.requests:,.0f} requests", style="not bold dim")
+    name.append(f"  {counted(one.requests, 'request')}", style="not bold dim")
     return [name, *(Text(f"  {line}") for line in causes)]
 
 
@@ -115,7 +119,7 @@ def _head(view: View, told: Told, size: Size) -> Text:
     if view.seconds:
         head.append(f"  last {view.seconds:.0f} s: {requests / view.seconds:,.1f} requests/s")
         if round(requests) != traced:
-            head.append(f" (estimated from {traced} traces)")
+            head.append(f" (estimated from {counted(traced, 'trace')})")
     if told.keys:
         head.append(f"  {told.keys}", style="dim")
     return head
@@ -137,12 +141,14 @@ def _loop_line(view: View) -> Text:
         f"loop lag {milliseconds(busy + wakeup)} ms per request "
         f"(busy {milliseconds(busy)}, wake-up {milliseconds(wakeup)})"
     )
-    return Text(said + _chief(view, Cause.LOOP_BUSY, ", held by "))
+    return Text(said + _chief(view, Cause.LOOP_BUSY, ", blocked by "))
 
 
 def _gil_line(view: View) -> Text:
     waited, cpu = view.mean_ns(Cause.GIL_WAIT), view.mean_ns(Cause.CPU_WAIT)
-    said = f"GIL waited for {milliseconds(waited)} ms per request{_chief(view, Cause.GIL_WAIT, ', held by ')}"
+    said = (
+        f"GIL waited for {milliseconds(waited)} ms per request{_chief(view, Cause.GIL_WAIT, ', blocked by ')}"
+    )
     return Text(f"{said}; a CPU {milliseconds(cpu)} ms")
 
 
@@ -169,8 +175,8 @@ def _chief(view: View, cause: Cause, words: str) -> str:
 
 
 def _named(culprit: Culprit) -> str:
-    place = short_place(culprit.file, culprit.line if culprit.line is not None else "")
-    return safe(culprit.name, 80) + (f" ({safe(place, 80)})" if place else "")
+    where = place(culprit.file, culprit.line)
+    return safe(culprit.name, 80) + (f" ({safe(where, 80)})" if where else "")
 
 
 def _table(endpoints: Sequence[_Causes], *, cut: bool) -> Table:
@@ -179,7 +185,7 @@ def _table(endpoints: Sequence[_Causes], *, cut: bool) -> Table:
     table.add_column("endpoint", overflow=overflow, no_wrap=cut, max_width=_WIDEST_NAME if cut else None)
     for name in ("requests", "p50, p95 ms"):
         table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("waited for: ms per request, share, held by", overflow=overflow, no_wrap=cut, ratio=1)
+    table.add_column("waited for: ms per request, share, blocked by", overflow=overflow, no_wrap=cut, ratio=1)
     for one, causes in endpoints:
         table.add_row(
             Text(safe(one.name, 100)),
@@ -203,6 +209,16 @@ def _cause_lines(endpoint: Endpoint) -> list[str]:
         held = f"  by {_named(chief)}" if chief is not None and cause not in _NAMELESS else ""
         lines.append(f"{cause} {milliseconds(ns / endpoint.requests)} {ns / wall_ns:.0%}{held}")
     return lines
+
+
+def _to_change(endpoint: Endpoint) -> list[Text]:
+    """What to change about the chief significant cause of the endpoint that cost most time."""
+    wall_ns = endpoint.wall_ns or 1.0
+    for cause, ns in endpoint.by_cause.items():
+        if significant(Cause(cause), ns / endpoint.requests, ns / wall_ns):
+            said = f"what to change in {safe(endpoint.name, 60)}: {cause}: {remedy(Cause(cause)).text}"
+            return [Text(said, style="green")]
+    return []
 
 
 def _worst(endpoints: Sequence[Endpoint], most: int) -> list[Text]:

@@ -1,4 +1,4 @@
-"""What a log tells, in a terminal."""
+"""What a log shows, in a terminal."""
 
 from datetime import UTC, datetime
 
@@ -9,7 +9,7 @@ from rich.text import Text
 from whywait.analysis.logs.model import BETWEEN, NAMED, SINCE, LoggedRequest, LogReading, Silence
 from whywait.analysis.logs.totals import UNTIMED, own_sums, totals
 from whywait.analysis.logs.unknown import unknowable
-from whywait.analysis.text import milliseconds, safe
+from whywait.analysis.text import counted, milliseconds, safe
 
 _SAYS = {
     NAMED: "timed, by name",
@@ -23,7 +23,9 @@ _LEAST_SHARE = 0.005
 def render_logs(reading: LogReading, console: Console, *, top: int = 1) -> None:
     """Prints findings, the stretches of all requests where there are several, and the `top` slowest ones."""
     for finding in reading.findings:
-        console.print(Text(f"note: {safe(finding.message)} ({finding.count:,} times)", style="yellow"))
+        console.print(
+            Text(f"note: {safe(finding.message)} ({counted(finding.count, 'time')})", style="yellow")
+        )
     if len(reading.requests) > 1:
         console.print(all_table(reading))
     slowest = sorted(reading.requests, key=lambda one: -one.wall_ns)[:top]
@@ -37,7 +39,7 @@ def render_logs(reading: LogReading, console: Console, *, top: int = 1) -> None:
 
 def all_table(reading: LogReading) -> Table:
     """One row per label over all requests, those of no weight summed in the last."""
-    table = Table(title=f"Where the time of {len(reading.requests):,} requests was logged")
+    table = Table(title=f"Where the time of {counted(len(reading.requests), 'request')} was logged")
     _columns(table, ("requests", "p50 ms", "p95 ms", "max ms", "of all time"))
     rows = totals(reading.requests)
     for row in rows:

@@ -10,11 +10,10 @@ from rich.text import Text
 
 from whywait.analysis.causes import Cause
 from whywait.analysis.measure.summary import summarize, worst_culprits
-from whywait.analysis.measure.weights import percentiles
 from whywait.analysis.model import Analysis
-from whywait.analysis.text import milliseconds, safe, short_place
-from whywait.analysis.verdicts.accusation import Verdict, verdict
-from whywait.analysis.verdicts.not_observed import unavailable
+from whywait.analysis.text import counted, milliseconds, place, safe
+from whywait.analysis.verdicts.not_observed import not_observed
+from whywait.analysis.verdicts.sentences import Verdict, verdict
 
 TOP_CAUSES = 3
 _NARROW = 100  # columns, under which a table would break the names of causes
@@ -26,7 +25,9 @@ def render(analysis: Analysis, console: Console, *, top: int = 5) -> None:
     verdicts = verdict(analysis)
     narrow = console.width < _NARROW
     for finding in analysis.findings:
-        console.print(Text(f"note: {safe(finding.message)} ({finding.count} times)", style="yellow"))
+        console.print(
+            Text(f"note: {safe(finding.message)} ({counted(finding.count, 'time')})", style="yellow")
+        )
     console.print(endpoint_lines(analysis, verdicts) if narrow else endpoint_table(analysis, verdicts))
     for one in verdicts:
         console.print(verdict_text(one))
@@ -34,9 +35,12 @@ def render(analysis: Analysis, console: Console, *, top: int = 5) -> None:
     if culprits is not None:
         console.print(culprits)
     console.print(slowest_lines(analysis, top) if narrow else slowest_table(analysis, top))
-    console.print(
-        Text("Could not be observed: " + "; ".join(unavailable(analysis.requests)) + ".", style="dim")
-    )
+    missing = "; ".join(one.text for one in not_observed(analysis.requests))
+    if not verdicts:
+        said = "No request was recorded whole, so nothing can be told."
+    else:
+        said = f"Could not be observed: {missing}." if missing else "Every signal was observed."
+    console.print(Text(said, style="dim"))
 
 
 def endpoint_table(analysis: Analysis, verdicts: list[Verdict]) -> Table:
@@ -60,7 +64,11 @@ def endpoint_lines(analysis: Analysis, verdicts: list[Verdict]) -> Group:
     lines = [Text(_WHERE, style="italic")]
     for row in _endpoints(analysis, verdicts):
         p50, p95, p99 = row.walls
-        lines.append(Text.assemble((row.name, "bold"), f"  {row.requests} requests"))
+        lines.append(
+            Text.assemble(
+                (row.name, "bold"), f"  {row.requests} {'request' if row.requests == '1' else 'requests'}"
+            )
+        )
         lines.append(Text(f"  p50 {p50}, p95 {p95}, p99 {p99} ms"))
         lines += [
             Text(f"    {cause}")
@@ -79,17 +87,14 @@ class _Row(NamedTuple):
 
 def _endpoints(analysis: Analysis, verdicts: list[Verdict]) -> Iterator[_Row]:
     summary = summarize(analysis.causes)
-    analysed = analysis.requests[analysis.requests["request_id"].isin(analysis.causes["request_id"])]
-    for one in verdicts:
-        own = analysed[analysed["endpoint"] == one.endpoint]
-        walls = percentiles(own["wall_ns"], own["weight"], [50, 95, 99])
+    for one in (each.judgement for each in verdicts):
         rows = summary[summary["endpoint"] == one.endpoint]
         named = rows[rows["cause"] != Cause.UNEXPLAINED].head(TOP_CAUSES)
         unknown = rows[rows["cause"] == Cause.UNEXPLAINED]["mean_ns"].sum()
         yield _Row(
             safe(one.endpoint),
             str(one.requests) if one.requests == one.traced else f"{one.requests} ({one.traced} traced)",
-            [milliseconds(float(wall)) for wall in walls],
+            [milliseconds(wall) for wall in (one.p50_ns, one.p95_ns, one.p99_ns)],
             [
                 f"{cause} {milliseconds(mean)} {share:.0%}"
                 for cause, mean, share in zip(named["cause"], named["mean_ns"], named["share"], strict=True)
@@ -100,15 +105,13 @@ def _endpoints(analysis: Analysis, verdicts: list[Verdict]) -> Iterator[_Row]:
 
 def verdict_text(one: Verdict) -> Padding:
     """A verdict as a paragraph: headline, reasons, situations, what to change."""
-    lines = [Text(safe(one.headline, 1000), style="bold")]
-    lines += [Text(f"  {safe(reason.sentence, 1000)}") for reason in one.reasons]
-    lines += [Text(f"  {safe(said, 1000)}") for said in one.situations]
-    if one.reasons:
-        first = one.reasons[0]
-        lines.append(Text(f"  What to change: {first.remedy}", style="green"))
-        lines.append(
-            Text(f"  It can gain at most {milliseconds(first.gain_ns)} ms per request.", style="green")
-        )
+    lines = [Text(safe(f"{one.endpoint}: {one.headline}", 1000), style="bold")]
+    lines += [Text(f"  {safe(said, 1000)}") for said in (*one.reasons, *one.situations)]
+    if one.remedy:
+        lines += [
+            Text(f"  {safe(said, 1000)}", style="green")
+            for said in (f"What to change: {one.remedy}", one.gain)
+        ]
     return Padding(Group(*lines), (1, 0, 0, 0))
 
 
@@ -117,16 +120,16 @@ def culprit_table(analysis: Analysis, top: int) -> Table | None:
     worst = worst_culprits(analysis.culprits, top)
     if worst.empty:
         return None
-    table = Table(title="Who held them")
+    table = Table(title="Who delayed them")
     for name in ("culprit", "where"):
         table.add_column(name, overflow="fold")
     table.add_column("cause", no_wrap=True)
-    for name in ("requests held", "ms in all"):
+    for name in ("requests delayed", "ms in all"):
         table.add_column(name, justify="right", no_wrap=True)
     for row in worst.to_dict("records"):
         table.add_row(
             Text(safe(row["culprit"])),
-            Text(safe(short_place(str(row["culprit_file"]), row["culprit_line"]))),
+            Text(safe(place(row["culprit_file"], row["culprit_line"]))),
             str(row["cause"]),
             str(row["victims"]),
             milliseconds(float(row["ns"])),

@@ -6,12 +6,15 @@ import pandas as pd
 import pytest
 
 from tests.analysis.drawing import drawn, shown
-from whywait.analysis.attribution.cpu_rivals import _REMEDIES, NOT_TOLD, QUOTA
+from whywait.analysis.attribution.cpu_rivals import NOT_TOLD
 from whywait.analysis.causes import INFO, Cause
 from whywait.analysis.model import Analysis
 from whywait.analysis.pipeline import analyze
-from whywait.analysis.verdicts.accusation import Reason, verdict
-from whywait.analysis.verdicts.not_observed import unavailable
+from whywait.analysis.situations.situation import Situation
+from whywait.analysis.verdicts.judgement import Reason, judge
+from whywait.analysis.verdicts.not_observed import not_observed
+from whywait.analysis.verdicts.remedies import REMEDIES
+from whywait.analysis.verdicts.sentences import verdict
 from whywait.tracer import schema as s
 
 MS = 1_000_000
@@ -58,8 +61,13 @@ def by_culprit(found: Analysis) -> dict[str, float]:
 
 
 def reason(found: Analysis) -> Reason:
-    (only,) = verdict(found)
+    (only,) = judge(found)
     return next(one for one in only.reasons if one.cause is Cause.CPU_WAIT)
+
+
+def sentence(found: Analysis) -> str:
+    (only,) = verdict(found)
+    return next(said for said in only.reasons if said.startswith("CPU wait"))
 
 
 def test_another_process() -> None:
@@ -68,37 +76,37 @@ def test_another_process() -> None:
     assert waits(found)["culprit"].unique().tolist() == ["process crunch"]
     assert by_culprit(found) == {"process crunch": 17, "rank": 2, "other processes": 1}
     assert set(waits(found)["detail"]) == {"waiting for a CPU: another process had it"}
-    said = reason(found)
-    assert "90% of it other processes had the CPUs, chiefly process crunch (process id 77)" in said.sentence
-    assert "10% of it other threads of its own had the CPUs, chiefly rank" in said.sentence
-    assert said.remedy.startswith("Move process crunch off these CPUs")
+    said = sentence(found)
+    assert "90% of it other processes had the CPUs, chiefly process crunch (process id 77)" in said
+    assert "10% of it other threads of its own had the CPUs, chiefly rank" in said
+    assert reason(found).remedy.text.startswith("Move process crunch off these CPUs")
 
 
 def test_processes_of_one_name_are_one_culprit() -> None:
     found = analysed(rivals(20, listed=(("process", "gunicorn", 7, 12), ("process", "gunicorn", 8, 8))))
     assert waits(found)["culprit"].unique().tolist() == ["process gunicorn"]
-    assert "chiefly process gunicorn (2 of that name)" in reason(found).sentence
+    assert "chiefly process gunicorn (2 of that name)" in sentence(found)
 
 
 def test_workers_of_the_same_service() -> None:
     found = analysed(rivals(20, listed=(("sibling", "gunicorn", 7, 12), ("sibling", "gunicorn", 8, 8))))
     assert by_culprit_sum(found) == {"process gunicorn beside this one": 20}
-    assert "processes of its own service had the CPUs" in reason(found).sentence
-    assert reason(found).remedy == _REMEDIES[s.RIVAL_SIBLING]
+    assert "processes of its own service had the CPUs" in sentence(found)
+    assert reason(found).remedy.text == REMEDIES[Cause.CPU_WAIT, Situation.CPU_SIBLING_PROCESSES]
 
 
 def test_native_threads_that_are_too_many() -> None:
     listed = (("native", "native threads of libgomp (OpenMP)", 4, 11), ("thread", "predict", 4, 9))
     found = analysed(rivals(own=20, listed=listed, wanted=8_000, native=4_000))
-    assert reason(found).remedy == _REMEDIES[s.RIVAL_NATIVE]
-    assert "OMP_NUM_THREADS" in reason(found).remedy
+    assert reason(found).remedy.text == REMEDIES[Cause.CPU_WAIT, Situation.CPU_NATIVE_THREADS]
+    assert "OMP_NUM_THREADS" in reason(found).remedy.text
     (only,) = verdict(found)
     assert any("8.0 threads of this process wanted one at once" in one for one in only.situations)
 
 
 def test_python_threads_that_are_too_many_are_no_native_ones() -> None:
     found = analysed(rivals(own=20, listed=(("thread", "predict", 8, 20),), wanted=8_000))
-    assert reason(found).remedy == _REMEDIES[s.RIVAL_THREAD]
+    assert reason(found).remedy.text == REMEDIES[Cause.CPU_WAIT, Situation.CPU_OWN_THREADS]
     (only,) = verdict(found)
     assert not any("Oversubscribed" in one for one in only.situations)
 
@@ -107,8 +115,8 @@ def test_a_quota() -> None:
     found = analysed(rivals(throttled=16, unknown=4, quota=(50, 100)))
     assert by_culprit(found) == {"the CPU quota of 0.5 CPUs": 16}
     assert waits(found)["culprit_ns"].sum() == 16 * MS
-    assert "80% of it the CPU quota of 0.5 CPUs had run out" in reason(found).sentence
-    assert reason(found).remedy == _REMEDIES[QUOTA]
+    assert "80% of it the CPU quota of 0.5 CPUs had run out" in sentence(found)
+    assert reason(found).remedy.text == REMEDIES[Cause.CPU_WAIT, Situation.CPU_QUOTA]
 
 
 def test_threads_are_too_many_for_a_quota_too() -> None:
@@ -123,8 +131,8 @@ def test_who_is_not_known_is_not_named(attributes: dict[str, Any]) -> None:
     found = analysed(attributes)
     assert by_culprit(found) == {}
     assert set(waits(found)["detail"]) == {NOT_TOLD}
-    assert reason(found).remedy == INFO[Cause.CPU_WAIT].remedy
-    assert reason(found).sentence.endswith("runnable without a CPU.")
+    assert reason(found).remedy.text == INFO[Cause.CPU_WAIT].remedy
+    assert sentence(found) == "CPU wait 20.0 ms (65%)."
 
 
 def test_a_rival_of_another_request_is_named_with_its_place_and_trace() -> None:
@@ -176,6 +184,6 @@ def test_a_wait_of_somebody_ready_names_them_too() -> None:
 
 def test_what_a_machine_does_not_show_is_said() -> None:
     requests = pd.DataFrame({"signals": [(s.SIGNAL_RUN_QUEUE,)]})
-    assert any("who had the CPUs" in one for one in unavailable(requests))
+    assert any("who had the CPUs" in one.text for one in not_observed(requests))
     requests = pd.DataFrame({"signals": [(s.SIGNAL_RUN_QUEUE, s.SIGNAL_CPU_RIVALS)]})
-    assert not any("who had the CPUs" in one for one in unavailable(requests))
+    assert not any("who had the CPUs" in one.text for one in not_observed(requests))

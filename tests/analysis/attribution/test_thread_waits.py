@@ -94,10 +94,10 @@ def test_a_convoy_is_told(waiters: int, holds: int, said: bool) -> None:
     many = {**LOCK, **HOLDER, schema.LOCK_WAITERS: waiters, schema.LOCK_HOLDS: holds}
     result = analysis.analyze(drawn(LOCKED.format("lock_wait"), {"l": many}))
     (verdict,) = analysis.verdict(result)
-    assert "held by audit (audit.py:30)" in verdict.text
+    assert "blocked by audit (audit.py:30)" in verdict.text
     assert ("A lock convoy" in verdict.text) is said
     if said:
-        assert f"up to {waiters} threads" in verdict.text
+        assert f"up to {waiters} thread" in verdict.text
         assert "Lock made at bank.py:8 (Bank.__init__)" in verdict.text
 
 

@@ -78,7 +78,7 @@ def test_report_of_a_file_a_folder_and_a_pipe(good: Path) -> None:
     for done in told:
         assert done.returncode == 0, done.stderr
         assert "GET /" in done.stdout
-        assert "Nothing to accuse" in done.stdout
+        assert "Nothing significant" in done.stdout
         assert "\x1b" not in done.stdout
 
 

@@ -6,8 +6,10 @@ import pytest
 from rich.console import Console
 
 from tests.analysis.live.test_window import request
+from whywait.analysis.causes import Cause
 from whywait.analysis.live.window import View, Window
 from whywait.analysis.report.terminal.live import Size, Told, screen
+from whywait.analysis.verdicts.remedies import remedy
 
 TOLD = Told("traces", {}, "", 1, "q ends", "12:00:00")
 
@@ -48,6 +50,7 @@ def test_paper_holds_all_whatever_its_width() -> None:
         for number in range(9):
             assert f"GET /endpoint/number/{number}" in told
         assert "more endpoints" not in told
+        assert remedy(Cause.GIL_WAIT).text in " ".join(told.split())  # of the one table
 
 
 def test_a_waiting_screen_says_for_what() -> None:

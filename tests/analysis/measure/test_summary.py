@@ -16,7 +16,7 @@ def test_a_request_without_the_cause_counts_as_zero() -> None:
     busy = row(summarize(given.causes), "loop_busy")
     assert (busy["requests"], busy["total_ns"], busy["mean_ns"]) == (10, 100 * MS, 10 * MS)
     assert busy["p50_ns"] == 0
-    assert 0 < busy["p95_ns"] < busy["p99_ns"] < 100 * MS
+    assert busy["p95_ns"] == busy["p99_ns"] == 100 * MS  # by nearest rank: what one real request took
     assert busy["share"] == pytest.approx(0.5)
 
 

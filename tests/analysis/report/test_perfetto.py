@@ -156,7 +156,7 @@ def test_the_command_writes_a_file_or_a_pipe(tmp_path: Any) -> None:
     source.write_text(GOOD)
     done = whywait("export", "--perfetto", str(target), str(source))
     assert done.returncode == 0, done.stderr
-    assert "1 requests" in done.stderr
+    assert "1 request, " in done.stderr
     piped = whywait("export", "--perfetto", "-", "-", stdin=GOOD)
     assert json.loads(piped.stdout) == json.loads(target.read_text())
     refused(whywait("export", "--perfetto", str(target), str(source), "--endpoint", "/nope"), "GET /")

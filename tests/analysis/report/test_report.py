@@ -10,17 +10,21 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from rich.console import Console
 
 from tests.analysis.drawing import drawn
-from tests.analysis.fabricate import analysis_of
+from tests.analysis.fabricate import Culprit, analysis_of
 from tests.analysis.verdicts.test_sentences import OCCUPIED, QUEUED
 from whywait import analysis
+from whywait.analysis.model import Finding
 from whywait.analysis.report.html.report import page, write_html
 from whywait.analysis.report.json.report import as_json
+from whywait.analysis.report.json.version import FORMAT
 from whywait.analysis.report.terminal.report import render
-from whywait.analysis.text import milliseconds, safe
+from whywait.analysis.situations.situation import Situation
+from whywait.analysis.text import counted, milliseconds, safe
 from whywait.tracer import schema
 
 HOSTILE = "</title><script>alert(1)</script>[red]x[/] \x1b[31mred \x07 \u202eevil"
@@ -87,12 +91,16 @@ def test_html_tells_cause_culprit_and_remedy_first() -> None:
 def test_html_bars_are_the_percentiles_that_stand_above_them() -> None:
     given = analysis_of({"GET /a": [{"compute": ms, "gil_wait": 3 * ms} for ms in range(1, 90)]})
     text = page(given, "report")
-    walls = given.requests["wall_ns"]
-    assert f"p50 {milliseconds(walls.quantile(0.5))} ms, p99 {milliseconds(walls.quantile(0.99))} ms" in text
+    walls = given.requests["wall_ns"].to_numpy()
+
+    def rank(quantile: float) -> str:
+        return milliseconds(np.quantile(walls, quantile, method="inverted_cdf"))
+
+    assert f"p50 {rank(0.5)} ms, p99 {rank(0.99)} ms" in text
     told = re.findall(r'aria-label="(p\d+): ([\d.,]+) ms: (.*?)"', text)
     assert {name for name, _, _ in told} == {"p50", "p95", "p99"}
     for name, wall, parts in told:
-        assert wall == milliseconds(walls.quantile(int(name[1:]) / 100))
+        assert wall == rank(int(name[1:]) / 100)
         assert parts.startswith("gil_wait ")  # the longest part first
 
 
@@ -135,9 +143,79 @@ def test_json_keeps_to_its_schema(hostile: analysis.Analysis) -> None:
     assert sum(found["slowest"][0]["causes"].values()) == found["slowest"][0]["wall_ns"]
 
 
+def test_reasons_situations_and_what_is_missing_are_fields() -> None:
+    given = analysis_of(
+        {"POST /rank": [{"pool_queue": 50, "compute": 10}] * 2},
+        culprits={"pool_queue": Culprit("predict", "/srv/app/model.py", 12)},
+        jobs={"POST /rank": [{"name": "predict"}] * 14}, signals=["loop", "executor", "thread_cpu"],
+    )  # fmt: skip
+    found = json.loads(json.dumps(as_json(given)))
+    conforms(found, schema_of("schema.json"), "$")
+    (endpoint,) = found["endpoints"]
+    (reason,) = endpoint["reasons"]
+    assert (reason["cause"], reason["amount_ns"], reason["evidence"]) == (
+        "pool_queue",
+        50_000_000,
+        "observed",
+    )
+    assert reason["share"] == pytest.approx(5 / 6, abs=1e-6)
+    assert (reason["culprit"], reason["file"], reason["line"]) == ("predict", "/srv/app/model.py", 12)
+    assert reason["remedy"]["key"] == "pool_queue"
+    assert endpoint["situations"] == [
+        {"kind": "many_jobs", "numbers": {"function": "predict", "per_request": 14}}
+    ]
+    assert {one["signal"]: one["requests"] for one in found["not_observed"]}["run_queue"] == 2
+
+
+def test_the_format_has_one_number_everywhere() -> None:
+    for name in ("schema.json", "diff_schema.json"):
+        rules = schema_of(name)
+        assert rules["properties"]["format"]["const"] == FORMAT
+        assert rules["title"].endswith(f", format {FORMAT}")
+    folder = files("whywait.analysis.report.json")
+    assigning = [
+        one.name for one in folder.iterdir() if "\nFORMAT" in (one.read_text() if one.is_file() else "")
+    ]
+    assert assigning == ["version.py"]
+    for name in ("report.py", "diff.py", "logs.py"):
+        assert '"format": FORMAT' in folder.joinpath(name).read_text()
+
+
+def test_every_kind_of_situation_is_in_the_schema() -> None:
+    kinds = schema_of("schema.json")["properties"]["endpoints"]["items"]["properties"]["situations"]["items"]
+    assert kinds["properties"]["kind"]["enum"] == list(Situation)
+
+
+def schema_of(name: str) -> dict[str, Any]:
+    text = files("whywait.analysis.report.json").joinpath(name).read_text()
+    return dict(json.loads(text))
+
+
+def test_when_all_was_observed_the_report_says_so() -> None:
+    out = io.StringIO()
+    every = [getattr(schema, name) for name in dir(schema) if name.startswith("SIGNAL_")]
+    render(
+        analysis_of({"GET /a": [{"compute": 9}]}, signals=every),
+        Console(file=out, width=140, force_terminal=False),
+    )
+    assert "observed: ." not in out.getvalue()
+    assert out.getvalue().endswith("Every signal was observed.\n")
+
+
+def test_one_is_no_plural() -> None:
+    assert (counted(1, "request"), counted(0, "request"), counted(1200, "request")) == (
+        "1 request", "0 requests", "1,200 requests",
+    )  # fmt: skip
+    out = io.StringIO()
+    given = analysis_of({"GET /a": [{"compute": 9, "pool_queue": 30}]}, findings=(Finding("odd", "Odd.", 1),))
+    for width in (80, 140):
+        render(given, Console(file=out, width=width, force_terminal=False))
+    assert not re.search(r"\b1 [a-z]+s\b", out.getvalue() + page(given, "report").split("<main")[1])
+
+
 def test_the_schema_check_can_fail(hostile: analysis.Analysis) -> None:
     rules = json.loads(files("whywait.analysis.report.json").joinpath("schema.json").read_text())
-    for broken in ({"format": 1}, {"requests": "3"}, {"extra": 1}):
+    for broken in ({"format": FORMAT - 1}, {"requests": "3"}, {"extra": 1}):
         with pytest.raises(AssertionError):
             conforms({**as_json(hostile), **broken}, rules, "$")
 
@@ -168,6 +246,8 @@ def conforms(value: Any, rules: dict[str, Any], where: str) -> None:
         assert len(value) <= rules.get("maxItems", len(value)), where
         for number, part in enumerate(value):
             conforms(part, rules.get("items", {}), f"{where}[{number}]")
+    if "enum" in rules:
+        assert value in rules["enum"], where
     if "minimum" in rules:
         assert value >= rules["minimum"], where
 

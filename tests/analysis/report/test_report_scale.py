@@ -114,7 +114,8 @@ def test_nothing_to_report_is_reported() -> None:
     empty = analysis_of({})
     assert as_json(empty)["endpoints"] == []
     assert "0 requests" in page(empty, "report")
-    assert "Could not be observed" in printed(empty)
+    assert "No request was recorded whole, so nothing can be told." in printed(empty)
+    assert "observed" not in printed(empty)
 
 
 def test_loss_heads_every_report() -> None:
@@ -129,7 +130,7 @@ def test_loss_heads_every_report() -> None:
 def test_what_the_machine_could_not_show_is_said() -> None:
     whole = analysis_of({"GET /a": [{"compute": 9}]})
     blind = analysis_of({"GET /a": [{"compute": 9}]}, signals=["loop", "executor", "thread_cpu"])
-    assert not any("run-queue" in said for said in as_json(whole)["unavailable"])
+    assert not any("run-queue" in said["text"] for said in as_json(whole)["not_observed"])
     for text in (page(blind, "report"), printed(blind, width=400), json.dumps(as_json(blind))):
         assert "run-queue" in text
         assert "the GIL" in text

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from whywait.tracer import schema
-from whywait.tracer.offcpu.cpu_contention import CpuRivals, Division
-from whywait.tracer.offcpu.cpu_user_names import UNSEEN, CpuNames, Named
+from whywait.tracer.offcpu.cpu_contention import CpuRivals, Division, Rival
+from whywait.tracer.offcpu.cpu_user_names import REST, UNSEEN, CpuNames, Named
 from whywait.tracer.offcpu.gil_holders import HolderPast
 from whywait.tracer.records.occupancy import Occupancy
 from whywait.tracer.sampler.cpu_history import Interval, ProcessUse, Stretch, ThreadUse
@@ -55,6 +55,12 @@ def divided(
 
 def told(found: Division) -> dict[str, float]:
     return {one.named.name: round(one.ns / MS, 1) for one in found.rivals}
+
+
+def test_how_many_processes_there_were_is_no_process_id() -> None:
+    several = Rival(Named(schema.RIVAL_PROCESS, REST), 0, 1, 5 * MS)
+    threads = Rival(Named(schema.RIVAL_THREAD, "rank"), 0, 3, 5 * MS)
+    assert (several.number, threads.number) == (0, 3)
 
 
 CRUNCH, SLEEPY = ProcessUse(7, 60 * MS, "crunch", BOTH), ProcessUse(8, 20 * MS, "sleepy", BOTH)

@@ -22,7 +22,7 @@ from whywait.tracer.probes.locks.late_holder import ASKED, NOBODY, answer, ask_w
 from whywait.tracer.records.current import here
 from whywait.tracer.records.lock_holds import Hold, Waited
 from whywait.tracer.records.request import TIMER, Activity, Waker
-from whywait.tracer.schema import WAIT_LOCK
+from whywait.tracer.schema import LOCK_KIND_SUBMIT, WAIT_LOCK
 
 _MOST_HOLDS = 256
 _NO_HOLDS: deque[Hold] = deque(maxlen=0)  # of a lock that nobody ever waited for: most of them
@@ -201,7 +201,7 @@ class SubmitLock(TracedLock):
     """The lock that every `submit` of every `ThreadPoolExecutor` acquires, and holds while a thread starts."""
 
     __slots__ = ()
-    what: ClassVar[str] = "concurrent.futures' global lock"
+    what: ClassVar[str] = LOCK_KIND_SUBMIT
 
 
 for _class in (TracedLock, TracedRLock):  # as the plain ones are called

@@ -19,7 +19,7 @@ from whywait.tracer.hotpath.waits import record_thread_wait
 from whywait.tracer.probes.patches import Patches
 from whywait.tracer.probes.probe import Session, Undo
 from whywait.tracer.records.request import Activity, Job, Pool
-from whywait.tracer.schema import WAIT_POOL_SHUTDOWN, WAIT_POOL_STARTUP
+from whywait.tracer.schema import POOL_NAME_DEFAULT, WAIT_POOL_SHUTDOWN, WAIT_POOL_STARTUP
 
 name: Final = "executor"
 needs: Final = (
@@ -28,7 +28,7 @@ needs: Final = (
     "concurrent.futures.thread.ThreadPoolExecutor._threads",
 )
 # the names that the loops give their default executor's threads
-_LOOPS_OWN = {"asyncio": "default executor", "uvloop": "default executor"}
+_LOOPS_OWN = {"asyncio": POOL_NAME_DEFAULT, "uvloop": POOL_NAME_DEFAULT}
 _START_MIN_NS = 100_000  # shorter ones are the price of making a thread
 JOB_ATTRIBUTE = "_whywait_job"  # on the host's Future: it must not outlive it
 

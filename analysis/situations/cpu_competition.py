@@ -1,0 +1,132 @@
+"""Requests wait for a CPU: who had the CPUs, and whether threads of native libraries are too many for them."""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, ClassVar, Final
+
+from whywait.analysis.attribution.cpu_rivals import (
+    OTHER_PROCESSES,
+    OTHER_THREADS,
+    PROCESSES,
+    culprit_name,
+    positive_ns,
+    quota_name,
+)
+from whywait.analysis.causes import Cause
+from whywait.analysis.measure.weights import weights_of
+from whywait.analysis.situations.situation import Group, Situation
+from whywait.tracer import schema
+
+SAID_SHARE: Final = 0.1  # of the wait, from which one of them is named
+TOO_MANY: Final = 1.5  # threads for each CPU, from which they are too many
+# of the threads, from which their number is the native ones' fault: the thread that calls into a pool of two is
+# itself one of the two
+NATIVE_SHARE: Final = 0.3
+_KIND_OF: Final = {
+    schema.RIVAL_PROCESS: Situation.CPU_OTHER_PROCESSES,
+    schema.RIVAL_SIBLING: Situation.CPU_SIBLING_PROCESSES,
+    schema.RIVAL_THREAD: Situation.CPU_OWN_THREADS,
+    schema.RIVAL_NATIVE: Situation.CPU_NATIVE_THREADS,
+}
+_ELSEWHERE: Final = (Situation.CPU_OTHER_PROCESSES, Situation.CPU_SIBLING_PROCESSES, Situation.CPU_QUOTA)
+_Recorded = list[tuple[dict[str, Any], float]]  # attributes of a span, how many requests it stands for
+
+
+@dataclass(frozen=True, slots=True)
+class CpuRivals:
+    """One kind of those that had the CPUs, and the chief one of that kind."""
+
+    kind: Situation
+    name: str
+    share: float  # of the wait, by all of this kind
+    processes: tuple[int, ...]  # process ids of the chief one; () where it is none, or its ids are not known
+
+
+@dataclass(frozen=True, slots=True)
+class Oversubscribed:
+    """Threads of this process that wanted a CPU at once while requests waited for one, most of them native."""
+
+    kind: ClassVar = Situation.OVERSUBSCRIBED
+    wanted: float  # on average
+    native: float  # of them
+    cpus: float  # that the process may use
+
+
+def cpu_competition(group: Group) -> Iterator[CpuRivals | Oversubscribed]:
+    """Yield who had the CPUs that these requests waited for, first whom to change; nothing where nobody recorded it."""
+    waits = group.of(Cause.CPU_WAIT)
+    recorded = _recorded(group, dict(zip(waits["trace_id"], weights_of(waits), strict=True)))
+    total_ns = float(waits["amount_ns"].sum())
+    if not recorded or total_ns <= 0:
+        return
+    kinds, processes = _kinds_and_processes(recorded)
+    own = group.culprits[group.culprits["cause"] == Cause.CPU_WAIT]
+    by_kind: Counter[Situation] = Counter()  # ns
+    chief: dict[Situation, str] = {}
+    for name, ns in own.groupby("culprit")["ns"].sum().sort_values(ascending=False).items():
+        if kind := kinds.get(str(name)):
+            by_kind[kind] += int(ns)
+            chief.setdefault(kind, str(name))
+    first = _to_be_changed(by_kind)
+    shares = {kind: ns / total_ns for kind, ns in by_kind.most_common()}
+    if max(shares.values(), default=0.0) >= SAID_SHARE:
+        for kind in sorted(shares, key=lambda kind: kind is not first):
+            if kind is first or shares[kind] >= SAID_SHARE:
+                yield CpuRivals(kind, chief[kind], shares[kind], tuple(processes.get(chief[kind], ())))
+    yield from _oversubscribed(recorded)
+
+
+def _recorded(group: Group, weights: dict[Any, float]) -> _Recorded:
+    spans = group.spans[group.spans["trace_id"].isin(list(weights))]
+    return [
+        (attributes, weights[trace_id])
+        for trace_id, attributes in zip(spans["trace_id"], spans["attributes"], strict=True)
+        if schema.CPU_UNKNOWN_NS in attributes
+    ]
+
+
+def _to_be_changed(by_kind: "Counter[Situation]") -> Situation:
+    native = by_kind[Situation.CPU_NATIVE_THREADS]
+    own = native + by_kind[Situation.CPU_OWN_THREADS]
+    elsewhere = max(_ELSEWHERE, key=lambda kind: by_kind[kind])
+    if own < by_kind[elsewhere]:
+        return elsewhere
+    return Situation.CPU_NATIVE_THREADS if native >= NATIVE_SHARE * own else Situation.CPU_OWN_THREADS
+
+
+def _oversubscribed(recorded: _Recorded) -> Iterator[Oversubscribed]:
+    weight = wanted = native = cpus = 0.0
+    for attributes, stands_for in recorded:
+        ns = stands_for * positive_ns(attributes.get(schema.RUN_QUEUE_NS))
+        count = positive_ns(attributes.get(schema.CPU_COUNT))
+        if not count or schema.CPU_WANTED not in attributes:
+            continue
+        period_ns = positive_ns(attributes.get(schema.CPU_PERIOD_NS))
+        quota = positive_ns(attributes.get(schema.CPU_QUOTA_NS)) / period_ns if period_ns else float(count)
+        weight += ns
+        cpus += ns * min(quota, count)
+        wanted += ns * positive_ns(attributes.get(schema.CPU_WANTED)) / 1_000
+        native += ns * positive_ns(attributes.get(schema.CPU_WANTED_NATIVE)) / 1_000
+    if weight and wanted >= TOO_MANY * cpus and native >= NATIVE_SHARE * wanted:
+        yield Oversubscribed(wanted / weight, native / weight, cpus / weight)
+
+
+def _kinds_and_processes(recorded: _Recorded) -> tuple[dict[str, Situation], dict[str, dict[int, None]]]:
+    """Return by culprit's name what kind it is of, and its process ids."""
+    kinds = {OTHER_PROCESSES: Situation.CPU_OTHER_PROCESSES, OTHER_THREADS: Situation.CPU_OWN_THREADS}
+    processes: dict[str, dict[int, None]] = {}
+    for attributes, _ in recorded:
+        kinds[quota_name(attributes)] = Situation.CPU_QUOTA
+        listed = [
+            attributes.get(key) for key in (schema.RIVAL_KINDS, schema.RIVAL_NAMES, schema.RIVAL_NUMBERS)
+        ]
+        if not all(isinstance(one, list) for one in listed):
+            continue
+        for kind, name, number in zip(*listed, strict=False):
+            if kind in _KIND_OF:
+                called = culprit_name(str(kind), str(name))
+                kinds[called] = _KIND_OF[kind]
+                if kind in PROCESSES and positive_ns(number):
+                    processes.setdefault(called, {})[number] = None
+    return kinds, processes

@@ -1,0 +1,120 @@
+"""How an endpoint's requests use pools: many small jobs, few jobs, or a pool of their own each.
+
+request 1   |--made--jobs--|                     request 1   |--made--jobs------|
+request 2          |--made--jobs--|              request 2      |-------jobs------|
+            one pool for each request                        one pool, made by the first that came
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import nan
+from typing import Any, ClassVar, Final
+
+import pandas as pd
+
+from whywait.analysis.causes import Cause
+from whywait.analysis.model import Analysis
+from whywait.analysis.situations.situation import Group, Situation
+from whywait.analysis.situations.thresholds import MIN_MEAN_NS
+from whywait.tracer import schema
+
+MANY: Final = 4  # jobs of one function per request, from which one batch would serve
+MOST: Final = 0.5  # of the requests
+COLUMNS: Final = ("endpoint", "function", "per_request", "own_pool_share", "pool_file", "pool_line")
+_WAITS: Final = (Cause.POOL_QUEUE, Cause.CPU_WAIT, Cause.UNEXPLAINED)  # what many small jobs lead to
+
+
+@dataclass(frozen=True, slots=True)
+class ManyJobs:
+    """Each request handed many jobs of one function to a pool."""
+
+    kind: ClassVar = Situation.MANY_JOBS
+    function: str
+    per_request: float
+
+
+@dataclass(frozen=True, slots=True)
+class FewJobs:
+    """Requests queue for a pool though each has few jobs: they wait behind one another."""
+
+    kind: ClassVar = Situation.FEW_JOBS
+    per_request: float
+
+
+@dataclass(frozen=True, slots=True)
+class PoolPerRequest:
+    """Most requests made a pool that no other request used."""
+
+    kind: ClassVar = Situation.POOL_PER_REQUEST
+    share: float  # of the requests with such jobs
+    file: str
+    line: int | None
+
+
+def pool_situations(group: Group) -> Iterator[ManyJobs | FewJobs | PoolPerRequest]:
+    """Yield what stands out in how these requests use pools."""
+    own = group.jobs.sort_values("per_request", ascending=False)
+    most = float(own["per_request"].max()) if len(own) else 0.0
+    if Cause.POOL_QUEUE in group.significant and most < MANY:
+        yield FewJobs(most)
+    if most >= MANY and sum(group.means.get(cause, 0.0) for cause in _WAITS) >= MIN_MEAN_NS:
+        yield ManyJobs(str(own["function"].iloc[0]), most)
+    for row in own[own["own_pool_share"] > MOST].head(1).to_dict("records"):
+        line = None if pd.isna(row["pool_line"]) else int(row["pool_line"])
+        yield PoolPerRequest(float(row["own_pool_share"]), row["pool_file"], line)
+
+
+def pool_use(analysis: Analysis) -> pd.DataFrame:
+    """Return one row per endpoint and function (COLUMNS): jobs per request, and in how many requests' own pools."""
+    jobs = _with_requests(analysis)
+    if jobs.empty:
+        return pd.DataFrame(columns=list(COLUMNS))
+    place = {"pool_file": ("pool_file", "first"), "pool_line": ("pool_line", "first")}
+    by_request = _with_pools(jobs).groupby(["endpoint", "function", "request_id"]).agg(
+        jobs=("weight", "sum"), own=("own", "all"), weight=("weight", "first"), **place
+    )  # fmt: skip
+    by_request["own"] *= by_request["weight"]
+    result = by_request.groupby(["endpoint", "function"]).agg(
+        jobs=("jobs", "sum"), own=("own", "sum"), weight=("weight", "sum"), **place
+    ).reset_index()  # fmt: skip
+    size = analysis.requests.groupby("endpoint")["weight"].sum()
+    result["per_request"] = result["jobs"] / result["endpoint"].map(size)
+    result["own_pool_share"] = result["own"] / result["weight"]
+    return result[list(COLUMNS)]
+
+
+def _with_pools(jobs: pd.DataFrame) -> pd.DataFrame:
+    """Return the jobs with their function, their pool's place, and whether that was made in and for their request."""
+    get = jobs["attributes"].map
+    age_ns = get(lambda attributes: _number(attributes, schema.POOL_AGE_NS))
+    made_ns = jobs["start_ns"] - age_ns.fillna(0).astype("int64")
+    pool_id = get(lambda attributes: _number(attributes, schema.POOL_ID))
+    # two processes may number their pools alike, but hardly make them in the same millisecond
+    pool = pd.Series(list(zip(pool_id, made_ns // 1_000_000, strict=True)), index=jobs.index)
+    alone = pool_id.isna() | (jobs.groupby(pool)["request_id"].transform("nunique") == 1)
+    # a loop's default executor is made once, by whichever request came first
+    default = get(lambda attributes: attributes.get(schema.POOL_NAME)) == schema.POOL_NAME_DEFAULT
+    return jobs.assign(
+        function=jobs["name"].str.removeprefix(schema.JOB_SPAN_PREFIX),
+        own=age_ns.notna() & (made_ns >= jobs["begun_ns"]) & alone & ~default,
+        pool_file=get(lambda attributes: str(attributes.get(schema.POOL_FILE) or "")),
+        pool_line=get(lambda attributes: _number(attributes, schema.POOL_LINE)),
+    )
+
+
+def _number(attributes: dict[str, Any], key: str) -> float:
+    value = attributes.get(key)
+    return float(value) if isinstance(value, int) and 0 <= value < 2**53 else nan
+
+
+def _with_requests(analysis: Analysis) -> pd.DataFrame:
+    """Return the job spans, each with the last request of its trace and service that had begun before it."""
+    spans = analysis.spans
+    is_job: Any = spans["attributes"].map(lambda attributes: attributes.get(schema.KIND) == schema.KIND_JOB)
+    keys = {"trace_id": object, "service": object}  # the two tables may keep their texts in different ways
+    jobs = spans.loc[is_job.astype(bool), [*keys, "name", "start_ns", "attributes"]].astype(keys)
+    requests = analysis.requests[[*keys, "request_id", "endpoint", "start_ns", "weight"]].astype(keys)
+    return pd.merge_asof(
+        jobs.sort_values("start_ns"), requests.assign(begun_ns=requests["start_ns"]).sort_values("start_ns"),
+        on="start_ns", by=list(keys),
+    ).dropna(subset="request_id")  # fmt: skip

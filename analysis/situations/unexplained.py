@@ -1,0 +1,28 @@
+"""More of the time is unexplained than a verdict can pass over."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar
+
+from whywait.analysis.causes import Cause
+from whywait.analysis.situations.situation import Group, Situation
+from whywait.analysis.situations.thresholds import MIN_MEAN_NS, UNSURE_SHARE
+
+
+@dataclass(frozen=True, slots=True)
+class Unexplained:
+    """How much it is, and what most of it was."""
+
+    kind: ClassVar = Situation.UNEXPLAINED
+    mean_ns: float  # per request
+    share: float
+    detail: str  # "" where no signal covers it
+
+
+def unexplained(group: Group) -> Iterator[Unexplained]:
+    """Yield how much is unexplained, from UNSURE_SHARE and MIN_MEAN_NS on."""
+    mean_ns, share = (of.get(Cause.UNEXPLAINED, 0.0) for of in (group.means, group.shares))
+    if share >= UNSURE_SHARE and mean_ns >= MIN_MEAN_NS:
+        own = group.causes[group.causes["cause"] == Cause.UNEXPLAINED]
+        by_detail = own.groupby("detail")["amount_ns"].sum()
+        yield Unexplained(mean_ns, share, str(by_detail.idxmax()) if len(by_detail) else "")

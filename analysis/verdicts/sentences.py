@@ -1,0 +1,168 @@
+"""The words for a judgement: cause, amount, share; where; by whom; what to change. Nothing is decided here."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from whywait.analysis.causes import Cause
+from whywait.analysis.model import Analysis
+from whywait.analysis.situations.cpu_competition import CpuRivals
+from whywait.analysis.situations.situation import Found, Situation
+from whywait.analysis.text import amount, counted, place
+from whywait.analysis.verdicts.judgement import Judgement, Reason, judge
+
+NOTHING_SIGNIFICANT: Final = "No wait reached 5% of its time and 1 ms."
+MOST_REASONS: Final = 3  # in `text`
+_ABBREVIATIONS: Final = {"gil": "GIL", "cpu": "CPU", "gpu": "GPU", "gc": "GC", "io": "I/O"}
+_WITHOUT_DETAIL: Final = {Cause.LOOP_BUSY, Cause.COLLECT_ORDER, Cause.CPU_WAIT, Cause.GIL_WAIT}
+_WITHOUT_CULPRIT: Final = {Cause.AWAIT_IO, Cause.REQUEST_IO, Cause.CPU_WAIT}
+_IN_FRONT: Final = {
+    Cause.POOL_QUEUE,
+    Cause.LIMITER_WAIT,
+    Cause.GPU_QUEUE,
+}  # who had it stands before one in a queue
+_BLOCKED: Final = {Cause.LOCK_WAIT, Cause.GIL_WAIT, Cause.LOGGING_WAIT, Cause.LOOP_BUSY}
+_CPU_USERS: Final = {
+    Situation.CPU_OTHER_PROCESSES: "other processes",
+    Situation.CPU_SIBLING_PROCESSES: "processes of its own service",
+    Situation.CPU_OWN_THREADS: "other threads of its own",
+    Situation.CPU_NATIVE_THREADS: "native threads of its own",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """A judgement with its words."""
+
+    judgement: Judgement
+    headline: str  # without the endpoint's name
+    reasons: tuple[str, ...]  # longest first
+    situations: tuple[str, ...]  # those that are no part of a reason's words
+    remedy: str  # of the first reason, "" without one
+    gain: str
+
+    @property
+    def endpoint(self) -> str:
+        """Whose requests were judged."""
+        return self.judgement.endpoint
+
+    @property
+    def text(self) -> str:
+        """The verdict in a few sentences."""
+        parts = [f"{self.endpoint}: {self.headline}", *self.reasons[:MOST_REASONS], *self.situations]
+        if self.remedy:
+            parts += [f"What to change: {self.remedy}", self.gain]
+        return " ".join(parts)
+
+
+def verdict(analysis: Analysis) -> list[Verdict]:
+    """Return one verdict per endpoint, the one that cost its clients most time first."""
+    return [worded(one) for one in judge(analysis)]
+
+
+def worded(one: Judgement) -> Verdict:
+    """Return a judgement with its words."""
+    first = one.reasons[0] if one.reasons else None
+    return Verdict(
+        one,
+        _headline(one),
+        tuple(_reason(reason, one.situations) for reason in one.reasons),
+        tuple(filter(None, map(situation, one.situations))),
+        first.remedy.text if first else "",
+        f"It can gain at most {amount(first.mean_ns)} per request." if first else "",
+    )
+
+
+def cause_name(cause: Cause) -> str:
+    """Return a cause's name as a sentence begins with it: "Lock wait", "GIL wait"."""
+    words = " ".join(_ABBREVIATIONS.get(word, word) for word in cause.split("_"))
+    return words[0].upper() + words[1:]
+
+
+def culprit_share(one: Reason, wait: str = "it") -> str:
+    """Return how much of the wait its chief culprit caused, where not all, and how much other requests did."""
+    part = f" for {one.culprit_share:.0%} of {wait}" if one.culprit and one.culprit_share < 0.995 else ""
+    others = (
+        f"; {one.other_requests_share:.0%} of it by other requests"
+        if one.other_requests_share >= 0.005
+        else ""
+    )
+    return part + others
+
+
+def situation(found: Found) -> str:
+    """Return the sentence for a situation, "" for one that a reason's words or remedy speak of."""
+    words = _SITUATIONS.get(found.kind)
+    return words(found) if words else ""
+
+
+def _headline(one: Judgement) -> str:
+    many = counted(one.traced, "request")
+    if one.requests != one.traced:
+        many = f"about {counted(one.requests, 'request')}, {one.traced} of them traced"
+    took = f"{many}, p50 {amount(one.p50_ns)}, p99 {amount(one.p99_ns)}."
+    by_phase = ", ".join(f"{amount(ns)} {name}" for name, ns in one.phases)
+    own = f"its own computing ({by_phase})" if by_phase else "its own computing"
+    if one.reasons:
+        return f"{took} On average {one.compute_share:.0%} of that was {own}."
+    if any(found.kind is Situation.UNEXPLAINED for found in one.situations):
+        return f"{took} {one.compute_share:.0%} of that was {own}; no culprit can be named."
+    said = f"{took} Nothing significant: {NOTHING_SIGNIFICANT[0].lower()}{NOTHING_SIGNIFICANT[1:]}"
+    return f"{said} Its own computing: {by_phase}." if by_phase else said
+
+
+def _reason(one: Reason, situations: Sequence[Found]) -> str:
+    parts = [one.detail] if one.detail and one.cause not in _WITHOUT_DETAIL else []
+    if one.culprit and one.cause not in _WITHOUT_CULPRIT:
+        where = place(one.culprit_file, one.culprit_line)
+        word = "behind" if one.cause in _IN_FRONT else "blocked by" if one.cause in _BLOCKED else "by"
+        parts.append(f"{word} {one.culprit}{f' ({where})' if where else ''}{culprit_share(one)}")
+    if one.cause is Cause.CPU_WAIT:
+        rivals = [found for found in situations if isinstance(found, CpuRivals)]
+        parts += ["; ".join(map(_cpu_rivals, sorted(rivals, key=lambda found: -found.share)))] * bool(rivals)
+    said = f"{cause_name(one.cause)} {amount(one.mean_ns)} ({one.share:.0%})"
+    return f"{said}: {', '.join(parts)}." if parts else f"{said}."
+
+
+def _cpu_rivals(one: CpuRivals) -> str:
+    if one.kind is Situation.CPU_QUOTA:
+        return f"for {one.share:.0%} of it {one.name} had run out"
+    ids = one.processes
+    which = f" (process id {ids[0]})" if len(ids) == 1 else f" ({len(ids)} of that name)" if ids else ""
+    return f"for {one.share:.0%} of it {_CPU_USERS[one.kind]} had the CPUs, chiefly {one.name}{which}"
+
+
+# words for those situations that have a sentence of their own, by kind; each takes that kind's record
+_SITUATIONS: Final[dict[Situation, Callable[[Any], str]]] = {
+    Situation.MANY_JOBS: lambda one: (
+        f"Each request handed {counted(one.per_request, 'job')} of {one.function} to a pool; one batch would serve."
+    ),
+    Situation.POOL_PER_REQUEST: lambda one: (
+        f"A pool was made for each request{f' ({where})' if (where := place(one.file, one.line)) else ''}."
+    ),
+    Situation.LOOP_BLOCKED: lambda one: (
+        f"{counted(one.blockers, 'request')} blocked the loop for {one.blocked} others."
+    ),
+    Situation.SERIAL_COLLECTION: lambda one: (
+        f"Results of {one.job} lay done, {amount(one.lay_ns)} of them per request in sum, while the thread that "
+        "collects them waited for slower ones first; handled as they complete they could save up to "
+        f"{amount(one.gain_ns)}."
+    ),
+    Situation.GIL_STARVATION: lambda one: (
+        f"GIL starvation by a loop that never idles: {counted(one.waits, 'time')} a thread waited for the GIL, for up "
+        f"to {amount(one.longest_ns)} at once, while the event loop ran one short callback after the other and never "
+        "slept."
+    ),
+    Situation.LOCK_CONVOY: lambda one: (
+        f"A lock convoy: up to {counted(one.most_waiting, 'thread')} at once waited for the {one.lock}, and it passed "
+        f"through up to {counted(one.most_holders, 'holder')} while one waited."
+    ),
+    Situation.OVERSUBSCRIBED: lambda one: (
+        f"Oversubscribed native threads: while requests waited for a CPU, {one.wanted:.1f} threads of this process "
+        f"wanted one at once, on average, {one.native:.1f} of them in native libraries, and it may use {one.cpus:.2g}."
+    ),
+    Situation.UNEXPLAINED: lambda one: (
+        f"Cannot tell where {amount(one.mean_ns)} ({one.share:.0%}) went; chiefly: "
+        f"{one.detail or 'no signal covers it'}."
+    ),
+}

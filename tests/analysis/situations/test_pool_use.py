@@ -1,0 +1,61 @@
+"""Whether requests made pools of their own: by which pool their jobs were in, and when it was made."""
+
+import pandas as pd
+import pytest
+
+from tests.analysis.fabricate import MS, analysis_of
+from whywait.analysis.model import Analysis
+from whywait.analysis.situations.pool_use import PoolPerRequest, pool_use
+from whywait.analysis.verdicts.judgement import judge
+from whywait.tracer import schema
+
+AGE_MS = 1
+
+
+def of_pools(*pools: int) -> Analysis:
+    """Return requests that are all open at once, each with jobs in the pool of this number, AGE_MS old."""
+    made = analysis_of(
+        {"GET /a": [{"pool_startup": 9_000}] * len(pools)},
+        jobs={"GET /a": [{schema.POOL_NAME: "own", schema.POOL_AGE_NS: AGE_MS * MS}] * 2},
+    )
+    moment = int(made.requests["start_ns"].max()) + 10 * MS
+    pool_of = dict(zip(made.requests["trace_id"], pools, strict=True))
+    is_job = made.spans["attributes"].map(lambda attributes: attributes[schema.KIND] == schema.KIND_JOB)
+    made.spans.loc[is_job, "start_ns"] = moment
+    made.spans["attributes"] = [
+        attributes | {schema.POOL_ID: pool_of[trace_id]}
+        for trace_id, attributes in zip(made.spans["trace_id"], made.spans["attributes"], strict=True)
+    ]
+    return made
+
+
+def own_pools(found: Analysis) -> list[PoolPerRequest]:
+    return [one for told in judge(found) for one in told.situations if isinstance(one, PoolPerRequest)]
+
+
+def test_each_its_own() -> None:
+    (one,) = own_pools(of_pools(1, 2, 3))
+    assert one.share == 1
+
+
+def test_one_pool_that_the_first_request_made_is_everybodys() -> None:
+    assert own_pools(of_pools(7, 7, 7)) == []
+
+
+def test_a_pool_made_before_a_request_of_the_same_trace_is_not_its_own() -> None:
+    given = of_pools(1, 2)
+    first, second = given.requests["trace_id"]
+    frames = [frame.assign(trace_id=frame["trace_id"].replace(second, first))
+              for frame in (given.requests, given.causes, given.culprits, given.spans)]  # fmt: skip
+    given = Analysis(*frames)
+    # the second request begins after the pool was made, and before its jobs
+    moment = given.spans["start_ns"].max() - AGE_MS * MS // 2
+    given.requests["start_ns"] = pd.Series([given.requests["start_ns"].iloc[0], moment])
+    assert pool_use(given)["own_pool_share"].tolist() == [0]
+
+
+@pytest.mark.parametrize("weights", [(9.0, 1.0, 1.0), (1.0, 1.0, 9.0)])
+def test_requests_count_by_weight(weights: tuple[float, ...]) -> None:
+    given = of_pools(1, 7, 7)
+    given.requests["weight"] = weights
+    assert pool_use(given)["own_pool_share"].tolist() == [pytest.approx(weights[0] / sum(weights))]
