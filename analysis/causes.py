@@ -26,6 +26,7 @@ class Cause(StrEnum):
     POOL_STARTUP = "pool_startup"
     POOL_SHUTDOWN = "pool_shutdown"
     LIMITER_WAIT = "limiter_wait"
+    CONNECTION_WAIT = "connection_wait"
     LOOP_BUSY = "loop_busy"
     LOOP_WAKEUP = "loop_wakeup"
     COLLECT_ORDER = "collect_order"
@@ -142,6 +143,12 @@ INFO: Final[Mapping[Cause, CauseInfo]] = {
         "Raise the limit, or shorten what is done under it; `def` endpoints share 40 tokens.",
         ("#9d4edd", "#c99bff"), {schema.WAIT_LIMITER: "waiting for a token of {pool}"}, Culprit.AWAITED,
         can_be_held=True, is_queue=True,
+    ),
+    Cause.CONNECTION_WAIT: CauseInfo(
+        "waiting for a connection of a client's or database's pool", "waiting for a connection",
+        "Give connections back sooner (no other work while one is open), or enlarge the pool, if the server takes more.",
+        ("#1b6e6a", "#4fc1b8"), {schema.WAIT_CONNECTION: "connection pool {pool_name}"}, Culprit.OCCUPANTS, can_be_held=True,
+        is_queue=True, recorded=False,
     ),
     Cause.LOOP_BUSY: CauseInfo(
         "ready to go on, while the event loop ran something else", "ready, while the event loop ran something else",

@@ -122,6 +122,9 @@ WAIT_POOL_HANDOVER: Final = (
     "pool_handover"  # a worker was free, it had not begun: CPU_NS and RUN_QUEUE_NS tell
 )
 WAIT_LIMITER: Final = "limiter_wait"  # an anyio token
+WAIT_CONNECTION: Final = (
+    "connection_wait"  # a connection of a client's or database's pool: occupants have them
+)
 WAIT_LOOP_BUSY: Final = "loop_busy"  # ready, and the loop ran something else: BLOCKER_*
 WAIT_LOOP_WAKEUP: Final = "loop_wakeup"  # ready, and the loop still slept in its selector
 WAIT_RESUME: Final = "resume"  # ready, loop awake, nothing seen running: not explained by our signals
@@ -136,7 +139,7 @@ WAIT_BLOCKING: Final = "blocking_io"  # a sleep, a system call, a queue, another
 WAIT_TYPES: Final = (
     WAIT_AWAIT, WAIT_POOL_QUEUE, WAIT_POOL_STARTUP, WAIT_POOL_SHUTDOWN, WAIT_POOL_HANDOVER,
     WAIT_LIMITER, WAIT_LOOP_BUSY, WAIT_LOOP_WAKEUP, WAIT_RESUME, WAIT_GC, WAIT_LOCK, WAIT_LOGGING,
-    WAIT_BLOCKING, WAIT_COLLECT_ORDER, WAIT_GPU_QUEUE,
+    WAIT_BLOCKING, WAIT_COLLECT_ORDER, WAIT_GPU_QUEUE, WAIT_CONNECTION,
 )  # fmt: skip
 # who ended an `await`
 WAKER_KIND: Final = "whywait.waker"  # one of the WAKER_* below

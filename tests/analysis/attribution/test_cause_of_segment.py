@@ -20,6 +20,27 @@ def only(table: pd.DataFrame, cause: str) -> pd.Series:
     return rows.iloc[0]
 
 
+def test_a_connection_is_blocked_by_the_request_that_has_it() -> None:
+    table = causes(
+        """
+        server GET         |----------|
+        task   root GET    |----------|  cpu=5
+        wait   w    root     |-----|     type=connection_wait
+    """,
+        {
+            "w": {
+                schema.OCCUPANT_NAMES: ["report"], schema.OCCUPANT_TRACE_IDS: [trace_id("c")],
+                schema.OCCUPANT_SPAN_IDS: ["7" * 16], schema.OCCUPANT_NS: [6 * UNIT_NS],
+                schema.POOL_NAME: "orders",
+            }
+        },
+    )  # fmt: skip
+    row = only(table, "connection_wait")
+    assert row["amount_ns"] == 6 * UNIT_NS
+    assert (row["detail"], row["evidence"]) == ("connection pool orders", "observed")
+    assert (row["culprit"], row["culprit_trace_id"]) == ("report", trace_id("c"))
+
+
 def test_running_on_the_loop_is_compute_as_far_as_the_cpu_was_used() -> None:
     table = causes("""
         server GET       |--------|
