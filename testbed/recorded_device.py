@@ -7,7 +7,7 @@ from collections.abc import Callable
 from itertools import count
 from typing import Any
 
-from whywait.tracer.records.request import DeviceLine
+from whywait.tracer.records.occupancy import DeviceLine
 
 _usleep = ctypes.CDLL(None).usleep  # releases the GIL, and is not the time.sleep that is recorded
 

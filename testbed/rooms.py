@@ -15,8 +15,8 @@ PACKAGES = ("tracer", "analysis", "demo_service")
 
 ORDER: Mapping[str, tuple[str, ...]] = {
     "tracer": (
-        "schema", "config", "host", "records", "sampler", "hotpath", "probes", "offcpu", "spans", "export",
-        "decorators", "adapters", "doctor", "session", "instrumentor", "autostart", "cli",
+        "schema", "config", "host", "records", "sampler", "hotpath", "decorators", "adapters", "probes", "offcpu",
+        "spans", "export", "doctor", "session", "instrumentor", "autostart", "cli",
     ),
     "analysis": (
         "errors", "text", "model", "causes", "write", "load", "spans", "path", "attribution", "measure",

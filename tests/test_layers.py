@@ -36,35 +36,14 @@ OUTSIDE = {
 DOCUMENTED = {"_", "_asdict", "_exit", "_fields", "_getframe", "_is_gil_enabled", "_replace"}
 """Names with an underscore that Python's documentation offers: of a named tuple, of `os` and of `sys`."""
 
-TOUCHES_PRIVATE_NAMES = ("tracer/probes/", "tracer/host/", "tracer/export/provider.py")
+TOUCHES_PRIVATE_NAMES = ("tracer/probes/", "tracer/host/", "tracer/export/sdk_internals.py")
 
 BARE = re.compile(
     r"(?<!from whywait )\bimport (?:tracer|analysis)\b|\bfrom (?:tracer|analysis)[.\w]* import\b"
 )
 
-SDK = "two modules of export touch the SDK's insides: one is to"
-POOL = "the queues of a process pool are read where the sampler's table is written"
 KNOWN = {
-    "analysis.attribution.cpu_rivals → analysis.measure.weights": "weights of requests stand in measure",
-    "analysis.spans.requests → analysis.measure.weights": "weights of requests stand in measure",
     "tracer/records/current.py: threading.Thread": "a type only: whose current record it is",
-    "tracer/export/metrics.py: _internal": "metrics of the SDK's own processor",
-    "tracer/export/sdk_spans.py: _span_limits": SDK,
-    "tracer/export/sdk_spans.py: _instrumentation_scope": SDK,
-    "tracer/export/sdk_spans.py: _active_span_processor": SDK,
-    "tracer/export/sdk_spans.py: _is_enabled": SDK,
-    "tracer/export/span_queue.py: _worker_thread": SDK,
-    "tracer/export/span_queue.py: _batch_processor": SDK,
-    "tracer/export/span_queue.py: _default_max_queue_size": SDK,
-    "tracer/hotpath/jobs.py: _DummyThread": "what threading makes for a foreign thread",
-    "tracer/hotpath/tasks.py: _exception": "an exception is read without marking it as retrieved",
-    "tracer/sampler/pool_table_writer.py: _rlock": POOL,
-    "tracer/sampler/pool_table_writer.py: _wlock": POOL,
-    "tracer/sampler/pool_table_writer.py: _call_queue": POOL,
-    "tracer/sampler/pool_table_writer.py: _result_queue": POOL,
-    "tracer/sampler/pool_table_writer.py: _get_value": POOL,
-    "tracer/sampler/pool_table_writer.py: _sem": POOL,
-    "tracer/sampler/pool_table_writer.py: _semlock": POOL,
     "analysis/live/metrics.py: _preferred_temporality": "an exporter's choice, offered to subclasses only",
     "analysis/live/metrics.py: _preferred_aggregation": "an exporter's choice, offered to subclasses only",
 }

@@ -7,9 +7,13 @@ class is read by `type`, which no object can forge.
 
 import asyncio
 import functools
+import threading
 from inspect import CO_OPTIMIZED
+from operator import attrgetter
 from types import BuiltinMethodType, CodeType, FrameType, FunctionType, MethodType
-from typing import Any
+from typing import Any, Final
+
+callback_of: Final = attrgetter("_callback")  # of an asyncio handle, in one call of C: every callback pays it
 
 BOUND: set[type[Any]] = {MethodType, BuiltinMethodType}  # types of callables that belong to `__self__`
 _MOST_DECORATORS = 20
@@ -97,3 +101,15 @@ def take_this_frame_out(error: BaseException) -> None:
     traceback = error.__traceback__
     if traceback is not None:
         error.__traceback__ = traceback.tb_next
+
+
+def lasting_thread() -> tuple[threading.Thread, bool]:
+    """This thread's object, and whether it lasts as long as the thread: one that threading makes for a thread that it
+    did not start does not."""
+    thread = threading.current_thread()
+    return thread, type(thread) is not threading._DummyThread
+
+
+def ended_in_error(task: Any) -> bool:
+    """Whether a task has ended with an exception; to ask the task itself would mark it as retrieved."""
+    return getattr(task, "_exception", None) is not None

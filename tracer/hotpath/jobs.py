@@ -9,7 +9,7 @@ from time import perf_counter_ns
 from types import FunctionType
 from typing import Any
 
-from whywait.tracer.host.introspection import take_this_frame_out
+from whywait.tracer.host.introspection import lasting_thread, take_this_frame_out
 from whywait.tracer.host.otel_context import StandIn, current_span_id, enter, leave
 from whywait.tracer.host.thread_clocks import run_queue_ns
 from whywait.tracer.hotpath import recorder as recorders
@@ -132,8 +132,8 @@ def _take_over(worker: Worker, job: Job) -> bool:
 
 
 def _thread_here(worker: Worker) -> threading.Thread:
-    thread = threading.current_thread()
-    if type(thread) is not threading._DummyThread:  # that one ends before its thread, and another is made
+    thread, lasts = lasting_thread()
+    if lasts:
         worker.thread = thread
     return thread
 

@@ -6,7 +6,7 @@ from contextlib import suppress
 from types import CodeType, CoroutineType
 from typing import Any
 
-from whywait.tracer.host.introspection import code_of, coroutine_code, name_of
+from whywait.tracer.host.introspection import code_of, coroutine_code, ended_in_error, name_of
 from whywait.tracer.host.otel_context import current_span_id, span_id_in
 from whywait.tracer.hotpath import recorder as recorders
 from whywait.tracer.records.current import ACTIVITY
@@ -53,7 +53,7 @@ def end_task(activity: Activity, task: "asyncio.Task[Any]", end_ns: int) -> None
     activity.end_ns = end_ns
     if task.cancelled():
         activity.outcome = "cancelled"
-    elif getattr(task, "_exception", None) is not None:  # .exception() would mark it as retrieved
+    elif ended_in_error(task):
         activity.outcome = "error"
     activity.request.tasks.pop(activity.task_key, None)
 

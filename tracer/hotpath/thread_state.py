@@ -12,6 +12,7 @@ from types import FunctionType
 from typing import Any
 
 from whywait.tracer.host.cpu_meter import cpu_now_ns
+from whywait.tracer.host.introspection import callback_of
 from whywait.tracer.host.thread_clocks import run_queue_ns
 from whywait.tracer.hotpath import recorder as recorders
 from whywait.tracer.hotpath.loop_history import AWAY_MIN_NS, CALLBACK_MIN_NS, note_away, sample_of
@@ -30,7 +31,7 @@ def handle_runner(plain_run: Callable[[Any], None]) -> Callable[[Any], None]:
     def _run(self: Any) -> None:
         start_ns = perf_counter_ns()
         activity: Activity | None = None
-        callback = self._callback
+        callback = callback_of(self)
         try:
             mine = here.__dict__
             loop = mine.get("loop")

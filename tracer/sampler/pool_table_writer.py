@@ -1,15 +1,11 @@
 """The sampled process's side of the table of process pools: a row for each pool that lives."""
 
-import ctypes
 import mmap
-import os
 from collections import deque
 from itertools import count
-from typing import Any
 
+from whywait.tracer.host.process_pool_pipes import PoolPipes
 from whywait.tracer.sampler.shared.pool_table import CHANGES, PLACES, POOLS, ROW, Watched, pack
-
-_ids = count(1)
 
 
 class WatchTable:
@@ -19,11 +15,12 @@ class WatchTable:
         self._memory: mmap.mmap | None = memory
         self._at = at
         self._changes = count(1)
+        self.ids = count(1)
         self.free = deque(range(POOLS))
 
-    def add(self, executor: Any) -> "WatchedPool | None":
+    def add(self, pipes: PoolPipes) -> "WatchedPool | None":
         """The row of a pool; None where there is no room for more."""
-        return WatchedPool(self, executor) if self.free else None
+        return WatchedPool(self, pipes) if self.free else None
 
     def write(self, number: int, row: Watched) -> None:
         """Writes a row."""
@@ -44,12 +41,8 @@ class WatchTable:
 class WatchedPool:
     """One pool's row; given back with it."""
 
-    def __init__(self, table: WatchTable, executor: Any) -> None:
-        calls, results = executor._call_queue, executor._result_queue
-        self._row = Watched(
-            0, _counter(calls._sem), _address(calls._rlock), _address(results._wlock), _inode(calls._reader),
-            _inode(results._reader), next(_ids),
-        )  # fmt: skip
+    def __init__(self, table: WatchTable, pipes: PoolPipes) -> None:
+        self._row = Watched(0, *pipes, next(table.ids))
         self._table, self._number = table, table.free.popleft()
         self.key = PLACES | self._row.id  # in place of a thread id on the records of its free places
         self._set(self._row)
@@ -70,23 +63,3 @@ class WatchedPool:
         if hasattr(self, "_number"):
             self._table.write(self._number, Watched())
             self._table.free.append(self._number)
-
-
-def _address(lock: Any) -> int:
-    handle = getattr(getattr(lock, "_semlock", None), "handle", 0)
-    return handle if isinstance(handle, int) and handle > 0 else 0
-
-
-def _counter(semaphore: Any) -> int:
-    """Where the count of a semaphore stands; 0 where it is not laid out as expected."""
-    address = _address(semaphore)
-    if not address or not os.path.isdir("/proc/self"):
-        return 0
-    for _ in range(3):  # it may change between the two readings
-        if ctypes.c_int32.from_address(address).value == semaphore._semlock._get_value():
-            return address
-    return 0
-
-
-def _inode(connection: Any) -> int:
-    return os.fstat(connection.fileno()).st_ino

@@ -20,6 +20,7 @@ from whywait.tracer.hotpath.pools import occupancy_of, pool_of
 from whywait.tracer.hotpath.recorder import probe_failed
 from whywait.tracer.hotpath.thread_state import begin_wait, deliver, end_wait
 from whywait.tracer.hotpath.thread_waits import waiter_here
+from whywait.tracer.probes.patches import Patches
 from whywait.tracer.probes.probe import Session, Undo
 from whywait.tracer.probes.process_pool.process_queue import Entry, ProcessQueue
 from whywait.tracer.probes.process_pool.transfer import PROBE, Transfer
@@ -35,7 +36,6 @@ needs: Final = (
     "concurrent.futures.process.ProcessPoolExecutor._result_queue",
     "concurrent.futures.process.ProcessPoolExecutor._spawn_process",
     "concurrent.futures.process._CallItem",
-    "concurrent.futures.process._SafeQueue",
     "concurrent.futures.process._WorkItem",
     "multiprocessing.connection.Connection._recv_bytes",
     "multiprocessing.connection.Connection._send_bytes",
@@ -130,17 +130,18 @@ def install(_: Session) -> Undo:
             except Exception as error:
                 probe_failed(PROBE, error)
 
-    executor_class.__init__, executor_class.submit = __init__, submit
-    executor_class.shutdown, executor_class._spawn_process = shutdown, _spawn_process
-
-    def undo() -> None:
-        transfer.undo()
+    def close_clocks() -> None:
         for queue in queues.values():
             queue.clocks.close()
-        executor_class.__init__, executor_class.submit = plain_init, plain_submit
-        executor_class.shutdown, executor_class._spawn_process = plain_shutdown, plain_spawn
 
-    return undo
+    patches = Patches()
+    patches.add("workers' clocks", close_clocks)
+    patches.add("the way of jobs to workers", transfer.undo)
+    patches.replace(executor_class, "__init__", __init__)
+    patches.replace(executor_class, "submit", submit)
+    patches.replace(executor_class, "shutdown", shutdown)
+    patches.replace(executor_class, "_spawn_process", _spawn_process)
+    return patches.undo
 
 
 def _enter(

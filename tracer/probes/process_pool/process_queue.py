@@ -18,6 +18,7 @@ from time import perf_counter_ns, thread_time_ns
 from typing import Any, NamedTuple
 
 from whywait.tracer.host.process_clocks import WorkerClock, WorkerClocks
+from whywait.tracer.host.process_pool_pipes import pipes_of
 from whywait.tracer.host.thread_clocks import run_queue_ns
 from whywait.tracer.hotpath import recorder
 from whywait.tracer.probes.process_pool.result_sender import Senders
@@ -81,7 +82,7 @@ class ProcessQueue:
         self.clocks = WorkerClocks(executor)
         self.came: Came | None = None  # the latest, until it is known whose it is
         sampler = recorder.active.sampler if recorder.active is not None else None
-        self._watched = sampler.pools.add(executor) if sampler is not None else None
+        self._watched = sampler.pools.add(pipes_of(executor)) if sampler is not None else None
         self.calls = Calls(
             self._watched.key if self._watched is not None else 0,
             int(getattr(executor._call_queue, "_maxsize", 0)),
