@@ -1,6 +1,6 @@
 """The plan of the code: its modules, who imports whom, and in which order the rooms stand.
 
-host ── records ── sampler ── hotpath ── probes          tracer: a room may use those before it
+host ── records ── sampler ── keeping ── hotpath ── probes          tracer: a room may use those before it
                       └── offcpu ── spans ── export
 load ── spans ── path ── attribution ── measure          analysis
                             └── situations ── verdicts ── changes ── report ── cli
@@ -15,7 +15,7 @@ PACKAGES = ("tracer", "analysis", "demo_service")
 
 ORDER: Mapping[str, tuple[str, ...]] = {
     "tracer": (
-        "schema", "config", "host", "records", "sampler", "hotpath", "decorators", "adapters", "probes", "offcpu",
+        "schema", "config", "host", "records", "sampler", "keeping", "hotpath", "decorators", "adapters", "probes", "offcpu",
         "spans", "export", "doctor", "session", "instrumentor", "autostart", "cli",
     ),
     "analysis": (

@@ -7,7 +7,7 @@ does, and share its decision. Nothing here waits or locks.
 from opentelemetry.context import Context
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
 
-from whywait.tracer.hotpath.trace_verdicts import Gates
+from whywait.tracer.keeping.trace_verdicts import Gates
 
 
 class Gate(SpanProcessor):

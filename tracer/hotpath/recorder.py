@@ -8,9 +8,9 @@ from typing import Any, Protocol
 
 from whywait.tracer.config import KEEP_ALL, Config
 from whywait.tracer.host.identity_map import ByIdentity
-from whywait.tracer.hotpath.request_totals import Totals
-from whywait.tracer.hotpath.tail_sampling import Keeper
-from whywait.tracer.hotpath.trace_verdicts import Gates
+from whywait.tracer.keeping.request_totals import Totals
+from whywait.tracer.keeping.tail_sampling import Keeper
+from whywait.tracer.keeping.trace_verdicts import Gates
 from whywait.tracer.records.gil_holder import HolderSeen
 from whywait.tracer.records.loop import Block, Loop
 from whywait.tracer.records.occupancy import Occupancy

@@ -11,7 +11,7 @@ from whywait.analysis.measure.summary import summarize, worst_culprits
 from whywait.analysis.measure.weights import percentiles
 from whywait.analysis.verdicts.sentences import verdict
 from whywait.tracer.config import KEEP_SLOW, Config
-from whywait.tracer.hotpath.tail_sampling import Keeper
+from whywait.tracer.keeping.tail_sampling import Keeper
 
 
 def drawn(seed: int, count: int) -> list[dict[str, float]]:

@@ -29,8 +29,8 @@ from tests.tracer.conftest import Traced
 from whywait.tracer.config import KEEP_SLOW, MS_NS, Config, ConfigError, from_environment
 from whywait.tracer.export import provider as providers
 from whywait.tracer.hotpath import recorder
-from whywait.tracer.hotpath.request_totals import OTHERS, Totals
-from whywait.tracer.hotpath.tail_sampling import FEWEST, Keeper, Quantile
+from whywait.tracer.keeping.request_totals import OTHERS, Totals
+from whywait.tracer.keeping.tail_sampling import FEWEST, Keeper, Quantile
 from whywait.tracer.records.decision import WHY_ERROR, WHY_NEW, WHY_SHARE, WHY_SLOW
 from whywait.tracer.schema import KIND_BLOCK
 

@@ -1,0 +1,1 @@
+"""Which requests become spans, for how many each stands, and what is counted of all."""
