@@ -29,6 +29,7 @@ class WorkerClocks:
         self._executor = ref(executor)
         self._reader = SmallReader()
         self._files: dict[int, list[int]] = {}
+        self._closed = False
 
     def processes(self) -> list[int]:
         """The ids of the pool's processes."""
@@ -38,7 +39,7 @@ class WorkerClocks:
     def read(self) -> dict[int, WorkerClock]:
         """A reading of every process that lives, by its id."""
         found: dict[int, WorkerClock] = {}
-        processes = self.processes()
+        processes = self.processes() if not self._closed else []
         for process_id in processes:
             with suppress(OSError):
                 cpu_ns = time.clock_gettime_ns((~process_id << 3) | 2)  # Linux: see clock_getcpuclockid
@@ -48,6 +49,8 @@ class WorkerClocks:
                 found[process_id] = WorkerClock(cpu_ns, self._word(schedstat, 1), self._word(io, 3))
         for process_id in self._files.keys() - set(processes) if len(self._files) > len(processes) else ():
             self._close(process_id)
+        if self._closed:  # meanwhile: nobody else closes what was opened after that
+            self.close()
         return found
 
     def _word(self, fd: int, at: int) -> int | None:
@@ -60,7 +63,8 @@ class WorkerClocks:
                 os.close(fd)
 
     def close(self) -> None:
-        """Closes the files."""
+        """Closes the files; a later reading has nothing to say."""
+        self._closed = True
         for process_id in list(self._files):  # no lock: a forked process may have inherited it as held
             self._close(process_id)
 

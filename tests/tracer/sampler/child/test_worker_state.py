@@ -9,6 +9,7 @@ from concurrent.futures import ProcessPoolExecutor
 import pytest
 
 from tests.tracer.probes.process_pool.process_work import nap
+from whywait.tracer.host.process_pool_pipes import pipes_of
 from whywait.tracer.sampler.child.worker_state import Pools, mapped_semaphores, semaphores_in
 from whywait.tracer.sampler.pool_table_writer import WatchTable
 from whywait.tracer.sampler.shared.pool_table import IDLE, POOLS, ROW, WATCH_SIZE, Watched, pack, unpack
@@ -36,14 +37,14 @@ def test_rows_are_given_back() -> None:
     with mmap.mmap(-1, WATCH_SIZE) as memory, ProcessPoolExecutor(1, mp_context=SPAWN) as pool:
         table = WatchTable(memory, 0)
         seen = Pools(os.getpid(), memory, 0)
-        rows = [table.add(pool) for _ in range(POOLS)]
-        assert table.add(pool) is None
+        rows = [table.add(pipes_of(pool)) for _ in range(POOLS)]
+        assert table.add(pipes_of(pool)) is None
         seen.read()
         assert len(seen.pools) == POOLS
         rows.clear()
         seen.read()
         assert seen.pools == []
-        assert table.add(pool) is not None
+        assert table.add(pipes_of(pool)) is not None
         table.close()
 
 
@@ -58,7 +59,7 @@ def test_idle_workers_are_known_by_what_they_wait_in() -> None:
         list(pool.map(nap, [0.3] * 2))
         workers = list(pool._processes)
         table = WatchTable(memory, 0)
-        row = table.add(pool)
+        row = table.add(pipes_of(pool))
         assert row is not None
         row.workers(workers)
         seen = Pools(os.getpid(), memory, 0)
