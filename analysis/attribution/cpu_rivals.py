@@ -23,6 +23,7 @@ _ARRAYS: Final = (
     schema.RIVAL_KINDS, schema.RIVAL_NAMES, schema.RIVAL_NS, schema.RIVAL_FILES, schema.RIVAL_LINES,
     schema.RIVAL_TRACE_IDS, schema.RIVAL_SPAN_IDS,
 )  # fmt: skip
+# number of the span, name, file, line, trace id, span id, and the culprit's part of the wait span in ns
 Named = tuple[int, str, str, int | None, str, str, int]
 
 

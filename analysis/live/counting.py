@@ -10,6 +10,7 @@ from whywait.analysis.live.assembly import Assembly, Gathered, Whole
 from whywait.analysis.load.otlp import Row, frame_of
 from whywait.analysis.model import SPAN_COLUMNS, Analysis, Traces
 from whywait.analysis.pipeline import analyze
+from whywait.analysis.spans.requests import LOST_RECORDS
 from whywait.tracer import schema
 
 _TRACE, _SPAN, _PARENT, _START, _END, _ATTRIBUTES = (
@@ -107,7 +108,7 @@ def _batch(
         busy += _busy(trace, float(weights.get(trace.trace_id, 0.0)))
         new = assembly.settled(whole, by_trace.get(trace.trace_id, ()), now_s)
         chosen.update((trace.trace_id, one) for one in new)
-    said = [one.message for one in found.findings if one.code == "lost-records"]
+    said = [one.message for one in found.findings if one.code == LOST_RECORDS]
     return Batch(tuple(_requests(table, found, chosen)), tuple(busy), said[0] if said else "")
 
 

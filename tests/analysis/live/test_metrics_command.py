@@ -208,7 +208,7 @@ def test_a_signal_may_come_at_any_moment() -> None:
     """The handler runs in the midst of whatever the main thread does, thousands of times in its wait."""
     program = """
 import signal
-from whywait.analysis.cli.sidecar import Stop
+from whywait.analysis.cli.metrics import Stop
 stop = Stop()
 signal.signal(signal.SIGALRM, lambda *_: stop.ask())
 signal.setitimer(signal.ITIMER_REAL, 0.00005, 0.00005)
@@ -222,7 +222,7 @@ assert stop.asked
 
 @pytest.mark.parametrize(
     ("words", "says"),
-    [(["-"], "cannot be followed"), (["x", "--endpoint", "collector:4318"], "expected a URL"),
+    [(["-"], "cannot be followed"), (["x", "--send", "collector:4318"], "expected a URL"),
      (["/nowhere/at/all"], "no directory")],
 )  # fmt: skip
 def test_what_cannot_be_done_is_refused(words: list[str], says: str) -> None:
