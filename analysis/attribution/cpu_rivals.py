@@ -83,6 +83,12 @@ def quota_name(attributes: dict[str, Any]) -> str:
     return f"{_QUOTA_NAME} of {cpus:.3g} CPU{'' if cpus == 1 else 's'}"
 
 
+def rows_of(attributes: dict[str, Any], keys: tuple[str, ...]) -> list[tuple[Any, ...]]:
+    """Return the rows of parallel arrays; none where one of them is missing."""
+    arrays = [attributes.get(key) for key in keys]
+    return list(zip(*arrays, strict=False)) if all(isinstance(array, list) for array in arrays) else []
+
+
 def positive_ns(value: Any) -> int:
     """Return a number of an attribute, 0 where it is none, or not a likely one."""
     return value if isinstance(value, int) and not isinstance(value, bool) and 0 < value < 2**53 else 0

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any, Final
 
-from whywait.analysis.attribution.cpu_rivals import Named, positive_ns
+from whywait.analysis.attribution.cpu_rivals import Named, positive_ns, rows_of
 from whywait.analysis.causes import Culprit
 from whywait.analysis.spans.span_table import NONE, SpanTable
 from whywait.tracer import schema
@@ -22,7 +22,7 @@ Naming = Callable[[SpanTable, int, int], list[Named]]
 
 
 def _occupants(spans: SpanTable, number: int, row: int) -> list[Named]:
-    listed = _rows(spans.attributes[row], _OCCUPANTS)
+    listed = [one for one in rows_of(spans.attributes[row], _OCCUPANTS) if positive_ns(one[-1])]
     return [
         (number, str(name), "", None, str(trace or ""), str(span or ""), ns)
         for name, trace, span, ns in listed
@@ -37,16 +37,9 @@ def _listed(attributes: dict[str, Any], number: int, keys: tuple[str, ...]) -> l
     """The culprits that stand in parallel arrays: name, file, line, trace, span, ns."""
     return [
         (number, str(name), str(file or ""), line if isinstance(line, int) and line > 0 else None, str(trace or ""), str(span or ""), ns)
-        for name, file, line, trace, span, ns in _rows(attributes, keys)
+        for name, file, line, trace, span, ns in rows_of(attributes, keys)
+        if positive_ns(ns)
     ]  # fmt: skip
-
-
-def _rows(attributes: dict[str, Any], keys: tuple[str, ...]) -> list[tuple[Any, ...]]:
-    """The rows of parallel arrays whose last one says how long; none where one of them is missing."""
-    arrays = [attributes.get(key) for key in keys]
-    if not all(isinstance(array, list) for array in arrays):
-        return []
-    return [row for row in zip(*arrays, strict=False) if positive_ns(row[-1])]
 
 
 def _blocker(spans: SpanTable, number: int, row: int) -> list[Named]:

@@ -155,11 +155,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Exception as error:  # a wrong use of the command line; typer's own class for it is private
         if not hasattr(error, "format_message"):
             raise
-        said = error.format_message()
-        if said.startswith("Usage:"):  # no words at all
-            print(said, file=sys.stderr)
-            return 2
-        return _refuse(f"{said.rstrip('.')}. See whywait --help")
+        return _misused(error.format_message())
+
+
+def _misused(said: str) -> int:
+    if said.startswith("Usage:"):  # no words at all
+        print(said, file=sys.stderr)
+        return 2
+    return _refuse(f"{said.rstrip('.')}. See whywait --help")
 
 
 def _refuse(error: object) -> int:

@@ -17,7 +17,7 @@ from whywait.analysis.cli.keys import quit_key
 from whywait.analysis.cli.sources import Followed, Service
 from whywait.analysis.cli.streams import examples
 from whywait.analysis.errors import InputError
-from whywait.analysis.live.assembly import Patience
+from whywait.analysis.live.gathered import Patience
 from whywait.analysis.live.pace import rest_s, yield_to_others
 from whywait.analysis.live.reader import Reader, checked_path, last_seconds
 from whywait.analysis.live.tail import LOST_LINE
