@@ -1,8 +1,7 @@
 """Who had the CPUs while a request waited for one: other processes, threads of its own process, or nobody
 because a quota was used up."""
 
-from collections.abc import Iterator
-from itertools import chain, repeat
+from itertools import zip_longest
 from typing import Any, Final
 
 from whywait.analysis.spans.span_table import SpanTable
@@ -57,21 +56,14 @@ def culprit_name(kind: str, name: str) -> str:
 
 
 def _listed(attributes: dict[str, Any]) -> list[tuple[str, str, str, int | None, str, str, int]]:
-    kinds, names, amounts, files, lines, trace_ids, span_ids = (
-        value if isinstance(value := attributes.get(key), list) else [] for key in _ARRAYS
-    )
+    arrays = [value if isinstance(value := attributes.get(key), list) else [] for key in _ARRAYS]
+    rows = list(zip_longest(*arrays))[: min(map(len, arrays[:3]))]  # of the others any may be shorter
     return [
-        (str(kind), str(name), str(file or ""), line if isinstance(line, int) and line > 0 else None,
-         str(trace_id or ""), str(span_id or ""), positive_ns(ns))
-        for (kind, name, ns), file, line, trace_id, span_id in zip(
-            zip(kinds, names, amounts, strict=False), *map(_endless, (files, lines, trace_ids, span_ids)), strict=False
-        )
-        if positive_ns(ns) > 0
+        (str(kind), str(name), str(file or ""), line if positive_ns(line) else None, str(trace_id or ""),
+         str(span_id or ""), ns)
+        for kind, name, ns, file, line, trace_id, span_id in rows
+        if positive_ns(ns)
     ]  # fmt: skip
-
-
-def _endless(values: list[Any]) -> Iterator[Any]:
-    return chain(values, repeat(None))
 
 
 def quota_name(attributes: dict[str, Any]) -> str:

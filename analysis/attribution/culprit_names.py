@@ -36,7 +36,7 @@ def holders(spans: SpanTable, number: int, row: int) -> list[Named]:
 def _listed(attributes: dict[str, Any], number: int, keys: tuple[str, ...]) -> list[Named]:
     """The culprits that stand in parallel arrays: name, file, line, trace, span, ns."""
     return [
-        (number, str(name), str(file or ""), line if isinstance(line, int) and line > 0 else None, str(trace or ""), str(span or ""), ns)
+        (number, str(name), str(file or ""), line if positive_ns(line) else None, str(trace or ""), str(span or ""), ns)
         for name, file, line, trace, span, ns in rows_of(attributes, keys)
         if positive_ns(ns)
     ]  # fmt: skip

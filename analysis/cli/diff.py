@@ -12,7 +12,6 @@ from whywait.analysis.cli.streams import console, examples, say
 from whywait.analysis.errors import InputError
 from whywait.analysis.measure.selection import only_endpoint, renamed
 from whywait.analysis.model import Analysis
-from whywait.analysis.report.html.diff import write_diff_html
 from whywait.analysis.report.json.diff import diff_as_json
 from whywait.analysis.report.terminal.diff import render_diff
 
@@ -55,6 +54,9 @@ def diff(
     sides = _chosen(first, second, endpoint, against)
     found = compare(*sides, percentile=percentile)
     if html is not None:
+        # the template engine takes its time to import, and only a page needs it
+        from whywait.analysis.report.html.diff import write_diff_html
+
         write_diff_html(found, sides, names, html)
     if as_json_text:
         say(json.dumps(diff_as_json(found, sides), indent=1))

@@ -8,7 +8,6 @@ import typer
 
 from whywait.analysis.cli.sources import Endpoint, Last, Service, SkipBadLines, Source, analysis_of
 from whywait.analysis.cli.streams import console, examples, say
-from whywait.analysis.report.html.report import write_html
 from whywait.analysis.report.json.report import as_json
 from whywait.analysis.report.terminal.report import render
 
@@ -39,6 +38,9 @@ def report(
         source, service=service, skip_bad_lines=skip_bad_lines, last=last, endpoint=endpoint
     )
     if html is not None:
+        # the template engine takes its time to import, and only a page needs it
+        from whywait.analysis.report.html.report import write_html
+
         write_html(analysis, html, title=f"whywait: {source}", top=top)
     if as_json_text:
         say(json.dumps(as_json(analysis, top=top), indent=1))

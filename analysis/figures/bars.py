@@ -30,9 +30,9 @@ def where_time_went(analyses: Mapping[str, Analysis], percentiles: tuple[float, 
             y=labels, x=[ns / 1e6 for ns in amounts], orientation="h", name=cause, marker_color=colour(cause),
             customdata=[amount(ns) for ns in amounts], hovertemplate=f"%{{y}}<br>{cause} %{{customdata}}<extra></extra>",
         )  # fmt: skip
-    longest = max((sum(parts.values()) for _, parts in rows), default=1)
-    for label, parts in rows:
-        total = sum(parts.values())
+    totals = [sum(parts.values()) for _, parts in rows]
+    longest = max(totals, default=1)
+    for label, total in zip(labels, totals, strict=True):
         figure.add_annotation(
             x=total / 1e6, y=label, text=f" {amount(total)}", showarrow=False, xanchor="left"
         )

@@ -200,7 +200,7 @@ def test_it_ends_in_time_though_nobody_takes_the_last_export(tmp_path: Path, up:
             begun_s = time.monotonic()
             code, said = ended(process)
             assert code == 0
-            assert "1 of 1 exports failed" in said
+            assert "1 of 1 export failed" in said
             assert time.monotonic() - begun_s < 20
 
 
