@@ -22,47 +22,24 @@ if TYPE_CHECKING:
     from whywait.analysis.verdicts.sentences import verdict
 
 __all__ = [
-    "Analysis",
-    "Cause",
-    "Comparison",
-    "Evidence",
-    "Finding",
-    "InputError",
-    "Traces",
-    "analyze",
-    "attribute",
-    "compare",
-    "load_traces",
-    "only_endpoint",
-    "renamed",
-    "summarize",
-    "verdict",
-]
+    "Analysis", "Cause", "Comparison", "Evidence", "Finding", "InputError", "Traces", "analyze", "attribute", "compare",
+    "load_traces", "only_endpoint", "renamed", "summarize", "verdict",
+]  # fmt: skip
 
 _HOME = {
-    "Analysis": "whywait.analysis.model",
-    "Cause": "whywait.analysis.causes",
-    "Comparison": "whywait.analysis.changes.comparison",
-    "Evidence": "whywait.analysis.causes",
-    "Finding": "whywait.analysis.model",
-    "InputError": "whywait.analysis.errors",
-    "Traces": "whywait.analysis.model",
-    "analyze": "whywait.analysis.pipeline",
-    "attribute": "whywait.analysis.pipeline",
-    "compare": "whywait.analysis.changes.comparison",
-    "load_traces": "whywait.analysis.load",
-    "only_endpoint": "whywait.analysis.measure.selection",
-    "renamed": "whywait.analysis.measure.selection",
-    "summarize": "whywait.analysis.measure.summary",
-    "verdict": "whywait.analysis.verdicts.sentences",
-}
+    "model": ("Analysis", "Finding", "Traces"), "causes": ("Cause", "Evidence"), "errors": ("InputError",),
+    "load": ("load_traces",), "measure.selection": ("only_endpoint", "renamed"), "measure.summary": ("summarize",),
+    "pipeline": ("analyze", "attribute"), "changes.comparison": ("Comparison", "compare"),
+    "verdicts.sentences": ("verdict",),
+}  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOME:
+    home = next((module for module, names in _HOME.items() if name in names), None)
+    if home is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     try:
-        return getattr(import_module(_HOME[name]), name)
+        return getattr(import_module(f"whywait.analysis.{home}"), name)
     except ModuleNotFoundError as missing:
         if missing.name in {"pandas", "numpy", "pyarrow"}:
             raise ImportError(

@@ -76,7 +76,7 @@ class CauseInfo:
     culprit: Culprit = Culprit.NONE  # of its waits
     is_reason: bool = True  # False: no verdict names it as why a request was slow
     has_culprit: bool = True  # False: whoever is named delayed nobody else
-    can_be_held: bool = False  # the culprit held what was waited for: "blocked by", not "by"
+    by: str = "by"  # what a sentence says before the culprit
     computes: bool = False  # on a CPU or a device
     detail_adds: bool = True  # False: a sentence says no more with the detail than with the culprit
     says_culprit: bool = True  # False: a sentence has the culprit in its detail or its situation
@@ -93,7 +93,7 @@ INFO: Final[Mapping[Cause, CauseInfo]] = {
     Cause.GIL_WAIT: CauseInfo(
         "runnable Python waiting for the GIL", "waiting for the GIL",
         "Run less Python at once: batch, use fewer threads, or move work to processes.",
-        ("#8e44ad", "#b57edc"), can_be_held=True, detail_adds=False,
+        ("#8e44ad", "#b57edc"), by="blocked by", detail_adds=False,
     ),
     Cause.CPU_WAIT: CauseInfo(
         "runnable, without a CPU: another process, other threads of its own, or a quota", "runnable without a CPU",
@@ -103,12 +103,13 @@ INFO: Final[Mapping[Cause, CauseInfo]] = {
     Cause.LOCK_WAIT: CauseInfo(
         "blocked on a lock, semaphore, event or condition", "waiting for a lock",
         "Hold the lock for less (no I/O under it), or split it; one lock per object instead of one for all.",
-        ("#7a4b2a", "#c08a63"), {schema.WAIT_LOCK: "{lock}"}, Culprit.HOLDER, can_be_held=True,
+        ("#7a4b2a", "#c08a63"), {schema.WAIT_LOCK: "{lock}"}, Culprit.HOLDER, by="blocked by",
     ),
     Cause.LOGGING_WAIT: CauseInfo(
         "inside a logging handler or waiting for its lock", "in logging",
         "Log through a QueueHandler, and less of it on the request's path.",
         ("#6b7a8f", "#9fb0c6"), {schema.WAIT_LOGGING: "logging handler {handler}"}, Culprit.HANDLER,
+        by="blocked by",
     ),
     Cause.BLOCKING_IO: CauseInfo(
         "a thread blocked in a system call or a sleep", "in a blocking call",
@@ -124,7 +125,7 @@ INFO: Final[Mapping[Cause, CauseInfo]] = {
         "submitted to a pool whose workers were all busy", "queued for a worker of a pool",
         "Submit fewer, larger jobs (one batch instead of one job per item); a larger pool only helps while "
         "CPUs are idle.",
-        ("#d1495b", "#ff7d8d"), {schema.WAIT_POOL_QUEUE: "{pool}"}, Culprit.OCCUPANTS, can_be_held=True, is_queue=True,
+        ("#d1495b", "#ff7d8d"), {schema.WAIT_POOL_QUEUE: "{pool}"}, Culprit.OCCUPANTS, by="behind", is_queue=True,
     ),
     Cause.POOL_STARTUP: CauseInfo(
         "waiting for a pool's thread to start or initialise", "waiting for a pool's thread to start",
@@ -142,18 +143,19 @@ INFO: Final[Mapping[Cause, CauseInfo]] = {
         "waiting for a token, semaphore, asyncio lock or queue", "waiting for a token, lock or queue",
         "Raise the limit, or shorten what is done under it; `def` endpoints share 40 tokens.",
         ("#9d4edd", "#c99bff"), {schema.WAIT_LIMITER: "waiting for a token of {pool}"}, Culprit.AWAITED,
-        can_be_held=True, is_queue=True,
+        by="behind", is_queue=True,
     ),
     Cause.CONNECTION_WAIT: CauseInfo(
         "waiting for a connection of a client's or database's pool", "waiting for a connection",
         "Give connections back sooner (no other work while one is open), or enlarge the pool, if the server takes more.",
-        ("#1b6e6a", "#4fc1b8"), {schema.WAIT_CONNECTION: "connection pool {pool_name}"}, Culprit.OCCUPANTS, can_be_held=True,
+        ("#1b6e6a", "#4fc1b8"), {schema.WAIT_CONNECTION: "connection pool {pool_name}"}, Culprit.OCCUPANTS, by="behind",
         is_queue=True, recorded=False,
     ),
     Cause.LOOP_BUSY: CauseInfo(
         "ready to go on, while the event loop ran something else", "ready, while the event loop ran something else",
         "Move the named code off the loop (a thread, a process), or cut it into awaits.",
-        ("#e4572e", "#ff8a66"), {schema.WAIT_LOOP_BUSY: "the loop ran {blocker}"}, Culprit.BLOCKER, detail_adds=False,
+        ("#e4572e", "#ff8a66"), {schema.WAIT_LOOP_BUSY: "the loop ran {blocker}"}, Culprit.BLOCKER,
+        by="blocked by", detail_adds=False,
     ),
     Cause.LOOP_WAKEUP: CauseInfo(
         "done elsewhere, and the loop not yet awake", "waiting for the event loop to wake up",
@@ -179,7 +181,7 @@ INFO: Final[Mapping[Cause, CauseInfo]] = {
     Cause.GPU_QUEUE: CauseInfo(
         "waiting for the GPU while others used it", "queued for the GPU",
         "Batch requests; one worker per GPU.",
-        ("#4a5a23", "#9bb34f"), {schema.WAIT_GPU_QUEUE: "{device}"}, Culprit.OCCUPANTS, can_be_held=True,
+        ("#4a5a23", "#9bb34f"), {schema.WAIT_GPU_QUEUE: "{device}"}, Culprit.OCCUPANTS, by="behind",
     ),
     Cause.GPU_COPY: CauseInfo(
         "copying to or from the GPU", "copying to or from the GPU",

@@ -1,5 +1,6 @@
 """The pipeline: clean, find requests and activities, walk the critical path, divide, describe, check."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -76,22 +77,14 @@ def analyze(traces: Traces | Source, **load: Any) -> Analysis:
     table = request_table(spans, requests)
     causes = _cause_table(spans, activities, segments, described, named, table.iloc[analysed])
     check_conservation(table.iloc[analysed], causes)
-    return Analysis(
-        requests=table,
-        causes=causes,
-        culprits=_culprit_table(causes, named),
-        spans=cleaned.spans,
-        findings=(*cleaned.findings, *findings),
-    )
+    findings = [*cleaned.findings, *findings]
+    return Analysis(table, causes, _culprit_table(causes, named), cleaned.spans, tuple(findings))
 
 
 def _joined_waits(first: RawWaits, second: RawWaits, shift: int) -> RawWaits:
+    moved = replace(second, activity=second.activity + shift, waker=second.waker + shift)
     return RawWaits(
-        np.concatenate([first.activity, second.activity + shift]),
-        np.concatenate([first.start, second.start]),
-        np.concatenate([first.end, second.end]),
-        np.concatenate([first.row, second.row]),
-        np.concatenate([first.waker, second.waker + shift]),
+        *(np.concatenate([getattr(one, name) for one in (first, moved)]) for name in RawWaits.__slots__)
     )
 
 

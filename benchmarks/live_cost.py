@@ -26,7 +26,7 @@ from demo_service.load import Bounds, drive
 CLIENTS: Final = 4
 START_S: Final = 6.0  # imports and the first look
 TICK_S: Final = 1 / os.sysconf("SC_CLK_TCK")
-FOLLOWERS: Final = {"nobody": (), "top": ("--seconds", "10"), "metrics": ("--endpoint", "http://127.0.0.1:9")}
+FOLLOWERS: Final = {"nobody": (), "top": ("--seconds", "10"), "metrics": ("--send", "http://127.0.0.1:9")}
 
 
 @dataclass(frozen=True, slots=True)

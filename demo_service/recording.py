@@ -92,20 +92,24 @@ async def _drive(url: str, groups: Iterable[tuple[Cell, ...]]) -> int:
 def kept(lines: Sequence[str], begun_ns: int) -> Iterator[str]:
     """Yield the lines with the traces of predictions that began after `begun_ns`, and without names of the machine."""
     exports = [json.loads(line) for line in lines if line.strip()]
-    wanted = {
-        span["traceId"]
-        for span in _spans(exports)
-        if span["name"].startswith("POST /predict/") and int(span["startTimeUnixNano"]) >= begun_ns
-    }
+    wanted = {span["traceId"] for span in _spans(exports) if _is_prediction(span, begun_ns)}
     for export in exports:
         for resource in export["resourceSpans"]:
-            for attribute in resource["resource"]["attributes"]:
-                if attribute["key"] == "host.name":
-                    attribute["value"] = {"stringValue": HOST_NAME}
+            _hide_host(resource["resource"]["attributes"])
             for scope in resource["scopeSpans"]:
                 scope["spans"] = [span for span in scope["spans"] if span["traceId"] in wanted]
         if any(_spans([export])):
             yield anonymous(json.dumps(export, separators=(",", ":")))
+
+
+def _is_prediction(span: dict[str, Any], begun_ns: int) -> bool:
+    return span["name"].startswith("POST /predict/") and int(span["startTimeUnixNano"]) >= begun_ns
+
+
+def _hide_host(attributes: Iterable[dict[str, Any]]) -> None:
+    for attribute in attributes:
+        if attribute["key"] == "host.name":
+            attribute["value"] = {"stringValue": HOST_NAME}
 
 
 def anonymous(line: str) -> str:

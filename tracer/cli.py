@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Final
 
 from whywait.tracer.config import ConfigError, output_file
-from whywait.tracer.doctor.cli import main as doctor
 
 _AUTOSTART: Final = Path(__file__).parent / "autostart"
 _HERE: Final = "`whywait run` and `whywait doctor` work without it"
@@ -22,6 +21,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     if arguments[:1] == ["run"]:
         return run(arguments[1:])
     if arguments[:1] == ["doctor"]:
+        # it takes its time to import, and no other command needs it
+        from whywait.tracer.doctor.cli import main as doctor
+
         return doctor(arguments[1:])
     for entry in entry_points(group="whywait.commands"):
         try:

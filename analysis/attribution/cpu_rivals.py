@@ -1,8 +1,7 @@
 """Who had the CPUs while a request waited for one: other processes, threads of its own process, or nobody
 because a quota was used up."""
 
-from collections.abc import Iterator
-from itertools import chain, repeat
+from itertools import zip_longest
 from typing import Any, Final
 
 from whywait.analysis.spans.span_table import SpanTable
@@ -23,6 +22,7 @@ _ARRAYS: Final = (
     schema.RIVAL_KINDS, schema.RIVAL_NAMES, schema.RIVAL_NS, schema.RIVAL_FILES, schema.RIVAL_LINES,
     schema.RIVAL_TRACE_IDS, schema.RIVAL_SPAN_IDS,
 )  # fmt: skip
+# number of the span, name, file, line, trace id, span id, and the culprit's part of the wait span in ns
 Named = tuple[int, str, str, int | None, str, str, int]
 
 
@@ -56,21 +56,14 @@ def culprit_name(kind: str, name: str) -> str:
 
 
 def _listed(attributes: dict[str, Any]) -> list[tuple[str, str, str, int | None, str, str, int]]:
-    kinds, names, amounts, files, lines, trace_ids, span_ids = (
-        value if isinstance(value := attributes.get(key), list) else [] for key in _ARRAYS
-    )
+    arrays = [value if isinstance(value := attributes.get(key), list) else [] for key in _ARRAYS]
+    rows = list(zip_longest(*arrays))[: min(map(len, arrays[:3]))]  # of the others any may be shorter
     return [
-        (str(kind), str(name), str(file or ""), line if isinstance(line, int) and line > 0 else None,
-         str(trace_id or ""), str(span_id or ""), positive_ns(ns))
-        for (kind, name, ns), file, line, trace_id, span_id in zip(
-            zip(kinds, names, amounts, strict=False), *map(_endless, (files, lines, trace_ids, span_ids)), strict=False
-        )
-        if positive_ns(ns) > 0
+        (str(kind), str(name), str(file or ""), line if positive_ns(line) else None, str(trace_id or ""),
+         str(span_id or ""), ns)
+        for kind, name, ns, file, line, trace_id, span_id in rows
+        if positive_ns(ns)
     ]  # fmt: skip
-
-
-def _endless(values: list[Any]) -> Iterator[Any]:
-    return chain(values, repeat(None))
 
 
 def quota_name(attributes: dict[str, Any]) -> str:
@@ -80,6 +73,12 @@ def quota_name(attributes: dict[str, Any]) -> str:
         return _QUOTA_NAME
     cpus = positive_ns(attributes.get(schema.CPU_QUOTA_NS)) / period_ns
     return f"{_QUOTA_NAME} of {cpus:.3g} CPU{'' if cpus == 1 else 's'}"
+
+
+def rows_of(attributes: dict[str, Any], keys: tuple[str, ...]) -> list[tuple[Any, ...]]:
+    """Return the rows of parallel arrays; none where one of them is missing."""
+    arrays = [attributes.get(key) for key in keys]
+    return list(zip(*arrays, strict=False)) if all(isinstance(array, list) for array in arrays) else []
 
 
 def positive_ns(value: Any) -> int:

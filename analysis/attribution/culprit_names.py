@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any, Final
 
+from whywait.analysis.attribution.cpu_rivals import Named, positive_ns, rows_of
 from whywait.analysis.causes import Culprit
 from whywait.analysis.spans.span_table import NONE, SpanTable
 from whywait.tracer import schema
@@ -11,26 +12,20 @@ _HOLDERS = (
     schema.HOLDER_NAMES, schema.HOLDER_FILES, schema.HOLDER_LINES, schema.HOLDER_TRACE_IDS, schema.HOLDER_SPAN_IDS,
     schema.HOLDER_NS,
 )  # fmt: skip
+_OCCUPANTS = (schema.OCCUPANT_NAMES, schema.OCCUPANT_TRACE_IDS, schema.OCCUPANT_SPAN_IDS, schema.OCCUPANT_NS)
 _BLOCKERS = (
     schema.BLOCKERS_NAMES, schema.BLOCKERS_FILES, schema.BLOCKERS_LINES, schema.BLOCKERS_TRACE_IDS,
     schema.BLOCKERS_SPAN_IDS, schema.BLOCKERS_NS,
 )  # fmt: skip
 COLUMNS = ("segment", "culprit", "file", "line", "trace_id", "span_id", "ns")
-Named = tuple[int, str, str, int | None, str, str, int]  # COLUMNS; ns is the culprit's part of the wait span
 Naming = Callable[[SpanTable, int, int], list[Named]]
 
 
 def _occupants(spans: SpanTable, number: int, row: int) -> list[Named]:
-    attributes = spans.attributes[row]
-    arrays = [attributes.get(key) for key in (
-        schema.OCCUPANT_NAMES, schema.OCCUPANT_TRACE_IDS, schema.OCCUPANT_SPAN_IDS, schema.OCCUPANT_NS,
-    )]  # fmt: skip
-    if not all(isinstance(array, list) for array in arrays):
-        return []
+    listed = [one for one in rows_of(spans.attributes[row], _OCCUPANTS) if positive_ns(one[-1])]
     return [
-        (number, str(name), "", None, str(trace_id or ""), str(span_id or ""), ns)
-        for name, trace_id, span_id, ns in zip(*arrays, strict=False)
-        if isinstance(ns, int) and 0 < ns < 2**53
+        (number, str(name), "", None, str(trace or ""), str(span or ""), ns)
+        for name, trace, span, ns in listed
     ]
 
 
@@ -40,14 +35,10 @@ def holders(spans: SpanTable, number: int, row: int) -> list[Named]:
 
 def _listed(attributes: dict[str, Any], number: int, keys: tuple[str, ...]) -> list[Named]:
     """The culprits that stand in parallel arrays: name, file, line, trace, span, ns."""
-    arrays = [attributes.get(key) for key in keys]
-    if not all(isinstance(array, list) for array in arrays):
-        return []
     return [
-        (number, str(name), str(file or ""), line if isinstance(line, int) and line > 0 else None,
-         str(trace_id or ""), str(span_id or ""), ns)
-        for name, file, line, trace_id, span_id, ns in zip(*arrays, strict=False)
-        if isinstance(ns, int) and 0 < ns < 2**53
+        (number, str(name), str(file or ""), line if positive_ns(line) else None, str(trace or ""), str(span or ""), ns)
+        for name, file, line, trace, span, ns in rows_of(attributes, keys)
+        if positive_ns(ns)
     ]  # fmt: skip
 
 
@@ -58,55 +49,47 @@ def _blocker(spans: SpanTable, number: int, row: int) -> list[Named]:
     function = attributes.get(schema.BLOCKER_FUNCTION)
     if not function:
         return []
-    ns = attributes.get(schema.BLOCKER_NS)
     file, line = text(attributes, schema.BLOCKER_FILE), line_number(attributes, schema.BLOCKER_LINE)
     trace_id, span_id = text(attributes, schema.BLOCKER_TRACE_ID), text(attributes, schema.BLOCKER_SPAN_ID)
-    part = ns if isinstance(ns, int) and 0 < ns < 2**53 else NONE
+    part = positive_ns(attributes.get(schema.BLOCKER_NS)) or NONE
     return [(number, str(function), file, line, trace_id, span_id, part)]
 
 
 def _holder(spans: SpanTable, number: int, row: int) -> list[Named]:
     """The chief holder of the lock, else the lock itself."""
     attributes = spans.attributes[row]
-    named = _blocker(spans, number, row)
-    if named:
-        return named
-    file, line = text(attributes, schema.LOCK_FILE), line_number(attributes, schema.LOCK_LINE)
     kind = text(attributes, schema.LOCK_KIND) or text(attributes, schema.FOR)
-    return [(number, kind, file, line, "", "", NONE)] if kind else []
+    return _blocker(spans, number, row) or _alone(
+        number, kind, attributes, schema.LOCK_FILE, schema.LOCK_LINE
+    )
 
 
 def _handler(spans: SpanTable, number: int, row: int) -> list[Named]:
     """The holder of the handler's lock, else the handler."""
-    attributes = spans.attributes[row]
-    handler = text(attributes, schema.HANDLER)
-    file, line = text(attributes, schema.CODE_FILE), line_number(attributes, schema.CODE_LINE)
-    named = [(number, handler, file, line, "", "", NONE)] if handler else []
-    return _blocker(spans, number, row) or named
+    return _blocker(spans, number, row) or _at_call(spans, number, row, schema.HANDLER)
 
 
 def _call_site(spans: SpanTable, number: int, row: int) -> list[Named]:
     """The function that made the call."""
+    return _at_call(spans, number, row, schema.CODE_FUNCTION)
+
+
+def _at_call(spans: SpanTable, number: int, row: int, key: str) -> list[Named]:
     attributes = spans.attributes[row]
-    function = text(attributes, schema.CODE_FUNCTION)
-    file, line = text(attributes, schema.CODE_FILE), line_number(attributes, schema.CODE_LINE)
-    return [(number, function, file, line, "", "", NONE)] if function else []
+    return _alone(number, text(attributes, key), attributes, schema.CODE_FILE, schema.CODE_LINE)
+
+
+def _alone(number: int, name: str, attributes: dict[str, Any], file: str = "", line: str = "") -> list[Named]:
+    """The one culprit of all the wait, with the place that stands under these keys; none without a name."""
+    return (
+        [(number, name, text(attributes, file), line_number(attributes, line), "", "", NONE)] if name else []
+    )
 
 
 def _pool(spans: SpanTable, number: int, row: int) -> list[Named]:
     attributes = spans.attributes[row]
     name = f"pool {str(attributes.get(schema.POOL_NAME, '?'))!r}"
-    return [
-        (
-            number,
-            name,
-            text(attributes, schema.POOL_FILE),
-            line_number(attributes, schema.POOL_LINE),
-            "",
-            "",
-            NONE,
-        )
-    ]
+    return _alone(number, name, attributes, schema.POOL_FILE, schema.POOL_LINE)
 
 
 def _awaited(spans: SpanTable, number: int, row: int) -> list[Named]:
@@ -115,12 +98,11 @@ def _awaited(spans: SpanTable, number: int, row: int) -> list[Named]:
         return held
     if released := _blocker(spans, number, row):  # a lock, or a place in a batch
         return released
-    awaited = text(attributes, schema.FOR)
     waker, waker_trace = text(attributes, schema.WAKER_NAME), text(attributes, schema.WAKER_TRACE_ID)
     if waker_trace:  # a token, a lock or a place that another request had
         waker_span = text(attributes, schema.WAKER_SPAN_ID)
         return [(number, waker or "another request", "", None, waker_trace, waker_span, NONE)]
-    return [(number, awaited, "", None, "", "", NONE)] if awaited else []
+    return _alone(number, text(attributes, schema.FOR), attributes)
 
 
 def function(spans: SpanTable, number: int, row: int) -> list[Named]:

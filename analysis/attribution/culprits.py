@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 
 from whywait.analysis.attribution.cause_of_segment import Described
 from whywait.analysis.attribution.cpu_rivals import cpu_rivals
-from whywait.analysis.attribution.culprit_names import (
+from whywait.analysis.attribution.culprit_names import (  # fmt: skip
     COLUMNS,
     NAMED_BY,
     Naming,
@@ -103,20 +103,12 @@ def _once(
     first = np.searchsorted(of_span, np.arange(len(once)), side="left")
     count = np.searchsorted(of_span, np.arange(len(once)), side="right") - first
     repeat = count[back]
-    index = (
-        np.arange(repeat.sum())
-        - np.repeat(np.cumsum(repeat) - repeat, repeat)
-        + np.repeat(first[back], repeat)
-    )
+    index = np.arange(repeat.sum()) + np.repeat(first[back] - (np.cumsum(repeat) - repeat), repeat)
     result = table.take(index).reset_index(drop=True)
     which = np.repeat(np.arange(len(segments)), repeat)
     result["segment"] = segments[which]
-    result["ns"] = _parts(
-        amount[segments],
-        result["ns"].to_numpy(dtype=np.int64),
-        which,
-        spans.ints(rows[segments], whole) if whole else (spans.end - spans.start)[rows[segments]],
-    )
+    length = spans.ints(rows[segments], whole) if whole else (spans.end - spans.start)[rows[segments]]
+    result["ns"] = _parts(amount[segments], result["ns"].to_numpy(dtype=np.int64), which, length)
     return result[result["ns"] > 0]
 
 

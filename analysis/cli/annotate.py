@@ -54,21 +54,17 @@ def annotate(
     skip_bad_lines: SkipBadLines = False,
 ) -> None:  # fmt: skip
     """Writes what each request waited for back into its trace, ours or anybody's, to be seen in Jaeger."""
-    if output is None and send is None:
-        raise InputError(
-            "say where the traces go: --output FILE, or --send URL such as http://localhost:4318"
-        )
-    if str(output) == "-" and send is not None:
-        raise InputError("--output - and --send together: name a file, or choose one of the two")
+    _check(output, send)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="whywait-")))
         if source == "-":
             source = str(_kept(folder / "input.jsonl"))
         remote = source.startswith(("http://", "https://"))
         analysis = analysis_of(source, service=service, skip_bad_lines=skip_bad_lines)
+        traces = None
         if slowest is not None:
             analysis = only_slowest(analysis, slowest)
-        traces = None if slowest is None else set(analysis.requests["trace_id"])
+            traces = set(analysis.requests["trace_id"])
         keys = set(zip(analysis.requests["trace_id"], analysis.requests["request_id"], strict=True))
         hosts = {} if remote else hosts_of(Path(source), keys)
         target = output if output is not None else folder / "output.jsonl"
@@ -82,10 +78,17 @@ def annotate(
                 send_lines(written, send)
     beside = f" beside {counted(lines, 'line')} of traces" if lines else ""
     where = " and ".join(str(one) for one in (output, send) if one is not None)
-    print(
-        f"{counted(count, 'span')} for {counted(len(analysis.analysed), 'request')}{beside}: {where}",
-        file=sys.stderr,
-    )
+    said = f"{counted(count, 'span')} for {counted(len(analysis.analysed), 'request')}"
+    print(f"{said}{beside}: {where}", file=sys.stderr)
+
+
+def _check(output: Path | None, send: str | None) -> None:
+    if output is None and send is None:
+        raise InputError(
+            "say where the traces go: --output FILE, or --send URL such as http://localhost:4318"
+        )
+    if str(output) == "-" and send is not None:
+        raise InputError("--output - and --send together: name a file, or choose one of the two")
 
 
 def _kept(path: Path) -> Path:

@@ -1,37 +1,23 @@
-"""The command line: words in, words out. Exit codes: 0 fine, 1 found wanting, 2 bad input, 130 interrupted."""
+"""The command line: words in, words out. Exit codes: 0 fine, 1 found wanting, 2 bad input, 130 interrupted.
+
+Only the command that is asked for is imported: the help, and a shell's completion, wait for no other.
+"""
 
 import io
-import json
 import os
+import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from importlib import import_module
 from importlib.metadata import version
-from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
 from rich.table import Table
 
 from whywait.analysis.causes import INFO
-from whywait.analysis.cli.annotate import EPILOG as ANNOTATE_EPILOG
-from whywait.analysis.cli.annotate import annotate
-from whywait.analysis.cli.diff import EPILOG as DIFF_EPILOG
-from whywait.analysis.cli.diff import diff
-from whywait.analysis.cli.export import EPILOG as EXPORT_EPILOG
-from whywait.analysis.cli.export import export
-from whywait.analysis.cli.logs import EPILOG as LOGS_EPILOG
-from whywait.analysis.cli.logs import logs
-from whywait.analysis.cli.metrics import EPILOG as METRICS_EPILOG
-from whywait.analysis.cli.metrics import metrics
-from whywait.analysis.cli.of_tracer import DOCTOR_EPILOG, PASSED_ON, RUN_EPILOG, doctor, run
-from whywait.analysis.cli.sources import Endpoint, Last, Service, SkipBadLines, Source, analysis_of
-from whywait.analysis.cli.streams import ReaderGone, console, examples, say
-from whywait.analysis.cli.top import EPILOG as TOP_EPILOG
-from whywait.analysis.cli.top import top
+from whywait.analysis.cli.streams import ReaderGone, console, examples
 from whywait.analysis.errors import InputError
-from whywait.analysis.report.html.report import write_html
-from whywait.analysis.report.json.report import as_json
-from whywait.analysis.report.terminal.report import render
 from whywait.analysis.text import safe
 
 _EPILOG = """\b
@@ -47,17 +33,7 @@ Exit codes: 0 fine; 1 found wanting (doctor: something is missing; diff --fail-i
 interrupted.
 """
 _LONGEST_MESSAGE: Final = 2000
-
-
-app = typer.Typer(
-    name="whywait",
-    help="Tells why an async Python request was slow, and proves it.",
-    epilog=_EPILOG,
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-    add_completion=True,
-)
+_PASSED_ON: Final = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
 
 
 def _show_version(wanted: bool) -> None:
@@ -66,7 +42,6 @@ def _show_version(wanted: bool) -> None:
         raise typer.Exit()
 
 
-@app.callback()
 def _options(
     show_version: Annotated[
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version.")
@@ -75,48 +50,7 @@ def _options(
     """Tells why an async Python request was slow, and proves it."""
 
 
-@app.command(
-    short_help="Why requests were slow, who delayed them, what to change.",
-    epilog=examples(
-        "whywait report traces",
-        "whywait report traces.jsonl --html report.html",
-        "whywait report http://localhost:16686 --service predictor --last 1h",
-        "zcat traces.jsonl.gz | whywait report - --json",
-    ),
-)
-def report(
-    source: Source,
-    service: Service = None,
-    html: Annotated[
-        Path | None, typer.Option(help="Write the report as one HTML file.", metavar="FILE")
-    ] = None,
-    as_json_text: Annotated[
-        bool, typer.Option("--json", help="Print JSON (analysis/report/json/schema.json).")
-    ] = False,
-    endpoint: Endpoint = None,
-    top: Annotated[int, typer.Option(help="How many requests and culprits to show.", min=1, max=1000)] = 5,
-    last: Last = None,
-    skip_bad_lines: SkipBadLines = False,
-) -> None:
-    """Says what each endpoint's requests waited for, who delayed them, and what to change."""
-    analysis = analysis_of(
-        source, service=service, skip_bad_lines=skip_bad_lines, last=last, endpoint=endpoint
-    )
-    if html is not None:
-        write_html(analysis, html, title=f"whywait: {source}", top=top)
-    if as_json_text:
-        say(json.dumps(as_json(analysis, top=top), indent=1))
-        return
-    render(analysis, console(), top=top)
-    if html is not None:
-        say(f"\nwritten: {html}")
-
-
-app.command(short_help="What changed between two runs, and why.", epilog=DIFF_EPILOG)(diff)
-
-
-@app.command(short_help="What each cause means, and what to do about it.", epilog=examples("whywait causes"))
-def causes() -> None:
+def _causes() -> None:
     """Prints what each cause means, and what to do about it."""
     table = Table(title="Every instant of a request has exactly one cause")
     for name in ("cause", "the request was ...", "what to do"):
@@ -126,11 +60,7 @@ def causes() -> None:
     console().print(table)
 
 
-@app.command(
-    short_help="The story end to end: a service in six modes.",
-    context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []},
-)
-def demo(context: typer.Context) -> int:
+def _demo(context: typer.Context) -> int:
     """Tells the story end to end: drives a service in six modes and says where the time went."""
     try:
         from demo_service.story import main as tell
@@ -142,30 +72,76 @@ def demo(context: typer.Context) -> int:
     return tell(context.args)
 
 
-app.command(
-    short_help="Trace a service, with no change to its code.", epilog=RUN_EPILOG, context_settings=PASSED_ON
-)(run)
-app.command(
-    short_help="What can be observed on this machine, and why not more.",
-    epilog=DOCTOR_EPILOG,
-    context_settings=PASSED_ON,
-)(doctor)
-app.command(short_help="Write causes back into traces, to be seen in Jaeger.", epilog=ANNOTATE_EPILOG)(
-    annotate
-)
-app.command(short_help="Write a timeline for Perfetto's UI.", epilog=EXPORT_EPILOG)(export)
-app.command(short_help="What timestamped logs alone can tell, and what not.", epilog=LOGS_EPILOG)(logs)
-app.command(short_help="What requests wait for now, in the terminal.", epilog=TOP_EPILOG)(top)
-app.command(short_help="Send the causes as OpenTelemetry metrics.", epilog=METRICS_EPILOG)(metrics)
+def _run(context: typer.Context) -> int:
+    """Traces a service as it is, with no change to its code."""
+    return _of_tracer("run", context)
+
+
+def _doctor(context: typer.Context) -> int:
+    """Says what can be observed on this machine by this interpreter, and why not."""
+    return _of_tracer("doctor", context)
+
+
+def _of_tracer(name: str, context: typer.Context) -> int:
+    # the tracer answers these before anything of the analysis is imported: here they are for help and completion
+    command = [sys.executable, "-m", "whywait", name, *context.args]
+    return subprocess.run(command, check=False).returncode  # noqa: S603 - our own interpreter, our own module
+
+
+def _not_asked_for() -> None:
+    """Stands in the help for a command whose module was not imported."""
+
+
+# those without a function here are modules of this folder
+_HERE: Final[dict[str, tuple[Callable[..., Any], str]]] = {
+    "causes": (_causes, examples("whywait causes")),
+    "demo": (_demo, ""),
+    "run": (
+        _run,
+        examples("whywait run -- uvicorn app:app", "whywait run --output traces -- gunicorn app:app"),
+    ),
+    "doctor": (_doctor, examples("whywait doctor", "whywait doctor --jaeger http://localhost:16686")),
+}
+_COMMANDS: Final = {
+    "report": "Why requests were slow, who delayed them, what to change.",
+    "diff": "What changed between two runs, and why.",
+    "causes": "What each cause means, and what to do about it.",
+    "demo": "The story end to end: a service in six modes.",
+    "run": "Trace a service, with no change to its code.",
+    "doctor": "What can be observed on this machine, and why not more.",
+    "annotate": "Write causes back into traces, to be seen in Jaeger.",
+    "export": "Write a timeline for Perfetto's UI.",
+    "logs": "What timestamped logs alone can tell, and what not.",
+    "top": "What requests wait for now, in the terminal.",
+    "metrics": "Send the causes as OpenTelemetry metrics.",
+}
+
+
+def _application(words: Sequence[str]) -> typer.Typer:
+    """Return the application; its only commands that can run are the one among the words, and those that are here."""
+    made = typer.Typer(
+        name="whywait", help=_options.__doc__, epilog=_EPILOG, no_args_is_help=True, pretty_exceptions_enable=False,
+        rich_markup_mode=None, add_completion=True,
+    )  # fmt: skip
+    made.callback()(_options)
+    for name, said in _COMMANDS.items():
+        function, epilog = _HERE.get(name, (_not_asked_for, ""))
+        if name in words and name not in _HERE:
+            module = import_module(f"whywait.analysis.cli.{name}")
+            function, epilog = getattr(module, name), module.EPILOG
+        settings = _PASSED_ON if name in ("demo", "run", "doctor") else None
+        made.command(name, short_help=said, epilog=epilog or None, context_settings=settings)(function)
+    return made
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command; returns its exit code. Called with the words after `whywait`."""
     _survive_encoding()
+    words = list(sys.argv[1:] if argv is None else argv)
+    # what a shell wants to complete stands in its own variables
+    typed = f"{os.environ.get('COMP_WORDS', '')} {os.environ.get('_TYPER_COMPLETE_ARGS', '')}".split()
     try:
-        result: Any = app(
-            list(sys.argv[1:] if argv is None else argv), prog_name="whywait", standalone_mode=False
-        )
+        result: Any = _application([*words[:1], *typed])(words, prog_name="whywait", standalone_mode=False)
         sys.stdout.flush()
         return result if isinstance(result, int) else 0
     except InputError as error:
@@ -179,11 +155,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Exception as error:  # a wrong use of the command line; typer's own class for it is private
         if not hasattr(error, "format_message"):
             raise
-        said = error.format_message()
-        if said.startswith("Usage:"):  # no words at all
-            print(said, file=sys.stderr)
-            return 2
-        return _refuse(f"{said.rstrip('.')}. See whywait --help")
+        return _misused(error.format_message())
+
+
+def _misused(said: str) -> int:
+    if said.startswith("Usage:"):  # no words at all
+        print(said, file=sys.stderr)
+        return 2
+    return _refuse(f"{said.rstrip('.')}. See whywait --help")
 
 
 def _refuse(error: object) -> int:

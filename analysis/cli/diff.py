@@ -12,7 +12,6 @@ from whywait.analysis.cli.streams import console, examples, say
 from whywait.analysis.errors import InputError
 from whywait.analysis.measure.selection import only_endpoint, renamed
 from whywait.analysis.model import Analysis
-from whywait.analysis.report.html.diff import write_diff_html
 from whywait.analysis.report.json.diff import diff_as_json
 from whywait.analysis.report.terminal.diff import render_diff
 
@@ -49,19 +48,15 @@ def diff(
     skip_bad_lines: SkipBadLines = False,
 ) -> int:
     """Says what changed between two runs: the difference of a percentile, divided among causes exactly."""
-    if not 0 < percentile < 100:
-        raise InputError(f"--percentile {percentile:g}: expected a number over 0 and under 100, such as 95")
-    if against is not None and endpoint is None:
-        raise InputError("--against TEXT needs --endpoint TEXT: which endpoint of BEFORE to compare with it")
-    if before == "-" and after == "-":
-        raise InputError("BEFORE and AFTER cannot both be standard input: name a file for one of them")
-    first, second = (
-        analysis_of(source, service=service, skip_bad_lines=skip_bad_lines) for source in (before, after)
-    )
+    names = (before, after)
+    _check(percentile, names, endpoint, against)
+    first, second = (analysis_of(source, service=service, skip_bad_lines=skip_bad_lines) for source in names)
     sides = _chosen(first, second, endpoint, against)
     found = compare(*sides, percentile=percentile)
-    names = (before, after)
     if html is not None:
+        # the template engine takes its time to import, and only a page needs it
+        from whywait.analysis.report.html.diff import write_diff_html
+
         write_diff_html(found, sides, names, html)
     if as_json_text:
         say(json.dumps(diff_as_json(found, sides), indent=1))
@@ -70,6 +65,15 @@ def diff(
         if html is not None:
             say(f"\nwritten: {html}")
     return SLOWER if fail_if_slower and slower(found) else 0
+
+
+def _check(percentile: float, names: tuple[str, str], endpoint: str | None, against: str | None) -> None:
+    if not 0 < percentile < 100:
+        raise InputError(f"--percentile {percentile:g}: expected a number over 0 and under 100, such as 95")
+    if against is not None and endpoint is None:
+        raise InputError("--against TEXT needs --endpoint TEXT: which endpoint of BEFORE to compare with it")
+    if names == ("-", "-"):
+        raise InputError("BEFORE and AFTER cannot both be standard input: name a file for one of them")
 
 
 def slower(found: Comparison) -> bool:

@@ -14,12 +14,11 @@ from rich.console import Console, RenderableType
 from rich.live import Live
 
 from whywait.analysis.cli.keys import quit_key
-from whywait.analysis.cli.niceness import yield_to_others
 from whywait.analysis.cli.sources import Followed, Service
 from whywait.analysis.cli.streams import examples
 from whywait.analysis.errors import InputError
-from whywait.analysis.live.assembly import Patience
-from whywait.analysis.live.pace import rest_s
+from whywait.analysis.live.gathered import Patience
+from whywait.analysis.live.pace import rest_s, yield_to_others
 from whywait.analysis.live.reader import Reader, checked_path, last_seconds
 from whywait.analysis.live.tail import LOST_LINE
 from whywait.analysis.live.window import LONGEST_S, Window
@@ -78,14 +77,10 @@ def _show_once(path: Path, seconds: float, service: str | None) -> None:
         unread = reader.lost.get(LOST_LINE, 0)
         if reader.service_missing:
             raise InputError(reader.service_missing)
-        raise InputError(
-            f"{path} holds no request at its end: "
-            + (
-                f"{counted(unread, 'line')} of it not OTLP JSON"
-                if unread
-                else "send the service some, or wait until it has exported"
-            )
-        )
+        why = "send the service some, or wait until it has exported"
+        if unread:
+            why = f"{counted(unread, 'line')} of it not OTLP JSON"
+        raise InputError(f"{path} holds no request at its end: {why}")
     window = Window(LONGEST_S)
     chosen, covered_s = last_seconds(turn.requests, seconds)
     end_ns = max(one.end_ns for one in chosen)
@@ -135,15 +130,8 @@ def _print_on(reader: Reader, path: Path, seconds: float) -> None:
 
 
 def _told(reader: Reader, path: Path, keys: str, as_of: str) -> Told:
-    return Told(
-        str(path),
-        reader.lost,
-        reader.lost_by_service,
-        reader.follower.files,
-        keys,
-        as_of,
-        reader.service_missing,
-    )
+    followed = reader.follower.files
+    return Told(str(path), reader.lost, reader.lost_by_service, followed, keys, as_of, reader.service_missing)
 
 
 def _now() -> str:

@@ -17,14 +17,11 @@ LEAST_SHARE = 0.01  # of the longest delay: shorter ones cannot be seen beside i
 
 def where_time_went(analyses: Mapping[str, Analysis], percentiles: tuple[float, ...] = (50, 95)) -> go.Figure:
     """Return one bar per name and percentile of wall time, divided among causes to the nanosecond."""
-    rows: list[tuple[str, dict[str, int]]] = []
-    for name, analysis in analyses.items():
-        sample = sample_of(analysis.requests, analysis.causes)
-        for percentile in percentiles:
-            divided = zip(CAUSES, composition(sample, percentile), strict=True)
-            rows.append(
-                (f"{escaped(name)}<br>p{percentile:g}", {str(cause): ns for cause, ns in divided if ns})
-            )
+    rows = [
+        (f"{escaped(name)}<br>p{percentile:g}", _divided(analysis, percentile))
+        for name, analysis in analyses.items()
+        for percentile in percentiles
+    ]
     labels = [label for label, _ in rows]
     figure = go.Figure()
     for cause in in_order(cause for _, parts in rows for cause in parts):
@@ -33,9 +30,9 @@ def where_time_went(analyses: Mapping[str, Analysis], percentiles: tuple[float, 
             y=labels, x=[ns / 1e6 for ns in amounts], orientation="h", name=cause, marker_color=colour(cause),
             customdata=[amount(ns) for ns in amounts], hovertemplate=f"%{{y}}<br>{cause} %{{customdata}}<extra></extra>",
         )  # fmt: skip
-    longest = max((sum(parts.values()) for _, parts in rows), default=1)
-    for label, parts in rows:
-        total = sum(parts.values())
+    totals = [sum(parts.values()) for _, parts in rows]
+    longest = max(totals, default=1)
+    for label, total in zip(labels, totals, strict=True):
         figure.add_annotation(
             x=total / 1e6, y=label, text=f" {amount(total)}", showarrow=False, xanchor="left"
         )
@@ -43,6 +40,11 @@ def where_time_went(analyses: Mapping[str, Analysis], percentiles: tuple[float, 
         figure, "Where the time went", height=170 + 52 * len(rows), barmode="stack",
         xaxis={"title": "ms per request", "range": [0, 1.12 * longest / 1e6]}, yaxis={"autorange": "reversed"}, bargap=0.28,
     )  # fmt: skip
+
+
+def _divided(analysis: Analysis, percentile: float) -> dict[str, int]:
+    amounts = composition(sample_of(analysis.requests, analysis.causes), percentile)
+    return {str(cause): ns for cause, ns in zip(CAUSES, amounts, strict=True) if ns}
 
 
 def collection(analysis: Analysis) -> go.Figure:

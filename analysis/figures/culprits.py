@@ -1,6 +1,5 @@
 """Who delayed whom, as a matrix."""
 
-import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
@@ -27,14 +26,9 @@ def culprits_and_victims(analysis: Analysis) -> go.Figure:
         at = line[key]
         where = place(key[2], None if pd.isna(at) else int(at))
         labels.append(f"{escaped(key[1], 44)}<br><sup>{escaped(where)}{' · ' if where else ''}{key[0]}</sup>")
-        row = [cells.loc[(*key, victim)] if (*key, victim) in cells.index else None for victim in victims]
-        amounts.append([np.nan if cell is None else cell["ns"] / 1e6 for cell in row])
-        words.append(
-            [
-                "" if cell is None else f"{amount(cell['ns'])}<br>{counted(cell['requests'], 'request')}"
-                for cell in row
-            ]
-        )
+        row = cells.loc[key].reindex(victims)  # those whom it did not delay: not a number
+        amounts.append(list(row["ns"] / 1e6))
+        words.append([_words(ns, requests) for ns, requests in zip(row["ns"], row["requests"], strict=True)])
     figure = go.Figure(
         go.Heatmap(
             z=amounts, x=[escaped(one, 40) for one in victims], y=labels, text=words, texttemplate="%{text}",
@@ -46,3 +40,7 @@ def culprits_and_victims(analysis: Analysis) -> go.Figure:
         figure, "Who delayed whom", height=150 + 48 * len(labels), yaxis={"autorange": "reversed", "showgrid": False},
         xaxis={"side": "top", "showgrid": False}, margin={"l": 16, "r": 24, "t": 96, "b": 16},
     )  # fmt: skip
+
+
+def _words(ns: float, requests: float) -> str:
+    return "" if pd.isna(ns) else f"{amount(ns)}<br>{counted(requests, 'request')}"

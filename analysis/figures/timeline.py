@@ -7,13 +7,13 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from whywait.analysis.figures.look import OTHERS, OWN, colour, escaped, in_order, styled
-from whywait.analysis.measure.request_surroundings import Scene, scene
+from whywait.analysis.measure.request_surroundings import LOOP_LANE, Scene, scene
 from whywait.analysis.model import Analysis
 from whywait.analysis.text import amount
 
 MOST_WORKERS = 12
 LABEL_SHARE = 0.07  # of the request, from which a stretch has its cause written on it
-PATH, LOOP = "critical path", "event loop"
+PATH = "critical path"
 
 
 def request_timeline(analysis: Analysis, request_id: str | None = None) -> go.Figure:
@@ -28,17 +28,13 @@ def request_timeline(analysis: Analysis, request_id: str | None = None) -> go.Fi
         3, 1, shared_xaxes=True, vertical_spacing=0.035, row_heights=[0.62 + 0.04 * len(lanes), 0.16, 0.16]
     )
     _path(figure, found)
-    _work(figure, found.loop, [LOOP], found.wall_ns)
+    _work(figure, found.loop, [LOOP_LANE], found.wall_ns)
     _work(figure, found.workers, lanes, found.wall_ns)
     _strips(figure, found)
     request = found.request
+    order = [PATH, LOOP_LANE, *lanes]
     figure.update_yaxes(
-        categoryorder="array",
-        categoryarray=[PATH, LOOP, *lanes],
-        autorange="reversed",
-        row=1,
-        col=1,
-        showgrid=False,
+        categoryorder="array", categoryarray=order, autorange="reversed", row=1, col=1, showgrid=False
     )
     figure.update_yaxes(title="GIL", rangemode="tozero", nticks=3, row=2, col=1)
     figure.update_yaxes(title="CPU", rangemode="tozero", nticks=3, row=3, col=1)
@@ -59,16 +55,8 @@ def _path(figure: go.Figure, found: Scene) -> None:
     for cause in in_order(found.path["cause"]):
         rows = found.path[found.path["cause"] == cause]
         words = [_path_words(row) for row in rows.to_dict("records")]
-        _bars(
-            figure,
-            rows,
-            [PATH] * len(rows),
-            words,
-            found.wall_ns,
-            name=cause,
-            color=colour(cause),
-            legend=True,
-        )
+        lanes, shade = [PATH] * len(rows), colour(cause)
+        _bars(figure, rows, lanes, words, found.wall_ns, name=cause, color=shade, legend=True)
 
 
 def _path_words(row: dict[Any, Any]) -> str:
@@ -90,16 +78,9 @@ def _work(figure: go.Figure, work: pd.DataFrame, lanes: list[str], wall_ns: int)
 
 
 def _bars(
-    figure: go.Figure,
-    rows: pd.DataFrame,
-    lanes: list[str],
-    words: list[str],
-    wall_ns: int,
-    *,
-    name: str,
-    color: str,
+    figure: go.Figure, rows: pd.DataFrame, lanes: list[str], words: list[str], wall_ns: int, *, name: str, color: str,
     legend: bool,
-) -> None:
+) -> None:  # fmt: skip
     if rows.empty:
         return
     wide = (rows["end_ns"] - rows["start_ns"]) >= LABEL_SHARE * wall_ns

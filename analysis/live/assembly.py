@@ -9,71 +9,27 @@ and for spans that come late.
 
 from collections import Counter, OrderedDict
 from collections.abc import Iterable
-from dataclasses import dataclass, field
-from typing import Final, NamedTuple
+from typing import Final
 
+from whywait.analysis.live.gathered import (
+    ATTRIBUTES,
+    KIND,
+    PARENT,
+    SERVICE,
+    SPAN,
+    TRACE,
+    Gathered,
+    Patience,
+    Whole,
+)
 from whywait.analysis.load.otlp import Row
-from whywait.analysis.model import SPAN_COLUMNS
 from whywait.tracer import schema
 
-_TRACE, _SPAN, _PARENT, _SERVICE, _KIND, _ATTRIBUTES = (
-    SPAN_COLUMNS.index(name)
-    for name in ("trace_id", "span_id", "parent_id", "service", "span_kind", "attributes")
-)
 _MOST_SERVICES: Final = 1_000
 _MOST_DONE: Final = 50_000  # ids of traces that were let go
 LOST_TRACE: Final = "trace"
 LATE: Final = "late span"
 INCOMPLETE: Final = "request not recorded whole"
-
-
-@dataclass(frozen=True, slots=True)
-class Patience:
-    """How long is waited for what, in seconds, and how much is held meanwhile."""
-
-    settle_s: float = 1.0  # nothing new for so long: a trace whose roots are there is whole
-    hurry_s: float = 5.0  # a root is taken up after so long though more keeps coming
-    named_s: float = 3.0  # for a trace that this one names
-    give_up_s: float = 10.0  # for the span above a root, or for a root in a service that has none so far
-    # for the root of a service that has some, or for the request of spans that have none: a service under
-    # load writes its own spans at once and whywait's when it finds time
-    abandon_s: float = 120.0
-    began_s: float = 60.0  # in the middle of things, what began before is no loss for so long
-    retain_s: float = 10.0  # after it was counted
-    most_spans: int = 60_000
-    most_of_one: int = 20_000
-
-
-class Whole(NamedTuple):
-    """A trace to be analysed now."""
-
-    gathered: "Gathered"
-    given_up: bool  # what is missing will not come any more: count what is there
-
-
-@dataclass(slots=True)
-class Gathered:
-    """What is known of one trace."""
-
-    trace_id: str
-    source: int  # the file it came from
-    last_s: float
-    rows: list[Row] = field(default_factory=list)
-    arrivals: list[tuple[float, int]] = field(default_factory=list)  # time, rows there were before
-    span_ids: set[str] = field(default_factory=set)
-    names: set[str] = field(default_factory=set)  # ids of other traces that it waited for
-    roots: dict[str, str] = field(default_factory=dict)  # not yet counted: id → parent's id
-    servers: dict[str, str] = field(default_factory=dict)  # not yet counted: id → service
-    fresh_s: float = 0.0  # when the first of those roots came; without one, the first of those servers
-    counted: set[str] = field(default_factory=set)  # request ids
-    counted_s: float = -1.0
-    new_from: int = 0  # rows before this were there when it was analysed last
-    too_large: bool = False
-    ours: bool = False  # holds spans of whywait: they come when their request has ended
-
-    def open_roots(self) -> set[str]:
-        """Ids of the roots whose parent was not seen."""
-        return {root for root, parent in self.roots.items() if parent and parent not in self.span_ids}
 
 
 class Assembly:
@@ -103,7 +59,7 @@ class Assembly:
         """Takes spans that arrived now."""
         self._begun_s = now_s if self._begun_s is None else self._begun_s
         for row in rows:
-            trace_id, attributes = row[_TRACE], row[_ATTRIBUTES]
+            trace_id, attributes = row[TRACE], row[ATTRIBUTES]
             is_root = attributes.get(schema.ROOT) is True
             trace = self._traces.get(trace_id)
             if trace is None:
@@ -111,7 +67,7 @@ class Assembly:
                     self.lost[LATE] += 1
                     continue
                 trace = self._traces[trace_id] = Gathered(trace_id, source, now_s)
-            if row[_SPAN] in trace.span_ids:  # delivered twice
+            if row[SPAN] in trace.span_ids:  # delivered twice
                 continue
             self._take(trace, row, is_root, now_s)
         self._bound()
@@ -121,46 +77,35 @@ class Assembly:
             trace.too_large = True
             self.lost["span"] += 1
             return
-        if not trace.arrivals or trace.arrivals[-1][0] != now_s:
-            trace.arrivals.append((now_s, len(trace.rows)))
-        trace.rows.append(row)
-        trace.span_ids.add(row[_SPAN])
-        trace.last_s = now_s
+        trace.take(row, now_s)
         self._spans += 1
-        attributes = row[_ATTRIBUTES]
-        trace.ours = trace.ours or schema.KIND in attributes
-        for key in (schema.WAKER_TRACE_ID, schema.SPAWNED_BY_TRACE):
-            name = attributes.get(key)
-            if isinstance(name, str) and name:
-                trace.names.add(name)
-        is_server = row[_KIND] == "server"
+        is_server = row[KIND] == "server"
         if is_root or is_server:
-            if not trace.roots and (is_root or not trace.servers):
-                trace.fresh_s = now_s
-            if is_root:
-                trace.roots[row[_SPAN]] = row[_PARENT]
-                if len(self._traced_services) < _MOST_SERVICES:
-                    self._traced_services.add(row[_SERVICE])
-            if is_server and row[_SPAN] not in trace.counted:
-                trace.servers[row[_SPAN]] = row[_SERVICE]
-        elif trace.counted_s >= 0 and not trace.roots and not trace.servers:
+            trace.begin(row, is_root, is_server, now_s)
+        elif trace.counted_s >= 0 and not trace.is_open:
             self.lost[LATE] += 1
+        if is_root and len(self._traced_services) < _MOST_SERVICES:
+            self._traced_services.add(row[SERVICE])
 
     def due(self, now_s: float, *, final: bool = False) -> list[Whole]:
         """Return the traces to be analysed now; `final`: all that hold a request."""
         found: list[Whole] = []
         for trace in list(self._traces.values()):
-            if not trace.roots and not trace.servers:
+            if not trace.is_open:
                 self._forget_in_time(trace, now_s)
-            elif final:
-                if trace.roots or not self._traced_services.issuperset(trace.servers.values()):
-                    found.append(Whole(trace, True))
-            elif (given_up := self._is_given_up(trace, now_s)) or self._is_whole(trace, now_s):
-                found.append(Whole(trace, given_up))
-        for whole in [one for one in found if one.gathered.too_large]:
-            self.lost[LOST_TRACE] += 1
-            self._drop(whole.gathered)
-        return [one for one in found if not one.gathered.too_large]
+                continue
+            given_up = self._is_given_up(trace, now_s, final=final)
+            if not given_up and (final or not self._is_whole(trace, now_s)):
+                continue
+            found.append(Whole(trace, given_up))
+        return self._of_bearable_size(found)
+
+    def _of_bearable_size(self, wholes: list[Whole]) -> list[Whole]:
+        for whole in wholes:
+            if whole.gathered.too_large:
+                self.lost[LOST_TRACE] += 1
+                self._drop(whole.gathered)
+        return [one for one in wholes if not one.gathered.too_large]
 
     def context(self, wholes: Iterable[Whole]) -> list[Row]:
         """Return the rows of the traces that these name, and that those name, as far as they are here."""
@@ -183,9 +128,7 @@ class Assembly:
         """
         trace = whole.gathered
         open_roots = trace.open_roots()
-        bare = trace.servers.keys() - self._answered(trace)
-        if whole.given_up:
-            bare = {one for one in bare if trace.servers[one] in self._traced_services}
+        bare = self._bare(trace, given_up=whole.given_up)
         new = [one for one in request_ids if one not in trace.counted | open_roots | bare]
         trace.counted.update(new)
         if whole.given_up:
@@ -200,6 +143,11 @@ class Assembly:
         trace.new_from = len(trace.rows)
         return new
 
+    def _bare(self, trace: Gathered, *, given_up: bool) -> set[str]:
+        """Servers without the root that is still to come."""
+        bare = trace.servers.keys() - self._answered(trace)
+        return {one for one in bare if not given_up or trace.servers[one] in self._traced_services}
+
     def _is_cut_off(self, trace: Gathered) -> bool:
         """Whether its other spans may be in what was left out at the beginning."""
         began_s = self._begun_s or 0.0
@@ -207,18 +155,15 @@ class Assembly:
 
     def _answered(self, trace: Gathered) -> set[str]:
         """Servers with a root below them: walk up from each root."""
-        parents = {row[_SPAN]: row[_PARENT] for row in trace.rows}
+        parents = {row[SPAN]: row[PARENT] for row in trace.rows}
         found = set()
-        for root in trace.roots:
-            at = root
+        for at in trace.roots:
             for _ in range(200):
-                if at in trace.servers:
-                    found.add(at)
+                if at in trace.servers or not at:
                     break
                 at = parents.get(at, "")
-                if not at:
-                    break
-        return found
+            found.add(at)
+        return found & trace.servers.keys()
 
     def _is_whole(self, trace: Gathered, now_s: float) -> bool:
         quiet_s = now_s - trace.last_s
@@ -234,7 +179,9 @@ class Assembly:
             return True
         return all(self._has_come(name, now_s, settle_s) for name in trace.names)
 
-    def _is_given_up(self, trace: Gathered, now_s: float) -> bool:
+    def _is_given_up(self, trace: Gathered, now_s: float, *, final: bool) -> bool:
+        if final:
+            return bool(trace.roots) or not self._traced_services.issuperset(trace.servers.values())
         waited_s = min(now_s - trace.last_s, now_s - trace.fresh_s)
         comes_late = not trace.roots and any(one in self._traced_services for one in trace.servers.values())
         return waited_s >= (self._patience.abandon_s if comes_late else self._patience.give_up_s)
@@ -249,15 +196,12 @@ class Assembly:
 
     def _prune(self, trace: Gathered, now_s: float) -> None:
         """Of a trace that goes on and on, what came long ago belongs to requests that were counted."""
-        old = 0
-        for at_s, before in trace.arrivals:
-            if at_s > now_s - self._patience.give_up_s:
-                old = before
-                break
-        if old and trace.roots.keys().isdisjoint(row[_SPAN] for row in trace.rows[:old]):
+        since_s = now_s - self._patience.give_up_s
+        old = next((before for at_s, before in trace.arrivals if at_s > since_s), 0)
+        if old and trace.roots.keys().isdisjoint(row[SPAN] for row in trace.rows[:old]):
             trace.arrivals = [(at_s, before - old) for at_s, before in trace.arrivals if before >= old]
             gone, trace.rows = trace.rows[:old], trace.rows[old:]
-            trace.span_ids.difference_update(row[_SPAN] for row in gone)
+            trace.span_ids.difference_update(row[SPAN] for row in gone)
             self._spans -= len(gone)
 
     def _forget_in_time(self, trace: Gathered, now_s: float) -> None:
@@ -279,7 +223,7 @@ class Assembly:
         for trace in order:
             if self._spans <= 0.9 * self._patience.most_spans:
                 return
-            if trace.roots or trace.servers or trace.counted_s < 0:
+            if trace.is_open or trace.counted_s < 0:
                 self.lost[LOST_TRACE] += 1
             self._drop(trace)
 

@@ -6,17 +6,16 @@ from typing import Any, Final, NamedTuple
 
 import pandas as pd
 
-from whywait.analysis.live.assembly import Assembly, Gathered, Whole
+from whywait.analysis.live.assembly import Assembly
+from whywait.analysis.live.gathered import ATTRIBUTES, END, PARENT, SPAN, START, Gathered, Whole
 from whywait.analysis.load.otlp import Row, frame_of
-from whywait.analysis.model import SPAN_COLUMNS, Analysis, Traces
+from whywait.analysis.model import Analysis, Traces
 from whywait.analysis.pipeline import analyze
+from whywait.analysis.spans.requests import LOST_RECORDS
 from whywait.tracer import schema
 
-_TRACE, _SPAN, _PARENT, _START, _END, _ATTRIBUTES = (
-    SPAN_COLUMNS.index(name)
-    for name in ("trace_id", "span_id", "parent_id", "start_ns", "end_ns", "attributes")
-)
 _MOST_CULPRITS: Final = 24  # of one request
+_LARGEST_POOL: Final = 1_000_000
 
 
 class Culprit(NamedTuple):
@@ -107,7 +106,7 @@ def _batch(
         busy += _busy(trace, float(weights.get(trace.trace_id, 0.0)))
         new = assembly.settled(whole, by_trace.get(trace.trace_id, ()), now_s)
         chosen.update((trace.trace_id, one) for one in new)
-    said = [one.message for one in found.findings if one.code == "lost-records"]
+    said = [one.message for one in found.findings if one.code == LOST_RECORDS]
     return Batch(tuple(_requests(table, found, chosen)), tuple(busy), said[0] if said else "")
 
 
@@ -144,14 +143,18 @@ def _sums(
 
 def _busy(trace: Gathered, weight: float) -> Iterable[Busy]:
     """The runs of a trace's jobs on pools, where its spans came since it was analysed last."""
-    new = trace.rows[trace.new_from :]
-    pools = {
-        row[_SPAN]: (str(row[_ATTRIBUTES][schema.POOL_NAME]), row[_ATTRIBUTES].get(schema.POOL_SIZE))
-        for row in new
-        if row[_ATTRIBUTES].get(schema.KIND) == schema.KIND_JOB and schema.POOL_NAME in row[_ATTRIBUTES]
+    new = trace.rows[trace.new_from :] if weight else []
+    jobs = {
+        row[SPAN]: row[ATTRIBUTES]
+        for row in _of_kind(new, schema.KIND_JOB)
+        if schema.POOL_NAME in row[ATTRIBUTES]
     }
-    for row in new:
-        pool = pools.get(row[_PARENT])
-        if pool is not None and weight and row[_ATTRIBUTES].get(schema.KIND) == schema.KIND_RUN:
-            size = pool[1] if isinstance(pool[1], int) and 0 < pool[1] < 1_000_000 else 0
-            yield Busy(pool[0], size, trace.source, row[_END], max(row[_END] - row[_START], 0), weight)
+    for row in _of_kind(new, schema.KIND_RUN):
+        if row[PARENT] in jobs:
+            name, size = (jobs[row[PARENT]].get(key) for key in (schema.POOL_NAME, schema.POOL_SIZE))
+            size = size if isinstance(size, int) and 0 < size < _LARGEST_POOL else 0
+            yield Busy(str(name), size, trace.source, row[END], max(row[END] - row[START], 0), weight)
+
+
+def _of_kind(rows: Iterable[Row], kind: str) -> list[Row]:
+    return [row for row in rows if row[ATTRIBUTES].get(schema.KIND) == kind]

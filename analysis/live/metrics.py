@@ -31,11 +31,7 @@ class Instruments:
     """Makes the instruments; `add` is called with each request, by one thread."""
 
     def __init__(
-        self,
-        meter: Meter,
-        totals: Totals,
-        lost: Callable[[], Mapping[str, int]],
-        behind: Callable[[], int],
+        self, meter: Meter, totals: Totals, lost: Callable[[], Mapping[str, int]], behind: Callable[[], int]
     ) -> None:
         self._totals = totals
         self._lost = lost

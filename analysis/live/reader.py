@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from whywait.analysis.errors import InputError
-from whywait.analysis.live.assembly import INCOMPLETE, Assembly, Patience
+from whywait.analysis.live.assembly import INCOMPLETE, Assembly
 from whywait.analysis.live.counting import Busy, Counted, count
 from whywait.analysis.live.follower import Follower
+from whywait.analysis.live.gathered import Patience
 from whywait.analysis.live.tail import LOST_LINE
 from whywait.analysis.load.files import no_collection
 from whywait.analysis.load.otlp import parsed, rows_of
@@ -58,11 +59,10 @@ class Reader:
 
         `now_s` is of any clock that never goes back.
         """
-        self._read(now_s, final)
-        while final and self.follower.behind:
-            before = self.follower.behind
-            self._read(now_s, final)
-            if self.follower.behind >= before:
+        behind = self._read(now_s, final)
+        while final and behind:
+            before, behind = behind, self._read(now_s, final)
+            if behind >= before:
                 break
         batches = count(self.assembly.due(now_s, final=final), self.assembly, now_s, service=self._service)
         for batch in batches:
@@ -78,7 +78,8 @@ class Reader:
         """Closes the files."""
         self.follower.close()
 
-    def _read(self, now_s: float, final: bool) -> None:
+    def _read(self, now_s: float, final: bool) -> int:
+        """Take in what came; return how many bytes are left in the files."""
         with no_collection():
             for source, line in self.follower.poll(_MOST_PER_TURN, final=final):
                 if not line.strip():
@@ -89,6 +90,7 @@ class Reader:
                     self.follower.lost[LOST_LINE] += 1
                     continue
                 self.assembly.add(rows, source, now_s)
+        return self.follower.behind
 
 
 def checked_path(source: str, *, must_exist: bool) -> Path:

@@ -130,6 +130,19 @@ class _Turn:
         self.pools: dict[tuple[str, int, int], float] = {}  # name, size, process → ns
         self.incomplete = 0
 
+    def count(self, requests: Iterable[Counted], labels: Labels) -> None:
+        for request in requests:
+            if request.by_cause:
+                self.endpoints.setdefault(labels.label(request.endpoint), _Sums()).add(request)
+            else:
+                self.incomplete += 1
+
+    def count_busy(self, busy: Iterable[Busy]) -> None:
+        for one in busy:
+            key = (printable(one.pool), one.size, one.process)
+            if key in self.pools or len(self.pools) < 10 * _MOST_POOLS:
+                _add(self.pools, {key: one.run_ns * one.weight})
+
 
 class Window:
     """The last `seconds`, at most LONGEST_S; rounded up to whole turns."""
@@ -142,17 +155,8 @@ class Window:
     def add(self, seconds: float, requests: Iterable[Counted], busy: Iterable[Busy] = ()) -> None:
         """Count what became known in a turn of this length. Nothing is said of turns before the first count."""
         turn = _Turn(seconds)
-        labels = Labels(self._most)  # of this turn: an endpoint of an hour ago takes no place
-        for request in requests:
-            if request.by_cause:
-                label = labels.label(request.endpoint)
-                turn.endpoints.setdefault(label, _Sums()).add(request)
-            else:
-                turn.incomplete += 1
-        for one in busy:
-            key = (printable(one.pool), one.size, one.process)
-            if key in turn.pools or len(turn.pools) < 10 * _MOST_POOLS:
-                _add(turn.pools, {key: one.run_ns * one.weight})
+        turn.count(requests, Labels(self._most))  # of this turn: an endpoint of an hour ago takes no place
+        turn.count_busy(busy)
         if self._turns or turn.endpoints or turn.incomplete:
             self._turns.append(turn)
         while len(self._turns) > 1 and self._covered_s() - self._turns[0].seconds >= self._seconds:

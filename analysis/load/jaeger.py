@@ -95,24 +95,14 @@ def _choose(base: str, service: str | None, known: Any) -> str:
 
 
 def _found(
-    rows: list[Row],
-    base: str,
-    service: str,
-    since: datetime,
-    until: datetime,
-    limit: int,
-    findings: tuple[Finding, ...],
-) -> Answer:
+    rows: list[Row], base: str, service: str, since: datetime, until: datetime, limit: int, findings: tuple[Finding, ...]
+) -> Answer:  # fmt: skip
     if not rows:
-        raise InputError(
-            f"{base} has no traces of {service!r} between {_rfc3339(since)} and {_rfc3339(until)}: "
-            "widen the bounds"
-        )
+        between = f"between {_rfc3339(since)} and {_rfc3339(until)}"
+        raise InputError(f"{base} has no traces of {service!r} {between}: widen the bounds")
     if len({row[0] for row in rows}) >= limit:
-        cut = Finding(
-            "limit-reached", f"Jaeger was asked for at most {limit} traces and has more: not all are here"
-        )
-        return rows, (*findings, cut)
+        said = f"Jaeger was asked for at most {limit} traces and has more: not all are here"
+        findings = (*findings, Finding("limit-reached", said))
     return rows, findings
 
 

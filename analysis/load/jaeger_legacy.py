@@ -13,36 +13,28 @@ def legacy_rows(answer: dict[str, Any]) -> list[Row]:
     """
     rows: list[Row] = []
     for trace in answer["data"]:
-        processes = trace["processes"]
-        for span in trace["spans"]:
-            tags = {tag["key"]: _value(tag) for tag in span.get("tags") or ()}
-            kind = str(tags.pop("span.kind", "internal"))
-            scope = str(tags.pop("otel.scope.name", tags.pop("otel.library.name", "")))
-            error = bool(tags.pop("error", False)) or tags.pop("otel.status_code", "") == "ERROR"
-            start_ns = int(span["startTime"]) * 1000
-            references = span.get("references") or ()
-            parents = [ref["spanID"] for ref in references if ref.get("refType") == "CHILD_OF"]
-            rows.append(
-                (
-                    span["traceID"].lower().rjust(32, "0"),
-                    span["spanID"].lower().rjust(16, "0"),
-                    parents[0].lower().rjust(16, "0") if parents else "",
-                    str(span.get("operationName") or ""),
-                    str(processes[span["processID"]]["serviceName"]),
-                    scope,
-                    kind,
-                    start_ns,
-                    start_ns + int(span["duration"]) * 1000,
-                    error,
-                    tags,
-                    [
-                        (ref["traceID"].lower().rjust(32, "0"), ref["spanID"].lower().rjust(16, "0"))
-                        for ref in references
-                        if ref.get("refType") != "CHILD_OF"
-                    ],
-                )
-            )
+        rows += [_row(span, trace["processes"]) for span in trace["spans"]]
     return rows
+
+
+def _row(span: dict[str, Any], processes: dict[str, Any]) -> Row:
+    tags = {tag["key"]: _value(tag) for tag in span.get("tags") or ()}
+    kind = str(tags.pop("span.kind", "internal"))
+    scope = str(tags.pop("otel.scope.name", tags.pop("otel.library.name", "")))
+    error = bool(tags.pop("error", False)) or tags.pop("otel.status_code", "") == "ERROR"
+    start_ns = int(span["startTime"]) * 1000
+    references = span.get("references") or ()
+    parents = [_ids(one)[1] for one in references if one.get("refType") == "CHILD_OF"]
+    others = [_ids(one) for one in references if one.get("refType") != "CHILD_OF"]
+    return (
+        *_ids(span), parents[0] if parents else "", str(span.get("operationName") or ""),
+        str(processes[span["processID"]]["serviceName"]), scope, kind, start_ns,
+        start_ns + int(span["duration"]) * 1000, error, tags, others,
+    )  # fmt: skip
+
+
+def _ids(one: dict[str, Any]) -> tuple[str, str]:
+    return one["traceID"].lower().rjust(32, "0"), one["spanID"].lower().rjust(16, "0")
 
 
 def _value(tag: dict[str, Any]) -> Any:

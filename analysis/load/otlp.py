@@ -1,7 +1,7 @@
 """OTLP JSON to rows of `SPAN_COLUMNS`. Knows the encoding, nothing of files or HTTP."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from sys import intern
 from typing import Any, Final
 
@@ -36,15 +36,7 @@ def parsed(text: bytes) -> Any:
 def decode_value(value: Mapping[str, Any]) -> Any:
     """Return the Python value of one OTLP AnyValue; None for an empty one."""
     for kind, content in value.items():
-        if kind == "intValue":
-            return int(content)
-        if kind == "arrayValue":
-            return [decode_value(item) for item in content.get("values") or ()]
-        if kind == "kvlistValue":
-            return decode_attributes(content.get("values") or ())
-        if kind == "doubleValue":
-            return float(content)
-        return content
+        return _DECODED[kind](content) if kind in _DECODED else content
     return None
 
 
@@ -59,6 +51,14 @@ def decode_attributes(attributes: Iterable[Mapping[str, Any]]) -> dict[str, Any]
         else:
             decoded[intern(attribute["key"])] = decode_value(value)
     return decoded
+
+
+_DECODED: Final[Mapping[str, Callable[[Any], Any]]] = {
+    "intValue": int,
+    "doubleValue": float,
+    "arrayValue": lambda content: [decode_value(item) for item in content.get("values") or ()],
+    "kvlistValue": lambda content: decode_attributes(content.get("values") or ()),
+}
 
 
 def rows_of(payload: Any) -> list[Row]:
@@ -77,29 +77,31 @@ def rows_of(payload: Any) -> list[Row]:
 def _rows(resource_spans: list[Any]) -> list[Row]:
     rows: list[Row] = []
     for resource_span in resource_spans:
-        resource = decode_attributes((resource_span.get("resource") or {}).get("attributes") or ())
-        service = str(resource.get("service.name") or "")
-        for scope_span in resource_span.get("scopeSpans") or ():
+        service = str(resource_of(resource_span).get("service.name") or "")
+        for scope_span in _under(resource_span, "scopeSpans"):
             scope = str((scope_span.get("scope") or {}).get("name") or "")
-            for span in scope_span.get("spans") or ():
-                links = span.get("links")
-                rows.append(
-                    (
-                        intern(_id(span["traceId"])),
-                        _id(span["spanId"]),
-                        _id(span.get("parentSpanId") or ""),
-                        str(span.get("name") or ""),
-                        service,
-                        scope,
-                        SPAN_KINDS.get(span.get("kind"), ""),
-                        _time(span["startTimeUnixNano"]),
-                        _time(span["endTimeUnixNano"]),
-                        (span.get("status") or {}).get("code") in ERROR_CODES,
-                        decode_attributes(span.get("attributes") or ()),
-                        [(_id(link["traceId"]), _id(link["spanId"])) for link in links] if links else [],
-                    )
-                )
+            rows += [_row(span, service, scope) for span in _under(scope_span, "spans")]
     return rows
+
+
+def resource_of(resource_span: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the attributes of a resource."""
+    return decode_attributes((resource_span.get("resource") or {}).get("attributes") or ())
+
+
+def _under(one: Mapping[str, Any], key: str) -> Any:
+    return one.get(key) or ()
+
+
+def _row(span: Mapping[str, Any], service: str, scope: str) -> Row:
+    links = _under(span, "links")
+    return (
+        intern(_id(span["traceId"])), _id(span["spanId"]), _id(span.get("parentSpanId") or ""),
+        str(span.get("name") or ""), service, scope, SPAN_KINDS.get(span.get("kind"), ""),
+        _time(span["startTimeUnixNano"]), _time(span["endTimeUnixNano"]),
+        (span.get("status") or {}).get("code") in ERROR_CODES, decode_attributes(_under(span, "attributes")),
+        [(_id(link["traceId"]), _id(link["spanId"])) for link in links],
+    )  # fmt: skip
 
 
 def _id(text: str) -> str:
@@ -130,12 +132,6 @@ def frame_of(rows: list[Row]) -> pd.DataFrame:
 def in_order(spans: pd.DataFrame) -> pd.DataFrame:
     """Return the spans sorted by time, longest first, then by id."""
     spans = spans.reset_index(drop=True)
-    order = pd.DataFrame(
-        {
-            "start": spans["start_ns"],
-            "end": -spans["end_ns"],
-            "trace": spans["trace_id"],
-            "span": spans["span_id"],
-        }
-    ).sort_values(["start", "end", "trace", "span"], kind="stable")
+    order = spans[["start_ns", "end_ns", "trace_id", "span_id"]].assign(end_ns=-spans["end_ns"])
+    order = order.sort_values(list(order.columns), kind="stable")
     return spans.take(order.index.to_numpy()).reset_index(drop=True)

@@ -71,27 +71,29 @@ def _text_line(line: str, number: int, today: date) -> Sighting | None:
 
 
 def _json_line(line: str, number: int, today: date) -> Sighting | None:
-    try:
-        fields = json.loads(line)
-    except (ValueError, RecursionError):
-        return None
-    if not isinstance(fields, dict):
-        return None
+    fields = _fields(line)
     text = str(_first(fields, _JSON_TEXT) or "")
     request, name, at = (_first(fields, keys) for keys in (_JSON_REQUEST, _JSON_MARKER, _JSON_TIME))
     marker = _MARKER.search(text)
     if name is None and marker is not None:
         name, at = marker["ts"] or marker["named"], marker["time"] or at
+    if request is None and (found := _REQUEST.search(text)):
+        request = found["request"]
     when = moment(str(at), today) if at is not None else None
-    if request is None:
-        found = _REQUEST.search(text)
-        request = found["request"] if found else None
     if request is None or when is None:
         return None
-    return _sighting(
-        str(request)[:128], when, number, text or line, str(name or "")[:100], _stated_field(fields, _JSON_DELTA) or
-        (_stated(_DELTA, text) if name else None), _stated_field(fields, ("total",)) or _stated(_TOTAL, text),
-    )  # fmt: skip
+    delta = _stated_field(fields, _JSON_DELTA) or _stated(_DELTA, text if name else "")
+    total = _stated_field(fields, ("total",)) or _stated(_TOTAL, text)
+    return _sighting(str(request)[:128], when, number, text or line, str(name or "")[:100], delta, total)
+
+
+def _fields(line: str) -> dict[str, Any]:
+    """The object that the line is; none where it is no JSON."""
+    try:
+        fields = json.loads(line)
+    except (ValueError, RecursionError):
+        return {}
+    return fields if isinstance(fields, dict) else {}
 
 
 def _first(fields: Mapping[str, Any], keys: Sequence[str]) -> Any:

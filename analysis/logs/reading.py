@@ -75,13 +75,8 @@ def _read(
     if cut:
         findings.append(Finding("long-line", f"lines were cut after {LONGEST_LINE:,} bytes", cut))
     if left_out:
-        findings.append(
-            Finding(
-                "too-many-lines",
-                f"lines after the first {MOST_SIGHTINGS:,} of requests were left out",
-                left_out,
-            )
-        )
+        said = f"lines after the first {MOST_SIGHTINGS:,} of requests were left out"
+        findings.append(Finding("too-many-lines", said, left_out))
     return found, findings, number
 
 
@@ -131,10 +126,7 @@ def _bounded_time(where: str, line: Callable[[], int]) -> Iterator[None]:
 def _is_matching(frame: Any) -> bool:
     # waiting for more of a pipe takes as long as it takes
     while frame is not None:
-        if (
-            frame.f_code.co_name == "read"
-            and frame.f_globals.get("__name__") == "whywait.analysis.logs.patterns"
-        ):
+        if frame.f_code.co_name == "read" and frame.f_globals.get("__name__") == common_reader.__module__:
             return True
         frame = frame.f_back
     return False

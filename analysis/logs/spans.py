@@ -45,31 +45,14 @@ def _children(
             around.pop()
         span_id = _id(f"{trace_id}/phase/{number}", 8)
         parent_id = around[-1][2] if around else root_id
-        yield NewSpan(
-            trace_id,
-            span_id,
-            parent_id,
-            phase.label[:LONGEST],
-            phase.start_ns,
-            phase.end_ns,
-            resource,
-            {KIND: "phase"},
-        )
+        name, said = phase.label[:LONGEST], {KIND: "phase"}
+        yield NewSpan(trace_id, span_id, parent_id, name, phase.start_ns, phase.end_ns, resource, said)
         around.append((phase.start_ns, phase.end_ns, span_id))
     for number, one in enumerate(request.stretches):
         if one.kind != NAMED:  # those are inside their phases
-            name = f"no name: {one.label}" if one.kind == BETWEEN else one.label
-            span_id = _id(f"{trace_id}/stretch/{number}", 8)
-            yield NewSpan(
-                trace_id,
-                span_id,
-                root_id,
-                name[:LONGEST],
-                one.start_ns,
-                one.end_ns,
-                resource,
-                {KIND: one.kind},
-            )
+            name = (f"no name: {one.label}" if one.kind == BETWEEN else one.label)[:LONGEST]
+            span_id, said = _id(f"{trace_id}/stretch/{number}", 8), {KIND: one.kind}
+            yield NewSpan(trace_id, span_id, root_id, name, one.start_ns, one.end_ns, resource, said)
 
 
 def _id(text: str, size: int) -> str:

@@ -8,7 +8,8 @@ START    BEFORE_DF      AFTER_DF    AFTER_TARGET          END
 
 import re
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import accumulate, pairwise
@@ -67,20 +68,20 @@ def requests_of(
 
     `only` keeps these markers; the others are plain lines then. A request needs two markers, or a total.
     """
-    odd: dict[str, int] = {}
+    odd: Counter[str] = Counter()
     groups = _grouped(sightings, odd)
-    told = []
-    for name, own in groups:
-        if only:
-            # a delta is of the marker before, which may be one of those left out
-            own = [
-                replace(one, marker=one.marker if one.marker in only else "", delta_ns=None) for one in own
-            ]
-        request = _request(name, own, odd)
-        if request is not None:
-            told.append(request)
-    told = sorted(_with_others(told), key=lambda one: (one.start_ns, one.request))
-    return told, [Finding(code, _ODD[code], count) for code, count in sorted(odd.items())]
+    if only:
+        # a delta is of the marker before, which may be one of those left out
+        groups = [
+            (
+                name,
+                [replace(one, marker=one.marker if one.marker in only else "", delta_ns=None) for one in own],
+            )
+            for name, own in groups
+        ]
+    found = [request for name, own in groups if (request := _request(name, own, odd)) is not None]
+    found = sorted(_with_others(found), key=lambda one: (one.start_ns, one.request))
+    return found, [Finding(code, _ODD[code], count) for code, count in sorted(odd.items()) if count]
 
 
 _ODD: Final = {
@@ -93,19 +94,18 @@ _ODD: Final = {
 }  # fmt: skip
 
 
-def _grouped(sightings: Iterable[Sighting], odd: dict[str, int]) -> list[tuple[str, list[Sighting]]]:
+def _grouped(sightings: Iterable[Sighting], odd: "Counter[str]") -> list[tuple[str, list[Sighting]]]:
     """Each request's own lines; an id that starts anew after its end is another request."""
     current: dict[str, list[Sighting]] = {}
-    turn: dict[str, int] = {}
+    times: Counter[str] = Counter()
     groups: list[tuple[str, list[Sighting]]] = []
     ended: set[str] = set()
     for one in sightings:
         word = one.marker.lower()
         if one.request not in current or (one.request in ended and word in _FIRST_WORDS):
-            turn[one.request] = turn.get(one.request, 0) + 1
-            if turn[one.request] > 1:
-                odd["again"] = odd.get("again", 0) + 1
-            name = one.request if turn[one.request] == 1 else f"{one.request} ({turn[one.request]})"
+            odd["again"] += one.request in times
+            times[one.request] += 1
+            name = one.request if times[one.request] == 1 else f"{one.request} ({times[one.request]})"
             current[one.request] = []
             groups.append((name, current[one.request]))
             ended.discard(one.request)
@@ -115,22 +115,21 @@ def _grouped(sightings: Iterable[Sighting], odd: dict[str, int]) -> list[tuple[s
     return groups
 
 
-def _request(name: str, own: list[Sighting], odd: dict[str, int]) -> LoggedRequest | None:
+def _request(name: str, own: list[Sighting], odd: "Counter[str]") -> LoggedRequest | None:
     own = _aligned(own)
-    back = sum(after.time_ns < before.time_ns - max(before.step_ns, after.step_ns)
-               for before, after in pairwise(own))  # fmt: skip
-    if back:
-        odd["backwards"] = odd.get("backwards", 0) + back
+    odd["backwards"] += sum(after.time_ns < before.time_ns - max(before.step_ns, after.step_ns)
+                            for before, after in pairwise(own))  # fmt: skip
     own = sorted(own, key=lambda one: (one.time_ns, one.line))
     marked = [one for one in own if one.marker]
     stated = max(
-        (one for one in own if one.total_ns is not None), key=lambda one: one.total_ns or 0, default=None
+        ((one.total_ns, one.total_step_ns) for one in own if one.total_ns is not None),
+        key=lambda one: one[0],
+        default=None,
     )
     if len(marked) < 2 and stated is None:
-        odd["no-marker-pair"] = odd.get("no-marker-pair", 0) + 1
+        odd["no-marker-pair"] += 1
         return None
-    if not marked:
-        marked = own[:1]
+    marked = marked or own[:1]
     stretches, phases = _tiles(marked, odd)
     _compare_deltas(marked, odd)
     return LoggedRequest(
@@ -142,40 +141,35 @@ def _request(name: str, own: list[Sighting], odd: dict[str, int]) -> LoggedReque
         phases=phases,
         lines=len(own),
         step_ns=max(one.step_ns for one in marked),
-        stated_ns=stated.total_ns if stated else None,
-        stated_step_ns=stated.total_step_ns if stated else 0,
+        stated_ns=stated[0] if stated else None,
+        stated_step_ns=stated[1] if stated else 0,
     )
 
 
 def _aligned(own: list[Sighting]) -> list[Sighting]:
     """Plain lines have only the time of their prefix, which may be of another zone than the markers'."""
     fine = [one for one in own if one.marker]
-    plain = [one for one in own if not one.marker]
-    if not fine or not plain:
+    plain = next((one for one in own if not one.marker), None)
+    if not fine or plain is None:
         return own
-    nearest = min(fine, key=lambda one: abs(one.line - plain[0].line))
-    shift_ns = round((plain[0].time_ns - nearest.time_ns) / _QUARTER_HOUR_NS) * _QUARTER_HOUR_NS
+    nearest = min(fine, key=lambda one: abs(one.line - plain.line))
+    shift_ns = round((plain.time_ns - nearest.time_ns) / _QUARTER_HOUR_NS) * _QUARTER_HOUR_NS
     lines = [one.line for one in fine]
     latest = list(accumulate((one.time_ns for one in fine), max))
-    high = latest[-1]
-    moved = []
-    for one in own:
-        if one.marker:
-            moved.append(one)
-            continue
-        time_ns = one.time_ns - shift_ns
-        # a prefix is cut to its last digit: a line after a marker is not before it
-        place = bisect_left(lines, one.line)
-        after = latest[place - 1] if place else time_ns
-        if 0 < after - time_ns < one.step_ns:
-            time_ns = after
-        moved.append(
-            replace(one, time_ns=min(time_ns, high) if 0 < time_ns - high < one.step_ns else time_ns)
-        )
-    return moved
+    return [one if one.marker else _moved(one, shift_ns, lines, latest) for one in own]
 
 
-def _tiles(marked: Sequence[Sighting], odd: dict[str, int]) -> tuple[tuple[Stretch, ...], tuple[Phase, ...]]:
+def _moved(one: Sighting, shift_ns: int, lines: list[int], latest: list[int]) -> Sighting:
+    """A prefix is cut to its last digit: a line after a marker is not before it, and none is after the last one."""
+    time_ns = one.time_ns - shift_ns
+    at = bisect_left(lines, one.line)
+    for bound, sign in ((latest[at - 1] if at else time_ns, 1), (latest[-1], -1)):
+        if 0 < (bound - time_ns) * sign < one.step_ns:
+            time_ns = bound
+    return replace(one, time_ns=time_ns)
+
+
+def _tiles(marked: Sequence[Sighting], odd: "Counter[str]") -> tuple[tuple[Stretch, ...], tuple[Phase, ...]]:
     edges = [edge(one.marker) for one in marked]
     partner = _partners(edges, odd)
     phases = tuple(
@@ -200,7 +194,7 @@ def _tiles(marked: Sequence[Sighting], odd: dict[str, int]) -> tuple[tuple[Stret
     return tuple(tiles), phases
 
 
-def _partners(edges: Sequence[Edge], odd: dict[str, int]) -> dict[int, int]:
+def _partners(edges: Sequence[Edge], odd: "Counter[str]") -> dict[int, int]:
     """For each marker that ends a phase, the marker that began it, where there is one."""
     waiting: dict[str, list[int]] = {}
     partner: dict[int, int] = {}
@@ -209,31 +203,33 @@ def _partners(edges: Sequence[Edge], odd: dict[str, int]) -> dict[int, int]:
             waiting.setdefault(one.label.lower(), []).append(at)
         elif one.ends and waiting.get(one.label.lower()):
             partner[at] = waiting[one.label.lower()].pop()
-    unended = sum(len(left) for left in waiting.values())
-    if unended:
-        odd["unended"] = odd.get("unended", 0) + unended
-    nested: list[int] = []
-    begins, gone = set(partner.values()), set()
-    for at in range(len(edges)):
-        if at in begins:
-            nested.append(at)
-        elif at in partner:
-            if nested[-1] != partner[at]:
-                odd["overlapping"] = odd.get("overlapping", 0) + 1
-            gone.add(partner[at])
-            while nested and nested[-1] in gone:
-                nested.pop()
+    odd["unended"] += sum(len(left) for left in waiting.values())
+    odd["overlapping"] += _overlapping(partner)
     return partner
 
 
-def _compare_deltas(marked: Sequence[Sighting], odd: dict[str, int]) -> None:
+def _overlapping(partner: Mapping[int, int]) -> int:
+    """How many phases end while one that began later goes on."""
+    count, nested = 0, list[int]()
+    gone: set[int] = set()
+    for at in sorted({*partner, *partner.values()}):
+        if at not in partner:
+            nested.append(at)
+            continue
+        count += nested[-1] != partner[at]
+        gone.add(partner[at])
+        while nested and nested[-1] in gone:
+            nested.pop()
+    return count
+
+
+def _compare_deltas(marked: Sequence[Sighting], odd: "Counter[str]") -> None:
     for before, after in pairwise(marked):
         if after.delta_ns is not None:
             clocked = after.time_ns - before.time_ns
             # the timer and the clock are read one after the other, and each is rounded
             allowed = after.delta_step_ns + before.step_ns + after.step_ns + _READING_NS + clocked // 100
-            if abs(clocked - after.delta_ns) > allowed:
-                odd["delta-differs"] = odd.get("delta-differs", 0) + 1
+            odd["delta-differs"] += abs(clocked - after.delta_ns) > allowed
 
 
 def _silences(own: Sequence[Sighting], stretches: Sequence[Stretch]) -> tuple[Silence, ...]:

@@ -48,11 +48,7 @@ def job_times(analysis: Analysis) -> pd.DataFrame:
     table["queue_ns"] = table["start_ns"] - table["submit_ns"]
     table["run_ns"] = table["end_ns"] - table["start_ns"]
     table["collect_ns"] = table["resume_ns"] - table["end_ns"]
-    return (
-        table.sort_values(["submit_ns", "job_id"], kind="stable")
-        .reset_index(drop=True)
-        .loc[:, list(JOB_COLUMNS)]
-    )
+    return table.sort_values(["submit_ns", "job_id"], kind="stable").reset_index(drop=True)[list(JOB_COLUMNS)]
 
 
 def collect_delay(analysis: Analysis) -> pd.DataFrame:

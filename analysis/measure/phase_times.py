@@ -4,6 +4,7 @@ A stretch belongs to the innermost phase around it. Phases too short for spans o
 the span around them; such a sum takes its part of that span's computing, by length.
 """
 
+from collections.abc import Iterator
 from typing import Any, Final
 
 import pandas as pd
@@ -25,11 +26,7 @@ def phase_times(analysis: Analysis, *causes: Cause) -> pd.DataFrame:
     """
     rows = analysis.causes[analysis.causes["cause"].isin(causes or COMPUTING)]
     if rows.empty:
-        return (
-            pd.DataFrame({name: pd.Series(dtype=object) for name in COLUMNS})
-            .astype({"amount_ns": "int64"})
-            .assign(weight=1.0)
-        )
+        return pd.DataFrame(columns=list(COLUMNS)).astype({"amount_ns": "int64"}).assign(weight=1.0)
     own = rows.groupby(["endpoint", "request_id", "trace_id", "span_id"], sort=False)["amount_ns"].sum()
     # how long each span was on the path for any reason: the sums are of its running time as a whole
     ran = analysis.causes.groupby(["trace_id", "span_id"], sort=False)["amount_ns"].sum()
@@ -64,15 +61,14 @@ def _with_phases(spans: pd.DataFrame, keys: pd.MultiIndex) -> dict[Any, tuple[st
     known: dict[Any, tuple[str, dict[str, int]]] = {}
     at = pd.MultiIndex.from_frame(spans[["trace_id", "span_id"]])
     named = spans.loc[at.isin(keys), ["trace_id", "span_id", "attributes"]]
-    for trace_id, span_id, attributes in zip(
-        named["trace_id"], named["span_id"], named["attributes"], strict=True
-    ):
-        word = attributes.get(schema.PHASE)
-        sums = {
-            key[len(schema.PHASE_SMALL_PREFIX) : -len("_ns")].replace("_", " "): ns
-            for key, ns in attributes.items()
-            if key.startswith(schema.PHASE_SMALL_PREFIX) and isinstance(ns, int) and 0 < ns < 2**53
-        }
+    for trace_id, span_id, attributes in named.itertuples(index=False):
+        word, sums = str(attributes.get(schema.PHASE) or ""), dict(_small(attributes))
         if word or sums:
-            known[(trace_id, span_id)] = (str(word or ""), sums)
+            known[(trace_id, span_id)] = (word, sums)
     return known
+
+
+def _small(attributes: dict[str, Any]) -> Iterator[tuple[str, int]]:
+    for key, ns in attributes.items():
+        if key.startswith(schema.PHASE_SMALL_PREFIX) and isinstance(ns, int) and 0 < ns < 2**53:
+            yield key[len(schema.PHASE_SMALL_PREFIX) : -len("_ns")].replace("_", " "), ns

@@ -19,6 +19,7 @@ from whywait.analysis.text import place
 from whywait.tracer import schema
 
 BINS: Final = 160
+LOOP_LANE: Final = "event loop"
 PATH_COLUMNS: Final = ("start_ns", "end_ns", "cause", "culprit", "place", "culprit_trace_id", "detail")
 WORK_COLUMNS: Final = ("lane", "start_ns", "end_ns", "name", "place", "own", "trace_id")
 STRIP_COLUMNS: Final = ("start_ns", "end_ns", "on_cpu", "cpu_wait", "gil_wait")
@@ -53,7 +54,7 @@ def scene(analysis: Analysis, request_id: str | None = None, *, bins: int = BINS
     kinds = near["attributes"].map(lambda attributes: attributes.get(schema.KIND, ""))
     work = near[kinds.isin([schema.KIND_RUN, schema.KIND_BLOCK])]
     table = _work(work, kinds[work.index], str(request["trace_id"]), begin, wall)
-    on_loop = table["lane"] == "event loop"
+    on_loop = table["lane"] == LOOP_LANE
     return Scene(
         request, wall, path_of(analysis, request), table[on_loop].reset_index(drop=True),
         _by_lane(table[~on_loop]), _strips(work, begin, wall, bins),
@@ -88,7 +89,7 @@ def path_of(analysis: Analysis, request: dict[str, Any]) -> pd.DataFrame:
 def _work(work: pd.DataFrame, kinds: "pd.Series[str]", trace_id: str, begin: int, wall: int) -> pd.DataFrame:
     attributes = work["attributes"].tolist()
     lanes = [
-        "event loop" if kind == schema.KIND_BLOCK
+        LOOP_LANE if kind == schema.KIND_BLOCK
         else f"{one.get(schema.THREAD_NAME) or 'thread'} ({one.get(schema.THREAD_ID, '?')})"
         for kind, one in zip(kinds, attributes, strict=True)
     ]  # fmt: skip

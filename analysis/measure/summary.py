@@ -25,20 +25,12 @@ def summarize(causes: pd.DataFrame, by: str = "endpoint") -> pd.DataFrame:
     if by not in causes.columns:
         raise KeyError(f"no column {by!r} to summarize by; there are {', '.join(causes.columns)}")
     wide = causes.pivot_table(
-        index=[by, "request_id"],
-        columns="cause",
-        values="amount_ns",
-        aggfunc="sum",
-        fill_value=0,
-        observed=True,
+        "amount_ns", [by, "request_id"], "cause", aggfunc="sum", fill_value=0, observed=True
     )
     if wide.empty:
         return pd.DataFrame(columns=[by, *SUMMARY_COLUMNS])
-    inferred = (
-        weighted(causes[causes["evidence"] == "inferred"], "amount_ns")
-        .groupby([by, "cause"])["amount_ns"]
-        .sum()
-    )
+    inferred = weighted(causes[causes["evidence"] == "inferred"], "amount_ns")
+    inferred_ns = inferred.groupby([by, "cause"])["amount_ns"].sum()
     weight_of = weights_of(causes).groupby(causes["request_id"]).first()
     rows = []
     for name, group in wide.groupby(level=0, sort=True):
@@ -52,7 +44,7 @@ def summarize(causes: pd.DataFrame, by: str = "endpoint") -> pd.DataFrame:
                 p50, p95, p99 = percentiles(amounts, weights, PERCENTILES)
                 rows.append(
                     (name, cause, round(count), total, total / count, total / max(wall_ns, 1), p50, p95, p99,
-                     float(inferred.get((name, cause), 0)) / total)
+                     float(inferred_ns.get((name, cause), 0)) / total)
                 )  # fmt: skip
     table = pd.DataFrame(rows, columns=[by, *SUMMARY_COLUMNS])
     return table.sort_values([by, "total_ns", "cause"], ascending=[True, False, True]).reset_index(drop=True)

@@ -78,12 +78,8 @@ def cut_pieces(spans: SpanTable, activities: Activities, frames: Frames) -> Piec
         left = left - amount
     small_by_type = _small_waits(spans, activities)
     block = np.where(running, _innermost(frames, vstart, frames.is_block, blocks_last=False), NONE)
-    small = _place_small(
-        small_by_type.sum(axis=1),
-        np.where(running & (block < 0), left, 0),
-        activity,
-        frame < 0,
-    )
+    room = np.where(running & (block < 0), left, 0)
+    small = _place_small(small_by_type.sum(axis=1), room, activity, frame < 0)
     amounts = np.stack(columns, axis=1)
     return Pieces(
         vstart,

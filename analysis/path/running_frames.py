@@ -34,7 +34,6 @@ class Frames:
     level: Ints
     amounts_ns: NDArray[np.int64]  # frames × MEASURES, NONE when not measured
     is_block: Bools
-    is_loop: Bools  # of a task: on the event loop
     levels: int
 
 
@@ -70,15 +69,9 @@ def nested_frames(spans: SpanTable, activities: Activities) -> Frames:
     level, vend = _levels(vstart, vend)
     kept = level >= 0
     return Frames(
-        vstart=vstart[kept],
-        vend=vend[kept],
-        row=row[index][kept],
-        level=level[kept],
-        amounts_ns=parts_ns[order][kept],
-        is_block=is_block[index][kept],
-        is_loop=~activities.is_job[owner[index]][kept],
-        levels=int(level.max(initial=NONE)) + 1,
-    )
+        vstart=vstart[kept], vend=vend[kept], row=row[index][kept], level=level[kept], amounts_ns=parts_ns[order][kept],
+        is_block=is_block[index][kept], levels=int(level.max(initial=NONE)) + 1,
+    )  # fmt: skip
 
 
 def measured_amounts(spans: SpanTable, row: Ints) -> NDArray[np.int64]:

@@ -12,6 +12,7 @@ from whywait.analysis.attribution.cpu_rivals import (
     culprit_name,
     positive_ns,
     quota_name,
+    rows_of,
 )
 from whywait.analysis.causes import Cause
 from whywait.analysis.measure.weights import weights_of
@@ -29,6 +30,7 @@ _KIND_OF: Final = {
     schema.RIVAL_THREAD: Situation.CPU_OWN_THREADS,
     schema.RIVAL_NATIVE: Situation.CPU_NATIVE_THREADS,
 }
+_RIVALS: Final = (schema.RIVAL_KINDS, schema.RIVAL_NAMES, schema.RIVAL_NUMBERS)
 _ELSEWHERE: Final = (Situation.CPU_OTHER_PROCESSES, Situation.CPU_SIBLING_PROCESSES, Situation.CPU_QUOTA)
 _Recorded = list[tuple[dict[str, Any], float]]  # attributes of a span, how many requests it stands for
 
@@ -118,12 +120,7 @@ def _kinds_and_processes(recorded: _Recorded) -> tuple[dict[str, Situation], dic
     processes: dict[str, dict[int, None]] = {}
     for attributes, _ in recorded:
         kinds[quota_name(attributes)] = Situation.CPU_QUOTA
-        listed = [
-            attributes.get(key) for key in (schema.RIVAL_KINDS, schema.RIVAL_NAMES, schema.RIVAL_NUMBERS)
-        ]
-        if not all(isinstance(one, list) for one in listed):
-            continue
-        for kind, name, number in zip(*listed, strict=False):
+        for kind, name, number in rows_of(attributes, _RIVALS):
             if kind in _KIND_OF:
                 called = culprit_name(str(kind), str(name))
                 kinds[called] = _KIND_OF[kind]

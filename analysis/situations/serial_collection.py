@@ -66,17 +66,11 @@ def serial_collection(analysis: Analysis) -> pd.DataFrame:
     by_collector["lay"] *= weight
     by_collector["gain"] *= weight
     total = by_collector.groupby("endpoint").agg(
-        lay=("lay", "sum"), gain=("gain", "sum"), job=("job", "first")
+        lay_ns=("lay", "sum"), gain_ns=("gain", "sum"), job=("job", "first")
     )
     size = analysis.requests.groupby("endpoint")["weight"].sum().reindex(total.index)
-    return pd.DataFrame(
-        {
-            "endpoint": total.index,
-            "lay_ns": (total["lay"] / size).to_numpy(),
-            "gain_ns": (total["gain"] / size).to_numpy(),
-            "job": total["job"].to_numpy(),
-        }
-    )
+    total[["lay_ns", "gain_ns"]] = total[["lay_ns", "gain_ns"]].div(size, axis=0)
+    return total.reset_index()
 
 
 def _early(spans: pd.DataFrame) -> pd.DataFrame | None:

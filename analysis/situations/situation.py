@@ -59,9 +59,8 @@ class Group:
     jobs: pd.DataFrame  # of `pool_use`
     orders: pd.DataFrame  # of `serial_collection`
     spans: pd.DataFrame  # of all requests
-    attributes: dict[
-        tuple[str, str], dict[str, Any]
-    ]  # by (trace id, span id), of spans that waited for a lock
+    # by (trace id, span id), of spans that waited for a lock
+    attributes: dict[tuple[str, str], dict[str, Any]]
 
     def of(self, cause: Cause) -> pd.DataFrame:
         """Return the rows of `causes` with this cause; none where the cause is not significant."""

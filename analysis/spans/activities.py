@@ -16,7 +16,7 @@ import pandas as pd
 from whywait.analysis.errors import InputError
 from whywait.analysis.model import Finding
 from whywait.analysis.spans.clean import finding
-from whywait.analysis.spans.span_table import NONE, Bools, Ints, SpanTable, Texts
+from whywait.analysis.spans.span_table import NONE, Bools, Ints, SpanTable
 from whywait.tracer import schema
 
 _CLIP_TOLERANCE_NS = 1000  # stores round to microseconds
@@ -101,19 +101,11 @@ def recorded_activities(spans: SpanTable) -> tuple[Activities, RawWaits, list[Fi
 
     activities = _lay_out(
         Activities(
-            row=row,
-            start=spans.start[row],
-            end=end,
-            vstart=row,
-            vend=row,
-            spawner=_spawners(spans, row, of_row),
-            trace=spans.traces[row],
-            is_job=is_job,
-            foreign=np.zeros(len(row), dtype=bool),
-            of_row=of_row,
+            row=row, start=spans.start[row], end=end, vstart=row, vend=row, spawner=_spawners(spans, row, of_row),
+            trace=spans.traces[row], is_job=is_job, foreign=np.zeros(len(row), dtype=bool), of_row=of_row,
             waits=Waits(row, row, row, row),
         )
-    )
+    )  # fmt: skip
     waits, unresolved = _recorded_waits(spans, activities)
     return activities, waits, findings + unresolved
 
@@ -140,19 +132,14 @@ def _recorded_waits(spans: SpanTable, activities: Activities) -> tuple[RawWaits,
     waker = np.where(found >= 0, activities.of_row[found], NONE)
     owner = activities.of_row[rows]
     lost = has_edge & (waker < 0)
-    findings = finding(
-        "unresolved-waker",
-        "waits were ended by work whose span is not in these traces",
-        spans.trace_ids[rows[lost]],
-    )
+    said = "waits were ended by work whose span is not in these traces"
+    findings = finding("unresolved-waker", said, spans.trace_ids[rows[lost]])
     waker = np.where(waker == owner, NONE, waker)
     return RawWaits(owner, spans.start[rows], spans.end[rows], rows, waker), findings
 
 
-def joined(first: Activities, second: Activities | None) -> Activities:
+def joined(first: Activities, second: Activities) -> Activities:
     """Return both sets as one, with the virtual time line laid out anew."""
-    if second is None or len(second.row) == 0:
-        return first
     shift = len(first.row)
 
     def both(name: str) -> Ints:
@@ -160,19 +147,9 @@ def joined(first: Activities, second: Activities | None) -> Activities:
 
     moved = np.where(second.spawner >= 0, second.spawner + shift, NONE)
     of_row = np.where((second.of_row >= 0) & (first.of_row < 0), second.of_row + shift, first.of_row)
-    return _lay_out(
-        replace(
-            first,
-            row=both("row"),
-            start=both("start"),
-            end=both("end"),
-            spawner=np.concatenate([first.spawner, moved]),
-            trace=both("trace"),
-            is_job=both("is_job").astype(bool),
-            foreign=both("foreign").astype(bool),
-            of_row=of_row,
-        )
-    )
+    together = {name: both(name) for name in ("row", "start", "end", "trace", "is_job", "foreign")}
+    spawner = np.concatenate([first.spawner, moved])
+    return _lay_out(replace(first, spawner=spawner, of_row=of_row, **together))  # type: ignore[arg-type]
 
 
 def _lay_out(activities: Activities) -> Activities:
@@ -199,11 +176,8 @@ def with_waits(activities: Activities, raw: RawWaits, spans: SpanTable) -> tuple
     row, waker = raw.row[order], raw.waker[order]
     clipped, kept = disjoint(vstart, vend)
     overlapping = np.minimum(vend, clipped) - vstart > _CLIP_TOLERANCE_NS
-    findings += finding(
-        "overlapping-waits",
-        "waits of one task or job overlap: the later one was cut",
-        spans.trace_ids[row[overlapping]],
-    )
+    said = "waits of one task or job overlap: the later one was cut"
+    findings += finding("overlapping-waits", said, spans.trace_ids[row[overlapping]])
     waits = Waits(clipped[kept], vend[kept], row[kept], waker[kept])
     return replace(activities, waits=waits), findings
 
@@ -215,11 +189,6 @@ def disjoint(vstart: Ints, vend: Ints) -> tuple[Ints, Bools]:
     before = np.concatenate([vstart[:1], np.maximum.accumulate(vend)[:-1]])
     begin = np.maximum(vstart, before)
     return begin, begin < vend
-
-
-def empty_texts(count: int) -> Texts:
-    """Return that many empty texts."""
-    return np.full(count, "", dtype=object)
 
 
 def _is_held(spans: SpanTable, rows: Ints) -> Bools:

@@ -13,6 +13,7 @@ from whywait.analysis.spans.clean import finding
 from whywait.analysis.spans.span_table import NONE, Bools, Ints, SpanTable, Texts, objects
 from whywait.tracer import schema
 
+LOST_RECORDS: Final = "lost-records"  # code of the finding
 _DEEPEST: Final = 200
 _MOST_WEIGHT: Final = 1e9  # a larger weight is no count of requests
 _STATUS: Final = ("http.response.status_code", "http.status_code")
@@ -41,11 +42,8 @@ def find_requests(spans: SpanTable, activities: Activities) -> tuple[Requests, l
     order = np.lexsort((-spans.end[roots], spans.start[roots], request_row))
     request_row, roots = request_row[order], roots[order]
     first = np.append(True, request_row[1:] != request_row[:-1])[: len(request_row)]
-    findings = finding(
-        "second-root",
-        "requests have several root tasks: the first one counts",
-        spans.trace_ids[roots[~first]],
-    )
+    said = "requests have several root tasks: the first one counts"
+    findings = finding("second-root", said, spans.trace_ids[roots[~first]])
     request_row, roots = request_row[first], roots[first]
 
     servers = np.flatnonzero(spans.span_kinds == schema.SPAN_SERVER).astype(np.int64)
@@ -61,16 +59,12 @@ def find_requests(spans: SpanTable, activities: Activities) -> tuple[Requests, l
         foreign=np.concatenate([np.zeros(len(roots), dtype=bool), ~lost]),
     )
     findings += _marked(spans, roots[marked])
-    findings += finding(
-        "missing-root",
-        "requests were recorded without their root task and not analysed",
-        spans.trace_ids[bare[lost]],
-    )
-    findings += finding(
-        "no-whywait-data",
-        "requests come from a service that whywait did not trace: their causes are guessed from timing",
-        spans.trace_ids[bare[~lost]],
-    )
+    for code, said, which in (
+        ("missing-root", "requests were recorded without their root task and not analysed", lost),
+        ("no-whywait-data", "requests come from a service that whywait did not trace: their causes are guessed from "
+         "timing", ~lost),
+    ):  # fmt: skip
+        findings += finding(code, said, spans.trace_ids[bare[which]])
     findings += _lost(spans, roots)
     order = np.argsort(row, kind="stable")  # rows are in order of time
     return Requests(*(getattr(requests, name)[order] for name in Requests.__slots__)), findings
@@ -101,14 +95,11 @@ def _marked(spans: SpanTable, roots: Ints) -> list[Finding]:
     for row, value in zip(roots, spans.values(roots, schema.INCOMPLETE), strict=True):
         for reason in value if isinstance(value, list) else [value]:
             reasons.setdefault(str(reason), []).append(spans.trace_ids[row])
+    said = "requests were not recorded whole and not analysed"
     return [
         found
         for reason, trace_ids in sorted(reasons.items())
-        for found in finding(
-            "incomplete-trace",
-            f"requests were not recorded whole and not analysed: {reason}",
-            objects(trace_ids),
-        )
+        for found in finding("incomplete-trace", f"{said}: {reason}", objects(trace_ids))
     ]
 
 
@@ -119,7 +110,7 @@ def _lost(spans: SpanTable, roots: Ints) -> list[Finding]:
         return []
     kinds = spans.attributes[roots[int(lost.argmax())]].get(schema.LOST_KINDS)
     said = ", ".join(str(one) for one in kinds) if isinstance(kinds, list) and kinds else "of unknown kind"
-    return [Finding("lost-records", f"the traced process lost records or a probe: {said}", most)]
+    return [Finding(LOST_RECORDS, f"the traced process lost records or a probe: {said}", most)]
 
 
 def request_table(spans: SpanTable, requests: Requests) -> pd.DataFrame:

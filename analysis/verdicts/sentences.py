@@ -14,14 +14,6 @@ from whywait.analysis.verdicts.judgement import Judgement, Reason, judge
 NOTHING_SIGNIFICANT: Final = "No wait reached 5% of its time and 1 ms."
 MOST_REASONS: Final = 3  # in `text`
 _ABBREVIATIONS: Final = {"gil": "GIL", "cpu": "CPU", "gpu": "GPU", "gc": "GC", "io": "I/O"}
-_WITHOUT_DETAIL: Final = {Cause.LOOP_BUSY, Cause.COLLECT_ORDER, Cause.CPU_WAIT, Cause.GIL_WAIT}
-_WITHOUT_CULPRIT: Final = {Cause.AWAIT_IO, Cause.REQUEST_IO, Cause.CPU_WAIT}
-_IN_FRONT: Final = {
-    Cause.POOL_QUEUE,
-    Cause.LIMITER_WAIT,
-    Cause.GPU_QUEUE,
-}  # who had it stands before one in a queue
-_BLOCKED: Final = {Cause.LOCK_WAIT, Cause.GIL_WAIT, Cause.LOGGING_WAIT, Cause.LOOP_BUSY}
 _CPU_USERS: Final = {
     Situation.CPU_OTHER_PROCESSES: "other processes",
     Situation.CPU_SIBLING_PROCESSES: "processes of its own service",
@@ -81,13 +73,10 @@ def cause_name(cause: Cause) -> str:
 
 def culprit_share(one: Reason, wait: str = "it") -> str:
     """Return how much of the wait its chief culprit caused, where not all, and how much other requests did."""
-    part = f" for {one.culprit_share:.0%} of {wait}" if one.culprit and one.culprit_share < 0.995 else ""
-    others = (
-        f"; {one.other_requests_share:.0%} of it by other requests"
-        if one.other_requests_share >= 0.005
-        else ""
-    )
-    return part + others
+    said = f" for {one.culprit_share:.0%} of {wait}" if one.culprit and one.culprit_share < 0.995 else ""
+    if one.other_requests_share >= 0.005:
+        said += f"; {one.other_requests_share:.0%} of it by other requests"
+    return said
 
 
 def situation(found: Found) -> str:
@@ -112,16 +101,21 @@ def _headline(one: Judgement) -> str:
 
 
 def _reason(one: Reason, situations: Sequence[Found]) -> str:
-    parts = [one.detail] if one.detail and one.cause not in _WITHOUT_DETAIL else []
-    if one.culprit and one.cause not in _WITHOUT_CULPRIT:
-        where = place(one.culprit_file, one.culprit_line)
-        word = "behind" if one.cause in _IN_FRONT else "blocked by" if one.cause in _BLOCKED else "by"
-        parts.append(f"{word} {one.culprit}{f' ({where})' if where else ''}{culprit_share(one)}")
+    parts = [one.detail if one.cause.info.detail_adds else ""]
+    if one.culprit and one.cause.info.says_culprit:
+        parts.append(f"{one.cause.info.by} {one.culprit}{_in_brackets(one)}{culprit_share(one)}")
     if one.cause is Cause.CPU_WAIT:
-        rivals = [found for found in situations if isinstance(found, CpuRivals)]
-        parts += ["; ".join(map(_cpu_rivals, sorted(rivals, key=lambda found: -found.share)))] * bool(rivals)
-    said = f"{cause_name(one.cause)} {amount(one.mean_ns)} ({one.share:.0%})"
-    return f"{said}: {', '.join(parts)}." if parts else f"{said}."
+        rivals = sorted(
+            (found for found in situations if isinstance(found, CpuRivals)), key=lambda found: -found.share
+        )
+        parts.append("; ".join(map(_cpu_rivals, rivals)))
+    where = ", ".join(filter(None, parts))
+    return f"{cause_name(one.cause)} {amount(one.mean_ns)} ({one.share:.0%}){f': {where}' if where else ''}."
+
+
+def _in_brackets(one: Reason) -> str:
+    where = place(one.culprit_file, one.culprit_line)
+    return f" ({where})" if where else ""
 
 
 def _cpu_rivals(one: CpuRivals) -> str:

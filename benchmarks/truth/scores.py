@@ -17,7 +17,6 @@ Table = dict[str, Any]
 MS: Final = 1e6
 ACCUSED_SHARE, ACCUSED_NS = 0.05, 1_000_000  # as the verdict has it
 CONFIRMED: Final = 1.25  # the kernel's own figure may be so much smaller than what is accused
-_NO_ACCUSATION: Final = {Cause.COMPUTE, Cause.UNEXPLAINED}
 
 
 def score(records: Sequence[Record]) -> Table:
@@ -224,8 +223,7 @@ def _nulls(records: Sequence[Record]) -> Table:
         return [
             cause
             for cause in one["causes"]
-            if cause not in _NO_ACCUSATION
-            and told_ns(one, cause) >= max(ACCUSED_NS, ACCUSED_SHARE * one["wall_ns"])
+            if cause.info.is_reason and told_ns(one, cause) >= max(ACCUSED_NS, ACCUSED_SHARE * one["wall_ns"])
         ]
 
     each = Counter(cause for one in requests for cause in accused(one))

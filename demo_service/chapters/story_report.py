@@ -84,18 +84,19 @@ def comparison_text(found: Comparison) -> str:
     if saved_ns <= 0:
         return f"{first} The service's own mean time did not fall, so the causes do not explain it."
     told = [row for row in found.saved if abs(row[1] - row[2]) >= saved_ns / 100]  # the rest is noise
-    fell = [
-        f"{cause} {before / 1e6:.1f} → {after / 1e6:.1f} ms ({(before - after) / saved_ns:.0%} of the saving)"
-        for cause, before, after in told
-        if before > after
-    ]
-    rose = [
+    said = f"{first} Because, per request on average: {_listed(told, saved_ns)}."
+    against = _listed([(cause, before, after) for cause, before, after in told if after > before], 0)
+    return f"{said} Against it: {against}." if against else said
+
+
+def _listed(rows: Sequence[tuple[Any, float, float]], saved_ns: float) -> str:
+    """Causes before and after; with `saved_ns` only those that fell, and their parts of it."""
+    return "; ".join(
         f"{cause} {before / 1e6:.1f} → {after / 1e6:.1f} ms"
-        for cause, before, after in told
-        if after > before
-    ]
-    against = f" Against it: {'; '.join(rose)}." if rose else ""
-    return f"{first} Because, per request on average: {'; '.join(fell)}.{against}"
+        + (f" ({(before - after) / saved_ns:.0%} of the saving)" if saved_ns else "")
+        for cause, before, after in rows
+        if before > after or not saved_ns
+    )
 
 
 def conditions() -> dict[str, Any]:

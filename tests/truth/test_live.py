@@ -132,7 +132,7 @@ def test_what_few_kept_traces_stand_for_is_what_was_asked(tmp_path: Path) -> Non
     asked = 400
     settings = {"WHYWAIT_KEEP": "slow", "WHYWAIT_SLOW_MS": "10000", "WHYWAIT_KEEP_SHARE": "0.2"}
     output = tmp_path / "traces"
-    with receiver() as (found, url_of), sidecar(str(output), "--endpoint", url_of, "--from-start") as process:
+    with receiver() as (found, url_of), sidecar(str(output), "--send", url_of, "--from-start") as process:
         with traced_service(output, environment=settings) as url:
             for _ in range(asked):
                 get(f"{url}/sleep?ms=2")

@@ -53,48 +53,51 @@ def _of_request(
 ) -> Iterator[NewSpan]:
     trace_id, parent_id = str(request["trace_id"]), str(request["request_id"])
     service = str(request["service"])[:LONGEST] or "unknown_service"
+    own = _resource(service if form is Form.CHILDREN else f"{service} (why)", host)
     if form is not Form.CHILDREN:
-        lane = _resource(f"{service} (why)", host)
-        sums = rows.groupby("cause")["amount_ns"].sum().sort_values(ascending=False)
-        lane_id = _id(parent_id, form)
-        attributes: dict[str, Any] = {
-            f"{schema.FOUND_SUM_PREFIX}{cause}_ns": int(ns) for cause, ns in sums.items()
-        }
-        if len(sums):
-            attributes |= {schema.FOUND_CAUSE: str(sums.index[0]), schema.FOUND_NS: int(sums.iloc[0])}
-        yield NewSpan(
-            trace_id, lane_id, parent_id, f"why {request['endpoint']}"[:LONGEST], int(request["start_ns"]),
-            int(request["end_ns"]), lane, attributes,
-        )  # fmt: skip
-        parent_id = lane_id
+        lane = _lane(request, rows, _id(parent_id, form), own)
+        yield lane
+        parent_id = lane.span_id
     for number, segment in enumerate(merged(rows)):
-        if segment["end_ns"] - segment["start_ns"] < max(shortest_ns, 1):
-            continue
-        if form is Form.COLOURS:
-            own = _resource(f"why {segment['cause']}", host)
-        else:
-            own = _resource(service, host) if form is Form.CHILDREN else lane
-        yield _segment_span(
-            segment, trace_id, parent_id, _id(str(request["request_id"]), f"{form}/{number}"), own
-        )
+        if segment["end_ns"] - segment["start_ns"] >= max(shortest_ns, 1):
+            resource = _resource(f"why {segment['cause']}", host) if form is Form.COLOURS else own
+            span_id = _id(str(request["request_id"]), f"{form}/{number}")
+            yield _segment_span(segment, trace_id, parent_id, span_id, resource)
+
+
+def _lane(
+    request: Mapping[str, Any], rows: pd.DataFrame, span_id: str, resource: Mapping[str, str]
+) -> NewSpan:
+    """The span above those of a request's segments, with the sums of all its causes."""
+    sums = rows.groupby("cause")["amount_ns"].sum().sort_values(ascending=False)
+    attributes: dict[str, Any] = {
+        f"{schema.FOUND_SUM_PREFIX}{cause}_ns": int(ns) for cause, ns in sums.items()
+    }
+    if len(sums):
+        attributes |= {schema.FOUND_CAUSE: str(sums.index[0]), schema.FOUND_NS: int(sums.iloc[0])}
+    return NewSpan(
+        str(request["trace_id"]), span_id, str(request["request_id"]), f"why {request['endpoint']}"[:LONGEST],
+        int(request["start_ns"]), int(request["end_ns"]), resource, attributes,
+    )  # fmt: skip
 
 
 def merged(rows: pd.DataFrame) -> list[dict[str, Any]]:
     """Return one request's segments in order of time, neighbours that say the same as one."""
     found: list[dict[str, Any]] = []
     for row in rows.sort_values("start_ns").to_dict("records"):
-        last = found[-1] if found else None
-        if (
-            last is not None
-            and last["end_ns"] == row["start_ns"]
-            and all(_plain(last[name]) == _plain(row[name]) for name in _SAME)
-        ):
-            last["end_ns"] = row["end_ns"]
-            for name in ("amount_ns", "error_ns", "culprit_ns"):
-                last[name] += row[name]
-        else:
+        if not found or not _goes_on(found[-1], row):
             found.append({str(key): value for key, value in row.items()})
+            continue
+        found[-1]["end_ns"] = row["end_ns"]
+        for name in ("amount_ns", "error_ns", "culprit_ns"):
+            found[-1][name] += row[name]
     return found
+
+
+def _goes_on(last: Mapping[str, Any], row: Mapping[Any, Any]) -> bool:
+    return last["end_ns"] == row["start_ns"] and all(
+        _plain(last[name]) == _plain(row[name]) for name in _SAME
+    )
 
 
 def _segment_span(

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from whywait.analysis.load.files import files_of, lines_of
-from whywait.analysis.load.otlp import NotOtlp, decode_attributes, rows_of
+from whywait.analysis.load.otlp import NotOtlp, resource_of, rows_of
 from whywait.tracer import schema
 
 Key = tuple[str, str]
@@ -36,35 +36,36 @@ def copied(source: Path, stream: IO[str], traces: Set[str] | None = None) -> int
 def _only(payload: dict[str, Any], traces: Set[str]) -> dict[str, Any]:
     """The object with no other spans than these traces'; {} where it has none of them."""
     resources = []
-    for resource_spans in payload["resourceSpans"]:
-        scopes = []
-        for scope_spans in resource_spans.get("scopeSpans") or ():
-            spans = [
-                span for span in scope_spans.get("spans") or () if str(span["traceId"]).lower() in traces
-            ]
-            if spans:
-                scopes.append({**scope_spans, "spans": spans})
-        if scopes:
-            resources.append({**resource_spans, "scopeSpans": scopes})
+    for resource in payload["resourceSpans"]:
+        scopes = [
+            {**scope, "spans": spans}
+            for scope in resource.get("scopeSpans") or ()
+            if (spans := [one for one in scope.get("spans") or () if _key(one)[0] in traces])
+        ]
+        resources += [{**resource, "scopeSpans": scopes}] if scopes else []
     return {**payload, "resourceSpans": resources} if resources else {}
 
 
-def hosts_of(source: Path, wanted: Set[Key]) -> dict[Key, str]:
+def hosts_of(source: Path, wanted: set[Key]) -> dict[Key, str]:
     """Return the host.name of these spans, by trace id and span id, where their resource says it."""
     found: dict[Key, str] = {}
     for line in _lines(source):
-        payload = _payload(line)
-        for resource_spans in (payload or {}).get("resourceSpans") or ():
-            resource = decode_attributes((resource_spans.get("resource") or {}).get("attributes") or ())
-            host = resource.get("host.name")
-            if not isinstance(host, str):
-                continue
-            for scope_spans in resource_spans.get("scopeSpans") or ():
-                for span in scope_spans.get("spans") or ():
-                    key = (str(span["traceId"]).lower(), str(span["spanId"]).lower())
-                    if key in wanted:
-                        found[key] = host
+        for resource, scope in _scopes(_payload(line) or {}):
+            host = resource_of(resource).get("host.name")
+            if isinstance(host, str):
+                found |= dict.fromkeys(wanted.intersection(map(_key, scope.get("spans") or ())), host)
     return found
+
+
+def _scopes(payload: dict[str, Any]) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
+    """Each resource's object with each of its scopes'."""
+    for resource in payload.get("resourceSpans") or ():
+        for scope in resource.get("scopeSpans") or ():
+            yield resource, scope
+
+
+def _key(span: dict[str, Any]) -> Key:
+    return str(span["traceId"]).lower(), str(span["spanId"]).lower()
 
 
 def _lines(source: Path) -> Iterator[bytes]:
@@ -82,9 +83,5 @@ def _payload(line: bytes) -> dict[str, Any] | None:
         rows_of(payload)
     except (NotOtlp, ValueError, RecursionError):
         return None  # what could not be read was told, or refused, when the traces were loaded
-    scopes = {
-        (scope_spans.get("scope") or {}).get("name")
-        for resource_spans in payload["resourceSpans"]
-        for scope_spans in resource_spans.get("scopeSpans") or ()
-    }
+    scopes = {(scope.get("scope") or {}).get("name") for _, scope in _scopes(payload)}
     return None if scopes == {schema.ANNOTATION_SCOPE} else dict(payload)

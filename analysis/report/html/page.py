@@ -7,7 +7,6 @@ characters, and the page's policy lets no script run but the one whose hash it n
 import base64
 import hashlib
 import os
-import tempfile
 from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
@@ -17,9 +16,9 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from whywait.analysis.errors import InputError
 from whywait.analysis.report.colours import COLOURS, ink
 from whywait.analysis.text import milliseconds, safe, signed
+from whywait.analysis.write.whole_file import whole_file
 
 
 def rendered(template: str, values: Mapping[str, Any]) -> str:
@@ -37,19 +36,8 @@ def rendered(template: str, values: Mapping[str, Any]) -> str:
 
 def write_page(text: str, path: str | os.PathLike[str]) -> None:
     """Write a page to `path`, whole or not at all; raises InputError when that cannot be."""
-    target = Path(path)
-    try:
-        handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-    except OSError as error:
-        raise InputError(f"cannot write {target}: {error.strerror}; does the folder exist?") from error
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        os.chmod(name, 0o644)
-        os.replace(name, target)
-    except OSError as error:
-        Path(name).unlink(missing_ok=True)
-        raise InputError(f"cannot write {target}: {error.strerror}") from error
+    with whole_file(Path(path)) as file:
+        file.write(text)
 
 
 @cache

@@ -6,7 +6,7 @@ from typing import Any, Final
 import pandas as pd
 
 from whywait.analysis.causes import CAUSE_OF_WAIT, Cause
-from whywait.analysis.measure.request_surroundings import path_of, scene
+from whywait.analysis.measure.request_surroundings import LOOP_LANE, path_of, scene
 from whywait.analysis.measure.selection import request_row
 from whywait.analysis.model import Analysis
 from whywait.analysis.text import milliseconds, safe
@@ -138,7 +138,7 @@ def _loop(loop: pd.DataFrame, wall_ns: int) -> Lane:
         )
         for row in loop.to_dict("records")
     ]  # fmt: skip
-    return Lane("event loop", _drawn(tiles))
+    return Lane(LOOP_LANE, _drawn(tiles))
 
 
 def _activities(

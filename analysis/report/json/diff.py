@@ -1,11 +1,14 @@
 """The comparison as JSON. Its shape is `diff_schema.json` beside this file; a change of it raises `FORMAT`."""
 
-from typing import Any
+from dataclasses import asdict
+from typing import Any, Final
 
 from whywait.analysis.changes.comparison import CauseChange, Change, Comparison
 from whywait.analysis.changes.sentences import text
 from whywait.analysis.model import Analysis
 from whywait.analysis.report.json.version import FORMAT
+
+_AMOUNTS: Final = ("before_ns", "after_ns", "delta_ns", "low_ns", "high_ns")
 
 
 def diff_as_json(found: Comparison, sides: tuple[Analysis, Analysis]) -> dict[str, Any]:
@@ -26,14 +29,10 @@ def diff_as_json(found: Comparison, sides: tuple[Analysis, Analysis]) -> dict[st
 
 def _endpoint(change: Change, percentile: float) -> dict[str, Any]:
     return {
-        "endpoint": change.endpoint,
-        "requests_before": change.requests_before,
-        "requests_after": change.requests_after,
-        "before_ns": change.before_ns,
-        "after_ns": change.after_ns,
-        "delta_ns": change.delta_ns,
-        "low_ns": change.low_ns,
-        "high_ns": change.high_ns,
+        **{
+            name: getattr(change, name)
+            for name in ("endpoint", "requests_before", "requests_after", *_AMOUNTS)
+        },
         "enough_requests": change.tellable,
         "certain": change.certain,
         "blamed": [str(one.cause) for one in change.blamed],
@@ -44,21 +43,9 @@ def _endpoint(change: Change, percentile: float) -> dict[str, Any]:
 
 
 def _cause(one: CauseChange) -> dict[str, Any]:
-    mover = one.mover
     return {
         "cause": str(one.cause),
-        "before_ns": one.before_ns,
-        "after_ns": one.after_ns,
-        "delta_ns": one.delta_ns,
-        "low_ns": one.low_ns,
-        "high_ns": one.high_ns,
+        **{name: getattr(one, name) for name in _AMOUNTS},
         "certain": one.certain,
-        "culprit": None
-        if mover is None
-        else {
-            "name": mover.name,
-            "place": mover.place,
-            "before_ns": mover.before_ns,
-            "after_ns": mover.after_ns,
-        },
+        "culprit": None if one.mover is None else asdict(one.mover),
     }

@@ -1,12 +1,14 @@
 """What a log shows, as JSON. A change of its shape raises FORMAT."""
 
 from dataclasses import asdict
-from typing import Any
+from typing import Any, Final
 
 from whywait.analysis.logs.model import LoggedRequest, LogReading
 from whywait.analysis.logs.totals import totals
 from whywait.analysis.logs.unknown import unknowable
 from whywait.analysis.report.json.version import FORMAT
+
+_PLAIN: Final = ("request", "start_ns", "end_ns", "clocked_ns", "stated_ns", "untimed_ns")
 
 
 def logs_as_json(reading: LogReading, *, top: int = 1) -> dict[str, Any]:
@@ -33,12 +35,7 @@ def logs_as_json(reading: LogReading, *, top: int = 1) -> dict[str, Any]:
 
 def _request(one: LoggedRequest) -> dict[str, Any]:
     return {
-        "request": one.request,
-        "start_ns": one.start_ns,
-        "end_ns": one.end_ns,
-        "clocked_ns": one.clocked_ns,
-        "stated_ns": one.stated_ns,
-        "untimed_ns": one.untimed_ns,
+        **{name: getattr(one, name) for name in _PLAIN},
         "others_in_flight": one.others,
         "stretches": [asdict(stretch) | {"ns": stretch.ns} for stretch in one.stretches],
         "phases": [asdict(phase) for phase in one.phases],

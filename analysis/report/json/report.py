@@ -50,12 +50,10 @@ def _endpoint(told: Verdict, summary: Any) -> dict[str, Any]:
     one = told.judgement
     rows = summary[summary["endpoint"] == one.endpoint]
     return {
-        "endpoint": one.endpoint,
-        "requests": one.requests,
-        "traced": one.traced,
-        "p50_ns": one.p50_ns,
-        "p95_ns": one.p95_ns,
-        "p99_ns": one.p99_ns,
+        **{
+            name: getattr(one, name)
+            for name in ("endpoint", "requests", "traced", "p50_ns", "p95_ns", "p99_ns")
+        },
         "compute_share": round(one.compute_share, 6),
         "unexplained_share": round(one.unexplained_share, 6),
         "reasons": [_reason(reason) for reason in one.reasons],
@@ -64,11 +62,7 @@ def _endpoint(told: Verdict, summary: Any) -> dict[str, Any]:
         "causes": [
             {
                 "cause": str(row["cause"]),
-                "total_ns": int(row["total_ns"]),
-                "mean_ns": int(row["mean_ns"]),
-                "p50_ns": int(row["p50_ns"]),
-                "p95_ns": int(row["p95_ns"]),
-                "p99_ns": int(row["p99_ns"]),
+                **{name: int(row[name]) for name in ("total_ns", "mean_ns", "p50_ns", "p95_ns", "p99_ns")},
                 "share": round(float(row["share"]), 6),
             }
             for row in rows.to_dict("records")

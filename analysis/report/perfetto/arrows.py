@@ -16,19 +16,13 @@ Places = Mapping[tuple[str, str], list[tuple[tuple[int, int], int, int]]]  # by 
 def arrows(made: Sequence[Group], spans: pd.DataFrame) -> list[Arrow]:
     """Return the arrows whose both ends are on some track."""
     places: dict[tuple[str, str], list[tuple[tuple[int, int], int, int]]] = {}
-    beginnings = {
-        (group.number, track.number, one.start_ns)
-        for group in made
-        for track in group.tracks
-        for one in track.slices
-    }
-    for group in made:
-        for track in group.tracks:
-            for one in track.slices:
-                if one.key[1]:
-                    places.setdefault(one.key, []).append(
-                        ((group.number, track.number), one.start_ns, one.end_ns)
-                    )
+    placed = [
+        ((track.group, track.number), one) for group in made for track in group.tracks for one in track.slices
+    ]
+    beginnings = {(*track, one.start_ns) for track, one in placed}
+    for track, one in placed:
+        if one.key[1]:
+            places.setdefault(one.key, []).append((track, one.start_ns, one.end_ns))
     runs = {
         (str(row["trace_id"]), str(row["attributes"].get(schema.ACTIVITY, ""))): (str(row["trace_id"]), str(row["span_id"]))
         for row in records(spans)

@@ -199,16 +199,18 @@ def _table(endpoints: Sequence[_Causes], *, cut: bool) -> Table:
 def _cause_lines(endpoint: Endpoint) -> list[str]:
     """The chief causes, then what could not be explained: that is always shown."""
     wall_ns = endpoint.wall_ns or 1.0
-    known = [one for one in endpoint.by_cause.items() if one[0] != Cause.UNEXPLAINED][:TOP_CAUSES]
-    unknown = (Cause.UNEXPLAINED.value, endpoint.by_cause.get(Cause.UNEXPLAINED, 0.0))
-    lines = []
-    for cause, ns in [*known, unknown]:
-        if ns / wall_ns < _LEAST_SHARE:
-            continue
-        chief = next((one for one in endpoint.culprits if one.cause == cause), None)
-        held = f"  by {_named(chief)}" if chief is not None and cause not in _NAMELESS else ""
-        lines.append(f"{cause} {milliseconds(ns / endpoint.requests)} {ns / wall_ns:.0%}{held}")
-    return lines
+    known = [cause for cause in endpoint.by_cause if cause != Cause.UNEXPLAINED][:TOP_CAUSES]
+    shown = {cause: endpoint.by_cause.get(cause, 0.0) for cause in (*known, Cause.UNEXPLAINED.value)}
+    return [
+        f"{cause} {milliseconds(ns / endpoint.requests)} {ns / wall_ns:.0%}{_by_whom(endpoint, cause)}"
+        for cause, ns in shown.items()
+        if ns / wall_ns >= _LEAST_SHARE
+    ]
+
+
+def _by_whom(endpoint: Endpoint, cause: str) -> str:
+    chief = next((one for one in endpoint.culprits if one.cause == cause), None)
+    return f"  by {_named(chief)}" if chief is not None and cause not in _NAMELESS else ""
 
 
 def _to_change(endpoint: Endpoint) -> list[Text]:

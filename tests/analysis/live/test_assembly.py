@@ -1,7 +1,8 @@
 """When a trace is whole, by a clock of the test's own."""
 
 from tests.analysis.live.traces import BUSY, QUEUED, TURN, one
-from whywait.analysis.live.assembly import INCOMPLETE, LATE, LOST_TRACE, Assembly, Patience, Whole
+from whywait.analysis.live.assembly import INCOMPLETE, LATE, LOST_TRACE, Assembly
+from whywait.analysis.live.gathered import Patience, Whole
 from whywait.analysis.load.otlp import Row
 from whywait.tracer import schema
 

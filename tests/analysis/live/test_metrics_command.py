@@ -111,7 +111,7 @@ def test_sums_arrive_as_they_grow_and_the_last_export_has_everything(tmp_path: P
     written(path, 1, 6, "GET /before")  # not counted: it was there already
     with (
         receiver() as (found, url),
-        sidecar(str(tmp_path), "--endpoint", url, "--seconds", "0.3", "--service", "shop") as process,
+        sidecar(str(tmp_path), "--send", url, "--seconds", "0.3", "--service", "shop") as process,
     ):
         written(path, 100, 20)
         wait_for(lambda: found.value("whywait.requests.analysed", endpoint="GET /slow") == 20)
@@ -137,7 +137,7 @@ def test_the_histogram_counts_as_many_as_the_traces_stand_for(tmp_path: Path) ->
         file.writelines(lines_of(one(QUEUED, "GET /", 99)))  # 16 ms
     with (
         receiver() as (found, url),
-        sidecar(str(path), "--endpoint", f"{url}/v1/metrics", "--from-start") as process,
+        sidecar(str(path), "--send", f"{url}/v1/metrics", "--from-start") as process,
     ):
         assert ended(process)[0] == 0
     count, total_s, buckets = found.value("whywait.wall.time", endpoint="GET /")
@@ -155,7 +155,7 @@ def test_endpoints_are_bounded_and_causes_are_a_closed_set(tmp_path: Path) -> No
         written(path, number, 1, f"GET /{number}")
     with (
         receiver() as (found, url),
-        sidecar(str(path), "--endpoint", url, "--from-start", "--endpoints", "5") as process,
+        sidecar(str(path), "--send", url, "--from-start", "--endpoints", "5") as process,
     ):
         assert ended(process, signal.SIGINT)[0] == 0
     labels = [dict(one) for one in found.values["whywait.cause.time"]]
@@ -169,7 +169,7 @@ def test_hostile_names_do_not_stop_the_export(tmp_path: Path) -> None:
     path = tmp_path / "traces.jsonl"
     written(path, 1, 2, "GET \ud800\x00\x1b[31m")
     written(path, 10, 2, "GET /fine")
-    with receiver() as (found, url), sidecar(str(path), "--endpoint", url, "--from-start") as process:
+    with receiver() as (found, url), sidecar(str(path), "--send", url, "--from-start") as process:
         assert ended(process) == (0, "")
     assert found.value("whywait.requests.analysed", endpoint="GET /fine") == 2
     assert len(found.values["whywait.requests.analysed"]) == 2
@@ -177,7 +177,7 @@ def test_hostile_names_do_not_stop_the_export(tmp_path: Path) -> None:
 
 def test_a_collector_that_is_down_costs_nothing_but_a_count(tmp_path: Path) -> None:
     path, port = tmp_path / "traces.jsonl", free_port()
-    with sidecar(str(path), "--endpoint", f"http://127.0.0.1:{port}", "--seconds", "0.2") as process:
+    with sidecar(str(path), "--send", f"http://127.0.0.1:{port}", "--seconds", "0.2") as process:
         assert process.stderr is not None
         written(path, 1, 4)
         assert b"cannot be reached" in process.stderr.readline()
@@ -196,11 +196,11 @@ def test_it_ends_in_time_though_nobody_takes_the_last_export(tmp_path: Path, up:
     with receiver() as (found, url):
         found.status = 503
         target = url if up else f"http://127.0.0.1:{free_port()}"
-        with sidecar(str(tmp_path / "traces.jsonl"), "--endpoint", target) as process:
+        with sidecar(str(tmp_path / "traces.jsonl"), "--send", target) as process:
             begun_s = time.monotonic()
             code, said = ended(process)
             assert code == 0
-            assert "1 of 1 exports failed" in said
+            assert "1 of 1 export failed" in said
             assert time.monotonic() - begun_s < 20
 
 
@@ -208,7 +208,7 @@ def test_a_signal_may_come_at_any_moment() -> None:
     """The handler runs in the midst of whatever the main thread does, thousands of times in its wait."""
     program = """
 import signal
-from whywait.analysis.cli.sidecar import Stop
+from whywait.analysis.cli.metrics import Stop
 stop = Stop()
 signal.signal(signal.SIGALRM, lambda *_: stop.ask())
 signal.setitimer(signal.ITIMER_REAL, 0.00005, 0.00005)
@@ -222,7 +222,7 @@ assert stop.asked
 
 @pytest.mark.parametrize(
     ("words", "says"),
-    [(["-"], "cannot be followed"), (["x", "--endpoint", "collector:4318"], "expected a URL"),
+    [(["-"], "cannot be followed"), (["x", "--send", "collector:4318"], "expected a URL"),
      (["/nowhere/at/all"], "no directory")],
 )  # fmt: skip
 def test_what_cannot_be_done_is_refused(words: list[str], says: str) -> None:

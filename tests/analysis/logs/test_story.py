@@ -10,6 +10,7 @@ from demo_service.story_logs.page import FOLDER, PAGE, rewritten
 from tests.analysis.cli.test_cli import ROOT, refused, whywait
 from whywait import analysis
 from whywait.analysis.logs import LoggedRequest, read_logs
+from whywait.analysis.report.json.version import FORMAT
 
 MAJOR = ("START", "SUBMIT", "BEFORE_COLLECT", "AFTER_COLLECT", "END")
 MS = 10**6
@@ -45,7 +46,7 @@ def test_the_page_is_what_the_commands_print(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_json_is_stable_and_conserves() -> None:
     told = json.loads(whywait("logs", str(FOLDER / "threads.log"), "--json").stdout)
-    assert told["format"] == 1
+    assert told["format"] == FORMAT
     assert sum(row["sum_ns"] for row in told["stretches"]) == 3087 * MS
     assert sum(row["ns"] for row in told["slowest"][0]["stretches"]) == told["slowest"][0]["clocked_ns"]
     assert set(told["slowest"][0]) == {

@@ -105,7 +105,7 @@ def test_another_version_of_the_contract_is_refused() -> None:
 
 
 def test_spans_without_a_request_are_refused() -> None:
-    with pytest.raises(analysis.InputError, match="no request in 1 spans"):
+    with pytest.raises(analysis.InputError, match="no request in 1 span:"):
         analysis.attribute(drawn("plain a |--|"))
 
 

@@ -1,0 +1,50 @@
+"""`whywait report`: why requests were slow, who delayed them, and what to change."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from whywait.analysis.cli.sources import Endpoint, Last, Service, SkipBadLines, Source, analysis_of
+from whywait.analysis.cli.streams import console, examples, say
+from whywait.analysis.report.json.report import as_json
+from whywait.analysis.report.terminal.report import render
+
+EPILOG: Final = examples(
+    "whywait report traces",
+    "whywait report traces.jsonl --html report.html",
+    "whywait report http://localhost:16686 --service predictor --last 1h",
+    "zcat traces.jsonl.gz | whywait report - --json",
+)
+
+
+def report(
+    source: Source,
+    service: Service = None,
+    html: Annotated[
+        Path | None, typer.Option(help="Write the report as one HTML file.", metavar="FILE")
+    ] = None,
+    as_json_text: Annotated[
+        bool, typer.Option("--json", help="Print JSON (analysis/report/json/schema.json).")
+    ] = False,
+    endpoint: Endpoint = None,
+    top: Annotated[int, typer.Option(help="How many requests and culprits to show.", min=1, max=1000)] = 5,
+    last: Last = None,
+    skip_bad_lines: SkipBadLines = False,
+) -> None:
+    """Says what each endpoint's requests waited for, who delayed them, and what to change."""
+    analysis = analysis_of(
+        source, service=service, skip_bad_lines=skip_bad_lines, last=last, endpoint=endpoint
+    )
+    if html is not None:
+        # the template engine takes its time to import, and only a page needs it
+        from whywait.analysis.report.html.report import write_html
+
+        write_html(analysis, html, title=f"whywait: {source}", top=top)
+    if as_json_text:
+        say(json.dumps(as_json(analysis, top=top), indent=1))
+        return
+    render(analysis, console(), top=top)
+    if html is not None:
+        say(f"\nwritten: {html}")
