@@ -1,65 +1,47 @@
-"""The sampled process's side of the table of process pools: a row for each pool that lives."""
+"""The sampled process's side of the table of process pools: a row for each pool that has a job of a request."""
 
 import mmap
 from collections import deque
 from itertools import count
 
-from whywait.tracer.host.process_pool_pipes import PoolPipes
-from whywait.tracer.sampler.shared.pool_table import CHANGES, PLACES, POOLS, ROW, Watched, pack
+from whywait.tracer.sampler.shared.pool_table import CHANGES, PIPE, POOLS, ROW, Watched, pack
 
 
-class WatchTable:
+class PoolTable:
     """Takes no lock, so that a pool may end in the midst of anything. Never raises after it was made."""
 
     def __init__(self, memory: mmap.mmap, at: int) -> None:
         self._memory: mmap.mmap | None = memory
         self._at = at
         self._changes = count(1)
-        self.ids = count(1)
-        self.free = deque(range(POOLS))
+        self.keys = count(PIPE, 2)  # no two pools of a session have the same
+        self._free = deque(range(POOLS))
+        self._numbers: dict[int, int] = {}
 
-    def add(self, pipes: PoolPipes) -> "WatchedPool | None":
-        """The row of a pool; None where there is no room for more."""
-        return WatchedPool(self, pipes) if self.free else None
+    def show(self, row: Watched) -> None:
+        """Writes a pool's row, where there is room."""
+        number = self._numbers.get(row.key)
+        if number is None and self._free:
+            number = self._numbers[row.key] = self._free.popleft()
+        if number is not None:
+            self._write(number, row)
 
-    def write(self, number: int, row: Watched) -> None:
-        """Writes a row."""
-        if self._memory is None:
-            return
+    def hide(self, key: int) -> None:
+        """Takes a pool's row out."""
+        number = self._numbers.pop(key, None)
+        if number is not None:
+            self._write(number, Watched())
+            self._free.append(number)
+
+    def _write(self, number: int, row: Watched) -> None:
+        begin = self._at + CHANGES.size + number * ROW.size
         try:
-            begin = self._at + CHANGES.size + number * ROW.size
-            self._memory[begin : begin + ROW.size] = pack(row)
-            CHANGES.pack_into(self._memory, self._at, next(self._changes))
+            if self._memory is not None:
+                self._memory[begin : begin + ROW.size] = pack(row)
+                CHANGES.pack_into(self._memory, self._at, next(self._changes))
         except ValueError:  # closed meanwhile
             self._memory = None
 
     def close(self) -> None:
         """The memory is about to be given back."""
         self._memory = None
-
-
-class WatchedPool:
-    """One pool's row; given back with it."""
-
-    def __init__(self, table: WatchTable, pipes: PoolPipes) -> None:
-        self._row = Watched(0, *pipes, next(table.ids))
-        self._table, self._number = table, table.free.popleft()
-        self.key = PLACES | self._row.id  # in place of a thread id on the records of its free places
-        self._set(self._row)
-
-    def workers(self, process_ids: "list[int]") -> None:
-        """Says which processes the pool has."""
-        self._set(self._row._replace(workers=tuple(process_ids)))
-
-    def busy(self, busy: bool) -> None:
-        """Says whether a job of a request is with its workers."""
-        self._set(self._row._replace(busy=int(busy)))
-
-    def _set(self, row: Watched) -> None:
-        self._row = row
-        self._table.write(self._number, row)
-
-    def __del__(self) -> None:
-        if hasattr(self, "_number"):
-            self._table.write(self._number, Watched())
-            self._table.free.append(self._number)

@@ -151,7 +151,7 @@ def _enter(
         fn = fn.args[0]  # what `map` was given
     job = make_job(queue.pool, fn, args)
     now = perf_counter_ns()
-    passage = Passage(queue.calls, caller_place() if job is not None else None)
+    passage = Passage(queue.pipes, caller_place() if job is not None else None)
     if job is not None:
         job.passage, job.born_ns = passage, now
         setattr(future, JOB_ATTRIBUTE, job)

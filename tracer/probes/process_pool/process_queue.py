@@ -11,6 +11,7 @@ The bytes that each worker wrote tell who sent a result; the workers' clocks at 
 job used. Where the sender is not known, each of the jobs that ran is taken to have used an equal part.
 """
 
+import os
 import threading
 from collections import deque
 from threading import get_native_id
@@ -18,16 +19,15 @@ from time import perf_counter_ns, thread_time_ns
 from typing import Any, NamedTuple
 
 from whywait.tracer.host.process_clocks import WorkerClock, WorkerClocks
-from whywait.tracer.host.process_pool_pipes import pipes_of
 from whywait.tracer.host.thread_clocks import run_queue_ns
 from whywait.tracer.hotpath import recorder
 from whywait.tracer.probes.process_pool.result_sender import Senders
 from whywait.tracer.records.occupancy import Occupancy
-from whywait.tracer.records.process_job import Calls, Part, Passage
+from whywait.tracer.records.process_job import Part, Passage, Pipes
 from whywait.tracer.records.request import Job, Pool
+from whywait.tracer.sampler.shared.pool_table import Watched
 
 Readings = dict[int, WorkerClock]
-_MOST_JOBS, _MOST_PICKLINGS = 8_192, 256
 _SHORT_NS = 200_000
 
 
@@ -63,6 +63,7 @@ class Came(NamedTuple):
     begin: Stand
     end: Stand
     length: int  # bytes in the pipe
+    results_before: int  # bytes
     readings: Readings  # of the workers, when it had come
 
 
@@ -82,12 +83,9 @@ class ProcessQueue:
         self.clocks = WorkerClocks(executor)
         self.came: Came | None = None  # the latest, until it is known whose it is
         sampler = recorder.active.sampler if recorder.active is not None else None
-        self._watched = sampler.pools.add(pipes_of(executor)) if sampler is not None else None
-        self.calls = Calls(
-            self._watched.key if self._watched is not None else 0,
-            int(getattr(executor._call_queue, "_maxsize", 0)),
-            deque(maxlen=_MOST_JOBS), deque(maxlen=_MOST_PICKLINGS),
-        )  # fmt: skip
+        self._table = sampler.pools if sampler is not None else None
+        self._row = _row_of(executor, next(self._table.keys)) if self._table is not None else Watched()
+        self.pipes = Pipes(self._row.key)
         self._size = executor._max_workers
         self._senders = Senders()
         self._running: list[Entry] = []
@@ -95,12 +93,11 @@ class ProcessQueue:
         self._of_requests = 0  # jobs that run
         self._heard_of = set(self.clocks.processes())  # workers that do not start any more
         self._lock = threading.Lock()
-        self.note_processes()
 
     def note_processes(self) -> None:
-        """The pool has other processes than before."""
-        if self._watched is not None:
-            self._watched.workers(self.clocks.processes())
+        """Says which processes the pool has, if the sampler is to read them."""
+        if self._table is not None and self._of_requests > 0:
+            self._table.show(self._row._replace(workers=tuple(self.clocks.processes())))
 
     def serves_requests(self) -> bool:
         """Whether a job of a request runs."""
@@ -147,11 +144,8 @@ class ProcessQueue:
 
     def _take_result(self, entry: Entry, came: Came) -> None:
         passage = entry.passage
-        passage.receiving, passage.length, passage.after = (
-            came.begin.until(came.end),
-            came.length,
-            came.readings,
-        )
+        passage.receiving, passage.after = came.begin.until(came.end), came.readings
+        passage.length, passage.results_before = came.length, came.results_before
         if not came.readings:
             return
         if len(came.readings) == self._size == 1:
@@ -187,8 +181,9 @@ class ProcessQueue:
         self._of_requests += change
         if was_busy != (self._of_requests > 0):
             self._senders = Senders()  # no result of now accounts for what was written while nobody read
-            if self._watched is not None:
-                self._watched.busy(not was_busy)
+            self.note_processes()
+            if was_busy and self._table is not None:
+                self._table.hide(self._row.key)
 
     def _begin(self, entry: Entry, now: int, readings: Readings) -> None:
         if entry.job is None:
@@ -202,3 +197,8 @@ class ProcessQueue:
 
     def _note_written(self, readings: Readings) -> None:
         self._senders.read({of: one.written for of, one in readings.items() if one.written is not None})
+
+
+def _row_of(executor: Any, key: int) -> Watched:
+    calls, results = executor._call_queue._reader.fileno(), executor._result_queue._reader.fileno()
+    return Watched(key, calls, os.fstat(calls).st_ino, results, os.fstat(results).st_ino)

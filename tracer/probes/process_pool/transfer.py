@@ -62,7 +62,7 @@ class Transfer:
         calls, results = executor._call_queue, executor._result_queue
         if calls is None or results is None:  # it was shut down
             return
-        self._patch(calls._writer, "_send_bytes", self._timed_send)
+        self._patch(calls._writer, "_send_bytes", functools.partial(self._timed_send, queue))
         self._patch(results._reader, "_recv_bytes", functools.partial(_timed_receive, queue))
 
     def _patch(self, connection: Any, name: str, timed: Callable[..., Any]) -> None:
@@ -99,8 +99,6 @@ class Transfer:
 
         def dumps(cls: Any, obj: Any, protocol: int | None = None) -> Any:
             found = pickled_next.pop(id(obj.kwargs), None) if type(obj) is call_item else None
-            if found is not None:
-                found[0].calls.put_ns.append(perf_counter_ns())
             begin = Stand.now() if found is not None else None
             try:
                 return plain.dumps(obj, protocol)
@@ -113,22 +111,26 @@ class Transfer:
 
         return type(plain.__name__, (plain,), {"dumps": classmethod(dumps), "__module__": plain.__module__})
 
-    def _timed_send(self, plain: Callable[..., Any], connection: "ref[Any]", *args: Any) -> Any:
+    def _timed_send(
+        self, queue: ProcessQueue, plain: Callable[..., Any], connection: "ref[Any]", message: Any
+    ) -> Any:
         sent, self.here.pickled = self.here.pickled, None
         try:
             if sent is not None:
-                (queue, entry), begin = sent
+                (_, entry), begin = sent
                 queue.sent(entry, begin.at_ns)
         except Exception as error:
             probe_failed(PROBE, error)
         try:
-            return plain(connection(), *args)
+            return plain(connection(), message)
         except BaseException as error:
             take_this_frame_out(error)
             raise
         finally:
+            queue.pipes.calls.note(_length(len(message)), perf_counter_ns())
             if sent is not None:
                 entry.passage.sending = begin.until(begin.next())
+                entry.passage.sent_total = queue.pipes.calls.total
 
 
 # --- on the manager's thread --------------------------------------------------------------------
@@ -141,13 +143,18 @@ def _timed_receive(queue: ProcessQueue, plain: Callable[..., Any], connection: "
         take_this_frame_out(error)
         raise
     try:
-        if begin is not None and received is not None:
-            size = received.tell()
-            length = size + (4 if size <= 0x7FFFFFFF else 12)  # in the pipe
-            queue.came = Came(begin, begin.next(), length, queue.clocks.read())
+        results = queue.pipes.results
+        before, length = results.total, _length(received.tell())
+        results.note(length, perf_counter_ns())
+        if begin is not None:
+            queue.came = Came(begin, begin.next(), length, before, queue.clocks.read())
     except Exception as error:
         probe_failed(PROBE, error)
     return received
+
+
+def _length(size: int) -> int:
+    return size + (4 if size <= 0x7FFFFFFF else 12)  # in the pipe
 
 
 def _note_pickled(found: Found, begin: Stand) -> Stand:
@@ -158,5 +165,5 @@ def _note_pickled(found: Found, begin: Stand) -> Stand:
     if job is not None:
         held = Occupancy(f"pickling for {job.name}", job.request.trace_id, job.span_id, job.code)
         held.start_ns, held.end_ns = begin.at_ns, end.at_ns
-        queue.calls.picklings.append(held)
+        queue.pipes.picklings.append(held)
     return end

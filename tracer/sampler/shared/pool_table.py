@@ -7,26 +7,23 @@ up; who read half a row reads it again.
 import struct
 from typing import NamedTuple
 
-IDLE = 7  # state of a worker, beside those of any thread: it waits for a job, or hands a result back
 POOLS = 16
 _WORKERS = 32  # of one pool
 CHANGES = struct.Struct("<Q")
-ROW = struct.Struct(f"<7Q{_WORKERS}I")
+ROW = struct.Struct(f"<5Q{_WORKERS}I")
 WATCH_SIZE = CHANGES.size + POOLS * ROW.size
-# records of a pool's free places in its queue of calls have this for a thread id, and the pool's row in it
-PLACES = 0x8000_0000
+# records of the bytes in a pool's pipes have this for a thread id, and the number of the pipe in it
+PIPE = 0x8000_0000
 
 
 class Watched(NamedTuple):
-    """One pool. Addresses are of the sampled process; 0: none, or not known."""
+    """One pool that has a job of a request."""
 
-    busy: int = 0  # whether a job of a request is with its workers
-    places_at: int = 0  # the semaphore that counts the free places in the queue of calls
-    taking_at: int = 0  # the lock of those that wait for a call
-    handing_at: int = 0  # the lock of those that send a result
-    calls_inode: int = 0  # of the pipe that calls come by
+    key: int = 0  # of its pipe of calls; the pipe of results has the next one
+    calls: int = 0  # descriptors in the sampled process, and inodes
+    calls_inode: int = 0
+    results: int = 0
     results_inode: int = 0
-    id: int = 0  # no two pools of a session have the same
     workers: "tuple[int, ...]" = ()
 
 
@@ -37,5 +34,5 @@ def pack(row: Watched) -> bytes:
 
 def unpack(row: "tuple[int, ...]") -> Watched:
     """Pure: the inverse of `pack`, of the row's numbers."""
-    busy, places, taking, handing, calls, results, number, *workers = row
-    return Watched(busy, places, taking, handing, calls, results, number, tuple(filter(None, workers)))
+    key, calls, calls_inode, results, results_inode, *workers = row
+    return Watched(key, calls, calls_inode, results, results_inode, tuple(filter(None, workers)))
