@@ -64,35 +64,20 @@ class Passage:
     """Filled while the job goes its way, by one thread after another; 0 and None: not yet, or not known."""
 
     __slots__ = (
-        "after", "before", "began_ns", "length", "manager_id", "pickling", "pipes", "receiving", "results_before",
-        "sending", "sent_ns", "sent_total", "starting", "submitted_at", "turn_ns", "unpickling", "worker",
+        "manager_id", "pickling", "pipes", "receiving", "results_before", "sending", "sent_total", "starting",
+        "submitted_at", "unpickling", "used", "worker",
     )  # fmt: skip
 
     def __init__(self, pipes: Pipes, submitted_at: Place | None = None) -> None:
         self.pipes = pipes
         self.submitted_at = submitted_at
         self.pickling: Part | None = None
-        self.sent_ns = 0  # it was pickled, and began to be written
         self.sending: Part | None = None
         self.sent_total = 0  # bytes of calls written, with it
-        self.turn_ns = 0  # a worker was free for it
-        self.began_ns = 0  # the later of the two
-        self.before: dict[int, WorkerClock] = {}  # the workers' clocks then
-        self.starting = False  # a worker may not have been up then: no result had come from it
+        self.worker = 0  # the process that ran it
+        self.used: WorkerClock | None = None  # by it
+        self.starting = False  # the worker may not have been up: no result had come from it before
         self.manager_id = 0  # native id of the thread that hands calls out and takes results
         self.receiving: Part | None = None
-        self.length = 0  # of its result, bytes in the pipe
         self.results_before = 0  # bytes of results read, without it
-        self.after: dict[int, WorkerClock] = {}  # the workers' clocks when its result had come
         self.unpickling: Part | None = None
-        self.worker = 0  # the process that ran it
-
-    def used(self) -> WorkerClock | None:
-        """What the worker used from when the job began until its result came, where the worker is known."""
-        before, after = self.before.get(self.worker), self.after.get(self.worker)
-        if after is None or before is None or not self.began_ns:
-            return after if self.began_ns else None  # without a reading before: it was started meanwhile
-        queued_ns = None
-        if after.run_queue_ns is not None and before.run_queue_ns is not None:
-            queued_ns = max(after.run_queue_ns - before.run_queue_ns, 0)
-        return WorkerClock(max(after.cpu_ns - before.cpu_ns, 0), queued_ns, None)

@@ -12,13 +12,14 @@ import time
 from collections.abc import Callable, Iterable
 
 from whywait.tracer.sampler.child.record_writer import Making, Ring, Thread
-from whywait.tracer.sampler.shared.pool_table import CHANGES, ROW, WATCH_SIZE, Watched, unpack
+from whywait.tracer.sampler.shared.pool_table import WATCH, WATCH_SIZE
 from whywait.tracer.sampler.shared.thread_records import RUNNING, WATCH_AT
 
 # this process was in the run queue between reading and asking the clock: it was so, but when?
 _LATE_NS = 1_000_000
 _EVERY_NS = 5_000_000
 _MOST_OF_A_CORE = 0.01
+_LEAST_WORDS = 4  # after the first
 _MOST_OPEN = 256  # workers and pipes of which something is kept while their pool has nothing to do
 State = Callable[["list[bytes]"], "tuple[int, int]"]
 
@@ -30,7 +31,7 @@ class PoolSweeps:
         self._files = f"/proc/{process_id}/fd"
         self._memory, self._ring, self._state = memory, ring, state
         self._changes = 0
-        self._pools: list[Watched] = []
+        self._pools: list[list[int]] = []
         self._made: dict[int, Making] = {}  # by process id, and by key of a pipe
         self._cost_ns = 0  # of a sweep, CPU time: the mean of the latest
 
@@ -42,10 +43,10 @@ class PoolSweeps:
         """Reads each pool of the table once."""
         began_ns = time.thread_time_ns()
         self._read_table()
-        for pool in self._pools:
-            self._count(pool.key, pool.calls, pool.calls_inode)
-            self._count(pool.key + 1, pool.results, pool.results_inode)
-            for worker in pool.workers:
+        for key, calls, calls_inode, results, results_inode, *workers in self._pools:
+            self._count(key, calls, calls_inode)
+            self._count(key + 1, results, results_inode)
+            for worker in workers:
                 self._sample(worker)
         self._cost_ns += (time.thread_time_ns() - began_ns - self._cost_ns) // 8
 
@@ -54,13 +55,15 @@ class PoolSweeps:
         self._forget(list(self._made))
 
     def _read_table(self) -> None:
-        (changes,) = CHANGES.unpack_from(self._memory, WATCH_AT)
+        changes, length = WATCH.unpack_from(self._memory, WATCH_AT)
         if changes == self._changes:
             return
         self._changes = changes
-        table = self._memory[WATCH_AT + CHANGES.size : WATCH_AT + WATCH_SIZE]
-        self._pools = [row for row in map(unpack, ROW.iter_unpack(table)) if row.key]
-        present = {key for row in self._pools for key in (row.key, row.key + 1, *row.workers)}
+        text = self._memory[WATCH_AT + WATCH.size : WATCH_AT + min(WATCH.size + length, WATCH_SIZE)]
+        self._pools = [
+            [*map(int, line.split())] for line in text.splitlines() if line.count(b" ") >= _LEAST_WORDS
+        ]
+        present = {key for row in self._pools for key in (row[0], row[0] + 1, *row[5:])}
         absent = self._made.keys() - present
         for key in absent:  # its next record begins when it is busy again
             self._ring.end(self._made[key])
@@ -73,12 +76,7 @@ class PoolSweeps:
             number = bytes_in(f"{self._files}/{fd}", inode)
         except OSError:  # it was closed, or may not be read
             return
-        now = time.perf_counter_ns()
-        if now - before <= _LATE_NS:
-            made = self._made.get(key)
-            if made is None:
-                made = self._made[key] = Making(key)
-            self._ring.take_in(made, now, RUNNING, number, 0)
+        self._take_in(self._made.setdefault(key, Making(key)), before, RUNNING, number)
 
     def _sample(self, worker: int) -> None:
         try:
@@ -90,9 +88,12 @@ class PoolSweeps:
         except OSError:  # it has ended, or may not be read
             self._forget([worker])
             return
+        self._take_in(thread, before, *self._state(words))
+
+    def _take_in(self, made: Making, before: int, state: int, number: int) -> None:
         now = time.perf_counter_ns()
         if now - before <= _LATE_NS:
-            self._ring.take_in(thread, now, *self._state(words), 0)
+            self._ring.take_in(made, now, state, number, 0)
 
     def _forget(self, keys: Iterable[int]) -> None:
         for key in keys:

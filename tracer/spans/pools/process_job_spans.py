@@ -65,7 +65,7 @@ class _Way:
         """All was sent, and no worker took it: one was still starting, or came late to it. Returns what the worker
         used from then on, where that is known."""
         passage, observed = self._passage, self._observed
-        used, sending = passage.used(), passage.sending
+        used, sending = passage.used, passage.sending
         if observed is None or sending is None:
             return used
         waiting_ns, taken_ns = observed.workers.reached(
@@ -102,7 +102,7 @@ class _Way:
         """The job was with a worker."""
         job, worker, observed = self._job, self._passage.worker, self._observed
         length_ns = max(end_ns - self.at_ns, 0)
-        cpu_ns = min(max(used.cpu_ns if used is not None else job.cpu_ns, 0), length_ns)
+        cpu_ns = min(used.cpu_ns if used is not None else 0, length_ns)
         off_cpu = OffCpu(cpu_ns)
         if worker and observed is not None:
             kind, until_ns = job.code or job.name, self.at_ns + length_ns
