@@ -1,65 +1,38 @@
-"""The sampled process's side of the table of process pools: a row for each pool that lives."""
+"""The sampled process's side of the table of process pools."""
 
 import mmap
-from collections import deque
+import threading
+from collections.abc import Sequence
 from itertools import count
 
-from whywait.tracer.host.process_pool_pipes import PoolPipes
-from whywait.tracer.sampler.shared.pool_table import CHANGES, PLACES, POOLS, ROW, Watched, pack
+from whywait.tracer.sampler.shared.pool_table import PIPE, WATCH, WATCH_SIZE
 
 
-class WatchTable:
-    """Takes no lock, so that a pool may end in the midst of anything. Never raises after it was made."""
+class PoolTable:
+    """Never raises after it was made."""
 
     def __init__(self, memory: mmap.mmap, at: int) -> None:
         self._memory: mmap.mmap | None = memory
         self._at = at
+        self._lock = threading.Lock()
         self._changes = count(1)
-        self.ids = count(1)
-        self.free = deque(range(POOLS))
+        self.keys = count(PIPE, 2)  # no two pools of a session have the same
+        self._rows: dict[int, bytes] = {}
 
-    def add(self, pipes: PoolPipes) -> "WatchedPool | None":
-        """The row of a pool; None where there is no room for more."""
-        return WatchedPool(self, pipes) if self.free else None
-
-    def write(self, number: int, row: Watched) -> None:
-        """Writes a row."""
-        if self._memory is None:
-            return
-        try:
-            begin = self._at + CHANGES.size + number * ROW.size
-            self._memory[begin : begin + ROW.size] = pack(row)
-            CHANGES.pack_into(self._memory, self._at, next(self._changes))
-        except ValueError:  # closed meanwhile
-            self._memory = None
+    def show(self, key: int, row: Sequence[int]) -> None:
+        """Writes a pool's row, where there is room; none where it is empty."""
+        with self._lock:
+            self._rows.pop(key, None)
+            if row:
+                self._rows[key] = b"%s\n" % " ".join(map(str, (key, *row))).encode()
+            if self._memory is None:
+                return
+            text = b"".join(self._rows.values())[: WATCH_SIZE - WATCH.size].rpartition(b"\n")[0]
+            begin = self._at + WATCH.size
+            self._memory[begin : begin + len(text)] = text
+            WATCH.pack_into(self._memory, self._at, next(self._changes), len(text))
 
     def close(self) -> None:
         """The memory is about to be given back."""
-        self._memory = None
-
-
-class WatchedPool:
-    """One pool's row; given back with it."""
-
-    def __init__(self, table: WatchTable, pipes: PoolPipes) -> None:
-        self._row = Watched(0, *pipes, next(table.ids))
-        self._table, self._number = table, table.free.popleft()
-        self.key = PLACES | self._row.id  # in place of a thread id on the records of its free places
-        self._set(self._row)
-
-    def workers(self, process_ids: "list[int]") -> None:
-        """Says which processes the pool has."""
-        self._set(self._row._replace(workers=tuple(process_ids)))
-
-    def busy(self, busy: bool) -> None:
-        """Says whether a job of a request is with its workers."""
-        self._set(self._row._replace(busy=int(busy)))
-
-    def _set(self, row: Watched) -> None:
-        self._row = row
-        self._table.write(self._number, row)
-
-    def __del__(self) -> None:
-        if hasattr(self, "_number"):
-            self._table.write(self._number, Watched())
-            self._table.free.append(self._number)
+        with self._lock:
+            self._memory = None

@@ -78,22 +78,6 @@ def install(_: Session) -> Undo:
             setattr(future, JOB_ATTRIBUTE, job)
         return future
 
-    @functools.wraps(plain_shutdown)
-    def shutdown(self: Any, wait: bool = True, **kwargs: Any) -> None:
-        activity = waiter_here() if wait else None
-        if activity is None:
-            return plain_shutdown(self, wait, **kwargs)
-        start_ns = perf_counter_ns()
-        inside = begin_wait()
-        try:
-            return plain_shutdown(self, wait, **kwargs)
-        finally:
-            end_wait(inside)
-            try:
-                record_shutdown(activity, pool_of(self, _name(self), self._max_workers), start_ns)
-            except Exception as error:
-                probe_failed("executor", error)
-
     @functools.wraps(plain_adjust)
     def _adjust_thread_count(self: Any) -> None:
         # `submit` calls this right after it has put the job into the queue, and holds locks around both
@@ -123,7 +107,13 @@ def install(_: Session) -> Undo:
     patches = Patches()
     patches.replace(ThreadPoolExecutor, "__init__", __init__)
     patches.replace(ThreadPoolExecutor, "submit", submit)
-    patches.replace(ThreadPoolExecutor, "shutdown", shutdown)
+    patches.replace(
+        ThreadPoolExecutor,
+        "shutdown",
+        timed_shutdown(
+            plain_shutdown, lambda pool: pool_of(pool, _name(pool), pool._max_workers), "executor"
+        ),
+    )
     patches.replace(ThreadPoolExecutor, "_adjust_thread_count", _adjust_thread_count)
     return patches.undo
 
@@ -133,7 +123,32 @@ def record_startup(activity: Activity, pool: Pool, start_ns: int, end_ns: int) -
     record_thread_wait(activity, WAIT_POOL_STARTUP, start_ns, end_ns, end_ns, None, pool)
 
 
-def record_shutdown(activity: Any, pool: Pool, start_ns: int) -> None:
+def timed_shutdown(
+    plain: Callable[..., Any], pool_known: Callable[[Any], Pool], probe: str
+) -> Callable[..., None]:
+    """An executor's `shutdown`, whose wait is recorded; `pool_known` says which pool the executor is."""
+
+    @functools.wraps(plain)
+    def shutdown(self: Any, wait: bool = True, **kwargs: Any) -> None:
+        activity = waiter_here() if wait else None
+        if activity is None:
+            plain(self, wait, **kwargs)
+            return
+        start_ns = perf_counter_ns()
+        inside = begin_wait()
+        try:
+            plain(self, wait, **kwargs)
+        finally:
+            end_wait(inside)
+            try:
+                _record_shutdown(activity, pool_known(self), start_ns)
+            except Exception as error:
+                probe_failed(probe, error)
+
+    return shutdown
+
+
+def _record_shutdown(activity: Any, pool: Pool, start_ns: int) -> None:
     """Records that an activity has waited since `start_ns` for a pool to shut down."""
     end_ns = perf_counter_ns()
     # while jobs still ran, shutdown waited for the last of them; after it, for the threads to end
