@@ -14,16 +14,9 @@ from whywait.tracer.host.gil import has_gil
 
 _TESTED: Final = ((3, 11), (3, 13))
 _LIBRARIES: Final = (
-    "fastapi",
-    "starlette",
-    "uvicorn",
-    "anyio",
-    "uvloop",
-    "xgboost",
-    "xgboost-cpu",
-    "scikit-learn",
+    "fastapi", "starlette", "uvicorn", "anyio", "uvloop", "xgboost", "xgboost-cpu", "scikit-learn",
     "pandas",
-)
+)  # fmt: skip
 _NEEDED: Final = (
     "opentelemetry-sdk", "opentelemetry-exporter-otlp-json-file", "opentelemetry-exporter-otlp-proto-http",
     "opentelemetry-instrumentation-asgi",

@@ -126,14 +126,9 @@ class Outlet:
         for request in ready:
             try:
                 made = request_spans(
-                    request,
-                    past,
-                    self._recorder.signals,
-                    self._recorder.config.max_resolution_ns,
-                    lost,
-                    observed,
-                    self._pause,
-                )
+                    request, past, self._recorder.signals, self._recorder.config.max_resolution_ns, lost,
+                    observed, self._pause,
+                )  # fmt: skip
                 for spec in made:
                     self._maker.make(spec, self._clock.unix_ns)
                     self._pause()

@@ -182,14 +182,9 @@ class Request:
     )  # fmt: skip
 
     def __init__(
-        self,
-        trace_id: int,
-        server_span_id: int,
-        sampled_flags: int,
-        start_ns: int,
-        budget: int,
+        self, trace_id: int, server_span_id: int, sampled_flags: int, start_ns: int, budget: int,
         loop: "Loop | None" = None,
-    ) -> None:
+    ) -> None:  # fmt: skip
         self.trace_id = trace_id
         self.server_span_id = server_span_id
         self.sampled_flags = sampled_flags

@@ -13,14 +13,9 @@ class Drawing:
     """The spans of one request, as far as they are made."""
 
     def __init__(
-        self,
-        request: Request,
-        past: Past,
-        signals: Sequence[str],
-        max_resolution_ns: int,
-        lost: Mapping[str, int],
-        observed: Observed | None = None,
-    ) -> None:
+        self, request: Request, past: Past, signals: Sequence[str], max_resolution_ns: int,
+        lost: Mapping[str, int], observed: Observed | None = None,
+    ) -> None:  # fmt: skip
         self.request = request
         self.past = past
         self.signals = signals

@@ -47,17 +47,12 @@ def add_phase(drawing: Drawing, phase: Phase) -> None:
         _add_device_queue(drawing, phase, phase.device, position)
     drawing.made.append(
         SpanSpec(
-            phase.name,
-            drawing.request.trace_id,
-            phase.span_id,
-            0 if is_root else drawing.own_parent(activity, phase.parent_id),
-            phase.start_ns,
-            phase.end_ns,
-            _about_phase(phase, position, _off_cpu(drawing, phase, served)),
-            error=phase.error,
+            phase.name, drawing.request.trace_id, phase.span_id,
+            0 if is_root else drawing.own_parent(activity, phase.parent_id), phase.start_ns, phase.end_ns,
+            _about_phase(phase, position, _off_cpu(drawing, phase, served)), error=phase.error,
             not_after_unix_ns=drawing.limit_of(activity),
         )
-    )
+    )  # fmt: skip
 
 
 def _off_cpu(drawing: Drawing, phase: Phase, served: Phase) -> OffCpu:
@@ -76,16 +71,11 @@ def _about_phase(phase: Phase, position: Position | None, off_cpu: OffCpu) -> Ab
     word = phase.word or phase.name.partition(":")[0]
     device_ns = position.worked_ns if position is not None else None
     return AboutPhase(
-        phase.activity.span_id,
-        off_cpu,
-        phase.place,
-        word if phase.word or word in s.PHASES else "",
-        phase.small or {},
-        phase.handler,
-        device=phase.device.line.name if phase.device is not None else "",
+        phase.activity.span_id, off_cpu, phase.place, word if phase.word or word in s.PHASES else "",
+        phase.small or {}, phase.handler, device=phase.device.line.name if phase.device is not None else "",
         device_ns=device_ns if device_ns is None else min(device_ns, phase.end_ns - phase.start_ns),
         kind="" if phase.life else s.KIND_PHASE,
-    )
+    )  # fmt: skip
 
 
 def _served(phase: Phase, position: Position) -> Phase:

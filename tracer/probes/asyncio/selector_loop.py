@@ -23,14 +23,11 @@ from whywait.tracer.records.request import IO, IO_LATE, TIMER, Activity, Stamp, 
 
 name: Final = "loop"
 needs: Final = (
-    "asyncio.events.Handle._callback",
-    "asyncio.events.Handle._context",
-    "asyncio.events.Handle._run",
-    "asyncio.events.Handle._source_traceback",
-    "asyncio.events.TimerHandle._when",
+    "asyncio.events.Handle._callback", "asyncio.events.Handle._context", "asyncio.events.Handle._run",
+    "asyncio.events.Handle._source_traceback", "asyncio.events.TimerHandle._when",
     "asyncio.selector_events.BaseSelectorEventLoop._add_reader",
     "asyncio.selector_events.BaseSelectorEventLoop._add_writer",
-)
+)  # fmt: skip
 _SLEEP_MIN_NS = 20_000
 _STALL_MIN_NS = 200_000
 

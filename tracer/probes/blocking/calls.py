@@ -99,15 +99,9 @@ def _sleep(plain: Any) -> Any:
                     due_ns = start_ns + int(float(seconds) * 1e9)
                     waited = Waited("time.sleep")
                     keep_wait(
-                        activity,
-                        WAIT_BLOCKING,
-                        start_ns,
-                        due_ns,
-                        end_ns,
-                        TIMER,
-                        waited,
+                        activity, WAIT_BLOCKING, start_ns, due_ns, end_ns, TIMER, waited,
                         queue_before_ns=queue_ns,
-                    )
+                    )  # fmt: skip
                 elif not ended:
                     keep_wait(activity, WAIT_BLOCKING, start_ns, end_ns, end_ns, None, Waited("time.sleep"))
             except Exception as error:

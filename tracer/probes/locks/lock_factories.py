@@ -23,16 +23,11 @@ from whywait.tracer.probes.probe import Session, Undo
 
 name: Final = "locks"
 needs: Final = (
-    "_thread.LockType._at_fork_reinit",
-    "_thread.RLock._acquire_restore",
-    "_thread.RLock._at_fork_reinit",
-    "_thread.RLock._is_owned",
-    "_thread.RLock._release_save",
-    "concurrent.futures.thread._global_shutdown_lock",
-    "threading.Condition._lock",
-    "threading.Condition._waiters",
-    "threading._active",
-)
+    "_thread.LockType._at_fork_reinit", "_thread.RLock._acquire_restore", "_thread.RLock._at_fork_reinit",
+    "_thread.RLock._is_owned", "_thread.RLock._release_save",
+    "concurrent.futures.thread._global_shutdown_lock", "threading.Condition._lock",
+    "threading.Condition._waiters", "threading._active",
+)  # fmt: skip
 _THREADING = threading.__file__
 _THREAD_INIT = threading.Thread.__init__.__code__
 _DEEPEST = 8

@@ -104,12 +104,9 @@ class PoolShares:
             return {}
         begin, end = self._borders[border], self._borders[border + 1]
         found = zip(
-            active,
-            self._until[border],
-            _parts(end - begin, len(active)),
-            _parts(end_ns - begin, len(active)),
-            strict=True,
-        )
+            active, self._until[border], _parts(end - begin, len(active)),
+            _parts(end_ns - begin, len(active)), strict=True,
+        )  # fmt: skip
         return {index: until_ns - all_ns + part_ns for index, until_ns, all_ns, part_ns in found}
 
     def _by_group(self, indices: Iterable[int], shares: Iterable[int]) -> list[Share]:

@@ -74,11 +74,6 @@ def _handed_over(drawing: Drawing, job: Job, segment: Segment) -> OffCpu:
     if drawing.observed is None:
         return OffCpu(cpu_ns, queued_ns)
     return drawing.observed.blocked(
-        segment.kind,
-        job.thread_id,
-        segment.start_ns,
-        segment.end_ns,
-        cpu_ns=cpu_ns,
-        run_queue_ns=queued_ns,
-        woken=True,
-    )
+        segment.kind, job.thread_id, segment.start_ns, segment.end_ns, cpu_ns=cpu_ns,
+        run_queue_ns=queued_ns, woken=True,
+    )  # fmt: skip

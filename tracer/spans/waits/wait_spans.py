@@ -81,20 +81,12 @@ def _add_await(drawing: Drawing, activity: Activity, wait: Wait, queued_ns: int 
         # those of a job are its worker's; who else has a token is known by the one who gave it up
         shared = occupants(*drawing.past.pools.shares(wait.pool, wait.start_ns, wait.cause_ns))
     about = AboutWait(
-        activity.span_id,
-        wait.kind,
-        _off_cpu_in_call(drawing, activity, wait, queued_ns),
-        wait.site,
-        wait.pool,
-        _waker(drawing, wait.by) if is_edge else None,
-        blockers,
-        blocker_count,
+        activity.span_id, wait.kind, _off_cpu_in_call(drawing, activity, wait, queued_ns), wait.site,
+        wait.pool, _waker(drawing, wait.by) if is_edge else None, blockers, blocker_count,
         wait.by.collector if wait.kind == s.WAIT_COLLECT_ORDER and isinstance(wait.by, Job) else None,
-        shared,
-        lock_of(waited) if waited is not None else None,
-        waited.handler if waited is not None else "",
-        inferred=waited is not None and not waited.end_seen,
-    )
+        shared, lock_of(waited) if waited is not None else None,
+        waited.handler if waited is not None else "", inferred=waited is not None and not waited.end_seen,
+    )  # fmt: skip
     drawing.add_wait(_name(wait), activity, wait.parent_id, wait.start_ns, wait.cause_ns, about)
 
 
@@ -159,14 +151,10 @@ def _add_resume_segment(
 ) -> None:
     blockers = callback_blockers(segment.callbacks, drawing.request) if segment.callbacks else []
     about = AboutWait(
-        activity.span_id,
-        segment.kind,
-        _off_cpu_on_way_back(drawing, activity, wait, segment, queued_ns),
-        pool=wait.pool,
-        blockers=blockers,
-        blocker_count=sum(one.calls for one in segment.callbacks),
+        activity.span_id, segment.kind, _off_cpu_on_way_back(drawing, activity, wait, segment, queued_ns),
+        pool=wait.pool, blockers=blockers, blocker_count=sum(one.calls for one in segment.callbacks),
         inferred=wait.by is IO_LATE,
-    )
+    )  # fmt: skip
     name = segment.kind.replace("_", " ")
     if blockers:
         # names are what stores count and list: how many callbacks they were is BLOCKER_COUNT
