@@ -15,7 +15,7 @@ Probes call these functions and no others; a second implementation has to offer 
 - `jobs`: `make_job`, `run_job`, `timed_initializer`; `pools`: `pool_of`, `known_pool`, `occupancy_of`;
   `job_names`: `PLAIN`, the attribute by which a wrapper of ours names what it stands for.
 - `open_phase`: `begin`, and `end` of what that returns, which write phases; `error_name`.
-- `recorder`: `Recorder`, `probe_failed`, and `active`, the session's recorder.
+- `recorder`: `Recorder`, `probe_failed`, `logger`, and `active`, the session's recorder.
 
 CPU time of steps and jobs is estimated by `host.cpu_meter` alone. Requests are judged by `tail_sampling` and
 `trace_verdicts`, and counted by `request_totals`, once each, at their end.

@@ -24,7 +24,7 @@ def add_queue_segment(drawing: Drawing, job: Job, segment: Segment, small: dict[
     else:  # 4. its worker was free, and had not begun
         about = AboutWait(job.span_id, segment.kind, _handed_over(drawing, job, segment), pool=job.pool)
     name = segment.kind.replace("_", " ")
-    drawing.add_wait(name, job, job.span_id, segment.start_ns, segment.end_ns, about)
+    drawing.add(name, job, job.span_id, segment.start_ns, segment.end_ns, about)
 
 
 def _queued(drawing: Drawing, job: Job, segment: Segment) -> AboutWait:
