@@ -166,6 +166,6 @@ def test_nobody_there_is_said(tmp_path: Path, output: Path) -> None:
 
 
 def test_the_doctor_finds_both_doors_of_jaeger(jaeger: Jaeger) -> None:
-    for url, said in ((jaeger.query_url, "answers queries"), (jaeger.otlp_url, "takes traces")):
+    for url, said in ((jaeger.query_url, "answers queries"), (jaeger.otlp_url, "accepts traces")):
         found = jaeger_check(url)
         assert (found.state, said in found.found) == (State.YES, True), found

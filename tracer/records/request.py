@@ -145,12 +145,10 @@ class Job(Activity):
         self.thread_name = ""
         self.pool: Pool | None = None
         self.pool_age_ns = 0
-        self.initialized: tuple[str, int] | None = (
-            None  # what its worker ran before its first job, and how long
-        )
-        self.passage: Any = (
-            None  # its way through a pool of processes, a `whywait.tracer.records.process_job.Passage`
-        )
+        # what its worker ran before its first job, and how long
+        self.initialized: tuple[str, int] | None = None
+        # its way through a pool of processes, a `whywait.tracer.records.process_job.Passage`
+        self.passage: Any = None
         self.idle_since_ns = 0  # when the worker ended its job before; 0: this was its first
         self.handover_cpu_ns = 0
         self.handover_run_queue_ns: int | None = None

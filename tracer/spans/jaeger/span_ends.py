@@ -20,9 +20,8 @@ APART_NS: Final = 1_000  # one tick of Jaeger's clock
 _LATER_NS: Final = (
     2 * APART_NS
 )  # of two ends the later one: start and duration are cut to ticks, each for itself
-LAST_ACT_NS: Final = (
-    50_000  # how long a task may go on after it woke its waiter, and that was still its last act
-)
+# how long a task may go on after it woke its waiter, and that was still its last act
+LAST_ACT_NS: Final = 50_000
 
 
 def _wakers(made: Sequence[SpanSpec], pause: Pause) -> list[tuple[int, int]]:

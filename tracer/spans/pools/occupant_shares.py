@@ -111,9 +111,8 @@ class PoolShares:
 
     def _by_group(self, indices: Iterable[int], shares: Iterable[int]) -> list[Share]:
         sums: dict[tuple[int, str], int] = {}
-        chief: dict[
-            tuple[int, str], tuple[int, int]
-        ] = {}  # the longest share, and whose; the first of equal ones
+        # the longest share, and whose; the first of equal ones
+        chief: dict[tuple[int, str], tuple[int, int]] = {}
         for index, ns in zip(indices, shares, strict=True):
             group = self._groups[index]
             known = sums.get(group)
