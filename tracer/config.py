@@ -65,12 +65,10 @@ def _keeping(config: Config, environ: Mapping[str, str]) -> Config:
     if keep not in {KEEP_ALL, KEEP_SLOW}:
         raise ConfigError(f"WHYWAIT_KEEP is {keep!r}; expected {KEEP_ALL} or {KEEP_SLOW}")
     return replace(
-        config,
-        keep=keep,
-        slow_ns=_milliseconds(environ, "WHYWAIT_SLOW_MS", "250"),
+        config, keep=keep, slow_ns=_milliseconds(environ, "WHYWAIT_SLOW_MS", "250"),
         slow_quantile=_fraction(environ, "WHYWAIT_SLOW_QUANTILE", config.slow_quantile),
         keep_share=_fraction(environ, "WHYWAIT_KEEP_SHARE", config.keep_share),
-    )
+    )  # fmt: skip
 
 
 def _milliseconds(environ: Mapping[str, str], name: str, example: str) -> int | None:

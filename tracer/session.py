@@ -24,13 +24,7 @@ from whywait.tracer.probes.installing import install_all, take_out_all
 from whywait.tracer.probes.requests import server_span
 from whywait.tracer.probes.stacks import sampler
 from whywait.tracer.records.ids import reseed
-from whywait.tracer.schema import (
-    SCOPE,
-    SIGNAL_EXECUTOR,
-    SIGNAL_GC,
-    SIGNAL_RUN_QUEUE,
-    SIGNAL_THREAD_CPU,
-)
+from whywait.tracer.schema import SCOPE, SIGNAL_EXECUTOR, SIGNAL_GC, SIGNAL_RUN_QUEUE, SIGNAL_THREAD_CPU
 
 _NO_SAMPLER: Final = (
     "whywait: could not start its sampler: %r. Waits for the GIL and for a CPU are part of unexplained. `whywait doctor` "
@@ -38,9 +32,6 @@ _NO_SAMPLER: Final = (
 )
 _NOT_CLOSED: Final = "whywait: could not end all of itself: %r. The last spans may be missing from the traces; the process goes on."
 _CHILD_UNTRACED: Final = "whywait: does not trace the forked process %d: %r. The process runs on; its requests are missing from the traces."
-_new_lock = threading.RLock  # a signal handler may call `stop` while this thread starts or stops
-_lock = _new_lock()
-_session: "_Session | None" = None
 
 
 class _Session:
@@ -127,20 +118,32 @@ def _deactivate() -> None:
     recorder.active = None
 
 
+class _Process:
+    """What this process traces now, and the lock of who starts or stops that."""
+
+    def __init__(self) -> None:
+        self.session: _Session | None = None
+        self.renew()
+
+    def renew(self) -> None:
+        """In a forked child: the lock's holder may not exist here."""
+        self.lock = threading.RLock()  # a signal handler may call `stop` while this thread starts or stops
+
+
+_process = _Process()
+
+
 def start(
-    service_name: str | None = None,
-    *,
-    output: str | os.PathLike[str] | None = None,
+    service_name: str | None = None, *, output: str | os.PathLike[str] | None = None,
     config: Config | None = None,
-) -> None:
+) -> None:  # fmt: skip
     """Begin to trace this process. A second call without `stop` in between changes nothing.
 
     `output` is an OTLP JSON Lines file or a directory; WHYWAIT_* and the standard OTEL_* variables are
     read once, here. Raises `ConfigError` when a setting cannot be used.
     """
-    global _session
-    with _lock:
-        if _session is not None:
+    with _process.lock:
+        if _process.session is not None:
             return
         chosen = config or from_environment()
         if service_name is not None:
@@ -148,44 +151,41 @@ def start(
         if output is not None:
             chosen = replace(chosen, output=Path(output))
         try:
-            _session = _Session(chosen)
+            session = _process.session = _Session(chosen)
         except provider.ForeignProvider as error:
             raise ConfigError(
                 f"the global tracer provider is {error}; whywait needs OpenTelemetry's SDK provider or none"
             ) from None
-        if _session.recorder.sampler is not None:
-            _session.recorder.sampler.settle()
+        if session.recorder.sampler is not None:
+            session.recorder.sampler.settle()
 
 
 def stop() -> None:
     """End tracing: export what is finished, take every patch out, end every thread of ours."""
-    global _session
-    with _lock:
-        session, _session = _session, None
+    with _process.lock:
+        session, _process.session = _process.session, None
         if session is not None:
             session.close()
 
 
 def is_active() -> bool:
     """Whether this process is being traced."""
-    return _session is not None
+    return _process.session is not None
 
 
 def _after_fork_in_child() -> None:
     """The child has our patches but none of our threads; a session of its own writes a file of its own."""
-    global _session, _lock
-    session = _session
-    _lock = _new_lock()
+    session = _process.session
+    _process.renew()
     if session is None:
         return
     reseed()
     forget_here()
-    config = session.config
     session.outlet.forget()
-    _session = None
+    _process.session = None
     try:
         session.abandon()
-        _session = _Session(config)
+        _process.session = _Session(session.config)
         process_exit.stop_with_child(stop)
     except Exception as error:
         recorder.active = None

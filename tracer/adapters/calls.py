@@ -75,10 +75,7 @@ def begin(rule: Rule, method: str, probe: str, owner: Any) -> Open | None:
         if activity is None and device is None:
             return None
         made = Open(rule, method, probe, owner, outer)
-        made.activity = activity
-        if device is not None and not _is_on(device, outer):
-            _enter_device(made, device, activity)
-        _start(made, activity)
+        _start(made, activity, device)
         return made
     except Exception as error:
         recorders.probe_failed(probe, error)
@@ -90,7 +87,10 @@ def _is_detail(outer: Open, rule: Rule, owner: Any) -> bool:
     return rule.outermost or (owner is not None and outer.owner is owner and outer.rule.phase == rule.phase)
 
 
-def _start(made: Open, activity: Activity | None) -> None:
+def _start(made: Open, activity: Activity | None, device: Any) -> None:
+    made.activity = activity
+    if device is not None and not _is_on(device, made.outer):
+        _enter_device(made, device, activity)
     if activity is not None:
         recorder = recorders.active
         if made.rule.steps and recorder is not None and recorder.adapters is not None:

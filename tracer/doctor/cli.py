@@ -35,12 +35,9 @@ def main(arguments: Sequence[str]) -> int:
     )
     options = parser.parse_args(list(arguments))
     checks = [
-        *installation_checks(),
-        *interpreter_checks(),
-        *private_name_checks(),
-        *kernel_checks(),
+        *installation_checks(), *interpreter_checks(), *private_name_checks(), *kernel_checks(),
         *cpu_checks(),
-    ]
+    ]  # fmt: skip
     if options.jaeger is not None:
         checks.append(jaeger_check(options.jaeger))
     if options.as_json:

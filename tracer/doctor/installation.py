@@ -9,10 +9,7 @@ from typing import Final
 import whywait
 from whywait.tracer.doctor.check import Check, no, yes
 
-_PARTS: Final = {
-    "tracer": "nothing is traced",
-    "analysis": "no trace can be read: only run and doctor work",
-}
+_PARTS: Final = {"tracer": "nothing is traced", "analysis": "no trace can be read: only run and doctor work"}
 _REINSTALL: Final = "reinstall: pip install --force-reinstall whywait"
 
 

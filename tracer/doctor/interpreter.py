@@ -14,16 +14,9 @@ from whywait.tracer.host.gil import has_gil
 
 _TESTED: Final = ((3, 11), (3, 13))
 _LIBRARIES: Final = (
-    "fastapi",
-    "starlette",
-    "uvicorn",
-    "anyio",
-    "uvloop",
-    "xgboost",
-    "xgboost-cpu",
-    "scikit-learn",
+    "fastapi", "starlette", "uvicorn", "anyio", "uvloop", "xgboost", "xgboost-cpu", "scikit-learn",
     "pandas",
-)
+)  # fmt: skip
 _NEEDED: Final = (
     "opentelemetry-sdk", "opentelemetry-exporter-otlp-json-file", "opentelemetry-exporter-otlp-proto-http",
     "opentelemetry-instrumentation-asgi",
@@ -39,11 +32,9 @@ def _python() -> Check:
     found = f"{platform.python_implementation()} {platform.python_version()} at {sys.executable}"
     if platform.python_implementation() != "CPython":
         return no(
-            "python",
-            found,
-            "probes and the sampler work on CPython only",
+            "python", found, "probes and the sampler work on CPython only",
             "run the service on CPython 3.11 to 3.13",
-        )
+        )  # fmt: skip
     low, high = _TESTED
     if not low <= sys.version_info[:2] <= high:
         return no(
@@ -97,9 +88,7 @@ def _settings(environ: Mapping[str, str]) -> Check:
             "unset WHYWAIT_SAMPLER",
         )  # fmt: skip
     if config.output is not None:
-        folder = output_file(Path(config.output), 0).parent
-        while not folder.exists() and folder != folder.parent:
-            folder = folder.parent
+        folder = _existing(output_file(Path(config.output), 0).parent)
         if not os.access(folder, os.W_OK):
             return no(
                 "settings", f"WHYWAIT_OUTPUT is {config.output}, and {folder} is not writable", "no trace is written",
@@ -107,6 +96,12 @@ def _settings(environ: Mapping[str, str]) -> Check:
             )  # fmt: skip
     endpoint = environ.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") or environ.get("OTEL_EXPORTER_OTLP_ENDPOINT")
     return yes("settings", f"traces go to {config.output or endpoint or './traces (whywait run)'}")
+
+
+def _existing(folder: Path) -> Path:
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    return folder
 
 
 def _version(name: str) -> str:

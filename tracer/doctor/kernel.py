@@ -46,12 +46,12 @@ def _system() -> Check:
 
 def _confined() -> str:
     """How the process is confined, as far as that is visible."""
-    status = _read("/proc/self/status")
+    status = read_file("/proc/self/status")
     fields = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)
     words = []
     if fields.get("Seccomp", "0") == "2":
         words.append("seccomp filter")
-    if "gVisor" in _read("/proc/version") or "gvisor" in platform.release().lower():
+    if "gVisor" in read_file("/proc/version") or "gvisor" in platform.release().lower():
         words.append("gVisor")
     return f" ({', '.join(words)})" if words else ""
 
@@ -65,11 +65,9 @@ def _thread_cpu() -> Check:
     except OSError:
         pass
     return no(
-        "thread_cpu",
-        "the CPU time of a thread cannot be read",
-        "compute is inferred",
+        "thread_cpu", "the CPU time of a thread cannot be read", "compute is inferred",
         "none: the platform has no clock of a thread's CPU time",
-    )
+    )  # fmt: skip
 
 
 def _run_queue() -> Check:
@@ -125,7 +123,7 @@ def _dumpable() -> bool | None:
 
 
 def _ptrace() -> Check:
-    scope = _read(_YAMA).strip()
+    scope = read_file(_YAMA).strip()
     if not scope:
         return info("ptrace_scope", "no Yama: processes of one user may observe one another")
     words = _YAMA_MEANS.get(scope, scope)
@@ -188,10 +186,11 @@ def _begun(process: SamplerProcess) -> bool:
     return False
 
 
-def _read(path: str) -> str:
+def read_file(path: str) -> str:
+    """Return what a small file holds, "" where it cannot be read."""
     try:
         with open(path, encoding="utf-8", errors="replace") as file:
-            return file.read(100_000)
+            return file.read(1_000_000)
     except OSError:
         return ""
 

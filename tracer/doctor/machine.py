@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Final
 
 from whywait.tracer.doctor.check import Check, info, no, yes
-from whywait.tracer.doctor.kernel import processors
+from whywait.tracer.doctor.kernel import processors, read_file
 from whywait.tracer.sampler.child.cgroup import CpuGroups, hierarchy
 
 _TIMEOUT_S: Final = 5.0
@@ -17,7 +17,7 @@ _TIMEOUT_S: Final = 5.0
 def cpu_checks() -> list[Check]:
     """Return the CPUs, the control group's version and quota, and what Python makes of them."""
     allowed, of_machine = len(processors()), os.cpu_count() or 1
-    version = hierarchy(_read("/proc/self/cgroup"), _read("/proc/self/mountinfo")).version
+    version = hierarchy(read_file("/proc/self/cgroup"), read_file("/proc/self/mountinfo")).version
     groups = CpuGroups(os.getpid())
     groups.find()
     quota, throttled = groups.quota, groups.throttled()
@@ -55,9 +55,9 @@ def jaeger_check(url: str) -> Check:
         return no("jaeger", f"{url} is no address", means, "name one such as http://localhost:16686")
     base = url.rstrip("/")
     why = ""
-    for path, read in (("/api/v3/services", _services), ("/api/services", _services)):
+    for path in ("/api/v3/services", "/api/services"):
         answer, why = _ask(base + path)
-        services = read(answer) if answer is not None else None
+        services = _services(answer) if answer is not None else None
         if services is not None:
             return yes("jaeger", f"{base} answers queries: {services}")
     answer, refused = _ask(f"{base}/v1/traces", b'{"resourceSpans":[]}')
@@ -87,11 +87,3 @@ def _ask(url: str, body: bytes | None = None) -> tuple[bytes | None, str]:
         return None, f"HTTP {error.code}"
     except (urllib.error.URLError, OSError, ValueError) as error:
         return None, str(getattr(error, "reason", error))
-
-
-def _read(path: str) -> str:
-    try:
-        with open(path, encoding="utf-8", errors="replace") as file:
-            return file.read(1_000_000)
-    except OSError:
-        return ""

@@ -3,8 +3,9 @@
 import threading
 import time
 from collections import deque
+from collections.abc import Iterable
 from time import perf_counter_ns
-from typing import Final
+from typing import Final, TypeVar
 
 from whywait.tracer.export.sdk_spans import SpanMaker
 from whywait.tracer.export.wall_clock import Clock
@@ -42,7 +43,10 @@ _NO_SAMPLES: Final = (
     "whywait: goes on without samples of thread states: %s. Waits for the GIL and for untraced locks are part of "
     "unexplained. `whywait doctor` says what prevents them."
 )
+_OF_SAMPLER: Final = (SIGNAL_SAMPLER, SIGNAL_HOLDER, SIGNAL_CPU_RIVALS)
 _SETTLE_NS = 20_000_000  # the loop's own record of the request's last callback comes right after it
+
+T = TypeVar("T", HolderSeen, Occupancy, ThreadLife)
 
 
 class Outlet:
@@ -126,14 +130,9 @@ class Outlet:
         for request in ready:
             try:
                 made = request_spans(
-                    request,
-                    past,
-                    self._recorder.signals,
-                    self._recorder.config.max_resolution_ns,
-                    lost,
-                    observed,
-                    self._pause,
-                )
+                    request, past, self._recorder.signals, self._recorder.config.max_resolution_ns, lost,
+                    observed, self._pause,
+                )  # fmt: skip
                 for spec in made:
                     self._maker.make(spec, self._clock.unix_ns)
                     self._pause()
@@ -174,17 +173,15 @@ class Outlet:
         if process is None or process.ended:
             return
         process.look()
-        if process.failure and not self._sampler_lost:
+        if self._sampler_lost:
+            return
+        if process.failure:
             self._sampler_lost = True
             self._samples = None
             self._recorder.lost["sampler"] += 1
-            self._recorder.signals = tuple(
-                one
-                for one in self._recorder.signals
-                if one not in (SIGNAL_SAMPLER, SIGNAL_HOLDER, SIGNAL_CPU_RIVALS)
-            )
+            self._recorder.signals = tuple(one for one in self._recorder.signals if one not in _OF_SAMPLER)
             logger.warning(_NO_SAMPLES, process.failure)
-        elif process.ready and self._samples is None and not self._sampler_lost:
+        elif process.ready and self._samples is None:
             self._samples = Samples(process)
             states = (SIGNAL_SAMPLER, SIGNAL_HOLDER) if process.tells_holder else (SIGNAL_SAMPLER,)
             rivals = (SIGNAL_CPU_RIVALS,) if SIGNAL_RUN_QUEUE in self._recorder.signals else ()
@@ -198,18 +195,19 @@ class Outlet:
         samples.read(self._pause)
         if samples.missed > missed:
             self._recorder.lost["sample"] += samples.missed - missed
-        jobs: dict[int, list[Occupancy]] = {}
-        for held in self._recorder.holds.copy():
-            if not held.end_ns or held.end_ns > start_ns:
-                jobs.setdefault(held.thread_id, []).append(held)
-        looks: dict[int, list[HolderSeen]] = {}
-        for look in self._recorder.looks.copy():
-            if look.at_ns > start_ns:
-                looks.setdefault(look.thread_id, []).append(look)
+        jobs = _by_thread(
+            one for one in self._recorder.holds.copy() if one.end_ns > start_ns or not one.end_ns
+        )
+        looks = _by_thread(one for one in self._recorder.looks.copy() if one.at_ns > start_ns)
         names = {one.native_id: one.name for one in threading.enumerate() if one.native_id}
         self._recorder.threads.settle(names.keys())
-        lives: dict[int, list[ThreadLife]] = {}
-        for life in self._recorder.threads:
-            lives.setdefault(life.thread_id, []).append(life)
+        lives = _by_thread(self._recorder.threads)
         callbacks = {loop.native_id: past.callbacks.get(loop.thread_id, ()) for loop in self._recorder.loops}
         return Observed(samples, self._memory, HolderPast(jobs, callbacks, looks, names, lives))
+
+
+def _by_thread(records: Iterable[T]) -> dict[int, list[T]]:
+    found: dict[int, list[T]] = {}
+    for one in records:
+        found.setdefault(one.thread_id, []).append(one)
+    return found

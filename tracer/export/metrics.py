@@ -12,7 +12,7 @@ one back, and report nothing while no session runs.
 
 import functools
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 from opentelemetry import metrics
@@ -66,14 +66,19 @@ def _make_once(version: str) -> None:
 
 def _make_instruments(version: str) -> None:
     meter = metrics.get_meter("whywait", version)
-    meter.create_observable_counter("whywait.requests", [_requests], "{request}", "requests that ended")
     meter.create_observable_counter(
-        "whywait.requests.duration", [_durations], "s", "wall time of the requests that ended, in sum"
+        "whywait.requests", [_observed(_requests)], "{request}", "requests that ended"
     )
+    meter.create_observable_counter(
+        "whywait.requests.duration", [_observed(_durations)], "s",
+        "wall time of the requests that ended, in sum",
+    )  # fmt: skip
     meter.create_observable_up_down_counter(
-        "whywait.requests.open", [_open], "{request}", "requests under way"
+        "whywait.requests.open", [_observed(_open)], "{request}", "requests under way"
     )
-    meter.create_observable_counter("whywait.lost", [_lost], "{record}", "what whywait dropped or took out")
+    meter.create_observable_counter(
+        "whywait.lost", [_observed(_lost)], "{record}", "what whywait dropped or took out"
+    )
 
 
 def _provide(resource: Resource) -> Any:
@@ -92,36 +97,31 @@ def _provide(resource: Resource) -> Any:
     return provider
 
 
-def _recorder() -> Recorder | None:
-    return recorders.active
+def _observed(
+    read: Callable[[Recorder], Iterable[Observation]],
+) -> Callable[[CallbackOptions], Iterable[Observation]]:
+    def observe(_: CallbackOptions) -> Iterable[Observation]:
+        recorder = recorders.active
+        return read(recorder) if recorder is not None else ()
+
+    return observe
 
 
-def _requests(_: CallbackOptions) -> Iterable[Observation]:
-    recorder = _recorder()
-    if recorder is None:
-        return
+def _requests(recorder: Recorder) -> Iterable[Observation]:
     for endpoint, total in list(recorder.totals.endpoints.items()):
         for why, count in list(total.by_decision.items()):
             yield Observation(count, {"endpoint": endpoint, "kept": why or NOT_KEPT})
 
 
-def _durations(_: CallbackOptions) -> Iterable[Observation]:
-    recorder = _recorder()
-    if recorder is None:
-        return
+def _durations(recorder: Recorder) -> Iterable[Observation]:
     for endpoint, total in list(recorder.totals.endpoints.items()):
         yield Observation(total.wall_ns / 1e9, {"endpoint": endpoint})
 
 
-def _open(_: CallbackOptions) -> Iterable[Observation]:
-    recorder = _recorder()
-    if recorder is not None:
-        yield Observation(len(recorder.open), {})
+def _open(recorder: Recorder) -> Iterable[Observation]:
+    yield Observation(len(recorder.open), {})
 
 
-def _lost(_: CallbackOptions) -> Iterable[Observation]:
-    recorder = _recorder()
-    if recorder is None:
-        return
+def _lost(recorder: Recorder) -> Iterable[Observation]:
     for kind, count in list(recorder.lost.items()):
         yield Observation(count, {"kind": kind})

@@ -88,13 +88,9 @@ def file_queue(output: Path, recorder: Recorder) -> SpanQueue:
             f"cannot write traces to {path}: {error.strerror}; choose another output"
         ) from error
     return SpanQueue(
-        _ToFile(file, recorder),
-        f"the file {path.name}",
-        recorder,
-        part=16,
-        stop_s=_FILE_STOP_S,
+        _ToFile(file, recorder), f"the file {path.name}", recorder, part=16, stop_s=_FILE_STOP_S,
         let_go=file.close,
-    )
+    )  # fmt: skip
 
 
 def gated(queue: SpanQueue, recorder: Recorder) -> SpanProcessor:

@@ -13,15 +13,13 @@ needs: Final = (
     "opentelemetry.metrics._internal._METER_PROVIDER_SET_ONCE",
     "opentelemetry.sdk.trace.SynchronousMultiSpanProcessor._lock",
     "opentelemetry.sdk.trace.SynchronousMultiSpanProcessor._span_processors",
-    "opentelemetry.sdk.trace.Tracer._instrumentation_scope",
-    "opentelemetry.sdk.trace.Tracer._is_enabled",
+    "opentelemetry.sdk.trace.Tracer._instrumentation_scope", "opentelemetry.sdk.trace.Tracer._is_enabled",
     "opentelemetry.sdk.trace.Tracer._span_limits",
     "opentelemetry.sdk.trace.TracerProvider._active_span_processor",
     "opentelemetry.sdk.trace.export.BatchSpanProcessor._batch_processor",
     "opentelemetry.sdk.trace.export.BatchSpanProcessor._default_max_queue_size",
-    "opentelemetry.trace._TRACER_PROVIDER",
-    "opentelemetry.trace._TRACER_PROVIDER_SET_ONCE",
-)
+    "opentelemetry.trace._TRACER_PROVIDER", "opentelemetry.trace._TRACER_PROVIDER_SET_ONCE",
+)  # fmt: skip
 
 
 def forget_tracer_provider() -> None:

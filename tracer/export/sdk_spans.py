@@ -92,18 +92,12 @@ class SpanMaker:
         if spec.error:
             attributes["error.type"] = spec.error
         span = ReadableSpan(
-            name=spec.name,
-            context=SpanContext(spec.trace_id, spec.span_id, False, _SAMPLED),
+            name=spec.name, context=SpanContext(spec.trace_id, spec.span_id, False, _SAMPLED),
             parent=SpanContext(spec.trace_id, spec.parent_id, False, _SAMPLED),
-            resource=self._tracer.resource,
-            attributes=attributes,
-            links=links,
-            kind=_KINDS[spec.kind],
-            status=Status(StatusCode.ERROR) if spec.error else _UNSET,
-            start_time=start_ns,
-            end_time=end_ns,
+            resource=self._tracer.resource, attributes=attributes, links=links, kind=_KINDS[spec.kind],
+            status=Status(StatusCode.ERROR) if spec.error else _UNSET, start_time=start_ns, end_time=end_ns,
             instrumentation_scope=self._scope,
-        )
+        )  # fmt: skip
         self._tracer.span_processor.on_end(span)
 
     def _make(
@@ -116,13 +110,8 @@ class SpanMaker:
         else:
             context = trace.set_span_in_context(trace.INVALID_SPAN)
         span = self._tracer.start_span(
-            spec.name,
-            context,
-            _KINDS[spec.kind],
-            attributes=attributes,
-            links=links,
-            start_time=start_ns,
-        )
+            spec.name, context, _KINDS[spec.kind], attributes=attributes, links=links, start_time=start_ns,
+        )  # fmt: skip
         if spec.error:
             span.set_attribute("error.type", spec.error)
             span.set_status(Status(StatusCode.ERROR))

@@ -44,15 +44,9 @@ class SpanQueue(BatchSpanProcessor):
     """
 
     def __init__(
-        self,
-        exporter: SpanExporter,
-        target: str,
-        recorder: Recorder,
-        *,
-        part: int,
-        stop_s: float,
+        self, exporter: SpanExporter, target: str, recorder: Recorder, *, part: int, stop_s: float,
         let_go: Callable[[], None] = lambda: None,
-    ) -> None:
+    ) -> None:  # fmt: skip
         self._stop_s = stop_s
         self._let_go = let_go
         self._parts = _InParts(exporter, target, recorder, part)

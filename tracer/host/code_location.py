@@ -32,9 +32,8 @@ class Site(NamedTuple):
 
 _MAX_DEPTH = 100
 _RESUME = opmap["RESUME"]
-_RESUMED_FROM = (
-    3  # of its argument: the bits that distinguish a begin, 0, from going on after a yield or an await
-)
+# of its argument: the bits that distinguish a begin, 0, from going on after a yield or an await
+_RESUMED_FROM = 3
 _COLLECTS_WHILE_ALLOCATING = sys.version_info < (3, 12)
 # how each kind of coroutine says where it stands and what it awaits; read of these exact types only
 _SUSPENDED: dict[type[Any], tuple[str, str]] = {
@@ -220,9 +219,5 @@ def _suspended(coroutine: Any) -> tuple[FrameType | None, FrameType | None]:
 @lru_cache(maxsize=4_096)
 def _about(filename: str) -> int:
     module = module_of(filename)
-    server = _SERVER if module.startswith(_SERVERS) else 0
-    return (
-        (_LIBRARY if is_library(filename) else 0)
-        | server
-        | (_ASYNCIO if module.startswith("asyncio.") else 0)
-    )
+    library = _LIBRARY if is_library(filename) else 0
+    return library | _SERVER * module.startswith(_SERVERS) | _ASYNCIO * module.startswith("asyncio.")

@@ -72,6 +72,13 @@ def _span_id(context: Context | None) -> int:
 _NOTHING: Final = Context()
 
 
+def _on_the_span_around(method: str) -> Any:
+    def said(self: "StandIn", *args: Any, **kwargs: Any) -> None:
+        getattr(self._around, method)(*args, **kwargs)
+
+    return said
+
+
 class StandIn(NonRecordingSpan):
     """The current span while a job or a phase runs: its span is made later, from what was recorded.
 
@@ -98,33 +105,13 @@ class StandIn(NonRecordingSpan):
         """As the span around."""
         return bool(self._around.is_recording())
 
-    def set_attribute(self, *args: Any, **kwargs: Any) -> None:
-        """On the span around."""
-        self._around.set_attribute(*args, **kwargs)
-
-    def set_attributes(self, *args: Any, **kwargs: Any) -> None:
-        """On the span around."""
-        self._around.set_attributes(*args, **kwargs)
-
-    def add_event(self, *args: Any, **kwargs: Any) -> None:
-        """On the span around."""
-        self._around.add_event(*args, **kwargs)
-
-    def add_link(self, *args: Any, **kwargs: Any) -> None:
-        """On the span around."""
-        self._around.add_link(*args, **kwargs)
-
-    def update_name(self, *args: Any, **kwargs: Any) -> None:
-        """On the span around."""
-        self._around.update_name(*args, **kwargs)
-
-    def set_status(self, *args: Any, **kwargs: Any) -> None:
-        """On the span around."""
-        self._around.set_status(*args, **kwargs)
-
-    def record_exception(self, *args: Any, **kwargs: Any) -> None:
-        """On the span around."""
-        self._around.record_exception(*args, **kwargs)
+    set_attribute = _on_the_span_around("set_attribute")
+    set_attributes = _on_the_span_around("set_attributes")
+    add_event = _on_the_span_around("add_event")
+    add_link = _on_the_span_around("add_link")
+    update_name = _on_the_span_around("update_name")
+    set_status = _on_the_span_around("set_status")
+    record_exception = _on_the_span_around("record_exception")
 
     def __repr__(self) -> str:
         return f"NonRecordingSpan({self.get_span_context()!r})"

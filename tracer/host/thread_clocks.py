@@ -18,14 +18,9 @@ except ImportError:  # not Unix
     resource = None  # type: ignore[assignment]
 
 __all__ = [
-    "NOT_COUNTED",
-    "SmallReader",
-    "close_all",
-    "run_queue_available",
-    "run_queue_ns",
-    "sleeps",
+    "NOT_COUNTED", "SmallReader", "close_all", "run_queue_available", "run_queue_ns", "sleeps",
     "thread_time_ns",
-]
+]  # fmt: skip
 
 _PATH = "/proc/thread-self/schedstat"
 _SIZE = 63

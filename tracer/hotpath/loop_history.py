@@ -13,9 +13,8 @@ from whywait.tracer.records.request import Activity, Request, made
 CALLBACK_MIN_NS = 100_000  # shorter callbacks are kept as runs, not one by one
 AWAY_MIN_NS = 100_000  # of a loop that is seen in its callbacks only: less lies between two callbacks
 
-_Whose: TypeAlias = tuple[
-    int, int, CodeType | None, Sample | None, Request | None
-]  # the middle of a `Callback`
+# the middle of a `Callback`
+_Whose: TypeAlias = tuple[int, int, CodeType | None, Sample | None, Request | None]
 
 
 def queued_since(loop: Loop) -> int | None:

@@ -43,19 +43,10 @@ class GeneratorLife:
         error = error_name(self.error)
         activity.request.phases.append(
             Phase(
-                self._title,
-                self._span_id,
-                self._parent_id,
-                activity,
-                self._start_ns,
-                perf_counter_ns(),
-                -1,
-                None,
-                self._place,
-                error,
-                True,
+                self._title, self._span_id, self._parent_id, activity, self._start_ns, perf_counter_ns(),
+                -1, None, self._place, error, True,
             )
-        )
+        )  # fmt: skip
 
 
 class _NoPhase:
@@ -153,13 +144,9 @@ def begin(title: str, code: CodeType | None) -> OpenPhase | None:
     if recorder is None:
         return None
     request = Request(
-        new_trace_id(),
-        new_span_id(),
-        TraceFlags.SAMPLED,
-        perf_counter_ns(),
-        recorder.config.max_records_per_request,
-        here.loop,
-    )
+        new_trace_id(), new_span_id(), TraceFlags.SAMPLED, perf_counter_ns(),
+        recorder.config.max_records_per_request, here.loop,
+    )  # fmt: skip
     request.name = title
     recorder.begin(request)
     root = request.root

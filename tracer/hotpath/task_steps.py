@@ -64,13 +64,9 @@ def waker_now(current: Any, now: int = 0) -> Stamp:
 
 
 def begin_callback(
-    loop: Loop,
-    found: Activity,
-    callback: Any,
-    stamp: Stamp,
-    start_ns: int,
+    loop: Loop, found: Activity, callback: Any, stamp: Stamp, start_ns: int,
     context: "contextvars.Context | None",
-) -> Activity | None:
+) -> Activity | None:  # fmt: skip
     """Return the activity whose step this callback is, begun: its wait ends here. None where it is none.
 
     `found` is what stands in the callback's context, `context` that context where it is not entered.
@@ -146,15 +142,9 @@ def end_short(
 
 
 def end_callback(
-    loop: Loop,
-    current: Activity | Standing | None,
-    opened: Activity | None,
-    begun: Activity | None,
-    found: Activity | None,
-    callback: Any,
-    start_ns: int,
-    end_ns: int,
-) -> None:
+    loop: Loop, current: Activity | Standing | None, opened: Activity | None, begun: Activity | None,
+    found: Activity | None, callback: Any, start_ns: int, end_ns: int,
+) -> None:  # fmt: skip
     """A callback has run, in which a request may have been `opened`.
 
     `begun` is the activity whose step it was when it began, `current` what stood in `here` when it ended.

@@ -34,16 +34,9 @@ def waiter_here() -> Activity | None:
 
 
 def keep_wait(
-    activity: Activity,
-    kind: str,
-    start_ns: int,
-    cause_ns: int,
-    end_ns: int,
-    by: Waker,
-    waited: Waited,
-    pool: Pool | None = None,
-    queue_before_ns: int | None = None,
-) -> None:
+    activity: Activity, kind: str, start_ns: int, cause_ns: int, end_ns: int, by: Waker, waited: Waited,
+    pool: Pool | None = None, queue_before_ns: int | None = None,
+) -> None:  # fmt: skip
     """Records a wait of the calling thread that has just ended; `queue_before_ns` is its time in the run queue
     before that, where it was read."""
     cause_ns = min(max(cause_ns, start_ns), end_ns)

@@ -8,20 +8,10 @@ from whywait.tracer.schema import WAIT_AWAIT
 
 
 def record_wait(
-    activity: Activity,
-    kind: str,
-    start_ns: int,
-    cause_ns: int,
-    end_ns: int,
-    by: Waker,
-    site: Site | None,
-    parent_id: int,
-    thread: bool = False,
-    pool: Pool | None = None,
-    waited: Waited | None = None,
-    queue_ns: int | None = None,
-    queue_before_ns: int | None = None,
-) -> bool:
+    activity: Activity, kind: str, start_ns: int, cause_ns: int, end_ns: int, by: Waker, site: Site | None,
+    parent_id: int, thread: bool = False, pool: Pool | None = None, waited: Waited | None = None,
+    queue_ns: int | None = None, queue_before_ns: int | None = None,
+) -> bool:  # fmt: skip
     """Return whether the wait was kept: False counts it as lost, since its request has its fill of records."""
     request = activity.request
     if request.records_left <= 0:
@@ -45,14 +35,9 @@ def record_wait(
 
 
 def record_thread_wait(
-    activity: Activity,
-    kind: str,
-    start_ns: int,
-    cause_ns: int,
-    end_ns: int,
-    by: Waker = None,
+    activity: Activity, kind: str, start_ns: int, cause_ns: int, end_ns: int, by: Waker = None,
     pool: Pool | None = None,
-) -> bool:
+) -> bool:  # fmt: skip
     """Records a wait of the calling thread that has no place of its own in the code."""
     return record_wait(
         activity, kind, start_ns, cause_ns, end_ns, by, None, current_span_id(), thread=True, pool=pool

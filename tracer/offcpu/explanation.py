@@ -13,9 +13,8 @@ class OffCpu(NamedTuple):
     on_cpu_ns: int | None = None
     run_queue_ns: int | None = None
     gil_ns: int | None = None
-    error_ns: int | None = (
-        None  # one standard error: of `gil_ns`, or of a wait whose end lies between two samples
-    )
+    # one standard error: of `gil_ns`, or of a wait whose end lies between two samples
+    error_ns: int | None = None
     turning_ns: int | None = None  # of `gil_ns`: an event loop held the GIL that never idled
     lock_ns: int | None = None  # another futex: a lock, or the threads of a native pool
     call_ns: int | None = None  # another system call

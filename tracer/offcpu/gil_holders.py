@@ -84,22 +84,27 @@ class HolderPast:
         thread_name = named.thread_name if named is not None else self.names.get(thread_id, "")
         if thread_name.startswith(OURS):
             return Holder("whywait's own work", None, thread_name, 0, 0, 0)
-        seen_in = look.place if look is not None else None
-        if seen_in is not None and is_library(seen_in.file):
-            seen_in = None
+        seen_in = look.place if look is not None and look.place and not is_library(look.place.file) else None
+        found = self._of_work(thread_id, at_ns, seen_in, thread_name)
+        if found is not None:
+            return found
+        place = seen_in or (life and life.place) or (look and look.place)
+        name = place.function if place is not None else f"thread {thread_name or thread_id}"
+        return Holder(name, place, thread_name, 0, 0, 0)
+
+    def _of_work(self, thread_id: int, at_ns: int, seen_in: Place | None, thread_name: str) -> Holder | None:
+        """A job of a worker, or a loop's callback, or the loop between two; None of other threads."""
         job = _covering(self.jobs.get(thread_id, ()), at_ns)
         if job is not None:
             place = seen_in or (place_of_code(job.code) if job.code is not None else None)
             return Holder(job.name, place, thread_name, job.trace_id, job.span_id, 0)
-        callback = _covering(self.callbacks.get(thread_id, ()), at_ns)
+        callbacks = self.callbacks.get(thread_id)
+        if callbacks is None:
+            return None
+        callback = _covering(callbacks, at_ns)
         if callback is not None:
             return _of_callback(callback, seen_in, thread_name)
-        if thread_id in self.callbacks:
-            return _between_callbacks(self.callbacks[thread_id], at_ns, seen_in, thread_name)
-        place = seen_in or (life and life.place) or (look and look.place)
-        if place is None:
-            return Holder(f"thread {thread_name or thread_id}", None, thread_name, 0, 0, 0)
-        return Holder(place.function, place, thread_name, 0, 0, 0)
+        return _between_callbacks(callbacks, at_ns, seen_in, thread_name)
 
 
 def _of_callback(one: Callback, seen_in: Place | None, thread_name: str) -> Holder:

@@ -17,18 +17,16 @@ from whywait.tracer.sampler.thread_samples import Stay
 
 _AT_ONCE_NS: Final = 300_000  # a call that waits for nothing takes no longer until it wants the GIL
 _EXACT_NS: Final = 20_000  # from the kernel's last word in the call to the first round
-_LATE_NS: Final = (
-    60_000  # a round that nobody ends lasts so much longer than the interval: the kernel's timer slack
-)
+# a round that nobody ends lasts so much longer than the interval: the kernel's timer slack
+_LATE_NS: Final = 60_000
 _EVENLY: Final = 12**0.5  # a width by its standard deviation, if anything in it is as likely
 # a wait that nobody saw is rather short: measured, with sockets of both kinds that answered after 1, 4 and 15 ms, a
 # quarter of what it can have been at most, on average, and half of what that is longer than an interval
 _UNSEEN: Final = 4
 _UNSEEN_LONGER: Final = 2
 _UNSEEN_ERROR: Final = 5  # the part of it that is a standard deviation, if such waits are Beta(1, 3)
-_SOONER: Final = (
-    0.43  # of a round by its standard deviation, if a quarter of them are ended soon, and in vain
-)
+# of a round by its standard deviation, if a quarter of them are ended soon, and in vain
+_SOONER: Final = 0.43
 
 
 class Onset(NamedTuple):
@@ -68,10 +66,14 @@ def onset(
         return found._replace(queued_before_ns=max(found.at_ns - ran_ns, 0))
     if sleeps == NOT_COUNTED:
         return None
-    rounds = sleeps - (1 if blocks or called else 0) if contended else 0
-    if rounds <= 0:
+    rounds = sleeps - (1 if blocks or called else 0)
+    if rounds <= 0 or not contended:
         return Onset(end_ns, 0)
     known_ns = end_ns if seen.ran_ns is None else seen.ran_ns  # from here on it was on its way back
+    return _unseen(since_ns, known_ns, end_ns, rounds, interval_ns)
+
+
+def _unseen(since_ns: int, known_ns: int, end_ns: int, rounds: int, interval_ns: int) -> Onset:
     longest_ns = max(min(rounds * (interval_ns + _LATE_NS) - (end_ns - known_ns), known_ns - since_ns), 0)
     likely_ns = min(longest_ns, interval_ns) // _UNSEEN + max(longest_ns - interval_ns, 0) // _UNSEEN_LONGER
     return Onset(known_ns - likely_ns, longest_ns // _UNSEEN_ERROR)

@@ -107,14 +107,11 @@ def _split(blocked_ns: int, own: Mapping[int, int], known: _Known) -> Split:
     gil /= weight
     careful = (gil * weight + 0.5) / (weight + 1)  # no certainty from a few samples that agree
     return Split(
-        int(blocked_ns * gil),
-        int(blocked_ns * (futex / weight)),
-        int(blocked_ns * ((sleep + poll + call) / weight)),
-        seen,
-        int(blocked_ns * sqrt(careful * (1 - careful) / weight)),
-        int(blocked_ns * (running / weight)),
+        int(blocked_ns * gil), int(blocked_ns * (futex / weight)),
+        int(blocked_ns * ((sleep + poll + call) / weight)), seen,
+        int(blocked_ns * sqrt(careful * (1 - careful) / weight)), int(blocked_ns * (running / weight)),
         enough,
-    )
+    )  # fmt: skip
 
 
 def returned(split: Split) -> Split:

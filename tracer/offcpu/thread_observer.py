@@ -230,20 +230,11 @@ class Observed:
         users: Division | None, call: str | None = None, *, is_whole: bool = False,
     ) -> OffCpu:  # fmt: skip
         """`is_whole`: locks and system calls are parts of the stretch, too, and 0 ns of waiting for the GIL is known."""
-        gil_ns: int | None = split.gil_ns
+        gil_ns = split.gil_ns if split.gil_ns or (is_whole and split.enough) else None
         is_named = split.gil_ns >= _LEAST_NS
-        if not gil_ns:
-            gil_ns = 0 if is_whole and split.enough else None
         return OffCpu(
-            on_cpu_ns,
-            run_queue_ns,
-            gil_ns,
-            split.error_ns if gil_ns else None,
+            on_cpu_ns, run_queue_ns, gil_ns, split.error_ns if gil_ns else None,
             (self._past.turning_ns(held, split.gil_ns) or None) if is_named else None,
-            (split.lock_ns or None) if is_whole else None,
-            (split.call_ns or None) if is_whole else None,
-            call,
-            split.samples,
-            self._past.holders(held, split.gil_ns) if is_named else (),
-            users,
-        )
+            (split.lock_ns or None) if is_whole else None, (split.call_ns or None) if is_whole else None,
+            call, split.samples, self._past.holders(held, split.gil_ns) if is_named else (), users,
+        )  # fmt: skip

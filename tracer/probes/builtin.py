@@ -19,24 +19,10 @@ from whywait.tracer.probes.threads import anyio_workers, futures, thread_pool, t
 
 GROUP: Final = "whywait.probes"
 BUILTIN: Final[tuple[Probe, ...]] = (
-    selector_loop,
-    uvloop_loop,
-    thread_starts,
-    thread_pool,
-    futures,
-    executor,
-    eager_tasks,
-    anyio_workers,
-    asgi,
-    lock_releases,
-    gc_pauses,
-    library_phases,
-    lock_factories,
-    logging_handlers,
-    calls,
-    process_exit,
+    selector_loop, uvloop_loop, thread_starts, thread_pool, futures, executor, eager_tasks, anyio_workers,
+    asgi, lock_releases, gc_pauses, library_phases, lock_factories, logging_handlers, calls, process_exit,
     watchdog,
-)
+)  # fmt: skip
 
 
 def all_probes() -> Iterator[Probe]:

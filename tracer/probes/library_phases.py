@@ -3,15 +3,11 @@
 from typing import Final
 
 from whywait.tracer import adapters
-from whywait.tracer.probes.probe import Session, Undo
+from whywait.tracer.probes.probe import Session, Undo, always
 
 name: Final = "adapters"
 needs: Final = ()
-
-
-def available() -> bool:
-    """Tables may come at any time."""
-    return True
+available: Final = always
 
 
 def install(session: Session) -> Undo:

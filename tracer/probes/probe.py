@@ -27,6 +27,11 @@ from whywait.tracer.hotpath.recorder import Recorder
 Undo = Callable[[], None]
 
 
+def always() -> bool:
+    """The `available` of a probe that watches a part of Python."""
+    return True
+
+
 class Session(Protocol):
     """What a probe is given: the tracing session that it is installed for."""
 

@@ -12,19 +12,15 @@ from contextlib import suppress
 from typing import Any, Final
 
 from whywait.tracer.probes.patches import Patches
-from whywait.tracer.probes.probe import Session, Undo
+from whywait.tracer.probes.probe import Session, Undo, always
 
 name: Final = "endings"
 needs: Final = ()
+available: Final = always
 _DEADLY: Final = frozenset(
     getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT") if hasattr(signal, name)
 )
 _LAST: Final = -1_000  # after all else that the child does at its end
-
-
-def available() -> bool:
-    """`signal` is part of Python."""
-    return True
 
 
 def install(session: Session) -> Undo:

@@ -61,27 +61,9 @@ class Loop:
     """One event loop's recent past, kept per thread that runs one."""
 
     __slots__ = (
-        "callbacks",
-        "counted_queue_ns",
-        "cpu",
-        "ended_ns",
-        "live",
-        "looks",
-        "native_id",
-        "polled_ns",
-        "run_queue_ns",
-        "run_start_ns",
-        "sample",
-        "select_end_ns",
-        "selects",
-        "short_busy_ns",
-        "short_code",
-        "short_count",
-        "short_end_ns",
-        "short_longest_ns",
-        "short_start_ns",
-        "short_until_ns",
-        "thread_id",
+        "callbacks", "counted_queue_ns", "cpu", "ended_ns", "live", "looks", "native_id", "polled_ns",
+        "run_queue_ns", "run_start_ns", "sample", "select_end_ns", "selects", "short_busy_ns", "short_code",
+        "short_count", "short_end_ns", "short_longest_ns", "short_start_ns", "short_until_ns", "thread_id",
     )  # fmt: skip
 
     def __init__(self, thread_id: int, native_id: int) -> None:

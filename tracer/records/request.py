@@ -145,12 +145,10 @@ class Job(Activity):
         self.thread_name = ""
         self.pool: Pool | None = None
         self.pool_age_ns = 0
-        self.initialized: tuple[str, int] | None = (
-            None  # what its worker ran before its first job, and how long
-        )
-        self.passage: Any = (
-            None  # its way through a pool of processes, a `whywait.tracer.records.process_job.Passage`
-        )
+        # what its worker ran before its first job, and how long
+        self.initialized: tuple[str, int] | None = None
+        # its way through a pool of processes, a `whywait.tracer.records.process_job.Passage`
+        self.passage: Any = None
         self.idle_since_ns = 0  # when the worker ended its job before; 0: this was its first
         self.handover_cpu_ns = 0
         self.handover_run_queue_ns: int | None = None
@@ -182,14 +180,9 @@ class Request:
     )  # fmt: skip
 
     def __init__(
-        self,
-        trace_id: int,
-        server_span_id: int,
-        sampled_flags: int,
-        start_ns: int,
-        budget: int,
+        self, trace_id: int, server_span_id: int, sampled_flags: int, start_ns: int, budget: int,
         loop: "Loop | None" = None,
-    ) -> None:
+    ) -> None:  # fmt: skip
         self.trace_id = trace_id
         self.server_span_id = server_span_id
         self.sampled_flags = sampled_flags

@@ -16,14 +16,9 @@ from whywait.tracer.spans.waits.wait_spans import add_wait
 
 
 def request_spans(
-    request: Request,
-    past: Past,
-    signals: Sequence[str],
-    max_resolution_ns: int,
-    lost: Mapping[str, int],
-    observed: Observed | None = None,
-    pause: Pause = no_pause,
-) -> list[SpanSpec]:
+    request: Request, past: Past, signals: Sequence[str], max_resolution_ns: int, lost: Mapping[str, int],
+    observed: Observed | None = None, pause: Pause = no_pause,
+) -> list[SpanSpec]:  # fmt: skip
     """All spans of the request but the SERVER span, which its framework makes; `pause` is called now and then."""
     drawing = Drawing(request, past, signals, max_resolution_ns, lost, observed)
     phases = settle(request.phases, drawing.resolution_ns)

@@ -73,10 +73,11 @@ def put_off_cpu(attributes: Attributes, found: OffCpu) -> None:
     """What is known of the time in which a thread did not run."""
     if found is UNSEEN:
         return
-    for key, value in zip(_OFF_CPU, found[:9], strict=True):
+    for key, value in zip(_OFF_CPU, found, strict=False):
         if value is not None:
-            attributes[key] = value
-    _HOLDERS.put(attributes, found.gil_holders)
+            attributes[key] = value  # type: ignore[assignment]
+    if found.gil_holders:
+        _HOLDERS.put(attributes, found.gil_holders)
     if found.cpu_users is not None:
         _cpu_users(attributes, found.cpu_users)
 

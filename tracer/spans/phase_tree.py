@@ -11,7 +11,8 @@ parent is below it.
         compute                       |--------------------|             parent: the user's phase
 """
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from whywait.tracer.records.request import Phase
@@ -50,33 +51,37 @@ def _settle_one(own: list[Phase], resolution_ns: int) -> tuple[list[Phase], dict
         return own, {}
     # phases are appended as they end, so of two that are equal the outer one is the later
     order = sorted(range(len(own)), key=lambda at: (own[at].start_ns, -own[at].end_ns, -at))
+    around = _nested(own, order)
+    inside_ns: Counter[int] = Counter()
+    for at, outer in around.items():
+        inside_ns[outer] += own[at].end_ns - own[at].start_ns
+    short = {at for at in order if _is_short(own[at], resolution_ns)}
+    sums: dict[int, dict[str, int]] = {at: dict(own[at].small or {}) for at in order}
+    of_activity: dict[str, int] = {}
+    for at in reversed(order):  # what is inside first
+        if at in short:
+            phase = own[at]
+            own_ns = phase.end_ns - phase.start_ns - inside_ns[at] - sum((phase.small or {}).values())
+            _add(sums[around[at]] if at in around else of_activity, {phase.word: max(own_ns, 0)}, sums[at])
+    kept = [
+        phase._replace(parent_id=_parent(own, at, around, short), small=sums[at])
+        for at, phase in enumerate(own)
+        if at not in short
+    ]
+    return kept, of_activity
+
+
+def _nested(own: Sequence[Phase], order: Sequence[int]) -> dict[int, int]:
+    """Inside which other each phase lies, by index; those that lie in none are left out."""
     around: dict[int, int] = {}
-    inside_ns = [0] * len(own)
     stack: list[int] = []
     for at in order:
         while stack and own[stack[-1]].end_ns < own[at].end_ns:
             stack.pop()
         if stack:
             around[at] = stack[-1]
-            inside_ns[stack[-1]] += own[at].end_ns - own[at].start_ns
         stack.append(at)
-    short = {at for at in order if _is_short(own[at], resolution_ns)}
-    sums: dict[int, dict[str, int]] = {at: dict(own[at].small or {}) for at in order}
-    of_activity: dict[str, int] = {}
-    for at in reversed(order):  # what is inside first
-        if at not in short:
-            continue
-        phase = own[at]
-        into = sums[around[at]] if at in around else of_activity
-        own_ns = phase.end_ns - phase.start_ns - inside_ns[at] - sum((phase.small or {}).values())
-        for word, ns in [(phase.word, max(own_ns, 0)), *sums[at].items()]:
-            into[word] = into.get(word, 0) + ns
-    kept = [
-        own[at]._replace(parent_id=_parent(own, at, around, short), small=sums[at])
-        for at in range(len(own))
-        if at not in short
-    ]
-    return kept, of_activity
+    return around
 
 
 def _is_short(phase: Phase, resolution_ns: int) -> bool:
@@ -98,11 +103,11 @@ def _parent(own: Sequence[Phase], at: int, around: dict[int, int], short: set[in
 def summed(*parts: dict[str, int] | None) -> dict[str, int]:
     """The sums of several, by word."""
     total: dict[str, int] = {}
-    for word, ns in _items(parts):
-        total[word] = total.get(word, 0) + ns
+    _add(total, *(part for part in parts if part))
     return total
 
 
-def _items(parts: Iterable[dict[str, int] | None]) -> Iterable[tuple[str, int]]:
+def _add(into: dict[str, int], *parts: dict[str, int]) -> None:
     for part in parts:
-        yield from (part or {}).items()
+        for word, ns in part.items():
+            into[word] = into.get(word, 0) + ns

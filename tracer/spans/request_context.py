@@ -6,21 +6,16 @@ from whywait.tracer.offcpu.thread_observer import Observed
 from whywait.tracer.records.ids import new_span_id
 from whywait.tracer.records.request import MIN_RESOLUTION_NS, Activity, Job, Request, Wait
 from whywait.tracer.spans.past import Past
-from whywait.tracer.spans.span_spec import About, AboutWait, SpanSpec
+from whywait.tracer.spans.span_spec import About, SpanSpec
 
 
 class Drawing:
     """The spans of one request, as far as they are made."""
 
     def __init__(
-        self,
-        request: Request,
-        past: Past,
-        signals: Sequence[str],
-        max_resolution_ns: int,
-        lost: Mapping[str, int],
-        observed: Observed | None = None,
-    ) -> None:
+        self, request: Request, past: Past, signals: Sequence[str], max_resolution_ns: int,
+        lost: Mapping[str, int], observed: Observed | None = None,
+    ) -> None:  # fmt: skip
         self.request = request
         self.past = past
         self.signals = signals
@@ -30,8 +25,7 @@ class Drawing:
         self.resolution_ns = min(max_resolution_ns, max(wall_ns // 100, MIN_RESOLUTION_NS))
         self.kept = {id(one): one for one in request.activities if self._matters(one)}
         self.made: list[SpanSpec] = []
-        # by span id of an activity: when its waits ended, and whether a job ended them
-        self.steps: dict[int, tuple[list[int], list[bool]]] = {}
+        self._steps: dict[int, tuple[list[int], list[bool]]] = {}  # by span id of an activity
         self.small_phases: dict[int, dict[str, int]] = {}  # by id(activity)
         # by id of an activity that is a thread's: its latest reading of the run queue, and when; start and end of its
         # waits in which it was in the run queue, and for how long
@@ -43,6 +37,16 @@ class Drawing:
             return True
         lived_ns = (activity.end_ns or self.request.end_ns) - activity.born_ns
         return lived_ns >= self.resolution_ns
+
+    def steps_of(self, span_id: int) -> tuple[list[int], list[bool]]:
+        """When the waits of an activity on the loop ended, and whether a job ended them."""
+        found = self._steps.get(span_id)
+        if found is None:
+            own = (one.waits for one in self.request.activities if one.span_id == span_id)
+            waits = [wait for wait in next(own, ()) if not wait.thread]
+            ends, by_job = [wait.end_ns for wait in waits], [isinstance(wait.by, Job) for wait in waits]
+            found = self._steps[span_id] = ends, by_job
+        return found
 
     def kept_or_spawner(self, activity: Activity | None) -> Activity | None:
         """The activity, or the nearest of those it came from that is drawn."""
@@ -110,24 +114,11 @@ class Drawing:
     def add(
         self, name: str, activity: Activity, parent_id: int, start_ns: int, end_ns: int, about: About
     ) -> None:
-        """Adds the span of what an activity did, below one of its spans."""
+        """Adds the span of what an activity did or waited for, below one of its spans."""
         request = self.request
         self.made.append(
             SpanSpec(
                 name, request.trace_id, new_span_id(), self.own_parent(activity, parent_id), start_ns, end_ns, about,
-                not_after_unix_ns=self.limit_of(activity),
-            )
-        )  # fmt: skip
-
-    def add_wait(
-        self, name: str, activity: Activity, parent_id: int, start_ns: int, end_ns: int, about: AboutWait
-    ) -> None:
-        """Adds the span of a wait, which may hang below the activity's own."""
-        request = self.request
-        parent = parent_id if parent_id == activity.span_id else self.own_parent(activity, parent_id)
-        self.made.append(
-            SpanSpec(
-                name, request.trace_id, new_span_id(), parent, start_ns, end_ns, about,
                 not_after_unix_ns=self.limit_of(activity),
             )
         )  # fmt: skip

@@ -17,22 +17,24 @@ from whywait.tracer.spans.span_spec import AboutBlock, AboutPhase, AboutWait, Sp
 
 def add_block(drawing: Drawing, activity: Activity, block: Block) -> None:
     """The span of an uninterrupted stretch on the loop."""
-    length_ns = block.end_ns - block.start_ns
-    if length_ns < drawing.resolution_ns:
+    if block.end_ns - block.start_ns < drawing.resolution_ns:
         return
+    name = "on loop" if block.sample is None else f"on loop: {block.sample.place.function}"
+    about = AboutBlock(activity.span_id, _off_cpu_in_block(drawing, activity, block), block.sample)
+    drawing.add(name, activity, block.parent_id, block.start_ns, block.end_ns, about)
+
+
+def _off_cpu_in_block(drawing: Drawing, activity: Activity, block: Block) -> OffCpu:
     cpu_ns, run_queue_ns = max(block.cpu_ns, 0), block.run_queue_ns
     if run_queue_ns is not None:
-        run_queue_ns = min(run_queue_ns, max(length_ns - block.cpu_ns, 0))
-    off_cpu = OffCpu(cpu_ns, run_queue_ns)
+        run_queue_ns = min(run_queue_ns, max(block.end_ns - block.start_ns - block.cpu_ns, 0))
     loop = drawing.request.loop
-    if drawing.observed is not None and loop is not None and not isinstance(activity, Job):
-        kind = block.sample.place if block.sample is not None else activity.code
-        away = sorted((wait.start_ns, wait.end_ns) for wait in activity.waits if wait.thread)
-        left = without(block.start_ns, block.end_ns, away)
-        off_cpu = drawing.observed.running(kind, loop.native_id, left, cpu_ns, run_queue_ns)
-    name = "on loop" if block.sample is None else f"on loop: {block.sample.place.function}"
-    about = AboutBlock(activity.span_id, off_cpu, block.sample)
-    drawing.add(name, activity, block.parent_id, block.start_ns, block.end_ns, about)
+    if drawing.observed is None or loop is None or isinstance(activity, Job):
+        return OffCpu(cpu_ns, run_queue_ns)
+    kind = block.sample.place if block.sample is not None else activity.code
+    away = sorted((wait.start_ns, wait.end_ns) for wait in activity.waits if wait.thread)
+    left = without(block.start_ns, block.end_ns, away)
+    return drawing.observed.running(kind, loop.native_id, left, cpu_ns, run_queue_ns)
 
 
 def add_phase(drawing: Drawing, phase: Phase) -> None:
@@ -47,17 +49,12 @@ def add_phase(drawing: Drawing, phase: Phase) -> None:
         _add_device_queue(drawing, phase, phase.device, position)
     drawing.made.append(
         SpanSpec(
-            phase.name,
-            drawing.request.trace_id,
-            phase.span_id,
-            0 if is_root else drawing.own_parent(activity, phase.parent_id),
-            phase.start_ns,
-            phase.end_ns,
-            _about_phase(phase, position, _off_cpu(drawing, phase, served)),
-            error=phase.error,
+            phase.name, drawing.request.trace_id, phase.span_id,
+            0 if is_root else drawing.own_parent(activity, phase.parent_id), phase.start_ns, phase.end_ns,
+            _about_phase(phase, position, _off_cpu(drawing, phase, served)), error=phase.error,
             not_after_unix_ns=drawing.limit_of(activity),
         )
-    )
+    )  # fmt: skip
 
 
 def _off_cpu(drawing: Drawing, phase: Phase, served: Phase) -> OffCpu:
@@ -74,18 +71,15 @@ def _off_cpu(drawing: Drawing, phase: Phase, served: Phase) -> OffCpu:
 
 def _about_phase(phase: Phase, position: Position | None, off_cpu: OffCpu) -> AboutPhase:
     word = phase.word or phase.name.partition(":")[0]
-    device_ns = position.worked_ns if position is not None else None
+    worked_ns = position.worked_ns if position is not None else None
+    if worked_ns is not None:
+        worked_ns = min(worked_ns, phase.end_ns - phase.start_ns)
     return AboutPhase(
-        phase.activity.span_id,
-        off_cpu,
-        phase.place,
-        word if phase.word or word in s.PHASES else "",
-        phase.small or {},
-        phase.handler,
-        device=phase.device.line.name if phase.device is not None else "",
-        device_ns=device_ns if device_ns is None else min(device_ns, phase.end_ns - phase.start_ns),
+        phase.activity.span_id, off_cpu, phase.place, word if phase.word or word in s.PHASES else "",
+        phase.small or {}, phase.handler, device=phase.device.line.name if phase.device is not None else "",
+        device_ns=worked_ns,
         kind="" if phase.life else s.KIND_PHASE,
-    )
+    )  # fmt: skip
 
 
 def _served(phase: Phase, position: Position) -> Phase:
@@ -116,7 +110,7 @@ def _add_device_queue(drawing: Drawing, phase: Phase, call: DeviceCall, position
             device=call.line.name,
             inferred=position.worked_ns is None,  # calls are taken to be served in the order they came
         )
-        drawing.add_wait(f"queued for {call.line.name}", activity, phase.span_id, start_ns, end_ns, about)
+        drawing.add(f"queued for {call.line.name}", activity, phase.span_id, start_ns, end_ns, about)
 
 
 def running(

@@ -64,19 +64,18 @@ def _cover(start_ns: int, end_ns: int, parts: Sequence[tuple[int, int, Callback 
         if busy and not (isinstance(what, Callback) and from_ns - at <= _JOIN_NS):
             segments.append(Segment(WAIT_LOOP_BUSY, busy_ns, at, tuple(busy)))
             busy = []
-        if not busy and from_ns > at:
+        if not busy:
             segments.append(Segment(WAIT_RESUME, at, from_ns))
+            busy_ns = from_ns
         if isinstance(what, Look):
             segments.append(_of_sample(what, from_ns, end, end - begin))
         else:
-            busy_ns = busy_ns if busy else from_ns
             busy.append(_clipped(what, begin, end))
         at = end
     if busy:
         segments.append(Segment(WAIT_LOOP_BUSY, busy_ns, at, tuple(busy)))
-    if at < end_ns:
-        segments.append(Segment(WAIT_RESUME, at, end_ns))
-    return segments
+    segments.append(Segment(WAIT_RESUME, at, end_ns))
+    return [one for one in segments if one.start_ns < one.end_ns]
 
 
 def _of_sample(look: Look, start_ns: int, end_ns: int, length_ns: int) -> Segment:

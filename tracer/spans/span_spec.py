@@ -194,8 +194,8 @@ class SpanSpec(NamedTuple):
         if about.collector is not None:
             found = about.collector
             return ((found.trace_id, found.span_id),) if found.trace_id else ()
-        first = [share.occupant for share in about.occupants.named[:1]] if about.occupants is not None else []
-        for one in (*first, about.waker, *about.blockers[:1]):
+        occupants = about.occupants.named if about.occupants is not None else ()
+        for one in (occupants[0].occupant if occupants else None, about.waker, *about.blockers[:1]):
             if one is not None and one.trace_id not in (0, self.trace_id):
                 return ((one.trace_id, one.span_id),)
         return ()

@@ -21,30 +21,18 @@ def add_task(drawing: Drawing, task: Activity, small: Mapping[str, int]) -> None
     request = drawing.request
     is_root = task is request.root
     about = AboutTask(
-        task.span_id,
-        _spawner(drawing, task),
-        small,
-        place_of(task.code),
-        task.outcome,
-        task.cpu_ns,
-        task.run_ns,
-        task.steps,
-        _small_phases(drawing, task),
-        _root(drawing) if is_root else None,
-    )
+        task.span_id, _spawner(drawing, task), small, place_of(task.code), task.outcome, task.cpu_ns,
+        task.run_ns, task.steps, _small_phases(drawing, task), _root(drawing) if is_root else None,
+    )  # fmt: skip
     unix = is_root and bool(request.start_unix_ns)
     drawing.made.append(
         SpanSpec(
-            f"task {task.name}" if task.name else "task",
-            request.trace_id,
-            task.span_id,
+            f"task {task.name}" if task.name else "task", request.trace_id, task.span_id,
             task.parent_id if is_root else drawing.parent_of(task),
             request.start_unix_ns if unix else task.born_ns,
-            request.end_unix_ns if unix else drawing.end_of(task),
-            about,
-            unix=unix,
+            request.end_unix_ns if unix else drawing.end_of(task), about, unix=unix,
         )
-    )
+    )  # fmt: skip
 
 
 def _root(drawing: Drawing) -> Root:
@@ -68,25 +56,15 @@ def add_job(drawing: Drawing, job: Job, small: dict[str, int]) -> None:
     elif job.start_ns:
         _add_run(drawing, job, started_ns, ended_ns)
     about = AboutJob(
-        job.span_id,
-        _spawner(drawing, job),
-        small,
-        place_of(job.code),
-        job.outcome if job.start_ns else "cancelled",
-        job.pool,
-        job.pool_age_ns,
-    )
+        job.span_id, _spawner(drawing, job), small, place_of(job.code),
+        job.outcome if job.start_ns else "cancelled", job.pool, job.pool_age_ns,
+    )  # fmt: skip
     drawing.made.append(
         SpanSpec(
-            f"{s.JOB_SPAN_PREFIX}{job.name}",
-            request.trace_id,
-            job.span_id,
-            drawing.parent_of(job),
-            job.born_ns,
-            max(job.resume_ns, ended_ns),
-            about,
+            f"{s.JOB_SPAN_PREFIX}{job.name}", request.trace_id, job.span_id, drawing.parent_of(job),
+            job.born_ns, max(job.resume_ns, ended_ns), about,
         )
-    )
+    )  # fmt: skip
 
 
 def _add_run(drawing: Drawing, job: Job, started_ns: int, ended_ns: int) -> None:
@@ -96,12 +74,9 @@ def _add_run(drawing: Drawing, job: Job, started_ns: int, ended_ns: int) -> None
         run_queue_ns = drawing.queued_beside(job, started_ns, ended_ns, job.run_queue_ns)
         off_cpu = running(drawing, job.code or job.name, job, started_ns, ended_ns, cpu_ns, run_queue_ns)
     about = AboutRun(
-        job.span_id,
-        off_cpu,
-        place_of(job.code),
-        _small_phases(drawing, job),
+        job.span_id, off_cpu, place_of(job.code), _small_phases(drawing, job),
         (job.thread_id, job.thread_name),
-    )
+    )  # fmt: skip
     drawing.made.append(
         SpanSpec(job.name, drawing.request.trace_id, job.run_id, job.span_id, started_ns, ended_ns, about)
     )

@@ -93,7 +93,7 @@ def test_other_machines_are_told_what_they_lack(monkeypatch: pytest.MonkeyPatch)
         ("3", State.NO),
         ("", State.INFO),
     ):
-        monkeypatch.setattr(kernel, "_read", lambda path, said=scope: said + "\n")
+        monkeypatch.setattr(kernel, "read_file", lambda path, said=scope: said + "\n")
         assert kernel._ptrace().state is state
     monkeypatch.setattr(kernel, "gil_address", lambda: None)
     assert [one.state for one in kernel._sampler(yes("syscall_file", ""))] == [State.NO, State.NO]

@@ -17,19 +17,15 @@ from whywait.tracer.host.code_location import user_place
 from whywait.tracer.host.introspection import own, take_this_frame_out
 from whywait.tracer.hotpath.recorder import probe_failed
 from whywait.tracer.probes.patches import Patches
-from whywait.tracer.probes.probe import Session, Undo
+from whywait.tracer.probes.probe import Session, Undo, always
 from whywait.tracer.records.current import here
 from whywait.tracer.records.lock_holds import Release
 from whywait.tracer.records.request import Activity
 
 name: Final = "releases"
 needs: Final = ("anyio._backends._asyncio",)
+available: Final = always
 _MOST = 256  # of one task: older ones are exported by now
-
-
-def available() -> bool:
-    """asyncio is part of Python."""
-    return True
 
 
 def install(_: Session) -> Undo:

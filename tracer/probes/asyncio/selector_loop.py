@@ -16,28 +16,21 @@ from whywait.tracer.hotpath.task_steps import waker_now
 from whywait.tracer.hotpath.thread_state import handle_runner
 from whywait.tracer.probes.blocking.timed_call import timed
 from whywait.tracer.probes.patches import Patches
-from whywait.tracer.probes.probe import Session, Undo
+from whywait.tracer.probes.probe import Session, Undo, always
 from whywait.tracer.records.current import here
 from whywait.tracer.records.loop import Look
 from whywait.tracer.records.request import IO, IO_LATE, TIMER, Activity, Stamp, made
 
 name: Final = "loop"
 needs: Final = (
-    "asyncio.events.Handle._callback",
-    "asyncio.events.Handle._context",
-    "asyncio.events.Handle._run",
-    "asyncio.events.Handle._source_traceback",
-    "asyncio.events.TimerHandle._when",
+    "asyncio.events.Handle._callback", "asyncio.events.Handle._context", "asyncio.events.Handle._run",
+    "asyncio.events.Handle._source_traceback", "asyncio.events.TimerHandle._when",
     "asyncio.selector_events.BaseSelectorEventLoop._add_reader",
     "asyncio.selector_events.BaseSelectorEventLoop._add_writer",
-)
+)  # fmt: skip
+available: Final = always
 _SLEEP_MIN_NS = 20_000
 _STALL_MIN_NS = 200_000
-
-
-def available() -> bool:
-    """asyncio is part of Python."""
-    return True
 
 
 def install(_: Session) -> Undo:

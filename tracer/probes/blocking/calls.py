@@ -23,7 +23,7 @@ from whywait.tracer.hotpath.thread_state import begin_wait, end_wait
 from whywait.tracer.hotpath.thread_waits import keep_wait, waiter_here
 from whywait.tracer.probes.blocking.timed_call import Instant, timed
 from whywait.tracer.probes.patches import Patches
-from whywait.tracer.probes.probe import Session, Undo
+from whywait.tracer.probes.probe import Session, Undo, always
 from whywait.tracer.records.current import here
 from whywait.tracer.records.lock_holds import Waited
 from whywait.tracer.records.request import TIMER
@@ -31,16 +31,12 @@ from whywait.tracer.schema import WAIT_BLOCKING
 
 name: Final = "blocking"
 needs: Final = ()
+available: Final = always
 _SOCKET: Final = (
     "accept", "connect", "recv", "recv_into", "recvfrom", "recvfrom_into", "recvmsg", "recvmsg_into", "send",
     "sendall", "sendmsg", "sendto",
 )  # fmt: skip
 _SSL: Final = ("do_handshake", "read", "send", "write")
-
-
-def available() -> bool:
-    """These calls are part of Python."""
-    return True
 
 
 def install(session: Session) -> Undo | None:
@@ -99,15 +95,9 @@ def _sleep(plain: Any) -> Any:
                     due_ns = start_ns + int(float(seconds) * 1e9)
                     waited = Waited("time.sleep")
                     keep_wait(
-                        activity,
-                        WAIT_BLOCKING,
-                        start_ns,
-                        due_ns,
-                        end_ns,
-                        TIMER,
-                        waited,
+                        activity, WAIT_BLOCKING, start_ns, due_ns, end_ns, TIMER, waited,
                         queue_before_ns=queue_ns,
-                    )
+                    )  # fmt: skip
                 elif not ended:
                     keep_wait(activity, WAIT_BLOCKING, start_ns, end_ns, end_ns, None, Waited("time.sleep"))
             except Exception as error:

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from whywait.tracer.host.code_location import user_place
 from whywait.tracer.hotpath.waits import record_thread_wait
-from whywait.tracer.probes.probe import Session, Undo
+from whywait.tracer.probes.probe import Session, Undo, always
 from whywait.tracer.records.current import current_activity, here
 from whywait.tracer.records.loop import Loop, Sample
 from whywait.tracer.records.request import Job
@@ -19,13 +19,9 @@ from whywait.tracer.schema import WAIT_GC
 
 name: Final = "gc"
 needs: Final = ()
+available: Final = always
 _MIN_NS = 50_000
 _LONG_NS = 2_000_000  # a callback that has lasted so long is sampled, unless the watchdog has
-
-
-def available() -> bool:
-    """The collector is part of Python."""
-    return True
 
 
 def install(_: Session) -> Undo:
@@ -36,19 +32,9 @@ def install(_: Session) -> Undo:
         nonlocal started_ns
         if phase == "start":
             started_ns = perf_counter_ns()
-            loop = here.loop
-            since_ns = loop.running_since_ns() if loop is not None else 0
-            if loop is not None and since_ns and started_ns - since_ns >= _LONG_NS:
-                _look(loop)
-            return
-        end_ns = perf_counter_ns()
-        if end_ns - started_ns < _MIN_NS:
-            return
-        activity = current_activity()
-        if here.waiting or (isinstance(activity, Job) and not activity.start_ns):
-            return  # inside a wait, or still taking over: that is a wait already
-        if activity is not None and activity.end_ns == 0:
-            record_thread_wait(activity, WAIT_GC, max(started_ns, activity.born_ns), end_ns, end_ns)
+            _begun(started_ns)
+        else:
+            _ended(started_ns, perf_counter_ns())
 
     gc.callbacks.append(on_collection)
 
@@ -58,10 +44,27 @@ def install(_: Session) -> Undo:
     return undo
 
 
+def _begun(start_ns: int) -> None:
+    loop = here.loop
+    since_ns = loop.running_since_ns() if loop is not None else 0
+    if loop is not None and since_ns and start_ns - since_ns >= _LONG_NS:
+        _look(loop)
+
+
+def _ended(start_ns: int, end_ns: int) -> None:
+    if end_ns - start_ns < _MIN_NS:
+        return
+    activity = current_activity()
+    if here.waiting or (isinstance(activity, Job) and not activity.start_ns):
+        return  # inside a wait, or still taking over: that is a wait already
+    if activity is not None and activity.end_ns == 0:
+        record_thread_wait(activity, WAIT_GC, max(start_ns, activity.born_ns), end_ns, end_ns)
+
+
 def _look(loop: Loop) -> None:
     run_start_ns = loop.run_start_ns
     if loop.sample is not None and loop.sample[0] == run_start_ns:
         return
-    place = user_place(sys._getframe(2))
+    place = user_place(sys._getframe(3))
     if place is not None:
         loop.sample = (run_start_ns, Sample(place, None))

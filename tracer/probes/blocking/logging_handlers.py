@@ -18,18 +18,14 @@ from whywait.tracer.hotpath.thread_state import enter_handler, leave_handler
 from whywait.tracer.hotpath.thread_waits import waiter_here
 from whywait.tracer.probes.locks.traced_lock import TracedRLock
 from whywait.tracer.probes.patches import Patches
-from whywait.tracer.probes.probe import Session, Undo
+from whywait.tracer.probes.probe import Session, Undo, always
 from whywait.tracer.records.current import here
 from whywait.tracer.records.ids import new_span_id
 from whywait.tracer.records.request import Activity, Phase
 
 name: Final = "logging"
 needs: Final = ()
-
-
-def available() -> bool:
-    """`logging` is part of Python."""
-    return True
+available: Final = always
 
 
 def install(session: Session) -> Undo | None:

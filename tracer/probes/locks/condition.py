@@ -150,16 +150,19 @@ def _keep(
     what, caller = _called(sys._getframe(2))
     holds = (mine.hold._replace(end_ns=cause_ns),) if mine.hold is not None and by is mine.by else ()
     waited = Waited(what, _made_at(condition), holds, len(condition._waiters) + 1)
-    kind = WAIT_BLOCKING if what.startswith(("queue.", "threading.Thread.")) or by is TIMER else WAIT_LOCK
-    if what == "threading.Semaphore.acquire":
-        kind = WAIT_LOCK
-    elif isinstance(by, Activity) and by is not activity and by.request is activity.request:
-        kind = WAIT_AWAIT
-    pool = None
+    kind, pool = _kind(activity, what, by), None
     if what == "threading.Thread.start" and caller is not None and caller.f_code.co_filename in _POOL_FILES:
         pool = known_pool(local_of(caller, "self"))
         kind = WAIT_BLOCKING if pool is None else WAIT_POOL_STARTUP
     keep_wait(activity, kind, start_ns, cause_ns, end_ns, by, waited, pool)
+
+
+def _kind(activity: Activity, what: str, by: Waker) -> str:
+    if what == "threading.Semaphore.acquire":
+        return WAIT_LOCK
+    if isinstance(by, Activity) and by is not activity and by.request is activity.request:
+        return WAIT_AWAIT
+    return WAIT_BLOCKING if what.startswith(("queue.", "threading.Thread.")) or by is TIMER else WAIT_LOCK
 
 
 def _called(frame: FrameType | None) -> tuple[str, FrameType | None]:

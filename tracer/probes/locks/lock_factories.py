@@ -19,29 +19,20 @@ from whywait.tracer.host.code_location import Place, is_library, is_ours, place_
 from whywait.tracer.probes.locks import condition
 from whywait.tracer.probes.locks.traced_lock import Maker, PassesFor, SubmitLock, TracedLock, TracedRLock
 from whywait.tracer.probes.patches import Patches
-from whywait.tracer.probes.probe import Session, Undo
+from whywait.tracer.probes.probe import Session, Undo, always
 
 name: Final = "locks"
 needs: Final = (
-    "_thread.LockType._at_fork_reinit",
-    "_thread.RLock._acquire_restore",
-    "_thread.RLock._at_fork_reinit",
-    "_thread.RLock._is_owned",
-    "_thread.RLock._release_save",
-    "concurrent.futures.thread._global_shutdown_lock",
-    "threading.Condition._lock",
-    "threading.Condition._waiters",
-    "threading._active",
-)
+    "_thread.LockType._at_fork_reinit", "_thread.RLock._acquire_restore", "_thread.RLock._at_fork_reinit",
+    "_thread.RLock._is_owned", "_thread.RLock._release_save",
+    "concurrent.futures.thread._global_shutdown_lock", "threading.Condition._lock",
+    "threading.Condition._waiters", "threading._active",
+)  # fmt: skip
+available: Final = always
 _THREADING = threading.__file__
 _THREAD_INIT = threading.Thread.__init__.__code__
 _DEEPEST = 8
 _MOST_FILES = 10_000
-
-
-def available() -> bool:
-    """`threading` is part of Python."""
-    return True
 
 
 def install(session: Session) -> Undo | None:

@@ -38,13 +38,9 @@ class RequestRoots(SpanProcessor):
             return
         now = perf_counter_ns()
         request = Request(
-            context.trace_id,
-            context.span_id,
-            int(context.trace_flags),
-            now,
-            recorder.config.max_records_per_request,
-            here.loop,
-        )
+            context.trace_id, context.span_id, int(context.trace_flags), now,
+            recorder.config.max_records_per_request, here.loop,
+        )  # fmt: skip
         request.trace_state = context.trace_state
         root = request.root
         task = open_step(root, now)

@@ -14,17 +14,13 @@ from weakref import WeakValueDictionary
 from whywait.tracer.host.code_location import Place, place_of_thread
 from whywait.tracer.host.syscall_names import call_name
 from whywait.tracer.hotpath.recorder import Recorder, probe_failed
-from whywait.tracer.probes.probe import Session, Undo
+from whywait.tracer.probes.probe import Session, Undo, always
 from whywait.tracer.records.gil_holder import HolderSeen
 from whywait.tracer.records.loop import Loop, Sample
 
 name: Final = "watchdog"
 needs: Final = ()
-
-
-def available() -> bool:
-    """Python shows the stacks of all threads."""
-    return True
+available: Final = always
 
 
 def install(session: Session) -> Undo | None:
@@ -56,16 +52,19 @@ def _watch(recorder: Recorder, stop: threading.Event, interval_s: float) -> None
             for loop in recorder.loops:
                 run_start_ns = loop.running_since_ns()
                 age_ns = perf_counter_ns() - run_start_ns
-                if not run_start_ns or age_ns < interval_ns:
-                    continue
-                known = seen.get(loop.thread_id)
-                if known is None or known.run_start_ns != run_start_ns:
-                    known = seen[loop.thread_id] = _Seen(run_start_ns, loop.sample)
-                if age_ns >= known.next_age_ns:
-                    known.look(loop, age_ns)
+                if run_start_ns and age_ns >= interval_ns:
+                    _look_at(seen, loop, run_start_ns, age_ns)
         except Exception as error:
             probe_failed("watchdog", error)
             return
+
+
+def _look_at(seen: "dict[int, _Seen]", loop: Loop, run_start_ns: int, age_ns: int) -> None:
+    known = seen.get(loop.thread_id)
+    if known is None or known.run_start_ns != run_start_ns:
+        known = seen[loop.thread_id] = _Seen(run_start_ns, loop.sample)
+    if age_ns >= known.next_age_ns:
+        known.look(loop, age_ns)
 
 
 class _Holders:

@@ -19,7 +19,7 @@ from whywait.tracer.hotpath.thread_state import begin_wait, end_wait
 from whywait.tracer.hotpath.thread_waits import waiter_here
 from whywait.tracer.hotpath.waits import record_thread_wait
 from whywait.tracer.probes.patches import Patches
-from whywait.tracer.probes.probe import Session, Undo
+from whywait.tracer.probes.probe import Session, Undo, always
 from whywait.tracer.probes.threads.thread_pool import JOB_ATTRIBUTE
 from whywait.tracer.records.current import current_activity, here
 from whywait.tracer.records.request import Activity, Collector, Job, Waker
@@ -27,18 +27,12 @@ from whywait.tracer.schema import WAIT_AWAIT
 
 name: Final = "futures"
 needs: Final = (
-    "concurrent.futures._base.Future._condition",
-    "concurrent.futures._base.Future._state",
-    "concurrent.futures._base.Future._waiters",
-    "concurrent.futures._base._create_and_install_waiters",
-)
+    "concurrent.futures._base.Future._condition", "concurrent.futures._base.Future._state",
+    "concurrent.futures._base.Future._waiters", "concurrent.futures._base._create_and_install_waiters",
+)  # fmt: skip
+available: Final = always
 _DONE = (_base.FINISHED, _base.CANCELLED_AND_NOTIFIED, _base.CANCELLED)
 LATE_NS = 1_000_000  # of a result that lay done for less, who took it is not kept
-
-
-def available() -> bool:
-    """Futures are part of Python."""
-    return True
 
 
 def install(_: Session) -> Undo:

@@ -17,7 +17,7 @@ from whywait.tracer.hotpath.thread_state import begin_submit, begin_wait, end_wa
 from whywait.tracer.hotpath.thread_waits import waiter_here
 from whywait.tracer.hotpath.waits import record_thread_wait
 from whywait.tracer.probes.patches import Patches
-from whywait.tracer.probes.probe import Session, Undo
+from whywait.tracer.probes.probe import Session, Undo, always
 from whywait.tracer.records.request import Activity, Job, Pool
 from whywait.tracer.schema import POOL_NAME_DEFAULT, WAIT_POOL_SHUTDOWN, WAIT_POOL_STARTUP
 
@@ -27,15 +27,11 @@ needs: Final = (
     "concurrent.futures.thread.ThreadPoolExecutor._max_workers",
     "concurrent.futures.thread.ThreadPoolExecutor._threads",
 )
+available: Final = always
 # the names that the loops give their default executor's threads
 _LOOPS_OWN = {"asyncio": POOL_NAME_DEFAULT, "uvloop": POOL_NAME_DEFAULT}
 _START_MIN_NS = 100_000  # shorter ones are the price of making a thread
 JOB_ATTRIBUTE = "_whywait_job"  # on the host's Future: it must not outlive it
-
-
-def available() -> bool:
-    """Thread pools are part of Python."""
-    return True
 
 
 def install(_: Session) -> Undo:

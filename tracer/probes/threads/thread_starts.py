@@ -13,17 +13,13 @@ from whywait.tracer.host.code_location import Place, is_library, place_of_code
 from whywait.tracer.host.introspection import code_of, own
 from whywait.tracer.hotpath.recorder import Recorder, probe_failed
 from whywait.tracer.probes.patches import Patches
-from whywait.tracer.probes.probe import Session, Undo
+from whywait.tracer.probes.probe import Session, Undo, always
 from whywait.tracer.records.thread_names import ThreadLife
 
 name: Final = "threads"
 needs: Final = ("threading.Thread._set_native_id",)
+available: Final = always
 _PLAIN_RUN = threading.Thread.run
-
-
-def available() -> bool:
-    """Threads are part of Python."""
-    return True
 
 
 def install(session: Session) -> Undo:

@@ -54,8 +54,7 @@ def nested(made: Sequence[SpanSpec], pause: Pause = no_pause) -> list[SpanSpec]:
     `pause` is called now and then.
     """
     kinds = [spec.about.kind for spec in rested(made, pause)]
-    roots = (spec.about.root for spec in made if isinstance(spec.about, AboutTask))
-    resolution_ns = next((root.resolution_ns for root in roots if root is not None), 0)
+    resolution_ns = _resolution_ns(made)
     homes = homes_of(made, pause)
     beside = returns_beside(made, homes, resolution_ns, pause)
     owners = owners_of(made, homes, beside, pause)
@@ -70,17 +69,22 @@ def nested(made: Sequence[SpanSpec], pause: Pause = no_pause) -> list[SpanSpec]:
         pause()
     span_kinds = _span_kinds(made, parents, passed_by)
     ends = apart(made, parents, beside, pause)
-    return [
-        spec
-        if (parents[index], ends[index], span_kinds[index]) == (spec.parent_id, spec.end_ns, spec.kind)
-        else spec._replace(
-            parent_id=parents[index],
-            end_ns=ends[index],
-            kind=span_kinds[index],
-            about=shortened(spec.about, spec.end_ns - spec.start_ns, ends[index] - spec.start_ns),
-        )
-        for index, spec in enumerate(rested(made, pause))
-    ]
+    return list(map(_placed, rested(made, pause), parents, ends, span_kinds))
+
+
+def _placed(spec: SpanSpec, parent_id: int, end_ns: int, kind: Kind) -> SpanSpec:
+    if (parent_id, end_ns, kind) == (spec.parent_id, spec.end_ns, spec.kind):
+        return spec
+    about = shortened(spec.about, spec.end_ns - spec.start_ns, end_ns - spec.start_ns)
+    return SpanSpec(
+        spec.name, spec.trace_id, spec.span_id, parent_id, spec.start_ns, end_ns, about, spec.error, spec.unix,
+        spec.not_after_unix_ns, kind,
+    )  # fmt: skip
+
+
+def _resolution_ns(made: Sequence[SpanSpec]) -> int:
+    roots = (spec.about.root for spec in made if isinstance(spec.about, AboutTask))
+    return next((root.resolution_ns for root in roots if root is not None), 0)
 
 
 def _span_kinds(made: Sequence[SpanSpec], parents: Sequence[int], passed_by: set[int]) -> list[Kind]:
@@ -101,23 +105,24 @@ def _hang(
     open_frames: list[_Frame] = []
     ordered = sorted(indices, key=lambda one: (made[one].start_ns, -made[one].end_ns, _rank(kinds[one])))
     for index in rested(ordered, pause):
-        spec = made[index]
+        spec, is_block = made[index], kinds[index] == s.KIND_BLOCK
         open_frames = [frame for frame in open_frames if frame.end_ns > spec.start_ns]
-        is_block, is_phase = kinds[index] == s.KIND_BLOCK, kinds[index] in _PHASES
-        around = [
-            frame for frame in open_frames if spec.end_ns <= frame.end_ns or (is_block and frame.is_phase)
-        ]
-        hosts_are_below = home.is_run or any(frame.is_phase for frame in around)
-        host = around[-1].host if around else 0
-        given = parents[index]
-        is_hosts = given not in ours and index not in passed_by
-        if hosts_are_below and is_hosts and given != host:
+        around = _around(spec, is_block, open_frames)
+        outer = around[-1] if around else _Frame(home.span_id, spec.end_ns, False, 0)
+        host, given = outer.host, parents[index]
+        # 1. a span of the host's is between, and stays; 2. it hangs below the innermost frame
+        is_hosts = given not in ours and index not in passed_by and given != host
+        if is_hosts and (home.is_run or any(frame.is_phase for frame in around)):
             host = given
         else:
-            parents[index] = around[-1].span_id if around else home.span_id
-        if (is_block or is_phase) and not _outlived(spec, spawned):
-            end_ns = min(spec.end_ns, around[-1].end_ns) if around else spec.end_ns
-            open_frames.append(_Frame(spec.span_id, end_ns, not is_block, host))
+            parents[index] = outer.span_id
+        if (is_block or kinds[index] in _PHASES) and not _outlived(spec, spawned):
+            open_frames.append(_Frame(spec.span_id, min(spec.end_ns, outer.end_ns), not is_block, host))
+
+
+def _around(spec: SpanSpec, is_block: bool, open_frames: Sequence[_Frame]) -> list[_Frame]:
+    """The frames that a span hangs below, the innermost last."""
+    return [frame for frame in open_frames if spec.end_ns <= frame.end_ns or (is_block and frame.is_phase)]
 
 
 def _outlived(frame: SpanSpec, spawned: Sequence[tuple[int, int]]) -> bool:

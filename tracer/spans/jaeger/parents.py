@@ -60,21 +60,24 @@ def returns_beside(
 ) -> dict[int, int]:
     """Return by index the ways back that do not hang below their job, each with the index of the job's span."""
     jobs = {spec.span_id: index for index, spec in enumerate(made) if isinstance(spec.about, AboutJob)}
-    backs = [
-        (index, jobs[spec.parent_id], spec.about.activity, spec.parent_id)
+    waits = {
+        index: spec.about
         for index, spec in enumerate(rested(made, pause))
-        if spec.parent_id in jobs and isinstance(spec.about, AboutWait)
-    ]
-    backs = [back for back in backs if back[2] != back[3] and back[2] in homes and homes[back[3]].is_run]
-    if not backs:
-        return {}
-    waits = [spec.about for spec in made if isinstance(spec.about, AboutWait)]
-    waited_for = {(wait.activity, wait.followed_id) for wait in waits}
-    return {
-        index: job
-        for index, job, waiter, job_id in backs
-        if (waiter, job_id) not in waited_for and homes[job_id].end_ns - made[job].start_ns >= resolution_ns
+        if isinstance(spec.about, AboutWait)
     }
+    backs = {
+        index: (wait.activity, made[index].parent_id)
+        for index, wait in waits.items()
+        if made[index].parent_id in jobs and wait.activity in homes
+    }
+    waited_for = {(wait.activity, wait.followed_id) for wait in waits.values()} if backs else set()
+
+    def is_beside(waiter: int, job_id: int) -> bool:
+        home = homes[job_id]
+        is_waiters = waiter != job_id and home.is_run and (waiter, job_id) not in waited_for
+        return is_waiters and home.end_ns - made[jobs[job_id]].start_ns >= resolution_ns
+
+    return {index: jobs[back[1]] for index, back in backs.items() if is_beside(*back)}
 
 
 def owners_of(
@@ -92,12 +95,15 @@ def owners_of(
             above = _spawner(spec, homes)
             if above is not None:
                 owners[index] = above
-        elif about.activity in homes:  # 4. below its activity
-            # below an activity and not its home: of a job, before or after its run
-            is_given = spec.parent_id in homes and spec.parent_id != homes[about.activity].span_id
-            if not is_given or about.kind not in (s.KIND_WAIT, s.KIND_PHASE):
-                owners[index] = about.activity
+        elif about.activity in homes and not _is_beside_run(spec, homes):  # 4. below its activity
+            owners[index] = about.activity
     return owners
+
+
+def _is_beside_run(spec: SpanSpec, homes: Mapping[int, Home]) -> bool:
+    """Whether it is placed below an activity and not its home: of a job, before or after its run."""
+    is_given = spec.parent_id in homes and spec.parent_id != homes[spec.about.activity].span_id
+    return is_given and spec.about.kind in (s.KIND_WAIT, s.KIND_PHASE)
 
 
 def _spawner(spec: SpanSpec, homes: Mapping[int, Home]) -> int | None:

@@ -12,14 +12,7 @@ from typing import Final, TypeVar
 
 from whywait.tracer.spans.cooperative_pause import Pause, rested
 from whywait.tracer.spans.pools.shares import Share
-from whywait.tracer.spans.span_spec import (
-    ACTIVITIES,
-    About,
-    AboutTask,
-    AboutWait,
-    Blocker,
-    SpanSpec,
-)
+from whywait.tracer.spans.span_spec import ACTIVITIES, About, AboutTask, AboutWait, Blocker, SpanSpec
 
 T = TypeVar("T", Blocker, Share)
 
@@ -27,9 +20,8 @@ APART_NS: Final = 1_000  # one tick of Jaeger's clock
 _LATER_NS: Final = (
     2 * APART_NS
 )  # of two ends the later one: start and duration are cut to ticks, each for itself
-LAST_ACT_NS: Final = (
-    50_000  # how long a task may go on after it woke its waiter, and that was still its last act
-)
+# how long a task may go on after it woke its waiter, and that was still its last act
+LAST_ACT_NS: Final = 50_000
 
 
 def _wakers(made: Sequence[SpanSpec], pause: Pause) -> list[tuple[int, int]]:
@@ -60,11 +52,7 @@ def apart(
     pause()
     # 2. siblings that stand end to end
     for indices in _siblings(made, parents, pause):
-        starts = sorted({made[index].start_ns for index in indices})
-        for index in rested(indices, pause):
-            at = bisect_left(starts, ends[index])
-            if at < len(starts) and starts[at] - ends[index] < APART_NS:
-                ends[index] = _not_before_start(made[index], starts[at] - APART_NS)
+        _part(made, indices, ends, pause)
     # 3. a wait ends before who ended it, and a job before its waiter's way back
     for wait, waker in wakers:
         if abs(ends[waker] - ends[wait]) < _LATER_NS:
@@ -73,6 +61,14 @@ def apart(
         if abs(ends[job] - ends[back]) < _LATER_NS:
             ends[job] = max(ends[back] - _LATER_NS, made[back].start_ns)
     return ends
+
+
+def _part(made: Sequence[SpanSpec], siblings: Sequence[int], ends: list[int], pause: Pause) -> None:
+    starts = sorted({made[index].start_ns for index in siblings})
+    for index in rested(siblings, pause):
+        at = bisect_left(starts, ends[index])
+        if at < len(starts) and starts[at] - ends[index] < APART_NS:
+            ends[index] = _not_before_start(made[index], starts[at] - APART_NS)
 
 
 def _siblings(made: Sequence[SpanSpec], parents: Sequence[int], pause: Pause) -> list[list[int]]:

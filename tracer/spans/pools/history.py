@@ -19,14 +19,8 @@ class _History:
     def __init__(self, of: Pool | DeviceLine, since_ns: int, pause: Pause) -> None:
         self._pause = pause
         self.of = of  # so that its id stays its own
-        self.held = sorted(
-            (
-                one
-                for one in of.occupancies.copy()
-                if one.start_ns and (one.end_ns > since_ns or not one.end_ns)
-            ),
-            key=lambda one: one.start_ns,
-        )
+        lately = (one for one in of.occupancies.copy() if one.end_ns > since_ns or not one.end_ns)
+        self.held = sorted((one for one in lately if one.start_ns), key=lambda one: one.start_ns)
         self.starts = [one.start_ns for one in self.held]
         # all before an entry had ended by then
         self.ended = list(accumulate((one.end_ns or _NEVER_NS for one in self.held), max))

@@ -18,7 +18,7 @@ from typing import Final
 from whywait.tracer.records.occupancy import Occupancy
 from whywait.tracer.schema import OCCUPANT_LIMIT
 from whywait.tracer.spans.cooperative_pause import Pause, rested
-from whywait.tracer.spans.pools.shares import Share
+from whywait.tracer.spans.pools.shares import Share, parts
 
 _NEVER_NS: Final = 2**63
 
@@ -46,7 +46,7 @@ class PoolShares:
             while coming < len(self._starts) and self._starts[coming] <= begin:
                 insort(active, coming)
                 coming += 1
-            for index, ns in zip(active, _parts(end - begin, len(active)), strict=True):
+            for index, ns in zip(active, parts(end - begin, len(active)), strict=True):
                 self._whole[index] += ns
             self._active.append(active)
             self._until.append([self._whole[index] for index in active])
@@ -78,11 +78,11 @@ class PoolShares:
         last = bisect_left(self._borders, end_ns) - 1
         at_start, at_end = self._active_from(first), self._active_from(last)
         if first == last:
-            return at_start, _parts(end_ns - start_ns, len(at_start))
+            return at_start, parts(end_ns - start_ns, len(at_start))
         begun, ended = bisect_left(self._starts, start_ns), bisect_left(self._starts, end_ns)
         cut = self._cut(last, at_end, end_ns)
         before = [index for index in at_start if index < begun]
-        left = _parts(self._borders[first + 1] - start_ns, len(at_start)) if before else []
+        left = parts(self._borders[first + 1] - start_ns, len(at_start)) if before else []
         shares = [
             cut.get(index, self._whole[index]) - had_ns + left_ns
             for index, had_ns, left_ns in zip(
@@ -104,19 +104,15 @@ class PoolShares:
             return {}
         begin, end = self._borders[border], self._borders[border + 1]
         found = zip(
-            active,
-            self._until[border],
-            _parts(end - begin, len(active)),
-            _parts(end_ns - begin, len(active)),
-            strict=True,
-        )
+            active, self._until[border], parts(end - begin, len(active)),
+            parts(end_ns - begin, len(active)), strict=True,
+        )  # fmt: skip
         return {index: until_ns - all_ns + part_ns for index, until_ns, all_ns, part_ns in found}
 
     def _by_group(self, indices: Iterable[int], shares: Iterable[int]) -> list[Share]:
         sums: dict[tuple[int, str], int] = {}
-        chief: dict[
-            tuple[int, str], tuple[int, int]
-        ] = {}  # the longest share, and whose; the first of equal ones
+        # the longest share, and whose; the first of equal ones
+        chief: dict[tuple[int, str], tuple[int, int]] = {}
         for index, ns in zip(indices, shares, strict=True):
             group = self._groups[index]
             known = sums.get(group)
@@ -128,11 +124,3 @@ class PoolShares:
                     chief[group] = -ns, index
         ranked = sorted(sums, key=lambda group: (-sums[group], chief[group]))
         return [Share(self._held[chief[group][1]], sums[group]) for group in ranked]
-
-
-def _parts(length_ns: int, count: int) -> list[int]:
-    """A length divided among some, to the nanosecond."""
-    if not count:
-        return []
-    part, rest = divmod(length_ns, count)
-    return [part + 1] * rest + [part] * (count - rest)

@@ -153,7 +153,7 @@ class _Way:
             inferred=inferred,
         )  # fmt: skip
         name = kind.replace("_", " ")
-        self._drawing.add_wait(name, job, job.span_id, self.at_ns, until_ns, about)
+        self._drawing.add(name, job, job.span_id, self.at_ns, until_ns, about)
         self.at_ns = until_ns
 
     def _add(self, name: str, span_id: int, end_ns: int, about: AboutRun | AboutPhase) -> None:

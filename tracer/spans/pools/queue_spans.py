@@ -24,7 +24,7 @@ def add_queue_segment(drawing: Drawing, job: Job, segment: Segment, small: dict[
     else:  # 4. its worker was free, and had not begun
         about = AboutWait(job.span_id, segment.kind, _handed_over(drawing, job, segment), pool=job.pool)
     name = segment.kind.replace("_", " ")
-    drawing.add_wait(name, job, job.span_id, segment.start_ns, segment.end_ns, about)
+    drawing.add(name, job, job.span_id, segment.start_ns, segment.end_ns, about)
 
 
 def _queued(drawing: Drawing, job: Job, segment: Segment) -> AboutWait:
@@ -74,11 +74,6 @@ def _handed_over(drawing: Drawing, job: Job, segment: Segment) -> OffCpu:
     if drawing.observed is None:
         return OffCpu(cpu_ns, queued_ns)
     return drawing.observed.blocked(
-        segment.kind,
-        job.thread_id,
-        segment.start_ns,
-        segment.end_ns,
-        cpu_ns=cpu_ns,
-        run_queue_ns=queued_ns,
-        woken=True,
-    )
+        segment.kind, job.thread_id, segment.start_ns, segment.end_ns, cpu_ns=cpu_ns,
+        run_queue_ns=queued_ns, woken=True,
+    )  # fmt: skip

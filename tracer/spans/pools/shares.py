@@ -25,26 +25,32 @@ def occupant_shares(
     held = [
         (max(one.start_ns, start_ns), min(one.end_ns or end_ns, end_ns), one)
         for one in occupancies
-        if one.start_ns and one.start_ns < end_ns and (not one.end_ns or one.end_ns > start_ns)
-        if one.span_id != exclude_span_id or not exclude_span_id
+        if _overlaps(one, start_ns, end_ns) and (one.span_id != exclude_span_id or not exclude_span_id)
     ]
     borders = sorted({start_ns, end_ns, *(begin for begin, _, _ in held), *(end for _, end, _ in held)})
     coming = sorted(range(len(held)), key=lambda index: held[index][0], reverse=True)
     active: list[int] = []  # few: as many as there are workers
     shares: dict[int, int] = {}
-    other_ns = 0
     for begin, end in pairwise(borders):
         while coming and held[coming[-1]][0] <= begin:
             insort(active, coming.pop())
         active = [index for index in active if held[index][1] > begin]
-        if not active:
-            other_ns += end - begin
-            continue
-        part, rest = divmod(end - begin, len(active))
-        for place, index in enumerate(active):
-            shares[index] = shares.get(index, 0) + part + (1 if place < rest else 0)
+        for index, ns in zip(active, parts(end - begin, len(active)), strict=True):
+            shares[index] = shares.get(index, 0) + ns
     ranked = [Share(held[index][2], ns) for index, ns in shares.items()]
-    return sorted(ranked, key=lambda share: -share.ns), other_ns
+    return sorted(ranked, key=lambda share: -share.ns), end_ns - start_ns - sum(shares.values())
+
+
+def _overlaps(one: Occupancy, start_ns: int, end_ns: int) -> bool:
+    return 0 < one.start_ns < end_ns and (not one.end_ns or one.end_ns > start_ns)
+
+
+def parts(length_ns: int, count: int) -> list[int]:
+    """A length divided among some, to the nanosecond."""
+    if not count:
+        return []
+    part, rest = divmod(length_ns, count)
+    return [part + 1] * rest + [part] * (count - rest)
 
 
 def by_trace(shares: Iterable[Share]) -> list[Share]:

@@ -2,9 +2,11 @@
 
 from bisect import bisect_left
 from types import CodeType
+from typing import Final
 
 from whywait.tracer import schema as s
 from whywait.tracer.offcpu.explanation import UNSEEN, OffCpu
+from whywait.tracer.records.lock_holds import Waited
 from whywait.tracer.records.loop import Callback
 from whywait.tracer.records.request import IO_LATE, Activity, Job, Mark, Wait
 from whywait.tracer.records.request import Waker as WokenBy
@@ -15,6 +17,8 @@ from whywait.tracer.spans.segments import Segment, collection_segments, loop_seg
 from whywait.tracer.spans.span_spec import AboutWait, Blocker, Waker
 from whywait.tracer.spans.waits.thread_wait import holders, lock_of, thread_wait_name
 from whywait.tracer.spans.waits.wait_splitting import wait_parts
+
+_NO_WAITED: Final = Waited("")  # of a wait of the loop
 
 
 def add_wait(drawing: Drawing, activity: Activity, wait: Wait, small: dict[str, int]) -> None:
@@ -60,42 +64,25 @@ def _handles_result(drawing: Drawing, callback: Callback) -> bool:
     """Whether it was a step of this request that a job's result had woken."""
     if callback.request is not drawing.request:
         return False
-    steps = drawing.steps.get(callback.span_id)
-    if steps is None:
-        own = next((one for one in drawing.request.activities if one.span_id == callback.span_id), None)
-        waits = [wait for wait in own.waits if not wait.thread] if own is not None else []
-        steps = drawing.steps[callback.span_id] = (
-            [wait.end_ns for wait in waits],
-            [isinstance(wait.by, Job) for wait in waits],
-        )
-    ends, by_job = steps
+    ends, by_job = drawing.steps_of(callback.span_id)
     before = bisect_left(ends, callback.end_ns) - 1  # the wait that the step put an end to
     return before >= 0 and by_job[before]
 
 
 def _add_await(drawing: Drawing, activity: Activity, wait: Wait, queued_ns: int | None) -> None:
     blockers, blocker_count = _blockers(wait)
-    waited, is_edge = wait.waited, wait.kind not in (s.WAIT_COLLECT_ORDER, s.WAIT_GC)
+    waited, is_edge = wait.waited or _NO_WAITED, wait.kind not in (s.WAIT_COLLECT_ORDER, s.WAIT_GC)
     shared = None
     if wait.kind == s.WAIT_LIMITER and wait.pool is not None:
         # those of a job are its worker's; who else has a token is known by the one who gave it up
         shared = occupants(*drawing.past.pools.shares(wait.pool, wait.start_ns, wait.cause_ns))
     about = AboutWait(
-        activity.span_id,
-        wait.kind,
-        _off_cpu_in_call(drawing, activity, wait, queued_ns),
-        wait.site,
-        wait.pool,
-        _waker(drawing, wait.by) if is_edge else None,
-        blockers,
-        blocker_count,
+        activity.span_id, wait.kind, _off_cpu_in_call(drawing, activity, wait, queued_ns), wait.site,
+        wait.pool, _waker(drawing, wait.by) if is_edge else None, blockers, blocker_count,
         wait.by.collector if wait.kind == s.WAIT_COLLECT_ORDER and isinstance(wait.by, Job) else None,
-        shared,
-        lock_of(waited) if waited is not None else None,
-        waited.handler if waited is not None else "",
-        inferred=waited is not None and not waited.end_seen,
-    )
-    drawing.add_wait(_name(wait), activity, wait.parent_id, wait.start_ns, wait.cause_ns, about)
+        shared, lock_of(waited), waited.handler, inferred=not waited.end_seen,
+    )  # fmt: skip
+    drawing.add(_name(wait), activity, wait.parent_id, wait.start_ns, wait.cause_ns, about)
 
 
 def _name(wait: Wait) -> str:
@@ -134,9 +121,8 @@ def _waker(drawing: Drawing, by: WokenBy) -> Waker:
 def _blockers(wait: Wait) -> tuple[list[Blocker], int]:
     """Who held the lock, and in how many holds the chief one; or who gave back what was waited for."""
     waited = wait.waited
-    if (
-        waited is not None and waited.waiters and wait.kind != s.WAIT_AWAIT
-    ):  # of an edge, who gave the signal is the waker
+    # of an edge, who gave the signal is the waker
+    if waited is not None and waited.waiters and wait.kind != s.WAIT_AWAIT:
         found = ranked(holders(wait.start_ns, wait.cause_ns, waited.holds))
         if found:
             return found, found[0].times
@@ -159,14 +145,10 @@ def _add_resume_segment(
 ) -> None:
     blockers = callback_blockers(segment.callbacks, drawing.request) if segment.callbacks else []
     about = AboutWait(
-        activity.span_id,
-        segment.kind,
-        _off_cpu_on_way_back(drawing, activity, wait, segment, queued_ns),
-        pool=wait.pool,
-        blockers=blockers,
-        blocker_count=sum(one.calls for one in segment.callbacks),
+        activity.span_id, segment.kind, _off_cpu_on_way_back(drawing, activity, wait, segment, queued_ns),
+        pool=wait.pool, blockers=blockers, blocker_count=sum(one.calls for one in segment.callbacks),
         inferred=wait.by is IO_LATE,
-    )
+    )  # fmt: skip
     name = segment.kind.replace("_", " ")
     if blockers:
         # names are what stores count and list: how many callbacks they were is BLOCKER_COUNT
@@ -174,7 +156,7 @@ def _add_resume_segment(
     parent_id = wait.parent_id
     if isinstance(wait.by, Job) and wait.by.request is drawing.request:
         parent_id = wait.by.span_id
-    drawing.add_wait(name, activity, parent_id, segment.start_ns, segment.end_ns, about)
+    drawing.add(name, activity, parent_id, segment.start_ns, segment.end_ns, about)
 
 
 def _off_cpu_on_way_back(

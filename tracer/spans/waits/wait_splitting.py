@@ -58,12 +58,10 @@ def _collected_late(activity: Activity, wait: Wait) -> list[Wait]:
 
 
 def _last_collected(request: Request, wait: Wait) -> Job | None:
-    found: Job | None = None
-    for one in request.activities:
-        if not isinstance(one, Job) or one.collector is None:
-            continue
-        if not (one.born_ns <= wait.cause_ns and wait.start_ns < one.collector.at_ns <= wait.cause_ns):
-            continue
-        if found is None or found.collector is None or found.collector.at_ns < one.collector.at_ns:
-            found = one
-    return found
+    taken = [
+        (one.collector.at_ns, -index, one)
+        for index, one in enumerate(request.activities)
+        if isinstance(one, Job) and one.collector is not None and one.born_ns <= wait.cause_ns
+    ]
+    meanwhile = (one for one in taken if wait.start_ns < one[0] <= wait.cause_ns)
+    return max(meanwhile, default=(0, 0, None))[2]
