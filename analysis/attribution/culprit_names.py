@@ -1,4 +1,4 @@
-"""Who a culprit is, by the attributes of the span that says so."""
+"""Names the culprit of a wait from the attributes of its span."""
 
 from collections.abc import Callable
 from typing import Any, Final
@@ -39,7 +39,7 @@ def holders(spans: SpanTable, number: int, row: int) -> list[Named]:
 
 
 def _listed(attributes: dict[str, Any], number: int, keys: tuple[str, ...]) -> list[Named]:
-    """The culprits that stand in parallel arrays: name, file, line, trace, span, ns."""
+    """The culprits in parallel arrays: name, file, line, trace, span, ns."""
     arrays = [attributes.get(key) for key in keys]
     if not all(isinstance(array, list) for array in arrays):
         return []
@@ -117,7 +117,7 @@ def _awaited(spans: SpanTable, number: int, row: int) -> list[Named]:
         return released
     awaited = text(attributes, schema.FOR)
     waker, waker_trace = text(attributes, schema.WAKER_NAME), text(attributes, schema.WAKER_TRACE_ID)
-    if waker_trace:  # a token, a lock or a place that another request had
+    if waker_trace:  # a token, a lock or a place that another request held
         waker_span = text(attributes, schema.WAKER_SPAN_ID)
         return [(number, waker or "another request", "", None, waker_trace, waker_span, NONE)]
     return [(number, awaited, "", None, "", "", NONE)] if awaited else []

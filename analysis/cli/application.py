@@ -1,4 +1,4 @@
-"""The command line: words in, words out. Exit codes: 0 fine, 1 found wanting, 2 bad input, 130 interrupted."""
+"""The command line. Exit codes: 0 success, 1 negative result, 2 bad input, 130 interrupted."""
 
 import io
 import json
@@ -36,14 +36,14 @@ from whywait.analysis.text import safe
 
 _EPILOG = """\b
 From a service to its answer:
-  whywait doctor                              what can be observed here
+  whywait doctor                              what whywait can observe here
   whywait run -- uvicorn app:app              traces go to ./traces
-  whywait report traces --html report.html    why requests were slow, who did it, what to change
+  whywait report traces --html report.html    why requests were slow, who delayed them, what to change
   whywait diff before after                   what changed between two runs
 
 Completion: whywait --install-completion.  Colours: none in a pipe or with NO_COLOR set.
 
-Exit codes: 0 fine; 1 found wanting (doctor: something is missing; diff --fail-if-slower: slower); 2 something asked for cannot be done; 130
+Exit codes: 0 success; 1 negative result (doctor: something is missing; diff --fail-if-slower: slower); 2 bad input or arguments; 130
 interrupted.
 """
 _LONGEST_MESSAGE: Final = 2000
@@ -51,7 +51,7 @@ _LONGEST_MESSAGE: Final = 2000
 
 app = typer.Typer(
     name="whywait",
-    help="Tells why an async Python request was slow, and proves it.",
+    help="Shows why an async Python request was slow, with evidence.",
     epilog=_EPILOG,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -72,7 +72,7 @@ def _options(
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
-    """Tells why an async Python request was slow, and proves it."""
+    """Shows why an async Python request was slow, with evidence."""
 
 
 @app.command(
@@ -98,7 +98,7 @@ def report(
     last: Last = None,
     skip_bad_lines: SkipBadLines = False,
 ) -> None:
-    """Says what each endpoint's requests waited for, who delayed them, and what to change."""
+    """Shows what each endpoint's requests waited for, who delayed them, and what to change."""
     analysis = analysis_of(
         source, service=service, skip_bad_lines=skip_bad_lines, last=last, endpoint=endpoint
     )
@@ -115,9 +115,9 @@ def report(
 app.command(short_help="What changed between two runs, and why.", epilog=DIFF_EPILOG)(diff)
 
 
-@app.command(short_help="What each cause means, and what to do about it.", epilog=examples("whywait causes"))
+@app.command(short_help="What each cause means, and what to change.", epilog=examples("whywait causes"))
 def causes() -> None:
-    """Prints what each cause means, and what to do about it."""
+    """Prints what each cause means, and what to change."""
     table = Table(title="Every instant of a request has exactly one cause")
     for name in ("cause", "the request was ...", "what to do"):
         table.add_column(name)
@@ -127,17 +127,17 @@ def causes() -> None:
 
 
 @app.command(
-    short_help="The story end to end: a service in six modes.",
+    short_help="A demonstration: a service in six modes under load.",
     context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []},
 )
 def demo(context: typer.Context) -> int:
-    """Tells the story end to end: drives a service in six modes and says where the time went."""
+    """Runs the demonstration: puts a service in six modes under load and shows where the time went."""
     try:
         from demo_service.story import main as tell
     except ImportError as error:
         raise InputError(
             f"the demo service is not installed with whywait ({error}). Clone the repository, run pip install -e "
-            "'.[demo-cpu]' in it, and whywait demo there"
+            "'.[demo-cpu]' in the clone, and start whywait demo there"
         ) from error
     return tell(context.args)
 
@@ -146,21 +146,21 @@ app.command(
     short_help="Trace a service, with no change to its code.", epilog=RUN_EPILOG, context_settings=PASSED_ON
 )(run)
 app.command(
-    short_help="What can be observed on this machine, and why not more.",
+    short_help="What whywait can observe on this machine, and why not more.",
     epilog=DOCTOR_EPILOG,
     context_settings=PASSED_ON,
 )(doctor)
-app.command(short_help="Write causes back into traces, to be seen in Jaeger.", epilog=ANNOTATE_EPILOG)(
+app.command(short_help="Add the causes to traces, so that Jaeger shows them.", epilog=ANNOTATE_EPILOG)(
     annotate
 )
 app.command(short_help="Write a timeline for Perfetto's UI.", epilog=EXPORT_EPILOG)(export)
-app.command(short_help="What timestamped logs alone can tell, and what not.", epilog=LOGS_EPILOG)(logs)
+app.command(short_help="What timestamped logs show, and what they cannot show.", epilog=LOGS_EPILOG)(logs)
 app.command(short_help="What requests wait for now, in the terminal.", epilog=TOP_EPILOG)(top)
 app.command(short_help="Send the causes as OpenTelemetry metrics.", epilog=METRICS_EPILOG)(metrics)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs one command; returns its exit code. Called with the words after `whywait`."""
+    """Run one command and return its exit code. `argv`: the words after `whywait`."""
     _survive_encoding()
     try:
         result: Any = app(
@@ -187,12 +187,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _refuse(error: object) -> int:
-    # the message may quote a trace, and a trace may hold escape sequences
+    # the message may quote a trace, and a trace may contain escape sequences
     print(f"whywait: {safe(error, _LONGEST_MESSAGE)}", file=sys.stderr)
     return 2
 
 
 def _survive_encoding() -> None:
-    """A character that the output cannot show becomes a question mark, not a traceback."""
+    """Replaces a character that the output cannot encode with a question mark, instead of a traceback."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")

@@ -1,4 +1,4 @@
-"""`whywait metrics`: a sidecar that turns the traces a service writes into metrics."""
+"""`whywait metrics`: a sidecar that turns the traces of a service into metrics."""
 
 from typing import Annotated, Final
 
@@ -24,26 +24,26 @@ EPILOG: Final = (
 def metrics(
     traces: Followed,
     endpoint: Annotated[
-        str | None, typer.Option(help="Where to send them, by OTLP over HTTP.", metavar="URL")
+        str | None, typer.Option(help="Send the metrics to this address, by OTLP over HTTP.", metavar="URL")
     ] = None,
     service: Annotated[
         str | None, typer.Option(help="Only this service's requests; also the metrics' service.name.")
     ] = None,
     from_start: Annotated[
-        bool, typer.Option("--from-start", help="Count what is in the files already, too.")
+        bool, typer.Option("--from-start", help="Also count what the files already contain.")
     ] = False,
     seconds: Annotated[
-        float | None, typer.Option(help="How often to send (default 60).", min=0.1, max=3600)
+        float | None, typer.Option(help="Seconds between two exports (default 60).", min=0.1, max=3600)
     ] = None,
     endpoints: Annotated[
-        int, typer.Option(help="How many endpoints have a label of their own.", min=1, max=10_000)
+        int, typer.Option(help="How many endpoints get a label of their own.", min=1, max=10_000)
     ] = MOST_ENDPOINTS,
 ) -> int:
-    """Sends what each endpoint's requests waited for as OpenTelemetry metrics, until it is ended."""
+    """Sends what each endpoint's requests waited for as OpenTelemetry metrics, until a signal ends it."""
     path = checked_path(traces, must_exist=False)
     url = _url(endpoint)
     from whywait.analysis.cli.sidecar import (
-        run,  # the SDK takes its time to import; no other command needs it
+        run,  # the SDK is slow to import; no other command needs it
     )
 
     run(path, url, service, seconds, endpoints, from_start=from_start)

@@ -1,4 +1,4 @@
-"""What runs beside a service lets the service go first."""
+"""Lowers the priority of commands that run on the same machine as a service."""
 
 import os
 from typing import Final
@@ -7,7 +7,7 @@ _NICER: Final = 10
 
 
 def yield_to_others() -> None:
-    """Asks the kernel to prefer every ordinary process to this one, where it can be asked."""
+    """Give this process the lowest CPU and I/O priority, where the kernel allows it."""
     try:
         os.nice(_NICER)
     except (AttributeError, OSError):

@@ -1,4 +1,4 @@
-"""The commands that `tracer` answers before anything of the analysis is imported: here for help and completion."""
+"""The commands that `tracer` handles before the analysis is imported: declared here for help and completion."""
 
 import subprocess
 import sys
@@ -14,12 +14,12 @@ DOCTOR_EPILOG = examples("whywait doctor", "whywait doctor --jaeger http://local
 
 
 def run(context: typer.Context) -> int:
-    """Traces a service as it is, with no change to its code."""
+    """Traces a service without a change to its code."""
     return _of_tracer("run", context)
 
 
 def doctor(context: typer.Context) -> int:
-    """Says what can be observed on this machine by this interpreter, and why not."""
+    """Shows what whywait can observe on this machine with this interpreter, and why not more."""
     return _of_tracer("doctor", context)
 
 

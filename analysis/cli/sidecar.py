@@ -1,4 +1,4 @@
-"""The work of `whywait metrics`: follow, count, send, until a signal comes."""
+"""The work of `whywait metrics`: follow files, count, send, until a signal arrives."""
 
 import logging
 import os
@@ -28,11 +28,11 @@ _LAST_EXPORT_MS: Final = 5_000
 
 
 class Stop:
-    """Asked for by a signal, at any moment: an `Event` that is set in the midst of its own `wait` waits for ever."""
+    """A stop that a signal handler requests at any moment. An `Event` set inside its own `wait` would wait for ever."""
 
     def __init__(self) -> None:
         self.asked = False
-        self._queue: SimpleQueue[None] = SimpleQueue()  # whose `put` may come in the midst of its `get`
+        self._queue: SimpleQueue[None] = SimpleQueue()  # its `put` is allowed during its `get`
 
     def ask(self) -> None:
         """Ends a `wait`, now or later."""
@@ -40,7 +40,7 @@ class Stop:
         self._queue.put(None)
 
     def wait(self, seconds: float) -> None:
-        """Returns after this time, or as soon as it is asked for."""
+        """Return after this time, or as soon as the stop is requested."""
         with suppress(Empty):
             self._queue.get(timeout=seconds)
 
@@ -48,9 +48,9 @@ class Stop:
 def run(
     path: Path, url: str | None, service: str | None, seconds: float | None, endpoints: int, *, from_start: bool
 ) -> None:  # fmt: skip
-    """Follow `path` and send metrics to `url` (None: as the environment says) until SIGTERM or SIGINT."""
+    """Follow `path` and send metrics to `url` (None: from the environment) until SIGTERM or SIGINT."""
     exporter = CountedExporter(OTLPMetricExporter(endpoint=url))
-    logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)  # said below, once, in our words
+    logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)  # reported below, once
     stop = Stop()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.ask())
@@ -61,7 +61,7 @@ def run(
         _follow(path, provider, exporter, stop, service, endpoints, from_start=from_start)
     finally:
         provider.shutdown(timeout_millis=_LAST_EXPORT_MS)
-        failed = exporter.begun - exporter.sent  # one may still be trying
+        failed = exporter.begun - exporter.sent  # one export may still be under way
         if failed:
             print(f"whywait metrics: {failed} of {counted(exporter.begun, 'export')} failed", file=sys.stderr)
 
@@ -78,7 +78,7 @@ def _follow(
         lambda: {**reader.lost, **exporter.lost},
         lambda: reader.follower.behind,
     )
-    missing = "" if path.exists() else ", which is not there yet"
+    missing = "" if path.exists() else ", which does not exist yet"
     print(f"whywait metrics: following {path}{missing}", file=sys.stderr, flush=True)
     told = told_of_service = False
     try:
@@ -95,7 +95,7 @@ def _follow(
             if exporter.lost and not told:
                 told = True
                 print(
-                    "whywait metrics: the collector cannot be reached; going on, its failures are counted",
+                    "whywait metrics: the collector cannot be reached; failed exports are counted",
                     file=sys.stderr, flush=True,
                 )  # fmt: skip
             stop.wait(rest_s(_TURN_S, time.monotonic() - begun_s))

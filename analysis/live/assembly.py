@@ -1,10 +1,10 @@
-"""Spans as they arrive, gathered into traces, until a trace is whole; pure: the caller says what time it is.
+"""Assembles arriving spans into traces until a trace is complete. Pure: the caller passes the time.
 
-A trace is whole when the root of each request and the span above it were seen and nothing new came for a
-moment. One that shares its id with others (a client with one trace for all its calls) never falls quiet: its
-roots are taken up after a while even so. What waits in another trace is analysed with that trace, so one that
-names another waits for it a little. Traces are kept a while after they were counted, for those who name them
-and for spans that come late.
+A trace is complete when the root of each request and its parent span have arrived and no new span came for a
+moment. A trace that many requests share (a client with one trace for all its calls) always gets new spans: its
+roots are analysed after a fixed time. A wait for another trace is analysed with that trace, so a trace that
+names another one is delayed for it. Traces are kept for a while after they were counted, for traces that name
+them and for late spans.
 """
 
 from collections import Counter, OrderedDict
@@ -21,7 +21,7 @@ _TRACE, _SPAN, _PARENT, _SERVICE, _KIND, _ATTRIBUTES = (
     for name in ("trace_id", "span_id", "parent_id", "service", "span_kind", "attributes")
 )
 _MOST_SERVICES: Final = 1_000
-_MOST_DONE: Final = 50_000  # ids of traces that were let go
+_MOST_DONE: Final = 50_000  # ids of traces that were removed
 LOST_TRACE: Final = "trace"
 LATE: Final = "late span"
 INCOMPLETE: Final = "request not recorded whole"
@@ -29,26 +29,26 @@ INCOMPLETE: Final = "request not recorded whole"
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """How long is waited for what, in seconds, and how much is held meanwhile."""
+    """Time-outs in seconds, and how much is kept in memory meanwhile."""
 
-    settle_s: float = 1.0  # nothing new for so long: a trace whose roots are there is whole
-    hurry_s: float = 5.0  # a root is taken up after so long though more keeps coming
+    settle_s: float = 1.0  # no new span for this time: a trace with all its roots is complete
+    hurry_s: float = 5.0  # a root is analysed after this time even if new spans keep coming
     named_s: float = 3.0  # for a trace that this one names
-    give_up_s: float = 10.0  # for the span above a root, or for a root in a service that has none so far
-    # for the root of a service that has some, or for the request of spans that have none: a service under
-    # load writes its own spans at once and whywait's when it finds time
+    give_up_s: float = 10.0  # for the parent span of a root, or for a root in a service without roots so far
+    # for the root of a service with roots, or for the request of spans without one: a service under
+    # load writes its own spans at once and whywait's spans later
     abandon_s: float = 120.0
-    began_s: float = 60.0  # in the middle of things, what began before is no loss for so long
+    began_s: float = 60.0  # when following begins mid-stream, older requests are no loss for this time
     retain_s: float = 10.0  # after it was counted
     most_spans: int = 60_000
     most_of_one: int = 20_000
 
 
 class Whole(NamedTuple):
-    """A trace to be analysed now."""
+    """A trace that is due for analysis."""
 
     gathered: "Gathered"
-    given_up: bool  # what is missing will not come any more: count what is there
+    given_up: bool  # the missing spans will not come: count what arrived
 
 
 @dataclass(slots=True)
@@ -59,28 +59,28 @@ class Gathered:
     source: int  # the file it came from
     last_s: float
     rows: list[Row] = field(default_factory=list)
-    arrivals: list[tuple[float, int]] = field(default_factory=list)  # time, rows there were before
+    arrivals: list[tuple[float, int]] = field(default_factory=list)  # time, rows before it
     span_ids: set[str] = field(default_factory=set)
     names: set[str] = field(default_factory=set)  # ids of other traces that it waited for
     roots: dict[str, str] = field(default_factory=dict)  # not yet counted: id → parent's id
     servers: dict[str, str] = field(default_factory=dict)  # not yet counted: id → service
-    fresh_s: float = 0.0  # when the first of those roots came; without one, the first of those servers
+    fresh_s: float = 0.0  # arrival of the first of those roots; without one, of the first of those servers
     counted: set[str] = field(default_factory=set)  # request ids
     counted_s: float = -1.0
-    new_from: int = 0  # rows before this were there when it was analysed last
+    new_from: int = 0  # rows before this were part of the last analysis
     too_large: bool = False
-    ours: bool = False  # holds spans of whywait: they come when their request has ended
+    ours: bool = False  # contains spans of whywait, which arrive after the request has ended
 
     def open_roots(self) -> set[str]:
-        """Ids of the roots whose parent was not seen."""
+        """Ids of the roots whose parent has not arrived."""
         return {root for root, parent in self.roots.items() if parent and parent not in self.span_ids}
 
 
 class Assembly:
-    """Takes rows of SPAN_COLUMNS, gives whole traces. `lost` counts what was given up, by kind."""
+    """Takes rows of SPAN_COLUMNS, returns complete traces. `lost` counts the incomplete ones, by kind."""
 
     def __init__(self, patience: Patience | None = None, *, mid_stream: bool = False) -> None:
-        self._mid_stream = mid_stream  # what came before was left out on purpose
+        self._mid_stream = mid_stream  # earlier spans were skipped on purpose
         self._begun_s: float | None = None
         self._traced_services: set[str] = set()
         self.lost: Counter[str] = Counter()
@@ -91,16 +91,16 @@ class Assembly:
 
     @property
     def services(self) -> frozenset[str]:
-        """The services of which traced requests were seen."""
+        """The services with traced requests so far."""
         return frozenset(self._traced_services)
 
     @property
     def spans(self) -> int:
-        """How many spans are held."""
+        """The number of spans in memory."""
         return self._spans
 
     def add(self, rows: Iterable[Row], source: int, now_s: float) -> None:
-        """Takes spans that arrived now."""
+        """Add spans that arrived now."""
         self._begun_s = now_s if self._begun_s is None else self._begun_s
         for row in rows:
             trace_id, attributes = row[_TRACE], row[_ATTRIBUTES]
@@ -147,7 +147,7 @@ class Assembly:
             self.lost[LATE] += 1
 
     def due(self, now_s: float, *, final: bool = False) -> list[Whole]:
-        """Return the traces to be analysed now; `final`: all that hold a request."""
+        """Return the traces that are due for analysis; `final`: all with a request."""
         found: list[Whole] = []
         for trace in list(self._traces.values()):
             if not trace.roots and not trace.servers:
@@ -163,7 +163,7 @@ class Assembly:
         return [one for one in found if not one.gathered.too_large]
 
     def context(self, wholes: Iterable[Whole]) -> list[Row]:
-        """Return the rows of the traces that these name, and that those name, as far as they are here."""
+        """Return the rows of the traces that these traces name, directly or not, as far as they are in memory."""
         chosen = {one.gathered.trace_id for one in wholes}
         rows: list[Row] = []
         open_ids = [name for one in wholes for name in one.gathered.names]
@@ -176,10 +176,10 @@ class Assembly:
         return rows
 
     def settled(self, whole: Whole, request_ids: Iterable[str], now_s: float) -> list[str]:
-        """Notes that a trace was analysed; return those of its requests that count now, each only once.
+        """Record that a trace was analysed, and return its requests that count now, each only once.
 
-        Not counted are a root without the span above it, which would have its name, and a server span without
-        the root that its service makes for each: nothing is known of their causes.
+        A root without its parent span has no name, and a server span without a root of its service has no
+        causes: neither counts.
         """
         trace = whole.gathered
         open_roots = trace.open_roots()
@@ -201,7 +201,7 @@ class Assembly:
         return new
 
     def _is_cut_off(self, trace: Gathered) -> bool:
-        """Whether its other spans may be in what was left out at the beginning."""
+        """Whether its other spans may be among those that were skipped at the beginning."""
         began_s = self._begun_s or 0.0
         return self._mid_stream and trace.fresh_s - began_s < self._patience.began_s
 
@@ -224,7 +224,7 @@ class Assembly:
         quiet_s = now_s - trace.last_s
         settle_s = self._patience.settle_s
         if self._spans > 0.8 * self._patience.most_spans:
-            settle_s = 0.0  # rather early than lost
+            settle_s = 0.0  # early analysis rather than loss
         waited_s = now_s - trace.fresh_s
         if not trace.roots or not (quiet_s >= settle_s or waited_s >= self._patience.hurry_s):
             return False
@@ -248,7 +248,7 @@ class Assembly:
         return bool(trace.roots) and not trace.open_roots() and now_s - trace.last_s >= settle_s
 
     def _prune(self, trace: Gathered, now_s: float) -> None:
-        """Of a trace that goes on and on, what came long ago belongs to requests that were counted."""
+        """Drop old rows of a trace that never ends: they belong to requests that were counted."""
         old = 0
         for at_s, before in trace.arrivals:
             if at_s > now_s - self._patience.give_up_s:
@@ -272,7 +272,7 @@ class Assembly:
     def _bound(self) -> None:
         if self._spans <= self._patience.most_spans:
             return
-        # first what was counted, then what has no request, then the oldest
+        # first counted traces, then traces without a request, then the oldest
         order = sorted(
             self._traces.values(), key=lambda one: (one.counted_s < 0, bool(one.roots), one.last_s)
         )

@@ -62,7 +62,7 @@ def test_the_same_run_twice_has_no_culprit() -> None:
     assert done.returncode == 0
     (endpoint,) = json.loads(done.stdout)["endpoints"]
     assert (endpoint["delta_ns"], endpoint["blamed"], endpoint["certain"]) == (0, [], False)
-    assert "no change that is more than chance" in endpoint["text"]
+    assert "no change beyond chance" in endpoint["text"]
 
 
 def test_what_cannot_be_compared_gets_one_clear_line(good: str, tmp_path: Path) -> None:
