@@ -10,10 +10,10 @@ needs: Final = ()
 
 
 def available() -> bool:
-    """Tables may come at any time."""
+    """Always True: tables may be registered at any time."""
     return True
 
 
 def install(session: Session) -> Undo:
-    """Applies every registered table; returns the undo."""
+    """Apply every registered table, and return the undo."""
     return adapters.install(session.recorder)
