@@ -1,4 +1,4 @@
-"""Where the queues of a process pool keep their locks, their count and their pipes."""
+"""Finds the locks, the semaphore and the pipes of a process pool's queues."""
 
 import ctypes
 import os
@@ -6,17 +6,17 @@ from typing import Any, NamedTuple
 
 
 class PoolPipes(NamedTuple):
-    """Addresses in this process, 0 where a semaphore is not laid out as expected; and inodes."""
+    """Addresses in this process, 0 for a semaphore with an unexpected layout; and inodes."""
 
     places_at: int  # the semaphore that counts the free places in the queue of calls
-    taking_at: int  # the lock of those that wait for a call
-    handing_at: int  # the lock of those that send a result
-    calls_inode: int  # of the pipe that calls come by
+    taking_at: int  # the lock of workers that wait for a call
+    handing_at: int  # the lock of workers that send a result
+    calls_inode: int  # of the pipe of calls
     results_inode: int
 
 
 def pipes_of(executor: Any) -> PoolPipes:
-    """What a `ProcessPoolExecutor` and its workers talk through. Raises AttributeError where it is made otherwise."""
+    """Return the channels between a `ProcessPoolExecutor` and its workers. Raises AttributeError for another layout."""
     calls, results = executor._call_queue, executor._result_queue
     return PoolPipes(
         _counter(calls._sem), _address(calls._rlock), _address(results._wlock), _inode(calls._reader),
@@ -30,7 +30,7 @@ def _address(lock: Any) -> int:
 
 
 def _counter(semaphore: Any) -> int:
-    """Where the count of a semaphore stands; 0 where it is not laid out as expected."""
+    """Return the address of a semaphore's count; 0 for an unexpected layout."""
     address = _address(semaphore)
     if not address or not os.path.isdir("/proc/self"):
         return 0

@@ -1,6 +1,6 @@
 """The hot path: what runs inside the host's callbacks, jobs and waits, and writes the records.
 
-Probes call these functions and no others; a second implementation has to offer the same ones.
+Probes call only these functions; a second implementation has to offer the same ones.
 
 - `thread_state`, the one writer of `records.current.here`: `handle_runner`, `run_scheduled` (what runs in a loop
   callback's place), `open_step`, `close_step`, `enter_job`, `leave_untraced`, `deliver`, `worker_here`,
@@ -17,6 +17,6 @@ Probes call these functions and no others; a second implementation has to offer 
 - `open_phase`: `begin`, and `end` of what that returns, which write phases; `error_name`.
 - `recorder`: `Recorder`, `probe_failed`, and `active`, the session's recorder.
 
-CPU time of steps and jobs is estimated by `host.cpu_meter` alone. Requests are judged by `tail_sampling` and
-`trace_verdicts`, and counted by `request_totals`, once each, at their end.
+Only `host.cpu_meter` estimates the CPU time of steps and jobs. At a request's end `tail_sampling` and
+`trace_verdicts` decide on it, and `request_totals` counts it, once each.
 """

@@ -22,7 +22,7 @@ def record_wait(
     queue_ns: int | None = None,
     queue_before_ns: int | None = None,
 ) -> bool:
-    """Return whether the wait was kept: False counts it as lost, since its request has its fill of records."""
+    """Return whether the wait was kept. False: it was dropped and counted, since its request has reached its limit."""
     request = activity.request
     if request.records_left <= 0:
         request.lost += 1
@@ -53,14 +53,14 @@ def record_thread_wait(
     by: Waker = None,
     pool: Pool | None = None,
 ) -> bool:
-    """Records a wait of the calling thread that has no place of its own in the code."""
+    """Record a wait of the calling thread without a code location of its own."""
     return record_wait(
         activity, kind, start_ns, cause_ns, end_ns, by, None, current_span_id(), thread=True, pool=pool
     )
 
 
 def name_awaits(activity: Activity, since_ns: int, kind: str, pool: Pool) -> None:
-    """Gives the awaits of a task since `since_ns` their kind and pool: what they were for is known only at their end."""
+    """Set the kind and pool of a task's awaits since `since_ns`: these are known only at their end."""
     waits = activity.waits
     for index in range(len(waits) - 1, -1, -1):
         wait = waits[index]
