@@ -1,4 +1,4 @@
-"""Ends of a process that skip `atexit`, by which the last spans would be lost.
+"""Process ends that skip `atexit`, which would lose the last spans.
 
 A server that has shut down on a signal raises that signal again, with its default action: uvicorn under
 gunicorn does. A child that `multiprocessing` forked ends by `os._exit`.
@@ -19,7 +19,7 @@ needs: Final = ()
 _DEADLY: Final = frozenset(
     getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT") if hasattr(signal, name)
 )
-_LAST: Final = -1_000  # after all else that the child does at its end
+_LAST: Final = -1_000  # after everything else at the child's end
 
 
 def available() -> bool:
@@ -28,7 +28,7 @@ def available() -> bool:
 
 
 def install(session: Session) -> Undo:
-    """Has the session stopped before a signal that this process sends itself kills it; returns the undo."""
+    """Stop the session before a signal that this process sends to itself kills it; return the undo."""
     plain = signal.raise_signal
 
     @functools.wraps(plain)
@@ -52,7 +52,7 @@ def _kills(number: Any) -> bool:
 
 
 def stop_with_child(stop: Callable[[], None]) -> None:
-    """In a forked child: have `stop` called at the child's end if `multiprocessing` forked it.
+    """In a forked child: call `stop` at the child's end if `multiprocessing` forked it.
 
     Whether it did is not known yet. If so, `multiprocessing` forgets what the parent has to do at its end, and then
     does what is registered here.

@@ -87,4 +87,4 @@ def test_a_cut_off_gzip_file_gets_one_clear_line(tmp_path: Path) -> None:
 def test_one_side_may_come_from_a_pipe(good: str) -> None:
     done = whywait("diff", good, "-", stdin=GOOD)
     assert done.returncode == 0, done.stderr
-    assert "too few to tell" in " ".join(done.stdout.split())
+    assert "too few to distinguish" in " ".join(done.stdout.split())

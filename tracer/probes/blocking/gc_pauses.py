@@ -1,7 +1,7 @@
-"""The garbage collector's pauses, recorded for the activity whose thread was stopped.
+"""Pauses of the garbage collector, recorded for the activity whose thread was stopped.
 
-A collection interrupts code that allocates, also C code that keeps the GIL, such as a large `json.loads`. Where
-that blocks a loop, its stack is sampled here, since the watchdog cannot run.
+A collection interrupts code that allocates, also C code that holds the GIL, such as a large `json.loads`. If that
+blocks a loop, this probe samples its stack, since the watchdog cannot run.
 """
 
 import gc
@@ -20,7 +20,7 @@ from whywait.tracer.schema import WAIT_GC
 name: Final = "gc"
 needs: Final = ()
 _MIN_NS = 50_000
-_LONG_NS = 2_000_000  # a callback that has lasted so long is sampled, unless the watchdog has
+_LONG_NS = 2_000_000  # a callback is sampled from this length on, unless the watchdog did
 
 
 def available() -> bool:
@@ -29,7 +29,7 @@ def available() -> bool:
 
 
 def install(_: Session) -> Undo:
-    """Adds one callback to `gc.callbacks`; returns the undo."""
+    """Add one callback to `gc.callbacks`, and return the undo."""
     started_ns = 0
 
     def on_collection(phase: str, info: dict[str, Any]) -> None:
@@ -46,7 +46,7 @@ def install(_: Session) -> Undo:
             return
         activity = current_activity()
         if here.waiting or (isinstance(activity, Job) and not activity.start_ns):
-            return  # inside a wait, or still taking over: that is a wait already
+            return  # inside a wait, or the worker still takes the job: that is a wait already
         if activity is not None and activity.end_ns == 0:
             record_thread_wait(activity, WAIT_GC, max(started_ns, activity.born_ns), end_ns, end_ns)
 
