@@ -1,4 +1,4 @@
-"""What the samples add to a job of a process pool: when its worker took it, what it did there, when it was done."""
+"""Adds samples to a job of a process pool: when its worker took it, what it did, when it finished."""
 
 from bisect import bisect_right
 from collections.abc import Hashable, Sequence
@@ -15,7 +15,7 @@ _LEAST_NS: Final = 50_000
 
 
 class ObservedWorkers:
-    """Answers for one turn of the exporter; `memory` outlives it."""
+    """Answers for one round of the exporter; `memory` outlives it."""
 
     def __init__(self, samples: Samples, memory: Memory) -> None:
         self._samples = samples
@@ -24,10 +24,10 @@ class ObservedWorkers:
     def taken(
         self, key: int, size: int, queued_ns: int, jobs_put: Sequence[int], until_ns: int
     ) -> tuple[int, int]:
-        """When a job that was queued at `queued_ns` was last seen waiting, and when it had been taken; 0: never.
+        """Return when a job that was queued at `queued_ns` was last sampled waiting, and when it was taken; 0: never.
 
-        Workers take jobs in the order in which they were queued, so it was taken once no more are on their
-        way than were queued after it.
+        Workers take jobs in the order of the queue, so it was taken when no more jobs are in the queue than were
+        added after it.
         """
         later = bisect_right(jobs_put, queued_ns)
         waiting_ns = 0
@@ -36,19 +36,19 @@ class ObservedWorkers:
             on_their_way = size - stay.number
             if on_their_way <= bisect_right(jobs_put, seen_ns) - later:
                 return waiting_ns, seen_ns
-            last = later + on_their_way - 1  # of as many that came after it: with that one it was taken
+            last = later + on_their_way - 1  # the last of the later jobs: with that one it was taken
             if last < len(jobs_put) and jobs_put[last] <= stay.last_ns:
                 return min(seen_ns, until_ns), jobs_put[last]
             waiting_ns = min(stay.last_ns, until_ns)
         return waiting_ns, 0
 
     def run_queue_ns(self, worker: int, start_ns: int, end_ns: int) -> int:
-        """How long the worker was in the run queue; 0 where no sample tells."""
+        """Return the worker's run-queue time; 0 without samples."""
         queued_ns = self._samples.run_queue_ns(worker, start_ns, end_ns) if worker else None
         return min(queued_ns or 0, end_ns - start_ns)
 
     def done_ns(self, worker: int, start_ns: int, end_ns: int) -> int:
-        """When the worker was last seen with its job, at or before `end_ns`."""
+        """Return when the worker was last sampled with its job, at or before `end_ns`."""
         left_ns = 0
         for stay in reversed(self._samples.stays(worker, start_ns, end_ns)):
             if stay.state != IDLE:
@@ -59,8 +59,8 @@ class ObservedWorkers:
     def run(
         self, kind: Hashable, worker: int, start_ns: int, end_ns: int, used: WorkerClock | None
     ) -> OffCpu:
-        """What a job's worker did: CPU and run queue, as its clocks say where they were read, and what it
-        waited in for the rest.
+        """Explain a worker's time on a job: CPU and run queue, by its clocks if they were read, and its waits for
+        the rest.
         """
         seen = self._samples.seen(worker, start_ns, end_ns)
         states = {state: count for state, count in seen.states.items() if state != IDLE}
