@@ -1,10 +1,10 @@
-"""Divides each request's wall time among causes. Reads spans, never the traced service.
+"""Divides each request's wall time among causes. Reads spans and never contacts the traced service.
 
     traces = analysis.load_traces("traces.jsonl")   # path, directory, Jaeger URL, DataFrame
     result = analysis.analyze(traces)               # requests, causes, culprits, spans, findings
     causes = analysis.attribute(traces)             # only the table: one row per request × segment
 
-Importing this package imports no pandas: the names below are looked up when first used.
+Importing this package does not import pandas: the names below are imported when first used.
 """
 
 from importlib import import_module
@@ -43,7 +43,7 @@ def __getattr__(name: str) -> Any:
     except ModuleNotFoundError as missing:
         if missing.name in {"pandas", "numpy", "pyarrow"}:
             raise ImportError(
-                f"analysis.{name} needs {missing.name}, not installed: pip install 'whywait[analysis]'"
+                f"analysis.{name} needs {missing.name}, which is not installed: pip install 'whywait[analysis]'"
             ) from missing
         raise
 

@@ -1,4 +1,4 @@
-"""The closed set of causes: one record for each. Rules, words, colours, tables and dashboards derive from it.
+"""The closed set of causes: one record for each. Rules, words, colours, tables and dashboards use these records.
 
 A new cause is a member of `Cause`, its record, and one drawn test. What is generated from the records (the
 table of README.md, a list of analysis/live/grafana.json) is written by `python -m benchmarks.derived`.
@@ -52,36 +52,36 @@ class Evidence(StrEnum):
 
 
 class Culprit(StrEnum):
-    """Which attributes of a wait say who its culprit is."""
+    """Which attributes of a wait name its culprit."""
 
     NONE = "none"
-    OCCUPANTS = "occupants"  # who had the pool or the device
+    OCCUPANTS = "occupants"  # what occupied the pool or the device
     BLOCKER = "blocker"  # what ran first
     POOL = "pool"  # the pool itself
-    AWAITED = "awaited"  # who had it, else who ended the wait, else what was awaited
-    HOLDER = "holder"  # who held the lock, else the lock
-    HANDLER = "handler"  # who held the handler's lock, else the handler
+    AWAITED = "awaited"  # the holder, else what ended the wait, else what was awaited
+    HOLDER = "holder"  # the lock's holder, else the lock
+    HANDLER = "handler"  # the holder of the handler's lock, else the handler
     CALLER = "caller"  # the function that made the call
 
 
 @dataclass(frozen=True, slots=True)
 class CauseInfo:
-    """All that is particular to one cause."""
+    """Everything that belongs to one cause."""
 
     meaning: str  # "the request was ..."
     phrase: str  # for a sentence: "495 ms (61%) <phrase>"
     remedy: str  # what to change, unless a situation calls for another remedy
-    colours: tuple[str, str]  # light, dark; words always stand beside them
+    colours: tuple[str, str]  # for light and dark pages; a label always goes with them
     waits: Mapping[str, str] = field(default_factory=dict)  # kind of wait -> template of its detail
     culprit: Culprit = Culprit.NONE  # of its waits
-    is_reason: bool = True  # False: no verdict names it as why a request was slow
-    has_culprit: bool = True  # False: whoever is named delayed nobody else
+    is_reason: bool = True  # False: no verdict names it as a reason
+    has_culprit: bool = True  # False: the named code delayed only its own request
     by: str = "by"  # what a sentence says before the culprit
     computes: bool = False  # on a CPU or a device
-    detail_adds: bool = True  # False: a sentence says no more with the detail than with the culprit
-    says_culprit: bool = True  # False: a sentence has the culprit in its detail or its situation
-    is_queue: bool = False  # for a place in a pool or under a limit: one panel of the dashboard
-    recorded: bool = True  # False: no probe of ours records it yet
+    detail_adds: bool = True  # False: the detail repeats the culprit
+    says_culprit: bool = True  # False: the detail or a situation names the culprit
+    is_queue: bool = False  # a queue for a pool or a limit: one panel of the dashboard
+    recorded: bool = True  # False: no probe records it yet
 
 
 INFO: Final[Mapping[Cause, CauseInfo]] = {
@@ -96,18 +96,18 @@ INFO: Final[Mapping[Cause, CauseInfo]] = {
         ("#8e44ad", "#b57edc"), by="blocked by", detail_adds=False,
     ),
     Cause.CPU_WAIT: CauseInfo(
-        "runnable, without a CPU: another process, other threads of its own, or a quota", "runnable without a CPU",
+        "runnable, in the run queue: another process or thread used the CPU, or a quota had run out", "waiting for a CPU",
         "Start fewer threads (also inside native libraries), raise the CPU quota, or move other load away.",
         ("#c98a00", "#f0b429"), detail_adds=False, says_culprit=False,
     ),
     Cause.LOCK_WAIT: CauseInfo(
         "blocked on a lock, semaphore, event or condition", "waiting for a lock",
-        "Hold the lock for less (no I/O under it), or split it; one lock per object instead of one for all.",
+        "Hold the lock for a shorter time (no I/O under it), or split it: one lock per object instead of one for all.",
         ("#7a4b2a", "#c08a63"), {schema.WAIT_LOCK: "{lock}"}, Culprit.HOLDER, by="blocked by",
     ),
     Cause.LOGGING_WAIT: CauseInfo(
         "inside a logging handler or waiting for its lock", "in logging",
-        "Log through a QueueHandler, and less of it on the request's path.",
+        "Log through a QueueHandler, and log less while a request runs.",
         ("#6b7a8f", "#9fb0c6"), {schema.WAIT_LOGGING: "logging handler {handler}"}, Culprit.HANDLER,
         by="blocked by",
     ),
@@ -147,35 +147,35 @@ INFO: Final[Mapping[Cause, CauseInfo]] = {
     ),
     Cause.CONNECTION_WAIT: CauseInfo(
         "waiting for a connection of a client's or database's pool", "waiting for a connection",
-        "Give connections back sooner (no other work while one is open), or enlarge the pool, if the server takes more.",
+        "Release connections sooner (no other work while one is open), or enlarge the pool, if the server accepts more.",
         ("#1b6e6a", "#4fc1b8"), {schema.WAIT_CONNECTION: "connection pool {pool_name}"}, Culprit.OCCUPANTS, by="behind",
         is_queue=True, recorded=False,
     ),
     Cause.LOOP_BUSY: CauseInfo(
-        "ready to go on, while the event loop ran something else", "ready, while the event loop ran something else",
+        "ready to run, while the event loop ran something else", "ready, while the event loop ran something else",
         "Move the named code off the loop (a thread, a process), or cut it into awaits.",
         ("#e4572e", "#ff8a66"), {schema.WAIT_LOOP_BUSY: "the loop ran {blocker}"}, Culprit.BLOCKER,
         by="blocked by", detail_adds=False,
     ),
     Cause.LOOP_WAKEUP: CauseInfo(
-        "done elsewhere, and the loop not yet awake", "waiting for the event loop to wake up",
+        "waiting for the event loop to wake up: the result was ready", "waiting for the event loop to wake up",
         "Usually tens of microseconds; more of it means that the loop's thread waits for a CPU or the GIL.",
         ("#f2a65a", "#ffc98f"), {schema.WAIT_LOOP_WAKEUP: "the loop had not woken up yet"},
     ),
     Cause.COLLECT_ORDER: CauseInfo(
-        "its result was ready, and the collector was busy with others first", "waiting to be collected",
+        "finished, while the code that collects results handled others first", "waiting to be collected",
         "Collect with gather, or as results complete, and do not work between results.",
-        ("#bc6c25", "#e5a568"), {schema.WAIT_COLLECT_ORDER: "the result was done, {blocker} handled others first"},
+        ("#bc6c25", "#e5a568"), {schema.WAIT_COLLECT_ORDER: "the result was ready, {blocker} handled others first"},
         Culprit.BLOCKER, detail_adds=False,
     ),
     Cause.AWAIT_IO: CauseInfo(
         "awaiting a socket, timer or subprocess", "awaiting I/O or a timer",
-        "Look at what is awaited: start it earlier, run awaits at the same time, cache, or set a timeout.",
+        "Start what is awaited earlier, run awaits concurrently, cache, or set a timeout.",
         ("#2e86ab", "#6ec1e4"), culprit=Culprit.AWAITED, has_culprit=False, says_culprit=False,
     ),
     Cause.REQUEST_IO: CauseInfo(
         "reading the request's body or sending the response", "reading the body or sending the response",
-        "Smaller bodies, compression, a client that reads faster.",
+        "Use smaller bodies, compression, or a client that reads faster.",
         ("#5c95c8", "#97c4ee"), culprit=Culprit.AWAITED, says_culprit=False,
     ),
     Cause.GPU_QUEUE: CauseInfo(
@@ -185,21 +185,21 @@ INFO: Final[Mapping[Cause, CauseInfo]] = {
     ),
     Cause.GPU_COPY: CauseInfo(
         "copying to or from the GPU", "copying to or from the GPU",
-        "Keep data on the device; pinned memory; batch.",
+        "Keep data on the device, use pinned memory, batch.",
         ("#6a7f2d", "#b7cf63"), computes=True,
     ),
     Cause.GPU_COMPUTE: CauseInfo(
         "computing on the GPU", "computing on the GPU",
-        "A smaller model, a larger batch, lower precision.",
+        "Use a smaller model, a larger batch, or lower precision.",
         ("#8aa33b", "#d2e880"), computes=True,
     ),
     Cause.UNEXPLAINED: CauseInfo(
-        "none of the above could be shown", "that could not be explained",
-        "Name the work with `whywait.phase`, so that there are more samples of its kind; the report says what this "
-        "machine does not show.",
+        "in a state that no signal explains", "that could not be explained",
+        "Mark the work with `whywait.phase`, so that its samples are counted together; the report says what this "
+        "machine cannot observe.",
         ("#8c8c8c", "#a8a8a8"),
-        {schema.WAIT_POOL_HANDOVER: "{pool}: a worker was free and had not begun (GIL or native wait, cannot tell)",
-         schema.WAIT_RESUME: "ready to continue, nothing seen on the loop (GIL or CPU)"},
+        {schema.WAIT_POOL_HANDOVER: "{pool}: a worker was free and had not begun (GIL or native wait: unknown)",
+         schema.WAIT_RESUME: "ready to run, the loop ran nothing that was seen (GIL or CPU)"},
         is_reason=False, has_culprit=False,
     ),
 }  # fmt: skip

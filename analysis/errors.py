@@ -1,6 +1,6 @@
-"""The one error family of the analysis: bad input, told in a single helpful line."""
+"""The error of the analysis: bad input, described in one line."""
 
 
 class InputError(Exception):
-    """Raised when a source cannot be read or used; the message says what was found, what was
+    """A source cannot be read or used. The message says what was found, what was
     expected and what to do. The command line prints it and exits with 2."""

@@ -1,4 +1,4 @@
-"""Column names and value types that the steps of the analysis hand to one another. Declared once."""
+"""Column names and value types that the steps of the analysis exchange. Declared once."""
 
 from dataclasses import dataclass, field
 from typing import Final
@@ -24,15 +24,15 @@ REQUEST_COLUMNS: Final = (
     "status_code",  # Int64, <NA> when unknown
     "error",  # bool
     "start_ns", "end_ns", "wall_ns",  # int64
-    "incomplete",  # bool: not analysed, and a finding says why
-    "signals",  # tuple[str, ...]: what the tracer could observe
-    "weight",  # float64: how many requests this one stands for, 1 where all were kept
+    "incomplete",  # bool: not analysed; a finding has the reason
+    "signals",  # tuple[str, ...]: the signals that the tracer could observe
+    "weight",  # float64: how many requests this one represents, 1 without tail sampling
 )  # fmt: skip
 
-# One row per request and segment. The rows of one request tile [start_ns, end_ns) of the request:
+# One row per request and segment. The rows of one request cover its [start_ns, end_ns) exactly:
 # sorted by start they touch, never overlap, and amount_ns = end_ns - start_ns sums to wall_ns.
 # Where one stretch of running divides into amounts whose order inside it is unknown (CPU, run queue,
-# rest), the amounts are laid out one after the other and `placed` is False.
+# rest), the amounts are put one after the other and `placed` is False.
 CAUSE_COLUMNS: Final = (
     "trace_id", "request_id", "endpoint",
     "start_ns", "end_ns", "amount_ns",  # int64
@@ -40,18 +40,18 @@ CAUSE_COLUMNS: Final = (
     "evidence",  # Evidence value
     "placed",  # bool
     "activity_id", "activity_name",  # the task or job that the critical path passes through here
-    "span_id", "span_name",  # the innermost span that says what was going on (phase, run, wait, ...)
+    "span_id", "span_name",  # the innermost span around it (phase, run, wait, ...)
     "detail",  # str: one short phrase, e.g. "pool 'predict' (6 workers)", "awaiting db.py:40 fetch"
     "culprit",  # str: name of the chief culprit, "" when there is none
     "culprit_file", "culprit_line",  # str, Int64
     "culprit_trace_id", "culprit_span_id",  # str
-    "error_ns",  # int64: one standard error of a sampled amount, 0 where it was observed
-    "culprit_ns",  # int64: the chief culprit's part of amount_ns
+    "error_ns",  # int64: standard error of a sampled amount, 0 where it was observed
+    "culprit_ns",  # int64: the chief culprit's share of amount_ns, in ns
     "weight",  # float64, of the request
 )  # fmt: skip
 
 # One row per segment and culprit (a pool queue has many occupants); `ns` of a segment sums to its
-# amount where the tracer named everybody.
+# amount where the tracer named every culprit.
 CULPRIT_COLUMNS: Final = (
     "trace_id", "request_id", "endpoint", "cause", "start_ns",
     "culprit", "culprit_file", "culprit_line", "culprit_trace_id", "culprit_span_id", "ns", "weight",
@@ -60,7 +60,7 @@ CULPRIT_COLUMNS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Something odd in the data or missing on the machine, said once, with how often it was seen."""
+    """A problem in the data or a signal missing on the machine, reported once, with its number of occurrences."""
 
     code: str  # stable, machine-readable: "clipped-span", "orphan-span", "incomplete-trace", ...
     message: str  # one sentence for a person
@@ -70,7 +70,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Traces:
-    """Spans as loaded, before any judgement, and what was odd while loading."""
+    """Spans as loaded, before any check, and findings about loading."""
 
     spans: pd.DataFrame
     findings: tuple[Finding, ...] = ()
@@ -88,5 +88,5 @@ class Analysis:
 
     @property
     def analysed(self) -> pd.DataFrame:
-        """The requests that were analysed: those of `requests` that were recorded whole."""
+        """The analysed requests: those of `requests` that were recorded whole."""
         return self.requests[self.requests["request_id"].isin(self.causes["request_id"])]

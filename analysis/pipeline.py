@@ -26,7 +26,7 @@ from whywait.analysis.text import counted
 
 
 def attribute(traces: Traces | pd.DataFrame) -> pd.DataFrame:
-    """Return one row per request and segment (CAUSE_COLUMNS), in integer nanoseconds.
+    """Return a frame of one row per request and segment (CAUSE_COLUMNS), in integer nanoseconds.
 
     The rows of a request cover its wall time exactly and without overlap, and that is checked. Requests that were not
     recorded whole have no rows. Raises InputError when there is no request in the traces.
@@ -49,7 +49,7 @@ def analyze(traces: Traces | Source, **load: Any) -> Analysis:
     if len(requests.row) == 0:
         raise InputError(
             f"no request in {counted(len(spans.start), 'span')}: expected SERVER spans, or a root phase of whywait; "
-            "was the service traced while it served?"
+            "was the service traced while it handled requests?"
         )
     guessed = guessed_activities(spans, requests.row[requests.foreign])
     activities = recorded
@@ -68,7 +68,7 @@ def analyze(traces: Traces | Source, **load: Any) -> Analysis:
         activities, activities.of_row[own_row], spans.start[request_rows], spans.end[request_rows]
     )
     findings += finding(
-        "circular-wait", "requests hold work that waits for itself in a circle: that time is the waiter's",
+        "circular-wait", "requests contain work that waits for itself in a circle: that time belongs to the waiter",
         spans.trace_ids[request_rows[path.circular]],
     )  # fmt: skip
     segments = cut_segments(path, activities, pieces)

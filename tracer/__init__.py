@@ -1,1 +1,1 @@
-"""Records what each request of an async service waited for, as OpenTelemetry spans; its door is `whywait`."""
+"""Records what each request of an async service waited for, as OpenTelemetry spans. Use it through `whywait`."""

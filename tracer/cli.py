@@ -16,7 +16,7 @@ _HERE: Final = "`whywait run` and `whywait doctor` work without it"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; return its exit code (2: it was asked for something that it cannot do)."""
+    """Run one command and return its exit code (2: bad input or arguments)."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     if arguments[:1] == ["run"]:
         return run(arguments[1:])
@@ -30,7 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             command = entry.load()
         except ImportError as error:
             return _refuse(
-                f"whywait: {' '.join(arguments[:1]) or 'the help'} is not of the base install, and the analysis extra "
+                f"whywait: {' '.join(arguments[:1]) or 'the help'} needs the analysis extra, which "
                 f"cannot be imported ({error}). Install it: pip install 'whywait[analysis]'. {_HERE}"
             )
         return int(command(arguments))
@@ -46,7 +46,7 @@ def _refuse(why: str) -> int:
 
 
 def run(arguments: list[str]) -> int:
-    """Replace this process by the given command, traced. Return only if that cannot be done."""
+    """Replace this process by the given command, traced. Return an exit code only if that fails."""
     options = _parser().parse_args(arguments)
     command = options.command[1:] if options.command[:1] == ["--"] else options.command
     if not command:
@@ -64,13 +64,13 @@ def run(arguments: list[str]) -> int:
         return _refuse(f"whywait run: {error}")
     if output:
         print(f"whywait: traces go to {output}", file=sys.stderr, flush=True)
-    os.execvpe(program, command, environment)  # noqa: S606 - running the user's command is what this is for
+    os.execvpe(program, command, environment)  # noqa: S606 - running the user's command is the purpose
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="whywait run",
-        description="Traces a service as it is, with no change to its code.",
+        description="Traces a service without a change to its code.",
         epilog="example: whywait run -- uvicorn app:app\n         whywait report traces",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

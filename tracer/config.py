@@ -1,4 +1,4 @@
-"""The settings of a session, as one frozen value. The environment is read once, by the entry points."""
+"""The settings of a session, as one frozen value. The entry points read the environment once."""
 
 import os
 from collections.abc import Mapping
@@ -13,26 +13,26 @@ _OFF = ("0", "false", "no", "off")
 
 
 class ConfigError(ValueError):
-    """A setting cannot be used; the message says which, what was found and what was expected."""
+    """A setting cannot be used. The message names the setting, what was found and what was expected."""
 
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """Settings of one tracing session. Each default is written here and nowhere else."""
+    """Settings of one tracing session, with all defaults."""
 
     service_name: str | None = None  # None: OTEL_SERVICE_NAME, then "whywait"
     output: Path | None = None  # OTLP JSON Lines: a *.jsonl file, or a directory (one file per process)
-    max_resolution_ns: int = MS_NS  # waits shorter than this, or than 1% of the request, are sums only
-    block_ns: int = 10 * MS_NS  # a loop callback outside any request gets a span from this length on
+    max_resolution_ns: int = MS_NS  # shorter waits, or those under 1% of the request, are only summed
+    block_ns: int = 10 * MS_NS  # a loop callback outside any request becomes a span from this length on
     export_interval_s: float = 0.5  # how often finished requests become spans
     max_pending_requests: int = 2_000  # finished, not yet exported; more are dropped and counted
     max_records_per_request: int = 20_000  # waits, blocks, phases and jobs; more are dropped and counted
-    sampler: bool = True  # a child process that reads what this process's threads wait in
-    watchdog_interval_s: float = 0.01  # how often a long callback's stack is read; 0 turns it off
-    # whose locks are watched: "app" (code outside the standard library and site-packages), "all", "none",
+    sampler: bool = True  # a child process that samples the states of this process's threads
+    watchdog_interval_s: float = 0.01  # period of reading a long callback's stack; 0 switches it off
+    # whose locks are recorded: "app" (code outside the standard library and site-packages), "all", "none",
     # or modules with all below them, separated by commas
     locks: str = "app"
-    logging_ns: int = 100_000  # a logging handler's stretch is kept from this length on; below 0: never
+    logging_ns: int = 100_000  # a call of a logging handler is recorded from this length on; below 0: never
     blocking_calls: bool = True  # whether sleeps, sockets, subprocesses and joins are timed
     # which requests become spans: "all", or "slow": those slower than `slow_ns` (or, where that is None, than
     # the `slow_quantile` of their endpoint so far), errors, and a random share of the rest
@@ -43,7 +43,7 @@ class Config:
 
 
 def from_environment(environ: Mapping[str, str] = os.environ) -> Config:
-    """Settings from WHYWAIT_* variables; raises `ConfigError` on a value that cannot be used."""
+    """Return the settings in WHYWAIT_* variables. Raises `ConfigError` on a value that cannot be used."""
     config = Config(
         service_name=environ.get("WHYWAIT_SERVICE_NAME") or None,
         output=Path(environ["WHYWAIT_OUTPUT"]) if environ.get("WHYWAIT_OUTPUT") else None,
@@ -98,7 +98,7 @@ def _fraction(environ: Mapping[str, str], name: str, default: float) -> float:
 
 
 def output_file(output: Path, process_id: int) -> Path:
-    """The file this process writes: `output` itself if it names a .jsonl or .json file, else one in it."""
+    """Return this process's file: `output` itself if it names a .jsonl or .json file, else a file in it."""
     if output.suffix in {".jsonl", ".json"}:
         return output
     return output / f"traces-{process_id}.jsonl"

@@ -1,7 +1,7 @@
-"""What a user writes: `traced` on functions of every kind, `phase` around a block.
+"""The marks for users' code: `traced` on functions of every kind, `phase` around a block.
 
-Outside any request the outermost mark begins a trace of its own. While nothing is traced, a mark costs one read
-of a module variable. Neither records arguments, results or the text of exceptions.
+Outside any request the outermost mark begins a trace of its own. Without a session a mark costs one read of a
+module variable. Neither records arguments, results or exception messages.
 """
 
 import functools
@@ -21,7 +21,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 class phase:
     """Marks a block of work with a name: `with phase("predict"): ...`, in `def` and `async def` alike.
 
-    The span it becomes lasts from enter to exit and knows its CPU time. Raises nothing of its own.
+    Its span lasts from enter to exit and has its CPU time. It raises no exception of its own.
     """
 
     __slots__ = ("_mark", "name")
@@ -48,10 +48,10 @@ def traced(function: F, /) -> F: ...
 @overload
 def traced(*, name: str | None = None) -> Callable[[F], F]: ...
 def traced(function: Any = None, /, *, name: str | None = None) -> Any:
-    """Marks each call of a function, coroutine, generator, async generator or method with its name.
+    """Marks each call of a function, coroutine, generator, async generator or method; the span has its name.
 
     `@traced` or `@traced(name="rank")`. A generator's span lasts from its first step to its last,
-    and each of its steps counts as its own work; what its consumer does in between does not.
+    and only its steps count as its work, not what its consumer does in between. Raises TypeError for\n    anything but a function.
     """
     if function is None:
         return functools.partial(_wrap, name=name)

@@ -1,4 +1,4 @@
-"""The OpenTelemetry instrumentor entry point: `opentelemetry-instrument` starts us with its provider."""
+"""The OpenTelemetry instrumentor entry point: `opentelemetry-instrument` starts whywait with its provider."""
 
 from collections.abc import Collection
 from typing import Any
@@ -12,7 +12,7 @@ class WhywaitInstrumentor(BaseInstrumentor):  # type: ignore[misc]
     """Starts the tracer when instrumented, stops it when uninstrumented."""
 
     def instrumentation_dependencies(self) -> Collection[str]:
-        """Nothing in particular must be installed."""
+        """No other package is required."""
         return ()
 
     def _instrument(self, **kwargs: Any) -> None:

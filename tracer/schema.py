@@ -1,9 +1,9 @@
-"""The span contract between `tracer` (writes) and `analysis` (reads); it imports nothing of ours.
+"""The span contract between `tracer` (writes) and `analysis` (reads). It imports no other module.
 
-Everything attribution needs is in the spans, so a trace store may hand them back years later.
+Everything that attribution needs is in the spans, so a trace store may return them years later.
 
 One *activity* is one sequential thing that worked for a request: an asyncio task or an executor
-job. It waited where a wait span lies, and ran everywhere else.
+job. It waited during its wait spans, and ran at all other times.
 
     SERVER GET /rank                 |-----------------------------------------------|
       task handle (root)             |-----------------------------------------------|
@@ -22,16 +22,16 @@ Edges, recorded and never guessed:
   `WAKER_TRACE_ID` where that is another trace). It ends when that activity *caused* the wake-up
   (job function returned, future set). What lay between that moment and the waiter's next
   instruction follows as further wait spans (`loop_busy`, `loop_wakeup`, ...) without a gap. Where a
-  job's result was done and whoever takes it handled others first, that part is a `collect_order`.
+  job's result was ready and its collector handled others first, that part is a `collect_order`.
 
-Parents are for people and for Jaeger, whose critical path knows nothing else: no attribution rests on them
-(`tracer/spans/jaeger/nesting.py`). For its sake a span that ends as the next begins ends a microsecond or two before it, and a
-task or job that nobody waited for as it ended is a CONSUMER below a PRODUCER; all else is INTERNAL.
+Parents are for people and for Jaeger, whose critical path uses only them: attribution does not use them
+(`tracer/spans/jaeger/nesting.py`). For Jaeger a span that ends as the next begins ends a microsecond or two earlier,
+and a task or job without a waiter at its end is a CONSUMER below a PRODUCER; all other spans are INTERNAL.
 
-Wait spans shorter than the request's resolution (`RESOLUTION_NS`) are not made; their sums stand on
-the activity span as `whywait.small.<wait type>_ns`.
+Waits shorter than the request's resolution (`RESOLUTION_NS`) have no span; the activity span has their sums as
+`whywait.small.<wait type>_ns`.
 
-All durations are integer nanoseconds and say so in the key.
+All durations are integer nanoseconds; their keys end in `_ns`.
 """
 
 from typing import Final, Literal, NamedTuple
@@ -43,11 +43,11 @@ PREFIX: Final = "whywait."
 # --- what a span is -----------------------------------------------------------------------------
 KIND: Final = "whywait.kind"
 KIND_TASK: Final = "task"  # an asyncio task of the request; the root task spans the whole request
-KIND_JOB: Final = "job"  # an executor job, from submit to the resume of who awaited it
+KIND_JOB: Final = "job"  # an executor job, from submit until its waiter resumes
 JOB_SPAN_PREFIX: Final = "job "  # of its span's name; what follows is the function's
 KIND_RUN: Final = "run"  # the job's function on its worker thread (child of the job span)
-KIND_WAIT: Final = "wait"  # an activity waited; WAIT says for what
-KIND_BLOCK: Final = "block"  # one uninterrupted stretch on the event loop, long enough to matter
+KIND_WAIT: Final = "wait"  # an activity waited; WAIT is the kind
+KIND_BLOCK: Final = "block"  # one long uninterrupted stretch on the event loop
 KIND_PHASE: Final = "phase"  # a `traced` function or a `phase`; running time under a name
 Kind = Literal["task", "job", "run", "wait", "block", "phase"]
 
@@ -59,11 +59,11 @@ SPAN_CLIENT: Final = "client"
 CONTRACT: Final = "whywait.contract"  # int, CONTRACT_VERSION
 ROOT: Final = "whywait.root"  # bool, true on the task (or phase) that *is* the request
 RESOLUTION_NS: Final = "whywait.resolution_ns"  # int, waits below it are sums only
-SIGNALS: Final = "whywait.signals"  # string[], what could be observed (SIGNAL_*)
-INCOMPLETE: Final = "whywait.incomplete"  # string[], why the trace is not whole; absent when whole
-LOST: Final = "whywait.lost"  # int, what was dropped or taken out in this process so far
+SIGNALS: Final = "whywait.signals"  # string[], the observed signals (SIGNAL_*)
+INCOMPLETE: Final = "whywait.incomplete"  # string[], why the trace is incomplete; absent when complete
+LOST: Final = "whywait.lost"  # int, records dropped and probes removed in this process so far
 LOST_KINDS: Final = "whywait.lost.kinds"  # string[], the same by kind, such as "3 × request"
-WEIGHT: Final = "whywait.weight"  # float, how many requests this one stands for; absent: 1
+WEIGHT: Final = "whywait.weight"  # float, how many requests this one represents; absent: 1
 KEPT: Final = "whywait.kept"  # why it was kept: "slow", "error", "share", "new"; absent where all are kept
 SIGNAL_LOOP: Final = "loop"  # ready, start and end of each loop callback, and the select window
 SIGNAL_LOOP_CALLS: Final = "loop_calls"  # the same without the select window (uvloop)
@@ -71,24 +71,24 @@ SIGNAL_THREAD_CPU: Final = "thread_cpu"
 SIGNAL_RUN_QUEUE: Final = "run_queue"
 SIGNAL_EXECUTOR: Final = "executor"
 SIGNAL_GC: Final = "gc"
-SIGNAL_SAMPLER: Final = "sampler"  # what each thread waited in: GIL_NS, LOCK_NS, CALL_NS
+SIGNAL_SAMPLER: Final = "sampler"  # samples of thread states: GIL_NS, LOCK_NS, CALL_NS
 SIGNAL_HOLDER: Final = "gil_holder"
-SIGNAL_CPU_RIVALS: Final = "cpu_rivals"  # who had the CPUs while a thread waited for one: CPU_*
+SIGNAL_CPU_RIVALS: Final = "cpu_rivals"  # what used the CPUs while a thread waited for one: CPU_*
 
 # --- on task, job, run, wait, block, phase ------------------------------------------------------
 ACTIVITY: Final = "whywait.activity"  # 16 hex digits: span id of the owning task or job span
-SPAWNED_BY: Final = "whywait.spawned_by"  # span id of the activity that made this task or job
+SPAWNED_BY: Final = "whywait.spawned_by"  # span id of the activity that created this task or job
 SPAWNED_BY_TRACE: Final = "whywait.spawned_by.trace_id"  # only when it is another trace
 CPU_NS: Final = "whywait.cpu_ns"  # CPU of the thread while this ran (task, run, block, phase)
-RUN_QUEUE_NS: Final = "whywait.run_queue_ns"  # runnable, without a CPU (run and phases inside it)
-# parts of the time that is neither, by samples of the thread's state (also on the wait spans that say how
-# long somebody ready did not run: resume, loop_wakeup, loop_busy, pool_handover)
+RUN_QUEUE_NS: Final = "whywait.run_queue_ns"  # runnable, in the run queue (run and phases inside it)
+# parts of the remaining time, by samples of the thread's state (also on the wait spans of an activity that is
+# ready and does not run: resume, loop_wakeup, loop_busy, pool_handover)
 GIL_NS: Final = "whywait.gil_ns"  # waited for the GIL: HOLDER_*
 LOCK_NS: Final = "whywait.lock_ns"  # waited in another futex: a lock, or the threads of a native pool
 CALL_NS: Final = "whywait.call_ns"  # blocked in another system call: CALL
 CALL: Final = "whywait.call"  # the call most often seen, e.g. "recvfrom"
 SAMPLES: Final = "whywait.samples"  # int, samples of the thread meanwhile
-# one standard error: of GIL_NS, or of a wait whose end lies between two samples
+# the standard error of GIL_NS, or of a wait whose end lies between two samples
 ERROR_NS: Final = "whywait.error_ns"
 STEPS: Final = "whywait.steps"  # int, times a task was resumed
 RUN_NS: Final = "whywait.run_ns"  # task: wall time of all its steps on the loop
@@ -98,8 +98,8 @@ SMALL_PREFIX: Final = "whywait.small."  # + wait type + "_ns" (task, job)
 # --- on phases, and where phases too short to be spans were summed (task, run, phase) -------------
 PHASE: Final = "whywait.phase"  # a word of PHASES, or of the library's own
 PHASE_SMALL_PREFIX: Final = "whywait.phases."  # + the word + "_ns": sum of phases without a span of their own
-DEVICE: Final = "whywait.device"  # the device that a call waited for: its time is the device's
-DEVICE_NS: Final = "whywait.device_ns"  # how long the device itself says that it worked, where it tells
+DEVICE: Final = "whywait.device"  # the device that a call waited for: its time belongs to the device
+DEVICE_NS: Final = "whywait.device_ns"  # the device's own measured time, if it has one
 PHASE_PREDICT: Final = "predict"
 PHASE_TRANSFORM: Final = "transform"
 PHASE_FRAME: Final = "frame build"
@@ -114,26 +114,26 @@ PHASES: Final = (
 
 # --- on wait spans ------------------------------------------------------------------------------
 WAIT: Final = "whywait.wait"
-WAIT_AWAIT: Final = "await"  # an edge: follow the waker; FOR says what was awaited
-WAIT_POOL_QUEUE: Final = "pool_queue"  # all workers were busy; occupants say with what
+WAIT_AWAIT: Final = "await"  # an edge: follow the waker; FOR is what was awaited
+WAIT_POOL_QUEUE: Final = "pool_queue"  # all workers were busy, with the occupants
 WAIT_POOL_STARTUP: Final = "pool_startup"  # a thread had to be started
 WAIT_POOL_SHUTDOWN: Final = "pool_shutdown"  # Executor.shutdown(wait=True); an edge if WAKER is set
 WAIT_POOL_HANDOVER: Final = (
-    "pool_handover"  # a worker was free, it had not begun: CPU_NS and RUN_QUEUE_NS tell
+    "pool_handover"  # a worker was free and had not begun: see CPU_NS and RUN_QUEUE_NS
 )
 WAIT_LIMITER: Final = "limiter_wait"  # an anyio token
 WAIT_CONNECTION: Final = (
-    "connection_wait"  # a connection of a client's or database's pool: occupants have them
+    "connection_wait"  # a connection of a client's or database's pool, with the occupants
 )
 WAIT_LOOP_BUSY: Final = "loop_busy"  # ready, and the loop ran something else: BLOCKER_*
 WAIT_LOOP_WAKEUP: Final = "loop_wakeup"  # ready, and the loop still slept in its selector
-WAIT_RESUME: Final = "resume"  # ready, loop awake, nothing seen running: not explained by our signals
-# the job whose result it waits for is done; who takes the results handled others first: BLOCKER_*
+WAIT_RESUME: Final = "resume"  # ready, loop awake, nothing seen running: no signal explains it
+# the awaited job has ended; its collector handled others first: BLOCKER_*
 WAIT_COLLECT_ORDER: Final = "collect_order"
 WAIT_GC: Final = "gc_pause"
-WAIT_GPU_QUEUE: Final = "gpu_queue"  # calls of others were on the device first: DEVICE, occupants
-# waits of a thread inside the function it runs; FOR says on what, code.* where
-WAIT_LOCK: Final = "lock_wait"  # LOCK_* say which, BLOCKER_* who held it (or ended the wait)
+WAIT_GPU_QUEUE: Final = "gpu_queue"  # other calls occupied the device first: DEVICE, occupants
+# waits of a thread inside its function; FOR is what it waited for, code.* is where
+WAIT_LOCK: Final = "lock_wait"  # LOCK_*: which; BLOCKER_*: its holder (or what ended the wait)
 WAIT_LOGGING: Final = "logging_wait"  # inside a logging handler: HANDLER
 WAIT_BLOCKING: Final = "blocking_io"  # a sleep, a system call, a queue, another thread's end
 WAIT_TYPES: Final = (
@@ -141,19 +141,19 @@ WAIT_TYPES: Final = (
     WAIT_LIMITER, WAIT_LOOP_BUSY, WAIT_LOOP_WAKEUP, WAIT_RESUME, WAIT_GC, WAIT_LOCK, WAIT_LOGGING,
     WAIT_BLOCKING, WAIT_COLLECT_ORDER, WAIT_GPU_QUEUE, WAIT_CONNECTION,
 )  # fmt: skip
-# who ended an `await`
+# the waker of an `await`
 WAKER_KIND: Final = "whywait.waker"  # one of the WAKER_* below
 WAKER_ACTIVITY: Final = "activity"  # WAKER_SPAN_ID names a task, job or (other trace) phase span
 WAKER_TIMER: Final = "timer"
 WAKER_IO: Final = "io"
-WAKER_THREAD: Final = "thread"  # a thread nobody traced
+WAKER_THREAD: Final = "thread"  # an untraced thread
 WAKER_UNKNOWN: Final = "unknown"
 WAKER_SPAN_ID: Final = "whywait.waker.span_id"
 WAKER_TRACE_ID: Final = "whywait.waker.trace_id"
 WAKER_NAME: Final = "whywait.waker.name"
 FOR: Final = "whywait.for"  # innermost awaited function, e.g. "asyncio.locks.Semaphore.acquire"
 FOR_MODULE: Final = "whywait.for.module"  # dotted module or file stem of that function
-# what the awaited function says of the wait: patterns for FOR, or FOR_MODULE + "." + FOR, from the start
+# kinds of awaited functions: patterns for FOR, or FOR_MODULE + "." + FOR, from the start
 FOR_REQUEST_IO: Final = (
     r"(?:uvicorn|hypercorn|starlette|daphne|granian)\.(?:.*\.)?"
     r"(?:receive|send|drain|body|stream|listen_for_disconnect|wait_for_disconnect)\b"
@@ -164,7 +164,7 @@ FOR_LIMITER: Final = (
     r"(?:asyncio\.(?:locks|queues)\.|asyncio\.(?:Semaphore|BoundedSemaphore|Lock|Event|Condition|Barrier|Queue)\b"
     r"|anyio\.(?:.*\.)?(?:CapacityLimiter|Semaphore|Lock|Condition|Event|ResourceGuard)\b)"
 )
-# of the limiters, what others can hold: who released it is the culprit, and did not do the waiter's work
+# of the limiters, those that others can hold: the releaser is the culprit, and did not do the waiter's work
 FOR_HELD: Final = (
     r"(?:asyncio\.locks\.(?:Lock|Semaphore|BoundedSemaphore|_ContextManagerMixin)\.(?:acquire|__aenter__)"
     r"|anyio\.(?:.*\.)?(?:CapacityLimiter|Semaphore|Lock)\.(?:acquire|acquire_on_behalf_of|__aenter__))$"
@@ -173,8 +173,8 @@ FOR_HELD: Final = (
 EVIDENCE: Final = "whywait.evidence"  # EVIDENCE_INFERRED where the wait's bounds were not both seen
 EVIDENCE_INFERRED: Final = "inferred"
 
-# who delayed whom: the chief blocker of a loop_busy or collect_order wait, the chief holder of a lock, who released
-# the lock or semaphore of the loop that a task awaited
+# the culprit: the chief blocker of a loop_busy or collect_order wait, the chief holder of a lock, the releaser of
+# the loop's lock or semaphore that a task awaited
 BLOCKER_FUNCTION: Final = "whywait.blocker.function"
 BLOCKER_FILE: Final = "whywait.blocker.file"
 BLOCKER_LINE: Final = "whywait.blocker.line"
@@ -194,7 +194,7 @@ BLOCKER_THREAD: Final = "whywait.blocker.thread"  # name of the thread that held
 # which lock
 LOCK_KIND: Final = "whywait.lock.kind"  # "Lock", "RLock", "Semaphore.acquire", "Event.wait", ...
 LOCK_KIND_SUBMIT: Final = (
-    "concurrent.futures' global lock"  # which every submit of every pool of threads takes
+    "concurrent.futures' global lock"  # which every submit of every thread pool acquires
 )
 LOCK_FILE: Final = "whywait.lock.file"  # where it was made
 LOCK_LINE: Final = "whywait.lock.line"
@@ -202,12 +202,12 @@ LOCK_FUNCTION: Final = "whywait.lock.function"
 LOCK_WAITERS: Final = (
     "whywait.lock.waiters"  # threads of requests that waited when this wait began, this one included
 )
-LOCK_HOLDS: Final = "whywait.lock.holds"  # how many held it, one after another, meanwhile
-# on phase spans: the stretch was a logging handler's; on wait spans: the wait was inside one
+LOCK_HOLDS: Final = "whywait.lock.holds"  # number of holds during the wait
+# on phase spans: a call of a logging handler; on wait spans: the wait was inside one
 HANDLER: Final = "whywait.logging.handler"  # class and name
 
-# who occupied the pool or the device: parallel arrays, longest share first (where there are too many, the jobs of one
-# name in one trace are one, under the longest of them); the shares of all occupants sum to the wait, and what the arrays leave out (OCCUPANT_LIMIT) stands in OCCUPANT_OTHER_NS.
+# occupants of the pool or the device: parallel arrays, longest share first (where there are too many, the jobs of one
+# name in one trace are one, under the longest of them); the shares of all occupants sum to the wait, and OCCUPANT_OTHER_NS is the part beyond OCCUPANT_LIMIT.
 OCCUPANT_NAMES: Final = "whywait.occupant.names"
 OCCUPANT_TRACE_IDS: Final = "whywait.occupant.trace_ids"  # "" where it belonged to no trace
 OCCUPANT_SPAN_IDS: Final = "whywait.occupant.span_ids"
@@ -215,7 +215,7 @@ OCCUPANT_NS: Final = "whywait.occupant.ns"
 OCCUPANT_OTHER_NS: Final = "whywait.occupant.other_ns"
 OCCUPANT_LIMIT: Final = 16
 
-# the holders of the GIL, as far as samples say: parallel arrays, longest first; HOLDER_NS sums to at most GIL_NS
+# the holders of the GIL, by samples: parallel arrays, longest first; HOLDER_NS sums to at most GIL_NS
 HOLDER_NAMES: Final = "whywait.holder.names"
 HOLDER_FILES: Final = "whywait.holder.files"  # "" where not known
 HOLDER_LINES: Final = "whywait.holder.lines"  # 0 where not known
@@ -226,10 +226,10 @@ HOLDER_NS: Final = "whywait.holder.ns"
 # of GIL_NS, the holder was an event loop that never idled: between short callbacks, or in one
 HOLDER_TURNING_NS: Final = "whywait.holder.turning_loop_ns"
 
-# what RUN_QUEUE_NS of the same span was, wherever that was long enough to ask (CPU_LEAST_NS): the first four sum to it
-# exactly. RUN_QUEUE_NS is measured; its division is sampled: by who used the CPUs at the time
-CPU_PROCESS_NS: Final = "whywait.cpu.process_ns"  # other processes had the CPUs on which the thread may run
-CPU_OWN_NS: Final = "whywait.cpu.own_ns"  # other threads of this process had them
+# the parts of the span's RUN_QUEUE_NS, from CPU_LEAST_NS on: the first four sum to it exactly. RUN_QUEUE_NS is
+# measured; its division is sampled, by what used the CPUs at the time
+CPU_PROCESS_NS: Final = "whywait.cpu.process_ns"  # other processes used the CPUs on which the thread may run
+CPU_OWN_NS: Final = "whywait.cpu.own_ns"  # other threads of this process used them
 CPU_THROTTLED_NS: Final = "whywait.cpu.throttled_ns"  # the quota of a control group had run out
 CPU_UNKNOWN_NS: Final = "whywait.cpu.unknown_ns"
 CPU_LEAST_NS: Final = 100_000
@@ -238,10 +238,10 @@ CPU_QUOTA_NS: Final = (
     "whywait.cpu.quota_ns"  # CPU time that the group may use in each CPU_PERIOD_NS; absent: no quota
 )
 CPU_PERIOD_NS: Final = "whywait.cpu.quota_period_ns"
-# threads of this process that wanted a CPU at once, on average, in thousandths; and those that run no Python
+# runnable threads of this process, on average, in thousandths; and those that run no Python
 CPU_WANTED: Final = "whywait.cpu.wanted_milli"
 CPU_WANTED_NATIVE: Final = "whywait.cpu.wanted_native_milli"
-# who had them: parallel arrays, longest first, without those in which nothing is known; RIVAL_NS sums to at most CPU_PROCESS_NS + CPU_OWN_NS
+# what used the CPUs: parallel arrays, longest first, without unknown ones; RIVAL_NS sums to at most CPU_PROCESS_NS + CPU_OWN_NS
 RIVAL_KINDS: Final = "whywait.rival.kinds"  # RIVAL_*
 RIVAL_NAMES: Final = "whywait.rival.names"  # of the process, the function, or the library
 RIVAL_NUMBERS: Final = (
@@ -256,7 +256,7 @@ RIVAL_PROCESS: Final = "process"
 RIVAL_SIBLING: Final = (
     "sibling"  # a process of the same name and group, such as another worker of the service
 )
-RIVAL_THREAD: Final = "thread"  # of this process, running Python or called from it
+RIVAL_THREAD: Final = "thread"  # of this process, runs Python or is called from it
 RIVAL_NATIVE: Final = "native"  # of this process, such as the workers of an OpenMP pool
 
 # --- pools --------------------------------------------------------------------------------------
@@ -278,19 +278,17 @@ CODE_LINE: Final = "code.line.number"
 THREAD_ID: Final = "thread.id"
 THREAD_NAME: Final = "thread.name"
 BLOCK_SYSCALL: Final = "whywait.block.syscall"  # call in which the samples saw the thread asleep, e.g. "read"
-# bool, true on a run in a worker process, and on the wait for one to start. Of the process only the parent and the
-# sampler were asked; where a phase of a job's has a thread it is one of the parent's
+# bool, true on a run in a worker process, and on the wait for its start. The parent and the sampler observed the
+# process from outside; a thread on a phase of its job is a thread of the parent
 PROCESS: Final = "whywait.process"
-WORKER: Final = (
-    "whywait.worker.pid"  # the process that ran it, where that is known: then its clocks were read
-)
-SYSCALL_FUTEX: Final = "futex"  # a lock, the GIL, or another thread: cannot tell which
+WORKER: Final = "whywait.worker.pid"  # the process that ran it, if known: then its clocks were read
+SYSCALL_FUTEX: Final = "futex"  # a lock, the GIL, or another thread: unknown which
 
-# --- annotations: what `analysis` found, written back as spans of a scope of their own; it ignores them when it reads --
+# --- annotations: results of `analysis`, written as spans of a scope of their own, which it ignores when it reads --
 ANNOTATION_SCOPE: Final = "whywait.annotation"
 FOUND_CAUSE: Final = "whywait.cause"  # on the lane: the chief cause
 FOUND_NS: Final = "whywait.cause_ns"  # int
-FOUND_SUM_PREFIX: Final = "whywait.causes."  # + cause + "_ns": on the lane, all that the request consisted of
+FOUND_SUM_PREFIX: Final = "whywait.causes."  # + cause + "_ns": on the lane, all causes of the request
 FOUND_EVIDENCE: Final = "whywait.cause.evidence"
 FOUND_ERROR_NS: Final = "whywait.cause.error_ns"
 FOUND_DETAIL: Final = "whywait.cause.detail"
@@ -300,17 +298,17 @@ FOUND_CULPRIT_FILE: Final = "whywait.culprit.file"
 FOUND_CULPRIT_LINE: Final = "whywait.culprit.line"
 FOUND_CULPRIT_TRACE_ID: Final = "whywait.culprit.trace_id"
 FOUND_CULPRIT_SPAN_ID: Final = "whywait.culprit.span_id"
-FOUND_CULPRIT_NS: Final = "whywait.culprit_ns"  # int, the culprit's part of FOUND_NS
+FOUND_CULPRIT_NS: Final = "whywait.culprit_ns"  # int, the culprit's share of FOUND_NS, in ns
 
 
-# --- parallel arrays: their entries, for who writes and who reads them ----------------------------------------------
+# --- parallel arrays: their entries, for tracer and analysis ----------------------------------------------
 class Column(NamedTuple):
-    """One of the parallel arrays of a group; the first entry of each is of the same one, and so on."""
+    """One of the parallel arrays of a group; entries with one index belong together."""
 
     key: str
-    field: str  # of the entry's value, dotted where it is another's
+    field: str  # of the entry's value, dotted for a nested one
     holds: Literal["text", "number", "file", "line", "trace_id", "span_id"]  # ids as hex digits, "" for 0
-    only_with: str = ""  # a field; the array is left out where it is empty in all entries
+    only_with: str = ""  # a field; the array is omitted if it is empty in all entries
 
 
 BLOCKERS: Final = (

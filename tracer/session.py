@@ -1,4 +1,4 @@
-"""`start` and `stop`: one session opens what spans go through, installs the probes, and ends all of it again."""
+"""`start` and `stop`: a session opens the exporters, installs the probes, and undoes all of it at its end."""
 
 import os
 import threading
@@ -27,11 +27,11 @@ from whywait.tracer.records.ids import reseed
 from whywait.tracer.schema import SCOPE, SIGNAL_EXECUTOR, SIGNAL_GC, SIGNAL_RUN_QUEUE, SIGNAL_THREAD_CPU
 
 _NO_SAMPLER: Final = (
-    "whywait: could not start its sampler: %r. Waits for the GIL and for a CPU are part of unexplained. `whywait doctor` "
-    "says what prevents it."
+    "whywait: could not start its sampler: %r. Waits for the GIL and for a CPU are part of unexplained. Run "
+    "`whywait doctor` for the reason."
 )
-_NOT_CLOSED: Final = "whywait: could not end all of itself: %r. The last spans may be missing from the traces; the process goes on."
-_CHILD_UNTRACED: Final = "whywait: does not trace the forked process %d: %r. The process runs on; its requests are missing from the traces."
+_NOT_CLOSED: Final = "whywait: could not stop completely: %r. The last spans may be missing from the traces; the process continues."
+_CHILD_UNTRACED: Final = "whywait: cannot trace the forked process %d: %r. The process continues; its requests are missing from the traces."
 
 
 class _Session:
@@ -62,7 +62,7 @@ class _Session:
         sdk_tracer = tracer_provider.get_tracer(SCOPE, __version__)
         if not isinstance(sdk_tracer, SdkTracer):  # OTEL_SDK_DISABLED
             raise ConfigError("OpenTelemetry is disabled (OTEL_SDK_DISABLED); unset it to trace")
-        self._start_sampler()  # ended after the outlet's last words
+        self._start_sampler()  # ended after the last export
         roots = server_span.RequestRoots(self.recorder)
         self._processors.append(roots)
         detach_roots = provider.attach(tracer_provider, roots)
@@ -82,32 +82,32 @@ class _Session:
         recorder.active = self.recorder
         self._undo.append(_deactivate)
         self._metrics = metrics.install(__version__, self.provider.resource)
-        self._undo.append(self._metrics.end)  # while the figures are still there
+        self._undo.append(self._metrics.end)  # before the totals are dropped
         run_queue = (SIGNAL_RUN_QUEUE,) if thread_clocks.run_queue_available() else ()
         install_all(self)
         self.recorder.signals = (SIGNAL_THREAD_CPU, SIGNAL_EXECUTOR, SIGNAL_GC, *run_queue)
         self.outlet.start()
 
     def stop(self) -> None:
-        """What a probe calls at the end of the process."""
+        """Stop the session; a probe calls this at the end of the process."""
         stop()
 
     def abandon(self) -> None:
-        """In a forked child: takes the patches out; threads, exporters and sampler are the parent's."""
+        """In a forked child: remove the patches. Threads, exporters and sampler belong to the parent."""
         if self.recorder.sampler is not None:
             self.recorder.sampler.forget()
         take_out_all(self.recorder)
         _deactivate()
         self._metrics.abandon()
         provider.release_after_fork(self.provider, self._processors, self._queues, ours=self._is_ours)
-        thread_clocks.close_all()  # they are of the parent's threads
+        thread_clocks.close_all()  # they belong to the parent's threads
 
     def close(self) -> None:
         take_out_all(self.recorder)
         while self._undo:
             try:
                 self._undo.pop()()
-            except Exception as error:  # keeps no other from being undone
+            except Exception as error:  # the other undos must still run
                 logger.warning(_NOT_CLOSED, error)
         for seen in self.recorder.loops:
             seen.live = False
@@ -137,7 +137,7 @@ def start(
     service_name: str | None = None, *, output: str | os.PathLike[str] | None = None,
     config: Config | None = None,
 ) -> None:  # fmt: skip
-    """Begin to trace this process. A second call without `stop` in between changes nothing.
+    """Start tracing this process. A second call without `stop` in between has no effect.
 
     `output` is an OTLP JSON Lines file or a directory; WHYWAIT_* and the standard OTEL_* variables are
     read once, here. Raises `ConfigError` when a setting cannot be used.
@@ -161,7 +161,7 @@ def start(
 
 
 def stop() -> None:
-    """End tracing: export what is finished, take every patch out, end every thread of ours."""
+    """Stop tracing: export finished requests, remove every patch, end every thread of whywait."""
     with _process.lock:
         session, _process.session = _process.session, None
         if session is not None:
@@ -169,7 +169,7 @@ def stop() -> None:
 
 
 def is_active() -> bool:
-    """Whether this process is being traced."""
+    """Return whether this process is being traced."""
     return _process.session is not None
 
 

@@ -1,4 +1,4 @@
-"""Tells why an async Python request was slow, who caused it, and what a change would bring.
+"""Shows why an async Python request was slow, what caused it, and what a change would save.
 
     import whywait
     whywait.start(service_name="predictor")    # or no code: whywait run -- uvicorn app:app
@@ -8,10 +8,10 @@
 
     with whywait.phase("predict"): ...
 
-    from whywait import analysis               # reads what was recorded; needs the analysis extra
+    from whywait import analysis               # reads the traces; needs the analysis extra
 
-Importing it changes nothing and loads next to nothing: the names below are looked up when first used.
-`tracer` writes traces and `analysis` reads them; both are folders of the repository, linked to here.
+Importing this package has no side effect and is cheap: the names below are imported when first used.
+`tracer` writes traces and `analysis` reads them; both are links to folders of the repository.
 """
 
 from importlib import import_module

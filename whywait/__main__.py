@@ -5,9 +5,9 @@ from pathlib import Path
 
 
 def main() -> int:
-    """Runs one command; where whywait itself is damaged, says in one line how to mend it."""
+    """Run one command. If the installation is damaged, print one line that says how to repair it."""
     path = Path(__file__).parent / "tracer"
-    if path.is_file():  # the rest of the doctor's checks lies behind it
+    if path.is_file():  # the doctor's other checks are behind this link
         print(
             f"whywait: {path} is a text file and not a link: git checked it out on a system without links. No command "
             "works. Run `git config core.symlinks true && git checkout whywait`, or install the wheel.",

@@ -1,1 +1,1 @@
-"""Pure: the cause, the evidence and the culprit of each segment of a request."""
+"""Gives each segment of a request its cause, evidence and culprit. Pure."""

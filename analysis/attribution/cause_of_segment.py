@@ -1,4 +1,4 @@
-"""Cause, evidence and detail of each segment, and the spans that say so: the rules applied."""
+"""Applies the rules: cause, evidence and detail of each segment, and the spans they come from."""
 
 from dataclasses import dataclass
 
@@ -23,11 +23,11 @@ class Described:
     cause: Ints  # number in CAUSES
     evidence: Texts
     detail: Texts
-    span: Ints  # row of the innermost span that says what was going on
+    span: Ints  # row of the innermost span around the segment
     is_wait: Bools
-    sampled: Ints  # row of the span whose samples divided this stretch, NONE
-    queued: Ints  # row of the span that says who had the CPUs in this stretch of run-queue time, NONE
-    error: Ints  # one standard error of the amount, ns; 0 where it was not sampled
+    sampled: Ints  # row of the span whose samples divided this segment, NONE
+    queued: Ints  # row of the span that names what used the CPUs in this run-queue time, NONE
+    error: Ints  # standard error of the amount, ns; 0 where it was not sampled
 
 
 def describe(
@@ -57,13 +57,13 @@ def describe(
 
 
 def _errors(spans: SpanTable, segments: Segments, facts: Facts) -> Ints:
-    """Return the standard error of each amount of GIL wait that samples gave, and of each part of a wait whose end
+    """Return the standard error of each sampled amount of GIL wait, and of each part of a wait whose end
     lies between two samples."""
     error = np.zeros(len(segments.part), dtype=np.int64)
     amount = segments.end - segments.start
     gil = np.flatnonzero((segments.part == GIL) & (facts.sampled >= 0))
     wait = np.flatnonzero(facts.ruled)
-    wait = wait[spans.ints(facts.span[wait], schema.GIL_NS) < 0]  # else the error is the GIL's
+    wait = wait[spans.ints(facts.span[wait], schema.GIL_NS) < 0]  # else the error is that of the GIL wait
     for at, rows, whole in (
         (gil, facts.sampled[gil], spans.ints(facts.sampled[gil], schema.GIL_NS)),
         (wait, facts.span[wait], (spans.end - spans.start)[facts.span[wait]]),

@@ -1,11 +1,11 @@
-"""The invariant: the rows of each request sum to its wall time, to the nanosecond, without gap or overlap."""
+"""Checks the invariant: the rows of each request sum to its wall time, to the nanosecond, without gap or overlap."""
 
 import numpy as np
 import pandas as pd
 
 
 class ConservationError(AssertionError):
-    """Raised when rows leave a gap in their request or overlap: a fault of the analysis, never of its input."""
+    """Rows leave a gap in their request, or overlap: a bug in the analysis, never bad input."""
 
 
 def check_conservation(requests: pd.DataFrame, causes: pd.DataFrame) -> None:

@@ -1,4 +1,4 @@
-"""Who had the CPUs while a request waited for one: other processes, threads of its own process, or nobody
+"""What used the CPUs while a request waited for one: other processes, threads of its own process, or nothing
 because a quota was used up."""
 
 from itertools import zip_longest
@@ -13,8 +13,8 @@ OTHER_PROCESSES: Final = "other processes"
 OTHER_THREADS: Final = "other threads of this process"
 _QUOTA_NAME: Final = "the CPU quota"
 _WORDS: Final = {
-    schema.CPU_PROCESS_NS: "waiting for a CPU: another process had it",
-    schema.CPU_OWN_NS: "waiting for a CPU: other threads of this process had it",
+    schema.CPU_PROCESS_NS: "waiting for a CPU: another process used it",
+    schema.CPU_OWN_NS: "waiting for a CPU: other threads of this process used it",
     schema.CPU_THROTTLED_NS: "throttled: the CPU quota had run out",
     schema.CPU_UNKNOWN_NS: NOT_TOLD,
 }
@@ -33,7 +33,7 @@ def why_queued(attributes: dict[str, Any]) -> str:
 
 
 def cpu_rivals(spans: SpanTable, number: int, row: int) -> list[Named]:
-    """Return who had the CPUs, as culprits of the span's run-queue time; what is not known is left out."""
+    """Return what used the CPUs, as culprits of the span's run-queue time; the unknown part is left out."""
     attributes = spans.attributes[row]
     found: list[Named] = []
     left = {key: positive_ns(attributes.get(key)) for key in (schema.CPU_PROCESS_NS, schema.CPU_OWN_NS)}
@@ -49,9 +49,9 @@ def cpu_rivals(spans: SpanTable, number: int, row: int) -> list[Named]:
 
 
 def culprit_name(kind: str, name: str) -> str:
-    """Return what a rival is called: "process stress", or what a thread did."""
+    """Return a rival's name: "process stress", or what a thread did."""
     if kind == schema.RIVAL_SIBLING:
-        return f"process {name} beside this one"
+        return f"sibling process {name}"
     return f"process {name}" if kind == schema.RIVAL_PROCESS and " " not in name else name
 
 
@@ -67,7 +67,7 @@ def _listed(attributes: dict[str, Any]) -> list[tuple[str, str, str, int | None,
 
 
 def quota_name(attributes: dict[str, Any]) -> str:
-    """Return what a CPU quota is called as a culprit."""
+    """Return a CPU quota's name as a culprit."""
     period_ns = positive_ns(attributes.get(schema.CPU_PERIOD_NS))
     if not period_ns:
         return _QUOTA_NAME
@@ -82,5 +82,5 @@ def rows_of(attributes: dict[str, Any], keys: tuple[str, ...]) -> list[tuple[Any
 
 
 def positive_ns(value: Any) -> int:
-    """Return a number of an attribute, 0 where it is none, or not a likely one."""
+    """Return an attribute's number; 0 where it is no number or out of range."""
     return value if isinstance(value, int) and not isinstance(value, bool) and 0 < value < 2**53 else 0

@@ -1,4 +1,4 @@
-"""Who a culprit is, by the attributes of the span that says so."""
+"""Names the culprit of a wait from the attributes of its span."""
 
 from collections.abc import Callable
 from typing import Any, Final
@@ -99,7 +99,7 @@ def _awaited(spans: SpanTable, number: int, row: int) -> list[Named]:
     if released := _blocker(spans, number, row):  # a lock, or a place in a batch
         return released
     waker, waker_trace = text(attributes, schema.WAKER_NAME), text(attributes, schema.WAKER_TRACE_ID)
-    if waker_trace:  # a token, a lock or a place that another request had
+    if waker_trace:  # a token, a lock or a place that another request held
         waker_span = text(attributes, schema.WAKER_SPAN_ID)
         return [(number, waker or "another request", "", None, waker_trace, waker_span, NONE)]
     return _alone(number, text(attributes, schema.FOR), attributes)

@@ -1,4 +1,4 @@
-"""Who made the request wait, or what it ran: one row per segment and culprit."""
+"""What made the request wait, or what it ran: one row per segment and culprit."""
 
 import numpy as np
 import pandas as pd
@@ -26,7 +26,7 @@ from whywait.tracer import schema
 def find_culprits(
     spans: SpanTable, activities: Activities, segments: Segments, described: Described, request_rows: Ints
 ) -> pd.DataFrame:
-    """Return the culprits of the segments that have one, the chief culprit of each first."""
+    """Return one row per segment and culprit, the chief culprit of each segment first; segments without one have no row."""
     amount = segments.end - segments.start
     rest = segments.part == REST
     gil = (segments.part == GIL) & (described.sampled >= 0)
@@ -54,10 +54,10 @@ def find_culprits(
 
 
 def _placed(spans: SpanTable, table: pd.DataFrame) -> pd.DataFrame:
-    """The culprits that were named by their span alone, with the place that stands on it.
+    """The culprits that are named by their span alone, with the code location of that span.
 
-    A request's own task has the server's outermost coroutine for a name, which says nothing: it is named
-    after the request.
+    The name of a request's own task is the server's outermost coroutine, which is of no use: the request's
+    name replaces it.
     """
     unplaced = np.flatnonzero(((table["file"] == "") & (table["span_id"] != "")).to_numpy(dtype=bool))
     if len(unplaced) == 0:
@@ -77,7 +77,7 @@ def _placed(spans: SpanTable, table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _place(spans: SpanTable, row: int) -> tuple[str, int | None]:
-    """Where a span's function stands; for a phase that a library's call was, the job that called it."""
+    """The code location of a span's function; for a phase inside a library, that of the calling job."""
     while True:
         file = text(spans.attributes[row], schema.CODE_FILE)
         if file:
@@ -90,7 +90,7 @@ def _place(spans: SpanTable, row: int) -> tuple[str, int | None]:
 def _once(
     spans: SpanTable, chosen: NDArray[np.bool_], rows: Ints, amount: Ints, name: Naming, whole: str = ""
 ) -> pd.DataFrame:
-    """Name the culprits of each distinct span once, then give each segment its part of them.
+    """Name the culprits of each distinct span once, then give each segment its share of them.
 
     Their shares are of the span's length, or of its attribute `whole`.
     """
@@ -98,7 +98,7 @@ def _once(
     once, back = np.unique(rows[segments], return_inverse=True)
     listed = [named for number, row in enumerate(once) for named in name(spans, number, int(row))]
     table = pd.DataFrame(listed, columns=list(COLUMNS))
-    # the culprits of a span stand together: repeat them for each of its segments
+    # the culprits of a span are adjacent: repeat them for each of its segments
     of_span = table["segment"].to_numpy(dtype=np.int64)
     first = np.searchsorted(of_span, np.arange(len(once)), side="left")
     count = np.searchsorted(of_span, np.arange(len(once)), side="right") - first
@@ -113,7 +113,7 @@ def _once(
 
 
 def _parts(amount: Ints, shares: Ints, which: Ints, length: Ints) -> Ints:
-    """Return the shares scaled to the part of the wait that lies on the path; NONE means all of it."""
+    """Return the shares scaled to the part of the wait on the critical path; NONE means all of it."""
     shares = np.where(shares == NONE, np.maximum(length, amount)[which], shares)
     named = np.bincount(which, weights=shares, minlength=len(amount))
     of = np.maximum(np.maximum(named, length), 1)

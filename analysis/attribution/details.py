@@ -1,4 +1,4 @@
-"""The words of a segment's detail: a rule's template filled from the attributes of a span."""
+"""The text of a segment's detail: a rule's template filled from the attributes of a span."""
 
 from collections.abc import Callable
 from typing import Any
@@ -26,7 +26,7 @@ def fill(templates: list[str], which: Ints, spans: SpanTable, rows: Ints) -> Tex
 
 
 class _Words(dict[str, str]):
-    """The words that a template may ask for, made from a span when asked."""
+    """The fields that a template may use, computed from a span on demand."""
 
     def __init__(self, name: str, attributes: dict[str, Any]) -> None:
         super().__init__(span=name, function=attributes.get(schema.CODE_FUNCTION) or name)
@@ -37,14 +37,14 @@ class _Words(dict[str, str]):
 
 
 def pool_name(attributes: dict[str, Any]) -> str:
-    """Return what a pool is called: "pool 'predict' (6 workers)"."""
+    """Return a pool's name: "pool 'predict' (6 workers)"."""
     size = attributes.get(schema.POOL_SIZE)
     workers = f" ({size} worker{'' if size == 1 else 's'})" if isinstance(size, int) else ""
     return f"pool {str(attributes.get(schema.POOL_NAME, '?'))!r}{workers}"
 
 
 def lock_name(attributes: dict[str, Any]) -> str:
-    """Return what a lock is called: "Lock made at bank.py:8 (Account.__init__)"; without that, who waited."""
+    """Return a lock's name: "Lock made at bank.py:8 (Account.__init__)"; without its place, the waiting function."""
     kind = str(attributes.get(schema.LOCK_KIND) or attributes.get(schema.FOR) or "a lock")
     made_at = place(attributes.get(schema.LOCK_FILE), attributes.get(schema.LOCK_LINE))
     if not made_at:
@@ -76,7 +76,7 @@ def _initializer(attributes: dict[str, Any]) -> str:
 
 
 def _few(attributes: dict[str, Any]) -> str:
-    """Samples that were too few to divide a stretch left no division, only their number."""
+    """Too few samples to divide a segment: the span has only their number."""
     count = attributes.get(schema.SAMPLES)
     if not isinstance(count, int) or isinstance(count, bool) or count < 0:
         return ""

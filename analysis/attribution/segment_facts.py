@@ -1,4 +1,4 @@
-"""What is known of each segment before it has a cause: which part of a stretch it is, what ran, what was waited for."""
+"""The facts about each segment before it has a cause: its part of a stretch, what ran, what was awaited."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -13,7 +13,7 @@ from whywait.analysis.spans.activities import Activities
 from whywait.analysis.spans.span_table import NONE, Bools, Ints, SpanTable, Texts, taken
 from whywait.tracer import schema
 
-# what a thread does in a call that waits for a device is the driver's waiting, on a CPU or off it; the GIL is not
+# in a call that waits for a device the thread waits in the driver, on CPU or off CPU; the GIL wait is not
 _DEVICE_PARTS: Final = (CPU, RUN_QUEUE, LOCK, CALL, REST)
 _THREAD_WAITS: Final = (schema.WAIT_LOCK, schema.WAIT_LOGGING, schema.WAIT_BLOCKING)
 _TEXTS: Final = (
@@ -28,20 +28,20 @@ class Facts:
 
     part: Ints  # CPU ... OUTSIDE
     small_type: Ints  # number in WAIT_TYPES where part is SMALL, else NONE
-    foreign: Bools  # of a trace that whywait did not write
+    foreign: Bools  # in a trace that whywait did not write
     client: Bools  # the span is a request to another service
     waiting: Bools  # inside a recorded wait
     on_loop: Bools  # of a task
     in_run: Bools  # inside a recorded stretch of running
     measured: Bools  # the CPU time of that was measured
     in_process: Bools  # in a worker process
-    known_process: Bools  # and it is known in which one, so that its clocks were read
-    followed_elsewhere: Bools  # the path follows the wait's end into another trace
-    slept: Bools  # the sampler saw the thread asleep in a system call that no recorded wait covers
-    whole: Bools  # the amount was measured for exactly what lies on the path
-    span: Ints  # row of the innermost span that says what was going on
+    known_process: Bools  # and in which one is known, so that its clocks were read
+    followed_elsewhere: Bools  # the critical path follows the wait's end into another trace
+    slept: Bools  # samples show the thread asleep in a system call that no recorded wait covers
+    whole: Bools  # the amount was measured for exactly the part on the critical path
+    span: Ints  # row of the innermost span around the segment
     sampled: Ints  # row of the span whose samples divided the stretch
-    queued: Ints  # row of the span that says who had the CPUs in the stretch of run-queue time
+    queued: Ints  # row of the span that names what used the CPUs in the run-queue time
     block: Ints  # row of the block of the event loop
     once: Ints  # the distinct rows of `span`
     back: Ints  # segment -> number in `once`
@@ -49,12 +49,12 @@ class Facts:
 
     @property
     def ruled(self) -> Bools:
-        """The part of a wait of which only its kind says what it was."""
+        """The part of a wait of which only the kind is known."""
         return np.asarray(self.waiting & (self.part == REST), dtype=bool)
 
     @property
     def rest(self) -> Bools:
-        """The part of running of which no clock and no sample says what it was."""
+        """The part of running that no clock and no sample explains."""
         return np.asarray((self.part == REST) & ~self.waiting & ~self.foreign, dtype=bool)
 
     @property
@@ -130,7 +130,7 @@ def gather_facts(
 
 
 def _followed_elsewhere(spans: SpanTable, activities: Activities) -> Bools:
-    """By span row: whether the wait was ended by work of another trace that the path can follow."""
+    """By span row: whether work of another trace ended the wait, and the critical path can follow it."""
     waits = activities.waits
     found = np.zeros(len(spans.start), dtype=bool)
     known = waits.waker >= 0
@@ -140,8 +140,8 @@ def _followed_elsewhere(spans: SpanTable, activities: Activities) -> Bools:
 
 
 def _seen_asleep(spans: SpanTable, activities: Activities, frames: Frames, pieces: Pieces) -> Bools:
-    """By frame: whether its thread was seen asleep in a system call that is no futex, and no wait timed inside it can
-    have been that sleep: those are longer than what of the frame nobody saw."""
+    """By frame: whether samples show its thread asleep in a system call other than a futex, and no wait timed inside
+    it can have been that sleep: those are longer than the part of the frame without samples."""
     blocks = np.flatnonzero(frames.is_block)
     found = np.zeros(len(frames.vstart), dtype=bool)
     calls = spans.texts(frames.row[blocks], schema.BLOCK_SYSCALL)

@@ -17,7 +17,7 @@ When = Callable[[Facts], Bools]
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A segment that `when` accepts, and no earlier rule did, has this cause."""
+    """The cause of a segment that `when` accepts and no earlier rule accepted."""
 
     name: str
     when: When
@@ -50,8 +50,8 @@ def _part(part: int) -> When:
 
 
 def _taken_up_later(one: Facts) -> Bools:
-    # the path went through who ended the wait, in another trace, back to where that began: before, the
-    # waiter waited for somebody who had not taken it up yet
+    # the critical path follows the work that ended the wait, in another trace, back to its start: before that,
+    # the waiter was in a queue
     return one.ruled & one.says(schema.WAIT, schema.WAIT_AWAIT) & one.followed_elsewhere
 
 
@@ -86,43 +86,43 @@ RULES: Final = (
     Rule("timer", _ended_by(schema.WAKER_TIMER), Cause.AWAIT_IO, "a timer: {awaited}{where}"),
     Rule("io", _ended_by(schema.WAKER_IO), Cause.AWAIT_IO, "awaiting {awaited}{where}"),
     Rule("untraced thread", _ended_by(schema.WAKER_THREAD), Cause.UNEXPLAINED,
-         "awaiting {awaited}{where}, ended by a thread that nobody traced"),
+         "awaiting {awaited}{where}, ended by an untraced thread"),
     Rule("any other wait", lambda one: one.ruled, Cause.UNEXPLAINED, "awaiting {awaited}{where}"),
-    # 3. spans of others, and what no span covers
+    # 3. spans that whywait did not write, and time that no span covers
     Rule("client span", lambda one: one.foreign & one.client, Cause.AWAIT_IO, "{span}", Evidence.INFERRED),
     Rule("span of others", lambda one: one.foreign, Cause.UNEXPLAINED, "{span}", Evidence.INFERRED),
     Rule("outside", _part(OUTSIDE), Cause.UNEXPLAINED, "outside the part of the request that was traced",
          Evidence.INFERRED),
     Rule("loop without a CPU clock", lambda one: one.rest & one.on_loop & ~one.measured, Cause.COMPUTE,
          "running on the loop, CPU not measured", Evidence.INFERRED),
-    # 4. blocked inside something that is known by name
+    # 4. blocked inside a function that is known by name
     Rule("logging handler, sampled", lambda one: _in_handler(one) & (one.part != REST), Cause.LOGGING_WAIT,
          "logging handler {handler}", Evidence.SAMPLED),
     Rule("logging handler", _in_handler, Cause.LOGGING_WAIT, "logging handler {handler}", Evidence.INFERRED),
     Rule("asleep on the loop", lambda one: one.rest & one.on_loop & one.slept, Cause.BLOCKING_IO,
          "in {syscall}{where}", Evidence.SAMPLED, of="block"),
-    # 5. what the clocks and samples of the thread say
+    # 5. by the clocks and samples of the thread
     Rule("computing in a wait", lambda one: (one.part == CPU) & one.waiting, Cause.COMPUTE, "", Evidence.SAMPLED),
     Rule("computing", _part(CPU), Cause.COMPUTE, "running {function}{at}"),
     Rule("run queue of a loop", lambda one: (one.part == RUN_QUEUE) & one.on_loop, Cause.CPU_WAIT, "{rivals}",
          Evidence.SAMPLED, of="queued"),
     Rule("run queue", _part(RUN_QUEUE), Cause.CPU_WAIT, "{rivals}", of="queued"),
     Rule("gil", _part(GIL), Cause.GIL_WAIT, "waiting for the GIL", Evidence.SAMPLED),
-    Rule("futex", _part(LOCK), Cause.LOCK_WAIT, "in a lock that nobody traced, or waiting for native threads",
+    Rule("futex", _part(LOCK), Cause.LOCK_WAIT, "in an untraced lock, or waiting for native threads",
          Evidence.SAMPLED),
     Rule("system call", _part(CALL), Cause.BLOCKING_IO, "in {call}{where}", Evidence.SAMPLED, of="sampled"),
-    # 6. what none of them says
+    # 6. what none of these explains
     Rule("between steps", lambda one: ~one.in_run, Cause.UNEXPLAINED, "between two recorded steps of the job"),
-    Rule("blocked, sampled", lambda one: one.sampled >= 0, Cause.UNEXPLAINED, "blocked, and not seen in what"),
+    Rule("blocked, sampled", lambda one: one.sampled >= 0, Cause.UNEXPLAINED, "blocked: no sample shows in what"),
     Rule("blocked in a process", lambda one: one.known_process, Cause.UNEXPLAINED,
-         "blocked in a worker process, and not seen in what{few}"),
+         "blocked in a worker process: no sample shows in what{few}"),
     Rule("in a process", lambda one: one.in_process, Cause.UNEXPLAINED,
-         "in a worker process, not computing: started, sent to or blocked, cannot tell{few}"),
+         "in a worker process, not computing: start-up, transfer or blocked: unknown{few}"),
     Rule("thread without a CPU clock", lambda one: ~one.on_loop & ~one.measured, Cause.UNEXPLAINED,
          "on a worker thread, CPU not measured{few}"),
-    Rule("blocked", lambda one: ~one.on_loop, Cause.UNEXPLAINED, "blocked: GIL or native wait, cannot tell{few}"),
+    Rule("blocked", lambda one: ~one.on_loop, Cause.UNEXPLAINED, "blocked: GIL or native wait: unknown{few}"),
     Rule("anything else", lambda one: np.ones(len(one.part), dtype=bool), Cause.UNEXPLAINED,
-         "on the loop and not on a CPU: GIL, lock or blocking call, cannot tell{few}"),
+         "on the loop, off CPU: GIL, lock or blocking call: unknown{few}"),
 )  # fmt: skip
 
 

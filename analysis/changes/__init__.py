@@ -1,1 +1,1 @@
-"""What changed between two runs, and whose part in it changed most."""
+"""What changed between two runs, and which culprit's share changed most."""

@@ -1,4 +1,4 @@
-"""Whose part in a cause changed most between two runs."""
+"""The culprit whose share of a cause changed most between two runs."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,9 +21,9 @@ class Mover:
 def chief_movers(
     before: tuple[pd.DataFrame, float], after: tuple[pd.DataFrame, float], deltas_ns: Mapping[str, int]
 ) -> dict[str, Mover]:
-    """Return by cause the culprit whose part changed most in the direction of the cause's own difference.
+    """Return by cause the culprit whose share changed most in the direction of the cause's own difference.
 
-    Each side is CULPRIT_COLUMNS of some requests, weighted, and how many requests these stand for.
+    Each side is a frame with CULPRIT_COLUMNS, weighted, and the number of requests that it represents.
     """
     keys = ["cause", "culprit", "culprit_file"]
     means = pd.concat(

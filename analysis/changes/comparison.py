@@ -1,7 +1,7 @@
 """What changed between two runs: the difference of a percentile, divided among causes.
 
 Both sides' percentiles are divided by `composition` in whole nanoseconds, so the differences by cause sum to the
-difference of the percentile exactly. Resampling both sides decides whether a difference is more than chance.
+difference of the percentile exactly. Resampling both sides decides whether a difference is significant.
 """
 
 from collections.abc import Sequence
@@ -35,20 +35,20 @@ DEFAULT_PERCENTILE: Final = 95.0
 
 @dataclass(frozen=True, slots=True)
 class CauseChange:
-    """One cause's part of the difference."""
+    """One cause's share of the difference."""
 
     cause: Cause
     before_ns: int
     after_ns: int
-    low_ns: int  # the difference is between these two, but for CHANCE
+    low_ns: int  # confidence interval of the difference, at 1 - CHANCE
     high_ns: int
-    certain: bool  # more than chance, and enough to matter
-    mover: Mover | None  # whose part in it changed most, in the direction of the cause
-    remedy: Remedy  # as the run after has it
+    certain: bool  # beyond chance, and above the reporting threshold
+    mover: Mover | None  # the culprit whose share changed most, in the direction of the cause
+    remedy: Remedy  # for the run after
 
     @property
     def delta_ns(self) -> int:
-        """What it added to the percentile; negative where it took away."""
+        """What it added to the percentile, ns; negative where it got less."""
         return self.after_ns - self.before_ns
 
 
@@ -63,18 +63,18 @@ class Change:
     after_ns: int
     low_ns: int
     high_ns: int
-    certain: bool  # the percentile differs by more than chance, and enough to matter
-    tellable: bool  # both sides have the requests that this percentile needs
+    certain: bool  # the percentile differs beyond chance, and above the reporting threshold
+    tellable: bool  # both sides have enough requests for this percentile
     causes: tuple[CauseChange, ...]
 
     @property
     def delta_ns(self) -> int:
-        """The difference of the percentile: the sum of the differences of its causes."""
+        """The difference of the percentile, ns: the sum of the differences of its causes."""
         return self.after_ns - self.before_ns
 
     @property
     def blamed(self) -> tuple[CauseChange, ...]:
-        """The causes that made the difference, the greatest first; none where it may be chance."""
+        """The causes of the difference, the greatest first; () where it may be chance."""
         up = self.delta_ns > 0
         return (
             tuple(one for one in self.causes if one.certain and (one.delta_ns > 0) == up)
@@ -89,7 +89,7 @@ class Change:
 
     @property
     def against(self) -> tuple[CauseChange, ...]:
-        """The causes that went the other way, or changed while the percentile did not."""
+        """The causes that changed in the other direction, or while the percentile did not."""
         return tuple(one for one in self.causes if one.certain and one not in self.blamed)
 
 
@@ -99,14 +99,14 @@ class Comparison:
 
     percentile: float
     changes: tuple[Change, ...]  # the greatest difference first
-    only_before: tuple[str, ...]  # endpoints that the other run did not have
+    only_before: tuple[str, ...]  # endpoints that the other run is without
     only_after: tuple[str, ...]
 
 
 def compare(before: Analysis, after: Analysis, percentile: float = DEFAULT_PERCENTILE) -> Comparison:
-    """Return what changed for each endpoint that both runs have.
+    """Return what changed, for each endpoint that both runs have.
 
-    `percentile` is over 0 and under 100, of the endpoint's wall times. Raises InputError for another one, and when
+    `percentile` of the endpoint's wall times is over 0 and under 100. Raises InputError for any other, and when
     the runs have no analysed endpoint in common.
     """
     if not 0 < percentile < 100:
@@ -194,7 +194,7 @@ def _interval(drawn: Floats) -> tuple[Floats, Floats]:
 
 
 def _band(analysis: Analysis, sample: Sample, percentile: float) -> tuple[pd.DataFrame, float]:
-    """Return the culprits of the requests in the band, their `ns` times its share of each, and the sum of shares."""
+    """Return the culprits of the requests in the band, each `ns` times the request's share, and the sum of shares."""
     _, band = rank_and_band(sample.weights, percentile)
     shares = pd.Series(band, index=sample.request_ids)
     inside = analysis.culprits[analysis.culprits["request_id"].isin(sample.request_ids[band > 0])]

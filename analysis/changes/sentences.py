@@ -1,4 +1,4 @@
-"""Says in sentences what changed between two runs. One place for terminal, HTML, JSON and notebook."""
+"""The sentences about what changed between two runs. One place for terminal, HTML, JSON and notebook."""
 
 from whywait.analysis.causes import INFO, Cause
 from whywait.analysis.changes.comparison import CauseChange, Change, Comparison
@@ -7,19 +7,19 @@ from whywait.analysis.text import counted, milliseconds, signed
 
 
 def headline(change: Change, percentile: float) -> str:
-    """Return one sentence: the percentile before and after, and whether that is a change."""
+    """Return one sentence: the percentile before and after, and whether the difference is significant."""
     took = f"p{percentile:g} {milliseconds(change.before_ns)} → {milliseconds(change.after_ns)} ms"
     counts = f"{counted(change.requests_before, 'request')} before, {change.requests_after:,} after"
     if not change.tellable:
         fewest = min(change.requests_before, change.requests_after)
         other = highest_tellable(fewest)
-        advice = f"; {fewest} can tell p{other}" if other else ""
+        advice = f"; {fewest} are enough for p{other}" if other else ""
         return (
-            f"{took} ({counts}): too few to tell a change from chance. p{percentile:g} needs "
+            f"{took} ({counts}): too few to distinguish a change from chance. p{percentile:g} needs "
             f"{requests_needed(percentile)} on each side{advice}."
         )
     if not change.certain:
-        return f"{took} ({counts}): no change that is more than chance."
+        return f"{took} ({counts}): no change beyond chance."
     way = "slower" if change.delta_ns > 0 else "faster"
     factor = max(change.before_ns, change.after_ns) / max(1, min(change.before_ns, change.after_ns))
     size = f"{factor:.1f}×" if factor >= 2 else f"{abs(change.delta_ns) / max(1, change.before_ns):.0%}"
@@ -27,7 +27,7 @@ def headline(change: Change, percentile: float) -> str:
 
 
 def reasons(change: Change) -> tuple[str, ...]:
-    """Return a sentence for each cause that made the difference, then for those that went against it."""
+    """Return a sentence for each cause of the difference, then for each that changed in the other direction."""
     whole = abs(change.delta_ns) or 1
     said = [
         f"{signed(one.delta_ns)} ms ({abs(one.delta_ns) / whole:.0%} of it) {INFO[one.cause].phrase}{_who(one)}."
@@ -41,7 +41,7 @@ def reasons(change: Change) -> tuple[str, ...]:
 
 
 def text(change: Change, percentile: float) -> str:
-    """Return all that is said about one endpoint."""
+    """Return the whole text about one endpoint."""
     parts = [f"{change.endpoint}: {headline(change, percentile)}", *reasons(change)]
     if change.remedy:
         parts.append(f"What to change: {change.remedy.text}")
@@ -49,11 +49,11 @@ def text(change: Change, percentile: float) -> str:
 
 
 def how_divided(comparison: Comparison) -> str:
-    """Return how the percentile was divided, for whoever wants to know what the numbers are."""
+    """Return an explanation of the numbers: how the percentile was divided."""
     return (
         f"p{comparison.percentile:g} is by nearest rank, one request's wall time; it is divided as the tenth of the "
         "requests around it were (at least 5). The differences by cause sum to its difference to the nanosecond. "
-        "Between brackets: where the difference lies, but for 1% chance, by resampling both runs."
+        "In brackets: the 99% confidence interval of the difference, by resampling both runs."
     )
 
 

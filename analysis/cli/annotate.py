@@ -33,27 +33,27 @@ EPILOG = examples(
 def annotate(
     source: Source,
     output: Annotated[
-        Path | None, typer.Option(help="Write OTLP JSON Lines here; '-' is standard output.", metavar="OUT")
+        Path | None, typer.Option(help="Write OTLP JSON Lines to this file; '-' is standard output.", metavar="OUT")
     ] = None,
     send: Annotated[
-        str | None, typer.Option(help="Send them to this OTLP/HTTP receiver, such as Jaeger's.", metavar="URL")
+        str | None, typer.Option(help="Send the traces to this OTLP/HTTP receiver, such as Jaeger's.", metavar="URL")
     ] = None,
     form: Annotated[
         Form,
-        typer.Option(help="lane: a service of their own; colours: a service for each cause; children: spans of the "
+        typer.Option(help="lane: the causes are a service of their own; colours: one service for each cause; children: spans of the "
                      "request's own service."),
     ] = Form.LANE,
-    min_ms: Annotated[float, typer.Option(help="Shorter stretches have no span; the lane's sums hold them.", min=0)] = 0.1,
+    min_ms: Annotated[float, typer.Option(help="Shorter segments get no span; the lane's sums include them.", min=0)] = 0.1,
     slowest: Annotated[
-        int | None, typer.Option(help="Only the traces of so many of the slowest requests.", metavar="N", min=1)
+        int | None, typer.Option(help="Only the traces of the N slowest requests.", metavar="N", min=1)
     ] = None,
     only_causes: Annotated[
-        bool, typer.Option(help="Leave out the traces themselves, as is always done for those of a Jaeger.")
+        bool, typer.Option(help="Leave out the traces themselves; they are always left out when they come from Jaeger.")
     ] = False,
     service: Service = None,
     skip_bad_lines: SkipBadLines = False,
 ) -> None:  # fmt: skip
-    """Writes what each request waited for back into its trace, ours or anybody's, to be seen in Jaeger."""
+    """Adds the causes of each request to its trace, so that Jaeger shows them. Any trace will do."""
     _check(output, send)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="whywait-")))
@@ -76,7 +76,7 @@ def annotate(
         if send is not None:
             with working(f"sending to {send}"), target.open("rb") as written:
                 send_lines(written, send)
-    beside = f" beside {counted(lines, 'line')} of traces" if lines else ""
+    beside = f" and {counted(lines, 'line')} of traces" if lines else ""
     where = " and ".join(str(one) for one in (output, send) if one is not None)
     said = f"{counted(count, 'span')} for {counted(len(analysis.analysed), 'request')}"
     print(f"{said}{beside}: {where}", file=sys.stderr)

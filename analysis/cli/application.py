@@ -1,4 +1,4 @@
-"""The command line: words in, words out. Exit codes: 0 fine, 1 found wanting, 2 bad input, 130 interrupted.
+"""The command line. Exit codes: 0 success, 1 negative result, 2 bad input, 130 interrupted.
 
 Only the command that is asked for is imported: the help, and a shell's completion, wait for no other.
 """
@@ -22,14 +22,14 @@ from whywait.analysis.text import safe
 
 _EPILOG = """\b
 From a service to its answer:
-  whywait doctor                              what can be observed here
+  whywait doctor                              what whywait can observe here
   whywait run -- uvicorn app:app              traces go to ./traces
-  whywait report traces --html report.html    why requests were slow, who did it, what to change
+  whywait report traces --html report.html    why requests were slow, who delayed them, what to change
   whywait diff before after                   what changed between two runs
 
 Completion: whywait --install-completion.  Colours: none in a pipe or with NO_COLOR set.
 
-Exit codes: 0 fine; 1 found wanting (doctor: something is missing; diff --fail-if-slower: slower); 2 something asked for cannot be done; 130
+Exit codes: 0 success; 1 negative result (doctor: something is missing; diff --fail-if-slower: slower); 2 bad input or arguments; 130
 interrupted.
 """
 _LONGEST_MESSAGE: Final = 2000
@@ -47,11 +47,11 @@ def _options(
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
-    """Tells why an async Python request was slow, and proves it."""
+    """Shows why an async Python request was slow, with evidence."""
 
 
 def _causes() -> None:
-    """Prints what each cause means, and what to do about it."""
+    """Prints what each cause means, and what to change."""
     table = Table(title="Every instant of a request has exactly one cause")
     for name in ("cause", "the request was ...", "what to do"):
         table.add_column(name)
@@ -61,13 +61,13 @@ def _causes() -> None:
 
 
 def _demo(context: typer.Context) -> int:
-    """Tells the story end to end: drives a service in six modes and says where the time went."""
+    """Runs the demonstration: puts a service in six modes under load and shows where the time went."""
     try:
         from demo_service.story import main as tell
     except ImportError as error:
         raise InputError(
             f"the demo service is not installed with whywait ({error}). Clone the repository, run pip install -e "
-            "'.[demo-cpu]' in it, and whywait demo there"
+            "'.[demo-cpu]' in the clone, and start whywait demo there"
         ) from error
     return tell(context.args)
 
@@ -105,13 +105,13 @@ _HERE: Final[dict[str, tuple[Callable[..., Any], str]]] = {
 _COMMANDS: Final = {
     "report": "Why requests were slow, who delayed them, what to change.",
     "diff": "What changed between two runs, and why.",
-    "causes": "What each cause means, and what to do about it.",
-    "demo": "The story end to end: a service in six modes.",
+    "causes": "What each cause means, and what to change.",
+    "demo": "A demonstration: a service in six modes under load.",
     "run": "Trace a service, with no change to its code.",
-    "doctor": "What can be observed on this machine, and why not more.",
-    "annotate": "Write causes back into traces, to be seen in Jaeger.",
+    "doctor": "What whywait can observe on this machine, and why not more.",
+    "annotate": "Add the causes to traces, so that Jaeger shows them.",
     "export": "Write a timeline for Perfetto's UI.",
-    "logs": "What timestamped logs alone can tell, and what not.",
+    "logs": "What timestamped logs show, and what they cannot show.",
     "top": "What requests wait for now, in the terminal.",
     "metrics": "Send the causes as OpenTelemetry metrics.",
 }
@@ -135,7 +135,7 @@ def _application(words: Sequence[str]) -> typer.Typer:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs one command; returns its exit code. Called with the words after `whywait`."""
+    """Run one command and return its exit code. `argv`: the words after `whywait`."""
     _survive_encoding()
     words = list(sys.argv[1:] if argv is None else argv)
     # what a shell wants to complete stands in its own variables
@@ -166,12 +166,12 @@ def _misused(said: str) -> int:
 
 
 def _refuse(error: object) -> int:
-    # the message may quote a trace, and a trace may hold escape sequences
+    # the message may quote a trace, and a trace may contain escape sequences
     print(f"whywait: {safe(error, _LONGEST_MESSAGE)}", file=sys.stderr)
     return 2
 
 
 def _survive_encoding() -> None:
-    """A character that the output cannot show becomes a question mark, not a traceback."""
+    """Replaces a character that the output cannot encode with a question mark, instead of a traceback."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")

@@ -1,4 +1,4 @@
-"""`whywait diff`: what changed between two runs, and why."""
+"""`whywait diff`: what changed between two runs, and which causes changed it."""
 
 import json
 from pathlib import Path
@@ -28,12 +28,15 @@ def diff(
     before: Annotated[str, source_argument("BEFORE")],
     after: Annotated[str, source_argument("AFTER")],
     percentile: Annotated[
-        float, typer.Option(help="Of each endpoint's wall times, over 0 and under 100.", metavar="P")
+        float,
+        typer.Option(help="Percentile of each endpoint's wall times, over 0 and under 100.", metavar="P"),
     ] = DEFAULT_PERCENTILE,
     endpoint: Endpoint = None,
     against: Annotated[
         str | None,
-        typer.Option(help="Compare --endpoint of BEFORE with the endpoints of AFTER that contain this text."),
+        typer.Option(
+            help="Compare --endpoint of BEFORE with the endpoints of AFTER whose name contains this text."
+        ),
     ] = None,
     service: Service = None,
     html: Annotated[
@@ -43,11 +46,11 @@ def diff(
         bool, typer.Option("--json", help="Print JSON (analysis/report/json/diff_schema.json).")
     ] = False,
     fail_if_slower: Annotated[
-        bool, typer.Option(help="End with exit code 1 when an endpoint became slower by more than chance.")
+        bool, typer.Option(help="End with exit code 1 when an endpoint became slower beyond chance.")
     ] = False,
     skip_bad_lines: SkipBadLines = False,
 ) -> int:
-    """Says what changed between two runs: the difference of a percentile, divided among causes exactly."""
+    """Shows what changed between two runs: the difference of a percentile, divided exactly among causes."""
     names = (before, after)
     _check(percentile, names, endpoint, against)
     first, second = (analysis_of(source, service=service, skip_bad_lines=skip_bad_lines) for source in names)
@@ -77,7 +80,7 @@ def _check(percentile: float, names: tuple[str, str], endpoint: str | None, agai
 
 
 def slower(found: Comparison) -> bool:
-    """Whether some endpoint became slower by more than chance."""
+    """Whether some endpoint became slower beyond chance."""
     return any(one.certain and one.delta_ns > 0 for one in found.changes)
 
 

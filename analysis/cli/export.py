@@ -32,12 +32,12 @@ def export(
     detail: Annotated[
         int,
         typer.Option(
-            help="How many of the slowest requests to show with every task and job.", min=0, max=500
+            help="How many of the slowest requests to write with every task and job.", min=0, max=500
         ),
     ] = 20,
     skip_bad_lines: SkipBadLines = False,
 ) -> None:
-    """Writes requests, threads, loops and who woke whom as one timeline for another viewer."""
+    """Writes requests, threads, event loops and wake-ups as one timeline for another viewer."""
     analysis = analysis_of(source, service=service, skip_bad_lines=skip_bad_lines, endpoint=endpoint)
     with whole_file(perfetto) as stream, working(f"writing {perfetto}"):
         written = write_perfetto(analysis, stream, detail=detail)

@@ -1,4 +1,4 @@
-"""Waiting for a moment or a key, in a terminal that gives keys one by one; it is put back as it was."""
+"""Waits for a while or for a key. The terminal delivers single keys meanwhile, and is restored afterwards."""
 
 import os
 import select
@@ -13,9 +13,9 @@ _QUIT: Final = frozenset(b"qQ\x03\x04")
 
 @contextmanager
 def quit_key() -> Iterator[Callable[[float], bool]]:
-    """Yields a function that waits for so many seconds and returns whether the user asked to leave.
+    """Yields a function that waits for a number of seconds and returns whether the user pressed a key to leave.
 
-    Where standard input is no terminal nobody can ask.
+    Where standard input is no terminal it always returns False.
     """
     try:
         import termios
@@ -43,7 +43,7 @@ def _wait_for_key(seconds: float) -> bool:
         ready, _, _ = select.select([sys.stdin], [], [], left_s)
         if not ready:
             return False
-        # past Python's buffer, which `select` does not see into
+        # bypasses Python's buffer, which `select` does not see
         pressed = os.read(sys.stdin.fileno(), 64)
         if not pressed or any(key in _QUIT for key in pressed):
             return True

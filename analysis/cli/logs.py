@@ -1,4 +1,4 @@
-"""`whywait logs`: what timestamped logs can tell, and what they cannot."""
+"""`whywait logs`: what timestamped logs show, and what they cannot show."""
 
 import json
 from pathlib import Path
@@ -43,12 +43,12 @@ def logs(
     top: Annotated[int, typer.Option(help="How many of the slowest requests to show.", min=0, max=1000)] = 1,
     traces: Annotated[
         Path | None,
-        typer.Option(help="Also write what was logged as spans (OTLP JSON Lines).", metavar="OUT"),
+        typer.Option(help="Also write the logged requests as spans (OTLP JSON Lines).", metavar="OUT"),
     ] = None,
     service_name: Annotated[str, typer.Option(help="service.name of those spans.")] = "logs",
     as_json_text: Annotated[bool, typer.Option("--json", help="Print JSON; times are nanoseconds.")] = False,
 ) -> None:
-    """Says what the timers in a log cover, what lies between them, and what cannot be known from it."""
+    """Shows what the timers in a log cover, what lies between them, and what the log cannot show."""
     with working(f"reading {source}"):
         reading = read_logs(source, patterns=pattern or (), markers=only or ())
     if request is not None:

@@ -41,14 +41,14 @@ EPILOG: Final = (
 def metrics(
     traces: Followed,
     send: Annotated[
-        str | None, typer.Option(help="Send them to this OTLP/HTTP receiver (default: the environment's).", metavar="URL")
+        str | None, typer.Option(help="Send the metrics to this address, by OTLP over HTTP (default: OTEL_EXPORTER_OTLP_*).", metavar="URL")
     ] = None,
     service: Annotated[str | None, typer.Option(help="Only this service's requests; also the metrics' service.name.")] = None,
-    from_start: Annotated[bool, typer.Option("--from-start", help="Count what is in the files already, too.")] = False,
-    seconds: Annotated[float | None, typer.Option(help="How often to send (default 60).", min=0.1, max=3600)] = None,
-    endpoints: Annotated[int, typer.Option(help="How many endpoints have a label of their own.", min=1, max=10_000)] = MOST_ENDPOINTS,
+    from_start: Annotated[bool, typer.Option("--from-start", help="Also count what the files already contain.")] = False,
+    seconds: Annotated[float | None, typer.Option(help="Seconds between two exports (default 60).", min=0.1, max=3600)] = None,
+    endpoints: Annotated[int, typer.Option(help="How many endpoints get a label of their own.", min=1, max=10_000)] = MOST_ENDPOINTS,
 ) -> int:  # fmt: skip
-    """Sends what each endpoint's requests waited for as OpenTelemetry metrics, until it is ended."""
+    """Sends what each endpoint's requests waited for as OpenTelemetry metrics, until a signal ends it."""
     path = checked_path(traces, must_exist=False)
     exporter = CountedExporter(OTLPMetricExporter(endpoint=_url(send)))
     logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)  # said below, once, in our words

@@ -1,4 +1,4 @@
-"""Which traces a command reads: arguments and options that several commands share, declared once."""
+"""The arguments and options that choose which traces a command reads. Several commands share them."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Final
@@ -25,18 +25,20 @@ def source_argument(metavar: str) -> Any:
 
 Source = Annotated[str, source_argument("SOURCE")]
 Followed = Annotated[
-    str, typer.Argument(help="The file or directory that the service writes.", metavar="TRACES")
+    str, typer.Argument(help="The file or directory to which the service writes traces.", metavar="TRACES")
 ]
 Service = Annotated[
-    str | None, typer.Option("--service", help="Only this service's traces (Jaeger needs it).")
+    str | None, typer.Option("--service", help="Only this service's traces (required for Jaeger).")
 ]
-Endpoint = Annotated[str | None, typer.Option("--endpoint", help="Only endpoints that contain this text.")]
+Endpoint = Annotated[
+    str | None, typer.Option("--endpoint", help="Only endpoints whose name contains this text.")
+]
 Last = Annotated[
     str | None,
-    typer.Option("--last", help="Only the last such time, e.g. 30s, 15m, 2h, 1d.", metavar="TIME"),
+    typer.Option("--last", help="Only requests of the last TIME, e.g. 30s, 15m, 2h, 1d.", metavar="TIME"),
 ]
 SkipBadLines = Annotated[
-    bool, typer.Option("--skip-bad-lines", help="Leave out lines that cannot be read, and say so.")
+    bool, typer.Option("--skip-bad-lines", help="Skip lines that cannot be read, and report their number.")
 ]
 
 
@@ -48,11 +50,11 @@ def analysis_of(
     last: str | None = None,
     endpoint: str | None = None,
 ) -> Analysis:
-    """Return the analysis of what these options choose; raises InputError when that is nothing."""
+    """Return the analysis of the traces that these options choose. Raises InputError when there are none."""
     since = None if last is None else datetime.now(UTC) - _duration(last)
     with working(f"reading {source}"):
         loaded = load_traces(source, service=service, start=since, skip_bad_lines=skip_bad_lines)
-    with working(f"dividing the time of {len(loaded.spans):,} spans"):
+    with working(f"analysing {len(loaded.spans):,} spans"):
         found = analyze(loaded)
     return found if endpoint is None else only_endpoint(found, endpoint)
 

@@ -1,4 +1,4 @@
-"""Where the commands' words go: a terminal, a pipe, a reader that has left."""
+"""The output of commands: a terminal, a pipe, or a pipe that its reader has closed."""
 
 import sys
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ _NARROWEST: Final = 118  # a pipe has no width of its own
 
 
 class ReaderGone(Exception):
-    """Whoever read our output, such as `head`, has seen enough."""
+    """The reader of the output, such as `head`, closed the pipe."""
 
 
 class _Console(Console):
@@ -21,7 +21,7 @@ class _Console(Console):
 
 
 def say(text: str) -> None:
-    """Prints one text; raises ReaderGone where nobody reads any more."""
+    """Print one text. Raises ReaderGone when the pipe is closed."""
     try:
         typer.echo(text)
     except BrokenPipeError as error:  # typer would end the process with 1
@@ -29,14 +29,14 @@ def say(text: str) -> None:
 
 
 def console() -> Console:
-    """A console on standard output: with colours on a terminal only, and not under NO_COLOR."""
+    """Return a console on standard output: colours on a terminal only, and none under NO_COLOR."""
     made = _Console()
     return made if made.is_terminal else _Console(width=max(made.width, _NARROWEST))
 
 
 @contextmanager
 def working(what: str) -> Iterator[None]:
-    """Says on standard error, if that is a terminal, what takes so long; leaves no trace of it."""
+    """Show a message about the current step on standard error, if that is a terminal; erase it afterwards."""
     errors = Console(stderr=True)
     if not errors.is_terminal or not sys.stderr.isatty():
         yield
@@ -46,5 +46,5 @@ def working(what: str) -> Iterator[None]:
 
 
 def examples(*lines: str) -> str:
-    """The last part of a command's help: one example a line."""
+    """Return the last part of a command's help: one example per line."""
     return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)

@@ -26,13 +26,13 @@ from whywait.analysis.report.terminal.live import Size, Told, screen
 from whywait.analysis.text import counted
 
 _TURN_S: Final = 2.0
-_BACK: Final = 32 << 20  # bytes of each file's end that --once looks at
+_BACK: Final = 32 << 20  # bytes that --once reads at the end of each file
 _MOST_AT_ONCE: Final = 500_000  # spans
 _PLAIN_WIDTH: Final = 118
 EPILOG: Final = examples(
     "whywait top traces                  q or Ctrl-C ends it",
     "whywait top traces --seconds 60",
-    "whywait top traces --once           the end of what was written, as text",
+    "whywait top traces --once           the end of the files, as text",
     "whywait top traces | tee seen.txt   in a pipe: one plain view for each span of --seconds",
 )
 
@@ -40,12 +40,12 @@ EPILOG: Final = examples(
 def top(
     traces: Followed,
     seconds: Annotated[
-        float, typer.Option(help="How many of the last seconds to show.", min=1, max=LONGEST_S)
+        float, typer.Option(help="Length of the window, in seconds.", min=1, max=LONGEST_S)
     ] = 10.0,
-    once: Annotated[bool, typer.Option("--once", help="Show the end of what was written, and end.")] = False,
+    once: Annotated[bool, typer.Option("--once", help="Show the end of the files once, and exit.")] = False,
     service: Service = None,
 ) -> int:
-    """Shows, as they come, what each endpoint's requests wait for, what delays them, and the worst of them."""
+    """Shows live what each endpoint's requests wait for, what delays them, and the slowest of them."""
     path = checked_path(traces, must_exist=once)
     if once:
         _show_once(path, seconds, service)
@@ -77,10 +77,10 @@ def _show_once(path: Path, seconds: float, service: str | None) -> None:
         unread = reader.lost.get(LOST_LINE, 0)
         if reader.service_missing:
             raise InputError(reader.service_missing)
-        why = "send the service some, or wait until it has exported"
+        why = "send the service some requests, or wait until it has exported them"
         if unread:
-            why = f"{counted(unread, 'line')} of it not OTLP JSON"
-        raise InputError(f"{path} holds no request at its end: {why}")
+            why = f"{counted(unread, 'line')} of it are not OTLP JSON"
+        raise InputError(f"{path} has no request at its end: {why}")
     window = Window(LONGEST_S)
     chosen, covered_s = last_seconds(turn.requests, seconds)
     end_ns = max(one.end_ns for one in chosen)
@@ -94,7 +94,7 @@ def _show_once(path: Path, seconds: float, service: str | None) -> None:
 
 
 def _watch(reader: Reader, path: Path, seconds: float, console: Console) -> None:
-    """Fills the screen until the user has seen enough; the last view stays in the terminal."""
+    """Redraw the screen until the user leaves; the last view stays in the terminal."""
     window = Window(seconds)
     shown: RenderableType = ""
     try:
@@ -115,7 +115,7 @@ def _watch(reader: Reader, path: Path, seconds: float, console: Console) -> None
 
 
 def _print_on(reader: Reader, path: Path, seconds: float) -> None:
-    """Prints one view for each span of `seconds`, of no request twice."""
+    """Print one view per `seconds`; no request is in two of them."""
     last_s = time.monotonic()
     turn_s = min(_TURN_S, seconds)
     while True:
@@ -146,7 +146,7 @@ def _print(shown: RenderableType, width: int, *, colour: bool) -> None:
 
 @contextmanager
 def _sigterm_interrupts() -> Iterator[None]:
-    """The terminal is put in order on SIGTERM too."""
+    """Restore the terminal on SIGTERM too."""
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         yield

@@ -1,10 +1,10 @@
-"""Figures for notebooks: each function takes an analysis and returns a plotly figure, and never shows it.
+"""Figures for notebooks: each function takes an analysis and returns a plotly figure. None of them shows it.
 
     from whywait.analysis import figures
     figures.request_timeline(result)                              # the slowest request
     figures.where_time_went({"threaded": one, "batched": other})
 
-They are readable on light and on dark pages: the background is the page's own.
+The figures are readable on light and dark pages: their background is transparent.
 """
 
 from whywait.analysis.figures.bars import collection, where_time_went

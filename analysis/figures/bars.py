@@ -1,4 +1,4 @@
-"""Stacked bars: what requests consisted of, and what their collection delay was."""
+"""Stacked bars: the causes of requests' time, and of their collection delay."""
 
 from collections.abc import Mapping
 
@@ -12,7 +12,7 @@ from whywait.analysis.model import Analysis
 from whywait.analysis.text import amount
 
 SHOWN = 20
-LEAST_SHARE = 0.01  # of the longest delay: shorter ones cannot be seen beside it
+LEAST_SHARE = 0.01  # of the longest delay: shorter ones would be invisible
 
 
 def where_time_went(analyses: Mapping[str, Analysis], percentiles: tuple[float, ...] = (50, 95)) -> go.Figure:
@@ -48,7 +48,7 @@ def _divided(analysis: Analysis, percentile: float) -> dict[str, int]:
 
 
 def collection(analysis: Analysis) -> go.Figure:
-    """Return the requests that waited longest between a job's end and going on: that delay, divided among causes."""
+    """Return a figure of the requests with the longest delay between a job's end and its collection, by cause."""
     rows = collect_delay(analysis)
     totals = rows.groupby("request_id")["amount_ns"].sum().sort_values(ascending=False).head(SHOWN)
     totals = totals[totals >= LEAST_SHARE * totals.max()]
@@ -70,7 +70,7 @@ def collection(analysis: Analysis) -> go.Figure:
         )  # fmt: skip
     worst = amount(float(totals.max())) if len(totals) else "none"
     return styled(
-        figure, f"Done, and not yet collected: at worst {worst}, and why", height=180 + 30 * len(totals),
-        barmode="stack", xaxis={"title": "ms between the job's end and the waiter's going on"},
+        figure, f"Finished, not yet collected: up to {worst}, and why", height=180 + 30 * len(totals),
+        barmode="stack", xaxis={"title": "ms from the job's end until its waiter continues"},
         yaxis={"autorange": "reversed"}, bargap=0.25,
     )  # fmt: skip

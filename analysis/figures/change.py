@@ -11,9 +11,9 @@ SHOWN = 7
 
 
 def change(comparison: Comparison, endpoint: str | None = None) -> go.Figure:
-    """Return one endpoint's percentile before and after, and the causes between; they add up exactly.
+    """Return a waterfall of one endpoint: its percentile before and after, and the causes between. They add up exactly.
 
-    By default the endpoint that changed most. Raises InputError when it was not compared.
+    By default the endpoint that changed most. Raises InputError when the endpoint was not compared.
     """
     chosen = [one for one in comparison.changes if endpoint in (None, one.endpoint)]
     if not chosen:

@@ -13,7 +13,7 @@ SHOWN = 10
 
 
 def culprits_and_victims(analysis: Analysis) -> go.Figure:
-    """Return a matrix of the worst culprits and the endpoints they delayed: ms in all, and of how many requests."""
+    """Return a matrix of the worst culprits and the endpoints they delayed: total ms, and how many requests."""
     named = weighted(analysis.culprits, "ns")
     named = named[(named["culprit"] != "") & ~named["cause"].isin(NO_CULPRIT)]
     keys = ["cause", "culprit", "culprit_file"]

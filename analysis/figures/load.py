@@ -1,4 +1,4 @@
-"""The causes over load."""
+"""Causes over load."""
 
 from collections.abc import Mapping
 
@@ -14,9 +14,9 @@ LEAST_SHARE = 0.01  # of the time at some level, from which a cause is drawn
 
 
 def causes_over_load(analyses: Mapping[str, Analysis]) -> go.Figure:
-    """Return, beside one another, what a request consisted of at each load: the more are open, the more it waits.
+    """Return two panels: the causes of a request's time at each level of load, stacked and as curves.
 
-    Load is how many requests of the same analysis were open when a request came, itself among them.
+    The load of a request is the number of requests of the same analysis that were open at its arrival, itself included.
     """
     tables = {name: causes_by_load(analysis) for name, analysis in analyses.items()}
     figure = make_subplots(

@@ -1,4 +1,4 @@
-"""How all figures look: on whatever page they stand, light or dark."""
+"""The common style of all figures, for light and dark pages."""
 
 from collections.abc import Iterable
 from typing import Any, Final
@@ -9,9 +9,9 @@ from whywait.analysis.causes import CAUSES
 from whywait.analysis.report.colours import COLOURS
 from whywait.analysis.text import safe
 
-TEXT: Final = "#7d7d7d"  # as far from white as from the black of a dark page
+TEXT: Final = "#7d7d7d"  # equal contrast with white and with a dark page's black
 GRID: Final = "rgba(128,128,128,0.22)"
-OTHERS: Final = "#9aa4ae"  # work for somebody else
+OTHERS: Final = "#9aa4ae"  # work for other requests
 OWN: Final = "#3f7d58"
 WORSE: Final = "#d1495b"
 BETTER: Final = "#3f9d6e"
@@ -25,7 +25,7 @@ def colour(cause: str) -> str:
 
 
 def in_order(causes: Iterable[str]) -> list[str]:
-    """Return the causes in their fixed order, so that every figure stacks them alike."""
+    """Return the causes in their fixed order, so that every figure stacks them in the same order."""
     known = set(causes)
     return [str(cause) for cause in CAUSES if cause in known]
 
@@ -61,6 +61,6 @@ def styled(figure: go.Figure, title: str, *, height: int, **layout: Any) -> go.F
 
 
 def escaped(text: object, limit: int = 80) -> str:
-    """Return trace content for a label: plotly reads a few HTML tags there, and a trace may hold some."""
+    """Return trace content escaped for a label: plotly interprets a few HTML tags, and a trace may contain some."""
     words = safe(" ".join(str(text).split()), limit)
     return words.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

@@ -1,6 +1,6 @@
-"""Small tables for people: whole sentences, times in milliseconds. For notebooks; programs take the frames in ns.
+"""Small tables for notebooks: whole sentences, times in milliseconds. Programs use the frames, in ns.
 
-Each is a pandas Styler: a notebook shows it as it is, `.data` is the frame.
+Each function returns a pandas Styler: a notebook displays it, `.data` is the frame.
 """
 
 from collections.abc import Mapping
@@ -45,16 +45,16 @@ def _who(one: Verdict) -> str:
 
 
 def timers(analysis: Analysis) -> Styler:
-    """Return what timers around each job would have read, ms per endpoint: they say where, and not why.
+    """Return what timers around each job would have measured, ms per endpoint: where the time went, not why.
 
-    For each endpoint the means, and the worst, of submit to start, start to end, and end to going on, over the
+    For each endpoint the mean and the maximum of submit to start, start to end, and end to collection, over the
     jobs on the critical path.
     """
     jobs = job_times(analysis)
     jobs = jobs[jobs["on_path"]].rename(
-        columns={"queue_ns": "before it began", "run_ns": "running", "collect_ns": "done, not collected"}
+        columns={"queue_ns": "before it began", "run_ns": "running", "collect_ns": "finished, not collected"}
     )
-    columns = ["before it began", "running", "done, not collected"]
+    columns = ["before it began", "running", "finished, not collected"]
     table = jobs.groupby("endpoint")[columns].agg(["mean", "max"]) / 1e6
     return _readable(table)
 
@@ -74,7 +74,7 @@ def changes(comparison: Comparison) -> Styler:
 
 
 def _readable(table: pd.DataFrame) -> Styler:
-    """Whole sentences that wrap, at the top left of their cells; what comes from a trace is no markup."""
+    """Style whole sentences: they wrap, at the top left of their cells. Trace content is escaped."""
     look: list[tuple[str, str | float]] = [
         ("text-align", "left"), ("vertical-align", "top"), ("white-space", "normal"), ("max-width", "26em")
     ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""One request and what surrounded it, as lanes over time."""
+"""One request and its surroundings, as lanes over time."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ PATH = "critical path"
 
 def request_timeline(analysis: Analysis, request_id: str | None = None) -> go.Figure:
     """Return a request as lanes: its critical path by cause, what the event loop ran, the workers' jobs (its own,
-    and those of others), and strips that count the threads on a CPU, without one, and waiting for the GIL.
+    and those of others), and strips that count the threads on CPU, in the run queue, and waiting for the GIL.
 
     `request_id` may be a trace id; by default the slowest request. Raises InputError when there is none.
     """
@@ -42,7 +42,7 @@ def request_timeline(analysis: Analysis, request_id: str | None = None) -> go.Fi
     figure.update_xaxes(title="ms since the request began", row=3, col=1)
     left_out = found.workers["lane"].nunique() - len(lanes)
     title = (
-        f"{escaped(request['endpoint'])}, {amount(found.wall_ns)}: what it waited for, and who ran meanwhile"
+        f"{escaped(request['endpoint'])}, {amount(found.wall_ns)}: what it waited for, and what ran meanwhile"
     )
     if left_out > 0:
         title += f" ({left_out} more workers)"
@@ -97,8 +97,8 @@ def _strips(figure: go.Figure, found: Scene) -> None:
     middle = (found.strips["start_ns"] + found.strips["end_ns"]) / 2e6
     for row, column, cause, said in (
         (2, "gil_wait", "gil_wait", "threads waiting for the GIL"),
-        (3, "on_cpu", "compute", "threads on a CPU"),
-        (3, "cpu_wait", "cpu_wait", "threads without a CPU"),
+        (3, "on_cpu", "compute", "threads on CPU"),
+        (3, "cpu_wait", "cpu_wait", "threads waiting for a CPU"),
     ):
         figure.add_scatter(
             x=middle, y=found.strips[column], name=said, mode="lines", line={"width": 0.5, "color": colour(cause), "shape": "hvh"},

@@ -1,4 +1,4 @@
-// Jaeger's UI for traces of whywait: what delayed a request is a link, and what says so stands first.
+// Jaeger's UI for traces of whywait: links to the span that delayed a request; the important tags come first.
 //
 //   Jaeger v2:  extensions: {jaeger_query: {ui: {config_file: /etc/jaeger/ui.js}}}
 //   by flag:    jaeger --set=extensions.jaeger_query.ui.config_file=/etc/jaeger/ui.js

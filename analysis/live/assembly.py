@@ -1,10 +1,10 @@
-"""Spans as they arrive, gathered into traces, until a trace is whole; pure: the caller says what time it is.
+"""Assembles arriving spans into traces until a trace is complete. Pure: the caller passes the time.
 
-A trace is whole when the root of each request and the span above it were seen and nothing new came for a
-moment. One that shares its id with others (a client with one trace for all its calls) never falls quiet: its
-roots are taken up after a while even so. What waits in another trace is analysed with that trace, so one that
-names another waits for it a little. Traces are kept a while after they were counted, for those who name them
-and for spans that come late.
+A trace is complete when the root of each request and its parent span have arrived and no new span came for a
+moment. A trace that many requests share (a client with one trace for all its calls) always gets new spans: its
+roots are analysed after a fixed time. A wait for another trace is analysed with that trace, so a trace that
+names another one is delayed for it. Traces are kept for a while after they were counted, for traces that name
+them and for late spans.
 """
 
 from collections import Counter, OrderedDict
@@ -26,17 +26,17 @@ from whywait.analysis.load.otlp import Row
 from whywait.tracer import schema
 
 _MOST_SERVICES: Final = 1_000
-_MOST_DONE: Final = 50_000  # ids of traces that were let go
+_MOST_DONE: Final = 50_000  # ids of traces that were removed
 LOST_TRACE: Final = "trace"
 LATE: Final = "late span"
 INCOMPLETE: Final = "request not recorded whole"
 
 
 class Assembly:
-    """Takes rows of SPAN_COLUMNS, gives whole traces. `lost` counts what was given up, by kind."""
+    """Takes rows of SPAN_COLUMNS, returns complete traces. `lost` counts the incomplete ones, by kind."""
 
     def __init__(self, patience: Patience | None = None, *, mid_stream: bool = False) -> None:
-        self._mid_stream = mid_stream  # what came before was left out on purpose
+        self._mid_stream = mid_stream  # earlier spans were skipped on purpose
         self._begun_s: float | None = None
         self._traced_services: set[str] = set()
         self.lost: Counter[str] = Counter()
@@ -47,16 +47,16 @@ class Assembly:
 
     @property
     def services(self) -> frozenset[str]:
-        """The services of which traced requests were seen."""
+        """The services with traced requests so far."""
         return frozenset(self._traced_services)
 
     @property
     def spans(self) -> int:
-        """How many spans are held."""
+        """The number of spans in memory."""
         return self._spans
 
     def add(self, rows: Iterable[Row], source: int, now_s: float) -> None:
-        """Takes spans that arrived now."""
+        """Add spans that arrived now."""
         self._begun_s = now_s if self._begun_s is None else self._begun_s
         for row in rows:
             trace_id, attributes = row[TRACE], row[ATTRIBUTES]
@@ -88,7 +88,7 @@ class Assembly:
             self._traced_services.add(row[SERVICE])
 
     def due(self, now_s: float, *, final: bool = False) -> list[Whole]:
-        """Return the traces to be analysed now; `final`: all that hold a request."""
+        """Return the traces that are due for analysis; `final`: all with a request."""
         found: list[Whole] = []
         for trace in list(self._traces.values()):
             if not trace.is_open:
@@ -108,7 +108,7 @@ class Assembly:
         return [one for one in wholes if not one.gathered.too_large]
 
     def context(self, wholes: Iterable[Whole]) -> list[Row]:
-        """Return the rows of the traces that these name, and that those name, as far as they are here."""
+        """Return the rows of the traces that these traces name, directly or not, as far as they are in memory."""
         chosen = {one.gathered.trace_id for one in wholes}
         rows: list[Row] = []
         open_ids = [name for one in wholes for name in one.gathered.names]
@@ -121,10 +121,10 @@ class Assembly:
         return rows
 
     def settled(self, whole: Whole, request_ids: Iterable[str], now_s: float) -> list[str]:
-        """Notes that a trace was analysed; return those of its requests that count now, each only once.
+        """Record that a trace was analysed, and return its requests that count now, each only once.
 
-        Not counted are a root without the span above it, which would have its name, and a server span without
-        the root that its service makes for each: nothing is known of their causes.
+        A root without its parent span has no name, and a server span without a root of its service has no
+        causes: neither counts.
         """
         trace = whole.gathered
         open_roots = trace.open_roots()
@@ -149,7 +149,7 @@ class Assembly:
         return {one for one in bare if not given_up or trace.servers[one] in self._traced_services}
 
     def _is_cut_off(self, trace: Gathered) -> bool:
-        """Whether its other spans may be in what was left out at the beginning."""
+        """Whether its other spans may be among those that were skipped at the beginning."""
         began_s = self._begun_s or 0.0
         return self._mid_stream and trace.fresh_s - began_s < self._patience.began_s
 
@@ -169,7 +169,7 @@ class Assembly:
         quiet_s = now_s - trace.last_s
         settle_s = self._patience.settle_s
         if self._spans > 0.8 * self._patience.most_spans:
-            settle_s = 0.0  # rather early than lost
+            settle_s = 0.0  # early analysis rather than loss
         waited_s = now_s - trace.fresh_s
         if not trace.roots or not (quiet_s >= settle_s or waited_s >= self._patience.hurry_s):
             return False
@@ -216,7 +216,7 @@ class Assembly:
     def _bound(self) -> None:
         if self._spans <= self._patience.most_spans:
             return
-        # first what was counted, then what has no request, then the oldest
+        # first counted traces, then traces without a request, then the oldest
         order = sorted(
             self._traces.values(), key=lambda one: (one.counted_s < 0, bool(one.roots), one.last_s)
         )

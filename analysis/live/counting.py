@@ -1,4 +1,4 @@
-"""What one analysed request adds to the counts, and analysing whole traces so that one bad trace spoils no other."""
+"""Analyses complete traces and returns what each request adds to the counts. A bad trace affects no other."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ _LARGEST_POOL: Final = 1_000_000
 
 
 class Culprit(NamedTuple):
-    """Who made a request wait."""
+    """What made a request wait."""
 
     cause: str
     name: str
@@ -29,20 +29,20 @@ class Culprit(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """One request, as it is counted."""
+    """One request, as counted."""
 
     endpoint: str
     trace_id: str
     end_ns: int
     wall_ns: int
-    weight: float  # how many requests it stands for
+    weight: float  # how many requests it represents
     by_cause: dict[str, int]  # ns; empty where the request was not recorded whole
     culprits: dict[Culprit, int]  # ns
 
 
 @dataclass(frozen=True, slots=True)
 class Busy:
-    """Work that a request's job did on a worker of a pool."""
+    """The run of a request's job on a worker of a pool."""
 
     pool: str
     size: int
@@ -54,11 +54,11 @@ class Busy:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What one turn of the analysis adds."""
+    """What one round of the analysis adds."""
 
     requests: tuple[Counted, ...] = ()
     busy: tuple[Busy, ...] = ()
-    lost_by_service: str = ""  # what the traces say that the service itself lost; "" for nothing
+    lost_by_service: str = ""  # losses in the service, as its traces report them; "" for none
 
 
 def count(
@@ -72,7 +72,7 @@ def count(
         return []
     try:
         found = _analysed(wholes, assembly.context(wholes))
-    except Exception:  # whatever one trace holds, the others count
+    except Exception:  # one bad trace must not stop the others
         if len(wholes) == 1:
             assembly.lost["trace not analysed"] += 1
             assembly.settled(wholes[0], [], now_s)
@@ -102,7 +102,7 @@ def _batch(
     busy: list[Busy] = []
     for whole in wholes:
         trace = whole.gathered
-        # before `settled` forgets which spans are new
+        # before `settled` resets which spans are new
         busy += _busy(trace, float(weights.get(trace.trace_id, 0.0)))
         new = assembly.settled(whole, by_trace.get(trace.trace_id, ()), now_s)
         chosen.update((trace.trace_id, one) for one in new)

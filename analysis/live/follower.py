@@ -1,4 +1,4 @@
-"""A file of traces, or a directory with a file per process, as it grows: rotated, cut, joined by new ones."""
+"""Follows a growing trace file, or a directory with one file per process: rotation, truncation, new files."""
 
 import os
 from collections import Counter
@@ -8,35 +8,37 @@ from typing import Final
 
 from whywait.analysis.live.tail import Tail
 
-_SUFFIXES: Final = (".jsonl", ".json")  # what is compressed is not being written
+_SUFFIXES: Final = (".jsonl", ".json")  # compressed files no longer grow
 _MOST_OPEN: Final = 128
-_FORGET_AFTER: Final = 300  # readings without growth at a file that is no longer listed
+_FORGET_AFTER: Final = 300  # readings without growth before an unlisted file is closed
 
 
 class Follower:
-    """Hands out the lines that came since the last reading.
+    """Returns the lines that were written since the last reading.
 
-    What is in the files when this is made is left out but for the last `back` bytes of each. Files that appear
-    later are read from their beginning. A renamed or deleted file is read on for as long as it grows, since
-    its writer still has it open. What was lost is counted in `lost`, by kind.
+    Of existing files only the last `back` bytes are read. Files that appear later are read from their beginning.
+    A renamed or deleted file is followed for as long as it grows, since its writer still has it open.
+    `lost` counts losses, by kind.
     """
 
     def __init__(self, path: Path, *, back: int = 0) -> None:
         self.path = path
         self.lost: Counter[str] = Counter()
         self._back = back
-        self._tails: dict[tuple[int, int], Tail] = {}  # the one that grew last is last
-        self._quiet: Counter[tuple[int, int]] = Counter()  # readings since a file that is gone grew
+        self._tails: dict[tuple[int, int], Tail] = {}  # in order of their last growth
+        self._quiet: Counter[tuple[int, int]] = (
+            Counter()
+        )  # readings since the last growth of an unlisted file
         self._look(first=True)
 
     @property
     def files(self) -> int:
-        """How many files are followed."""
+        """The number of files that are followed."""
         return len(self._tails)
 
     @property
     def behind(self) -> int:
-        """Bytes that are in the files and were not handed out."""
+        """Bytes in the files that were not returned yet."""
         return sum(tail.behind for tail in self._tails.values())
 
     def poll(self, most: int, *, final: bool = False) -> Iterator[tuple[int, bytes]]:
@@ -83,7 +85,7 @@ class Follower:
         for path in paths:
             try:
                 found = path.stat()
-            except OSError:  # it went between the two readings
+            except OSError:  # it was removed between the two readings
                 continue
             if path.is_file():
                 yield path, found

@@ -1,14 +1,14 @@
-"""Names as labels: as many as allowed and no more, each short and printable. The first ones seen have theirs."""
+"""Names as labels: a bounded number, each short and printable. The first names get labels."""
 
 from typing import Final
 
-OTHERS: Final = "(other)"  # all names beyond the limit, together
+OTHERS: Final = "(other)"  # the label of all names beyond the limit
 MOST_ENDPOINTS: Final = 100
 _LONGEST: Final = 200
 
 
 class Labels:
-    """Gives each name its label. A name that has one keeps it: a counter must not jump between labels."""
+    """Maps names to labels. A name keeps its label: a counter must not jump between labels."""
 
     def __init__(self, most: int = MOST_ENDPOINTS) -> None:
         self._most = most
@@ -16,13 +16,13 @@ class Labels:
         self._known: set[str] = set()
 
     def label(self, name: str) -> str:
-        """Return the label of a name; OTHERS once there are as many labels as allowed."""
+        """Return the label of a name; OTHERS once the limit is reached."""
         found = self._labels.get(name)
         if found is not None:
             return found
         label = printable(name)
         if label not in self._known and len(self._known) >= self._most:
-            return OTHERS  # not remembered: names may be endless
+            return OTHERS  # not stored: the number of names is unbounded
         self._known.add(label)
         if len(self._labels) < 10 * self._most:
             self._labels[name] = label
@@ -30,5 +30,5 @@ class Labels:
 
 
 def printable(name: str) -> str:
-    """Return the name without what no screen and no encoding takes, cut to a length for labels."""
+    """Return the name without unprintable characters, cut to a label's length."""
     return "".join(one if one.isprintable() else "�" for one in name[:_LONGEST])

@@ -1,14 +1,13 @@
-"""The totals as OpenTelemetry metrics. Labels are bounded: as many endpoints as `labels` allows, and the causes.
+"""The totals as OpenTelemetry metrics. Labels are bounded: `labels` limits the endpoints, and the causes are fixed.
 
-* `whywait.cause.time` s: what requests waited for, in sum; `endpoint`, `cause`
-* `whywait.requests.analysed` {request}: requests that the traces stand for; `endpoint`
-* `whywait.traces.analysed` {request}: those of them whose traces were there; `endpoint`
+* `whywait.cause.time` s: requests' time by cause, in sum; `endpoint`, `cause`
+* `whywait.requests.analysed` {request}: requests that the traces represent; `endpoint`
+* `whywait.traces.analysed` {request}: requests whose traces were analysed; `endpoint`
 * `whywait.wall.time` s: a histogram of the requests' durations; `endpoint`
 * `whywait.follow.lost` {record}: what could not be read, analysed or sent, by `kind`
-* `whywait.follow.behind` By: what the files hold and was not read yet
+* `whywait.follow.behind` By: bytes in the files that were not read yet
 
-The first, second and fourth are estimates where not all traces were kept: each trace counts as the number of
-requests that it stands for.
+The first, second and fourth are estimates under tail sampling: each trace counts `weight` times.
 """
 
 from collections import Counter
@@ -28,7 +27,7 @@ _MOST_AT_ONCE: Final = 10_000  # records of one trace in the histogram
 
 
 class Instruments:
-    """Makes the instruments; `add` is called with each request, by one thread."""
+    """Creates the instruments. One thread calls `add` with each request."""
 
     def __init__(
         self, meter: Meter, totals: Totals, lost: Callable[[], Mapping[str, int]], behind: Callable[[], int]
@@ -38,19 +37,22 @@ class Instruments:
         self._behind = behind
         self._rest: dict[str, float] = {}  # parts of requests not yet in the histogram
         meter.create_observable_counter(
-            "whywait.cause.time", [self._causes], "s", "what requests waited for, in sum"
+            "whywait.cause.time", [self._causes], "s", "time of requests by cause, in sum"
         )
         meter.create_observable_counter(
-            "whywait.requests.analysed", [self._requests], "{request}", "requests that the traces stand for"
+            "whywait.requests.analysed", [self._requests], "{request}", "requests that the traces represent"
         )
         meter.create_observable_counter(
             "whywait.traces.analysed", [self._traced], "{request}", "requests whose traces were analysed"
         )
         meter.create_observable_counter(
-            "whywait.follow.lost", [self._losses], "{record}", "what could not be read, analysed or sent"
+            "whywait.follow.lost",
+            [self._losses],
+            "{record}",
+            "records that could not be read, analysed or sent",
         )
         meter.create_observable_gauge(
-            "whywait.follow.behind", [self._lag], "By", "what the trace files hold and was not read yet"
+            "whywait.follow.behind", [self._lag], "By", "bytes in the trace files that were not read yet"
         )
         self._walls = meter.create_histogram(
             "whywait.wall.time", "s", "wall time of requests",
@@ -62,7 +64,7 @@ class Instruments:
         label = self._totals.add(request)
         if not request.by_cause:
             return
-        # the SDK's histogram takes no weights: what is short of a whole request waits for the next
+        # the SDK's histogram takes no weights: fractions of a request are carried over to the next
         owed = self._rest.get(label, 0.0) + request.weight
         times = min(int(owed), _MOST_AT_ONCE)
         self._rest[label] = owed - int(owed)
@@ -91,8 +93,8 @@ class Instruments:
 
 
 class CountedExporter(MetricExporter):
-    """Passes on to an exporter and counts what it could not send. Sums are sent whole each time, so that a
-    collector that was down misses moments, not amounts."""
+    """Passes metrics on to an exporter and counts failed exports. Each export sends the full sums, so that a
+    collector that was down loses resolution in time, and no amounts."""
 
     def __init__(self, exporter: MetricExporter) -> None:
         super().__init__(exporter._preferred_temporality, exporter._preferred_aggregation)
@@ -104,7 +106,7 @@ class CountedExporter(MetricExporter):
     def export(
         self, metrics_data: MetricsData, timeout_millis: float = 10_000, **kwargs: Any
     ) -> MetricExportResult:
-        """Called by the SDK's reader."""
+        """Called by the SDK's metric reader."""
         self.begun += 1
         try:
             result = self._exporter.export(metrics_data, timeout_millis=timeout_millis, **kwargs)
@@ -117,9 +119,9 @@ class CountedExporter(MetricExporter):
         return result
 
     def force_flush(self, timeout_millis: float = 10_000) -> bool:
-        """Called by the SDK's reader."""
+        """Called by the SDK's metric reader."""
         return self._exporter.force_flush(timeout_millis)
 
     def shutdown(self, timeout_millis: float = 30_000, **kwargs: Any) -> None:
-        """Called by the SDK's reader."""
+        """Called by the SDK's metric reader."""
         self._exporter.shutdown(timeout_millis)

@@ -3,13 +3,13 @@
 import os
 from typing import Final
 
-_REST_PER_WORK: Final = 4.0  # at most a fifth of a core, however much is written
+_REST_PER_WORK: Final = 4.0  # at most a fifth of a core at any volume of traces
 LONGEST_S: Final = 30.0
 _NICER: Final = 10
 
 
 def rest_s(turn_s: float, worked_s: float) -> float:
-    """Return how long to wait after a turn that took `worked_s`, when there is one every `turn_s`."""
+    """Return the seconds to sleep after a round that took `worked_s`, when a round is due every `turn_s`."""
     return min(max(turn_s - worked_s, worked_s * _REST_PER_WORK), LONGEST_S)
 
 

@@ -1,4 +1,4 @@
-"""From growing files to counted requests, turn by turn. Bounded: what does not fit is left in the files."""
+"""From growing files to counted requests, round by round. Memory is bounded: the rest stays in the files."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -20,27 +20,27 @@ EVERYTHING: Final = 1 << 62  # as `back`: from the beginning
 
 
 class Turn(NamedTuple):
-    """What became known in one turn."""
+    """The result of one round."""
 
     requests: tuple[Counted, ...]
     busy: tuple[Busy, ...]
 
 
 class Reader:
-    """Follows a file or a directory. `back`: bytes of each file's end that are read at the beginning."""
+    """Follows a file or a directory. `back`: how many bytes at the end of each existing file are read."""
 
     def __init__(
         self, path: Path, *, back: int = 0, service: str | None = None, patience: Patience | None = None
     ) -> None:
         self.follower = Follower(path, back=back)
         self.assembly = Assembly(patience, mid_stream=back < EVERYTHING)
-        self.lost_by_service = ""  # in its own words; "" for nothing
+        self.lost_by_service = ""  # as its traces report it; "" for none
         self._service = service
         self._incomplete = 0
 
     @property
     def lost(self) -> dict[str, int]:
-        """What was lost on the way, by kind, since the beginning."""
+        """Losses since the beginning, by kind."""
         found: Counter[str] = self.follower.lost + self.assembly.lost
         if self._incomplete:
             found[INCOMPLETE] += self._incomplete
@@ -48,16 +48,16 @@ class Reader:
 
     @property
     def service_missing(self) -> str:
-        """That the service asked for has sent nothing while others have, in words; "" where that is not so."""
+        """A message when only other services than the chosen one have sent traces; otherwise ""."""
         seen = self.assembly.services
         if self._service is None or not seen or self._service in seen:
             return ""
         return f"no request of service {self._service!r}; there are: {', '.join(map(repr, sorted(seen)[:_NAMED]))}"
 
     def turn(self, now_s: float, *, final: bool = False) -> Turn:
-        """Read what came, and return the requests whose traces are whole now; `final`: all that are there.
+        """Read new lines, and return the requests whose traces are complete; `final`: all requests.
 
-        `now_s` is of any clock that never goes back.
+        `now_s` is the time of any monotonic clock.
         """
         behind = self._read(now_s, final)
         while final and behind:
@@ -94,7 +94,7 @@ class Reader:
 
 
 def checked_path(source: str, *, must_exist: bool) -> Path:
-    """Return the path to follow; raises InputError for what cannot be followed."""
+    """Return the path to follow. Raises InputError when it cannot be followed."""
     if source == "-" or source.startswith(("http://", "https://")):
         raise InputError(
             f"{source} cannot be followed: expected the file or directory that the service writes "
@@ -104,7 +104,7 @@ def checked_path(source: str, *, must_exist: bool) -> Path:
     if must_exist and not path.exists():
         raise InputError(f"{path} does not exist: expected a file of OTLP JSON Lines, or a directory of them")
     if not path.exists() and not path.parent.is_dir():
-        raise InputError(f"{path} cannot come to be: there is no directory {path.parent}")
+        raise InputError(f"{path} cannot be created: there is no directory {path.parent}")
     return path
 
 

@@ -1,4 +1,4 @@
-"""One file that somebody else is writing: the whole lines that came since the last reading."""
+"""One file that another process is writing: the complete lines since the last reading."""
 
 import os
 from collections import Counter
@@ -8,22 +8,22 @@ from typing import Final
 
 _CHUNK: Final = 1 << 20
 _LONGEST_LINE: Final = 32 << 20
-_MARK: Final = 64  # bytes before our place: they show whether the file is still the one that was read
+_MARK: Final = 64  # bytes before the position: they show whether the file is still the same
 
 LOST_LINE: Final = "line"
 REWRITTEN: Final = "truncated file"
 
 
 class Tail:
-    """Reads from `start` on. Known by its inode, so that a renamed file goes on being the same file."""
+    """Reads from `start` on. Its inode identifies it, so that a renamed file stays the same file."""
 
     def __init__(self, path: Path, found: os.stat_result, start: int, lost: Counter[str]) -> None:
         self.path = path
         self.key = (found.st_dev, found.st_ino)
         self.size = found.st_size
-        self._offset = start  # of the first byte not yet handed out
+        self._offset = start  # of the first byte that was not returned yet
         self._mark = b""
-        self._skipping = False  # inside a line too long to be one
+        self._skipping = False  # inside a line over the limit
         self._lost = lost
         self._file: FileIO | None = None
         if start:
@@ -31,16 +31,16 @@ class Tail:
 
     @property
     def is_open(self) -> bool:
-        """Whether it holds a file descriptor."""
+        """Whether the file is open."""
         return self._file is not None
 
     @property
     def behind(self) -> int:
-        """Bytes that are there and were not handed out, as of the last reading."""
+        """Bytes that were not returned yet, as of the last reading."""
         return max(self.size - self._offset, 0)
 
     def open(self) -> bool:
-        """Opens the file if it is still the same one; false when it cannot be read."""
+        """Open the file if it is still the same one; False when it cannot be read."""
         if self._file is not None:
             return True
         try:
@@ -55,21 +55,21 @@ class Tail:
         return True
 
     def close(self) -> None:
-        """Lets the descriptor go; a later read opens the file again."""
+        """Close the file; a later read opens it again."""
         if self._file is not None:
             self._file.close()
             self._file = None
 
     def grown(self) -> bool:
-        """Whether there is something to read, or the file was cut. Needs no descriptor if `size` is known."""
+        """Whether there is something to read, or the file was truncated. Opens nothing if `size` is known."""
         if self._file is not None:
             self.size = os.fstat(self._file.fileno()).st_size
         return self.size != self._offset
 
     def read(self, most: int, *, final: bool = False) -> list[bytes]:
-        """Return whole lines, about `most` bytes of them; `final`: the last one may lack its line end.
+        """Return complete lines, about `most` bytes of them; `final`: also a last line without a line end.
 
-        Of a file that was cut or written anew everything is read again. Raises OSError.
+        A truncated or rewritten file is read again from its beginning. Raises OSError.
         """
         if not self.open() or self._file is None:
             return []
@@ -95,7 +95,7 @@ class Tail:
         return rest
 
     def _next_lines(self, file: int) -> bytes:
-        """Whole lines from our place on; b"" when none is complete."""
+        """Complete lines from the position on; b"" without one."""
         data = os.pread(file, _CHUNK, self._offset)
         last = data.rfind(b"\n")
         while last < 0 and len(data) < _LONGEST_LINE:
@@ -131,7 +131,7 @@ class Tail:
         return os.pread(file, len(self._mark), self._offset - len(self._mark)) != self._mark
 
     def _begin_at(self, start: int) -> None:
-        """Moves back to the beginning of the line that is being written at `start`."""
+        """Move back to the beginning of the line that contains `start`."""
         if not self.open() or self._file is None:
             return
         file = self._file.fileno()

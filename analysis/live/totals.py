@@ -1,4 +1,4 @@
-"""Sums since the beginning, by endpoint and cause; pure. They only ever grow."""
+"""Sums since the beginning, by endpoint and cause. They never decrease. Pure."""
 
 from whywait.analysis.live.counting import Counted
 from whywait.analysis.live.labels import Labels
@@ -10,14 +10,14 @@ class Total:
     __slots__ = ("by_cause", "incomplete", "requests", "traced")
 
     def __init__(self) -> None:
-        self.requests = 0.0  # that the traces stand for
+        self.requests = 0.0  # estimate for all requests
         self.traced = 0  # requests that were analysed
-        self.incomplete = 0  # requests that were not recorded whole and are in none of the others
+        self.incomplete = 0  # requests that were not recorded whole; no other field counts them
         self.by_cause: dict[str, float] = {}
 
 
 class Totals:
-    """Filled by one thread; others may read at any time and see sums that were right a moment ago."""
+    """One thread writes; others may read at any time and may see slightly older sums."""
 
     def __init__(self, labels: Labels) -> None:
         self._labels = labels

@@ -1,8 +1,8 @@
-"""What was counted in the last seconds, by endpoint; pure: the caller says how long each turn took.
+"""What was counted in the last seconds, by endpoint. Pure: the caller passes the length of each round.
 
-A request belongs to the turn in which its trace was counted, a few seconds after it ended: so the rate is
-right however long traces take to arrive. Durations are kept in buckets 2% wide, so that memory does not grow
-with the traffic.
+A request belongs to the round in which its trace was counted, a few seconds after it ended, so that the rate is
+right for any delay of traces. Durations are kept in buckets 2% wide, so that memory does not grow with the
+traffic.
 """
 
 from collections import deque
@@ -16,7 +16,7 @@ from whywait.analysis.live.labels import MOST_ENDPOINTS, Labels, printable
 
 LONGEST_S: Final = 600
 _PER_OCTAVE: Final = 32
-_MOST_CULPRITS: Final = 100  # of an endpoint in one turn
+_MOST_CULPRITS: Final = 100  # of an endpoint in one round
 _MOST_POOLS: Final = 20
 _Key = TypeVar("_Key", bound=Hashable)
 
@@ -32,7 +32,7 @@ class Worst:
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """One endpoint over the window. Everything but `traced` and `worst` is for all requests it stands for."""
+    """One endpoint over the window. Everything but `traced` and `worst` is an estimate for all requests."""
 
     name: str
     requests: float
@@ -45,13 +45,13 @@ class Endpoint:
 
     @property
     def wall_ns(self) -> float:
-        """Time of all its requests in sum."""
+        """The wall time of all its requests, ns."""
         return sum(self.by_cause.values())
 
 
 @dataclass(frozen=True, slots=True)
 class Pool:
-    """A pool's workers, as far as traced requests used them."""
+    """A pool's workers, as traced requests used them."""
 
     name: str
     size: int  # of one process; 0 where unknown
@@ -69,14 +69,14 @@ class View:
     incomplete: int
 
     def mean_ns(self, *causes: str) -> float:
-        """Time that these causes took of a request, on average over all endpoints."""
+        """Return the time of these causes, ns per request on average over all endpoints."""
         requests = sum(one.requests for one in self.endpoints)
         amount = sum(one.by_cause.get(cause, 0.0) for one in self.endpoints for cause in causes)
         return amount / requests if requests else 0.0
 
 
 class _Sums:
-    """One endpoint in one turn, or over several."""
+    """One endpoint in one round, or in several."""
 
     __slots__ = ("by_cause", "culprits", "requests", "traced", "walls", "worst")
 
@@ -112,7 +112,7 @@ class _Sums:
             self.worst = worst
 
     def quantile_ns(self, fraction: float) -> float:
-        """The middle of the bucket that holds this quantile."""
+        """The middle of the bucket with this quantile, ns."""
         wanted, below = fraction * self.requests, 0.0
         for bucket in sorted(self.walls):
             below += self.walls[bucket]
@@ -145,7 +145,7 @@ class _Turn:
 
 
 class Window:
-    """The last `seconds`, at most LONGEST_S; rounded up to whole turns."""
+    """The last `seconds`, at most LONGEST_S, rounded up to whole rounds."""
 
     def __init__(self, seconds: float, most_endpoints: int = MOST_ENDPOINTS) -> None:
         self._seconds = min(seconds, LONGEST_S)
@@ -153,7 +153,7 @@ class Window:
         self._turns: deque[_Turn] = deque()
 
     def add(self, seconds: float, requests: Iterable[Counted], busy: Iterable[Busy] = ()) -> None:
-        """Count what became known in a turn of this length. Nothing is said of turns before the first count."""
+        """Count the result of a round of this length. Rounds before the first count are ignored."""
         turn = _Turn(seconds)
         turn.count(requests, Labels(self._most))  # of this turn: an endpoint of an hour ago takes no place
         turn.count_busy(busy)
@@ -163,7 +163,7 @@ class Window:
             self._turns.popleft()
 
     def view(self) -> View:
-        """Return the last seconds."""
+        """Return the view of the last seconds."""
         merged: dict[str, _Sums] = {}
         pools: dict[tuple[str, int], tuple[set[int], float]] = {}
         for turn in self._turns:

@@ -1,4 +1,4 @@
-"""Reads spans from where they are kept, into one frame. Judges nothing: `clean` does."""
+"""Loads spans from files, Jaeger or frames into one frame. `clean` checks them afterwards."""
 
 from datetime import datetime
 from os import PathLike
@@ -26,21 +26,21 @@ def load_traces(
     limit: int = DEFAULT_LIMIT,
     skip_bad_lines: bool = False,
 ) -> Traces:
-    """Return the spans of a source, in an order that depends on the spans alone.
+    """Return the spans of a source as one frame with SPAN_COLUMNS, in an order that depends on the spans alone.
 
     `source` is a file of OTLP JSON Lines, a directory of such files, "-" for standard input, the base
-    URL of a Jaeger, or a frame with SPAN_COLUMNS. `service` keeps the traces that the service took
-    part in (a Jaeger with several services needs it). `start` and `end` bound the start of the spans;
+    URL of a Jaeger, or a frame with SPAN_COLUMNS. `service` keeps the traces in which the
+    service took part (required for a Jaeger with several services). `start` and `end` bound the start of the spans;
     a Jaeger is asked for the last hour when they are not given, for at most `limit` traces.
     A line that is no OTLP JSON raises, or with `skip_bad_lines` becomes a finding.
 
-    Raises InputError when nothing usable is there; its message says what to do.
+    Raises InputError when there is no usable span; its message says what to do.
     """
     if isinstance(source, pd.DataFrame):
         missing = [name for name in SPAN_COLUMNS if name not in source.columns]
         if missing:
             raise InputError(
-                f"the frame lacks the columns {', '.join(missing)}; expected {', '.join(SPAN_COLUMNS)}"
+                f"the frame is without the columns {', '.join(missing)}; expected {', '.join(SPAN_COLUMNS)}"
             )
         return _only(Traces(in_order(source.loc[:, list(SPAN_COLUMNS)])), service, start, end)
     name = str(source)

@@ -29,17 +29,17 @@ def read_path(path: Path, *, skip_bad_lines: bool) -> tuple[list[Row], tuple[Fin
         findings += bad
     if not rows:
         raise InputError(
-            f"{path} holds no spans: send the service some requests, or wait until it has exported"
+            f"{path} contains no spans: send the service some requests, or wait until it has exported them"
         )
     return rows, tuple(findings)
 
 
 def files_of(path: Path) -> list[Path]:
-    """Return the file itself, or a directory's files that may hold traces; raises InputError where there is none."""
+    """Return the file itself, or a directory's files that may contain traces. Raises InputError when there is none."""
     if path.is_dir():
         files = sorted(file for file in path.iterdir() if file.name.endswith(SUFFIXES) and file.is_file())
         if not files:
-            raise InputError(f"{path} holds no *.jsonl file: expected OTLP JSON Lines written by whywait")
+            raise InputError(f"{path} contains no *.jsonl file: expected OTLP JSON Lines written by whywait")
         return files
     if not path.exists():
         raise InputError(
@@ -50,13 +50,13 @@ def files_of(path: Path) -> list[Path]:
 
 @contextmanager
 def lines_of(file: Path) -> Iterator[Iterable[bytes]]:
-    """Yields the lines of a file, plain or gzip; raises InputError for one that cannot be read, also inside."""
+    """Yield the lines of a file, plain or gzip. Raises InputError when it cannot be read, at its start or later."""
     try:
         with gzip.open(file) if file.suffix == ".gz" else file.open("rb") as lines:
             yield lines
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise InputError(
-            f"{file} is no whole gzip file: {error}. Was it cut off while being copied?"
+            f"{file} is not a complete gzip file: {error}. Was it truncated while being copied?"
         ) from error
     except OSError as error:
         raise InputError(f"{file} cannot be read: {error.strerror or error}") from error
@@ -66,7 +66,7 @@ def read_stdin(*, skip_bad_lines: bool) -> tuple[list[Row], tuple[Finding, ...]]
     """Return the spans on standard input; raises InputError as `read_path` does."""
     rows, findings = read_lines(sys.stdin.buffer, "standard input", skip_bad_lines=skip_bad_lines)
     if not rows:
-        raise InputError("standard input held no spans: expected OTLP JSON Lines")
+        raise InputError("standard input contained no spans: expected OTLP JSON Lines")
     return rows, findings
 
 
@@ -89,25 +89,29 @@ def read_lines(
     if not bad:
         return rows, ()
     numbers = ", ".join(map(str, bad[:5])) + (", ..." if len(bad) > 5 else "")
-    return rows, (Finding("bad-line", f"lines of {where} were left out, not OTLP JSON: {numbers}", len(bad)),)
+    return rows, (
+        Finding("bad-line", f"lines of {where} were skipped, they are not OTLP JSON: {numbers}", len(bad)),
+    )
 
 
 def _complaint(where: str, number: int, line: bytes, error: Exception) -> str:
     if isinstance(error, NotOtlp):
-        return f"{where}, line {number}: JSON, but not OTLP traces: {error}. Expected an OTLP object a line"
+        return (
+            f"{where}, line {number}: JSON, but not OTLP traces: {error}. Expected one OTLP object per line"
+        )
     if number > 1 and not line.endswith(b"\n"):
         return (
             f"{where}, line {number}: the last line is cut off; the service may still be writing. "
             "Wait for it to stop, or skip the line (--skip-bad-lines)"
         )
     kind = "truncated JSON" if line.lstrip().startswith(b"{") else "not JSON"
-    return f"{where}, line {number}: {kind}. Expected an OTLP object a line; --skip-bad-lines leaves it out"
+    return f"{where}, line {number}: {kind}. Expected one OTLP object per line; --skip-bad-lines skips it"
 
 
 @contextmanager
 def no_collection() -> Iterator[None]:
-    """Turns the garbage collector off inside the block."""
-    # millions of new dicts, none of them garbage: the collector would look at them again and again
+    """Switch the garbage collector off inside the block."""
+    # millions of new dicts, none of them garbage: the collector would scan them repeatedly
     enabled = gc.isenabled()
     gc.disable()
     try:

@@ -1,4 +1,4 @@
-"""Spans from a Jaeger: its v3 query API, or the one before where that is missing."""
+"""Loads spans from Jaeger: through its v3 query API, or the older one where v3 is missing."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -20,7 +20,7 @@ Answer = tuple[list[Row], tuple[Finding, ...]]
 
 
 def epoch_ns(moment: datetime) -> int:
-    """Return the moment as nanoseconds since the epoch; naive means local time."""
+    """Return the moment as nanoseconds since the epoch; a naive one is local time."""
     delta = moment.astimezone(UTC) - datetime(1970, 1, 1, tzinfo=UTC)
     return (delta // timedelta(microseconds=1)) * 1000
 
@@ -30,7 +30,7 @@ def read(
 ) -> Answer:
     """Return the spans of a service's traces, at most `limit` traces.
 
-    Raises InputError when nobody answers, the answer is no Jaeger's, or the service is unknown.
+    Raises InputError when there is no answer, the answer is not Jaeger's, or the service is unknown.
     """
     base = url.rstrip("/")
     until = (end or datetime.now(UTC) + timedelta(minutes=1)).astimezone(UTC)
@@ -74,15 +74,13 @@ def _read_legacy(base: str, service: str | None, since: datetime, until: datetim
         rows = [row for answer in answers or () for row in legacy_rows(answer)]
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise InputError(f"{base} does not answer like a Jaeger: {error!r} in /api/traces") from error
-    rounded = Finding(
-        "microseconds", "this Jaeger's API gives times in microseconds: the nanoseconds are lost"
-    )
+    rounded = Finding("microseconds", "this Jaeger's API has times in microseconds: the nanoseconds are lost")
     return _found(rows, base, chosen, since, until, limit, (rounded,))
 
 
 def _choose(base: str, service: str | None, known: Any) -> str:
     if not isinstance(known, list):
-        raise InputError(f"{base} does not answer like a Jaeger: no list of services")
+        raise InputError(f"{base} does not answer like Jaeger: no list of services")
     names = sorted(str(name) for name in known)
     listed = ", ".join(map(repr, names)) or "none yet"
     if service is None:
@@ -107,7 +105,7 @@ def _found(
 
 
 def _get(base: str, path: str, query: dict[str, str]) -> list[Any] | None:
-    """Return the JSON objects of the answer; None where there is no such page."""
+    """Return the JSON objects of the answer; None for a missing page."""
     address = f"{base}{path}" + (f"?{urlencode(query)}" if query else "")
     request = Request(address, headers={"Accept": "application/json"})  # noqa: S310 - http(s) was checked
     try:
@@ -127,7 +125,7 @@ def _get(base: str, path: str, query: dict[str, str]) -> list[Any] | None:
     try:
         return list(_objects(body))
     except ValueError:
-        # a page of Jaeger's UI, say, where an older one does not know the address
+        # for example a page of Jaeger's UI, from an older release without this address
         if "v3" in path:
             return None
         raise InputError(f"{base} is not a Jaeger: {path} did not answer JSON") from None

@@ -42,7 +42,7 @@ def _value(tag: dict[str, Any]) -> Any:
     if tag.get("type") == "int64":
         return int(value)  # type: ignore[arg-type]
     if isinstance(value, str) and value[:1] == "[":
-        # this API shows a list as its JSON text
+        # this API encodes a list as JSON text
         try:
             listed = json.loads(value)
         except ValueError:

@@ -1,4 +1,4 @@
-"""OTLP JSON to rows of `SPAN_COLUMNS`. Knows the encoding, nothing of files or HTTP."""
+"""Decodes OTLP JSON into rows of `SPAN_COLUMNS`. Independent of files and HTTP."""
 
 import json
 from collections.abc import Callable, Iterable, Mapping
@@ -19,13 +19,13 @@ Row = tuple[Any, ...]  # one span, in the order of SPAN_COLUMNS
 
 
 class NotOtlp(ValueError):
-    """Raised for JSON that is not OTLP trace data; the message names what is wrong, without a place."""
+    """JSON that is not OTLP trace data. The message names what is wrong, without its place."""
 
 
 def parsed(text: bytes) -> Any:
     """Return the JSON in a text, its strings with "?" for what is no Unicode (half of a surrogate pair).
 
-    Raises ValueError for what is no JSON.
+    Raises ValueError when the text is not JSON.
     """
     payload = json.loads(text)
     if b"\\ud" not in text and b"\\uD" not in text:
@@ -64,7 +64,7 @@ _DECODED: Final[Mapping[str, Callable[[Any], Any]]] = {
 def rows_of(payload: Any) -> list[Row]:
     """Return the spans of one OTLP `TracesData` object as rows of SPAN_COLUMNS.
 
-    Raises NotOtlp when the object is something else or a span lacks an id or a time.
+    Raises NotOtlp when the object is something else, or a span is without an id or a time.
     """
     if not isinstance(payload, dict) or not isinstance(payload.get("resourceSpans"), list):
         raise NotOtlp('no "resourceSpans"')

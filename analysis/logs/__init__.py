@@ -1,8 +1,8 @@
-"""Timestamped logs as evidence: what their timers cover, what lies between, and what cannot be known.
+"""Timestamped logs as evidence: what their timers cover, what lies between, and what remains unknown.
 
     lines → sightings (patterns, clock_text) → requests of stretches and silences (stretches) → spans
 
-A log says where a program stood. It never says why, so nothing here names a cause.
+A log shows where a program was. It never shows why, so nothing here names a cause.
 """
 
 from whywait.analysis.logs.model import LoggedRequest, LogReading, Sighting, Silence, Stretch

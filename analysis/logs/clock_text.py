@@ -1,7 +1,7 @@
-"""Times and durations as logs write them, to integer nanoseconds.
+"""Parses times and durations of logs into integer nanoseconds.
 
-A time without a date is of the day given, one without a year of the year given, one without a zone is
-taken as UTC: only differences within one log count.
+The caller passes a default day and year for times without them; a time without a zone is taken as UTC.
+Only differences within one log matter.
 """
 
 import re
@@ -26,17 +26,17 @@ _FORMS: Final = tuple(
         rf"(?<!\d){_CLOCK}{_ZONE}",
     )
 )
-# seconds, milliseconds, microseconds or nanoseconds since 1970, told apart by their digits
+# seconds, milliseconds, microseconds or nanoseconds since 1970, by their number of digits
 _EPOCH: Final = re.compile(
     r"(?<![\d.])(?P<whole>\d{19}|\d{16}|\d{13}|\d{10})(?:\.(?P<fraction>\d{1,9}))?(?![\d.])"
 )
 _DURATION: Final = re.compile(rf"(?i)\s*(?P<number>{NUMBER})\s*(?P<unit>{UNIT})?\s*")
-_WITHIN: Final = 96  # a line's own time stands at its beginning
+_WITHIN: Final = 96  # characters from the line's beginning in which its time is searched
 Moment = tuple[int, int]  # nanoseconds, and the value of the last digit given
 
 
 def moment(text: str, today: date) -> Moment | None:
-    """Return the time that `text` holds, the first of any form; None when there is none."""
+    """Return the first time in `text`, of any form; None without one."""
     epoch = _EPOCH.search(text)
     if epoch is not None and epoch.start() == len(text) - len(text.lstrip(" [\"'")):
         return epoch_moment(epoch)
@@ -48,12 +48,12 @@ def moment(text: str, today: date) -> Moment | None:
 
 
 def line_moment(line: str, today: date) -> Moment | None:
-    """Return the time at the beginning of a line; None when there is none."""
+    """Return the time at the beginning of a line; None without one."""
     return moment(line[:_WITHIN], today)
 
 
 def epoch_moment(found: re.Match[str]) -> Moment:
-    """Return what a match of a number since 1970 means: its length tells its unit."""
+    """Return the moment of a number since 1970; its number of digits gives the unit."""
     whole, fraction = found["whole"], found["fraction"] or ""
     scale = 10 ** (19 - len(whole))
     return int(whole) * scale + int(int(fraction or 0) * scale // 10 ** len(fraction)), max(
@@ -89,7 +89,7 @@ def _zone(text: str | None) -> timezone:
 
 
 def duration(text: str, unit: str = "ms") -> Moment | None:
-    """Return the duration that `text` is, and the value of its last digit; `unit` where it names none."""
+    """Return the duration in `text` and the value of its last digit, ns; `unit` is the default unit."""
     found = _DURATION.fullmatch(text)
     if found is None:
         return None

@@ -1,12 +1,12 @@
-"""What the steps from lines to stretches hand to one another. All times are integer nanoseconds."""
+"""The values that the steps from lines to stretches exchange. All times are integer nanoseconds."""
 
 from dataclasses import dataclass
 from typing import Final
 
 from whywait.analysis.model import Finding
 
-NAMED: Final = "named"  # inside BEFORE_X ... AFTER_X: the log says what ran
-SINCE: Final = "since"  # up to an AFTER_X whose beginning was not logged: from the marker before it
+NAMED: Final = "named"  # inside BEFORE_X ... AFTER_X: the log names what ran
+SINCE: Final = "since"  # from the previous marker to an AFTER_X whose beginning was not logged
 BETWEEN: Final = "between"  # between two markers that do not belong together: no name
 
 
@@ -15,15 +15,15 @@ class Sighting:
     """One line that belongs to a request."""
 
     request: str
-    time_ns: int  # since the epoch, as far as the line tells (see `clock_text`)
+    time_ns: int  # since the epoch, as far as the line has it (see `clock_text`)
     line: int  # number in the input, from 1
     text: str  # the beginning of the line
     marker: str = ""  # "" for a plain line
-    delta_ns: int | None = None  # what the line says has passed since the marker before
-    delta_step_ns: int = 0  # the last digit that it gives
-    total_ns: int | None = None  # what the line says the whole request took
+    delta_ns: int | None = None  # time since the previous marker, as the line states it
+    delta_step_ns: int = 0  # the value of its last digit
+    total_ns: int | None = None  # time of the whole request, as the line states it
     total_step_ns: int = 0
-    step_ns: int = 1  # the last digit of its time
+    step_ns: int = 1  # the value of its time's last digit
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class Stretch:
 
     start_ns: int
     end_ns: int
-    label: str  # "COLLECT", or "SUBMIT → BEFORE_COLLECT" where the log gives no name
+    label: str  # "COLLECT", or "SUBMIT → BEFORE_COLLECT" where the log has no name
     kind: str  # NAMED, SINCE or BETWEEN
 
     @property
@@ -42,11 +42,11 @@ class Stretch:
 
 @dataclass(frozen=True, slots=True)
 class Silence:
-    """The time between two neighbouring lines of a request in which it logged nothing at all."""
+    """The time between two neighbouring lines of a request, in which it logged nothing."""
 
     start_ns: int
     end_ns: int
-    before: str  # the line that it begins with
+    before: str  # the line at its beginning
     after: str
     before_line: int
     after_line: int
@@ -59,7 +59,7 @@ class Silence:
 
 @dataclass(frozen=True, slots=True)
 class Phase:
-    """BEFORE_X ... AFTER_X of one request: phases may lie in one another, and overlap where threads log."""
+    """BEFORE_X ... AFTER_X of one request: phases nest, and overlap where several threads log."""
 
     start_ns: int
     end_ns: int
@@ -77,10 +77,10 @@ class LoggedRequest:
     silences: tuple[Silence, ...]  # longest first
     phases: tuple[Phase, ...]
     lines: int
-    step_ns: int  # the coarsest time among its lines: shorter stretches cannot be told
-    stated_ns: int | None = None  # the longest total that a line states
+    step_ns: int  # the coarsest resolution of its lines: shorter stretches cannot be resolved
+    stated_ns: int | None = None  # the longest stated total
     stated_step_ns: int = 0
-    others: int = 0  # requests that were in flight while this one was
+    others: int = 0  # requests that were open at the same time
 
     @property
     def clocked_ns(self) -> int:
@@ -88,7 +88,7 @@ class LoggedRequest:
 
     @property
     def untimed_ns(self) -> int:
-        """What the stated total has more than all timers together; 0 where they agree as far as given."""
+        """The stated total less the sum of all timers, ns; 0 where they agree within their resolution."""
         if self.stated_ns is None or self.stated_ns - self.clocked_ns < max(
             self.stated_step_ns, self.step_ns
         ):
@@ -97,7 +97,7 @@ class LoggedRequest:
 
     @property
     def wall_ns(self) -> int:
-        """What the request took: the clocked time and what lies under no timer."""
+        """The request's time, ns: what its timers measured, and what no timer measured."""
         return self.clocked_ns + self.untimed_ns
 
     def of_kind_ns(self, *kinds: str) -> int:

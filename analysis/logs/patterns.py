@@ -1,7 +1,7 @@
-"""Which parts of a line are request, marker, time, delta and total: common formats, or the user's words.
+"""Finds request, marker, time, delta and total in a line: in common formats, or by the user's patterns.
 
-The common ones are linear in the length of a line. A user's pattern may not be: `reading` stops one that
-takes too long.
+The common patterns run in time linear in the line's length. A user's pattern may not: `reading` stops one
+that takes too long.
 """
 
 import json
@@ -16,7 +16,7 @@ from whywait.analysis.logs.model import Sighting
 
 GROUPS: Final = ("request", "name", "time", "delta", "total")
 EXAMPLE: Final = r"req=(?P<request>\w+) (?P<name>\w+) took (?P<delta>[\d.]+ms)"
-ALL: Final = "(all)"  # the one request of a pattern without a group for it
+ALL: Final = "(all)"  # the only request, where a pattern has no group for it
 _SHOWN: Final = 160
 
 _WORDS: Final = r"(?:(?:request|req|trace|correlation)[_ -]?id|rid)"
@@ -42,7 +42,7 @@ Reader = Callable[[str, int], Sighting | None]  # line without its end, its numb
 
 
 def common_reader(today: date) -> Reader:
-    """Return a reader of lines as people write them: `TS_NAME: 1747213340.826060, delta: 0.66ms` with a
+    """Return a reader of common formats: `TS_NAME: 1747213340.826060, delta: 0.66ms` with a
     request id, logfmt, JSON; a line with a request id and a time and no marker is a plain sighting."""
 
     def read(line: str, number: int) -> Sighting | None:
@@ -123,9 +123,9 @@ def _stated(pattern: re.Pattern[str], line: str) -> Moment | None:
 
 
 def user_reader(patterns: Sequence[str], today: date) -> Reader:
-    """Return a reader of lines that match one of these regular expressions, the first that does.
+    """Return a reader of lines that match one of these regular expressions; the first match counts.
 
-    Raises InputError, with an example, for one that is no regular expression or lacks a name to go by.
+    Raises InputError, with an example, for an invalid regular expression or one without the needed groups.
     """
     compiled = [_compiled(one) for one in patterns]
     if not any({"name", "total"} & set(one.groupindex) for one in compiled):

@@ -1,4 +1,4 @@
-"""Lines in, sightings out, within bounds: of a line's length, of memory, of the time for one line."""
+"""Reads lines into sightings, within bounds on line length, memory and time per line."""
 
 import signal
 import sys
@@ -16,7 +16,7 @@ from whywait.analysis.logs.patterns import EXAMPLE, Reader, common_reader, user_
 from whywait.analysis.logs.stretches import requests_of
 from whywait.analysis.model import Finding
 
-LONGEST_LINE: Final = 10_000  # bytes; what is longer is cut there
+LONGEST_LINE: Final = 10_000  # bytes; longer lines are cut
 MOST_SIGHTINGS: Final = 1_000_000
 PATIENCE_S: Final = 1.0  # of one line
 _TICK_S: Final = 0.25
@@ -30,11 +30,11 @@ def read_logs(
     today: date | None = None,
     progress: Callable[[int], object] = lambda line: None,
 ) -> LogReading:
-    """Return the requests that a log tells of; `source` is a file, or "-" for standard input.
+    """Return the requests in a log; `source` is a file, or "-" for standard input.
 
     `patterns` are regular expressions with groups `request`, `name`, `time`, `delta`, `total`; none:
-    common formats are tried. `markers` keeps only these. `progress` is called with line numbers now and
-    then. Raises InputError when the file cannot be read or tells of no request.
+    common formats are tried. `markers` keeps only these. `progress` is called with line numbers
+    from time to time. Raises InputError when the file cannot be read or contains no request.
     """
     day = today or datetime.now(UTC).date()
     reader = user_reader(patterns, day) if patterns else common_reader(day)
@@ -91,10 +91,10 @@ def _lines(file: IO[bytes]) -> Iterator[tuple[bytes, bool]]:
 
 @contextmanager
 def _bounded_time(where: str, line: Callable[[], int]) -> Iterator[None]:
-    """Raises InputError in the body once one line takes longer than PATIENCE_S.
+    """Raise InputError in the body once one line takes longer than PATIENCE_S.
 
-    A signal's handler runs between the steps of a regular expression, and can end it. Elsewhere than in
-    the main thread of a Unix process only the length of a line is bounded.
+    A signal handler runs between the steps of a regular expression, and can end it. Outside the main thread
+    of a Unix process only the length of a line is bounded.
     """
     if not hasattr(signal, "setitimer") or threading.current_thread() is not threading.main_thread():
         yield
@@ -119,12 +119,12 @@ def _bounded_time(where: str, line: Callable[[], int]) -> Iterator[None]:
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
-        if rest_s:  # somebody else's alarm goes on
+        if rest_s:  # restore an alarm that was set before
             signal.setitimer(signal.ITIMER_REAL, max(rest_s - (monotonic() - begun_s), 0.001), interval_s)
 
 
 def _is_matching(frame: Any) -> bool:
-    # waiting for more of a pipe takes as long as it takes
+    # waiting for more of a pipe has no limit
     while frame is not None:
         if frame.f_code.co_name == "read" and frame.f_globals.get("__name__") == common_reader.__module__:
             return True

@@ -1,4 +1,4 @@
-"""Logged requests as spans, so that a trace viewer shows what a log tells, and what it leaves open."""
+"""Turns logged requests into spans, so that a trace viewer shows what a log covers, and what it leaves open."""
 
 from collections.abc import Iterator
 from hashlib import blake2b
@@ -16,9 +16,9 @@ STATED_NS: Final = "whywait.log.stated_ns"
 
 
 def log_spans(reading: LogReading, service: str) -> Iterator[NewSpan]:
-    """Yields for each request a SERVER span, below it its phases as logged and the stretches without a name.
+    """Yield for each request a SERVER span, and below it its logged phases and the stretches without a name.
 
-    Ids depend on the requests alone. What lies under no timer has no place: it is an attribute.
+    Ids depend on the requests alone. Time under no timer has no position: it is an attribute.
     """
     resource = {"service.name": service}
     for number, request in enumerate(reading.requests):
@@ -37,7 +37,7 @@ def log_spans(reading: LogReading, service: str) -> Iterator[NewSpan]:
 def _children(
     request: LoggedRequest, trace_id: str, root_id: str, resource: dict[str, str]
 ) -> Iterator[NewSpan]:
-    # outer phases first; a phase is below the innermost one that holds it whole
+    # outer phases first; a phase is below the innermost one that encloses it
     around: list[tuple[int, int, str]] = []
     phases = sorted(request.phases, key=lambda one: (one.start_ns, -one.end_ns))
     for number, phase in enumerate(phases):

@@ -1,4 +1,4 @@
-"""Pure: the sightings of each request as stretches that cover its time without overlap, silences and phases.
+"""Divides each request's time into stretches without overlap, and finds silences and phases. Pure.
 
 START    BEFORE_DF      AFTER_DF    AFTER_TARGET          END
   |----------|--------------|-------------|----------------|
@@ -40,7 +40,7 @@ _LAST_WORDS: Final = frozenset({"end", "done", "finish", "finished", "request_en
 
 @dataclass(frozen=True, slots=True)
 class Edge:
-    """What a marker's name says: the phase that begins or ends with it."""
+    """The meaning of a marker's name: the phase that begins or ends with it."""
 
     label: str
     begins: bool
@@ -49,7 +49,7 @@ class Edge:
 
 @lru_cache(maxsize=4096)
 def edge(marker: str) -> Edge:
-    """Return what the name of a marker says of a phase: BEFORE_X, X_done, and so on; else a mere point."""
+    """Return the phase that a marker's name begins or ends (BEFORE_X, X_done, ...); else a point."""
     for pattern in (_BEFORE, _BEFORE_LAST):
         found = pattern.match(marker)
         if found is not None:
@@ -64,9 +64,9 @@ def edge(marker: str) -> Edge:
 def requests_of(
     sightings: Iterable[Sighting], only: frozenset[str] = frozenset()
 ) -> tuple[list[LoggedRequest], list[Finding]]:
-    """Return the requests in the order in which they began, and what was odd about their lines.
+    """Return the requests in the order in which they began, and findings about their lines.
 
-    `only` keeps these markers; the others are plain lines then. A request needs two markers, or a total.
+    `only` keeps these markers; others become plain lines. A request needs two markers, or a total.
     """
     odd: Counter[str] = Counter()
     groups = _grouped(sightings, odd)
@@ -85,11 +85,11 @@ def requests_of(
 
 
 _ODD: Final = {
-    "no-marker-pair": "requests have fewer than two markers and state no total: nothing of them was clocked",
-    "backwards": "lines have an earlier time than the line before them: they were put in order of time",
-    "delta-differs": "lines state a delta that their clock does not show: the clock counts",
-    "unended": "phases began and were never said to end: their time is between two markers",
-    "overlapping": "phases overlap without lying in one another (several threads?): time is given to the one begun last",
+    "no-marker-pair": "requests have fewer than two markers and no total: no time is known for them",
+    "backwards": "lines have an earlier time than the line before them: they were sorted by time",
+    "delta-differs": "lines state a delta that differs from their clock: the clock was used",
+    "unended": "phases began and have no logged end: their time is between two markers",
+    "overlapping": "phases overlap without nesting (several threads?): the time belongs to the phase that began last",
     "again": "requests start again under an id that was used before: a number distinguishes them",
 }  # fmt: skip
 
@@ -147,7 +147,7 @@ def _request(name: str, own: list[Sighting], odd: "Counter[str]") -> LoggedReque
 
 
 def _aligned(own: list[Sighting]) -> list[Sighting]:
-    """Plain lines have only the time of their prefix, which may be of another zone than the markers'."""
+    """Plain lines have only the time of their prefix, which may be in another zone than the markers'."""
     fine = [one for one in own if one.marker]
     plain = next((one for one in own if not one.marker), None)
     if not fine or plain is None:
@@ -183,7 +183,7 @@ def _tiles(marked: Sequence[Sighting], odd: "Counter[str]") -> tuple[tuple[Stret
         if at in last_of:
             open_phases.append(at)
         while open_phases and last_of[open_phases[-1]] <= at:
-            open_phases.pop()  # one that ended below the top is taken out when it gets there
+            open_phases.pop()  # a phase that ended below the top is removed when it gets there
         begin, end = marked[at], marked[at + 1]
         if open_phases:
             tiles.append(Stretch(begin.time_ns, end.time_ns, edges[open_phases[-1]].label, NAMED))
@@ -245,7 +245,7 @@ def _silences(own: Sequence[Sighting], stretches: Sequence[Stretch]) -> tuple[Si
 
 
 def _with_others(requests: list[LoggedRequest]) -> list[LoggedRequest]:
-    """The requests with how many others were in flight at some time of each, in any order."""
+    """The requests with the number of others that were open during each, in any order."""
     starts = sorted(one.start_ns for one in requests)
     ends = sorted(one.end_ns for one in requests)
     return [

@@ -1,4 +1,4 @@
-"""Pure: many requests' stretches summed by label, as percentiles over the requests that have them."""
+"""Sums many requests' stretches by label, as percentiles over the requests that have them. Pure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ UNTIMED: Final = "under no timer"
 
 @dataclass(frozen=True, slots=True)
 class Total:
-    """One label over all requests; times are nanoseconds per request that has it."""
+    """One label over all requests; times are ns per request with that label."""
 
     label: str
     kind: str  # NAMED, SINCE, BETWEEN or UNTIMED
@@ -45,7 +45,7 @@ def totals(requests: Sequence[LoggedRequest]) -> list[Total]:
 
 
 def own_sums(request: LoggedRequest) -> dict[tuple[str, str], int]:
-    """Return one request's stretches summed by label and kind, in the order of their first time."""
+    """Return one request's stretches summed by label and kind, in order of first occurrence."""
     sums: dict[tuple[str, str], int] = {}
     for one in request.stretches:
         sums[one.label, one.kind] = sums.get((one.label, one.kind), 0) + one.ns

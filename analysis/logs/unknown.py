@@ -1,11 +1,11 @@
-"""Pure: what a log leaves open about a request, in sentences."""
+"""Sentences about what a log leaves open about a request. Pure."""
 
 from whywait.analysis.logs.model import BETWEEN, NAMED, SINCE, LoggedRequest
 from whywait.analysis.text import amount
 
 
 def unknowable(request: LoggedRequest) -> list[str]:
-    """Return what cannot be known of this request from its log, one sentence each, longest time first."""
+    """Return what the log cannot show about this request, one sentence each, longest time first."""
     timed_ns, between_ns = request.of_kind_ns(NAMED, SINCE), request.of_kind_ns(BETWEEN)
     said = [
         (

@@ -1,4 +1,4 @@
-"""How the causes of requests change with load: with how many others were open when they came."""
+"""How the causes of requests change with load: the number of requests open at their arrival."""
 
 from typing import Final
 
@@ -15,7 +15,7 @@ MOST_LEVELS: Final = 6
 
 
 def in_flight(requests: pd.DataFrame) -> "pd.Series[float]":
-    """Return for each request how many were open when it came, itself among them; others count by their weight."""
+    """Return for each request how many were open at its arrival, itself included; others count by weight."""
     weight = weights_of(requests).to_numpy(dtype=np.float64)
     start, end = requests["start_ns"].to_numpy(), requests["end_ns"].to_numpy()
 
@@ -32,8 +32,8 @@ def in_flight(requests: pd.DataFrame) -> "pd.Series[float]":
 def causes_by_load(analysis: Analysis, levels: int = MOST_LEVELS) -> pd.DataFrame:
     """Return one row per level of load and cause (COLUMNS): mean and 95th percentile per request, ns.
 
-    Levels hold about as many requests each, at most `levels`; `in_flight` is the mean of those in it. Causes that
-    never occurred have no rows; one that occurred at any level has a row at each, so curves have no gaps.
+    There are at most `levels` levels, with about equally many requests each; `in_flight` is the mean load of a
+    level. A cause that occurred at any level has a row at each level, so curves have no gaps; others have none.
     """
     analysed = analysis.analysed
     if analysed.empty:

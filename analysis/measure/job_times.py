@@ -1,11 +1,11 @@
-"""The delay between a job's end and the moment that whoever waited for it went on: found, and divided.
+"""Collection delay: from a job's end until its waiter continues. Finds it and divides it among causes.
 
     job     |..queue..|------run------|......collect......|
     waiter  ~~~~~~~~~~~~~~~waits~~~~~~~~~~~~~~~~~~~~~~~~~~|goes on
                                       |loop_busy by X|wakeup|
 
 A timer around the await reports it as part of the prediction, or as "gather is slow"; a timer inside the job does
-not see it. It is no cause: the rows of `causes` that lie in it say what it was.
+not see it. It is not a cause: the rows of `causes` inside it give its causes.
 """
 
 from typing import Any, Final
@@ -23,7 +23,7 @@ JOB_COLUMNS: Final = (
 
 
 def job_times(analysis: Analysis) -> pd.DataFrame:
-    """Return one row per executor job of the requests: what timers at its four moments would read (JOB_COLUMNS).
+    """Return one row per executor job of the requests: what timers at its four moments would measure (JOB_COLUMNS).
 
     `on_path` says whether the request's critical path goes through the job. Times are integer ns since the epoch,
     `queue_ns` + `run_ns` + `collect_ns` is the whole time from submit to resume.
@@ -52,23 +52,23 @@ def job_times(analysis: Analysis) -> pd.DataFrame:
 
 
 def collect_delay(analysis: Analysis) -> pd.DataFrame:
-    """Return the rows of `causes` (CAUSE_COLUMNS) that lie between a job's end and its waiter's going on.
+    """Return the rows of `causes` (CAUSE_COLUMNS) between a job's end and the moment its waiter continues.
 
-    Only what delayed the request: the delays on its critical path. Rows that reach over an end are cut there, so
-    the amounts of a request sum to its collection delay in whole nanoseconds.
+    Only delays on the request's critical path count. Rows that cross an end are cut there, so the amounts of a
+    request sum to its collection delay in whole nanoseconds.
     """
     jobs = job_times(analysis)
     jobs = jobs[jobs["on_path"] & (jobs["collect_ns"] > 0)]
     windows = jobs[["request_id", "job_id", "end_ns", "resume_ns"]].rename(columns={"end_ns": "from_ns"})
     rows = analysis.causes.reset_index(names="row").merge(windows, on="request_id")
-    # the job's own rows end where its function did; what lies after belongs to whoever waited for it
+    # the job's own rows end with its function; later rows belong to its waiter
     rows = rows[(rows["start_ns"] < rows["resume_ns"]) & (rows["end_ns"] > rows["from_ns"])]
     rows = rows[~_is_job(rows, jobs)]
     begin = np.maximum(rows["start_ns"], rows["from_ns"])
     end = np.minimum(rows["end_ns"], rows["resume_ns"])
     rows = rows.assign(start_ns=begin, end_ns=end, amount_ns=end - begin)
     rows["culprit_ns"] = np.minimum(rows["culprit_ns"], rows["amount_ns"])
-    # a row may lie in the windows of two jobs: it counts once, in the longer part of it
+    # a row may overlap the windows of two jobs: it counts once, with the longer part
     rows = rows.sort_values(["row", "amount_ns"], ascending=[True, False]).drop_duplicates("row")
     return pd.DataFrame(rows.loc[:, list(CAUSE_COLUMNS)].reset_index(drop=True))
 

@@ -1,13 +1,13 @@
-"""What the requests at a percentile consisted of, in whole nanoseconds that sum to the percentile.
+"""Divides a percentile among causes, in whole nanoseconds that sum to the percentile.
 
-The percentile is by nearest rank: the wall time of one real request. One request alone says little of its kind,
-so it is divided as the requests around it were divided:
+The percentile is by nearest rank: the wall time of one real request. A single request is not representative,
+so it is divided in the proportions of the requests around it:
 
     requests by wall time   ......................................|-----band-----|..
                                                                         ^ the percentile's rank
 
 The band is the tenth of the requests nearest in rank, at least BAND_LEAST. Requests count by weight: one that was
-kept by a random share stands for those that were not. The band's sums by cause give the weights, and
+kept by random sampling represents those that were dropped. The band's sums by cause give the weights, and
 the percentile's nanoseconds are divided by them with the largest remainders: the parts sum to it exactly.
 """
 
@@ -27,7 +27,7 @@ from whywait.analysis.spans.span_table import Ints
 BAND_LEAST: Final = 5
 RESAMPLES: Final = 400
 SEED: Final = 20_240_229  # the same traces give the same interval
-CHANCE: Final = 0.01  # of an interval not to hold what is true
+CHANCE: Final = 0.01  # of an interval not to contain the true value
 _NUMBER: Final = {str(cause): number for number, cause in enumerate(CAUSES)}
 
 
@@ -38,7 +38,7 @@ class Sample:
     request_ids: NDArray[np.object_]
     amounts: NDArray[np.int64]  # request × cause
     walls: Ints
-    weights: Floats  # how many requests each stands for
+    weights: Floats  # how many requests each one represents
     rank_in_time: Ints  # for the requests in order of their start, the row of each
 
     def __len__(self) -> int:
@@ -46,7 +46,7 @@ class Sample:
 
 
 def sample_of(requests: pd.DataFrame, causes: pd.DataFrame) -> Sample:
-    """Return the analysed ones of `requests` with what each consisted of; `causes` may hold others' rows too."""
+    """Return the analysed ones of `requests` with the causes of each; `causes` may have rows of others too."""
     ids = pd.Index(requests["request_id"])
     row = ids.get_indexer(pd.Index(causes["request_id"]))
     known = row >= 0
@@ -66,7 +66,7 @@ def sample_of(requests: pd.DataFrame, causes: pd.DataFrame) -> Sample:
 
 
 def rank_and_band(weights: Floats, percentile: float) -> tuple[int, Floats]:
-    """Return the row of the percentile, and how much of each row lies in the band around it."""
+    """Return the row of the percentile, and the share of each row that is in the band around it."""
     upto = np.cumsum(weights)
     target = percentile / 100 * upto[-1]
     rank = nearest_rank(upto, percentile)
@@ -89,7 +89,7 @@ def composition(sample: Sample, percentile: float) -> tuple[int, ...]:
     if not len(sample):
         raise ValueError("no requests to take a percentile of")
     rank, band = rank_and_band(sample.weights, percentile)
-    # thousandths of a nanosecond: weights need not be whole
+    # thousandths of a nanosecond: weights need not be integers
     weights = [round(float(ns) * 1000) for ns in band @ sample.amounts]
     return divided(int(sample.walls[rank]), weights)
 
@@ -110,7 +110,7 @@ def resampled(sample: Sample, percentile: float, seed: int) -> Floats:
     """Return RESAMPLES compositions (resample × cause, ns) of samples drawn from this one.
 
     Blocks of requests that began one after the other are drawn, not single ones: neighbours in time wait for the
-    same things, and are no independent witnesses.
+    same things, and are not independent.
     """
     count = len(sample)
     draw = np.random.default_rng([SEED, seed])
@@ -131,11 +131,11 @@ def resampled(sample: Sample, percentile: float, seed: int) -> Floats:
 
 def requests_needed(percentile: float) -> int:
     """Return how many requests can bound this percentile from both sides at CHANCE: with fewer, all of them may
-    well lie on one side of the true one."""
+    be on one side of the true value."""
     nearest = max(percentile, 100 - percentile) / 100
     return max(2, ceil(log(CHANCE / 2) / log(nearest))) if nearest < 1 else 2**31
 
 
 def highest_tellable(count: int) -> int:
-    """Return the highest whole percentile that `count` requests can bound, 0 when there is none."""
+    """Return the highest whole percentile that `count` requests can bound, 0 without one."""
     return max((one for one in range(50, 100) if requests_needed(one) <= count), default=0)

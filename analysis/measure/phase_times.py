@@ -1,7 +1,7 @@
-"""What the requests computed, by phase: transform, conversion, compute, and what a library calls its own.
+"""The requests' computing by phase: transform, conversion, compute, and the names of libraries.
 
-A stretch belongs to the innermost phase around it. Phases too short for spans of their own left sums on
-the span around them; such a sum takes its part of that span's computing, by length.
+A segment belongs to the innermost phase around it. Phases too short for spans are sums on the span around
+them; such a sum gets its share of that span's computing, by length.
 """
 
 from collections.abc import Iterator
@@ -19,23 +19,23 @@ COMPUTING: Final = tuple(cause for cause in CAUSES if cause.info.computes)  # on
 
 
 def phase_times(analysis: Analysis, *causes: Cause) -> pd.DataFrame:
-    """Return one row per request and phase: the ns that the request computed in it, on its path.
+    """Return one row per request and phase: the request's computing in it on the critical path, ns.
 
-    `causes` says which computing is meant; all of COMPUTING where none is given. The amounts of a
-    request sum to its computing; what no phase covers has phase "". `weight` is the request's.
+    `causes` chooses the kinds of computing; the default is COMPUTING. The amounts of a request sum to its
+    computing; the part outside any phase has phase "". `weight` is the request's.
     """
     rows = analysis.causes[analysis.causes["cause"].isin(causes or COMPUTING)]
     if rows.empty:
         return pd.DataFrame(columns=list(COLUMNS)).astype({"amount_ns": "int64"}).assign(weight=1.0)
     own = rows.groupby(["endpoint", "request_id", "trace_id", "span_id"], sort=False)["amount_ns"].sum()
-    # how long each span was on the path for any reason: the sums are of its running time as a whole
+    # each span's time on the critical path: the sums are of its running time as a whole
     ran = analysis.causes.groupby(["trace_id", "span_id"], sort=False)["amount_ns"].sum()
     ran_ns = {key: int(ns) for key, ns in ran.items()}
     table = own.reset_index()
     keys = list(zip(table["trace_id"], table["span_id"], strict=True))
     known = _with_phases(analysis.spans, pd.MultiIndex.from_tuples(keys))
     table["phase"] = [known.get(key, _NOTHING)[0] for key in keys]
-    # the few spans with sums inside: each sum becomes a row, and what is left stays the span's own
+    # the few spans with sums: each sum becomes a row, and the remainder stays with the span
     inner: list[tuple[Any, ...]] = []
     for at, key in enumerate(keys):
         if not known.get(key, _NOTHING)[1]:
@@ -57,7 +57,7 @@ def phase_times(analysis: Analysis, *causes: Cause) -> pd.DataFrame:
 
 
 def _with_phases(spans: pd.DataFrame, keys: pd.MultiIndex) -> dict[Any, tuple[str, dict[str, int]]]:
-    """Return the phase, and the sums of short phases, of those spans that have any."""
+    """Return the phase, and the sums of short phases, of spans that have any."""
     known: dict[Any, tuple[str, dict[str, int]]] = {}
     at = pd.MultiIndex.from_frame(spans[["trace_id", "span_id"]])
     named = spans.loc[at.isin(keys), ["trace_id", "span_id", "attributes"]]

@@ -1,4 +1,4 @@
-"""What went on in the service while one request was open: the loop, the workers, the GIL and the CPUs.
+"""One request and its surroundings: the event loop, the workers, the GIL and the CPUs while it was open.
 
 critical path   |pool_queue............|compute|loop_busy.....|
 event loop      |a||other request      |       |other request |
@@ -27,21 +27,21 @@ STRIP_COLUMNS: Final = ("start_ns", "end_ns", "on_cpu", "cpu_wait", "gil_wait")
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """One request and what surrounded it. All times are ns since the request began, cut to its wall time."""
+    """One request and its surroundings. All times are ns since the request began, clipped to its wall time."""
 
     request: dict[str, Any]  # REQUEST_COLUMNS
     wall_ns: int
-    path: pd.DataFrame  # PATH_COLUMNS: the critical path, neighbours of one cause and culprit as one
+    path: pd.DataFrame  # PATH_COLUMNS: the critical path; neighbours with one cause and culprit are merged
     loop: pd.DataFrame  # WORK_COLUMNS: what the event loop ran in long stretches
     workers: pd.DataFrame  # WORK_COLUMNS: jobs on worker threads, of this request and of others
-    strips: pd.DataFrame  # STRIP_COLUMNS: how many threads were in each state, on average over the bin
+    strips: pd.DataFrame  # STRIP_COLUMNS: threads in each state, on average over the bin
 
 
 def scene(analysis: Analysis, request_id: str | None = None, *, bins: int = BINS) -> Scene:
-    """Return the scene of a request, by default of the slowest; raises InputError when there is no such request.
+    """Return the surroundings of a request, by default of the slowest. Raises InputError for an unknown request.
 
-    The strips spread what was measured for a job or a stretch of the loop evenly over it: they show how crowded it
-    was, not each moment.
+    The strips spread a measured amount evenly over its job or stretch of the loop: they show averages, not
+    each moment.
     """
     request = request_row(analysis, request_id)
     begin, wall = int(request["start_ns"]), max(int(request["wall_ns"]), 1)
@@ -62,7 +62,7 @@ def scene(analysis: Analysis, request_id: str | None = None, *, bins: int = BINS
 
 
 def path_of(analysis: Analysis, request: dict[str, Any]) -> pd.DataFrame:
-    """Return a request's critical path (PATH_COLUMNS), ns since it began; neighbours of one cause and culprit as one."""
+    """Return a request's critical path (PATH_COLUMNS), ns since it began; neighbours with one cause and culprit are merged."""
     own = analysis.causes[analysis.causes["request_id"] == request["request_id"]].sort_values("start_ns")
     keys = ["cause", "culprit", "culprit_file"]
     change = (own[keys] != own[keys].shift()).any(axis=1).cumsum()
@@ -108,7 +108,7 @@ def _work(work: pd.DataFrame, kinds: "pd.Series[str]", trace_id: str, begin: int
 
 
 def _by_lane(workers: pd.DataFrame) -> pd.DataFrame:
-    """Those that worked for the request first, in the order in which they began to."""
+    """Workers of the request first, in the order in which they began."""
     first = workers["start_ns"].where(workers["own"]).groupby(workers["lane"]).min().rename("first")
     order = workers.join(first, on="lane").sort_values(["first", "lane", "start_ns"], na_position="last")
     return order.drop(columns="first").reset_index(drop=True)

@@ -1,4 +1,4 @@
-"""A part of an analysis: the same frames with fewer requests."""
+"""Selects a part of an analysis: the same frames with fewer requests."""
 
 from dataclasses import replace
 from typing import Any
@@ -10,7 +10,7 @@ from whywait.analysis.model import Analysis
 
 
 def only_endpoint(analysis: Analysis, text: str) -> Analysis:
-    """Return the analysis of the endpoints that contain `text`; raises InputError when none does."""
+    """Return the analysis of the endpoints whose name contains `text`. Raises InputError when there are none."""
     chosen = analysis.requests["endpoint"].str.contains(text, regex=False).to_numpy(dtype=bool)
     if not chosen.any():
         known = ", ".join(sorted(analysis.requests["endpoint"].unique())[:10])
@@ -19,7 +19,7 @@ def only_endpoint(analysis: Analysis, text: str) -> Analysis:
 
 
 def only_requests(analysis: Analysis, requests: pd.DataFrame) -> Analysis:
-    """Return the analysis of these rows of its `requests`; its spans stay, as others may have done the work."""
+    """Return the analysis of these rows of its `requests`; all spans stay, as other requests may have done the work."""
     ids = set(requests["request_id"])
     return replace(
         analysis,
@@ -30,13 +30,13 @@ def only_requests(analysis: Analysis, requests: pd.DataFrame) -> Analysis:
 
 
 def only_slowest(analysis: Analysis, count: int) -> Analysis:
-    """Return the analysis of the so many slowest requests that were analysed."""
+    """Return the analysis of the slowest analysed requests, at most `count`."""
     analysed = analysis.analysed
     return only_requests(analysis, analysed.sort_values("wall_ns", ascending=False).head(count))
 
 
 def renamed(analysis: Analysis, name: str) -> Analysis:
-    """Return the analysis with all its requests under one endpoint's name, so that two of them can be compared."""
+    """Return the analysis with one endpoint's name for all requests, so that two analyses can be compared."""
     return replace(
         analysis,
         requests=analysis.requests.assign(endpoint=name),
@@ -46,7 +46,7 @@ def renamed(analysis: Analysis, name: str) -> Analysis:
 
 
 def request_row(analysis: Analysis, request_id: str | None = None) -> dict[str, Any]:
-    """Return one analysed request (REQUEST_COLUMNS) by its id or its trace's, by default the slowest.
+    """Return one analysed request (REQUEST_COLUMNS) by its id or its trace id, by default the slowest.
 
     Raises InputError when there is none.
     """

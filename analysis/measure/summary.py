@@ -19,8 +19,8 @@ def summarize(causes: pd.DataFrame, by: str = "endpoint") -> pd.DataFrame:
 
     `causes` is what `attribute` returns, `by` one of its columns. `requests` counts all requests of the
     group, and the percentiles are over all of them: one without the cause counts as 0 ns. `share` is of
-    the group's wall time and sums to 1. Where few traces were kept, each counts for as many requests as
-    it stands for, and all of this is an estimate. Raises KeyError when there is no such column.
+    the group's wall time and sums to 1. Under tail sampling each request counts with its weight, and all
+    numbers are estimates. Raises KeyError when there is no such column.
     """
     if by not in causes.columns:
         raise KeyError(f"no column {by!r} to summarize by; there are {', '.join(causes.columns)}")
@@ -51,10 +51,10 @@ def summarize(causes: pd.DataFrame, by: str = "endpoint") -> pd.DataFrame:
 
 
 def worst_culprits(culprits: pd.DataFrame, top: int = 10) -> pd.DataFrame:
-    """Return who delayed whom, worst first: columns culprit, culprit_file, culprit_line, cause, ns, victims, endpoints.
+    """Return the culprits and what they delayed, worst first: columns culprit, culprit_file, culprit_line, cause, ns, victims, endpoints.
 
-    `victims` are the traced requests it delayed, `endpoints` the names of theirs, the most delayed first; `ns` is
-    for all requests.
+    `victims` counts the traced requests it delayed, `endpoints` names theirs, the most delayed first; `ns` is
+    an estimate for all requests.
     """
     named = culprits[(culprits["culprit"] != "") & ~culprits["cause"].isin(NO_CULPRIT)]
     named = weighted(named, "ns")

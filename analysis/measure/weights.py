@@ -1,4 +1,4 @@
-"""Requests that stand for others: a tracer that keeps few traces says how many requests each is worth."""
+"""Weights: under tail sampling each kept request represents a number of requests."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,9 +11,9 @@ Floats = NDArray[np.float64]
 
 
 def nearest_rank(upto: Floats, percentile: float) -> int:
-    """Return the row of a percentile among rows in order, given the sum of weights up to and with each.
+    """Return the row of a percentile among sorted rows, given the cumulative weights.
 
-    It is the first row up to which at least so much of the weight lies: one real value, never one between two.
+    It is the first row whose cumulative weight reaches the percentile: one real value, never an interpolation.
     """
     target = percentile / 100 * upto[-1] * (1 - 1e-12)
     return min(int(np.searchsorted(upto, target, side="left")), len(upto) - 1)
@@ -22,7 +22,7 @@ def nearest_rank(upto: Floats, percentile: float) -> int:
 def percentiles(
     values: "pd.Series[Any] | NDArray[Any]", weights: Any, which: Sequence[float]
 ) -> NDArray[Any]:
-    """Return these percentiles, by nearest rank, of values that each stand for so many."""
+    """Return these percentiles of weighted values, by nearest rank."""
     values = np.asarray(values)
     order = np.argsort(values, kind="stable")
     upto = np.cumsum(np.asarray(weights, dtype=np.float64)[order])
@@ -39,7 +39,7 @@ def weighted(table: pd.DataFrame, column: str) -> pd.DataFrame:
 
 
 def weights_of(table: pd.DataFrame) -> "pd.Series[float]":
-    """Return the `weight` of each row; 1 where a table of one's own making has none."""
+    """Return the `weight` of each row; 1 for a table without that column."""
     if "weight" not in table.columns:
         return pd.Series(1.0, index=table.index)
     return table["weight"].astype("float64").fillna(1.0)

@@ -1,1 +1,1 @@
-"""Pure: the critical path of each request, cut into the smallest stretches with one answer."""
+"""The critical path of each request, cut into the smallest stretches with one answer. Pure."""

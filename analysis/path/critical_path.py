@@ -5,14 +5,14 @@
     job                |~~pool queue~~|---------run------------|
     path   <-----------<------------------------------------<-----------   (from the right)
 
-From (activity, t): everything back to the end of its last wait that somebody ended is its own. From
+From (activity, t): the time back to the end of its last wait with a recorded waker is its own. From
 there the walk continues in the activity that ended the wait, back to its start, and from its start
 in the activity that spawned it.
 
-An activity of another trace, or one that nobody in the trace is known to have spawned, is followed
+An activity of another trace, or one without a known spawner in the trace, is followed
 only as far back as the wait lasted (the *cap*), then the walk returns to the waiter. Where an
 activity begins and its spawner is not known, the walk re-enters from the cap (or the root) at that
-time, where activities that do not live yet are not followed: what is left is the waiter's own.
+time. Activities that have not begun by then are not followed: the remaining time is the waiter's own.
 """
 
 from dataclasses import dataclass
@@ -33,19 +33,19 @@ class Path:
     """Stretches of activities that cover each request's window once, in no order."""
 
     request: Ints
-    activity: Ints  # NONE: the request's root had not begun or was over
+    activity: Ints  # NONE: the request's root had not begun or had ended
     start: Ints
     end: Ints
     circular: Ints  # requests in which activities wait for each other in a circle
 
 
 class _Walk:
-    """The state of the walk: one entry per request that is still under way."""
+    """The state of the walk: one entry per request that is not finished."""
 
     def __init__(self, activities: Activities, roots: Ints, first: Ints, last: Ints) -> None:
         self.of = activities
         edges = np.flatnonzero(activities.waits.waker >= 0)
-        # an edge before all time spares every look-up the question whether there is one
+        # an edge before all times: every look-up then finds one
         self.edge_vstart = np.concatenate([[_BEFORE_ALL], activities.waits.vstart[edges]])
         self.edge_vend = np.concatenate([[NONE], activities.waits.vend[edges]])
         self.edge_waker = np.concatenate([[NONE], activities.waits.waker[edges]])
@@ -64,13 +64,13 @@ class _Walk:
             setattr(self, name, getattr(self, name)[mask])
 
     def emit(self, mask: Bools, until: Ints) -> None:
-        """Give the time from `until` to now to the activity, where the mask says so."""
+        """Assign the time from `until` to now to the activity, where the mask is set."""
         mask = mask & (until < self.time)
         self.found.append((self.request[mask], self.activity[mask], until[mask], self.time[mask]))
         self.time = np.where(mask, until, self.time)
 
     def step(self) -> None:
-        """Give each activity its own time back to its last edge, then follow that edge or the spawn."""
+        """Assign each activity its own time back to its last edge, then follow that edge or the spawn."""
         before = self.time
         of, floor = self.of, np.maximum(self.first[self.request], self.cap_time)
         begin, vshift = of.start[self.activity], of.vstart[self.activity]
@@ -82,7 +82,7 @@ class _Walk:
         self.emit(np.ones(len(begin), dtype=bool), np.maximum(edge_end, floor))
         self.stuck = np.where(self.time < before, 0, self.stuck)
         waiting = has_edge & (self.time > floor) & (self.time <= edge_end)
-        # who ended the wait may have been over before it took effect: that part is the waiter's own
+        # the waker may have ended before the wait did: that part is the waiter's own
         alive = waiting & (of.start[waker] < self.time)
         circling = alive & (self.stuck >= MOVES_AT_ONE_TIME)
         self.circular.append(self.request[circling])
@@ -107,7 +107,7 @@ class _Walk:
 
     def _to_spawner(self, born: Bools) -> None:
         of, root = self.of, self.roots[self.request]
-        # nothing of a request is older than its root
+        # no activity of a request is older than its root
         over = born & (self.time <= of.start[root])
         self._leave(over)
         born = born & ~over
@@ -118,7 +118,7 @@ class _Walk:
         self._uncap(born & ~known)
 
     def _leave(self, mask: Bools) -> None:
-        """Give what lies before to nobody."""
+        """Assign the time before to no activity."""
         activity = self.activity
         self.activity = np.full(len(activity), NONE, dtype=np.int64)
         self.emit(mask, self.first[self.request])

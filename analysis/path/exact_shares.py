@@ -1,4 +1,4 @@
-"""Dividing whole nanoseconds: shares that sum exactly, with no share larger than its place."""
+"""Divides whole nanoseconds: shares that sum exactly, with no share above its limit."""
 
 from typing import Any
 
@@ -9,9 +9,9 @@ from whywait.analysis.spans.span_table import Ints
 
 
 def spread(totals: Ints, weights: Ints, group: Ints) -> Ints:
-    """Return each group's total divided by weight; a group never gets more than its weights' sum.
+    """Return each group's total divided by weight; a group never gets more than the sum of its weights.
 
-    `group` numbers the entry of `totals` for each weight; equal groups stand next to each other.
+    `group` is the index into `totals` for each weight; equal groups are adjacent.
     Rounding is cumulative: the shares of a group sum exactly, and none exceeds its weight.
     """
     if len(weights) == 0:

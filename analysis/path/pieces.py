@@ -36,10 +36,10 @@ class Pieces:
     activity: Ints
     wait: Ints  # number of the wait, NONE while running
     frame: Ints  # number of the frame that names it, NONE
-    block: Ints  # number of the stretch on the loop that it is part of, NONE
+    block: Ints  # number of the stretch on the loop that contains it, NONE
     measured: Ints  # number of the frame whose CPU time was measured, NONE
     queued: Ints  # number of the frame whose run-queue time was measured, NONE
-    sampled: Ints  # number of the frame whose blocked time samples have split, NONE
+    sampled: Ints  # number of the frame whose blocked time samples divided, NONE
     amounts_ns: NDArray[np.int64]  # pieces × MEASURES
     small_ns: Ints  # waits too short to be spans
     small_by_type: NDArray[np.int64]  # activity × WAIT_TYPES
@@ -98,7 +98,7 @@ def cut_pieces(spans: SpanTable, activities: Activities, frames: Frames) -> Piec
 
 
 def _covering(vstart: Ints, vend: Ints, times: Ints) -> Ints:
-    """Return which of the sorted, disjoint intervals holds each time, NONE when none does."""
+    """Return which of the sorted, disjoint intervals contains each time, NONE when none does."""
     if len(vstart) == 0:
         return np.full(len(times), NONE, dtype=np.int64)
     at = np.searchsorted(vstart, times, side="right") - 1
@@ -106,7 +106,7 @@ def _covering(vstart: Ints, vend: Ints, times: Ints) -> Ints:
 
 
 def _innermost(frames: Frames, times: Ints, eligible: Bools, *, blocks_last: bool) -> Ints:
-    """Return the deepest eligible frame at each time; a block names only what no phase or run does."""
+    """Return the deepest eligible frame at each time; a block is used only outside phases and runs."""
     found = np.full(len(times), NONE, dtype=np.int64)
     for level in range(frames.levels):
         here = np.flatnonzero(eligible & (frames.level == level))
@@ -124,8 +124,8 @@ def _innermost(frames: Frames, times: Ints, eligible: Bools, *, blocks_last: boo
 def _allocated(frames: Frames, amount: Ints, vstart: Ints, room: Ints, running: Bools) -> tuple[Ints, Ints]:
     """Return for each piece the innermost frame with a measured amount, and its share of it.
 
-    Divided by `room`, what of each piece is not known yet: an inner frame may know that it was on a CPU
-    throughout, and the outer one's run queue then lay elsewhere.
+    The division is by `room`, the part of each piece that is not known yet: an inner frame may have been on CPU
+    throughout, and the outer frame's run-queue time is then elsewhere.
     """
     owner = np.where(running, _innermost(frames, vstart, amount >= 0, blocks_last=False), NONE)
     shares = np.zeros(len(vstart), dtype=np.int64)
@@ -141,7 +141,7 @@ def _allocated(frames: Frames, amount: Ints, vstart: Ints, room: Ints, running: 
 
 
 def _while_ready(spans: SpanTable, activities: Activities, wait: Ints, length: Ints) -> NDArray[np.int64]:
-    """Return pieces × MEASURES: what was measured while somebody was ready and not running yet."""
+    """Return pieces × MEASURES: what was measured while an activity was ready and not running yet."""
     rows = activities.waits.row
     shares = np.zeros((len(wait), len(MEASURES)), dtype=np.int64)
     types = spans.texts(rows, schema.WAIT) if len(rows) else np.zeros(0, dtype=object)
@@ -163,7 +163,7 @@ def _small_waits(spans: SpanTable, activities: Activities) -> NDArray[np.int64]:
 
 
 def _place_small(totals: Ints, room: Ints, activity: Ints, unnamed: Bools) -> Ints:
-    """Put the sums of short waits first where nothing is known to have run, then anywhere but in blocks."""
+    """Place the sums of short waits first where nothing is known to have run, then anywhere but in blocks."""
     small = np.zeros(len(room), dtype=np.int64)
     left = totals.copy()
     for mask in (unnamed, ~unnamed):

@@ -1,7 +1,7 @@
 """Frames: named stretches of running (task, run, phase, block), nested within each activity.
 
 Phases nest by themselves. A block, one stretch on the loop, may begin inside a phase and end outside;
-it is cut at the phase's border, so that frames nest whatever the tracer saw:
+it is cut at the phase's border, so that frames always nest:
 
     phase    |-----------------|
     block              |----------------|      becomes   |-----------| inside and |-----| outside
@@ -19,7 +19,7 @@ from whywait.analysis.spans.span_table import NONE, Bools, Ints, SpanTable
 from whywait.tracer import schema
 
 DEEPEST: Final = 64
-# what was measured of a whole frame, in the order in which it is laid out within a piece
+# what was measured of a whole frame, in its order within a piece
 MEASURES: Final = (schema.CPU_NS, schema.RUN_QUEUE_NS, schema.GIL_NS, schema.LOCK_NS, schema.CALL_NS)
 SAMPLED: Final = slice(2, 5)
 
@@ -38,7 +38,7 @@ class Frames:
 
 
 def nested_frames(spans: SpanTable, activities: Activities) -> Frames:
-    """Return the frames of all recorded activities, clipped so that they nest."""
+    """Return the frames of all recorded activities, clipped to nest."""
     kinds = spans.kinds
     outer = activities.row[~activities.is_job & ~activities.foreign]
     inner = np.flatnonzero(
@@ -77,7 +77,7 @@ def nested_frames(spans: SpanTable, activities: Activities) -> Frames:
 def measured_amounts(spans: SpanTable, row: Ints) -> NDArray[np.int64]:
     """Return spans × MEASURES; what samples split counts as measured where they were enough to split."""
     amounts = np.stack([spans.ints(row, key) for key in MEASURES], axis=1)
-    # a part that the samples did not see is none of it, as long as they saw the stretch at all
+    # a part without samples counts as 0 where the stretch has samples at all
     sampled = np.asarray(np.any(amounts[:, SAMPLED] >= 0, axis=1), dtype=bool)
     amounts[:, SAMPLED] = np.where(
         np.expand_dims(sampled, 1), np.maximum(amounts[:, SAMPLED], 0), amounts[:, SAMPLED]
@@ -110,7 +110,7 @@ def _strictly_inside(vstart: Ints, vend: Ints, times: Ints) -> Ints:
 
 
 def _cut(vstart: Ints, vend: Ints, cut_at: Ints, cut: Ints) -> tuple[Ints, Ints, Ints]:
-    """Return index, start and end of the parts; the parts of one frame stand next to each other."""
+    """Return index, start and end of the parts; the parts of one frame are adjacent."""
     index = np.concatenate([np.arange(len(vstart)), cut])
     begin = np.concatenate([vstart, cut_at])
     order = np.lexsort((begin, index))

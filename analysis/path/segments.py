@@ -1,4 +1,4 @@
-"""The path cut into rows, one per stretch and cause: numbers only, words come later."""
+"""Cuts the critical path into rows, one per stretch and cause: numbers only, text comes later."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -13,7 +13,7 @@ from whywait.analysis.spans.activities import Activities
 from whywait.analysis.spans.span_table import NONE, Bools, Ints
 from whywait.tracer import schema
 
-# what an amount of a stretch is, in the order in which unplaced amounts are laid out
+# the kinds of amounts of a stretch, in the order of unplaced amounts
 CPU, RUN_QUEUE, GIL, LOCK, CALL, SMALL, REST, OUTSIDE = range(8)
 _SMALL_TYPES: Final = len(schema.WAIT_TYPES)
 
@@ -30,11 +30,11 @@ class Segments:
     activity: Ints  # NONE where part is OUTSIDE
     piece: Ints
     placed: Bools
-    whole: Bools  # the amount was measured for exactly what lies on this path
+    whole: Bools  # the amount was measured for exactly the part on this critical path
 
 
 def cut_segments(path: Path, activities: Activities, pieces: Pieces) -> Segments:
-    """Return the stretches of the paths, cut at the pieces' borders and divided into amounts."""
+    """Return the stretches of the critical paths, cut at the pieces' borders and divided into amounts."""
     inside = path.activity >= 0
     request, activity, start, end, piece = _overlaid(path, inside, activities, pieces)
     length = end - start
@@ -75,7 +75,7 @@ def _overlaid(
 
 
 def _is_whole(request: Ints, piece: Ints, length: Ints, pieces: Pieces) -> Bools:
-    """True where everything that was measured together lies on the request's path."""
+    """True where everything that was measured together is on the request's critical path."""
     frame = pieces.measured
     total = np.bincount(frame[frame >= 0], weights=pieces.length[frame >= 0], minlength=1)
     measured = frame[piece]

@@ -1,1 +1,1 @@
-"""Shows an `Analysis`: in the terminal, as one HTML file, as JSON. Computes nothing that others compute."""
+"""Renders an `Analysis`: in the terminal, as HTML, JSON, Perfetto and annotated traces. Computes no results."""

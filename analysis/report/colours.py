@@ -1,17 +1,17 @@
-"""One colour per cause, for the report, the figures and exports. They never say anything alone: words stand beside."""
+"""One colour per cause, for the report, the figures and exports. A label always goes with a colour."""
 
 from typing import Final
 
 from whywait.analysis.causes import INFO
 
-# light, dark; told apart without colour by their labels and patterns of the legend
+# light, dark; labels and the legend's patterns distinguish them without colour
 COLOURS: Final[dict[str, tuple[str, str]]] = {
     **{cause: info.colours for cause, info in INFO.items()},
     "running": ("#3f7d58", "#5fae80"),
     "alive": ("#dfe3e8", "#343a42"),
     "": ("#c9d2dc", "#4a535e"),
 }
-_INKS: Final = ("#000000", "#ffffff")  # one of them has a contrast of 4.5 on whatever there is
+_INKS: Final = ("#000000", "#ffffff")  # one of them has a contrast of 4.5 on any background
 
 
 def contrast(first: str, second: str) -> float:
@@ -21,7 +21,7 @@ def contrast(first: str, second: str) -> float:
 
 
 def ink(background: str) -> str:
-    """Return the colour of letters that are read best on a background."""
+    """Return the letter colour with the best contrast on a background."""
     return max(_INKS, key=lambda one: contrast(one, background))
 
 

@@ -1,1 +1,1 @@
-"""Patterns beyond single waits, as numbers. A new one: its kind, a file with its record and detector, its words."""
+"""Patterns over many requests, as numbers. A new one needs a kind, a file with record and detector, a sentence."""

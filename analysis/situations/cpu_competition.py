@@ -1,4 +1,4 @@
-"""Requests wait for a CPU: who had the CPUs, and whether threads of native libraries are too many for them."""
+"""Requests wait for a CPU: what used the CPUs, and whether native libraries run too many threads for them."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -19,10 +19,10 @@ from whywait.analysis.measure.weights import weights_of
 from whywait.analysis.situations.situation import Group, Situation
 from whywait.tracer import schema
 
-SAID_SHARE: Final = 0.1  # of the wait, from which one of them is named
-TOO_MANY: Final = 1.5  # threads for each CPU, from which they are too many
-# of the threads, from which their number is the native ones' fault: the thread that calls into a pool of two is
-# itself one of the two
+SAID_SHARE: Final = 0.1  # of the wait: from this share on a rival is named
+TOO_MANY: Final = 1.5  # runnable threads per CPU: from this number on they are too many
+# of the threads: from this share on native threads are the reason. The thread that calls into a native pool of
+# two is itself one of the two
 NATIVE_SHARE: Final = 0.3
 _KIND_OF: Final = {
     schema.RIVAL_PROCESS: Situation.CPU_OTHER_PROCESSES,
@@ -37,26 +37,26 @@ _Recorded = list[tuple[dict[str, Any], float]]  # attributes of a span, how many
 
 @dataclass(frozen=True, slots=True)
 class CpuRivals:
-    """One kind of those that had the CPUs, and the chief one of that kind."""
+    """One kind of what used the CPUs, and the chief one of that kind."""
 
     kind: Situation
     name: str
-    share: float  # of the wait, by all of this kind
-    processes: tuple[int, ...]  # process ids of the chief one; () where it is none, or its ids are not known
+    share: float  # of the wait, of all of this kind
+    processes: tuple[int, ...]  # process ids of the chief one; () where it is no process, or they are unknown
 
 
 @dataclass(frozen=True, slots=True)
 class Oversubscribed:
-    """Threads of this process that wanted a CPU at once while requests waited for one, most of them native."""
+    """Threads of this process that were runnable at once while requests waited for a CPU, most of them native."""
 
     kind: ClassVar = Situation.OVERSUBSCRIBED
     wanted: float  # on average
     native: float  # of them
-    cpus: float  # that the process may use
+    cpus: float  # the process may use
 
 
 def cpu_competition(group: Group) -> Iterator[CpuRivals | Oversubscribed]:
-    """Yield who had the CPUs that these requests waited for, first whom to change; nothing where nobody recorded it."""
+    """Yield what used the CPUs that these requests waited for, the one to change first; nothing where it is unknown."""
     waits = group.of(Cause.CPU_WAIT)
     recorded = _recorded(group, dict(zip(waits["trace_id"], weights_of(waits), strict=True)))
     total_ns = float(waits["amount_ns"].sum())
@@ -115,7 +115,7 @@ def _oversubscribed(recorded: _Recorded) -> Iterator[Oversubscribed]:
 
 
 def _kinds_and_processes(recorded: _Recorded) -> tuple[dict[str, Situation], dict[str, dict[int, None]]]:
-    """Return by culprit's name what kind it is of, and its process ids."""
+    """Return the kind and the process ids of each culprit, by name."""
     kinds = {OTHER_PROCESSES: Situation.CPU_OTHER_PROCESSES, OTHER_THREADS: Situation.CPU_OWN_THREADS}
     processes: dict[str, dict[int, None]] = {}
     for attributes, _ in recorded:

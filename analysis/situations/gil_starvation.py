@@ -1,10 +1,10 @@
 """GIL starvation by an event loop that never idles.
 
 A loop that always has a next callback ready polls for new events without waiting, and each poll releases the
-GIL for a moment only. A thread that waits for the GIL is woken, comes too late, and begins its wait anew with
-a fresh switch interval, so that it never makes the loop drop the GIL (read in CPython's source, and measured:
-a no-op in the executor takes seconds). Code that computes without end is another matter: it is made to drop
-the GIL at every switch interval.
+GIL only for a moment. A thread that waits for the GIL is woken too late, and restarts its wait with a new switch
+interval, so that it never forces the loop to release the GIL (from CPython's source, and measured: a no-op in
+the executor takes seconds). Code that computes all the time behaves differently: it is forced to release the GIL
+at every switch interval.
 """
 
 from collections.abc import Iterator
@@ -17,12 +17,12 @@ from whywait.tracer.schema import GIL_NS, HOLDER_TURNING_NS
 
 LONG_NS: Final = 50_000_000  # ten times the interpreter's switch interval
 MIN_SHARE: Final = 0.5  # of the time waited for the GIL
-_LOOP_SHARE: Final = 0.6  # of one wait, during which such a loop had the GIL
+_LOOP_SHARE: Final = 0.6  # of one wait, during which such a loop held the GIL
 
 
 @dataclass(frozen=True, slots=True)
 class GilStarvation:
-    """Threads that waited long for the GIL while a loop ran one short callback after the other."""
+    """Threads waited long for the GIL while a loop ran one short callback after another."""
 
     kind: ClassVar = Situation.GIL_STARVATION
     waits: int

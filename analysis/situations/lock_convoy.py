@@ -11,13 +11,13 @@ from whywait.analysis.causes import Cause
 from whywait.analysis.situations.situation import Group, Situation
 from whywait.tracer.schema import LOCK_HOLDS, LOCK_KIND, LOCK_KIND_SUBMIT, LOCK_WAITERS
 
-MANY: Final = 3  # waiting threads, or holders one after the other, from which a wait was in a convoy
+MANY: Final = 3  # waiting threads, or successive holders: from this number on a wait was in a convoy
 MIN_SHARE: Final = 0.5  # of the time waited for the lock
 
 
 @dataclass(frozen=True, slots=True)
 class LockConvoy:
-    """The lock most waited for, whose waits stood in a convoy."""
+    """The lock with the longest waits, which were in a convoy."""
 
     kind: ClassVar = Situation.LOCK_CONVOY
     lock: str
@@ -28,14 +28,14 @@ class LockConvoy:
 
 @dataclass(frozen=True, slots=True)
 class SubmitLock:
-    """The lock most waited for is the one that every submit of every pool of threads takes."""
+    """The lock with the longest waits is the one that every submit of every thread pool acquires."""
 
     kind: ClassVar = Situation.SUBMIT_LOCK
     share: float  # of the time waited for locks
 
 
 def lock_convoy(group: Group) -> Iterator[LockConvoy | SubmitLock]:
-    """Yield what is special about the lock most waited for."""
+    """Yield the situations of the lock with the longest waits."""
     waits = group.of(Cause.LOCK_WAIT)
     if waits.empty:
         return

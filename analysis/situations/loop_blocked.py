@@ -7,7 +7,7 @@ from typing import ClassVar, Final
 from whywait.analysis.causes import Cause
 from whywait.analysis.situations.situation import Group, Situation
 
-FACTOR: Final = 2  # so many more are blocked than block
+FACTOR: Final = 2  # blocked requests per blocking request, at least
 
 
 @dataclass(frozen=True, slots=True)

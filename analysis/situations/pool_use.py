@@ -2,7 +2,7 @@
 
 request 1   |--made--jobs--|                     request 1   |--made--jobs------|
 request 2          |--made--jobs--|              request 2      |-------jobs------|
-            one pool for each request                        one pool, made by the first that came
+            one pool for each request                        one pool, made by the first request
 """
 
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ from whywait.analysis.situations.situation import Group, Situation
 from whywait.analysis.situations.thresholds import MIN_MEAN_NS
 from whywait.tracer import schema
 
-MANY: Final = 4  # jobs of one function per request, from which one batch would serve
+MANY: Final = 4  # jobs of one function per request: from this number on one batch is better
 MOST: Final = 0.5  # of the requests
 COLUMNS: Final = ("endpoint", "function", "per_request", "own_pool_share", "pool_file", "pool_line")
 _WAITS: Final = (Cause.POOL_QUEUE, Cause.CPU_WAIT, Cause.UNEXPLAINED)  # what many small jobs lead to
@@ -26,7 +26,7 @@ _WAITS: Final = (Cause.POOL_QUEUE, Cause.CPU_WAIT, Cause.UNEXPLAINED)  # what ma
 
 @dataclass(frozen=True, slots=True)
 class ManyJobs:
-    """Each request handed many jobs of one function to a pool."""
+    """Each request submitted many jobs of one function to a pool."""
 
     kind: ClassVar = Situation.MANY_JOBS
     function: str
@@ -35,7 +35,7 @@ class ManyJobs:
 
 @dataclass(frozen=True, slots=True)
 class FewJobs:
-    """Requests queue for a pool though each has few jobs: they wait behind one another."""
+    """Requests queue for a pool although each has few jobs: they wait behind one another."""
 
     kind: ClassVar = Situation.FEW_JOBS
     per_request: float
@@ -52,7 +52,7 @@ class PoolPerRequest:
 
 
 def pool_situations(group: Group) -> Iterator[ManyJobs | FewJobs | PoolPerRequest]:
-    """Yield what stands out in how these requests use pools."""
+    """Yield the situations in these requests' use of pools."""
     own = group.jobs.sort_values("per_request", ascending=False)
     most = float(own["per_request"].max()) if len(own) else 0.0
     if Cause.POOL_QUEUE in group.significant and most < MANY:
@@ -89,10 +89,10 @@ def _with_pools(jobs: pd.DataFrame) -> pd.DataFrame:
     age_ns = get(lambda attributes: _number(attributes, schema.POOL_AGE_NS))
     made_ns = jobs["start_ns"] - age_ns.fillna(0).astype("int64")
     pool_id = get(lambda attributes: _number(attributes, schema.POOL_ID))
-    # two processes may number their pools alike, but hardly make them in the same millisecond
+    # two processes may use the same pool number, but hardly create both pools in the same millisecond
     pool = pd.Series(list(zip(pool_id, made_ns // 1_000_000, strict=True)), index=jobs.index)
     alone = pool_id.isna() | (jobs.groupby(pool)["request_id"].transform("nunique") == 1)
-    # a loop's default executor is made once, by whichever request came first
+    # a loop's default executor is created once, by the first request
     default = get(lambda attributes: attributes.get(schema.POOL_NAME)) == schema.POOL_NAME_DEFAULT
     return jobs.assign(
         function=jobs["name"].str.removeprefix(schema.JOB_SPAN_PREFIX),
@@ -111,7 +111,7 @@ def _with_requests(analysis: Analysis) -> pd.DataFrame:
     """Return the job spans, each with the last request of its trace and service that had begun before it."""
     spans = analysis.spans
     is_job: Any = spans["attributes"].map(lambda attributes: attributes.get(schema.KIND) == schema.KIND_JOB)
-    keys = {"trace_id": object, "service": object}  # the two tables may keep their texts in different ways
+    keys = {"trace_id": object, "service": object}  # the two tables may store text in different types
     jobs = spans.loc[is_job.astype(bool), [*keys, "name", "start_ns", "attributes"]].astype(keys)
     requests = analysis.requests[[*keys, "request_id", "endpoint", "start_ns", "weight"]].astype(keys)
     return pd.merge_asof(

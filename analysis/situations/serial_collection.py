@@ -1,14 +1,14 @@
-"""Serial collection: results that lay done while their collector waited for slower ones first.
+"""Serial collection: finished results wait while their collector waits for slower ones first.
 
     a   |-------------run--------------|
     b   |-run-|........................|lay done|
     c   |--run--|.......................|..lay done..|
     collector   ~~~~waits for a~~~~~~~~~|handle a|handle b|handle c|
 
-Handling b and c is the collector's own running time, on the critical path and no wait, so no cause takes
-it. But it could have been done while the collector waited for a: that is what another order could gain.
-Only results that a thread asks for by `Future.result()` are seen to be taken: a loop hands its own futures
-on at once, and when a task then reads one that is done cannot be observed.
+Handling b and c is the collector's own running time, on the critical path and no wait, so it belongs to no wait
+cause. It could have been done while the collector waited for a: another order could save that time.
+Only results that a thread collects by `Future.result()` are observed: a loop passes its own futures on at once,
+and the moment at which a task reads a finished one cannot be observed.
 """
 
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ from whywait.analysis.situations.situation import Group, Situation
 from whywait.analysis.situations.thresholds import MIN_MEAN_NS, MIN_SHARE
 from whywait.tracer import schema
 
-LEAST_NS: Final = 1_000_000  # a result that lay done for less was taken at once
+LEAST_NS: Final = 1_000_000  # a shorter delay counts as collected at once
 COLUMNS: Final = ("endpoint", "lay_ns", "gain_ns", "job")
 
 
@@ -32,22 +32,22 @@ class SerialCollection:
 
     kind: ClassVar = Situation.SERIAL_COLLECTION
     job: str  # one of them
-    lay_ns: float  # in sum over jobs
-    gain_ns: float  # at most, by handling them as they complete
+    lay_ns: float  # from end to collection, in sum over jobs
+    gain_ns: float  # upper bound, by handling them as they complete
 
 
 def collected_serially(group: Group) -> Iterator[SerialCollection]:
-    """Yield what the order of collection costs where another order could gain something significant."""
+    """Yield the cost of the order of collection where another order could save a significant time."""
     worth = group.orders[group.orders["gain_ns"] >= max(MIN_MEAN_NS, MIN_SHARE * group.mean_wall_ns)]
     for row in worth.to_dict("records"):
         yield SerialCollection(str(row["job"]), float(row["lay_ns"]), float(row["gain_ns"]))
 
 
 def serial_collection(analysis: Analysis) -> pd.DataFrame:
-    """Return per endpoint, and per request of it on average, what its results' order of collection cost.
+    """Return one row per endpoint: the cost of its order of collection, per request on average.
 
-    `lay_ns` is how long results lay done that could have been handled meanwhile, summed over jobs;
-    `gain_ns` the most that the request could gain; `job` the name of one of them.
+    `lay_ns` is the time from end to collection of results that could have been handled meanwhile, summed over
+    jobs; `gain_ns` is an upper bound of the saving; `job` is the name of one of them.
     """
     first = analysis.requests.drop_duplicates("trace_id").set_index("trace_id")
     requests = first["endpoint"]
@@ -74,7 +74,7 @@ def serial_collection(analysis: Analysis) -> pd.DataFrame:
 
 
 def _early(spans: pd.DataFrame) -> pd.DataFrame | None:
-    """The jobs that were done before, and taken after, their collector's last wait for a job; None where
+    """The jobs that ended before, and were collected after, their collector's last wait for a job; None where
     no thread waited for one."""
     kinds = _attribute(spans, schema.KIND)
     jobs, runs, waits = (
@@ -83,7 +83,7 @@ def _early(spans: pd.DataFrame) -> pd.DataFrame | None:
     waits = waits[_attribute(waits, schema.WAKER_SPAN_ID).isin(jobs["span_id"])]
     if runs.empty or waits.empty:
         return None
-    # columns with gaps are floats: counted from the first span, they hold whole nanoseconds
+    # columns with gaps are floats: relative to the first span, they are exact to the nanosecond
     origin = int(spans["start_ns"].min())
     done = (runs["end_ns"] - origin).groupby(_attribute(runs, schema.ACTIVITY)).max()
     last = waits.sort_values("end_ns").groupby(_attribute(waits, schema.ACTIVITY)).tail(1)
@@ -98,11 +98,11 @@ def _early(spans: pd.DataFrame) -> pd.DataFrame | None:
         }
     )
     table["last_wait"] = table["collector"].map(last["end_ns"] - origin)
-    # its result, too, lies while who waited for it comes back, but in no order would it be handled sooner
+    # its result also waits until its waiter continues, but no other order would handle it sooner
     table["waited_for"] = jobs["span_id"] == table["collector"].map(_attribute(last, schema.WAKER_SPAN_ID))
     table = table.dropna(subset=["done", "last_wait"]).sort_values(["trace_id", "collector", "taken"])
     following = table.groupby(["trace_id", "collector"])["taken"].shift(-1)
-    # how long the last one's handling took is not known: nothing was taken after it
+    # the handling time of the last one is unknown: nothing was collected after it
     table["handling"] = (following - table["taken"]).fillna(0)
     table["lay"] = table["taken"] - table["done"]
     early = (table["done"] < table["last_wait"]) & (table["taken"] >= table["last_wait"])

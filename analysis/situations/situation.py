@@ -1,4 +1,4 @@
-"""The closed set of situations: patterns beyond a single wait. Each is found by one file of this folder, as numbers."""
+"""The closed set of situations: patterns over many requests. One file of this folder finds each, as numbers."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
@@ -11,7 +11,7 @@ from whywait.analysis.causes import Cause
 
 
 class Situation(StrEnum):
-    """What kind of pattern was found among the requests of one endpoint."""
+    """The kind of a pattern among the requests of one endpoint."""
 
     MANY_JOBS = "many_jobs"
     FEW_JOBS = "few_jobs"
@@ -31,11 +31,11 @@ class Situation(StrEnum):
 
 
 class Found(Protocol):
-    """A situation with its numbers: a frozen dataclass whose other fields are the numbers, and the names they are of."""
+    """A situation: a frozen dataclass; its other fields are numbers and names."""
 
     @property
     def kind(self) -> Situation:
-        """Which situation it is."""
+        """The kind of the situation."""
 
 
 def numbers(found: Any) -> dict[str, Any]:
@@ -45,11 +45,11 @@ def numbers(found: Any) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """The analysed requests of one endpoint. All amounts are for all requests that the kept ones stand for."""
+    """The analysed requests of one endpoint. All amounts are estimates for all requests, dropped ones included."""
 
     endpoint: str
     requests: pd.DataFrame  # REQUEST_COLUMNS
-    count: float  # requests, an estimate where few traces were kept
+    count: float  # requests, an estimate under tail sampling
     mean_wall_ns: float
     means: dict[Cause, float]  # ns per request
     shares: dict[Cause, float]  # of the wall time

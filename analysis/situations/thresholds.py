@@ -1,4 +1,4 @@
-"""From when on something is significant: written once, for the report and for the comparison of two runs."""
+"""The reporting thresholds, for the report and for the comparison of two runs."""
 
 from typing import Final
 

@@ -1,4 +1,4 @@
-"""More of the time is unexplained than a verdict can pass over."""
+"""A large share of the time is unexplained."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from whywait.analysis.situations.thresholds import MIN_MEAN_NS, UNSURE_SHARE
 
 @dataclass(frozen=True, slots=True)
 class Unexplained:
-    """How much it is, and what most of it was."""
+    """The unexplained amount, and the detail of most of it."""
 
     kind: ClassVar = Situation.UNEXPLAINED
     mean_ns: float  # per request
@@ -20,7 +20,7 @@ class Unexplained:
 
 
 def unexplained(group: Group) -> Iterator[Unexplained]:
-    """Yield how much is unexplained, from UNSURE_SHARE and MIN_MEAN_NS on."""
+    """Yield the unexplained amount, from UNSURE_SHARE and MIN_MEAN_NS on."""
     mean_ns, share = (of.get(Cause.UNEXPLAINED, 0.0) for of in (group.means, group.shares))
     if share >= UNSURE_SHARE and mean_ns >= MIN_MEAN_NS:
         own = group.causes[group.causes["cause"] == Cause.UNEXPLAINED]

@@ -1,1 +1,1 @@
-"""Pure: which spans, requests and activities there are."""
+"""Finds the spans, requests and activities. Pure."""

@@ -1,4 +1,4 @@
-"""Who worked for the requests: activities, what they waited for, and who woke them.
+"""The activities that worked for requests, their waits, and their wakers.
 
 All activities are laid one after another on one *virtual* time line, so that "the last wait of
 activity a that began before t" is one binary search over one sorted array, for all requests at once:
@@ -41,10 +41,10 @@ class Activities:
     end: Ints  # a job ends when its function returned
     vstart: Ints
     vend: Ints
-    spawner: Ints  # activity in the same trace, NONE when not known
+    spawner: Ints  # activity in the same trace, NONE when unknown
     trace: Ints
     is_job: Bools
-    foreign: Bools  # a span of a trace that whywait did not write
+    foreign: Bools  # a span in a trace that whywait did not write
     of_row: Ints  # by span row: the activity that a task, job, run, phase, wait or block belongs to
     waits: Waits
 
@@ -61,7 +61,7 @@ class RawWaits:
 
 
 def recorded_activities(spans: SpanTable) -> tuple[Activities, RawWaits, list[Finding]]:
-    """Return the activities that a tracer recorded, and their waits as they came."""
+    """Return the recorded activities, and their waits as recorded."""
     kinds = spans.kinds
     phases = np.flatnonzero(kinds == schema.KIND_PHASE)
     roots = phases[[value is True for value in spans.values(phases, schema.ROOT)]]
@@ -76,7 +76,7 @@ def recorded_activities(spans: SpanTable) -> tuple[Activities, RawWaits, list[Fi
     owner = spans.find(spans.trace_ids[members], owner_ids)
     owner = np.where(owner_ids == "", spans.parents[members], owner)
     of_row[members] = np.where(owner >= 0, of_row[owner], NONE)
-    # a stretch that blocked the loop for no request is a trace of its own, without an activity
+    # a block of the loop outside any request is a trace of its own, without an activity
     nobodys = (kinds[members] == schema.KIND_BLOCK) & (owner_ids == "") & (spans.parents[members] < 0)
     orphans = members[(of_row[members] < 0) & ~nobodys]
     findings = finding(
@@ -90,7 +90,7 @@ def recorded_activities(spans: SpanTable) -> tuple[Activities, RawWaits, list[Fi
     last_run = np.full(len(row), np.iinfo(np.int64).min, dtype=np.int64)
     np.maximum.at(last_run, of_row[runs], spans.end[runs])
     ran = is_job & (last_run >= spans.start[row])
-    # a result that comes from another process is taken and unpickled after the run: that is the job's, too
+    # a result from another process is received and unpickled after the run: that is part of the job
     remote = runs[[value is True for value in spans.values(runs, schema.PROCESS)]]
     of_remote = np.zeros(len(row), dtype=bool)
     of_remote[of_row[remote]] = True
@@ -153,7 +153,7 @@ def joined(first: Activities, second: Activities) -> Activities:
 
 
 def _lay_out(activities: Activities) -> Activities:
-    # one nanosecond between two activities keeps their borders apart
+    # one nanosecond between two activities separates their borders
     lengths = activities.end - activities.start + 1
     if float(lengths.sum(dtype=np.float64)) > 2**62:
         raise InputError("the spans add up to more than a century: analyse fewer traces at once")
@@ -167,7 +167,7 @@ def with_waits(activities: Activities, raw: RawWaits, spans: SpanTable) -> tuple
     start, end = np.clip(raw.start, first, last), np.clip(raw.end, first, last)
     outside = (raw.end - raw.start) - (end - start) > _CLIP_TOLERANCE_NS
     findings = finding(
-        "clipped-span", "waits reach outside of the task or job they belong to and were clipped",
+        "clipped-span", "waits extend beyond their task or job and were clipped",
         spans.trace_ids[raw.row[outside]],
     )  # fmt: skip
     shift = activities.vstart[raw.activity] - first
@@ -183,7 +183,7 @@ def with_waits(activities: Activities, raw: RawWaits, spans: SpanTable) -> tuple
 
 
 def disjoint(vstart: Ints, vend: Ints) -> tuple[Ints, Bools]:
-    """Return where each sorted interval begins once the earlier ones are cut off, and which are left."""
+    """Return where each sorted interval begins after the earlier ones are subtracted, and which remain."""
     if len(vstart) == 0:
         return vstart, np.zeros(0, dtype=bool)
     before = np.concatenate([vstart[:1], np.maximum.accumulate(vend)[:-1]])
@@ -192,6 +192,6 @@ def disjoint(vstart: Ints, vend: Ints) -> tuple[Ints, Bools]:
 
 
 def _is_held(spans: SpanTable, rows: Ints) -> Bools:
-    """True for waits of something that others can hold: the critical path does not go through who released it."""
+    """True for waits for something that others can hold: the critical path does not follow the release."""
     names = pd.Series(spans.texts(rows, schema.FOR_MODULE)) + "." + pd.Series(spans.texts(rows, schema.FOR))
     return names.str.match(schema.FOR_HELD).to_numpy(dtype=bool)

@@ -1,4 +1,4 @@
-"""Drops what cannot be spans and says so: the first judgement on what was loaded."""
+"""Drops invalid spans, with a finding for each kind."""
 
 from typing import Final
 
@@ -18,7 +18,9 @@ def clean(traces: Traces) -> Traces:
 
     Raises InputError when the spans follow another version of the contract.
     """
-    spans = traces.spans[traces.spans["scope"] != schema.ANNOTATION_SCOPE]  # our own findings are no evidence
+    spans = traces.spans[
+        traces.spans["scope"] != schema.ANNOTATION_SCOPE
+    ]  # earlier annotations are no evidence
     _check_contract(spans)
     findings = list(traces.findings)
     without_id = (spans["trace_id"] == "") | (spans["span_id"] == "")
@@ -38,7 +40,7 @@ def clean(traces: Traces) -> Traces:
 
 
 def finding(code: str, message: str, trace_ids: "pd.Series[str] | np.ndarray") -> list[Finding]:
-    """Return one finding for the rows that these trace ids stand for; none when there are none."""
+    """Return one finding for the rows with these trace ids; [] without rows."""
     if len(trace_ids) == 0:
         return []
     examples = pd.unique(pd.Series(trace_ids, dtype=object))[:EXAMPLES]

@@ -1,8 +1,8 @@
-"""Traces that no whywait wrote: their critical path can only be guessed from timing.
+"""Traces of other tracers: their critical path is guessed from timing.
 
 Each span becomes an activity that waits for its children: of all children, the one that ended last,
 then the last one that had ended when that one began, and so on. The walk over recorded edges then
-follows these guesses; everything found this way is said to be inferred.
+follows these guesses; all results of it are marked as inferred.
 
     GET /    |-----------------------------------|
       db        |------|                            on the path

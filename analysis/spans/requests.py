@@ -1,4 +1,4 @@
-"""Which requests there are: the SERVER spans, and work that is its own root."""
+"""Finds the requests: SERVER spans, and root phases of work outside a request."""
 
 from dataclasses import dataclass
 from typing import Any, Final
@@ -25,7 +25,7 @@ class Requests:
     """One row per request, sorted by time."""
 
     row: Ints  # the request's own span
-    root_row: Ints  # its root task or phase span, NONE in foreign traces and when it is lost
+    root_row: Ints  # its root task or phase span, NONE in foreign traces and when it was lost
     incomplete: Bools
     foreign: Bools
 
@@ -35,7 +35,7 @@ def find_requests(spans: SpanTable, activities: Activities) -> tuple[Requests, l
     rows = activities.row
     roots = rows[np.array([value is True for value in spans.values(rows, schema.ROOT)], dtype=bool)]
     server = _nearest_server(spans, roots)
-    # work outside any request is known by the phase that began it
+    # work outside any request is identified by its root phase
     above = spans.parents[roots]
     begun = (above >= 0) & (spans.kinds[above] == schema.KIND_PHASE)
     request_row = np.where(server >= 0, server, np.where(begun, above, roots))
@@ -77,7 +77,7 @@ def _homes(spans: SpanTable, rows: Ints) -> Ints:
 
 
 def _nearest_server(spans: SpanTable, rows: Ints) -> Ints:
-    """Return the SERVER span that each row is in, itself included; NONE where there is none."""
+    """Return the SERVER span above each row, itself included; NONE without one."""
     found = np.full(len(rows), NONE, dtype=np.int64)
     at = rows.copy()
     is_server = spans.span_kinds == schema.SPAN_SERVER
@@ -170,7 +170,7 @@ def _as_int(value: Any) -> int | None:
 
 
 def _weights(spans: SpanTable, roots: Ints) -> NDArray[np.float64]:
-    """Return how many requests each root span stands for; 1 where it does not say, or says nonsense."""
+    """Return the weight of each root span; 1 where it is missing or invalid."""
     weights = np.ones(len(roots), dtype=np.float64)
     known = np.flatnonzero(roots != NONE)
     for at, value in zip(known, spans.values(roots[known], schema.WEIGHT), strict=True):

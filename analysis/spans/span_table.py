@@ -1,4 +1,4 @@
-"""The spans as arrays, and finding a span by its ids. Every later step names a span by its row."""
+"""The spans as arrays, and look-up by ids. Every later step refers to a span by its row."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -41,17 +41,17 @@ class SpanTable:
         return self.keys.get_indexer(pd.Index(_keys(trace_ids, span_ids), dtype=object)).astype(np.int64)
 
     def texts(self, rows: Ints, key: str) -> Texts:
-        """Return a text attribute of the rows, "" where it is missing or no text."""
+        """Return a text attribute of the rows; "" where it is missing or not a text."""
         found = (attributes.get(key) for attributes in self.attributes[rows])
         return objects([value if isinstance(value, str) else "" for value in found])
 
     def ints(self, rows: Ints, key: str) -> Ints:
-        """Return an integer attribute of the rows, NONE where it is missing, negative or no number."""
+        """Return an integer attribute of the rows; NONE where it is missing, negative or not a number."""
         found = [attributes.get(key) for attributes in self.attributes[rows]]
         return np.array([value if _countable(value) else NONE for value in found], dtype=np.int64)
 
     def values(self, rows: Ints, key: str) -> list[Any]:
-        """Return an attribute of the rows as it stands, None where it is missing."""
+        """Return an attribute of the rows unchanged; None where it is missing."""
         return [attributes.get(key) for attributes in self.attributes[rows]]
 
 

@@ -1,1 +1,1 @@
-"""Judges an endpoint's requests: why they took what they took, and what would help."""
+"""Judges an endpoint's requests: why they were slow, who delayed them, and what to change."""

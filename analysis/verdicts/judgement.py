@@ -1,7 +1,7 @@
 """Judges the requests of each endpoint: causes, culprits, situations and remedies, as numbers. `sentences` has the words.
 
-The rule, in one place: a cause is a reason only where it is significant (`thresholds`): at least 5% of the group's wall
-time and at least 1 ms per request on average. Computing is no reason, and neither is what is unexplained.
+The rule: a cause is a reason only where it is significant (`thresholds`): at least 5% of the group's wall
+time and at least 1 ms per request on average. Computing and unexplained time are no reasons.
 """
 
 from dataclasses import dataclass
@@ -54,10 +54,10 @@ class Reason:
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """Why the requests of one endpoint took what they took."""
+    """Why the requests of one endpoint took the time they took."""
 
     endpoint: str
-    requests: int  # an estimate where few traces were kept
+    requests: int  # an estimate where tail sampling dropped requests
     traced: int
     p50_ns: int
     p95_ns: int
@@ -70,7 +70,7 @@ class Judgement:
 
 
 def judge(analysis: Analysis) -> list[Judgement]:
-    """Return one judgement per endpoint, the one that cost its clients most time first."""
+    """Return one judgement per endpoint, the endpoint that cost its clients most time first."""
     phases = phase_times(analysis, Cause.COMPUTE)
     groups = sorted(_groups(analysis), key=lambda one: -one.mean_wall_ns * one.count)
     return [_judged(one, phases[phases["endpoint"] == one.endpoint]) for one in groups]

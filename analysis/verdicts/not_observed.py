@@ -12,10 +12,10 @@ ALL: Final = "all"  # signals: the traces are not whywait's
 _MISSING: Final = {
     schema.SIGNAL_RUN_QUEUE: "run-queue time (no schedstat on that machine): cpu_wait is part of unexplained",
     schema.SIGNAL_THREAD_CPU: "CPU time of threads: compute is inferred",
-    schema.SIGNAL_SAMPLER: "what threads wait in (no sampler): gil_wait, and locks and calls that nobody traced, are "
+    schema.SIGNAL_SAMPLER: "thread states (no sampler): gil_wait, and locks and calls that no probe records, are "
     "part of unexplained",
-    schema.SIGNAL_HOLDER: "who held the GIL",
-    schema.SIGNAL_CPU_RIVALS: "who had the CPUs that threads waited for (no sampler): cpu_wait names nobody",
+    schema.SIGNAL_HOLDER: "the GIL's holder",
+    schema.SIGNAL_CPU_RIVALS: "what used the CPUs that threads waited for (no sampler): cpu_wait names no culprit",
     schema.SIGNAL_EXECUTOR: "executors: pool waits are part of unexplained",
     schema.SIGNAL_LOOP: "when the loop slept (uvloop): loop_wakeup is part of unexplained",
     ALL: "what threads and loops did (traces without whywait's signals): causes are inferred from spans alone",
@@ -24,15 +24,15 @@ _MISSING: Final = {
 
 @dataclass(frozen=True, slots=True)
 class NotObserved:
-    """A signal that some requests lack."""
+    """A signal that was not observed for some requests."""
 
     signal: str  # SIGNAL_*, or ALL
-    requests: int  # traced ones that lack it
-    text: str  # what that was, and what follows from its lack
+    requests: int  # traced requests without it
+    text: str  # what the signal is, and what follows where it is missing
 
 
 def not_observed(requests: pd.DataFrame) -> list[NotObserved]:
-    """Return what some of the requests lack; nothing where every signal was observed, or there is no request."""
+    """Return the signals that some requests are without; () where every signal was observed, or without requests."""
     lacks = [signal for signals in requests["signals"] for signal in _lacks(set(signals))]
     return [NotObserved(one, lacks.count(one), text) for one, text in _MISSING.items() if one in lacks]
 

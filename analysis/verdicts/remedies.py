@@ -11,24 +11,24 @@ from whywait.analysis.situations.situation import Found, Situation, numbers
 REMEDIES: Final[dict[tuple[Cause, Situation], str]] = {
     (Cause.GIL_WAIT, Situation.GIL_STARVATION):
         "Let the loop idle: pause what keeps it busy (await asyncio.sleep(0.001) instead of sleep(0)); or call "
-        "sys.setswitchinterval(0.0002), which ends this at once.",
+        "sys.setswitchinterval(0.0002), which ends the starvation.",
     (Cause.POOL_QUEUE, Situation.FEW_JOBS):
         "The requests queue for one another: join several into one job (micro-batching), make the job shorter, or add "
         "CPUs and then workers.",
     (Cause.LOCK_WAIT, Situation.SUBMIT_LOCK):
-        "Make one pool at start-up and keep it: every submit of every pool takes this one lock, and it is held while a "
+        "Make one pool at start-up and keep it: every submit of every pool acquires this one lock, and holds it while a "
         "new thread starts, which takes as long as that thread waits for the GIL.",
     (Cause.CPU_WAIT, Situation.CPU_OTHER_PROCESSES):
-        "Move {name} off these CPUs or give it a lower priority, or give this service CPUs of its own.",
+        "Move {name} off these CPUs, lower its priority, or give this service CPUs of its own.",
     (Cause.CPU_WAIT, Situation.CPU_SIBLING_PROCESSES):
-        "Run fewer worker processes, or fewer threads in each: together they want more CPUs than there are.",
+        "Run fewer worker processes, or fewer threads in each: together they have more runnable threads than there are CPUs.",
     (Cause.CPU_WAIT, Situation.CPU_OWN_THREADS):
-        "Run fewer threads at once: a smaller pool, or fewer and larger jobs; more do not help once every CPU is busy.",
+        "Run fewer threads at once: a smaller pool, or fewer and larger jobs; more threads do not help once every CPU is busy.",
     (Cause.CPU_WAIT, Situation.CPU_NATIVE_THREADS):
         "Limit the threads of native libraries: OMP_NUM_THREADS=1, nthread or n_jobs of the model, or threadpoolctl, "
         "so that workers × native threads do not exceed the CPUs.",
     (Cause.CPU_WAIT, Situation.CPU_QUOTA):
-        "Raise the CPU quota, or run fewer threads and workers at once, so that the quota lasts its period.",
+        "Raise the CPU quota, or run fewer threads and workers at once, so that the quota lasts for its period.",
 }  # fmt: skip
 
 
@@ -42,7 +42,7 @@ class Remedy:
 
     @property
     def key(self) -> str:
-        """What programs tell remedies apart by: "cpu_wait" or "cpu_wait/cpu_quota"."""
+        """The remedy's key for programs: "cpu_wait" or "cpu_wait/cpu_quota"."""
         return str(self.cause) if self.situation is None else f"{self.cause}/{self.situation}"
 
 

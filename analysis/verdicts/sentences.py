@@ -1,4 +1,4 @@
-"""The words for a judgement: cause, amount, share; where; by whom; what to change. Nothing is decided here."""
+"""The sentences of a judgement: cause, amount, share; where; by whom; what to change. Nothing is decided here."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -24,18 +24,18 @@ _CPU_USERS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """A judgement with its words."""
+    """A judgement with its sentences."""
 
     judgement: Judgement
     headline: str  # without the endpoint's name
     reasons: tuple[str, ...]  # longest first
-    situations: tuple[str, ...]  # those that are no part of a reason's words
+    situations: tuple[str, ...]  # those that no reason mentions
     remedy: str  # of the first reason, "" without one
     gain: str
 
     @property
     def endpoint(self) -> str:
-        """Whose requests were judged."""
+        """The endpoint that was judged."""
         return self.judgement.endpoint
 
     @property
@@ -48,12 +48,12 @@ class Verdict:
 
 
 def verdict(analysis: Analysis) -> list[Verdict]:
-    """Return one verdict per endpoint, the one that cost its clients most time first."""
+    """Return one verdict per endpoint, the endpoint that cost its clients most time first."""
     return [worded(one) for one in judge(analysis)]
 
 
 def worded(one: Judgement) -> Verdict:
-    """Return a judgement with its words."""
+    """Return a judgement with its sentences."""
     first = one.reasons[0] if one.reasons else None
     return Verdict(
         one,
@@ -72,7 +72,7 @@ def cause_name(cause: Cause) -> str:
 
 
 def culprit_share(one: Reason, wait: str = "it") -> str:
-    """Return how much of the wait its chief culprit caused, where not all, and how much other requests did."""
+    """Return the chief culprit's share of the wait, where it is not all of it, and the share of other requests."""
     said = f" for {one.culprit_share:.0%} of {wait}" if one.culprit and one.culprit_share < 0.995 else ""
     if one.other_requests_share >= 0.005:
         said += f"; {one.other_requests_share:.0%} of it by other requests"
@@ -80,7 +80,7 @@ def culprit_share(one: Reason, wait: str = "it") -> str:
 
 
 def situation(found: Found) -> str:
-    """Return the sentence for a situation, "" for one that a reason's words or remedy speak of."""
+    """Return the sentence for a situation; "" where a reason or its remedy already mentions it."""
     words = _SITUATIONS.get(found.kind)
     return words(found) if words else ""
 
@@ -123,10 +123,10 @@ def _cpu_rivals(one: CpuRivals) -> str:
         return f"for {one.share:.0%} of it {one.name} had run out"
     ids = one.processes
     which = f" (process id {ids[0]})" if len(ids) == 1 else f" ({len(ids)} of that name)" if ids else ""
-    return f"for {one.share:.0%} of it {_CPU_USERS[one.kind]} had the CPUs, chiefly {one.name}{which}"
+    return f"for {one.share:.0%} of it {_CPU_USERS[one.kind]} used the CPUs, chiefly {one.name}{which}"
 
 
-# words for those situations that have a sentence of their own, by kind; each takes that kind's record
+# sentences by kind of situation; each takes that kind's record
 _SITUATIONS: Final[dict[Situation, Callable[[Any], str]]] = {
     Situation.MANY_JOBS: lambda one: (
         f"Each request handed {counted(one.per_request, 'job')} of {one.function} to a pool; one batch would serve."
@@ -138,25 +138,25 @@ _SITUATIONS: Final[dict[Situation, Callable[[Any], str]]] = {
         f"{counted(one.blockers, 'request')} blocked the loop for {one.blocked} others."
     ),
     Situation.SERIAL_COLLECTION: lambda one: (
-        f"Results of {one.job} lay done, {amount(one.lay_ns)} of them per request in sum, while the thread that "
-        "collects them waited for slower ones first; handled as they complete they could save up to "
+        f"Results of {one.job} were ready for {amount(one.lay_ns)} per request in sum, while the thread that "
+        "collects them waited for slower ones; handling each as it completes could save up to "
         f"{amount(one.gain_ns)}."
     ),
     Situation.GIL_STARVATION: lambda one: (
-        f"GIL starvation by a loop that never idles: {counted(one.waits, 'time')} a thread waited for the GIL, for up "
-        f"to {amount(one.longest_ns)} at once, while the event loop ran one short callback after the other and never "
+        f"GIL starvation by a loop that never idles: {counted(one.waits, 'time')} a thread waited for the GIL, up "
+        f"to {amount(one.longest_ns)} at a time, while the event loop ran one short callback after another and never "
         "slept."
     ),
     Situation.LOCK_CONVOY: lambda one: (
-        f"A lock convoy: up to {counted(one.most_waiting, 'thread')} at once waited for the {one.lock}, and it passed "
-        f"through up to {counted(one.most_holders, 'holder')} while one waited."
+        f"A lock convoy: up to {counted(one.most_waiting, 'thread')} at once waited for the {one.lock}, which passed "
+        f"from holder to holder up to {counted(one.most_holders, 'time')} while one waited."
     ),
     Situation.OVERSUBSCRIBED: lambda one: (
         f"Oversubscribed native threads: while requests waited for a CPU, {one.wanted:.1f} threads of this process "
-        f"wanted one at once, on average, {one.native:.1f} of them in native libraries, and it may use {one.cpus:.2g}."
+        f"were runnable at once, on average, {one.native:.1f} of them in native libraries, and it may use {one.cpus:.2g}."
     ),
     Situation.UNEXPLAINED: lambda one: (
-        f"Cannot tell where {amount(one.mean_ns)} ({one.share:.0%}) went; chiefly: "
+        f"Unexplained: {amount(one.mean_ns)} ({one.share:.0%}); chiefly: "
         f"{one.detail or 'no signal covers it'}."
     ),
 }

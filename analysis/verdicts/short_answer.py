@@ -1,4 +1,4 @@
-"""The first screen's words: why, who, what to change, for one verdict."""
+"""The first screen's answer for one verdict: why, who, what to change."""
 
 from dataclasses import dataclass
 
@@ -9,13 +9,13 @@ from whywait.analysis.verdicts.sentences import NOTHING_SIGNIFICANT, Verdict, cu
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One endpoint's verdict as three short texts; `cause` is "" where nothing is significant."""
+    """One endpoint's verdict as three short texts. `cause` is "" where nothing is significant."""
 
     cause: str
     why: str
     who: str
     where: str  # the culprit's place in the code
-    part: str  # how much of the wait the culprit caused, and how much other requests did
+    part: str  # the culprit's share of the wait, and that of other requests
     what: str
     gain: str
     others: tuple[str, ...]  # further reasons and situations
@@ -29,7 +29,7 @@ def answer(one: Verdict) -> Answer:
     why = f"{milliseconds(first.mean_ns)} ms of each request, {first.share:.0%} of its time: "
     why += INFO[first.cause].phrase + (f", {first.detail}" if first.detail and not first.culprit else "")
     return Answer(
-        str(first.cause), f"{why}.", first.culprit or "nobody that was seen",
+        str(first.cause), f"{why}.", first.culprit or "nobody was seen",
         place(first.culprit_file, first.culprit_line), culprit_share(first, "that wait").lstrip("; "),
         one.remedy, one.gain, (*one.reasons[1:], *one.situations),
     )  # fmt: skip

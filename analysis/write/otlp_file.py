@@ -1,4 +1,4 @@
-"""Spans that the analysis made, as OTLP JSON Lines."""
+"""Writes spans that the analysis created, as OTLP JSON Lines."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -33,7 +33,7 @@ class NewSpan:
 
 
 def write_spans(spans: Iterable[NewSpan], scope: str, stream: IO[str]) -> int:
-    """Writes the spans, some hundred a line, and returns how many there were."""
+    """Write the spans, some hundreds per line, and return their number."""
     exporter = FileSpanExporter(stream=stream)
     resources: dict[tuple[tuple[str, str], ...], Resource] = {}
     instrumentation, waiting, count = InstrumentationScope(scope), iter(spans), 0

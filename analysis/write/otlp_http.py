@@ -1,4 +1,4 @@
-"""OTLP JSON Lines to a collector or Jaeger, over OTLP/HTTP."""
+"""Sends OTLP JSON Lines to a collector or Jaeger, over OTLP/HTTP."""
 
 from collections.abc import Iterable
 from typing import Final
@@ -12,12 +12,14 @@ _PATH: Final = "/v1/traces"
 
 
 def send(lines: Iterable[bytes], url: str) -> int:
-    """Posts each line to `url` (its path is /v1/traces unless it names one); returns how many.
+    """Post each line to `url` (its path is /v1/traces unless it has one), and return the number of lines.
 
-    Raises InputError when nobody takes them, with how many were taken before.
+    Raises InputError when the receiver does not accept them, with the number accepted before.
     """
     if not url.startswith(("http://", "https://")):
-        raise InputError(f"{url!r} is no address of an OTLP receiver: expected such as http://localhost:4318")
+        raise InputError(
+            f"{url!r} is not the address of an OTLP receiver: expected one such as http://localhost:4318"
+        )
     target = url if url.rstrip("/").endswith(_PATH) else url.rstrip("/") + _PATH
     sent = 0
     for line in lines:
@@ -30,12 +32,12 @@ def send(lines: Iterable[bytes], url: str) -> int:
         except HTTPError as error:
             said = error.read(300).decode("utf-8", "replace")
             raise InputError(
-                f"{target} refused traces ({error.code} {said}); {sent} lines were taken before"
+                f"{target} refused traces ({error.code} {said}); it accepted {sent} lines before"
             ) from error
         except (URLError, OSError) as error:
             reason = getattr(error, "reason", error)
             raise InputError(
-                f"nobody takes traces at {target} ({reason}): is it an OTLP/HTTP receiver, such as Jaeger's port 4318?"
+                f"{target} did not accept traces ({reason}): is it an OTLP/HTTP receiver, such as Jaeger's port 4318?"
             ) from error
         sent += 1
     return sent

@@ -1,4 +1,4 @@
-"""A file that is there whole or not at all."""
+"""Writes a file completely or not at all."""
 
 import os
 import sys
@@ -13,16 +13,16 @@ from whywait.analysis.errors import InputError
 
 @contextmanager
 def whole_file(target: Path) -> Iterator[IO[str]]:
-    """Yields a text stream that becomes `target` when the block ends well; "-" is standard output.
+    """Yield a text stream that becomes `target` when the block succeeds; "-" is standard output.
 
-    Raises InputError when the file cannot be written. A pipe or device that is there is written to as it is.
+    Raises InputError when the file cannot be written. An existing pipe or device is written to directly.
     """
     if str(target) == "-":
         yield sys.stdout
         return
     if target.exists() and not target.is_file():
         if target.is_dir():
-            raise InputError(f"cannot write {target}: it is a directory; name a file in it")
+            raise InputError(f"cannot write {target}: it is a directory; give a file in it")
         with target.open("w", encoding="utf-8") as stream:
             yield stream
         return

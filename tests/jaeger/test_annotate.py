@@ -161,7 +161,7 @@ def test_nobody_there_is_said(tmp_path: Path, output: Path) -> None:
     ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 2
-    assert "nobody takes traces" in done.stderr
+    assert "did not accept traces" in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
 
 

@@ -71,7 +71,7 @@ def test_gap_analysis_goes_from_load_to_answer(tmp_path: Path) -> None:
         for cell in result.nb.cells if cell.cell_type == "code"
         for output in cell.outputs if "text/html" in output.get("data", {})
     ]  # fmt: skip
-    assert any("done, not collected" in table for table in tables)
+    assert any("finished, not collected" in table for table in tables)
     assert any("what to change" in table and "event loop" in table for table in tables)
 
 

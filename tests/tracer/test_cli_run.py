@@ -104,7 +104,7 @@ def test_a_word_of_the_analysis_extra_says_what_works_without_it(
     monkeypatch.setitem(sys.modules, "whywait.analysis.cli", None)
     assert main(["reprot"]) == 2
     said = capsys.readouterr().err
-    assert said.startswith("whywait: reprot is not of the base install")
+    assert said.startswith("whywait: reprot needs the analysis extra")
     assert "pip install 'whywait[analysis]'" in said
     assert "`whywait run` and `whywait doctor` work without it" in said
     assert len(said.splitlines()) == 1

@@ -280,7 +280,7 @@ def test_results_taken_in_the_order_of_their_list(traced_to: Begin, ordered: boo
     spans.stop()
     found = analysis.analyze(spans.output)
     (verdict,) = analysis.verdict(found)
-    said = [one for one in verdict.situations if "lay done" in one]
+    said = [one for one in verdict.situations if "were ready for" in one]
     table = serial_collection(found)
     if not ordered:
         assert said == []
@@ -288,7 +288,7 @@ def test_results_taken_in_the_order_of_their_list(traced_to: Begin, ordered: boo
         return
     assert table["gain_ns"].iloc[0] == pytest.approx(sum(could_ns) / 3, rel=0.1)
     assert len(said) == 1
-    assert "Results of nap lay done" in said[0]
+    assert "Results of nap were ready for" in said[0]
     # the collector's handling is no wait: the path has it as its own running time
     assert ms(found.causes, "collect_order") == 0
 

@@ -51,7 +51,7 @@ def test_a_service_goes_on_without_its_sampler(how: signal.Signals, tmp_path: Pa
     assert found < MOST_RATIO
     said = [line for line in services[1].said.splitlines() if "traces go to" not in line]
     assert len(said) == 1, said
-    assert "whywait: goes on without samples of thread states" in said[0]
+    assert "whywait: continues without samples of thread states" in said[0]
     spans = spans_in(outputs[1])
     signals = {}
     for name in ("before", "after"):

@@ -1,9 +1,9 @@
-"""Phases of libraries, marked by name: no change to the code that calls them.
+"""Marks functions of libraries as phases, by name, without a change to the calling code.
 
     whywait.adapters.register("mylib", {"mylib.Model.predict": "compute"})
 
-A table names functions and methods of one library, and the phase that each of their calls is. It is
-applied between `start` and `stop`: at once to what is imported already, else when its module comes.
+A table names functions and methods of one library, and the phase of their calls. It is applied between
+`start` and `stop`: at once to imported modules, to others when they are imported.
 """
 
 from whywait.tracer.adapters.devices import Device

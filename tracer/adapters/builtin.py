@@ -1,6 +1,6 @@
-"""The tables for the libraries of a predict: pandas, scikit-learn, XGBoost, CuPy.
+"""The tables for libraries of machine learning: pandas, scikit-learn, XGBoost, CuPy.
 
-Names that a version of a library does not have are passed over.
+Names that are missing in the installed version of a library are skipped.
 """
 
 from typing import Final

@@ -1,7 +1,7 @@
-"""The hot path: what a marked call costs and writes down.
+"""The hot path of marked calls: what a call records.
 
-Outside a traced request a call costs one reading of this thread's state. Inside, it reads the clocks and
-appends one tuple, or, where it was too short for a span, adds to a sum; no OpenTelemetry object is made.
+Outside a traced request a call costs one read of this thread's state. Inside, it reads the clocks and appends
+one tuple, or, if it was too short for a span, adds to a sum. No OpenTelemetry object is created.
 """
 
 from time import perf_counter_ns, thread_time_ns
@@ -21,11 +21,13 @@ from whywait.tracer.records.request import MIN_RESOLUTION_NS, Activity, Job, Pha
 from whywait.tracer.schema import PHASE_FROM_DEVICE, PHASE_TO_DEVICE
 
 _COPIES = (PHASE_TO_DEVICE, PHASE_FROM_DEVICE)
-_RECENT_NS = 200_000  # a reading of the run queue costs as much as the rest: one no older than this will do
+_RECENT_NS = (
+    200_000  # reading the run queue costs as much as the rest: a reading up to this age is used again
+)
 
 
 class Open:
-    """One marked call under way."""
+    """One open marked call."""
 
     __slots__ = (
         "activity", "before", "begun", "cpu_ns", "device", "held", "inner_ns", "method", "outer", "owner",
@@ -37,8 +39,8 @@ class Open:
         self.method = method
         self.probe = probe
         self.owner = owner
-        self.outer = outer  # the marked call of the same activity that this one is in
-        self.before = here.phase  # what this thread stood in, whosever it is
+        self.outer = outer  # the marked call of the same activity around this one
+        self.before = here.phase  # the thread's open phase, of any activity
         self.inner_ns = 0  # of marked calls inside
         self.small: dict[str, int] | None = None
         self.start_ns = self.cpu_ns = 0
@@ -49,7 +51,7 @@ class Open:
         self.run_queue_ns: int | None = None  # of this thread as it began, or shortly before
 
     def title(self) -> str:
-        """What the span is called: "transform: OneHotEncoder (encode)", "compute: Booster.predict"."""
+        """The span's name: "transform: OneHotEncoder (encode)", "compute: Booster.predict"."""
         phase, owner, outer = self.rule.phase, self.owner, self.outer
         if owner is None or self.rule.title:
             return f"{phase}: {self.rule.title or self.method}"
@@ -61,7 +63,7 @@ class Open:
 
 
 def begin(rule: Rule, method: str, probe: str, owner: Any) -> Open | None:
-    """Called before a marked call; None where it is not to be recorded. Raises nothing."""
+    """Begin a marked call and return its record, None if it is not recorded. Never raises."""
     try:
         activity = current_activity()
         if activity is None and rule.device is None:
@@ -83,7 +85,7 @@ def begin(rule: Rule, method: str, probe: str, owner: Any) -> Open | None:
 
 
 def _is_detail(outer: Open, rule: Rule, owner: Any) -> bool:
-    """Whether it is a detail of the call around it, or the same call on its way up the classes."""
+    """Whether the call is a detail of the call around it, or the same call in a base class."""
     return rule.outermost or (owner is not None and outer.owner is owner and outer.rule.phase == rule.phase)
 
 
@@ -129,7 +131,7 @@ def _enter_device(made: Open, device: Any, activity: Activity | None) -> None:
 
 
 def end(made: Open, error: type[BaseException] | None) -> None:
-    """Called after a marked call. Raises nothing."""
+    """End a marked call. Never raises."""
     end_ns = perf_counter_ns()
     activity = made.activity
     if activity is not None:
@@ -195,8 +197,8 @@ def _sum_up(made: Open, activity: Activity, length_ns: int) -> None:
 
 
 def _room(request: Request) -> bool:
-    """Whether one more phase may be kept: half of the room is left to what the request waited for, without
-    which it could not be analysed."""
+    """Whether one more phase may be kept: half of the record limit is reserved for waits, without which the
+    request could not be analysed."""
     recorder = recorders.active
     if recorder is None or not request.open:
         return False

@@ -1,9 +1,8 @@
-"""Devices that a call may wait for, and what of their time can be seen from here.
+"""Devices that a call may wait for, and the part of their time that the host can observe.
 
-XGBoost does not show its stream: of a predict on a GPU the host's side is seen, the whole of a call that
-returns when the device is done. So its time is the device's by inference, and who was on the device
-before it is inferred from the order in which calls came. A copy by CuPy runs on a stream that is known,
-and there CUDA's own events measure how long the device worked.
+XGBoost does not expose its stream: of a predict on a GPU only the host's call is observed, which returns when
+the device has finished. So the device's time is inferred, and so are the earlier occupants of the device, from
+the order of calls. A copy by CuPy runs on a known stream, where CUDA events measure the device's time.
 """
 
 import json
@@ -17,17 +16,17 @@ from whywait.tracer.records.occupancy import DeviceLine
 
 
 class Device(Protocol):
-    """What an adapter needs to know of a device. Its methods must not make the host wait."""
+    """A device as an adapter uses it. Its methods must not block the host."""
 
     @property
     def line(self) -> DeviceLine:
-        """Who is on the device; one per device and process."""
+        """The occupants of the device; one record per device and process."""
 
     def begin(self, *, copies: bool) -> Any:
-        """Return a mark of where the device stands before a call; None where it has none."""
+        """Return a mark of the device's progress before a call; None if it has none."""
 
     def end(self, begun: Any) -> Callable[[], int | None] | None:
-        """After the call: what to ask later for the ns that the device itself worked for it."""
+        """After the call: return a function that later gives the device's own time for it, ns."""
 
 
 class CudaDevice:
@@ -38,7 +37,7 @@ class CudaDevice:
         self._ordinal = ordinal
 
     def begin(self, *, copies: bool) -> Any:
-        """An event on CuPy's current stream before a copy; None for calls on a stream that is not known."""
+        """An event on CuPy's current stream before a copy; None for calls on an unknown stream."""
         cupy = sys.modules.get("cupy")
         if not copies or cupy is None:
             return None
@@ -47,7 +46,7 @@ class CudaDevice:
         return event
 
     def end(self, begun: Any) -> Callable[[], int | None] | None:
-        """The time between the two events, once the device has passed both."""
+        """The time between the two events, ns, once the device has passed both."""
         cupy = sys.modules.get("cupy")
         if begun is None or cupy is None:
             return None
@@ -64,7 +63,7 @@ class CudaDevice:
         return worked_ns
 
 
-# of the process, as its GPUs are: tables name these functions, and hold no session; emptied at its end
+# per process, like its GPUs: tables name these functions, and have no session; emptied at its end
 _devices: dict[str, Device] = {}
 _of_booster: "WeakKeyDictionary[Any, Device | None]" = WeakKeyDictionary()
 
@@ -77,13 +76,13 @@ def cuda_device(ordinal: int) -> Device:
 
 
 def forget_devices() -> None:
-    """Drops what is known of devices and of who uses them. Called when adapters are taken out."""
+    """Drop all records of devices and their occupants. Called when adapters are removed."""
     _devices.clear()
     _of_booster.clear()
 
 
 def device_of_booster(booster: Any) -> Device | None:
-    """The device that a Booster is set to compute on, None for the CPU; asked of each Booster once."""
+    """The device on which a Booster computes, None for the CPU; read once per Booster."""
     try:
         return _of_booster[booster]
     except KeyError:
@@ -95,13 +94,13 @@ def device_of_booster(booster: Any) -> Device | None:
 
 
 def forget_booster(booster: Any) -> Device | None:
-    """None; has the device of a Booster asked for anew, since its settings are about to change."""
+    """Return None, and have the Booster's device read again, since its settings are about to change."""
     _of_booster.pop(booster, None)
     return None
 
 
 def named_device(name: str) -> Device | None:
-    """The device called "cuda", "cuda:1" or "gpu:0"; None for the CPU and what is not known."""
+    """The device with the name "cuda", "cuda:1" or "gpu:0"; None for the CPU and unknown names."""
     kind, _, ordinal = name.partition(":")
     if kind not in {"cuda", "gpu"}:
         return None
@@ -109,7 +108,7 @@ def named_device(name: str) -> Device | None:
 
 
 def current_device(_: Any) -> Device | None:
-    """The device that CuPy works on in this thread."""
+    """CuPy's current device in this thread."""
     cupy = sys.modules.get("cupy")
     with suppress(Exception):  # no driver: nothing to wait for
         return cuda_device(int(cupy.cuda.runtime.getDevice())) if cupy is not None else None

@@ -1,7 +1,7 @@
-"""Reports when a module has been imported, and leaves nothing on it.
+"""Reports when a module has been imported, and leaves the module unchanged.
 
-The finder finds no module itself: it asks the others, and has the loader that they found report when it is
-done. It stands in `sys.meta_path` only while somebody waits for a module.
+The finder finds no module itself: it asks the other finders, and has their loader report when it has
+finished. It is in `sys.meta_path` only while a watch waits for a module.
 """
 
 import sys
@@ -19,7 +19,7 @@ class ImportWatch:
         self._imported = imported
 
     def install(self) -> Callable[[], None]:
-        """Begins to watch; returns the undo."""
+        """Begin to watch, and return the undo."""
         sys.meta_path.insert(0, self)
 
         def undo() -> None:
@@ -32,7 +32,7 @@ class ImportWatch:
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """Called by the import system; finds what the finders after this one find."""
+        """Called by the import system. Returns what the later finders find."""
         if name not in self._names:
             return None
         others = iter(list(sys.meta_path))
@@ -57,7 +57,7 @@ class ImportWatch:
             if module.__name__ != name:  # a loader of many, such as a zip file's
                 plain(module)
                 return
-            # several watches may wait for one module: each takes out its own
+            # several watches may wait for one module: each removes its own loader
             if loader.__dict__.get("exec_module") is exec_module:
                 del loader.exec_module
             plain(module)
@@ -66,5 +66,5 @@ class ImportWatch:
 
         try:
             loader.exec_module = exec_module
-        except AttributeError:  # a loader of C: its modules are seen at the next `start`
+        except AttributeError:  # a loader in C: its modules are marked at the next `start`
             return

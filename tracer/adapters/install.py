@@ -1,4 +1,4 @@
-"""Applies the table of one library while a session runs, now and as its modules come."""
+"""Applies the table of one library while a session runs, now and as its modules are imported."""
 
 import sys
 import threading
@@ -18,7 +18,7 @@ from whywait.tracer.hotpath.recorder import Recorder
 
 
 class _Patches:
-    """What was put in place for one library."""
+    """The marks of one library."""
 
     def __init__(self, library: str, table: Table) -> None:
         self.probe = probe_name(library)
@@ -28,11 +28,11 @@ class _Patches:
         self._closed = False
 
     def modules(self) -> set[str]:
-        """Every name that may be a module in which something of the table stands."""
+        """Every name that may be a module with an entry of the table."""
         return {".".join(parts[:n]) for parts in map(_parts, self._waiting) for n in range(1, len(parts))}
 
     def apply(self) -> None:
-        """Marks what is there by now of what was still missing."""
+        """Mark the entries whose modules have been imported meanwhile."""
         with self._lock:
             for name in list(self._waiting):
                 owner = _owner(name)
@@ -40,7 +40,7 @@ class _Patches:
                     self.mark(owner, _parts(name)[-1], self._waiting.pop(name))
 
     def mark(self, owner: Any, name: str, rule: Rule) -> None:
-        """Marks one function or method, until the undo."""
+        """Mark one function or method, until the undo."""
         with self._lock:
             if self._closed:
                 return
@@ -49,14 +49,14 @@ class _Patches:
                 self._undo.append(undo)
 
     def imported(self, _: str) -> None:
-        """Called in the thread that imported a module, when that is done. Raises nothing."""
+        """Called in the thread that imported a module, after the import. Never raises."""
         try:
             self.apply()
         except Exception as error:
             recorders.probe_failed(self.probe, error)
 
     def close(self) -> None:
-        """Takes all of it out."""
+        """Remove all marks."""
         with self._lock:
             self._closed = True
             while self._undo:
@@ -64,7 +64,7 @@ class _Patches:
 
 
 def probe_name(library: str) -> str:
-    """Under which name the library's adapter is known to the recorder."""
+    """The name of the library's adapter for the recorder."""
     return f"adapter {library}"
 
 
@@ -73,20 +73,20 @@ def _parts(name: str) -> list[str]:
 
 
 def _owner(name: str) -> Any:
-    """The module or class that has the named thing now; None while it has not come."""
+    """The module or class that has the named function now; None before it is imported."""
     parts = _parts(name)
     for count in range(len(parts) - 1, 0, -1):
         found: Any = sys.modules.get(".".join(parts[:count]))
         if found is None:
             continue
-        for part in parts[count:-1]:  # statically: asking a lazy module would load it
+        for part in parts[count:-1]:  # statically: an attribute of a lazy module would load it
             found = getattr_static(found, part, None)
         return found if getattr_static(found, parts[-1], None) is not None else None
     return None
 
 
 class _Applied:
-    """The adapters of one session; the recorder holds it while the session runs."""
+    """The adapters of one session. The recorder has it while the session runs."""
 
     def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder
@@ -94,7 +94,7 @@ class _Applied:
         self._steps = Steps(self._mark)
 
     def added(self, library: str) -> None:
-        """A table has come: applies it."""
+        """Apply a new table."""
         patches = _Patches(library, table_of(library))
         watch = ImportWatch(patches.modules(), patches.imported).install()
 
@@ -109,13 +109,13 @@ class _Applied:
         patches.imported(library)
 
     def removed(self, library: str) -> None:
-        """A table is gone: takes its marks out."""
+        """Remove the marks of a removed table."""
         undo = self._recorder.undo.pop(probe_name(library), None)
         if undo is not None:
             undo()
 
     def adopt_steps(self, container: Any, rule: Rule, method: str, probe: str) -> None:
-        """Marks those steps of a container that were not met before."""
+        """Mark the steps of a container that are new to this session."""
         self._steps.adopt(container, rule, method, probe)
 
     def _mark(self, owner: Any, name: str, rule: Rule, probe: str) -> None:
@@ -125,12 +125,12 @@ class _Applied:
 
 
 def install(recorder: Recorder) -> Callable[[], None]:
-    """Applies every registered table; returns the undo. A failing adapter is removed by itself."""
+    """Apply every registered table, and return the undo. Only a failing adapter is removed."""
     applied = recorder.adapters = _Applied(recorder)
     for library in registry.libraries():
         applied.added(library)
 
-    def undo() -> None:  # the libraries' own are the recorder's
+    def undo() -> None:  # the recorder undoes those of the libraries
         recorder.adapters = None
         forget_devices()
 

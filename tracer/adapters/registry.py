@@ -1,4 +1,4 @@
-"""Which names of which library are which phase: a table per library, ours and the user's alike."""
+"""The tables of phases by library: built in and registered by the user."""
 
 import threading
 from collections.abc import Mapping
@@ -15,20 +15,20 @@ Table = Mapping[str, Rule]
 
 
 class AdapterError(ValueError):
-    """A table cannot be used; the message says which entry, what was found and what was expected."""
+    """A table cannot be used. The message names the entry, what was found and what was expected."""
 
 
 _lock = threading.Lock()
-# of the process and not of a session: they are registered before one starts, and outlive it
+# per process, not per session: tables are registered before a session starts, and outlive it
 _tables: dict[str, Table] = {"pandas": PANDAS, "sklearn": SKLEARN, "xgboost": XGBOOST, "cupy": CUPY}
 
 
 def register(library: str, table: Mapping[str, str | Rule]) -> None:
-    """Has calls of the named functions and methods recorded as phases.
+    """Record calls of the named functions and methods as phases.
 
-    Keys are dotted names as one would import them ("mylib.Model.predict"), values the phase's word
-    ("conversion", "compute", ... or one of your own) or a `Rule`. Replaces what `library` had before, and
-    takes effect at once where the process is being traced. Raises `AdapterError` on a table that cannot be used.
+    Keys are dotted import names ("mylib.Model.predict"), values a phase ("conversion", "compute", ... or one of
+    your own) or a `Rule`. The table replaces an earlier one of `library`, and takes effect at once while a
+    session runs. Raises `AdapterError` on a table that cannot be used.
     """
     rules = {name: _checked(library, name, value) for name, value in table.items()}
     with _lock:
@@ -42,7 +42,7 @@ def register(library: str, table: Mapping[str, str | Rule]) -> None:
 
 
 def unregister(library: str) -> None:
-    """Forgets the table of `library`, ours included; nothing happens where there is none."""
+    """Remove the table of `library`, a built-in one too. Without a table nothing happens."""
     with _lock:
         known = _tables.pop(library, None)
     applied = _applied()
@@ -51,12 +51,12 @@ def unregister(library: str) -> None:
 
 
 def libraries() -> tuple[str, ...]:
-    """The libraries that have a table."""
+    """Return the libraries with a table."""
     return tuple(_tables)
 
 
 def table_of(library: str) -> Table:
-    """The table of `library`; empty where there is none."""
+    """Return the table of `library`; {} without one."""
     return _tables.get(library, {})
 
 
@@ -74,6 +74,6 @@ def _checked(library: str, name: str, value: Any) -> Rule:
     parts = name.split(".")
     if len(parts) < 2 or not all(part.isidentifier() for part in parts):
         raise AdapterError(
-            f"{name!r} of {library!r} is no dotted name; expected one such as 'mylib.Model.predict'"
+            f"{name!r} of {library!r} is not a dotted name; expected one such as 'mylib.Model.predict'"
         )
     return rule

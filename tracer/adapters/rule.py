@@ -1,4 +1,4 @@
-"""What one entry of a table says."""
+"""One entry of a table."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,7 +12,9 @@ class Rule:
     """How calls of one function or method are recorded."""
 
     phase: str  # a word of schema.PHASES, or your own
-    title: str = ""  # said of it in the span's name, instead of the class and the method
-    steps: str = ""  # attribute that lists (name, estimator, ...): their transforms get names of their own
-    outermost: bool = False  # only where no other adapted call is under way: it is a detail inside
-    device: Callable[[Any], Device | None] | None = None  # which device a call on this object waits for
+    title: str = ""  # for the span's name, instead of class and method
+    steps: str = (
+        ""  # attribute with a list of (name, estimator, ...): their transforms get names of their own
+    )
+    outermost: bool = False  # only outside other marked calls: inside one it is a detail
+    device: Callable[[Any], Device | None] | None = None  # the device that a call on this object waits for

@@ -1,4 +1,4 @@
-"""The steps of a pipeline: their names, and their transforms marked wherever their classes come from."""
+"""The steps of a pipeline: names them, and marks their transforms in any class."""
 
 from collections.abc import Callable
 from itertools import islice
@@ -14,18 +14,18 @@ _TRANSFORM = Rule(PHASE_TRANSFORM)
 
 
 class Steps:
-    """Has each class of a step that a session meets for the first time marked."""
+    """Marks each class of a step that is new to the session."""
 
     def __init__(self, mark: Mark) -> None:
         self._mark = mark
         self._seen: WeakKeyDictionary[type, set[str]] = WeakKeyDictionary()
 
     def forget(self) -> None:
-        """Has every class met anew: the marks of some were taken out."""
+        """Treat every class as new: the marks of some were removed."""
         self._seen.clear()
 
     def adopt(self, container: Any, rule: Rule, method: str, probe: str) -> None:
-        """Marks the transforms of a container's steps, and the last one's own method."""
+        """Mark the transforms of a container's steps, and the last step's own method."""
         listed = list(islice(getattr(container, rule.steps, ()), _MOST_STEPS))
         for step in listed:
             self._meet(type(step[1]), PHASE_TRANSFORM, _TRANSFORM, probe)
@@ -48,7 +48,7 @@ class Steps:
 
 
 def step_name(container: Any, steps: str, estimator: Any) -> str:
-    """Return the name under which `container` has `estimator`; "" where it does not have it."""
+    """Return the name of `estimator` in `container`; "" if it is not in it."""
     if not steps or container is None:
         return ""
     for step in islice(getattr(container, steps, ()), _MOST_STEPS):

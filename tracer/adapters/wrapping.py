@@ -13,11 +13,11 @@ from whywait.tracer.decorators import phase
 from whywait.tracer.hotpath import recorder as recorders
 from whywait.tracer.records.current import current_activity
 
-_MARK = "_whywait_mark"  # on our function: its id, and what stood there before (None: it was inherited)
+_MARK = "_whywait_mark"  # on the marked function: its id, and the original (None: it was inherited)
 
 
 def wrapped(function: Callable[..., Any], rule: Rule, method: str, probe: str, *, bound: bool) -> Any:
-    """The same function, its calls recorded; it may be pickled by value, since it names modules only."""
+    """Return the same function with recorded calls. It can be pickled by value, since it refers to modules only."""
     if inspect.iscoroutinefunction(function):
 
         @functools.wraps(function)
@@ -50,16 +50,16 @@ def wrapped(function: Callable[..., Any], rule: Rule, method: str, probe: str, *
 
 
 def is_marked(raw: Any) -> bool:
-    """Whether what stands in a class or module is a marked call already."""
+    """Whether the attribute of a class or module is already marked."""
     function = _function_of(raw)
     # the id distinguishes it from a wrapper around it, which functools.wraps gives the same attributes
     return bool(getattr(function, "__dict__", {}).get(_MARK, (None,))[0] == id(function))
 
 
 def replace(owner: Any, name: str, rule: Rule, probe: str) -> Callable[[], None] | None:
-    """Marks `owner.name`, a class's or a module's; returns the undo, None where it cannot be marked.
+    """Mark `owner.name` of a class or module, and return the undo; None if it cannot be marked.
 
-    An inherited method is marked in `owner` only. What is neither a function nor a method is left alone.
+    An inherited method is marked in `owner` only. Anything but a function or method is not marked.
     """
     own = name in vars(owner)
     raw = inspect.getattr_static(owner, name, None)
@@ -70,7 +70,7 @@ def replace(owner: Any, name: str, rule: Rule, probe: str) -> Callable[[], None]
     setattr(function, _MARK, (id(function), raw if own else None))
     try:
         setattr(owner, name, made)
-    except (TypeError, AttributeError):  # a class of C
+    except (TypeError, AttributeError):  # a class in C
         return None
     of = ref(owner)
 
@@ -80,7 +80,7 @@ def replace(owner: Any, name: str, rule: Rule, probe: str) -> Callable[[], None]
             return
         current = vars(found).get(name)
         if not is_marked(current):
-            return  # somebody put their own in its place; ours inside it does nothing any more
+            return  # other code replaced it; the mark inside that has no effect any more
         _, plain = getattr(_function_of(current), _MARK)
         if plain is not None:
             setattr(found, name, plain)
@@ -97,7 +97,7 @@ def _function_of(raw: Any) -> Any:
 
 
 def _is_conditional(raw: Any) -> bool:
-    """Whether it is a method that exists on condition: scikit-learn's `available_if`."""
+    """Whether the method exists on a condition: scikit-learn's `available_if`."""
     return hasattr(type(raw), "__get__") and {"fn", "check"} <= set(getattr(raw, "__dict__", ()))
 
 

@@ -33,7 +33,7 @@ def _start() -> None:
         _stop_on_termination(whywait.stop)
     except Exception as error:  # the service must start, traced or not
         print(
-            f"whywait: does not trace process {os.getpid()}, which runs on without: {error}. `whywait doctor` says more",
+            f"whywait: process {os.getpid()} runs without tracing: {error}. Run `whywait doctor` for the reason",
             file=sys.stderr,
         )
 
@@ -52,7 +52,7 @@ def _stop_on_termination(stop: Callable[[], None]) -> None:
 
 
 def _serves_nobody() -> bool:
-    """Whether this is the process in which `multiprocessing` counts semaphores: it runs no code of the service."""
+    """Whether this is `multiprocessing`'s resource tracker, which runs no code of the service."""
     return any("multiprocessing.resource_tracker" in word for word in sys.orig_argv)
 
 

@@ -1,4 +1,4 @@
-"""What can be observed on this machine by this interpreter, and why not. Starts nothing that outlives the question."""
+"""Finds out what whywait can observe on this machine with this interpreter. Leaves no process behind."""
 
 from whywait.tracer.doctor.check import Check, State
 

@@ -5,16 +5,16 @@ from enum import StrEnum
 
 
 class State(StrEnum):
-    """How an answer counts."""
+    """The severity of an answer."""
 
     YES = "yes"
-    NO = "no"  # something that the analysis would use is missing
-    INFO = "info"  # good to know, never a fault
+    NO = "no"  # a signal for the analysis is missing
+    INFO = "info"  # a fact, never a fault
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """What was checked and found; `means` and `remedy` are "" where nothing is missing."""
+    """One check and its finding; `means` and `remedy` are "" where nothing is missing."""
 
     name: str  # stable, machine-readable
     state: State
@@ -24,15 +24,15 @@ class Check:
 
 
 def yes(name: str, found: str) -> Check:
-    """Return that it is there."""
+    """Return a check that succeeded."""
     return Check(name, State.YES, found)
 
 
 def no(name: str, found: str, means: str, remedy: str) -> Check:
-    """Return that it is missing, what that means and what would help."""
+    """Return a check that failed, with its consequence and its remedy."""
     return Check(name, State.NO, found, means, remedy)
 
 
 def info(name: str, found: str) -> Check:
-    """Return something that is good to know."""
+    """Return a fact without a judgement."""
     return Check(name, State.INFO, found)

@@ -1,4 +1,4 @@
-"""`whywait doctor`: needs only the base install, as it has to run where the service runs."""
+"""`whywait doctor`: needs only the base install, since it runs where the service runs."""
 
 import argparse
 import json
@@ -20,18 +20,18 @@ _COLOURS: Final = {State.YES: "\x1b[32m", State.NO: "\x1b[31m", State.INFO: "\x1
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Print what can be observed here; return 0, or 1 where something that the analysis would use is missing."""
+    """Print what can be observed on this machine. Return 0, or 1 if a signal for the analysis is missing."""
     parser = argparse.ArgumentParser(
         prog="whywait doctor",
-        description="Says what can be observed on this machine by this interpreter, and why not.",
+        description="Shows what whywait can observe on this machine with this interpreter, and why not more.",
         epilog="examples:\n  whywait doctor\n  whywait doctor --json\n  whywait doctor --jaeger http://localhost:16686\n"
         "  docker exec SERVICE whywait doctor\n\n"
-        "exit codes: 0 all can be observed, 1 something is missing, 2 wrong words",
+        "exit codes: 0 everything can be observed, 1 something is missing, 2 bad arguments",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--json", action="store_true", dest="as_json", help="print JSON")
     parser.add_argument(
-        "--jaeger", metavar="URL", help="also ask whether a Jaeger, or an OTLP receiver, is there"
+        "--jaeger", metavar="URL", help="also check whether Jaeger, or an OTLP receiver, answers at URL"
     )
     options = parser.parse_args(list(arguments))
     checks = [
@@ -53,7 +53,7 @@ def healthy(checks: Sequence[Check]) -> bool:
 
 
 def as_json(checks: Sequence[Check]) -> dict[str, object]:
-    """Plain values of a stable shape."""
+    """Return plain values of a stable shape."""
     return {
         "format": FORMAT,
         "ok": healthy(checks),
@@ -71,7 +71,7 @@ def as_json(checks: Sequence[Check]) -> dict[str, object]:
 
 
 def as_text(checks: Sequence[Check], *, colours: bool) -> str:
-    """A line for each, with what is lost and what helps where something is missing."""
+    """Return one line per check, with consequence and remedy where something is missing."""
     width = max(len(one.name) for one in checks)
     lines = []
     for one in checks:
@@ -84,15 +84,15 @@ def as_text(checks: Sequence[Check], *, colours: bool) -> str:
                 lines.append(f"{'':<{width + 6}}  {word}: {_plain(said)}")
     missing = [one.name for one in checks if one.state is State.NO]
     lines.append(
-        f"\nMissing here: {', '.join(missing)}. All else is observed, and every report names what is missing."
+        f"\nMissing: {', '.join(missing)}. Everything else is observed, and every report names the missing signals."
         if missing
-        else "\nAll that whywait uses can be observed here."
+        else "\nAll signals that whywait uses can be observed."
     )
     return "\n".join(lines)
 
 
 def _plain(text: str) -> str:
-    """An environment variable or an answer of a server may hold anything."""
+    """Remove control characters: an environment variable or a server's answer may contain anything."""
     return "".join(letter if unicodedata.category(letter)[0] != "C" else " " for letter in text)
 
 

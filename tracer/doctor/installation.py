@@ -1,4 +1,4 @@
-"""Whether whywait itself is installed whole: its two halves, from one folder, in the version that pip knows."""
+"""Checks whywait's own installation: both halves, from one folder, in the version that pip reports."""
 
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
@@ -14,7 +14,7 @@ _REINSTALL: Final = "reinstall: pip install --force-reinstall whywait"
 
 
 def installation_checks() -> list[Check]:
-    """Return one line that all is there, or one line for each damage."""
+    """Return one line if the installation is complete, else one line per damage."""
     home = Path(whywait.__file__).parent
     found = [damage for part, means in _PARTS.items() for damage in _damage(home, part, means)]
     found += _version_damage(home)
@@ -50,7 +50,7 @@ def _version_damage(home: Path) -> list[Check]:
         return [
             no(
                 "installation", f"whywait is imported from {home} and is not installed there",
-                "`whywait report` and the other commands, opentelemetry-instrument and probes of others are not found",
+                "`whywait report` and the other commands, opentelemetry-instrument and third-party probes are not found",
                 "pip install whywait, or pip install -e . in the clone",
             )
         ]  # fmt: skip
@@ -58,7 +58,7 @@ def _version_damage(home: Path) -> list[Check]:
         return []
     return [
         no(
-            "installation", f"pip knows whywait {installed}, and {whywait.__version__} is imported from {home}",
+            "installation", f"pip has installed whywait {installed}, but {whywait.__version__} is imported from {home}",
             "commands and the service may run different versions", _REINSTALL,
         )
     ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""The interpreter, the libraries and the settings that a traced service would run with."""
+"""Checks the interpreter, the libraries and the settings of a traced service."""
 
 import os
 import platform
@@ -24,7 +24,7 @@ _NEEDED: Final = (
 
 
 def interpreter_checks(environ: Mapping[str, str] = os.environ) -> list[Check]:
-    """Return what is known of the interpreter, OpenTelemetry, libraries with probes, and the settings."""
+    """Return the checks of the interpreter, OpenTelemetry, libraries with probes, and the settings."""
     return [_python(), _gil(), _opentelemetry(environ), _libraries(), _loop(), _settings(environ)]
 
 
@@ -39,7 +39,7 @@ def _python() -> Check:
     if not low <= sys.version_info[:2] <= high:
         return no(
             "python", found, "whywait is tested on CPython 3.11 to 3.13; others may lose signals",
-            "run the service on one of those",
+            "run the service on one of these versions",
         )  # fmt: skip
     return yes("python", found)
 
@@ -64,17 +64,17 @@ def _opentelemetry(environ: Mapping[str, str]) -> Check:
 
 def _libraries() -> Check:
     there = [f"{name} {found}" for name in _LIBRARIES if (found := _version(name))]
-    return info("libraries", ", ".join(there) or "none of those that have probes of their own")
+    return info("libraries", ", ".join(there) or "none with probes of their own")
 
 
 def _loop() -> Check:
     if _version("uvloop"):
         return info(
             "uvloop",
-            f"{_version('uvloop')}: uvicorn uses it where it is installed; the sleep of such a loop is not visible, so "
-            "loop_wakeup is part of unexplained there (uvicorn --loop asyncio shows it)",
+            f"{_version('uvloop')}: uvicorn uses it where it is installed; the sleep of its loops is not visible, so "
+            "loop_wakeup is part of unexplained (uvicorn --loop asyncio makes it visible)",
         )
-    return info("uvloop", "not installed: loops are asyncio's, all of whose signals are visible")
+    return info("uvloop", "not installed: loops are asyncio's, and all their signals are visible")
 
 
 def _settings(environ: Mapping[str, str]) -> Check:
@@ -92,7 +92,7 @@ def _settings(environ: Mapping[str, str]) -> Check:
         if not os.access(folder, os.W_OK):
             return no(
                 "settings", f"WHYWAIT_OUTPUT is {config.output}, and {folder} is not writable", "no trace is written",
-                "choose another place",
+                "choose another folder",
             )  # fmt: skip
     endpoint = environ.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") or environ.get("OTEL_EXPORTER_OTLP_ENDPOINT")
     return yes("settings", f"traces go to {config.output or endpoint or './traces (whywait run)'}")

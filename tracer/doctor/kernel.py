@@ -1,4 +1,4 @@
-"""What the kernel shows of this process's threads, to itself and to a process beside it."""
+"""Checks what the kernel shows of this process's threads, to this process and to its child."""
 
 import ctypes
 import os
@@ -17,7 +17,7 @@ _PATIENCE_S: Final = 10.0
 _PR_GET_DUMPABLE: Final = 3
 _NO_GIL: Final = "gil_wait, and waits in locks and calls that are not traced, are part of unexplained"
 _NO_HOLDER: Final = "the holder of the GIL is not named"
-_LET_START: Final = "let the service start a process"
+_LET_START: Final = "allow the service to start a process"
 _YAMA: Final = "/proc/sys/kernel/yama/ptrace_scope"
 _YAMA_MEANS: Final = {
     "0": "0: processes of one user may observe one another",
@@ -28,7 +28,7 @@ _YAMA_MEANS: Final = {
 
 
 def kernel_checks() -> list[Check]:
-    """Return which signals this kernel, with this container's limits, gives. Takes up to some seconds."""
+    """Return the checks of the kernel's signals, within this container's limits. Takes up to some seconds."""
     states = _syscall_file()
     found = [_system(), _thread_cpu(), _run_queue(), states, _ptrace()]
     return found + _sampler(states)
@@ -45,7 +45,7 @@ def _system() -> Check:
 
 
 def _confined() -> str:
-    """How the process is confined, as far as that is visible."""
+    """The visible restrictions of the process."""
     status = read_file("/proc/self/status")
     fields = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)
     words = []
@@ -66,22 +66,22 @@ def _thread_cpu() -> Check:
         pass
     return no(
         "thread_cpu", "the CPU time of a thread cannot be read", "compute is inferred",
-        "none: the platform has no clock of a thread's CPU time",
+        "none: the platform has no CPU clock of a thread",
     )  # fmt: skip
 
 
 def _run_queue() -> Check:
     if thread_clocks.run_queue_available():
         thread_clocks.close_all()
-        return yes("run_queue", "/proc/thread-self/schedstat shows how long a thread waited for a CPU")
+        return yes("run_queue", "/proc/thread-self/schedstat has the time that a thread waited for a CPU")
     return no(
         "run_queue", "/proc/thread-self/schedstat cannot be read", "cpu_wait is part of unexplained",
-        "a kernel with CONFIG_SCHED_INFO, and a container that does not hide /proc",
+        "use a kernel with CONFIG_SCHED_INFO, and a container that does not hide /proc",
     )  # fmt: skip
 
 
 def _syscall_file() -> Check:
-    """Whether the file on which the sampler relies shows where another thread sleeps."""
+    """Whether the file that the sampler needs shows where another thread sleeps."""
     done = threading.Event()
     thread = threading.Thread(target=done.wait, name="whywait-doctor", daemon=True)
     thread.start()
@@ -104,17 +104,17 @@ def _syscall_file() -> Check:
     if _dumpable() is False:
         return no(
             "syscall_file", "this process is not dumpable: the kernel hides its threads' states, as from a process that "
-            "changed its user after its start", _NO_GIL,
-            "start the service as its user (docker run --user, systemd User=), not as root that gives up its rights",
+            "changed its user after it started", _NO_GIL,
+            "start the service as its user (docker run --user, systemd User=), not as root that drops its rights",
         )  # fmt: skip
     return no(
         "syscall_file", f"/proc/self/task/TID/syscall: {said.strip() or 'nothing'}", _NO_GIL,
-        "a kernel with CONFIG_HAVE_ARCH_TRACEHOOK, and a container whose seccomp profile lets it be read",
+        "use a kernel with CONFIG_HAVE_ARCH_TRACEHOOK, and a container whose seccomp profile allows reading it",
     )  # fmt: skip
 
 
 def _dumpable() -> bool | None:
-    """Whether other processes of the user may observe this one; None where that is not known."""
+    """Whether other processes of the user may observe this one; None if unknown."""
     try:
         answer = int(ctypes.CDLL(None).prctl(_PR_GET_DUMPABLE, 0, 0, 0, 0))
     except (OSError, AttributeError):
@@ -136,18 +136,18 @@ def _ptrace() -> Check:
 
 
 def _sampler(states: Check) -> list[Check]:
-    """Start the sampler, read from it and end it: the only proof that it may observe this process."""
+    """Start the sampler, read from it and end it. Only this proves that it may observe this process."""
     if states.state is State.NO:
-        return _no_sampler("threads' states are hidden: see syscall_file", states.remedy)
+        return _no_sampler("thread states are hidden: see syscall_file", states.remedy)
     if gil_address() is None:
-        why = "the place of the GIL in this interpreter was not found"
-        return _no_sampler(why, "CPython 3.11 to 3.13 with glibc, on x86-64 or aarch64")
+        why = "the address of the GIL in this interpreter was not found"
+        return _no_sampler(why, "use CPython 3.11 to 3.13 with glibc, on x86-64 or aarch64")
     try:
         process = start_sampler()
     except OSError as error:
         return _no_sampler(f"no process can be started: {error.strerror or error}", _LET_START)
     if process is None:
-        return _no_sampler("no interpreter to start it with (sys.executable is empty)", _LET_START)
+        return _no_sampler("there is no interpreter to start it with (sys.executable is empty)", _LET_START)
     try:
         begun = _begun(process)
         cost = process.header()
@@ -171,8 +171,8 @@ def _holder(*, known: bool) -> Check:
     if known:
         return yes("gil_holder", "the holder of the GIL can be read")
     return no(
-        "gil_holder", "the GIL's fields are not where they are expected", _NO_HOLDER,
-        "CPython 3.11 to 3.13 as python.org or a distribution builds it",
+        "gil_holder", "the GIL's fields are not at the expected addresses", _NO_HOLDER,
+        "use CPython 3.11 to 3.13 as python.org or a distribution builds it",
     )  # fmt: skip
 
 

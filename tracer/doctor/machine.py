@@ -1,4 +1,4 @@
-"""How much of the machine's CPUs this process may use, and whether a Jaeger is there."""
+"""Checks how many CPUs this process may use, and whether Jaeger answers."""
 
 import json
 import os
@@ -15,7 +15,7 @@ _TIMEOUT_S: Final = 5.0
 
 
 def cpu_checks() -> list[Check]:
-    """Return the CPUs, the control group's version and quota, and what Python makes of them."""
+    """Return the CPUs, the control group's version and quota, and the size of Python's default pool."""
     allowed, of_machine = len(processors()), os.cpu_count() or 1
     version = hierarchy(read_file("/proc/self/cgroup"), read_file("/proc/self/mountinfo")).version
     groups = CpuGroups(os.getpid())
@@ -25,7 +25,7 @@ def cpu_checks() -> list[Check]:
     words = f"{allowed} of {of_machine}"
     found = []
     if version == 0:
-        found.append(info("cgroup", "no CPU controller is visible, and so no quota"))
+        found.append(info("cgroup", "no CPU controller is visible, so there is no quota"))
     elif quota.period_ns == 0:
         found.append(info("cgroup", f"version {version}, no quota"))
     else:
@@ -40,19 +40,19 @@ def cpu_checks() -> list[Check]:
         )
     pool = min(32, of_machine + 4)
     return [
-        info("cpus", f"{words}; Python's default thread pool has {pool} threads, by the machine's CPUs"),
+        info("cpus", f"{words}; Python's default thread pool has {pool} threads, from the machine's CPUs"),
         *found,
     ]
 
 
 def jaeger_check(url: str) -> Check:
-    """Return whether a Jaeger's query API, or a receiver of OTLP over HTTP, answers at this address."""
+    """Return whether Jaeger's query API, or a receiver of OTLP over HTTP, answers at this address."""
     means, remedy = (
-        "traces cannot be sent there or read from there",
-        "is it running, and the port right (16686, 4318)?",
+        "traces cannot be sent to it or read from it",
+        "is it running, and is the port right (16686, 4318)?",
     )
     if not url.startswith(("http://", "https://")):
-        return no("jaeger", f"{url} is no address", means, "name one such as http://localhost:16686")
+        return no("jaeger", f"{url} is not an address", means, "give one such as http://localhost:16686")
     base = url.rstrip("/")
     why = ""
     for path in ("/api/v3/services", "/api/services"):
@@ -76,7 +76,7 @@ def _services(answer: bytes) -> str | None:
 
 
 def _ask(url: str, body: bytes | None = None) -> tuple[bytes | None, str]:
-    """The answer, or None and why there is none."""
+    """The answer, or None and the reason."""
     request = urllib.request.Request(url, body, {"Content-Type": "application/json"})  # noqa: S310 - http or https
     opened: Callable[..., object] = urllib.request.urlopen
     try:

@@ -1,4 +1,4 @@
-"""Whether the private names of other libraries exist that probes and export rely on."""
+"""Checks the private names of other libraries that probes and export need."""
 
 from collections.abc import Iterable
 from typing import Final
@@ -10,16 +10,16 @@ from whywait.tracer.probes.private_names import missing_names
 from whywait.tracer.probes.probe import Probe
 
 _REMEDY: Final = (
-    "install the versions of Python and of the libraries that whywait is tested with, or report it"
+    "install the versions of Python and of the libraries with which whywait is tested, or report it"
 )
 
 
 def private_name_checks() -> list[Check]:
-    """Return one line that all exist, or one line for each probe that has to do without."""
+    """Return one line if all exist, else one line per probe that is without one."""
     probes = list(all_probes())
     found = [*_of_probes(probes), *_of_export()]
     count = len(sdk_internals.needs) + sum(len(probe.needs) for probe in probes)
-    words = f"{len(probes)} probes; all {count} private names of libraries that they rely on exist"
+    words = f"{len(probes)} probes; all {count} private names of libraries that they need exist"
     return found or [yes("probes", words)]
 
 
@@ -27,7 +27,7 @@ def _of_probes(probes: Iterable[Probe]) -> list[Check]:
     return [
         no(
             "probes", f"{', '.join(missing)}: no such name here",
-            f"the {probe.name} probe is left out, and what it would record is part of unexplained", _REMEDY,
+            f"the {probe.name} probe is left out, and the waits it would record are part of unexplained", _REMEDY,
         )
         for probe in probes
         if probe.available() and (missing := missing_names(probe.needs))

@@ -1,1 +1,1 @@
-"""The cold side: spans of finished requests, to files and collectors, by a thread of its own."""
+"""Builds spans of finished requests and writes them to files and collectors, in a thread of its own."""

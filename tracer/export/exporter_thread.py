@@ -1,4 +1,4 @@
-"""The cold side: a thread of its own has spans made of finished requests."""
+"""The exporter thread: builds the spans of finished requests."""
 
 import threading
 import time
@@ -26,22 +26,22 @@ from whywait.tracer.spans.past import Past, ended_after
 from whywait.tracer.spans.pools.history import PoolPast
 from whywait.tracer.spans.run_spans import background_span
 
-_LINGER_NS = 1_000_000_000  # how long jobs that outlive their request are waited for
-# A thread that computes makes each waiter for the GIL wait a whole switch interval, 5 ms, at each of a
-# request's thread changes. So we work in slices shorter than that, and sleep in between; to sleep and go on costs as
-# much as some ten spans, so they are no shorter than this.
+_LINGER_NS = 1_000_000_000  # how long an ended request is kept for jobs that outlive it
+# A computing thread makes each waiter for the GIL wait a whole switch interval, 5 ms, at each thread change of a
+# request. So this thread works in slices shorter than that, and sleeps in between. A sleep costs as much as some
+# ten spans, so slices are not shorter than this.
 _SLICE_NS = 300_000
 _PAUSE_S = 0.005
 _PAUSE_BEHIND_S = 0.001  # when requests pile up
 _PAUSE_ALONE_S = 0.0002  # while no request is open
 _BEHIND = 200
 _NOT_EXPORTED: Final = (
-    "whywait: could not make spans of finished requests: %r. These requests are missing from the traces; the service "
-    "goes on. Please report it."
+    "whywait: could not build spans of finished requests: %r. These requests are missing from the traces; the service "
+    "continues. Please report it."
 )
 _NO_SAMPLES: Final = (
-    "whywait: goes on without samples of thread states: %s. Waits for the GIL and for untraced locks are part of "
-    "unexplained. `whywait doctor` says what prevents them."
+    "whywait: continues without samples of thread states: %s. Waits for the GIL and for untraced locks are part of "
+    "unexplained. Run `whywait doctor` for the reason."
 )
 _OF_SAMPLER: Final = (SIGNAL_SAMPLER, SIGNAL_HOLDER, SIGNAL_CPU_RIVALS)
 _SETTLE_NS = 20_000_000  # the loop's own record of the request's last callback comes right after it
@@ -50,7 +50,7 @@ T = TypeVar("T", HolderSeen, Occupancy, ThreadLife)
 
 
 class Outlet:
-    """Exports what the recorder has finished. `start`, then `stop`; restarted in a forked child."""
+    """Exports the recorder's finished requests. Call `start`, then `stop`; a forked child starts a new one."""
 
     def __init__(self, recorder: Recorder, maker: SpanMaker) -> None:
         self._recorder = recorder
@@ -66,14 +66,14 @@ class Outlet:
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
-        """Starts the export thread."""
+        """Start the export thread."""
         self._stopping = False
         self._wake.clear()
         self._thread = threading.Thread(target=self._run, name="whywait-export", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
-        """Exports what is left and ends the thread."""
+        """Export the remaining requests and end the thread."""
         self._stopping = True
         self._wake.set()
         thread, self._thread = self._thread, None
@@ -81,7 +81,7 @@ class Outlet:
             thread.join(timeout=10)
 
     def forget(self) -> None:
-        """After a fork: what the parent has pending is the parent's to export."""
+        """After a fork: drop the parent's pending requests, which the parent exports."""
         self._pending.clear()
         self._recorder.finished.clear()
         self._recorder.background.clear()
@@ -93,7 +93,7 @@ class Outlet:
             self._wake.wait(interval_s)
             self._drain(everything=self._stopping)
             if self._clock.follow():
-                logger.info("whywait: the wall clock was set. Later spans follow it")
+                logger.info("whywait: the wall clock was set. Later spans use the new time")
         if self._recorder.sampler is not None:
             self._look_at_sampler()
             self._recorder.sampler.end()
@@ -111,7 +111,7 @@ class Outlet:
                 name, block = background.popleft()
                 span = background_span(name, block, new_trace_id(), self._recorder.signals)
                 self._maker.make(span, self._clock.unix_ns)
-        except Exception as error:  # the host must not suffer for what cannot be written
+        except Exception as error:  # a failing export must not affect the host
             self._recorder.lost["export"] += 1
             logger.warning(_NOT_EXPORTED, error)
 

@@ -1,7 +1,7 @@
-"""Holds back the spans of requests that are still open, until tail sampling has decided on the request.
+"""Keeps the spans of open requests until tail sampling has decided on the request.
 
-A gate stands before an exporting processor. The framework's spans and the user's own end before their request
-does, and share its decision. Nothing here waits or locks.
+A gate comes before an exporting processor. The framework's spans and the user's spans end before their request,
+and share its decision. Nothing here waits or locks.
 """
 
 from opentelemetry.context import Context
@@ -11,7 +11,7 @@ from whywait.tracer.keeping.trace_verdicts import Gates
 
 
 class Gate(SpanProcessor):
-    """In front of one exporting processor."""
+    """The gate before one exporting processor."""
 
     def __init__(self, processor: SpanProcessor, gates: Gates) -> None:
         self._processor = processor
@@ -31,5 +31,5 @@ class Gate(SpanProcessor):
         self._processor.shutdown()
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
-        """Flushes the spans that were decided on; the others stay."""
+        """Flush the spans with a decision; the others stay."""
         return self._processor.force_flush(timeout_millis)

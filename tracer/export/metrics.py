@@ -1,13 +1,13 @@
-"""What is counted of every request, as OpenTelemetry metrics; labels are bounded (`totals`).
+"""The counts of all requests, as OpenTelemetry metrics. Labels are bounded (`totals`).
 
-The instruments observe: counting a request costs no more than `totals` does, and what reads them is the
-host's metric reader, if it has one. They are made once per process, since the SDK has no way to take
-one back, and report nothing while no session runs.
+The instruments are observable: a request costs nothing beyond `totals`, and the host's metric reader, if any,
+reads them. They are created once per process, since the SDK cannot remove one, and report nothing without a
+session.
 
-* `whywait.requests` {request}: requests that ended; `endpoint`, `kept` = why its trace was kept ("no": it was not)
-* `whywait.requests.duration` s: their wall time in sum; `endpoint`
-* `whywait.requests.open` {request}: requests under way
-* `whywait.lost` {record}: what was dropped, or taken out, by `kind`
+* `whywait.requests` {request}: requests that ended; `endpoint`, `kept` = why its trace was kept ("no": it was dropped)
+* `whywait.requests.duration` s: sum of their wall times; `endpoint`
+* `whywait.requests.open` {request}: open requests
+* `whywait.lost` {record}: dropped records and removed probes, by `kind`
 """
 
 import functools
@@ -28,25 +28,25 @@ _END_MS: Final = 5_000
 
 
 class Metrics:
-    """The metrics of one session: `end` sends the last figures, `abandon` drops them in a forked child."""
+    """The metrics of one session: `end` sends the last values, `abandon` drops them in a forked child."""
 
     def __init__(self, provider: Any = None) -> None:
         self._provider = provider  # ours; None: the host's
 
     def end(self) -> None:
-        """Takes our meter provider out, if it is ours."""
+        """Shut down the meter provider, if whywait created it."""
         if self._provider is not None:
             self._provider.shutdown(timeout_millis=_END_MS)
             self.abandon()
 
     def abandon(self) -> None:
-        """The same without sending anything: the thread and the connection are the parent's."""
+        """The same without sending: the thread and the connection belong to the parent."""
         if self._provider is not None:
             forget_meter_provider()
 
 
 def install(version: str, resource: Resource, environ: Mapping[str, str] = os.environ) -> Metrics:
-    """Makes the instruments, and a meter provider where OTEL_METRICS_EXPORTER asks for one and the host
+    """Create the instruments, and a meter provider if OTEL_METRICS_EXPORTER requests one and the host
     has none."""
     # sent only where the user asks for it: Jaeger, for one, accepts no metrics
     asked = environ.get("OTEL_METRICS_EXPORTER", "").lower() == "otlp"
@@ -60,7 +60,7 @@ def install(version: str, resource: Resource, environ: Mapping[str, str] = os.en
 
 @functools.cache
 def _make_once(version: str) -> None:
-    """On the host's provider, or on the stand-in that becomes it."""
+    """Create them on the host's provider, or on the proxy that becomes it."""
     _make_instruments(version)
 
 
@@ -71,13 +71,16 @@ def _make_instruments(version: str) -> None:
     )
     meter.create_observable_counter(
         "whywait.requests.duration", [_observed(_durations)], "s",
-        "wall time of the requests that ended, in sum",
+        "sum of the wall times of ended requests",
     )  # fmt: skip
     meter.create_observable_up_down_counter(
-        "whywait.requests.open", [_observed(_open)], "{request}", "requests under way"
+        "whywait.requests.open", [_observed(_open)], "{request}", "open requests"
     )
     meter.create_observable_counter(
-        "whywait.lost", [_observed(_lost)], "{record}", "what whywait dropped or took out"
+        "whywait.lost",
+        [_observed(_lost)],
+        "{record}",
+        "records that whywait dropped, and probes that it removed",
     )
 
 
@@ -88,7 +91,7 @@ def _provide(resource: Resource) -> Any:
 
     class Reader(PeriodicExportingMetricReader):
         def _at_fork_reinit(self) -> None:
-            """A forked child makes a reader of its own; this one would send its figures a second time."""
+            """A forked child creates a reader of its own; this one would send its values a second time."""
 
     if isinstance(metrics.get_meter_provider(), MeterProvider):
         return None

@@ -1,4 +1,4 @@
-"""OpenTelemetry's global tracer provider: the service's if it has one, else ours between `start` and `stop`."""
+"""OpenTelemetry's global tracer provider: the service's if it has one, else one of whywait from `start` to `stop`."""
 
 import os
 import socket
@@ -25,17 +25,17 @@ from whywait.tracer.hotpath.recorder import Recorder, logger
 _FILE_STOP_S = 30.0
 _COLLECTOR_STOP_S = 10.0
 _NOT_WRITTEN: Final = (
-    "whywait: could not write its traces: %s. Spans are dropped and counted until it can. Make room there, or choose "
+    "whywait: could not write its traces: %s. Until it can, spans are dropped and counted. Free some space, or choose "
     "another output."
 )
 
 
 class ForeignProvider(Exception):
-    """The host's tracer provider is not the SDK's, so spans cannot go through it."""
+    """The host's tracer provider is not the SDK's, so whywait cannot use it."""
 
 
 def obtain(config: Config, recorder: Recorder) -> tuple[TracerProvider, bool, list[SpanQueue]]:
-    """The provider to use, whether it is ours to shut down, and the queues that we put into it.
+    """Return the provider, whether whywait created it and must shut it down, and the queues added to it.
 
     Raises `ForeignProvider`, or `ConfigError` when the output cannot be written.
     """
@@ -54,14 +54,14 @@ def obtain(config: Config, recorder: Recorder) -> tuple[TracerProvider, bool, li
 
 
 def release() -> None:
-    """Makes the global provider what it was before `obtain` set ours."""
+    """Restore the global provider to its state before `obtain`."""
     sdk_internals.forget_tracer_provider()
 
 
 def release_after_fork(
     provider: TracerProvider, processors: list[SpanProcessor], queues: Sequence[SpanQueue], *, ours: bool
 ) -> None:
-    """In a forked child: forget our provider, or take our processors out of the host's. No lock is
+    """In a forked child: drop whywait's provider, or remove whywait's processors from the host's. No lock is
     acquired, since its holder may not exist here."""
     for queue in queues:
         queue.abandon()
@@ -72,13 +72,13 @@ def release_after_fork(
 
 
 def attach(provider: TracerProvider, processor: SpanProcessor) -> Callable[[], None]:
-    """Adds a processor; returns the undo."""
+    """Add a processor, and return the undo."""
     provider.add_span_processor(processor)
     return partial(sdk_internals.remove_processor, provider, processor)
 
 
 def file_queue(output: Path, recorder: Recorder) -> SpanQueue:
-    """Writes spans into this process's OTLP JSON Lines file; raises `ConfigError` if it cannot be made."""
+    """Write spans into this process's OTLP JSON Lines file. Raises `ConfigError` if it cannot be created."""
     path = output_file(output, os.getpid())
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -94,7 +94,7 @@ def file_queue(output: Path, recorder: Recorder) -> SpanQueue:
 
 
 def gated(queue: SpanQueue, recorder: Recorder) -> SpanProcessor:
-    """What to attach for a queue: itself, or a gate before it where not all requests are kept."""
+    """Return the processor to attach for a queue: the queue, or a gate before it under tail sampling."""
     return queue if recorder.gates is None else Gate(queue, recorder.gates)
 
 
@@ -103,7 +103,7 @@ def _collector_queue(recorder: Recorder) -> SpanQueue:
 
 
 class _ToFile(SpanExporter):
-    """The SDK's file exporter, on a file that knows whether it took the lines."""
+    """The SDK's file exporter, on a file that reports failed writes."""
 
     def __init__(self, file: TraceFile, recorder: Recorder) -> None:
         self._file = file
@@ -127,17 +127,17 @@ class _ToFile(SpanExporter):
         return SpanExportResult.FAILURE
 
     def shutdown(self) -> None:
-        """Closes the file."""
+        """Close the file."""
         self._file.close()
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
-        """Nothing is held back here."""
+        """Nothing is buffered."""
         return True
 
 
 def _is_sound(span: ReadableSpan) -> bool:
-    """Whether OTLP can express a span of the service's: one with a name or a time of another type, which the SDK
-    accepts, would fail its whole batch or make a line that nobody can read."""
+    """Whether OTLP can encode a span of the service. The SDK accepts names and times of other types, which would
+    fail the whole batch or produce an unreadable line."""
     times = (span.start_time, span.end_time, *(event.timestamp for event in span.events))
     return isinstance(span.name, str) and all(isinstance(time_ns, int) for time_ns in times)
 

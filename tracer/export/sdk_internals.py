@@ -1,4 +1,4 @@
-"""Every private name of OpenTelemetry's SDK that we touch: what its public interface has no way to do."""
+"""Every private name of OpenTelemetry's SDK that whywait uses, where the public interface is not enough."""
 
 from typing import Any, Final
 
@@ -23,14 +23,14 @@ needs: Final = (
 
 
 def forget_tracer_provider() -> None:
-    """Make the global tracer provider what it was before one was set."""
-    # a provider left behind would keep FastAPI making spans
+    """Restore the state before a global tracer provider was set."""
+    # a remaining provider would have FastAPI create spans
     trace._TRACER_PROVIDER = None
     trace._TRACER_PROVIDER_SET_ONCE = type(trace._TRACER_PROVIDER_SET_ONCE)()
 
 
 def forget_meter_provider() -> None:
-    """Make the global meter provider what it was before one was set."""
+    """Restore the state before a global meter provider was set."""
     internal = metrics._internal
     internal._METER_PROVIDER = None
     internal._METER_PROVIDER_SET_ONCE = type(internal._METER_PROVIDER_SET_ONCE)()
@@ -42,35 +42,35 @@ def processors(provider: TracerProvider) -> tuple[SpanProcessor, ...]:
 
 
 def remove_processor(provider: TracerProvider, processor: SpanProcessor) -> None:
-    """Take a processor out of a provider."""
+    """Remove a processor from a provider."""
     active: Any = provider._active_span_processor
     with active._lock:
         remove_processors_without_lock(provider, [processor])
 
 
 def remove_processors_without_lock(provider: TracerProvider, removed: list[SpanProcessor]) -> None:
-    """Take processors out of a provider in a forked child, where the lock's holder may not exist."""
+    """Remove processors from a provider in a forked child, where the lock's holder may not exist."""
     active: Any = provider._active_span_processor
     active._span_processors = tuple(one for one in active._span_processors if one not in removed)
 
 
 def limits_of(tracer: SdkTracer) -> SpanLimits:
-    """Return the limits that the tracer's spans obey."""
+    """Return the limits of the tracer's spans."""
     return tracer._span_limits
 
 
 def scope_of(tracer: SdkTracer) -> InstrumentationScope:
-    """Return the scope that the tracer's spans are written with."""
+    """Return the scope of the tracer's spans."""
     return tracer._instrumentation_scope
 
 
 def is_enabled(tracer: SdkTracer) -> bool:
-    """Whether the tracer makes spans at all."""
+    """Return whether the tracer creates spans at all."""
     return tracer._is_enabled()
 
 
 def default_room(processor: BatchSpanProcessor) -> int:
-    """Return how many spans the environment lets a processor queue."""
+    """Return the maximum queue size of a processor, from the environment."""
     return int(processor._default_max_queue_size())  # type: ignore[no-untyped-call]
 
 
@@ -80,12 +80,12 @@ def queue_of(processor: BatchSpanProcessor) -> Any:
 
 
 def name_thread(queue: Any, title: str) -> None:
-    """Give the thread of the SDK's queue a name of ours, where it has one."""
+    """Name the thread of the SDK's queue, if it has one."""
     worker = getattr(queue, "_worker_thread", None)
     if worker is not None:
         worker.name = title
 
 
 def end_at_fork(queue: Any) -> None:
-    """Have the thread that the SDK starts anew in a forked child end at once."""
+    """End the thread that the SDK restarts in a forked child."""
     queue._shutdown = True

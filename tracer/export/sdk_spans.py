@@ -1,9 +1,9 @@
-"""Makes the SDK's spans of what was recorded, and ends them, so that they reach the exporters.
+"""Creates SDK spans from the records, and ends them, so that they reach the exporters.
 
 `Tracer.start_span` asks the sampler, checks each value of each attribute, and calls each processor twice:
-some 60 µs of Python for a span whose values are ours and whose trace was sampled long ago. Where nobody
-but us listens (our own provider, with our processors, the SDK's default sampler and limits) a span is
-handed over as it is at its end; anywhere else the SDK makes it.
+some 60 µs of Python for a span whose values are known to be valid and whose trace is already sampled. With
+whywait's own provider, only whywait's processors, and the SDK's default sampler and limits, a span is passed on
+directly in its ended state; otherwise the SDK creates it.
 """
 
 import os
@@ -29,26 +29,26 @@ _KINDS = {"internal": SpanKind.INTERNAL, "producer": SpanKind.PRODUCER, "consume
 
 
 class PresetIds(IdGenerator):
-    """Gives the SDK the ids that the host's spans already name as their parents."""
+    """Gives the SDK the ids that the host's spans already have as parents."""
 
     def __init__(self) -> None:
         self.trace_id = 0
         self.span_id = 0
 
     def generate_span_id(self) -> int:
-        """The id set last, else a fresh one."""
+        """Return the id that was set last, else a new one."""
         return self.span_id or new_span_id()
 
     def generate_trace_id(self) -> int:
-        """The id set last, else a fresh one."""
+        """Return the id that was set last, else a new one."""
         return self.trace_id or new_trace_id()
 
 
 class SpanMaker:
-    """Makes spans through one tracer. `look` is called before each lot, `make` for each span."""
+    """Creates spans through one tracer. Call `look` before each batch, `make` for each span."""
 
     def __init__(self, provider: TracerProvider, tracer: SdkTracer, *, is_ours: bool) -> None:
-        """`is_ours`: the provider is, and has all of our processors by now, and no others."""
+        """`is_ours`: whywait created the provider, and it has all of whywait's processors and no others."""
         self._provider = provider
         self._tracer = tracer
         self._ids = PresetIds()
@@ -64,7 +64,7 @@ class SpanMaker:
         return sdk_internals.processors(self._provider)
 
     def look(self) -> None:
-        """Sees whether somebody else listens by now."""
+        """Check whether other processors were added meanwhile."""
         self._alone = (
             self._most_attributes > 0
             and sdk_internals.is_enabled(self._tracer)
@@ -72,7 +72,7 @@ class SpanMaker:
         )
 
     def make(self, spec: SpanSpec, unix_ns: Callable[[int], int]) -> None:
-        """Makes the span and ends it; `unix_ns` gives the wall clock's time of a reading."""
+        """Create the span and end it; `unix_ns` converts a clock reading to wall-clock time."""
         start_ns = spec.start_ns if spec.unix else unix_ns(spec.start_ns)
         end_ns = spec.end_ns if spec.unix else unix_ns(spec.end_ns)
         if spec.not_after_unix_ns:
@@ -80,7 +80,7 @@ class SpanMaker:
         end_ns = max(end_ns, start_ns)
         links = [Link(SpanContext(t, i, False, _SAMPLED)) for t, i in spec.links]
         attributes = attributes_of(spec.about)
-        # a root is the sampler's to decide, whatever it is
+        # the sampler decides on every root
         if self._alone and spec.parent_id and len(attributes) < self._most_attributes:
             self._hand_over(spec, start_ns, end_ns, attributes, links)
         else:
@@ -119,7 +119,7 @@ class SpanMaker:
 
 
 def _most_attributes(limits: SpanLimits) -> int:
-    """How many attributes a span of ours may have without a word from the SDK; 0 if their values are limited."""
+    """How many attributes a span may have within the SDK's limits; 0 if the values are limited."""
     if limits.max_span_attribute_length is not None:
         return 0
     return limits.max_span_attributes or 0

@@ -1,7 +1,7 @@
-"""The SDK's batch processor as we use it: with counted loss, and an end that comes soon.
+"""The SDK's batch processor with counted loss and a bounded shutdown.
 
-An exporter that fails, or takes long, must not keep more than a queue of spans in memory, nor the host
-from ending. What it does not accept is dropped, counted and logged.
+A failing or slow exporter must not keep more than a queue of spans in memory, nor delay the end of the host.
+Spans that it does not accept are dropped, counted and logged.
 """
 
 import itertools
@@ -17,18 +17,18 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, Spa
 from whywait.tracer.export.sdk_internals import default_room, end_at_fork, name_thread, queue_of
 from whywait.tracer.hotpath.recorder import Recorder, logger
 
-# spans that wait for the exporter: a burst that it will work off, and while it takes nothing (a span is
-# some 5 kB); OTEL_BSP_MAX_QUEUE_SIZE rules if set
+# spans that wait for the exporter: in a burst, and while it accepts nothing (a span is some 5 kB);
+# OTEL_BSP_MAX_QUEUE_SIZE overrides them
 ROOM: Final = 65_536
 ROOM_IDLE: Final = 8_192
-_IDLE_S: Final = 2.0  # an exporter that is busy with one part for longer accepts nothing
-_SLOW_S: Final = 0.5  # a part that failed after longer is not tried again at the end
+_IDLE_S: Final = 2.0  # an exporter that needs longer for one part counts as blocked
+_SLOW_S: Final = 0.5  # a part that failed after a longer time is not retried at the end
 _BATCH: Final = 2_048
 _PAUSE_S: Final = 0.002
 _THREAD: Final = "whywait-queue"
 _DROPS: Final = (
-    "whywait: drops spans: %s does not accept them (%s). The service goes on, and reports count what is missing. Check "
-    "that %s can be reached or written to."
+    "whywait: drops spans: %s does not accept them (%s). The service continues, and reports count the dropped spans. "
+    "Check that %s can be reached or written to."
 )
 _DROPPED: Final = (
     "whywait: dropped %d spans of process %d: %s did not accept them. Its traces are incomplete."
@@ -37,10 +37,10 @@ _PAUSE_ALONE_S: Final = 0.0002  # while no request is open
 
 
 class SpanQueue(BatchSpanProcessor):
-    """Hands ended spans to `exporter` in the background.
+    """Passes ended spans to `exporter` in the background.
 
-    `target` names in words where they go, `part` is how many are encoded between two rests, and `stop_s`
-    how long `shutdown` waits at most for what is still queued. `let_go` is called in a forked child.
+    `target` names the destination in messages, `part` is the number of spans encoded between two pauses, and
+    `stop_s` is how long `shutdown` waits at most for queued spans. `let_go` is called in a forked child.
     """
 
     def __init__(
@@ -63,16 +63,16 @@ class SpanQueue(BatchSpanProcessor):
             )
             self.room = ROOM
         self._queue = queue_of(self)
-        name_thread(self._queue, _THREAD)  # who waits for the thread reads that it is ours
+        name_thread(self._queue, _THREAD)  # identifies the thread as whywait's
 
     @property
     def waiting(self) -> int:
-        """How many spans are in memory because of this queue: at most `room` and the batch on its way, or
-        `ROOM_IDLE` and that batch while the exporter takes nothing."""
+        """The number of this queue's spans in memory: at most `room` and the current batch, or `ROOM_IDLE` and
+        that batch while the exporter is blocked."""
         return self._accepted - self._parts.settled
 
     def on_end(self, span: ReadableSpan) -> None:
-        """Called by the SDK; queues the span, or counts it where there is no room."""
+        """Called by the SDK. Queue the span, or drop and count it if the queue is full."""
         if span.context is None or not span.context.trace_flags.sampled:
             return
         queued = self._accepted - self._parts.taken
@@ -83,10 +83,10 @@ class SpanQueue(BatchSpanProcessor):
         self._queue.emit(span)
 
     def shutdown(self) -> None:
-        """Export what is left for as long as that succeeds, for `stop_s` at most."""
+        """Export the remaining spans for as long as that succeeds, for `stop_s` at most."""
         self._parts.ending = True
         if self._parts.is_hopeless():
-            self._parts.shutdown()  # it may be at rest between two tries
+            self._parts.shutdown()  # it may be pausing between two tries
         self._queue.shutdown(timeout_millis=self._stop_s * 1_000)
         self._parts.over = True
         left = next(self._numbers) - 1 - self._parts.settled
@@ -96,14 +96,14 @@ class SpanQueue(BatchSpanProcessor):
             logger.warning(_DROPPED, self._parts.lost, os.getpid(), self._target)
 
     def abandon(self) -> None:
-        """In a forked child, where there is no thread to join: release what is the parent's."""
+        """In a forked child, without a thread to join: release the parent's resources."""
         self._parts.over = True
         end_at_fork(self._queue)
         self._let_go()
 
 
 class _InParts(SpanExporter):
-    """Encodes a batch in small parts with rests between, so that nobody waits long for the GIL."""
+    """Encodes a batch in small parts with pauses between, so that no thread waits long for the GIL."""
 
     def __init__(self, exporter: SpanExporter, target: str, recorder: Recorder, part: int) -> None:
         self.exporter = exporter
@@ -114,7 +114,7 @@ class _InParts(SpanExporter):
         self.settled = 0  # of them, those exported or given up
         self.lost = 0
         self._counting = threading.Lock()
-        self.ending = False  # what fails now will not get another chance
+        self.ending = False  # a failing part will not be retried
         self.over = False
         self.failed = False  # the latest part
         self._fails_slowly = False
@@ -122,12 +122,12 @@ class _InParts(SpanExporter):
         self._began_s = 0.0  # of the part that is being exported
 
     def is_idle(self) -> bool:
-        """Whether nothing gets through, as far as can be seen now."""
+        """Whether the exporter appears to be blocked."""
         began_s = self._began_s
         return self.failed or (began_s > 0 and time.monotonic() - began_s > _IDLE_S)
 
     def is_hopeless(self) -> bool:
-        """Whether another try would only delay the end of the process."""
+        """Whether a retry would only delay the end of the process."""
         return self.ending and self._fails_slowly
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
@@ -145,7 +145,7 @@ class _InParts(SpanExporter):
             took_s, self._began_s = time.monotonic() - self._began_s, 0.0
             self.failed = result is not SpanExportResult.SUCCESS
             self._fails_slowly = self.failed and took_s > _SLOW_S
-            if self.failed:  # the next parts would fail as this one did, and take as long for it
+            if self.failed:  # the next parts would fail in the same way, and take as long
                 self._give_up(len(spans) - start)
                 return SpanExportResult.FAILURE
             self.settled += len(part)
@@ -166,11 +166,11 @@ class _InParts(SpanExporter):
             logger.warning(_DROPS, self._target, why, self._target)
 
     def shutdown(self) -> None:
-        """Ends the exporter, once."""
+        """Shut down the exporter, once."""
         if not self._is_shut:
             self._is_shut = True
             self.exporter.shutdown()
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
-        """Flushes the exporter; true if it could."""
+        """Flush the exporter; True on success."""
         return self.exporter.force_flush(timeout_millis)

@@ -1,14 +1,14 @@
-"""One OTLP JSON Lines file: each line is whole or absent, also on a full disk and in a forked child."""
+"""One OTLP JSON Lines file: each line is complete or absent, also on a full disk and in a forked child."""
 
 import os
 from contextlib import suppress
 
 
 class TraceFile:
-    """A text stream as the file exporter needs it. Raises OSError when made, never afterwards.
+    """A text stream for the file exporter. Raises OSError when created, never later.
 
-    Nothing is buffered, so that a child forked meanwhile cannot write half of a line again. Several processes may
-    append to one file.
+    Nothing is buffered, so that a forked child cannot write half of a line again. Several processes may append to
+    one file.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -18,7 +18,7 @@ class TraceFile:
         self._torn = False
 
     def write(self, line: str) -> int:
-        """Appends a line; where that fails, takes back what there is of it and remembers why."""
+        """Append a line. On failure, remove the partial line and store the error."""
         content = line.encode()
         if self._torn:
             content = b"\n" + content
@@ -46,10 +46,10 @@ class TraceFile:
         return True
 
     def flush(self) -> None:
-        """Nothing is held back."""
+        """Nothing is buffered."""
 
     def close(self) -> None:
-        """Closes the file; once is enough. In a forked child this leaves the parent's open."""
+        """Close the file; further calls have no effect. In a forked child the parent's file stays open."""
         if not self.closed:
             self.closed = True
             with suppress(OSError):

@@ -1,4 +1,4 @@
-"""Two clocks, joined once: durations are monotonic, wall time is derived at export from an anchor."""
+"""Joins two clocks: durations are monotonic, wall time is derived at export from an anchor."""
 
 import time
 from time import perf_counter_ns
@@ -7,7 +7,7 @@ _STEP_NS = 1_000_000  # a wall clock that moved more than this against the monot
 
 
 class Clock:
-    """Turns `perf_counter_ns` readings into nanoseconds since the epoch."""
+    """Converts `perf_counter_ns` readings to nanoseconds since the epoch."""
 
     __slots__ = ("_offset_ns",)
 
@@ -19,7 +19,7 @@ class Clock:
         return perf_ns + self._offset_ns
 
     def follow(self) -> bool:
-        """Joins the clocks anew if the wall clock was set since; true if it was. Called now and then."""
+        """Join the clocks again if the wall clock was set; True if it was. Called periodically."""
         offset_ns = _measure_offset_ns()
         if abs(offset_ns - self._offset_ns) < _STEP_NS:
             return False

@@ -1,1 +1,1 @@
-"""What is read from the host: its code, objects, threads and clocks. Nothing here changes or keeps any of it."""
+"""Reads the host: its code, objects, threads and clocks. Nothing here changes the host or keeps its objects."""

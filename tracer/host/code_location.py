@@ -1,4 +1,4 @@
-"""Finds the place in the code that a report names: the user's own, not a library's."""
+"""Finds the code location that a report names: in the user's code, not in a library."""
 
 import asyncio.base_events
 import asyncio.events
@@ -15,7 +15,7 @@ from whywait.tracer.host.introspection import code_of
 
 
 class Place(NamedTuple):
-    """Where in the code."""
+    """A code location."""
 
     function: str
     file: str
@@ -35,7 +35,7 @@ _RESUME = opmap["RESUME"]
 # of its argument: the bits that distinguish a begin, 0, from going on after a yield or an await
 _RESUMED_FROM = 3
 _COLLECTS_WHILE_ALLOCATING = sys.version_info < (3, 12)
-# how each kind of coroutine says where it stands and what it awaits; read of these exact types only
+# attributes of each kind of coroutine: its frame and what it awaits; read for these exact types only
 _SUSPENDED: dict[type[Any], tuple[str, str]] = {
     CoroutineType: ("cr_frame", "cr_await"),
     GeneratorType: ("gi_frame", "gi_yieldfrom"),
@@ -45,10 +45,10 @@ _SERVERS = ("uvicorn.", "hypercorn.", "daphne.", "granian.")
 _MOST_SITES = 10_000
 # by the ids of both codes, whose hashes are slow, and the place in the first; the codes are kept with the site
 _sites: dict[tuple[int, int, int], tuple[Site, CodeType, CodeType]] = {}
-# what a source file is, when it stands in a chain of awaits; more than one may be true of it
+# what a source file in a chain of awaits is; more than one may be true
 _LIBRARY, _SERVER, _ASYNCIO = 1, 2, 4
 _OURS = __file__.rsplit("/", 2)[0] + "/"  # the tracer
-# where an event loop begins to run things: who called it stands outside of whatever it runs
+# functions in which an event loop runs callbacks: their callers are outside of any callback
 _LOOP_FILES = {
     asyncio.base_events.__file__: ("run_forever", "_run_once"),
     asyncio.events.__file__: ("_run",),
@@ -67,7 +67,7 @@ _LIBRARY_ROOTS = _library_roots()
 
 @lru_cache(maxsize=4_096)
 def is_library(filename: str) -> bool:
-    """Whether a file belongs to the standard library, an installed package, or us."""
+    """Whether a file belongs to the standard library, an installed package, or whywait."""
     if not filename.endswith(".py"):  # frozen importlib, generated code, console scripts
         return True
     if "/site-packages/" in filename or "/dist-packages/" in filename:
@@ -99,15 +99,15 @@ def place_of_code(code: CodeType) -> Place:
 
 
 def place_of_frame(frame: FrameType) -> Place:
-    """Where a frame stands now."""
+    """The current location of a frame."""
     return Place(frame.f_code.co_qualname, frame.f_code.co_filename, frame.f_lineno)
 
 
 def user_place(frame: FrameType | None) -> Place | None:
-    """The innermost place outside libraries on a stack; the innermost of all if there is none.
+    """The innermost location outside libraries on a stack; the innermost of all if there is none.
 
-    What an event loop runs begins at the loop: the code that called the loop is not where a callback is.
-    None where the loop itself is all there is.
+    A callback's stack begins at the event loop: the code that started the loop is no part of it.
+    None if there is only the loop itself.
     """
     innermost: Place | None = None
     depth = 0
@@ -125,13 +125,13 @@ def user_place(frame: FrameType | None) -> Place | None:
 
 
 def place_of_thread(thread_id: int) -> Place | None:
-    """Where another thread stands now, by its `ident`; None when it has ended.
+    """The current location of another thread, by its `ident`; None when it has ended.
 
-    While the collector calls somebody back, that is where it was interrupted; as a function begins, where it was called.
+    During a callback of the garbage collector it is the interrupted location; at a function's begin, the caller's.
     """
     # Python 3.11 makes a frame object for each frame read, and may collect garbage while it does. A
-    # finalizer or a gc callback then lets go of the GIL, with the lock of all thread states still held: the
-    # next thread that starts or ends waits for that lock with the GIL in hand, and the process stands still
+    # finalizer or a gc callback then releases the GIL, while the lock of all thread states is still held: the
+    # next thread that starts or ends waits for that lock and holds the GIL, and the process deadlocks
     # (tests/tracer/test_stacks.py shows it without this guard). Later versions collect elsewhere.
     guarded = _COLLECTS_WHILE_ALLOCATING and gc.isenabled()
     if guarded:
@@ -144,10 +144,10 @@ def place_of_thread(thread_id: int) -> Place | None:
 
 
 def _interrupted(frame: FrameType | None) -> FrameType | None:
-    """Where a thread is, or was when a collection came.
+    """The location of a thread, or its location before a garbage collection interrupted it.
 
-    C code that makes many objects, such as a large `json.loads`, keeps the GIL but for when a collection calls back
-    what is written in Python: a sample taken then, and it can be taken at no other time, would blame that.
+    C code that creates many objects, such as a large `json.loads`, holds the GIL except during Python callbacks of a
+    collection. A sample is possible only then, and would blame the callback.
     """
     codes = {id(code_of(one)) for one in gc.callbacks} - {id(None)}
     found, depth = frame, 0
@@ -160,19 +160,19 @@ def _interrupted(frame: FrameType | None) -> FrameType | None:
 
 
 def _begins(frame: FrameType) -> bool:
-    """Whether it has done nothing yet. A thread lets go of the GIL as a function begins, or as a loop goes round: after
-    long C code the first function that is called then is the one that is seen, however short it is."""
+    """Whether the frame has run nothing yet. A thread releases the GIL at the begin of a function or at a loop's jump:
+    after long C code a sample shows the next function that is called, however short it is."""
     code, at = frame.f_code.co_code, frame.f_lasti
     return 0 <= at < len(code) - 1 and code[at] == _RESUME and not code[at + 1] & _RESUMED_FROM
 
 
 def caller_place() -> Place | None:
-    """The user's place that led to the call of the probe that asks."""
+    """The location in the user's code that led to the call of the current probe."""
     return user_place(sys._getframe(2))
 
 
 def await_site(coroutine: Any) -> Site | None:
-    """Return where a suspended coroutine stands: the innermost user frame, and the innermost frame of all.
+    """Return the location of a suspended coroutine: the innermost user frame, and the innermost frame of all.
 
     Where a server waits for its client in a primitive of asyncio, the innermost is the server's.
     """
@@ -200,7 +200,7 @@ def _suspended(coroutine: Any) -> tuple[FrameType | None, FrameType | None]:
             frame, coroutine = coroutine.cr_frame, coroutine.cr_await
         else:
             names = _SUSPENDED.get(type(coroutine))
-            if names is None:  # a future at the end of the chain, or what poses as one
+            if names is None:  # a future at the end of the chain, or an object like one
                 break
             frame, coroutine = getattr(coroutine, names[0]), getattr(coroutine, names[1])
         if frame is None:

@@ -1,18 +1,18 @@
-"""The one meter of a thread's CPU time: the clock is read where it must be, and estimated where little time has passed.
+"""Measures a thread's CPU time: reads the clock, or estimates it if little time has passed.
 
-Reading the CPU clock is a system call and costs as much as a short step or job. The thread is taken to have been
-on the CPU throughout a short stretch, for at most `ESTIMATED_NS` on end, which bounds the error.
+Reading the CPU clock is a system call and costs as much as a short step or job. A short stretch counts as on CPU
+throughout, for at most `ESTIMATED_NS` in a row, which bounds the error.
 """
 
 from time import thread_time_ns
 from typing import Final
 
 ESTIMATED_NS: Final = 200_000  # since the latest reading
-cpu_now_ns: Final = thread_time_ns  # for a thread that keeps no meter
+cpu_now_ns: Final = thread_time_ns  # for a thread without a meter
 
 
 class CpuMeter:
-    """The CPU time of the thread that asks."""
+    """The CPU time of the calling thread."""
 
     __slots__ = ("_read_ns", "at_ns", "cpu_ns")
 
@@ -33,5 +33,5 @@ class CpuMeter:
         return cpu_ns
 
     def read(self, now_ns: int) -> int:
-        """Return the CPU time as the clock has it."""
+        """Return the CPU time from the clock, ns."""
         return self.at(now_ns, 0)

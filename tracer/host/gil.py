@@ -4,5 +4,5 @@ import sys
 
 
 def has_gil() -> bool:
-    """Whether threads wait for a GIL; false on a free-threaded build that has it switched off."""
+    """Return whether threads wait for a GIL; False on a free-threaded build with the GIL off."""
     return bool(getattr(sys, "_is_gil_enabled", lambda: True)())  # Python 3.13 on

@@ -1,4 +1,4 @@
-"""What we know of the host's objects, kept by the object itself: it may have no hash, or an equality of its own."""
+"""A map from the host's objects by identity: an object may have no hash, or an equality of its own."""
 
 from typing import Any, Generic, TypeVar
 from weakref import ref
@@ -7,18 +7,18 @@ V = TypeVar("V")
 
 
 class ByIdentity(Generic[V]):
-    """A value for each object for as long as that lives; raises TypeError for one without weak references."""
+    """Maps an object to a value for as long as the object lives. Raises TypeError for one without weak references."""
 
     def __init__(self) -> None:
         self._known: dict[int, tuple[ref[Any], V]] = {}
 
     def get(self, owner: Any) -> V | None:
-        """The value set for this very object."""
+        """Return the value of this object, None without one."""
         found = self._known.get(id(owner))
         return found[1] if found is not None and found[0]() is owner else None
 
     def set(self, owner: Any, value: V) -> None:
-        """Keeps the value until the object ends."""
+        """Set the value until the object is freed."""
         key, known = id(owner), self._known
 
         def forget(gone: ref[Any]) -> None:
@@ -29,7 +29,7 @@ class ByIdentity(Generic[V]):
         known[key] = (ref(owner, forget), value)
 
     def values(self) -> list[V]:
-        """The values of all that live."""
+        """Return the values of all live objects."""
         return [value for _, value in self._known.copy().values()]
 
     def __len__(self) -> int:

@@ -1,8 +1,8 @@
-"""Reads the host's objects without running any of its code, and leaves its tracebacks alone.
+"""Reads the host's objects without running its code, and leaves its tracebacks unchanged.
 
 A callback may be anything: a mock that answers to every name, a proxy that asks a server for each
-attribute or raises when asked at the wrong moment. So attributes are read past `__getattr__`, and a
-class is read by `type`, which no object can forge.
+attribute or raises on access. So attributes are read past `__getattr__`, and a class is read by `type`, which
+no object can forge.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ _STEP = "TaskStepMethWrapper"  # what C tasks schedule; the module does not expo
 
 
 def own(value: Any, name: str) -> Any:
-    """An attribute that the object itself has; None if it only would make one up, or has none."""
+    """Return a real attribute of the object; None if `__getattr__` would compute it, or without one."""
     try:
         return object.__getattribute__(value, name)
     except AttributeError:
@@ -40,14 +40,14 @@ def bound_to(callback: Any) -> Any:
 
 
 def is_task(value: Any) -> bool:
-    """Whether this is an asyncio task indeed, and not something that poses as one."""
+    """Return whether this is an asyncio task, and not an object that imitates one."""
     return issubclass(type(value), asyncio.Task)
 
 
 def code_of(function: Any) -> CodeType | None:
-    """The code behind a function, a method or a partial of one; None for what is not written in Python.
+    """Return the code of a function, a method or a partial of one; None for anything not written in Python.
 
-    Of a decorated function it is the user's, as `functools.wraps` says, and not the decorator's.
+    For a decorated function it is the user's code (by `functools.wraps`), not the decorator's.
     """
     while issubclass(type(function), functools.partial):
         function = own(function, "func")
@@ -81,8 +81,7 @@ def coroutine_code(coroutine: Any) -> CodeType | None:
 def local_of(frame: FrameType, name: str) -> Any:
     """A local variable of a function's frame; None where it has none of that name.
 
-    Not for the user's own functions: until Python 3.13 this is what their `locals()` gives them, and so
-    what they may keep.
+    Not for the user's functions: until Python 3.13 this changes what their `locals()` returns.
     """
     if not frame.f_code.co_flags & CO_OPTIMIZED:  # of a module or a class they are its very namespace
         return None
@@ -94,7 +93,7 @@ def local_of(frame: FrameType, name: str) -> Any:
 
 
 def take_this_frame_out(error: BaseException) -> None:
-    """Drops the calling frame from the traceback of an exception that it caught and is about to re-raise.
+    """Remove the calling frame from the traceback of an exception that it caught and re-raises next.
 
     A bare `raise` adds no entry for the frame it is in, so the host sees its own frames only.
     """
@@ -104,12 +103,12 @@ def take_this_frame_out(error: BaseException) -> None:
 
 
 def lasting_thread() -> tuple[threading.Thread, bool]:
-    """This thread's object, and whether it lasts as long as the thread: one that threading makes for a thread that it
-    did not start does not."""
+    """Return this thread's object, and whether it lives as long as the thread: an object that threading creates for
+    a foreign thread does not."""
     thread = threading.current_thread()
     return thread, type(thread) is not threading._DummyThread
 
 
 def ended_in_error(task: Any) -> bool:
-    """Whether a task has ended with an exception; to ask the task itself would mark it as retrieved."""
+    """Return whether a task ended with an exception. Task.exception() would mark it as retrieved."""
     return getattr(task, "_exception", None) is not None

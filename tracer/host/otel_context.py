@@ -1,9 +1,8 @@
-"""OpenTelemetry's notion of the current span, at the price of a context variable.
+"""OpenTelemetry's current span, at the cost of a context variable.
 
-The public functions cost microseconds each, on every job and step. What they do to the context variable
-is done here directly where OpenTelemetry uses one, and through them where another runtime context is
-configured. No span is made: what runs in a job or a phase gets a stand-in that knows the ids of the span
-which will be made of it later.
+The public functions cost microseconds each, on every job and step. This module sets OpenTelemetry's context
+variable directly, and uses the public functions if another runtime context is configured. It creates no span:
+a job or a phase gets a placeholder with the ids of its later span.
 """
 
 import sys
@@ -34,10 +33,10 @@ def _variable() -> "ContextVar[Context] | None":
 
 
 _VARIABLE: Final = _variable()
-# Python 3.11 may collect garbage in the midst of `ContextVar.reset`. A `get` of the same variable by what
-# then runs (a callback of the collector, a finalizer) leaves the variable a pointer to the value that is
-# about to be freed, and the process ends with a segmentation fault. A read through a copy of the context
-# leaves nothing behind, for 20 ns more. Later versions do not collect there.
+# Python 3.11 may collect garbage during `ContextVar.reset`. A `get` of the same variable by a callback of the
+# collector or a finalizer then leaves a pointer to a value that is about to be freed, and the process ends with a
+# segmentation fault. A read through a copy of the context is safe, for 20 ns more. Later versions do not collect
+# there.
 _GET_IS_UNSAFE = sys.version_info < (3, 12)
 
 
@@ -46,7 +45,7 @@ def _current(variable: "ContextVar[Context]") -> Context | None:
 
 
 def current_span_id() -> int:
-    """The span id of the current span; 0 outside any."""
+    """Return the span id of the current span; 0 without one."""
     if _VARIABLE is None:
         return get_current_span().get_span_context().span_id
     context = copy_context().get(_VARIABLE) if _GET_IS_UNSAFE else _VARIABLE.get()
@@ -54,7 +53,7 @@ def current_span_id() -> int:
 
 
 def span_id_in(context: ThreadContext) -> int:
-    """The same as code that runs in this context would get."""
+    """Return the span id for code that runs in this context."""
     if _VARIABLE is None:
         return context.run(current_span_id)
     return _span_id(context.get(_VARIABLE))
@@ -80,20 +79,20 @@ def _on_the_span_around(method: str) -> Any:
 
 
 class StandIn(NonRecordingSpan):
-    """The current span while a job or a phase runs: its span is made later, from what was recorded.
+    """The current span while a job or a phase runs: its span is created later, from the records.
 
-    What the host says of the current span (an attribute, an event, an error) it says, as without us, of
-    the span around.
+    Attributes, events and errors that the host sets on the current span go, as without whywait, to the span
+    around.
     """
 
     def __init__(self, trace_id: int, span_id: int, flags: int, state: Any) -> None:
-        # the context, which costs more than all of this, is made for those who ask
+        # the context, the most expensive part, is created on demand
         self._ids = (trace_id, span_id, flags, state)
         self._around: Any = INVALID_SPAN
 
     @property
     def span_id(self) -> int:
-        """Its own id."""
+        """Return its own id."""
         return self._ids[1]
 
     def get_span_context(self) -> SpanContext:
@@ -102,7 +101,7 @@ class StandIn(NonRecordingSpan):
         return SpanContext(trace_id, span_id, False, TraceFlags(flags), state)
 
     def is_recording(self) -> bool:
-        """As the span around."""
+        """Return the value of the span around."""
         return bool(self._around.is_recording())
 
     set_attribute = _on_the_span_around("set_attribute")
@@ -118,18 +117,18 @@ class StandIn(NonRecordingSpan):
 
 
 def enter(span: StandIn) -> Any:
-    """Makes the span the current one; returns what `leave` needs."""
+    """Make the span the current one, and return the token for `leave`."""
     current = (_current(_VARIABLE) if _VARIABLE is not None else otel_context.get_current()) or _NOTHING
     around = current.get(_SPAN_KEY)
     if around is not None:
         span._around = around._around if type(around) is StandIn else around
     context = Context(current)
-    dict.__setitem__(context, _SPAN_KEY, span)  # ours until it is set: nobody has seen it yet
+    dict.__setitem__(context, _SPAN_KEY, span)  # private until it is set
     return _VARIABLE.set(context) if _VARIABLE is not None else otel_context._RUNTIME_CONTEXT.attach(context)
 
 
 def leave(token: Any) -> None:
-    """Makes what was current before `enter` current again, if that can still be done here."""
+    """Restore the span that was current before `enter`, if this is still its context."""
     try:
         if _VARIABLE is not None:
             _VARIABLE.reset(token)

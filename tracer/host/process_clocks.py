@@ -1,6 +1,6 @@
-"""What the kernel says of the processes of a pool: their CPU time, their time in the run queue, what they wrote.
+"""Reads the processes of a pool from the kernel: CPU time, run-queue time, written bytes.
 
-All are read without releasing the GIL, from files that are kept open. The worker itself is not touched.
+All are read without releasing the GIL, from files that are kept open. The worker itself is not changed.
 """
 
 import os
@@ -15,15 +15,15 @@ _MOST_WORKERS = 64
 
 
 class WorkerClock(NamedTuple):
-    """One reading of one process; None is what this machine does not show."""
+    """One reading of one process; None where this machine does not show the value."""
 
     cpu_ns: int  # of all its threads
     run_queue_ns: int | None  # of its first thread, which runs the jobs
-    written: int | None  # bytes, into whatever
+    written: int | None  # bytes, to any file
 
 
 class WorkerClocks:
-    """The processes of one executor, whichever it has now. One thread may read while another closes."""
+    """The current processes of one executor. One thread may read while another closes."""
 
     def __init__(self, executor: Any) -> None:
         self._executor = ref(executor)
@@ -37,7 +37,7 @@ class WorkerClocks:
         return list(getattr(owner, "_processes", None) or ())[:_MOST_WORKERS]
 
     def read(self) -> dict[int, WorkerClock]:
-        """A reading of every process that lives, by its id."""
+        """Return a reading of every live process, by id."""
         found: dict[int, WorkerClock] = {}
         processes = self.processes()
         for process_id in processes:

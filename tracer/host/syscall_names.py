@@ -1,4 +1,4 @@
-"""Names of the system calls that a thread may be seen waiting in."""
+"""Names of the system calls in which samples may find a thread."""
 
 import platform
 from collections.abc import Mapping
@@ -25,13 +25,13 @@ _NAMES: Final = _MACHINES.get(platform.machine(), {})
 
 
 def call_name(number: int) -> str | None:
-    """The name of a system call; None on a machine whose numbers are not known here."""
-    if not _NAMES:  # another machine's numbers would be misread
+    """Return the name of a system call; None on a machine whose numbers are unknown."""
+    if not _NAMES:  # another machine has other numbers
         return None
     return _NAMES.get(number, f"system call {number}")
 
 
 def most_seen(calls: Mapping[int, int]) -> str | None:
-    """The name of the system call that a thread was most often seen in, by how often it was; None where that is
-    not known."""
+    """Return the name of the most frequent system call, given counts by number; None if it is
+    unknown."""
     return call_name(max(calls, key=lambda number: calls[number])) if calls else None

@@ -1,7 +1,7 @@
-"""What the kernel says of the current thread: its CPU time and its time in the run queue.
+"""Reads the current thread's CPU time and run-queue time from the kernel.
 
 Both are read without releasing the GIL. `os.pread` would release it, and under contention the reading
-itself would then cost milliseconds that the request never waited.
+itself would then cost milliseconds, which are not a wait of the request.
 """
 
 import ctypes
@@ -29,23 +29,25 @@ try:
     _pread = ctypes.PyDLL(None).pread
     _pread.argtypes = [ctypes.c_int, ctypes.c_void_p, ctypes.c_size_t, ctypes.c_long]
     _pread.restype = ctypes.c_ssize_t
-    # the same for arguments that are C's already: to make them of Python's costs as much as the call
+    # the same for arguments that are C values: converting Python's costs as much as the call
     _pread_made = ctypes.PyDLL(None).pread
 except (OSError, AttributeError):  # no C library to ask: the signal is unavailable
     _pread = _pread_made = None  # type: ignore[assignment]
 
 
 class _Open(set[int]):
-    """The descriptors of this process, whichever session opened them."""
+    """The descriptors of this process, of all sessions."""
 
-    generation = 0  # of descriptors: those of an earlier one are closed, and their numbers may be used again
+    generation = (
+        0  # of descriptors: those of an earlier generation are closed, and their numbers may be reused
+    )
 
 
 _open_fds = _Open()
 
 
 class _Kept:
-    """A thread's own open file, and where to read it into; closed with the thread or by `close_all`."""
+    """A thread's open file, and its read buffer; closed with the thread or by `close_all`."""
 
     __slots__ = ("arguments", "buffer", "closer", "generation")
 
@@ -69,7 +71,7 @@ class _Reader(threading.local):
 
 
 class _Closer:
-    """Lives in the thread's locals, so that it dies with the thread."""
+    """A thread-local object, so that it is freed with the thread."""
 
     __slots__ = ("_close", "_fd")
 
@@ -82,7 +84,7 @@ class _Closer:
 
 
 def _close(fd: int, fds: set[int] = _open_fds, close: Callable[[int], None] = os.close) -> None:
-    # the defaults keep what is needed at interpreter exit, when module globals are gone
+    # the defaults keep references for interpreter exit, when module globals are gone
     if fd in fds:
         fds.discard(fd)
         with suppress(OSError):
@@ -93,14 +95,16 @@ _reader = _Reader()
 
 
 def run_queue_ns() -> int | None:
-    """Nanoseconds this thread was runnable without a CPU since it began; None where not observable."""
+    """Return this thread's run-queue time since it began, ns; None where not observable."""
     kept = _reader.kept
     if kept is None or kept.generation != _open_fds.generation:
-        kept = _reader.kept = None  # its file's number may be used again from here on: it must not close that
+        kept = _reader.kept = (
+            None  # its descriptor number may be reused from here on: it must not be closed twice
+        )
         kept = _reader.kept = _Kept()
     if kept.arguments is None or _pread_made(*kept.arguments) < 4:
         return None
-    fields = kept.buffer.value.split(None, 2)  # its numbers only grow: nothing of an earlier reading stays
+    fields = kept.buffer.value.split(None, 2)  # its numbers only grow: no byte of an earlier reading remains
     return int(fields[1]) if len(fields) > 1 else None
 
 
@@ -110,7 +114,7 @@ _VOLUNTARY_SWITCHES: Final = 14  # its place in what `getrusage` returns, which 
 
 
 def sleeps() -> int:
-    """How often this thread gave up its CPU to wait for something since it began; `NOT_COUNTED` where not observable."""
+    """Return the number of this thread's voluntary context switches; `NOT_COUNTED` where not observable."""
     return resource.getrusage(_OWN)[_VOLUNTARY_SWITCHES] if _OWN is not None else NOT_COUNTED
 
 
@@ -123,18 +127,18 @@ class SmallReader:
         self._size = size
 
     def read(self, fd: int) -> bytes:
-        """What the file begins with; nothing where it cannot be read."""
+        """Return the beginning of the file; b"" if it cannot be read."""
         length = _pread(fd, self._address, self._size, 0) if _pread is not None else 0
         return self._buffer.raw[:length] if length > 0 else b""
 
 
 def run_queue_available() -> bool:
-    """Whether this machine shows run-queue time of a thread."""
+    """Return whether this machine shows a thread's run-queue time."""
     return _pread is not None and run_queue_ns() is not None
 
 
 def close_all() -> None:
-    """Closes every descriptor; threads open a new one when they next ask. Called by `stop`."""
+    """Close every descriptor; threads open a new one on the next call. Called by `stop`."""
     _open_fds.generation += 1
     for fd in list(_open_fds):
         _close(fd)

@@ -1,6 +1,6 @@
 """The hot path: what runs inside the host's callbacks, jobs and waits, and writes the records.
 
-Probes call these functions and no others; a second implementation has to offer the same ones.
+Probes call only these functions; a second implementation has to offer the same ones.
 
 - `thread_state`, the one writer of `records.current.here`: `handle_runner`, `run_scheduled` (what runs in a loop
   callback's place), `open_step`, `close_step`, `enter_job`, `leave_untraced`, `deliver`, `worker_here`,

@@ -1,4 +1,4 @@
-"""What a job is called: by the user's function, behind all that it was wrapped in on its way to a worker."""
+"""Names a job after the user's function, behind all wrappers around it."""
 
 import contextvars
 import functools
@@ -7,7 +7,7 @@ from typing import Any
 
 from whywait.tracer.host.introspection import bound_to, code_of, name_of
 
-PLAIN = "_whywait_plain"  # on a function of ours that stands for one of the host's: that one
+PLAIN = "_whywait_plain"  # on a wrapper by whywait: the host's function
 
 
 def describe(function: Any, args: tuple[Any, ...] = ()) -> tuple[str, CodeType | None]:
@@ -30,7 +30,7 @@ def describe(function: Any, args: tuple[Any, ...] = ()) -> tuple[str, CodeType |
 
 
 def carried_context(function: Any) -> contextvars.Context | None:
-    """Return the context that `asyncio.to_thread` made for this job alone, if it did."""
+    """Return the context that `asyncio.to_thread` created for this job, if any."""
     while issubclass(type(function), functools.partial):
         function = function.func
     owner = bound_to(function)

@@ -1,4 +1,4 @@
-"""A job's life as the executor probes see it: made at submit, begun and ended on its worker thread."""
+"""A job's life for the executor probes: created at submit, begun and ended on its worker thread."""
 
 import contextvars
 import functools
@@ -20,14 +20,14 @@ from whywait.tracer.records.current import ACTIVITY, Worker, current_activity
 from whywait.tracer.records.occupancy import Occupancy
 from whywait.tracer.records.request import Job, Pool
 
-_NO_QUEUE_NS = 20_000  # off the CPU for less: what of it was the run queue is not asked
-_ON_CPU_NS = 20_000  # shorter jobs, and stretches between two, are taken to have been on the CPU throughout
+_NO_QUEUE_NS = 20_000  # off CPU for less: the run queue is not read
+_ON_CPU_NS = 20_000  # shorter jobs, and stretches between two, count as on CPU throughout
 _RESTED_NS = 30_000_000  # after which the sampler may sample a thread less often
 _PLAINLY = (FunctionType, type)  # of callables that stand for themselves
 
 
 def make_job(pool: Pool, function: Callable[..., Any], args: tuple[Any, ...]) -> Job | None:
-    """Return a job of the activity that runs here now; None outside any request."""
+    """Return a job of this thread's current activity; None outside any request."""
     spawner = current_activity()
     if spawner is None:
         return None
@@ -44,7 +44,7 @@ def make_job(pool: Pool, function: Callable[..., Any], args: tuple[Any, ...]) ->
 
 
 def timed_initializer(initializer: Callable[..., Any]) -> Callable[..., Any]:
-    """Return the same call, whose length the first job of its thread will have."""
+    """Return the same initializer; its duration goes to the first job of its thread."""
 
     @functools.wraps(initializer)
     def initialize(*args: Any, **kwargs: Any) -> Any:
@@ -62,7 +62,7 @@ def timed_initializer(initializer: Callable[..., Any]) -> Callable[..., Any]:
 def run_job(
     pool: Pool, job: Job | None, held: Occupancy, function: Callable[..., Any], /, *args: Any, **kwargs: Any
 ) -> Any:
-    """What a worker runs in the function's place: the same call, between two readings of the clocks."""
+    """What a worker runs instead of the function: the same call, between two readings of the clocks."""
     if job is None:
         begin_occupancy(pool, held, threading.get_native_id(), perf_counter_ns())
         before = enter_job(None)
@@ -75,7 +75,7 @@ def run_job(
             held.end_ns = perf_counter_ns()
             leave_untraced(before)
             _rest(held.end_ns)
-            # the frames of an exception refer back to this one: it must not keep the arguments alive
+            # the frames of an exception refer to this one: it must not keep the arguments alive
             function = args = kwargs = None  # type: ignore[assignment]
     token = _enter(pool, job, held, None if type(function) in _PLAINLY else carried_context(function))
     try:
@@ -102,16 +102,18 @@ def _enter(pool: Pool, job: Job, held: Occupancy, carried: contextvars.Context |
     request = job.request
     span = StandIn(request.trace_id, job.run_id, request.sampled_flags, request.trace_state)
     if carried is not None:
-        with suppress(RuntimeError):  # it is entered elsewhere, so not to_thread's own: leave it alone
+        with suppress(
+            RuntimeError
+        ):  # the context is entered elsewhere, so it is not to_thread's: leave it unchanged
             carried.run(_set_current, job, span)
     token = enter(span)
-    worker.cpu.at_ns = job.start_ns = perf_counter_ns()  # what lies before is ours
+    worker.cpu.at_ns = job.start_ns = perf_counter_ns()  # the time before is whywait's
     begin_occupancy(pool, held, job.thread_id, job.start_ns)
     return token
 
 
 def _take_over(worker: Worker, job: Job) -> bool:
-    """Reads the clocks as the worker begins the job; returns whether it has rested for long."""
+    """Read the clocks as the worker begins the job; return whether it was idle for long."""
     if worker.initialized is not None:
         job.initialized, worker.initialized = worker.initialized, None
     now = perf_counter_ns()
@@ -157,7 +159,7 @@ def _leave(job: Job, held: Occupancy, token: Any) -> None:
         pool.last_job = job
     leave(token)
     worker.idle_since_ns, worker.run_queue_ns = end_ns, run_queue
-    # `here.current` stays the job: what the worker now does, it does to deliver this job's result
+    # `here.current` stays the job: the worker now delivers this job's result
 
 
 def _rest(end_ns: int) -> None:

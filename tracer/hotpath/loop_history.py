@@ -1,4 +1,4 @@
-"""A loop's recent past, as its own thread records it: what ran on it for long, and runs of short callbacks."""
+"""Records a loop's recent past, on its own thread: long callbacks, and runs of short ones."""
 
 from types import CodeType
 from typing import Any, TypeAlias
@@ -20,9 +20,9 @@ _Whose: TypeAlias = tuple[int, int, CodeType | None, Sample | None, Request | No
 def queued_since(loop: Loop) -> int | None:
     """Return how long the loop's thread was in the run queue since the last call.
 
-    Called after each sleep, each long callback, and each stretch that was not all CPU: what lies between is short.
+    Called after each sleep, each long callback, and each stretch that was not entirely on CPU: the rest is short.
     """
-    if not loop.live:  # its session has stopped: nothing may be opened any more
+    if not loop.live:  # its session has stopped: no file may be opened any more
         return None
     before, loop.run_queue_ns = loop.run_queue_ns, run_queue_ns()
     if before is None or loop.run_queue_ns is None:
@@ -31,7 +31,7 @@ def queued_since(loop: Loop) -> int | None:
 
 
 def note_away(loop: Loop, start_ns: int) -> None:
-    """Notes that libuv slept, or did what is not seen: the run-queue time since then followed its wake-up."""
+    """Record that libuv slept, or ran something unobserved: the run-queue time since then followed its wake-up."""
     queued_ns = queued_since(loop)
     if queued_ns is not None and queued_ns >= AWAY_MIN_NS and loop.ended_ns:
         loop.looks.append(Look(loop.ended_ns, start_ns, queued_ns, False))
@@ -47,7 +47,7 @@ def sample_of(loop: Loop | None, run_start_ns: int) -> Sample | None:
 def keep_callback(
     loop: Loop, start_ns: int, end_ns: int, owner: Activity | None, callback: Any, queued_ns: int | None
 ) -> None:
-    """Keeps what ran on the loop for long: it may have blocked a request."""
+    """Record a long callback of the loop: it may have blocked a request."""
     duration_ns = end_ns - start_ns
     if loop.short_count:
         flush_short(loop)
@@ -66,7 +66,7 @@ def keep_callback(
 
 
 def flush_short(loop: Loop) -> None:
-    """Ends a run of short callbacks: the loop slept, or something longer ran."""
+    """End a run of short callbacks: the loop slept, or a longer callback ran."""
     start_ns, end_ns = loop.short_start_ns, loop.short_end_ns
     # where it selects, it did not sleep in between: what lies between two is its own work
     busy_ns = end_ns - start_ns if loop.selects else loop.short_busy_ns

@@ -1,4 +1,4 @@
-"""One mark under way: what it reads when it begins, and what it records at its end.
+"""One open mark: what it reads at its beginning, and what it records at its end.
 
 Outside any request the outermost mark opens a request of its own, and closes it.
 """
@@ -51,14 +51,14 @@ class GeneratorLife:
 
 class _NoPhase:
     def end(self, error: type[BaseException] | None) -> None:
-        """Nothing was begun."""
+        """A mark that records nothing."""
 
 
 _NO_PHASE = _NoPhase()
 
 
 class OpenPhase:
-    """One phase under way."""
+    """One open phase."""
 
     __slots__ = (
         "_activity", "_around", "_cpu_ns", "_opened", "_parent_id", "_place", "_run_queue_ns", "_span_id", "_start_ns",
@@ -118,7 +118,7 @@ class OpenPhase:
 
 
 def _cpu_of(activity: Activity) -> int:
-    """Return the CPU time of the activity so far, its running step included; -1 when it does not run here."""
+    """Return the CPU time of the activity so far, its current step included, ns; -1 if it does not run on this thread."""
     if here.current is not activity:
         return -1
     return int(activity.cpu_ns + cpu_now_ns() - activity.step_cpu_ns)
@@ -132,14 +132,14 @@ def error_name(error: type[BaseException] | None) -> str:
 
 
 def begin(title: str, code: CodeType | None) -> OpenPhase | None:
-    """Return a mark of what this thread does now, begun; None where no request is served. Called while a session runs."""
+    """Return an open mark for this thread's current activity; None outside requests. Called while a session runs."""
     activity = current_activity()
     place = place_of_code(code) if code is not None else None
     if activity is not None:
         return OpenPhase(title, place, activity, None)
     found = ACTIVITY.get()
     if found is not None and found.request.open:
-        return None  # a thread that only inherited the context: it may work for another request
+        return None  # the thread only inherited the context: it may work for another request
     recorder = recorders.active
     if recorder is None:
         return None

@@ -1,4 +1,4 @@
-"""The records of executors and limiters, and of what occupies their workers."""
+"""The records of executors and limiters, and of their occupants."""
 
 from collections.abc import Callable
 from time import perf_counter_ns
@@ -13,7 +13,7 @@ from whywait.tracer.records.request import Job, Pool
 
 
 def pool_of(owner: Any, name: str, size: int, *, new: bool = False) -> Pool:
-    """Return the record of an executor or limiter; made on first sight, with its place in the code if `new`."""
+    """Return the record of an executor or limiter; created on first use, with its code location if `new`."""
     pool = known_pool(owner)
     if pool is None:
         made_at = caller_place() if new else None
@@ -33,7 +33,7 @@ def known_pool(owner: Any) -> Pool | None:
 def occupancy_of(
     pool: Pool, job: Job | None, function: Callable[..., Any], args: tuple[Any, ...]
 ) -> Occupancy:
-    """Return what will be known of this job after it is forgotten."""
+    """Return the occupancy record, which outlives the job's own record."""
     if job is None:
         name, code = describe(function, args)
         return Occupancy(name, 0, 0, code)
@@ -41,7 +41,7 @@ def occupancy_of(
 
 
 def begin_occupancy(pool: Pool, held: Occupancy, thread_id: int, start_ns: int) -> None:
-    """The job has a worker of the pool from now on."""
+    """Record that the job occupies a worker of the pool from now on."""
     held.thread_id = thread_id
     held.start_ns = start_ns
     pool.occupancies.append(held)

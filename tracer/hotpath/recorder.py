@@ -1,4 +1,4 @@
-"""Holds what one session has recorded until the exporter takes it; bounded, and counts what it drops."""
+"""Keeps the records of one session until the exporter takes them. Bounded; it counts what it drops."""
 
 import logging
 from collections import Counter, deque
@@ -24,37 +24,37 @@ logger = logging.getLogger("whywait")
 
 
 class AppliedTables(Protocol):
-    """The adapters' tables, as far as they are applied in one session."""
+    """The adapters' tables that are applied in one session."""
 
     def added(self, library: str) -> None:
         """A table was registered."""
 
     def removed(self, library: str) -> None:
-        """A table was taken back."""
+        """A table was removed."""
 
     def adopt_steps(self, container: Any, rule: Any, method: str, probe: str) -> None:
-        """A container of steps is called: marks those that were not met before."""
+        """Mark the new steps of a container that is called."""
 
 
 class Recorder:
-    """The meeting point of probes (write) and exporter (reads). One per session."""
+    """The shared state of probes (which write) and exporter (which reads). One per session."""
 
     def __init__(self, config: Config) -> None:
         self.config = config
         self.finished: deque[Request] = deque()
         self.open: set[int] = set()  # ids of the requests that are open now
-        self._ended_ns = 0  # when the latest ended
+        self._ended_ns = 0  # end of the latest request
         self.background: deque[tuple[str, Block]] = deque(maxlen=1_000)  # long callbacks outside requests
         self.loops: list[Loop] = []
         self.holds: deque[Occupancy] = deque(maxlen=8_192)  # jobs of all pools, as they began
-        self.looks: deque[HolderSeen] = deque(maxlen=20_000)  # at threads that held the GIL
+        self.looks: deque[HolderSeen] = deque(maxlen=20_000)  # samples of threads that held the GIL
         self.threads = ThreadLives()
         self.sampler: SamplerProcess | None = None
         self.lost: Counter[str] = Counter()
         self.signals: tuple[str, ...] = ()
         self.undo: dict[str, Callable[[], None]] = {}
-        # coroutines in which a library wraps the user's own, and how to find that (or its function) in one that
-        # has not begun; filled by the library's probe. By the id of their code, whose hash is slow
+        # coroutines in which a library wraps the user's, and how to find the user's coroutine (or function) in one
+        # that has not begun; the library's probe fills it. By the id of their code, whose hash is slow
         self.wrappers: dict[int, Callable[[Any], Any]] = {}
         self.adapters: AppliedTables | None = None
         self.keeper = Keeper(config)
@@ -63,16 +63,16 @@ class Recorder:
         self.pools: ByIdentity[Pool] = ByIdentity()  # by executor or limiter
 
     def begin(self, request: Request) -> None:
-        """Notes that this request is open now."""
+        """Record that this request is open now."""
         self.open.add(id(request))
         if self.gates is not None:
             self.gates.open(request.trace_id)
 
     def finish(self, request: Request, *, error: bool) -> None:
-        """Judges a request that has ended, and hands it over if it is kept.
+        """Decide on a request that has ended, and pass it to the exporter if it is kept.
 
-        Never blocks; drops and counts when the exporter lags. One begun in the process that this one was
-        forked from is the parent's to report.
+        Never blocks; drops and counts when the exporter lags. A request that began in the parent of a forked
+        process is reported by the parent.
         """
         if id(request) not in self.open:
             return
@@ -95,11 +95,11 @@ class Recorder:
         self.finished.append(request)
 
     def is_busy(self) -> bool:
-        """Return whether a request is open, or one ended so recently that another may come."""
+        """Return whether a request is open, or ended so recently that another one may arrive."""
         return bool(self.open) or perf_counter_ns() - self._ended_ns < _QUIET_NS
 
     def remove_probe(self, name: str, error: BaseException) -> None:
-        """Removes a failing probe and logs it once. The host goes on as if the probe had never been there."""
+        """Remove a failing probe and log it once. The host continues as if the probe had never been installed."""
         undo = self.undo.pop(name, None)
         if undo is None:
             return
@@ -114,7 +114,7 @@ active: Recorder | None = None  # set by session.py only
 
 
 def probe_failed(name: str, error: BaseException) -> None:
-    """Called by a probe that caught an error of its own."""
+    """Called by a probe that caught an internal error."""
     recorder = active
     if recorder is not None:
         recorder.remove_probe(name, error)

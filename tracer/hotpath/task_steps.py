@@ -1,7 +1,7 @@
-"""The bookkeeping both loop probes share: one step of a task begins, one step ends.
+"""The records that both loop probes share: a step of a task begins, a step ends.
 
-A wake-up is followed through plain callbacks to who caused it: a job's end schedules `_set_state`,
-that schedules the task's wake-up, and the task's wait was still ended by the job.
+A wake-up is followed through plain callbacks to its cause: a job's end schedules `_set_state`, which
+schedules the task's wake-up, and the job is recorded as the waker of the task's wait.
 """
 
 import asyncio
@@ -35,20 +35,20 @@ QUEUED_MIN_NS = 1_000_000  # the run-queue time of shorter callbacks is not read
 SITE_MIN_NS = 200_000  # shorter waits are not given their place in the code
 
 _Task = asyncio.Task  # the usual one, tested first
-# a shorter step is taken to have been on the CPU throughout, and so is what lies between two that nearly touch
+# a shorter step counts as on CPU throughout, and so does the gap between two adjacent ones
 _ON_CPU_NS = 50_000
 _PASSING_NS = 20_000
 
 
 def waker_now(current: Any, now: int = 0) -> Stamp:
-    """Return who would have caused a wake-up at this moment (`now`) on this thread, and since when.
+    """Return the waker of a wake-up that happens now (`now`) on this thread, and since when it runs.
 
-    `current` is what stands in `here`.
+    `current` is the value of `here.current`.
     """
     if type(current) is tuple:
         callback, stamp = current
         if type(callback) is not FunctionType:
-            # outside any activity: its task's code, or who woke it
+            # outside any activity: its task's code, or its waker
             task = bound_to(callback)
             if task is not None and is_task(task):
                 return task_code(task), now or perf_counter_ns()
@@ -69,7 +69,7 @@ def begin_callback(
 ) -> Activity | None:  # fmt: skip
     """Return the activity whose step this callback is, begun: its wait ends here. None where it is none.
 
-    `found` is what stands in the callback's context, `context` that context where it is not entered.
+    `found` is the activity in the callback's context; `context` is that context if it is not entered.
     """
     request = found.request
     if not request.open:
@@ -98,7 +98,7 @@ def begin_callback(
     activity.step_start_ns = start_ns
     cpu = loop.cpu
     gap_ns = start_ns - cpu.at_ns
-    # the meter is called at the step's end, and sees to it that estimates do not go on for long
+    # the meter is called at the step's end, and bounds the length of estimates
     activity.step_cpu_ns = cpu.cpu_ns + gap_ns if gap_ns < _PASSING_NS else cpu.read(start_ns)
     return activity
 
@@ -108,7 +108,7 @@ def end_short(
 ) -> None:
     """A callback has run for less than `CALLBACK_MIN_NS` for `owner`, and was a step of the activity `step`.
 
-    The usual end, and so made cheap.
+    This is the usual end, so it has to be fast.
     """
     # 1. The run of short callbacks that it belongs to
     duration_ns = end_ns - start_ns
@@ -147,7 +147,7 @@ def end_callback(
 ) -> None:  # fmt: skip
     """A callback has run, in which a request may have been `opened`.
 
-    `begun` is the activity whose step it was when it began, `current` what stood in `here` when it ended.
+    `begun` is the activity of the step at its beginning, `current` the value of `here.current` at its end.
     """
     loop.run_start_ns = 0
     # a request may have been opened (SERVER span) or closed in this very step
@@ -180,9 +180,9 @@ def end_callback(
 def end_step(
     loop: Loop | None, activity: Activity, end_ns: int, sample: Sample | None, queued_ns: int | None = None
 ) -> int | None:
-    """A task was suspended or has ended; `queued_ns` is its run-queue time, where that was read.
+    """A task was suspended or has ended; `queued_ns` is its run-queue time, if it was read.
 
-    Returns it, or what was read here.
+    Return it, or the value read here.
     """
     duration_ns = end_ns - activity.step_start_ns
     now_ns = loop.cpu.at(end_ns, _ON_CPU_NS) if loop is not None else cpu_now_ns()
@@ -202,7 +202,7 @@ def end_step(
 
 
 def close_wait(activity: Activity, end_ns: int) -> None:
-    """The activity's request ends while the activity waits: the wait was for what runs now.
+    """The activity's request ends while the activity waits: the current code is the waker.
 
     A streamed response ends so: a task of its own sends its last part.
     """

@@ -1,4 +1,4 @@
-"""The tasks of a request: one becomes an activity when it is first seen to run, and is named by its coroutine."""
+"""The tasks of a request: a task becomes an activity at its first observed step, and is named after its coroutine."""
 
 import asyncio
 import contextvars
@@ -16,7 +16,7 @@ from whywait.tracer.records.request import Activity
 def adopt(
     found: Activity, task: "asyncio.Task[Any]", ready_ns: int, context: "contextvars.Context | None"
 ) -> Activity | None:
-    """A new activity, of a task that is seen to run for the first time."""
+    """Return a new activity for a task at its first observed step."""
     request = found.request
     if not request.take():
         return None
@@ -34,7 +34,7 @@ def adopt(
 
 
 def adopt_eager(maker: Activity, task: "asyncio.Task[Any]", born_ns: int, stop_ns: int) -> Activity | None:
-    """The activity of a task whose first step ran inside its maker's, and that waits since `stop_ns`."""
+    """Return the activity of a task whose first step ran inside its creator's, and that waits since `stop_ns`."""
     request = maker.request
     if not request.take():
         return None
@@ -49,7 +49,7 @@ def adopt_eager(maker: Activity, task: "asyncio.Task[Any]", born_ns: int, stop_n
 
 
 def end_task(activity: Activity, task: "asyncio.Task[Any]", end_ns: int) -> None:
-    """The task is done; its key may be another task's soon."""
+    """The task has ended; another task may get its key soon."""
     activity.end_ns = end_ns
     if task.cancelled():
         activity.outcome = "cancelled"
@@ -72,7 +72,7 @@ def _name_task(activity: Activity, coroutine: Any) -> None:
     code = coroutine_code(coroutine)
     behind = wrappers.get(id(code)) if code is not None else None
     if behind is not None:
-        with suppress(Exception):  # another version of the library: the wrapper's own name will do
+        with suppress(Exception):  # another version of the library: use the wrapper's name
             coroutine = behind(coroutine) or coroutine
             code = coroutine_code(coroutine) or code_of(coroutine)
     activity.name = name_of(coroutine)

@@ -1,7 +1,7 @@
-"""The one writer of `here`: what each thread does now. Probes say so through these functions.
+"""The one writer of `here`: what each thread does now. Probes call these functions.
 
-A thread's state changes most often at the two ends of a loop callback. What runs in a callback's place is therefore
-here, too: one frame between the loop and the callback, and no call for the state alone.
+A thread's state changes most often at the two ends of a loop callback. So the wrapper of a callback is in this
+module, too: one frame between the loop and the callback, and no separate call for the state.
 """
 
 import asyncio
@@ -62,7 +62,7 @@ def handle_runner(plain_run: Callable[[Any], None]) -> Callable[[Any], None]:
                     end_callback(loop, current, opened, activity, found, callback, start_ns, end_ns)
             except Exception as error:
                 probe_failed("loop", error)
-            # the frames of what failed in there refer back to this one: like asyncio's own `_run`, it must
+            # the frames of an exception refer to this one: like asyncio's own `_run`, it must
             # not keep the task, its exception and so itself alive
             self = callback = context = activity = found = begun = current = None  # type: ignore[assignment]
 
@@ -70,7 +70,7 @@ def handle_runner(plain_run: Callable[[Any], None]) -> Callable[[Any], None]:
 
 
 def run_scheduled(callback: Any, stamp: Stamp, *args: Any) -> Any:
-    """What uvloop runs in a callback's place, in the callback's context."""
+    """What uvloop runs instead of a callback, in the callback's context."""
     start_ns = perf_counter_ns()
     activity: Activity | None = None
     try:
@@ -103,13 +103,13 @@ def run_scheduled(callback: Any, stamp: Stamp, *args: Any) -> Any:
                 end_callback(loop, current, opened, activity, found, callback, start_ns, end_ns)
         except Exception as error:
             probe_failed("uvloop", error)
-        # the frames of what failed in there refer back to this one: it must keep nothing alive
+        # the frames of an exception refer to this one: it must keep no object alive
         callback = args = None  # type: ignore[assignment]
         activity = found = begun = current = None
 
 
 def _new_loop() -> Loop:
-    """A record of the loop that runs on this thread, for one that has none in this session."""
+    """Create the record of this thread's loop, if it has none in this session."""
     loop = here.loop = Loop(threading.get_ident(), threading.get_native_id())
     recorder = recorders.active
     if recorder is not None:
@@ -121,7 +121,7 @@ def _new_loop() -> Loop:
 
 
 def open_step(root: Activity, start_ns: int) -> "asyncio.Task[Any] | None":
-    """Begins a request in the middle of this step; returns the task whose step it is, if it is one's."""
+    """Begin a request within this step; return the step's task, if any."""
     loop = here.loop
     root.step_start_ns = start_ns
     root.step_cpu_ns = loop.cpu.read(start_ns) if loop is not None else cpu_now_ns()
@@ -136,7 +136,7 @@ def open_step(root: Activity, start_ns: int) -> "asyncio.Task[Any] | None":
 
 
 def close_step(activity: Activity, end_ns: int) -> None:
-    """Ends the activity's request in the middle of this step: what follows belongs to no request."""
+    """End the activity's request within this step: the rest of the step belongs to no request."""
     if here.current is not activity:
         return
     here.current = None
@@ -151,7 +151,7 @@ def close_step(activity: Activity, end_ns: int) -> None:
 
 
 def worker_here() -> Worker:
-    """Return what this worker thread keeps between its jobs."""
+    """Return this worker thread's record, which lasts between its jobs."""
     worker = here.worker
     if worker is None:
         worker = here.worker = Worker()
@@ -159,7 +159,7 @@ def worker_here() -> Worker:
 
 
 def enter_job(job: Job | None) -> Any:
-    """The function of a job begins on this thread, None: of a job outside any request; returns what to give `leave_untraced`."""
+    """The function of a job begins on this thread (None: a job outside any request); return the token for `leave_untraced`."""
     before, here.current = here.current, job
     return before
 
@@ -170,17 +170,17 @@ def leave_untraced(before: Any) -> None:
 
 
 def deliver(job: Job | None) -> None:
-    """From now on this thread hands over the result of the job, whose function has ended."""
+    """From now on this thread delivers the result of the job, whose function has ended."""
     here.current = job
 
 
 def begin_submit(job: Job | None) -> None:
-    """This thread hands a job to an executor."""
+    """This thread submits a job to an executor."""
     here.submitting = job
 
 
 def take_submitted() -> Job | None:
-    """Return the job that this thread hands over, once; None where it hands over none."""
+    """Return the job that this thread is submitting, once; None without one."""
     job, here.submitting = here.submitting, None
     return job
 
@@ -189,7 +189,7 @@ def take_submitted() -> Job | None:
 
 
 def begin_wait() -> bool:
-    """A timed wait of this thread begins: waits inside it are part of it. Returns what to give `end_wait`."""
+    """A timed wait of this thread begins: waits inside it are part of it. Return the token for `end_wait`."""
     mine = here.__dict__
     inside: bool = mine.get("waiting", False)
     mine["waiting"] = True
@@ -197,7 +197,7 @@ def begin_wait() -> bool:
 
 
 def end_wait(inside: bool) -> None:
-    """The wait is over; `inside`: it was part of another one."""
+    """The wait has ended; `inside`: it was part of another one."""
     here.waiting = inside
 
 
@@ -207,13 +207,13 @@ def note_freed(at_ns: int) -> None:
 
 
 def take_freed() -> int:
-    """Return when the latest wait inside the timed one was ended, once; 0: there was none."""
+    """Return the end of the latest wait inside the timed one, once; 0 without one."""
     freed_ns, here.freed_ns = here.freed_ns, 0
     return freed_ns
 
 
 def enter_handler(title: str) -> str:
-    """A logging handler runs; returns the one around it."""
+    """A logging handler begins; return the handler around it."""
     outer, here.handler = here.handler, title
     return outer
 
@@ -229,13 +229,13 @@ def set_phase(innermost: Any) -> None:
 
 
 def recent_run_queue_ns(now_ns: int, oldest_ns: int) -> int | None:
-    """Return this thread's run-queue time, as read at most `oldest_ns` ago: a reading costs as much as a short call."""
+    """Return this thread's run-queue time, read at most `oldest_ns` ago: a reading costs as much as a short call."""
     if now_ns - here.queue_read_ns >= oldest_ns:
         here.queue_ns, here.queue_read_ns = run_queue_ns(), now_ns
     return here.queue_ns
 
 
 def forget_here() -> None:
-    """In a forked child: what this thread did, it did for a request of the parent's."""
+    """In a forked child: reset the state, which belongs to a request of the parent."""
     here.__dict__.clear()
     ACTIVITY.set(None)

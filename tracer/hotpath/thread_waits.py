@@ -1,7 +1,7 @@
-"""A thread's own waits: whether one may begin here, and how it is recorded.
+"""A thread's own waits: whether one may begin, and how it is recorded.
 
-Waits do not nest: one inside another (the lock inside a queue's `get`) is a part of the outer one, and
-gives it, through `note_freed`, the time that ended it.
+Waits do not nest: a wait inside another one (the lock inside a queue's `get`) is part of the outer one, and
+passes its end to it through `note_freed`.
 """
 
 import sys
@@ -17,19 +17,19 @@ from whywait.tracer.records.lock_holds import Waited
 from whywait.tracer.records.request import Activity, Job, Pool, Waker
 from whywait.tracer.schema import WAIT_LOGGING, WAIT_RESUME
 
-KEPT_NS = 100_000  # no span is made of shorter waits: they are summed, and cost a request none of its records
+KEPT_NS = 100_000  # shorter waits become no span: they are summed, and do not count towards the record limit
 _POOL_FILE = "/concurrent/futures/thread.py"
 
 
 def waiter_here() -> Activity | None:
-    """Return the activity whose function runs on this thread, unless it is in a timed wait already."""
+    """Return the activity that runs on this thread, unless it is in a timed wait already."""
     current = here.current
     if current is None or here.waiting or not isinstance(current, Activity):
         return None
     if current.end_ns or not current.request.open:
         return None
     if isinstance(current, Job) and not current.start_ns:
-        return None  # still taking over: that is a wait already
+        return None  # the worker still takes the job: that is a wait already
     return current
 
 
@@ -52,7 +52,7 @@ def keep_wait(
             short[WAIT_RESUME] = short.get(WAIT_RESUME, 0) + end_ns - cause_ns
         return
     site = Site(_user_site(activity, sys._getframe(1)), waited.what, waited.what.partition(".")[0])
-    # its session may have stopped meanwhile: nothing is opened any more
+    # its session may have stopped meanwhile: no file is opened any more
     queue_ns = run_queue_ns() if recorders.active is not None else None
     record_wait(
         activity, kind, start_ns, cause_ns, end_ns, by, site, current_span_id(), True, pool, waited, queue_ns,

@@ -45,7 +45,7 @@ def record_thread_wait(
 
 
 def name_awaits(activity: Activity, since_ns: int, kind: str, pool: Pool) -> None:
-    """Gives the awaits of a task since `since_ns` their kind and pool: what they were for is known only at their end."""
+    """Set the kind and pool of a task's awaits since `since_ns`: these are known only at their end."""
     waits = activity.waits
     for index in range(len(waits) - 1, -1, -1):
         wait = waits[index]

@@ -1,1 +1,1 @@
-"""Which requests become spans, for how many each stands, and what is counted of all."""
+"""Tail sampling: which requests become spans, with which weight; and counts of all requests."""

@@ -1,9 +1,9 @@
-"""What is counted of every request, kept or not: how many, how long, and why each was kept."""
+"""Counts all requests, kept or dropped: how many, how long, and why each was kept."""
 
 from typing import Final
 
 _MOST_ENDPOINTS: Final = 500
-OTHERS: Final = "(other)"  # endpoints beyond that, together: a label must not grow without bound
+OTHERS: Final = "(other)"  # all endpoints beyond the limit: the number of labels must be bounded
 
 
 class Total:
@@ -13,11 +13,11 @@ class Total:
 
     def __init__(self) -> None:
         self.wall_ns = 0
-        self.by_decision: dict[str, int] = {}  # requests, by why they were kept; "" = not kept
+        self.by_decision: dict[str, int] = {}  # requests, by why they were kept; "" = dropped
 
 
 class Totals:
-    """Filled by whichever thread ends a request; two at the same instant may lose a count."""
+    """The thread that ends a request counts it; two at the same instant may lose a count."""
 
     def __init__(self) -> None:
         self.endpoints: dict[str, Total] = {}

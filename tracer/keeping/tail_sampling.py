@@ -1,8 +1,8 @@
-"""Which requests become spans, decided when a request has ended. Pure, except that it remembers latencies.
+"""Decides at a request's end whether it becomes spans. Pure, except for a memory of latencies.
 
-A trace that is kept carries the number of requests it stands for, one over the probability that it was
-kept (Horvitz and Thompson, 1952): sums over kept traces, each times its weight, are then unbiased for
-all requests. The probability is known before the draw: what is slow is judged by earlier requests only.
+A kept trace has a weight: one over its sampling probability (Horvitz and Thompson, 1952). Weighted sums over kept
+traces are unbiased estimates for all requests. The probability is known before the draw: only earlier requests
+decide what is slow.
 """
 
 from math import log2
@@ -14,10 +14,10 @@ from whywait.tracer.records.decision import WHY_ALL, WHY_ERROR, WHY_NEW, WHY_SHA
 
 FEWEST: Final = 40  # requests of an endpoint before its quantile is used
 _BUCKETS_PER_OCTAVE: Final = 16  # 4.4% wide
-_REMEMBERED: Final = 4_000  # requests; then old ones count half
+_REMEMBERED: Final = 4_000  # requests; then older ones count half
 _RENEWED_EVERY: Final = 32
 _MOST_ENDPOINTS: Final = 500
-_OTHERS: Final = ""  # endpoints beyond that, together
+_OTHERS: Final = ""  # all endpoints beyond the limit
 
 
 class Quantile:
@@ -33,7 +33,7 @@ class Quantile:
         self._threshold_ns = 0.0
 
     def add(self, duration_ns: int) -> None:
-        """Takes one more duration into account."""
+        """Add one duration."""
         bucket = int(log2(max(duration_ns, 1)) * _BUCKETS_PER_OCTAVE)
         self._counts[bucket] = self._counts.get(bucket, 0) + 1
         self._total += 1
@@ -46,7 +46,7 @@ class Quantile:
 
     @property
     def threshold_ns(self) -> float | None:
-        """The upper end of the bucket that holds the quantile; None while too little is known."""
+        """The upper end of the bucket with the quantile, ns; None before there are enough requests."""
         return self._threshold_ns if self._seen >= FEWEST else None
 
     def _upper_bound_ns(self) -> float:
@@ -60,7 +60,7 @@ class Quantile:
 
 
 class Keeper:
-    """Decides for one session. `decide` is called once per request, by whichever thread ended it."""
+    """Decides for one session. The thread that ends a request calls `decide` once."""
 
     def __init__(self, config: Config, random: Random | None = None) -> None:
         self._keep_all = config.keep == KEEP_ALL

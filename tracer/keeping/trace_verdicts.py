@@ -1,17 +1,17 @@
-"""Which traces are still open, and which of those that ended recently were kept."""
+"""The open traces, and the decisions on traces that ended recently."""
 
 from collections import OrderedDict, deque
 
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
 
-_MOST_SPANS = 2_000  # held per trace; further ones are dropped and counted
+_MOST_SPANS = 2_000  # in memory per trace; further ones are dropped and counted
 
 
-_MOST_VERDICTS = 4_096  # remembered, for spans that end after their request
+_MOST_VERDICTS = 4_096  # kept in memory, for spans that end after their request
 
 
 class Gates:
-    """The verdicts on traces, shared by all gates of a session."""
+    """The decisions on traces, shared by all gates of a session."""
 
     def __init__(self) -> None:
         self.lost = 0  # spans over the limit of one trace
@@ -19,14 +19,14 @@ class Gates:
         self._dropped: OrderedDict[int, None] = OrderedDict()
 
     def open(self, trace_id: int) -> None:
-        """A request of this trace has begun: what ends now is held."""
+        """A request of this trace has begun: spans that end now are kept back."""
         held = self._held.get(trace_id)
         if held is None:
             held = self._held[trace_id] = _Held()
         held.open += 1
 
     def close(self, trace_id: int, *, keep: bool) -> None:
-        """A request of this trace has ended and was judged. One that is kept keeps the whole trace."""
+        """A request of this trace has ended, with a decision. A kept request keeps the whole trace."""
         held = self._held.get(trace_id)
         if held is None:
             return
@@ -46,7 +46,7 @@ class Gates:
                 self._dropped.popitem(last=False)
 
     def admit(self, span: ReadableSpan, processor: SpanProcessor) -> None:
-        """Passes the span on, holds it or drops it."""
+        """Pass the span on, keep it back or drop it."""
         context = span.get_span_context()
         trace_id = context.trace_id if context is not None else 0
         held = self._held.get(trace_id)
@@ -61,13 +61,13 @@ class Gates:
                 held.let_go()
 
     def let_all_go(self) -> None:
-        """Passes on what is held. Called by `stop`: nothing will be judged any more."""
+        """Pass on all spans that are kept back. Called by `stop`: there are no more decisions."""
         while self._held:
             self._held.popitem()[1].let_go()
 
 
 class _Held:
-    """The spans of one trace, and how many of its requests are open."""
+    """The spans of one trace, and the number of its open requests."""
 
     __slots__ = ("keep", "open", "spans")
 
@@ -80,6 +80,6 @@ class _Held:
         while self.spans:
             try:
                 span, processor = self.spans.popleft()
-            except IndexError:  # another thread took the last
+            except IndexError:  # another thread removed the last one
                 return
             processor.on_end(span)

@@ -1,1 +1,1 @@
-"""Pure: what a thread did while it did not run, from what the sampler saw, and who was in its way."""
+"""Explains a thread's time off CPU, from samples: what it waited for, and what blocked it. Pure."""

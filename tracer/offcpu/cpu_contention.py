@@ -1,12 +1,12 @@
-"""Pure: divides a thread's run-queue time among those who used the CPUs, and the quota that withheld them.
+"""Divides a thread's run-queue time among what used the CPUs, and the quota that withheld them. Pure.
 
     run queue of a thread    |~~~~~|        |~~~~~~~~~~~~~~~~~|
     the quota had run out                           |---------|      throttled
-    intervals of the sampler |-----------|-----------|-----------|   who used the CPUs in each
+    intervals of the sampler |-----------|-----------|-----------|   what used the CPUs in each
 
-What lies in a stretch in which the quota had run out is the quota's. The rest is divided, interval by
-interval, as the CPUs on which the thread may run were used by others; where they used less than the
-thread waited, the difference is not known.
+Time in a stretch in which the quota had run out belongs to the quota. The rest is divided, interval by interval,
+in proportion to the use of the CPUs on which the thread may run. Where others used less than the thread waited,
+the difference is unknown.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,32 +19,32 @@ from whywait.tracer.offcpu.cpu_user_names import CpuNames, Named
 from whywait.tracer.sampler.cpu_history import Interval, Stretch
 
 _MOST: Final = 4  # rivals of one span
-_NAMED_NS: Final = 400_000  # of a run-queue time, from which they are named
+_NAMED_NS: Final = 400_000  # of a run-queue time: from this length on they are named
 _PROCESSES: Final = (s.RIVAL_PROCESS, s.RIVAL_SIBLING)
-_SLIGHT_NS: Final = 100_000  # a thread that an interval does not list waited less
+_SLIGHT_NS: Final = 100_000  # a thread missing in an interval waited less
 
 
 class Past(Protocol):
-    """What `whywait.tracer.sampler.cpu_history.CpuPast` is."""
+    """The interface of `whywait.tracer.sampler.cpu_history.CpuPast`."""
 
     def during(self, start_ns: int, end_ns: int) -> Iterable[Interval]:
         """The intervals that overlap the stretch."""
 
     def throttled(self, start_ns: int, end_ns: int) -> Sequence[Stretch]:
-        """The stretches that overlap this one in which a quota had run out."""
+        """The stretches in which a quota had run out that overlap this one."""
 
 
 class Rival(NamedTuple):
-    """One who used a CPU for a part of the time."""
+    """A process or thread that used a CPU for a part of the time."""
 
     named: Named
     span_id: int
-    threads: int  # how many of this process; 0 for another one
+    threads: int  # number of threads of this process; 0 for another process
     ns: int
 
     @property
     def number(self) -> int:
-        """The process id, 0 for several processes; of threads, how many they were."""
+        """The process id, 0 for several processes; for threads, their number."""
         return self.named.process_id if self.named.kind in _PROCESSES else self.threads
 
 
@@ -58,13 +58,13 @@ class Division(NamedTuple):
     rivals: tuple[Rival, ...]  # longest first, of the first two
     quota_ns: int  # CPU time per `period_ns`; both 0: no quota
     period_ns: int
-    cpus: int  # on which the thread may run; 0: not known
-    wanted_milli: int  # threads of this process that wanted a CPU at once, on average, in thousandths
-    native_milli: int  # those of them that run no Python
+    cpus: int  # on which the thread may run; 0: unknown
+    wanted_milli: int  # runnable threads of this process, on average, in thousandths
+    native_milli: int  # of them, threads without Python
 
 
 class CpuRivals:
-    """Answers for one turn of the exporter."""
+    """Answers for one round of the exporter."""
 
     def __init__(self, past: Past, names: CpuNames) -> None:
         self._past = past
@@ -139,10 +139,10 @@ class _Part(NamedTuple):
     mix: Mix
     share: float  # of the interval, that the stretches overlap
     weight: float
-    needed_ns: int  # for how long the thread waited for others in all of the interval; 0: not known
+    needed_ns: int  # how long the thread waited for others in the whole interval; 0: unknown
 
     def shared(self, thread_id: int, part_ns: float) -> list[tuple[Named, float]]:
-        """Who used the CPUs in `part_ns`, which the thread waited; less of it where the others used less."""
+        """What used the CPUs during `part_ns` of waiting; less of it where the others used less."""
         own = self.mix.of_thread.get(thread_id, {})
         others = {named: ns - own.get(named, 0.0) for named, ns in self.mix.by_name.items()}
         others_ns = sum(others.values())

@@ -1,12 +1,12 @@
-"""Pure: who used a set of CPUs in an interval, from what each used anywhere.
+"""Finds what used a set of CPUs in an interval, from the total use of each process and thread. Pure.
 
-All uses together must fit into the time that the CPUs of the set were busy:
+All uses must fit into the busy time of the CPUs of the set:
 
     busy      |-------------------------------------|
-    certain   |---------------|                          of who may run on no other CPUs
+    certain   |---------------|                          of those that may run on no other CPUs
     others                    |~~~~~~~~~~|               stretched, or shrunk, to the room that is left; so are those
                                                          that ended meanwhile, of which only the use before is known
-    unseen                               |----------|    what even all of their use cannot fill
+    unseen                               |----------|    busy time beyond all known use
 """
 
 from collections import Counter, defaultdict
@@ -17,28 +17,28 @@ from whywait.tracer import schema as s
 from whywait.tracer.offcpu.cpu_user_names import UNSEEN, CpuNames, Named
 from whywait.tracer.sampler.cpu_history import Interval, ProcessUse, ThreadUse
 
-_UNSEEN_SHARE: Final = 0.1  # of the CPUs; what is less lies within the coarseness of the counters
+_UNSEEN_SHARE: Final = 0.1  # of the CPUs; less is within the resolution of the counters
 
 
 @dataclass(slots=True)
 class Mix:
-    """Who used a set of CPUs in an interval, in ns."""
+    """The users of a set of CPUs in an interval, in ns."""
 
     by_name: defaultdict[Named, float] = field(default_factory=lambda: defaultdict(float))
     of_thread: dict[int, dict[Named, float]] = field(
         default_factory=dict
     )  # the same, of threads of this process
     threads: "Counter[Named]" = field(default_factory=Counter)  # how many there were of a name
-    wanted: float = 0.0  # threads of this process that wanted a CPU at once, on average
-    native: float = 0.0  # those of them that run no Python
+    wanted: float = 0.0  # runnable threads of this process, on average
+    native: float = 0.0  # of them, threads without Python
 
 
 def mixed(one: Interval, allowed: frozenset[int], names: CpuNames) -> Mix:
-    """Who used the CPUs of `allowed`; an empty set stands for all."""
+    """Return the users of the CPUs in `allowed`; an empty set means all CPUs."""
     mix = Mix()
     length_ns = max(one.end_ns - one.start_ns, 1)
     busy_ns = one.busy_ns.get(allowed or one.cpus)
-    # who has ended is no rival where nothing says that it used any
+    # an ended process is no rival without evidence of its use
     processes = [each for each in one.processes if not each.ended or busy_ns is not None]
     uses: list[ThreadUse | ProcessUse] = [*one.threads, *processes]
     for use, ns in zip(uses, _fitted(uses, allowed, busy_ns), strict=True):

@@ -1,4 +1,4 @@
-"""Pure: puts names to threads of this process that used a CPU while others waited for one."""
+"""Names the threads of this process that used a CPU while others waited for one. Pure."""
 
 from collections.abc import Mapping
 from typing import Final, NamedTuple
@@ -8,7 +8,7 @@ from whywait.tracer.host.code_location import Place
 from whywait.tracer.offcpu.gil_holders import OURS, HolderPast
 from whywait.tracer.sampler.cpu_history import ProcessUse, ThreadUse
 
-_MOMENTS: Final = 5  # of an interval at which it is asked what a thread did
+_MOMENTS: Final = 5  # of an interval: a thread's work is looked up at each
 _OPENMP: Final = ("libgomp", "libomp", "libiomp5")
 _OWN_WORK: Final = "whywait's own work"
 REST: Final = "other processes"
@@ -16,7 +16,7 @@ UNSEEN: Final = "processes that cannot be seen from here"
 
 
 class Named(NamedTuple):
-    """Who used a CPU, as far as it is known."""
+    """A user of a CPU, as far as known."""
 
     kind: str  # schema.RIVAL_*
     name: str
@@ -26,7 +26,7 @@ class Named(NamedTuple):
 
 
 class CpuNames:
-    """Names by what threads did lately; for one turn of the exporter."""
+    """Names by recent work of threads; for one round of the exporter."""
 
     def __init__(self, past: HolderPast, libraries: Mapping[int, str], sampler_id: int) -> None:
         self._past = past
@@ -43,7 +43,7 @@ class CpuNames:
         return Named(s.RIVAL_SIBLING if one.sibling else s.RIVAL_PROCESS, one.name, one.process_id)
 
     def of_thread(self, one: ThreadUse, start_ns: int, end_ns: int) -> list[Named]:
-        """What a thread did in an interval, each for an equal part of it; never empty."""
+        """Return a thread's work in an interval, each entry for an equal part of it; never empty."""
         past, tid = self._past, one.thread_id
         if not tid:
             return [Named(s.RIVAL_THREAD, "short-lived threads")]

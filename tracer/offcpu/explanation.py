@@ -1,4 +1,4 @@
-"""What a thread did in a stretch of time in which it did not run all the while, as far as samples tell."""
+"""The explanation of a stretch in which a thread was partly off CPU, from samples."""
 
 from collections.abc import Sequence
 from typing import Final, NamedTuple
@@ -8,7 +8,7 @@ from whywait.tracer.offcpu.gil_holders import Holder
 
 
 class OffCpu(NamedTuple):
-    """The parts of a stretch; None where a part is not known, and nobody where nobody is."""
+    """The parts of a stretch; None where a part is unknown, and no holder where none is known."""
 
     on_cpu_ns: int | None = None
     run_queue_ns: int | None = None
@@ -21,7 +21,7 @@ class OffCpu(NamedTuple):
     call: str | None = None  # the call most often seen
     samples: int | None = None
     gil_holders: Sequence[Holder] = ()
-    cpu_users: Division | None = None  # who had the CPUs while the thread was in the run queue
+    cpu_users: Division | None = None  # what used the CPUs while the thread was in the run queue
 
 
 UNSEEN: Final = OffCpu()

@@ -1,4 +1,4 @@
-"""Pure: puts names to the threads that were seen holding the GIL."""
+"""Names the threads that held the GIL in samples. Pure."""
 
 from bisect import bisect_left, bisect_right
 from collections import Counter
@@ -15,14 +15,14 @@ from whywait.tracer.sampler.thread_samples import Held
 
 _MOST: Final = 8
 _SHORT_NS: Final = 5_000_000  # a callback as long as the interpreter's switch interval is one on its own
-_NEAR_NS: Final = 30_000_000  # a sample stands for a moment so near to it
+_NEAR_NS: Final = 30_000_000  # a sample is valid for moments this near to it
 OURS: Final = "whywait"
 
 T = TypeVar("T", Occupancy, Callback)  # what has an end
 
 
 class Holder(NamedTuple):
-    """Who held the GIL for a part of a wait."""
+    """A holder of the GIL for a part of a wait."""
 
     name: str
     place: Place | None
@@ -34,7 +34,7 @@ class Holder(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class HolderPast:
-    """What threads did lately: jobs on workers, callbacks on loops, and samples of holders; by native id,
+    """Recent work of threads: jobs on workers, callbacks on loops, and samples of holders; by native id,
     each in order of time."""
 
     jobs: Mapping[int, Sequence[Occupancy]] = field(default_factory=dict)
@@ -44,7 +44,7 @@ class HolderPast:
     lives: Mapping[int, Sequence[ThreadLife]] = field(default_factory=dict)  # and lived lately
 
     def turning_ns(self, seen: Iterable[Held], gil_ns: int) -> int:
-        """For how much of `gil_ns` an event loop was the holder, between short callbacks, or in one."""
+        """How much of `gil_ns` an event loop was the holder, between short callbacks, or in one."""
         total = turning = 0
         for one in seen:
             total += one.times
@@ -55,7 +55,7 @@ class HolderPast:
         return gil_ns * turning // total if total else 0
 
     def holders(self, seen: Iterable[Held], gil_ns: int) -> list[Holder]:
-        """The holders by their part of `gil_ns`, longest first; parts sum to at most `gil_ns`."""
+        """Return the holders by their share of `gil_ns`, longest first; the shares sum to at most `gil_ns`."""
         counts: Counter[Holder] = Counter()
         spans: dict[Holder, int] = {}
         total = 0
@@ -72,12 +72,12 @@ class HolderPast:
         ]
 
     def knows(self, thread_id: int) -> bool:
-        """Whether it is a thread that runs Python, as far as is known here."""
+        """Whether the thread is known to run Python."""
         known = (self.names, self.jobs, self.callbacks, self.looks, self.lives)
         return any(thread_id in one for one in known)
 
     def at(self, thread_id: int, at_ns: int) -> Holder:
-        """What a thread did at a moment; `ns` is 0."""
+        """Return a thread's work at a moment, as a holder with 0 ns."""
         look = _nearest(self.looks.get(thread_id, ()), at_ns)
         life = _latest(self.lives.get(thread_id, ()), at_ns)
         named = look or life
@@ -118,7 +118,7 @@ def _of_callback(one: Callback, seen_in: Place | None, thread_name: str) -> Hold
 def _between_callbacks(
     callbacks: Sequence[Callback], at_ns: int, seen_in: Place | None, thread_name: str
 ) -> Holder:
-    """The loop's own work is for what it has just run, if it ran something just now."""
+    """The loop's own work counts as that of its latest callback, if that was just now."""
     before = bisect_right(callbacks, at_ns, key=lambda one: one.start_ns)
     if before and at_ns - callbacks[before - 1].end_ns < _SHORT_NS:
         return _of_callback(callbacks[before - 1], seen_in, thread_name)

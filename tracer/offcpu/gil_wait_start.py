@@ -1,11 +1,11 @@
-"""Pure: when, in a call that blocked once, the wait for the GIL began that followed it.
+"""Finds the begin of the wait for the GIL that followed a call that blocked once. Pure.
 
-The end of such a call is seen only once Python runs again. Until its data came it slept in the kernel, from then
-on in rounds for the GIL (sampler/gil_reader.py); of both there are samples, and how often it slept is known:
+The end of such a call is observed only when Python runs again. The thread slept in the kernel until its data came,
+then in rounds for the GIL (sampler/gil_reader.py). There are samples of both, and the number of sleeps is known:
 
     call     |~~~~~~~~~~~~~~~~~|~~~~round~~~~|~~~~round~~~~|~r~|      4 sleeps
     samples         a                  b
-                         b tells when its round began, and how often the thread slept since a
+                         b has the begin of its round, and how often the thread slept since a
 """
 
 from collections.abc import Sequence
@@ -15,13 +15,13 @@ from whywait.tracer.host.thread_clocks import NOT_COUNTED
 from whywait.tracer.sampler.shared.thread_records import ASLEEP, GIL, RUNNING, unpack_round
 from whywait.tracer.sampler.thread_samples import Stay
 
-_AT_ONCE_NS: Final = 300_000  # a call that waits for nothing takes no longer until it wants the GIL
+_AT_ONCE_NS: Final = 300_000  # a call without a wait takes no longer until it needs the GIL
 _EXACT_NS: Final = 20_000  # from the kernel's last word in the call to the first round
 # a round that nobody ends lasts so much longer than the interval: the kernel's timer slack
 _LATE_NS: Final = 60_000
 _EVENLY: Final = 12**0.5  # a width by its standard deviation, if anything in it is as likely
-# a wait that nobody saw is rather short: measured, with sockets of both kinds that answered after 1, 4 and 15 ms, a
-# quarter of what it can have been at most, on average, and half of what that is longer than an interval
+# a wait without a sample is short: measured, with sockets of both kinds that answered after 1, 4 and 15 ms, on
+# average a quarter of its upper bound, and half of the part of that beyond an interval
 _UNSEEN: Final = 4
 _UNSEEN_LONGER: Final = 2
 _UNSEEN_ERROR: Final = 5  # the part of it that is a standard deviation, if such waits are Beta(1, 3)
@@ -30,28 +30,28 @@ _SOONER: Final = 0.43
 
 
 class Onset(NamedTuple):
-    """When the wait for the GIL began, the end of the stretch where there was none; and one standard error."""
+    """The begin of the wait for the GIL, the end of the stretch without one; and its standard error."""
 
     at_ns: int
     error_ns: int
-    queued_before_ns: int = 0  # how long before that it was ready, and at most in the run queue
+    queued_before_ns: int = 0  # how long before that it was ready: an upper bound of its run-queue time
 
 
 class _Seen(NamedTuple):
     called_ns: int | None  # when the call was last seen blocked
-    ran_ns: int | None  # when after that it was first seen running, or in line for a CPU
-    waits: Stay | None  # and first seen to wait for the GIL
+    ran_ns: int | None  # when after that it was first seen on CPU or in the run queue
+    waits: Stay | None  # its first sample of a wait for the GIL
 
 
 def onset(
     start_ns: int, end_ns: int, stays: Sequence[Stay], sleeps: int, interval_ns: int, *, blocks: bool, contended: bool
 ) -> Onset | None:  # fmt: skip
-    """When in the stretch, one call that blocks once, the GIL came to be what was waited for.
+    """Return the begin of the wait for the GIL in the stretch, one call that blocks once.
 
     `stays` are the samples that reach into the stretch, in order; `sleeps` how often its thread slept in it, or
-    `NOT_COUNTED`. `blocks` says that a call of this kind sleeps, even if nobody saw it do so; `contended` that calls
-    of this kind were seen to wait for the GIL, or sleeps that nobody saw are not taken for that. None where it cannot
-    be known.
+    `NOT_COUNTED`. `blocks`: a call of this kind sleeps, even without a sample of it; `contended`: samples show calls
+    of this kind waiting for the GIL, otherwise sleeps without samples do not count as that. None where it is
+    unknown.
     """
     if end_ns <= start_ns:
         return None
@@ -94,7 +94,7 @@ def _seen(start_ns: int, end_ns: int, stays: Sequence[Stay]) -> _Seen:
 
 
 def _gives_up(start_ns: int, stay: Stay) -> bool:
-    """Whether the thread was seen handing the GIL over on demand as the call began, which is no round."""
+    """Whether a sample shows the thread releasing the GIL on demand as the call began, which is no round."""
     told = unpack_round(stay.number)
     return told is not None and told[0] == 0 and stay.first_ns - start_ns < _AT_ONCE_NS
 
@@ -107,7 +107,7 @@ def _before(
     told = unpack_round(waits.number)
     if told is None:
         return Onset((since_ns + seen_ns) // 2, int((seen_ns - since_ns) / _EVENLY))
-    ago_ns, earlier = told[0], told[1] - 1  # the first sleep since it was seen in the call was the call
+    ago_ns, earlier = told[0], told[1] - 1  # the first sleep after its sample in the call was the call
     round_ns = min(max(waits.first_ns - ago_ns, since_ns), seen_ns)
     longest_ns = interval_ns + _LATE_NS
     if called_ns is None:
@@ -120,6 +120,6 @@ def _before(
         earlier = min(earlier, sleeps - 2 - (end_ns - round_ns) // longest_ns)
     if earlier <= 0:
         return Onset(round_ns, _EXACT_NS)
-    # one lasted to its deadline, as a rule; of more every other was ended sooner, in vain
+    # usually one lasted to its deadline; of more, every other one was woken earlier, in vain
     at_ns = max(round_ns - (earlier + 1) * longest_ns // 2, since_ns)
     return Onset(at_ns, int((round_ns - at_ns) * _SOONER))

@@ -1,8 +1,7 @@
-"""Pure: divides time that a thread was blocked, exactly known, by what samples saw it blocked in.
+"""Divides a thread's exactly known blocked time by the states in samples. Pure.
 
-A short stretch has few samples, or none. It is then judged by its own and by those of earlier
-stretches of the same kind of work, which count for no more than `_PRIOR` samples of its own
-(empirical Bayes with a beta prior).
+A short stretch has few samples, or none. The estimate then uses its own and those of earlier stretches of the same
+kind of work, which count for no more than `_PRIOR` samples (empirical Bayes with a beta prior).
 """
 
 from collections.abc import Hashable, Mapping
@@ -12,27 +11,27 @@ from typing import Final, NamedTuple
 from whywait.tracer.sampler.shared.thread_records import CALL, FUTEX, GIL, POLL, RUNNING, SLEEP
 
 _PRIOR: Final = 8.0
-_FEWEST: Final = 2.0  # samples of its own or borrowed, below which nothing is said
+_FEWEST: Final = 2.0  # samples, its own or of earlier work: with fewer there is no estimate
 _MOST_REMEMBERED: Final = 4_000
 _MOST_KINDS: Final = 2_000
-_RETURN_NS: Final = 50_000  # what it takes a thread to return from a wait, at most
+_RETURN_NS: Final = 50_000  # upper bound of a thread's return from a wait
 _PARTS: Final = (RUNNING, GIL, FUTEX, SLEEP, POLL, CALL)
 
 
 class Split(NamedTuple):
-    """Parts of a stretch; what is left of it is not explained by samples."""
+    """Parts of a stretch; samples do not explain the rest."""
 
     gil_ns: int
     lock_ns: int  # a futex that is not the GIL's: a lock, or threads of a native pool
     call_ns: int  # another system call
     samples: int  # of the stretch itself
-    error_ns: int  # one standard error of gil_ns
-    running_ns: int  # the thread ran, or could have: where its CPU time was not taken out before
-    enough: bool  # whether there were samples enough to say anything
+    error_ns: int  # standard error of gil_ns
+    running_ns: int  # the thread was on CPU or runnable, if its CPU time was not subtracted before
+    enough: bool  # whether there were enough samples for an estimate
 
 
 class _Known:
-    """What was seen of one kind of work."""
+    """Samples of one kind of work."""
 
     __slots__ = ("states", "total")
 
@@ -53,16 +52,16 @@ _NEW: Final = _Known()
 
 
 class Memory:
-    """What was seen of each kind of work so far; recent samples count more."""
+    """Samples of each kind of work so far; recent ones count more."""
 
     def __init__(self) -> None:
         self._kinds: dict[Hashable, _Known] = {}
 
     def split(self, kind: Hashable, blocked_ns: int, states: Mapping[int, int], *, running: bool) -> Split:
-        """Divides `blocked_ns` by the states seen, and remembers them.
+        """Divide `blocked_ns` by the sampled states, and store them.
 
-        `running` says that the stretch was not freed of its CPU time, so that samples of a running
-        thread stand for a part of it too.
+        `running`: the CPU time was not subtracted from the stretch, so samples of a running thread represent a
+        part of it too.
         """
         own = states if running else {state: count for state, count in states.items() if state != RUNNING}
         known = self._kinds.get(kind, _NEW)
@@ -72,23 +71,23 @@ class Memory:
         return result
 
     def share(self, kind: Hashable, *states: int) -> float:
-        """Which part of the samples of work of this kind found it in one of these states, of late; 0 where none was."""
+        """Return the recent share of samples of this kind of work in one of these states; 0 without samples."""
         known = self._kinds.get(kind, _NEW)
         return sum(known.states.get(state, 0) for state in states) / max(known.total, 1)
 
     def remember(self, kind: Hashable, states: Mapping[int, int]) -> None:
-        """Takes in what was seen of a stretch that is divided by other means."""
+        """Store the samples of a stretch that is divided by other means."""
         if states:
             self._kind(kind, self._kinds.get(kind, _NEW)).add(states)
 
     def _kind(self, kind: Hashable, known: _Known) -> _Known:
-        """What is known of the kind, to add to it: the latest that was asked for stays the longest."""
+        """The record of the kind; the least recently used one is removed first."""
         is_full = len(self._kinds) >= _MOST_KINDS
         if known is _NEW:
             known = self._kinds[kind] = _Known()
             if is_full:
                 self._kinds.pop(next(iter(self._kinds)))
-        elif is_full:  # to find it again takes its hash, and that of code is slow
+        elif is_full:  # moving it needs its hash, and that of code is slow
             self._kinds[kind] = self._kinds.pop(kind)
         return known
 
@@ -105,7 +104,7 @@ def _split(blocked_ns: int, own: Mapping[int, int], known: _Known) -> Split:
         own.get(state, 0) + known.states.get(state, 0) * scale for state in _PARTS
     ]
     gil /= weight
-    careful = (gil * weight + 0.5) / (weight + 1)  # no certainty from a few samples that agree
+    careful = (gil * weight + 0.5) / (weight + 1)  # a few equal samples are no certainty
     return Split(
         int(blocked_ns * gil), int(blocked_ns * (futex / weight)),
         int(blocked_ns * ((sleep + poll + call) / weight)), seen,
@@ -115,8 +114,8 @@ def _split(blocked_ns: int, own: Mapping[int, int], known: _Known) -> Split:
 
 
 def returned(split: Split) -> Split:
-    """The parts of a thread's way back from a wait, whose time in the run queue is known: it runs no longer than it
-    takes to return, and was rather between two rounds of its wait for the GIL."""
+    """The parts of a thread's return from a wait, with known run-queue time: it is on CPU no longer than a return
+    takes, and was otherwise between two rounds of its wait for the GIL."""
     more_ns = split.running_ns - _RETURN_NS
     if more_ns <= 0 or not split.gil_ns:
         return split
@@ -124,7 +123,7 @@ def returned(split: Split) -> Split:
 
 
 def beside_queue(states: Mapping[int, int], queued_ns: int, wall_ns: int) -> Mapping[int, int]:
-    """The samples of a stretch less those that found its thread in the run queue, which is `queued_ns` of it."""
+    """The samples of a stretch without those in the run queue, which is `queued_ns` of it."""
     running = states.get(RUNNING, 0)
     if not running or wall_ns <= 0:
         return states

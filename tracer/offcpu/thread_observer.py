@@ -1,4 +1,4 @@
-"""What a thread did in a stretch that probes timed, by its samples: what it waited in, and who was in its way."""
+"""Explains a stretch that probes timed, by the thread's samples: its waits, and what blocked it."""
 
 from collections.abc import Hashable, Mapping, Sequence
 from sys import getswitchinterval
@@ -20,10 +20,10 @@ from whywait.tracer.sampler.thread_samples import GIL, POLL, Held, Samples, Seen
 Stretches = Sequence[tuple[int, int]]
 
 _LEAST_NS: Final = 50_000
-# of the samples of calls of a kind: if fewer found a wait for the GIL, a sleep that nobody saw is rather the call's
-# own, which may be woken in vain; if fewer found the call, it is of those that have all they need, such as a `send`
+# of the samples of calls of a kind: if fewer show a wait for the GIL, a sleep without a sample belongs to the call,
+# which may be woken in vain; if fewer show the call, it is one that usually does not block, such as a `send`
 _SELDOM: Final = 0.05
-_IDLE: Final = (s.WAIT_LOOP_WAKEUP, s.WAIT_RESUME)  # of a loop that has nothing else to do
+_IDLE: Final = (s.WAIT_LOOP_WAKEUP, s.WAIT_RESUME)  # waits of an idle loop
 
 
 class Observed:
@@ -39,10 +39,9 @@ class Observed:
     def running(
         self, kind: Hashable, thread_id: int, stretches: Stretches, cpu_ns: int, run_queue_ns: int | None
     ) -> OffCpu:
-        """What a thread waited in while it worked: in all of its stretches together.
+        """Explain a thread's time off CPU while it worked, over all of its stretches.
 
-        `cpu_ns` and `run_queue_ns` are of the stretches; where the latter was not measured it is taken from the
-        samples.
+        `cpu_ns` and `run_queue_ns` are of the stretches; samples give the latter if it was not measured.
         """
         if not stretches:
             return OffCpu(cpu_ns, run_queue_ns)
@@ -63,8 +62,8 @@ class Observed:
         self, kind: Hashable, thread_id: int, start_ns: int, end_ns: int, *, queued_ns: int | None = None,
         woken: bool = False,
     ) -> OffCpu:  # fmt: skip
-        """What a thread waited in on its way back from a wait of its own; `woken` says that the wait was over, and
-        `queued_ns` how long of the stretch the thread was in the run queue, where that is known."""
+        """Explain a thread's return from a wait of its own; `woken`: the wait had ended; `queued_ns`: the thread's
+        run-queue time in the stretch, if known."""
         seen = self._samples.seen(thread_id, start_ns, end_ns, woken=woken)
         known_ns = None if queued_ns is None else min(queued_ns, end_ns - start_ns)
         split, run_queue_ns = self._split_ready(kind, thread_id, start_ns, end_ns, seen.states, known_ns)
@@ -78,10 +77,10 @@ class Observed:
         self, kind: Hashable, thread_id: int, start_ns: int, end_ns: int, by: Waker = None,
         known_ns: int | None = None,
     ) -> OffCpu:  # fmt: skip
-        """What a thread waited in while somebody was ready for it to go on; `known_ns` is its time in the run queue
-        where that was measured.
+        """Explain a thread's time while an activity on it was ready; `known_ns` is its run-queue time, if it was
+        measured.
 
-        `by` is who made it so: a job's worker must get the GIL, and a CPU, to wake the loop.
+        `by` is the waker: a job's worker must acquire the GIL, and a CPU, to wake the loop.
         """
         worker_id = by.thread_id if isinstance(by, Job) else 0
         states, holders = self._seen_ready(thread_id, worker_id, start_ns, end_ns)
@@ -90,7 +89,7 @@ class Observed:
             kind, thread_id, start_ns, end_ns, states, known_ns, idle=is_idle
         )
         if kind == s.WAIT_LOOP_WAKEUP and split.running_ns >= s.CPU_LEAST_NS:
-            # to wake up takes no CPU to speak of: the loop was kept off it, and by a quota that counts as no queue
+            # a wake-up takes almost no CPU: the loop was kept off it, and a quota does not count as run queue
             queued_ns += split.running_ns
         queued_id = thread_id
         if worker_id and is_idle:
@@ -106,8 +105,8 @@ class Observed:
         self, kind: Hashable, thread_id: int, start_ns: int, end_ns: int, *, cpu_ns: int | None = None,
         run_queue_ns: int | None = None, running: bool = False, woken: bool = False,
     ) -> OffCpu:  # fmt: skip
-        """What of a stretch in which a thread did nothing was the GIL: before a job, or in a call whose end was not
-        seen. `running` says that `cpu_ns` and `run_queue_ns` are not known; `woken` that what it slept in was over.
+        """Find the GIL's part of a stretch in which a thread did nothing: before a job, or in a call whose end was not
+        observed. `running`: `cpu_ns` and `run_queue_ns` are unknown; `woken`: its sleep had ended.
         """
         seen = self._samples.seen(thread_id, start_ns, end_ns, woken=woken)
         users = self._cpu_users(thread_id, [(start_ns, end_ns)], run_queue_ns)
@@ -118,9 +117,9 @@ class Observed:
     def call(
         self, what: str, thread_id: int, start_ns: int, end_ns: int, sleeps: int, queued_ns: int | None
     ) -> OffCpu:
-        """What of a call that blocks once, and whose end was not seen, was the way back from it: the GIL, and the
-        run queue. `sleeps` is how often its thread slept in it, or `NOT_COUNTED`; `queued_ns` how long it was in the
-        run queue, where that is known."""
+        """Find the return's part, the GIL and the run queue, of a call that blocks once and whose end was not
+        observed. `sleeps` is how often its thread slept in it, or `NOT_COUNTED`; `queued_ns` its run-queue time, if
+        known."""
         in_gil, in_call = self._memory.share(what, GIL), self._memory.share(what, *ASLEEP)
         began = onset(
             start_ns, end_ns, self._samples.stays(thread_id, start_ns, end_ns), sleeps,
@@ -147,11 +146,11 @@ class Observed:
     def queued_in_wait(
         self, thread_id: int, wait: Wait, queue_ns: int, before: tuple[int, int] | None
     ) -> int | None:
-        """How long a thread was in the run queue in a wait, by its own reading at the end of it. `before` is when
-        the thread read that before, and what. None where nothing is known of it before the wait.
+        """Return a thread's run-queue time in a wait, by its own reading at the end. `before` is its previous reading,
+        and when. None without any value from before the wait.
 
-        A thread that was seen asleep in the wait had not been in the run queue in it until then. Else what accrued
-        since the latest sample, or reading, is taken to have accrued evenly while the thread was ready.
+        A thread that a sample shows asleep in the wait had not been in the run queue in it until then. Otherwise the
+        growth since the latest sample or reading counts as even over the time in which the thread was ready.
         """
         length_ns = wait.end_ns - wait.start_ns
         asleep_ns = self._samples.queue_asleep_ns(thread_id, wait.start_ns, wait.cause_ns)
@@ -171,11 +170,11 @@ class Observed:
         self, kind: Hashable, thread_id: int, start_ns: int, end_ns: int, states: Mapping[int, int],
         known_ns: int | None = None, *, idle: bool = True,
     ) -> tuple[Split, int]:  # fmt: skip
-        """Divides a stretch in which a thread was ready to go on: what of it is left beside its time in the run
-        queue, and that, which is `known_ns` where it was measured.
+        """Divide a stretch in which a thread was ready: return the rest beyond its run-queue time, and the run-queue
+        time, which is `known_ns` if it was measured.
 
-        A thread that had nothing else to do and is seen running is in the run queue, as far as that fits in what was
-        queued around the stretch: the kernel counts a wait in the run queue when it is over, not sample by sample.
+        An idle thread that samples show as runnable is in the run queue, within the run-queue time around the
+        stretch: the kernel counts a wait in the run queue at its end, not continuously.
         """
         queued_ns = known_ns
         if queued_ns is None:
@@ -190,7 +189,7 @@ class Observed:
         return split._replace(running_ns=split.running_ns - more_ns), queued_ns + more_ns
 
     def _queue_is_known(self, thread_id: int, start_ns: int, end_ns: int) -> bool:
-        """Whether all of the thread's time in the run queue was counted in the stretch: a quota's part of it need not be."""
+        """Whether all of the thread's run-queue time was counted in the stretch: a quota's part may not be."""
         around_ns = self._samples.run_queue_around_ns(thread_id, start_ns, end_ns)
         return around_ns is not None and not self._samples.cpu.throttled(start_ns, end_ns)
 
@@ -208,7 +207,7 @@ class Observed:
     def _seen_ready(
         self, thread_id: int, worker_id: int, start_ns: int, end_ns: int
     ) -> tuple[dict[int, int], list[Held]]:
-        """The samples of a thread that was ready; while it slept in its poll, its worker's waits for the GIL are its."""
+        """The samples of a ready thread; while it slept in its poll, its worker's waits for the GIL count as its own."""
         states, _, holders = self._samples.seen(thread_id, start_ns, end_ns)
         asleep = states.get(POLL, 0)
         if asleep and worker_id:

@@ -1,4 +1,4 @@
-"""What the samples add to a job of a process pool: when its worker took it, what it did there, when it was done."""
+"""Adds samples to a job of a process pool: when its worker took it, what it did, when it finished."""
 
 from collections.abc import Hashable
 from typing import Final
@@ -14,7 +14,7 @@ _LEAST_NS: Final = 50_000
 
 
 class ObservedWorkers:
-    """Answers for one turn of the exporter; `memory` outlives it."""
+    """Answers for one round of the exporter; `memory` outlives it."""
 
     def __init__(self, samples: Samples, memory: Memory) -> None:
         self._samples = samples
@@ -39,15 +39,15 @@ class ObservedWorkers:
         return before_ns, 0
 
     def run_queue_ns(self, worker: int, start_ns: int, end_ns: int) -> int:
-        """How long the worker was in the run queue; 0 where no sample tells."""
+        """Return the worker's run-queue time; 0 without samples."""
         queued_ns = self._samples.run_queue_ns(worker, start_ns, end_ns) if worker else None
         return min(queued_ns or 0, end_ns - start_ns)
 
     def run(
         self, kind: Hashable, worker: int, start_ns: int, end_ns: int, used: WorkerClock | None
     ) -> OffCpu:
-        """What a job's worker did: CPU and run queue, as its clocks say where they were read, and what it
-        waited in for the rest.
+        """Explain a worker's time on a job: CPU and run queue, by its clocks if they were read, and its waits for
+        the rest.
         """
         seen = self._samples.seen(worker, start_ns, end_ns)
         wall_ns = end_ns - start_ns

@@ -1,1 +1,1 @@
-"""Everything that touches other libraries: one probe a module (`probe.py`), in one list (`builtin.py`)."""
+"""Everything that patches other libraries: one probe per module (`probe.py`), in one list (`builtin.py`)."""

@@ -1,4 +1,4 @@
-"""Every probe, in the order in which `start` installs them: ours, and those that other distributions name."""
+"""Every probe, in the order in which `start` installs them: built-in ones, then those of other distributions."""
 
 import functools
 import sys
@@ -26,7 +26,7 @@ BUILTIN: Final[tuple[Probe, ...]] = (
 
 
 def all_probes() -> Iterator[Probe]:
-    """Yield our probes, then those of other distributions; one that cannot be loaded is logged and left out."""
+    """Yield the built-in probes, then those of other distributions. A probe that cannot be loaded is logged and left out."""
     yield from BUILTIN
     names = {probe.name for probe in BUILTIN}
     for entry in _named(tuple(sys.path)):
@@ -36,7 +36,7 @@ def all_probes() -> Iterator[Probe]:
                 raise ValueError(f"there is a probe named {probe.name!r} already")
         except Exception as error:
             logger.warning(
-                "whywait: left out the probe %r (%s): %r. What it would record is missing from the traces. Update or "
+                "whywait: left out the probe %r (%s): %r. The waits it would record are missing from the traces. Update or "
                 "remove the distribution that names it.",
                 entry.name,
                 entry.value,

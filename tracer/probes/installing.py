@@ -1,4 +1,4 @@
-"""Installs every probe of a session and takes all of them out again."""
+"""Installs every probe of a session, and removes all of them."""
 
 from typing import Final
 
@@ -8,14 +8,14 @@ from whywait.tracer.probes.private_names import missing_names
 from whywait.tracer.probes.probe import Probe, Session
 
 _LEFT_OUT: Final = (
-    "whywait: left out its %s probe: %s. What it would record is part of unexplained. `whywait doctor` says what is "
-    "missing; the versions that whywait is tested with have it."
+    "whywait: left out its %s probe: %s. The waits it would record are part of unexplained. Run `whywait doctor`, and "
+    "use the versions with which whywait is tested."
 )
-_LEFT_IN: Final = "whywait: could not take out its %s probe: %r. Restart the process to be rid of it."
+_LEFT_IN: Final = "whywait: could not remove its %s probe: %r. Restart the process to remove it."
 
 
 def install_all(session: Session) -> None:
-    """Install the probes that can work here, each with its undo in `recorder.undo`; log and count the others."""
+    """Install the available probes, each with its undo in `recorder.undo`; log and count the others."""
     for probe in all_probes():
         try:
             missing = _missing(probe, session)
@@ -27,7 +27,7 @@ def install_all(session: Session) -> None:
 
 
 def _missing(probe: Probe, session: Session) -> list[str]:
-    """Install one probe, unless names that it needs are missing: then return these."""
+    """Install one probe. If names that it needs are missing, return them and install nothing."""
     if not probe.available():
         return []
     missing = missing_names(probe.needs)
@@ -38,9 +38,9 @@ def _missing(probe: Probe, session: Session) -> list[str]:
 
 
 def take_out_all(recorder: Recorder) -> None:
-    """Undo every probe, the last first. One that fails keeps no other from being undone."""
+    """Undo every probe, the last first. A failing undo does not stop the others."""
     for name in list(recorder.undo)[::-1]:
-        undo = recorder.undo.pop(name, None)  # None: it has failed meanwhile, and was taken out
+        undo = recorder.undo.pop(name, None)  # None: it has failed meanwhile, and was removed
         try:
             if undo is not None:
                 undo()

@@ -11,5 +11,5 @@ available: Final = always
 
 
 def install(session: Session) -> Undo:
-    """Applies every registered table; returns the undo."""
+    """Apply every registered table, and return the undo."""
     return adapters.install(session.recorder)

@@ -1,4 +1,4 @@
-"""Puts our functions in the place of other libraries' names, and puts back exactly what was there."""
+"""Replaces names of other libraries by functions of whywait, and restores exactly the originals."""
 
 from collections.abc import Callable
 from functools import partial
@@ -10,15 +10,15 @@ _INHERITED: Final = object()
 
 
 class Patches:
-    """The replacements of one probe. `undo` takes them out, the last first; a second call does nothing."""
+    """The replacements of one probe. `undo` removes them, the last first; a second call has no effect."""
 
     def __init__(self) -> None:
         self._undo: list[tuple[str, Callable[[], None]]] = []
 
     def replace(self, owner: Any, name: str, value: Any) -> None:
-        """Sets an attribute of a class, module or object until the undo.
+        """Set an attribute of a class, module or object until the undo.
 
-        One that cannot be replaced raises, and takes out what these patches have replaced so far.
+        If it cannot be replaced, this raises and undoes the replacements so far.
         """
         was = vars(owner).get(name, _INHERITED)
         try:
@@ -29,19 +29,19 @@ class Patches:
         self.add(f"{getattr(owner, '__name__', owner)}.{name}", partial(_put_back, owner, name, was))
 
     def add(self, title: str, undo: Callable[[], None]) -> None:
-        """Has something else undone in its turn; a log line calls it `title` where that fails."""
+        """Add another undo, in order; a log line names it `title` if it fails."""
         self._undo.append((title, undo))
 
     def undo(self) -> None:
-        """Puts everything back. What cannot be put back is logged and keeps nothing else in place."""
+        """Restore everything. A failing restore is logged, and does not stop the others."""
         while self._undo:
             title, undo = self._undo.pop()
             try:
                 undo()
             except Exception as error:
                 logger.warning(
-                    "whywait: could not take out its patch of %s: %r. The process goes on with the patch, which "
-                    "records nothing. Restart the process to be rid of it.",
+                    "whywait: could not remove its patch of %s: %r. The process continues with the patch, which "
+                    "records nothing. Restart the process to remove it.",
                     title,
                     error,
                 )

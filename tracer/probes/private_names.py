@@ -1,4 +1,4 @@
-"""Whether the private names of other libraries that a probe relies on exist in the versions installed here."""
+"""Checks whether the private names that a probe needs exist in the installed versions of other libraries."""
 
 from collections.abc import Iterable
 from contextlib import suppress
@@ -12,7 +12,7 @@ _MISSING: Final = object()
 
 
 def missing_names(names: Iterable[str]) -> list[str]:
-    """Return those of the dotted names that do not exist, though their library is installed."""
+    """Return the dotted names that do not exist although their library is installed."""
     return [name for name in names if not _exists(name)]
 
 
@@ -35,6 +35,6 @@ def _exists(name: str) -> bool:
 
 
 def _is_set_by_methods(owner: type, name: str) -> bool:
-    """Whether a method of the class, such as `__init__`, uses an attribute that each instance has."""
+    """Whether a method of the class, such as `__init__`, uses an attribute of its instances."""
     methods = (unwrap(method) for one in owner.__mro__ for method in vars(one).values() if callable(method))
     return any(name in getattr(getattr(method, "__code__", None), "co_names", ()) for method in methods)

@@ -1,6 +1,6 @@
-"""The one shape of a probe: what `start` asks of it, and what it may ask of the session.
+"""The protocol of a probe: what `start` requires of it, and what the session offers to it.
 
-A module or an object can be a probe. Who has one for a library of their own names it as an entry point:
+A module or an object can be a probe. A distribution names its probes as entry points:
 
     [project.entry-points."whywait.probes"]
     mylib = "mylib.whywait_probe"        # the module below, or an object in it (`module:object`)
@@ -33,41 +33,41 @@ def always() -> bool:
 
 
 class Session(Protocol):
-    """What a probe is given: the tracing session that it is installed for."""
+    """The tracing session that a probe is installed for."""
 
     @property
     def recorder(self) -> Recorder:
-        """Where probes write, and where the session's settings are (`recorder.config`)."""
+        """The recorder that probes write to; `recorder.config` has the session's settings."""
 
     @property
     def provider(self) -> TracerProvider:
-        """OpenTelemetry's provider that spans go through."""
+        """OpenTelemetry's tracer provider of the session."""
 
     def stop(self) -> None:
-        """End the session, as `whywait.stop` does."""
+        """Stop the session, as `whywait.stop` does."""
 
 
 class Probe(Protocol):
     """Watches one library, or one part of Python, between `start` and `stop`.
 
     `start` installs each probe that is available and whose private names exist, and `stop` calls the undos in
-    reverse. A probe that raises while it is installed, or that reports its own failure by `probe_failed(name,
-    error)`, is taken out and logged once; the service and the other probes go on.
+    reverse. A probe that raises during installation, or that reports its own failure by `probe_failed(name,
+    error)`, is removed and logged once; the service and the other probes continue.
     """
 
     @property
     def name(self) -> str:
-        """By which log lines and the trace's counts of losses call the probe; unique."""
+        """The probe's unique name, in log lines and in the trace's counts of losses."""
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """Dotted private names of other libraries, without any of which the probe cannot work.
+        """Dotted private names of other libraries; the probe cannot work without every one of them.
 
-        `whywait doctor` checks them. A name of a library that is not installed is not missing.
+        `whywait doctor` checks them. Names of libraries that are not installed do not count as missing.
         """
 
     def available(self) -> bool:
-        """Whether there is something to watch: the library is installed, and the platform has it."""
+        """Return whether the probe can work: its library is installed, and the platform supports it."""
 
     def install(self, session: Session) -> Undo | None:
-        """Puts the probe in place; returns what takes it out, or None where the settings do not want it."""
+        """Install the probe, and return its undo; None where the settings disable it."""

@@ -1,4 +1,4 @@
-"""Ends of a process that skip `atexit`, by which the last spans would be lost.
+"""Process ends that skip `atexit`, which would lose the last spans.
 
 A server that has shut down on a signal raises that signal again, with its default action: uvicorn under
 gunicorn does. A child that `multiprocessing` forked ends by `os._exit`.
@@ -20,11 +20,11 @@ available: Final = always
 _DEADLY: Final = frozenset(
     getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT") if hasattr(signal, name)
 )
-_LAST: Final = -1_000  # after all else that the child does at its end
+_LAST: Final = -1_000  # after everything else at the child's end
 
 
 def install(session: Session) -> Undo:
-    """Has the session stopped before a signal that this process sends itself kills it; returns the undo."""
+    """Stop the session before a signal that this process sends to itself kills it; return the undo."""
     plain = signal.raise_signal
 
     @functools.wraps(plain)
@@ -48,7 +48,7 @@ def _kills(number: Any) -> bool:
 
 
 def stop_with_child(stop: Callable[[], None]) -> None:
-    """In a forked child: have `stop` called at the child's end if `multiprocessing` forked it.
+    """In a forked child: call `stop` at the child's end if `multiprocessing` forked it.
 
     Whether it did is not known yet. If so, `multiprocessing` forgets what the parent has to do at its end, and then
     does what is registered here.

@@ -1,1 +1,1 @@
-"""What probes write down. Hot: filled by one thread at a time per activity; imports only `host`."""
+"""The records that probes write. Hot: one thread at a time writes an activity; imports only `host`."""

@@ -1,4 +1,4 @@
-"""What each thread does now, for whom, and its latest readings. Hot; written by `hotpath.thread_state` only."""
+"""What each thread does now, for which activity, and its latest readings. Hot; only `hotpath.thread_state` writes."""
 
 import threading
 from contextvars import ContextVar
@@ -10,16 +10,16 @@ from whywait.tracer.records.request import Activity, Job
 
 
 class Worker:
-    """What a worker thread keeps from one job to the next."""
+    """A worker thread's record between two jobs."""
 
     __slots__ = ("cpu", "idle_since_ns", "initialized", "run_queue_ns", "thread")
 
     def __init__(self) -> None:
         self.cpu = CpuMeter()
-        self.idle_since_ns = 0  # the end of its latest job; 0: it had none
+        self.idle_since_ns = 0  # the end of its latest job; 0 before the first
         self.run_queue_ns: int | None = None  # read at that end
         self.initialized: tuple[str, int] | None = None  # the initializer that it ran, until its first job
-        self.thread: threading.Thread | None = None  # that this is
+        self.thread: threading.Thread | None = None  # this thread
 
 
 class _Here(threading.local):
@@ -30,10 +30,10 @@ class _Here(threading.local):
     worker: Worker | None = None
     submitting: Job | None = None  # being handed to an executor by this thread
     opened: Activity | None = None  # root of a request that began in the callback that runs now
-    phase: Any = None  # the innermost call that an adapter times on this thread
+    phase: Any = None  # the innermost open call of an adapter on this thread
     queue_read_ns = 0  # when an adapter last read this thread's run-queue time, and that time
     queue_ns: int | None = None
-    waiting = False  # in a wait that is timed: waits inside that wait are part of it
+    waiting = False  # in a timed wait: waits inside are part of it
     handler = ""  # the logging handler that runs
     freed_ns = 0  # what ended the latest wait inside a timed wait
 

@@ -1,4 +1,4 @@
-"""Whether a request that has ended becomes spans, why, and for how many it stands."""
+"""The decision on an ended request: whether it becomes spans, why, and its weight."""
 
 from typing import Final, NamedTuple
 
@@ -10,7 +10,7 @@ WHY_NEW: Final = "new"  # too few requests of this endpoint so far to know what 
 
 
 class Decision(NamedTuple):
-    """Whether a request's trace is kept, why, and how many requests it then stands for."""
+    """Whether a request's trace is kept, why, and its weight."""
 
     kept: bool
     why: str

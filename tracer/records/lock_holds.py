@@ -7,10 +7,10 @@ from whywait.tracer.host.code_location import Place
 
 
 class Hold(NamedTuple):
-    """One hold of a lock, recorded at its release for those who wait; or what ended a wait for a signal."""
+    """One hold of a lock, recorded at its release for its waiters; or what ended a wait for a signal."""
 
     end_ns: int
-    place: Place | None  # where it was released, or the signal given
+    place: Place | None  # where it was released, or the signal was sent
     trace_id: int
     span_id: int
     name: str
@@ -18,7 +18,7 @@ class Hold(NamedTuple):
 
 
 class Release(NamedTuple):
-    """A task released what others waited for; the first of them was woken meanwhile."""
+    """A task released what others waited for, and woke the first of them."""
 
     start_ns: int
     end_ns: int
@@ -26,14 +26,14 @@ class Release(NamedTuple):
 
 
 class Waited(NamedTuple):
-    """What a thread waited for inside the function it ran."""
+    """What a thread waited for inside its function."""
 
     what: str  # "threading.Lock", "time.sleep"
     made_at: Place | None = None  # a lock
     holds: Sequence[Hold] = ()  # those that ended meanwhile, in order of time
     waiters: int = 0
     handler: str = ""  # the logging handler it was inside of
-    end_seen: bool = True  # whether the moment that ended it is known apart from the return to Python
-    # where that is not: how often the thread slept in a call that blocks once, its way back included, -1 where that
-    # was not counted; None: it may block more than once
+    end_seen: bool = True  # whether the end of the wait is known separately from the return to Python
+    # if not: how often the thread slept in a call that blocks once, return included, -1 if not counted;
+    # None: it may block more than once
     sleeps: int | None = None

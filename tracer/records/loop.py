@@ -1,4 +1,4 @@
-"""An event loop's recent past: what ran on it, and how long it slept."""
+"""An event loop's recent past: its callbacks and its sleeps."""
 
 from collections import deque
 from types import CodeType
@@ -9,10 +9,10 @@ from whywait.tracer.host.cpu_meter import CpuMeter
 
 
 class Sample(NamedTuple):
-    """What a long callback did when the watchdog sampled it."""
+    """A sample of a long callback by the watchdog."""
 
     place: Place
-    syscall: str | None  # what the thread slept in, when it slept
+    syscall: str | None  # the system call in which the thread slept, if it slept
 
 
 class Block(NamedTuple):
@@ -27,23 +27,23 @@ class Block(NamedTuple):
 
 
 class Look(NamedTuple):
-    """A loop was in its selector. It slept there because it had nothing to do; else it only polled, and the time
-    that took was a wait for a CPU or the GIL."""
+    """A loop was in its selector. It slept there if it was idle; otherwise it only polled, and the time was a wait
+    for a CPU or the GIL."""
 
     start_ns: int
     end_ns: int
-    run_queue_ns: int | None  # time in the run queue, where that is known
+    run_queue_ns: int | None  # time in the run queue, if known
     slept: bool
 
 
 class Named(Protocol):
-    """A request, as far as a callback needs it: `records.request` builds on this module."""
+    """The part of a request that a callback needs: `records.request` builds on this module."""
 
     name: str
 
 
 class Callback(NamedTuple):
-    """A loop callback long enough to be somebody's blocker, or a run of short ones taken together."""
+    """A loop callback long enough to block a request, or a run of short ones as one."""
 
     start_ns: int
     end_ns: int
@@ -54,11 +54,11 @@ class Callback(NamedTuple):
     code: CodeType | None
     sample: Sample | None
     request: Named | None  # the request it worked for
-    run_queue_ns: int | None = None  # of the loop's thread meanwhile; read for long ones only
+    run_queue_ns: int | None = None  # of the loop's thread; read for long ones only
 
 
 class Loop:
-    """One event loop's recent past, kept per thread that runs one."""
+    """One event loop's recent past, per thread."""
 
     __slots__ = (
         "callbacks", "counted_queue_ns", "cpu", "ended_ns", "live", "looks", "native_id", "polled_ns",
@@ -76,17 +76,17 @@ class Loop:
         self.selects = False
         self.live = True  # until its session stops
         self.short_start_ns = self.short_end_ns = self.short_busy_ns = self.short_count = 0
-        self.short_until_ns = 0  # after which this run is ended
+        self.short_until_ns = 0  # the latest end of this run
         self.short_longest_ns = 0
         self.short_code: CodeType | None = None  # of the longest in this run
         self.callbacks: deque[Callback] = deque(maxlen=50_000)
-        self.looks: deque[Look] = deque(maxlen=20_000)  # in the selector that took time
+        self.looks: deque[Look] = deque(maxlen=20_000)  # selects that took time
         self.run_queue_ns: int | None = None  # the latest reading on this thread
         self.cpu = CpuMeter()
         self.counted_queue_ns = 0  # in the callback that runs now, read for a request that ended in it
-        self.ended_ns = 0  # the latest callback, where the time in between is not seen
+        self.ended_ns = 0  # end of the latest callback, if the time in between is not observed
 
     def running_since_ns(self) -> int:
-        """When the callback that runs now began; 0 when none does."""
+        """When the current callback began; 0 without one."""
         start_ns = self.run_start_ns
         return start_ns if start_ns > self.short_end_ns else 0

@@ -1,4 +1,4 @@
-"""Who occupied the workers of a pool, or a device, and when."""
+"""The occupants of a pool's workers, or of a device, and when."""
 
 from collections import deque
 from collections.abc import Callable
@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 
 class Occupancy:
-    """One job's hold on a worker, kept after the job is forgotten, to name who occupied a pool."""
+    """One job's time on a worker. It outlives the job's record, to name the pool's occupants."""
 
     __slots__ = ("code", "end_ns", "name", "span_id", "start_ns", "thread_id", "trace_id")
 
@@ -22,7 +22,7 @@ class Occupancy:
 
 
 class DeviceLine:
-    """A device that threads compete for, as far as its calls need it."""
+    """A device that threads compete for."""
 
     __slots__ = ("name", "occupancies")
 
@@ -32,8 +32,8 @@ class DeviceLine:
 
 
 class DeviceCall(NamedTuple):
-    """A call that made its thread wait for a device."""
+    """A call in which a thread waited for a device."""
 
     line: DeviceLine
     held: Occupancy
-    worked_ns: "Callable[[], int | None] | None"  # asked later: how long the device itself says it worked
+    worked_ns: "Callable[[], int | None] | None"  # called later: the device's own working time

@@ -1,8 +1,8 @@
-"""What probes record: requests, and the activities that work for them.
+"""The records of requests, and of the activities that work for them.
 
 Hot: these are filled while the host runs, by one thread at a time per activity. All times are
-`perf_counter_ns` readings. Nothing here refers to the host's tasks, futures or arguments, so nothing
-of the host's lives longer than it would without us.
+`perf_counter_ns` readings. No record refers to the host's tasks, futures or arguments, so no object of the
+host lives longer than without whywait.
 """
 
 from collections import deque
@@ -16,15 +16,15 @@ from whywait.tracer.records.lock_holds import Release, Waited
 from whywait.tracer.records.loop import Block, Loop
 from whywait.tracer.records.occupancy import DeviceCall, Occupancy
 
-# a span costs tens of microseconds to make and write: one for a shorter wait would cost more than the wait
+# building and writing a span takes tens of microseconds: for a shorter wait it would cost more than the wait
 MIN_RESOLUTION_NS = 100_000
-made = tuple.__new__  # of a named tuple whose fields are all given: its own way costs three times as much
+made = tuple.__new__  # for named tuples with all fields: their own constructor takes three times as long
 
 
 class Wait(NamedTuple):
-    """An activity did not run from `start_ns` to `end_ns`.
+    """A wait: an activity did not run from `start_ns` to `end_ns`.
 
-    `cause_ns` is when `by` caused the wake-up; what follows it is the way back to running.
+    `cause_ns` is when `by` caused the wake-up; the rest is the return to running.
     """
 
     kind: str  # schema.WAIT_*
@@ -37,7 +37,7 @@ class Wait(NamedTuple):
     thread: bool = False  # waited in a thread, not on the loop
     pool: "Pool | None" = None
     waited: Waited | None = None
-    # a thread's time in the run queue so far, as the wait ended, and where it was read then, too, as it began
+    # a thread's run-queue time so far at the wait's end, and, if it was read, at its beginning
     queue_ns: int | None = None
     queue_before_ns: int | None = None
 
@@ -55,15 +55,15 @@ class Phase(NamedTuple):
     run_queue_ns: int | None
     place: Place | None
     error: str
-    life: bool  # the life of a generator: spans its consumer's time too, owns none of it
+    life: bool  # a generator's life: includes its consumer's time, owns none of it
     word: str = ""  # what kind of phase an adapter calls it (schema.PHASES, or a library's own word)
-    small: "dict[str, int] | None" = None  # by word, ns: phases inside that were too short to be kept
+    small: "dict[str, int] | None" = None  # by word, ns: phases inside, too short to be kept
     device: "DeviceCall | None" = None
     handler: str = ""  # a logging handler's stretch: blocked time in it is the handler's
 
 
 class Mark:
-    """A waker that is no activity: a timer, a socket, a thread nobody traced."""
+    """A waker that is no activity: a timer, a socket, an untraced thread."""
 
     __slots__ = ("kind",)
 
@@ -100,7 +100,7 @@ class Activity:
         self.end_ns = 0
         self.done_ns = 0  # when a job's function returned; wakes are dated from it
         self.task_key = 0
-        self.token_ns = 0  # when the latest anyio token was had
+        self.token_ns = 0  # when the latest anyio token was acquired
         self.name = ""
         self.code: CodeType | None = None
         self.outcome = "ok"
@@ -110,18 +110,20 @@ class Activity:
         self.step_start_ns = 0
         self.step_cpu_ns = 0
         self.waits: list[Wait] = []
-        self.releases: deque[Release] | None = None  # stay when the request is exported: others wait for them
-        # most have neither, and what is made for each costs its collection, too
+        self.releases: deque[Release] | None = (
+            None  # they stay after the request's export: other requests need them
+        )
+        # created on demand: most activities need neither
         self.short_ns: dict[str, int] | None = None  # waits too short to be kept one by one, by kind
         self.blocks: list[Block] | None = None
         self.small_phases: dict[str, int] | None = None  # by word, ns: what adapters saw and did not keep
 
 
 class Collector(NamedTuple):
-    """Who took a job's result late, working for another request or for none."""
+    """The late collector of a job's result, working for another request or for none."""
 
     at_ns: int
-    place: Place | None  # where it asked for the result
+    place: Place | None  # where it collected the result
     trace_id: int  # of the request it worked for, 0: none
     span_id: int
 
@@ -138,7 +140,7 @@ class Job(Activity):
         Activity.__init__(self, request, spawner, born_ns, parent_id)
         self.run_id = new_span_id()
         self.start_ns = 0
-        self.resume_ns = 0  # when who waited for it went on, or its result was first asked for
+        self.resume_ns = 0  # when its waiter continued, or its result was first collected
         self.collector: Collector | None = None
         self.run_queue_ns: int | None = None
         self.thread_id = 0
@@ -155,7 +157,7 @@ class Job(Activity):
 
 
 class Pool:
-    """An executor or an anyio limiter, as far as its jobs need it."""
+    """An executor or an anyio limiter."""
 
     __slots__ = ("id", "last_job", "made_at", "made_ns", "name", "occupancies", "of_processes", "size")
 
@@ -171,7 +173,7 @@ class Pool:
 
 
 class Request:
-    """One request, or other work that a root phase began."""
+    """One request, or other work with a root phase."""
 
     __slots__ = (
         "activities", "decision", "end_ns", "end_unix_ns", "loop", "lost", "name", "open", "phases",
@@ -193,7 +195,7 @@ class Request:
         self.start_unix_ns = 0  # of the SERVER span, whose wall time is the request's
         self.end_unix_ns = 0
         self.open = True
-        self.decision: Decision | None = None  # whether it is kept, once it has ended
+        self.decision: Decision | None = None  # the decision, after its end
         self.lost = 0
         self.records_left = budget
         self.tasks: dict[int, Activity] = {}
@@ -206,7 +208,7 @@ class Request:
         self.activities.append(self.root)
 
     def take(self) -> bool:
-        """Return whether one more record may be kept; counts the loss if not."""
+        """Return whether one more record may be kept; if not, count it as dropped."""
         if self.records_left > 0:
             self.records_left -= 1
             return True
@@ -214,7 +216,7 @@ class Request:
         return False
 
     def release(self) -> None:
-        """Drops the records: another request may refer to an activity of this one for long."""
+        """Drop the records: another request may refer to an activity of this one for a long time."""
         for activity in self.activities:
             activity.waits = []
             activity.blocks = None
@@ -224,6 +226,6 @@ class Request:
         self.tasks = {}
 
 
-Stamp: TypeAlias = tuple[Waker, int]  # who made a callback ready, and when
-# a loop callback outside any activity, while it runs: itself, and who scheduled it
+Stamp: TypeAlias = tuple[Waker, int]  # the waker of a callback, and when
+# a running loop callback outside any activity, and the work that scheduled it
 Standing: TypeAlias = tuple[Any, Stamp]

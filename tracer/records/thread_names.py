@@ -1,4 +1,4 @@
-"""Which function each thread runs, kept beyond its end: the holder of the GIL may have ended when that is exported."""
+"""The function of each thread, kept after its end: the GIL's holder may have ended before the export."""
 
 from collections import deque
 from collections.abc import Collection, Iterator
@@ -11,7 +11,7 @@ _MOST_ENDED: Final = 4_096
 
 
 class ThreadLife(NamedTuple):
-    """One thread from its start on, until another has its number."""
+    """One thread from its start on, until another thread has its id."""
 
     start_ns: int  # perf_counter_ns; 0: before the session
     thread_id: int  # native
@@ -27,7 +27,7 @@ class ThreadLives:
         self._ended: deque[ThreadLife] = deque(maxlen=_MOST_ENDED)
 
     def add(self, life: ThreadLife) -> None:
-        """Notes a thread that begins. The number may have been another's."""
+        """Add a thread that begins. Its id may have been another's."""
         before = self._living.pop(life.thread_id, None)
         if before is not None:
             self._ended.append(before)
@@ -36,13 +36,13 @@ class ThreadLives:
         self._living[life.thread_id] = life
 
     def settle(self, alive: Collection[int]) -> None:
-        """Takes those that are not among these numbers to have ended."""
+        """Mark threads without one of these ids as ended."""
         for thread_id, life in list(self._living.items()):
             if thread_id not in alive and self._living.get(thread_id) is life:
                 del self._living[thread_id]
                 self._ended.append(life)
 
     def __iter__(self) -> Iterator[ThreadLife]:
-        """Those that have ended, then those that live; of one number in order of time."""
+        """Return ended threads, then live ones; those with one id in order of time."""
         yield from self._ended.copy()
         yield from list(self._living.values())

@@ -1,4 +1,4 @@
-"""What the analysis found, as spans beside those that it was found in, for any trace viewer.
+"""Writes causes as spans next to the analysed spans, for any trace viewer.
 
 GET /rank          |-----------------------------------|   the request, as it was
   why GET /rank    |-----------------------------------|   service "predictor (why)": sums of all causes

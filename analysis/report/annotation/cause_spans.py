@@ -1,4 +1,4 @@
-"""Pure: the segments of each request as new spans below the request's own span."""
+"""Turns the segments of each request into new spans below the request's own span. Pure."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -21,7 +21,7 @@ _SAME: Final = ("cause", "evidence", "detail", "activity_id", "culprit", "culpri
 
 
 class Form(StrEnum):
-    """Where the new spans stand."""
+    """Where the new spans are placed."""
 
     LANE = "lane"  # below one span of a service of their own
     COLOURS = "colours"  # the same, each cause a service: viewers give each service a colour
@@ -31,9 +31,9 @@ class Form(StrEnum):
 def cause_spans(
     analysis: Analysis, form: Form, shortest_ns: int, hosts: Mapping[tuple[str, str], str] | None = None
 ) -> Iterator[NewSpan]:
-    """Yields the new spans of every analysed request, in order of time.
+    """Yield the new spans of every analysed request, sorted by time.
 
-    A stretch shorter than `shortest_ns` has no span; the lane's sums hold it. `hosts` gives the host.name of a
+    A segment shorter than `shortest_ns` has no span; the lane's sums include it. `hosts` gives the host.name of a
     request by trace id and span id. Ids depend on the request alone: annotating twice gives the same spans.
     """
     segments = analysis.causes.groupby("request_id", sort=False)
@@ -82,7 +82,7 @@ def _lane(
 
 
 def merged(rows: pd.DataFrame) -> list[dict[str, Any]]:
-    """Return one request's segments in order of time, neighbours that say the same as one."""
+    """Return one request's segments sorted by time; equal neighbours are merged."""
     found: list[dict[str, Any]] = []
     for row in rows.sort_values("start_ns").to_dict("records"):
         if not found or not _goes_on(found[-1], row):
@@ -124,14 +124,14 @@ def _segment_span(
 
 
 def _said(segment: Mapping[str, Any]) -> str:
-    """Return cause, culprit and detail: who caused it is read in the timeline, with no click."""
+    """Return a span name of cause, culprit and detail, so that the timeline shows the culprit without a click."""
     cause, culprit, detail = (str(segment[name]) for name in ("cause", "culprit", "detail"))
     named = culprit and cause not in NO_CULPRIT and culprit not in detail
     return cause + (f" by {culprit}" if named else "") + (f": {detail}" if detail else "")
 
 
 def _links(segment: Mapping[str, Any], trace_id: str) -> tuple[tuple[str, str], ...]:
-    # a link into the same trace can take the parent's place in some viewers
+    # some viewers take a link into the same trace for the parent
     culprit = str(segment["culprit_trace_id"]), str(segment["culprit_span_id"])
     if culprit[0] == trace_id or not _TRACE_ID.fullmatch(culprit[0]) or not _SPAN_ID.fullmatch(culprit[1]):
         return ()

@@ -1,4 +1,4 @@
-"""The traces as they came, line by line: copied unchanged, and asked for the host of each span."""
+"""Copies traces unchanged, line by line, and looks up the host of spans."""
 
 import json
 from collections.abc import Iterator, Set
@@ -13,9 +13,9 @@ Key = tuple[str, str]
 
 
 def copied(source: Path, stream: IO[str], traces: Set[str] | None = None) -> int:
-    """Writes every line of the source's files that is OTLP JSON; returns how many.
+    """Write every OTLP JSON line of the source's files, and return their number.
 
-    They are unchanged, or hold no more than the spans of these traces.
+    The lines are unchanged, or reduced to the spans of these traces.
     """
     count = 0
     for line in _lines(source):
@@ -34,7 +34,7 @@ def copied(source: Path, stream: IO[str], traces: Set[str] | None = None) -> int
 
 
 def _only(payload: dict[str, Any], traces: Set[str]) -> dict[str, Any]:
-    """The object with no other spans than these traces'; {} where it has none of them."""
+    """The object with the spans of these traces only; {} without any."""
     resources = []
     for resource in payload["resourceSpans"]:
         scopes = [
@@ -75,7 +75,7 @@ def _lines(source: Path) -> Iterator[bytes]:
 
 
 def _payload(line: bytes) -> dict[str, Any] | None:
-    """The line's object if it holds traces that are not annotations of an earlier time; else None."""
+    """The line's object if it contains traces other than earlier annotations; else None."""
     if not line.strip():
         return None
     try:

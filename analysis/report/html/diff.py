@@ -1,4 +1,4 @@
-"""The comparison of two runs as one HTML file that needs nothing else, and no network."""
+"""The comparison of two runs as one self-contained HTML file, without network access."""
 
 import os
 from typing import Any
@@ -15,12 +15,12 @@ MAX_ENDPOINTS = 200
 def write_diff_html(
     found: Comparison, sides: tuple[Analysis, Analysis], names: tuple[str, str], path: str | os.PathLike[str]
 ) -> None:
-    """Writes the comparison to `path`, whole or not at all; raises InputError when it cannot."""
+    """Write the comparison to `path`, completely or not at all. Raises InputError when it cannot be written."""
     write_page(diff_page(found, sides, names), path)
 
 
 def diff_page(found: Comparison, sides: tuple[Analysis, Analysis], names: tuple[str, str]) -> str:
-    """The comparison's page. Trace content is escaped by the template and freed of control characters."""
+    """Return the comparison's page. The template escapes trace content and removes control characters."""
     return rendered(
         "diff.html.j2",
         {
@@ -63,7 +63,7 @@ def _shown(change: Change, percentile: float) -> dict[str, Any]:
 
 
 def _scale(change: Change) -> int:
-    """Return the longest that the steps from before to after reach."""
+    """Return the largest value among the steps from before to after."""
     at = longest = change.before_ns
     for one in change.causes:
         at += one.delta_ns

@@ -1,7 +1,7 @@
-"""What every HTML page of ours shares: one template environment, our one script and its hash, written whole or not.
+"""What all HTML pages share: the template environment, the script and its hash, and writing the file.
 
-A page holds names from traces, and traces are hostile. The template escapes them, `safe` frees them of control
-characters, and the page's policy lets no script run but the one whose hash it names, nor load anything.
+A page contains names from traces, which are untrusted input. The template escapes them, `safe` removes control
+characters, and the page's policy allows only the script with the given hash, and no loading.
 """
 
 import base64
@@ -22,7 +22,7 @@ from whywait.analysis.write.whole_file import whole_file
 
 
 def rendered(template: str, values: Mapping[str, Any]) -> str:
-    """Return a page. Trace content is escaped by the template."""
+    """Return a page. The template escapes trace content."""
     script = _script()
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     return _environment().get_template(template).render(
@@ -35,7 +35,7 @@ def rendered(template: str, values: Mapping[str, Any]) -> str:
 
 
 def write_page(text: str, path: str | os.PathLike[str]) -> None:
-    """Write a page to `path`, whole or not at all; raises InputError when that cannot be."""
+    """Write a page to `path`, completely or not at all. Raises InputError when it cannot be written."""
     with whole_file(Path(path)) as file:
         file.write(text)
 

@@ -1,4 +1,4 @@
-"""The report as one HTML file that needs nothing else, and no network."""
+"""The report as one self-contained HTML file, without network access."""
 
 import os
 from collections.abc import Sequence
@@ -26,7 +26,7 @@ MAX_TILES: Final = 16_000  # of all timelines: about 200 bytes each, and a page 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """All that the page says about one endpoint."""
+    """Everything on the page about one endpoint."""
 
     name: str
     judgement: Judgement
@@ -34,7 +34,7 @@ class Endpoint:
     answer: Answer
     bars: list[dict[str, Any]]  # one for each of PERCENTILES
     numbers: list[dict[Any, Any]]  # one per cause, SUMMARY_COLUMNS
-    slowest: Timeline | None  # of those that are drawn
+    slowest: Timeline | None  # the slowest of the drawn requests
 
 
 def write_html(
@@ -45,14 +45,14 @@ def write_html(
     top: int = 10,
     notes: Sequence[str] = (),
 ) -> None:
-    """Writes the report to `path`, whole or not at all; raises InputError when it cannot."""
+    """Write the report to `path`, completely or not at all. Raises InputError when it cannot be written."""
     write_page(page(analysis, title, top=top, notes=notes), path)
 
 
 def page(analysis: Analysis, title: str, *, top: int = 10, notes: Sequence[str] = ()) -> str:
-    """The report's text. Trace content is escaped by the template and freed of control characters.
+    """Return the report's HTML. The template escapes trace content and removes control characters.
 
-    `notes` are sentences of the caller's own, shown at its end.
+    `notes` are the caller's own sentences, shown at the end.
     """
     verdicts = verdict(analysis)
     timelines, left_out = _timelines(analysis, top, [one.endpoint for one in verdicts[:top]])
@@ -79,9 +79,9 @@ def page(analysis: Analysis, title: str, *, top: int = 10, notes: Sequence[str] 
 
 
 def _timelines(analysis: Analysis, top: int, endpoints: Sequence[str]) -> tuple[list[Timeline], int]:
-    """Return timelines, and how many of those asked for would be too many.
+    """Return timelines, and how many were omitted because of the limit.
 
-    They are of the `top` slowest requests, and of the slowest of each of these endpoints.
+    They show the `top` slowest requests, and the slowest request of each of these endpoints.
     """
     slowest = analysis.analysed
     slowest = slowest.sort_values("wall_ns", ascending=False)
@@ -116,7 +116,7 @@ def _endpoints(
 
 
 def _bars(analysis: Analysis, endpoints: list[str]) -> dict[str, list[dict[str, Any]]]:
-    """For each endpoint, its PERCENTILES, divided as the requests around each were; they sum to it."""
+    """For each endpoint, its PERCENTILES, divided in the proportions of the requests around each; the parts sum to it."""
     made: dict[str, list[dict[str, Any]]] = {}
     for endpoint in endpoints:
         sample = sample_of(

@@ -1,4 +1,4 @@
-"""Pure: one request as lanes of coloured stretches, in parts of its wall time."""
+"""One request as lanes of coloured segments, in percent of its wall time. Pure."""
 
 from dataclasses import dataclass
 from typing import Any, Final
@@ -14,8 +14,10 @@ from whywait.tracer import schema
 
 MAX_LANES: Final = 40
 MAX_TILES: Final = 400  # of one lane
-MAX_ROWS: Final = 40  # of the path as a table
-LABEL_SHARE: Final = 0.002  # of the request, from which a stretch has words on it, seen when zoomed in
+MAX_ROWS: Final = 40  # of the critical path's table
+LABEL_SHARE: Final = (
+    0.002  # of the request: from this length on a segment has a label, visible when zoomed in
+)
 _RUNNING: Final = "running"
 _OTHER: Final = "other"
 
@@ -24,13 +26,13 @@ _WAIT_CAUSES: Final = {schema.WAIT_AWAIT: "", **CAUSE_OF_WAIT}
 
 @dataclass(frozen=True, slots=True)
 class Tile:
-    """A stretch: `left` and `width` in percent of the request, `kind` a cause, "running", "other" or "" (awaiting)."""
+    """A segment: `left` and `width` in percent of the request, `kind` a cause, "running", "other" or "" (awaiting)."""
 
     left: float
     width: float
     kind: str
     title: str
-    label: str = ""  # words that fit on it
+    label: str = ""  # text that fits on it
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,25 +51,25 @@ class Timeline:
     endpoint: str
     wall_ms: str
     wall_ns: int
-    story: str  # one sentence: the longest stretch, and how to read the rest
+    story: str  # one sentence: the longest segment
     path: Lane
-    held: Lane  # what blocked each long stretch of the path, and where
+    held: Lane  # what blocked each long segment of the critical path, and where
     lanes: tuple[Lane, ...]
     left_out: int  # activities without a lane
-    rows: tuple[dict[Any, Any], ...]  # the path as a table: PATH_COLUMNS and length_ns
+    rows: tuple[dict[Any, Any], ...]  # the critical path as a table: PATH_COLUMNS and length_ns
     rows_left_out: int
-    causes: tuple[str, ...]  # that occur on the path, the longest first
+    causes: tuple[str, ...]  # on the critical path, the longest first
     left_out_ns: int
 
     @property
     def size(self) -> int:
-        """How many things there are to draw and to list."""
+        """The number of things to draw and to list."""
         lanes = (self.path, self.held, *self.lanes)
         return sum(len(lane.tiles) for lane in lanes) + 2 * len(self.rows)
 
 
 def timeline(analysis: Analysis, request_id: str) -> Timeline:
-    """The timeline of one request; its activities in the order in which they began."""
+    """Return the timeline of one request; its activities in the order in which they began."""
     request = request_row(analysis, request_id)
     start_ns, wall_ns = int(request["start_ns"]), max(int(request["wall_ns"]), 1)
     path = path_of(analysis, request).to_dict("records")
@@ -104,7 +106,7 @@ def _by_length(path: list[dict[Any, Any]]) -> tuple[str, ...]:
 
 
 def _longest(path: list[dict[Any, Any]]) -> list[dict[Any, Any]]:
-    """Return the longest stretches, in order of time: the arrow keys go from one to the next."""
+    """Return the longest segments, sorted by time: the arrow keys move between them."""
     kept = sorted(path, key=lambda row: -row["length_ns"])[:MAX_TILES]
     return sorted(kept, key=lambda row: int(row["start_ns"]))
 

@@ -12,7 +12,7 @@ _AMOUNTS: Final = ("before_ns", "after_ns", "delta_ns", "low_ns", "high_ns")
 
 
 def diff_as_json(found: Comparison, sides: tuple[Analysis, Analysis]) -> dict[str, Any]:
-    """Plain values; times are integer nanoseconds. The `delta_ns` of an endpoint's causes sum to its own."""
+    """Return plain values; times are integer ns. The `delta_ns` of an endpoint's causes sum to the endpoint's."""
     return {
         "format": FORMAT,
         "percentile": found.percentile,

@@ -1,4 +1,4 @@
-"""What a log shows, as JSON. A change of its shape raises FORMAT."""
+"""The result of `whywait logs` as JSON. A change of its shape raises FORMAT."""
 
 from dataclasses import asdict
 from typing import Any, Final
@@ -12,7 +12,7 @@ _PLAIN: Final = ("request", "start_ns", "end_ns", "clocked_ns", "stated_ns", "un
 
 
 def logs_as_json(reading: LogReading, *, top: int = 1) -> dict[str, Any]:
-    """Plain values: sums over all requests, and the `top` slowest ones in full. Times are integer nanoseconds."""
+    """Return plain values: sums over all requests, and the `top` slowest ones in full. Times are integer ns."""
     slowest = sorted(reading.requests, key=lambda one: -one.wall_ns)[:top]
     return {
         "format": FORMAT,

@@ -17,7 +17,7 @@ MAX_CULPRITS: Final = 50
 
 
 def as_json(analysis: Analysis, *, top: int = 5) -> dict[str, Any]:
-    """Plain values, bounded: every endpoint, at most `top` requests and MAX_CULPRITS culprits. Times are
+    """Return plain values, bounded: every endpoint, at most `top` requests and MAX_CULPRITS culprits. Times are
     integer nanoseconds."""
     summary = summarize(analysis.causes)
     slowest = analysis.requests.sort_values("wall_ns", ascending=False).head(top)

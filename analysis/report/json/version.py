@@ -1,4 +1,4 @@
-"""The number of the format of all our JSON: report, diff and logs. A new optional key does not raise it; anything else does."""
+"""The format number of all JSON output: report, diff and logs. A new optional key does not raise it; any other change does."""
 
 from typing import Final
 

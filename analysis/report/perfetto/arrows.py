@@ -1,4 +1,4 @@
-"""Who woke whom, and which thread took up a job: arrows between slices."""
+"""Arrows between slices: from a waker to its waiter, and from a submitter to the thread that ran the job."""
 
 from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import Any
@@ -14,7 +14,7 @@ Places = Mapping[tuple[str, str], list[tuple[tuple[int, int], int, int]]]  # by 
 
 
 def arrows(made: Sequence[Group], spans: pd.DataFrame) -> list[Arrow]:
-    """Return the arrows whose both ends are on some track."""
+    """Return the arrows with both ends on a track."""
     places: dict[tuple[str, str], list[tuple[tuple[int, int], int, int]]] = {}
     placed = [
         ((track.group, track.number), one) for group in made for track in group.tracks for one in track.slices
@@ -45,11 +45,11 @@ def _wake(
     own = str(row["trace_id"])
     waker = (str(attributes.get(schema.WAKER_TRACE_ID) or own), str(attributes[schema.WAKER_SPAN_ID]))
     end_ns = int(row["end_ns"])
-    # a wait ends when its waker caused the wake-up: in the run of a job, at its last moment
+    # a wait ends when its waker causes the wake-up: in a job's run, at the last moment
     source = _at(places.get(runs.get(waker, waker)), end_ns - 1) or _at(places.get(waker), end_ns - 1)
     for track, _, wait_end_ns in places.get((own, str(row["span_id"])), ()):
-        # what came after the wait begins there; an arrow into the wait itself, which may be older than its waker,
-        # would be turned round by the viewer
+        # the slice after the wait begins there; the viewer would reverse an arrow into the wait itself, which may be
+        # older than its waker
         if source is not None and (*track, wait_end_ns) in beginnings and source[1] < wait_end_ns:
             yield Arrow("wakes", source[0], source[1], track, wait_end_ns)
             return

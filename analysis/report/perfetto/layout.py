@@ -1,4 +1,4 @@
-"""Which tracks there are: requests, threads and loops, and the activities of the slowest requests."""
+"""Lays out the tracks: requests, threads and loops, and the activities of the slowest requests."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -11,7 +11,7 @@ from whywait.analysis.report.perfetto.tracks import Group, Slice, numbered
 from whywait.analysis.text import milliseconds, safe
 from whywait.tracer import schema
 
-# numbers of groups; never one of a track, or the viewer takes that for a process's main thread
+# numbers of groups; different from every track's, or the viewer takes that track for a main thread
 REQUESTS: Final = 10_000
 _FIRST_SERVICE: Final = 20_001
 FIRST_DETAIL: Final = 30_001
@@ -20,7 +20,7 @@ _PARTS: Final = (schema.KIND_RUN, schema.KIND_WAIT, schema.KIND_PHASE)
 
 
 def groups(analysis: Analysis, shown: pd.DataFrame, detailed: Sequence[str]) -> list[Group]:
-    """Return all groups: of the requests `shown`, and in detail of the request ids `detailed`."""
+    """Return all groups: the requests `shown`, and those with an id in `detailed` in detail."""
     spans = analysis.spans[analysis.spans["trace_id"].isin(shown["trace_id"])]
     spans = spans.assign(
         kind=[attributes.get(schema.KIND, "") for attributes in spans["attributes"]],
@@ -56,7 +56,7 @@ def _requests(analysis: Analysis, shown: pd.DataFrame) -> Group:
 
 def _threads(number: int, service: str, spans: pd.DataFrame, blocks: pd.DataFrame) -> Group:
     by_thread: dict[tuple[str, int], list[Slice]] = {}
-    runs: dict[str, tuple[Slice, list[Slice]]] = {}  # by activity: its run, and what happened inside it
+    runs: dict[str, tuple[Slice, list[Slice]]] = {}  # by activity: its run, and the slices inside it
     for row in records(spans[spans["kind"] == schema.KIND_RUN].sort_values("start_ns")):
         thread = (
             str(row["attributes"].get(schema.THREAD_NAME, "")),

@@ -1,4 +1,4 @@
-"""Rows of the analysis as slices."""
+"""Turns rows of the analysis into slices."""
 
 from collections.abc import Iterable, Mapping
 from itertools import pairwise
@@ -38,7 +38,7 @@ def request_slice(request: Mapping[str, Any]) -> Slice:
 
 
 def cause_slices(causes: pd.DataFrame) -> list[Slice]:
-    """The segments of one request, named by their cause; neighbours that say the same are one slice."""
+    """The segments of one request, named by their cause; equal neighbours are one slice."""
     made: list[Slice] = []
     for row in causes.sort_values("start_ns").to_dict("records"):
         args = _cause_args(row)
@@ -88,9 +88,9 @@ def span_slice(span: Mapping[str, Any]) -> Slice:
 
 
 def running(around: Slice, inside: Iterable[Slice]) -> list[Slice]:
-    """The parts of a slice in which none of the waits `inside` lies, cut where anything begins or ends.
+    """The parts of a slice outside the waits `inside`, cut where any of them begins or ends.
 
-    So whoever was woken has a slice that begins then: the viewer turns an arrow round that ends in an older one.
+    So a slice of the woken activity begins at the wake-up: the viewer reverses an arrow that ends in an older slice.
     """
     held = [one for one in inside if one.start_ns < around.end_ns and one.end_ns > around.start_ns]
     cuts = sorted(

@@ -1,4 +1,4 @@
-"""The tracks as Chrome trace JSON (its "trace event format"), written line by line."""
+"""Writes the tracks as Chrome trace JSON (the "trace event format"), line by line."""
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
@@ -11,7 +11,7 @@ from whywait.analysis.report.perfetto.arrows import arrows
 from whywait.analysis.report.perfetto.layout import groups
 from whywait.analysis.report.perfetto.tracks import Arrow, Group, Track
 
-MOST_REQUESTS: Final = 2_000  # tracks; more, and nobody finds anything
+MOST_REQUESTS: Final = 2_000  # tracks; more would be unreadable
 Event = dict[str, Any]
 
 
@@ -20,16 +20,16 @@ class Written:
     """How much was written."""
 
     requests: int
-    left_out: int  # requests that had no place any more: the fastest ones
+    left_out: int  # requests beyond the limit: the fastest ones
     tracks: int
     slices: int
     arrows: int
 
 
 def write_perfetto(analysis: Analysis, stream: IO[str], *, detail: int = 20) -> Written:
-    """Writes the slowest MOST_REQUESTS requests to `stream`, the `detail` slowest with all tasks and jobs.
+    """Write the slowest MOST_REQUESTS requests to `stream`, the `detail` slowest with all tasks and jobs.
 
-    Times begin at 0 with the first request; `otherData` has that moment. Amounts stay exact to the nanosecond.
+    Times begin at 0 with the first request; `otherData` has that moment. Amounts are exact to the nanosecond.
     """
     if analysis.requests.empty:
         raise InputError("there is no request to export")
@@ -87,8 +87,8 @@ def _named(kind: str, group: int, track: int, args: dict[str, object]) -> Event:
 
 
 def _begins_and_ends(track: Track, base_ns: int) -> Iterator[Event]:
-    # not as complete ("X") events: the viewer ends those only when the next one comes, and an arrow in between
-    # would then begin at a slice that is over
+    # no complete ("X") events: the viewer ends those only with the next one, and an arrow in between
+    # would begin at a slice that has ended
     open_until: list[int] = []
     place = {"pid": track.group, "tid": track.number}
     for one in track.slices:

@@ -1,4 +1,4 @@
-"""Pure: slices on tracks, so that on each track they nest or are apart, as the viewer needs them."""
+"""Places slices on tracks, so that on each track they nest or are disjoint, as the viewer requires. Pure."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class Slice:
-    """A stretch on a track. Slices of one name have one colour, so waits are named by their cause."""
+    """A slice on a track. Slices of one name have one colour, so waits are named after their cause."""
 
     start_ns: int
     end_ns: int
@@ -18,7 +18,7 @@ class Slice:
 
 @dataclass(frozen=True, slots=True)
 class Track:
-    """A line of slices, in a group."""
+    """A track of slices, in a group."""
 
     group: int
     number: int
@@ -47,9 +47,9 @@ class Arrow:
 
 
 def lanes(slices: Iterable[Slice]) -> list[tuple[Slice, ...]]:
-    """Return the slices on as few lanes as the first free one gives, nested or apart on each of them.
+    """Return the slices on lanes, each on the first free lane; on a lane they nest or are disjoint.
 
-    Times stay as they are: what would cross another goes to the next lane. Empty slices are left out.
+    Times are not changed: a slice that would cross another goes to the next lane. Empty slices are left out.
     """
     placed: list[list[Slice]] = []
     open_until: list[list[int]] = []  # per lane: ends of the slices that are open, innermost last

@@ -15,7 +15,7 @@ Sides = tuple[Analysis, Analysis]
 
 
 def render_diff(found: Comparison, sides: Sides, names: tuple[str, str], console: Console) -> None:
-    """Prints each endpoint's change with its causes, then what only one of the runs had."""
+    """Print each endpoint's change with its causes, then the endpoints of only one run."""
     for side, name in zip(sides, names, strict=True):
         for finding in side.findings:
             console.print(

@@ -1,4 +1,4 @@
-"""The last seconds of a service on a screen."""
+"""The screen of `whywait top`: the last seconds of a service."""
 
 from collections.abc import Mapping, Sequence
 from typing import Final, Literal, NamedTuple
@@ -18,20 +18,20 @@ from whywait.analysis.verdicts.remedies import remedy
 TOP_CAUSES: Final = 3
 _WORST: Final = 3
 _WIDEST_NAME: Final = 26
-_WIDE: Final = 110  # columns, from which culprits and their places fit into a table
+_WIDE: Final = 110  # columns: from this width on culprits and their places fit into a table
 _NARROW: Final = 60
-_SMALL: Final = 16  # lines, under which a screen shows no more than who waits for what
+_SMALL: Final = 16  # lines: a lower screen shows only who waits for what
 _LINES_OF_TABLE: Final = 4  # its head, a rule, an empty line before and after
-# causes after which no culprit is shown: there is none, or it needs a sentence
+# causes that are shown without a culprit: there is none, or it needs a sentence
 _NAMELESS: Final = NO_CULPRIT | {cause for cause in CAUSES if not cause.info.says_culprit}
 _LEAST_SHARE: Final = 0.005
 
 
-_Causes = tuple[Endpoint, list[str]]  # and its causes, a line each
+_Causes = tuple[Endpoint, list[str]]  # and its causes, one line each
 
 
 class Told(NamedTuple):
-    """What stands above and below the table."""
+    """The text above and below the table."""
 
     source: str
     lost: Mapping[str, int]
@@ -39,24 +39,24 @@ class Told(NamedTuple):
     files: int
     keys: str  # how to leave; "" in a pipe
     as_of: str  # the time
-    service_missing: str = ""  # in words; "" where all is well
+    service_missing: str = ""  # a message; "" without a problem
 
 
 class Size(NamedTuple):
-    """Where the view goes, in characters."""
+    """The size of the output, in characters."""
 
     columns: int
-    lines: int | None  # None: paper without end, where nothing is cut
+    lines: int | None  # None: unlimited, nothing is cut
 
 
 def screen(view: View, told: Told, size: Size) -> RenderableType:
-    """Return the view; on a screen each line is cut to its width, and what does not fit is left out."""
+    """Return the view. On a screen each line is cut to its width, and lines that do not fit are left out."""
     parts: list[RenderableType] = [_head(view, told, size), *_warnings(view, told)]
     if not view.endpoints:
         waiting = (
             "no trace file yet"
             if told.files == 0
-            else f"no request yet in {counted(told.files, 'followed file')}; one is shown some seconds after it ended"
+            else f"no request yet in {counted(told.files, 'followed file')}; requests appear some seconds after they end"
         )
         parts.append(Text(f"waiting: {safe(told.service_missing) or waiting}", style="yellow"))
     else:
@@ -69,7 +69,7 @@ def screen(view: View, told: Told, size: Size) -> RenderableType:
 
 
 def _endpoints(view: View, size: Size, used: int) -> list[RenderableType]:
-    """Return what is most important where there is no room for all: an endpoint, its causes, the worst request."""
+    """Return a short view for a small screen: one endpoint, its causes, the worst request."""
     small, wide = size.lines is not None and size.lines < _SMALL, size.columns >= _WIDE
     about = [] if small else [_loop_line(view), _gil_line(view), _pool_line(view)]
     most_worst = 1 if small else _WORST
@@ -93,7 +93,7 @@ def _endpoints(view: View, size: Size, used: int) -> list[RenderableType]:
 
 
 def _fitting(every: Sequence[_Causes], room: int, heading: int) -> list[_Causes]:
-    """Return the first endpoints, with their first causes, that go into so many lines; at least one."""
+    """Return the first endpoints, with their first causes, that fit into the lines; at least one."""
     shown: list[_Causes] = []
     for one, causes in every:
         causes = causes[: max(room - heading, 0)]
@@ -146,10 +146,8 @@ def _loop_line(view: View) -> Text:
 
 def _gil_line(view: View) -> Text:
     waited, cpu = view.mean_ns(Cause.GIL_WAIT), view.mean_ns(Cause.CPU_WAIT)
-    said = (
-        f"GIL waited for {milliseconds(waited)} ms per request{_chief(view, Cause.GIL_WAIT, ', blocked by ')}"
-    )
-    return Text(f"{said}; a CPU {milliseconds(cpu)} ms")
+    said = f"GIL wait {milliseconds(waited)} ms per request{_chief(view, Cause.GIL_WAIT, ', blocked by ')}"
+    return Text(f"{said}; CPU wait {milliseconds(cpu)} ms")
 
 
 def _pool_line(view: View) -> Text:
@@ -197,7 +195,7 @@ def _table(endpoints: Sequence[_Causes], *, cut: bool) -> Table:
 
 
 def _cause_lines(endpoint: Endpoint) -> list[str]:
-    """The chief causes, then what could not be explained: that is always shown."""
+    """The chief causes, then the unexplained time, which is always shown."""
     wall_ns = endpoint.wall_ns or 1.0
     known = [cause for cause in endpoint.by_cause if cause != Cause.UNEXPLAINED][:TOP_CAUSES]
     shown = {cause: endpoint.by_cause.get(cause, 0.0) for cause in (*known, Cause.UNEXPLAINED.value)}
@@ -214,7 +212,7 @@ def _by_whom(endpoint: Endpoint, cause: str) -> str:
 
 
 def _to_change(endpoint: Endpoint) -> list[Text]:
-    """What to change about the chief significant cause of the endpoint that cost most time."""
+    """What to change: the remedy for the chief significant cause of the endpoint that cost most time."""
     wall_ns = endpoint.wall_ns or 1.0
     for cause, ns in endpoint.by_cause.items():
         if significant(Cause(cause), ns / endpoint.requests, ns / wall_ns):

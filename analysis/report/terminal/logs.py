@@ -1,4 +1,4 @@
-"""What a log shows, in a terminal."""
+"""The result of `whywait logs` in a terminal."""
 
 from datetime import UTC, datetime
 
@@ -21,7 +21,7 @@ _LEAST_SHARE = 0.005
 
 
 def render_logs(reading: LogReading, console: Console, *, top: int = 1) -> None:
-    """Prints findings, the stretches of all requests where there are several, and the `top` slowest ones."""
+    """Print findings, the stretches of all requests where there are several, and the `top` slowest ones."""
     for finding in reading.findings:
         console.print(
             Text(f"note: {safe(finding.message)} ({counted(finding.count, 'time')})", style="yellow")
@@ -38,7 +38,7 @@ def render_logs(reading: LogReading, console: Console, *, top: int = 1) -> None:
 
 
 def all_table(reading: LogReading) -> Table:
-    """One row per label over all requests, those of no weight summed in the last."""
+    """One row per label over all requests; the last row sums the negligible ones."""
     table = Table(title=f"Where the time of {counted(len(reading.requests), 'request')} was logged")
     _columns(table, ("requests", "p50 ms", "p95 ms", "max ms", "of all time"))
     rows = totals(reading.requests)

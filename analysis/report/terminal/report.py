@@ -16,12 +16,12 @@ from whywait.analysis.verdicts.not_observed import not_observed
 from whywait.analysis.verdicts.sentences import Verdict, verdict
 
 TOP_CAUSES = 3
-_NARROW = 100  # columns, under which a table would break the names of causes
+_NARROW = 100  # columns: in a narrower table the names of causes would wrap
 _WHERE = "Where the time of each endpoint's requests went (mean per request)"
 
 
 def render(analysis: Analysis, console: Console, *, top: int = 5) -> None:
-    """Prints findings, a table of endpoints, the verdicts, culprits and the `top` slowest requests."""
+    """Print findings, a table of endpoints, the verdicts, the culprits and the `top` slowest requests."""
     verdicts = verdict(analysis)
     narrow = console.width < _NARROW
     for finding in analysis.findings:
@@ -37,14 +37,14 @@ def render(analysis: Analysis, console: Console, *, top: int = 5) -> None:
     console.print(slowest_lines(analysis, top) if narrow else slowest_table(analysis, top))
     missing = "; ".join(one.text for one in not_observed(analysis.requests))
     if not verdicts:
-        said = "No request was recorded whole, so nothing can be told."
+        said = "No request was recorded whole, so there is no result."
     else:
-        said = f"Could not be observed: {missing}." if missing else "Every signal was observed."
+        said = f"Not observed: {missing}." if missing else "Every signal was observed."
     console.print(Text(said, style="dim"))
 
 
 def endpoint_table(analysis: Analysis, verdicts: list[Verdict]) -> Table:
-    """One row per endpoint: how many, how long, and the chief causes."""
+    """One row per endpoint: number of requests, percentiles, and the chief causes."""
     table = Table(title=_WHERE)
     table.add_column("endpoint", overflow="fold")
     for name in ("requests", "p50 ms", "p95 ms", "p99 ms"):
@@ -60,7 +60,7 @@ def endpoint_table(analysis: Analysis, verdicts: list[Verdict]) -> Table:
 
 
 def endpoint_lines(analysis: Analysis, verdicts: list[Verdict]) -> Group:
-    """The same for a narrow screen: a line for each endpoint, and below it one for each cause."""
+    """The same for a narrow screen: one line per endpoint, and below it one per cause."""
     lines = [Text(_WHERE, style="italic")]
     for row in _endpoints(analysis, verdicts):
         p50, p95, p99 = row.walls
@@ -116,7 +116,7 @@ def verdict_text(one: Verdict) -> Padding:
 
 
 def culprit_table(analysis: Analysis, top: int) -> Table | None:
-    """Who delayed whom; None when nobody did."""
+    """The table of culprits; None without any."""
     worst = worst_culprits(analysis.culprits, top)
     if worst.empty:
         return None

@@ -75,10 +75,10 @@ def test_another_process() -> None:
     assert waits(found)["amount_ns"].sum() == 20 * MS
     assert waits(found)["culprit"].unique().tolist() == ["process crunch"]
     assert by_culprit(found) == {"process crunch": 17, "rank": 2, "other processes": 1}
-    assert set(waits(found)["detail"]) == {"waiting for a CPU: another process had it"}
+    assert set(waits(found)["detail"]) == {"waiting for a CPU: another process used it"}
     said = sentence(found)
-    assert "90% of it other processes had the CPUs, chiefly process crunch (process id 77)" in said
-    assert "10% of it other threads of its own had the CPUs, chiefly rank" in said
+    assert "90% of it other processes used the CPUs, chiefly process crunch (process id 77)" in said
+    assert "10% of it other threads of its own used the CPUs, chiefly rank" in said
     assert reason(found).remedy.text.startswith("Move process crunch off these CPUs")
 
 
@@ -90,8 +90,8 @@ def test_processes_of_one_name_are_one_culprit() -> None:
 
 def test_workers_of_the_same_service() -> None:
     found = analysed(rivals(20, listed=(("sibling", "gunicorn", 7, 12), ("sibling", "gunicorn", 8, 8))))
-    assert by_culprit_sum(found) == {"process gunicorn beside this one": 20}
-    assert "processes of its own service had the CPUs" in sentence(found)
+    assert by_culprit_sum(found) == {"sibling process gunicorn": 20}
+    assert "processes of its own service used the CPUs" in sentence(found)
     assert reason(found).remedy.text == REMEDIES[Cause.CPU_WAIT, Situation.CPU_SIBLING_PROCESSES]
 
 
@@ -101,7 +101,7 @@ def test_native_threads_that_are_too_many() -> None:
     assert reason(found).remedy.text == REMEDIES[Cause.CPU_WAIT, Situation.CPU_NATIVE_THREADS]
     assert "OMP_NUM_THREADS" in reason(found).remedy.text
     (only,) = verdict(found)
-    assert any("8.0 threads of this process wanted one at once" in one for one in only.situations)
+    assert any("8.0 threads of this process were runnable at once" in one for one in only.situations)
 
 
 def test_python_threads_that_are_too_many_are_no_native_ones() -> None:
@@ -184,6 +184,6 @@ def test_a_wait_of_somebody_ready_names_them_too() -> None:
 
 def test_what_a_machine_does_not_show_is_said() -> None:
     requests = pd.DataFrame({"signals": [(s.SIGNAL_RUN_QUEUE,)]})
-    assert any("who had the CPUs" in one.text for one in not_observed(requests))
+    assert any("what used the CPUs" in one.text for one in not_observed(requests))
     requests = pd.DataFrame({"signals": [(s.SIGNAL_RUN_QUEUE, s.SIGNAL_CPU_RIVALS)]})
-    assert not any("who had the CPUs" in one.text for one in not_observed(requests))
+    assert not any("what used the CPUs" in one.text for one in not_observed(requests))

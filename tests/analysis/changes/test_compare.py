@@ -112,7 +112,7 @@ def test_too_few_requests_say_how_many_it_takes() -> None:
     assert change.delta_ns > 300 * MS
     assert not change.certain
     assert change.blamed == ()
-    assert "p95 needs 104 on each side; 40 can tell p87" in headline(change, 95)
+    assert "p95 needs 104 on each side; 40 are enough for p87" in headline(change, 95)
     assert requests_needed(95) == 104
     assert highest_tellable(40) == 87
 

@@ -97,7 +97,7 @@ def test_html_is_written(good: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        ("", "holds no spans"),
+        ("", "contains no spans"),
         (GOOD[: len(GOOD) // 2], "line 1"),
         (f"{GOOD}\n{GOOD[:100]}\n", "line 2"),
         ("2024-01-01 12:00:00 INFO it was slow\n", "JSON"),

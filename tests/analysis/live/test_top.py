@@ -77,7 +77,7 @@ def test_what_cannot_be_followed_is_refused(source: str, says: str) -> None:
 
 def test_nothing_written_is_refused(tmp_path: Path) -> None:
     (tmp_path / "traces.jsonl").touch()
-    refused(whywait("top", str(tmp_path), "--once"), "holds no request")
+    refused(whywait("top", str(tmp_path), "--once"), "has no request")
 
 
 def test_losses_are_told(tmp_path: Path) -> None:

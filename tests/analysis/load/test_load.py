@@ -91,8 +91,8 @@ def test_file_directory_and_standard_input_give_the_same(file: Path, monkeypatch
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("", "holds no spans"),
-        ("\n\n", "holds no spans"),
+        ("", "contains no spans"),
+        ("\n\n", "contains no spans"),
         ("hello", "line 1: not JSON"),
         ("[1, 2]", 'line 1: JSON, but not OTLP traces: no "resourceSpans"'),
         ('{"resourceLogs": []}', 'line 1: JSON, but not OTLP traces: no "resourceSpans"'),
@@ -127,7 +127,7 @@ def test_a_line_cut_off_raises_or_is_a_finding(file: Path) -> None:
 def test_missing_paths_and_empty_directories(tmp_path: Path) -> None:
     with pytest.raises(analysis.InputError, match="does not exist"):
         analysis.load_traces(tmp_path / "nothing.jsonl")
-    with pytest.raises(analysis.InputError, match=r"holds no \*\.jsonl file"):
+    with pytest.raises(analysis.InputError, match=r"contains no \*\.jsonl file"):
         analysis.load_traces(tmp_path)
 
 
@@ -141,7 +141,7 @@ def test_service_and_bounds_choose_whole_traces(file: Path) -> None:
 
 
 def test_a_frame_needs_the_columns() -> None:
-    with pytest.raises(analysis.InputError, match="lacks the columns links"):
+    with pytest.raises(analysis.InputError, match="is without the columns links"):
         analysis.load_traces(drawn(GOOD).drop(columns="links"))
 
 

@@ -117,7 +117,7 @@ def test_nothing_to_report_is_reported() -> None:
     empty = analysis_of({})
     assert as_json(empty)["endpoints"] == []
     assert "0 requests" in page(empty, "report")
-    assert "No request was recorded whole, so nothing can be told." in printed(empty)
+    assert "No request was recorded whole, so there is no result." in printed(empty)
     assert "observed" not in printed(empty)
 
 

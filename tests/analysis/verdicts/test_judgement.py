@@ -57,7 +57,7 @@ def test_what_cannot_be_told_is_said_and_nobody_is_blamed() -> None:
         )
     )
     assert told.reasons == ()
-    assert "Cannot tell where 50.0 ms (50%) went; chiefly: GIL or native" in told.text
+    assert "Unexplained: 50.0 ms (50%); chiefly: GIL or native" in told.text
     assert "Nothing significant" not in told.text
 
 

@@ -103,7 +103,7 @@ def test_what_cannot_be_told_is_said() -> None:
     task   root GET   |------------------------------|   cpu=3
 """)))  # fmt: skip
     assert found.reasons == ()
-    assert "Cannot tell where" in found.text
+    assert "Unexplained: " in found.text
 
 
 def test_every_cause_has_words_and_a_row_in_the_table() -> None:

@@ -48,7 +48,7 @@ def test_what_it_says_of_this_machine_is_what_the_tracer_finds() -> None:
 
 def test_as_text_it_ends_with_the_verdict_and_has_no_colours_in_a_pipe() -> None:
     done = doctor(FORCE_COLOR="1")
-    assert done.stdout.strip().splitlines()[-1].startswith(("All that whywait uses", "Missing here:"))
+    assert done.stdout.strip().splitlines()[-1].startswith(("All signals that whywait", "Missing:"))
     assert "\x1b" not in done.stdout
     assert done.stderr == ""
 
@@ -56,7 +56,7 @@ def test_as_text_it_ends_with_the_verdict_and_has_no_colours_in_a_pipe() -> None
 def test_a_switched_off_sampler_is_missing_and_ends_with_1() -> None:
     done = doctor(WHYWAIT_SAMPLER="0")
     assert done.returncode == 1
-    assert "Missing here: settings" in done.stdout
+    assert "Missing: settings" in done.stdout
     assert "gil_wait" in done.stdout
 
 

@@ -57,7 +57,7 @@ def test_one_that_cannot_be_undone_is_logged_and_keeps_no_other_in_place(
         patches.undo()
     assert order == ["third", "second", "first"]
     (said,) = caplog.messages
-    assert "could not take out its patch of mylib.pool: RuntimeError('gone')" in said
+    assert "could not remove its patch of mylib.pool: RuntimeError('gone')" in said
     assert "Restart" in said
 
 

@@ -1,7 +1,7 @@
-"""Eager tasks (Python 3.12 on): their first step runs inside their maker's, where no loop callback is seen.
+"""Eager tasks (Python 3.12 on): their first step runs inside their creator's step, not in a loop callback.
 
-That step stays part of the maker's; a task that is suspended at its end lives on as an activity, waiting
-since then.
+That step stays part of the creator's. A task that is suspended at its end becomes an activity that waits from
+then on.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ needs: Final = ()
 
 
 def available() -> bool:
-    """Whether this Python has eager tasks."""
+    """Return whether this Python has eager tasks."""
     return sys.version_info >= (3, 12)
 
 

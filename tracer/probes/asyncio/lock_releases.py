@@ -1,7 +1,7 @@
-"""Locks and semaphores of asyncio and anyio that are released while others wait: where in the code.
+"""Releases of asyncio's and anyio's locks and semaphores while others wait: their code location.
 
-A task is known by its outermost coroutine, which is the server's; a wait for a semaphore is explained by the line
-that released it. Where none waits, nothing is recorded.
+A task's name is its outermost coroutine, which is the server's; the line of the release explains a wait for a
+semaphore. Without a waiter nothing is recorded.
 """
 
 import asyncio
@@ -53,7 +53,7 @@ def _wrapped(plain: Callable[..., Any]) -> Callable[..., Any]:
         current = here.current
         start_ns = perf_counter_ns() if isinstance(current, Activity) and own(self, "_waiters") else 0
         try:
-            return plain(self)  # wakes the first waiter, whose wait's end is stamped in here
+            return plain(self)  # wakes the first waiter; the end of its wait is stamped inside
         except BaseException as error:
             take_this_frame_out(error)
             raise

@@ -1,7 +1,7 @@
-"""asyncio's own loops: when each callback became ready, by whom, when it ran, and when the loop slept.
+"""asyncio's own loops: when each callback became ready, its waker, when it ran, and when the loop slept.
 
-`asyncio.events.Handle` and `TimerHandle` are replaced by subclasses that carry the stamps; C tasks
-schedule their steps through them too. The selector's `select` gives the window in which the loop slept.
+`asyncio.events.Handle` and `TimerHandle` are replaced by subclasses with stamps; C tasks schedule their steps
+through them too. The selector's `select` gives the window in which the loop slept.
 """
 
 import selectors
@@ -63,8 +63,8 @@ def install(_: Session) -> Undo:
     class IoHandle(Handle):
         __slots__ = ()
 
-        # a reader's is made once and run often; it, and what it hands the data on to, is dated from the
-        # select of the round in which it runs
+        # a reader's handle is created once and runs often; it, and its wake-ups, get the time of the select of the
+        # round in which it runs
         def _run(self) -> None:
             loop = here.loop
             if loop is None:
@@ -80,7 +80,7 @@ def install(_: Session) -> Undo:
     Handle._run = _run
     patches = Patches()
     patches.replace(events, "Handle", Handle)
-    # TimerHandle itself must stay: its comparisons ask isinstance(other, TimerHandle), and timers set
+    # TimerHandle itself must stay: its comparisons use isinstance(other, TimerHandle), and timers set
     # before `start` share a heap with those set after it
     patches.replace(timer_handle, "_stamp", property(_timer_stamp))
     patches.replace(timer_handle, "_run", _run)
@@ -125,7 +125,7 @@ def _timed_select(plain_select: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _marking_io(plain_add: Any, handle_class: type[Any], of_io: type[Any]) -> Callable[..., Any]:
-    # a reader's handle is made once and run at each event: its maker woke none
+    # a reader's handle is created once and runs at each event: its creator is not the waker
     def add(self: Any, fd: Any, callback: Any, *args: Any) -> Any:
         handle = plain_add(self, fd, callback, *args)
         if type(handle) is handle_class:

@@ -1,7 +1,7 @@
-"""uvloop's loops: the same stamps by wrapping what is scheduled, since its handles are C.
+"""uvloop's loops: the same stamps, by wrapping scheduled callbacks, since its handles are in C.
 
-Callbacks that libuv calls by itself (sockets) and the time asleep are not seen, so a wake-up and the
-wait for the loop cannot be distinguished there.
+Callbacks that libuv calls by itself (sockets) and its sleep are not observed, so a wake-up and the wait for the
+loop cannot be distinguished.
 """
 
 import functools
@@ -21,7 +21,7 @@ needs: Final = ()
 
 
 class _Call(functools.partial[Any]):
-    """A scheduled callback with its stamps, made and called by C: a partial of `run_scheduled`."""
+    """A scheduled callback with its stamps, created and called by C: a partial of `run_scheduled`."""
 
     __slots__ = ()
 
@@ -32,17 +32,17 @@ class _Call(functools.partial[Any]):
 def _due_ns(when: Any, now: float) -> int:
     try:
         return perf_counter_ns() + int((when - now) * 1e9)
-    except Exception:  # infinite, or no number at all: uvloop will say so
+    except Exception:  # infinite, or not a number: uvloop will raise
         return 0
 
 
 def available() -> bool:
-    """Whether uvloop is installed, so that a host may come to use it."""
+    """Return whether uvloop is installed, so that a host may use it."""
     return find_spec("uvloop") is not None
 
 
 def install(_: Session) -> Undo:
-    """Wraps `call_soon`, `call_soon_threadsafe`, `call_later` and `call_at`; returns the undo."""
+    """Wrap `call_soon`, `call_soon_threadsafe`, `call_later` and `call_at`, and return the undo."""
     import uvloop
 
     loop_class: Any = uvloop.Loop

@@ -1,8 +1,8 @@
-"""Sleeps, sockets, subprocesses and joins of a thread that works for a request.
+"""Waits of a request's thread in sleeps, sockets, subprocesses and joins.
 
-A sleep ends when its length is over. The end of the other calls is seen only once Python runs again, so their waits
-are marked as inferred (`offcpu/gil_wait_start.py` finds what part was the GIL). Not seen: a function bound before
-`start` (`from time import sleep`), files, pipes, and what C libraries do by themselves.
+A sleep ends after its duration. The end of the other calls is observed only when Python runs again, so their waits
+are marked as inferred (`offcpu/gil_wait_start.py` finds the part of the GIL). Not observed: functions bound before
+`start` (`from time import sleep`), files, pipes, and calls inside C libraries.
 """
 
 import functools
@@ -91,7 +91,7 @@ def _sleep(plain: Any) -> Any:
             end_ns = perf_counter_ns()
             end_wait(inside)
             try:
-                if ended and seconds:  # sleep(0) only lets others run
+                if ended and seconds:  # sleep(0) only yields
                     due_ns = start_ns + int(float(seconds) * 1e9)
                     waited = Waited("time.sleep")
                     keep_wait(

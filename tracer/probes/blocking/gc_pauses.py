@@ -1,7 +1,7 @@
-"""The garbage collector's pauses, recorded for the activity whose thread was stopped.
+"""Pauses of the garbage collector, recorded for the activity whose thread was stopped.
 
-A collection interrupts code that allocates, also C code that keeps the GIL, such as a large `json.loads`. Where
-that blocks a loop, its stack is sampled here, since the watchdog cannot run.
+A collection interrupts code that allocates, also C code that holds the GIL, such as a large `json.loads`. If that
+blocks a loop, this probe samples its stack, since the watchdog cannot run.
 """
 
 import gc
@@ -21,11 +21,11 @@ name: Final = "gc"
 needs: Final = ()
 available: Final = always
 _MIN_NS = 50_000
-_LONG_NS = 2_000_000  # a callback that has lasted so long is sampled, unless the watchdog has
+_LONG_NS = 2_000_000  # a callback is sampled from this length on, unless the watchdog did
 
 
 def install(_: Session) -> Undo:
-    """Adds one callback to `gc.callbacks`; returns the undo."""
+    """Add one callback to `gc.callbacks`, and return the undo."""
     started_ns = 0
 
     def on_collection(phase: str, info: dict[str, Any]) -> None:

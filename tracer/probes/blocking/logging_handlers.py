@@ -1,8 +1,8 @@
-"""Logging handlers that run for a request.
+"""Calls of logging handlers for a request.
 
-A stretch inside `Handler.handle` becomes a phase with its own CPU time, so that blocked time in it (a write, a flush,
-a lock) is the handler's. Waits in it with a known end, such as one for the handler's lock, are recorded besides.
-Handlers that override `handle` are seen if they call it.
+A call of `Handler.handle` becomes a phase with its own CPU time, so that blocked time inside (a write, a flush, a
+lock) belongs to the handler. Waits inside with a known end, such as one for the handler's lock, are recorded too.
+Handlers that override `handle` are observed if they call it.
 """
 
 import functools
@@ -29,7 +29,7 @@ available: Final = always
 
 
 def install(session: Session) -> Undo | None:
-    """Wraps `Handler.handle`, and the locks of handlers made from now on; returns the undo."""
+    """Wrap `Handler.handle`, and the locks of handlers created from now on, and return the undo."""
     min_ns = session.recorder.config.logging_ns
     if min_ns < 0:
         return None
@@ -79,7 +79,7 @@ def _title(handler: Any) -> str:
 
 
 def _place(handler: Any) -> Place | None:
-    """Where a handler of the user's own writes; None for a library's."""
+    """The code location of a user's handler; None for a library's."""
     code = code_of(getattr(type(handler), "emit", None))
     return None if code is None or is_library(code.co_filename) else place_of_code(code)
 

@@ -1,4 +1,4 @@
-"""Times one call that may block the thread, from outside: its end is seen only once Python runs again."""
+"""Times one call that may block the thread, from outside: its end is observed only when Python runs again."""
 
 import functools
 from collections.abc import Callable
@@ -14,7 +14,7 @@ from whywait.tracer.records.current import here
 from whywait.tracer.records.lock_holds import Waited
 from whywait.tracer.schema import WAIT_BLOCKING
 
-# a single system call: whatever its thread sleeps in afterwards is the GIL
+# a single system call: any sleep of its thread afterwards is for the GIL
 _ONCE: Final = frozenset({
     *(f"socket.{name}" for name in (
         "accept", "connect", "recv", "recv_into", "recvfrom", "recvfrom_into", "recvmsg", "recvmsg_into", "send",
@@ -22,16 +22,16 @@ _ONCE: Final = frozenset({
     )),
     "select.select", "selectors.select", "subprocess.wait", "threading.Thread.join",
 })  # fmt: skip
-# one that blocks once as a rule, or several of them with nothing between
+# a call that usually blocks once, or several of them in a row
 _MOSTLY_ONCE: Final = frozenset({"socket.sendall", "ssl.read", "ssl.send", "ssl.write", "socket.getaddrinfo"})
 Instant = Callable[[tuple[Any, ...]], bool]
 
 
 def timed(plain: Any, what: str, is_instant: Instant | None = None) -> Any:
-    """Return a function that stands for `plain` and times it, except where `is_instant` says that it cannot block.
+    """Return a function that replaces `plain` and times it, unless `is_instant` says that it cannot block.
 
-    Inside a request's function, the time off the CPU becomes a wait for `what`. The wait's end is inferred: the wait
-    includes the way back to Python, which may be a wait for the GIL.
+    Inside a request's function, its time off CPU becomes a wait for `what`. The wait's end is inferred: the wait
+    includes the return to Python, which may be a wait for the GIL.
     """
     counted = what in _ONCE
     short = Waited(what, end_seen=False, sleeps=NOT_COUNTED if counted or what in _MOSTLY_ONCE else None)
@@ -39,7 +39,7 @@ def timed(plain: Any, what: str, is_instant: Instant | None = None) -> Any:
     @functools.wraps(plain)
     def call(*args: Any, **kwargs: Any) -> Any:
         current = here.current
-        if current is None or type(current) is tuple:  # a loop, or what it does for nobody
+        if current is None or type(current) is tuple:  # a loop, or a callback outside any request
             return plain(*args, **kwargs)
         if here.waiting or (is_instant is not None and is_instant(args)):
             return plain(*args, **kwargs)

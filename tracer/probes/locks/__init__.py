@@ -1,1 +1,1 @@
-"""Locks, conditions and what is made of them."""
+"""Locks, conditions and the primitives built on them."""

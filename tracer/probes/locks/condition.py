@@ -1,7 +1,7 @@
-"""Waits for a `Condition`, and for all that is made of one: `Semaphore`, `Event`, `Barrier`, `Queue`.
+"""Waits for a `Condition`, and for the primitives built on it: `Semaphore`, `Event`, `Barrier`, `Queue`.
 
-A wait that work of the same request ended is an edge, and the critical path goes on there. A semaphore has holders,
-like a lock: the thread that released it did not do the waiter's work.
+A wait that work of the same request ended is an edge, and the critical path continues there. A semaphore has
+holders, like a lock: the thread that released it did not do the waiter's work.
 """
 
 import functools
@@ -33,7 +33,7 @@ _POOL_FILES = (process.__file__, thread.__file__)
 
 
 class _Waiter:
-    """One traced thread in a condition's wait, and who notified it."""
+    """One traced thread in a condition's wait, and its notifier."""
 
     __slots__ = ("by", "certain", "hold")
 
@@ -46,12 +46,12 @@ class _Waiter:
         self.hold, self.by, self.certain = hold, by, certain
 
 
-# by id of the condition, only while a traced thread waits for it: nothing of the host's is kept
+# by id of the condition, only while a traced thread waits for it: no object of the host is kept
 _Waiters = dict[int, list[_Waiter]]
 
 
 def install(patches: Patches) -> None:
-    """Wraps `Condition.wait` and `notify`, for conditions made before, too."""
+    """Wrap `Condition.wait` and `notify`, also for existing conditions."""
     every: _Waiters = {}
     condition = threading.Condition
     plain_wait, plain_notify = condition.wait, condition.notify
@@ -69,7 +69,7 @@ def install(patches: Patches) -> None:
         if not waiters:
             return plain_notify(self, n)
         now, in_all = perf_counter_ns(), len(self._waiters)
-        plain_notify(self, n)  # those it wakes cannot go on before the condition's lock is free
+        plain_notify(self, n)  # woken threads cannot continue before the condition's lock is released
         try:
             _tell(waiters, n, in_all, now)
         except Exception as error:
@@ -85,7 +85,7 @@ def _tell(waiters: list[_Waiter], n: int, in_all: int, now: int) -> None:
     untold = [one for one in waiters if not one.certain]
     if n >= in_all:
         chosen = untold
-    elif len(untold) == in_all:  # all are known, and the first come are woken first
+    elif len(untold) == in_all:  # all waiters are traced, and they are woken in order of arrival
         chosen = untold[:n]
     else:
         for one in untold:  # some of them
@@ -126,7 +126,7 @@ def _timed_wait(
                 cause_ns, by = max(start_ns + int(timeout * 1e9), lock_ns), TIMER
             else:
                 cause_ns, by = end_ns, None
-            if activity is None:  # inside another wait, which takes it from here
+            if activity is None:  # inside another wait, which records it
                 note_freed(cause_ns)
             else:
                 _keep(activity, condition, start_ns, cause_ns, end_ns, by, mine)
@@ -166,7 +166,7 @@ def _kind(activity: Activity, what: str, by: Waker) -> str:
 
 
 def _called(frame: FrameType | None) -> tuple[str, FrameType | None]:
-    """What was called, the outermost frame of `threading` and `queue` that led to the wait; and by whom."""
+    """The called function, the outermost frame of `threading` and `queue` above the wait; and its caller."""
     what = "threading.Condition.wait"
     while frame is not None:
         prefix = _FILES.get(frame.f_code.co_filename)

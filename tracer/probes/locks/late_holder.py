@@ -2,7 +2,7 @@
 
 An acquire of a free lock records nothing, so the holder is not known while the lock is held. After a time-out the
 lock's next release names the holder: no other thread has held the lock in between. Where the request is exported
-before that release, its wait names nobody.
+before that release, its wait names no holder.
 """
 
 from contextlib import suppress
@@ -10,14 +10,14 @@ from typing import Any, Final
 
 from whywait.tracer.records.lock_holds import Hold
 
-_MOST: Final = 64  # waits of one lock whose holder is not known yet
-# a place in the queue for those who timed out, so that the release is recorded; no reading of the clock
+_MOST: Final = 64  # waits of one lock with a holder that is not known yet
+# an entry in the queue for timed-out waits, so that the release is recorded; not a reading of the clock
 ASKED: Final = -1
-NOBODY: Final[list[list[Hold]]] = []  # of locks for which no acquire ever timed out: most of them
+NOBODY: Final[list[list[Hold]]] = []  # of locks without a timed-out acquire: most of them
 
 
 def ask_who_has(lock: Any, holds: list[Hold], end_ns: int) -> None:
-    """Have the lock's next release added to the holds of a wait that timed out at `end_ns`.
+    """Add the lock's next release to the holds of a wait that timed out at `end_ns`.
 
     Called while the wait is still in the queue: a release meanwhile has been recorded already. Acquires no lock:
     the interpreter does not interrupt any of the steps.
@@ -34,7 +34,7 @@ def ask_who_has(lock: Any, holds: list[Hold], end_ns: int) -> None:
 
 
 def answer(lock: Any, hold: Hold) -> None:
-    """Name the holder to the waits that timed out; called at a release, before the lock is free."""
+    """Add the holder to the waits that timed out; called at a release, before the lock is free."""
     with suppress(ValueError):  # there is none left
         while True:
             lock._waiting.remove(ASKED)

@@ -1,10 +1,10 @@
-"""Waits for the locks that the application's own code makes while we trace.
+"""Waits for locks that the application's code creates during a session.
 
-`threading.Lock`, and what `threading.RLock` calls, are replaced by classes that make the same locks, traced where
-`Config.locks` names the module that makes one. Not seen: locks made before `start`, locks made through a name bound
-before it (`from threading import Lock`; RLock's are seen), and locks of C code. Waits for a `Condition`, `Semaphore`,
-`Event`, `Barrier` or `Queue` are seen whoever made it, and whenever (`condition.py`); where it was made is known only
-of those made as above. One lock of the standard library is always traced: every `submit` acquires it (`SubmitLock`).
+`threading.Lock`, and the function behind `threading.RLock`, are replaced by classes that create the same locks,
+traced if `Config.locks` names the creating module. Not observed: locks created before `start`, locks created through
+a name bound before it (`from threading import Lock`; RLock's are observed), and locks of C code. Waits for a
+`Condition`, `Semaphore`, `Event`, `Barrier` or `Queue` are observed for all of them (`condition.py`); the place of
+creation is known only for those created as above. One lock of the standard library is always traced: every `submit` acquires it (`SubmitLock`).
 """
 
 import concurrent.futures.thread
@@ -36,29 +36,29 @@ _MOST_FILES = 10_000
 
 
 def install(session: Session) -> Undo | None:
-    """Watches the locks of the modules that `Config.locks` names; returns the undo."""
+    """Trace the locks of the modules that `Config.locks` names, and return the undo."""
     which = session.recorder.config.locks
     if which == "none":
         return None
     patches = Patches()
     condition.install(patches)
     names: Any = threading
-    # `RLock` is a function that calls this: it stays as it is, for those who have it already or pickle it by name
+    # `RLock` is a function that calls this: it stays unchanged, for code that has it already or pickles it by name
     rlock = "_CRLock" if getattr(names, "_CRLock", None) is not None else "RLock"
     plain_lock, plain_rlock = names.Lock, getattr(names, rlock)
     Maker.unwatched.clear()
     Maker.place_of = _chooser(which)
-    # where `threading.Lock` is the locks' type, its stand-in is theirs; a function's stand-in is no type
+    # where `threading.Lock` is the locks' type, so is its replacement; a function's replacement is no type
     is_type = isinstance(plain_lock, type)
     stand_in: Any = TracedLock if is_type else _stand_in(TracedLock, plain_lock)
-    # not undone: the host may have kept a stand-in, such as the managers of `multiprocessing` do
+    # not undone: the host may have kept a replacement, as the managers of `multiprocessing` do
     copyreg.pickle(Maker, _plain_of)
     copyreg.pickle(PassesFor, _plain_of)
     patches.add("the choice of locks", _watch_none)
     patches.replace(names, "Lock", stand_in)
     patches.replace(names, rlock, _stand_in(TracedRLock, plain_rlock))
     pools: Any = concurrent.futures.thread
-    # around the same lock: `os.register_at_fork` holds on to its methods
+    # around the same lock: `os.register_at_fork` keeps references to its methods
     around = SubmitLock.around(pools._global_shutdown_lock, None)
     patches.replace(pools, "_global_shutdown_lock", around)
     return patches.undo
@@ -70,7 +70,7 @@ def _watch_none() -> None:
 
 
 class _Imported:
-    """Pickled as the import of a module, which is no object that can be pickled."""
+    """Pickles as an import of the module, since a module itself cannot be pickled."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -80,7 +80,7 @@ class _Imported:
 
 
 def _plain_of(stand_in: Any) -> tuple[Any, ...]:
-    """How a stand-in is pickled: as what has the plain one's name, in a process that may not have us."""
+    """How a replacement is pickled: by the original's name, for a process that may be without whywait."""
     plain = stand_in.plain_type if isinstance(stand_in, PassesFor) else stand_in.make_plain
     return getattr, (_Imported(plain.__module__), plain.__qualname__)
 
@@ -94,7 +94,9 @@ def _stand_in(kind: PassesFor, plain: Any) -> Any:
 
 
 def _is_no_type(_: Any) -> None:
-    raise TypeError("cannot create 'builtin_function_or_method' instances")  # a function is nobody's base
+    raise TypeError(
+        "cannot create 'builtin_function_or_method' instances"
+    )  # a function cannot be a base class
 
 
 def _chooser(which: str) -> Callable[[FrameType], Place | None]:
@@ -123,8 +125,8 @@ def _chooser(which: str) -> Callable[[FrameType], Place | None]:
 
 
 def _maker(frame: FrameType | None) -> FrameType | None:
-    """Who asks for a lock: for a condition, semaphore, event or barrier, and for generated code such as a
-    dataclass's, whoever called that; nobody for what a thread needs to start."""
+    """The frame that creates a lock: for a condition, semaphore, event or barrier, and for generated code such as a
+    dataclass's, its caller; None for the locks that a thread needs to start."""
     for _ in range(_DEEPEST):
         if frame is None or frame.f_code is _THREAD_INIT:
             return None

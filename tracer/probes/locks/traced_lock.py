@@ -1,6 +1,6 @@
-"""Locks that stand for `threading.Lock` and `threading.RLock` and record by whom a request's thread was blocked.
+"""Replacements of `threading.Lock` and `threading.RLock` that record which holder blocked a request's thread.
 
-Uncontended, such a lock only tries the plain lock. A thread of a request that cannot acquire it enters itself in
+Uncontended, such a lock only tries the plain lock. A request's thread that cannot acquire it enters itself in
 `_waiting`; while that is not empty, each release records its time and its thread *before* it frees the lock. So the
 wait ends at the release, not when the waiter runs again.
 """
@@ -25,23 +25,23 @@ from whywait.tracer.records.request import TIMER, Activity, Waker
 from whywait.tracer.schema import LOCK_KIND_SUBMIT, WAIT_LOCK
 
 _MOST_HOLDS = 256
-_NO_HOLDS: deque[Hold] = deque(maxlen=0)  # of a lock that nobody ever waited for: most of them
+_NO_HOLDS: deque[Hold] = deque(maxlen=0)  # of a lock without any waiter so far: most of them
 _begin_line = threading.Lock()
 _CONDITION_INIT = threading.Condition.__init__.__code__
 _RLOCK = getattr(threading.RLock, "__code__", None)
 
 
 class PassesFor(type):
-    """The type of the two lock classes: to whoever asks, they are the plain locks' own."""
+    """The metaclass of the two lock classes: for `type` and `isinstance` they equal the plain locks' types."""
 
     plain_type: Any
 
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:
-        """What the plain lock's type makes, or refuses to."""
+        """Create what the plain lock's type creates, or raise as it does."""
         return _watched(cls, cls.plain_type(*args, **kwargs), sys._getframe(1))
 
     def around(cls, plain: Any, made_at: Place | None) -> Any:
-        """A lock that stands for `plain`."""
+        """A lock around `plain`."""
         return type.__call__(cls, plain, made_at)
 
     def __repr__(cls) -> str:
@@ -52,16 +52,16 @@ class PassesFor(type):
 
 
 class Maker(type):
-    """The type of what stands for a function that makes locks; a class, which no class would bind."""
+    """The metaclass of replacements for functions that create locks: classes, which are not bound as methods."""
 
-    # whose locks are watched, and where they are said to be made; set while installed
+    # whose locks are traced, and their place of creation; set while installed
     place_of: ClassVar[Callable[[FrameType], Place | None] | None] = None
-    unwatched: ClassVar[set[str]] = set()  # source files known to make none that is watched
+    unwatched: ClassVar[set[str]] = set()  # source files known to create no traced lock
     make_plain: Any
     kind: PassesFor
 
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:
-        """A plain lock, or one that stands for it where `place_of` wants it watched."""
+        """A plain lock, or a traced one if `place_of` returns a place."""
         plain = cls.make_plain(*args, **kwargs)
         frame = sys._getframe(1)
         code = frame.f_code
@@ -71,7 +71,7 @@ class Maker(type):
         if code is _CONDITION_INIT and frame.f_back is not None:
             frame = frame.f_back
             code = frame.f_code
-        if code.co_filename in Maker.unwatched:  # each future makes one
+        if code.co_filename in Maker.unwatched:  # each future creates a lock
             return plain
         return _watched(cls.kind, plain, frame)
 
@@ -96,14 +96,14 @@ def _watched(kind: PassesFor, plain: Any, frame: FrameType) -> Any:
 
 
 class TracedLock(metaclass=PassesFor):
-    """A `threading.Lock`; `isinstance`, `repr`, pickling and copying are the plain lock's."""
+    """A `threading.Lock`; `isinstance`, `repr`, pickling and copying behave as for the plain lock."""
 
     __slots__ = ("__weakref__", "_asked", "_holds", "_made_at", "_plain", "_release", "_try", "_waiting")
     plain_type: ClassVar[Any] = _thread.LockType
     what: ClassVar[str] = "threading.Lock"
 
     def __init_subclass__(cls) -> None:
-        # the plain one is nobody's base, either
+        # the plain lock cannot be a base class, either
         if cls.__base__ is TracedLock and cls.__module__ != __name__:
             raise TypeError(f"type '{_thread.LockType.__module__}.lock' is not an acceptable base type")
 
@@ -150,7 +150,7 @@ class TracedLock(metaclass=PassesFor):
         return repr(self._plain)
 
     def __reduce_ex__(self, protocol: Any) -> Any:
-        return self._plain.__reduce_ex__(protocol)  # which refuses
+        return self._plain.__reduce_ex__(protocol)  # which raises
 
     @property  # type: ignore[misc]
     def __class__(self) -> type[Any]:
@@ -158,7 +158,7 @@ class TracedLock(metaclass=PassesFor):
 
 
 class TracedRLock(TracedLock):
-    """A `threading.RLock`; also what `Condition` asks of one."""
+    """A `threading.RLock`; also the methods that `Condition` needs."""
 
     __slots__ = ()
     plain_type: ClassVar[Any] = type(threading.RLock())
@@ -204,7 +204,7 @@ class SubmitLock(TracedLock):
     what: ClassVar[str] = LOCK_KIND_SUBMIT
 
 
-for _class in (TracedLock, TracedRLock):  # as the plain ones are called
+for _class in (TracedLock, TracedRLock):  # with the plain ones' names
     _class.__module__ = _class.plain_type.__module__
     _class.__name__ = _class.__qualname__ = _class.plain_type.__name__
 
@@ -214,7 +214,7 @@ def _acquire_as_told(lock: TracedLock, blocking: Any, timeout: Any) -> bool:
         timed = bool(blocking) and (timeout == -1 or 0 < timeout <= threading.TIMEOUT_MAX)
     except TypeError:
         timed = False
-    if not timed or here.current is None:  # at once, or refused by the plain lock
+    if not timed or here.current is None:  # without a wait, or the plain lock raises
         return lock._plain.acquire(blocking, timeout)  # type: ignore[no-any-return]
     return lock._try(False) or wait_for(lock, timeout)
 
@@ -246,7 +246,7 @@ def wait_for(lock: TracedLock, timeout: float) -> bool:
             probe_failed("locks", error)
         waiting.remove(start_ns)
         try:
-            if got and not waiting:  # this thread holds the lock, so that nobody records a release now
+            if got and not waiting:  # this thread holds the lock, so that no release is recorded now
                 lock._holds.clear()
             cause_ns, by = _cause(got, start_ns, end_ns, timeout, holds)
             if activity is None:
@@ -278,9 +278,9 @@ def _cause(
 
 
 def stamp_release(lock: TracedLock) -> None:
-    """Record for the waiting threads that the lock is about to be free, and who held it."""
+    """Record for the waiting threads that the lock is about to be free, and its holder."""
     if lock.what == "threading.RLock" and not lock._plain._is_owned():
-        return  # the plain lock will refuse
+        return  # the plain lock will raise
     try:
         hold = hold_here(perf_counter_ns())
         lock._holds.append(hold)
@@ -295,7 +295,7 @@ def hold_here(end_ns: int) -> Hold:
     place = user_place(sys._getframe(1))
     current = here.current
     known = threading._active.get(threading.get_ident())  # type: ignore[attr-defined]
-    thread = known.name if known is not None else ""  # current_thread() would make up a thread
+    thread = known.name if known is not None else ""  # current_thread() would create a thread object
     if isinstance(current, Activity):
         return Hold(end_ns, place, current.request.trace_id, current.span_id, current.name, thread)
     return Hold(end_ns, place, 0, 0, "", thread)

@@ -1,6 +1,6 @@
-"""A SERVER span for Starlette and FastAPI apps that make none.
+"""Creates SERVER spans for Starlette and FastAPI apps without any.
 
-FastAPI from 0.142 on makes one, and so does opentelemetry-instrumentation-fastapi. Where neither does,
+FastAPI from 0.142 on creates them, and so does opentelemetry-instrumentation-fastapi. Without either,
 OpenTelemetry's ASGI middleware is put around the app.
 """
 
@@ -23,7 +23,7 @@ def available() -> bool:
 
 
 def install(session: Session) -> Undo:
-    """Wraps `Starlette.__call__`; returns the undo."""
+    """Wrap `Starlette.__call__`, and return the undo."""
     from opentelemetry.instrumentation.asgi import OpenTelemetryMiddleware
     from starlette.applications import Starlette
 
@@ -55,6 +55,6 @@ def install(session: Session) -> Undo:
 
 
 async def _call_plainly(scope: Any, receive: Any, send: Any) -> None:
-    # the app travels in the scope: a middleware that referred to it would keep it alive for ever
+    # the scope has the app: a middleware that referred to it would keep it alive for ever
     app = scope.pop("whywait.app")
     await scope.pop("whywait.call")(app, scope, receive, send)

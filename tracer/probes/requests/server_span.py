@@ -32,7 +32,7 @@ class RequestRoots(SpanProcessor):
             return
         found = ACTIVITY.get()
         if found is not None and found.request.open:
-            return  # a service that calls itself in process: part of the request that is open
+            return  # a service that calls itself in process: part of the open request
         context = span.get_span_context()
         if context is None or not context.trace_flags.sampled:
             return
@@ -72,7 +72,7 @@ class RequestRoots(SpanProcessor):
         recorder.finish(request, error=_failed(span))
 
     def close(self) -> None:
-        """Forgets all open requests and ignores what comes."""
+        """Drop all open requests and ignore later spans."""
         self._recorder = None
         for request in list(self._open.values()):
             request.open = False
@@ -80,10 +80,10 @@ class RequestRoots(SpanProcessor):
         self._open.clear()
 
     def shutdown(self) -> None:
-        """Called by the SDK; the session closes us by itself."""
+        """Called by the SDK; the session calls `close` itself."""
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
-        """Nothing is held back here."""
+        """Nothing is buffered."""
         return True
 
 

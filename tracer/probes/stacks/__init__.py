@@ -1,1 +1,1 @@
-"""Samples of stacks and thread states, taken from outside: the watchdog and the sampler."""
+"""Samples stacks and thread states from outside: the watchdog and the sampler."""

@@ -1,4 +1,4 @@
-"""The sampler: a child process that reads which threads of this process wait for the GIL, and who holds it."""
+"""The sampler: a child process that reads which threads of this process wait for the GIL, and its holder."""
 
 from whywait.tracer.hotpath.recorder import Recorder
 from whywait.tracer.probes.probe import Undo
@@ -6,7 +6,7 @@ from whywait.tracer.sampler.process import start_sampler
 
 
 def install(recorder: Recorder) -> Undo | None:
-    """Starts the process where there is one to start; returns the undo, which ends it."""
+    """Start the sampler's process, if the platform supports it, and return the undo, which ends it."""
     process = start_sampler() if recorder.config.sampler else None
     if process is None:
         return None

@@ -1,8 +1,8 @@
 """Samples the stack of a long loop callback, so that a blocked loop has a function, a file and a line; and the
 stack of the thread that holds the GIL while others wait for it.
 
-A thread of its own wakes at an interval. It reads a stack only while there is such a callback or such a thread, and
-of a long callback also the system call in which it sleeps, if it does.
+Its thread wakes up periodically. It reads a stack only while there is such a callback or thread, and of a long
+callback also the system call in which it sleeps, if any.
 """
 
 import threading
@@ -24,7 +24,7 @@ available: Final = always
 
 
 def install(session: Session) -> Undo | None:
-    """Starts the thread; returns the undo, which ends it."""
+    """Start the thread, and return the undo, which ends it."""
     interval_s = session.recorder.config.watchdog_interval_s
     if interval_s <= 0:
         return None
@@ -68,11 +68,11 @@ def _look_at(seen: "dict[int, _Seen]", loop: Loop, run_start_ns: int, age_ns: in
 
 
 class _Holders:
-    """Samples the thread that holds the GIL, when the sampler says that others wait for it."""
+    """Sample the thread that holds the GIL, while the sampler reports that others wait for it."""
 
     def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder
-        # weakly: an executor's manager thread that lives on is woken at exit, in a forked child for ever
+        # weak: a remaining manager thread of an executor is woken at exit, in a forked child for ever
         self._threads: WeakValueDictionary[int, threading.Thread] = WeakValueDictionary()
         self._own_id = threading.get_native_id()
 
@@ -94,13 +94,13 @@ class _Holders:
 
 
 class _Seen:
-    """The samples of one long callback; they grow rarer the longer it lasts."""
+    """The samples of one long callback, at growing intervals."""
 
     def __init__(self, run_start_ns: int, sample: tuple[int, Sample] | None) -> None:
         self.run_start_ns = run_start_ns
         self.next_age_ns = 0
         self.places: Counter[Place] = Counter()
-        # a garbage collection may have sampled it within C code that keeps the GIL
+        # a garbage collection may have sampled it within C code that holds the GIL
         if sample is not None and sample[0] == run_start_ns:
             self.places[sample[1].place] += 1
         self.syscalls: Counter[str] = Counter()
@@ -120,7 +120,7 @@ class _Seen:
 
 
 def _sleeps_in(native_id: int) -> str | None:
-    """The system call in which a thread sleeps; None when it runs, or where the kernel does not show it."""
+    """The system call in which a thread sleeps; None if it runs, or if the kernel does not show it."""
     try:
         with open(f"/proc/self/task/{native_id}/syscall", encoding="ascii") as file:
             word = file.read(32).split(maxsplit=1)[0]

@@ -1,1 +1,1 @@
-"""Thread pools, their futures, and threads as they begin."""
+"""Thread pools, their futures, and starts of threads."""

@@ -1,7 +1,7 @@
-"""anyio's worker threads, on which FastAPI runs `def` endpoints: a job from the moment it has its token.
+"""anyio's worker threads, on which FastAPI runs `def` endpoints: a job from the moment it acquires its token.
 
-The loop probe sees the task's wait for the token; this probe adds which limiter it was, so that the holders of
-the tokens can be named.
+The loop probe records the task's wait for the token; this probe adds the limiter, so that the holders of the
+tokens can be named.
 """
 
 import functools
@@ -37,7 +37,7 @@ def available() -> bool:
 
 
 def install(session: Session) -> Undo:
-    """Wraps the asyncio backend's worker-thread call and the limiter; returns the undo."""
+    """Wrap the asyncio backend's worker-thread call and the limiter, and return the undo."""
     from anyio._backends import _asyncio
 
     backend: Any = _asyncio.AsyncIOBackend
@@ -99,7 +99,7 @@ def _forget_wrappers(
 
 
 def _wrappers(backend: Any) -> dict[CodeType, Callable[[Any], Any]]:
-    """The coroutines in which anyio runs the user's, and what each holds of it; not every version has all."""
+    """The coroutines in which anyio runs the user's, and their variable with it; a version may be without some."""
     from anyio import from_thread
     from anyio._core import _tasks
 

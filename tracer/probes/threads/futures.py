@@ -1,7 +1,7 @@
 """Waits of a thread for jobs: `Future.result`, `Future.exception`, `as_completed`, `wait`.
 
-Each names the job that ended it, so that the critical path can follow it into the pool; a future that
-no pool made names the task or thread that set it.
+Each names the job that ended it, so that the critical path can follow it into the pool; for a future outside any
+pool it names the task or thread that set it.
 """
 
 import functools
@@ -32,11 +32,11 @@ needs: Final = (
 )  # fmt: skip
 available: Final = always
 _DONE = (_base.FINISHED, _base.CANCELLED_AND_NOTIFIED, _base.CANCELLED)
-LATE_NS = 1_000_000  # of a result that lay done for less, who took it is not kept
+LATE_NS = 1_000_000  # for a shorter time between end and collection the collector is not recorded
 
 
 def install(_: Session) -> Undo:
-    """Wraps the two blocking methods of `Future` and the waiters' event; returns the undo."""
+    """Wrap the two blocking methods of `Future` and the waiters' event, and return the undo."""
     plain_result, plain_exception = Future.result, Future.exception
     plain_waiters = _base._create_and_install_waiters  # type: ignore[attr-defined]
 
@@ -84,7 +84,7 @@ def install(_: Session) -> Undo:
 
 
 def _take(future: Any) -> None:
-    """A result that was there is asked for: until now it lay uncollected."""
+    """A finished result is collected now."""
     job = getattr(future, JOB_ATTRIBUTE, None)
     if job is None or job.resume_ns or not job.done_ns:
         return
@@ -102,7 +102,7 @@ def _take(future: Any) -> None:
 
 
 class _Witness:
-    """Stands among a future's waiters and notes who set it; the future holds its lock meanwhile."""
+    """A waiter of a future that records which work set it; the future holds its lock meanwhile."""
 
     __slots__ = ("by", "cause_ns")
 
@@ -113,7 +113,7 @@ class _Witness:
     def add_result(self, _: Any) -> None:
         try:
             self.by, self.cause_ns = waker_now(here.current)
-        except Exception as error:  # who sets the host's future must not meet it
+        except Exception as error:  # it must not reach the code that sets the host's future
             probe_failed("futures", error)
 
     add_exception = add_cancelled = add_result
@@ -145,7 +145,7 @@ def _blocked(plain: Any, activity: Activity, future: Any, timeout: float | None)
 
 
 class _Event:
-    """The waiter's event, with its waits timed and who ended them; workers may still hold the event itself."""
+    """The waiter's event, with its waits timed and their wakers; workers may still refer to the event itself."""
 
     __slots__ = ("_event", "_witness", "clear", "is_set")
 
@@ -156,7 +156,7 @@ class _Event:
         self.is_set = event.is_set
 
     def set(self) -> None:
-        if not self._event.is_set():  # those that come while the waiter is on its way wake nobody
+        if not self._event.is_set():  # later ones, while the waiter returns, are not its waker
             self._witness.add_result(None)
         self._event.set()
 

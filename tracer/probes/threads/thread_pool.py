@@ -1,6 +1,6 @@
 """Every `ThreadPoolExecutor`: submit, start, end; also what goes through it (`map`, `run_in_executor`,
 `asyncio.to_thread`). OpenTelemetry's context is carried into the job; the host's own variables are not
-touched, so that user code sees what it saw before.
+changed, so that user code sees the same values as before.
 """
 
 import functools
@@ -30,12 +30,12 @@ needs: Final = (
 available: Final = always
 # the names that the loops give their default executor's threads
 _LOOPS_OWN = {"asyncio": POOL_NAME_DEFAULT, "uvloop": POOL_NAME_DEFAULT}
-_START_MIN_NS = 100_000  # shorter ones are the price of making a thread
-JOB_ATTRIBUTE = "_whywait_job"  # on the host's Future: it must not outlive it
+_START_MIN_NS = 100_000  # shorter ones are the usual cost of a thread's start
+JOB_ATTRIBUTE = "_whywait_job"  # on the host's Future: the job must not outlive it
 
 
 def install(_: Session) -> Undo:
-    """Wraps `__init__`, `submit` and `shutdown`; returns the undo."""
+    """Wrap `__init__`, `submit` and `shutdown`, and return the undo."""
     plain_init = ThreadPoolExecutor.__init__
     plain_submit = ThreadPoolExecutor.submit
     plain_shutdown = ThreadPoolExecutor.shutdown
@@ -64,7 +64,7 @@ def install(_: Session) -> Undo:
         try:
             future = plain_submit(self, run_job, pool, job, held, fn, *args, **kwargs)
         except BaseException as error:
-            if job is not None:  # the pool refused it: there was no job
+            if job is not None:  # the pool refused the job
                 job.request.activities.remove(job)
             take_this_frame_out(error)
             raise
@@ -82,7 +82,7 @@ def install(_: Session) -> Undo:
         if job is not None:
             job.born_ns = min(start_ns, job.start_ns or start_ns)
         if len(self._threads) >= self._max_workers:
-            return plain_adjust(self)  # it will start none
+            return plain_adjust(self)  # it will start no thread
         activity = waiter_here()
         if activity is None:
             return plain_adjust(self)
@@ -115,7 +115,7 @@ def install(_: Session) -> Undo:
 
 
 def record_startup(activity: Activity, pool: Pool, start_ns: int, end_ns: int) -> None:
-    """Records that an activity has waited for a worker of a pool to be started."""
+    """Record that an activity waited for the start of a pool's worker."""
     record_thread_wait(activity, WAIT_POOL_STARTUP, start_ns, end_ns, end_ns, None, pool)
 
 

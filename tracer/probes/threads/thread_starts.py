@@ -1,7 +1,7 @@
-"""Threads as they begin: which function each runs, by the kernel's number for it.
+"""Starts of threads: the function of each, by native thread id.
 
-A thread that held the GIL for some milliseconds has often ended before that is exported, and one that is in a C
-call shows nobody its stack. Costs about a microsecond per thread; nothing while threads run.
+A thread that held the GIL for some milliseconds has often ended before the export, and a thread in a C call has no
+visible stack. Costs about a microsecond per thread; nothing while threads run.
 """
 
 import functools
@@ -23,7 +23,7 @@ _PLAIN_RUN = threading.Thread.run
 
 
 def install(session: Session) -> Undo:
-    """Wraps what a thread calls first, and notes those that run already; returns the undo."""
+    """Wrap the first call of threads, record running threads, and return the undo."""
     recorder = session.recorder
     kind: Any = threading.Thread
     plain = kind._set_native_id
@@ -50,10 +50,10 @@ def _note(recorder: Recorder, thread: threading.Thread, start_ns: int) -> None:
 
 
 def _place_of(thread: threading.Thread) -> Place | None:
-    """Where the function stands that a thread runs, if it is the user's own."""
+    """The code location of a thread's function, if it is the user's."""
     function: Any = type(thread).run
     if function is _PLAIN_RUN:
-        function = own(thread, "_target")  # gone when it has run
+        function = own(thread, "_target")  # deleted after the run
     elif function is threading.Timer.run:
         function = own(thread, "function")
     code = code_of(function) if function is not None else None

@@ -1,5 +1,5 @@
 "use strict";
-// One timeline: a stretch is read by pointing at it or by arrow keys, and zoomed by buttons, keys and ctrl + wheel.
+// One timeline: the pointer and the arrow keys read a segment; buttons, keys and ctrl + wheel zoom.
 for (const box of document.querySelectorAll(".request")) {
   const view = box.querySelector(".view"), lanes = box.querySelector(".lanes"), ticks = box.querySelector(".ticks");
   const readout = box.querySelector(".readout"), idle = readout.textContent, wall = Number(view.dataset.wallMs);
@@ -70,7 +70,7 @@ for (const box of document.querySelectorAll(".request")) {
     zoomTo(zoom * (event.deltaY < 0 ? 1.25 : 0.8), at, where);
   }, { passive: false });
 }
-// a link to what is folded away unfolds it; so does printing, but for the tables inside requests
+// a link into a folded section unfolds it; so does printing, except for the tables inside requests
 const unfold = () => {
   const target = location.hash && document.getElementById(decodeURIComponent(location.hash.slice(1)));
   if (target && target.tagName === "DETAILS") target.open = true;
