@@ -59,11 +59,9 @@ class Reader:
 
         `now_s` is the time of any monotonic clock.
         """
-        behind = self._read(now_s, final)
-        while final and behind:
-            before, behind = behind, self._read(now_s, final)
-            if behind >= before:
-                break
+        before = self._read(now_s, final)
+        while final and before and (behind := self._read(now_s, final)) < before:
+            before = behind
         batches = count(self.assembly.due(now_s, final=final), self.assembly, now_s, service=self._service)
         for batch in batches:
             self.lost_by_service = batch.lost_by_service or self.lost_by_service

@@ -126,8 +126,9 @@ def comparison(cells: Sequence[Cell]) -> Comparison | None:
     """Threads against a batch at the most clients; None unless both kinds were driven."""
     most = max((cell.clients for cell in cells), default=0)
     by_mode = {cell.mode: cell for cell in cells if cell.clients == most and cell.seen.latencies_ns}
-    slow = next((by_mode[mode] for mode in THREADED if mode in by_mode), None)
-    fast = next((by_mode[mode] for mode in BATCHED if mode in by_mode), None)
+    slow, fast = (
+        next((by_mode[mode] for mode in kind if mode in by_mode), None) for kind in (THREADED, BATCHED)
+    )
     return None if slow is None or fast is None else Comparison(slow, fast)
 
 
