@@ -29,6 +29,7 @@ class PoolTable:
                 return
             text = b"".join(self._rows.values())[: WATCH_SIZE - WATCH.size].rpartition(b"\n")[0]
             begin = self._at + WATCH.size
+            WATCH.pack_into(self._memory, self._at, next(self._changes), 0)
             self._memory[begin : begin + len(text)] = text
             WATCH.pack_into(self._memory, self._at, next(self._changes), len(text))
 

@@ -4,6 +4,7 @@ Part of the sampler's process. Of a worker only its first thread is read, which 
 pipe when a worker takes it, and a result enters its pipe when the worker is done: nobody else needs to say so.
 """
 
+import contextlib
 import fcntl
 import mmap
 import os
@@ -19,8 +20,7 @@ from whywait.tracer.sampler.shared.thread_records import RUNNING, WATCH_AT
 _LATE_NS = 1_000_000
 _EVERY_NS = 5_000_000
 _MOST_OF_A_CORE = 0.01
-_LEAST_WORDS = 4  # after the first
-_MOST_OPEN = 256  # workers and pipes of which something is kept while their pool has nothing to do
+_MOST_OPEN = 64  # workers and pipes of which something is kept while their pool has nothing to do
 State = Callable[["list[bytes]"], "tuple[int, int]"]
 
 
@@ -28,22 +28,24 @@ class PoolSweeps:
     """`state` tells what a thread does by the words of its `syscall` file. Never raises OSError."""
 
     def __init__(self, process_id: int, memory: mmap.mmap, ring: Ring, state: State) -> None:
-        self._files = f"/proc/{process_id}/fd"
+        self._folder = -1
+        with contextlib.suppress(OSError):
+            self._folder = os.open(f"/proc/{process_id}/fd", os.O_RDONLY)
         self._memory, self._ring, self._state = memory, ring, state
         self._changes = 0
-        self._pools: list[list[int]] = []
+        self.pools: list[list[int]] = []
         self._made: dict[int, Making] = {}  # by process id, and by key of a pipe
         self._cost_ns = 0  # of a sweep, CPU time: the mean of the latest
 
     def next_ns(self, now_ns: int) -> int:
-        """When to read the next time, at the latest; 0 where there is no pool."""
-        return now_ns + max(_EVERY_NS, int(self._cost_ns / _MOST_OF_A_CORE)) if self._pools else 0
+        """When to read the next time, at the latest; 0 where there never was a pool."""
+        return now_ns + max(_EVERY_NS, int(self._cost_ns / _MOST_OF_A_CORE)) if self._changes else 0
 
     def sweep(self) -> None:
         """Reads each pool of the table once."""
         began_ns = time.thread_time_ns()
         self._read_table()
-        for key, calls, calls_inode, results, results_inode, *workers in self._pools:
+        for key, calls, calls_inode, results, results_inode, *workers in self.pools:
             self._count(key, calls, calls_inode)
             self._count(key + 1, results, results_inode)
             for worker in workers:
@@ -53,17 +55,19 @@ class PoolSweeps:
     def close(self) -> None:
         """Writes what is being made, and closes every file."""
         self._forget(list(self._made))
+        if self._folder >= 0:
+            os.close(self._folder)
 
     def _read_table(self) -> None:
         changes, length = WATCH.unpack_from(self._memory, WATCH_AT)
-        if changes == self._changes:
+        if changes == self._changes or changes % 2:
+            return
+        text = self._memory[WATCH_AT + WATCH.size : WATCH_AT + min(WATCH.size + length, WATCH_SIZE)]
+        if WATCH.unpack_from(self._memory, WATCH_AT)[0] != changes:
             return
         self._changes = changes
-        text = self._memory[WATCH_AT + WATCH.size : WATCH_AT + min(WATCH.size + length, WATCH_SIZE)]
-        self._pools = [
-            [*map(int, line.split())] for line in text.splitlines() if line.count(b" ") >= _LEAST_WORDS
-        ]
-        present = {key for row in self._pools for key in (row[0], row[0] + 1, *row[5:])}
+        self.pools = [[*map(int, line.split())] for line in text.splitlines()]
+        present = {key for row in self.pools for key in (row[0], row[0] + 1, *row[5:])}
         absent = self._made.keys() - present
         for key in absent:  # its next record begins when it is busy again
             self._ring.end(self._made[key])
@@ -73,7 +77,7 @@ class PoolSweeps:
     def _count(self, key: int, fd: int, inode: int) -> None:
         before = time.perf_counter_ns()
         try:
-            number = bytes_in(f"{self._files}/{fd}", inode)
+            number = bytes_in(self._folder, str(fd), inode)
         except OSError:  # it was closed, or may not be read
             return
         self._take_in(self._made.setdefault(key, Making(key)), before, RUNNING, number)
@@ -103,11 +107,11 @@ class PoolSweeps:
                 made.close()
 
 
-def bytes_in(path: str, inode: int) -> int:
+def bytes_in(folder: int, name: str, inode: int) -> int:
     """How many bytes are in a pipe, which is not kept open: its writers are to learn when its readers have gone."""
-    if os.stat(path).st_ino != inode:
-        raise FileNotFoundError(path)
-    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    if os.stat(name, dir_fd=folder).st_ino != inode:
+        raise FileNotFoundError(name)
+    fd = os.open(name, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
     try:
         return int.from_bytes(fcntl.ioctl(fd, termios.FIONREAD, bytes(4)), "little")
     finally:

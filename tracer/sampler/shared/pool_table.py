@@ -1,8 +1,8 @@
 """Which process pools the sampler reads, too: a text in the shared memory, written by the sampled process.
 
-Part of the sampler's process, and of the sampled one. The text is written, then the number of changes goes up; who
-read half of it reads it again. A line for each pool that has a job of a request: the key of its pipe of calls, the
-pipe of results has the next one; of both pipes the descriptor in the sampled process, and the inode; its workers.
+Part of the sampler's process, and of the sampled one. The number of changes is odd while the text is
+written. A line for each pool that has a job of a request: the key of its pipe of calls, the pipe of results has the
+next one; of both pipes the descriptor in the sampled process, and the inode; its workers.
 """
 
 import struct
