@@ -1,4 +1,4 @@
-"""Pure: turns a finished request's records into spans as `schema.py` draws them."""
+"""Turns a finished request's records into spans, as `schema.py` defines them. Pure."""
 
 from collections.abc import Mapping, Sequence
 
@@ -24,7 +24,7 @@ def request_spans(
     observed: Observed | None = None,
     pause: Pause = no_pause,
 ) -> list[SpanSpec]:
-    """All spans of the request but the SERVER span, which its framework makes; `pause` is called now and then."""
+    """Return all spans of the request except the SERVER span, which its framework creates; `pause` is called periodically."""
     drawing = Drawing(request, past, signals, max_resolution_ns, lost, observed)
     phases = settle(request.phases, drawing.resolution_ns)
     drawing.small_phases = phases.of_activity
