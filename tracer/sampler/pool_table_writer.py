@@ -9,7 +9,7 @@ from whywait.tracer.sampler.shared.pool_table import CHANGES, PLACES, POOLS, ROW
 
 
 class WatchTable:
-    """Takes no lock, so that a pool may end in the midst of anything. Never raises after it was made."""
+    """Acquires no lock, since a pool may end at any moment. Never raises after its creation."""
 
     def __init__(self, memory: mmap.mmap, at: int) -> None:
         self._memory: mmap.mmap | None = memory
@@ -19,7 +19,7 @@ class WatchTable:
         self.free = deque(range(POOLS))
 
     def add(self, pipes: PoolPipes) -> "WatchedPool | None":
-        """The row of a pool; None where there is no room for more."""
+        """Return the row of a pool; None if the table is full."""
         return WatchedPool(self, pipes) if self.free else None
 
     def write(self, number: int, row: Watched) -> None:
@@ -34,25 +34,25 @@ class WatchTable:
             self._memory = None
 
     def close(self) -> None:
-        """The memory is about to be given back."""
+        """The memory is about to be released."""
         self._memory = None
 
 
 class WatchedPool:
-    """One pool's row; given back with it."""
+    """One pool's row; released with the pool."""
 
     def __init__(self, table: WatchTable, pipes: PoolPipes) -> None:
         self._row = Watched(0, *pipes, next(table.ids))
         self._table, self._number = table, table.free.popleft()
-        self.key = PLACES | self._row.id  # in place of a thread id on the records of its free places
+        self.key = PLACES | self._row.id  # instead of a thread id on the records of its free places
         self._set(self._row)
 
     def workers(self, process_ids: "list[int]") -> None:
-        """Says which processes the pool has."""
+        """Write the ids of the pool's processes."""
         self._set(self._row._replace(workers=tuple(process_ids)))
 
     def busy(self, busy: bool) -> None:
-        """Says whether a job of a request is with its workers."""
+        """Write whether its workers have a job of a request."""
         self._set(self._row._replace(busy=int(busy)))
 
     def _set(self, row: Watched) -> None:

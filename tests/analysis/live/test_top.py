@@ -55,7 +55,7 @@ def test_once_tells_causes_rates_and_the_worst(tmp_path: Path) -> None:
 def test_once_says_what_an_estimate_rests_on(tmp_path: Path) -> None:
     (tmp_path / "traces.jsonl").write_bytes(b"".join(lines_of(one(QUEUED, "GET /", 1, 50.0))))
     done = whywait("top", str(tmp_path), "--once")
-    assert "(estimated from 1 traces)" in done.stdout
+    assert "(estimated from 1 trace)" in done.stdout
 
 
 def test_once_takes_the_last_seconds_only(tmp_path: Path) -> None:

@@ -45,7 +45,7 @@ def test_the_page_is_what_the_commands_print(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_json_is_stable_and_conserves() -> None:
     told = json.loads(whywait("logs", str(FOLDER / "threads.log"), "--json").stdout)
-    assert told["format"] == 1
+    assert told["format"] == 3
     assert sum(row["sum_ns"] for row in told["stretches"]) == 3087 * MS
     assert sum(row["ns"] for row in told["slowest"][0]["stretches"]) == told["slowest"][0]["clocked_ns"]
     assert set(told["slowest"][0]) == {
