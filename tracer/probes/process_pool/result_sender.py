@@ -1,4 +1,4 @@
-"""Pure: which process of a pool sent a result. A result does not say; the bytes that each process wrote do."""
+"""Finds the process of a pool that sent a result, by the bytes that each process wrote. Pure."""
 
 from collections import deque
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""Reads the process pools that have a job of a request: what their workers do, and what is in their queues.
+"""Samples the process pools with a job of a request: the states of their workers, and their queues.
 
 Part of the sampler's process. Of a worker only its first thread is read, which runs the jobs.
 """
@@ -22,7 +22,7 @@ State = Callable[["list[bytes]"], "tuple[int, int]"]
 
 
 class PoolSweeps:
-    """`state` tells what a thread does by the words of its `syscall` file. Never raises OSError."""
+    """`state` returns a thread's state by the words of its `syscall` file. Never raises OSError."""
 
     def __init__(self, process_id: int, memory: mmap.mmap, ring: Ring, state: State) -> None:
         self._pools = Pools(process_id, memory, WATCH_AT)

@@ -1,4 +1,4 @@
-"""Tells what a worker of a process pool waits in: for a job, to hand a result back, or in a job. Part of the
+"""Finds the state of a process pool's worker: waiting for a job, returning a result, or in a job. Part of the
 sampler's process.
 
 A worker that reads the pipe of calls, or queues for it, has no job. The pipe is known by its inode; the locks
@@ -40,12 +40,12 @@ class Pools:
         self._semaphores = {one: self._semaphores.get(one, {}) for one in processes}
 
     def close(self) -> None:
-        """Lets go of the sampled process's memory."""
+        """Release the sampled process's memory."""
         if self._fd >= 0:
             os.close(self._fd)
 
     def places(self, pool: Watched) -> int:
-        """Free places in the pool's queue of calls: one more when a worker has taken a call; -1: cannot tell."""
+        """Free places in the pool's queue of calls: one more when a worker has taken a call; -1: unknown."""
         if not pool.places_at:
             return -1
         try:
