@@ -8,7 +8,7 @@ from dataclasses import dataclass
 class Policy:
     """The two bounds of a batch."""
 
-    max_wait_s: float  # nobody waits longer than this for company
+    max_wait_s: float  # a request waits no longer than this for others
     max_rows: int  # a batch holds no more, unless a single request does
 
 

@@ -1,4 +1,4 @@
-"""`whywait demo`: starts the service, drives every mode, attributes, and tells what was found."""
+"""`whywait demo`: starts the service, puts every mode under load, attributes, and reports the result."""
 
 import argparse
 import asyncio
@@ -61,11 +61,11 @@ class Plan:
 
 
 class StoryError(Exception):
-    """The story cannot be told as asked; the message says why in one line."""
+    """The demonstration cannot run as requested; the message has the reason in one line."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the story; 0, 2 when it cannot be told (one line says why), 130 after Ctrl-C."""
+    """Run the demonstration; return 0, 2 if it cannot run (one line says why), 130 after Ctrl-C."""
     plan = _plan(argv)
     console = Console()
     if not console.is_terminal:
@@ -158,7 +158,7 @@ def _tell(plan: Plan, console: Console) -> int:
 def _cost(plan: Plan, console: Console) -> list[Cost]:
     if plan.modes != MODES:  # only some of the story was asked for
         return []
-    with console.status("what tracing costs: the service untraced and traced, in turns"):
+    with console.status("overhead of tracing: the service untraced and traced, interleaved"):
         return measure_cost(
             plan.folder / "cost", plan.loop, QUICK_TURNS if plan.quick else TURNS, lambda: None
         )

@@ -11,7 +11,7 @@ def unknowable(request: LoggedRequest) -> list[str]:
         (
             timed_ns,
             f"{amount(timed_ns)} lie under a name: whether that was computing or waiting for the GIL, a lock, a "
-            "pool, the event loop or a CPU. A timer says where a program stood, not why.",
+            "pool, the event loop or a CPU. A timer shows where a program was, not why.",
         ),
         (
             between_ns,

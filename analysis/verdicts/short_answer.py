@@ -29,7 +29,7 @@ def answer(one: Verdict) -> Answer:
     why = f"{milliseconds(first.mean_ns)} ms of each request, {first.share:.0%} of its time: "
     why += INFO[first.cause].phrase + (f", {first.detail}" if first.detail and not first.culprit else "")
     return Answer(
-        str(first.cause), f"{why}.", first.culprit or "nobody was seen",
+        str(first.cause), f"{why}.", first.culprit or "no culprit was recorded",
         place(first.culprit_file, first.culprit_line), culprit_share(first, "that wait").lstrip("; "),
         one.remedy, one.gain, (*one.reasons[1:], *one.situations),
     )  # fmt: skip

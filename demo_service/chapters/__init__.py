@@ -1,1 +1,1 @@
-"""The parts of the story: what is driven, compared and told."""
+"""The parts of the demonstration: load, comparison and report."""

@@ -45,7 +45,7 @@ class Cost:
 def cost_text(costs: Iterable[Cost]) -> str:
     """All of it in one sentence."""
     told = "; ".join(one.text() for one in costs)
-    return f"What tracing cost on this machine, one client, in turns: {told}."
+    return f"Overhead of tracing on this machine, one client, interleaved: {told}."
 
 
 def measure_cost(folder: Path, loop: str, turns: int, waiting: Callable[[], None]) -> list[Cost]:

@@ -1,4 +1,4 @@
-"""Tells the story's outcome: one table, the comparison in words, and the same as JSON."""
+"""Reports the demonstration's result: one table, the comparison in words, and the same as JSON."""
 
 import os
 import platform
@@ -79,7 +79,7 @@ def comparison_text(found: Comparison) -> str:
         f"({fast_ms:.1f} ms instead of {slow_ms:.1f} ms)."
     )
     if not slow.traced or not fast.traced:
-        return f"{first} Why cannot be told: no request of one of them was traced."
+        return f"{first} The reason is unknown: no request of one of them was traced."
     saved_ns = sum(before - after for _, before, after in found.saved)
     if saved_ns <= 0:
         return f"{first} The service's own mean time did not fall, so the causes do not explain it."

@@ -1,4 +1,4 @@
-"""Who used the CPUs lately, as the sampler's process wrote it down: intervals in order of time."""
+"""The recent users of the CPUs, from the sampler's records: intervals in order of time."""
 
 from bisect import bisect_right
 from collections import deque
@@ -17,24 +17,24 @@ _MOST_LISTED: Final = 256  # of one interval
 
 
 class ThreadUse(NamedTuple):
-    """What a thread of this process used in an interval, and how long it was in the run queue."""
+    """A thread of this process in an interval: its CPU time and its run-queue time."""
 
-    thread_id: int  # native; 0: threads too short-lived to be seen one by one
+    thread_id: int  # native; 0: short-lived threads together
     used_ns: int
     waited_ns: int = 0
     cpus: frozenset[int] = frozenset()  # it may run on; empty: not known
-    python: bool = False  # seen waiting for the GIL
+    python: bool = False  # sampled waiting for the GIL
 
 
 class ProcessUse(NamedTuple):
-    """What another process used in an interval."""
+    """The CPU time of another process in an interval."""
 
-    process_id: int  # 0: all that are not listed, together
+    process_id: int  # 0: all unlisted processes together
     used_ns: int
     name: str
     cpus: frozenset[int] = frozenset()  # it may run on; empty: not known
-    sibling: bool = False  # it works beside this one: a worker of the same service
-    ended: bool = False  # within the interval: `used_ns` is the most that it is likely to have used
+    sibling: bool = False  # another worker of the same service
+    ended: bool = False  # within the interval: `used_ns` is an estimate of its upper bound
 
 
 class Stretch(NamedTuple):
@@ -51,14 +51,14 @@ class Interval(NamedTuple):
     end_ns: int
     threads: tuple[ThreadUse, ...]
     processes: tuple[ProcessUse, ...]
-    busy_ns: dict[frozenset[int], int]  # by set of CPUs: for how long they worked, for whomever
+    busy_ns: dict[frozenset[int], int]  # by set of CPUs: their busy time, for any process
     cpus: frozenset[int]  # this process may run on
     quota_ns: int  # CPU time per `period_ns`; both 0 where there is no quota
     period_ns: int
 
 
 class CpuPast:
-    """The intervals of one process; `read` takes in what was written since."""
+    """The intervals of one process; `read` adds new records."""
 
     def __init__(self, process: SamplerProcess) -> None:
         self._process = process
@@ -66,16 +66,18 @@ class CpuPast:
         self._intervals: deque[Interval] = deque(maxlen=_KEPT)
         self._throttled: list[Stretch] = []
         self._begin()
-        self.libraries: dict[int, str] = {}  # by native thread id: the library it was seen asleep in
+        self.libraries: dict[
+            int, str
+        ] = {}  # by native thread id: the library in which samples show it asleep
         self.missed = 0  # records that were overwritten before they were read
 
     @property
     def sampler_id(self) -> int:
-        """The process id of the sampler, whose use is ours."""
+        """The process id of the sampler, whose use counts as whywait's."""
         return self._process.id
 
     def read(self) -> None:
-        """Takes in what the child has written since the last call."""
+        """Read the child's records since the last call."""
         written = self._process.header().use_written
         if written - self._read > use.CPU_RECORDS // 2:  # the child may be overwriting the oldest now
             self.missed += written - use.CPU_RECORDS // 2 - self._read

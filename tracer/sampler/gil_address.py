@@ -1,8 +1,8 @@
-"""Learns where this interpreter keeps its GIL, from inside and unprivileged.
+"""Finds the address of this interpreter's GIL, from inside and unprivileged.
 
 While this thread holds the GIL in a C call, another Python thread must wait for it, and the kernel
-shows in which futex. The structure's other fields lie at known distances from that word, and are
-believed only if they name this thread.
+shows in which futex. The structure's other fields are at known distances from that word, and are used only if
+they name this thread.
 """
 
 import ctypes
@@ -29,8 +29,8 @@ _THREAD_STATE_SIZE = 400
 
 @dataclass(frozen=True, slots=True)
 class GilAddress:
-    """Addresses in this process; `holder_at` is 0 where the holder is not known, and `interval_known` says whether
-    the switch interval stands before it."""
+    """Addresses in this process; `holder_at` is 0 if the holder is unknown; `interval_known`: the switch interval is
+    before it."""
 
     futex_from: int
     futex_to: int
@@ -41,7 +41,7 @@ class GilAddress:
 
 @functools.cache
 def gil_address() -> GilAddress | None:
-    """Return where the GIL is; None where it cannot be learnt (no Linux, no such file, free-threaded Python).
+    """Return the addresses of the GIL; None if they cannot be found (no Linux, no such file, free-threaded Python).
 
     The first call holds the GIL for some milliseconds; the answer is the same for the process's life.
     """
@@ -58,8 +58,8 @@ def gil_address() -> GilAddress | None:
 
 
 def _waited_in() -> int | None:
-    """The lowest futex word that a thread waiting for the GIL sleeps in."""
-    library = ctypes.PyDLL(None)  # calls through it keep the GIL
+    """The lowest futex word in which a thread sleeps that waits for the GIL."""
+    library = ctypes.PyDLL(None)  # calls through it hold the GIL
     pread = library.pread
     pread.argtypes = [ctypes.c_int, ctypes.c_void_p, ctypes.c_size_t, ctypes.c_long]
     pread.restype = ctypes.c_ssize_t
@@ -95,12 +95,12 @@ def _waited_in() -> int | None:
         waiter.join()
         os.close(fd)
     if len(words) < 3 or max(words) != min(words):
-        return None  # it slept in something else
+        return None  # it slept in another call
     return words[0]
 
 
 def _holder_fields(word: int) -> tuple[int, int, bool]:
-    """The holder's address, the thread id's offset, and whether the interval stands before; zeros if not as expected."""
+    """The holder's address, the thread id's offset, and whether the interval precedes it; zeros for an unexpected layout."""
     get = ctypes.pythonapi.PyThreadState_Get
     get.restype = ctypes.c_void_p
     state = get()

@@ -1,4 +1,4 @@
-"""Starts and stops the sampler's process. It is nobody's child, and it ends when this process does."""
+"""Starts and stops the sampler's process. It has no parent in the service, and ends with this process."""
 
 import ctypes
 import mmap
@@ -21,20 +21,20 @@ from whywait.tracer.sampler.shared.cpu_records import CPU_RECORD, CPU_RECORDS
 
 _STOP_S: Final = 2.0
 _LAUNCH_S: Final = 0.5
-# without a sweep for so long, and so many checks, it hangs: one check may come right after a pause of both
+# without a sweep for this time, and this many checks, it hangs: one check may come right after a pause of both
 _HANGS_S: Final = 5.0
 _HANGS_LOOKS: Final = 8
 _PR_SET_PTRACER: Final = 0x59616D61
 
 
 class Header(NamedTuple):
-    """What the child says of itself; times are `perf_counter_ns` readings."""
+    """The child's own status; times are `perf_counter_ns` readings."""
 
     written: int
     sweeps: int
     swept_ns: int
     cpu_ns: int
-    waited_for: int  # native id of the thread for whose GIL others wait now, 0: nobody waits
+    waited_for: int  # native id of the GIL's holder while others wait, 0: no thread waits
     threads: int
     period_ns: int
     use_written: int = 0
@@ -42,7 +42,7 @@ class Header(NamedTuple):
 
 
 class SamplerProcess:
-    """One sampler; `close` ends it. Never raises after it was made."""
+    """One sampler; `close` ends it. Never raises after its creation."""
 
     def __init__(self, address: GilAddress) -> None:
         self._fd = _shared_memory(thread_records.SIZE)
@@ -54,10 +54,10 @@ class SamplerProcess:
         self.tells_holder = bool(address.holder_at)
         self.ended = False
         self.ready = False
-        self._sweeps, self._swept_s, self._looks = -1, 0.0, 0  # when it last got on, and checks since
-        self.failure = ""  # why there are no more samples, once there are none
+        self._sweeps, self._swept_s, self._looks = -1, 0.0, 0  # its last progress, and checks since
+        self.failure = ""  # why there are no more samples; "" while there are
         try:
-            self._launcher = subprocess.Popen(  # noqa: S603 - our own interpreter, our own file
+            self._launcher = subprocess.Popen(  # noqa: S603 - this interpreter, a file of whywait
                 [
                     sys.executable, "-I", "-S", "-E", str(Path(main.__file__)), str(os.getpid()),
                     str(address.futex_from), str(address.futex_to), str(address.holder_at),
@@ -77,14 +77,14 @@ class SamplerProcess:
         self._input, self._output = self._launcher.stdin, self._launcher.stdout
 
     def settle(self) -> None:
-        """Waits until the launcher has left its child, some 20 ms where the machine is not crowded. Before that a
-        host that waits for any child of its own would meet this one."""
+        """Wait until the launcher has ended, some 20 ms on an idle machine. Before that a host that waits for any
+        child would get this one."""
         with suppress(subprocess.TimeoutExpired):
             self._launcher.wait(_LAUNCH_S)
 
     def look(self) -> None:
-        """Takes notice of what the child said; called now and then by a cold thread."""
-        self._launcher.poll()  # the launcher has left its child; collect it
+        """Check the child's status; the exporter thread calls it periodically."""
+        self._launcher.poll()  # reap the ended launcher
         while not self.failure and select([self._output], [], [], 0)[0]:
             self._hear(os.read(self._output.fileno(), 4_096))
         if self.ready and not self.failure:
@@ -117,13 +117,13 @@ class SamplerProcess:
                 self.ready = True
 
     def header(self) -> Header:
-        """What the child wrote of itself at its latest sweep."""
+        """The child's status at its latest sweep."""
         if self._memory is None:
             return Header(0, 0, 0, 0, 0, 0, 0)
         return Header(*thread_records.HEADER.unpack_from(self._memory))
 
     def records(self, first: int, last: int) -> bytes:
-        """The bytes of the records with these numbers; those of one turn of the ring only."""
+        """The bytes of the records with these numbers, within one pass of the ring."""
         if self._memory is None:
             return b""
         size = thread_records.RECORD.size
@@ -133,7 +133,7 @@ class SamplerProcess:
         ]
 
     def use_records(self, first: int, last: int) -> bytes:
-        """The bytes of the records of who used the CPUs; those of one turn of the ring only."""
+        """The bytes of the CPU records, within one pass of the ring."""
         if self._memory is None:
             return b""
         size = CPU_RECORD.size
@@ -141,7 +141,7 @@ class SamplerProcess:
         return self._memory[thread_records.CPU_AT + begin * size : thread_records.CPU_AT + end * size]
 
     def end(self) -> None:
-        """Ends the child and waits until it is gone; what it wrote can still be read."""
+        """End the child and wait for its end; its records can still be read."""
         if self.ended:
             return
         self.look()
@@ -164,20 +164,20 @@ class SamplerProcess:
                 os.kill(self.id, signal.SIGKILL)
 
     def close(self) -> None:
-        """Ends the child, if it has not ended, and lets go of the memory."""
+        """End the child, if it runs, and release the memory."""
         self.end()
         self._release_memory()
 
     def forget(self) -> None:
-        """In a forked child: lets go of what is the parent's, without a word to its sampler."""
+        """In a forked child: release the parent's resources, without a message to its sampler."""
         for pipe in (self._input, self._output):
             with suppress(OSError):
                 pipe.close()
-        self._launcher.returncode = 0  # not ours to wait for
+        self._launcher.returncode = 0  # not a child of this process
         self._release_memory()
 
     def woke(self, thread_id: int) -> None:
-        """Says that a thread begins to work after a rest, or at all: the next sweep samples it. Any thread may call it."""
+        """Report that a thread begins to work, first or after an idle time: the next sweep samples it. Any thread may call it."""
         memory, number = self._memory, self._woken
         self._woken = number + 1
         if memory is None:
@@ -200,7 +200,7 @@ class SamplerProcess:
 
 
 def start_sampler() -> SamplerProcess | None:
-    """A sampler for this process; None where the platform does not show what it needs.
+    """Return a sampler for this process; None if the platform does not support it.
 
     Returns before the child has begun to sample. Raises OSError when no process can be started.
     """
@@ -219,7 +219,7 @@ def _shared_memory(size: int) -> int:
 
 
 def _allow(process_id: int) -> None:
-    # under Yama a process may be read by its descendants only if it names them
+    # under Yama another process may read this one only if this one names it
     if process_id:
         with suppress(OSError, AttributeError):
             ctypes.CDLL(None).prctl(_PR_SET_PTRACER, process_id, 0, 0, 0)

@@ -1,4 +1,4 @@
-"""The samples as the exporter asks for them: what a thread was seen doing in a stretch of time."""
+"""The samples for the exporter: a thread's states in a stretch of time."""
 
 from array import array
 from bisect import bisect_left, bisect_right
@@ -28,13 +28,13 @@ _SLICE: Final = 200
 _KEPT: Final = 20_000  # records per thread
 _THREADS: Final = 1_024
 _SHORTEST_NS: Final = 20_000_000  # a few sweeps: in less, run-queue time cannot be placed
-# a record may be written this long after the time it is of: one more, for a thread whose samples are spared
+# a record may be written this long after its time: one more record, for a thread with spared samples
 _LATE_NS: Final = 2 * LONGEST_RECORD_NS + 10_000_000
-_LATEST_NS: Final = 800_000_000  # and one of who used the CPUs; nobody waits longer for it
+_LATEST_NS: Final = 800_000_000  # and a CPU record; the exporter waits no longer for it
 
 
 class Held(NamedTuple):
-    """A sample of somebody waiting for the GIL: who had it then, 0 where that is not known."""
+    """A sample of a thread that waits for the GIL: the holder, 0 if unknown."""
 
     at_ns: int
     thread_id: int
@@ -42,7 +42,7 @@ class Held(NamedTuple):
 
 
 class Seen(NamedTuple):
-    """What was seen of a thread in a stretch: sweeps by state, calls by number, who had the GIL when."""
+    """The samples of a thread in a stretch: sweeps by state, calls by number, holders of the GIL."""
 
     states: dict[int, int]
     calls: dict[int, int]
@@ -50,7 +50,7 @@ class Seen(NamedTuple):
 
 
 class Stay(NamedTuple):
-    """One thing, seen in one state from its first sweep to its last."""
+    """One state, from its first sweep to its last."""
 
     first_ns: int
     last_ns: int
@@ -74,7 +74,7 @@ class _Series:
 
 
 class Samples:
-    """All that is remembered of the samples of one process."""
+    """The samples of one process."""
 
     def __init__(self, process: SamplerProcess) -> None:
         self._process = process
@@ -84,7 +84,7 @@ class Samples:
         self.missed = 0  # records that were overwritten before they were read
 
     def read(self, pause: Callable[[], None]) -> None:
-        """Takes in what the child has written since; calls `pause` between slices of work."""
+        """Read the child's new records; call `pause` between slices of work."""
         missed = self.cpu.missed
         self.cpu.read()
         self.missed += self.cpu.missed - missed
@@ -120,9 +120,9 @@ class Samples:
                     del column[: _KEPT // 4]
 
     def seen(self, tid: int, start_ns: int, end_ns: int, *, woken: bool = False) -> Seen:
-        """What the thread was seen doing in the stretch. A record that reaches out of it counts in part.
+        """Return the thread's samples in the stretch. A record that extends beyond it counts in part.
 
-        `woken` says that what it slept in was over as the stretch began: who was still seen there was in the run queue.
+        `woken`: its sleep had ended at the begin of the stretch: samples that still show it were in the run queue.
         """
         states: dict[int, int] = {}
         calls: dict[int, int] = {}
@@ -144,7 +144,7 @@ class Samples:
         return Seen(states, calls, holders)
 
     def stays(self, tid: int, start_ns: int, end_ns: int) -> list[Stay]:
-        """The records of a thread, or of what has a number in its place, that reach into the stretch."""
+        """The records of a thread, or of another row with its number, that overlap the stretch."""
         series = self._threads.get(tid)
         if series is None:
             return []
@@ -155,10 +155,10 @@ class Samples:
         ]
 
     def run_queue_ns(self, tid: int, start_ns: int, end_ns: int) -> int | None:
-        """How long the thread was in the run queue, from the sweeps around the stretch.
+        """Return the thread's run-queue time, from the sweeps around the stretch.
 
-        None where there is no sweep on either side, or the stretch is too short for it: what accrued
-        between two sweeps is taken to have accrued evenly.
+        None without a sweep on both sides, or if the stretch is too short: the growth between two sweeps counts as
+        even.
         """
         series = self._threads.get(tid)
         if series is None or end_ns - start_ns < _SHORTEST_NS:
@@ -169,8 +169,8 @@ class Samples:
         return min(max(last - first, 0), end_ns - start_ns)
 
     def run_queue_around_ns(self, tid: int, start_ns: int, end_ns: int) -> int | None:
-        """The most that the thread can have been in the run queue in the stretch: what accrued between the
-        sweeps before and after it. None where there is none on either side."""
+        """Return an upper bound of the thread's run-queue time in the stretch: the growth between the
+        sweeps before and after it. None without a sweep on both sides."""
         series = self._threads.get(tid)
         if series is None:
             return None
@@ -183,8 +183,8 @@ class Samples:
         return min(max(high - low, 0), end_ns - start_ns)
 
     def queue_asleep_ns(self, tid: int, start_ns: int, end_ns: int) -> int | None:
-        """How long the thread had been in the run queue when it was seen asleep in the stretch, in what is not the
-        GIL; None where it was not."""
+        """Return the thread's total run-queue time at a sample that shows it asleep in the stretch, other than for the
+        GIL; None without such a sample."""
         series = self._threads.get(tid)
         if series is None:
             return None
@@ -196,7 +196,7 @@ class Samples:
         return None
 
     def queue_before(self, tid: int, at_ns: int) -> tuple[int, int] | None:
-        """The latest sample before: when, and how long the thread had been in the run queue by then."""
+        """Return the latest sample before: its time, and the thread's total run-queue time by then."""
         series = self._threads.get(tid)
         at = bisect_left(series.last_ns, at_ns) - 1 if series is not None else -1
         if series is None or at < 0 or series.run_queue_ns[at] == UNKNOWN_RUN_QUEUE:
@@ -216,7 +216,7 @@ class Samples:
         return low + (high - low) * (at_ns - from_ns) // (to_ns - from_ns)
 
     def reaches(self, end_ns: int) -> bool:
-        """Whether the child has by now written all it will say of the time until then."""
+        """Return whether the child has written all its records of the time until then."""
         header = self._process.header()
         if header.swept_ns < end_ns + _LATE_NS:
             return False

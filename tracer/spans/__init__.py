@@ -1,4 +1,4 @@
-"""Pure: turns a finished request's records into spans as `schema.py` draws them."""
+"""Turns a finished request's records into spans, as `schema.py` defines them. Pure."""
 
 from collections.abc import Mapping, Sequence
 

@@ -1,4 +1,4 @@
-"""Pure: what several kinds of spans say of themselves, as attributes."""
+"""The attributes that several kinds of spans share. Pure."""
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
@@ -21,12 +21,12 @@ _POOL: Final = s.POOL_FUNCTION, s.POOL_FILE, s.POOL_LINE
 
 @lru_cache(maxsize=4_096)  # an activity's is asked for with each of its spans
 def span_hex(span_id: int) -> str:
-    """A span id as the contract writes it."""
+    """Return a span id in the contract's format."""
     return f"{span_id:016x}"
 
 
 def trace_hex(trace_id: int) -> str:
-    """A trace id as the contract writes it."""
+    """Return a trace id in the contract's format."""
     return f"{trace_id:032x}"
 
 
@@ -49,7 +49,7 @@ class _Arrays:
         self._partial = {one.key for one in columns if one.only_with}
 
     def put(self, attributes: Attributes, entries: Sequence[object]) -> None:
-        """Adds them; none where there are no entries."""
+        """Add the arrays; none without entries."""
         if not entries:
             return
         for key, field, write, only_with in self._columns:
@@ -70,7 +70,7 @@ _OCCUPANTS: Final = _Arrays(s.OCCUPANTS)
 
 
 def put_off_cpu(attributes: Attributes, found: OffCpu) -> None:
-    """What is known of the time in which a thread did not run."""
+    """The explanation of a thread's time off CPU."""
     if found is UNSEEN:
         return
     for key, value in zip(_OFF_CPU, found, strict=False):
@@ -99,18 +99,18 @@ def _cpu_users(attributes: Attributes, found: Division) -> None:
 
 
 def put_place(attributes: Attributes, place: Place | None, keys: tuple[str, str, str] = _PLACE) -> None:
-    """Where in the code, if that is known."""
+    """The code location, if known."""
     if place is None:
         return
     function, file, line = keys
-    if place.function:  # of the line that submitted a job no more is known
+    if place.function:  # only the line is known of a job's submit
         attributes[function] = place.function
     attributes[file] = place.file
     attributes[line] = place.line
 
 
 def put_pool(attributes: Attributes, pool: Pool | None) -> None:
-    """Which pool, if any."""
+    """The pool, if any."""
     if pool is None:
         return
     attributes[s.POOL_ID] = pool.id
@@ -120,7 +120,7 @@ def put_pool(attributes: Attributes, pool: Pool | None) -> None:
 
 
 def put_lock(attributes: Attributes, lock: Lock | None) -> None:
-    """Which lock, if any."""
+    """The lock, if any."""
     if lock is None:
         return
     attributes[s.LOCK_KIND] = lock.kind
@@ -130,7 +130,7 @@ def put_lock(attributes: Attributes, lock: Lock | None) -> None:
 
 
 def put_waker(attributes: Attributes, waker: Waker | None) -> None:
-    """Who ended a wait."""
+    """The waker of a wait."""
     if waker is None:
         return
     attributes[s.WAKER_KIND] = waker.kind
@@ -141,7 +141,7 @@ def put_waker(attributes: Attributes, waker: Waker | None) -> None:
 
 
 def put_blockers(attributes: Attributes, wait: AboutWait) -> None:
-    """Who blocked a wait: the chief one by name, and where there were others all of them in arrays."""
+    """The blockers of a wait: the chief one by name, and all of them in arrays if there were several."""
     if wait.collector is not None:
         _collector(attributes, wait.collector)
     if not wait.blockers:
@@ -171,21 +171,21 @@ def _collector(attributes: Attributes, found: Collector) -> None:
 def put_span(
     attributes: Attributes, one: Spawner | Waker | Blocker | Collector, span_key: str, trace_key: str
 ) -> None:
-    """The span of another activity, and its trace where that is another."""
+    """The span of another activity, and its trace if it is another one."""
     attributes[span_key] = span_hex(one.span_id)
     if one.trace_id:
         attributes[trace_key] = trace_hex(one.trace_id)
 
 
 def put_sums(attributes: Attributes, sums: Mapping[str, int]) -> None:
-    """How long phases without a span of their own lasted, by word."""
+    """The sums of phases without a span, by word."""
     for word, ns in sums.items():
         if ns > 0:
             attributes[f"{s.PHASE_SMALL_PREFIX}{word.replace(' ', '_')}_ns"] = ns
 
 
 def put_occupants(attributes: Attributes, found: Occupants | None) -> None:
-    """Who occupied the pool or device, if that was waited for."""
+    """The occupants of the pool or device, if the wait was for one."""
     if found is not None:
         _OCCUPANTS.put(attributes, found.named)
         attributes[s.OCCUPANT_OTHER_NS] = found.other_ns

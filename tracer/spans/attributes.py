@@ -1,4 +1,4 @@
-"""Pure: writes a typed span down as OpenTelemetry attributes, last and once."""
+"""Converts a typed span to OpenTelemetry attributes, as the last step. Pure."""
 
 from collections.abc import Callable
 from typing import Any, Final
@@ -30,7 +30,7 @@ from whywait.tracer.spans.span_spec import (
 
 
 def attributes_of(about: About) -> Attributes:
-    """All that the contract says of a span."""
+    """Return all attributes of a span."""
     attributes: Attributes = {s.KIND: about.kind} if about.kind else {}
     if about.activity:
         attributes[s.ACTIVITY] = span_hex(about.activity)

@@ -1,4 +1,4 @@
-"""Pure: who blocked a wait, or occupied what was waited for: longest first, and no more than a span can name."""
+"""The blockers of a wait, or the occupants of a pool: longest first, within the limit of a span. Pure."""
 
 from collections.abc import Iterable
 from types import CodeType
@@ -12,12 +12,12 @@ from whywait.tracer.spans.span_spec import Blocker, Occupants
 
 
 def place_of(code: CodeType | None) -> Place | None:
-    """Where the code was defined, if there is any."""
+    """The location of the code, if any."""
     return place_of_code(code) if code is not None else None
 
 
 def ranked(blockers: Iterable[Blocker]) -> list[Blocker]:
-    """The blockers, longest first; those beyond OCCUPANT_LIMIT by place, as one of no request each."""
+    """Return the blockers, longest first; those beyond OCCUPANT_LIMIT are merged by place, without a request."""
     found = sorted(blockers, key=lambda one: -one.ns)
     if len(found) <= OCCUPANT_LIMIT:
         return found
@@ -29,7 +29,7 @@ def ranked(blockers: Iterable[Blocker]) -> list[Blocker]:
 
 
 def callback_blockers(callbacks: Iterable[Callback], own: Request) -> list[Blocker]:
-    """The callbacks that kept the loop busy; those of one name and request together."""
+    """Return the callbacks that kept the loop busy, merged by name and request."""
     found: dict[object, Blocker] = {}
     for one in callbacks:
         name, where = _called(one, own)
@@ -44,13 +44,13 @@ def _called(callback: Callback, own: Request) -> tuple[str, Place | None]:
     if where is None:
         return ("a callback" if callback.calls == 1 else "short callbacks"), None
     if callback.sample is None and callback.request not in (None, own) and callback.request.name:
-        # the task's outermost coroutine is the server's, and says nothing
+        # the task's outermost coroutine is the server's, which is of no use
         return callback.request.name, None if is_library(where.file) else where
     return where.function, where
 
 
 def occupants(shares: list[Share], other_ns: int) -> Occupants:
-    """Who occupied the workers, each with its share, longest first."""
+    """Return the occupants of the workers, each with its share, longest first."""
     if len(shares) > OCCUPANT_LIMIT:
         shares = by_trace(shares)
     return Occupants(shares[:OCCUPANT_LIMIT], other_ns + sum(share.ns for share in shares[OCCUPANT_LIMIT:]))

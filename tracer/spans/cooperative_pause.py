@@ -1,19 +1,19 @@
-"""Rests in long work, so that the host's threads need not wait long for the GIL."""
+"""Pauses during long work, so that the host's threads do not wait long for the GIL."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final, TypeAlias, TypeVar
 
 Pause: TypeAlias = Callable[[], None]
 T = TypeVar("T")
-_FEW: Final = 128  # done in less time than a rest would take
+_FEW: Final = 128  # handled in less time than a pause would take
 
 
 def no_pause() -> None:
-    """Where nobody waits."""
+    """No pause."""
 
 
 def rested(items: Sequence[T], pause: Pause) -> Iterable[T]:
-    """Return the items; where they are many, `pause` is called now and then as they are gone through."""
+    """Return the items; while many are iterated, `pause` is called periodically."""
     return items if len(items) <= _FEW else _with_pauses(items, pause)
 
 

@@ -1,4 +1,4 @@
-"""What is remembered of the loops and pools that a span may name."""
+"""The recent past of loops and pools that a span may name."""
 
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,7 +15,7 @@ _END: Final = itemgetter(1)
 
 @dataclass(frozen=True, slots=True)
 class Past:
-    """What is remembered of the loops, by the thread each runs on, in order of time; and of the pools."""
+    """The recent past of the loops, by thread, in order of time; and of the pools."""
 
     callbacks: Mapping[int, Sequence[Callback]] = field(default_factory=dict)
     looks: Mapping[int, Sequence[Look]] = field(default_factory=dict)
@@ -23,7 +23,7 @@ class Past:
 
 
 def overlapping(past: Sequence[T], start_ns: int, end_ns: int) -> Iterable[T]:
-    """Those of a time-ordered record (start first, end second) that overlap the stretch."""
+    """Return the entries of a time-ordered record (start first, end second) that overlap the stretch."""
     for at in range(_first_after(past, start_ns), len(past)):
         one = past[at]
         if one[0] >= end_ns:
@@ -32,7 +32,7 @@ def overlapping(past: Sequence[T], start_ns: int, end_ns: int) -> Iterable[T]:
 
 
 def ended_after(past: Sequence[T], ns: int) -> Sequence[T]:
-    """Those of such a record that had not ended by then."""
+    """Return the entries of such a record that had not ended by then."""
     return past[_first_after(past, ns) :]
 
 

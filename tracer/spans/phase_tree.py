@@ -1,8 +1,7 @@
-"""Pure: which phases of libraries become spans, below which span, and what the others sum to.
+"""Finds the phases of libraries that become spans, their parents, and the sums of the others. Pure.
 
-A phase that an adapter marked knows no span: it is not made one while the host runs. Its parent is
-found here, by time: within one activity, what lies inside such a phase and names the same span as its
-parent is below it.
+A phase of an adapter has no span while the host runs. Its parent is found here, by time: within one activity, a
+span inside such a phase with the same recorded parent becomes its child.
 
     run        |------------------------------------------------------|
     predict       |------------------------------------------------|     parent: run
@@ -20,16 +19,16 @@ from whywait.tracer.records.request import Phase
 
 @dataclass(slots=True)
 class Settled:
-    """The phases to make, and the sums of those too short, by word, of what they were in."""
+    """The phases that become spans, and the sums of those too short, by word, per phase around them."""
 
     kept: list[Phase] = field(default_factory=list)
     of_activity: dict[int, dict[str, int]] = field(default_factory=dict)  # by id(activity)
 
 
 def settle(phases: Sequence[Phase], resolution_ns: int) -> Settled:
-    """Return the phases with their parents, less those of adapters below the resolution.
+    """Return the phases with their parents, without those of adapters below the resolution.
 
-    Calls that waited for a device are kept whatever they lasted: their time is the device's.
+    Calls that waited for a device are always kept: their time belongs to the device.
     """
     settled = Settled()
     by_activity: dict[int, list[Phase]] = {}
@@ -49,7 +48,7 @@ def settle(phases: Sequence[Phase], resolution_ns: int) -> Settled:
 def _settle_one(own: list[Phase], resolution_ns: int) -> tuple[list[Phase], dict[str, int]]:
     if not any(phase.word for phase in own):
         return own, {}
-    # phases are appended as they end, so of two that are equal the outer one is the later
+    # phases are appended at their end, so of two equal ones the outer is the later
     order = sorted(range(len(own)), key=lambda at: (own[at].start_ns, -own[at].end_ns, -at))
     around = _nested(own, order)
     inside_ns: Counter[int] = Counter()

@@ -1,4 +1,4 @@
-"""What the spans of one request share: which of its activities are drawn, and where each span hangs."""
+"""The common context of a request's spans: which activities have spans, and the parent of each span."""
 
 from collections.abc import Mapping, Sequence
 
@@ -10,7 +10,7 @@ from whywait.tracer.spans.span_spec import About, SpanSpec
 
 
 class Drawing:
-    """The spans of one request, as far as they are made."""
+    """The spans of one request so far."""
 
     def __init__(
         self, request: Request, past: Past, signals: Sequence[str], max_resolution_ns: int,
@@ -27,8 +27,8 @@ class Drawing:
         self.made: list[SpanSpec] = []
         self._steps: dict[int, tuple[list[int], list[bool]]] = {}  # by span id of an activity
         self.small_phases: dict[int, dict[str, int]] = {}  # by id(activity)
-        # by id of an activity that is a thread's: its latest reading of the run queue, and when; start and end of its
-        # waits in which it was in the run queue, and for how long
+        # by id of a thread's activity: its latest run-queue reading, and when; start and end of its waits with
+        # run-queue time, and how much
         self._read: dict[int, tuple[int, int]] = {}
         self._queued: dict[int, list[tuple[int, int, int]]] = {}
 
@@ -49,17 +49,17 @@ class Drawing:
         return found
 
     def kept_or_spawner(self, activity: Activity | None) -> Activity | None:
-        """The activity, or the nearest of those it came from that is drawn."""
+        """The activity, or its nearest spawner with a span."""
         while activity is not None and activity.request is self.request and id(activity) not in self.kept:
             activity = activity.spawner
         return activity
 
     def end_of(self, activity: Activity) -> int:
-        """When it ended; the end of the request where it never did."""
+        """Its end; the end of the request if it has not ended."""
         return activity.end_ns or max(self.request.end_ns, activity.stop_ns)
 
     def parent_of(self, activity: Activity) -> int:
-        """Below the activity that made it, unless a span of the user's lies between."""
+        """Below its creator, unless a span of the user is in between."""
         spawner = self.kept_or_spawner(activity.spawner)
         if spawner is None:
             return activity.parent_id
@@ -68,25 +68,25 @@ class Drawing:
         return spawner.span_id if activity.parent_id in (0, spawner.parent_id) else activity.parent_id
 
     def own_parent(self, activity: Activity, parent_id: int) -> int:
-        """The span below which what the activity did hangs."""
+        """The parent of the activity's spans."""
         if parent_id and parent_id != activity.parent_id:
             return parent_id
         return activity.run_id if isinstance(activity, Job) else activity.span_id
 
     def thread_of(self, activity: Activity) -> int:
-        """The native id of the thread it ran on, 0 where unknown."""
+        """The native id of its thread, 0 if unknown."""
         loop = self.request.loop
         if isinstance(activity, Job):
             return activity.thread_id
         return self.request.thread_id or (loop.native_id if loop is not None else 0)
 
     def limit_of(self, activity: Activity) -> int:
-        """When the span of the activity ends by the wall clock, where that is another's; else 0."""
+        """The wall-clock end of the activity's span, if another span sets it; else 0."""
         return self.request.end_unix_ns if activity is self.request.root else 0
 
     def queued_in(self, activity: Activity, wait: Wait) -> int | None:
-        """How long a thread was in the run queue in a wait of its own; None where that is not known. Asked of its
-        waits in the order in which they ended."""
+        """Return a thread's run-queue time in a wait of its own; None if unknown. Call it for waits in the order of
+        their ends."""
         if not wait.thread or wait.queue_ns is None or self.observed is None:
             return None
         before = self._read.get(id(activity))
@@ -96,14 +96,14 @@ class Drawing:
         return self.observed.queued_in_wait(self.thread_of(activity), wait, wait.queue_ns, before)
 
     def note_queued(self, activity: Activity, start_ns: int, end_ns: int, queued_ns: int | None) -> None:
-        """Remembers how long a thread was in the run queue in a wait of its own."""
+        """Store a thread's run-queue time in a wait of its own."""
         if queued_ns:
             self._queued.setdefault(id(activity), []).append((start_ns, end_ns, queued_ns))
 
     def queued_beside(
         self, activity: Activity, start_ns: int, end_ns: int, queued_ns: int | None
     ) -> int | None:
-        """What is left of a thread's run-queue time in a stretch beside that of its waits in there."""
+        """Return a thread's run-queue time in a stretch without that of its waits inside."""
         if queued_ns is None:
             return None
         in_waits = self._queued.get(id(activity), ())

@@ -83,8 +83,8 @@ def _about_phase(phase: Phase, position: Position | None, off_cpu: OffCpu) -> Ab
 
 
 def _served(phase: Phase, position: Position) -> Phase:
-    """The part of a call in which the device was its own, with its share of what was measured of all of it: what the
-    thread waited in while it was queued is a part of the queue, which has a span of its own."""
+    """The part of a call in which the device worked for it, with its share of the measured amounts: the thread's waits
+    in the queue are part of the queue, which has a span of its own."""
     wall_ns = phase.end_ns - phase.start_ns
     if not phase.start_ns < position.free_ns <= phase.end_ns:
         return phase
@@ -108,7 +108,7 @@ def _add_device_queue(drawing: Drawing, phase: Phase, call: DeviceCall, position
             s.WAIT_GPU_QUEUE,
             occupants=occupants(*occupant_shares(start_ns, end_ns, position.ahead, call.held.span_id)),
             device=call.line.name,
-            inferred=position.worked_ns is None,  # calls are taken to be served in the order they came
+            inferred=position.worked_ns is None,  # calls are assumed to be served in order of arrival
         )
         drawing.add(f"queued for {call.line.name}", activity, phase.span_id, start_ns, end_ns, about)
 
@@ -117,7 +117,7 @@ def running(
     drawing: Drawing, kind: Hashable, activity: Activity, start_ns: int, end_ns: int, cpu_ns: int,
     run_queue_ns: int | None,
 ) -> OffCpu:  # fmt: skip
-    """What the samples say of a stretch of running, its own waits left out."""
+    """Explain a stretch of running by samples, without its own waits."""
     thread_id = activity.thread_id if isinstance(activity, Job) else activity.request.thread_id
     if drawing.observed is None or not thread_id:
         return OffCpu(cpu_ns, run_queue_ns)
@@ -126,7 +126,7 @@ def running(
 
 
 def background_span(name: str, block: Block, trace_id: int, signals: Sequence[str]) -> SpanSpec:
-    """The span, and trace, of a long callback that worked for no request."""
+    """The span, and trace, of a long callback outside any request."""
     if block.sample is not None:
         name = block.sample.place.function
     about = AboutBlock(sample=block.sample, signals=signals)
@@ -134,7 +134,7 @@ def background_span(name: str, block: Block, trace_id: int, signals: Sequence[st
 
 
 def without(start_ns: int, end_ns: int, away: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Pure: what is left of a stretch when others, in order of their starts, are taken out of it."""
+    """Return the rest of a stretch after others, sorted by start, are subtracted. Pure."""
     left = []
     at = start_ns
     for begin, end in away:

@@ -1,4 +1,4 @@
-"""Pure: divides a stretch of waiting into segments that touch, from what ran or slept meanwhile."""
+"""Divides a wait into segments without gaps, by what ran or slept meanwhile. Pure."""
 
 from collections.abc import Callable, Iterable, Sequence
 from operator import itemgetter
@@ -22,8 +22,8 @@ _STRETCH: Final = itemgetter(0, 1)
 
 
 class Segment(NamedTuple):
-    """One stretch with one cause; `callbacks` are those that ran in it, clipped to it. The loop's thread was in
-    the run queue for `run_queue_ns` of it, where that is known."""
+    """One stretch with one cause; `callbacks` are those that ran in it, clipped to it. `run_queue_ns` is the run-queue
+    time of the loop's thread in it, if known."""
 
     kind: str
     start_ns: int
@@ -37,7 +37,7 @@ def loop_segments(
 ) -> list[Segment]:
     """What the loop did between a wake-up's cause and the woken task's next step.
 
-    `callbacks` and `looks` are those that may overlap, in order. Returns segments that cover the stretch:
+    `callbacks` and `looks` (selects) are those that may overlap, in order. Returns segments that cover the stretch:
     `loop_busy` where callbacks ran, `loop_wakeup` where the loop still slept, `resume` elsewhere.
     """
     parts: list[tuple[int, int, Callback | Look]] = []
@@ -55,8 +55,8 @@ def loop_segments(
 
 def _cover(start_ns: int, end_ns: int, parts: Sequence[tuple[int, int, Callback | Look]]) -> list[Segment]:
     segments: list[Segment] = []
-    busy: list[Callback] = []  # one after another, without a segment yet
-    busy_ns = at = start_ns  # when they began, and where all that is known so far ends
+    busy: list[Callback] = []  # consecutive ones, without a segment yet
+    busy_ns = at = start_ns  # when they began, and the end of the known part
     for begin, end, what in parts:
         if end <= at:
             continue
@@ -79,13 +79,13 @@ def _cover(start_ns: int, end_ns: int, parts: Sequence[tuple[int, int, Callback 
 
 
 def _of_sample(look: Look, start_ns: int, end_ns: int, length_ns: int) -> Segment:
-    # it became runnable at the cause, so all that it queued it queued after it
+    # it became runnable at the cause, so all of its run-queue time came later
     known_ns = min(look.run_queue_ns, length_ns) if look.run_queue_ns is not None else None
     return Segment(WAIT_LOOP_WAKEUP if look.slept else WAIT_RESUME, start_ns, end_ns, (), known_ns)
 
 
 def _clipped(callback: Callback, start_ns: int, end_ns: int) -> Callback:
-    """A part of the callback: where in it the thread was in the run queue is not known."""
+    """A part of the callback: the position of its run-queue time inside is unknown."""
     if start_ns == callback.start_ns and end_ns == callback.end_ns:
         return callback
     queued_ns = callback.run_queue_ns
@@ -95,7 +95,7 @@ def _clipped(callback: Callback, start_ns: int, end_ns: int) -> Callback:
 
 
 def queued_in(segment: Segment) -> int | None:
-    """How long the loop's thread was in the run queue in a segment, as far as that was read; None where it never was."""
+    """The run-queue time of the loop's thread in a segment, as far as it was read; None without a reading."""
     if segment.run_queue_ns is not None:
         return segment.run_queue_ns
     read = [one.run_queue_ns for one in segment.callbacks if one.run_queue_ns is not None]
@@ -105,8 +105,8 @@ def queued_in(segment: Segment) -> int | None:
 def collection_segments(segment: Segment, handles_result: Callable[[Callback], bool]) -> list[Segment]:
     """Divides a `loop_busy` segment that delayed a job's result.
 
-    Where the loop handled results of the same request, as `handles_result` says of a callback, that is
-    the order of its collection (`collect_order`); the rest stays `loop_busy`.
+    Where the loop handled results of the same request (`handles_result`), that is the order of its
+    collection (`collect_order`); the rest stays `loop_busy`.
     """
     segments: list[Segment] = []
     at = segment.start_ns
@@ -126,13 +126,13 @@ def collection_segments(segment: Segment, handles_result: Callable[[Callback], b
 
 
 def queue_segments(job: Job, end_ns: int, full_until: Callable[[Pool, int, int], int]) -> list[Segment]:
-    """What a job waited for before its function began, at `end_ns` (or gave up then).
+    """Divide a job's wait before its function began at `end_ns` (or the job was cancelled).
 
-    `full_until` gives the last moment of a stretch at which all workers of a pool had a job; its start if never.
+    `full_until` returns the last moment of a stretch at which all workers had a job; its start without one.
 
-    It queued as long as all workers were busy. The rest is the hand-over, in two parts: another worker was
-    free, and did not come to take it before the one that did was done with its job before (at
-    `idle_since_ns`); and that one was free. A worker's first job waited for the thread to start.
+    It was in the queue as long as all workers were busy. The rest is the hand-over, in two parts: first another
+    worker was free and did not take it, until the worker that took it ended its previous job (at
+    `idle_since_ns`); then that worker was free. A worker's first job waited for the thread to start.
     """
     start_ns = job.born_ns
     if end_ns <= start_ns:

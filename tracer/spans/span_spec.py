@@ -1,4 +1,4 @@
-"""A span to be made, as typed values; `attributes.py` writes them down, last and once."""
+"""A span as typed values; `attributes.py` converts them to attributes as the last step."""
 
 from collections.abc import Mapping, Sequence
 from typing import Final, Literal, NamedTuple, TypeAlias
@@ -16,7 +16,7 @@ _EDGES = (s.WAIT_AWAIT, s.WAIT_POOL_SHUTDOWN)
 
 
 class Blocker(NamedTuple):
-    """One who blocked a wait, and for how long of it."""
+    """A blocker of a wait, and its share."""
 
     name: str
     place: Place | None
@@ -28,21 +28,21 @@ class Blocker(NamedTuple):
 
 
 class Occupants(NamedTuple):
-    """Who occupied the pool or device: the chief ones, longest first, and what all others had of the wait."""
+    """The occupants of the pool or device: the chief ones, longest first, and the share of all others."""
 
     named: Sequence[Share]
     other_ns: int
 
 
 class Spawner(NamedTuple):
-    """The activity that made a task or job."""
+    """The activity that created a task or job."""
 
     span_id: int
     trace_id: int = 0  # 0: that of the span
 
 
 class Waker(NamedTuple):
-    """Who ended a wait."""
+    """The waker of a wait."""
 
     kind: str  # schema.WAKER_*
     name: str = ""
@@ -60,7 +60,7 @@ class Lock(NamedTuple):
 
 
 class Root(NamedTuple):
-    """What the root task says of the whole request."""
+    """The whole request's values on its root task."""
 
     resolution_ns: int
     signals: Sequence[str] = ()
@@ -70,7 +70,7 @@ class Root(NamedTuple):
 
 
 class AboutTask(NamedTuple):
-    """A task; `activity` is its own span here and in all others that of the task or job they are of."""
+    """A task; `activity` is its own span here, and on other spans that of their task or job."""
 
     activity: int
     spawner: Spawner | None = None
@@ -86,7 +86,7 @@ class AboutTask(NamedTuple):
 
 
 class AboutJob(NamedTuple):
-    """A job, from submit until who waited for it went on."""
+    """A job, from submit until its waiter continues."""
 
     activity: int
     spawner: Spawner | None = None
@@ -111,7 +111,7 @@ class AboutRun(NamedTuple):
 
 
 class AboutWait(NamedTuple):
-    """A stretch in which an activity waited."""
+    """A wait of an activity."""
 
     activity: int
     wait: str  # schema.WAIT_*
@@ -124,16 +124,16 @@ class AboutWait(NamedTuple):
     collector: Collector | None = None
     occupants: Occupants | None = None
     lock: Lock | None = None
-    handler: str = ""  # the logging handler that it was inside of
+    handler: str = ""  # the logging handler around it
     device: str = ""
     initializer: tuple[str, int] | None = None  # of a worker: its name, and how long it ran
     starts_process: bool = False
-    inferred: bool = False  # not both of its ends were seen
+    inferred: bool = False  # one of its ends was not observed
     kind: str = s.KIND_WAIT
 
     @property
     def followed_id(self) -> int:
-        """The activity with which the critical path goes on: who ended the wait, not who gave back a lock; else 0."""
+        """The activity in which the critical path continues: the waker, not the releaser of a lock; else 0."""
         if self.waker is None or self.blockers or self.wait not in _EDGES:
             return 0
         return self.waker.span_id
@@ -142,10 +142,10 @@ class AboutWait(NamedTuple):
 class AboutBlock(NamedTuple):
     """A stretch on the event loop."""
 
-    activity: int = 0  # 0: it worked for no request
+    activity: int = 0  # 0: outside any request
     off_cpu: OffCpu = UNSEEN
     sample: Sample | None = None
-    signals: Sequence[str] | None = None  # where it is a trace of its own
+    signals: Sequence[str] | None = None  # if it is a trace of its own
     kind: str = s.KIND_BLOCK
 
 
@@ -160,8 +160,8 @@ class AboutPhase(NamedTuple):
     handler: str = ""
     thread_id: int = 0  # 0: the activity's own
     device: str = ""
-    device_ns: int | None = None  # None: the device does not tell
-    kind: str = s.KIND_PHASE  # "" of a life: it is its consumer's time, too
+    device_ns: int | None = None  # None: the device has no measurement
+    kind: str = s.KIND_PHASE  # "" for a life: it includes its consumer's time
 
 
 ACTIVITIES: Final = (AboutTask, AboutJob)
@@ -169,7 +169,7 @@ About: TypeAlias = AboutTask | AboutJob | AboutRun | AboutWait | AboutBlock | Ab
 
 
 class SpanSpec(NamedTuple):
-    """A span to be made; times are `perf_counter_ns` readings unless `unix` says otherwise."""
+    """A span to create; times are `perf_counter_ns` readings unless `unix` is set."""
 
     name: str
     trace_id: int
@@ -180,14 +180,14 @@ class SpanSpec(NamedTuple):
     about: About
     error: str = ""
     unix: bool = False
-    # a child that reached out of its parent, by what lies between two readings of two clocks, would be taken
-    # for a sign of skewed clocks
+    # a child that exceeded its parent, by the time between readings of two clocks, would look like a sign of
+    # skewed clocks
     not_after_unix_ns: int = 0
     kind: Kind = "internal"
 
     @property
     def links(self) -> tuple[tuple[int, int], ...]:
-        """The span that took a job's result late, or the one of another trace that blocked the wait or ended it."""
+        """The span of a late collector, or the span of another trace that blocked the wait or ended it."""
         about = self.about
         if not isinstance(about, AboutWait):
             return ()

@@ -56,4 +56,4 @@ def test_paper_holds_all_whatever_its_width() -> None:
 def test_a_waiting_screen_says_for_what() -> None:
     (_, said) = lines(Window(10).view(), Size(120, 24))
     assert said.startswith("waiting: no request yet")
-    assert "after it ended" in said
+    assert "after they end" in said

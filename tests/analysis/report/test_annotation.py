@@ -152,7 +152,7 @@ def test_refusals_are_one_clear_line(tmp_path: Path) -> None:
     refused(whywait("annotate", str(source)), "--output", "--send")
     refused(whywait("annotate", str(source), "--output", "-", "--send", "http://x"), "--output -")
     refused(whywait("annotate", str(source), "--output", str(tmp_path)), "directory")
-    refused(whywait("annotate", str(source), "--send", "file:///etc/passwd"), "no address")
+    refused(whywait("annotate", str(source), "--send", "file:///etc/passwd"), "not the address")
     refused(whywait("annotate", str(source), "--form", "rainbow"), "rainbow")
     with pytest.raises(InputError, match="did not accept traces"):
         send([b"{}"], "http://127.0.0.1:1")

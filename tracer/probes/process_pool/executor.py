@@ -166,7 +166,7 @@ def _done(queue: ProcessQueue, entry: Entry, future: "Future[Any]") -> None:
         elif future._exception is not None:
             job.outcome = "error"
         queue.pool.last_job = job
-        # what the manager's thread now does, it does to deliver this job's result
+        # the manager's thread now delivers this job's result
         if by_manager and not future.cancelled():
             deliver(job)
     except Exception as error:

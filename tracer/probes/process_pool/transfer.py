@@ -2,7 +2,7 @@
 
 All of it happens in threads of the pool, in this process. A call is known by its own dictionary of arguments
 from `submit` to where it is pickled, and nothing is added to what is pickled: the worker gets the bytes that
-it would get without us.
+it would get without whywait.
 """
 
 import functools

@@ -1,7 +1,7 @@
-"""What a process may use of the CPUs by its control groups, and how long they were throttled for it.
+"""A process's CPU quota by its control groups, and their throttling.
 
-Runs in the sampler's process, so it imports nothing of ours. A quota may stand on any group from the
-process's own up to the highest that can be seen here; each counts its own throttling:
+Runs in the sampler's process, so it imports no other module of whywait. Any group from the process's own up to the
+highest visible one may have a quota; each counts its own throttling:
 
     v2   /sys/fs/cgroup/a/b          cpu.max "50000 100000"       cpu.stat nr_throttled, throttled_usec
     v1   /sys/fs/cgroup/cpu/a/b      cpu.cfs_quota_us, _period_us cpu.stat nr_throttled, throttled_time (ns)
@@ -14,21 +14,21 @@ _MOST_LEVELS = 16
 
 
 class Hierarchy(NamedTuple):
-    """Where the CPU controller's groups of a process are: from its own folder up to the mount's."""
+    """The folders of a process's CPU control groups: from its own up to the mount's."""
 
     version: int
     folders: "tuple[str, ...]"
 
 
 class Quota(NamedTuple):
-    """The tightest quota on a process, in CPU time per period; both 0 where there is none."""
+    """The tightest quota on a process, in CPU time per period; both 0 without one."""
 
     quota_ns: int
     period_ns: int
 
 
 class Throttled(NamedTuple):
-    """Counters over all levels: periods in which the quota ran out, and CPU time that was held back for it."""
+    """Counters over all levels: periods in which the quota ran out, and throttled CPU time."""
 
     periods: int
     ns: int
@@ -66,7 +66,7 @@ class CpuGroups:
         return moved
 
     def throttled(self) -> Throttled:
-        """The counters as they stand now."""
+        """Return the current counters."""
         periods = ns = 0
         for fd in self._stats:
             try:
@@ -131,7 +131,7 @@ def stat_of(text: str) -> Throttled:
 
 
 def quota_v2(maximum: str) -> Quota:
-    """Pure: what a cpu.max allows."""
+    """Return the quota in a cpu.max. Pure."""
     words = maximum.split()
     if len(words) != 2 or not all(word.isdigit() for word in words):
         return Quota(0, 0)
@@ -148,7 +148,7 @@ def quota_v1(quota_us: str, period_us: str) -> Quota:
 def _below(mounted: str, path: str) -> str:
     """The path of a group below its mount: a container may see its own group as the whole."""
     mounted = mounted.rstrip("/")
-    if ".." in path.split("/"):  # outside of what this namespace sees
+    if ".." in path.split("/"):  # outside this namespace
         return ""
     if mounted and path != mounted and not path.startswith(f"{mounted}/"):
         return ""

@@ -1,9 +1,9 @@
-"""Who uses the CPUs while threads of the sampled process wait for one. Part of the sampler's process.
+"""Records what uses the CPUs while threads of the sampled process wait for one. Part of the sampler's process.
 
-Every tenth of a second in which threads waited in the run queue is one interval: what each thread of the
-process and each other process used in it is written down, and the stretches in which a quota had run out.
-In quiet times nothing is, and the processes are read once a second, so that there is something to compare
-with. Reading them has a share of a core of its own; where there are many, the intervals become longer.
+Every tenth of a second in which threads waited in the run queue is one interval. Its records have the CPU time of
+each thread of the process and of each other process, and the stretches in which a quota had run out. Without
+waits there are no records, and the processes are read once a second, as a reference. Reading them has a limit of
+its own in CPU time; with many processes the intervals become longer.
 """
 
 import os
@@ -30,10 +30,10 @@ from whywait.tracer.sampler.shared.cpu_records import (
 
 INTERVAL_NS = 100_000_000
 _LONGEST_NS = 30_000_000_000
-_QUIET_NS = 1_000_000_000  # between readings of all processes while nobody waits
-_WAITED_NS = 300_000  # by all threads together, from which an interval is written down
-_SHORT_LIVED_NS = 30_000_000  # the coarseness of the counter of all threads together
-_LEAST_NS = 500_000  # used or waited, from which a thread is
+_QUIET_NS = 1_000_000_000  # between readings of all processes while no thread waits
+_WAITED_NS = 300_000  # by all threads together: from this on an interval is recorded
+_SHORT_LIVED_NS = 30_000_000  # the resolution of the counter of all threads together
+_LEAST_NS = 500_000  # used or waited: from this on a thread is recorded
 _MOST_OF_A_CORE = 0.01
 _MOST_THREADS, _MOST_PROCESSES = 96, 12
 _MOST_CPUS = 56 * 8
@@ -94,11 +94,11 @@ class CpuUse:
 
     @property
     def until_ns(self) -> int:
-        """Everything before this moment has been written down."""
+        """Everything before this moment has been recorded."""
         return self._since_ns
 
     def account(self, now_ns: int, threads: Collection[SeenThread], *, last: bool = False) -> None:
-        """Ends the interval, if it is time or the last one, and writes down who used the CPUs in it."""
+        """End the interval, if it is due or the last one, and record what used the CPUs in it."""
         if not self._since_ns:
             self._read_processes(now_ns)
             self._begin(now_ns, threads)
@@ -128,11 +128,11 @@ class CpuUse:
         self._begin(now_ns, threads)
 
     def library(self, tid: int, name: str) -> None:
-        """Writes down in whose code a thread was seen asleep."""
+        """Record the library in which a thread was sampled asleep."""
         self._write(LIBRARY, tid, 0, 0, name.encode()[:56])
 
     def ended(self, thread: SeenThread) -> None:
-        """Takes in that a thread is no more; what it used counts in this interval."""
+        """Handle the end of a thread; its use counts in this interval."""
         if len(self._ended) < _MOST_THREADS:
             self._ended[thread.tid] = self._spent(thread)
 
@@ -219,7 +219,7 @@ class CpuUse:
             self._write(BUSY, 0, int(total * _TICK_NS * part), 0, mask)
 
     def _cpus(self, number: int, else_: bytes = b"") -> bytes:
-        """On which CPUs a thread or process may run, as a mask; `else_`, or all, where that cannot be asked."""
+        """The CPUs on which a thread or process may run, as a mask; `else_`, or all, if that cannot be read."""
         try:
             cpus = self._affinity(number)
         except OSError:

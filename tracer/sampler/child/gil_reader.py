@@ -1,8 +1,8 @@
-"""What the sampler's process reads of the GIL in the memory of another: who has it, and since when a thread waits for it.
+"""Reads the GIL in the memory of another process: its holder, and since when a thread waits for it.
 
-Who waits for the GIL does so in rounds: it sleeps until the GIL is given back or the switch interval is over,
-asks for it, and sleeps again. The kernel shows where the deadline of a round stands, so that its beginning is
-known to the microsecond whenever within it the thread is sampled:
+A thread waits for the GIL in rounds: it sleeps until the GIL is released or the switch interval has passed,
+requests it, and sleeps again. The kernel shows the deadline of a round, so that its begin is known to the
+microsecond if the thread is sampled within it:
 
     thread   ~~~~~~call~~~~~~|~~~~~round~~~~~|~~~~~round~~~~|~r~|runs
     samples          |            |                 |
@@ -32,7 +32,7 @@ class GilReader:
         self.interval_ns = 0  # as it was at the latest reading; 0: not known
 
     def holder(self) -> int:
-        """The thread that holds the GIL now; 0 when nobody does, or it cannot be read."""
+        """The thread that holds the GIL now; 0 without a holder, or if it cannot be read."""
         if self._memory < 0:
             return 0
         try:
@@ -53,10 +53,10 @@ class GilReader:
             return 0
         command, deadline_at = int(words[0], 16), int(words[2], 16)
         if command & _COMMAND != _WAIT_BITSET or command & _OTHER_CLOCK or not deadline_at:
-            return 0  # the GIL's mutex, or who gave the GIL up on demand
+            return 0  # the GIL's mutex, or a thread that released the GIL on demand
         try:
             seconds, ns = _TIME.unpack(os.pread(self._memory, _TIME.size, deadline_at))
         except (OSError, struct.error, OverflowError):
             return 0
         began_ns = int(seconds) * 1_000_000_000 + int(ns) - self.interval_ns
-        return began_ns if 0 < began_ns <= now_ns else 0  # else it went on while it was read
+        return began_ns if 0 < began_ns <= now_ns else 0  # else the thread continued while it was read

@@ -1,7 +1,7 @@
-"""In which library a thread sleeps, by the address its system call returns to. Part of the sampler's process.
+"""Finds the library in which a thread sleeps, by its system call's return address. Part of the sampler's process.
 
-A worker of an OpenMP pool that has nothing to do sleeps inside the OpenMP library; that is how its threads
-are known from others that run no Python.
+An idle worker of an OpenMP pool sleeps inside the OpenMP library; this distinguishes its threads from other
+threads without Python.
 """
 
 from bisect import bisect_right

@@ -25,7 +25,7 @@ State = Callable[["list[bytes]"], "tuple[int, int]"]
 
 
 class PoolSweeps:
-    """`state` tells what a thread does by the words of its `syscall` file. Never raises OSError."""
+    """`state` returns a thread's state by the words of its `syscall` file. Never raises OSError."""
 
     def __init__(self, process_id: int, memory: mmap.mmap, ring: Ring, state: State) -> None:
         self._folder = -1

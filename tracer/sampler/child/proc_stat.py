@@ -1,6 +1,6 @@
 """How much CPU time each process of the machine has used, as far as /proc shows it.
 
-Runs in the sampler's process, so it imports nothing of ours. Of a process only its name is read, never
+Runs in the sampler's process, so it imports no other module of whywait. Of a process only its name is read, never
 its arguments.
 """
 
@@ -54,7 +54,7 @@ def stat_of(text: bytes) -> "Process | None":
 
 
 def is_sibling(one: Process, own_id: int, own: Process) -> bool:
-    """Pure: whether it works beside `own`: of the same name and process group, started by it or by its parent."""
+    """Whether it is a sibling of `own`: same name and process group, started by it or by its parent. Pure."""
     same = one.name == own.name and one.group == own.group
     return same and one.parent in (own_id, own.parent) and one.parent > 1
 

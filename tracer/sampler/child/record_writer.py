@@ -39,7 +39,7 @@ class Making:
         return UNKNOWN_RUN_QUEUE
 
     def close(self) -> None:
-        """Lets go of what it reads."""
+        """Close its files."""
 
 
 class Thread(Making):
@@ -73,7 +73,7 @@ class Thread(Making):
         self.turns = b""  # its CPU time, run queue and how often it was put on a CPU, as it was seen asleep
         self.turns_ns = 0  # when that was read
         self.asleep = b""  # what the kernel said of it, if it slept in what is not the GIL
-        self.looks = self.passed_over = 0  # that found it so, one after the other; sweeps since the latest
+        self.looks = self.passed_over = 0  # consecutive samples that found it asleep; sweeps since the latest
         self.python = False  # it was seen waiting for the GIL
         self.libraries: set[int] = set()  # addresses it was seen asleep at
 
@@ -144,7 +144,7 @@ class Ring:
         `run_queue` is how long it was in the run queue so far, where that was read already.
         """
         if run_queue is None:
-            # who goes on waiting in the same place has not stood in the run queue meanwhile
+            # a thread that still waits in the same place was not in the run queue meanwhile
             waits_on = made.count and state == made.state != RUNNING and number == made.number
             run_queue = made.run_queue_ns if waits_on and made.count % 8 else made.read_run_queue()
         same = (

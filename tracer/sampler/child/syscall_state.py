@@ -1,4 +1,4 @@
-"""Pure: what a thread does, by its line in `/proc/PID/task/TID/syscall`. Part of the sampler's process.
+"""A thread's state, by its line in `/proc/PID/task/TID/syscall`. Pure. Part of the sampler's process.
 
 A thread that waits for the GIL sleeps in a futex inside the runtime's GIL structure, and the line shows the futex's
 address.

@@ -1,4 +1,4 @@
-"""How the sampler's process writes down who used the CPUs: one ring of records of one size.
+"""The layout of CPU records, which have what used the CPUs: one ring of records of one size.
 
 Part of the sampler's process, and of this one, which reads them.
 """
@@ -17,6 +17,6 @@ INTERVAL, THREAD, PROCESS, THROTTLED, LIBRARY, BUSY = range(1, 7)
 # THROTTLED: start, end; LIBRARY: of a thread, the name of what it was seen asleep in, in place of the CPUs
 # BUSY: ns that these CPUs worked, for anybody, seen or not
 FLAG_PYTHON = 1  # a thread that was seen waiting for the GIL
-FLAG_SIBLING = 2  # a process that works beside the sampled one
+FLAG_SIBLING = 2  # a sibling of the sampled process
 FLAG_ENDED = 4  # a process that is no more: what it used is not known, but what it would have, had it gone on
 QUOTA = struct.Struct("<QQ")

@@ -1,1 +1,1 @@
-"""Pure: where each span hangs and ends, so that Jaeger's own critical path passes through the waits."""
+"""Sets parents and ends of spans so that Jaeger's own critical path passes through the waits. Pure."""

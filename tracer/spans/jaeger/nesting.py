@@ -1,8 +1,8 @@
-"""Where each span hangs and where it ends, so that Jaeger's own critical path passes through the named waits.
+"""Sets the parent and end of each span so that Jaeger's own critical path passes through the named waits.
 
-Edges are attributes (`SPAWNED_BY`, `WAKER_SPAN_ID`), so the tree is free to be what reads best. Jaeger knows no
-edges: from the end of a span it goes down into the child that ends last, and from that child's start on to the
-sibling that ended last before it. It can only come through what is nested like this:
+Edges are attributes (`SPAWNED_BY`, `WAKER_SPAN_ID`), so the tree of parents may serve the reader. Jaeger has no
+edges: from the end of a span it goes to the child that ends last, and from that child's start to the sibling that
+ended last before it. So the spans are nested like this:
 
     SERVER                     |-----------------------------------------|
       fastapi.endpoint           |-------------------------------------|     the host's: a leaf beside us
@@ -14,17 +14,16 @@ sibling that ended last before it. It can only come through what is nested like 
           loop busy                                           |----|
         await rank                  |-----------------------|                passed by: the job ends later
 
-* What an activity did hangs below it, or below the innermost phase or block of its own that was open, and not
-  below a span of the host's, of which we do not know when it ended and which lies beside the activity. In a job, and
-  where a phase of ours is open, the host's spans are below those, and what hangs below them stays there.
-* What was spawned hangs below its spawner if it ended before it, else below who spawned that.
-* A phase is never cut by a block: a block that begins inside a phase hangs below it, one that begins before is
-  beside it.
-* A phase or block in which somebody was spawned who outlived it and was waited for holds nothing: the walk comes
-  back to where the spawned began, which is inside, and passes it by. What lies in it hangs beside it.
-* Spans that stand end to end are a tick apart, because what ends in the same microsecond as another begins is
-  passed by (`span_ends.py`).
-* What nobody waited for as it ended is a CONSUMER below a PRODUCER (`unawaited.py`), and below nothing of the host's.
+* A span of an activity is a child of the activity, or of its innermost open phase or block. It is not a child of a
+  host's span, whose end is unknown and which is a sibling of the activity. In a job, and inside a phase of whywait,
+  the host's spans are children of those, and keep their own children.
+* A spawned activity is a child of its spawner if it ended before it, else of the spawner's spawner.
+* A block never cuts a phase: a block that begins inside a phase is its child, one that begins before is its sibling.
+* A phase or block in which an activity was spawned that outlived it and was awaited has no children: Jaeger's walk
+  returns to the start of that activity, which is inside, and skips the phase. Its spans are siblings instead.
+* Adjacent spans are a tick apart, because Jaeger skips a span that ends in the same microsecond as another begins
+  (`span_ends.py`).
+* An activity without a waiter at its end is a CONSUMER below a PRODUCER (`unawaited.py`), and no child of a host's span.
 """
 
 from bisect import bisect_left
@@ -43,15 +42,15 @@ _PHASES: Final = (s.KIND_PHASE, "")  # the life of a generator has no kind
 
 class _Frame(NamedTuple):
     span_id: int
-    end_ns: int  # where its own frame ends, at the latest
+    end_ns: int  # the latest end of its own frame
     is_phase: bool
-    host: int  # the host's span that it hangs below, 0 where there is none between
+    host: int  # the host's span above it, 0 without one in between
 
 
 def nested(made: Sequence[SpanSpec], pause: Pause = no_pause) -> list[SpanSpec]:
-    """Return the spans of one request with their parents, kinds, and some ends, as the module says.
+    """Return the spans of one request with their parents, kinds, and adjusted ends, by the rules above.
 
-    `pause` is called now and then.
+    `pause` is called periodically.
     """
     kinds = [spec.about.kind for spec in rested(made, pause)]
     resolution_ns = _resolution_ns(made)
@@ -92,7 +91,7 @@ def _span_kinds(made: Sequence[SpanSpec], parents: Sequence[int], passed_by: set
     at = {spec.span_id: index for index, spec in enumerate(made)}
     for index in passed_by:
         above = at.get(parents[index])
-        if above is not None and above not in passed_by:  # else all that is below is passed by with it
+        if above is not None and above not in passed_by:  # else Jaeger skips everything below with it
             kinds[above], kinds[index] = "producer", "consumer"
     return kinds
 
@@ -132,5 +131,5 @@ def _outlived(frame: SpanSpec, spawned: Sequence[tuple[int, int]]) -> bool:
 
 
 def _rank(kind: str) -> int:
-    """Among equal stretches a block is outside, then a phase, then the rest."""
+    """Of equal stretches a block is the outer one, then a phase, then the others."""
     return 0 if kind == s.KIND_BLOCK else 1 if kind in _PHASES else 2

@@ -1,8 +1,8 @@
-"""Below which activity each span of a request hangs.
+"""Finds the activity above each span of a request.
 
-What lay between the end of a job and its waiter's next instruction hangs below the job, so that both are read as
-one. Where the wait for the job was too short for a span nobody waited for most of the job, and the way back hangs
-below the waiter, beside the job:
+The return from a job's end to its waiter's next instruction is a child of the job, so that both are read as one. If
+the wait for the job was too short for a span, most of the job had no waiter, and the return is a child of the
+waiter, a sibling of the job:
 
     handle (run)    |----------------------------------|
       await first     |-----------|                       ended by `job first`
@@ -22,13 +22,13 @@ from whywait.tracer.spans.span_spec import ACTIVITIES, AboutJob, AboutRun, About
 
 @dataclass(slots=True)
 class Home:
-    """Where an activity's doings hang."""
+    """The span above an activity's spans."""
 
     span_id: int
     start_ns: int
     end_ns: int
     above: int  # the activity that spawned it, 0: none
-    is_run: bool = False  # of a job: spans of the host's begun in it are below its run
+    is_run: bool = False  # of a job: the host's spans inside are below its run
 
 
 def homes_of(made: Sequence[SpanSpec], pause: Pause) -> dict[int, Home]:
@@ -58,7 +58,7 @@ def is_root(spec: SpanSpec) -> bool:
 def returns_beside(
     made: Sequence[SpanSpec], homes: Mapping[int, Home], resolution_ns: int, pause: Pause
 ) -> dict[int, int]:
-    """Return by index the ways back that do not hang below their job, each with the index of the job's span."""
+    """Return by index the returns that are not children of their job, each with the index of the job's span."""
     jobs = {spec.span_id: index for index, spec in enumerate(made) if isinstance(spec.about, AboutJob)}
     waits = {
         index: spec.about
@@ -83,15 +83,15 @@ def returns_beside(
 def owners_of(
     made: Sequence[SpanSpec], homes: Mapping[int, Home], beside: Mapping[int, int], pause: Pause
 ) -> dict[int, int]:
-    """Return by index below which activity each span hangs; without those whose place is given."""
+    """Return by index the activity above each span, except spans with a given parent."""
     owners: dict[int, int] = {}
     for index, spec in enumerate(rested(made, pause)):
         about = spec.about
-        if index in beside:  # 1. a way back, below the waiter
+        if index in beside:  # 1. a return, below the waiter
             owners[index] = about.activity
-        elif isinstance(about, AboutRun) or is_root(spec) or not spec.parent_id:  # 2. its place is given
+        elif isinstance(about, AboutRun) or is_root(spec) or not spec.parent_id:  # 2. its parent is given
             continue
-        elif isinstance(about, ACTIVITIES):  # 3. below who spawned it
+        elif isinstance(about, ACTIVITIES):  # 3. below its spawner
             above = _spawner(spec, homes)
             if above is not None:
                 owners[index] = above

@@ -1,9 +1,9 @@
-"""Where each span of a request ends, so that what stands end to end is seen as such.
+"""Adjusts the ends of a request's spans, so that Jaeger sees adjacent spans as such.
 
-* A span that ends as its sibling begins ends `APART_NS` earlier: Jaeger passes by what ends in the same
+* A span that ends as its sibling begins ends `APART_NS` earlier: Jaeger skips a span that ends in the same
   microsecond as another begins.
-* A task whose last act was to wake its waiter ends with that, and the wait before.
-* A job ends before its waiter's way back, where that hangs beside it (`parents.py`).
+* A task whose last act was to wake its waiter ends with that act, and the wait ends before.
+* A job ends before its waiter's return, if that is its sibling (`parents.py`).
 """
 
 from bisect import bisect_left
@@ -25,7 +25,7 @@ LAST_ACT_NS: Final = 50_000
 
 
 def _wakers(made: Sequence[SpanSpec], pause: Pause) -> list[tuple[int, int]]:
-    """The waits that the path leaves for who ended them, each with that activity's span, by index."""
+    """The waits that the critical path leaves for their waker, each with that activity's span, by index."""
     at = {
         spec.span_id: index
         for index, spec in enumerate(rested(made, pause))
@@ -41,7 +41,7 @@ def _wakers(made: Sequence[SpanSpec], pause: Pause) -> list[tuple[int, int]]:
 def apart(
     made: Sequence[SpanSpec], parents: Sequence[int], beside: Mapping[int, int], pause: Pause
 ) -> list[int]:
-    """Return the end of each span, given below which span each hangs, and who came back `beside` a job."""
+    """Return the end of each span, given the parents, and the returns that are siblings (`beside`) of a job."""
     ends = [spec.end_ns for spec in made]
     wakers = _wakers(made, pause)
     # 1. a task's last act was to wake its waiter
@@ -50,7 +50,7 @@ def apart(
         if is_task and made[waker].start_ns < woke_ns < ends[waker] <= woke_ns + LAST_ACT_NS:
             ends[waker] = woke_ns
     pause()
-    # 2. siblings that stand end to end
+    # 2. adjacent siblings
     for indices in _siblings(made, parents, pause):
         _part(made, indices, ends, pause)
     # 3. a wait ends before who ended it, and a job before its waiter's way back
@@ -72,7 +72,7 @@ def _part(made: Sequence[SpanSpec], siblings: Sequence[int], ends: list[int], pa
 
 
 def _siblings(made: Sequence[SpanSpec], parents: Sequence[int], pause: Pause) -> list[list[int]]:
-    """The spans that hang below one, where they are several, by index."""
+    """The children of a span with several children, by index."""
     found: dict[int, list[int]] = {}
     for index, parent_id in enumerate(rested(parents, pause)):
         if not made[index].unix:
@@ -85,9 +85,9 @@ def _not_before_start(spec: SpanSpec, end_ns: int) -> int:
 
 
 def shortened(about: About, was_ns: int, is_ns: int) -> About:
-    """The wait as it is once its span ends earlier.
+    """The wait, shortened to its span's earlier end.
 
-    What others had of the wait is no longer than the wait; the pool's occupants had all of it.
+    The blockers' shares are no longer than the wait; the pool's occupants have all of it.
     """
     if is_ns >= was_ns or not isinstance(about, AboutWait):
         return about
@@ -102,7 +102,7 @@ def shortened(about: About, was_ns: int, is_ns: int) -> About:
 
 
 def _within(ranked: Sequence[T], other_ns: int, length_ns: int) -> list[T]:
-    """The chief one gives up what all have beyond the length."""
+    """Reduce the chief share by what all shares exceed the length."""
     excess_ns = max(sum(one.ns for one in ranked) + other_ns - length_ns, 0)
     chief, *others = ranked
     return [chief._replace(ns=max(chief.ns - excess_ns, 0)), *others]

@@ -1,16 +1,15 @@
-"""Which tasks and jobs nobody waited for as they ended, so that Jaeger's critical path passes them by.
+"""Finds tasks and jobs without a waiter at their end, so that Jaeger's critical path skips them.
 
-Jaeger takes the child that ends last for the one that was waited for, whoever that was. It leaves out one
-relation, that of a CONSUMER below a PRODUCER, which is OpenTelemetry's for work that was handed over and not
-waited for (jaeger-ui, `CriticalPath/utils/cpspan.ts`, since 2.15). So those get these kinds, and nothing else of
-them changes: they stand where they belong, at their own times.
+Jaeger treats the child that ends last as the awaited one. It leaves out one relation, a CONSUMER below a PRODUCER,
+which is OpenTelemetry's for work that was submitted and not awaited (jaeger-ui, `CriticalPath/utils/cpspan.ts`,
+since 2.15). So these tasks and jobs get these kinds; their parents and times do not change.
 
     handle (run)       |------------------------------------------|    PRODUCER
       await first         |-----|                                      ended by `job first`
       job first         |-------|
-      job second        |------------|                                 CONSUMER: at its end `handle` was at work
+      job second        |------------|                                 CONSUMER: at its end `handle` was running
       await third                       |-----|                        ended by `job third`
-      job fourth        |----------------|                             ended in a wait, for another one: passed by
+      job fourth        |----------------|                             ended in a wait for another one: skipped
       job third         |---------------------|
       job audit                                 |------------------|   CONSUMER: it outlived its spawner
 """
@@ -26,7 +25,7 @@ _DEEPEST = 64  # an activity that spawned one that spawned one ...
 
 
 class _Waits:
-    """When one activity waited."""
+    """The waits of one activity."""
 
     def __init__(self, stretches: Sequence[tuple[int, int]]) -> None:
         waits = sorted(stretches)
@@ -41,11 +40,11 @@ class _Waits:
 def by_who_waited(
     made: Sequence[SpanSpec], owners: Mapping[int, int], resolution_ns: int, pause: Pause
 ) -> tuple[set[int], set[int]]:
-    """Return the indices of the tasks and jobs that were waited for, and of those that nobody waited for.
+    """Return the indices of awaited tasks and jobs, and of those without a waiter.
 
-    `owners` says for each index below which activity it hangs. Waited for is who ended a wait of that
-    activity, or spawned who did. Of the others those are meant that ended while it did not wait, and were not
-    too short to have left a wait (`RESOLUTION_NS`).
+    `owners` has the activity above each index. Awaited are those that ended a wait of that activity, or spawned
+    one that did. The second set has those that ended while it did not wait, and were long enough to leave a
+    wait (`RESOLUTION_NS`).
     """
     stretches, awaited = _awaited(made, owners, pause)
     pause()
@@ -68,9 +67,9 @@ def by_who_waited(
 def _awaited(
     made: Sequence[SpanSpec], owners: Mapping[int, int], pause: Pause
 ) -> tuple[dict[int, list[tuple[int, int]]], set[tuple[int, int]]]:
-    """When each activity waited; and who was waited for, as pairs of one above and one below it.
+    """The waits of each activity; and the awaited activities, as pairs of one above and one below it.
 
-    An activity that spawned one which ended the wait counts as one: the path comes through it.
+    An activity that spawned the waker counts as awaited: Jaeger's critical path passes through it.
     """
     spawners = _spawners(made, pause)
     stretches: dict[int, list[tuple[int, int]]] = {}
@@ -81,7 +80,7 @@ def _awaited(
             continue
         waiter, waker = about.activity, about.followed_id
         stretches.setdefault(waiter, []).append((spec.start_ns, spec.end_ns))
-        if waker not in spawners and index not in owners:  # the way back from a job, below it
+        if waker not in spawners and index not in owners:  # the return from a job, below it
             waker = spec.parent_id
         if waker:
             edges.add((waiter, waker))
@@ -91,7 +90,7 @@ def _awaited(
 
 
 def _spawners(made: Sequence[SpanSpec], pause: Pause) -> dict[int, int]:
-    """By whom each activity was spawned; 0: by none."""
+    """The spawner of each activity; 0 without one."""
     found: dict[int, int] = {}
     for spec in rested(made, pause):
         if isinstance(spec.about, ACTIVITIES):
@@ -100,7 +99,7 @@ def _spawners(made: Sequence[SpanSpec], pause: Pause) -> dict[int, int]:
 
 
 def _between(waiter: int, waker: int, spawners: Mapping[int, int]) -> list[int]:
-    """The waiter, and whom it spawned who spawned another and so on down to the waker; or the two alone."""
+    """The chain of spawned activities from the waiter to the waker; or the two alone."""
     chain = [waker]
     while chain[-1] != waiter and chain[-1] in spawners and len(chain) < _DEEPEST:
         chain.append(spawners[chain[-1]])

@@ -1,1 +1,1 @@
-"""Pure: who occupied the workers of pools, and devices, while others were queued for them."""
+"""The occupants of pools' workers, and of devices, while others were in the queue. Pure."""

@@ -1,13 +1,12 @@
-"""Pure: when a device came to a call, and whose calls were before it in the queue.
+"""Finds when a device began a call, and the calls ahead of it in the queue. Pure.
 
-A call that returns when the device is done holds its thread for the queue and the work alike. Calls are
-taken to be served in the order in which they came, so one queued until the last that had come before it,
-and ended while it waited, was done:
+A call that returns when the device has finished blocks its thread for queue and work alike. Calls are assumed to
+be served in order of arrival, so a call was in the queue until the last earlier call that ended meanwhile had ended:
 
     first     |---------work---------|
     second         |~~~~~queue~~~~~~~|------work------|
 
-Where the device itself told how long it worked (a copy on a stream that is known), the work is that.
+If the device measured its own time (a copy on a known stream), the work is that time.
 """
 
 from typing import NamedTuple
@@ -19,13 +18,13 @@ from whywait.tracer.spans.pools.history import PoolPast
 class Position(NamedTuple):
     """A call's position in the queue of a device."""
 
-    free_ns: int  # when the device came to it: its start, where nobody was before it
-    worked_ns: int | None  # how long the device says that it worked for it; None: it does not tell
-    ahead: list[Occupancy]  # the calls that had come before, and ended while this one was under way
+    free_ns: int  # when the device began it: its start without calls ahead
+    worked_ns: int | None  # the device's own time for it; None: not measured
+    ahead: list[Occupancy]  # earlier calls that ended while this one was open
 
 
 def position_of(call: DeviceCall, past: PoolPast) -> Position:
-    """When the device came to the call, and who was before it."""
+    """Return the call's position in the device's queue."""
     held = call.held
     ahead = [
         one
@@ -43,5 +42,5 @@ def _worked_ns(call: DeviceCall) -> int | None:
         return None
     try:
         return call.worked_ns()
-    except Exception:  # the host may have shut its device down: then it is as if it did not tell
+    except Exception:  # the host may have shut its device down: then the time is unknown
         return None

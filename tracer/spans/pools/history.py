@@ -1,4 +1,4 @@
-"""Who held the workers of pools, and devices: the history of each is put in order once for all requests of a lot."""
+"""The occupants of pools and devices over time: each history is sorted once per batch of requests."""
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
@@ -32,7 +32,7 @@ class _History:
 
 
 class PoolPast:
-    """What is remembered of the pools since a moment; `pause` is called now and then."""
+    """The history of the pools since a moment; `pause` is called periodically."""
 
     def __init__(self, since_ns: int = 0, pause: Pause = no_pause) -> None:
         self._pause = pause
@@ -46,26 +46,26 @@ class PoolPast:
         return known
 
     def held(self, pool: Pool | DeviceLine, start_ns: int, end_ns: int) -> list[Occupancy]:
-        """Who held a worker, or the device, in a stretch, in order of their beginning; some may have ended before it."""
+        """Return the occupants in a stretch, sorted by start; some may have ended before it."""
         known = self._of(pool)
         return known.held[bisect_right(known.ended, start_ns) : bisect_left(known.starts, end_ns)]
 
     def shares(
         self, pool: Pool | DeviceLine, start_ns: int, end_ns: int, own_id: int = 0
     ) -> tuple[list[Share], int]:
-        """Who had how much of a wait for a worker, and what nobody known had; longest first, and where they are many
-        those of one name in one trace as one. `own_id` is of the job that waited, which is none of them."""
+        """Return the occupants' shares of a wait for a worker, and the share without a known occupant; longest first.
+        Many occupants are merged by name and trace. `own_id` is the waiting job's, which is left out."""
         known = self._of(pool)
         own = known.latest.get(own_id) if own_id else None
-        if own is not None and own.start_ns < end_ns:  # it held another worker of the pool meanwhile
+        if own is not None and own.start_ns < end_ns:  # it occupied another worker of the pool meanwhile
             found, other_ns = occupant_shares(start_ns, end_ns, self.held(pool, start_ns, end_ns), own_id)
             return (by_trace(found) if len(found) > OCCUPANT_LIMIT else found), other_ns
         return known.shares.between(start_ns, end_ns)
 
     def full_until(self, pool: Pool, start_ns: int, end_ns: int) -> int:
-        """The last moment of a stretch at which all workers of a pool had a job; its start if they never had.
+        """Return the last moment of a stretch at which all workers of a pool had a job; its start without one.
 
-        Where not all of the jobs are known any more, they are taken to have had.
+        If some jobs are no longer known, all workers count as busy.
         """
         if pool.of_processes or pool.size <= 1 or start_ns >= end_ns:
             return end_ns
@@ -75,7 +75,7 @@ class PoolPast:
         return self._of(pool).shares.held_until(pool.size, start_ns, end_ns)
 
     def begun_after(self, pool: Pool, ns: int) -> Iterator[Occupancy]:
-        """Who got a worker later than that, the next first."""
+        """Return the occupants that began later, the next one first."""
         known = self._of(pool)
         for index in range(bisect_right(known.starts, ns), len(known.held)):
             yield known.held[index]

@@ -1,4 +1,4 @@
-"""Pure: what each who held a worker had of a wait, from a history that is divided once for all who waited.
+"""The occupants' shares of a wait, from a history that is divided once for all waiters. Pure.
 
 A job that queues behind hundreds waits for nearly all that the next one waits for:
 
@@ -6,8 +6,8 @@ A job that queues behind hundreds waits for nearly all that the next one waits f
     wait           |~~~~~~~~~~~~~~~~~~~~~~|              ends within 4: a part of 1, all of 2 and 3, a part of 4
     wait             |~~~~~~~~~~~~~~~~~~~~~~~~~~|
 
-So each instant is divided among those who held a worker then, as `shares.occupant_shares` does for one stretch, and
-what each had until each border is kept. Of a wait only the two instants at its ends are divided anew.
+So each instant is divided among its occupants, as `shares.occupant_shares` does for one stretch, and the cumulative
+shares are stored at each border. For a wait only the two instants at its ends are divided again.
 """
 
 from bisect import bisect_left, bisect_right, insort
@@ -24,7 +24,7 @@ _NEVER_NS: Final = 2**63
 
 
 class PoolShares:
-    """Of one pool; `held` in order of beginning."""
+    """The shares of one pool; `held` is sorted by start."""
 
     def __init__(self, held: Sequence[Occupancy], pause: Pause) -> None:
         ends = [one.end_ns or _NEVER_NS for one in held]
@@ -32,9 +32,9 @@ class PoolShares:
         self._held = [one for one, _ in lasted]
         self._starts = [one.start_ns for one in self._held]
         self._borders = sorted({*(one.start_ns for one in held), *ends})
-        self._active: list[list[int]] = []  # who held a worker, from each border to the next
-        self._until: list[list[int]] = []  # what each of them had had by then
-        self._whole = [0] * len(self._held)  # what each had in all
+        self._active: list[list[int]] = []  # the occupants from each border to the next
+        self._until: list[list[int]] = []  # the cumulative share of each of them by then
+        self._whole = [0] * len(self._held)  # the total share of each
         self._groups = [(one.trace_id, one.name) for one in self._held]
         self._divide([end_ns for _, end_ns in lasted], pause)
 
@@ -52,9 +52,9 @@ class PoolShares:
             self._until.append([self._whole[index] for index in active])
 
     def between(self, start_ns: int, end_ns: int) -> tuple[list[Share], int]:
-        """Who had how much of a stretch, and what nobody had; longest first.
+        """Return the occupants' shares of a stretch, and the rest without one; longest first.
 
-        Where they are more than a span can name, the jobs of one name in one trace are one, under the longest.
+        If there are more than a span can name, the jobs of one name in one trace are merged, under the longest.
         """
         indices, shares = self._shares(start_ns, end_ns)
         other_ns = end_ns - start_ns - sum(shares)
@@ -64,7 +64,7 @@ class PoolShares:
         return sorted(found, key=lambda share: -share.ns), other_ns
 
     def held_until(self, workers: int, start_ns: int, end_ns: int) -> int:
-        """The last moment of a stretch at which so many workers were held; its start if they never were."""
+        """Return the last moment of a stretch with this many workers occupied; its start without one."""
         at = bisect_left(self._borders, end_ns) - 1
         while at >= 0 and (at + 1 == len(self._borders) or self._borders[at + 1] > start_ns):
             if len(self._active_from(at)) >= workers:
@@ -73,7 +73,7 @@ class PoolShares:
         return start_ns
 
     def _shares(self, start_ns: int, end_ns: int) -> tuple[list[int], list[int]]:
-        """Who had a part, in order of their beginning, and how much."""
+        """The occupants with a share, sorted by start, and their shares."""
         first = bisect_right(self._borders, start_ns) - 1
         last = bisect_left(self._borders, end_ns) - 1
         at_start, at_end = self._active_from(first), self._active_from(last)
@@ -99,7 +99,7 @@ class PoolShares:
         return self._active[border] if 0 <= border < len(self._active) else []
 
     def _cut(self, border: int, active: Sequence[int], end_ns: int) -> dict[int, int]:
-        """What those active from a border on had had by a moment before the next."""
+        """The cumulative shares of those active from a border on, at a moment before the next."""
         if not active:
             return {}
         begin, end = self._borders[border], self._borders[border + 1]

@@ -19,7 +19,7 @@ def add_queue_segment(drawing: Drawing, job: Job, segment: Segment, small: dict[
         about = _queued(drawing, job, segment)
     elif segment.kind == s.WAIT_POOL_STARTUP:  # 2. its worker had to be started
         about = _started(drawing, job, segment)
-    elif segment.start_ns < job.idle_since_ns:  # 3. another worker was free, and did not come to take it
+    elif segment.start_ns < job.idle_since_ns:  # 3. another worker was free, and did not take it
         about = AboutWait(job.span_id, segment.kind, _not_taken(drawing, job, segment), pool=job.pool)
     else:  # 4. its worker was free, and had not begun
         about = AboutWait(job.span_id, segment.kind, _handed_over(drawing, job, segment), pool=job.pool)
@@ -42,7 +42,7 @@ def _started(drawing: Drawing, job: Job, segment: Segment) -> AboutWait:
         initializer = initializer[0], min(initializer[1], segment.end_ns - segment.start_ns)
     off_cpu = UNSEEN
     if drawing.observed is not None and job.start_ns:
-        # what the initializer did is the pool's start-up, whatever it was: only the thread's own start is asked for
+        # the initializer's time is the pool's start-up: only the thread's own start is explained
         started_ns = segment.end_ns - (initializer[1] if initializer is not None else 0)
         off_cpu = drawing.observed.blocked(
             segment.kind, job.thread_id, segment.start_ns, started_ns, running=True
@@ -55,11 +55,11 @@ def _not_taken(drawing: Drawing, job: Job, segment: Segment) -> OffCpu:
     if drawing.observed is None or not woken:
         return UNSEEN
     found = drawing.observed.way_back("a free worker", woken, segment.start_ns, segment.end_ns)
-    return found._replace(lock_ns=None)  # the pool's own queue, where a worker waits that nobody woke
+    return found._replace(lock_ns=None)  # the pool's own queue, where an idle worker waits
 
 
 def _woken(drawing: Drawing, job: Job, segment: Segment) -> int:
-    """The thread that could have taken the job before the one that did: the next to begin one; 0 if unknown."""
+    """The thread that could have taken the job earlier: the next one to begin a job; 0 if unknown."""
     if job.pool is None:
         return 0
     later = drawing.past.pools.begun_after(job.pool, segment.start_ns)

@@ -1,4 +1,4 @@
-"""Pure: divides a stretch of waiting among those who occupied the workers, or the device, meanwhile."""
+"""Divides a wait among the occupants of the workers, or of the device. Pure."""
 
 from bisect import insort
 from collections.abc import Iterable
@@ -9,7 +9,7 @@ from whywait.tracer.records.occupancy import Occupancy
 
 
 class Share(NamedTuple):
-    """One occupant's part of a wait."""
+    """One occupant's share of a wait."""
 
     occupant: Occupancy
     ns: int
@@ -18,9 +18,9 @@ class Share(NamedTuple):
 def occupant_shares(
     start_ns: int, end_ns: int, occupancies: Iterable[Occupancy], exclude_span_id: int
 ) -> tuple[list[Share], int]:
-    """Who held the workers from `start_ns` to `end_ns`: each instant is divided among those who did.
+    """Return the occupants' shares from `start_ns` to `end_ns`: each instant is divided among its occupants.
 
-    Returns the shares, longest first, and what no known occupant held; together they sum to the wait.
+    Returns the shares, longest first, and the rest without a known occupant; together they sum to the wait.
     """
     held = [
         (max(one.start_ns, start_ns), min(one.end_ns or end_ns, end_ns), one)
@@ -54,7 +54,7 @@ def parts(length_ns: int, count: int) -> list[int]:
 
 
 def by_trace(shares: Iterable[Share]) -> list[Share]:
-    """The shares of one trace's jobs of one name taken together, under the longest of them."""
+    """Merge the shares of jobs with one name in one trace, under the longest of them."""
     chief: dict[tuple[int, str], Share] = {}
     for share in shares:  # longest first
         key = (share.occupant.trace_id, share.occupant.name)

@@ -1,1 +1,1 @@
-"""Pure: the spans of an activity's waits, and of its way back from each."""
+"""The spans of an activity's waits, and of its return from each. Pure."""

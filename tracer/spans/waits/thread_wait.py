@@ -1,4 +1,4 @@
-"""Pure: what the wait span of a thread says: its name, which lock, and who was its holder."""
+"""The contents of a thread's wait span: its name, the lock, and the lock's holder. Pure."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -23,7 +23,7 @@ def thread_wait_name(wait: Wait) -> str:
 
 
 def lock_of(waited: Waited) -> Lock | None:
-    """The lock that was waited for; None where it was none."""
+    """The awaited lock; None for other waits."""
     if not waited.waiters:
         return None
     changes = sum(_holder(one) != _holder(other) for one, other in pairwise(waited.holds))
@@ -36,10 +36,10 @@ def _holder(hold: Hold) -> tuple[int, int, str]:
 
 
 def holders(start_ns: int, cause_ns: int, holds: Sequence[Hold]) -> list[Blocker]:
-    """Who held the lock from `start_ns` to `cause_ns`, for how long, and in how many holds.
+    """The holders of the lock from `start_ns` to `cause_ns`, for how long, and in how many holds.
 
     wait     |-----------------------|
-    holds  ------|h1  ----|h2  ------|h3        each lasts from the release before it to its own
+    holds  ------|h1  ----|h2  ------|h3        each lasts from the previous release to its own
     """
     found: dict[object, Blocker] = {}
     at = start_ns

@@ -1,4 +1,4 @@
-"""The spans of an activity's waits, and of its way back from each."""
+"""The spans of an activity's waits, and of its return from each."""
 
 from bisect import bisect_left
 from types import CodeType
@@ -22,7 +22,7 @@ _NO_WAITED: Final = Waited("")  # of a wait of the loop
 
 
 def add_wait(drawing: Drawing, activity: Activity, wait: Wait, small: dict[str, int]) -> None:
-    """The spans of one wait and of what followed it, or their parts of sums."""
+    """The spans of one wait and of the return from it, or their parts of sums."""
     waited_ns = wait.cause_ns - wait.start_ns
     queued_ns = drawing.queued_in(activity, wait)
     drawing.note_queued(activity, wait.start_ns, wait.end_ns, queued_ns)
@@ -61,7 +61,7 @@ def _resume_segments(drawing: Drawing, wait: Wait) -> list[Segment]:
 
 
 def _handles_result(drawing: Drawing, callback: Callback) -> bool:
-    """Whether it was a step of this request that a job's result had woken."""
+    """Whether it was a step of this request that was woken by a job's result."""
     if callback.request is not drawing.request:
         return False
     ends, by_job = drawing.steps_of(callback.span_id)
@@ -74,7 +74,7 @@ def _add_await(drawing: Drawing, activity: Activity, wait: Wait, queued_ns: int 
     waited, is_edge = wait.waited or _NO_WAITED, wait.kind not in (s.WAIT_COLLECT_ORDER, s.WAIT_GC)
     shared = None
     if wait.kind == s.WAIT_LIMITER and wait.pool is not None:
-        # those of a job are its worker's; who else has a token is known by the one who gave it up
+        # those of a job are its worker's; the release of a token names its other holders
         shared = occupants(*drawing.past.pools.shares(wait.pool, wait.start_ns, wait.cause_ns))
     about = AboutWait(
         activity.span_id, wait.kind, _off_cpu_in_call(drawing, activity, wait, queued_ns), wait.site,
@@ -96,7 +96,7 @@ def _name(wait: Wait) -> str:
 
 
 def _off_cpu_in_call(drawing: Drawing, activity: Activity, wait: Wait, queued_ns: int | None) -> OffCpu:
-    """A call's end was seen only once Python ran again: part of it may have been a wait for the GIL."""
+    """The call's end was observed only when Python ran again: part of it may have been a wait for the GIL."""
     observed, waited = drawing.observed, wait.waited
     if waited is None or waited.end_seen or observed is None:
         return UNSEEN
@@ -119,7 +119,7 @@ def _waker(drawing: Drawing, by: WokenBy) -> Waker:
 
 
 def _blockers(wait: Wait) -> tuple[list[Blocker], int]:
-    """Who held the lock, and in how many holds the chief one; or who gave back what was waited for."""
+    """The lock's holders, and the number of the chief one's holds; or the releaser of what was awaited."""
     waited = wait.waited
     # of an edge, who gave the signal is the waker
     if waited is not None and waited.waiters and wait.kind != s.WAIT_AWAIT:
@@ -151,7 +151,7 @@ def _add_resume_segment(
     )  # fmt: skip
     name = segment.kind.replace("_", " ")
     if blockers:
-        # names are what stores count and list: how many callbacks they were is BLOCKER_COUNT
+        # trace stores count and list names: the number of callbacks is in BLOCKER_COUNT
         name = f"{name}: {blockers[0].name}"
     parent_id = wait.parent_id
     if isinstance(wait.by, Job) and wait.by.request is drawing.request:

@@ -1,13 +1,13 @@
-"""Pure: cuts a recorded wait where somebody else came to be the one who was waited for."""
+"""Cuts a recorded wait where its waker changes. Pure."""
 
 from whywait.tracer.records.request import THREAD, Activity, Job, Mark, Request, Wait
 from whywait.tracer.schema import WAIT_AWAIT, WAIT_COLLECT_ORDER
 
 
 def wait_parts(activity: Activity, wait: Wait) -> list[Wait]:
-    """The wait up to its cause as one or more waits that touch, each with the one who ended it.
+    """Return the wait up to its cause as one or more waits without gaps, each with its waker.
 
-    Only the last of them keeps what came after the cause.
+    Only the last of them keeps the time after the cause.
     """
     if wait.kind != WAIT_AWAIT:
         return [wait]
@@ -17,10 +17,10 @@ def wait_parts(activity: Activity, wait: Wait) -> list[Wait]:
 
 
 def _made_meanwhile(activity: Activity, wait: Wait) -> list[Wait]:
-    """Cuts where the task that ended the wait was made, if the waiter lent only its context to that.
+    """Cut at the creation of the task that ended the wait, if the waiter only lent its context to it.
 
-    A callback that the waiter set makes the task when a timer or a socket calls it: until then the wait
-    was for those, and the waiter, whose context the new task has, made nothing.
+    A callback of the waiter creates the task when a timer or a socket calls it: until then the wait was for
+    those, and the waiter, whose context the new task has, created nothing.
     """
     waker = wait.by
     if not isinstance(waker, Activity) or isinstance(waker, Job) or waker.spawner is not activity:
@@ -35,7 +35,7 @@ def _made_meanwhile(activity: Activity, wait: Wait) -> list[Wait]:
 
 
 def _collected_late(activity: Activity, wait: Wait) -> list[Wait]:
-    """Cuts where the request's own job was done, and where a collector that serves others took its result.
+    """Cut at the end of the request's own job, and where a collector that serves others collected its result.
 
     job        |------run-----|
     collector  ...others'.................|took it|
