@@ -28,7 +28,7 @@ class WorkerClocks:
     def __init__(self, executor: Any) -> None:
         self._executor = ref(executor)
         self._reader = SmallReader()
-        self._files: dict[int, tuple[int, int]] = {}
+        self._files: dict[int, list[int]] = {}
         self._closed = False
 
     def processes(self) -> list[int]:
@@ -39,19 +39,18 @@ class WorkerClocks:
     def read(self) -> dict[int, WorkerClock]:
         """Return a reading of every live process, by id."""
         found: dict[int, WorkerClock] = {}
-        processes = self.processes()
+        processes = self.processes() if not self._closed else []
         for process_id in processes:
             with suppress(OSError):
                 cpu_ns = time.clock_gettime_ns((~process_id << 3) | 2)  # Linux: see clock_getcpuclockid
                 if process_id not in self._files:
-                    self._files[process_id] = _opened(process_id)
-                schedstat, io = self._files.get(process_id, (-1, -1))
+                    self._files[process_id] = [_opened(process_id, name) for name in ("schedstat", "io")]
+                schedstat, io = self._files.get(process_id) or (-1, -1)
                 found[process_id] = WorkerClock(cpu_ns, self._word(schedstat, 1), self._word(io, 3))
         for process_id in self._files.keys() - set(processes) if len(self._files) > len(processes) else ():
             self._close(process_id)
-        if self._closed:  # maybe meanwhile
+        if self._closed:  # meanwhile: nobody else closes what was opened after that
             self.close()
-            return {}
         return found
 
     def _word(self, fd: int, at: int) -> int | None:
@@ -64,18 +63,17 @@ class WorkerClocks:
                 os.close(fd)
 
     def close(self) -> None:
-        """Closes the files, for good."""
+        """Closes the files; a later reading has nothing to say."""
         self._closed = True
-        for process_id in list(self._files):  # no lock: a forked process may have inherited it as held
+        for process_id in list(self._files):  # no lock: a forked process may have inherited it acquired
             self._close(process_id)
 
     def __del__(self) -> None:
         self.close()
 
 
-def _opened(process_id: int) -> tuple[int, int]:
-    fds = [-1, -1]
-    for at, name in enumerate(("schedstat", "io")):
-        with suppress(OSError):
-            fds[at] = os.open(f"/proc/{process_id}/{name}", os.O_RDONLY | os.O_CLOEXEC)
-    return fds[0], fds[1]
+def _opened(process_id: int, name: str) -> int:
+    try:
+        return os.open(f"/proc/{process_id}/{name}", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return -1

@@ -1,13 +1,14 @@
 """Adds samples to a job of a process pool: when its worker took it, what it did, when it finished."""
 
-from collections.abc import Hashable
+from bisect import bisect_right
+from collections.abc import Hashable, Sequence
 from typing import Final
 
 from whywait.tracer.host.process_clocks import WorkerClock
 from whywait.tracer.host.syscall_names import most_seen
 from whywait.tracer.offcpu.explanation import OffCpu
 from whywait.tracer.offcpu.state_split import Memory
-from whywait.tracer.records.process_job import Pipe, passed_ns
+from whywait.tracer.sampler.shared.pool_table import IDLE
 from whywait.tracer.sampler.thread_samples import Samples
 
 _LEAST_NS: Final = 50_000
@@ -20,28 +21,40 @@ class ObservedWorkers:
         self._samples = samples
         self._memory = memory
 
-    def reached(self, pipe: Pipe, sign: int, total: int, start_ns: int, end_ns: int) -> tuple[int, int]:
-        """When so many bytes had come by the far end of a pipe: the last moment before, and the first; 0: never seen.
+    def taken(
+        self, key: int, size: int, queued_ns: int, jobs_put: Sequence[int], until_ns: int
+    ) -> tuple[int, int]:
+        """Return when a job that was queued at `queued_ns` was last sampled waiting, and when it was taken; 0: never.
 
-        That is what passed the near end, which is this process's, and what is in the pipe: more by the pipe of
-        results (`sign` 1), less by that of calls (-1).
+        Workers take jobs in the order of the queue, so it was taken when no more jobs are in the queue than were
+        added after it.
         """
-        before_ns, history = 0, pipe.history()
-        for stay in self._samples.stays(pipe.key, start_ns, end_ns):
-            seen_ns, at_ns = max(stay.first_ns, start_ns), passed_ns(history, total - sign * stay.number)
-            if at_ns is not None and at_ns <= seen_ns:
-                return before_ns, seen_ns
-            if at_ns is not None and at_ns <= min(
-                stay.last_ns, end_ns
-            ):  # as much left the pipe as entered it
-                return seen_ns, at_ns
-            before_ns = min(stay.last_ns, end_ns)
-        return before_ns, 0
+        later = bisect_right(jobs_put, queued_ns)
+        waiting_ns = 0
+        for stay in self._samples.stays(key, queued_ns, until_ns):
+            seen_ns = max(stay.first_ns, queued_ns)
+            on_their_way = size - stay.number
+            if on_their_way <= bisect_right(jobs_put, seen_ns) - later:
+                return waiting_ns, seen_ns
+            last = later + on_their_way - 1  # the last of the later jobs: with that one it was taken
+            if last < len(jobs_put) and jobs_put[last] <= stay.last_ns:
+                return min(seen_ns, until_ns), jobs_put[last]
+            waiting_ns = min(stay.last_ns, until_ns)
+        return waiting_ns, 0
 
     def run_queue_ns(self, worker: int, start_ns: int, end_ns: int) -> int:
         """Return the worker's run-queue time; 0 without samples."""
         queued_ns = self._samples.run_queue_ns(worker, start_ns, end_ns) if worker else None
         return min(queued_ns or 0, end_ns - start_ns)
+
+    def done_ns(self, worker: int, start_ns: int, end_ns: int) -> int:
+        """Return when the worker was last sampled with its job, at or before `end_ns`."""
+        left_ns = 0
+        for stay in reversed(self._samples.stays(worker, start_ns, end_ns)):
+            if stay.state != IDLE:
+                return (min(stay.last_ns, end_ns) + left_ns) // 2 if left_ns else end_ns
+            left_ns = max(stay.first_ns, start_ns)
+        return end_ns
 
     def run(
         self, kind: Hashable, worker: int, start_ns: int, end_ns: int, used: WorkerClock | None
@@ -50,6 +63,7 @@ class ObservedWorkers:
         the rest.
         """
         seen = self._samples.seen(worker, start_ns, end_ns)
+        states = {state: count for state, count in seen.states.items() if state != IDLE}
         wall_ns = end_ns - start_ns
         queued_ns = used.run_queue_ns if used is not None else None
         if queued_ns is None:
@@ -57,9 +71,7 @@ class ObservedWorkers:
         cpu_ns = min(used.cpu_ns, wall_ns) if used is not None else 0
         queued_ns = min(queued_ns, wall_ns - cpu_ns)
         work = "worker" if used is not None else "worker, its CPU time not known"
-        split = self._memory.split(
-            (work, kind), wall_ns - cpu_ns - queued_ns, seen.states, running=used is None
-        )
+        split = self._memory.split((work, kind), wall_ns - cpu_ns - queued_ns, states, running=used is None)
         call_ns = split.call_ns if split.call_ns >= _LEAST_NS else None
         return OffCpu(
             on_cpu_ns=cpu_ns + (split.running_ns if used is None else 0),

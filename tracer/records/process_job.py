@@ -5,15 +5,12 @@ submit             pickling    sending                   came     received   don
  manager and feeder    feeder    feeder   a worker process  manager   manager
 """
 
-from bisect import bisect_left
 from collections import deque
 from typing import NamedTuple
 
 from whywait.tracer.host.code_location import Place
 from whywait.tracer.host.process_clocks import WorkerClock
 from whywait.tracer.records.occupancy import Occupancy
-
-_MOST_PASSED, _MOST_PICKLINGS = 8_192, 256
 
 
 class Part(NamedTuple):
@@ -26,58 +23,46 @@ class Part(NamedTuple):
     run_queue_ns: int | None
 
 
-class Pipe:
-    """What this process wrote into a pipe of a pool, or read from it."""
+class Calls(NamedTuple):
+    """The queue by which a pool hands calls to its workers."""
 
-    __slots__ = ("_passed", "key", "total")
-
-    def __init__(self, key: int) -> None:
-        self.key = key  # by which the sampler's records of what is in it are known
-        self.total = 0  # bytes
-        self._passed: deque[tuple[int, int]] = deque(maxlen=_MOST_PASSED)
-
-    def note(self, length: int, now: int) -> None:
-        """A message of so many bytes had passed by now."""
-        self.total += length
-        self._passed.append((self.total, now))
-
-    def history(self) -> list[tuple[int, int]]:
-        """The total after each message, and when; in order."""
-        return list(self._passed)
-
-
-def passed_ns(history: list[tuple[int, int]], total: int) -> int | None:
-    """Pure: when so many bytes had passed; None: they have not."""
-    at = bisect_left(history, (total,)) if total > 0 else -1
-    return 0 if at < 0 else history[at][1] if at < len(history) else None
-
-
-class Pipes:
-    """Between a pool and its workers."""
-
-    def __init__(self, key: int) -> None:
-        self.calls, self.results = Pipe(key), Pipe(key + 1)
-        self.picklings: deque[Occupancy] = deque(maxlen=_MOST_PICKLINGS)  # of calls
+    key: int  # by which the sampler's records of its free places are known; 0: there are none
+    places: int
+    put_ns: deque[int]  # when each call was in the queue
+    picklings: deque[Occupancy]  # of its calls
 
 
 class Passage:
     """Filled while the job goes its way, by one thread after another; 0 and None: not yet, or not known."""
 
     __slots__ = (
-        "manager_id", "pickling", "pipes", "receiving", "results_before", "sending", "sent_total", "starting",
-        "submitted_at", "unpickling", "used", "worker",
+        "after", "before", "began_ns", "calls", "length", "manager_id", "pickling", "receiving", "sending",
+        "sent_ns", "starting", "submitted_at", "turn_ns", "unpickling", "worker",
     )  # fmt: skip
 
-    def __init__(self, pipes: Pipes, submitted_at: Place | None = None) -> None:
-        self.pipes = pipes
+    def __init__(self, calls: Calls, submitted_at: Place | None = None) -> None:
+        self.calls = calls
         self.submitted_at = submitted_at
         self.pickling: Part | None = None
+        self.sent_ns = 0  # it was pickled, and began to be written
         self.sending: Part | None = None
-        self.sent_total = 0  # bytes of calls written, with it
-        self.worker = 0  # the process that ran it
-        self.used: WorkerClock | None = None  # by it
-        self.starting = False  # the worker may not have been up: no result had come from it before
+        self.turn_ns = 0  # a worker was free for it
+        self.began_ns = 0  # the later of the two
+        self.before: dict[int, WorkerClock] = {}  # the workers' clocks then
+        self.starting = False  # a worker may not have been up then: no result had come from it
         self.manager_id = 0  # native id of the thread that hands calls out and takes results
         self.receiving: Part | None = None
-        self.results_before = 0  # bytes of results read, without it
+        self.length = 0  # of its result, bytes in the pipe
+        self.after: dict[int, WorkerClock] = {}  # the workers' clocks when its result had come
         self.unpickling: Part | None = None
+        self.worker = 0  # the process that ran it
+
+    def used(self) -> WorkerClock | None:
+        """What the worker used from when the job began until its result came, where the worker is known."""
+        before, after = self.before.get(self.worker), self.after.get(self.worker)
+        if after is None or before is None or not self.began_ns:
+            return after if self.began_ns else None  # without a reading before: it was started meanwhile
+        queued_ns = None
+        if after.run_queue_ns is not None and before.run_queue_ns is not None:
+            queued_ns = max(after.run_queue_ns - before.run_queue_ns, 0)
+        return WorkerClock(max(after.cpu_ns - before.cpu_ns, 0), queued_ns, None)

@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 
 from whywait.tracer.sampler.child import main
 from whywait.tracer.sampler.gil_address import GilAddress, gil_address
-from whywait.tracer.sampler.pool_table_writer import PoolTable
+from whywait.tracer.sampler.pool_table_writer import WatchTable
 from whywait.tracer.sampler.shared import thread_records
 from whywait.tracer.sampler.shared.cpu_records import CPU_RECORD, CPU_RECORDS
 
@@ -47,7 +47,7 @@ class SamplerProcess:
     def __init__(self, address: GilAddress) -> None:
         self._fd = _shared_memory(thread_records.SIZE)
         self._memory: mmap.mmap | None = mmap.mmap(self._fd, thread_records.SIZE)
-        self.pools = PoolTable(self._memory, thread_records.WATCH_AT)
+        self.pools = WatchTable(self._memory, thread_records.WATCH_AT)
         self._woken = 0
         self.id = 0
         self._said = b""

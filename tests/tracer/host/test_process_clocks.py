@@ -74,11 +74,11 @@ def test_what_is_read_while_another_thread_closes_is_closed_too(
     clocks = WorkerClocks(executor)
     plain, asked = process_clocks._opened, []
 
-    def opened(process_id: int) -> tuple[int, int]:
+    def opened(process_id: int, name: str) -> int:
         asked.append(process_id)
         if len(asked) == at:
             clocks.close()  # as `stop` may, just then
-        return plain(process_id)
+        return plain(process_id, name)
 
     monkeypatch.setattr(process_clocks, "_opened", opened)
     clocks.read()

@@ -24,7 +24,7 @@ from whywait.tracer.probes.patches import Patches
 from whywait.tracer.probes.probe import Session, Undo
 from whywait.tracer.probes.process_pool.process_queue import Entry, ProcessQueue
 from whywait.tracer.probes.process_pool.transfer import PROBE, Transfer
-from whywait.tracer.probes.threads.thread_pool import JOB_ATTRIBUTE, record_startup, timed_shutdown
+from whywait.tracer.probes.threads.thread_pool import JOB_ATTRIBUTE, record_shutdown, record_startup
 from whywait.tracer.records.current import here
 from whywait.tracer.records.process_job import Passage
 
@@ -57,10 +57,10 @@ def install(_: Session) -> Undo:
 
     executor_class: Any = process.ProcessPoolExecutor
     plain_init, plain_submit = executor_class.__init__, executor_class.submit
+    plain_shutdown = executor_class.shutdown
     plain_spawn = executor_class._spawn_process
     queues: ByIdentity[ProcessQueue] = ByIdentity()
-    patches = Patches()
-    transfer = Transfer(functools.partial(_enter, getattr(process, "_process_chunk", None)), patches)
+    transfer = Transfer(functools.partial(_enter, getattr(process, "_process_chunk", None)))
 
     def queue_of(executor: Any) -> ProcessQueue:
         found = queues.get(executor)
@@ -95,6 +95,23 @@ def install(_: Session) -> Undo:
             if entry is not None and submitting.started:  # a process was started first
                 queue_of(self).started_first(entry, perf_counter_ns())
 
+    @functools.wraps(plain_shutdown)
+    def shutdown(self: Any, wait: bool = True, **kwargs: Any) -> None:
+        activity = waiter_here() if wait else None
+        if activity is None:
+            plain_shutdown(self, wait, **kwargs)
+            return
+        start_ns = perf_counter_ns()
+        inside = begin_wait()
+        try:
+            plain_shutdown(self, wait, **kwargs)
+        finally:
+            end_wait(inside)
+            try:
+                record_shutdown(activity, pool_of(self, NAME, self._max_workers), start_ns)
+            except Exception as error:
+                probe_failed(PROBE, error)
+
     @functools.wraps(plain_spawn)
     def _spawn_process(self: Any) -> None:
         activity = waiter_here()
@@ -117,12 +134,11 @@ def install(_: Session) -> Undo:
         for queue in queues.values():
             queue.clocks.close()
 
+    patches = Patches()
     patches.add("workers' clocks", close_clocks)
+    patches.add("the way of jobs to workers", transfer.undo)
     patches.replace(executor_class, "__init__", __init__)
     patches.replace(executor_class, "submit", submit)
-    shutdown = timed_shutdown(
-        executor_class.shutdown, lambda pool: pool_of(pool, NAME, pool._max_workers), PROBE
-    )
     patches.replace(executor_class, "shutdown", shutdown)
     patches.replace(executor_class, "_spawn_process", _spawn_process)
     return patches.undo
@@ -135,7 +151,7 @@ def _enter(
         fn = fn.args[0]  # what `map` was given
     job = make_job(queue.pool, fn, args)
     now = perf_counter_ns()
-    passage = Passage(queue.pipes, caller_place() if job is not None else None)
+    passage = Passage(queue.calls, caller_place() if job is not None else None)
     if job is not None:
         job.passage, job.born_ns = passage, now
         setattr(future, JOB_ATTRIBUTE, job)

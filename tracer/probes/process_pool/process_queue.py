@@ -7,24 +7,27 @@ many jobs as there are workers run, the others queue, and the next one runs when
     worker 2   |-----b-----|
     seen       submit a, b, c   ^ a came: c runs   ^ b came
 
-The bytes that each worker wrote tell who sent a result; its clocks then say what the job used.
+The bytes that each worker wrote tell who sent a result; the workers' clocks at both ends then say what the
+job used. Where the sender is not known, each of the jobs that ran is taken to have used an equal part.
 """
 
-import os
 import threading
 from collections import deque
 from threading import get_native_id
 from time import perf_counter_ns, thread_time_ns
 from typing import Any, NamedTuple
 
-from whywait.tracer.host.process_clocks import WorkerClocks
+from whywait.tracer.host.process_clocks import WorkerClock, WorkerClocks
+from whywait.tracer.host.process_pool_pipes import pipes_of
 from whywait.tracer.host.thread_clocks import run_queue_ns
 from whywait.tracer.hotpath import recorder
-from whywait.tracer.probes.process_pool.worker_use import Readings, WorkerUse
+from whywait.tracer.probes.process_pool.result_sender import Senders
 from whywait.tracer.records.occupancy import Occupancy
-from whywait.tracer.records.process_job import Part, Passage, Pipes
+from whywait.tracer.records.process_job import Calls, Part, Passage
 from whywait.tracer.records.request import Job, Pool
 
+Readings = dict[int, WorkerClock]
+_MOST_JOBS, _MOST_PICKLINGS = 8_192, 256
 _SHORT_NS = 200_000
 
 
@@ -60,7 +63,6 @@ class Came(NamedTuple):
     begin: Stand
     end: Stand
     length: int  # bytes in the pipe
-    results_before: int  # bytes
     readings: Readings  # of the workers, when it had come
 
 
@@ -80,22 +82,25 @@ class ProcessQueue:
         self.clocks = WorkerClocks(executor)
         self.came: Came | None = None  # the latest, until it is known whose it is
         sampler = recorder.active.sampler if recorder.active is not None else None
-        self._table = sampler.pools if sampler is not None else None
-        self._row = _ends_of(executor._call_queue) + _ends_of(executor._result_queue)
-        self.pipes = Pipes(next(self._table.keys) if self._table is not None else 0)
+        self._watched = sampler.pools.add(pipes_of(executor)) if sampler is not None else None
+        self.calls = Calls(
+            self._watched.key if self._watched is not None else 0,
+            int(getattr(executor._call_queue, "_maxsize", 0)),
+            deque(maxlen=_MOST_JOBS), deque(maxlen=_MOST_PICKLINGS),
+        )  # fmt: skip
         self._size = executor._max_workers
-        self._use = WorkerUse(self._size)
-        self._is_read = False  # since a job of a request runs
+        self._senders = Senders()
         self._running: list[Entry] = []
         self._waiting: deque[Entry] = deque()
         self._of_requests = 0  # jobs that run
         self._heard_of = set(self.clocks.processes())  # workers that do not start any more
         self._lock = threading.Lock()
+        self.note_processes()
 
     def note_processes(self) -> None:
-        """Says which processes the pool has, if the sampler is to read them."""
-        if self._table is not None and self._of_requests > 0:
-            self._table.show(self.pipes.calls.key, [*self._row, *self.clocks.processes()])
+        """The pool has other processes than before."""
+        if self._watched is not None:
+            self._watched.workers(self.clocks.processes())
 
     def serves_requests(self) -> bool:
         """Whether a job of a request runs."""
@@ -104,8 +109,10 @@ class ProcessQueue:
     def enter(self, entry: Entry, now: int) -> None:
         """A job was submitted."""
         with self._lock:
-            self._waiting.append(entry)
-            self._fill(now)
+            if len(self._running) < self._size:
+                self._run(entry, now, {})
+            else:
+                self._waiting.append(entry)
 
     def started_first(self, entry: Entry, now: int) -> None:
         """A process had to be started before the job could be queued, which is a wait of its own."""
@@ -113,60 +120,85 @@ class ProcessQueue:
             if entry.job is not None:
                 entry.job.born_ns = now
             if entry in self._running:
-                _has_worker_since(entry, now)
+                self._has_worker_since(entry, now)
 
-    def read_first(self) -> None:
-        """Reads what the workers are at before the first job of a request is with them."""
-        if not self._is_read:
-            self._is_read = True
-            self._use.begin(self.clocks.read())
+    def sent(self, entry: Entry, now: int) -> None:
+        """A job is pickled and now goes into the pipe."""
+        with self._lock:
+            entry.passage.sent_ns = now
+            if entry.passage.turn_ns:
+                self._begin(entry, now, {})
 
     def leave(self, entry: Entry, now: int, came: Came | None) -> None:
         """The result of a job came; or, without `came`, it was given up or its pool broke."""
         with self._lock:
+            readings = came.readings if came is not None else {}
             if came is not None:
-                self._take_result(entry.passage, came)
-            if entry in self._waiting:
-                self._waiting.remove(entry)
-            elif entry in self._running:
-                self._running.remove(entry)
-                entry.held.end_ns = now
-                self._count(entry, -1)
-                self._fill(now)
+                self._take_result(entry, came)
+            if entry not in self._running:
+                if entry in self._waiting:
+                    self._waiting.remove(entry)
+                return
+            self._running.remove(entry)
+            entry.held.end_ns = now
+            self._count(entry, -1)
+            if self._waiting:
+                self._run(self._waiting.popleft(), now, readings)
 
-    def _take_result(self, passage: Passage, came: Came) -> None:
-        passage.receiving, passage.results_before = came.begin.until(came.end), came.results_before
-        passage.worker, passage.used = self._use.result(came.length, came.readings, len(self._running))
-        unheard = came.readings.keys() - self._heard_of
-        passage.starting = passage.worker in unheard if passage.worker else bool(unheard)
-        self._heard_of.add(passage.worker)
+    def _take_result(self, entry: Entry, came: Came) -> None:
+        passage = entry.passage
+        passage.receiving, passage.length, passage.after = (
+            came.begin.until(came.end),
+            came.length,
+            came.readings,
+        )
+        if not came.readings:
+            return
+        if len(came.readings) == self._size == 1:
+            passage.worker = next(iter(came.readings))
+        else:
+            self._note_written(came.readings)
+            self._senders.came(passage)
+        if passage.worker:
+            self._heard_of.add(passage.worker)
+        elif entry.job is not None:
+            before = passage.before
+            used_ns = sum(one.cpu_ns - before[of].cpu_ns for of, one in came.readings.items() if of in before)
+            entry.job.cpu_ns = used_ns // max(len(self._running), 1)
 
-    def _fill(self, now: int) -> None:
-        while self._waiting and len(self._running) < self._size:
-            entry = self._waiting.popleft()
-            self._running.append(entry)
-            _has_worker_since(entry, now)
-            self.pool.occupancies.append(entry.held)
-            self._count(entry, 1)
+    def _run(self, entry: Entry, now: int, readings: Readings) -> None:
+        self._running.append(entry)
+        self._has_worker_since(entry, now)
+        self.pool.occupancies.append(entry.held)
+        self._count(entry, 1)
+        if entry.passage.sent_ns:  # while it queued
+            self._begin(entry, now, readings)
+
+    @staticmethod
+    def _has_worker_since(entry: Entry, now: int) -> None:
+        entry.held.start_ns = entry.passage.turn_ns = now
+        if entry.job is not None:
+            entry.job.start_ns = entry.job.idle_since_ns = now
 
     def _count(self, entry: Entry, change: int) -> None:
         if entry.job is None:
             return
         was_busy = self._of_requests > 0
         self._of_requests += change
-        if not was_busy:
-            self._is_read = False
-            self.note_processes()
-        elif not self._of_requests and self._table is not None:
-            self._table.show(self.pipes.calls.key, ())
+        if was_busy != (self._of_requests > 0):
+            self._senders = Senders()  # no result of now accounts for what was written while nobody read
+            if self._watched is not None:
+                self._watched.busy(not was_busy)
 
+    def _begin(self, entry: Entry, now: int, readings: Readings) -> None:
+        if entry.job is None:
+            return
+        passage = entry.passage
+        # a worker that is free uses next to nothing: what its clocks were when a result came they are now
+        passage.before = readings or self.clocks.read()
+        passage.began_ns = now
+        passage.starting = not passage.before.keys() <= self._heard_of
+        self._note_written(passage.before)
 
-def _has_worker_since(entry: Entry, now: int) -> None:
-    entry.held.start_ns = now
-    if entry.job is not None:
-        entry.job.start_ns = entry.job.idle_since_ns = now
-
-
-def _ends_of(queue: Any) -> list[int]:
-    fd = queue._reader.fileno() if queue is not None else -1  # it was shut down
-    return [fd, os.fstat(fd).st_ino if fd >= 0 else 0]
+    def _note_written(self, readings: Readings) -> None:
+        self._senders.read({of: one.written for of, one in readings.items() if one.written is not None})

@@ -15,10 +15,8 @@ from weakref import ref
 
 from whywait.tracer.host.introspection import take_this_frame_out
 from whywait.tracer.hotpath.recorder import probe_failed
-from whywait.tracer.probes.patches import Patches
 from whywait.tracer.probes.process_pool.process_queue import Came, Entry, ProcessQueue, Stand
 from whywait.tracer.records.occupancy import Occupancy
-from whywait.tracer.records.process_job import Passage
 
 PROBE = "process pool"
 Found = tuple[ProcessQueue, Entry]
@@ -29,25 +27,30 @@ class _Here(threading.local):
     submitting_to: ProcessQueue | None = None
     entry: Entry | None = None  # what was submitted
     started = False  # a process, in the midst of a `submit`
-    pickled: tuple[Passage, Stand] | None = None  # by this thread, and not written yet; since when
+    pickled: tuple[Found, Stand] | None = None  # by this thread, and not written yet; since when
 
 
 class Transfer:
-    """The patches of one session. `enter` makes the entry of a job."""
+    """The patches of one session. `enter` makes the entry of a job; `undo` takes the patches out of every pool."""
 
-    def __init__(self, enter: Enter, patches: Patches) -> None:
+    def __init__(self, enter: Enter) -> None:
         process: Any = import_module("concurrent.futures.process")
         queues: Any = import_module("multiprocessing.queues")
+        self._process, self._queues = process, queues
         self._enter = enter
         self.here = _Here()
         self._pickled_next: dict[int, Found] = {}  # by id of the call's keyword arguments, which are its own
         self._connections: list[tuple[ref[Any], str]] = []
-        self._call_item = process._CallItem
-        patches.replace(process, "_WorkItem", self._work_item(process._WorkItem))
-        patches.replace(queues, "_ForkingPickler", self._timed_pickler(queues._ForkingPickler))
-        patches.add("the pipes of pools", self._leave_pipes)
+        self._plain_item, self._plain_pickler = process._WorkItem, queues._ForkingPickler
+        self._item = process._WorkItem = self._work_item()
+        self._pickler = queues._ForkingPickler = self._timed_pickler()
 
-    def _leave_pipes(self) -> None:
+    def undo(self) -> None:
+        """Restores what was replaced."""
+        if self._process._WorkItem is self._item:
+            self._process._WorkItem = self._plain_item
+        if self._queues._ForkingPickler is self._pickler:
+            self._queues._ForkingPickler = self._plain_pickler
         for connection_ref, name in self._connections:
             connection = connection_ref()
             if connection is not None:
@@ -59,7 +62,7 @@ class Transfer:
         calls, results = executor._call_queue, executor._result_queue
         if calls is None or results is None:  # it was shut down
             return
-        self._patch(calls._writer, "_send_bytes", functools.partial(self._timed_send, queue))
+        self._patch(calls._writer, "_send_bytes", self._timed_send)
         self._patch(results._reader, "_recv_bytes", functools.partial(_timed_receive, queue))
 
     def _patch(self, connection: Any, name: str, timed: Callable[..., Any]) -> None:
@@ -70,8 +73,8 @@ class Transfer:
         self._connections.append((found, name))
 
     # --- on the thread that submits -------------------------------------------------------------
-    def _work_item(self, plain: Callable[..., Any]) -> Callable[..., Any]:
-        here = self.here
+    def _work_item(self) -> Callable[..., Any]:
+        here, plain = self.here, self._plain_item
 
         @functools.wraps(plain, updated=())
         def work_item(future: Any, fn: Any, args: Any, kwargs: Any) -> Any:
@@ -90,11 +93,14 @@ class Transfer:
         return work_item
 
     # --- on the thread that pickles -------------------------------------------------------------
-    def _timed_pickler(self, plain: type[Any]) -> type[Any]:
-        pickled_next, here, call_item = self._pickled_next, self.here, self._call_item
+    def _timed_pickler(self) -> type[Any]:
+        plain, call_item = self._plain_pickler, self._process._CallItem
+        pickled_next, here = self._pickled_next, self.here
 
         def dumps(cls: Any, obj: Any, protocol: int | None = None) -> Any:
             found = pickled_next.pop(id(obj.kwargs), None) if type(obj) is call_item else None
+            if found is not None:
+                found[0].calls.put_ns.append(perf_counter_ns())
             begin = Stand.now() if found is not None else None
             try:
                 return plain.dumps(obj, protocol)
@@ -103,25 +109,26 @@ class Transfer:
                 raise
             finally:
                 if found is not None and begin is not None:
-                    here.pickled = _note_pickled(found, begin)
+                    here.pickled = found, _note_pickled(found, begin)
 
         return type(plain.__name__, (plain,), {"dumps": classmethod(dumps), "__module__": plain.__module__})
 
-    def _timed_send(
-        self, queue: ProcessQueue, plain: Callable[..., Any], connection: "ref[Any]", message: Any
-    ) -> Any:
+    def _timed_send(self, plain: Callable[..., Any], connection: "ref[Any]", *args: Any) -> Any:
         sent, self.here.pickled = self.here.pickled, None
         try:
-            return plain(connection(), message)
+            if sent is not None:
+                (queue, entry), begin = sent
+                queue.sent(entry, begin.at_ns)
+        except Exception as error:
+            probe_failed(PROBE, error)
+        try:
+            return plain(connection(), *args)
         except BaseException as error:
             take_this_frame_out(error)
             raise
         finally:
-            queue.pipes.calls.note(_length(len(message)), perf_counter_ns())
             if sent is not None:
-                passage, begin = sent
-                passage.sending = begin.until(begin.next())
-                passage.sent_total = queue.pipes.calls.total
+                entry.passage.sending = begin.until(begin.next())
 
 
 # --- on the manager's thread --------------------------------------------------------------------
@@ -134,27 +141,22 @@ def _timed_receive(queue: ProcessQueue, plain: Callable[..., Any], connection: "
         take_this_frame_out(error)
         raise
     try:
-        results = queue.pipes.results
-        before, length = results.total, _length(received.tell())
-        results.note(length, perf_counter_ns())
-        if begin is not None:
-            queue.came = Came(begin, begin.next(), length, before, queue.clocks.read())
+        if begin is not None and received is not None:
+            size = received.tell()
+            length = size + (4 if size <= 0x7FFFFFFF else 12)  # in the pipe
+            queue.came = Came(begin, begin.next(), length, queue.clocks.read())
     except Exception as error:
         probe_failed(PROBE, error)
     return received
 
 
-def _length(size: int) -> int:
-    return size + (4 if size <= 0x7FFFFFFF else 12)  # in the pipe
-
-
-def _note_pickled(found: Found, begin: Stand) -> tuple[Passage, Stand]:
+def _note_pickled(found: Found, begin: Stand) -> Stand:
     queue, entry = found
-    queue.read_first()
-    end, job = begin.next(), entry.job
+    end = begin.next()
     entry.passage.pickling = begin.until(end)
+    job = entry.job
     if job is not None:
         held = Occupancy(f"pickling for {job.name}", job.request.trace_id, job.span_id, job.code)
         held.start_ns, held.end_ns = begin.at_ns, end.at_ns
-        queue.pipes.picklings.append(held)
-    return entry.passage, end
+        queue.calls.picklings.append(held)
+    return end

@@ -1,6 +1,6 @@
 """Every `ThreadPoolExecutor`: submit, start, end; also what goes through it (`map`, `run_in_executor`,
 `asyncio.to_thread`). OpenTelemetry's context is carried into the job; the host's own variables are not
-changed, so that user code sees the same values as before.
+touched, so that user code sees what it saw before.
 """
 
 import functools
@@ -30,12 +30,12 @@ needs: Final = (
 available: Final = always
 # the names that the loops give their default executor's threads
 _LOOPS_OWN = {"asyncio": POOL_NAME_DEFAULT, "uvloop": POOL_NAME_DEFAULT}
-_START_MIN_NS = 100_000  # shorter ones are the usual cost of a thread's start
-JOB_ATTRIBUTE = "_whywait_job"  # on the host's Future: the job must not outlive it
+_START_MIN_NS = 100_000  # shorter ones are the price of making a thread
+JOB_ATTRIBUTE = "_whywait_job"  # on the host's Future: it must not outlive it
 
 
 def install(_: Session) -> Undo:
-    """Wrap `__init__`, `submit` and `shutdown`, and return the undo."""
+    """Wraps `__init__`, `submit` and `shutdown`; returns the undo."""
     plain_init = ThreadPoolExecutor.__init__
     plain_submit = ThreadPoolExecutor.submit
     plain_shutdown = ThreadPoolExecutor.shutdown
@@ -64,7 +64,7 @@ def install(_: Session) -> Undo:
         try:
             future = plain_submit(self, run_job, pool, job, held, fn, *args, **kwargs)
         except BaseException as error:
-            if job is not None:  # the pool refused the job
+            if job is not None:  # the pool refused it: there was no job
                 job.request.activities.remove(job)
             take_this_frame_out(error)
             raise
@@ -74,6 +74,22 @@ def install(_: Session) -> Undo:
             setattr(future, JOB_ATTRIBUTE, job)
         return future
 
+    @functools.wraps(plain_shutdown)
+    def shutdown(self: Any, wait: bool = True, **kwargs: Any) -> None:
+        activity = waiter_here() if wait else None
+        if activity is None:
+            return plain_shutdown(self, wait, **kwargs)
+        start_ns = perf_counter_ns()
+        inside = begin_wait()
+        try:
+            return plain_shutdown(self, wait, **kwargs)
+        finally:
+            end_wait(inside)
+            try:
+                record_shutdown(activity, pool_of(self, _name(self), self._max_workers), start_ns)
+            except Exception as error:
+                probe_failed("executor", error)
+
     @functools.wraps(plain_adjust)
     def _adjust_thread_count(self: Any) -> None:
         # `submit` calls this right after it has put the job into the queue, and holds locks around both
@@ -82,7 +98,7 @@ def install(_: Session) -> Undo:
         if job is not None:
             job.born_ns = min(start_ns, job.start_ns or start_ns)
         if len(self._threads) >= self._max_workers:
-            return plain_adjust(self)  # it will start no thread
+            return plain_adjust(self)  # it will start none
         activity = waiter_here()
         if activity is None:
             return plain_adjust(self)
@@ -103,48 +119,17 @@ def install(_: Session) -> Undo:
     patches = Patches()
     patches.replace(ThreadPoolExecutor, "__init__", __init__)
     patches.replace(ThreadPoolExecutor, "submit", submit)
-    patches.replace(
-        ThreadPoolExecutor,
-        "shutdown",
-        timed_shutdown(
-            plain_shutdown, lambda pool: pool_of(pool, _name(pool), pool._max_workers), "executor"
-        ),
-    )
+    patches.replace(ThreadPoolExecutor, "shutdown", shutdown)
     patches.replace(ThreadPoolExecutor, "_adjust_thread_count", _adjust_thread_count)
     return patches.undo
 
 
 def record_startup(activity: Activity, pool: Pool, start_ns: int, end_ns: int) -> None:
-    """Record that an activity waited for the start of a pool's worker."""
+    """Records that an activity has waited for a worker of a pool to be started."""
     record_thread_wait(activity, WAIT_POOL_STARTUP, start_ns, end_ns, end_ns, None, pool)
 
 
-def timed_shutdown(
-    plain: Callable[..., Any], pool_known: Callable[[Any], Pool], probe: str
-) -> Callable[..., None]:
-    """An executor's `shutdown`, whose wait is recorded; `pool_known` says which pool the executor is."""
-
-    @functools.wraps(plain)
-    def shutdown(self: Any, wait: bool = True, **kwargs: Any) -> None:
-        activity = waiter_here() if wait else None
-        if activity is None:
-            plain(self, wait, **kwargs)
-            return
-        start_ns = perf_counter_ns()
-        inside = begin_wait()
-        try:
-            plain(self, wait, **kwargs)
-        finally:
-            end_wait(inside)
-            try:
-                _record_shutdown(activity, pool_known(self), start_ns)
-            except Exception as error:
-                probe_failed(probe, error)
-
-    return shutdown
-
-
-def _record_shutdown(activity: Any, pool: Pool, start_ns: int) -> None:
+def record_shutdown(activity: Any, pool: Pool, start_ns: int) -> None:
     """Records that an activity has waited since `start_ns` for a pool to shut down."""
     end_ns = perf_counter_ns()
     # while jobs still ran, shutdown waited for the last of them; after it, for the threads to end

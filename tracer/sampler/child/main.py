@@ -22,23 +22,35 @@ from whywait.tracer.sampler.child.cpu_usage import CpuUse
 from whywait.tracer.sampler.child.gil_reader import GilReader
 from whywait.tracer.sampler.child.mapped_library import Libraries
 from whywait.tracer.sampler.child.pool_sweeps import PoolSweeps
-from whywait.tracer.sampler.child.record_writer import Ring, Thread
-from whywait.tracer.sampler.child.sleeping_threads import LONG_ASLEEP, has_run, idles, look_every, period_of
+from whywait.tracer.sampler.child.record_writer import Ring, Thread, goes_on
+from whywait.tracer.sampler.child.sleeping_threads import (
+    LONG_ASLEEP,
+    MOST_OF_A_CORE,
+    PERIOD_S,
+    has_run,
+    idles,
+    look_every,
+)
 from whywait.tracer.sampler.child.syscall_state import CallStates
+from whywait.tracer.sampler.shared.cpu_records import CPU_RECORD, CPU_RECORDS
 from whywait.tracer.sampler.shared.thread_records import (
     ASLEEP,
+    CPU_AT,
     FUTEX,
     GIL,
+    HEADER,
     LONGEST_RECORD_NS,
     SIZE,
     WOKEN,
     WOKEN_AT,
     WOKEN_MOST,
+    pack_round,
 )
 
 _SWEEPS_THAT_PAY = 16
 _LISTING_S = 0.05  # how often new threads are searched for
 _MOST_THREADS = 512
+_MOST_LIBRARIES = 4  # places in which a thread was seen asleep
 
 
 class Sampler:
@@ -55,7 +67,8 @@ class Sampler:
         self._ring = Ring(memory)
         self._sweeps = self._swept_ns = self._waited_for = 0
         self._threads: dict[int, Thread] = {}
-        self._use = CpuUse(process_id, self._ring.take_use)
+        self._use = CpuUse(process_id, self._emit_use)
+        self._use_written = 0
         self._woken = 0  # how many threads were said to have begun to work
         self._every = 1  # how many sweeps apart the threads are sampled that have long been asleep
         self._libraries = Libraries(process_id)
@@ -64,7 +77,7 @@ class Sampler:
     def run(self) -> None:
         """Returns when standard input has ended, or the sampled process is gone."""
         listed_s = 0.0
-        cost_s, typical_s, period_s = 0.0, 0.0, period_of(0.0)
+        cost_s, typical_s, period_s = 0.0, 0.0, PERIOD_S
         vary = random.Random()
         while True:
             # a steady rhythm would beat against the switch interval of the interpreter, which is as long
@@ -85,11 +98,11 @@ class Sampler:
             cost_s = (spent_ns - cpu_ns) / 1e9
             # one that cost much is paid for by many: a hole in the samples would be its price else
             typical_s += (cost_s - typical_s) / _SWEEPS_THAT_PAY
-            period_s = period_of(typical_s)
+            period_s = max(PERIOD_S, typical_s / MOST_OF_A_CORE)
             self._every = look_every(self._every, cost_s)
             self._sweeps += 1
             self._use.account(self._swept_ns, self._threads.values())  # has a budget of its own
-            self._write_header(int(period_s * 1e9))
+            self._write_header(time.thread_time_ns(), int(period_s * 1e9))
 
     def _pause(self, until_ns: int) -> bool:
         """Until the next sweep; whether standard input ended. Process pools are sampled meanwhile where many threads
@@ -112,18 +125,20 @@ class Sampler:
             self._drop(tid)
         self._pools.close()
         self._use.close()
-        self._write_header(0)
+        self._write_header(time.thread_time_ns(), 0)
 
     def _list(self) -> bool:
         try:
             found = {int(name) for name in os.listdir(self._folder)}
         except OSError:
-            found = set()
+            return False
+        if not found:
+            return False
         for tid in self._threads.keys() - found:
             self._drop(tid)
-        for tid in sorted(found - self._threads.keys()):
+        for tid in sorted(found - self._threads.keys())[: _MOST_THREADS - len(self._threads)]:
             self._take_up(tid)
-        return bool(found)
+        return True
 
     def _drop(self, tid: int) -> None:
         thread = self._threads.pop(tid)
@@ -141,7 +156,7 @@ class Sampler:
                 has_run(thread, time.perf_counter_ns())
                 self._ring.end(thread)
                 thread.asleep, thread.looks, thread.passed_over = b"", 0, 0
-            elif tid:
+            elif tid and len(self._threads) < _MOST_THREADS:
                 self._take_up(tid)
         self._woken = count
 
@@ -190,11 +205,10 @@ class Sampler:
             if state == GIL:
                 holder = self._holder()
                 waited_for = holder or waited_for
-                self._ring.take_round(thread, words, now, self._gil, holder)
+                thread.python = True
+                self._take_round(thread, words, now, holder)
             elif self._ring.take_in(thread, now, state, number, 0) and state == FUTEX:
-                name = self._libraries.newly_seen(words, thread.libraries, now)
-                if name:
-                    self._use.library(thread.tid, name)
+                self._tell_library(thread, words, now)
         self._waited_for = waited_for
         self._swept_ns = time.perf_counter_ns()
 
@@ -203,19 +217,47 @@ class Sampler:
         tid = self._gil.holder()
         if not tid or tid in self._threads:
             return tid
-        return tid if self._take_up(tid) else 0  # it began just now
+        return tid if len(self._threads) < _MOST_THREADS and self._take_up(tid) else 0  # it began just now
+
+    def _take_round(self, thread: Thread, words: "list[bytes]", now: int, holder: int) -> None:
+        """Adds that a thread was seen waiting for the GIL, and since when."""
+        before, waited = thread.switches, thread.count and thread.state == GIL
+        round_ns = self._gil.round_began(words[2], now) if len(words) > 2 else 0
+        run_queue = thread.read_run_queue()
+        turns = thread.switches - before
+        if waited and not goes_on(thread.round_ns, round_ns, turns, self._gil.interval_ns):
+            self._ring.end(thread)
+        thread.round_ns = round_ns
+        if self._ring.take_in(thread, now, GIL, self._calls.futex, holder, run_queue):
+            # no deadline, though others have one: it waits for the GIL's mutex, and that is not for long
+            known = self._gil.interval_ns > 0
+            thread.round = pack_round(now - round_ns if round_ns else 0, turns) if known else 0
 
     def _take_up(self, tid: int) -> bool:
         try:
-            if len(self._threads) < _MOST_THREADS:
-                self._threads[tid] = Thread(tid, self._folder)
+            self._threads[tid] = Thread(tid, self._folder)
         except OSError:  # no thread of this process, or no more
-            pass
-        return tid in self._threads
+            return False
+        return True
 
-    def _write_header(self, period_ns: int) -> None:
-        count, until_ns = len(self._threads), self._use.until_ns
-        self._ring.write_header(self._sweeps, self._swept_ns, self._waited_for, count, period_ns, until_ns)
+    def _tell_library(self, thread: Thread, words: "list[bytes]", now_ns: int) -> None:
+        address = int(words[-1].rsplit(None, 1)[-1], 16)
+        if address not in thread.libraries and len(thread.libraries) < _MOST_LIBRARIES:
+            thread.libraries.add(address)
+            name = self._libraries.at(address, now_ns)
+            if name:
+                self._use.library(thread.tid, name)
+
+    def _emit_use(self, record: bytes) -> None:
+        at = CPU_AT + (self._use_written % CPU_RECORDS) * CPU_RECORD.size
+        self._memory[at : at + CPU_RECORD.size] = record
+        self._use_written += 1
+
+    def _write_header(self, cpu_ns: int, period_ns: int) -> None:
+        HEADER.pack_into(
+            self._memory, 0, self._ring.written, self._sweeps, self._swept_ns, cpu_ns, self._waited_for,
+            len(self._threads), period_ns, self._use_written, self._use.until_ns,
+        )  # fmt: skip
 
 
 def main() -> None:

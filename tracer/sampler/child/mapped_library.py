@@ -8,7 +8,6 @@ from bisect import bisect_right
 
 _NOT_TOLD = ("libc.", "libc-", "libpthread", "ld-", "libpython", "python", "libm.", "[")
 _AGAIN_NS = 5_000_000_000
-_MOST_SEEN = 4  # places in which a thread was seen asleep
 
 
 class Libraries:
@@ -19,14 +18,6 @@ class Libraries:
         self._read_ns = 0
         self._starts: list[int] = []
         self._ranges: list[tuple[int, str]] = []
-
-    def newly_seen(self, words: "list[bytes]", seen: "set[int]", now_ns: int) -> str:
-        """The same, of the place in `words` of a thread's system call; "" where the thread was `seen` there."""
-        address = int(words[-1].rsplit(None, 1)[-1], 16)
-        if address in seen or len(seen) >= _MOST_SEEN:
-            return ""
-        seen.add(address)
-        return self.at(address, now_ns)
 
     def at(self, address: int, now_ns: int) -> str:
         """The library's short name, "libgomp"; "" where it is the C library's, Python's, or not known."""

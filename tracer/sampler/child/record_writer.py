@@ -2,23 +2,17 @@
 
 import mmap
 import os
-import time
 
-from whywait.tracer.sampler.child.gil_reader import GilReader
-from whywait.tracer.sampler.shared.cpu_records import CPU_RECORD, CPU_RECORDS
 from whywait.tracer.sampler.shared.thread_records import (
     _QUEUED_NS,
     _ROUND_LATE_NS,
-    CPU_AT,
     GIL,
-    HEADER,
     HEADER_SIZE,
     LONGEST_RECORD_NS,
     RECORD,
     RECORDS,
     RUNNING,
     UNKNOWN_RUN_QUEUE,
-    pack_round,
 )
 
 
@@ -134,7 +128,7 @@ class Ring:
 
     def __init__(self, memory: mmap.mmap) -> None:
         self._memory = memory
-        self.written = self._use_written = 0
+        self.written = 0
 
     def take_in(
         self, made: Making, now: int, state: int, number: int, holder: int, run_queue: int | None = None
@@ -163,36 +157,6 @@ class Ring:
         made.run_queue_ns = run_queue
         made.count += 1
         return not same
-
-    def take_round(self, thread: Thread, words: "list[bytes]", now: int, gil: GilReader, holder: int) -> None:
-        """Adds that a thread was seen waiting for the GIL, and since when."""
-        thread.python = True
-        before, waited = thread.switches, thread.count and thread.state == GIL
-        round_ns = gil.round_began(words[2], now) if len(words) > 2 else 0
-        run_queue = thread.read_run_queue()
-        turns = thread.switches - before
-        if waited and not goes_on(thread.round_ns, round_ns, turns, gil.interval_ns):
-            self.end(thread)
-        thread.round_ns = round_ns
-        if self.take_in(thread, now, GIL, int(words[0]), holder, run_queue):
-            # no deadline, though others have one: it waits for the GIL's mutex, and that is not for long
-            known = gil.interval_ns > 0
-            thread.round = pack_round(now - round_ns if round_ns else 0, turns) if known else 0
-
-    def take_use(self, record: bytes) -> None:
-        """Writes a record of who used the CPUs."""
-        at = CPU_AT + (self._use_written % CPU_RECORDS) * CPU_RECORD.size
-        self._memory[at : at + CPU_RECORD.size] = record
-        self._use_written += 1
-
-    def write_header(
-        self, sweeps: int, swept_ns: int, waited_for: int, threads: int, period_ns: int, use_until_ns: int
-    ) -> None:
-        """Says what was written, and what the sampler itself is at."""
-        HEADER.pack_into(
-            self._memory, 0, self.written, sweeps, swept_ns, time.thread_time_ns(), waited_for, threads, period_ns,
-            self._use_written, use_until_ns,
-        )  # fmt: skip
 
     def end(self, made: Making) -> None:
         """Writes the record as far as it is made; the next sweep begins another."""

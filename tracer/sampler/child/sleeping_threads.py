@@ -10,11 +10,6 @@ _SPARED_NS = LONGEST_RECORD_NS  # between two full samples of one that has long 
 _MOST_SELDOM = 4  # sweeps between two samples of such a thread
 
 
-def period_of(cost_s: float) -> float:
-    """How long after a sweep began the next one begins, by what a sweep costs."""
-    return max(PERIOD_S, cost_s / MOST_OF_A_CORE)
-
-
 def look_every(now: int, cost_s: float) -> int:
     """How many sweeps apart to sample those long asleep, by what a sweep cost: most threads of most services
     are, and if they take all the time there is the others are sampled too seldom."""

@@ -54,7 +54,7 @@ class _Way:
         if pickling is None:
             return
         begin_ns = pickling.start_ns
-        ahead = [one for one in self._passage.pipes.picklings if self.at_ns < one.end_ns <= begin_ns]
+        ahead = [one for one in self._passage.calls.picklings if self.at_ns < one.end_ns <= begin_ns]
         until_ns = min(max((one.end_ns for one in ahead), default=0), self._done_ns)
         if until_ns - self.at_ns >= self._drawing.resolution_ns:
             found = occupant_shares(self.at_ns, until_ns, ahead, self._job.span_id)
@@ -65,11 +65,11 @@ class _Way:
         """All was sent, and no worker took it: one was still starting, or came late to it. Returns what the worker
         used from then on, where that is known."""
         passage, observed = self._passage, self._observed
-        used, sending = passage.used, passage.sending
-        if observed is None or sending is None:
+        used, calls = passage.used(), passage.calls
+        if observed is None or passage.pickling is None or not calls.key:
             return used
-        waiting_ns, taken_ns = observed.workers.reached(
-            passage.pipes.calls, -1, passage.sent_total, max(self.at_ns, sending.end_ns), came_ns
+        waiting_ns, taken_ns = observed.workers.taken(
+            calls.key, calls.places, passage.pickling.start_ns, list(calls.put_ns), came_ns
         )
         if waiting_ns - self.at_ns < self._drawing.resolution_ns:
             return used
@@ -90,19 +90,16 @@ class _Way:
 
     def left_by_worker(self, came_ns: int) -> int:
         """When the worker was done; as it came, where that makes no difference."""
-        if self._observed is None or self._passage.receiving is None:
+        if self._observed is None or not self._passage.worker:
             return came_ns
-        working_ns, there_ns = self._observed.workers.reached(
-            self._passage.pipes.results, 1, self._passage.results_before + 1, self.at_ns, came_ns
-        )
-        left_ns = ((working_ns or self.at_ns) + there_ns) // 2 if there_ns else came_ns
+        left_ns = self._observed.workers.done_ns(self._passage.worker, self.at_ns, came_ns)
         return left_ns if came_ns - left_ns >= self._drawing.resolution_ns else came_ns
 
     def run(self, end_ns: int, used: WorkerClock | None) -> None:
         """The job was with a worker."""
         job, worker, observed = self._job, self._passage.worker, self._observed
         length_ns = max(end_ns - self.at_ns, 0)
-        cpu_ns = min(used.cpu_ns if used is not None else 0, length_ns)
+        cpu_ns = min(max(used.cpu_ns if used is not None else job.cpu_ns, 0), length_ns)
         off_cpu = OffCpu(cpu_ns)
         if worker and observed is not None:
             kind, until_ns = job.code or job.name, self.at_ns + length_ns

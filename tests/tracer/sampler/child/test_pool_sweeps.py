@@ -13,7 +13,7 @@ from tests.tracer.probes.process_pool.process_work import nap
 from tests.tracer.probes.process_pool.test_process_passage import sampled
 from whywait import phase
 from whywait.tracer.hotpath import recorder
-from whywait.tracer.sampler.shared.pool_table import PIPE
+from whywait.tracer.sampler.shared.pool_table import PLACES
 from whywait.tracer.sampler.shared.thread_records import RECORD, RECORDS
 
 SPAWN = multiprocessing.get_context("spawn")
@@ -48,7 +48,7 @@ def test_a_busy_pool_is_looked_at_between_dear_sweeps(traced_to: Callable[..., T
             for thread in threads:
                 thread.join()
         spans.stop()
-    looks = sum(count for *_, tid, _, count, _, _ in RECORD.iter_unpack(written) if tid & PIPE)
+    looks = sum(count for *_, tid, _, count, _, _ in RECORD.iter_unpack(written) if tid & PLACES)
     sweeps = after.sweeps - before.sweeps
     if after.period_ns < 15_000_000:
         pytest.skip(f"sweeps are cheap here: one each {after.period_ns / 1e6:.0f} ms")

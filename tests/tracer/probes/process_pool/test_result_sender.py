@@ -1,0 +1,79 @@
+"""Pure: which worker sent a result, by the bytes that each has written."""
+
+from collections import deque
+
+from whywait.tracer.probes.process_pool.result_sender import Senders
+from whywait.tracer.records.process_job import Calls, Passage
+
+SIZE = 118
+
+
+def result_of(length: int) -> Passage:
+    result = Passage(Calls(0, 0, deque(), deque()))
+    result.length = length
+    return result
+
+
+def came(senders: Senders, length: int, **written: int) -> Passage:
+    """A result, with what the workers 1, 2, ... had written when it had come."""
+    senders.read({int(name[1:]): count for name, count in written.items()})
+    result = result_of(length)
+    senders.came(result)
+    return result
+
+
+def begun(**written: int) -> Senders:
+    senders = Senders()
+    senders.read({int(name[1:]): count for name, count in written.items()})
+    return senders
+
+
+def test_who_wrote_sent_it() -> None:
+    senders = begun(w1=0, w2=500)
+    assert came(senders, SIZE, w1=0, w2=500 + SIZE).worker == 2
+    assert came(senders, SIZE, w1=SIZE, w2=500 + SIZE).worker == 1
+
+
+def test_a_job_that_writes_for_itself() -> None:
+    senders = begun(w1=0, w2=0)
+    # worker 1 wrote into a log: as much as the result has, and more, but not exactly so much
+    assert came(senders, SIZE, w1=4_000, w2=SIZE).worker == 2
+    assert came(senders, SIZE, w1=4_000 + SIZE, w2=SIZE).worker == 1
+    assert came(senders, SIZE, w1=4_000 + SIZE, w2=2 * SIZE).worker == 2
+
+
+def test_two_that_came_at_once_are_not_told_apart_but_by_length() -> None:
+    senders = begun(w1=0, w2=0)
+    first, second = came(senders, SIZE, w1=SIZE, w2=SIZE), result_of(SIZE)
+    senders.came(second)
+    assert first.worker == second.worker == 0
+    assert came(senders, SIZE, w1=2 * SIZE, w2=SIZE).worker == 1  # those two are settled
+    senders = begun(w1=0, w2=0)
+    first, second = came(senders, SIZE, w1=SIZE, w2=SIZE + 1), result_of(SIZE + 1)
+    senders.came(second)
+    assert (first.worker, second.worker) == (1, 2)
+
+
+def test_an_account_that_is_late() -> None:
+    senders = begun(w1=0, w2=0)
+    result = came(senders, SIZE, w1=0, w2=0)
+    assert result.worker == 0
+    senders.read({1: 0, 2: SIZE})
+    assert result.worker == 2
+
+
+def test_one_worker_alone() -> None:
+    senders = begun(w1=0)
+    assert came(senders, SIZE, w1=SIZE).worker == 1
+    # another one in its place, which has sent nothing yet
+    assert came(senders, SIZE, w2=0).worker == 0
+
+
+def test_a_worker_that_ended_may_have_sent_it() -> None:
+    senders = begun(w1=0, w2=0)
+    assert came(senders, SIZE, w2=SIZE).worker == 0
+
+
+def test_what_was_written_before_anybody_looked() -> None:
+    senders = begun(w1=0, w2=SIZE)
+    assert came(senders, SIZE, w1=SIZE, w2=SIZE).worker == 1
