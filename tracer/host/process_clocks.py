@@ -20,6 +20,7 @@ class WorkerClock(NamedTuple):
     cpu_ns: int  # of all its threads
     run_queue_ns: int | None  # of its first thread, which runs the jobs
     written: int | None  # bytes, to any file
+    switches: int | None = None  # how often its first thread was put on a CPU
 
 
 class WorkerClocks:
@@ -46,16 +47,18 @@ class WorkerClocks:
                 if process_id not in self._files:
                     self._files[process_id] = [_opened(process_id, name) for name in ("schedstat", "io")]
                 schedstat, io = self._files.get(process_id) or (-1, -1)
-                found[process_id] = WorkerClock(cpu_ns, self._word(schedstat, 1), self._word(io, 3))
+                _, queued_ns, switches = self._numbers(schedstat, (0, 1, 2))
+                (written,) = self._numbers(io, (3,))
+                found[process_id] = WorkerClock(cpu_ns, queued_ns, written, switches)
         for process_id in self._files.keys() - set(processes) if len(self._files) > len(processes) else ():
             self._close(process_id)
         if self._closed:  # meanwhile: nobody else closes what was opened after that
             self.close()
         return found
 
-    def _word(self, fd: int, at: int) -> int | None:
-        words = self._reader.read(fd).split(None, at + 1) if fd >= 0 else []
-        return int(words[at]) if len(words) > at and words[at].isdigit() else None
+    def _numbers(self, fd: int, places: tuple[int, ...]) -> "list[int | None]":
+        words = self._reader.read(fd).split(None, places[-1] + 1) if fd >= 0 else []
+        return [int(words[at]) if len(words) > at and words[at].isdigit() else None for at in places]
 
     def _close(self, process_id: int) -> None:
         for fd in self._files.pop(process_id, ()):

@@ -1,17 +1,33 @@
 """Adds samples to a job of a process pool: when its worker took it, what it did, when it finished."""
 
 from bisect import bisect_right
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Final
 
 from whywait.tracer.host.process_clocks import WorkerClock
 from whywait.tracer.host.syscall_names import most_seen
 from whywait.tracer.offcpu.explanation import OffCpu
-from whywait.tracer.offcpu.state_split import Memory
+from whywait.tracer.offcpu.state_split import Memory, Split
 from whywait.tracer.sampler.shared.pool_table import IDLE
+from whywait.tracer.sampler.shared.thread_records import CALL, FUTEX, GIL, POLL, RUNNING, SLEEP
 from whywait.tracer.sampler.thread_samples import Samples
 
 _LEAST_NS: Final = 50_000
+_FEW_SWITCHES: Final = 5  # to read the call, to do what the job does but waiting, to send the result
+
+
+def _of_one_piece(states: Mapping[int, int], blocked_ns: int, switches: int | None) -> Split | None:
+    """Return the split for fewer samples than an estimate takes: the thread hardly ran, so it waited once."""
+    waited = [state for state in states if state != RUNNING]
+    if len(waited) != 1 or switches is None or switches > _FEW_SWITCHES:
+        return None
+    (state,) = waited
+    return Split(
+        gil_ns=blocked_ns if state == GIL else 0,
+        lock_ns=blocked_ns if state == FUTEX else 0,
+        call_ns=blocked_ns if state in (SLEEP, POLL, CALL) else 0,
+        samples=states[state], error_ns=0, running_ns=0, enough=True,
+    )  # fmt: skip
 
 
 class ObservedWorkers:
@@ -72,6 +88,8 @@ class ObservedWorkers:
         queued_ns = min(queued_ns, wall_ns - cpu_ns)
         work = "worker" if used is not None else "worker, its CPU time not known"
         split = self._memory.split((work, kind), wall_ns - cpu_ns - queued_ns, states, running=used is None)
+        if not split.enough and used is not None:
+            split = _of_one_piece(states, wall_ns - cpu_ns - queued_ns, used.switches) or split
         call_ns = split.call_ns if split.call_ns >= _LEAST_NS else None
         return OffCpu(
             on_cpu_ns=cpu_ns + (split.running_ns if used is None else 0),

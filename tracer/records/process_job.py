@@ -62,7 +62,10 @@ class Passage:
         before, after = self.before.get(self.worker), self.after.get(self.worker)
         if after is None or before is None or not self.began_ns:
             return after if self.began_ns else None  # without a reading before: it was started meanwhile
-        queued_ns = None
-        if after.run_queue_ns is not None and before.run_queue_ns is not None:
-            queued_ns = max(after.run_queue_ns - before.run_queue_ns, 0)
-        return WorkerClock(max(after.cpu_ns - before.cpu_ns, 0), queued_ns, None)
+        queued_ns = _grown(before.run_queue_ns, after.run_queue_ns)
+        switches = _grown(before.switches, after.switches)
+        return WorkerClock(max(after.cpu_ns - before.cpu_ns, 0), queued_ns, None, switches)
+
+
+def _grown(before: int | None, after: int | None) -> int | None:
+    return None if before is None or after is None else max(after - before, 0)
