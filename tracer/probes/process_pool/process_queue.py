@@ -154,8 +154,10 @@ class ProcessQueue:
         )
         if not came.readings:
             return
-        if len(came.readings) == self._size == 1:
-            passage.worker = next(iter(came.readings))
+        workers = passage.before.keys() | came.readings.keys()
+        if len(workers) == 1:  # what it wrote may be counted a moment after its result has come
+            (passage.worker,) = workers
+            self._senders = Senders()
         else:
             self._note_written(came.readings)
             self._senders.came(passage)
