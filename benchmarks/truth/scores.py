@@ -223,7 +223,8 @@ def _nulls(records: Sequence[Record]) -> Table:
         return [
             cause
             for cause in one["causes"]
-            if cause.info.is_reason and told_ns(one, cause) >= max(ACCUSED_NS, ACCUSED_SHARE * one["wall_ns"])
+            if Cause(cause).info.is_reason
+            and told_ns(one, cause) >= max(ACCUSED_NS, ACCUSED_SHARE * one["wall_ns"])
         ]
 
     each = Counter(cause for one in requests for cause in accused(one))

@@ -62,7 +62,7 @@ def test_gap_analysis_goes_from_load_to_answer(tmp_path: Path) -> None:
     titles = [figure["layout"]["title"]["text"] for figure in figures]
     assert len(titles) == 6
     assert any("not yet collected" in title for title in titles)
-    (timeline,) = [figure for figure in figures if "who ran meanwhile" in figure["layout"]["title"]["text"]]
+    (timeline,) = [figure for figure in figures if "what ran meanwhile" in figure["layout"]["title"]["text"]]
     lanes = {str(lane) for trace in timeline["data"] for lane in trace.get("y", []) if isinstance(lane, str)}
     assert {"critical path", "event loop"} < lanes
     assert len(lanes) > 3
@@ -72,7 +72,7 @@ def test_gap_analysis_goes_from_load_to_answer(tmp_path: Path) -> None:
         for output in cell.outputs if "text/html" in output.get("data", {})
     ]  # fmt: skip
     assert any("finished, not collected" in table for table in tables)
-    assert any("what to change" in table and "event loop" in table for table in tables)
+    assert any("what to change" in table and "Loop busy" in table for table in tables)
 
 
 def test_from_jaeger_starts_from_an_address_and_a_name(tmp_path: Path) -> None:
