@@ -64,9 +64,7 @@ def analyze(traces: Traces | Source, **load: Any) -> Analysis:
     own_row = np.where(requests.foreign, requests.row, requests.root_row)[analysed]
     frames = nested_frames(spans, activities)
     pieces = cut_pieces(spans, activities, frames)
-    path = critical_path(
-        activities, activities.of_row[own_row], spans.start[request_rows], spans.end[request_rows]
-    )
+    path = critical_path(activities, activities.of_row[own_row], spans.start[request_rows], spans.end[request_rows])
     findings += finding(
         "circular-wait", "requests contain work that waits for itself in a circle: that time belongs to the waiter",
         spans.trace_ids[request_rows[path.circular]],
@@ -83,9 +81,7 @@ def analyze(traces: Traces | Source, **load: Any) -> Analysis:
 
 def _joined_waits(first: RawWaits, second: RawWaits, shift: int) -> RawWaits:
     moved = replace(second, activity=second.activity + shift, waker=second.waker + shift)
-    return RawWaits(
-        *(np.concatenate([getattr(one, name) for one in (first, moved)]) for name in RawWaits.__slots__)
-    )
+    return RawWaits(*(np.concatenate([getattr(one, name) for one in (first, moved)]) for name in RawWaits.__slots__))
 
 
 def _cause_table(

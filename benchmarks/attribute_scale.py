@@ -33,10 +33,7 @@ def attribute_of(key: str, value: Any) -> dict[str, Any]:
     if isinstance(value, int):
         return {"key": key, "value": {"intValue": str(value)}}
     if isinstance(value, list):
-        return {
-            "key": key,
-            "value": {"arrayValue": {"values": [attribute_of("", one)["value"] for one in value]}},
-        }
+        return {"key": key, "value": {"arrayValue": {"values": [attribute_of("", one)["value"] for one in value]}}}
     return {"key": key, "value": {"stringValue": value}}
 
 
@@ -121,9 +118,7 @@ def main() -> None:
     print(f"{count:,} spans of {requests:,} requests, {size / 2**20:,.0f} MiB of OTLP JSON Lines")
     print(f"load     {loaded - began:6.1f} s  {count / (loaded - began):10,.0f} spans/s")
     print(f"analyze  {done - loaded:6.1f} s  {count / (done - loaded):10,.0f} spans/s")
-    print(
-        f"{len(result.causes):,} rows of causes, {len(result.culprits):,} of culprits, peak {memory:.1f} GiB"
-    )
+    print(f"{len(result.causes):,} rows of causes, {len(result.culprits):,} of culprits, peak {memory:.1f} GiB")
     print(
         f"Python {platform.python_version()}, pandas {pd.__version__}, numpy {np.__version__}, "
         f"{os.cpu_count()} CPUs, load {os.getloadavg()[0]:.1f} when done"

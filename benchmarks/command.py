@@ -7,9 +7,7 @@ from pathlib import Path
 
 def run(description: str | None, page: Callable[[int, int], str], *, turns: int, block: int) -> None:
     """Prints what `page(turns, block)` returns, and writes it where --out says. The figures are defaults."""
-    parser = argparse.ArgumentParser(
-        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--turns", type=int, default=turns)
     parser.add_argument("--block", type=int, default=block, help="requests of one variant in one turn")
     parser.add_argument("--out", type=Path, default=None, help="a Markdown file to write as well")

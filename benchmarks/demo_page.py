@@ -44,9 +44,7 @@ def starvation_text(starved: dict[str, Any]) -> str:
 
 def table(cells: list[dict[str, Any]]) -> list[str]:
     """One row per mode and number of clients."""
-    lines = [
-        "| mode | clients | requests/s | p50 ms | p99 ms | chief causes, mean per request | unexplained |"
-    ]
+    lines = ["| mode | clients | requests/s | p50 ms | p99 ms | chief causes, mean per request | unexplained |"]
     lines.append("|---|---:|---:|---:|---:|---|---:|")
     for cell in cells:
         named = [one for one in cell["causes"] if one["cause"] != "unexplained"][:SHOWN]

@@ -36,16 +36,12 @@ def row(told: GilTruth, words: str) -> str:
 def main() -> int:
     """Runs every kind and prints the page; 0."""
     print("# The GIL's part of a request, against a native yardstick\n")
-    print(
-        "Made by `python -m benchmarks.gil_truth`. The yardstick is preloaded into the interpreter and times"
-    )
+    print("Made by `python -m benchmarks.gil_truth`. The yardstick is preloaded into the interpreter and times")
     print("each wait in `take_gil`; testbed/gil/yardstick.c is all of it. Errors are per request, in ms.\n")
     print(
         f"- Python {platform.python_version()}, {os.cpu_count()} CPUs, {platform.machine()}, {platform.system()} {platform.release()}\n"
     )
-    print(
-        "| requests of | requests | wall p50 ms | true GIL wait | told | error p50 | error p95 | unexplained |"
-    )
+    print("| requests of | requests | wall p50 ms | true GIL wait | told | error p50 | error p95 | unexplained |")
     print("|---|---:|---:|---:|---:|---:|---:|---:|")
     with tempfile.TemporaryDirectory() as folder:
         yardstick = build_yardstick(Path(folder))

@@ -99,9 +99,7 @@ def table() -> str:
     for name, (work, in_request) in CASES.items():
         for loop in ("asyncio", "uvloop"):
             plain, traced = measure(work, in_request, loop)
-            lines.append(
-                f"| {name} | {loop} | {plain / 1e3:.2f} | {traced / 1e3:.2f} | {(traced - plain) / 1e3:.2f} |"
-            )
+            lines.append(f"| {name} | {loop} | {plain / 1e3:.2f} | {traced / 1e3:.2f} | {(traced - plain) / 1e3:.2f} |")
     return "\n".join(lines)
 
 

@@ -95,9 +95,7 @@ def _told(scratch: Path, jaeger: Jaeger) -> analysis.Analysis:
 
     async def load(url: str) -> None:
         await drive(url, "to_thread", 1, Bounds(20, 2))
-        await asyncio.gather(
-            drive(url, "to_thread", 3, Bounds(20, 9)), drive(url, "sequential", 6, Bounds(20, 18))
-        )
+        await asyncio.gather(drive(url, "to_thread", 3, Bounds(20, 9)), drive(url, "sequential", 6, Bounds(20, 18)))
         await drive(url, "batch", 4, Bounds(20, 12))
 
     traces = scratch / "traces"
@@ -159,9 +157,7 @@ def _longest_wait(told: analysis.Analysis, cause: str) -> "pd.Series[Any]":
 
 
 def _open(page: chromium.Page, url: str, ready: str, height: int) -> None:
-    page.send(
-        "Emulation.setDeviceMetricsOverride", width=1300, height=height, deviceScaleFactor=1, mobile=False
-    )
+    page.send("Emulation.setDeviceMetricsOverride", width=1300, height=height, deviceScaleFactor=1, mobile=False)
     page.send("Page.navigate", url=url)
     deadline = time.monotonic() + PATIENCE_S
     while not page.run(ready):

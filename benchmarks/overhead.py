@@ -47,11 +47,7 @@ class Service:
         self.port = free_port()
         command = [sys.executable, "-m", "uvicorn", "benchmarks.overhead_app:app", "--port", str(self.port),
                    "--log-level", "error", "--no-access-log", "--timeout-keep-alive", "600"]  # fmt: skip
-        environment = {
-            **os.environ,
-            "BENCH_VARIANT": variant,
-            "BENCH_OUTPUT": str(folder / f"{variant}.jsonl"),
-        }
+        environment = {**os.environ, "BENCH_VARIANT": variant, "BENCH_OUTPUT": str(folder / f"{variant}.jsonl")}
         if variant.startswith("whywait"):
             output = str(folder / variant)
             command = [sys.executable, "-m", "whywait", "run", "-o", output, "--", *command]
@@ -98,9 +94,7 @@ def measure(path: str, turns: int, block: int) -> dict[str, tuple[float, float]]
                     service.latency_ns(path)
             for _ in range(turns):
                 for variant, service in services.items():
-                    medians[variant].append(
-                        statistics.median(service.latency_ns(path) for _ in range(block)) / 1e6
-                    )
+                    medians[variant].append(statistics.median(service.latency_ns(path) for _ in range(block)) / 1e6)
         finally:
             for service in services.values():
                 service.stop()

@@ -39,9 +39,7 @@ app = FastAPI()
 pool = ThreadPoolExecutor(4, "bench")
 rows = np.random.default_rng(1).random((512, 21), dtype=np.float32)
 booster = xgboost.train(
-    {"max_depth": 6, "nthread": 1, "seed": 1},
-    xgboost.DMatrix(rows, label=rows.sum(axis=1)),
-    num_boost_round=200,
+    {"max_depth": 6, "nthread": 1, "seed": 1}, xgboost.DMatrix(rows, label=rows.sum(axis=1)), num_boost_round=200
 )
 
 

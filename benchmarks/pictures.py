@@ -46,9 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         page.screenshot(folder / "timeline-zoomed.png")
         for dark, path in _notebook(scratch).items():
             page.open(path, dark=dark, width=1060)
-            page.run(
-                "new Promise((done) => setTimeout(done, 1500))"
-            )  # the figures draw themselves after loading
+            page.run("new Promise((done) => setTimeout(done, 1500))")  # the figures draw themselves after loading
             page.screenshot(folder / f"notebook-{'dark' if dark else 'light'}.png", whole=True)
     for picture in sorted(folder.glob("*.png")):
         print(f"{picture}: {picture.stat().st_size // 1000} kB")
@@ -56,16 +54,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _reports(scratch: Path) -> tuple[Path, Path]:
-    runs = {
-        name: analysis.analyze(RECORDING / f"{name}.jsonl.gz")
-        for name in ("threaded", "batched", "collected")
-    }
+    runs = {name: analysis.analyze(RECORDING / f"{name}.jsonl.gz") for name in ("threaded", "batched", "collected")}
     report, diff = scratch / "report.html", scratch / "diff.html"
     write_html(runs["collected"], report, "whywait: predictions done, and not collected", top=3)
     before, after = (analysis.renamed(runs[name], "POST /predict") for name in ("threaded", "batched"))
-    write_diff_html(
-        analysis.compare(before, after, 75), (before, after), ("one job per prediction", "one batch"), diff
-    )
+    write_diff_html(analysis.compare(before, after, 75), (before, after), ("one job per prediction", "one batch"), diff)
     return report, diff
 
 
@@ -91,9 +84,7 @@ def _notebook(scratch: Path) -> dict[bool, Path]:
             if MIME in data:
                 figure = go.Figure(data[MIME]["data"], data[MIME]["layout"])
                 parts.append(
-                    figure.to_html(
-                        full_html=False, include_plotlyjs=library, config={"displayModeBar": False}
-                    )
+                    figure.to_html(full_html=False, include_plotlyjs=library, config={"displayModeBar": False})
                 )
                 library = False
             elif "text/html" in data:

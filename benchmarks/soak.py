@@ -111,9 +111,7 @@ def readings_of(page: str) -> list[Reading]:
         if len(cells) != 6:
             break
         at_s, requests, rss, threads, descriptors, sampler = cells
-        found.append(
-            Reading(float(at_s), int(requests), float(rss), int(threads), int(descriptors), float(sampler))
-        )
+        found.append(Reading(float(at_s), int(requests), float(rss), int(threads), int(descriptors), float(sampler)))
     if not found:
         raise ValueError(f"no table that begins with {HEADINGS}")
     return found

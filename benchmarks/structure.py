@@ -48,17 +48,7 @@ STATEFUL = {
     "deque",
     "local",
 }
-WITHOUT_STATE = {
-    "Console",
-    "Environment",
-    "NewType",
-    "ParamSpec",
-    "Path",
-    "Random",
-    "Struct",
-    "TypeVar",
-    "Typer",
-}
+WITHOUT_STATE = {"Console", "Environment", "NewType", "ParamSpec", "Path", "Random", "Struct", "TypeVar", "Typer"}
 BRANCHES = (
     ast.If, ast.IfExp, ast.For, ast.AsyncFor, ast.While, ast.ExceptHandler, ast.comprehension, ast.match_case,
 )  # fmt: skip
@@ -207,9 +197,7 @@ def _files_per_cause(trees: list[ast.Module]) -> tuple[float, int]:
     """The median and the most."""
     members = dict(member for tree in trees for member in _causes(tree))
     named = [set(_names_in(tree)) for tree in trees]
-    counted = [
-        sum(bool(names & {f"Cause.{member}", value}) for names in named) for member, value in members.items()
-    ]
+    counted = [sum(bool(names & {f"Cause.{member}", value}) for names in named) for member, value in members.items()]
     return median(counted), max(counted)
 
 
@@ -248,10 +236,7 @@ ROWS: dict[str, tuple[str, Callable[[Structure], str]]] = {
 def page(base: str, before: Structure, after: Structure) -> str:
     rows = [f"| {name} | {goal} | {of(before)} | {of(after)} |" for name, (goal, of) in ROWS.items()]
     if not before.upward or before.rooms > 2 * after.rooms:  # no rooms yet: no order among them either
-        rows = [
-            row.replace(f"| {before.upward} |", "| no order yet |", 1) if "upward" in row else row
-            for row in rows
-        ]
+        rows = [row.replace(f"| {before.upward} |", "| no order yet |", 1) if "upward" in row else row for row in rows]
     head = [
         "# Structure", "", f"`python -m benchmarks.structure`; before: revision `{base}`. What is counted, and how:", "",
         "```", *(__doc__ or "").strip().splitlines()[4:], "```", "",

@@ -68,23 +68,14 @@ def bodies(seed: int, count: int = DISTINCT_BODIES) -> list[bytes]:
     random = Random(seed)
     return [
         json.dumps(
-            {
-                "request_id": f"load-{seed}-{number}",
-                "pods": [sample_pod(random) for _ in range(PODS_PER_REQUEST)],
-            }
+            {"request_id": f"load-{seed}-{number}", "pods": [sample_pod(random) for _ in range(PODS_PER_REQUEST)]}
         ).encode()
         for number in range(count)
     ]
 
 
 async def drive(
-    url: str,
-    mode: str,
-    clients: int,
-    bounds: Bounds,
-    *,
-    seed: int = 1,
-    on_answer: Callable[[], None] = lambda: None,
+    url: str, mode: str, clients: int, bounds: Bounds, *, seed: int = 1, on_answer: Callable[[], None] = lambda: None
 ) -> LoadResult:
     """Drives one mode with `clients` closed-loop clients; calls `on_answer` after each answer.
 
@@ -95,9 +86,7 @@ async def drive(
     failures: list[str] = []
     sent = 0
     limits = httpx.Limits(max_connections=clients, max_keepalive_connections=clients)
-    async with httpx.AsyncClient(
-        base_url=url, limits=limits, timeout=REQUEST_TIMEOUT_S, trust_env=False
-    ) as http:
+    async with httpx.AsyncClient(base_url=url, limits=limits, timeout=REQUEST_TIMEOUT_S, trust_env=False) as http:
         started_ns, deadline_s = time_ns(), perf_counter() + bounds.seconds
 
         async def client() -> None:
@@ -175,9 +164,7 @@ async def _wait_until_ready(url: str, patience_s: float) -> None:
             except httpx.HTTPError:
                 pass
             if perf_counter() > deadline_s:
-                raise LoadError(
-                    f"{url}/readyz did not answer 200 within {patience_s:.0f} s; is the service up?"
-                )
+                raise LoadError(f"{url}/readyz did not answer 200 within {patience_s:.0f} s; is the service up?")
             await asyncio.sleep(0.25)
 
 
@@ -199,16 +186,12 @@ async def _drive_all(options: argparse.Namespace) -> int:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Drives a running service and prints one line per cell; 0, or 2 if it cannot be reached."""
-    parser = argparse.ArgumentParser(
-        prog="python -m demo_service.load", description="Drives the demo service."
-    )
+    parser = argparse.ArgumentParser(prog="python -m demo_service.load", description="Drives the demo service.")
     parser.add_argument("--url", default="http://127.0.0.1:8000", help="where the service is (%(default)s)")
     parser.add_argument("--modes", type=parse_modes, default=MODES, help="comma-separated (all)")
     parser.add_argument("--clients", type=parse_clients, default=(1, 4, 16), help="comma-separated (1,4,16)")
     parser.add_argument("--seconds", type=positive_seconds, default=5.0, help="per cell (%(default)s)")
-    parser.add_argument(
-        "--requests", type=int, default=100_000, help="at most so many per cell (%(default)s)"
-    )
+    parser.add_argument("--requests", type=int, default=100_000, help="at most so many per cell (%(default)s)")
     parser.add_argument("--seed", type=int, default=1, help="of the payloads (%(default)s)")
     parser.add_argument(
         "--patience", type=positive_seconds, default=60.0, help="seconds to wait for /readyz (%(default)s)"

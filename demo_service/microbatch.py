@@ -31,9 +31,7 @@ class _Entry:
 class MicroBatcher:
     """One batch at a time on `executor`; what arrives meanwhile forms the next. Use on one loop."""
 
-    def __init__(
-        self, predict_many: PredictMany, executor: Executor, policy: Policy, max_waiting_pods: int
-    ) -> None:
+    def __init__(self, predict_many: PredictMany, executor: Executor, policy: Policy, max_waiting_pods: int) -> None:
         self._predict_many = predict_many
         self._executor = executor
         self._policy = policy

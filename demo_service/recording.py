@@ -57,14 +57,10 @@ def record(folder: Path) -> int:
     for name, groups in PLAN.items():
         with tempfile.TemporaryDirectory() as scratch:
             traces = Path(scratch) / "traces"
-            plan = ServerPlan(
-                0, "asyncio", traces, Path(scratch) / "server.log", {"OTEL_SERVICE_NAME": "predictor"}
-            )
+            plan = ServerPlan(0, "asyncio", traces, Path(scratch) / "server.log", {"OTEL_SERVICE_NAME": "predictor"})
             with running(plan, lambda: None) as url:
                 begun_ns = run_until_interrupted(partial(_drive, url, groups))
-            lines = [
-                line for file in sorted(traces.glob("*.jsonl")) for line in file.read_text().splitlines()
-            ]
+            lines = [line for file in sorted(traces.glob("*.jsonl")) for line in file.read_text().splitlines()]
         target = folder / f"{name}.jsonl.gz"
         target.write_bytes(compressed(kept(lines, begun_ns)))
         size += target.stat().st_size
@@ -80,10 +76,7 @@ async def _drive(url: str, groups: Iterable[tuple[Cell, ...]]) -> int:
     begun_ns = time.time_ns()
     for group in groups:
         await asyncio.gather(
-            *(
-                drive(url, cell.mode, cell.clients, Bounds(SECONDS, cell.requests), seed=cell.clients)
-                for cell in group
-            )
+            *(drive(url, cell.mode, cell.clients, Bounds(SECONDS, cell.requests), seed=cell.clients) for cell in group)
         )
         await asyncio.sleep(2)  # the exporter works between groups
     return begun_ns
@@ -135,8 +128,7 @@ def _spans(exports: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
 def main(argv: Sequence[str] | None = None) -> int:
     """Records; 0, or 2 when the service cannot be driven or the recording is too large to commit."""
     parser = argparse.ArgumentParser(
-        prog="python -m demo_service.recording",
-        description="Makes the recording that the notebook starts from.",
+        prog="python -m demo_service.recording", description="Makes the recording that the notebook starts from."
     )
     parser.add_argument("folder", type=Path, help="where the files go, such as notebooks/recording")
     options = parser.parse_args(argv)

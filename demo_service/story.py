@@ -21,16 +21,7 @@ from demo_service.chapters.story_cells import PAUSE_S, cells_of, comparison, lab
 from demo_service.chapters.story_report import as_json, comparison_text, conditions, table
 from demo_service.driver.interruption import run_until_interrupted
 from demo_service.driver.server_process import ServerError, ServerPlan, running
-from demo_service.load import (
-    MODES,
-    Bounds,
-    LoadError,
-    LoadResult,
-    drive,
-    parse_clients,
-    parse_modes,
-    positive_seconds,
-)
+from demo_service.load import MODES, Bounds, LoadError, LoadResult, drive, parse_clients, parse_modes, positive_seconds
 from whywait.analysis import InputError, analyze, load_traces
 from whywait.analysis.report.html.report import write_html
 from whywait.analysis.verdicts.sentences import verdict
@@ -159,9 +150,7 @@ def _cost(plan: Plan, console: Console) -> list[Cost]:
     if plan.modes != MODES:  # only some of the story was asked for
         return []
     with console.status("overhead of tracing: the service untraced and traced, interleaved"):
-        return measure_cost(
-            plan.folder / "cost", plan.loop, QUICK_TURNS if plan.quick else TURNS, lambda: None
-        )
+        return measure_cost(plan.folder / "cost", plan.loop, QUICK_TURNS if plan.quick else TURNS, lambda: None)
 
 
 def _starvation(plan: Plan, console: Console) -> Starvation | None:

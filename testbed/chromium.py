@@ -65,18 +65,12 @@ class Page:
         elif method == "Page.loadEventFired":
             self.loaded += 1
 
-    def open(
-        self, path: Path, *, dark: bool = False, width: int = 1200, height: int = 900, pixels: float = 1
-    ) -> None:
+    def open(self, path: Path, *, dark: bool = False, width: int = 1200, height: int = 900, pixels: float = 1) -> None:
         """Opens a file and waits until it is loaded."""
         features = [{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}]
         self.send("Emulation.setEmulatedMedia", features=features)
         self.send(
-            "Emulation.setDeviceMetricsOverride",
-            width=width,
-            height=height,
-            deviceScaleFactor=pixels,
-            mobile=False,
+            "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=pixels, mobile=False
         )
         before = self.loaded
         self.send("Page.navigate", url=path.resolve().as_uri())
@@ -107,11 +101,7 @@ class Page:
     def accessible(self) -> list[tuple[str, str]]:
         """Role and name of all that a screen reader meets, in order."""
         nodes = self.send("Accessibility.getFullAXTree")["nodes"]
-        return [
-            (node["role"]["value"], node.get("name", {}).get("value", ""))
-            for node in nodes
-            if not node["ignored"]
-        ]
+        return [(node["role"]["value"], node.get("name", {}).get("value", "")) for node in nodes if not node["ignored"]]
 
     def screenshot(self, path: Path, *, whole: bool = False) -> None:
         """Writes what is seen, or the whole page, as PNG."""

@@ -66,9 +66,7 @@ def running(program: Path, folder: Path, assets: Path | None = None) -> Iterator
     ui = {"config_file": UI_CONFIG} | ({"assets_path": assets} if assets is not None else {})
     flags = [f"--set=extensions.jaeger_query.ui.{name}={path}" for name, path in ui.items()]
     with (folder / "jaeger.log").open("wb") as log:
-        process = subprocess.Popen(
-            [program, "--config", config, *flags], stdout=log, stderr=subprocess.STDOUT
-        )
+        process = subprocess.Popen([program, "--config", config, *flags], stdout=log, stderr=subprocess.STDOUT)
         try:
             _wait_until_healthy(process, f"http://127.0.0.1:{ports['health']}/status", folder / "jaeger.log")
             yield Jaeger(f"http://127.0.0.1:{ports['query']}", f"http://127.0.0.1:{ports['otlp']}")

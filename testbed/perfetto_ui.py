@@ -77,9 +77,7 @@ def rows(page: Page, sql: str) -> list[list[Any]]:
 
 def load(page: Page, url: str, *, width: int = 1600, height: int = 1000) -> None:
     """Opens the trace and waits until the viewer has drawn it."""
-    page.send(
-        "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False
-    )
+    page.send("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
     page.send("Page.navigate", url=url)
     deadline = time.monotonic() + PATIENCE_S
     while not page.run("!!(self.app && self.app.trace && document.querySelector('.pf-track'))"):

@@ -17,11 +17,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 @contextmanager
 def traced_service(
-    output: Path,
-    *,
-    app: str = "tests.truth.app:app",
-    loop: str = "asyncio",
-    environment: Mapping[str, str] = {},
+    output: Path, *, app: str = "tests.truth.app:app", loop: str = "asyncio", environment: Mapping[str, str] = {}
 ) -> Iterator[str]:
     """Yields the base URL; the traces are complete in `output` once the block is left."""
     port = free_port()
@@ -43,9 +39,7 @@ def traced_service(
             process.kill()
             process.communicate()
             raise
-    complaints = [
-        line for line in said.decode().splitlines() if "whywait" in line and "traces go to" not in line
-    ]
+    complaints = [line for line in said.decode().splitlines() if "whywait" in line and "traces go to" not in line]
     assert not complaints, complaints
 
 

@@ -29,15 +29,9 @@ import whywait
 from testbed.disturbed import (  # hooks are found by their names here
     pytest_runtest_makereport as pytest_runtest_makereport,
 )
-from testbed.disturbed import (
-    pytest_runtest_protocol as pytest_runtest_protocol,
-)
-from testbed.disturbed import (
-    pytest_sessionfinish as pytest_sessionfinish,
-)
-from testbed.disturbed import (
-    pytest_terminal_summary as pytest_terminal_summary,
-)
+from testbed.disturbed import pytest_runtest_protocol as pytest_runtest_protocol
+from testbed.disturbed import pytest_sessionfinish as pytest_sessionfinish
+from testbed.disturbed import pytest_terminal_summary as pytest_terminal_summary
 
 
 def _patched() -> dict[str, Any]:
@@ -129,9 +123,7 @@ def _samplers_of_ours() -> list[str]:
                     words = file.read().split(b"\0")
             except OSError:
                 continue
-            if str(os.getpid()).encode() in words and any(
-                one.endswith(b"sampler/child/main.py") for one in words
-            ):
+            if str(os.getpid()).encode() in words and any(one.endswith(b"sampler/child/main.py") for one in words):
                 found.append(name)
     return found
 

@@ -101,8 +101,7 @@ def other_distribution(folder: Path) -> Path:
         for path, text in files.items():
             archive.writestr(path, text)
         archive.writestr(
-            f"{name}.dist-info/RECORD",
-            "".join(f"{path},,\n" for path in (*files, f"{name}.dist-info/RECORD")),
+            f"{name}.dist-info/RECORD", "".join(f"{path},,\n" for path in (*files, f"{name}.dist-info/RECORD"))
         )
     return wheel
 
@@ -190,9 +189,7 @@ def server_spans(output: Path) -> list[Span]:
 
 
 @pytest.mark.parametrize("environment", [{}, {"PYTHONPATH": "."}], ids=["plain", "PYTHONPATH"])
-def test_a_service_with_modules_of_our_names(
-    installed: Path, tmp_path: Path, environment: dict[str, str]
-) -> None:
+def test_a_service_with_modules_of_our_names(installed: Path, tmp_path: Path, environment: dict[str, str]) -> None:
     service = tmp_path / "service"
     service.mkdir()
     write_service(service, write_own_modules(service))

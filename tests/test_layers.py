@@ -38,9 +38,7 @@ DOCUMENTED = {"_", "_asdict", "_exit", "_fields", "_getframe", "_is_gil_enabled"
 
 TOUCHES_PRIVATE_NAMES = ("tracer/probes/", "tracer/host/", "tracer/export/sdk_internals.py")
 
-BARE = re.compile(
-    r"(?<!from whywait )\bimport (?:tracer|analysis)\b|\bfrom (?:tracer|analysis)[.\w]* import\b"
-)
+BARE = re.compile(r"(?<!from whywait )\bimport (?:tracer|analysis)\b|\bfrom (?:tracer|analysis)[.\w]* import\b")
 
 KNOWN = {
     "tracer/records/current.py: threading.Thread": "a type only: whose current record it is",
@@ -120,10 +118,7 @@ def outside_of(path: Path) -> Iterator[str]:
         match node:
             case ast.Call(func=ast.Name(id="open" | "print" | "input" as name)):
                 yield name
-            case ast.Attribute(value=ast.Name(id="threading"), attr=name) if name not in {
-                "local",
-                "get_ident",
-            }:
+            case ast.Attribute(value=ast.Name(id="threading"), attr=name) if name not in {"local", "get_ident"}:
                 yield f"threading.{name}"
             case ast.ImportFrom(module="threading"):
                 yield "threading"
@@ -194,12 +189,7 @@ def test_tests_and_benchmarks_do_not_use_each_other() -> None:
 def test_ours_is_imported_by_its_one_name() -> None:
     """Also in programs that stand in strings. A service's own `tracer`, of the test of installing, is not ours."""
     everything = rooms.files(ROOT, "whywait", *rooms.PACKAGES, "benchmarks", "tests", "testbed")
-    for path in {
-        *everything,
-        *ROOT.glob("notebooks/*.ipynb"),
-        *ROOT.glob("*.md"),
-        *ROOT.glob("docs/**/*.md"),
-    }:
+    for path in {*everything, *ROOT.glob("notebooks/*.ipynb"), *ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")}:
         if path.name not in {"test_install.py", "test_layers.py"}:
             assert BARE.findall(path.read_text()) == [], path
 
@@ -217,5 +207,7 @@ def test_known_exceptions_are_real() -> None:
 
 
 def test_importing_the_analysis_needs_no_frames() -> None:
-    code = "import sys, whywait; from whywait import analysis; sys.exit('pandas' in sys.modules or 'numpy' in sys.modules)"
+    code = (
+        "import sys, whywait; from whywait import analysis; sys.exit('pandas' in sys.modules or 'numpy' in sys.modules)"
+    )
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0

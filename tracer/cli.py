@@ -50,9 +50,7 @@ def run(arguments: list[str]) -> int:
     options = _parser().parse_args(arguments)
     command = options.command[1:] if options.command[:1] == ["--"] else options.command
     if not command:
-        return _refuse(
-            "whywait run: no command given; expected: whywait run -- COMMAND, such as uvicorn app:app"
-        )
+        return _refuse("whywait run: no command given; expected: whywait run -- COMMAND, such as uvicorn app:app")
     program = shutil.which(command[0])
     if program is None:
         return _refuse(f"whywait run: {command[0]!r} was not found on PATH; is its environment active?")
@@ -79,9 +77,7 @@ def _parser() -> argparse.ArgumentParser:
         help="a .jsonl file or a directory for the traces "
         "(default: ./traces, or none if OTEL_EXPORTER_OTLP_ENDPOINT is set)",
     )  # fmt: skip
-    parser.add_argument(
-        "--service-name", default=None, help="service.name of the spans (default: OTEL_SERVICE_NAME)"
-    )
+    parser.add_argument("--service-name", default=None, help="service.name of the spans (default: OTEL_SERVICE_NAME)")
     parser.add_argument("command", nargs=argparse.REMAINDER, metavar="-- COMMAND", help="what to run")
     return parser
 
@@ -102,10 +98,7 @@ def _environment(output: str | None, service_name: str | None) -> dict[str, str]
 
 
 def _exports_elsewhere(environment: dict[str, str]) -> bool:
-    return bool(
-        environment.get("OTEL_EXPORTER_OTLP_ENDPOINT")
-        or environment.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
-    )
+    return bool(environment.get("OTEL_EXPORTER_OTLP_ENDPOINT") or environment.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"))
 
 
 def _check_output(output: str | None) -> None:
@@ -115,9 +108,7 @@ def _check_output(output: str | None) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise ConfigError(
-            f"cannot write traces to {output}: {error.strerror}; choose another --output"
-        ) from error
+        raise ConfigError(f"cannot write traces to {output}: {error.strerror}; choose another --output") from error
     if not os.access(folder, os.W_OK):
         raise ConfigError(f"cannot write traces to {output}: no permission; choose another --output")
 

@@ -118,13 +118,9 @@ WAIT_AWAIT: Final = "await"  # an edge: follow the waker; FOR is what was awaite
 WAIT_POOL_QUEUE: Final = "pool_queue"  # all workers were busy, with the occupants
 WAIT_POOL_STARTUP: Final = "pool_startup"  # a thread had to be started
 WAIT_POOL_SHUTDOWN: Final = "pool_shutdown"  # Executor.shutdown(wait=True); an edge if WAKER is set
-WAIT_POOL_HANDOVER: Final = (
-    "pool_handover"  # a worker was free and had not begun: see CPU_NS and RUN_QUEUE_NS
-)
+WAIT_POOL_HANDOVER: Final = "pool_handover"  # a worker was free and had not begun: see CPU_NS and RUN_QUEUE_NS
 WAIT_LIMITER: Final = "limiter_wait"  # an anyio token
-WAIT_CONNECTION: Final = (
-    "connection_wait"  # a connection of a client's or database's pool, with the occupants
-)
+WAIT_CONNECTION: Final = "connection_wait"  # a connection of a client's or database's pool, with the occupants
 WAIT_LOOP_BUSY: Final = "loop_busy"  # ready, and the loop ran something else: BLOCKER_*
 WAIT_LOOP_WAKEUP: Final = "loop_wakeup"  # ready, and the loop still slept in its selector
 WAIT_RESUME: Final = "resume"  # ready, loop awake, nothing seen running: no signal explains it
@@ -193,15 +189,11 @@ BLOCKER_THREAD: Final = "whywait.blocker.thread"  # name of the thread that held
 
 # which lock
 LOCK_KIND: Final = "whywait.lock.kind"  # "Lock", "RLock", "Semaphore.acquire", "Event.wait", ...
-LOCK_KIND_SUBMIT: Final = (
-    "concurrent.futures' global lock"  # which every submit of every thread pool acquires
-)
+LOCK_KIND_SUBMIT: Final = "concurrent.futures' global lock"  # which every submit of every thread pool acquires
 LOCK_FILE: Final = "whywait.lock.file"  # where it was made
 LOCK_LINE: Final = "whywait.lock.line"
 LOCK_FUNCTION: Final = "whywait.lock.function"
-LOCK_WAITERS: Final = (
-    "whywait.lock.waiters"  # threads of requests that waited when this wait began, this one included
-)
+LOCK_WAITERS: Final = "whywait.lock.waiters"  # threads of requests that waited when this wait began, this one included
 LOCK_HOLDS: Final = "whywait.lock.holds"  # number of holds during the wait
 # on phase spans: a call of a logging handler; on wait spans: the wait was inside one
 HANDLER: Final = "whywait.logging.handler"  # class and name
@@ -234,9 +226,7 @@ CPU_THROTTLED_NS: Final = "whywait.cpu.throttled_ns"  # the quota of a control g
 CPU_UNKNOWN_NS: Final = "whywait.cpu.unknown_ns"
 CPU_LEAST_NS: Final = 100_000
 CPU_COUNT: Final = "whywait.cpu.count"  # CPUs on which the thread may run
-CPU_QUOTA_NS: Final = (
-    "whywait.cpu.quota_ns"  # CPU time that the group may use in each CPU_PERIOD_NS; absent: no quota
-)
+CPU_QUOTA_NS: Final = "whywait.cpu.quota_ns"  # CPU time that the group may use in each CPU_PERIOD_NS; absent: no quota
 CPU_PERIOD_NS: Final = "whywait.cpu.quota_period_ns"
 # runnable threads of this process, on average, in thousandths; and those that run no Python
 CPU_WANTED: Final = "whywait.cpu.wanted_milli"
@@ -244,18 +234,14 @@ CPU_WANTED_NATIVE: Final = "whywait.cpu.wanted_native_milli"
 # what used the CPUs: parallel arrays, longest first, without unknown ones; RIVAL_NS sums to at most CPU_PROCESS_NS + CPU_OWN_NS
 RIVAL_KINDS: Final = "whywait.rival.kinds"  # RIVAL_*
 RIVAL_NAMES: Final = "whywait.rival.names"  # of the process, the function, or the library
-RIVAL_NUMBERS: Final = (
-    "whywait.rival.numbers"  # process id, 0 for several of them; of threads, how many they were
-)
+RIVAL_NUMBERS: Final = "whywait.rival.numbers"  # process id, 0 for several of them; of threads, how many they were
 RIVAL_FILES: Final = "whywait.rival.files"  # "" where not known
 RIVAL_LINES: Final = "whywait.rival.lines"  # 0 where not known
 RIVAL_TRACE_IDS: Final = "whywait.rival.trace_ids"  # "" where it worked for no request
 RIVAL_SPAN_IDS: Final = "whywait.rival.span_ids"
 RIVAL_NS: Final = "whywait.rival.ns"
 RIVAL_PROCESS: Final = "process"
-RIVAL_SIBLING: Final = (
-    "sibling"  # a process of the same name and group, such as another worker of the service
-)
+RIVAL_SIBLING: Final = "sibling"  # a process of the same name and group, such as another worker of the service
 RIVAL_THREAD: Final = "thread"  # of this process, runs Python or is called from it
 RIVAL_NATIVE: Final = "native"  # of this process, such as the workers of an OpenMP pool
 

@@ -30,8 +30,12 @@ _NO_SAMPLER: Final = (
     "whywait: could not start its sampler: %r. Waits for the GIL and for a CPU are part of unexplained. Run "
     "`whywait doctor` for the reason."
 )
-_NOT_CLOSED: Final = "whywait: could not stop completely: %r. The last spans may be missing from the traces; the process continues."
-_CHILD_UNTRACED: Final = "whywait: cannot trace the forked process %d: %r. The process continues; its requests are missing from the traces."
+_NOT_CLOSED: Final = (
+    "whywait: could not stop completely: %r. The last spans may be missing from the traces; the process continues."
+)
+_CHILD_UNTRACED: Final = (
+    "whywait: cannot trace the forked process %d: %r. The process continues; its requests are missing from the traces."
+)
 
 
 class _Session:

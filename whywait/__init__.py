@@ -25,17 +25,7 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-__all__ = [
-    "Config",
-    "ConfigError",
-    "__version__",
-    "adapters",
-    "is_active",
-    "phase",
-    "start",
-    "stop",
-    "traced",
-]
+__all__ = ["Config", "ConfigError", "__version__", "adapters", "is_active", "phase", "start", "stop", "traced"]
 
 _HOME = {
     "Config": "whywait.tracer.config",

@@ -40,9 +40,7 @@ def describe(
     evidence[(evidence == Evidence.OBSERVED.value) & facts.unsure] = Evidence.INFERRED.value
     of = np.array([rule.of for rule in RULES])[rules]
     rows = np.select(
-        [of == "sampled", of == "queued", of == "block"],
-        [facts.sampled, facts.queued, facts.block],
-        facts.span,
+        [of == "sampled", of == "queued", of == "block"], [facts.sampled, facts.queued, facts.block], facts.span
     )
     return Described(
         cause=np.array([NUMBER[rule.cause] for rule in RULES], dtype=np.int64)[rules],

@@ -21,16 +21,10 @@ def check_conservation(requests: pd.DataFrame, causes: pd.DataFrame) -> None:
         raise ConservationError("a row is empty, or its amount is not its length")
     if not (start[1:] == end[:-1])[same].all():
         raise ConservationError("rows of a request overlap or leave a gap")
-    found = rows.groupby(key).agg(
-        first=("start_ns", "min"), last=("end_ns", "max"), total=("amount_ns", "sum")
-    )
+    found = rows.groupby(key).agg(first=("start_ns", "min"), last=("end_ns", "max"), total=("amount_ns", "sum"))
     wanted = requests.loc[requests["wall_ns"] > 0].set_index(key)
     both = wanted.join(found, how="outer")
-    whole = (
-        (both["first"] == both["start_ns"])
-        & (both["last"] == both["end_ns"])
-        & (both["total"] == both["wall_ns"])
-    )
+    whole = (both["first"] == both["start_ns"]) & (both["last"] == both["end_ns"]) & (both["total"] == both["wall_ns"])
     if not np.asarray(whole, dtype=bool).all():
         request = both.index[~np.asarray(whole, dtype=bool)][0]
         raise ConservationError(f"the rows of request {request} do not sum to its wall time")

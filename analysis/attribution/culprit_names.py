@@ -23,10 +23,7 @@ Naming = Callable[[SpanTable, int, int], list[Named]]
 
 def _occupants(spans: SpanTable, number: int, row: int) -> list[Named]:
     listed = [one for one in rows_of(spans.attributes[row], _OCCUPANTS) if positive_ns(one[-1])]
-    return [
-        (number, str(name), "", None, str(trace or ""), str(span or ""), ns)
-        for name, trace, span, ns in listed
-    ]
+    return [(number, str(name), "", None, str(trace or ""), str(span or ""), ns) for name, trace, span, ns in listed]
 
 
 def holders(spans: SpanTable, number: int, row: int) -> list[Named]:
@@ -59,9 +56,7 @@ def _holder(spans: SpanTable, number: int, row: int) -> list[Named]:
     """The chief holder of the lock, else the lock itself."""
     attributes = spans.attributes[row]
     kind = text(attributes, schema.LOCK_KIND) or text(attributes, schema.FOR)
-    return _blocker(spans, number, row) or _alone(
-        number, kind, attributes, schema.LOCK_FILE, schema.LOCK_LINE
-    )
+    return _blocker(spans, number, row) or _alone(number, kind, attributes, schema.LOCK_FILE, schema.LOCK_LINE)
 
 
 def _handler(spans: SpanTable, number: int, row: int) -> list[Named]:
@@ -81,9 +76,7 @@ def _at_call(spans: SpanTable, number: int, row: int, key: str) -> list[Named]:
 
 def _alone(number: int, name: str, attributes: dict[str, Any], file: str = "", line: str = "") -> list[Named]:
     """The one culprit of all the wait, with the place that stands under these keys; none without a name."""
-    return (
-        [(number, name, text(attributes, file), line_number(attributes, line), "", "", NONE)] if name else []
-    )
+    return [(number, name, text(attributes, file), line_number(attributes, line), "", "", NONE)] if name else []
 
 
 def _pool(spans: SpanTable, number: int, row: int) -> list[Named]:

@@ -40,9 +40,7 @@ def _within(pattern: str) -> When:
 
 
 def _ended_by(waker: str) -> When:
-    return lambda one: (
-        one.ruled & one.says(schema.WAIT, schema.WAIT_AWAIT) & one.says(schema.WAKER_KIND, waker)
-    )
+    return lambda one: one.ruled & one.says(schema.WAIT, schema.WAIT_AWAIT) & one.says(schema.WAKER_KIND, waker)
 
 
 def _part(part: int) -> When:

@@ -76,11 +76,7 @@ class Change:
     def blamed(self) -> tuple[CauseChange, ...]:
         """The causes of the difference, the greatest first; () where it may be chance."""
         up = self.delta_ns > 0
-        return (
-            tuple(one for one in self.causes if one.certain and (one.delta_ns > 0) == up)
-            if self.certain
-            else ()
-        )
+        return tuple(one for one in self.causes if one.certain and (one.delta_ns > 0) == up) if self.certain else ()
 
     @property
     def remedy(self) -> Remedy | None:
@@ -126,10 +122,7 @@ def compare(before: Analysis, after: Analysis, percentile: float = DEFAULT_PERCE
     ]
     changes.sort(key=lambda one: (-abs(one.delta_ns), one.endpoint))
     return Comparison(
-        percentile,
-        tuple(changes),
-        tuple(sorted(set(first) - set(second))),
-        tuple(sorted(set(second) - set(first))),
+        percentile, tuple(changes), tuple(sorted(set(first) - set(second))), tuple(sorted(set(second) - set(first)))
     )
 
 
@@ -138,17 +131,11 @@ def _endpoints(analysis: Analysis) -> list[str]:
 
 
 def _listed(names: list[str]) -> str:
-    return (
-        ", ".join(sorted(names)[:5]) + (", ..." if len(names) > 5 else "") or "none that was recorded whole"
-    )
+    return ", ".join(sorted(names)[:5]) + (", ..." if len(names) > 5 else "") or "none that was recorded whole"
 
 
 def _change(
-    endpoint: str,
-    number: int,
-    runs: tuple[Analysis, Analysis],
-    percentile: float,
-    situations: Sequence[Found],
+    endpoint: str, number: int, runs: tuple[Analysis, Analysis], percentile: float, situations: Sequence[Found]
 ) -> Change:
     before, after = runs
     sides = _sample(before, endpoint), _sample(after, endpoint)

@@ -34,9 +34,7 @@ def reasons(change: Change) -> tuple[str, ...]:
         for one in change.blamed
     ]
     word = "Against it" if change.certain else "Inside it"
-    said += [
-        f"{word}: {signed(one.delta_ns)} ms {INFO[one.cause].phrase}{_who(one)}." for one in change.against
-    ]
+    said += [f"{word}: {signed(one.delta_ns)} ms {INFO[one.cause].phrase}{_who(one)}." for one in change.against]
     return tuple(said)
 
 
@@ -62,6 +60,4 @@ def _who(one: CauseChange) -> str:
     if mover is None or one.cause is Cause.CPU_WAIT:
         return ""
     where = f" ({mover.place})" if mover.place else ""
-    return (
-        f", chiefly {mover.name}{where}: {milliseconds(mover.before_ns)} → {milliseconds(mover.after_ns)} ms"
-    )
+    return f", chiefly {mover.name}{where}: {milliseconds(mover.before_ns)} → {milliseconds(mover.after_ns)} ms"

@@ -84,9 +84,7 @@ def annotate(
 
 def _check(output: Path | None, send: str | None) -> None:
     if output is None and send is None:
-        raise InputError(
-            "say where the traces go: --output FILE, or --send URL such as http://localhost:4318"
-        )
+        raise InputError("say where the traces go: --output FILE, or --send URL such as http://localhost:4318")
     if str(output) == "-" and send is not None:
         raise InputError("--output - and --send together: name a file, or choose one of the two")
 

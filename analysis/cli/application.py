@@ -96,10 +96,7 @@ def _not_asked_for() -> None:
 _HERE: Final[dict[str, tuple[Callable[..., Any], str]]] = {
     "causes": (_causes, examples("whywait causes")),
     "demo": (_demo, ""),
-    "run": (
-        _run,
-        examples("whywait run -- uvicorn app:app", "whywait run --output traces -- gunicorn app:app"),
-    ),
+    "run": (_run, examples("whywait run -- uvicorn app:app", "whywait run --output traces -- gunicorn app:app")),
     "doctor": (_doctor, examples("whywait doctor", "whywait doctor --jaeger http://localhost:16686")),
 }
 _COMMANDS: Final = {

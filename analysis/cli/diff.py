@@ -28,20 +28,15 @@ def diff(
     before: Annotated[str, source_argument("BEFORE")],
     after: Annotated[str, source_argument("AFTER")],
     percentile: Annotated[
-        float,
-        typer.Option(help="Percentile of each endpoint's wall times, over 0 and under 100.", metavar="P"),
+        float, typer.Option(help="Percentile of each endpoint's wall times, over 0 and under 100.", metavar="P")
     ] = DEFAULT_PERCENTILE,
     endpoint: Endpoint = None,
     against: Annotated[
         str | None,
-        typer.Option(
-            help="Compare --endpoint of BEFORE with the endpoints of AFTER whose name contains this text."
-        ),
+        typer.Option(help="Compare --endpoint of BEFORE with the endpoints of AFTER whose name contains this text."),
     ] = None,
     service: Service = None,
-    html: Annotated[
-        Path | None, typer.Option(help="Write the comparison as one HTML file.", metavar="FILE")
-    ] = None,
+    html: Annotated[Path | None, typer.Option(help="Write the comparison as one HTML file.", metavar="FILE")] = None,
     as_json_text: Annotated[
         bool, typer.Option("--json", help="Print JSON (analysis/report/json/diff_schema.json).")
     ] = False,
@@ -84,9 +79,7 @@ def slower(found: Comparison) -> bool:
     return any(one.certain and one.delta_ns > 0 for one in found.changes)
 
 
-def _chosen(
-    before: Analysis, after: Analysis, endpoint: str | None, against: str | None
-) -> tuple[Analysis, Analysis]:
+def _chosen(before: Analysis, after: Analysis, endpoint: str | None, against: str | None) -> tuple[Analysis, Analysis]:
     if endpoint is None:
         return before, after
     first, second = only_endpoint(before, endpoint), only_endpoint(after, against or endpoint)

@@ -22,18 +22,12 @@ EPILOG = examples(
 def export(
     source: Source,
     perfetto: Annotated[
-        Path,
-        typer.Option(
-            help="Write Chrome trace JSON for Perfetto's UI; '-' is standard output.", metavar="OUT"
-        ),
+        Path, typer.Option(help="Write Chrome trace JSON for Perfetto's UI; '-' is standard output.", metavar="OUT")
     ],
     service: Service = None,
     endpoint: Endpoint = None,
     detail: Annotated[
-        int,
-        typer.Option(
-            help="How many of the slowest requests to write with every task and job.", min=0, max=500
-        ),
+        int, typer.Option(help="How many of the slowest requests to write with every task and job.", min=0, max=500)
     ] = 20,
     skip_bad_lines: SkipBadLines = False,
 ) -> None:

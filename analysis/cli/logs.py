@@ -36,14 +36,12 @@ def logs(
         ),
     ] = None,
     only: Annotated[
-        list[str] | None,
-        typer.Option(help="Only this marker; may be given more than once.", metavar="MARKER"),
+        list[str] | None, typer.Option(help="Only this marker; may be given more than once.", metavar="MARKER")
     ] = None,
     request: Annotated[str | None, typer.Option(help="Only this request.", metavar="ID")] = None,
     top: Annotated[int, typer.Option(help="How many of the slowest requests to show.", min=0, max=1000)] = 1,
     traces: Annotated[
-        Path | None,
-        typer.Option(help="Also write the logged requests as spans (OTLP JSON Lines).", metavar="OUT"),
+        Path | None, typer.Option(help="Also write the logged requests as spans (OTLP JSON Lines).", metavar="OUT")
     ] = None,
     service_name: Annotated[str, typer.Option(help="service.name of those spans.")] = "logs",
     as_json_text: Annotated[bool, typer.Option("--json", help="Print JSON; times are nanoseconds.")] = False,
@@ -68,7 +66,5 @@ def _only_request(reading: LogReading, request: str) -> LogReading:
     chosen = tuple(one for one in reading.requests if one.request == request)
     if not chosen:
         known = ", ".join(one.request for one in reading.requests[:10])
-        raise InputError(
-            f"no request {request!r} in this log; there are {len(reading.requests):,}, such as {known}"
-        )
+        raise InputError(f"no request {request!r} in this log; there are {len(reading.requests):,}, such as {known}")
     return LogReading(chosen, reading.findings, reading.lines)

@@ -117,9 +117,7 @@ def _follow(reader: Reader, instruments: Instruments, exporter: CountedExporter,
             instruments.add(request)
         if final:
             return
-        unreached = (
-            "the collector cannot be reached; going on, its failures are counted" if exporter.lost else ""
-        )
+        unreached = "the collector cannot be reached; going on, its failures are counted" if exporter.lost else ""
         for kind, words in (("service", reader.service_missing), ("collector", unreached)):
             if words and kind not in said:
                 said.add(kind)

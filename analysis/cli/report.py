@@ -22,9 +22,7 @@ EPILOG: Final = examples(
 def report(
     source: Source,
     service: Service = None,
-    html: Annotated[
-        Path | None, typer.Option(help="Write the report as one HTML file.", metavar="FILE")
-    ] = None,
+    html: Annotated[Path | None, typer.Option(help="Write the report as one HTML file.", metavar="FILE")] = None,
     as_json_text: Annotated[
         bool, typer.Option("--json", help="Print JSON (analysis/report/json/schema.json).")
     ] = False,
@@ -34,9 +32,7 @@ def report(
     skip_bad_lines: SkipBadLines = False,
 ) -> None:
     """Says what each endpoint's requests waited for, who delayed them, and what to change."""
-    analysis = analysis_of(
-        source, service=service, skip_bad_lines=skip_bad_lines, last=last, endpoint=endpoint
-    )
+    analysis = analysis_of(source, service=service, skip_bad_lines=skip_bad_lines, last=last, endpoint=endpoint)
     if html is not None:
         # the template engine takes its time to import, and only a page needs it
         from whywait.analysis.report.html.report import write_html

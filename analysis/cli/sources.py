@@ -18,24 +18,17 @@ _UNITS: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 
 def source_argument(metavar: str) -> Any:
     """Return the argument for a source of traces."""
-    return typer.Argument(
-        help="OTLP JSON Lines file, a directory of them, '-', or Jaeger's URL.", metavar=metavar
-    )
+    return typer.Argument(help="OTLP JSON Lines file, a directory of them, '-', or Jaeger's URL.", metavar=metavar)
 
 
 Source = Annotated[str, source_argument("SOURCE")]
 Followed = Annotated[
     str, typer.Argument(help="The file or directory to which the service writes traces.", metavar="TRACES")
 ]
-Service = Annotated[
-    str | None, typer.Option("--service", help="Only this service's traces (required for Jaeger).")
-]
-Endpoint = Annotated[
-    str | None, typer.Option("--endpoint", help="Only endpoints whose name contains this text.")
-]
+Service = Annotated[str | None, typer.Option("--service", help="Only this service's traces (required for Jaeger).")]
+Endpoint = Annotated[str | None, typer.Option("--endpoint", help="Only endpoints whose name contains this text.")]
 Last = Annotated[
-    str | None,
-    typer.Option("--last", help="Only requests of the last TIME, e.g. 30s, 15m, 2h, 1d.", metavar="TIME"),
+    str | None, typer.Option("--last", help="Only requests of the last TIME, e.g. 30s, 15m, 2h, 1d.", metavar="TIME")
 ]
 SkipBadLines = Annotated[
     bool, typer.Option("--skip-bad-lines", help="Skip lines that cannot be read, and report their number.")

@@ -39,9 +39,7 @@ EPILOG: Final = examples(
 
 def top(
     traces: Followed,
-    seconds: Annotated[
-        float, typer.Option(help="Length of the window, in seconds.", min=1, max=LONGEST_S)
-    ] = 10.0,
+    seconds: Annotated[float, typer.Option(help="Length of the window, in seconds.", min=1, max=LONGEST_S)] = 10.0,
     once: Annotated[bool, typer.Option("--once", help="Show the end of the files once, and exit.")] = False,
     service: Service = None,
 ) -> int:

@@ -13,11 +13,4 @@ from whywait.analysis.figures.culprits import culprits_and_victims
 from whywait.analysis.figures.load import causes_over_load
 from whywait.analysis.figures.timeline import request_timeline
 
-__all__ = [
-    "causes_over_load",
-    "change",
-    "collection",
-    "culprits_and_victims",
-    "request_timeline",
-    "where_time_went",
-]
+__all__ = ["causes_over_load", "change", "collection", "culprits_and_victims", "request_timeline", "where_time_went"]

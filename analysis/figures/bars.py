@@ -33,9 +33,7 @@ def where_time_went(analyses: Mapping[str, Analysis], percentiles: tuple[float, 
     totals = [sum(parts.values()) for _, parts in rows]
     longest = max(totals, default=1)
     for label, total in zip(labels, totals, strict=True):
-        figure.add_annotation(
-            x=total / 1e6, y=label, text=f" {amount(total)}", showarrow=False, xanchor="left"
-        )
+        figure.add_annotation(x=total / 1e6, y=label, text=f" {amount(total)}", showarrow=False, xanchor="left")
     return styled(
         figure, "Where the time went", height=170 + 52 * len(rows), barmode="stack",
         xaxis={"title": "ms per request", "range": [0, 1.12 * longest / 1e6]}, yaxis={"autorange": "reversed"}, bargap=0.28,

@@ -37,11 +37,7 @@ def verdicts(analyses: Mapping[str, Analysis]) -> Styler:
 
 def _who(one: Verdict) -> str:
     reasons = one.judgement.reasons
-    return (
-        f"{reasons[0].culprit} {place(reasons[0].culprit_file, reasons[0].culprit_line)}".strip()
-        if reasons
-        else ""
-    )
+    return f"{reasons[0].culprit} {place(reasons[0].culprit_file, reasons[0].culprit_line)}".strip() if reasons else ""
 
 
 def timers(analysis: Analysis) -> Styler:

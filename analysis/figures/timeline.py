@@ -33,17 +33,13 @@ def request_timeline(analysis: Analysis, request_id: str | None = None) -> go.Fi
     _strips(figure, found)
     request = found.request
     order = [PATH, LOOP_LANE, *lanes]
-    figure.update_yaxes(
-        categoryorder="array", categoryarray=order, autorange="reversed", row=1, col=1, showgrid=False
-    )
+    figure.update_yaxes(categoryorder="array", categoryarray=order, autorange="reversed", row=1, col=1, showgrid=False)
     figure.update_yaxes(title="GIL", rangemode="tozero", nticks=3, row=2, col=1)
     figure.update_yaxes(title="CPU", rangemode="tozero", nticks=3, row=3, col=1)
     figure.update_xaxes(range=[0, found.wall_ns / 1e6])
     figure.update_xaxes(title="ms since the request began", row=3, col=1)
     left_out = found.workers["lane"].nunique() - len(lanes)
-    title = (
-        f"{escaped(request['endpoint'])}, {amount(found.wall_ns)}: what it waited for, and what ran meanwhile"
-    )
+    title = f"{escaped(request['endpoint'])}, {amount(found.wall_ns)}: what it waited for, and what ran meanwhile"
     if left_out > 0:
         title += f" ({left_out} more workers)"
     return styled(

@@ -11,17 +11,7 @@ from collections import Counter, OrderedDict
 from collections.abc import Iterable
 from typing import Final
 
-from whywait.analysis.live.gathered import (
-    ATTRIBUTES,
-    KIND,
-    PARENT,
-    SERVICE,
-    SPAN,
-    TRACE,
-    Gathered,
-    Patience,
-    Whole,
-)
+from whywait.analysis.live.gathered import ATTRIBUTES, KIND, PARENT, SERVICE, SPAN, TRACE, Gathered, Patience, Whole
 from whywait.analysis.load.otlp import Row
 from whywait.tracer import schema
 
@@ -217,9 +207,7 @@ class Assembly:
         if self._spans <= self._patience.most_spans:
             return
         # first counted traces, then traces without a request, then the oldest
-        order = sorted(
-            self._traces.values(), key=lambda one: (one.counted_s < 0, bool(one.roots), one.last_s)
-        )
+        order = sorted(self._traces.values(), key=lambda one: (one.counted_s < 0, bool(one.roots), one.last_s))
         for trace in order:
             if self._spans <= 0.9 * self._patience.most_spans:
                 return

@@ -61,9 +61,7 @@ class Batch:
     lost_by_service: str = ""  # losses in the service, as its traces report them; "" for none
 
 
-def count(
-    wholes: Sequence[Whole], assembly: Assembly, now_s: float, *, service: str | None = None
-) -> list[Batch]:
+def count(wholes: Sequence[Whole], assembly: Assembly, now_s: float, *, service: str | None = None) -> list[Batch]:
     """Analyse whole traces and return what they add; each request counts once.
 
     Traces that cannot be analysed are counted as lost, alone: the others of the batch are analysed again.
@@ -88,9 +86,7 @@ def _analysed(wholes: Iterable[Whole], context: list[Row]) -> Analysis:
     return analyze(Traces(frame_of(rows + context)))
 
 
-def _batch(
-    wholes: Sequence[Whole], found: Analysis, assembly: Assembly, now_s: float, service: str | None
-) -> Batch:
+def _batch(wholes: Sequence[Whole], found: Analysis, assembly: Assembly, now_s: float, service: str | None) -> Batch:
     table = found.requests
     if service is not None:
         table = table[table["service"] == service]
@@ -128,9 +124,7 @@ def _requests(table: pd.DataFrame, found: Analysis, chosen: set[tuple[str, str]]
             yield Counted(endpoint, trace_id, end_ns, wall_ns, weight, by_cause, culprits)
 
 
-def _sums(
-    table: pd.DataFrame, by: list[str], amount: str
-) -> dict[tuple[str, str], list[tuple[tuple[Any, ...], int]]]:
+def _sums(table: pd.DataFrame, by: list[str], amount: str) -> dict[tuple[str, str], list[tuple[tuple[Any, ...], int]]]:
     """Return for each request its sums by these columns, largest first."""
     keys = ["trace_id", "request_id", *by]
     grouped = table.groupby(keys, dropna=False, observed=True, sort=False)[amount].sum()
@@ -144,11 +138,7 @@ def _sums(
 def _busy(trace: Gathered, weight: float) -> Iterable[Busy]:
     """The runs of a trace's jobs on pools, where its spans came since it was analysed last."""
     new = trace.rows[trace.new_from :] if weight else []
-    jobs = {
-        row[SPAN]: row[ATTRIBUTES]
-        for row in _of_kind(new, schema.KIND_JOB)
-        if schema.POOL_NAME in row[ATTRIBUTES]
-    }
+    jobs = {row[SPAN]: row[ATTRIBUTES] for row in _of_kind(new, schema.KIND_JOB) if schema.POOL_NAME in row[ATTRIBUTES]}
     for row in _of_kind(new, schema.KIND_RUN):
         if row[PARENT] in jobs:
             name, size = (jobs[row[PARENT]].get(key) for key in (schema.POOL_NAME, schema.POOL_SIZE))

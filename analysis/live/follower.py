@@ -26,9 +26,7 @@ class Follower:
         self.lost: Counter[str] = Counter()
         self._back = back
         self._tails: dict[tuple[int, int], Tail] = {}  # in order of their last growth
-        self._quiet: Counter[tuple[int, int]] = (
-            Counter()
-        )  # readings since the last growth of an unlisted file
+        self._quiet: Counter[tuple[int, int]] = Counter()  # readings since the last growth of an unlisted file
         self._look(first=True)
 
     @property

@@ -9,8 +9,7 @@ from whywait.tracer import schema
 
 # columns of a row
 TRACE, SPAN, PARENT, SERVICE, KIND, START, END, ATTRIBUTES = map(
-    SPAN_COLUMNS.index,
-    ("trace_id", "span_id", "parent_id", "service", "span_kind", "start_ns", "end_ns", "attributes"),
+    SPAN_COLUMNS.index, ("trace_id", "span_id", "parent_id", "service", "span_kind", "start_ns", "end_ns", "attributes")
 )
 
 

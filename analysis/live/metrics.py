@@ -36,9 +36,7 @@ class Instruments:
         self._lost = lost
         self._behind = behind
         self._rest: dict[str, float] = {}  # parts of requests not yet in the histogram
-        meter.create_observable_counter(
-            "whywait.cause.time", [self._causes], "s", "time of requests by cause, in sum"
-        )
+        meter.create_observable_counter("whywait.cause.time", [self._causes], "s", "time of requests by cause, in sum")
         meter.create_observable_counter(
             "whywait.requests.analysed", [self._requests], "{request}", "requests that the traces represent"
         )
@@ -46,10 +44,7 @@ class Instruments:
             "whywait.traces.analysed", [self._traced], "{request}", "requests whose traces were analysed"
         )
         meter.create_observable_counter(
-            "whywait.follow.lost",
-            [self._losses],
-            "{record}",
-            "records that could not be read, analysed or sent",
+            "whywait.follow.lost", [self._losses], "{record}", "records that could not be read, analysed or sent"
         )
         meter.create_observable_gauge(
             "whywait.follow.behind", [self._lag], "By", "bytes in the trace files that were not read yet"
@@ -103,9 +98,7 @@ class CountedExporter(MetricExporter):
         self.begun = 0
         self.sent = 0
 
-    def export(
-        self, metrics_data: MetricsData, timeout_millis: float = 10_000, **kwargs: Any
-    ) -> MetricExportResult:
+    def export(self, metrics_data: MetricsData, timeout_millis: float = 10_000, **kwargs: Any) -> MetricExportResult:
         """Called by the SDK's metric reader."""
         self.begun += 1
         try:

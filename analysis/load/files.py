@@ -42,9 +42,7 @@ def files_of(path: Path) -> list[Path]:
             raise InputError(f"{path} contains no *.jsonl file: expected OTLP JSON Lines written by whywait")
         return files
     if not path.exists():
-        raise InputError(
-            f"{path} does not exist: expected a file of OTLP JSON Lines, a directory or a Jaeger URL"
-        )
+        raise InputError(f"{path} does not exist: expected a file of OTLP JSON Lines, a directory or a Jaeger URL")
     return [path]
 
 
@@ -70,9 +68,7 @@ def read_stdin(*, skip_bad_lines: bool) -> tuple[list[Row], tuple[Finding, ...]]
     return rows, findings
 
 
-def read_lines(
-    lines: Iterable[bytes], where: str, *, skip_bad_lines: bool
-) -> tuple[list[Row], tuple[Finding, ...]]:
+def read_lines(lines: Iterable[bytes], where: str, *, skip_bad_lines: bool) -> tuple[list[Row], tuple[Finding, ...]]:
     """Return the spans of OTLP JSON Lines; broken lines raise InputError or become one finding."""
     rows: list[Row] = []
     bad: list[int] = []
@@ -89,16 +85,12 @@ def read_lines(
     if not bad:
         return rows, ()
     numbers = ", ".join(map(str, bad[:5])) + (", ..." if len(bad) > 5 else "")
-    return rows, (
-        Finding("bad-line", f"lines of {where} were skipped, they are not OTLP JSON: {numbers}", len(bad)),
-    )
+    return rows, (Finding("bad-line", f"lines of {where} were skipped, they are not OTLP JSON: {numbers}", len(bad)),)
 
 
 def _complaint(where: str, number: int, line: bytes, error: Exception) -> str:
     if isinstance(error, NotOtlp):
-        return (
-            f"{where}, line {number}: JSON, but not OTLP traces: {error}. Expected one OTLP object per line"
-        )
+        return f"{where}, line {number}: JSON, but not OTLP traces: {error}. Expected one OTLP object per line"
     if number > 1 and not line.endswith(b"\n"):
         return (
             f"{where}, line {number}: the last line is cut off; the service may still be writing. "

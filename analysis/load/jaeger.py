@@ -25,9 +25,7 @@ def epoch_ns(moment: datetime) -> int:
     return (delta // timedelta(microseconds=1)) * 1000
 
 
-def read(
-    url: str, *, service: str | None, start: datetime | None, end: datetime | None, limit: int
-) -> Answer:
+def read(url: str, *, service: str | None, start: datetime | None, end: datetime | None, limit: int) -> Answer:
     """Return the spans of a service's traces, at most `limit` traces.
 
     Raises InputError when there is no answer, the answer is not Jaeger's, or the service is unknown.

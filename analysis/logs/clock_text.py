@@ -10,13 +10,9 @@ from typing import Final
 
 _SECOND_NS: Final = 10**9
 _UNITS_NS: Final = {"n": 1, "u": 1_000, "µ": 1_000, "μ": 1_000, "mi": 1_000, "m": 10**6, "s": 10**9}
-UNIT: Final = (
-    r"(?:nanoseconds?|ns|microseconds?|us|µs|μs|milliseconds?|msecs?|ms|seconds?|secs?|s)(?![A-Za-z])"
-)
+UNIT: Final = r"(?:nanoseconds?|ns|microseconds?|us|µs|μs|milliseconds?|msecs?|ms|seconds?|secs?|s)(?![A-Za-z])"
 NUMBER: Final = r"\d{1,12}(?:\.\d{1,9})?"
-_CLOCK: Final = (
-    r"(?P<hour>[01]\d|2[0-3]):(?P<minute>[0-5]\d):(?P<second>[0-5]\d)(?:[.,](?P<fraction>\d{1,9}))?"
-)
+_CLOCK: Final = r"(?P<hour>[01]\d|2[0-3]):(?P<minute>[0-5]\d):(?P<second>[0-5]\d)(?:[.,](?P<fraction>\d{1,9}))?"
 _ZONE: Final = r"(?:\s?(?P<zone>Z|[+-]\d{2}:?\d{2}))?"
 _FORMS: Final = tuple(
     re.compile(form)
@@ -27,9 +23,7 @@ _FORMS: Final = tuple(
     )
 )
 # seconds, milliseconds, microseconds or nanoseconds since 1970, by their number of digits
-_EPOCH: Final = re.compile(
-    r"(?<![\d.])(?P<whole>\d{19}|\d{16}|\d{13}|\d{10})(?:\.(?P<fraction>\d{1,9}))?(?![\d.])"
-)
+_EPOCH: Final = re.compile(r"(?<![\d.])(?P<whole>\d{19}|\d{16}|\d{13}|\d{10})(?:\.(?P<fraction>\d{1,9}))?(?![\d.])")
 _DURATION: Final = re.compile(rf"(?i)\s*(?P<number>{NUMBER})\s*(?P<unit>{UNIT})?\s*")
 _WITHIN: Final = 96  # characters from the line's beginning in which its time is searched
 Moment = tuple[int, int]  # nanoseconds, and the value of the last digit given

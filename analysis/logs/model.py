@@ -89,9 +89,7 @@ class LoggedRequest:
     @property
     def untimed_ns(self) -> int:
         """The stated total less the sum of all timers, ns; 0 where they agree within their resolution."""
-        if self.stated_ns is None or self.stated_ns - self.clocked_ns < max(
-            self.stated_step_ns, self.step_ns
-        ):
+        if self.stated_ns is None or self.stated_ns - self.clocked_ns < max(self.stated_step_ns, self.step_ns):
             return 0
         return self.stated_ns - self.clocked_ns
 

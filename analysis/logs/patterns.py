@@ -98,8 +98,7 @@ def _fields(line: str) -> dict[str, Any]:
 
 def _first(fields: Mapping[str, Any], keys: Sequence[str]) -> Any:
     return next(
-        (fields[key] for key in keys if isinstance(fields.get(key), (str, int, float)) and fields[key] != ""),
-        None,
+        (fields[key] for key in keys if isinstance(fields.get(key), (str, int, float)) and fields[key] != ""), None
     )
 
 
@@ -129,9 +128,7 @@ def user_reader(patterns: Sequence[str], today: date) -> Reader:
     """
     compiled = [_compiled(one) for one in patterns]
     if not any({"name", "total"} & set(one.groupindex) for one in compiled):
-        raise InputError(
-            f"no --pattern has a group (?P<name>...) for the marker, such as --pattern '{EXAMPLE}'"
-        )
+        raise InputError(f"no --pattern has a group (?P<name>...) for the marker, such as --pattern '{EXAMPLE}'")
 
     def read(line: str, number: int) -> Sighting | None:
         for pattern in compiled:

@@ -34,9 +34,7 @@ def log_spans(reading: LogReading, service: str) -> Iterator[NewSpan]:
         yield from _children(request, trace_id, root_id, resource)
 
 
-def _children(
-    request: LoggedRequest, trace_id: str, root_id: str, resource: dict[str, str]
-) -> Iterator[NewSpan]:
+def _children(request: LoggedRequest, trace_id: str, root_id: str, resource: dict[str, str]) -> Iterator[NewSpan]:
     # outer phases first; a phase is below the innermost one that encloses it
     around: list[tuple[int, int, str]] = []
     phases = sorted(request.phases, key=lambda one: (one.start_ns, -one.end_ns))

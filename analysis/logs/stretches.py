@@ -15,16 +15,7 @@ from functools import lru_cache
 from itertools import accumulate, pairwise
 from typing import Final
 
-from whywait.analysis.logs.model import (
-    BETWEEN,
-    NAMED,
-    SINCE,
-    LoggedRequest,
-    Phase,
-    Sighting,
-    Silence,
-    Stretch,
-)
+from whywait.analysis.logs.model import BETWEEN, NAMED, SINCE, LoggedRequest, Phase, Sighting, Silence, Stretch
 from whywait.analysis.model import Finding
 
 MOST_SILENCES: Final = 5
@@ -73,10 +64,7 @@ def requests_of(
     if only:
         # a delta is of the marker before, which may be one of those left out
         groups = [
-            (
-                name,
-                [replace(one, marker=one.marker if one.marker in only else "", delta_ns=None) for one in own],
-            )
+            (name, [replace(one, marker=one.marker if one.marker in only else "", delta_ns=None) for one in own])
             for name, own in groups
         ]
     found = [request for name, own in groups if (request := _request(name, own, odd)) is not None]
@@ -173,8 +161,7 @@ def _tiles(marked: Sequence[Sighting], odd: "Counter[str]") -> tuple[tuple[Stret
     edges = [edge(one.marker) for one in marked]
     partner = _partners(edges, odd)
     phases = tuple(
-        Phase(marked[first].time_ns, marked[last].time_ns, edges[last].label)
-        for last, first in sorted(partner.items())
+        Phase(marked[first].time_ns, marked[last].time_ns, edges[last].label) for last, first in sorted(partner.items())
     )
     last_of = {first: last for last, first in partner.items()}
     tiles: list[Stretch] = []

@@ -32,9 +32,7 @@ def job_times(analysis: Analysis) -> pd.DataFrame:
     kinds = _attribute(spans, schema.KIND)
     jobs = spans[kinds == schema.KIND_JOB]
     runs = spans[kinds == schema.KIND_RUN]
-    by_job = runs.assign(job_id=_attribute(runs, schema.ACTIVITY)).groupby(
-        ["trace_id", "job_id"], as_index=False
-    )
+    by_job = runs.assign(job_id=_attribute(runs, schema.ACTIVITY)).groupby(["trace_id", "job_id"], as_index=False)
     bounds = by_job.agg(start_ns=("start_ns", "min"), end_ns=("end_ns", "max"))
     requests = analysis.requests.drop_duplicates("trace_id")[["trace_id", "request_id", "endpoint"]]
     table = jobs[["trace_id", "span_id", "name", "start_ns", "end_ns"]].rename(

@@ -47,9 +47,7 @@ def scene(analysis: Analysis, request_id: str | None = None, *, bins: int = BINS
     begin, wall = int(request["start_ns"]), max(int(request["wall_ns"]), 1)
     spans = analysis.spans
     near = spans[
-        (spans["end_ns"] > begin)
-        & (spans["start_ns"] < begin + wall)
-        & (spans["service"] == request["service"])
+        (spans["end_ns"] > begin) & (spans["start_ns"] < begin + wall) & (spans["service"] == request["service"])
     ]
     kinds = near["attributes"].map(lambda attributes: attributes.get(schema.KIND, ""))
     work = near[kinds.isin([schema.KIND_RUN, schema.KIND_BLOCK])]

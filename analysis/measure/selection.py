@@ -54,9 +54,7 @@ def request_row(analysis: Analysis, request_id: str | None = None) -> dict[str, 
     if request_id is not None:
         analysed = analysed[(analysed["request_id"] == request_id) | (analysed["trace_id"] == request_id)]
     if analysed.empty:
-        asked = (
-            "no request was recorded whole" if request_id is None else f"no analysed request {request_id!r}"
-        )
+        asked = "no request was recorded whole" if request_id is None else f"no analysed request {request_id!r}"
         raise InputError(f"{asked}: take a request_id or trace_id of `causes`")
     row = analysed.sort_values("wall_ns", ascending=False).iloc[0]
     return {str(name): row[name] for name in row.index}

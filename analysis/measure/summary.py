@@ -24,9 +24,7 @@ def summarize(causes: pd.DataFrame, by: str = "endpoint") -> pd.DataFrame:
     """
     if by not in causes.columns:
         raise KeyError(f"no column {by!r} to summarize by; there are {', '.join(causes.columns)}")
-    wide = causes.pivot_table(
-        "amount_ns", [by, "request_id"], "cause", aggfunc="sum", fill_value=0, observed=True
-    )
+    wide = causes.pivot_table("amount_ns", [by, "request_id"], "cause", aggfunc="sum", fill_value=0, observed=True)
     if wide.empty:
         return pd.DataFrame(columns=[by, *SUMMARY_COLUMNS])
     inferred = weighted(causes[causes["evidence"] == "inferred"], "amount_ns")

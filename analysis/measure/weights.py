@@ -19,9 +19,7 @@ def nearest_rank(upto: Floats, percentile: float) -> int:
     return min(int(np.searchsorted(upto, target, side="left")), len(upto) - 1)
 
 
-def percentiles(
-    values: "pd.Series[Any] | NDArray[Any]", weights: Any, which: Sequence[float]
-) -> NDArray[Any]:
+def percentiles(values: "pd.Series[Any] | NDArray[Any]", weights: Any, which: Sequence[float]) -> NDArray[Any]:
     """Return these percentiles of weighted values, by nearest rank."""
     values = np.asarray(values)
     order = np.argsort(values, kind="stable")

@@ -143,7 +143,5 @@ def critical_path(activities: Activities, roots: Ints, first: Ints, last: Ints) 
     while len(walk.request):
         walk.step()
         walk.keep(walk.time > walk.first[walk.request])
-    request, activity, start, end = (
-        np.concatenate([part[column] for part in walk.found]) for column in range(4)
-    )
+    request, activity, start, end = (np.concatenate([part[column] for part in walk.found]) for column in range(4))
     return Path(request, activity, start, end, np.unique(np.concatenate([*walk.circular, roots[:0]])))

@@ -56,9 +56,9 @@ def cut_pieces(spans: SpanTable, activities: Activities, frames: Frames) -> Piec
     inside = np.searchsorted(waits.vstart, borders, side="left") - 1
     if len(waits.vstart):
         borders = borders[(inside < 0) | (waits.vend[inside] <= borders)]
-    cuts = np.unique(
-        np.concatenate([activities.vstart, activities.vend, waits.vstart, waits.vend, borders])
-    ).astype(np.int64)
+    cuts = np.unique(np.concatenate([activities.vstart, activities.vend, waits.vstart, waits.vend, borders])).astype(
+        np.int64
+    )
     vstart, vend = cuts[:-1], cuts[1:]
     activity = np.searchsorted(activities.vstart, vstart, side="right") - 1
     lived = vstart < activities.vend[activity]
@@ -82,18 +82,7 @@ def cut_pieces(spans: SpanTable, activities: Activities, frames: Frames) -> Piec
     small = _place_small(small_by_type.sum(axis=1), room, activity, frame < 0)
     amounts = np.stack(columns, axis=1)
     return Pieces(
-        vstart,
-        length,
-        activity,
-        wait,
-        frame,
-        block,
-        owners[0],
-        owners[1],
-        owners[2],
-        amounts,
-        small,
-        small_by_type,
+        vstart, length, activity, wait, frame, block, owners[0], owners[1], owners[2], amounts, small, small_by_type
     )
 
 

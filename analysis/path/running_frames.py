@@ -79,9 +79,7 @@ def measured_amounts(spans: SpanTable, row: Ints) -> NDArray[np.int64]:
     amounts = np.stack([spans.ints(row, key) for key in MEASURES], axis=1)
     # a part without samples counts as 0 where the stretch has samples at all
     sampled = np.asarray(np.any(amounts[:, SAMPLED] >= 0, axis=1), dtype=bool)
-    amounts[:, SAMPLED] = np.where(
-        np.expand_dims(sampled, 1), np.maximum(amounts[:, SAMPLED], 0), amounts[:, SAMPLED]
-    )
+    amounts[:, SAMPLED] = np.where(np.expand_dims(sampled, 1), np.maximum(amounts[:, SAMPLED], 0), amounts[:, SAMPLED])
     return amounts
 
 

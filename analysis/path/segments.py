@@ -58,9 +58,7 @@ def cut_segments(path: Path, activities: Activities, pieces: Pieces) -> Segments
     return _long(wide, request, activity, start, piece, whole)
 
 
-def _overlaid(
-    path: Path, inside: Bools, activities: Activities, pieces: Pieces
-) -> tuple[Ints, Ints, Ints, Ints, Ints]:
+def _overlaid(path: Path, inside: Bools, activities: Activities, pieces: Pieces) -> tuple[Ints, Ints, Ints, Ints, Ints]:
     """Return request, activity, start, end and piece for each piece that a stretch touches."""
     activity = path.activity[inside]
     shift = activities.vstart[activity] - activities.start[activity]
@@ -99,9 +97,7 @@ def _with_small_types(
     return wide
 
 
-def _long(
-    wide: NDArray[np.int64], request: Ints, activity: Ints, start: Ints, piece: Ints, whole: Bools
-) -> Segments:
+def _long(wide: NDArray[np.int64], request: Ints, activity: Ints, start: Ints, piece: Ints, whole: Bools) -> Segments:
     order = np.lexsort((start, request))
     wide = wide[order]
     begin = start[order][:, None] + np.cumsum(wide, axis=1) - wide

@@ -65,9 +65,7 @@ def serial_collection(analysis: Analysis) -> pd.DataFrame:
     weight = by_collector.index.get_level_values("trace_id").map(first["weight"].to_dict())
     by_collector["lay"] *= weight
     by_collector["gain"] *= weight
-    total = by_collector.groupby("endpoint").agg(
-        lay_ns=("lay", "sum"), gain_ns=("gain", "sum"), job=("job", "first")
-    )
+    total = by_collector.groupby("endpoint").agg(lay_ns=("lay", "sum"), gain_ns=("gain", "sum"), job=("job", "first"))
     size = analysis.requests.groupby("endpoint")["weight"].sum().reindex(total.index)
     total[["lay_ns", "gain_ns"]] = total[["lay_ns", "gain_ns"]].div(size, axis=0)
     return total.reset_index()
@@ -77,9 +75,7 @@ def _early(spans: pd.DataFrame) -> pd.DataFrame | None:
     """The jobs that ended before, and were collected after, their collector's last wait for a job; None where
     no thread waited for one."""
     kinds = _attribute(spans, schema.KIND)
-    jobs, runs, waits = (
-        spans[kinds == kind] for kind in (schema.KIND_JOB, schema.KIND_RUN, schema.KIND_WAIT)
-    )
+    jobs, runs, waits = (spans[kinds == kind] for kind in (schema.KIND_JOB, schema.KIND_RUN, schema.KIND_WAIT))
     waits = waits[_attribute(waits, schema.WAKER_SPAN_ID).isin(jobs["span_id"])]
     if runs.empty or waits.empty:
         return None

@@ -18,9 +18,7 @@ def clean(traces: Traces) -> Traces:
 
     Raises InputError when the spans follow another version of the contract.
     """
-    spans = traces.spans[
-        traces.spans["scope"] != schema.ANNOTATION_SCOPE
-    ]  # earlier annotations are no evidence
+    spans = traces.spans[traces.spans["scope"] != schema.ANNOTATION_SCOPE]  # earlier annotations are no evidence
     _check_contract(spans)
     findings = list(traces.findings)
     without_id = (spans["trace_id"] == "") | (spans["span_id"] == "")

@@ -125,8 +125,7 @@ def request_table(spans: SpanTable, requests: Requests) -> pd.DataFrame:
             "service": spans.services[rows],
             "endpoint": endpoints(spans, rows),
             "status_code": pd.array(codes, dtype="Int64"),
-            "error": spans.errors[rows]
-            | np.array([code is not None and code >= 500 for code in codes], dtype=bool),
+            "error": spans.errors[rows] | np.array([code is not None and code >= 500 for code in codes], dtype=bool),
             "start_ns": spans.start[rows],
             "end_ns": spans.end[rows],
             "wall_ns": spans.end[rows] - spans.start[rows],

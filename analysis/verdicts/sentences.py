@@ -105,9 +105,7 @@ def _reason(one: Reason, situations: Sequence[Found]) -> str:
     if one.culprit and one.cause.info.says_culprit:
         parts.append(f"{one.cause.info.by} {one.culprit}{_in_brackets(one)}{culprit_share(one)}")
     if one.cause is Cause.CPU_WAIT:
-        rivals = sorted(
-            (found for found in situations if isinstance(found, CpuRivals)), key=lambda found: -found.share
-        )
+        rivals = sorted((found for found in situations if isinstance(found, CpuRivals)), key=lambda found: -found.share)
         parts.append("; ".join(map(_cpu_rivals, rivals)))
     where = ", ".join(filter(None, parts))
     return f"{cause_name(one.cause)} {amount(one.mean_ns)} ({one.share:.0%}){f': {where}' if where else ''}."
@@ -156,7 +154,6 @@ _SITUATIONS: Final[dict[Situation, Callable[[Any], str]]] = {
         f"were runnable at once, on average, {one.native:.1f} of them in native libraries, and it may use {one.cpus:.2g}."
     ),
     Situation.UNEXPLAINED: lambda one: (
-        f"Unexplained: {amount(one.mean_ns)} ({one.share:.0%}); chiefly: "
-        f"{one.detail or 'no signal covers it'}."
+        f"Unexplained: {amount(one.mean_ns)} ({one.share:.0%}); chiefly: {one.detail or 'no signal covers it'}."
     ),
 }

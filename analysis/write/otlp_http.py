@@ -17,9 +17,7 @@ def send(lines: Iterable[bytes], url: str) -> int:
     Raises InputError when the receiver does not accept them, with the number accepted before.
     """
     if not url.startswith(("http://", "https://")):
-        raise InputError(
-            f"{url!r} is not the address of an OTLP receiver: expected one such as http://localhost:4318"
-        )
+        raise InputError(f"{url!r} is not the address of an OTLP receiver: expected one such as http://localhost:4318")
     target = url if url.rstrip("/").endswith(_PATH) else url.rstrip("/") + _PATH
     sent = 0
     for line in lines:

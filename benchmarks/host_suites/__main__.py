@@ -75,9 +75,7 @@ def _options() -> argparse.Namespace:
         "--libraries", nargs="*", default=[one.name for one in SHIPPED], help="whose suites, of those known"
     )
     parser.add_argument("--jobs", type=int, default=2, help="suites at a time")
-    parser.add_argument(
-        "--tests", type=Path, action="append", default=[], help="a `test` folder under .../pythonX.Y/"
-    )
+    parser.add_argument("--tests", type=Path, action="append", default=[], help="a `test` folder under .../pythonX.Y/")
     parser.add_argument(
         "--resume", action="store_true", help="keep what an earlier run of these very sources has found"
     )

@@ -56,12 +56,7 @@ class Explanation:
 
     def covers(self, one: Difference) -> bool:
         """Whether this is the reason for that difference."""
-        pairs = (
-            (one.test, self.test),
-            (one.python, self.python),
-            (one.suite, self.suite),
-            (one.mode, self.mode),
-        )
+        pairs = ((one.test, self.test), (one.python, self.python), (one.suite, self.suite), (one.mode, self.mode))
         return all(fnmatch.fnmatchcase(value, pattern) for value, pattern in pairs)
 
 

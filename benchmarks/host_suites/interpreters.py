@@ -100,15 +100,7 @@ def source_of(shipped: Shipped, python: Path) -> Path:
     folder = CACHE / f"{shipped.name}-{shipped.version}"
     if not folder.exists():
         print(f"==> fetching the sources of {shipped.name} {shipped.version}", flush=True)
-        download = [
-            str(python),
-            "-m",
-            "pip",
-            "download",
-            "--quiet",
-            "--disable-pip-version-check",
-            "--no-deps",
-        ]
+        download = [str(python), "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
         download += ["--no-binary", ":all:", "--dest", str(CACHE), f"{shipped.name}=={shipped.version}"]
         subprocess.run(download, check=True)
         archive = next(CACHE.glob(f"{shipped.name}-{shipped.version}.tar.gz"))

@@ -53,9 +53,7 @@ def page(
         "",
         f"- when: {datetime.now(UTC):%Y-%m-%d}; {platform.machine()}, {os.cpu_count()} CPUs",
         f"- Python: {', '.join(sorted({result.python for result in results}))}; "
-        + ", ".join(
-            f"{one.name} {one.version}" for one in SHIPPED if any(r.suite == one.name for r in results)
-        ),
+        + ", ".join(f"{one.name} {one.version}" for one in SHIPPED if any(r.suite == one.name for r in results)),
         "- modes: *plain* (the tracer is not imported), *started* (every probe on), *in a request* (every probe "
         "on, each test inside a request of its own, so that the probes record)",
         "- each test's outcome is compared by its id; a suite's process must end alike too, leave no more "

@@ -80,9 +80,7 @@ class Tracing:
             found["lost"] = dict(session.lost)
         whywait.stop()
         found["faults"] += [
-            f"thread {one.name} survived stop()"
-            for one in threading.enumerate()
-            if one.name.startswith("whywait")
+            f"thread {one.name} survived stop()" for one in threading.enumerate() if one.name.startswith("whywait")
         ]
         found["spans"] = sum(_spans_in(path) for path in self._output.glob("*.jsonl"))
         return found
@@ -92,9 +90,7 @@ class Tracing:
             def hook(args: Any) -> Any:
                 frames = traceback.extract_tb(args.exc_traceback)
                 if frames and Path(frames[-1].filename).is_relative_to(package):
-                    self._faults.append(
-                        f"{args.exc_type.__name__} in {frames[-1].filename}:{frames[-1].lineno}"
-                    )
+                    self._faults.append(f"{args.exc_type.__name__} in {frames[-1].filename}:{frames[-1].lineno}")
                 return plain(args)
 
             return hook

@@ -18,9 +18,7 @@ from benchmarks.observed.run import ROOT, column_of
 
 PAGE = ROOT / "benchmarks" / "results" / "observed.md"
 LOOPS = ("asyncio", "uvloop")
-_NEEDS = (
-    "import whywait, pandas, uvloop, uvicorn, xgboost, pytest, platform; print(platform.python_version())"
-)
+_NEEDS = "import whywait, pandas, uvloop, uvicorn, xgboost, pytest, platform; print(platform.python_version())"
 
 
 def main() -> int:
@@ -47,9 +45,7 @@ def main() -> int:
         "loops only.",
         "No GPU was used: those rows have a recorded device.",
     ]
-    disturbed = [
-        (one.title, name) for one in columns for name, cell in one.cells.items() if cell == DISTURBED
-    ]
+    disturbed = [(one.title, name) for one in columns for name, cell in one.cells.items() if cell == DISTURBED]
     if disturbed:
         print(f"the machine was too busy for {disturbed}; the page is left as it was", file=sys.stderr)
         return 1

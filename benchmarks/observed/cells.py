@@ -78,9 +78,7 @@ def page(programs: Sequence[Program], columns: Sequence[Column], notes: Sequence
         "",
         *(f"- {note}" for note in notes),
         "",
-        *_table(
-            "cause", columns, [(_row(one), [c.cells.get(one.name, "") for c in columns]) for one in programs]
-        ),
+        *_table("cause", columns, [(_row(one), [c.cells.get(one.name, "") for c in columns]) for one in programs]),
         "",
         "## Who made it wait",
         "",

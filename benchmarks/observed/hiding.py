@@ -9,10 +9,7 @@ from typing import Any, Final
 
 # as this project's notes say of each; nobody has run it there
 PLATFORMS: Final = ("gVisor", "macOS")
-_LACKS: Final = {
-    "gVisor": re.compile(r"/proc/.*/(schedstat|syscall|mem)$"),
-    "macOS": re.compile(r"/proc(/|$)"),
-}
+_LACKS: Final = {"gVisor": re.compile(r"/proc/.*/(schedstat|syscall|mem)$"), "macOS": re.compile(r"/proc(/|$)")}
 
 
 def hide(platform: str) -> None:

@@ -70,10 +70,7 @@ def hogged_cpu() -> Iterator[None]:
     before = os.sched_getaffinity(0)
     one = max(before)
     code = f"import os\nos.sched_setaffinity(0, {{{one}}})\nprint(flush=True)\nwhile True: pass"
-    hogs = [
-        subprocess.Popen([sys.executable, "-S", "-c", code], stdout=subprocess.PIPE, env={})
-        for _ in range(HOGS)
-    ]
+    hogs = [subprocess.Popen([sys.executable, "-S", "-c", code], stdout=subprocess.PIPE, env={}) for _ in range(HOGS)]
     for hog in hogs:
         assert hog.stdout is not None
         hog.stdout.readline()
@@ -123,9 +120,7 @@ def _device(name: str, word: str, of: Callable[[int, int, int], int], culprit: s
             device.work(milliseconds)
 
         module.__dict__["predict"] = predict
-        whywait.adapters.register(
-            module.__name__, {f"{module.__name__}.predict": Rule(word, device=lambda _: device)}
-        )
+        whywait.adapters.register(module.__name__, {f"{module.__name__}.predict": Rule(word, device=lambda _: device)})
         asked: dict[str, int] = {}
 
         def call(number: int) -> None:

@@ -66,9 +66,7 @@ def _found(output: Path, truths: dict[str, int]) -> dict[str, Any]:
         amounts: dict[str, dict[str, int]] = {}
         for (cause, evidence), amount in rows.groupby(["cause", "evidence"])["amount_ns"].sum().items():
             amounts.setdefault(str(cause), {})[str(evidence)] = int(amount)
-        named = found.culprits[
-            found.culprits["endpoint"].isin([one.name]) & (found.culprits["cause"] == one.cause)
-        ]
+        named = found.culprits[found.culprits["endpoint"].isin([one.name]) & (found.culprits["cause"] == one.cause)]
         by_name = named.groupby("culprit")["ns"].sum()
         programs[one.name] = {
             "truth_ns": truths[one.name],

@@ -16,9 +16,7 @@ ROOT: Final = Path(__file__).parents[2]
 _TRIES: Final = 3
 
 
-def probe(
-    python: str, loop: str, platform: str | None = None, only: Sequence[str] | None = None
-) -> dict[str, Any]:
+def probe(python: str, loop: str, platform: str | None = None, only: Sequence[str] | None = None) -> dict[str, Any]:
     """What `python -m benchmarks.observed.probe` prints; raises CalledProcessError with its words."""
     with tempfile.TemporaryDirectory() as folder:
         command = [python, "-m", "benchmarks.observed.probe", folder, loop]

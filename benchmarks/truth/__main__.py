@@ -42,19 +42,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
     parser.add_argument("--quick", action="store_true", help="a slice: one seed and intensity")
-    parser.add_argument(
-        "--resume", action="store_true", help="keep what a broken-off run of these sources did"
-    )
+    parser.add_argument("--resume", action="store_true", help="keep what a broken-off run of these sources did")
     parser.add_argument("--mutations", action="store_true", help="take out one probe at a time")
-    parser.add_argument(
-        "--probe", nargs="+", default=[], metavar="NAME", help="for --mutations: these probes"
-    )
+    parser.add_argument("--probe", nargs="+", default=[], metavar="NAME", help="for --mutations: these probes")
     parser.add_argument("--page", action="store_true", help="write the page again, run nothing")
     parser.add_argument("--seed", type=int, help="of one generated program")
     parser.add_argument("--only", nargs="+", choices=sorted(FAULTS), help="these faults")
-    parser.add_argument(
-        "--loop", choices=plan.LOOPS, default="asyncio", help="for --quick, --seed and --only"
-    )
+    parser.add_argument("--loop", choices=plan.LOOPS, default="asyncio", help="for --quick, --seed and --only")
     parser.add_argument("--keep", type=Path, help="a folder for the traces and the truth file of such a run")
     parser.add_argument("--out", type=Path, default=RESULTS, help="where the page goes")
     options = parser.parse_args(argv)
@@ -80,9 +74,7 @@ def _some(options: argparse.Namespace, yardstick: Path | None) -> int:
         units = [unit for name in options.only for unit in plan.only(name, options.loop, 1)]
     else:
         units = plan.quick(options.loop)
-    records = [
-        one for unit in units for one in run_unit(unit, yardstick=yardstick, keep=options.keep, said=_said)
-    ]
+    records = [one for unit in units for one in run_unit(unit, yardstick=yardstick, keep=options.keep, said=_said)]
     if not options.quick:
         print("\n".join(request_lines(records)))
     if options.seed is None:
@@ -137,9 +129,7 @@ def _run(units: Sequence[Unit], store: Store, yardstick: Path | None) -> list[st
     left = [unit for unit in units if not store.done(unit)]
     before = len(units) - len(left)
     for done, unit in enumerate(left, 1):
-        _said(
-            f"[{before + done}/{len(units)}] {unit.loop}, seed {unit.seed}, {unit.group}: {len(unit.cells)} cells"
-        )
+        _said(f"[{before + done}/{len(units)}] {unit.loop}, seed {unit.seed}, {unit.group}: {len(unit.cells)} cells")
         try:
             store.keep(unit, run_unit(unit, yardstick=yardstick, said=lambda text: _said(f"    {text}")))
         except Exception as error:  # the others are still worth having; the page says which are missing

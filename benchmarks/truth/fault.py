@@ -37,9 +37,7 @@ class Fault:
     prepare: Around | None = None
     finish: Around | None = None
     client: str = "plain"  # how the client sends or reads: see load.py
-    measures: str = (
-        ""  # what the service's outermost layer measures besides: "send", "path", "throttled path"
-    )
+    measures: str = ""  # what the service's outermost layer measures besides: "send", "path", "throttled path"
     traffic: bool = True  # whether others send small requests meanwhile
     off_loop: bool = False  # it leaves the loop free: it can lie beside the critical path
     path: str = FASTAPI

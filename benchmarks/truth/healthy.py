@@ -97,6 +97,5 @@ async def a_small_body() -> int:
 
 
 SHAPES: Final[dict[str, Shape]] = {
-    one.__name__: one
-    for one in (hello, in_a_thread, in_a_pool, through_anyio, on_the_loop, in_tasks, a_small_body)
+    one.__name__: one for one in (hello, in_a_thread, in_a_pool, through_anyio, on_the_loop, in_tasks, a_small_body)
 }

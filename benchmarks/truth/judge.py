@@ -27,9 +27,7 @@ Record = dict[str, Any]
 Said = Callable[[str], None]
 
 
-def run_unit(
-    unit: Unit, *, yardstick: Path | None, keep: Path | None = None, said: Said = print
-) -> list[Record]:
+def run_unit(unit: Unit, *, yardstick: Path | None, keep: Path | None = None, said: Said = print) -> list[Record]:
     """One record per request of the unit. `keep` is a folder to leave traces and truth in."""
     with tempfile.TemporaryDirectory() as scratch:
         folder = keep or Path(scratch)
@@ -110,9 +108,7 @@ def _told(found: Analysis, ids: dict[str, str]) -> dict[str, Record]:
     sampled = causes[causes["evidence"] == "sampled"].groupby(["request_id", "cause"])["amount_ns"].sum()
     told: dict[str, Record] = defaultdict(lambda: {"causes": {}, "culprits": {}, "phase": ""})
     phases = phase_times(found)
-    chief_phases = (
-        phases[phases["phase"] != ""].sort_values("amount_ns").drop_duplicates("request_id", keep="last")
-    )
+    chief_phases = phases[phases["phase"] != ""].sort_values("amount_ns").drop_duplicates("request_id", keep="last")
     for request_id, word in zip(chief_phases["request_id"], chief_phases["phase"], strict=True):
         told[request_id]["phase"] = str(word)
     for one in summed.reset_index().to_dict("records"):

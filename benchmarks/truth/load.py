@@ -22,13 +22,9 @@ NULL_CLIENTS: Final = 2
 def drive(port: int, cell: Cell) -> list[dict[str, Any]]:
     """Runs the cell's load; returns what the service noted of it."""
     dice = Random(f"{cell.key}")
-    {
-        plan.FAULT: _faults,
-        plan.BESIDE: _beside,
-        plan.PAIR: _pairs,
-        plan.NULL: _nulls,
-        plan.PROGRAM: _program,
-    }[cell.kind](port, cell, dice)
+    {plan.FAULT: _faults, plan.BESIDE: _beside, plan.PAIR: _pairs, plan.NULL: _nulls, plan.PROGRAM: _program}[
+        cell.kind
+    ](port, cell, dice)
     told: list[dict[str, Any]] = json.loads(call(port, "/cell/truth"))
     return [one for one in told if one["request"].startswith(f"{cell.key}-")]
 
@@ -72,9 +68,7 @@ def _with_helper(of: Fault, port: int, amount: float, rid: str, send: Callable[[
         send()
         return
     help_path = f"/help/{of.name}/{rid}-helper?amount={amount}"
-    first, second = (
-        (lambda: call(port, help_path), send) if of.helper_first else (send, lambda: call(port, help_path))
-    )
+    first, second = (lambda: call(port, help_path), send) if of.helper_first else (send, lambda: call(port, help_path))
     thread = threading.Thread(target=first)
     thread.start()
     time.sleep(LEAD_S)
@@ -89,9 +83,7 @@ def _faults(port: int, cell: Cell, dice: Random) -> None:
         for number in range(of.count(cell.intensity)):
             rid = f"{cell.key}-{number}"
             path = f"{of.path}/{of.name}/{rid}?amount={amount}"
-            _with_helper(
-                of, port, amount, rid, functools.partial(call, port, path, kind=of.client, amount=amount)
-            )
+            _with_helper(of, port, amount, rid, functools.partial(call, port, path, kind=of.client, amount=amount))
             if not of.last:
                 time.sleep(dice.uniform(0.002, 0.012))
 
@@ -114,9 +106,7 @@ def _pairs(port: int, cell: Cell, dice: Random) -> None:
         for number in range(PAIR_REQUESTS):
             rid = f"{cell.key}-{number}"
             path = f"/pair/{first.name}/{second.name}/{rid}?one={one}&other={other}"
-            _with_helper(
-                first, port, one, rid, functools.partial(call, port, path, kind=first.client, amount=one)
-            )
+            _with_helper(first, port, one, rid, functools.partial(call, port, path, kind=first.client, amount=one))
             time.sleep(dice.uniform(0.002, 0.012))
 
 
@@ -131,9 +121,7 @@ def _nulls(port: int, cell: Cell, dice: Random) -> None:
             call(port, f"{path}/{cell.key}-{which}-{number}", kind=kind)
             time.sleep(pause.uniform(0.001, 0.008))
 
-    _at_once(
-        [functools.partial(client, which, Random(f"{cell.key}{which}")) for which in range(NULL_CLIENTS)]
-    )
+    _at_once([functools.partial(client, which, Random(f"{cell.key}{which}")) for which in range(NULL_CLIENTS)])
 
 
 def _program(port: int, cell: Cell, dice: Random) -> None:

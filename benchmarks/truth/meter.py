@@ -121,11 +121,7 @@ def read() -> Reading:
     waited = _waited() if _waited is not None else 0
     of_gc = _collected[threading.get_ident()]
     return Reading(
-        perf_counter_ns(),
-        thread_time_ns() - of_gc.cpu_ns,
-        run_queue_ns() - of_gc.queue_ns,
-        waited,
-        of_gc.wall_ns,
+        perf_counter_ns(), thread_time_ns() - of_gc.cpu_ns, run_queue_ns() - of_gc.queue_ns, waited, of_gc.wall_ns
     )
 
 

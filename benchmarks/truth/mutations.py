@@ -51,9 +51,7 @@ def run(
 
     taken_out = [one for one in probes() if not chosen or one in chosen]
     loops = {_loop_of(one) for one in taken_out}
-    whole = {
-        loop: [faults(plan.every_fault(loop, seed, only=only)) for seed in WHOLE_SEEDS] for loop in loops
-    }
+    whole = {loop: [faults(plan.every_fault(loop, seed, only=only)) for seed in WHOLE_SEEDS] for loop in loops}
     found: Table = {}
     for probe in taken_out:
         loop = _loop_of(probe)
@@ -87,9 +85,7 @@ def fallen(whole: Sequence[Table], without: Table) -> list[Table]:
             now = (after[measure] or 0.0) * _seen(after)
             if then - now >= FALLS:
                 taken_for = next(iter(after["taken_for"]), "") if measure == "cause" else ""
-                falls.append(
-                    {"fault": name, "measure": measure, "from": then, "to": now, "taken_for": taken_for}
-                )
+                falls.append({"fault": name, "measure": measure, "from": then, "to": now, "taken_for": taken_for})
                 break  # a lost cause has lost its culprit, too
     return falls
 

@@ -44,7 +44,4 @@ async def compute_in_worker(seconds: float, holder: Who | None = None) -> list[P
 def _lacked(spent: Spent, within_ns: int) -> list[Part]:
     """GIL and CPU that a thread lacked, no more than the stretch that it is about."""
     gil_ns = min(spent.gil_ns, within_ns)
-    return [
-        Part(Cause.GIL_WAIT, gil_ns),
-        Part(Cause.CPU_WAIT, min(spent.queue_ns, within_ns - gil_ns)),
-    ]
+    return [Part(Cause.GIL_WAIT, gil_ns), Part(Cause.CPU_WAIT, min(spent.queue_ns, within_ns - gil_ns))]

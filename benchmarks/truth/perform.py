@@ -70,9 +70,7 @@ async def _wait(node: Node, request: str) -> Done:
     await asyncio.sleep(node.ms / 1_000)
     ended_ns = perf_counter_ns()
     waited_ns = min(length_ns, ended_ns - began_ns)
-    return Done(
-        began_ns, ended_ns, (Part(Cause.AWAIT_IO, waited_ns), *_ready(began_ns + waited_ns, ended_ns))
-    )
+    return Done(began_ns, ended_ns, (Part(Cause.AWAIT_IO, waited_ns), *_ready(began_ns + waited_ns, ended_ns)))
 
 
 class JobDone(NamedTuple):

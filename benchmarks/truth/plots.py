@@ -10,12 +10,7 @@ from benchmarks.truth.baselines import RULES
 Table = Mapping[str, Any]
 ROW, LEFT, WIDTH, TOP = 17, 200, 520, 56
 INK, PALE, GRID = "#24292f", "#57606a", "#d0d7de"
-COLOURS: Final = {
-    "whywait": "#0550ae",
-    "self time": "#bc4c00",
-    "critical path": "#8250df",
-    "longest span": "#6e7781",
-}
+COLOURS: Final = {"whywait": "#0550ae", "self time": "#bc4c00", "critical path": "#8250df", "longest span": "#6e7781"}
 LOW_MS, HIGH_MS = 0.01, 100.0
 
 
@@ -24,9 +19,7 @@ def scores_picture(told: Table) -> str:
     rows = []
     for name, one in _scored(told):
         marks = [("whywait", one["cause"]), *((rule, one["baselines"][rule]["cause"]) for rule in RULES)]
-        rows.append(
-            (name, [(LEFT + share * WIDTH, COLOURS[rule], rule == "whywait") for rule, share in marks])
-        )
+        rows.append((name, [(LEFT + share * WIDTH, COLOURS[rule], rule == "whywait") for rule, share in marks]))
     ticks = [(LEFT + WIDTH * share, f"{share:.0%}") for share in (0, 0.25, 0.5, 0.75, 1)]
     return _picture("True cause named first", rows, ticks, list(COLOURS.items()))
 
@@ -69,9 +62,7 @@ def _picture(
         x += 30 + 7 * len(words)
     for at, words in ticks:
         parts.append(f'<line x1="{at:.1f}" y1="{TOP - 6}" x2="{at:.1f}" y2="{bottom}" stroke="{GRID}"/>')
-        parts.append(
-            f'<text x="{at:.1f}" y="{bottom + 14}" text-anchor="middle" fill="{PALE}">{escape(words)}</text>'
-        )
+        parts.append(f'<text x="{at:.1f}" y="{bottom + 14}" text-anchor="middle" fill="{PALE}">{escape(words)}</text>')
     for number, (name, marks) in enumerate(rows):
         y = TOP + ROW * number + ROW / 2
         parts.append(f'<text x="{LEFT - 10}" y="{y + 4:.1f}" text-anchor="end">{escape(name)}</text>')

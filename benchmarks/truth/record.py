@@ -43,9 +43,7 @@ def truth_from(told: dict[str, Any]) -> Truth:
     """The inverse of `as_json`."""
     return Truth(
         told["request"],
-        tuple(
-            Part(one["cause"], one["ns"], _who(one["who"]) if one["who"] else None) for one in told["parts"]
-        ),
+        tuple(Part(one["cause"], one["ns"], _who(one["who"]) if one["who"] else None) for one in told["parts"]),
     )
 
 
@@ -61,20 +59,11 @@ def who(
     code = plain.__code__
     lines = [line for _, _, line in code.co_lines() if line]
     last = max([code.co_firstlineno, *lines, *_inner_lines(code.co_consts)])
-    return Who(
-        plain.__name__ if name is None else name,
-        code.co_filename,
-        code.co_firstlineno,
-        last,
-        request,
-        within,
-    )
+    return Who(plain.__name__ if name is None else name, code.co_filename, code.co_firstlineno, last, request, within)
 
 
 def _inner_lines(constants: Iterable[Any]) -> list[int]:
-    return [
-        line for one in constants if inspect.iscode(one) for _, _, line in one.co_lines() if line is not None
-    ]
+    return [line for one in constants if inspect.iscode(one) for _, _, line in one.co_lines() if line is not None]
 
 
 def merged(parts: Iterable[Part]) -> tuple[Part, ...]:
@@ -84,7 +73,6 @@ def merged(parts: Iterable[Part]) -> tuple[Part, ...]:
         if one.ns > 0:
             found.setdefault(one.cause, []).append(one)
     summed = [
-        Part(cause, sum(one.ns for one in of), max(of, key=lambda one: one.ns).who)
-        for cause, of in found.items()
+        Part(cause, sum(one.ns for one in of), max(of, key=lambda one: one.ns).who) for cause, of in found.items()
     ]
     return tuple(sorted(summed, key=lambda one: -one.ns))

@@ -21,9 +21,7 @@ CONFIRMED: Final = 1.25  # the kernel's own figure may be so much smaller than w
 
 def score(records: Sequence[Record]) -> Table:
     """Everything the page tells, as JSON values."""
-    singles, left_out = _sorted_out(
-        [one for one in records if one["kind"] == plan.FAULT], usable.why_not_single
-    )
+    singles, left_out = _sorted_out([one for one in records if one["kind"] == plan.FAULT], usable.why_not_single)
     by_fault = _grouped(singles, lambda one: one["name"])
     return {
         "requests": len([one for one in records if "request" in one]),
@@ -95,35 +93,24 @@ def _summary(records: Sequence[Record]) -> Table:
     return {
         "scored": len(records),
         "cause": _share(told_first(one) == part.cause for one, part in zip(records, true, strict=True)),
-        "culprit": _share(
-            matching.is_named(part.who, one["culprits"].get(part.cause)) for one, part in named
-        ),
-        "place": _share(
-            matching.is_placed(part.who, one["culprits"].get(part.cause)) for one, part in placed
-        ),
+        "culprit": _share(matching.is_named(part.who, one["culprits"].get(part.cause)) for one, part in named),
+        "place": _share(matching.is_placed(part.who, one["culprits"].get(part.cause)) for one, part in placed),
         "error_ms_p50": _percentile([one / MS for one in errors], 50),
         "error_ms_p95": _percentile([one / MS for one in errors], 95),
         "error_share_p50": _percentile([e / part.ns for e, part in zip(errors, true, strict=True)], 50),
         "error_share_p95": _percentile([e / part.ns for e, part in zip(errors, true, strict=True)], 95),
         # 1 is the target's edge
-        "of_target_p50": _percentile(
-            [e / max(MS, 0.05 * part.ns) for e, part in zip(errors, true, strict=True)], 50
-        ),
+        "of_target_p50": _percentile([e / max(MS, 0.05 * part.ns) for e, part in zip(errors, true, strict=True)], 50),
         "of_target_p95": _percentile(
             [e / max(2 * MS, 0.15 * part.ns) for e, part in zip(errors, true, strict=True)], 95
         ),
-        "unexplained_p50": _percentile(
-            [told_ns(one, Cause.UNEXPLAINED) / one["wall_ns"] for one in records], 50
-        ),
+        "unexplained_p50": _percentile([told_ns(one, Cause.UNEXPLAINED) / one["wall_ns"] for one in records], 50),
         "baselines": {
             rule: {
                 "cause": _share(
-                    part.cause in READS_AS.get(one["spans"][rule], ())
-                    for one, part in zip(records, true, strict=True)
+                    part.cause in READS_AS.get(one["spans"][rule], ()) for one, part in zip(records, true, strict=True)
                 ),
-                "culprit": _share(
-                    one["spans"][rule] == part.who.name and not part.who.request for one, part in named
-                ),
+                "culprit": _share(one["spans"][rule] == part.who.name and not part.who.request for one, part in named),
             }
             for rule in RULES
         },
@@ -133,11 +120,7 @@ def _summary(records: Sequence[Record]) -> Table:
 def _fault(name: str, records: Sequence[Record], left_out: Counter[str]) -> Table:
     of = FAULTS[name]
     missed = Counter(told_first(one) for one in records if told_first(one) != of.cause)
-    seeds = [
-        f"{one['loop']} {one['intensity']} seed {one['seed']}"
-        for one in records
-        if told_first(one) != of.cause
-    ]
+    seeds = [f"{one['loop']} {one['intensity']} seed {one['seed']}" for one in records if told_first(one) != of.cause]
     return {
         "cause_meant": str(of.cause),
         "about": of.about,
@@ -201,8 +184,7 @@ def _beside(records: Sequence[Record]) -> Table:
         "blamed_which": dict(Counter(one["name"] for one in scored if blamed(one))),
         "left_out": dict(sum(left_out.values(), Counter())),
         "baselines": {
-            rule: _share(one["hidden"] in READS_AS.get(one["spans"][rule], ()) for one in scored)
-            for rule in RULES
+            rule: _share(one["hidden"] in READS_AS.get(one["spans"][rule], ()) for one in scored) for rule in RULES
         },
     }
 
@@ -223,8 +205,7 @@ def _nulls(records: Sequence[Record]) -> Table:
         return [
             cause
             for cause in one["causes"]
-            if Cause(cause).info.is_reason
-            and told_ns(one, cause) >= max(ACCUSED_NS, ACCUSED_SHARE * one["wall_ns"])
+            if Cause(cause).info.is_reason and told_ns(one, cause) >= max(ACCUSED_NS, ACCUSED_SHARE * one["wall_ns"])
         ]
 
     each = Counter(cause for one in requests for cause in accused(one))

@@ -20,9 +20,7 @@ SAMPLER: Final = "sampler"
 
 def start(output: str, without: str) -> None:
     """Starts the tracer; raises KeyError where there is no probe of that name."""
-    whywait.start(
-        "truth", config=replace(from_environment(), output=Path(output), sampler=without != SAMPLER)
-    )
+    whywait.start("truth", config=replace(from_environment(), output=Path(output), sampler=without != SAMPLER))
     if without and without != SAMPLER:
         assert recorder.active is not None
         recorder.active.undo.pop(without)()

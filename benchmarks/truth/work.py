@@ -105,9 +105,7 @@ class Past:
             if not ns:
                 continue
             share = ns / max(one.to_ns - one.from_ns, 1)
-            queue_ns, gil_ns = (
-                (int(one.spent.queue_ns * share), int(one.spent.gil_ns * share)) if one.spent else (0, 0)
-            )
+            queue_ns, gil_ns = (int(one.spent.queue_ns * share), int(one.spent.gil_ns * share)) if one.spent else (0, 0)
             found += [
                 Part(cause, ns - queue_ns - gil_ns, by),
                 Part(Cause.CPU_WAIT, queue_ns),

@@ -35,9 +35,7 @@ class Cost:
     def text(self) -> str:
         """In one clause."""
         told = ", ".join(
-            f"{self.p50_ms[name]:.1f} ms with {name} ({self.ratio[name]:.2f}×)"
-            for name in VARIANTS
-            if name != UNTRACED
+            f"{self.p50_ms[name]:.1f} ms with {name} ({self.ratio[name]:.2f}×)" for name in VARIANTS if name != UNTRACED
         )
         return f"{self.mode} {self.p50_ms[UNTRACED]:.1f} ms untraced, {told}"
 

@@ -117,18 +117,14 @@ def _cell(analysis: Analysis, result: LoadResult) -> Cell:
         if amount > 0
     )
     service_p50_ns = float(np.percentile(whole["wall_ns"], 50)) if len(whole) else 0.0
-    return Cell(
-        result.mode, result.clients, result, len(whole), len(requests) - len(whole), service_p50_ns, shares
-    )
+    return Cell(result.mode, result.clients, result, len(whole), len(requests) - len(whole), service_p50_ns, shares)
 
 
 def comparison(cells: Sequence[Cell]) -> Comparison | None:
     """Threads against a batch at the most clients; None unless both kinds were driven."""
     most = max((cell.clients for cell in cells), default=0)
     by_mode = {cell.mode: cell for cell in cells if cell.clients == most and cell.seen.latencies_ns}
-    slow, fast = (
-        next((by_mode[mode] for mode in kind if mode in by_mode), None) for kind in (THREADED, BATCHED)
-    )
+    slow, fast = (next((by_mode[mode] for mode in kind if mode in by_mode), None) for kind in (THREADED, BATCHED))
     return None if slow is None or fast is None else Comparison(slow, fast)
 
 

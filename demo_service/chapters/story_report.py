@@ -14,16 +14,7 @@ from whywait.analysis import Cause
 
 TOP_CAUSES: Final = 3
 RESULTS_FORMAT: Final = 1
-_PACKAGES: Final = (
-    "whywait",
-    "fastapi",
-    "uvicorn",
-    "scikit-learn",
-    "xgboost",
-    "xgboost-cpu",
-    "pandas",
-    "numpy",
-)
+_PACKAGES: Final = ("whywait", "fastapi", "uvicorn", "scikit-learn", "xgboost", "xgboost-cpu", "pandas", "numpy")
 
 
 def table(cells: Sequence[Cell]) -> Table:
@@ -151,7 +142,5 @@ def _cell_json(cell: Cell) -> dict[str, Any]:
         "service_p50_ms": cell.service_p50_ns / 1e6,
         "requests_analysed": cell.traced,
         "requests_incomplete": cell.incomplete,
-        "causes": [
-            {"cause": one.cause, "mean_ms": one.mean_ns / 1e6, "share": one.share} for one in cell.causes
-        ],
+        "causes": [{"cause": one.cause, "mean_ms": one.mean_ns / 1e6, "share": one.share} for one in cell.causes],
     }

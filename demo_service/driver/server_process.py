@@ -110,9 +110,7 @@ def stop(process: subprocess.Popen[bytes], grace_s: float = STOP_GRACE_S) -> Non
         process.wait()
 
 
-def _wait_until_ready(
-    process: subprocess.Popen[bytes], url: str, log: Path, waiting: Callable[[], None]
-) -> None:
+def _wait_until_ready(process: subprocess.Popen[bytes], url: str, log: Path, waiting: Callable[[], None]) -> None:
     deadline_s = time.monotonic() + START_TIMEOUT_S
     with httpx.Client(base_url=url, timeout=5, trust_env=False) as http:
         while time.monotonic() < deadline_s:

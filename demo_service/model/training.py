@@ -11,15 +11,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from xgboost import XGBRegressor
 
-from demo_service.model.features import (
-    CATEGORICAL,
-    FEATURES,
-    GPU_MODELS,
-    NUMERIC,
-    POD_NAMES,
-    TARGETS,
-    sample_pod,
-)
+from demo_service.model.features import CATEGORICAL, FEATURES, GPU_MODELS, NUMERIC, POD_NAMES, TARGETS, sample_pod
 from demo_service.settings import Settings
 
 _SPEED: Final = {"L40S": 0.5, "A100": 1.0, "H100": 2.0, "H200": 2.4, "B200": 4.0}
@@ -36,10 +28,7 @@ def new_pipeline(settings: Settings) -> Pipeline:
             (
                 PREPROCESS,
                 ColumnTransformer(
-                    [
-                        ("categorical", one_hot, list(CATEGORICAL)),
-                        ("numeric", StandardScaler(), list(NUMERIC)),
-                    ]
+                    [("categorical", one_hot, list(CATEGORICAL)), ("numeric", StandardScaler(), list(NUMERIC))]
                 ),
             ),
             (
@@ -77,9 +66,7 @@ def synthetic_targets(pods: pd.DataFrame, seed: int) -> dict[str, np.ndarray]:
         + 80 * np.square(pods["kv_cache_usage"])
         + pods["network_rtt_ms"]
     )
-    avg_tpot_ms = (
-        4 + 18 / speed + 0.35 * pods["num_requests_running"] / speed + 8 * np.square(pods["kv_cache_usage"])
-    )
+    avg_tpot_ms = 4 + 18 / speed + 0.35 * pods["num_requests_running"] / speed + 8 * np.square(pods["kv_cache_usage"])
     answers = {}
     for name, exact in zip(TARGETS, (ttft_ms, avg_tpot_ms), strict=True):
         answers[name] = np.asarray(exact * noise.normal(1, 0.03, len(pods)), dtype=float)

@@ -17,9 +17,7 @@ _BLOCK: Final = re.compile(r"```console\n\$ whywait (?P<words>[^\n]*)\n.*?```\n"
 
 def rewritten(text: str) -> str:
     """The page with the commands' output of today; they run in the repository's root."""
-    return _BLOCK.sub(
-        lambda found: f"```console\n$ whywait {found['words']}\n{_output(found['words'])}```\n", text
-    )
+    return _BLOCK.sub(lambda found: f"```console\n$ whywait {found['words']}\n{_output(found['words'])}```\n", text)
 
 
 def _output(words: str) -> str:

@@ -23,9 +23,7 @@ async def _invalid(_request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
     found = error.errors()
     # without pydantic's "input": it may be NaN, which JSON has not, or megabytes
-    problems = [
-        {"loc": list(one["loc"]), "msg": one["msg"], "type": one["type"]} for one in found[:MAX_PROBLEMS]
-    ]
+    problems = [{"loc": list(one["loc"]), "msg": one["msg"], "type": one["type"]} for one in found[:MAX_PROBLEMS]]
     if len(found) > MAX_PROBLEMS:
         more = f"and {len(found) - MAX_PROBLEMS} more problems"
         problems.append({"loc": ["body"], "msg": more, "type": "too_many_problems"})

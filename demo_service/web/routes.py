@@ -90,7 +90,6 @@ def _pods(body: PredictRequest) -> list[PodValues]:
 def _respond(body: PredictRequest, mode: str, answers: Sequence[dict[str, float]]) -> PredictResponse:
     with phase("response"):
         predictions = [
-            Prediction(pod_name=pod.pod_name, **answer)
-            for pod, answer in zip(body.pods, answers, strict=True)
+            Prediction(pod_name=pod.pod_name, **answer) for pod, answer in zip(body.pods, answers, strict=True)
         ]
         return PredictResponse(request_id=body.request_id, mode=mode, predictions=predictions)

@@ -51,9 +51,7 @@ def echo(near: socket.socket, far: socket.socket) -> None:
     reads_ns.append((max(sent_ns[0] - begun_ns, 0), time.perf_counter_ns() - begun_ns))
 
 
-def request(
-    kind: str, dice: random.Random, matrix: "np.ndarray[tuple[int, int], np.dtype[np.float64]]"
-) -> None:
+def request(kind: str, dice: random.Random, matrix: "np.ndarray[tuple[int, int], np.dtype[np.float64]]") -> None:
     for _ in range(dice.randint(1, 3)):
         spin(dice.uniform(0.001, 0.006))
         if kind == "native":

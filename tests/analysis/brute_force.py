@@ -86,9 +86,7 @@ def _clip(row, found, owner):  # type: ignore[no-untyped-def]
     return tuple(min(max(time, life.start), life.end) for time in (row.start_ns, row.end_ns))
 
 
-def owners(
-    found: dict[tuple[str, str], Life], root: tuple[str, str], first: int, last: int, unit: int
-) -> list[str]:
+def owners(found: dict[tuple[str, str], Life], root: tuple[str, str], first: int, last: int, unit: int) -> list[str]:
     """Return for each unit of [first, last), from the last backwards: "activity", "activity:wait" or "outside".
 
     All times must be multiples of the unit.

@@ -25,9 +25,7 @@ SIGNALS = ["loop", "thread_cpu", "run_queue", "executor"]
 ACTIVITIES = ("task", "job")
 
 
-def drawn(
-    picture: str, more: Mapping[str, Mapping[str, Any]] | None = None, *, unit_ns: int = UNIT_NS
-) -> pd.DataFrame:
+def drawn(picture: str, more: Mapping[str, Mapping[str, Any]] | None = None, *, unit_ns: int = UNIT_NS) -> pd.DataFrame:
     """Return the spans of a drawing; `more` adds attributes by span name."""
     lines = [line for line in picture.splitlines() if "|" in line]
     origin = min(line.index("|") for line in lines)
@@ -54,9 +52,7 @@ def _parsed(line: str, origin: int) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _row(
-    span: dict[str, Any], at: dict[str, dict[str, Any]], extra: dict[str, Any], unit_ns: int
-) -> tuple[Any, ...]:
+def _row(span: dict[str, Any], at: dict[str, dict[str, Any]], extra: dict[str, Any], unit_ns: int) -> tuple[Any, ...]:
     kind, facts, owner = span["kind"], span["facts"], at.get(span["owner"])
     attributes: dict[str, Any] = {}
     ours = kind in ("task", "job", "run", "wait", "block", "phase")

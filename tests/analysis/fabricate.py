@@ -9,14 +9,7 @@ import pandas as pd
 
 from tests.analysis.drawing import BEGIN_NS, SIGNALS
 from whywait.analysis.causes import CAUSES
-from whywait.analysis.model import (
-    CAUSE_COLUMNS,
-    CULPRIT_COLUMNS,
-    REQUEST_COLUMNS,
-    SPAN_COLUMNS,
-    Analysis,
-    Finding,
-)
+from whywait.analysis.model import CAUSE_COLUMNS, CULPRIT_COLUMNS, REQUEST_COLUMNS, SPAN_COLUMNS, Analysis, Finding
 from whywait.tracer import schema
 
 MS = 1_000_000
@@ -53,12 +46,7 @@ def analysis_of(
     for endpoint, amounts in endpoints.items():
         for one in amounts:
             number = len(requests) + 1
-            ids = {
-                "trace_id": f"{number:032x}",
-                "request_id": f"{number:016x}",
-                "endpoint": endpoint,
-                "weight": 1.0,
-            }
+            ids = {"trace_id": f"{number:032x}", "request_id": f"{number:016x}", "endpoint": endpoint, "weight": 1.0}
             start = at = BEGIN_NS + number * 1000 * MS
             for cause, ms in one.items():
                 ns = round(ms * MS)
@@ -107,9 +95,7 @@ def random_analysis(seed: int, requests: int, endpoints: int = 3, segments: int 
     )
 
 
-def _spans(
-    ids: Mapping[str, str], start: int, end: int, jobs: Sequence[Mapping[str, Any]]
-) -> list[dict[str, Any]]:
+def _spans(ids: Mapping[str, str], start: int, end: int, jobs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     def span(number: int, name: str, kind: str, attributes: Mapping[str, Any]) -> dict[str, Any]:
         span_id = f"{ids['request_id'][4:]}{number:04x}"
         return {

@@ -25,9 +25,7 @@ def traces(draw: st.DrawFn, *, measured: bool = False) -> pd.DataFrame:
     identity = iter(range(1, 10_000))
     ids: list[tuple[str, str]] = []  # activities: trace, span id
 
-    def add(
-        trace: str, name: str, kind: str, parent: str, times: tuple[int, int], attributes: dict[str, Any]
-    ) -> str:
+    def add(trace: str, name: str, kind: str, parent: str, times: tuple[int, int], attributes: dict[str, Any]) -> str:
         span_id = f"{next(identity):016x}"
         amounts = {}
         if measured and kind != "server" and draw(st.booleans()):
@@ -46,17 +44,13 @@ def traces(draw: st.DrawFn, *, measured: bool = False) -> pd.DataFrame:
         times = draw(interval())
         server = add(trace, "GET", "server", "", times, {})
         root = {schema.ROOT: True, schema.CONTRACT: 1, schema.SIGNALS: SIGNALS}
-        ids.append(
-            (trace, add(trace, "root", "task", server, draw(st.one_of(st.just(times), interval())), root))
-        )
+        ids.append((trace, add(trace, "root", "task", server, draw(st.one_of(st.just(times), interval())), root)))
     for _ in range(draw(st.integers(0, 5))):
         trace = draw(st.sampled_from("aab"))
         spawner = draw(st.sampled_from(["", "dead", *(span for _, span in ids)]))
         kind = draw(st.sampled_from(["task", "task", "job"]))
         small = {f"{schema.SMALL_PREFIX}loop_busy_ns": draw(st.integers(0, 9))} if measured else {}
-        ids.append(
-            (trace, add(trace, "work", kind, spawner, draw(interval()), {schema.SPAWNED_BY: spawner} | small))
-        )
+        ids.append((trace, add(trace, "work", kind, spawner, draw(interval()), {schema.SPAWNED_BY: spawner} | small)))
     for number in range(draw(st.integers(0, 12))):
         trace, activity = draw(st.sampled_from(ids))
         attributes: dict[str, Any] = {schema.ACTIVITY: activity, schema.WAIT: draw(st.sampled_from(

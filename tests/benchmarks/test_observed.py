@@ -23,26 +23,20 @@ def committed() -> dict[str, Column]:
 
 def one_of(committed: dict[str, Column], loop: str) -> Column:
     """Of this series of Python, whatever its last digit."""
-    found = [
-        one for title, one in committed.items() if title.startswith(f"{VERSION}.") and title.endswith(loop)
-    ]
+    found = [one for title, one in committed.items() if title.startswith(f"{VERSION}.") and title.endswith(loop)]
     if not found:
         pytest.skip(f"the page has no column for Python {VERSION}")
     return found[0]
 
 
-@pytest.mark.skipif(
-    not sys.platform.startswith("linux") or len(os.sched_getaffinity(0)) < 2, reason="hogs a CPU"
-)
+@pytest.mark.skipif(not sys.platform.startswith("linux") or len(os.sched_getaffinity(0)) < 2, reason="hogs a CPU")
 @pytest.mark.parametrize("loop", ["asyncio", "uvloop", *PLATFORMS])
 def test_the_page_says_what_is_found_here(loop: str, committed: dict[str, Column]) -> None:
     hidden = loop in PLATFORMS
     said = committed[f"{loop} (untested)"] if hidden else one_of(committed, loop)
     found = column_of(loop, sys.executable, "asyncio" if hidden else loop, loop if hidden else None, said)
     differ = {
-        name: (said.cells[name], value)
-        for name, value in found.cells.items()
-        if not agree(said.cells[name], value)
+        name: (said.cells[name], value) for name, value in found.cells.items() if not agree(said.cells[name], value)
     }
     assert not differ
     assert set(said.cells) == set(found.cells)
@@ -69,10 +63,7 @@ MS = 1_000_000
         ({"lock_wait": {"observed": 80 * MS}}, "observed"),
         ({"lock_wait": {"observed": 20 * MS, "sampled": 50 * MS}}, "sampled"),
         ({"lock_wait": {"observed": 30 * MS}, "cpu_wait": {"sampled": 50 * MS}}, "observed"),
-        (
-            {"lock_wait": {"observed": 30 * MS}, "unexplained": {"observed": 50 * MS}},
-            f"{UNAVAILABLE} → unexplained",
-        ),
+        ({"lock_wait": {"observed": 30 * MS}, "unexplained": {"observed": 50 * MS}}, f"{UNAVAILABLE} → unexplained"),
         ({"compute": {"observed": 90 * MS}}, UNAVAILABLE),
         ({"cpu_wait": {"sampled": 75 * MS}}, DISTURBED),
     ],

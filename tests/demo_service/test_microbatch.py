@@ -37,9 +37,7 @@ class Model:
 
 
 @asynccontextmanager
-async def batching(
-    model: Model, *, max_wait_s: float = 0.01, max_waiting: int = 100
-) -> AsyncIterator[MicroBatcher]:
+async def batching(model: Model, *, max_wait_s: float = 0.01, max_waiting: int = 100) -> AsyncIterator[MicroBatcher]:
     with ThreadPoolExecutor(1) as pool:
         batcher = MicroBatcher(model.predict_many, pool, Policy(max_wait_s, max_rows=8), max_waiting)
         try:
@@ -116,9 +114,7 @@ def test_a_poisoned_batch_reaches_each_of_its_requests_and_no_other() -> None:
     async def story() -> None:
         model = Model()
         async with batching(model) as batcher:
-            both = await asyncio.gather(
-                batcher.predict(pods(1)), batcher.predict(pods(-1)), return_exceptions=True
-            )
+            both = await asyncio.gather(batcher.predict(pods(1)), batcher.predict(pods(-1)), return_exceptions=True)
             assert [type(one) for one in both] == [BatchError, BatchError]
             assert both[0] is not both[1]
             assert isinstance(both[0].__cause__, ValueError)

@@ -80,9 +80,7 @@ def test_each_training_setting_has_its_own_file(settings: Settings) -> None:
 
 def test_starts_at_the_same_time_see_whole_files(settings: Settings) -> None:
     found: list[dict[str, list[float]]] = []
-    starts = [
-        threading.Thread(target=lambda: found.append(numbers(load_or_train(settings)))) for _ in range(4)
-    ]
+    starts = [threading.Thread(target=lambda: found.append(numbers(load_or_train(settings)))) for _ in range(4)]
     for start in starts:
         start.start()
     for start in starts:

@@ -37,11 +37,7 @@ def test_whole_traces_of_predictions_are_kept_and_no_others() -> None:
 
 
 def test_paths_say_where_in_the_code_and_not_on_which_machine() -> None:
-    paths = [
-        f"{ROOT}/demo_service/modes.py",
-        f"{get_path('purelib')}/uvicorn/main.py",
-        f"{get_path('stdlib')}/ast.py",
-    ]
+    paths = [f"{ROOT}/demo_service/modes.py", f"{get_path('purelib')}/uvicorn/main.py", f"{get_path('stdlib')}/ast.py"]
     cut = json.loads(anonymous(json.dumps(paths)))
     assert cut[0] == "demo_service/modes.py"
     assert cut[1] == "site-packages/uvicorn/main.py"
@@ -55,8 +51,4 @@ def test_the_same_lines_give_the_same_bytes() -> None:
 
 def test_the_plan_drives_threads_and_a_batch() -> None:
     modes = {name: {cell.mode for group in groups for cell in group} for name, groups in PLAN.items()}
-    assert modes == {
-        "threaded": {"to_thread"},
-        "batched": {"batch"},
-        "collected": {"to_thread", "sequential"},
-    }
+    assert modes == {"threaded": {"to_thread"}, "batched": {"batch"}, "collected": {"to_thread", "sequential"}}

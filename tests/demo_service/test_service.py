@@ -25,9 +25,7 @@ def test_all_modes_give_the_numbers_of_the_plain_pipelines(service: httpx.Client
         said = answer.json()
         assert said["request_id"] == body["request_id"]
         assert [one["pod_name"] for one in said["predictions"]] == [pod["pod_name"] for pod in body["pods"]]
-        numbers = [
-            {"ttft_ms": one["ttft_ms"], "avg_tpot_ms": one["avg_tpot_ms"]} for one in said["predictions"]
-        ]
+        numbers = [{"ttft_ms": one["ttft_ms"], "avg_tpot_ms": one["avg_tpot_ms"]} for one in said["predictions"]]
         assert numbers == expected
     assert len({one["ttft_ms"] for one in expected}) > 1
 
@@ -99,9 +97,7 @@ def test_many_problems_make_a_short_answer(service: httpx.Client) -> None:
 
 
 def test_text_that_is_not_json_is_refused(service: httpx.Client) -> None:
-    answer = service.post(
-        "/predict/batch", content=b'{"pods": [', headers={"content-type": "application/json"}
-    )
+    answer = service.post("/predict/batch", content=b'{"pods": [', headers={"content-type": "application/json"})
     assert answer.status_code == 422
     assert answer.json()["detail"][0]["type"] == "json_invalid"
 

@@ -47,9 +47,7 @@ def services_writing_to(folder: Path) -> list[int]:
 
 def test_the_story_is_told_to_its_end(cache_dir: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    story = begin(
-        cache_dir, "--out", str(out), "--modes", "to_thread,batch", "--clients", "1,2", "--seconds", "0.5"
-    )
+    story = begin(cache_dir, "--out", str(out), "--modes", "to_thread,batch", "--clients", "1,2", "--seconds", "0.5")
     said, errors = story.communicate(timeout=120)
     assert story.returncode == 0, errors
     assert errors == ""
@@ -69,9 +67,7 @@ def test_the_story_is_told_to_its_end(cache_dir: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="finds the service through /proc")
-@pytest.mark.parametrize(
-    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -9)]
-)
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -9)])
 def test_an_interrupted_story_leaves_no_process_behind(
     number: signal.Signals, code: int, cache_dir: Path, tmp_path: Path
 ) -> None:

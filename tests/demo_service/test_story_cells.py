@@ -26,9 +26,7 @@ def drawn(*requests: tuple[str, str, int, dict[str, int]], incomplete: tuple[str
     for name, mode, start_s, causes in requests:
         endpoint, wall_ns = f"POST /predict/{mode}", sum(causes.values()) * MS
         common = {"trace_id": f"t{name}", "request_id": name, "endpoint": endpoint, "weight": 1.0}
-        request_rows.append(
-            {**common, "start_ns": start_s * S, "wall_ns": wall_ns, "incomplete": name in incomplete}
-        )
+        request_rows.append({**common, "start_ns": start_s * S, "wall_ns": wall_ns, "incomplete": name in incomplete})
         if name not in incomplete:
             cause_rows += [{**common, "cause": cause, "amount_ns": ms * MS} for cause, ms in causes.items()]
     return Analysis(

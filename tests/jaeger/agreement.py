@@ -54,9 +54,7 @@ def apart(told: analysis.Analysis, bars: Mapping[str, list[Bar]]) -> Iterator[Ap
 class _Words:
     def __init__(self, spans: pd.DataFrame) -> None:
         self.names: dict[str, str] = dict(zip(spans["span_id"], spans["name"], strict=True))
-        self._attributes: dict[str, dict[str, Any]] = dict(
-            zip(spans["span_id"], spans["attributes"], strict=True)
-        )
+        self._attributes: dict[str, dict[str, Any]] = dict(zip(spans["span_id"], spans["attributes"], strict=True))
         (self._root,) = (key for key, one in self._attributes.items() if one.get(schema.ROOT))
         self._root = self._attributes[self._root].get(schema.ACTIVITY, self._root)
         self._out = [
@@ -95,9 +93,7 @@ class _Words:
         attributes = self._attributes[section.span_id]
         if self.is_wait(section.span_id):
             return "wait", section.span_id
-        if attributes.get(schema.KIND) == schema.KIND_JOB and at_ns >= self._run_end.get(
-            section.span_id, at_ns + 1
-        ):
+        if attributes.get(schema.KIND) == schema.KIND_JOB and at_ns >= self._run_end.get(section.span_id, at_ns + 1):
             return "runs", attributes.get(schema.SPAWNED_BY, self._root)
         return "runs", self._activity[section.span_id]
 

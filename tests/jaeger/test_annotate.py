@@ -75,9 +75,7 @@ def test_the_lane_of_causes_stands_in_jaeger_and_adds_up(jaeger: Jaeger, output:
         assert sum(tags(span)[schema.FOUND_NS] for span in segments) == int(own["amount_ns"].sum())
         services = {process["serviceName"] for process in trace["processes"].values()}
         assert services == {"annotated", "annotated (why)"}, "the traces themselves came along"
-        warned = [
-            (span["operationName"], span["warnings"]) for span in [lane, *segments] if span.get("warnings")
-        ]
+        warned = [(span["operationName"], span["warnings"]) for span in [lane, *segments] if span.get("warnings")]
         assert warned == []
 
 
@@ -91,16 +89,12 @@ def test_a_cause_finds_its_requests(jaeger: Jaeger, output: Path) -> None:
     assert {trace["traceID"].rjust(32, "0") for trace in found} <= queued
 
 
-def test_the_slowest_alone_are_a_file_that_its_search_page_takes(
-    jaeger: Jaeger, output: Path, tmp_path: Path
-) -> None:
+def test_the_slowest_alone_are_a_file_that_its_search_page_takes(jaeger: Jaeger, output: Path, tmp_path: Path) -> None:
     path = tmp_path / "worst.jsonl"
     annotate(str(output), "--slowest", "1", "--output", str(path))
     # what the page makes of the lines, and whom it asks
     merged = {
-        "resourceSpans": [
-            one for line in path.read_text().splitlines() for one in json.loads(line)["resourceSpans"]
-        ]
+        "resourceSpans": [one for line in path.read_text().splitlines() for one in json.loads(line)["resourceSpans"]]
     }
     asked = Request(
         f"{jaeger.query_url}/api/transform", json.dumps(merged).encode(), {"Content-Type": "application/json"}
@@ -150,15 +144,7 @@ def test_foreign_traces_that_are_in_jaeger_get_their_lane_there(jaeger: Jaeger, 
 
 
 def test_nobody_there_is_said(tmp_path: Path, output: Path) -> None:
-    command = [
-        sys.executable,
-        "-m",
-        "whywait",
-        "annotate",
-        str(output),
-        "--send",
-        "http://127.0.0.1:1",
-    ]
+    command = [sys.executable, "-m", "whywait", "annotate", str(output), "--send", "http://127.0.0.1:1"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 2
     assert "did not accept traces" in done.stderr

@@ -22,9 +22,7 @@ from whywait import analysis
 from whywait.tracer import schema
 
 MODES = ("to_thread", "dedicated_pool", "per_request_pool", "sequential", "batch", "microbatch")
-SEARCHED = (
-    "query.startTimeMin=2020-01-01T00:00:00Z&query.startTimeMax=2100-01-01T00:00:00Z&query.searchDepth=1000"
-)
+SEARCHED = "query.startTimeMin=2020-01-01T00:00:00Z&query.startTimeMax=2100-01-01T00:00:00Z&query.searchDepth=1000"
 
 
 def test_the_algorithm_as_documented() -> None:
@@ -41,10 +39,7 @@ def test_the_algorithm_as_documented() -> None:
     assert path(root, ("b", "a", 4, 20), ("c", "a", 17, 26)) == [("a", 26, 33), ("c", 17, 26), ("a", 1, 17)]
     assert path(root, ("b", "a", 4, 17), ("c", "a", 17, 26)) == [("a", 26, 33), ("c", 17, 26), ("a", 1, 17)]
     # cut to its parent, or dropped with all that is below
-    assert path(root, ("b", "a", 30, 40), ("c", "a", 33, 50), ("d", "c", 20, 33)) == [
-        ("b", 30, 33),
-        ("a", 1, 30),
-    ]
+    assert path(root, ("b", "a", 30, 40), ("c", "a", 33, 50), ("d", "c", 20, 33)) == [("b", 30, 33), ("a", 1, 30)]
     assert critical_path([Bar("p", "", 1, 9, kind="producer"), Bar("c", "p", 2, 9, kind="consumer")]) == [
         Section("p", 1, 9)
     ]
@@ -68,9 +63,7 @@ def predictor(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for mode in MODES:
             await drive(url, mode, 3, Bounds(20, 9))
         await drive(url, "per_request_pool", 8, Bounds(20, 16))
-        await asyncio.gather(
-            drive(url, "to_thread", 2, Bounds(20, 4)), drive(url, "sequential", 4, Bounds(20, 8))
-        )
+        await asyncio.gather(drive(url, "to_thread", 2, Bounds(20, 4)), drive(url, "sequential", 4, Bounds(20, 8)))
 
     with running(plan, lambda: None) as url:
         asyncio.run(load(url))
@@ -110,9 +103,7 @@ def _far(found: dict[str, list[Apart]]) -> list[Apart]:
 
 
 @pytest.mark.jaeger
-def test_jaegers_path_is_ours_for_the_modes_of_the_story(
-    in_jaeger: list[dict[str, Any]], predictor: Path
-) -> None:
+def test_jaegers_path_is_ours_for_the_modes_of_the_story(in_jaeger: list[dict[str, Any]], predictor: Path) -> None:
     told = analysis.analyze(predictor)
     found = _stories(list(apart(told, bars_of_jaeger(in_jaeger))))
     assert set(found) == set(MODES)
@@ -123,9 +114,7 @@ def test_jaegers_path_is_ours_for_the_modes_of_the_story(
     assert any(one.waits for one in found["batch"])  # one job each: the pool may be free
 
 
-def test_what_jaeger_makes_of_our_spans_is_what_we_take_it_to_make(
-    predictor: Path,
-) -> None:
+def test_what_jaeger_makes_of_our_spans_is_what_we_take_it_to_make(predictor: Path) -> None:
     """Without a Jaeger: from the file, by the same arithmetic."""
     traces = analysis.load_traces(predictor)
     found = _stories(list(apart(analysis.analyze(traces), bars_of_spans(traces.spans))))
@@ -224,15 +213,7 @@ def _told_of(folder: Path) -> tuple[list[Apart], analysis.Analysis]:
 def test_waits_of_every_shape_are_on_jaegers_path(loop: str, tmp_path: Path) -> None:
     """Of equal jobs it may take another than ours, and of what is shorter than a wait's span it knows nothing."""
     with traced_service(tmp_path, loop=loop) as url:
-        for path in (
-            "/pool/2",
-            "/threaded",
-            "/sleep",
-            "/books?ms=20",
-            "/audited",
-            "/awaited_item",
-            "/off_path",
-        ):
+        for path in ("/pool/2", "/threaded", "/sleep", "/books?ms=20", "/audited", "/awaited_item", "/off_path"):
             get(f"{url}{path}")
         _ask_at_once(url, ("/blocker", "/victim", "/books?ms=60", "/books?ms=60", "/audited", "/audited"))
     found, told = _told_of(tmp_path)

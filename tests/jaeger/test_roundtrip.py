@@ -44,16 +44,7 @@ def test_same_table_from_file_and_jaeger(jaeger: Jaeger, from_file: analysis.Tra
 
 @pytest.mark.usefixtures("from_file")
 def test_report_command_reads_jaeger(jaeger: Jaeger) -> None:
-    command = [
-        sys.executable,
-        "-m",
-        "whywait",
-        "report",
-        jaeger.query_url,
-        "--service",
-        "roundtrip",
-        "--json",
-    ]
+    command = [sys.executable, "-m", "whywait", "report", jaeger.query_url, "--service", "roundtrip", "--json"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
     assert "/pool/{size}" in json.dumps(json.loads(done.stdout))

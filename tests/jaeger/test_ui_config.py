@@ -67,11 +67,7 @@ def test_its_tags_are_those_of_the_contract(page: chromium.Page) -> None:
 
 
 def test_a_wait_leads_to_who_caused_it(page: chromium.Page) -> None:
-    tags = {
-        schema.BLOCKER_FUNCTION: "hold <b>",
-        schema.BLOCKER_TRACE_ID: "b" * 32,
-        schema.BLOCKER_SPAN_ID: "c" * 16,
-    }
+    tags = {schema.BLOCKER_FUNCTION: "hold <b>", schema.BLOCKER_TRACE_ID: "b" * 32, schema.BLOCKER_SPAN_ID: "c" * 16}
     assert links(page, tags) == [[f"/trace/{'b' * 32}?uiFind={'c' * 16}", "who delayed it: hold <b>"]]
     assert links(page, {schema.BLOCKER_FUNCTION: "nobody's callback"}) == []
 

@@ -33,16 +33,7 @@ def test_no_logic_of_its_own_and_no_output_committed(name: str) -> None:
             assert cell["outputs"] == []
             assert cell["execution_count"] is None
             tree = ast.parse("".join(cell["source"]))
-            logic = (
-                ast.FunctionDef,
-                ast.ClassDef,
-                ast.If,
-                ast.For,
-                ast.While,
-                ast.Lambda,
-                ast.BinOp,
-                ast.Compare,
-            )
+            logic = (ast.FunctionDef, ast.ClassDef, ast.If, ast.For, ast.While, ast.Lambda, ast.BinOp, ast.Compare)
             assert not [node for node in ast.walk(tree) if isinstance(node, logic)], cell["source"]
 
 
@@ -76,10 +67,7 @@ def test_gap_analysis_goes_from_load_to_answer(tmp_path: Path) -> None:
 
 
 def test_from_jaeger_starts_from_an_address_and_a_name(tmp_path: Path) -> None:
-    exports = [
-        json.loads(line)
-        for line in gzip.decompress((RECORDING / "batched.jsonl.gz").read_bytes()).splitlines()
-    ]
+    exports = [json.loads(line) for line in gzip.decompress((RECORDING / "batched.jsonl.gz").read_bytes()).splitlines()]
     asked: list[dict[str, list[str]]] = []
 
     def traces(query: dict[str, list[str]]) -> tuple[int, str]:
@@ -95,8 +83,6 @@ def test_from_jaeger_starts_from_an_address_and_a_name(tmp_path: Path) -> None:
 
 
 def test_from_jaeger_says_what_is_wrong_when_nobody_answers(tmp_path: Path) -> None:
-    result = executed(
-        "from_jaeger.ipynb", tmp_path, {"JAEGER_URL": "http://127.0.0.1:9", "SERVICE": "predictor"}
-    )
+    result = executed("from_jaeger.ipynb", tmp_path, {"JAEGER_URL": "http://127.0.0.1:9", "SERVICE": "predictor"})
     assert result.error is not None
     assert "Is it running" in result.error.trace

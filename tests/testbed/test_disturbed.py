@@ -51,9 +51,7 @@ def test_it_runs_again_with_fresh_fixtures_and_is_counted(pytester: pytest.Pytes
 
 def test_more_than_one_in_twenty_truth_cases_skipped_fails() -> None:
     def stats(skipped: int, passed: int) -> dict[str, list[SimpleNamespace]]:
-        cases = [
-            SimpleNamespace(nodeid=f"tests/truth/test_x.py::{number}") for number in range(skipped + passed)
-        ]
+        cases = [SimpleNamespace(nodeid=f"tests/truth/test_x.py::{number}") for number in range(skipped + passed)]
         others = [SimpleNamespace(nodeid="tests/tracer/test_y.py::y")] * 100
         return {"skipped": cases[:skipped], "passed": [*cases[skipped:], *others]}
 

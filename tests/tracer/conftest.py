@@ -52,9 +52,7 @@ class Traced:
 
     def one(self, name: str) -> Span:
         found = self.named(name)
-        assert len(found) == 1, (
-            f"{len(found)} spans named {name!r} among {sorted({s.name for s in self.spans})}"
-        )
+        assert len(found) == 1, f"{len(found)} spans named {name!r} among {sorted({s.name for s in self.spans})}"
         return found[0]
 
     def of_kind(self, kind: str) -> list[Span]:

@@ -71,9 +71,7 @@ def test_sigterm_still_kills_and_the_last_spans_are_kept(tmp_path: Path) -> None
 
 
 def test_the_environments_own_sitecustomize_still_runs(tmp_path: Path) -> None:
-    (tmp_path / "sitecustomize.py").write_text(
-        "import os\nif 'WHYWAIT_AUTOSTART' in os.environ: print('mine')\n"
-    )
+    (tmp_path / "sitecustomize.py").write_text("import os\nif 'WHYWAIT_AUTOSTART' in os.environ: print('mine')\n")
     done = run(
         "--", sys.executable, "-c", "import whywait; print(whywait.is_active())", output=tmp_path / "out",
         PYTHONPATH=f"{tmp_path}{os.pathsep}{ROOT}",
@@ -126,9 +124,7 @@ def test_a_bad_setting_leaves_the_service_running(tmp_path: Path) -> None:
 
 
 def test_settings_from_the_environment() -> None:
-    config = from_environment(
-        {"WHYWAIT_RESOLUTION_MS": "2.5", "WHYWAIT_OUTPUT": "x", "WHYWAIT_SERVICE_NAME": "s"}
-    )
+    config = from_environment({"WHYWAIT_RESOLUTION_MS": "2.5", "WHYWAIT_OUTPUT": "x", "WHYWAIT_SERVICE_NAME": "s"})
     assert config == Config(service_name="s", output=Path("x"), max_resolution_ns=2_500_000)
     for bad in ("-1", "0", "soon", "inf", "nan"):
         with pytest.raises(ConfigError, match="WHYWAIT_RESOLUTION_MS"):

@@ -285,9 +285,7 @@ def test_what_is_said_of_the_current_span_is_said_of_the_span_around(traced_to: 
             with whywait.phase("innermost"):
                 trace.get_current_span().set_attributes({"from.phase": 2})
             assert await asyncio.to_thread(job)
-            assert not await asyncio.get_running_loop().run_in_executor(
-                None, job
-            )  # it loses its caller's context
+            assert not await asyncio.get_running_loop().run_in_executor(None, job)  # it loses its caller's context
 
     asyncio.run(main())
     spans.stop()

@@ -46,8 +46,7 @@ def neighbours() -> Iterator[Callable[[], float]]:
     os.sched_setaffinity(0, {cpus[-1]})
     hogs = [("crunch", cpus[-1]), ("crunch", cpus[-1]), ("bystander", cpus[0])]
     running = [
-        subprocess.Popen([sys.executable, "-c", HOG, name, str(cpu)], stdout=subprocess.PIPE)
-        for name, cpu in hogs
+        subprocess.Popen([sys.executable, "-c", HOG, name, str(cpu)], stdout=subprocess.PIPE) for name, cpu in hogs
     ]
     try:
         for one in running:  # until it is in place it is where this process is

@@ -82,9 +82,7 @@ def recorded_edges(spans: Traced, root_phase: str) -> Counter[Edge]:
     names = {span.span_id: name_of(span) for span in own if span["kind"] in ("task", "job")}
     waits = [span for span in own if span["wait"] in ("await", "limiter_wait") and span.ms >= SHORTEST_MS]
     # a step that blocks the loop's thread, to start or join another, awaits nothing
-    waits = [
-        span for span in waits if not (span.name.startswith("blocked") and names[span["activity"]] == ROOT)
-    ]
+    waits = [span for span in waits if not (span.name.startswith("blocked") and names[span["activity"]] == ROOT)]
     return Counter(Edge(names[span["activity"]], waker_of(span, names)) for span in waits)
 
 

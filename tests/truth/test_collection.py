@@ -38,9 +38,7 @@ Begin = Callable[..., Traced]
 JOB_S, HOLD_S = 0.03, 0.1
 # what keeps the loop's own thread from handling what it handles, on a machine with other work
 TAKEN_FROM_THE_LOOP = ("cpu_wait", "gil_wait")
-LOOPS = pytest.mark.parametrize(
-    "factory", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"]
-)
+LOOPS = pytest.mark.parametrize("factory", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
 
 
 def nap(seconds: float = JOB_S) -> int:
@@ -224,10 +222,7 @@ def test_a_timer_that_ends_later_waits_for_no_collector(traced_to: Begin) -> Non
         loop = asyncio.get_running_loop()
         ready = loop.create_future()
         tickets.put(
-            (
-                pool.submit(nap, seconds),
-                lambda value: loop.call_soon_threadsafe(ready.set_result, value) and None,
-            )
+            (pool.submit(nap, seconds), lambda value: loop.call_soon_threadsafe(ready.set_result, value) and None)
         )
         await ready
 

@@ -20,17 +20,7 @@ MODES = {"sequential", "to_thread", "per_request_pool", "dedicated_pool", "batch
 @pytest.fixture(scope="module")
 def told(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("story")
-    command = [
-        sys.executable,
-        "-m",
-        "whywait",
-        "demo",
-        "--quick",
-        "--clients",
-        "16",
-        "--out",
-        str(folder),
-    ]
+    command = [sys.executable, "-m", "whywait", "demo", "--quick", "--clients", "16", "--out", str(folder)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=280, check=False)
     assert done.returncode == 0, done.stderr
     return folder
@@ -90,9 +80,7 @@ def test_threads_wait_and_the_batch_is_faster_and_it_says_why(results: dict[str,
 def test_hardly_anything_stays_unexplained_in_the_threaded_modes(found: Analysis) -> None:
     threaded = found.requests["endpoint"].isin(f"POST /predict/{mode}" for mode in THREADED)
     walls = found.requests[threaded].set_index("request_id")["wall_ns"]
-    unexplained = (
-        found.causes[found.causes["cause"] == "unexplained"].groupby("request_id")["amount_ns"].sum()
-    )
+    unexplained = found.causes[found.causes["cause"] == "unexplained"].groupby("request_id")["amount_ns"].sum()
     share = unexplained.reindex(walls.index, fill_value=0) / walls
     assert len(share) > 30
     assert share.median() <= 0.02

@@ -109,9 +109,7 @@ def test_occupants_are_the_jobs_that_ran(found: Analysis, workers: int) -> None:
     assert workers == JOBS or not waits.empty
     runs = {
         attributes["whywait.activity"]: (start, end)
-        for start, end, attributes in zip(
-            spans["start_ns"], spans["end_ns"], spans["attributes"], strict=True
-        )
+        for start, end, attributes in zip(spans["start_ns"], spans["end_ns"], spans["attributes"], strict=True)
         if attributes.get("whywait.kind") == "run"
     }
     for start, end, attributes in zip(waits["start_ns"], waits["end_ns"], waits["attributes"], strict=True):
@@ -184,9 +182,7 @@ def test_a_clean_idle_service_accuses_nobody(found: Analysis) -> None:
         disturbed("no service is at rest here: others hold the CPUs")
     idle = found.requests[found.requests["endpoint"] == "GET /idle"]
     causes = found.causes[found.causes["trace_id"].isin(idle["trace_id"])]
-    per_request = causes.pivot_table(
-        index="trace_id", columns="cause", values="amount_ns", aggfunc="sum"
-    ).fillna(0)
+    per_request = causes.pivot_table(index="trace_id", columns="cause", values="amount_ns", aggfunc="sum").fillna(0)
     nobody = {"compute", "unexplained", "gc_pause"}
     # the service is at rest, its machine may not be: a thread that wakes may stand in line where another CPU is free
     lacked_ns = seen["idle queued"]

@@ -135,9 +135,7 @@ def test_a_sleep_on_the_loop_is_the_blockers_own(found: Analysis) -> None:
 def test_free_locks_blame_nobody(found: Analysis) -> None:
     rows = rows_of(found, "GET /uncontended")
     assert amount_ms(rows, "lock_wait") == 0
-    by_request = (
-        rows[rows["cause"].isin(["logging_wait", "blocking_io"])].groupby("trace_id")["amount_ns"].sum()
-    )
+    by_request = rows[rows["cause"].isin(["logging_wait", "blocking_io"])].groupby("trace_id")["amount_ns"].sum()
     assert by_request.median() < 0.1 * MS or by_request.empty
 
 

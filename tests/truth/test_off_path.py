@@ -22,9 +22,7 @@ from whywait import analysis, phase, traced
 __all__ = ["traced_to"]
 STEPS, STEP_S = 5, 0.02
 
-took_ms: list[
-    float
-] = []  # on the path, in truth: a timer of uvloop, which counts whole milliseconds, may be early
+took_ms: list[float] = []  # on the path, in truth: a timer of uvloop, which counts whole milliseconds, may be early
 
 
 @traced
@@ -79,9 +77,7 @@ def under(causes: pd.DataFrame, spans: pd.DataFrame, task: str) -> float:
 
 
 @pytest.mark.parametrize("program", [of_tasks, of_jobs], ids=lambda program: program.__name__)
-@pytest.mark.parametrize(
-    "factory", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"]
-)
+@pytest.mark.parametrize("factory", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
 def test_who_is_off_the_path_is_charged_nothing(
     traced_to: Callable[..., Traced],
     factory: Callable[[], asyncio.AbstractEventLoop],

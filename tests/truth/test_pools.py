@@ -128,9 +128,7 @@ def test_a_shutdown_on_the_path_waits_for_what_still_runs(traced_to: Begin) -> N
     assert set(rows["culprit_line"]) == {line_of('ThreadPoolExecutor(1, "leaving")')}
 
 
-@pytest.mark.parametrize(
-    "factory", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"]
-)
+@pytest.mark.parametrize("factory", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
 def test_anyios_tokens_are_exhausted_and_their_holders_named(
     traced_to: Begin, factory: Callable[[], asyncio.AbstractEventLoop]
 ) -> None:
@@ -167,9 +165,7 @@ def test_anyios_tokens_are_exhausted_and_their_holders_named(
     # the rest is the way back of who was given the token, and of the job's result
     assert 0.7 * truth_ms <= ms(waited, "limiter_wait") <= truth_ms + 1
     assert waited["detail"].str.contains(rf"token of pool 'anyio' \({TOKENS} workers\)").all()
-    named = found.culprits[
-        (found.culprits["trace_id"] == trace_id) & (found.culprits["cause"] == "limiter_wait")
-    ]
+    named = found.culprits[(found.culprits["trace_id"] == trace_id) & (found.culprits["cause"] == "limiter_wait")]
     holders = {span.trace_id for span in spans.named("holder")}
     assert set(named["culprit_trace_id"]) <= holders
     assert int(named["ns"].sum()) <= int(waited["amount_ns"].sum())

@@ -46,9 +46,7 @@ def test_computing_is_told_by_phase(found: Analysis) -> None:
     own = times[times["endpoint"] == "GET /predict"]
     means_ms = own.groupby("phase")["amount_ns"].sum() / TIMES / MS
     assert means_ms["transform"] == pytest.approx(SLOW_MS, rel=0.05)
-    computed = found.causes[
-        (found.causes["endpoint"] == "GET /predict") & (found.causes["cause"] == "compute")
-    ]
+    computed = found.causes[(found.causes["endpoint"] == "GET /predict") & (found.causes["cause"] == "compute")]
     assert own["amount_ns"].sum() == computed["amount_ns"].sum()
     (said,) = [one for one in analysis.verdict(found) if one.endpoint == "GET /predict"]
     assert f"{means_ms['transform']:.1f} ms transform" in said.headline

@@ -38,11 +38,7 @@ def serving(
     """Runs a server until the block is left, then ends it as an operator would, by SIGTERM."""
     with log.open("wb") as sink:
         process = subprocess.Popen(
-            command,
-            cwd=ROOT,
-            env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
-            stdout=sink,
-            stderr=sink,
+            command, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT), **environment}, stdout=sink, stderr=sink
         )
     served = Served(f"http://127.0.0.1:{port}", process)
     try:

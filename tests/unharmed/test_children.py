@@ -21,12 +21,7 @@ def run(output: Path, *command: str) -> str:
     # a fork of a process with threads warns from 3.12 on
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "ignore"}
     done = subprocess.run(
-        traced(output, sys.executable, *command),
-        cwd=ROOT,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=120,
+        traced(output, sys.executable, *command), cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120
     )
     assert done.returncode == 0, done.stderr[-2_000:]
     complaints = [line for line in done.stderr.splitlines() if "traces go to" not in line]
@@ -100,9 +95,7 @@ def test_forks_while_much_is_written_tear_no_line_and_repeat_none(tmp_path: Path
     output = tmp_path / "one.jsonl"
     produced = int(run(output, "-c", code))
     names = Counter(span.name for span in read(output) if span["kind"] == "phase")  # every line is JSON
-    assert names == Counter(
-        [*(f"parent {number}" for number in range(produced)), *(f"child {t}" for t in range(6))]
-    )
+    assert names == Counter([*(f"parent {number}" for number in range(produced)), *(f"child {t}" for t in range(6))])
 
 
 def test_a_forked_child_keeps_nothing_of_the_parents(tmp_path: Path) -> None:

@@ -85,9 +85,7 @@ def test_stop_ends_all_the_same(tmp_path: Path) -> None:
     whywait.stop()  # the automatic fixture looks for what is left
 
 
-def test_a_line_of_which_a_part_was_written_is_taken_back(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_line_of_which_a_part_was_written_is_taken_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "t.jsonl"
     file, other = TraceFile(path), TraceFile(path)
     file.write("one\n")

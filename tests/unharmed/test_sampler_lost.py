@@ -26,10 +26,7 @@ def sampler_of(process_id: int) -> int:
                 words = Path(f"/proc/{name}/cmdline").read_bytes().split(b"\0")
             except OSError:
                 continue
-            if (
-                any(one.endswith(b"sampler/child/main.py") for one in words)
-                and str(process_id).encode() in words
-            ):
+            if any(one.endswith(b"sampler/child/main.py") for one in words) and str(process_id).encode() in words:
                 return int(name)
         time.sleep(0.05)
     raise AssertionError("no sampler")

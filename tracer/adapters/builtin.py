@@ -24,9 +24,7 @@ SKLEARN: Final = {
     **{f"sklearn.pipeline.Pipeline.{name}": Rule(PHASE_PREDICT, steps="steps") for name in _PREDICTS},
     "sklearn.pipeline.Pipeline.transform": Rule(PHASE_TRANSFORM, steps="steps"),
     "sklearn.pipeline.FeatureUnion.transform": Rule(PHASE_TRANSFORM, steps="transformer_list"),
-    "sklearn.compose._column_transformer.ColumnTransformer.transform": Rule(
-        PHASE_TRANSFORM, steps="transformers_"
-    ),
+    "sklearn.compose._column_transformer.ColumnTransformer.transform": Rule(PHASE_TRANSFORM, steps="transformers_"),
 }
 
 _BOOSTER: Final = Rule(PHASE_COMPUTE, device=device_of_booster)

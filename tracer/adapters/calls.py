@@ -21,9 +21,7 @@ from whywait.tracer.records.request import MIN_RESOLUTION_NS, Activity, Job, Pha
 from whywait.tracer.schema import PHASE_FROM_DEVICE, PHASE_TO_DEVICE
 
 _COPIES = (PHASE_TO_DEVICE, PHASE_FROM_DEVICE)
-_RECENT_NS = (
-    200_000  # reading the run queue costs as much as the rest: a reading up to this age is used again
-)
+_RECENT_NS = 200_000  # reading the run queue costs as much as the rest: a reading up to this age is used again
 
 
 class Open:

@@ -68,12 +68,8 @@ def _applied() -> AppliedTables | None:
 def _checked(library: str, name: str, value: Any) -> Rule:
     rule = Rule(value) if isinstance(value, str) else value
     if not isinstance(rule, Rule) or not rule.phase.strip():
-        raise AdapterError(
-            f"{name!r} of {library!r} is {value!r}; expected a phase such as 'compute', or a Rule"
-        )
+        raise AdapterError(f"{name!r} of {library!r} is {value!r}; expected a phase such as 'compute', or a Rule")
     parts = name.split(".")
     if len(parts) < 2 or not all(part.isidentifier() for part in parts):
-        raise AdapterError(
-            f"{name!r} of {library!r} is not a dotted name; expected one such as 'mylib.Model.predict'"
-        )
+        raise AdapterError(f"{name!r} of {library!r} is not a dotted name; expected one such as 'mylib.Model.predict'")
     return rule

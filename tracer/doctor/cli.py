@@ -58,13 +58,7 @@ def as_json(checks: Sequence[Check]) -> dict[str, object]:
         "format": FORMAT,
         "ok": healthy(checks),
         "checks": [
-            {
-                "name": one.name,
-                "state": str(one.state),
-                "found": one.found,
-                "means": one.means,
-                "remedy": one.remedy,
-            }
+            {"name": one.name, "state": str(one.state), "found": one.found, "means": one.means, "remedy": one.remedy}
             for one in checks
         ],
     }

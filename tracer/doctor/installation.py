@@ -37,9 +37,7 @@ def _damage(home: Path, part: str, means: str) -> list[Check]:
         return [no("installation", f"{name} cannot be imported: {error!r}", means, _REINSTALL)]
     origin = Path(spec.origin) if spec is not None and spec.origin else Path()
     if origin.parent != path:
-        return [
-            no("installation", f"{name} comes from {origin.parent} and not from {home}", means, _REINSTALL)
-        ]
+        return [no("installation", f"{name} comes from {origin.parent} and not from {home}", means, _REINSTALL)]
     return []
 
 

@@ -39,10 +39,7 @@ def cpu_checks() -> list[Check]:
             )
         )
     pool = min(32, of_machine + 4)
-    return [
-        info("cpus", f"{words}; Python's default thread pool has {pool} threads, from the machine's CPUs"),
-        *found,
-    ]
+    return [info("cpus", f"{words}; Python's default thread pool has {pool} threads, from the machine's CPUs"), *found]
 
 
 def jaeger_check(url: str) -> Check:

@@ -9,9 +9,7 @@ from whywait.tracer.probes.builtin import all_probes
 from whywait.tracer.probes.private_names import missing_names
 from whywait.tracer.probes.probe import Probe
 
-_REMEDY: Final = (
-    "install the versions of Python and of the libraries with which whywait is tested, or report it"
-)
+_REMEDY: Final = "install the versions of Python and of the libraries with which whywait is tested, or report it"
 
 
 def private_name_checks() -> list[Check]:

@@ -195,9 +195,7 @@ class Outlet:
         samples.read(self._pause)
         if samples.missed > missed:
             self._recorder.lost["sample"] += samples.missed - missed
-        jobs = _by_thread(
-            one for one in self._recorder.holds.copy() if one.end_ns > start_ns or not one.end_ns
-        )
+        jobs = _by_thread(one for one in self._recorder.holds.copy() if one.end_ns > start_ns or not one.end_ns)
         looks = _by_thread(one for one in self._recorder.looks.copy() if one.at_ns > start_ns)
         names = {one.native_id: one.name for one in threading.enumerate() if one.native_id}
         self._recorder.threads.settle(names.keys())

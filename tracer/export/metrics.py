@@ -66,21 +66,14 @@ def _make_once(version: str) -> None:
 
 def _make_instruments(version: str) -> None:
     meter = metrics.get_meter("whywait", version)
-    meter.create_observable_counter(
-        "whywait.requests", [_observed(_requests)], "{request}", "requests that ended"
-    )
+    meter.create_observable_counter("whywait.requests", [_observed(_requests)], "{request}", "requests that ended")
     meter.create_observable_counter(
         "whywait.requests.duration", [_observed(_durations)], "s",
         "sum of the wall times of ended requests",
     )  # fmt: skip
-    meter.create_observable_up_down_counter(
-        "whywait.requests.open", [_observed(_open)], "{request}", "open requests"
-    )
+    meter.create_observable_up_down_counter("whywait.requests.open", [_observed(_open)], "{request}", "open requests")
     meter.create_observable_counter(
-        "whywait.lost",
-        [_observed(_lost)],
-        "{record}",
-        "records that whywait dropped, and probes that it removed",
+        "whywait.lost", [_observed(_lost)], "{record}", "records that whywait dropped, and probes that it removed"
     )
 
 
@@ -100,9 +93,7 @@ def _provide(resource: Resource) -> Any:
     return provider
 
 
-def _observed(
-    read: Callable[[Recorder], Iterable[Observation]],
-) -> Callable[[CallbackOptions], Iterable[Observation]]:
+def _observed(read: Callable[[Recorder], Iterable[Observation]]) -> Callable[[CallbackOptions], Iterable[Observation]]:
     def observe(_: CallbackOptions) -> Iterable[Observation]:
         recorder = recorders.active
         return read(recorder) if recorder is not None else ()

@@ -84,9 +84,7 @@ def file_queue(output: Path, recorder: Recorder) -> SpanQueue:
         path.parent.mkdir(parents=True, exist_ok=True)
         file = TraceFile(path)
     except OSError as error:
-        raise ConfigError(
-            f"cannot write traces to {path}: {error.strerror}; choose another output"
-        ) from error
+        raise ConfigError(f"cannot write traces to {path}: {error.strerror}; choose another output") from error
     return SpanQueue(
         _ToFile(file, recorder), f"the file {path.name}", recorder, part=16, stop_s=_FILE_STOP_S,
         let_go=file.close,

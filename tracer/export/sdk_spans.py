@@ -86,9 +86,7 @@ class SpanMaker:
         else:
             self._make(spec, start_ns, end_ns, attributes, links)
 
-    def _hand_over(
-        self, spec: SpanSpec, start_ns: int, end_ns: int, attributes: Attributes, links: list[Link]
-    ) -> None:
+    def _hand_over(self, spec: SpanSpec, start_ns: int, end_ns: int, attributes: Attributes, links: list[Link]) -> None:
         if spec.error:
             attributes["error.type"] = spec.error
         span = ReadableSpan(
@@ -100,9 +98,7 @@ class SpanMaker:
         )  # fmt: skip
         self._tracer.span_processor.on_end(span)
 
-    def _make(
-        self, spec: SpanSpec, start_ns: int, end_ns: int, attributes: Attributes, links: list[Link]
-    ) -> None:
+    def _make(self, spec: SpanSpec, start_ns: int, end_ns: int, attributes: Attributes, links: list[Link]) -> None:
         self._ids.trace_id, self._ids.span_id = spec.trace_id, spec.span_id
         if spec.parent_id:
             parent = SpanContext(spec.trace_id, spec.parent_id, False, _SAMPLED)

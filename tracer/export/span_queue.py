@@ -30,9 +30,7 @@ _DROPS: Final = (
     "whywait: drops spans: %s does not accept them (%s). The service continues, and reports count the dropped spans. "
     "Check that %s can be reached or written to."
 )
-_DROPPED: Final = (
-    "whywait: dropped %d spans of process %d: %s did not accept them. Its traces are incomplete."
-)
+_DROPPED: Final = "whywait: dropped %d spans of process %d: %s did not accept them. Its traces are incomplete."
 _PAUSE_ALONE_S: Final = 0.0002  # while no request is open
 
 

@@ -38,9 +38,7 @@ except (OSError, AttributeError):  # no C library to ask: the signal is unavaila
 class _Open(set[int]):
     """The descriptors of this process, of all sessions."""
 
-    generation = (
-        0  # of descriptors: those of an earlier generation are closed, and their numbers may be reused
-    )
+    generation = 0  # of descriptors: those of an earlier generation are closed, and their numbers may be reused
 
 
 _open_fds = _Open()
@@ -98,9 +96,7 @@ def run_queue_ns() -> int | None:
     """Return this thread's run-queue time since it began, ns; None where not observable."""
     kept = _reader.kept
     if kept is None or kept.generation != _open_fds.generation:
-        kept = _reader.kept = (
-            None  # its descriptor number may be reused from here on: it must not be closed twice
-        )
+        kept = _reader.kept = None  # its descriptor number may be reused from here on: it must not be closed twice
         kept = _reader.kept = _Kept()
     if kept.arguments is None or _pread_made(*kept.arguments) < 4:
         return None

@@ -102,9 +102,7 @@ def _enter(pool: Pool, job: Job, held: Occupancy, carried: contextvars.Context |
     request = job.request
     span = StandIn(request.trace_id, job.run_id, request.sampled_flags, request.trace_state)
     if carried is not None:
-        with suppress(
-            RuntimeError
-        ):  # the context is entered elsewhere, so it is not to_thread's: leave it unchanged
+        with suppress(RuntimeError):  # the context is entered elsewhere, so it is not to_thread's: leave it unchanged
             carried.run(_set_current, job, span)
     token = enter(span)
     worker.cpu.at_ns = job.start_ns = perf_counter_ns()  # the time before is whywait's

@@ -30,9 +30,7 @@ def known_pool(owner: Any) -> Pool | None:
     return recorder.pools.get(owner) if recorder is not None else None
 
 
-def occupancy_of(
-    pool: Pool, job: Job | None, function: Callable[..., Any], args: tuple[Any, ...]
-) -> Occupancy:
+def occupancy_of(pool: Pool, job: Job | None, function: Callable[..., Any], args: tuple[Any, ...]) -> Occupancy:
     """Return the occupancy record, which outlives the job's own record."""
     if job is None:
         name, code = describe(function, args)

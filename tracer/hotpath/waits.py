@@ -39,9 +39,7 @@ def record_thread_wait(
     pool: Pool | None = None,
 ) -> bool:  # fmt: skip
     """Records a wait of the calling thread that has no place of its own in the code."""
-    return record_wait(
-        activity, kind, start_ns, cause_ns, end_ns, by, None, current_span_id(), thread=True, pool=pool
-    )
+    return record_wait(activity, kind, start_ns, cause_ns, end_ns, by, None, current_span_id(), thread=True, pool=pool)
 
 
 def name_awaits(activity: Activity, since_ns: int, kind: str, pool: Pool) -> None:

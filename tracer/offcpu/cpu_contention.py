@@ -106,9 +106,7 @@ class CpuRivals:
     def _rivals(self, shares: Mapping[Named, float], parts: "Sequence[_Part]") -> tuple[Rival, ...]:
         longest = sorted(shares.items(), key=itemgetter(1), reverse=True)[:_MOST]
         return tuple(
-            Rival(
-                named, self._names.spans.get(named, 0), max(one.mix.threads[named] for one in parts), int(ns)
-            )
+            Rival(named, self._names.spans.get(named, 0), max(one.mix.threads[named] for one in parts), int(ns))
             for named, ns in longest
             if ns >= 1
         )

@@ -25,9 +25,7 @@ class Mix:
     """The users of a set of CPUs in an interval, in ns."""
 
     by_name: defaultdict[Named, float] = field(default_factory=lambda: defaultdict(float))
-    of_thread: dict[int, dict[Named, float]] = field(
-        default_factory=dict
-    )  # the same, of threads of this process
+    of_thread: dict[int, dict[Named, float]] = field(default_factory=dict)  # the same, of threads of this process
     threads: "Counter[Named]" = field(default_factory=Counter)  # how many there were of a name
     wanted: float = 0.0  # runnable threads of this process, on average
     native: float = 0.0  # of them, threads without Python

@@ -67,8 +67,7 @@ class HolderPast:
                 spans.setdefault(key, holder.span_id)  # the jobs of one name in one trace are one
                 counts[key] += one.times
         return [
-            key._replace(span_id=spans[key], ns=gil_ns * count // total)
-            for key, count in counts.most_common(_MOST)
+            key._replace(span_id=spans[key], ns=gil_ns * count // total) for key, count in counts.most_common(_MOST)
         ]
 
     def knows(self, thread_id: int) -> bool:
@@ -115,9 +114,7 @@ def _of_callback(one: Callback, seen_in: Place | None, thread_name: str) -> Hold
     return Holder(name, place, thread_name, one.trace_id, one.span_id, 0)
 
 
-def _between_callbacks(
-    callbacks: Sequence[Callback], at_ns: int, seen_in: Place | None, thread_name: str
-) -> Holder:
+def _between_callbacks(callbacks: Sequence[Callback], at_ns: int, seen_in: Place | None, thread_name: str) -> Holder:
     """The loop's own work counts as that of its latest callback, if that was just now."""
     before = bisect_right(callbacks, at_ns, key=lambda one: one.start_ns)
     if before and at_ns - callbacks[before - 1].end_ns < _SHORT_NS:

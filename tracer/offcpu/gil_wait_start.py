@@ -99,9 +99,7 @@ def _gives_up(start_ns: int, stay: Stay) -> bool:
     return told is not None and told[0] == 0 and stay.first_ns - start_ns < _AT_ONCE_NS
 
 
-def _before(
-    start_ns: int, end_ns: int, called_ns: int | None, waits: Stay, sleeps: int, interval_ns: int
-) -> Onset:
+def _before(start_ns: int, end_ns: int, called_ns: int | None, waits: Stay, sleeps: int, interval_ns: int) -> Onset:
     since_ns = start_ns if called_ns is None else called_ns
     seen_ns = max(waits.first_ns, since_ns)
     told = unpack_round(waits.number)

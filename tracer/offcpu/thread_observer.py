@@ -85,9 +85,7 @@ class Observed:
         worker_id = by.thread_id if isinstance(by, Job) else 0
         states, holders = self._seen_ready(thread_id, worker_id, start_ns, end_ns)
         is_idle = kind in _IDLE
-        split, queued_ns = self._split_ready(
-            kind, thread_id, start_ns, end_ns, states, known_ns, idle=is_idle
-        )
+        split, queued_ns = self._split_ready(kind, thread_id, start_ns, end_ns, states, known_ns, idle=is_idle)
         if kind == s.WAIT_LOOP_WAKEUP and split.running_ns >= s.CPU_LEAST_NS:
             # a wake-up takes almost no CPU: the loop was kept off it, and a quota does not count as run queue
             queued_ns += split.running_ns
@@ -114,9 +112,7 @@ class Observed:
         split = self._memory.split(kind, blocked_ns, seen.states, running=running)
         return self._explained(split, seen.holders, cpu_ns, run_queue_ns, users)
 
-    def call(
-        self, what: str, thread_id: int, start_ns: int, end_ns: int, sleeps: int, queued_ns: int | None
-    ) -> OffCpu:
+    def call(self, what: str, thread_id: int, start_ns: int, end_ns: int, sleeps: int, queued_ns: int | None) -> OffCpu:
         """Find the return's part, the GIL and the run queue, of a call that blocks once and whose end was not
         observed. `sleeps` is how often its thread slept in it, or `NOT_COUNTED`; `queued_ns` its run-queue time, if
         known."""
@@ -132,20 +128,14 @@ class Observed:
         self._memory.remember(what, seen.states)
         back = self._samples.seen(thread_id, began.at_ns, end_ns)
         known_ns = None if queued_ns is None else min(queued_ns, end_ns - start_ns)
-        split, run_queue_ns = self._split_ready(
-            (what, "back"), thread_id, began.at_ns, end_ns, back.states, known_ns
-        )
+        split, run_queue_ns = self._split_ready((what, "back"), thread_id, began.at_ns, end_ns, back.states, known_ns)
         users = self._cpu_users(thread_id, [(began.at_ns, end_ns)], run_queue_ns)
         # but for `queued_before_ns`, each time it was in the run queue followed a round
         gil_ns = max(end_ns - began.at_ns - max(run_queue_ns - began.queued_before_ns, 0), 0)
-        split = split._replace(
-            gil_ns=gil_ns, samples=sum(seen.states.values()), error_ns=min(began.error_ns, gil_ns)
-        )
+        split = split._replace(gil_ns=gil_ns, samples=sum(seen.states.values()), error_ns=min(began.error_ns, gil_ns))
         return self._explained(split, back.holders, None, run_queue_ns or None, users)
 
-    def queued_in_wait(
-        self, thread_id: int, wait: Wait, queue_ns: int, before: tuple[int, int] | None
-    ) -> int | None:
+    def queued_in_wait(self, thread_id: int, wait: Wait, queue_ns: int, before: tuple[int, int] | None) -> int | None:
         """Return a thread's run-queue time in a wait, by its own reading at the end. `before` is its previous reading,
         and when. None without any value from before the wait.
 

@@ -37,9 +37,7 @@ class ObservedWorkers:
         self._samples = samples
         self._memory = memory
 
-    def taken(
-        self, key: int, size: int, queued_ns: int, jobs_put: Sequence[int], until_ns: int
-    ) -> tuple[int, int]:
+    def taken(self, key: int, size: int, queued_ns: int, jobs_put: Sequence[int], until_ns: int) -> tuple[int, int]:
         """Return when a job that was queued at `queued_ns` was last sampled waiting, and when it was taken; 0: never.
 
         Workers take jobs in the order of the queue, so it was taken when no more jobs are in the queue than were
@@ -72,9 +70,7 @@ class ObservedWorkers:
             left_ns = max(stay.first_ns, start_ns)
         return end_ns
 
-    def run(
-        self, kind: Hashable, worker: int, start_ns: int, end_ns: int, used: WorkerClock | None
-    ) -> OffCpu:
+    def run(self, kind: Hashable, worker: int, start_ns: int, end_ns: int, used: WorkerClock | None) -> OffCpu:
         """Explain a worker's time on a job: CPU and run queue, by its clocks if they were read, and its waits for
         the rest.
         """

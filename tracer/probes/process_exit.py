@@ -42,9 +42,7 @@ def install(session: Session) -> Undo:
 def _kills(number: Any) -> bool:
     if number not in _DEADLY or signal.getsignal(number) is not signal.SIG_DFL:
         return False
-    return not hasattr(signal, "pthread_sigmask") or number not in signal.pthread_sigmask(
-        signal.SIG_BLOCK, ()
-    )
+    return not hasattr(signal, "pthread_sigmask") or number not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
 
 
 def stop_with_child(stop: Callable[[], None]) -> None:

@@ -110,9 +110,7 @@ class Activity:
         self.step_start_ns = 0
         self.step_cpu_ns = 0
         self.waits: list[Wait] = []
-        self.releases: deque[Release] | None = (
-            None  # they stay after the request's export: other requests need them
-        )
+        self.releases: deque[Release] | None = None  # they stay after the request's export: other requests need them
         # created on demand: most activities need neither
         self.short_ns: dict[str, int] | None = None  # waits too short to be kept one by one, by kind
         self.blocks: list[Block] | None = None

@@ -66,9 +66,7 @@ class CpuPast:
         self._intervals: deque[Interval] = deque(maxlen=_KEPT)
         self._throttled: list[Stretch] = []
         self._begin()
-        self.libraries: dict[
-            int, str
-        ] = {}  # by native thread id: the library in which samples show it asleep
+        self.libraries: dict[int, str] = {}  # by native thread id: the library in which samples show it asleep
         self.missed = 0  # records that were overwritten before they were read
 
     @property
@@ -109,9 +107,7 @@ class CpuPast:
         self._processes: list[ProcessUse] = []
         self._busy: dict[frozenset[int], int] = {}
 
-    def _take(
-        self, kind: int, flags: int, number: int, first: int, second: int, mask: bytes, name: bytes
-    ) -> None:
+    def _take(self, kind: int, flags: int, number: int, first: int, second: int, mask: bytes, name: bytes) -> None:
         full = len(self._threads) + len(self._processes) + len(self._busy) >= _MOST_LISTED
         if kind == use.LIBRARY:
             if len(self.libraries) >= _LIBRARIES:

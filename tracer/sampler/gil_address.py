@@ -109,9 +109,7 @@ def _holder_fields(word: int) -> tuple[int, int, bool]:
         return 0, 0, False
     own = ctypes.string_at(state, _THREAD_STATE_SIZE)
     native_id = threading.get_native_id()
-    places = [
-        at for at in range(0, _THREAD_STATE_SIZE - 7, 8) if struct.unpack_from("<Q", own, at)[0] == native_id
-    ]
+    places = [at for at in range(0, _THREAD_STATE_SIZE - 7, 8) if struct.unpack_from("<Q", own, at)[0] == native_id]
     if len(places) != 1:
         return 0, 0, False
     interval_known = abs(interval_us - sys.getswitchinterval() * 1e6) <= 1

@@ -128,9 +128,7 @@ class SamplerProcess:
             return b""
         size = thread_records.RECORD.size
         begin, end = first % thread_records.RECORDS, (last - 1) % thread_records.RECORDS + 1
-        return self._memory[
-            thread_records.HEADER_SIZE + begin * size : thread_records.HEADER_SIZE + end * size
-        ]
+        return self._memory[thread_records.HEADER_SIZE + begin * size : thread_records.HEADER_SIZE + end * size]
 
     def use_records(self, first: int, last: int) -> bytes:
         """The bytes of the CPU records, within one pass of the ring."""
@@ -184,9 +182,7 @@ class SamplerProcess:
             return
         try:
             at = thread_records.WOKEN_AT + thread_records.WOKEN_NUMBER.size
-            thread_records.WOKEN_NUMBER.pack_into(
-                memory, at + number % thread_records.WOKEN_MOST * 4, thread_id
-            )
+            thread_records.WOKEN_NUMBER.pack_into(memory, at + number % thread_records.WOKEN_MOST * 4, thread_id)
             thread_records.WOKEN_NUMBER.pack_into(memory, thread_records.WOKEN_AT, number + 1 & 0xFFFF_FFFF)
         except ValueError:  # it has just been closed
             return

@@ -149,10 +149,7 @@ class Samples:
         if series is None:
             return []
         chosen = range(bisect_left(series.last_ns, start_ns), bisect_right(series.first_ns, end_ns))
-        return [
-            Stay(series.first_ns[at], series.last_ns[at], series.state[at], series.number[at])
-            for at in chosen
-        ]
+        return [Stay(series.first_ns[at], series.last_ns[at], series.state[at], series.number[at]) for at in chosen]
 
     def run_queue_ns(self, tid: int, start_ns: int, end_ns: int) -> int | None:
         """Return the thread's run-queue time, from the sweeps around the stretch.

@@ -168,9 +168,7 @@ def _collector(attributes: Attributes, found: Collector) -> None:
         put_span(attributes, found, s.BLOCKER_SPAN_ID, s.BLOCKER_TRACE_ID)
 
 
-def put_span(
-    attributes: Attributes, one: Spawner | Waker | Blocker | Collector, span_key: str, trace_key: str
-) -> None:
+def put_span(attributes: Attributes, one: Spawner | Waker | Blocker | Collector, span_key: str, trace_key: str) -> None:
     """The span of another activity, and its trace if it is another one."""
     attributes[span_key] = span_hex(one.span_id)
     if one.trace_id:

@@ -17,16 +17,7 @@ from whywait.tracer.spans.attribute_groups import (
     put_waker,
     span_hex,
 )
-from whywait.tracer.spans.span_spec import (
-    About,
-    AboutBlock,
-    AboutJob,
-    AboutPhase,
-    AboutRun,
-    AboutTask,
-    AboutWait,
-    Root,
-)
+from whywait.tracer.spans.span_spec import About, AboutBlock, AboutJob, AboutPhase, AboutRun, AboutTask, AboutWait, Root
 
 
 def attributes_of(about: About) -> Attributes:

@@ -100,20 +100,14 @@ class Drawing:
         if queued_ns:
             self._queued.setdefault(id(activity), []).append((start_ns, end_ns, queued_ns))
 
-    def queued_beside(
-        self, activity: Activity, start_ns: int, end_ns: int, queued_ns: int | None
-    ) -> int | None:
+    def queued_beside(self, activity: Activity, start_ns: int, end_ns: int, queued_ns: int | None) -> int | None:
         """Return a thread's run-queue time in a stretch without that of its waits inside."""
         if queued_ns is None:
             return None
         in_waits = self._queued.get(id(activity), ())
-        return max(
-            queued_ns - sum(ns for begin, end, ns in in_waits if start_ns <= begin and end <= end_ns), 0
-        )
+        return max(queued_ns - sum(ns for begin, end, ns in in_waits if start_ns <= begin and end <= end_ns), 0)
 
-    def add(
-        self, name: str, activity: Activity, parent_id: int, start_ns: int, end_ns: int, about: About
-    ) -> None:
+    def add(self, name: str, activity: Activity, parent_id: int, start_ns: int, end_ns: int, about: About) -> None:
         """Adds the span of what an activity did or waited for, below one of its spans."""
         request = self.request
         self.made.append(

@@ -32,9 +32,7 @@ class Segment(NamedTuple):
     run_queue_ns: int | None = None
 
 
-def loop_segments(
-    start_ns: int, end_ns: int, callbacks: Iterable[Callback], looks: Iterable[Look]
-) -> list[Segment]:
+def loop_segments(start_ns: int, end_ns: int, callbacks: Iterable[Callback], looks: Iterable[Look]) -> list[Segment]:
     """What the loop did between a wake-up's cause and the woken task's next step.
 
     `callbacks` and `looks` (selects) are those that may overlap, in order. Returns segments that cover the stretch:

@@ -40,9 +40,7 @@ def cause_spans(
     own_segments = {str(name): rows for name, rows in segments}
     for request in analysis.requests.to_dict("records"):
         rows = own_segments.get(str(request["request_id"]))
-        usable = _TRACE_ID.fullmatch(str(request["trace_id"])) and _SPAN_ID.fullmatch(
-            str(request["request_id"])
-        )
+        usable = _TRACE_ID.fullmatch(str(request["trace_id"])) and _SPAN_ID.fullmatch(str(request["request_id"]))
         if rows is not None and usable:
             key = (str(request["trace_id"]), str(request["request_id"]))
             yield from _of_request(request, rows, form, shortest_ns, (hosts or {}).get(key, ""))  # type: ignore[arg-type]
@@ -65,14 +63,10 @@ def _of_request(
             yield _segment_span(segment, trace_id, parent_id, span_id, resource)
 
 
-def _lane(
-    request: Mapping[str, Any], rows: pd.DataFrame, span_id: str, resource: Mapping[str, str]
-) -> NewSpan:
+def _lane(request: Mapping[str, Any], rows: pd.DataFrame, span_id: str, resource: Mapping[str, str]) -> NewSpan:
     """The span above those of a request's segments, with the sums of all its causes."""
     sums = rows.groupby("cause")["amount_ns"].sum().sort_values(ascending=False)
-    attributes: dict[str, Any] = {
-        f"{schema.FOUND_SUM_PREFIX}{cause}_ns": int(ns) for cause, ns in sums.items()
-    }
+    attributes: dict[str, Any] = {f"{schema.FOUND_SUM_PREFIX}{cause}_ns": int(ns) for cause, ns in sums.items()}
     if len(sums):
         attributes |= {schema.FOUND_CAUSE: str(sums.index[0]), schema.FOUND_NS: int(sums.iloc[0])}
     return NewSpan(
@@ -95,9 +89,7 @@ def merged(rows: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def _goes_on(last: Mapping[str, Any], row: Mapping[Any, Any]) -> bool:
-    return last["end_ns"] == row["start_ns"] and all(
-        _plain(last[name]) == _plain(row[name]) for name in _SAME
-    )
+    return last["end_ns"] == row["start_ns"] and all(_plain(last[name]) == _plain(row[name]) for name in _SAME)
 
 
 def _segment_span(

@@ -27,9 +27,7 @@ def diff_page(found: Comparison, sides: tuple[Analysis, Analysis], names: tuple[
             "title": safe(f"whywait: {names[0]} → {names[1]}"),
             "names": names,
             "percentile": f"p{found.percentile:g}",
-            "findings": [
-                (name, one) for side, name in zip(sides, names, strict=True) for one in side.findings
-            ],
+            "findings": [(name, one) for side, name in zip(sides, names, strict=True) for one in side.findings],
             "changes": [_shown(one, found.percentile) for one in found.changes[:MAX_ENDPOINTS]],
             "left_out": max(0, len(found.changes) - MAX_ENDPOINTS),
             "only_before": found.only_before,

@@ -98,9 +98,7 @@ def _timelines(analysis: Analysis, top: int, endpoints: Sequence[str]) -> tuple[
     return made, len(slowest) - len(made)
 
 
-def _endpoints(
-    analysis: Analysis, verdicts: Sequence[Verdict], timelines: Sequence[Timeline]
-) -> list[Endpoint]:
+def _endpoints(analysis: Analysis, verdicts: Sequence[Verdict], timelines: Sequence[Timeline]) -> list[Endpoint]:
     summary = summarize(analysis.causes)
     bars = _bars(analysis, [one.endpoint for one in verdicts])
     drawn: dict[str, Timeline] = {}
@@ -123,9 +121,7 @@ def _bars(analysis: Analysis, endpoints: list[str]) -> dict[str, list[dict[str, 
             analysis.requests[analysis.requests["endpoint"] == endpoint],
             analysis.causes[analysis.causes["endpoint"] == endpoint],
         )
-        made[endpoint] = [
-            _bar(f"p{percentile}", composition(sample, percentile)) for percentile in PERCENTILES
-        ]
+        made[endpoint] = [_bar(f"p{percentile}", composition(sample, percentile)) for percentile in PERCENTILES]
     longest = max((row["ns"] for rows in made.values() for row in rows), default=1)
     for rows in made.values():
         for row in rows:

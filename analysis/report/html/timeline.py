@@ -15,9 +15,7 @@ from whywait.tracer import schema
 MAX_LANES: Final = 40
 MAX_TILES: Final = 400  # of one lane
 MAX_ROWS: Final = 40  # of the critical path's table
-LABEL_SHARE: Final = (
-    0.002  # of the request: from this length on a segment has a label, visible when zoomed in
-)
+LABEL_SHARE: Final = 0.002  # of the request: from this length on a segment has a label, visible when zoomed in
 _RUNNING: Final = "running"
 _OTHER: Final = "other"
 
@@ -143,9 +141,7 @@ def _loop(loop: pd.DataFrame, wall_ns: int) -> Lane:
     return Lane(LOOP_LANE, _drawn(tiles))
 
 
-def _activities(
-    analysis: Analysis, request: dict[Any, Any], start_ns: int, wall_ns: int
-) -> tuple[list[Lane], int]:
+def _activities(analysis: Analysis, request: dict[Any, Any], start_ns: int, wall_ns: int) -> tuple[list[Lane], int]:
     spans = analysis.spans[analysis.spans["trace_id"] == request["trace_id"]]
     kinds = spans["attributes"].map(lambda attributes: attributes.get(schema.KIND, ""))
     owners = spans["attributes"].map(lambda attributes: attributes.get(schema.ACTIVITY, ""))
@@ -156,9 +152,7 @@ def _activities(
         shown = spans[own & kinds.isin([schema.KIND_WAIT, schema.KIND_RUN, schema.KIND_BLOCK])]
         is_task = activity["attributes"].get(schema.KIND) == schema.KIND_TASK
         tiles = [_bar(activity, start_ns, wall_ns)] if is_task else []
-        tiles += [
-            _span_tile(span, start_ns, wall_ns) for span in shown.sort_values("start_ns").to_dict("records")
-        ]
+        tiles += [_span_tile(span, start_ns, wall_ns) for span in shown.sort_values("start_ns").to_dict("records")]
         lanes.append(Lane(safe(activity["name"], 60), _drawn(tiles)))
     return lanes, max(0, len(activities) - MAX_LANES)
 

@@ -29,10 +29,7 @@ def diff_as_json(found: Comparison, sides: tuple[Analysis, Analysis]) -> dict[st
 
 def _endpoint(change: Change, percentile: float) -> dict[str, Any]:
     return {
-        **{
-            name: getattr(change, name)
-            for name in ("endpoint", "requests_before", "requests_after", *_AMOUNTS)
-        },
+        **{name: getattr(change, name) for name in ("endpoint", "requests_before", "requests_after", *_AMOUNTS)},
         "enough_requests": change.tellable,
         "certain": change.certain,
         "blamed": [str(one.cause) for one in change.blamed],

@@ -50,10 +50,7 @@ def _endpoint(told: Verdict, summary: Any) -> dict[str, Any]:
     one = told.judgement
     rows = summary[summary["endpoint"] == one.endpoint]
     return {
-        **{
-            name: getattr(one, name)
-            for name in ("endpoint", "requests", "traced", "p50_ns", "p95_ns", "p99_ns")
-        },
+        **{name: getattr(one, name) for name in ("endpoint", "requests", "traced", "p50_ns", "p95_ns", "p99_ns")},
         "compute_share": round(one.compute_share, 6),
         "unexplained_share": round(one.unexplained_share, 6),
         "reasons": [_reason(reason) for reason in one.reasons],

@@ -16,9 +16,7 @@ Places = Mapping[tuple[str, str], list[tuple[tuple[int, int], int, int]]]  # by 
 def arrows(made: Sequence[Group], spans: pd.DataFrame) -> list[Arrow]:
     """Return the arrows with both ends on a track."""
     places: dict[tuple[str, str], list[tuple[tuple[int, int], int, int]]] = {}
-    placed = [
-        ((track.group, track.number), one) for group in made for track in group.tracks for one in track.slices
-    ]
+    placed = [((track.group, track.number), one) for group in made for track in group.tracks for one in track.slices]
     beginnings = {(*track, one.start_ns) for track, one in placed}
     for track, one in placed:
         if one.key[1]:
@@ -68,9 +66,7 @@ def _taken_up(
         yield Arrow("runs on", source[0], source[1], track, begun_ns)
 
 
-def _at(
-    places: list[tuple[tuple[int, int], int, int]] | None, moment_ns: int
-) -> tuple[tuple[int, int], int] | None:
+def _at(places: list[tuple[tuple[int, int], int, int]] | None, moment_ns: int) -> tuple[tuple[int, int], int] | None:
     """The track, and the moment moved into the slice if it misses it by a little (clocks of two threads)."""
     if not places:
         return None

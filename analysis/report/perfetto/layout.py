@@ -58,16 +58,11 @@ def _threads(number: int, service: str, spans: pd.DataFrame, blocks: pd.DataFram
     by_thread: dict[tuple[str, int], list[Slice]] = {}
     runs: dict[str, tuple[Slice, list[Slice]]] = {}  # by activity: its run, and the slices inside it
     for row in records(spans[spans["kind"] == schema.KIND_RUN].sort_values("start_ns")):
-        thread = (
-            str(row["attributes"].get(schema.THREAD_NAME, "")),
-            _int(row["attributes"].get(schema.THREAD_ID)),
-        )
+        thread = (str(row["attributes"].get(schema.THREAD_NAME, "")), _int(row["attributes"].get(schema.THREAD_ID)))
         run = span_slice(row)
         by_thread.setdefault(thread, []).append(run)
         runs[str(row["owner"])] = run, []
-    inside = spans[
-        spans["kind"].isin([schema.KIND_PHASE, schema.KIND_WAIT]) & spans["owner"].isin(list(runs))
-    ]
+    inside = spans[spans["kind"].isin([schema.KIND_PHASE, schema.KIND_WAIT]) & spans["owner"].isin(list(runs))]
     for row in records(inside):
         run, held = runs[str(row["owner"])]
         if run.start_ns <= row["start_ns"] and row["end_ns"] <= run.end_ns:
@@ -92,17 +87,15 @@ def _activities(number: int, request: Mapping[str, Any], spans: pd.DataFrame) ->
     activities = inside[inside["kind"].isin(list(_ACTIVITIES))]
     for row in records(activities.sort_values(["start_ns", "span_id"])):
         own, parts = span_slice(row), by_owner.get(str(row["span_id"]), [])
-        ran = (
-            [one for one in parts if one.category == schema.KIND_RUN]
-            if own.category == schema.KIND_JOB
-            else [own]
-        )
+        ran = [one for one in parts if one.category == schema.KIND_RUN] if own.category == schema.KIND_JOB else [own]
         ran_in = [one for run in ran for one in running(run, parts)]
         named.append((safe(row["name"], 80), [own, *parts, *ran_in]))
     others = inside[~inside["kind"].isin([*_PARTS, *_ACTIVITIES, schema.KIND_BLOCK])]
     if len(others):
         named.append(("spans", [span_slice(row) for row in records(others)]))
-    title = f"{safe(request['endpoint'], 60)} {milliseconds(int(request['wall_ns']))} ms, {str(request['trace_id'])[:8]}"
+    title = (
+        f"{safe(request['endpoint'], 60)} {milliseconds(int(request['wall_ns']))} ms, {str(request['trace_id'])[:8]}"
+    )
     return numbered(number, title, named)
 
 

@@ -46,9 +46,7 @@ def cause_slices(causes: pd.DataFrame) -> list[Slice]:
         if last and last.end_ns == row["start_ns"] and last.name == row["cause"] and last.args == args:
             made[-1] = Slice(last.start_ns, int(row["end_ns"]), last.name, last.category, last.key, args)
         else:
-            made.append(
-                Slice(int(row["start_ns"]), int(row["end_ns"]), str(row["cause"]), "cause", args=args)
-            )
+            made.append(Slice(int(row["start_ns"]), int(row["end_ns"]), str(row["cause"]), "cause", args=args))
     return made
 
 

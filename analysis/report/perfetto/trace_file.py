@@ -46,11 +46,7 @@ def write_perfetto(analysis: Analysis, stream: IO[str], *, detail: int = 20) -> 
     _write(stream, _events(made, found, base_ns), base_ns)
     tracks = [track for group in made for track in group.tracks]
     return Written(
-        len(shown),
-        len(slowest) - len(shown),
-        len(tracks),
-        sum(len(track.slices) for track in tracks),
-        len(found),
+        len(shown), len(slowest) - len(shown), len(tracks), sum(len(track.slices) for track in tracks), len(found)
     )
 
 

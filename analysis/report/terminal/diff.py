@@ -19,10 +19,7 @@ def render_diff(found: Comparison, sides: Sides, names: tuple[str, str], console
     for side, name in zip(sides, names, strict=True):
         for finding in side.findings:
             console.print(
-                Text(
-                    f"note: {safe(name)}: {safe(finding.message)} ({counted(finding.count, 'time')})",
-                    style="yellow",
-                )
+                Text(f"note: {safe(name)}: {safe(finding.message)} ({counted(finding.count, 'time')})", style="yellow")
             )
     for change in found.changes:
         console.print(_words(change, found.percentile))
@@ -36,9 +33,7 @@ def render_diff(found: Comparison, sides: Sides, names: tuple[str, str], console
 
 def _words(change: Change, percentile: float) -> Padding:
     colour = ("red" if change.delta_ns > 0 else "green") if change.certain else ""
-    lines = [
-        Text(safe(f"{change.endpoint}: {headline(change, percentile)}", 1000), style=f"bold {colour}".strip())
-    ]
+    lines = [Text(safe(f"{change.endpoint}: {headline(change, percentile)}", 1000), style=f"bold {colour}".strip())]
     lines += [Text(f"  {safe(one, 1000)}") for one in reasons(change)]
     if change.remedy:
         lines.append(Text(f"  What to change: {change.remedy.text}", style="green"))
@@ -60,12 +55,7 @@ def _table(change: Change, percentile: float) -> Table:
     if rest:
         before, after = sum(one.before_ns for one in rest), sum(one.after_ns for one in rest)
         table.add_row(
-            f"{len(rest)} more",
-            milliseconds(before),
-            milliseconds(after),
-            signed(after - before),
-            "",
-            style="dim",
+            f"{len(rest)} more", milliseconds(before), milliseconds(after), signed(after - before), "", style="dim"
         )
     table.add_section()
     table.add_row(

@@ -23,9 +23,7 @@ _LEAST_SHARE = 0.005
 def render_logs(reading: LogReading, console: Console, *, top: int = 1) -> None:
     """Print findings, the stretches of all requests where there are several, and the `top` slowest ones."""
     for finding in reading.findings:
-        console.print(
-            Text(f"note: {safe(finding.message)} ({counted(finding.count, 'time')})", style="yellow")
-        )
+        console.print(Text(f"note: {safe(finding.message)} ({counted(finding.count, 'time')})", style="yellow"))
     if len(reading.requests) > 1:
         console.print(all_table(reading))
     slowest = sorted(reading.requests, key=lambda one: -one.wall_ns)[:top]

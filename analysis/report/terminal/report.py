@@ -25,9 +25,7 @@ def render(analysis: Analysis, console: Console, *, top: int = 5) -> None:
     verdicts = verdict(analysis)
     narrow = console.width < _NARROW
     for finding in analysis.findings:
-        console.print(
-            Text(f"note: {safe(finding.message)} ({counted(finding.count, 'time')})", style="yellow")
-        )
+        console.print(Text(f"note: {safe(finding.message)} ({counted(finding.count, 'time')})", style="yellow"))
     console.print(endpoint_lines(analysis, verdicts) if narrow else endpoint_table(analysis, verdicts))
     for one in verdicts:
         console.print(verdict_text(one))
@@ -65,15 +63,10 @@ def endpoint_lines(analysis: Analysis, verdicts: list[Verdict]) -> Group:
     for row in _endpoints(analysis, verdicts):
         p50, p95, p99 = row.walls
         lines.append(
-            Text.assemble(
-                (row.name, "bold"), f"  {row.requests} {'request' if row.requests == '1' else 'requests'}"
-            )
+            Text.assemble((row.name, "bold"), f"  {row.requests} {'request' if row.requests == '1' else 'requests'}")
         )
         lines.append(Text(f"  p50 {p50}, p95 {p95}, p99 {p99} ms"))
-        lines += [
-            Text(f"    {cause}")
-            for cause in (*row.causes, f"{Cause.UNEXPLAINED} {' '.join(row.unexplained)}")
-        ]
+        lines += [Text(f"    {cause}") for cause in (*row.causes, f"{Cause.UNEXPLAINED} {' '.join(row.unexplained)}")]
     return Group(*lines)
 
 
@@ -108,10 +101,7 @@ def verdict_text(one: Verdict) -> Padding:
     lines = [Text(safe(f"{one.endpoint}: {one.headline}", 1000), style="bold")]
     lines += [Text(f"  {safe(said, 1000)}") for said in (*one.reasons, *one.situations)]
     if one.remedy:
-        lines += [
-            Text(f"  {safe(said, 1000)}", style="green")
-            for said in (f"What to change: {one.remedy}", one.gain)
-        ]
+        lines += [Text(f"  {safe(said, 1000)}", style="green") for said in (f"What to change: {one.remedy}", one.gain)]
     return Padding(Group(*lines), (1, 0, 0, 0))
 
 

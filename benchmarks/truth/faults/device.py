@@ -44,9 +44,7 @@ async def device_taken(ms: float) -> list[Part]:
 
 @helped_by(device_taken)
 async def keep_device(ms: float, request: str) -> None:
-    await asyncio.get_running_loop().run_in_executor(
-        pool("threads", 8), copy_in, ms / 1_000 + LEAD_S, request
-    )
+    await asyncio.get_running_loop().run_in_executor(pool("threads", 8), copy_in, ms / 1_000 + LEAD_S, request)
 
 
 @around(device_taken)

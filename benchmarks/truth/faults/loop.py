@@ -88,9 +88,7 @@ async def many_callbacks(ms: float) -> list[Part]:
         before = read()
         for _ in range(int((ms / 1_000 + WAIT_S * 0.3) / TINY_S)):
             loop.call_soon(tick, context=nobody)
-        loop.call_soon(
-            lambda: blocked.add(before.wall_ns, perf_counter_ns(), spent=since(before)), context=nobody
-        )
+        loop.call_soon(lambda: blocked.add(before.wall_ns, perf_counter_ns(), spent=since(before)), context=nobody)
 
     loop.call_later(WAIT_S * 0.7, burst, context=nobody)
     return await _one_job(lambda _: who(tick))

@@ -17,14 +17,7 @@ from benchmarks.truth.work import Did, Past, nap, spanned, spin, stamp
 from whywait.analysis.causes import Cause
 
 JOBS, WORKERS = 8, 2
-POOLS = {
-    "small": 2,
-    "one": 1,
-    "threads": 8,
-    "starved": 1,
-    "many": 24,
-    **{f"program-{n}": n for n in (1, 2, 8)},
-}
+POOLS = {"small": 2, "one": 1, "threads": 8, "starved": 1, "many": 24, **{f"program-{n}": n for n in (1, 2, 8)}}
 kept: dict[str, Any] = {}
 
 
@@ -73,9 +66,7 @@ def occupy(seconds: float, request: str) -> None:
     taken.add(began_ns, perf_counter_ns(), request)
 
 
-@fault(
-    Cause.POOL_QUEUE, "a tiny job; the only worker has a job of another request", off_loop=True, quick=True
-)
+@fault(Cause.POOL_QUEUE, "a tiny job; the only worker has a job of another request", off_loop=True, quick=True)
 async def pool_taken(ms: float) -> list[Part]:
     submitted_ns = perf_counter_ns()
     began_ns = await asyncio.get_running_loop().run_in_executor(pool("one", 1), stamp)
@@ -111,9 +102,7 @@ async def pool_per_request(ms: float) -> list[Part]:
     asked_ns = perf_counter_ns()
     with ThreadPoolExecutor(4, "fresh", initializer=connect, initargs=(ms,)) as fresh:
         began_ns = await asyncio.get_running_loop().run_in_executor(fresh, stamp)
-    return [
-        Part(Cause.POOL_STARTUP, began.overlap_ns(asked_ns, began_ns), who(pool_per_request.inject, name=""))
-    ]
+    return [Part(Cause.POOL_STARTUP, began.overlap_ns(asked_ns, began_ns), who(pool_per_request.inject, name=""))]
 
 
 @fault(Cause.POOL_STARTUP, "a pool's first thread, with an initializer that computes", off_loop=True)
@@ -122,9 +111,7 @@ async def slow_initializer(ms: float) -> list[Part]:
     fresh = ThreadPoolExecutor(1, "warmed", initializer=warm_up, initargs=(ms,))
     began_ns = await asyncio.get_running_loop().run_in_executor(fresh, stamp)
     threading.Thread(target=fresh.shutdown).start()  # beside the request
-    return [
-        Part(Cause.POOL_STARTUP, began.overlap_ns(asked_ns, began_ns), who(slow_initializer.inject, name=""))
-    ]
+    return [Part(Cause.POOL_STARTUP, began.overlap_ns(asked_ns, began_ns), who(slow_initializer.inject, name=""))]
 
 
 @fault(Cause.POOL_SHUTDOWN, "leaving `with ThreadPoolExecutor()` while a job of nobody's runs", off_loop=True)
@@ -180,12 +167,7 @@ def semaphore() -> asyncio.Semaphore:
     return kept["semaphore"]  # type: ignore[no-any-return]
 
 
-@fault(
-    Cause.LIMITER_WAIT,
-    "an asyncio semaphore that another request holds while it awaits",
-    off_loop=True,
-    quick=True,
-)
+@fault(Cause.LIMITER_WAIT, "an asyncio semaphore that another request holds while it awaits", off_loop=True, quick=True)
 async def semaphore_held(ms: float) -> list[Part]:
     asked_ns = perf_counter_ns()
     async with semaphore():

@@ -72,10 +72,7 @@ class _OnDevice:
 
 
 cuda = SimpleNamespace(
-    Event=Event,
-    Device=_OnDevice,
-    get_elapsed_time=get_elapsed_time,
-    runtime=SimpleNamespace(getDevice=lambda: 0),
+    Event=Event, Device=_OnDevice, get_elapsed_time=get_elapsed_time, runtime=SimpleNamespace(getDevice=lambda: 0)
 )
 
 

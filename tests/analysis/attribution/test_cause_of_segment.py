@@ -84,11 +84,7 @@ def test_a_job_divides_into_queue_cpu_run_queue_and_rest() -> None:
         (14, 17, "unexplained", "run"),
     ]  # fmt: skip
     queue = only(table, "pool_queue")
-    assert (queue["culprit"], queue["culprit_ns"], queue["culprit_trace_id"]) == (
-        "two",
-        4 * UNIT_NS,
-        trace_id("c"),
-    )
+    assert (queue["culprit"], queue["culprit_ns"], queue["culprit_trace_id"]) == ("two", 4 * UNIT_NS, trace_id("c"))
     assert queue["detail"] == "pool 'predict' (2 workers)"
 
 
@@ -189,9 +185,7 @@ def test_a_wait_by_its_type(kind: str, cause: str) -> None:
         ("unknown", "mylocks.asyncio_locks.Thing", "", "unexplained"),
     ],
 )
-def test_an_await_by_who_ended_it_and_what_it_awaited(
-    waker: str, awaited: str, module: str, cause: str
-) -> None:
+def test_an_await_by_who_ended_it_and_what_it_awaited(waker: str, awaited: str, module: str, cause: str) -> None:
     table = causes(
         """
         server GET        |-----------|

@@ -19,8 +19,7 @@ def tiled(result: analysis.Analysis) -> None:
     for request in result.requests.itertuples():
         at = request.start_ns
         mine = result.causes[
-            (result.causes["trace_id"] == request.trace_id)
-            & (result.causes["request_id"] == request.request_id)
+            (result.causes["trace_id"] == request.trace_id) & (result.causes["request_id"] == request.request_id)
         ]
         if request.incomplete:
             assert mine.empty
@@ -68,8 +67,7 @@ def test_a_second_opinion_agrees(spans: pd.DataFrame) -> None:
             roots[row.trace_id, row.parent_id] = (row.trace_id, row.span_id)
     for request in result.requests.itertuples():
         mine = result.causes[
-            (result.causes["trace_id"] == request.trace_id)
-            & (result.causes["request_id"] == request.request_id)
+            (result.causes["trace_id"] == request.trace_id) & (result.causes["request_id"] == request.request_id)
         ]
         told: list[str] = []
         for row in mine.sort_values("start_ns").itertuples():
@@ -81,9 +79,7 @@ def test_a_second_opinion_agrees(spans: pd.DataFrame) -> None:
 
 
 def test_a_gap_an_overlap_and_a_wrong_sum_are_seen() -> None:
-    requests = pd.DataFrame(
-        {"trace_id": ["t"], "request_id": ["r"], "start_ns": [0], "end_ns": [10], "wall_ns": [10]}
-    )
+    requests = pd.DataFrame({"trace_id": ["t"], "request_id": ["r"], "start_ns": [0], "end_ns": [10], "wall_ns": [10]})
 
     def rows(*times: tuple[int, int]) -> pd.DataFrame:
         return pd.DataFrame(
@@ -92,12 +88,6 @@ def test_a_gap_an_overlap_and_a_wrong_sum_are_seen() -> None:
         )
 
     check_conservation(requests, rows((5, 10), (0, 5)))
-    for wrong in (
-        rows((0, 4), (5, 10)),
-        rows((0, 6), (5, 10)),
-        rows((0, 9)),
-        rows((0, 10), (10, 10)),
-        rows(),
-    ):
+    for wrong in (rows((0, 4), (5, 10)), rows((0, 6), (5, 10)), rows((0, 9)), rows((0, 10), (10, 10)), rows()):
         with pytest.raises(ConservationError):
             check_conservation(requests, wrong)

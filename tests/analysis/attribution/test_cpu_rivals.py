@@ -146,20 +146,12 @@ def test_a_rival_of_another_request_is_named_with_its_place_and_trace() -> None:
 
 
 def test_odd_values_name_nobody() -> None:
-    odd = rivals(20) | {
-        s.RIVAL_KINDS: ["process"],
-        s.RIVAL_NAMES: "crunch",
-        s.RIVAL_NS: [-1],
-        s.CPU_OWN_NS: "x",
-    }
+    odd = rivals(20) | {s.RIVAL_KINDS: ["process"], s.RIVAL_NAMES: "crunch", s.RIVAL_NS: [-1], s.CPU_OWN_NS: "x"}
     assert by_culprit(analysed(odd)) == {"other processes": 20}
 
 
 def test_a_phase_and_the_run_around_it_have_each_their_own_rivals() -> None:
-    picture = (
-        PICTURE.replace("cpu=6", "cpu=3")
-        + "    phase  step job         |------------|              cpu=2 rq=8\n"
-    )
+    picture = PICTURE.replace("cpu=6", "cpu=3") + "    phase  step job         |------------|              cpu=2 rq=8\n"
     inner = rivals(throttled=8, quota=(1, 2))
     outer = rivals(20, listed=(("process", "crunch", 77, 20),))
     found = analyze(drawn(picture, {"run": outer, "step": inner}))

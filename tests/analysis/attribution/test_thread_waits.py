@@ -60,10 +60,7 @@ def test_a_call_that_blocked_is_named_by_its_place_and_may_be_inferred() -> None
 
 def test_a_handler_and_who_held_its_lock() -> None:
     alone = told("logging_wait", {schema.HANDLER: "FileHandler 'audit'"})
-    assert (alone["detail"], alone["culprit"]) == (
-        "logging handler FileHandler 'audit'",
-        "FileHandler 'audit'",
-    )
+    assert (alone["detail"], alone["culprit"]) == ("logging handler FileHandler 'audit'", "FileHandler 'audit'")
     behind = told("logging_wait", {schema.HANDLER: "FileHandler", **LOCK, **HOLDER})
     assert (behind["detail"], behind["culprit"]) == ("logging handler FileHandler", "audit")
 
@@ -87,9 +84,7 @@ def test_what_a_handlers_stretch_was_blocked_is_its_own(where: str) -> None:
     assert (row["culprit"], row["evidence"]) == ("FileHandler", "inferred")
 
 
-@pytest.mark.parametrize(
-    ("waiters", "holds", "said"), [(1, 1, False), (2, 2, False), (5, 1, True), (1, 4, True)]
-)
+@pytest.mark.parametrize(("waiters", "holds", "said"), [(1, 1, False), (2, 2, False), (5, 1, True), (1, 4, True)])
 def test_a_convoy_is_told(waiters: int, holds: int, said: bool) -> None:
     many = {**LOCK, **HOLDER, schema.LOCK_WAITERS: waiters, schema.LOCK_HOLDS: holds}
     result = analysis.analyze(drawn(LOCKED.format("lock_wait"), {"l": many}))
@@ -110,9 +105,7 @@ def test_an_unresolved_signal_is_still_a_wait_for_it() -> None:
         assert causes.loc[causes["cause"] == cause, "amount_ns"].sum() == 19 * UNIT_NS, what
 
 
-@pytest.mark.parametrize(
-    ("timed", "cause"), [("|----------|   ", "unexplained"), ("|--|           ", "blocking_io")]
-)
+@pytest.mark.parametrize(("timed", "cause"), [("|----------|   ", "unexplained"), ("|--|           ", "blocking_io")])
 def test_a_sleep_that_was_timed_does_not_claim_the_rest_of_its_step(timed: str, cause: str) -> None:
     picture = f"""
         server GET        |--------------------|

@@ -45,8 +45,7 @@ def test_parts_sum_exactly_and_none_is_far_from_its_share(total: int, weights: l
     parts = divided(total, weights)
     assert sum(parts) == total
     assert all(
-        abs(part * sum(weights) - total * weight) < sum(weights)
-        for part, weight in zip(parts, weights, strict=True)
+        abs(part * sum(weights) - total * weight) < sum(weights) for part, weight in zip(parts, weights, strict=True)
     )
 
 
@@ -71,12 +70,7 @@ def test_a_known_change_is_found_with_its_amount_and_its_culprit() -> None:
     assert (blamed.mover.name, blamed.mover.place) == ("audit", "shop/audit.py:7")
     assert blamed.mover.before_ns == 0
     said = text(change, 50)
-    for words in (
-        "slower",
-        "lock_wait" if "lock_wait" in said else "waiting for a lock",
-        "audit",
-        "What to change",
-    ):
+    for words in ("slower", "lock_wait" if "lock_wait" in said else "waiting for a lock", "audit", "What to change"):
         assert words in said
 
 

@@ -70,11 +70,7 @@ def good(tmp_path: Path) -> Path:
 
 
 def test_report_of_a_file_a_folder_and_a_pipe(good: Path) -> None:
-    told = [
-        whywait("report", str(good)),
-        whywait("report", str(good.parent)),
-        whywait("report", "-", stdin=GOOD),
-    ]
+    told = [whywait("report", str(good)), whywait("report", str(good.parent)), whywait("report", "-", stdin=GOOD)]
     for done in told:
         assert done.returncode == 0, done.stderr
         assert "GET /" in done.stdout
@@ -155,7 +151,5 @@ def test_help_causes_and_version() -> None:
 
 def test_a_reader_that_leaves_early_is_no_error(good: Path) -> None:
     command = f"{sys.executable} -m whywait causes | head -1"
-    done = subprocess.run(
-        ["bash", "-c", command], capture_output=True, text=True, cwd=ROOT, timeout=60, check=False
-    )
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, cwd=ROOT, timeout=60, check=False)
     assert "Traceback" not in done.stderr

@@ -25,12 +25,7 @@ def test_it_says_what_changed_and_who(tmp_path: Path) -> None:
     done = whywait("diff", THREADED, BATCHED, *CHOSEN, "--html", str(target))
     assert done.returncode == 0, done.stderr
     told = " ".join(done.stdout.split())
-    for words in (
-        "faster",
-        "queued for a worker of a pool",
-        "Predictor.predict_one",
-        "sum to its difference",
-    ):
+    for words in ("faster", "queued for a worker of a pool", "Predictor.predict_one", "sum to its difference"):
         assert words in told
     assert "\x1b" not in done.stdout
     text = target.read_text()
@@ -41,9 +36,7 @@ def test_it_says_what_changed_and_who(tmp_path: Path) -> None:
 def test_json_sums_to_the_nanosecond_and_keeps_to_its_schema() -> None:
     done = whywait("diff", THREADED, BATCHED, *CHOSEN, "--json")
     told = json.loads(done.stdout)
-    conforms(
-        told, json.loads(files("whywait.analysis.report.json").joinpath("diff_schema.json").read_text()), "$"
-    )
+    conforms(told, json.loads(files("whywait.analysis.report.json").joinpath("diff_schema.json").read_text()), "$")
     (endpoint,) = told["endpoints"]
     assert sum(cause["delta_ns"] for cause in endpoint["causes"]) == endpoint["delta_ns"] < 0
     assert endpoint["blamed"] == ["pool_queue"]

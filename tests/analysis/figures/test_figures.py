@@ -86,9 +86,7 @@ def test_the_matrix_says_who_held_whom() -> None:
 
 
 def test_the_tables_say_it_in_words() -> None:
-    slow = analysis_of(
-        {"GET /a": [{"pool_queue": 40, "compute": 4}] * 12}, culprits={"pool_queue": Culprit("predict")}
-    )
+    slow = analysis_of({"GET /a": [{"pool_queue": 40, "compute": 4}] * 12}, culprits={"pool_queue": Culprit("predict")})
     fast = analysis_of({"GET /a": [{"compute": 4}] * 12})
     (row,) = tables.verdicts({"slow": slow}).data.to_dict("records")
     assert row["p50 ms"] == 44

@@ -84,9 +84,7 @@ def test_what_is_delivered_twice_is_taken_once() -> None:
 
 def test_it_waits_for_a_trace_that_it_names_but_not_for_ever() -> None:
     every = rows(TURN)
-    victim, other = (
-        [row for row in every if (row[3] in ("other", "batch")) == wanted] for wanted in (False, True)
-    )
+    victim, other = ([row for row in every if (row[3] in ("other", "batch")) == wanted] for wanted in (False, True))
     assembly = Assembly()
     assembly.add(victim, 0, 0.0)
     assert due(assembly, 2.0) == []
@@ -116,12 +114,7 @@ def test_requests_of_one_endless_trace_are_counted_and_let_go() -> None:
     found = []
     for number in range(400):
         mine = [
-            (
-                "e" * 32,
-                f"{number:08x}{row[1][8:]}",
-                f"{number:08x}{row[2][8:]}" if row[2] else "",
-                *row[3:],
-            )
+            ("e" * 32, f"{number:08x}{row[1][8:]}", f"{number:08x}{row[2][8:]}" if row[2] else "", *row[3:])
             for row in rows(BUSY)
         ]
         assembly.add(mine, 0, number * 0.5)

@@ -43,11 +43,7 @@ def prometheus_names(reader: InMemoryMetricReader) -> dict[str, set[str]]:
                 labels = {key for point in metric.data.data_points for key in point.attributes or {}}
                 base = base_name(metric)
                 if isinstance(metric.data, Histogram):
-                    found |= {
-                        f"{base}_sum": labels,
-                        f"{base}_count": labels,
-                        f"{base}_bucket": labels | {"le"},
-                    }
+                    found |= {f"{base}_sum": labels, f"{base}_count": labels, f"{base}_bucket": labels | {"le"}}
                 elif isinstance(metric.data, Sum):
                     found[base + ("_total" if metric.data.is_monotonic else "")] = labels
                 elif isinstance(metric.data, Gauge):
@@ -58,9 +54,7 @@ def prometheus_names(reader: InMemoryMetricReader) -> dict[str, set[str]]:
 def of_the_follower() -> dict[str, set[str]]:
     reader = InMemoryMetricReader()
     provider = MeterProvider([reader], shutdown_on_exit=False)
-    instruments = Instruments(
-        provider.get_meter("whywait.live"), Totals(Labels()), lambda: {"line": 1}, lambda: 0
-    )
+    instruments = Instruments(provider.get_meter("whywait.live"), Totals(Labels()), lambda: {"line": 1}, lambda: 0)
     instruments.add(Counted("GET /", "t", 0, 9, 1.0, {"compute": 9}, {}))
     found = prometheus_names(reader)
     provider.shutdown()
@@ -219,9 +213,7 @@ def test_grafanas_own_models_keep_all_of_it() -> None:
     assert list(_dropped(ours, again)) == []
     for panel in read.panels:
         assert type(panel.options).__module__ == "grafana_foundation_sdk.models.timeseries"
-        assert all(
-            type(one).__module__ == "grafana_foundation_sdk.models.prometheus" for one in panel.targets
-        )
+        assert all(type(one).__module__ == "grafana_foundation_sdk.models.prometheus" for one in panel.targets)
     assert {panel["fieldConfig"]["defaults"]["unit"] for panel in DASHBOARD["panels"]} <= _units()
 
 

@@ -25,10 +25,7 @@ def sums_at_once(path: Path) -> dict[tuple[str, str], float]:
 
 def sums_of(totals: Totals) -> dict[tuple[str, str], float]:
     return {
-        (label, cause): ns
-        for label, total in totals.endpoints.items()
-        for cause, ns in total.by_cause.items()
-        if ns
+        (label, cause): ns for label, total in totals.endpoints.items() for cause, ns in total.by_cause.items() if ns
     }
 
 
@@ -136,9 +133,7 @@ def test_only_the_chosen_service_counts(tmp_path: Path) -> None:
 def test_the_sums_of_the_kept_are_unbiased_for_all() -> None:
     """The decisions are the tracer's own; what all requests waited for is known."""
     everything = drawn(1, 3000)
-    truth = {
-        cause: sum(one.get(cause, 0.0) for one in everything) * MS for cause in ("compute", "pool_queue")
-    }
+    truth = {cause: sum(one.get(cause, 0.0) for one in everything) * MS for cause in ("compute", "pool_queue")}
     estimates: dict[str, list[float]] = {"compute": [], "pool_queue": [], "requests": []}
     for seed in range(20):
         kept, weights = kept_of(everything, seed)

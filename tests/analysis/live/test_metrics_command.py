@@ -135,10 +135,7 @@ def test_the_histogram_counts_as_many_as_the_traces_stand_for(tmp_path: Path) ->
         for number in range(1, 41):
             file.writelines(lines_of(one(BUSY, "GET /", number, 12.5)))  # 12 ms each
         file.writelines(lines_of(one(QUEUED, "GET /", 99)))  # 16 ms
-    with (
-        receiver() as (found, url),
-        sidecar(str(path), "--send", f"{url}/v1/metrics", "--from-start") as process,
-    ):
+    with receiver() as (found, url), sidecar(str(path), "--send", f"{url}/v1/metrics", "--from-start") as process:
         assert ended(process)[0] == 0
     count, total_s, buckets = found.value("whywait.wall.time", endpoint="GET /")
     assert count == 501
@@ -153,10 +150,7 @@ def test_endpoints_are_bounded_and_causes_are_a_closed_set(tmp_path: Path) -> No
     path = tmp_path / "traces.jsonl"
     for number in range(1, 40):
         written(path, number, 1, f"GET /{number}")
-    with (
-        receiver() as (found, url),
-        sidecar(str(path), "--send", url, "--from-start", "--endpoints", "5") as process,
-    ):
+    with receiver() as (found, url), sidecar(str(path), "--send", url, "--from-start", "--endpoints", "5") as process:
         assert ended(process, signal.SIGINT)[0] == 0
     labels = [dict(one) for one in found.values["whywait.cause.time"]]
     assert {one["endpoint"] for one in labels} == {*(f"GET /{number}" for number in range(1, 6)), "(other)"}

@@ -88,11 +88,7 @@ def test_an_older_jaeger_is_read_in_microseconds(serve: Callable[[Pages], str]) 
             return {"key": key, "type": "bool", "value": value}
         if isinstance(value, int):
             return {"key": key, "type": "int64", "value": value}
-        return {
-            "key": key,
-            "type": "string",
-            "value": json.dumps(value) if isinstance(value, list) else value,
-        }
+        return {"key": key, "type": "string", "value": json.dumps(value) if isinstance(value, list) else value}
 
     spans = [
         {
@@ -138,10 +134,7 @@ def test_what_is_no_jaeger(serve: Callable[[Pages], str]) -> None:
     assert "is not a Jaeger" in complaint(serve({}))
     assert "is not a Jaeger" in complaint(serve({"/api/v3/services": page, "/api/services": page}))
     assert "no list of services" in complaint(serve({"/api/v3/services": answer({"a": 1})}))
-    broken = {
-        "/api/v3/services": answer({"services": ["shop"]}),
-        "/api/v3/traces": answer({"result": {"x": 1}}),
-    }
+    broken = {"/api/v3/services": answer({"services": ["shop"]}), "/api/v3/traces": answer({"result": {"x": 1}})}
     assert 'no "resourceSpans"' in complaint(serve(broken))
     assert "answered 500 to /api/v3/services: oh no" in complaint(
         serve({"/api/v3/services": lambda _: (500, "oh\nno")})

@@ -28,9 +28,7 @@ def test_moments(text: str, ns: int, step_ns: int) -> None:
     assert moment(text, DAY) == (ns, step_ns)
 
 
-@pytest.mark.parametrize(
-    "text", ["no time here", "25:00:00", "2025-02-31 00:00:00 is none", "x" * 200 + "12:00:00"]
-)
+@pytest.mark.parametrize("text", ["no time here", "25:00:00", "2025-02-31 00:00:00 is none", "x" * 200 + "12:00:00"])
 def test_no_moment(text: str) -> None:
     assert line_moment(text, DAY) is None
 

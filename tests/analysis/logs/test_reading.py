@@ -47,10 +47,7 @@ def test_common_formats(tmp_path: Path, text: str) -> None:
 
 def test_a_pattern_of_ones_own(tmp_path: Path) -> None:
     text = "09:00:00.000 [42] > rank\n09:00:00.250 [42] < rank 250\nnoise\n"
-    begun, ended = (
-        r"\[(?P<request>\d+)\] > (?P<name>\w+)",
-        r"\[(?P<request>\d+)\] < (?P<name>\w+) (?P<total>\d+)",
-    )
+    begun, ended = (r"\[(?P<request>\d+)\] > (?P<name>\w+)", r"\[(?P<request>\d+)\] < (?P<name>\w+) (?P<total>\d+)")
     assert labels(read(tmp_path, text, patterns=[begun, ended])) == [("rank → rank", 250.0)]
     two = "09:00:00.000 [42] > a\n09:00:00.250 [42] > b\n"
     with pytest.raises(InputError, match="its markers are: a, b"):

@@ -80,9 +80,7 @@ def test_refusals_are_one_clear_line(tmp_path: Path) -> None:
     refused(whywait("logs", str(tmp_path / "none.log")), "none.log")
     refused(whywait("logs", str(FOLDER / "batch.log"), "--request", "9"), "'9'", "223")
     refused(whywait("logs", str(FOLDER / "batch.log"), "--pattern", "("), "regular expression")
-    refused(
-        whywait("logs", str(FOLDER / "batch.log"), "--traces", str(tmp_path / "no" / "x.jsonl")), "x.jsonl"
-    )
+    refused(whywait("logs", str(FOLDER / "batch.log"), "--traces", str(tmp_path / "no" / "x.jsonl")), "x.jsonl")
 
 
 def test_a_log_comes_in_through_a_pipe() -> None:

@@ -13,9 +13,7 @@ def lines(text: str, request: str = "r") -> list[Sighting]:
     """`0 START  5 BEFORE_X  -` : a time in ms and a marker, "-" for a plain line."""
     words = text.split()
     return [
-        Sighting(
-            request, int(float(at) * MS), number, f"{at} {marker}", "" if marker == "-" else marker, step_ns=1
-        )
+        Sighting(request, int(float(at) * MS), number, f"{at} {marker}", "" if marker == "-" else marker, step_ns=1)
         for number, (at, marker) in enumerate(zip(words[::2], words[1::2], strict=True), start=1)
     ]
 
@@ -54,12 +52,7 @@ def test_time_in_an_inner_phase_is_the_inner_phases() -> None:
 
 def test_overlapping_phases_are_told_and_counted_once() -> None:
     request = only(lines("0 BEFORE_A 2 BEFORE_B 5 AFTER_A 9 AFTER_B 9.5 END"), "overlapping")
-    assert told(request) == [
-        ("A", NAMED, 2),
-        ("B", NAMED, 3),
-        ("B", NAMED, 4),
-        ("AFTER_B → END", BETWEEN, 0.5),
-    ]
+    assert told(request) == [("A", NAMED, 2), ("B", NAMED, 3), ("B", NAMED, 4), ("AFTER_B → END", BETWEEN, 0.5)]
 
 
 def test_a_phase_without_an_end_is_no_phase() -> None:
@@ -125,27 +118,14 @@ def test_how_many_others_were_in_flight() -> None:
 
 
 MARKERS = st.sampled_from(
-    [
-        "START",
-        "END",
-        "SUBMIT",
-        "BEFORE_A",
-        "AFTER_A",
-        "BEFORE_B",
-        "AFTER_B",
-        "A_start",
-        "A_done",
-        "AFTER_C",
-        "",
-    ]
+    ["START", "END", "SUBMIT", "BEFORE_A", "AFTER_A", "BEFORE_B", "AFTER_B", "A_start", "A_done", "AFTER_C", ""]
 )
 
 
 @given(st.lists(st.tuples(st.integers(0, 50), MARKERS, st.sampled_from("rs")), max_size=30))
 def test_stretches_tile_the_time_of_every_request(drawn: list[tuple[int, str, str]]) -> None:
     sightings = [
-        Sighting(request, at * MS, number, "", marker)
-        for number, (at, marker, request) in enumerate(drawn, start=1)
+        Sighting(request, at * MS, number, "", marker) for number, (at, marker, request) in enumerate(drawn, start=1)
     ]
     for request in requests_of(sightings)[0]:
         at = request.start_ns

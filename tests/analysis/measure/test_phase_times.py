@@ -50,9 +50,7 @@ def test_computing_is_divided_among_the_innermost_phases() -> None:
 
 
 def test_phases_without_spans_take_their_part_of_the_span_around_them() -> None:
-    words = {
-        "transform": {schema.PHASE: "transform", f"{schema.PHASE_SMALL_PREFIX}frame_build_ns": 3 * UNIT_NS},
-    }
+    words = {"transform": {schema.PHASE: "transform", f"{schema.PHASE_SMALL_PREFIX}frame_build_ns": 3 * UNIT_NS}}
     found = times(drawn(PREDICT, words))
     assert found["frame build"] == pytest.approx(8 * 3 / 9, abs=0.01)
     assert found["transform"] + found["frame build"] == pytest.approx(8)

@@ -69,9 +69,7 @@ def test_without_a_threshold_the_spans_tile_every_request(frame: Any) -> None:
     except InputError:
         return
     spans = made(told)
-    for request in told.requests[told.requests["request_id"].isin(told.causes["request_id"])].to_dict(
-        "records"
-    ):
+    for request in told.requests[told.requests["request_id"].isin(told.causes["request_id"])].to_dict("records"):
         (lane,) = [one for one in spans if one.parent_id == request["request_id"]]
         own = sorted((one.start_ns, one.end_ns) for one in spans if one.parent_id == lane.span_id)
         assert sum(end - start for start, end in own) == request["wall_ns"]
@@ -97,9 +95,7 @@ def test_hostile_names_stay_data(tmp_path: Path) -> None:
     spans = drawn(QUEUED, {**OCCUPIED, "q": {**OCCUPIED["q"], schema.OCCUPANT_NAMES: [HOSTILE, HOSTILE]}})
     stream = io.StringIO()
     write_spans(
-        cause_spans(analysis.analyze(spans.assign(name=HOSTILE)), Form.LANE, 0),
-        schema.ANNOTATION_SCOPE,
-        stream,
+        cause_spans(analysis.analyze(spans.assign(name=HOSTILE)), Form.LANE, 0), schema.ANNOTATION_SCOPE, stream
     )
     rows = [row for line in stream.getvalue().splitlines() for row in rows_of(json.loads(line))]
     assert rows[0][3].startswith("why ")

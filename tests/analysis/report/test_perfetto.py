@@ -86,9 +86,7 @@ def test_a_request_its_causes_its_threads_and_its_activities() -> None:
 
 
 def test_arrows_lead_from_the_waker_to_the_woken() -> None:
-    trace = exported(
-        analysis.analyze(drawn(AWAITED, {"run": {schema.THREAD_NAME: "t", schema.THREAD_ID: 7}}))
-    )
+    trace = exported(analysis.analyze(drawn(AWAITED, {"run": {schema.THREAD_NAME: "t", schema.THREAD_ID: 7}})))
     tracks = {
         (one["pid"], one["tid"]): one["args"]["name"]
         for one in trace["traceEvents"] if one.get("name") == "thread_name"
@@ -166,9 +164,7 @@ def test_the_command_writes_a_file_or_a_pipe(tmp_path: Any) -> None:
 
 @pytest.mark.parametrize("detail", [0, 1])
 def test_a_foreign_trace_has_its_spans(detail: int) -> None:
-    told = analysis.analyze(
-        drawn("server GET |------|\nplain db GET  |--|\n".replace("|------|", "     |------|"))
-    )
+    told = analysis.analyze(drawn("server GET |------|\nplain db GET  |--|\n".replace("|------|", "     |------|")))
     found = slices(named(exported(told, detail)))
     names = {row[0] for rows in found.values() for row in rows}
     assert ("db" in names) == bool(detail)

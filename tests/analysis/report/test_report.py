@@ -109,9 +109,7 @@ def test_html_draws_the_slowest_request_of_each_endpoint_and_leads_to_it() -> No
         {"GET /slow": [{"compute": 500 + ms} for ms in range(9)], "GET /often": [{"lock_wait": 60}] * 99}
     )
     text = page(given, "report", top=3)
-    drawn_of = re.findall(
-        r'<details class="card request" id="r(\w+)".*?<summary>(GET /\w+), ', text, re.DOTALL
-    )
+    drawn_of = re.findall(r'<details class="card request" id="r(\w+)".*?<summary>(GET /\w+), ', text, re.DOTALL)
     assert [endpoint for _, endpoint in drawn_of] == ["GET /slow"] * 3 + ["GET /often"]
     for trace_id in (drawn_of[0][0], drawn_of[-1][0]):
         assert f'<a href="#r{trace_id}">Its slowest request' in text
@@ -153,17 +151,11 @@ def test_reasons_situations_and_what_is_missing_are_fields() -> None:
     conforms(found, schema_of("schema.json"), "$")
     (endpoint,) = found["endpoints"]
     (reason,) = endpoint["reasons"]
-    assert (reason["cause"], reason["amount_ns"], reason["evidence"]) == (
-        "pool_queue",
-        50_000_000,
-        "observed",
-    )
+    assert (reason["cause"], reason["amount_ns"], reason["evidence"]) == ("pool_queue", 50_000_000, "observed")
     assert reason["share"] == pytest.approx(5 / 6, abs=1e-6)
     assert (reason["culprit"], reason["file"], reason["line"]) == ("predict", "/srv/app/model.py", 12)
     assert reason["remedy"]["key"] == "pool_queue"
-    assert endpoint["situations"] == [
-        {"kind": "many_jobs", "numbers": {"function": "predict", "per_request": 14}}
-    ]
+    assert endpoint["situations"] == [{"kind": "many_jobs", "numbers": {"function": "predict", "per_request": 14}}]
     assert {one["signal"]: one["requests"] for one in found["not_observed"]}["run_queue"] == 2
 
 
@@ -173,9 +165,7 @@ def test_the_format_has_one_number_everywhere() -> None:
         assert rules["properties"]["format"]["const"] == FORMAT
         assert rules["title"].endswith(f", format {FORMAT}")
     folder = files("whywait.analysis.report.json")
-    assigning = [
-        one.name for one in folder.iterdir() if "\nFORMAT" in (one.read_text() if one.is_file() else "")
-    ]
+    assigning = [one.name for one in folder.iterdir() if "\nFORMAT" in (one.read_text() if one.is_file() else "")]
     assert assigning == ["version.py"]
     for name in ("report.py", "diff.py", "logs.py"):
         assert '"format": FORMAT' in folder.joinpath(name).read_text()
@@ -194,10 +184,7 @@ def schema_of(name: str) -> dict[str, Any]:
 def test_when_all_was_observed_the_report_says_so() -> None:
     out = io.StringIO()
     every = [getattr(schema, name) for name in dir(schema) if name.startswith("SIGNAL_")]
-    render(
-        analysis_of({"GET /a": [{"compute": 9}]}, signals=every),
-        Console(file=out, width=140, force_terminal=False),
-    )
+    render(analysis_of({"GET /a": [{"compute": 9}]}, signals=every), Console(file=out, width=140, force_terminal=False))
     assert "observed: ." not in out.getvalue()
     assert out.getvalue().endswith("Every signal was observed.\n")
 
@@ -258,8 +245,6 @@ def test_safe_text_is_one_bounded_line() -> None:
     assert safe("naïve – 日本") == "naïve – 日本"
 
 
-@pytest.mark.parametrize(
-    ("ns", "text"), [(0, "0.00"), (1_234_567, "1.2"), (123_456_789, "123"), (9e9, "9,000")]
-)
+@pytest.mark.parametrize(("ns", "text"), [(0, "0.00"), (1_234_567, "1.2"), (123_456_789, "123"), (9e9, "9,000")])
 def test_milliseconds(ns: float, text: str) -> None:
     assert milliseconds(ns) == text

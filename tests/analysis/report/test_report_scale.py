@@ -49,11 +49,7 @@ def crowded(requests: int, activities: int, waits: int) -> Analysis:
             for wait in range(waits):
                 begin = request.start_ns + wait * step
                 one = {schema.KIND: schema.KIND_WAIT, schema.ACTIVITY: own, schema.WAIT: schema.WAIT_LOCK}
-                span = {
-                    "span_id": f"{wait:04x}{own[:12]}",
-                    "name": "lock wait " + "x" * 80,
-                    "attributes": one,
-                }
+                span = {"span_id": f"{wait:04x}{own[:12]}", "name": "lock wait " + "x" * 80, "attributes": one}
                 rows.append(base | span | {"start_ns": begin, "end_ns": begin + step})
     spans = pd.concat([given.spans, pd.DataFrame(rows)], ignore_index=True)
     return replace(given, spans=spans)
@@ -69,9 +65,7 @@ def test_a_page_of_crowded_timelines_stays_small_and_says_what_it_left_out() -> 
 
 @pytest.mark.parametrize("width", [80, 50])
 def test_a_narrow_terminal_breaks_no_name_of_a_cause_and_no_trace_id(width: int) -> None:
-    given = analysis_of(
-        {"POST /predict/batch": [{"blocking_io": 250, "pool_shutdown": 20, "unexplained": 3}] * 9}
-    )
+    given = analysis_of({"POST /predict/batch": [{"blocking_io": 250, "pool_shutdown": 20, "unexplained": 3}] * 9})
     lines = [line.rstrip() for line in printed(given, width=width).splitlines()]
     assert max(map(len, lines)) <= width
     for wanted in ("    blocking_io 250 92%", "    pool_shutdown 20.0 7%", "    unexplained 3.0 1%"):

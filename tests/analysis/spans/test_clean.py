@@ -98,9 +98,7 @@ def test_a_wake_up_from_outside_the_traces_is_counted() -> None:
 
 
 def test_another_version_of_the_contract_is_refused() -> None:
-    with pytest.raises(
-        analysis.InputError, match="version 2 of the span contract, this whywait reads version 1"
-    ):
+    with pytest.raises(analysis.InputError, match="version 2 of the span contract, this whywait reads version 1"):
         analysis.attribute(drawn(GOOD, {"root": {schema.CONTRACT: 2}}))
 
 

@@ -33,10 +33,7 @@ def test_a_full_pool_is_told_with_its_proof() -> None:
     (reason,) = told.judgement.reasons
     assert reason.share == pytest.approx(495 / 812)
     assert reason.mean_ns == 495 * MS
-    assert (reason.culprit, place(reason.culprit_file, reason.culprit_line)) == (
-        "predict_one",
-        "app/model.py:12",
-    )
+    assert (reason.culprit, place(reason.culprit_file, reason.culprit_line)) == ("predict_one", "app/model.py:12")
     assert reason.other_requests_share == pytest.approx(1.0)
     for words in ("812 ms", "495 ms (61%)", "'default' (6 workers)", "predict_one", "100% of it by other requests",
                   "at most 495 ms"):  # fmt: skip
@@ -52,9 +49,7 @@ def test_what_a_request_did_to_itself_is_not_called_other_requests() -> None:
 
 def test_what_cannot_be_told_is_said_and_nobody_is_blamed() -> None:
     (told,) = verdict(
-        analysis_of(
-            {"GET /a": [{"compute": 50, "unexplained": 50}]}, details={"unexplained": "GIL or native"}
-        )
+        analysis_of({"GET /a": [{"compute": 50, "unexplained": 50}]}, details={"unexplained": "GIL or native"})
     )
     assert told.reasons == ()
     assert "Unexplained: 50.0 ms (50%); chiefly: GIL or native" in told.text

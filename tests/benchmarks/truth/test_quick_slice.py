@@ -72,8 +72,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Table:
     fallen = {
         name
         for name in QUICK
-        if is_discarded(found["faults"][name])
-        or not all(check(name, found["faults"][name]) for check in CHECKS)
+        if is_discarded(found["faults"][name]) or not all(check(name, found["faults"][name]) for check in CHECKS)
     }
     if fallen:
         again = run(plan.every_fault(unit.loop, AGAIN_SEED, only=fallen))["faults"]
@@ -111,8 +110,7 @@ def test_nobody_is_noted_where_nothing_is_to_name(told: Table, name: str) -> Non
 
 
 @pytest.mark.parametrize(
-    "name",
-    [name for name in QUICK if FAULTS[name].cause is not Cause.CPU_WAIT and name not in NOTHING_TO_NAME],
+    "name", [name for name in QUICK if FAULTS[name].cause is not Cause.CPU_WAIT and name not in NOTHING_TO_NAME]
 )
 def test_the_true_culprit_is_named(told: Table, name: str) -> None:
     one = told["faults"][name]

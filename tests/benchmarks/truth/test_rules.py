@@ -103,10 +103,7 @@ def test_what_somebody_held_is_clipped_and_its_chief_found() -> None:
     assert past.overlap_ns(5, 20) == 15
     assert past.chief(5, 20) == "b"
     assert past.last_end(39) == 10
-    assert [part.ns for part in past.parts(5, 20, Cause.LOOP_BUSY) if part.cause == Cause.LOOP_BUSY] == [
-        5,
-        10,
-    ]
+    assert [part.ns for part in past.parts(5, 20, Cause.LOOP_BUSY) if part.cause == Cause.LOOP_BUSY] == [5, 10]
 
 
 def test_a_seed_draws_the_same_program_always() -> None:
@@ -177,9 +174,7 @@ def test_a_fault_without_a_trace_has_fallen() -> None:
         ({"lock_wait": 1 * MS}, ["lock_wait"]),
     ],
 )
-def test_what_a_null_is_accused_of_must_be_so_by_our_own_figures(
-    accused: dict[str, int], false: list[str]
-) -> None:
+def test_what_a_null_is_accused_of_must_be_so_by_our_own_figures(accused: dict[str, int], false: list[str]) -> None:
     verdict = {
         "kind": "null verdict", "name": "hello", "loop": "asyncio", "seed": 1, "requests": 10,
         "accused": accused, "queued_ns": 50 * MS, "gil_ns": 10 * MS, "gc_ns": 0,

@@ -128,9 +128,7 @@ def names(spans: Traced) -> set[str]:
     return {span.name for span in spans.of_kind("phase")} - {"request"}
 
 
-def test_a_pipeline_is_told_by_its_steps_names(
-    traced_to: Begin, pipeline: Pipeline, frame: pd.DataFrame
-) -> None:
+def test_a_pipeline_is_told_by_its_steps_names(traced_to: Begin, pipeline: Pipeline, frame: pd.DataFrame) -> None:
     plain = pipeline.predict(frame)
     spans = traced_to()
     with phase("request"):
@@ -142,19 +140,14 @@ def test_a_pipeline_is_told_by_its_steps_names(
     assert slow["cpu_ns"] < NAP_MS * 1e6 / 2
     assert slow["phase"] == "transform"
     assert whole["phase"] == "predict"
-    encode, regress = (
-        spans.one("transform: ColumnTransformer (encode)"),
-        spans.one("predict: XGBRegressor (regress)"),
-    )
+    encode, regress = (spans.one("transform: ColumnTransformer (encode)"), spans.one("predict: XGBRegressor (regress)"))
     for inner in (encode, slow, regress):
         assert inner.parent_id == whole.span_id
         assert whole.start_ns <= inner.start_ns <= inner.end_ns <= whole.end_ns
     assert encode.end_ns <= slow.start_ns < slow.end_ns <= regress.start_ns
 
 
-def test_the_steps_of_the_columns_are_told_too(
-    traced_to: Begin, pipeline: Pipeline, frame: pd.DataFrame
-) -> None:
+def test_the_steps_of_the_columns_are_told_too(traced_to: Begin, pipeline: Pipeline, frame: pd.DataFrame) -> None:
     many = pd.concat([frame] * 200, ignore_index=True)  # long enough for a span each
     spans = traced_to()
     with phase("request"):
@@ -183,9 +176,7 @@ def test_xgboost_by_its_own_api(traced_to: Begin) -> None:
         "conversion: DataFrame",
     }
     assert found <= names(spans)
-    assert (
-        spans.one("conversion: DataFrame").parent_id == spans.one("compute: Booster.inplace_predict").span_id
-    )
+    assert spans.one("conversion: DataFrame").parent_id == spans.one("compute: Booster.inplace_predict").span_id
     assert spans.one("compute: Booster.predict")["device"] is None
     assert spans.one("conversion: DMatrix")["cpu_ns"] > 0
 
@@ -220,9 +211,7 @@ def test_short_phases_are_sums_and_no_spans(traced_to: Begin, mylib: types.Modul
     assert 0 < task["phases.tokenizing_ns"] < 20e6
 
 
-def test_more_phases_than_a_request_has_room_for_leave_it_whole(
-    traced_to: Begin, mylib: types.ModuleType
-) -> None:
+def test_more_phases_than_a_request_has_room_for_leave_it_whole(traced_to: Begin, mylib: types.ModuleType) -> None:
     whywait.adapters.register(mylib.__name__, {f"{mylib.__name__}.Model.version": "asking"})
     spans = traced_to(max_records_per_request=10)
     with phase("request"):
@@ -365,9 +354,7 @@ def test_the_libraries_notice_nothing(traced_to: Begin, pipeline: Pipeline, fram
         assert seen() == plain
         again = pickle.loads(pickle.dumps(pipeline))
         np.testing.assert_array_equal(again.predict(frame), pipeline.predict(frame))
-        np.testing.assert_array_equal(
-            clone(pipeline).fit(frame, frame["load"]).predict(frame), again.predict(frame)
-        )
+        np.testing.assert_array_equal(clone(pipeline).fit(frame, frame["load"]).predict(frame), again.predict(frame))
     with pytest.raises(AttributeError):
         pipeline.predict_proba(frame)
     spans.stop()
@@ -388,11 +375,7 @@ def test_a_class_pickled_by_value_works_elsewhere(traced_to: Begin, tmp_path: Pa
     (tmp_path / "mine").write_bytes(packed)
     code = "import pickle,sys; print(pickle.load(open(sys.argv[1],'rb')).transform([[1]]))"
     done = subprocess.run(
-        [sys.executable, "-c", code, str(tmp_path / "mine")],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
+        [sys.executable, "-c", code, str(tmp_path / "mine")], cwd=ROOT, capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == "[[2]]"
 
@@ -432,11 +415,7 @@ def test_somebody_elses_patch_over_ours_stays(traced_to: Begin, mylib: types.Mod
 
 
 def test_a_failing_adapter_is_taken_out_and_the_host_goes_on(
-    traced_to: Begin,
-    mylib: types.ModuleType,
-    caplog: pytest.LogCaptureFixture,
-    pipeline: Pipeline,
-    frame: pd.DataFrame,
+    traced_to: Begin, mylib: types.ModuleType, caplog: pytest.LogCaptureFixture, pipeline: Pipeline, frame: pd.DataFrame
 ) -> None:
     def broken(_: Any) -> Any:
         raise RuntimeError("our own mistake")
@@ -444,10 +423,7 @@ def test_a_failing_adapter_is_taken_out_and_the_host_goes_on(
     plain = vars(mylib.Model)["predict"]
     whywait.adapters.register(
         mylib.__name__,
-        {
-            f"{mylib.__name__}.Model.predict": Rule("compute", device=broken),
-            f"{mylib.__name__}.tokenize": "t",
-        },
+        {f"{mylib.__name__}.Model.predict": Rule("compute", device=broken), f"{mylib.__name__}.tokenize": "t"},
     )
     spans = traced_to()
     with phase("request"):
@@ -514,9 +490,7 @@ print("fine")
     assert done.stdout.strip() == "fine", done.stderr
 
 
-def test_an_import_that_fails_fails_as_ever(
-    traced_to: Begin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_import_that_fails_fails_as_ever(traced_to: Begin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "broken_latecomer.py").write_text("raise ValueError('as ever')")
     monkeypatch.syspath_prepend(tmp_path)
     whywait.adapters.register(

@@ -39,18 +39,14 @@ def gpulib() -> Iterator[types.ModuleType]:
     whywait.adapters.unregister(module.__name__)
 
 
-def compete(
-    gpulib: types.ModuleType, device: RecordedDevice, callers: int, ms: float, word: str
-) -> dict[str, int]:
+def compete(gpulib: types.ModuleType, device: RecordedDevice, callers: int, ms: float, word: str) -> dict[str, int]:
     """Each caller is a request of its own; returns when each asked, by caller."""
 
     def predict(ms: float) -> None:
         device.work(ms)
 
     gpulib.__dict__["predict"] = predict
-    whywait.adapters.register(
-        gpulib.__name__, {f"{gpulib.__name__}.predict": Rule(word, device=lambda _: device)}
-    )
+    whywait.adapters.register(gpulib.__name__, {f"{gpulib.__name__}.predict": Rule(word, device=lambda _: device)})
     asked = {}
 
     def call(number: int) -> None:
@@ -72,9 +68,7 @@ def test_one_device_and_many_threads(traced_to: Begin, gpulib: types.ModuleType,
     asked = compete(gpulib, device, 4, 60, "compute")
     spans.stop()
     found = analyze(tmp_path / "traces")
-    amounts = found.causes.pivot_table(
-        index="endpoint", columns="cause", values="amount_ns", aggfunc="sum"
-    ).fillna(0)
+    amounts = found.causes.pivot_table(index="endpoint", columns="cause", values="amount_ns", aggfunc="sum").fillna(0)
     owners = {row.trace_id: row.endpoint for row in found.requests.itertuples()}
     order = sorted(device.worked, key=lambda caller: device.worked[caller])
     free_ns, first = 0, order[0].replace("caller", "request")
@@ -94,9 +88,7 @@ def test_one_device_and_many_threads(traced_to: Begin, gpulib: types.ModuleType,
         if number:
             assert queued_ms > 40, "the device was free: the injection had no effect"
             assert amounts["gpu_queue"][endpoint] / MS == pytest.approx(queued_ms, rel=0.1, abs=3)
-            held = found.culprits[
-                (found.culprits["endpoint"] == endpoint) & (found.culprits["cause"] == "gpu_queue")
-            ]
+            held = found.culprits[(found.culprits["endpoint"] == endpoint) & (found.culprits["cause"] == "gpu_queue")]
             before = {owners[trace_id] for trace_id in held["culprit_trace_id"]}
             assert before <= {other.replace("caller", "request") for other in order[:number]}
             assert order[number - 1].replace("caller", "request") in before
@@ -109,9 +101,7 @@ def test_one_device_and_many_threads(traced_to: Begin, gpulib: types.ModuleType,
         assert wait["device"] == "recorded:0"
 
 
-def test_a_device_that_tells_its_time_is_believed(
-    traced_to: Begin, gpulib: types.ModuleType, tmp_path: Path
-) -> None:
+def test_a_device_that_tells_its_time_is_believed(traced_to: Begin, gpulib: types.ModuleType, tmp_path: Path) -> None:
     device = RecordedDevice(tells=True)
     spans = traced_to()
     asked = compete(gpulib, device, 2, 60, "device-to-host")
@@ -122,9 +112,7 @@ def test_a_device_that_tells_its_time_is_believed(
     for number in range(2):
         began, ended = device.worked[f"caller {number}"]
         # a thread that woke late from its copy waited for the GIL or a CPU, in the same call
-        own = rows[
-            (rows["endpoint"] == f"request {number}") & (rows["span_name"] == "device-to-host: predict")
-        ]
+        own = rows[(rows["endpoint"] == f"request {number}") & (rows["span_name"] == "device-to-host: predict")]
         assert own["amount_ns"].sum() == pytest.approx(ended - began, abs=MS)
         assert copied.loc[copied["endpoint"] == f"request {number}", "amount_ns"].sum() > 30 * MS
     queued = rows[(rows["cause"] == "gpu_queue") & (rows["endpoint"] == "request 1")]
@@ -140,9 +128,7 @@ def test_what_a_queued_thread_waits_in_is_no_part_of_its_own_turn(
     device = RecordedDevice()
 
     def hog() -> None:
-        while (
-            device.serving < 1
-        ):  # only while the second call is queued; that asks again and again for the GIL
+        while device.serving < 1:  # only while the second call is queued; that asks again and again for the GIL
             sum(range(10_000))
 
     keeper = threading.Thread(target=hog)
@@ -155,27 +141,21 @@ def test_what_a_queued_thread_waits_in_is_no_part_of_its_own_turn(
     last = max(device.worked, key=lambda caller: device.worked[caller])
     first_ended_ns = min(ended for _, ended in device.worked.values())
     assert first_ended_ns - asked[last] > 60 * MS, "the device was free: the injection had no effect"
-    own = rows[
-        (rows["endpoint"] == last.replace("caller", "request")) & (rows["span_name"] == "compute: predict")
-    ]
+    own = rows[(rows["endpoint"] == last.replace("caller", "request")) & (rows["span_name"] == "compute: predict")]
     by_cause = own.groupby("cause")["amount_ns"].sum()
     began, ended = device.worked[last]
     assert by_cause["gpu_compute"] > 0.8 * (ended - began)
     assert by_cause.get("gil_wait", 0) < 0.2 * (ended - began)
 
 
-def test_a_call_outside_any_request_is_named_too(
-    traced_to: Begin, gpulib: types.ModuleType, tmp_path: Path
-) -> None:
+def test_a_call_outside_any_request_is_named_too(traced_to: Begin, gpulib: types.ModuleType, tmp_path: Path) -> None:
     device = RecordedDevice()
 
     def predict(ms: float) -> None:
         device.work(ms)
 
     gpulib.__dict__["predict"] = predict
-    whywait.adapters.register(
-        gpulib.__name__, {f"{gpulib.__name__}.predict": Rule("compute", device=lambda _: device)}
-    )
+    whywait.adapters.register(gpulib.__name__, {f"{gpulib.__name__}.predict": Rule("compute", device=lambda _: device)})
     spans = traced_to()
     background = threading.Thread(target=lambda: gpulib.predict(40))
     background.start()

@@ -74,9 +74,7 @@ def test_settings_that_prevent_tracing(environ: dict[str, str], name: str, said:
     assert found.remedy
 
 
-def test_a_place_for_traces_that_cannot_be_written_to(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_a_place_for_traces_that_cannot_be_written_to(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     environ = {"WHYWAIT_OUTPUT": str(tmp_path / "not" / "yet" / "there")}
     assert interpreter._settings(environ).state is State.YES
     monkeypatch.setattr(os, "access", lambda path, mode: False)
@@ -86,13 +84,7 @@ def test_a_place_for_traces_that_cannot_be_written_to(
 def test_other_machines_are_told_what_they_lack(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "platform", "darwin")
     assert kernel._system().state is State.NO
-    for scope, state in (
-        ("0", State.YES),
-        ("1", State.YES),
-        ("2", State.NO),
-        ("3", State.NO),
-        ("", State.INFO),
-    ):
+    for scope, state in (("0", State.YES), ("1", State.YES), ("2", State.NO), ("3", State.NO), ("", State.INFO)):
         monkeypatch.setattr(kernel, "read_file", lambda path, said=scope: said + "\n")
         assert kernel._ptrace().state is state
     monkeypatch.setattr(kernel, "gil_address", lambda: None)

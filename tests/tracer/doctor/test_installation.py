@@ -26,9 +26,7 @@ def test_a_whole_one_is_one_line_with_version_and_place() -> None:
 
 def test_two_versions(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(installation, "version", lambda _: "9.9")
-    assert damage().found.startswith(
-        f"pip has installed whywait 9.9, but {whywait.__version__} is imported from"
-    )
+    assert damage().found.startswith(f"pip has installed whywait 9.9, but {whywait.__version__} is imported from")
 
 
 def test_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:

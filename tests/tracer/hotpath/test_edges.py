@@ -144,9 +144,7 @@ def root_task(spans: Traced) -> Span:
     return root
 
 
-@pytest.mark.parametrize(
-    "factory", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"]
-)
+@pytest.mark.parametrize("factory", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
 @pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: shape.__name__)
 def test_the_waker_is_named(
     traced_to: Begin, shape: Callable[[], Any], factory: Callable[[], asyncio.AbstractEventLoop]
@@ -175,9 +173,7 @@ def test_the_waker_is_named(
         assert by_id[wait_span["waker.span_id"]].name.endswith(name)
 
 
-@pytest.mark.parametrize(
-    "factory", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"]
-)
+@pytest.mark.parametrize("factory", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
 def test_roots_that_follow_each_other_within_a_step(
     traced_to: Begin, factory: Callable[[], asyncio.AbstractEventLoop]
 ) -> None:

@@ -63,9 +63,7 @@ def test_one_module_writes_what_a_thread_does_now() -> None:
 def is_item_store(node: ast.AST) -> bool:
     """Whether it is `mine["..."] = ...`, `mine.pop(...)` or the like."""
     if isinstance(node, ast.Subscript):
-        return (
-            isinstance(node.ctx, ast.Store) and isinstance(node.value, ast.Name) and node.value.id == "mine"
-        )
+        return isinstance(node.ctx, ast.Store) and isinstance(node.value, ast.Name) and node.value.id == "mine"
     return (
         isinstance(node, ast.Call)
         and isinstance(node.func, ast.Attribute)
@@ -77,9 +75,7 @@ def is_item_store(node: ast.AST) -> bool:
 
 def test_waits_are_appended_in_one_place() -> None:
     found = [
-        name
-        for name, node in nodes()
-        if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("waits.append")
+        name for name, node in nodes() if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("waits.append")
     ]
     assert found == ["hotpath/waits.py"]
     made = {name for name, node in nodes() if isinstance(node, ast.Call) and ast.unparse(node.func) == "Wait"}

@@ -161,9 +161,7 @@ def test_what_the_host_exports_by_itself_is_not_held_back(tmp_path: Any) -> None
         ask("/work/0")
         assert "their own span" in {span.name for span in exporter.get_finished_spans()}
         whywait.stop()
-        assert not [
-            span for span in exporter.get_finished_spans() if span.instrumentation_scope.name == "whywait"
-        ]
+        assert not [span for span in exporter.get_finished_spans() if span.instrumentation_scope.name == "whywait"]
     finally:
         whywait.stop()
         providers.release()
@@ -248,12 +246,7 @@ def test_requests_that_all_take_the_same_are_not_all_slow() -> None:
 
 @pytest.mark.parametrize(
     ("name", "bad"),
-    [
-        ("WHYWAIT_KEEP", "some"),
-        ("WHYWAIT_SLOW_MS", "0"),
-        ("WHYWAIT_SLOW_QUANTILE", "1.5"),
-        ("WHYWAIT_KEEP_SHARE", "x"),
-    ],
+    [("WHYWAIT_KEEP", "some"), ("WHYWAIT_SLOW_MS", "0"), ("WHYWAIT_SLOW_QUANTILE", "1.5"), ("WHYWAIT_KEEP_SHARE", "x")],
 )
 def test_settings_that_cannot_be_used_are_named(name: str, bad: str) -> None:
     with pytest.raises(ConfigError, match=f"{name} is '{bad}'"):
@@ -262,12 +255,7 @@ def test_settings_that_cannot_be_used_are_named(name: str, bad: str) -> None:
 
 def test_settings_of_what_is_kept() -> None:
     config = from_environment(
-        {
-            "WHYWAIT_KEEP": "slow",
-            "WHYWAIT_SLOW_MS": "250",
-            "WHYWAIT_SLOW_QUANTILE": "0.99",
-            "WHYWAIT_KEEP_SHARE": "0.2",
-        }
+        {"WHYWAIT_KEEP": "slow", "WHYWAIT_SLOW_MS": "250", "WHYWAIT_SLOW_QUANTILE": "0.99", "WHYWAIT_KEEP_SHARE": "0.2"}
     )
     assert config == Config(keep="slow", slow_ns=250 * MS_NS, slow_quantile=0.99, keep_share=0.2)
 
@@ -300,9 +288,7 @@ def collector() -> Iterator[str]:
         thread.join()
 
 
-def test_metrics_are_sent_where_they_are_asked_for_and_a_fork_sends_its_own(
-    tmp_path: Any, collector: str
-) -> None:
+def test_metrics_are_sent_where_they_are_asked_for_and_a_fork_sends_its_own(tmp_path: Any, collector: str) -> None:
     program = """
 import os, whywait
 with whywait.phase("before the fork"): pass
@@ -319,18 +305,7 @@ os._exit(0)
         **os.environ, "OTEL_METRICS_EXPORTER": "otlp", "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT": collector,
         "WHYWAIT_SERVICE_NAME": "shop", "WHYWAIT_SAMPLER": "0", "PYTHONPATH": str(ROOT),
     }  # fmt: skip
-    command = [
-        sys.executable,
-        "-m",
-        "whywait",
-        "run",
-        "-o",
-        str(tmp_path),
-        "--",
-        sys.executable,
-        "-c",
-        program,
-    ]
+    command = [sys.executable, "-m", "whywait", "run", "-o", str(tmp_path), "--", sys.executable, "-c", program]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=True)
     assert "shutdown" not in done.stderr
     told: dict[str, dict[str, int]] = {}
@@ -343,7 +318,5 @@ os._exit(0)
                 for metric in (one for one in scope.metrics if one.name == "whywait.requests"):
                     for point in metric.sum.data_points:
                         labels = {item.key: item.value.string_value for item in point.attributes}
-                        told.setdefault(str(said["process.pid"].int_value), {})[labels["endpoint"]] = (
-                            point.as_int
-                        )
+                        told.setdefault(str(said["process.pid"].int_value), {})[labels["endpoint"]] = point.as_int
     assert sorted(told.values(), key=len) == [{"child": 1}, {"before the fork": 1, "parent": 1}]

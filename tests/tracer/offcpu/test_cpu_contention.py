@@ -68,19 +68,14 @@ SECOND = frozenset({1})
 
 
 def test_it_is_divided_as_the_cpus_were_used() -> None:
-    found = divided(
-        Past([interval(0, [thread(ME, 50, 40), thread(OTHER, 40)], [CRUNCH, SLEEPY])]), 0, 100, 36
-    )
+    found = divided(Past([interval(0, [thread(ME, 50, 40), thread(OTHER, 40)], [CRUNCH, SLEEPY])]), 0, 100, 36)
     assert told(found) == {"crunch": 18.0, "native threads": 12.0, "sleepy": 6.0}
     assert (found.process_ns, found.own_ns, found.throttled_ns, found.unknown_ns) == (24 * MS, 12 * MS, 0, 0)
     assert [one.named.process_id for one in found.rivals] == [7, 0, 8]
 
 
 def test_who_may_not_run_where_the_thread_may_is_no_rival() -> None:
-    pinned, bystander = (
-        thread(ME, 50, 40, cpus=SECOND),
-        ProcessUse(9, 90 * MS, "bystander", frozenset({0})),
-    )
+    pinned, bystander = (thread(ME, 50, 40, cpus=SECOND), ProcessUse(9, 90 * MS, "bystander", frozenset({0})))
     crunch = CRUNCH._replace(cpus=SECOND)
     found = divided(Past([interval(0, [pinned], [crunch, bystander])]), 0, 100, 40)
     assert told(found) == {"crunch": 40.0}
@@ -95,9 +90,7 @@ def test_who_may_run_elsewhere_too_has_the_room_that_is_left(busy: int) -> None:
     room = max(busy - 90, 0)
     whole = 60 + room
     assert told(found) == {
-        name: pytest.approx(40 * ms / whole, abs=0.1)
-        for name, ms in (("crunch", 60), ("roaming", room))
-        if ms
+        name: pytest.approx(40 * ms / whole, abs=0.1) for name, ms in (("crunch", 60), ("roaming", room)) if ms
     }
 
 
@@ -195,9 +188,7 @@ def test_our_own_work_is_called_ours() -> None:
     ours = Named(schema.RIVAL_THREAD, "whywait's own work")
     assert named(HolderPast(names={OTHER: "whywait-export"}), thread(OTHER, 1)) == [ours]
     assert CpuNames(HolderPast(), {}, SAMPLER).of_process(ProcessUse(SAMPLER, 1, "python")) == ours
-    found = divided(
-        Past([interval(0, [thread(ME, 1, 9)], [ProcessUse(SAMPLER, 9 * MS, "python", BOTH)])]), 0, 100, 9
-    )
+    found = divided(Past([interval(0, [thread(ME, 1, 9)], [ProcessUse(SAMPLER, 9 * MS, "python", BOTH)])]), 0, 100, 9)
     assert (found.own_ns, found.process_ns) == (9 * MS, 0)
 
 
@@ -213,8 +204,7 @@ uses = st.floats(0, 200, allow_nan=False)
 
 @given(
     st.lists(
-        st.tuples(uses, uses, st.lists(uses, max_size=4), st.lists(uses, max_size=4), st.integers(0, 300)),
-        max_size=5,
+        st.tuples(uses, uses, st.lists(uses, max_size=4), st.lists(uses, max_size=4), st.integers(0, 300)), max_size=5
     ),
     st.lists(st.tuples(st.integers(0, 500), st.integers(1, 100)), max_size=5),
     st.tuples(st.integers(0, 400), st.integers(1, 200)),

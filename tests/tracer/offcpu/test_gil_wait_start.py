@@ -28,9 +28,7 @@ def ran(at: float) -> Stay:
     return Stay(int(at * MS), int(at * MS), RUNNING, 0)
 
 
-def began(
-    *stays: Stay, sleeps: int = NOT_COUNTED, blocks: bool = True, contended: bool = True
-) -> Onset | None:
+def began(*stays: Stay, sleeps: int = NOT_COUNTED, blocks: bool = True, contended: bool = True) -> Onset | None:
     return onset(START * MS, END * MS, stays, sleeps, INTERVAL, blocks=blocks, contended=contended)
 
 

@@ -40,9 +40,7 @@ def test_a_refusal_raises_and_takes_out_what_was_replaced_before() -> None:
     assert dict(vars(Owner)) == before
 
 
-def test_one_that_cannot_be_undone_is_logged_and_keeps_no_other_in_place(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
+def test_one_that_cannot_be_undone_is_logged_and_keeps_no_other_in_place(caplog: pytest.LogCaptureFixture) -> None:
     order: list[str] = []
 
     def broken() -> None:

@@ -37,12 +37,7 @@ def foreign(tree: ast.Module) -> dict[str, int]:
         if isinstance(node, ast.Attribute) and is_private(node.attr):
             if not (isinstance(node.value, ast.Name) and node.value.id in ("self", "cls")):
                 found[node.attr] = node.lineno
-        elif isinstance(node, ast.Call) and ast.unparse(node.func) in (
-            "getattr",
-            "hasattr",
-            "setattr",
-            "own",
-        ):
+        elif isinstance(node, ast.Call) and ast.unparse(node.func) in ("getattr", "hasattr", "setattr", "own"):
             name = node.args[1] if len(node.args) > 1 else None
             if isinstance(name, ast.Constant) and isinstance(name.value, str) and is_private(name.value):
                 found[name.value] = node.lineno
@@ -85,9 +80,7 @@ OPTIONAL = {
 
 
 def test_probes_declare_every_private_name_that_they_cannot_do_without() -> None:
-    known = (
-        ours() | OPTIONAL | {part for probe in BUILTIN for name in probe.needs for part in name.split(".")}
-    )
+    known = ours() | OPTIONAL | {part for probe in BUILTIN for name in probe.needs for part in name.split(".")}
     wrong = [
         f"{path}:{line} {name}"
         for path, tree in trees()

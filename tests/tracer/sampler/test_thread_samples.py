@@ -66,9 +66,7 @@ def looked_at(written: Written) -> Iterator[Callable[..., Thread]]:
 
 
 def stays(samples: Samples) -> Sequence[tuple[int, int]]:
-    return [
-        (one.first_ns // MS, one.last_ns // MS) for one in samples.stays(threading.get_native_id(), 0, 2**60)
-    ]
+    return [(one.first_ns // MS, one.last_ns // MS) for one in samples.stays(threading.get_native_id(), 0, 2**60)]
 
 
 @pytest.mark.parametrize(
@@ -140,9 +138,7 @@ class Queued(Making):
         pytest.param(32, 38, 0, id="none accrued"),
     ],
 )  # fmt: skip
-def test_the_most_that_was_queued(
-    written: Written, start_ms: int, end_ms: int, around_ms: int | None
-) -> None:
+def test_the_most_that_was_queued(written: Written, start_ms: int, end_ms: int, around_ms: int | None) -> None:
     one = Queued(7)
     for at, queued_ms in ((10, 0), (15, 0), (20, 9), (30, 9), (40, 9)):
         one.queued_ms = queued_ms

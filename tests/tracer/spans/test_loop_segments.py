@@ -54,9 +54,7 @@ def test_a_loop_that_was_away_says_how_long_it_was_without_a_cpu() -> None:
 
 
 @pytest.mark.skipif(not SCHEDSTAT.exists(), reason="the kernel does not say here")
-@pytest.mark.parametrize(
-    "factory", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"]
-)
+@pytest.mark.parametrize("factory", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
 def test_who_blocks_the_loop_without_a_cpu_is_not_taken_to_run(traced_to: Begin, factory: Any) -> None:
     """Two processes on one CPU: of a callback's wall time half is the other's, and the victim is told so."""
     mine = os.sched_getaffinity(0)

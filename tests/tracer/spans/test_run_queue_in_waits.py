@@ -56,9 +56,7 @@ def drawing(asleep_ms: int | None = None, look: Look | None = None) -> tuple[Dra
         pytest.param(0, None, wait(10, 18, 20, 90), 10, id="no longer than the wait"),
     ],
 )  # fmt: skip
-def test_what_it_lacked_in_a_wait(
-    asleep_ms: int | None, look: Look | None, one: Wait, queued_ms: int | None
-) -> None:
+def test_what_it_lacked_in_a_wait(asleep_ms: int | None, look: Look | None, one: Wait, queued_ms: int | None) -> None:
     made, request = drawing(asleep_ms, look)
     assert made.queued_in(request.root, one) == (None if queued_ms is None else queued_ms * MS)
 

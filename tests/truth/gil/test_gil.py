@@ -63,9 +63,7 @@ def test_alone_nobody_waits_for_the_gil(yardstick: Path, tmp_path: Path) -> None
     assert alone.error_ms(50) <= 0.1
 
 
-def test_threads_of_a_native_library_waiting_for_each_other_are_no_gil(
-    yardstick: Path, tmp_path: Path
-) -> None:
+def test_threads_of_a_native_library_waiting_for_each_other_are_no_gil(yardstick: Path, tmp_path: Path) -> None:
     native = measure(yardstick, tmp_path, "native", "hog", SECONDS)
     assert native.share(native.told_ns) == pytest.approx(native.share(native.true_ns), abs=0.04)
 
@@ -77,9 +75,7 @@ def test_what_of_a_socket_read_is_the_gil(yardstick: Path, tmp_path: Path) -> No
     causes = reading.found.causes.groupby("cause")["amount_ns"].sum() / reading.wall_ns.sum()
     assert causes.get("unexplained", 0) < 0.05
     if reading.running < NEARLY_ALWAYS:
-        disturbed(
-            f"requests had a CPU for {reading.running:.0%} of their time: who looks at them had none, too"
-        )
+        disturbed(f"requests had a CPU for {reading.running:.0%} of their time: who looks at them had none, too")
     # when data came to a thread that nobody looked at before it had the GIL is known to some ms only
     assert reading.error_ms(50) <= 2
     assert reading.error_ms(95) <= 10

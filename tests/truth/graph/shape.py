@@ -51,9 +51,7 @@ def shape(
 
     def register(program: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
         if sys.version_info >= since:
-            made = Shape(
-                program, tuple(Edge(*one) for one in edges), tuple(Edge(*one) for one in tolerated), loops
-            )
+            made = Shape(program, tuple(Edge(*one) for one in edges), tuple(Edge(*one) for one in tolerated), loops)
             assert made.name not in SHAPES, f"two shapes are called {made.name}"
             SHAPES[made.name] = made
         return program

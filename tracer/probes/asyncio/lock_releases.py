@@ -41,9 +41,7 @@ def _classes() -> list[Any]:
     if find_spec("anyio") is not None:
         from anyio._backends import _asyncio
 
-        found += [
-            one for name in ("Semaphore", "Lock") if isinstance(one := getattr(_asyncio, name, None), type)
-        ]
+        found += [one for name in ("Semaphore", "Lock") if isinstance(one := getattr(_asyncio, name, None), type)]
     return [one for one in found if "release" in one.__dict__]
 
 

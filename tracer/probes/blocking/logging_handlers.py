@@ -84,9 +84,7 @@ def _place(handler: Any) -> Place | None:
     return None if code is None or is_library(code.co_filename) else place_of_code(code)
 
 
-def _keep(
-    activity: Activity, title: str, place: Place | None, start_ns: int, end_ns: int, cpu_ns: int
-) -> None:
+def _keep(activity: Activity, title: str, place: Place | None, start_ns: int, end_ns: int, cpu_ns: int) -> None:
     try:
         if not activity.request.open or not activity.request.take():
             return

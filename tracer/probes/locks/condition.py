@@ -95,9 +95,7 @@ def _tell(waiters: list[_Waiter], n: int, in_all: int, now: int) -> None:
         one.notified(hold, by, True)
 
 
-def _timed_wait(
-    every: _Waiters, plain_wait: Callable[..., bool], condition: Any, timeout: float | None
-) -> bool:
+def _timed_wait(every: _Waiters, plain_wait: Callable[..., bool], condition: Any, timeout: float | None) -> bool:
     activity = waiter_here()
     if activity is None and not here.waiting:
         return plain_wait(condition, timeout)

@@ -94,9 +94,7 @@ def _stand_in(kind: PassesFor, plain: Any) -> Any:
 
 
 def _is_no_type(_: Any) -> None:
-    raise TypeError(
-        "cannot create 'builtin_function_or_method' instances"
-    )  # a function cannot be a base class
+    raise TypeError("cannot create 'builtin_function_or_method' instances")  # a function cannot be a base class
 
 
 def _chooser(which: str) -> Callable[[FrameType], Place | None]:

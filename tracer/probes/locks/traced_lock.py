@@ -266,9 +266,7 @@ def remember_holds(lock: TracedLock) -> None:
                 lock._holds = deque(maxlen=_MOST_HOLDS)
 
 
-def _cause(
-    got: bool | None, start_ns: int, end_ns: int, timeout: float, holds: Sequence[Hold]
-) -> tuple[int, Waker]:
+def _cause(got: bool | None, start_ns: int, end_ns: int, timeout: float, holds: Sequence[Hold]) -> tuple[int, Waker]:
     if got is None:  # interrupted
         return end_ns, None
     if not got:

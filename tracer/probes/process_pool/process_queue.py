@@ -147,11 +147,7 @@ class ProcessQueue:
 
     def _take_result(self, entry: Entry, came: Came) -> None:
         passage = entry.passage
-        passage.receiving, passage.length, passage.after = (
-            came.begin.until(came.end),
-            came.length,
-            came.readings,
-        )
+        passage.receiving, passage.length, passage.after = (came.begin.until(came.end), came.length, came.readings)
         if not came.readings:
             return
         workers = passage.before.keys() | came.readings.keys()

@@ -83,9 +83,7 @@ class _Holders:
             return
         thread = self._threads.get(holder_id)
         if thread is None or not thread.is_alive():
-            self._threads = WeakValueDictionary(
-                {one.native_id: one for one in threading.enumerate() if one.native_id}
-            )
+            self._threads = WeakValueDictionary({one.native_id: one for one in threading.enumerate() if one.native_id})
             thread = self._threads.get(holder_id)
         if thread is None:
             return

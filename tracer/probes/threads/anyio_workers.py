@@ -91,9 +91,7 @@ def install(session: Session) -> Undo:
     return patches.undo
 
 
-def _forget_wrappers(
-    known: dict[int, Callable[[Any], Any]], ours: dict[CodeType, Callable[[Any], Any]]
-) -> None:
+def _forget_wrappers(known: dict[int, Callable[[Any], Any]], ours: dict[CodeType, Callable[[Any], Any]]) -> None:
     for code in ours:
         known.pop(id(code), None)
 

@@ -113,9 +113,7 @@ def hierarchy(of_process: str, mounts: str) -> Hierarchy:
                 continue
             of_version_1 = what[0] == "cgroup" and "cpu" in what[2].split(",")
             if of_version_1 if version == 1 else what[0] == "cgroup2":
-                return Hierarchy(
-                    version, _upwards(_plain(where[4]), _below(_plain(where[3]), paths[version]))
-                )
+                return Hierarchy(version, _upwards(_plain(where[4]), _below(_plain(where[3]), paths[version])))
     return Hierarchy(0, ())
 
 

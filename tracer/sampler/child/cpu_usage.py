@@ -80,9 +80,7 @@ class CpuUse:
         self._emit = emit
         self._affinity = affinity or os.sched_getaffinity
         self._machine = Processes(root)
-        self.throttling = Throttling(
-            CpuGroups(process_id, root), lambda *when: self._write(THROTTLED, 0, *when)
-        )
+        self.throttling = Throttling(CpuGroups(process_id, root), lambda *when: self._write(THROTTLED, 0, *when))
         self._marks: dict[int, tuple[int, int]] = {}  # by thread: CPU and run queue at the interval's start
         self._ended: dict[int, Spent] = {}  # threads
         self._since_ns = self._next_ns = self._found_ns = self._read_ns = 0

@@ -166,9 +166,7 @@ class Sampler:
         read, clock = os.pread, time.perf_counter_ns
         turn, every, began_ns = self._sweeps, self._every, clock()
         for tid, thread in list(self._threads.items()):
-            if thread.looks > LONG_ASLEEP and (
-                (every > 1 and (turn + tid) % every) or idles(thread, began_ns)
-            ):
+            if thread.looks > LONG_ASLEEP and ((every > 1 and (turn + tid) % every) or idles(thread, began_ns)):
                 thread.passed_over += 1
                 continue
             asleep = thread.asleep

@@ -13,9 +13,7 @@ from whywait.tracer.sampler.child.worker_state import Pools
 from whywait.tracer.sampler.shared.pool_table import PLACES, Watched
 from whywait.tracer.sampler.shared.thread_records import RUNNING, WATCH_AT
 
-_LATE_NS = (
-    1_000_000  # this process was in the run queue between reading and asking the clock: it was so, but when?
-)
+_LATE_NS = 1_000_000  # this process was in the run queue between reading and asking the clock: it was so, but when?
 _EVERY_NS = 5_000_000
 _MOST_OF_A_CORE = 0.01
 State = Callable[["list[bytes]"], "tuple[int, int]"]

@@ -60,11 +60,7 @@ def returns_beside(
 ) -> dict[int, int]:
     """Return by index the returns that are not children of their job, each with the index of the job's span."""
     jobs = {spec.span_id: index for index, spec in enumerate(made) if isinstance(spec.about, AboutJob)}
-    waits = {
-        index: spec.about
-        for index, spec in enumerate(rested(made, pause))
-        if isinstance(spec.about, AboutWait)
-    }
+    waits = {index: spec.about for index, spec in enumerate(rested(made, pause)) if isinstance(spec.about, AboutWait)}
     backs = {
         index: (wait.activity, made[index].parent_id)
         for index, wait in waits.items()

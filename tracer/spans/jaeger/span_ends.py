@@ -17,9 +17,7 @@ from whywait.tracer.spans.span_spec import ACTIVITIES, About, AboutTask, AboutWa
 T = TypeVar("T", Blocker, Share)
 
 APART_NS: Final = 1_000  # one tick of Jaeger's clock
-_LATER_NS: Final = (
-    2 * APART_NS
-)  # of two ends the later one: start and duration are cut to ticks, each for itself
+_LATER_NS: Final = 2 * APART_NS  # of two ends the later one: start and duration are cut to ticks, each for itself
 # how long a task may go on after it woke its waiter, and that was still its last act
 LAST_ACT_NS: Final = 50_000
 
@@ -38,9 +36,7 @@ def _wakers(made: Sequence[SpanSpec], pause: Pause) -> list[tuple[int, int]]:
     ]
 
 
-def apart(
-    made: Sequence[SpanSpec], parents: Sequence[int], beside: Mapping[int, int], pause: Pause
-) -> list[int]:
+def apart(made: Sequence[SpanSpec], parents: Sequence[int], beside: Mapping[int, int], pause: Pause) -> list[int]:
     """Return the end of each span, given the parents, and the returns that are siblings (`beside`) of a job."""
     ends = [spec.end_ns for spec in made]
     wakers = _wakers(made, pause)

@@ -50,9 +50,7 @@ class PoolPast:
         known = self._of(pool)
         return known.held[bisect_right(known.ended, start_ns) : bisect_left(known.starts, end_ns)]
 
-    def shares(
-        self, pool: Pool | DeviceLine, start_ns: int, end_ns: int, own_id: int = 0
-    ) -> tuple[list[Share], int]:
+    def shares(self, pool: Pool | DeviceLine, start_ns: int, end_ns: int, own_id: int = 0) -> tuple[list[Share], int]:
         """Return the occupants' shares of a wait for a worker, and the share without a known occupant; longest first.
         Many occupants are merged by name and trace. `own_id` is the waiting job's, which is left out."""
         known = self._of(pool)

@@ -85,9 +85,7 @@ class PoolShares:
         left = parts(self._borders[first + 1] - start_ns, len(at_start)) if before else []
         shares = [
             cut.get(index, self._whole[index]) - had_ns + left_ns
-            for index, had_ns, left_ns in zip(
-                before, self._until[first] if before else (), left, strict=False
-            )
+            for index, had_ns, left_ns in zip(before, self._until[first] if before else (), left, strict=False)
         ]
         since = self._whole[begun:ended]
         for index, ns in cut.items():

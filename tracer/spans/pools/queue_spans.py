@@ -44,9 +44,7 @@ def _started(drawing: Drawing, job: Job, segment: Segment) -> AboutWait:
     if drawing.observed is not None and job.start_ns:
         # the initializer's time is the pool's start-up: only the thread's own start is explained
         started_ns = segment.end_ns - (initializer[1] if initializer is not None else 0)
-        off_cpu = drawing.observed.blocked(
-            segment.kind, job.thread_id, segment.start_ns, started_ns, running=True
-        )
+        off_cpu = drawing.observed.blocked(segment.kind, job.thread_id, segment.start_ns, started_ns, running=True)
     return AboutWait(job.span_id, segment.kind, off_cpu, pool=job.pool, initializer=initializer)
 
 

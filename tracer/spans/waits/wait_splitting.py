@@ -28,10 +28,7 @@ def _made_meanwhile(activity: Activity, wait: Wait) -> list[Wait]:
     born_ns = waker.born_ns
     if not (wait.start_ns < born_ns < wait.cause_ns and waker.waits):
         return [wait]
-    return [
-        wait._replace(cause_ns=born_ns, end_ns=born_ns, by=waker.waits[0].by),
-        wait._replace(start_ns=born_ns),
-    ]
+    return [wait._replace(cause_ns=born_ns, end_ns=born_ns, by=waker.waits[0].by), wait._replace(start_ns=born_ns)]
 
 
 def _collected_late(activity: Activity, wait: Wait) -> list[Wait]:
@@ -49,9 +46,7 @@ def _collected_late(activity: Activity, wait: Wait) -> list[Wait]:
     done_ns, taken_ns = max(job.done_ns, wait.start_ns), job.collector.at_ns
     parts = [
         wait._replace(cause_ns=done_ns, end_ns=done_ns, by=job),
-        wait._replace(
-            kind=WAIT_COLLECT_ORDER, start_ns=done_ns, cause_ns=taken_ns, end_ns=taken_ns, by=job, site=None
-        ),
+        wait._replace(kind=WAIT_COLLECT_ORDER, start_ns=done_ns, cause_ns=taken_ns, end_ns=taken_ns, by=job, site=None),
         wait._replace(start_ns=taken_ns),
     ]
     return [part for part in parts if part.start_ns < part.cause_ns or part is parts[-1]]

@@ -30,9 +30,7 @@ async def victim() -> None:
         await asyncio.get_running_loop().run_in_executor(None, time.sleep, 0.02)
 
 
-@pytest.mark.parametrize(
-    "factory", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"]
-)
+@pytest.mark.parametrize("factory", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
 @pytest.mark.parametrize("hold", [hold_the_loop, compute_on_the_loop])
 def test_the_blocker_of_the_loop_is_named(traced_to: Begin, hold: Any, factory: Any) -> None:
     async def blocker() -> None:
@@ -48,9 +46,7 @@ def test_the_blocker_of_the_loop_is_named(traced_to: Begin, hold: Any, factory: 
         runner.run(main())
     spans.stop()
     trace_id = spans.one("victim").trace_id
-    busy = [
-        span for span in spans.of_kind("wait") if span.trace_id == trace_id and span["wait"] == "loop_busy"
-    ]
+    busy = [span for span in spans.of_kind("wait") if span.trace_id == trace_id and span["wait"] == "loop_busy"]
     assert sum(span.ms for span in busy) == pytest.approx(185, rel=0.2)
     chief = max(busy, key=lambda span: span.ms)
     assert chief["blocker.function"] == hold.__name__

@@ -32,9 +32,7 @@ async def run(work: Callable[[], Any]) -> None:
         work()
 
 
-@pytest.mark.parametrize(
-    "factory", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"]
-)
+@pytest.mark.parametrize("factory", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
 @pytest.mark.parametrize(("work", "name"), [(parse, "parse"), (count, None)])
 def test_a_collection_looks_at_what_keeps_the_loop(
     traced_to: Begin, factory: Any, work: Callable[[], Any], name: str | None
@@ -49,9 +47,7 @@ def test_a_collection_looks_at_what_keeps_the_loop(
     assert block.attributes.get("code.function.name") == name  # what allocates nothing is not looked at
 
 
-def test_what_is_made_in_haste_has_all_of_its_fields(
-    traced_to: Begin, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_is_made_in_haste_has_all_of_its_fields(traced_to: Begin, monkeypatch: pytest.MonkeyPatch) -> None:
     """`made` asks nobody how many there are: a record that has got one more would be too short."""
     found: list[tuple[type[Any], int]] = []
 

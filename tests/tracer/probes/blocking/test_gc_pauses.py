@@ -25,12 +25,7 @@ print("went on")
 def test_collections_in_the_midst_of_ending_requests_leave_the_process_alive() -> None:
     environment = {**os.environ, "OTEL_TRACES_EXPORTER": "none", "PYTHONMALLOC": "debug"}
     ran = subprocess.run(
-        [sys.executable, "-c", PROGRAM],
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
+        [sys.executable, "-c", PROGRAM], env=environment, capture_output=True, text=True, timeout=120, check=False
     )
     assert ran.returncode == 0, ran.stderr
     assert ran.stdout == "went on\n"

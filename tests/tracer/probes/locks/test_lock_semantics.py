@@ -167,13 +167,7 @@ class Account:
 
 
 def test_whose_locks_are_watched(traced_to: Begin) -> None:
-    for which, watched in (
-        ("app", True),
-        ("all", True),
-        ("none", False),
-        (__name__, True),
-        ("other.module", False),
-    ):
+    for which, watched in (("app", True), ("all", True), ("none", False), (__name__, True), ("other.module", False)):
         traced_to(locks=which)
 
         @dataclass
@@ -254,9 +248,7 @@ def test_a_lock_is_nobodys_base(traced_to: Begin) -> None:
 def test_a_manager_of_multiprocessing_starts_in_a_process_without_us(tmp_path: Path, imported: str) -> None:
     program = tmp_path / "program.py"
     program.write_text(MANAGED)
-    ran = subprocess.run(
-        [sys.executable, program, imported], capture_output=True, text=True, timeout=60, check=False
-    )
+    ran = subprocess.run([sys.executable, program, imported], capture_output=True, text=True, timeout=60, check=False)
     assert (ran.returncode, ran.stdout) == (0, "held\n"), ran.stderr
 
 

@@ -157,9 +157,7 @@ def test_who_had_a_lock_that_others_gave_up_waiting_for(traced_to: Begin) -> Non
     spans.stop()
     first, second, last = waits(spans, "lock_wait")
     for one in (first, second):
-        assert (
-            one["blocker.function"] == "test_who_had_a_lock_that_others_gave_up_waiting_for.<locals>.keeper"
-        )
+        assert one["blocker.function"] == "test_who_had_a_lock_that_others_gave_up_waiting_for.<locals>.keeper"
         assert one["blocker.thread"] == "the keeper"
         assert one["lock.waiters"] == 1
     assert last["blocker.function"] is None
@@ -262,12 +260,7 @@ def test_a_signal_of_the_same_request_is_an_edge(traced_to: Begin, what: str) ->
     asleep = next(s for s in waits(spans, "blocking_io") if s["activity"] == waker.span_id)
     run = next(span for span in spans.of_kind("run") if span.name.endswith("signaller"))
     assert asleep.end_ns <= wait.end_ns <= run.end_ns, "ends when it was signalled"
-    words = {
-        "event": "Event.wait",
-        "condition": "Condition.wait",
-        "barrier": "Barrier.wait",
-        "queue": "Queue.get",
-    }
+    words = {"event": "Event.wait", "condition": "Condition.wait", "barrier": "Barrier.wait", "queue": "Queue.get"}
     assert wait["for"].endswith(words.get(what, "Queue.put"))
 
 

@@ -84,9 +84,7 @@ def both(traced_to: Begin, act: Callable[[ProcessPoolExecutor], str]) -> tuple[s
     ],
     ids=["argument", "function", "result", "result's unpickling", "exit", "in the job"],
 )
-def test_what_the_host_is_told_of_a_failure(
-    traced_to: Begin, act: Callable[[ProcessPoolExecutor], str]
-) -> None:
+def test_what_the_host_is_told_of_a_failure(traced_to: Begin, act: Callable[[ProcessPoolExecutor], str]) -> None:
     without, traced = both(traced_to, act)
     assert "/tracer/" not in traced.replace("/tests/tracer/", "/")
     # the same frames; those of this test are at the end of the other call

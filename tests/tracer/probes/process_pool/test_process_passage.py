@@ -98,9 +98,7 @@ def warm(pools: Callable[..., ProcessPoolExecutor]) -> Callable[[int], ProcessPo
 
 
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
-def test_a_sleep_in_the_worker(
-    traced_to: Begin, pools: Callable[..., ProcessPoolExecutor], method: str
-) -> None:
+def test_a_sleep_in_the_worker(traced_to: Begin, pools: Callable[..., ProcessPoolExecutor], method: str) -> None:
     spans = sampled(traced_to)
     pool = pools(context=multiprocessing.get_context(method))
     pool.submit(nap, 0).result()
@@ -111,11 +109,7 @@ def test_a_sleep_in_the_worker(
     told = Amounts(spans)
     assert told.of("blocking_io") == pytest.approx(napped.asleep_ms, rel=0.1)
     chief = told.chief()
-    assert (chief["cause"], chief["culprit"], chief["culprit_file"]) == (
-        "blocking_io",
-        "nap",
-        process_work.__file__,
-    )
+    assert (chief["cause"], chief["culprit"], chief["culprit_file"]) == ("blocking_io", "nap", process_work.__file__)
     assert told.of("unexplained") <= 0.1 * told.wall_ms
     run = spans.one("nap")
     assert run["call"] in ("clock_nanosleep", "nanosleep")
@@ -235,15 +229,11 @@ def test_a_free_worker_that_comes_late_is_no_queue(
     said = told.causes[(told.causes["cause"] == "unexplained") & (told.causes["error_ns"] > 0)]
     assert set(said["evidence"]) == {"inferred"}
     assert said["error_ns"].sum() == pytest.approx(late["error_ns"], abs=len(said))
-    assert told.of("blocking_io") == pytest.approx(
-        napped.asleep_ms, rel=0.1, abs=10 + 2 * late["error_ns"] / 1e6
-    )
+    assert told.of("blocking_io") == pytest.approx(napped.asleep_ms, rel=0.1, abs=10 + 2 * late["error_ns"] / 1e6)
 
 
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
-def test_the_start_of_a_worker(
-    traced_to: Begin, pools: Callable[..., ProcessPoolExecutor], method: str
-) -> None:
+def test_the_start_of_a_worker(traced_to: Begin, pools: Callable[..., ProcessPoolExecutor], method: str) -> None:
     spans = sampled(traced_to)
     with phase("root"):
         submitted_ms = time.perf_counter_ns() / 1e6
@@ -253,17 +243,13 @@ def test_the_start_of_a_worker(
     told = Amounts(spans)
     # the worker took its job between two looks of the sampler, some sweeps before or after it began with it
     error_ms = told.causes.loc[told.causes["cause"] == "pool_startup", "error_ns"].sum() / 1e6
-    assert told.of("pool_startup") == pytest.approx(
-        napped.began_ms - submitted_ms, rel=0.1, abs=20 + 2 * error_ms
-    )
+    assert told.of("pool_startup") == pytest.approx(napped.began_ms - submitted_ms, rel=0.1, abs=20 + 2 * error_ms)
     assert told.of("blocking_io") == pytest.approx(napped.asleep_ms, rel=0.1, abs=20 + 2 * error_ms)
     assert told.of("unexplained") <= 0.1 * told.wall_ms
     assert told.of("pool_startup", "starting a process") > LONG_S * 0.8e3
 
 
-def test_each_worker_is_told_from_the_others(
-    traced_to: Begin, warm: Callable[[int], ProcessPoolExecutor]
-) -> None:
+def test_each_worker_is_told_from_the_others(traced_to: Begin, warm: Callable[[int], ProcessPoolExecutor]) -> None:
     pool = warm(2)
     spans = sampled(traced_to)
 
@@ -282,9 +268,7 @@ def test_each_worker_is_told_from_the_others(
     assert (busy["call_ns"] or 0) < 0.03e9
 
 
-def test_a_job_behind_the_pickling_of_another(
-    traced_to: Begin, warm: Callable[[int], ProcessPoolExecutor]
-) -> None:
+def test_a_job_behind_the_pickling_of_another(traced_to: Begin, warm: Callable[[int], ProcessPoolExecutor]) -> None:
     pool = warm(2)
     spans = sampled(traced_to)
     pickled.clear()
@@ -296,9 +280,7 @@ def test_a_job_behind_the_pickling_of_another(
     ((_, wall_ms),) = pickled
     job = spans.one("job nap")
     (wait,) = [
-        span
-        for span in spans.of_kind("wait")
-        if span["activity"] == job.span_id and span["wait"] == "pool_queue"
+        span for span in spans.of_kind("wait") if span["activity"] == job.span_id and span["wait"] == "pool_queue"
     ]
     assert wait.ms == pytest.approx(wall_ms, rel=0.15)
     assert wait["occupant.names"] == ["pickling for open_parcel"]

@@ -102,10 +102,7 @@ def test_the_waker_and_the_outcome(traced_to: Begin, warm: Callable[[int], Proce
     (root,) = [span for span in spans.of_kind("task") if span["root"]]
     waits = [span for span in spans.of_kind("wait") if span["activity"] == root.span_id and span.ms > 1]
     assert [span["waker.name"] for span in waits if span["wait"] == "await"] in (["nap"], ["nap", "fail"])
-    assert {span.name: span["outcome"] for span in spans.of_kind("job")} == {
-        "job nap": "ok",
-        "job fail": "error",
-    }
+    assert {span.name: span["outcome"] for span in spans.of_kind("job")} == {"job nap": "ok", "job fail": "error"}
 
 
 def test_cpu_of_the_workers(traced_to: Begin, warm: Callable[[int], ProcessPoolExecutor]) -> None:
@@ -123,9 +120,7 @@ def test_cpu_of_the_workers(traced_to: Begin, warm: Callable[[int], ProcessPoolE
     causes = analysis.attribute(analysis.load_traces(spans.output))
     amounts = causes.groupby(["cause", "evidence"])["amount_ns"].sum() / 1e6
     assert amounts["compute", "observed"] == pytest.approx(100, rel=0.15)
-    asleep_there = (causes["culprit"] == "nap") | causes["detail"].str.startswith(
-        "blocked in a worker process"
-    )
+    asleep_there = (causes["culprit"] == "nap") | causes["detail"].str.startswith("blocked in a worker process")
     asleep_ms = causes.loc[asleep_there & (causes["cause"] != "cpu_wait"), "amount_ns"].sum() / 1e6
     assert asleep_ms == pytest.approx(100, rel=0.15)
 
@@ -157,9 +152,7 @@ def test_a_job_that_is_cancelled_and_a_pool_that_breaks(traced_to: Begin) -> Non
     assert spans.one("job die")["outcome"] == "error"
 
 
-def test_work_outside_any_request_still_occupies(
-    traced_to: Begin, warm: Callable[[int], ProcessPoolExecutor]
-) -> None:
+def test_work_outside_any_request_still_occupies(traced_to: Begin, warm: Callable[[int], ProcessPoolExecutor]) -> None:
     pool = warm(1)
     spans = traced_to()
     background = pool.submit(nap, NAP_S)
@@ -173,9 +166,7 @@ def test_work_outside_any_request_still_occupies(
     assert len(spans.of_kind("run")) == 1
 
 
-def test_shutdown_waits_for_the_last_job(
-    traced_to: Begin, warm: Callable[[int], ProcessPoolExecutor]
-) -> None:
+def test_shutdown_waits_for_the_last_job(traced_to: Begin, warm: Callable[[int], ProcessPoolExecutor]) -> None:
     pool = warm(1)
     spans = traced_to()
     with phase("root"):

@@ -106,11 +106,7 @@ def test_requests_do_not_mix(traced_to: Begin) -> None:
     roots = [span for span in spans.of_kind("task") if span["root"]]
     assert len({root.trace_id for root in roots}) == len(roots) == 20
     for root in roots:
-        waits = [
-            span
-            for span in spans.of_kind("wait")
-            if span.trace_id == root.trace_id and span["wait"] == "await"
-        ]
+        waits = [span for span in spans.of_kind("wait") if span.trace_id == root.trace_id and span["wait"] == "await"]
         assert len([span for span in waits if span["waker"] == "timer"]) == 1
 
 
@@ -161,12 +157,8 @@ def test_nothing_of_a_request_but_its_shape_is_recorded(traced_to: Begin) -> Non
         return body["password"]
 
     async def main() -> None:
-        async with httpx.AsyncClient(
-            transport=httpx.ASGITransport(app=app), base_url="http://test"
-        ) as client:
-            await client.post(
-                "/login", json={"password": "hunter2"}, headers={"authorization": "Bearer s3cret"}
-            )
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://test") as client:
+            await client.post("/login", json={"password": "hunter2"}, headers={"authorization": "Bearer s3cret"})
 
     spans = traced_to()
     asyncio.run(main())

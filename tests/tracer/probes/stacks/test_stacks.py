@@ -55,9 +55,7 @@ print(len(seen))
 
 
 def test_a_process_full_of_threads_goes_on_while_it_is_looked_at() -> None:
-    ran = subprocess.run(
-        [sys.executable, "-c", PROGRAM], capture_output=True, text=True, timeout=60, check=False
-    )
+    ran = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, timeout=60, check=False)
     assert ran.returncode == 0, ran.stderr
     assert int(ran.stdout) > 2
 
@@ -76,12 +74,8 @@ class Looks:
         return found
 
 
-@pytest.mark.parametrize(
-    "factory", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"]
-)
-def test_who_called_the_loop_is_not_where_a_callback_is(
-    factory: Callable[[], asyncio.AbstractEventLoop],
-) -> None:
+@pytest.mark.parametrize("factory", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
+def test_who_called_the_loop_is_not_where_a_callback_is(factory: Callable[[], asyncio.AbstractEventLoop]) -> None:
     looks = Looks()
 
     async def main() -> None:

@@ -37,9 +37,7 @@ def test_a_thread_that_was_looked_at_is_let_go() -> None:
     assert len(looks) == 1
 
 
-@pytest.mark.parametrize(
-    ("looked_at", "told"), [(7, "parse"), (6, "here")], ids=["this run", "an earlier one"]
-)
+@pytest.mark.parametrize(("looked_at", "told"), [(7, "parse"), (6, "here")], ids=["this run", "an earlier one"])
 def test_what_a_collection_showed_of_c_code_counts_as_a_look(looked_at: int, told: str) -> None:
     def here() -> None:
         _Seen(7, loop.sample).look(loop, 20_000_000)

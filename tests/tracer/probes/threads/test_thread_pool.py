@@ -110,10 +110,7 @@ def test_a_job_that_fails_and_one_never_begun(traced_to: Begin) -> None:
             first.result()
     spans.stop()
     outcomes = {span.name: span["outcome"] for span in spans.of_kind("job") if span["outcome"] != "ok"}
-    assert outcomes == {
-        "job test_a_job_that_fails_and_one_never_begun.<locals>.fail": "error",
-        "job nap": "cancelled",
-    }
+    assert outcomes == {"job test_a_job_that_fails_and_one_never_begun.<locals>.fail": "error", "job nap": "cancelled"}
 
 
 def test_a_pool_that_is_shut_down_refuses_as_ever(traced_to: Begin) -> None:
@@ -184,9 +181,7 @@ def test_a_limiter_delays_the_job_it_lets_in_late(traced_to: Begin) -> None:
     asyncio.run(main())
     spans.stop()
     first, second = spans.named("job nap")
-    assert second.start_ns >= spans.named("nap")[0].end_ns, (
-        "the second job had its token before the first ended"
-    )
+    assert second.start_ns >= spans.named("nap")[0].end_ns, "the second job had its token before the first ended"
     held = [
         span
         for span in spans.of_kind("wait")

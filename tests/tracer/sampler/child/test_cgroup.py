@@ -11,15 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from whywait.tracer.sampler.child.cgroup import (
-    CpuGroups,
-    Hierarchy,
-    Quota,
-    Throttled,
-    hierarchy,
-    quota_v2,
-    stat_of,
-)
+from whywait.tracer.sampler.child.cgroup import CpuGroups, Hierarchy, Quota, Throttled, hierarchy, quota_v2, stat_of
 
 PID = 4242
 STAT_V1 = "nr_periods 812\nnr_throttled 201\nthrottled_time 15230485112\nnr_bursts 0\nburst_time 0\n"
@@ -35,21 +27,20 @@ MOUNTS_V1 = (
     "36 31 0:33 / /sys/fs/cgroup/cpu,cpuacct rw,nosuid,nodev shared:14 - cgroup cgroup rw,cpu,cpuacct\n"
     "37 31 0:34 / /sys/fs/cgroup/cpuset rw,nosuid,nodev shared:15 - cgroup cgroup rw,cpuset\n"
 )
-GROUPS_V1 = "9:cpuset:/\n4:cpu,cpuacct:/system.slice/predictor.service\n1:name=systemd:/system.slice\n0::/system.slice\n"
-MOUNTS_DOCKER_V1 = "812 800 0:30 /docker/9f2c /sys/fs/cgroup/cpu,cpuacct ro,nosuid master:14 - cgroup cgroup rw,cpu,cpuacct\n"
-GROUPS_DOCKER_V1 = "4:cpu,cpuacct:/docker/9f2c\n"
-MOUNTS_V2 = (
-    "31 24 0:27 / /sys/fs/cgroup rw,nosuid,nodev,noexec,relatime shared:9 - cgroup2 cgroup2 rw,nsdelegate\n"
+GROUPS_V1 = (
+    "9:cpuset:/\n4:cpu,cpuacct:/system.slice/predictor.service\n1:name=systemd:/system.slice\n0::/system.slice\n"
 )
+MOUNTS_DOCKER_V1 = (
+    "812 800 0:30 /docker/9f2c /sys/fs/cgroup/cpu,cpuacct ro,nosuid master:14 - cgroup cgroup rw,cpu,cpuacct\n"
+)
+GROUPS_DOCKER_V1 = "4:cpu,cpuacct:/docker/9f2c\n"
+MOUNTS_V2 = "31 24 0:27 / /sys/fs/cgroup rw,nosuid,nodev,noexec,relatime shared:9 - cgroup2 cgroup2 rw,nsdelegate\n"
 
 
 def machine(root: Path, groups: str, mounts: str, files: Mapping[str, str]) -> CpuGroups:
     """The groups of a process on a machine that has these files."""
     of_process = {f"proc/{PID}/cgroup": groups, f"proc/{PID}/mountinfo": mounts}
-    for name, content in {
-        **of_process,
-        **{f"sys/fs/cgroup/{name}": text for name, text in files.items()},
-    }.items():
+    for name, content in {**of_process, **{f"sys/fs/cgroup/{name}": text for name, text in files.items()}}.items():
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text(content)
     found = CpuGroups(PID, str(root))

@@ -9,14 +9,7 @@ import pytest
 
 from whywait.tracer.sampler.child.cpu_usage import CpuUse
 from whywait.tracer.sampler.child.mapped_library import Libraries, code_ranges, library_name
-from whywait.tracer.sampler.child.proc_stat import (
-    Process,
-    Processes,
-    busy_of,
-    is_sibling,
-    stat_of,
-    used_ticks,
-)
+from whywait.tracer.sampler.child.proc_stat import Process, Processes, busy_of, is_sibling, stat_of, used_ticks
 from whywait.tracer.sampler.cpu_history import CpuPast, Interval
 from whywait.tracer.sampler.process import Header
 from whywait.tracer.sampler.shared import cpu_records
@@ -83,26 +76,7 @@ class Machine:
 
 
 def stat_line(number: int, name: str, ticks: int, cpu: int, started: int = 777) -> bytes:
-    fields = [
-        "R",
-        "1",
-        "1",
-        "1",
-        "0",
-        "-1",
-        "4194304",
-        "0",
-        "0",
-        "0",
-        "0",
-        str(ticks),
-        "0",
-        "0",
-        "0",
-        "20",
-        "0",
-        "3",
-    ]
+    fields = ["R", "1", "1", "1", "0", "-1", "4194304", "0", "0", "0", "0", str(ticks), "0", "0", "0", "20", "0", "3"]
     fields += ["0", str(started), "1", "1"] + ["0"] * 14 + [str(cpu)] + ["0"] * 12
     return f"{number} ({name}) {' '.join(fields)}\n".encode()
 

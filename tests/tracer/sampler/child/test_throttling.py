@@ -152,9 +152,7 @@ def test_it_lies_where_one_who_computes_was_held_back(group: str) -> None:
         throttling.find()
         time.sleep(0.003)
         now_ns, before = time.perf_counter_ns(), len(told)
-        throttling.look(
-            now_ns, now_ns
-        )  # it is not in that group: where it is late, that is for another reason
+        throttling.look(now_ns, now_ns)  # it is not in that group: where it is late, that is for another reason
         if now_ns - looked_ns < 10_000_000:
             surely += told[before:]
         looked_ns = now_ns

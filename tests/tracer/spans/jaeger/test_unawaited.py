@@ -30,9 +30,7 @@ def task(number: int, start_ms: float, end_ms: float, spawner: int = 0, root: Ro
     return _span(f"task {number}", number, spawner, start_ms, end_ms, about)
 
 
-def job_span(
-    number: int, start_ms: float, end_ms: float, parent: int = ROOT, spawner: int = ROOT
-) -> SpanSpec:
+def job_span(number: int, start_ms: float, end_ms: float, parent: int = ROOT, spawner: int = ROOT) -> SpanSpec:
     return _span(f"job {number}", number, parent, start_ms, end_ms, AboutJob(number, Spawner(spawner)))
 
 
@@ -118,9 +116,7 @@ def test_who_spawned_the_one_that_was_waited_for_stays() -> None:
 
 
 def test_who_had_the_lock_was_not_waited_for() -> None:
-    found = drawn(
-        task(FIRST, 0, 50.01, ROOT), wait(2, 1, 50, FIRST, blockers=[Blocker("holder", None, 0, 0, 49 * MS)])
-    )
+    found = drawn(task(FIRST, 0, 50.01, ROOT), wait(2, 1, 50, FIRST, blockers=[Blocker("holder", None, 0, 0, 49 * MS)]))
     assert kinds(found) == {"task 1": "producer", "task 20": "consumer"}
     assert path(found) == {"task 1": 51, "wait 2": 49}
 
@@ -138,12 +134,8 @@ def test_it_hangs_below_nothing_of_the_hosts() -> None:
     """The host's spans cannot be made producers; what was waited for stays below them."""
     asked = [job_span(FIRST, 0, 95)]
     run = run_span(FIRST, 0, 95)
-    awaited, alone = (
-        job_span(number, 10, end_ms, HOSTS, FIRST) for number, end_ms in ((SECOND, 40), (THIRD, 60))
-    )
-    found = drawn(
-        asked, run, wait(2, 1, 95, FIRST), awaited, alone, wait(3, 11, 40, SECOND, of=FIRST, parent=HOSTS)
-    )
+    awaited, alone = (job_span(number, 10, end_ms, HOSTS, FIRST) for number, end_ms in ((SECOND, 40), (THIRD, 60)))
+    found = drawn(asked, run, wait(2, 1, 95, FIRST), awaited, alone, wait(3, 11, 40, SECOND, of=FIRST, parent=HOSTS))
     assert kinds(found) == {"run 20": "producer", "job 40": "consumer"}
     assert (found["job 30"].parent_id, found["job 40"].parent_id) == (HOSTS, 21)
 

@@ -17,11 +17,7 @@ def pool_of(holds: list[tuple[int, int, int]]) -> Pool:
     pool = Pool(1, "pool", 2, 0, None)
     for number, (start_ns, length_ns, thread_id) in enumerate(holds):
         one = Occupancy(f"job {number}", 1, number + 1, None)
-        one.start_ns, one.end_ns, one.thread_id = (
-            start_ns,
-            start_ns + length_ns if length_ns else 0,
-            thread_id,
-        )
+        one.start_ns, one.end_ns, one.thread_id = (start_ns, start_ns + length_ns if length_ns else 0, thread_id)
         pool.occupancies.append(one)
     return pool
 

@@ -11,9 +11,7 @@ from whywait.tracer.spans.segments import queue_segments
 QUEUE, HANDOVER = WAIT_POOL_QUEUE, WAIT_POOL_HANDOVER
 
 
-def segments(
-    size: int, held: list[tuple[int, int]], *, born: int, idle_since: int, start: int
-) -> list[object]:
+def segments(size: int, held: list[tuple[int, int]], *, born: int, idle_since: int, start: int) -> list[object]:
     """Of a job that a worker took which had been idle since then; `held` are the other jobs' runs."""
     pool = Pool(1, "pool", size, 0, None)
     for number, (begin, end) in enumerate(held):
