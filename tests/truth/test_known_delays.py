@@ -174,7 +174,10 @@ def test_a_thread_that_collects_waits_for_its_jobs(found: Analysis) -> None:
     rows = rows_of(found, "GET /threaded")
     truth_ms, rounds = queued_ms(seen["threaded"])
     assert rounds >= 1  # 8 jobs, 4 workers
-    assert amount_ms(rows, "pool_queue") == pytest.approx(truth_ms, rel=0.05, abs=2.0)
+    assert amount_ms(rows, "pool_queue") == pytest.approx(truth_ms, rel=0.05, abs=2.0), (
+        seen["threaded"],
+        rows.groupby("cause")["amount_ns"].sum().to_dict(),
+    )
 
 
 def test_a_clean_idle_service_accuses_nobody(found: Analysis) -> None:
