@@ -2,6 +2,7 @@
 
 built      the sources, by way of an sdist: a wheel
 installed  an environment with that wheel and with another distribution whose module is called `tracer`
+base       an environment with that wheel, what it requires without extras, and uvicorn: no pandas, no typer
 """
 
 import json
@@ -13,14 +14,18 @@ import sysconfig
 import tarfile
 import venv
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from importlib.metadata import Distribution, distribution
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from testbed.service import free_port, get, wait_until_up
 from tests.tracer.conftest import Span, read
+from whywait import __version__, commands
 
 ROOT = Path(__file__).parent.parent
 
@@ -86,6 +91,49 @@ def installed(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     uvicorn.write_text(f"#!{python}\nfrom uvicorn.main import main\nmain()\n")
     uvicorn.chmod(0o755)
     return home / "bin"
+
+
+def required(names: Iterable[str]) -> dict[str, Distribution]:
+    """The distributions of these names and all that they require without extras, as installed for the tests."""
+    found: dict[str, Distribution] = {}
+    ahead = [canonicalize_name(name) for name in names]
+    while ahead:
+        name = ahead.pop()
+        if name in found:
+            continue
+        found[name] = distribution(name)
+        needs = map(Requirement, found[name].requires or ())
+        ahead += [
+            canonicalize_name(one.name) for one in needs if one.marker is None or one.marker.evaluate({"extra": ""})
+        ]
+    return found
+
+
+@pytest.fixture(scope="module")
+def base(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The `bin` of a fresh environment for `pip install whywait`, beside a service that has uvicorn."""
+    home = tmp_path_factory.mktemp("base")
+    venv.create(home, symlinks=True, with_pip=False)
+    (packages,) = home.glob("lib/python*/site-packages")
+    needed = required(["whywait", "uvicorn"])
+    del needed["whywait"]
+    for path in (path for one in needed.values() for path in one.files or ()):
+        if ".." not in path.parts and path.suffix != ".pyc":  # scripts; compiled files
+            (packages / path).parent.mkdir(parents=True, exist_ok=True)
+            (packages / path).symlink_to(path.locate())
+    pip = (sys.executable, "-m", "pip", "--python", home / "bin" / "python", "install", "--quiet")
+    run(*pip, "--no-index", "--no-deps", built, cwd=home)
+    run(*pip[:-2], "check", cwd=home)
+    return home / "bin"
+
+
+def said_by(bin_: Path, folder: Path, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """What a command says, typed in a shell without this checkout in sight."""
+    clean = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    return subprocess.run(
+        [bin_ / words[0], *words[1:]], cwd=folder, capture_output=True, text=True, timeout=120,
+        env={**clean, "PATH": f"{bin_}:{os.environ['PATH']}", **environment},
+    )  # fmt: skip
 
 
 def other_distribution(folder: Path) -> Path:
@@ -215,3 +263,153 @@ def test_the_demo_is_not_installed(installed: Path, tmp_path: Path) -> None:
     run(installed / "python", "-c", "import whywait.tracer.session", cwd=tmp_path)
     found = "import importlib.util, sys; sys.exit(importlib.util.find_spec('demo_service') is not None)"
     run(installed / "python", "-c", found, cwd=tmp_path)
+
+
+WORK = """
+import whywait
+
+@whywait.traced
+def work(): pass
+
+for _ in range(3): work()
+print("served")
+"""
+
+ASGI = """
+from whywait import traced
+
+@traced
+async def answer(send):
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": b"served"})
+
+async def app(scope, receive, send):
+    if scope["type"] == "http":
+        await answer(send)
+"""
+
+
+def test_the_base_environment_has_nothing_of_the_extras(base: Path, tmp_path: Path) -> None:
+    for module in ("pandas", "numpy", "pyarrow", "typer", "rich", "plotly", "jinja2"):
+        assert said_by(base, tmp_path, "python", "-c", f"import {module}").returncode == 1, module
+
+
+@pytest.mark.parametrize("words", [[], ["--help"], ["-h"]], ids=" ".join)
+def test_the_base_install_has_help_for_every_command(base: Path, tmp_path: Path, words: list[str]) -> None:
+    done = said_by(base, tmp_path, "whywait", *words)
+    # no word at all is shown the help and refused, as with the extra
+    assert (done.returncode, done.stdout if not words else done.stderr) == (0 if words else 2, "")
+    here, extra = (done.stdout or done.stderr).split("pip install 'whywait[analysis]'")
+    assert all(f"\n  {name} " in here for name in commands.BASE)
+    assert all(f"\n  {name} " in extra for name in commands.ANALYSIS)
+
+
+def test_the_base_install_knows_its_version_and_examines_the_machine(base: Path, tmp_path: Path) -> None:
+    done = said_by(base, tmp_path, "whywait", "--version")
+    assert (done.returncode, done.stdout) == (0, f"whywait {__version__}\n")
+    done = said_by(base, tmp_path, "whywait", "doctor", "--json")
+    assert done.returncode in (0, 1), done.stderr
+    assert json.loads(done.stdout)["checks"]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["report", "traces"], "report needs the analysis extra"),
+        (["reprot"], "Did you mean report?"),
+        (["report", "--help"], "report needs the analysis extra"),
+        (["--wrong"], "there is no command '--wrong'"),
+    ],
+    ids=" ".join,
+)
+def test_a_word_of_the_extra_or_a_wrong_one_names_the_extra(
+    base: Path, tmp_path: Path, words: list[str], said: str
+) -> None:
+    done = said_by(base, tmp_path, "whywait", *words)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert said in done.stderr
+    assert "pip install 'whywait[analysis]'" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_the_extra_may_lack_one_of_its_parts(base: Path, tmp_path: Path) -> None:
+    """A service that has typer of its own, through fastapi[standard], has not pandas by that."""
+    code = f"""
+import sys
+sys.path.append({sysconfig.get_path("purelib")!r})
+sys.modules["pandas"] = None
+from whywait.tracer.cli import main
+sys.exit(main(["report", "traces"]))
+"""
+    done = said_by(base, tmp_path, "python", "-c", code)
+    assert done.returncode == 2
+    assert "report needs the analysis extra" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_run_ends_with_one_line_on_what_to_do_next(base: Path, tmp_path: Path) -> None:
+    (tmp_path / "work.py").write_text(WORK)
+    done = said_by(base, tmp_path, "whywait", "run", "--", "python", "work.py")
+    assert (done.returncode, done.stdout) == (0, "served\n")
+    first, last = done.stderr.splitlines()
+    assert first == f"whywait: traces go to {tmp_path / 'traces'}"
+    assert last.startswith(f"whywait: 3 requests traced, in {tmp_path / 'traces'}. Next: whywait report traces ")
+    assert len(list((tmp_path / "traces").iterdir())) == 1
+
+
+def test_the_line_counts_the_requests_of_every_process_and_leaves_no_file(base: Path, tmp_path: Path) -> None:
+    (tmp_path / "work.py").write_text(WORK)
+    children = "import subprocess, sys; [subprocess.run([sys.executable, 'work.py']) for _ in range(2)]; import work"
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    words = ["whywait", "run", "-o", "out", "--", "python", "-c", children]
+    done = said_by(base, tmp_path, *words, TMPDIR=str(temporary))
+    assert [line for line in done.stderr.splitlines() if "traced, in" in line] == done.stderr.splitlines()[-1:]
+    assert "whywait: 9 requests traced" in done.stderr
+    assert list(temporary.iterdir()) == []
+    # a start script is no Python process: the service that it starts has the last word
+    done = said_by(base, tmp_path, *words[:5], "sh", "-c", "python -c pass; python work.py; true")
+    assert done.stderr.count("requests traced, in") == done.stderr.count("requests") == 1
+
+
+def test_a_run_without_requests_says_what_to_mark(base: Path, tmp_path: Path) -> None:
+    done = said_by(base, tmp_path, "whywait", "run", "--", "python", "-c", "pass")
+    assert "no requests were traced" in done.stderr.splitlines()[-1]
+    assert "@whywait.traced" in done.stderr.splitlines()[-1]
+
+
+def test_with_a_collector_the_lines_say_so_without_its_password(base: Path, tmp_path: Path) -> None:
+    (tmp_path / "work.py").write_text(WORK)
+    address = f"127.0.0.1:{free_port()}"
+    done = said_by(
+        base, tmp_path, "whywait", "run", "--service-name", "shop", "--", "python", "work.py",
+        OTEL_EXPORTER_OTLP_ENDPOINT=f"http://me:hunter2@{address}", OTEL_EXPORTER_OTLP_TIMEOUT="1",
+    )  # fmt: skip
+    assert done.stderr.startswith(f"whywait: traces go to http://{address}\n")
+    assert f"3 requests traced, sent to http://{address}" in done.stderr.splitlines()[-1]
+    assert "whywait report JAEGER_URL --service shop" in done.stderr.splitlines()[-1]
+    assert "me:hunter2@" not in "".join(line for line in done.stderr.splitlines() if line.startswith("whywait"))
+    assert not (tmp_path / "traces").exists()
+
+
+@pytest.mark.parametrize("output", [[], ["--output", "/proc/traces"]], ids=["default", "named"])
+def test_where_no_file_can_be_written_the_service_runs(base: Path, tmp_path: Path, output: list[str]) -> None:
+    """/proc takes no file of anybody, not even of root; nor does it as the folder of temporary files."""
+    (tmp_path / "app.py").write_text(ASGI)
+    port = free_port()
+    command = [
+        base / "whywait", "run", *output, "--", base / "python", "-m", "uvicorn", "--app-dir", tmp_path, "app:app",
+        "--port", str(port), "--log-level", "warning",
+    ]  # fmt: skip
+    environment = {**os.environ, "TMPDIR": "/proc", "PYTHONPATH": ""}
+    process = subprocess.Popen(command, cwd="/proc", env=environment, stderr=subprocess.PIPE)
+    try:
+        wait_until_up(process, f"http://127.0.0.1:{port}")
+        assert get(f"http://127.0.0.1:{port}") == "served"
+    finally:
+        process.send_signal(signal.SIGTERM)
+        _, said = process.communicate(timeout=30)
+    assert process.returncode == -signal.SIGTERM
+    (line,) = said.decode().splitlines()
+    assert "cannot write traces to /proc/traces" in line
+    assert "The service runs without whywait" in line

@@ -1,14 +1,17 @@
 """The `whywait` command. `run` and `doctor` need only the base install; the other commands the analysis extra."""
 
 import argparse
+import difflib
 import os
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Final
 
+from whywait import __version__, commands
+from whywait.tracer import run_summary
 from whywait.tracer.config import ConfigError, output_file
 
 _AUTOSTART: Final = Path(__file__).parent / "autostart"
@@ -25,18 +28,48 @@ def main(argv: Sequence[str] | None = None) -> int:
         from whywait.tracer.doctor.cli import main as doctor
 
         return doctor(arguments[1:])
+    if arguments == ["--version"]:
+        print(f"whywait {__version__}")
+        return 0
+    return _of_analysis(arguments)
+
+
+def _of_analysis(arguments: list[str]) -> int:
+    why = "no installed distribution names it"
     for entry in entry_points(group="whywait.commands"):
         try:
-            command = entry.load()
+            return int(entry.load()(arguments))
         except ImportError as error:
-            return _refuse(
-                f"whywait: {' '.join(arguments[:1]) or 'the help'} needs the analysis extra, which "
-                f"cannot be imported ({error}). Install it: pip install 'whywait[analysis]'. {_HERE}"
-            )
-        return int(command(arguments))
-    return _refuse(
-        f"whywait: no installed distribution names the command {' '.join(arguments[:1])!r}. Reinstall whywait: pip "
-        f"install 'whywait[analysis]'. {_HERE}"
+            why = str(error)
+    if not arguments:
+        return _refuse(_help())
+    if arguments[0] in ("--help", "-h"):
+        print(_help())
+        return 0
+    return _refuse(_missing(arguments[0], why))
+
+
+def _missing(word: str, why: str) -> str:
+    """Say what the base install lacks for this word."""
+    if word in commands.ANALYSIS:
+        return f"whywait: {word} needs the analysis extra ({why}). Install it: {commands.INSTALL}. {_HERE}"
+    near = difflib.get_close_matches(word, [*commands.BASE, *commands.ANALYSIS], n=1)
+    meant = f" Did you mean {near[0]}?" if near else ""
+    return (
+        f"whywait: there is no command {word!r}.{meant} {', '.join(commands.ANALYSIS)} need the analysis extra "
+        f"({why}): {commands.INSTALL}. {_HERE}"
+    )
+
+
+def _help() -> str:
+    def listed(some: Mapping[str, str]) -> str:
+        return "\n".join(f"  {name:<10} {said}" for name, said in some.items())
+
+    return (
+        f"whywait {__version__}: shows why an async Python request was slow, with evidence.\n\n"
+        f"Usage: whywait COMMAND [OPTIONS]\n\n{listed(commands.BASE)}\n\n"
+        f"With the analysis extra, which is not installed here ({commands.INSTALL}):\n{listed(commands.ANALYSIS)}\n\n"
+        f"{commands.FIRST_STEPS}\n{commands.EXIT_CODES}"
     )
 
 
@@ -54,14 +87,16 @@ def run(arguments: list[str]) -> int:
     program = shutil.which(command[0])
     if program is None:
         return _refuse(f"whywait run: {command[0]!r} was not found on PATH; is its environment active?")
-    environment = _environment(options.output, options.service_name)
-    output = environment.get("WHYWAIT_OUTPUT")
+    environment = dict(os.environ)
     try:
-        _check_output(output)
+        targets = _targets(options.output, environment)
     except ConfigError as error:
-        return _refuse(f"whywait run: {error}")
-    if output:
-        print(f"whywait: traces go to {output}", file=sys.stderr, flush=True)
+        print(f"whywait run: {error}", file=sys.stderr, flush=True)
+        targets = []
+    else:
+        print(f"whywait: traces go to {' and to '.join(targets)}", file=sys.stderr, flush=True)
+    if targets:
+        _trace(environment, options.service_name)
     os.execvpe(program, command, environment)  # noqa: S606 - running the user's command is the purpose
 
 
@@ -82,34 +117,44 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _environment(output: str | None, service_name: str | None) -> dict[str, str]:
-    environment = dict(os.environ)
-    if output is None and not _exports_elsewhere(environment):
+def _targets(output: str | None, environment: dict[str, str]) -> list[str]:
+    """Return where the traces go, and set WHYWAIT_OUTPUT. Raises `ConfigError` if there is nowhere to write them."""
+    collector = run_summary.collector(environment)
+    targets = [collector] if collector else []
+    if output is None and not targets:
         output = "traces"
-    if output is not None:
-        environment["WHYWAIT_OUTPUT"] = os.path.abspath(output)
+    environment.pop("WHYWAIT_OUTPUT", None)
+    if output is None:
+        return targets
+    output = os.path.abspath(output)
+    try:
+        _check_output(output)
+    except ConfigError as error:
+        if not targets:
+            raise ConfigError(f"{error}. The service runs without whywait") from error
+        return [f"{collector}, and not to a file ({error})"]
+    environment["WHYWAIT_OUTPUT"] = output
+    return [output, *targets]
+
+
+def _trace(environment: dict[str, str], service_name: str | None) -> None:
     if service_name is not None:
         environment["WHYWAIT_SERVICE_NAME"] = service_name
     environment["WHYWAIT_AUTOSTART"] = "1"
+    environment[run_summary.RUN] = run_summary.new_run()
     # Python imports `sitecustomize` from here in every process of the service, workers included
     paths = [str(_AUTOSTART), *filter(None, environment.get("PYTHONPATH", "").split(os.pathsep))]
     environment["PYTHONPATH"] = os.pathsep.join(paths)
-    return environment
 
 
-def _exports_elsewhere(environment: dict[str, str]) -> bool:
-    return bool(environment.get("OTEL_EXPORTER_OTLP_ENDPOINT") or environment.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"))
-
-
-def _check_output(output: str | None) -> None:
-    if output is None:
-        return
+def _check_output(output: str) -> None:
+    """A disk that cannot be written to must not stop the service, but it is said before the first request."""
     folder = output_file(Path(output), 0).parent
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ConfigError(f"cannot write traces to {output}: {error.strerror}; choose another --output") from error
-    if not os.access(folder, os.W_OK):
+    if not os.access(folder, os.W_OK | os.X_OK):
         raise ConfigError(f"cannot write traces to {output}: no permission; choose another --output")
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 MS_NS = 1_000_000
 KEEP_ALL = "all"
 KEEP_SLOW = "slow"
+REDACT_SECRETS, REDACT_PARAMETERS, REDACT_NOTHING = "secrets", "parameters", "nothing"
 _ON = ("1", "true", "yes", "on")
 _OFF = ("0", "false", "no", "off")
 
@@ -40,6 +41,9 @@ class Config:
     slow_ns: int | None = None
     slow_quantile: float = 0.95
     keep_share: float = 0.01
+    # what of a request's values is removed where it may be a secret: "secrets" (docs/in-your-process/privacy.md),
+    # "parameters": also what a route's parameters are in paths, or "nothing"
+    redact: str = REDACT_SECRETS
 
 
 def from_environment(environ: Mapping[str, str] = os.environ) -> Config:
@@ -64,8 +68,14 @@ def _keeping(config: Config, environ: Mapping[str, str]) -> Config:
     keep = environ.get("WHYWAIT_KEEP", "").strip().lower() or config.keep
     if keep not in {KEEP_ALL, KEEP_SLOW}:
         raise ConfigError(f"WHYWAIT_KEEP is {keep!r}; expected {KEEP_ALL} or {KEEP_SLOW}")
+    redact = environ.get("WHYWAIT_REDACT", "").strip().lower() or config.redact
+    redact = REDACT_SECRETS if redact in _ON else REDACT_NOTHING if redact in _OFF else redact
+    if redact not in {REDACT_SECRETS, REDACT_PARAMETERS, REDACT_NOTHING}:
+        raise ConfigError(
+            f"WHYWAIT_REDACT is {redact!r}; expected {REDACT_SECRETS}, {REDACT_PARAMETERS} or {REDACT_NOTHING}"
+        )
     return replace(
-        config, keep=keep, slow_ns=_milliseconds(environ, "WHYWAIT_SLOW_MS", "250"),
+        config, keep=keep, redact=redact, slow_ns=_milliseconds(environ, "WHYWAIT_SLOW_MS", "250"),
         slow_quantile=_fraction(environ, "WHYWAIT_SLOW_QUANTILE", config.slow_quantile),
         keep_share=_fraction(environ, "WHYWAIT_KEEP_SHARE", config.keep_share),
     )  # fmt: skip

@@ -11,6 +11,7 @@ from opentelemetry.sdk.trace import SpanProcessor
 from opentelemetry.sdk.trace import Tracer as SdkTracer
 
 from whywait import __version__
+from whywait.tracer import run_summary
 from whywait.tracer.config import Config, ConfigError, from_environment
 from whywait.tracer.export import metrics, provider
 from whywait.tracer.export.exporter_thread import Outlet
@@ -170,6 +171,7 @@ def stop() -> None:
         session, _process.session = _process.session, None
         if session is not None:
             session.close()
+            run_summary.add(session.recorder.totals.decisions())
 
 
 def is_active() -> bool:

@@ -9,28 +9,22 @@ import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
-from importlib.metadata import version
 from typing import Annotated, Any, Final
 
 import typer
 from rich.table import Table
 
+from whywait import __version__, commands
 from whywait.analysis.causes import INFO
 from whywait.analysis.cli.streams import ReaderGone, console, examples
 from whywait.analysis.errors import InputError
 from whywait.analysis.text import safe
 
-_EPILOG = """\b
-From a service to its answer:
-  whywait doctor                              what whywait can observe here
-  whywait run -- uvicorn app:app              traces go to ./traces
-  whywait report traces --html report.html    why requests were slow, who delayed them, what to change
-  whywait diff before after                   what changed between two runs
-
+_EPILOG: Final = f"""\b
+{commands.FIRST_STEPS}
 Completion: whywait --install-completion.  Colours: none in a pipe or with NO_COLOR set.
 
-Exit codes: 0 success; 1 negative result (doctor: something is missing; diff --fail-if-slower: slower); 2 bad input or arguments; 130
-interrupted.
+{commands.EXIT_CODES}
 """
 _LONGEST_MESSAGE: Final = 2000
 _PASSED_ON: Final = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
@@ -38,7 +32,7 @@ _PASSED_ON: Final = {"allow_extra_args": True, "ignore_unknown_options": True, "
 
 def _show_version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"whywait {version('whywait')}")
+        typer.echo(f"whywait {__version__}")
         raise typer.Exit()
 
 
@@ -99,29 +93,16 @@ _HERE: Final[dict[str, tuple[Callable[..., Any], str]]] = {
     "run": (_run, examples("whywait run -- uvicorn app:app", "whywait run --output traces -- gunicorn app:app")),
     "doctor": (_doctor, examples("whywait doctor", "whywait doctor --jaeger http://localhost:16686")),
 }
-_COMMANDS: Final = {
-    "report": "Why requests were slow, who delayed them, what to change.",
-    "diff": "What changed between two runs, and why.",
-    "causes": "What each cause means, and what to change.",
-    "demo": "A demonstration: a service in six modes under load.",
-    "run": "Trace a service, with no change to its code.",
-    "doctor": "What whywait can observe on this machine, and why not more.",
-    "annotate": "Add the causes to traces, so that Jaeger shows them.",
-    "export": "Write a timeline for Perfetto's UI.",
-    "logs": "What timestamped logs show, and what they cannot show.",
-    "top": "What requests wait for now, in the terminal.",
-    "metrics": "Send the causes as OpenTelemetry metrics.",
-}
 
 
 def _application(words: Sequence[str]) -> typer.Typer:
     """Return the application; its only commands that can run are the one among the words, and those that are here."""
     made = typer.Typer(
         name="whywait", help=_options.__doc__, epilog=_EPILOG, no_args_is_help=True, pretty_exceptions_enable=False,
-        rich_markup_mode=None, add_completion=True,
+        rich_markup_mode=None, add_completion=True, context_settings={"help_option_names": ["-h", "--help"]},
     )  # fmt: skip
     made.callback()(_options)
-    for name, said in _COMMANDS.items():
+    for name, said in {**commands.BASE, **commands.ANALYSIS}.items():
         function, epilog = _HERE.get(name, (_not_asked_for, ""))
         if name in words and name not in _HERE:
             module = import_module(f"whywait.analysis.cli.{name}")

@@ -17,6 +17,7 @@ from typing import Final
 
 from whywait.analysis.logs.model import BETWEEN, NAMED, SINCE, LoggedRequest, Phase, Sighting, Silence, Stretch
 from whywait.analysis.model import Finding
+from whywait.secret_text import masked
 
 MOST_SILENCES: Final = 5
 _READING_NS: Final = 50_000
@@ -223,7 +224,7 @@ def _silences(own: Sequence[Sighting], stretches: Sequence[Stretch]) -> tuple[Si
     pairs = sorted(pairwise(own), key=lambda pair: pair[0].time_ns - pair[1].time_ns)[:MOST_SILENCES]
     return tuple(
         Silence(
-            before.time_ns, after.time_ns, before.text, after.text, before.line, after.line,
+            before.time_ns, after.time_ns, masked(before.text), masked(after.text), before.line, after.line,
             next((one.label for one in stretches if one.start_ns <= before.time_ns < one.end_ns), ""),
         )
         for before, after in pairs

@@ -79,14 +79,7 @@ def test_the_environments_own_sitecustomize_still_runs(tmp_path: Path) -> None:
     assert done.stdout.splitlines() == ["mine", "True"]
 
 
-@pytest.mark.parametrize(
-    ("words", "said"),
-    [
-        ([], "no command given"),
-        (["--", "no-such-command-here"], "not found"),
-        (["-o", "/proc/nope/x", "--", "true"], "cannot write"),
-    ],
-)
+@pytest.mark.parametrize(("words", "said"), [([], "no command given"), (["--", "no-such-command-here"], "not found")])
 def test_what_cannot_be_done_is_said_in_one_line(
     words: list[str], said: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -102,7 +95,7 @@ def test_a_word_of_the_analysis_extra_says_what_works_without_it(
     monkeypatch.setitem(sys.modules, "whywait.analysis.cli", None)
     assert main(["reprot"]) == 2
     said = capsys.readouterr().err
-    assert said.startswith("whywait: reprot needs the analysis extra")
+    assert said.startswith("whywait: there is no command 'reprot'. Did you mean report?")
     assert "pip install 'whywait[analysis]'" in said
     assert "`whywait run` and `whywait doctor` work without it" in said
     assert len(said.splitlines()) == 1

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from testbed.service import ROOT
+from testbed.service import ROOT, unusual
 from tests.tracer.conftest import read
 from tests.unharmed.serving import traced
 from tests.unharmed.test_workers import spans_in
@@ -24,8 +24,7 @@ def run(output: Path, *command: str) -> str:
         traced(output, sys.executable, *command), cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120
     )
     assert done.returncode == 0, done.stderr[-2_000:]
-    complaints = [line for line in done.stderr.splitlines() if "traces go to" not in line]
-    assert not complaints, complaints
+    assert unusual(done.stderr) == []
     return done.stdout
 
 

@@ -27,10 +27,16 @@ def _start() -> None:
         import atexit
 
         import whywait
+        from whywait.tracer import run_summary
 
+        def end() -> None:
+            whywait.stop()
+            run_summary.say()
+
+        run_summary.claim()
+        atexit.register(end)  # before the start, which may fail: it says so in the end
         whywait.start()
-        atexit.register(whywait.stop)
-        _stop_on_termination(whywait.stop)
+        _stop_on_termination(end)
     except Exception as error:  # the service must start, traced or not
         print(
             f"whywait: process {os.getpid()} runs without tracing: {error}. Run `whywait doctor` for the reason",

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from time import perf_counter_ns
 from typing import Any, Protocol
 
+from whywait.secret_text import without_secrets
 from whywait.tracer.config import KEEP_ALL, Config
 from whywait.tracer.host.identity_map import ByIdentity
 from whywait.tracer.keeping.request_totals import Totals
@@ -21,6 +22,7 @@ from whywait.tracer.sampler.process import SamplerProcess
 _QUIET_NS = 200_000_000
 
 logger = logging.getLogger("whywait")
+logger.addFilter(without_secrets)
 
 
 class AppliedTables(Protocol):

@@ -1,5 +1,6 @@
 """Counts all requests, kept or dropped: how many, how long, and why each was kept."""
 
+from collections import Counter
 from typing import Final
 
 _MOST_ENDPOINTS: Final = 500
@@ -31,3 +32,7 @@ class Totals:
             total = self.endpoints.setdefault(endpoint, Total())
         total.wall_ns += wall_ns
         total.by_decision[decision] = total.by_decision.get(decision, 0) + 1
+
+    def decisions(self) -> Counter[str]:
+        """Return the numbers of requests by why they were kept ("" = dropped), of all endpoints together."""
+        return sum((Counter(one.by_decision) for one in self.endpoints.values()), Counter())

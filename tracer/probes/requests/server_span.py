@@ -10,12 +10,14 @@ from opentelemetry.context import Context
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
 from opentelemetry.trace import SpanKind, StatusCode
 
+from whywait.tracer.config import REDACT_NOTHING
 from whywait.tracer.host.introspection import coroutine_code, name_of
 from whywait.tracer.hotpath.recorder import Recorder
 from whywait.tracer.hotpath.task_steps import close_wait
 from whywait.tracer.hotpath.thread_state import close_step, open_step
 from whywait.tracer.records.current import ACTIVITY, here
 from whywait.tracer.records.request import Activity, Request
+from whywait.tracer.redaction.paths import endpoint_name
 
 
 class RequestRoots(SpanProcessor):
@@ -61,7 +63,7 @@ class RequestRoots(SpanProcessor):
             return
         now = perf_counter_ns()
         root = request.root
-        request.name = span.name
+        request.name = span.name if recorder.config.redact == REDACT_NOTHING else endpoint_name(span.name)
         request.start_unix_ns = span.start_time or 0
         request.end_unix_ns = span.end_time or 0
         request.end_ns = root.end_ns = now

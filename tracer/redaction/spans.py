@@ -1,0 +1,88 @@
+"""Spans without secrets. A span is never changed, since the service's own exporters have it too: it is copied."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import Event, ReadableSpan
+from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
+from opentelemetry.trace import Link, Status
+
+from whywait.secret_text import REDACTED, masked
+from whywait.tracer.redaction.attributes import redacted
+from whywait.tracer.redaction.paths import endpoint_name
+from whywait.tracer.redaction.statements import statement
+from whywait.tracer.schema import SCOPE
+
+_STATEMENTS: Final = ("db.statement", "db.query.text")
+
+
+class Redacted(SpanExporter):
+    """Passes spans without secrets to `exporter`."""
+
+    def __init__(self, exporter: SpanExporter, *, keep_parameters: bool) -> None:
+        """`keep_parameters`: whether the values of a route's parameters stay in paths."""
+        self._exporter = exporter
+        self._keep_parameters = keep_parameters
+        self._resources: tuple[Resource, Resource] | None = None  # the latest, and what became of it
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        """Called by the queue's thread."""
+        return self._exporter.export([self._without_secrets(span) for span in spans])
+
+    def shutdown(self) -> None:
+        """Shut down the exporter."""
+        self._exporter.shutdown()
+
+    def force_flush(self, timeout_millis: int = 30_000) -> bool:
+        """Flush the exporter; True on success."""
+        return self._exporter.force_flush(timeout_millis)
+
+    def _without_secrets(self, span: ReadableSpan) -> ReadableSpan:
+        known = span.attributes or {}
+        attributes = redacted(known, keep_parameters=self._keep_parameters)
+        name = _name(span)
+        events = [self._event(one) for one in span.events]
+        links = [self._link(one) for one in span.links]
+        resource = self._resource(span.resource)
+        status = Status(span.status.status_code, REDACTED) if span.status.description else span.status
+        if (
+            attributes is known and name == span.name and resource is span.resource and status is span.status
+            and all(new is old for new, old in zip(events, span.events, strict=True))
+            and all(new is old for new, old in zip(links, span.links, strict=True))
+        ):  # fmt: skip
+            return span
+        return ReadableSpan(
+            name=name, context=span.context, parent=span.parent, resource=resource, attributes=attributes,
+            events=events, links=links, kind=span.kind, status=status, start_time=span.start_time,
+            end_time=span.end_time, instrumentation_scope=span.instrumentation_scope,
+        )  # fmt: skip
+
+    def _event(self, event: Event) -> Event:
+        known = event.attributes or {}
+        attributes = redacted(known, keep_parameters=self._keep_parameters)
+        name = masked(event.name)
+        return event if attributes is known and name == event.name else Event(name, attributes, event.timestamp)
+
+    def _link(self, link: Link) -> Link:
+        known = link.attributes or {}
+        attributes = redacted(known)
+        return link if attributes is known else Link(link.context, attributes)
+
+    def _resource(self, resource: Resource) -> Resource:
+        if self._resources is None or self._resources[0] is not resource:
+            attributes = redacted(resource.attributes)
+            same = attributes is resource.attributes
+            self._resources = (resource, resource if same else Resource(attributes, resource.schema_url))
+        return self._resources[1]
+
+
+def _name(span: ReadableSpan) -> str:
+    scope = span.instrumentation_scope
+    if scope is not None and scope.name == SCOPE:
+        return masked(span.name)
+    attributes = span.attributes or {}
+    if any(key in attributes for key in _STATEMENTS) and len(span.name.split()) > 2:
+        return statement(span.name)
+    route = attributes.get("http.route")
+    return span.name if isinstance(route, str) and route in span.name else endpoint_name(span.name)

@@ -1,0 +1,125 @@
+"""The last line of `whywait run`: how many requests, where they are, what to type next.
+
+`whywait run` becomes its command, so a process of the service prints the line: the first Python process of the run,
+which ends last. The other processes leave their counts in one small file of the temporary folder, which is removed
+when the line is printed; a service of one process makes no file.
+"""
+
+import os
+import shlex
+import sys
+import tempfile
+from collections.abc import Mapping, MutableMapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+RUN: Final = "WHYWAIT_RUN"  # token:process id of `whywait run`[:process id of the first Python process]
+_MOST_BYTES: Final = 1 << 20
+_READ_BY: Final = "(on any machine with pip install 'whywait[analysis]')"
+
+
+class _Count:
+    """What this process has traced: requests that ended, and those of them that became spans."""
+
+    def __init__(self) -> None:
+        self.ended = self.kept = 0
+
+
+_here: Final = _Count()
+
+
+def new_run() -> str:
+    """Return the value of `RUN` for a run that this process begins."""
+    return f"{os.urandom(8).hex()}:{os.getpid()}"
+
+
+def claim(environ: MutableMapping[str, str] = os.environ) -> None:
+    """Called at the start of each Python process of a run: the first one is the one that prints the line."""
+    run = environ.get(RUN, "")
+    if run.count(":") == 1:
+        environ[RUN] = f"{run}:{os.getpid()}"
+
+
+def add(by_decision: Mapping[str, int], environ: Mapping[str, str] = os.environ) -> None:
+    """Count a session's requests, by why they were kept ("" = dropped). Called when the session has ended."""
+    ended, kept = sum(by_decision.values()), sum(by_decision.values()) - by_decision.get("", 0)
+    token, _, speaker = environ.get(RUN, "").partition(":")
+    if speaker.rpartition(":")[2] == str(os.getpid()):
+        _here.ended += ended
+        _here.kept += kept
+    elif ended and token.isalnum():
+        with suppress(OSError):
+            file = os.open(_counts(token), os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+            try:
+                os.write(file, f"{ended} {kept}\n".encode())
+            finally:
+                os.close(file)
+
+
+def say(environ: Mapping[str, str] = os.environ) -> None:
+    """Print the line, if this is the process that does. Called when the process ends; never raises."""
+    token, *pids = environ.get(RUN, "").split(":")
+    if len(pids) != 2 or pids[1] != str(os.getpid()) or not token.isalnum():
+        return
+    ended, kept = _of_others(_counts(token))
+    line = _line(ended + _here.ended, kept + _here.kept, environ)
+    if line and (ended + _here.ended or pids[0] == pids[1]):  # a helper of a start script has nothing to say
+        with suppress(OSError, ValueError, AttributeError):  # standard error may be closed, or absent
+            print(line, file=sys.stderr, flush=True)
+
+
+def collector(environ: Mapping[str, str]) -> str:
+    """Return the collector's address for messages, without user and password; "" where none is set."""
+    exporters = environ.get("OTEL_TRACES_EXPORTER", "").lower().split(",")
+    found = environ.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") or environ.get("OTEL_EXPORTER_OTLP_ENDPOINT") or ""
+    if not found or not {"", "otlp"} & {one.strip() for one in exporters}:
+        return ""
+    try:
+        parts = urlsplit(found)
+        return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}" if parts.netloc else "the collector"
+    except ValueError:
+        return "the collector"
+
+
+def _counts(token: str) -> Path:
+    return Path(tempfile.gettempdir()) / f"whywait-run-{token}"
+
+
+def _of_others(path: Path) -> tuple[int, int]:
+    ended = kept = 0
+    with suppress(OSError, ValueError):
+        with path.open("rb") as file:
+            lines = file.read(_MOST_BYTES).decode().splitlines()
+        path.unlink()
+        for line in lines:
+            one, other = map(int, line.split())
+            ended, kept = ended + one, kept + other
+    return ended, kept
+
+
+def _line(ended: int, kept: int, environ: Mapping[str, str]) -> str:
+    if not ended:
+        return (
+            "whywait: no requests were traced. If the service answered some, run `whywait doctor`; if it has no server, "
+            "mark its unit of work with @whywait.traced"
+        )
+    counted = f"whywait: {ended:,} request{'s' if ended != 1 else ''} traced"
+    if kept < ended:
+        counted += f", {kept:,} of them kept as spans"
+    output, target = environ.get("WHYWAIT_OUTPUT"), collector(environ)
+    if not output:
+        service = environ.get("WHYWAIT_SERVICE_NAME") or environ.get("OTEL_SERVICE_NAME") or "SERVICE"
+        return f"{counted}, sent to {target}. Next, if that is Jaeger: whywait report JAEGER_URL --service {service} {_READ_BY}"
+    sent = f" and {target}" if target else ""
+    return f"{counted}, in {output}{sent}. Next: whywait report {_short(output)} {_READ_BY}"
+
+
+def _short(output: str) -> str:
+    """Return a path as a shell takes it, relative where that is shorter."""
+    try:
+        relative = os.path.relpath(output)
+    except (OSError, ValueError):  # the working folder is gone
+        relative = output
+    return shlex.quote(min(relative, output, key=len))
