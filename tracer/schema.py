@@ -65,6 +65,7 @@ LOST: Final = "whywait.lost"  # int, records dropped and probes removed in this 
 LOST_KINDS: Final = "whywait.lost.kinds"  # string[], the same by kind, such as "3 × request"
 WEIGHT: Final = "whywait.weight"  # float, how many requests this one represents; absent: 1
 KEPT: Final = "whywait.kept"  # why it was kept: "slow", "error", "share", "new"; absent where all are kept
+UNTESTED: Final = "whywait.untested"  # the interpreter, in words, if whywait is not tested with it; else absent
 SIGNAL_LOOP: Final = "loop"  # ready, start and end of each loop callback, and the select window
 SIGNAL_LOOP_CALLS: Final = "loop_calls"  # the same without the select window (uvloop)
 SIGNAL_THREAD_CPU: Final = "thread_cpu"

@@ -16,7 +16,7 @@ from whywait.tracer.config import Config, ConfigError, from_environment
 from whywait.tracer.export import metrics, provider
 from whywait.tracer.export.exporter_thread import Outlet
 from whywait.tracer.export.sdk_spans import SpanMaker
-from whywait.tracer.host import thread_clocks
+from whywait.tracer.host import interpreter, thread_clocks
 from whywait.tracer.hotpath import recorder
 from whywait.tracer.hotpath.recorder import Recorder, logger
 from whywait.tracer.hotpath.thread_state import forget_here
@@ -33,6 +33,10 @@ _NO_SAMPLER: Final = (
 )
 _NOT_CLOSED: Final = (
     "whywait: could not stop completely: %r. The last spans may be missing from the traces; the process continues."
+)
+_UNTESTED: Final = (
+    "whywait: this is %s, with which whywait is not tested (it is with %s): signals may be missing or wrong. Run "
+    "`whywait doctor`."
 )
 _CHILD_UNTRACED: Final = (
     "whywait: cannot trace the forked process %d: %r. The process continues; its requests are missing from the traces."
@@ -161,6 +165,8 @@ def start(
             raise ConfigError(
                 f"the global tracer provider is {error}; whywait needs OpenTelemetry's SDK provider or none"
             ) from None
+        if words := interpreter.untested():
+            logger.warning(_UNTESTED, words, interpreter.tested_versions())
         if session.recorder.sampler is not None:
             session.recorder.sampler.settle()
 

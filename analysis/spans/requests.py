@@ -1,5 +1,6 @@
 """Finds the requests: SERVER spans, and root phases of work outside a request."""
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -65,7 +66,7 @@ def find_requests(spans: SpanTable, activities: Activities) -> tuple[Requests, l
          "timing", ~lost),
     ):  # fmt: skip
         findings += finding(code, said, spans.trace_ids[bare[which]])
-    findings += _lost(spans, roots)
+    findings += _lost(spans, roots) + _untested(spans, roots)
     order = np.argsort(row, kind="stable")  # rows are in order of time
     return Requests(*(getattr(requests, name)[order] for name in Requests.__slots__)), findings
 
@@ -111,6 +112,12 @@ def _lost(spans: SpanTable, roots: Ints) -> list[Finding]:
     kinds = spans.attributes[roots[int(lost.argmax())]].get(schema.LOST_KINDS)
     said = ", ".join(str(one) for one in kinds) if isinstance(kinds, list) and kinds else "of unknown kind"
     return [Finding(LOST_RECORDS, f"the traced process lost records or a probe: {said}", most)]
+
+
+def _untested(spans: SpanTable, roots: Ints) -> list[Finding]:
+    words = Counter(str(value) for value in spans.values(roots, schema.UNTESTED) if value)
+    said = "the traced process ran on an interpreter with which whywait is not tested, signals may be missing or wrong"
+    return [Finding("untested-python", f"{said}: {one}", count) for one, count in sorted(words.items())]
 
 
 def request_table(spans: SpanTable, requests: Requests) -> pd.DataFrame:

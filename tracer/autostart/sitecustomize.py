@@ -62,6 +62,15 @@ def _serves_nobody() -> bool:
     return any("multiprocessing.resource_tracker" in word for word in sys.orig_argv)
 
 
+def _is_main_interpreter() -> bool:
+    """Whether this is the process's first interpreter, which is traced; not one that the service made in it."""
+    try:
+        import _interpreters  # type: ignore[import-not-found, unused-ignore]
+    except ImportError:  # until Python 3.12, Python code cannot make others
+        return True
+    return bool(_interpreters.get_current()[0] == _interpreters.get_main()[0])
+
+
 _chain()
-if os.environ.get("WHYWAIT_AUTOSTART") == "1" and not _serves_nobody():
+if os.environ.get("WHYWAIT_AUTOSTART") == "1" and not _serves_nobody() and _is_main_interpreter():
     _start()

@@ -10,9 +10,8 @@ from typing import Final
 
 from whywait.tracer.config import ConfigError, from_environment, output_file
 from whywait.tracer.doctor.check import Check, info, no, yes
-from whywait.tracer.host.gil import has_gil
+from whywait.tracer.host.interpreter import has_gil, is_free_threaded, tested_versions, untested
 
-_TESTED: Final = ((3, 11), (3, 13))
 _LIBRARIES: Final = (
     "fastapi", "starlette", "uvicorn", "anyio", "uvloop", "xgboost", "xgboost-cpu", "scikit-learn",
     "pandas",
@@ -33,12 +32,12 @@ def _python() -> Check:
     if platform.python_implementation() != "CPython":
         return no(
             "python", found, "probes and the sampler work on CPython only",
-            "run the service on CPython 3.11 to 3.13",
+            f"run the service on {tested_versions()}",
         )  # fmt: skip
-    low, high = _TESTED
-    if not low <= sys.version_info[:2] <= high:
+    if untested():
+        build = f"{found} (free-threaded)" if is_free_threaded() else found
         return no(
-            "python", found, "whywait is tested on CPython 3.11 to 3.13; others may lose signals",
+            "python", build, f"whywait is tested on {tested_versions()}, with a GIL; others may lose signals",
             "run the service on one of these versions",
         )  # fmt: skip
     return yes("python", found)

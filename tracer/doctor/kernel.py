@@ -10,6 +10,7 @@ from typing import Final
 
 from whywait.tracer.doctor.check import Check, State, info, no, yes
 from whywait.tracer.host import thread_clocks
+from whywait.tracer.host.interpreter import tested_versions
 from whywait.tracer.sampler.gil_address import gil_address
 from whywait.tracer.sampler.process import SamplerProcess, start_sampler
 
@@ -141,7 +142,7 @@ def _sampler(states: Check) -> list[Check]:
         return _no_sampler("thread states are hidden: see syscall_file", states.remedy)
     if gil_address() is None:
         why = "the address of the GIL in this interpreter was not found"
-        return _no_sampler(why, "use CPython 3.11 to 3.13 with glibc, on x86-64 or aarch64")
+        return _no_sampler(why, f"use {tested_versions()} with glibc, on x86-64 or aarch64")
     try:
         process = start_sampler()
     except OSError as error:
@@ -172,7 +173,7 @@ def _holder(*, known: bool) -> Check:
         return yes("gil_holder", "the holder of the GIL can be read")
     return no(
         "gil_holder", "the GIL's fields are not at the expected addresses", _NO_HOLDER,
-        "use CPython 3.11 to 3.13 as python.org or a distribution builds it",
+        f"use {tested_versions()} as python.org or a distribution builds it",
     )  # fmt: skip
 
 

@@ -43,18 +43,26 @@ def make_job(pool: Pool, function: Callable[..., Any], args: tuple[Any, ...]) ->
     return job
 
 
-def timed_initializer(initializer: Callable[..., Any]) -> Callable[..., Any]:
-    """Return the same initializer; its duration goes to the first job of its thread."""
+def timed_initializer(
+    plain: Callable[..., Any], initializer_of: Callable[..., Any] | None = None
+) -> Callable[..., Any]:
+    """Return the same initializer; its duration, in ns, goes to the first job of its thread.
 
-    @functools.wraps(initializer)
+    `initializer_of` finds, from the arguments of `plain`, the initializer that `plain` calls, or None.
+    """
+
+    @functools.wraps(plain)
     def initialize(*args: Any, **kwargs: Any) -> Any:
         start_ns = perf_counter_ns()
         try:
-            return initializer(*args, **kwargs)
+            return plain(*args, **kwargs)
+        except BaseException as error:
+            take_this_frame_out(error)
+            raise
         finally:
-            if recorders.active is not None:
-                name = describe(initializer, args)[0]
-                worker_here().initialized = name, perf_counter_ns() - start_ns
+            named = plain if initializer_of is None else initializer_of(*args)
+            if named is not None and recorders.active is not None:
+                worker_here().initialized = describe(named)[0], perf_counter_ns() - start_ns
 
     return initialize
 

@@ -15,12 +15,12 @@ import threading
 import time
 from dataclasses import dataclass
 
-from whywait.tracer.host.gil import has_gil
+from whywait.tracer.host.interpreter import is_free_threaded
 
 _FUTEX = {"x86_64": b"202", "aarch64": b"98"}.get(platform.machine())
 _ROUNDS = 12
 _HOLD_US = 2_000
-# distances from the futex word that waiters sleep in, as glibc and CPython 3.11 to 3.13 lay them out:
+# distances from the futex word that waiters sleep in, as glibc and CPython 3.11 to 3.14 lay them out:
 # the structure's condition variables and mutexes, its `interval`, its `last_holder`; `locked` comes next
 _FROM, _TO = -40, 136
 _INTERVAL, _LAST_HOLDER = -72, -64
@@ -45,7 +45,7 @@ def gil_address() -> GilAddress | None:
 
     The first call holds the GIL for some milliseconds; the answer is the same for the process's life.
     """
-    if _FUTEX is None or not sys.platform.startswith("linux") or not has_gil():
+    if _FUTEX is None or not sys.platform.startswith("linux") or is_free_threaded():
         return None
     try:
         word = _waited_in()

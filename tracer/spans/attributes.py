@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from whywait.tracer import schema as s
+from whywait.tracer.host.interpreter import untested
 from whywait.tracer.spans.attribute_groups import (
     Attributes,
     put_blockers,
@@ -50,6 +51,8 @@ def _root(attributes: Attributes, root: Root) -> None:
     if root.lost:
         attributes[s.LOST] = sum(root.lost.values())
         attributes[s.LOST_KINDS] = [f"{count} × {kind}" for kind, count in sorted(root.lost.items())]
+    if words := untested():
+        attributes[s.UNTESTED] = words
     if root.dropped:
         attributes[s.INCOMPLETE] = [f"{root.dropped} records over the limit of one request were dropped"]
 

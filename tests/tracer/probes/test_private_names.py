@@ -67,6 +67,7 @@ def ours() -> set[str]:
 OPTIONAL = {
     "_CRLock",
     "_PollLikeSelector",
+    "_WorkItem",
     "_call_func",
     "_coro",
     "_initializer",

@@ -1,10 +1,12 @@
 """asyncio's own loops: when each callback became ready, its waker, when it ran, and when the loop slept.
 
 `asyncio.events.Handle` and `TimerHandle` are replaced by subclasses with stamps; C tasks schedule their steps
-through them too. The selector's `select` gives the window in which the loop slept.
+through them too. Since Python 3.14 `call_soon_threadsafe` makes a `_ThreadSafeHandle`, a subclass with a lock: a job's
+result arrives through it. The selector's `select` gives the window in which the loop slept.
 """
 
 import selectors
+import sys
 from asyncio import events, selector_events
 from collections.abc import Callable
 from time import perf_counter_ns
@@ -27,6 +29,7 @@ needs: Final = (
     "asyncio.events.Handle._source_traceback", "asyncio.events.TimerHandle._when",
     "asyncio.selector_events.BaseSelectorEventLoop._add_reader",
     "asyncio.selector_events.BaseSelectorEventLoop._add_writer",
+    *(["asyncio.events._ThreadSafeHandle._run"] if sys.version_info >= (3, 14) else []),
 )  # fmt: skip
 available: Final = always
 _SLEEP_MIN_NS = 20_000
@@ -75,11 +78,12 @@ def install(_: Session) -> Undo:
             self = None  # type: ignore[assignment]  # breaks cycles when an exception occurs
 
     for one in (Handle, IoHandle):
-        one.__module__, one.__qualname__ = plain_handle.__module__, plain_handle.__qualname__
-        one.__name__ = plain_handle.__name__
+        _named_as(one, plain_handle)
     Handle._run = _run
     patches = Patches()
     patches.replace(events, "Handle", Handle)
+    if sys.version_info >= (3, 14):
+        patches.replace(events, "_ThreadSafeHandle", _stamped(events._ThreadSafeHandle))
     # TimerHandle itself must stay: its comparisons use isinstance(other, TimerHandle), and timers set
     # before `start` share a heap with those set after it
     patches.replace(timer_handle, "_stamp", property(_timer_stamp))
@@ -89,6 +93,29 @@ def install(_: Session) -> Undo:
     for method in ("_add_reader", "_add_writer"):
         patches.replace(loop_class, method, _marking_io(getattr(loop_class, method), Handle, IoHandle))
     return patches.undo
+
+
+def _stamped(plain: Any) -> type[Any]:
+    """A subclass of the handle that `call_soon_threadsafe` makes: its `_run` takes the handle's lock, then runs."""
+    plain_init = plain.__init__
+
+    class Stamped(plain):  # type: ignore[misc]
+        __slots__ = ("_stamp",)
+
+        def __init__(self, callback: Any, args: Any, loop: Any, context: Any = None) -> None:
+            plain_init(self, callback, args, loop, context)
+            if self._source_traceback:
+                del self._source_traceback[-1]
+            self._stamp = waker_now(here.current)
+
+        _run = handle_runner(plain._run)
+
+    _named_as(Stamped, plain)
+    return Stamped
+
+
+def _named_as(one: type[Any], plain: type[Any]) -> None:
+    one.__module__, one.__qualname__, one.__name__ = plain.__module__, plain.__qualname__, plain.__name__
 
 
 def _timer_stamp(timer: Any) -> Stamp:

@@ -16,10 +16,11 @@ from types import FrameType
 from typing import Any, Final
 
 from whywait.tracer.host.code_location import Place, is_library, is_ours, place_of_frame
+from whywait.tracer.host.interpreter import is_free_threaded
 from whywait.tracer.probes.locks import condition
 from whywait.tracer.probes.locks.traced_lock import Maker, PassesFor, SubmitLock, TracedLock, TracedRLock
 from whywait.tracer.probes.patches import Patches
-from whywait.tracer.probes.probe import Session, Undo, always
+from whywait.tracer.probes.probe import Session, Undo
 
 name: Final = "locks"
 needs: Final = (
@@ -28,11 +29,15 @@ needs: Final = (
     "concurrent.futures.thread._global_shutdown_lock", "threading.Condition._lock",
     "threading.Condition._waiters", "threading._active",
 )  # fmt: skip
-available: Final = always
 _THREADING = threading.__file__
 _THREAD_INIT = threading.Thread.__init__.__code__
 _DEEPEST = 8
 _MOST_FILES = 10_000
+
+
+def available() -> bool:
+    """Whether threads run one at a time: a traced lock keeps its own account, which only the GIL protects."""
+    return not is_free_threaded()
 
 
 def install(session: Session) -> Undo | None:

@@ -4,6 +4,7 @@ touched, so that user code sees what it saw before.
 """
 
 import functools
+import sys
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from time import perf_counter_ns
@@ -18,14 +19,17 @@ from whywait.tracer.hotpath.thread_waits import waiter_here
 from whywait.tracer.hotpath.waits import record_thread_wait
 from whywait.tracer.probes.patches import Patches
 from whywait.tracer.probes.probe import Session, Undo, always
+from whywait.tracer.probes.threads import worker_contexts
 from whywait.tracer.records.request import Activity, Job, Pool
 from whywait.tracer.schema import POOL_NAME_DEFAULT, WAIT_POOL_SHUTDOWN, WAIT_POOL_STARTUP
 
+_HAS_CONTEXTS: Final = sys.version_info >= (3, 14)
 name: Final = "executor"
 needs: Final = (
     "concurrent.futures.thread.ThreadPoolExecutor._adjust_thread_count",
     "concurrent.futures.thread.ThreadPoolExecutor._max_workers",
     "concurrent.futures.thread.ThreadPoolExecutor._threads",
+    *(worker_contexts.NEEDS if _HAS_CONTEXTS else ()),
 )
 available: Final = always
 # the names that the loops give their default executor's threads
@@ -57,12 +61,17 @@ def install(_: Session) -> Undo:
             pool = known_pool(self) or pool_of(self, _name(self), self._max_workers)
             job = make_job(pool, fn, args)
             held = occupancy_of(pool, job, fn, args)
+            elsewhere = worker_contexts.has_own_context(self)
         except Exception as error:
             probe_failed("executor", error)
             return plain_submit(self, fn, *args, **kwargs)
         begin_submit(job)
         try:
-            future = plain_submit(self, run_job, pool, job, held, fn, *args, **kwargs)
+            if elsewhere:
+                worker_contexts.observe_next((pool, job, held))
+                future = plain_submit(self, fn, *args, **kwargs)
+            else:
+                future = plain_submit(self, run_job, pool, job, held, fn, *args, **kwargs)
         except BaseException as error:
             if job is not None:  # the pool refused it: there was no job
                 job.request.activities.remove(job)
@@ -70,6 +79,8 @@ def install(_: Session) -> Undo:
             raise
         finally:
             begin_submit(None)
+            if elsewhere:  # the pool refused it
+                worker_contexts.observe_next(None)
         if job is not None:
             setattr(future, JOB_ATTRIBUTE, job)
         return future
@@ -121,6 +132,8 @@ def install(_: Session) -> Undo:
     patches.replace(ThreadPoolExecutor, "submit", submit)
     patches.replace(ThreadPoolExecutor, "shutdown", shutdown)
     patches.replace(ThreadPoolExecutor, "_adjust_thread_count", _adjust_thread_count)
+    if _HAS_CONTEXTS:
+        worker_contexts.install(patches)
     return patches.undo
 
 

@@ -5,8 +5,10 @@ import contextvars
 import functools
 import inspect
 import time
+import traceback
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, thread
+from concurrent.futures.thread import BrokenThreadPool
 
 import anyio
 import anyio.to_thread
@@ -85,6 +87,21 @@ def test_a_slow_initializer_is_startup(traced_to: Begin) -> None:
     assert wait.ms >= 28
     assert wait["pool.function"].endswith("test_a_slow_initializer_is_startup")
     assert wait["pool.file"] == __file__
+
+
+def test_a_failing_initializer_fails_as_untraced(traced_to: Begin, caplog: pytest.LogCaptureFixture) -> None:
+    def fail() -> None:
+        raise KeyError("no model")
+
+    spans = traced_to()
+    with phase("root"), ThreadPoolExecutor(1, initializer=fail) as pool, pytest.raises(BrokenThreadPool):
+        pool.submit(nap, 0.001).result()
+    spans.stop()
+    (record,) = [one for one in caplog.records if one.name == "concurrent.futures"]
+    assert record.exc_info is not None
+    files = [frame.filename for frame in traceback.extract_tb(record.exc_info[2])]
+    assert files[-1] == __file__
+    assert set(files[:-1]) == {thread.__file__}
 
 
 def test_shutdown_waits_for_its_last_job(traced_to: Begin) -> None:
