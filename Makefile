@@ -15,7 +15,7 @@ SLOW := tests/analysis/attribution/test_conservation.py
 PURE := tests/test_layers.py tests/test_docs.py tests/testbed tests/analysis/attribution \
 	tests/analysis/load tests/analysis/measure tests/analysis/path \
 	tests/analysis/situations tests/analysis/spans tests/analysis/verdicts tests/tracer/host tests/tracer/offcpu \
-	tests/tracer/spans
+	tests/tracer/redaction tests/tracer/spans
 
 .PHONY: help demo check pure test lint types tests jaeger host-suites observed-table recording pictures truth bench clean
 help:
@@ -52,7 +52,9 @@ demo: $(VENV)/.demo
 
 test: lint types tests
 
-check: lint types pure
+# the types beside the tests: each uses one CPU
+check: lint
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target types pure
 
 # coverage here alone: where Python has no cheap way to it (sys.monitoring, from 3.12 on) each line becomes slower,
 # and the other tests measure time

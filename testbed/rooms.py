@@ -41,11 +41,17 @@ def module_name(root: Path, path: Path) -> str:
 @cache
 def imports_of(path: Path) -> frozenset[str]:
     """Every name a file imports, wherever in the file, without `whywait.`."""
-    return frozenset(name.removeprefix("whywait.") for name in _written_imports(ast.parse(path.read_text())))
+    return frozenset(name.removeprefix("whywait.") for name in _written_imports(nodes_of(path)))
 
 
-def _written_imports(tree: ast.AST) -> Iterator[str]:
-    for node in ast.walk(tree):
+@cache
+def nodes_of(path: Path) -> tuple[ast.AST, ...]:
+    """Every node of a file's syntax tree: several tests walk over the same files."""
+    return tuple(ast.walk(ast.parse(path.read_text())))
+
+
+def _written_imports(nodes: Iterable[ast.AST]) -> Iterator[str]:
+    for node in nodes:
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):

@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator
+from functools import cache
 from pathlib import Path
 
 from testbed import rooms
@@ -112,9 +113,8 @@ def test_nothing_below_imports_the_session() -> None:
 
 def outside_of(path: Path) -> Iterator[str]:
     """What a file does that is not computing. A thread-local and a thread's number are values."""
-    tree = ast.parse(path.read_text())
     yield from tops(rooms.imports_of(path)) & OUTSIDE - {"threading"}
-    for node in ast.walk(tree):
+    for node in rooms.nodes_of(path):
         match node:
             case ast.Call(func=ast.Name(id="open" | "print" | "input" as name)):
                 yield name
@@ -135,8 +135,9 @@ def test_private_names_of_other_libraries_are_touched_in_few_places() -> None:
     assert new(foreign_private_names()) == set()
 
 
+@cache
 def foreign_private_names() -> set[str]:
-    trees = {path: ast.parse(path.read_text()) for path in (*TRACER, *ANALYSIS)}
+    trees = {path: rooms.nodes_of(path) for path in (*TRACER, *ANALYSIS)}
     own = {name for tree in trees.values() for name in defined(tree)}
     return {
         f"{short(path)}: {name}"
@@ -150,9 +151,9 @@ def is_private(name: str) -> bool:
     return name.startswith("_") and not name.endswith("__") and name not in DOCUMENTED
 
 
-def defined(tree: ast.AST) -> Iterator[str]:
+def defined(tree: Iterable[ast.AST]) -> Iterator[str]:
     """Each private name that a file of ours gives to something."""
-    for node in ast.walk(tree):
+    for node in tree:
         match node:
             case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
                 yield name
@@ -160,8 +161,8 @@ def defined(tree: ast.AST) -> Iterator[str]:
                 yield name
 
 
-def private_attributes(tree: ast.AST) -> Iterator[str]:
-    for node in ast.walk(tree):
+def private_attributes(tree: Iterable[ast.AST]) -> Iterator[str]:
+    for node in tree:
         match node:
             case ast.Attribute(attr=name) if is_private(name):
                 yield name
@@ -171,8 +172,8 @@ def private_attributes(tree: ast.AST) -> Iterator[str]:
                 yield name
 
 
-def private_imports(tree: ast.AST) -> Iterator[str]:
-    for node in ast.walk(tree):
+def private_imports(tree: Iterable[ast.AST]) -> Iterator[str]:
+    for node in tree:
         if isinstance(node, ast.ImportFrom) and node.module and not node.module.startswith("whywait"):
             yield from (f"{node.module}.{alias.name}" for alias in node.names if is_private(alias.name))
 

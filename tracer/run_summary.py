@@ -9,13 +9,14 @@ import os
 import shlex
 import sys
 import tempfile
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
-RUN: Final = "WHYWAIT_RUN"  # token:process id of `whywait run`[:process id of the first Python process]
+# token:process id of `whywait run`[:process id of the first Python process, which sitecustomize adds]
+RUN: Final = "WHYWAIT_RUN"
 _MOST_BYTES: Final = 1 << 20
 _READ_BY: Final = "(on any machine with pip install 'whywait[analysis]')"
 
@@ -25,6 +26,7 @@ class _Count:
 
     def __init__(self) -> None:
         self.ended = self.kept = 0
+        self.said = False
 
 
 _here: Final = _Count()
@@ -33,13 +35,6 @@ _here: Final = _Count()
 def new_run() -> str:
     """Return the value of `RUN` for a run that this process begins."""
     return f"{os.urandom(8).hex()}:{os.getpid()}"
-
-
-def claim(environ: MutableMapping[str, str] = os.environ) -> None:
-    """Called at the start of each Python process of a run: the first one is the one that prints the line."""
-    run = environ.get(RUN, "")
-    if run.count(":") == 1:
-        environ[RUN] = f"{run}:{os.getpid()}"
 
 
 def add(by_decision: Mapping[str, int], environ: Mapping[str, str] = os.environ) -> None:
@@ -61,8 +56,9 @@ def add(by_decision: Mapping[str, int], environ: Mapping[str, str] = os.environ)
 def say(environ: Mapping[str, str] = os.environ) -> None:
     """Print the line, if this is the process that does. Called when the process ends; never raises."""
     token, *pids = environ.get(RUN, "").split(":")
-    if len(pids) != 2 or pids[1] != str(os.getpid()) or not token.isalnum():
+    if len(pids) != 2 or pids[1] != str(os.getpid()) or not token.isalnum() or _here.said:
         return
+    _here.said = True
     ended, kept = _of_others(_counts(token))
     line = _line(ended + _here.ended, kept + _here.kept, environ)
     if line and (ended + _here.ended or pids[0] == pids[1]):  # a helper of a start script has nothing to say

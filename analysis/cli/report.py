@@ -1,4 +1,4 @@
-"""`whywait report`: why requests were slow, who delayed them, and what to change."""
+"""`whywait report`: why requests were slow, what delayed them, and what to change."""
 
 import json
 from pathlib import Path
@@ -31,7 +31,7 @@ def report(
     last: Last = None,
     skip_bad_lines: SkipBadLines = False,
 ) -> None:
-    """Says what each endpoint's requests waited for, who delayed them, and what to change."""
+    """Says what each endpoint's requests waited for, what delayed them, and what to change."""
     analysis = analysis_of(source, service=service, skip_bad_lines=skip_bad_lines, last=last, endpoint=endpoint)
     if html is not None:
         # the template engine takes its time to import, and only a page needs it

@@ -29,14 +29,9 @@ def _start() -> None:
         import whywait
         from whywait.tracer import run_summary
 
-        def end() -> None:
-            whywait.stop()
-            run_summary.say()
-
-        run_summary.claim()
-        atexit.register(end)  # before the start, which may fail: it says so in the end
         whywait.start()
-        _stop_on_termination(end)
+        atexit.register(whywait.stop)
+        _stop_on_termination(whywait.stop, run_summary.say)
     except Exception as error:  # the service must start, traced or not
         print(
             f"whywait: process {os.getpid()} runs without tracing: {error}. Run `whywait doctor` for the reason",
@@ -44,13 +39,31 @@ def _start() -> None:
         )
 
 
-def _stop_on_termination(stop: Callable[[], None]) -> None:
+def _claim_last_line() -> None:
+    """The first Python process of a run, which ends last, prints the run's last line: `whywait.tracer.run_summary`."""
+    run = os.environ.get("WHYWAIT_RUN", "")
+    if run.count(":") != 1:
+        return
+    os.environ["WHYWAIT_RUN"] = f"{run}:{os.getpid()}"
+    import atexit
+
+    @atexit.register  # the first to be registered is the last to be called
+    def say() -> None:
+        try:
+            from whywait.tracer import run_summary
+        except ImportError:
+            return
+        run_summary.say()
+
+
+def _stop_on_termination(*ends: Callable[[], None]) -> None:
     """SIGTERM's default action ends a process without `atexit`, and uvicorn raises it after its own shutdown: the
     last spans would be lost. A handler that the service sets replaces this one."""
 
     def on_termination(number: int, frame: object) -> None:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        stop()
+        for end in ends:
+            end()
         signal.raise_signal(signal.SIGTERM)
 
     if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
@@ -73,4 +86,5 @@ def _is_main_interpreter() -> bool:
 
 _chain()
 if os.environ.get("WHYWAIT_AUTOSTART") == "1" and not _serves_nobody() and _is_main_interpreter():
+    _claim_last_line()
     _start()
