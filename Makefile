@@ -8,7 +8,7 @@ BIN    := $(VENV)/bin
 DEMO_EXTRA := $(if $(shell command -v nvidia-smi 2>/dev/null),demo,demo-cpu)
 
 # whose own suites are run by `host-suites`
-PYTHONS ?= python3.11 python3.12 python3.13
+PYTHONS ?= python3.11 python3.12 python3.13 python3.14
 
 # tests that only compute: no services, no processes to wait for; of these the random traces take minutes
 SLOW := tests/analysis/attribution/test_conservation.py
@@ -17,11 +17,16 @@ PURE := tests/test_layers.py tests/test_docs.py tests/testbed tests/analysis/att
 	tests/analysis/situations tests/analysis/spans tests/analysis/verdicts tests/tracer/host tests/tracer/offcpu \
 	tests/tracer/redaction tests/tracer/spans
 
-.PHONY: help demo check pure test lint types tests jaeger host-suites observed-table recording pictures truth bench clean
+# what depends most on the version of Python
+TRACED := tests/tracer tests/truth
+
+.PHONY: help demo check pure traced test lint types tests jaeger host-suites observed-table recording pictures truth bench clean
 help:
 	@echo "make demo   install, then run the story end to end (about 4 minutes)"
 	@echo "make check  install, then run lint, types and the tests that only compute, with coverage (a minute)"
 	@echo "make test   install, then run lint, types and all tests"
+	@echo "make traced install, then run the tests of the tracer and of known delays (10 minutes); of another Python:"
+	@echo "            make check traced PYTHON=python3.14 VENV=.venv314"
 	@echo "make host-suites   CPython's, anyio's, starlette's, uvicorn's and httpx's own tests, without and with"
 	@echo "            every probe on (PYTHONS=\"$(PYTHONS)\"); slow"
 	@echo "make observed-table   which causes are observed, sampled or unavailable on which Python and loop"
@@ -72,6 +77,10 @@ lint: $(VENV)/.dev
 types: $(VENV)/.dev
 	@echo "==> types"
 	@$(BIN)/mypy
+
+traced: $(VENV)/.dev
+	@echo "==> tests of the tracer and of known delays, on $$($(BIN)/python --version)"
+	@$(BIN)/python -m pytest $(TRACED) -q --no-header $(PYTEST_ARGS)
 
 tests: $(VENV)/.dev jaeger
 	@echo "==> tests"

@@ -69,7 +69,7 @@ def main() -> int:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.host_suites")
-    parser.add_argument("pythons", nargs="*", default=["python3.11", "python3.12", "python3.13"])
+    parser.add_argument("pythons", nargs="*", default=["python3.11", "python3.12", "python3.13", "python3.14"])
     parser.add_argument("--only", action="append", help="suites whose name begins so; writes no page")
     parser.add_argument(
         "--libraries", nargs="*", default=[one.name for one in SHIPPED], help="whose suites, of those known"

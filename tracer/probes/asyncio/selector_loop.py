@@ -83,7 +83,7 @@ def install(_: Session) -> Undo:
     patches = Patches()
     patches.replace(events, "Handle", Handle)
     if sys.version_info >= (3, 14):
-        patches.replace(events, "_ThreadSafeHandle", _stamped(events._ThreadSafeHandle))
+        patches.replace(events, "_ThreadSafeHandle", _stamped(vars(events)["_ThreadSafeHandle"]))
     # TimerHandle itself must stay: its comparisons use isinstance(other, TimerHandle), and timers set
     # before `start` share a heap with those set after it
     patches.replace(timer_handle, "_stamp", property(_timer_stamp))
