@@ -84,13 +84,12 @@ async def _drive(url: str, groups: Iterable[tuple[Cell, ...]]) -> int:
 
 def kept(lines: Sequence[str], begun_ns: int) -> Iterator[str]:
     """Yield the lines with the traces of predictions that began after `begun_ns`, and without names of the machine."""
-    exports = [json.loads(line) for line in lines if line.strip()]
+    exports = list(map(json.loads, filter(str.strip, lines)))
     wanted = {span["traceId"] for span in _spans(exports) if _is_prediction(span, begun_ns)}
     for export in exports:
-        for resource in export["resourceSpans"]:
-            _hide_host(resource["resource"]["attributes"])
-            for scope in resource["scopeSpans"]:
-                scope["spans"] = [span for span in scope["spans"] if span["traceId"] in wanted]
+        _hide_host(export)
+        for scope in _scopes(export):
+            scope["spans"] = [span for span in scope["spans"] if span["traceId"] in wanted]
         if any(_spans([export])):
             yield anonymous(json.dumps(export, separators=(",", ":")))
 
@@ -99,10 +98,11 @@ def _is_prediction(span: dict[str, Any], begun_ns: int) -> bool:
     return span["name"].startswith("POST /predict/") and int(span["startTimeUnixNano"]) >= begun_ns
 
 
-def _hide_host(attributes: Iterable[dict[str, Any]]) -> None:
-    for attribute in attributes:
-        if attribute["key"] == "host.name":
-            attribute["value"] = {"stringValue": HOST_NAME}
+def _hide_host(export: dict[str, Any]) -> None:
+    for resource in export["resourceSpans"]:
+        for attribute in resource["resource"]["attributes"]:
+            if attribute["key"] == "host.name":
+                attribute["value"] = {"stringValue": HOST_NAME}
 
 
 def anonymous(line: str) -> str:
@@ -120,9 +120,13 @@ def compressed(lines: Iterable[str]) -> bytes:
 
 def _spans(exports: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     for export in exports:
-        for resource in export["resourceSpans"]:
-            for scope in resource["scopeSpans"]:
-                yield from scope["spans"]
+        for scope in _scopes(export):
+            yield from scope["spans"]
+
+
+def _scopes(export: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    for resource in export["resourceSpans"]:
+        yield from resource["scopeSpans"]
 
 
 def main(argv: Sequence[str] | None = None) -> int:

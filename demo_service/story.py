@@ -136,14 +136,17 @@ def _tell(plan: Plan, console: Console) -> int:
     for finding in analysis.findings:
         console.print(Text(f"note: {finding.message} ({finding.count}×)", style="dim"))
     content = {"conditions": measured_under, **as_json(cells, found, [str(one.text) for one in verdicts])}
-    if costs:
-        content["cost"] = [asdict(one) for one in costs]
-    if starved is not None:
-        content["never_idle"] = asdict(starved)
+    content |= _of_whole_story(costs, starved)
     (plan.folder / "results.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     contents = "report.html, results.json, traces/, server.log"
     console.print(f"\nEverything is in [bold]{escape(str(plan.folder))}[/]: {contents}")
     return 0
+
+
+def _of_whole_story(costs: Sequence[Cost], starved: Starvation | None) -> dict[str, Any]:
+    """What `results.json` has besides, unless only some modes were asked for."""
+    found: dict[str, Any] = {"cost": [asdict(one) for one in costs]} if costs else {}
+    return found if starved is None else {**found, "never_idle": asdict(starved)}
 
 
 def _cost(plan: Plan, console: Console) -> list[Cost]:

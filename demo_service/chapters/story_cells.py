@@ -124,7 +124,7 @@ def comparison(cells: Sequence[Cell]) -> Comparison | None:
     """Threads against a batch at the most clients; None unless both kinds were driven."""
     most = max((cell.clients for cell in cells), default=0)
     by_mode = {cell.mode: cell for cell in cells if cell.clients == most and cell.seen.latencies_ns}
-    slow, fast = (next((by_mode[mode] for mode in kind if mode in by_mode), None) for kind in (THREADED, BATCHED))
+    slow, fast = (next(filter(None, map(by_mode.get, kind)), None) for kind in (THREADED, BATCHED))
     return None if slow is None or fast is None else Comparison(slow, fast)
 
 

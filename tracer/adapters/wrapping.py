@@ -102,7 +102,7 @@ def _is_conditional(raw: Any) -> bool:
 
 
 def _marked(owner: Any, raw: Any, name: str, rule: Rule, probe: str) -> Any:
-    if raw is None or is_marked(raw) or isinstance(raw, type | property):
+    if is_marked(raw) or isinstance(raw, type | property):
         return None
     in_class = isinstance(owner, type)
     if isinstance(raw, classmethod | staticmethod):

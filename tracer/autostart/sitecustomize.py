@@ -12,14 +12,18 @@ def _chain() -> None:
     here = os.path.dirname(os.path.abspath(__file__))
     ours = sys.modules.pop("sitecustomize", None)
     kept = sys.path[:]
-    sys.path[:] = [entry for entry in sys.path if os.path.abspath(entry or ".") != here]
+    sys.path[:] = _without(here, kept)
     try:
         importlib.import_module("sitecustomize")
     except ImportError:
         if ours is not None:
             sys.modules["sitecustomize"] = ours
     finally:
-        sys.path[:] = [entry for entry in kept if os.path.abspath(entry or ".") != here]
+        sys.path[:] = _without(here, kept)
+
+
+def _without(folder: str, entries: list[str]) -> list[str]:
+    return [entry for entry in entries if os.path.abspath(entry or ".") != folder]
 
 
 def _start() -> None:

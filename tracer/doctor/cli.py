@@ -5,7 +5,7 @@ import json
 import os
 import sys
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, TextIO
 
 from whywait.tracer.doctor.check import Check, State
@@ -67,15 +67,7 @@ def as_json(checks: Sequence[Check]) -> dict[str, object]:
 def as_text(checks: Sequence[Check], *, colours: bool) -> str:
     """Return one line per check, with consequence and remedy where something is missing."""
     width = max(len(one.name) for one in checks)
-    lines = []
-    for one in checks:
-        state = f"{one.state:<4}"
-        if colours:
-            state = f"{_COLOURS[one.state]}{state}\x1b[0m"
-        lines.append(f"{state}  {one.name:<{width}}  {_plain(one.found)}")
-        for word, said in (("so", one.means), ("try", one.remedy)):
-            if said:
-                lines.append(f"{'':<{width + 6}}  {word}: {_plain(said)}")
+    lines = [line for one in checks for line in _lines(one, width, colours=colours)]
     missing = [one.name for one in checks if one.state is State.NO]
     lines.append(
         f"\nMissing: {', '.join(missing)}. Everything else is observed, and every report names the missing signals."
@@ -83,6 +75,16 @@ def as_text(checks: Sequence[Check], *, colours: bool) -> str:
         else "\nAll signals that whywait uses can be observed."
     )
     return "\n".join(lines)
+
+
+def _lines(one: Check, width: int, *, colours: bool) -> Iterator[str]:
+    state = f"{one.state:<4}"
+    if colours:
+        state = f"{_COLOURS[one.state]}{state}\x1b[0m"
+    yield f"{state}  {one.name:<{width}}  {_plain(one.found)}"
+    for word, said in (("so", one.means), ("try", one.remedy)):
+        if said:
+            yield f"{'':<{width + 6}}  {word}: {_plain(said)}"
 
 
 def _plain(text: str) -> str:

@@ -149,6 +149,11 @@ def _sampler(states: Check) -> list[Check]:
         return _no_sampler(f"no process can be started: {error.strerror or error}", _LET_START)
     if process is None:
         return _no_sampler("there is no interpreter to start it with (sys.executable is empty)", _LET_START)
+    return _sampled(process)
+
+
+def _sampled(process: SamplerProcess) -> list[Check]:
+    """Read from a sampler that was just started, and end it."""
     try:
         begun = _begun(process)
         cost = process.header()

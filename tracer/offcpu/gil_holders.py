@@ -83,13 +83,9 @@ class HolderPast:
         thread_name = named.thread_name if named is not None else self.names.get(thread_id, "")
         if thread_name.startswith(OURS):
             return Holder("whywait's own work", None, thread_name, 0, 0, 0)
-        seen_in = look.place if look is not None and look.place and not is_library(look.place.file) else None
+        seen_in = _users_place(look)
         found = self._of_work(thread_id, at_ns, seen_in, thread_name)
-        if found is not None:
-            return found
-        place = seen_in or (life and life.place) or (look and look.place)
-        name = place.function if place is not None else f"thread {thread_name or thread_id}"
-        return Holder(name, place, thread_name, 0, 0, 0)
+        return found or _of_thread(thread_id, thread_name, seen_in or _place_of(life) or _place_of(look))
 
     def _of_work(self, thread_id: int, at_ns: int, seen_in: Place | None, thread_name: str) -> Holder | None:
         """A job of a worker, or a loop's callback, or the loop between two; None of other threads."""
@@ -104,6 +100,11 @@ class HolderPast:
         if callback is not None:
             return _of_callback(callback, seen_in, thread_name)
         return _between_callbacks(callbacks, at_ns, seen_in, thread_name)
+
+
+def _of_thread(thread_id: int, thread_name: str, place: Place | None) -> Holder:
+    name = place.function if place is not None else f"thread {thread_name or thread_id}"
+    return Holder(name, place, thread_name, 0, 0, 0)
 
 
 def _of_callback(one: Callback, seen_in: Place | None, thread_name: str) -> Holder:
@@ -126,6 +127,15 @@ def _between_callbacks(callbacks: Sequence[Callback], at_ns: int, seen_in: Place
 def _latest(lives: Sequence[ThreadLife], at_ns: int) -> ThreadLife | None:
     before = bisect_right(lives, at_ns, key=lambda one: one.start_ns)
     return lives[before - 1] if before else None
+
+
+def _place_of(seen: HolderSeen | ThreadLife | None) -> Place | None:
+    return seen.place if seen is not None else None
+
+
+def _users_place(look: HolderSeen | None) -> Place | None:
+    place = _place_of(look)
+    return place if place is not None and not is_library(place.file) else None
 
 
 def _nearest(looks: Sequence[HolderSeen], at_ns: int) -> HolderSeen | None:

@@ -56,24 +56,28 @@ def onset(
     if end_ns <= start_ns:
         return None
     seen = _seen(start_ns, end_ns, stays)
-    called = seen.called_ns is not None
-    since_ns = start_ns if seen.called_ns is None else seen.called_ns
+    sleeps_in_call = blocks or seen.called_ns is not None
     if seen.waits is not None:
-        if not called and not blocks:
+        if not sleeps_in_call:
             return Onset(start_ns, _EXACT_NS)
         found = _before(start_ns, end_ns, seen.called_ns, seen.waits, sleeps, interval_ns)
-        ran_ns = found.at_ns if seen.ran_ns is None else seen.ran_ns
-        return found._replace(queued_before_ns=max(found.at_ns - ran_ns, 0))
+        return _with_queue(found, seen.ran_ns)
     if sleeps == NOT_COUNTED:
         return None
-    rounds = sleeps - (1 if blocks or called else 0)
+    rounds = sleeps - int(sleeps_in_call)
     if rounds <= 0 or not contended:
         return Onset(end_ns, 0)
+    return _unseen(start_ns, end_ns, seen, rounds, interval_ns)
+
+
+def _with_queue(found: Onset, ran_ns: int | None) -> Onset:
+    return found if ran_ns is None else found._replace(queued_before_ns=max(found.at_ns - ran_ns, 0))
+
+
+def _unseen(start_ns: int, end_ns: int, seen: _Seen, rounds: int, interval_ns: int) -> Onset:
+    """The wait has no sample: a part of what the rounds and the other samples leave for it."""
+    since_ns = start_ns if seen.called_ns is None else seen.called_ns
     known_ns = end_ns if seen.ran_ns is None else seen.ran_ns  # from here on it was on its way back
-    return _unseen(since_ns, known_ns, end_ns, rounds, interval_ns)
-
-
-def _unseen(since_ns: int, known_ns: int, end_ns: int, rounds: int, interval_ns: int) -> Onset:
     longest_ns = max(min(rounds * (interval_ns + _LATE_NS) - (end_ns - known_ns), known_ns - since_ns), 0)
     likely_ns = min(longest_ns, interval_ns) // _UNSEEN + max(longest_ns - interval_ns, 0) // _UNSEEN_LONGER
     return Onset(known_ns - likely_ns, longest_ns // _UNSEEN_ERROR)
@@ -108,12 +112,8 @@ def _before(start_ns: int, end_ns: int, called_ns: int | None, waits: Stay, slee
     ago_ns, earlier = told[0], told[1] - 1  # the first sleep after its sample in the call was the call
     round_ns = min(max(waits.first_ns - ago_ns, since_ns), seen_ns)
     longest_ns = interval_ns + _LATE_NS
-    if called_ns is None:
-        passed_ns = round_ns - start_ns
-        full = round(passed_ns / longest_ns)
-        within_ns = _AT_ONCE_NS // 2 if full else _AT_ONCE_NS
-        if full <= earlier + 1 and abs(passed_ns - full * longest_ns) < within_ns:
-            return Onset(start_ns, _EXACT_NS)  # it never slept in the call: all of it were rounds
+    if called_ns is None and _is_all_rounds(round_ns - start_ns, longest_ns, earlier + 1):
+        return Onset(start_ns, _EXACT_NS)
     if sleeps != NOT_COUNTED:  # that and what came after leave no more
         earlier = min(earlier, sleeps - 2 - (end_ns - round_ns) // longest_ns)
     if earlier <= 0:
@@ -121,3 +121,10 @@ def _before(start_ns: int, end_ns: int, called_ns: int | None, waits: Stay, slee
     # usually one lasted to its deadline; of more, every other one was woken earlier, in vain
     at_ns = max(round_ns - (earlier + 1) * longest_ns // 2, since_ns)
     return Onset(at_ns, int((round_ns - at_ns) * _SOONER))
+
+
+def _is_all_rounds(passed_ns: int, longest_ns: int, most: int) -> bool:
+    """Whether the thread never slept in the call: the time before a round is that of at most `most` full rounds."""
+    full = round(passed_ns / longest_ns)
+    within_ns = _AT_ONCE_NS // 2 if full else _AT_ONCE_NS
+    return full <= most and abs(passed_ns - full * longest_ns) < within_ns

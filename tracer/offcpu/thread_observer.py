@@ -9,7 +9,7 @@ from whywait.tracer.host.syscall_names import most_seen
 from whywait.tracer.offcpu.cpu_contention import CpuRivals, Division
 from whywait.tracer.offcpu.cpu_user_names import CpuNames
 from whywait.tracer.offcpu.explanation import OffCpu
-from whywait.tracer.offcpu.gil_holders import HolderPast
+from whywait.tracer.offcpu.gil_holders import Holder, HolderPast
 from whywait.tracer.offcpu.gil_wait_start import onset
 from whywait.tracer.offcpu.state_split import Memory, Split, beside_queue, returned
 from whywait.tracer.offcpu.worker_observer import ObservedWorkers
@@ -47,8 +47,7 @@ class Observed:
             return OffCpu(cpu_ns, run_queue_ns)
         wall_ns = sum(end - start for start, end in stretches)
         if run_queue_ns is None:
-            parts = [self._samples.run_queue_ns(thread_id, start, end) for start, end in stretches]
-            run_queue_ns = min(sum(part or 0 for part in parts), max(wall_ns - cpu_ns, 0)) or None
+            run_queue_ns = min(self._run_queue_ns(thread_id, stretches), max(wall_ns - cpu_ns, 0)) or None
         users = self._cpu_users(thread_id, stretches, run_queue_ns)
         blocked_ns = wall_ns - cpu_ns - (run_queue_ns or 0)
         if blocked_ns < _LEAST_NS:
@@ -209,6 +208,9 @@ class Observed:
                 holders = holders + worker.holders
         return states, holders
 
+    def _run_queue_ns(self, thread_id: int, stretches: Stretches) -> int:
+        return sum(self._samples.run_queue_ns(thread_id, start, end) or 0 for start, end in stretches)
+
     def _cpu_users(self, thread_id: int, stretches: Stretches, run_queue_ns: int | None) -> Division | None:
         if run_queue_ns is None or run_queue_ns < s.CPU_LEAST_NS or not thread_id:
             return None
@@ -220,10 +222,15 @@ class Observed:
     ) -> OffCpu:  # fmt: skip
         """`is_whole`: locks and system calls are parts of the stretch, too, and 0 ns of waiting for the GIL is known."""
         gil_ns = split.gil_ns if split.gil_ns or (is_whole and split.enough) else None
-        is_named = split.gil_ns >= _LEAST_NS
+        turning_ns, holders = self._holders(held, split.gil_ns)
+        lock_ns, call_ns = (split.lock_ns, split.call_ns) if is_whole else (0, 0)
         return OffCpu(
-            on_cpu_ns, run_queue_ns, gil_ns, split.error_ns if gil_ns else None,
-            (self._past.turning_ns(held, split.gil_ns) or None) if is_named else None,
-            (split.lock_ns or None) if is_whole else None, (split.call_ns or None) if is_whole else None,
-            call, split.samples, self._past.holders(held, split.gil_ns) if is_named else (), users,
+            on_cpu_ns, run_queue_ns, gil_ns, split.error_ns if gil_ns else None, turning_ns, lock_ns or None,
+            call_ns or None, call, split.samples, holders, users,
         )  # fmt: skip
+
+    def _holders(self, held: Sequence[Held], gil_ns: int) -> tuple[int | None, Sequence[Holder]]:
+        """The part of the GIL time in which callbacks took turns, and the holders; a short time names nobody."""
+        if gil_ns < _LEAST_NS:
+            return None, ()
+        return self._past.turning_ns(held, gil_ns) or None, self._past.holders(held, gil_ns)

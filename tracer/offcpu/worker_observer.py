@@ -18,7 +18,7 @@ _FEW_SWITCHES: Final = 5  # to read the call, to do what the job does but waitin
 
 def _of_one_piece(states: Mapping[int, int], blocked_ns: int, switches: int | None) -> Split | None:
     """Return the split for fewer samples than an estimate takes: the thread hardly ran, so it waited once."""
-    waited = [state for state in states if state != RUNNING]
+    waited = states.keys() - {RUNNING}
     if len(waited) != 1 or switches is None or switches > _FEW_SWITCHES:
         return None
     (state,) = waited
@@ -75,20 +75,16 @@ class ObservedWorkers:
         the rest.
         """
         seen = self._samples.seen(worker, start_ns, end_ns)
-        states = {state: count for state, count in seen.states.items() if state != IDLE}
         wall_ns = end_ns - start_ns
+        cpu_ns = min(used.cpu_ns, wall_ns) if used is not None else 0
         queued_ns = used.run_queue_ns if used is not None else None
         if queued_ns is None:
             queued_ns = self.run_queue_ns(worker, start_ns, end_ns)
-        cpu_ns = min(used.cpu_ns, wall_ns) if used is not None else 0
         queued_ns = min(queued_ns, wall_ns - cpu_ns)
-        work = "worker" if used is not None else "worker, its CPU time not known"
-        split = self._memory.split((work, kind), wall_ns - cpu_ns - queued_ns, states, running=used is None)
-        if not split.enough and used is not None:
-            split = _of_one_piece(states, wall_ns - cpu_ns - queued_ns, used.switches) or split
+        split = self._split(kind, wall_ns - cpu_ns - queued_ns, seen.states, used)
         call_ns = split.call_ns if split.call_ns >= _LEAST_NS else None
         return OffCpu(
-            on_cpu_ns=cpu_ns + (split.running_ns if used is None else 0),
+            on_cpu_ns=cpu_ns + split.running_ns,
             run_queue_ns=queued_ns,
             gil_ns=split.gil_ns if split.enough else None,
             lock_ns=split.lock_ns if split.lock_ns >= _LEAST_NS else None,
@@ -96,3 +92,13 @@ class ObservedWorkers:
             call=most_seen(seen.calls) if call_ns else None,
             samples=split.samples,
         )
+
+    def _split(self, kind: Hashable, blocked_ns: int, seen: Mapping[int, int], used: WorkerClock | None) -> Split:
+        """Divide what its clocks leave; it ran in none of that if its CPU time is known."""
+        states = {state: count for state, count in seen.items() if state != IDLE}
+        if used is None:
+            return self._memory.split(("worker, its CPU time not known", kind), blocked_ns, states, running=True)
+        split = self._memory.split(("worker", kind), blocked_ns, states, running=False)
+        if not split.enough:
+            split = _of_one_piece(states, blocked_ns, used.switches) or split
+        return split._replace(running_ns=0)

@@ -51,10 +51,23 @@ def _settle_one(own: list[Phase], resolution_ns: int) -> tuple[list[Phase], dict
     # phases are appended at their end, so of two equal ones the outer is the later
     order = sorted(range(len(own)), key=lambda at: (own[at].start_ns, -own[at].end_ns, -at))
     around = _nested(own, order)
+    short = {at for at in order if _is_short(own[at], resolution_ns)}
+    sums, of_activity = _sums(own, order, around, short)
+    kept = [
+        phase._replace(parent_id=_parent(own, at, around, short), small=sums[at])
+        for at, phase in enumerate(own)
+        if at not in short
+    ]
+    return kept, of_activity
+
+
+def _sums(
+    own: Sequence[Phase], order: Sequence[int], around: dict[int, int], short: set[int]
+) -> tuple[dict[int, dict[str, int]], dict[str, int]]:
+    """The time in short phases by word: of each phase, and of those in no other."""
     inside_ns: Counter[int] = Counter()
     for at, outer in around.items():
         inside_ns[outer] += own[at].end_ns - own[at].start_ns
-    short = {at for at in order if _is_short(own[at], resolution_ns)}
     sums: dict[int, dict[str, int]] = {at: dict(own[at].small or {}) for at in order}
     of_activity: dict[str, int] = {}
     for at in reversed(order):  # what is inside first
@@ -62,12 +75,7 @@ def _settle_one(own: list[Phase], resolution_ns: int) -> tuple[list[Phase], dict
             phase = own[at]
             own_ns = phase.end_ns - phase.start_ns - inside_ns[at] - sum((phase.small or {}).values())
             _add(sums[around[at]] if at in around else of_activity, {phase.word: max(own_ns, 0)}, sums[at])
-    kept = [
-        phase._replace(parent_id=_parent(own, at, around, short), small=sums[at])
-        for at, phase in enumerate(own)
-        if at not in short
-    ]
-    return kept, of_activity
+    return sums, of_activity
 
 
 def _nested(own: Sequence[Phase], order: Sequence[int]) -> dict[int, int]:

@@ -70,12 +70,13 @@ def _off_cpu(drawing: Drawing, phase: Phase, served: Phase) -> OffCpu:
 
 
 def _about_phase(phase: Phase, position: Position | None, off_cpu: OffCpu) -> AboutPhase:
-    word = phase.word or phase.name.partition(":")[0]
+    first = phase.name.partition(":")[0]
+    word = phase.word or (first if first in s.PHASES else "")
     worked_ns = position.worked_ns if position is not None else None
     if worked_ns is not None:
         worked_ns = min(worked_ns, phase.end_ns - phase.start_ns)
     return AboutPhase(
-        phase.activity.span_id, off_cpu, phase.place, word if phase.word or word in s.PHASES else "",
+        phase.activity.span_id, off_cpu, phase.place, word,
         phase.small or {}, phase.handler, device=phase.device.line.name if phase.device is not None else "",
         device_ns=worked_ns,
         kind="" if phase.life else s.KIND_PHASE,

@@ -118,18 +118,24 @@ def _timed_wait(every: _Waiters, plain_wait: Callable[..., bool], condition: Any
             lock_ns = take_freed()
             if not start_ns < lock_ns <= end_ns:
                 lock_ns = 0
-            if mine.hold is not None and woken:
-                cause_ns, by = max(mine.hold.end_ns, lock_ns), mine.by
-            elif timeout is not None and not woken:
-                cause_ns, by = max(start_ns + int(timeout * 1e9), lock_ns), TIMER
-            else:
-                cause_ns, by = end_ns, None
+            cause_ns, by = _cause(mine, woken, start_ns, end_ns, timeout, lock_ns)
             if activity is None:  # inside another wait, which records it
                 note_freed(cause_ns)
             else:
                 _keep(activity, condition, start_ns, cause_ns, end_ns, by, mine)
         except Exception as error:
             probe_failed("locks", error)
+
+
+def _cause(
+    mine: _Waiter, woken: bool, start_ns: int, end_ns: int, timeout: float | None, lock_ns: int
+) -> tuple[int, Waker]:
+    """When the wait's cause was over, and who ended it; at `lock_ns` the condition's own lock became free."""
+    if mine.hold is not None and woken:
+        return max(mine.hold.end_ns, lock_ns), mine.by
+    if timeout is not None and not woken:
+        return max(start_ns + int(timeout * 1e9), lock_ns), TIMER
+    return end_ns, None
 
 
 def _forget(every: _Waiters, key: int, mine: _Waiter) -> None:

@@ -237,13 +237,7 @@ def wait_for(lock: TracedLock, timeout: float) -> bool:
     finally:
         end_ns = perf_counter_ns()
         end_wait(inside)
-        holds: list[Hold] = []
-        try:
-            holds += [one for one in lock._holds.copy() if start_ns < one.end_ns <= end_ns]
-            if got is False and activity is not None:
-                ask_who_has(lock, holds, end_ns)
-        except Exception as error:
-            probe_failed("locks", error)
+        holds = _holds_during(lock, start_ns, end_ns, asks=got is False and activity is not None)
         waiting.remove(start_ns)
         try:
             if got and not waiting:  # this thread holds the lock, so that no release is recorded now
@@ -264,6 +258,18 @@ def remember_holds(lock: TracedLock) -> None:
         with _begin_line:
             if lock._holds is _NO_HOLDS:
                 lock._holds = deque(maxlen=_MOST_HOLDS)
+
+
+def _holds_during(lock: TracedLock, start_ns: int, end_ns: int, *, asks: bool) -> list[Hold]:
+    """The holds that ended during a wait; `asks`: who has the lock now is told when it is released."""
+    holds: list[Hold] = []
+    try:
+        holds += [one for one in lock._holds.copy() if start_ns < one.end_ns <= end_ns]
+        if asks:
+            ask_who_has(lock, holds, end_ns)
+    except Exception as error:
+        probe_failed("locks", error)
+    return holds
 
 
 def _cause(got: bool | None, start_ns: int, end_ns: int, timeout: float, holds: Sequence[Hold]) -> tuple[int, Waker]:

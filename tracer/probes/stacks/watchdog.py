@@ -81,14 +81,18 @@ class _Holders:
         holder_id = sampler.header().waited_for if sampler is not None else 0
         if not holder_id or holder_id == self._own_id:
             return
-        thread = self._threads.get(holder_id)
-        if thread is None or not thread.is_alive():
-            self._threads = WeakValueDictionary({one.native_id: one for one in threading.enumerate() if one.native_id})
-            thread = self._threads.get(holder_id)
+        thread = self._thread(holder_id)
         if thread is None:
             return
         place = place_of_thread(thread.ident or 0)
         self._recorder.looks.append(HolderSeen(perf_counter_ns(), holder_id, thread.name, place))
+
+    def _thread(self, native_id: int) -> threading.Thread | None:
+        thread = self._threads.get(native_id)
+        if thread is None or not thread.is_alive():
+            self._threads = WeakValueDictionary({one.native_id: one for one in threading.enumerate() if one.native_id})
+            thread = self._threads.get(native_id)
+        return thread
 
 
 class _Seen:

@@ -102,9 +102,9 @@ def _wrappers(backend: Any) -> dict[CodeType, Callable[[Any], Any]]:
     from anyio._core import _tasks
 
     found: dict[CodeType, Callable[[Any], Any]] = {}
-    handle = getattr(_tasks, "TaskHandle", None)
-    if handle is not None and hasattr(handle, "_run_coro"):
-        found[handle._run_coro.__code__] = lambda wrapper: local_of(wrapper.cr_frame, "self")._coro
+    run_task = getattr(getattr(_tasks, "TaskHandle", None), "_run_coro", None)
+    if run_task is not None:
+        found[run_task.__code__] = lambda wrapper: local_of(wrapper.cr_frame, "self")._coro
     for owner, method in ((backend, "run_async_from_thread"), (from_thread.BlockingPortal, "_call_func")):
         code = getattr(getattr(owner, method, None), "__code__", None)
         inner = [one for one in getattr(code, "co_consts", ()) if isinstance(one, CodeType)]

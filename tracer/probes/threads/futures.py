@@ -9,6 +9,7 @@ import sys
 from concurrent.futures import Future, _base
 from contextlib import suppress
 from time import perf_counter_ns
+from types import FrameType
 from typing import Any, Final
 
 from whywait.tracer.host.code_location import user_place
@@ -89,16 +90,21 @@ def _take(future: Any) -> None:
     if job is None or job.resume_ns or not job.done_ns:
         return
     try:
-        current = here.current
         now = job.resume_ns = perf_counter_ns()
-        if now - job.done_ns < LATE_NS or not job.request.open:
-            return
-        if current is None or current.request is not job.request:
-            place = user_place(sys._getframe(2))
-            trace_id, span_id = (0, 0) if current is None else (current.request.trace_id, current.span_id)
-            job.collector = Collector(now, place, trace_id, span_id)
+        if now - job.done_ns >= LATE_NS and job.request.open:
+            job.collector = _other_collector(job, now, sys._getframe(2))
     except Exception as error:
         probe_failed("futures", error)
+
+
+def _other_collector(job: Any, now_ns: int, caller: FrameType) -> Collector | None:
+    """Who collects a result late; None if that is the job's own request."""
+    current = here.current
+    if not isinstance(current, Activity):  # none, or a callback outside any request
+        return Collector(now_ns, user_place(caller), 0, 0)
+    if current.request is job.request:
+        return None
+    return Collector(now_ns, user_place(caller), current.request.trace_id, current.span_id)
 
 
 class _Witness:

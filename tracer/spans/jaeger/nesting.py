@@ -27,7 +27,7 @@ ended last before it. So the spans are nested like this:
 """
 
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
 from whywait.tracer import schema as s
@@ -38,6 +38,9 @@ from whywait.tracer.spans.jaeger.unawaited import by_who_waited
 from whywait.tracer.spans.span_spec import AboutTask, Kind, SpanSpec
 
 _PHASES: Final = (s.KIND_PHASE, "")  # the life of a generator has no kind
+_NEVER_NS: Final = 2**63
+_BLOCK: Final = 0
+_PHASE: Final = 1
 
 
 class _Frame(NamedTuple):
@@ -100,28 +103,35 @@ def _hang(
     made: Sequence[SpanSpec], kinds: Sequence[str], indices: list[int], home: Home, ours: set[int],
     waited_for: set[int], passed_by: set[int], parents: list[int], pause: Pause,
 ) -> None:  # fmt: skip
-    spawned = sorted((made[index].start_ns, made[index].end_ns) for index in indices if index in waited_for)
-    open_frames: list[_Frame] = []
+    spawned = _stretches(made, waited_for.intersection(indices))
+    open_frames = [_Frame(home.span_id, _NEVER_NS, False, 0)]
     ordered = sorted(indices, key=lambda one: (made[one].start_ns, -made[one].end_ns, _rank(kinds[one])))
     for index in rested(ordered, pause):
-        spec, is_block = made[index], kinds[index] == s.KIND_BLOCK
+        spec, rank = made[index], _rank(kinds[index])
         open_frames = [frame for frame in open_frames if frame.end_ns > spec.start_ns]
-        around = _around(spec, is_block, open_frames)
-        outer = around[-1] if around else _Frame(home.span_id, spec.end_ns, False, 0)
-        host, given = outer.host, parents[index]
-        # 1. a span of the host's is between, and stays; 2. it hangs below the innermost frame
-        is_hosts = given not in ours and index not in passed_by and given != host
-        if is_hosts and (home.is_run or any(frame.is_phase for frame in around)):
-            host = given
+        around = _around(spec, rank == _BLOCK, open_frames)
+        outer, host = around[-1], around[-1].host
+        if index not in passed_by and _keeps_host(parents[index], ours, home, around):
+            host = parents[index]
         else:
             parents[index] = outer.span_id
-        if (is_block or kinds[index] in _PHASES) and not _outlived(spec, spawned):
-            open_frames.append(_Frame(spec.span_id, min(spec.end_ns, outer.end_ns), not is_block, host))
+        if rank <= _PHASE and not _outlived(spec, spawned):
+            open_frames.append(_Frame(spec.span_id, min(spec.end_ns, outer.end_ns), rank == _PHASE, host))
+
+
+def _stretches(made: Sequence[SpanSpec], indices: Iterable[int]) -> list[tuple[int, int]]:
+    return sorted((made[index].start_ns, made[index].end_ns) for index in indices)
 
 
 def _around(spec: SpanSpec, is_block: bool, open_frames: Sequence[_Frame]) -> list[_Frame]:
-    """The frames that a span hangs below, the innermost last."""
+    """The frames around a span, the innermost last; the first is its home."""
     return [frame for frame in open_frames if spec.end_ns <= frame.end_ns or (is_block and frame.is_phase)]
+
+
+def _keeps_host(given: int, ours: set[int], home: Home, around: Sequence[_Frame]) -> bool:
+    """Whether the given parent is a span of the host's inside the innermost frame, so that the span stays below it."""
+    is_inside = given not in ours and given != around[-1].host
+    return is_inside and (home.is_run or any(frame.is_phase for frame in around))
 
 
 def _outlived(frame: SpanSpec, spawned: Sequence[tuple[int, int]]) -> bool:
@@ -131,5 +141,5 @@ def _outlived(frame: SpanSpec, spawned: Sequence[tuple[int, int]]) -> bool:
 
 
 def _rank(kind: str) -> int:
-    """Of equal stretches a block is the outer one, then a phase, then the others."""
-    return 0 if kind == s.KIND_BLOCK else 1 if kind in _PHASES else 2
+    """Of equal stretches a block is the outer one, then a phase, then the others, which are no frames."""
+    return _BLOCK if kind == s.KIND_BLOCK else _PHASE if kind in _PHASES else _PHASE + 1

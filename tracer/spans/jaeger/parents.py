@@ -12,7 +12,7 @@ waiter, a sibling of the job:
       resume                               |---|          of `handle`, which had not waited for `second` until then
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from whywait.tracer import schema as s
@@ -60,20 +60,23 @@ def returns_beside(
 ) -> dict[int, int]:
     """Return by index the returns that are not children of their job, each with the index of the job's span."""
     jobs = {spec.span_id: index for index, spec in enumerate(made) if isinstance(spec.about, AboutJob)}
-    waits = {index: spec.about for index, spec in enumerate(rested(made, pause)) if isinstance(spec.about, AboutWait)}
-    backs = {
-        index: (wait.activity, made[index].parent_id)
-        for index, wait in waits.items()
-        if made[index].parent_id in jobs and wait.activity in homes
-    }
-    waited_for = {(wait.activity, wait.followed_id) for wait in waits.values()} if backs else set()
+    waits = dict(_waits(made, pause))
+    backs = [index for index in waits if made[index].parent_id in jobs]
+    waited_for = {(wait.activity, wait.followed_id) for wait in waits.values()}
 
-    def is_beside(waiter: int, job_id: int) -> bool:
+    def is_beside(back: int) -> bool:
+        waiter, job_id = waits[back].activity, made[back].parent_id
         home = homes[job_id]
-        is_waiters = waiter != job_id and home.is_run and (waiter, job_id) not in waited_for
+        is_waiters = waiter in homes and waiter != job_id and home.is_run and (waiter, job_id) not in waited_for
         return is_waiters and home.end_ns - made[jobs[job_id]].start_ns >= resolution_ns
 
-    return {index: jobs[back[1]] for index, back in backs.items() if is_beside(*back)}
+    return {back: jobs[made[back].parent_id] for back in backs if is_beside(back)}
+
+
+def _waits(made: Sequence[SpanSpec], pause: Pause) -> Iterator[tuple[int, AboutWait]]:
+    for index, spec in enumerate(rested(made, pause)):
+        if isinstance(spec.about, AboutWait):
+            yield index, spec.about
 
 
 def owners_of(
@@ -82,18 +85,20 @@ def owners_of(
     """Return by index the activity above each span, except spans with a given parent."""
     owners: dict[int, int] = {}
     for index, spec in enumerate(rested(made, pause)):
-        about = spec.about
-        if index in beside:  # 1. a return, below the waiter
-            owners[index] = about.activity
-        elif isinstance(about, AboutRun) or is_root(spec) or not spec.parent_id:  # 2. its parent is given
-            continue
-        elif isinstance(about, ACTIVITIES):  # 3. below its spawner
-            above = _spawner(spec, homes)
-            if above is not None:
-                owners[index] = above
-        elif about.activity in homes and not _is_beside_run(spec, homes):  # 4. below its activity
-            owners[index] = about.activity
+        owner = spec.about.activity if index in beside else _owner(spec, homes)  # a return is below its waiter
+        if owner is not None:
+            owners[index] = owner
     return owners
+
+
+def _owner(spec: SpanSpec, homes: Mapping[int, Home]) -> int | None:
+    about = spec.about
+    if isinstance(about, AboutRun) or is_root(spec) or not spec.parent_id:  # 1. its parent is given
+        return None
+    if isinstance(about, ACTIVITIES):  # 2. below its spawner
+        return _spawner(spec, homes)
+    # 3. below its activity
+    return about.activity if about.activity in homes and not _is_beside_run(spec, homes) else None
 
 
 def _is_beside_run(spec: SpanSpec, homes: Mapping[int, Home]) -> bool:

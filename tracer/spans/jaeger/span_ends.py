@@ -41,10 +41,7 @@ def apart(made: Sequence[SpanSpec], parents: Sequence[int], beside: Mapping[int,
     ends = [spec.end_ns for spec in made]
     wakers = _wakers(made, pause)
     # 1. a task's last act was to wake its waiter
-    for wait, waker in wakers:
-        woke_ns, is_task = made[wait].end_ns, isinstance(made[waker].about, AboutTask)
-        if is_task and made[waker].start_ns < woke_ns < ends[waker] <= woke_ns + LAST_ACT_NS:
-            ends[waker] = woke_ns
+    _end_with_last_act(made, wakers, ends)
     pause()
     # 2. adjacent siblings
     for indices in _siblings(made, parents, pause):
@@ -57,6 +54,13 @@ def apart(made: Sequence[SpanSpec], parents: Sequence[int], beside: Mapping[int,
         if abs(ends[job] - ends[back]) < _LATER_NS:
             ends[job] = max(ends[back] - _LATER_NS, made[back].start_ns)
     return ends
+
+
+def _end_with_last_act(made: Sequence[SpanSpec], wakers: Sequence[tuple[int, int]], ends: list[int]) -> None:
+    for wait, waker in wakers:
+        woke_ns, is_task = made[wait].end_ns, isinstance(made[waker].about, AboutTask)
+        if is_task and made[waker].start_ns < woke_ns < ends[waker] <= woke_ns + LAST_ACT_NS:
+            ends[waker] = woke_ns
 
 
 def _part(made: Sequence[SpanSpec], siblings: Sequence[int], ends: list[int], pause: Pause) -> None:

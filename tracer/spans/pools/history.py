@@ -4,6 +4,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from functools import cached_property
 from itertools import accumulate
+from operator import attrgetter
 
 from whywait.tracer.records.occupancy import DeviceLine, Occupancy
 from whywait.tracer.records.request import Pool
@@ -13,6 +14,7 @@ from whywait.tracer.spans.pools.occupant_shares import PoolShares
 from whywait.tracer.spans.pools.shares import Share, by_trace, occupant_shares
 
 _NEVER_NS = 2**63
+_START_NS = attrgetter("start_ns")
 
 
 class _History:
@@ -20,8 +22,8 @@ class _History:
         self._pause = pause
         self.of = of  # so that its id stays its own
         lately = (one for one in of.occupancies.copy() if one.end_ns > since_ns or not one.end_ns)
-        self.held = sorted((one for one in lately if one.start_ns), key=lambda one: one.start_ns)
-        self.starts = [one.start_ns for one in self.held]
+        self.held = sorted(filter(_START_NS, lately), key=_START_NS)
+        self.starts = list(map(_START_NS, self.held))
         # all before an entry had ended by then
         self.ended = list(accumulate((one.end_ns or _NEVER_NS for one in self.held), max))
         self.latest: dict[int, Occupancy] = {one.span_id: one for one in self.held}

@@ -11,8 +11,9 @@ shares are stored at each border. For a wait only the two instants at its ends a
 """
 
 from bisect import bisect_left, bisect_right, insort
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
+from operator import attrgetter
 from typing import Final
 
 from whywait.tracer.records.occupancy import Occupancy
@@ -21,6 +22,7 @@ from whywait.tracer.spans.cooperative_pause import Pause, rested
 from whywait.tracer.spans.pools.shares import Share, parts
 
 _NEVER_NS: Final = 2**63
+_START_NS: Final[Callable[[Occupancy], int]] = attrgetter("start_ns")
 
 
 class PoolShares:
@@ -30,8 +32,8 @@ class PoolShares:
         ends = [one.end_ns or _NEVER_NS for one in held]
         lasted = [(one, end_ns) for one, end_ns in zip(held, ends, strict=True) if one.start_ns < end_ns]
         self._held = [one for one, _ in lasted]
-        self._starts = [one.start_ns for one in self._held]
-        self._borders = sorted({*(one.start_ns for one in held), *ends})
+        self._starts = list(map(_START_NS, self._held))
+        self._borders = sorted({*map(_START_NS, held), *ends})
         self._active: list[list[int]] = []  # the occupants from each border to the next
         self._until: list[list[int]] = []  # the cumulative share of each of them by then
         self._whole = [0] * len(self._held)  # the total share of each
@@ -82,7 +84,7 @@ class PoolShares:
         begun, ended = bisect_left(self._starts, start_ns), bisect_left(self._starts, end_ns)
         cut = self._cut(last, at_end, end_ns)
         before = [index for index in at_start if index < begun]
-        left = parts(self._borders[first + 1] - start_ns, len(at_start)) if before else []
+        left = parts(self._borders[first + 1] - start_ns, len(at_start))
         shares = [
             cut.get(index, self._whole[index]) - had_ns + left_ns
             for index, had_ns, left_ns in zip(before, self._until[first] if before else (), left, strict=False)

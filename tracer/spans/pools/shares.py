@@ -1,8 +1,8 @@
 """Divides a wait among the occupants of the workers, or of the device. Pure."""
 
 from bisect import insort
-from collections.abc import Iterable
-from itertools import pairwise
+from collections.abc import Iterable, Sequence
+from itertools import chain, pairwise
 from typing import NamedTuple
 
 from whywait.tracer.records.occupancy import Occupancy
@@ -27,7 +27,14 @@ def occupant_shares(
         for one in occupancies
         if _overlaps(one, start_ns, end_ns) and (one.span_id != exclude_span_id or not exclude_span_id)
     ]
-    borders = sorted({start_ns, end_ns, *(begin for begin, _, _ in held), *(end for _, end, _ in held)})
+    shares = _divided([(begin, end) for begin, end, _ in held], start_ns, end_ns)
+    ranked = [Share(held[index][2], ns) for index, ns in shares.items()]
+    return sorted(ranked, key=lambda share: -share.ns), end_ns - start_ns - sum(shares.values())
+
+
+def _divided(held: Sequence[tuple[int, int]], start_ns: int, end_ns: int) -> dict[int, int]:
+    """The share of each stretch in `held`, by index."""
+    borders = sorted({start_ns, end_ns, *chain.from_iterable(held)})
     coming = sorted(range(len(held)), key=lambda index: held[index][0], reverse=True)
     active: list[int] = []  # few: as many as there are workers
     shares: dict[int, int] = {}
@@ -37,8 +44,7 @@ def occupant_shares(
         active = [index for index in active if held[index][1] > begin]
         for index, ns in zip(active, parts(end - begin, len(active)), strict=True):
             shares[index] = shares.get(index, 0) + ns
-    ranked = [Share(held[index][2], ns) for index, ns in shares.items()]
-    return sorted(ranked, key=lambda share: -share.ns), end_ns - start_ns - sum(shares.values())
+    return shares
 
 
 def _overlaps(one: Occupancy, start_ns: int, end_ns: int) -> bool:
