@@ -11,6 +11,7 @@ from typing import Final
 from whywait.tracer.config import ConfigError, from_environment, output_file
 from whywait.tracer.doctor.check import Check, info, no, yes
 from whywait.tracer.host.interpreter import has_gil, is_free_threaded, tested_versions, untested
+from whywait.tracer.run_summary import collector
 
 _LIBRARIES: Final = (
     "fastapi", "starlette", "uvicorn", "anyio", "uvloop", "xgboost", "xgboost-cpu", "scikit-learn",
@@ -93,8 +94,7 @@ def _settings(environ: Mapping[str, str]) -> Check:
                 "settings", f"WHYWAIT_OUTPUT is {config.output}, and {folder} is not writable", "no trace is written",
                 "choose another folder",
             )  # fmt: skip
-    endpoint = environ.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") or environ.get("OTEL_EXPORTER_OTLP_ENDPOINT")
-    return yes("settings", f"traces go to {config.output or endpoint or './traces (whywait run)'}")
+    return yes("settings", f"traces go to {config.output or collector(environ) or './traces (whywait run)'}")
 
 
 def _existing(folder: Path) -> Path:

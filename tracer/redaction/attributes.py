@@ -16,6 +16,10 @@ def _nothing(_: str) -> str:
     return REDACTED
 
 
+def _as_it_is(text: str) -> str:
+    return text
+
+
 def _program(command: str) -> str:
     """The program of a command line."""
     program, blank, _ = command.partition(" ")
@@ -27,6 +31,7 @@ _ROUTE: Final = "http.route"
 _COMMAND: Final = ("process.command_line", "process.command_args")
 # what a service sets itself under these is ours: names of functions, files and threads
 _OURS: Final = ("whywait.", "code.", "thread.")
+_IDS: Final = ("_id", "_ids", ".activity")
 
 RULES: Final[tuple[tuple[str, Rule], ...]] = (
     (r"url\.(?:query|fragment)", _nothing),
@@ -51,7 +56,7 @@ _COMPILED: Final = tuple((re.compile(key), rule) for key, rule in RULES)
 def rule_of(key: str) -> Rule:
     """Return what becomes of a text under this key."""
     if key.startswith(_OURS) and key != "code.stacktrace":
-        return masked
+        return _as_it_is if key.endswith(_IDS) else masked  # each id is new, and would push names out of the cache
     if len(key) > _LONGEST_KEY:
         return _nothing
     return next((rule for pattern, rule in _COMPILED if pattern.fullmatch(key)), masked)
@@ -61,6 +66,8 @@ def redacted(attributes: Mapping[str, Any], *, keep_parameters: bool = True) -> 
     """Return the attributes without secrets: the same mapping where there are none. Numbers are kept."""
     changed: dict[str, Any] = {}
     for key, value in attributes.items():
+        if isinstance(value, int | float):
+            continue
         if key in ADDRESSES and isinstance(value, str):
             route = attributes.get(_ROUTE)
             new: Any = without_secrets(

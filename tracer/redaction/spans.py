@@ -1,7 +1,7 @@
 """Spans without secrets. A span is never changed, since the service's own exporters have it too: it is copied."""
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import Event, ReadableSpan
@@ -39,7 +39,8 @@ class Redacted(SpanExporter):
         return self._exporter.force_flush(timeout_millis)
 
     def _without_secrets(self, span: ReadableSpan) -> ReadableSpan:
-        known = span.attributes or {}
+        found: Any = span.attributes
+        known = found.copy() if found else {}  # the SDK's own mapping takes a lock for each look-up
         attributes = redacted(known, keep_parameters=self._keep_parameters)
         name = _name(span)
         events = [self._event(one) for one in span.events]
