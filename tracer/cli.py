@@ -90,8 +90,9 @@ def _environment(output: str | None, service_name: str | None) -> dict[str, str]
         environment["WHYWAIT_OUTPUT"] = os.path.abspath(output)
     if service_name is not None:
         environment["WHYWAIT_SERVICE_NAME"] = service_name
-    environment["WHYWAIT_AUTOSTART"] = "1"
-    # Python imports `sitecustomize` from here in every process of the service, workers included
+    # Python imports `sitecustomize` from here in every process of the service, workers included; the process of this
+    # number is traced from its first line on, its children from the moment at which they serve
+    environment["WHYWAIT_AUTOSTART"] = str(os.getpid())
     paths = [str(_AUTOSTART), *filter(None, environment.get("PYTHONPATH", "").split(os.pathsep))]
     environment["PYTHONPATH"] = os.pathsep.join(paths)
     return environment

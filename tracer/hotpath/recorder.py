@@ -6,6 +6,8 @@ from collections.abc import Callable
 from time import perf_counter_ns
 from typing import Any, Protocol
 
+from opentelemetry.sdk.trace import SpanProcessor
+
 from whywait.tracer.config import KEEP_ALL, Config
 from whywait.tracer.host.identity_map import ByIdentity
 from whywait.tracer.keeping.request_totals import Totals
@@ -57,6 +59,7 @@ class Recorder:
         # that has not begun; the library's probe fills it. By the id of their code, whose hash is slow
         self.wrappers: dict[int, Callable[[Any], Any]] = {}
         self.adapters: AppliedTables | None = None
+        self.roots: SpanProcessor | None = None  # opens the requests of this session
         self.keeper = Keeper(config)
         self.gates = Gates() if config.keep != KEEP_ALL else None
         self.totals = Totals()
