@@ -15,7 +15,7 @@ PACKAGES = ("tracer", "analysis", "demo_service")
 
 ORDER: Mapping[str, tuple[str, ...]] = {
     "tracer": (
-        "schema", "config", "run_summary", "redaction", "host", "records", "sampler", "keeping", "hotpath", "decorators", "adapters", "probes", "offcpu",
+        "schema", "config", "run_summary", "redaction", "waking", "host", "records", "sampler", "keeping", "hotpath", "decorators", "adapters", "probes", "offcpu",
         "spans", "export", "doctor", "session", "instrumentor", "autostart", "cli",
     ),
     "analysis": (

@@ -140,9 +140,10 @@ def _targets(output: str | None, environment: dict[str, str]) -> list[str]:
 def _trace(environment: dict[str, str], service_name: str | None) -> None:
     if service_name is not None:
         environment["WHYWAIT_SERVICE_NAME"] = service_name
-    environment["WHYWAIT_AUTOSTART"] = "1"
     environment[run_summary.RUN] = run_summary.new_run()
-    # Python imports `sitecustomize` from here in every process of the service, workers included
+    # Python imports `sitecustomize` from here in every process of the service, workers included; the process of this
+    # number is traced from its first line on, its children from the moment at which they serve
+    environment["WHYWAIT_AUTOSTART"] = str(os.getpid())
     paths = [str(_AUTOSTART), *filter(None, environment.get("PYTHONPATH", "").split(os.pathsep))]
     environment["PYTHONPATH"] = os.pathsep.join(paths)
 

@@ -1,7 +1,7 @@
 """The marks for users' code: `traced` on functions of every kind, `phase` around a block.
 
-Outside any request the outermost mark begins a trace of its own. Without a session a mark costs one read of a
-module variable. Neither records arguments, results or exception messages.
+Outside any request the outermost mark begins a trace of its own. Without a session a mark costs one call
+that has nothing to do; in a child process that waits for a sign that it serves, a mark is one. Neither records arguments, results or exception messages.
 """
 
 import functools
@@ -12,6 +12,7 @@ from typing import Any, ParamSpec, TypeVar, overload
 
 from whywait.tracer.hotpath import recorder as recorders
 from whywait.tracer.hotpath.open_phase import GeneratorLife, OpenPhase, begin
+from whywait.tracer.waking.lazy_start import wake
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -31,7 +32,7 @@ class phase:
         self._mark: OpenPhase | None = None
 
     def __enter__(self) -> "phase":
-        if recorders.active is not None:
+        if recorders.active is not None or wake():
             self._mark = begin(self.name, None)
         return self
 
@@ -77,7 +78,7 @@ def _wrap(function: Any, *, name: str | None) -> Any:
 def _wrap_function(function: Callable[P, R], title: str, code: CodeType | None) -> Callable[P, R]:
     @functools.wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
-        if recorders.active is None:
+        if recorders.active is None and not wake():
             return function(*args, **kwargs)
         mark = begin(title, code)
         error: type[BaseException] | None = None
@@ -96,7 +97,7 @@ def _wrap_function(function: Callable[P, R], title: str, code: CodeType | None) 
 def _wrap_coroutine(function: Any, title: str, code: CodeType | None) -> Any:
     @functools.wraps(function)
     async def call(*args: Any, **kwargs: Any) -> Any:
-        if recorders.active is None:
+        if recorders.active is None and not wake():
             return await function(*args, **kwargs)
         mark = begin(title, code)
         error: type[BaseException] | None = None
@@ -116,7 +117,7 @@ def _wrap_generator(function: Any, title: str, code: CodeType | None) -> Any:
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
         generator = function(*args, **kwargs)
-        if recorders.active is None:
+        if recorders.active is None and not wake():
             return (yield from generator)
         life = GeneratorLife(title, code)
         resume, value = generator.send, None

@@ -20,12 +20,12 @@ from whywait.tracer.host import interpreter, thread_clocks
 from whywait.tracer.hotpath import recorder
 from whywait.tracer.hotpath.recorder import Recorder, logger
 from whywait.tracer.hotpath.thread_state import forget_here
-from whywait.tracer.probes import process_exit
 from whywait.tracer.probes.installing import install_all, take_out_all
 from whywait.tracer.probes.requests import server_span
 from whywait.tracer.probes.stacks import sampler
 from whywait.tracer.records.ids import reseed
 from whywait.tracer.schema import SCOPE, SIGNAL_EXECUTOR, SIGNAL_GC, SIGNAL_RUN_QUEUE, SIGNAL_THREAD_CPU
+from whywait.tracer.waking import lazy_start
 
 _NO_SAMPLER: Final = (
     "whywait: could not start its sampler: %r. Waits for the GIL and for a CPU are part of unexplained. Run "
@@ -72,7 +72,7 @@ class _Session:
         if not isinstance(sdk_tracer, SdkTracer):  # OTEL_SDK_DISABLED
             raise ConfigError("OpenTelemetry is disabled (OTEL_SDK_DISABLED); unset it to trace")
         self._start_sampler()  # ended after the last export
-        roots = server_span.RequestRoots(self.recorder)
+        roots = self.recorder.roots = server_span.RequestRoots(self.recorder)
         self._processors.append(roots)
         detach_roots = provider.attach(tracer_provider, roots)
         self.outlet = Outlet(self.recorder, SpanMaker(tracer_provider, sdk_tracer, is_ours=is_ours))
@@ -101,12 +101,19 @@ class _Session:
         """Stop the session; a probe calls this at the end of the process."""
         stop()
 
+    def let_go(self) -> None:
+        """In a forked child: what cannot wait until `abandon`. It must take next to no time: most children replace
+        themselves by another program at once, and uvloop's parent waits until they do."""
+        if self.recorder.sampler is not None:
+            self.recorder.sampler.let_go()
+        for queue in self._queues:
+            queue.let_go()
+
     def abandon(self) -> None:
-        """In a forked child: remove the patches. Threads, exporters and sampler belong to the parent."""
+        """In a forked child: release the rest of what belongs to the parent, and remove the patches."""
         if self.recorder.sampler is not None:
             self.recorder.sampler.forget()
         take_out_all(self.recorder)
-        _deactivate()
         self._metrics.abandon()
         provider.release_after_fork(self.provider, self._processors, self._queues, ours=self._is_ours)
         thread_clocks.close_all()  # they belong to the parent's threads
@@ -132,11 +139,23 @@ class _Process:
 
     def __init__(self) -> None:
         self.session: _Session | None = None
+        self.inherited: _Session | None = None  # the parent's, whose patches are still installed in this forked child
         self.renew()
 
     def renew(self) -> None:
         """In a forked child: the lock's holder may not exist here."""
         self.lock = threading.RLock()  # a signal handler may call `stop` while this thread starts or stops
+
+    def end_waiting(self) -> None:
+        """Wait for no sign any more, and remove the patches of the parent's session."""
+        lazy_start.disarm()
+        inherited, self.inherited = self.inherited, None
+        if inherited is not None:
+            reseed()
+            try:
+                inherited.abandon()
+            except Exception as error:  # this process is traced all the same
+                logger.warning(_NOT_CLOSED, error)
 
 
 _process = _Process()
@@ -154,6 +173,7 @@ def start(
     with _process.lock:
         if _process.session is not None:
             return
+        _process.end_waiting()
         chosen = config or from_environment()
         if service_name is not None:
             chosen = replace(chosen, service_name=service_name)
@@ -174,6 +194,7 @@ def start(
 def stop() -> None:
     """Stop tracing: export finished requests, remove every patch, end every thread of whywait."""
     with _process.lock:
+        _process.end_waiting()
         session, _process.session = _process.session, None
         if session is not None:
             session.close()
@@ -186,21 +207,28 @@ def is_active() -> bool:
 
 
 def _after_fork_in_child() -> None:
-    """The child has our patches but none of our threads; a session of its own writes a file of its own."""
-    session = _process.session
+    """The child has our patches but none of our threads. It starts a session of its own, which writes a file of its
+    own, at the first sign that it serves."""
+    session, _process.session = _process.session, None
     _process.renew()
     if session is None:
         return
-    reseed()
-    forget_here()
-    session.outlet.forget()
-    _process.session = None
+    recorder.active = None
+    _process.inherited = session
     try:
-        session.abandon()
-        _process.session = _Session(session.config)
-        process_exit.stop_with_child(stop)
+        forget_here()
+        session.let_go()
+        lazy_start.expect(_start_in_child)
     except Exception as error:
-        recorder.active = None
+        logger.warning(_CHILD_UNTRACED, os.getpid(), error)
+
+
+def _start_in_child() -> None:
+    inherited = _process.inherited
+    try:
+        if inherited is not None:
+            start(config=inherited.config)
+    except Exception as error:
         logger.warning(_CHILD_UNTRACED, os.getpid(), error)
 
 

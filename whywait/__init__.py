@@ -14,10 +14,10 @@ Importing this package has no side effect and is cheap: the names below are impo
 `tracer` writes traces and `analysis` reads them; both are links to folders of the repository.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
-
+TYPE_CHECKING = False  # as `typing` has it, whose import would cost every Python child of a service some ms
 if TYPE_CHECKING:
+    from typing import Any
+
     from whywait.tracer import adapters
     from whywait.tracer.config import Config, ConfigError
     from whywait.tracer.decorators import phase, traced
@@ -38,7 +38,9 @@ _HOME = {
 }
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> "Any":
+    from importlib import import_module
+
     if name == "adapters":
         found: Any = import_module("whywait.tracer.adapters")
     elif name in _HOME:

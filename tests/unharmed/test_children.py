@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from collections import Counter
 from pathlib import Path
 
@@ -104,16 +105,133 @@ def test_a_forked_child_keeps_nothing_of_the_parents(tmp_path: Path) -> None:
         "    files = [os.readlink(f'/proc/self/fd/{n}') for n in os.listdir('/proc/self/fd') if os.path.exists(f'/proc/self/fd/{n}')]\n"
         "    threads = sorted(one.name for one in threading.enumerate())\n"
         "    return sum('traces-' in one for one in files), sum('whywait-samples' in one for one in files), threads\n"
+        "with whywait.phase('in parent'): pass\n"
+        "time.sleep(2)\n"
         "before = census()\n"
         "child = os.fork()\n"
         "if child == 0:\n"
-        "    time.sleep(0.3)\n"
+        "    forked = census()[2]\n"
+        "    with whywait.phase('in child'): pass\n"
+        "    time.sleep(2)\n"
         "    after = census()\n"
         "    whywait.stop()\n"
-        "    print(before, after, census(), sep='\\n', flush=True)\n"
+        "    print(before, forked, after, census(), sep='\\n', flush=True)\n"
         "    os._exit(0)\n"
         "os.waitpid(child, 0)\n"
     )
-    before, after, stopped = run(tmp_path, "-c", code).splitlines()
+    before, forked, after, stopped = run(tmp_path, "-c", code).splitlines()
+    assert forked == "['MainThread']"  # nothing started before the mark
     assert after == before
+    assert before.startswith("(1,")
     assert stopped == "(0, 0, ['MainThread'])"
+
+
+LOOK = """
+def look():
+    import os, sys
+    here = os.getpid()
+    def parent(number):
+        with open(f'/proc/{number}/stat') as file: return int(file.read().rpartition(')')[2].split()[1])
+    ours = []
+    for number in filter(str.isdigit, os.listdir('/proc')):
+        try:
+            if parent(number) == here: ours.append(number)
+        except OSError: pass
+    return {
+        'threads': len(os.listdir('/proc/self/task')), 'children': len(ours),
+        'started': 'whywait.tracer.session' in sys.modules and sys.modules['whywait.tracer.session'].is_active(),
+    }
+"""
+NOTHING = {"threads": 1, "children": 0, "started": False}
+PLAIN = LOOK + "import json; print(json.dumps(look()))\n"
+CHILDREN = {
+    "python -c": "import subprocess, sys; print(subprocess.check_output([sys.executable, '-c', PLAIN], text=True), end='')",
+    "preexec_fn": "import subprocess, sys, os; print(subprocess.check_output([sys.executable, '-c', PLAIN], "
+    "text=True, preexec_fn=os.getpgrp), end='')",
+    "os.fork": "import os, json\nif (child := os.fork()): os.waitpid(child, 0)\n"
+    "else: print(json.dumps(look()), flush=True); os._exit(0)",
+    "loky": "from joblib import Parallel, delayed\nimport json\n"
+    "print(json.dumps(Parallel(2, backend='loky')(delayed(look)() for _ in range(1))[0] | {'threads': 1}))",
+    **{
+        f"asyncio {loop}": f"import asyncio, sys, {loop}\nasync def main():\n"
+        "    child = await asyncio.create_subprocess_exec(sys.executable, '-c', PLAIN, stdout=-1)\n"
+        f"    print((await child.communicate())[0].decode(), end='')\n{loop}.run(main())"
+        for loop in ("asyncio", "uvloop")
+    },
+}
+
+
+@pytest.mark.parametrize("kind", CHILDREN)
+def test_nothing_starts_in_a_child_that_serves_nobody(kind: str, tmp_path: Path) -> None:
+    program = tmp_path / "program.py"
+    program.write_text(f"{LOOK}\nPLAIN = {PLAIN!r}\n{CHILDREN[kind]}\n")
+    said = run(tmp_path / "out", "-W", "ignore", str(program))
+    assert json.loads(said.splitlines()[-1]) == NOTHING
+    assert len(list((tmp_path / "out").iterdir())) <= 1  # the parent's, if a callback of its loop was long
+
+
+SIGNS = {
+    "a loop": "import asyncio\nasync def main(): return session.is_active()\nseen = asyncio.run(main())",
+    "uvloop": "import uvloop\nasync def main(): return session.is_active()\nseen = uvloop.run(main())",
+    "a mark": "import whywait\nwith whywait.phase('work'): seen = session.is_active()",
+    "a span": "from opentelemetry import trace\nwith trace.get_tracer('x').start_as_current_span('work'): seen = session.is_active()",
+}
+
+
+@pytest.mark.parametrize(
+    ("how", "sign"), [(how, sign) for how in ("fork", "python") for sign in SIGNS if (how, sign) != ("fork", "a span")]
+)
+def test_a_child_starts_at_the_first_sign_that_it_serves(how: str, sign: str, tmp_path: Path) -> None:
+    session = (
+        "class session:\n    @staticmethod\n    def is_active():\n        import whywait; return whywait.is_active()\n"
+    )
+    child = tmp_path / "child.py"
+    child.write_text(f"{session}{SIGNS[sign]}\nprint(seen, flush=True)\nimport os; os._exit(0)\n")
+    if how == "fork":
+        program = "import os, runpy\nimport asyncio, uvloop\n" + (
+            f"if (child := os.fork()): os.waitpid(child, 0)\nelse: runpy.run_path({str(child)!r})\n"
+        )
+    else:
+        program = f"import subprocess, sys; print(subprocess.check_output([sys.executable, {str(child)!r}], text=True))"
+    assert run(tmp_path / "out", "-c", program).split() == ["True"]
+
+
+def test_the_first_request_of_a_forked_child_without_a_loop_is_traced(tmp_path: Path) -> None:
+    code = (
+        "import os, whywait\n"
+        "from opentelemetry import trace\n"
+        "from opentelemetry.sdk.trace import TracerProvider\n"
+        "trace.set_tracer_provider(TracerProvider())\n"
+        f"whywait.start(output={str(tmp_path / 'own')!r})\n"
+        "if (child := os.fork()): os.waitpid(child, 0)\n"
+        "else:\n"
+        "    for name in ('first', 'second'):\n"
+        "        with trace.get_tracer('x').start_as_current_span(name, kind=trace.SpanKind.SERVER): pass\n"
+        "    whywait.stop()\n"
+        "    os._exit(0)\n"
+        "whywait.stop()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code], cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    spans = spans_in(tmp_path / "own")
+    requests = {span.trace_id: span.name for span in spans if span.name in ("first", "second")}
+    assert sorted(requests.values()) == ["first", "second"]
+    assert {span.trace_id for span in spans if span["root"]} == set(requests)
+
+
+def test_a_stop_in_a_forked_child_that_has_not_started_leaves_no_patch(tmp_path: Path) -> None:
+    code = (
+        "import os, whywait, time, threading\n"
+        "if (child := os.fork()): os.waitpid(child, 0)\n"
+        "else:\n"
+        "    patched = time.sleep.__module__\n"
+        "    whywait.stop()\n"
+        "    with whywait.phase('work'): print(patched, time.sleep, threading.Lock, whywait.is_active(), flush=True)\n"
+        "    os._exit(0)\n"
+    )
+    said = run(tmp_path, "-c", code)
+    assert said == f"time <built-in function sleep> {threading.Lock} False\n"
+    assert list(tmp_path.iterdir()) == []

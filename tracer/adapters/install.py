@@ -8,13 +8,13 @@ from typing import Any
 
 from whywait.tracer.adapters import registry
 from whywait.tracer.adapters.devices import forget_devices
-from whywait.tracer.adapters.imports import ImportWatch
 from whywait.tracer.adapters.registry import Table, table_of
 from whywait.tracer.adapters.rule import Rule
 from whywait.tracer.adapters.steps import Steps
 from whywait.tracer.adapters.wrapping import replace
 from whywait.tracer.hotpath import recorder as recorders
 from whywait.tracer.hotpath.recorder import Recorder
+from whywait.tracer.waking.import_watch import ImportWatch
 
 
 class _Patches:

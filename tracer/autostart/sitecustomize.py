@@ -1,10 +1,10 @@
-"""Imported by Python at start-up in every process of a service that `whywait run` started."""
+"""Imported by Python at start-up in every process of a service that `whywait run` started.
 
-import importlib
+Most of these processes serve nobody: nothing is imported here that Python has not imported itself.
+"""
+
 import os
-import signal
 import sys
-from collections.abc import Callable
 
 
 def _chain() -> None:
@@ -14,7 +14,7 @@ def _chain() -> None:
     kept = sys.path[:]
     sys.path[:] = _without(here, kept)
     try:
-        importlib.import_module("sitecustomize")
+        __import__("sitecustomize")
     except ImportError:
         if ours is not None:
             sys.modules["sitecustomize"] = ours
@@ -26,21 +26,23 @@ def _without(folder: str, entries: list[str]) -> list[str]:
     return [entry for entry in entries if os.path.abspath(entry or ".") != folder]
 
 
-def _start() -> None:
+class _FirstSign:
+    """Finds no module: it waits for the import of one without which a process neither serves nor is traced."""
+
+    def find_spec(self, name: str, path: object = None, target: object = None) -> None:
+        if name in ("asyncio", "opentelemetry", "whywait.tracer.decorators"):
+            sys.meta_path.remove(self)
+            _begin("start_later")
+
+
+def _begin(how: str) -> None:
     try:
-        import atexit
-
-        import whywait
-        from whywait.tracer import run_summary
-
-        whywait.start()
-        atexit.register(whywait.stop)
-        _stop_on_termination(whywait.stop, run_summary.say)
-    except Exception as error:  # the service must start, traced or not
-        print(
-            f"whywait: process {os.getpid()} runs without tracing: {error}. Run `whywait doctor` for the reason",
-            file=sys.stderr,
-        )
+        from whywait.tracer.waking import process_start
+    except ImportError as error:  # a child may be of another environment than the service
+        if how == "start_now":
+            print(f"whywait: process {os.getpid()} runs without tracing: {error}", file=sys.stderr)
+    else:
+        getattr(process_start, how)()
 
 
 def _claim_last_line() -> None:
@@ -60,25 +62,6 @@ def _claim_last_line() -> None:
         run_summary.say()
 
 
-def _stop_on_termination(*ends: Callable[[], None]) -> None:
-    """SIGTERM's default action ends a process without `atexit`, and uvicorn raises it after its own shutdown: the
-    last spans would be lost. A handler that the service sets replaces this one."""
-
-    def on_termination(number: int, frame: object) -> None:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        for end in ends:
-            end()
-        signal.raise_signal(signal.SIGTERM)
-
-    if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
-        signal.signal(signal.SIGTERM, on_termination)
-
-
-def _serves_nobody() -> bool:
-    """Whether this is `multiprocessing`'s resource tracker, which runs no code of the service."""
-    return any("multiprocessing.resource_tracker" in word for word in sys.orig_argv)
-
-
 def _is_main_interpreter() -> bool:
     """Whether this is the process's first interpreter, which is traced; not one that the service made in it."""
     try:
@@ -89,6 +72,10 @@ def _is_main_interpreter() -> bool:
 
 
 _chain()
-if os.environ.get("WHYWAIT_AUTOSTART") == "1" and not _serves_nobody() and _is_main_interpreter():
+_found = os.environ.get("WHYWAIT_AUTOSTART")
+if _found and _is_main_interpreter():
     _claim_last_line()
-    _start()
+    if _found == str(os.getpid()):  # what `whywait run` became
+        _begin("start_now")
+    else:
+        sys.meta_path.insert(0, _FirstSign())

@@ -44,7 +44,7 @@ def obtain(config: Config, recorder: Recorder) -> tuple[TracerProvider, bool, li
         return current, False, []
     if not isinstance(current, trace.ProxyTracerProvider | trace.NoOpTracerProvider):
         raise ForeignProvider(f"{type(current).__module__}.{type(current).__qualname__}")
-    provider = TracerProvider(resource=_resource(config), shutdown_on_exit=False)
+    provider = sdk_internals.OwnTracerProvider(resource=_resource(config), shutdown_on_exit=False)
     queues: list[SpanQueue] = []
     if _wants_otlp(os.environ):
         queues.append(_collector_queue(recorder))

@@ -1,16 +1,21 @@
 """Every private name of OpenTelemetry's SDK that whywait uses, where the public interface is not enough."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Lock
 from typing import Any, Final
 
 from opentelemetry import metrics, trace
+from opentelemetry.sdk._shared_internal import BatchProcessor
 from opentelemetry.sdk.trace import SpanLimits, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace import Tracer as SdkTracer
-from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
 needs: Final = (
     "opentelemetry.metrics._internal._METER_PROVIDER",
     "opentelemetry.metrics._internal._METER_PROVIDER_SET_ONCE",
+    "opentelemetry.sdk._shared_internal.BatchProcessor._at_fork_reinit",
     "opentelemetry.sdk.trace.SynchronousMultiSpanProcessor._lock",
     "opentelemetry.sdk.trace.SynchronousMultiSpanProcessor._span_processors",
     "opentelemetry.sdk.trace.Tracer._instrumentation_scope", "opentelemetry.sdk.trace.Tracer._is_enabled",
@@ -86,6 +91,30 @@ def name_thread(queue: Any, title: str) -> None:
         worker.name = title
 
 
+@contextmanager
+def ending_at_fork(exporter: SpanExporter) -> Iterator[None]:
+    """Have a processor that is made meanwhile around `exporter` do nothing in a forked child, where the SDK would
+    start its thread again."""
+    plain: Any = BatchProcessor._at_fork_reinit
+
+    def reinit(self: Any) -> None:
+        if self._exporter is not exporter:  # another thread of the service made it at the same time
+            plain(self)
+
+    BatchProcessor._at_fork_reinit = reinit  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        BatchProcessor._at_fork_reinit = plain  # type: ignore[method-assign]
+
+
 def end_at_fork(queue: Any) -> None:
-    """End the thread that the SDK restarts in a forked child."""
+    """In a forked child: accept nothing more."""
     queue._shutdown = True
+
+
+class OwnTracerProvider(TracerProvider):
+    """Our provider. A forked child that is traced gets another one, with the child's own resource."""
+
+    def _handle_fork(self) -> None:
+        self._tracers_lock = Lock()

@@ -15,7 +15,7 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 
 from whywait.tracer.config import REDACT_NOTHING, REDACT_SECRETS
-from whywait.tracer.export.sdk_internals import default_room, end_at_fork, name_thread, queue_of
+from whywait.tracer.export.sdk_internals import default_room, end_at_fork, ending_at_fork, name_thread, queue_of
 from whywait.tracer.hotpath.recorder import Recorder, logger
 from whywait.tracer.redaction.spans import Redacted
 
@@ -57,14 +57,15 @@ class SpanQueue(BatchSpanProcessor):
         self._target = target
         self._numbers = itertools.count(1)
         self._accepted = 0
-        if any(name.startswith("OTEL_BSP_") for name in os.environ):
-            super().__init__(self._parts)
-            self.room = default_room(self)
-        else:
-            super().__init__(
-                self._parts, max_queue_size=ROOM, schedule_delay_millis=1_000, max_export_batch_size=_BATCH
-            )
-            self.room = ROOM
+        with ending_at_fork(self._parts):
+            if any(name.startswith("OTEL_BSP_") for name in os.environ):
+                super().__init__(self._parts)
+                self.room = default_room(self)
+            else:
+                super().__init__(
+                    self._parts, max_queue_size=ROOM, schedule_delay_millis=1_000, max_export_batch_size=_BATCH
+                )
+                self.room = ROOM
         self._queue = queue_of(self)
         name_thread(self._queue, _THREAD)  # identifies the thread as whywait's
 
@@ -98,10 +99,13 @@ class SpanQueue(BatchSpanProcessor):
         if self._parts.lost:
             logger.warning(_DROPPED, self._parts.lost, os.getpid(), self._target)
 
+    def let_go(self) -> None:
+        """In a forked child, at once: accept nothing more."""
+        end_at_fork(self._queue)
+
     def abandon(self) -> None:
         """In a forked child, without a thread to join: release the parent's resources."""
         self._parts.over = True
-        end_at_fork(self._queue)
         self._let_go()
 
 

@@ -1,21 +1,32 @@
 """One OTLP JSON Lines file: each line is complete or absent, also on a full disk and in a forked child."""
 
+import errno
 import os
 from contextlib import suppress
 
 
 class TraceFile:
-    """A text stream for the file exporter. Raises OSError when created, never later.
+    """A text stream for the file exporter. Raises OSError when created, if nothing can be written there, never later.
 
-    Nothing is buffered, so that a forked child cannot write half of a line again. Several processes may append to
+    The file is made with its first line: a process that serves nobody leaves none. Nothing is buffered, so that a forked child cannot write half of a line again. Several processes may append to
     one file.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self._fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        self._path = path
+        self._fd: int | None = None
+        if os.path.lexists(path):
+            self._open()
+        elif not os.access(os.path.dirname(os.path.abspath(path)), os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
         self.closed = False
         self.error: OSError | None = None  # why the latest line was not written
         self._torn = False
+
+    def _open(self) -> int:
+        if self._fd is None:
+            self._fd = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        return self._fd
 
     def write(self, line: str) -> int:
         """Append a line. On failure, remove the partial line and store the error."""
@@ -24,23 +35,24 @@ class TraceFile:
             content = b"\n" + content
         done = 0
         try:
+            fd = self._open()
             while done < len(content):
-                done += os.write(self._fd, content[done:])
+                done += os.write(fd, content[done:])
         except OSError as error:
             self.error = error
             if done:
-                self._torn = not self._take_back(done)
+                self._torn = not self._take_back(fd, done)
         else:
             self.error = None
             self._torn = False
         return len(line)
 
-    def _take_back(self, count: int) -> bool:
+    def _take_back(self, fd: int, count: int) -> bool:
         try:
-            size = os.fstat(self._fd).st_size
-            if os.lseek(self._fd, 0, os.SEEK_CUR) != size:
+            size = os.fstat(fd).st_size
+            if os.lseek(fd, 0, os.SEEK_CUR) != size:
                 return False  # another process has appended since
-            os.ftruncate(self._fd, size - count)
+            os.ftruncate(fd, size - count)
         except OSError:  # no regular file
             return False
         return True
@@ -52,5 +64,6 @@ class TraceFile:
         """Close the file; further calls have no effect. In a forked child the parent's file stays open."""
         if not self.closed:
             self.closed = True
-            with suppress(OSError):
-                os.close(self._fd)
+            if self._fd is not None:
+                with suppress(OSError):
+                    os.close(self._fd)

@@ -18,6 +18,7 @@ from whywait.tracer.hotpath.thread_state import close_step, open_step
 from whywait.tracer.records.current import ACTIVITY, current_activity, here
 from whywait.tracer.records.ids import new_span_id, new_trace_id
 from whywait.tracer.records.request import Activity, Job, Phase, Request
+from whywait.tracer.waking.lazy_start import wake
 
 
 class GeneratorLife:
@@ -34,7 +35,7 @@ class GeneratorLife:
         self.error: type[BaseException] | None = None
 
     def step(self) -> "OpenPhase | _NoPhase":
-        return (begin(self._title, self._code) if recorders.active is not None else None) or _NO_PHASE
+        return (begin(self._title, self._code) if recorders.active is not None or wake() else None) or _NO_PHASE
 
     def end(self) -> None:
         activity = self._activity

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from time import perf_counter_ns
 from typing import Any, Protocol
 
+from opentelemetry.sdk.trace import SpanProcessor
+
 from whywait.secret_text import without_secrets
 from whywait.tracer.config import KEEP_ALL, Config
 from whywait.tracer.host.identity_map import ByIdentity
@@ -59,6 +61,7 @@ class Recorder:
         # that has not begun; the library's probe fills it. By the id of their code, whose hash is slow
         self.wrappers: dict[int, Callable[[Any], Any]] = {}
         self.adapters: AppliedTables | None = None
+        self.roots: SpanProcessor | None = None  # opens the requests of this session
         self.keeper = Keeper(config)
         self.gates = Gates() if config.keep != KEEP_ALL else None
         self.totals = Totals()

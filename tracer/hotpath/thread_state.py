@@ -21,6 +21,7 @@ from whywait.tracer.hotpath.task_steps import begin_callback, end_callback, end_
 from whywait.tracer.records.current import ACTIVITY, Worker, here
 from whywait.tracer.records.loop import Loop
 from whywait.tracer.records.request import Activity, Job, Stamp, Standing
+from whywait.tracer.waking.lazy_start import wake
 
 # Callbacks
 
@@ -109,7 +110,9 @@ def run_scheduled(callback: Any, stamp: Stamp, *args: Any) -> Any:
 
 
 def _new_loop() -> Loop:
-    """Create the record of this thread's loop, if it has none in this session."""
+    """Create the record of this thread's loop, if it has none in this session. A forked child that waits for a sign
+    starts its session here: a loop runs."""
+    wake()
     loop = here.loop = Loop(threading.get_ident(), threading.get_native_id())
     recorder = recorders.active
     if recorder is not None:

@@ -7,7 +7,6 @@ gunicorn does. A child that `multiprocessing` forked ends by `os._exit`.
 import functools
 import signal
 import sys
-from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Final
 
@@ -36,31 +35,21 @@ def install(session: Session) -> Undo:
 
     patches = Patches()
     patches.replace(signal, "raise_signal", raise_signal)
+    _end_with_child(session, patches)
     return patches.undo
+
+
+def _end_with_child(session: Session, patches: Patches) -> None:
+    """Stop the session at the end of a child of `multiprocessing`."""
+    process: Any = sys.modules.get("multiprocessing.process")
+    util: Any = sys.modules.get("multiprocessing.util")
+    if process is None or util is None or process.parent_process() is None:
+        return
+    at_end = util.Finalize(None, session.stop, exitpriority=_LAST)
+    patches.add("the stop at a child's end", at_end.cancel)
 
 
 def _kills(number: Any) -> bool:
     if number not in _DEADLY or signal.getsignal(number) is not signal.SIG_DFL:
         return False
     return not hasattr(signal, "pthread_sigmask") or number not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
-
-
-def stop_with_child(stop: Callable[[], None]) -> None:
-    """In a forked child: call `stop` at the child's end if `multiprocessing` forked it.
-
-    Whether it did is not known yet. If so, `multiprocessing` forgets what the parent has to do at its end, and then
-    does what is registered here.
-    """
-    util = sys.modules.get("multiprocessing.util")
-    if util is not None:
-        _register(util, stop)
-
-
-@functools.cache  # children of this child inherit the registration
-def _register(util: Any, stop: Callable[[], None]) -> None:
-    util.register_after_fork(stop, _finalize)
-
-
-def _finalize(stop: Callable[[], None]) -> None:
-    util: Any = sys.modules["multiprocessing.util"]
-    util.Finalize(None, stop, exitpriority=_LAST)

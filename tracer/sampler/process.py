@@ -68,6 +68,7 @@ class SamplerProcess:
                 stderr=subprocess.DEVNULL,
                 pass_fds=(self._fd,),
                 close_fds=True,
+                bufsize=0,
             )  # fmt: skip
         except BaseException:
             self._release_memory()
@@ -165,6 +166,11 @@ class SamplerProcess:
         """End the child, if it runs, and release the memory."""
         self.end()
         self._release_memory()
+
+    def let_go(self) -> None:
+        """In a forked child, at once: write nothing to the parent's sampler, nor keep it from its end."""
+        self.pools.close()
+        self._input.close()
 
     def forget(self) -> None:
         """In a forked child: release the parent's resources, without a message to its sampler."""

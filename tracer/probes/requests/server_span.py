@@ -12,12 +12,14 @@ from opentelemetry.trace import SpanKind, StatusCode
 
 from whywait.tracer.config import REDACT_NOTHING
 from whywait.tracer.host.introspection import coroutine_code, name_of
+from whywait.tracer.hotpath import recorder as recorders
 from whywait.tracer.hotpath.recorder import Recorder
 from whywait.tracer.hotpath.task_steps import close_wait
 from whywait.tracer.hotpath.thread_state import close_step, open_step
 from whywait.tracer.records.current import ACTIVITY, here
 from whywait.tracer.records.request import Activity, Request
 from whywait.tracer.redaction.paths import endpoint_name
+from whywait.tracer.waking.lazy_start import wake
 
 
 class RequestRoots(SpanProcessor):
@@ -31,6 +33,9 @@ class RequestRoots(SpanProcessor):
         """Called by the SDK in the request's own task."""
         recorder = self._recorder
         if recorder is None or span.kind is not SpanKind.SERVER:
+            return
+        if recorder is not recorders.active:
+            _begin_in_child(span, parent_context)
             return
         found = ACTIVITY.get()
         if found is not None and found.request.open:
@@ -87,6 +92,12 @@ class RequestRoots(SpanProcessor):
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
         """Nothing is buffered."""
         return True
+
+
+def _begin_in_child(span: Span, parent_context: Context | None) -> None:
+    """In a forked child the first request starts a session of the child's own, and is its first request."""
+    if wake() and recorders.active is not None and recorders.active.roots is not None:
+        recorders.active.roots.on_start(span, parent_context)
 
 
 def _failed(span: ReadableSpan) -> bool:

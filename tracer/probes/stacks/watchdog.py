@@ -35,6 +35,8 @@ def install(session: Session) -> Undo | None:
     thread.start()
 
     def undo() -> None:
+        if not thread.is_alive():  # in a forked child, where it may have held the lock of `stop`
+            return
         stop.set()
         if thread is not threading.current_thread():
             thread.join(timeout=5)

@@ -5,20 +5,23 @@ finished. It is in `sys.meta_path` only while a watch waits for a module.
 """
 
 import sys
-from collections.abc import Callable, Collection, Sequence
-from importlib.machinery import ModuleSpec
-from types import ModuleType
-from typing import Any
+
+TYPE_CHECKING = False  # only what is needed is imported: every Python child of a service pays for it
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Sequence
+    from importlib.machinery import ModuleSpec
+    from types import ModuleType
+    from typing import Any
 
 
 class ImportWatch:
     """Calls `imported(name)` after each of the named modules was imported for the first time."""
 
-    def __init__(self, names: Collection[str], imported: Callable[[str], None]) -> None:
+    def __init__(self, names: "Collection[str]", imported: "Callable[[str], None]") -> None:
         self._names = frozenset(names)
         self._imported = imported
 
-    def install(self) -> Callable[[], None]:
+    def install(self) -> "Callable[[], None]":
         """Begin to watch, and return the undo."""
         sys.meta_path.insert(0, self)
 
@@ -30,8 +33,8 @@ class ImportWatch:
         return undo
 
     def find_spec(
-        self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
-    ) -> ModuleSpec | None:
+        self, name: str, path: "Sequence[str] | None" = None, target: "ModuleType | None" = None
+    ) -> "ModuleSpec | None":
         """Called by the import system. Returns what the later finders find."""
         if name not in self._names:
             return None
@@ -47,13 +50,13 @@ class ImportWatch:
                 return spec
         return None
 
-    def _watch(self, name: str, spec: ModuleSpec) -> None:
+    def _watch(self, name: str, spec: "ModuleSpec") -> None:
         loader: Any = spec.loader
         plain = getattr(loader, "exec_module", None)
         if plain is None or isinstance(loader, type):  # built in, or frozen
             return
 
-        def exec_module(module: ModuleType) -> None:
+        def exec_module(module: "ModuleType") -> None:
             if module.__name__ != name:  # a loader of many, such as a zip file's
                 plain(module)
                 return

@@ -1,0 +1,1 @@
+"""How a child process begins to trace: at the first sign that it serves, and not before."""
