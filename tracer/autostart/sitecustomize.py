@@ -22,13 +22,20 @@ def _chain() -> None:
         sys.path[:] = [entry for entry in kept if os.path.abspath(entry or ".") != here]
 
 
+_NEEDED = ("asyncio", "opentelemetry", "whywait.tracer.decorators")
+
+
 class _FirstSign:
     """Finds no module: it waits for the import of one without which a process neither serves nor is traced."""
 
     def find_spec(self, name: str, path: object = None, target: object = None) -> None:
-        if name in ("asyncio", "opentelemetry", "whywait.tracer.decorators"):
+        if name not in _NEEDED:
+            return
+        try:
             sys.meta_path.remove(self)
-            _begin("start_later")
+        except ValueError:  # another thread has begun
+            return
+        _begin("start_later")
 
 
 def _begin(how: str) -> None:
@@ -45,5 +52,7 @@ _chain()
 _found = os.environ.get("WHYWAIT_AUTOSTART")
 if _found == str(os.getpid()):  # what `whywait run` became
     _begin("start_now")
+elif _found and not sys.modules.keys().isdisjoint(_NEEDED):  # a .pth file came first
+    _begin("start_later")
 elif _found:
     sys.meta_path.insert(0, _FirstSign())
