@@ -57,11 +57,39 @@ def test_every_worker_is_traced_and_none_mixed_up(server: str, tmp_path: Path) -
     with serving(command, port, tmp_path / "log") as served:
         answers = ask_all_workers(served.url)
     check(answers, spans_in(output))
+    # no file of a parent, which serves nobody
+    assert {int(path.stem.rpartition("-")[2]) for path in output.iterdir()} == {one["processes"][0] for one in answers}
     found = analysis.analyze(output)
     assert not found.requests["incomplete"].any()
     asked = found.requests[found.requests["endpoint"] == "GET /ask/{asked}"]
     assert set(asked["trace_id"]) == {answer["trace_id"] for answer in answers}
     assert not any("whywait" in line for line in unusual(served.said))
+
+
+def states_of_children(process_id: int) -> list[str]:
+    """The kernel's letter of each child: "Z" for one that ended, and for which nobody waited."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            state, parent, *_ = path.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        found += [state] if int(parent) == process_id else []
+    return found
+
+
+def test_the_process_that_a_reloader_starts_is_traced(tmp_path: Path) -> None:
+    port, output = free_port(), tmp_path / "traces"
+    command = [
+        sys.executable, "-m", "uvicorn", "--reload", "--reload-dir", str(Path(__file__).parent), "--log-level", "warning",
+        "--port", str(port), APP,
+    ]  # fmt: skip
+    with serving(traced(output, *command), port, tmp_path / "log") as served:
+        answers = ask_all_workers(served.url, workers=1)
+        states = states_of_children(served.process.pid)
+    check(answers, spans_in(output))
+    assert len(states) >= 1
+    assert "Z" not in states
 
 
 @pytest.mark.parametrize("server", ["uvicorn", "gunicorn", "gunicorn preload"])

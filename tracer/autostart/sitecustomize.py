@@ -26,13 +26,20 @@ def _without(folder: str, entries: list[str]) -> list[str]:
     return [entry for entry in entries if os.path.abspath(entry or ".") != folder]
 
 
+_NEEDED = ("asyncio", "opentelemetry", "whywait.tracer.decorators")
+
+
 class _FirstSign:
     """Finds no module: it waits for the import of one without which a process neither serves nor is traced."""
 
     def find_spec(self, name: str, path: object = None, target: object = None) -> None:
-        if name in ("asyncio", "opentelemetry", "whywait.tracer.decorators"):
+        if name not in _NEEDED:
+            return
+        try:
             sys.meta_path.remove(self)
-            _begin("start_later")
+        except ValueError:  # another thread has begun
+            return
+        _begin("start_later")
 
 
 def _begin(how: str) -> None:
@@ -77,5 +84,7 @@ if _found and _is_main_interpreter():
     _claim_last_line()
     if _found == str(os.getpid()):  # what `whywait run` became
         _begin("start_now")
+    elif not sys.modules.keys().isdisjoint(_NEEDED):  # a .pth file came first
+        _begin("start_later")
     else:
         sys.meta_path.insert(0, _FirstSign())

@@ -173,6 +173,8 @@ class Outlet:
         if process is None or process.ended:
             return
         process.look()
+        if self._recorder.is_busy():
+            process.work_goes_on()
         if self._sampler_lost:
             return
         if process.failure:

@@ -54,6 +54,7 @@ class Recorder:
         self.looks: deque[HolderSeen] = deque(maxlen=20_000)  # samples of threads that held the GIL
         self.threads = ThreadLives()
         self.sampler: SamplerProcess | None = None
+        self.ring: Callable[[], None] | None = None  # wakes the watchdog, while it rests
         self.lost: Counter[str] = Counter()
         self.signals: tuple[str, ...] = ()
         self.undo: dict[str, Callable[[], None]] = {}
@@ -70,8 +71,17 @@ class Recorder:
     def begin(self, request: Request) -> None:
         """Record that this request is open now."""
         self.open.add(id(request))
+        self.work_goes_on()
         if self.gates is not None:
             self.gates.open(request.trace_id)
+
+    def work_goes_on(self) -> None:
+        """Have the watchdog and the sampler, which rest while there is nothing to sample, work."""
+        ring = self.ring
+        if ring is not None:
+            ring()
+        if self.sampler is not None:
+            self.sampler.work_goes_on()
 
     def finish(self, request: Request, *, error: bool) -> None:
         """Decide on a request that has ended, and pass it to the exporter if it is kept.

@@ -10,7 +10,7 @@ import tempfile
 from contextlib import suppress
 from pathlib import Path
 from select import select
-from time import monotonic
+from time import monotonic, perf_counter_ns
 from typing import Final, NamedTuple
 
 from whywait.tracer.sampler.child import main
@@ -24,6 +24,7 @@ _LAUNCH_S: Final = 0.5
 # without a sweep for this time, and this many checks, it hangs: one check may come right after a pause of both
 _HANGS_S: Final = 5.0
 _HANGS_LOOKS: Final = 8
+_REPORT_NS: Final = 100_000_000
 _PR_SET_PTRACER: Final = 0x59616D61
 
 
@@ -49,6 +50,7 @@ class SamplerProcess:
         self._memory: mmap.mmap | None = mmap.mmap(self._fd, thread_records.SIZE)
         self.pools = WatchTable(self._memory, thread_records.WATCH_AT)
         self._woken = 0
+        self._busy_ns = 0
         self.id = 0
         self._said = b""
         self.tells_holder = bool(address.holder_at)
@@ -76,6 +78,8 @@ class SamplerProcess:
         assert self._launcher.stdin is not None
         assert self._launcher.stdout is not None
         self._input, self._output = self._launcher.stdin, self._launcher.stdout
+        os.set_blocking(self._input.fileno(), False)
+        self.work_goes_on()
 
     def settle(self) -> None:
         """Wait until the launcher has ended, some 20 ms on an idle machine. Before that a host that waits for any
@@ -93,7 +97,8 @@ class SamplerProcess:
 
     def _check_that_it_sweeps(self) -> None:
         sweeps, now_s = self.header().sweeps, monotonic()
-        if sweeps != self._sweeps:
+        rests = perf_counter_ns() - self._busy_ns > thread_records.REST_NS
+        if rests or sweeps != self._sweeps:
             self._sweeps, self._swept_s, self._looks = sweeps, now_s, 0
             return
         self._looks += 1
@@ -179,6 +184,19 @@ class SamplerProcess:
                 pipe.close()
         self._launcher.returncode = 0  # not a child of this process
         self._release_memory()
+
+    def work_goes_on(self) -> None:
+        """Report that there is something to sample: a request is open, or a callback is long. Any thread may call it,
+        often. Without such reports the sampler rests."""
+        now_ns = perf_counter_ns()
+        before_ns, memory = self._busy_ns, self._memory
+        if now_ns - before_ns < _REPORT_NS or memory is None:
+            return
+        self._busy_ns = now_ns
+        with suppress(OSError, ValueError):  # it has just been closed
+            thread_records.BUSY.pack_into(memory, thread_records.BUSY_AT, now_ns)
+            if now_ns - before_ns > thread_records.REST_NS // 2:
+                os.write(self._input.fileno(), b"w")
 
     def woke(self, thread_id: int) -> None:
         """Report that a thread begins to work, first or after an idle time: the next sweep samples it. Any thread may call it."""

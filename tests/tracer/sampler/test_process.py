@@ -181,7 +181,8 @@ def test_a_forked_child_has_its_own(tmp_path: Path) -> None:
     child = os.fork()
     if not child:
         try:
-            own = active_sampler()
+            with whywait.phase("the first work of the child"):
+                own = active_sampler()
             os.write(tell, f"{own.id}".encode())
             whywait.stop()
             until(lambda: not alive(own.id))
@@ -314,6 +315,7 @@ def test_who_is_woken_and_lacks_a_cpu_does_not_sleep_on() -> None:
         until(sleeps)  # once it has rivals it may take long to come there
         hogs += [subprocess.Popen([sys.executable, "-S", "-c", hog]) for _ in range(4)]
         while lacking_ns() < 200_000_000 and len(put_ns) < 60:
+            process.work_goes_on()
             until(sleeps)
             time.sleep(0.15)  # for long enough to be spared the dear reading
             put_ns.append(perf_counter_ns())
@@ -347,6 +349,7 @@ def test_who_says_that_it_begins_to_work_is_looked_at_in_the_next_sweep() -> Non
 
     def work(process: SamplerProcess) -> None:
         while jobs.get():
+            process.work_goes_on()  # as the request does that has the job
             process.woke(threading.get_native_id())
             began_ns, sweeps = perf_counter_ns(), process.header().sweeps
             while process.header().sweeps < sweeps + 2:  # one may be under way
@@ -361,3 +364,26 @@ def test_who_says_that_it_begins_to_work_is_looked_at_in_the_next_sweep() -> Non
         found.until_swept(perf_counter_ns())
     tid = found.worker.native_id or 0
     assert all(found.samples.seen(tid, began, ended).states.get(RUNNING, 0) > 0 for began, ended in worked)
+
+
+def test_it_rests_without_work_and_sweeps_as_soon_as_there_is_some(tmp_path: Path) -> None:
+    whywait.start(output=tmp_path)
+    sampler = active_sampler()
+    assert ready(sampler)
+
+    def sweeps_in(wait_s: float) -> int:
+        before = sampler.header().sweeps
+        time.sleep(wait_s)
+        return sampler.header().sweeps - before
+
+    until(lambda: sweeps_in(0.3) <= 1)
+    spent_ns = sampler.header().cpu_ns
+    assert sweeps_in(1) <= 1
+    assert sampler.header().cpu_ns - spent_ns < 20_000_000
+    with whywait.phase("work"):
+        before, start_s = sampler.header().sweeps, time.monotonic()
+        until(lambda: sampler.header().sweeps > before)
+        assert time.monotonic() - start_s < 1  # the rest lasts ten times as long
+        assert sweeps_in(0.5) >= 5
+    assert not sampler.failure
+    whywait.stop()

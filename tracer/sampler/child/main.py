@@ -35,11 +35,14 @@ from whywait.tracer.sampler.child.syscall_state import CallStates
 from whywait.tracer.sampler.shared.cpu_records import CPU_RECORD, CPU_RECORDS
 from whywait.tracer.sampler.shared.thread_records import (
     ASLEEP,
+    BUSY,
+    BUSY_AT,
     CPU_AT,
     FUTEX,
     GIL,
     HEADER,
     LONGEST_RECORD_NS,
+    REST_NS,
     SIZE,
     WOKEN,
     WOKEN_AT,
@@ -48,6 +51,7 @@ from whywait.tracer.sampler.shared.thread_records import (
 )
 
 _SWEEPS_THAT_PAY = 16
+_REST_S = 10.0  # between two sweeps while the process has no work
 _LISTING_S = 0.05  # how often new threads are searched for
 _MOST_THREADS = 512
 _MOST_LIBRARIES = 4  # places in which a thread was seen asleep
@@ -65,6 +69,7 @@ class Sampler:
         self._calls = CallStates(gil_from, gil_to)
         self._memory = memory
         self._ring = Ring(memory)
+        self._began_ns = time.perf_counter_ns()
         self._sweeps = self._swept_ns = self._waited_for = 0
         self._threads: dict[int, Thread] = {}
         self._use = CpuUse(process_id, self._emit_use)
@@ -82,7 +87,8 @@ class Sampler:
         while True:
             # a steady rhythm would beat against the switch interval of the interpreter, which is as long
             pause_s = max(period_s * vary.uniform(0.5, 1.5) - cost_s, 0.0005)
-            due_ns = time.perf_counter_ns() + int(pause_s * 1e9)
+            due_ns = time.perf_counter_ns()
+            due_ns += int((_REST_S if self._rests(due_ns) else pause_s) * 1e9)
             if self._pause(due_ns):
                 self._finish()
                 return
@@ -104,6 +110,10 @@ class Sampler:
             self._use.account(self._swept_ns, self._threads.values())  # has a budget of its own
             self._write_header(time.thread_time_ns(), int(period_s * 1e9))
 
+    def _rests(self, now_ns: int) -> bool:
+        busy_ns = int(BUSY.unpack_from(self._memory, BUSY_AT)[0])
+        return now_ns - max(busy_ns, self._began_ns) > REST_NS
+
     def _pause(self, until_ns: int) -> bool:
         """Until the next sweep; whether standard input ended. Process pools are sampled meanwhile where many threads
         make sweeps cost much, and thus rare: a short job would begin and end between two."""
@@ -112,7 +122,7 @@ class Sampler:
             look_ns = self._pools.next_ns(now_ns)
             wake_ns = min(look_ns, until_ns) if look_ns else until_ns
             if select.select([0], [], [], max(wake_ns - now_ns, 0) / 1e9)[0]:
-                return True
+                return not os.read(0, 64)  # a byte: work begins
             if wake_ns >= until_ns:
                 return False
             self._pools.sweep()

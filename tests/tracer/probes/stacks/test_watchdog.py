@@ -2,6 +2,7 @@
 
 import gc
 import threading
+import time
 from collections import deque
 from types import SimpleNamespace
 from typing import Any
@@ -9,10 +10,14 @@ from weakref import ref
 
 import pytest
 
+from whywait.tracer.config import Config
 from whywait.tracer.host.code_location import Place
-from whywait.tracer.probes.stacks.watchdog import _Holders, _Seen
+from whywait.tracer.hotpath.recorder import Recorder
+from whywait.tracer.probes.stacks import watchdog
+from whywait.tracer.probes.stacks.watchdog import _Holders, _Pace, _Seen
 from whywait.tracer.records.gil_holder import HolderSeen
 from whywait.tracer.records.loop import Sample
+from whywait.tracer.records.request import Request
 
 
 def test_a_thread_that_was_looked_at_is_let_go() -> None:
@@ -49,3 +54,30 @@ def test_what_a_collection_showed_of_c_code_counts_as_a_look(looked_at: int, tol
     here()
     run_start_ns, sample = loop.sample
     assert (run_start_ns, sample.place.function.rsplit(".", 1)[-1]) == (7, told)
+
+
+def test_it_rests_without_requests_until_one_begins(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watchdog, "_REST_S", 20.0)
+    recorder = Recorder(Config())
+    pace = _Pace(recorder, 0.01)
+    start_s = time.monotonic()
+    assert pace.sleep()  # it has just started
+    assert time.monotonic() - start_s < 5
+    monkeypatch.setattr(watchdog, "_REST_AFTER_NS", 0)
+    ends: list[float] = []
+
+    def rest() -> None:
+        assert pace.sleep()
+        ends.append(time.monotonic())
+
+    thread = threading.Thread(target=rest)
+    thread.start()
+    thread.join(0.3)
+    assert thread.is_alive()
+    begun_s = time.monotonic()
+    recorder.begin(Request(1, 1, 1, 0, 10, None))
+    thread.join()
+    assert ends[0] - begun_s < 5
+    assert recorder.ring is None
+    pace.stop()
+    assert not pace.sleep()

@@ -1,0 +1,1 @@
+"""What child processes cost a traced service, and what a host sees of whywait at rest."""
