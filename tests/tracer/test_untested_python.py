@@ -11,7 +11,7 @@ from tests.tracer.conftest import Traced
 from whywait import analysis, phase
 from whywait.tracer.doctor import State
 from whywait.tracer.doctor.interpreter import interpreter_checks
-from whywait.tracer.host import code_location, interpreter
+from whywait.tracer.host import interpreter
 from whywait.tracer.probes.stacks import watchdog
 from whywait.tracer.sampler.gil_address import gil_address
 
@@ -28,7 +28,6 @@ def free_threaded(monkeypatch: pytest.MonkeyPatch) -> None:
         return 1 if name == "Py_GIL_DISABLED" else plain(name)
 
     monkeypatch.setattr(sysconfig, "get_config_var", get_config_var)
-    monkeypatch.setattr(code_location, "_FREE_THREADED", True)
 
 
 def test_a_tested_python_is_said_nowhere(traced_to: Begin, caplog: pytest.LogCaptureFixture) -> None:

@@ -11,7 +11,7 @@ from functools import lru_cache
 from types import AsyncGeneratorType, CodeType, CoroutineType, FrameType, GeneratorType
 from typing import Any, NamedTuple
 
-from whywait.tracer.host.interpreter import is_free_threaded
+from whywait.tracer.host.interpreter import frames_of_threads
 from whywait.tracer.host.introspection import code_of
 
 
@@ -35,7 +35,6 @@ _MAX_DEPTH = 100
 _RESUME = opmap["RESUME"]
 # of its argument: the bits that distinguish a begin, 0, from going on after a yield or an await
 _RESUMED_FROM = 3
-_FREE_THREADED = is_free_threaded()
 _COLLECTS_WHILE_ALLOCATING = sys.version_info < (3, 12)
 # attributes of each kind of coroutine: its frame and what it awaits; read for these exact types only
 _SUSPENDED: dict[type[Any], tuple[str, str]] = {
@@ -130,10 +129,8 @@ def place_of_thread(thread_id: int) -> Place | None:
     """The current location of another thread, by its `ident`; None when it has ended.
 
     During a callback of the garbage collector it is the interrupted location; at a function's begin, the caller's.
-    None on a free-threaded build, where it may crash to read the frames of a thread that runs.
+    None as well where the frames cannot be read safely (`frames_of_threads`).
     """
-    if _FREE_THREADED:
-        return None
     # Python 3.11 makes a frame object for each frame read, and may collect garbage while it does. A
     # finalizer or a gc callback then releases the GIL, while the lock of all thread states is still held: the
     # next thread that starts or ends waits for that lock and holds the GIL, and the process deadlocks
@@ -142,7 +139,7 @@ def place_of_thread(thread_id: int) -> Place | None:
     if guarded:
         gc.disable()
     try:
-        return user_place(_interrupted(sys._current_frames().get(thread_id)))
+        return user_place(_interrupted(frames_of_threads().get(thread_id)))
     finally:
         if guarded:
             gc.enable()

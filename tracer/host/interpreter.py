@@ -3,7 +3,12 @@
 import platform
 import sys
 import sysconfig
-from typing import Final
+from collections.abc import Callable
+from importlib import import_module
+from itertools import chain, takewhile
+from operator import call, eq
+from types import FrameType
+from typing import Any, Final
 
 TESTED: Final = ((3, 11), (3, 14))  # the first and the last, of CPython with its GIL
 
@@ -17,6 +22,36 @@ def is_free_threaded() -> bool:
     """Return whether this build can run without a GIL. A module may have turned it on: threads started before may
     still run beside each other, so the probes that need it are left out in either case."""
     return bool(sysconfig.get_config_var("Py_GIL_DISABLED"))
+
+
+def _list_interpreters() -> Callable[[], Any] | None:
+    """The function that lists the interpreters of this process; None where all of them share one GIL."""
+    for module in () if sys.version_info < (3, 12) else ("_interpreters", "_xxsubinterpreters"):
+        try:
+            return import_module(module).list_all  # type: ignore[no-any-return]
+        except (ImportError, AttributeError):
+            continue
+    return None
+
+
+_LIST_INTERPRETERS: Final = _list_interpreters()
+
+
+def frames_of_threads() -> dict[int, FrameType]:
+    """Return the frame of each thread by its `ident`; nothing where it may crash the process to read them.
+
+    Those are a free-threaded build, and a process with another interpreter, such as a worker's of an
+    `InterpreterPoolExecutor`: `sys._current_frames` reads its threads too, which run under a GIL of their own.
+    """
+    if is_free_threaded():
+        return {}
+    if _LIST_INTERPRETERS is None:
+        return sys._current_frames()
+    # one call from C into C: this thread keeps the GIL from the count until the frames are read, and
+    # without the GIL no other thread can make an interpreter in between
+    alone = map(eq, map(len, map(call, (_LIST_INTERPRETERS,))), (1,))
+    found = list(takewhile(bool, chain(alone, map(call, (sys._current_frames,)))))
+    return found[-1] if len(found) > 1 else {}
 
 
 def tested_versions() -> str:

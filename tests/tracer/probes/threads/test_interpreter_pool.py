@@ -3,6 +3,7 @@
 import math
 import subprocess
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Callable
@@ -12,6 +13,7 @@ import pytest
 
 from tests.tracer.conftest import Traced
 from whywait import phase
+from whywait.tracer.host.interpreter import frames_of_threads
 
 if sys.version_info < (3, 14):
     pytest.skip("InterpreterPoolExecutor comes with Python 3.14", allow_module_level=True)
@@ -39,6 +41,28 @@ def test_a_traced_process_has_untraced_interpreters(tmp_path: Path) -> None:
         capture_output=True, text=True, timeout=60, check=True, cwd=ROOT,
     )  # fmt: skip
     assert done.stdout.splitlines()[0] == "[]"
+
+
+WATCHED = """
+import sys, threading, time
+from concurrent.futures import InterpreterPoolExecutor
+from whywait.tracer.host.interpreter import frames_of_threads
+frames, ended = (sys._current_frames if sys.argv[1] == "plain" else frames_of_threads), []
+def watch():
+    while not ended: frames()
+threading.Thread(target=watch).start()
+end = time.monotonic() + 2
+while time.monotonic() < end:
+    with InterpreterPoolExecutor(2) as pool: list(pool.map(sum, [range(9)] * 4))
+ended.append(True)
+"""
+
+
+def test_frames_are_not_read_beside_another_interpreter() -> None:
+    """`sys._current_frames` reads those of other interpreters too, which run meanwhile: it crashes in most runs."""
+    done = subprocess.run([sys.executable, "-c", WATCHED, "ours"], capture_output=True, text=True, timeout=60, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    assert threading.get_ident() in frames_of_threads()
 
 
 def test_jobs_give_what_they_give_untraced_and_are_traced(traced_to: Begin) -> None:
