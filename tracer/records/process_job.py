@@ -6,6 +6,7 @@ submit             pickling    sending                   came     received   don
 """
 
 from collections import deque
+from collections.abc import Callable
 from typing import NamedTuple
 
 from whywait.tracer.host.code_location import Place
@@ -30,6 +31,7 @@ class Calls(NamedTuple):
     places: int
     put_ns: deque[int]  # when each call was in the queue
     picklings: deque[Occupancy]  # of its calls
+    settle: Callable[[], None]  # finds the senders of results that are not known yet
 
 
 class Passage:

@@ -86,14 +86,13 @@ class ProcessQueue:
         self.calls = Calls(
             self._watched.key if self._watched is not None else 0,
             int(getattr(executor._call_queue, "_maxsize", 0)),
-            deque(maxlen=_MOST_JOBS), deque(maxlen=_MOST_PICKLINGS),
+            deque(maxlen=_MOST_JOBS), deque(maxlen=_MOST_PICKLINGS), self.settle,
         )  # fmt: skip
         self._size = executor._max_workers
-        self._senders = Senders()
+        self._senders = Senders(self.clocks.processes())
         self._running: list[Entry] = []
         self._waiting: deque[Entry] = deque()
         self._of_requests = 0  # jobs that run
-        self._heard_of = set(self.clocks.processes())  # workers that do not start any more
         self._lock = threading.Lock()
         self.note_processes()
 
@@ -152,14 +151,12 @@ class ProcessQueue:
             return
         workers = passage.before.keys() | came.readings.keys()
         if len(workers) == 1:  # what it wrote may be counted a moment after its result has come
-            (passage.worker,) = workers
-            self._senders = Senders()
+            self._senders.renew()
+            self._senders.sent_by(passage, *workers)
         else:
             self._note_written(came.readings)
             self._senders.came(passage)
-        if passage.worker:
-            self._heard_of.add(passage.worker)
-        elif entry.job is not None:
+        if not passage.worker and entry.job is not None:
             before = passage.before
             used_ns = sum(one.cpu_ns - before[of].cpu_ns for of, one in came.readings.items() if of in before)
             entry.job.cpu_ns = used_ns // max(len(self._running), 1)
@@ -180,13 +177,29 @@ class ProcessQueue:
 
     def _count(self, entry: Entry, change: int) -> None:
         if entry.job is None:
+            if change > 0 and not self._of_requests:
+                self._renew_senders()
             return
         was_busy = self._of_requests > 0
         self._of_requests += change
-        if was_busy != (self._of_requests > 0):
-            self._senders = Senders()  # no result of now accounts for what was written while nobody read
-            if self._watched is not None:
-                self._watched.busy(not was_busy)
+        if not was_busy:
+            self._renew_senders()
+        if was_busy != (self._of_requests > 0) and self._watched is not None:
+            self._watched.busy(not was_busy)
+
+    def settle(self) -> None:
+        """Find the senders of results whose bytes were counted after they had come. Called by any thread."""
+        with self._lock:
+            self._settle()
+
+    def _settle(self) -> None:
+        if self._senders.open:
+            self._note_written(self.clocks.read())
+
+    def _renew_senders(self) -> None:
+        """No result accounts for what is written while no result is read; so those before are settled first."""
+        self._settle()
+        self._senders.renew()
 
     def _begin(self, entry: Entry, now: int, readings: Readings) -> None:
         if entry.job is None:
@@ -195,7 +208,7 @@ class ProcessQueue:
         # a worker that is free uses next to nothing: what its clocks were when a result came they are now
         passage.before = readings or self.clocks.read()
         passage.began_ns = now
-        passage.starting = not passage.before.keys() <= self._heard_of
+        passage.starting = not passage.before.keys() <= self._senders.heard_of
         self._note_written(passage.before)
 
     def _note_written(self, readings: Readings) -> None:

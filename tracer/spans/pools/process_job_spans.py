@@ -23,6 +23,8 @@ from whywait.tracer.spans.span_spec import AboutPhase, AboutRun, AboutWait, Occu
 
 def add_passage(drawing: Drawing, job: Job, passage: Passage, turn_ns: int, done_ns: int) -> None:
     """The spans of the job between the two moments."""
+    if passage.receiving is not None and not passage.worker:
+        passage.calls.settle()
     way = _Way(drawing, job, passage, turn_ns, done_ns)
     way.hand_over()
     way.phase("pickling for", passage.pickling)

@@ -9,7 +9,7 @@ SIZE = 118
 
 
 def result_of(length: int) -> Passage:
-    result = Passage(Calls(0, 0, deque(), deque()))
+    result = Passage(Calls(0, 0, deque(), deque(), lambda: None))
     result.length = length
     return result
 
