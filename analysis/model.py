@@ -19,7 +19,7 @@ SPAN_COLUMNS: Final = (
 
 # One row per request: a SERVER span, or the root phase of work outside a request.
 REQUEST_COLUMNS: Final = (
-    "trace_id", "request_id",  # request_id = span id of the request's own span
+    "trace_id", "request_id",  # request_id = identity of the request's own span
     "service", "endpoint",  # endpoint = http.route with method when known, else the span's name
     "status_code",  # Int64, <NA> when unknown
     "error",  # bool
@@ -39,8 +39,8 @@ CAUSE_COLUMNS: Final = (
     "cause",  # Cause value
     "evidence",  # Evidence value
     "placed",  # bool
-    "activity_id", "activity_name",  # the task or job that the critical path passes through here
-    "span_id", "span_name",  # the innermost span around it (phase, run, wait, ...)
+    "activity_id", "activity_name",  # identity and name of the task or job that the critical path passes through here
+    "span_id", "span_name",  # identity and name of the innermost span around it (phase, run, wait, ...)
     "detail",  # str: one short phrase, e.g. "pool 'predict' (6 workers)", "awaiting db.py:40 fetch"
     "culprit",  # str: name of the chief culprit, "" when there is none
     "culprit_file", "culprit_line",  # str, Int64
@@ -56,6 +56,20 @@ CULPRIT_COLUMNS: Final = (
     "trace_id", "request_id", "endpoint", "cause", "start_ns",
     "culprit", "culprit_file", "culprit_line", "culprit_trace_id", "culprit_span_id", "ns", "weight",
 )  # fmt: skip
+
+
+def identities(spans: pd.DataFrame) -> "pd.Series[str]":
+    """Return for each span what tells it from all other spans of the frame (the cleaned spans of an analysis).
+
+    That is its span id, preceded by its trace id and "/" where several traces have this span id, which is legal.
+    """
+    span_ids = spans["span_id"].astype(object)
+    return span_ids.mask(span_ids.duplicated(keep=False), spans["trace_id"].astype(object) + "/" + span_ids)
+
+
+def span_id_of(trace_id: object, identity: object) -> str:
+    """Return the span id, as it was recorded, of a span with this identity in this trace."""
+    return str(identity).removeprefix(f"{trace_id}/")
 
 
 @dataclass(frozen=True, slots=True)

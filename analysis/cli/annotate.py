@@ -13,6 +13,7 @@ from whywait.analysis.cli.sources import Service, SkipBadLines, Source, analysis
 from whywait.analysis.cli.streams import examples, working
 from whywait.analysis.errors import InputError
 from whywait.analysis.measure.selection import only_slowest
+from whywait.analysis.model import span_id_of
 from whywait.analysis.report.annotation import Form, cause_spans
 from whywait.analysis.report.annotation.copied_traces import copied, hosts_of
 from whywait.analysis.text import counted
@@ -65,7 +66,10 @@ def annotate(
         if slowest is not None:
             analysis = only_slowest(analysis, slowest)
             traces = set(analysis.requests["trace_id"])
-        keys = set(zip(analysis.requests["trace_id"], analysis.requests["request_id"], strict=True))
+        keys = {
+            (str(trace_id), span_id_of(trace_id, request_id))
+            for trace_id, request_id in analysis.requests[["trace_id", "request_id"]].itertuples(index=False)
+        }
         hosts = {} if remote else hosts_of(Path(source), keys)
         target = output if output is not None else folder / "output.jsonl"
         with whole_file(target) as stream:

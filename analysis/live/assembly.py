@@ -11,7 +11,19 @@ from collections import Counter, OrderedDict
 from collections.abc import Iterable
 from typing import Final
 
-from whywait.analysis.live.gathered import ATTRIBUTES, KIND, PARENT, SERVICE, SPAN, TRACE, Gathered, Patience, Whole
+from whywait.analysis.live.gathered import (
+    ATTRIBUTES,
+    END,
+    KIND,
+    PARENT,
+    SERVICE,
+    SPAN,
+    START,
+    TRACE,
+    Gathered,
+    Patience,
+    Whole,
+)
 from whywait.analysis.load.otlp import Row
 from whywait.tracer import schema
 
@@ -19,6 +31,7 @@ _MOST_SERVICES: Final = 1_000
 _MOST_DONE: Final = 50_000  # ids of traces that were removed
 LOST_TRACE: Final = "trace"
 LATE: Final = "late span"
+REPEATED: Final = "span with repeated ids"
 INCOMPLETE: Final = "request not recorded whole"
 
 
@@ -57,9 +70,11 @@ class Assembly:
                     self.lost[LATE] += 1
                     continue
                 trace = self._traces[trace_id] = Gathered(trace_id, source, now_s)
-            if row[SPAN] in trace.span_ids:  # delivered twice
-                continue
-            self._take(trace, row, is_root, now_s)
+            known = trace.times.get(row[SPAN])
+            if known is None:
+                self._take(trace, row, is_root, now_s)
+            elif known != (row[START], row[END]):  # else delivered twice
+                self.lost[REPEATED] += 1
         self._bound()
 
     def _take(self, trace: Gathered, row: Row, is_root: bool, now_s: float) -> None:
@@ -191,7 +206,8 @@ class Assembly:
         if old and trace.roots.keys().isdisjoint(row[SPAN] for row in trace.rows[:old]):
             trace.arrivals = [(at_s, before - old) for at_s, before in trace.arrivals if before >= old]
             gone, trace.rows = trace.rows[:old], trace.rows[old:]
-            trace.span_ids.difference_update(row[SPAN] for row in gone)
+            for row in gone:
+                trace.times.pop(row[SPAN], None)
             self._spans -= len(gone)
 
     def _forget_in_time(self, trace: Gathered, now_s: float) -> None:

@@ -9,7 +9,7 @@ import pandas as pd
 from whywait.analysis.live.assembly import Assembly
 from whywait.analysis.live.gathered import ATTRIBUTES, END, PARENT, SPAN, START, Gathered, Whole
 from whywait.analysis.load.otlp import Row, frame_of
-from whywait.analysis.model import Analysis, Traces
+from whywait.analysis.model import Analysis, Traces, span_id_of
 from whywait.analysis.pipeline import analyze
 from whywait.analysis.spans.requests import LOST_RECORDS
 from whywait.tracer import schema
@@ -92,7 +92,7 @@ def _batch(wholes: Sequence[Whole], found: Analysis, assembly: Assembly, now_s: 
         table = table[table["service"] == service]
     by_trace: dict[str, list[str]] = {}
     for trace_id, request_id in zip(table["trace_id"], table["request_id"], strict=True):
-        by_trace.setdefault(trace_id, []).append(request_id)
+        by_trace.setdefault(trace_id, []).append(span_id_of(trace_id, request_id))
     weights = table.groupby("trace_id")["weight"].max().to_dict()
     chosen: set[tuple[str, str]] = set()
     busy: list[Busy] = []
@@ -114,7 +114,7 @@ def _requests(table: pd.DataFrame, found: Analysis, chosen: set[tuple[str, str]]
         *(table[name].tolist() for name in columns), strict=True
     ):
         key = (trace_id, request_id)
-        if key in chosen:
+        if (trace_id, span_id_of(*key)) in chosen:
             culprits = {
                 Culprit(cause, name, file, None if pd.isna(line) else int(line)): ns
                 for (cause, name, file, line), ns in held.get(key, ())[:_MOST_CULPRITS]

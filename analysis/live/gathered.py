@@ -46,7 +46,7 @@ class Gathered:
     last_s: float
     rows: list[Row] = field(default_factory=list)
     arrivals: list[tuple[float, int]] = field(default_factory=list)  # time, rows there were before
-    span_ids: set[str] = field(default_factory=set)
+    times: dict[str, tuple[int, int]] = field(default_factory=dict)  # start and end, by span id
     names: set[str] = field(default_factory=set)  # ids of other traces that it waited for
     roots: dict[str, str] = field(default_factory=dict)  # not yet counted: id → parent's id
     servers: dict[str, str] = field(default_factory=dict)  # not yet counted: id → service
@@ -67,7 +67,7 @@ class Gathered:
         if not self.arrivals or self.arrivals[-1][0] != now_s:
             self.arrivals.append((now_s, len(self.rows)))
         self.rows.append(row)
-        self.span_ids.add(row[SPAN])
+        self.times[row[SPAN]] = row[START], row[END]
         self.last_s = now_s
         self.ours = self.ours or schema.KIND in row[ATTRIBUTES]
         named = (row[ATTRIBUTES].get(key) for key in (schema.WAKER_TRACE_ID, schema.SPAWNED_BY_TRACE))
@@ -84,4 +84,4 @@ class Gathered:
 
     def open_roots(self) -> set[str]:
         """Ids of the roots whose parent was not seen."""
-        return {root for root, parent in self.roots.items() if parent and parent not in self.span_ids}
+        return {root for root, parent in self.roots.items() if parent and parent not in self.times}

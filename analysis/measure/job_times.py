@@ -13,7 +13,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from whywait.analysis.model import CAUSE_COLUMNS, Analysis
+from whywait.analysis.model import CAUSE_COLUMNS, Analysis, identities
 from whywait.tracer import schema
 
 JOB_COLUMNS: Final = (
@@ -30,15 +30,15 @@ def job_times(analysis: Analysis) -> pd.DataFrame:
     """
     spans = analysis.spans
     kinds = _attribute(spans, schema.KIND)
-    jobs = spans[kinds == schema.KIND_JOB]
+    jobs = spans.assign(job_id=identities(spans))[kinds == schema.KIND_JOB]
     runs = spans[kinds == schema.KIND_RUN]
-    by_job = runs.assign(job_id=_attribute(runs, schema.ACTIVITY)).groupby(["trace_id", "job_id"], as_index=False)
+    by_job = runs.assign(span_id=_attribute(runs, schema.ACTIVITY)).groupby(["trace_id", "span_id"], as_index=False)
     bounds = by_job.agg(start_ns=("start_ns", "min"), end_ns=("end_ns", "max"))
     requests = analysis.requests.drop_duplicates("trace_id")[["trace_id", "request_id", "endpoint"]]
-    table = jobs[["trace_id", "span_id", "name", "start_ns", "end_ns"]].rename(
-        columns={"span_id": "job_id", "name": "job", "start_ns": "submit_ns", "end_ns": "resume_ns"}
+    table = jobs[["trace_id", "span_id", "job_id", "name", "start_ns", "end_ns"]].rename(
+        columns={"name": "job", "start_ns": "submit_ns", "end_ns": "resume_ns"}
     )
-    table = table.merge(bounds, on=["trace_id", "job_id"]).merge(requests, on="trace_id")
+    table = table.merge(bounds, on=["trace_id", "span_id"]).merge(requests, on="trace_id")
     on_path = analysis.causes[["request_id", "activity_id"]].drop_duplicates()
     path = pd.MultiIndex.from_frame(on_path)
     table["on_path"] = pd.MultiIndex.from_frame(table[["request_id", "job_id"]]).isin(path)

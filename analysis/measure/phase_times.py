@@ -10,7 +10,7 @@ from typing import Any, Final
 import pandas as pd
 
 from whywait.analysis.causes import CAUSES, Cause
-from whywait.analysis.model import Analysis
+from whywait.analysis.model import Analysis, identities
 from whywait.tracer import schema
 
 _NOTHING: Final[tuple[str, dict[str, int]]] = ("", {})
@@ -27,13 +27,13 @@ def phase_times(analysis: Analysis, *causes: Cause) -> pd.DataFrame:
     rows = analysis.causes[analysis.causes["cause"].isin(causes or COMPUTING)]
     if rows.empty:
         return pd.DataFrame(columns=list(COLUMNS)).astype({"amount_ns": "int64"}).assign(weight=1.0)
-    own = rows.groupby(["endpoint", "request_id", "trace_id", "span_id"], sort=False)["amount_ns"].sum()
+    own = rows.groupby(["endpoint", "request_id", "span_id"], sort=False)["amount_ns"].sum()
     # each span's time on the critical path: the sums are of its running time as a whole
-    ran = analysis.causes.groupby(["trace_id", "span_id"], sort=False)["amount_ns"].sum()
+    ran = analysis.causes.groupby("span_id", sort=False)["amount_ns"].sum()
     ran_ns = {key: int(ns) for key, ns in ran.items()}
     table = own.reset_index()
-    keys = list(zip(table["trace_id"], table["span_id"], strict=True))
-    known = _with_phases(analysis.spans, pd.MultiIndex.from_tuples(keys))
+    keys = table["span_id"].tolist()
+    known = _with_phases(analysis.spans, keys)
     table["phase"] = [known.get(key, _NOTHING)[0] for key in keys]
     # the few spans with sums: each sum becomes a row, and the remainder stays with the span
     inner: list[tuple[Any, ...]] = []
@@ -56,15 +56,15 @@ def phase_times(analysis: Analysis, *causes: Cause) -> pd.DataFrame:
     return grouped[grouped["amount_ns"] > 0].reset_index(drop=True)
 
 
-def _with_phases(spans: pd.DataFrame, keys: pd.MultiIndex) -> dict[Any, tuple[str, dict[str, int]]]:
+def _with_phases(spans: pd.DataFrame, keys: list[str]) -> dict[str, tuple[str, dict[str, int]]]:
     """Return the phase, and the sums of short phases, of spans that have any."""
-    known: dict[Any, tuple[str, dict[str, int]]] = {}
-    at = pd.MultiIndex.from_frame(spans[["trace_id", "span_id"]])
-    named = spans.loc[at.isin(keys), ["trace_id", "span_id", "attributes"]]
-    for trace_id, span_id, attributes in named.itertuples(index=False):
+    known: dict[str, tuple[str, dict[str, int]]] = {}
+    ids = identities(spans)
+    asked = ids.isin(keys)
+    for key, attributes in zip(ids[asked], spans.loc[asked, "attributes"], strict=True):
         word, sums = str(attributes.get(schema.PHASE) or ""), dict(_small(attributes))
         if word or sums:
-            known[(trace_id, span_id)] = (word, sums)
+            known[key] = (word, sums)
     return known
 
 

@@ -76,26 +76,29 @@ def _early(spans: pd.DataFrame) -> pd.DataFrame | None:
     no thread waited for one."""
     kinds = _attribute(spans, schema.KIND)
     jobs, runs, waits = (spans[kinds == kind] for kind in (schema.KIND_JOB, schema.KIND_RUN, schema.KIND_WAIT))
-    waits = waits[_attribute(waits, schema.WAKER_SPAN_ID).isin(jobs["span_id"])]
+    jobs = jobs.assign(job_id=jobs["trace_id"] + "/" + jobs["span_id"])
+    waits = waits[_named(waits, schema.WAKER_SPAN_ID, schema.WAKER_TRACE_ID).isin(jobs["job_id"])]
     if runs.empty or waits.empty:
         return None
     # columns with gaps are floats: relative to the first span, they are exact to the nanosecond
     origin = int(spans["start_ns"].min())
-    done = (runs["end_ns"] - origin).groupby(_attribute(runs, schema.ACTIVITY)).max()
-    last = waits.sort_values("end_ns").groupby(_attribute(waits, schema.ACTIVITY)).tail(1)
-    last = last.set_index(_attribute(last, schema.ACTIVITY))
+    done = (runs["end_ns"] - origin).groupby(_named(runs, schema.ACTIVITY)).max()
+    last = waits.sort_values("end_ns").groupby(_named(waits, schema.ACTIVITY)).tail(1)
+    last = last.set_index(_named(last, schema.ACTIVITY))
     table = pd.DataFrame(
         {
             "trace_id": jobs["trace_id"],
             "name": jobs["name"].str.removeprefix(schema.JOB_SPAN_PREFIX),
-            "collector": _attribute(jobs, schema.SPAWNED_BY),
-            "done": jobs["span_id"].map(done),
+            "collector": _named(jobs, schema.SPAWNED_BY),
+            "done": jobs["job_id"].map(done),
             "taken": jobs["end_ns"] - origin,
         }
     )
     table["last_wait"] = table["collector"].map(last["end_ns"] - origin)
     # its result also waits until its waiter continues, but no other order would handle it sooner
-    table["waited_for"] = jobs["span_id"] == table["collector"].map(_attribute(last, schema.WAKER_SPAN_ID))
+    table["waited_for"] = jobs["job_id"] == table["collector"].map(
+        _named(last, schema.WAKER_SPAN_ID, schema.WAKER_TRACE_ID)
+    )
     table = table.dropna(subset=["done", "last_wait"]).sort_values(["trace_id", "collector", "taken"])
     following = table.groupby(["trace_id", "collector"])["taken"].shift(-1)
     # the handling time of the last one is unknown: nothing was collected after it
@@ -103,6 +106,12 @@ def _early(spans: pd.DataFrame) -> pd.DataFrame | None:
     table["lay"] = table["taken"] - table["done"]
     early = (table["done"] < table["last_wait"]) & (table["taken"] >= table["last_wait"])
     return table[early & ~table["waited_for"] & (table["lay"] >= LEAST_NS)]
+
+
+def _named(spans: pd.DataFrame, key: str, trace_key: str = "") -> "pd.Series[Any]":
+    """Return trace id and span id of the span that two attributes of each span name; without a trace id, in its own."""
+    trace_ids = _attribute(spans, trace_key)
+    return trace_ids.mask(trace_ids == "", spans["trace_id"]) + "/" + _attribute(spans, key)
 
 
 def _attribute(spans: pd.DataFrame, key: str) -> "pd.Series[Any]":

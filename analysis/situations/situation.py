@@ -59,8 +59,7 @@ class Group:
     jobs: pd.DataFrame  # of `pool_use`
     orders: pd.DataFrame  # of `serial_collection`
     spans: pd.DataFrame  # of all requests
-    # by (trace id, span id), of spans that waited for a lock
-    attributes: dict[tuple[str, str], dict[str, Any]]
+    attributes: dict[str, dict[str, Any]]  # by identity, of spans that waited for a lock
 
     def of(self, cause: Cause) -> pd.DataFrame:
         """Return the rows of `causes` with this cause; none where the cause is not significant."""
@@ -68,7 +67,7 @@ class Group:
 
     def attributes_of(self, rows: pd.DataFrame) -> list[dict[str, Any]]:
         """Return for each of these rows the attributes of its span."""
-        return [self.attributes.get(key, {}) for key in zip(rows["trace_id"], rows["span_id"], strict=True)]
+        return [self.attributes.get(key, {}) for key in rows["span_id"]]
 
 
 Detector = Callable[[Group], Iterable[Found]]

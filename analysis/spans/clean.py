@@ -11,6 +11,11 @@ from whywait.tracer import schema
 
 LONGEST_NS: Final = 7 * 24 * 3600 * 10**9  # longer than any request: a broken clock
 EXAMPLES: Final = 10
+_REPEATED: Final = (
+    "spans have repeated ids: another span with other times has the same trace id and span id, and only the first of "
+    "each was kept, so requests are missing. Code that seeds the global `random` makes OpenTelemetry repeat ids: seed "
+    "a `random.Random` of its own instead, or give the tracer provider an id generator of its own"
+)
 
 
 def clean(traces: Traces) -> Traces:
@@ -32,8 +37,10 @@ def clean(traces: Traces) -> Traces:
         findings += finding(code, message, spans.loc[bad, "trace_id"])
     spans = spans[~(without_id | backwards | endless)]
     again = spans.duplicated(["trace_id", "span_id"])
+    double = spans.duplicated(["trace_id", "span_id", "start_ns", "end_ns"])
     findings += finding("duplicate-span", "spans were delivered more than once and counted once",
-                        spans.loc[again, "trace_id"])  # fmt: skip
+                        spans.loc[double, "trace_id"])  # fmt: skip
+    findings += finding("repeated-ids", _REPEATED, spans.loc[again & ~double, "trace_id"])
     return Traces(spans[~again].reset_index(drop=True), tuple(findings))
 
 

@@ -128,7 +128,7 @@ def request_table(spans: SpanTable, requests: Requests) -> pd.DataFrame:
     table = pd.DataFrame(
         {
             "trace_id": spans.trace_ids[rows],
-            "request_id": spans.span_ids[rows],
+            "request_id": spans.identities[rows],
             "service": spans.services[rows],
             "endpoint": endpoints(spans, rows),
             "status_code": pd.array(codes, dtype="Int64"),

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from whywait.analysis.model import identities
 from whywait.tracer import schema
 
 Ints = NDArray[np.int64]
@@ -24,6 +25,7 @@ class SpanTable:
 
     trace_ids: Texts
     span_ids: Texts
+    identities: Texts  # span ids, distinct in all traces (model.identities)
     names: Texts
     services: Texts
     span_kinds: Texts
@@ -65,6 +67,7 @@ def span_table(spans: pd.DataFrame) -> SpanTable:
     return SpanTable(
         trace_ids=trace_ids,
         span_ids=span_ids,
+        identities=objects(identities(spans).tolist()),
         names=_column(spans, "name"),
         services=_column(spans, "service"),
         span_kinds=_column(spans, "span_kind"),

@@ -13,7 +13,7 @@ from whywait.analysis.causes import Cause, Evidence
 from whywait.analysis.measure.phase_times import phase_times
 from whywait.analysis.measure.summary import summarize
 from whywait.analysis.measure.weights import percentiles, weighted, weights_of
-from whywait.analysis.model import Analysis
+from whywait.analysis.model import Analysis, identities
 from whywait.analysis.situations.cpu_competition import cpu_competition
 from whywait.analysis.situations.gil_starvation import gil_starvation
 from whywait.analysis.situations.lock_convoy import lock_convoy
@@ -101,10 +101,11 @@ def _groups(analysis: Analysis) -> list[Group]:
     return made
 
 
-def _attributes(analysis: Analysis) -> dict[tuple[str, str], dict[str, Any]]:
+def _attributes(analysis: Analysis) -> dict[str, dict[str, Any]]:
     asked = analysis.causes.loc[analysis.causes["cause"].isin(_IN_SPANS), "span_id"]
-    spans = analysis.spans[analysis.spans["span_id"].isin(asked)]
-    return dict(zip(zip(spans["trace_id"], spans["span_id"], strict=True), spans["attributes"], strict=True))
+    ids = identities(analysis.spans)
+    wanted = ids.isin(asked)
+    return dict(zip(ids[wanted], analysis.spans.loc[wanted, "attributes"], strict=True))
 
 
 def _judged(group: Group, phases: pd.DataFrame) -> Judgement:

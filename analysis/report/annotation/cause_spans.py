@@ -9,7 +9,7 @@ from typing import Any, Final
 import pandas as pd
 
 from whywait.analysis.causes import NO_CULPRIT
-from whywait.analysis.model import Analysis
+from whywait.analysis.model import Analysis, span_id_of
 from whywait.analysis.write.otlp_file import NewSpan
 from whywait.tracer import schema
 
@@ -40,37 +40,38 @@ def cause_spans(
     own_segments = {str(name): rows for name, rows in segments}
     for request in analysis.requests.to_dict("records"):
         rows = own_segments.get(str(request["request_id"]))
-        usable = _TRACE_ID.fullmatch(str(request["trace_id"])) and _SPAN_ID.fullmatch(str(request["request_id"]))
-        if rows is not None and usable:
-            key = (str(request["trace_id"]), str(request["request_id"]))
-            yield from _of_request(request, rows, form, shortest_ns, (hosts or {}).get(key, ""))  # type: ignore[arg-type]
+        key = (str(request["trace_id"]), span_id_of(request["trace_id"], request["request_id"]))
+        if rows is not None and _TRACE_ID.fullmatch(key[0]) and _SPAN_ID.fullmatch(key[1]):
+            yield from _of_request(request, key, rows, form, shortest_ns, (hosts or {}).get(key, ""))  # type: ignore[arg-type]
 
 
 def _of_request(
-    request: Mapping[str, Any], rows: pd.DataFrame, form: Form, shortest_ns: int, host: str
+    request: Mapping[str, Any], key: tuple[str, str], rows: pd.DataFrame, form: Form, shortest_ns: int, host: str
 ) -> Iterator[NewSpan]:
-    trace_id, parent_id = str(request["trace_id"]), str(request["request_id"])
+    trace_id, parent_id = key
     service = str(request["service"])[:LONGEST] or "unknown_service"
     own = _resource(service if form is Form.CHILDREN else f"{service} (why)", host)
     if form is not Form.CHILDREN:
-        lane = _lane(request, rows, _id(parent_id, form), own)
+        lane = _lane(request, key, rows, _id(parent_id, form), own)
         yield lane
         parent_id = lane.span_id
     for number, segment in enumerate(merged(rows)):
         if segment["end_ns"] - segment["start_ns"] >= max(shortest_ns, 1):
             resource = _resource(f"why {segment['cause']}", host) if form is Form.COLOURS else own
-            span_id = _id(str(request["request_id"]), f"{form}/{number}")
+            span_id = _id(key[1], f"{form}/{number}")
             yield _segment_span(segment, trace_id, parent_id, span_id, resource)
 
 
-def _lane(request: Mapping[str, Any], rows: pd.DataFrame, span_id: str, resource: Mapping[str, str]) -> NewSpan:
+def _lane(
+    request: Mapping[str, Any], key: tuple[str, str], rows: pd.DataFrame, span_id: str, resource: Mapping[str, str]
+) -> NewSpan:
     """The span above those of a request's segments, with the sums of all its causes."""
     sums = rows.groupby("cause")["amount_ns"].sum().sort_values(ascending=False)
     attributes: dict[str, Any] = {f"{schema.FOUND_SUM_PREFIX}{cause}_ns": int(ns) for cause, ns in sums.items()}
     if len(sums):
         attributes |= {schema.FOUND_CAUSE: str(sums.index[0]), schema.FOUND_NS: int(sums.iloc[0])}
     return NewSpan(
-        str(request["trace_id"]), span_id, str(request["request_id"]), f"why {request['endpoint']}"[:LONGEST],
+        key[0], span_id, key[1], f"why {request['endpoint']}"[:LONGEST],
         int(request["start_ns"]), int(request["end_ns"]), resource, attributes,
     )  # fmt: skip
 

@@ -6,7 +6,7 @@ from typing import Any, Final
 import pandas as pd
 
 from whywait.analysis.measure.summary import summarize, worst_culprits
-from whywait.analysis.model import Analysis
+from whywait.analysis.model import Analysis, span_id_of
 from whywait.analysis.report.json.version import FORMAT
 from whywait.analysis.situations.situation import numbers
 from whywait.analysis.verdicts.judgement import Reason
@@ -88,7 +88,7 @@ def _request(row: dict[Any, Any], analysis: Analysis) -> dict[str, Any]:
     sums = own.groupby("cause")["amount_ns"].sum().sort_values(ascending=False)
     return {
         "trace_id": str(row["trace_id"]),
-        "request_id": str(row["request_id"]),
+        "request_id": span_id_of(row["trace_id"], row["request_id"]),
         "endpoint": str(row["endpoint"]),
         "start_ns": int(row["start_ns"]),
         "wall_ns": int(row["wall_ns"]),

@@ -24,7 +24,7 @@ def groups(analysis: Analysis, shown: pd.DataFrame, detailed: Sequence[str]) -> 
     spans = analysis.spans[analysis.spans["trace_id"].isin(shown["trace_id"])]
     spans = spans.assign(
         kind=[attributes.get(schema.KIND, "") for attributes in spans["attributes"]],
-        owner=[attributes.get(schema.ACTIVITY, "") for attributes in spans["attributes"]],
+        owner=pd.Series(_owners(spans), index=spans.index, dtype=object),
     )
     blocks = analysis.spans[
         [attributes.get(schema.KIND) == schema.KIND_BLOCK for attributes in analysis.spans["attributes"]]
@@ -44,10 +44,16 @@ def groups(analysis: Analysis, shown: pd.DataFrame, detailed: Sequence[str]) -> 
     return made
 
 
+def _owners(spans: pd.DataFrame) -> list[tuple[str, str]]:
+    """The task or job of each span, by trace id and span id."""
+    rows = zip(spans["trace_id"], spans["attributes"], strict=True)
+    return [(str(trace_id), str(attributes.get(schema.ACTIVITY, ""))) for trace_id, attributes in rows]
+
+
 def _requests(analysis: Analysis, shown: pd.DataFrame) -> Group:
     segments = dict(tuple(analysis.causes.groupby("request_id", sort=False)))
     named: list[tuple[str, list[Slice]]] = []
-    for request in records(shown.sort_values(["start_ns", "request_id"])):
+    for request in records(shown.sort_values(["start_ns", "trace_id", "request_id"])):
         own = segments.get(request["request_id"])
         title = f"{safe(request['endpoint'], 60)} {str(request['trace_id'])[:8]}"
         named.append((title, [request_slice(request), *([] if own is None else cause_slices(own))]))
@@ -56,15 +62,15 @@ def _requests(analysis: Analysis, shown: pd.DataFrame) -> Group:
 
 def _threads(number: int, service: str, spans: pd.DataFrame, blocks: pd.DataFrame) -> Group:
     by_thread: dict[tuple[str, int], list[Slice]] = {}
-    runs: dict[str, tuple[Slice, list[Slice]]] = {}  # by activity: its run, and the slices inside it
+    runs: dict[tuple[str, str], tuple[Slice, list[Slice]]] = {}  # by activity: its run, and the slices inside it
     for row in records(spans[spans["kind"] == schema.KIND_RUN].sort_values("start_ns")):
         thread = (str(row["attributes"].get(schema.THREAD_NAME, "")), _int(row["attributes"].get(schema.THREAD_ID)))
         run = span_slice(row)
         by_thread.setdefault(thread, []).append(run)
-        runs[str(row["owner"])] = run, []
+        runs[row["owner"]] = run, []
     inside = spans[spans["kind"].isin([schema.KIND_PHASE, schema.KIND_WAIT]) & spans["owner"].isin(list(runs))]
     for row in records(inside):
-        run, held = runs[str(row["owner"])]
+        run, held = runs[row["owner"]]
         if run.start_ns <= row["start_ns"] and row["end_ns"] <= run.end_ns:
             held.append(span_slice(row))
     named: list[tuple[str, list[Slice]]] = []
@@ -80,13 +86,14 @@ def _threads(number: int, service: str, spans: pd.DataFrame, blocks: pd.DataFram
 
 def _activities(number: int, request: Mapping[str, Any], spans: pd.DataFrame) -> Group:
     inside = spans[(spans["end_ns"] > request["start_ns"]) & (spans["start_ns"] < request["end_ns"])]
-    by_owner: dict[str, list[Slice]] = {}
+    by_owner: dict[tuple[str, str], list[Slice]] = {}
     for row in records(inside[inside["kind"].isin(list(_PARTS))]):
-        by_owner.setdefault(str(row["owner"]), []).append(span_slice(row))
+        by_owner.setdefault(row["owner"], []).append(span_slice(row))
     named: list[tuple[str, list[Slice]]] = []
     activities = inside[inside["kind"].isin(list(_ACTIVITIES))]
     for row in records(activities.sort_values(["start_ns", "span_id"])):
-        own, parts = span_slice(row), by_owner.get(str(row["span_id"]), [])
+        own = span_slice(row)
+        parts = by_owner.get(own.key, [])
         ran = [one for one in parts if one.category == schema.KIND_RUN] if own.category == schema.KIND_JOB else [own]
         ran_in = [one for run in ran for one in running(run, parts)]
         named.append((safe(row["name"], 80), [own, *parts, *ran_in]))

@@ -7,6 +7,7 @@ from typing import Any, Final
 import pandas as pd
 
 from whywait.analysis.causes import CAUSE_OF_WAIT, Cause
+from whywait.analysis.model import span_id_of
 from whywait.analysis.report.perfetto.tracks import Slice
 from whywait.analysis.text import milliseconds, place, safe
 from whywait.tracer import schema
@@ -31,7 +32,7 @@ def request_slice(request: Mapping[str, Any]) -> Slice:
     """The request as one slice, named after its endpoint."""
     return Slice(
         int(request["start_ns"]), int(request["end_ns"]), safe(request["endpoint"], 100) or "request", "request",
-        (str(request["trace_id"]), str(request["request_id"])),
+        (str(request["trace_id"]), span_id_of(request["trace_id"], request["request_id"])),
         {"trace id": str(request["trace_id"]), "service": safe(request["service"]),
          "wall ms": milliseconds(int(request["wall_ns"])), "incomplete": bool(request["incomplete"])},
     )  # fmt: skip
