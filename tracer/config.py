@@ -21,7 +21,7 @@ class ConfigError(ValueError):
 class Config:
     """Settings of one tracing session, with all defaults."""
 
-    service_name: str | None = None  # None: OTEL_SERVICE_NAME, then "whywait"
+    service_name: str | None = None  # None: OTEL_SERVICE_NAME, then the application's name
     output: Path | None = None  # OTLP JSON Lines: a *.jsonl file, or a directory (one file per process)
     max_resolution_ns: int = MS_NS  # shorter waits, or those under 1% of the request, are only summed
     block_ns: int = 10 * MS_NS  # a loop callback outside any request becomes a span from this length on

@@ -4,17 +4,19 @@ import os
 import threading
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Final
 
-from opentelemetry.sdk.trace import SpanProcessor
+from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace import Tracer as SdkTracer
 
 from whywait import __version__
 from whywait.tracer import run_summary
 from whywait.tracer.config import Config, ConfigError, from_environment
-from whywait.tracer.export import metrics, provider
+from whywait.tracer.export import metrics, provider, sdk_internals
 from whywait.tracer.export.exporter_thread import Outlet
+from whywait.tracer.export.host_provider import Lent, provider_of_host
 from whywait.tracer.export.sdk_spans import SpanMaker
 from whywait.tracer.host import interpreter, thread_clocks
 from whywait.tracer.hotpath import recorder
@@ -38,6 +40,12 @@ _UNTESTED: Final = (
     "whywait: this is %s, with which whywait is not tested (it is with %s): signals may be missing or wrong. Run "
     "`whywait doctor`."
 )
+_UNTRACED: Final = (
+    "whywait: process %d runs without tracing: %s. The service continues. Run `whywait doctor` for the reason"
+)
+_NOT_FOLLOWED: Final = (
+    "whywait: stops tracing process %d: %s. The service continues. Call `whywait.start()` after the provider is set."
+)
 _CHILD_UNTRACED: Final = (
     "whywait: cannot trace the forked process %d: %r. The process continues; its requests are missing from the traces."
 )
@@ -49,6 +57,8 @@ class _Session:
         self.recorder = Recorder(config)
         self._undo: list[Callable[[], None]] = []
         self._processors: list[SpanProcessor] = []
+        self._providers: list[TracerProvider] = []  # all that have had our processors
+        self._moving = threading.Lock()
         try:
             self._open_outlet()
             self._install_probes()
@@ -57,26 +67,61 @@ class _Session:
             raise
 
     def _open_outlet(self) -> None:
-        tracer_provider, is_ours, self._queues = provider.obtain(self.config, self.recorder)
+        tracer_provider, is_ours, self._queues = provider.obtain(self.config, self.recorder, self.follow_host)
         self.provider, self._is_ours = tracer_provider, is_ours
+        self._providers.append(tracer_provider)
         if is_ours:
-            self._undo += [provider.release, tracer_provider.shutdown]
+            self._undo += [partial(provider.release, tracer_provider), tracer_provider.shutdown]
         if self.config.output is not None:
             queue = provider.file_queue(self.config.output, self.recorder)
             processor = provider.gated(queue, self.recorder)
             self._queues.append(queue)
-            detach = provider.attach(tracer_provider, processor)
-            self._processors.append(processor)
-            self._undo += [detach, processor.shutdown]
-        sdk_tracer = tracer_provider.get_tracer(SCOPE, __version__)
-        if not isinstance(sdk_tracer, SdkTracer):  # OTEL_SDK_DISABLED
-            raise ConfigError("OpenTelemetry is disabled (OTEL_SDK_DISABLED); unset it to trace")
+            self._attach(Lent(processor))
+            self._undo.append(processor.shutdown)
+        self._tracer = _tracer_of(tracer_provider)
         self._start_sampler()  # ended after the last export
         roots = self.recorder.roots = server_span.RequestRoots(self.recorder)
-        self._processors.append(roots)
-        detach_roots = provider.attach(tracer_provider, roots)
-        self.outlet = Outlet(self.recorder, SpanMaker(tracer_provider, sdk_tracer, is_ours=is_ours))
-        self._undo += [self.outlet.stop, detach_roots, roots.close]
+        maker = SpanMaker(tracer_provider, self._tracer, is_ours=is_ours)
+        self.outlet = Outlet(self.recorder, maker, self.follow_host)
+        self._undo.append(self.outlet.stop)
+        self._attach(roots)
+        self._undo.append(roots.close)
+
+    def _attach(self, processor: SpanProcessor) -> None:
+        self._processors.append(processor)
+        self.provider.add_span_processor(processor)
+        self._undo.append(partial(self._detach, processor))
+
+    def _detach(self, processor: SpanProcessor) -> None:
+        for one in self._providers:
+            sdk_internals.remove_processor(one, processor)
+
+    def follow_host(self) -> None:
+        """Move to the provider that the service has set since; never raises, never waits."""
+        if not self._moving.acquire(blocking=False):
+            return
+        try:
+            host = provider_of_host()
+            if host is not None and host is not self.provider:
+                self._move_to(host)
+        except Exception as error:
+            logger.warning(_NOT_FOLLOWED, os.getpid(), error)
+            threading.Thread(target=stop, name="whywait-stop", daemon=True).start()
+        finally:
+            self._moving.release()
+
+    def _move_to(self, host: TracerProvider) -> None:
+        before, tracer = self.provider, _tracer_of(host)
+        if host not in self._providers:
+            self._providers.append(host)
+        if self._is_ours:
+            for theirs in provider.move(before, host, self._tracer, self._processors):
+                self._undo.append(partial(sdk_internals.remove_processor, before, theirs))
+        else:
+            for one in self._processors:
+                host.add_span_processor(one)
+        self.outlet.hand_to(SpanMaker(host, tracer, is_ours=False))
+        self.provider, self._tracer, self._is_ours = host, tracer, False
 
     def _start_sampler(self) -> None:
         try:
@@ -115,10 +160,11 @@ class _Session:
             self.recorder.sampler.forget()
         take_out_all(self.recorder)
         self._metrics.abandon()
-        provider.release_after_fork(self.provider, self._processors, self._queues, ours=self._is_ours)
+        provider.release_after_fork(self._providers, self._processors, self._queues, ours=self._is_ours)
         thread_clocks.close_all()  # they belong to the parent's threads
 
     def close(self) -> None:
+        self._moving.acquire(timeout=1)  # kept: nothing follows a closed session
         take_out_all(self.recorder)
         while self._undo:
             try:
@@ -128,6 +174,13 @@ class _Session:
         for seen in self.recorder.loops:
             seen.live = False
         thread_clocks.close_all()
+
+
+def _tracer_of(tracer_provider: TracerProvider) -> SdkTracer:
+    found = tracer_provider.get_tracer(SCOPE, __version__)
+    if not isinstance(found, SdkTracer):
+        raise ConfigError("OpenTelemetry is disabled (OTEL_SDK_DISABLED); unset it to trace")
+    return found
 
 
 def _deactivate() -> None:
@@ -168,27 +221,25 @@ def start(
     """Start tracing this process. A second call without `stop` in between has no effect.
 
     `output` is an OTLP JSON Lines file or a directory; WHYWAIT_* and the standard OTEL_* variables are
-    read once, here. Raises `ConfigError` when a setting cannot be used.
+    read once, here. Never raises into the service: where it cannot trace, it logs one sentence that says why.
     """
     with _process.lock:
         if _process.session is not None:
             return
         _process.end_waiting()
-        chosen = config or from_environment()
-        if service_name is not None:
-            chosen = replace(chosen, service_name=service_name)
-        if output is not None:
-            chosen = replace(chosen, output=Path(output))
         try:
+            chosen = config or from_environment()
+            if service_name is not None:
+                chosen = replace(chosen, service_name=service_name)
+            if output is not None:
+                chosen = replace(chosen, output=Path(output))
             session = _process.session = _Session(chosen)
-        except provider.ForeignProvider as error:
-            raise ConfigError(
-                f"the global tracer provider is {error}; whywait needs OpenTelemetry's SDK provider or none"
-            ) from None
-        if words := interpreter.untested():
-            logger.warning(_UNTESTED, words, interpreter.tested_versions())
-        if session.recorder.sampler is not None:
-            session.recorder.sampler.settle()
+            if words := interpreter.untested():
+                logger.warning(_UNTESTED, words, interpreter.tested_versions())
+            if session.recorder.sampler is not None:
+                session.recorder.sampler.settle()
+        except Exception as error:
+            logger.warning(_UNTRACED, os.getpid(), error)
 
 
 def stop() -> None:

@@ -3,7 +3,7 @@
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from time import perf_counter_ns
 from typing import Final, TypeVar
 
@@ -52,9 +52,11 @@ T = TypeVar("T", HolderSeen, Occupancy, ThreadLife)
 class Outlet:
     """Exports the recorder's finished requests. Call `start`, then `stop`; a forked child starts a new one."""
 
-    def __init__(self, recorder: Recorder, maker: SpanMaker) -> None:
+    def __init__(self, recorder: Recorder, maker: SpanMaker, follow: Callable[[], None]) -> None:
+        """`follow` is called at each interval: a service may have changed its provider."""
         self._recorder = recorder
         self._maker = maker
+        self._follow = follow
         self._clock = Clock()
         self._pending: deque[Request] = deque()
         self._wake = threading.Event()
@@ -64,6 +66,10 @@ class Outlet:
         self._sampler_lost = False
         self._slice_ns = 0  # when the current slice of work began
         self._thread: threading.Thread | None = None
+
+    def hand_to(self, maker: SpanMaker) -> None:
+        """Create all later spans by another maker."""
+        self._maker = maker
 
     def start(self) -> None:
         """Start the export thread."""
@@ -91,6 +97,7 @@ class Outlet:
         interval_s = self._recorder.config.export_interval_s
         while not self._stopping:
             self._wake.wait(interval_s)
+            self._follow()
             self._drain(everything=self._stopping)
             if self._clock.follow():
                 logger.info("whywait: the wall clock was set. Later spans use the new time")

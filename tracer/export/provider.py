@@ -3,22 +3,23 @@
 import os
 import socket
 from collections.abc import Callable, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from opentelemetry import trace
 from opentelemetry.exporter.otlp.json.file.trace_exporter import FileSpanExporter
-from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
+from opentelemetry.sdk.trace import Tracer as SdkTracer
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from whywait.tracer.config import Config, ConfigError, output_file
 from whywait.tracer.export import sdk_internals
+from whywait.tracer.export.collector import collector_exporter
 from whywait.tracer.export.held_spans import Gate
+from whywait.tracer.export.host_provider import OwnIds, provider_of_host
 from whywait.tracer.export.span_queue import SpanQueue
 from whywait.tracer.export.trace_file import TraceFile
+from whywait.tracer.host.app_name import app_name
 from whywait.tracer.hotpath.recorder import Recorder, logger
 
 # how long `stop` waits at most for spans that are still queued
@@ -30,51 +31,60 @@ _NOT_WRITTEN: Final = (
 )
 
 
-class ForeignProvider(Exception):
-    """The host's tracer provider is not the SDK's, so whywait cannot use it."""
-
-
-def obtain(config: Config, recorder: Recorder) -> tuple[TracerProvider, bool, list[SpanQueue]]:
+def obtain(
+    config: Config, recorder: Recorder, told: Callable[[], None]
+) -> tuple[TracerProvider, bool, list[SpanQueue]]:
     """Return the provider, whether whywait created it and must shut it down, and the queues added to it.
 
-    Raises `ForeignProvider`, or `ConfigError` when the output cannot be written.
+    `told` is called once if the service sets its own provider later. Raises `ForeignProvider`.
     """
-    current = trace.get_tracer_provider()
-    if isinstance(current, TracerProvider):
-        return current, False, []
-    if not isinstance(current, trace.ProxyTracerProvider | trace.NoOpTracerProvider):
-        raise ForeignProvider(f"{type(current).__module__}.{type(current).__qualname__}")
-    provider = sdk_internals.OwnTracerProvider(resource=_resource(config), shutdown_on_exit=False)
+    host = provider_of_host()
+    if host is not None:
+        return host, False, []
+    provider = sdk_internals.OwnTracerProvider(
+        resource=_resource(config), shutdown_on_exit=False, id_generator=OwnIds()
+    )
+    exporter = collector_exporter(os.environ)
     queues: list[SpanQueue] = []
-    if _wants_otlp(os.environ):
-        queues.append(_collector_queue(recorder))
+    if exporter is not None:
+        queues.append(SpanQueue(exporter, "the collector", recorder, part=64, stop_s=_COLLECTOR_STOP_S))
         provider.add_span_processor(gated(queues[0], recorder))
-    trace.set_tracer_provider(provider)
+    sdk_internals.place_tracer_provider(provider, told)
     return provider, True, queues
 
 
-def release() -> None:
-    """Restore the global provider to its state before `obtain`."""
-    sdk_internals.forget_tracer_provider()
+def release(provider: TracerProvider | None = None) -> None:
+    """Restore the global provider to its state before `obtain`, unless the service has set its own since."""
+    if provider is None or sdk_internals.is_global(provider):
+        sdk_internals.forget_tracer_provider()
+
+
+def move(ours: TracerProvider, host: TracerProvider, own: SdkTracer, added: list[SpanProcessor]) -> list[SpanProcessor]:
+    """Give way to the service's provider. `added` are whywait's processors, `own` its tracer; what the service had
+    added to whywait's provider moves too, and is returned."""
+    theirs = [one for one in sdk_internals.processors(ours) if one not in added and not _is_ours(one)]
+    for one in (*added, *theirs):
+        host.add_span_processor(one)
+    sdk_internals.redirect(ours, host, own)
+    return theirs
+
+
+def _is_ours(processor: SpanProcessor) -> bool:
+    return isinstance(processor, Gate | SpanQueue)
 
 
 def release_after_fork(
-    provider: TracerProvider, processors: list[SpanProcessor], queues: Sequence[SpanQueue], *, ours: bool
+    providers: Sequence[TracerProvider], processors: list[SpanProcessor], queues: Sequence[SpanQueue], *, ours: bool
 ) -> None:
     """In a forked child: drop whywait's provider, or remove whywait's processors from the host's. No lock is
     acquired, since its holder may not exist here."""
     for queue in queues:
         queue.abandon()
     if ours:
-        release()
+        release(providers[0])
     else:
-        sdk_internals.remove_processors_without_lock(provider, processors)
-
-
-def attach(provider: TracerProvider, processor: SpanProcessor) -> Callable[[], None]:
-    """Add a processor, and return the undo."""
-    provider.add_span_processor(processor)
-    return partial(sdk_internals.remove_processor, provider, processor)
+        for provider in providers:
+            sdk_internals.remove_processors_without_lock(provider, processors)
 
 
 def file_queue(output: Path, recorder: Recorder) -> SpanQueue:
@@ -94,10 +104,6 @@ def file_queue(output: Path, recorder: Recorder) -> SpanQueue:
 def gated(queue: SpanQueue, recorder: Recorder) -> SpanProcessor:
     """Return the processor to attach for a queue: the queue, or a gate before it under tail sampling."""
     return queue if recorder.gates is None else Gate(queue, recorder.gates)
-
-
-def _collector_queue(recorder: Recorder) -> SpanQueue:
-    return SpanQueue(OTLPSpanExporter(), "the collector", recorder, part=64, stop_s=_COLLECTOR_STOP_S)
 
 
 class _ToFile(SpanExporter):
@@ -140,19 +146,11 @@ def _is_sound(span: ReadableSpan) -> bool:
     return isinstance(span.name, str) and all(isinstance(time_ns, int) for time_ns in times)
 
 
-def _wants_otlp(environ: Any) -> bool:
-    if environ.get("OTEL_SDK_DISABLED", "").lower() == "true":
-        return False
-    exporter = environ.get("OTEL_TRACES_EXPORTER", "otlp").lower()
-    named = environ.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") or environ.get("OTEL_EXPORTER_OTLP_ENDPOINT")
-    return exporter == "otlp" and bool(named)
-
-
 def _resource(config: Config) -> Resource:
     attributes: dict[str, str | int] = {"host.name": socket.gethostname(), "process.pid": os.getpid()}
     name = config.service_name or os.environ.get("OTEL_SERVICE_NAME")
     if name is None and "service.name" not in os.environ.get("OTEL_RESOURCE_ATTRIBUTES", ""):
-        name = "whywait"
+        name = app_name()
     if name:
         attributes["service.name"] = name
     return Resource.create(attributes)

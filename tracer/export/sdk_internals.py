@@ -1,6 +1,6 @@
 """Every private name of OpenTelemetry's SDK that whywait uses, where the public interface is not enough."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import Lock
 from typing import Any, Final
@@ -11,6 +11,7 @@ from opentelemetry.sdk.trace import SpanLimits, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace import Tracer as SdkTracer
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
+from opentelemetry.util._once import Once
 
 needs: Final = (
     "opentelemetry.metrics._internal._METER_PROVIDER",
@@ -21,17 +22,64 @@ needs: Final = (
     "opentelemetry.sdk.trace.Tracer._instrumentation_scope", "opentelemetry.sdk.trace.Tracer._is_enabled",
     "opentelemetry.sdk.trace.Tracer._span_limits",
     "opentelemetry.sdk.trace.TracerProvider._active_span_processor",
+    "opentelemetry.sdk.trace.TracerProvider._apply_tracer_configurator",
+    "opentelemetry.sdk.trace.TracerProvider._tracers", "opentelemetry.sdk.trace.TracerProvider._tracers_lock",
     "opentelemetry.sdk.trace.export.BatchSpanProcessor._batch_processor",
     "opentelemetry.sdk.trace.export.BatchSpanProcessor._default_max_queue_size",
     "opentelemetry.trace._TRACER_PROVIDER", "opentelemetry.trace._TRACER_PROVIDER_SET_ONCE",
+    "opentelemetry.util._once.Once",
 )  # fmt: skip
+
+
+class _Told(Once):
+    """Leaves the service's `set_tracer_provider` its one time, and calls `told` after it."""
+
+    def __init__(self, told: Callable[[], None]) -> None:
+        super().__init__()
+        self._told: Callable[[], None] | None = told
+
+    def do_once(self, func: Callable[[], None]) -> bool:
+        did = super().do_once(func)
+        told, self._told = (self._told, None) if did else (None, self._told)
+        if told is not None:
+            told()
+        return did
+
+
+def place_tracer_provider(provider: TracerProvider, told: Callable[[], None]) -> None:
+    """Make a provider the global one until the service sets its own, after which `told` is called, once."""
+    if trace._TRACER_PROVIDER is None:
+        trace._TRACER_PROVIDER = provider
+        trace._TRACER_PROVIDER_SET_ONCE = _Told(told)
+
+
+def is_global(provider: TracerProvider) -> bool:
+    """Return whether the provider is the global one."""
+    return trace._TRACER_PROVIDER is provider
 
 
 def forget_tracer_provider() -> None:
     """Restore the state before a global tracer provider was set."""
     # a remaining provider would have FastAPI create spans
     trace._TRACER_PROVIDER = None
-    trace._TRACER_PROVIDER_SET_ONCE = type(trace._TRACER_PROVIDER_SET_ONCE)()
+    trace._TRACER_PROVIDER_SET_ONCE = Once()
+
+
+def redirect(ours: TracerProvider, host: TracerProvider, kept: SdkTracer) -> None:
+    """Let all tracers of `ours` but `kept`, and those asked of it from now on, be as the host's own."""
+    mutable: Any = ours
+    mutable.get_tracer = host.get_tracer
+    mutable.add_span_processor = host.add_span_processor
+    mutable.force_flush = host.force_flush
+    with ours._tracers_lock:
+        given = [(scope, tracer) for scope, tracer in ours._tracers.items() if tracer is not kept]
+    for scope, tracer in given:
+        tracer.sampler = host.sampler
+        tracer.resource = host.resource
+        tracer.id_generator = host.id_generator
+        tracer._span_limits = host._span_limits
+        tracer._tracer_config = host._apply_tracer_configurator(scope)
+        tracer.span_processor = host._active_span_processor
 
 
 def forget_meter_provider() -> None:

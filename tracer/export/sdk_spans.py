@@ -13,12 +13,11 @@ from opentelemetry import trace
 from opentelemetry.sdk.environment_variables import OTEL_PYTHON_SDK_INTERNAL_METRICS_ENABLED
 from opentelemetry.sdk.trace import ReadableSpan, SpanLimits, TracerProvider
 from opentelemetry.sdk.trace import Tracer as SdkTracer
-from opentelemetry.sdk.trace.id_generator import IdGenerator
 from opentelemetry.sdk.trace.sampling import DEFAULT_ON
 from opentelemetry.trace import Link, NonRecordingSpan, SpanContext, SpanKind, Status, StatusCode, TraceFlags
 
 from whywait.tracer.export import sdk_internals
-from whywait.tracer.records.ids import new_span_id, new_trace_id
+from whywait.tracer.export.host_provider import OwnIds
 from whywait.tracer.spans.attribute_groups import Attributes
 from whywait.tracer.spans.attributes import attributes_of
 from whywait.tracer.spans.span_spec import SpanSpec
@@ -28,7 +27,7 @@ _UNSET = Status(StatusCode.UNSET)
 _KINDS = {"internal": SpanKind.INTERNAL, "producer": SpanKind.PRODUCER, "consumer": SpanKind.CONSUMER}
 
 
-class PresetIds(IdGenerator):
+class PresetIds(OwnIds):
     """Gives the SDK the ids that the host's spans already have as parents."""
 
     def __init__(self) -> None:
@@ -37,11 +36,11 @@ class PresetIds(IdGenerator):
 
     def generate_span_id(self) -> int:
         """Return the id that was set last, else a new one."""
-        return self.span_id or new_span_id()
+        return self.span_id or super().generate_span_id()
 
     def generate_trace_id(self) -> int:
         """Return the id that was set last, else a new one."""
-        return self.trace_id or new_trace_id()
+        return self.trace_id or super().generate_trace_id()
 
 
 class SpanMaker:

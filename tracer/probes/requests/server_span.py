@@ -23,11 +23,11 @@ from whywait.tracer.waking.lazy_start import wake
 
 
 class RequestRoots(SpanProcessor):
-    """The open requests by the id of their SERVER span. Ignores every span after `close`."""
+    """The open requests by trace and span id of their SERVER span: a host's span ids may repeat. Ignores every span after `close`."""
 
     def __init__(self, recorder: Recorder) -> None:
         self._recorder: Recorder | None = recorder
-        self._open: dict[int, Request] = {}
+        self._open: dict[tuple[int, int], Request] = {}
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
         """Called by the SDK in the request's own task."""
@@ -56,13 +56,13 @@ class RequestRoots(SpanProcessor):
             root.name = name_of(coroutine)
             root.code = coroutine_code(coroutine)
         ACTIVITY.set(root)
-        self._open[context.span_id] = request
+        self._open[context.trace_id, context.span_id] = request
         recorder.begin(request)
 
     def on_end(self, span: ReadableSpan) -> None:
         """Called by the SDK when the response is sent."""
         context = span.get_span_context()
-        request = self._open.pop(context.span_id, None) if context is not None else None
+        request = self._open.pop((context.trace_id, context.span_id), None) if context is not None else None
         recorder = self._recorder
         if request is None or recorder is None:
             return

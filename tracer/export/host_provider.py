@@ -1,0 +1,80 @@
+"""The service's own tracer provider: found, noticed when it comes after whywait's, and given what whywait adds.
+
+Until the service sets one, whywait's provider is the global one. The service's `set_tracer_provider` then works as
+without whywait: its provider becomes the global one, with its exporters, sampler, resource, propagators and ids.
+Tracers that whywait's provider gave out before continue on the service's.
+"""
+
+from typing import Final
+
+from opentelemetry import trace
+from opentelemetry.context import Context
+from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor, TracerProvider
+from opentelemetry.sdk.trace.id_generator import IdGenerator
+
+from whywait.tracer.records.ids import new_span_id, new_trace_id
+
+_NONE: Final = (trace.ProxyTracerProvider, trace.NoOpTracerProvider)
+
+
+class ForeignProvider(Exception):
+    """The host's tracer provider is not the SDK's, so whywait cannot use it."""
+
+
+def provider_of_host() -> TracerProvider | None:
+    """Return the global SDK provider, also that within a stand-in such as Logfire's; None if nobody set one.
+
+    Raises `ForeignProvider` for one that takes no span processors, as ddtrace's.
+    """
+    current = trace.get_tracer_provider()
+    for found in (current, getattr(current, "provider", None)):
+        if isinstance(found, TracerProvider):
+            return found
+    if isinstance(current, _NONE) or isinstance(getattr(current, "provider", None), _NONE):
+        return None
+    raise ForeignProvider(
+        f"the global tracer provider is {type(current).__module__}.{type(current).__qualname__}; whywait needs "
+        "OpenTelemetry's SDK provider or none"
+    )
+
+
+class OwnIds(IdGenerator):
+    """Ids from whywait's own random stream: a service may seed the global one, which repeats the SDK's ids."""
+
+    def generate_span_id(self) -> int:
+        """Return a new span id."""
+        return new_span_id()
+
+    def generate_trace_id(self) -> int:
+        """Return a new trace id."""
+        return new_trace_id()
+
+    def is_trace_id_random(self) -> bool:
+        """Called by the SDK for the flag in `traceparent`."""
+        return True
+
+
+class Lent(SpanProcessor):
+    """A processor of whywait at a provider of the service: the session, not the provider, shuts it down.
+
+    Logfire shuts its provider down at every `configure`, and services do so before their last requests are exported.
+    """
+
+    def __init__(self, processor: SpanProcessor) -> None:
+        self._processor = processor
+
+    def on_start(self, span: Span, parent_context: Context | None = None) -> None:
+        """Called by the SDK."""
+        self._processor.on_start(span, parent_context)
+
+    def on_end(self, span: ReadableSpan) -> None:
+        """Called by the SDK, in whichever thread ended the span."""
+        self._processor.on_end(span)
+
+    def shutdown(self) -> None:
+        """Called by the service's provider: write what is queued, since the process may end next."""
+        self._processor.force_flush()
+
+    def force_flush(self, timeout_millis: int = 30_000) -> bool:
+        """Write what is queued."""
+        return self._processor.force_flush(timeout_millis)
