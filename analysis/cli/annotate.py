@@ -66,10 +66,8 @@ def annotate(
         if slowest is not None:
             analysis = only_slowest(analysis, slowest)
             traces = set(analysis.requests["trace_id"])
-        keys = {
-            (str(trace_id), span_id_of(trace_id, request_id))
-            for trace_id, request_id in analysis.requests[["trace_id", "request_id"]].itertuples(index=False)
-        }
+        trace_ids = [str(trace_id) for trace_id in analysis.requests["trace_id"]]
+        keys = set(zip(trace_ids, map(span_id_of, trace_ids, analysis.requests["request_id"]), strict=True))
         hosts = {} if remote else hosts_of(Path(source), keys)
         target = output if output is not None else folder / "output.jsonl"
         with whole_file(target) as stream:

@@ -206,8 +206,7 @@ class Assembly:
         if old and trace.roots.keys().isdisjoint(row[SPAN] for row in trace.rows[:old]):
             trace.arrivals = [(at_s, before - old) for at_s, before in trace.arrivals if before >= old]
             gone, trace.rows = trace.rows[:old], trace.rows[old:]
-            for row in gone:
-                trace.times.pop(row[SPAN], None)
+            trace.forget(gone)
             self._spans -= len(gone)
 
     def _forget_in_time(self, trace: Gathered, now_s: float) -> None:

@@ -73,18 +73,30 @@ def _text_line(line: str, number: int, today: date) -> Sighting | None:
 def _json_line(line: str, number: int, today: date) -> Sighting | None:
     fields = _fields(line)
     text = str(_first(fields, _JSON_TEXT) or "")
-    request, name, at = (_first(fields, keys) for keys in (_JSON_REQUEST, _JSON_MARKER, _JSON_TIME))
-    marker = _MARKER.search(text)
-    if name is None and marker is not None:
-        name, at = marker["ts"] or marker["named"], marker["time"] or at
-    if request is None and (found := _REQUEST.search(text)):
-        request = found["request"]
+    request = _json_request(fields, text)
+    name, at = _json_marker(fields, text)
     when = moment(str(at), today) if at is not None else None
     if request is None or when is None:
         return None
     delta = _stated_field(fields, _JSON_DELTA) or _stated(_DELTA, text if name else "")
     total = _stated_field(fields, ("total",)) or _stated(_TOTAL, text)
-    return _sighting(str(request)[:128], when, number, text or line, str(name or "")[:100], delta, total)
+    return _sighting(str(request)[:128], when, number, text or line, name, delta, total)
+
+
+def _json_request(fields: Mapping[str, Any], text: str) -> Any:
+    """The request's id: a field, else in the text of the message."""
+    request = _first(fields, _JSON_REQUEST)
+    found = _REQUEST.search(text) if request is None else None
+    return found["request"] if found else request
+
+
+def _json_marker(fields: Mapping[str, Any], text: str) -> tuple[str, Any]:
+    """The marker's name and time: fields, else in the text of the message."""
+    name, at = _first(fields, _JSON_MARKER), _first(fields, _JSON_TIME)
+    marker = _MARKER.search(text)
+    if name is None and marker is not None:
+        name, at = marker["ts"] or marker["named"], marker["time"] or at
+    return str(name or "")[:100], at
 
 
 def _fields(line: str) -> dict[str, Any]:
