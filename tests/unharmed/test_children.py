@@ -2,6 +2,7 @@
 
 import json
 import os
+import statistics
 import subprocess
 import sys
 import threading
@@ -235,3 +236,21 @@ def test_a_stop_in_a_forked_child_that_has_not_started_leaves_no_patch(tmp_path:
     said = run(tmp_path, "-c", code)
     assert said == f"time <built-in function sleep> {threading.Lock} False\n"
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_python_child_that_serves_nobody_costs_next_to_nothing(tmp_path: Path) -> None:
+    """In turns: untraced, traced, untraced again, whose difference is the noise. CPU, since others use the machine."""
+    said = run(tmp_path / "out", "-c", "import json, os; print(json.dumps(dict(os.environ)))")
+    traced_environment = json.loads(said)
+    assert traced_environment["WHYWAIT_AUTOSTART"]
+    used: dict[str, list[float]] = {"untraced": [], "traced": [], "again": []}
+    for _ in range(20):
+        for variant, spent in used.items():
+            child = subprocess.Popen(
+                [sys.executable, "-c", "pass"], env=traced_environment if variant == "traced" else os.environ
+            )
+            usage = os.wait4(child.pid, 0)[2]
+            child.returncode = 0
+            spent.append(usage.ru_utime + usage.ru_stime)
+    plain, ours, again = (statistics.quantiles(spent, n=4)[0] for spent in used.values())
+    assert ours <= 1.2 * max(plain, again) + abs(plain - again)
