@@ -35,6 +35,7 @@ _PAUSE_S = 0.005
 _PAUSE_BEHIND_S = 0.001  # when requests pile up
 _PAUSE_ALONE_S = 0.0002  # while no request is open
 _BEHIND = 200
+_ENDED_LOOPS = 64  # of threads that have ended: kept for requests that are open or not exported yet
 _NOT_EXPORTED: Final = (
     "whywait: could not build spans of finished requests: %r. These requests are missing from the traces; the service "
     "continues. Please report it."
@@ -113,6 +114,7 @@ class Outlet:
             while finished:
                 self._pending.append(finished.popleft())
             self._export_ready(everything)
+            self._recorder.forget_ended_loops(_ENDED_LOOPS if self._pending or self._recorder.open else 0)
             background = self._recorder.background
             while background:
                 name, block = background.popleft()

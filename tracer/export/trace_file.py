@@ -8,8 +8,8 @@ from contextlib import suppress
 class TraceFile:
     """A text stream for the file exporter. Raises OSError when created, if nothing can be written there, never later.
 
-    The file is made with its first line: a process that serves nobody leaves none. Nothing is buffered, so that a forked child cannot write half of a line again. Several processes may append to
-    one file.
+    The file is made with its first line, for its owner alone to read: a process that serves nobody leaves none. Nothing
+    is buffered, so that a forked child cannot write half of a line again. Several processes may append to one file.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -25,7 +25,7 @@ class TraceFile:
 
     def _open(self) -> int:
         if self._fd is None:
-            self._fd = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
+            self._fd = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
         return self._fd
 
     def write(self, line: str) -> int:

@@ -109,6 +109,14 @@ class Recorder:
             return
         self.finished.append(request)
 
+    def forget_ended_loops(self, kept: int) -> None:
+        """Forget the loops of threads that have ended, but for so many of the latest ones. Called by the exporter."""
+        known = self.loops[:]  # other threads append meanwhile
+        ended = [one for one in known if one.thread_ended()]
+        gone = set(map(id, ended[: max(len(ended) - kept, 0)]))
+        if gone:
+            self.loops[: len(known)] = [one for one in known if id(one) not in gone]
+
     def is_busy(self) -> bool:
         """Return whether a request is open, or ended so recently that another one may arrive."""
         return bool(self.open) or perf_counter_ns() - self._ended_ns < _QUIET_NS

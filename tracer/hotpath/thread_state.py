@@ -19,7 +19,7 @@ from whywait.tracer.hotpath.loop_history import AWAY_MIN_NS, CALLBACK_MIN_NS, no
 from whywait.tracer.hotpath.recorder import probe_failed
 from whywait.tracer.hotpath.task_steps import begin_callback, end_callback, end_short, end_step
 from whywait.tracer.records.current import ACTIVITY, Worker, here
-from whywait.tracer.records.loop import Loop
+from whywait.tracer.records.loop import Alive, Loop
 from whywait.tracer.records.request import Activity, Job, Stamp, Standing
 from whywait.tracer.waking.lazy_start import wake
 
@@ -113,7 +113,8 @@ def _new_loop() -> Loop:
     """Create the record of this thread's loop, if it has none in this session. A forked child that waits for a sign
     starts its session here: a loop runs."""
     wake()
-    loop = here.loop = Loop(threading.get_ident(), threading.get_native_id())
+    here.alive = Alive()
+    loop = here.loop = Loop(threading.get_ident(), threading.get_native_id(), here.alive)
     recorder = recorders.active
     if recorder is not None:
         recorder.loops.append(loop)

@@ -5,7 +5,7 @@ from contextvars import ContextVar
 from typing import Any
 
 from whywait.tracer.host.cpu_meter import CpuMeter
-from whywait.tracer.records.loop import Loop
+from whywait.tracer.records.loop import Alive, Loop
 from whywait.tracer.records.request import Activity, Job
 
 
@@ -27,6 +27,7 @@ class _Here(threading.local):
 
     current: Any = None  # an Activity, the Standing of a loop callback outside any, or None
     loop: Loop | None = None
+    alive: Alive | None = None
     worker: Worker | None = None
     submitting: Job | None = None  # being handed to an executor by this thread
     opened: Activity | None = None  # root of a request that began in the callback that runs now

@@ -3,6 +3,7 @@
 from collections import deque
 from types import CodeType
 from typing import NamedTuple, Protocol
+from weakref import ref
 
 from whywait.tracer.host.code_location import Place
 from whywait.tracer.host.cpu_meter import CpuMeter
@@ -57,16 +58,23 @@ class Callback(NamedTuple):
     run_queue_ns: int | None = None  # of the loop's thread; read for long ones only
 
 
+class Alive:
+    """Lives as long as the thread that holds it in `here`."""
+
+    __slots__ = ("__weakref__",)
+
+
 class Loop:
     """One event loop's recent past, per thread."""
 
     __slots__ = (
-        "callbacks", "counted_queue_ns", "cpu", "ended_ns", "live", "looks", "native_id", "polled_ns",
+        "_alive", "callbacks", "counted_queue_ns", "cpu", "ended_ns", "live", "looks", "native_id", "polled_ns",
         "run_queue_ns", "run_start_ns", "sample", "select_end_ns", "selects", "short_busy_ns", "short_code",
         "short_count", "short_end_ns", "short_longest_ns", "short_start_ns", "short_until_ns", "thread_id",
     )  # fmt: skip
 
-    def __init__(self, thread_id: int, native_id: int) -> None:
+    def __init__(self, thread_id: int, native_id: int, alive: Alive | None = None) -> None:
+        self._alive = None if alive is None else ref(alive)
         self.thread_id = thread_id
         self.native_id = native_id
         self.run_start_ns = 0  # of the latest callback; see `running_since_ns`
@@ -90,3 +98,7 @@ class Loop:
         """When the current callback began; 0 without one."""
         start_ns = self.run_start_ns
         return start_ns if start_ns > self.short_end_ns else 0
+
+    def thread_ended(self) -> bool:
+        """Return whether the thread that ran this loop has ended."""
+        return self._alive is not None and self._alive() is None

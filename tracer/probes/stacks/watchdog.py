@@ -92,6 +92,8 @@ def _watch(recorder: Recorder, pace: _Pace) -> None:
     while pace.sleep():
         try:
             holders.look()
+            if len(seen) > len(recorder.loops):
+                seen.clear()  # of threads that have ended
             for loop in recorder.loops:
                 run_start_ns = loop.running_since_ns()
                 age_ns = perf_counter_ns() - run_start_ns
