@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 MS_NS = 1_000_000
+MB = 1_000_000
 KEEP_ALL = "all"
 KEEP_SLOW = "slow"
 REDACT_SECRETS, REDACT_PARAMETERS, REDACT_NOTHING = "secrets", "parameters", "nothing"
@@ -23,6 +24,7 @@ class Config:
 
     service_name: str | None = None  # None: OTEL_SERVICE_NAME, then the application's name
     output: Path | None = None  # OTLP JSON Lines: a *.jsonl file, or a directory (one file per process)
+    output_max_bytes: int = 1_000 * MB  # of all files of the output; then the oldest go. 0: without a bound
     max_resolution_ns: int = MS_NS  # shorter waits, or those under 1% of the request, are only summed
     block_ns: int = 10 * MS_NS  # a loop callback outside any request becomes a span from this length on
     export_interval_s: float = 0.5  # how often finished requests become spans
@@ -58,6 +60,11 @@ def from_environment(environ: Mapping[str, str] = os.environ) -> Config:
     config = replace(config, sampler=sampler not in _OFF)
     if environ.get("WHYWAIT_LOCKS", "").strip():
         config = replace(config, locks=environ["WHYWAIT_LOCKS"].strip())
+    bound = environ.get("WHYWAIT_OUTPUT_MAX_MB", "").strip()
+    if bound:
+        if not bound.isdigit():
+            raise ConfigError(f"WHYWAIT_OUTPUT_MAX_MB is {bound!r}; expected a whole number of MB, or 0 for no bound")
+        config = replace(config, output_max_bytes=int(bound) * MB)
     resolution_ns = _milliseconds(environ, "WHYWAIT_RESOLUTION_MS", "1")
     if resolution_ns is not None:
         config = replace(config, max_resolution_ns=resolution_ns)

@@ -73,7 +73,7 @@ class _Session:
         if is_ours:
             self._undo += [partial(provider.release, tracer_provider), tracer_provider.shutdown]
         if self.config.output is not None:
-            queue = provider.file_queue(self.config.output, self.recorder)
+            queue = provider.file_queue(self.config.output, self.config.output_max_bytes, self.recorder)
             processor = provider.gated(queue, self.recorder)
             self._queues.append(queue)
             self._attach(Lent(processor))

@@ -87,12 +87,12 @@ def release_after_fork(
             sdk_internals.remove_processors_without_lock(provider, processors)
 
 
-def file_queue(output: Path, recorder: Recorder) -> SpanQueue:
+def file_queue(output: Path, bound_bytes: int, recorder: Recorder) -> SpanQueue:
     """Write spans into this process's OTLP JSON Lines file. Raises `ConfigError` if it cannot be created."""
     path = output_file(output, os.getpid())
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        file = TraceFile(path)
+        file = TraceFile(path, bound_bytes)
     except OSError as error:
         raise ConfigError(f"cannot write traces to {path}: {error.strerror}; choose another output") from error
     return SpanQueue(

@@ -3,6 +3,9 @@
 import errno
 import os
 from contextlib import suppress
+from pathlib import Path
+
+from whywait.tracer.export.output_bound import PARTS, make_room, part_path
 
 
 class TraceFile:
@@ -10,10 +13,15 @@ class TraceFile:
 
     The file is made with its first line, for its owner alone to read: a process that serves nobody leaves none. Nothing
     is buffered, so that a forked child cannot write half of a line again. Several processes may append to one file.
+
+    With `bound_bytes`, a full part is followed by another file, and the oldest files of the output go when all of them
+    together are larger.
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
-        self._path = path
+    def __init__(self, path: str | os.PathLike[str], bound_bytes: int = 0) -> None:
+        self._first = self._path = Path(path)
+        self._part = 0
+        self._bound_bytes = bound_bytes
         self._fd: int | None = None
         if os.path.lexists(path):
             self._open()
@@ -28,6 +36,19 @@ class TraceFile:
             self._fd = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
         return self._fd
 
+    def _with_room_for(self, count: int) -> int:
+        """Return the open file that has room for so many bytes."""
+        fd = self._open()
+        while self._bound_bytes and 0 < os.fstat(fd).st_size > self._bound_bytes // PARTS - count:
+            self._part += 1
+            self._path = part_path(self._first, self._part)
+            os.close(fd)
+            self._fd = None
+            self._torn = False
+            fd = self._open()
+            make_room(self._path, self._bound_bytes - self._bound_bytes // PARTS)
+        return fd
+
     def write(self, line: str) -> int:
         """Append a line. On failure, remove the partial line and store the error."""
         content = line.encode()
@@ -35,7 +56,7 @@ class TraceFile:
             content = b"\n" + content
         done = 0
         try:
-            fd = self._open()
+            fd = self._with_room_for(len(content))
             while done < len(content):
                 done += os.write(fd, content[done:])
         except OSError as error:

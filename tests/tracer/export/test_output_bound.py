@@ -1,0 +1,90 @@
+"""An output has a bound: full parts are followed by others, and the oldest files go."""
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from whywait.tracer.config import ConfigError, from_environment
+from whywait.tracer.export.output_bound import PARTS, make_room, part_path
+from whywait.tracer.export.trace_file import TraceFile
+
+LINE = "x" * 99 + "\n"
+BOUND = 100 * 10 * PARTS  # ten lines a part
+
+
+def size_of(folder: Path) -> int:
+    return sum(one.stat().st_size for one in folder.iterdir())
+
+
+def test_a_file_is_its_owners_alone(tmp_path: Path) -> None:
+    file = TraceFile(tmp_path / "traces-1.jsonl")
+    file.write(LINE)
+    assert stat.S_IMODE((tmp_path / "traces-1.jsonl").stat().st_mode) == 0o600
+    file.close()
+
+
+@pytest.mark.parametrize("name", [f"traces-{os.getpid()}.jsonl", "mine.jsonl"])
+def test_the_latest_lines_are_kept_and_the_bound_holds(tmp_path: Path, name: str) -> None:
+    file = TraceFile(tmp_path / name, BOUND)
+    for number in range(1_000):
+        file.write(f"{number:099}\n")
+        assert file.error is None
+        assert size_of(tmp_path) <= BOUND + len(LINE)
+    file.close()
+    kept = sorted(int(line) for one in tmp_path.iterdir() for line in one.read_text().splitlines())
+    assert kept == list(range(1_000 - len(kept), 1_000))
+    assert len(kept) * 100 >= BOUND * (PARTS - 2) / PARTS
+
+
+def test_without_a_bound_there_is_one_file(tmp_path: Path) -> None:
+    file = TraceFile(tmp_path / "traces-1.jsonl")
+    for _ in range(1_000):
+        file.write(LINE)
+    file.close()
+    assert [one.name for one in tmp_path.iterdir()] == ["traces-1.jsonl"]
+
+
+def test_a_line_longer_than_a_part_is_written_whole(tmp_path: Path) -> None:
+    file = TraceFile(tmp_path / "traces-1.jsonl", BOUND)
+    long = "y" * (BOUND // 4) + "\n"
+    file.write(LINE)
+    file.write(long)
+    file.write(LINE)
+    file.close()
+    assert long in [one.read_text() for one in tmp_path.iterdir()]
+
+
+def test_what_others_write_or_own_stays(tmp_path: Path) -> None:
+    own = tmp_path / f"traces-{os.getpid()}.jsonl"
+    written = tmp_path / f"traces-{os.getppid()}.1.jsonl"
+    full = tmp_path / f"traces-{os.getppid()}.jsonl"
+    foreign = tmp_path / "orders.jsonl"
+    ended = tmp_path / "traces-999999999.jsonl"
+    for at_s, file in enumerate((foreign, full, written, ended, own)):
+        file.write_text(LINE)
+        os.utime(file, (at_s, at_s))
+    assert make_room(own, 3 * len(LINE)) == [full]
+    assert make_room(own, 0) == [ended]
+    assert {one.name for one in tmp_path.iterdir()} == {own.name, written.name, foreign.name}
+
+
+def test_parts_have_names_of_their_own() -> None:
+    first = Path("traces-7.jsonl")
+    assert [part_path(first, one).name for one in (0, 1, 12)] == [
+        "traces-7.jsonl",
+        "traces-7.1.jsonl",
+        "traces-7.12.jsonl",
+    ]
+
+
+@pytest.mark.parametrize("found", ["much", "-1", "1.5"])
+def test_a_bound_that_is_no_number_is_refused(found: str) -> None:
+    with pytest.raises(ConfigError, match="WHYWAIT_OUTPUT_MAX_MB"):
+        from_environment({"WHYWAIT_OUTPUT_MAX_MB": found})
+
+
+def test_the_bound_is_a_setting() -> None:
+    assert from_environment({"WHYWAIT_OUTPUT_MAX_MB": "5"}).output_max_bytes == 5_000_000
+    assert from_environment({}).output_max_bytes == 1_000_000_000
