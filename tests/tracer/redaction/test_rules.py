@@ -39,7 +39,7 @@ def test_a_secret_that_names_itself_is_masked(text: str, left: str) -> None:
 @pytest.mark.parametrize(
     "text",
     ["await get_token:12", "app/tokens.py:12 fetch_token", "author of a.b", "basic service", "GET /token/{token}",
-     "session of passengers", "keys: 3", "https://host/a/b", "Semaphore.acquire"],
+     "session of passengers", "keys: 3", "https://host/a/b", "Semaphore.acquire", "tokenizing: tokenize", "secretary: Ann"],
 )  # fmt: skip
 def test_names_of_code_are_left_as_they_are(text: str) -> None:
     assert masked(text) == text
