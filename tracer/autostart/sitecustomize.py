@@ -71,10 +71,10 @@ def _claim_last_line() -> None:
 
 def _is_main_interpreter() -> bool:
     """Whether this is the process's first interpreter, which is traced; not one that the service made in it."""
-    try:
-        import _interpreters  # type: ignore[import-not-found, unused-ignore]
-    except ImportError:  # until Python 3.12, Python code cannot make others
+    if sys.version_info < (3, 13):  # there Python code cannot make others; a search for the module would cost time
         return True
+    import _interpreters  # type: ignore[import-not-found, unused-ignore]
+
     return bool(_interpreters.get_current()[0] == _interpreters.get_main()[0])
 
 

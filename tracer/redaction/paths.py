@@ -11,7 +11,8 @@ _BASE: Final = re.compile(r"(?i)^(?P<before>[a-z][a-z0-9+.-]*://)?(?P<rest>[^?#]
 _UUID: Final = re.compile(r"(?i)^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$")
 # a run of letters and digits mixed, or a very long run: chance, not a word with a number after it
 _RANDOM: Final = re.compile(r"(?=[A-Za-z]*\d)(?=\d*[A-Za-z])[A-Za-z0-9]{16,}|[A-Za-z0-9]{32,}")
-_SECRET: Final = re.compile(rf"(?i){TELLING}")
+# a telling word and a value in one part, such as `token-4f2a91`; not a name with a small number, such as `tokens-3`
+_SECRET: Final = re.compile(rf"(?i)(?:{TELLING})s?(?:.*[^a-z0-9])?(?:(?=[a-z+/~]*\d)[a-z0-9+/~]{{6,}}|[^-_.\s]{{16,}})")
 # what follows such a word in a path is mostly a token
 _BEFORE_TOKEN: Final = re.compile(
     rf"(?i)(?:{TELLING})s?|reset|verify|confirm|activate|invite|invitation|magic(?:-?link)?|unsubscribe|keys?|share|webhooks?"

@@ -79,6 +79,8 @@ class Redacted(SpanExporter):
 
 
 def _name(span: ReadableSpan) -> str:
+    if not isinstance(span.name, str):  # the SDK takes anything; who cannot write it drops the span
+        return span.name
     scope = span.instrumentation_scope
     if scope is not None and scope.name == SCOPE:
         return masked(span.name)

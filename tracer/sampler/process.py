@@ -22,7 +22,7 @@ from whywait.tracer.sampler.shared.cpu_records import CPU_RECORD, CPU_RECORDS
 _STOP_S: Final = 2.0
 _LAUNCH_S: Final = 0.5
 # without a sweep for this time, and this many checks, it hangs: one check may come right after a pause of both
-_HANGS_S: Final = 5.0
+_HANGS_S: Final = 2 * thread_records.REST_S
 _HANGS_LOOKS: Final = 8
 _REPORT_NS: Final = 100_000_000
 _PR_SET_PTRACER: Final = 0x59616D61
@@ -97,8 +97,7 @@ class SamplerProcess:
 
     def _check_that_it_sweeps(self) -> None:
         sweeps, now_s = self.header().sweeps, monotonic()
-        rests = perf_counter_ns() - self._busy_ns > thread_records.REST_NS
-        if rests or sweeps != self._sweeps:
+        if sweeps != self._sweeps:
             self._sweeps, self._swept_s, self._looks = sweeps, now_s, 0
             return
         self._looks += 1

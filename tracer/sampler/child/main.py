@@ -43,6 +43,7 @@ from whywait.tracer.sampler.shared.thread_records import (
     HEADER,
     LONGEST_RECORD_NS,
     REST_NS,
+    REST_S,
     SIZE,
     WOKEN,
     WOKEN_AT,
@@ -51,7 +52,6 @@ from whywait.tracer.sampler.shared.thread_records import (
 )
 
 _SWEEPS_THAT_PAY = 16
-_REST_S = 10.0  # between two sweeps while the process has no work
 _LISTING_S = 0.05  # how often new threads are searched for
 _MOST_THREADS = 512
 _MOST_LIBRARIES = 4  # places in which a thread was seen asleep
@@ -88,7 +88,7 @@ class Sampler:
             # a steady rhythm would beat against the switch interval of the interpreter, which is as long
             pause_s = max(period_s * vary.uniform(0.5, 1.5) - cost_s, 0.0005)
             due_ns = time.perf_counter_ns()
-            due_ns += int((_REST_S if self._rests(due_ns) else pause_s) * 1e9)
+            due_ns += int((REST_S if self._rests(due_ns) else pause_s) * 1e9)
             if self._pause(due_ns):
                 self._finish()
                 return

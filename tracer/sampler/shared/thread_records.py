@@ -18,6 +18,7 @@ BUSY_AT, WOKEN_AT, WOKEN_MOST = 72, 80, 11
 BUSY = struct.Struct("<Q")
 # this long after the latest work the sampler sweeps seldom, until a byte on its standard input says that work begins
 REST_NS = 2_000_000_000
+REST_S = 5.0  # between two sweeps then
 WOKEN = struct.Struct(f"<I{WOKEN_MOST}I")
 WOKEN_NUMBER = struct.Struct("<I")
 # one thread in one state: first and last sweep (perf_counter ns), run-queue ns at the last, thread id,
