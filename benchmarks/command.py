@@ -1,6 +1,8 @@
-"""The command line that the benchmarks in turns share: how many turns, how long a block, where to write."""
+"""What the benchmarks share: the command line of those in turns, and the line that says on which machine they ran."""
 
 import argparse
+import os
+import platform
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,3 +19,16 @@ def run(description: str | None, page: Callable[[int, int], str], *, turns: int,
     if options.out is not None:
         options.out.parent.mkdir(parents=True, exist_ok=True)
         options.out.write_text(text + "\n")
+
+
+def machine() -> str:
+    """Return a page's line about the machine."""
+    return (
+        f"- Python {platform.python_version()}, {os.cpu_count()} CPUs, {platform.machine()}, {platform.system()} "
+        f"{platform.release()}"
+    )
+
+
+def machine_and_load() -> str:
+    """Return the same, with what else ran on it."""
+    return f"{machine()}; load average of the machine at the end, with all else that ran on it {os.getloadavg()[0]:.1f}"

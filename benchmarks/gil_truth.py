@@ -3,13 +3,12 @@
 python -m benchmarks.gil_truth > benchmarks/results/gil_truth.md      (needs gcc)
 """
 
-import os
-import platform
 import sys
 import tempfile
 from pathlib import Path
 from typing import Final
 
+from benchmarks import command
 from testbed.gil.measure import GilTruth, build_yardstick, measure
 
 SECONDS: Final = 10.0
@@ -38,9 +37,7 @@ def main() -> int:
     print("# The GIL's part of a request, against a native yardstick\n")
     print("Made by `python -m benchmarks.gil_truth`. The yardstick is preloaded into the interpreter and times")
     print("each wait in `take_gil`; testbed/gil/yardstick.c is all of it. Errors are per request, in ms.\n")
-    print(
-        f"- Python {platform.python_version()}, {os.cpu_count()} CPUs, {platform.machine()}, {platform.system()} {platform.release()}\n"
-    )
+    print(f"{command.machine()}\n")
     print("| requests of | requests | wall p50 ms | true GIL wait | told | error p50 | error p95 | unexplained |")
     print("|---|---:|---:|---:|---:|---:|---:|---:|")
     with tempfile.TemporaryDirectory() as folder:

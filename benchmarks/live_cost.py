@@ -9,7 +9,6 @@ has started (its imports are told apart) to the end of the load.
 import argparse
 import asyncio
 import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -20,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from benchmarks import command
 from demo_service.driver.server_process import ServerPlan, running
 from demo_service.load import Bounds, drive
 
@@ -133,8 +133,7 @@ def main() -> int:
             f"under {CLIENTS} clients that never pause, on the same machine as client and follower; {options.turns} turns each of "
             "nobody, `whywait top` and `whywait metrics` (no collector there) in alternation; medians, highest memory.",
             "",
-            f"- Python {platform.python_version()}, {os.cpu_count()} CPUs, {platform.machine()}, {platform.system()} "
-            f"{platform.release()}; load average of the machine at the end, with all else that ran on it {os.getloadavg()[0]:.1f}",
+            command.machine_and_load(),
             "",
             "The follower lets everything else go first (nice 10). Where the ranges of requests/s overlap, nothing is shown to "
             "have changed.",

@@ -7,7 +7,6 @@ python -m benchmarks.soak --draw benchmarks/results/soak.md       the curves ane
 import argparse
 import asyncio
 import os
-import platform
 import sys
 import tempfile
 import time
@@ -16,8 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from benchmarks import command
 from demo_service.driver.server_process import ServerPlan, running
 from demo_service.load import Bounds, drive
+from testbed.sampler_process import samplers_of
 
 MODES: Final = ("microbatch", "batch", "to_thread", "per_request_pool")
 WARM_UP_S: Final = 120.0
@@ -139,7 +140,7 @@ def main() -> int:
         with running(plan, lambda: None) as url:
             service = _find("demo_service.app:app", url.rsplit(":", 1)[1])
             assert service is not None
-            sampler = _find("sampler/child/main.py", f" {service} ")
+            sampler = next(iter(samplers_of(service)), None)
             until_s = time.monotonic() + options.minutes * 60
             readings = asyncio.run(load(url, until_s, service, sampler))
         written_mib = sum(one.stat().st_size for one in traces.iterdir()) / 2**20
@@ -150,9 +151,7 @@ def main() -> int:
         f"Made by `python -m benchmarks.soak --minutes {options.minutes:g}`: four clients in turn at {', '.join(MODES)}, "
         f"{STEP_S:g} s each with {REST_S:g} s of rest; every span kept ({written_mib:.0f} MiB of traces).\n"
     )
-    print(
-        f"- Python {platform.python_version()}, {os.cpu_count()} CPUs, {platform.machine()}, {platform.system()} {platform.release()}"
-    )
+    print(command.machine())
     print(
         f"- {readings[-1].requests} requests. After {WARM_UP_S:g} s of warm-up, highest of the first half → of the second: "
         f"memory {max(one.rss_mib for one in warm[:half]):.1f} → {max(one.rss_mib for one in warm[half:]):.1f} MiB, "

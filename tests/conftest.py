@@ -32,6 +32,7 @@ from testbed.disturbed import (  # hooks are found by their names here
 from testbed.disturbed import pytest_runtest_protocol as pytest_runtest_protocol
 from testbed.disturbed import pytest_sessionfinish as pytest_sessionfinish
 from testbed.disturbed import pytest_terminal_summary as pytest_terminal_summary
+from testbed.sampler_process import samplers_of
 
 
 def _patched() -> dict[str, Any]:
@@ -114,20 +115,6 @@ def _schedstat_fds() -> int:
     return count
 
 
-def _samplers_of_ours() -> list[str]:
-    found = []
-    for name in os.listdir("/proc"):
-        if name.isdigit():
-            try:
-                with open(f"/proc/{name}/cmdline", "rb") as file:
-                    words = file.read().split(b"\0")
-            except OSError:
-                continue
-            if str(os.getpid()).encode() in words and any(one.endswith(b"sampler/child/main.py") for one in words):
-                found.append(name)
-    return found
-
-
 @pytest.fixture(autouse=True)
 def leave_no_trace() -> Iterator[None]:
     before = _patched()
@@ -137,8 +124,8 @@ def leave_no_trace() -> Iterator[None]:
     changed = [name for name, value in after.items() if value is not before[name] and value != before[name]]
     assert not changed, f"left patched: {changed}"
     deadline = time.monotonic() + 5
-    while (_threads_of_ours() or _schedstat_fds() or _samplers_of_ours()) and time.monotonic() < deadline:
+    while (_threads_of_ours() or _schedstat_fds() or samplers_of(os.getpid())) and time.monotonic() < deadline:
         time.sleep(0.01)
     assert not _threads_of_ours()
     assert _schedstat_fds() == 0, "run-queue files left open"
-    assert not _samplers_of_ours(), "a sampler was left running"
+    assert not samplers_of(os.getpid()), "a sampler was left running"

@@ -10,6 +10,7 @@ MB = 1_000_000
 KEEP_ALL = "all"
 KEEP_SLOW = "slow"
 REDACT_SECRETS, REDACT_PARAMETERS, REDACT_NOTHING = "secrets", "parameters", "nothing"
+_TO_COLLECTOR = ("otlp", "otlp_proto_http", "otlp_proto_grpc")
 _ON = ("1", "true", "yes", "on")
 _OFF = ("0", "false", "no", "off")
 
@@ -112,6 +113,16 @@ def _fraction(environ: Mapping[str, str], name: str, default: float) -> float:
     if not 0 <= fraction <= 1:
         raise ConfigError(f"{name} is {found!r}; expected a number from 0 to 1, such as {default}")
     return fraction
+
+
+def named_collector(environ: Mapping[str, str]) -> tuple[str, str]:
+    """Return which exporter of OTEL_TRACES_EXPORTER sends spans to a collector, and its address; two empty strings where
+    none does."""
+    chosen = environ.get("OTEL_TRACES_EXPORTER") or "otlp"
+    exporters = [one for one in map(str.strip, chosen.lower().split(",")) if one in _TO_COLLECTOR]
+    address = environ.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") or environ.get("OTEL_EXPORTER_OTLP_ENDPOINT")
+    disabled = environ.get("OTEL_SDK_DISABLED", "").lower() == "true"
+    return (exporters[0], address) if exporters and address and not disabled else ("", "")
 
 
 def output_file(output: Path, process_id: int) -> Path:

@@ -1,7 +1,8 @@
 """The marks for users' code: `traced` on functions of every kind, `phase` around a block.
 
-Outside any request the outermost mark begins a trace of its own. Without a session a mark costs one call
-that has nothing to do; in a child process that waits for a sign that it serves, a mark is one. Neither records arguments, results or exception messages.
+Outside any request the outermost mark begins a trace of its own. Without a session a mark costs one call that has
+nothing to do; in a child process that waits for a sign that it serves, a mark is one. Neither records arguments,
+results or exception messages.
 """
 
 import functools

@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
+from whywait.tracer.config import named_collector
+
 # token:process id of `whywait run`[:process id of the first Python process, which sitecustomize adds]
 RUN: Final = "WHYWAIT_RUN"
 _MOST_BYTES: Final = 1 << 20
@@ -68,9 +70,8 @@ def say(environ: Mapping[str, str] = os.environ) -> None:
 
 def collector(environ: Mapping[str, str]) -> str:
     """Return the collector's address for messages, without user and password; "" where none is set."""
-    exporters = environ.get("OTEL_TRACES_EXPORTER", "").lower().split(",")
-    found = environ.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") or environ.get("OTEL_EXPORTER_OTLP_ENDPOINT") or ""
-    if not found or not {"", "otlp"} & {one.strip() for one in exporters}:
+    _, found = named_collector(environ)
+    if not found:
         return ""
     try:
         parts = urlsplit(found)

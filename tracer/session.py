@@ -226,8 +226,8 @@ def start(
     with _process.lock:
         if _process.session is not None:
             return
-        _process.end_waiting()
         try:
+            _process.end_waiting()
             chosen = config or from_environment()
             if service_name is not None:
                 chosen = replace(chosen, service_name=service_name)
@@ -275,12 +275,8 @@ def _after_fork_in_child() -> None:
 
 
 def _start_in_child() -> None:
-    inherited = _process.inherited
-    try:
-        if inherited is not None:
-            start(config=inherited.config)
-    except Exception as error:
-        logger.warning(_CHILD_UNTRACED, os.getpid(), error)
+    if _process.inherited is not None:
+        start(config=_process.inherited.config)
 
 
 if hasattr(os, "register_at_fork"):

@@ -10,7 +10,10 @@ from logging import LogRecord
 from typing import Final
 
 REDACTED: Final = "[redacted]"
-TELLING: Final = r"pass(?:word|wd|phrase)|pwd|secret(?!ar)|token(?!i[sz])|api[_-]?key|access[_-]?key|private[_-]?key|credential|jwt|session[_.-]?id"
+TELLING: Final = (
+    r"pass(?:word|wd|phrase)|pwd|secret(?!ar)|token(?!i[sz])|api[_-]?key|access[_-]?key|private[_-]?key|credential|jwt"
+    r"|session[_.-]?id"
+)
 _MOST_CACHED: Final = 4_096
 _LONGEST: Final = 8_000  # of a text that is searched; the rest is removed
 

@@ -8,7 +8,6 @@ two untraced ones show how far equals differ on this machine.
 
 import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -20,6 +19,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from benchmarks import command
+from testbed.sampler_process import samplers_of
 from testbed.service import ROOT
 
 VARIANTS: Final = ("untraced", "traced", "untraced again")
@@ -109,24 +109,11 @@ def cpu_s(process_id: int) -> float:
     return (int(fields[11]) + int(fields[12])) * TICK_S
 
 
-def sampler_of(process_id: int) -> list[int]:
-    """The process that samples this one; it has left its parent."""
-    found = []
-    for one in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            words = one.read_bytes().split(b"\0")
-        except OSError:
-            continue
-        if any(word.endswith(b"sampler/child/main.py") for word in words) and str(process_id).encode() in words:
-            found.append(int(one.parent.name))
-    return found
-
-
 def at_rest() -> str:
     with services("asyncio", 0) as copies:
         time.sleep(3)
         ids = {name: one.process.pid for name, one in copies.items()}
-        samplers = {name: sampler_of(number) for name, number in ids.items()}
+        samplers = {name: samplers_of(number) for name, number in ids.items()}
         before = {number: cpu_s(number) for number in [*ids.values(), *samplers["traced"]]}
         time.sleep(IDLE_S)
         used = {number: (cpu_s(number) - start_s) / IDLE_S for number, start_s in before.items()}
@@ -166,9 +153,7 @@ def page(turns: int, block: int) -> str:
         f"uvicorn and uvloop imported; no request) wait side by side and start children in turns; {turns} turns of "
         f"{block} children each, of which the lower quartile counts. The ratio is the median over turns of traced / untraced, the noise that of the two "
         "untraced copies (lowest and highest turn in brackets).", "",
-        f"- Python {platform.python_version()}, {os.cpu_count()} CPUs, {platform.machine()}, {platform.system()} "
-        f"{platform.release()}; load average of the machine at the end, with all else that ran on it "
-        f"{os.getloadavg()[0]:.1f}", "",
+        command.machine_and_load(), "",
         "| a child started by | heap, MiB | untraced ms | traced ms | ratio | noise |", "|---|---:|---:|---:|---:|---|",
         *rows, "", "## At rest", "",
         f"Three seconds after the start, over {IDLE_S:g} s.", "", at_rest(),

@@ -138,7 +138,7 @@ def _app() -> Any:
 
     app = FastAPI()
 
-    @app.get("/work/{number}")
+    @app.get("/piece/{number}")
     async def work(number: int) -> int:
         if sys.argv[1] not in SDK_IDS:
             random.seed(7)
@@ -155,7 +155,7 @@ async def _ask(app: Any) -> None:
 
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://service") as client:
-        for answer in await asyncio.gather(*(client.get(f"/work/{number}") for number in range(REQUESTS))):
+        for answer in await asyncio.gather(*(client.get(f"/piece/{number}") for number in range(REQUESTS))):
             answer.raise_for_status()
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from testbed.sampler_process import samplers_of
 from testbed.service import get, unusual
 from tests.unharmed.test_collector import MOST_RATIO, ratio
 from tests.unharmed.test_full_disk import service
@@ -21,13 +22,8 @@ def sampler_of(process_id: int) -> int:
     """The sampler that looks at a process, once it does."""
     deadline_s = time.monotonic() + 20
     while time.monotonic() < deadline_s:
-        for name in filter(str.isdigit, os.listdir("/proc")):
-            try:
-                words = Path(f"/proc/{name}/cmdline").read_bytes().split(b"\0")
-            except OSError:
-                continue
-            if any(one.endswith(b"sampler/child/main.py") for one in words) and str(process_id).encode() in words:
-                return int(name)
+        for found in samplers_of(process_id):
+            return found
         time.sleep(0.05)
     raise AssertionError("no sampler")
 

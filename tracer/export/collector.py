@@ -7,6 +7,7 @@ from typing import Final
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.trace.export import SpanExporter
 
+from whywait.tracer.config import named_collector
 from whywait.tracer.hotpath.recorder import logger
 
 _HTTP: Final = "http/protobuf"
@@ -22,10 +23,8 @@ _UNKNOWN: Final = (
 
 def collector_exporter(environ: Mapping[str, str]) -> SpanExporter | None:
     """Return the exporter, or None if no collector is named or its protocol cannot be spoken, which is logged."""
-    exporter = environ.get("OTEL_TRACES_EXPORTER", "otlp").lower()
-    named = environ.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") or environ.get("OTEL_EXPORTER_OTLP_ENDPOINT")
-    disabled = environ.get("OTEL_SDK_DISABLED", "").lower() == "true"
-    if disabled or exporter not in {"otlp", "otlp_proto_http", "otlp_proto_grpc"} or not named:
+    exporter, _ = named_collector(environ)
+    if not exporter:
         return None
     protocol = _protocol(exporter, environ)
     if protocol == "grpc":

@@ -12,10 +12,14 @@ PARTS: Final = 8
 _NAME: Final = re.compile(r"(?P<family>traces|.*?)(?:-(?P<process>\d+))?(?:\.(?P<part>\d+))?")
 
 
-class _Name(NamedTuple):
-    family: str
-    process_id: int  # 0: of no process alone
+class _File(NamedTuple):
+    """One file of an output. Sorts from the oldest on; the kernel's clock has ticks, within which the part decides."""
+
+    written_ns: int
     part: int
+    process_id: int  # 0: of no process alone
+    size: int
+    path: Path
 
 
 def part_path(path: Path, part: int) -> Path:
@@ -28,42 +32,39 @@ def make_room(path: Path, bound_bytes: int) -> list[Path]:
     stays, and so does `path`. Never raises."""
     removed: list[Path] = []
     with suppress(OSError):
-        found = sorted(_files(path), key=lambda one: (one[0], _name(one[2]).part))  # the kernel's clock has ticks
-        excess = sum(size for _, size, _ in found) - bound_bytes
-        for _, size, file in found:
+        files = sorted(_files(path))
+        latest = {one.process_id: one.path for one in files}
+        excess = sum(one.size for one in files) - bound_bytes
+        for one in files:
             if excess <= 0:
                 break
-            if file != path and not _is_written(file, path):
-                file.unlink()
-                removed.append(file)
-                excess -= size
+            if one.path == path or (latest[one.process_id] == one.path and _lives(one.process_id)):
+                continue
+            one.path.unlink()
+            removed.append(one.path)
+            excess -= one.size
     return removed
 
 
-def _files(path: Path) -> Iterator[tuple[int, int, Path]]:
-    family = _name(path).family
+def _files(path: Path) -> Iterator[_File]:
+    family = _named(path)["family"]
     for file in path.parent.glob(f"*{path.suffix}"):
-        if _name(file).family == family:
+        name = _named(file)
+        if name["family"] == family:
             state = file.stat()
-            yield state.st_mtime_ns, state.st_size, file
+            yield _File(state.st_mtime_ns, int(name["part"] or 0), int(name["process"] or 0), state.st_size, file)
 
 
-def _name(file: Path) -> _Name:
+def _named(file: Path) -> re.Match[str]:
     found = _NAME.fullmatch(file.stem)
     assert found is not None  # any name is a family
-    return _Name(found["family"], int(found["process"] or 0), int(found["part"] or 0))
-
-
-def _is_written(file: Path, own: Path) -> bool:
-    """Whether it is the latest part of another process that lives."""
-    name = _name(file)
-    if not name.process_id or name.process_id == _name(own).process_id or not _lives(name.process_id):
-        return False
-    parts = (_name(one).part for _, _, one in _files(file) if _name(one).process_id == name.process_id)
-    return name.part == max(parts)
+    return found
 
 
 def _lives(process_id: int) -> bool:
+    """Whether a process other than this one lives; 0 is none."""
+    if process_id in (0, os.getpid()):
+        return False
     try:
         os.kill(process_id, 0)
     except ProcessLookupError:

@@ -9,6 +9,11 @@ from whywait.tracer.hotpath.recorder import logger
 _INHERITED: Final = object()
 
 
+def named_as(one: type[Any], plain: type[Any]) -> None:
+    """Give a class that stands for another one its names."""
+    one.__module__, one.__qualname__, one.__name__ = plain.__module__, plain.__qualname__, plain.__name__
+
+
 class Patches:
     """The replacements of one probe. `undo` removes them, the last first; a second call has no effect."""
 

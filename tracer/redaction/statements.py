@@ -5,39 +5,11 @@ from typing import Final
 
 from whywait.secret_text import REDACTED
 
-_VERBS: Final = frozenset(
-    [
-        "alter",
-        "analyze",
-        "begin",
-        "call",
-        "close",
-        "commit",
-        "copy",
-        "create",
-        "declare",
-        "delete",
-        "drop",
-        "execute",
-        "explain",
-        "fetch",
-        "grant",
-        "insert",
-        "lock",
-        "merge",
-        "release",
-        "replace",
-        "revoke",
-        "rollback",
-        "savepoint",
-        "select",
-        "truncate",
-        "update",
-        "vacuum",
-        "values",
-        "with",
-    ]
-)
+_VERBS: Final = frozenset((
+    "alter", "analyze", "begin", "call", "close", "commit", "copy", "create", "declare", "delete", "drop", "execute",
+    "explain", "fetch", "grant", "insert", "lock", "merge", "release", "replace", "revoke", "rollback", "savepoint",
+    "select", "truncate", "update", "vacuum", "values", "with",
+))  # fmt: skip
 # an open quote hides the rest
 _LITERAL: Final = re.compile(
     r"""'(?:[^']|'')*(?:'|$)|"(?:[^"]|"")*(?:"|$)|\$(\w*)\$.*?(?:\$\1\$|$)|/\*.*?(?:\*/|$)|--[^\n]*"""

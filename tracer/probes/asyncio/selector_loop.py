@@ -17,7 +17,7 @@ from whywait.tracer.hotpath.loop_history import flush_short, queued_since
 from whywait.tracer.hotpath.task_steps import waker_now
 from whywait.tracer.hotpath.thread_state import handle_runner
 from whywait.tracer.probes.blocking.timed_call import timed
-from whywait.tracer.probes.patches import Patches
+from whywait.tracer.probes.patches import Patches, named_as
 from whywait.tracer.probes.probe import Session, Undo, always
 from whywait.tracer.records.current import here
 from whywait.tracer.records.loop import Look
@@ -78,7 +78,7 @@ def install(_: Session) -> Undo:
             self = None  # type: ignore[assignment]  # breaks cycles when an exception occurs
 
     for one in (Handle, IoHandle):
-        _named_as(one, plain_handle)
+        named_as(one, plain_handle)
     Handle._run = _run
     patches = Patches()
     patches.replace(events, "Handle", Handle)
@@ -110,12 +110,8 @@ def _stamped(plain: Any) -> type[Any]:
 
         _run = handle_runner(plain._run)
 
-    _named_as(Stamped, plain)
+    named_as(Stamped, plain)
     return Stamped
-
-
-def _named_as(one: type[Any], plain: type[Any]) -> None:
-    one.__module__, one.__qualname__, one.__name__ = plain.__module__, plain.__qualname__, plain.__name__
 
 
 def _timer_stamp(timer: Any) -> Stamp:

@@ -23,7 +23,8 @@ from whywait.tracer.waking.lazy_start import wake
 
 
 class RequestRoots(SpanProcessor):
-    """The open requests by trace and span id of their SERVER span: a host's span ids may repeat. Ignores every span after `close`."""
+    """The open requests by trace and span id of their SERVER span: a host's span ids may repeat. Ignores every span
+    after `close`."""
 
     def __init__(self, recorder: Recorder) -> None:
         self._recorder: Recorder | None = recorder

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from whywait.tracer.host.introspection import take_this_frame_out
 from whywait.tracer.hotpath.jobs import run_job, timed_initializer
-from whywait.tracer.probes.patches import Patches
+from whywait.tracer.probes.patches import Patches, named_as
 from whywait.tracer.records.occupancy import Occupancy
 from whywait.tracer.records.request import Job, Pool
 
@@ -59,8 +59,7 @@ def _observed(plain: Any) -> type[Any]:
             finally:
                 self = None  # type: ignore[assignment]  # an exception's frames lead back to this one, and it to the future
 
-    WorkItem.__module__, WorkItem.__qualname__ = plain.__module__, plain.__qualname__
-    WorkItem.__name__ = plain.__name__
+    named_as(WorkItem, plain)
     return WorkItem
 
 

@@ -13,7 +13,8 @@ from whywait.tracer.sampler.shared.pool_table import WATCH_SIZE
 # they tell all
 HEADER = struct.Struct("<9Q")
 HEADER_SIZE = 128
-# behind it what the sampled process says: when it last had work (perf_counter ns), and how many threads began to work after a rest so far, and the latest of them
+# behind it what the sampled process says: when it last had work (perf_counter ns), and how many threads began to work
+# after a rest so far, and the latest of them
 BUSY_AT, WOKEN_AT, WOKEN_MOST = 72, 80, 11
 BUSY = struct.Struct("<Q")
 # this long after the latest work the sampler sweeps seldom, until a byte on its standard input says that work begins
