@@ -94,6 +94,9 @@ ERROR_NS: Final = "whywait.error_ns"
 STEPS: Final = "whywait.steps"  # int, times a task was resumed
 RUN_NS: Final = "whywait.run_ns"  # task: wall time of all its steps on the loop
 OUTCOME: Final = "whywait.outcome"  # "ok" | "error" | "cancelled" (task, job)
+# int, on a job: it stands for so many like ones, short and awaited one after another, in a request with too many to
+# keep each. Its waits and its run are their sums, laid out one after another; absent: 1
+COUNT: Final = "whywait.count"
 SMALL_PREFIX: Final = "whywait.small."  # + wait type + "_ns" (task, job)
 
 # --- on phases, and where phases too short to be spans were summed (task, run, phase) -------------

@@ -128,7 +128,7 @@ class _Session:
             undo = sampler.install(self.recorder)
         except OSError as error:
             logger.warning(_NO_SAMPLER, error)
-            self.recorder.lost["sampler"] += 1
+            self.recorder.lose("sampler")
         else:
             self._undo += [undo] if undo is not None else []
 

@@ -20,7 +20,9 @@ from whywait.tracer import schema
 
 MANY: Final = 4  # jobs of one function per request: from this number on one batch is better
 MOST: Final = 0.5  # of the requests
-COLUMNS: Final = ("endpoint", "function", "per_request", "own_pool_share", "pool_file", "pool_line")
+COLUMNS: Final = (
+    "endpoint", "function", "per_request", "mean_ns", "in_turn", "own_pool_share", "pool_file", "pool_line",
+)  # fmt: skip
 _WAITS: Final = (Cause.POOL_QUEUE, Cause.CPU_WAIT, Cause.UNEXPLAINED)  # what many small jobs lead to
 
 
@@ -31,6 +33,8 @@ class ManyJobs:
     kind: ClassVar = Situation.MANY_JOBS
     function: str
     per_request: float
+    mean_ns: float  # of one job, from its submission to its result
+    in_turn: bool  # most were awaited one after another
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +62,8 @@ def pool_situations(group: Group) -> Iterator[ManyJobs | FewJobs | PoolPerReques
     if Cause.POOL_QUEUE in group.significant and most < MANY:
         yield FewJobs(most)
     if most >= MANY and sum(group.means.get(cause, 0.0) for cause in _WAITS) >= MIN_MEAN_NS:
-        yield ManyJobs(str(own["function"].iloc[0]), most)
+        first = own.iloc[0]
+        yield ManyJobs(str(first["function"]), most, float(first["mean_ns"]), bool(first["in_turn"]))
     for row in own[own["own_pool_share"] > MOST].head(1).to_dict("records"):
         line = None if pd.isna(row["pool_line"]) else int(row["pool_line"])
         yield PoolPerRequest(float(row["own_pool_share"]), row["pool_file"], line)
@@ -71,14 +76,18 @@ def pool_use(analysis: Analysis) -> pd.DataFrame:
         return pd.DataFrame(columns=list(COLUMNS))
     place = {"pool_file": ("pool_file", "first"), "pool_line": ("pool_line", "first")}
     by_request = _with_pools(jobs).groupby(["endpoint", "function", "request_id"]).agg(
-        jobs=("weight", "sum"), own=("own", "all"), weight=("weight", "first"), **place
+        jobs=("jobs", "sum"), ns=("ns", "sum"), summed=("summed", "sum"), own=("own", "all"),
+        weight=("weight", "first"), **place,
     )  # fmt: skip
     by_request["own"] *= by_request["weight"]
     result = by_request.groupby(["endpoint", "function"]).agg(
-        jobs=("jobs", "sum"), own=("own", "sum"), weight=("weight", "sum"), **place
+        jobs=("jobs", "sum"), ns=("ns", "sum"), summed=("summed", "sum"), own=("own", "sum"), weight=("weight", "sum"),
+        **place,
     ).reset_index()  # fmt: skip
     size = analysis.requests.groupby("endpoint")["weight"].sum()
     result["per_request"] = result["jobs"] / result["endpoint"].map(size)
+    result["mean_ns"] = result["ns"] / result["jobs"]
+    result["in_turn"] = result["summed"] > result["jobs"] * MOST
     result["own_pool_share"] = result["own"] / result["weight"]
     return result[list(COLUMNS)]
 
@@ -94,7 +103,11 @@ def _with_pools(jobs: pd.DataFrame) -> pd.DataFrame:
     alone = pool_id.isna() | (jobs.groupby(pool)["request_id"].transform("nunique") == 1)
     # a loop's default executor is created once, by the first request
     default = get(lambda attributes: attributes.get(schema.POOL_NAME)) == schema.POOL_NAME_DEFAULT
+    count = get(lambda attributes: _number(attributes, schema.COUNT)).fillna(1)
     return jobs.assign(
+        jobs=jobs["weight"] * count,
+        ns=jobs["weight"] * (jobs["end_ns"] - jobs["start_ns"]),
+        summed=jobs["weight"] * count.where(count > 1, 0),
         function=jobs["name"].str.removeprefix(schema.JOB_SPAN_PREFIX),
         own=age_ns.notna() & (made_ns >= jobs["begun_ns"]) & alone & ~default,
         pool_file=get(lambda attributes: str(attributes.get(schema.POOL_FILE) or "")),
@@ -112,7 +125,7 @@ def _with_requests(analysis: Analysis) -> pd.DataFrame:
     spans = analysis.spans
     is_job: Any = spans["attributes"].map(lambda attributes: attributes.get(schema.KIND) == schema.KIND_JOB)
     keys = {"trace_id": object, "service": object}  # the two tables may store text in different types
-    jobs = spans.loc[is_job.astype(bool), [*keys, "name", "start_ns", "attributes"]].astype(keys)
+    jobs = spans.loc[is_job.astype(bool), [*keys, "name", "start_ns", "end_ns", "attributes"]].astype(keys)
     requests = analysis.requests[[*keys, "request_id", "endpoint", "start_ns", "weight"]].astype(keys)
     return pd.merge_asof(
         jobs.sort_values("start_ns"), requests.assign(begun_ns=requests["start_ns"]).sort_values("start_ns"),

@@ -127,7 +127,13 @@ def _cpu_rivals(one: CpuRivals) -> str:
 # sentences by kind of situation; each takes that kind's record
 _SITUATIONS: Final[dict[Situation, Callable[[Any], str]]] = {
     Situation.MANY_JOBS: lambda one: (
-        f"Each request handed {counted(one.per_request, 'job')} of {one.function} to a pool; one batch would serve."
+        f"Each request handed {counted(one.per_request, 'job')} of {one.function} to a pool"
+        + (
+            f", one after another, {amount(one.mean_ns)} each: join them, or run them without a pool (a streamed "
+            "response: larger chunks, or an async generator)."
+            if one.in_turn
+            else "; one batch would serve."
+        )
     ),
     Situation.POOL_PER_REQUEST: lambda one: (
         f"A pool was made for each request{f' ({where})' if (where := place(one.file, one.line)) else ''}."

@@ -171,6 +171,7 @@ def _keep(
         if queued_ns is not None:
             run_queue = min(queued_ns - made.run_queue_ns, length_ns - cpu_ns)
     parent_id = current_span_id()
+    activity.is_parent = True
     activity.request.phases.append(
         Phase(
             made.title(), span_id, parent_id, activity, made.start_ns, end_ns, cpu_ns, run_queue, None,

@@ -121,7 +121,7 @@ class Outlet:
                 span = background_span(name, block, new_trace_id(), self._recorder.signals)
                 self._maker.make(span, self._clock.unix_ns)
         except Exception as error:  # a failing export must not affect the host
-            self._recorder.lost["export"] += 1
+            self._recorder.lose("export")
             logger.warning(_NOT_EXPORTED, error)
 
     def _export_ready(self, everything: bool) -> None:
@@ -189,7 +189,7 @@ class Outlet:
         if process.failure:
             self._sampler_lost = True
             self._samples = None
-            self._recorder.lost["sampler"] += 1
+            self._recorder.lose("sampler")
             self._recorder.signals = tuple(one for one in self._recorder.signals if one not in _OF_SAMPLER)
             logger.warning(_NO_SAMPLES, process.failure)
         elif process.ready and self._samples is None:
@@ -205,7 +205,7 @@ class Outlet:
         missed = samples.missed
         samples.read(self._pause)
         if samples.missed > missed:
-            self._recorder.lost["sample"] += samples.missed - missed
+            self._recorder.lose("sample", samples.missed - missed)
         jobs = _by_thread(one for one in self._recorder.holds.copy() if one.end_ns > start_ns or not one.end_ns)
         looks = _by_thread(one for one in self._recorder.looks.copy() if one.at_ns > start_ns)
         names = {one.native_id: one.name for one in threading.enumerate() if one.native_id}

@@ -120,7 +120,7 @@ class _ToFile(SpanExporter):
         failed_before = self._file.error is not None
         sound = [span for span in spans if _is_sound(span)]
         if len(sound) < len(spans):
-            self._recorder.lost["odd span"] += len(spans) - len(sound)
+            self._recorder.lose("odd span", len(spans) - len(sound))
             if not sound:
                 return SpanExportResult.SUCCESS
         result = self._exporter.export(sound)

@@ -168,7 +168,7 @@ class _InParts(SpanExporter):
         """Count dropped spans; log the first."""
         with self._counting:  # several threads end spans
             first, self.lost = not self.lost, self.lost + count
-            self._recorder.lost[f"span for {self._target}"] += count
+            self._recorder.lose(f"span for {self._target}", count)
         if first:
             logger.warning(_DROPS, self._target, why, self._target)
 

@@ -41,6 +41,7 @@ class GeneratorLife:
         activity = self._activity
         if activity is None or not activity.request.open or not activity.request.take():
             return
+        activity.is_parent = True
         error = error_name(self.error)
         activity.request.phases.append(
             Phase(
@@ -70,6 +71,7 @@ class OpenPhase:
         self._title = title
         self._place = place
         self._activity = activity
+        activity.is_parent = True
         self._opened = opened
         self._span_id = new_span_id() if opened is None else opened.server_span_id
         self._parent_id = 0 if opened is not None else current_span_id()

@@ -3,6 +3,7 @@
 import logging
 from collections import Counter, deque
 from collections.abc import Callable
+from threading import RLock
 from time import perf_counter_ns
 from typing import Any, Protocol
 
@@ -55,7 +56,8 @@ class Recorder:
         self.threads = ThreadLives()
         self.sampler: SamplerProcess | None = None
         self.ring: Callable[[], None] | None = None  # wakes the watchdog, while it rests
-        self.lost: Counter[str] = Counter()
+        self.lost: Counter[str] = Counter()  # `lose` adds to it
+        self._losing = RLock()
         self.signals: tuple[str, ...] = ()
         self.undo: dict[str, Callable[[], None]] = {}
         # coroutines in which a library wraps the user's, and how to find the user's coroutine (or function) in one
@@ -101,10 +103,11 @@ class Recorder:
         if not decision.kept:
             request.release()
             return
-        if request.lost:
-            self.lost["record"] += request.lost
+        dropped = int(request.lost)
+        if dropped:
+            self.lose("record", dropped)
         if len(self.finished) >= self.config.max_pending_requests:
-            self.lost["request"] += 1
+            self.lose("request")
             request.release()
             return
         self.finished.append(request)
@@ -117,6 +120,11 @@ class Recorder:
         if gone:
             self.loops[: len(known)] = [one for one in known if id(one) not in gone]
 
+    def lose(self, kind: str, count: int = 1) -> None:
+        """Count what is dropped. Any thread, and any signal handler, may call it."""
+        with self._losing:
+            self.lost[kind] += count
+
     def is_busy(self) -> bool:
         """Return whether a request is open, or ended so recently that another one may arrive."""
         return bool(self.open) or perf_counter_ns() - self._ended_ns < _QUIET_NS
@@ -126,7 +134,7 @@ class Recorder:
         undo = self.undo.pop(name, None)
         if undo is None:
             return
-        self.lost[f"probe {name}"] += 1
+        self.lose(f"probe {name}")
         try:
             undo()
         finally:

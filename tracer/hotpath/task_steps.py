@@ -14,6 +14,7 @@ from whywait.tracer.host.code_location import await_site
 from whywait.tracer.host.cpu_meter import cpu_now_ns
 from whywait.tracer.host.introspection import BOUND, bound_to, is_task
 from whywait.tracer.host.otel_context import current_span_id, span_id_in
+from whywait.tracer.hotpath.job_sums import will_sum
 from whywait.tracer.hotpath.loop_history import (
     CALLBACK_MIN_NS,
     code_behind,
@@ -89,7 +90,7 @@ def begin_callback(
     by, cause_ns = stamp
     site = None
     parent_id = 0
-    if start_ns - stop_ns >= SITE_MIN_NS and activity.steps:
+    if start_ns - stop_ns >= SITE_MIN_NS and activity.steps and not will_sum(request, start_ns - stop_ns, start_ns, by):
         site = await_site(task.get_coro())
         parent_id = current_span_id() if context is None else span_id_in(context)
     kept = record_wait(activity, WAIT_AWAIT, stop_ns, cause_ns, start_ns, by, site, parent_id)

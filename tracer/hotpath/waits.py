@@ -2,6 +2,7 @@
 
 from whywait.tracer.host.code_location import Site
 from whywait.tracer.host.otel_context import current_span_id
+from whywait.tracer.hotpath.job_sums import is_summed
 from whywait.tracer.records.lock_holds import Waited
 from whywait.tracer.records.request import Activity, Pool, Wait, Waker, made
 from whywait.tracer.schema import WAIT_AWAIT
@@ -12,16 +13,20 @@ def record_wait(
     parent_id: int, thread: bool = False, pool: Pool | None = None, waited: Waited | None = None,
     queue_ns: int | None = None, queue_before_ns: int | None = None,
 ) -> bool:  # fmt: skip
-    """Return whether the wait was kept: False counts it as lost, since its request has its fill of records."""
+    """Return whether the wait was kept or summed: False counts it as lost, since its request has its fill of
+    records."""
     request = activity.request
-    if request.records_left <= 0:
-        request.lost += 1
-        return False
-    request.records_left -= 1  # as `take` does
     if cause_ns < start_ns:
         cause_ns = start_ns
     elif cause_ns > end_ns:
         cause_ns = end_ns
+    left = request.records_left
+    if left < request.sums_from and is_summed(activity, kind, start_ns, cause_ns, end_ns, by, thread):
+        return True
+    if left <= 0:
+        request.lost.add()
+        return False
+    request.records_left = left - 1  # as `take` does
     activity.waits.append(
         made(
             Wait,

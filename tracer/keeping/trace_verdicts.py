@@ -4,6 +4,8 @@ from collections import OrderedDict, deque
 
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
 
+from whywait.tracer.host.tally import Tally
+
 _MOST_SPANS = 2_000  # in memory per trace; further ones are dropped and counted
 
 
@@ -14,7 +16,7 @@ class Gates:
     """The decisions on traces, shared by all gates of a session."""
 
     def __init__(self) -> None:
-        self.lost = 0  # spans over the limit of one trace
+        self.lost = Tally()  # spans over the limit of one trace
         self._held: dict[int, _Held] = {}
         self._dropped: OrderedDict[int, None] = OrderedDict()
 
@@ -54,7 +56,7 @@ class Gates:
             if trace_id not in self._dropped:
                 processor.on_end(span)
         elif len(held.spans) >= _MOST_SPANS:
-            self.lost += 1
+            self.lost.add()
         else:
             held.spans.append((span, processor))
             if held.keep:  # another request of the trace was kept, perhaps just now

@@ -23,7 +23,7 @@ def install_all(session: Session) -> None:
             missing = [repr(error)]
         if missing:
             logger.warning(_LEFT_OUT, probe.name, ", ".join(missing))
-            session.recorder.lost[f"probe {probe.name}"] += 1
+            session.recorder.lose(f"probe {probe.name}")
 
 
 def _missing(probe: Probe, session: Session) -> list[str]:

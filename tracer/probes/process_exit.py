@@ -1,14 +1,16 @@
 """Process ends that skip `atexit`, which would lose the last spans.
 
 A server that has shut down on a signal raises that signal again, with its default action: uvicorn under
-gunicorn does. A child that `multiprocessing` forked ends by `os._exit`.
+gunicorn does. A child that `multiprocessing` forked ends by `os._exit`, and so may any service.
 """
 
 import functools
+import os
 import signal
 import sys
+import threading
 from contextlib import suppress
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 from whywait.tracer.probes.patches import Patches
 from whywait.tracer.probes.probe import Session, Undo, always
@@ -20,11 +22,13 @@ _DEADLY: Final = frozenset(
     getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT") if hasattr(signal, name)
 )
 _LAST: Final = -1_000  # after everything else at the child's end
+_SOON_S: Final = 0.9  # the longest that a process which ends at once is kept
 
 
 def install(session: Session) -> Undo:
-    """Stop the session before a signal that this process sends to itself kills it; return the undo."""
-    plain = signal.raise_signal
+    """Stop the session before a signal that this process sends to itself, or `os._exit`, ends it; return the undo."""
+    plain, plain_exit = signal.raise_signal, os._exit
+    process_id = os.getpid()
 
     @functools.wraps(plain)
     def raise_signal(number: Any, /) -> None:
@@ -33,10 +37,25 @@ def install(session: Session) -> Undo:
                 session.stop()
         plain(number)
 
+    @functools.wraps(plain_exit)
+    def _exit(status: int) -> NoReturn:
+        with suppress(Exception):  # RuntimeError: the interpreter is ending, and starts no thread any more
+            if os.getpid() == process_id:  # not a forked child, which is not traced
+                _stop_soon(session)
+        plain_exit(status)
+
     patches = Patches()
+    patches.replace(os, "_exit", _exit)
     patches.replace(signal, "raise_signal", raise_signal)
     _end_with_child(session, patches)
     return patches.undo
+
+
+def _stop_soon(session: Session) -> None:
+    """Stop the session, for at most `_SOON_S`. In a thread: the caller may hold any lock."""
+    stopping = threading.Thread(target=session.stop, name="whywait-stop", daemon=True)
+    stopping.start()
+    stopping.join(_SOON_S)
 
 
 def _end_with_child(session: Session, patches: Patches) -> None:

@@ -10,14 +10,17 @@ from types import CodeType
 from typing import Any, NamedTuple, TypeAlias, Union
 
 from whywait.tracer.host.code_location import Place, Site
+from whywait.tracer.host.tally import Tally
 from whywait.tracer.records.decision import Decision
 from whywait.tracer.records.ids import new_span_id
+from whywait.tracer.records.job_sums import Stretch
 from whywait.tracer.records.lock_holds import Release, Waited
 from whywait.tracer.records.loop import Block, Loop
 from whywait.tracer.records.occupancy import DeviceCall, Occupancy
 
 # building and writing a span takes tens of microseconds: for a shorter wait it would cost more than the wait
 MIN_RESOLUTION_NS = 100_000
+_DETAILED = 1_000  # records of a request that are kept one by one, as far as its limit allows
 made = tuple.__new__  # for named tuples with all fields: their own constructor takes three times as long
 
 
@@ -84,8 +87,9 @@ class Activity:
     """One sequential thing that works for a request: a task (this class) or a `Job`."""
 
     __slots__ = (
-        "blocks", "born_ns", "code", "cpu_ns", "done_ns", "end_ns", "name", "outcome", "parent_id", "releases", "request",
+        "blocks", "born_ns", "code", "cpu_ns", "done_ns", "end_ns", "is_parent", "name", "outcome", "parent_id", "releases", "request",
         "run_ns", "short_ns", "small_phases", "span_id", "spawner", "step_cpu_ns", "step_start_ns", "steps", "stop_ns",
+        "stretches",
         "task_key",
         "token_ns", "waits",
     )  # fmt: skip
@@ -93,6 +97,9 @@ class Activity:
     def __init__(self, request: "Request", spawner: "Activity | None", born_ns: int, parent_id: int) -> None:
         self.request = request
         self.spawner = spawner
+        self.is_parent = False  # another span may be below it, so it cannot be summed
+        if spawner is not None:
+            spawner.is_parent = True
         self.span_id = new_span_id()
         self.parent_id = parent_id
         self.born_ns = born_ns
@@ -112,6 +119,7 @@ class Activity:
         self.waits: list[Wait] = []
         self.releases: deque[Release] | None = None  # they stay after the request's export: other requests need them
         # created on demand: most activities need neither
+        self.stretches: list[Stretch] | None = None  # of short jobs, where there were too many to keep each
         self.short_ns: dict[str, int] | None = None  # waits too short to be kept one by one, by kind
         self.blocks: list[Block] | None = None
         self.small_phases: dict[str, int] | None = None  # by word, ns: what adapters saw and did not keep
@@ -176,7 +184,7 @@ class Request:
     __slots__ = (
         "activities", "decision", "end_ns", "end_unix_ns", "loop", "lost", "name", "open", "phases",
         "records_left", "root", "root_phase", "sampled_flags", "server_span_id", "start_ns", "start_unix_ns",
-        "tasks", "thread_id", "trace_id", "trace_state",
+        "sums_from", "tasks", "thread_id", "trace_id", "trace_state",
     )  # fmt: skip
 
     def __init__(
@@ -194,8 +202,9 @@ class Request:
         self.end_unix_ns = 0
         self.open = True
         self.decision: Decision | None = None  # the decision, after its end
-        self.lost = 0
+        self.lost = Tally()
         self.records_left = budget
+        self.sums_from = budget - _DETAILED  # with fewer left, short jobs and waits are summed
         self.tasks: dict[int, Activity] = {}
         self.activities: list[Activity] = []
         self.phases: list[Phase] = []
@@ -210,14 +219,28 @@ class Request:
         if self.records_left > 0:
             self.records_left -= 1
             return True
-        self.lost += 1
+        self.lost.add()
         return False
+
+    def forget(self, job: Job) -> bool:
+        """Remove a job, usually the latest; return whether it was there. Other threads may add and remove meanwhile."""
+        activities = self.activities
+        latest = activities.pop()  # each call is one step of the interpreter
+        if latest is job:
+            return True
+        activities.append(latest)
+        try:
+            activities.remove(job)
+        except ValueError:  # another thread looks at it right now
+            return False
+        return True
 
     def release(self) -> None:
         """Drop the records: another request may refer to an activity of this one for a long time."""
         for activity in self.activities:
             activity.waits = []
             activity.blocks = None
+            activity.stretches = None
             activity.spawner = None
         self.activities = []
         self.phases = []

@@ -11,6 +11,7 @@ from whywait.tracer.spans.phase_tree import settle
 from whywait.tracer.spans.request_context import Drawing
 from whywait.tracer.spans.run_spans import add_block, add_phase
 from whywait.tracer.spans.span_spec import SpanSpec
+from whywait.tracer.spans.sum_spans import add_stretch
 from whywait.tracer.spans.task_and_job_spans import add_job, add_task
 from whywait.tracer.spans.waits.wait_spans import add_wait
 
@@ -40,6 +41,8 @@ def _add_activity(drawing: Drawing, activity: Activity, pause: Pause) -> None:
     for wait in activity.waits:
         add_wait(drawing, activity, wait, small)
         pause()
+    for stretch in activity.stretches or ():
+        add_stretch(drawing, activity, stretch)
     for block in activity.blocks or ():
         add_block(drawing, activity, block)
     if isinstance(activity, Job):

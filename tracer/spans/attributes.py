@@ -59,6 +59,8 @@ def _root(attributes: Attributes, root: Root) -> None:
 
 def _job(attributes: Attributes, job: AboutJob) -> None:
     put_pool(attributes, job.pool)
+    if job.jobs > 1:
+        attributes[s.COUNT] = job.jobs
     if job.pool_age_ns >= 0:
         attributes[s.POOL_AGE_NS] = job.pool_age_ns
     _activity(attributes, job)

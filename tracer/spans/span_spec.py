@@ -95,6 +95,7 @@ class AboutJob(NamedTuple):
     outcome: str = "ok"
     pool: Pool | None = None
     pool_age_ns: int = -1  # -1: not known
+    jobs: int = 1  # like ones that it stands for, with their sums
     kind: str = s.KIND_JOB
 
 

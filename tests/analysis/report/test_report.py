@@ -155,7 +155,11 @@ def test_reasons_situations_and_what_is_missing_are_fields() -> None:
     assert reason["share"] == pytest.approx(5 / 6, abs=1e-6)
     assert (reason["culprit"], reason["file"], reason["line"]) == ("predict", "/srv/app/model.py", 12)
     assert reason["remedy"]["key"] == "pool_queue"
-    assert endpoint["situations"] == [{"kind": "many_jobs", "numbers": {"function": "predict", "per_request": 14}}]
+    (many,) = endpoint["situations"]
+    assert many["kind"] == "many_jobs"
+    mean_ns = many["numbers"].pop("mean_ns")
+    assert mean_ns > 0
+    assert many["numbers"] == {"function": "predict", "per_request": 14, "in_turn": False}
     assert {one["signal"]: one["requests"] for one in found["not_observed"]}["run_queue"] == 2
 
 

@@ -70,7 +70,10 @@ def test_the_longest_reason_first_and_the_costliest_endpoint_first() -> None:
 def test_many_jobs_of_one_function_call_for_a_batch() -> None:
     waits = {"GET /a": [{"pool_queue": 50, "compute": 10}] * 2}
     (told,) = verdict(analysis_of(waits, jobs={"GET /a": [{"name": "predict"}] * 14}))
-    assert any("14 jobs of predict" in said for said in told.situations)
+    assert any("14 jobs of predict to a pool; one batch would serve" in said for said in told.situations)
+    summed = [{"name": "predict", schema.COUNT: 7_000}]
+    (streams,) = verdict(analysis_of(waits, jobs={"GET /a": summed}))
+    assert any("7,000 jobs of predict to a pool, one after another" in said for said in streams.situations)
     assert told.remedy == INFO[Cause.POOL_QUEUE].remedy
     (few,) = verdict(analysis_of(waits, jobs={"GET /a": [{"name": "predict"}] * 2}))
     assert few.situations == ()

@@ -89,6 +89,7 @@ def _keep(activity: Activity, title: str, place: Place | None, start_ns: int, en
         if not activity.request.open or not activity.request.take():
             return
         parent_id = current_span_id()
+        activity.is_parent = True
         activity.request.phases.append(
             Phase(
                 f"logging: {title}", new_span_id(), parent_id, activity, start_ns, end_ns, cpu_ns, None,

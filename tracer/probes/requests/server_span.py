@@ -17,7 +17,7 @@ from whywait.tracer.hotpath.recorder import Recorder
 from whywait.tracer.hotpath.task_steps import close_wait
 from whywait.tracer.hotpath.thread_state import close_step, open_step
 from whywait.tracer.records.current import ACTIVITY, here
-from whywait.tracer.records.request import Activity, Request
+from whywait.tracer.records.request import Activity, Job, Request
 from whywait.tracer.redaction.paths import endpoint_name
 from whywait.tracer.waking.lazy_start import wake
 
@@ -33,7 +33,11 @@ class RequestRoots(SpanProcessor):
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
         """Called by the SDK in the request's own task."""
         recorder = self._recorder
-        if recorder is None or span.kind is not SpanKind.SERVER:
+        if recorder is None:
+            return
+        if span.kind is not SpanKind.SERVER:
+            if type(here.current) is Job:
+                here.current.is_parent = True
             return
         if recorder is not recorders.active:
             _begin_in_child(span, parent_context)

@@ -74,7 +74,7 @@ def install(_: Session) -> Undo:
                 future = plain_submit(self, run_job, pool, job, held, fn, *args, **kwargs)
         except BaseException as error:
             if job is not None:  # the pool refused it: there was no job
-                job.request.activities.remove(job)
+                job.request.forget(job)
             take_this_frame_out(error)
             raise
         finally:

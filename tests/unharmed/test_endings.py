@@ -1,0 +1,120 @@
+"""However a service ends, its exit code is its own, it ends at most a second later, and no request that ended is lost."""
+
+import contextlib
+import http.client
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from testbed.service import free_port
+from tests.children import heed_interrupts
+from tests.tracer.conftest import read
+from tests.unharmed.serving import traced
+
+REQUESTS = 30
+MORE_S = 1.0
+PATIENCE_S = 30
+GRACE_S = 1
+
+
+class End(NamedTuple):
+    """How a process ended: its exit code, and how long that took, s."""
+
+    code: int
+    took_s: float
+
+
+def get(port: int, path: str) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE_S)
+    with contextlib.closing(connection), contextlib.suppress(OSError, http.client.HTTPException):
+        connection.request("GET", path)
+        with connection.getresponse() as response:
+            response.read()
+
+
+def hang(port: int) -> None:
+    """Send a request that does not end; return when it is being served."""
+    threading.Thread(target=get, args=(port, "/hang"), daemon=True).start()
+    time.sleep(0.3)
+
+
+def until_served(port: int) -> None:
+    deadline_s = time.monotonic() + PATIENCE_S
+    while time.monotonic() < deadline_s:
+        with contextlib.suppress(OSError):
+            socket.create_connection(("127.0.0.1", port), 0.2).close()
+            return
+        time.sleep(0.02)
+
+
+def ended(way: str, loop: str, output: Path | None) -> End:
+    port = free_port()
+    command = [
+        sys.executable, "-m", "uvicorn", "tests.unharmed.ending_app:app", "--port", str(port), "--log-level",
+        "critical", "--loop", loop, "--timeout-graceful-shutdown", str(GRACE_S),
+    ]  # fmt: skip
+    if output is not None:
+        command = traced(output, *command)
+    fails_at = way if way in ("startup", "shutdown") else ""
+    process = subprocess.Popen(
+        command, env=os.environ | {"FAILS_AT": fails_at}, preexec_fn=heed_interrupts, stderr=subprocess.DEVNULL
+    )
+    try:
+        if way != "startup":
+            until_served(port)
+            for _ in range(REQUESTS):
+                get(port, "/work")
+        if way == "hang":
+            hang(port)
+        start_s = time.monotonic()
+        if way == "exit":
+            get(port, "/exit")
+        elif way != "startup":
+            process.send_signal(signal.SIGINT if way == "SIGINT" else signal.SIGTERM)
+        code = process.wait(PATIENCE_S)
+        return End(code, time.monotonic() - start_s)
+    finally:
+        process.kill()
+        process.wait()
+
+
+@pytest.mark.parametrize(
+    ("way", "loop"),
+    [("SIGTERM", "asyncio"), ("SIGINT", "uvloop"), ("hang", "asyncio"), ("exit", "uvloop"), ("shutdown", "asyncio")],
+)
+def test_an_end_is_the_services_own(way: str, loop: str, tmp_path: Path) -> None:
+    plain = ended(way, loop, None)
+    found = ended(way, loop, tmp_path / "traces")
+    assert found.code == plain.code
+    assert found.took_s <= plain.took_s + MORE_S
+    spans = [span for path in (tmp_path / "traces").iterdir() for span in read(path)]
+    roots = [span for span in spans if span["root"] and span.parent_id]
+    served = [span for span in spans if span.span_id in {one.parent_id for one in roots}]
+    assert sum(span.name.startswith("GET /work") for span in served) == REQUESTS
+
+
+def test_a_service_that_does_not_come_up_ends_as_without(tmp_path: Path) -> None:
+    assert ended("startup", "asyncio", tmp_path / "traces").code == ended("startup", "asyncio", None).code
+
+
+def test_an_exit_of_a_forked_child_is_plain(tmp_path: Path) -> None:
+    """The parent's session goes on: the child stopped nothing."""
+    program = (
+        "import os, threading, whywait\n"
+        f"whywait.start(output={str(tmp_path)!r})\n"
+        "child = os.fork()\n"
+        "if child == 0: os._exit(5 if threading.active_count() == 1 else 6)\n"
+        "assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 5\n"
+        "with whywait.phase('after'): pass\n"
+        "os._exit(3)\n"
+    )
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 3
+    assert any(span.name == "after" for path in tmp_path.iterdir() for span in read(path))
