@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from testbed.disturbed import disturbed
@@ -69,16 +70,17 @@ def test_threads_of_a_native_library_waiting_for_each_other_are_no_gil(yardstick
 
 
 def test_what_of_a_socket_read_is_the_gil(yardstick: Path, tmp_path: Path) -> None:
-    reading = measure(yardstick, tmp_path, "socket", "hog", SECONDS)
+    reading = measure(yardstick, tmp_path, "socket", "hog", 1.6 * SECONDS)
     assert reading.share(reading.true_ns) > 0.2
     assert reading.share(reading.told_ns) == pytest.approx(reading.share(reading.true_ns), abs=0.04)
     causes = reading.found.causes.groupby("cause")["amount_ns"].sum() / reading.wall_ns.sum()
     assert causes.get("unexplained", 0) < 0.05
     if reading.running < NEARLY_ALWAYS:
         disturbed(f"requests had a CPU for {reading.running:.0%} of their time: who looks at them had none, too")
-    # when data came to a thread that nobody looked at before it had the GIL is known to some ms only
-    assert reading.error_ms(50) <= 2
-    assert reading.error_ms(95) <= 10
+    # when data came to a thread that nobody looked at before it had the GIL is known to some looks only; how far
+    # apart these are and how long the waits are goes with the machine's speed
+    for percentile, part in ((50, 0.1), (95, 0.2)):
+        assert reading.error_ms(percentile) * 1e6 <= part * np.percentile(reading.true_ns, percentile)
 
 
 def test_a_socket_read_is_no_gil(yardstick: Path, tmp_path: Path) -> None:
