@@ -1,4 +1,7 @@
-"""OTLP JSON Lines from files, plain or gzip, directories and standard input."""
+"""OTLP JSON from files, plain or gzip, directories and standard input: an object a line, or one over many lines.
+
+Answers of Jaeger that were saved, as its API and its page give them, are read as well.
+"""
 
 import gc
 import gzip
@@ -6,9 +9,12 @@ import sys
 import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
+from typing import Any
 
 from whywait.analysis.errors import InputError
+from whywait.analysis.load.jaeger_legacy import legacy_rows
 from whywait.analysis.load.otlp import NotOtlp, Row, parsed, rows_of
 from whywait.analysis.model import Finding
 
@@ -60,6 +66,20 @@ def lines_of(file: Path) -> Iterator[Iterable[bytes]]:
         raise InputError(f"{file} cannot be read: {error.strerror or error}") from error
 
 
+def objects_of(lines: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield the lines, each an object; one object over many lines comes as one."""
+    lines, begun = iter(lines), list[bytes]()
+    for line in lines:
+        begun.append(line)
+        if line.strip():
+            break
+    if begun and not _is_json(begun[-1]):
+        begun += lines
+        whole = b" ".join(line.strip() for line in begun) + b"\n"
+        begun = [whole] if _is_json(whole) else begun
+    yield from chain(begun, lines)
+
+
 def read_stdin(*, skip_bad_lines: bool) -> tuple[list[Row], tuple[Finding, ...]]:
     """Return the spans on standard input; raises InputError as `read_path` does."""
     rows, findings = read_lines(sys.stdin.buffer, "standard input", skip_bad_lines=skip_bad_lines)
@@ -69,15 +89,15 @@ def read_stdin(*, skip_bad_lines: bool) -> tuple[list[Row], tuple[Finding, ...]]
 
 
 def read_lines(lines: Iterable[bytes], where: str, *, skip_bad_lines: bool) -> tuple[list[Row], tuple[Finding, ...]]:
-    """Return the spans of OTLP JSON Lines; broken lines raise InputError or become one finding."""
+    """Return the spans of OTLP JSON; broken lines raise InputError or become one finding."""
     rows: list[Row] = []
     bad: list[int] = []
     with no_collection():
-        for number, line in enumerate(lines, start=1):
+        for number, line in enumerate(objects_of(lines), start=1):
             if not line.strip():
                 continue
             try:
-                rows += rows_of(parsed(line))
+                rows += _rows(parsed(line))
             except (ValueError, RecursionError) as error:
                 if not skip_bad_lines:
                     raise InputError(_complaint(where, number, line, error)) from error
@@ -86,6 +106,23 @@ def read_lines(lines: Iterable[bytes], where: str, *, skip_bad_lines: bool) -> t
         return rows, ()
     numbers = ", ".join(map(str, bad[:5])) + (", ..." if len(bad) > 5 else "")
     return rows, (Finding("bad-line", f"lines of {where} were skipped, they are not OTLP JSON: {numbers}", len(bad)),)
+
+
+def _is_json(text: bytes) -> bool:
+    try:
+        parsed(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def _rows(payload: Any) -> list[Row]:
+    if not isinstance(payload, dict) or not isinstance(payload.get("data"), list):
+        return rows_of(payload)
+    try:
+        return legacy_rows(payload)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise NotOtlp(f"like an answer of Jaeger, but malformed ({type(error).__name__}: {error})") from error
 
 
 def _complaint(where: str, number: int, line: bytes, error: Exception) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Set
 from pathlib import Path
 from typing import IO, Any
 
-from whywait.analysis.load.files import files_of, lines_of
+from whywait.analysis.load.files import files_of, lines_of, objects_of
 from whywait.analysis.load.otlp import NotOtlp, resource_of, rows_of
 from whywait.tracer import schema
 
@@ -71,7 +71,7 @@ def _key(span: dict[str, Any]) -> Key:
 def _lines(source: Path) -> Iterator[bytes]:
     for file in files_of(source):
         with lines_of(file) as lines:
-            yield from lines
+            yield from objects_of(lines)
 
 
 def _payload(line: bytes) -> dict[str, Any] | None:

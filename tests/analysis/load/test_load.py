@@ -18,6 +18,7 @@ from opentelemetry.trace import Link, SpanKind, Status, StatusCode
 from tests.analysis.otlp_writer import otlp_lines
 from tests.analysis.spans.test_clean import GOOD, drawn
 from whywait import analysis
+from whywait.analysis.errors import InputError
 from whywait.analysis.load.otlp import decode_value
 from whywait.analysis.model import SPAN_COLUMNS
 
@@ -111,6 +112,39 @@ def test_what_is_no_trace_is_told_in_one_line(tmp_path: Path, content: str, mess
     assert message in str(told.value)
     assert str(path) in str(told.value)
     assert "\n" not in str(told.value)
+
+
+@pytest.mark.parametrize("indent", [None, 2])
+def test_one_document_over_many_lines_is_read(file: Path, tmp_path: Path, indent: int | None) -> None:
+    merged = [one for line in file.read_text().splitlines() for one in json.loads(line)["resourceSpans"]]
+    document = tmp_path / "document.json"
+    document.write_text("\n" + json.dumps({"resourceSpans": merged}, indent=indent))
+    pd.testing.assert_frame_equal(analysis.load_traces(document).spans, analysis.load_traces(file).spans)
+
+
+@pytest.mark.parametrize("indent", [None, 2])
+def test_a_saved_answer_of_jaeger_is_read(tmp_path: Path, indent: int | None) -> None:
+    span = {
+        "traceID": "a1", "spanID": "b1", "operationName": "GET /", "references": [], "startTime": 1_544_712_660_000_000,
+        "duration": 1_000_000, "tags": [{"key": "span.kind", "type": "string", "value": "server"}], "processID": "p1",
+    }  # fmt: skip
+    answer = {"data": [{"traceID": "a1", "spans": [span], "processes": {"p1": {"serviceName": "shop"}}}]}
+    saved = tmp_path / "trace.json"
+    saved.write_text(json.dumps(answer, indent=indent))
+    (found,) = analysis.load_traces(saved).spans.to_dict("records")
+    assert (found["name"], found["span_kind"], found["service"]) == ("GET /", "server", "shop")
+    assert found["end_ns"] - found["start_ns"] == 10**9
+    del answer["data"][0]["processes"]
+    saved.write_text(json.dumps(answer, indent=indent))
+    with pytest.raises(InputError, match="like an answer of Jaeger, but malformed"):
+        analysis.load_traces(saved)
+
+
+def test_a_document_that_is_no_trace_is_told_as_what_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "settings.json"
+    path.write_text(json.dumps({"name": "settings"}, indent=2))
+    with pytest.raises(InputError, match=r"settings\.json, line 1: JSON, but not OTLP traces: no \"resourceSpans\""):
+        analysis.load_traces(path)
 
 
 def test_a_line_cut_off_raises_or_is_a_finding(file: Path) -> None:
