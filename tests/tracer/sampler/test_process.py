@@ -17,6 +17,7 @@ from time import perf_counter_ns
 import pytest
 
 import whywait
+from testbed.disturbed import disturbed
 from whywait import phase
 from whywait.tracer.hotpath import recorder
 from whywait.tracer.sampler.child.sleeping_threads import look_every
@@ -64,10 +65,12 @@ def test_threads_are_seen_for_what_they_do() -> None:
     process = start_sampler()
     assert process is not None
     stop = threading.Event()
+    computed_s: list[float] = []
 
     def compute() -> None:
         while not stop.is_set():
             sum(range(1_000))
+        computed_s.append(time.thread_time())
 
     def nap() -> None:
         while not stop.is_set():
@@ -90,6 +93,9 @@ def test_threads_are_seen_for_what_they_do() -> None:
     end_ns = start_ns + 500_000_000
     busy, other, napping = (samples.seen(one.native_id or 0, start_ns, end_ns) for one in threads)
     process.close()
+    took_s = (perf_counter_ns() - start_ns) / 1e9
+    if sum(computed_s) < 0.7 * took_s:
+        disturbed(f"whoever had the GIL had a CPU for {sum(computed_s) / took_s:.0%} of the time: few turns, few looks")
     for one in (busy, other):
         assert set(one.states) <= {RUNNING, GIL}
         assert one.states.get(GIL, 0) > 5
