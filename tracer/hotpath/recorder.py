@@ -112,6 +112,14 @@ class Recorder:
             return
         self.finished.append(request)
 
+    def disown(self, request: Request) -> None:
+        """Forget an open request that is none: the work of others began inside it. Its spans of others are kept."""
+        request.open = False
+        self.open.discard(id(request))
+        if self.gates is not None:
+            self.gates.close(request.trace_id, keep=True)
+        request.release()
+
     def forget_ended_loops(self, kept: int) -> None:
         """Forget the loops of threads that have ended, but for so many of the latest ones. Called by the exporter."""
         known = self.loops[:]  # other threads append meanwhile
