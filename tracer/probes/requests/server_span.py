@@ -1,4 +1,5 @@
-"""Opens a request when its SERVER span starts, and closes it when that span ends.
+"""Opens a request when its SERVER span starts, and closes it when that span ends; a request that its server has opened
+gets the ids and the name of that span.
 
 FastAPI's own telemetry and opentelemetry-instrumentation-fastapi both start that span in the request's task, so a
 span processor is called at the right moment in the right task.
@@ -10,15 +11,11 @@ from opentelemetry.context import Context
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
 from opentelemetry.trace import SpanKind, StatusCode
 
-from whywait.tracer.config import REDACT_NOTHING
-from whywait.tracer.host.introspection import coroutine_code, name_of
 from whywait.tracer.hotpath import recorder as recorders
+from whywait.tracer.hotpath.open_request import begin_root, claim, finish, leave, name_request
 from whywait.tracer.hotpath.recorder import Recorder
-from whywait.tracer.hotpath.task_steps import close_wait
-from whywait.tracer.hotpath.thread_state import close_step, open_step
 from whywait.tracer.records.current import ACTIVITY, here
-from whywait.tracer.records.request import Activity, Job, Request
-from whywait.tracer.redaction.paths import endpoint_name
+from whywait.tracer.records.request import Job, Request
 from whywait.tracer.waking.lazy_start import wake
 
 
@@ -42,53 +39,45 @@ class RequestRoots(SpanProcessor):
         if recorder is not recorders.active:
             _begin_in_child(span, parent_context)
             return
+        context = span.get_span_context()
+        if context is None:
+            return
         found = ACTIVITY.get()
         if found is not None and found.request.open:
-            return  # a service that calls itself in process: part of the open request
-        context = span.get_span_context()
-        if context is None or not context.trace_flags.sampled:
+            # 1. its server opened the request; or a service calls itself in process: part of the open request
+            if claim(found.request, context, context.trace_state):
+                self._open[context.trace_id, context.span_id] = found.request
             return
+        if not context.trace_flags.sampled:
+            return
+        # 2. a server that no probe knows
         now = perf_counter_ns()
         request = Request(
             context.trace_id, context.span_id, int(context.trace_flags), now,
             recorder.config.max_records_per_request, here.loop,
         )  # fmt: skip
         request.trace_state = context.trace_state
-        root = request.root
-        task = open_step(root, now)
-        if task is not None:
-            coroutine = task.get_coro()
-            root.name = name_of(coroutine)
-            root.code = coroutine_code(coroutine)
-        ACTIVITY.set(root)
+        begin_root(request, now)
         self._open[context.trace_id, context.span_id] = request
         recorder.begin(request)
 
     def on_end(self, span: ReadableSpan) -> None:
-        """Called by the SDK when the response is sent."""
+        """Called by the SDK when the framework has done with the request."""
         context = span.get_span_context()
         request = self._open.pop((context.trace_id, context.span_id), None) if context is not None else None
-        recorder = self._recorder
-        if request is None or recorder is None:
+        if request is None or self._recorder is None:
             return
-        now = perf_counter_ns()
-        root = request.root
-        request.name = span.name if recorder.config.redact == REDACT_NOTHING else endpoint_name(span.name)
-        request.start_unix_ns = span.start_time or 0
-        request.end_unix_ns = span.end_time or 0
-        request.end_ns = root.end_ns = now
-        close_wait(root, now)
-        close_step(root, now)
-        _forget(root)
-        request.open = False
-        recorder.finish(request, error=_failed(span))
+        if request.ingress is None:
+            request.start_unix_ns = span.start_time or 0
+            request.end_unix_ns = span.end_time or 0
+            leave(request, perf_counter_ns())
+        name_request(request, span.name, failed=_failed(span))
+        request.span_open = False
+        finish(request)
 
     def close(self) -> None:
-        """Drop all open requests and ignore later spans."""
+        """Ignore later spans."""
         self._recorder = None
-        for request in list(self._open.values()):
-            request.open = False
-            request.release()
         self._open.clear()
 
     def shutdown(self) -> None:
@@ -111,8 +100,3 @@ def _failed(span: ReadableSpan) -> bool:
     found = span.attributes or {}
     status = found.get("http.response.status_code", found.get("http.status_code"))
     return isinstance(status, int) and status >= 500
-
-
-def _forget(root: Activity) -> None:
-    if ACTIVITY.get() is root:
-        ACTIVITY.set(None)
