@@ -85,7 +85,7 @@ class _Session:
         self.outlet = Outlet(self.recorder, maker, self.follow_host)
         self._undo.append(self.outlet.stop)
         self._attach(roots)
-        self._undo.append(roots.close)
+        self._undo += [self.recorder.close, roots.close]
 
     def _attach(self, processor: SpanProcessor) -> None:
         self._processors.append(processor)

@@ -24,7 +24,10 @@ from whywait.tracer.spans.span_spec import SpanSpec
 
 _SAMPLED = TraceFlags(TraceFlags.SAMPLED)
 _UNSET = Status(StatusCode.UNSET)
-_KINDS = {"internal": SpanKind.INTERNAL, "producer": SpanKind.PRODUCER, "consumer": SpanKind.CONSUMER}
+_KINDS = {
+    "internal": SpanKind.INTERNAL, "producer": SpanKind.PRODUCER, "consumer": SpanKind.CONSUMER,
+    "server": SpanKind.SERVER,
+}  # fmt: skip
 
 
 class PresetIds(OwnIds):

@@ -14,6 +14,8 @@ Probes call only these functions; a second implementation has to offer the same 
 - `tasks`: `adopt`, `adopt_eager`, `end_task`, which write the tasks of a request.
 - `jobs`: `make_job`, `run_job`, `timed_initializer`; `pools`: `pool_of`, `known_pool`, `occupancy_of`;
   `job_names`: `PLAIN`, the attribute by which a wrapper of ours names what it stands for.
+- `open_request`: `open_request` and `end_request`, at a server's or a worker's task, with the `Arrival`; and its parts,
+  `begin_root`, `claim` (by a SERVER span), `leave`, `name_request`, `finish`.
 - `open_phase`: `begin`, and `end` of what that returns, which write phases; `error_name`.
 - `recorder`: `Recorder`, `probe_failed`, `logger`, and `active`, the session's recorder.
 

@@ -12,7 +12,7 @@ from opentelemetry.trace import SpanKind
 import whywait
 from tests.tracer.conftest import Span, Traced
 from whywait import analysis
-from whywait.tracer.probes.requests import server_span
+from whywait.tracer.hotpath import recorder
 
 Begin = Callable[..., Traced]
 
@@ -102,9 +102,7 @@ def test_inside_a_request_no_other_begins(traced_to: Begin) -> None:
 
 
 def test_spans_that_never_end_are_forgotten(traced_to: Begin, monkeypatch: pytest.MonkeyPatch) -> None:
-    from whywait.tracer.hotpath import recorder
-
-    monkeypatch.setattr(server_span, "_MOST_INTERNAL", 3)
+    monkeypatch.setattr(recorder, "_MOST_INTERNAL", 3)
 
     async def begin() -> Any:
         return trace.get_tracer("app").start_span("begun")
