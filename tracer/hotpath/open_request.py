@@ -88,6 +88,7 @@ def claim(request: Request, context: SpanContext, trace_state: Any) -> bool:
     recorder = recorders.active
     if request.own_span is None or recorder is None:
         return False
+    recorder.claimed = True
     request.sampled_flags = int(context.trace_flags)
     if not context.trace_flags.sampled:  # the host's choice
         return False
@@ -111,6 +112,7 @@ def leave(request: Request, now: int) -> None:
     if ACTIVITY.get() is root:
         ACTIVITY.set(None)
     request.open = False
+    request.abandoned = None
 
 
 def end_request(

@@ -67,6 +67,7 @@ class Recorder:
         self.wrappers: dict[int, Callable[[Any], Any]] = {}
         self.adapters: AppliedTables | None = None
         self.roots: SpanProcessor | None = None  # opens the requests of this session
+        self.claimed = False  # a SERVER span has claimed a request: its framework makes them
         self.admits: Callable[[Request], bool] = lambda _: (
             True
         )  # whether a request without a SERVER span gets one of ours

@@ -6,6 +6,7 @@ host lives longer than without whywait.
 """
 
 from collections import deque
+from collections.abc import Callable
 from types import CodeType
 from typing import Any, Literal, NamedTuple, TypeAlias, Union
 
@@ -195,7 +196,7 @@ class Request:
     """One request, or other work with a root phase."""
 
     __slots__ = (
-        "activities", "decision", "end_ns", "end_unix_ns", "failed", "ingress", "loop", "lost", "name", "open",
+        "abandoned", "activities", "decision", "end_ns", "end_unix_ns", "failed", "ingress", "loop", "lost", "name", "open",
         "own_span", "phases", "records_left", "root", "root_phase", "sampled_flags", "server_span_id", "span_open",
         "start_ns", "start_unix_ns", "sums_from", "tasks", "thread_id", "trace_id", "trace_state",
     )  # fmt: skip
@@ -215,6 +216,9 @@ class Request:
         self.end_unix_ns = 0
         self.open = True
         self.failed = False
+        self.abandoned: Callable[[int], None] | None = (
+            None  # called if its task ends, then, and its server has not ended it
+        )
         self.own_span: OwnSpan | None = None
         self.span_open = False  # its SERVER span, made by others inside its window, has not ended
         self.ingress: dict[str, str | int | bool] | None = None  # schema.INGRESS_*, EGRESS_*: of a window that is known
