@@ -65,6 +65,13 @@ LOST: Final = "whywait.lost"  # int, records dropped and probes removed in this 
 LOST_KINDS: Final = "whywait.lost.kinds"  # string[], the same by kind, such as "3 × request"
 WEIGHT: Final = "whywait.weight"  # float, how many requests this one represents; absent: 1
 KEPT: Final = "whywait.kept"  # why it was kept: "slow", "error", "share", "new"; absent where all are kept
+# how the moment is known at which the request arrived, where the span begins; absent: it begins with the SERVER span
+INGRESS_FROM: Final = "whywait.ingress.from"
+INGRESS_PROXY: Final = "proxy"  # a header of the proxy: of another clock
+INGRESS_KERNEL: Final = "kernel"  # when the socket last got data, by the kernel's clock ticks
+INGRESS_READ: Final = "read"  # unknown: when the server read it
+INGRESS_SKEW_NS: Final = "whywait.ingress.skew_ns"  # int, of a proxy's header that was not used: how far it is ahead
+EGRESS_NAGLE: Final = "whywait.egress.nagle"  # bool, true where Nagle's algorithm held the end of the response
 UNTESTED: Final = "whywait.untested"  # the interpreter, in words, if whywait is not tested with it; else absent
 SIGNAL_LOOP: Final = "loop"  # ready, start and end of each loop callback, and the select window
 SIGNAL_LOOP_CALLS: Final = "loop_calls"  # the same without the select window (uvloop)
@@ -118,6 +125,7 @@ PHASES: Final = (
 
 # --- on wait spans ------------------------------------------------------------------------------
 WAIT: Final = "whywait.wait"
+WAIT_INGRESS: Final = "ingress_wait"  # arrived and not yet read by the server, with nothing seen running meanwhile
 WAIT_AWAIT: Final = "await"  # an edge: follow the waker; FOR is what was awaited
 WAIT_POOL_QUEUE: Final = "pool_queue"  # all workers were busy, with the occupants
 WAIT_POOL_STARTUP: Final = "pool_startup"  # a thread had to be started
@@ -139,7 +147,7 @@ WAIT_BLOCKING: Final = "blocking_io"  # a sleep, a system call, a queue, another
 WAIT_TYPES: Final = (
     WAIT_AWAIT, WAIT_POOL_QUEUE, WAIT_POOL_STARTUP, WAIT_POOL_SHUTDOWN, WAIT_POOL_HANDOVER,
     WAIT_LIMITER, WAIT_LOOP_BUSY, WAIT_LOOP_WAKEUP, WAIT_RESUME, WAIT_GC, WAIT_LOCK, WAIT_LOGGING,
-    WAIT_BLOCKING, WAIT_COLLECT_ORDER, WAIT_GPU_QUEUE, WAIT_CONNECTION,
+    WAIT_BLOCKING, WAIT_COLLECT_ORDER, WAIT_GPU_QUEUE, WAIT_CONNECTION, WAIT_INGRESS,
 )  # fmt: skip
 # the waker of an `await`
 WAKER_KIND: Final = "whywait.waker"  # one of the WAKER_* below
@@ -152,6 +160,7 @@ WAKER_SPAN_ID: Final = "whywait.waker.span_id"
 WAKER_TRACE_ID: Final = "whywait.waker.trace_id"
 WAKER_NAME: Final = "whywait.waker.name"
 FOR: Final = "whywait.for"  # innermost awaited function, e.g. "asyncio.locks.Semaphore.acquire"
+FOR_EGRESS: Final = "egress"  # FOR: the response was written, and its reader had not taken it yet
 FOR_MODULE: Final = "whywait.for.module"  # dotted module or file stem of that function
 # kinds of awaited functions: patterns for FOR, or FOR_MODULE + "." + FOR, from the start
 FOR_REQUEST_IO: Final = (

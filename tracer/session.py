@@ -17,7 +17,7 @@ from whywait.tracer.config import Config, ConfigError, from_environment
 from whywait.tracer.export import metrics, provider, sdk_internals
 from whywait.tracer.export.exporter_thread import Outlet
 from whywait.tracer.export.host_provider import Lent, provider_of_host
-from whywait.tracer.export.sdk_spans import SpanMaker
+from whywait.tracer.export.sdk_spans import SpanMaker, gets_own_span
 from whywait.tracer.host import interpreter, thread_clocks
 from whywait.tracer.hotpath import recorder
 from whywait.tracer.hotpath.recorder import Recorder, logger
@@ -81,11 +81,14 @@ class _Session:
         self._tracer = _tracer_of(tracer_provider)
         self._start_sampler()  # ended after the last export
         roots = self.recorder.roots = server_span.RequestRoots(self.recorder)
+        self.recorder.admits = lambda request: gets_own_span(
+            self.provider, self.recorder, request, is_ours=self._is_ours
+        )
         maker = SpanMaker(tracer_provider, self._tracer, is_ours=is_ours)
         self.outlet = Outlet(self.recorder, maker, self.follow_host)
         self._undo.append(self.outlet.stop)
         self._attach(roots)
-        self._undo.append(roots.close)
+        self._undo += [self.recorder.close, roots.close]
 
     def _attach(self, processor: SpanProcessor) -> None:
         self._processors.append(processor)

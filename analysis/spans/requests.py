@@ -1,4 +1,4 @@
-"""Finds the requests: SERVER spans, and root phases of work outside a request."""
+"""Finds the requests: SERVER spans, and the root spans and phases of other work."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -36,10 +36,10 @@ def find_requests(spans: SpanTable, activities: Activities) -> tuple[Requests, l
     rows = activities.row
     roots = rows[np.array([value is True for value in spans.values(rows, schema.ROOT)], dtype=bool)]
     server = _nearest_server(spans, roots)
-    # work outside any request is identified by its root phase
+    # the span of others, or the root phase, with which it began
     above = spans.parents[roots]
-    begun = (above >= 0) & (spans.kinds[above] == schema.KIND_PHASE)
-    request_row = np.where(server >= 0, server, np.where(begun, above, roots))
+    begun = (above >= 0) & np.isin(spans.kinds[above], ("", schema.KIND_PHASE))
+    request_row = np.where(begun, above, np.where(server >= 0, server, roots))
     order = np.lexsort((-spans.end[roots], spans.start[roots], request_row))
     request_row, roots = request_row[order], roots[order]
     first = np.append(True, request_row[1:] != request_row[:-1])[: len(request_row)]

@@ -13,18 +13,23 @@ from opentelemetry import trace
 from opentelemetry.sdk.environment_variables import OTEL_PYTHON_SDK_INTERNAL_METRICS_ENABLED
 from opentelemetry.sdk.trace import ReadableSpan, SpanLimits, TracerProvider
 from opentelemetry.sdk.trace import Tracer as SdkTracer
-from opentelemetry.sdk.trace.sampling import DEFAULT_ON
+from opentelemetry.sdk.trace.sampling import DEFAULT_ON, Decision
 from opentelemetry.trace import Link, NonRecordingSpan, SpanContext, SpanKind, Status, StatusCode, TraceFlags
 
 from whywait.tracer.export import sdk_internals
 from whywait.tracer.export.host_provider import OwnIds
+from whywait.tracer.hotpath.recorder import Recorder
+from whywait.tracer.records.request import Request
 from whywait.tracer.spans.attribute_groups import Attributes
 from whywait.tracer.spans.attributes import attributes_of
 from whywait.tracer.spans.span_spec import SpanSpec
 
 _SAMPLED = TraceFlags(TraceFlags.SAMPLED)
 _UNSET = Status(StatusCode.UNSET)
-_KINDS = {"internal": SpanKind.INTERNAL, "producer": SpanKind.PRODUCER, "consumer": SpanKind.CONSUMER}
+_KINDS = {
+    "internal": SpanKind.INTERNAL, "producer": SpanKind.PRODUCER, "consumer": SpanKind.CONSUMER,
+    "server": SpanKind.SERVER,
+}  # fmt: skip
 
 
 class PresetIds(OwnIds):
@@ -111,6 +116,19 @@ class SpanMaker:
             span.set_attribute("error.type", spec.error)
             span.set_status(Status(StatusCode.ERROR))
         span.end(end_ns)
+
+
+def gets_own_span(provider: TracerProvider, recorder: Recorder, request: Request, *, is_ours: bool) -> bool:
+    """Return whether a request that has no SERVER span gets one: not where the service's sampler, or what it excludes,
+    may be the reason."""
+    if is_ours and provider.sampler is DEFAULT_ON:
+        return True
+    if recorder.claimed or request.own_span is None:
+        return False
+    if request.own_span.parent_id:
+        return True  # its caller decided
+    asked = provider.sampler.should_sample(None, request.trace_id, request.name, _KINDS[request.own_span.kind])
+    return asked.decision is Decision.RECORD_AND_SAMPLE
 
 
 def _most_attributes(limits: SpanLimits) -> int:

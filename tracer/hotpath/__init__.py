@@ -4,7 +4,7 @@ Probes call only these functions; a second implementation has to offer the same 
 
 - `thread_state`, the one writer of `records.current.here`: `handle_runner`, `run_scheduled` (what runs in a loop
   callback's place), `open_step`, `close_step`, `enter_job`, `leave_untraced`, `deliver`, `worker_here`,
-  `begin_submit`, `take_submitted`, `begin_wait`, `end_wait` (the guard against waits inside waits), `note_freed`,
+  `begin_submit`, `take_submitted`, `note_arrival`, `take_arrival`, `begin_wait`, `end_wait` (the guard against waits inside waits), `note_freed`,
   `take_freed`, `enter_handler`, `leave_handler`, `set_phase`, `recent_run_queue_ns`, `forget_here`.
 - `waits`, the one writer of waits: `record_wait`, `record_thread_wait`, `name_awaits`; and `thread_waits` in front
   of it for a thread's own waits: `waiter_here`, `keep_wait`, and `KEPT_NS`, below which a wait is summed.
@@ -14,6 +14,8 @@ Probes call only these functions; a second implementation has to offer the same 
 - `tasks`: `adopt`, `adopt_eager`, `end_task`, which write the tasks of a request.
 - `jobs`: `make_job`, `run_job`, `timed_initializer`; `pools`: `pool_of`, `known_pool`, `occupancy_of`;
   `job_names`: `PLAIN`, the attribute by which a wrapper of ours names what it stands for.
+- `open_request`: `open_request` and `end_request`, at a server's or a worker's task, with the `Arrival`; and its parts,
+  `begin_root`, `claim` (by a SERVER span), `leave`, `name_request`, `finish`.
 - `open_phase`: `begin`, and `end` of what that returns, which write phases; `error_name`.
 - `recorder`: `Recorder`, `probe_failed`, `logger`, and `active`, the session's recorder.
 

@@ -23,6 +23,7 @@ from whywait.tracer.records.thread_names import ThreadLives
 from whywait.tracer.sampler.process import SamplerProcess
 
 _QUIET_NS = 200_000_000
+_MOST_INTERNAL = 256  # open at a time: a span that is started and forgotten never ends
 
 logger = logging.getLogger("whywait")
 logger.addFilter(without_secrets)
@@ -47,7 +48,8 @@ class Recorder:
     def __init__(self, config: Config) -> None:
         self.config = config
         self.finished: deque[Request] = deque()
-        self.open: set[int] = set()  # ids of the requests that are open now
+        self.open: dict[int, Request] = {}  # by id: those that are open now
+        self._give_way: dict[int, Request] = {}  # of them, those of INTERNAL spans, the oldest first
         self._ended_ns = 0  # end of the latest request
         self.background: deque[tuple[str, Block]] = deque(maxlen=1_000)  # long callbacks outside requests
         self.loops: list[Loop] = []
@@ -65,16 +67,24 @@ class Recorder:
         self.wrappers: dict[int, Callable[[Any], Any]] = {}
         self.adapters: AppliedTables | None = None
         self.roots: SpanProcessor | None = None  # opens the requests of this session
+        self.claimed = False  # a SERVER span has claimed a request: its framework makes them
+        self.admits: Callable[[Request], bool] = lambda _: (
+            True
+        )  # whether a request without a SERVER span gets one of ours
         self.keeper = Keeper(config)
         self.gates = Gates() if config.keep != KEEP_ALL else None
         self.totals = Totals()
         self.pools: ByIdentity[Pool] = ByIdentity()  # by executor or limiter
 
-    def begin(self, request: Request) -> None:
-        """Record that this request is open now."""
-        self.open.add(id(request))
+    def begin(self, request: Request, *, gives_way: bool = False) -> None:
+        """Record that this request is open now; `gives_way`: until another one begins inside it."""
+        if gives_way:
+            if len(self._give_way) >= _MOST_INTERNAL:
+                self.gave_way(next(iter(self._give_way.values())))
+            self._give_way[id(request)] = request
+        self.open[id(request)] = request
         self.work_goes_on()
-        if self.gates is not None:
+        if self.gates is not None and request.own_span is None:
             self.gates.open(request.trace_id)
 
     def work_goes_on(self) -> None:
@@ -91,14 +101,18 @@ class Recorder:
         Never blocks; drops and counts when the exporter lags. A request that began in the parent of a forked
         process is reported by the parent.
         """
-        if id(request) not in self.open:
+        self._give_way.pop(id(request), None)
+        if self.open.pop(id(request), None) is None:
             return
-        self.open.discard(id(request))
         self._ended_ns = request.end_ns
+        own = request.own_span is not None
+        if not request.sampled_flags & 1 or (own and not self.admits(request)):
+            request.release()
+            return
         wall_ns = request.end_ns - request.start_ns
         decision = request.decision = self.keeper.decide(request.name, wall_ns, error=error)
         self.totals.add(request.name, wall_ns, decision.why)
-        if self.gates is not None:
+        if self.gates is not None and not own:
             self.gates.close(request.trace_id, keep=decision.kept)
         if not decision.kept:
             request.release()
@@ -111,6 +125,26 @@ class Recorder:
             request.release()
             return
         self.finished.append(request)
+
+    def gave_way(self, request: Request) -> bool:
+        """Whether an open request was that of an INTERNAL span, and none: the work of others begins inside it. Its
+        spans of others are kept."""
+        if self._give_way.pop(id(request), None) is None:
+            return False
+        request.open = False
+        self.open.pop(id(request), None)
+        if self.gates is not None:
+            self.gates.close(request.trace_id, keep=True)
+        request.release()
+        return True
+
+    def close(self) -> None:
+        """Drop all open requests: their session stops."""
+        self._give_way.clear()
+        while self.open:
+            request = self.open.popitem()[1]
+            request.open = False
+            request.release()
 
     def forget_ended_loops(self, kept: int) -> None:
         """Forget the loops of threads that have ended, but for so many of the latest ones. Called by the exporter."""

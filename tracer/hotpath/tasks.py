@@ -55,7 +55,10 @@ def end_task(activity: Activity, task: "asyncio.Task[Any]", end_ns: int) -> None
         activity.outcome = "cancelled"
     elif ended_in_error(task):
         activity.outcome = "error"
-    activity.request.tasks.pop(activity.task_key, None)
+    request = activity.request
+    request.tasks.pop(activity.task_key, None)
+    if request.abandoned is not None and activity is request.root:
+        request.abandoned(end_ns)
 
 
 def task_code(task: "asyncio.Task[Any]") -> CodeType | None:

@@ -124,6 +124,11 @@ def _new_loop() -> Loop:
 # Requests that begin and end inside a callback
 
 
+def note_arrival(arrival: Any) -> None:
+    """A server reads a request on this thread, that arrived then; None: it has read."""
+    here.arrival = arrival
+
+
 def open_step(root: Activity, start_ns: int) -> "asyncio.Task[Any] | None":
     """Begin a request within this step; return the step's task, if any."""
     loop = here.loop
@@ -149,6 +154,12 @@ def close_step(activity: Activity, end_ns: int) -> None:
     queued_ns = end_step(loop, activity, end_ns, sample)
     if loop is not None:
         loop.counted_queue_ns += queued_ns or 0
+
+
+def take_arrival() -> Any:
+    """Return the arrival of the request that this thread reads, once; None without one."""
+    arrival, here.arrival = here.arrival, None
+    return arrival
 
 
 # Jobs

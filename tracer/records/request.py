@@ -6,8 +6,9 @@ host lives longer than without whywait.
 """
 
 from collections import deque
+from collections.abc import Callable
 from types import CodeType
-from typing import Any, NamedTuple, TypeAlias, Union
+from typing import Any, Literal, NamedTuple, TypeAlias, Union
 
 from whywait.tracer.host.code_location import Place, Site
 from whywait.tracer.host.tally import Tally
@@ -178,13 +179,26 @@ class Pool:
         self.last_job: Job | None = None
 
 
+class OwnSpan:
+    """The span of a request whose framework makes none: it is made with the others."""
+
+    __slots__ = ("attributes", "error", "kind", "parent_id", "start_ns")
+
+    def __init__(self, kind: Literal["server", "consumer"], start_ns: int, parent_id: int) -> None:
+        self.kind: Literal["server", "consumer"] = kind
+        self.start_ns = start_ns
+        self.parent_id = parent_id  # the caller's span, 0: none
+        self.error = ""  # its type, or the status
+        self.attributes: dict[str, str | int] = {}
+
+
 class Request:
     """One request, or other work with a root phase."""
 
     __slots__ = (
-        "activities", "decision", "end_ns", "end_unix_ns", "loop", "lost", "name", "open", "phases",
-        "records_left", "root", "root_phase", "sampled_flags", "server_span_id", "start_ns", "start_unix_ns",
-        "sums_from", "tasks", "thread_id", "trace_id", "trace_state",
+        "abandoned", "activities", "decision", "end_ns", "end_unix_ns", "failed", "ingress", "loop", "lost", "name", "open",
+        "own_span", "phases", "records_left", "root", "root_phase", "sampled_flags", "server_span_id", "span_open",
+        "start_ns", "start_unix_ns", "sums_from", "tasks", "thread_id", "trace_id", "trace_state",
     )  # fmt: skip
 
     def __init__(
@@ -201,6 +215,13 @@ class Request:
         self.start_unix_ns = 0  # of the SERVER span, whose wall time is the request's
         self.end_unix_ns = 0
         self.open = True
+        self.failed = False
+        self.abandoned: Callable[[int], None] | None = (
+            None  # called if its task ends, then, and its server has not ended it
+        )
+        self.own_span: OwnSpan | None = None
+        self.span_open = False  # its SERVER span, made by others inside its window, has not ended
+        self.ingress: dict[str, str | int | bool] | None = None  # schema.INGRESS_*, EGRESS_*: of a window that is known
         self.decision: Decision | None = None  # the decision, after its end
         self.lost = Tally()
         self.records_left = budget

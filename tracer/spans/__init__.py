@@ -12,7 +12,7 @@ from whywait.tracer.spans.request_context import Drawing
 from whywait.tracer.spans.run_spans import add_block, add_phase
 from whywait.tracer.spans.span_spec import SpanSpec
 from whywait.tracer.spans.sum_spans import add_stretch
-from whywait.tracer.spans.task_and_job_spans import add_job, add_task
+from whywait.tracer.spans.task_and_job_spans import add_job, add_own, add_task
 from whywait.tracer.spans.waits.wait_spans import add_wait
 
 
@@ -20,7 +20,7 @@ def request_spans(
     request: Request, past: Past, signals: Sequence[str], max_resolution_ns: int, lost: Mapping[str, int],
     observed: Observed | None = None, pause: Pause = no_pause,
 ) -> list[SpanSpec]:  # fmt: skip
-    """All spans of the request but the SERVER span, which its framework makes; `pause` is called now and then."""
+    """All spans of the request; the SERVER span only if its framework makes none. `pause` is called now and then."""
     drawing = Drawing(request, past, signals, max_resolution_ns, lost, observed)
     phases = settle(request.phases, drawing.resolution_ns)
     drawing.small_phases = phases.of_activity
@@ -33,6 +33,7 @@ def request_spans(
             pause()
     if request.root_phase is not None:
         add_phase(drawing, request.root_phase)
+    add_own(drawing)
     return nested(drawing.made, pause)
 
 

@@ -18,7 +18,17 @@ from whywait.tracer.spans.attribute_groups import (
     put_waker,
     span_hex,
 )
-from whywait.tracer.spans.span_spec import About, AboutBlock, AboutJob, AboutPhase, AboutRun, AboutTask, AboutWait, Root
+from whywait.tracer.spans.span_spec import (
+    About,
+    AboutBlock,
+    AboutJob,
+    AboutPhase,
+    AboutRequest,
+    AboutRun,
+    AboutTask,
+    AboutWait,
+    Root,
+)
 
 
 def attributes_of(about: About) -> Attributes:
@@ -45,6 +55,7 @@ def _root(attributes: Attributes, root: Root) -> None:
     attributes[s.CONTRACT] = s.CONTRACT_VERSION
     attributes[s.RESOLUTION_NS] = root.resolution_ns
     attributes[s.SIGNALS] = list(root.signals)
+    attributes.update(root.window)
     if root.decision is not None:
         attributes[s.WEIGHT] = root.decision.weight
         attributes[s.KEPT] = root.decision.why
@@ -147,4 +158,5 @@ _WRITERS: Final[dict[type, Callable[[Attributes, Any], None]]] = {
     AboutWait: _wait,
     AboutBlock: _block,
     AboutPhase: _phase,
+    AboutRequest: lambda attributes, request: attributes.update(request.values),
 }

@@ -11,7 +11,7 @@ from whywait.tracer.records.loop import Sample
 from whywait.tracer.records.request import Collector, Pool
 from whywait.tracer.spans.pools.shares import Share
 
-Kind = Literal["internal", "producer", "consumer"]  # the span kinds of OpenTelemetry that are given
+Kind = Literal["internal", "producer", "consumer", "server"]  # the span kinds of OpenTelemetry that are given
 _EDGES = (s.WAIT_AWAIT, s.WAIT_POOL_SHUTDOWN)
 
 
@@ -67,6 +67,7 @@ class Root(NamedTuple):
     decision: Decision | None = None  # None where all requests are kept
     lost: Mapping[str, int] = {}
     dropped: int = 0  # records of this request
+    window: Mapping[str, str | int | bool] = {}  # schema.INGRESS_*, EGRESS_*
 
 
 class AboutTask(NamedTuple):
@@ -165,8 +166,16 @@ class AboutPhase(NamedTuple):
     kind: str = s.KIND_PHASE  # "" for a life: it includes its consumer's time
 
 
+class AboutRequest(NamedTuple):
+    """The span of a request that its framework made none for."""
+
+    values: Mapping[str, str | int]  # of the semantic conventions
+    activity: int = 0
+    kind: str = ""
+
+
 ACTIVITIES: Final = (AboutTask, AboutJob)
-About: TypeAlias = AboutTask | AboutJob | AboutRun | AboutWait | AboutBlock | AboutPhase
+About: TypeAlias = AboutTask | AboutJob | AboutRun | AboutWait | AboutBlock | AboutPhase | AboutRequest
 
 
 class SpanSpec(NamedTuple):

@@ -13,7 +13,7 @@ from whywait.tracer.spans.pools.queue_spans import add_queue_segment
 from whywait.tracer.spans.request_context import Drawing
 from whywait.tracer.spans.run_spans import running
 from whywait.tracer.spans.segments import queue_segments
-from whywait.tracer.spans.span_spec import AboutJob, AboutRun, AboutTask, Root, SpanSpec, Spawner
+from whywait.tracer.spans.span_spec import AboutJob, AboutRequest, AboutRun, AboutTask, Root, SpanSpec, Spawner
 
 
 def add_task(drawing: Drawing, task: Activity, small: Mapping[str, int]) -> None:
@@ -35,13 +35,25 @@ def add_task(drawing: Drawing, task: Activity, small: Mapping[str, int]) -> None
     )  # fmt: skip
 
 
+def add_own(drawing: Drawing) -> None:
+    """The span of a request that its framework made none for, from its task's first step."""
+    request, own = drawing.request, drawing.request.own_span
+    if own is not None:
+        drawing.made.append(
+            SpanSpec(
+                request.name, request.trace_id, request.server_span_id, own.parent_id, own.start_ns, request.end_ns,
+                AboutRequest(own.attributes), own.error, kind=own.kind,
+            )
+        )  # fmt: skip
+
+
 def _root(drawing: Drawing) -> Root:
     request, decision = drawing.request, drawing.request.decision
     signals = list(drawing.signals)
     if request.loop is not None:
         signals.append(s.SIGNAL_LOOP if request.loop.selects else s.SIGNAL_LOOP_CALLS)
     chosen = decision if decision is not None and decision.why != WHY_ALL else None
-    return Root(drawing.resolution_ns, signals, chosen, drawing.lost, int(request.lost))
+    return Root(drawing.resolution_ns, signals, chosen, drawing.lost, int(request.lost), request.ingress or {})
 
 
 def add_job(drawing: Drawing, job: Job, small: dict[str, int]) -> None:

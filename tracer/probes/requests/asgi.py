@@ -35,7 +35,7 @@ def install(session: Session) -> Undo:
         found = ACTIVITY.get()
         if (
             scope["type"] != "http"
-            or (found is not None and found.request.open)
+            or (found is not None and found.request.open and found.request.own_span is None)
             or getattr(self, "_is_instrumented_by_opentelemetry", False)
         ):
             return await plain_call(self, scope, receive, send)

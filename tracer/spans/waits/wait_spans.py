@@ -19,6 +19,8 @@ from whywait.tracer.spans.waits.thread_wait import holders, lock_of, thread_wait
 from whywait.tracer.spans.waits.wait_splitting import wait_parts
 
 _NO_WAITED: Final = Waited("")  # of a wait of the loop
+# waits whose kind has what nothing explains of the time until their activity runs
+_UNSEEN_IS_OWN: Final = (s.WAIT_POOL_SHUTDOWN, s.WAIT_INGRESS)
 
 
 def add_wait(drawing: Drawing, activity: Activity, wait: Wait, small: dict[str, int]) -> None:
@@ -41,9 +43,9 @@ def add_wait(drawing: Drawing, activity: Activity, wait: Wait, small: dict[str, 
 
 def _resume_segments(drawing: Drawing, wait: Wait) -> list[Segment]:
     loop = drawing.request.loop
+    unseen = wait.kind if wait.kind in _UNSEEN_IS_OWN else s.WAIT_RESUME
     if wait.thread or loop is None:
-        kind = s.WAIT_POOL_SHUTDOWN if wait.kind == s.WAIT_POOL_SHUTDOWN else s.WAIT_RESUME
-        return [Segment(kind, wait.cause_ns, wait.end_ns)]
+        return [Segment(unseen, wait.cause_ns, wait.end_ns)]
     key = loop.thread_id
     segments = loop_segments(
         wait.cause_ns,
@@ -52,7 +54,7 @@ def _resume_segments(drawing: Drawing, wait: Wait) -> list[Segment]:
         overlapping(drawing.past.looks.get(key, ()), wait.cause_ns, wait.end_ns),
     )
     if not isinstance(wait.by, Job):
-        return segments
+        return [one._replace(kind=unseen) if one.kind == s.WAIT_RESUME else one for one in segments]
     return [
         part
         for segment in segments
@@ -80,7 +82,7 @@ def _add_await(drawing: Drawing, activity: Activity, wait: Wait, queued_ns: int 
         activity.span_id, wait.kind, _off_cpu_in_call(drawing, activity, wait, queued_ns), wait.site,
         wait.pool, _waker(drawing, wait.by) if is_edge else None, blockers, blocker_count,
         wait.by.collector if wait.kind == s.WAIT_COLLECT_ORDER and isinstance(wait.by, Job) else None,
-        shared, lock_of(waited), waited.handler, inferred=not waited.end_seen,
+        shared, lock_of(waited), waited.handler, inferred=not waited.end_seen or wait.kind == s.WAIT_INGRESS,
     )  # fmt: skip
     drawing.add(_name(wait), activity, wait.parent_id, wait.start_ns, wait.cause_ns, about)
 

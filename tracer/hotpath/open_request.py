@@ -1,0 +1,146 @@
+"""Opens and ends a request at its server's or worker's task: its window may begin before, and a SERVER span that others
+start inside is its own.
+
+    arrived |--- ingress ---| first step |------ SERVER span ------| last byte |-- egress --|
+            open_request(...)              claim, `span_ended`        leave       end_request
+
+Where nobody starts a SERVER span, `end_request` gives the request a span of ours.
+"""
+
+import re
+import threading
+from collections.abc import Mapping
+from time import perf_counter_ns
+from typing import Any, Final, Literal, NamedTuple
+
+from opentelemetry.trace import SpanContext, TraceFlags
+
+from whywait.tracer.config import REDACT_NOTHING
+from whywait.tracer.host.introspection import coroutine_code, name_of
+from whywait.tracer.hotpath import recorder as recorders
+from whywait.tracer.hotpath.task_steps import close_wait
+from whywait.tracer.hotpath.thread_state import close_step, open_step
+from whywait.tracer.hotpath.waits import record_wait
+from whywait.tracer.records.current import ACTIVITY, here
+from whywait.tracer.records.ids import new_span_id, new_trace_id
+from whywait.tracer.records.request import IO, OwnSpan, Request
+from whywait.tracer.redaction.paths import endpoint_name
+from whywait.tracer.schema import INGRESS_FROM, WAIT_INGRESS
+from whywait.tracer.waking.lazy_start import wake
+
+_TRACEPARENT: Final = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(?:-|$)")
+
+
+class Arrival(NamedTuple):
+    """When a request arrived at this host."""
+
+    at_ns: int  # perf_counter_ns
+    known_from: str  # schema.INGRESS_*
+    sent_ns: int = 0  # when it arrived at the proxy before, or was queued; 0: not known
+
+
+def open_request(
+    arrival: Arrival, kind: Literal["server", "consumer"] = "server", traceparent: str = ""
+) -> Request | None:
+    """Open a request in this task, or on this thread without one, where its work begins now.
+
+    None without a session, and inside an open request. `traceparent` is the caller's W3C header.
+    """
+    if recorders.active is None:
+        wake()  # a forked child begins with its first request
+    recorder = recorders.active
+    found = ACTIVITY.get()
+    if recorder is None or (found is not None and found.request.open and not recorder.gave_way(found.request)):
+        return None
+    now = perf_counter_ns()
+    begin_ns = arrival.sent_ns or arrival.at_ns
+    caller = _TRACEPARENT.match(traceparent) if traceparent else None
+    trace_id, parent_id, flags = new_trace_id(), 0, int(TraceFlags.SAMPLED)
+    if caller is not None:
+        trace_id, parent_id, flags = int(caller[1], 16) or trace_id, int(caller[2], 16), int(caller[3], 16)
+    request = Request(
+        trace_id, new_span_id(), flags, begin_ns, recorder.config.max_records_per_request, here.loop
+    )  # fmt: skip
+    request.own_span = OwnSpan(kind, now, parent_id)
+    request.ingress = {INGRESS_FROM: arrival.known_from}
+    root = request.root
+    begin_root(request, now)
+    if begin_ns < now:
+        record_wait(root, WAIT_INGRESS, begin_ns, arrival.at_ns, now, IO, None, 0)
+    recorder.begin(request)
+    return request
+
+
+def begin_root(request: Request, now: int) -> None:
+    """Make the current task, or thread, the request's root from here on."""
+    root = request.root
+    task = open_step(root, now)
+    if task is not None:
+        coroutine = task.get_coro()
+        root.name, root.code = name_of(coroutine), coroutine_code(coroutine)
+    else:
+        request.thread_id = threading.get_native_id()
+    ACTIVITY.set(root)
+
+
+def claim(request: Request, context: SpanContext, trace_state: Any) -> bool:
+    """A SERVER span has started inside an open request: return whether it is the request's own from now on."""
+    recorder = recorders.active
+    if request.own_span is None or recorder is None:
+        return False
+    recorder.claimed = True
+    request.sampled_flags = int(context.trace_flags)
+    if not context.trace_flags.sampled:  # the host's choice
+        return False
+    request.trace_id, request.server_span_id, request.trace_state = context.trace_id, context.span_id, trace_state
+    request.root.parent_id = context.span_id
+    request.own_span = None
+    request.span_open = True
+    if recorder.gates is not None:
+        recorder.gates.open(request.trace_id)
+    return True
+
+
+def leave(request: Request, now: int) -> None:
+    """The last byte is written: what the task does from now on is not the request's."""
+    if not request.open:
+        return
+    root = request.root
+    request.end_ns = root.end_ns = now
+    close_wait(root, now)
+    close_step(root, now)
+    if ACTIVITY.get() is root:
+        ACTIVITY.set(None)
+    request.open = False
+    request.abandoned = None
+
+
+def end_request(
+    request: Request, name: str = "", error: str = "", attributes: Mapping[str, str | int] | None = None,
+    end_ns: int = 0,
+) -> None:  # fmt: skip
+    """The window has ended, now or at `end_ns`. `name`, `error` (its type, or the status) and `attributes` are those of
+    the span that the request gets if nobody made one."""
+    leave(request, end_ns or perf_counter_ns())
+    if end_ns > request.end_ns:  # the response was on its way
+        request.end_ns = request.root.end_ns = end_ns
+    own = request.own_span
+    if own is not None:
+        name_request(request, name, failed=bool(error))
+        own.error, own.attributes = error, dict(attributes or {})
+    finish(request)
+
+
+def name_request(request: Request, name: str, *, failed: bool) -> None:
+    """Set the endpoint's name, without secrets, and whether it failed."""
+    recorder = recorders.active
+    plain = recorder is not None and recorder.config.redact == REDACT_NOTHING
+    request.name = name if plain else endpoint_name(name)
+    request.failed = failed
+
+
+def finish(request: Request) -> None:
+    """Decide on a request whose window and SERVER span have ended; before, nothing."""
+    recorder = recorders.active
+    if recorder is not None and not request.open and not request.span_open:
+        recorder.finish(request, error=request.failed)

@@ -1,0 +1,80 @@
+"""When a request arrived: by the kernel, by what the loop is known to have done, and by the header of a proxy."""
+
+import re
+import time
+from collections.abc import Mapping
+from time import perf_counter_ns
+from typing import Any, Final
+
+from whywait.tracer.host.tcp_info import TICK_NS, data_age_ns
+from whywait.tracer.hotpath.open_request import Arrival
+from whywait.tracer.records.current import here
+from whywait.tracer.records.loop import Loop
+from whywait.tracer.schema import INGRESS_KERNEL, INGRESS_PROXY, INGRESS_READ
+
+HEADERS: Final = (b"x-request-start", b"x-queue-start", b"x-amzn-trace-id")
+_NUMBER: Final = re.compile(rb"\s*(?:t=)?\s*(\d{10}(?:\.\d{1,9})?|\d{13}|\d{16}|\d{19})\s*$")
+# a load balancer of AWS appends its own stamp to one that is there; whole seconds
+_AMAZON: Final = re.compile(rb"(Self|Root)=1-([0-9a-f]{8})-")
+_SECOND_NS: Final = 1_000_000_000
+_ABSURD_NS: Final = 600 * _SECOND_NS  # longer than servers and proxies keep a request
+_SKEW_NS: Final = 10_000_000  # clocks that agree: a header may be this far ahead
+_IDLE_NS: Final = 200_000  # of a loop whose sleep is not observed: longer between two callbacks, it slept
+
+
+def arrival_of(transport: Any, *, is_new: bool) -> Arrival:
+    """Return when the data came that the server reads now; `is_new`: the first of its connection."""
+    age_ns = data_age_ns(transport.get_extra_info("socket"))
+    now = perf_counter_ns()
+    loop = here.loop
+    at_ns = now - (age_ns or 0)
+    if loop is not None:
+        at_ns = came_at(loop, now, age_ns or 0, is_new=is_new)
+    return Arrival(at_ns, INGRESS_READ if age_ns is None else INGRESS_KERNEL)
+
+
+def came_at(loop: Loop, now: int, age_ns: int, *, is_new: bool, tick_ns: int = TICK_NS) -> int:
+    """Return when data of this age came, which the loop reads now.
+
+        S~~~~~~~~~E callbacks P callbacks Q callbacks now       sleep S to E; polls that did not sleep: P, and Q, the latest
+
+    It came before the latest poll, which found it, and after the poll before, which did not; that of a new connection
+    may have come when the connection did. While the loop slept, no data was there: data as old as that, but for a tick,
+    came at the sleep's end, and older data is a late wake-up.
+    """
+    if loop.selects:
+        slept_ns, woke_ns, found_ns, missed_ns = loop.slept_ns, loop.woke_ns, loop.select_end_ns, loop.polled_from_ns
+    else:  # libuv polls after each round of scheduled callbacks
+        if loop.ended_ns > loop.poll_ns:
+            loop.polled_from_ns, loop.poll_ns = loop.poll_ns, loop.ended_ns
+        found_ns, missed_ns = now, loop.polled_from_ns
+        slept_ns, woke_ns = (loop.ended_ns, now) if now - loop.ended_ns >= _IDLE_NS else (0, 0)
+    at_ns = min(now - age_ns, found_ns)
+    if at_ns < woke_ns:
+        at_ns = woke_ns if at_ns >= woke_ns - tick_ns else max(at_ns, slept_ns)
+    return at_ns if is_new else max(at_ns, min(missed_ns, found_ns))
+
+
+def sent_unix_ns(headers: Mapping[bytes, bytes]) -> int | None:
+    """Return when a proxy got the request, by its header in s, ms, µs or ns; None without a header that says it."""
+    for name in HEADERS[:2]:
+        found = _NUMBER.match(headers.get(name, b""))
+        if found is not None:
+            whole, _, fraction = found[1].decode().partition(".")
+            return int((whole + fraction).ljust(19, "0"))
+    stamps = dict(_AMAZON.findall(headers.get(HEADERS[2], b"")))
+    seconds = stamps.get(b"Self") or stamps.get(b"Root")
+    return (int(seconds, 16) + 1) * _SECOND_NS if seconds else None  # it was within that second
+
+
+def behind_proxy(arrival: Arrival, headers: Mapping[bytes, bytes]) -> tuple[Arrival, int]:
+    """Return the arrival with the time at the proxy before; and how far a header that cannot be right is ahead."""
+    unix_ns = sent_unix_ns(headers)
+    if unix_ns is None:
+        return arrival, 0
+    sent_ns = unix_ns - time.time_ns() + perf_counter_ns()
+    ahead_ns = sent_ns - arrival.at_ns
+    if -_ABSURD_NS < ahead_ns < 0:
+        return Arrival(arrival.at_ns, INGRESS_PROXY, sent_ns), 0
+    is_known = ahead_ns < _SKEW_NS or (HEADERS[0] not in headers and HEADERS[1] not in headers)
+    return arrival, 0 if is_known and ahead_ns >= 0 else ahead_ns
