@@ -1,4 +1,4 @@
-"""A sample of the thread that held the GIL."""
+"""A sample of a thread's stack."""
 
 from typing import NamedTuple
 
@@ -6,7 +6,7 @@ from whywait.tracer.host.code_location import Place
 
 
 class HolderSeen(NamedTuple):
-    """A sample of a thread that held the GIL while others waited for it."""
+    """A sample of a thread that held the GIL while others waited for it, or that has worked for long."""
 
     at_ns: int
     thread_id: int
