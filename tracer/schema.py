@@ -194,6 +194,7 @@ BLOCKER_THREAD: Final = "whywait.blocker.thread"  # name of the thread that held
 # which lock
 LOCK_KIND: Final = "whywait.lock.kind"  # "Lock", "RLock", "Semaphore.acquire", "Event.wait", ...
 LOCK_KIND_SUBMIT: Final = "concurrent.futures' global lock"  # which every submit of every thread pool acquires
+LOCK_KIND_IMPORT: Final = "import lock of "  # and the module
 LOCK_FILE: Final = "whywait.lock.file"  # where it was made
 LOCK_LINE: Final = "whywait.lock.line"
 LOCK_FUNCTION: Final = "whywait.lock.function"

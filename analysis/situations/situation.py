@@ -22,6 +22,7 @@ class Situation(StrEnum):
     SERIAL_COLLECTION = "serial_collection"
     GIL_STARVATION = "gil_starvation"
     LOCK_CONVOY = "lock_convoy"
+    IMPORT_LOCK = "import_lock"
     SUBMIT_LOCK = "submit_lock"
     CPU_OTHER_PROCESSES = "cpu_other_processes"
     CPU_SIBLING_PROCESSES = "cpu_sibling_processes"

@@ -22,6 +22,9 @@ REMEDIES: Final[dict[tuple[Cause, Situation], str]] = {
     (Cause.POOL_QUEUE, Situation.FEW_JOBS):
         "The requests queue for one another: join several into one job (micro-batching), make the job shorter, or add "
         "CPUs and then workers.",
+    (Cause.LOCK_WAIT, Situation.IMPORT_LOCK):
+        "Import {module} when the service starts, not in a function that requests run: whoever imports it first makes "
+        "all others wait.",
     (Cause.LOCK_WAIT, Situation.SUBMIT_LOCK):
         "Make one pool at start-up and keep it: every submit of every pool acquires this one lock, and holds it while a "
         "new thread starts, which takes as long as that thread waits for the GIL.",

@@ -6,11 +6,12 @@ import asyncio.runners
 import gc
 import sys
 import sysconfig
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dis import opmap
 from functools import lru_cache
+from operator import itemgetter
 from types import AsyncGeneratorType, CodeType, CoroutineType, FrameType, GeneratorType
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from whywait.tracer.host.interpreter import frames_of_threads
 from whywait.tracer.host.introspection import code_of
@@ -22,6 +23,9 @@ class Place(NamedTuple):
     function: str
     file: str
     line: int
+
+
+FUNCTION_OF: Final = itemgetter(0, 1)  # a place without its line
 
 
 class Site(NamedTuple):
@@ -152,22 +156,16 @@ def user_place(frame: FrameType | None) -> Place | None:
     return innermost if entry is None else place_of_frame(entry)
 
 
-def by_function(places: Iterable[tuple[Place, int]]) -> list[tuple[Place, int]]:
-    """Add up the counts of one function's lines, under the line most often seen; the function most often seen first."""
-    found: dict[tuple[str, str], tuple[Place, int]] = {}
-    for place, times in sorted(places, key=lambda entry: -entry[1]):
-        first, so_far = found.get(place[:2], (place, 0))
-        found[place[:2]] = first, so_far + times
-    return sorted(found.values(), key=lambda entry: -entry[1])
-
-
 def place_of_thread(thread_id: int) -> Place | None:
     """The current location of one other thread, as `places_of_threads` tells it."""
     return places_of_threads((thread_id,))[thread_id]
 
 
-def places_of_threads(thread_ids: Iterable[int]) -> dict[int, Place | None]:
-    """The current location of other threads, by their `ident`; None for one that has ended.
+def places_of_threads(
+    thread_ids: Iterable[int], begin: "Callable[[FrameType | None], FrameType | None] | None" = None
+) -> dict[int, Place | None]:
+    """The current location of other threads, by their `ident`; None for one that has ended. `begin` chooses the frame of
+    a stack from which on it is looked for.
 
     During a callback of the garbage collector it is the interrupted location; at a function's begin, the caller's.
     None as well where the frames cannot be read safely (`frames_of_threads`).
@@ -181,7 +179,7 @@ def places_of_threads(thread_ids: Iterable[int]) -> dict[int, Place | None]:
         gc.disable()
     try:
         frames = frames_of_threads()
-        return {one: user_place(_interrupted(frames.get(one))) for one in thread_ids}
+        return {one: user_place((begin or _interrupted)(frames.get(one))) for one in thread_ids}
     finally:
         if guarded:
             gc.enable()

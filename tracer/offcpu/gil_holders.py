@@ -2,13 +2,13 @@
 
 from bisect import bisect_left, bisect_right
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import Final, NamedTuple, TypeVar
 
-from whywait.tracer.host.code_location import Place, by_function, is_wrapper, place_of_code
-from whywait.tracer.records.gil_holder import HolderSeen
+from whywait.tracer.host.code_location import FUNCTION_OF, Place, is_wrapper, place_of_code
+from whywait.tracer.records.gil_holder import HolderSeen, summed
 from whywait.tracer.records.loop import Callback
 from whywait.tracer.records.occupancy import Occupancy
 from whywait.tracer.records.thread_names import ThreadLife
@@ -19,7 +19,6 @@ _SHORT_NS: Final = 5_000_000  # a callback as long as the interpreter's switch i
 _NEAR_NS: Final = 30_000_000  # a sample is valid for moments this near to it
 OURS: Final = "whywait"
 _SEEN_NS: Final = attrgetter("at_ns")
-S = TypeVar("S")
 
 
 class Ran(NamedTuple):
@@ -76,8 +75,8 @@ class HolderPast:
                 holder = self.at(one.thread_id, one.at_ns)
                 spans.setdefault(_work(holder), holder.span_id)  # the jobs of one name in one trace are one
                 counts[holder._replace(span_id=0)] += one.times
-        found = _summed(counts.most_common(), _work)  # the lines of one function are one
-        rest = _summed(((one._replace(trace_id=0, thread_name=""), times) for one, times in found[_MOST:]), _work)
+        found = summed(counts.most_common(), _work)  # the lines of one function are one
+        rest = summed(((one._replace(trace_id=0, thread_name=""), times) for one, times in found[_MOST:]), _work)
         return [
             one._replace(span_id=spans[_work(one)] if one.trace_id else 0, ns=gil_ns * times // total)
             for one, times in (*found[:_MOST], *rest[:_MOST])
@@ -91,7 +90,8 @@ class HolderPast:
             first, last = bisect_left(looks, start_ns, key=_SEEN_NS), bisect_right(looks, end_ns, key=_SEEN_NS)
             places.update(one.place for one in looks[first:last])
         total = places.total()
-        found = by_function((place, times) for place, times in places.items() if place and not is_wrapper(place.file))
+        users = ((one, times) for one, times in places.most_common() if one and not is_wrapper(one.file))
+        found = summed(users, FUNCTION_OF)
         return [Ran(place, cpu_ns * times // total) for place, times in found[:_MOST]]
 
     def knows(self, thread_id: int) -> bool:
@@ -128,15 +128,6 @@ class HolderPast:
 
 def _work(holder: Holder) -> tuple[object, ...]:
     return holder.name, holder.place and holder.place.file, holder.thread_name, holder.trace_id
-
-
-def _summed(ranked: Iterable[tuple[S, int]], key_of: Callable[[S], Hashable]) -> list[tuple[S, int]]:
-    """Add up the counts of like ones, under the first of them; longest first."""
-    found: dict[Hashable, tuple[S, int]] = {}
-    for one, times in ranked:
-        first, so_far = found.get(key_of(one), (one, 0))
-        found[key_of(one)] = first, so_far + times
-    return sorted(found.values(), key=lambda entry: -entry[1])
 
 
 def _of_thread(thread_id: int, thread_name: str, place: Place | None) -> Holder:

@@ -8,18 +8,17 @@ callback also the system call in which it sleeps, if any.
 import _thread
 import threading
 from collections import Counter
-from collections.abc import Sequence
 from contextlib import suppress
 from operator import attrgetter
 from time import perf_counter_ns
 from typing import Final
 from weakref import WeakValueDictionary
 
-from whywait.tracer.host.code_location import Place, by_function, place_of_thread, places_of_threads
+from whywait.tracer.host.code_location import FUNCTION_OF, Place, place_of_thread, places_of_threads
 from whywait.tracer.host.syscall_names import call_name
 from whywait.tracer.hotpath.recorder import Recorder, probe_failed
 from whywait.tracer.probes.probe import Session, Undo, always
-from whywait.tracer.records.gil_holder import HolderSeen
+from whywait.tracer.records.gil_holder import HolderSeen, summed
 from whywait.tracer.records.loop import Loop, Sample
 
 name: Final = "watchdog"
@@ -97,7 +96,6 @@ def _watch(recorder: Recorder, pace: _Pace) -> None:
     while pace.sleep():
         try:
             holders.look()
-            holders.look_at_jobs(perf_counter_ns())
             if len(seen) > len(recorder.loops):
                 seen.clear()  # of threads that have ended
             for loop in recorder.loops:
@@ -106,7 +104,8 @@ def _watch(recorder: Recorder, pace: _Pace) -> None:
                 if run_start_ns and age_ns >= _LONG_NS:
                     if age_ns >= pace.interval_ns:
                         pace.work_goes_on()
-                    holders.note(loop.native_id, _look_at(seen, loop, run_start_ns, age_ns))
+                    if (place := _look_at(seen, loop, run_start_ns, age_ns)) is not None:
+                        holders.note(loop.native_id, place)
         except Exception as error:
             probe_failed("watchdog", error)
             return
@@ -133,34 +132,28 @@ class _Holders:
     def look(self) -> None:
         sampler = self._recorder.sampler
         holder_id = sampler.header().waited_for if sampler is not None else 0
-        if not holder_id or holder_id == self._own_id:
-            return
-        self._look_at((holder_id,))
+        chosen = {*self._long_jobs(perf_counter_ns()), holder_id} - {0, self._own_id}
+        threads = {one: thread.ident or 0 for one in chosen if (thread := self._thread(one)) is not None}
+        places = places_of_threads(threads.values()) if threads else {}
+        for native_id, ident in threads.items():
+            self.note(native_id, places[ident])
 
-    def look_at_jobs(self, now_ns: int) -> None:
-        """Sample the jobs that have not been sampled for longest, at growing intervals."""
-        due = []
-        working = self._recorder.working
+    def _long_jobs(self, now_ns: int) -> list[int]:
+        """The threads of the jobs that have not been sampled for longest, each at growing intervals."""
+        due, working = [], self._recorder.working
         for thread_id, held in list(working.items()):
             if held.end_ns and working.get(thread_id) is held:
                 working.pop(thread_id, None)  # if it has just begun another, that has no samples
             elif now_ns - held.start_ns >= _LONG_NS and 5 * (now_ns - held.looked_ns) > held.looked_ns - held.start_ns:
                 due.append(held)
-        due.sort(key=_LOOKED_NS)
-        for held in due[:_MOST_JOBS]:
+        due = sorted(due, key=_LOOKED_NS)[:_MOST_JOBS]
+        for held in due:
             held.looked_ns = now_ns
-        if due:
-            self._look_at([held.thread_id for held in due[:_MOST_JOBS]])
+        return [held.thread_id for held in due]
 
-    def _look_at(self, native_ids: Sequence[int]) -> None:
-        threads = {one: thread.ident or 0 for one in native_ids if (thread := self._thread(one)) is not None}
-        places = places_of_threads(threads.values()) if threads else {}
-        for native_id, ident in threads.items():
-            self.note(native_id, places[ident], even_without=True)
-
-    def note(self, native_id: int, place: Place | None, *, even_without: bool = False) -> None:
+    def note(self, native_id: int, place: Place | None) -> None:
         """Keep a sample of a thread."""
-        thread = self._thread(native_id) if place is not None or even_without else None
+        thread = self._thread(native_id)
         if thread is not None:
             self._recorder.looks.append(HolderSeen(perf_counter_ns(), native_id, thread.name, place))
 
@@ -193,7 +186,7 @@ class _Seen:
         self.places[place] += 1
         if syscall is not None:
             self.syscalls[syscall] += 1
-        chief = by_function(self.places.items())[0][0]
+        chief = summed(self.places.most_common(), FUNCTION_OF)[0][0]
         slept_in = self.syscalls.most_common(1)[0][0] if self.syscalls else None
         loop.sample = (self.run_start_ns, Sample(chief, slept_in))
         return place
