@@ -74,7 +74,7 @@ class CauseInfo:
     colours: tuple[str, str]  # for light and dark pages; a label always goes with them
     waits: Mapping[str, str] = field(default_factory=dict)  # kind of wait -> template of its detail
     culprit: Culprit = Culprit.NONE  # of its waits
-    is_reason: bool = True  # False: no verdict names it as a reason
+    is_reason: bool = True  # False: no verdict names it as a reason; computing is one where its function is known
     has_culprit: bool = True  # False: the named code delayed only its own request
     by: str = "by"  # what a sentence says before the culprit
     computes: bool = False  # on a CPU or a device
@@ -87,8 +87,8 @@ class CauseInfo:
 INFO: Final[Mapping[Cause, CauseInfo]] = {
     Cause.COMPUTE: CauseInfo(
         "running on a CPU", "computing",
-        "Do less: batch calls, cache, or use a faster algorithm. The spans say in which function.",
-        ("#3f7d58", "#5fae80"), is_reason=False, has_culprit=False, computes=True,
+        "Do less: batch calls, cache, or use a faster algorithm.",
+        ("#3f7d58", "#5fae80"), is_reason=False, by="in", computes=True, detail_adds=False,
     ),
     Cause.GIL_WAIT: CauseInfo(
         "runnable Python waiting for the GIL", "waiting for the GIL",

@@ -203,6 +203,7 @@ BLOCKER_THREAD: Final = "whywait.blocker.thread"  # name of the thread that held
 # which lock
 LOCK_KIND: Final = "whywait.lock.kind"  # "Lock", "RLock", "Semaphore.acquire", "Event.wait", ...
 LOCK_KIND_SUBMIT: Final = "concurrent.futures' global lock"  # which every submit of every thread pool acquires
+LOCK_KIND_IMPORT: Final = "import lock of "  # and the module
 LOCK_FILE: Final = "whywait.lock.file"  # where it was made
 LOCK_LINE: Final = "whywait.lock.line"
 LOCK_FUNCTION: Final = "whywait.lock.function"
@@ -212,7 +213,8 @@ LOCK_HOLDS: Final = "whywait.lock.holds"  # number of holds during the wait
 HANDLER: Final = "whywait.logging.handler"  # class and name
 
 # occupants of the pool or the device: parallel arrays, longest share first (where there are too many, the jobs of one
-# name in one trace are one, under the longest of them); the shares of all occupants sum to the wait, and OCCUPANT_OTHER_NS is the part beyond OCCUPANT_LIMIT.
+# name in one trace are one, and beyond OCCUPANT_LIMIT those of one name, under the longest of them); the shares of all
+# occupants sum to the wait, and OCCUPANT_OTHER_NS is the part of those not named.
 OCCUPANT_NAMES: Final = "whywait.occupant.names"
 OCCUPANT_TRACE_IDS: Final = "whywait.occupant.trace_ids"  # "" where it belonged to no trace
 OCCUPANT_SPAN_IDS: Final = "whywait.occupant.span_ids"
@@ -230,6 +232,13 @@ HOLDER_SPAN_IDS: Final = "whywait.holder.span_ids"
 HOLDER_NS: Final = "whywait.holder.ns"
 # of GIL_NS, the holder was an event loop that never idled: between short callbacks, or in one
 HOLDER_TURNING_NS: Final = "whywait.holder.turning_loop_ns"
+
+# what the thread ran, by samples of its stack, for each function of the user: parallel arrays, longest first; RAN_NS sums
+# to at most the span's CPU_NS
+RAN_NAMES: Final = "whywait.ran.names"
+RAN_FILES: Final = "whywait.ran.files"
+RAN_LINES: Final = "whywait.ran.lines"  # the one most often seen
+RAN_NS: Final = "whywait.ran.ns"
 
 # the parts of the span's RUN_QUEUE_NS, from CPU_LEAST_NS on: the first four sum to it exactly. RUN_QUEUE_NS is
 # measured; its division is sampled, by what used the CPUs at the time
@@ -332,6 +341,12 @@ HOLDERS: Final = (
     Column(HOLDER_TRACE_IDS, "trace_id", "trace_id"),
     Column(HOLDER_SPAN_IDS, "span_id", "span_id"),
     Column(HOLDER_NS, "ns", "number"),
+)
+RAN: Final = (
+    Column(RAN_NAMES, "place.function", "text"),
+    Column(RAN_FILES, "place", "file"),
+    Column(RAN_LINES, "place", "line"),
+    Column(RAN_NS, "ns", "number"),
 )
 CPU_USERS: Final = (
     Column(RIVAL_KINDS, "named.kind", "text"),

@@ -52,7 +52,7 @@ def culprit_name(kind: str, name: str) -> str:
     """Return a rival's name: "process stress", or what a thread did."""
     if kind == schema.RIVAL_SIBLING:
         return f"sibling process {name}"
-    return f"process {name}" if kind == schema.RIVAL_PROCESS and " " not in name else name
+    return f"process {name}" if kind == schema.RIVAL_PROCESS and "processes" not in name else name
 
 
 def _listed(attributes: dict[str, Any]) -> list[tuple[str, str, str, int | None, str, str, int]]:

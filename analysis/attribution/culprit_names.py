@@ -17,6 +17,7 @@ _BLOCKERS = (
     schema.BLOCKERS_NAMES, schema.BLOCKERS_FILES, schema.BLOCKERS_LINES, schema.BLOCKERS_TRACE_IDS,
     schema.BLOCKERS_SPAN_IDS, schema.BLOCKERS_NS,
 )  # fmt: skip
+_RAN = (schema.RAN_NAMES, schema.RAN_FILES, schema.RAN_LINES, schema.RAN_NS)
 COLUMNS = ("segment", "culprit", "file", "line", "trace_id", "span_id", "ns")
 Naming = Callable[[SpanTable, int, int], list[Named]]
 
@@ -107,6 +108,20 @@ def function(spans: SpanTable, number: int, row: int) -> list[Named]:
             spans.trace_ids[row], spans.span_ids[row], NONE,
         )
     ]  # fmt: skip
+
+
+def ran(spans: SpanTable, number: int, row: int) -> list[Named]:
+    """The user's functions that samples show, else the span's own, without a place for the server's task."""
+    attributes = spans.attributes[row]
+    own = spans.trace_ids[row], spans.span_ids[row]
+    if seen := [one for one in rows_of(attributes, _RAN) if positive_ns(one[-1])]:
+        return [
+            (number, str(name), str(file), line if positive_ns(line) else None, *own, ns)
+            for name, file, line, ns in seen
+        ]
+    if attributes.get(schema.ROOT) is True and spans.kinds[row] == schema.KIND_TASK:
+        return [(number, spans.names[row], "", None, *own, NONE)]
+    return function(spans, number, row)
 
 
 def text(attributes: dict[str, Any], key: str) -> str:

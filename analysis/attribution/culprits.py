@@ -13,6 +13,7 @@ from whywait.analysis.attribution.culprit_names import (  # fmt: skip
     function,
     holders,
     line_number,
+    ran,
     text,
 )
 from whywait.analysis.causes import CAUSES, Culprit
@@ -35,7 +36,8 @@ def find_culprits(
     parts = [
         _once(spans, gil, described.sampled, amount, holders, whole=schema.GIL_NS),
         _once(spans, queued, described.queued, amount, cpu_rivals, whole=schema.RUN_QUEUE_NS),
-        _once(spans, running, described.span, amount, function),
+        _once(spans, running & (segments.part == CPU), described.span, amount, ran, whole=schema.CPU_NS),
+        _once(spans, running & (segments.part == CALL), described.span, amount, function),
     ]
     kinds = np.array([cause.info.culprit for cause in CAUSES], dtype=object)[described.cause]
     for kind, name in NAMED_BY.items():

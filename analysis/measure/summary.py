@@ -5,7 +5,7 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from whywait.analysis.causes import NO_CULPRIT
+from whywait.analysis.causes import NO_CULPRIT, Cause
 from whywait.analysis.measure.weights import percentiles, weighted, weights_of
 
 SUMMARY_COLUMNS: Final = (
@@ -55,6 +55,7 @@ def worst_culprits(culprits: pd.DataFrame, top: int = 10) -> pd.DataFrame:
     an estimate for all requests.
     """
     named = culprits[(culprits["culprit"] != "") & ~culprits["cause"].isin(NO_CULPRIT)]
+    named = named[(named["cause"] != Cause.COMPUTE) | (named["culprit_file"] != "")]  # in a function that is known
     named = weighted(named, "ns")
     keys = ["culprit", "culprit_file", "culprit_line", "cause"]
     grouped = named.groupby(keys, dropna=False, observed=True)

@@ -9,7 +9,7 @@ import pandas as pd
 from whywait.analysis.attribution.details import lock_name
 from whywait.analysis.causes import Cause
 from whywait.analysis.situations.situation import Group, Situation
-from whywait.tracer.schema import LOCK_HOLDS, LOCK_KIND, LOCK_KIND_SUBMIT, LOCK_WAITERS
+from whywait.tracer.schema import LOCK_HOLDS, LOCK_KIND, LOCK_KIND_IMPORT, LOCK_KIND_SUBMIT, LOCK_WAITERS
 
 MANY: Final = 3  # waiting threads, or successive holders: from this number on a wait was in a convoy
 MIN_SHARE: Final = 0.5  # of the time waited for the lock
@@ -34,7 +34,16 @@ class SubmitLock:
     share: float  # of the time waited for locks
 
 
-def lock_convoy(group: Group) -> Iterator[LockConvoy | SubmitLock]:
+@dataclass(frozen=True, slots=True)
+class ImportLock:
+    """The lock with the longest waits is Python's own of a module that another thread imports."""
+
+    kind: ClassVar = Situation.IMPORT_LOCK
+    module: str
+    share: float  # of the time waited for locks
+
+
+def lock_convoy(group: Group) -> Iterator[LockConvoy | SubmitLock | ImportLock]:
     """Yield the situations of the lock with the longest waits."""
     waits = group.of(Cause.LOCK_WAIT)
     if waits.empty:
@@ -44,8 +53,11 @@ def lock_convoy(group: Group) -> Iterator[LockConvoy | SubmitLock]:
     by_lock = found.groupby("lock")["amount_ns"].sum()
     name = str(by_lock.idxmax())
     chief = found[found["lock"] == name]
-    if chief["of"].iloc[0].get(LOCK_KIND) == LOCK_KIND_SUBMIT:
-        yield SubmitLock(float(by_lock.max() / by_lock.sum()))
+    kind, of_all = str(chief["of"].iloc[0].get(LOCK_KIND)), float(by_lock.max() / by_lock.sum())
+    if kind == LOCK_KIND_SUBMIT:
+        yield SubmitLock(of_all)
+    elif kind.startswith(LOCK_KIND_IMPORT):
+        yield ImportLock(kind.removeprefix(LOCK_KIND_IMPORT), of_all)
     waiting, holders = _counts(chief, LOCK_WAITERS), _counts(chief, LOCK_HOLDS)
     inside = (waiting >= MANY) | (holders >= MANY)
     share = float(chief.loc[inside, "amount_ns"].sum()) / max(float(chief["amount_ns"].sum()), 1.0)

@@ -16,10 +16,13 @@ class Situation(StrEnum):
     MANY_JOBS = "many_jobs"
     FEW_JOBS = "few_jobs"
     POOL_PER_REQUEST = "pool_per_request"
+    COMPUTES_ON_LOOP = "computes_on_loop"
+    COMPUTES_IN_WORKER = "computes_in_worker"
     LOOP_BLOCKED = "loop_blocked"
     SERIAL_COLLECTION = "serial_collection"
     GIL_STARVATION = "gil_starvation"
     LOCK_CONVOY = "lock_convoy"
+    IMPORT_LOCK = "import_lock"
     SUBMIT_LOCK = "submit_lock"
     CPU_OTHER_PROCESSES = "cpu_other_processes"
     CPU_SIBLING_PROCESSES = "cpu_sibling_processes"
@@ -56,6 +59,7 @@ class Group:
     significant: tuple[Cause, ...]  # largest first
     causes: pd.DataFrame  # CAUSE_COLUMNS
     culprits: pd.DataFrame  # CULPRIT_COLUMNS
+    everyone: pd.DataFrame  # the same of all endpoints
     jobs: pd.DataFrame  # of `pool_use`
     orders: pd.DataFrame  # of `serial_collection`
     spans: pd.DataFrame  # of all requests

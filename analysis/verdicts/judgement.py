@@ -1,7 +1,8 @@
 """Judges the requests of each endpoint: causes, culprits, situations and remedies, as numbers. `sentences` has the words.
 
 The rule: a cause is a reason only where it is significant (`thresholds`): at least 5% of the group's wall
-time and at least 1 ms per request on average. Computing and unexplained time are no reasons.
+time and at least 1 ms per request on average. Unexplained time is no reason, and computing only where 10% of the
+wall time has the name of a function.
 """
 
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from whywait.analysis.measure.phase_times import phase_times
 from whywait.analysis.measure.summary import summarize
 from whywait.analysis.measure.weights import percentiles, weighted, weights_of
 from whywait.analysis.model import Analysis, identities
+from whywait.analysis.situations.computing import computing, is_named
 from whywait.analysis.situations.cpu_competition import cpu_competition
 from whywait.analysis.situations.gil_starvation import gil_starvation
 from whywait.analysis.situations.lock_convoy import lock_convoy
@@ -31,7 +33,7 @@ PHASE_NS: Final = 100_000  # per request, on average
 MOST_PHASES: Final = 3
 _IN_SPANS: Final = (Cause.GIL_WAIT, Cause.LOCK_WAIT)  # whose situations are found in their spans' attributes
 DETECTORS: Final[tuple[Detector, ...]] = (
-    pool_situations, loop_blocked, collected_serially, gil_starvation, lock_convoy, cpu_competition, unexplained,
+    computing, pool_situations, loop_blocked, collected_serially, gil_starvation, lock_convoy, cpu_competition, unexplained,
 )  # fmt: skip
 
 
@@ -90,11 +92,13 @@ def _groups(analysis: Analysis) -> list[Group]:
             {Cause(cause): float(value) for cause, value in zip(rows["cause"], rows[column], strict=True)}
             for column in ("mean_ns", "share")
         )
+        named, mean_wall_ns = culprits[culprits["endpoint"] == name], float((own["wall_ns"] * weights).sum()) / count
+        computes = Cause.COMPUTE if is_named(named, count, mean_wall_ns) else None
         made.append(
             Group(
-                str(name), own, count, float((own["wall_ns"] * weights).sum()) / count, means, shares,
-                tuple(one for one in means if significant(one, means[one], shares[one])),
-                causes[causes["endpoint"] == name], culprits[culprits["endpoint"] == name],
+                str(name), own, count, mean_wall_ns, means, shares,
+                tuple(one for one in means if one is computes or significant(one, means[one], shares[one])),
+                causes[causes["endpoint"] == name], named, culprits,
                 jobs[jobs["endpoint"] == name], orders[orders["endpoint"] == name], analysis.spans, attributes,
             )
         )  # fmt: skip

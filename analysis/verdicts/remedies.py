@@ -9,12 +9,22 @@ from whywait.analysis.situations.situation import Found, Situation, numbers
 
 # the words in braces are fields of the situation's record
 REMEDIES: Final[dict[tuple[Cause, Situation], str]] = {
+    (Cause.COMPUTE, Situation.COMPUTES_ON_LOOP):
+        "Move {function} off the event loop: to a process pool, or make it faster (vectorise, cache, batch). A worker "
+        "thread (asyncio.to_thread) only helps where it is C code that releases the GIL, as NumPy does: Python's own "
+        "computing would keep the GIL there.",
+    (Cause.COMPUTE, Situation.COMPUTES_IN_WORKER):
+        "Make {function} faster (vectorise, cache, batch), or run it in a process pool: more threads do not help "
+        "Python's own computing, which needs the GIL.",
     (Cause.GIL_WAIT, Situation.GIL_STARVATION):
         "Let the loop idle: pause what keeps it busy (await asyncio.sleep(0.001) instead of sleep(0)); or call "
         "sys.setswitchinterval(0.0002), which ends the starvation.",
     (Cause.POOL_QUEUE, Situation.FEW_JOBS):
         "The requests queue for one another: join several into one job (micro-batching), make the job shorter, or add "
         "CPUs and then workers.",
+    (Cause.LOCK_WAIT, Situation.IMPORT_LOCK):
+        "Import {module} when the service starts, not in a function that requests run: whoever imports it first makes "
+        "all others wait.",
     (Cause.LOCK_WAIT, Situation.SUBMIT_LOCK):
         "Make one pool at start-up and keep it: every submit of every pool acquires this one lock, and holds it while a "
         "new thread starts, which takes as long as that thread waits for the GIL.",

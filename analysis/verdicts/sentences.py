@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from whywait.analysis.causes import Cause
 from whywait.analysis.model import Analysis
+from whywait.analysis.situations.computing import Computes
 from whywait.analysis.situations.cpu_competition import CpuRivals
 from whywait.analysis.situations.situation import Found, Situation
 from whywait.analysis.text import amount, counted, place
@@ -124,6 +125,16 @@ def _cpu_rivals(one: CpuRivals) -> str:
     return f"for {one.share:.0%} of it {_CPU_USERS[one.kind]} used the CPUs, chiefly {one.name}{which}"
 
 
+def _computes(one: Computes) -> str:
+    at = f" ({where})" if (where := place(one.file, one.line)) else ""
+    runs = "on the event loop" if one.kind is Situation.COMPUTES_ON_LOOP else "on a worker thread"
+    said = f"{one.function}{at} computes {runs}: {amount(one.mean_ns)} per request, in {one.per_request:.3g} "
+    said += "stretch" if one.per_request == 1 else "stretches"
+    if one.stopped:
+        said += f"; {counted(one.stopped, 'other request')} waited for it, {amount(one.stopped_ns)} in sum"
+    return f"{said}."
+
+
 # sentences by kind of situation; each takes that kind's record
 _SITUATIONS: Final[dict[Situation, Callable[[Any], str]]] = {
     Situation.MANY_JOBS: lambda one: (
@@ -138,6 +149,8 @@ _SITUATIONS: Final[dict[Situation, Callable[[Any], str]]] = {
     Situation.POOL_PER_REQUEST: lambda one: (
         f"A pool was made for each request{f' ({where})' if (where := place(one.file, one.line)) else ''}."
     ),
+    Situation.COMPUTES_ON_LOOP: _computes,
+    Situation.COMPUTES_IN_WORKER: _computes,
     Situation.LOOP_BLOCKED: lambda one: (
         f"{counted(one.blockers, 'request')} blocked the loop for {one.blocked} others."
     ),

@@ -6,10 +6,12 @@ import asyncio.runners
 import gc
 import sys
 import sysconfig
+from collections.abc import Callable, Iterable
 from dis import opmap
 from functools import lru_cache
+from operator import itemgetter
 from types import AsyncGeneratorType, CodeType, CoroutineType, FrameType, GeneratorType
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from whywait.tracer.host.interpreter import frames_of_threads
 from whywait.tracer.host.introspection import code_of
@@ -23,6 +25,9 @@ class Place(NamedTuple):
     line: int
 
 
+FUNCTION_OF: Final = itemgetter(0, 1)  # a place without its line
+
+
 class Site(NamedTuple):
     """Where a task was suspended: in the user's code, and in the innermost awaited function."""
 
@@ -31,6 +36,7 @@ class Site(NamedTuple):
     leaf_module: str
 
 
+_INSTALLED = ("/site-packages/", "/dist-packages/")
 _MAX_DEPTH = 100
 _RESUME = opmap["RESUME"]
 # of its argument: the bits that distinguish a begin, 0, from going on after a yield or an await
@@ -64,6 +70,14 @@ def _library_roots() -> tuple[str, ...]:
 
 
 _LIBRARY_ROOTS = _library_roots()
+# installed packages that call or wrap the user's functions: never the user's, even where the service is installed too
+_FRAMEWORKS = frozenset((
+    "_pytest", "a2wsgi", "aiohttp", "anyio", "arq", "asgiref", "backoff", "billiard", "brotli_asgi", "celery", "click", "ddtrace", "decorator",
+    "django", "dramatiq", "elasticapm", "eventlet", "falcon", "fastapi", "flask", "gevent", "granian", "greenlet", "gunicorn", "hypercorn",
+    "kombu", "litestar", "logfire", "newrelic", "ninja", "opentelemetry", "pluggy", "prometheus_fastapi_instrumentator", "pydantic", "quart",
+    "rest_framework", "sanic", "sentry_sdk", "slowapi", "sniffio", "starlette", "strawberry", "taskiq", "tenacity", "tornado", "trio",
+    "typer", "uvicorn", "uvicorn_worker", "uvloop", "werkzeug", "whywait", "wrapt",
+))  # fmt: skip
 
 
 @lru_cache(maxsize=4_096)
@@ -71,9 +85,22 @@ def is_library(filename: str) -> bool:
     """Whether a file belongs to the standard library, an installed package, or whywait."""
     if not filename.endswith(".py"):  # frozen importlib, generated code, console scripts
         return True
-    if "/site-packages/" in filename or "/dist-packages/" in filename:
+    if any(marker in filename for marker in _INSTALLED):
         return True
     return filename.startswith((*_LIBRARY_ROOTS, _OURS))
+
+
+@lru_cache(maxsize=4_096)
+def is_wrapper(filename: str) -> bool:
+    """Whether a file only calls the code that matters: of the standard library, a known framework, or whywait.
+
+    Of what is installed, the rest may be the user's service.
+    """
+    for marker in _INSTALLED:
+        if marker in filename:
+            package = filename.rsplit(marker, 1)[1].partition("/")[0]
+            return package.removesuffix(".py") in _FRAMEWORKS or not filename.endswith(".py")
+    return is_library(filename)
 
 
 def is_ours(filename: str) -> bool:
@@ -85,7 +112,7 @@ def is_ours(filename: str) -> bool:
 def module_of(filename: str) -> str:
     """A short dotted name for a source file, e.g. "asyncio.locks" or "uvicorn.protocols.http.h11_impl"."""
     path = filename.removesuffix(".py")
-    for marker in ("/site-packages/", "/dist-packages/"):
+    for marker in _INSTALLED:
         if marker in path:
             return path.rsplit(marker, 1)[1].replace("/", ".")
     for root in _LIBRARY_ROOTS:
@@ -105,28 +132,40 @@ def place_of_frame(frame: FrameType) -> Place:
 
 
 def user_place(frame: FrameType | None) -> Place | None:
-    """The innermost location outside libraries on a stack; the innermost of all if there is none.
+    """The innermost location outside libraries on a stack; the rule for every name that is shown.
 
-    A callback's stack begins at the event loop: the code that started the loop is no part of it.
+    Without one, the outermost in a library that is no known wrapper: a service may be installed. Without that, the
+    innermost of all. A callback's stack begins at the event loop: the code that started the loop is no part of it.
     None if there is only the loop itself.
     """
     innermost: Place | None = None
+    entry: FrameType | None = None
     depth = 0
     while frame is not None and depth < _MAX_DEPTH:
         code = frame.f_code
         if not is_library(code.co_filename):
             return place_of_frame(frame)
         if code.co_name in _LOOP_FILES.get(code.co_filename, ()):
-            return innermost
+            break
         if innermost is None and not code.co_filename.startswith(_OURS):
             innermost = place_of_frame(frame)
+        if not is_wrapper(code.co_filename):
+            entry = frame
         frame = frame.f_back
         depth += 1
-    return innermost
+    return innermost if entry is None else place_of_frame(entry)
 
 
 def place_of_thread(thread_id: int) -> Place | None:
-    """The current location of another thread, by its `ident`; None when it has ended.
+    """The current location of one other thread, as `places_of_threads` tells it."""
+    return places_of_threads((thread_id,))[thread_id]
+
+
+def places_of_threads(
+    thread_ids: Iterable[int], begin: "Callable[[FrameType | None], FrameType | None] | None" = None
+) -> dict[int, Place | None]:
+    """The current location of other threads, by their `ident`; None for one that has ended. `begin` chooses the frame of
+    a stack from which on it is looked for.
 
     During a callback of the garbage collector it is the interrupted location; at a function's begin, the caller's.
     None as well where the frames cannot be read safely (`frames_of_threads`).
@@ -139,7 +178,8 @@ def place_of_thread(thread_id: int) -> Place | None:
     if guarded:
         gc.disable()
     try:
-        return user_place(_interrupted(frames_of_threads().get(thread_id)))
+        frames = frames_of_threads()
+        return {one: user_place((begin or _interrupted)(frames.get(one))) for one in thread_ids}
     finally:
         if guarded:
             gc.enable()

@@ -2,22 +2,26 @@
 
 import contextvars
 import functools
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from types import CodeType, FunctionType, MethodType
 from typing import Any, Final
 
-from whywait.tracer.host.code_location import is_library
-from whywait.tracer.host.introspection import bound_to, code_of, name_of
+from whywait.tracer.host.code_location import is_library, is_wrapper
+from whywait.tracer.host.introspection import bound_to, code_of, name_of, own
 
 PLAIN = "_whywait_plain"  # on a wrapper by whywait: the host's function
-# how libraries' wrappers call the parameter with the function that they run
-_RUNS: Final = frozenset(("function", "func", "fn", "f", "call", "callable", "child", "target"))
+# how libraries' wrappers call the parameter, variable or attribute with what they run: a function, or a generator
+_RUNS: Final = frozenset((
+    "call", "callable", "callback", "child", "f", "fn", "func", "function", "gen", "old_call", "original_func", "target", "view",
+    "wrapped",
+))  # fmt: skip
 _DEEPEST: Final = 5
 
 
 def describe(function: Any, args: tuple[Any, ...] = ()) -> tuple[str, CodeType | None]:
     """Return the name of the user's function behind partials, bound methods and `asyncio.to_thread`, and its code."""
-    if type(function) is FunctionType and not function.__dict__:
+    if type(function) is FunctionType and not function.__dict__ and not is_library(function.__code__.co_filename):
         return function.__qualname__, function.__code__
     if type(function) is type:
         return function.__qualname__, None
@@ -39,26 +43,43 @@ def _behind(function: Any, args: tuple[Any, ...], deepest: int) -> tuple[str, Co
         function = function.__dict__.get(PLAIN) or function
     code = code_of(function)
     if code is not None and deepest and is_library(code.co_filename):
-        found = _run_by(code, type(function) is MethodType, args, keywords, deepest - 1)
-        if found is not None:
-            return found
+        for value, others in _run_by(function, code, args, keywords):
+            found, inner = _behind(value, others, deepest - 1)
+            if inner is None:  # an object that can be called, or a generator
+                inner = code_of(vars(type(value)).get("__call__")) or own(value, "gi_code")
+            if inner is not None and _is_users(inner, code):
+                return found, inner
     return name_of(function), code
 
 
+def _is_users(inner: CodeType, wrapper: CodeType) -> bool:
+    if not is_library(inner.co_filename):
+        return True
+    return is_wrapper(wrapper.co_filename) and not is_wrapper(inner.co_filename)
+
+
 def _run_by(
-    code: CodeType, bound: bool, args: tuple[Any, ...], keywords: Mapping[str, Any], deepest: int
-) -> tuple[str, CodeType] | None:
-    """The user's function that a library's wrapper is given to run, as FastAPI's around a `def` endpoint is."""
+    function: Any, code: CodeType, args: tuple[Any, ...], keywords: Mapping[str, Any]
+) -> Iterator[tuple[Any, tuple[Any, ...]]]:
+    """What a library's wrapper is given to run, as FastAPI's around a `def` endpoint is, and its arguments.
+
+    It stands in a parameter, in a variable around the wrapper, or in its object: `contextlib`'s has a generator.
+    """
+    bound = type(function) is MethodType
     names = code.co_varnames[bound : code.co_argcount]
-    given = [(name, value, args[at + 1 :]) for at, (name, value) in enumerate(zip(names, args, strict=False))]
-    for name, value, others in (*given, *((name, value, ()) for name, value in keywords.items())):
+    for at, (name, value) in enumerate(zip(names, args, strict=False)):
         if name in _RUNS:
-            found, inner = _behind(value, others, deepest)
-            if inner is None:  # an object that can be called
-                inner = code_of(vars(type(value)).get("__call__"))
-            if inner is not None and not is_library(inner.co_filename):
-                return found, inner
-    return None
+            yield value, args[at + 1 :]
+    around = function.__func__ if bound else function
+    closure = around.__closure__ if type(around) is FunctionType and around.__code__ is code else None
+    for name, cell in zip(code.co_freevars, closure or (), strict=False):
+        if name in _RUNS:
+            with suppress(ValueError):  # it is empty
+                yield cell.cell_contents, args
+    attributes = own(function.__self__, "__dict__") if bound else None
+    for name, value in (*keywords.items(), *(attributes.items() if type(attributes) is dict else ())):
+        if name in _RUNS:
+            yield value, ()
 
 
 def carried_context(function: Any) -> contextvars.Context | None:

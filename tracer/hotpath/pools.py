@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from time import perf_counter_ns
-from typing import Any
+from typing import Any, Final
 
 from whywait.tracer.host.code_location import caller_place
 from whywait.tracer.hotpath import recorder as recorders
@@ -10,6 +10,8 @@ from whywait.tracer.hotpath.job_names import describe
 from whywait.tracer.records.ids import new_pool_id
 from whywait.tracer.records.occupancy import Occupancy
 from whywait.tracer.records.request import Job, Pool
+
+_MOST_WORKING: Final = 1_024
 
 
 def pool_of(owner: Any, name: str, size: int, *, new: bool = False) -> Pool:
@@ -46,3 +48,6 @@ def begin_occupancy(pool: Pool, held: Occupancy, thread_id: int, start_ns: int) 
     recorder = recorders.active
     if recorder is not None:
         recorder.holds.append(held)
+        if len(recorder.working) >= _MOST_WORKING:
+            recorder.working.clear()
+        recorder.working[thread_id] = held

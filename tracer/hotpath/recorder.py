@@ -54,7 +54,8 @@ class Recorder:
         self.background: deque[tuple[str, Block]] = deque(maxlen=1_000)  # long callbacks outside requests
         self.loops: list[Loop] = []
         self.holds: deque[Occupancy] = deque(maxlen=8_192)  # jobs of all pools, as they began
-        self.looks: deque[HolderSeen] = deque(maxlen=20_000)  # samples of threads that held the GIL
+        self.working: dict[int, Occupancy] = {}  # by thread, the latest job: the watchdog drops those that have ended
+        self.looks: deque[HolderSeen] = deque(maxlen=20_000)  # samples of threads that held the GIL, or may have
         self.threads = ThreadLives()
         self.sampler: SamplerProcess | None = None
         self.ring: Callable[[], None] | None = None  # wakes the watchdog, while it rests

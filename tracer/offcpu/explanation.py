@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from whywait.tracer.offcpu.cpu_contention import Division
-from whywait.tracer.offcpu.gil_holders import Holder
+from whywait.tracer.offcpu.gil_holders import Holder, Ran
 
 
 class OffCpu(NamedTuple):
@@ -22,6 +22,7 @@ class OffCpu(NamedTuple):
     samples: int | None = None
     gil_holders: Sequence[Holder] = ()
     cpu_users: Division | None = None  # what used the CPUs while the thread was in the run queue
+    ran: Sequence[Ran] = ()  # the user's functions on its stack, longest first
 
 
 UNSEEN: Final = OffCpu()

@@ -4,10 +4,11 @@ from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import Final, NamedTuple, TypeVar
 
-from whywait.tracer.host.code_location import Place, is_library, place_of_code
-from whywait.tracer.records.gil_holder import HolderSeen
+from whywait.tracer.host.code_location import FUNCTION_OF, Place, is_wrapper, place_of_code
+from whywait.tracer.records.gil_holder import HolderSeen, summed
 from whywait.tracer.records.loop import Callback
 from whywait.tracer.records.occupancy import Occupancy
 from whywait.tracer.records.thread_names import ThreadLife
@@ -17,6 +18,15 @@ _MOST: Final = 8
 _SHORT_NS: Final = 5_000_000  # a callback as long as the interpreter's switch interval is one on its own
 _NEAR_NS: Final = 30_000_000  # a sample is valid for moments this near to it
 OURS: Final = "whywait"
+_SEEN_NS: Final = attrgetter("at_ns")
+
+
+class Ran(NamedTuple):
+    """A function of the user that a thread ran, for a part of its CPU time."""
+
+    place: Place
+    ns: int
+
 
 T = TypeVar("T", Occupancy, Callback)  # what has an end
 
@@ -57,18 +67,32 @@ class HolderPast:
     def holders(self, seen: Iterable[Held], gil_ns: int) -> list[Holder]:
         """Return the holders by their share of `gil_ns`, longest first; the shares sum to at most `gil_ns`."""
         counts: Counter[Holder] = Counter()
-        spans: dict[Holder, int] = {}
+        spans: dict[tuple[object, ...], int] = {}
         total = 0
         for one in seen:
             total += one.times
             if one.thread_id:
                 holder = self.at(one.thread_id, one.at_ns)
-                key = holder._replace(span_id=0)
-                spans.setdefault(key, holder.span_id)  # the jobs of one name in one trace are one
-                counts[key] += one.times
+                spans.setdefault(_work(holder), holder.span_id)  # the jobs of one name in one trace are one
+                counts[holder._replace(span_id=0)] += one.times
+        found = summed(counts.most_common(), _work)  # the lines of one function are one
+        rest = summed(((one._replace(trace_id=0, thread_name=""), times) for one, times in found[_MOST:]), _work)
         return [
-            key._replace(span_id=spans[key], ns=gil_ns * count // total) for key, count in counts.most_common(_MOST)
+            one._replace(span_id=spans[_work(one)] if one.trace_id else 0, ns=gil_ns * times // total)
+            for one, times in (*found[:_MOST], *rest[:_MOST])
         ]
+
+    def ran(self, thread_id: int, stretches: Iterable[tuple[int, int]], cpu_ns: int) -> list[Ran]:
+        """Return what a thread ran in these stretches, longest first; the parts sum to at most `cpu_ns`."""
+        looks = self.looks.get(thread_id, ())
+        places: Counter[Place | None] = Counter()
+        for start_ns, end_ns in stretches if looks else ():
+            first, last = bisect_left(looks, start_ns, key=_SEEN_NS), bisect_right(looks, end_ns, key=_SEEN_NS)
+            places.update(one.place for one in looks[first:last])
+        total = places.total()
+        users = ((one, times) for one, times in places.most_common() if one and not is_wrapper(one.file))
+        found = summed(users, FUNCTION_OF)
+        return [Ran(place, cpu_ns * times // total) for place, times in found[:_MOST]]
 
     def knows(self, thread_id: int) -> bool:
         """Whether the thread is known to run Python."""
@@ -92,7 +116,7 @@ class HolderPast:
         job = _covering(self.jobs.get(thread_id, ()), at_ns)
         if job is not None:
             place = seen_in or (place_of_code(job.code) if job.code is not None else None)
-            return Holder(job.name, place, thread_name, job.trace_id, job.span_id, 0)
+            return Holder(seen_in.function if seen_in else job.name, place, thread_name, job.trace_id, job.span_id, 0)
         callbacks = self.callbacks.get(thread_id)
         if callbacks is None:
             return None
@@ -100,6 +124,10 @@ class HolderPast:
         if callback is not None:
             return _of_callback(callback, seen_in, thread_name)
         return _between_callbacks(callbacks, at_ns, seen_in, thread_name)
+
+
+def _work(holder: Holder) -> tuple[object, ...]:
+    return holder.name, holder.place and holder.place.file, holder.thread_name, holder.trace_id
 
 
 def _of_thread(thread_id: int, thread_name: str, place: Place | None) -> Holder:
@@ -135,7 +163,7 @@ def _place_of(seen: HolderSeen | ThreadLife | None) -> Place | None:
 
 def _users_place(look: HolderSeen | None) -> Place | None:
     place = _place_of(look)
-    return place if place is not None and not is_library(place.file) else None
+    return place if place is not None and not is_wrapper(place.file) else None
 
 
 def _nearest(looks: Sequence[HolderSeen], at_ns: int) -> HolderSeen | None:

@@ -39,12 +39,18 @@ class Observed:
     def running(
         self, kind: Hashable, thread_id: int, stretches: Stretches, cpu_ns: int, run_queue_ns: int | None
     ) -> OffCpu:
-        """Explain a thread's time off CPU while it worked, over all of its stretches.
+        """Explain a thread's time while it worked, over all of its stretches: what it ran, and why it was off CPU.
 
         `cpu_ns` and `run_queue_ns` are of the stretches; samples give the latter if it was not measured.
         """
         if not stretches:
             return OffCpu(cpu_ns, run_queue_ns)
+        found = self._off_cpu(kind, thread_id, stretches, cpu_ns, run_queue_ns)
+        return found._replace(ran=self._past.ran(thread_id, stretches, cpu_ns))
+
+    def _off_cpu(
+        self, kind: Hashable, thread_id: int, stretches: Stretches, cpu_ns: int, run_queue_ns: int | None
+    ) -> OffCpu:
         wall_ns = sum(end - start for start, end in stretches)
         if run_queue_ns is None:
             run_queue_ns = min(self._run_queue_ns(thread_id, stretches), max(wall_ns - cpu_ns, 0)) or None

@@ -1,14 +1,27 @@
-"""A sample of the thread that held the GIL."""
+"""A sample of a thread's stack."""
 
-from typing import NamedTuple
+from collections.abc import Callable, Hashable, Iterable
+from operator import itemgetter
+from typing import NamedTuple, TypeVar
 
 from whywait.tracer.host.code_location import Place
 
+T = TypeVar("T")
+
 
 class HolderSeen(NamedTuple):
-    """A sample of a thread that held the GIL while others waited for it."""
+    """A sample of a thread that held the GIL while others waited for it, or that has worked for long."""
 
     at_ns: int
     thread_id: int
     thread_name: str
     place: Place | None
+
+
+def summed(ranked: Iterable[tuple[T, int]], key_of: Callable[[T], Hashable]) -> list[tuple[T, int]]:
+    """Add up the samples of what has one key, under the first of them. Returns the highest sum first."""
+    found: dict[Hashable, tuple[T, int]] = {}
+    for one, times in ranked:
+        first, so_far = found.get(key_of(one), (one, 0))
+        found[key_of(one)] = first, so_far + times
+    return sorted(found.values(), key=itemgetter(1), reverse=True)

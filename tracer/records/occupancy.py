@@ -9,7 +9,7 @@ from typing import NamedTuple
 class Occupancy:
     """One job's time on a worker. It outlives the job's record, to name the pool's occupants."""
 
-    __slots__ = ("code", "end_ns", "name", "span_id", "start_ns", "thread_id", "trace_id")
+    __slots__ = ("code", "end_ns", "looked_ns", "name", "span_id", "start_ns", "thread_id", "trace_id")
 
     def __init__(self, name: str, trace_id: int, span_id: int, code: CodeType | None) -> None:
         self.name = name
@@ -18,6 +18,7 @@ class Occupancy:
         self.trace_id = trace_id
         self.span_id = span_id
         self.start_ns = 0
+        self.looked_ns = 0  # when its stack was last read
         self.end_ns = 0
 
 

@@ -119,7 +119,7 @@ class CpuPast:
                 del self._throttled[:_THROTTLED_KEPT]
         elif kind == use.INTERVAL:
             uses = tuple(self._threads), tuple(self._processes), self._busy
-            self._intervals.append(Interval(first, second, *uses, _cpus(mask), *use.QUOTA.unpack(name)))
+            self._intervals.append(Interval(first, second, *uses, _cpus(mask), *use.QUOTA.unpack_from(name)))
             self._begin()
         elif kind == use.THREAD and not full:
             python = bool(flags & use.FLAG_PYTHON)

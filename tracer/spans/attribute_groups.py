@@ -64,6 +64,7 @@ _OFF_CPU: Final = (
     s.CPU_NS, s.RUN_QUEUE_NS, s.GIL_NS, s.ERROR_NS, s.HOLDER_TURNING_NS, s.LOCK_NS, s.CALL_NS, s.CALL, s.SAMPLES,
 )  # fmt: skip
 _HOLDERS: Final = _Arrays(s.HOLDERS)
+_RAN: Final = _Arrays(s.RAN)
 _CPU_USERS: Final = _Arrays(s.CPU_USERS)
 _BLOCKERS: Final = _Arrays(s.BLOCKERS)
 _OCCUPANTS: Final = _Arrays(s.OCCUPANTS)
@@ -78,6 +79,7 @@ def put_off_cpu(attributes: Attributes, found: OffCpu) -> None:
             attributes[key] = value  # type: ignore[assignment]
     if found.gil_holders:
         _HOLDERS.put(attributes, found.gil_holders)
+    _RAN.put(attributes, found.ran)
     if found.cpu_users is not None:
         _cpu_users(attributes, found.cpu_users)
 

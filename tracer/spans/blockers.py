@@ -7,7 +7,7 @@ from whywait.tracer.host.code_location import Place, is_library, place_of_code
 from whywait.tracer.records.loop import Callback
 from whywait.tracer.records.request import Request
 from whywait.tracer.schema import OCCUPANT_LIMIT
-from whywait.tracer.spans.pools.shares import Share, by_trace
+from whywait.tracer.spans.pools.shares import Share, by_name, by_trace
 from whywait.tracer.spans.span_spec import Blocker, Occupants
 
 
@@ -50,7 +50,9 @@ def _called(callback: Callback, own: Request) -> tuple[str, Place | None]:
 
 
 def occupants(shares: list[Share], other_ns: int) -> Occupants:
-    """Return the occupants of the workers, each with its share, longest first."""
+    """Return the occupants of the workers, each with its share, longest first; those beyond OCCUPANT_LIMIT by name."""
     if len(shares) > OCCUPANT_LIMIT:
         shares = by_trace(shares)
-    return Occupants(shares[:OCCUPANT_LIMIT], other_ns + sum(share.ns for share in shares[OCCUPANT_LIMIT:]))
+    rest = by_name(shares[OCCUPANT_LIMIT:])
+    left_ns = sum(share.ns for share in rest[OCCUPANT_LIMIT:])
+    return Occupants(shares[:OCCUPANT_LIMIT] + rest[:OCCUPANT_LIMIT], other_ns + left_ns)

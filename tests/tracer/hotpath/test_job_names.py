@@ -1,10 +1,11 @@
 """A job is named after the user's function, behind the wrappers that libraries put around it."""
 
 import asyncio
+import contextlib
 import contextvars
 import functools
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -74,3 +75,57 @@ def test_asgirefs_wrapper_is_looked_through(traced_to: Callable[..., Traced]) ->
     asyncio.run(main())
     spans.stop()
     assert spans.one("job report")
+
+
+@contextlib.contextmanager
+def session() -> Iterator[int]:
+    yield 1
+
+
+def test_a_dependency_with_yield_is_named_after_its_generator() -> None:
+    handed = session()
+    assert describe(handed.__enter__) == describe(functools.partial(handed.__enter__))
+    found, code = describe(handed.__enter__)
+    assert (found, code and code.co_filename) == ("session", __file__)
+
+
+# as sentry_sdk.integrations.threading and opentelemetry.instrumentation.threading hand functions to a pool
+_IN_A_LIBRARY = """
+def sentry_submit(fn):
+    def wrapped_fn(*args, **kwargs):
+        return fn(*args, **kwargs)
+    return wrapped_fn
+def wrap_submit(original_func):
+    def wrapped_func(*func_args, **func_kwargs):
+        return original_func(*func_args, **func_kwargs)
+    return wrapped_func
+def unset():
+    def run():
+        return fn()
+    if False:
+        fn = None
+    return run
+"""
+
+
+def library(package: str, source: str) -> dict[str, Any]:
+    """The names of a module of an installed package."""
+    names: dict[str, Any] = {}
+    exec(compile(source, f"/usr/lib/python3/site-packages/{package}/module.py", "exec"), names)
+    return names
+
+
+def test_a_library_s_closure_around_the_user_s_function_is_looked_through() -> None:
+    made = library("sentry_sdk", _IN_A_LIBRARY)
+    for name in ("sentry_submit", "wrap_submit"):
+        assert describe(made[name](functools.partial(report)))[0] == "report"
+        assert describe(made[name](made[name](Report().make)))[0] == "Report.make"
+    assert describe(made["unset"]())[0] == "unset.<locals>.run"
+
+
+def test_an_installed_service_is_the_user_s_where_a_framework_runs_it() -> None:
+    service = library("shop", "def order(): pass")["order"]
+    handed = functools.partial(telemetry._run_sync_endpoint, function=service, arguments={})
+    assert describe(handed)[0] == "order"
+    wrap = library("someones_pool", _IN_A_LIBRARY)["wrap_submit"]
+    assert describe(wrap(service))[0] == "wrap_submit.<locals>.wrapped_func"  # which of the two is the user's?

@@ -1,7 +1,7 @@
-"""Samples the stack of a long loop callback, so that a blocked loop has a function, a file and a line; and the
-stack of the thread that holds the GIL while others wait for it.
+"""Samples the stacks of long loop callbacks and jobs, so that what computes, or blocks a loop, has a function, a file
+and a line; and the stack of the thread that holds the GIL while others wait for it.
 
-Its thread wakes up periodically. It reads a stack only while there is such a callback or thread, and of a long
+Its thread wakes up periodically. It reads a stack only while there is such a callback, job or thread, and of a long
 callback also the system call in which it sleeps, if any.
 """
 
@@ -9,15 +9,16 @@ import _thread
 import threading
 from collections import Counter
 from contextlib import suppress
+from operator import attrgetter
 from time import perf_counter_ns
 from typing import Final
 from weakref import WeakValueDictionary
 
-from whywait.tracer.host.code_location import Place, place_of_thread
+from whywait.tracer.host.code_location import FUNCTION_OF, Place, place_of_thread, places_of_threads
 from whywait.tracer.host.syscall_names import call_name
 from whywait.tracer.hotpath.recorder import Recorder, probe_failed
 from whywait.tracer.probes.probe import Session, Undo, always
-from whywait.tracer.records.gil_holder import HolderSeen
+from whywait.tracer.records.gil_holder import HolderSeen, summed
 from whywait.tracer.records.loop import Loop, Sample
 
 name: Final = "watchdog"
@@ -25,6 +26,9 @@ needs: Final = ()
 available: Final = always
 _REST_AFTER_NS: Final = 2_000_000_000
 _REST_S: Final = 0.1
+_LONG_NS: Final = 2_000_000  # of a callback or job
+_MOST_JOBS: Final = 4  # at a time
+_LOOKED_NS: Final = attrgetter("looked_ns")
 
 
 def install(session: Session) -> Undo | None:
@@ -97,24 +101,27 @@ def _watch(recorder: Recorder, pace: _Pace) -> None:
             for loop in recorder.loops:
                 run_start_ns = loop.running_since_ns()
                 age_ns = perf_counter_ns() - run_start_ns
-                if run_start_ns and age_ns >= pace.interval_ns:
-                    pace.work_goes_on()
-                    _look_at(seen, loop, run_start_ns, age_ns)
+                if run_start_ns and age_ns >= _LONG_NS:
+                    if age_ns >= pace.interval_ns:
+                        pace.work_goes_on()
+                    if (place := _look_at(seen, loop, run_start_ns, age_ns)) is not None:
+                        holders.note(loop.native_id, place)
         except Exception as error:
             probe_failed("watchdog", error)
             return
 
 
-def _look_at(seen: "dict[int, _Seen]", loop: Loop, run_start_ns: int, age_ns: int) -> None:
+def _look_at(seen: "dict[int, _Seen]", loop: Loop, run_start_ns: int, age_ns: int) -> Place | None:
     known = seen.get(loop.thread_id)
     if known is None or known.run_start_ns != run_start_ns:
         known = seen[loop.thread_id] = _Seen(run_start_ns, loop.sample)
     if age_ns >= known.next_age_ns:
-        known.look(loop, age_ns)
+        return known.look(loop, age_ns)
+    return None
 
 
 class _Holders:
-    """Sample the thread that holds the GIL, while the sampler reports that others wait for it."""
+    """Sample the thread that holds the GIL, while the sampler reports that others wait for it, and long jobs."""
 
     def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder
@@ -125,13 +132,30 @@ class _Holders:
     def look(self) -> None:
         sampler = self._recorder.sampler
         holder_id = sampler.header().waited_for if sampler is not None else 0
-        if not holder_id or holder_id == self._own_id:
-            return
-        thread = self._thread(holder_id)
-        if thread is None:
-            return
-        place = place_of_thread(thread.ident or 0)
-        self._recorder.looks.append(HolderSeen(perf_counter_ns(), holder_id, thread.name, place))
+        chosen = {*self._long_jobs(perf_counter_ns()), holder_id} - {0, self._own_id}
+        threads = {one: thread.ident or 0 for one in chosen if (thread := self._thread(one)) is not None}
+        places = places_of_threads(threads.values()) if threads else {}
+        for native_id, ident in threads.items():
+            self.note(native_id, places[ident])
+
+    def _long_jobs(self, now_ns: int) -> list[int]:
+        """The threads of the jobs that have not been sampled for longest, each at growing intervals."""
+        due, working = [], self._recorder.working
+        for thread_id, held in list(working.items()):
+            if held.end_ns and working.get(thread_id) is held:
+                working.pop(thread_id, None)  # if it has just begun another, that has no samples
+            elif now_ns - held.start_ns >= _LONG_NS and 5 * (now_ns - held.looked_ns) > held.looked_ns - held.start_ns:
+                due.append(held)
+        due = sorted(due, key=_LOOKED_NS)[:_MOST_JOBS]
+        for held in due:
+            held.looked_ns = now_ns
+        return [held.thread_id for held in due]
+
+    def note(self, native_id: int, place: Place | None) -> None:
+        """Keep a sample of a thread."""
+        thread = self._thread(native_id)
+        if thread is not None:
+            self._recorder.looks.append(HolderSeen(perf_counter_ns(), native_id, thread.name, place))
 
     def _thread(self, native_id: int) -> threading.Thread | None:
         thread = self._threads.get(native_id)
@@ -153,18 +177,19 @@ class _Seen:
             self.places[sample[1].place] += 1
         self.syscalls: Counter[str] = Counter()
 
-    def look(self, loop: Loop, age_ns: int) -> None:
+    def look(self, loop: Loop, age_ns: int) -> Place | None:
         self.next_age_ns = int(age_ns * 1.2)
         place = place_of_thread(loop.thread_id)
         syscall = _sleeps_in(loop.native_id)
         if place is None or loop.run_start_ns != self.run_start_ns:
-            return
+            return None
         self.places[place] += 1
         if syscall is not None:
             self.syscalls[syscall] += 1
-        chief = self.places.most_common(1)[0][0]
+        chief = summed(self.places.most_common(), FUNCTION_OF)[0][0]
         slept_in = self.syscalls.most_common(1)[0][0] if self.syscalls else None
         loop.sample = (self.run_start_ns, Sample(chief, slept_in))
+        return place
 
 
 def _sleeps_in(native_id: int) -> str | None:

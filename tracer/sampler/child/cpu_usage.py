@@ -64,6 +64,7 @@ class Listed(NamedTuple):
     process: Process
     used_ns: int
     cpus: bytes
+    name: bytes
 
 
 class CpuUse:
@@ -178,7 +179,12 @@ class CpuUse:
     def _write_processes(self, used: "dict[int, int]", listed: "dict[int, Listed]", length_ns: int) -> None:
         others = sorted(used.keys() - {self._process_id}, key=lambda one: -used[one])
         for number in others[:_MOST_PROCESSES]:
-            one = Listed(self._processes[number], used[number], self._cpus(number))
+            one = Listed(
+                self._processes[number],
+                used[number],
+                self._cpus(number),
+                self._machine.name(number, self._processes[number]),
+            )
             self._listed[number] = one
             self._write_process(number, one, one.used_ns)
         rest_ns = sum(used[number] for number in others[_MOST_PROCESSES:])
@@ -194,7 +200,7 @@ class CpuUse:
     def _write_process(self, number: int, one: Listed, used_ns: int, flags: int = 0) -> None:
         own = self._processes.get(self._process_id, Process())
         flags |= FLAG_SIBLING if is_sibling(one.process, self._process_id, own) else 0
-        self._write(PROCESS, number, used_ns, 0, one.cpus, flags, one.process.name)
+        self._write(PROCESS, number, used_ns, 0, one.cpus, flags, one.name)
 
     def _write_threads(
         self, spent: "dict[int, Spent]", own_ns: int, busy_before: "dict[int, int]", part: float

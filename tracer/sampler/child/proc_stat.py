@@ -1,13 +1,16 @@
 """How much CPU time each process of the machine has used, as far as /proc shows it.
 
-Runs in the sampler's process, so it imports no other module of whywait. Of a process only its name is read, never
-its arguments.
+Runs in the sampler's process, so it imports no other module of whywait. Of a process only its name is read, and of an
+interpreter's arguments the script or module, never others: they may hold secrets.
 """
 
 import os
 from typing import NamedTuple
 
 _MOST = 16_384
+_MOST_ARGUMENTS = 8
+_INTERPRETERS = (b"python", b"node", b"java", b"ruby", b"perl", b"php")
+_SCRIPTS = (b".py", b".js", b".mjs", b".jar", b".rb", b".pl", b".php")
 
 
 class Process(NamedTuple):
@@ -35,6 +38,13 @@ class Processes:
         found = {number: stat_of(_read(f"{self._folder}/{number}/stat")) for number in numbers}
         return {number: one for number, one in found.items() if one is not None}
 
+    def name(self, number: int, one: Process) -> bytes:
+        """Its name, and of an interpreter what it runs: b"python worker.py"."""
+        if not one.name.startswith(_INTERPRETERS):
+            return one.name
+        script = script_of(_read(f"{self._folder}/{number}/cmdline").split(b"\0"))
+        return one.name + b" " + script if script else one.name
+
     def busy_ticks(self) -> "dict[int, int]":
         """By CPU: ticks that it was not idle, for whomever; not counting what a hypervisor took."""
         return busy_of(_read(f"{self._folder}/stat", 262_144))
@@ -51,6 +61,20 @@ def stat_of(text: bytes) -> "Process | None":
     except ValueError:
         return None
     return Process(text[begin + 1 : end], user + system, started, parent, group)
+
+
+def script_of(arguments: "list[bytes]") -> bytes:
+    """Pure: what an interpreter runs, such as b"worker.py", b"-m celery" or b"app.jar"; b"" where it is none of these."""
+    before = b""
+    for at, word in enumerate(arguments[1:_MOST_ARGUMENTS], start=1):
+        if before == b"-m":
+            return b"-m " + word if word.replace(b".", b"").replace(b"_", b"").isalnum() else b""
+        if before in (b"-c", b"-e"):
+            return b""
+        if not word.startswith(b"-") and (at == 1 or word.endswith(_SCRIPTS)):
+            return word.rpartition(b"/")[2]
+        before = word
+    return b""
 
 
 def is_sibling(one: Process, own_id: int, own: Process) -> bool:

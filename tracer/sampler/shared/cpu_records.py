@@ -6,7 +6,7 @@ Part of the sampler's process, and of this one, which reads them.
 import struct
 
 # kind, FLAG_*, id, two numbers, bit mask of the CPUs (none: not known), name
-CPU_RECORD = struct.Struct("<HHIQQ56s16s")
+CPU_RECORD = struct.Struct("<HHIQQ56s48s")
 CPU_RECORDS = 4_096
 
 # an interval ends with its INTERVAL record; what belongs to it comes before

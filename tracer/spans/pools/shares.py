@@ -1,7 +1,7 @@
 """Divides a wait among the occupants of the workers, or of the device. Pure."""
 
 from bisect import insort
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from itertools import chain, pairwise
 from typing import NamedTuple
 
@@ -61,9 +61,18 @@ def parts(length_ns: int, count: int) -> list[int]:
 
 def by_trace(shares: Iterable[Share]) -> list[Share]:
     """Merge the shares of jobs with one name in one trace, under the longest of them."""
-    chief: dict[tuple[int, str], Share] = {}
+    return _merged(shares, lambda one: (one.trace_id, one.name))
+
+
+def by_name(shares: Iterable[Share]) -> list[Share]:
+    """Merge the shares of jobs with one name, under the longest of them."""
+    return _merged(shares, lambda one: one.name)
+
+
+def _merged(shares: Iterable[Share], key_of: Callable[[Occupancy], Hashable]) -> list[Share]:
+    chief: dict[Hashable, Share] = {}
     for share in shares:  # longest first
-        key = (share.occupant.trace_id, share.occupant.name)
+        key = key_of(share.occupant)
         known = chief.get(key)
         chief[key] = share if known is None else Share(known.occupant, known.ns + share.ns)
     return sorted(chief.values(), key=lambda share: -share.ns)

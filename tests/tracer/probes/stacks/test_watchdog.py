@@ -17,6 +17,7 @@ from whywait.tracer.probes.stacks import watchdog
 from whywait.tracer.probes.stacks.watchdog import _Holders, _Pace, _Seen
 from whywait.tracer.records.gil_holder import HolderSeen
 from whywait.tracer.records.loop import Sample
+from whywait.tracer.records.occupancy import Occupancy
 from whywait.tracer.records.request import Request
 
 
@@ -28,7 +29,7 @@ def test_a_thread_that_was_looked_at_is_let_go() -> None:
     looks: deque[HolderSeen] = deque()
     sampler = SimpleNamespace(header=lambda: SimpleNamespace(waited_for=holder_id))
     holder_id = thread.native_id
-    recorder: Any = SimpleNamespace(sampler=sampler, looks=looks)
+    recorder: Any = SimpleNamespace(sampler=sampler, looks=looks, working={})
     holders = _Holders(recorder)
     holders.look()
     assert [one.thread_name for one in looks] == ["the holder"]
@@ -40,6 +41,23 @@ def test_a_thread_that_was_looked_at_is_let_go() -> None:
     assert gone() is None
     holders.look()  # its number names nobody any more
     assert len(looks) == 1
+
+
+def test_the_jobs_that_run_long_are_looked_at_in_turn_at_growing_intervals() -> None:
+    recorder: Any = SimpleNamespace(sampler=None, looks=deque(), working={})
+    holders, long_ns, now_ns = _Holders(recorder), watchdog._LONG_NS, time.perf_counter_ns()
+    for number in range(1, 11):
+        job = recorder.working[number] = Occupancy("job", 0, 0, None)
+        job.thread_id, job.start_ns = number, now_ns - long_ns
+    recorder.working[10].end_ns = now_ns
+    recorder.working[9].start_ns = now_ns  # it has just begun
+    seen = [holders._long_jobs(now_ns + turn) for turn in range(2)]
+    assert [len(one) for one in seen] == [4, 4]
+    assert {*seen[0], *seen[1]} == set(range(1, 9))
+    assert list(recorder.working) == list(range(1, 10))  # what has ended is forgotten
+    assert holders._long_jobs(now_ns + 2) == []
+    later_ns = now_ns + long_ns  # as long again: the first are due, and the one that was short
+    assert 9 in holders._long_jobs(later_ns)
 
 
 @pytest.mark.parametrize(("looked_at", "told"), [(7, "parse"), (6, "here")], ids=["this run", "an earlier one"])

@@ -9,7 +9,15 @@ import pytest
 
 from whywait.tracer.sampler.child.cpu_usage import CpuUse
 from whywait.tracer.sampler.child.mapped_library import Libraries, code_ranges, library_name
-from whywait.tracer.sampler.child.proc_stat import Process, Processes, busy_of, is_sibling, stat_of, used_ticks
+from whywait.tracer.sampler.child.proc_stat import (
+    Process,
+    Processes,
+    busy_of,
+    is_sibling,
+    script_of,
+    stat_of,
+    used_ticks,
+)
 from whywait.tracer.sampler.cpu_history import CpuPast, Interval
 from whywait.tracer.sampler.process import Header
 from whywait.tracer.sampler.shared import cpu_records
@@ -390,3 +398,36 @@ def test_an_address_belongs_to_the_code_around_it(tmp_path: Path) -> None:
     found = [libraries.at(address, 1) for address in (0x7F10, 0x7F1F, 0x7F20, 0x7F35, 0x10)]
     assert found == ["libgomp", "libgomp", "", "libomp", ""]
     assert Libraries(PID, str(tmp_path / "nowhere")).at(1, 1) == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "script"),
+    [
+        (["python", "/srv/app/worker.py", "--token=hunter2"], "worker.py"),
+        (["python3", "-u", "-m", "celery", "-A", "shop"], "-m celery"),
+        (["python", "/srv/.venv/bin/uvicorn", "app:app"], "uvicorn"),
+        (["java", "-Xmx1g", "-jar", "/srv/shop.jar"], "shop.jar"),
+        (["python", "-c", "print('hunter2.py')"], ""),
+        (["python", "-m", "hunter2=3"], ""),
+        (["python", "-X", "hunter2"], ""),
+        (["python"], ""),
+        ([""], ""),
+    ],
+)
+def test_of_an_interpreter_s_arguments_only_the_script_is_told(arguments: list[str], script: str) -> None:
+    assert script_of([one.encode() for one in arguments]).decode() == script
+
+
+def test_a_process_of_an_interpreter_is_named_by_its_script(machine: Machine) -> None:
+    use, ours = machine.use(), [Thread(11)]
+    for number, name in ((7, "python"), (8, "crunch")):
+        machine.process(number, name, 0)
+        (machine.root / f"proc/{number}/cmdline").write_bytes(b"python\0/srv/worker.py\0--key\0hunter2\0")
+    use.account(1_000 * MS, ours)
+    ours[0].run_queue_ns += 60 * MS
+    for number, name in ((7, "python"), (8, "crunch")):
+        machine.process(number, name, 20 - number)
+    use.account(1_100 * MS, ours)
+    use.close()
+    (one,) = machine.intervals()
+    assert [it.name for it in one.processes] == ["python worker.py", "crunch"]

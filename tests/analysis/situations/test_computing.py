@@ -1,0 +1,113 @@
+"""Computing has a name: which function, on the loop or on a worker, how often, and whom it stopped."""
+
+from typing import Any
+
+import pytest
+
+from tests.analysis.drawing import UNIT_NS, drawn
+from whywait import analysis
+from whywait.analysis.causes import Cause
+from whywait.analysis.situations.computing import Computes
+from whywait.analysis.situations.situation import Situation
+from whywait.analysis.verdicts.sentences import Verdict, verdict
+from whywait.tracer import schema
+
+SCORE = {schema.CODE_FUNCTION: "score", schema.CODE_FILE: "/app/rank.py", schema.CODE_LINE: 9}
+
+
+def ran(*functions: tuple[str, int]) -> dict[str, Any]:
+    """What samples show of a stretch: functions and units."""
+    return {
+        schema.RAN_NAMES: [name for name, _ in functions],
+        schema.RAN_FILES: ["/app/rank.py" for _ in functions],
+        schema.RAN_LINES: [9 + at for at in range(len(functions))],
+        schema.RAN_NS: [units * UNIT_NS for _, units in functions],
+    }
+
+
+def told(picture: str, more: dict[str, dict[str, Any]]) -> tuple[Verdict, list[Computes]]:
+    (found,) = verdict(analysis.analyze(drawn(picture, more).replace({"name": {"job": "job rank"}})))
+    return found, [one for one in found.judgement.situations if isinstance(one, Computes)]
+
+
+ON_LOOP = """
+    server GET        |-----------------|
+    task   root GET   |-----------------|   cpu=18
+    block  b1   root   |-----|               cpu=6
+    block  b2   root         |-------|       cpu=8
+"""
+
+
+def test_the_function_that_computes_on_the_loop_is_the_answer() -> None:
+    found, (computes,) = told(ON_LOOP, {"b1": SCORE, "b2": SCORE})
+    first = found.judgement.reasons[0]
+    assert (first.cause, first.culprit, first.culprit_file, first.culprit_line) == (
+        Cause.COMPUTE, "score", "/app/rank.py", 9,
+    )  # fmt: skip
+    assert first.remedy.situation is Situation.COMPUTES_ON_LOOP
+    assert "score" in found.remedy
+    assert "process pool" in found.remedy
+    assert (computes.kind, computes.per_request, computes.stopped) == (Situation.COMPUTES_ON_LOOP, 2, 0)
+    assert computes.mean_ns == 14 * UNIT_NS
+    assert "computes on the event loop: 14.0 ms per request, in 2 stretches." in found.text
+
+
+def test_of_several_functions_each_has_its_part() -> None:
+    found, (one, other) = told(ON_LOOP, {"b1": ran(("score", 4), ("parse", 2)), "b2": ran(("parse", 8))})
+    assert (one.function, one.line, one.mean_ns, one.per_request) == ("parse", 9, 10 * UNIT_NS, 2)
+    assert (other.function, other.line, other.mean_ns, other.per_request) == ("score", 9, 4 * UNIT_NS, 1)
+    assert found.judgement.reasons[0].culprit == "parse"
+
+
+def test_on_a_worker_it_is_the_function_that_the_samples_show() -> None:
+    found, (computes,) = told(
+        """
+        server GET        |-----------------------|
+        task   root GET   |-----------------------|   cpu=3
+        wait   w    root    |-----------------|       type=await waker=job
+        job    job  root    |-----------------|
+        run    run  job      |----------------|       cpu=17
+        """,
+        {"run": {**SCORE, schema.CODE_FUNCTION: "endpoint", **ran(("rank", 15))}},
+    )
+    assert (computes.function, computes.kind) == ("rank", Situation.COMPUTES_IN_WORKER)
+    assert found.judgement.reasons[0].culprit_share == pytest.approx(15 / 20, abs=0.1)
+    assert "more threads do not help" in found.remedy
+
+
+def test_whom_it_stopped_is_counted_over_all_endpoints() -> None:
+    judged = verdict(analysis.analyze(drawn(
+        """
+        server GET        |-----------------|
+        task   root GET   |-----------------|   cpu=18
+        block  b1   root   |---------------|     cpu=17
+        server PUT        |------------------------|   trace=b
+        task   put  PUT   |------------------------|   trace=b cpu=3
+        wait   l    put    |---------------|           trace=b type=loop_busy
+        """,
+        {
+            "b1": SCORE,
+            "l": {
+                schema.BLOCKER_FUNCTION: "score", schema.BLOCKER_FILE: "/app/rank.py", schema.BLOCKER_LINE: 9,
+                schema.BLOCKER_TRACE_ID: f"{ord('a'):032x}", schema.BLOCKER_SPAN_ID: f"{2:016x}",
+                schema.BLOCKER_NS: 16 * UNIT_NS,
+            },
+        },
+    )))  # fmt: skip
+    (computes,) = [one for found in judged for one in found.judgement.situations if isinstance(one, Computes)]
+    assert (computes.stopped, computes.stopped_ns) == (1, 16 * UNIT_NS)
+
+
+@pytest.mark.parametrize("cpu", [1, 18])
+def test_computing_without_a_name_or_of_no_size_is_no_reason(cpu: int) -> None:
+    """The server's task names no function; and a tenth of the time is the least that counts."""
+    found, computes = told(
+        f"""
+        server GET        |-----------------|
+        task   root GET   |-----------------|   cpu={cpu}
+        block  b1   root   ||                    cpu=1
+        """,
+        {"b1": SCORE},
+    )
+    assert not computes
+    assert Cause.COMPUTE not in [one.cause for one in found.judgement.reasons]

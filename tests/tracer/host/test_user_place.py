@@ -1,0 +1,52 @@
+"""The place that a report names is the user's: frames of libraries, frameworks and wrappers are looked through."""
+
+import asyncio.events
+import sys
+from typing import Any
+
+import pytest
+
+from whywait.tracer.host.code_location import is_wrapper, user_place
+
+SITE = "/usr/lib/python3/site-packages/"
+RELAY = "def {}(*then): return then[0](*then[1:])"
+
+
+def stack(*files: str) -> str | None:
+    """The file that is named where a loop's callback calls a function of each file, outermost first."""
+    chain = []
+    for name, file in (("_run", asyncio.events.__file__), *(("relay", file) for file in files)):
+        names: dict[str, Any] = {}
+        exec(compile(RELAY.format(name), file, "exec"), names)
+        chain.append(names[name])
+
+    def innermost() -> str | None:
+        place = user_place(sys._getframe(1))
+        return place and place.file
+
+    found: str | None = chain[0](*chain[1:], innermost)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("files", "named"),
+    [
+        # the user's, behind a framework and below a library
+        ((SITE + "fastapi/run.py", "/app/rank.py", SITE + "numpy/linalg.py"), "/app/rank.py"),
+        # the service is installed: its outermost function, not what it calls
+        ((SITE + "starlette/run.py", SITE + "shop/order.py", SITE + "sqlalchemy/query.py"), SITE + "shop/order.py"),
+        # two of the user's: the nearest
+        (("/app/score.py", SITE + "tenacity/call.py", "/app/rank.py", "/app/deep.py"), "/app/deep.py"),
+    ],
+)
+def test_the_nearest_frame_of_the_user_is_named(files: tuple[str, ...], named: str) -> None:
+    assert stack(*files) == named
+
+
+def test_wrappers_are_the_standard_library_and_known_frameworks() -> None:
+    assert is_wrapper(sys.modules["contextlib"].__file__ or "")
+    assert is_wrapper("<frozen importlib._bootstrap>")
+    assert is_wrapper(SITE + "asgiref/sync.py")
+    assert is_wrapper(SITE + "typer.py")
+    assert not is_wrapper(SITE + "shop/order.py")
+    assert not is_wrapper("/app/rank.py")
