@@ -153,6 +153,9 @@ WAKER_TRACE_ID: Final = "whywait.waker.trace_id"
 WAKER_NAME: Final = "whywait.waker.name"
 FOR: Final = "whywait.for"  # innermost awaited function, e.g. "asyncio.locks.Semaphore.acquire"
 FOR_MODULE: Final = "whywait.for.module"  # dotted module or file stem of that function
+# the function of an installed library that the user's code (code.*) called, if one stands between both
+FOR_CALL: Final = "whywait.for.call"
+FOR_LIBRARY: Final = "whywait.for.library"  # which library, such as "httpx"
 # kinds of awaited functions: patterns for FOR, or FOR_MODULE + "." + FOR, from the start
 FOR_REQUEST_IO: Final = (
     r"(?:uvicorn|hypercorn|starlette|daphne|granian)\.(?:.*\.)?"
@@ -160,11 +163,12 @@ FOR_REQUEST_IO: Final = (
 )
 FOR_THREAD_SIGNAL: Final = r"threading\."
 FOR_THREAD_QUEUE: Final = r"queue\."
-FOR_LIMITER: Final = (
-    r"(?:asyncio\.(?:locks|queues)\.|asyncio\.(?:Semaphore|BoundedSemaphore|Lock|Event|Condition|Barrier|Queue)\b"
-    r"|anyio\.(?:.*\.)?(?:CapacityLimiter|Semaphore|Lock|Condition|Event|ResourceGuard)\b)"
+# ways to tell that something has happened: a wait on one is named by what ended it
+FOR_SIGNAL: Final = (
+    r"(?:asyncio\.(?:locks|queues)\.|asyncio\.(?:Event|Condition|Barrier|Queue)\b"
+    r"|anyio\.(?:.*\.)?(?:Condition|Event|ResourceGuard)\b)"
 )
-# of the limiters, those that others can hold: the releaser is the culprit, and did not do the waiter's work
+# limits by themselves, which others can hold: the releaser is the culprit, and did not do the waiter's work
 FOR_HELD: Final = (
     r"(?:asyncio\.locks\.(?:Lock|Semaphore|BoundedSemaphore|_ContextManagerMixin)\.(?:acquire|__aenter__)"
     r"|anyio\.(?:.*\.)?(?:CapacityLimiter|Semaphore|Lock)\.(?:acquire|acquire_on_behalf_of|__aenter__))$"

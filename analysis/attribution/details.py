@@ -59,9 +59,14 @@ def _at(attributes: dict[str, Any]) -> str:
 
 def _where(attributes: dict[str, Any]) -> str:
     function = str(attributes.get(schema.CODE_FUNCTION) or "")
-    at = place(attributes.get(schema.CODE_FILE), attributes.get(schema.CODE_LINE))
-    inside = " ".join(filter(None, (function, at)))
-    return f" in {inside}" if inside else ""
+    return f" in {function}{_at(attributes)}" if function else ""
+
+
+def _awaiting(attributes: dict[str, Any]) -> str:
+    """What was awaited: the library's function that the user's code called, else the innermost function."""
+    if call := attributes.get(schema.FOR_CALL):
+        return f"waiting for {call} ({attributes.get(schema.FOR_LIBRARY) or '?'})"
+    return f"awaiting {attributes.get(schema.FOR) or 'something'}"
 
 
 def _blocker(attributes: dict[str, Any]) -> str:
@@ -94,6 +99,7 @@ _WORDS: dict[str, Callable[[dict[str, Any]], str]] = {
     "pool": pool_name,
     "pool_name": _or(schema.POOL_NAME, "?"),
     "awaited": _or(schema.FOR, "something"),
+    "awaiting": _awaiting,
     "at": _at,
     "where": _where,
     "waker": _or(schema.WAKER_NAME, ""),

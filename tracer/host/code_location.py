@@ -29,6 +29,8 @@ class Site(NamedTuple):
     user: Place
     leaf_function: str
     leaf_module: str
+    call: str = ""  # the function of an installed library that the user's code called, e.g. "AsyncClient.get"
+    library: str = ""  # which library
 
 
 _MAX_DEPTH = 100
@@ -42,12 +44,14 @@ _SUSPENDED: dict[type[Any], tuple[str, str]] = {
     GeneratorType: ("gi_frame", "gi_yieldfrom"),
     AsyncGeneratorType: ("ag_frame", "ag_await"),
 }
+# what hides a coroutine or an asynchronous generator: in C, without an attribute for it
+_HIDING = frozenset({"coroutine_wrapper", "async_generator_asend", "async_generator_athrow", "anext_awaitable"})
 _SERVERS = ("uvicorn.", "hypercorn.", "daphne.", "granian.")
 _MOST_SITES = 10_000
-# by the ids of both codes, whose hashes are slow, and the place in the first; the codes are kept with the site
-_sites: dict[tuple[int, int, int], tuple[Site, CodeType, CodeType]] = {}
+# by the ids of the codes, whose hashes are slow, and the place in the first; the codes are kept with the site
+_sites: dict[tuple[int, int, int, int], tuple[Site, CodeType, CodeType, CodeType | None]] = {}
 # what a source file in a chain of awaits is; more than one may be true
-_LIBRARY, _SERVER, _ASYNCIO = 1, 2, 4
+_LIBRARY, _SERVER, _ASYNCIO, _INSTALLED = 1, 2, 4, 8
 _OURS = __file__.rsplit("/", 2)[0] + "/"  # the tracer
 # functions in which an event loop runs callbacks: their callers are outside of any callback
 _LOOP_FILES = {
@@ -174,27 +178,32 @@ def caller_place() -> Place | None:
 
 
 def await_site(coroutine: Any) -> Site | None:
-    """Return the location of a suspended coroutine: the innermost user frame, and the innermost frame of all.
+    """Return the location of a suspended coroutine: the innermost user frame, the library's function that it called,
+    and the innermost frame of all.
 
     Where a server waits for its client in a primitive of asyncio, the innermost is the server's.
     """
-    at, leaf = _suspended(coroutine)
+    at, called, leaf = _suspended(coroutine)
     if leaf is None:
         return None
     at = at or leaf
     code, where = at.f_code, leaf.f_code
-    key = (id(code), at.f_lasti, id(where))
+    key = (id(code), at.f_lasti, id(called), id(where))
     known = _sites.get(key)
     if known is None:
         if len(_sites) >= _MOST_SITES:
             _sites.clear()
-        site = Site(place_of_frame(at), where.co_qualname, module_of(where.co_filename))
-        known = _sites[key] = (site, code, where)
+        call, library = "", ""
+        if called is not None:
+            call, library = called.co_qualname, module_of(called.co_filename).partition(".")[0]
+        site = Site(place_of_frame(at), where.co_qualname, module_of(where.co_filename), call, library)
+        known = _sites[key] = (site, code, where, called)
     return known[0]
 
 
-def _suspended(coroutine: Any) -> tuple[FrameType | None, FrameType | None]:
+def _suspended(coroutine: Any) -> tuple[FrameType | None, CodeType | None, FrameType | None]:
     user: FrameType | None = None
+    called: CodeType | None = None
     leaf: FrameType | None = None
     server: FrameType | None = None
     for _ in range(_MAX_DEPTH):
@@ -202,8 +211,12 @@ def _suspended(coroutine: Any) -> tuple[FrameType | None, FrameType | None]:
             frame, coroutine = coroutine.cr_frame, coroutine.cr_await
         else:
             names = _SUSPENDED.get(type(coroutine))
-            if names is None:  # a future at the end of the chain, or an object like one
-                break
+            if names is None:
+                if not _hides(coroutine):  # a future at the end of the chain, or an object like one
+                    break
+                hidden = (one for one in gc.get_referents(coroutine) if type(one) in _SUSPENDED or _hides(one))
+                coroutine = next(hidden, None)
+                continue
             frame, coroutine = getattr(coroutine, names[0]), getattr(coroutine, names[1])
         if frame is None:
             continue
@@ -214,12 +227,19 @@ def _suspended(coroutine: Any) -> tuple[FrameType | None, FrameType | None]:
         elif not about & _ASYNCIO:
             server = None
         if not about & _LIBRARY:
-            user = frame
-    return user, server or leaf
+            user, called = frame, None
+        elif about & _INSTALLED and called is None and user is not None:
+            called = frame.f_code
+    return user, called, server or leaf
+
+
+def _hides(value: Any) -> bool:
+    return type(value).__name__ in _HIDING
 
 
 @lru_cache(maxsize=4_096)
 def _about(filename: str) -> int:
     module = module_of(filename)
     library = _LIBRARY if is_library(filename) else 0
-    return library | _SERVER * module.startswith(_SERVERS) | _ASYNCIO * module.startswith("asyncio.")
+    installed = _INSTALLED * ("/site-packages/" in filename or "/dist-packages/" in filename)
+    return library | installed | _SERVER * module.startswith(_SERVERS) | _ASYNCIO * module.startswith("asyncio.")
