@@ -88,7 +88,7 @@ INFO: Final[Mapping[Cause, CauseInfo]] = {
     Cause.COMPUTE: CauseInfo(
         "running on a CPU", "computing",
         "Do less: batch calls, cache, or use a faster algorithm. The spans say in which function.",
-        ("#3f7d58", "#5fae80"), is_reason=False, has_culprit=False, computes=True,
+        ("#3f7d58", "#5fae80"), culprit=Culprit.CALLER, is_reason=False, has_culprit=False, computes=True,
     ),
     Cause.GIL_WAIT: CauseInfo(
         "runnable Python waiting for the GIL", "waiting for the GIL",

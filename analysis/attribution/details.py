@@ -100,6 +100,7 @@ _WORDS: dict[str, Callable[[dict[str, Any]], str]] = {
     "pool_name": _or(schema.POOL_NAME, "?"),
     "awaited": _or(schema.FOR, "something"),
     "awaiting": _awaiting,
+    "timed": lambda attributes: _awaiting(attributes).removeprefix("awaiting "),
     "at": _at,
     "where": _where,
     "waker": _or(schema.WAKER_NAME, ""),

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, TypeAlias, Union
 
 from whywait.tracer.host.code_location import Place, Site
 from whywait.tracer.host.tally import Tally
+from whywait.tracer.records.background import BackgroundJob, BackgroundTask
 from whywait.tracer.records.decision import Decision
 from whywait.tracer.records.ids import new_span_id
 from whywait.tracer.records.job_sums import Stretch
@@ -80,7 +81,8 @@ IO = Mark("io")
 # was busy for some of that time; the tracer takes it for all of it, and marks it as inferred
 IO_LATE = Mark("io")
 THREAD = Mark("thread")
-Waker: TypeAlias = Union["Activity", Mark, CodeType, None]
+ARRIVAL = Mark("arrival")
+Waker: TypeAlias = Union["Activity", Mark, CodeType, BackgroundTask, BackgroundJob, None]
 
 
 class Activity:
