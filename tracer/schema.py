@@ -156,12 +156,20 @@ WAKER_TIMER: Final = "timer"
 WAKER_IO: Final = "io"
 WAKER_THREAD: Final = "thread"  # an untraced thread
 WAKER_UNKNOWN: Final = "unknown"
+# where a task of no request, such as a batcher, ended a wait, the wait is cut into that task's own waits; code.* and
+# FOR are then that task's, and these are wakers, too
+WAKER_ARRIVAL: Final = "arrival"  # of something from another request: the task gathered, or had nothing to do
+WAKER_COMPUTING_JOB: Final = "computing job"  # of no request; code.* is its function
+WAKER_BLOCKED_JOB: Final = "blocked job"
 WAKER_SPAN_ID: Final = "whywait.waker.span_id"
 WAKER_TRACE_ID: Final = "whywait.waker.trace_id"
 WAKER_NAME: Final = "whywait.waker.name"
 FOR: Final = "whywait.for"  # innermost awaited function, e.g. "asyncio.locks.Semaphore.acquire"
 FOR_EGRESS: Final = "egress"  # FOR: the response was written, and its reader had not taken it yet
 FOR_MODULE: Final = "whywait.for.module"  # dotted module or file stem of that function
+# the function of an installed library that the user's code (code.*) called, if one stands between both
+FOR_CALL: Final = "whywait.for.call"
+FOR_LIBRARY: Final = "whywait.for.library"  # which library, such as "httpx"
 # kinds of awaited functions: patterns for FOR, or FOR_MODULE + "." + FOR, from the start
 FOR_REQUEST_IO: Final = (
     r"(?:uvicorn|hypercorn|starlette|daphne|granian)\.(?:.*\.)?"
@@ -169,11 +177,12 @@ FOR_REQUEST_IO: Final = (
 )
 FOR_THREAD_SIGNAL: Final = r"threading\."
 FOR_THREAD_QUEUE: Final = r"queue\."
-FOR_LIMITER: Final = (
-    r"(?:asyncio\.(?:locks|queues)\.|asyncio\.(?:Semaphore|BoundedSemaphore|Lock|Event|Condition|Barrier|Queue)\b"
-    r"|anyio\.(?:.*\.)?(?:CapacityLimiter|Semaphore|Lock|Condition|Event|ResourceGuard)\b)"
+# ways to tell that something has happened: a wait on one is named by what ended it
+FOR_SIGNAL: Final = (
+    r"(?:asyncio\.(?:locks|queues)\.|asyncio\.(?:Event|Condition|Barrier|Queue)\b"
+    r"|anyio\.(?:.*\.)?(?:Condition|Event|ResourceGuard)\b)"
 )
-# of the limiters, those that others can hold: the releaser is the culprit, and did not do the waiter's work
+# limits by themselves, which others can hold: the releaser is the culprit, and did not do the waiter's work
 FOR_HELD: Final = (
     r"(?:asyncio\.locks\.(?:Lock|Semaphore|BoundedSemaphore|_ContextManagerMixin)\.(?:acquire|__aenter__)"
     r"|anyio\.(?:.*\.)?(?:CapacityLimiter|Semaphore|Lock)\.(?:acquire|acquire_on_behalf_of|__aenter__))$"

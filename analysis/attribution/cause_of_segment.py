@@ -1,19 +1,23 @@
 """Applies the rules: cause, evidence and detail of each segment, and the spans they come from."""
 
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 
 from whywait.analysis.attribution.details import fill
 from whywait.analysis.attribution.segment_facts import Facts, gather_facts
 from whywait.analysis.attribution.segment_rules import RULES, rule_numbers
-from whywait.analysis.causes import NUMBER, Evidence
+from whywait.analysis.causes import NUMBER, Cause, Evidence
 from whywait.analysis.path.pieces import Pieces
 from whywait.analysis.path.running_frames import Frames
 from whywait.analysis.path.segments import GIL, Segments
 from whywait.analysis.spans.activities import Activities
-from whywait.analysis.spans.span_table import Bools, Ints, SpanTable, Texts, objects
+from whywait.analysis.spans.span_table import Bools, Ints, SpanTable, Texts, objects, taken
 from whywait.tracer import schema
+
+# what a request does for itself: found in the activity of another one, it is what this one waited behind
+_OWN: Final = [NUMBER[one] for one in (Cause.COMPUTE, Cause.AWAIT_IO, Cause.REQUEST_IO, Cause.BLOCKING_IO)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +46,16 @@ def describe(
     rows = np.select(
         [of == "sampled", of == "queued", of == "block"], [facts.sampled, facts.queued, facts.block], facts.span
     )
+    cause = np.array([NUMBER[rule.cause] for rule in RULES], dtype=np.int64)[rules]
+    detail = fill([rule.detail for rule in RULES], rules, spans, rows)
+    of_others = taken(activities.trace, segments.activity) != spans.traces[request_rows[segments.request]]
+    turn = np.flatnonzero(of_others & (segments.activity >= 0) & np.isin(cause, _OWN))
+    cause[turn], evidence[turn] = NUMBER[Cause.LIMITER_WAIT], Evidence.INFERRED.value
+    detail[turn] = objects([f"its turn, behind another request: {one}" for one in detail[turn]])
     return Described(
-        cause=np.array([NUMBER[rule.cause] for rule in RULES], dtype=np.int64)[rules],
+        cause=cause,
         evidence=evidence,
-        detail=fill([rule.detail for rule in RULES], rules, spans, rows),
+        detail=detail,
         span=facts.span,
         is_wait=facts.waiting,
         sampled=facts.sampled,

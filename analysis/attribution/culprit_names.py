@@ -96,7 +96,7 @@ def _awaited(spans: SpanTable, number: int, row: int) -> list[Named]:
     if waker_trace:  # a token, a lock or a place that another request held
         waker_span = text(attributes, schema.WAKER_SPAN_ID)
         return [(number, waker or "another request", "", None, waker_trace, waker_span, NONE)]
-    return _alone(number, text(attributes, schema.FOR), attributes)
+    return _call_site(spans, number, row) or _alone(number, text(attributes, schema.FOR), attributes)
 
 
 def function(spans: SpanTable, number: int, row: int) -> list[Named]:

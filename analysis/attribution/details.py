@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import urlsplit
 
 import numpy as np
 
@@ -20,9 +21,22 @@ def fill(templates: list[str], which: Ints, spans: SpanTable, rows: Ints) -> Tex
         if row < 0:
             texts.append("")
             continue
-        words = _Words(spans.names[row], spans.attributes[row])
+        words = _Words(spans.names[row], spans.attributes[row] | _client_call(spans, row))
         texts.append(templates[template].format_map(words))
     return objects(texts)[back]
+
+
+def _client_call(spans: SpanTable, row: int) -> dict[str, str]:
+    """What was called, by the span of the client library around a wait: "GET rates:8080/rate"; {} without one."""
+    parent = spans.parents[row]
+    if parent < 0 or spans.span_kinds[parent] != schema.SPAN_CLIENT or spans.kinds[row] != schema.KIND_WAIT:
+        return {}
+    known = spans.attributes[parent]
+    method, url = known.get("http.request.method"), urlsplit(str(known.get("url.full") or known.get("http.url") or ""))
+    address, port = known.get("server.address") or url.hostname, known.get("server.port") or url.port
+    if not method or not address:
+        return {schema.FOR_CALL: str(spans.names[parent])}
+    return {schema.FOR_CALL: f"{method} {address}{f':{port}' if port else ''}{url.path}"}
 
 
 class _Words(dict[str, str]):
@@ -59,9 +73,15 @@ def _at(attributes: dict[str, Any]) -> str:
 
 def _where(attributes: dict[str, Any]) -> str:
     function = str(attributes.get(schema.CODE_FUNCTION) or "")
-    at = place(attributes.get(schema.CODE_FILE), attributes.get(schema.CODE_LINE))
-    inside = " ".join(filter(None, (function, at)))
-    return f" in {inside}" if inside else ""
+    return f" in {function}{_at(attributes)}" if function else ""
+
+
+def _awaiting(attributes: dict[str, Any]) -> str:
+    """What was awaited: the library's function that the user's code called, else the innermost function."""
+    if call := attributes.get(schema.FOR_CALL):
+        library = attributes.get(schema.FOR_LIBRARY)
+        return f"waiting for {call} ({library})" if library else f"waiting for {call}"
+    return f"awaiting {attributes.get(schema.FOR) or 'something'}"
 
 
 def _blocker(attributes: dict[str, Any]) -> str:
@@ -94,6 +114,8 @@ _WORDS: dict[str, Callable[[dict[str, Any]], str]] = {
     "pool": pool_name,
     "pool_name": _or(schema.POOL_NAME, "?"),
     "awaited": _or(schema.FOR, "something"),
+    "awaiting": _awaiting,
+    "timed": lambda attributes: _awaiting(attributes).removeprefix("awaiting "),
     "at": _at,
     "where": _where,
     "waker": _or(schema.WAKER_NAME, ""),

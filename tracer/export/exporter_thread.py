@@ -13,6 +13,7 @@ from whywait.tracer.hotpath.recorder import Recorder, logger
 from whywait.tracer.offcpu.gil_holders import HolderPast
 from whywait.tracer.offcpu.state_split import Memory
 from whywait.tracer.offcpu.thread_observer import Observed
+from whywait.tracer.records.background import BackgroundWait
 from whywait.tracer.records.gil_holder import HolderSeen
 from whywait.tracer.records.ids import new_trace_id
 from whywait.tracer.records.loop import Callback, Look
@@ -161,10 +162,13 @@ class Outlet:
     def _past_since(self, start_ns: int) -> Past:
         callbacks: dict[int, list[Callback]] = {}
         looks: dict[int, list[Look]] = {}
+        background: dict[int, list[BackgroundWait]] = {}
         for loop in self._recorder.loops:
             callbacks.setdefault(loop.thread_id, []).extend(ended_after(list(loop.callbacks), start_ns))
             looks.setdefault(loop.thread_id, []).extend(ended_after(list(loop.looks), start_ns))
-        return Past(callbacks, looks, PoolPast(start_ns, self._pause))
+            for one in ended_after(list(loop.background_waits), start_ns):
+                background.setdefault(id(one.task), []).append(one)
+        return Past(callbacks, looks, PoolPast(start_ns, self._pause), background)
 
     def _is_settled(self, request: Request, now: int) -> bool:
         age_ns = now - request.end_ns

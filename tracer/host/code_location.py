@@ -34,9 +34,12 @@ class Site(NamedTuple):
     user: Place
     leaf_function: str
     leaf_module: str
+    # the outermost function of an installed library inside that: what the user's code called, e.g. "AsyncClient.get"
+    call: str = ""
+    library: str = ""  # which library
 
 
-_INSTALLED = ("/site-packages/", "/dist-packages/")
+_PACKAGES = ("/site-packages/", "/dist-packages/")
 _MAX_DEPTH = 100
 _RESUME = opmap["RESUME"]
 # of its argument: the bits that distinguish a begin, 0, from going on after a yield or an await
@@ -48,12 +51,14 @@ _SUSPENDED: dict[type[Any], tuple[str, str]] = {
     GeneratorType: ("gi_frame", "gi_yieldfrom"),
     AsyncGeneratorType: ("ag_frame", "ag_await"),
 }
+# what hides a coroutine or an asynchronous generator: in C, without an attribute for it
+_HIDING = frozenset({"coroutine_wrapper", "async_generator_asend", "async_generator_athrow", "anext_awaitable"})
 _SERVERS = ("uvicorn.", "hypercorn.", "daphne.", "granian.")
 _MOST_SITES = 10_000
-# by the ids of both codes, whose hashes are slow, and the place in the first; the codes are kept with the site
-_sites: dict[tuple[int, int, int], tuple[Site, CodeType, CodeType]] = {}
+# by the ids of the codes, whose hashes are slow, and the place in the first; the codes are kept with the site
+_sites: dict[tuple[int, int, int, int], tuple[Site, CodeType, CodeType, CodeType | None]] = {}
 # what a source file in a chain of awaits is; more than one may be true
-_LIBRARY, _SERVER, _ASYNCIO = 1, 2, 4
+_LIBRARY, _SERVER, _ASYNCIO, _INSTALLED = 1, 2, 4, 8
 _OURS = __file__.rsplit("/", 2)[0] + "/"  # the tracer
 # functions in which an event loop runs callbacks: their callers are outside of any callback
 _LOOP_FILES = {
@@ -85,7 +90,7 @@ def is_library(filename: str) -> bool:
     """Whether a file belongs to the standard library, an installed package, or whywait."""
     if not filename.endswith(".py"):  # frozen importlib, generated code, console scripts
         return True
-    if any(marker in filename for marker in _INSTALLED):
+    if any(marker in filename for marker in _PACKAGES):
         return True
     return filename.startswith((*_LIBRARY_ROOTS, _OURS))
 
@@ -96,7 +101,7 @@ def is_wrapper(filename: str) -> bool:
 
     Of what is installed, the rest may be the user's service.
     """
-    for marker in _INSTALLED:
+    for marker in _PACKAGES:
         if marker in filename:
             package = filename.rsplit(marker, 1)[1].partition("/")[0]
             return package.removesuffix(".py") in _FRAMEWORKS or not filename.endswith(".py")
@@ -112,7 +117,7 @@ def is_ours(filename: str) -> bool:
 def module_of(filename: str) -> str:
     """A short dotted name for a source file, e.g. "asyncio.locks" or "uvicorn.protocols.http.h11_impl"."""
     path = filename.removesuffix(".py")
-    for marker in _INSTALLED:
+    for marker in _PACKAGES:
         if marker in path:
             return path.rsplit(marker, 1)[1].replace("/", ".")
     for root in _LIBRARY_ROOTS:
@@ -214,27 +219,32 @@ def caller_place() -> Place | None:
 
 
 def await_site(coroutine: Any) -> Site | None:
-    """Return the location of a suspended coroutine: the innermost user frame, and the innermost frame of all.
+    """Return the location of a suspended coroutine: the innermost user frame, the library's function that it called,
+    and the innermost frame of all.
 
     Where a server waits for its client in a primitive of asyncio, the innermost is the server's.
     """
-    at, leaf = _suspended(coroutine)
+    at, called, leaf = _suspended(coroutine)
     if leaf is None:
         return None
     at = at or leaf
     code, where = at.f_code, leaf.f_code
-    key = (id(code), at.f_lasti, id(where))
+    key = (id(code), at.f_lasti, id(called), id(where))
     known = _sites.get(key)
     if known is None:
         if len(_sites) >= _MOST_SITES:
             _sites.clear()
-        site = Site(place_of_frame(at), where.co_qualname, module_of(where.co_filename))
-        known = _sites[key] = (site, code, where)
+        call, library = "", ""
+        if called is not None:
+            call, library = called.co_qualname, module_of(called.co_filename).partition(".")[0]
+        site = Site(place_of_frame(at), where.co_qualname, module_of(where.co_filename), call, library)
+        known = _sites[key] = (site, code, where, called)
     return known[0]
 
 
-def _suspended(coroutine: Any) -> tuple[FrameType | None, FrameType | None]:
+def _suspended(coroutine: Any) -> tuple[FrameType | None, CodeType | None, FrameType | None]:
     user: FrameType | None = None
+    called: CodeType | None = None
     leaf: FrameType | None = None
     server: FrameType | None = None
     for _ in range(_MAX_DEPTH):
@@ -242,8 +252,12 @@ def _suspended(coroutine: Any) -> tuple[FrameType | None, FrameType | None]:
             frame, coroutine = coroutine.cr_frame, coroutine.cr_await
         else:
             names = _SUSPENDED.get(type(coroutine))
-            if names is None:  # a future at the end of the chain, or an object like one
-                break
+            if names is None:
+                if not _hides(coroutine):  # a future at the end of the chain, or an object like one
+                    break
+                hidden = (one for one in gc.get_referents(coroutine) if type(one) in _SUSPENDED or _hides(one))
+                coroutine = next(hidden, None)
+                continue
             frame, coroutine = getattr(coroutine, names[0]), getattr(coroutine, names[1])
         if frame is None:
             continue
@@ -254,12 +268,19 @@ def _suspended(coroutine: Any) -> tuple[FrameType | None, FrameType | None]:
         elif not about & _ASYNCIO:
             server = None
         if not about & _LIBRARY:
-            user = frame
-    return user, server or leaf
+            user, called = frame, None
+        elif about & _INSTALLED and called is None and not about & _SERVER:
+            called = None if frame.f_code.co_name.startswith("__") else frame.f_code  # "__aenter__" says nothing
+    return user, called, server or leaf
+
+
+def _hides(value: Any) -> bool:
+    return type(value).__name__ in _HIDING
 
 
 @lru_cache(maxsize=4_096)
 def _about(filename: str) -> int:
     module = module_of(filename)
     library = _LIBRARY if is_library(filename) else 0
-    return library | _SERVER * module.startswith(_SERVERS) | _ASYNCIO * module.startswith("asyncio.")
+    installed = _INSTALLED * any(marker in filename for marker in _PACKAGES)
+    return library | installed | _SERVER * module.startswith(_SERVERS) | _ASYNCIO * module.startswith("asyncio.")

@@ -16,6 +16,7 @@ from whywait.tracer.hotpath import recorder as recorders
 from whywait.tracer.hotpath.job_names import carried_context, describe
 from whywait.tracer.hotpath.pools import begin_occupancy
 from whywait.tracer.hotpath.thread_state import enter_job, leave_untraced, worker_here
+from whywait.tracer.records.background import BackgroundJob
 from whywait.tracer.records.current import ACTIVITY, Worker, current_activity
 from whywait.tracer.records.occupancy import Occupancy
 from whywait.tracer.records.request import Job, Pool
@@ -72,7 +73,10 @@ def run_job(
 ) -> Any:
     """What a worker runs instead of the function: the same call, between two readings of the clocks."""
     if job is None:
-        begin_occupancy(pool, held, threading.get_native_id(), perf_counter_ns())
+        start_ns = perf_counter_ns()
+        begin_occupancy(pool, held, threading.get_native_id(), start_ns)
+        cpu = worker_here().cpu
+        used_ns = cpu.read(start_ns)
         before = enter_job(None)
         try:
             return function(*args, **kwargs)
@@ -81,8 +85,8 @@ def run_job(
             raise
         finally:
             held.end_ns = perf_counter_ns()
-            leave_untraced(before)
             _rest(held.end_ns)
+            leave_untraced(before, BackgroundJob(held.name, held.code, start_ns, held.end_ns, cpu.cpu_ns - used_ns))
             # the frames of an exception refer to this one: it must not keep the arguments alive
             function = args = kwargs = None  # type: ignore[assignment]
     token = _enter(pool, job, held, None if type(function) in _PLAINLY else carried_context(function))

@@ -24,7 +24,8 @@ from whywait.tracer.hotpath.loop_history import (
     sample_of,
 )
 from whywait.tracer.hotpath.tasks import adopt, end_task, task_code
-from whywait.tracer.hotpath.waits import record_wait
+from whywait.tracer.hotpath.waits import record_background_wait, record_wait
+from whywait.tracer.records.background import MOST_TASKS, BackgroundTask
 from whywait.tracer.records.current import here
 from whywait.tracer.records.loop import Block, Loop, Sample
 from whywait.tracer.records.request import IO, THREAD, Activity, Job, Stamp, Standing
@@ -52,7 +53,8 @@ def waker_now(current: Any, now: int = 0) -> Stamp:
             # outside any activity: its task's code, or its waker
             task = bound_to(callback)
             if task is not None and is_task(task):
-                return task_code(task), now or perf_counter_ns()
+                known = here.loop.background.get(id(task)) if here.loop is not None else None
+                return known or task_code(task), now or perf_counter_ns()
         return stamp  # type: ignore[no-any-return]
     if current is None:
         now = now or perf_counter_ns()
@@ -102,6 +104,36 @@ def begin_callback(
     # the meter is called at the step's end, and bounds the length of estimates
     activity.step_cpu_ns = cpu.cpu_ns + gap_ns if gap_ns < _PASSING_NS else cpu.read(start_ns)
     return activity
+
+
+def begin_background(loop: Loop, callback: Any, stamp: Stamp, start_ns: int) -> None:
+    """This callback is no step of a request. If it is one of a known task, the task's wait ends here."""
+    task = callback.__self__ if type(callback) in BOUND else bound_to(callback)
+    known = loop.background.get(id(task))
+    if known is None or start_ns - known.stop_ns < SITE_MIN_NS:
+        return
+    alive = known.task()
+    if alive is not None and alive is task:
+        record_background_wait(loop, known, stamp, start_ns, await_site(alive.get_coro()))
+
+
+def end_background(loop: Loop, callback: Any, end_ns: int) -> None:
+    """This callback was no step of a request. If it was one of a task, the task waits from now on, or has ended."""
+    task = callback.__self__ if type(callback) in BOUND else bound_to(callback)
+    if type(task) is not _Task and not is_task(task):
+        return
+    key, tasks = id(task), loop.background
+    if task.done():
+        tasks.pop(key, None)
+        return
+    known = tasks.get(key)
+    if known is None or known.task() is not task:
+        if len(tasks) >= MOST_TASKS:
+            loop.background = tasks = {one: other for one, other in tasks.items() if other.task() is not None}
+            if len(tasks) >= MOST_TASKS:
+                return
+        known = tasks[key] = BackgroundTask(task, task_code(task), loop)
+    known.stop_ns = end_ns
 
 
 def end_short(

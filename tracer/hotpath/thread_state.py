@@ -17,7 +17,15 @@ from whywait.tracer.host.thread_clocks import run_queue_ns
 from whywait.tracer.hotpath import recorder as recorders
 from whywait.tracer.hotpath.loop_history import AWAY_MIN_NS, CALLBACK_MIN_NS, note_away, sample_of
 from whywait.tracer.hotpath.recorder import probe_failed
-from whywait.tracer.hotpath.task_steps import begin_callback, end_callback, end_short, end_step
+from whywait.tracer.hotpath.task_steps import (
+    begin_background,
+    begin_callback,
+    end_background,
+    end_callback,
+    end_short,
+    end_step,
+)
+from whywait.tracer.records.background import BackgroundJob
 from whywait.tracer.records.current import ACTIVITY, Worker, here
 from whywait.tracer.records.loop import Alive, Loop
 from whywait.tracer.records.request import Activity, Job, Stamp, Standing
@@ -40,10 +48,12 @@ def handle_runner(plain_run: Callable[[Any], None]) -> Callable[[Any], None]:
                 loop = _new_loop()
             loop.run_start_ns = start_ns
             context = self._context
-            found = context.get(ACTIVITY)
+            found = context.get(ACTIVITY) or mine.get("outer")
             stamp = self._stamp
             if found is not None and type(callback) is not FunctionType:
                 activity = begin_callback(loop, found, callback, stamp, start_ns, context)
+            if activity is None and type(callback) is not FunctionType:
+                begin_background(loop, callback, stamp, start_ns)
             mine["current"] = begun = activity or (callback, stamp)
         except Exception as error:
             probe_failed("loop", error)
@@ -61,6 +71,8 @@ def handle_runner(plain_run: Callable[[Any], None]) -> Callable[[Any], None]:
                 else:
                     opened = mine.pop("opened", None)
                     end_callback(loop, current, opened, activity, found, callback, start_ns, end_ns)
+                if activity is None and current is begun and type(callback) is not FunctionType:
+                    end_background(loop, callback, end_ns)
             except Exception as error:
                 probe_failed("loop", error)
             # the frames of an exception refer to this one: like asyncio's own `_run`, it must
@@ -82,9 +94,11 @@ def run_scheduled(callback: Any, stamp: Stamp, *args: Any) -> Any:
         if start_ns - loop.ended_ns >= AWAY_MIN_NS:
             note_away(loop, start_ns)
         loop.run_start_ns = start_ns
-        found = ACTIVITY.get()
+        found = ACTIVITY.get() or mine.get("outer")
         if found is not None and type(callback) is not FunctionType:
             activity = begin_callback(loop, found, callback, stamp, start_ns, None)
+        if activity is None and type(callback) is not FunctionType:
+            begin_background(loop, callback, stamp, start_ns)
         begun: Activity | Standing | None
         mine["current"] = begun = activity or (callback, stamp)
     except Exception as error:
@@ -102,6 +116,8 @@ def run_scheduled(callback: Any, stamp: Stamp, *args: Any) -> Any:
             else:
                 opened = mine.pop("opened", None)
                 end_callback(loop, current, opened, activity, found, callback, start_ns, end_ns)
+            if activity is None and current is begun and type(callback) is not FunctionType:
+                end_background(loop, callback, end_ns)
         except Exception as error:
             probe_failed("uvloop", error)
         # the frames of an exception refer to this one: it must keep no object alive
@@ -119,6 +135,20 @@ def _new_loop() -> Loop:
     if recorder is not None:
         recorder.loops.append(loop)
     return loop
+
+
+def enter_loop(outer: Any) -> Activity | None:
+    """What runs on this thread, `outer`, runs an event loop itself; return the token for `leave_loop`."""
+    mine = here.__dict__
+    before: Activity | None = mine.get("outer")
+    mine["current"] = None
+    mine["outer"] = outer if isinstance(outer, Activity) else before
+    return before
+
+
+def leave_loop(outer: Any, before: Activity | None) -> None:
+    """The loop has stopped: `outer` goes on."""
+    here.current, here.outer = outer, before
 
 
 # Requests that begin and end inside a callback
@@ -179,9 +209,10 @@ def enter_job(job: Job | None) -> Any:
     return before
 
 
-def leave_untraced(before: Any) -> None:
-    """The function of a job outside any request has ended."""
-    here.current = before if not isinstance(before, Job) else None
+def leave_untraced(before: Any, job: BackgroundJob) -> None:
+    """The function of a job outside any request has ended: this thread delivers its result, if it has no other work."""
+    idle = before is None or isinstance(before, Job) or (type(before) is tuple and before[0] is None)
+    here.current = (None, (job, job.end_ns)) if idle else before
 
 
 def deliver(job: Job | None) -> None:

@@ -3,8 +3,10 @@
 from whywait.tracer.host.code_location import Site
 from whywait.tracer.host.otel_context import current_span_id
 from whywait.tracer.hotpath.job_sums import is_summed
+from whywait.tracer.records.background import BackgroundTask, BackgroundWait
 from whywait.tracer.records.lock_holds import Waited
-from whywait.tracer.records.request import Activity, Pool, Wait, Waker, made
+from whywait.tracer.records.loop import Loop
+from whywait.tracer.records.request import Activity, Pool, Stamp, Wait, Waker, made
 from whywait.tracer.schema import WAIT_AWAIT
 
 
@@ -45,6 +47,14 @@ def record_thread_wait(
 ) -> bool:  # fmt: skip
     """Records a wait of the calling thread that has no place of its own in the code."""
     return record_wait(activity, kind, start_ns, cause_ns, end_ns, by, None, current_span_id(), thread=True, pool=pool)
+
+
+def record_background_wait(loop: Loop, task: BackgroundTask, stamp: Stamp, end_ns: int, site: Site | None) -> None:
+    """Records a wait of a task of no request, since its latest step; the oldest is dropped where there are many."""
+    by, cause_ns = stamp
+    start_ns = task.stop_ns
+    cause_ns = min(max(cause_ns, start_ns), end_ns)
+    loop.background_waits.append(made(BackgroundWait, (start_ns, end_ns, cause_ns, by, site, task)))
 
 
 def name_awaits(activity: Activity, since_ns: int, kind: str, pool: Pool) -> None:

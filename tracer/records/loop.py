@@ -7,6 +7,7 @@ from weakref import ref
 
 from whywait.tracer.host.code_location import Place
 from whywait.tracer.host.cpu_meter import CpuMeter
+from whywait.tracer.records.background import BackgroundTask, BackgroundWait
 
 
 class Sample(NamedTuple):
@@ -68,10 +69,10 @@ class Loop:
     """One event loop's recent past, per thread."""
 
     __slots__ = (
-        "_alive", "callbacks", "counted_queue_ns", "cpu", "ended_ns", "live", "looks", "native_id", "poll_ns",
-        "polled_from_ns", "polled_ns", "run_queue_ns", "run_start_ns", "sample", "select_end_ns", "selects", "short_busy_ns", "short_code",
-        "short_count", "short_end_ns", "short_longest_ns", "short_start_ns", "short_until_ns", "slept_ns",
-        "thread_id", "woke_ns",
+        "_alive", "background", "background_waits", "callbacks", "counted_queue_ns", "cpu", "ended_ns", "live", "looks",
+        "native_id", "poll_ns", "polled_from_ns", "polled_ns", "run_queue_ns", "run_start_ns", "sample",
+        "select_end_ns", "selects", "short_busy_ns", "short_code", "short_count", "short_end_ns", "short_longest_ns",
+        "short_start_ns", "short_until_ns", "slept_ns", "thread_id", "woke_ns",
     )  # fmt: skip
 
     def __init__(self, thread_id: int, native_id: int, alive: Alive | None = None) -> None:
@@ -92,6 +93,8 @@ class Loop:
         self.short_code: CodeType | None = None  # of the longest in this run
         self.callbacks: deque[Callback] = deque(maxlen=50_000)
         self.looks: deque[Look] = deque(maxlen=20_000)  # selects that took time
+        self.background: dict[int, BackgroundTask] = {}  # by the id of the task
+        self.background_waits: deque[BackgroundWait] = deque(maxlen=4_096)
         self.run_queue_ns: int | None = None  # the latest reading on this thread
         self.cpu = CpuMeter()
         self.counted_queue_ns = 0  # in the callback that runs now, read for a request that ended in it

@@ -12,6 +12,7 @@ from typing import Any, Literal, NamedTuple, TypeAlias, Union
 
 from whywait.tracer.host.code_location import Place, Site
 from whywait.tracer.host.tally import Tally
+from whywait.tracer.records.background import BackgroundJob, BackgroundTask
 from whywait.tracer.records.decision import Decision
 from whywait.tracer.records.ids import new_span_id
 from whywait.tracer.records.job_sums import Stretch
@@ -81,14 +82,15 @@ IO = Mark("io")
 # was busy for some of that time; the tracer takes it for all of it, and marks it as inferred
 IO_LATE = Mark("io")
 THREAD = Mark("thread")
-Waker: TypeAlias = Union["Activity", Mark, CodeType, None]
+ARRIVAL = Mark("arrival")
+Waker: TypeAlias = Union["Activity", Mark, CodeType, BackgroundTask, BackgroundJob, None]
 
 
 class Activity:
     """One sequential thing that works for a request: a task (this class) or a `Job`."""
 
     __slots__ = (
-        "blocks", "born_ns", "code", "cpu_ns", "done_ns", "end_ns", "is_parent", "name", "outcome", "parent_id", "releases", "request",
+        "blocks", "born_ns", "code", "cpu_ns", "done_ns", "end_ns", "is_parent", "loop", "name", "outcome", "parent_id", "releases", "request",
         "run_ns", "short_ns", "small_phases", "span_id", "spawner", "step_cpu_ns", "step_start_ns", "steps", "stop_ns",
         "stretches",
         "task_key",
@@ -108,6 +110,7 @@ class Activity:
         self.end_ns = 0
         self.done_ns = 0  # when a job's function returned; wakes are dated from it
         self.task_key = 0
+        self.loop: Loop | None = None  # on which the task runs, if its request began on another one
         self.token_ns = 0  # when the latest anyio token was acquired
         self.name = ""
         self.code: CodeType | None = None

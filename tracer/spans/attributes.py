@@ -134,6 +134,8 @@ def _wait(attributes: Attributes, wait: AboutWait) -> None:
         put_place(attributes, wait.site.user)
         attributes[s.FOR] = wait.site.leaf_function
         attributes[s.FOR_MODULE] = wait.site.leaf_module
+        if wait.site.call:
+            attributes[s.FOR_CALL], attributes[s.FOR_LIBRARY] = wait.site.call, wait.site.library
     put_pool(attributes, wait.pool)
     put_waker(attributes, wait.waker)
     put_blockers(attributes, wait)

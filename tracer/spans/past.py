@@ -6,20 +6,22 @@ from dataclasses import dataclass, field
 from operator import itemgetter
 from typing import Final, TypeVar
 
+from whywait.tracer.records.background import BackgroundWait
 from whywait.tracer.records.loop import Callback, Look
 from whywait.tracer.spans.pools.history import PoolPast
 
-T = TypeVar("T", Callback, Look)
+T = TypeVar("T", Callback, Look, BackgroundWait)
 _END: Final = itemgetter(1)
 
 
 @dataclass(frozen=True, slots=True)
 class Past:
-    """The recent past of the loops, by thread, in order of time; and of the pools."""
+    """The recent past of the loops, by thread, in order of time; of tasks of no request, by id; and of the pools."""
 
     callbacks: Mapping[int, Sequence[Callback]] = field(default_factory=dict)
     looks: Mapping[int, Sequence[Look]] = field(default_factory=dict)
     pools: PoolPast = field(default_factory=PoolPast)
+    background: Mapping[int, Sequence[BackgroundWait]] = field(default_factory=dict)
 
 
 def overlapping(past: Sequence[T], start_ns: int, end_ns: int) -> Iterable[T]:

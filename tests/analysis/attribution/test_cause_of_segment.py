@@ -176,6 +176,10 @@ def test_a_wait_by_its_type(kind: str, cause: str) -> None:
         ("unknown", "asyncio.locks.Semaphore.acquire", "asyncio.locks", "limiter_wait"),
         ("activity", "asyncio.queues.Queue.get", "asyncio.queues", "limiter_wait"),
         ("unknown", "Lock.acquire", "asyncio.locks", "limiter_wait"),
+        ("io", "Lock.acquire", "asyncio.locks", "limiter_wait"),
+        ("io", "Event.wait", "asyncio.locks", "await_io"),
+        ("timer", "Queue.get", "asyncio.queues", "await_io"),
+        ("thread", "Condition.wait", "asyncio.locks", "unexplained"),
         ("unknown", "anyio._core._synchronization.CapacityLimiter.acquire", "", "limiter_wait"),
         ("io", "uvicorn.protocols.http.h11_impl.RequestResponseCycle.receive", "", "request_io"),
         ("io", "starlette.requests.Request.body", "", "request_io"),
@@ -197,6 +201,54 @@ def test_an_await_by_who_ended_it_and_what_it_awaited(waker: str, awaited: str, 
     row = table[table["span_name"] == "w"].iloc[0]
     assert row["cause"] == cause
     assert awaited in row["detail"]
+
+
+def test_a_wait_in_a_library_is_told_by_the_function_that_was_called_and_its_caller() -> None:
+    table = causes(
+        """
+        server GET        |-----------|
+        task   root GET   |-----------|  cpu=6
+        wait   w    root    |----|         waker=io
+    """,
+        {
+            "w": {
+                schema.FOR: "Event.wait", schema.FOR_MODULE: "asyncio.locks", schema.FOR_CALL: "AsyncClient.get",
+                schema.FOR_LIBRARY: "httpx", schema.CODE_FUNCTION: "quote", schema.CODE_FILE: "app.py",
+                schema.CODE_LINE: 73,
+            }
+        },
+    )  # fmt: skip
+    row = only(table, "await_io")
+    assert row["detail"] == "waiting for AsyncClient.get (httpx) in quote (app.py:73)"
+    assert (row["culprit"], row["culprit_file"], row["culprit_line"]) == ("quote", "app.py", 73)
+
+
+@pytest.mark.parametrize("waker", ["timer", "io", ""])
+def test_what_another_request_did_meanwhile_is_a_turn(waker: str) -> None:
+    stood = f"wait   own  other    |----------|     trace=b waker={waker}" if waker else ""
+    cpu = "cpu=6" if stood else "cpu=17"
+    result = analysis.analyze(
+        drawn(
+            f"""
+        server GET         |--------------|
+        task   root GET    |--------------|   cpu=5
+        wait   w    root     |---------|        waker=other
+        server POST      |----------------|   trace=b
+        task   other POST|----------------|   trace=b {cpu}
+        {stood}
+    """,
+            {"own": {schema.CODE_FUNCTION: "ask", schema.CODE_FILE: "app.py", schema.CODE_LINE: 9}} if stood else {},
+        )
+    )
+    mine = result.causes[result.causes["trace_id"] == trace_id("a")]
+    turn = mine[mine["cause"] == "limiter_wait"]
+    assert turn["amount_ns"].sum() == 10 * UNIT_NS
+    assert set(mine["cause"]) == {"limiter_wait", "compute"}
+    assert mine[mine["cause"] == "compute"]["amount_ns"].sum() == 5 * UNIT_NS, "its own, and no other"
+    assert turn["detail"].str.startswith("its turn, behind another request: ").all()
+    if stood:
+        longest = turn.loc[turn["amount_ns"].idxmax()]
+        assert (longest["culprit"], longest["culprit_file"], longest["culprit_line"]) == ("ask", "app.py", 9)
 
 
 def test_a_handover_divides_by_the_workers_own_cpu_and_run_queue() -> None:

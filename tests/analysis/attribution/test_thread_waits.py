@@ -53,7 +53,7 @@ def test_a_call_that_blocked_is_named_by_its_place_and_may_be_inferred() -> None
         schema.EVIDENCE: schema.EVIDENCE_INFERRED,
     }  # fmt: skip
     row = told("blocking_io", call)
-    assert row["detail"] == "in socket.recv in fetch db.py:4"
+    assert row["detail"] == "in socket.recv in fetch (db.py:4)"
     assert (row["culprit"], row["culprit_file"], row["culprit_line"]) == ("fetch", "db.py", 4)
     assert row["evidence"] == "inferred"
 

@@ -43,3 +43,60 @@ def test_a_users_own_event_is_the_events() -> None:
     run_asgi = compiled("async def run_asgi(app):\n    await app\n", SERVER)["run_asgi"]
     found = site_of(run_asgi(user(asyncio.Event().wait())))
     assert (found.leaf_module, found.leaf_function) == ("asyncio.locks", "Event.wait")
+
+
+LIBRARY = """
+class Client:
+    async def get(self, event):
+        return await self.send(event)
+    async def send(self, event):
+        await event.wait()
+    async def lines(self, event):
+        yield await self.send(event)
+class Call:
+    def __init__(self, event):
+        self.event = event
+    def __await__(self):
+        return Client().get(self.event).__await__()
+"""
+INSTALLED = "/venv/lib/python3/site-packages/client/core.py"
+
+
+async def over(lines: Any) -> None:
+    async for _ in lines:
+        pass
+
+
+def test_the_librarys_function_that_the_user_called_is_named() -> None:
+    names = compiled(LIBRARY, INSTALLED)
+    client, event = names["Client"](), asyncio.Event
+    for call, called in (
+        (user(client.get(event())), "Client.get"),
+        (user(asyncio.wait_for(client.get(event()), 9)), "Client.get"),
+        (user(names["Call"](event())), "Client.get"),  # behind an `__await__`
+        (over(client.lines(event())), "Client.lines"),  # in an asynchronous generator
+    ):
+        found = site_of(call)
+        if found.leaf_function == "wait_for":  # before Python 3.12 what it waits for is a task of its own
+            continue
+        assert (found.call, found.library) == (called, "client")
+        assert (found.leaf_module, found.leaf_function) == ("asyncio.locks", "Event.wait")
+        assert found.user.function in ("user", "over")
+
+
+def test_no_librarys_function_is_named_where_the_user_awaits_by_himself() -> None:
+    get = compiled(LIBRARY, INSTALLED)["Client"]().get
+    found = site_of(get_through(get, asyncio.Event()))
+    assert (found.user.function.rsplit(".", 1)[-1], found.call) == ("inner", "")
+
+
+async def get_through(get: Any, event: asyncio.Event) -> None:
+    """A library calls the user's code back: what it awaits there is its own."""
+
+    async def inner() -> None:
+        await event.wait()
+
+    class Inner:
+        wait = staticmethod(inner)
+
+    await get(Inner)

@@ -74,10 +74,10 @@ def is_item_store(node: ast.AST) -> bool:
 
 
 def test_waits_are_appended_in_one_place() -> None:
-    found = [
+    found = {
         name for name, node in nodes() if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("waits.append")
-    ]
-    assert found == ["hotpath/waits.py"]
+    }
+    assert found == {"hotpath/waits.py"}
     made = {name for name, node in nodes() if isinstance(node, ast.Call) and ast.unparse(node.func) == "Wait"}
     assert not made
 

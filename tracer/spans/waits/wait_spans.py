@@ -6,8 +6,9 @@ from typing import Final
 
 from whywait.tracer import schema as s
 from whywait.tracer.offcpu.explanation import UNSEEN, OffCpu
+from whywait.tracer.records.background import BackgroundJob, BackgroundTask
 from whywait.tracer.records.lock_holds import Waited
-from whywait.tracer.records.loop import Callback
+from whywait.tracer.records.loop import Callback, Loop
 from whywait.tracer.records.request import IO_LATE, Activity, Job, Mark, Wait
 from whywait.tracer.records.request import Waker as WokenBy
 from whywait.tracer.spans.blockers import callback_blockers, occupants, ranked
@@ -15,7 +16,9 @@ from whywait.tracer.spans.past import overlapping
 from whywait.tracer.spans.request_context import Drawing
 from whywait.tracer.spans.segments import Segment, collection_segments, loop_segments, queued_in
 from whywait.tracer.spans.span_spec import AboutWait, Blocker, Waker
+from whywait.tracer.spans.waits.background import Part, followed
 from whywait.tracer.spans.waits.thread_wait import holders, lock_of, thread_wait_name
+from whywait.tracer.spans.waits.user_site import user_site
 from whywait.tracer.spans.waits.wait_splitting import wait_parts
 
 _NO_WAITED: Final = Waited("")  # of a wait of the loop
@@ -28,21 +31,33 @@ def add_wait(drawing: Drawing, activity: Activity, wait: Wait, small: dict[str, 
     waited_ns = wait.cause_ns - wait.start_ns
     queued_ns = drawing.queued_in(activity, wait)
     drawing.note_queued(activity, wait.start_ns, wait.end_ns, queued_ns)
+    own = drawing.loop_of(activity)
     if waited_ns >= drawing.resolution_ns:
-        for part in wait_parts(activity, wait):
-            _add_await(drawing, activity, part, queued_ns)
-    elif waited_ns > 0:
-        small[wait.kind] = small.get(wait.kind, 0) + waited_ns
-    if wait.cause_ns < wait.end_ns:
-        for segment in _resume_segments(drawing, wait):
-            if segment.end_ns - segment.start_ns >= drawing.resolution_ns:
-                _add_resume_segment(drawing, activity, wait, segment, queued_ns)
-            else:
-                small[segment.kind] = small.get(segment.kind, 0) + segment.end_ns - segment.start_ns
+        parts = [
+            part for one in wait_parts(activity, wait) for part in followed(one, own, drawing.past, drawing.request)
+        ]
+    else:
+        parts = [Part(wait, own)]
+    for one, loop in parts:
+        if one.cause_ns > one.start_ns and waited_ns >= drawing.resolution_ns:
+            _add_await(drawing, activity, one, queued_ns)
+        elif waited_ns > 0:
+            small[one.kind] = small.get(one.kind, 0) + one.cause_ns - one.start_ns
+        if one.cause_ns < one.end_ns:
+            _add_return(drawing, activity, one, loop, small, queued_ns)
 
 
-def _resume_segments(drawing: Drawing, wait: Wait) -> list[Segment]:
-    loop = drawing.request.loop
+def _add_return(
+    drawing: Drawing, activity: Activity, wait: Wait, loop: Loop | None, small: dict[str, int], queued_ns: int | None
+) -> None:
+    for segment in _resume_segments(drawing, wait, loop):
+        if segment.end_ns - segment.start_ns >= drawing.resolution_ns:
+            _add_resume_segment(drawing, activity, wait, segment, queued_ns)
+        else:
+            small[segment.kind] = small.get(segment.kind, 0) + segment.end_ns - segment.start_ns
+
+
+def _resume_segments(drawing: Drawing, wait: Wait, loop: Loop | None) -> list[Segment]:
     unseen = wait.kind if wait.kind in _UNSEEN_IS_OWN else s.WAIT_RESUME
     if wait.thread or loop is None:
         return [Segment(unseen, wait.cause_ns, wait.end_ns)]
@@ -79,7 +94,7 @@ def _add_await(drawing: Drawing, activity: Activity, wait: Wait, queued_ns: int 
         # those of a job are its worker's; the release of a token names its other holders
         shared = occupants(*drawing.past.pools.shares(wait.pool, wait.start_ns, wait.cause_ns))
     about = AboutWait(
-        activity.span_id, wait.kind, _off_cpu_in_call(drawing, activity, wait, queued_ns), wait.site,
+        activity.span_id, wait.kind, _off_cpu_in_call(drawing, activity, wait, queued_ns), user_site(activity, wait),
         wait.pool, _waker(drawing, wait.by) if is_edge else None, blockers, blocker_count,
         wait.by.collector if wait.kind == s.WAIT_COLLECT_ORDER and isinstance(wait.by, Job) else None,
         shared, lock_of(waited), waited.handler, inferred=not waited.end_seen or wait.kind == s.WAIT_INGRESS,
@@ -111,8 +126,13 @@ def _off_cpu_in_call(drawing: Drawing, activity: Activity, wait: Wait, queued_ns
 def _waker(drawing: Drawing, by: WokenBy) -> Waker:
     if isinstance(by, Mark):
         return Waker(by.kind)
-    if isinstance(by, CodeType):
-        return Waker(s.WAKER_UNKNOWN, by.co_qualname)
+    if isinstance(by, BackgroundJob):
+        return Waker(by.kind, by.name)
+    code = by.code if isinstance(by, BackgroundTask) else by
+    if isinstance(code, CodeType):
+        return Waker(s.WAKER_UNKNOWN, code.co_qualname)
+    if not isinstance(by, Activity):
+        return Waker(s.WAKER_UNKNOWN)
     waker = drawing.kept_or_spawner(by)
     if waker is None:
         return Waker(s.WAKER_UNKNOWN)

@@ -1,0 +1,48 @@
+"""Tasks and jobs of no request: a batcher, an engine, a consumer. A request that waits for one needs its latest waits."""
+
+from types import CodeType
+from typing import Any, NamedTuple
+from weakref import ref
+
+from whywait.tracer.host.code_location import Site
+from whywait.tracer.schema import WAKER_BLOCKED_JOB, WAKER_COMPUTING_JOB
+
+MOST_TASKS = 1_000  # of one loop, that are followed at a time
+
+
+class BackgroundTask:
+    """A task of no request that has been suspended. It keeps no object of the host alive."""
+
+    __slots__ = ("code", "loop", "stop_ns", "task")
+
+    def __init__(self, task: Any, code: CodeType | None, loop: Any) -> None:
+        self.task = ref(task)
+        self.code = code
+        self.loop = loop  # the `records.loop.Loop` on which it runs
+        self.stop_ns = 0  # end of its latest step
+
+
+class BackgroundWait(NamedTuple):
+    """A task of no request did not run from `start_ns` to `end_ns`; `by` caused the wake-up at `cause_ns`."""
+
+    start_ns: int
+    end_ns: int
+    cause_ns: int
+    by: Any  # a `records.request.Waker`
+    site: Site | None
+    task: BackgroundTask
+
+
+class BackgroundJob(NamedTuple):
+    """A job of no request that has ended, on a worker thread."""
+
+    name: str
+    code: CodeType | None
+    start_ns: int
+    end_ns: int
+    cpu_ns: int
+
+    @property
+    def kind(self) -> str:
+        """What it mostly did, as a waker (schema.WAKER_*)."""
+        return WAKER_COMPUTING_JOB if self.cpu_ns * 2 >= self.end_ns - self.start_ns else WAKER_BLOCKED_JOB

@@ -1,0 +1,84 @@
+"""Cuts a wait that a task of no request ended into the waits of that task: the wait's reasons are there. Pure.
+
+request   |~~~~~~~~~~~~~~~~ future ~~~~~~~~~~~~~~~~~~~~|  ended by batcher
+batcher  ..~~~ wait_for(queue.get()) ~~|--|~~ job ~~|--|
+parts     |~~~~~~~~~ a timer ~~~~~~~~~~|  |~~ job ~~|     each followed by what the loop did till the next
+"""
+
+import re
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+from whywait.tracer.host.code_location import Site, is_library, module_of, place_of_code
+from whywait.tracer.records.background import BackgroundJob, BackgroundTask, BackgroundWait
+from whywait.tracer.records.loop import Loop
+from whywait.tracer.records.request import ARRIVAL, Activity, Request, Wait, Waker
+from whywait.tracer.schema import FOR_HELD, WAIT_AWAIT
+from whywait.tracer.spans.past import Past, overlapping
+
+_DEEPEST: Final = 8  # tasks that wait for one another
+_MOST: Final = 200  # parts of one wait
+_held: Final = re.compile(FOR_HELD).match
+
+
+class Part(NamedTuple):
+    """A wait, and the loop on which it was made."""
+
+    wait: Wait
+    loop: Loop | None
+
+
+def followed(wait: Wait, loop: Loop | None, past: Past, mine: Request, depth: int = 0) -> list[Part]:
+    """Return the wait as one or more waits without gaps, each with what ended it, and with its loop."""
+    by = wait.by
+    if isinstance(by, BackgroundJob):
+        return [Part(wait._replace(site=_site_of(by, wait.site)), loop)]
+    if not isinstance(by, BackgroundTask) or wait.kind != WAIT_AWAIT or depth > _DEEPEST:
+        return [Part(wait, loop)]
+    own = list(overlapping(past.background.get(id(by), ()), wait.start_ns, wait.cause_ns))
+    if not own or len(own) > _MOST:
+        return [Part(wait, loop)]
+    parts = [part for one in _waits_of(own, wait, mine) for part in followed(one, by.loop, past, mine, depth + 1)]
+    last = parts[-1]
+    if by.loop is loop and not wait.thread:
+        return [*parts[:-1], Part(last.wait._replace(end_ns=wait.end_ns), loop)]
+    return [*parts, Part(wait._replace(start_ns=wait.cause_ns), loop)]
+
+
+def _waits_of(own: Sequence[BackgroundWait], wait: Wait, mine: Request) -> list[Wait]:
+    """The task's waits while the request waited for it, each until the next begins."""
+    begins = [max(one.start_ns, wait.start_ns) for one in own]
+    found = []
+    if begins[0] > wait.start_ns:  # it ran first
+        found.append(_part(wait, own[0].task, wait.site, wait.start_ns, wait.start_ns, begins[0]))
+    for one, start_ns, until_ns in zip(own, begins, [*begins[1:], wait.cause_ns], strict=True):
+        cause_ns = min(max(one.cause_ns, start_ns), until_ns)
+        found.append(_part(wait, _ended_by(one, mine), _seen_from(one.site, wait.site), start_ns, cause_ns, until_ns))
+    return found
+
+
+def _part(wait: Wait, by: Waker, site: Site | None, start_ns: int, cause_ns: int, end_ns: int) -> Wait:
+    return wait._replace(by=by, site=site, start_ns=start_ns, cause_ns=cause_ns, end_ns=end_ns, thread=False)
+
+
+def _ended_by(one: BackgroundWait, mine: Request) -> Waker:
+    """Who ended the task's wait. What another request brought it is no reason to wait, unless that had held a lock."""
+    by: Waker = one.by
+    if not isinstance(by, Activity) or by.request is mine:
+        return by
+    site = one.site
+    return by if site is not None and _held(f"{site.leaf_module}.{site.leaf_function}") else ARRIVAL
+
+
+def _seen_from(site: Site | None, outer: Site | None) -> Site | None:
+    """The task's place; that of the one that waits for it where the task runs no function of the user."""
+    if site is None or outer is None or not is_library(site.user.file):
+        return site or outer
+    return site._replace(user=outer.user, call=outer.call, library=outer.library)
+
+
+def _site_of(job: BackgroundJob, outer: Site | None) -> Site | None:
+    if job.code is None:
+        return outer
+    place = place_of_code(job.code)
+    return Site(place, place.function, module_of(place.file))
