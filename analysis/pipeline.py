@@ -64,7 +64,7 @@ def analyze(traces: Traces | Source, **load: Any) -> Analysis:
     own_row = np.where(requests.foreign, requests.row, requests.root_row)[analysed]
     frames = nested_frames(spans, activities)
     pieces = cut_pieces(spans, activities, frames)
-    path = critical_path(activities, activities.of_row[own_row], spans.start[request_rows], spans.end[request_rows])
+    path = critical_path(activities, activities.of_row[own_row], requests.start[analysed], requests.end[analysed])
     findings += finding(
         "circular-wait", "requests contain work that waits for itself in a circle: that time belongs to the waiter",
         spans.trace_ids[request_rows[path.circular]],

@@ -23,8 +23,8 @@ def verdicts(analyses: Mapping[str, Analysis]) -> Styler:
             "run": name,
             "endpoint": one.endpoint,
             "requests": one.judgement.requests,
-            "p50 ms": round(one.judgement.p50_ns / 1e6, 1),
-            "p99 ms": round(one.judgement.p99_ns / 1e6, 1),
+            "p50 ms": _felt(one, 0),
+            "p99 ms": _felt(one, -1),
             "why": one.reasons[0] if one.reasons else "nothing significant",
             "who": _who(one),
             "what to change": one.remedy,
@@ -33,6 +33,13 @@ def verdicts(analyses: Mapping[str, Analysis]) -> Styler:
         for one in verdict(analysis)
     ]
     return _readable(pd.DataFrame(rows)).hide(axis="index")
+
+
+def _felt(one: Verdict, at: int) -> float | str:
+    felt, handler = one.judgement.felt_ns, one.judgement.handler_ns
+    if handler:
+        return f"{felt[at] / 1e6:,.1f} felt by clients, {handler[at] / 1e6:,.1f} in the handler"
+    return round(felt[at] / 1e6, 1)
 
 
 def _who(one: Verdict) -> str:

@@ -27,6 +27,10 @@ class Situation(StrEnum):
     CPU_NATIVE_THREADS = "cpu_native_threads"
     CPU_QUOTA = "cpu_quota"
     OVERSUBSCRIBED = "oversubscribed"
+    FAILED_REQUESTS = "failed_requests"
+    LOOP_HELD = "loop_held"
+    ON_THE_LOOP = "on_the_loop"
+    NAGLE = "nagle"
     UNEXPLAINED = "unexplained"
 
 

@@ -89,7 +89,10 @@ def _headline(one: Judgement) -> str:
     many = counted(one.traced, "request")
     if one.requests != one.traced:
         many = f"about {counted(one.requests, 'request')}, {one.traced} of them traced"
-    took = f"{many}, p50 {amount(one.p50_ns)}, p99 {amount(one.p99_ns)}."
+    took = f"{many}, p50 {amount(one.p50_ns)}, p99 {amount(one.p99_ns)}"
+    if one.handler_ns:
+        took += f" felt by clients ({amount(one.handler_p50_ns)} and {amount(one.handler_p99_ns)} in the handler)"
+    took += "."
     by_phase = ", ".join(f"{amount(ns)} {name}" for name, ns in one.phases)
     own = f"its own computing ({by_phase})" if by_phase else "its own computing"
     if one.reasons:
@@ -158,6 +161,12 @@ _SITUATIONS: Final[dict[Situation, Callable[[Any], str]]] = {
     Situation.OVERSUBSCRIBED: lambda one: (
         f"Oversubscribed native threads: while requests waited for a CPU, {one.wanted:.1f} threads of this process "
         f"were runnable at once, on average, {one.native:.1f} of them in native libraries, and it may use {one.cpus:.2g}."
+    ),
+    Situation.FAILED_REQUESTS: lambda one: (
+        f"{one.requests:,} of {counted(one.of, 'request')} ended with {one.status}"
+        f"{f' ({one.error})' if one.error else ''}: p50 {amount(one.p50_ns)}, p99 {amount(one.p99_ns)}, "
+        f"{one.time_share:.0%} of the endpoint's time"
+        + (f"; the others: p50 {amount(one.others_p50_ns)}." if one.others_p50_ns else ".")
     ),
     Situation.UNEXPLAINED: lambda one: (
         f"Unexplained: {amount(one.mean_ns)} ({one.share:.0%}); chiefly: {one.detail or 'no signal covers it'}."
