@@ -29,7 +29,6 @@ class Situation(StrEnum):
     OVERSUBSCRIBED = "oversubscribed"
     FAILED_REQUESTS = "failed_requests"
     LOOP_HELD = "loop_held"
-    ON_THE_LOOP = "on_the_loop"
     NAGLE = "nagle"
     UNEXPLAINED = "unexplained"
 
@@ -63,6 +62,7 @@ class Group:
     jobs: pd.DataFrame  # of `pool_use`
     orders: pd.DataFrame  # of `serial_collection`
     spans: pd.DataFrame  # of all requests
+    held: pd.DataFrame  # HELD_COLUMNS of its service
     attributes: dict[str, dict[str, Any]]  # by identity, of spans that waited for a lock
 
     def of(self, cause: Cause) -> pd.DataFrame:

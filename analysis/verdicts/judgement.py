@@ -15,8 +15,8 @@ from whywait.analysis.measure.phase_times import phase_times
 from whywait.analysis.measure.summary import summarize
 from whywait.analysis.measure.weights import weighted, weights_of
 from whywait.analysis.model import Analysis, identities
+from whywait.analysis.situations.answers import answers
 from whywait.analysis.situations.cpu_competition import cpu_competition
-from whywait.analysis.situations.failed_requests import failed_requests
 from whywait.analysis.situations.gil_starvation import gil_starvation
 from whywait.analysis.situations.lock_convoy import lock_convoy
 from whywait.analysis.situations.loop_blocked import loop_blocked
@@ -25,6 +25,7 @@ from whywait.analysis.situations.serial_collection import collected_serially, se
 from whywait.analysis.situations.situation import Detector, Found, Group
 from whywait.analysis.situations.thresholds import significant
 from whywait.analysis.situations.unexplained import unexplained
+from whywait.analysis.spans.held_loop import held_loop
 from whywait.analysis.verdicts.remedies import Remedy, remedy
 
 PHASE_SHARE: Final = 0.1  # of the computing, from which a phase of it is named
@@ -32,7 +33,7 @@ PHASE_NS: Final = 100_000  # per request, on average
 MOST_PHASES: Final = 3
 _IN_SPANS: Final = (Cause.GIL_WAIT, Cause.LOCK_WAIT)  # whose situations are found in their spans' attributes
 DETECTORS: Final[tuple[Detector, ...]] = (
-    pool_situations, loop_blocked, collected_serially, gil_starvation, lock_convoy, cpu_competition, failed_requests,
+    pool_situations, loop_blocked, collected_serially, gil_starvation, lock_convoy, cpu_competition, answers,
     unexplained,
 )  # fmt: skip
 
@@ -97,6 +98,7 @@ def _groups(analysis: Analysis) -> list[Group]:
     causes, culprits = weighted(analysis.causes, "amount_ns"), weighted(analysis.culprits, "ns")
     analysed, jobs, orders = analysis.analysed, pool_use(analysis), serial_collection(analysis)
     attributes = _attributes(analysis)
+    held = {service: held_loop(own) for service, own in analysis.spans.groupby("service")}
     made = []
     for name, rows in summary.groupby("endpoint", sort=False):
         own = analysed[analysed["endpoint"] == name]
@@ -111,7 +113,8 @@ def _groups(analysis: Analysis) -> list[Group]:
                 str(name), own, count, float((own["wall_ns"] * weights).sum()) / count, means, shares,
                 tuple(one for one in means if significant(one, means[one], shares[one])),
                 causes[causes["endpoint"] == name], culprits[culprits["endpoint"] == name],
-                jobs[jobs["endpoint"] == name], orders[orders["endpoint"] == name], analysis.spans, attributes,
+                jobs[jobs["endpoint"] == name], orders[orders["endpoint"] == name], analysis.spans,
+                held[own["service"].iloc[0]] if len(own) else held_loop(analysis.spans.head(0)), attributes,
             )
         )  # fmt: skip
     return made

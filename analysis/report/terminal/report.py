@@ -107,7 +107,10 @@ def verdict_text(one: Verdict) -> Padding:
     lines = [Text(safe(f"{one.endpoint}: {one.headline}", 1000), style="bold")]
     lines += [Text(f"  {safe(said, 1000)}") for said in (*one.reasons, *one.situations)]
     if one.remedy:
-        lines += [Text(f"  {safe(said, 1000)}", style="green") for said in (f"What to change: {one.remedy}", one.gain)]
+        lines += [
+            Text(f"  {safe(said, 1000)}", style="green")
+            for said in filter(None, (f"What to change: {one.remedy}", one.gain))
+        ]
     return Padding(Group(*lines), (1, 0, 0, 0))
 
 
