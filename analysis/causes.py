@@ -32,6 +32,7 @@ class Cause(StrEnum):
     COLLECT_ORDER = "collect_order"
     AWAIT_IO = "await_io"
     REQUEST_IO = "request_io"
+    INGRESS_WAIT = "ingress_wait"
     GPU_QUEUE = "gpu_queue"
     GPU_COPY = "gpu_copy"
     GPU_COMPUTE = "gpu_compute"
@@ -177,6 +178,12 @@ INFO: Final[Mapping[Cause, CauseInfo]] = {
         "reading the request's body or sending the response", "reading the body or sending the response",
         "Use smaller bodies, compression, or a client that reads faster.",
         ("#5c95c8", "#97c4ee"), culprit=Culprit.AWAITED, says_culprit=False,
+    ),
+    Cause.INGRESS_WAIT: CauseInfo(
+        "arrived, and not yet read by the server", "arrived and not yet read by the server",
+        "Start more workers, or raise the server's limit of connections; where a proxy stamped the request, look at the "
+        "queue between the proxy and this server.",
+        ("#35605a", "#7fb5ad"), {schema.WAIT_INGRESS: "{arrival}"}, recorded=False,
     ),
     Cause.GPU_QUEUE: CauseInfo(
         "waiting for the GPU while others used it", "queued for the GPU",

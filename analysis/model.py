@@ -23,7 +23,9 @@ REQUEST_COLUMNS: Final = (
     "service", "endpoint",  # endpoint = http.route with method when known, else the span's name
     "status_code",  # Int64, <NA> when unknown
     "error",  # bool
-    "start_ns", "end_ns", "wall_ns",  # int64
+    "error_type",  # str: the exception's class, "" when unknown
+    "start_ns", "end_ns", "wall_ns",  # int64: the window, what clients felt as far as this host can know
+    "handler_ns",  # int64: the part of the window in the handler (the SERVER span); wall_ns where no more is known
     "incomplete",  # bool: not analysed; a finding has the reason
     "signals",  # tuple[str, ...]: the signals that the tracer could observe
     "weight",  # float64: how many requests this one represents, 1 without tail sampling

@@ -20,6 +20,7 @@ from whywait.analysis.path.segments import Segments, cut_segments
 from whywait.analysis.spans.activities import Activities, RawWaits, joined, recorded_activities, with_waits
 from whywait.analysis.spans.clean import clean, finding
 from whywait.analysis.spans.guessed_activities import guessed_activities
+from whywait.analysis.spans.held_loop import seen_instead
 from whywait.analysis.spans.requests import find_requests, request_table
 from whywait.analysis.spans.span_table import SpanTable, span_table, taken
 from whywait.analysis.text import counted
@@ -47,10 +48,7 @@ def analyze(traces: Traces | Source, **load: Any) -> Analysis:
     requests, more = find_requests(spans, recorded)
     findings += more
     if len(requests.row) == 0:
-        raise InputError(
-            f"no request in {counted(len(spans.start), 'span')}: expected SERVER spans, or a root phase of whywait; "
-            "was the service traced while it handled requests?"
-        )
+        raise InputError(f"no request in {counted(len(spans.start), 'span')}: {seen_instead(cleaned.spans)}")
     guessed = guessed_activities(spans, requests.row[requests.foreign])
     activities = recorded
     if guessed is not None:
@@ -64,7 +62,7 @@ def analyze(traces: Traces | Source, **load: Any) -> Analysis:
     own_row = np.where(requests.foreign, requests.row, requests.root_row)[analysed]
     frames = nested_frames(spans, activities)
     pieces = cut_pieces(spans, activities, frames)
-    path = critical_path(activities, activities.of_row[own_row], spans.start[request_rows], spans.end[request_rows])
+    path = critical_path(activities, activities.of_row[own_row], requests.start[analysed], requests.end[analysed])
     findings += finding(
         "circular-wait", "requests contain work that waits for itself in a circle: that time belongs to the waiter",
         spans.trace_ids[request_rows[path.circular]],

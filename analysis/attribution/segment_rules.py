@@ -77,6 +77,7 @@ RULES: Final = (
     # 2. waits: by their kind, then by what was awaited, then by who ended them
     *_wait_kinds(),
     Rule("request io", _within(schema.FOR_REQUEST_IO), Cause.REQUEST_IO, "awaiting {awaited}{where}"),
+    Rule("egress", lambda one: one.ruled & one.says(schema.FOR, schema.FOR_EGRESS), Cause.REQUEST_IO, "the last bytes had not left this host"),
     Rule("thread's signal", _within(schema.FOR_THREAD_SIGNAL), Cause.LOCK_WAIT, "{lock}"),
     Rule("thread's queue", _within(schema.FOR_THREAD_QUEUE), Cause.BLOCKING_IO, "in {awaited}{where}"),
     Rule("limit by name", _within(schema.FOR_HELD), Cause.LIMITER_WAIT, "awaiting {awaited}{where}"),

@@ -23,7 +23,7 @@ from whywait.analysis.measure.percentile_composition import (
     resampled,
     sample_of,
 )
-from whywait.analysis.measure.weights import Floats
+from whywait.analysis.measure.weights import Floats, percentiles, weights_of
 from whywait.analysis.model import Analysis
 from whywait.analysis.situations.situation import Found
 from whywait.analysis.situations.thresholds import MIN_MEAN_NS, MIN_SHARE
@@ -65,6 +65,8 @@ class Change:
     high_ns: int
     certain: bool  # the percentile differs beyond chance, and above the reporting threshold
     tellable: bool  # both sides have enough requests for this percentile
+    handler_before_ns: int  # the same percentile in the handler, for comparison; all else is of felt times
+    handler_after_ns: int
     causes: tuple[CauseChange, ...]
 
     @property
@@ -164,7 +166,7 @@ def _change(
     causes.sort(key=lambda one: (-abs(one.delta_ns), str(one.cause)))
     return Change(
         endpoint, len(sides[0]), len(sides[1]), walls[0], walls[1], round(low_of_all[0]), round(high_of_all[0]),
-        certain(walls[1] - walls[0], low_of_all[0], high_of_all[0]), tellable, tuple(causes),
+        certain(walls[1] - walls[0], low_of_all[0], high_of_all[0]), tellable, _in_handler(before, endpoint, percentile), _in_handler(after, endpoint, percentile), tuple(causes),
     )  # fmt: skip
 
 
@@ -173,6 +175,12 @@ def _sample(analysis: Analysis, endpoint: str) -> Sample:
         analysis.requests[analysis.requests["endpoint"] == endpoint],
         analysis.causes[analysis.causes["endpoint"] == endpoint],
     )
+
+
+def _in_handler(analysis: Analysis, endpoint: str, percentile: float) -> int:
+    own = analysis.analysed
+    own = own[own["endpoint"] == endpoint]
+    return int(percentiles(own["handler_ns"], weights_of(own), [percentile])[0])
 
 
 def _interval(drawn: Floats) -> tuple[Floats, Floats]:

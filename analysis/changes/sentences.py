@@ -2,6 +2,7 @@
 
 from whywait.analysis.causes import INFO, Cause
 from whywait.analysis.changes.comparison import CauseChange, Change, Comparison
+from whywait.analysis.measure.felt import differ
 from whywait.analysis.measure.percentile_composition import highest_tellable, requests_needed
 from whywait.analysis.text import counted, milliseconds, signed
 
@@ -9,6 +10,9 @@ from whywait.analysis.text import counted, milliseconds, signed
 def headline(change: Change, percentile: float) -> str:
     """Return one sentence: the percentile before and after, and whether the difference is significant."""
     took = f"p{percentile:g} {milliseconds(change.before_ns)} → {milliseconds(change.after_ns)} ms"
+    handler = change.handler_before_ns, change.handler_after_ns
+    if differ(change.before_ns, handler[0]) or differ(change.after_ns, handler[1]):
+        took += f" felt by clients, {milliseconds(handler[0])} → {milliseconds(handler[1])} ms in the handler"
     counts = f"{counted(change.requests_before, 'request')} before, {change.requests_after:,} after"
     if not change.tellable:
         fewest = min(change.requests_before, change.requests_after)
@@ -49,7 +53,7 @@ def text(change: Change, percentile: float) -> str:
 def how_divided(comparison: Comparison) -> str:
     """Return an explanation of the numbers: how the percentile was divided."""
     return (
-        f"p{comparison.percentile:g} is by nearest rank, one request's wall time; it is divided as the tenth of the "
+        f"p{comparison.percentile:g} is by nearest rank, the time that one request's client felt; it is divided as the tenth of the "
         "requests around it were (at least 5). The differences by cause sum to its difference to the nanosecond. "
         "In brackets: the 99% confidence interval of the difference, by resampling both runs."
     )

@@ -6,8 +6,11 @@ import plotly.graph_objects as go
 
 from whywait.analysis.causes import CAUSES
 from whywait.analysis.figures.look import colour, escaped, in_order, styled
+from whywait.analysis.measure.felt import both
 from whywait.analysis.measure.job_times import collect_delay
 from whywait.analysis.measure.percentile_composition import composition, sample_of
+from whywait.analysis.measure.weights import percentiles as percentiles_of
+from whywait.analysis.measure.weights import weights_of
 from whywait.analysis.model import Analysis
 from whywait.analysis.text import amount
 
@@ -23,6 +26,10 @@ def where_time_went(analyses: Mapping[str, Analysis], percentiles: tuple[float, 
         for percentile in percentiles
     ]
     labels = [label for label, _ in rows]
+    handler_ns = [
+        int(percentiles_of(analysis.analysed["handler_ns"], weights_of(analysis.analysed), [percentile])[0])
+        for analysis in analyses.values() for percentile in percentiles
+    ]  # fmt: skip
     figure = go.Figure()
     for cause in in_order(cause for _, parts in rows for cause in parts):
         amounts = [parts.get(cause, 0) for _, parts in rows]
@@ -32,8 +39,9 @@ def where_time_went(analyses: Mapping[str, Analysis], percentiles: tuple[float, 
         )  # fmt: skip
     totals = [sum(parts.values()) for _, parts in rows]
     longest = max(totals, default=1)
-    for label, total in zip(labels, totals, strict=True):
-        figure.add_annotation(x=total / 1e6, y=label, text=f" {amount(total)}", showarrow=False, xanchor="left")
+    for label, total, inner in zip(labels, totals, handler_ns, strict=True):
+        said = both({"wall_ns": total, "handler_ns": inner})
+        figure.add_annotation(x=total / 1e6, y=label, text=f" {said}", showarrow=False, xanchor="left")
     return styled(
         figure, "Where the time went", height=170 + 52 * len(rows), barmode="stack",
         xaxis={"title": "ms per request", "range": [0, 1.12 * longest / 1e6]}, yaxis={"autorange": "reversed"}, bargap=0.28,

@@ -12,8 +12,8 @@ from whywait.analysis.changes.comparison import Comparison
 from whywait.analysis.changes.sentences import headline, reasons
 from whywait.analysis.measure.job_times import job_times
 from whywait.analysis.model import Analysis
-from whywait.analysis.text import place
 from whywait.analysis.verdicts.sentences import Verdict, verdict
+from whywait.analysis.verdicts.short_answer import answer
 
 
 def verdicts(analyses: Mapping[str, Analysis]) -> Styler:
@@ -23,9 +23,9 @@ def verdicts(analyses: Mapping[str, Analysis]) -> Styler:
             "run": name,
             "endpoint": one.endpoint,
             "requests": one.judgement.requests,
-            "p50 ms": round(one.judgement.p50_ns / 1e6, 1),
-            "p99 ms": round(one.judgement.p99_ns / 1e6, 1),
-            "why": one.reasons[0] if one.reasons else "nothing significant",
+            "p50 ms": _felt(one, 0),
+            "p99 ms": _felt(one, -1),
+            "why": one.reasons[0] if one.reasons else answer(one).why,
             "who": _who(one),
             "what to change": one.remedy,
         }
@@ -35,9 +35,16 @@ def verdicts(analyses: Mapping[str, Analysis]) -> Styler:
     return _readable(pd.DataFrame(rows)).hide(axis="index")
 
 
+def _felt(one: Verdict, at: int) -> float | str:
+    felt, handler = one.judgement.felt_ns, one.judgement.handler_ns
+    if handler:
+        return f"{felt[at] / 1e6:,.1f} felt by clients, {handler[at] / 1e6:,.1f} in the handler"
+    return round(felt[at] / 1e6, 1)
+
+
 def _who(one: Verdict) -> str:
-    reasons = one.judgement.reasons
-    return f"{reasons[0].culprit} {place(reasons[0].culprit_file, reasons[0].culprit_line)}".strip() if reasons else ""
+    told = answer(one)
+    return f"{told.who} {told.where}".strip()
 
 
 def timers(analysis: Analysis) -> Styler:

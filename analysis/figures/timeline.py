@@ -7,6 +7,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from whywait.analysis.figures.look import OTHERS, OWN, colour, escaped, in_order, styled
+from whywait.analysis.measure.felt import both
 from whywait.analysis.measure.request_surroundings import LOOP_LANE, Scene, scene
 from whywait.analysis.model import Analysis
 from whywait.analysis.text import amount
@@ -39,7 +40,7 @@ def request_timeline(analysis: Analysis, request_id: str | None = None) -> go.Fi
     figure.update_xaxes(range=[0, found.wall_ns / 1e6])
     figure.update_xaxes(title="ms since the request began", row=3, col=1)
     left_out = found.workers["lane"].nunique() - len(lanes)
-    title = f"{escaped(request['endpoint'])}, {amount(found.wall_ns)}: what it waited for, and what ran meanwhile"
+    title = f"{escaped(request['endpoint'])}, {both(request)}: what it waited for, and what ran meanwhile"
     if left_out > 0:
         title += f" ({left_out} more workers)"
     return styled(

@@ -34,7 +34,8 @@ class Counted:
     endpoint: str
     trace_id: str
     end_ns: int
-    wall_ns: int
+    wall_ns: int  # felt by the client
+    handler_ns: int  # in the handler
     weight: float  # how many requests it represents
     by_cause: dict[str, int]  # ns; empty where the request was not recorded whole
     culprits: dict[Culprit, int]  # ns
@@ -109,8 +110,8 @@ def _batch(wholes: Sequence[Whole], found: Analysis, assembly: Assembly, now_s: 
 def _requests(table: pd.DataFrame, found: Analysis, chosen: set[tuple[str, str]]) -> Iterable[Counted]:
     sums = _sums(found.causes, ["cause"], "amount_ns")
     held = _sums(found.culprits, ["cause", "culprit", "culprit_file", "culprit_line"], "ns")
-    columns = ("trace_id", "request_id", "endpoint", "end_ns", "wall_ns", "weight")
-    for trace_id, request_id, endpoint, end_ns, wall_ns, weight in zip(
+    columns = ("trace_id", "request_id", "endpoint", "end_ns", "wall_ns", "handler_ns", "weight")
+    for trace_id, request_id, endpoint, end_ns, wall_ns, handler_ns, weight in zip(
         *(table[name].tolist() for name in columns), strict=True
     ):
         key = (trace_id, request_id)
@@ -121,7 +122,7 @@ def _requests(table: pd.DataFrame, found: Analysis, chosen: set[tuple[str, str]]
                 if name
             }
             by_cause = {cause: ns for (cause,), ns in sums.get(key, ())}
-            yield Counted(endpoint, trace_id, end_ns, wall_ns, weight, by_cause, culprits)
+            yield Counted(endpoint, trace_id, end_ns, wall_ns, handler_ns, weight, by_cause, culprits)
 
 
 def _sums(table: pd.DataFrame, by: list[str], amount: str) -> dict[tuple[str, str], list[tuple[tuple[Any, ...], int]]]:

@@ -3,11 +3,12 @@
 * `whywait.cause.time` s: requests' time by cause, in sum; `endpoint`, `cause`
 * `whywait.requests.analysed` {request}: requests that the traces represent; `endpoint`
 * `whywait.traces.analysed` {request}: requests whose traces were analysed; `endpoint`
-* `whywait.wall.time` s: a histogram of the requests' durations; `endpoint`
+* `whywait.wall.time` s: a histogram of the requests' durations as their clients felt them; `endpoint`
+* `whywait.handler.time` s: a histogram of the part in the handler; `endpoint`
 * `whywait.follow.lost` {record}: what could not be read, analysed or sent, by `kind`
 * `whywait.follow.behind` By: bytes in the files that were not read yet
 
-The first, second and fourth are estimates under tail sampling: each trace counts `weight` times.
+The first, second, fourth and fifth are estimates under tail sampling: each trace counts `weight` times.
 """
 
 from collections import Counter
@@ -49,10 +50,13 @@ class Instruments:
         meter.create_observable_gauge(
             "whywait.follow.behind", [self._lag], "By", "bytes in the trace files that were not read yet"
         )
-        self._walls = meter.create_histogram(
-            "whywait.wall.time", "s", "wall time of requests",
-            explicit_bucket_boundaries_advisory=list(BOUNDS_S),
-        )  # fmt: skip
+        self._walls, self._handlers = (
+            meter.create_histogram(name, "s", said, explicit_bucket_boundaries_advisory=list(BOUNDS_S))
+            for name, said in (
+                ("whywait.wall.time", "time of requests, felt by clients"),
+                ("whywait.handler.time", "time of requests in the handler"),
+            )
+        )
 
     def add(self, request: Counted) -> None:
         """Count one request."""
@@ -65,6 +69,7 @@ class Instruments:
         self._rest[label] = owed - int(owed)
         for _ in range(times):
             self._walls.record(request.wall_ns / 1e9, {"endpoint": label})
+            self._handlers.record(request.handler_ns / 1e9, {"endpoint": label})
 
     def _causes(self, _: CallbackOptions) -> Iterable[Observation]:
         for label, total in list(self._totals.endpoints.items()):

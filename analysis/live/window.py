@@ -16,6 +16,7 @@ from whywait.analysis.live.labels import MOST_ENDPOINTS, Labels, printable
 
 LONGEST_S: Final = 600
 _PER_OCTAVE: Final = 32
+BUCKET: Final = 2 ** (1 / _PER_OCTAVE)  # how much longer the next bucket's durations are
 _MOST_CULPRITS: Final = 100  # of an endpoint in one round
 _MOST_POOLS: Final = 20
 _Key = TypeVar("_Key", bound=Hashable)
@@ -37,8 +38,9 @@ class Endpoint:
     name: str
     requests: float
     traced: int
-    p50_ns: float
+    p50_ns: float  # felt by clients
     p95_ns: float
+    handler_ns: tuple[float, float]  # p50 and p95 in the handler
     by_cause: dict[str, float]  # ns in sum, largest first
     culprits: dict[Culprit, float]  # ns in sum, largest first
     worst: Worst
@@ -78,12 +80,13 @@ class View:
 class _Sums:
     """One endpoint in one round, or in several."""
 
-    __slots__ = ("by_cause", "culprits", "requests", "traced", "walls", "worst")
+    __slots__ = ("by_cause", "culprits", "handlers", "requests", "traced", "walls", "worst")
 
     def __init__(self) -> None:
         self.requests = 0.0
         self.traced = 0
         self.walls: dict[int, float] = {}  # bucket → weight
+        self.handlers: dict[int, float] = {}
         self.by_cause: dict[str, float] = {}
         self.culprits: dict[Culprit, float] = {}
         self.worst = Worst("", -1, {})
@@ -93,6 +96,7 @@ class _Sums:
         self.requests += weight
         self.traced += 1
         _add(self.walls, {_bucket(request.wall_ns): weight})
+        _add(self.handlers, {_bucket(request.handler_ns): weight})
         _add(self.by_cause, {cause: ns * weight for cause, ns in request.by_cause.items()})
         for culprit, ns in request.culprits.items():
             if culprit in self.culprits or len(self.culprits) < _MOST_CULPRITS:
@@ -103,6 +107,7 @@ class _Sums:
         self.requests += other.requests
         self.traced += other.traced
         _add(self.walls, other.walls)
+        _add(self.handlers, other.handlers)
         _add(self.by_cause, other.by_cause)
         _add(self.culprits, other.culprits)
         self._keep(other.worst)
@@ -111,14 +116,18 @@ class _Sums:
         if worst.wall_ns > self.worst.wall_ns:
             self.worst = worst
 
-    def quantile_ns(self, fraction: float) -> float:
-        """The middle of the bucket with this quantile, ns."""
-        wanted, below = fraction * self.requests, 0.0
-        for bucket in sorted(self.walls):
-            below += self.walls[bucket]
-            if below >= wanted * (1 - 1e-9):
-                return float(2 ** ((bucket + 0.5) / _PER_OCTAVE))
-        return 0.0
+    def quantiles_ns(self, of: Mapping[int, float]) -> tuple[float, float]:
+        """The middles of the buckets with p50 and p95, ns."""
+        return _quantile_ns(of, 0.5 * self.requests), _quantile_ns(of, 0.95 * self.requests)
+
+
+def _quantile_ns(of: Mapping[int, float], wanted: float) -> float:
+    below = 0.0
+    for bucket in sorted(of):
+        below += of[bucket]
+        if below >= wanted * (1 - 1e-9):
+            return float(2 ** ((bucket + 0.5) / _PER_OCTAVE))
+    return 0.0
 
 
 class _Turn:
@@ -191,7 +200,7 @@ class Window:
 
 def _endpoint(name: str, sums: _Sums) -> Endpoint:
     return Endpoint(
-        name, sums.requests, sums.traced, sums.quantile_ns(0.5), sums.quantile_ns(0.95),
+        name, sums.requests, sums.traced, *sums.quantiles_ns(sums.walls), sums.quantiles_ns(sums.handlers),
         _largest_first(sums.by_cause), _largest_first(sums.culprits), sums.worst,
     )  # fmt: skip
 

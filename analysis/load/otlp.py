@@ -8,6 +8,7 @@ from typing import Any, Final
 import pandas as pd
 
 from whywait.analysis.model import SPAN_COLUMNS
+from whywait.tracer import schema
 
 SPAN_KINDS: Final[Mapping[Any, str]] = {
     1: "internal", 2: "server", 3: "client", 4: "producer", 5: "consumer",
@@ -77,10 +78,12 @@ def rows_of(payload: Any) -> list[Row]:
 def _rows(resource_spans: list[Any]) -> list[Row]:
     rows: list[Row] = []
     for resource_span in resource_spans:
-        service = str(resource_of(resource_span).get("service.name") or "")
+        resource = resource_of(resource_span)
+        service = str(resource.get("service.name") or "")
+        seen = {key: value for key, value in resource.items() if key.startswith(schema.PREFIX)}
         for scope_span in _under(resource_span, "scopeSpans"):
             scope = str((scope_span.get("scope") or {}).get("name") or "")
-            rows += [_row(span, service, scope) for span in _under(scope_span, "spans")]
+            rows += [_row(span, service, scope, seen) for span in _under(scope_span, "spans")]
     return rows
 
 
@@ -93,13 +96,14 @@ def _under(one: Mapping[str, Any], key: str) -> Any:
     return one.get(key) or ()
 
 
-def _row(span: Mapping[str, Any], service: str, scope: str) -> Row:
-    links = _under(span, "links")
+def _row(span: Mapping[str, Any], service: str, scope: str, seen: Mapping[str, Any]) -> Row:
+    links, attributes = _under(span, "links"), decode_attributes(_under(span, "attributes"))
+    attributes.update(seen)  # what the process saw stands in its resource
     return (
         intern(_id(span["traceId"])), _id(span["spanId"]), _id(span.get("parentSpanId") or ""),
         str(span.get("name") or ""), service, scope, SPAN_KINDS.get(span.get("kind"), ""),
         _time(span["startTimeUnixNano"]), _time(span["endTimeUnixNano"]),
-        (span.get("status") or {}).get("code") in ERROR_CODES, decode_attributes(_under(span, "attributes")),
+        (span.get("status") or {}).get("code") in ERROR_CODES, attributes,
         [(_id(link["traceId"]), _id(link["spanId"])) for link in links],
     )  # fmt: skip
 

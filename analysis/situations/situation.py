@@ -30,6 +30,9 @@ class Situation(StrEnum):
     CPU_NATIVE_THREADS = "cpu_native_threads"
     CPU_QUOTA = "cpu_quota"
     OVERSUBSCRIBED = "oversubscribed"
+    FAILED_REQUESTS = "failed_requests"
+    LOOP_HELD = "loop_held"
+    NAGLE = "nagle"
     UNEXPLAINED = "unexplained"
 
 
@@ -63,6 +66,7 @@ class Group:
     jobs: pd.DataFrame  # of `pool_use`
     orders: pd.DataFrame  # of `serial_collection`
     spans: pd.DataFrame  # of all requests
+    held: pd.DataFrame  # HELD_COLUMNS of its service
     attributes: dict[str, dict[str, Any]]  # by identity, of spans that waited for a lock
 
     def of(self, cause: Cause) -> pd.DataFrame:

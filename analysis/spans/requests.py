@@ -1,4 +1,10 @@
-"""Finds the requests: SERVER spans, and the root spans and phases of other work."""
+"""Finds the requests: SERVER spans, and the root spans and phases of other work; and the window of each.
+
+    root task span      |---ingress---|----------------------|--egress--|   the window: what clients felt
+    SERVER span                          |----------------|                 in the handler
+
+A root task that tells how its arrival is known (INGRESS_FROM) is the window. Without it the request's own span is.
+"""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -12,6 +18,7 @@ from whywait.analysis.model import REQUEST_COLUMNS, Finding
 from whywait.analysis.spans.activities import Activities
 from whywait.analysis.spans.clean import finding
 from whywait.analysis.spans.span_table import NONE, Bools, Ints, SpanTable, Texts, objects
+from whywait.analysis.text import amount
 from whywait.tracer import schema
 
 LOST_RECORDS: Final = "lost-records"  # code of the finding
@@ -29,6 +36,9 @@ class Requests:
     root_row: Ints  # its root task or phase span, NONE in foreign traces and when it was lost
     incomplete: Bools
     foreign: Bools
+    start: Ints  # of the window
+    end: Ints
+    handler_ns: Ints  # the part of the window in the request's own span
 
 
 def find_requests(spans: SpanTable, activities: Activities) -> tuple[Requests, list[Finding]]:
@@ -53,12 +63,12 @@ def find_requests(spans: SpanTable, activities: Activities) -> tuple[Requests, l
     lost = np.isin(_homes(spans, bare), np.unique(home[spans.kinds != ""]))
     marked = np.array([bool(value) for value in spans.values(roots, schema.INCOMPLETE)], dtype=bool)
     row = np.concatenate([request_row, bare])
+    root_row = np.concatenate([roots, np.full(len(bare), NONE, dtype=np.int64)])
+    start, end, handler_ns = _windows(spans, row, root_row)
     requests = Requests(
-        row=row,
-        root_row=np.concatenate([roots, np.full(len(bare), NONE, dtype=np.int64)]),
-        incomplete=np.concatenate([marked, lost]),
-        foreign=np.concatenate([np.zeros(len(roots), dtype=bool), ~lost]),
-    )
+        row=row, root_row=root_row, incomplete=np.concatenate([marked, lost]),
+        foreign=np.concatenate([np.zeros(len(roots), dtype=bool), ~lost]), start=start, end=end, handler_ns=handler_ns,
+    )  # fmt: skip
     findings += _marked(spans, roots[marked])
     for code, said, which in (
         ("missing-root", "requests were recorded without their root task and not analysed", lost),
@@ -66,9 +76,20 @@ def find_requests(spans: SpanTable, activities: Activities) -> tuple[Requests, l
          "timing", ~lost),
     ):  # fmt: skip
         findings += finding(code, said, spans.trace_ids[bare[which]])
-    findings += _lost(spans, roots) + _untested(spans, roots)
+    findings += _lost(spans, roots) + _untested(spans, roots) + _skewed(spans, roots)
     order = np.argsort(row, kind="stable")  # rows are in order of time
     return Requests(*(getattr(requests, name)[order] for name in Requests.__slots__)), findings
+
+
+def _windows(spans: SpanTable, row: Ints, roots: Ints) -> tuple[Ints, Ints, Ints]:
+    """Return start and end of each request's window, and how much of it lies in the request's own span."""
+    felt = roots >= 0
+    felt[felt] = spans.texts(roots[felt], schema.INGRESS_FROM) != ""
+    window = np.where(felt, roots, row)
+    start, end = spans.start[window], spans.end[window]
+    # background work after the response may go on in the SERVER span: it is not the request's
+    inside = np.minimum(spans.end[row], end) - np.maximum(spans.start[row], start)
+    return start, end, np.maximum(inside, 0)
 
 
 def _homes(spans: SpanTable, rows: Ints) -> Ints:
@@ -114,6 +135,12 @@ def _lost(spans: SpanTable, roots: Ints) -> list[Finding]:
     return [Finding(LOST_RECORDS, f"the traced process lost records or a probe: {said}", most)]
 
 
+def _skewed(spans: SpanTable, roots: Ints) -> list[Finding]:
+    skew = spans.ints(roots, schema.INGRESS_SKEW_NS)
+    said = f"a proxy's clock is ahead of this host's, by up to {amount(int(skew.max(initial=0)))}: its stamps were not used"
+    return finding("skewed-clock", said, spans.trace_ids[roots[skew > 0]])
+
+
 def _untested(spans: SpanTable, roots: Ints) -> list[Finding]:
     words = Counter(str(value) for value in spans.values(roots, schema.UNTESTED) if value)
     said = "the traced process ran on an interpreter with which whywait is not tested, signals may be missing or wrong"
@@ -133,9 +160,11 @@ def request_table(spans: SpanTable, requests: Requests) -> pd.DataFrame:
             "endpoint": endpoints(spans, rows),
             "status_code": pd.array(codes, dtype="Int64"),
             "error": spans.errors[rows] | np.array([code is not None and code >= 500 for code in codes], dtype=bool),
-            "start_ns": spans.start[rows],
-            "end_ns": spans.end[rows],
-            "wall_ns": spans.end[rows] - spans.start[rows],
+            "error_type": spans.texts(rows, "error.type"),
+            "start_ns": requests.start,
+            "end_ns": requests.end,
+            "wall_ns": requests.end - requests.start,
+            "handler_ns": requests.handler_ns,
             "incomplete": requests.incomplete,
         }
     )

@@ -11,10 +11,12 @@ from typing import Any, Final
 import pandas as pd
 
 from whywait.analysis.causes import Cause, Evidence
+from whywait.analysis.measure.felt import both_percentiles, differ
 from whywait.analysis.measure.phase_times import phase_times
 from whywait.analysis.measure.summary import summarize
-from whywait.analysis.measure.weights import percentiles, weighted, weights_of
+from whywait.analysis.measure.weights import weighted, weights_of
 from whywait.analysis.model import Analysis, identities
+from whywait.analysis.situations.answers import answers
 from whywait.analysis.situations.computing import computing, is_named
 from whywait.analysis.situations.cpu_competition import cpu_competition
 from whywait.analysis.situations.gil_starvation import gil_starvation
@@ -25,15 +27,16 @@ from whywait.analysis.situations.serial_collection import collected_serially, se
 from whywait.analysis.situations.situation import Detector, Found, Group
 from whywait.analysis.situations.thresholds import significant
 from whywait.analysis.situations.unexplained import unexplained
+from whywait.analysis.spans.held_loop import held_loop
 from whywait.analysis.verdicts.remedies import Remedy, remedy
 
-PERCENTILES: Final = (50, 95, 99)
 PHASE_SHARE: Final = 0.1  # of the computing, from which a phase of it is named
 PHASE_NS: Final = 100_000  # per request, on average
 MOST_PHASES: Final = 3
 _IN_SPANS: Final = (Cause.GIL_WAIT, Cause.LOCK_WAIT)  # whose situations are found in their spans' attributes
 DETECTORS: Final[tuple[Detector, ...]] = (
-    computing, pool_situations, loop_blocked, collected_serially, gil_starvation, lock_convoy, cpu_competition, unexplained,
+    computing, pool_situations, loop_blocked, collected_serially, gil_starvation, lock_convoy, cpu_competition, answers,
+    unexplained,
 )  # fmt: skip
 
 
@@ -61,14 +64,28 @@ class Judgement:
     endpoint: str
     requests: int  # an estimate where tail sampling dropped requests
     traced: int
-    p50_ns: int
+    p50_ns: int  # felt by clients
     p95_ns: int
     p99_ns: int
+    handler_p50_ns: int  # in the handler
+    handler_p95_ns: int
+    handler_p99_ns: int
     compute_share: float
     unexplained_share: float
     phases: tuple[tuple[str, float], ...]  # of its computing, and ns per request, longest first
     reasons: tuple[Reason, ...]  # longest first; empty when nothing is significant
     situations: tuple[Found, ...]
+
+    @property
+    def felt_ns(self) -> tuple[int, ...]:
+        """The PERCENTILES that clients felt."""
+        return self.p50_ns, self.p95_ns, self.p99_ns
+
+    @property
+    def handler_ns(self) -> tuple[int, ...]:
+        """The PERCENTILES in the handler, where any of them is another time; else ()."""
+        handler = self.handler_p50_ns, self.handler_p95_ns, self.handler_p99_ns
+        return handler if any(map(differ, self.felt_ns, handler)) else ()
 
 
 def judge(analysis: Analysis) -> list[Judgement]:
@@ -83,6 +100,7 @@ def _groups(analysis: Analysis) -> list[Group]:
     causes, culprits = weighted(analysis.causes, "amount_ns"), weighted(analysis.culprits, "ns")
     analysed, jobs, orders = analysis.analysed, pool_use(analysis), serial_collection(analysis)
     attributes = _attributes(analysis)
+    held = {service: held_loop(own) for service, own in analysis.spans.groupby("service")}
     made = []
     for name, rows in summary.groupby("endpoint", sort=False):
         own = analysed[analysed["endpoint"] == name]
@@ -99,7 +117,8 @@ def _groups(analysis: Analysis) -> list[Group]:
                 str(name), own, count, mean_wall_ns, means, shares,
                 tuple(one for one in means if one is computes or significant(one, means[one], shares[one])),
                 causes[causes["endpoint"] == name], named, culprits,
-                jobs[jobs["endpoint"] == name], orders[orders["endpoint"] == name], analysis.spans, attributes,
+                jobs[jobs["endpoint"] == name], orders[orders["endpoint"] == name], analysis.spans,
+                held[own["service"].iloc[0]] if len(own) else held_loop(analysis.spans.head(0)), attributes,
             )
         )  # fmt: skip
     return made
@@ -114,20 +133,19 @@ def _attributes(analysis: Analysis) -> dict[str, dict[str, Any]]:
 
 def _judged(group: Group, phases: pd.DataFrame) -> Judgement:
     situations = tuple(found for detect in DETECTORS for found in detect(group))
-    p50, p95, p99 = percentiles(group.requests["wall_ns"], weights_of(group.requests), PERCENTILES)
+    (p50, p95, p99), (handler_p50, handler_p95, handler_p99) = both_percentiles(group.requests)
     return Judgement(
         endpoint=group.endpoint,
         requests=round(group.count),
         traced=len(group.requests),
-        p50_ns=int(p50),
-        p95_ns=int(p95),
-        p99_ns=int(p99),
+        p50_ns=p50, p95_ns=p95, p99_ns=p99,
+        handler_p50_ns=handler_p50, handler_p95_ns=handler_p95, handler_p99_ns=handler_p99,
         compute_share=group.shares.get(Cause.COMPUTE, 0.0),
         unexplained_share=group.shares.get(Cause.UNEXPLAINED, 0.0),
         phases=_phases(phases, group.count),
         reasons=tuple(_reason(group, cause, situations) for cause in group.significant),
         situations=situations,
-    )
+    )  # fmt: skip
 
 
 def _phases(phases: pd.DataFrame, requests: float) -> tuple[tuple[str, float], ...]:

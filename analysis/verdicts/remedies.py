@@ -28,6 +28,9 @@ REMEDIES: Final[dict[tuple[Cause, Situation], str]] = {
     (Cause.LOCK_WAIT, Situation.SUBMIT_LOCK):
         "Make one pool at start-up and keep it: every submit of every pool acquires this one lock, and holds it while a "
         "new thread starts, which takes as long as that thread waits for the GIL.",
+    (Cause.REQUEST_IO, Situation.NAGLE):
+        "Set TCP_NODELAY on the listening socket (its connections inherit it), or start each worker as a server of its own: "
+        "uvicorn's --workers and --reload, and gunicorn, leave it off.",
     (Cause.CPU_WAIT, Situation.CPU_OTHER_PROCESSES):
         "Move {name} off these CPUs, lower its priority, or give this service CPUs of its own.",
     (Cause.CPU_WAIT, Situation.CPU_SIBLING_PROCESSES):

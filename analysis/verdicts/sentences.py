@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from whywait.analysis.causes import Cause
+from whywait.analysis.causes import INFO, Cause
 from whywait.analysis.model import Analysis
 from whywait.analysis.situations.computing import Computes
 from whywait.analysis.situations.cpu_competition import CpuRivals
@@ -13,6 +13,7 @@ from whywait.analysis.text import amount, counted, place
 from whywait.analysis.verdicts.judgement import Judgement, Reason, judge
 
 NOTHING_SIGNIFICANT: Final = "No wait reached 5% of its time and 1 ms."
+BUT_HELD: Final = "But the event loop was blocked by work of no request."
 MOST_REASONS: Final = 3  # in `text`
 _ABBREVIATIONS: Final = {"gil": "GIL", "cpu": "CPU", "gpu": "GPU", "gc": "GC", "io": "I/O"}
 _CPU_USERS: Final = {
@@ -45,7 +46,7 @@ class Verdict:
         parts = [f"{self.endpoint}: {self.headline}", *self.reasons[:MOST_REASONS], *self.situations]
         if self.remedy:
             parts += [f"What to change: {self.remedy}", self.gain]
-        return " ".join(parts)
+        return " ".join(filter(None, parts))
 
 
 def verdict(analysis: Analysis) -> list[Verdict]:
@@ -56,12 +57,13 @@ def verdict(analysis: Analysis) -> list[Verdict]:
 def worded(one: Judgement) -> Verdict:
     """Return a judgement with its sentences."""
     first = one.reasons[0] if one.reasons else None
+    held = any(found.kind is Situation.LOOP_HELD for found in one.situations)
     return Verdict(
         one,
         _headline(one),
         tuple(_reason(reason, one.situations) for reason in one.reasons),
         tuple(filter(None, map(situation, one.situations))),
-        first.remedy.text if first else "",
+        first.remedy.text if first else INFO[Cause.LOOP_BUSY].remedy if held else "",
         f"It can gain at most {amount(first.mean_ns)} per request." if first else "",
     )
 
@@ -90,13 +92,18 @@ def _headline(one: Judgement) -> str:
     many = counted(one.traced, "request")
     if one.requests != one.traced:
         many = f"about {counted(one.requests, 'request')}, {one.traced} of them traced"
-    took = f"{many}, p50 {amount(one.p50_ns)}, p99 {amount(one.p99_ns)}."
+    took = f"{many}, p50 {amount(one.p50_ns)}, p99 {amount(one.p99_ns)}"
+    if one.handler_ns:
+        took += f" felt by clients ({amount(one.handler_p50_ns)} and {amount(one.handler_p99_ns)} in the handler)"
+    took += "."
     by_phase = ", ".join(f"{amount(ns)} {name}" for name, ns in one.phases)
     own = f"its own computing ({by_phase})" if by_phase else "its own computing"
     if one.reasons:
         return f"{took} On average {one.compute_share:.0%} of that was {own}."
     if any(found.kind is Situation.UNEXPLAINED for found in one.situations):
         return f"{took} {one.compute_share:.0%} of that was {own}; no culprit can be named."
+    if any(found.kind is Situation.LOOP_HELD for found in one.situations):
+        return f"{took} {NOTHING_SIGNIFICANT} {BUT_HELD}"
     said = f"{took} Nothing significant: {NOTHING_SIGNIFICANT[0].lower()}{NOTHING_SIGNIFICANT[1:]}"
     return f"{said} Its own computing: {by_phase}." if by_phase else said
 
@@ -171,6 +178,19 @@ _SITUATIONS: Final[dict[Situation, Callable[[Any], str]]] = {
     Situation.OVERSUBSCRIBED: lambda one: (
         f"Oversubscribed native threads: while requests waited for a CPU, {one.wanted:.1f} threads of this process "
         f"were runnable at once, on average, {one.native:.1f} of them in native libraries, and it may use {one.cpus:.2g}."
+    ),
+    Situation.FAILED_REQUESTS: lambda one: (
+        f"{one.requests:,} of {counted(one.of, 'request')} ended with {one.status}"
+        f"{f' ({one.error})' if one.error else ''}: p50 {amount(one.p50_ns)}, p99 {amount(one.p99_ns)}"
+        + (f"; the others: p50 {amount(one.others_p50_ns)}." if one.others_p50_ns else ".")
+    ),
+    Situation.NAGLE: lambda one: (
+        f"The last bytes of {counted(one.answers, 'answer')} lay in this host's kernel until the client's ACK came: "
+        "TCP_NODELAY is off (Nagle's algorithm)."
+    ),
+    Situation.LOOP_HELD: lambda one: (
+        f"Outside any request {one.function}{f' ({where})' if (where := place(one.file, one.line)) else ''} blocked the "
+        f"event loop {counted(one.times, 'time')}, up to {amount(one.longest_ns)}: a request that arrives then waits."
     ),
     Situation.UNEXPLAINED: lambda one: (
         f"Unexplained: {amount(one.mean_ns)} ({one.share:.0%}); chiefly: {one.detail or 'no signal covers it'}."

@@ -80,8 +80,9 @@ def _row(span: dict[str, Any], at: dict[str, dict[str, Any]], extra: dict[str, A
     for fact, key in (("cpu", schema.CPU_NS), ("rq", schema.RUN_QUEUE_NS)):
         if fact in facts:
             attributes[key] = round(float(facts[fact]) * unit_ns)
-    if "for" in facts:
-        attributes[schema.FOR] = facts["for"]
+    for fact, key in (("for", schema.FOR), ("from", schema.INGRESS_FROM)):
+        if fact in facts:
+            attributes[key] = facts[fact]
     span_kind = kind if kind in ("server", "client") else "internal"
     parent = owner
     if parent is None and ours:

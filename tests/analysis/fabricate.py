@@ -70,8 +70,8 @@ def analysis_of(
                 at += ns
             requests.append(
                 ids | {
-                    "service": "shop", "status_code": 200, "error": False, "start_ns": start, "end_ns": at,
-                    "wall_ns": at - start, "incomplete": False, "signals": tuple(signals),
+                    "service": "shop", "status_code": 200, "error": False, "error_type": "", "start_ns": start, "end_ns": at,
+                    "wall_ns": at - start, "handler_ns": at - start - round(one.get("ingress_wait", 0) * MS), "incomplete": False, "signals": tuple(signals),
                 }
             )  # fmt: skip
             spans += _spans(ids, start, at, (jobs or {}).get(endpoint, ()))

@@ -43,7 +43,9 @@ def traces(draw: st.DrawFn, *, measured: bool = False) -> pd.DataFrame:
         trace = draw(st.sampled_from("aab"))
         times = draw(interval())
         server = add(trace, "GET", "server", "", times, {})
-        root = {schema.ROOT: True, schema.CONTRACT: 1, schema.SIGNALS: SIGNALS}
+        root: dict[str, Any] = {schema.ROOT: True, schema.CONTRACT: 1, schema.SIGNALS: SIGNALS}
+        if draw(st.booleans()):
+            root[schema.INGRESS_FROM] = draw(st.sampled_from(["proxy", "kernel", "read"]))
         ids.append((trace, add(trace, "root", "task", server, draw(st.one_of(st.just(times), interval())), root)))
     for _ in range(draw(st.integers(0, 5))):
         trace = draw(st.sampled_from("aab"))
@@ -54,7 +56,7 @@ def traces(draw: st.DrawFn, *, measured: bool = False) -> pd.DataFrame:
     for number in range(draw(st.integers(0, 12))):
         trace, activity = draw(st.sampled_from(ids))
         attributes: dict[str, Any] = {schema.ACTIVITY: activity, schema.WAIT: draw(st.sampled_from(
-            ["await", "await", "await", "loop_busy", "pool_queue"]))}  # fmt: skip
+            ["await", "await", "await", "loop_busy", "pool_queue", "ingress_wait"]))}  # fmt: skip
         waker_trace, waker = draw(st.sampled_from([*ids, ("a", "dead"), ("a", "")]))
         attributes |= {schema.WAKER_SPAN_ID: waker, schema.WAKER_TRACE_ID: trace_id(waker_trace)}
         add(trace, f"w{number}", "wait", activity, draw(interval(longest=12)), attributes)

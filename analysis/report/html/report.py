@@ -8,13 +8,14 @@ from typing import Any, Final
 import numpy as np
 
 from whywait.analysis.causes import CAUSES, INFO
+from whywait.analysis.measure.felt import PERCENTILES
 from whywait.analysis.measure.percentile_composition import composition, sample_of
 from whywait.analysis.measure.summary import summarize, worst_culprits
 from whywait.analysis.model import Analysis
 from whywait.analysis.report.html.page import rendered, write_page
 from whywait.analysis.report.html.timeline import Timeline, timeline
 from whywait.analysis.text import counted, place, safe
-from whywait.analysis.verdicts.judgement import PERCENTILES, Judgement
+from whywait.analysis.verdicts.judgement import Judgement
 from whywait.analysis.verdicts.not_observed import not_observed
 from whywait.analysis.verdicts.sentences import Verdict, verdict
 from whywait.analysis.verdicts.short_answer import Answer, answer

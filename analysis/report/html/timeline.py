@@ -6,6 +6,7 @@ from typing import Any, Final
 import pandas as pd
 
 from whywait.analysis.causes import CAUSE_OF_WAIT, Cause
+from whywait.analysis.measure.felt import both
 from whywait.analysis.measure.request_surroundings import LOOP_LANE, path_of, scene
 from whywait.analysis.measure.selection import request_row
 from whywait.analysis.model import Analysis
@@ -48,6 +49,7 @@ class Timeline:
     trace_id: str
     endpoint: str
     wall_ms: str
+    took: str  # both times, where they differ
     wall_ns: int
     story: str  # one sentence: the longest segment
     path: Lane
@@ -83,6 +85,7 @@ def timeline(analysis: Analysis, request_id: str) -> Timeline:
         trace_id=str(request["trace_id"]),
         endpoint=safe(request["endpoint"]),
         wall_ms=milliseconds(wall_ns),
+        took=both(request),
         wall_ns=wall_ns,
         story=safe(f"Longest: {_path_title(listed[0])}") if listed else "",
         path=Lane("critical path", tuple(_path_tile(row, wall_ns) for row in _longest(path))),

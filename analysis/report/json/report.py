@@ -14,6 +14,9 @@ from whywait.analysis.verdicts.not_observed import not_observed
 from whywait.analysis.verdicts.sentences import Verdict, verdict
 
 MAX_CULPRITS: Final = 50
+_PLAIN: Final = (
+    "endpoint", "requests", "traced", "p50_ns", "p95_ns", "p99_ns", "handler_p50_ns", "handler_p95_ns", "handler_p99_ns",
+)  # fmt: skip
 
 
 def as_json(analysis: Analysis, *, top: int = 5) -> dict[str, Any]:
@@ -50,7 +53,7 @@ def _endpoint(told: Verdict, summary: Any) -> dict[str, Any]:
     one = told.judgement
     rows = summary[summary["endpoint"] == one.endpoint]
     return {
-        **{name: getattr(one, name) for name in ("endpoint", "requests", "traced", "p50_ns", "p95_ns", "p99_ns")},
+        **{name: getattr(one, name) for name in _PLAIN},
         "compute_share": round(one.compute_share, 6),
         "unexplained_share": round(one.unexplained_share, 6),
         "reasons": [_reason(reason) for reason in one.reasons],
@@ -92,6 +95,7 @@ def _request(row: dict[Any, Any], analysis: Analysis) -> dict[str, Any]:
         "endpoint": str(row["endpoint"]),
         "start_ns": int(row["start_ns"]),
         "wall_ns": int(row["wall_ns"]),
+        "handler_ns": int(row["handler_ns"]),
         "incomplete": bool(row["incomplete"]),
         "causes": {str(cause): int(ns) for cause, ns in sums.items()},
     }

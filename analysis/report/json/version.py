@@ -2,4 +2,4 @@
 
 from typing import Final
 
-FORMAT: Final = 3
+FORMAT: Final = 4

@@ -5,10 +5,11 @@ from typing import Any, Final
 
 import pandas as pd
 
+from whywait.analysis.measure.felt import both
 from whywait.analysis.model import Analysis
 from whywait.analysis.report.perfetto.slices import cause_slices, records, request_slice, running, span_slice
 from whywait.analysis.report.perfetto.tracks import Group, Slice, numbered
-from whywait.analysis.text import milliseconds, safe
+from whywait.analysis.text import safe
 from whywait.tracer import schema
 
 # numbers of groups; different from every track's, or the viewer takes that track for a main thread
@@ -100,9 +101,7 @@ def _activities(number: int, request: Mapping[str, Any], spans: pd.DataFrame) ->
     others = inside[~inside["kind"].isin([*_PARTS, *_ACTIVITIES, schema.KIND_BLOCK])]
     if len(others):
         named.append(("spans", [span_slice(row) for row in records(others)]))
-    title = (
-        f"{safe(request['endpoint'], 60)} {milliseconds(int(request['wall_ns']))} ms, {str(request['trace_id'])[:8]}"
-    )
+    title = f"{safe(request['endpoint'], 60)} {both(dict(request))}, {str(request['trace_id'])[:8]}"
     return numbered(number, title, named)
 
 

@@ -34,7 +34,8 @@ def request_slice(request: Mapping[str, Any]) -> Slice:
         int(request["start_ns"]), int(request["end_ns"]), safe(request["endpoint"], 100) or "request", "request",
         (str(request["trace_id"]), span_id_of(request["trace_id"], request["request_id"])),
         {"trace id": str(request["trace_id"]), "service": safe(request["service"]),
-         "wall ms": milliseconds(int(request["wall_ns"])), "incomplete": bool(request["incomplete"])},
+         "felt by the client, ms": milliseconds(int(request["wall_ns"])),
+         "in the handler, ms": milliseconds(int(request["handler_ns"])), "incomplete": bool(request["incomplete"])},
     )  # fmt: skip
 
 

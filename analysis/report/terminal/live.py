@@ -10,7 +10,8 @@ from rich.text import Text
 
 from whywait.analysis.causes import CAUSES, NO_CULPRIT, Cause
 from whywait.analysis.live.counting import Culprit
-from whywait.analysis.live.window import Endpoint, View
+from whywait.analysis.live.window import BUCKET, Endpoint, View
+from whywait.analysis.measure.felt import differ
 from whywait.analysis.situations.thresholds import significant
 from whywait.analysis.text import counted, milliseconds, place, safe
 from whywait.analysis.verdicts.remedies import remedy
@@ -107,6 +108,8 @@ def _fitting(every: Sequence[_Causes], room: int, heading: int) -> list[_Causes]
 def _stacked(one: Endpoint, causes: Sequence[str]) -> list[Text]:
     name = Text(safe(one.name, 100), style="bold")
     name.append(f"  p50 {milliseconds(one.p50_ns)}, p95 {milliseconds(one.p95_ns)} ms", style="not bold")
+    if inner := _in_handler(one):
+        name.append(f" felt by clients, {inner} in the handler", style="not bold")
     name.append(f"  {counted(one.requests, 'request')}", style="not bold dim")
     return [name, *(Text(f"  {line}") for line in causes)]
 
@@ -181,7 +184,8 @@ def _table(endpoints: Sequence[_Causes], *, cut: bool) -> Table:
     table = Table(box=SIMPLE_HEAD, pad_edge=False, expand=cut)
     overflow: Literal["ellipsis", "fold"] = "ellipsis" if cut else "fold"
     table.add_column("endpoint", overflow=overflow, no_wrap=cut, max_width=_WIDEST_NAME if cut else None)
-    for name in ("requests", "p50, p95 ms"):
+    both = any(_in_handler(one) for one, _ in endpoints)
+    for name in ("requests", *(("p50, p95 ms felt", "in the handler") if both else ("p50, p95 ms",))):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("waited for: ms per request, share, blocked by", overflow=overflow, no_wrap=cut, ratio=1)
     for one, causes in endpoints:
@@ -189,9 +193,17 @@ def _table(endpoints: Sequence[_Causes], *, cut: bool) -> Table:
             Text(safe(one.name, 100)),
             f"{one.requests:,.0f}",
             f"{milliseconds(one.p50_ns)}, {milliseconds(one.p95_ns)}",
+            *([_in_handler(one)] if both else []),
             Text("\n".join(causes)),
         )
     return table
+
+
+def _in_handler(one: Endpoint) -> str:
+    """p50 and p95 in the handler; "" where clients felt the same."""
+    nearest = (ns * BUCKET for ns in one.handler_ns)  # two times that are one may be in neighbouring buckets
+    same = not any(map(differ, (one.p50_ns, one.p95_ns), nearest))
+    return "" if same else ", ".join(map(milliseconds, one.handler_ns))
 
 
 def _cause_lines(endpoint: Endpoint) -> list[str]:

@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from whywait.analysis.causes import Cause
+from whywait.analysis.measure.felt import in_handler
 from whywait.analysis.measure.summary import summarize, worst_culprits
 from whywait.analysis.model import Analysis
 from whywait.analysis.text import counted, milliseconds, place, safe
@@ -54,6 +55,8 @@ def endpoint_table(analysis: Analysis, verdicts: list[Verdict]) -> Table:
         table.add_row(
             Text(row.name), row.requests, *row.walls, ", ".join(row.causes), f"{mean}, {share}"
         )  # fmt: skip
+        if row.handler:
+            table.add_row(Text("  of it in the handler", style="dim"), "", *row.handler)
     return table
 
 
@@ -61,11 +64,12 @@ def endpoint_lines(analysis: Analysis, verdicts: list[Verdict]) -> Group:
     """The same for a narrow screen: one line per endpoint, and below it one per cause."""
     lines = [Text(_WHERE, style="italic")]
     for row in _endpoints(analysis, verdicts):
-        p50, p95, p99 = row.walls
         lines.append(
             Text.assemble((row.name, "bold"), f"  {row.requests} {'request' if row.requests == '1' else 'requests'}")
         )
-        lines.append(Text(f"  p50 {p50}, p95 {p95}, p99 {p99} ms"))
+        for walls, where in ((row.walls, " felt by clients" if row.handler else ""), (row.handler, " in the handler")):
+            if walls:
+                lines.append(Text("  p50 {}, p95 {}, p99 {} ms".format(*walls) + where))
         lines += [Text(f"    {cause}") for cause in (*row.causes, f"{Cause.UNEXPLAINED} {' '.join(row.unexplained)}")]
     return Group(*lines)
 
@@ -73,7 +77,8 @@ def endpoint_lines(analysis: Analysis, verdicts: list[Verdict]) -> Group:
 class _Row(NamedTuple):
     name: str
     requests: str
-    walls: list[str]  # p50, p95, p99 in ms
+    walls: list[str]  # p50, p95, p99 in ms, felt by clients
+    handler: list[str]  # in the handler; [] where that is no other time
     causes: list[str]
     unexplained: tuple[str, str]  # mean ms, share
 
@@ -87,7 +92,8 @@ def _endpoints(analysis: Analysis, verdicts: list[Verdict]) -> Iterator[_Row]:
         yield _Row(
             safe(one.endpoint),
             str(one.requests) if one.requests == one.traced else f"{one.requests} ({one.traced} traced)",
-            [milliseconds(wall) for wall in (one.p50_ns, one.p95_ns, one.p99_ns)],
+            [milliseconds(wall) for wall in one.felt_ns],
+            [milliseconds(wall) for wall in one.handler_ns],
             [
                 f"{cause} {milliseconds(mean)} {share:.0%}"
                 for cause, mean, share in zip(named["cause"], named["mean_ns"], named["share"], strict=True)
@@ -101,7 +107,10 @@ def verdict_text(one: Verdict) -> Padding:
     lines = [Text(safe(f"{one.endpoint}: {one.headline}", 1000), style="bold")]
     lines += [Text(f"  {safe(said, 1000)}") for said in (*one.reasons, *one.situations)]
     if one.remedy:
-        lines += [Text(f"  {safe(said, 1000)}", style="green") for said in (f"What to change: {one.remedy}", one.gain)]
+        lines += [
+            Text(f"  {safe(said, 1000)}", style="green")
+            for said in filter(None, (f"What to change: {one.remedy}", one.gain))
+        ]
     return Padding(Group(*lines), (1, 0, 0, 0))
 
 
@@ -154,4 +163,9 @@ def _slowest(analysis: Analysis, top: int) -> Iterator[tuple[str, str, str, str]
         own = analysis.causes[analysis.causes["request_id"] == row["request_id"]]
         sums = own.groupby("cause")["amount_ns"].sum().sort_values(ascending=False).head(TOP_CAUSES)
         told = ", ".join(f"{cause} {milliseconds(ns)}" for cause, ns in sums.items()) or "not analysed"
-        yield safe(row["trace_id"]), safe(row["endpoint"]), milliseconds(float(row["wall_ns"])), told
+        yield (
+            safe(row["trace_id"]),
+            safe(row["endpoint"]),
+            milliseconds(float(row["wall_ns"])),
+            told + in_handler(row, "; "),
+        )

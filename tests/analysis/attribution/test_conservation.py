@@ -45,6 +45,22 @@ def test_any_trace_is_tiled(spans: pd.DataFrame) -> None:
 
 
 @LENIENT
+@given(traces(measured=True))
+def test_the_root_that_knows_its_arrival_is_the_window_and_the_handler_lies_in_it(spans: pd.DataFrame) -> None:
+    result = analysis.analyze(spans)
+    tiled(result)
+    at = {(row.trace_id, row.span_id): row for row in spans.itertuples()}
+    roots = {(row.trace_id, row.parent_id): row for row in spans.itertuples() if row.attributes.get(schema.ROOT)}
+    for request in result.requests.itertuples():
+        server, root = (known[request.trace_id, request.request_id] for known in (at, roots))
+        window = root if root.attributes.get(schema.INGRESS_FROM) else server
+        assert (request.start_ns, request.end_ns) == (window.start_ns, window.end_ns)
+        assert request.wall_ns == window.end_ns - window.start_ns
+        common = set(range(window.start_ns, window.end_ns)) & set(range(server.start_ns, server.end_ns))
+        assert request.handler_ns == len(common)
+
+
+@LENIENT
 @given(traces(measured=True), st.randoms(use_true_random=False))
 def test_the_order_of_spans_changes_nothing(spans: pd.DataFrame, random: object) -> None:
     shuffled = list(range(len(spans)))

@@ -55,7 +55,7 @@ def of_the_follower() -> dict[str, set[str]]:
     reader = InMemoryMetricReader()
     provider = MeterProvider([reader], shutdown_on_exit=False)
     instruments = Instruments(provider.get_meter("whywait.live"), Totals(Labels()), lambda: {"line": 1}, lambda: 0)
-    instruments.add(Counted("GET /", "t", 0, 9, 1.0, {"compute": 9}, {}))
+    instruments.add(Counted("GET /", "t", 0, 9, 9, 1.0, {"compute": 9}, {}))
     found = prometheus_names(reader)
     provider.shutdown()
     return found
@@ -113,7 +113,8 @@ def test_every_metric_and_label_that_it_asks_for_exists(known: dict[str, set[str
     assert names <= set(known), names - set(known)
     # and shows what there is: each metric stands somewhere, but for the parts of the histogram
     assert {one for one in known if one.startswith("whywait_")} - names == {
-        "whywait_wall_time_seconds_sum", "whywait_wall_time_seconds_count",
+        "whywait_wall_time_seconds_sum", "whywait_wall_time_seconds_count", "whywait_handler_time_seconds_sum",
+        "whywait_handler_time_seconds_count",
     }  # fmt: skip
     for one in asked:
         for name, selector in re.findall(r"\b(whywait_\w+)\{([^}]*)\}", one):
@@ -177,7 +178,7 @@ def test_a_real_prometheus_answers_every_question(tmp_path: Path, monkeypatch: p
             answers: dict[str, list[dict[str, Any]]] = {}
             while unanswered and time.monotonic() < deadline:
                 ask()
-                instruments.add(Counted("GET /", "t", 0, 151_000_000, 1.0, causes, {}))
+                instruments.add(Counted("GET /", "t", 0, 151_000_000, 120_000_000, 1.0, causes, {}))
                 assert recorder.active is not None
                 recorder.active.lost["record"] += 1
                 lost["line"] = lost.get("line", 0) + 1

@@ -140,7 +140,7 @@ def test_the_sums_of_the_kept_are_unbiased_for_all() -> None:
         assert len(kept) < 600
         totals = totals_of(
             [
-                Counted("GET /", "t", 0, 0, weight, {cause: round(ms * MS) for cause, ms in one.items()}, {})
+                Counted("GET /", "t", 0, 0, 0, weight, {cause: round(ms * MS) for cause, ms in one.items()}, {})
                 for one, weight in zip(kept, weights, strict=True)
             ]
         )

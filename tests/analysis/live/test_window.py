@@ -18,7 +18,7 @@ def request(
 ) -> Counted:
     wall_ns = round(ms * MS)
     return Counted(
-        endpoint, trace_id, end_ns, wall_ns, weight, {"compute": wall_ns // 2, "gil_wait": wall_ns // 2},
+        endpoint, trace_id, end_ns, wall_ns, wall_ns, weight, {"compute": wall_ns // 2, "gil_wait": wall_ns // 2},
         {HOG: wall_ns // 2},
     )  # fmt: skip
 

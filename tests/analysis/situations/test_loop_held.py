@@ -1,0 +1,73 @@
+"""A loop that work of no request held is never told as "nothing significant"."""
+
+import pytest
+
+from tests.analysis.drawing import drawn
+from whywait.analysis import analyze
+from whywait.analysis.causes import INFO, Cause
+from whywait.analysis.report.json.report import as_json
+from whywait.analysis.situations.loop_blocked import LoopHeld
+from whywait.analysis.spans.held_loop import held_loop
+from whywait.analysis.verdicts.sentences import Verdict, verdict
+from whywait.analysis.verdicts.short_answer import answer
+from whywait.tracer import schema
+
+WELL = """
+    server GET         |-----------|
+    task   root GET    |-----------|                    cpu=12
+"""
+HELD = """
+    block  one                        |--------|        trace=b
+    block  two                             |-----------|  trace=c
+    block  other                    |--|                trace=d
+"""
+FLUSH = {schema.CODE_FUNCTION: "flush", schema.CODE_FILE: "/srv/shop/jobs.py", schema.CODE_LINE: 7}
+MORE = {"one": FLUSH, "two": FLUSH, "other": FLUSH | {schema.CODE_FUNCTION: "tick"}}
+
+
+def told(picture: str) -> Verdict:
+    (one,) = verdict(analyze(drawn(picture, MORE)))
+    return one
+
+
+def test_who_held_it_is_listed_with_place_count_and_longest() -> None:
+    rows = list(held_loop(drawn(WELL + HELD, MORE)).itertuples(index=False, name=None))
+    assert rows == [("flush", "/srv/shop/jobs.py", 7, 2, 12_000_000), ("tick", "/srv/shop/jobs.py", 7, 1, 3_000_000)]
+
+
+def test_nothing_significant_is_said_only_where_nobody_held_the_loop() -> None:
+    well, held = told(WELL), told(WELL + HELD)
+    assert "Nothing significant" in well.text
+    assert not well.remedy
+    assert "Nothing significant" not in held.text
+    assert "Outside any request flush (shop/jobs.py:7) blocked the event loop 2 times, up to 12.0 ms" in held.text
+    assert held.remedy == INFO[Cause.LOOP_BUSY].remedy
+    assert (answer(held).cause, answer(held).who, answer(held).where) == ("loop_busy", "flush", "shop/jobs.py:7")
+    assert answer(well).cause == ""
+
+
+def test_where_requests_waited_for_it_they_say_so_themselves() -> None:
+    behind = told(
+        HELD
+        + """
+        server GET                            |-------|
+        task   root GET                |--------------|     from=kernel cpu=8
+        wait   b    root               |------|             type=loop_busy
+    """
+    )
+    assert behind.judgement.reasons[0].cause is Cause.LOOP_BUSY
+    assert not [one for one in behind.judgement.situations if isinstance(one, LoopHeld)]
+
+
+@pytest.mark.parametrize("service", ["shop", "other"])
+def test_a_loop_of_another_service_is_another_loop(service: str) -> None:
+    one = told(WELL + f"    block  one   |----|  trace=b service={service}")
+    assert any(isinstance(found, LoopHeld) for found in one.judgement.situations) == (service == "shop")
+
+
+def test_it_is_in_the_json() -> None:
+    (one,) = as_json(analyze(drawn(WELL + HELD, MORE)))["endpoints"]
+    assert one["situations"][0] == {
+        "kind": "loop_held",
+        "numbers": {"function": "flush", "file": "/srv/shop/jobs.py", "line": 7, "times": 2, "longest_ns": 12_000_000},
+    }
