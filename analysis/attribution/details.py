@@ -94,6 +94,9 @@ _WORDS: dict[str, Callable[[dict[str, Any]], str]] = {
     "pool": pool_name,
     "pool_name": _or(schema.POOL_NAME, "?"),
     "awaited": _or(schema.FOR, "something"),
+    "collected": lambda attributes: (
+        f", {attributes[schema.FOR]}{_where(attributes)}" if schema.FOR in attributes else ""
+    ),
     "at": _at,
     "where": _where,
     "waker": _or(schema.WAKER_NAME, ""),
