@@ -119,8 +119,9 @@ INFO: Final[Mapping[Cause, CauseInfo]] = {
     ),
     Cause.GC_PAUSE: CauseInfo(
         "stopped by the garbage collector", "stopped by the garbage collector",
-        "Create fewer objects per request; gc.freeze() after start-up; raise gc.set_threshold.",
-        ("#a23b72", "#e07bb0"), {schema.WAIT_GC: "garbage collection"},
+        "Do not call gc.collect() in requests; create fewer objects; gc.freeze() after start-up; raise gc.set_threshold.",
+        ("#a23b72", "#e07bb0"), {schema.WAIT_GC: "garbage collection{collected}"},
+        Culprit.CALLER,
     ),
     Cause.POOL_QUEUE: CauseInfo(
         "submitted to a pool whose workers were all busy", "queued for a worker of a pool",

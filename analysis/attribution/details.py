@@ -116,6 +116,9 @@ _WORDS: dict[str, Callable[[dict[str, Any]], str]] = {
     "awaited": _or(schema.FOR, "something"),
     "awaiting": _awaiting,
     "timed": lambda attributes: _awaiting(attributes).removeprefix("awaiting "),
+    "collected": lambda attributes: (
+        f", {attributes[schema.FOR]}{_where(attributes)}" if schema.FOR in attributes else ""
+    ),
     "at": _at,
     "where": _where,
     "waker": _or(schema.WAKER_NAME, ""),

@@ -43,10 +43,10 @@ def record_wait(
 
 def record_thread_wait(
     activity: Activity, kind: str, start_ns: int, cause_ns: int, end_ns: int, by: Waker = None,
-    pool: Pool | None = None,
+    pool: Pool | None = None, site: Site | None = None,
 ) -> bool:  # fmt: skip
-    """Records a wait of the calling thread that has no place of its own in the code."""
-    return record_wait(activity, kind, start_ns, cause_ns, end_ns, by, None, current_span_id(), thread=True, pool=pool)
+    """Records a wait of the calling thread; most have no place of their own in the code."""
+    return record_wait(activity, kind, start_ns, cause_ns, end_ns, by, site, current_span_id(), thread=True, pool=pool)
 
 
 def record_background_wait(loop: Loop, task: BackgroundTask, stamp: Stamp, end_ns: int, site: Site | None) -> None:

@@ -107,8 +107,8 @@ def put_place(attributes: Attributes, place: Place | None, keys: tuple[str, str,
     function, file, line = keys
     if place.function:  # only the line is known of a job's submit
         attributes[function] = place.function
-    attributes[file] = place.file
-    attributes[line] = place.line
+    if place.file:
+        attributes[file], attributes[line] = place.file, place.line
 
 
 def put_pool(attributes: Attributes, pool: Pool | None) -> None:

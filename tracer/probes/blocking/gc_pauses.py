@@ -7,9 +7,10 @@ blocks a loop, this probe samples its stack, since the watchdog cannot run.
 import gc
 import sys
 from time import perf_counter_ns
+from types import FrameType
 from typing import Any, Final
 
-from whywait.tracer.host.code_location import user_place
+from whywait.tracer.host.code_location import Place, Site, user_place
 from whywait.tracer.hotpath.waits import record_thread_wait
 from whywait.tracer.probes.probe import Session, Undo, always
 from whywait.tracer.records.current import current_activity, here
@@ -20,6 +21,7 @@ from whywait.tracer.schema import WAIT_GC
 name: Final = "gc"
 needs: Final = ()
 available: Final = always
+_NOBODY: Final = Place("", "", 0)
 _MIN_NS = 50_000
 _LONG_NS = 2_000_000  # a callback is sampled from this length on, unless the watchdog did
 
@@ -34,7 +36,7 @@ def install(_: Session) -> Undo:
             started_ns = perf_counter_ns()
             _begun(started_ns)
         else:
-            _ended(started_ns, perf_counter_ns())
+            _ended(started_ns, perf_counter_ns(), info["generation"])
 
     gc.callbacks.append(on_collection)
 
@@ -51,14 +53,22 @@ def _begun(start_ns: int) -> None:
         _look(loop)
 
 
-def _ended(start_ns: int, end_ns: int) -> None:
+def _ended(start_ns: int, end_ns: int, generation: int) -> None:
     if end_ns - start_ns < _MIN_NS:
         return
     activity = current_activity()
     if here.waiting or (isinstance(activity, Job) and not activity.start_ns):
         return  # inside a wait, or still taking over: that is a wait already
     if activity is not None and activity.end_ns == 0:
-        record_thread_wait(activity, WAIT_GC, max(start_ns, activity.born_ns), end_ns, end_ns)
+        site = _site(sys._getframe(2), generation)
+        record_thread_wait(activity, WAIT_GC, max(start_ns, activity.born_ns), end_ns, end_ns, site=site)
+
+
+def _site(interrupted: FrameType, generation: int) -> Site:
+    """Which generation, and who asked for it: a function that calls `collect`, not one that merely allocated."""
+    asked = "collect" in interrupted.f_code.co_names
+    place = user_place(interrupted) if asked else None
+    return Site(place or _NOBODY, f"{'gc.collect of ' if place else ''}generation {generation}", "gc")
 
 
 def _look(loop: Loop) -> None:

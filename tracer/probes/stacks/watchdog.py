@@ -27,7 +27,7 @@ available: Final = always
 _REST_AFTER_NS: Final = 2_000_000_000
 _REST_S: Final = 0.1
 _LONG_NS: Final = 2_000_000  # of a callback or job
-_MOST_JOBS: Final = 4  # at a time
+_MOST_JOBS: Final = 2  # at a time: each costs some 20 µs
 _LOOKED_NS: Final = attrgetter("looked_ns")
 
 
@@ -144,7 +144,7 @@ class _Holders:
         for thread_id, held in list(working.items()):
             if held.end_ns and working.get(thread_id) is held:
                 working.pop(thread_id, None)  # if it has just begun another, that has no samples
-            elif now_ns - held.start_ns >= _LONG_NS and 5 * (now_ns - held.looked_ns) > held.looked_ns - held.start_ns:
+            elif now_ns - held.start_ns >= _LONG_NS and 2 * (now_ns - held.looked_ns) > held.looked_ns - held.start_ns:
                 due.append(held)
         due = sorted(due, key=_LOOKED_NS)[:_MOST_JOBS]
         for held in due:

@@ -195,6 +195,19 @@ def test_stop_while_a_phase_is_open(traced_to: Begin) -> None:
     assert spans.named("open") == []
 
 
+def test_a_collection_that_nobody_asked_for_has_a_generation_only(traced_to: Begin) -> None:
+    keep = [[number] for number in range(300_000)]
+    spans = traced_to()
+    with phase("root"):
+        more = [[number] for number in range(300_000)]
+    spans.stop()
+    pauses = [span for span in spans.of_kind("wait") if span["wait"] == "gc_pause"]
+    assert pauses
+    assert {span["for"] for span in pauses} <= {f"generation {number}" for number in range(3)}
+    assert not [span for span in pauses if "code.function.name" in span.attributes]
+    assert len(keep) == len(more)
+
+
 def test_garbage_collection_is_named(traced_to: Begin) -> None:
     import gc
 
@@ -203,5 +216,7 @@ def test_garbage_collection_is_named(traced_to: Begin) -> None:
     with phase("root"):
         gc.collect()
     spans.stop()
-    assert [span for span in spans.of_kind("wait") if span["wait"] == "gc_pause"]
+    asked = [span for span in spans.of_kind("wait") if span["for"] == "gc.collect of generation 2"]
+    assert {span["wait"] for span in asked} == {"gc_pause"}
+    assert {span.attributes["code.function.name"] for span in asked} == {"test_garbage_collection_is_named"}
     assert len(keep) == 400_000
