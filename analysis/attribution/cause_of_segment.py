@@ -51,7 +51,7 @@ def describe(
     of_others = taken(activities.trace, segments.activity) != spans.traces[request_rows[segments.request]]
     turn = np.flatnonzero(of_others & (segments.activity >= 0) & np.isin(cause, _OWN))
     cause[turn], evidence[turn] = NUMBER[Cause.LIMITER_WAIT], Evidence.INFERRED.value
-    detail[turn] = objects([f"its turn; another request was {one}" for one in detail[turn]])
+    detail[turn] = objects([f"its turn, behind another request: {one}" for one in detail[turn]])
     return Described(
         cause=cause,
         evidence=evidence,

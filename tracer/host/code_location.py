@@ -29,7 +29,8 @@ class Site(NamedTuple):
     user: Place
     leaf_function: str
     leaf_module: str
-    call: str = ""  # the function of an installed library that the user's code called, e.g. "AsyncClient.get"
+    # the outermost function of an installed library inside that: what the user's code called, e.g. "AsyncClient.get"
+    call: str = ""
     library: str = ""  # which library
 
 
@@ -228,8 +229,8 @@ def _suspended(coroutine: Any) -> tuple[FrameType | None, CodeType | None, Frame
             server = None
         if not about & _LIBRARY:
             user, called = frame, None
-        elif about & _INSTALLED and called is None and user is not None:
-            called = frame.f_code
+        elif about & _INSTALLED and called is None and not about & _SERVER:
+            called = None if frame.f_code.co_name.startswith("__") else frame.f_code  # "__aenter__" says nothing
     return user, called, server or leaf
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from whywait.tracer.host.introspection import code_of, coroutine_code, ended_in_error, name_of
 from whywait.tracer.host.otel_context import current_span_id, span_id_in
 from whywait.tracer.hotpath import recorder as recorders
-from whywait.tracer.records.current import ACTIVITY
+from whywait.tracer.records.current import ACTIVITY, here
 from whywait.tracer.records.request import Activity
 
 
@@ -21,7 +21,13 @@ def adopt(
     if not request.take():
         return None
     parent_id = current_span_id() if context is None else span_id_in(context)
+    loop, outer = here.loop, here.outer
+    if loop is request.loop:
+        loop = None
+    elif outer is not None and outer.request is request and found.loop is not loop:
+        found = outer  # it runs this loop; the context is that of its own spawner
     activity = Activity(request, found, ready_ns, parent_id)
+    activity.loop = loop
     key = activity.task_key = id(task)
     _name_task(activity, task.get_coro())
     request.tasks[key] = activity

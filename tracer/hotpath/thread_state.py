@@ -48,7 +48,7 @@ def handle_runner(plain_run: Callable[[Any], None]) -> Callable[[Any], None]:
                 loop = _new_loop()
             loop.run_start_ns = start_ns
             context = self._context
-            found = context.get(ACTIVITY)
+            found = context.get(ACTIVITY) or mine.get("outer")
             stamp = self._stamp
             if found is not None and type(callback) is not FunctionType:
                 activity = begin_callback(loop, found, callback, stamp, start_ns, context)
@@ -94,7 +94,7 @@ def run_scheduled(callback: Any, stamp: Stamp, *args: Any) -> Any:
         if start_ns - loop.ended_ns >= AWAY_MIN_NS:
             note_away(loop, start_ns)
         loop.run_start_ns = start_ns
-        found = ACTIVITY.get()
+        found = ACTIVITY.get() or mine.get("outer")
         if found is not None and type(callback) is not FunctionType:
             activity = begin_callback(loop, found, callback, stamp, start_ns, None)
         if activity is None and type(callback) is not FunctionType:
@@ -135,6 +135,20 @@ def _new_loop() -> Loop:
     if recorder is not None:
         recorder.loops.append(loop)
     return loop
+
+
+def enter_loop(outer: Any) -> Activity | None:
+    """What runs on this thread, `outer`, runs an event loop itself; return the token for `leave_loop`."""
+    mine = here.__dict__
+    before: Activity | None = mine.get("outer")
+    mine["current"] = None
+    mine["outer"] = outer if isinstance(outer, Activity) else before
+    return before
+
+
+def leave_loop(outer: Any, before: Activity | None) -> None:
+    """The loop has stopped: `outer` goes on."""
+    here.current, here.outer = outer, before
 
 
 # Requests that begin and end inside a callback

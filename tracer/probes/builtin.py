@@ -8,7 +8,7 @@ from typing import Final
 
 from whywait.tracer.hotpath.recorder import logger
 from whywait.tracer.probes import library_phases, process_exit
-from whywait.tracer.probes.asyncio import eager_tasks, lock_releases, selector_loop, uvloop_loop
+from whywait.tracer.probes.asyncio import eager_tasks, lock_releases, nested_loops, selector_loop, uvloop_loop
 from whywait.tracer.probes.blocking import calls, gc_pauses, logging_handlers
 from whywait.tracer.probes.locks import lock_factories
 from whywait.tracer.probes.probe import Probe
@@ -19,7 +19,7 @@ from whywait.tracer.probes.threads import anyio_workers, futures, thread_pool, t
 
 GROUP: Final = "whywait.probes"
 BUILTIN: Final[tuple[Probe, ...]] = (
-    selector_loop, uvloop_loop, thread_starts, thread_pool, futures, executor, eager_tasks, anyio_workers,
+    selector_loop, uvloop_loop, nested_loops, thread_starts, thread_pool, futures, executor, eager_tasks, anyio_workers,
     asgi, lock_releases, gc_pauses, library_phases, lock_factories, logging_handlers, calls, process_exit,
     watchdog,
 )  # fmt: skip

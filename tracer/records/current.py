@@ -27,6 +27,7 @@ class _Here(threading.local):
 
     current: Any = None  # an Activity, the Standing of a loop callback outside any, or None
     loop: Loop | None = None
+    outer: Activity | None = None  # runs this thread's loop itself, and waits for it
     alive: Alive | None = None
     worker: Worker | None = None
     submitting: Job | None = None  # being handed to an executor by this thread

@@ -89,7 +89,7 @@ class Activity:
     """One sequential thing that works for a request: a task (this class) or a `Job`."""
 
     __slots__ = (
-        "blocks", "born_ns", "code", "cpu_ns", "done_ns", "end_ns", "is_parent", "name", "outcome", "parent_id", "releases", "request",
+        "blocks", "born_ns", "code", "cpu_ns", "done_ns", "end_ns", "is_parent", "loop", "name", "outcome", "parent_id", "releases", "request",
         "run_ns", "short_ns", "small_phases", "span_id", "spawner", "step_cpu_ns", "step_start_ns", "steps", "stop_ns",
         "stretches",
         "task_key",
@@ -109,6 +109,7 @@ class Activity:
         self.end_ns = 0
         self.done_ns = 0  # when a job's function returned; wakes are dated from it
         self.task_key = 0
+        self.loop: Loop | None = None  # on which the task runs, if its request began on another one
         self.token_ns = 0  # when the latest anyio token was acquired
         self.name = ""
         self.code: CodeType | None = None

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from whywait.tracer.offcpu.thread_observer import Observed
 from whywait.tracer.records.ids import new_span_id
+from whywait.tracer.records.loop import Loop
 from whywait.tracer.records.request import MIN_RESOLUTION_NS, Activity, Job, Request, Wait
 from whywait.tracer.spans.past import Past
 from whywait.tracer.spans.span_spec import About, SpanSpec
@@ -73,12 +74,16 @@ class Drawing:
             return parent_id
         return activity.run_id if isinstance(activity, Job) else activity.span_id
 
+    def loop_of(self, activity: Activity) -> Loop | None:
+        """The loop on which it runs, if one is known."""
+        return activity.loop or self.request.loop
+
     def thread_of(self, activity: Activity) -> int:
         """The native id of its thread, 0 if unknown."""
-        loop = self.request.loop
         if isinstance(activity, Job):
             return activity.thread_id
-        return self.request.thread_id or (loop.native_id if loop is not None else 0)
+        loop = self.loop_of(activity)
+        return (activity.loop is None and self.request.thread_id) or (loop.native_id if loop is not None else 0)
 
     def limit_of(self, activity: Activity) -> int:
         """The wall-clock end of the activity's span, if another span sets it; else 0."""

@@ -28,7 +28,7 @@ def _off_cpu_in_block(drawing: Drawing, activity: Activity, block: Block) -> Off
     cpu_ns, run_queue_ns = max(block.cpu_ns, 0), block.run_queue_ns
     if run_queue_ns is not None:
         run_queue_ns = min(run_queue_ns, max(block.end_ns - block.start_ns - block.cpu_ns, 0))
-    loop = drawing.request.loop
+    loop = drawing.loop_of(activity)
     if drawing.observed is None or loop is None or isinstance(activity, Job):
         return OffCpu(cpu_ns, run_queue_ns)
     kind = block.sample.place if block.sample is not None else activity.code

@@ -245,7 +245,7 @@ def test_what_another_request_did_meanwhile_is_a_turn(waker: str) -> None:
     assert turn["amount_ns"].sum() == 10 * UNIT_NS
     assert set(mine["cause"]) == {"limiter_wait", "compute"}
     assert mine[mine["cause"] == "compute"]["amount_ns"].sum() == 5 * UNIT_NS, "its own, and no other"
-    assert turn["detail"].str.startswith("its turn; another request was ").all()
+    assert turn["detail"].str.startswith("its turn, behind another request: ").all()
     if stood:
         longest = turn.loc[turn["amount_ns"].idxmax()]
         assert (longest["culprit"], longest["culprit_file"], longest["culprit_line"]) == ("ask", "app.py", 9)

@@ -18,6 +18,7 @@ from whywait.tracer.spans.segments import Segment, collection_segments, loop_seg
 from whywait.tracer.spans.span_spec import AboutWait, Blocker, Waker
 from whywait.tracer.spans.waits.background import Part, followed
 from whywait.tracer.spans.waits.thread_wait import holders, lock_of, thread_wait_name
+from whywait.tracer.spans.waits.user_site import user_site
 from whywait.tracer.spans.waits.wait_splitting import wait_parts
 
 _NO_WAITED: Final = Waited("")  # of a wait of the loop
@@ -28,14 +29,13 @@ def add_wait(drawing: Drawing, activity: Activity, wait: Wait, small: dict[str, 
     waited_ns = wait.cause_ns - wait.start_ns
     queued_ns = drawing.queued_in(activity, wait)
     drawing.note_queued(activity, wait.start_ns, wait.end_ns, queued_ns)
+    own = drawing.loop_of(activity)
     if waited_ns >= drawing.resolution_ns:
         parts = [
-            part
-            for one in wait_parts(activity, wait)
-            for part in followed(one, drawing.request.loop, drawing.past, drawing.request)
+            part for one in wait_parts(activity, wait) for part in followed(one, own, drawing.past, drawing.request)
         ]
     else:
-        parts = [Part(wait, drawing.request.loop)]
+        parts = [Part(wait, own)]
     for one, loop in parts:
         if one.cause_ns > one.start_ns and waited_ns >= drawing.resolution_ns:
             _add_await(drawing, activity, one, queued_ns)
@@ -92,10 +92,11 @@ def _add_await(drawing: Drawing, activity: Activity, wait: Wait, queued_ns: int 
         # those of a job are its worker's; the release of a token names its other holders
         shared = occupants(*drawing.past.pools.shares(wait.pool, wait.start_ns, wait.cause_ns))
     about = AboutWait(
-        activity.span_id, wait.kind, _off_cpu_in_call(drawing, activity, wait, queued_ns), wait.site,
+        activity.span_id, wait.kind, _off_cpu_in_call(drawing, activity, wait, queued_ns), user_site(activity, wait),
         wait.pool, _waker(drawing, wait.by) if is_edge else None, blockers, blocker_count,
         wait.by.collector if wait.kind == s.WAIT_COLLECT_ORDER and isinstance(wait.by, Job) else None,
         shared, lock_of(waited), waited.handler, inferred=not waited.end_seen,
+        around=wait.parent_id if wait.kind == s.WAIT_AWAIT and wait.parent_id != activity.parent_id else 0,
     )  # fmt: skip
     drawing.add(_name(wait), activity, wait.parent_id, wait.start_ns, wait.cause_ns, about)
 

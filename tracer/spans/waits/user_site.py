@@ -1,0 +1,30 @@
+"""The user's function in which a task waits that runs a library's function only. Pure."""
+
+from bisect import bisect_right
+from operator import attrgetter
+from typing import Final
+
+from whywait.tracer.host.code_location import Site, is_library
+from whywait.tracer.records.request import Activity, Wait
+
+_END: Final = attrgetter("end_ns")
+_FARTHEST: Final = 8
+
+
+def user_site(activity: Activity, wait: Wait) -> Site | None:
+    """Return the wait's place. `gather(client.get(a), client.get(b))` makes tasks that run no function of the user: theirs
+    is where those who made them waited meanwhile."""
+    site, outer = wait.site, activity.spawner
+    if site is None or not is_library(site.user.file):
+        return site
+    for _ in range(_FARTHEST):
+        if outer is None:
+            break
+        at = bisect_right(outer.waits, wait.start_ns, key=_END)
+        around = outer.waits[at] if at < len(outer.waits) else None
+        found = around.site if around is not None and around.start_ns <= wait.end_ns else None
+        if found is not None and not is_library(found.user.file):
+            called = site if site.call else found
+            return site._replace(user=found.user, call=called.call, library=called.library)
+        outer = outer.spawner
+    return site._replace(call="", library="")
