@@ -171,6 +171,7 @@ FOR_EGRESS: Final = "egress"  # FOR: the response was written, and its reader ha
 FOR_MODULE: Final = "whywait.for.module"  # dotted module or file stem of that function
 # the function of an installed library that the user's code (code.*) called, if one stands between both
 FOR_CALL: Final = "whywait.for.call"
+FOR_SPAN: Final = "whywait.for.span_id"  # the innermost span around it, such as a client library's, in the same trace
 FOR_LIBRARY: Final = "whywait.for.library"  # which library, such as "httpx"
 # kinds of awaited functions: patterns for FOR, or FOR_MODULE + "." + FOR, from the start
 FOR_REQUEST_IO: Final = (

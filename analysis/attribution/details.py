@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from typing import Any
-from urllib.parse import urlsplit
 
 import numpy as np
 
@@ -17,26 +16,36 @@ def fill(templates: list[str], which: Ints, spans: SpanTable, rows: Ints) -> Tex
     size = len(spans.start) + 1
     once, back = np.unique(which * size + rows + 1, return_inverse=True)
     texts = []
-    for template, row in zip(once // size, once % size - 1, strict=True):
+    of, at = once // size, once % size - 1
+    calls = _client_calls(spans, at)
+    for template, row in zip(of, at, strict=True):
         if row < 0:
             texts.append("")
             continue
-        words = _Words(spans.names[row], spans.attributes[row] | _client_call(spans, row))
+        words = _Words(spans.names[row], spans.attributes[row] | calls.get(row, {}))
         texts.append(templates[template].format_map(words))
     return objects(texts)[back]
 
 
-def _client_call(spans: SpanTable, row: int) -> dict[str, str]:
-    """What was called, by the span of the client library around a wait: "GET rates:8080/rate"; {} without one."""
-    parent = spans.parents[row]
-    if parent < 0 or spans.span_kinds[parent] != schema.SPAN_CLIENT or spans.kinds[row] != schema.KIND_WAIT:
-        return {}
-    known = spans.attributes[parent]
-    method, url = known.get("http.request.method"), urlsplit(str(known.get("url.full") or known.get("http.url") or ""))
-    address, port = known.get("server.address") or url.hostname, known.get("server.port") or url.port
-    if not method or not address:
-        return {schema.FOR_CALL: str(spans.names[parent])}
-    return {schema.FOR_CALL: f"{method} {address}{f':{port}' if port else ''}{url.path}"}
+def _client_calls(spans: SpanTable, rows: Ints) -> dict[int, dict[str, str]]:
+    """By the row of a wait inside a client library's span: what was called, such as "GET rates:8080/rate"."""
+    around = spans.texts(rows, schema.FOR_SPAN)
+    waits = rows[(around != "") & (rows >= 0)]
+    outer = spans.find(spans.trace_ids[waits], spans.texts(waits, schema.FOR_SPAN))
+    client = (outer >= 0) & (spans.span_kinds[outer] == schema.SPAN_CLIENT)
+    return {
+        int(row): {schema.FOR_CALL: _called(str(spans.names[at]), spans.attributes[at])}
+        for row, at in zip(waits[client], outer[client], strict=True)
+    }
+
+
+def _called(name: str, known: dict[str, Any]) -> str:
+    method, url = known.get("http.request.method"), str(known.get("url.full") or "")
+    scheme, _, rest = url.partition("://")
+    address = rest.partition("?")[0].rpartition("@")[2] if scheme else ""
+    if not address and (address := str(known.get("server.address") or "")) and known.get("server.port"):
+        address = f"{address}:{known['server.port']}"
+    return f"{method} {address}" if method and address else name
 
 
 class _Words(dict[str, str]):

@@ -46,17 +46,17 @@ def url() -> Iterator[str]:
 
 
 async def with_httpx(url: str) -> None:
-    async with httpx.AsyncClient() as client:
+    async with httpx.AsyncClient(verify=False) as client:
         await client.get(url)
 
 
 async def with_httpx_together(url: str) -> None:
-    async with httpx.AsyncClient() as client:
+    async with httpx.AsyncClient(verify=False) as client:
         await asyncio.gather(client.get(url), client.get(url))
 
 
 async def with_httpx_and_a_limit(url: str) -> None:
-    async with httpx.AsyncClient() as client:
+    async with httpx.AsyncClient(verify=False) as client:
         await asyncio.wait_for(client.get(url), 9)
 
 
@@ -67,7 +67,7 @@ async def with_aiohttp(url: str) -> None:
 
 async def in_a_client_span(url: str) -> None:
     about = {"http.request.method": "GET", "url.full": url}
-    async with httpx.AsyncClient() as client:
+    async with httpx.AsyncClient(verify=False) as client:
         with trace.get_tracer("test").start_as_current_span("GET", kind=trace.SpanKind.CLIENT, attributes=about):
             await client.get(url)
 
@@ -183,7 +183,8 @@ def test_a_batchers_window_is_a_timer_and_its_job_is_told_by_name(
     # the first waited for the whole window, the second for what was left of it
     whole_ms = 2 * batcher.gathered_ms - 20
     assert whole_ms * 0.9 <= window["amount_ns"].sum() / 1e6 <= whole_ms * 1.05, shown(causes)
-    assert work["amount_ns"].sum() / 1e6 >= 2 * Batcher.WORK_S * 950, shown(causes)
+    # the loop may still run when the job begins
+    assert 2 * batcher.worked_ms * 0.8 <= work["amount_ns"].sum() / 1e6 <= 2 * batcher.worked_ms * 1.05, shown(causes)
     explained = causes[causes["cause"] != "unexplained"]["amount_ns"].sum()
     assert explained / causes["amount_ns"].sum() >= 0.95, shown(causes)
 

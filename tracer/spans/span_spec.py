@@ -131,6 +131,7 @@ class AboutWait(NamedTuple):
     initializer: tuple[str, int] | None = None  # of a worker: its name, and how long it ran
     starts_process: bool = False
     inferred: bool = False  # one of its ends was not observed
+    around: int = 0  # the innermost span around it, if that is not its activity's
     kind: str = s.KIND_WAIT
 
     @property

@@ -98,6 +98,7 @@ def _add_await(drawing: Drawing, activity: Activity, wait: Wait, queued_ns: int 
         wait.pool, _waker(drawing, wait.by) if is_edge else None, blockers, blocker_count,
         wait.by.collector if wait.kind == s.WAIT_COLLECT_ORDER and isinstance(wait.by, Job) else None,
         shared, lock_of(waited), waited.handler, inferred=not waited.end_seen or wait.kind == s.WAIT_INGRESS,
+        around=wait.parent_id if wait.kind == s.WAIT_AWAIT and wait.parent_id != activity.parent_id else 0,
     )  # fmt: skip
     drawing.add(_name(wait), activity, wait.parent_id, wait.start_ns, wait.cause_ns, about)
 
