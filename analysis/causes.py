@@ -184,7 +184,7 @@ INFO: Final[Mapping[Cause, CauseInfo]] = {
         "arrived, and not yet read by the server", "arrived and not yet read by the server",
         "Start more workers, or raise the server's limit of connections; where a proxy stamped the request, look at the "
         "queue between the proxy and this server.",
-        ("#35605a", "#7fb5ad"), {schema.WAIT_INGRESS: "{arrival}"}, recorded=False,
+        ("#35605a", "#7fb5ad"), {schema.WAIT_INGRESS: "arrived, not yet read by the server"}, recorded=False,
     ),
     Cause.GPU_QUEUE: CauseInfo(
         "waiting for the GPU while others used it", "queued for the GPU",

@@ -137,10 +137,5 @@ _WORDS: dict[str, Callable[[dict[str, Any]], str]] = {
     "call": _or(schema.CALL, "a system call"),
     "syscall": _or(schema.BLOCK_SYSCALL, ""),
     "few": _few,
-    "arrival": lambda attributes: (
-        "between the proxy and this server"
-        if attributes.get(schema.INGRESS_FROM) == schema.INGRESS_PROXY
-        else "arrived, not yet read by the server"
-    ),
     "rivals": why_queued,
 }

@@ -14,6 +14,7 @@ import pandas as pd
 from whywait.analysis.causes import CAUSES, Cause
 from whywait.analysis.changes.changed_culprits import Mover, chief_movers
 from whywait.analysis.errors import InputError
+from whywait.analysis.measure.felt import both_percentiles
 from whywait.analysis.measure.percentile_composition import (
     CHANCE,
     Sample,
@@ -23,7 +24,7 @@ from whywait.analysis.measure.percentile_composition import (
     resampled,
     sample_of,
 )
-from whywait.analysis.measure.weights import Floats, percentiles, weights_of
+from whywait.analysis.measure.weights import Floats
 from whywait.analysis.model import Analysis
 from whywait.analysis.situations.situation import Found
 from whywait.analysis.situations.thresholds import MIN_MEAN_NS, MIN_SHARE
@@ -143,6 +144,7 @@ def _change(
     sides = _sample(before, endpoint), _sample(after, endpoint)
     parts = tuple(composition(side, percentile) for side in sides)
     walls = sum(parts[0]), sum(parts[1])
+    handler = [both_percentiles(one.analysed[one.analysed["endpoint"] == endpoint], [percentile])[1][0] for one in runs]
     tellable = min(map(len, sides)) >= requests_needed(percentile)
     drawn = resampled(sides[1], percentile, 2 * number + 1) - resampled(sides[0], percentile, 2 * number)
     matters_ns = max(MIN_MEAN_NS, MIN_SHARE * max(walls))
@@ -166,7 +168,7 @@ def _change(
     causes.sort(key=lambda one: (-abs(one.delta_ns), str(one.cause)))
     return Change(
         endpoint, len(sides[0]), len(sides[1]), walls[0], walls[1], round(low_of_all[0]), round(high_of_all[0]),
-        certain(walls[1] - walls[0], low_of_all[0], high_of_all[0]), tellable, _in_handler(before, endpoint, percentile), _in_handler(after, endpoint, percentile), tuple(causes),
+        certain(walls[1] - walls[0], low_of_all[0], high_of_all[0]), tellable, handler[0], handler[1], tuple(causes),
     )  # fmt: skip
 
 
@@ -175,12 +177,6 @@ def _sample(analysis: Analysis, endpoint: str) -> Sample:
         analysis.requests[analysis.requests["endpoint"] == endpoint],
         analysis.causes[analysis.causes["endpoint"] == endpoint],
     )
-
-
-def _in_handler(analysis: Analysis, endpoint: str, percentile: float) -> int:
-    own = analysis.analysed
-    own = own[own["endpoint"] == endpoint]
-    return int(percentiles(own["handler_ns"], weights_of(own), [percentile])[0])
 
 
 def _interval(drawn: Floats) -> tuple[Floats, Floats]:

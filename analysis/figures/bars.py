@@ -6,11 +6,9 @@ import plotly.graph_objects as go
 
 from whywait.analysis.causes import CAUSES
 from whywait.analysis.figures.look import colour, escaped, in_order, styled
-from whywait.analysis.measure.felt import both
+from whywait.analysis.measure.felt import both, both_percentiles
 from whywait.analysis.measure.job_times import collect_delay
 from whywait.analysis.measure.percentile_composition import composition, sample_of
-from whywait.analysis.measure.weights import percentiles as percentiles_of
-from whywait.analysis.measure.weights import weights_of
 from whywait.analysis.model import Analysis
 from whywait.analysis.text import amount
 
@@ -26,10 +24,7 @@ def where_time_went(analyses: Mapping[str, Analysis], percentiles: tuple[float, 
         for percentile in percentiles
     ]
     labels = [label for label, _ in rows]
-    handler_ns = [
-        int(percentiles_of(analysis.analysed["handler_ns"], weights_of(analysis.analysed), [percentile])[0])
-        for analysis in analyses.values() for percentile in percentiles
-    ]  # fmt: skip
+    handler_ns = [ns for one in analyses.values() for ns in both_percentiles(one.analysed, percentiles)[1]]
     figure = go.Figure()
     for cause in in_order(cause for _, parts in rows for cause in parts):
         amounts = [parts.get(cause, 0) for _, parts in rows]

@@ -52,10 +52,7 @@ class Instruments:
         )
         self._walls, self._handlers = (
             meter.create_histogram(name, "s", said, explicit_bucket_boundaries_advisory=list(BOUNDS_S))
-            for name, said in (
-                ("whywait.wall.time", "time of requests, felt by clients"),
-                ("whywait.handler.time", "time of requests in the handler"),
-            )
+            for name, said in (("whywait.wall.time", "felt by clients"), ("whywait.handler.time", "in the handler"))
         )
 
     def add(self, request: Counted) -> None:

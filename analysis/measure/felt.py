@@ -1,5 +1,6 @@
 """Both times of a request: what its client felt (the window), and what the handler took of it."""
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 import pandas as pd
@@ -11,10 +12,12 @@ SAME: Final = 0.02  # of the felt time: closer than this, the times are one and 
 PERCENTILES: Final = (50, 95, 99)
 
 
-def both_percentiles(requests: pd.DataFrame) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Return the PERCENTILES of felt and of in-handler times, ns, by nearest rank."""
+def both_percentiles(
+    requests: pd.DataFrame, which: Sequence[float] = PERCENTILES
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Return these percentiles of felt and of in-handler times, ns, by nearest rank."""
     felt, handler = (
-        tuple(int(ns) for ns in percentiles(requests[name], weights_of(requests), PERCENTILES))
+        tuple(int(ns) for ns in percentiles(requests[name], weights_of(requests), which))
         for name in ("wall_ns", "handler_ns")
     )
     return felt, handler

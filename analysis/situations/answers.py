@@ -4,12 +4,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar, Final
 
-from whywait.analysis.causes import Cause
 from whywait.analysis.measure.weights import percentiles, weights_of
 from whywait.analysis.situations.situation import Group, Situation
-from whywait.tracer import schema
 
 MOST: Final = 3  # statuses, the most frequent first
+NAGLE_SHARE: Final = 0.1  # of the traced requests
 _CLIENT_ERROR: Final = 400
 
 
@@ -52,7 +51,6 @@ def answers(group: Group) -> Iterator[FailedRequests | Nagle]:
         chief = str(errors.mode().iloc[0]) if len(errors) else ""
         p50, p99 = times[name]
         yield FailedRequests(name, chief, round(count), round(group.count), p50, p99, times.get("", [0])[0])
-    if Cause.REQUEST_IO in group.significant:
-        own = group.spans[group.spans["trace_id"].isin(requests["trace_id"])]
-        held = sum(attributes.get(schema.EGRESS_NAGLE) is True for attributes in own["attributes"])
-        yield from [Nagle(held)] if held else []
+    held = int(requests["nagle"].sum())
+    if held > NAGLE_SHARE * len(requests):
+        yield Nagle(held)

@@ -1,9 +1,7 @@
-"""Finds the requests: SERVER spans, and the root spans and phases of other work; and the window of each.
+"""Finds the requests: SERVER spans, and the root spans and phases of other work.
 
-    root task span      |---ingress---|----------------------|--egress--|   the window: what clients felt
-    SERVER span                          |----------------|                 in the handler
-
-A root task that tells how its arrival is known (INGRESS_FROM) is the window. Without it the request's own span is.
+A root task that tells how its arrival is known (INGRESS_FROM) is the window, which its client felt; the request's own
+span in it is the handler. Else the window is that span.
 """
 
 from collections import Counter
@@ -169,6 +167,7 @@ def request_table(spans: SpanTable, requests: Requests) -> pd.DataFrame:
         }
     )
     roots = requests.root_row
+    table["nagle"] = [row >= 0 and spans.attributes[row].get(schema.EGRESS_NAGLE) is True for row in roots]
     signals = spans.values(roots[roots >= 0], schema.SIGNALS)
     listed: list[tuple[str, ...]] = [()] * len(rows)
     for number, value in zip(np.flatnonzero(roots >= 0), signals, strict=True):

@@ -27,7 +27,7 @@ from whywait.analysis.situations.serial_collection import collected_serially, se
 from whywait.analysis.situations.situation import Detector, Found, Group
 from whywait.analysis.situations.thresholds import significant
 from whywait.analysis.situations.unexplained import unexplained
-from whywait.analysis.spans.held_loop import held_loop
+from whywait.analysis.spans.held_loop import held_loop, nobodys_blocks
 from whywait.analysis.verdicts.remedies import Remedy, remedy
 
 PHASE_SHARE: Final = 0.1  # of the computing, from which a phase of it is named
@@ -67,9 +67,7 @@ class Judgement:
     p50_ns: int  # felt by clients
     p95_ns: int
     p99_ns: int
-    handler_p50_ns: int  # in the handler
-    handler_p95_ns: int
-    handler_p99_ns: int
+    in_handler_ns: tuple[int, ...]  # the same PERCENTILES in the handler
     compute_share: float
     unexplained_share: float
     phases: tuple[tuple[str, float], ...]  # of its computing, and ns per request, longest first
@@ -84,8 +82,7 @@ class Judgement:
     @property
     def handler_ns(self) -> tuple[int, ...]:
         """The PERCENTILES in the handler, where any of them is another time; else ()."""
-        handler = self.handler_p50_ns, self.handler_p95_ns, self.handler_p99_ns
-        return handler if any(map(differ, self.felt_ns, handler)) else ()
+        return self.in_handler_ns if any(map(differ, self.felt_ns, self.in_handler_ns)) else ()
 
 
 def judge(analysis: Analysis) -> list[Judgement]:
@@ -100,7 +97,7 @@ def _groups(analysis: Analysis) -> list[Group]:
     causes, culprits = weighted(analysis.causes, "amount_ns"), weighted(analysis.culprits, "ns")
     analysed, jobs, orders = analysis.analysed, pool_use(analysis), serial_collection(analysis)
     attributes = _attributes(analysis)
-    held = {service: held_loop(own) for service, own in analysis.spans.groupby("service")}
+    blocks = nobodys_blocks(analysis.spans)
     made = []
     for name, rows in summary.groupby("endpoint", sort=False):
         own = analysed[analysed["endpoint"] == name]
@@ -118,7 +115,7 @@ def _groups(analysis: Analysis) -> list[Group]:
                 tuple(one for one in means if one is computes or significant(one, means[one], shares[one])),
                 causes[causes["endpoint"] == name], named, culprits,
                 jobs[jobs["endpoint"] == name], orders[orders["endpoint"] == name], analysis.spans,
-                held[own["service"].iloc[0]] if len(own) else held_loop(analysis.spans.head(0)), attributes,
+                held_loop(blocks, analysed[analysed["service"].isin(own["service"])]), attributes,
             )
         )  # fmt: skip
     return made
@@ -133,19 +130,21 @@ def _attributes(analysis: Analysis) -> dict[str, dict[str, Any]]:
 
 def _judged(group: Group, phases: pd.DataFrame) -> Judgement:
     situations = tuple(found for detect in DETECTORS for found in detect(group))
-    (p50, p95, p99), (handler_p50, handler_p95, handler_p99) = both_percentiles(group.requests)
+    (p50, p95, p99), in_handler = both_percentiles(group.requests)
     return Judgement(
         endpoint=group.endpoint,
         requests=round(group.count),
         traced=len(group.requests),
-        p50_ns=p50, p95_ns=p95, p99_ns=p99,
-        handler_p50_ns=handler_p50, handler_p95_ns=handler_p95, handler_p99_ns=handler_p99,
+        p50_ns=p50,
+        p95_ns=p95,
+        p99_ns=p99,
+        in_handler_ns=in_handler,
         compute_share=group.shares.get(Cause.COMPUTE, 0.0),
         unexplained_share=group.shares.get(Cause.UNEXPLAINED, 0.0),
         phases=_phases(phases, group.count),
         reasons=tuple(_reason(group, cause, situations) for cause in group.significant),
         situations=situations,
-    )  # fmt: skip
+    )
 
 
 def _phases(phases: pd.DataFrame, requests: float) -> tuple[tuple[str, float], ...]:

@@ -4,16 +4,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from whywait.analysis.causes import INFO, Cause
+from whywait.analysis.causes import Cause
 from whywait.analysis.model import Analysis
 from whywait.analysis.situations.computing import Computes
 from whywait.analysis.situations.cpu_competition import CpuRivals
 from whywait.analysis.situations.situation import Found, Situation
 from whywait.analysis.text import amount, counted, place
 from whywait.analysis.verdicts.judgement import Judgement, Reason, judge
+from whywait.analysis.verdicts.remedies import remedy
 
 NOTHING_SIGNIFICANT: Final = "No wait reached 5% of its time and 1 ms."
-BUT_HELD: Final = "But the event loop was blocked by work of no request."
+BUT_UNSEEN: Final = "But clients may have waited where no request shows it."
+UNSEEN: Final = {Situation.LOOP_HELD: Cause.LOOP_BUSY, Situation.NAGLE: Cause.REQUEST_IO}  # and whose remedy is theirs
 MOST_REASONS: Final = 3  # in `text`
 _ABBREVIATIONS: Final = {"gil": "GIL", "cpu": "CPU", "gpu": "GPU", "gc": "GC", "io": "I/O"}
 _CPU_USERS: Final = {
@@ -57,15 +59,20 @@ def verdict(analysis: Analysis) -> list[Verdict]:
 def worded(one: Judgement) -> Verdict:
     """Return a judgement with its sentences."""
     first = one.reasons[0] if one.reasons else None
-    held = any(found.kind is Situation.LOOP_HELD for found in one.situations)
+    felt = None if first else unseen(one)
     return Verdict(
         one,
         _headline(one),
         tuple(_reason(reason, one.situations) for reason in one.reasons),
         tuple(filter(None, map(situation, one.situations))),
-        first.remedy.text if first else INFO[Cause.LOOP_BUSY].remedy if held else "",
+        first.remedy.text if first else remedy(UNSEEN[felt.kind], [felt]).text if felt else "",
         f"It can gain at most {amount(first.mean_ns)} per request." if first else "",
     )
+
+
+def unseen(one: Judgement) -> Found | None:
+    """Return the first situation that clients may feel and no request's waits show; None without any."""
+    return next((found for found in one.situations if found.kind in UNSEEN), None)
 
 
 def cause_name(cause: Cause) -> str:
@@ -94,7 +101,7 @@ def _headline(one: Judgement) -> str:
         many = f"about {counted(one.requests, 'request')}, {one.traced} of them traced"
     took = f"{many}, p50 {amount(one.p50_ns)}, p99 {amount(one.p99_ns)}"
     if one.handler_ns:
-        took += f" felt by clients ({amount(one.handler_p50_ns)} and {amount(one.handler_p99_ns)} in the handler)"
+        took += f" felt by clients ({amount(one.handler_ns[0])} and {amount(one.handler_ns[-1])} in the handler)"
     took += "."
     by_phase = ", ".join(f"{amount(ns)} {name}" for name, ns in one.phases)
     own = f"its own computing ({by_phase})" if by_phase else "its own computing"
@@ -102,8 +109,8 @@ def _headline(one: Judgement) -> str:
         return f"{took} On average {one.compute_share:.0%} of that was {own}."
     if any(found.kind is Situation.UNEXPLAINED for found in one.situations):
         return f"{took} {one.compute_share:.0%} of that was {own}; no culprit can be named."
-    if any(found.kind is Situation.LOOP_HELD for found in one.situations):
-        return f"{took} {NOTHING_SIGNIFICANT} {BUT_HELD}"
+    if unseen(one):
+        return f"{took} {NOTHING_SIGNIFICANT} {BUT_UNSEEN}"
     said = f"{took} Nothing significant: {NOTHING_SIGNIFICANT[0].lower()}{NOTHING_SIGNIFICANT[1:]}"
     return f"{said} Its own computing: {by_phase}." if by_phase else said
 
@@ -185,8 +192,8 @@ _SITUATIONS: Final[dict[Situation, Callable[[Any], str]]] = {
         + (f"; the others: p50 {amount(one.others_p50_ns)}." if one.others_p50_ns else ".")
     ),
     Situation.NAGLE: lambda one: (
-        f"The last bytes of {counted(one.answers, 'answer')} lay in this host's kernel until the client's ACK came: "
-        "TCP_NODELAY is off (Nagle's algorithm)."
+        f"The last bytes of {counted(one.answers, 'answer')} lay in this host's kernel until the client's ACK came, "
+        "which takes 40 ms or more: TCP_NODELAY is off (Nagle's algorithm)."
     ),
     Situation.LOOP_HELD: lambda one: (
         f"Outside any request {one.function}{f' ({where})' if (where := place(one.file, one.line)) else ''} blocked the "

@@ -2,10 +2,9 @@
 
 from dataclasses import dataclass
 
-from whywait.analysis.causes import INFO, Cause
-from whywait.analysis.situations.loop_blocked import LoopHeld
+from whywait.analysis.causes import INFO
 from whywait.analysis.text import milliseconds, place
-from whywait.analysis.verdicts.sentences import BUT_HELD, NOTHING_SIGNIFICANT, Verdict, culprit_share
+from whywait.analysis.verdicts.sentences import BUT_UNSEEN, NOTHING_SIGNIFICANT, UNSEEN, Verdict, culprit_share, unseen
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,11 +24,12 @@ class Answer:
 def answer(one: Verdict) -> Answer:
     """Return why an endpoint's requests were slow, who delayed them, and what to change."""
     if not one.judgement.reasons:
-        held = next((found for found in one.judgement.situations if isinstance(found, LoopHeld)), None)
-        if held is None:
+        felt = unseen(one.judgement)
+        if felt is None:
             return Answer("", NOTHING_SIGNIFICANT, "", "", "", "", "", one.situations)
-        why, where = f"{NOTHING_SIGNIFICANT} {BUT_HELD}", place(held.file, held.line)
-        return Answer(str(Cause.LOOP_BUSY), why, held.function, where, "", one.remedy, "", one.situations)
+        who, where = getattr(felt, "function", "nobody"), place(getattr(felt, "file", ""), getattr(felt, "line", 0))
+        why = f"{NOTHING_SIGNIFICANT} {BUT_UNSEEN}"
+        return Answer(str(UNSEEN[felt.kind]), why, who, where, "", one.remedy, "", one.situations)
     first = one.judgement.reasons[0]
     why = f"{milliseconds(first.mean_ns)} ms of each request, {first.share:.0%} of its time: "
     why += INFO[first.cause].phrase + (f", {first.detail}" if first.detail and not first.culprit else "")

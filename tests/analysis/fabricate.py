@@ -71,7 +71,7 @@ def analysis_of(
             requests.append(
                 ids | {
                     "service": "shop", "status_code": 200, "error": False, "error_type": "", "start_ns": start, "end_ns": at,
-                    "wall_ns": at - start, "handler_ns": at - start - round(one.get("ingress_wait", 0) * MS), "incomplete": False, "signals": tuple(signals),
+                    "wall_ns": at - start, "handler_ns": at - start - round(one.get("ingress_wait", 0) * MS), "incomplete": False, "nagle": False, "signals": tuple(signals),
                 }
             )  # fmt: skip
             spans += _spans(ids, start, at, (jobs or {}).get(endpoint, ()))
@@ -121,6 +121,6 @@ def _typed(rows: list[dict[str, Any]], columns: tuple[str, ...]) -> pd.DataFrame
             frame[column] = frame[column].astype("Int64")
         elif column.endswith("_ns") or column == "ns":
             frame[column] = frame[column].astype("int64")
-        elif column in ("incomplete", "error", "placed"):
+        elif column in ("incomplete", "error", "placed", "nagle"):
             frame[column] = frame[column].astype(bool)
     return frame

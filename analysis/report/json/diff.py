@@ -9,7 +9,6 @@ from whywait.analysis.model import Analysis
 from whywait.analysis.report.json.version import FORMAT
 
 _AMOUNTS: Final = ("before_ns", "after_ns", "delta_ns", "low_ns", "high_ns")
-_IN_HANDLER: Final = ("handler_before_ns", "handler_after_ns")
 
 
 def diff_as_json(found: Comparison, sides: tuple[Analysis, Analysis]) -> dict[str, Any]:
@@ -30,10 +29,9 @@ def diff_as_json(found: Comparison, sides: tuple[Analysis, Analysis]) -> dict[st
 
 def _endpoint(change: Change, percentile: float) -> dict[str, Any]:
     return {
-        **{
-            name: getattr(change, name)
-            for name in ("endpoint", "requests_before", "requests_after", *_AMOUNTS, *_IN_HANDLER)
-        },
+        **{name: getattr(change, name) for name in ("endpoint", "requests_before", "requests_after", *_AMOUNTS)},
+        "handler_before_ns": change.handler_before_ns,
+        "handler_after_ns": change.handler_after_ns,
         "enough_requests": change.tellable,
         "certain": change.certain,
         "blamed": [str(one.cause) for one in change.blamed],

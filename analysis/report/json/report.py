@@ -5,6 +5,7 @@ from typing import Any, Final
 
 import pandas as pd
 
+from whywait.analysis.measure.felt import PERCENTILES
 from whywait.analysis.measure.summary import summarize, worst_culprits
 from whywait.analysis.model import Analysis, span_id_of
 from whywait.analysis.report.json.version import FORMAT
@@ -14,9 +15,6 @@ from whywait.analysis.verdicts.not_observed import not_observed
 from whywait.analysis.verdicts.sentences import Verdict, verdict
 
 MAX_CULPRITS: Final = 50
-_PLAIN: Final = (
-    "endpoint", "requests", "traced", "p50_ns", "p95_ns", "p99_ns", "handler_p50_ns", "handler_p95_ns", "handler_p99_ns",
-)  # fmt: skip
 
 
 def as_json(analysis: Analysis, *, top: int = 5) -> dict[str, Any]:
@@ -53,7 +51,8 @@ def _endpoint(told: Verdict, summary: Any) -> dict[str, Any]:
     one = told.judgement
     rows = summary[summary["endpoint"] == one.endpoint]
     return {
-        **{name: getattr(one, name) for name in _PLAIN},
+        **{name: getattr(one, name) for name in ("endpoint", "requests", "traced", "p50_ns", "p95_ns", "p99_ns")},
+        **{f"handler_p{which}_ns": ns for which, ns in zip(PERCENTILES, one.in_handler_ns, strict=True)},
         "compute_share": round(one.compute_share, 6),
         "unexplained_share": round(one.unexplained_share, 6),
         "reasons": [_reason(reason) for reason in one.reasons],

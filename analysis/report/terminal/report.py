@@ -107,10 +107,8 @@ def verdict_text(one: Verdict) -> Padding:
     lines = [Text(safe(f"{one.endpoint}: {one.headline}", 1000), style="bold")]
     lines += [Text(f"  {safe(said, 1000)}") for said in (*one.reasons, *one.situations)]
     if one.remedy:
-        lines += [
-            Text(f"  {safe(said, 1000)}", style="green")
-            for said in filter(None, (f"What to change: {one.remedy}", one.gain))
-        ]
+        advice = filter(None, (f"What to change: {one.remedy}", one.gain))
+        lines += [Text(f"  {safe(said, 1000)}", style="green") for said in advice]
     return Padding(Group(*lines), (1, 0, 0, 0))
 
 
@@ -163,9 +161,5 @@ def _slowest(analysis: Analysis, top: int) -> Iterator[tuple[str, str, str, str]
         own = analysis.causes[analysis.causes["request_id"] == row["request_id"]]
         sums = own.groupby("cause")["amount_ns"].sum().sort_values(ascending=False).head(TOP_CAUSES)
         told = ", ".join(f"{cause} {milliseconds(ns)}" for cause, ns in sums.items()) or "not analysed"
-        yield (
-            safe(row["trace_id"]),
-            safe(row["endpoint"]),
-            milliseconds(float(row["wall_ns"])),
-            told + in_handler(row, "; "),
-        )
+        told += in_handler(row, "; ")
+        yield safe(row["trace_id"]), safe(row["endpoint"]), milliseconds(float(row["wall_ns"])), told

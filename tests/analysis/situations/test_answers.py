@@ -5,12 +5,12 @@ import pytest
 from tests.analysis.drawing import drawn
 from tests.analysis.fabricate import MS, analysis_of
 from whywait.analysis import analyze
-from whywait.analysis.causes import Cause
 from whywait.analysis.measure.felt import both, differ
 from whywait.analysis.model import Analysis
 from whywait.analysis.report.json.report import as_json
 from whywait.analysis.situations.situation import Situation
 from whywait.analysis.verdicts.sentences import Verdict, verdict
+from whywait.analysis.verdicts.short_answer import answer
 from whywait.tracer import schema
 
 
@@ -51,15 +51,15 @@ def test_where_all_succeed_nothing_is_said_of_failures() -> None:
 
 
 def test_bytes_that_nagles_algorithm_held_have_a_remedy_of_their_own() -> None:
-    picture = """
-        server GET         |----|
-        task   root GET    |------------------|  from=kernel cpu=5
-        wait   e    root        |-------------|  type=await for=egress
-    """
+    # they left after the window: no wait of the request is significant
     for nagle in (True, False):
-        one = told_of(analyze(drawn(picture, {"root": {schema.EGRESS_NAGLE: nagle}})))
-        assert one.judgement.reasons[0].cause is Cause.REQUEST_IO
+        spans = drawn(
+            "server GET  |-----|\ntask root GET |-----|  from=kernel cpu=8", {"root": {schema.EGRESS_NAGLE: nagle}}
+        )
+        one = told_of(analyze(spans))
         assert ("TCP_NODELAY is off" in one.text, "Set TCP_NODELAY" in one.remedy) == (nagle, nagle)
+        assert ("Nothing significant" in one.text) != nagle
+        assert answer(one).cause == ("request_io" if nagle else "")
 
 
 def test_both_times_are_told_where_they_differ_and_only_one_where_not() -> None:

@@ -7,14 +7,16 @@ from whywait.analysis import analyze
 from whywait.analysis.causes import INFO, Cause
 from whywait.analysis.report.json.report import as_json
 from whywait.analysis.situations.loop_blocked import LoopHeld
-from whywait.analysis.spans.held_loop import held_loop
+from whywait.analysis.spans.held_loop import held_loop, nobodys_blocks
 from whywait.analysis.verdicts.sentences import Verdict, verdict
 from whywait.analysis.verdicts.short_answer import answer
 from whywait.tracer import schema
 
 WELL = """
     server GET         |-----------|
-    task   root GET    |-----------|                    cpu=12
+    task   root GET    |-----------|                      cpu=12
+    server GET2                          |-----------|    trace=z
+    task   root2 GET2                    |-----------|    cpu=12 trace=z
 """
 HELD = """
     block  one                        |--------|        trace=b
@@ -22,7 +24,8 @@ HELD = """
     block  other                    |--|                trace=d
 """
 FLUSH = {schema.CODE_FUNCTION: "flush", schema.CODE_FILE: "/srv/shop/jobs.py", schema.CODE_LINE: 7}
-MORE = {"one": FLUSH, "two": FLUSH, "other": FLUSH | {schema.CODE_FUNCTION: "tick"}}
+ROUTE = {"http.route": "/x", "http.method": "GET"}
+MORE = {"GET": ROUTE, "GET2": ROUTE, "one": FLUSH, "two": FLUSH, "other": FLUSH | {schema.CODE_FUNCTION: "tick"}}
 
 
 def told(picture: str) -> Verdict:
@@ -31,7 +34,7 @@ def told(picture: str) -> Verdict:
 
 
 def test_who_held_it_is_listed_with_place_count_and_longest() -> None:
-    rows = list(held_loop(drawn(WELL + HELD, MORE)).itertuples(index=False, name=None))
+    rows = list(held_loop(nobodys_blocks(drawn(WELL + HELD, MORE))).itertuples(index=False, name=None))
     assert rows == [("flush", "/srv/shop/jobs.py", 7, 2, 12_000_000), ("tick", "/srv/shop/jobs.py", 7, 1, 3_000_000)]
 
 
@@ -44,6 +47,15 @@ def test_nothing_significant_is_said_only_where_nobody_held_the_loop() -> None:
     assert held.remedy == INFO[Cause.LOOP_BUSY].remedy
     assert (answer(held).cause, answer(held).who, answer(held).where) == ("loop_busy", "flush", "shop/jobs.py:7")
     assert answer(well).cause == ""
+
+
+def test_what_the_service_did_before_its_first_request_held_nobody() -> None:
+    start = """
+    block  one   |--------|                                trace=b
+    server GET            |-----------|
+    task   root GET       |-----------|                    cpu=12
+    """
+    assert "Nothing significant" in told(start).text
 
 
 def test_where_requests_waited_for_it_they_say_so_themselves() -> None:
@@ -61,7 +73,7 @@ def test_where_requests_waited_for_it_they_say_so_themselves() -> None:
 
 @pytest.mark.parametrize("service", ["shop", "other"])
 def test_a_loop_of_another_service_is_another_loop(service: str) -> None:
-    one = told(WELL + f"    block  one   |----|  trace=b service={service}")
+    one = told(WELL + f"    block  one              |----|  trace=b service={service}")
     assert any(isinstance(found, LoopHeld) for found in one.judgement.situations) == (service == "shop")
 
 

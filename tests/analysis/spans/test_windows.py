@@ -41,11 +41,17 @@ def test_what_came_before_the_server_span_has_its_causes_and_culprits() -> None:
     assert (chief["culprit"], chief["culprit_file"], chief["culprit_line"]) == ("send_mail", "/srv/shop/mail.py", 9)
 
 
-def test_a_proxys_stamp_is_inferred_and_its_stretch_named() -> None:
+def test_a_proxys_stamp_is_inferred() -> None:
     proxy = {"i": {schema.INGRESS_FROM: schema.INGRESS_PROXY, schema.EVIDENCE: schema.EVIDENCE_INFERRED}}
     row = behind(proxy).causes.set_index("cause").loc["ingress_wait"]
-    assert (row["evidence"], row["detail"]) == ("inferred", "between the proxy and this server")
+    assert (row["evidence"], row["detail"]) == ("inferred", "arrived, not yet read by the server")
     assert behind().causes.set_index("cause").loc["ingress_wait", "evidence"] == "observed"
+
+
+def test_a_proxys_clock_that_is_ahead_is_told_once() -> None:
+    (found,) = behind({"root": {schema.INGRESS_SKEW_NS: 7_000_000}}).findings
+    assert (found.code, found.count) == ("skewed-clock", 1)
+    assert "by up to 7.0 ms" in found.message
 
 
 def test_the_last_bytes_are_sending_the_response() -> None:
