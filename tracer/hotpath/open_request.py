@@ -83,10 +83,11 @@ def begin_root(request: Request, now: int) -> None:
     ACTIVITY.set(root)
 
 
-def claim(request: Request, context: SpanContext, trace_state: Any) -> bool:
-    """A SERVER span has started inside an open request: return whether it is the request's own from now on."""
+def claim(request: Request, kind: str, context: SpanContext, trace_state: Any) -> bool:
+    """A span of this kind has started inside an open request: return whether it is the request's own from now on. The
+    SERVER span of a connection is not that of a message."""
     recorder = recorders.active
-    if request.own_span is None or recorder is None:
+    if request.own_span is None or request.own_span.kind != kind or recorder is None:
         return False
     recorder.claimed = True
     request.sampled_flags = int(context.trace_flags)

@@ -71,7 +71,7 @@ class RequestRoots(SpanProcessor):
     def _is_part(self, found: Request, kind: SpanKind, context: SpanContext) -> bool:
         """Whether a span that starts inside an open request is part of it."""
         # 1. its server opened the request; or a service calls itself in process
-        if kind is not SpanKind.INTERNAL and claim(found, context, context.trace_state):
+        if kind is not SpanKind.INTERNAL and claim(found, kind.name.lower(), context, context.trace_state):
             self._open[context.trace_id, context.span_id] = found
             return True
         # 2. inside an INTERNAL span, which gives way
