@@ -16,9 +16,9 @@ from typing import Any, Final, Literal, NamedTuple
 from opentelemetry.trace import SpanContext, TraceFlags
 
 from whywait.tracer.config import REDACT_NOTHING
-from whywait.tracer.host.introspection import coroutine_code, name_of
 from whywait.tracer.hotpath import recorder as recorders
 from whywait.tracer.hotpath.task_steps import close_wait
+from whywait.tracer.hotpath.tasks import name_task
 from whywait.tracer.hotpath.thread_state import close_step, open_step
 from whywait.tracer.hotpath.waits import record_wait
 from whywait.tracer.records.current import ACTIVITY, here
@@ -76,8 +76,7 @@ def begin_root(request: Request, now: int) -> None:
     root = request.root
     task = open_step(root, now)
     if task is not None:
-        coroutine = task.get_coro()
-        root.name, root.code = name_of(coroutine), coroutine_code(coroutine)
+        name_task(root, task.get_coro())
     else:
         request.thread_id = threading.get_native_id()
     ACTIVITY.set(root)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from time import perf_counter_ns
+from types import CodeType
 from typing import Any
 
 from whywait.tracer.config import REDACT_NOTHING
@@ -66,22 +67,28 @@ def is_asgi_message(event: Any) -> bool:
 def about_http(args: Any, _: Any) -> Unit:
     """A request and its response."""
     scope, response = args
-    return http_unit(scope["method"], scope["path"], route_of(scope), response.status, scope.get("scheme") or "http")
+    return http_unit(
+        scope["method"], scope["path"], route_of(scope), response.status, scope.get("scheme") or "http"
+    )._replace(code=_endpoint(scope))
 
 
 def about_handshake(args: Any, _: Any) -> Unit:
     """A websocket's beginning, until its first message is awaited."""
-    return Unit(f"WS {route_of(args[0]) or args[0]['path']} connect")
+    return Unit(f"WS {route_of(args[0]) or args[0]['path']} connect", code=_endpoint(args[0]))
 
 
 def about_message(args: Any, _: Any) -> Unit:
     """What was done with one message of a websocket."""
-    return Unit(f"WS {route_of(args[0]) or args[0]['path']}")
+    return Unit(f"WS {route_of(args[0]) or args[0]['path']}", code=_endpoint(args[0]))
 
 
 def route_of(scope: Any) -> str:
     """The route's template, where the framework says it."""
     return str(getattr(scope.get("route"), "path", None) or scope.get("path_template") or "")
+
+
+def _endpoint(scope: Any) -> CodeType | None:
+    return getattr(scope.get("endpoint"), "__code__", None)
 
 
 def http_unit(method: str, path: str, route: str, status: int, scheme: str) -> Unit:

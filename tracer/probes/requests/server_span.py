@@ -108,10 +108,12 @@ class RequestRoots(SpanProcessor):
 
 
 def _may_be_root(span: Span) -> bool:
-    if span.kind is SpanKind.INTERNAL:
-        scope = span.instrumentation_scope
-        return (span.parent is None or span.parent.is_remote) and (scope is None or scope.name != SCOPE)
-    return span.kind is SpanKind.SERVER or span.kind is SpanKind.CONSUMER
+    scope, kind = span.instrumentation_scope, span.kind
+    if scope is not None and scope.name == SCOPE:
+        return False  # made of a request that has ended
+    if kind is SpanKind.INTERNAL:
+        return span.parent is None or span.parent.is_remote
+    return kind is SpanKind.SERVER or kind is SpanKind.CONSUMER
 
 
 def _open_here(kind: SpanKind) -> Request | None:

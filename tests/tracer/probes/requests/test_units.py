@@ -40,7 +40,10 @@ def same_answers(begin: Begin, ask: Callable[[], Awaitable[Any]]) -> tuple[Any, 
     traced = asyncio.run(ask())
     spans.stop()
     assert traced == plain
-    return traced, analysis.analyze(spans.output), spans
+    found = analysis.analyze(spans.output)
+    assert list(found.findings) == []
+    assert len([one for one in spans.of_kind("task") if one["root"]]) == len(found.requests)
+    return traced, found, spans
 
 
 def told(found: Any, endpoint: str) -> dict[str, float]:
@@ -60,8 +63,7 @@ def assert_messages(found: Any, spans: Traced, endpoint: str, count: int) -> Non
     mine = found.requests[found.requests["endpoint"] == endpoint]
     assert len(mine) == count, sorted(found.requests["endpoint"])
     assert 4 < told(found, endpoint)["await_io"] < 30
-    assert (mine["wall_ns"] < PAUSE_S * 1e9).all()
-    assert found.requests["wall_ns"].max() < PAUSE_S * 1e9, "no connection is a request"
+    assert found.requests["wall_ns"].max() < 2 * PAUSE_S * 1e9, "no connection is a request, and no pause part of one"
 
 
 # --- aiohttp.web --------------------------------------------------------------------------------------
@@ -155,6 +157,9 @@ def test_the_server_of_websockets(traced_to: Begin) -> None:
     assert "s3cret" not in repr(spans.spans)
 
 
+STAMPS: dict[str, list[int]] = {}  # by path: begun, first part sent, last part sent, ended
+
+
 async def echo_asgi(scope: Any, receive: Any, send: Any) -> None:
     """A bare ASGI application."""
     if scope["type"] == "lifespan":
@@ -169,12 +174,16 @@ async def echo_asgi(scope: Any, receive: Any, send: Any) -> None:
             await send({"type": "websocket.send", "text": event["text"]})
     else:
         status = 503 if scope["path"] == "/broken" else 200
+        at = [time.perf_counter_ns()]
         await send({"type": "http.response.start", "status": status, "headers": [(b"x-a", b"b")]})
         await asyncio.sleep(0.02)
+        at.append(time.perf_counter_ns())
         await send({"type": "http.response.body", "body": b"one", "more_body": True})
         await asyncio.sleep(0.02)
         await send({"type": "http.response.body", "body": b"two"})
-        await asyncio.sleep(0.02)  # after the response
+        at.append(time.perf_counter_ns())
+        await asyncio.sleep(0.05)  # after the response
+        STAMPS[scope["path"]] = [*at, time.perf_counter_ns()]
 
 
 def fastapi_echo() -> Any:
@@ -230,7 +239,7 @@ async def ask_hypercorn() -> Any:
     messages = await talk(f"ws://{base}/chat")
     async with httpx.AsyncClient() as client:
         answers = [kept(await client.get(f"http://{base}{path}")) for path in ("/a", "/broken")]
-        await asyncio.sleep(0.03)
+        await asyncio.sleep(0.1)
     stop.set()
     await serving
     return messages, answers
@@ -243,9 +252,11 @@ def test_hypercorn(traced_to: Begin) -> None:
     assert_messages(found, spans, "WS /chat", 3)
     statuses = found.requests.set_index("endpoint")["status_code"]
     assert (statuses["GET /a"], statuses["GET /broken"]) == (200, 503)
-    assert sum(told(found, "GET /a").values()) == pytest.approx(40, abs=8), "what follows the response is nobody's"
+    begun, first_part, last_part, ended = STAMPS["/a"]
+    wall_ns = sum(told(found, "GET /a").values()) * 1e6
+    assert last_part - begun - 1e6 < wall_ns < ended - begun, "what follows the response is nobody's"
     (first,) = [one["first_byte_ns"] for one in spans.of_kind("task") if one.parent_id == spans.one("GET /a").span_id]
-    assert first / 1e6 == pytest.approx(20, abs=4)
+    assert first_part - begun < first < wall_ns - 19e6
 
 
 # --- grpc.aio ----------------------------------------------------------------------------------------------
