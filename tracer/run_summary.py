@@ -23,11 +23,22 @@ _MOST_BYTES: Final = 1 << 20
 _READ_BY: Final = "(on any machine with pip install 'whywait[analysis]')"
 
 
+# what begins units of work, by the module that is imported for it
+_OBSERVED: Final = (
+    "uvicorn", "hypercorn", "granian", "aiohttp.web_protocol", "websockets.asyncio.server", "grpc.aio", "arq", "taskiq",
+)  # fmt: skip
+_NOT_OBSERVED: Final = (
+    "tornado", "sanic", "daphne", "twisted", "celery", "rq", "dramatiq", "huey", "faststream", "aiokafka", "aio_pika", "nats",
+    "aiomqtt", "apscheduler", "procrastinate", "saq", "temporalio", "discord", "aiogram", "telegram", "slack_bolt",
+    "websockets.legacy.server", "socketio", "asyncssh",
+)  # fmt: skip
+
+
 class _Count:
     """What this process has traced: requests that ended, and those of them that became spans."""
 
     def __init__(self) -> None:
-        self.ended = self.kept = 0
+        self.ended = self.kept = self.loops = 0
         self.said = False
 
 
@@ -39,13 +50,14 @@ def new_run() -> str:
     return f"{os.urandom(8).hex()}:{os.getpid()}"
 
 
-def add(by_decision: Mapping[str, int], environ: Mapping[str, str] = os.environ) -> None:
-    """Count a session's requests, by why they were kept ("" = dropped). Called when the session has ended."""
+def add(by_decision: Mapping[str, int], loops: int = 0, environ: Mapping[str, str] = os.environ) -> None:
+    """Count a session's requests, by why they were kept ("" = dropped), and its loops. Called when the session has ended."""
     ended, kept = sum(by_decision.values()), sum(by_decision.values()) - by_decision.get("", 0)
     token, _, speaker = environ.get(RUN, "").partition(":")
     if speaker.rpartition(":")[2] == str(os.getpid()):
         _here.ended += ended
         _here.kept += kept
+        _here.loops += loops
     elif ended and token.isalnum():
         with suppress(OSError):
             file = os.open(_counts(token), os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
@@ -98,10 +110,7 @@ def _of_others(path: Path) -> tuple[int, int]:
 
 def _line(ended: int, kept: int, environ: Mapping[str, str]) -> str:
     if not ended:
-        return (
-            "whywait: no requests were traced. If the service answered some, run `whywait doctor`; if it has no server, "
-            "mark its unit of work with @whywait.traced"
-        )
+        return f"whywait: no requests were traced. {_seen()}"
     counted = f"whywait: {ended:,} request{'s' if ended != 1 else ''} traced"
     if kept < ended:
         counted += f", {kept:,} of them kept as spans"
@@ -111,6 +120,19 @@ def _line(ended: int, kept: int, environ: Mapping[str, str]) -> str:
         return f"{counted}, sent to {target}. Next, if that is Jaeger: whywait report JAEGER_URL --service {service} {_READ_BY}"
     sent = f" and {target}" if target else ""
     return f"{counted}, in {output}{sent}. Next: whywait report {_short(output)} {_READ_BY}"
+
+
+def _seen() -> str:
+    """What runs units of work here, and how to have them traced."""
+    known = [name for name in _OBSERVED if name in sys.modules]
+    others = [name for name in _NOT_OBSERVED if name in sys.modules]
+    mark = "put @whywait.traced on the function that does one unit of its work (a message, a job, a call)"
+    if others:
+        return f"It imported {', '.join(others)}, whose work whywait does not know: {mark}"
+    if known:
+        return f"It imported {', '.join(known)}: if it answered some, run `whywait doctor`; if it only calls others, {mark}"
+    loop = "ran an event loop" if _here.loops else "ran no event loop in its first process"
+    return f"It imported no server that whywait knows and {loop}: {mark}; if it answered requests, run `whywait doctor`"
 
 
 def _short(output: str) -> str:

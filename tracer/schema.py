@@ -71,6 +71,7 @@ INGRESS_PROXY: Final = "proxy"  # a header of the proxy: of another clock
 INGRESS_KERNEL: Final = "kernel"  # when the socket last got data, by the kernel's clock ticks
 INGRESS_READ: Final = "read"  # unknown: when the server read it
 INGRESS_SKEW_NS: Final = "whywait.ingress.skew_ns"  # int, of a proxy's header that was not used: how far it is ahead
+FIRST_BYTE_NS: Final = "whywait.first_byte_ns"  # int, of a response in several parts: from the window's beginning
 EGRESS_NAGLE: Final = "whywait.egress.nagle"  # bool, true where Nagle's algorithm held the end of the response
 SEEN_FRAMEWORKS: Final = "whywait.seen.frameworks"  # string[], of the resource: imported servers and frameworks
 SEEN_CONNECTIONS: Final = "whywait.seen.connections"  # int, of the resource: connections that the process accepted

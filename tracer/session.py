@@ -252,7 +252,7 @@ def stop() -> None:
         session, _process.session = _process.session, None
         if session is not None:
             session.close()
-            run_summary.add(session.recorder.totals.decisions())
+            run_summary.add(session.recorder.totals.decisions(), len(session.recorder.loops))
 
 
 def is_active() -> bool:

@@ -23,6 +23,7 @@ LOST_RECORDS: Final = "lost-records"  # code of the finding
 _DEEPEST: Final = 200
 _MOST_WEIGHT: Final = 1e9  # a larger weight is no count of requests
 _STATUS: Final = ("http.response.status_code", "http.status_code")
+_SCHEME: Final = ("url.scheme", "http.scheme")
 _METHOD: Final = ("http.request.method", "http.method")
 
 
@@ -57,6 +58,7 @@ def find_requests(spans: SpanTable, activities: Activities) -> tuple[Requests, l
 
     servers = np.flatnonzero(spans.span_kinds == schema.SPAN_SERVER).astype(np.int64)
     bare = servers[~np.isin(servers, request_row)]
+    bare = bare[~_connections(spans, bare)]
     home = _homes(spans, np.arange(len(spans.traces)))
     lost = np.isin(_homes(spans, bare), np.unique(home[spans.kinds != ""]))
     marked = np.array([bool(value) for value in spans.values(roots, schema.INCOMPLETE)], dtype=bool)
@@ -88,6 +90,13 @@ def _windows(spans: SpanTable, row: Ints, roots: Ints) -> tuple[Ints, Ints, Ints
     # background work after the response may go on in the SERVER span: it is not the request's
     inside = np.minimum(spans.end[row], end) - np.maximum(spans.start[row], start)
     return start, end, np.maximum(inside, 0)
+
+
+def _connections(spans: SpanTable, servers: Ints) -> Bools:
+    """Which SERVER spans are those of a websocket in a service that whywait traced: there each message is a request."""
+    schemes = objects(_first_of(spans, servers, _SCHEME))
+    traced = np.isin(spans.services[servers], np.unique(spans.services[spans.kinds != ""]))
+    return np.asarray(np.isin(schemes.astype(str), ("ws", "wss")) & traced, dtype=np.bool_)
 
 
 def _homes(spans: SpanTable, rows: Ints) -> Ints:

@@ -123,7 +123,7 @@ def gets_own_span(provider: TracerProvider, recorder: Recorder, request: Request
     may be the reason."""
     if is_ours and provider.sampler is DEFAULT_ON:
         return True
-    if recorder.claimed or request.own_span is None:
+    if request.own_span is None or (recorder.claimed and request.own_span.kind == "server"):
         return False
     if request.own_span.parent_id:
         return True  # its caller decided

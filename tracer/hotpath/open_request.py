@@ -16,9 +16,9 @@ from typing import Any, Final, Literal, NamedTuple
 from opentelemetry.trace import SpanContext, TraceFlags
 
 from whywait.tracer.config import REDACT_NOTHING
-from whywait.tracer.host.introspection import coroutine_code, name_of
 from whywait.tracer.hotpath import recorder as recorders
 from whywait.tracer.hotpath.task_steps import close_wait
+from whywait.tracer.hotpath.tasks import name_task
 from whywait.tracer.hotpath.thread_state import close_step, open_step
 from whywait.tracer.hotpath.waits import record_wait
 from whywait.tracer.records.current import ACTIVITY, here
@@ -76,17 +76,17 @@ def begin_root(request: Request, now: int) -> None:
     root = request.root
     task = open_step(root, now)
     if task is not None:
-        coroutine = task.get_coro()
-        root.name, root.code = name_of(coroutine), coroutine_code(coroutine)
+        name_task(root, task.get_coro())
     else:
         request.thread_id = threading.get_native_id()
     ACTIVITY.set(root)
 
 
-def claim(request: Request, context: SpanContext, trace_state: Any) -> bool:
-    """A SERVER span has started inside an open request: return whether it is the request's own from now on."""
+def claim(request: Request, kind: str, context: SpanContext, trace_state: Any) -> bool:
+    """A span of this kind has started inside an open request: return whether it is the request's own from now on. The
+    SERVER span of a connection is not that of a message."""
     recorder = recorders.active
-    if request.own_span is None or recorder is None:
+    if request.own_span is None or request.own_span.kind != kind or recorder is None:
         return False
     recorder.claimed = True
     request.sampled_flags = int(context.trace_flags)

@@ -29,7 +29,7 @@ def adopt(
     activity = Activity(request, found, ready_ns, parent_id)
     activity.loop = loop
     key = activity.task_key = id(task)
-    _name_task(activity, task.get_coro())
+    name_task(activity, task.get_coro())
     request.tasks[key] = activity
     request.activities.append(activity)
     if context is None:
@@ -48,7 +48,7 @@ def adopt_eager(maker: Activity, task: "asyncio.Task[Any]", born_ns: int, stop_n
     activity.task_key = id(task)
     activity.stop_ns = stop_ns
     activity.steps = 1
-    _name_task(activity, task.get_coro())
+    name_task(activity, task.get_coro())
     request.tasks[activity.task_key] = activity
     request.activities.append(activity)
     return activity
@@ -72,7 +72,8 @@ def task_code(task: "asyncio.Task[Any]") -> CodeType | None:
     return coroutine_code(task.get_coro())
 
 
-def _name_task(activity: Activity, coroutine: Any) -> None:
+def name_task(activity: Activity, coroutine: Any) -> None:
+    """Name an activity after its task's coroutine, or the one that a library's or a probe's wrapper stands for."""
     recorder = recorders.active
     wrappers = recorder.wrappers if recorder is not None else {}
     if type(coroutine) is CoroutineType and id(coroutine.cr_code) not in wrappers:

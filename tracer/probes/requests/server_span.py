@@ -71,7 +71,7 @@ class RequestRoots(SpanProcessor):
     def _is_part(self, found: Request, kind: SpanKind, context: SpanContext) -> bool:
         """Whether a span that starts inside an open request is part of it."""
         # 1. its server opened the request; or a service calls itself in process
-        if kind is not SpanKind.INTERNAL and claim(found, context, context.trace_state):
+        if kind is not SpanKind.INTERNAL and claim(found, kind.name.lower(), context, context.trace_state):
             self._open[context.trace_id, context.span_id] = found
             return True
         # 2. inside an INTERNAL span, which gives way
@@ -108,10 +108,12 @@ class RequestRoots(SpanProcessor):
 
 
 def _may_be_root(span: Span) -> bool:
-    if span.kind is SpanKind.INTERNAL:
-        scope = span.instrumentation_scope
-        return (span.parent is None or span.parent.is_remote) and (scope is None or scope.name != SCOPE)
-    return span.kind is SpanKind.SERVER or span.kind is SpanKind.CONSUMER
+    scope, kind = span.instrumentation_scope, span.kind
+    if scope is not None and scope.name == SCOPE:
+        return False  # made of a request that has ended
+    if kind is SpanKind.INTERNAL:
+        return span.parent is None or span.parent.is_remote
+    return kind is SpanKind.SERVER or kind is SpanKind.CONSUMER
 
 
 def _open_here(kind: SpanKind) -> Request | None:

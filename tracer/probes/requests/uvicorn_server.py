@@ -26,7 +26,7 @@ from whywait.tracer.probes.probe import Session, Undo, always
 from whywait.tracer.probes.requests.arrival import HEADERS, arrival_of, behind_proxy
 from whywait.tracer.records.request import IO, Request
 from whywait.tracer.redaction.paths import path_without_tokens
-from whywait.tracer.schema import EGRESS_NAGLE, FOR_EGRESS, INGRESS_READ, INGRESS_SKEW_NS, WAIT_AWAIT
+from whywait.tracer.schema import EGRESS_NAGLE, FIRST_BYTE_NS, FOR_EGRESS, INGRESS_READ, INGRESS_SKEW_NS, WAIT_AWAIT
 from whywait.tracer.waking.import_watch import ImportWatch
 
 name: Final = "uvicorn"
@@ -113,6 +113,7 @@ class _Cycle:
         "_send_site",
         "_slow",
         "_status",
+        "_streams",
     )
 
     def __init__(
@@ -121,6 +122,7 @@ class _Cycle:
         self._cycle, self._app, self._arrival = cycle, app, arrival
         self._send_site, self._slow = send_site, slow
         self._status = 0
+        self._streams = False
 
     def enter(self, scope: Any, receive: Any, send: Any) -> Any:
         """What uvicorn calls as the application: a plain function, so that no coroutine is added."""
@@ -152,6 +154,10 @@ class _Cycle:
     def _noting(self, message: Any) -> Any:
         if not self._status:
             self._status = message.get("status", 0)
+        elif not self._streams and message.get("more_body"):
+            self._streams = True
+            if self._request.ingress is not None:
+                self._request.ingress[FIRST_BYTE_NS] = perf_counter_ns() - self._request.start_ns
         return self._send(message)
 
     def _responded(self) -> None:

@@ -1,0 +1,104 @@
+"""An ASGI application's call as a unit of work, under servers without a hook of their own, and a websocket's messages."""
+
+from collections.abc import Callable
+from time import perf_counter_ns
+from types import CodeType
+from typing import Any
+
+from whywait.tracer.config import REDACT_NOTHING
+from whywait.tracer.hotpath import recorder as recorders
+from whywait.tracer.hotpath.open_request import Arrival
+from whywait.tracer.probes.requests.work import Unit, Work, begin, call_messages, call_whole
+from whywait.tracer.redaction.paths import path_without_tokens
+from whywait.tracer.schema import INGRESS_READ
+
+
+class _Response:
+    """Stands for an application's `send`, and ends the request with its response."""
+
+    def __init__(self, send: Any) -> None:
+        self._send = send
+        self.status = 0
+        self.work: Work | None = None
+
+    async def __call__(self, message: Any) -> None:
+        kind = message["type"] if message is not None else ""  # hypercorn's own end
+        is_last = kind == "http.response.body" and not message.get("more_body")
+        if kind == "http.response.start":
+            self.status = message["status"]
+        elif kind == "http.response.body" and not is_last and self.work is not None:
+            self.work.first_byte()
+        await self._send(message)
+        if is_last and self.work is not None:
+            self.work.finish(perf_counter_ns())
+
+
+def call_asgi(plain: Callable[..., Any], scope_at: int) -> Callable[..., Any]:
+    """Return the coroutine function whose argument number `scope_at` is the scope, before `receive` and `send`."""
+
+    def opened(args: Any) -> tuple[Work | None, Any]:
+        scope, receive, send = args[scope_at : scope_at + 3]
+        if scope["type"] not in ("http", "websocket"):
+            return None, args
+        is_http, response = scope["type"] == "http", _Response(send)
+        now = Arrival(perf_counter_ns(), INGRESS_READ)
+        caller = next((value for key, value in scope["headers"] if key == b"traceparent"), b"").decode("latin-1")
+        kind, about = ("server", about_http) if is_http else ("consumer", about_handshake)
+        work = response.work = begin(now, kind, caller, about, (scope, response), 0 if is_http else 1)  # type: ignore[arg-type]
+        if work is None:
+            return None, args
+        if not is_http:
+            receive = call_messages(receive, is_asgi_message, lambda _, asked_ns: begin_message(now, scope))
+        return work, (*args[:scope_at], scope, receive, response, *args[scope_at + 3 :])
+
+    return call_whole(plain, opened)
+
+
+def begin_message(arrival: Arrival, scope: Any) -> Work | None:
+    """A message of a websocket has come."""
+    return begin(arrival, "consumer", "", about_message, (scope,))
+
+
+def is_asgi_message(event: Any) -> bool:
+    """Whether an event is a client's message, and not the beginning or end of the connection."""
+    return bool(event["type"] == "websocket.receive")
+
+
+def about_http(args: Any, _: Any) -> Unit:
+    """A request and its response."""
+    scope, response = args
+    return http_unit(
+        scope["method"], scope["path"], route_of(scope), response.status, scope.get("scheme") or "http"
+    )._replace(code=_endpoint(scope))
+
+
+def about_handshake(args: Any, _: Any) -> Unit:
+    """A websocket's beginning, until its first message is awaited."""
+    return Unit(f"WS {route_of(args[0]) or args[0]['path']} connect", code=_endpoint(args[0]))
+
+
+def about_message(args: Any, _: Any) -> Unit:
+    """What was done with one message of a websocket."""
+    return Unit(f"WS {route_of(args[0]) or args[0]['path']}", code=_endpoint(args[0]))
+
+
+def route_of(scope: Any) -> str:
+    """The route's template, where the framework says it."""
+    return str(getattr(scope.get("route"), "path", None) or scope.get("path_template") or "")
+
+
+def _endpoint(scope: Any) -> CodeType | None:
+    return getattr(scope.get("endpoint"), "__code__", None)
+
+
+def http_unit(method: str, path: str, route: str, status: int, scheme: str) -> Unit:
+    """A unit with the attributes of the semantic conventions."""
+    recorder = recorders.active
+    if recorder is not None and recorder.config.redact != REDACT_NOTHING:
+        path = path_without_tokens(path, route or None)
+    said: dict[str, str | int] = {"http.request.method": method, "url.path": path, "url.scheme": scheme}
+    if route:
+        said["http.route"] = route
+    if status:
+        said["http.response.status_code"] = status
+    return Unit(f"{method} {route or path}", str(status) if status >= 500 else "", said)

@@ -1,0 +1,247 @@
+"""Where other servers and workers begin a unit of work: one table, applied when their modules are imported."""
+
+import functools
+import sys
+from collections.abc import Callable
+from time import perf_counter_ns
+from typing import Any, Final, NamedTuple
+
+from whywait.tracer.hotpath.open_request import Arrival
+from whywait.tracer.hotpath.recorder import probe_failed
+from whywait.tracer.probes.patches import Patches
+from whywait.tracer.probes.probe import Session, Undo, always
+from whywait.tracer.probes.requests import work
+from whywait.tracer.probes.requests.asgi_call import (
+    about_handshake,
+    begin_message,
+    call_asgi,
+    http_unit,
+    is_asgi_message,
+)
+from whywait.tracer.probes.requests.work import Arrivals, Unit, Work, begin, call_messages, call_whole
+from whywait.tracer.records.current import ACTIVITY
+from whywait.tracer.schema import INGRESS_READ
+from whywait.tracer.waking.import_watch import ImportWatch
+
+name: Final = work.name
+needs: Final = ()  # they would import servers, in processes that do not serve
+available: Final = always
+
+Wrap = Callable[[Any, Arrivals], Any]  # what stands for a function, and the connections' arrivals
+
+
+class Place(NamedTuple):
+    """A function at which a unit begins, or that tells something of it."""
+
+    module: str
+    function: str  # dotted, in the module
+    wrap: Wrap
+
+
+def install(session: Session) -> Undo:
+    """Replace the functions of the table, now or when their modules are imported, and return the undo."""
+    patches, arrivals = Patches(), Arrivals()
+    wrappers = {id(call_whole(_replace, _never).__code__): _behind}  # one code for all of them
+    session.recorder.wrappers.update(wrappers)
+
+    def patch(module: str) -> None:
+        for place in PLACES:
+            if place.module == module:
+                try:
+                    _replace(patches, place, arrivals)
+                except Exception as error:  # another version of it
+                    probe_failed(name, error)
+
+    modules = {place.module for place in PLACES}
+    watch = ImportWatch([one for one in modules if one not in sys.modules], patch)
+    patches.add("the import of servers", watch.install())
+    for module in modules & sys.modules.keys():
+        patch(module)
+    return patches.undo
+
+
+def _never(args: Any) -> tuple[None, Any]:
+    return None, args
+
+
+def _behind(coroutine: Any) -> Any:
+    """The function for which one of ours stands."""
+    return coroutine.cr_frame.f_locals["plain"]
+
+
+def _replace(patches: Patches, place: Place, arrivals: Arrivals) -> None:
+    owner: Any = sys.modules[place.module]
+    *classes, attribute = place.function.split(".")
+    for one in classes:
+        owner = getattr(owner, one, None)
+    plain = getattr(owner, attribute, None)
+    if plain is not None:  # None: another version of it, without this function
+        patches.replace(owner, attribute, place.wrap(plain, arrivals))
+
+
+def _now() -> Arrival:
+    return Arrival(perf_counter_ns(), INGRESS_READ)
+
+
+def _reads(plain: Any, arrivals: Arrivals) -> Any:
+    """A protocol's method that gets data."""
+
+    @functools.wraps(plain)
+    def data_received(self: Any, data: bytes) -> None:
+        try:
+            arrivals.note(self)
+        except Exception as error:
+            probe_failed(name, error)
+        plain(self, data)
+
+    return data_received
+
+
+def _job(plain: Any, _: Arrivals) -> Any:
+    """A worker's coroutine function that runs one job."""
+    return call_whole(plain, lambda args: (begin(_now(), "consumer", "", lambda *_: Unit("job"), args), args))
+
+
+def _named_by(said: Callable[[Any, Any], tuple[str, Any]]) -> Wrap:
+    """A function called inside the unit, whose arguments and result have the unit's name, and the user's function."""
+
+    def wrap(plain: Any, _: Arrivals) -> Any:
+        @functools.wraps(plain)
+        def call(*args: Any, **kwargs: Any) -> Any:
+            result = plain(*args, **kwargs)
+            try:
+                found = ACTIVITY.get()
+                if found is not None and found.request.open:
+                    found.request.name, function = said((*args, *kwargs.values()), result)
+                    found.request.root.code = getattr(function, "__code__", found.request.root.code)
+            except Exception as error:
+                probe_failed(name, error)
+            return result
+
+        return call
+
+    return wrap
+
+
+# --- websockets under uvicorn -------------------------------------------------------------------
+def _connection(plain: Any, arrivals: Arrivals) -> Any:
+    def opened(args: Any) -> tuple[Work | None, Any]:
+        (self,) = args
+        scope = self.scope
+        return begin(arrivals.of(self, 0), "consumer", "", about_handshake, (scope,), 1), args
+
+    return call_whole(plain, opened)
+
+
+def _asgi_messages(plain: Any, arrivals: Arrivals) -> Any:
+    return call_messages(
+        plain, is_asgi_message, lambda args, asked_ns: begin_message(arrivals.of(args[0], asked_ns), args[0].scope)
+    )
+
+
+def _uvicorn(module: str, protocol: str, receive: str) -> tuple[Place, ...]:
+    module = f"uvicorn.protocols.websockets.{module}"
+    return (
+        Place(module, f"{protocol}.data_received", _reads),
+        Place(module, f"{protocol}.run_asgi", _connection),
+        Place(module, f"{protocol}.{receive}", _asgi_messages),
+    )
+
+
+# --- the server of the library websockets --------------------------------------------------------
+def _about_connection(args: Any, _: Any) -> Unit:
+    asked = getattr(args[0], "request", None)
+    return Unit(f"WS {asked.path.partition('?')[0]}" if asked is not None else "websocket message")
+
+
+def _messages(plain: Any, arrivals: Arrivals) -> Any:
+    return call_messages(
+        plain, lambda _: True,
+        lambda args, asked_ns: begin(arrivals.of(args[0], asked_ns), "consumer", "", _about_connection, args),
+    )  # fmt: skip
+
+
+# --- aiohttp.web ----------------------------------------------------------------------------------
+def _aiohttp_request(plain: Any, arrivals: Arrivals) -> Any:
+    def opened(args: Any) -> tuple[Work | None, Any]:
+        protocol, request = args[:2]
+        caller = request.headers.get("traceparent", "")
+        return begin(arrivals.of(protocol, 0), "server", caller, _about_aiohttp, args), args
+
+    return call_whole(plain, opened)
+
+
+def _about_aiohttp(args: Any, result: Any) -> Unit:
+    request = args[1]
+    status = result[0].status if result is not None else 0
+    unit = http_unit(request.method, request.path, _aiohttp_route(request), status, request.scheme)
+    handler = getattr(getattr(request, "match_info", None), "handler", None)
+    return unit._replace(code=getattr(handler, "__code__", None))
+
+
+def _aiohttp_route(request: Any) -> str:
+    resource = getattr(getattr(getattr(request, "match_info", None), "route", None), "resource", None)
+    return str(getattr(resource, "canonical", ""))
+
+
+def _aiohttp_messages(plain: Any, arrivals: Arrivals) -> Any:
+    def opened(args: Any, asked_ns: int) -> Work | None:
+        request = args[0]._req
+        arrival = arrivals.of(request.protocol, asked_ns)
+        return begin(
+            arrival, "consumer", "", lambda args, _: Unit(f"WS {args}"), _aiohttp_route(request) or request.path
+        )
+
+    return call_messages(plain, lambda message: message.type.name in ("TEXT", "BINARY"), opened)
+
+
+# --- grpc.aio: the method runs in the task in which the interceptors are asked, and ends with it ------
+def _grpc_server(plain: Any, _: Arrivals) -> Any:
+    interface = sys.modules["grpc.aio"].ServerInterceptor
+
+    class Observer(interface):  # type: ignore[misc, valid-type]
+        async def intercept_service(self, continuation: Any, details: Any) -> Any:
+            called = {str(one[0]): one[1] for one in details.invocation_metadata or ()}
+            begin(_now(), "server", str(called.get("traceparent", "")), _about_grpc, details.method)
+            return await continuation(details)
+
+    @functools.wraps(plain)
+    def __init__(self: Any, pool: Any, handlers: Any, interceptors: Any, *args: Any, **kwargs: Any) -> None:
+        plain(self, pool, handlers, (Observer(), *(interceptors or ())), *args, **kwargs)
+
+    return __init__
+
+
+def _about_grpc(method: Any, _: Any) -> Unit:
+    service, _slash, called = str(method).lstrip("/").rpartition("/")
+    return Unit(f"{service}/{called}", "", {"rpc.system.name": "grpc", "rpc.method": f"{service}/{called}"})
+
+
+# --- hypercorn, granian -----------------------------------------------------------------------------
+def _granian(plain: Any, _: Arrivals) -> Any:
+    @functools.wraps(plain)
+    def _callback_wrapper(callback: Any, *args: Any, **kwargs: Any) -> Any:
+        return plain(call_asgi(callback, 0), *args, **kwargs)
+
+    return _callback_wrapper
+
+
+PLACES: Final = (
+    *_uvicorn("websockets_impl", "WebSocketProtocol", "asgi_receive"),
+    *_uvicorn("websockets_sansio_impl", "WebSocketsSansIOProtocol", "receive"),
+    *_uvicorn("wsproto_impl", "WSProtocol", "receive"),
+    Place("websockets.asyncio.server", "ServerConnection.data_received", _reads),
+    Place("websockets.asyncio.server", "ServerConnection.recv", _messages),
+    Place("aiohttp.web_protocol", "RequestHandler.data_received", _reads),
+    Place("aiohttp.web_protocol", "RequestHandler._handle_request", _aiohttp_request),
+    Place("aiohttp.web_ws", "WebSocketResponse.receive", _aiohttp_messages),
+    Place("hypercorn.asyncio.task_group", "_handle", lambda plain, _: call_asgi(plain, 2)),
+    Place("granian.asgi", "_callback_wrapper", _granian),
+    Place("grpc.aio._server", "Server.__init__", _grpc_server),
+    Place("arq.worker", "Worker.run_job", _job),
+    Place("arq.worker", "deserialize_job_raw", _named_by(lambda _, result: (result[0], None))),
+    Place("taskiq.receiver.receiver", "Receiver.callback", _job),
+    Place(
+        "taskiq.receiver.receiver", "Receiver.run_task", _named_by(lambda args, _: (args[2].task_name, args[1]))
+    ),
+)  # fmt: skip

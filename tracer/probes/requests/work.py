@@ -1,0 +1,160 @@
+"""Opens a request where other servers and workers begin a unit of their work, and ends it where that ends.
+
+A unit is a call of a coroutine function (`whole`), an ASGI application's call until its response is complete (`asgi`),
+or what is done with one message of a connection, until the next one is asked for (`messages`): the client's silence is
+nobody's fault. Whatever ends first ends it: its function, its task, or the next message.
+"""
+
+import functools
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from time import perf_counter_ns
+from types import CodeType
+from typing import Any, Final, Literal, NamedTuple
+
+from whywait.tracer.hotpath.open_request import Arrival, end_request, open_request
+from whywait.tracer.hotpath.recorder import probe_failed
+from whywait.tracer.probes.requests.arrival import arrival_of
+from whywait.tracer.records.current import ACTIVITY
+from whywait.tracer.records.request import Request
+from whywait.tracer.schema import FIRST_BYTE_NS, INGRESS_READ
+
+name: Final = "units of work"
+_MOST_CONNECTIONS: Final = 4_096
+
+Kind = Literal["server", "consumer"]
+
+
+class Unit(NamedTuple):
+    """What is known of a unit of work when it has ended."""
+
+    name: str
+    error: str = ""
+    attributes: Mapping[str, str | int] = {}
+    code: CodeType | None = None  # of the user's function, if it is known
+
+
+About = Callable[[Any, Any], Unit]
+"""Gives the unit by the arguments of its call, and its result (None: it has none)."""
+
+
+class Work:
+    """One open unit of work. It ends once."""
+
+    __slots__ = ("_about", "_args", "_request", "skips")
+
+    def __init__(self, request: Request, about: About, args: Any, skips: int) -> None:
+        self._request: Request | None = request
+        self._about = about
+        self._args = args
+        self.skips = skips  # so many calls for a message are part of it: an ASGI server's first one is no message
+        request.abandoned = self.finish
+
+    def finish(self, end_ns: int = 0, result: Any = None, error: str = "") -> None:
+        """It has ended, now or at `end_ns`. Never raises."""
+        request, self._request = self._request, None
+        args, self._args = self._args, None  # no object of the host lives longer
+        if request is None:
+            return
+        request.abandoned = None
+        unit = Unit("")
+        try:
+            unit = self._about(args, result)
+            request.root.code = unit.code or request.root.code
+        except Exception as failed:
+            probe_failed(name, failed)
+        end_request(request, request.name or unit.name, error or unit.error, unit.attributes, end_ns)
+
+    def first_byte(self) -> None:
+        """A response of several parts has begun."""
+        request = self._request
+        if request is not None and request.ingress is not None:
+            request.ingress.setdefault(FIRST_BYTE_NS, perf_counter_ns() - request.start_ns)
+
+
+class Arrivals:
+    """When each of the latest connections last got data."""
+
+    def __init__(self) -> None:
+        self._latest: OrderedDict[int, tuple[int, Arrival]] = OrderedDict()  # by id of the protocol: when it was read
+
+    def note(self, protocol: Any) -> None:
+        """The protocol reads data now."""
+        key = id(protocol)
+        known = self._latest.pop(key, None)
+        arrival = arrival_of(protocol.transport, is_new=known is None)
+        self._latest[key] = perf_counter_ns(), arrival
+        if len(self._latest) > _MOST_CONNECTIONS:
+            self._latest.popitem(last=False)
+
+    def of(self, protocol: Any, after_ns: int) -> Arrival:
+        """Return the arrival of what the protocol read after a moment; now, where it read nothing."""
+        read_ns, arrival = self._latest.get(id(protocol), (-1, None))
+        return arrival if arrival is not None and read_ns >= after_ns else Arrival(perf_counter_ns(), INGRESS_READ)
+
+
+def begin(arrival: Arrival, kind: Kind, caller: str, about: About, args: Any, skips: int = 0) -> Work | None:
+    """Open a unit of work in this task; None inside an open request. Never raises."""
+    try:
+        request = open_request(arrival, kind, caller)
+        return Work(request, about, args, skips) if request is not None else None
+    except Exception as failed:
+        probe_failed(name, failed)
+        return None
+
+
+def end_before_message() -> None:
+    """This task asks for the next message: what it did with the one before has ended."""
+    found = ACTIVITY.get()
+    work = getattr(found.request.abandoned, "__self__", None) if found is not None and found.request.open else None
+    if isinstance(work, Work):
+        if work.skips:
+            work.skips -= 1
+        else:
+            work.finish(perf_counter_ns())
+
+
+def call_whole(plain: Callable[..., Any], opened: Callable[[Any], tuple[Work | None, Any]]) -> Callable[..., Any]:
+    """Return the coroutine function, each call of which is a unit of work. `opened` opens it, and gives the arguments."""
+
+    @functools.wraps(plain)
+    async def call(*args: Any, **kwargs: Any) -> Any:
+        work: Work | None = None
+        try:
+            work, args = opened(args)
+        except Exception as failed:  # another version of the library
+            probe_failed(name, failed)
+        if work is None:
+            return await plain(*args, **kwargs)
+        result, error = None, ""
+        try:
+            result = await plain(*args, **kwargs)
+            return result
+        except BaseException as raised:
+            error = type(raised).__qualname__
+            raise
+        finally:
+            work.finish(0, result, error)
+            end_before_message()  # the last message, where the unit has been its connection's beginning
+
+    return call
+
+
+def call_messages(
+    plain: Callable[..., Any], is_message: Callable[[Any], bool], opened: Callable[[Any, int], Work | None]
+) -> Callable[..., Any]:
+    """Return the coroutine function that gives a connection's next message; each message is a unit of work."""
+
+    @functools.wraps(plain)
+    async def call(*args: Any, **kwargs: Any) -> Any:
+        end_before_message()
+        asked_ns = perf_counter_ns()
+        message = await plain(*args, **kwargs)
+        try:
+            if is_message(message):
+                opened(args, asked_ns)
+        except Exception as failed:
+            probe_failed(name, failed)
+        return message
+
+    return call
