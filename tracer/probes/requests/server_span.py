@@ -16,6 +16,7 @@ from whywait.tracer.hotpath.open_request import begin_root, claim, finish, leave
 from whywait.tracer.hotpath.recorder import Recorder
 from whywait.tracer.records.current import ACTIVITY, here
 from whywait.tracer.records.request import Job, Request
+from whywait.tracer.schema import SCOPE
 from whywait.tracer.waking.lazy_start import wake
 
 
@@ -36,6 +37,8 @@ class RequestRoots(SpanProcessor):
             if type(here.current) is Job:
                 here.current.is_parent = True
             return
+        if span.instrumentation_scope is not None and span.instrumentation_scope.name == SCOPE:
+            return  # of a request that has ended
         if recorder is not recorders.active:
             _begin_in_child(span, parent_context)
             return
