@@ -8,6 +8,7 @@ from typing import Any, Final
 
 # struct tcp_info of Linux: only its end ever grows
 _LAST_DATA_AT: Final = 52  # u32, ms since data came, rounded to the kernel's ticks
+_LAST_SENT_AT: Final = 44  # the same since data was sent
 _NOT_SENT_AT: Final = 144  # u32, bytes
 _LEVEL: Final = socket.IPPROTO_TCP
 _INFO: Final = getattr(socket, "TCP_INFO", -1) if sys.platform == "linux" else -1
@@ -25,6 +26,14 @@ def data_age_ns(connection: Any) -> int | None:
         return _read_u32(connection.getsockopt(_LEVEL, _INFO, _LAST_DATA_AT + 4), _LAST_DATA_AT)[0] * 1_000_000  # type: ignore[no-any-return]
     except Exception:  # another system, a Unix socket, a closed one
         return None
+
+
+def sent_ago_ns(connection: Any) -> int:
+    """Return how long ago this socket last sent data, within a tick; 0 where that is not known."""
+    try:
+        return int(_read_u32(connection.getsockopt(_LEVEL, _INFO, _LAST_SENT_AT + 4), _LAST_SENT_AT)[0]) * 1_000_000
+    except Exception:
+        return 0
 
 
 def waits_for_acknowledgement(connection: Any) -> bool:

@@ -41,6 +41,7 @@ class Named(Protocol):
     """The part of a request that a callback needs: `records.request` builds on this module."""
 
     name: str
+    trace_id: int
 
 
 class Callback(NamedTuple):

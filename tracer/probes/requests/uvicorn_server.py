@@ -13,9 +13,8 @@ from collections.abc import Callable
 from time import perf_counter_ns
 from typing import Any, Final
 
-from whywait.tracer.config import REDACT_NOTHING
 from whywait.tracer.host.code_location import Site, place_of_code
-from whywait.tracer.host.tcp_info import not_sent_bytes, waits_for_acknowledgement
+from whywait.tracer.host.tcp_info import TICK_NS, not_sent_bytes, sent_ago_ns, waits_for_acknowledgement
 from whywait.tracer.hotpath import recorder as recorders
 from whywait.tracer.hotpath.open_request import Arrival, end_request, leave, open_request
 from whywait.tracer.hotpath.recorder import probe_failed
@@ -24,8 +23,8 @@ from whywait.tracer.hotpath.waits import record_wait
 from whywait.tracer.probes.patches import Patches
 from whywait.tracer.probes.probe import Session, Undo, always
 from whywait.tracer.probes.requests.arrival import HEADERS, arrival_of, behind_proxy
+from whywait.tracer.probes.requests.asgi_span import own_span_of
 from whywait.tracer.records.request import IO, Request
-from whywait.tracer.redaction.paths import path_without_tokens
 from whywait.tracer.schema import EGRESS_NAGLE, FOR_EGRESS, INGRESS_READ, INGRESS_SKEW_NS, WAIT_AWAIT
 from whywait.tracer.waking.import_watch import ImportWatch
 
@@ -36,6 +35,8 @@ _PROTOCOLS: Final = {
     "uvicorn.protocols.http.h11_impl": "H11Protocol",
     "uvicorn.protocols.http.httptools_impl": "HttpToolsProtocol",
 }
+_MOST_UNSENT: Final = 256
+_LONGEST_UNSENT_NS: Final = 1_000_000_000
 _TRACEPARENT: Final = b"traceparent"
 _WANTED: Final = frozenset((_TRACEPARENT, *HEADERS))
 
@@ -65,6 +66,7 @@ class _Connections:
         self.send_site = send_site
         self.slow_readers: dict[int, _Cycle] = {}
         self.with_nagle: set[int] = set()
+        self.held: dict[int, _Cycle] = {}  # whose end Nagle's algorithm holds
 
     def reads(self, protocol: Any) -> None:
         """It gets the first data of a request, or more of it."""
@@ -72,16 +74,25 @@ class _Connections:
         note_arrival(arrival_of(transport, is_new=is_new))
         if is_new and waits_for_acknowledgement(transport.get_extra_info("socket")):
             self.with_nagle.add(id(protocol))
+        elif self.held:  # with the next request, the response before it has been read
+            self.settle(protocol)
+
+    def settle(self, protocol: Any) -> None:
+        """The watchdog need not look any more."""
+        held = self.held.get(id(protocol))
+        if held is not None:
+            held.is_sent()
 
     def drained(self, protocol: Any) -> None:
         """Its transport's buffer is below the low-water mark, or has gone."""
         cycle = self.slow_readers.pop(id(protocol), None)
         if cycle is not None:
-            cycle.drained()
+            cycle.drained(perf_counter_ns())
 
     def lost(self, protocol: Any) -> None:
         """The connection has ended."""
         self.with_nagle.discard(id(protocol))
+        self.settle(protocol)
         self.drained(protocol)
 
 
@@ -182,17 +193,46 @@ class _Cycle:
             return
         leave(request, perf_counter_ns())
         protocol, transport = id(getattr(self._on_response, "__self__", None)), self._cycle.transport
-        if protocol in connections.with_nagle and request.ingress is not None:
-            request.ingress[EGRESS_NAGLE] = not_sent_bytes(transport.get_extra_info("socket")) > 0
         if self._cycle.flow.write_paused and transport.get_write_buffer_size():
             connections.slow_readers[protocol] = self
-        else:
+        elif protocol not in connections.with_nagle or not self._is_held(protocol):
             self._finish()
 
-    def drained(self) -> None:
+    def _is_held(self, protocol: int) -> bool:
+        """Return whether the end of the response waits for an acknowledgement: then the watchdog sees when it is sent."""
+        recorder = recorders.active
+        if recorder is None or recorder.config.watchdog_interval_s <= 0 or len(recorder.unsent) >= _MOST_UNSENT:
+            return False
+        if not not_sent_bytes(self._cycle.transport.get_extra_info("socket")):
+            return False
+        self._connections.held[protocol] = self
+        recorder.unsent.append(self.is_sent)
+        return True
+
+    def is_sent(self) -> bool:
+        """Return whether the kernel has sent all of the response; its request has ended then."""
+        try:
+            protocol = id(getattr(self._on_response, "__self__", None))
+            if self._connections.held.get(protocol) is not self:
+                return True
+            request, now = self._request, perf_counter_ns()
+            connection = self._cycle.transport.get_extra_info("socket")
+            if not_sent_bytes(connection) and now - request.end_ns < _LONGEST_UNSENT_NS:
+                return False
+            sent_ns = min(max(now - sent_ago_ns(connection), request.end_ns), now)
+            if sent_ns - request.end_ns > TICK_NS and request.ingress is not None:
+                request.ingress[EGRESS_NAGLE] = True
+            if self._connections.held.pop(protocol, None) is None:  # another thread was faster
+                return True
+            self.drained(sent_ns)
+        except Exception as error:
+            probe_failed(name, error)
+        return True
+
+    def drained(self, now: int) -> None:
         """The reader has taken most of the response, or has gone."""
-        request, now = self._request, perf_counter_ns()
-        record_wait(request.root, WAIT_AWAIT, request.end_ns, now, now, IO, self._connections.send_site, 0)
+        root, written_ns = self._request.root, self._request.end_ns
+        record_wait(root, WAIT_AWAIT, written_ns, now, now, IO, self._connections.send_site, 0)
         self._finish(now)
 
     def _abandoned(self, end_ns: int) -> None:
@@ -206,21 +246,5 @@ class _Cycle:
         if self._request.own_span is None:
             end_request(self._request, end_ns=end_ns)
             return
-        scope = self._scope
         status = self._status or (500 if self._cycle.response_complete else 0)  # uvicorn's own answer to an exception
-        recorder = recorders.active
-        route = getattr(scope.get("route"), "path", None) or scope.get("path_template")
-        path = scope["path"]
-        if recorder is not None and recorder.config.redact != REDACT_NOTHING:
-            path = path_without_tokens(path, route)
-        attributes = {
-            "http.request.method": scope["method"],
-            "url.path": path,
-            "url.scheme": scope.get("scheme") or "http",
-        }
-        if route:
-            attributes["http.route"] = route
-        if status:
-            attributes["http.response.status_code"] = status
-        error = str(status) if status >= 500 else ""
-        end_request(self._request, f"{scope['method']} {route or path}", error, attributes, end_ns)
+        end_request(self._request, *own_span_of(self._scope, status), end_ns)

@@ -78,6 +78,7 @@ class Felt:
 class Seen:
     clients: dict[str, Felt]
     spans: Traced
+    loop: str
 
     def root(self, path: str) -> Span:
         name = f"GET {path}"
@@ -129,7 +130,7 @@ class Client:
         self._socket.close()
 
 
-def visit(port: int, felt: dict[str, Felt]) -> None:
+def visit(port: int, nagle_port: int, felt: dict[str, Felt]) -> None:
     """Every request of the tests, in order."""
     client, victim = Client(port, felt), Client(port, felt)
     client.ask("/first")
@@ -147,6 +148,9 @@ def visit(port: int, felt: dict[str, Felt]) -> None:
     client.ask("/skewed", f"x-request-start: t={time.time() + 3_600:.6f}\r\n")
     client.ask("/called", f"traceparent: 00-{'ab' * 16}-{'cd' * 8}-01\r\n")
     client.ask("/unsampled", f"traceparent: 00-{'ab' * 16}-{'cd' * 8}-00\r\n")
+    delayed = Client(nagle_port, felt)  # the first answers of a connection are acknowledged at once
+    for number in range(12):
+        delayed.ask(f"/delayed/{number}")
     slow = Client(port, felt, buffer=20_000)
     slow.ask("/big", rest_s=HELD_S)
     gone = Client(port, felt)
@@ -156,7 +160,7 @@ def visit(port: int, felt: dict[str, Felt]) -> None:
     client.send("/piped/1", "/piped/2")
     client.read_answer()
     time.sleep(0.1)
-    for one in (client, victim, slow):
+    for one in (client, victim, slow, delayed):
         one.close()
 
 
@@ -166,20 +170,24 @@ def seen(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     whywait.start(config=Config(output=folder, keep="all"))
     loop, parser = request.param
     server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error", loop=loop, http=parser, lifespan="auto"))
-    thread = threading.Thread(target=server.run)
+    # with Nagle's algorithm, as in a server of several processes: asyncio knows TCP by the socket's protocol
+    listeners = [socket.socket(proto=proto) for proto in (socket.IPPROTO_TCP, 0)]
+    for one in listeners:
+        one.bind(("127.0.0.1", 0))
+    thread = threading.Thread(target=server.run, args=(listeners,))
     thread.start()
     felt: dict[str, Felt] = {}
     try:
         while not server.started:
             assert thread.is_alive()
             time.sleep(0.01)
-        visit(server.servers[0].sockets[0].getsockname()[1], felt)
+        visit(*(one.getsockname()[1] for one in listeners), felt)
     finally:
         server.should_exit = True
         thread.join(20)
         traced = Traced(folder)
         traced.stop()
-    return Seen(felt, traced)
+    return Seen(felt, traced, loop)
 
 
 @pytest.mark.parametrize(
@@ -247,3 +255,17 @@ def test_a_slow_reader_is_waited_for(seen: Seen) -> None:
 
 def test_a_client_that_leaves_ends_its_request_with_the_task(seen: Seen) -> None:
     assert took_ns[-1] / 1e6 < seen.root("/gone").ms < took_ns[-1] / 1e6 + TICK_NS / 1e6 + 5
+
+
+def test_the_end_of_a_response_that_nagle_holds_is_in_the_window(seen: Seen) -> None:
+    held = [path for path in seen.clients if path.startswith("/delayed/") and seen.root(path)["egress.nagle"]]
+    assert len(held) == sum(one["egress.nagle"] is True for one in seen.spans.spans)
+    if seen.loop == "uvloop":  # it turns the algorithm off
+        assert held == []
+        return
+    assert held
+    for path in held:
+        root, felt = seen.root(path), seen.clients[path]
+        (egress,) = [one for one in seen.waits(root, "await") if one["for"] == "egress"]
+        assert egress.ms > 20
+        assert root.ms * 1e6 == pytest.approx(felt.got_ns - felt.sent_ns, abs=3 * TICK_NS)
