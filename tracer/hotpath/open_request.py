@@ -62,6 +62,7 @@ def open_request(
         trace_id, new_span_id(), flags, begin_ns, recorder.config.max_records_per_request, here.loop
     )  # fmt: skip
     request.own_span = OwnSpan(kind, now, parent_id)
+    request.begun_ns = now
     request.ingress = {INGRESS_FROM: arrival.known_from}
     root = request.root
     begin_root(request, now)

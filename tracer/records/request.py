@@ -199,7 +199,7 @@ class Request:
     """One request, or other work with a root phase."""
 
     __slots__ = (
-        "abandoned", "activities", "decision", "end_ns", "end_unix_ns", "failed", "ingress", "loop", "lost", "name", "open",
+        "abandoned", "activities", "begun_ns", "decision", "end_ns", "end_unix_ns", "failed", "ingress", "loop", "lost", "name", "open",
         "own_span", "phases", "records_left", "root", "root_phase", "sampled_flags", "server_span_id", "span_open",
         "start_ns", "start_unix_ns", "sums_from", "tasks", "thread_id", "trace_id", "trace_state",
     )  # fmt: skip
@@ -214,6 +214,7 @@ class Request:
         self.trace_state: Any = None
         self.name = ""
         self.start_ns = start_ns
+        self.begun_ns = start_ns  # its task's first step
         self.end_ns = 0
         self.start_unix_ns = 0  # of the SERVER span, whose wall time is the request's
         self.end_unix_ns = 0

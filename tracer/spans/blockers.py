@@ -33,8 +33,10 @@ def callback_blockers(callbacks: Iterable[Callback], own: Request) -> list[Block
     found: dict[object, Blocker] = {}
     for one in callbacks:
         name, where = _called(one, own)
-        key = (one.trace_id, name, where)
-        known = found.get(key) or Blocker(name, where, one.trace_id, one.span_id, 0, 0)
+        # a SERVER span may have claimed the request since, with its trace
+        trace_id = one.trace_id if one.request is None else one.request.trace_id
+        key = (trace_id, name, where)
+        known = found.get(key) or Blocker(name, where, trace_id, one.span_id, 0, 0)
         found[key] = known._replace(ns=known.ns + one.end_ns - one.start_ns, times=known.times + one.calls)
     return ranked(found.values())
 

@@ -22,7 +22,7 @@ class Drawing:
         self.signals = signals
         self.lost = lost
         self.observed = observed
-        wall_ns = request.end_ns - request.start_ns
+        wall_ns = request.end_ns - request.begun_ns  # of a long wait for the server nothing is gained in detail
         self.resolution_ns = min(max_resolution_ns, max(wall_ns // 100, MIN_RESOLUTION_NS))
         self.kept = {id(one): one for one in request.activities if self._matters(one)}
         self.made: list[SpanSpec] = []

@@ -96,6 +96,7 @@ def _watch(recorder: Recorder, pace: _Pace) -> None:
     while pace.sleep():
         try:
             holders.look()
+            _look_at_unsent(recorder)
             if len(seen) > len(recorder.loops):
                 seen.clear()  # of threads that have ended
             for loop in recorder.loops:
@@ -109,6 +110,13 @@ def _watch(recorder: Recorder, pace: _Pace) -> None:
         except Exception as error:
             probe_failed("watchdog", error)
             return
+
+
+def _look_at_unsent(recorder: Recorder) -> None:
+    for _ in range(len(recorder.unsent)):
+        is_sent = recorder.unsent.popleft()
+        if not is_sent():
+            recorder.unsent.append(is_sent)
 
 
 def _look_at(seen: "dict[int, _Seen]", loop: Loop, run_start_ns: int, age_ns: int) -> Place | None:
