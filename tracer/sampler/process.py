@@ -17,7 +17,7 @@ from whywait.tracer.sampler.child import main
 from whywait.tracer.sampler.gil_address import GilAddress, gil_address
 from whywait.tracer.sampler.pool_table_writer import WatchTable
 from whywait.tracer.sampler.shared import thread_records
-from whywait.tracer.sampler.shared.cpu_records import CPU_RECORD, CPU_RECORDS
+from whywait.tracer.sampler.shared.cpu_records import MESSAGE_SIZE, MESSAGES
 
 _STOP_S: Final = 2.0
 _LAUNCH_S: Final = 0.5
@@ -135,13 +135,12 @@ class SamplerProcess:
         begin, end = first % thread_records.RECORDS, (last - 1) % thread_records.RECORDS + 1
         return self._memory[thread_records.HEADER_SIZE + begin * size : thread_records.HEADER_SIZE + end * size]
 
-    def use_records(self, first: int, last: int) -> bytes:
-        """The bytes of the CPU records, within one pass of the ring."""
+    def cpu_message(self, number: int) -> bytes:
+        """One of the messages on the use of CPUs."""
         if self._memory is None:
             return b""
-        size = CPU_RECORD.size
-        begin, end = first % CPU_RECORDS, (last - 1) % CPU_RECORDS + 1
-        return self._memory[thread_records.CPU_AT + begin * size : thread_records.CPU_AT + end * size]
+        begin = thread_records.CPU_AT + number % MESSAGES * MESSAGE_SIZE
+        return self._memory[begin : begin + MESSAGE_SIZE].partition(b"\n")[0]
 
     def end(self) -> None:
         """End the child and wait for its end; its records can still be read."""

@@ -32,7 +32,7 @@ from whywait.tracer.sampler.child.sleeping_threads import (
     look_every,
 )
 from whywait.tracer.sampler.child.syscall_state import CallStates
-from whywait.tracer.sampler.shared.cpu_records import CPU_RECORD, CPU_RECORDS
+from whywait.tracer.sampler.shared.cpu_records import MESSAGE_SIZE, MESSAGES
 from whywait.tracer.sampler.shared.thread_records import (
     ASLEEP,
     BUSY,
@@ -256,9 +256,9 @@ class Sampler:
             if name:
                 self._use.library(thread.tid, name)
 
-    def _emit_use(self, record: bytes) -> None:
-        at = CPU_AT + (self._use_written % CPU_RECORDS) * CPU_RECORD.size
-        self._memory[at : at + CPU_RECORD.size] = record
+    def _emit_use(self, message: bytes) -> None:
+        at = CPU_AT + self._use_written % MESSAGES * MESSAGE_SIZE
+        self._memory[at : at + len(message)] = message
         self._use_written += 1
 
     def _write_header(self, cpu_ns: int, period_ns: int) -> None:

@@ -5,11 +5,11 @@ Part of the sampler's process, and of the sampled one, which reads it.
 
 import struct
 
-from whywait.tracer.sampler.shared.cpu_records import CPU_RECORD, CPU_RECORDS
+from whywait.tracer.sampler.shared.cpu_records import CPU_SIZE
 from whywait.tracer.sampler.shared.pool_table import WATCH_SIZE
 
 # header: records written, sweeps, time of the latest sweep, own CPU ns, holder of the GIL that others
-# wait for (thread id, 0 when nobody waits), threads seen, sweep period ns, CPU records written, until when
+# wait for (thread id, 0 when nobody waits), threads seen, sweep period ns, CPU messages written, until when
 # they tell all
 HEADER = struct.Struct("<9Q")
 HEADER_SIZE = 128
@@ -28,7 +28,7 @@ WOKEN_NUMBER = struct.Struct("<I")
 RECORD = struct.Struct("<QQQIIHHi")
 RECORDS = 65_536
 CPU_AT = HEADER_SIZE + RECORDS * RECORD.size  # who used the CPUs: see cpu_records.py
-WATCH_AT = CPU_AT + CPU_RECORDS * CPU_RECORD.size  # which process pools to sample: see pool_table.py
+WATCH_AT = CPU_AT + CPU_SIZE  # which process pools to sample: see pool_table.py
 SIZE = WATCH_AT + WATCH_SIZE
 
 RUNNING, GIL, FUTEX, SLEEP, POLL, CALL, STOPPED = range(7)
