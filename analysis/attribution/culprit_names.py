@@ -64,11 +64,6 @@ def _handler(spans: SpanTable, number: int, row: int) -> list[Named]:
     return _blocker(spans, number, row) or _at_call(spans, number, row, schema.HANDLER)
 
 
-def _call_site(spans: SpanTable, number: int, row: int) -> list[Named]:
-    """The function that made the call."""
-    return _at_call(spans, number, row, schema.CODE_FUNCTION)
-
-
 def _at_call(spans: SpanTable, number: int, row: int, key: str) -> list[Named]:
     attributes = spans.attributes[row]
     return _alone(number, text(attributes, key), attributes, schema.CODE_FILE, schema.CODE_LINE)
@@ -126,5 +121,5 @@ NAMED_BY: Final[dict[Culprit, Naming]] = {
     Culprit.AWAITED: _awaited,
     Culprit.HOLDER: _holder,
     Culprit.HANDLER: _handler,
-    Culprit.CALLER: _call_site,
+    Culprit.CALLER: lambda spans, number, row: _at_call(spans, number, row, schema.CODE_FUNCTION),
 }

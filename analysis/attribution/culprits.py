@@ -54,11 +54,8 @@ def find_culprits(
 
 
 def _placed(spans: SpanTable, table: pd.DataFrame) -> pd.DataFrame:
-    """The culprits that are named by their span alone, with the code location of that span.
-
-    The name of a request's own task is the server's outermost coroutine, which is of no use: the request's
-    name replaces it.
-    """
+    """Those named by their span alone, with its place. A request's own task is named as the request: its name is the
+    server's coroutine."""
     unplaced = np.flatnonzero(((table["file"] == "") & (table["span_id"] != "")).to_numpy(dtype=bool))
     if len(unplaced) == 0:
         return table
@@ -90,10 +87,8 @@ def _place(spans: SpanTable, row: int) -> tuple[str, int | None]:
 def _once(
     spans: SpanTable, chosen: NDArray[np.bool_], rows: Ints, amount: Ints, name: Naming, whole: str = ""
 ) -> pd.DataFrame:
-    """Name the culprits of each distinct span once, then give each segment its share of them.
-
-    Their shares are of the span's length, or of its attribute `whole`.
-    """
+    """Name the culprits of each distinct span once; each segment gets its share of the span's length, or of
+    `whole`."""
     segments = np.flatnonzero(chosen)
     once, back = np.unique(rows[segments], return_inverse=True)
     listed = [named for number, row in enumerate(once) for named in name(spans, number, int(row))]

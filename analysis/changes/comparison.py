@@ -1,8 +1,5 @@
-"""What changed between two runs: the difference of a percentile, divided among causes.
-
-Both sides' percentiles are divided by `composition` in whole nanoseconds, so the differences by cause sum to the
-difference of the percentile exactly. Resampling both sides decides whether a difference is significant.
-"""
+"""What changed between two runs: both percentiles are divided among causes in whole nanoseconds, so that the
+differences by cause sum exactly. Resampling both sides decides whether a difference is significant."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,15 +11,7 @@ import pandas as pd
 from whywait.analysis.causes import CAUSES, Cause
 from whywait.analysis.changes.changed_culprits import Mover, chief_movers
 from whywait.analysis.errors import InputError
-from whywait.analysis.measure.percentile_composition import (
-    CHANCE,
-    Sample,
-    composition,
-    rank_and_band,
-    requests_needed,
-    resampled,
-    sample_of,
-)
+from whywait.analysis.measure import percentile_composition as divided
 from whywait.analysis.measure.weights import Floats
 from whywait.analysis.model import Analysis
 from whywait.analysis.situations.situation import Found
@@ -100,11 +89,8 @@ class Comparison:
 
 
 def compare(before: Analysis, after: Analysis, percentile: float = DEFAULT_PERCENTILE) -> Comparison:
-    """Return what changed, for each endpoint that both runs have.
-
-    `percentile` of the endpoint's wall times is over 0 and under 100. Raises InputError for any other, and when
-    the runs have no analysed endpoint in common.
-    """
+    """Return what changed for each endpoint of both runs. Raises InputError unless 0 < `percentile` < 100 and they
+    have an analysed endpoint in common."""
     if not 0 < percentile < 100:
         raise InputError(f"percentile {percentile:g}: expected a number over 0 and under 100, such as 95")
     first, second = _endpoints(before), _endpoints(after)
@@ -139,10 +125,12 @@ def _change(
 ) -> Change:
     before, after = runs
     sides = _sample(before, endpoint), _sample(after, endpoint)
-    parts = tuple(composition(side, percentile) for side in sides)
+    parts = tuple(divided.composition(side, percentile) for side in sides)
     walls = sum(parts[0]), sum(parts[1])
-    tellable = min(map(len, sides)) >= requests_needed(percentile)
-    drawn = resampled(sides[1], percentile, 2 * number + 1) - resampled(sides[0], percentile, 2 * number)
+    tellable = min(map(len, sides)) >= divided.requests_needed(percentile)
+    drawn = divided.resampled(sides[1], percentile, 2 * number + 1) - divided.resampled(
+        sides[0], percentile, 2 * number
+    )
     matters_ns = max(MIN_MEAN_NS, MIN_SHARE * max(walls))
     low, high = _interval(drawn)
     low_of_all, high_of_all = _interval(drawn.sum(axis=1, keepdims=True))
@@ -168,21 +156,21 @@ def _change(
     )  # fmt: skip
 
 
-def _sample(analysis: Analysis, endpoint: str) -> Sample:
-    return sample_of(
+def _sample(analysis: Analysis, endpoint: str) -> divided.Sample:
+    return divided.sample_of(
         analysis.requests[analysis.requests["endpoint"] == endpoint],
         analysis.causes[analysis.causes["endpoint"] == endpoint],
     )
 
 
 def _interval(drawn: Floats) -> tuple[Floats, Floats]:
-    low, high = np.quantile(drawn, [CHANCE / 2, 1 - CHANCE / 2], axis=0)
+    low, high = np.quantile(drawn, [divided.CHANCE / 2, 1 - divided.CHANCE / 2], axis=0)
     return low, high
 
 
-def _band(analysis: Analysis, sample: Sample, percentile: float) -> tuple[pd.DataFrame, float]:
+def _band(analysis: Analysis, sample: divided.Sample, percentile: float) -> tuple[pd.DataFrame, float]:
     """Return the culprits of the requests in the band, each `ns` times the request's share, and the sum of shares."""
-    _, band = rank_and_band(sample.weights, percentile)
+    _, band = divided.rank_and_band(sample.weights, percentile)
     shares = pd.Series(band, index=sample.request_ids)
     inside = analysis.culprits[analysis.culprits["request_id"].isin(sample.request_ids[band > 0])]
     share = inside["request_id"].map(shares).astype("float64")

@@ -13,10 +13,8 @@ _QUIT: Final = frozenset(b"qQ\x03\x04")
 
 @contextmanager
 def quit_key() -> Iterator[Callable[[float], bool]]:
-    """Yields a function that waits for a number of seconds and returns whether the user pressed a key to leave.
-
-    Where standard input is no terminal it always returns False.
-    """
+    """Yields a function that waits for seconds and returns whether the user pressed a key to leave (never without a
+    terminal)."""
     try:
         import termios
         import tty

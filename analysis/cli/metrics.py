@@ -22,7 +22,6 @@ from whywait.analysis.live.labels import MOST_ENDPOINTS, Labels
 from whywait.analysis.live.metrics import CountedExporter, Instruments
 from whywait.analysis.live.pace import rest_s, yield_to_others
 from whywait.analysis.live.reader import EVERYTHING, Reader, checked_path
-from whywait.analysis.live.totals import Totals
 from whywait.analysis.text import counted
 
 _SIGNAL_PATH: Final = "/v1/metrics"
@@ -60,7 +59,7 @@ def metrics(
     provider = MeterProvider([every], resource=_resource(service), shutdown_on_exit=False)
     reader = Reader(path, back=EVERYTHING if from_start else 0, service=service)
     instruments = Instruments(
-        provider.get_meter("whywait.live"), Totals(Labels(endpoints)), lambda: {**reader.lost, **exporter.lost},
+        provider.get_meter("whywait.live"), Labels(endpoints), lambda: {**reader.lost, **exporter.lost},
         lambda: reader.follower.behind,
     )  # fmt: skip
     _say(f"following {path}{'' if path.exists() else ', which is not there yet'}")

@@ -55,10 +55,8 @@ class Reader:
         return f"no request of service {self._service!r}; there are: {', '.join(map(repr, sorted(seen)[:_NAMED]))}"
 
     def turn(self, now_s: float, *, final: bool = False) -> Turn:
-        """Read new lines, and return the requests whose traces are complete; `final`: all requests.
-
-        `now_s` is the time of any monotonic clock.
-        """
+        """Read new lines; return the requests whose traces are complete (`final`: all). `now_s` is of any monotonic
+        clock."""
         before = self._read(now_s, final)
         while final and before and (behind := self._read(now_s, final)) < before:
             before = behind
@@ -73,7 +71,6 @@ class Reader:
         return turn
 
     def close(self) -> None:
-        """Closes the files."""
         self.follower.close()
 
     def _read(self, now_s: float, final: bool) -> int:

@@ -26,10 +26,8 @@ def epoch_ns(moment: datetime) -> int:
 
 
 def read(url: str, *, service: str | None, start: datetime | None, end: datetime | None, limit: int) -> Answer:
-    """Return the spans of a service's traces, at most `limit` traces.
-
-    Raises InputError when there is no answer, the answer is not Jaeger's, or the service is unknown.
-    """
+    """Return the spans of at most `limit` traces of a service. Raises InputError when Jaeger does not answer or know
+    it."""
     base = url.rstrip("/")
     until = (end or datetime.now(UTC) + timedelta(minutes=1)).astimezone(UTC)
     since = (start or until - DEFAULT_SPAN).astimezone(UTC)

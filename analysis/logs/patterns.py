@@ -1,8 +1,5 @@
-"""Finds request, marker, time, delta and total in a line: in common formats, or by the user's patterns.
-
-The common patterns run in time linear in the line's length. A user's pattern may not: `reading` stops one
-that takes too long.
-"""
+"""Finds request, marker, time, delta and total in a line: in common formats, in linear time, or by the user's
+patterns."""
 
 import json
 import re
@@ -134,10 +131,8 @@ def _stated(pattern: re.Pattern[str], line: str) -> Moment | None:
 
 
 def user_reader(patterns: Sequence[str], today: date) -> Reader:
-    """Return a reader of lines that match one of these regular expressions; the first match counts.
-
-    Raises InputError, with an example, for an invalid regular expression or one without the needed groups.
-    """
+    """Return a reader by regular expressions; the first match counts. Raises InputError for one that cannot be
+    used."""
     compiled = [_compiled(one) for one in patterns]
     if not any({"name", "total"} & set(one.groupindex) for one in compiled):
         raise InputError(f"no --pattern has a group (?P<name>...) for the marker, such as --pattern '{EXAMPLE}'")

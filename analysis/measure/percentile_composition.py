@@ -82,10 +82,8 @@ def rank_and_band(weights: Floats, percentile: float) -> tuple[int, Floats]:
 
 
 def composition(sample: Sample, percentile: float) -> tuple[int, ...]:
-    """Return the percentile's nanoseconds by cause, in the order of CAUSES; they sum to it exactly.
-
-    Raises ValueError for a sample without requests.
-    """
+    """Return the percentile's nanoseconds by cause, in the order of CAUSES. Raises ValueError for a sample without
+    requests."""
     if not len(sample):
         raise ValueError("no requests to take a percentile of")
     rank, band = rank_and_band(sample.weights, percentile)
@@ -107,11 +105,8 @@ def divided(total: int, weights: Sequence[int]) -> tuple[int, ...]:
 
 
 def resampled(sample: Sample, percentile: float, seed: int) -> Floats:
-    """Return RESAMPLES compositions (resample × cause, ns) of samples drawn from this one.
-
-    Blocks of requests that began one after the other are drawn, not single ones: neighbours in time wait for the
-    same things, and are not independent.
-    """
+    """Return RESAMPLES compositions (resample × cause, ns). Blocks of requests that began one after the other are
+    drawn: neighbours in time are not independent."""
     count = len(sample)
     draw = np.random.default_rng([SEED, seed])
     length = max(1, round(count ** (1 / 3)))

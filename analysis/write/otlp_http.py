@@ -12,10 +12,8 @@ _PATH: Final = "/v1/traces"
 
 
 def send(lines: Iterable[bytes], url: str) -> int:
-    """Post each line to `url` (its path is /v1/traces unless it has one), and return the number of lines.
-
-    Raises InputError when the receiver does not accept them, with the number accepted before.
-    """
+    """Post each line to `url` (path /v1/traces unless it has one); return their number. Raises InputError when it is
+    refused, with the number accepted before."""
     if not url.startswith(("http://", "https://")):
         raise InputError(f"{url!r} is not the address of an OTLP receiver: expected one such as http://localhost:4318")
     target = url if url.rstrip("/").endswith(_PATH) else url.rstrip("/") + _PATH

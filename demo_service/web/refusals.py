@@ -14,9 +14,8 @@ MAX_PROBLEMS = 20
 def add_refusals(app: FastAPI) -> None:
     """Registers a handler for each way a request can fail."""
     app.add_exception_handler(RequestValidationError, _invalid)
-    app.add_exception_handler(NotReady, _not_ready)
-    app.add_exception_handler(Overloaded, _overloaded)
-    app.add_exception_handler(BatchError, _batch_failed)
+    for kind in (NotReady, Overloaded, BatchError):
+        app.add_exception_handler(kind, _refused)
 
 
 async def _invalid(_request: Request, error: Exception) -> JSONResponse:
@@ -30,17 +29,10 @@ async def _invalid(_request: Request, error: Exception) -> JSONResponse:
     return JSONResponse({"detail": problems}, status_code=422)
 
 
-async def _not_ready(_request: Request, _error: Exception) -> JSONResponse:
-    detail = "the models are still loading; wait until /readyz answers 200"
-    return JSONResponse({"detail": detail}, status_code=503, headers={"retry-after": "1"})
-
-
-async def _overloaded(_request: Request, error: Exception) -> JSONResponse:
-    return JSONResponse({"detail": str(error)}, status_code=503, headers={"retry-after": "1"})
-
-
-async def _batch_failed(_request: Request, error: Exception) -> JSONResponse:
-    return JSONResponse({"detail": str(error)}, status_code=500)
+async def _refused(_request: Request, error: Exception) -> JSONResponse:
+    failed = isinstance(error, BatchError)
+    headers = None if failed else {"retry-after": "1"}
+    return JSONResponse({"detail": str(error)}, status_code=500 if failed else 503, headers=headers)
 
 
 class BodyLimit:
@@ -51,7 +43,6 @@ class BodyLimit:
         self._max_bytes = max_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return

@@ -6,6 +6,7 @@ import os
 import sys
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from typing import Final, TextIO
 
 from whywait.tracer.doctor.check import Check, State
@@ -53,14 +54,10 @@ def healthy(checks: Sequence[Check]) -> bool:
 
 
 def as_json(checks: Sequence[Check]) -> dict[str, object]:
-    """Return plain values of a stable shape."""
     return {
         "format": FORMAT,
         "ok": healthy(checks),
-        "checks": [
-            {"name": one.name, "state": str(one.state), "found": one.found, "means": one.means, "remedy": one.remedy}
-            for one in checks
-        ],
+        "checks": [asdict(one) | {"state": str(one.state)} for one in checks],
     }
 
 

@@ -1,14 +1,6 @@
-"""The counts of all requests, as OpenTelemetry metrics. Labels are bounded (`totals`).
-
-The instruments are observable: a request costs nothing beyond `totals`, and the host's metric reader, if any,
-reads them. They are created once per process, since the SDK cannot remove one, and report nothing without a
-session.
-
-* `whywait.requests` {request}: requests that ended; `endpoint`, `kept` = why its trace was kept ("no": it was dropped)
-* `whywait.requests.duration` s: sum of their wall times; `endpoint`
-* `whywait.requests.open` {request}: open requests
-* `whywait.lost` {record}: dropped records and removed probes, by `kind`
-"""
+"""The counts of all requests, as OpenTelemetry metrics with bounded labels (`totals`). They are observable: a request
+costs nothing more. Created once per process, since the SDK cannot remove one; they report nothing without a
+session."""
 
 import functools
 import os

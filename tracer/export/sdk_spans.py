@@ -1,10 +1,6 @@
-"""Creates SDK spans from the records, and ends them, so that they reach the exporters.
-
-`Tracer.start_span` asks the sampler, checks each value of each attribute, and calls each processor twice:
-some 60 µs of Python for a span whose values are known to be valid and whose trace is already sampled. With
-whywait's own provider, only whywait's processors, and the SDK's default sampler and limits, a span is passed on
-directly in its ended state; otherwise the SDK creates it.
-"""
+"""Creates SDK spans from the records, and ends them. `Tracer.start_span` takes some 60 µs to check what is known to
+be valid: with whywait's own provider and processors, and the SDK's default sampler and limits, a span is passed on in
+its ended state."""
 
 import os
 from collections.abc import Callable

@@ -1,8 +1,5 @@
-"""Reads the current thread's CPU time and run-queue time from the kernel.
-
-Both are read without releasing the GIL. `os.pread` would release it, and under contention the reading
-itself would then cost milliseconds, which are not a wait of the request.
-"""
+"""Reads the current thread's CPU time and run-queue time from the kernel. `os.pread` would release the GIL, and then
+cost milliseconds that are not a wait of the request."""
 
 import ctypes
 import os

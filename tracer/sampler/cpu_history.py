@@ -61,27 +61,22 @@ class CpuPast:
     """The intervals of one process; `read` adds new ones."""
 
     def __init__(self, process: SamplerProcess) -> None:
-        self._process = process
+        self.process = process
         self._read = 0
         self._intervals: deque[Interval] = deque(maxlen=_KEPT)
         self._throttled: list[Stretch] = []
         self.libraries: dict[int, str] = {}  # by native thread id: the library in which samples show it asleep
         self.missed = 0  # messages that were overwritten before they were read
 
-    @property
-    def sampler_id(self) -> int:
-        """The process id of the sampler, whose use counts as whywait's."""
-        return self._process.id
-
     def read(self) -> None:
         """Read the child's messages since the last call."""
-        written = self._process.header().use_written
+        written = self.process.header().use_written
         if written - self._read > MESSAGES // 2:  # the child may be overwriting the oldest now
             self.missed += written - MESSAGES // 2 - self._read
             self._read = written - MESSAGES // 2
         for number in range(self._read, written):
             try:
-                self._take(*json.loads(self._process.cpu_message(number)))
+                self._take(*json.loads(self.process.cpu_message(number)))
             except (ValueError, TypeError):  # it was overwritten meanwhile
                 self.missed += 1
         self._read = written

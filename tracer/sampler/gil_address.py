@@ -1,9 +1,6 @@
-"""Finds the address of this interpreter's GIL, from inside and unprivileged.
-
-While this thread holds the GIL in a C call, another Python thread must wait for it, and the kernel
-shows in which futex. The structure's other fields are at known distances from that word, and are used only if
-they name this thread.
-"""
+"""Finds the address of this interpreter's GIL, from inside and unprivileged: while this thread holds it in a C call,
+the kernel shows in which futex another waits. Other fields, at known distances, are used only if they name this
+thread."""
 
 import ctypes
 import functools
@@ -41,10 +38,8 @@ class GilAddress:
 
 @functools.cache
 def gil_address() -> GilAddress | None:
-    """Return the addresses of the GIL; None if they cannot be found (no Linux, no such file, free-threaded Python).
-
-    The first call holds the GIL for some milliseconds; the answer is the same for the process's life.
-    """
+    """Return the GIL's addresses, None if they cannot be found. The first call holds the GIL for some
+    milliseconds."""
     if _FUTEX is None or not sys.platform.startswith("linux") or is_free_threaded():
         return None
     try:

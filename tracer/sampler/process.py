@@ -218,10 +218,8 @@ class SamplerProcess:
 
 
 def start_sampler() -> SamplerProcess | None:
-    """Return a sampler for this process; None if the platform does not support it.
-
-    Returns before the child has begun to sample. Raises OSError when no process can be started.
-    """
+    """Return a sampler for this process, which samples later; None if the platform does not support it. Raises
+    OSError when no process can be started."""
     address = gil_address()
     return SamplerProcess(address) if address is not None and sys.executable else None
 

@@ -33,11 +33,8 @@ class Segment(NamedTuple):
 
 
 def loop_segments(start_ns: int, end_ns: int, callbacks: Iterable[Callback], looks: Iterable[Look]) -> list[Segment]:
-    """What the loop did between a wake-up's cause and the woken task's next step.
-
-    `callbacks` and `looks` (selects) are those that may overlap, in order. Returns segments that cover the stretch:
-    `loop_busy` where callbacks ran, `loop_wakeup` where the loop still slept, `resume` elsewhere.
-    """
+    """Return what the loop did between a wake-up's cause and the woken task's next step, without gaps: `loop_busy`
+    where `callbacks` ran, `loop_wakeup` where it still slept (in `looks`), `resume` elsewhere; both in order."""
     parts: list[tuple[int, int, Callback | Look]] = []
     for callback in callbacks:
         begin, end = max(callback.start_ns, start_ns), min(callback.end_ns, end_ns)
@@ -101,11 +98,8 @@ def queued_in(segment: Segment) -> int | None:
 
 
 def collection_segments(segment: Segment, handles_result: Callable[[Callback], bool]) -> list[Segment]:
-    """Divides a `loop_busy` segment that delayed a job's result.
-
-    Where the loop handled results of the same request (`handles_result`), that is the order of its
-    collection (`collect_order`); the rest stays `loop_busy`.
-    """
+    """Divide a `loop_busy` segment that delayed a job's result: `collect_order` where the loop handled results of the
+    same request (`handles_result`), else `loop_busy`."""
     segments: list[Segment] = []
     at = segment.start_ns
     for callback in segment.callbacks:
@@ -124,14 +118,9 @@ def collection_segments(segment: Segment, handles_result: Callable[[Callback], b
 
 
 def queue_segments(job: Job, end_ns: int, full_until: Callable[[Pool, int, int], int]) -> list[Segment]:
-    """Divide a job's wait before its function began at `end_ns` (or the job was cancelled).
-
-    `full_until` returns the last moment of a stretch at which all workers had a job; its start without one.
-
-    It was in the queue as long as all workers were busy. The rest is the hand-over, in two parts: first another
-    worker was free and did not take it, until the worker that took it ended its previous job (at
-    `idle_since_ns`); then that worker was free. A worker's first job waited for the thread to start.
-    """
+    """Divide a job's wait before its function began at `end_ns` (or it was cancelled): queue while all workers were
+    busy (until `full_until`), hand-over while another was free (until `idle_since_ns`) and then its own was. A
+    worker's first job waited for the thread to start."""
     start_ns = job.born_ns
     if end_ns <= start_ns:
         return []

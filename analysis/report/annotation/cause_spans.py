@@ -31,11 +31,8 @@ class Form(StrEnum):
 def cause_spans(
     analysis: Analysis, form: Form, shortest_ns: int, hosts: Mapping[tuple[str, str], str] | None = None
 ) -> Iterator[NewSpan]:
-    """Yield the new spans of every analysed request, sorted by time.
-
-    A segment shorter than `shortest_ns` has no span; the lane's sums include it. `hosts` gives the host.name of a
-    request by trace id and span id. Ids depend on the request alone: annotating twice gives the same spans.
-    """
+    """Yield the new spans of every request, sorted by time; a segment under `shortest_ns` has none, but the lane's
+    sums include it. `hosts`: host.name by trace and span id. Ids depend on the request alone."""
     segments = analysis.causes.groupby("request_id", sort=False)
     own_segments = {str(name): rows for name, rows in segments}
     for request in analysis.requests.to_dict("records"):

@@ -87,10 +87,8 @@ def span_slice(span: Mapping[str, Any]) -> Slice:
 
 
 def running(around: Slice, inside: Iterable[Slice]) -> list[Slice]:
-    """The parts of a slice outside the waits `inside`, cut where any of them begins or ends.
-
-    So a slice of the woken activity begins at the wake-up: the viewer reverses an arrow that ends in an older slice.
-    """
+    """The parts of a slice outside the waits `inside`, cut where any begins or ends: an arrow may then end in the
+    slice that begins at the wake-up (the viewer reverses one into an older slice)."""
     held = [one for one in inside if one.start_ns < around.end_ns and one.end_ns > around.start_ns]
     cuts = sorted(
         {around.start_ns, around.end_ns}
@@ -108,5 +106,4 @@ def running(around: Slice, inside: Iterable[Slice]) -> list[Slice]:
 
 
 def records(frame: pd.DataFrame) -> Iterable[Mapping[str, Any]]:
-    """The rows of a frame as dicts."""
     return frame.to_dict("records")  # type: ignore[return-value]

@@ -1,8 +1,5 @@
-"""Pauses of the garbage collector, recorded for the activity whose thread was stopped.
-
-A collection interrupts code that allocates, also C code that holds the GIL, such as a large `json.loads`. If that
-blocks a loop, this probe samples its stack, since the watchdog cannot run.
-"""
+"""Pauses of the garbage collector, for the activity whose thread was stopped. If C code that holds the GIL
+(`json.loads`) blocks a loop, the stack is sampled here, since the watchdog cannot run."""
 
 import gc
 import sys

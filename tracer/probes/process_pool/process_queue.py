@@ -40,7 +40,6 @@ class Stand(NamedTuple):
 
     @classmethod
     def now(cls) -> "Stand":
-        """Of this moment."""
         return cls(perf_counter_ns(), thread_time_ns(), run_queue_ns())
 
     def next(self) -> "Stand":

@@ -1,8 +1,6 @@
-"""Since Python 3.14 a worker of an executor runs its jobs in a context; `InterpreterPoolExecutor`'s is an interpreter.
-
-What goes to another interpreter must be shareable, so its jobs are observed from outside: the function and its
-arguments stay as the host gave them, and the clocks are read around the context's call, on the worker's thread.
-"""
+"""Since Python 3.14 a worker of an executor runs its jobs in a context; `InterpreterPoolExecutor`'s is an
+interpreter. What goes there must be shareable, so the clocks are read around the context's call, on the worker's
+thread."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor, thread

@@ -1,18 +1,16 @@
-"""Tells what uses the CPUs while threads of the sampled process wait for one. Part of the sampler's process.
-
-Every tenth of a second in which threads waited in the run queue is one interval, with the CPU time of each thread of
-the process and of each other process. Without waits the processes are read once a second, as a reference. Reading
-them has a limit of its own in CPU time; with many processes the intervals become longer.
-"""
+"""Tells what uses the CPUs while threads of the sampled process wait for one. Part of the sampler's process. Each
+tenth of a second with such waits is an interval; without them the processes are read once a second, as a reference.
+Reading them has a limit of its own in CPU time: of many the intervals are longer."""
 
 import json
 import os
 import time
 from collections.abc import Callable, Collection, Iterable
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from whywait.tracer.sampler.child.cgroup import CpuGroups
 from whywait.tracer.sampler.child.proc_stat import Process, Processes, is_sibling, used_ticks
+from whywait.tracer.sampler.child.record_writer import Thread
 from whywait.tracer.sampler.child.throttling import Throttling
 from whywait.tracer.sampler.shared.cpu_records import MESSAGE_SIZE
 
@@ -28,15 +26,6 @@ _MOST_CPUS = 448
 _MOST_LIBRARIES = 64  # of one message
 _UNKNOWN = 2**64 - 1
 _TICK_NS = 1_000_000_000 // (os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100)
-
-
-class SeenThread(Protocol):
-    """What the sampler's sweeps know of a thread."""
-
-    tid: int
-    cpu_ns: int
-    run_queue_ns: int
-    python: bool
 
 
 class Spent(NamedTuple):
@@ -74,25 +63,21 @@ class CpuUse:
         self._libraries: list[tuple[int, str]] = []  # not told yet
         self._marks: dict[int, tuple[int, int]] = {}  # by thread: CPU and run queue at the interval's start
         self._ended: dict[int, Spent] = {}  # threads
-        self._since_ns = self._next_ns = self._found_ns = self._read_ns = 0
+        # until when everything was told; the interval began then
+        self.until_ns = self._next_ns = self._found_ns = self._read_ns = 0
         self._processes: dict[int, Process] = {}
         self._listed: dict[int, Listed] = {}  # processes, in an interval that ended where this one begins
         self._listed_ns = 0  # how long that was
         self._busy: dict[int, int] = {}
         self._busy_ns = self._busy_cost_ns = 0
 
-    @property
-    def until_ns(self) -> int:
-        """Everything before this moment has been recorded."""
-        return self._since_ns
-
-    def account(self, now_ns: int, threads: Collection[SeenThread], *, last: bool = False) -> None:
+    def account(self, now_ns: int, threads: Collection[Thread], *, last: bool = False) -> None:
         """End the interval, if it is due or the last one, and record what used the CPUs in it."""
-        if not self._since_ns:
+        if not self.until_ns:
             self._read_processes(now_ns)
             self._begin(now_ns, threads)
             return
-        length_ns = now_ns - self._since_ns
+        length_ns = now_ns - self.until_ns
         if length_ns < INTERVAL_NS and not last:
             return
         # in quiet times, too, or the first waits in a new group go unseen
@@ -115,7 +100,7 @@ class CpuUse:
                 waits = self._waits(spent, used.get(self._process_id, 0), own)
                 busy_in = self._busy_in({own} | {row[3] for row in waits if row[2]}, busy, self._part(busy_ns, now_ns))
                 others = self._others(used, listed, length_ns)
-                interval = (self._since_ns, now_ns, waits, others, busy_in, own, *self.throttling.quota)
+                interval = (self.until_ns, now_ns, waits, others, busy_in, own, *self.throttling.groups.quota)
             self._next_ns = now_ns + int((time.thread_time_ns() - began) / _MOST_OF_A_CORE)
         self._tell(interval)
         self._begin(now_ns, threads)
@@ -132,24 +117,23 @@ class CpuUse:
         """Record the library in which a thread was sampled asleep."""
         self._libraries.append((tid, name[:56]))
 
-    def ended(self, thread: SeenThread) -> None:
+    def ended(self, thread: Thread) -> None:
         """Handle the end of a thread; its use counts in this interval."""
         if len(self._ended) < _MOST_THREADS:
             self._ended[thread.tid] = self._spent(thread)
 
     def close(self) -> None:
-        """Closes what is open."""
         self.throttling.close()
 
-    def _begin(self, now_ns: int, threads: Iterable[SeenThread]) -> None:
+    def _begin(self, now_ns: int, threads: Iterable[Thread]) -> None:
         self._marks = {one.tid: (one.cpu_ns, one.run_queue_ns) for one in threads}
-        self._since_ns = now_ns
+        self.until_ns = now_ns
         self._ended.clear()
         # in quiet times, too, where it is cheap: who ended before the interval was busy before it
         if now_ns > self._busy_ns and self._busy_cost_ns < INTERVAL_NS * _MOST_OF_A_CORE / 10:
             self._read_busy(now_ns)
 
-    def _spent(self, thread: SeenThread) -> Spent:
+    def _spent(self, thread: Thread) -> Spent:
         if thread.run_queue_ns == _UNKNOWN:
             return Spent(0, 0, thread.python)
         # one that began since has used all that it used in this interval
@@ -158,7 +142,7 @@ class CpuUse:
 
     def _part(self, read_ns: int, now_ns: int) -> float:
         """Of what was counted since a reading, which may lie before the interval, the interval's part."""
-        return min((now_ns - self._since_ns) / max(now_ns - read_ns, 1), 1.0)
+        return min((now_ns - self.until_ns) / max(now_ns - read_ns, 1), 1.0)
 
     def _read_processes(self, now_ns: int) -> "dict[int, int]":
         """What each process used in the interval, ns."""

@@ -1,8 +1,5 @@
-"""The ring of messages that say what used the CPUs. Part of the sampler's process, and of the sampled one.
-
-A message is one line of JSON in a slot of its own: what was measured in an interval (none: null), the stretches in
-which a quota had run out, and the libraries in which threads were seen asleep.
-"""
+"""The ring of messages on what used the CPUs, one line of JSON each: what was measured in an interval (or null),
+stretches without quota, libraries in which threads slept."""
 
 MESSAGES = 64
 MESSAGE_SIZE = 32_768

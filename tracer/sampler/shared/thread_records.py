@@ -1,7 +1,4 @@
-"""The shared memory: records of what threads did, one ring of them, and how they are made sweep by sweep.
-
-Part of the sampler's process, and of the sampled one, which reads it.
-"""
+"""The shared memory: one ring of records of what threads did. Part of the sampler's process and the sampled one."""
 
 import struct
 
@@ -36,9 +33,7 @@ ASLEEP = (FUTEX, SLEEP, POLL, CALL)  # in what is not the GIL
 UNKNOWN_RUN_QUEUE = 2**64 - 1
 
 LONGEST_RECORD_NS = 50_000_000
-_ROUND_LATE_NS = 1_000_000  # a round that nobody ends may last so much longer than the interval
 _MOST_TURNS, _MOST_AGO_US = 1_000, (1 << 20) - 2
-_QUEUED_NS = 500_000  # a record ends when its thread has waited so long for a CPU: it keeps one reading
 
 
 def pack_round(ago_ns: int, turns: int) -> int:
