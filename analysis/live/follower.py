@@ -89,9 +89,6 @@ class Follower:
             if self._quiet[key] > _FORGET_AFTER or not self._tails[key].is_open:
                 self._tails.pop(key).close()
                 del self._quiet[key]
-        self._close_some()
-
-    def _close_some(self) -> None:
         held = [tail for tail in self._tails.values() if tail.is_open]
         for tail in held[: max(len(held) - _MOST_OPEN, 0)]:
             tail.close()
