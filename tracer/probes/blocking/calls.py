@@ -55,7 +55,7 @@ def install(session: Session) -> Undo | None:
     for method in _SSL:
         put_timed(ssl.SSLSocket, method, f"ssl.{method}", _cannot_block)
     put_timed(socket, "getaddrinfo", "socket.getaddrinfo")
-    put_timed(subprocess.Popen, "wait", "subprocess.wait", _has_ended)
+    put_timed(subprocess.Popen, "wait", "subprocess.wait", lambda args: bool(args) and args[0].returncode is not None)
     put_timed(subprocess.Popen, "communicate", "subprocess.communicate")
     put_timed(threading.Thread, "join", "threading.Thread.join")
     return patches.undo
@@ -63,10 +63,6 @@ def install(session: Session) -> Undo | None:
 
 def _cannot_block(args: tuple[Any, ...]) -> bool:
     return bool(args) and args[0].gettimeout() == 0
-
-
-def _has_ended(args: tuple[Any, ...]) -> bool:
-    return bool(args) and args[0].returncode is not None
 
 
 def _sleep(plain: Any) -> Any:

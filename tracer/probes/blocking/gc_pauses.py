@@ -3,6 +3,7 @@
 
 import gc
 import sys
+from functools import partial
 from time import perf_counter_ns
 from typing import Any, Final
 
@@ -34,11 +35,7 @@ def install(_: Session) -> Undo:
             _ended(started_ns, perf_counter_ns())
 
     gc.callbacks.append(on_collection)
-
-    def undo() -> None:
-        gc.callbacks.remove(on_collection)
-
-    return undo
+    return partial(gc.callbacks.remove, on_collection)
 
 
 def _begun(start_ns: int) -> None:
