@@ -1,8 +1,7 @@
 """Keeps the spans of open requests until tail sampling has decided: a gate before an exporting processor. Nothing
 here waits or locks."""
 
-from opentelemetry.context import Context
-from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
+from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
 
 from whywait.tracer.keeping.trace_verdicts import Gates
 
@@ -13,9 +12,6 @@ class Gate(SpanProcessor):
     def __init__(self, processor: SpanProcessor, gates: Gates) -> None:
         self._processor = processor
         self._gates = gates
-
-    def on_start(self, span: Span, parent_context: Context | None = None) -> None:
-        self._processor.on_start(span, parent_context)
 
     def on_end(self, span: ReadableSpan) -> None:
         """Called by the SDK, in whichever thread ended the span."""

@@ -4,8 +4,7 @@ then is the global one, as without whywait; tracers that whywait's gave out cont
 from typing import Final
 
 from opentelemetry import trace
-from opentelemetry.context import Context
-from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor, TracerProvider
+from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.id_generator import IdGenerator
 
 from whywait.tracer.records.ids import new_span_id, new_trace_id
@@ -52,9 +51,6 @@ class Lent(SpanProcessor):
 
     def __init__(self, processor: SpanProcessor) -> None:
         self._processor = processor
-
-    def on_start(self, span: Span, parent_context: Context | None = None) -> None:
-        self._processor.on_start(span, parent_context)
 
     def on_end(self, span: ReadableSpan) -> None:
         """Called by the SDK, in whichever thread ended the span."""

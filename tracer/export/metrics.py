@@ -60,13 +60,18 @@ def _make_instruments(version: str) -> None:
     meter = metrics.get_meter("whywait", version)
     meter.create_observable_counter("whywait.requests", [_observed(_requests)], "{request}", "requests that ended")
     meter.create_observable_counter(
-        "whywait.requests.duration", [_observed(_durations)], "s",
-        "sum of the wall times of ended requests",
+        "whywait.requests.duration", [_observed(lambda it: [
+            Observation(total.wall_ns / 1e9, {"endpoint": endpoint})
+            for endpoint, total in list(it.totals.endpoints.items())
+        ])], "s", "sum of the wall times of ended requests",
     )  # fmt: skip
-    meter.create_observable_up_down_counter("whywait.requests.open", [_observed(_open)], "{request}", "open requests")
-    meter.create_observable_counter(
-        "whywait.lost", [_observed(_lost)], "{record}", "records that whywait dropped, and probes that it removed"
+    meter.create_observable_up_down_counter(
+        "whywait.requests.open", [_observed(lambda it: [Observation(len(it.open))])], "{request}", "open requests"
     )
+    meter.create_observable_counter(
+        "whywait.lost", [_observed(lambda it: [Observation(count, {"kind": kind}) for kind, count in list(it.lost.items())])],
+        "{record}", "records that whywait dropped, and probes that it removed",
+    )  # fmt: skip
 
 
 def _provide(resource: Resource) -> Any:
@@ -97,17 +102,3 @@ def _requests(recorder: Recorder) -> Iterable[Observation]:
     for endpoint, total in list(recorder.totals.endpoints.items()):
         for why, count in list(total.by_decision.items()):
             yield Observation(count, {"endpoint": endpoint, "kept": why or NOT_KEPT})
-
-
-def _durations(recorder: Recorder) -> Iterable[Observation]:
-    for endpoint, total in list(recorder.totals.endpoints.items()):
-        yield Observation(total.wall_ns / 1e9, {"endpoint": endpoint})
-
-
-def _open(recorder: Recorder) -> Iterable[Observation]:
-    yield Observation(len(recorder.open), {})
-
-
-def _lost(recorder: Recorder) -> Iterable[Observation]:
-    for kind, count in list(recorder.lost.items()):
-        yield Observation(count, {"kind": kind})

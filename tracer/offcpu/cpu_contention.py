@@ -4,9 +4,8 @@
     the quota had run out                           |---------|      throttled
     intervals of the sampler |-----------|-----------|-----------|   what used the CPUs in each
 
-Time in a stretch in which the quota had run out belongs to the quota. The rest is divided, interval by interval,
-in proportion to the use of the CPUs on which the thread may run. Where others used less than the thread waited,
-the difference is unknown.
+What lies in a stretch without quota belongs to the quota. The rest is divided, interval by interval, by the use of the
+CPUs on which the thread may run; what others used less than the thread waited is unknown.
 """
 
 from collections.abc import Mapping, Sequence

@@ -1,7 +1,7 @@
 """Finds the begin of the wait for the GIL that followed a call that blocked once. Pure.
 
-The end of such a call is observed only when Python runs again. The thread slept in the kernel until its data came,
-then in rounds for the GIL (sampler/gil_reader.py). There are samples of both, and the number of sleeps is known:
+Its end is observed only when Python runs again: the thread slept until its data came, then in rounds for the GIL
+(sampler/gil_reader.py). There are samples of both, and the number of sleeps is known:
 
     call     |~~~~~~~~~~~~~~~~~|~~~~round~~~~|~~~~round~~~~|~r~|      4 sleeps
     samples         a                  b

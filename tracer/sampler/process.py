@@ -116,8 +116,10 @@ class SamplerProcess:
         for line in lines:
             if line.startswith(b"here "):
                 self.id = int(line[5:])
-            elif line == b"denied":
-                _allow(self.id)
+            elif line == b"denied" and self.id:
+                # under Yama another process may read this one only if this one names it
+                with suppress(OSError, AttributeError):
+                    ctypes.CDLL(None).prctl(_PR_SET_PTRACER, self.id, 0, 0, 0)
             elif line == b"ready":
                 self.ready = True
 
@@ -232,10 +234,3 @@ def _shared_memory(size: int) -> int:
         os.unlink(name)
     os.ftruncate(fd, size)
     return fd
-
-
-def _allow(process_id: int) -> None:
-    # under Yama another process may read this one only if this one names it
-    if process_id:
-        with suppress(OSError, AttributeError):
-            ctypes.CDLL(None).prctl(_PR_SET_PTRACER, process_id, 0, 0, 0)

@@ -1,7 +1,6 @@
 """Finds the phases of libraries that become spans, their parents, and the sums of the others. Pure.
 
-A phase of an adapter has no span while the host runs. Its parent is found here, by time: within one activity, a
-span inside such a phase with the same recorded parent becomes its child.
+Within one activity, a span inside an adapter's phase with the same recorded parent becomes its child:
 
     run        |------------------------------------------------------|
     predict       |------------------------------------------------|     parent: run

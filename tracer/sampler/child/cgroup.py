@@ -1,7 +1,6 @@
 """A process's CPU quota by its control groups, and their throttling.
 
-Runs in the sampler's process, so it imports no other module of whywait. Any group from the process's own up to the
-highest visible one may have a quota; each counts its own throttling:
+Imports no other module of whywait. Any group from the process's own up to the highest visible one may have a quota:
 
     v2   /sys/fs/cgroup/a/b          cpu.max "50000 100000"       cpu.stat nr_throttled, throttled_usec
     v1   /sys/fs/cgroup/cpu/a/b      cpu.cfs_quota_us, _period_us cpu.stat nr_throttled, throttled_time (ns)

@@ -1,8 +1,7 @@
 """Sets the parent and end of each span so that Jaeger's own critical path passes through the named waits.
 
-Edges are attributes (`SPAWNED_BY`, `WAKER_SPAN_ID`), so the tree of parents may serve the reader. Jaeger has no
-edges: from the end of a span it goes to the child that ends last, and from that child's start to the sibling that
-ended last before it. So the spans are nested like this:
+Jaeger has no edges: from the end of a span it goes to the child that ends last, and from that child's start to the
+sibling that ended last before it. So the spans are nested like this:
 
     SERVER                     |-----------------------------------------|
       fastapi.endpoint           |-------------------------------------|     the host's: a leaf beside us
