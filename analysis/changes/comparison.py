@@ -23,43 +23,39 @@ DEFAULT_PERCENTILE: Final = 95.0
 
 
 @dataclass(frozen=True, slots=True)
-class CauseChange:
-    """One cause's share of the difference."""
+class Difference:
+    """An amount before and after, ns."""
 
-    cause: Cause
     before_ns: int
     after_ns: int
     low_ns: int  # confidence interval of the difference, at 1 - CHANCE
     high_ns: int
     certain: bool  # beyond chance, and above the reporting threshold
-    mover: Mover | None  # the culprit whose share changed most, in the direction of the cause
-    remedy: Remedy  # for the run after
 
     @property
     def delta_ns(self) -> int:
-        """What it added to the percentile, ns; negative where it got less."""
+        """What it added, ns; negative where it got less."""
         return self.after_ns - self.before_ns
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
-    """One endpoint's percentile before and after, and its causes, the greatest difference first."""
+class CauseChange(Difference):
+    """One cause's share of the difference."""
+
+    cause: Cause
+    mover: Mover | None  # the culprit whose share changed most, in the direction of the cause
+    remedy: Remedy  # for the run after
+
+
+@dataclass(frozen=True, slots=True)
+class Change(Difference):
+    """One endpoint's percentile: the sum of its causes, the greatest difference first."""
 
     endpoint: str
     requests_before: int
     requests_after: int
-    before_ns: int
-    after_ns: int
-    low_ns: int
-    high_ns: int
-    certain: bool  # the percentile differs beyond chance, and above the reporting threshold
     tellable: bool  # both sides have enough requests for this percentile
     causes: tuple[CauseChange, ...]
-
-    @property
-    def delta_ns(self) -> int:
-        """The difference of the percentile, ns: the sum of the differences of its causes."""
-        return self.after_ns - self.before_ns
 
     @property
     def blamed(self) -> tuple[CauseChange, ...]:
@@ -144,15 +140,17 @@ def _change(
 
     causes = [
         CauseChange(
-            cause, parts[0][at], parts[1][at], round(low[at]), round(high[at]),
-            certain(parts[1][at] - parts[0][at], low[at], high[at]), movers.get(str(cause)), remedy(cause, situations),
+            parts[0][at], parts[1][at], round(low[at]), round(high[at]),
+            certain(parts[1][at] - parts[0][at], low[at], high[at]), cause, movers.get(str(cause)),
+            remedy(cause, situations),
         )
         for at, cause in enumerate(CAUSES) if parts[0][at] or parts[1][at]
     ]  # fmt: skip
     causes.sort(key=lambda one: (-abs(one.delta_ns), str(one.cause)))
     return Change(
-        endpoint, len(sides[0]), len(sides[1]), walls[0], walls[1], round(low_of_all[0]), round(high_of_all[0]),
-        certain(walls[1] - walls[0], low_of_all[0], high_of_all[0]), tellable, tuple(causes),
+        *walls, round(low_of_all[0]), round(high_of_all[0]),
+        certain(walls[1] - walls[0], low_of_all[0], high_of_all[0]), endpoint, len(sides[0]), len(sides[1]), tellable,
+        tuple(causes),
     )  # fmt: skip
 
 

@@ -112,7 +112,8 @@ def _application(words: Sequence[str]) -> typer.Typer:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code. `argv`: the words after `whywait`."""
-    _survive_encoding()
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a question mark for what cannot be encoded, instead of a traceback
     words = list(sys.argv[1:] if argv is None else argv)
     # what a shell wants to complete stands in its own variables
     typed = f"{os.environ.get('COMP_WORDS', '')} {os.environ.get('_TYPER_COMPLETE_ARGS', '')}".split()
@@ -145,9 +146,3 @@ def _refuse(error: object) -> int:
     # the message may quote a trace, and a trace may contain escape sequences
     print(f"whywait: {safe(error, _LONGEST_MESSAGE)}", file=sys.stderr)
     return 2
-
-
-def _survive_encoding() -> None:
-    """Replaces a character that the output cannot encode with a question mark, instead of a traceback."""
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="replace")

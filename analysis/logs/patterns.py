@@ -68,7 +68,10 @@ def _text_line(line: str, number: int, today: date) -> Sighting | None:
 
 
 def _json_line(line: str, number: int, today: date) -> Sighting | None:
-    fields = _fields(line)
+    try:
+        fields = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
     text = str(_first(fields, _JSON_TEXT) or "")
     request = _json_request(fields, text)
     name, at = _json_marker(fields, text)
@@ -94,15 +97,6 @@ def _json_marker(fields: Mapping[str, Any], text: str) -> tuple[str, Any]:
     if name is None and marker is not None:
         name, at = marker["ts"] or marker["named"], marker["time"] or at
     return str(name or "")[:100], at
-
-
-def _fields(line: str) -> dict[str, Any]:
-    """The object that the line is; none where it is no JSON."""
-    try:
-        fields = json.loads(line)
-    except (ValueError, RecursionError):
-        return {}
-    return fields if isinstance(fields, dict) else {}
 
 
 def _first(fields: Mapping[str, Any], keys: Sequence[str]) -> Any:

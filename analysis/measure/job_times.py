@@ -4,8 +4,7 @@
     waiter  ~~~~~~~~~~~~~~~waits~~~~~~~~~~~~~~~~~~~~~~~~~~|goes on
                                       |loop_busy by X|wakeup|
 
-A timer around the await reports it as part of the prediction, or as "gather is slow"; a timer inside the job does
-not see it. It is not a cause: the rows of `causes` inside it give its causes.
+A timer around the await takes it for the job's, one inside the job does not see it. It is no cause, but has causes.
 """
 
 from typing import Any, Final

@@ -1,14 +1,12 @@
 """Divides a percentile among causes, in whole nanoseconds that sum to the percentile.
 
-The percentile is by nearest rank: the wall time of one real request. A single request is not representative,
-so it is divided in the proportions of the requests around it:
+It is by nearest rank, one real request's wall time, and divided in the proportions of the requests around it:
 
     requests by wall time   ......................................|-----band-----|..
                                                                         ^ the percentile's rank
 
-The band is the tenth of the requests nearest in rank, at least BAND_LEAST. Requests count by weight: one that was
-kept by random sampling represents those that were dropped. The band's sums by cause give the weights, and
-the percentile's nanoseconds are divided by them with the largest remainders: the parts sum to it exactly.
+The band is the tenth of the requests nearest in rank, at least BAND_LEAST, by weight. Its sums by cause divide the
+percentile's nanoseconds, with the largest remainders.
 """
 
 from collections.abc import Sequence
