@@ -4,9 +4,17 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from whywait.analysis.attribution import culprit_names
 from whywait.analysis.attribution.cause_of_segment import Described
 from whywait.analysis.attribution.cpu_rivals import cpu_rivals
+from whywait.analysis.attribution.culprit_names import (  # fmt: skip
+    COLUMNS,
+    NAMED_BY,
+    Naming,
+    function,
+    holders,
+    line_number,
+    text,
+)
 from whywait.analysis.causes import CAUSES, Culprit
 from whywait.analysis.path.exact_shares import spread
 from whywait.analysis.path.segments import CALL, CPU, GIL, REST, RUN_QUEUE, Segments
@@ -25,12 +33,12 @@ def find_culprits(
     queued = (segments.part == RUN_QUEUE) & (described.queued >= 0)
     running = np.isin(segments.part, [CPU, CALL]) & ~described.is_wait
     parts = [
-        _once(spans, gil, described.sampled, amount, culprit_names.holders, whole=schema.GIL_NS),
+        _once(spans, gil, described.sampled, amount, holders, whole=schema.GIL_NS),
         _once(spans, queued, described.queued, amount, cpu_rivals, whole=schema.RUN_QUEUE_NS),
-        _once(spans, running, described.span, amount, culprit_names.function),
+        _once(spans, running, described.span, amount, function),
     ]
     kinds = np.array([cause.info.culprit for cause in CAUSES], dtype=object)[described.cause]
-    for kind, name in culprit_names.NAMED_BY.items():
+    for kind, name in NAMED_BY.items():
         # a handler's phase names it also where no wait was recorded inside it
         chosen = rest & (kinds == kind) & (described.is_wait | (kind is Culprit.HANDLER))
         parts.append(_once(spans, chosen, described.span, amount, name))
@@ -40,14 +48,17 @@ def find_culprits(
     row = taken(activities.row, segments.activity)
     elsewhere = (row >= 0) & ~named
     elsewhere &= taken(spans.traces, row) != spans.traces[request_rows[segments.request]]
-    parts.append(_once(spans, elsewhere, row, amount, culprit_names.function))
+    parts.append(_once(spans, elsewhere, row, amount, function))
     table = _placed(spans, pd.concat([part for part in parts if len(part)] or parts[:1], ignore_index=True))
     return table.sort_values(["segment", "ns"], ascending=[True, False], kind="stable").reset_index(drop=True)
 
 
 def _placed(spans: SpanTable, table: pd.DataFrame) -> pd.DataFrame:
-    """Those named by their span alone, with its place. A request's own task is named as the request: its name is the
-    server's coroutine."""
+    """The culprits that are named by their span alone, with the code location of that span.
+
+    The name of a request's own task is the server's outermost coroutine, which is of no use: the request's
+    name replaces it.
+    """
     unplaced = np.flatnonzero(((table["file"] == "") & (table["span_id"] != "")).to_numpy(dtype=bool))
     if len(unplaced) == 0:
         return table
@@ -68,23 +79,25 @@ def _placed(spans: SpanTable, table: pd.DataFrame) -> pd.DataFrame:
 def _place(spans: SpanTable, row: int) -> tuple[str, int | None]:
     """The code location of a span's function; for a phase inside a library, that of the calling job."""
     while True:
-        file = culprit_names.text(spans.attributes[row], schema.CODE_FILE)
+        file = text(spans.attributes[row], schema.CODE_FILE)
         if file:
-            return file, culprit_names.line_number(spans.attributes[row], schema.CODE_LINE)
+            return file, line_number(spans.attributes[row], schema.CODE_LINE)
         if spans.kinds[row] not in ("", schema.KIND_PHASE) or spans.parents[row] < 0:
             return "", None
         row = int(spans.parents[row])
 
 
 def _once(
-    spans: SpanTable, chosen: NDArray[np.bool_], rows: Ints, amount: Ints, name: culprit_names.Naming, whole: str = ""
+    spans: SpanTable, chosen: NDArray[np.bool_], rows: Ints, amount: Ints, name: Naming, whole: str = ""
 ) -> pd.DataFrame:
-    """Name the culprits of each distinct span once; each segment gets its share of the span's length, or of
-    `whole`."""
+    """Name the culprits of each distinct span once, then give each segment its share of them.
+
+    Their shares are of the span's length, or of its attribute `whole`.
+    """
     segments = np.flatnonzero(chosen)
     once, back = np.unique(rows[segments], return_inverse=True)
     listed = [named for number, row in enumerate(once) for named in name(spans, number, int(row))]
-    table = pd.DataFrame(listed, columns=list(culprit_names.COLUMNS))
+    table = pd.DataFrame(listed, columns=list(COLUMNS))
     # the culprits of a span are adjacent: repeat them for each of its segments
     of_span = table["segment"].to_numpy(dtype=np.int64)
     first = np.searchsorted(of_span, np.arange(len(once)), side="left")

@@ -1,5 +1,8 @@
-"""What changed between two runs: both percentiles are divided among causes in whole nanoseconds, so that the
-differences by cause sum exactly. Resampling both sides decides whether a difference is significant."""
+"""What changed between two runs: the difference of a percentile, divided among causes.
+
+Both sides' percentiles are divided by `composition` in whole nanoseconds, so the differences by cause sum to the
+difference of the percentile exactly. Resampling both sides decides whether a difference is significant.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +14,15 @@ import pandas as pd
 from whywait.analysis.causes import CAUSES, Cause
 from whywait.analysis.changes.changed_culprits import Mover, chief_movers
 from whywait.analysis.errors import InputError
-from whywait.analysis.measure import percentile_composition as divided
+from whywait.analysis.measure.percentile_composition import (
+    CHANCE,
+    Sample,
+    composition,
+    rank_and_band,
+    requests_needed,
+    resampled,
+    sample_of,
+)
 from whywait.analysis.measure.weights import Floats
 from whywait.analysis.model import Analysis
 from whywait.analysis.situations.situation import Found
@@ -23,39 +34,43 @@ DEFAULT_PERCENTILE: Final = 95.0
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
-    """An amount before and after, ns."""
+class CauseChange:
+    """One cause's share of the difference."""
 
+    cause: Cause
     before_ns: int
     after_ns: int
     low_ns: int  # confidence interval of the difference, at 1 - CHANCE
     high_ns: int
     certain: bool  # beyond chance, and above the reporting threshold
+    mover: Mover | None  # the culprit whose share changed most, in the direction of the cause
+    remedy: Remedy  # for the run after
 
     @property
     def delta_ns(self) -> int:
-        """What it added, ns; negative where it got less."""
+        """What it added to the percentile, ns; negative where it got less."""
         return self.after_ns - self.before_ns
 
 
 @dataclass(frozen=True, slots=True)
-class CauseChange(Difference):
-    """One cause's share of the difference."""
-
-    cause: Cause
-    mover: Mover | None  # the culprit whose share changed most, in the direction of the cause
-    remedy: Remedy  # for the run after
-
-
-@dataclass(frozen=True, slots=True)
-class Change(Difference):
-    """One endpoint's percentile: the sum of its causes, the greatest difference first."""
+class Change:
+    """One endpoint's percentile before and after, and its causes, the greatest difference first."""
 
     endpoint: str
     requests_before: int
     requests_after: int
+    before_ns: int
+    after_ns: int
+    low_ns: int
+    high_ns: int
+    certain: bool  # the percentile differs beyond chance, and above the reporting threshold
     tellable: bool  # both sides have enough requests for this percentile
     causes: tuple[CauseChange, ...]
+
+    @property
+    def delta_ns(self) -> int:
+        """The difference of the percentile, ns: the sum of the differences of its causes."""
+        return self.after_ns - self.before_ns
 
     @property
     def blamed(self) -> tuple[CauseChange, ...]:
@@ -85,8 +100,11 @@ class Comparison:
 
 
 def compare(before: Analysis, after: Analysis, percentile: float = DEFAULT_PERCENTILE) -> Comparison:
-    """Return what changed for each endpoint of both runs. Raises InputError unless 0 < `percentile` < 100 and they
-    have an analysed endpoint in common."""
+    """Return what changed, for each endpoint that both runs have.
+
+    `percentile` of the endpoint's wall times is over 0 and under 100. Raises InputError for any other, and when
+    the runs have no analysed endpoint in common.
+    """
     if not 0 < percentile < 100:
         raise InputError(f"percentile {percentile:g}: expected a number over 0 and under 100, such as 95")
     first, second = _endpoints(before), _endpoints(after)
@@ -121,12 +139,10 @@ def _change(
 ) -> Change:
     before, after = runs
     sides = _sample(before, endpoint), _sample(after, endpoint)
-    parts = tuple(divided.composition(side, percentile) for side in sides)
+    parts = tuple(composition(side, percentile) for side in sides)
     walls = sum(parts[0]), sum(parts[1])
-    tellable = min(map(len, sides)) >= divided.requests_needed(percentile)
-    drawn = divided.resampled(sides[1], percentile, 2 * number + 1) - divided.resampled(
-        sides[0], percentile, 2 * number
-    )
+    tellable = min(map(len, sides)) >= requests_needed(percentile)
+    drawn = resampled(sides[1], percentile, 2 * number + 1) - resampled(sides[0], percentile, 2 * number)
     matters_ns = max(MIN_MEAN_NS, MIN_SHARE * max(walls))
     low, high = _interval(drawn)
     low_of_all, high_of_all = _interval(drawn.sum(axis=1, keepdims=True))
@@ -140,35 +156,33 @@ def _change(
 
     causes = [
         CauseChange(
-            parts[0][at], parts[1][at], round(low[at]), round(high[at]),
-            certain(parts[1][at] - parts[0][at], low[at], high[at]), cause, movers.get(str(cause)),
-            remedy(cause, situations),
+            cause, parts[0][at], parts[1][at], round(low[at]), round(high[at]),
+            certain(parts[1][at] - parts[0][at], low[at], high[at]), movers.get(str(cause)), remedy(cause, situations),
         )
         for at, cause in enumerate(CAUSES) if parts[0][at] or parts[1][at]
     ]  # fmt: skip
     causes.sort(key=lambda one: (-abs(one.delta_ns), str(one.cause)))
     return Change(
-        *walls, round(low_of_all[0]), round(high_of_all[0]),
-        certain(walls[1] - walls[0], low_of_all[0], high_of_all[0]), endpoint, len(sides[0]), len(sides[1]), tellable,
-        tuple(causes),
+        endpoint, len(sides[0]), len(sides[1]), walls[0], walls[1], round(low_of_all[0]), round(high_of_all[0]),
+        certain(walls[1] - walls[0], low_of_all[0], high_of_all[0]), tellable, tuple(causes),
     )  # fmt: skip
 
 
-def _sample(analysis: Analysis, endpoint: str) -> divided.Sample:
-    return divided.sample_of(
+def _sample(analysis: Analysis, endpoint: str) -> Sample:
+    return sample_of(
         analysis.requests[analysis.requests["endpoint"] == endpoint],
         analysis.causes[analysis.causes["endpoint"] == endpoint],
     )
 
 
 def _interval(drawn: Floats) -> tuple[Floats, Floats]:
-    low, high = np.quantile(drawn, [divided.CHANCE / 2, 1 - divided.CHANCE / 2], axis=0)
+    low, high = np.quantile(drawn, [CHANCE / 2, 1 - CHANCE / 2], axis=0)
     return low, high
 
 
-def _band(analysis: Analysis, sample: divided.Sample, percentile: float) -> tuple[pd.DataFrame, float]:
+def _band(analysis: Analysis, sample: Sample, percentile: float) -> tuple[pd.DataFrame, float]:
     """Return the culprits of the requests in the band, each `ns` times the request's share, and the sum of shares."""
-    _, band = divided.rank_and_band(sample.weights, percentile)
+    _, band = rank_and_band(sample.weights, percentile)
     shares = pd.Series(band, index=sample.request_ids)
     inside = analysis.culprits[analysis.culprits["request_id"].isin(sample.request_ids[band > 0])]
     share = inside["request_id"].map(shares).astype("float64")

@@ -1,10 +1,13 @@
-"""What was counted in the last seconds, by endpoint. Pure: the caller passes the length of each round. A request
-belongs to the round in which its trace was counted, so that the rate is right for any delay. Durations are kept in
-buckets 2% wide."""
+"""What was counted in the last seconds, by endpoint. Pure: the caller passes the length of each round.
+
+A request belongs to the round in which its trace was counted, a few seconds after it ended, so that the rate is
+right for any delay of traces. Durations are kept in buckets 2% wide, so that memory does not grow with the
+traffic.
+"""
 
 from collections import deque
 from collections.abc import Hashable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from math import log2
 from typing import Final, TypeVar
 
@@ -72,16 +75,18 @@ class View:
         return amount / requests if requests else 0.0
 
 
-@dataclass(slots=True)
 class _Sums:
     """One endpoint in one round, or in several."""
 
-    requests: float = 0.0
-    traced: int = 0
-    walls: dict[int, float] = field(default_factory=dict)  # bucket → weight
-    by_cause: dict[str, float] = field(default_factory=dict)
-    culprits: dict[Culprit, float] = field(default_factory=dict)
-    worst: Worst = Worst("", -1, {})
+    __slots__ = ("by_cause", "culprits", "requests", "traced", "walls", "worst")
+
+    def __init__(self) -> None:
+        self.requests = 0.0
+        self.traced = 0
+        self.walls: dict[int, float] = {}  # bucket → weight
+        self.by_cause: dict[str, float] = {}
+        self.culprits: dict[Culprit, float] = {}
+        self.worst = Worst("", -1, {})
 
     def add(self, request: Counted) -> None:
         weight = request.weight
@@ -116,12 +121,14 @@ class _Sums:
         return 0.0
 
 
-@dataclass(slots=True)
 class _Turn:
-    seconds: float
-    endpoints: dict[str, _Sums] = field(default_factory=dict)
-    pools: dict[tuple[str, int, int], float] = field(default_factory=dict)  # name, size, process → ns
-    incomplete: int = 0
+    __slots__ = ("endpoints", "incomplete", "pools", "seconds")
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self.endpoints: dict[str, _Sums] = {}
+        self.pools: dict[tuple[str, int, int], float] = {}  # name, size, process → ns
+        self.incomplete = 0
 
     def count(self, requests: Iterable[Counted], labels: Labels) -> None:
         for request in requests:

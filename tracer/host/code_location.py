@@ -77,6 +77,7 @@ def is_library(filename: str) -> bool:
 
 
 def is_ours(filename: str) -> bool:
+    """Whether this is the tracer's own code."""
     return filename.startswith(_OURS)
 
 
@@ -94,16 +95,21 @@ def module_of(filename: str) -> str:
 
 
 def place_of_code(code: CodeType) -> Place:
+    """Where a function is defined."""
     return Place(code.co_qualname, code.co_filename, code.co_firstlineno)
 
 
 def place_of_frame(frame: FrameType) -> Place:
+    """The current location of a frame."""
     return Place(frame.f_code.co_qualname, frame.f_code.co_filename, frame.f_lineno)
 
 
 def user_place(frame: FrameType | None) -> Place | None:
-    """The innermost location outside libraries, else the innermost; None if there is only the loop: the code that
-    started the loop is no part of a callback's stack."""
+    """The innermost location outside libraries on a stack; the innermost of all if there is none.
+
+    A callback's stack begins at the event loop: the code that started the loop is no part of it.
+    None if there is only the loop itself.
+    """
     innermost: Place | None = None
     depth = 0
     while frame is not None and depth < _MAX_DEPTH:
@@ -120,8 +126,11 @@ def user_place(frame: FrameType | None) -> Place | None:
 
 
 def place_of_thread(thread_id: int) -> Place | None:
-    """The current location of another thread, by its `ident`; None when it has ended or cannot be read. During a
-    callback of the garbage collector it is the interrupted one; at a function's begin, the caller's."""
+    """The current location of another thread, by its `ident`; None when it has ended.
+
+    During a callback of the garbage collector it is the interrupted location; at a function's begin, the caller's.
+    None as well where the frames cannot be read safely (`frames_of_threads`).
+    """
     # Python 3.11 makes a frame object for each frame read, and may collect garbage while it does. A
     # finalizer or a gc callback then releases the GIL, while the lock of all thread states is still held: the
     # next thread that starts or ends waits for that lock and holds the GIL, and the process deadlocks
@@ -137,8 +146,11 @@ def place_of_thread(thread_id: int) -> Place | None:
 
 
 def _interrupted(frame: FrameType | None) -> FrameType | None:
-    """Its location before a garbage collection interrupted it: C code that creates many objects (`json.loads`) can be
-    sampled only during the callbacks of one, which would be blamed."""
+    """The location of a thread, or its location before a garbage collection interrupted it.
+
+    C code that creates many objects, such as a large `json.loads`, holds the GIL except during Python callbacks of a
+    collection. A sample is possible only then, and would blame the callback.
+    """
     codes = {id(code_of(one)) for one in gc.callbacks} - {id(None)}
     found, depth = frame, 0
     while frame is not None and depth < _MAX_DEPTH:
@@ -162,8 +174,10 @@ def caller_place() -> Place | None:
 
 
 def await_site(coroutine: Any) -> Site | None:
-    """Return a suspended coroutine's innermost user frame and innermost frame; the server's, where it waits for its
-    client in a primitive of asyncio."""
+    """Return the location of a suspended coroutine: the innermost user frame, and the innermost frame of all.
+
+    Where a server waits for its client in a primitive of asyncio, the innermost is the server's.
+    """
     at, leaf = _suspended(coroutine)
     if leaf is None:
         return None

@@ -39,14 +39,15 @@ class Observed:
     def running(
         self, kind: Hashable, thread_id: int, stretches: Stretches, cpu_ns: int, run_queue_ns: int | None
     ) -> OffCpu:
-        """Explain a thread's time off CPU while it worked in these stretches; samples give `run_queue_ns` if it was
-        not measured."""
+        """Explain a thread's time off CPU while it worked, over all of its stretches.
+
+        `cpu_ns` and `run_queue_ns` are of the stretches; samples give the latter if it was not measured.
+        """
         if not stretches:
             return OffCpu(cpu_ns, run_queue_ns)
         wall_ns = sum(end - start for start, end in stretches)
         if run_queue_ns is None:
-            queued_ns = sum(self._samples.run_queue_ns(thread_id, *one) or 0 for one in stretches)
-            run_queue_ns = min(queued_ns, max(wall_ns - cpu_ns, 0)) or None
+            run_queue_ns = min(self._run_queue_ns(thread_id, stretches), max(wall_ns - cpu_ns, 0)) or None
         users = self._cpu_users(thread_id, stretches, run_queue_ns)
         blocked_ns = wall_ns - cpu_ns - (run_queue_ns or 0)
         if blocked_ns < _LEAST_NS:
@@ -196,6 +197,9 @@ class Observed:
                 states[GIL] = states.get(GIL, 0) + waking
                 holders = holders + worker.holders
         return states, holders
+
+    def _run_queue_ns(self, thread_id: int, stretches: Stretches) -> int:
+        return sum(self._samples.run_queue_ns(thread_id, start, end) or 0 for start, end in stretches)
 
     def _cpu_users(self, thread_id: int, stretches: Stretches, run_queue_ns: int | None) -> Division | None:
         if run_queue_ns is None or run_queue_ns < s.CPU_LEAST_NS or not thread_id:

@@ -5,8 +5,19 @@ from typing import Any, Final
 
 from whywait.tracer import schema as s
 from whywait.tracer.host.interpreter import untested
-from whywait.tracer.spans import attribute_groups as groups
-from whywait.tracer.spans.attribute_groups import Attributes
+from whywait.tracer.spans.attribute_groups import (
+    Attributes,
+    put_blockers,
+    put_lock,
+    put_occupants,
+    put_off_cpu,
+    put_place,
+    put_pool,
+    put_span,
+    put_sums,
+    put_waker,
+    span_hex,
+)
 from whywait.tracer.spans.span_spec import About, AboutBlock, AboutJob, AboutPhase, AboutRun, AboutTask, AboutWait, Root
 
 
@@ -14,7 +25,7 @@ def attributes_of(about: About) -> Attributes:
     """Return all attributes of a span."""
     attributes: Attributes = {s.KIND: about.kind} if about.kind else {}
     if about.activity:
-        attributes[s.ACTIVITY] = groups.span_hex(about.activity)
+        attributes[s.ACTIVITY] = span_hex(about.activity)
     _WRITERS[type(about)](attributes, about)
     return attributes
 
@@ -24,7 +35,7 @@ def _task(attributes: Attributes, task: AboutTask) -> None:
     attributes[s.RUN_NS] = task.run_ns
     attributes[s.STEPS] = task.steps
     _activity(attributes, task)
-    groups.put_sums(attributes, task.phases)
+    put_sums(attributes, task.phases)
     if task.root is not None:
         _root(attributes, task.root)
 
@@ -47,7 +58,7 @@ def _root(attributes: Attributes, root: Root) -> None:
 
 
 def _job(attributes: Attributes, job: AboutJob) -> None:
-    groups.put_pool(attributes, job.pool)
+    put_pool(attributes, job.pool)
     if job.jobs > 1:
         attributes[s.COUNT] = job.jobs
     if job.pool_age_ns >= 0:
@@ -58,17 +69,17 @@ def _job(attributes: Attributes, job: AboutJob) -> None:
 def _activity(attributes: Attributes, about: AboutTask | AboutJob) -> None:
     attributes[s.OUTCOME] = about.outcome
     if about.spawner is not None:
-        groups.put_span(attributes, about.spawner, s.SPAWNED_BY, s.SPAWNED_BY_TRACE)
+        put_span(attributes, about.spawner, s.SPAWNED_BY, s.SPAWNED_BY_TRACE)
     for kind, ns in about.small.items():
         if ns > 0:
             attributes[f"{s.SMALL_PREFIX}{kind}_ns"] = ns
-    groups.put_place(attributes, about.place)
+    put_place(attributes, about.place)
 
 
 def _run(attributes: Attributes, run: AboutRun) -> None:
-    groups.put_off_cpu(attributes, run.off_cpu)
-    groups.put_place(attributes, run.place)
-    groups.put_sums(attributes, run.phases)
+    put_off_cpu(attributes, run.off_cpu)
+    put_place(attributes, run.place)
+    put_sums(attributes, run.phases)
     if run.thread is not None:
         attributes[s.THREAD_ID], attributes[s.THREAD_NAME] = run.thread
     else:
@@ -78,19 +89,19 @@ def _run(attributes: Attributes, run: AboutRun) -> None:
 
 
 def _block(attributes: Attributes, block: AboutBlock) -> None:
-    groups.put_off_cpu(attributes, block.off_cpu)
+    put_off_cpu(attributes, block.off_cpu)
     if block.signals is not None:
         attributes[s.SIGNALS] = list(block.signals)
     if block.sample is not None:
-        groups.put_place(attributes, block.sample.place)
+        put_place(attributes, block.sample.place)
         if block.sample.syscall is not None:
             attributes[s.BLOCK_SYSCALL] = block.sample.syscall
 
 
 def _phase(attributes: Attributes, phase: AboutPhase) -> None:
-    groups.put_off_cpu(attributes, phase.off_cpu)
-    groups.put_place(attributes, phase.place)
-    groups.put_sums(attributes, phase.phases)
+    put_off_cpu(attributes, phase.off_cpu)
+    put_place(attributes, phase.place)
+    put_sums(attributes, phase.phases)
     if phase.handler:
         attributes[s.HANDLER] = phase.handler
     if phase.word:
@@ -107,16 +118,16 @@ def _phase(attributes: Attributes, phase: AboutPhase) -> None:
 
 def _wait(attributes: Attributes, wait: AboutWait) -> None:
     attributes[s.WAIT] = wait.wait
-    groups.put_off_cpu(attributes, wait.off_cpu)
+    put_off_cpu(attributes, wait.off_cpu)
     if wait.site is not None:
-        groups.put_place(attributes, wait.site.user)
+        put_place(attributes, wait.site.user)
         attributes[s.FOR] = wait.site.leaf_function
         attributes[s.FOR_MODULE] = wait.site.leaf_module
-    groups.put_pool(attributes, wait.pool)
-    groups.put_waker(attributes, wait.waker)
-    groups.put_blockers(attributes, wait)
-    groups.put_occupants(attributes, wait.occupants)
-    groups.put_lock(attributes, wait.lock)
+    put_pool(attributes, wait.pool)
+    put_waker(attributes, wait.waker)
+    put_blockers(attributes, wait)
+    put_occupants(attributes, wait.occupants)
+    put_lock(attributes, wait.lock)
     if wait.handler:
         attributes[s.HANDLER] = wait.handler
     if wait.device:

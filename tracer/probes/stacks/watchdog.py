@@ -1,5 +1,9 @@
-"""Samples the stacks of a long loop callback, with the system call in which it sleeps, and of the thread that holds
-the GIL while others wait."""
+"""Samples the stack of a long loop callback, so that a blocked loop has a function, a file and a line; and the
+stack of the thread that holds the GIL while others wait for it.
+
+Its thread wakes up periodically. It reads a stack only while there is such a callback or thread, and of a long
+callback also the system call in which it sleeps, if any.
+"""
 
 import _thread
 import threading

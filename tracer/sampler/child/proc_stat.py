@@ -1,5 +1,8 @@
-"""How much CPU time each process has used, as far as /proc shows it; of its command line only the name is read.
-Imports no other module of whywait."""
+"""How much CPU time each process of the machine has used, as far as /proc shows it.
+
+Runs in the sampler's process, so it imports no other module of whywait. Of a process only its name is read, never
+its arguments.
+"""
 
 import os
 from typing import NamedTuple
