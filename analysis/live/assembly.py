@@ -87,15 +87,12 @@ class Assembly:
             given_up = self._is_given_up(trace, now_s, final=final)
             if not given_up and (final or not self._is_whole(trace, now_s)):
                 continue
-            found.append(Whole(trace, given_up))
-        return self._of_bearable_size(found)
-
-    def _of_bearable_size(self, wholes: list[Whole]) -> list[Whole]:
-        for whole in wholes:
-            if whole.gathered.too_large:
+            if trace.too_large:
                 self.lost[LOST_TRACE] += 1
-                self._drop(whole.gathered)
-        return [one for one in wholes if not one.gathered.too_large]
+                self._drop(trace)
+                continue
+            found.append(Whole(trace, given_up))
+        return found
 
     def context(self, wholes: Iterable[Whole]) -> list[Row]:
         """Return the rows of the traces that these traces name, directly or not, as far as they are in memory."""
@@ -188,7 +185,8 @@ class Assembly:
         if old and trace.roots.keys().isdisjoint(row[SPAN] for row in trace.rows[:old]):
             trace.arrivals = [(at_s, before - old) for at_s, before in trace.arrivals if before >= old]
             gone, trace.rows = trace.rows[:old], trace.rows[old:]
-            trace.forget(gone)
+            for row in gone:  # it may come again
+                trace.times.pop(row[SPAN], None)
             self.spans -= len(gone)
 
     def _forget_in_time(self, trace: Gathered, now_s: float) -> None:

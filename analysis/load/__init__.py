@@ -59,13 +59,9 @@ def _only(traces: Traces, service: str | None, start: datetime | None, end: date
             raise InputError(f"no service {service!r} in these traces; found: {', '.join(map(repr, known))}")
         keep &= spans["trace_id"].isin(spans.loc[spans["service"] == service, "trace_id"])
     if start is not None or end is not None:
-        keep &= _begun_within(spans, start, end)
+        first = -(2**63) if start is None else jaeger.epoch_ns(start)
+        last = 2**63 - 1 if end is None else jaeger.epoch_ns(end)
+        keep &= spans.groupby("trace_id")["start_ns"].transform("min").between(first, last, inclusive="left")
     if not keep.any():
         raise InputError("no spans in the chosen time: widen or drop the bounds")
     return traces if keep.all() else Traces(spans[keep].reset_index(drop=True), traces.findings)
-
-
-def _begun_within(spans: pd.DataFrame, start: datetime | None, end: datetime | None) -> "pd.Series[bool]":
-    first = -(2**63) if start is None else jaeger.epoch_ns(start)
-    last = 2**63 - 1 if end is None else jaeger.epoch_ns(end)
-    return spans.groupby("trace_id")["start_ns"].transform("min").between(first, last, inclusive="left")

@@ -125,8 +125,7 @@ def _stated(pattern: re.Pattern[str], line: str) -> Moment | None:
 
 
 def user_reader(patterns: Sequence[str], today: date) -> Reader:
-    """Return a reader by regular expressions; the first match counts. Raises InputError for one that cannot be
-    used."""
+    """Return a reader by regular expressions; the first match counts. Raises InputError for a bad one."""
     compiled = [_compiled(one) for one in patterns]
     if not any({"name", "total"} & set(one.groupindex) for one in compiled):
         raise InputError(f"no --pattern has a group (?P<name>...) for the marker, such as --pattern '{EXAMPLE}'")

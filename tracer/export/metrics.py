@@ -50,12 +50,6 @@ def install(version: str, resource: Resource, environ: Mapping[str, str] = os.en
     return Metrics(provider)
 
 
-@functools.cache
-def _make_once(version: str) -> None:
-    """Create them on the host's provider, or on the proxy that becomes it."""
-    _make_instruments(version)
-
-
 def _make_instruments(version: str) -> None:
     meter = metrics.get_meter("whywait", version)
     meter.create_observable_counter("whywait.requests", [_observed(_requests)], "{request}", "requests that ended")
@@ -72,6 +66,9 @@ def _make_instruments(version: str) -> None:
         "whywait.lost", [_observed(lambda it: [Observation(count, {"kind": kind}) for kind, count in list(it.lost.items())])],
         "{record}", "records that whywait dropped, and probes that it removed",
     )  # fmt: skip
+
+
+_make_once: Final = functools.cache(_make_instruments)  # on the host's provider, or on the proxy that becomes it
 
 
 def _provide(resource: Resource) -> Any:

@@ -51,19 +51,16 @@ class SpanMaker:
         self._most_attributes = _most_attributes(sdk_internals.limits_of(tracer)) if is_ours else 0
         if tracer.sampler is not DEFAULT_ON or os.environ.get(OTEL_PYTHON_SDK_INTERNAL_METRICS_ENABLED):
             self._most_attributes = 0
-        self._listeners = self._listening()
+        self._listeners = sdk_internals.processors(provider)
         self._scope = sdk_internals.scope_of(tracer)
         self._alone = False
-
-    def _listening(self) -> tuple[object, ...]:
-        return sdk_internals.processors(self._provider)
 
     def look(self) -> None:
         """Check whether other processors were added meanwhile."""
         self._alone = (
             self._most_attributes > 0
             and sdk_internals.is_enabled(self._tracer)
-            and all(one in self._listeners for one in self._listening())
+            and all(one in self._listeners for one in sdk_internals.processors(self._provider))
         )
 
     def make(self, spec: SpanSpec, unix_ns: Callable[[int], int]) -> None:

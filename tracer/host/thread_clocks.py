@@ -6,18 +6,12 @@ import os
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from time import thread_time_ns
 from typing import Any, Final
 
 try:
     import resource
 except ImportError:  # not Unix
     resource = None  # type: ignore[assignment]
-
-__all__ = [
-    "NOT_COUNTED", "SmallReader", "close_all", "run_queue_available", "run_queue_ns", "sleeps",
-    "thread_time_ns",
-]  # fmt: skip
 
 _PATH = "/proc/thread-self/schedstat"
 _SIZE = 63

@@ -10,7 +10,7 @@ import struct
 import sys
 import threading
 import time
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from whywait.tracer.host.interpreter import is_free_threaded
 
@@ -24,8 +24,7 @@ _INTERVAL, _LAST_HOLDER = -72, -64
 _THREAD_STATE_SIZE = 400
 
 
-@dataclass(frozen=True, slots=True)
-class GilAddress:
+class GilAddress(NamedTuple):
     """Addresses in this process; `holder_at` is 0 if the holder is unknown; `interval_known`: the switch interval is
     before it."""
 
@@ -38,8 +37,7 @@ class GilAddress:
 
 @functools.cache
 def gil_address() -> GilAddress | None:
-    """Return the GIL's addresses, None if they cannot be found. The first call holds the GIL for some
-    milliseconds."""
+    """Return the GIL's addresses, None if not found. The first call holds the GIL for some milliseconds."""
     if _FUTEX is None or not sys.platform.startswith("linux") or is_free_threaded():
         return None
     try:

@@ -62,8 +62,7 @@ class SamplerProcess:
             self._launcher = subprocess.Popen(  # noqa: S603 - this interpreter, a file of whywait
                 [
                     sys.executable, "-I", "-S", "-E", str(Path(main.__file__)), str(os.getpid()),
-                    str(address.futex_from), str(address.futex_to), str(address.holder_at),
-                    str(address.native_id_offset), str(int(address.interval_known)), str(self._fd),
+                    *(str(int(one)) for one in address), str(self._fd),
                 ],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,

@@ -53,11 +53,6 @@ class _Series:
         self.first_ns, self.last_ns, self.run_queue_ns = array("Q"), array("Q"), array("Q")
         self.holder, self.count, self.state, self.number = array("I"), array("H"), array("H"), array("i")
 
-    def columns(self) -> "tuple[array[int], ...]":
-        return (
-            self.first_ns, self.last_ns, self.run_queue_ns, self.holder, self.count, self.state, self.number
-        )  # fmt: skip
-
 
 class Samples:
     """The samples of one process."""
@@ -102,8 +97,8 @@ class Samples:
             series.state.append(state)
             series.number.append(number)
             if len(series.first_ns) > _KEPT:
-                for column in series.columns():
-                    del column[: _KEPT // 4]
+                for column in _Series.__slots__:
+                    del getattr(series, column)[: _KEPT // 4]
 
     def seen(self, tid: int, start_ns: int, end_ns: int, *, woken: bool = False) -> Seen:
         """Return the thread's samples in the stretch; a record that extends beyond it counts in part. `woken`: its

@@ -1,5 +1,6 @@
 """One request as lanes of coloured segments, in percent of its wall time. Pure."""
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -97,10 +98,10 @@ def timeline(analysis: Analysis, request_id: str) -> Timeline:
 
 
 def _by_length(path: list[dict[Any, Any]]) -> tuple[str, ...]:
-    sums: dict[str, int] = {}
+    sums: Counter[str] = Counter()
     for row in path:
-        sums[str(row["cause"])] = sums.get(str(row["cause"]), 0) + int(row["length_ns"])
-    return tuple(sorted(sums, key=lambda cause: -sums[cause]))
+        sums[str(row["cause"])] += int(row["length_ns"])
+    return tuple(cause for cause, _ in sums.most_common())
 
 
 def _in_time(rows: list[dict[Any, Any]]) -> list[dict[Any, Any]]:

@@ -57,13 +57,10 @@ def _cause_args(row: Mapping[Any, Any]) -> dict[str, object]:
         "evidence": str(row["evidence"]),
         "activity": safe(row["activity_name"]),
         "span": safe(row["span_name"]),
+        "culprit": safe(row["culprit"]),
+        "culprit's place": safe(place(row["culprit_file"], row["culprit_line"])),
+        "culprit's trace id": safe(row["culprit_trace_id"]),
     }
-    if row["culprit"]:
-        args["culprit"] = safe(row["culprit"])
-        if where := place(row["culprit_file"], row["culprit_line"]):
-            args["culprit's place"] = safe(where)
-        if row["culprit_trace_id"]:
-            args["culprit's trace id"] = safe(row["culprit_trace_id"])
     return {key: value for key, value in args.items() if value != ""}
 
 

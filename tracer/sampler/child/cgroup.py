@@ -112,11 +112,8 @@ def hierarchy(of_process: str, mounts: str) -> Hierarchy:
 
 def stat_of(text: str) -> Throttled:
     """Pure: the counters in a cpu.stat of either version; zeros where it has none."""
-    values = {}
-    for line in text.splitlines():
-        name, _, value = line.partition(" ")
-        if value.strip().isdigit():
-            values[name] = int(value)
+    pairs = (line.partition(" ") for line in text.splitlines())
+    values = {name: int(value) for name, _, value in pairs if value.strip().isdigit()}
     ns = values["throttled_time"] if "throttled_time" in values else values.get("throttled_usec", 0) * 1_000
     return Throttled(values.get("nr_throttled", 0), ns)
 
