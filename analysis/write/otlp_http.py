@@ -13,7 +13,9 @@ TIMEOUT_S: Final = 60.0
 def address(url: str, path: str) -> str:
     """Return a receiver's address, with `path` unless it has it. Raises InputError for what is none."""
     if not url.startswith(("http://", "https://")):
-        raise InputError(f"{url!r} is not the address of an OTLP receiver: expected one such as http://localhost:4318")
+        raise InputError(
+            f"{url!r} is not the address of an OTLP receiver: expected a URL such as http://localhost:4318"
+        )
     base = url.rstrip("/")
     return base if base.endswith(path) else base + path
 
