@@ -1,8 +1,5 @@
-"""The closed set of causes: one record for each. Rules, words, colours, tables and dashboards use these records.
-
-A new cause is a member of `Cause`, its record, and one drawn test. What is generated from the records (the
-table of README.md, a list of analysis/live/grafana.json) is written by `python -m benchmarks.derived`.
-"""
+"""The closed set of causes, one record each: rules, words, colours, tables and dashboards derive from it. `python -m
+benchmarks.derived` writes the table of README.md and a list of analysis/live/grafana.json from it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -40,7 +37,6 @@ class Cause(StrEnum):
 
     @property
     def info(self) -> "CauseInfo":
-        """The cause's record."""
         return INFO[self]
 
 

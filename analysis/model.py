@@ -62,10 +62,8 @@ CULPRIT_COLUMNS: Final = (
 
 
 def identities(spans: pd.DataFrame) -> "pd.Series[str]":
-    """Return for each span what tells it from all other spans of the frame (the cleaned spans of an analysis).
-
-    That is its span id, preceded by its trace id and "/" where several traces have this span id, which is legal.
-    """
+    """Return for each span what tells it from all others: its span id, after its trace id and "/" where several
+    traces have this span id."""
     span_ids = spans["span_id"].astype(object)
     return span_ids.mask(span_ids.duplicated(keep=False), spans["trace_id"].astype(object) + "/" + span_ids)
 

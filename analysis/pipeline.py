@@ -27,20 +27,14 @@ from whywait.analysis.text import counted
 
 
 def attribute(traces: Traces | pd.DataFrame) -> pd.DataFrame:
-    """Return a frame of one row per request and segment (CAUSE_COLUMNS), in integer nanoseconds.
-
-    The rows of a request cover its wall time exactly and without overlap, and that is checked. Requests that were not
-    recorded whole have no rows. Raises InputError when there is no request in the traces.
-    """
+    """Return one row per request and segment (CAUSE_COLUMNS, integer ns); a request's rows cover its wall time
+    exactly, which is checked. Raises InputError without a request."""
     return analyze(traces).causes
 
 
 def analyze(traces: Traces | Source, **load: Any) -> Analysis:
-    """Return requests, causes, culprits, the cleaned spans and all findings of traces or a source.
-
-    A source is what `load_traces` takes, and so are the keyword arguments. Raises InputError when it
-    cannot be read, or when there is no request in it.
-    """
+    """Return the analysis of traces, or of a source with what else `load_traces` takes. Raises InputError when there
+    is no request."""
     loaded = traces if isinstance(traces, Traces) else load_traces(traces, **load)
     cleaned = clean(loaded)
     spans = span_table(cleaned.spans)

@@ -1,13 +1,11 @@
-"""A closed-loop load driver: N clients, each sending its next request when the last is answered.
-
-python -m demo_service.load --url http://127.0.0.1:8000 --modes to_thread,batch --clients 4
-"""
+"""A closed-loop load driver: N clients, each sending its next request when the last is answered (`python -m
+demo_service.load --url http://127.0.0.1:8000 --modes to_thread,batch --clients 4`)."""
 
 import argparse
 import asyncio
 import json
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from random import Random
 from time import perf_counter, perf_counter_ns, time_ns
@@ -77,10 +75,8 @@ def bodies(seed: int, count: int = DISTINCT_BODIES) -> list[bytes]:
 async def drive(
     url: str, mode: str, clients: int, bounds: Bounds, *, seed: int = 1, on_answer: Callable[[], None] = lambda: None
 ) -> LoadResult:
-    """Drives one mode with `clients` closed-loop clients; calls `on_answer` after each answer.
-
-    Raises `LoadError` when nothing at all was answered.
-    """
+    """Drives one mode with `clients` closed-loop clients; calls `on_answer` after each answer. Raises `LoadError`
+    when nothing was answered."""
     encoded = bodies(seed)
     latencies_ns: list[int] = []
     failures: list[str] = []
@@ -108,7 +104,7 @@ async def drive(
                 group.create_task(client())
         ended_ns = time_ns()
     if failures and not latencies_ns:
-        raise LoadError(f"{url}/predict/{mode} answered none of {len(failures)} requests: {failures[0]}")
+        raise LoadError(f"{url}/predict/{mode} answered none of {len(failures)} requests: {failures[0]}; is it ready?")
     first_failure = failures[0] if failures else ""
     return LoadResult(mode, clients, started_ns, ended_ns, tuple(latencies_ns), len(failures), first_failure)
 
@@ -124,7 +120,11 @@ async def _post(http: httpx.AsyncClient, path: str, body: bytes) -> str:
 
 def parse_modes(text: str) -> tuple[str, ...]:
     """The modes named in a comma-separated list; raises `argparse.ArgumentTypeError` on others."""
-    return tuple(_checked(part.strip(), MODES) for part in text.split(","))
+    names = tuple(part.strip() for part in text.split(","))
+    for name in names:
+        if name not in MODES:
+            raise argparse.ArgumentTypeError(f"{name!r} is no mode; expected some of {','.join(MODES)}")
+    return names
 
 
 def parse_clients(text: str) -> tuple[int, ...]:
@@ -135,12 +135,6 @@ def parse_clients(text: str) -> tuple[int, ...]:
             raise argparse.ArgumentTypeError(f"{part.strip()!r} is no number of clients (1 to 256)")
         counts.append(int(part))
     return tuple(counts)
-
-
-def _checked(name: str, known: Iterable[str]) -> str:
-    if name not in known:
-        raise argparse.ArgumentTypeError(f"{name!r} is no mode; expected some of {','.join(known)}")
-    return name
 
 
 def positive_seconds(text: str) -> float:
@@ -154,22 +148,7 @@ def positive_seconds(text: str) -> float:
     return seconds
 
 
-async def _wait_until_ready(url: str, patience_s: float) -> None:
-    deadline_s = perf_counter() + patience_s
-    async with httpx.AsyncClient(base_url=url, trust_env=False) as http:
-        while True:
-            try:
-                if (await http.get("/readyz")).status_code == 200:
-                    return
-            except httpx.HTTPError:
-                pass
-            if perf_counter() > deadline_s:
-                raise LoadError(f"{url}/readyz did not answer 200 within {patience_s:.0f} s; is the service up?")
-            await asyncio.sleep(0.25)
-
-
 async def _drive_all(options: argparse.Namespace) -> int:
-    await _wait_until_ready(options.url, options.patience)
     bounds = Bounds(options.seconds, options.requests)
     for mode in options.modes:
         for clients in options.clients:
@@ -193,9 +172,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--seconds", type=positive_seconds, default=5.0, help="per cell (%(default)s)")
     parser.add_argument("--requests", type=int, default=100_000, help="at most so many per cell (%(default)s)")
     parser.add_argument("--seed", type=int, default=1, help="of the payloads (%(default)s)")
-    parser.add_argument(
-        "--patience", type=positive_seconds, default=60.0, help="seconds to wait for /readyz (%(default)s)"
-    )
     options = parser.parse_args(argv)
     try:
         return run_until_interrupted(lambda: _drive_all(options))

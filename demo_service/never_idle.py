@@ -1,8 +1,5 @@
-"""A service whose event loop never idles, and what that does to work in threads: a program for the story.
-
-Ten tasks always have a next step ready, as pollers written with `await asyncio.sleep(0)` do. Meanwhile
-requests hand a function that does nothing to the executor and await it.
-"""
+"""A service whose event loop never idles, and what that does to threads: ten tasks always have a next step ready,
+while requests hand a no-op to the executor."""
 
 import argparse
 import asyncio

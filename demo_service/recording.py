@@ -1,12 +1,6 @@
-"""Makes the small recording that the notebook and its test start from: `python -m demo_service.recording FOLDER`.
-
-Three files of real traces of the demo service, compressed, without what names the machine they were made on:
-
-* threaded.jsonl.gz  one job per pod and target in threads, by few and by many clients;
-* batched.jsonl.gz   the same requests as one job each;
-* collected.jsonl.gz the threaded ones while other requests predict on the event loop: predictions are done, and
-  nobody takes them, as in the story.
-"""
+"""Makes the recording that the notebook and its test start from: `python -m demo_service.recording FOLDER`, without
+what names the machine: threaded.jsonl.gz (few and many clients), batched.jsonl.gz, and collected.jsonl.gz (threaded,
+while others predict on the event loop: nobody takes the results)."""
 
 import argparse
 import asyncio
@@ -85,17 +79,17 @@ async def _drive(url: str, groups: Iterable[tuple[Cell, ...]]) -> int:
 def kept(lines: Sequence[str], begun_ns: int) -> Iterator[str]:
     """Yield the lines with the traces of predictions that began after `begun_ns`, and without names of the machine."""
     exports = list(map(json.loads, filter(str.strip, lines)))
-    wanted = {span["traceId"] for span in _spans(exports) if _is_prediction(span, begun_ns)}
+    wanted = {
+        span["traceId"]
+        for span in _spans(exports)
+        if span["name"].startswith("POST /predict/") and int(span["startTimeUnixNano"]) >= begun_ns
+    }
     for export in exports:
         _hide_host(export)
         for scope in _scopes(export):
             scope["spans"] = [span for span in scope["spans"] if span["traceId"] in wanted]
         if any(_spans([export])):
             yield anonymous(json.dumps(export, separators=(",", ":")))
-
-
-def _is_prediction(span: dict[str, Any], begun_ns: int) -> bool:
-    return span["name"].startswith("POST /predict/") and int(span["startTimeUnixNano"]) >= begun_ns
 
 
 def _hide_host(export: dict[str, Any]) -> None:

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from demo_service.batcher import Policy
 from demo_service.microbatch import MicroBatcher
 from demo_service.model.features import PodValues
-from demo_service.model.model_cache import load_or_train
+from demo_service.model.training import train
 from demo_service.predictor import Predictor
 from demo_service.settings import Settings
 from demo_service.web.schemas import example_request
@@ -20,6 +20,9 @@ WARM_UP_TIMEOUT_S = 30.0
 
 class NotReady(Exception):
     """Asked to predict before the models were loaded."""
+
+    def __init__(self) -> None:
+        super().__init__("the models are still loading; wait until /readyz answers 200")
 
 
 class Service:
@@ -64,7 +67,8 @@ class Service:
     async def _prepare(self) -> None:
         settings = self.settings
         try:
-            predictor = Predictor(await asyncio.to_thread(load_or_train, settings))
+            log.info("training %d trees on %d rows for each model", settings.trees, settings.training_rows)
+            predictor = Predictor(await asyncio.to_thread(train, settings))
             await asyncio.to_thread(self._warm_up, predictor)
         except Exception as error:
             self.failure = f"{type(error).__name__}: {error}"

@@ -1,7 +1,5 @@
 """The service's settings: one frozen value, read once from WHYWAIT_DEMO_* by the entry point."""
 
-import os
-from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, ValidationError
@@ -13,12 +11,6 @@ MAX_PODS = 64
 
 class SettingsError(Exception):
     """The service cannot start as asked; the message says what was found and what to do."""
-
-
-def default_cache_dir() -> Path:
-    """Where trained models are kept: below the user's own cache directory."""
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "whywait-demo"
 
 
 class Settings(BaseSettings):
@@ -37,7 +29,6 @@ class Settings(BaseSettings):
     batch_max_pods: int = Field(default=256, ge=1, le=10_000)
     max_waiting_pods: int = Field(default=4_096, ge=1)  # beyond it microbatch answers 503
     max_body_bytes: int = Field(default=256 * 1024, ge=1_024)
-    cache_dir: Path = Field(default_factory=default_cache_dir)
 
 
 def from_environment() -> Settings:

@@ -112,7 +112,8 @@ def _tell(plan: Plan, console: Console) -> int:
     traces = _empty_folder(plan.folder)
     measured_under = conditions()
     results = _measure(plan, traces, console)
-    costs = _cost(plan, console)
+    whole = plan.modes == MODES  # else only some of the story was asked for
+    costs = _cost(plan, console) if whole else []
     notes = [cost_text(costs)] if costs else []
     with console.status("attributing every nanosecond of every request"):
         analysis = only_cells(analyze(load_traces(traces)), results)
@@ -132,33 +133,24 @@ def _tell(plan: Plan, console: Console) -> int:
         console.print(Text("\n" + comparison_text(found), style="bold"))
     for note in notes:
         console.print(Text("\n" + note))
-    starved = _starvation(plan, console)
+    starved = _starvation(plan, console) if whole else None
     for finding in analysis.findings:
         console.print(Text(f"note: {finding.message} ({finding.count}×)", style="dim"))
     content = {"conditions": measured_under, **as_json(cells, found, [str(one.text) for one in verdicts])}
-    content |= _of_whole_story(costs, starved)
+    if starved is not None:
+        content |= {"cost": [asdict(one) for one in costs], "never_idle": asdict(starved)}
     (plan.folder / "results.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     contents = "report.html, results.json, traces/, server.log"
     console.print(f"\nEverything is in [bold]{escape(str(plan.folder))}[/]: {contents}")
     return 0
 
 
-def _of_whole_story(costs: Sequence[Cost], starved: Starvation | None) -> dict[str, Any]:
-    """What `results.json` has besides, unless only some modes were asked for."""
-    found: dict[str, Any] = {"cost": [asdict(one) for one in costs]} if costs else {}
-    return found if starved is None else {**found, "never_idle": asdict(starved)}
-
-
 def _cost(plan: Plan, console: Console) -> list[Cost]:
-    if plan.modes != MODES:  # only some of the story was asked for
-        return []
     with console.status("overhead of tracing: the service untraced and traced, interleaved"):
         return measure_cost(plan.folder / "cost", plan.loop, QUICK_TURNS if plan.quick else TURNS, lambda: None)
 
 
-def _starvation(plan: Plan, console: Console) -> Starvation | None:
-    if plan.modes != MODES:  # only some of the story was asked for
-        return None
+def _starvation(plan: Plan, console: Console) -> Starvation:
     with console.status("a loop that never idles, before and after the remedy"):
         told = tell_starvation(plan.folder)
     console.print(Text("\n" + told.verdict))
@@ -188,14 +180,10 @@ def _empty_folder(folder: Path) -> Path:
 
 def _measure(plan: Plan, traces: Path, console: Console) -> list[LoadResult]:
     server = ServerPlan(plan.port, plan.loop, traces, plan.folder / "server.log", {})
-    with console.status("starting the service (the first start trains two models)") as status:
+    what = "starting the service (it trains two models)"
+    with console.status(what) as status:
         begun_s = time.monotonic()
-
-        def starting() -> None:
-            waited_s = time.monotonic() - begun_s
-            status.update(f"starting the service (the first start trains two models) … {waited_s:.0f} s")
-
-        with running(server, starting) as url:
+        with running(server, lambda: status.update(f"{what} … {time.monotonic() - begun_s:.0f} s")) as url:
             console.print(f"The service is up at {url} after {time.monotonic() - begun_s:.1f} s, traced.")
             results = run_until_interrupted(lambda: _drive_cells(plan, url, console, status.update))
             status.update("stopping the service")

@@ -116,8 +116,7 @@ def _fraction(environ: Mapping[str, str], name: str, default: float) -> float:
 
 
 def named_collector(environ: Mapping[str, str]) -> tuple[str, str]:
-    """Return which exporter of OTEL_TRACES_EXPORTER sends spans to a collector, and its address; two empty strings where
-    none does."""
+    """Return which exporter of OTEL_TRACES_EXPORTER sends to a collector, and its address; empty strings if none."""
     chosen = environ.get("OTEL_TRACES_EXPORTER") or "otlp"
     exporters = [one for one in map(str.strip, chosen.lower().split(",")) if one in _TO_COLLECTOR]
     address = environ.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") or environ.get("OTEL_EXPORTER_OTLP_ENDPOINT")

@@ -1,9 +1,5 @@
-"""The marks for users' code: `traced` on functions of every kind, `phase` around a block.
-
-Outside any request the outermost mark begins a trace of its own. Without a session a mark costs one call that has
-nothing to do; in a child process that waits for a sign that it serves, a mark is one. Neither records arguments,
-results or exception messages.
-"""
+"""The marks for users' code. Outside any request the outermost one begins a trace; without a session it costs one
+call, and in a child process it is a sign that it serves. Arguments, results and messages are not recorded."""
 
 import functools
 import inspect
@@ -26,15 +22,16 @@ class phase:
     Its span lasts from enter to exit and has its CPU time. It raises no exception of its own.
     """
 
-    __slots__ = ("_mark", "name")
+    __slots__ = ("_code", "_mark", "name")
 
     def __init__(self, name: str) -> None:
         self.name = name
+        self._code: CodeType | None = None  # of a marked function
         self._mark: OpenPhase | None = None
 
     def __enter__(self) -> "phase":
         if recorders.active is not None or wake():
-            self._mark = begin(self.name, None)
+            self._mark = begin(self.name, self._code)
         return self
 
     def __exit__(
@@ -76,21 +73,19 @@ def _wrap(function: Any, *, name: str | None) -> Any:
     return _wrap_function(function, title, code)
 
 
+def _marked(title: str, code: CodeType | None) -> phase:
+    made = phase(title)
+    made._code = code
+    return made
+
+
 def _wrap_function(function: Callable[P, R], title: str, code: CodeType | None) -> Callable[P, R]:
     @functools.wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
         if recorders.active is None and not wake():
             return function(*args, **kwargs)
-        mark = begin(title, code)
-        error: type[BaseException] | None = None
-        try:
+        with _marked(title, code):
             return function(*args, **kwargs)
-        except BaseException as raised:
-            error = type(raised)
-            raise
-        finally:
-            if mark is not None:
-                mark.end(error)
 
     return call
 
@@ -100,16 +95,8 @@ def _wrap_coroutine(function: Any, title: str, code: CodeType | None) -> Any:
     async def call(*args: Any, **kwargs: Any) -> Any:
         if recorders.active is None and not wake():
             return await function(*args, **kwargs)
-        mark = begin(title, code)
-        error: type[BaseException] | None = None
-        try:
+        with _marked(title, code):
             return await function(*args, **kwargs)
-        except BaseException as raised:
-            error = type(raised)
-            raise
-        finally:
-            if mark is not None:
-                mark.end(error)
 
     return call
 

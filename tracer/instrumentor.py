@@ -12,7 +12,6 @@ class WhywaitInstrumentor(BaseInstrumentor):  # type: ignore[misc]
     """Starts the tracer when instrumented, stops it when uninstrumented."""
 
     def instrumentation_dependencies(self) -> Collection[str]:
-        """No other package is required."""
         return ()
 
     def _instrument(self, **kwargs: Any) -> None:

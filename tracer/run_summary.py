@@ -1,9 +1,6 @@
-"""The last line of `whywait run`: how many requests, where they are, what to type next.
-
-`whywait run` becomes its command, so a process of the service prints the line: the first Python process of the run,
-which ends last. The other processes leave their counts in one small file of the temporary folder, which is removed
-when the line is printed; a service of one process makes no file.
-"""
+"""The last line of `whywait run`: how many requests, where they are, what to type next. The first Python process of
+the run, which ends last, prints it; the others leave their counts in one small file of the temporary folder, removed
+then."""
 
 import os
 import shlex

@@ -24,8 +24,8 @@ from whywait.tracer.hotpath.recorder import Recorder, logger
 from whywait.tracer.hotpath.thread_state import forget_here
 from whywait.tracer.probes.installing import install_all, take_out_all
 from whywait.tracer.probes.requests import server_span
-from whywait.tracer.probes.stacks import sampler
 from whywait.tracer.records.ids import reseed
+from whywait.tracer.sampler.process import start_sampler
 from whywait.tracer.schema import SCOPE, SIGNAL_EXECUTOR, SIGNAL_GC, SIGNAL_RUN_QUEUE, SIGNAL_THREAD_CPU
 from whywait.tracer.waking import lazy_start
 
@@ -128,12 +128,18 @@ class _Session:
 
     def _start_sampler(self) -> None:
         try:
-            undo = sampler.install(self.recorder)
+            process = start_sampler() if self.config.sampler else None
         except OSError as error:
             logger.warning(_NO_SAMPLER, error)
             self.recorder.lose("sampler")
         else:
-            self._undo += [undo] if undo is not None else []
+            self.recorder.sampler = process
+            self._undo += [self._end_sampler] if process is not None else []
+
+    def _end_sampler(self) -> None:
+        process, self.recorder.sampler = self.recorder.sampler, None
+        if process is not None:
+            process.close()
 
     def _install_probes(self) -> None:
         recorder.active = self.recorder
@@ -221,11 +227,9 @@ def start(
     service_name: str | None = None, *, output: str | os.PathLike[str] | None = None,
     config: Config | None = None,
 ) -> None:  # fmt: skip
-    """Start tracing this process. A second call without `stop` in between has no effect.
-
-    `output` is an OTLP JSON Lines file or a directory; WHYWAIT_* and the standard OTEL_* variables are
-    read once, here. Never raises into the service: where it cannot trace, it logs one sentence that says why.
-    """
+    """Start tracing this process; a second call has no effect. `output` is a .jsonl file or a directory; WHYWAIT_*
+    and OTEL_* variables are read once, here. Never raises into the service: where it cannot trace, it logs one
+    sentence."""
     with _process.lock:
         if _process.session is not None:
             return
@@ -256,7 +260,6 @@ def stop() -> None:
 
 
 def is_active() -> bool:
-    """Return whether this process is being traced."""
     return _process.session is not None
 
 

@@ -9,10 +9,8 @@ class ConservationError(AssertionError):
 
 
 def check_conservation(requests: pd.DataFrame, causes: pd.DataFrame) -> None:
-    """Return when the rows of every request touch, never overlap and sum to its wall time.
-
-    `requests` are those that were analysed (REQUEST_COLUMNS); raises ConservationError otherwise.
-    """
+    """Raise ConservationError unless the rows of every analysed request touch, never overlap and sum to its wall
+    time."""
     key = ["trace_id", "request_id"]
     rows = causes.sort_values([*key, "start_ns"], kind="stable")
     start, end = rows["start_ns"].to_numpy(), rows["end_ns"].to_numpy()

@@ -65,11 +65,6 @@ def _handler(spans: SpanTable, number: int, row: int) -> list[Named]:
     return _blocker(spans, number, row) or _at_call(spans, number, row, schema.HANDLER)
 
 
-def _call_site(spans: SpanTable, number: int, row: int) -> list[Named]:
-    """The function that made the call."""
-    return _at_call(spans, number, row, schema.CODE_FUNCTION)
-
-
 def _at_call(spans: SpanTable, number: int, row: int, key: str) -> list[Named]:
     attributes = spans.attributes[row]
     return _alone(number, text(attributes, key), attributes, schema.CODE_FILE, schema.CODE_LINE)
@@ -96,7 +91,9 @@ def _awaited(spans: SpanTable, number: int, row: int) -> list[Named]:
     if waker_trace:  # a token, a lock or a place that another request held
         waker_span = text(attributes, schema.WAKER_SPAN_ID)
         return [(number, waker or "another request", "", None, waker_trace, waker_span, NONE)]
-    return _call_site(spans, number, row) or _alone(number, text(attributes, schema.FOR), attributes)
+    return _at_call(spans, number, row, schema.CODE_FUNCTION) or _alone(
+        number, text(attributes, schema.FOR), attributes
+    )
 
 
 def function(spans: SpanTable, number: int, row: int) -> list[Named]:
@@ -141,5 +138,5 @@ NAMED_BY: Final[dict[Culprit, Naming]] = {
     Culprit.AWAITED: _awaited,
     Culprit.HOLDER: _holder,
     Culprit.HANDLER: _handler,
-    Culprit.CALLER: _call_site,
+    Culprit.CALLER: lambda spans, number, row: _at_call(spans, number, row, schema.CODE_FUNCTION),
 }

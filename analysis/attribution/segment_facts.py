@@ -88,7 +88,6 @@ class Facts:
 def gather_facts(
     spans: SpanTable, activities: Activities, frames: Frames, pieces: Pieces, segments: Segments, request_rows: Ints
 ) -> Facts:  # fmt: skip
-    """Return the facts of each segment."""
     part, piece = segments.part, segments.piece
     inside = part != OUTSIDE
     wait, frame = taken(pieces.wait, piece), taken(pieces.frame, piece)

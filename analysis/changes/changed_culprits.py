@@ -21,10 +21,8 @@ class Mover:
 def chief_movers(
     before: tuple[pd.DataFrame, float], after: tuple[pd.DataFrame, float], deltas_ns: Mapping[str, int]
 ) -> dict[str, Mover]:
-    """Return by cause the culprit whose share changed most in the direction of the cause's own difference.
-
-    Each side is a frame with CULPRIT_COLUMNS, weighted, and the number of requests that it represents.
-    """
+    """Return by cause the culprit whose share changed most in the direction of the cause. A side: weighted culprits
+    (CULPRIT_COLUMNS), and how many requests they stand for."""
     keys = ["cause", "culprit", "culprit_file"]
     means = pd.concat(
         [_means(rows, count, keys).rename(side) for (rows, count), side in ((before, "before"), (after, "after"))],

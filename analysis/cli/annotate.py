@@ -59,7 +59,9 @@ def annotate(
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="whywait-")))
         if source == "-":
-            source = str(_kept(folder / "input.jsonl"))
+            source = str(folder / "input.jsonl")  # it is read twice: once to analyse, once to pass on
+            with Path(source).open("wb") as kept:
+                shutil.copyfileobj(sys.stdin.buffer, kept)
         remote = source.startswith(("http://", "https://"))
         analysis = analysis_of(source, service=service, skip_bad_lines=skip_bad_lines)
         traces = None
@@ -89,10 +91,3 @@ def _check(output: Path | None, send: str | None) -> None:
         raise InputError("say where the traces go: --output FILE, or --send URL such as http://localhost:4318")
     if str(output) == "-" and send is not None:
         raise InputError("--output - and --send together: name a file, or choose one of the two")
-
-
-def _kept(path: Path) -> Path:
-    # standard input is read twice: once to analyse, once to pass on
-    with path.open("wb") as file:
-        shutil.copyfileobj(sys.stdin.buffer, file)
-    return path

@@ -1,7 +1,5 @@
-"""The command line. Exit codes: 0 success, 1 negative result, 2 bad input, 130 interrupted.
-
-Only the command that is asked for is imported: the help, and a shell's completion, wait for no other.
-"""
+"""The command line. Exit codes: 0 success, 1 negative result, 2 bad input, 130 interrupted. Only the command that is
+asked for is imported."""
 
 import io
 import os
@@ -66,20 +64,14 @@ def _demo(context: typer.Context) -> int:
     return tell(context.args)
 
 
-def _run(context: typer.Context) -> int:
-    """Traces a service as it is, with no change to its code."""
-    return _of_tracer("run", context)
+def _of_tracer(name: str, said: str) -> Callable[[typer.Context], int]:
+    def command(context: typer.Context) -> int:
+        # the tracer answers these before anything of the analysis is imported: here they are for help and completion
+        words = [sys.executable, "-m", "whywait", name, *context.args]
+        return subprocess.run(words, check=False).returncode  # noqa: S603 - our own interpreter, our own module
 
-
-def _doctor(context: typer.Context) -> int:
-    """Says what can be observed on this machine by this interpreter, and why not."""
-    return _of_tracer("doctor", context)
-
-
-def _of_tracer(name: str, context: typer.Context) -> int:
-    # the tracer answers these before anything of the analysis is imported: here they are for help and completion
-    command = [sys.executable, "-m", "whywait", name, *context.args]
-    return subprocess.run(command, check=False).returncode  # noqa: S603 - our own interpreter, our own module
+    command.__doc__ = said
+    return command
 
 
 def _not_asked_for() -> None:
@@ -90,8 +82,14 @@ def _not_asked_for() -> None:
 _HERE: Final[dict[str, tuple[Callable[..., Any], str]]] = {
     "causes": (_causes, examples("whywait causes")),
     "demo": (_demo, ""),
-    "run": (_run, examples("whywait run -- uvicorn app:app", "whywait run --output traces -- gunicorn app:app")),
-    "doctor": (_doctor, examples("whywait doctor", "whywait doctor --jaeger http://localhost:16686")),
+    "run": (
+        _of_tracer("run", "Traces a service as it is, with no change to its code."),
+        examples("whywait run -- uvicorn app:app", "whywait run --output traces -- gunicorn app:app"),
+    ),
+    "doctor": (
+        _of_tracer("doctor", "Says what can be observed on this machine by this interpreter, and why not."),
+        examples("whywait doctor", "whywait doctor --jaeger http://localhost:16686"),
+    ),
 }
 
 
@@ -114,7 +112,8 @@ def _application(words: Sequence[str]) -> typer.Typer:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code. `argv`: the words after `whywait`."""
-    _survive_encoding()
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a question mark for what cannot be encoded, instead of a traceback
     words = list(sys.argv[1:] if argv is None else argv)
     # what a shell wants to complete stands in its own variables
     typed = f"{os.environ.get('COMP_WORDS', '')} {os.environ.get('_TYPER_COMPLETE_ARGS', '')}".split()
@@ -147,9 +146,3 @@ def _refuse(error: object) -> int:
     # the message may quote a trace, and a trace may contain escape sequences
     print(f"whywait: {safe(error, _LONGEST_MESSAGE)}", file=sys.stderr)
     return 2
-
-
-def _survive_encoding() -> None:
-    """Replaces a character that the output cannot encode with a question mark, instead of a traceback."""
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="replace")

@@ -6,7 +6,7 @@ from typing import Annotated, Final
 
 import typer
 
-from whywait.analysis.changes.comparison import DEFAULT_PERCENTILE, Comparison, compare
+from whywait.analysis.changes.comparison import DEFAULT_PERCENTILE, compare
 from whywait.analysis.cli.sources import Endpoint, Service, SkipBadLines, analysis_of, source_argument
 from whywait.analysis.cli.streams import console, examples, say
 from whywait.analysis.errors import InputError
@@ -62,7 +62,8 @@ def diff(
         render_diff(found, sides, names, console())
         if html is not None:
             say(f"\nwritten: {html}")
-    return SLOWER if fail_if_slower and slower(found) else 0
+    slower = any(one.certain and one.delta_ns > 0 for one in found.changes)
+    return SLOWER if fail_if_slower and slower else 0
 
 
 def _check(percentile: float, names: tuple[str, str], endpoint: str | None, against: str | None) -> None:
@@ -72,11 +73,6 @@ def _check(percentile: float, names: tuple[str, str], endpoint: str | None, agai
         raise InputError("--against TEXT needs --endpoint TEXT: which endpoint of BEFORE to compare with it")
     if names == ("-", "-"):
         raise InputError("BEFORE and AFTER cannot both be standard input: name a file for one of them")
-
-
-def slower(found: Comparison) -> bool:
-    """Whether some endpoint became slower beyond chance."""
-    return any(one.certain and one.delta_ns > 0 for one in found.changes)
 
 
 def _chosen(before: Analysis, after: Analysis, endpoint: str | None, against: str | None) -> tuple[Analysis, Analysis]:

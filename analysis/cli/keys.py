@@ -3,6 +3,7 @@
 import os
 import select
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,28 +14,21 @@ _QUIT: Final = frozenset(b"qQ\x03\x04")
 
 @contextmanager
 def quit_key() -> Iterator[Callable[[float], bool]]:
-    """Yields a function that waits for a number of seconds and returns whether the user pressed a key to leave.
-
-    Where standard input is no terminal it always returns False.
-    """
+    """Yields a function that waits for seconds and returns whether the user pressed a key to leave (never without a
+    terminal)."""
     try:
         import termios
         import tty
 
         before = termios.tcgetattr(sys.stdin.fileno())
     except (ImportError, OSError, ValueError, AttributeError, termios.error):
-        yield _just_wait
+        yield threading.Event().wait  # which nobody sets: it returns False
         return
     try:
         tty.setcbreak(sys.stdin.fileno())
         yield _wait_for_key
     finally:
         termios.tcsetattr(sys.stdin.fileno(), termios.TCSADRAIN, before)
-
-
-def _just_wait(seconds: float) -> bool:
-    time.sleep(seconds)
-    return False
 
 
 def _wait_for_key(seconds: float) -> bool:

@@ -17,15 +17,13 @@ from opentelemetry.sdk.resources import Resource
 
 from whywait.analysis.cli.sources import Followed
 from whywait.analysis.cli.streams import examples
-from whywait.analysis.errors import InputError
 from whywait.analysis.live.labels import MOST_ENDPOINTS, Labels
 from whywait.analysis.live.metrics import CountedExporter, Instruments
 from whywait.analysis.live.pace import rest_s, yield_to_others
 from whywait.analysis.live.reader import EVERYTHING, Reader, checked_path
-from whywait.analysis.live.totals import Totals
 from whywait.analysis.text import counted
+from whywait.analysis.write.otlp_http import address
 
-_SIGNAL_PATH: Final = "/v1/metrics"
 _TURN_S: Final = 2.0
 _LAST_EXPORT_MS: Final = 5_000
 EPILOG: Final = (
@@ -50,7 +48,7 @@ def metrics(
 ) -> int:  # fmt: skip
     """Sends what each endpoint's requests waited for as OpenTelemetry metrics, until a signal ends it."""
     path = checked_path(traces, must_exist=False)
-    exporter = CountedExporter(OTLPMetricExporter(endpoint=_url(send)))
+    exporter = CountedExporter(OTLPMetricExporter(endpoint=None if send is None else address(send, "/v1/metrics")))
     logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)  # said below, once, in our words
     stop = Stop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -60,7 +58,7 @@ def metrics(
     provider = MeterProvider([every], resource=_resource(service), shutdown_on_exit=False)
     reader = Reader(path, back=EVERYTHING if from_start else 0, service=service)
     instruments = Instruments(
-        provider.get_meter("whywait.live"), Totals(Labels(endpoints)), lambda: {**reader.lost, **exporter.lost},
+        provider.get_meter("whywait.live"), Labels(endpoints), lambda: {**reader.lost, **exporter.lost},
         lambda: reader.follower.behind,
     )  # fmt: skip
     _say(f"following {path}{'' if path.exists() else ', which is not there yet'}")
@@ -73,15 +71,6 @@ def metrics(
         if failed:
             _say(f"{failed} of {counted(exporter.begun, 'export')} failed")
     return 0
-
-
-def _url(send: str | None) -> str | None:
-    if send is None:
-        return None
-    if not send.startswith(("http://", "https://")):
-        raise InputError(f"--send is {send!r}; expected a URL such as http://localhost:4318")
-    base = send.rstrip("/")
-    return base if base.endswith(_SIGNAL_PATH) else base + _SIGNAL_PATH
 
 
 def _resource(service: str | None) -> Resource:

@@ -17,7 +17,6 @@ _UNITS: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 
 
 def source_argument(metavar: str) -> Any:
-    """Return the argument for a source of traces."""
     return typer.Argument(help="OTLP JSON Lines file, a directory of them, '-', or Jaeger's URL.", metavar=metavar)
 
 

@@ -1,11 +1,6 @@
-"""Figures for notebooks: each function takes an analysis and returns a plotly figure. None of them shows it.
-
-    from whywait.analysis import figures
-    figures.request_timeline(result)                              # the slowest request
-    figures.where_time_went({"threaded": one, "batched": other})
-
-The figures are readable on light and dark pages: their background is transparent.
-"""
+"""Figures for notebooks: each function takes an analysis and returns a plotly figure, such as
+`figures.request_timeline(result)`; none of them shows it. Their background is transparent, for light and dark
+pages."""
 
 from whywait.analysis.figures.bars import collection, where_time_went
 from whywait.analysis.figures.change import change

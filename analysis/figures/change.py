@@ -11,10 +11,8 @@ SHOWN = 7
 
 
 def change(comparison: Comparison, endpoint: str | None = None) -> go.Figure:
-    """Return a waterfall of one endpoint: its percentile before and after, and the causes between. They add up exactly.
-
-    By default the endpoint that changed most. Raises InputError when the endpoint was not compared.
-    """
+    """Return a waterfall of one endpoint, by default the one that changed most; its bars add up exactly. Raises
+    InputError when it was not compared."""
     chosen = [one for one in comparison.changes if endpoint in (None, one.endpoint)]
     if not chosen:
         raise InputError(f"endpoint {endpoint!r} was not compared; {len(comparison.changes)} others were")

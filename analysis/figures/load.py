@@ -14,10 +14,8 @@ LEAST_SHARE = 0.01  # of the time at some level, from which a cause is drawn
 
 
 def causes_over_load(analyses: Mapping[str, Analysis]) -> go.Figure:
-    """Return two panels: the causes of a request's time at each level of load, stacked and as curves.
-
-    The load of a request is the number of requests of the same analysis that were open at its arrival, itself included.
-    """
+    """Return two panels: the causes of a request's time at each number of requests open at its arrival, itself
+    included."""
     tables = {name: causes_by_load(analysis) for name, analysis in analyses.items()}
     figure = make_subplots(
         1, max(len(tables), 1), shared_yaxes=True, subplot_titles=[escaped(name) for name in tables],

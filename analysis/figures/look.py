@@ -20,7 +20,6 @@ _FONT: Final = "system-ui, -apple-system, 'Segoe UI', sans-serif"
 
 
 def colour(cause: str) -> str:
-    """Return the colour of a cause."""
     return COLOURS[cause][0]
 
 

@@ -1,7 +1,4 @@
-"""Small tables for notebooks: whole sentences, times in milliseconds. Programs use the frames, in ns.
-
-Each function returns a pandas Styler: a notebook displays it, `.data` is the frame.
-"""
+"""Small tables for notebooks: pandas Stylers of whole sentences and ms. Programs use the frames, in ns."""
 
 from collections.abc import Mapping
 
@@ -48,11 +45,8 @@ def _who(one: Verdict) -> str:
 
 
 def timers(analysis: Analysis) -> Styler:
-    """Return what timers around each job would have measured, ms per endpoint: where the time went, not why.
-
-    For each endpoint the mean and the maximum of submit to start, start to end, and end to collection, over the
-    jobs on the critical path.
-    """
+    """Return what timers around each job on the critical path would measure, ms per endpoint: where time went, not
+    why."""
     jobs = job_times(analysis)
     jobs = jobs[jobs["on_path"]].rename(
         columns={"queue_ns": "before it began", "run_ns": "running", "collect_ns": "finished, not collected"}

@@ -18,11 +18,9 @@ PATH = "critical path"
 
 
 def request_timeline(analysis: Analysis, request_id: str | None = None) -> go.Figure:
-    """Return a request as lanes: its critical path by cause, what the event loop ran, the workers' jobs (its own,
-    and those of others), and strips that count the threads on CPU, in the run queue, and waiting for the GIL.
-
-    `request_id` may be a trace id; by default the slowest request. Raises InputError when there is none.
-    """
+    """Return a request (by request or trace id, default the slowest) as lanes: critical path, loop, workers, and
+    strips that count threads on CPU, in the run queue and waiting for the GIL. Raises InputError when there is
+    none."""
     found = scene(analysis, request_id)
     lanes = list(dict.fromkeys(found.workers["lane"]))[:MOST_WORKERS]
     figure = make_subplots(

@@ -1,11 +1,6 @@
-"""Assembles arriving spans into traces until a trace is complete. Pure: the caller passes the time.
-
-A trace is complete when the root of each request and its parent span have arrived and no new span came for a
-moment. A trace that many requests share (a client with one trace for all its calls) always gets new spans: its
-roots are analysed after a fixed time. A wait for another trace is analysed with that trace, so a trace that
-names another one is delayed for it. Traces are kept for a while after they were counted, for traces that name
-them and for late spans.
-"""
+"""Assembles arriving spans into traces. Pure: the caller passes the time. A trace is complete when each root and its
+parent have come and nothing new came for a moment; one that many requests share after a fixed time; one that names
+another waits for that one. Counted traces stay a while, for late spans."""
 
 from collections import Counter, OrderedDict
 from collections.abc import Iterable
@@ -41,22 +36,12 @@ class Assembly:
     def __init__(self, patience: Patience | None = None, *, mid_stream: bool = False) -> None:
         self._mid_stream = mid_stream  # earlier spans were skipped on purpose
         self._begun_s: float | None = None
-        self._traced_services: set[str] = set()
+        self.services: set[str] = set()  # with traced requests so far
         self.lost: Counter[str] = Counter()
         self._patience = patience or Patience()
         self._traces: dict[str, Gathered] = {}
         self._done: OrderedDict[str, None] = OrderedDict()
-        self._spans = 0
-
-    @property
-    def services(self) -> frozenset[str]:
-        """The services with traced requests so far."""
-        return frozenset(self._traced_services)
-
-    @property
-    def spans(self) -> int:
-        """The number of spans in memory."""
-        return self._spans
+        self.spans = 0  # in memory
 
     def add(self, rows: Iterable[Row], source: int, now_s: float) -> None:
         """Add spans that arrived now."""
@@ -83,14 +68,14 @@ class Assembly:
             self.lost["span"] += 1
             return
         trace.take(row, now_s)
-        self._spans += 1
+        self.spans += 1
         is_server = row[KIND] == "server"
         if is_root or is_server:
             trace.begin(row, is_root, is_server, now_s)
         elif trace.counted_s >= 0 and not trace.is_open:
             self.lost[LATE] += 1
-        if is_root and len(self._traced_services) < _MOST_SERVICES:
-            self._traced_services.add(row[SERVICE])
+        if is_root and len(self.services) < _MOST_SERVICES:
+            self.services.add(row[SERVICE])
 
     def due(self, now_s: float, *, final: bool = False) -> list[Whole]:
         """Return the traces that are due for analysis; `final`: all with a request."""
@@ -102,15 +87,12 @@ class Assembly:
             given_up = self._is_given_up(trace, now_s, final=final)
             if not given_up and (final or not self._is_whole(trace, now_s)):
                 continue
-            found.append(Whole(trace, given_up))
-        return self._of_bearable_size(found)
-
-    def _of_bearable_size(self, wholes: list[Whole]) -> list[Whole]:
-        for whole in wholes:
-            if whole.gathered.too_large:
+            if trace.too_large:
                 self.lost[LOST_TRACE] += 1
-                self._drop(whole.gathered)
-        return [one for one in wholes if not one.gathered.too_large]
+                self._drop(trace)
+                continue
+            found.append(Whole(trace, given_up))
+        return found
 
     def context(self, wholes: Iterable[Whole]) -> list[Row]:
         """Return the rows of the traces that these traces name, directly or not, as far as they are in memory."""
@@ -126,11 +108,8 @@ class Assembly:
         return rows
 
     def settled(self, whole: Whole, request_ids: Iterable[str], now_s: float) -> list[str]:
-        """Record that a trace was analysed, and return its requests that count now, each only once.
-
-        A root without its parent span has no name, and a server span without a root of its service has no
-        causes: neither counts.
-        """
+        """Record that a trace was analysed; return its requests that count now, each once. A root without its parent
+        has no name and a server span without a root no causes: neither counts."""
         trace = whole.gathered
         open_roots = trace.open_roots()
         bare = self._bare(trace, given_up=whole.given_up)
@@ -151,7 +130,7 @@ class Assembly:
     def _bare(self, trace: Gathered, *, given_up: bool) -> set[str]:
         """Servers without the root that is still to come."""
         bare = trace.servers.keys() - self._answered(trace)
-        return {one for one in bare if not given_up or trace.servers[one] in self._traced_services}
+        return {one for one in bare if not given_up or trace.servers[one] in self.services}
 
     def _is_cut_off(self, trace: Gathered) -> bool:
         """Whether its other spans may be among those that were skipped at the beginning."""
@@ -173,7 +152,7 @@ class Assembly:
     def _is_whole(self, trace: Gathered, now_s: float) -> bool:
         quiet_s = now_s - trace.last_s
         settle_s = self._patience.settle_s
-        if self._spans > 0.8 * self._patience.most_spans:
+        if self.spans > 0.8 * self._patience.most_spans:
             settle_s = 0.0  # early analysis rather than loss
         waited_s = now_s - trace.fresh_s
         if not trace.roots or not (quiet_s >= settle_s or waited_s >= self._patience.hurry_s):
@@ -186,9 +165,9 @@ class Assembly:
 
     def _is_given_up(self, trace: Gathered, now_s: float, *, final: bool) -> bool:
         if final:
-            return bool(trace.roots) or not self._traced_services.issuperset(trace.servers.values())
+            return bool(trace.roots) or not self.services.issuperset(trace.servers.values())
         waited_s = min(now_s - trace.last_s, now_s - trace.fresh_s)
-        comes_late = not trace.roots and any(one in self._traced_services for one in trace.servers.values())
+        comes_late = not trace.roots and any(one in self.services for one in trace.servers.values())
         return waited_s >= (self._patience.abandon_s if comes_late else self._patience.give_up_s)
 
     def _has_come(self, trace_id: str, now_s: float, settle_s: float) -> bool:
@@ -206,8 +185,9 @@ class Assembly:
         if old and trace.roots.keys().isdisjoint(row[SPAN] for row in trace.rows[:old]):
             trace.arrivals = [(at_s, before - old) for at_s, before in trace.arrivals if before >= old]
             gone, trace.rows = trace.rows[:old], trace.rows[old:]
-            trace.forget(gone)
-            self._spans -= len(gone)
+            for row in gone:  # it may come again
+                trace.times.pop(row[SPAN], None)
+            self.spans -= len(gone)
 
     def _forget_in_time(self, trace: Gathered, now_s: float) -> None:
         if trace.counted_s >= 0:
@@ -219,12 +199,12 @@ class Assembly:
             self._drop(trace)
 
     def _bound(self) -> None:
-        if self._spans <= self._patience.most_spans:
+        if self.spans <= self._patience.most_spans:
             return
         # first counted traces, then traces without a request, then the oldest
         order = sorted(self._traces.values(), key=lambda one: (one.counted_s < 0, bool(one.roots), one.last_s))
         for trace in order:
-            if self._spans <= 0.9 * self._patience.most_spans:
+            if self.spans <= 0.9 * self._patience.most_spans:
                 return
             if trace.is_open or trace.counted_s < 0:
                 self.lost[LOST_TRACE] += 1
@@ -232,7 +212,7 @@ class Assembly:
 
     def _drop(self, trace: Gathered) -> None:
         del self._traces[trace.trace_id]
-        self._spans -= len(trace.rows)
+        self.spans -= len(trace.rows)
         self._done[trace.trace_id] = None
         while len(self._done) > _MOST_DONE:
             self._done.popitem(last=False)

@@ -63,10 +63,8 @@ class Batch:
 
 
 def count(wholes: Sequence[Whole], assembly: Assembly, now_s: float, *, service: str | None = None) -> list[Batch]:
-    """Analyse whole traces and return what they add; each request counts once.
-
-    Traces that cannot be analysed are counted as lost, alone: the others of the batch are analysed again.
-    """
+    """Analyse whole traces and return what they add. One that cannot be analysed is lost alone: the others are
+    analysed again."""
     if not wholes:
         return []
     try:

@@ -14,12 +14,9 @@ _FORGET_AFTER: Final = 300  # readings without growth before an unlisted file is
 
 
 class Follower:
-    """Returns the lines that were written since the last reading.
-
-    Of existing files only the last `back` bytes are read. Files that appear later are read from their beginning.
-    A renamed or deleted file is followed for as long as it grows, since its writer still has it open.
-    `lost` counts losses, by kind.
-    """
+    """Returns the lines written since the last reading; of files that exist at first only the last `back` bytes are
+    read. A renamed or deleted file is followed while it grows, since its writer has it open. `lost` counts losses, by
+    kind."""
 
     def __init__(self, path: Path, *, back: int = 0) -> None:
         self.path = path
@@ -31,7 +28,6 @@ class Follower:
 
     @property
     def files(self) -> int:
-        """The number of files that are followed."""
         return len(self._tails)
 
     @property
@@ -55,7 +51,6 @@ class Follower:
         self._let_go(listed, {tail.key for tail in grown})
 
     def close(self) -> None:
-        """Closes every file."""
         for tail in self._tails.values():
             tail.close()
 
@@ -94,9 +89,6 @@ class Follower:
             if self._quiet[key] > _FORGET_AFTER or not self._tails[key].is_open:
                 self._tails.pop(key).close()
                 del self._quiet[key]
-        self._close_some()
-
-    def _close_some(self) -> None:
         held = [tail for tail in self._tails.values() if tail.is_open]
         for tail in held[: max(len(held) - _MOST_OPEN, 0)]:
             tail.close()

@@ -73,11 +73,6 @@ class Gathered:
         named = (row[ATTRIBUTES].get(key) for key in (schema.WAKER_TRACE_ID, schema.SPAWNED_BY_TRACE))
         self.names.update(name for name in named if isinstance(name, str) and name)
 
-    def forget(self, rows: list[Row]) -> None:
-        """Let spans that are no longer kept come again."""
-        for row in rows:
-            self.times.pop(row[SPAN], None)
-
     def begin(self, row: Row, is_root: bool, is_server: bool, now_s: float) -> None:
         """Note that a request is to be counted."""
         if not self.roots and (is_root or not self.servers):

@@ -1,17 +1,7 @@
-"""The totals as OpenTelemetry metrics. Labels are bounded: `labels` limits the endpoints, and the causes are fixed.
+"""What was counted, as OpenTelemetry metrics, estimated under tail sampling: each trace counts `weight` times. Labels
+are bounded: `labels` limits the endpoints, and the causes are fixed."""
 
-* `whywait.cause.time` s: requests' time by cause, in sum; `endpoint`, `cause`
-* `whywait.requests.analysed` {request}: requests that the traces represent; `endpoint`
-* `whywait.traces.analysed` {request}: requests whose traces were analysed; `endpoint`
-* `whywait.wall.time` s: a histogram of the requests' durations as their clients felt them; `endpoint`
-* `whywait.handler.time` s: a histogram of the part in the handler; `endpoint`
-* `whywait.follow.lost` {record}: what could not be read, analysed or sent, by `kind`
-* `whywait.follow.behind` By: bytes in the files that were not read yet
-
-The first, second, fourth and fifth are estimates under tail sampling: each trace counts `weight` times.
-"""
-
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
@@ -19,7 +9,7 @@ from opentelemetry.metrics import CallbackOptions, Meter, Observation
 from opentelemetry.sdk.metrics.export import MetricExporter, MetricExportResult, MetricsData
 
 from whywait.analysis.live.counting import Counted
-from whywait.analysis.live.totals import Totals
+from whywait.analysis.live.labels import Labels
 
 BOUNDS_S: Final = (
     0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0, 30.0, 60.0,
@@ -28,69 +18,58 @@ _MOST_AT_ONCE: Final = 10_000  # records of one trace in the histogram
 
 
 class Instruments:
-    """Creates the instruments. One thread calls `add` with each request."""
+    """Creates the instruments. One thread calls `add` with each request; `labels` are those of its endpoints."""
 
     def __init__(
-        self, meter: Meter, totals: Totals, lost: Callable[[], Mapping[str, int]], behind: Callable[[], int]
+        self, meter: Meter, labels: Labels, lost: Callable[[], Mapping[str, int]], behind: Callable[[], int]
     ) -> None:
-        self._totals = totals
-        self._lost = lost
-        self._behind = behind
+        self._labels = labels
         self._rest: dict[str, float] = {}  # parts of requests not yet in the histogram
+        # by endpoint and cause, weighted; a sum of seconds would not be exact
+        self._causes_ns: defaultdict[tuple[str, str], float] = defaultdict(float)
         meter.create_observable_counter("whywait.cause.time", [self._causes], "s", "time of requests by cause, in sum")
-        meter.create_observable_counter(
-            "whywait.requests.analysed", [self._requests], "{request}", "requests that the traces represent"
+        self._requests = meter.create_counter(
+            "whywait.requests.analysed", "{request}", "requests that the traces represent"
         )
-        meter.create_observable_counter(
-            "whywait.traces.analysed", [self._traced], "{request}", "requests whose traces were analysed"
-        )
-        meter.create_observable_counter(
-            "whywait.follow.lost", [self._losses], "{record}", "records that could not be read, analysed or sent"
-        )
-        meter.create_observable_gauge(
-            "whywait.follow.behind", [self._lag], "By", "bytes in the trace files that were not read yet"
+        self._traced = meter.create_counter(
+            "whywait.traces.analysed", "{request}", "requests whose traces were analysed"
         )
         self._walls, self._handlers = (
             meter.create_histogram(name, "s", said, explicit_bucket_boundaries_advisory=list(BOUNDS_S))
             for name, said in (("whywait.wall.time", "felt by clients"), ("whywait.handler.time", "in the handler"))
         )
+        meter.create_observable_counter(
+            "whywait.follow.lost", [lambda _: [Observation(count, {"kind": kind}) for kind, count in lost().items()]],
+            "{record}", "records that could not be read, analysed or sent",
+        )  # fmt: skip
+        meter.create_observable_gauge(
+            "whywait.follow.behind", [lambda _: [Observation(behind())]], "By",
+            "bytes in the trace files that were not read yet",
+        )  # fmt: skip
 
     def add(self, request: Counted) -> None:
-        """Count one request."""
-        label = self._totals.add(request)
-        if not request.by_cause:
+        if not request.by_cause:  # it was not recorded whole
             return
+        label = self._labels.label(request.endpoint)
+        own = {"endpoint": label}
+        for cause, ns in request.by_cause.items():
+            self._causes_ns[label, cause] += ns * request.weight
+        self._requests.add(request.weight, own)
+        self._traced.add(1, own)
         # the SDK's histogram takes no weights: fractions of a request are carried over to the next
         owed = self._rest.get(label, 0.0) + request.weight
-        times = min(int(owed), _MOST_AT_ONCE)
         self._rest[label] = owed - int(owed)
-        for _ in range(times):
-            self._walls.record(request.wall_ns / 1e9, {"endpoint": label})
-            self._handlers.record(request.handler_ns / 1e9, {"endpoint": label})
+        for _ in range(min(int(owed), _MOST_AT_ONCE)):
+            self._walls.record(request.wall_ns / 1e9, own)
+            self._handlers.record(request.handler_ns / 1e9, own)
 
     def _causes(self, _: CallbackOptions) -> Iterable[Observation]:
-        for label, total in list(self._totals.endpoints.items()):
-            for cause, ns in list(total.by_cause.items()):
-                yield Observation(ns / 1e9, {"endpoint": label, "cause": cause})
-
-    def _requests(self, _: CallbackOptions) -> Iterable[Observation]:
-        for label, total in list(self._totals.endpoints.items()):
-            yield Observation(total.requests, {"endpoint": label})
-
-    def _traced(self, _: CallbackOptions) -> Iterable[Observation]:
-        for label, total in list(self._totals.endpoints.items()):
-            yield Observation(total.traced, {"endpoint": label})
-
-    def _losses(self, _: CallbackOptions) -> Iterable[Observation]:
-        for kind, count in self._lost().items():
-            yield Observation(count, {"kind": kind})
-
-    def _lag(self, _: CallbackOptions) -> Iterable[Observation]:
-        yield Observation(self._behind(), {})
+        for (label, cause), ns in self._causes_ns.copy().items():
+            yield Observation(ns / 1e9, {"endpoint": label, "cause": cause})
 
 
 class CountedExporter(MetricExporter):
-    """Passes metrics on to an exporter and counts failed exports. Each export sends the full sums, so that a
+    """Passes metrics on to an exporter for the SDK's reader and counts failed exports. Each export sends the full sums, so that a
     collector that was down loses resolution in time, and no amounts."""
 
     def __init__(self, exporter: MetricExporter) -> None:
@@ -101,7 +80,6 @@ class CountedExporter(MetricExporter):
         self.sent = 0
 
     def export(self, metrics_data: MetricsData, timeout_millis: float = 10_000, **kwargs: Any) -> MetricExportResult:
-        """Called by the SDK's metric reader."""
         self.begun += 1
         try:
             result = self._exporter.export(metrics_data, timeout_millis=timeout_millis, **kwargs)
@@ -114,9 +92,7 @@ class CountedExporter(MetricExporter):
         return result
 
     def force_flush(self, timeout_millis: float = 10_000) -> bool:
-        """Called by the SDK's metric reader."""
         return self._exporter.force_flush(timeout_millis)
 
     def shutdown(self, timeout_millis: float = 30_000, **kwargs: Any) -> None:
-        """Called by the SDK's metric reader."""
         self._exporter.shutdown(timeout_millis)

@@ -1,6 +1,5 @@
 """From growing files to counted requests, round by round. Memory is bounded: the rest stays in the files."""
 
-from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -36,15 +35,11 @@ class Reader:
         self.assembly = Assembly(patience, mid_stream=back < EVERYTHING)
         self.lost_by_service = ""  # as its traces report it; "" for none
         self._service = service
-        self._incomplete = 0
 
     @property
     def lost(self) -> dict[str, int]:
         """Losses since the beginning, by kind."""
-        found: Counter[str] = self.follower.lost + self.assembly.lost
-        if self._incomplete:
-            found[INCOMPLETE] += self._incomplete
-        return dict(found)
+        return dict(self.follower.lost + self.assembly.lost)
 
     @property
     def service_missing(self) -> str:
@@ -55,10 +50,7 @@ class Reader:
         return f"no request of service {self._service!r}; there are: {', '.join(map(repr, sorted(seen)[:_NAMED]))}"
 
     def turn(self, now_s: float, *, final: bool = False) -> Turn:
-        """Read new lines, and return the requests whose traces are complete; `final`: all requests.
-
-        `now_s` is the time of any monotonic clock.
-        """
+        """Read new lines; return the requests whose traces are complete (`final`: all), by any monotonic clock."""
         before = self._read(now_s, final)
         while final and before and (behind := self._read(now_s, final)) < before:
             before = behind
@@ -69,11 +61,10 @@ class Reader:
             tuple(one for batch in batches for one in batch.requests),
             tuple(one for batch in batches for one in batch.busy),
         )
-        self._incomplete += sum(not one.by_cause for one in turn.requests)
+        self.assembly.lost[INCOMPLETE] += sum(not one.by_cause for one in turn.requests)
         return turn
 
     def close(self) -> None:
-        """Closes the files."""
         self.follower.close()
 
     def _read(self, now_s: float, final: bool) -> int:

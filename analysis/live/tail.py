@@ -31,7 +31,6 @@ class Tail:
 
     @property
     def is_open(self) -> bool:
-        """Whether the file is open."""
         return self._file is not None
 
     @property
@@ -67,10 +66,8 @@ class Tail:
         return self.size != self._offset
 
     def read(self, most: int, *, final: bool = False) -> list[bytes]:
-        """Return complete lines, about `most` bytes of them; `final`: also a last line without a line end.
-
-        A truncated or rewritten file is read again from its beginning. Raises OSError.
-        """
+        """Return complete lines, about `most` bytes; `final`: also a last one without a line end. A rewritten file is
+        read from its beginning. Raises OSError."""
         if not self.open() or self._file is None:
             return []
         file = self._file.fileno()
@@ -81,45 +78,25 @@ class Tail:
         lines: list[bytes] = []
         end = min(self.size, self._offset + most)
         while self._offset < end:
-            data = self._next_lines(file)
-            if not data:
-                if final and not self._skipping:
-                    lines.append(self._rest(file))
-                break
-            lines += data.splitlines(keepends=True)
-        return lines
-
-    def _rest(self, file: int) -> bytes:
-        rest = os.pread(file, _LONGEST_LINE, self._offset)
-        self._advance(rest)
-        return rest
-
-    def _next_lines(self, file: int) -> bytes:
-        """Complete lines from the position on; b"" without one."""
-        data = os.pread(file, _CHUNK, self._offset)
-        last = data.rfind(b"\n")
-        while last < 0 and len(data) < _LONGEST_LINE:
-            more = os.pread(file, _CHUNK, self._offset + len(data))
-            if not more:
-                if self._skipping:
+            data = os.pread(file, _CHUNK, self._offset)
+            if b"\n" not in data:
+                data = os.pread(file, _LONGEST_LINE, self._offset)
+            last = data.rfind(b"\n") + 1
+            if not last and len(data) < _LONGEST_LINE and not self._skipping:  # it is not complete yet
+                if final and data:
+                    lines.append(data)
                     self._advance(data)
-                return b""
-            last = more.rfind(b"\n")
-            last = last + len(data) if last >= 0 else last
-            data += more
-        if last < 0:
-            if not self._skipping:
-                self._lost[LOST_LINE] += 1
-            self._skipping = True
-            self._advance(data)
-            return self._next_lines(file)
-        whole = data[: last + 1]
-        self._advance(whole)
-        if self._skipping:
-            self._skipping = False
-            whole = whole[whole.index(b"\n") + 1 :]
-            return whole or self._next_lines(file)
-        return whole
+                break
+            if not last:
+                self._lost[LOST_LINE] += not self._skipping
+                self._skipping = True
+            whole = data[:last] or data
+            self._advance(whole)
+            if last and self._skipping:
+                self._skipping = False
+                whole = whole[whole.index(b"\n") + 1 :]
+            lines += whole.splitlines(keepends=True) if not self._skipping else []
+        return lines
 
     def _advance(self, data: bytes) -> None:
         self._offset += len(data)

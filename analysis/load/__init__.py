@@ -27,15 +27,10 @@ def load_traces(
     skip_bad_lines: bool = False,
 ) -> Traces:
     """Return the spans of a source as one frame with SPAN_COLUMNS, in an order that depends on the spans alone.
-
-    `source` is a file of OTLP JSON Lines, a directory of such files, "-" for standard input, the base
-    URL of a Jaeger, or a frame with SPAN_COLUMNS. `service` keeps the traces in which the
-    service took part (required for a Jaeger with several services). `start` and `end` bound the start of the spans;
-    a Jaeger is asked for the last hour when they are not given, for at most `limit` traces.
-    A line that is no OTLP JSON raises, or with `skip_bad_lines` becomes a finding.
-
-    Raises InputError when there is no usable span; its message says what to do.
-    """
+    `source`: a file of OTLP JSON Lines, a directory of them, "-" (standard input), the URL of a Jaeger, or a frame.
+    `service` keeps the traces in which it took part (required for a Jaeger with several). `start` and `end` bound the
+    spans' start; a Jaeger is asked for the last hour otherwise, for at most `limit` traces. A bad line raises, or
+    with `skip_bad_lines` becomes a finding. Raises InputError when there is no usable span."""
     if isinstance(source, pd.DataFrame):
         missing = [name for name in SPAN_COLUMNS if name not in source.columns]
         if missing:
@@ -64,13 +59,9 @@ def _only(traces: Traces, service: str | None, start: datetime | None, end: date
             raise InputError(f"no service {service!r} in these traces; found: {', '.join(map(repr, known))}")
         keep &= spans["trace_id"].isin(spans.loc[spans["service"] == service, "trace_id"])
     if start is not None or end is not None:
-        keep &= _begun_within(spans, start, end)
+        first = -(2**63) if start is None else jaeger.epoch_ns(start)
+        last = 2**63 - 1 if end is None else jaeger.epoch_ns(end)
+        keep &= spans.groupby("trace_id")["start_ns"].transform("min").between(first, last, inclusive="left")
     if not keep.any():
         raise InputError("no spans in the chosen time: widen or drop the bounds")
     return traces if keep.all() else Traces(spans[keep].reset_index(drop=True), traces.findings)
-
-
-def _begun_within(spans: pd.DataFrame, start: datetime | None, end: datetime | None) -> "pd.Series[bool]":
-    first = -(2**63) if start is None else jaeger.epoch_ns(start)
-    last = 2**63 - 1 if end is None else jaeger.epoch_ns(end)
-    return spans.groupby("trace_id")["start_ns"].transform("min").between(first, last, inclusive="left")

@@ -22,10 +22,8 @@ SUFFIXES = (".jsonl", ".json", ".jsonl.gz", ".json.gz")
 
 
 def read_path(path: Path, *, skip_bad_lines: bool) -> tuple[list[Row], tuple[Finding, ...]]:
-    """Return the spans in a file, or in all *.jsonl and *.json files of a directory, each also as *.gz.
-
-    Raises InputError, naming file and line, for what is missing, empty or no OTLP JSON.
-    """
+    """Return the spans in a file, or a directory's *.jsonl, *.json and *.gz files. Raises InputError, naming file and
+    line."""
     rows: list[Row] = []
     findings: list[Finding] = []
     for file in files_of(path):

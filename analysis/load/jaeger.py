@@ -16,6 +16,7 @@ from whywait.analysis.model import Finding
 
 TIMEOUT_S: Final = 60.0
 DEFAULT_SPAN: Final = timedelta(hours=1)
+_ROUNDED: Final = "this Jaeger's API has times in microseconds: the nanoseconds are lost"
 Answer = tuple[list[Row], tuple[Finding, ...]]
 
 
@@ -26,54 +27,50 @@ def epoch_ns(moment: datetime) -> int:
 
 
 def read(url: str, *, service: str | None, start: datetime | None, end: datetime | None, limit: int) -> Answer:
-    """Return the spans of a service's traces, at most `limit` traces.
-
-    Raises InputError when there is no answer, the answer is not Jaeger's, or the service is unknown.
-    """
+    """Return the spans of at most `limit` traces of a service. Raises InputError when Jaeger does not answer or know
+    it."""
     base = url.rstrip("/")
     until = (end or datetime.now(UTC) + timedelta(minutes=1)).astimezone(UTC)
     since = (start or until - DEFAULT_SPAN).astimezone(UTC)
     services = _get(base, "/api/v3/services", {})
+    is_v3 = services is not None
     if services is None:
-        return _read_legacy(base, service, since, until, limit)
-    chosen = _choose(base, service, services[0].get("services") if services else None)
-    # releases differ in how they spell the parameters, and ignore the spelling they do not know.
-    # Raw: a trace as it was sent, not as Jaeger's clock-skew adjuster would have it.
-    query = {
-        **dict.fromkeys(("query.serviceName", "query.service_name"), chosen),
-        **dict.fromkeys(("query.startTimeMin", "query.start_time_min"), _rfc3339(since)),
-        **dict.fromkeys(("query.startTimeMax", "query.start_time_max"), _rfc3339(until)),
-        **dict.fromkeys(("query.searchDepth", "query.num_traces"), str(limit)),
-        **dict.fromkeys(("query.rawTraces", "query.raw_traces"), "true"),
-    }
-    answers = _get(base, "/api/v3/traces", query)
-    rows: list[Row] = []
-    try:
-        for answer in answers or ():
-            rows += rows_of(answer.get("result", answer))
-    except NotOtlp as error:
-        raise InputError(f"{base} does not answer like a Jaeger: {error} in /api/v3/traces") from error
-    return _found(rows, base, chosen, since, until, limit, ())
-
-
-def _read_legacy(base: str, service: str | None, since: datetime, until: datetime, limit: int) -> Answer:
-    services = _get(base, "/api/services", {})
+        services = _get(base, "/api/services", {})
     if services is None:
         raise InputError(f"{base} is not a Jaeger: neither /api/v3/services nor /api/services is there")
-    chosen = _choose(base, service, services[0].get("data") if services else None)
-    query = {
-        "service": chosen,
-        "start": str(epoch_ns(since) // 1000),
-        "end": str(epoch_ns(until) // 1000),
-        "limit": str(limit),
-    }
-    answers = _get(base, "/api/traces", query)
+    chosen = _choose(base, service, services[0].get("services" if is_v3 else "data") if services else None)
+    path, ask = ("/api/v3/traces", _v3_query) if is_v3 else ("/api/traces", _legacy_query)
+    answers = _get(base, path, ask(chosen, since, until, str(limit))) or []
     try:
-        rows = [row for answer in answers or () for row in legacy_rows(answer)]
+        rows = [row for one in answers for row in (rows_of(one.get("result", one)) if is_v3 else legacy_rows(one))]
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise InputError(f"{base} does not answer like a Jaeger: {error!r} in /api/traces") from error
-    rounded = Finding("microseconds", "this Jaeger's API has times in microseconds: the nanoseconds are lost")
-    return _found(rows, base, chosen, since, until, limit, (rounded,))
+        said = str(error) if isinstance(error, NotOtlp) else repr(error)
+        raise InputError(f"{base} does not answer like a Jaeger: {said} in {path}") from error
+    if not rows:
+        between = f"between {_rfc3339(since)} and {_rfc3339(until)}"
+        raise InputError(f"{base} has no traces of {chosen!r} {between}: widen the bounds")
+    findings = [] if is_v3 else [Finding("microseconds", _ROUNDED)]
+    if len({row[0] for row in rows}) >= limit:
+        said = f"Jaeger was asked for at most {limit} traces and has more: not all are here"
+        findings.append(Finding("limit-reached", said))
+    return rows, tuple(findings)
+
+
+def _v3_query(service: str, since: datetime, until: datetime, limit: str) -> dict[str, str]:
+    # releases differ in how they spell the parameters, and ignore the spelling they do not know.
+    # Raw: a trace as it was sent, not as Jaeger's clock-skew adjuster would have it.
+    return {
+        **dict.fromkeys(("query.serviceName", "query.service_name"), service),
+        **dict.fromkeys(("query.startTimeMin", "query.start_time_min"), _rfc3339(since)),
+        **dict.fromkeys(("query.startTimeMax", "query.start_time_max"), _rfc3339(until)),
+        **dict.fromkeys(("query.searchDepth", "query.num_traces"), limit),
+        **dict.fromkeys(("query.rawTraces", "query.raw_traces"), "true"),
+    }
+
+
+def _legacy_query(service: str, since: datetime, until: datetime, limit: str) -> dict[str, str]:
+    start, end = str(epoch_ns(since) // 1000), str(epoch_ns(until) // 1000)
+    return {"service": service, "start": start, "end": end, "limit": limit}
 
 
 def _choose(base: str, service: str | None, known: Any) -> str:
@@ -88,18 +85,6 @@ def _choose(base: str, service: str | None, known: Any) -> str:
     if service not in names:
         raise InputError(f"{base} knows no service {service!r}; it knows: {listed}")
     return service
-
-
-def _found(
-    rows: list[Row], base: str, service: str, since: datetime, until: datetime, limit: int, findings: tuple[Finding, ...]
-) -> Answer:  # fmt: skip
-    if not rows:
-        between = f"between {_rfc3339(since)} and {_rfc3339(until)}"
-        raise InputError(f"{base} has no traces of {service!r} {between}: widen the bounds")
-    if len({row[0] for row in rows}) >= limit:
-        said = f"Jaeger was asked for at most {limit} traces and has more: not all are here"
-        findings = (*findings, Finding("limit-reached", said))
-    return rows, findings
 
 
 def _get(base: str, path: str, query: dict[str, str]) -> list[Any] | None:

@@ -7,10 +7,7 @@ from whywait.analysis.load.otlp import Row
 
 
 def legacy_rows(answer: dict[str, Any]) -> list[Row]:
-    """Return the spans of an /api/traces answer as rows of SPAN_COLUMNS.
-
-    Raises KeyError, TypeError or ValueError when the answer is something else.
-    """
+    """Return the spans of an /api/traces answer as rows of SPAN_COLUMNS. Raises KeyError, TypeError or ValueError."""
     rows: list[Row] = []
     for trace in answer["data"]:
         rows += [_row(span, trace["processes"]) for span in trace["spans"]]

@@ -24,10 +24,7 @@ class NotOtlp(ValueError):
 
 
 def parsed(text: bytes) -> Any:
-    """Return the JSON in a text, its strings with "?" for what is no Unicode (half of a surrogate pair).
-
-    Raises ValueError when the text is not JSON.
-    """
+    """Return the JSON in a text, with "?" for half of a surrogate pair. Raises ValueError when it is not JSON."""
     payload = json.loads(text)
     if b"\\ud" not in text and b"\\uD" not in text:
         return payload
@@ -63,10 +60,7 @@ _DECODED: Final[Mapping[str, Callable[[Any], Any]]] = {
 
 
 def rows_of(payload: Any) -> list[Row]:
-    """Return the spans of one OTLP `TracesData` object as rows of SPAN_COLUMNS.
-
-    Raises NotOtlp when the object is something else, or a span is without an id or a time.
-    """
+    """Return the spans of one OTLP `TracesData` object as rows of SPAN_COLUMNS. Raises NotOtlp for anything else."""
     if not isinstance(payload, dict) or not isinstance(payload.get("resourceSpans"), list):
         raise NotOtlp('no "resourceSpans"')
     try:
@@ -88,7 +82,6 @@ def _rows(resource_spans: list[Any]) -> list[Row]:
 
 
 def resource_of(resource_span: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the attributes of a resource."""
     return decode_attributes((resource_span.get("resource") or {}).get("attributes") or ())
 
 

@@ -1,8 +1,5 @@
-"""Parses times and durations of logs into integer nanoseconds.
-
-The caller passes a default day and year for times without them; a time without a zone is taken as UTC.
-Only differences within one log matter.
-"""
+"""Parses times and durations of logs into integer nanoseconds. A time without a zone is taken as UTC: only
+differences within one log matter."""
 
 import re
 from datetime import UTC, date, datetime, timedelta, timezone

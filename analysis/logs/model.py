@@ -27,17 +27,23 @@ class Sighting:
 
 
 @dataclass(frozen=True, slots=True)
-class Stretch:
-    """The time between two neighbouring markers of a request."""
+class Phase:
+    """BEFORE_X ... AFTER_X of one request: phases nest, and overlap where several threads log."""
 
     start_ns: int
     end_ns: int
-    label: str  # "COLLECT", or "SUBMIT → BEFORE_COLLECT" where the log has no name
-    kind: str  # NAMED, SINCE or BETWEEN
+    label: str
 
     @property
     def ns(self) -> int:
         return self.end_ns - self.start_ns
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch(Phase):
+    """The time between two neighbouring markers; its label joins them where the log has no name."""
+
+    kind: str  # NAMED, SINCE or BETWEEN
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,15 +61,6 @@ class Silence:
     @property
     def ns(self) -> int:
         return self.end_ns - self.start_ns
-
-
-@dataclass(frozen=True, slots=True)
-class Phase:
-    """BEFORE_X ... AFTER_X of one request: phases nest, and overlap where several threads log."""
-
-    start_ns: int
-    end_ns: int
-    label: str
 
 
 @dataclass(frozen=True, slots=True)

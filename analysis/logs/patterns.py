@@ -1,8 +1,5 @@
-"""Finds request, marker, time, delta and total in a line: in common formats, or by the user's patterns.
-
-The common patterns run in time linear in the line's length. A user's pattern may not: `reading` stops one
-that takes too long.
-"""
+"""Finds request, marker, time, delta and total in a line: in common formats, in linear time, or by the user's
+patterns."""
 
 import json
 import re
@@ -71,7 +68,10 @@ def _text_line(line: str, number: int, today: date) -> Sighting | None:
 
 
 def _json_line(line: str, number: int, today: date) -> Sighting | None:
-    fields = _fields(line)
+    try:
+        fields = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
     text = str(_first(fields, _JSON_TEXT) or "")
     request = _json_request(fields, text)
     name, at = _json_marker(fields, text)
@@ -97,15 +97,6 @@ def _json_marker(fields: Mapping[str, Any], text: str) -> tuple[str, Any]:
     if name is None and marker is not None:
         name, at = marker["ts"] or marker["named"], marker["time"] or at
     return str(name or "")[:100], at
-
-
-def _fields(line: str) -> dict[str, Any]:
-    """The object that the line is; none where it is no JSON."""
-    try:
-        fields = json.loads(line)
-    except (ValueError, RecursionError):
-        return {}
-    return fields if isinstance(fields, dict) else {}
 
 
 def _first(fields: Mapping[str, Any], keys: Sequence[str]) -> Any:
@@ -134,10 +125,7 @@ def _stated(pattern: re.Pattern[str], line: str) -> Moment | None:
 
 
 def user_reader(patterns: Sequence[str], today: date) -> Reader:
-    """Return a reader of lines that match one of these regular expressions; the first match counts.
-
-    Raises InputError, with an example, for an invalid regular expression or one without the needed groups.
-    """
+    """Return a reader by regular expressions; the first match counts. Raises InputError for a bad one."""
     compiled = [_compiled(one) for one in patterns]
     if not any({"name", "total"} & set(one.groupindex) for one in compiled):
         raise InputError(f"no --pattern has a group (?P<name>...) for the marker, such as --pattern '{EXAMPLE}'")

@@ -23,27 +23,19 @@ _TICK_S: Final = 0.25
 
 
 def read_logs(
-    source: str,
-    *,
-    patterns: Sequence[str] = (),
-    markers: Sequence[str] = (),
-    today: date | None = None,
-    progress: Callable[[int], object] = lambda line: None,
+    source: str, *, patterns: Sequence[str] = (), markers: Sequence[str] = (), today: date | None = None
 ) -> LogReading:
-    """Return the requests in a log; `source` is a file, or "-" for standard input.
-
-    `patterns` are regular expressions with groups `request`, `name`, `time`, `delta`, `total`; none:
-    common formats are tried. `markers` keeps only these. `progress` is called with line numbers
-    from time to time. Raises InputError when the file cannot be read or contains no request.
-    """
+    """Return the requests in a log ("-": standard input). `patterns`: regular expressions with groups `request`,
+    `name`, `time`, `delta`, `total` instead of common formats; `markers` keeps only these. Raises InputError when
+    there is no request."""
     day = today or datetime.now(UTC).date()
     reader = user_reader(patterns, day) if patterns else common_reader(day)
     if source == "-":
-        found, findings, lines = _read(sys.stdin.buffer, "standard input", reader, progress)
+        found, findings, lines = _read(sys.stdin.buffer, "standard input", reader)
     else:
         try:
             with Path(source).open("rb") as file:
-                found, findings, lines = _read(file, source, reader, progress)
+                found, findings, lines = _read(file, source, reader)
         except OSError as error:
             raise InputError(f"{source} cannot be read: {error.strerror or error}") from error
     if not any(one.marker or one.total_ns is not None for one in found):
@@ -55,9 +47,7 @@ def read_logs(
     return LogReading(tuple(requests), (*findings, *more), lines)
 
 
-def _read(
-    file: IO[bytes], where: str, reader: Reader, progress: Callable[[int], object]
-) -> tuple[list[Sighting], list[Finding], int]:
+def _read(file: IO[bytes], where: str, reader: Reader) -> tuple[list[Sighting], list[Finding], int]:
     found: list[Sighting] = []
     number = cut = left_out = 0
     with _bounded_time(where, lambda: number):
@@ -69,8 +59,6 @@ def _read(
                 found.append(sighting)
             elif sighting is not None:
                 left_out += 1
-            if number % 10_000 == 0:
-                progress(number)
     findings = []
     if cut:
         findings.append(Finding("long-line", f"lines were cut after {LONGEST_LINE:,} bytes", cut))
@@ -91,11 +79,8 @@ def _lines(file: IO[bytes]) -> Iterator[tuple[bytes, bool]]:
 
 @contextmanager
 def _bounded_time(where: str, line: Callable[[], int]) -> Iterator[None]:
-    """Raise InputError in the body once one line takes longer than PATIENCE_S.
-
-    A signal handler runs between the steps of a regular expression, and can end it. Outside the main thread
-    of a Unix process only the length of a line is bounded.
-    """
+    """Raise InputError in the body once one line takes longer than PATIENCE_S: a signal handler runs between the
+    steps of a regular expression. Outside the main thread of a Unix process only a line's length is bounded."""
     if not hasattr(signal, "setitimer") or threading.current_thread() is not threading.main_thread():
         yield
         return

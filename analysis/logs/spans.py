@@ -16,10 +16,8 @@ STATED_NS: Final = "whywait.log.stated_ns"
 
 
 def log_spans(reading: LogReading, service: str) -> Iterator[NewSpan]:
-    """Yield for each request a SERVER span, and below it its logged phases and the stretches without a name.
-
-    Ids depend on the requests alone. Time under no timer has no position: it is an attribute.
-    """
+    """Yield a SERVER span per request, and below it its phases and nameless stretches. Ids depend on the requests
+    alone; time under no timer is an attribute."""
     resource = {"service.name": service}
     for number, request in enumerate(reading.requests):
         trace_id = _id(f"{number}/{request.request}/{request.start_ns}", 16)

@@ -10,10 +10,11 @@ import re
 from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache
 from itertools import accumulate, pairwise
-from typing import Final
+from operator import itemgetter
+from typing import Final, NamedTuple
 
 from whywait.analysis.logs.model import BETWEEN, NAMED, SINCE, LoggedRequest, Phase, Sighting, Silence, Stretch
 from whywait.analysis.model import Finding
@@ -22,44 +23,42 @@ from whywait.secret_text import masked
 MOST_SILENCES: Final = 5
 _READING_NS: Final = 50_000
 _QUARTER_HOUR_NS: Final = 900 * 10**9
-_BEFORE: Final = re.compile(r"(?i)^(?:before|begin|start|enter|starting)[_ .:-]+(?P<label>.+)$")
-_AFTER: Final = re.compile(r"(?i)^(?:after|end|finish|finished|exit|leave|done)[_ .:-]+(?P<label>.+)$")
-_BEFORE_LAST: Final = re.compile(r"(?i)^(?P<label>.+?)[_ .:-]+(?:before|begin|start|enter|started)$")
-_AFTER_LAST: Final = re.compile(r"(?i)^(?P<label>.+?)[_ .:-]+(?:after|end|finish|finished|exit|leave|done)$")
+_BEGINS: Final = "before|begin|start|enter"
+_ENDS: Final = "after|end|finish|finished|exit|leave|done"
+_EDGES: Final = tuple(  # a marker that begins a phase, or ends it: the word comes first, or last
+    (re.compile(rf"(?i)^{form}$"), begins)
+    for form, begins in (
+        (rf"(?:{_BEGINS}|starting)[_ .:-]+(?P<label>.+)", True), (rf"(?P<label>.+?)[_ .:-]+(?:{_BEGINS}|started)", True),
+        (rf"(?:{_ENDS})[_ .:-]+(?P<label>.+)", False), (rf"(?P<label>.+?)[_ .:-]+(?:{_ENDS})", False),
+    )
+)  # fmt: skip
 _FIRST_WORDS: Final = frozenset({"start", "begin", "received", "request_start", "request_received"})
 _LAST_WORDS: Final = frozenset({"end", "done", "finish", "finished", "request_end", "request_done"})
 
 
-@dataclass(frozen=True, slots=True)
-class Edge:
+class Edge(NamedTuple):
     """The meaning of a marker's name: the phase that begins or ends with it."""
 
     label: str
-    begins: bool
-    ends: bool
+    begins: bool = False
+    ends: bool = False
 
 
 @lru_cache(maxsize=4096)
 def edge(marker: str) -> Edge:
     """Return the phase that a marker's name begins or ends (BEFORE_X, X_done, ...); else a point."""
-    for pattern in (_BEFORE, _BEFORE_LAST):
+    for pattern, begins in _EDGES:
         found = pattern.match(marker)
         if found is not None:
-            return Edge(found["label"], begins=True, ends=False)
-    for pattern in (_AFTER, _AFTER_LAST):
-        found = pattern.match(marker)
-        if found is not None:
-            return Edge(found["label"], begins=False, ends=True)
-    return Edge(marker, begins=False, ends=False)
+            return Edge(found["label"], begins, not begins)
+    return Edge(marker)
 
 
 def requests_of(
     sightings: Iterable[Sighting], only: frozenset[str] = frozenset()
 ) -> tuple[list[LoggedRequest], list[Finding]]:
-    """Return the requests in the order in which they began, and findings about their lines.
-
-    `only` keeps these markers; others become plain lines. A request needs two markers, or a total.
-    """
+    """Return the requests as they began, and findings. `only` keeps these markers; others become plain lines. A
+    request needs two markers, or a total."""
     odd: Counter[str] = Counter()
     groups = _grouped(sightings, odd)
     if only:
@@ -110,11 +109,8 @@ def _request(name: str, own: list[Sighting], odd: "Counter[str]") -> LoggedReque
                             for before, after in pairwise(own))  # fmt: skip
     own = sorted(own, key=lambda one: (one.time_ns, one.line))
     marked = [one for one in own if one.marker]
-    stated = max(
-        ((one.total_ns, one.total_step_ns) for one in own if one.total_ns is not None),
-        key=lambda one: one[0],
-        default=None,
-    )
+    totals = [(one.total_ns, one.total_step_ns) for one in own if one.total_ns is not None]
+    stated = max(totals, key=itemgetter(0), default=None)
     if len(marked) < 2 and stated is None:
         odd["no-marker-pair"] += 1
         return None
@@ -122,17 +118,9 @@ def _request(name: str, own: list[Sighting], odd: "Counter[str]") -> LoggedReque
     stretches, phases = _tiles(marked, odd)
     _compare_deltas(marked, odd)
     return LoggedRequest(
-        request=name,
-        start_ns=marked[0].time_ns,
-        end_ns=marked[-1].time_ns,
-        stretches=stretches,
-        silences=_silences(own, stretches),
-        phases=phases,
-        lines=len(own),
-        step_ns=max(one.step_ns for one in marked),
-        stated_ns=stated[0] if stated else None,
-        stated_step_ns=stated[1] if stated else 0,
-    )
+        name, marked[0].time_ns, marked[-1].time_ns, stretches, _silences(own, stretches), phases, len(own),
+        max(one.step_ns for one in marked), *(stated or ()),
+    )  # fmt: skip
 
 
 def _aligned(own: list[Sighting]) -> list[Sighting]:

@@ -30,11 +30,8 @@ def in_flight(requests: pd.DataFrame) -> "pd.Series[float]":
 
 
 def causes_by_load(analysis: Analysis, levels: int = MOST_LEVELS) -> pd.DataFrame:
-    """Return one row per level of load and cause (COLUMNS): mean and 95th percentile per request, ns.
-
-    There are at most `levels` levels, with about equally many requests each; `in_flight` is the mean load of a
-    level. A cause that occurred at any level has a row at each level, so curves have no gaps; others have none.
-    """
+    """Return mean and 95th percentile per request, ns, for each of about equally large `levels` of load and each
+    cause that occurred (COLUMNS)."""
     analysed = analysis.analysed
     if analysed.empty:
         return pd.DataFrame(columns=list(COLUMNS))

@@ -4,8 +4,7 @@
     waiter  ~~~~~~~~~~~~~~~waits~~~~~~~~~~~~~~~~~~~~~~~~~~|goes on
                                       |loop_busy by X|wakeup|
 
-A timer around the await reports it as part of the prediction, or as "gather is slow"; a timer inside the job does
-not see it. It is not a cause: the rows of `causes` inside it give its causes.
+A timer around the await takes it for the job's, one inside the job does not see it. It is no cause, but has causes.
 """
 
 from typing import Any, Final
@@ -23,11 +22,8 @@ JOB_COLUMNS: Final = (
 
 
 def job_times(analysis: Analysis) -> pd.DataFrame:
-    """Return one row per executor job of the requests: what timers at its four moments would measure (JOB_COLUMNS).
-
-    `on_path` says whether the request's critical path goes through the job. Times are integer ns since the epoch,
-    `queue_ns` + `run_ns` + `collect_ns` is the whole time from submit to resume.
-    """
+    """Return what timers at its four moments would measure of each executor job (JOB_COLUMNS, integer ns). `on_path`:
+    the request's critical path goes through it."""
     spans = analysis.spans
     kinds = _attribute(spans, schema.KIND)
     jobs = spans.assign(job_id=identities(spans))[kinds == schema.KIND_JOB]
@@ -50,18 +46,16 @@ def job_times(analysis: Analysis) -> pd.DataFrame:
 
 
 def collect_delay(analysis: Analysis) -> pd.DataFrame:
-    """Return the rows of `causes` (CAUSE_COLUMNS) between a job's end and the moment its waiter continues.
-
-    Only delays on the request's critical path count. Rows that cross an end are cut there, so the amounts of a
-    request sum to its collection delay in whole nanoseconds.
-    """
+    """Return the rows of `causes` between a job's end and the moment its waiter continues, on the critical path only.
+    Rows that cross an end are cut there, so that a request's amounts sum to its delay."""
     jobs = job_times(analysis)
     jobs = jobs[jobs["on_path"] & (jobs["collect_ns"] > 0)]
     windows = jobs[["request_id", "job_id", "end_ns", "resume_ns"]].rename(columns={"end_ns": "from_ns"})
     rows = analysis.causes.reset_index(names="row").merge(windows, on="request_id")
     # the job's own rows end with its function; later rows belong to its waiter
     rows = rows[(rows["start_ns"] < rows["resume_ns"]) & (rows["end_ns"] > rows["from_ns"])]
-    rows = rows[~_is_job(rows, jobs)]
+    own = pd.MultiIndex.from_frame(jobs[["request_id", "job_id"]])
+    rows = rows[~pd.MultiIndex.from_frame(rows[["request_id", "activity_id"]]).isin(own)]
     begin = np.maximum(rows["start_ns"], rows["from_ns"])
     end = np.minimum(rows["end_ns"], rows["resume_ns"])
     rows = rows.assign(start_ns=begin, end_ns=end, amount_ns=end - begin)
@@ -69,12 +63,6 @@ def collect_delay(analysis: Analysis) -> pd.DataFrame:
     # a row may overlap the windows of two jobs: it counts once, with the longer part
     rows = rows.sort_values(["row", "amount_ns"], ascending=[True, False]).drop_duplicates("row")
     return pd.DataFrame(rows.loc[:, list(CAUSE_COLUMNS)].reset_index(drop=True))
-
-
-def _is_job(rows: pd.DataFrame, jobs: pd.DataFrame) -> Any:
-    return pd.MultiIndex.from_frame(rows[["request_id", "activity_id"]]).isin(
-        pd.MultiIndex.from_frame(jobs[["request_id", "job_id"]])
-    )
 
 
 def _attribute(spans: pd.DataFrame, key: str) -> "pd.Series[Any]":

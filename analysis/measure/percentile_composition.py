@@ -1,14 +1,12 @@
 """Divides a percentile among causes, in whole nanoseconds that sum to the percentile.
 
-The percentile is by nearest rank: the wall time of one real request. A single request is not representative,
-so it is divided in the proportions of the requests around it:
+It is by nearest rank, one real request's wall time, and divided in the proportions of the requests around it:
 
     requests by wall time   ......................................|-----band-----|..
                                                                         ^ the percentile's rank
 
-The band is the tenth of the requests nearest in rank, at least BAND_LEAST. Requests count by weight: one that was
-kept by random sampling represents those that were dropped. The band's sums by cause give the weights, and
-the percentile's nanoseconds are divided by them with the largest remainders: the parts sum to it exactly.
+The band is the tenth of the requests nearest in rank, at least BAND_LEAST, by weight. Its sums by cause divide the
+percentile's nanoseconds, with the largest remainders.
 """
 
 from collections.abc import Sequence
@@ -82,10 +80,8 @@ def rank_and_band(weights: Floats, percentile: float) -> tuple[int, Floats]:
 
 
 def composition(sample: Sample, percentile: float) -> tuple[int, ...]:
-    """Return the percentile's nanoseconds by cause, in the order of CAUSES; they sum to it exactly.
-
-    Raises ValueError for a sample without requests.
-    """
+    """Return the percentile's nanoseconds by cause, in the order of CAUSES. Raises ValueError for a sample without
+    requests."""
     if not len(sample):
         raise ValueError("no requests to take a percentile of")
     rank, band = rank_and_band(sample.weights, percentile)
@@ -107,11 +103,8 @@ def divided(total: int, weights: Sequence[int]) -> tuple[int, ...]:
 
 
 def resampled(sample: Sample, percentile: float, seed: int) -> Floats:
-    """Return RESAMPLES compositions (resample × cause, ns) of samples drawn from this one.
-
-    Blocks of requests that began one after the other are drawn, not single ones: neighbours in time wait for the
-    same things, and are not independent.
-    """
+    """Return RESAMPLES compositions (resample × cause, ns). Blocks of requests that began one after the other are
+    drawn: neighbours in time are not independent."""
     count = len(sample)
     draw = np.random.default_rng([SEED, seed])
     length = max(1, round(count ** (1 / 3)))

@@ -1,8 +1,5 @@
-"""The requests' computing by phase: transform, conversion, compute, and the names of libraries.
-
-A segment belongs to the innermost phase around it. Phases too short for spans are sums on the span around
-them; such a sum gets its share of that span's computing, by length.
-"""
+"""The requests' computing by phase. A segment belongs to the innermost phase around it; phases too short for spans
+are sums on the span around them, which get their share of its computing."""
 
 from collections.abc import Iterator
 from typing import Any, Final
@@ -19,11 +16,8 @@ COMPUTING: Final = tuple(cause for cause in CAUSES if cause.info.computes)  # on
 
 
 def phase_times(analysis: Analysis, *causes: Cause) -> pd.DataFrame:
-    """Return one row per request and phase: the request's computing in it on the critical path, ns.
-
-    `causes` chooses the kinds of computing; the default is COMPUTING. The amounts of a request sum to its
-    computing; the part outside any phase has phase "". `weight` is the request's.
-    """
+    """Return one row per request and phase ("": outside any): its computing on the critical path, ns, of `causes`
+    (default COMPUTING). A request's amounts sum to its computing."""
     rows = analysis.causes[analysis.causes["cause"].isin(causes or COMPUTING)]
     if rows.empty:
         return pd.DataFrame(columns=list(COLUMNS)).astype({"amount_ns": "int64"}).assign(weight=1.0)

@@ -38,11 +38,8 @@ class Scene:
 
 
 def scene(analysis: Analysis, request_id: str | None = None, *, bins: int = BINS) -> Scene:
-    """Return the surroundings of a request, by default of the slowest. Raises InputError for an unknown request.
-
-    The strips spread a measured amount evenly over its job or stretch of the loop: they show averages, not
-    each moment.
-    """
+    """Return the surroundings of a request, by default of the slowest. The strips spread an amount evenly over its
+    job or stretch. Raises InputError for an unknown request."""
     request = request_row(analysis, request_id)
     begin, wall = int(request["start_ns"]), max(int(request["wall_ns"]), 1)
     spans = analysis.spans

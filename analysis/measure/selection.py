@@ -46,10 +46,7 @@ def renamed(analysis: Analysis, name: str) -> Analysis:
 
 
 def request_row(analysis: Analysis, request_id: str | None = None) -> dict[str, Any]:
-    """Return one analysed request (REQUEST_COLUMNS) by its id or its trace id, by default the slowest.
-
-    Raises InputError when there is none.
-    """
+    """Return one analysed request by its id or trace id, default the slowest. Raises InputError for none."""
     analysed = analysis.analysed
     if request_id is not None:
         analysed = analysed[(analysed["request_id"] == request_id) | (analysed["trace_id"] == request_id)]

@@ -15,13 +15,9 @@ PERCENTILES: Final = (50, 95, 99)
 
 
 def summarize(causes: pd.DataFrame, by: str = "endpoint") -> pd.DataFrame:
-    """Return one row per group and cause, the largest share first.
-
-    `causes` is what `attribute` returns, `by` one of its columns. `requests` counts all requests of the
-    group, and the percentiles are over all of them: one without the cause counts as 0 ns. `share` is of
-    the group's wall time and sums to 1. Under tail sampling each request counts with its weight, and all
-    numbers are estimates. Raises KeyError when there is no such column.
-    """
+    """Return one row per group (column `by` of `causes`) and cause, the largest share first. Counts and percentiles
+    are over all requests of the group (0 ns without the cause) and weighted; `share` sums to 1. Raises KeyError for
+    an unknown column."""
     if by not in causes.columns:
         raise KeyError(f"no column {by!r} to summarize by; there are {', '.join(causes.columns)}")
     wide = causes.pivot_table("amount_ns", [by, "request_id"], "cause", aggfunc="sum", fill_value=0, observed=True)
@@ -49,11 +45,8 @@ def summarize(causes: pd.DataFrame, by: str = "endpoint") -> pd.DataFrame:
 
 
 def worst_culprits(culprits: pd.DataFrame, top: int = 10) -> pd.DataFrame:
-    """Return the culprits and what they delayed, worst first: columns culprit, culprit_file, culprit_line, cause, ns, victims, endpoints.
-
-    `victims` counts the traced requests it delayed, `endpoints` names theirs, the most delayed first; `ns` is
-    an estimate for all requests.
-    """
+    """Return the culprits, worst first: culprit, culprit_file, culprit_line, cause, ns (an estimate for all
+    requests), `victims` (traced requests) and their `endpoints`."""
     named = culprits[(culprits["culprit"] != "") & ~culprits["cause"].isin(NO_CULPRIT)]
     named = named[(named["cause"] != Cause.COMPUTE) | (named["culprit_file"] != "")]  # in a function that is known
     named = weighted(named, "ns")

@@ -11,10 +11,7 @@ Floats = NDArray[np.float64]
 
 
 def nearest_rank(upto: Floats, percentile: float) -> int:
-    """Return the row of a percentile among sorted rows, given the cumulative weights.
-
-    It is the first row whose cumulative weight reaches the percentile: one real value, never an interpolation.
-    """
+    """Return the first row whose cumulative weight reaches the percentile: one real value, never an interpolation."""
     target = percentile / 100 * upto[-1] * (1 - 1e-12)
     return min(int(np.searchsorted(upto, target, side="left")), len(upto) - 1)
 

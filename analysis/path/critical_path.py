@@ -5,14 +5,10 @@
     job                |~~pool queue~~|---------run------------|
     path   <-----------<------------------------------------<-----------   (from the right)
 
-From (activity, t): the time back to the end of its last wait with a recorded waker is its own. From
-there the walk continues in the activity that ended the wait, back to its start, and from its start
-in the activity that spawned it.
-
-An activity of another trace, or one without a known spawner in the trace, is followed
-only as far back as the wait lasted (the *cap*), then the walk returns to the waiter. Where an
-activity begins and its spawner is not known, the walk re-enters from the cap (or the root) at that
-time. Activities that have not begun by then are not followed: the remaining time is the waiter's own.
+From (activity, t): the time back to the end of its last wait with a recorded waker is its own. Then the walk goes on
+in the activity that ended the wait, back to its start, and from there in the activity that spawned it. One of another
+trace, or without a known spawner, is followed only as far back as the wait lasted (the *cap*); then the walk returns
+to the waiter (or the root). Activities that have not begun by then are not followed: that time is the waiter's own.
 """
 
 from dataclasses import dataclass

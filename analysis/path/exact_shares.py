@@ -9,11 +9,8 @@ from whywait.analysis.spans.span_table import Ints
 
 
 def spread(totals: Ints, weights: Ints, group: Ints) -> Ints:
-    """Return each group's total divided by weight; a group never gets more than the sum of its weights.
-
-    `group` is the index into `totals` for each weight; equal groups are adjacent.
-    Rounding is cumulative: the shares of a group sum exactly, and none exceeds its weight.
-    """
+    """Return each group's total divided by weight, never more than the weight; `group` indexes `totals`, equal ones
+    adjacent. Rounding is cumulative: a group's shares sum exactly."""
     if len(weights) == 0:
         return np.zeros(0, dtype=np.int64)
     sums = np.bincount(group, weights=weights, minlength=len(totals)).astype(np.int64)

@@ -111,11 +111,8 @@ def _innermost(frames: Frames, times: Ints, eligible: Bools, *, blocks_last: boo
 
 
 def _allocated(frames: Frames, amount: Ints, vstart: Ints, room: Ints, running: Bools) -> tuple[Ints, Ints]:
-    """Return for each piece the innermost frame with a measured amount, and its share of it.
-
-    The division is by `room`, the part of each piece that is not known yet: an inner frame may have been on CPU
-    throughout, and the outer frame's run-queue time is then elsewhere.
-    """
+    """Return for each piece the innermost measured frame and its share, by what of each piece is not known yet
+    (`room`): an inner frame may have been on CPU throughout."""
     owner = np.where(running, _innermost(frames, vstart, amount >= 0, blocks_last=False), NONE)
     shares = np.zeros(len(vstart), dtype=np.int64)
     level_of_owner = np.where(owner >= 0, frames.level[owner], NONE) if frames.levels else owner

@@ -19,10 +19,7 @@ _REPEATED: Final = (
 
 
 def clean(traces: Traces) -> Traces:
-    """Return the usable spans as a new frame, with a finding for each kind that was left out.
-
-    Raises InputError when the spans follow another version of the contract.
-    """
+    """Return the usable spans, with findings. Raises InputError for another version of the contract."""
     spans = traces.spans[traces.spans["scope"] != schema.ANNOTATION_SCOPE]  # earlier annotations are no evidence
     _check_contract(spans)
     findings = list(traces.findings)

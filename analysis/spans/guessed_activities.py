@@ -1,8 +1,7 @@
 """Traces of other tracers: their critical path is guessed from timing.
 
-Each span becomes an activity that waits for its children: of all children, the one that ended last,
-then the last one that had ended when that one began, and so on. The walk over recorded edges then
-follows these guesses; all results of it are marked as inferred.
+Each span becomes an activity that waits for the child that ended last, then the last one that had ended when that one
+began, and so on. The walk over recorded edges follows these guesses; its results are marked as inferred.
 
     GET /    |-----------------------------------|
       db        |------|                            on the path

@@ -8,17 +8,22 @@ from urllib.request import Request, urlopen
 from whywait.analysis.errors import InputError
 
 TIMEOUT_S: Final = 60.0
-_PATH: Final = "/v1/traces"
+
+
+def address(url: str, path: str) -> str:
+    """Return a receiver's address, with `path` unless it has it. Raises InputError for what is none."""
+    if not url.startswith(("http://", "https://")):
+        raise InputError(
+            f"{url!r} is not the address of an OTLP receiver: expected a URL such as http://localhost:4318"
+        )
+    base = url.rstrip("/")
+    return base if base.endswith(path) else base + path
 
 
 def send(lines: Iterable[bytes], url: str) -> int:
-    """Post each line to `url` (its path is /v1/traces unless it has one), and return the number of lines.
-
-    Raises InputError when the receiver does not accept them, with the number accepted before.
-    """
-    if not url.startswith(("http://", "https://")):
-        raise InputError(f"{url!r} is not the address of an OTLP receiver: expected one such as http://localhost:4318")
-    target = url if url.rstrip("/").endswith(_PATH) else url.rstrip("/") + _PATH
+    """Post each line to `url` (path /v1/traces unless it has one); return their number. Raises InputError when it is
+    refused, with the number accepted before."""
+    target = address(url, "/v1/traces")
     sent = 0
     for line in lines:
         if not line.strip():

@@ -13,10 +13,8 @@ from whywait.analysis.errors import InputError
 
 @contextmanager
 def whole_file(target: Path) -> Iterator[IO[str]]:
-    """Yield a text stream that becomes `target` when the block succeeds; "-" is standard output.
-
-    Raises InputError when the file cannot be written. An existing pipe or device is written to directly.
-    """
+    """Yield a text stream that becomes `target` when the block succeeds ("-": standard output; a pipe or device is
+    written to directly). Raises InputError when it cannot be written."""
     if str(target) == "-":
         yield sys.stdout
         return

@@ -1,7 +1,5 @@
-"""What tracing itself cost: the same service untraced, traced whole and traced with only slow requests kept.
-
-All three run at once and one client asks them in turns, so that a change of the machine's speed meets all.
-"""
+"""What tracing itself cost: the service untraced, traced whole and with only slow requests kept, asked in turns by
+one client."""
 
 import asyncio
 import statistics

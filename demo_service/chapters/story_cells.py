@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from demo_service.load import LoadResult
-from whywait.analysis import Analysis, Cause
+from whywait.analysis import Analysis
 
 PAUSE_S: Final = 0.2  # between cells, so that their windows stay apart
 _SLACK_NS: Final = 100_000_000  # the two processes' clocks may disagree by less than half the pause
@@ -126,8 +126,3 @@ def comparison(cells: Sequence[Cell]) -> Comparison | None:
     by_mode = {cell.mode: cell for cell in cells if cell.clients == most and cell.seen.latencies_ns}
     slow, fast = (next(filter(None, map(by_mode.get, kind)), None) for kind in (THREADED, BATCHED))
     return None if slow is None or fast is None else Comparison(slow, fast)
-
-
-def unexplained(cell: Cell) -> float:
-    """The share of the cell's wall time that no evidence could place."""
-    return cell.share(Cause.UNEXPLAINED)

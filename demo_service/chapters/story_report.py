@@ -9,7 +9,7 @@ from typing import Any, Final
 from rich.table import Table
 from rich.text import Text
 
-from demo_service.chapters.story_cells import CauseShare, Cell, Comparison, unexplained
+from demo_service.chapters.story_cells import CauseShare, Cell, Comparison
 from whywait.analysis import Cause
 
 TOP_CAUSES: Final = 3
@@ -46,7 +46,7 @@ def _row(cell: Cell) -> tuple[str, ...]:
         f"{seen.percentile_ns(0.99) / 1e6:.1f}",
         f"{cell.service_p50_ns / 1e6:.1f}" if cell.traced else "–",
         ", ".join(_share_text(one) for one in named) if cell.traced else "no request was traced",
-        f"{unknown_ns / 1e6:.1f}, {unexplained(cell):.0%}" if cell.traced else "–",
+        f"{unknown_ns / 1e6:.1f}, {cell.share(Cause.UNEXPLAINED):.0%}" if cell.traced else "–",
     )
 
 

@@ -10,12 +10,8 @@ T = TypeVar("T")
 
 
 def run_until_interrupted(make: Callable[[], Coroutine[Any, Any, T]]) -> T:
-    """What the coroutine of `make` returned, as `asyncio.run` would give it; for the main thread.
-
-    A signal raises here only after the loop has been closed: raised while asyncio makes or closes a
-    loop, as Python does by default, it would leave half a loop behind. Raises `KeyboardInterrupt`
-    after SIGINT and `SystemExit(143)` after SIGTERM, and what the coroutine raised.
-    """
+    """What the coroutine of `make` returned; for the main thread. A signal raises only after the loop has been
+    closed: KeyboardInterrupt after SIGINT, SystemExit(143) after SIGTERM."""
     received: list[int] = []
     cancel: Callable[[], object] | None = None
 

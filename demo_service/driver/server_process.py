@@ -65,10 +65,8 @@ _LAST_BREATH_S = 0.5
 
 @contextmanager
 def running(plan: ServerPlan, waiting: Callable[[], None]) -> Iterator[str]:
-    """The base URL of a service that is ready; it is stopped on the way out, whatever happened.
-
-    `waiting` is called while it starts. Raises `ServerError` if the port is busy or it dies.
-    """
+    """The base URL of a service that is ready (`waiting` is called meanwhile); it is stopped on the way out. Raises
+    `ServerError` if the port is busy or it dies."""
     port = free_port(plan.port)
     with plan.log.open("wb") as log:
         process = subprocess.Popen(  # noqa: S603 - our own interpreter, our own arguments

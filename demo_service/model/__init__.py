@@ -1,1 +1,1 @@
-"""The model: its features, training, cache and devices."""
+"""The model: its features, training and devices."""

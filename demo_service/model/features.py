@@ -1,10 +1,5 @@
-"""The 21 features of a pod, what typical values look like, and seeded samples of them.
+"""The 21 features of a pod, and seeded samples, both for training and for the load driver's payloads."""
 
-Training data and the load driver's payloads come from the same sampler, so the driver asks what the
-models have learnt.
-"""
-
-from dataclasses import dataclass
 from random import Random
 from typing import Final
 
@@ -16,34 +11,27 @@ TARGETS: Final = ("ttft_ms", "avg_tpot_ms")
 PodValues = dict[str, str | float]
 
 
-@dataclass(frozen=True, slots=True)
-class Typical:
-    """The range in which a feature is usually found; narrower than what the service accepts."""
-
-    low: float
-    high: float
-
-
+# the range in which each is usually found; narrower than what the service accepts
 NUMERIC_RANGES: Final = {
-    "num_requests_running": Typical(0, 64),
-    "num_requests_waiting": Typical(0, 32),
-    "kv_cache_usage": Typical(0, 1),
-    "prefix_cache_hit_rate": Typical(0, 1),
-    "input_tokens": Typical(16, 8_192),
-    "output_tokens": Typical(16, 2_048),
-    "batch_size": Typical(1, 64),
-    "batched_tokens": Typical(64, 16_384),
-    "tokens_per_second": Typical(50, 6_000),
-    "gpu_utilization": Typical(0, 1),
-    "gpu_memory_usage": Typical(0.1, 1),
-    "gpu_temperature_c": Typical(30, 88),
-    "sm_clock_mhz": Typical(900, 1_980),
-    "power_watts": Typical(80, 700),
-    "tensor_parallel_size": Typical(1, 8),
-    "max_model_len": Typical(2_048, 131_072),
-    "lora_adapters": Typical(0, 8),
-    "queue_age_ms": Typical(0, 2_000),
-    "network_rtt_ms": Typical(0.1, 20),
+    "num_requests_running": (0, 64),
+    "num_requests_waiting": (0, 32),
+    "kv_cache_usage": (0, 1),
+    "prefix_cache_hit_rate": (0, 1),
+    "input_tokens": (16, 8_192),
+    "output_tokens": (16, 2_048),
+    "batch_size": (1, 64),
+    "batched_tokens": (64, 16_384),
+    "tokens_per_second": (50, 6_000),
+    "gpu_utilization": (0, 1),
+    "gpu_memory_usage": (0.1, 1),
+    "gpu_temperature_c": (30, 88),
+    "sm_clock_mhz": (900, 1_980),
+    "power_watts": (80, 700),
+    "tensor_parallel_size": (1, 8),
+    "max_model_len": (2_048, 131_072),
+    "lora_adapters": (0, 8),
+    "queue_age_ms": (0, 2_000),
+    "network_rtt_ms": (0.1, 20),
 }
 NUMERIC: Final = tuple(NUMERIC_RANGES)
 FEATURES: Final = (*CATEGORICAL, *NUMERIC)
@@ -52,6 +40,6 @@ FEATURES: Final = (*CATEGORICAL, *NUMERIC)
 def sample_pod(random: Random) -> PodValues:
     """One pod with typical values, the next of `random`'s seeded sequence."""
     pod: PodValues = {"pod_name": random.choice(POD_NAMES), "gpu_model": random.choice(GPU_MODELS)}
-    for name, typical in NUMERIC_RANGES.items():
-        pod[name] = round(random.uniform(typical.low, typical.high), 4)
+    for name, (low, high) in NUMERIC_RANGES.items():
+        pod[name] = round(random.uniform(low, high), 4)
     return pod

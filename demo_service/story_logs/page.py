@@ -30,7 +30,6 @@ def _output(words: str) -> str:
 
 
 def main() -> None:
-    """Rewrites the page."""
     os.environ["NO_COLOR"] = "1"
     os.chdir(FOLDER.parents[1])
     PAGE.write_text(rewritten(PAGE.read_text()))

@@ -14,9 +14,8 @@ MAX_PROBLEMS = 20
 def add_refusals(app: FastAPI) -> None:
     """Registers a handler for each way a request can fail."""
     app.add_exception_handler(RequestValidationError, _invalid)
-    app.add_exception_handler(NotReady, _not_ready)
-    app.add_exception_handler(Overloaded, _overloaded)
-    app.add_exception_handler(BatchError, _batch_failed)
+    for kind in (NotReady, Overloaded, BatchError):
+        app.add_exception_handler(kind, _refused)
 
 
 async def _invalid(_request: Request, error: Exception) -> JSONResponse:
@@ -30,47 +29,26 @@ async def _invalid(_request: Request, error: Exception) -> JSONResponse:
     return JSONResponse({"detail": problems}, status_code=422)
 
 
-async def _not_ready(_request: Request, _error: Exception) -> JSONResponse:
-    detail = "the models are still loading; wait until /readyz answers 200"
-    return JSONResponse({"detail": detail}, status_code=503, headers={"retry-after": "1"})
+async def _refused(_request: Request, error: Exception) -> JSONResponse:
+    failed = isinstance(error, BatchError)
+    headers = None if failed else {"retry-after": "1"}
+    return JSONResponse({"detail": str(error)}, status_code=500 if failed else 503, headers=headers)
 
 
-async def _overloaded(_request: Request, error: Exception) -> JSONResponse:
-    return JSONResponse({"detail": str(error)}, status_code=503, headers={"retry-after": "1"})
+def body_limit(app: ASGIApp, max_bytes: int) -> ASGIApp:
+    """ASGI middleware: a body above `max_bytes` gets 413, by counting what arrives."""
 
-
-async def _batch_failed(_request: Request, error: Exception) -> JSONResponse:
-    return JSONResponse({"detail": str(error)}, status_code=500)
-
-
-class BodyLimit:
-    """ASGI middleware: a body above `max_bytes` gets 413, by its header or by counting what arrives."""
-
-    def __init__(self, app: ASGIApp, max_bytes: int) -> None:
-        self._app = app
-        self._max_bytes = max_bytes
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One request."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        said = dict(scope["headers"]).get(b"content-length", b"0")
-        if said.isdigit() and int(said) > self._max_bytes:
-            refusal = JSONResponse({"detail": self._detail()}, 413, headers={"connection": "close"})
-            await refusal(scope, receive, send)
-            return
+    async def limited(scope: Scope, receive: Receive, send: Send) -> None:
         seen = 0
 
         async def counted() -> Message:
             nonlocal seen
             message = await receive()
             seen += len(message.get("body", b""))
-            if seen > self._max_bytes:
-                raise HTTPException(413, self._detail())
+            if seen > max_bytes:
+                raise HTTPException(413, f"the body is larger than {max_bytes} bytes; send fewer pods per request")
             return message
 
-        await self._app(scope, counted, send)
+        await app(scope, counted if scope["type"] == "http" else receive, send)
 
-    def _detail(self) -> str:
-        return f"the body is larger than {self._max_bytes} bytes; send fewer pods per request"
+    return limited

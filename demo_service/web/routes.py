@@ -11,8 +11,6 @@ from demo_service.service import Service
 from demo_service.web.schemas import Prediction, PredictRequest, PredictResponse, Problems, RankBody
 from whywait import phase
 
-MODES = ("sequential", "to_thread", "per_request_pool", "dedicated_pool", "batch", "microbatch")
-
 router = APIRouter()
 _REFUSALS: dict[int | str, dict[str, Any]] = {
     413: {"description": "The body is too large"},

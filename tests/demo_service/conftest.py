@@ -3,7 +3,6 @@
 import threading
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import httpx
 import pytest
@@ -14,13 +13,8 @@ from demo_service.settings import Settings
 
 
 @pytest.fixture(scope="session")
-def cache_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("models")
-
-
-@pytest.fixture(scope="session")
-def small(cache_dir: Path) -> Settings:
-    return Settings(training_rows=200, trees=10, depth=3, pool_size=3, cache_dir=cache_dir)
+def small() -> Settings:
+    return Settings(training_rows=200, trees=10, depth=3, pool_size=3)
 
 
 @pytest.fixture(scope="module")

@@ -20,13 +20,12 @@ from demo_service.settings import Settings, SettingsError, from_environment
 from demo_service.web.schemas import example_request
 
 
-def small_environment(cache_dir: Path) -> dict[str, str]:
+def small_environment() -> dict[str, str]:
     return {
         "WHYWAIT_DEMO_TRAINING_ROWS": "200",
         "WHYWAIT_DEMO_TREES": "10",
         "WHYWAIT_DEMO_DEPTH": "3",
         "WHYWAIT_DEMO_POOL_SIZE": "3",
-        "WHYWAIT_DEMO_CACHE_DIR": str(cache_dir),
     }
 
 
@@ -57,14 +56,14 @@ def served(environment: Mapping[str, str], log: Path) -> Iterator[tuple[subproce
         process.wait(10)
 
 
-def test_a_request_in_flight_is_finished_before_the_service_ends(cache_dir: Path, tmp_path: Path) -> None:
+def test_a_request_in_flight_is_finished_before_the_service_ends(tmp_path: Path) -> None:
     log = tmp_path / "server.log"
     body = json.dumps(example_request()).encode()
     head = (
         "POST /predict/microbatch HTTP/1.1\r\nhost: demo\r\ncontent-type: application/json\r\n"
         f"content-length: {len(body)}\r\n\r\n"
     ).encode()
-    with served(small_environment(cache_dir), log) as (process, port):
+    with served(small_environment(), log) as (process, port):
         with socket.create_connection(("127.0.0.1", port), timeout=20) as client:
             client.sendall(head + body[:100])
             time.sleep(0.2)  # lets the server read the head: from then on the request is in flight
@@ -136,9 +135,9 @@ def test_a_service_that_dies_at_its_start_is_told_with_its_last_words(tmp_path: 
         raise AssertionError("it started")
 
 
-def test_a_service_that_dies_under_load_is_told_with_its_last_words(tmp_path: Path, cache_dir: Path) -> None:
+def test_a_service_that_dies_under_load_is_told_with_its_last_words(tmp_path: Path) -> None:
     def kill_under_load() -> None:
-        with running(plan(tmp_path, small_environment(cache_dir)), lambda: None) as url:
+        with running(plan(tmp_path, small_environment()), lambda: None) as url:
             server = _listener(int(url.rpartition(":")[2]))
             os.kill(server, signal.SIGKILL)
             while _alive(server):

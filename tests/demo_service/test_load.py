@@ -53,11 +53,11 @@ def test_refusals_are_told(service: httpx.Client) -> None:
 
 
 def test_an_absent_service_is_one_line_and_exit_2(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["--url", "http://127.0.0.1:9", "--patience", "0.1"]) == 2
+    assert main(["--url", "http://127.0.0.1:9", "--seconds", "0.1"]) == 2
     said = capsys.readouterr()
     assert said.out == ""
     assert said.err.count("\n") == 1
-    assert "http://127.0.0.1:9/readyz" in said.err
+    assert "http://127.0.0.1:9/predict/sequential" in said.err
 
 
 def test_the_command_line_drives_cells(service: httpx.Client, capsys: pytest.CaptureFixture[str]) -> None:

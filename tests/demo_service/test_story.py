@@ -21,13 +21,13 @@ SMALL = {
 }
 
 
-def begin(cache_dir: Path, *arguments: str) -> subprocess.Popen[str]:
+def begin(*arguments: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-m", "demo_service.story", *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env={**os.environ, **SMALL, "WHYWAIT_DEMO_CACHE_DIR": str(cache_dir), "PYTHONUNBUFFERED": "1"},
+        env={**os.environ, **SMALL, "PYTHONUNBUFFERED": "1"},
         preexec_fn=heed_interrupts,
     )
 
@@ -45,9 +45,9 @@ def services_writing_to(folder: Path) -> list[int]:
     return found
 
 
-def test_the_story_is_told_to_its_end(cache_dir: Path, tmp_path: Path) -> None:
+def test_the_story_is_told_to_its_end(tmp_path: Path) -> None:
     out = tmp_path / "out"
-    story = begin(cache_dir, "--out", str(out), "--modes", "to_thread,batch", "--clients", "1,2", "--seconds", "0.5")
+    story = begin("--out", str(out), "--modes", "to_thread,batch", "--clients", "1,2", "--seconds", "0.5")
     said, errors = story.communicate(timeout=120)
     assert story.returncode == 0, errors
     assert errors == ""
@@ -68,10 +68,8 @@ def test_the_story_is_told_to_its_end(cache_dir: Path, tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="finds the service through /proc")
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -9)])
-def test_an_interrupted_story_leaves_no_process_behind(
-    number: signal.Signals, code: int, cache_dir: Path, tmp_path: Path
-) -> None:
-    story = begin(cache_dir, "--out", str(tmp_path), "--modes", "batch", "--seconds", "60", "--clients", "1")
+def test_an_interrupted_story_leaves_no_process_behind(number: signal.Signals, code: int, tmp_path: Path) -> None:
+    story = begin("--out", str(tmp_path), "--modes", "batch", "--seconds", "60", "--clients", "1")
     try:
         deadline_s = time.monotonic() + 60
         while not services_writing_to(tmp_path):
@@ -97,10 +95,10 @@ def test_an_interrupted_story_leaves_no_process_behind(
     assert services_writing_to(tmp_path) == []
 
 
-def test_a_folder_with_traces_is_not_mixed_with_new_ones(cache_dir: Path, tmp_path: Path) -> None:
+def test_a_folder_with_traces_is_not_mixed_with_new_ones(tmp_path: Path) -> None:
     (tmp_path / "traces").mkdir()
     (tmp_path / "traces" / "traces-1.jsonl").write_text("")
-    story = begin(cache_dir, "--out", str(tmp_path))
+    story = begin("--out", str(tmp_path))
     _, errors = story.communicate(timeout=60)
     assert story.returncode == 2
     assert errors.startswith("whywait demo: ")
@@ -108,12 +106,12 @@ def test_a_folder_with_traces_is_not_mixed_with_new_ones(cache_dir: Path, tmp_pa
     assert errors.count("\n") == 1
 
 
-def test_a_busy_port_is_one_line_and_exit_2(cache_dir: Path, tmp_path: Path) -> None:
+def test_a_busy_port_is_one_line_and_exit_2(tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        story = begin(cache_dir, "--out", str(tmp_path), "--port", str(port))
+        story = begin("--out", str(tmp_path), "--port", str(port))
         _, errors = story.communicate(timeout=60)
     assert story.returncode == 2
     assert errors.startswith(f"whywait demo: port {port} cannot be used")

@@ -10,11 +10,10 @@ from pathlib import Path
 
 from testbed.service import ROOT, get, traced_service
 from tests.analysis.live.test_metrics_command import ended, receiver, sidecar
-from tests.analysis.live.traces import totals_of
+from tests.analysis.live.traces import Total, totals_of
 from whywait import analysis
 from whywait.analysis.live.counting import Counted
 from whywait.analysis.live.reader import Reader
-from whywait.analysis.live.totals import Totals
 
 WITHIN_S = 30  # a loaded machine's, not what it takes
 
@@ -46,8 +45,8 @@ def follow(reader: Reader, seconds: float) -> Iterator[list[Counted]]:
         yield list(reader.turn(time.monotonic()).requests)
 
 
-def chief(totals: Totals, endpoint: str) -> str:
-    total = totals.endpoints.get(endpoint)
+def chief(totals: dict[str, Total], endpoint: str) -> str:
+    total = totals.get(endpoint)
     return max(total.by_cause, key=lambda one: total.by_cause[one]) if total and total.by_cause else ""
 
 
@@ -62,7 +61,7 @@ def test_an_injected_cause_is_on_top_within_seconds(tmp_path: Path) -> None:
                 if chief(totals_of(seen), "GET /pool/{size}") == "pool_queue" and len(seen) > 5:
                     break
             else:
-                raise AssertionError(totals_of(seen).endpoints)
+                raise AssertionError(totals_of(seen))
         culprits = {
             culprit.name
             for one in seen
@@ -78,7 +77,7 @@ def test_an_injected_cause_is_on_top_within_seconds(tmp_path: Path) -> None:
                 if len(now) > 3 and chief(totals_of(now), "GET /victim") == "loop_busy":
                     break
             else:
-                raise AssertionError(totals_of(now).endpoints)
+                raise AssertionError(totals_of(now))
         reader.close()
         assert not reader.lost
 
@@ -99,10 +98,7 @@ def test_following_a_service_gives_what_analysing_its_traces_gives(tmp_path: Pat
     causes = analysis.analyze(output).causes
     whole = dict(causes["amount_ns"].groupby([causes["endpoint"], causes["cause"]]).sum())
     found = {
-        (label, cause): ns
-        for label, total in totals_of(seen).endpoints.items()
-        for cause, ns in total.by_cause.items()
-        if ns
+        (label, cause): ns for label, total in totals_of(seen).items() for cause, ns in total.by_cause.items() if ns
     }
     assert {one for one, _ in found} >= {"GET /pool/{size}", "GET /threaded", "GET /sleep"}
     assert found == whole

@@ -1,7 +1,5 @@
-"""Imported by Python at start-up in every process of a service that `whywait run` started.
-
-Most of these processes serve nobody: nothing is imported here that Python has not imported itself.
-"""
+"""Imported by Python at start-up in every process of a service that `whywait run` started. Most serve nobody: nothing
+is imported here that Python has not imported itself."""
 
 import os
 import sys

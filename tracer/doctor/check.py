@@ -24,7 +24,6 @@ class Check:
 
 
 def yes(name: str, found: str) -> Check:
-    """Return a check that succeeded."""
     return Check(name, State.YES, found)
 
 
@@ -34,5 +33,4 @@ def no(name: str, found: str, means: str, remedy: str) -> Check:
 
 
 def info(name: str, found: str) -> Check:
-    """Return a fact without a judgement."""
     return Check(name, State.INFO, found)

@@ -5,8 +5,9 @@ import json
 import os
 import sys
 import unicodedata
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Final, TextIO
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from typing import Final
 
 from whywait.tracer.doctor.check import Check, State
 from whywait.tracer.doctor.installation import installation_checks
@@ -43,7 +44,8 @@ def main(arguments: Sequence[str]) -> int:
     if options.as_json:
         print(json.dumps(as_json(checks), indent=1))
     else:
-        print(as_text(checks, colours=_colours_wanted(sys.stdout, os.environ)))
+        plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
+        print(as_text(checks, colours=sys.stdout.isatty() and not plain))
     return 0 if healthy(checks) else 1
 
 
@@ -53,14 +55,10 @@ def healthy(checks: Sequence[Check]) -> bool:
 
 
 def as_json(checks: Sequence[Check]) -> dict[str, object]:
-    """Return plain values of a stable shape."""
     return {
         "format": FORMAT,
         "ok": healthy(checks),
-        "checks": [
-            {"name": one.name, "state": str(one.state), "found": one.found, "means": one.means, "remedy": one.remedy}
-            for one in checks
-        ],
+        "checks": [asdict(one) | {"state": str(one.state)} for one in checks],
     }
 
 
@@ -90,7 +88,3 @@ def _lines(one: Check, width: int, *, colours: bool) -> Iterator[str]:
 def _plain(text: str) -> str:
     """Remove control characters: an environment variable or a server's answer may contain anything."""
     return "".join(letter if unicodedata.category(letter)[0] != "C" else " " for letter in text)
-
-
-def _colours_wanted(stream: TextIO, environ: Mapping[str, str]) -> bool:
-    return stream.isatty() and not environ.get("NO_COLOR") and environ.get("TERM") != "dumb"

@@ -11,6 +11,7 @@ from typing import Final
 from whywait.tracer.doctor.check import Check, State, info, no, yes
 from whywait.tracer.host import thread_clocks
 from whywait.tracer.host.interpreter import tested_versions
+from whywait.tracer.sampler.child.cgroup import read_text
 from whywait.tracer.sampler.gil_address import gil_address
 from whywait.tracer.sampler.process import SamplerProcess, start_sampler
 
@@ -47,12 +48,12 @@ def _system() -> Check:
 
 def _confined() -> str:
     """The visible restrictions of the process."""
-    status = read_file("/proc/self/status")
+    status = read_text("/proc/self/status")
     fields = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)
     words = []
     if fields.get("Seccomp", "0") == "2":
         words.append("seccomp filter")
-    if "gVisor" in read_file("/proc/version") or "gvisor" in platform.release().lower():
+    if "gVisor" in read_text("/proc/version") or "gvisor" in platform.release().lower():
         words.append("gVisor")
     return f" ({', '.join(words)})" if words else ""
 
@@ -124,7 +125,7 @@ def _dumpable() -> bool | None:
 
 
 def _ptrace() -> Check:
-    scope = read_file(_YAMA).strip()
+    scope = read_text(_YAMA).strip()
     if not scope:
         return info("ptrace_scope", "no Yama: processes of one user may observe one another")
     words = _YAMA_MEANS.get(scope, scope)
@@ -190,15 +191,6 @@ def _begun(process: SamplerProcess) -> bool:
             return True
         time.sleep(0.02)
     return False
-
-
-def read_file(path: str) -> str:
-    """Return what a small file holds, "" where it cannot be read."""
-    try:
-        with open(path, encoding="utf-8", errors="replace") as file:
-            return file.read(1_000_000)
-    except OSError:
-        return ""
 
 
 def processors() -> list[int]:

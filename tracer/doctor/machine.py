@@ -8,8 +8,8 @@ from collections.abc import Callable
 from typing import Final
 
 from whywait.tracer.doctor.check import Check, info, no, yes
-from whywait.tracer.doctor.kernel import processors, read_file
-from whywait.tracer.sampler.child.cgroup import CpuGroups, hierarchy
+from whywait.tracer.doctor.kernel import processors
+from whywait.tracer.sampler.child.cgroup import CpuGroups, hierarchy, read_text
 
 _TIMEOUT_S: Final = 5.0
 
@@ -17,7 +17,7 @@ _TIMEOUT_S: Final = 5.0
 def cpu_checks() -> list[Check]:
     """Return the CPUs, the control group's version and quota, and the size of Python's default pool."""
     allowed, of_machine = len(processors()), os.cpu_count() or 1
-    version = hierarchy(read_file("/proc/self/cgroup"), read_file("/proc/self/mountinfo")).version
+    version = hierarchy(read_text("/proc/self/cgroup"), read_text("/proc/self/mountinfo")).version
     groups = CpuGroups(os.getpid())
     groups.find()
     quota, throttled = groups.quota, groups.throttled()

@@ -74,7 +74,6 @@ class Outlet:
         self._maker = maker
 
     def start(self) -> None:
-        """Start the export thread."""
         self._stopping = False
         self._wake.clear()
         self._thread = threading.Thread(target=self._run, name="whywait-export", daemon=True)

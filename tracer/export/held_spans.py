@@ -1,11 +1,7 @@
-"""Keeps the spans of open requests until tail sampling has decided on the request.
+"""Keeps the spans of open requests until tail sampling has decided: a gate before an exporting processor. Nothing
+here waits or locks."""
 
-A gate comes before an exporting processor. The framework's spans and the user's spans end before their request,
-and share its decision. Nothing here waits or locks.
-"""
-
-from opentelemetry.context import Context
-from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
+from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
 
 from whywait.tracer.keeping.trace_verdicts import Gates
 
@@ -17,16 +13,11 @@ class Gate(SpanProcessor):
         self._processor = processor
         self._gates = gates
 
-    def on_start(self, span: Span, parent_context: Context | None = None) -> None:
-        """Called by the SDK."""
-        self._processor.on_start(span, parent_context)
-
     def on_end(self, span: ReadableSpan) -> None:
         """Called by the SDK, in whichever thread ended the span."""
         self._gates.admit(span, self._processor)
 
     def shutdown(self) -> None:
-        """Called by the SDK, or by the session."""
         self._gates.let_all_go()
         self._processor.shutdown()
 

@@ -1,15 +1,10 @@
-"""The service's own tracer provider: found, noticed when it comes after whywait's, and given what whywait adds.
-
-Until the service sets one, whywait's provider is the global one. The service's `set_tracer_provider` then works as
-without whywait: its provider becomes the global one, with its exporters, sampler, resource, propagators and ids.
-Tracers that whywait's provider gave out before continue on the service's.
-"""
+"""The service's own tracer provider: found, noticed when it comes after whywait's, and given what whywait adds. It
+then is the global one, as without whywait; tracers that whywait's gave out continue on it."""
 
 from typing import Final
 
 from opentelemetry import trace
-from opentelemetry.context import Context
-from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor, TracerProvider
+from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.id_generator import IdGenerator
 
 from whywait.tracer.records.ids import new_span_id, new_trace_id
@@ -22,10 +17,8 @@ class ForeignProvider(Exception):
 
 
 def provider_of_host() -> TracerProvider | None:
-    """Return the global SDK provider, also that within a stand-in such as Logfire's; None if nobody set one.
-
-    Raises `ForeignProvider` for one that takes no span processors, as ddtrace's.
-    """
+    """Return the global SDK provider, also that within a stand-in such as Logfire's; None if nobody set one. Raises
+    `ForeignProvider` for one without span processors, as ddtrace's."""
     current = trace.get_tracer_provider()
     for found in (current, getattr(current, "provider", None)):
         if isinstance(found, TracerProvider):
@@ -42,11 +35,9 @@ class OwnIds(IdGenerator):
     """Ids from whywait's own random stream: a service may seed the global one, which repeats the SDK's ids."""
 
     def generate_span_id(self) -> int:
-        """Return a new span id."""
         return new_span_id()
 
     def generate_trace_id(self) -> int:
-        """Return a new trace id."""
         return new_trace_id()
 
     def is_trace_id_random(self) -> bool:
@@ -55,17 +46,11 @@ class OwnIds(IdGenerator):
 
 
 class Lent(SpanProcessor):
-    """A processor of whywait at a provider of the service: the session, not the provider, shuts it down.
-
-    Logfire shuts its provider down at every `configure`, and services do so before their last requests are exported.
-    """
+    """A processor of whywait at a provider of the service: only the session shuts it down, since services do so
+    before their last requests are exported, and Logfire at every `configure`."""
 
     def __init__(self, processor: SpanProcessor) -> None:
         self._processor = processor
-
-    def on_start(self, span: Span, parent_context: Context | None = None) -> None:
-        """Called by the SDK."""
-        self._processor.on_start(span, parent_context)
 
     def on_end(self, span: ReadableSpan) -> None:
         """Called by the SDK, in whichever thread ended the span."""

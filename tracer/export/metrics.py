@@ -1,14 +1,6 @@
-"""The counts of all requests, as OpenTelemetry metrics. Labels are bounded (`totals`).
-
-The instruments are observable: a request costs nothing beyond `totals`, and the host's metric reader, if any,
-reads them. They are created once per process, since the SDK cannot remove one, and report nothing without a
-session.
-
-* `whywait.requests` {request}: requests that ended; `endpoint`, `kept` = why its trace was kept ("no": it was dropped)
-* `whywait.requests.duration` s: sum of their wall times; `endpoint`
-* `whywait.requests.open` {request}: open requests
-* `whywait.lost` {record}: dropped records and removed probes, by `kind`
-"""
+"""The counts of all requests, as OpenTelemetry metrics with bounded labels (`totals`). They are observable: a request
+costs nothing more. Created once per process, since the SDK cannot remove one; they report nothing without a
+session."""
 
 import functools
 import os
@@ -58,23 +50,25 @@ def install(version: str, resource: Resource, environ: Mapping[str, str] = os.en
     return Metrics(provider)
 
 
-@functools.cache
-def _make_once(version: str) -> None:
-    """Create them on the host's provider, or on the proxy that becomes it."""
-    _make_instruments(version)
-
-
 def _make_instruments(version: str) -> None:
     meter = metrics.get_meter("whywait", version)
     meter.create_observable_counter("whywait.requests", [_observed(_requests)], "{request}", "requests that ended")
     meter.create_observable_counter(
-        "whywait.requests.duration", [_observed(_durations)], "s",
-        "sum of the wall times of ended requests",
+        "whywait.requests.duration", [_observed(lambda it: [
+            Observation(total.wall_ns / 1e9, {"endpoint": endpoint})
+            for endpoint, total in list(it.totals.endpoints.items())
+        ])], "s", "sum of the wall times of ended requests",
     )  # fmt: skip
-    meter.create_observable_up_down_counter("whywait.requests.open", [_observed(_open)], "{request}", "open requests")
-    meter.create_observable_counter(
-        "whywait.lost", [_observed(_lost)], "{record}", "records that whywait dropped, and probes that it removed"
+    meter.create_observable_up_down_counter(
+        "whywait.requests.open", [_observed(lambda it: [Observation(len(it.open))])], "{request}", "open requests"
     )
+    meter.create_observable_counter(
+        "whywait.lost", [_observed(lambda it: [Observation(count, {"kind": kind}) for kind, count in list(it.lost.items())])],
+        "{record}", "records that whywait dropped, and probes that it removed",
+    )  # fmt: skip
+
+
+_make_once: Final = functools.cache(_make_instruments)  # on the host's provider, or on the proxy that becomes it
 
 
 def _provide(resource: Resource) -> Any:
@@ -105,17 +99,3 @@ def _requests(recorder: Recorder) -> Iterable[Observation]:
     for endpoint, total in list(recorder.totals.endpoints.items()):
         for why, count in list(total.by_decision.items()):
             yield Observation(count, {"endpoint": endpoint, "kept": why or NOT_KEPT})
-
-
-def _durations(recorder: Recorder) -> Iterable[Observation]:
-    for endpoint, total in list(recorder.totals.endpoints.items()):
-        yield Observation(total.wall_ns / 1e9, {"endpoint": endpoint})
-
-
-def _open(recorder: Recorder) -> Iterable[Observation]:
-    yield Observation(len(recorder.open), {})
-
-
-def _lost(recorder: Recorder) -> Iterable[Observation]:
-    for kind, count in list(recorder.lost.items()):
-        yield Observation(count, {"kind": kind})

@@ -35,10 +35,8 @@ _NOT_WRITTEN: Final = (
 def obtain(
     config: Config, recorder: Recorder, told: Callable[[], None]
 ) -> tuple[TracerProvider, bool, list[SpanQueue]]:
-    """Return the provider, whether whywait created it and must shut it down, and the queues added to it.
-
-    `told` is called once if the service sets its own provider later. Raises `ForeignProvider`.
-    """
+    """Return the provider, whether whywait made it, and the queues added to it. `told` is called once if the service
+    sets its own later. Raises `ForeignProvider`."""
     host = provider_of_host()
     if host is not None:
         return host, False, []
@@ -63,15 +61,13 @@ def release(provider: TracerProvider | None = None) -> None:
 def move(ours: TracerProvider, host: TracerProvider, own: SdkTracer, added: list[SpanProcessor]) -> list[SpanProcessor]:
     """Give way to the service's provider. `added` are whywait's processors, `own` its tracer; what the service had
     added to whywait's provider moves too, and is returned."""
-    theirs = [one for one in sdk_internals.processors(ours) if one not in added and not _is_ours(one)]
+    theirs = [
+        one for one in sdk_internals.processors(ours) if one not in added and not isinstance(one, Gate | SpanQueue)
+    ]
     for one in (*added, *theirs):
         host.add_span_processor(one)
     sdk_internals.redirect(ours, host, own)
     return theirs
-
-
-def _is_ours(processor: SpanProcessor) -> bool:
-    return isinstance(processor, Gate | SpanQueue)
 
 
 def release_after_fork(
@@ -132,12 +128,10 @@ class _ToFile(SpanExporter):
         return SpanExportResult.FAILURE
 
     def shutdown(self) -> None:
-        """Close the file."""
         self._file.close()
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
-        """Nothing is buffered."""
-        return True
+        return True  # nothing is buffered
 
 
 def _is_sound(span: ReadableSpan) -> bool:

@@ -90,12 +90,10 @@ def forget_meter_provider() -> None:
 
 
 def processors(provider: TracerProvider) -> tuple[SpanProcessor, ...]:
-    """Return the processors of a provider."""
     return tuple(getattr(provider._active_span_processor, "_span_processors", ()))
 
 
 def remove_processor(provider: TracerProvider, processor: SpanProcessor) -> None:
-    """Remove a processor from a provider."""
     active: Any = provider._active_span_processor
     with active._lock:
         remove_processors_without_lock(provider, [processor])
@@ -108,12 +106,10 @@ def remove_processors_without_lock(provider: TracerProvider, removed: list[SpanP
 
 
 def limits_of(tracer: SdkTracer) -> SpanLimits:
-    """Return the limits of the tracer's spans."""
     return tracer._span_limits
 
 
 def scope_of(tracer: SdkTracer) -> InstrumentationScope:
-    """Return the scope of the tracer's spans."""
     return tracer._instrumentation_scope
 
 

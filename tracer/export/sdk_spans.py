@@ -1,10 +1,6 @@
-"""Creates SDK spans from the records, and ends them, so that they reach the exporters.
-
-`Tracer.start_span` asks the sampler, checks each value of each attribute, and calls each processor twice:
-some 60 µs of Python for a span whose values are known to be valid and whose trace is already sampled. With
-whywait's own provider, only whywait's processors, and the SDK's default sampler and limits, a span is passed on
-directly in its ended state; otherwise the SDK creates it.
-"""
+"""Creates SDK spans from the records, and ends them. `Tracer.start_span` takes some 60 µs to check what is known to
+be valid: with whywait's own provider and processors, and the SDK's default sampler and limits, a span is passed on in
+its ended state."""
 
 import os
 from collections.abc import Callable
@@ -60,19 +56,16 @@ class SpanMaker:
         self._most_attributes = _most_attributes(sdk_internals.limits_of(tracer)) if is_ours else 0
         if tracer.sampler is not DEFAULT_ON or os.environ.get(OTEL_PYTHON_SDK_INTERNAL_METRICS_ENABLED):
             self._most_attributes = 0
-        self._listeners = self._listening()
+        self._listeners = sdk_internals.processors(provider)
         self._scope = sdk_internals.scope_of(tracer)
         self._alone = False
-
-    def _listening(self) -> tuple[object, ...]:
-        return sdk_internals.processors(self._provider)
 
     def look(self) -> None:
         """Check whether other processors were added meanwhile."""
         self._alone = (
             self._most_attributes > 0
             and sdk_internals.is_enabled(self._tracer)
-            and all(one in self._listeners for one in self._listening())
+            and all(one in self._listeners for one in sdk_internals.processors(self._provider))
         )
 
     def make(self, spec: SpanSpec, unix_ns: Callable[[int], int]) -> None:

@@ -1,8 +1,5 @@
-"""The SDK's batch processor with counted loss and a bounded shutdown.
-
-A failing or slow exporter must not keep more than a queue of spans in memory, nor delay the end of the host.
-Spans that it does not accept are dropped, counted and logged.
-"""
+"""The SDK's batch processor with counted loss and a bounded shutdown: an exporter that fails or is slow keeps no more
+than a queue of spans in memory, and does not delay the host's end."""
 
 import itertools
 import os
@@ -37,11 +34,8 @@ _PAUSE_ALONE_S: Final = 0.0002  # while no request is open
 
 
 class SpanQueue(BatchSpanProcessor):
-    """Passes ended spans to `exporter` in the background.
-
-    `target` names the destination in messages, `part` is the number of spans encoded between two pauses, and
-    `stop_s` is how long `shutdown` waits at most for queued spans. `let_go` is called in a forked child.
-    """
+    """Passes ended spans to `exporter` in the background. `target` is its name in messages, `part` how many spans are
+    encoded between two pauses, `stop_s` how long `shutdown` waits at most, `let_go` is called in a forked child."""
 
     def __init__(
         self, exporter: SpanExporter, target: str, recorder: Recorder, *, part: int, stop_s: float,
@@ -179,5 +173,4 @@ class _InParts(SpanExporter):
             self.exporter.shutdown()
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
-        """Flush the exporter; True on success."""
         return self.exporter.force_flush(timeout_millis)

@@ -9,14 +9,9 @@ from whywait.tracer.export.output_bound import PARTS, make_room, part_path
 
 
 class TraceFile:
-    """A text stream for the file exporter. Raises OSError when created, if nothing can be written there, never later.
-
-    The file is made with its first line, for its owner alone to read: a process that serves nobody leaves none. Nothing
-    is buffered, so that a forked child cannot write half of a line again. Several processes may append to one file.
-
-    With `bound_bytes`, a full part is followed by another file, and the oldest files of the output go when all of them
-    together are larger.
-    """
+    """A text stream for the file exporter. Raises OSError when created, never later. The file is made with its first
+    line, for its owner alone; nothing is buffered (a forked child would write it again), and several processes may
+    append. With `bound_bytes` full parts follow one another, and the oldest files of the output go."""
 
     def __init__(self, path: str | os.PathLike[str], bound_bytes: int = 0) -> None:
         self._first = self._path = Path(path)

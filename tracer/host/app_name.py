@@ -13,10 +13,8 @@ _PLAIN: Final = ("app", "main", "asgi", "wsgi", "server", "application", "api", 
 
 
 def app_name() -> str:
-    """Return the name of the application, else of the script or module; "unknown_service" if nothing tells it.
-
-    A worker that `multiprocessing` started has a command line of its own; its parent's tells the application.
-    """
+    """Return the name of the application, script or module, for a worker of `multiprocessing` its parent's; else
+    "unknown_service"."""
     return _named(sys.orig_argv) or _named(_parents_words()) or "unknown_service"
 
 

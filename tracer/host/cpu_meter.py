@@ -1,8 +1,5 @@
-"""Measures a thread's CPU time: reads the clock, or estimates it if little time has passed.
-
-Reading the CPU clock is a system call and costs as much as a short step or job. A short stretch counts as on CPU
-throughout, for at most `ESTIMATED_NS` in a row, which bounds the error.
-"""
+"""Measures a thread's CPU time: reads the clock, a system call, or counts a short stretch as on CPU throughout, for
+at most `ESTIMATED_NS` in a row."""
 
 from time import thread_time_ns
 from typing import Final

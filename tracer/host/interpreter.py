@@ -38,11 +38,8 @@ _LIST_INTERPRETERS: Final = _list_interpreters()
 
 
 def frames_of_threads() -> dict[int, FrameType]:
-    """Return the frame of each thread by its `ident`; nothing where it may crash the process to read them.
-
-    Those are a free-threaded build, and a process with another interpreter, such as a worker's of an
-    `InterpreterPoolExecutor`: `sys._current_frames` reads its threads too, which run under a GIL of their own.
-    """
+    """Return the frame of each thread by its `ident`; nothing in a free-threaded build or beside another interpreter,
+    where reading them may crash the process."""
     if is_free_threaded():
         return {}
     if _LIST_INTERPRETERS is None:

@@ -1,9 +1,5 @@
-"""OpenTelemetry's current span, at the cost of a context variable.
-
-The public functions cost microseconds each, on every job and step. This module sets OpenTelemetry's context
-variable directly, and uses the public functions if another runtime context is configured. It creates no span:
-a job or a phase gets a placeholder with the ids of its later span.
-"""
+"""OpenTelemetry's current span, at the cost of a context variable: set directly, or by the public functions if
+another runtime context is configured. A job or a phase gets a placeholder with the ids of its later span."""
 
 import sys
 from contextvars import Context as ThreadContext
@@ -72,11 +68,8 @@ def _on_the_span_around(method: str) -> Any:
 
 
 class StandIn(NonRecordingSpan):
-    """The current span while a job or a phase runs: its span is created later, from the records.
-
-    Attributes, events and errors that the host sets on the current span go, as without whywait, to the span
-    around.
-    """
+    """The current span while a job or a phase runs, whose span is made later. What the host sets on it goes, as
+    without whywait, to the span around."""
 
     def __init__(self, trace_id: int, span_id: int, flags: int, state: Any) -> None:
         # the context, the most expensive part, is created on demand
@@ -85,28 +78,23 @@ class StandIn(NonRecordingSpan):
 
     @property
     def span_id(self) -> int:
-        """Return its own id."""
         return self._ids[1]
 
     def get_span_context(self) -> SpanContext:
-        """Its ids."""
         trace_id, span_id, flags, state = self._ids
         return SpanContext(trace_id, span_id, False, TraceFlags(flags), state)
 
     def is_recording(self) -> bool:
-        """Return the value of the span around."""
         return bool(self._around.is_recording())
-
-    set_attribute = _on_the_span_around("set_attribute")
-    set_attributes = _on_the_span_around("set_attributes")
-    add_event = _on_the_span_around("add_event")
-    add_link = _on_the_span_around("add_link")
-    update_name = _on_the_span_around("update_name")
-    set_status = _on_the_span_around("set_status")
-    record_exception = _on_the_span_around("record_exception")
 
     def __repr__(self) -> str:
         return f"NonRecordingSpan({self.get_span_context()!r})"
+
+
+for _name in (
+    "set_attribute", "set_attributes", "add_event", "add_link", "update_name", "set_status", "record_exception",
+):  # fmt: skip
+    setattr(StandIn, _name, _on_the_span_around(_name))
 
 
 def enter(span: StandIn) -> Any:

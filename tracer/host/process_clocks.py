@@ -1,7 +1,5 @@
-"""Reads the processes of a pool from the kernel: CPU time, run-queue time, written bytes.
-
-All are read without releasing the GIL, from files that are kept open. The worker itself is not changed.
-"""
+"""Reads the processes of a pool from the kernel, without releasing the GIL: CPU time, run-queue time, written
+bytes."""
 
 import os
 import time

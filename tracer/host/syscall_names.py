@@ -32,6 +32,5 @@ def call_name(number: int) -> str | None:
 
 
 def most_seen(calls: Mapping[int, int]) -> str | None:
-    """Return the name of the most frequent system call, given counts by number; None if it is
-    unknown."""
+    """Return the name of the most frequent system call, by counts of numbers; None if unknown."""
     return call_name(max(calls, key=lambda number: calls[number])) if calls else None

@@ -1,26 +1,17 @@
-"""Reads the current thread's CPU time and run-queue time from the kernel.
-
-Both are read without releasing the GIL. `os.pread` would release it, and under contention the reading
-itself would then cost milliseconds, which are not a wait of the request.
-"""
+"""Reads the current thread's CPU time and run-queue time from the kernel. `os.pread` would release the GIL, and then
+cost milliseconds that are not a wait of the request."""
 
 import ctypes
 import os
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from time import thread_time_ns
 from typing import Any, Final
 
 try:
     import resource
 except ImportError:  # not Unix
     resource = None  # type: ignore[assignment]
-
-__all__ = [
-    "NOT_COUNTED", "SmallReader", "close_all", "run_queue_available", "run_queue_ns", "sleeps",
-    "thread_time_ns",
-]  # fmt: skip
 
 _PATH = "/proc/thread-self/schedstat"
 _SIZE = 63

@@ -1,6 +1,7 @@
 """Counts all requests, kept or dropped: how many, how long, and why each was kept."""
 
 from collections import Counter
+from dataclasses import dataclass, field
 from threading import RLock
 from typing import Final
 
@@ -8,14 +9,12 @@ _MOST_ENDPOINTS: Final = 500
 OTHERS: Final = "(other)"  # all endpoints beyond the limit: the number of labels must be bounded
 
 
+@dataclass(slots=True)
 class Total:
     """One endpoint's sums since the session began."""
 
-    __slots__ = ("by_decision", "wall_ns")
-
-    def __init__(self) -> None:
-        self.wall_ns = 0
-        self.by_decision: dict[str, int] = {}  # requests, by why they were kept; "" = dropped
+    wall_ns: int = 0
+    by_decision: dict[str, int] = field(default_factory=dict)  # requests, by why they were kept; "" = dropped
 
 
 class Totals:
@@ -26,7 +25,6 @@ class Totals:
         self.endpoints: dict[str, Total] = {}
 
     def add(self, endpoint: str, wall_ns: int, decision: str) -> None:
-        """Counts one request."""
         with self._adding:
             total = self.endpoints.get(endpoint)
             if total is None:

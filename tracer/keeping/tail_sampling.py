@@ -1,9 +1,5 @@
-"""Decides at a request's end whether it becomes spans. Pure, except for a memory of latencies.
-
-A kept trace has a weight: one over its sampling probability (Horvitz and Thompson, 1952). Weighted sums over kept
-traces are unbiased estimates for all requests. The probability is known before the draw: only earlier requests
-decide what is slow.
-"""
+"""Decides at a request's end whether it becomes spans. Pure, but for a memory of latencies. A kept trace's weight is
+one over its sampling probability, known before the draw (Horvitz and Thompson, 1952): weighted sums are unbiased."""
 
 from math import log2
 from random import Random
@@ -33,7 +29,6 @@ class Quantile:
         self._threshold_ns = 0.0
 
     def add(self, duration_ns: int) -> None:
-        """Add one duration."""
         bucket = int(log2(max(duration_ns, 1)) * _BUCKETS_PER_OCTAVE)
         self._counts[bucket] = self._counts.get(bucket, 0) + 1
         self._total += 1

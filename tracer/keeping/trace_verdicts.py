@@ -1,6 +1,7 @@
 """The open traces, and the decisions on traces that ended recently."""
 
 from collections import OrderedDict, deque
+from dataclasses import dataclass, field
 
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
 
@@ -68,15 +69,13 @@ class Gates:
             self._held.popitem()[1].let_go()
 
 
+@dataclass(slots=True)
 class _Held:
     """The spans of one trace, and the number of its open requests."""
 
-    __slots__ = ("keep", "open", "spans")
-
-    def __init__(self) -> None:
-        self.open = 0
-        self.keep = False
-        self.spans: deque[tuple[ReadableSpan, SpanProcessor]] = deque()
+    open: int = 0
+    keep: bool = False
+    spans: deque[tuple[ReadableSpan, SpanProcessor]] = field(default_factory=deque)
 
     def let_go(self) -> None:
         while self.spans:

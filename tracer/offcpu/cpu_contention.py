@@ -4,34 +4,23 @@
     the quota had run out                           |---------|      throttled
     intervals of the sampler |-----------|-----------|-----------|   what used the CPUs in each
 
-Time in a stretch in which the quota had run out belongs to the quota. The rest is divided, interval by interval,
-in proportion to the use of the CPUs on which the thread may run. Where others used less than the thread waited,
-the difference is unknown.
+What lies in a stretch without quota belongs to the quota. The rest is divided, interval by interval, by the use of the
+CPUs on which the thread may run; what others used less than the thread waited is unknown.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from operator import itemgetter
-from typing import Final, NamedTuple, Protocol
+from typing import Final, NamedTuple
 
 from whywait.tracer import schema as s
 from whywait.tracer.offcpu.cpu_shares import Mix, mixed
 from whywait.tracer.offcpu.cpu_user_names import CpuNames, Named
-from whywait.tracer.sampler.cpu_history import Interval, Stretch
+from whywait.tracer.sampler.cpu_history import CpuPast, Interval
 
 _MOST: Final = 4  # rivals of one span
 _NAMED_NS: Final = 400_000  # of a run-queue time: from this length on they are named
 _PROCESSES: Final = (s.RIVAL_PROCESS, s.RIVAL_SIBLING)
 _SLIGHT_NS: Final = 100_000  # a thread missing in an interval waited less
-
-
-class Past(Protocol):
-    """The interface of `whywait.tracer.sampler.cpu_history.CpuPast`."""
-
-    def during(self, start_ns: int, end_ns: int) -> Iterable[Interval]:
-        """The intervals that overlap the stretch."""
-
-    def throttled(self, start_ns: int, end_ns: int) -> Sequence[Stretch]:
-        """The stretches in which a quota had run out that overlap this one."""
 
 
 class Rival(NamedTuple):
@@ -66,7 +55,7 @@ class Division(NamedTuple):
 class CpuRivals:
     """Answers for one round of the exporter."""
 
-    def __init__(self, past: Past, names: CpuNames) -> None:
+    def __init__(self, past: CpuPast, names: CpuNames) -> None:
         self._past = past
         self._names = names
         self._mixes: dict[tuple[int, frozenset[int]], Mix] = {}

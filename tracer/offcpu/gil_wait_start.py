@@ -1,7 +1,7 @@
 """Finds the begin of the wait for the GIL that followed a call that blocked once. Pure.
 
-The end of such a call is observed only when Python runs again. The thread slept in the kernel until its data came,
-then in rounds for the GIL (sampler/gil_reader.py). There are samples of both, and the number of sleeps is known:
+Its end is observed only when Python runs again: the thread slept until its data came, then in rounds for the GIL
+(sampler/gil_reader.py). There are samples of both, and the number of sleeps is known:
 
     call     |~~~~~~~~~~~~~~~~~|~~~~round~~~~|~~~~round~~~~|~r~|      4 sleeps
     samples         a                  b
@@ -46,13 +46,9 @@ class _Seen(NamedTuple):
 def onset(
     start_ns: int, end_ns: int, stays: Sequence[Stay], sleeps: int, interval_ns: int, *, blocks: bool, contended: bool
 ) -> Onset | None:  # fmt: skip
-    """Return the begin of the wait for the GIL in the stretch, one call that blocks once.
-
-    `stays` are the samples that reach into the stretch, in order; `sleeps` how often its thread slept in it, or
-    `NOT_COUNTED`. `blocks`: a call of this kind sleeps, even without a sample of it; `contended`: samples show calls
-    of this kind waiting for the GIL, otherwise sleeps without samples do not count as that. None where it is
-    unknown.
-    """
+    """Return when the wait for the GIL began in a call that blocks once; None where unknown. `stays`: samples in
+    order; `sleeps`: how often its thread slept, or `NOT_COUNTED`; `blocks`: a call of this kind sleeps even without a
+    sample; `contended`: samples show such calls waiting for the GIL."""
     if end_ns <= start_ns:
         return None
     seen = _seen(start_ns, end_ns, stays)
@@ -61,17 +57,13 @@ def onset(
         if not sleeps_in_call:
             return Onset(start_ns, _EXACT_NS)
         found = _before(start_ns, end_ns, seen.called_ns, seen.waits, sleeps, interval_ns)
-        return _with_queue(found, seen.ran_ns)
+        return found if seen.ran_ns is None else found._replace(queued_before_ns=max(found.at_ns - seen.ran_ns, 0))
     if sleeps == NOT_COUNTED:
         return None
     rounds = sleeps - int(sleeps_in_call)
     if rounds <= 0 or not contended:
         return Onset(end_ns, 0)
     return _unseen(start_ns, end_ns, seen, rounds, interval_ns)
-
-
-def _with_queue(found: Onset, ran_ns: int | None) -> Onset:
-    return found if ran_ns is None else found._replace(queued_before_ns=max(found.at_ns - ran_ns, 0))
 
 
 def _unseen(start_ns: int, end_ns: int, seen: _Seen, rounds: int, interval_ns: int) -> Onset:

@@ -1,10 +1,8 @@
-"""Divides a thread's exactly known blocked time by the states in samples. Pure.
-
-A short stretch has few samples, or none. The estimate then uses its own and those of earlier stretches of the same
-kind of work, which count for no more than `_PRIOR` samples (empirical Bayes with a beta prior).
-"""
+"""Divides a thread's exactly known blocked time by the states in samples. Pure. Few samples are joined by those of
+earlier stretches of the same kind, for no more than `_PRIOR` (empirical Bayes, beta prior)."""
 
 from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, field
 from math import sqrt
 from typing import Final, NamedTuple
 
@@ -30,14 +28,12 @@ class Split(NamedTuple):
     enough: bool  # whether there were enough samples for an estimate
 
 
+@dataclass(slots=True)
 class _Known:
     """Samples of one kind of work."""
 
-    __slots__ = ("states", "total")
-
-    def __init__(self) -> None:
-        self.states: dict[int, int] = {}
-        self.total = 0
+    states: dict[int, int] = field(default_factory=dict)
+    total: int = 0
 
     def add(self, states: Mapping[int, int]) -> None:
         for state, count in states.items():
@@ -58,11 +54,8 @@ class Memory:
         self._kinds: dict[Hashable, _Known] = {}
 
     def split(self, kind: Hashable, blocked_ns: int, states: Mapping[int, int], *, running: bool) -> Split:
-        """Divide `blocked_ns` by the sampled states, and store them.
-
-        `running`: the CPU time was not subtracted from the stretch, so samples of a running thread represent a
-        part of it too.
-        """
+        """Divide `blocked_ns` by the sampled states, and store them. `running`: the CPU time is still in it, so that
+        samples of a running thread count too."""
         own = states if running else {state: count for state, count in states.items() if state != RUNNING}
         known = self._kinds.get(kind, _NEW)
         result = _split(blocked_ns, own, known)

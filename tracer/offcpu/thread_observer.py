@@ -14,8 +14,8 @@ from whywait.tracer.offcpu.gil_wait_start import onset
 from whywait.tracer.offcpu.state_split import Memory, Split, beside_queue, returned
 from whywait.tracer.offcpu.worker_observer import ObservedWorkers
 from whywait.tracer.records.request import Job, Wait, Waker
-from whywait.tracer.sampler.shared.thread_records import ASLEEP
-from whywait.tracer.sampler.thread_samples import GIL, POLL, Held, Samples, Seen
+from whywait.tracer.sampler.shared.thread_records import ASLEEP, GIL, POLL
+from whywait.tracer.sampler.thread_samples import Held, Samples, Seen
 
 Stretches = Sequence[tuple[int, int]]
 
@@ -34,7 +34,7 @@ class Observed:
         self._memory = memory
         self._past = past
         self.workers = ObservedWorkers(samples, memory)
-        self._rivals = CpuRivals(samples.cpu, CpuNames(past, samples.cpu.libraries, samples.cpu.sampler_id))
+        self._rivals = CpuRivals(samples.cpu, CpuNames(past, samples.cpu.libraries, samples.cpu.process.id))
 
     def running(
         self, kind: Hashable, thread_id: int, stretches: Stretches, cpu_ns: int, run_queue_ns: int | None
@@ -82,11 +82,8 @@ class Observed:
         self, kind: Hashable, thread_id: int, start_ns: int, end_ns: int, by: Waker = None,
         known_ns: int | None = None,
     ) -> OffCpu:  # fmt: skip
-        """Explain a thread's time while an activity on it was ready; `known_ns` is its run-queue time, if it was
-        measured.
-
-        `by` is the waker: a job's worker must acquire the GIL, and a CPU, to wake the loop.
-        """
+        """Explain a thread's time while an activity on it was ready; `known_ns` is its measured run-queue time, `by`
+        the waker: a job's worker must acquire the GIL, and a CPU, to wake the loop."""
         worker_id = by.thread_id if isinstance(by, Job) else 0
         states, holders = self._seen_ready(thread_id, worker_id, start_ns, end_ns)
         is_idle = kind in _IDLE
@@ -118,9 +115,8 @@ class Observed:
         return self._explained(split, seen.holders, cpu_ns, run_queue_ns, users)
 
     def call(self, what: str, thread_id: int, start_ns: int, end_ns: int, sleeps: int, queued_ns: int | None) -> OffCpu:
-        """Find the return's part, the GIL and the run queue, of a call that blocks once and whose end was not
-        observed. `sleeps` is how often its thread slept in it, or `NOT_COUNTED`; `queued_ns` its run-queue time, if
-        known."""
+        """Find GIL and run queue in the return from a call that blocks once. `sleeps`: how often its thread slept, or
+        `NOT_COUNTED`; `queued_ns`: its run-queue time, if known."""
         in_gil, in_call = self._memory.share(what, GIL), self._memory.share(what, *ASLEEP)
         began = onset(
             start_ns, end_ns, self._samples.stays(thread_id, start_ns, end_ns), sleeps,
@@ -141,12 +137,9 @@ class Observed:
         return self._explained(split, back.holders, None, run_queue_ns or None, users)
 
     def queued_in_wait(self, thread_id: int, wait: Wait, queue_ns: int, before: tuple[int, int] | None) -> int | None:
-        """Return a thread's run-queue time in a wait, by its own reading at the end. `before` is its previous reading,
-        and when. None without any value from before the wait.
-
-        A thread that a sample shows asleep in the wait had not been in the run queue in it until then. Otherwise the
-        growth since the latest sample or reading counts as even over the time in which the thread was ready.
-        """
+        """Return a thread's run-queue time in a wait by its own reading at the end (`before`: its reading before
+        that, and when); None without a value from before the wait. Until a sample that shows it asleep it was not in
+        the run queue; else the growth counts as even over the time in which it was ready."""
         length_ns = wait.end_ns - wait.start_ns
         asleep_ns = self._samples.queue_asleep_ns(thread_id, wait.start_ns, wait.cause_ns)
         if asleep_ns is not None:
@@ -165,12 +158,9 @@ class Observed:
         self, kind: Hashable, thread_id: int, start_ns: int, end_ns: int, states: Mapping[int, int],
         known_ns: int | None = None, *, idle: bool = True,
     ) -> tuple[Split, int]:  # fmt: skip
-        """Divide a stretch in which a thread was ready: return the rest beyond its run-queue time, and the run-queue
-        time, which is `known_ns` if it was measured.
-
-        An idle thread that samples show as runnable is in the run queue, within the run-queue time around the
-        stretch: the kernel counts a wait in the run queue at its end, not continuously.
-        """
+        """Divide a stretch in which a thread was ready into its run-queue time (`known_ns`, if measured) and the
+        rest. An idle thread sampled as runnable is in the run queue, within the growth around the stretch: the kernel
+        counts a wait in the run queue at its end."""
         queued_ns = known_ns
         if queued_ns is None:
             queued_ns = self._samples.run_queue_ns(thread_id, start_ns, end_ns) or 0

@@ -38,11 +38,8 @@ class ObservedWorkers:
         self._memory = memory
 
     def taken(self, key: int, size: int, queued_ns: int, jobs_put: Sequence[int], until_ns: int) -> tuple[int, int]:
-        """Return when a job that was queued at `queued_ns` was last sampled waiting, and when it was taken; 0: never.
-
-        Workers take jobs in the order of the queue, so it was taken when no more jobs are in the queue than were
-        added after it.
-        """
+        """Return when a job queued at `queued_ns` was last sampled waiting, and when it was taken (0: never): when no
+        more jobs are in the queue than were added after it."""
         later = bisect_right(jobs_put, queued_ns)
         waiting_ns = 0
         for stay in self._samples.stays(key, queued_ns, until_ns):
@@ -71,9 +68,7 @@ class ObservedWorkers:
         return end_ns
 
     def run(self, kind: Hashable, worker: int, start_ns: int, end_ns: int, used: WorkerClock | None) -> OffCpu:
-        """Explain a worker's time on a job: CPU and run queue, by its clocks if they were read, and its waits for
-        the rest.
-        """
+        """Explain a worker's time on a job: CPU and run queue, by its clocks if they were read, and its waits."""
         seen = self._samples.seen(worker, start_ns, end_ns)
         wall_ns = end_ns - start_ns
         cpu_ns = min(used.cpu_ns, wall_ns) if used is not None else 0

@@ -21,10 +21,8 @@ class Patches:
         self._undo: list[tuple[str, Callable[[], None]]] = []
 
     def replace(self, owner: Any, name: str, value: Any) -> None:
-        """Set an attribute of a class, module or object until the undo.
-
-        If it cannot be replaced, this raises and undoes the replacements so far.
-        """
+        """Set an attribute of a class, module or object until the undo; if that fails, undo the replacements so far
+        and raise."""
         was = vars(owner).get(name, _INHERITED)
         try:
             setattr(owner, name, value)

@@ -48,12 +48,8 @@ class Session(Protocol):
 
 
 class Probe(Protocol):
-    """Watches one library, or one part of Python, between `start` and `stop`.
-
-    `start` installs each probe that is available and whose private names exist, and `stop` calls the undos in
-    reverse. A probe that raises during installation, or that reports its own failure by `probe_failed(name,
-    error)`, is removed and logged once; the service and the other probes continue.
-    """
+    """Watches one library, or one part of Python, between `start` and `stop`, if it is available and its private
+    names exist. One that raises, or reports `probe_failed(name, error)`, is removed and logged once."""
 
     @property
     def name(self) -> str:
@@ -61,10 +57,8 @@ class Probe(Protocol):
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """Dotted private names of other libraries; the probe cannot work without every one of them.
-
-        `whywait doctor` checks them. Names of libraries that are not installed do not count as missing.
-        """
+        """Dotted private names of other libraries without which the probe cannot work; those of libraries that are
+        not installed are not missing."""
 
     def available(self) -> bool:
         """Return whether the probe can work: its library is installed, and the platform supports it."""

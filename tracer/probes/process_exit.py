@@ -1,8 +1,5 @@
-"""Process ends that skip `atexit`, which would lose the last spans.
-
-A server that has shut down on a signal raises that signal again, with its default action: uvicorn under
-gunicorn does. A child that `multiprocessing` forked ends by `os._exit`, and so may any service.
-"""
+"""Process ends that skip `atexit`, which would lose the last spans: a server's signal raised again with its default
+action, and `os._exit`, by which a forked child of `multiprocessing` ends."""
 
 import functools
 import os

@@ -1,9 +1,5 @@
-"""The records of requests, and of the activities that work for them.
-
-Hot: these are filled while the host runs, by one thread at a time per activity. All times are
-`perf_counter_ns` readings. No record refers to the host's tasks, futures or arguments, so no object of the
-host lives longer than without whywait.
-"""
+"""The records of requests and their activities, filled by one thread at a time per activity. Times are
+`perf_counter_ns` readings. None refers to an object of the host, which lives no longer than without whywait."""
 
 from collections import deque
 from collections.abc import Callable
@@ -27,10 +23,8 @@ made = tuple.__new__  # for named tuples with all fields: their own constructor 
 
 
 class Wait(NamedTuple):
-    """A wait: an activity did not run from `start_ns` to `end_ns`.
-
-    `cause_ns` is when `by` caused the wake-up; the rest is the return to running.
-    """
+    """A wait from `start_ns` to `end_ns`; at `cause_ns` `by` caused the wake-up, and the rest is the return to
+    running."""
 
     kind: str  # schema.WAIT_*
     start_ns: int

@@ -16,10 +16,6 @@ def _nothing(_: str) -> str:
     return REDACTED
 
 
-def _as_it_is(text: str) -> str:
-    return text
-
-
 def _program(command: str) -> str:
     """The program of a command line."""
     program, blank, _ = command.partition(" ")
@@ -56,7 +52,7 @@ _COMPILED: Final = tuple((re.compile(key), rule) for key, rule in RULES)
 def rule_of(key: str) -> Rule:
     """Return what becomes of a text under this key."""
     if key.startswith(_OURS) and key != "code.stacktrace":
-        return _as_it_is if key.endswith(_IDS) else masked  # each id is new, and would push names out of the cache
+        return str if key.endswith(_IDS) else masked  # each id is new, and would push names out of the cache
     if len(key) > _LONGEST_KEY:
         return _nothing
     return next((rule for pattern, rule in _COMPILED if pattern.fullmatch(key)), masked)

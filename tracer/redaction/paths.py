@@ -21,11 +21,8 @@ _WORD: Final = re.compile(r"[A-Za-z][A-Za-z_-]*")
 
 
 def without_secrets(address: str, route: str | None = None, *, keep_parameters: bool = True) -> str:
-    """Return an address, or a path with its query, without user, password and query, and without tokens in its path.
-
-    `route` is the template of the path, if known: its literal parts are kept. With `keep_parameters` false the path
-    becomes the template.
-    """
+    """Return an address or path without user, password, query and tokens. `route`, its template, has parts to keep;
+    with `keep_parameters` false the path becomes the template."""
     found = _BASE.match(address)
     if found is None:
         return REDACTED

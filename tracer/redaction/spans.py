@@ -31,11 +31,9 @@ class Redacted(SpanExporter):
         return self._exporter.export([self._without_secrets(span) for span in spans])
 
     def shutdown(self) -> None:
-        """Shut down the exporter."""
         self._exporter.shutdown()
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
-        """Flush the exporter; True on success."""
         return self._exporter.force_flush(timeout_millis)
 
     def _without_secrets(self, span: ReadableSpan) -> ReadableSpan:

@@ -1,4 +1,1 @@
-"""Samples thread states from outside: a child process reads the states of this process's threads.
-
-A thread inside the process would need the GIL to sample, and would see itself; the child has a GIL of its own.
-"""
+"""Samples thread states from outside: a thread in the process would need the GIL to sample; the child has its own."""

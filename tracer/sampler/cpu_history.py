@@ -1,19 +1,19 @@
-"""The recent users of the CPUs, from the sampler's records: intervals in order of time."""
+"""The recent users of the CPUs, from the sampler's messages: intervals in order of time."""
 
+import json
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from whywait.tracer.sampler.process import SamplerProcess
-from whywait.tracer.sampler.shared import cpu_records as use
+from whywait.tracer.sampler.shared.cpu_records import MESSAGES
 
 _KEPT: Final = 600  # intervals: a minute of waiting for CPUs
 _THROTTLED_KEPT: Final = 4_000
 _NEARLY_NS: Final = 1_000_000_000
 _LIBRARIES: Final = 1_024
-_MOST_LISTED: Final = 256  # of one interval
 
 
 class ThreadUse(NamedTuple):
@@ -58,34 +58,28 @@ class Interval(NamedTuple):
 
 
 class CpuPast:
-    """The intervals of one process; `read` adds new records."""
+    """The intervals of one process; `read` adds new ones."""
 
     def __init__(self, process: SamplerProcess) -> None:
-        self._process = process
+        self.process = process
         self._read = 0
         self._intervals: deque[Interval] = deque(maxlen=_KEPT)
         self._throttled: list[Stretch] = []
-        self._begin()
         self.libraries: dict[int, str] = {}  # by native thread id: the library in which samples show it asleep
-        self.missed = 0  # records that were overwritten before they were read
-
-    @property
-    def sampler_id(self) -> int:
-        """The process id of the sampler, whose use counts as whywait's."""
-        return self._process.id
+        self.missed = 0  # messages that were overwritten before they were read
 
     def read(self) -> None:
-        """Read the child's records since the last call."""
-        written = self._process.header().use_written
-        if written - self._read > use.CPU_RECORDS // 2:  # the child may be overwriting the oldest now
-            self.missed += written - use.CPU_RECORDS // 2 - self._read
-            self._read = written - use.CPU_RECORDS // 2
-            self._begin()
-        while self._read < written:
-            last = min(written, (self._read // use.CPU_RECORDS + 1) * use.CPU_RECORDS)
-            for record in use.CPU_RECORD.iter_unpack(self._process.use_records(self._read, last)):
-                self._take(*record)
-            self._read = last
+        """Read the child's messages since the last call."""
+        written = self.process.header().use_written
+        if written - self._read > MESSAGES // 2:  # the child may be overwriting the oldest now
+            self.missed += written - MESSAGES // 2 - self._read
+            self._read = written - MESSAGES // 2
+        for number in range(self._read, written):
+            try:
+                self._take(*json.loads(self.process.cpu_message(number)))
+            except (ValueError, TypeError):  # it was overwritten meanwhile
+                self.missed += 1
+        self._read = written
 
     def during(self, start_ns: int, end_ns: int) -> Iterator[Interval]:
         """The intervals that overlap the stretch, latest first."""
@@ -102,40 +96,25 @@ class CpuPast:
         until = bisect_right(self._throttled, end_ns + _NEARLY_NS, key=lambda one: one.end_ns)
         return [one for one in self._throttled[at:until] if one.start_ns < end_ns]
 
-    def _begin(self) -> None:
-        self._threads: list[ThreadUse] = []
-        self._processes: list[ProcessUse] = []
-        self._busy: dict[frozenset[int], int] = {}
-
-    def _take(self, kind: int, flags: int, number: int, first: int, second: int, mask: bytes, name: bytes) -> None:
-        full = len(self._threads) + len(self._processes) + len(self._busy) >= _MOST_LISTED
-        if kind == use.LIBRARY:
-            if len(self.libraries) >= _LIBRARIES:
-                self.libraries.pop(next(iter(self.libraries)))
-            self.libraries[number] = _text(mask)
-        elif kind == use.THROTTLED:
-            self._throttled.append(Stretch(first, second))
-            if len(self._throttled) > 2 * _THROTTLED_KEPT:
-                del self._throttled[:_THROTTLED_KEPT]
-        elif kind == use.INTERVAL:
-            uses = tuple(self._threads), tuple(self._processes), self._busy
-            self._intervals.append(Interval(first, second, *uses, _cpus(mask), *use.QUOTA.unpack_from(name)))
-            self._begin()
-        elif kind == use.THREAD and not full:
-            python = bool(flags & use.FLAG_PYTHON)
-            self._threads.append(ThreadUse(number, first, second, _cpus(mask), python))
-        elif kind == use.PROCESS and not full:
-            sibling, ended = bool(flags & use.FLAG_SIBLING), bool(flags & use.FLAG_ENDED)
-            self._processes.append(ProcessUse(number, first, _text(name), _cpus(mask), sibling, ended))
-        elif kind == use.BUSY and not full:
-            self._busy[_cpus(mask)] = first
-
-
-def _text(raw: bytes) -> str:
-    return raw.rstrip(b"\0").decode("utf-8", "replace")
+    def _take(self, interval: Any, throttled: Iterable[Any], libraries: Iterable[Any]) -> None:
+        self._throttled += [Stretch(*one) for one in throttled]
+        if len(self._throttled) > 2 * _THROTTLED_KEPT:
+            del self._throttled[:_THROTTLED_KEPT]
+        self.libraries.update(libraries)
+        while len(self.libraries) > _LIBRARIES:
+            self.libraries.pop(next(iter(self.libraries)))
+        if interval is not None:
+            start_ns, end_ns, threads, processes, busy, mask, quota_ns, period_ns = interval
+            self._intervals.append(
+                Interval(
+                    start_ns, end_ns,
+                    tuple(ThreadUse(*row)._replace(cpus=_cpus(row[3])) for row in threads),
+                    tuple(ProcessUse(*row)._replace(cpus=_cpus(row[3])) for row in processes),
+                    {_cpus(at): ns for at, ns in busy}, _cpus(mask), quota_ns, period_ns,
+                )
+            )  # fmt: skip
 
 
 @lru_cache(maxsize=128)
-def _cpus(mask: bytes) -> frozenset[int]:
-    bits = int.from_bytes(mask, "little")
-    return frozenset(at for at in range(bits.bit_length()) if bits >> at & 1)
+def _cpus(mask: int) -> frozenset[int]:
+    return frozenset(at for at in range(mask.bit_length()) if mask >> at & 1)

@@ -1,9 +1,6 @@
-"""Finds the address of this interpreter's GIL, from inside and unprivileged.
-
-While this thread holds the GIL in a C call, another Python thread must wait for it, and the kernel
-shows in which futex. The structure's other fields are at known distances from that word, and are used only if
-they name this thread.
-"""
+"""Finds the address of this interpreter's GIL, from inside and unprivileged: while this thread holds it in a C call,
+the kernel shows in which futex another waits. Other fields, at known distances, are used only if they name this
+thread."""
 
 import ctypes
 import functools
@@ -13,7 +10,7 @@ import struct
 import sys
 import threading
 import time
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from whywait.tracer.host.interpreter import is_free_threaded
 
@@ -27,8 +24,7 @@ _INTERVAL, _LAST_HOLDER = -72, -64
 _THREAD_STATE_SIZE = 400
 
 
-@dataclass(frozen=True, slots=True)
-class GilAddress:
+class GilAddress(NamedTuple):
     """Addresses in this process; `holder_at` is 0 if the holder is unknown; `interval_known`: the switch interval is
     before it."""
 
@@ -41,10 +37,7 @@ class GilAddress:
 
 @functools.cache
 def gil_address() -> GilAddress | None:
-    """Return the addresses of the GIL; None if they cannot be found (no Linux, no such file, free-threaded Python).
-
-    The first call holds the GIL for some milliseconds; the answer is the same for the process's life.
-    """
+    """Return the GIL's addresses, None if not found. The first call holds the GIL for some milliseconds."""
     if _FUTEX is None or not sys.platform.startswith("linux") or is_free_threaded():
         return None
     try:

@@ -23,7 +23,6 @@ class WatchTable:
         return WatchedPool(self, pipes) if self.free else None
 
     def write(self, number: int, row: Watched) -> None:
-        """Writes a row."""
         if self._memory is None:
             return
         try:
@@ -48,7 +47,6 @@ class WatchedPool:
         self._set(self._row)
 
     def workers(self, process_ids: "list[int]") -> None:
-        """Write the ids of the pool's processes."""
         self._set(self._row._replace(workers=tuple(process_ids)))
 
     def busy(self, busy: bool) -> None:

@@ -17,7 +17,7 @@ from whywait.tracer.sampler.child import main
 from whywait.tracer.sampler.gil_address import GilAddress, gil_address
 from whywait.tracer.sampler.pool_table_writer import WatchTable
 from whywait.tracer.sampler.shared import thread_records
-from whywait.tracer.sampler.shared.cpu_records import CPU_RECORD, CPU_RECORDS
+from whywait.tracer.sampler.shared.cpu_records import MESSAGE_SIZE, MESSAGES
 
 _STOP_S: Final = 2.0
 _LAUNCH_S: Final = 0.5
@@ -62,8 +62,7 @@ class SamplerProcess:
             self._launcher = subprocess.Popen(  # noqa: S603 - this interpreter, a file of whywait
                 [
                     sys.executable, "-I", "-S", "-E", str(Path(main.__file__)), str(os.getpid()),
-                    str(address.futex_from), str(address.futex_to), str(address.holder_at),
-                    str(address.native_id_offset), str(int(address.interval_known)), str(self._fd),
+                    *(str(int(one)) for one in address), str(self._fd),
                 ],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
@@ -116,8 +115,10 @@ class SamplerProcess:
         for line in lines:
             if line.startswith(b"here "):
                 self.id = int(line[5:])
-            elif line == b"denied":
-                _allow(self.id)
+            elif line == b"denied" and self.id:
+                # under Yama another process may read this one only if this one names it
+                with suppress(OSError, AttributeError):
+                    ctypes.CDLL(None).prctl(_PR_SET_PTRACER, self.id, 0, 0, 0)
             elif line == b"ready":
                 self.ready = True
 
@@ -135,13 +136,12 @@ class SamplerProcess:
         begin, end = first % thread_records.RECORDS, (last - 1) % thread_records.RECORDS + 1
         return self._memory[thread_records.HEADER_SIZE + begin * size : thread_records.HEADER_SIZE + end * size]
 
-    def use_records(self, first: int, last: int) -> bytes:
-        """The bytes of the CPU records, within one pass of the ring."""
+    def cpu_message(self, number: int) -> bytes:
+        """One of the messages on the use of CPUs."""
         if self._memory is None:
             return b""
-        size = CPU_RECORD.size
-        begin, end = first % CPU_RECORDS, (last - 1) % CPU_RECORDS + 1
-        return self._memory[thread_records.CPU_AT + begin * size : thread_records.CPU_AT + end * size]
+        begin = thread_records.CPU_AT + number % MESSAGES * MESSAGE_SIZE
+        return self._memory[begin : begin + MESSAGE_SIZE].partition(b"\n")[0]
 
     def end(self) -> None:
         """End the child and wait for its end; its records can still be read."""
@@ -219,10 +219,8 @@ class SamplerProcess:
 
 
 def start_sampler() -> SamplerProcess | None:
-    """Return a sampler for this process; None if the platform does not support it.
-
-    Returns before the child has begun to sample. Raises OSError when no process can be started.
-    """
+    """Return a sampler for this process, which samples later; None if the platform does not support it. Raises
+    OSError when no process can be started."""
     address = gil_address()
     return SamplerProcess(address) if address is not None and sys.executable else None
 
@@ -235,10 +233,3 @@ def _shared_memory(size: int) -> int:
         os.unlink(name)
     os.ftruncate(fd, size)
     return fd
-
-
-def _allow(process_id: int) -> None:
-    # under Yama another process may read this one only if this one names it
-    if process_id:
-        with suppress(OSError, AttributeError):
-            ctypes.CDLL(None).prctl(_PR_SET_PTRACER, process_id, 0, 0, 0)

@@ -7,22 +7,8 @@ from typing import Final, NamedTuple
 
 from whywait.tracer.sampler.cpu_history import CpuPast
 from whywait.tracer.sampler.process import SamplerProcess
-from whywait.tracer.sampler.shared.thread_records import (
-    ASLEEP,
-    CALL,
-    FUTEX,
-    GIL,
-    LONGEST_RECORD_NS,
-    POLL,
-    RECORD,
-    RECORDS,
-    RUNNING,
-    SLEEP,
-    STOPPED,
-    UNKNOWN_RUN_QUEUE,
-)
-
-__all__ = ["CALL", "FUTEX", "GIL", "POLL", "RUNNING", "SLEEP", "STOPPED", "Samples", "Seen", "Stay"]
+from whywait.tracer.sampler.shared import thread_records as seen_as
+from whywait.tracer.sampler.shared.thread_records import GIL, LONGEST_RECORD_NS, RECORD, RECORDS, UNKNOWN_RUN_QUEUE
 
 _SLICE: Final = 200
 _KEPT: Final = 20_000  # records per thread
@@ -66,11 +52,6 @@ class _Series:
     def __init__(self) -> None:
         self.first_ns, self.last_ns, self.run_queue_ns = array("Q"), array("Q"), array("Q")
         self.holder, self.count, self.state, self.number = array("I"), array("H"), array("H"), array("i")
-
-    def columns(self) -> "tuple[array[int], ...]":
-        return (
-            self.first_ns, self.last_ns, self.run_queue_ns, self.holder, self.count, self.state, self.number
-        )  # fmt: skip
 
 
 class Samples:
@@ -116,14 +97,12 @@ class Samples:
             series.state.append(state)
             series.number.append(number)
             if len(series.first_ns) > _KEPT:
-                for column in series.columns():
-                    del column[: _KEPT // 4]
+                for column in _Series.__slots__:
+                    del getattr(series, column)[: _KEPT // 4]
 
     def seen(self, tid: int, start_ns: int, end_ns: int, *, woken: bool = False) -> Seen:
-        """Return the thread's samples in the stretch. A record that extends beyond it counts in part.
-
-        `woken`: its sleep had ended at the begin of the stretch: samples that still show it were in the run queue.
-        """
+        """Return the thread's samples in the stretch; a record that extends beyond it counts in part. `woken`: its
+        sleep had ended before: samples that still show it were in the run queue."""
         states: dict[int, int] = {}
         calls: dict[int, int] = {}
         holders: list[Held] = []
@@ -133,10 +112,10 @@ class Samples:
         for at in range(bisect_left(series.last_ns, start_ns), bisect_right(series.first_ns, end_ns)):
             count = _inside(series, at, start_ns, end_ns)
             state = series.state[at]
-            if not count or (woken and series.first_ns[at] < start_ns and state not in (RUNNING, GIL)):
+            if not count or (woken and series.first_ns[at] < start_ns and state not in (seen_as.RUNNING, GIL)):
                 continue
             states[state] = states.get(state, 0) + count
-            if state in (CALL, POLL, SLEEP):
+            if state in (seen_as.CALL, seen_as.POLL, seen_as.SLEEP):
                 number = series.number[at]
                 calls[number] = calls.get(number, 0) + count
             elif state == GIL:
@@ -152,11 +131,8 @@ class Samples:
         return [Stay(series.first_ns[at], series.last_ns[at], series.state[at], series.number[at]) for at in chosen]
 
     def run_queue_ns(self, tid: int, start_ns: int, end_ns: int) -> int | None:
-        """Return the thread's run-queue time, from the sweeps around the stretch.
-
-        None without a sweep on both sides, or if the stretch is too short: the growth between two sweeps counts as
-        even.
-        """
+        """Return the thread's run-queue time, its growth between two sweeps taken as even; None without a sweep on
+        both sides or in too short a stretch."""
         series = self._threads.get(tid)
         if series is None or end_ns - start_ns < _SHORTEST_NS:
             return None
@@ -187,7 +163,7 @@ class Samples:
             return None
         at = bisect_left(series.last_ns, start_ns)
         while at < len(series.first_ns) and series.first_ns[at] <= end_ns:
-            if series.state[at] in ASLEEP and series.run_queue_ns[at] != UNKNOWN_RUN_QUEUE:
+            if series.state[at] in seen_as.ASLEEP and series.run_queue_ns[at] != UNKNOWN_RUN_QUEUE:
                 return series.run_queue_ns[at]
             at += 1
         return None

@@ -49,7 +49,6 @@ class _Arrays:
         self._partial = {one.key for one in columns if one.only_with}
 
     def put(self, attributes: Attributes, entries: Sequence[object]) -> None:
-        """Add the arrays; none without entries."""
         if not entries:
             return
         for key, field, write, only_with in self._columns:
@@ -101,7 +100,6 @@ def _cpu_users(attributes: Attributes, found: Division) -> None:
 
 
 def put_place(attributes: Attributes, place: Place | None, keys: tuple[str, str, str] = _PLACE) -> None:
-    """The code location, if known."""
     if place is None:
         return
     function, file, line = keys
@@ -112,7 +110,6 @@ def put_place(attributes: Attributes, place: Place | None, keys: tuple[str, str,
 
 
 def put_pool(attributes: Attributes, pool: Pool | None) -> None:
-    """The pool, if any."""
     if pool is None:
         return
     attributes[s.POOL_ID] = pool.id
@@ -122,7 +119,6 @@ def put_pool(attributes: Attributes, pool: Pool | None) -> None:
 
 
 def put_lock(attributes: Attributes, lock: Lock | None) -> None:
-    """The lock, if any."""
     if lock is None:
         return
     attributes[s.LOCK_KIND] = lock.kind
@@ -132,7 +128,6 @@ def put_lock(attributes: Attributes, lock: Lock | None) -> None:
 
 
 def put_waker(attributes: Attributes, waker: Waker | None) -> None:
-    """The waker of a wait."""
     if waker is None:
         return
     attributes[s.WAKER_KIND] = waker.kind

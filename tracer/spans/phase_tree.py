@@ -1,7 +1,6 @@
 """Finds the phases of libraries that become spans, their parents, and the sums of the others. Pure.
 
-A phase of an adapter has no span while the host runs. Its parent is found here, by time: within one activity, a
-span inside such a phase with the same recorded parent becomes its child.
+Within one activity, a span inside an adapter's phase with the same recorded parent becomes its child:
 
     run        |------------------------------------------------------|
     predict       |------------------------------------------------|     parent: run
@@ -26,10 +25,8 @@ class Settled:
 
 
 def settle(phases: Sequence[Phase], resolution_ns: int) -> Settled:
-    """Return the phases with their parents, without those of adapters below the resolution.
-
-    Calls that waited for a device are always kept: their time belongs to the device.
-    """
+    """Return the phases with their parents, without those of adapters below the resolution, unless they waited for a
+    device."""
     settled = Settled()
     by_activity: dict[int, list[Phase]] = {}
     for phase in phases:
@@ -51,7 +48,11 @@ def _settle_one(own: list[Phase], resolution_ns: int) -> tuple[list[Phase], dict
     # phases are appended at their end, so of two equal ones the outer is the later
     order = sorted(range(len(own)), key=lambda at: (own[at].start_ns, -own[at].end_ns, -at))
     around = _nested(own, order)
-    short = {at for at in order if _is_short(own[at], resolution_ns)}
+    short = {
+        at
+        for at in order
+        if own[at].word and own[at].device is None and own[at].end_ns - own[at].start_ns < resolution_ns
+    }
     sums, of_activity = _sums(own, order, around, short)
     kept = [
         phase._replace(parent_id=_parent(own, at, around, short), small=sums[at])
@@ -89,10 +90,6 @@ def _nested(own: Sequence[Phase], order: Sequence[int]) -> dict[int, int]:
             around[at] = stack[-1]
         stack.append(at)
     return around
-
-
-def _is_short(phase: Phase, resolution_ns: int) -> bool:
-    return bool(phase.word) and phase.device is None and phase.end_ns - phase.start_ns < resolution_ns
 
 
 def _parent(own: Sequence[Phase], at: int, around: dict[int, int], short: set[int]) -> int:

@@ -38,7 +38,6 @@ def _off_cpu_in_block(drawing: Drawing, activity: Activity, block: Block) -> Off
 
 
 def add_phase(drawing: Drawing, phase: Phase) -> None:
-    """The span of a phase."""
     activity = phase.activity
     is_root = phase is drawing.request.root_phase
     position = position_of(phase.device, drawing.past.pools) if phase.device is not None else None

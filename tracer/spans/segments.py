@@ -4,17 +4,9 @@ from collections.abc import Callable, Iterable, Sequence
 from operator import itemgetter
 from typing import Final, NamedTuple
 
+from whywait.tracer import schema as s
 from whywait.tracer.records.loop import Callback, Look
 from whywait.tracer.records.request import Job, Pool
-from whywait.tracer.schema import (
-    WAIT_COLLECT_ORDER,
-    WAIT_LOOP_BUSY,
-    WAIT_LOOP_WAKEUP,
-    WAIT_POOL_HANDOVER,
-    WAIT_POOL_QUEUE,
-    WAIT_POOL_STARTUP,
-    WAIT_RESUME,
-)
 
 _PASSING_NS = 200_000
 _JOIN_NS = 50_000  # a gap this short between two callbacks is the loop's own work
@@ -33,11 +25,8 @@ class Segment(NamedTuple):
 
 
 def loop_segments(start_ns: int, end_ns: int, callbacks: Iterable[Callback], looks: Iterable[Look]) -> list[Segment]:
-    """What the loop did between a wake-up's cause and the woken task's next step.
-
-    `callbacks` and `looks` (selects) are those that may overlap, in order. Returns segments that cover the stretch:
-    `loop_busy` where callbacks ran, `loop_wakeup` where the loop still slept, `resume` elsewhere.
-    """
+    """Return what the loop did between a wake-up's cause and the woken task's next step, without gaps: `loop_busy`
+    where `callbacks` ran, `loop_wakeup` where it still slept (in `looks`), `resume` elsewhere; both in order."""
     parts: list[tuple[int, int, Callback | Look]] = []
     for callback in callbacks:
         begin, end = max(callback.start_ns, start_ns), min(callback.end_ns, end_ns)
@@ -60,10 +49,10 @@ def _cover(start_ns: int, end_ns: int, parts: Sequence[tuple[int, int, Callback 
             continue
         from_ns = max(begin, at)
         if busy and not (isinstance(what, Callback) and from_ns - at <= _JOIN_NS):
-            segments.append(Segment(WAIT_LOOP_BUSY, busy_ns, at, tuple(busy)))
+            segments.append(Segment(s.WAIT_LOOP_BUSY, busy_ns, at, tuple(busy)))
             busy = []
         if not busy:
-            segments.append(Segment(WAIT_RESUME, at, from_ns))
+            segments.append(Segment(s.WAIT_RESUME, at, from_ns))
             busy_ns = from_ns
         if isinstance(what, Look):
             segments.append(_of_sample(what, from_ns, end, end - begin))
@@ -71,15 +60,15 @@ def _cover(start_ns: int, end_ns: int, parts: Sequence[tuple[int, int, Callback 
             busy.append(_clipped(what, begin, end))
         at = end
     if busy:
-        segments.append(Segment(WAIT_LOOP_BUSY, busy_ns, at, tuple(busy)))
-    segments.append(Segment(WAIT_RESUME, at, end_ns))
+        segments.append(Segment(s.WAIT_LOOP_BUSY, busy_ns, at, tuple(busy)))
+    segments.append(Segment(s.WAIT_RESUME, at, end_ns))
     return [one for one in segments if one.start_ns < one.end_ns]
 
 
 def _of_sample(look: Look, start_ns: int, end_ns: int, length_ns: int) -> Segment:
     # it became runnable at the cause, so all of its run-queue time came later
     known_ns = min(look.run_queue_ns, length_ns) if look.run_queue_ns is not None else None
-    return Segment(WAIT_LOOP_WAKEUP if look.slept else WAIT_RESUME, start_ns, end_ns, (), known_ns)
+    return Segment(s.WAIT_LOOP_WAKEUP if look.slept else s.WAIT_RESUME, start_ns, end_ns, (), known_ns)
 
 
 def _clipped(callback: Callback, start_ns: int, end_ns: int) -> Callback:
@@ -101,16 +90,13 @@ def queued_in(segment: Segment) -> int | None:
 
 
 def collection_segments(segment: Segment, handles_result: Callable[[Callback], bool]) -> list[Segment]:
-    """Divides a `loop_busy` segment that delayed a job's result.
-
-    Where the loop handled results of the same request (`handles_result`), that is the order of its
-    collection (`collect_order`); the rest stays `loop_busy`.
-    """
+    """Divide a `loop_busy` segment that delayed a job's result: `collect_order` where the loop handled results of the
+    same request (`handles_result`), else `loop_busy`."""
     segments: list[Segment] = []
     at = segment.start_ns
     for callback in segment.callbacks:
         last = segments[-1] if segments else None
-        kind = WAIT_COLLECT_ORDER if handles_result(callback) else WAIT_LOOP_BUSY
+        kind = s.WAIT_COLLECT_ORDER if handles_result(callback) else s.WAIT_LOOP_BUSY
         # between two results the loop runs its own short callbacks
         if last is not None and (last.kind == kind or callback.end_ns - callback.start_ns < _PASSING_NS):
             segments[-1] = Segment(last.kind, last.start_ns, callback.end_ns, (*last.callbacks, callback))
@@ -124,26 +110,21 @@ def collection_segments(segment: Segment, handles_result: Callable[[Callback], b
 
 
 def queue_segments(job: Job, end_ns: int, full_until: Callable[[Pool, int, int], int]) -> list[Segment]:
-    """Divide a job's wait before its function began at `end_ns` (or the job was cancelled).
-
-    `full_until` returns the last moment of a stretch at which all workers had a job; its start without one.
-
-    It was in the queue as long as all workers were busy. The rest is the hand-over, in two parts: first another
-    worker was free and did not take it, until the worker that took it ended its previous job (at
-    `idle_since_ns`); then that worker was free. A worker's first job waited for the thread to start.
-    """
+    """Divide a job's wait before its function began at `end_ns` (or it was cancelled): queue while all workers were
+    busy (until `full_until`), hand-over while another was free (until `idle_since_ns`) and then its own was. A
+    worker's first job waited for the thread to start."""
     start_ns = job.born_ns
     if end_ns <= start_ns:
         return []
     if not job.start_ns:
-        return [Segment(WAIT_POOL_QUEUE, start_ns, end_ns)]
+        return [Segment(s.WAIT_POOL_QUEUE, start_ns, end_ns)]
     if not job.idle_since_ns:
-        return [Segment(WAIT_POOL_STARTUP, start_ns, end_ns)]
+        return [Segment(s.WAIT_POOL_STARTUP, start_ns, end_ns)]
     freed_ns = min(max(job.idle_since_ns, start_ns), end_ns)
     full_ns = full_until(job.pool, start_ns, freed_ns) if job.pool is not None else freed_ns
     segments = [
-        Segment(WAIT_POOL_QUEUE, start_ns, full_ns),
-        Segment(WAIT_POOL_HANDOVER, full_ns, freed_ns),
-        Segment(WAIT_POOL_HANDOVER, freed_ns, end_ns),
+        Segment(s.WAIT_POOL_QUEUE, start_ns, full_ns),
+        Segment(s.WAIT_POOL_HANDOVER, full_ns, freed_ns),
+        Segment(s.WAIT_POOL_HANDOVER, freed_ns, end_ns),
     ]
     return [segment for segment in segments if segment.start_ns < segment.end_ns]

@@ -17,7 +17,6 @@ from whywait.tracer.spans.span_spec import AboutJob, AboutRequest, AboutRun, Abo
 
 
 def add_task(drawing: Drawing, task: Activity, small: Mapping[str, int]) -> None:
-    """The span of a task."""
     request = drawing.request
     is_root = task is request.root
     about = AboutTask(

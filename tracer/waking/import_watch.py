@@ -1,8 +1,5 @@
-"""Reports when a module has been imported, and leaves the module unchanged.
-
-The finder finds no module itself: it asks the other finders, and has their loader report when it has
-finished. It is in `sys.meta_path` only while a watch waits for a module.
-"""
+"""Reports when a module has been imported: the finder asks the other finders, and has their loader report. It is in
+`sys.meta_path` only while a watch waits."""
 
 import sys
 

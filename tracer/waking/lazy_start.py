@@ -1,10 +1,6 @@
-"""Starts the tracer in a child process at the first sign that it serves, and costs next to nothing before.
-
-A sign is that an event loop runs, that OpenTelemetry starts a span, or that a mark of whywait is entered (`wake`).
-Most children of a service show none: they replace themselves by another program within a millisecond, compute for a
-process pool, or are small scripts. So this module imports nothing, and replaces a few names of modules only when
-those modules are imported.
-"""
+"""Starts the tracer in a child process at the first sign that it serves: a loop runs, OpenTelemetry starts a span, or
+a mark is entered (`wake`). Most children show none, so this imports nothing, and replaces a few names only when their
+modules are imported."""
 
 import sys
 

@@ -31,11 +31,8 @@ class Form(StrEnum):
 def cause_spans(
     analysis: Analysis, form: Form, shortest_ns: int, hosts: Mapping[tuple[str, str], str] | None = None
 ) -> Iterator[NewSpan]:
-    """Yield the new spans of every analysed request, sorted by time.
-
-    A segment shorter than `shortest_ns` has no span; the lane's sums include it. `hosts` gives the host.name of a
-    request by trace id and span id. Ids depend on the request alone: annotating twice gives the same spans.
-    """
+    """Yield the new spans of every request, sorted by time; a segment under `shortest_ns` has none, but the lane's
+    sums include it. `hosts`: host.name by trace and span id. Ids depend on the request alone."""
     segments = analysis.causes.groupby("request_id", sort=False)
     own_segments = {str(name): rows for name, rows in segments}
     for request in analysis.requests.to_dict("records"):
@@ -80,17 +77,15 @@ def merged(rows: pd.DataFrame) -> list[dict[str, Any]]:
     """Return one request's segments sorted by time; equal neighbours are merged."""
     found: list[dict[str, Any]] = []
     for row in rows.sort_values("start_ns").to_dict("records"):
-        if not found or not _goes_on(found[-1], row):
+        last = found[-1] if found else {}
+        same = last.get("end_ns") == row["start_ns"] and all(_plain(last[name]) == _plain(row[name]) for name in _SAME)
+        if not same:
             found.append({str(key): value for key, value in row.items()})
             continue
         found[-1]["end_ns"] = row["end_ns"]
         for name in ("amount_ns", "error_ns", "culprit_ns"):
             found[-1][name] += row[name]
     return found
-
-
-def _goes_on(last: Mapping[str, Any], row: Mapping[Any, Any]) -> bool:
-    return last["end_ns"] == row["start_ns"] and all(_plain(last[name]) == _plain(row[name]) for name in _SAME)
 
 
 def _segment_span(

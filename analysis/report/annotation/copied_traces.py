@@ -13,10 +13,7 @@ Key = tuple[str, str]
 
 
 def copied(source: Path, stream: IO[str], traces: Set[str] | None = None) -> int:
-    """Write every OTLP JSON line of the source's files, and return their number.
-
-    The lines are unchanged, or reduced to the spans of these traces.
-    """
+    """Write the OTLP JSON lines of the source's files, unchanged or reduced to these traces; return their number."""
     count = 0
     for line in _lines(source):
         payload = _payload(line)

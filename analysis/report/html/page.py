@@ -1,8 +1,5 @@
-"""What all HTML pages share: the template environment, the script and its hash, and writing the file.
-
-A page contains names from traces, which are untrusted input. The template escapes them, `safe` removes control
-characters, and the page's policy allows only the script with the given hash, and no loading.
-"""
+"""What all HTML pages share. Names from traces are untrusted: the template escapes them, `safe` removes control
+characters, and the policy allows only the script with the given hash, and no loading."""
 
 import base64
 import hashlib

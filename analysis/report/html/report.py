@@ -80,10 +80,8 @@ def page(analysis: Analysis, title: str, *, top: int = 10, notes: Sequence[str] 
 
 
 def _timelines(analysis: Analysis, top: int, endpoints: Sequence[str]) -> tuple[list[Timeline], int]:
-    """Return timelines, and how many were omitted because of the limit.
-
-    They show the `top` slowest requests, and the slowest request of each of these endpoints.
-    """
+    """Return timelines of the `top` slowest requests and the slowest of each of these endpoints; and how many were
+    left out."""
     slowest = analysis.analysed
     slowest = slowest.sort_values("wall_ns", ascending=False)
     first_of_each = ~slowest["endpoint"].duplicated() & slowest["endpoint"].isin(endpoints)

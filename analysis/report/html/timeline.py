@@ -1,5 +1,6 @@
 """One request as lanes of coloured segments, in percent of its wall time. Pure."""
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -88,11 +89,11 @@ def timeline(analysis: Analysis, request_id: str) -> Timeline:
         took=both(request),
         wall_ns=wall_ns,
         story=safe(f"Longest: {_path_title(listed[0])}") if listed else "",
-        path=Lane("critical path", tuple(_path_tile(row, wall_ns) for row in _longest(path))),
+        path=Lane("critical path", tuple(_path_tile(row, wall_ns) for row in _in_time(listed[:MAX_TILES]))),
         held=Lane("blocked by", tuple(_held_tile(row, wall_ns) for row in path if row["culprit"] and _wide(row, wall_ns))),
         lanes=tuple(lanes),
         left_out=left_out,
-        rows=tuple(sorted(listed[:MAX_ROWS], key=lambda row: int(row["start_ns"]))),
+        rows=tuple(_in_time(listed[:MAX_ROWS])),
         rows_left_out=len(rest),
         causes=_by_length(path),
         left_out_ns=sum(int(row["length_ns"]) for row in rest),
@@ -100,16 +101,15 @@ def timeline(analysis: Analysis, request_id: str) -> Timeline:
 
 
 def _by_length(path: list[dict[Any, Any]]) -> tuple[str, ...]:
-    sums: dict[str, int] = {}
+    sums: Counter[str] = Counter()
     for row in path:
-        sums[str(row["cause"])] = sums.get(str(row["cause"]), 0) + int(row["length_ns"])
-    return tuple(sorted(sums, key=lambda cause: -sums[cause]))
+        sums[str(row["cause"])] += int(row["length_ns"])
+    return tuple(cause for cause, _ in sums.most_common())
 
 
-def _longest(path: list[dict[Any, Any]]) -> list[dict[Any, Any]]:
-    """Return the longest segments, sorted by time: the arrow keys move between them."""
-    kept = sorted(path, key=lambda row: -row["length_ns"])[:MAX_TILES]
-    return sorted(kept, key=lambda row: int(row["start_ns"]))
+def _in_time(rows: list[dict[Any, Any]]) -> list[dict[Any, Any]]:
+    """Return the rows sorted by time: the arrow keys move between them."""
+    return sorted(rows, key=lambda row: int(row["start_ns"]))
 
 
 def _wide(row: dict[Any, Any], wall_ns: int) -> bool:

@@ -18,15 +18,9 @@ def logs_as_json(reading: LogReading, *, top: int = 1) -> dict[str, Any]:
         "format": FORMAT,
         "lines": reading.lines,
         "requests": len(reading.requests),
-        "findings": [
-            {"code": one.code, "message": one.message, "count": one.count} for one in reading.findings
-        ],
+        "findings": [{"code": one.code, "message": one.message, "count": one.count} for one in reading.findings],
         "stretches": [
-            {
-                "label": row.label, "kind": row.kind, "requests": row.requests, "sum_ns": row.sum_ns,
-                "p50_ns": int(row.p50_ns), "p95_ns": int(row.p95_ns), "max_ns": row.max_ns,
-                "share": round(row.share, 6),
-            }
+            asdict(row) | {"p50_ns": int(row.p50_ns), "p95_ns": int(row.p95_ns), "share": round(row.share, 6)}
             for row in totals(reading.requests)
         ],
         "slowest": [_request(one) for one in slowest],

@@ -58,13 +58,10 @@ def _cause_args(row: Mapping[Any, Any]) -> dict[str, object]:
         "evidence": str(row["evidence"]),
         "activity": safe(row["activity_name"]),
         "span": safe(row["span_name"]),
+        "culprit": safe(row["culprit"]),
+        "culprit's place": safe(place(row["culprit_file"], row["culprit_line"])),
+        "culprit's trace id": safe(row["culprit_trace_id"]),
     }
-    if row["culprit"]:
-        args["culprit"] = safe(row["culprit"])
-        if where := place(row["culprit_file"], row["culprit_line"]):
-            args["culprit's place"] = safe(where)
-        if row["culprit_trace_id"]:
-            args["culprit's trace id"] = safe(row["culprit_trace_id"])
     return {key: value for key, value in args.items() if value != ""}
 
 
@@ -88,10 +85,8 @@ def span_slice(span: Mapping[str, Any]) -> Slice:
 
 
 def running(around: Slice, inside: Iterable[Slice]) -> list[Slice]:
-    """The parts of a slice outside the waits `inside`, cut where any of them begins or ends.
-
-    So a slice of the woken activity begins at the wake-up: the viewer reverses an arrow that ends in an older slice.
-    """
+    """The parts of a slice outside the waits `inside`, cut where any begins or ends: an arrow may then end in the
+    slice that begins at the wake-up (the viewer reverses one into an older slice)."""
     held = [one for one in inside if one.start_ns < around.end_ns and one.end_ns > around.start_ns]
     cuts = sorted(
         {around.start_ns, around.end_ns}
@@ -109,5 +104,4 @@ def running(around: Slice, inside: Iterable[Slice]) -> list[Slice]:
 
 
 def records(frame: pd.DataFrame) -> Iterable[Mapping[str, Any]]:
-    """The rows of a frame as dicts."""
     return frame.to_dict("records")  # type: ignore[return-value]

@@ -27,10 +27,8 @@ class Written:
 
 
 def write_perfetto(analysis: Analysis, stream: IO[str], *, detail: int = 20) -> Written:
-    """Write the slowest MOST_REQUESTS requests to `stream`, the `detail` slowest with all tasks and jobs.
-
-    Times begin at 0 with the first request; `otherData` has that moment. Amounts are exact to the nanosecond.
-    """
+    """Write the slowest MOST_REQUESTS requests, `detail` of them with all tasks and jobs. Times begin at 0 with the
+    first (`otherData`), exact to the nanosecond."""
     if analysis.requests.empty:
         raise InputError("there is no request to export")
     slowest = analysis.requests.sort_values("wall_ns", ascending=False)

@@ -47,10 +47,8 @@ class Arrow:
 
 
 def lanes(slices: Iterable[Slice]) -> list[tuple[Slice, ...]]:
-    """Return the slices on lanes, each on the first free lane; on a lane they nest or are disjoint.
-
-    Times are not changed: a slice that would cross another goes to the next lane. Empty slices are left out.
-    """
+    """Return the slices on lanes, each on the first on which it nests or is disjoint. Times are not changed; empty
+    slices are left out."""
     placed: list[list[Slice]] = []
     open_until: list[list[int]] = []  # per lane: ends of the slices that are open, innermost last
     for one in sorted(slices, key=lambda item: (item.start_ns, -item.end_ns, item.name)):

@@ -25,7 +25,6 @@ from whywait.analysis import live
 from whywait.analysis.live.counting import Counted
 from whywait.analysis.live.labels import Labels
 from whywait.analysis.live.metrics import Instruments
-from whywait.analysis.live.totals import Totals
 from whywait.tracer.config import Config
 from whywait.tracer.export import metrics as tracer_metrics
 from whywait.tracer.hotpath import recorder
@@ -54,7 +53,7 @@ def prometheus_names(reader: InMemoryMetricReader) -> dict[str, set[str]]:
 def of_the_follower() -> dict[str, set[str]]:
     reader = InMemoryMetricReader()
     provider = MeterProvider([reader], shutdown_on_exit=False)
-    instruments = Instruments(provider.get_meter("whywait.live"), Totals(Labels()), lambda: {"line": 1}, lambda: 0)
+    instruments = Instruments(provider.get_meter("whywait.live"), Labels(), lambda: {"line": 1}, lambda: 0)
     instruments.add(Counted("GET /", "t", 0, 9, 9, 1.0, {"compute": 9}, {}))
     found = prometheus_names(reader)
     provider.shutdown()
@@ -169,9 +168,8 @@ def test_a_real_prometheus_answers_every_question(tmp_path: Path, monkeypatch: p
     causes = {"compute": 10_000_000, "gil_wait": 20_000_000, "loop_busy": 30_000_000, "cpu_wait": 40_000_000,
               "pool_queue": 50_000_000, "unexplained": 1_000_000}  # fmt: skip
     lost: dict[str, int] = {}
-    totals = Totals(Labels())
     with traced_app(reader, tmp_path / "traces", monkeypatch) as (provider, ask):
-        instruments = Instruments(provider.get_meter("whywait.live"), totals, lambda: lost, lambda: 7)
+        instruments = Instruments(provider.get_meter("whywait.live"), Labels(), lambda: lost, lambda: 7)
         with exposed(reader) as port, running(path, tmp_path, port) as url:
             deadline = time.monotonic() + 60
             unanswered = [target for panel in DASHBOARD["panels"] for target in panel["targets"]]

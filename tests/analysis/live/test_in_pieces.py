@@ -7,13 +7,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.analysis.live.traces import BUSY, QUEUED, TURN, lines_of, one, totals_of
+from tests.analysis.live.traces import BUSY, QUEUED, TURN, Total, lines_of, one, totals_of
 from tests.analysis.measure.test_weights import drawn, kept_of
 from whywait import analysis
 from whywait.analysis.live.counting import Counted
 from whywait.analysis.live.follower import Follower
 from whywait.analysis.live.reader import EVERYTHING, Reader
-from whywait.analysis.live.totals import Totals
 
 MS = 1_000_000
 
@@ -23,10 +22,8 @@ def sums_at_once(path: Path) -> dict[tuple[str, str], float]:
     return dict((causes["amount_ns"] * causes["weight"]).groupby([causes["endpoint"], causes["cause"]]).sum())
 
 
-def sums_of(totals: Totals) -> dict[tuple[str, str], float]:
-    return {
-        (label, cause): ns for label, total in totals.endpoints.items() for cause, ns in total.by_cause.items() if ns
-    }
+def sums_of(totals: dict[str, Total]) -> dict[tuple[str, str], float]:
+    return {(label, cause): ns for label, total in totals.items() for cause, ns in total.by_cause.items() if ns}
 
 
 def spans_of(seed: int, count: int) -> list[list[bytes]]:
@@ -144,7 +141,7 @@ def test_the_sums_of_the_kept_are_unbiased_for_all() -> None:
                 for one, weight in zip(kept, weights, strict=True)
             ]
         )
-        total = totals.endpoints["GET /"]
+        total = totals["GET /"]
         assert total.traced == len(kept)
         estimates["requests"].append(total.requests)
         for cause in truth:

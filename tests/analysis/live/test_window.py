@@ -99,7 +99,7 @@ def test_labels_are_bounded_printable_and_stay() -> None:
 
 def test_totals_fold_what_has_no_label() -> None:
     totals = totals_of([request(f"GET /{number}", weight=2.0) for number in range(10)], most=2)
-    assert {label: total.requests for label, total in totals.endpoints.items()} == {
+    assert {label: total.requests for label, total in totals.items()} == {
         "GET /0": 2.0, "GET /1": 2.0, OTHERS: 16.0,
     }  # fmt: skip
 

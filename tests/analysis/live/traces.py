@@ -1,12 +1,13 @@
 """Many small traces out of a few drawings, as the lines that a service would write."""
 
+from dataclasses import dataclass, field
+
 import pandas as pd
 
 from tests.analysis.drawing import drawn
 from tests.analysis.otlp_writer import otlp_lines
 from whywait.analysis.live.counting import Counted
 from whywait.analysis.live.labels import Labels
-from whywait.analysis.live.totals import Totals
 from whywait.tracer import schema
 
 QUEUED = """
@@ -57,9 +58,24 @@ def lines_of(spans: pd.DataFrame) -> list[bytes]:
     return otlp_lines(spans).encode().splitlines(keepends=True)
 
 
-def totals_of(requests: list[Counted], most: int = 100) -> Totals:
-    """Return the totals of these requests."""
-    totals = Totals(Labels(most))
+@dataclass
+class Total:
+    """The sums of one endpoint: amounts in ns, times the weight of each trace."""
+
+    requests: float = 0.0
+    traced: int = 0
+    by_cause: dict[str, float] = field(default_factory=dict)
+
+
+def totals_of(requests: list[Counted], most: int = 100) -> dict[str, Total]:
+    """Return the sums of these requests by the label of their endpoint."""
+    labels = Labels(most)
+    totals: dict[str, Total] = {}
     for request in requests:
-        totals.add(request)
+        total = totals.setdefault(labels.label(request.endpoint), Total())
+        if request.by_cause:  # recorded whole
+            total.requests += request.weight
+            total.traced += 1
+            for cause, ns in request.by_cause.items():
+                total.by_cause[cause] = total.by_cause.get(cause, 0.0) + ns * request.weight
     return totals

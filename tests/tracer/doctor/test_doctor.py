@@ -85,7 +85,7 @@ def test_other_machines_are_told_what_they_lack(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(sys, "platform", "darwin")
     assert kernel._system().state is State.NO
     for scope, state in (("0", State.YES), ("1", State.YES), ("2", State.NO), ("3", State.NO), ("", State.INFO)):
-        monkeypatch.setattr(kernel, "read_file", lambda path, said=scope: said + "\n")
+        monkeypatch.setattr(kernel, "read_text", lambda path, said=scope: said + "\n")
         assert kernel._ptrace().state is state
     monkeypatch.setattr(kernel, "gil_address", lambda: None)
     assert [one.state for one in kernel._sampler(yes("syscall_file", ""))] == [State.NO, State.NO]

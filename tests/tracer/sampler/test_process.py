@@ -22,7 +22,8 @@ from whywait import phase
 from whywait.tracer.hotpath import recorder
 from whywait.tracer.sampler.child.sleeping_threads import look_every
 from whywait.tracer.sampler.process import SamplerProcess, start_sampler
-from whywait.tracer.sampler.thread_samples import FUTEX, GIL, POLL, RUNNING, SLEEP, Samples
+from whywait.tracer.sampler.shared.thread_records import FUTEX, GIL, POLL, RUNNING, SLEEP
+from whywait.tracer.sampler.thread_samples import Samples
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
 WAIT_S = 10.0

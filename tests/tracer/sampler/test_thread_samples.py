@@ -10,8 +10,8 @@ import pytest
 
 from whywait.tracer.sampler.child.record_writer import Making, Ring, Thread, queued_ns
 from whywait.tracer.sampler.process import Header
-from whywait.tracer.sampler.shared.thread_records import HEADER_SIZE, RECORD, SIZE
-from whywait.tracer.sampler.thread_samples import FUTEX, GIL, RUNNING, SLEEP, Samples
+from whywait.tracer.sampler.shared.thread_records import FUTEX, GIL, HEADER_SIZE, RECORD, RUNNING, SIZE, SLEEP
+from whywait.tracer.sampler.thread_samples import Samples
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
 MS = 1_000_000

@@ -24,7 +24,7 @@ def observed(asleep_ms: int | None, look: Look | None) -> Observed:
         seen=lambda *stretch, woken: Seen(Counter(), Counter(), []),
         queue_asleep_ns=lambda *stretch: None if asleep_ms is None else asleep_ms * MS,
         queue_before=lambda *at: None if look is None else (look[0] * MS, look[1] * MS),
-        cpu=SimpleNamespace(libraries={}, sampler_id=0),
+        cpu=SimpleNamespace(libraries={}, process=SimpleNamespace(id=0)),
     )
     return Observed(cast(Samples, samples), Memory(), HolderPast({}, {}, {}, {}, {}))
 

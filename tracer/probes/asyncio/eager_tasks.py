@@ -1,8 +1,5 @@
-"""Eager tasks (Python 3.12 on): their first step runs inside their creator's step, not in a loop callback.
-
-That step stays part of the creator's. A task that is suspended at its end becomes an activity that waits from
-then on.
-"""
+"""Eager tasks (Python 3.12 on): their first step stays part of their creator's. One that is suspended at its end
+becomes an activity."""
 
 import asyncio
 import functools
@@ -26,7 +23,6 @@ needs: Final = ()
 
 
 def available() -> bool:
-    """Return whether this Python has eager tasks."""
     return sys.version_info >= (3, 12)
 
 

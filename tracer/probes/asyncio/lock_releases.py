@@ -1,8 +1,5 @@
-"""Releases of asyncio's and anyio's locks and semaphores while others wait: their code location.
-
-A task's name is its outermost coroutine, which is the server's; the line of the release explains a wait for a
-semaphore. Without a waiter nothing is recorded.
-"""
+"""Where asyncio's and anyio's locks and semaphores are released while others wait: a task's name is its outermost
+coroutine, the server's."""
 
 import asyncio
 import functools

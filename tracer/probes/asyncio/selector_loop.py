@@ -1,9 +1,6 @@
-"""asyncio's own loops: when each callback became ready, its waker, when it ran, and when the loop slept.
-
-`asyncio.events.Handle` and `TimerHandle` are replaced by subclasses with stamps; C tasks schedule their steps
-through them too. Since Python 3.14 `call_soon_threadsafe` makes a `_ThreadSafeHandle`, a subclass with a lock: a job's
-result arrives through it. The selector's `select` gives the window in which the loop slept.
-"""
+"""asyncio's own loops: when each callback became ready, its waker, when it ran, and when the loop slept (in its
+selector's `select`). Handles are replaced by subclasses with stamps, also Python 3.14's `_ThreadSafeHandle`, through
+which a job's result arrives; C tasks schedule their steps through them too."""
 
 import selectors
 import sys

@@ -1,8 +1,5 @@
-"""uvloop's loops: the same stamps, by wrapping scheduled callbacks, since its handles are in C.
-
-Callbacks that libuv calls by itself (sockets) and its sleep are not observed, so a wake-up and the wait for the
-loop cannot be distinguished.
-"""
+"""uvloop's loops: the same stamps, by wrapping scheduled callbacks. What libuv calls by itself (sockets), and its
+sleep, are not observed."""
 
 import functools
 from importlib.util import find_spec

@@ -1,9 +1,6 @@
-"""Waits of a request's thread in sleeps, sockets, subprocesses and joins.
-
-A sleep ends after its duration. The end of the other calls is observed only when Python runs again, so their waits
-are marked as inferred (`offcpu/gil_wait_start.py` finds the part of the GIL). Not observed: functions bound before
-`start` (`from time import sleep`), files, pipes, and calls inside C libraries.
-"""
+"""Waits of a request's thread in sleeps, sockets, subprocesses and joins. But for a sleep's their end is inferred
+(`offcpu/gil_wait_start.py` finds the GIL's part). Not observed: functions bound before `start` (`from time import
+sleep`), files, pipes, and calls inside C libraries."""
 
 import functools
 import select
@@ -40,7 +37,6 @@ _SSL: Final = ("do_handshake", "read", "send", "write")
 
 
 def install(session: Session) -> Undo | None:
-    """Wraps the calls; returns the undo."""
     if not session.recorder.config.blocking_calls:
         return None
     patches = Patches()
@@ -59,7 +55,7 @@ def install(session: Session) -> Undo | None:
     for method in _SSL:
         put_timed(ssl.SSLSocket, method, f"ssl.{method}", _cannot_block)
     put_timed(socket, "getaddrinfo", "socket.getaddrinfo")
-    put_timed(subprocess.Popen, "wait", "subprocess.wait", _has_ended)
+    put_timed(subprocess.Popen, "wait", "subprocess.wait", lambda args: bool(args) and args[0].returncode is not None)
     put_timed(subprocess.Popen, "communicate", "subprocess.communicate")
     put_timed(threading.Thread, "join", "threading.Thread.join")
     return patches.undo
@@ -67,10 +63,6 @@ def install(session: Session) -> Undo | None:
 
 def _cannot_block(args: tuple[Any, ...]) -> bool:
     return bool(args) and args[0].gettimeout() == 0
-
-
-def _has_ended(args: tuple[Any, ...]) -> bool:
-    return bool(args) and args[0].returncode is not None
 
 
 def _sleep(plain: Any) -> Any:

@@ -1,11 +1,9 @@
-"""Pauses of the garbage collector, recorded for the activity whose thread was stopped.
-
-A collection interrupts code that allocates, also C code that holds the GIL, such as a large `json.loads`. If that
-blocks a loop, this probe samples its stack, since the watchdog cannot run.
-"""
+"""Pauses of the garbage collector, for the activity whose thread was stopped. If C code that holds the GIL
+(`json.loads`) blocks a loop, the stack is sampled here, since the watchdog cannot run."""
 
 import gc
 import sys
+from functools import partial
 from time import perf_counter_ns
 from types import FrameType
 from typing import Any, Final
@@ -39,11 +37,7 @@ def install(_: Session) -> Undo:
             _ended(started_ns, perf_counter_ns(), info["generation"])
 
     gc.callbacks.append(on_collection)
-
-    def undo() -> None:
-        gc.callbacks.remove(on_collection)
-
-    return undo
+    return partial(gc.callbacks.remove, on_collection)
 
 
 def _begun(start_ns: int) -> None:

@@ -1,9 +1,5 @@
-"""Calls of logging handlers for a request.
-
-A call of `Handler.handle` becomes a phase with its own CPU time, so that blocked time inside (a write, a flush, a
-lock) belongs to the handler. Waits inside with a known end, such as one for the handler's lock, are recorded too.
-Handlers that override `handle` are observed if they call it.
-"""
+"""Calls of logging handlers for a request: each is a phase, to which blocked time inside (a write, a lock) belongs.
+Handlers that override `handle` are observed if they call it."""
 
 import functools
 import logging

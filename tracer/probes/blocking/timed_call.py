@@ -28,11 +28,8 @@ Instant = Callable[[tuple[Any, ...]], bool]
 
 
 def timed(plain: Any, what: str, is_instant: Instant | None = None) -> Any:
-    """Return a function that replaces `plain` and times it, unless `is_instant` says that it cannot block.
-
-    Inside a request's function, its time off CPU becomes a wait for `what`. The wait's end is inferred: the wait
-    includes the return to Python, which may be a wait for the GIL.
-    """
+    """Return a replacement of `plain` whose time off CPU in a request's function is a wait for `what`, unless
+    `is_instant`. Its end is inferred: it may include a wait for the GIL."""
     counted = what in _ONCE
     short = Waited(what, end_seen=False, sleeps=NOT_COUNTED if counted or what in _MOSTLY_ONCE else None)
 

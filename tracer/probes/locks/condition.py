@@ -1,8 +1,5 @@
-"""Waits for a `Condition`, and for the primitives built on it: `Semaphore`, `Event`, `Barrier`, `Queue`.
-
-A wait that work of the same request ended is an edge, and the critical path continues there. A semaphore has
-holders, like a lock: the thread that released it did not do the waiter's work.
-"""
+"""Waits for a `Condition` and what is built on it. One that work of the same request ended is an edge of the critical
+path. A semaphore has holders, like a lock: who released it did not do the waiter's work."""
 
 import functools
 import queue

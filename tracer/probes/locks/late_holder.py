@@ -1,9 +1,5 @@
-"""The holder of a lock after an acquire timed out: known once the lock is released.
-
-An acquire of a free lock records nothing, so the holder is not known while the lock is held. After a time-out the
-lock's next release names the holder: no other thread has held the lock in between. Where the request is exported
-before that release, its wait names no holder.
-"""
+"""The holder of a lock after an acquire timed out: named by the lock's next release, since no other thread has held
+it in between. Where the request is exported before that, its wait names no holder."""
 
 from contextlib import suppress
 from typing import Any, Final
@@ -17,11 +13,8 @@ NOBODY: Final[list[list[Hold]]] = []  # of locks without a timed-out acquire: mo
 
 
 def ask_who_has(lock: Any, holds: list[Hold], end_ns: int) -> None:
-    """Add the lock's next release to the holds of a wait that timed out at `end_ns`.
-
-    Called while the wait is still in the queue: a release meanwhile has been recorded already. Acquires no lock:
-    the interpreter does not interrupt any of the steps.
-    """
+    """Add the lock's next release to the holds of a wait that timed out at `end_ns` and is still in the queue.
+    Acquires no lock: the interpreter interrupts none of the steps."""
     if lock._asked is NOBODY:
         lock._asked = []
     if len(lock._asked) >= _MOST:

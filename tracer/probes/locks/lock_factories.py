@@ -1,11 +1,8 @@
-"""Waits for locks that the application's code creates during a session.
-
-`threading.Lock`, and the function behind `threading.RLock`, are replaced by classes that create the same locks,
-traced if `Config.locks` names the creating module. Not observed: locks created before `start`, locks created through
-a name bound before it (`from threading import Lock`; RLock's are observed), and locks of C code. Waits for a
-`Condition`, `Semaphore`, `Event`, `Barrier` or `Queue` are observed for all of them (`condition.py`); the place of
-creation is known only for those created as above. One lock of the standard library is always traced: every `submit` acquires it (`SubmitLock`).
-"""
+"""Waits for locks that the application creates during a session: `threading.Lock`, and what is behind `RLock`, are
+replaced by classes that create the same locks, traced if `Config.locks` names the creating module. Not observed:
+locks created before `start`, or through a name bound before it (`from threading import Lock`), and those of C code.
+Waits built on `Condition` are observed for all (`condition.py`), and always the lock of every `submit`
+(`SubmitLock`)."""
 
 import concurrent.futures.thread
 import copyreg

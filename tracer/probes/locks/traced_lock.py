@@ -1,9 +1,6 @@
-"""Replacements of `threading.Lock` and `threading.RLock` that record which holder blocked a request's thread.
-
-Uncontended, such a lock only tries the plain lock. A request's thread that cannot acquire it enters itself in
-`_waiting`; while that is not empty, each release records its time and its thread *before* it frees the lock. So the
-wait ends at the release, not when the waiter runs again.
-"""
+"""Replacements of `threading.Lock` and `RLock` that record which holder blocked a request's thread. Uncontended, one
+only tries the plain lock. A thread that has to wait enters `_waiting`, and then each release is recorded *before* it
+frees the lock: the wait ends there, not when the waiter runs again."""
 
 import _thread
 import sys

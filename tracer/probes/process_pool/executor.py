@@ -1,9 +1,5 @@
-"""Every `ProcessPoolExecutor`, as seen from the parent: when a job is submitted, when it runs, its result.
-
-`process_queue` infers the wait for a worker from the order of submission; `transfer` times what lies between
-the parent's threads and the worker. The worker is not touched: the parent reads its clocks when a job begins and
-when its result comes, and the sampler reads meanwhile what the worker waits in.
-"""
+"""Every `ProcessPoolExecutor`, as seen from the parent: `process_queue` infers the wait for a worker, `transfer`
+times what lies between. The worker is not touched: its clocks are read, and the sampler sees what it waits in."""
 
 import functools
 import threading
@@ -24,7 +20,7 @@ from whywait.tracer.probes.patches import Patches
 from whywait.tracer.probes.probe import Session, Undo
 from whywait.tracer.probes.process_pool.process_queue import Entry, ProcessQueue
 from whywait.tracer.probes.process_pool.transfer import PROBE, Transfer
-from whywait.tracer.probes.threads.thread_pool import JOB_ATTRIBUTE, record_shutdown, record_startup
+from whywait.tracer.probes.threads.thread_pool import JOB_ATTRIBUTE, record_startup, timed_shutdown
 from whywait.tracer.records.current import here
 from whywait.tracer.records.process_job import Passage
 
@@ -47,7 +43,6 @@ NAME = "processes"
 
 
 def available() -> bool:
-    """Whether this platform has process pools."""
     return find_spec("_multiprocessing") is not None
 
 
@@ -57,7 +52,6 @@ def install(_: Session) -> Undo:
 
     executor_class: Any = process.ProcessPoolExecutor
     plain_init, plain_submit = executor_class.__init__, executor_class.submit
-    plain_shutdown = executor_class.shutdown
     plain_spawn = executor_class._spawn_process
     queues: ByIdentity[ProcessQueue] = ByIdentity()
     transfer = Transfer(functools.partial(_enter, getattr(process, "_process_chunk", None)))
@@ -95,23 +89,6 @@ def install(_: Session) -> Undo:
             if entry is not None and submitting.started:  # a process was started first
                 queue_of(self).started_first(entry, perf_counter_ns())
 
-    @functools.wraps(plain_shutdown)
-    def shutdown(self: Any, wait: bool = True, **kwargs: Any) -> None:
-        activity = waiter_here() if wait else None
-        if activity is None:
-            plain_shutdown(self, wait, **kwargs)
-            return
-        start_ns = perf_counter_ns()
-        inside = begin_wait()
-        try:
-            plain_shutdown(self, wait, **kwargs)
-        finally:
-            end_wait(inside)
-            try:
-                record_shutdown(activity, pool_of(self, NAME, self._max_workers), start_ns)
-            except Exception as error:
-                probe_failed(PROBE, error)
-
     @functools.wraps(plain_spawn)
     def _spawn_process(self: Any) -> None:
         activity = waiter_here()
@@ -139,7 +116,7 @@ def install(_: Session) -> Undo:
     patches.add("the way of jobs to workers", transfer.undo)
     patches.replace(executor_class, "__init__", __init__)
     patches.replace(executor_class, "submit", submit)
-    patches.replace(executor_class, "shutdown", shutdown)
+    patches.replace(executor_class, "shutdown", timed_shutdown(executor_class.shutdown, lambda _: NAME, PROBE))
     patches.replace(executor_class, "_spawn_process", _spawn_process)
     return patches.undo
 

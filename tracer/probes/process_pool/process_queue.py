@@ -1,14 +1,13 @@
 """Which jobs of a process pool have a worker, as far as the parent can know.
 
-A pool hands its jobs out in the order of their submission, and none waits while a worker is free. So as
-many jobs as there are workers run, the others queue, and the next one runs when a result comes.
+A pool hands its jobs out in order, and none waits while a worker is free: the next one runs when a result comes.
 
     worker 1   |--a--||----c----|
     worker 2   |-----b-----|
     seen       submit a, b, c   ^ a came: c runs   ^ b came
 
-The bytes that each worker wrote tell who sent a result; the workers' clocks at both ends then say what the
-job used. Where the sender is not known, each of the jobs that ran is taken to have used an equal part.
+The bytes that each worker wrote tell who sent a result, and the workers' clocks what the job used. Where the sender is
+not known, each of the jobs that ran used an equal part.
 """
 
 import threading
@@ -40,7 +39,6 @@ class Stand(NamedTuple):
 
     @classmethod
     def now(cls) -> "Stand":
-        """Of this moment."""
         return cls(perf_counter_ns(), thread_time_ns(), run_queue_ns())
 
     def next(self) -> "Stand":

@@ -1,9 +1,5 @@
-"""What lies between a process pool's `submit` and its worker: pickling, the pipe there and the pipe back.
-
-All of it happens in threads of the pool, in this process. A call is known by its own dictionary of arguments
-from `submit` to where it is pickled, and nothing is added to what is pickled: the worker gets the bytes that
-it would get without whywait.
-"""
+"""What lies between a process pool's `submit` and its worker: pickling, the pipe there and the pipe back, all in
+threads of this process. A call is known by its own dictionary of arguments; nothing is added to what is pickled."""
 
 import functools
 import threading

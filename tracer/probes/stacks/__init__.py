@@ -1,1 +1,1 @@
-"""Samples stacks and thread states from outside: the watchdog and the sampler."""
+"""Samples stacks from outside: the watchdog."""

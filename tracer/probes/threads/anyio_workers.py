@@ -1,8 +1,5 @@
-"""anyio's worker threads, on which FastAPI runs `def` endpoints: a job from the moment it acquires its token.
-
-The loop probe records the task's wait for the token; this probe adds the limiter, so that the holders of the
-tokens can be named.
-"""
+"""anyio's worker threads, which run `def` endpoints: a job from the moment it acquires its token; the limiter, so
+that the tokens' holders have names."""
 
 import functools
 from collections.abc import Callable
@@ -32,7 +29,6 @@ needs: Final = (
 
 
 def available() -> bool:
-    """Whether anyio is installed."""
     return find_spec("anyio") is not None
 
 

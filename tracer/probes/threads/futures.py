@@ -1,8 +1,5 @@
-"""Waits of a thread for jobs: `Future.result`, `Future.exception`, `as_completed`, `wait`.
-
-Each names the job that ended it, so that the critical path can follow it into the pool; for a future outside any
-pool it names the task or thread that set it.
-"""
+"""Waits of a thread for jobs: `Future.result`, `exception`, `as_completed`, `wait`. Each names the job that ended it,
+or the task or thread that set a future outside any pool."""
 
 import functools
 import sys

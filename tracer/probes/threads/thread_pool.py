@@ -1,7 +1,5 @@
-"""Every `ThreadPoolExecutor`: submit, start, end; also what goes through it (`map`, `run_in_executor`,
-`asyncio.to_thread`). OpenTelemetry's context is carried into the job; the host's own variables are not
-touched, so that user code sees what it saw before.
-"""
+"""Every `ThreadPoolExecutor`: submit, start, end; also `map`, `run_in_executor`, `asyncio.to_thread`. OpenTelemetry's
+context is carried into the job."""
 
 import functools
 import sys
@@ -42,7 +40,6 @@ def install(_: Session) -> Undo:
     """Wraps `__init__`, `submit` and `shutdown`; returns the undo."""
     plain_init = ThreadPoolExecutor.__init__
     plain_submit = ThreadPoolExecutor.submit
-    plain_shutdown = ThreadPoolExecutor.shutdown
     plain_adjust = ThreadPoolExecutor._adjust_thread_count
 
     @functools.wraps(plain_init)
@@ -85,22 +82,6 @@ def install(_: Session) -> Undo:
             setattr(future, JOB_ATTRIBUTE, job)
         return future
 
-    @functools.wraps(plain_shutdown)
-    def shutdown(self: Any, wait: bool = True, **kwargs: Any) -> None:
-        activity = waiter_here() if wait else None
-        if activity is None:
-            return plain_shutdown(self, wait, **kwargs)
-        start_ns = perf_counter_ns()
-        inside = begin_wait()
-        try:
-            return plain_shutdown(self, wait, **kwargs)
-        finally:
-            end_wait(inside)
-            try:
-                record_shutdown(activity, pool_of(self, _name(self), self._max_workers), start_ns)
-            except Exception as error:
-                probe_failed("executor", error)
-
     @functools.wraps(plain_adjust)
     def _adjust_thread_count(self: Any) -> None:
         # `submit` calls this right after it has put the job into the queue, and holds locks around both
@@ -130,7 +111,7 @@ def install(_: Session) -> Undo:
     patches = Patches()
     patches.replace(ThreadPoolExecutor, "__init__", __init__)
     patches.replace(ThreadPoolExecutor, "submit", submit)
-    patches.replace(ThreadPoolExecutor, "shutdown", shutdown)
+    patches.replace(ThreadPoolExecutor, "shutdown", timed_shutdown(ThreadPoolExecutor.shutdown, _name, name))
     patches.replace(ThreadPoolExecutor, "_adjust_thread_count", _adjust_thread_count)
     if _HAS_CONTEXTS:
         worker_contexts.install(patches)
@@ -142,8 +123,29 @@ def record_startup(activity: Activity, pool: Pool, start_ns: int, end_ns: int) -
     record_thread_wait(activity, WAIT_POOL_STARTUP, start_ns, end_ns, end_ns, None, pool)
 
 
-def record_shutdown(activity: Any, pool: Pool, start_ns: int) -> None:
-    """Records that an activity has waited since `start_ns` for a pool to shut down."""
+def timed_shutdown(plain: Callable[..., None], name_of: Callable[[Any], str], probe: str) -> Callable[..., None]:
+    """Return a replacement of an executor's `shutdown` that records how long an activity waited for it."""
+
+    @functools.wraps(plain)
+    def shutdown(self: Any, wait: bool = True, **kwargs: Any) -> None:
+        activity = waiter_here() if wait else None
+        if activity is None:
+            return plain(self, wait, **kwargs)
+        start_ns = perf_counter_ns()
+        inside = begin_wait()
+        try:
+            return plain(self, wait, **kwargs)
+        finally:
+            end_wait(inside)
+            try:
+                _record_shutdown(activity, pool_of(self, name_of(self), self._max_workers), start_ns)
+            except Exception as error:
+                probe_failed(probe, error)
+
+    return shutdown
+
+
+def _record_shutdown(activity: Any, pool: Pool, start_ns: int) -> None:
     end_ns = perf_counter_ns()
     # while jobs still ran, shutdown waited for the last of them; after it, for the threads to end
     last: Job | None = pool.last_job

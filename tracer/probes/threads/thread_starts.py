@@ -1,8 +1,5 @@
-"""Starts of threads: the function of each, by native thread id.
-
-A thread that held the GIL for some milliseconds has often ended before the export, and a thread in a C call has no
-visible stack. Costs about a microsecond per thread; nothing while threads run.
-"""
+"""Starts of threads: the function of each, by native id. A thread that held the GIL has often ended before the
+export, or shows no stack in a C call."""
 
 import functools
 import threading

@@ -1,8 +1,6 @@
-"""Since Python 3.14 a worker of an executor runs its jobs in a context; `InterpreterPoolExecutor`'s is an interpreter.
-
-What goes to another interpreter must be shareable, so its jobs are observed from outside: the function and its
-arguments stay as the host gave them, and the clocks are read around the context's call, on the worker's thread.
-"""
+"""Since Python 3.14 a worker of an executor runs its jobs in a context; `InterpreterPoolExecutor`'s is an
+interpreter. What goes there must be shareable, so the clocks are read around the context's call, on the worker's
+thread."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor, thread
@@ -37,12 +35,9 @@ def observe_next(observation: _Observation | None) -> None:
 def install(patches: Patches) -> None:
     """Add the patches of Python 3.14's worker contexts."""
     context_class: Any = vars(thread)["WorkerContext"]
-    patches.replace(context_class, "initialize", timed_initializer(context_class.initialize, _initializer_of))
+    timed = timed_initializer(context_class.initialize, lambda context: getattr(context, "initializer", None))
+    patches.replace(context_class, "initialize", timed)
     patches.replace(thread, "_WorkItem", _observed(vars(thread)["_WorkItem"]))
-
-
-def _initializer_of(context: Any) -> Any:
-    return getattr(context, "initializer", None)
 
 
 def _observed(plain: Any) -> type[Any]:

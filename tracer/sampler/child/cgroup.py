@@ -1,7 +1,6 @@
 """A process's CPU quota by its control groups, and their throttling.
 
-Runs in the sampler's process, so it imports no other module of whywait. Any group from the process's own up to the
-highest visible one may have a quota; each counts its own throttling:
+Imports no other module of whywait. Any group from the process's own up to the highest visible one may have a quota:
 
     v2   /sys/fs/cgroup/a/b          cpu.max "50000 100000"       cpu.stat nr_throttled, throttled_usec
     v1   /sys/fs/cgroup/cpu/a/b      cpu.cfs_quota_us, _period_us cpu.stat nr_throttled, throttled_time (ns)
@@ -35,10 +34,7 @@ class Throttled(NamedTuple):
 
 
 class CpuGroups:
-    """Reads the groups of one process; a machine without them has no quota and throttles nobody.
-
-    `root` is where the machine's file system begins. Never raises OSError.
-    """
+    """Reads the groups of one process below `root`, where the machine's file system begins. Never raises OSError."""
 
     def __init__(self, process_id: int, root: str = "/") -> None:
         self._process_id = process_id
@@ -51,8 +47,8 @@ class CpuGroups:
 
     def find(self) -> bool:
         """Looks where the process is now, and what its quota is; whether it is elsewhere than before."""
-        of_process = _read(f"{self._root}/proc/{self._process_id}/cgroup")
-        mounts = _read(f"{self._root}/proc/{self._process_id}/mountinfo")
+        of_process = read_text(f"{self._root}/proc/{self._process_id}/cgroup")
+        mounts = read_text(f"{self._root}/proc/{self._process_id}/mountinfo")
         found = hierarchy(of_process, mounts)
         folders = tuple(self._root + folder for folder in found.folders)
         moved = self._gone or (found.version, folders) != (self._version, self._folders)
@@ -80,8 +76,8 @@ class CpuGroups:
 
     def _quota(self, folder: str) -> Quota:
         if self._version == 2:
-            return quota_v2(_read(f"{folder}/cpu.max"))
-        return quota_v1(_read(f"{folder}/cpu.cfs_quota_us"), _read(f"{folder}/cpu.cfs_period_us"))
+            return quota_v2(read_text(f"{folder}/cpu.max"))
+        return quota_v1(read_text(f"{folder}/cpu.cfs_quota_us"), read_text(f"{folder}/cpu.cfs_period_us"))
 
     def close(self) -> None:
         """Closes what is open; `find` opens it again."""
@@ -91,10 +87,7 @@ class CpuGroups:
 
 
 def hierarchy(of_process: str, mounts: str) -> Hierarchy:
-    """Pure: where the CPU controller is, by /proc/PID/cgroup and /proc/PID/mountinfo.
-
-    Version 1 has it where it is mounted so; else it is version 2's. Version 0: there is none.
-    """
+    """Pure: where the CPU controller is; version 1 where it is mounted so, else 2; 0: there is none."""
     paths = {}
     for line in of_process.splitlines():
         number, _, rest = line.partition(":")
@@ -119,11 +112,8 @@ def hierarchy(of_process: str, mounts: str) -> Hierarchy:
 
 def stat_of(text: str) -> Throttled:
     """Pure: the counters in a cpu.stat of either version; zeros where it has none."""
-    values = {}
-    for line in text.splitlines():
-        name, _, value = line.partition(" ")
-        if value.strip().isdigit():
-            values[name] = int(value)
+    pairs = (line.partition(" ") for line in text.splitlines())
+    values = {name: int(value) for name, _, value in pairs if value.strip().isdigit()}
     ns = values["throttled_time"] if "throttled_time" in values else values.get("throttled_usec", 0) * 1_000
     return Throttled(values.get("nr_throttled", 0), ns)
 
@@ -163,10 +153,11 @@ def _plain(path: str) -> str:
     return path.replace("\\040", " ").replace("\\134", "\\")
 
 
-def _read(path: str) -> str:
+def read_text(path: str) -> str:
+    """The content of a file of the kernel; "" where it cannot be read."""
     try:
         with open(path, encoding="utf-8", errors="replace") as file:
-            return file.read(1_048_576)
+            return file.read(16_777_216)
     except OSError:
         return ""
 

@@ -1,32 +1,18 @@
-"""Records what uses the CPUs while threads of the sampled process wait for one. Part of the sampler's process.
+"""Tells what uses the CPUs while threads of the sampled process wait for one. Part of the sampler's process. Each
+tenth of a second with such waits is an interval; without them the processes are read once a second, as a reference.
+Reading them has a limit of its own in CPU time: of many the intervals are longer."""
 
-Every tenth of a second in which threads waited in the run queue is one interval. Its records have the CPU time of
-each thread of the process and of each other process, and the stretches in which a quota had run out. Without
-waits there are no records, and the processes are read once a second, as a reference. Reading them has a limit of
-its own in CPU time; with many processes the intervals become longer.
-"""
-
+import json
 import os
 import time
 from collections.abc import Callable, Collection, Iterable
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from whywait.tracer.sampler.child.cgroup import CpuGroups
 from whywait.tracer.sampler.child.proc_stat import Process, Processes, is_sibling, used_ticks
+from whywait.tracer.sampler.child.record_writer import Thread
 from whywait.tracer.sampler.child.throttling import Throttling
-from whywait.tracer.sampler.shared.cpu_records import (
-    BUSY,
-    CPU_RECORD,
-    FLAG_ENDED,
-    FLAG_PYTHON,
-    FLAG_SIBLING,
-    INTERVAL,
-    LIBRARY,
-    PROCESS,
-    QUOTA,
-    THREAD,
-    THROTTLED,
-)
+from whywait.tracer.sampler.shared.cpu_records import MESSAGE_SIZE
 
 INTERVAL_NS = 100_000_000
 _LONGEST_NS = 30_000_000_000
@@ -36,18 +22,10 @@ _SHORT_LIVED_NS = 30_000_000  # the resolution of the counter of all threads tog
 _LEAST_NS = 500_000  # used or waited: from this on a thread is recorded
 _MOST_OF_A_CORE = 0.01
 _MOST_THREADS, _MOST_PROCESSES = 96, 12
-_MOST_CPUS = 56 * 8
+_MOST_CPUS = 448
+_MOST_LIBRARIES = 64  # of one message
 _UNKNOWN = 2**64 - 1
 _TICK_NS = 1_000_000_000 // (os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100)
-
-
-class SeenThread(Protocol):
-    """What the sampler's sweeps know of a thread."""
-
-    tid: int
-    cpu_ns: int
-    run_queue_ns: int
-    python: bool
 
 
 class Spent(NamedTuple):
@@ -63,12 +41,12 @@ class Listed(NamedTuple):
 
     process: Process
     used_ns: int
-    cpus: bytes
+    cpus: int
     name: bytes
 
 
 class CpuUse:
-    """Writes records by `emit`. `root` is where the machine's file system begins. Never raises OSError."""
+    """Writes messages by `emit`. `root` is where the machine's file system begins. Never raises OSError."""
 
     def __init__(
         self,
@@ -81,28 +59,26 @@ class CpuUse:
         self._emit = emit
         self._affinity = affinity or os.sched_getaffinity
         self._machine = Processes(root)
-        self.throttling = Throttling(CpuGroups(process_id, root), lambda *when: self._write(THROTTLED, 0, *when))
+        self.throttling = Throttling(CpuGroups(process_id, root), lambda *when: self._throttled.append(when))
+        self._throttled: list[tuple[int, int]] = []
+        self._libraries: list[tuple[int, str]] = []  # not told yet
         self._marks: dict[int, tuple[int, int]] = {}  # by thread: CPU and run queue at the interval's start
         self._ended: dict[int, Spent] = {}  # threads
-        self._since_ns = self._next_ns = self._found_ns = self._read_ns = 0
+        # until when everything was told; the interval began then
+        self.until_ns = self._next_ns = self._found_ns = self._read_ns = 0
         self._processes: dict[int, Process] = {}
         self._listed: dict[int, Listed] = {}  # processes, in an interval that ended where this one begins
         self._listed_ns = 0  # how long that was
         self._busy: dict[int, int] = {}
         self._busy_ns = self._busy_cost_ns = 0
 
-    @property
-    def until_ns(self) -> int:
-        """Everything before this moment has been recorded."""
-        return self._since_ns
-
-    def account(self, now_ns: int, threads: Collection[SeenThread], *, last: bool = False) -> None:
+    def account(self, now_ns: int, threads: Collection[Thread], *, last: bool = False) -> None:
         """End the interval, if it is due or the last one, and record what used the CPUs in it."""
-        if not self._since_ns:
+        if not self.until_ns:
             self._read_processes(now_ns)
             self._begin(now_ns, threads)
             return
-        length_ns = now_ns - self._since_ns
+        length_ns = now_ns - self.until_ns
         if length_ns < INTERVAL_NS and not last:
             return
         # in quiet times, too, or the first waits in a new group go unseen
@@ -112,42 +88,53 @@ class CpuUse:
         spent = {one.tid: self._spent(one) for one in threads} | self._ended
         worth_it = sum(one.waited_ns for one in spent.values()) >= _WAITED_NS
         if worth_it and now_ns < self._next_ns and length_ns < _LONGEST_NS and not last:
+            self._tell(None)
             return  # it goes on until there is time to read the processes
+        interval: tuple[object, ...] | None = None
         listed, self._listed = self._listed, {}
         if worth_it or now_ns - self._read_ns >= _QUIET_NS:
             began = time.thread_time_ns()
             busy, busy_ns = self._busy, self._busy_ns
             used = self._read_processes(now_ns)
             if worth_it:
-                self._write_processes(used, listed, length_ns)
-                self._write_threads(spent, used.get(self._process_id, 0), busy, self._part(busy_ns, now_ns))
-                cpus, quota = self._cpus(self._process_id), QUOTA.pack(*self.throttling.quota)
-                self._write(INTERVAL, 0, self._since_ns, now_ns, cpus, name=quota)
+                own = self._cpus(self._process_id)
+                waits = self._waits(spent, used.get(self._process_id, 0), own)
+                busy_in = self._busy_in({own} | {row[3] for row in waits if row[2]}, busy, self._part(busy_ns, now_ns))
+                others = self._others(used, listed, length_ns)
+                interval = (self.until_ns, now_ns, waits, others, busy_in, own, *self.throttling.groups.quota)
             self._next_ns = now_ns + int((time.thread_time_ns() - began) / _MOST_OF_A_CORE)
+        self._tell(interval)
         self._begin(now_ns, threads)
+
+    def _tell(self, interval: "tuple[object, ...] | None") -> None:
+        libraries, self._libraries = self._libraries[:_MOST_LIBRARIES], self._libraries[_MOST_LIBRARIES:]
+        throttled, self._throttled = self._throttled, []
+        if interval or throttled or libraries:
+            message = json.dumps((interval, throttled, libraries)).encode() + b"\n"
+            if len(message) <= MESSAGE_SIZE:
+                self._emit(message)
 
     def library(self, tid: int, name: str) -> None:
         """Record the library in which a thread was sampled asleep."""
-        self._write(LIBRARY, tid, 0, 0, name.encode()[:56])
+        self._libraries.append((tid, name[:56]))
 
-    def ended(self, thread: SeenThread) -> None:
+    def ended(self, thread: Thread) -> None:
         """Handle the end of a thread; its use counts in this interval."""
         if len(self._ended) < _MOST_THREADS:
             self._ended[thread.tid] = self._spent(thread)
 
     def close(self) -> None:
-        """Closes what is open."""
         self.throttling.close()
 
-    def _begin(self, now_ns: int, threads: Iterable[SeenThread]) -> None:
+    def _begin(self, now_ns: int, threads: Iterable[Thread]) -> None:
         self._marks = {one.tid: (one.cpu_ns, one.run_queue_ns) for one in threads}
-        self._since_ns = now_ns
+        self.until_ns = now_ns
         self._ended.clear()
         # in quiet times, too, where it is cheap: who ended before the interval was busy before it
         if now_ns > self._busy_ns and self._busy_cost_ns < INTERVAL_NS * _MOST_OF_A_CORE / 10:
             self._read_busy(now_ns)
 
-    def _spent(self, thread: SeenThread) -> Spent:
+    def _spent(self, thread: Thread) -> Spent:
         if thread.run_queue_ns == _UNKNOWN:
             return Spent(0, 0, thread.python)
         # one that began since has used all that it used in this interval
@@ -156,7 +143,7 @@ class CpuUse:
 
     def _part(self, read_ns: int, now_ns: int) -> float:
         """Of what was counted since a reading, which may lie before the interval, the interval's part."""
-        return min((now_ns - self._since_ns) / max(now_ns - read_ns, 1), 1.0)
+        return min((now_ns - self.until_ns) / max(now_ns - read_ns, 1), 1.0)
 
     def _read_processes(self, now_ns: int) -> "dict[int, int]":
         """What each process used in the interval, ns."""
@@ -176,53 +163,46 @@ class CpuUse:
         self._busy, self._busy_ns = self._machine.busy_ticks(), now_ns
         self._busy_cost_ns = time.thread_time_ns() - began_ns
 
-    def _write_processes(self, used: "dict[int, int]", listed: "dict[int, Listed]", length_ns: int) -> None:
+    def _others(
+        self, used: "dict[int, int]", listed: "dict[int, Listed]", length_ns: int
+    ) -> "list[tuple[object, ...]]":
         others = sorted(used.keys() - {self._process_id}, key=lambda one: -used[one])
         for number in others[:_MOST_PROCESSES]:
-            one = Listed(
-                self._processes[number],
-                used[number],
-                self._cpus(number),
-                self._machine.name(number, self._processes[number]),
-            )
-            self._listed[number] = one
-            self._write_process(number, one, one.used_ns)
+            process = self._processes[number]
+            name = self._machine.name(number, process)
+            self._listed[number] = Listed(process, used[number], self._cpus(number), name)
+        found = [self._row(number, one, one.used_ns) for number, one in self._listed.items()]
         rest_ns = sum(used[number] for number in others[_MOST_PROCESSES:])
         if rest_ns:
-            self._write(PROCESS, 0, rest_ns)
+            found.append((0, rest_ns, "", 0, False, False))
         for number, one in listed.items():
             now = self._processes.get(number)
             if now is None or now.started != one.process.started:  # had it gone on as before
-                would_ns = one.used_ns * length_ns // max(self._listed_ns, 1)
-                self._write_process(number, one, would_ns, FLAG_ENDED)
+                found.append(self._row(number, one, one.used_ns * length_ns // max(self._listed_ns, 1), ended=True))
         self._listed_ns = length_ns
+        return found
 
-    def _write_process(self, number: int, one: Listed, used_ns: int, flags: int = 0) -> None:
+    def _row(self, number: int, one: Listed, used_ns: int, *, ended: bool = False) -> "tuple[object, ...]":
         own = self._processes.get(self._process_id, Process())
-        flags |= FLAG_SIBLING if is_sibling(one.process, self._process_id, own) else 0
-        self._write(PROCESS, number, used_ns, 0, one.cpus, flags, one.name)
+        sibling = is_sibling(one.process, self._process_id, own)
+        return number, used_ns, one.name.decode("utf-8", "replace"), one.cpus, sibling, ended
 
-    def _write_threads(
-        self, spent: "dict[int, Spent]", own_ns: int, busy_before: "dict[int, int]", part: float
-    ) -> None:
-        waited_for = {allowed := self._cpus(self._process_id)}
+    def _waits(self, spent: "dict[int, Spent]", own_ns: int, own_cpus: int) -> "list[tuple[int, int, int, int, bool]]":
         chosen = sorted(spent, key=lambda tid: -spent[tid].used_ns - spent[tid].waited_ns)[:_MOST_THREADS]
-        for tid in chosen:
-            used_ns, waited_ns, python = spent[tid]
-            if used_ns + waited_ns >= _LEAST_NS:
-                cpus = self._cpus(tid, allowed)
-                waited_for |= {cpus} if waited_ns else set()
-                self._write(THREAD, tid, used_ns, waited_ns, cpus, FLAG_PYTHON if python else 0)
+        found = [
+            (tid, one.used_ns, one.waited_ns, self._cpus(tid, own_cpus), one.python)
+            for tid in chosen
+            if sum((one := spent[tid])[:2]) >= _LEAST_NS
+        ]
         unseen_ns = own_ns - sum(one.used_ns for one in spent.values())
-        if unseen_ns >= _SHORT_LIVED_NS:
-            self._write(THREAD, 0, unseen_ns, 0, allowed)
-        ticks = {cpu: max(ticks - busy_before.get(cpu, 0), 0) for cpu, ticks in self._busy.items()}
-        for mask in waited_for:
-            within = int.from_bytes(mask, "little")
-            total = sum(count for cpu, count in ticks.items() if within >> cpu & 1)
-            self._write(BUSY, 0, int(total * _TICK_NS * part), 0, mask)
+        return [*found, (0, unseen_ns, 0, own_cpus, False)] if unseen_ns >= _SHORT_LIVED_NS else found
 
-    def _cpus(self, number: int, else_: bytes = b"") -> bytes:
+    def _busy_in(self, masks: "set[int]", before: "dict[int, int]", part: float) -> "list[tuple[int, int]]":
+        ticks = {cpu: max(ticks - before.get(cpu, 0), 0) for cpu, ticks in self._busy.items()}
+        sums = {mask: sum(count for cpu, count in ticks.items() if mask >> cpu & 1) for mask in masks}
+        return [(mask, int(total * _TICK_NS * part)) for mask, total in sums.items()]
+
+    def _cpus(self, number: int, else_: int = 0) -> int:
         """The CPUs on which a thread or process may run, as a mask; `else_`, or all, if that cannot be read."""
         try:
             cpus = self._affinity(number)
@@ -230,9 +210,4 @@ class CpuUse:
             if else_:
                 return else_
             cpus = self._busy
-        return sum(1 << cpu for cpu in cpus if cpu < _MOST_CPUS).to_bytes(_MOST_CPUS // 8, "little")
-
-    def _write(
-        self, kind: int, number: int, first: int, second: int = 0, cpus: bytes = b"", flags: int = 0, name: bytes = b""
-    ) -> None:  # fmt: skip
-        self._emit(CPU_RECORD.pack(kind, flags, number, first, second, cpus, name))
+        return sum(1 << cpu for cpu in cpus if cpu < _MOST_CPUS)

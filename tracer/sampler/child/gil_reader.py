@@ -1,8 +1,7 @@
 """Reads the GIL in the memory of another process: its holder, and since when a thread waits for it.
 
-A thread waits for the GIL in rounds: it sleeps until the GIL is released or the switch interval has passed,
-requests it, and sleeps again. The kernel shows the deadline of a round, so that its begin is known to the
-microsecond if the thread is sampled within it:
+A thread waits in rounds: it sleeps until the GIL is released or the switch interval has passed, requests it, and
+sleeps again. The kernel shows a round's deadline, so that its begin is known if the thread is sampled within it:
 
     thread   ~~~~~~call~~~~~~|~~~~~round~~~~~|~~~~~round~~~~|~r~|runs
     samples          |            |                 |

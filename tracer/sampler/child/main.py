@@ -1,8 +1,5 @@
-"""The sampler's process: reads the thread states of another process and writes them into shared memory.
-
-Run as a script, without site packages, in a process of its own; imported only for the layout. It learns
-of the end of the sampled process by the end of its standard input, and never outlives it.
-"""
+"""The sampler's process: reads the thread states of another process into shared memory. Run as a script, without site
+packages; ends with the sampled process, at the end of its standard input."""
 
 import mmap
 import os
@@ -18,38 +15,17 @@ if __name__ == "__main__":  # without the package's front door, which imports fa
         sys.modules[_name] = _package = types.ModuleType(_name)
         _package.__path__ = [_folder]
 
+from whywait.tracer.sampler.child import sleeping_threads
 from whywait.tracer.sampler.child.cpu_usage import CpuUse
 from whywait.tracer.sampler.child.gil_reader import GilReader
 from whywait.tracer.sampler.child.mapped_library import Libraries
 from whywait.tracer.sampler.child.pool_sweeps import PoolSweeps
 from whywait.tracer.sampler.child.record_writer import Ring, Thread, goes_on
-from whywait.tracer.sampler.child.sleeping_threads import (
-    LONG_ASLEEP,
-    MOST_OF_A_CORE,
-    PERIOD_S,
-    has_run,
-    idles,
-    look_every,
-)
+from whywait.tracer.sampler.child.sleeping_threads import LONG_ASLEEP, has_run, idles
 from whywait.tracer.sampler.child.syscall_state import CallStates
-from whywait.tracer.sampler.shared.cpu_records import CPU_RECORD, CPU_RECORDS
-from whywait.tracer.sampler.shared.thread_records import (
-    ASLEEP,
-    BUSY,
-    BUSY_AT,
-    CPU_AT,
-    FUTEX,
-    GIL,
-    HEADER,
-    LONGEST_RECORD_NS,
-    REST_NS,
-    REST_S,
-    SIZE,
-    WOKEN,
-    WOKEN_AT,
-    WOKEN_MOST,
-    pack_round,
-)
+from whywait.tracer.sampler.shared import thread_records
+from whywait.tracer.sampler.shared.cpu_records import MESSAGE_SIZE, MESSAGES
+from whywait.tracer.sampler.shared.thread_records import ASLEEP, FUTEX, GIL, LONGEST_RECORD_NS
 
 _SWEEPS_THAT_PAY = 16
 _LISTING_S = 0.05  # how often new threads are searched for
@@ -82,13 +58,13 @@ class Sampler:
     def run(self) -> None:
         """Returns when standard input has ended, or the sampled process is gone."""
         listed_s = 0.0
-        cost_s, typical_s, period_s = 0.0, 0.0, PERIOD_S
+        cost_s, typical_s, period_s = 0.0, 0.0, sleeping_threads.PERIOD_S
         vary = random.Random()
         while True:
             # a steady rhythm would beat against the switch interval of the interpreter, which is as long
             pause_s = max(period_s * vary.uniform(0.5, 1.5) - cost_s, 0.0005)
             due_ns = time.perf_counter_ns()
-            due_ns += int((REST_S if self._rests(due_ns) else pause_s) * 1e9)
+            due_ns += int((thread_records.REST_S if self._rests(due_ns) else pause_s) * 1e9)
             if self._pause(due_ns):
                 self._finish()
                 return
@@ -104,15 +80,15 @@ class Sampler:
             cost_s = (spent_ns - cpu_ns) / 1e9
             # one that cost much is paid for by many: a hole in the samples would be its price else
             typical_s += (cost_s - typical_s) / _SWEEPS_THAT_PAY
-            period_s = max(PERIOD_S, typical_s / MOST_OF_A_CORE)
-            self._every = look_every(self._every, cost_s)
+            period_s = max(sleeping_threads.PERIOD_S, typical_s / sleeping_threads.MOST_OF_A_CORE)
+            self._every = sleeping_threads.look_every(self._every, cost_s)
             self._sweeps += 1
             self._use.account(self._swept_ns, self._threads.values())  # has a budget of its own
             self._write_header(time.thread_time_ns(), int(period_s * 1e9))
 
     def _rests(self, now_ns: int) -> bool:
-        busy_ns = int(BUSY.unpack_from(self._memory, BUSY_AT)[0])
-        return now_ns - max(busy_ns, self._began_ns) > REST_NS
+        busy_ns = int(thread_records.BUSY.unpack_from(self._memory, thread_records.BUSY_AT)[0])
+        return now_ns - max(busy_ns, self._began_ns) > thread_records.REST_NS
 
     def _pause(self, until_ns: int) -> bool:
         """Until the next sweep; whether standard input ended. Process pools are sampled meanwhile where many threads
@@ -158,9 +134,9 @@ class Sampler:
 
     def _hear(self) -> None:
         """Threads that rested and now work are sampled in this sweep, and what was seen of them before is over."""
-        count, *latest = WOKEN.unpack_from(self._memory, WOKEN_AT)
-        for number in range(max(self._woken, count - WOKEN_MOST), count):
-            tid = latest[number % WOKEN_MOST]
+        count, *latest = thread_records.WOKEN.unpack_from(self._memory, thread_records.WOKEN_AT)
+        for number in range(max(self._woken, count - thread_records.WOKEN_MOST), count):
+            tid = latest[number % thread_records.WOKEN_MOST]
             thread = self._threads.get(tid)
             if thread is not None:
                 has_run(thread, time.perf_counter_ns())
@@ -239,7 +215,7 @@ class Sampler:
         if self._ring.take_in(thread, now, GIL, self._calls.futex, holder, run_queue):
             # no deadline, though others have one: it waits for the GIL's mutex, and that is not for long
             known = self._gil.interval_ns > 0
-            thread.round = pack_round(now - round_ns if round_ns else 0, turns) if known else 0
+            thread.round = thread_records.pack_round(now - round_ns if round_ns else 0, turns) if known else 0
 
     def _take_up(self, tid: int) -> bool:
         try:
@@ -256,13 +232,13 @@ class Sampler:
             if name:
                 self._use.library(thread.tid, name)
 
-    def _emit_use(self, record: bytes) -> None:
-        at = CPU_AT + (self._use_written % CPU_RECORDS) * CPU_RECORD.size
-        self._memory[at : at + CPU_RECORD.size] = record
+    def _emit_use(self, message: bytes) -> None:
+        at = thread_records.CPU_AT + self._use_written % MESSAGES * MESSAGE_SIZE
+        self._memory[at : at + len(message)] = message
         self._use_written += 1
 
     def _write_header(self, cpu_ns: int, period_ns: int) -> None:
-        HEADER.pack_into(
+        thread_records.HEADER.pack_into(
             self._memory, 0, self._ring.written, self._sweeps, self._swept_ns, cpu_ns, self._waited_for,
             len(self._threads), period_ns, self._use_written, self._use.until_ns,
         )  # fmt: skip
@@ -274,7 +250,7 @@ def main() -> None:
     if os.fork():  # an orphan is nobody's child: a host that waits for its children will not meet it
         os._exit(0)
     os.setsid()
-    memory = mmap.mmap(shared, SIZE)
+    memory = mmap.mmap(shared, thread_records.SIZE)
     os.write(1, b"here %d\n" % os.getpid())
     for _ in range(50):
         try:

@@ -1,10 +1,9 @@
-"""Finds the library in which a thread sleeps, by its system call's return address. Part of the sampler's process.
-
-An idle worker of an OpenMP pool sleeps inside the OpenMP library; this distinguishes its threads from other
-threads without Python.
-"""
+"""Finds the library in which a thread sleeps, by its system call's return address: it tells an OpenMP pool's threads.
+Part of the sampler's process."""
 
 from bisect import bisect_right
+
+from whywait.tracer.sampler.child.cgroup import read_text
 
 _NOT_TOLD = ("libc.", "libc-", "libpthread", "ld-", "libpython", "python", "libm.", "[")
 _AGAIN_NS = 5_000_000_000
@@ -35,11 +34,7 @@ class Libraries:
         return self._ranges[at][1]
 
     def _read(self) -> None:
-        try:
-            with open(self._path, encoding="utf-8", errors="replace") as file:
-                found = sorted(code_ranges(file.read(16_777_216)))
-        except OSError:
-            return
+        found = sorted(code_ranges(read_text(self._path)))
         self._starts = [start for start, _, _ in found]
         self._ranges = [(end, name) for _, end, name in found]
 

@@ -1,7 +1,5 @@
-"""Samples the process pools with a job of a request: the states of their workers, and their queues.
-
-Part of the sampler's process. Of a worker only its first thread is read, which runs the jobs.
-"""
+"""Samples the process pools with a job of a request: their queues, and the first thread of each worker, which runs
+the jobs. Part of the sampler's process."""
 
 import mmap
 import os

@@ -3,17 +3,11 @@
 import mmap
 import os
 
-from whywait.tracer.sampler.shared.thread_records import (
-    _QUEUED_NS,
-    _ROUND_LATE_NS,
-    GIL,
-    HEADER_SIZE,
-    LONGEST_RECORD_NS,
-    RECORD,
-    RECORDS,
-    RUNNING,
-    UNKNOWN_RUN_QUEUE,
-)
+from whywait.tracer.sampler.shared import thread_records
+from whywait.tracer.sampler.shared.thread_records import GIL, LONGEST_RECORD_NS, RECORD, RUNNING, UNKNOWN_RUN_QUEUE
+
+_ROUND_LATE_NS = 1_000_000  # a round that nobody ends may last so much longer than the interval
+_QUEUED_NS = 500_000  # a record ends when its thread has waited so long for a CPU: it keeps one reading
 
 
 class Making:
@@ -40,19 +34,9 @@ class Thread(Making):
     """A thread of the sampled process, or the first thread of a worker of one of its process pools."""
 
     __slots__ = (
-        "asleep",
-        "calls",
-        "cpu_ns",
-        "libraries",
-        "looks",
-        "passed_over",
-        "python",
-        "round_ns",
-        "schedstat",
-        "switches",
-        "turns",
-        "turns_ns",
-    )
+        "asleep", "calls", "cpu_ns", "libraries", "looks", "passed_over", "python", "round_ns", "schedstat",
+        "switches", "turns", "turns_ns",
+    )  # fmt: skip
 
     def __init__(self, tid: int, folder: int) -> None:
         super().__init__(tid)
@@ -104,7 +88,6 @@ class Thread(Making):
         self.last_ns, self.passed_over = ready_ns, 0
 
     def close(self) -> None:
-        """Closes its files."""
         os.close(self.calls)
         if self.schedstat >= 0:
             os.close(self.schedstat)
@@ -133,10 +116,8 @@ class Ring:
     def take_in(
         self, made: Making, now: int, state: int, number: int, holder: int, run_queue: int | None = None
     ) -> bool:
-        """Adds what was seen in one sweep; whether it is another thing than before, or the record grew long.
-
-        `run_queue` is how long it was in the run queue so far, where that was read already.
-        """
+        """Adds what was seen in one sweep (and `run_queue`, if it was read); whether it is another thing than before,
+        or the record grew long."""
         if run_queue is None:
             # a thread that still waits in the same place was not in the run queue meanwhile
             waits_on = made.count and state == made.state != RUNNING and number == made.number
@@ -162,7 +143,7 @@ class Ring:
         """Writes the record as far as it is made; the next sweep begins another."""
         if not made.count:
             return
-        at = HEADER_SIZE + (self.written % RECORDS) * RECORD.size
+        at = thread_records.HEADER_SIZE + (self.written % thread_records.RECORDS) * RECORD.size
         RECORD.pack_into(
             self._memory, at, made.first_ns, made.last_ns, made.run_queue_ns, made.tid, made.holder,
             min(made.count, 65_535), made.state, made.round if made.state == GIL else made.number,

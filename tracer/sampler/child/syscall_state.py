@@ -1,8 +1,5 @@
-"""A thread's state, by its line in `/proc/PID/task/TID/syscall`. Pure. Part of the sampler's process.
-
-A thread that waits for the GIL sleeps in a futex inside the runtime's GIL structure, and the line shows the futex's
-address.
-"""
+"""A thread's state by its line in `/proc/PID/task/TID/syscall`; a wait for the GIL by its futex's address. Pure. Part
+of the sampler's process."""
 
 import platform
 

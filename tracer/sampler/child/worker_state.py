@@ -1,14 +1,12 @@
-"""Finds the state of a process pool's worker: waiting for a job, returning a result, or in a job. Part of the
-sampler's process.
-
-A worker that reads the pipe of calls, or queues for it, has no job. The pipe is known by its inode; the locks
-are semaphores in files that all processes of the pool have mapped, each at an address of its own.
-"""
+"""Finds the state of a process pool's worker. Part of the sampler's process. One that reads the pipe of calls (known
+by its inode), or queues for it, has no job; the locks are semaphores in files that all processes of the pool have
+mapped."""
 
 import mmap
 import os
 import platform
 
+from whywait.tracer.sampler.child.cgroup import read_text
 from whywait.tracer.sampler.shared.pool_table import CHANGES, IDLE, ROW, WATCH_SIZE, Watched, unpack
 
 _READ, _WRITE = {"aarch64": (63, 64)}.get(platform.machine(), (0, 1))
@@ -73,7 +71,7 @@ class Pools:
         known = self._semaphores.setdefault(process_id, {})
         page = address & -mmap.PAGESIZE  # a semaphore has one of its own
         if page not in known:
-            known.update({page: 0, **mapped_semaphores(process_id)})
+            known.update({page: 0, **semaphores_in(read_text(f"/proc/{process_id}/maps"))})
         return known[page]
 
 
@@ -84,17 +82,8 @@ def _inode(worker: int, fd: int) -> int:
         return -1
 
 
-def mapped_semaphores(process_id: int) -> "dict[int, int]":
-    """The inode of each semaphore that a process has mapped, by its address; none where it cannot be read."""
-    try:
-        with open(f"/proc/{process_id}/maps", encoding="utf-8", errors="replace") as file:
-            return semaphores_in(file.read(16_777_216))
-    except OSError:
-        return {}
-
-
 def semaphores_in(maps: str) -> "dict[int, int]":
-    """Pure: the same, of the content of a maps file."""
+    """Pure: the inode of each semaphore in a maps file, by its address."""
     lines = (line.split(None, 5) for line in maps.splitlines())
     return {
         int(words[0].partition("-")[0], 16): int(words[4])

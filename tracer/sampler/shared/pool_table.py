@@ -1,8 +1,5 @@
-"""Which process pools the sampler reads, too: a table in the shared memory, written by the sampled process.
-
-Part of the sampler's process, and of the sampled one. A row is written whole, then the number of changes goes
-up; who read half a row reads it again.
-"""
+"""Which process pools the sampler reads, too: a table in the shared memory. Part of both processes. A row is written
+whole, then the number of changes goes up; who read half a row reads it again."""
 
 import struct
 from typing import NamedTuple

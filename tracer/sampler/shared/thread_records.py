@@ -1,15 +1,12 @@
-"""The shared memory: records of what threads did, one ring of them, and how they are made sweep by sweep.
-
-Part of the sampler's process, and of the sampled one, which reads it.
-"""
+"""The shared memory: one ring of records of what threads did. Part of the sampler's process and the sampled one."""
 
 import struct
 
-from whywait.tracer.sampler.shared.cpu_records import CPU_RECORD, CPU_RECORDS
+from whywait.tracer.sampler.shared.cpu_records import CPU_SIZE
 from whywait.tracer.sampler.shared.pool_table import WATCH_SIZE
 
 # header: records written, sweeps, time of the latest sweep, own CPU ns, holder of the GIL that others
-# wait for (thread id, 0 when nobody waits), threads seen, sweep period ns, CPU records written, until when
+# wait for (thread id, 0 when nobody waits), threads seen, sweep period ns, CPU messages written, until when
 # they tell all
 HEADER = struct.Struct("<9Q")
 HEADER_SIZE = 128
@@ -28,7 +25,7 @@ WOKEN_NUMBER = struct.Struct("<I")
 RECORD = struct.Struct("<QQQIIHHi")
 RECORDS = 65_536
 CPU_AT = HEADER_SIZE + RECORDS * RECORD.size  # who used the CPUs: see cpu_records.py
-WATCH_AT = CPU_AT + CPU_RECORDS * CPU_RECORD.size  # which process pools to sample: see pool_table.py
+WATCH_AT = CPU_AT + CPU_SIZE  # which process pools to sample: see pool_table.py
 SIZE = WATCH_AT + WATCH_SIZE
 
 RUNNING, GIL, FUTEX, SLEEP, POLL, CALL, STOPPED = range(7)
@@ -36,9 +33,7 @@ ASLEEP = (FUTEX, SLEEP, POLL, CALL)  # in what is not the GIL
 UNKNOWN_RUN_QUEUE = 2**64 - 1
 
 LONGEST_RECORD_NS = 50_000_000
-_ROUND_LATE_NS = 1_000_000  # a round that nobody ends may last so much longer than the interval
 _MOST_TURNS, _MOST_AGO_US = 1_000, (1 << 20) - 2
-_QUEUED_NS = 500_000  # a record ends when its thread has waited so long for a CPU: it keeps one reading
 
 
 def pack_round(ago_ns: int, turns: int) -> int:

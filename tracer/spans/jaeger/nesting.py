@@ -1,8 +1,7 @@
 """Sets the parent and end of each span so that Jaeger's own critical path passes through the named waits.
 
-Edges are attributes (`SPAWNED_BY`, `WAKER_SPAN_ID`), so the tree of parents may serve the reader. Jaeger has no
-edges: from the end of a span it goes to the child that ends last, and from that child's start to the sibling that
-ended last before it. So the spans are nested like this:
+Jaeger has no edges: from the end of a span it goes to the child that ends last, and from that child's start to the
+sibling that ended last before it. So the spans are nested like this:
 
     SERVER                     |-----------------------------------------|
       fastapi.endpoint           |-------------------------------------|     the host's: a leaf beside us
@@ -27,7 +26,7 @@ ended last before it. So the spans are nested like this:
 """
 
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from whywait.tracer import schema as s
@@ -51,10 +50,8 @@ class _Frame(NamedTuple):
 
 
 def nested(made: Sequence[SpanSpec], pause: Pause = no_pause) -> list[SpanSpec]:
-    """Return the spans of one request with their parents, kinds, and adjusted ends, by the rules above.
-
-    `pause` is called periodically.
-    """
+    """Return the spans of one request with parents, kinds and ends by the rules above. `pause` is called
+    periodically."""
     kinds = [spec.about.kind for spec in rested(made, pause)]
     resolution_ns = _resolution_ns(made)
     homes = homes_of(made, pause)
@@ -103,7 +100,7 @@ def _hang(
     made: Sequence[SpanSpec], kinds: Sequence[str], indices: list[int], home: Home, ours: set[int],
     waited_for: set[int], passed_by: set[int], parents: list[int], pause: Pause,
 ) -> None:  # fmt: skip
-    spawned = _stretches(made, waited_for.intersection(indices))
+    spawned = sorted((made[index].start_ns, made[index].end_ns) for index in waited_for.intersection(indices))
     open_frames = [_Frame(home.span_id, _NEVER_NS, False, 0)]
     ordered = sorted(indices, key=lambda one: (made[one].start_ns, -made[one].end_ns, _rank(kinds[one])))
     for index in rested(ordered, pause):
@@ -117,10 +114,6 @@ def _hang(
             parents[index] = outer.span_id
         if rank <= _PHASE and not _outlived(spec, spawned):
             open_frames.append(_Frame(spec.span_id, min(spec.end_ns, outer.end_ns), rank == _PHASE, host))
-
-
-def _stretches(made: Sequence[SpanSpec], indices: Iterable[int]) -> list[tuple[int, int]]:
-    return sorted((made[index].start_ns, made[index].end_ns) for index in indices)
 
 
 def _around(spec: SpanSpec, is_block: bool, open_frames: Sequence[_Frame]) -> list[_Frame]:

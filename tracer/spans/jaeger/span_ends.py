@@ -85,10 +85,8 @@ def _not_before_start(spec: SpanSpec, end_ns: int) -> int:
 
 
 def shortened(about: About, was_ns: int, is_ns: int) -> About:
-    """The wait, shortened to its span's earlier end.
-
-    The blockers' shares are no longer than the wait; the pool's occupants have all of it.
-    """
+    """The wait, shortened to its span's earlier end; its blockers' shares are no longer, its occupants have all of
+    it."""
     if is_ns >= was_ns or not isinstance(about, AboutWait):
         return about
     blockers, shared = about.blockers, about.occupants

@@ -40,12 +40,8 @@ class _Waits:
 def by_who_waited(
     made: Sequence[SpanSpec], owners: Mapping[int, int], resolution_ns: int, pause: Pause
 ) -> tuple[set[int], set[int]]:
-    """Return the indices of awaited tasks and jobs, and of those without a waiter.
-
-    `owners` has the activity above each index. Awaited are those that ended a wait of that activity, or spawned
-    one that did. The second set has those that ended while it did not wait, and were long enough to leave a
-    wait (`RESOLUTION_NS`).
-    """
+    """Return the indices of awaited tasks and jobs, which ended a wait of the activity above (`owners`) or spawned
+    one that did; and of those that ended while it did not wait and lasted `RESOLUTION_NS`."""
     stretches, awaited = _awaited(made, owners, pause)
     pause()
     waits: dict[int, _Waits] = {}

@@ -39,7 +39,9 @@ def told(
         seen=lambda *stretch, woken=False: Seen(dict(states), {}, []),
         run_queue_ns=run_queue_ns,
         run_queue_around_ns=lambda *stretch: around_ms * MS,
-        cpu=SimpleNamespace(libraries={}, sampler_id=0, during=lambda *stretch: (), throttled=lambda *stretch: []),
+        cpu=SimpleNamespace(
+            libraries={}, process=SimpleNamespace(id=0), during=lambda *stretch: (), throttled=lambda *stretch: []
+        ),
     )
     known_ns = None if known_ms is None else int(known_ms * MS)
     by = None

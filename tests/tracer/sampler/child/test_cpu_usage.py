@@ -20,8 +20,7 @@ from whywait.tracer.sampler.child.proc_stat import (
 )
 from whywait.tracer.sampler.cpu_history import CpuPast, Interval
 from whywait.tracer.sampler.process import Header
-from whywait.tracer.sampler.shared import cpu_records
-from whywait.tracer.sampler.shared.cpu_records import CPU_RECORD, CPU_RECORDS
+from whywait.tracer.sampler.shared.cpu_records import MESSAGES
 
 PID = os.getpid()  # of a live process, for its affinity is asked of the system
 MS = 1_000_000
@@ -74,8 +73,8 @@ class Machine:
     def header(self) -> Header:
         return Header(0, 0, 0, 0, 0, 0, 0, len(self.records))
 
-    def use_records(self, first: int, last: int) -> bytes:
-        return b"".join(self.records[first:last])
+    def cpu_message(self, number: int) -> bytes:
+        return self.records[number]
 
     def intervals(self) -> list[Interval]:
         past = CpuPast(self)  # type: ignore[arg-type]
@@ -341,11 +340,13 @@ def test_a_machine_without_proc_says_nothing(tmp_path: Path) -> None:
     assert records == []
 
 
-def test_records_that_were_overwritten_are_counted(machine: Machine) -> None:
-    machine.records = [CPU_RECORD.pack(cpu_records.PROCESS, 0, 1, 1, 0, b"", b"x")] * CPU_RECORDS
+def test_messages_that_were_overwritten_are_counted(machine: Machine) -> None:
+    machine.records = [b"[null, [[1, 2]], []]\n"] * MESSAGES
+    machine.records[-1] = b'[null, [[1, 2]], [[7, "lib'  # torn: another was written over it
     past = CpuPast(machine)  # type: ignore[arg-type]
     past.read()
-    assert past.missed == CPU_RECORDS // 2
+    assert past.missed == MESSAGES // 2 + 1
+    assert len(past.throttled(0, 9)) == MESSAGES // 2 - 1
 
 
 def test_a_name_may_look_like_the_rest_of_the_line() -> None:

@@ -5,12 +5,13 @@ import multiprocessing
 import os
 import time
 from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
 
 import pytest
 
 from tests.tracer.probes.process_pool.process_work import nap
 from whywait.tracer.host.process_pool_pipes import pipes_of
-from whywait.tracer.sampler.child.worker_state import Pools, mapped_semaphores, semaphores_in
+from whywait.tracer.sampler.child.worker_state import Pools, semaphores_in
 from whywait.tracer.sampler.pool_table_writer import WatchTable
 from whywait.tracer.sampler.shared.pool_table import IDLE, POOLS, ROW, WATCH_SIZE, Watched, pack, unpack
 
@@ -66,7 +67,7 @@ def test_idle_workers_are_known_by_what_they_wait_in() -> None:
         seen.read()
         (watched,) = seen.pools
         assert seen.places(watched) == pool._call_queue._maxsize
-        assert watched.taking_at & -mmap.PAGESIZE in mapped_semaphores(os.getpid())
+        assert watched.taking_at & -mmap.PAGESIZE in semaphores_in(Path("/proc/self/maps").read_text())
         # one reads the pipe, the other waits for the lock around that, once it is up
         deadline = time.monotonic() + 20
         while (states := [_state(seen, watched, worker) for worker in workers]) != [IDLE, IDLE]:
