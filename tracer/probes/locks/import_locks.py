@@ -23,7 +23,11 @@ from whywait.tracer.records.lock_holds import Hold, Waited
 from whywait.tracer.schema import LOCK_KIND_IMPORT, WAIT_LOCK
 
 name: Final = "import locks"
-needs: Final = ("importlib._bootstrap._ModuleLock.acquire", "importlib._bootstrap._ModuleLock.owner")
+needs: Final = (
+    "importlib._bootstrap._find_and_load",
+    "importlib._bootstrap._ModuleLock.acquire",
+    "importlib._bootstrap._ModuleLock.owner",
+)
 available: Final = always
 _bootstrap = import_module("importlib._bootstrap")
 _IMPORTS: Final = ("_find_and_load", _bootstrap._find_and_load.__code__.co_filename)
