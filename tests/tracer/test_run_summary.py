@@ -14,9 +14,7 @@ from whywait.tracer import run_summary
     (["uvicorn", "grpc.aio"], "imported uvicorn, grpc.aio: if it answered some, run `whywait doctor`"),
     ([], "no server that whywait knows and ran no event loop in its first process: put @whywait.traced"),
 ])  # fmt: skip
-def test_nothing_traced_says_what_was_seen(
-    monkeypatch: pytest.MonkeyPatch, imported: list[str], said: str
-) -> None:
+def test_nothing_traced_says_what_was_seen(monkeypatch: pytest.MonkeyPatch, imported: list[str], said: str) -> None:
     for name in (*run_summary._OBSERVED, *run_summary._NOT_OBSERVED):
         monkeypatch.delitem(sys.modules, name, raising=False)
     for name in imported:

@@ -3,37 +3,41 @@
 import socket
 import sys
 import time
-from struct import unpack_from
+from struct import Struct
 from typing import Any, Final
 
 # struct tcp_info of Linux: only its end ever grows
 _LAST_DATA_AT: Final = 52  # u32, ms since data came, rounded to the kernel's ticks
 _NOT_SENT_AT: Final = 144  # u32, bytes
 _LEVEL: Final = socket.IPPROTO_TCP
+_INFO: Final = getattr(socket, "TCP_INFO", -1) if sys.platform == "linux" else -1
 _KNOWN: Final = sys.platform == "linux"
 _COARSE: Final = 6  # CLOCK_MONOTONIC_COARSE, which Python does not name: it advances by ticks
 TICK_NS: Final = int(time.clock_getres(_COARSE) * 1e9) if _KNOWN else 0
 
 
+_read_u32: Final = Struct("=I").unpack_from
+
+
 def data_age_ns(connection: Any) -> int | None:
     """Return how long ago this socket last got data, within a tick; None where the kernel does not tell."""
-    if not _KNOWN or connection is None or connection.family == socket.AF_UNIX:
-        return None
     try:
-        found = connection.getsockopt(_LEVEL, socket.TCP_INFO, _LAST_DATA_AT + 4)
-        return int(unpack_from("=I", found, _LAST_DATA_AT)[0]) * 1_000_000
-    except Exception:  # closed, or no TCP
+        return _read_u32(connection.getsockopt(_LEVEL, _INFO, _LAST_DATA_AT + 4), _LAST_DATA_AT)[0] * 1_000_000  # type: ignore[no-any-return]
+    except Exception:  # another system, a Unix socket, a closed one
         return None
 
 
-def is_held_by_nagle(connection: Any) -> bool:
-    """Return whether Nagle's algorithm now holds back the end of what was written, until what was sent is acknowledged."""
-    if not _KNOWN or connection is None or connection.family == socket.AF_UNIX:
-        return False
+def waits_for_acknowledgement(connection: Any) -> bool:
+    """Return whether Nagle's algorithm is in force on this socket."""
     try:
-        if connection.getsockopt(_LEVEL, socket.TCP_NODELAY):
-            return False
-        found = connection.getsockopt(_LEVEL, socket.TCP_INFO, _NOT_SENT_AT + 4)
-        return len(found) == _NOT_SENT_AT + 4 and unpack_from("=I", found, _NOT_SENT_AT)[0] > 0
+        return _KNOWN and not connection.getsockopt(_LEVEL, socket.TCP_NODELAY)
     except Exception:
         return False
+
+
+def not_sent_bytes(connection: Any) -> int:
+    """Return how much was written to this socket and waits to be sent; 0 where the kernel does not tell."""
+    try:
+        return int(_read_u32(connection.getsockopt(_LEVEL, _INFO, _NOT_SENT_AT + 4), _NOT_SENT_AT)[0])
+    except Exception:
+        return 0

@@ -70,8 +70,8 @@ class Loop:
     __slots__ = (
         "_alive", "callbacks", "counted_queue_ns", "cpu", "ended_ns", "live", "looks", "native_id", "poll_ns",
         "polled_from_ns", "polled_ns", "run_queue_ns", "run_start_ns", "sample", "select_end_ns", "selects", "short_busy_ns", "short_code",
-        "short_count", "short_end_ns", "short_longest_ns", "short_start_ns", "short_until_ns", "slept_ns",
-        "thread_id", "woke_ns",
+        "short_count", "short_end_ns", "short_longest_ns", "short_start_ns", "short_until_ns", "thread_id",
+        "woke_ns",
     )  # fmt: skip
 
     def __init__(self, thread_id: int, native_id: int, alive: Alive | None = None) -> None:
@@ -83,7 +83,7 @@ class Loop:
         self.select_end_ns = 0
         self.polled_ns = 0  # when data of this round could first have come: end of this select if it slept
         self.poll_ns = self.polled_from_ns = 0  # when the latest poll for data began, and the one before
-        self.slept_ns = self.woke_ns = 0  # beginning and end of the latest sleep in a select
+        self.woke_ns = 0  # end of the latest sleep in a select
         self.selects = False
         self.live = True  # until its session stops
         self.short_start_ns = self.short_end_ns = self.short_busy_ns = self.short_count = 0

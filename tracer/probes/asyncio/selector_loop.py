@@ -135,7 +135,6 @@ def _timed_select(plain_select: Callable[..., Any]) -> Callable[..., Any]:
         loop.polled_from_ns, loop.poll_ns = loop.poll_ns, start_ns
         if timeout != 0 and took_ns >= _SLEEP_MIN_NS:  # with something to do it only polls
             loop.polled_ns = loop.select_end_ns = loop.woke_ns = end_ns
-            loop.slept_ns = start_ns
             if loop.short_count:
                 flush_short(loop)
             loop.looks.append(made(Look, (start_ns, end_ns, queued_since(loop), True)))

@@ -10,6 +10,7 @@ from whywait.tracer.host.tcp_info import TICK_NS, data_age_ns
 from whywait.tracer.hotpath.open_request import Arrival
 from whywait.tracer.records.current import here
 from whywait.tracer.records.loop import Loop
+from whywait.tracer.records.request import made
 from whywait.tracer.schema import INGRESS_KERNEL, INGRESS_PROXY, INGRESS_READ
 
 HEADERS: Final = (b"x-request-start", b"x-queue-start", b"x-amzn-trace-id")
@@ -25,34 +26,35 @@ _IDLE_NS: Final = 200_000  # of a loop whose sleep is not observed: longer betwe
 def arrival_of(transport: Any, *, is_new: bool) -> Arrival:
     """Return when the data came that the server reads now; `is_new`: the first of its connection."""
     age_ns = data_age_ns(transport.get_extra_info("socket"))
-    now = perf_counter_ns()
-    loop = here.loop
-    at_ns = now - (age_ns or 0)
-    if loop is not None:
-        at_ns = came_at(loop, now, age_ns or 0, is_new=is_new)
-    return Arrival(at_ns, INGRESS_READ if age_ns is None else INGRESS_KERNEL)
+    now, loop = perf_counter_ns(), here.loop
+    known_from, age_ns = (INGRESS_READ, 0) if age_ns is None else (INGRESS_KERNEL, age_ns)
+    at_ns = now - age_ns if loop is None else came_at(loop, now, age_ns, is_new)
+    return made(Arrival, (at_ns, known_from, 0))
 
 
-def came_at(loop: Loop, now: int, age_ns: int, *, is_new: bool, tick_ns: int = TICK_NS) -> int:
+def came_at(loop: Loop, now: int, age_ns: int, is_new: bool, tick_ns: int = TICK_NS) -> int:
     """Return when data of this age came, which the loop reads now.
 
-        S~~~~~~~~~E callbacks P callbacks Q callbacks now       sleep S to E; polls that did not sleep: P, and Q, the latest
+        ~~~~~~~~~~E callbacks P callbacks Q callbacks now       a sleep until E; polls that did not sleep: P, and Q, the latest
 
     It came before the latest poll, which found it, and after the poll before, which did not; that of a new connection
-    may have come when the connection did. While the loop slept, no data was there: data as old as that, but for a tick,
-    came at the sleep's end, and older data is a late wake-up.
+    may have come when the connection did. While the loop slept, no data was there: what seems to have come less than a
+    tick before its end, ended it; older data met a loop that woke up late, or had not slept.
     """
     if loop.selects:
-        slept_ns, woke_ns, found_ns, missed_ns = loop.slept_ns, loop.woke_ns, loop.select_end_ns, loop.polled_from_ns
-    else:  # libuv polls after each round of scheduled callbacks
-        if loop.ended_ns > loop.poll_ns:
-            loop.polled_from_ns, loop.poll_ns = loop.poll_ns, loop.ended_ns
-        found_ns, missed_ns = now, loop.polled_from_ns
-        slept_ns, woke_ns = (loop.ended_ns, now) if now - loop.ended_ns >= _IDLE_NS else (0, 0)
-    at_ns = min(now - age_ns, found_ns)
-    if at_ns < woke_ns:
-        at_ns = woke_ns if at_ns >= woke_ns - tick_ns else max(at_ns, slept_ns)
-    return at_ns if is_new else max(at_ns, min(missed_ns, found_ns))
+        woke_ns, found_ns = loop.woke_ns, loop.select_end_ns
+    else:  # libuv polls after each round of scheduled callbacks, and sleeps there
+        ended_ns, found_ns = loop.ended_ns, now
+        if ended_ns > loop.poll_ns:
+            loop.polled_from_ns, loop.poll_ns = loop.poll_ns, ended_ns
+        woke_ns = now if now - ended_ns >= _IDLE_NS else 0
+    at_ns = now - age_ns
+    if at_ns > found_ns:
+        at_ns = found_ns
+    if woke_ns - tick_ns <= at_ns < woke_ns:
+        at_ns = woke_ns
+    missed_ns = loop.polled_from_ns
+    return missed_ns if at_ns < missed_ns <= found_ns and not is_new else at_ns
 
 
 def sent_unix_ns(headers: Mapping[bytes, bytes]) -> int | None:

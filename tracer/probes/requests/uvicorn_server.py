@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from whywait.tracer.config import REDACT_NOTHING
 from whywait.tracer.host.code_location import Site, place_of_code
-from whywait.tracer.host.tcp_info import is_held_by_nagle
+from whywait.tracer.host.tcp_info import not_sent_bytes, waits_for_acknowledgement
 from whywait.tracer.hotpath import recorder as recorders
 from whywait.tracer.hotpath.open_request import Arrival, end_request, leave, open_request
 from whywait.tracer.hotpath.recorder import probe_failed
@@ -58,11 +58,37 @@ def install(_: Session) -> Undo:
     return patches.undo
 
 
+class _Connections:
+    """What is known of the connections of one of uvicorn's protocols, by the id of the protocol's object."""
+
+    def __init__(self, send_site: Site) -> None:
+        self.send_site = send_site
+        self.slow_readers: dict[int, _Cycle] = {}
+        self.with_nagle: set[int] = set()
+
+    def reads(self, protocol: Any) -> None:
+        """It gets the first data of a request, or more of it."""
+        transport, is_new = protocol.transport, protocol.cycle is None
+        note_arrival(arrival_of(transport, is_new=is_new))
+        if is_new and waits_for_acknowledgement(transport.get_extra_info("socket")):
+            self.with_nagle.add(id(protocol))
+
+    def drained(self, protocol: Any) -> None:
+        """Its transport's buffer is below the low-water mark, or has gone."""
+        cycle = self.slow_readers.pop(id(protocol), None)
+        if cycle is not None:
+            cycle.drained()
+
+    def lost(self, protocol: Any) -> None:
+        """The connection has ended."""
+        self.with_nagle.discard(id(protocol))
+        self.drained(protocol)
+
+
 def _patch(patches: Patches, module: Any, protocol_name: str) -> None:
     protocol, cycle = getattr(module, protocol_name), module.RequestResponseCycle
-    send_site = Site(place_of_code(cycle.send.__code__), FOR_EGRESS, module.__name__)
+    connections = _Connections(Site(place_of_code(cycle.send.__code__), FOR_EGRESS, module.__name__))
     plain_read, plain_run = protocol.data_received, cycle.run_asgi
-    slow_readers: dict[int, _Cycle] = {}  # by id of their protocol
 
     @functools.wraps(plain_read)
     def data_received(self: Any, data: bytes) -> None:
@@ -71,7 +97,7 @@ def _patch(patches: Patches, module: Any, protocol_name: str) -> None:
             plain_read(self, data)  # more of a request that is being answered
             return
         try:
-            note_arrival(arrival_of(self.transport, is_new=cycle is None))
+            connections.reads(self)
         except Exception as error:
             probe_failed(name, error)
         try:
@@ -81,46 +107,35 @@ def _patch(patches: Patches, module: Any, protocol_name: str) -> None:
 
     @functools.wraps(plain_run)
     def run_asgi(self: Any, app: Any) -> Any:
-        return plain_run(self, _Cycle(self, app, take_arrival(), send_site, slow_readers).enter)
-
-    def drained(plain: Callable[..., Any]) -> Callable[..., Any]:
-        @functools.wraps(plain)
-        def call(self: Any, *args: Any) -> Any:
-            reader = slow_readers.pop(id(self), None)
-            if reader is not None:
-                reader.drained()
-            return plain(self, *args)
-
-        return call
+        return plain_run(self, _Cycle(connections, self, app, take_arrival()).enter)
 
     patches.replace(protocol, "data_received", data_received)
     patches.replace(cycle, "run_asgi", run_asgi)
-    for method in ("resume_writing", "connection_lost"):
-        patches.replace(protocol, method, drained(getattr(protocol, method)))
+    for method, told in (("resume_writing", connections.drained), ("connection_lost", connections.lost)):
+        patches.replace(protocol, method, _telling(getattr(protocol, method), told))
+
+
+def _telling(plain: Callable[..., Any], told: Callable[[Any], None]) -> Callable[..., Any]:
+    @functools.wraps(plain)
+    def call(self: Any, *args: Any) -> Any:
+        try:
+            told(self)
+        except Exception as error:
+            probe_failed(name, error)
+        return plain(self, *args)
+
+    return call
 
 
 class _Cycle:
     """One request and its response."""
 
     __slots__ = (
-        "_app",
-        "_arrival",
-        "_cycle",
-        "_on_response",
-        "_request",
-        "_scope",
-        "_send",
-        "_send_site",
-        "_slow",
-        "_status",
-        "_streams",
-    )
+        "_app", "_arrival", "_connections", "_cycle", "_on_response", "_request", "_scope", "_send", "_status", "_streams",
+    )  # fmt: skip
 
-    def __init__(
-        self, cycle: Any, app: Any, arrival: Arrival | None, send_site: Site, slow: "dict[int, _Cycle]"
-    ) -> None:
-        self._cycle, self._app, self._arrival = cycle, app, arrival
-        self._send_site, self._slow = send_site, slow
+    def __init__(self, connections: _Connections, cycle: Any, app: Any, arrival: Arrival | None) -> None:
+        self._connections, self._cycle, self._app, self._arrival = connections, cycle, app, arrival
         self._status = 0
         self._streams = False
 
@@ -169,27 +184,23 @@ class _Cycle:
         self._on_response()
 
     def _end(self) -> None:
-        request, transport = self._request, self._cycle.transport
+        request, connections = self._request, self._connections
         if not request.open:
             return
         leave(request, perf_counter_ns())
-        if request.ingress is not None and is_held_by_nagle(transport.get_extra_info("socket")):
-            request.ingress[EGRESS_NAGLE] = True
-        protocol = getattr(self._on_response, "__self__", None)
-        if self._cycle.flow.write_paused and protocol is not None and transport.get_write_buffer_size():
-            self._slow[id(protocol)] = self
+        protocol, transport = id(getattr(self._on_response, "__self__", None)), self._cycle.transport
+        if protocol in connections.with_nagle and request.ingress is not None:
+            request.ingress[EGRESS_NAGLE] = not_sent_bytes(transport.get_extra_info("socket")) > 0
+        if self._cycle.flow.write_paused and transport.get_write_buffer_size():
+            connections.slow_readers[protocol] = self
         else:
             self._finish()
 
     def drained(self) -> None:
-        """The reader has taken so much that the transport's buffer is below its low-water mark, or has gone."""
-        try:
-            request, now = self._request, perf_counter_ns()
-            written_ns = request.end_ns
-            record_wait(request.root, WAIT_AWAIT, written_ns, now, now, IO, self._send_site, 0)
-            self._finish(now)
-        except Exception as error:
-            probe_failed(name, error)
+        """The reader has taken most of the response, or has gone."""
+        request, now = self._request, perf_counter_ns()
+        record_wait(request.root, WAIT_AWAIT, request.end_ns, now, now, IO, self._connections.send_site, 0)
+        self._finish(now)
 
     def _abandoned(self, end_ns: int) -> None:
         """Its client is gone, or its application did not answer."""
@@ -202,7 +213,8 @@ class _Cycle:
         if self._request.own_span is None:
             end_request(self._request, end_ns=end_ns)
             return
-        scope, status = self._scope, self._status
+        scope = self._scope
+        status = self._status or (500 if self._cycle.response_complete else 0)  # uvicorn's own answer to an exception
         recorder = recorders.active
         route = getattr(scope.get("route"), "path", None) or scope.get("path_template")
         path = scope["path"]

@@ -1,0 +1,101 @@
+"""When data came that a server reads now, and what a proxy's header says: drawings of a loop's past, and texts."""
+
+import time
+from collections.abc import Mapping
+from time import perf_counter_ns
+
+import pytest
+
+from whywait.tracer.hotpath.open_request import Arrival
+from whywait.tracer.probes.requests.arrival import behind_proxy, came_at, sent_unix_ns
+from whywait.tracer.records.loop import Loop
+
+MS = 1_000_000
+
+
+def loop_that_selects(drawing: str) -> Loop:
+    """One character is a ms: `~` asleep in a select, `.` callbacks, `P` a poll for a moment. The end is now."""
+    loop = Loop(1, 1)
+    loop.selects = True
+    at = 0
+    for at, what in enumerate(drawing + "."):
+        if what == "P" or (what == "~" and drawing[at - 1 : at] != "~"):
+            loop.polled_from_ns, loop.poll_ns = loop.poll_ns, at * MS
+            loop.select_end_ns = at * MS
+        if what == "~":
+            loop.woke_ns = (at + 1) * MS
+            loop.select_end_ns = loop.woke_ns
+    return loop
+
+
+@pytest.mark.parametrize(
+    ("drawing", "age", "came", "is_new"),
+    [
+        ("~~~~~~~~~~", 0, 10, False),  # it woke the loop
+        ("~~~~~~~~~~", 4, 10, False),  # less than a tick: the same
+        ("~~~~~~~~~~", 8, 2, False),  # a late wake-up: the loop had no CPU
+        ("~~~~~~~~~~", 99, 0, False),  # no earlier than the poll before
+        ("P........P", 5, 5, False),  # while the loop was busy
+        ("P........P", 99, 0, False),  # the poll before did not find it
+        ("P...P....P", 7, 4, False),
+        ("P...P....P..", 0, 9, False),  # the latest poll found it, callbacks ran first
+        ("~~P...P....P", 8, 6, False),
+        ("~~P...P....P", 8, 4, True),  # a new connection: accepted rounds after it came
+    ],
+)
+def test_data_came_between_the_polls(drawing: str, age: int, came: int, is_new: bool) -> None:
+    loop = loop_that_selects(drawing)
+    now = len(drawing) * MS
+    assert came_at(loop, now, age * MS, is_new, tick_ns=4 * MS) == came * MS
+
+
+@pytest.mark.parametrize(
+    ("ended", "age", "came"), [(2, 0, 10), (2, 4, 10), (2, 7, 3), (2, 50, -40), (10, 0, 10), (10, 5, 5)]
+)
+def test_libuv_slept_where_no_callback_ran(ended: int, age: int, came: int) -> None:
+    loop = Loop(1, 1)
+    loop.ended_ns = ended * MS
+    assert came_at(loop, 10 * MS, age * MS, True, tick_ns=4 * MS) == came * MS
+
+
+def test_libuv_had_not_found_it_a_round_before() -> None:
+    loop = Loop(1, 1)
+    for ended_ns in (20 * MS, 30 * MS):  # rounds of callbacks; data is read after each
+        loop.ended_ns = ended_ns
+        came_at(loop, ended_ns, 0, False)
+    assert came_at(loop, 30 * MS, 99 * MS, False) == 20 * MS
+
+
+SECOND = 1_700_000_000
+STAMP = SECOND * 10**9 + 123_000_000
+
+
+@pytest.mark.parametrize(
+    ("headers", "says"),
+    [
+        ({b"x-request-start": b"t=1700000000.123"}, STAMP),  # nginx
+        ({b"x-request-start": b"t=1700000000123000"}, STAMP),  # HAProxy, Apache
+        ({b"x-request-start": b"1700000000123"}, STAMP),  # Heroku
+        ({b"x-queue-start": b"t=1700000000123000000"}, STAMP),
+        ({b"x-request-start": b"1700000000"}, SECOND * 10**9),
+        ({b"x-amzn-trace-id": b"Root=1-65535555-abcdefabcdef;Self=1-6553f100-abc"}, (SECOND + 1) * 10**9),
+        ({b"x-amzn-trace-id": b"Root=1-6553f100-abcdefabcdef"}, (SECOND + 1) * 10**9),
+        ({b"x-request-start": b"t=nan"}, None),
+        ({b"x-request-start": b"-5"}, None),
+        ({b"x-request-start": b"t=17"}, None),
+        ({}, None),
+    ],
+)
+def test_headers_of_proxies(headers: Mapping[bytes, bytes], says: int | None) -> None:
+    assert sent_unix_ns(headers) == says
+
+
+@pytest.mark.parametrize(
+    ("ago_s", "used", "ahead_s"), [(0.5, True, 0), (-5, False, 5), (-0.003, False, 0), (3_600, False, -3_600)]
+)
+def test_what_cannot_be_right_is_told_and_not_used(ago_s: float, used: bool, ahead_s: float) -> None:
+    arrival = Arrival(perf_counter_ns(), "kernel")
+    found, ahead_ns = behind_proxy(arrival, {b"x-request-start": f"t={time.time() - ago_s:.6f}".encode()})
+    assert found.known_from == ("proxy" if used else "kernel")
+    assert (arrival.at_ns - found.sent_ns) / 1e9 == pytest.approx(ago_s, abs=0.1) if used else found == arrival
+    assert ahead_ns / 1e9 == pytest.approx(ahead_s, abs=0.1)
