@@ -32,9 +32,8 @@ class RequestRoots(SpanProcessor):
     def __init__(self, recorder: Recorder) -> None:
         self._recorder: Recorder | None = recorder
         self._open: dict[tuple[int, int], Request] = {}
-        self._queued: dict[
-            tuple[int, int], int | None
-        ] = {}  # the thread's run-queue time at the beginning, without a task
+        # the thread's run-queue time at the beginning, without a task
+        self._queued: dict[tuple[int, int], int | None] = {}
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
         """Called by the SDK in the request's own task."""
