@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import pandas as pd
 
 from whywait.analysis.causes import Cause
+from whywait.tracer.schema import KIND
 
 
 class Situation(StrEnum):
@@ -27,6 +28,23 @@ class Situation(StrEnum):
     CPU_NATIVE_THREADS = "cpu_native_threads"
     CPU_QUOTA = "cpu_quota"
     OVERSUBSCRIBED = "oversubscribed"
+    HOLDERS_WAIT = "holders_wait"
+    HOLDERS_COMPUTE = "holders_compute"
+    HOLDERS_NEED_GIL = "holders_need_gil"
+    HOLDERS_NEED_CPU = "holders_need_cpu"
+    HOLDERS_NEED_LOOP = "holders_need_loop"
+    HOLDERS_QUEUE = "holders_queue"
+    WAIT_CYCLE = "wait_cycle"
+    BLOCKS_LOOP = "blocks_loop"
+    IN_WORKER = "in_worker"
+    ANYIO_TOKENS = "anyio_tokens"
+    THREAD_HOPS = "thread_hops"
+    SERIAL_AWAITS = "serial_awaits"
+    RETRIES = "retries"
+    TIME_LIMIT = "time_limit"
+    INNER_LIMIT = "inner_limit"
+    COLD_START = "cold_start"
+    SLOWEST_DIFFER = "slowest_differ"
     UNEXPLAINED = "unexplained"
 
 
@@ -58,12 +76,17 @@ class Group:
     culprits: pd.DataFrame  # CULPRIT_COLUMNS
     jobs: pd.DataFrame  # of `pool_use`
     orders: pd.DataFrame  # of `serial_collection`
+    holders: pd.DataFrame  # of `what_holders_did`, of all endpoints
     spans: pd.DataFrame  # of all requests
-    attributes: dict[str, dict[str, Any]]  # by identity, of spans that waited for a lock
+    attributes: dict[str, dict[str, Any]]  # by identity, of spans that waited and of their activities
 
     def of(self, cause: Cause) -> pd.DataFrame:
         """Return the rows of `causes` with this cause; none where the cause is not significant."""
         return self.causes[(self.causes["cause"] == cause) & (cause in self.significant)]
+
+    def kinds_of(self, rows: pd.DataFrame) -> "pd.Series[Any]":
+        """Return for each of these rows the kind of its activity (schema.KIND_*)."""
+        return rows["activity_id"].map(lambda key: self.attributes.get(key, {}).get(KIND, ""))
 
     def attributes_of(self, rows: pd.DataFrame) -> list[dict[str, Any]]:
         """Return for each of these rows the attributes of its span."""

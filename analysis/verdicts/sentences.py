@@ -7,6 +7,7 @@ from typing import Any, Final
 from whywait.analysis.causes import Cause
 from whywait.analysis.model import Analysis
 from whywait.analysis.situations.cpu_competition import CpuRivals
+from whywait.analysis.situations.holders.behind import Behind
 from whywait.analysis.situations.situation import Found, Situation
 from whywait.analysis.text import amount, counted, place
 from whywait.analysis.verdicts.judgement import Judgement, Reason, judge
@@ -108,6 +109,10 @@ def _reason(one: Reason, situations: Sequence[Found]) -> str:
         rivals = sorted((found for found in situations if isinstance(found, CpuRivals)), key=lambda found: -found.share)
         parts.append("; ".join(map(_cpu_rivals, rivals)))
     where = ", ".join(filter(None, parts))
+    for found in situations:
+        if isinstance(found, Behind) and found.of is one.cause:
+            doing = f" ({found.doing})" if found.doing else ""
+            where += f"; they were {found.did.info.phrase} for {found.share:.0%} of it{doing}"
     return f"{cause_name(one.cause)} {amount(one.mean_ns)} ({one.share:.0%}){f': {where}' if where else ''}."
 
 
@@ -126,14 +131,17 @@ def _cpu_rivals(one: CpuRivals) -> str:
 
 # sentences by kind of situation; each takes that kind's record
 _SITUATIONS: Final[dict[Situation, Callable[[Any], str]]] = {
-    Situation.MANY_JOBS: lambda one: (
-        f"Each request handed {counted(one.per_request, 'job')} of {one.function} to a pool"
-        + (
-            f", one after another, {amount(one.mean_ns)} each: join them, or run them without a pool (a streamed "
-            "response: larger chunks, or an async generator)."
-            if one.in_turn
-            else "; one batch would serve."
-        )
+    **dict.fromkeys(
+        (Situation.MANY_JOBS, Situation.THREAD_HOPS),
+        lambda one: (
+            f"Each request handed {counted(one.per_request, 'job')} of {one.function} to a pool"
+            + (
+                f", one after another, {amount(one.mean_ns)} each: join them, or run them without a pool (a streamed "
+                "response: larger chunks, or an async generator)."
+                if one.in_turn
+                else "; one batch would serve."
+            )
+        ),
     ),
     Situation.POOL_PER_REQUEST: lambda one: (
         f"A pool was made for each request{f' ({where})' if (where := place(one.file, one.line)) else ''}."
@@ -158,6 +166,40 @@ _SITUATIONS: Final[dict[Situation, Callable[[Any], str]]] = {
     Situation.OVERSUBSCRIBED: lambda one: (
         f"Oversubscribed native threads: while requests waited for a CPU, {one.wanted:.1f} threads of this process "
         f"were runnable at once, on average, {one.native:.1f} of them in native libraries, and it may use {one.cpus:.2g}."
+    ),
+    Situation.WAIT_CYCLE: lambda one: (
+        f"A cycle of waits: what is waited for ({one.first}) is held by code that waits for {one.second}, "
+        + (
+            "and that by code that waits for the first."
+            if one.seen
+            else "which nobody released within its time limit: who has it probably waits for the first."
+        )
+    ),
+    Situation.SERIAL_AWAITS: lambda one: (
+        f"{counted(one.per_request, 'time')} per request, one after another, {amount(one.mean_ns)} in all: {one.what}. "
+        f"Together they would take as long as the longest, {amount(one.longest_ns)}."
+    ),
+    Situation.RETRIES: lambda one: (
+        f"Tried again and again: {counted(one.per_request, 'pause')} per request, each longer than the one before, "
+        f"{amount(one.mean_ns)} in all: {one.what}."
+    ),
+    Situation.TIME_LIMIT: lambda one: (
+        f"A time limit of about {amount(one.limit_ns)} ended the wait in {one.where} for "
+        f"{counted(one.requests, 'request')}{f', {one.failed} of which failed' if one.failed else ''}."
+    ),
+    Situation.INNER_LIMIT: lambda one: (
+        f"A limit inside each request: {one.items:.0f} of {one.function} went through {one.through:.0f} at a time "
+        f"({one.where}); the last one waited {amount(one.mean_ns)} for its place."
+    ),
+    Situation.COLD_START: lambda one: (
+        f"Cold start: the first {counted(one.requests, 'request')} took {amount(one.mean_ns)}, those after them "
+        f"{amount(one.others_ns)}: {one.cause.info.phrase}{f' ({one.detail})' if one.detail else ''}. Do that at "
+        "start-up, before the first request."
+    ),
+    Situation.SLOWEST_DIFFER: lambda one: (
+        f"The slowest requests have another cause: {amount(one.ns)} of the p95, {amount(one.wall_ns)}, passed "
+        f"{one.cause.info.phrase}{f', {one.cause.info.by} {one.culprit}' if one.culprit else ''}"
+        f"{f' ({where})' if (where := place(one.file, one.line)) else ''}. {one.remedy}"
     ),
     Situation.UNEXPLAINED: lambda one: (
         f"Unexplained: {amount(one.mean_ns)} ({one.share:.0%}); chiefly: {one.detail or 'no signal covers it'}."
