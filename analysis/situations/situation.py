@@ -1,6 +1,6 @@
 """The closed set of situations: patterns over many requests. One file of this folder finds each, as numbers."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any, Protocol
@@ -37,7 +37,6 @@ class Situation(StrEnum):
     WAIT_CYCLE = "wait_cycle"
     BLOCKS_LOOP = "blocks_loop"
     IN_WORKER = "in_worker"
-    ANYIO_TOKENS = "anyio_tokens"
     THREAD_HOPS = "thread_hops"
     SERIAL_AWAITS = "serial_awaits"
     RETRIES = "retries"
@@ -56,8 +55,19 @@ class Found(Protocol):
         """The kind of the situation."""
 
 
+@dataclass(frozen=True, slots=True)
+class Pattern:
+    """A situation whose numbers are named where it is found; its sentence and its remedy take them by name."""
+
+    kind: Situation
+    of: Cause | None  # whose wait it is; None: of no single cause
+    numbers: Mapping[str, Any]
+
+
 def numbers(found: Any) -> dict[str, Any]:
     """Return the fields of a situation's record, without its kind."""
+    if isinstance(found, Pattern):
+        return {**({} if found.of is None else {"of": found.of}), **found.numbers}
     return {name: value for name, value in asdict(found).items() if name != "kind"}
 
 

@@ -16,22 +16,22 @@ from whywait.analysis.measure.phase_times import phase_times
 from whywait.analysis.measure.summary import summarize
 from whywait.analysis.measure.weights import percentiles, weighted, weights_of
 from whywait.analysis.model import Analysis, identities
+from whywait.analysis.situations.cold_start import cold_start
 from whywait.analysis.situations.cpu_competition import cpu_competition
 from whywait.analysis.situations.gil_starvation import gil_starvation
 from whywait.analysis.situations.holders.behind import behind
 from whywait.analysis.situations.holders.what_holders_did import FOLLOWED, what_holders_did
 from whywait.analysis.situations.lock_convoy import lock_convoy
 from whywait.analysis.situations.loop_blocked import loop_blocked
-from whywait.analysis.situations.over_time import SlowestDiffer, cold_start
 from whywait.analysis.situations.pool_use import pool_situations, pool_use
 from whywait.analysis.situations.serial_collection import collected_serially, serial_collection
-from whywait.analysis.situations.situation import Detector, Found, Group
+from whywait.analysis.situations.situation import Detector, Found, Group, Pattern, Situation
 from whywait.analysis.situations.thresholds import TAIL, TAIL_AMONG, TAIL_SHARE, significant
 from whywait.analysis.situations.unexplained import unexplained
-from whywait.analysis.situations.waits.blocking_calls import blocking_calls
+from whywait.analysis.situations.waits.calls_and_limits import blocking_calls, time_limits
 from whywait.analysis.situations.waits.inner_limit import inner_limit
 from whywait.analysis.situations.waits.repeated_waits import repeated_waits
-from whywait.analysis.situations.waits.time_limits import time_limits
+from whywait.analysis.text import place
 from whywait.analysis.verdicts.remedies import Remedy, remedy
 
 PERCENTILES: Final = (50, 95, 99)
@@ -138,7 +138,7 @@ def _judged(group: Group, phases: pd.DataFrame) -> Judgement:
     )
 
 
-def _slowest(group: Group) -> Iterator[SlowestDiffer]:
+def _slowest(group: Group) -> Iterator[Pattern]:
     """The chief cause of the TAIL percentile, where that is a reason there, and not the chief one of the mean."""
     if len(group.requests) < TAIL_AMONG:
         return
@@ -162,8 +162,10 @@ def _slowest(group: Group) -> Iterator[SlowestDiffer]:
         causes=causes, culprits=culprits,
     )  # fmt: skip
     why = _reason(tail, chief, tuple(found for detect in DETECTORS for found in detect(tail)))
-    who = (why.culprit, why.culprit_file, why.culprit_line)
-    yield SlowestDiffer(chief, wall_ns, parts[chief], why.detail, *who, why.remedy.text)
+    at = f" ({place(why.culprit_file, why.culprit_line)})" if why.culprit_file else ""
+    who = f", {chief.info.by} {why.culprit}{at}" if why.culprit and chief.info.says_culprit else ""
+    found = {"wall_ns": wall_ns, "ns": parts[chief], "detail": why.detail, "who": who, "remedy": why.remedy.text}
+    yield Pattern(Situation.SLOWEST_DIFFER, chief, found)
 
 
 def _phases(phases: pd.DataFrame, requests: float) -> tuple[tuple[str, float], ...]:

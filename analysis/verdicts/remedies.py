@@ -8,115 +8,82 @@ from whywait.analysis.causes import INFO, Cause
 from whywait.analysis.situations.holders.what_holders_did import FOLLOWED
 from whywait.analysis.situations.situation import Found, Situation, numbers
 
-_RETRIES: Final = (
-    "The time passed in pauses between tries ({what}): mend why they fail, try fewer times with shorter pauses, or set "
-    "one time limit over all tries."
-)
-_TOGETHER: Final = (
-    "If they do not need each other's results, run them together (asyncio.gather, a TaskGroup), or ask once for all: the "
-    "longest one would be left."
-)
 # the words in braces are fields of the situation's record
-REMEDIES: Final[dict[tuple[Cause, Situation], str]] = {
-    **dict.fromkeys(
-        ((cause, Situation.HOLDERS_NEED_GIL) for cause in FOLLOWED),
-        "The GIL is the bottleneck: what this waits for is held by code that waits for it. Run less Python at "
-        "once: batch, use fewer threads, or move that work to processes.",
-    ),
-    **dict.fromkeys(
-        ((cause, Situation.HOLDERS_NEED_CPU) for cause in FOLLOWED),
-        "The CPUs are the bottleneck: what this waits for is held by code that waits for a CPU. Run fewer threads at "
-        "once, also inside native libraries, raise the CPU quota, or add CPUs; more workers do not help.",
-    ),
-    **dict.fromkeys(
-        ((cause, Situation.HOLDERS_NEED_LOOP) for cause in FOLLOWED),
-        "The event loop is the bottleneck: what this waits for is held by code that is ready, while {doing}. Move that "
-        "off the loop (a thread, a process), or cut it into awaits.",
-    ),
-    **dict.fromkeys(
-        ((cause, Situation.HOLDERS_QUEUE) for cause in FOLLOWED),
-        "What this waits for is held by code that is itself waiting: {doing}. Change that first; or wait for it before "
-        "this is taken.",
-    ),
-    **dict.fromkeys(
-        ((cause, Situation.WAIT_CYCLE) for cause in FOLLOWED),
-        "Break the cycle: what has the one must not wait for the other. Take and give back both in one place (inside "
-        "the endpoint), or allow more of the second than the first can use at once.",
-    ),
-    **dict.fromkeys(
-        ((cause, Situation.HOLDERS_WAIT) for cause in (Cause.POOL_QUEUE, Cause.LIMITER_WAIT)),
-        "No CPU is short: those ahead mostly wait ({doing}). Raise the limit ({how}), or give the slow calls a pool or "
-        "limit of their own.",
-    ),
-    **dict.fromkeys(
-        ((cause, Situation.HOLDERS_COMPUTE) for cause in (Cause.POOL_QUEUE, Cause.LIMITER_WAIT)),
-        "Those ahead compute: do less at once. Join several into one job (batching), make the job shorter, or move it to "
-        "processes; a higher limit only helps while CPUs are idle.",
-    ),
-    **dict.fromkeys(
-        ((cause, Situation.HOLDERS_WAIT) for cause in (Cause.LOCK_WAIT, Cause.LOGGING_WAIT)),
-        "Do not wait while the lock is held ({doing}): prepare before, hold it only for the change itself, or use one "
-        "lock per object instead of one for all.",
-    ),
-    (Cause.CONNECTION_WAIT, Situation.HOLDERS_WAIT):
-        "The connections are in use for {doing}: make that shorter, give a connection back before other awaits, or "
-        "raise the limit ({how}), if the server accepts more.",
-    (Cause.CONNECTION_WAIT, Situation.HOLDERS_COMPUTE):
-        "Connections are held while code computes ({doing}): give a connection back before that. More connections "
-        "would only hide it.",
-    (Cause.LOOP_BUSY, Situation.HOLDERS_WAIT):
-        "It blocks the loop {doing}: {how}.",
-    (Cause.LOOP_BUSY, Situation.HOLDERS_COMPUTE):
-        "It computes on the loop ({doing}): move it to a ProcessPoolExecutor (to a thread, if it is native code that "
-        "releases the GIL), or cut it into awaits.",
-    (Cause.BLOCKING_IO, Situation.RETRIES): _RETRIES,
-    (Cause.AWAIT_IO, Situation.RETRIES): _RETRIES,
-    (Cause.BLOCKING_IO, Situation.SERIAL_AWAITS): _TOGETHER,
-    (Cause.AWAIT_IO, Situation.SERIAL_AWAITS): _TOGETHER,
-    (Cause.BLOCKING_IO, Situation.BLOCKS_LOOP):
-        "It stops the whole event loop: {how}.",
-    (Cause.BLOCKING_IO, Situation.IN_WORKER):
-        "It is in a worker thread already, so the loop goes on: make the call shorter, start it earlier, or cache. Its "
-        "time limit must be in the call itself: one around it cannot stop a thread (anyio's abandon_on_cancel=True only "
-        "stops waiting for it).",
-    **dict.fromkeys(
-        ((cause, Situation.INNER_LIMIT) for cause in (Cause.LIMITER_WAIT, Cause.CONNECTION_WAIT, Cause.AWAIT_IO)),
-        "Raise the limit on {where}: {items:.0f} of {function} go through {through:.0f} at a time, though all were "
-        "started together; or make each shorter.",
-    ),
-    **dict.fromkeys(
-        ((cause, Situation.TIME_LIMIT) for cause in (Cause.LIMITER_WAIT, Cause.LOCK_WAIT, Cause.AWAIT_IO)),
-        "What is awaited in {where} does not come within its time limit: mend that, or fail sooner (a shorter limit, a "
-        "cached answer).",
-    ),
-    (Cause.LIMITER_WAIT, Situation.ANYIO_TOKENS):
-        "Raise {how}; or shorten what is done in those threads.",
-    **dict.fromkeys(
-        ((cause, Situation.THREAD_HOPS) for cause in
-         (Cause.LOOP_WAKEUP, Cause.LOOP_BUSY, Cause.POOL_QUEUE, Cause.GIL_WAIT, Cause.CPU_WAIT, Cause.POOL_STARTUP)),
-        "Hand fewer, larger pieces to the pool: {per_request:,.0f} jobs of {function} a request, one after another, cost "
-        "a change of threads each (a streamed response: larger chunks, or an async generator).",
-    ),
-    (Cause.GIL_WAIT, Situation.GIL_STARVATION):
-        "Let the loop idle: pause what keeps it busy (await asyncio.sleep(0.001) instead of sleep(0)); or call "
-        "sys.setswitchinterval(0.0002), which ends the starvation.",
-    (Cause.POOL_QUEUE, Situation.FEW_JOBS):
-        "The requests queue for one another: join several into one job (micro-batching), make the job shorter, or add "
-        "CPUs and then workers.",
-    (Cause.LOCK_WAIT, Situation.SUBMIT_LOCK):
-        "Make one pool at start-up and keep it: every submit of every pool acquires this one lock, and holds it while a "
-        "new thread starts, which takes as long as that thread waits for the GIL.",
-    (Cause.CPU_WAIT, Situation.CPU_OTHER_PROCESSES):
-        "Move {name} off these CPUs, lower its priority, or give this service CPUs of its own.",
-    (Cause.CPU_WAIT, Situation.CPU_SIBLING_PROCESSES):
-        "Run fewer worker processes, or fewer threads in each: together they have more runnable threads than there are CPUs.",
-    (Cause.CPU_WAIT, Situation.CPU_OWN_THREADS):
-        "Run fewer threads at once: a smaller pool, or fewer and larger jobs; more threads do not help once every CPU is busy.",
-    (Cause.CPU_WAIT, Situation.CPU_NATIVE_THREADS):
-        "Limit the threads of native libraries: {how}, so that workers × native threads do not exceed the CPUs.",
-    (Cause.CPU_WAIT, Situation.CPU_QUOTA):
-        "Raise the CPU quota, or run fewer threads and workers at once, so that the quota lasts for its period.",
-}  # fmt: skip
+_TABLE: Final[tuple[tuple[tuple[Cause, ...], Situation, str], ...]] = (
+    (FOLLOWED, Situation.WAIT_CYCLE,
+     "Break the cycle: what has the one must not wait for the other. Take and give back both in one place (inside the "
+     "endpoint), or allow more of the second than the first can use at once."),
+    (FOLLOWED, Situation.HOLDERS_NEED_GIL,
+     "The GIL is the bottleneck: what this waits for is held by code that waits for it. Run less Python at once: batch, "
+     "use fewer threads, or move that work to processes."),
+    (FOLLOWED, Situation.HOLDERS_NEED_CPU,
+     "The CPUs are the bottleneck: what this waits for is held by code that waits for one. Run fewer threads at once, "
+     "also inside native libraries, raise the CPU quota, or add CPUs; more workers do not help."),
+    (FOLLOWED, Situation.HOLDERS_NEED_LOOP,
+     "The event loop is the bottleneck: what this waits for is held by code that is ready to run ({doing}). Move that "
+     "off the loop (a thread, a process), or cut it into awaits."),
+    (FOLLOWED, Situation.HOLDERS_QUEUE,
+     "What this waits for is held by code that itself waits: {doing}. Change that first, or wait for it before this is "
+     "taken."),
+    ((Cause.POOL_QUEUE, Cause.LIMITER_WAIT), Situation.HOLDERS_WAIT,
+     "No CPU is short: those ahead mostly wait ({doing}). Raise the limit ({how}), or give the slow calls a pool or "
+     "limit of their own."),
+    ((Cause.POOL_QUEUE, Cause.LIMITER_WAIT), Situation.HOLDERS_COMPUTE,
+     "Those ahead compute: do less at once. Join several into one job (batching), make the job shorter, or move it to "
+     "processes; a higher limit only helps while CPUs are idle."),
+    ((Cause.LOCK_WAIT, Cause.LOGGING_WAIT), Situation.HOLDERS_WAIT,
+     "Do not wait while the lock is held ({doing}): prepare before, hold it only for the change itself, or use one lock "
+     "per object instead of one for all."),
+    ((Cause.CONNECTION_WAIT,), Situation.HOLDERS_WAIT,
+     "The connections are in use ({doing}): make that shorter, give a connection back before other awaits, or raise the "
+     "limit ({how}), if the server accepts more."),
+    ((Cause.CONNECTION_WAIT,), Situation.HOLDERS_COMPUTE,
+     "Connections are held while code computes ({doing}): give a connection back before that; more would only hide it."),
+    ((Cause.LOOP_BUSY,), Situation.HOLDERS_WAIT, "It blocks the loop {doing}: {how}."),
+    ((Cause.LOOP_BUSY,), Situation.HOLDERS_COMPUTE,
+     "It computes on the loop ({doing}): move it to a ProcessPoolExecutor (to a thread, if it is native code that "
+     "releases the GIL), or cut it into awaits."),
+    ((Cause.BLOCKING_IO, Cause.AWAIT_IO), Situation.RETRIES,
+     "The time passed in pauses between tries ({what}): mend why they fail, try fewer times with shorter pauses, or set "
+     "one time limit over all tries."),
+    ((Cause.BLOCKING_IO, Cause.AWAIT_IO), Situation.SERIAL_AWAITS,
+     "If they do not need each other's results, run them together (asyncio.gather, a TaskGroup), or ask once for all: "
+     "the longest one would be left."),
+    ((Cause.BLOCKING_IO,), Situation.BLOCKS_LOOP, "It stops the whole event loop: {how}."),
+    ((Cause.BLOCKING_IO,), Situation.IN_WORKER,
+     "It is in a worker thread already, so the loop goes on: make the call shorter, start it earlier, or cache. Its "
+     "time limit must be in the call itself: one around it cannot stop a thread (anyio's abandon_on_cancel=True only "
+     "stops waiting for it)."),
+    ((Cause.LIMITER_WAIT, Cause.CONNECTION_WAIT, Cause.AWAIT_IO), Situation.INNER_LIMIT,
+     "Raise the limit on {where}: {items:.0f} of {name} go through {through:.0f} at a time, though all were started "
+     "together; or make each shorter."),
+    ((Cause.LIMITER_WAIT, Cause.LOCK_WAIT, Cause.CONNECTION_WAIT, Cause.AWAIT_IO), Situation.TIME_LIMIT,
+     "What is awaited in {where} does not come within its time limit: mend that, or fail sooner (a shorter limit, a "
+     "cached answer)."),
+    ((Cause.LOOP_WAKEUP, Cause.LOOP_BUSY, Cause.POOL_QUEUE, Cause.GIL_WAIT, Cause.CPU_WAIT), Situation.THREAD_HOPS,
+     "Hand fewer, larger pieces to the pool: {per_request:,.0f} jobs of {function} a request, one after another, cost a "
+     "change of threads each (a streamed response: larger chunks, or an async generator)."),
+    ((Cause.GIL_WAIT,), Situation.GIL_STARVATION,
+     "Let the loop idle: pause what keeps it busy (await asyncio.sleep(0.001) instead of sleep(0)); or call "
+     "sys.setswitchinterval(0.0002), which ends the starvation."),
+    ((Cause.POOL_QUEUE,), Situation.FEW_JOBS,
+     "The requests queue for one another: join several into one job (micro-batching), make the job shorter, or add CPUs "
+     "and then workers."),
+    ((Cause.LOCK_WAIT,), Situation.SUBMIT_LOCK,
+     "Make one pool at start-up and keep it: every submit of every pool acquires this one lock, and holds it while a "
+     "new thread starts, which takes as long as that thread waits for the GIL."),
+    ((Cause.CPU_WAIT,), Situation.CPU_OTHER_PROCESSES,
+     "Move {name} off these CPUs, lower its priority, or give this service CPUs of its own."),
+    ((Cause.CPU_WAIT,), Situation.CPU_SIBLING_PROCESSES,
+     "Run fewer worker processes, or fewer threads in each: together they have more runnable threads than there are CPUs."),
+    ((Cause.CPU_WAIT,), Situation.CPU_OWN_THREADS,
+     "Run fewer threads at once: a smaller pool, or fewer and larger jobs; more threads do not help once every CPU is busy."),
+    ((Cause.CPU_WAIT,), Situation.CPU_NATIVE_THREADS,
+     "Limit the threads of native libraries: {how}, so that workers × native threads do not exceed the CPUs."),
+    ((Cause.CPU_WAIT,), Situation.CPU_QUOTA,
+     "Raise the CPU quota, or run fewer threads and workers at once, so that the quota lasts for its period."),
+)  # fmt: skip
+REMEDIES: Final = {(cause, situation): words for causes, situation, words in _TABLE for cause in causes}
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,13 +2,13 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from string import Formatter
 from typing import Any, Final
 
 from whywait.analysis.causes import Cause
 from whywait.analysis.model import Analysis
 from whywait.analysis.situations.cpu_competition import CpuRivals
-from whywait.analysis.situations.holders.behind import Behind
-from whywait.analysis.situations.situation import Found, Situation
+from whywait.analysis.situations.situation import Found, Pattern, Situation, numbers
 from whywait.analysis.text import amount, counted, place
 from whywait.analysis.verdicts.judgement import Judgement, Reason, judge
 
@@ -82,8 +82,19 @@ def culprit_share(one: Reason, wait: str = "it") -> str:
 
 def situation(found: Found) -> str:
     """Return the sentence for a situation; "" where a reason or its remedy already mentions it."""
+    if isinstance(found, Pattern):
+        return _Format().format(_PATTERNS.get(found.kind, ""), **numbers(found))
     words = _SITUATIONS.get(found.kind)
     return words(found) if words else ""
+
+
+class _Format(Formatter):
+    """With formats of its own: `ms` for nanoseconds, `phrase` for a cause."""
+
+    def format_field(self, value: Any, format_spec: str) -> Any:
+        if format_spec == "phrase":
+            return Cause(value).info.phrase
+        return amount(value) if format_spec == "ms" else super().format_field(value, format_spec)
 
 
 def _headline(one: Judgement) -> str:
@@ -110,9 +121,9 @@ def _reason(one: Reason, situations: Sequence[Found]) -> str:
         parts.append("; ".join(map(_cpu_rivals, rivals)))
     where = ", ".join(filter(None, parts))
     for found in situations:
-        if isinstance(found, Behind) and found.of is one.cause:
-            doing = f" ({found.doing})" if found.doing else ""
-            where += f"; they were {found.did.info.phrase} for {found.share:.0%} of it{doing}"
+        if isinstance(found, Pattern) and found.of is one.cause and "did" in found.numbers:
+            said = _Format().format("; they were {did:phrase} for {share:.0%} of it", **found.numbers)
+            where += said + (f" ({doing})" if (doing := found.numbers["doing"]) else "")
     return f"{cause_name(one.cause)} {amount(one.mean_ns)} ({one.share:.0%}){f': {where}' if where else ''}."
 
 
@@ -167,41 +178,27 @@ _SITUATIONS: Final[dict[Situation, Callable[[Any], str]]] = {
         f"Oversubscribed native threads: while requests waited for a CPU, {one.wanted:.1f} threads of this process "
         f"were runnable at once, on average, {one.native:.1f} of them in native libraries, and it may use {one.cpus:.2g}."
     ),
-    Situation.WAIT_CYCLE: lambda one: (
-        f"A cycle of waits: what is waited for ({one.first}) is held by code that waits for {one.second}, "
-        + (
-            "and that by code that waits for the first."
-            if one.seen
-            else "which nobody released within its time limit: who has it probably waits for the first."
-        )
-    ),
-    Situation.SERIAL_AWAITS: lambda one: (
-        f"{counted(one.per_request, 'time')} per request, one after another, {amount(one.mean_ns)} in all: {one.what}. "
-        f"Together they would take as long as the longest, {amount(one.longest_ns)}."
-    ),
-    Situation.RETRIES: lambda one: (
-        f"Tried again and again: {counted(one.per_request, 'pause')} per request, each longer than the one before, "
-        f"{amount(one.mean_ns)} in all: {one.what}."
-    ),
-    Situation.TIME_LIMIT: lambda one: (
-        f"A time limit of about {amount(one.limit_ns)} ended the wait in {one.where} for "
-        f"{counted(one.requests, 'request')}{f', {one.failed} of which failed' if one.failed else ''}."
-    ),
-    Situation.INNER_LIMIT: lambda one: (
-        f"A limit inside each request: {one.items:.0f} of {one.function} went through {one.through:.0f} at a time "
-        f"({one.where}); the last one waited {amount(one.mean_ns)} for its place."
-    ),
-    Situation.COLD_START: lambda one: (
-        f"Cold start: the first {counted(one.requests, 'request')} took {amount(one.mean_ns)}, those after them "
-        f"{amount(one.others_ns)}: {one.cause.info.phrase}{f' ({one.detail})' if one.detail else ''}. Do that at "
-        "start-up, before the first request."
-    ),
-    Situation.SLOWEST_DIFFER: lambda one: (
-        f"The slowest requests have another cause: {amount(one.ns)} of the p95, {amount(one.wall_ns)}, passed "
-        f"{one.cause.info.phrase}{f', {one.cause.info.by} {one.culprit}' if one.culprit else ''}"
-        f"{f' ({where})' if (where := place(one.file, one.line)) else ''}. {one.remedy}"
-    ),
     Situation.UNEXPLAINED: lambda one: (
         f"Unexplained: {amount(one.mean_ns)} ({one.share:.0%}); chiefly: {one.detail or 'no signal covers it'}."
     ),
 }
+# sentences of patterns; the words in braces are their numbers
+_PATTERNS: Final = {
+    Situation.WAIT_CYCLE: "A cycle of waits: what is waited for ({first}) is held by code that waits for {second}, {back}.",
+    Situation.SERIAL_AWAITS:
+        "{times:.0f} times per request, one after another, {mean_ns:ms} in all: {what}. Together they would take as long "
+        "as the longest, {longest_ns:ms}.",
+    Situation.RETRIES:
+        "Tried again and again: {times:.0f} pauses per request, each longer than the one before, {mean_ns:ms} in all: "
+        "{what}.",
+    Situation.TIME_LIMIT:
+        "A time limit of about {limit_ns:ms} ended the wait in {where}: requests {requests}, failed {failed}.",
+    Situation.INNER_LIMIT:
+        "A limit inside each request: {items:.0f} of {name} went through {through:.0f} at a time ({where}); the last one "
+        "waited {ns:ms} for its place.",
+    Situation.COLD_START:
+        "Cold start: the first {requests} took {mean_ns:ms} each, those after them {others_ns:ms}: {of:phrase} "
+        "({detail}). Do that at start-up, before the first request.",
+    Situation.SLOWEST_DIFFER:
+        "The slowest requests have another cause: {ns:ms} of the p95, {wall_ns:ms}, passed {of:phrase}{who}. {remedy}",
+}  # fmt: skip

@@ -7,68 +7,56 @@ item 3   ~~~~~~~~~~~~~~~~~waits~~~~~~~~~~~~|--has a place--|
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any, ClassVar, Final
+from typing import Any, Final
+
+import pandas as pd
 
 from whywait.analysis.causes import Cause
-from whywait.analysis.situations.situation import Group, Situation
+from whywait.analysis.situations.situation import Group, Pattern, Situation
 from whywait.analysis.situations.thresholds import MANY_AWAITS, MIN_MEAN_NS, MIN_SHARE
 from whywait.analysis.text import place
 from whywait.tracer import schema
 
-_LIMITER: Final = re.compile(schema.FOR_LIMITER)
 _PLACES: Final = (schema.WAIT_LIMITER, schema.WAIT_CONNECTION)
 _CAUSES: Final = frozenset((Cause.LIMITER_WAIT, Cause.CONNECTION_WAIT, Cause.AWAIT_IO))
 
 
-@dataclass(frozen=True, slots=True)
-class InnerLimit:
-    """Tasks of one request waited for one another's places, per request on average."""
-
-    kind: ClassVar = Situation.INNER_LIMIT
-    function: str
-    items: float
-    through: float  # places
-    where: str  # they are waited for
-    mean_ns: float  # the longest wait for one
-
-
-def inner_limit(group: Group) -> Iterator[InnerLimit]:
+def inner_limit(group: Group) -> Iterator[Pattern]:
     """Yield the limit for which the tasks of each request waited longest, where that was significant."""
     if not _CAUSES & set(group.significant):
         return
     spans = group.spans[group.spans["trace_id"].isin(group.requests["trace_id"])]
-    kinds = spans["attributes"].map(lambda attributes: attributes.get(schema.KIND))
-    tasks = spans[kinds == schema.KIND_TASK]
-    waits = spans[(kinds == schema.KIND_WAIT).to_numpy() & spans["attributes"].map(_is_turn).to_numpy(dtype=bool)]
-    get = waits["attributes"].map
-    waits = waits.assign(
-        span_id=get(lambda attributes: attributes.get(schema.ACTIVITY, "")), ns=waits["end_ns"] - waits["start_ns"],
-        by=get(lambda attributes: attributes.get(schema.BLOCKER_TRACE_ID) or attributes.get(schema.WAKER_TRACE_ID)),
-        where=get(_where),
-    )  # fmt: skip
-    waits = waits[waits["by"].isna() | (waits["by"] == waits["trace_id"])]
-    waits = waits.merge(tasks[["trace_id", "span_id", "name"]], on=["trace_id", "span_id"], suffixes=("_of", ""))
-    found = (
-        waits.groupby(["trace_id", "name", "where"]).agg(waited=("span_id", "nunique"), ns=("ns", "max")).reset_index()
-    )
-    found = found.merge(
-        tasks.groupby(["trace_id", "name"]).size().rename("items").reset_index(), on=["trace_id", "name"]
-    )
+    tasks = spans[[attributes.get(schema.KIND) == schema.KIND_TASK for attributes in spans["attributes"]]]
+    waits = [
+        (trace_id, attributes.get(schema.ACTIVITY), _where(attributes), end_ns - start_ns)
+        for trace_id, attributes, start_ns, end_ns in zip(
+            *(spans[name] for name in ("trace_id", "attributes", "start_ns", "end_ns")), strict=True
+        )
+        if attributes.get(schema.KIND) == schema.KIND_WAIT and _is_turn(attributes, trace_id)
+    ]
+    table = pd.DataFrame(waits, columns=["trace_id", "span_id", "where", "ns"]).merge(tasks, on=["trace_id", "span_id"])
+    if table.empty:
+        return
+    keys = ["trace_id", "name"]
+    found = table.groupby([*keys, "where"], as_index=False).agg(waited=("span_id", "nunique"), ns=("ns", "max"))
+    found = found.merge(tasks.groupby(keys).size().rename("items").reset_index(), on=keys)
     found["through"] = found["items"] - found["waited"]
     found = found[(found["items"] >= MANY_AWAITS) & (found["through"] > 0) & (found["items"] >= 2 * found["through"])]
-    means = found.groupby(["name", "where"])[["items", "through", "ns"]].mean()
-    if len(means) and means["ns"].max() >= max(MIN_MEAN_NS, MIN_SHARE * group.mean_wall_ns):
-        name, where = means["ns"].idxmax()
-        items, through, ns = map(float, means.loc[(name, where)])
-        yield InnerLimit(str(name).removeprefix("task "), items, through, str(where), ns)
+    means = found.groupby(["name", "where"], as_index=False)[["items", "through", "ns"]].mean().nlargest(1, "ns")
+    for row in means[means["ns"] >= max(MIN_MEAN_NS, MIN_SHARE * group.mean_wall_ns)].to_dict("records"):
+        function = str(row["name"]).removeprefix("task ")
+        yield Pattern(
+            Situation.INNER_LIMIT, None, {**{str(key): value for key, value in row.items()}, "name": function}
+        )
 
 
-def _is_turn(attributes: dict[str, Any]) -> bool:
-    """Whether this waited for a place that another task of a request gave back."""
+def _is_turn(attributes: dict[str, Any], trace_id: str) -> bool:
+    """Whether this waited for a place that another task of the same request gave back."""
     awaited = f"{attributes.get(schema.FOR_MODULE)}.{attributes.get(schema.FOR)}"
     returned = attributes.get(schema.WAKER_SPAN_ID) or attributes.get(schema.BLOCKER_SPAN_ID)
-    return bool(returned) and (_LIMITER.match(awaited) is not None or attributes.get(schema.WAIT) in _PLACES)
+    by = attributes.get(schema.BLOCKER_TRACE_ID) or attributes.get(schema.WAKER_TRACE_ID) or trace_id
+    is_place = attributes.get(schema.WAIT) in _PLACES or re.match(schema.FOR_LIMITER, awaited)
+    return bool(returned and is_place and by == trace_id)
 
 
 def _where(attributes: dict[str, Any]) -> str:

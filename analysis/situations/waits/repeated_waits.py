@@ -5,13 +5,12 @@ retries     |try|-|try|---|try|-------|try|                 the pauses grow
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import ClassVar, Final
+from typing import Final
 
 import pandas as pd
 
 from whywait.analysis.causes import Cause
-from whywait.analysis.situations.situation import Group, Situation
+from whywait.analysis.situations.situation import Group, Pattern, Situation
 from whywait.analysis.situations.thresholds import ALIKE, GROWS, MANY_AWAITS, MIN_MEAN_NS, MIN_SHARE
 from whywait.tracer import schema
 
@@ -20,51 +19,24 @@ _SLEEP: Final = r"(?:^|\.)sleep(?:_until)?$"
 _STREAM: Final = r"(?:^|\.)(?:recv|receive|read\w*|__anext__|anext|get|send|drain|iter\w*)$"
 
 
-@dataclass(frozen=True, slots=True)
-class SerialAwaits:
-    """Each request awaited one thing many times, one after another; per request, on average."""
-
-    kind: ClassVar = Situation.SERIAL_AWAITS
-    of: Cause
-    what: str
-    per_request: float
-    mean_ns: float  # of all of them
-    longest_ns: float  # what is left where they run together
-
-
-@dataclass(frozen=True, slots=True)
-class Retries:
-    """Each request paused between tries, longer each time; per request, on average."""
-
-    kind: ClassVar = Situation.RETRIES
-    of: Cause
-    what: str
-    per_request: float  # pauses
-    mean_ns: float  # of all of them
-    longest_ns: float
-
-
-def repeated_waits(group: Group) -> Iterator[SerialAwaits | Retries]:
+def repeated_waits(group: Group) -> Iterator[Pattern]:
     """Yield what requests awaited many times in turn, where another order could save a significant time."""
     for cause in (Cause.AWAIT_IO, Cause.BLOCKING_IO):
         own = group.of(cause)
-        if own.empty:
+        if not own[["request_id", "span_id"]].drop_duplicates()["request_id"].duplicated().any():
             continue
         awaited = [str(attributes.get(schema.FOR) or "") for attributes in group.attributes_of(own)]
         turns = _turns(own.assign(what=own["detail"], awaited=awaited), "activity_id", "span_id")
         grown = (turns["ns"] / turns.groupby("series")["ns"].shift()).fillna(GROWS)
         pauses = (grown.groupby(turns["series"]).transform("min") >= GROWS) & turns["awaited"].str.contains(_SLEEP)
-        yield from _told(group, cause, Retries, turns[pauses])
+        yield from _told(group, cause, Situation.RETRIES, turns[pauses])
         serial = turns[~pauses & ~turns["awaited"].str.contains(_STREAM)]
         if cause is Cause.BLOCKING_IO:  # in worker threads: those of one function after another
-            serial = _turns(
-                own[group.kinds_of(own) == schema.KIND_JOB].assign(what=own["activity_name"], awaited=""),
-                "activity_name",
-                "activity_id",
-            )
+            jobs = own[group.kinds_of(own) == schema.KIND_JOB]
+            serial = _turns(jobs.assign(what=jobs["activity_name"], awaited=""), "activity_name", "activity_id")
         alike = serial[serial["ns"] >= ALIKE * serial.groupby("series")["ns"].transform("max")]
         many = alike.groupby("series")["ns"].transform("size") >= MANY_AWAITS
-        yield from _told(group, cause, SerialAwaits, alike[many])
+        yield from _told(group, cause, Situation.SERIAL_AWAITS, alike[many])
 
 
 def _turns(rows: pd.DataFrame, doer: str, turn: str) -> pd.DataFrame:
@@ -76,15 +48,12 @@ def _turns(rows: pd.DataFrame, doer: str, turn: str) -> pd.DataFrame:
     return found.assign(series=series.ngroup())[series["ns"].transform("size") > 1]
 
 
-def _told(
-    group: Group, cause: Cause, kind: type[SerialAwaits] | type[Retries], turns: pd.DataFrame
-) -> Iterator[SerialAwaits | Retries]:  # fmt: skip
-    if turns.empty:
-        return
+def _told(group: Group, cause: Cause, kind: Situation, turns: pd.DataFrame) -> Iterator[Pattern]:
     by_series = turns.groupby(["series", "what"], as_index=False).agg(
-        count=("weight", "sum"), ns=("ns", "sum"), longest=("ns", "max")
+        times=("weight", "sum"), mean_ns=("ns", "sum"), longest_ns=("ns", "max")
     )
-    of_all = by_series.groupby("what")[["count", "ns", "longest"]].sum() / group.count
-    saved = of_all["ns"] - of_all["longest"] * (kind is SerialAwaits)
+    of_all = by_series.groupby("what")[["times", "mean_ns", "longest_ns"]].sum() / group.count
+    saved = of_all["mean_ns"] - of_all["longest_ns"] * (kind is Situation.SERIAL_AWAITS)
     for what in saved[saved >= max(MIN_MEAN_NS, MIN_SHARE * group.mean_wall_ns)].nlargest(1).index:
-        yield kind(cause, str(what).removeprefix(schema.JOB_SPAN_PREFIX), *map(float, of_all.loc[what]))
+        name = str(what).removeprefix(schema.JOB_SPAN_PREFIX)
+        yield Pattern(kind, cause, {"what": name, **{str(key): float(ns) for key, ns in of_all.loc[what].items()}})

@@ -260,7 +260,7 @@ def test_jobs_in_worker_threads_one_after_another() -> None:
 def test_a_time_limit_that_fired(awaited: str, module: str, waker: str, is_limit: bool) -> None:
     found = in_turn([50], awaited, waker, **{schema.FOR_MODULE: module})
     assert (Situation.TIME_LIMIT in kinds(found)) == is_limit
-    said = "A time limit of about 50.0 ms ended the wait in fetch (srv/app.py:9) for 1 request."
+    said = "A time limit of about 50.0 ms ended the wait in fetch (srv/app.py:9): requests 1, failed 0."
     assert (said in found.text) == is_limit
     assert ("does not come within its time limit" in found.remedy) == is_limit
 
@@ -352,7 +352,7 @@ def test_the_first_requests_of_a_process_are_told_apart() -> None:
     (found,) = over_time([{"compute": 900, "await_io": 20}, *[USUAL] * 15])
     (told_,) = verdict(analysis_of({"GET": [{"compute": 900, "await_io": 20}, *[USUAL] * 15]}))
     assert found.kind is Situation.COLD_START
-    said = "Cold start: the first 1 request took 920 ms, those after them 25.0 ms: computing. Do that at start-up"
+    said = "Cold start: the first 1 took 920 ms each, those after them 25.0 ms: computing (). Do that at start-up"
     assert said in told_.text
 
 
