@@ -17,6 +17,7 @@ from whywait.analysis.attribution.cpu_rivals import (
 from whywait.analysis.causes import Cause
 from whywait.analysis.measure.weights import weights_of
 from whywait.analysis.situations.situation import Group, Situation
+from whywait.analysis.situations.what_helps import NATIVE, look_up
 from whywait.tracer import schema
 
 SAID_SHARE: Final = 0.1  # of the wait: from this share on a rival is named
@@ -43,6 +44,7 @@ class CpuRivals:
     name: str
     share: float  # of the wait, of all of this kind
     processes: tuple[int, ...]  # process ids of the chief one; () where it is no process, or they are unknown
+    how: str = ""  # what sets the number of its native threads
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +77,8 @@ def cpu_competition(group: Group) -> Iterator[CpuRivals | Oversubscribed]:
     if max(shares.values(), default=0.0) >= SAID_SHARE:
         for kind in sorted(shares, key=lambda kind: kind is not first):
             if kind is first or shares[kind] >= SAID_SHARE:
-                yield CpuRivals(kind, chief[kind], shares[kind], tuple(processes.get(chief[kind], ())))
+                how = look_up(NATIVE, chief[kind].lower()) if kind is Situation.CPU_NATIVE_THREADS else ""
+                yield CpuRivals(kind, chief[kind], shares[kind], tuple(processes.get(chief[kind], ())), how)
     yield from _oversubscribed(recorded)
 
 

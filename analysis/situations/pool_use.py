@@ -15,7 +15,7 @@ import pandas as pd
 from whywait.analysis.causes import Cause
 from whywait.analysis.model import Analysis
 from whywait.analysis.situations.situation import Group, Situation
-from whywait.analysis.situations.thresholds import MIN_MEAN_NS
+from whywait.analysis.situations.thresholds import MANY_HOPS, MIN_KNOWN, MIN_MEAN_NS
 from whywait.tracer import schema
 
 MANY: Final = 4  # jobs of one function per request: from this number on one batch is better
@@ -30,7 +30,7 @@ _WAITS: Final = (Cause.POOL_QUEUE, Cause.CPU_WAIT, Cause.UNEXPLAINED)  # what ma
 class ManyJobs:
     """Each request submitted many jobs of one function to a pool."""
 
-    kind: ClassVar = Situation.MANY_JOBS
+    kind: Situation  # THREAD_HOPS where very many, one after another, were most of the requests' time; else MANY_JOBS
     function: str
     per_request: float
     mean_ns: float  # of one job, from its submission to its result
@@ -63,7 +63,9 @@ def pool_situations(group: Group) -> Iterator[ManyJobs | FewJobs | PoolPerReques
         yield FewJobs(most)
     if most >= MANY and sum(group.means.get(cause, 0.0) for cause in _WAITS) >= MIN_MEAN_NS:
         first = own.iloc[0]
-        yield ManyJobs(str(first["function"]), most, float(first["mean_ns"]), bool(first["in_turn"]))
+        function, mean_ns, in_turn = str(first["function"]), float(first["mean_ns"]), bool(first["in_turn"])
+        hops = in_turn and most >= MANY_HOPS and most * mean_ns >= MIN_KNOWN * group.mean_wall_ns
+        yield ManyJobs(Situation.THREAD_HOPS if hops else Situation.MANY_JOBS, function, most, mean_ns, in_turn)
     for row in own[own["own_pool_share"] > MOST].head(1).to_dict("records"):
         line = None if pd.isna(row["pool_line"]) else int(row["pool_line"])
         yield PoolPerRequest(float(row["own_pool_share"]), row["pool_file"], line)

@@ -1,6 +1,6 @@
 """The closed set of situations: patterns over many requests. One file of this folder finds each, as numbers."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any, Protocol
@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import pandas as pd
 
 from whywait.analysis.causes import Cause
+from whywait.tracer.schema import KIND
 
 
 class Situation(StrEnum):
@@ -33,6 +34,22 @@ class Situation(StrEnum):
     FAILED_REQUESTS = "failed_requests"
     LOOP_HELD = "loop_held"
     NAGLE = "nagle"
+    HOLDERS_WAIT = "holders_wait"
+    HOLDERS_COMPUTE = "holders_compute"
+    HOLDERS_NEED_GIL = "holders_need_gil"
+    HOLDERS_NEED_CPU = "holders_need_cpu"
+    HOLDERS_NEED_LOOP = "holders_need_loop"
+    HOLDERS_QUEUE = "holders_queue"
+    WAIT_CYCLE = "wait_cycle"
+    BLOCKS_LOOP = "blocks_loop"
+    IN_WORKER = "in_worker"
+    THREAD_HOPS = "thread_hops"
+    SERIAL_AWAITS = "serial_awaits"
+    RETRIES = "retries"
+    TIME_LIMIT = "time_limit"
+    INNER_LIMIT = "inner_limit"
+    COLD_START = "cold_start"
+    SLOWEST_DIFFER = "slowest_differ"
     UNEXPLAINED = "unexplained"
 
 
@@ -44,8 +61,19 @@ class Found(Protocol):
         """The kind of the situation."""
 
 
+@dataclass(frozen=True, slots=True)
+class Pattern:
+    """A situation whose numbers are named where it is found; its sentence and its remedy take them by name."""
+
+    kind: Situation
+    of: Cause | None  # whose wait it is; None: of no single cause
+    numbers: Mapping[str, Any]
+
+
 def numbers(found: Any) -> dict[str, Any]:
     """Return the fields of a situation's record, without its kind."""
+    if isinstance(found, Pattern):
+        return {**({} if found.of is None else {"of": found.of}), **found.numbers}
     return {name: value for name, value in asdict(found).items() if name != "kind"}
 
 
@@ -65,13 +93,18 @@ class Group:
     everyone: pd.DataFrame  # the same of all endpoints
     jobs: pd.DataFrame  # of `pool_use`
     orders: pd.DataFrame  # of `serial_collection`
+    holders: pd.DataFrame  # of `what_holders_did`, of all endpoints
     spans: pd.DataFrame  # of all requests
     held: pd.DataFrame  # HELD_COLUMNS of its service
-    attributes: dict[str, dict[str, Any]]  # by identity, of spans that waited for a lock
+    attributes: dict[str, dict[str, Any]]  # by identity, of spans that waited and of their activities
 
     def of(self, cause: Cause) -> pd.DataFrame:
         """Return the rows of `causes` with this cause; none where the cause is not significant."""
         return self.causes[(self.causes["cause"] == cause) & (cause in self.significant)]
+
+    def kinds_of(self, rows: pd.DataFrame) -> "pd.Series[Any]":
+        """Return for each of these rows the kind of its activity (schema.KIND_*)."""
+        return rows["activity_id"].map(lambda key: self.attributes.get(key, {}).get(KIND, ""))
 
     def attributes_of(self, rows: pd.DataFrame) -> list[dict[str, Any]]:
         """Return for each of these rows the attributes of its span."""

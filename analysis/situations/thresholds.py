@@ -7,6 +7,20 @@ from whywait.analysis.causes import Cause
 MIN_SHARE: Final = 0.05  # of a group's wall time
 MIN_MEAN_NS: Final = 1_000_000  # per request
 UNSURE_SHARE: Final = 0.2  # of unexplained, from which the verdict says that it cannot tell
+MIN_KNOWN: Final = 0.3  # of a wait behind others: what these did must be known for so much of it
+MIN_HELD: Final = 0.5  # of what is known of the holders: from this share on it is what they did
+MIN_GIL_PART: Final = 1 / 3  # of their Python: so much waiting for the GIL makes that the bottleneck
+MIN_CYCLE: Final = 0.3  # of the known holders of each, who wait for the other
+MANY_AWAITS: Final = 4  # like ones, one after another, in one request
+ALIKE: Final = 0.5  # of the longest: shorter awaits are no like ones
+GROWS: Final = 1.3  # from pause to pause, of retries
+MANY_HOPS: Final = 100  # jobs of one function that a request awaited one after another
+COLD: Final = 3.0  # times as long as those that follow, and at least so many ms longer
+COLD_NS: Final = 20_000_000
+COLD_AMONG: Final = 10  # requests: with fewer, the first ones cannot be told from the others
+TAIL: Final = 95  # the percentile whose chief cause is compared with that of the mean
+TAIL_AMONG: Final = 20  # requests
+TAIL_SHARE: Final = 0.3  # of the percentile
 
 
 def significant(cause: Cause, mean_ns: float, share: float) -> bool:

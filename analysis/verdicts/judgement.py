@@ -5,38 +5,48 @@ time and at least 1 ms per request on average. Unexplained time is no reason, an
 wall time has the name of a function.
 """
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import pandas as pd
 
-from whywait.analysis.causes import Cause, Evidence
+from whywait.analysis.causes import CAUSES, Cause, Evidence
 from whywait.analysis.measure.felt import both_percentiles, differ
+from whywait.analysis.measure.percentile_composition import composition, rank_and_band, sample_of
 from whywait.analysis.measure.phase_times import phase_times
 from whywait.analysis.measure.summary import summarize
 from whywait.analysis.measure.weights import weighted, weights_of
 from whywait.analysis.model import Analysis, identities
 from whywait.analysis.situations.answers import answers
+from whywait.analysis.situations.cold_start import cold_start
 from whywait.analysis.situations.computing import computing, is_named
 from whywait.analysis.situations.cpu_competition import cpu_competition
 from whywait.analysis.situations.gil_starvation import gil_starvation
+from whywait.analysis.situations.holders.behind import behind
+from whywait.analysis.situations.holders.what_holders_did import FOLLOWED, what_holders_did
 from whywait.analysis.situations.lock_convoy import lock_convoy
 from whywait.analysis.situations.loop_blocked import loop_blocked
 from whywait.analysis.situations.pool_use import pool_situations, pool_use
 from whywait.analysis.situations.serial_collection import collected_serially, serial_collection
-from whywait.analysis.situations.situation import Detector, Found, Group
-from whywait.analysis.situations.thresholds import significant
+from whywait.analysis.situations.situation import Detector, Found, Group, Pattern, Situation
+from whywait.analysis.situations.thresholds import TAIL, TAIL_AMONG, TAIL_SHARE, significant
 from whywait.analysis.situations.unexplained import unexplained
+from whywait.analysis.situations.waits.calls_and_limits import blocking_calls, time_limits
+from whywait.analysis.situations.waits.inner_limit import inner_limit
+from whywait.analysis.situations.waits.repeated_waits import repeated_waits
 from whywait.analysis.spans.held_loop import held_loop, nobodys_blocks
+from whywait.analysis.text import place
 from whywait.analysis.verdicts.remedies import Remedy, remedy
 
 PHASE_SHARE: Final = 0.1  # of the computing, from which a phase of it is named
 PHASE_NS: Final = 100_000  # per request, on average
 MOST_PHASES: Final = 3
-_IN_SPANS: Final = (Cause.GIL_WAIT, Cause.LOCK_WAIT)  # whose situations are found in their spans' attributes
+_IN_SPANS: Final = (*FOLLOWED, Cause.GIL_WAIT, Cause.BLOCKING_IO, Cause.AWAIT_IO)  # whose spans' attributes are asked
+# of several situations that have a remedy for one cause, the first one's is told
 DETECTORS: Final[tuple[Detector, ...]] = (
-    computing, pool_situations, loop_blocked, collected_serially, gil_starvation, lock_convoy, cpu_competition, answers,
-    unexplained,
+    inner_limit, lock_convoy, behind, time_limits, repeated_waits, blocking_calls, computing, pool_situations,
+    loop_blocked, collected_serially, gil_starvation, cpu_competition, cold_start, answers, unexplained,
 )  # fmt: skip
 
 
@@ -96,7 +106,7 @@ def _groups(analysis: Analysis) -> list[Group]:
     summary = summarize(analysis.causes)
     causes, culprits = weighted(analysis.causes, "amount_ns"), weighted(analysis.culprits, "ns")
     analysed, jobs, orders = analysis.analysed, pool_use(analysis), serial_collection(analysis)
-    attributes = _attributes(analysis)
+    attributes, holders = _attributes(analysis), what_holders_did(analysis)
     blocks = nobodys_blocks(analysis.spans)
     made = []
     for name, rows in summary.groupby("endpoint", sort=False):
@@ -114,7 +124,7 @@ def _groups(analysis: Analysis) -> list[Group]:
                 str(name), own, count, mean_wall_ns, means, shares,
                 tuple(one for one in means if one is computes or significant(one, means[one], shares[one])),
                 causes[causes["endpoint"] == name], named, culprits,
-                jobs[jobs["endpoint"] == name], orders[orders["endpoint"] == name], analysis.spans,
+                jobs[jobs["endpoint"] == name], orders[orders["endpoint"] == name], holders, analysis.spans,
                 held_loop(blocks, analysed[analysed["service"].isin(own["service"])]), attributes,
             )
         )  # fmt: skip
@@ -122,9 +132,9 @@ def _groups(analysis: Analysis) -> list[Group]:
 
 
 def _attributes(analysis: Analysis) -> dict[str, dict[str, Any]]:
-    asked = analysis.causes.loc[analysis.causes["cause"].isin(_IN_SPANS), "span_id"]
+    asked = analysis.causes[analysis.causes["cause"].isin(_IN_SPANS)]
     ids = identities(analysis.spans)
-    wanted = ids.isin(asked)
+    wanted = ids.isin(asked["span_id"]) | ids.isin(asked["activity_id"])
     return dict(zip(ids[wanted], analysis.spans.loc[wanted, "attributes"], strict=True))
 
 
@@ -143,8 +153,38 @@ def _judged(group: Group, phases: pd.DataFrame) -> Judgement:
         unexplained_share=group.shares.get(Cause.UNEXPLAINED, 0.0),
         phases=_phases(phases, group.count),
         reasons=tuple(_reason(group, cause, situations) for cause in group.significant),
-        situations=situations,
+        situations=(*situations, *_slowest(group)),
     )
+
+
+def _slowest(group: Group) -> Iterator[Pattern]:
+    """The chief cause of the TAIL percentile, where that is a reason there, and not the chief one of the mean."""
+    if len(group.requests) < TAIL_AMONG:
+        return
+    sample = sample_of(group.requests, group.causes.assign(amount_ns=group.causes["end_ns"] - group.causes["start_ns"]))
+    rank, band = rank_and_band(sample.weights, TAIL)
+    wall_ns, parts = int(sample.walls[rank]), dict(zip(CAUSES, composition(sample, TAIL), strict=True))
+    chief = max((cause for cause in CAUSES if cause.info.is_reason), key=parts.__getitem__)
+    share = parts[chief] / wall_ns
+    slow = sample.amounts[:, CAUSES.index(chief)] >= TAIL_SHARE * sample.walls
+    if chief in group.significant[:1] or share < TAIL_SHARE or not significant(chief, parts[chief], share):
+        return
+    if band[slow].sum() < band.sum() / 2:  # a few of them only
+        return
+    requests, causes, culprits = (
+        table[table["request_id"].isin(sample.request_ids[band > 0])]
+        for table in (group.requests, group.causes, group.culprits)
+    )
+    tail = replace(
+        group, requests=requests, count=float(weights_of(requests).sum()), mean_wall_ns=float(wall_ns),
+        means={cause: float(ns) for cause, ns in parts.items()}, shares={chief: share}, significant=(chief,),
+        causes=causes, culprits=culprits,
+    )  # fmt: skip
+    why = _reason(tail, chief, tuple(found for detect in DETECTORS for found in detect(tail)))
+    at = f" ({place(why.culprit_file, why.culprit_line)})" if why.culprit_file else ""
+    who = f", {chief.info.by} {why.culprit}{at}" if why.culprit and chief.info.says_culprit else ""
+    found = {"wall_ns": wall_ns, "ns": parts[chief], "detail": why.detail, "who": who, "remedy": why.remedy.text}
+    yield Pattern(Situation.SLOWEST_DIFFER, chief, found)
 
 
 def _phases(phases: pd.DataFrame, requests: float) -> tuple[tuple[str, float], ...]:

@@ -5,44 +5,98 @@ from dataclasses import dataclass
 from typing import Final
 
 from whywait.analysis.causes import INFO, Cause
+from whywait.analysis.situations.holders.what_holders_did import FOLLOWED
 from whywait.analysis.situations.situation import Found, Situation, numbers
 
 # the words in braces are fields of the situation's record
-REMEDIES: Final[dict[tuple[Cause, Situation], str]] = {
-    (Cause.COMPUTE, Situation.COMPUTES_ON_LOOP):
-        "Move {function} off the event loop: to a process pool, or make it faster (vectorise, cache, batch). A worker "
-        "thread (asyncio.to_thread) only helps where it is C code that releases the GIL, as NumPy does: Python's own "
-        "computing would keep the GIL there.",
-    (Cause.COMPUTE, Situation.COMPUTES_IN_WORKER):
-        "Make {function} faster (vectorise, cache, batch), or run it in a process pool: more threads do not help "
-        "Python's own computing, which needs the GIL.",
-    (Cause.GIL_WAIT, Situation.GIL_STARVATION):
-        "Let the loop idle: pause what keeps it busy (await asyncio.sleep(0.001) instead of sleep(0)); or call "
-        "sys.setswitchinterval(0.0002), which ends the starvation.",
-    (Cause.POOL_QUEUE, Situation.FEW_JOBS):
-        "The requests queue for one another: join several into one job (micro-batching), make the job shorter, or add "
-        "CPUs and then workers.",
-    (Cause.LOCK_WAIT, Situation.IMPORT_LOCK):
-        "Import {module} when the service starts, not in a function that requests run: whoever imports it first makes "
-        "all others wait.",
-    (Cause.LOCK_WAIT, Situation.SUBMIT_LOCK):
-        "Make one pool at start-up and keep it: every submit of every pool acquires this one lock, and holds it while a "
-        "new thread starts, which takes as long as that thread waits for the GIL.",
-    (Cause.REQUEST_IO, Situation.NAGLE):
-        "Set TCP_NODELAY on the listening socket (its connections inherit it), or start each worker as a server of its own: "
-        "uvicorn's --workers and --reload, and gunicorn, leave it off.",
-    (Cause.CPU_WAIT, Situation.CPU_OTHER_PROCESSES):
-        "Move {name} off these CPUs, lower its priority, or give this service CPUs of its own.",
-    (Cause.CPU_WAIT, Situation.CPU_SIBLING_PROCESSES):
-        "Run fewer worker processes, or fewer threads in each: together they have more runnable threads than there are CPUs.",
-    (Cause.CPU_WAIT, Situation.CPU_OWN_THREADS):
-        "Run fewer threads at once: a smaller pool, or fewer and larger jobs; more threads do not help once every CPU is busy.",
-    (Cause.CPU_WAIT, Situation.CPU_NATIVE_THREADS):
-        "Limit the threads of native libraries: OMP_NUM_THREADS=1, nthread or n_jobs of the model, or threadpoolctl, "
-        "so that workers × native threads do not exceed the CPUs.",
-    (Cause.CPU_WAIT, Situation.CPU_QUOTA):
-        "Raise the CPU quota, or run fewer threads and workers at once, so that the quota lasts for its period.",
-}  # fmt: skip
+_TABLE: Final[tuple[tuple[tuple[Cause, ...], Situation, str], ...]] = (
+    (FOLLOWED, Situation.WAIT_CYCLE,
+     "Break the cycle: what has the one must not wait for the other. Take and give back both in one place (inside the "
+     "endpoint), or allow more of the second than the first can use at once."),
+    (FOLLOWED, Situation.HOLDERS_NEED_GIL,
+     "The GIL is the bottleneck: what this waits for is held by code that waits for it. Run less Python at once: batch, "
+     "use fewer threads, or move that work to processes."),
+    (FOLLOWED, Situation.HOLDERS_NEED_CPU,
+     "The CPUs are the bottleneck: what this waits for is held by code that waits for one. Run fewer threads at once, "
+     "also inside native libraries, raise the CPU quota, or add CPUs; more workers do not help."),
+    (FOLLOWED, Situation.HOLDERS_NEED_LOOP,
+     "The event loop is the bottleneck: what this waits for is held by code that is ready to run ({doing}). Move that "
+     "off the loop (a thread, a process), or cut it into awaits."),
+    (FOLLOWED, Situation.HOLDERS_QUEUE,
+     "What this waits for is held by code that itself waits: {doing}. Change that first, or wait for it before this is "
+     "taken."),
+    ((Cause.POOL_QUEUE, Cause.LIMITER_WAIT), Situation.HOLDERS_WAIT,
+     "No CPU is short: those ahead mostly wait ({doing}). Raise the limit ({how}), or give the slow calls a pool or "
+     "limit of their own."),
+    ((Cause.POOL_QUEUE, Cause.LIMITER_WAIT), Situation.HOLDERS_COMPUTE,
+     "Those ahead compute: do less at once. Join several into one job (batching), make the job shorter, or move it to "
+     "processes; a higher limit only helps while CPUs are idle."),
+    ((Cause.LOCK_WAIT, Cause.LOGGING_WAIT), Situation.HOLDERS_WAIT,
+     "Do not wait while the lock is held ({doing}): prepare before, hold it only for the change itself, or use one lock "
+     "per object instead of one for all."),
+    ((Cause.CONNECTION_WAIT,), Situation.HOLDERS_WAIT,
+     "The connections are in use ({doing}): make that shorter, give a connection back before other awaits, or raise the "
+     "limit ({how}), if the server accepts more."),
+    ((Cause.CONNECTION_WAIT,), Situation.HOLDERS_COMPUTE,
+     "Connections are held while code computes ({doing}): give a connection back before that; more would only hide it."),
+    ((Cause.LOOP_BUSY,), Situation.HOLDERS_WAIT, "It blocks the loop {doing}: {how}."),
+    ((Cause.LOOP_BUSY,), Situation.HOLDERS_COMPUTE,
+     "It computes on the loop ({doing}): move it to a ProcessPoolExecutor (to a thread, if it is native code that "
+     "releases the GIL), or cut it into awaits."),
+    ((Cause.BLOCKING_IO, Cause.AWAIT_IO), Situation.RETRIES,
+     "The time passed in pauses between tries ({what}): mend why they fail, try fewer times with shorter pauses, or set "
+     "one time limit over all tries."),
+    ((Cause.BLOCKING_IO, Cause.AWAIT_IO), Situation.SERIAL_AWAITS,
+     "If they do not need each other's results, run them together (asyncio.gather, a TaskGroup), or ask once for all: "
+     "the longest one would be left."),
+    ((Cause.BLOCKING_IO,), Situation.BLOCKS_LOOP, "It stops the whole event loop: {how}."),
+    ((Cause.BLOCKING_IO,), Situation.IN_WORKER,
+     "It is in a worker thread already, so the loop goes on: make the call shorter, start it earlier, or cache. Its "
+     "time limit must be in the call itself: one around it cannot stop a thread (anyio's abandon_on_cancel=True only "
+     "stops waiting for it)."),
+    ((Cause.LIMITER_WAIT, Cause.CONNECTION_WAIT, Cause.AWAIT_IO), Situation.INNER_LIMIT,
+     "Raise the limit on {where}: {items:.0f} of {name} go through {through:.0f} at a time, though all were started "
+     "together; or make each shorter."),
+    ((Cause.LIMITER_WAIT, Cause.LOCK_WAIT, Cause.CONNECTION_WAIT, Cause.AWAIT_IO), Situation.TIME_LIMIT,
+     "What is awaited in {where} does not come within its time limit: mend that, or fail sooner (a shorter limit, a "
+     "cached answer)."),
+    ((Cause.LOOP_WAKEUP, Cause.LOOP_BUSY, Cause.POOL_QUEUE, Cause.GIL_WAIT, Cause.CPU_WAIT), Situation.THREAD_HOPS,
+     "Hand fewer, larger pieces to the pool: {per_request:,.0f} jobs of {function} a request, one after another, cost a "
+     "change of threads each (a streamed response: larger chunks, or an async generator)."),
+    ((Cause.COMPUTE,), Situation.COMPUTES_ON_LOOP,
+     "Move {function} off the event loop: to a process pool, or make it faster (vectorise, cache, batch). A worker "
+     "thread (asyncio.to_thread) only helps where it is C code that releases the GIL, as NumPy does: Python's own "
+     "computing would keep the GIL there."),
+    ((Cause.COMPUTE,), Situation.COMPUTES_IN_WORKER,
+     "Make {function} faster (vectorise, cache, batch), or run it in a process pool: more threads do not help "
+     "Python's own computing, which needs the GIL."),
+    ((Cause.LOCK_WAIT,), Situation.IMPORT_LOCK,
+     "Import {module} when the service starts, not in a function that requests run: whoever imports it first makes "
+     "all others wait."),
+    ((Cause.REQUEST_IO,), Situation.NAGLE,
+     "Set TCP_NODELAY on the listening socket (its connections inherit it), or start each worker as a server of its own: "
+     "uvicorn's --workers and --reload, and gunicorn, leave it off."),
+    ((Cause.GIL_WAIT,), Situation.GIL_STARVATION,
+     "Let the loop idle: pause what keeps it busy (await asyncio.sleep(0.001) instead of sleep(0)); or call "
+     "sys.setswitchinterval(0.0002), which ends the starvation."),
+    ((Cause.POOL_QUEUE,), Situation.FEW_JOBS,
+     "The requests queue for one another: join several into one job (micro-batching), make the job shorter, or add CPUs "
+     "and then workers."),
+    ((Cause.LOCK_WAIT,), Situation.SUBMIT_LOCK,
+     "Make one pool at start-up and keep it: every submit of every pool acquires this one lock, and holds it while a "
+     "new thread starts, which takes as long as that thread waits for the GIL."),
+    ((Cause.CPU_WAIT,), Situation.CPU_OTHER_PROCESSES,
+     "Move {name} off these CPUs, lower its priority, or give this service CPUs of its own."),
+    ((Cause.CPU_WAIT,), Situation.CPU_SIBLING_PROCESSES,
+     "Run fewer worker processes, or fewer threads in each: together they have more runnable threads than there are CPUs."),
+    ((Cause.CPU_WAIT,), Situation.CPU_OWN_THREADS,
+     "Run fewer threads at once: a smaller pool, or fewer and larger jobs; more threads do not help once every CPU is busy."),
+    ((Cause.CPU_WAIT,), Situation.CPU_NATIVE_THREADS,
+     "Limit the threads of native libraries: {how}, so that workers × native threads do not exceed the CPUs."),
+    ((Cause.CPU_WAIT,), Situation.CPU_QUOTA,
+     "Raise the CPU quota, or run fewer threads and workers at once, so that the quota lasts for its period."),
+)  # fmt: skip
+REMEDIES: Final = {(cause, situation): words for causes, situation, words in _TABLE for cause in causes}
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +116,7 @@ class Remedy:
 def remedy(cause: Cause, situations: Sequence[Found] = ()) -> Remedy:
     """Return the remedy for the first situation that has one for this cause, else the cause's own."""
     for found in situations:
-        if words := REMEDIES.get((cause, found.kind)):
-            return Remedy(cause, found.kind, words.format(**numbers(found)))
+        of = numbers(found)
+        if of.get("of", cause) == cause and (words := REMEDIES.get((cause, found.kind))):
+            return Remedy(cause, found.kind, words.format(**of))
     return Remedy(cause, None, INFO[cause].remedy)

@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from string import Formatter
 from typing import Any, Final
 
 from whywait.analysis.causes import Cause
 from whywait.analysis.model import Analysis
 from whywait.analysis.situations.computing import Computes
 from whywait.analysis.situations.cpu_competition import CpuRivals
-from whywait.analysis.situations.situation import Found, Situation
+from whywait.analysis.situations.situation import Found, Pattern, Situation, numbers
 from whywait.analysis.text import amount, counted, place
 from whywait.analysis.verdicts.judgement import Judgement, Reason, judge
 from whywait.analysis.verdicts.remedies import remedy
@@ -91,8 +92,19 @@ def culprit_share(one: Reason, wait: str = "it") -> str:
 
 def situation(found: Found) -> str:
     """Return the sentence for a situation; "" where a reason or its remedy already mentions it."""
+    if isinstance(found, Pattern):
+        return _Format().format(_PATTERNS.get(found.kind, ""), **numbers(found))
     words = _SITUATIONS.get(found.kind)
     return words(found) if words else ""
+
+
+class _Format(Formatter):
+    """With formats of its own: `ms` for nanoseconds, `phrase` for a cause."""
+
+    def format_field(self, value: Any, format_spec: str) -> Any:
+        if format_spec == "phrase":
+            return Cause(value).info.phrase
+        return amount(value) if format_spec == "ms" else super().format_field(value, format_spec)
 
 
 def _headline(one: Judgement) -> str:
@@ -123,6 +135,10 @@ def _reason(one: Reason, situations: Sequence[Found]) -> str:
         rivals = sorted((found for found in situations if isinstance(found, CpuRivals)), key=lambda found: -found.share)
         parts.append("; ".join(map(_cpu_rivals, rivals)))
     where = ", ".join(filter(None, parts))
+    for found in situations:
+        if isinstance(found, Pattern) and found.of is one.cause and "did" in found.numbers:
+            said = _Format().format("; they were {did:phrase} for {share:.0%} of it", **found.numbers)
+            where += said + (f" ({doing})" if (doing := found.numbers["doing"]) else "")
     return f"{cause_name(one.cause)} {amount(one.mean_ns)} ({one.share:.0%}){f': {where}' if where else ''}."
 
 
@@ -151,14 +167,17 @@ def _computes(one: Computes) -> str:
 
 # sentences by kind of situation; each takes that kind's record
 _SITUATIONS: Final[dict[Situation, Callable[[Any], str]]] = {
-    Situation.MANY_JOBS: lambda one: (
-        f"Each request handed {counted(one.per_request, 'job')} of {one.function} to a pool"
-        + (
-            f", one after another, {amount(one.mean_ns)} each: join them, or run them without a pool (a streamed "
-            "response: larger chunks, or an async generator)."
-            if one.in_turn
-            else "; one batch would serve."
-        )
+    **dict.fromkeys(
+        (Situation.MANY_JOBS, Situation.THREAD_HOPS),
+        lambda one: (
+            f"Each request handed {counted(one.per_request, 'job')} of {one.function} to a pool"
+            + (
+                f", one after another, {amount(one.mean_ns)} each: join them, or run them without a pool (a streamed "
+                "response: larger chunks, or an async generator)."
+                if one.in_turn
+                else "; one batch would serve."
+            )
+        ),
     ),
     Situation.POOL_PER_REQUEST: lambda one: (
         f"A pool was made for each request{f' ({where})' if (where := place(one.file, one.line)) else ''}."
@@ -203,3 +222,23 @@ _SITUATIONS: Final[dict[Situation, Callable[[Any], str]]] = {
         f"Unexplained: {amount(one.mean_ns)} ({one.share:.0%}); chiefly: {one.detail or 'no signal covers it'}."
     ),
 }
+# sentences of patterns; the words in braces are their numbers
+_PATTERNS: Final = {
+    Situation.WAIT_CYCLE: "A cycle of waits: what is waited for ({first}) is held by code that waits for {second}, {back}.",
+    Situation.SERIAL_AWAITS:
+        "{times:.0f} times per request, one after another, {mean_ns:ms} in all: {what}. Together they would take as long "
+        "as the longest, {longest_ns:ms}.",
+    Situation.RETRIES:
+        "Tried again and again: {times:.0f} pauses per request, each longer than the one before, {mean_ns:ms} in all: "
+        "{what}.",
+    Situation.TIME_LIMIT:
+        "A time limit of about {limit_ns:ms} ended the wait in {where}: requests {requests}, failed {failed}.",
+    Situation.INNER_LIMIT:
+        "A limit inside each request: {items:.0f} of {name} went through {through:.0f} at a time ({where}); the last one "
+        "waited {ns:ms} for its place.",
+    Situation.COLD_START:
+        "Cold start: the first {requests} took {mean_ns:ms} each, those after them {others_ns:ms}: {of:phrase} "
+        "({detail}). Do that at start-up, before the first request.",
+    Situation.SLOWEST_DIFFER:
+        "The slowest requests have another cause: {ns:ms} of the p95, {wall_ns:ms}, passed {of:phrase}{who}. {remedy}",
+}  # fmt: skip

@@ -1,0 +1,25 @@
+"""The first requests of a process take longer than those after them."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from whywait.analysis.causes import Cause
+from whywait.analysis.situations.situation import Group, Pattern, Situation
+from whywait.analysis.situations.thresholds import COLD, COLD_AMONG, COLD_NS
+
+
+def cold_start(group: Group) -> Iterator[Pattern]:
+    """Yield the first requests, at most a tenth of all, where each took COLD times as long as the median."""
+    requests = group.requests.sort_values("start_ns")
+    walls = requests["wall_ns"].to_numpy(dtype=np.float64)
+    slow = walls >= max(COLD * np.median(walls), np.median(walls) + COLD_NS)
+    first = int(np.argmin(slow)) if not slow.all() else 0
+    if len(walls) < COLD_AMONG or not 0 < first <= len(walls) / 10:
+        return
+    cold = group.causes["request_id"].isin(requests["request_id"].head(first))
+    sums = [group.causes[rows].groupby("cause")["amount_ns"].sum() for rows in (cold, ~cold)]
+    chief = (sums[0] / first).sub(sums[1] / max(group.count - first, 1), fill_value=0).idxmax()
+    by_detail = group.causes[cold & (group.causes["cause"] == chief)].groupby("detail")["amount_ns"].sum()
+    found = {"requests": first, "mean_ns": float(walls[:first].mean()), "others_ns": float(walls[first:].mean())}
+    yield Pattern(Situation.COLD_START, Cause(str(chief)), {**found, "detail": str(by_detail.idxmax())})

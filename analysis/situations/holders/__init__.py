@@ -1,0 +1,1 @@
+"""Those who had what a request waited for."""

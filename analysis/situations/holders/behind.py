@@ -1,0 +1,65 @@
+"""Requests wait behind holders: what those did meanwhile decides what helps."""
+
+from collections.abc import Iterator
+from typing import Final
+
+import pandas as pd
+
+from whywait.analysis.causes import Cause
+from whywait.analysis.situations.holders.what_holders_did import FOLLOWED
+from whywait.analysis.situations.situation import Group, Pattern, Situation
+from whywait.analysis.situations.thresholds import MIN_CYCLE, MIN_GIL_PART, MIN_HELD, MIN_KNOWN
+from whywait.analysis.situations.what_helps import instead_of, limit_of
+from whywait.tracer import schema
+
+_QUEUES: Final = frozenset(FOLLOWED) - {Cause.LOOP_BUSY}
+_KIND_OF: Final = dict.fromkeys(_QUEUES, Situation.HOLDERS_QUEUE) | {
+    Cause.BLOCKING_IO: Situation.HOLDERS_WAIT,
+    Cause.AWAIT_IO: Situation.HOLDERS_WAIT,
+    Cause.REQUEST_IO: Situation.HOLDERS_WAIT,
+    Cause.GIL_WAIT: Situation.HOLDERS_NEED_GIL,
+    Cause.CPU_WAIT: Situation.HOLDERS_NEED_CPU,
+    Cause.COMPUTE: Situation.HOLDERS_COMPUTE,
+    Cause.GPU_COMPUTE: Situation.HOLDERS_COMPUTE,
+    Cause.LOOP_BUSY: Situation.HOLDERS_NEED_LOOP,
+}
+
+
+def behind(group: Group) -> Iterator[Pattern]:
+    """Yield for each significant wait behind others what those did, where most of it is known and of one kind."""
+    for cause in group.significant:
+        every = group.holders[(group.holders["cause"] == cause) & (group.holders["endpoint"] == group.endpoint)]
+        own = every[every["did"] != ""].assign(kind=every["did"].map(_KIND_OF))
+        yield from _cycles(group, cause, own)
+        shares = own.groupby("kind")["ns"].sum() / own["ns"].sum()
+        gil, computing = (shares.get(kind, 0.0) for kind in (Situation.HOLDERS_NEED_GIL, Situation.HOLDERS_COMPUTE))
+        if gil >= MIN_GIL_PART * (gil + computing) > 0:  # who computes Python has what the others need
+            shares[Situation.HOLDERS_NEED_GIL] = gil + computing
+        if own["ns"].sum() < MIN_KNOWN * every["ns"].sum() or shares.max() < MIN_HELD or shares.empty:
+            continue
+        kind = Situation(str(shares.idxmax()))
+        chief = own[own["kind"] == kind].nlargest(1, "ns").iloc[0]
+        did = Cause(chief["did"])
+        says = did.info.detail_adds or did is Cause.LOOP_BUSY
+        at, wait = (group.attributes.get(str(chief[key]), {}) for key in ("at", "span_id"))
+        how = instead_of(at) if cause is Cause.LOOP_BUSY else limit_of(wait)
+        share = gil if kind is Situation.HOLDERS_NEED_GIL else float(shares[kind])
+        yield Pattern(kind, cause, {"did": did, "doing": str(chief["doing"]) * says, "share": share, "how": how})
+
+
+def _cycles(group: Group, cause: Cause, own: pd.DataFrame) -> Iterator[Pattern]:
+    """Yield where the holders of what is waited for wait for another thing, whose holders wait for the first."""
+    for row in own[own["did"].isin(_QUEUES)].nlargest(1, "ns").to_dict("records"):
+        back = group.holders[(group.holders["cause"] == row["did"]) & (group.holders["detail"] == row["doing"])]
+        known = back[back["did"] != ""]
+        closing = known[(known["did"] == cause) & (known["doing"] == row["detail"])]["ns"].sum()
+        words = "whose holders wait for the first"
+        closes = closing >= MIN_CYCLE * known["ns"].sum() > 0
+        if not closes and len(back):  # nothing is known of who has it, except that it was not released in time
+            longest = group.attributes.get(str(back.nlargest(1, "ns")["span_id"].iloc[0]), {})
+            closes = longest.get(schema.WAKER_KIND) == schema.WAKER_TIMER
+            words = "which nobody released within its time limit: who has it probably waits for the first"
+        if closes and row["ns"] >= MIN_CYCLE * own.loc[own["detail"] == row["detail"], "ns"].sum():
+            yield Pattern(
+                Situation.WAIT_CYCLE, cause, {"first": row["detail"], "second": row["doing"], "back": words}
+            )  # fmt: skip

@@ -1,0 +1,76 @@
+"""Follows the holder: what those who had what a request waited for did meanwhile, by their own rows of `causes`.
+
+request 1   ~~~~~~waits for a worker~~~~~~|---runs---|
+request 2   |--its job: waits for the GIL-|                the GIL is what request 1 waited for
+"""
+
+from typing import Final
+
+import numpy as np
+import pandas as pd
+
+from whywait.analysis.causes import Cause
+from whywait.analysis.measure.weights import weighted
+from whywait.analysis.model import Analysis
+
+FOLLOWED: Final = (
+    Cause.POOL_QUEUE, Cause.LIMITER_WAIT, Cause.LOCK_WAIT, Cause.LOGGING_WAIT, Cause.CONNECTION_WAIT, Cause.LOOP_BUSY,
+)  # fmt: skip
+_ON_LOOP: Final = (
+    Cause.COMPUTE, Cause.GIL_WAIT, Cause.CPU_WAIT, Cause.BLOCKING_IO, Cause.LOCK_WAIT, Cause.LOGGING_WAIT, Cause.GC_PAUSE,
+)  # fmt: skip
+_OF_HOLDER: Final = {
+    "trace_id": "culprit_trace_id", "start_ns": "from_ns", "end_ns": "until_ns", "cause": "did", "detail": "doing",
+    "span_id": "at",
+}  # fmt: skip
+_MOST_WAITS: Final = 500  # of an endpoint and cause, the longest
+_MOST_ROWS: Final = 200  # of a request, the longest
+_ITSELF: Final = 0.5  # of the time held, from which the holding activity alone says what it did
+
+
+def what_holders_did(analysis: Analysis) -> pd.DataFrame:
+    """Return one row per endpoint, cause and detail of waits, and what their holders did then.
+
+    `did` is a cause, `doing` its detail, `at` the identity of its span, `ns` the holders' time; "" where it is not
+    known what they did.
+    """
+    culprits = weighted(analysis.culprits[analysis.culprits["cause"].isin(FOLLOWED)], "ns")
+    longest = culprits.sort_values("ns", ascending=False).groupby(["endpoint", "cause"]).head(_MOST_WAITS)
+    own = analysis.causes[["request_id", "start_ns", "end_ns", "detail", "span_id"]]
+    waits = longest.merge(own, on=["request_id", "start_ns"]).reset_index(names="wait")
+    known = analysis.causes[analysis.causes["cause"] != Cause.UNEXPLAINED].sort_values("amount_ns", ascending=False)
+    known = known.groupby("request_id").head(_MOST_ROWS)
+    rows = known[[*_OF_HOLDER]].rename(columns=_OF_HOLDER).assign(
+        activity=known["activity_id"].str.rsplit("/", n=1).str[-1],
+        doer=known["activity_name"].str.split(" ", n=1).str[-1],
+    )  # fmt: skip
+    during = _during(waits, rows)
+    alike = _alike(waits[~waits["wait"].isin(during["wait"])], rows)
+    unseen = waits[~waits["wait"].isin({*during["wait"], *alike["wait"]})].assign(part=1, did="", doing="", at="")
+    seen = pd.concat([one for one in (during, alike, unseen) if len(one)] or [during], ignore_index=True)
+    seen["ns"] *= seen["part"] / seen.groupby("wait")["part"].transform("sum")
+    keys = ["endpoint", "cause", "detail", "did", "doing"]
+    by_doing = seen.sort_values("ns", ascending=False).groupby(keys, as_index=False, sort=False)
+    return by_doing.agg(span_id=("span_id", "first"), at=("at", "first"), ns=("ns", "sum"))
+
+
+def _during(waits: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
+    """What the holding activity did during the wait; where it was not seen then, what its request did."""
+    seen = waits[waits["culprit_trace_id"] != ""].merge(rows, on="culprit_trace_id")
+    ns = np.minimum(seen["until_ns"], seen["end_ns"]) - np.maximum(seen["from_ns"], seen["start_ns"])
+    seen = seen.assign(part=ns, itself=seen["activity"] == seen["culprit_span_id"])[(ns > 0) & _of_another(seen)]
+    by_itself = (seen["part"] * seen["itself"]).groupby(seen["wait"]).transform("sum")
+    return seen[seen["itself"] | (by_itself < _ITSELF * seen["ns"])]
+
+
+def _alike(waits: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
+    """What activities of the holder's name did at any time."""
+    sums = rows.assign(part=rows["until_ns"] - rows["from_ns"]).groupby(["doer", "did", "doing"], as_index=False)
+    seen = waits.merge(sums.agg(part=("part", "sum"), at=("at", "first")), left_on="culprit", right_on="doer")
+    return seen[_of_another(seen)]
+
+
+def _of_another(seen: pd.DataFrame) -> "pd.Series[bool]":
+    """False where the holder was itself in the same queue; and what blocked a loop ran there, and awaited nothing."""
+    queued = (seen["did"] == seen["cause"]) & (seen["doing"] == seen["detail"])
+    return ~queued & ((seen["cause"] != Cause.LOOP_BUSY) | seen["did"].isin(_ON_LOOP))

@@ -1,0 +1,1 @@
+"""Single waits: where they were, whether they repeat, and what limits them."""

@@ -1,0 +1,46 @@
+"""Where blocking calls ran, and time limits that ended what was waited for: both decide what helps."""
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+from whywait.analysis.causes import Cause
+from whywait.analysis.situations.situation import Group, Pattern, Situation
+from whywait.analysis.situations.thresholds import MIN_HELD
+from whywait.analysis.situations.what_helps import instead_of
+from whywait.analysis.text import place
+from whywait.tracer import schema
+
+_ON: Final = {schema.KIND_TASK: Situation.BLOCKS_LOOP, schema.KIND_JOB: Situation.IN_WORKER}
+_LIMITED: Final = (Cause.AWAIT_IO, Cause.LIMITER_WAIT, Cause.LOCK_WAIT, Cause.CONNECTION_WAIT)
+_LIBRARIES: Final = ("asyncio", "anyio", "threading", "queue")
+_SLEEPS: Final = ("sleep", "sleep_until", "sleep_forever")
+
+
+def blocking_calls(group: Group) -> Iterator[Pattern]:
+    """Yield whether most of the time in blocking calls passed on the event loop, or in worker threads."""
+    own = group.of(Cause.BLOCKING_IO)
+    shares = own.groupby(group.kinds_of(own).map(_ON))["amount_ns"].sum() / own["amount_ns"].sum()
+    for kind in shares[shares >= MIN_HELD].nlargest(1).index:
+        (longest,) = group.attributes_of(own.nlargest(1, "amount_ns"))
+        how = {"how": instead_of(longest)} if kind == Situation.BLOCKS_LOOP else {}
+        yield Pattern(Situation(str(kind)), Cause.BLOCKING_IO, {"share": float(shares[kind]), **how})
+
+
+def time_limits(group: Group) -> Iterator[Pattern]:
+    """Yield for each cause the time limits that ended most of its time: what was waited for did not come."""
+    for cause in _LIMITED:
+        own = group.of(cause)
+        ended = own[[_is_limit(attributes) for attributes in group.attributes_of(own)]]
+        if len(ended) and ended["amount_ns"].sum() >= MIN_HELD * own["amount_ns"].sum():
+            (at,) = group.attributes_of(ended.nlargest(1, "amount_ns"))
+            where = f"{at.get(schema.CODE_FUNCTION)} ({place(at.get(schema.CODE_FILE), at.get(schema.CODE_LINE))})"
+            requests = group.requests[group.requests["request_id"].isin(ended["request_id"])]
+            limit_ns = float((ended["end_ns"] - ended["start_ns"]).groupby(ended["span_id"]).sum().mean())
+            found = {"where": where, "requests": len(requests), "failed": int(requests["error"].sum())}
+            yield Pattern(Situation.TIME_LIMIT, cause, {**found, "limit_ns": limit_ns})
+
+
+def _is_limit(attributes: dict[str, Any]) -> bool:
+    awaited, module = (str(attributes.get(key) or "") for key in (schema.FOR, schema.FOR_MODULE))
+    fired = attributes.get(schema.WAKER_KIND) == schema.WAKER_TIMER and module.split(".")[0] in _LIBRARIES
+    return fired and awaited.split(".")[-1] not in _SLEEPS

@@ -1,0 +1,64 @@
+"""A limit inside one request or job: many tasks of one function go through few places.
+
+item 1   |--has a place--|
+item 2   ~~~~waits~~~~~~~~|--has a place--|
+item 3   ~~~~~~~~~~~~~~~~~waits~~~~~~~~~~~~|--has a place--|
+"""
+
+import re
+from collections.abc import Iterator
+from typing import Any, Final
+
+import pandas as pd
+
+from whywait.analysis.causes import Cause
+from whywait.analysis.situations.situation import Group, Pattern, Situation
+from whywait.analysis.situations.thresholds import MANY_AWAITS, MIN_MEAN_NS, MIN_SHARE
+from whywait.analysis.text import place
+from whywait.tracer import schema
+
+_PLACES: Final = (schema.WAIT_LIMITER, schema.WAIT_CONNECTION)
+_CAUSES: Final = frozenset((Cause.LIMITER_WAIT, Cause.CONNECTION_WAIT, Cause.AWAIT_IO))
+
+
+def inner_limit(group: Group) -> Iterator[Pattern]:
+    """Yield the limit for which the tasks of each request waited longest, where that was significant."""
+    if not _CAUSES & set(group.significant):
+        return
+    spans = group.spans[group.spans["trace_id"].isin(group.requests["trace_id"])]
+    tasks = spans[[attributes.get(schema.KIND) == schema.KIND_TASK for attributes in spans["attributes"]]]
+    waits = [
+        (trace_id, attributes.get(schema.ACTIVITY), _where(attributes), end_ns - start_ns)
+        for trace_id, attributes, start_ns, end_ns in zip(
+            *(spans[name] for name in ("trace_id", "attributes", "start_ns", "end_ns")), strict=True
+        )
+        if attributes.get(schema.KIND) == schema.KIND_WAIT and _is_turn(attributes, trace_id)
+    ]
+    table = pd.DataFrame(waits, columns=["trace_id", "span_id", "where", "ns"]).merge(tasks, on=["trace_id", "span_id"])
+    if table.empty:
+        return
+    keys = ["trace_id", "name"]
+    found = table.groupby([*keys, "where"], as_index=False).agg(waited=("span_id", "nunique"), ns=("ns", "max"))
+    found = found.merge(tasks.groupby(keys).size().rename("items").reset_index(), on=keys)
+    found["through"] = found["items"] - found["waited"]
+    found = found[(found["items"] >= MANY_AWAITS) & (found["through"] > 0) & (found["items"] >= 2 * found["through"])]
+    means = found.groupby(["name", "where"], as_index=False)[["items", "through", "ns"]].mean().nlargest(1, "ns")
+    for row in means[means["ns"] >= max(MIN_MEAN_NS, MIN_SHARE * group.mean_wall_ns)].to_dict("records"):
+        function = str(row["name"]).removeprefix("task ")
+        yield Pattern(
+            Situation.INNER_LIMIT, None, {**{str(key): value for key, value in row.items()}, "name": function}
+        )
+
+
+def _is_turn(attributes: dict[str, Any], trace_id: str) -> bool:
+    """Whether this waited for a place that another task of the same request gave back."""
+    awaited = f"{attributes.get(schema.FOR_MODULE)}.{attributes.get(schema.FOR)}"
+    returned = attributes.get(schema.WAKER_SPAN_ID) or attributes.get(schema.BLOCKER_SPAN_ID)
+    by = attributes.get(schema.BLOCKER_TRACE_ID) or attributes.get(schema.WAKER_TRACE_ID) or trace_id
+    is_place = attributes.get(schema.WAIT) in _PLACES or re.match(f"{schema.FOR_HELD}|{schema.FOR_SIGNAL}", awaited)
+    return bool(returned and is_place and by == trace_id)
+
+
+def _where(attributes: dict[str, Any]) -> str:
+    at = place(attributes.get(schema.CODE_FILE), attributes.get(schema.CODE_LINE))
+    return " in ".join(filter(None, (str(attributes.get(schema.POOL_NAME) or attributes.get(schema.FOR) or ""), at)))

@@ -1,0 +1,59 @@
+"""Like waits of one request, one after another: awaits that could run together, and retries with their pauses.
+
+serial      |--fetch--|--fetch--|--fetch--|--fetch--|       gather leaves the longest
+retries     |try|-|try|---|try|-------|try|                 the pauses grow
+"""
+
+from collections.abc import Iterator
+from typing import Final
+
+import pandas as pd
+
+from whywait.analysis.causes import Cause
+from whywait.analysis.situations.situation import Group, Pattern, Situation
+from whywait.analysis.situations.thresholds import ALIKE, GROWS, MANY_AWAITS, MIN_MEAN_NS, MIN_SHARE
+from whywait.tracer import schema
+
+_SLEEP: Final = r"(?:^|\.)sleep(?:_until)?$"
+# of a stream, one part follows from another
+_STREAM: Final = r"(?:^|\.)(?:recv|receive|read\w*|__anext__|anext|get|send|drain|iter\w*)$"
+
+
+def repeated_waits(group: Group) -> Iterator[Pattern]:
+    """Yield what requests awaited many times in turn, where another order could save a significant time."""
+    for cause in (Cause.AWAIT_IO, Cause.BLOCKING_IO):
+        own = group.of(cause)
+        if not own[["request_id", "span_id"]].drop_duplicates()["request_id"].duplicated().any():
+            continue
+        awaited = [str(attributes.get(schema.FOR) or "") for attributes in group.attributes_of(own)]
+        turns = _turns(own.assign(what=own["detail"], awaited=awaited), "activity_id", "span_id")
+        grown = (turns["ns"] / turns.groupby("series")["ns"].shift()).fillna(GROWS)
+        pauses = (grown.groupby(turns["series"]).transform("min") >= GROWS) & turns["awaited"].str.contains(_SLEEP)
+        yield from _told(group, cause, Situation.RETRIES, turns[pauses])
+        serial = turns[~pauses & ~turns["awaited"].str.contains(_STREAM)]
+        if cause is Cause.BLOCKING_IO:  # in worker threads: those of one function after another
+            jobs = own[group.kinds_of(own) == schema.KIND_JOB]
+            serial = _turns(jobs.assign(what=jobs["activity_name"], awaited=""), "activity_name", "activity_id")
+        alike = serial[serial["ns"] >= ALIKE * serial.groupby("series")["ns"].transform("max")]
+        many = alike.groupby("series")["ns"].transform("size") >= MANY_AWAITS
+        yield from _told(group, cause, Situation.SERIAL_AWAITS, alike[many])
+
+
+def _turns(rows: pd.DataFrame, doer: str, turn: str) -> pd.DataFrame:
+    """Return one row per turn, in order of time; `series` numbers those of one request, doer and thing awaited."""
+    found = rows.groupby(["request_id", doer, "what", turn], sort=False, as_index=False).agg(
+        ns=("amount_ns", "sum"), start_ns=("start_ns", "min"), awaited=("awaited", "first"), weight=("weight", "first"),
+    ).sort_values("start_ns")  # fmt: skip
+    series = found.groupby(["request_id", doer, "what"])
+    return found.assign(series=series.ngroup())[series["ns"].transform("size") > 1]
+
+
+def _told(group: Group, cause: Cause, kind: Situation, turns: pd.DataFrame) -> Iterator[Pattern]:
+    by_series = turns.groupby(["series", "what"], as_index=False).agg(
+        times=("weight", "sum"), mean_ns=("ns", "sum"), longest_ns=("ns", "max")
+    )
+    of_all = by_series.groupby("what")[["times", "mean_ns", "longest_ns"]].sum() / group.count
+    saved = of_all["mean_ns"] - of_all["longest_ns"] * (kind is Situation.SERIAL_AWAITS)
+    for what in saved[saved >= max(MIN_MEAN_NS, MIN_SHARE * group.mean_wall_ns)].nlargest(1).index:
+        name = str(what).removeprefix(schema.JOB_SPAN_PREFIX)
+        yield Pattern(kind, cause, {"what": name, **{str(key): float(ns) for key, ns in of_all.loc[what].items()}})

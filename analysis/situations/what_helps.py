@@ -1,0 +1,61 @@
+"""What a library or a pool calls its own limits, and what replaces a blocking call on the loop: tables of patterns."""
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+from whywait.analysis.text import place
+from whywait.tracer import schema
+
+Table = tuple[tuple[str, str], ...]
+# pattern of where the pool or the waiting code is -> its setting; first match wins
+LIMITS: Final[Table] = (
+    (r"anyio$", "anyio.to_thread.current_default_thread_limiter().total_tokens, which all `def` endpoints share"),
+    (r"asgiref", "thread_sensitive=False of sync_to_async, where the code allows several threads"),
+    (r"default executor", "loop.set_default_executor(ThreadPoolExecutor(max_workers=...))"),
+    (r"sqlalchemy", "pool_size and max_overflow of create_engine"),
+    (r"asyncpg", "max_size of asyncpg.create_pool"),
+    (r"psycopg", "max_size of the ConnectionPool"),
+    (r"redis", "max_connections of the ConnectionPool"),
+    (r"http(x|core)", "max_connections of httpx.Limits"),
+    (r"aiohttp", "limit and limit_per_host of TCPConnector"),
+)  # fmt: skip
+# pattern of a native library -> what sets the number of its threads
+NATIVE: Final[Table] = (
+    (r"onnx", "intra_op_num_threads=1 of SessionOptions"),
+    (r"torch|libc10", "torch.set_num_threads(1)"),
+    (r"openblas", "OPENBLAS_NUM_THREADS=1"),
+    (r"mkl|iomp", "MKL_NUM_THREADS=1"),
+    (r"xgboost|lightgbm", "nthread=1 of the model"),
+    (r"", "OMP_NUM_THREADS=1, nthread or n_jobs of the model, or threadpoolctl"),
+)
+# pattern of a blocking call -> what to do instead on a loop
+INSTEAD: Final[Table] = (
+    (r"sleep", "await asyncio.sleep(...) in its place"),
+    (r"subprocess|wait4|waitid", "await asyncio.create_subprocess_exec(...), or await asyncio.to_thread(...)"),
+    (r"getaddrinfo", "await loop.getaddrinfo(...), or an asynchronous client"),
+    (r"socket|ssl|recv|send|connect|poll|select",
+     "use an asynchronous client (httpx.AsyncClient, aiohttp; for a database its asynchronous driver), or call it in "
+     "await asyncio.to_thread(...)"),
+    (r"join|queue|Future|Event|Condition|Lock", "await asyncio's counterpart (asyncio.wrap_future, asyncio.Queue)"),
+    (r"", "call it in await asyncio.to_thread(...)"),
+)  # fmt: skip
+_WHERE: Final = (schema.POOL_NAME, schema.POOL_FILE, schema.FOR_MODULE, schema.FOR, schema.CODE_FILE)
+_CALLS: Final = (schema.FOR, schema.CALL, schema.BLOCK_SYSCALL)
+
+
+def look_up(table: Table, text: str) -> str:
+    """Return the words of the first pattern that is found in `text`; "" without one."""
+    return next((words for pattern, words in table if re.search(pattern, text)), "")
+
+
+def limit_of(attributes: Mapping[str, Any]) -> str:
+    """Return the setting of the limit that a wait with these attributes waited for."""
+    known = (look_up(LIMITS, str(attributes.get(key) or "")) for key in _WHERE)
+    at = place(attributes.get(schema.POOL_FILE), attributes.get(schema.POOL_LINE))
+    return next(filter(None, known), "") or (f"max_workers of the pool made at {at}" if at else "its limit")
+
+
+def instead_of(attributes: Mapping[str, Any]) -> str:
+    """Return what to do on a loop instead of the blocking call of a span with these attributes."""
+    return look_up(INSTEAD, " ".join(str(attributes.get(key) or "") for key in _CALLS))

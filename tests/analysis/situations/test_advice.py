@@ -1,0 +1,400 @@
+"""From drawn traces to the situation and its remedy; beside each case its neighbour that is no such case."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from tests.analysis.drawing import drawn, trace_id
+from tests.analysis.fabricate import Culprit, analysis_of
+from whywait.analysis.causes import INFO, Cause
+from whywait.analysis.pipeline import analyze
+from whywait.analysis.situations.situation import Found, Situation
+from whywait.analysis.verdicts.judgement import judge
+from whywait.analysis.verdicts.sentences import Verdict, verdict, worded
+from whywait.tracer import schema
+
+MS = 1_000_000
+More = Mapping[str, Mapping[str, Any]]
+
+
+def told(picture: str, more: More | None = None, endpoint: str = "GET") -> Verdict:
+    """Return the verdict on one endpoint of a drawing; its server span is called as the endpoint."""
+    (one,) = (one for one in verdict(analyze(drawn(picture, more))) if one.endpoint == endpoint)
+    return one
+
+
+def key(one: Verdict, cause: Cause) -> str:
+    """Return the key of the remedy for a cause, "" where that is no reason."""
+    return next((reason.remedy.key for reason in one.judgement.reasons if reason.cause is cause), "")
+
+
+def kinds(one: Verdict) -> list[Situation]:
+    return [found.kind for found in one.judgement.situations]
+
+
+# --- what those ahead do meanwhile ----------------------------------------------------------------
+QUEUED = """
+    server GET        |-------------------|
+    task   root       |-------------------|
+    wait   w   root   |------------------|       type=await waker=mine
+    job    mine root  |------------------|
+    wait   q   mine   |----------|               type={wait}
+    run    run mine              |-------|       cpu=7
+    server OTHER     |------------|              trace=b
+    task   root2     |------------|              trace=b
+    wait   w2  root2 |------------|              trace=b type=await waker=theirs
+    job    theirs root2 |---------|              trace=b
+    run    run2 theirs  |---------|              trace=b {held}
+"""
+WAITING = "cpu=0\n    wait held theirs |---------| trace=b type=blocking_io for=time.sleep"
+OCCUPIED: Mapping[str, Any] = {
+    schema.POOL_NAME: "default executor", schema.OCCUPANT_NAMES: ["theirs"], schema.OCCUPANT_NS: [11 * MS],
+    schema.OCCUPANT_TRACE_IDS: [trace_id("b")], schema.OCCUPANT_SPAN_IDS: [f"{10:016x}"],
+}  # fmt: skip
+BLOCKED: Mapping[str, Any] = {
+    schema.BLOCKER_FUNCTION: "theirs", schema.BLOCKER_TRACE_ID: trace_id("b"), schema.BLOCKER_SPAN_ID: f"{10:016x}",
+    schema.BLOCKER_NS: 11 * MS,
+}  # fmt: skip
+
+
+def queued(wait: str, held: str, of: Mapping[str, Any], holder: Mapping[str, Any] | None = None) -> Verdict:
+    return told(QUEUED.format(wait=wait, held=held), {"q": of, "run2": holder or {}})
+
+
+@pytest.mark.parametrize(
+    ("held", "holder", "situation", "words"),
+    [
+        (WAITING, {}, Situation.HOLDERS_WAIT, "loop.set_default_executor"),
+        ("cpu=9", {}, Situation.HOLDERS_COMPUTE, "move it to processes"),
+        ("cpu=1", {schema.GIL_NS: 8 * MS, schema.SAMPLES: 9}, Situation.HOLDERS_NEED_GIL, "The GIL is the bottleneck"),
+        ("cpu=5", {schema.GIL_NS: 4 * MS, schema.SAMPLES: 9}, Situation.HOLDERS_NEED_GIL, "Run less Python at once"),
+        ("cpu=1 rq=8", {}, Situation.HOLDERS_NEED_CPU, "more workers do not help"),
+    ],
+    ids=["sleep", "compute", "wait for the GIL", "compute Python in turns", "wait for a CPU"],
+)
+def test_a_pool_s_queue_by_what_its_workers_do(
+    held: str, holder: Mapping[str, Any], situation: Situation, words: str
+) -> None:
+    found = queued(schema.WAIT_POOL_QUEUE, held, OCCUPIED, holder)
+    assert key(found, Cause.POOL_QUEUE) == f"pool_queue/{situation}"
+    assert words in found.remedy
+
+
+def test_whose_work_is_unknown_is_not_judged_by_it() -> None:
+    unknown = {**OCCUPIED, schema.OCCUPANT_TRACE_IDS: [""], schema.OCCUPANT_SPAN_IDS: [""]}
+    found = queued(schema.WAIT_POOL_QUEUE, WAITING, {**unknown, schema.OCCUPANT_NAMES: ["somebody"]})
+    assert key(found, Cause.POOL_QUEUE) == "pool_queue/few_jobs"
+    # but what is known of others of its name counts
+    found = queued(schema.WAIT_POOL_QUEUE, WAITING, unknown)
+    assert key(found, Cause.POOL_QUEUE) == "pool_queue/holders_wait"
+
+
+@pytest.mark.parametrize(
+    ("pool", "limit"),
+    [
+        ({schema.POOL_NAME: "anyio"}, "total_tokens, which all `def` endpoints share"),
+        ({schema.POOL_NAME: "t", schema.POOL_FILE: "/x/asgiref/sync.py"}, "thread_sensitive=False"),
+        ({schema.POOL_NAME: "t", schema.POOL_FILE: "/srv/app.py", schema.POOL_LINE: 3}, "pool made at srv/app.py:3"),
+        ({schema.POOL_NAME: "sqlalchemy QueuePool"}, "pool_size and max_overflow"),
+        ({schema.POOL_NAME: "db", schema.FOR_MODULE: "asyncpg.pool"}, "max_size of asyncpg.create_pool"),
+        ({schema.POOL_NAME: "x", schema.CODE_FILE: "/site-packages/httpcore/_async/pool.py"}, "httpx.Limits"),
+    ],
+)
+def test_a_limit_is_called_by_its_own_name(pool: Mapping[str, Any], limit: str) -> None:
+    found = queued(schema.WAIT_LIMITER, WAITING, {**OCCUPIED, **pool})
+    assert limit in found.remedy
+    assert ("`def` endpoints" in found.text) == (pool[schema.POOL_NAME] == "anyio")
+
+
+@pytest.mark.parametrize(
+    ("wait", "held", "wanted", "words"),
+    [
+        (schema.WAIT_LOCK, WAITING, "lock_wait/holders_wait", "Do not wait while the lock is held"),
+        (schema.WAIT_LOCK, "cpu=9", "lock_wait", "Hold the lock for a shorter time"),
+        (schema.WAIT_LOGGING, WAITING, "logging_wait/holders_wait", "one lock per object"),
+        (schema.WAIT_CONNECTION, "cpu=9", "connection_wait/holders_compute", "give a connection back before that"),
+        (schema.WAIT_CONNECTION, WAITING, "connection_wait/holders_wait", "if the server accepts more"),
+    ],
+)
+def test_locks_and_connections_by_what_is_done_with_them(wait: str, held: str, wanted: str, words: str) -> None:
+    found = queued(wait, held, OCCUPIED if wait == schema.WAIT_CONNECTION else BLOCKED)
+    assert key(found, Cause(wanted.split("/")[0])) == wanted
+    assert words in found.remedy
+
+
+BLOCKED_LOOP = """
+    server GET          |---------------|
+    task   root         |---------------|            cpu=3
+    wait   b   root     |----------|                 type=loop_busy
+    server OTHER       |------------|                trace=b
+    task   theirs      |------------|                trace=b
+    block  long theirs |------------|                trace=b cpu={cpu}
+"""
+BLOCKS = "    wait held theirs     |-----------|    trace=b type=blocking_io for="
+
+
+def blocked(awaited: str) -> Verdict:
+    picture = BLOCKED_LOOP.format(cpu=0 if awaited else 12) + (BLOCKS + awaited if awaited else "")
+    return told(picture, {"b": {**BLOCKED, schema.BLOCKER_SPAN_ID: f"{5:016x}"}})
+
+
+@pytest.mark.parametrize(
+    ("awaited", "wanted", "words"),
+    [
+        ("", Situation.HOLDERS_COMPUTE, "ProcessPoolExecutor"),
+        ("time.sleep", Situation.HOLDERS_WAIT, "await asyncio.sleep(...)"),
+        ("socket.recv_into", Situation.HOLDERS_WAIT, "use an asynchronous client"),
+        ("subprocess.communicate", Situation.HOLDERS_WAIT, "asyncio.create_subprocess_exec"),
+        ("socket.getaddrinfo", Situation.HOLDERS_WAIT, "loop.getaddrinfo"),
+        ("zlib.something", Situation.HOLDERS_WAIT, "asyncio.to_thread"),
+    ],
+)
+def test_what_blocks_the_loop_is_replaced_by_what_it_does(awaited: str, wanted: Situation, words: str) -> None:
+    found = blocked(awaited)
+    assert key(found, Cause.LOOP_BUSY) == f"loop_busy/{wanted}"
+    assert words in found.remedy
+
+
+def test_what_the_holders_did_is_said_in_the_reason() -> None:
+    assert "they were computing for 100% of it" in blocked("").reasons[0]
+
+
+# --- where a blocking call is ---------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("owner", "bar", "wanted", "words", "never"),
+    [
+        (
+            "root",
+            "           |-------|",
+            "blocking_io/blocks_loop",
+            "await asyncio.sleep(...)",
+            "worker thread already",
+        ),
+        ("mine", "|--------|", "blocking_io/in_worker", "in a worker thread already", "to_thread"),
+    ],
+)
+def test_a_blocking_call_on_the_loop_and_in_a_worker(owner: str, bar: str, wanted: str, words: str, never: str) -> None:
+    found = told(
+        f"""
+    server GET        |-------------------|
+    task   root       |-------------------|
+    wait   w   root   |--------|                 type=await waker=mine
+    job    mine root  |--------|
+    run    run mine   |--------|                 cpu=0
+    wait   s   {owner}   {bar}                   type=blocking_io for=time.sleep
+    """
+    )
+    assert key(found, Cause.BLOCKING_IO) == wanted
+    assert words in found.remedy
+    assert never not in found.remedy
+
+
+# --- repeated waits -------------------------------------------------------------------------------
+def bar(head: str, begin: int, end: int, facts: str = "") -> str:
+    return f"{head:<30}{' ' * begin}|{'-' * (end - begin - 1)}|  {facts}\n"
+
+
+def in_turn(lengths: list[int], awaited: str = "sleep", waker: str = "timer", **more: Any) -> Verdict:
+    """Return the verdict on a request that awaits one thing so many times, one after another, on one line."""
+    place = {schema.CODE_FUNCTION: "fetch", schema.CODE_FILE: "/srv/app.py", schema.CODE_LINE: 9, **more}
+    lines, begin = [], 2
+    for number, length in enumerate(lengths):
+        lines.append(bar(f"wait w{number} root", begin, begin + length, f"waker={waker} for={awaited}"))
+        begin += length + 1
+    head = bar("server GET", 0, begin) + bar("task root", 0, begin)
+    return told(head + "".join(lines), {f"w{number}": place for number in range(len(lengths))})
+
+
+def test_awaits_one_after_another_that_could_run_together() -> None:
+    found = in_turn([20, 21, 20, 24, 20])
+    assert key(found, Cause.AWAIT_IO) == "await_io/serial_awaits"
+    assert "If they do not need each other's results" in found.remedy
+    (said,) = found.situations
+    assert "5 times per request, one after another, 105 ms in all: a timer: sleep in fetch srv/app.py:9" in said
+    assert "as long as the longest, 24.0 ms" in said
+
+
+def test_pauses_that_grow_are_retries() -> None:
+    found = in_turn([10, 20, 40])
+    assert key(found, Cause.AWAIT_IO) == "await_io/retries"
+    assert "3 pauses per request, each longer than the one before, 70.0 ms in all" in found.situations[0]
+
+
+@pytest.mark.parametrize(
+    ("lengths", "awaited", "waker"),
+    [([20, 20, 20], "sleep", "timer"), ([60, 2, 2, 3, 2], "get_page", "io"), ([20] * 5, "StreamReader.read", "io"),
+     ([20] * 5, "SocketStream.receive", "io"), ([10, 20, 40], "get_page", "io"), ([60], "sleep", "timer")],
+    ids=["too few", "one long and its short parts", "a stream read", "a stream received", "calls that grow", "one"],
+)  # fmt: skip
+def test_what_follows_from_one_another_is_no_such_case(lengths: list[int], awaited: str, waker: str) -> None:
+    found = in_turn(lengths, awaited, waker)
+    assert key(found, Cause.AWAIT_IO) == "await_io"
+    assert kinds(found) == []
+
+
+def test_jobs_in_worker_threads_one_after_another() -> None:
+    picture, more = bar("server GET", 0, 90) + bar("task root", 0, 90), {}
+    for number in range(4):
+        begin, end = 2 + 22 * number, 22 + 22 * number
+        picture += bar(f"wait w{number} root", begin, end, f"waker=job{number}") + bar(
+            f"job job{number} root", begin, end
+        )
+        picture += bar(f"run r{number} job{number}", begin, end, "cpu=0")
+        picture += bar(f"wait s{number} job{number}", begin, end, "type=blocking_io for=time.sleep")
+        more[f"job{number}"] = {}
+    spans = drawn(picture)
+    spans["name"] = spans["name"].str.replace(r"^job\d$", "job load", regex=True)
+    (found,) = verdict(analyze(spans))
+    assert key(found, Cause.BLOCKING_IO) == "blocking_io/serial_awaits"
+    assert "4 times per request, one after another, 80.0 ms in all: load" in found.text
+
+
+# --- limits ---------------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("awaited", "module", "waker", "is_limit"),
+    [("wait_for", "asyncio.tasks", "timer", True), ("Queue.get", "asyncio.queues", "timer", True),
+     ("sleep", "asyncio.tasks", "timer", False), ("sleep_forever", "anyio._core._eventloop", "timer", False),
+     ("wait_for", "asyncio.tasks", "io", False), ("window", "batcher", "timer", False)],
+)  # fmt: skip
+def test_a_time_limit_that_fired(awaited: str, module: str, waker: str, is_limit: bool) -> None:
+    found = in_turn([50], awaited, waker, **{schema.FOR_MODULE: module})
+    assert (Situation.TIME_LIMIT in kinds(found)) == is_limit
+    said = "A time limit of about 50.0 ms ended the wait in fetch (srv/app.py:9): requests 1, failed 0."
+    assert (said in found.text) == is_limit
+    assert ("does not come within its time limit" in found.remedy) == is_limit
+
+
+def items(count: int, places: int, own: bool = True) -> Verdict:
+    """Return the verdict on a request whose tasks take 10 ms each, `places` at a time."""
+    rounds = -(-count // places)
+    picture, more = bar("server GET", 0, 10 * rounds + 1) + bar("task root", 0, 10 * rounds + 1), {}
+    picture += bar("wait all root", 0, 10 * rounds, f"waker=i{count - 1}")
+    for number in range(count):
+        begin = 10 * (number // places)
+        picture += bar(f"task i{number} root", 0, begin + 10)
+        if begin:
+            waker = f"waker=i{number - places}" if own else "waker=io"
+            picture += bar(f"wait q{number} i{number}", 0, begin, f"{waker} for=Queue.get")
+            more[f"q{number}"] = {
+                schema.FOR_MODULE: "asyncio.queues",
+                schema.CODE_FILE: "/srv/app.py",
+                schema.CODE_LINE: 5,
+            }
+        picture += bar(f"wait s{number} i{number}", begin, begin + 10, "waker=timer for=sleep")
+    spans = drawn(picture, more)
+    spans["name"] = spans["name"].str.replace(r"^i\d+$", "task item", regex=True)
+    (found,) = verdict(analyze(spans))
+    return found
+
+
+def test_a_limit_inside_one_request() -> None:
+    found = items(12, 3)
+    assert "12 of item went through 3 at a time (Queue.get in srv/app.py:5); the last one waited 30.0 ms" in found.text
+    assert key(found, Cause.AWAIT_IO) == "await_io/inner_limit"
+    assert "Raise the limit on Queue.get in srv/app.py:5" in found.remedy
+
+
+@pytest.mark.parametrize(("count", "places", "own"), [(12, 12, True), (5, 3, True), (3, 1, True), (12, 3, False)],
+                         ids=["places for all", "nearly for all", "few", "ended by a socket"])  # fmt: skip
+def test_no_limit_inside_one_request(count: int, places: int, own: bool) -> None:
+    assert Situation.INNER_LIMIT not in kinds(items(count, places, own))
+
+
+CYCLE = """
+    server GET        |--------------------|
+    task   root       |--------------------|
+    wait   token root |-------------------|          type=limiter_wait
+    server OTHER      |---------------|              trace=b
+    task   root2      |---------------|              trace=b
+    wait   w2  root2  |---------------|              trace=b type=await waker=enter
+    job    enter root2 |--------------|              trace=b
+    run    run2 enter |---------------|              trace=b cpu=0
+    wait   lock enter |--------------|               trace=b type=lock_wait {ended}
+"""
+
+
+@pytest.mark.parametrize(("ended", "cycle"), [("waker=timer", True), ("", False)], ids=["never released", "released"])
+def test_a_cycle_of_waits_and_its_members(ended: str, cycle: bool) -> None:
+    anyio = {schema.POOL_NAME: "anyio", schema.POOL_SIZE: 4}
+    at = {schema.OCCUPANT_SPAN_IDS: [f"{7:016x}"], schema.OCCUPANT_NAMES: ["enter"], schema.OCCUPANT_NS: [19 * MS]}
+    lock = {schema.LOCK_KIND: "Semaphore", schema.LOCK_FILE: "/srv/db.py", schema.LOCK_LINE: 8}
+    found = told(CYCLE.format(ended=ended), {"token": {**OCCUPIED, **anyio, **at}, "lock": lock})
+    assert key(found, Cause.LIMITER_WAIT) == f"limiter_wait/{'wait_cycle' if cycle else 'holders_queue'}"
+    assert ("A cycle of waits" in found.text) == cycle
+    if cycle:
+        assert "waiting for a token of pool 'anyio' (4 workers)" in found.situations[0]
+        assert "Semaphore made at srv/db.py:8" in found.situations[0]
+    else:
+        assert "Semaphore made at srv/db.py:8" in found.remedy
+
+
+# --- hops between threads ---------------------------------------------------------------------------
+@pytest.mark.parametrize(("count", "wanted"), [(4_000, "loop_wakeup/thread_hops"), (50, "loop_wakeup")])
+def test_thread_hops_of_one_answer(count: int, wanted: str) -> None:
+    given = analysis_of({"GET": [{"loop_wakeup": 300, "unexplained": 300, "compute": 200}] * 3},
+                        jobs={"GET": [{schema.COUNT: count, "name": "_next"}]})  # fmt: skip
+    (found,) = verdict(given)
+    assert key(found, Cause.LOOP_WAKEUP) == wanted
+    assert ("an async generator" in found.remedy) == (wanted != "loop_wakeup")
+
+
+# --- requests that differ from the mean -------------------------------------------------------------
+def over_time(walls: list[dict[str, float]], **more: Any) -> list[Found]:
+    (one,) = judge(analysis_of({"GET": walls}, **more))
+    return [found for found in one.situations if found.kind in (Situation.COLD_START, Situation.SLOWEST_DIFFER)]
+
+
+USUAL: dict[str, float] = {"await_io": 20, "compute": 5}
+
+
+def test_the_first_requests_of_a_process_are_told_apart() -> None:
+    (found,) = over_time([{"compute": 900, "await_io": 20}, *[USUAL] * 15])
+    (told_,) = verdict(analysis_of({"GET": [{"compute": 900, "await_io": 20}, *[USUAL] * 15]}))
+    assert found.kind is Situation.COLD_START
+    said = "Cold start: the first 1 took 920 ms each, those after them 25.0 ms: computing (). Do that at start-up"
+    assert said in told_.text
+
+
+@pytest.mark.parametrize(
+    "walls",
+    [[USUAL] * 16, [*[USUAL] * 15, {"compute": 900}], [{"compute": 900}, *[USUAL] * 5],
+     [{"compute": 900}, USUAL, {"compute": 900}, *[USUAL] * 8, *[{"compute": 900.0}] * 9], [{"compute": 40}, *[USUAL] * 15]],
+    ids=["all alike", "the last", "too few", "now and then", "hardly slower"],
+)  # fmt: skip
+def test_no_cold_start(walls: list[dict[str, float]]) -> None:
+    assert Situation.COLD_START not in [found.kind for found in over_time(walls)]
+
+
+def test_the_cause_of_the_slowest_is_told_where_it_is_another() -> None:
+    walls = [{"await_io": 60, "compute": 5}] * 72 + [{"lock_wait": 400, "compute": 5}] * 8
+    given = analysis_of({"GET": walls[::-1]}, culprits={"lock_wait": Culprit("write", "/srv/app.py", 7)})
+    (found,) = verdict(given)
+    assert found.judgement.reasons[0].cause is Cause.AWAIT_IO
+    (said,) = (one for one in found.situations if "The slowest" in one)
+    assert "400 ms of the p95, 405 ms, passed waiting for a lock, blocked by write (srv/app.py:7)" in said
+    assert INFO[Cause.LOCK_WAIT].remedy in said
+
+
+@pytest.mark.parametrize(
+    "walls",
+    [[{"await_io": 60.0, "lock_wait": 20}] * 80, [{"await_io": 60.0}] * 72 + [{"await_io": 400.0}] * 8,
+     [{"await_io": 60.0}] * 9 + [{"lock_wait": 400.0}], [{"await_io": 60.0}] * 78 + [{"lock_wait": 400.0}] * 2],
+    ids=["the same for all", "more of the same", "too few", "beyond the p95"],
+)  # fmt: skip
+def test_the_slowest_are_as_the_others(walls: list[dict[str, float]]) -> None:
+    assert Situation.SLOWEST_DIFFER not in [found.kind for found in over_time(walls)]
+
+
+# --- nothing --------------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    "amounts",
+    [{"compute": 30, "await_io": 0.5}, {"compute": 99, "pool_queue": 0.9, "lock_wait": 0.9}, {"compute": 0.4}],
+)
+def test_a_healthy_service_gets_no_advice(amounts: dict[str, float]) -> None:
+    (found,) = verdict(analysis_of({"GET": [amounts] * 30}))
+    assert (found.remedy, found.situations, found.reasons) == ("", (), ())
+
+
+def test_every_sentence_can_be_made() -> None:
+    assert worded(judge(analysis_of({"GET": [{"pool_queue": 50}] * 3}))[0]).text
