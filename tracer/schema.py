@@ -205,6 +205,8 @@ HANDLER: Final = "whywait.logging.handler"  # class and name
 # occupants of the pool or the device: parallel arrays, longest share first (where there are too many, the jobs of one
 # name in one trace are one, under the longest of them); the shares of all occupants sum to the wait, and OCCUPANT_OTHER_NS is the part beyond OCCUPANT_LIMIT.
 OCCUPANT_NAMES: Final = "whywait.occupant.names"
+OCCUPANT_FILES: Final = "whywait.occupant.files"  # of connections: where it was for most of the time that it held one
+OCCUPANT_LINES: Final = "whywait.occupant.lines"  # 0 where not known
 OCCUPANT_TRACE_IDS: Final = "whywait.occupant.trace_ids"  # "" where it belonged to no trace
 OCCUPANT_SPAN_IDS: Final = "whywait.occupant.span_ids"
 OCCUPANT_NS: Final = "whywait.occupant.ns"
@@ -254,6 +256,7 @@ POOL_ID: Final = "whywait.pool.id"
 POOL_NAME: Final = "whywait.pool.name"  # thread name prefix, or "default", or "anyio"
 POOL_NAME_DEFAULT: Final = "default executor"  # the loop's own
 POOL_SIZE: Final = "whywait.pool.size"
+POOL_KNOB: Final = "whywait.pool.knob"  # of connections: what makes it larger, in the words of its library
 POOL_FILE: Final = "whywait.pool.file"  # where it was made
 POOL_LINE: Final = "whywait.pool.line"
 POOL_FUNCTION: Final = "whywait.pool.function"
@@ -311,6 +314,8 @@ BLOCKERS: Final = (
 )
 OCCUPANTS: Final = (
     Column(OCCUPANT_NAMES, "occupant.name", "text"),
+    Column(OCCUPANT_FILES, "occupant.place", "file", "occupant.place"),
+    Column(OCCUPANT_LINES, "occupant.place", "line", "occupant.place"),
     Column(OCCUPANT_TRACE_IDS, "occupant.trace_id", "trace_id"),
     Column(OCCUPANT_SPAN_IDS, "occupant.span_id", "span_id"),
     Column(OCCUPANT_NS, "ns", "number"),

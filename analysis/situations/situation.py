@@ -19,6 +19,7 @@ class Situation(StrEnum):
     LOOP_BLOCKED = "loop_blocked"
     SERIAL_COLLECTION = "serial_collection"
     GIL_STARVATION = "gil_starvation"
+    CONNECTIONS_HELD = "connections_held"
     LOCK_CONVOY = "lock_convoy"
     SUBMIT_LOCK = "submit_lock"
     CPU_OTHER_PROCESSES = "cpu_other_processes"

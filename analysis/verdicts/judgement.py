@@ -14,6 +14,7 @@ from whywait.analysis.measure.phase_times import phase_times
 from whywait.analysis.measure.summary import summarize
 from whywait.analysis.measure.weights import percentiles, weighted, weights_of
 from whywait.analysis.model import Analysis, identities
+from whywait.analysis.situations.connections_held import connections_held
 from whywait.analysis.situations.cpu_competition import cpu_competition
 from whywait.analysis.situations.gil_starvation import gil_starvation
 from whywait.analysis.situations.lock_convoy import lock_convoy
@@ -29,9 +30,13 @@ PERCENTILES: Final = (50, 95, 99)
 PHASE_SHARE: Final = 0.1  # of the computing, from which a phase of it is named
 PHASE_NS: Final = 100_000  # per request, on average
 MOST_PHASES: Final = 3
-_IN_SPANS: Final = (Cause.GIL_WAIT, Cause.LOCK_WAIT)  # whose situations are found in their spans' attributes
+_IN_SPANS: Final = (
+    Cause.GIL_WAIT,
+    Cause.LOCK_WAIT,
+    Cause.CONNECTION_WAIT,
+)  # whose situations are found in their spans' attributes
 DETECTORS: Final[tuple[Detector, ...]] = (
-    pool_situations, loop_blocked, collected_serially, gil_starvation, lock_convoy, cpu_competition, unexplained,
+    pool_situations, loop_blocked, collected_serially, gil_starvation, lock_convoy, connections_held, cpu_competition, unexplained,
 )  # fmt: skip
 
 

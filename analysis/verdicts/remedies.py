@@ -15,6 +15,9 @@ REMEDIES: Final[dict[tuple[Cause, Situation], str]] = {
     (Cause.POOL_QUEUE, Situation.FEW_JOBS):
         "The requests queue for one another: join several into one job (micro-batching), make the job shorter, or add "
         "CPUs and then workers.",
+    (Cause.CONNECTION_WAIT, Situation.CONNECTIONS_HELD):
+        "The connections were held in {holder} for {share:.0%} of the wait: do less there while one is held (acquire it "
+        "later, release it sooner), or raise {knob} ({size} now), if the server accepts more connections.",
     (Cause.LOCK_WAIT, Situation.SUBMIT_LOCK):
         "Make one pool at start-up and keep it: every submit of every pool acquires this one lock, and holds it while a "
         "new thread starts, which takes as long as that thread waits for the GIL.",

@@ -10,6 +10,7 @@ from whywait.tracer.hotpath.recorder import logger
 from whywait.tracer.probes import library_phases, process_exit
 from whywait.tracer.probes.asyncio import eager_tasks, lock_releases, selector_loop, uvloop_loop
 from whywait.tracer.probes.blocking import calls, gc_pauses, logging_handlers
+from whywait.tracer.probes.connections.libraries import LIBRARIES
 from whywait.tracer.probes.locks import lock_factories
 from whywait.tracer.probes.probe import Probe
 from whywait.tracer.probes.process_pool import executor
@@ -20,7 +21,7 @@ from whywait.tracer.probes.threads import anyio_workers, futures, thread_pool, t
 GROUP: Final = "whywait.probes"
 BUILTIN: Final[tuple[Probe, ...]] = (
     selector_loop, uvloop_loop, thread_starts, thread_pool, futures, executor, eager_tasks, anyio_workers,
-    asgi, lock_releases, gc_pauses, library_phases, lock_factories, logging_handlers, calls, process_exit,
+    asgi, lock_releases, gc_pauses, library_phases, *LIBRARIES, lock_factories, logging_handlers, calls, process_exit,
     watchdog,
 )  # fmt: skip
 
