@@ -130,7 +130,8 @@ def test_the_wait_its_holders_and_the_own_time(name: str, servers: Servers, trac
     chief = culprits.groupby(["culprit", "culprit_file"])["ns"].sum()
     assert chief.idxmax() == (client.holder, str(Path(__file__).with_name("clients.py")))
     assert chief.max() > 0.95 * chief.sum()
-    assert (culprits["culprit_trace_id"] != culprits["trace_id"]).all()
+    foreign = culprits["culprit_trace_id"] != culprits["trace_id"]
+    assert culprits.loc[foreign, "ns"].sum() > 0.99 * culprits["ns"].sum()
     # 4. What is said of it
     (judged,) = (one for one in analysis.verdict(found) if one.endpoint == "warm")
     ((said, words),) = (

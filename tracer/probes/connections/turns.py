@@ -21,6 +21,7 @@ from whywait.tracer.schema import WAIT_CONNECTION
 FAILED: Final = object()  # the result of a call that raised
 _MOST_HOLDS = 10_000  # of one library at once; more are not recorded
 _MOST_WAITS = 200  # the latest of an activity, read when it releases a connection
+_BRIEF_NS = 10_000_000  # a turn that was lost sooner held nothing
 _MOST_TASKS = 100  # the latest of a request
 _UNKNOWN = Place("unknown code", "", 0)
 
@@ -56,8 +57,8 @@ class Acquiring:
         held, self.held = self.held, None
         if held is not None:
             held.end_ns = perf_counter_ns()
-            if held.end_ns - held.start_ns < MIN_RESOLUTION_NS:
-                held.start_ns = 0  # it never began
+            if held.end_ns - held.start_ns < _BRIEF_NS:
+                held.start_ns = 0  # no connection was being made: it never began
 
     def end(self) -> None:
         """It has returned: name the waits for the turn, also those of tasks that it waited with (`wait_for`)."""
