@@ -78,7 +78,6 @@ class CauseInfo:
     detail_adds: bool = True  # False: the detail repeats the culprit
     says_culprit: bool = True  # False: the detail or a situation names the culprit
     is_queue: bool = False  # a queue for a pool or a limit: one panel of the dashboard
-    recorded: bool = True  # False: no probe records it yet
 
 
 INFO: Final[Mapping[Cause, CauseInfo]] = {
@@ -146,8 +145,8 @@ INFO: Final[Mapping[Cause, CauseInfo]] = {
     Cause.CONNECTION_WAIT: CauseInfo(
         "waiting for a connection of a client's or database's pool", "waiting for a connection",
         "Release connections sooner (no other work while one is open), or enlarge the pool, if the server accepts more.",
-        ("#1b6e6a", "#4fc1b8"), {schema.WAIT_CONNECTION: "connection pool {pool_name}"}, Culprit.OCCUPANTS, by="behind",
-        is_queue=True, recorded=False,
+        ("#1b6e6a", "#4fc1b8"), {schema.WAIT_CONNECTION: "{connections}"}, Culprit.OCCUPANTS,
+        by="while they were held in", is_queue=True,
     ),
     Cause.LOOP_BUSY: CauseInfo(
         "ready to run, while the event loop ran something else", "ready, while the event loop ran something else",
@@ -180,7 +179,7 @@ INFO: Final[Mapping[Cause, CauseInfo]] = {
         "arrived, and not yet read by the server", "arrived and not yet read by the server",
         "Start more workers, or raise the server's limit of connections; where a proxy stamped the request, look at the "
         "queue between the proxy and this server.",
-        ("#35605a", "#7fb5ad"), {schema.WAIT_INGRESS: "arrived, not yet read by the server"}, recorded=False,
+        ("#35605a", "#7fb5ad"), {schema.WAIT_INGRESS: "arrived, not yet read by the server"},
     ),
     Cause.GPU_QUEUE: CauseInfo(
         "waiting for the GPU while others used it", "queued for the GPU",
@@ -216,8 +215,5 @@ CAUSE_OF_WAIT: Final = {wait: cause for cause in CAUSES for wait in cause.info.w
 
 def markdown_table() -> str:
     """Return the table of causes for the README."""
-    rows = "".join(
-        f"| `{cause}` | {one.meaning}{'' if one.recorded else ' (no probe records it yet)'} | {one.remedy} |\n"
-        for cause, one in INFO.items()
-    )
+    rows = "".join(f"| `{cause}` | {one.meaning} | {one.remedy} |\n" for cause, one in INFO.items())
     return f"| cause | the request was … | what to do |\n|---|---|---|\n{rows}"

@@ -229,6 +229,8 @@ HANDLER: Final = "whywait.logging.handler"  # class and name
 # name in one trace are one, and beyond OCCUPANT_LIMIT those of one name, under the longest of them); the shares of all
 # occupants sum to the wait, and OCCUPANT_OTHER_NS is the part of those not named.
 OCCUPANT_NAMES: Final = "whywait.occupant.names"
+OCCUPANT_FILES: Final = "whywait.occupant.files"  # of connections: where it was for most of the time that it held one
+OCCUPANT_LINES: Final = "whywait.occupant.lines"  # 0 where not known
 OCCUPANT_TRACE_IDS: Final = "whywait.occupant.trace_ids"  # "" where it belonged to no trace
 OCCUPANT_SPAN_IDS: Final = "whywait.occupant.span_ids"
 OCCUPANT_NS: Final = "whywait.occupant.ns"
@@ -285,6 +287,7 @@ POOL_ID: Final = "whywait.pool.id"
 POOL_NAME: Final = "whywait.pool.name"  # thread name prefix, or "default", or "anyio"
 POOL_NAME_DEFAULT: Final = "default executor"  # the loop's own
 POOL_SIZE: Final = "whywait.pool.size"
+POOL_KNOB: Final = "whywait.pool.knob"  # of connections: what makes it larger, in the words of its library
 POOL_FILE: Final = "whywait.pool.file"  # where it was made
 POOL_LINE: Final = "whywait.pool.line"
 POOL_FUNCTION: Final = "whywait.pool.function"
@@ -342,6 +345,8 @@ BLOCKERS: Final = (
 )
 OCCUPANTS: Final = (
     Column(OCCUPANT_NAMES, "occupant.name", "text"),
+    Column(OCCUPANT_FILES, "occupant.place", "file", "occupant.place"),
+    Column(OCCUPANT_LINES, "occupant.place", "line", "occupant.place"),
     Column(OCCUPANT_TRACE_IDS, "occupant.trace_id", "trace_id"),
     Column(OCCUPANT_SPAN_IDS, "occupant.span_id", "span_id"),
     Column(OCCUPANT_NS, "ns", "number"),

@@ -12,6 +12,10 @@ _HOLDERS = (
     schema.HOLDER_NAMES, schema.HOLDER_FILES, schema.HOLDER_LINES, schema.HOLDER_TRACE_IDS, schema.HOLDER_SPAN_IDS,
     schema.HOLDER_NS,
 )  # fmt: skip
+_PLACED = (
+    schema.OCCUPANT_NAMES, schema.OCCUPANT_FILES, schema.OCCUPANT_LINES, schema.OCCUPANT_TRACE_IDS,
+    schema.OCCUPANT_SPAN_IDS, schema.OCCUPANT_NS,
+)  # fmt: skip
 _OCCUPANTS = (schema.OCCUPANT_NAMES, schema.OCCUPANT_TRACE_IDS, schema.OCCUPANT_SPAN_IDS, schema.OCCUPANT_NS)
 _BLOCKERS = (
     schema.BLOCKERS_NAMES, schema.BLOCKERS_FILES, schema.BLOCKERS_LINES, schema.BLOCKERS_TRACE_IDS,
@@ -23,6 +27,8 @@ Naming = Callable[[SpanTable, int, int], list[Named]]
 
 
 def _occupants(spans: SpanTable, number: int, row: int) -> list[Named]:
+    if placed := _listed(spans.attributes[row], number, _PLACED):
+        return placed
     listed = [one for one in rows_of(spans.attributes[row], _OCCUPANTS) if positive_ns(one[-1])]
     return [(number, str(name), "", None, str(trace or ""), str(span or ""), ns) for name, trace, span, ns in listed]
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from whywait.analysis.attribution.cpu_rivals import why_queued
 from whywait.analysis.spans.span_table import Ints, SpanTable, Texts, objects
-from whywait.analysis.text import place
+from whywait.analysis.text import counted, place
 from whywait.tracer import schema
 
 
@@ -66,6 +66,17 @@ def pool_name(attributes: dict[str, Any]) -> str:
     return f"pool {str(attributes.get(schema.POOL_NAME, '?'))!r}{workers}"
 
 
+def _connections(attributes: dict[str, Any]) -> str:
+    """The pool of connections: "asyncpg Pool, 2 connections, made at app.py:9"."""
+    size, made_at = (
+        attributes.get(schema.POOL_SIZE),
+        place(attributes.get(schema.POOL_FILE), attributes.get(schema.POOL_LINE)),
+    )
+    many = counted(size, "connection") if isinstance(size, int) and size > 0 else ""
+    name = str(attributes.get(schema.POOL_NAME) or "connection pool")
+    return ", ".join(filter(None, (name, many, made_at and f"made at {made_at}")))
+
+
 def lock_name(attributes: dict[str, Any]) -> str:
     """Return a lock's name: "Lock made at bank.py:8 (Account.__init__)"; without its place, the waiting function."""
     kind = str(attributes.get(schema.LOCK_KIND) or attributes.get(schema.FOR) or "a lock")
@@ -121,7 +132,7 @@ _WORDS: dict[str, Callable[[dict[str, Any]], str]] = {
     "worker": lambda attributes: "process" if attributes.get(schema.PROCESS) is True else "thread",
     "device": _or(schema.DEVICE, "a device"),
     "pool": pool_name,
-    "pool_name": _or(schema.POOL_NAME, "?"),
+    "connections": _connections,
     "awaited": _or(schema.FOR, "something"),
     "awaiting": _awaiting,
     "timed": lambda attributes: _awaiting(attributes).removeprefix("awaiting "),

@@ -22,6 +22,7 @@ class Situation(StrEnum):
     LOOP_BLOCKED = "loop_blocked"
     SERIAL_COLLECTION = "serial_collection"
     GIL_STARVATION = "gil_starvation"
+    CONNECTIONS_HELD = "connections_held"
     LOCK_CONVOY = "lock_convoy"
     IMPORT_LOCK = "import_lock"
     SUBMIT_LOCK = "submit_lock"

@@ -20,14 +20,15 @@ from whywait.analysis.measure.weights import weighted, weights_of
 from whywait.analysis.model import Analysis, identities
 from whywait.analysis.situations.answers import answers
 from whywait.analysis.situations.cold_start import cold_start
-from whywait.analysis.situations.computing import computing, is_named
-from whywait.analysis.situations.cpu_competition import cpu_competition
-from whywait.analysis.situations.gil_starvation import gil_starvation
 from whywait.analysis.situations.holders.behind import behind
+from whywait.analysis.situations.holders.connections_held import connections_held
 from whywait.analysis.situations.holders.what_holders_did import FOLLOWED, what_holders_did
 from whywait.analysis.situations.lock_convoy import lock_convoy
-from whywait.analysis.situations.loop_blocked import loop_blocked
 from whywait.analysis.situations.pool_use import pool_situations, pool_use
+from whywait.analysis.situations.running.computing import computing, is_named
+from whywait.analysis.situations.running.cpu_competition import cpu_competition
+from whywait.analysis.situations.running.gil_starvation import gil_starvation
+from whywait.analysis.situations.running.loop_blocked import loop_blocked
 from whywait.analysis.situations.serial_collection import collected_serially, serial_collection
 from whywait.analysis.situations.situation import Detector, Found, Group, Pattern, Situation
 from whywait.analysis.situations.thresholds import TAIL, TAIL_AMONG, TAIL_SHARE, significant
@@ -45,7 +46,7 @@ MOST_PHASES: Final = 3
 _IN_SPANS: Final = (*FOLLOWED, Cause.GIL_WAIT, Cause.BLOCKING_IO, Cause.AWAIT_IO)  # whose spans' attributes are asked
 # of several situations that have a remedy for one cause, the first one's is told
 DETECTORS: Final[tuple[Detector, ...]] = (
-    inner_limit, lock_convoy, behind, time_limits, repeated_waits, blocking_calls, computing, pool_situations,
+    inner_limit, lock_convoy, connections_held, behind, time_limits, repeated_waits, blocking_calls, computing, pool_situations,
     loop_blocked, collected_serially, gil_starvation, cpu_competition, cold_start, answers, unexplained,
 )  # fmt: skip
 

@@ -34,6 +34,9 @@ _TABLE: Final[tuple[tuple[tuple[Cause, ...], Situation, str], ...]] = (
     ((Cause.LOCK_WAIT, Cause.LOGGING_WAIT), Situation.HOLDERS_WAIT,
      "Do not wait while the lock is held ({doing}): prepare before, hold it only for the change itself, or use one lock "
      "per object instead of one for all."),
+    ((Cause.CONNECTION_WAIT,), Situation.CONNECTIONS_HELD,
+     "The connections were held in {holder} for {share:.0%} of the wait: do less there while one is held (acquire it "
+     "later, release it sooner), or raise {knob} ({size} now), if the server accepts more connections."),
     ((Cause.CONNECTION_WAIT,), Situation.HOLDERS_WAIT,
      "The connections are in use ({doing}): make that shorter, give a connection back before other awaits, or raise the "
      "limit ({how}), if the server accepts more."),

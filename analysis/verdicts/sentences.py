@@ -7,8 +7,8 @@ from typing import Any, Final
 
 from whywait.analysis.causes import Cause
 from whywait.analysis.model import Analysis
-from whywait.analysis.situations.computing import Computes
-from whywait.analysis.situations.cpu_competition import CpuRivals
+from whywait.analysis.situations.running.computing import Computes
+from whywait.analysis.situations.running.cpu_competition import CpuRivals
 from whywait.analysis.situations.situation import Found, Pattern, Situation, numbers
 from whywait.analysis.text import amount, counted, place
 from whywait.analysis.verdicts.judgement import Judgement, Reason, judge

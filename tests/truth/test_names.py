@@ -12,7 +12,7 @@ from testbed.service import get, traced_service
 from tests.truth import names_app
 from whywait import analysis
 from whywait.analysis.model import Analysis
-from whywait.analysis.situations.computing import Computes
+from whywait.analysis.situations.running.computing import Computes
 from whywait.analysis.situations.situation import Situation
 from whywait.analysis.verdicts.judgement import judge
 from whywait.tracer import schema

@@ -7,7 +7,7 @@ Probes call only these functions; a second implementation has to offer the same 
   `worker_here`, `begin_submit`, `take_submitted`, `note_arrival`, `take_arrival`, `begin_wait`, `end_wait` (the guard
   against waits inside waits), `note_freed`,
   `take_freed`, `enter_handler`, `leave_handler`, `set_phase`, `recent_run_queue_ns`, `forget_here`.
-- `waits`, the one writer of waits: `record_wait`, `record_thread_wait`, `record_background_wait`, `name_awaits`; and `thread_waits` in front
+- `waits`, the one writer of waits: `record_wait`, `record_thread_wait`, `record_background_wait`, `name_waits`; and `thread_waits` in front
   of it for a thread's own waits: `waiter_here`, `keep_wait`, and `KEPT_NS`, below which a wait is summed.
 - `task_steps`: `waker_now`, `close_wait`. Inside: `begin_callback`, `end_short`, `end_callback`, `end_step`, which
   write an activity's steps and blocks.

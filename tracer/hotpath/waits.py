@@ -7,7 +7,9 @@ from whywait.tracer.records.background import BackgroundTask, BackgroundWait
 from whywait.tracer.records.lock_holds import Waited
 from whywait.tracer.records.loop import Loop
 from whywait.tracer.records.request import Activity, Pool, Stamp, Wait, Waker, made
-from whywait.tracer.schema import WAIT_AWAIT
+from whywait.tracer.schema import WAIT_AWAIT, WAIT_BLOCKING, WAIT_LOCK
+
+_NAMED_LATER = (WAIT_AWAIT, WAIT_LOCK, WAIT_BLOCKING)
 
 
 def record_wait(
@@ -57,12 +59,17 @@ def record_background_wait(loop: Loop, task: BackgroundTask, stamp: Stamp, end_n
     loop.background_waits.append(made(BackgroundWait, (start_ns, end_ns, cause_ns, by, site, task)))
 
 
-def name_awaits(activity: Activity, since_ns: int, kind: str, pool: Pool) -> None:
-    """Set the kind and pool of a task's awaits since `since_ns`: these are known only at their end."""
+def name_waits(activity: Activity, since_ns: int, until_ns: int, kind: str, pool: Pool) -> None:
+    """Set the kind and pool of an activity's waits from `since_ns` on: these are known only at their end. A wait that
+    goes on after `until_ns` is cut there."""
     waits = activity.waits
     for index in range(len(waits) - 1, -1, -1):
         wait = waits[index]
         if wait.start_ns < since_ns:
             return
-        if wait.kind == WAIT_AWAIT and not wait.thread:
-            waits[index] = wait._replace(kind=kind, pool=pool)
+        if wait.start_ns >= until_ns or wait.kind not in _NAMED_LATER:
+            continue
+        if wait.cause_ns > until_ns:
+            waits.insert(index + 1, wait._replace(start_ns=until_ns))
+            wait = wait._replace(cause_ns=until_ns, end_ns=until_ns)
+        waits[index] = wait._replace(kind=kind, pool=pool, waited=None)

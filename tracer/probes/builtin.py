@@ -10,6 +10,7 @@ from whywait.tracer.hotpath.recorder import logger
 from whywait.tracer.probes import library_phases, process_exit
 from whywait.tracer.probes.asyncio import eager_tasks, lock_releases, nested_loops, selector_loop, uvloop_loop
 from whywait.tracer.probes.blocking import calls, gc_pauses, logging_handlers
+from whywait.tracer.probes.connections.libraries import LIBRARIES
 from whywait.tracer.probes.locks import import_locks, lock_factories
 from whywait.tracer.probes.probe import Probe
 from whywait.tracer.probes.process_pool import executor
@@ -20,7 +21,7 @@ from whywait.tracer.probes.threads import anyio_workers, futures, thread_pool, t
 GROUP: Final = "whywait.probes"
 BUILTIN: Final[tuple[Probe, ...]] = (
     selector_loop, uvloop_loop, nested_loops, thread_starts, thread_pool, futures, executor, eager_tasks, anyio_workers,
-    uvicorn_server, places, asgi, lock_releases, gc_pauses, library_phases, lock_factories, import_locks, logging_handlers,
+    uvicorn_server, places, asgi, lock_releases, gc_pauses, library_phases, *LIBRARIES, lock_factories, import_locks, logging_handlers,
     calls, process_exit,
     watchdog,
 )  # fmt: skip

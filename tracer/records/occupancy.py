@@ -5,15 +5,19 @@ from collections.abc import Callable
 from types import CodeType
 from typing import NamedTuple
 
+from whywait.tracer.host.code_location import Place
+
 
 class Occupancy:
-    """One job's time on a worker. It outlives the job's record, to name the pool's occupants."""
+    """One job's time on a worker, or one's time with a connection. It outlives the job's record, to name the
+    pool's occupants."""
 
-    __slots__ = ("code", "end_ns", "looked_ns", "name", "span_id", "start_ns", "thread_id", "trace_id")
+    __slots__ = ("code", "end_ns", "looked_ns", "name", "place", "span_id", "start_ns", "thread_id", "trace_id")
 
     def __init__(self, name: str, trace_id: int, span_id: int, code: CodeType | None) -> None:
         self.name = name
         self.code = code
+        self.place: Place | None = None  # of a connection: where it was held for most of the time
         self.thread_id = 0  # native
         self.trace_id = trace_id
         self.span_id = span_id

@@ -161,9 +161,11 @@ class Job(Activity):
 
 
 class Pool:
-    """An executor or an anyio limiter."""
+    """An executor, an anyio limiter, or a pool of connections."""
 
-    __slots__ = ("id", "last_job", "made_at", "made_ns", "name", "occupancies", "of_processes", "size")
+    __slots__ = (
+        "grows", "id", "knob", "last_job", "made_at", "made_ns", "name", "occupancies", "of_processes", "size",
+    )  # fmt: skip
 
     def __init__(self, pool_id: int, name: str, size: int, made_ns: int, made_at: Place | None) -> None:
         self.id = pool_id
@@ -172,6 +174,8 @@ class Pool:
         self.made_ns = made_ns
         self.made_at = made_at
         self.of_processes = False
+        self.knob = ""  # of connections: what makes it larger
+        self.grows = False  # of connections: others make them while one waits
         self.occupancies: deque[Occupancy] = deque(maxlen=8_192)
         self.last_job: Job | None = None
 

@@ -115,6 +115,8 @@ def put_pool(attributes: Attributes, pool: Pool | None) -> None:
     attributes[s.POOL_ID] = pool.id
     attributes[s.POOL_NAME] = pool.name
     attributes[s.POOL_SIZE] = pool.size
+    if pool.knob:
+        attributes[s.POOL_KNOB] = pool.knob
     put_place(attributes, pool.made_at, _POOL)
 
 

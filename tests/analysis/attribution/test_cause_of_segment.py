@@ -29,16 +29,17 @@ def test_a_connection_is_blocked_by_the_request_that_has_it() -> None:
     """,
         {
             "w": {
-                schema.OCCUPANT_NAMES: ["report"], schema.OCCUPANT_TRACE_IDS: [trace_id("c")],
+                schema.OCCUPANT_NAMES: ["report"], schema.OCCUPANT_FILES: ["/srv/app.py"], schema.OCCUPANT_LINES: [7], schema.OCCUPANT_TRACE_IDS: [trace_id("c")],
                 schema.OCCUPANT_SPAN_IDS: ["7" * 16], schema.OCCUPANT_NS: [6 * UNIT_NS],
-                schema.POOL_NAME: "orders",
+                schema.POOL_NAME: "orders", schema.POOL_SIZE: 2, schema.POOL_FILE: "/srv/app.py", schema.POOL_LINE: 3,
             }
         },
     )  # fmt: skip
     row = only(table, "connection_wait")
     assert row["amount_ns"] == 6 * UNIT_NS
-    assert (row["detail"], row["evidence"]) == ("connection pool orders", "observed")
+    assert (row["detail"], row["evidence"]) == ("orders, 2 connections, made at srv/app.py:3", "observed")
     assert (row["culprit"], row["culprit_trace_id"]) == ("report", trace_id("c"))
+    assert (row["culprit_file"], row["culprit_line"]) == ("/srv/app.py", 7)
 
 
 def test_running_on_the_loop_is_compute_as_far_as_the_cpu_was_used() -> None:

@@ -7,7 +7,7 @@ import pytest
 from tests.analysis.drawing import UNIT_NS, drawn
 from whywait import analysis
 from whywait.analysis.causes import Cause
-from whywait.analysis.situations.computing import Computes
+from whywait.analysis.situations.running.computing import Computes
 from whywait.analysis.situations.situation import Situation
 from whywait.analysis.verdicts.sentences import Verdict, verdict
 from whywait.tracer import schema

@@ -6,7 +6,7 @@ from tests.analysis.drawing import drawn
 from whywait.analysis import analyze
 from whywait.analysis.causes import INFO, Cause
 from whywait.analysis.report.json.report import as_json
-from whywait.analysis.situations.loop_blocked import LoopHeld
+from whywait.analysis.situations.running.loop_blocked import LoopHeld
 from whywait.analysis.spans.held_loop import held_loop, nobodys_blocks
 from whywait.analysis.verdicts.sentences import Verdict, verdict
 from whywait.analysis.verdicts.short_answer import answer

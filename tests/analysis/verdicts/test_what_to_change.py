@@ -8,7 +8,7 @@ from whywait.analysis.causes import Cause
 from whywait.analysis.model import Analysis
 from whywait.analysis.report.json.diff import diff_as_json
 from whywait.analysis.report.json.report import as_json
-from whywait.analysis.situations.cpu_competition import CpuRivals
+from whywait.analysis.situations.running.cpu_competition import CpuRivals
 from whywait.analysis.situations.situation import Situation
 from whywait.analysis.verdicts.remedies import REMEDIES, remedy
 

@@ -15,10 +15,16 @@ from whywait.tracer.doctor.private_names import private_name_checks
 from whywait.tracer.hotpath import recorder
 from whywait.tracer.probes.builtin import BUILTIN
 from whywait.tracer.probes.private_names import missing_names
+from whywait.tracer.probes.probe import Probe
 
 TRACER = Path(__file__).resolve().parents[3] / "tracer"
 # of named tuples; documented though they begin with an underscore
 PUBLIC = {"_replace", "_asdict", "_fields", "_getframe", "_exit"}
+
+
+def needed(probe: Probe) -> tuple[str, ...]:
+    """The names that a probe needs, and those that it looks for when their library is imported."""
+    return *probe.needs, *getattr(probe, "later", ())
 
 
 def trees() -> Iterator[tuple[str, ast.Module]]:
@@ -81,7 +87,7 @@ OPTIONAL = {
 
 
 def test_probes_declare_every_private_name_that_they_cannot_do_without() -> None:
-    known = ours() | OPTIONAL | {part for probe in BUILTIN for name in probe.needs for part in name.split(".")}
+    known = ours() | OPTIONAL | {part for probe in BUILTIN for name in needed(probe) for part in name.split(".")}
     wrong = [
         f"{path}:{line} {name}"
         for path, tree in trees()
@@ -93,7 +99,7 @@ def test_probes_declare_every_private_name_that_they_cannot_do_without() -> None
 
 
 def test_what_is_declared_exists_here_and_names_are_unique() -> None:
-    assert [name for probe in BUILTIN for name in missing_names(probe.needs)] == []
+    assert [name for probe in BUILTIN for name in missing_names(needed(probe))] == []
     assert len({probe.name for probe in BUILTIN}) == len(BUILTIN)
 
 

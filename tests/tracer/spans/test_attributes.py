@@ -17,6 +17,8 @@ from whywait.tracer.spans.span_spec import AboutPhase, AboutWait, Blocker, Occup
 OWN, OTHER = 7, 8  # traces
 AT = Place("f", "/srv/a.py", 3)
 FREE = Occupancy("job", OTHER, 21, None)
+HELD = Occupancy("f", OTHER, 22, None)
+HELD.place = AT
 PLAIN = AboutWait(1, s.WAIT_AWAIT)
 
 
@@ -29,7 +31,7 @@ def users(*named: Named) -> Division:
     ("about", "columns"),
     [
         (PLAIN._replace(blockers=[Blocker("a", AT, OTHER, 2, 9), Blocker("b", None, 0, 0, 1)]), s.BLOCKERS),
-        (PLAIN._replace(occupants=Occupants([Share(FREE, 5)], 1)), s.OCCUPANTS),
+        (PLAIN._replace(occupants=Occupants([Share(HELD, 5), Share(FREE, 2)], 1)), s.OCCUPANTS),
         (PLAIN._replace(off_cpu=OffCpu(gil_holders=[Holder("a", AT, "t", OTHER, 2, 9)])), s.HOLDERS),
         (PLAIN._replace(off_cpu=OffCpu(cpu_users=users(Named(s.RIVAL_THREAD, "a", 0, AT, OTHER)))), s.CPU_USERS),
     ],

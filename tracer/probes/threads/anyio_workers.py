@@ -12,7 +12,7 @@ from whywait.tracer.host.introspection import local_of, take_this_frame_out
 from whywait.tracer.hotpath.jobs import make_job, run_job
 from whywait.tracer.hotpath.pools import occupancy_of, pool_of
 from whywait.tracer.hotpath.recorder import probe_failed
-from whywait.tracer.hotpath.waits import name_awaits
+from whywait.tracer.hotpath.waits import name_waits
 from whywait.tracer.probes.patches import Patches
 from whywait.tracer.probes.probe import Session, Undo
 from whywait.tracer.records.current import current_activity
@@ -71,9 +71,9 @@ def install(session: Session) -> Undo:
             raise
         activity = current_activity()
         if activity is not None:
-            activity.token_ns = perf_counter_ns()
+            now_ns = activity.token_ns = perf_counter_ns()
             try:
-                name_awaits(activity, start_ns, WAIT_LIMITER, pool_of(self, "anyio", _size(self)))
+                name_waits(activity, start_ns, now_ns, WAIT_LIMITER, pool_of(self, "anyio", _size(self)))
             except Exception as error:
                 probe_failed("anyio", error)
 

@@ -34,7 +34,9 @@ def add_wait(drawing: Drawing, activity: Activity, wait: Wait, small: dict[str, 
     own = drawing.loop_of(activity)
     if waited_ns >= drawing.resolution_ns:
         parts = [
-            part for one in wait_parts(activity, wait) for part in followed(one, own, drawing.past, drawing.request)
+            part
+            for one in _parts(drawing, activity, wait)
+            for part in followed(one, own, drawing.past, drawing.request)
         ]
     else:
         parts = [Part(wait, own)]
@@ -55,6 +57,15 @@ def _add_return(
             _add_resume_segment(drawing, activity, wait, segment, queued_ns)
         else:
             small[segment.kind] = small.get(segment.kind, 0) + segment.end_ns - segment.start_ns
+
+
+def _parts(drawing: Drawing, activity: Activity, wait: Wait) -> list[Wait]:
+    """The wait, cut where its waker changes; not for a connection that others held, if they never held all of them:
+    then it was for a new one."""
+    grows = wait.pool if wait.kind == s.WAIT_CONNECTION and wait.pool is not None and wait.pool.grows else None
+    if grows is not None and drawing.past.pools.full_until(grows, wait.start_ns, wait.cause_ns) == wait.start_ns:
+        wait = wait._replace(kind=s.WAIT_AWAIT, pool=None)
+    return wait_parts(activity, wait)
 
 
 def _resume_segments(drawing: Drawing, wait: Wait, loop: Loop | None) -> list[Segment]:
@@ -90,7 +101,7 @@ def _add_await(drawing: Drawing, activity: Activity, wait: Wait, queued_ns: int 
     blockers, blocker_count = _blockers(wait)
     waited, is_edge = wait.waited or _NO_WAITED, wait.kind not in (s.WAIT_COLLECT_ORDER, s.WAIT_GC)
     shared = None
-    if wait.kind == s.WAIT_LIMITER and wait.pool is not None:
+    if wait.kind in (s.WAIT_LIMITER, s.WAIT_CONNECTION) and wait.pool is not None:
         # those of a job are its worker's; the release of a token names its other holders
         shared = occupants(*drawing.past.pools.shares(wait.pool, wait.start_ns, wait.cause_ns))
     about = AboutWait(

@@ -1,0 +1,1 @@
+"""Code that ran: what it computed, what it ran on, and whom it stopped."""

@@ -1,0 +1,75 @@
+"""The connection pools of well-known libraries."""
+
+import sys
+from typing import Any, Final
+
+from whywait.tracer.probes.connections.pool_probe import ConnectionPool, PoolProbe
+
+
+def _itself(args: tuple[Any, ...]) -> Any:
+    return args[0]
+
+
+def _sqlalchemy_size(pool: Any) -> int:
+    kept, more = int(pool.size()), int(pool._max_overflow)
+    return kept + more if kept > 0 and more >= 0 else 0
+
+
+def _httpcore(part: str, kind: str, call: str, close: str) -> ConnectionPool:
+    """A response's body holds the connection."""
+    pool = f"httpcore.{part}.connection_pool"
+    return ConnectionPool(
+        f"{pool}.{kind}ConnectionPool", f"{pool}.{kind}ConnectionPool.{call}", f"{pool}.PoolByteStream.{close}",
+        lambda one: int(one._max_connections) if one._max_connections < sys.maxsize else 0,
+        "limits=httpx.Limits(max_connections=...) of the client", lambda _: "httpx",
+        (f"httpcore.{part}.connection.{kind}HTTPConnection.{call}", f"httpcore.{part}.socks_proxy.{kind}Socks5Connection.{call}"),
+        taken=lambda response: response.stream, given_back=_itself, reads=(f"{pool}.{kind}ConnectionPool._max_connections",),
+    )  # fmt: skip
+
+
+def _psycopg(pool: str) -> ConnectionPool:
+    return ConnectionPool(
+        pool, f"{pool}.getconn", f"{pool}._return_connection", lambda one: int(one.max_size),
+        f"max_size of {pool.rpartition('.')[2]}", lambda one: f"psycopg_pool {one.name}", (f"{pool}._check_connection",),
+        grows=True,
+    )  # fmt: skip
+
+
+def _redis(pool: str, connects: str) -> ConnectionPool:
+    return ConnectionPool(
+        pool, f"{pool}.get_connection", f"{pool}.release", lambda one: int(one.max_connections),
+        "max_connections of BlockingConnectionPool", connects=(connects,),
+    )  # fmt: skip
+
+
+LIBRARIES: Final = (
+    PoolProbe("sqlalchemy", ConnectionPool(
+        "sqlalchemy.pool.impl.QueuePool", "sqlalchemy.pool.impl.QueuePool._do_get",
+        "sqlalchemy.pool.impl.QueuePool._do_return_conn", _sqlalchemy_size, "pool_size or max_overflow of the engine",
+        connects=("sqlalchemy.pool.base.Pool._create_connection",), made="sqlalchemy.pool.base.Pool._should_wrap_creator",
+        reads=("sqlalchemy.pool.impl.QueuePool._max_overflow",),
+    )),
+    PoolProbe("asyncpg", ConnectionPool(
+        "asyncpg.pool.Pool", "asyncpg.pool.Pool._acquire", "asyncpg.pool.PoolConnectionHolder._release",
+        lambda pool: int(pool.get_max_size()), "max_size of create_pool",
+        connects=("asyncpg.pool.PoolConnectionHolder.acquire",),
+        taken=lambda connection: connection._holder, given_back=_itself, reads=("asyncpg.pool.PoolConnectionProxy._holder",),
+    )),
+    PoolProbe(
+        "psycopg_pool", _psycopg("psycopg_pool.pool_async.AsyncConnectionPool"), _psycopg("psycopg_pool.pool.ConnectionPool")
+    ),
+    PoolProbe(
+        "redis",
+        _redis("redis.asyncio.connection.BlockingConnectionPool", "redis.asyncio.connection.ConnectionPool.ensure_connection"),
+        _redis("redis.connection.BlockingConnectionPool", "redis.connection.AbstractConnection.connect"),
+    ),
+    PoolProbe(
+        "httpcore", _httpcore("_async", "Async", "handle_async_request", "aclose"), _httpcore("_sync", "", "handle_request", "close")
+    ),
+    PoolProbe("aiohttp", ConnectionPool(
+        "aiohttp.connector.BaseConnector", "aiohttp.connector.BaseConnector.connect",
+        "aiohttp.connector.BaseConnector._release_acquired", lambda one: int(one.limit_per_host or one.limit),
+        "limit or limit_per_host of TCPConnector", connects=("aiohttp.connector.TCPConnector._create_connection",),
+        taken=lambda connection: connection.protocol, given_back=lambda args: args[2],
+    )),
+)  # fmt: skip
