@@ -2,9 +2,11 @@
 
 import _thread
 import asyncio
+import contextlib
 import logging
 import multiprocessing
 import os
+import sqlite3
 import threading
 import time
 from collections.abc import Callable
@@ -51,6 +53,33 @@ async def behind(lock: "threading.Lock", name: str) -> int:
         return await in_worker(name, wait)
     finally:
         other.join()
+
+
+@loop_program("connection_wait", "connection_wait", culprit="holder")
+async def connection_wait() -> int:
+    from sqlalchemy.pool import QueuePool
+
+    pool = QueuePool(lambda: sqlite3.connect(":memory:", check_same_thread=False), pool_size=1, max_overflow=0)
+    held = threading.Event()
+
+    def holder() -> None:
+        with phase("another request"), contextlib.closing(pool.connect()):
+            held.set()
+            time.sleep(WAIT_S)
+
+    def wait() -> int:
+        began_ns = time.perf_counter_ns()
+        with contextlib.closing(pool.connect()):
+            return time.perf_counter_ns() - began_ns
+
+    other = threading.Thread(target=holder)
+    other.start()
+    held.wait()
+    try:
+        return await in_worker("connection_wait", wait)
+    finally:
+        other.join()
+        pool.dispose()
 
 
 class SlowHandler(logging.Handler):

@@ -7,6 +7,7 @@ import socket
 import threading
 import time
 import urllib.request
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from starlette.applications import Starlette
@@ -171,10 +172,23 @@ async def gc_pause() -> int:
     return paused_ns
 
 
+@program("ingress_wait", "ingress_wait", note="by a proxy's X-Request-Start")
+def ingress_wait(factory: Loop) -> int:
+    waited_ns: list[int] = []
+
+    async def answer(request: Request) -> PlainTextResponse:
+        waited_ns.append(time.time_ns() - int(float(request.headers["x-request-start"].removeprefix("t=")) * 1e9))
+        return PlainTextResponse("hello")
+
+    def ask(url: str) -> urllib.request.Request:
+        return urllib.request.Request(url, headers={"X-Request-Start": f"t={time.time() - WAIT_S:.6f}"})
+
+    _served(factory, Route("/ingress_wait", answer), "ingress_wait", ask)
+    return waited_ns[0]
+
+
 @program("request_io", "request_io")
 def request_io(factory: Loop) -> int:
-    import uvicorn
-
     waited_ns: list[int] = []
 
     async def upload(request: Request) -> PlainTextResponse:
@@ -183,21 +197,29 @@ def request_io(factory: Loop) -> int:
         waited_ns.append(time.perf_counter_ns() - began_ns)
         return PlainTextResponse("thanks")
 
+    def body():  # type: ignore[no-untyped-def]
+        yield b"first"
+        time.sleep(WAIT_S)
+        yield b"last"
+
+    def ask(url: str) -> urllib.request.Request:
+        return urllib.request.Request(url, body(), {"Content-Length": "9"})
+
+    _served(factory, Route("/request_io", upload, methods=["POST"]), "request_io", ask)
+    return waited_ns[0]
+
+
+def _served(factory: Loop, route: Route, name: str, ask: Callable[[str], urllib.request.Request]) -> None:
+    """Serves one request, to the path of this name."""
+    import uvicorn
+
     port = free_port()
-    app = Starlette(routes=[Route("/request_io", upload, methods=["POST"])])
-    server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="error"))
+    server = uvicorn.Server(uvicorn.Config(Starlette(routes=[route]), port=port, log_level="error"))
 
     def client() -> None:
         while not server.started:
             time.sleep(0.01)
-
-        def body():  # type: ignore[no-untyped-def]
-            yield b"first"
-            time.sleep(WAIT_S)
-            yield b"last"
-
-        ask = urllib.request.Request(f"http://127.0.0.1:{port}/request_io", body(), {"Content-Length": "9"})
-        with urllib.request.urlopen(ask, timeout=30) as answer:
+        with urllib.request.urlopen(ask(f"http://127.0.0.1:{port}/{name}"), timeout=30) as answer:
             answer.read()
         server.should_exit = True
 
@@ -206,4 +228,3 @@ def request_io(factory: Loop) -> int:
     with asyncio.Runner(loop_factory=factory) as runner:
         runner.run(functools.partial(server._serve, None)())
     thread.join()
-    return waited_ns[0]

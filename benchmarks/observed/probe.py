@@ -61,7 +61,7 @@ def _found(output: Path, truths: dict[str, int]) -> dict[str, Any]:
     for one in PROGRAMS:
         if one.name not in truths:
             continue
-        endpoint = found.causes["endpoint"].isin([one.name, f"POST /{one.name}"])
+        endpoint = found.causes["endpoint"].isin([one.name, f"POST /{one.name}", f"GET /{one.name}"])
         rows = found.causes[endpoint]
         amounts: dict[str, dict[str, int]] = {}
         for (cause, evidence), amount in rows.groupby(["cause", "evidence"])["amount_ns"].sum().items():
