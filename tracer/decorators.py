@@ -8,7 +8,7 @@ from types import CodeType, TracebackType
 from typing import Any, ParamSpec, TypeVar, overload
 
 from whywait.tracer.hotpath import recorder as recorders
-from whywait.tracer.hotpath.open_phase import GeneratorLife, OpenPhase, begin
+from whywait.tracer.hotpath.opening.open_phase import GeneratorLife, OpenPhase, begin
 from whywait.tracer.waking.lazy_start import wake
 
 P = ParamSpec("P")

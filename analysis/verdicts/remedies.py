@@ -44,7 +44,7 @@ _TABLE: Final[tuple[tuple[tuple[Cause, ...], Situation, str], ...]] = (
      "Connections are held while code computes ({doing}): give a connection back before that; more would only hide it."),
     ((Cause.LOOP_BUSY,), Situation.HOLDERS_WAIT, "It blocks the loop {doing}: {how}."),
     ((Cause.LOOP_BUSY,), Situation.HOLDERS_COMPUTE,
-     "It computes on the loop ({doing}): move it to a ProcessPoolExecutor (to a thread, if it is native code that "
+     "It computes on the loop ({doing}): move it off the loop, to a ProcessPoolExecutor (to a thread, if it is native code that "
      "releases the GIL), or cut it into awaits."),
     ((Cause.BLOCKING_IO, Cause.AWAIT_IO), Situation.RETRIES,
      "The time passed in pauses between tries ({what}): mend why they fail, try fewer times with shorter pauses, or set "

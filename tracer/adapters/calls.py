@@ -12,7 +12,7 @@ from whywait.tracer.adapters.steps import step_name
 from whywait.tracer.host.otel_context import current_span_id
 from whywait.tracer.host.thread_clocks import run_queue_ns
 from whywait.tracer.hotpath import recorder as recorders
-from whywait.tracer.hotpath.open_phase import error_name
+from whywait.tracer.hotpath.opening.open_phase import error_name
 from whywait.tracer.hotpath.thread_state import recent_run_queue_ns, set_phase
 from whywait.tracer.records.current import current_activity, here
 from whywait.tracer.records.ids import new_span_id

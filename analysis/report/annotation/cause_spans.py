@@ -29,21 +29,26 @@ class Form(StrEnum):
 
 
 def cause_spans(
-    analysis: Analysis, form: Form, shortest_ns: int, hosts: Mapping[tuple[str, str], str] | None = None
+    analysis: Analysis, form: Form, shortest_ns: int, hosts: Mapping[tuple[str, str], Mapping[str, str]] | None = None
 ) -> Iterator[NewSpan]:
     """Yield the new spans of every request, sorted by time; a segment under `shortest_ns` has none, but the lane's
-    sums include it. `hosts`: host.name by trace and span id. Ids depend on the request alone."""
+    sums include it. `hosts`: the resource attributes of their hosts, by trace and span id. Ids depend on the request alone."""
     segments = analysis.causes.groupby("request_id", sort=False)
     own_segments = {str(name): rows for name, rows in segments}
     for request in analysis.requests.to_dict("records"):
         rows = own_segments.get(str(request["request_id"]))
         key = (str(request["trace_id"]), span_id_of(request["trace_id"], request["request_id"]))
         if rows is not None and _TRACE_ID.fullmatch(key[0]) and _SPAN_ID.fullmatch(key[1]):
-            yield from _of_request(request, key, rows, form, shortest_ns, (hosts or {}).get(key, ""))  # type: ignore[arg-type]
+            yield from _of_request(request, key, rows, form, shortest_ns, (hosts or {}).get(key, {}))  # type: ignore[arg-type]
 
 
 def _of_request(
-    request: Mapping[str, Any], key: tuple[str, str], rows: pd.DataFrame, form: Form, shortest_ns: int, host: str
+    request: Mapping[str, Any],
+    key: tuple[str, str],
+    rows: pd.DataFrame,
+    form: Form,
+    shortest_ns: int,
+    host: Mapping[str, str],
 ) -> Iterator[NewSpan]:
     trace_id, parent_id = key
     service = str(request["service"])[:LONGEST] or "unknown_service"
@@ -130,8 +135,8 @@ def _plain(value: Any) -> Any:
     return None if value is None or value is pd.NA or value != value else value
 
 
-def _resource(service: str, host: str) -> dict[str, str]:
-    return {"service.name": service} | ({"host.name": host} if host else {})
+def _resource(service: str, host: Mapping[str, str]) -> dict[str, str]:
+    return {"service.name": service, **host}
 
 
 def _id(request_id: str, part: str) -> str:

@@ -3,13 +3,15 @@
 import json
 from collections.abc import Iterator, Set
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Final
 
 from whywait.analysis.load.files import files_of, lines_of, objects_of
 from whywait.analysis.load.otlp import NotOtlp, resource_of, rows_of
 from whywait.tracer import schema
 
 Key = tuple[str, str]
+Host = dict[str, str]
+_HOST: Final = ("host.name", "ip")  # by the second Jaeger knows that spans share a clock
 
 
 def copied(source: Path, stream: IO[str], traces: Set[str] | None = None) -> int:
@@ -43,13 +45,14 @@ def _only(payload: dict[str, Any], traces: Set[str]) -> dict[str, Any]:
     return {**payload, "resourceSpans": resources} if resources else {}
 
 
-def hosts_of(source: Path, wanted: set[Key]) -> dict[Key, str]:
-    """Return the host.name of these spans, by trace id and span id, where their resource says it."""
-    found: dict[Key, str] = {}
+def hosts_of(source: Path, wanted: set[Key]) -> dict[Key, Host]:
+    """Return the host of these spans, by trace id and span id, where their resource says it."""
+    found: dict[Key, Host] = {}
     for line in _lines(source):
         for resource, scope in _scopes(_payload(line) or {}):
-            host = resource_of(resource).get("host.name")
-            if isinstance(host, str):
+            known = resource_of(resource)
+            host = {name: known[name] for name in _HOST if isinstance(known.get(name), str)}
+            if host:
                 found |= dict.fromkeys(wanted.intersection(map(_key, scope.get("spans") or ())), host)
     return found
 

@@ -211,7 +211,7 @@ def test_awaits_one_after_another_that_could_run_together() -> None:
     assert key(found, Cause.AWAIT_IO) == "await_io/serial_awaits"
     assert "If they do not need each other's results" in found.remedy
     (said,) = found.situations
-    assert "5 times per request, one after another, 105 ms in all: a timer: sleep in fetch srv/app.py:9" in said
+    assert "5 times per request, one after another, 105 ms in all: a timer: sleep in fetch (srv/app.py:9)" in said
     assert "as long as the longest, 24.0 ms" in said
 
 

@@ -10,7 +10,7 @@ import pytest
 from opentelemetry import trace
 
 from tests.tracer.conftest import Traced
-from whywait.tracer.hotpath.open_request import Arrival, end_request, open_request
+from whywait.tracer.hotpath.opening.open_request import Arrival, end_request, open_request
 
 Begin = Callable[..., Traced]
 SERVER, CONSUMER = 2, 5

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from time import perf_counter_ns
 from typing import Any, Final
 
-from whywait.tracer.host.tcp_info import TICK_NS, data_age_ns
-from whywait.tracer.hotpath.open_request import Arrival
+from whywait.tracer.hotpath.opening.open_request import Arrival
+from whywait.tracer.probes.requests.tcp_info import TICK_NS, data_age_ns
 from whywait.tracer.records.current import here
 from whywait.tracer.records.loop import Loop
 from whywait.tracer.records.request import made

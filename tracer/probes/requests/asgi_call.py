@@ -7,7 +7,7 @@ from typing import Any
 
 from whywait.tracer.config import REDACT_NOTHING
 from whywait.tracer.hotpath import recorder as recorders
-from whywait.tracer.hotpath.open_request import Arrival
+from whywait.tracer.hotpath.opening.open_request import Arrival
 from whywait.tracer.probes.requests.work import Unit, Work, begin, call_messages, call_whole
 from whywait.tracer.redaction.paths import path_without_tokens
 from whywait.tracer.schema import INGRESS_READ

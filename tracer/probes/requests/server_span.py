@@ -16,7 +16,7 @@ from opentelemetry.trace import SpanContext, SpanKind, StatusCode
 
 from whywait.tracer.host.thread_clocks import run_queue_ns
 from whywait.tracer.hotpath import recorder as recorders
-from whywait.tracer.hotpath.open_request import begin_root, claim, finish, leave, name_request
+from whywait.tracer.hotpath.opening.open_request import begin_root, claim, finish, leave, name_request
 from whywait.tracer.hotpath.recorder import Recorder
 from whywait.tracer.records.current import ACTIVITY, current_activity, here
 from whywait.tracer.records.ids import new_span_id

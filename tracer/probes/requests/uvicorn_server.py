@@ -14,9 +14,8 @@ from time import perf_counter_ns
 from typing import Any, Final
 
 from whywait.tracer.host.code_location import Site, place_of_code
-from whywait.tracer.host.tcp_info import TICK_NS, not_sent_bytes, sent_ago_ns, waits_for_acknowledgement
 from whywait.tracer.hotpath import recorder as recorders
-from whywait.tracer.hotpath.open_request import Arrival, end_request, leave, open_request
+from whywait.tracer.hotpath.opening.open_request import Arrival, end_request, leave, open_request
 from whywait.tracer.hotpath.recorder import probe_failed
 from whywait.tracer.hotpath.thread_state import note_arrival, take_arrival
 from whywait.tracer.hotpath.waits import record_wait
@@ -24,6 +23,7 @@ from whywait.tracer.probes.patches import Patches
 from whywait.tracer.probes.probe import Session, Undo, always
 from whywait.tracer.probes.requests.arrival import HEADERS, arrival_of, behind_proxy
 from whywait.tracer.probes.requests.asgi_span import own_span_of
+from whywait.tracer.probes.requests.tcp_info import TICK_NS, not_sent_bytes, sent_ago_ns, waits_for_acknowledgement
 from whywait.tracer.records.request import IO, Request
 from whywait.tracer.schema import EGRESS_NAGLE, FIRST_BYTE_NS, FOR_EGRESS, INGRESS_READ, INGRESS_SKEW_NS, WAIT_AWAIT
 from whywait.tracer.waking.import_watch import ImportWatch

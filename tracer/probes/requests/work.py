@@ -12,7 +12,7 @@ from time import perf_counter_ns
 from types import CodeType
 from typing import Any, Final, Literal, NamedTuple
 
-from whywait.tracer.hotpath.open_request import Arrival, end_request, open_request
+from whywait.tracer.hotpath.opening.open_request import Arrival, end_request, open_request
 from whywait.tracer.hotpath.recorder import probe_failed
 from whywait.tracer.probes.requests.arrival import arrival_of
 from whywait.tracer.records.current import ACTIVITY

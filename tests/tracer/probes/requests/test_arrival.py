@@ -6,7 +6,7 @@ from time import perf_counter_ns
 
 import pytest
 
-from whywait.tracer.hotpath.open_request import Arrival
+from whywait.tracer.hotpath.opening.open_request import Arrival
 from whywait.tracer.probes.requests.arrival import behind_proxy, came_at, sent_unix_ns
 from whywait.tracer.records.loop import Loop
 

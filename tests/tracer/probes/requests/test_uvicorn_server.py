@@ -21,7 +21,7 @@ import whywait
 from testbed.disturbed import disturbed
 from tests.tracer.conftest import Span, Traced
 from whywait.tracer.config import Config
-from whywait.tracer.host.tcp_info import TICK_NS
+from whywait.tracer.probes.requests.tcp_info import TICK_NS
 
 SERVER = 2
 BIG = b"x" * 8_000_000

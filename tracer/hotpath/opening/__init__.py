@@ -1,0 +1,1 @@
+"""Where the work of a request begins, and where it ends."""
