@@ -80,6 +80,7 @@ OPTIONAL = {
     "_is_instrumented_by_opentelemetry",
     "_maxsize",
     "_process_chunk",
+    "_req",
     "_run_coro",
     "_target",
     "_thread_name_prefix",

@@ -48,7 +48,9 @@ def call_asgi(plain: Callable[..., Any], scope_at: int) -> Callable[..., Any]:
         if work is None:
             return None, args
         if not is_http:
-            receive = call_messages(receive, is_asgi_message, lambda _, asked_ns: begin_message(now, scope))
+            receive = call_messages(
+                receive, is_asgi_message, lambda *_: begin_message(Arrival(perf_counter_ns(), INGRESS_READ), scope)
+            )
         return work, (*args[:scope_at], scope, receive, response, *args[scope_at + 3 :])
 
     return call_whole(plain, opened)

@@ -186,7 +186,9 @@ def _aiohttp_route(request: Any) -> str:
 
 def _aiohttp_messages(plain: Any, arrivals: Arrivals) -> Any:
     def opened(args: Any, asked_ns: int) -> Work | None:
-        request = args[0]._req
+        request = getattr(args[0], "_req", None)
+        if request is None:
+            return None
         arrival = arrivals.of(request.protocol, asked_ns)
         return begin(
             arrival, "consumer", "", lambda args, _: Unit(f"WS {args}"), _aiohttp_route(request) or request.path
