@@ -134,15 +134,16 @@ def test_pickling_of_the_arguments(traced_to: Begin, warm: Callable[[int], Proce
     spans = sampled(traced_to)
     pickled.clear()
     with phase("root"):
-        line = pickle_a_parcel.__code__.co_firstlineno
         pickle_a_parcel(pool)
     spans.stop()
     told = Amounts(spans)
     ((cpu_ms, wall_ms),) = pickled
     assert told.of("compute", "running pickling for open_parcel") == pytest.approx(cpu_ms, rel=0.1)
     chief = told.chief()
-    assert (chief["cause"], chief["culprit"]) == ("compute", "pickling for open_parcel")
-    assert (chief["culprit_file"], chief["culprit_line"]) == (__file__, line + 1)  # where it was submitted
+    line = Parcel.__reduce__.__code__.co_firstlineno
+    assert (chief["cause"], chief["culprit"]) == ("compute", "Parcel.__reduce__")  # what ran while it was pickled
+    assert chief["culprit_file"] == Parcel.__reduce__.__code__.co_filename
+    assert line <= chief["culprit_line"] <= line + 5
     assert spans.one("pickling for open_parcel").ms == pytest.approx(wall_ms, rel=0.1)
     assert told.of("unexplained") <= 0.1 * told.wall_ms
 
