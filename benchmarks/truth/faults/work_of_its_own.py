@@ -132,7 +132,7 @@ def prepare_text(seconds: float) -> Spent:
        phase=own_library.PHASE, quick=True)  # fmt: skip
 async def tokenized(ms: float) -> list[Part]:
     spent = await asyncio.get_running_loop().run_in_executor(pool("threads", 8), prepare_text, ms / 1_000)
-    return parts_of(spent, who(prepare_text, within=(who(own_library.tokenize),)))
+    return parts_of(spent, who(prepare_text, within=(who(own_library.tokenize), who(spin))))
 
 
 async def _forget_table(_: float) -> None:
