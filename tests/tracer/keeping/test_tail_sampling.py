@@ -88,6 +88,12 @@ def roots(spans: Traced) -> list[Any]:
     return [span for span in spans.of_kind("task") if span["root"]]
 
 
+@pytest.fixture(scope="module", autouse=True)
+def warm() -> None:
+    """The first request of a process imports much, and so is slow."""
+    ask("/work/0")
+
+
 def test_only_slow_requests_are_kept_and_they_are_whole(traced_to: Begin) -> None:
     spans = traced_to(keep=KEEP_SLOW, slow_ns=BOUND_MS * MS_NS, keep_share=0.0)
     ask("/work/0", f"/work/{SLOW_S}", "/work/0", "/later")
