@@ -104,4 +104,4 @@ class Analysis:
     @property
     def analysed(self) -> pd.DataFrame:
         """The analysed requests: those of `requests` that were recorded whole."""
-        return self.requests[self.requests["request_id"].isin(self.causes["request_id"])]
+        return self.requests[self.requests["request_id"].isin(self.causes["request_id"].unique())]

@@ -13,6 +13,8 @@ from typing import Any
 
 from websockets.sync.client import ClientConnection, connect
 
+from testbed.ended import ended
+
 PATIENCE_S = 30.0
 
 
@@ -126,16 +128,8 @@ def page() -> Iterator[Page]:
             "--remote-debugging-port=0", "--no-proxy-server", f"--user-data-dir={profile}", "about:blank",
         ]  # fmt: skip
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        try:
-            with connect(_address(process, Path(profile)), max_size=None, proxy=None) as socket:
-                yield Page(socket)
-        finally:
-            process.terminate()
-            try:
-                process.wait(10)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+        with ended(process), connect(_address(process, Path(profile)), max_size=None, proxy=None) as socket:
+            yield Page(socket)
 
 
 def _address(process: "subprocess.Popen[bytes]", profile: Path) -> str:

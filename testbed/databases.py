@@ -11,6 +11,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from testbed.ended import ended
+from testbed.service import free_port
+
 _NOBODY = ("postgres", "nobody")  # PostgreSQL does not run as root
 _START_S = 20
 
@@ -51,7 +54,7 @@ def postgres() -> Iterator[str]:
             [programs / "postgres", "-D", data, *(part for one in settings for part in ("-c", one))],
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=folder, **run,
         )  # fmt: skip
-        with _ended(server):
+        with ended(server):
             _until_it_answers(server, [programs / "pg_isready", "-h", "127.0.0.1", "-p", str(port), "-q"])
             yield f"postgresql://whywait@127.0.0.1:{port}/postgres"
 
@@ -67,16 +70,9 @@ def redis_server() -> Iterator[int]:
             [program, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", folder],
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
-        with _ended(server):
+        with ended(server):
             _until_it_answers(server, port)
             yield port
-
-
-def free_port() -> int:
-    """A port of 127.0.0.1 that nobody listens on now."""
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
 
 
 def _other_user() -> pwd.struct_passwd | None:
@@ -84,19 +80,6 @@ def _other_user() -> pwd.struct_passwd | None:
         return None
     known = {one.pw_name: one for one in pwd.getpwall()}
     return next(known[name] for name in _NOBODY if name in known)
-
-
-@contextmanager
-def _ended(server: "subprocess.Popen[bytes]") -> Iterator[None]:
-    try:
-        yield
-    finally:
-        server.terminate()
-        try:
-            server.wait(10)
-        except subprocess.TimeoutExpired:
-            server.kill()
-            server.wait()
 
 
 def _until_it_answers(server: "subprocess.Popen[bytes]", asked: int | list[str | Path]) -> None:

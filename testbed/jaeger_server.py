@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from testbed.ended import ended
+
 ROOT = Path(__file__).resolve().parents[1]
 CACHE = ROOT / ".cache" / "jaeger"
 UI_CONFIG = ROOT / "analysis" / "jaeger" / "ui.js"
@@ -67,16 +69,9 @@ def running(program: Path, folder: Path, assets: Path | None = None) -> Iterator
     flags = [f"--set=extensions.jaeger_query.ui.{name}={path}" for name, path in ui.items()]
     with (folder / "jaeger.log").open("wb") as log:
         process = subprocess.Popen([program, "--config", config, *flags], stdout=log, stderr=subprocess.STDOUT)
-        try:
+        with ended(process, 20):  # it waits for connections that a busy machine still holds
             _wait_until_healthy(process, f"http://127.0.0.1:{ports['health']}/status", folder / "jaeger.log")
             yield Jaeger(f"http://127.0.0.1:{ports['query']}", f"http://127.0.0.1:{ports['otlp']}")
-        finally:
-            process.terminate()
-            try:
-                process.wait(timeout=20)
-            except subprocess.TimeoutExpired:  # it waits for connections that a busy machine still holds
-                process.kill()
-                process.wait()
 
 
 def _free_ports(count: int) -> list[int]:

@@ -173,7 +173,7 @@ FOR_MODULE: Final = "whywait.for.module"  # dotted module or file stem of that f
 # the function of an installed library that the user's code (code.*) called, if one stands between both
 FOR_CALL: Final = "whywait.for.call"
 FOR_SPAN: Final = "whywait.for.span_id"  # the innermost span around it, such as a client library's, in the same trace
-FOR_LIBRARY: Final = "whywait.for.library"  # which library, such as "httpx"
+FOR_PACKAGE: Final = "whywait.for.package"  # the import package of that function: "httpx"
 # kinds of awaited functions: patterns for FOR, or FOR_MODULE + "." + FOR, from the start
 FOR_REQUEST_IO: Final = (
     r"(?:uvicorn|hypercorn|starlette|daphne|granian)\.(?:.*\.)?"

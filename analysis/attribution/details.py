@@ -99,7 +99,7 @@ def _where(attributes: dict[str, Any]) -> str:
 def _awaiting(attributes: dict[str, Any]) -> str:
     """What was awaited: the library's function that the user's code called, else the innermost function."""
     if call := attributes.get(schema.FOR_CALL):
-        library = attributes.get(schema.FOR_LIBRARY)
+        library = attributes.get(schema.FOR_PACKAGE)
         return f"waiting for {call} ({library})" if library else f"waiting for {call}"
     return f"awaiting {attributes.get(schema.FOR) or 'something'}"
 

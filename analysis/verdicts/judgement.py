@@ -126,7 +126,7 @@ def _groups(analysis: Analysis) -> list[Group]:
                 tuple(one for one in means if one is computes or significant(one, means[one], shares[one])),
                 causes[causes["endpoint"] == name], named, culprits,
                 jobs[jobs["endpoint"] == name], orders[orders["endpoint"] == name], holders, analysis.spans,
-                held_loop(blocks, analysed[analysed["service"].isin(own["service"])]), attributes,
+                held_loop(blocks, analysed[analysed["service"].isin(own["service"].unique())]), attributes,
             )
         )  # fmt: skip
     return made
@@ -135,7 +135,7 @@ def _groups(analysis: Analysis) -> list[Group]:
 def _attributes(analysis: Analysis) -> dict[str, dict[str, Any]]:
     asked = analysis.causes[analysis.causes["cause"].isin(_IN_SPANS)]
     ids = identities(analysis.spans)
-    wanted = ids.isin(asked["span_id"]) | ids.isin(asked["activity_id"])
+    wanted = ids.isin(pd.unique(asked[["span_id", "activity_id"]].to_numpy().ravel()))
     return dict(zip(ids[wanted], analysis.spans.loc[wanted, "attributes"], strict=True))
 
 

@@ -2,10 +2,8 @@
 the program itself takes."""
 
 import asyncio
-import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import aiohttp
@@ -15,6 +13,7 @@ import pytest
 import uvloop
 from opentelemetry import trace
 
+from testbed.slow_http import slow_http_server
 from tests.tracer.conftest import Traced, traced_to
 from whywait import analysis, phase
 
@@ -24,25 +23,10 @@ LOOPS = pytest.mark.parametrize("new_loop", [asyncio.new_event_loop, uvloop.new_
 Program = Callable[[str], Awaitable[None]]
 
 
-class Slow(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-
-    def do_GET(self) -> None:
-        time.sleep(DELAY_S)
-        self.send_response(200)
-        self.send_header("Content-Length", "2")
-        self.end_headers()
-        self.wfile.write(b"ok")
-
-    def log_message(self, format: str, *args: Any) -> None: ...
-
-
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
-    with ThreadingHTTPServer(("127.0.0.1", 0), Slow) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}/rate"
-        server.shutdown()
+    with slow_http_server(DELAY_S) as server:
+        yield f"{server}/rate"
 
 
 async def with_httpx(url: str) -> None:

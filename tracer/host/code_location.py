@@ -36,7 +36,7 @@ class Site(NamedTuple):
     leaf_module: str
     # the outermost function of an installed library inside that: what the user's code called, e.g. "AsyncClient.get"
     call: str = ""
-    library: str = ""  # which library
+    package: str = ""  # its import package
 
 
 _PACKAGES = ("/site-packages/", "/dist-packages/")
@@ -234,10 +234,10 @@ def await_site(coroutine: Any) -> Site | None:
     if known is None:
         if len(_sites) >= _MOST_SITES:
             _sites.clear()
-        call, library = "", ""
+        call, package = "", ""
         if called is not None:
-            call, library = called.co_qualname, module_of(called.co_filename).partition(".")[0]
-        site = Site(place_of_frame(at), where.co_qualname, module_of(where.co_filename), call, library)
+            call, package = called.co_qualname, module_of(called.co_filename).partition(".")[0]
+        site = Site(place_of_frame(at), where.co_qualname, module_of(where.co_filename), call, package)
         known = _sites[key] = (site, code, where, called)
     return known[0]
 

@@ -71,9 +71,8 @@ class Recorder:
         self.adapters: AppliedTables | None = None
         self.roots: SpanProcessor | None = None  # opens the requests of this session
         self.claimed = False  # a SERVER span has claimed a request: its framework makes them
-        self.admits: Callable[[Request], bool] = lambda _: (
-            True
-        )  # whether a request without a SERVER span gets one of ours
+        # whether a request without a SERVER span gets one of ours
+        self.admits: Callable[[Request], bool] = lambda _: True
         self.keeper = Keeper(config)
         self.gates = Gates() if config.keep != KEEP_ALL else None
         self.totals = Totals()

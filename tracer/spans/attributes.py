@@ -135,7 +135,7 @@ def _wait(attributes: Attributes, wait: AboutWait) -> None:
         attributes[s.FOR] = wait.site.leaf_function
         attributes[s.FOR_MODULE] = wait.site.leaf_module
         if wait.site.call:
-            attributes[s.FOR_CALL], attributes[s.FOR_LIBRARY] = wait.site.call, wait.site.library
+            attributes[s.FOR_CALL], attributes[s.FOR_PACKAGE] = wait.site.call, wait.site.package
     if wait.around:
         attributes[s.FOR_SPAN] = span_hex(wait.around)
     put_pool(attributes, wait.pool)

@@ -21,7 +21,7 @@ _ON_LOOP: Final = (
 )  # fmt: skip
 _OF_HOLDER: Final = {
     "trace_id": "culprit_trace_id", "start_ns": "from_ns", "end_ns": "until_ns", "cause": "did", "detail": "doing",
-    "span_id": "at",
+    "span_id": "at", "activity_id": "activity", "activity_name": "doer",
 }  # fmt: skip
 _MOST_WAITS: Final = 500  # of an endpoint and cause, the longest
 _MOST_ROWS: Final = 200  # of a request, the longest
@@ -40,10 +40,7 @@ def what_holders_did(analysis: Analysis) -> pd.DataFrame:
     waits = longest.merge(own, on=["request_id", "start_ns"]).reset_index(names="wait")
     known = analysis.causes[analysis.causes["cause"] != Cause.UNEXPLAINED].sort_values("amount_ns", ascending=False)
     known = known.groupby("request_id").head(_MOST_ROWS)
-    rows = known[[*_OF_HOLDER]].rename(columns=_OF_HOLDER).assign(
-        activity=known["activity_id"].str.rsplit("/", n=1).str[-1],
-        doer=known["activity_name"].str.split(" ", n=1).str[-1],
-    )  # fmt: skip
+    rows = known[[*_OF_HOLDER]].rename(columns=_OF_HOLDER)
     during = _during(waits, rows)
     alike = _alike(waits[~waits["wait"].isin(during["wait"])], rows)
     unseen = waits[~waits["wait"].isin({*during["wait"], *alike["wait"]})].assign(part=1, did="", doing="", at="")
@@ -56,7 +53,9 @@ def what_holders_did(analysis: Analysis) -> pd.DataFrame:
 
 def _during(waits: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
     """What the holding activity did during the wait; where it was not seen then, what its request did."""
-    seen = waits[waits["culprit_trace_id"] != ""].merge(rows, on="culprit_trace_id")
+    waits = waits[waits["culprit_trace_id"] != ""]
+    rows = rows[rows["culprit_trace_id"].isin(waits["culprit_trace_id"].unique())]
+    seen = waits.merge(rows.assign(activity=rows["activity"].str.rsplit("/", n=1).str[-1]), on="culprit_trace_id")
     ns = np.minimum(seen["until_ns"], seen["end_ns"]) - np.maximum(seen["from_ns"], seen["start_ns"])
     seen = seen.assign(part=ns, itself=seen["activity"] == seen["culprit_span_id"])[(ns > 0) & _of_another(seen)]
     by_itself = (seen["part"] * seen["itself"]).groupby(seen["wait"]).transform("sum")
@@ -65,7 +64,8 @@ def _during(waits: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
 
 def _alike(waits: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
     """What activities of the holder's name did at any time."""
-    sums = rows.assign(part=rows["until_ns"] - rows["from_ns"]).groupby(["doer", "did", "doing"], as_index=False)
+    rows = rows.assign(part=rows["until_ns"] - rows["from_ns"], doer=rows["doer"].str.split(" ", n=1).str[-1])
+    sums = rows.groupby(["doer", "did", "doing"], as_index=False)
     seen = waits.merge(sums.agg(part=("part", "sum"), at=("at", "first")), left_on="culprit", right_on="doer")
     return seen[_of_another(seen)]
 

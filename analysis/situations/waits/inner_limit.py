@@ -25,7 +25,7 @@ def inner_limit(group: Group) -> Iterator[Pattern]:
     """Yield the limit for which the tasks of each request waited longest, where that was significant."""
     if not _CAUSES & set(group.significant):
         return
-    spans = group.spans[group.spans["trace_id"].isin(group.requests["trace_id"])]
+    spans = group.spans[group.spans["trace_id"].isin(group.requests["trace_id"].unique())]
     tasks = spans[[attributes.get(schema.KIND) == schema.KIND_TASK for attributes in spans["attributes"]]]
     waits = [
         (trace_id, attributes.get(schema.ACTIVITY), _where(attributes), end_ns - start_ns)

@@ -214,7 +214,7 @@ def test_a_wait_in_a_library_is_told_by_the_function_that_was_called_and_its_cal
         {
             "w": {
                 schema.FOR: "Event.wait", schema.FOR_MODULE: "asyncio.locks", schema.FOR_CALL: "AsyncClient.get",
-                schema.FOR_LIBRARY: "httpx", schema.CODE_FUNCTION: "quote", schema.CODE_FILE: "app.py",
+                schema.FOR_PACKAGE: "httpx", schema.CODE_FUNCTION: "quote", schema.CODE_FILE: "app.py",
                 schema.CODE_LINE: 73,
             }
         },

@@ -79,7 +79,7 @@ def test_the_librarys_function_that_the_user_called_is_named() -> None:
         found = site_of(call)
         if found.leaf_function == "wait_for":  # before Python 3.12 what it waits for is a task of its own
             continue
-        assert (found.call, found.library) == (called, "client")
+        assert (found.call, found.package) == (called, "client")
         assert (found.leaf_module, found.leaf_function) == ("asyncio.locks", "Event.wait")
         assert found.user.function in ("user", "over")
 

@@ -91,7 +91,7 @@ def roots(spans: Traced) -> list[Any]:
 @pytest.fixture(scope="module", autouse=True)
 def warm() -> None:
     """The first request of a process imports much, and so is slow."""
-    ask("/work/0")
+    ask("/later")
 
 
 def test_only_slow_requests_are_kept_and_they_are_whole(traced_to: Begin) -> None:

@@ -2,11 +2,9 @@
 
 import asyncio
 import contextlib
-import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 HELD_S = 0.06
@@ -199,31 +197,3 @@ CLIENTS = {
     "httpx": Client("httpx", _httpx, ask_over_httpx, "limits=httpx.Limits(max_connections=...)", "ask_over_httpx"),
     "aiohttp": Client("aiohttp", _aiohttp, ask_over_aiohttp, "limit or limit_per_host", "ask_over_aiohttp"),
 }  # fmt: skip
-
-
-class _Slow(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    wbufsize = -1  # one packet an answer
-
-    def do_GET(self) -> None:
-        time.sleep(HELD_S)
-        self.send_response(200)
-        self.send_header("Content-Length", "2")
-        self.end_headers()
-        self.wfile.write(b"ok")
-
-    def log_message(self, *_: Any) -> None:
-        """Nothing."""
-
-
-@contextlib.contextmanager
-def slow_http_server() -> Iterator[str]:
-    """Answers each request after HELD_S."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), _Slow) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}"
-        finally:
-            server.shutdown()
-            thread.join()

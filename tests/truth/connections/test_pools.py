@@ -22,8 +22,9 @@ import pytest
 import whywait
 from testbed.databases import postgres, postgres_programs, redis_program, redis_server
 from testbed.disturbed import disturbed
+from testbed.slow_http import slow_http_server
 from tests.tracer.conftest import Traced, traced_to
-from tests.truth.connections.clients import CLIENTS, HELD_S, SIZE, Client, Servers, slow_http_server
+from tests.truth.connections.clients import CLIENTS, HELD_S, SIZE, Client, Servers
 from whywait import analysis
 from whywait.analysis.causes import Cause
 
@@ -41,7 +42,7 @@ def servers() -> Iterator[Servers]:
         pytest.skip("no PostgreSQL: Debian's package is called postgresql")
     if redis_program() is None:
         pytest.skip("no Redis: Debian's package is called redis-server")
-    with postgres() as address, redis_server() as port, slow_http_server() as http:
+    with postgres() as address, redis_server() as port, slow_http_server(HELD_S) as http:
         yield Servers(address, port, http)
 
 

@@ -7,13 +7,14 @@ start inside is its own.
 Where nobody starts a SERVER span, `end_request` gives the request a span of ours.
 """
 
-import re
 import threading
 from collections.abc import Mapping
 from time import perf_counter_ns
 from typing import Any, Final, Literal, NamedTuple
 
-from opentelemetry.trace import SpanContext, TraceFlags
+from opentelemetry.context import Context
+from opentelemetry.trace import SpanContext, TraceFlags, get_current_span
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from whywait.tracer.config import REDACT_NOTHING
 from whywait.tracer.hotpath import recorder as recorders
@@ -28,7 +29,8 @@ from whywait.tracer.redaction.paths import endpoint_name
 from whywait.tracer.schema import INGRESS_FROM, WAIT_INGRESS
 from whywait.tracer.waking.lazy_start import wake
 
-_TRACEPARENT: Final = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(?:-|$)")
+_CALLERS: Final = TraceContextTextMapPropagator()
+_NOBODY: Final = Context()
 
 
 class Arrival(NamedTuple):
@@ -54,12 +56,13 @@ def open_request(
         return None
     now = perf_counter_ns()
     begin_ns = arrival.sent_ns or arrival.at_ns
-    caller = _TRACEPARENT.match(traceparent) if traceparent else None
-    trace_id, parent_id, flags = new_trace_id(), 0, int(TraceFlags.SAMPLED)
-    if caller is not None:
-        trace_id, parent_id, flags = int(caller[1], 16) or trace_id, int(caller[2], 16), int(caller[3], 16)
+    trace_id, parent_id, flags = 0, 0, int(TraceFlags.SAMPLED)
+    if traceparent:
+        caller = get_current_span(_CALLERS.extract({"traceparent": traceparent}, _NOBODY)).get_span_context()
+        if caller.is_valid:
+            trace_id, parent_id, flags = caller.trace_id, caller.span_id, int(caller.trace_flags)
     request = Request(
-        trace_id, new_span_id(), flags, begin_ns, recorder.config.max_records_per_request, here.loop
+        trace_id or new_trace_id(), new_span_id(), flags, begin_ns, recorder.config.max_records_per_request, here.loop
     )  # fmt: skip
     request.own_span = OwnSpan(kind, now, parent_id)
     request.begun_ns = now

@@ -4,8 +4,9 @@ import functools
 import sys
 from collections.abc import Callable
 from time import perf_counter_ns
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
+from whywait.tracer.adapters.late_patches import LatePatches
 from whywait.tracer.hotpath.opening.open_request import Arrival
 from whywait.tracer.hotpath.recorder import probe_failed
 from whywait.tracer.probes.patches import Patches
@@ -21,7 +22,6 @@ from whywait.tracer.probes.requests.asgi_call import (
 from whywait.tracer.probes.requests.work import Arrivals, Unit, Work, begin, call_messages, call_whole
 from whywait.tracer.records.current import ACTIVITY
 from whywait.tracer.schema import INGRESS_READ
-from whywait.tracer.waking.import_watch import ImportWatch
 
 name: Final = work.name
 needs: Final = ()  # they would import servers, in processes that do not serve
@@ -30,34 +30,20 @@ available: Final = always
 Wrap = Callable[[Any, Arrivals], Any]  # what stands for a function, and the connections' arrivals
 
 
-class Place(NamedTuple):
-    """A function at which a unit begins, or that tells something of it."""
-
-    module: str
-    function: str  # dotted, in the module
-    wrap: Wrap
-
-
 def install(session: Session) -> Undo:
     """Replace the functions of the table, now or when their modules are imported, and return the undo."""
-    patches, arrivals = Patches(), Arrivals()
-    wrappers = {id(call_whole(_replace, _never).__code__): _behind}  # one code for all of them
+    arrivals = Arrivals()
+    wrappers = {id(call_whole(_never, _never).__code__): _behind}  # one code for all of them
     session.recorder.wrappers.update(wrappers)
 
-    def patch(module: str) -> None:
-        for place in PLACES:
-            if place.module == module:
-                try:
-                    _replace(patches, place, arrivals)
-                except Exception as error:  # another version of it
-                    probe_failed(name, error)
+    def replaced(owner: Any, attribute: str, wrap: Wrap) -> Undo:
+        patches = Patches()
+        patches.replace(owner, attribute, wrap(getattr(owner, attribute), arrivals))
+        return patches.undo
 
-    modules = {place.module for place in PLACES}
-    watch = ImportWatch([one for one in modules if one not in sys.modules], patch)
-    patches.add("the import of servers", watch.install())
-    for module in modules & sys.modules.keys():
-        patch(module)
-    return patches.undo
+    patches = LatePatches(name, PLACES, replaced)
+    patches.install()
+    return patches.close
 
 
 def _never(args: Any) -> tuple[None, Any]:
@@ -67,16 +53,6 @@ def _never(args: Any) -> tuple[None, Any]:
 def _behind(coroutine: Any) -> Any:
     """The function for which one of ours stands."""
     return coroutine.cr_frame.f_locals["plain"]
-
-
-def _replace(patches: Patches, place: Place, arrivals: Arrivals) -> None:
-    owner: Any = sys.modules[place.module]
-    *classes, attribute = place.function.split(".")
-    for one in classes:
-        owner = getattr(owner, one, None)
-    plain = getattr(owner, attribute, None)
-    if plain is not None:  # None: another version of it, without this function
-        patches.replace(owner, attribute, place.wrap(plain, arrivals))
 
 
 def _now() -> Arrival:
@@ -139,13 +115,13 @@ def _asgi_messages(plain: Any, arrivals: Arrivals) -> Any:
     )
 
 
-def _uvicorn(module: str, protocol: str, receive: str) -> tuple[Place, ...]:
-    module = f"uvicorn.protocols.websockets.{module}"
-    return (
-        Place(module, f"{protocol}.data_received", _reads),
-        Place(module, f"{protocol}.run_asgi", _connection),
-        Place(module, f"{protocol}.{receive}", _asgi_messages),
-    )
+def _uvicorn(protocol: str, receive: str) -> dict[str, Wrap]:
+    protocol = f"uvicorn.protocols.websockets.{protocol}"
+    return {
+        f"{protocol}.data_received": _reads,
+        f"{protocol}.run_asgi": _connection,
+        f"{protocol}.{receive}": _asgi_messages,
+    }
 
 
 # --- the server of the library websockets --------------------------------------------------------
@@ -228,22 +204,21 @@ def _granian(plain: Any, _: Arrivals) -> Any:
     return _callback_wrapper
 
 
-PLACES: Final = (
-    *_uvicorn("websockets_impl", "WebSocketProtocol", "asgi_receive"),
-    *_uvicorn("websockets_sansio_impl", "WebSocketsSansIOProtocol", "receive"),
-    *_uvicorn("wsproto_impl", "WSProtocol", "receive"),
-    Place("websockets.asyncio.server", "ServerConnection.data_received", _reads),
-    Place("websockets.asyncio.server", "ServerConnection.recv", _messages),
-    Place("aiohttp.web_protocol", "RequestHandler.data_received", _reads),
-    Place("aiohttp.web_protocol", "RequestHandler._handle_request", _aiohttp_request),
-    Place("aiohttp.web_ws", "WebSocketResponse.receive", _aiohttp_messages),
-    Place("hypercorn.asyncio.task_group", "_handle", lambda plain, _: call_asgi(plain, 2)),
-    Place("granian.asgi", "_callback_wrapper", _granian),
-    Place("grpc.aio._server", "Server.__init__", _grpc_server),
-    Place("arq.worker", "Worker.run_job", _job),
-    Place("arq.worker", "deserialize_job_raw", _named_by(lambda _, result: (result[0], None))),
-    Place("taskiq.receiver.receiver", "Receiver.callback", _job),
-    Place(
-        "taskiq.receiver.receiver", "Receiver.run_task", _named_by(lambda args, _: (args[2].task_name, args[1]))
-    ),
-)  # fmt: skip
+# the functions at which a unit begins, or that tell something of it
+PLACES: Final[dict[str, Wrap]] = {
+    **_uvicorn("websockets_impl.WebSocketProtocol", "asgi_receive"),
+    **_uvicorn("websockets_sansio_impl.WebSocketsSansIOProtocol", "receive"),
+    **_uvicorn("wsproto_impl.WSProtocol", "receive"),
+    "websockets.asyncio.server.ServerConnection.data_received": _reads,
+    "websockets.asyncio.server.ServerConnection.recv": _messages,
+    "aiohttp.web_protocol.RequestHandler.data_received": _reads,
+    "aiohttp.web_protocol.RequestHandler._handle_request": _aiohttp_request,
+    "aiohttp.web_ws.WebSocketResponse.receive": _aiohttp_messages,
+    "hypercorn.asyncio.task_group._handle": lambda plain, _: call_asgi(plain, 2),
+    "granian.asgi._callback_wrapper": _granian,
+    "grpc.aio._server.Server.__init__": _grpc_server,
+    "arq.worker.Worker.run_job": _job,
+    "arq.worker.deserialize_job_raw": _named_by(lambda _, result: (result[0], None)),
+    "taskiq.receiver.receiver.Receiver.callback": _job,
+    "taskiq.receiver.receiver.Receiver.run_task": _named_by(lambda args, _: (args[2].task_name, args[1])),
+}

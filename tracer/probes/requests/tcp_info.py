@@ -15,25 +15,26 @@ _INFO: Final = getattr(socket, "TCP_INFO", -1) if sys.platform == "linux" else -
 _KNOWN: Final = sys.platform == "linux"
 _COARSE: Final = 6  # CLOCK_MONOTONIC_COARSE, which Python does not name: it advances by ticks
 TICK_NS: Final = int(time.clock_getres(_COARSE) * 1e9) if _KNOWN else 0
-
-
 _read_u32: Final = Struct("=I").unpack_from
+
+
+def _told(connection: Any, at: int) -> int | None:
+    """The number at this place of `tcp_info`; None for another system, a Unix socket, a closed one."""
+    try:
+        return _read_u32(connection.getsockopt(_LEVEL, _INFO, at + 4), at)[0]  # type: ignore[no-any-return]
+    except Exception:
+        return None
 
 
 def data_age_ns(connection: Any) -> int | None:
     """Return how long ago this socket last got data, within a tick; None where the kernel does not tell."""
-    try:
-        return _read_u32(connection.getsockopt(_LEVEL, _INFO, _LAST_DATA_AT + 4), _LAST_DATA_AT)[0] * 1_000_000  # type: ignore[no-any-return]
-    except Exception:  # another system, a Unix socket, a closed one
-        return None
+    age_ms = _told(connection, _LAST_DATA_AT)
+    return None if age_ms is None else age_ms * 1_000_000
 
 
 def sent_ago_ns(connection: Any) -> int:
     """Return how long ago this socket last sent data, within a tick; 0 where that is not known."""
-    try:
-        return int(_read_u32(connection.getsockopt(_LEVEL, _INFO, _LAST_SENT_AT + 4), _LAST_SENT_AT)[0]) * 1_000_000
-    except Exception:
-        return 0
+    return (_told(connection, _LAST_SENT_AT) or 0) * 1_000_000
 
 
 def waits_for_acknowledgement(connection: Any) -> bool:
@@ -46,7 +47,4 @@ def waits_for_acknowledgement(connection: Any) -> bool:
 
 def not_sent_bytes(connection: Any) -> int:
     """Return how much was written to this socket and waits to be sent; 0 where the kernel does not tell."""
-    try:
-        return int(_read_u32(connection.getsockopt(_LEVEL, _INFO, _NOT_SENT_AT + 4), _NOT_SENT_AT)[0])
-    except Exception:
-        return 0
+    return _told(connection, _NOT_SENT_AT) or 0

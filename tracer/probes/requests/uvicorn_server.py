@@ -8,11 +8,11 @@ resume_writing        a slow reader has taken most of it
 """
 
 import functools
-import sys
 from collections.abc import Callable
 from time import perf_counter_ns
 from typing import Any, Final
 
+from whywait.tracer.adapters.late_patches import LatePatches
 from whywait.tracer.host.code_location import Site, place_of_code
 from whywait.tracer.hotpath import recorder as recorders
 from whywait.tracer.hotpath.opening.open_request import Arrival, end_request, leave, open_request
@@ -26,15 +26,14 @@ from whywait.tracer.probes.requests.asgi_span import own_span_of
 from whywait.tracer.probes.requests.tcp_info import TICK_NS, not_sent_bytes, sent_ago_ns, waits_for_acknowledgement
 from whywait.tracer.records.request import IO, Request
 from whywait.tracer.schema import EGRESS_NAGLE, FIRST_BYTE_NS, FOR_EGRESS, INGRESS_READ, INGRESS_SKEW_NS, WAIT_AWAIT
-from whywait.tracer.waking.import_watch import ImportWatch
 
 name: Final = "uvicorn"
 needs: Final = ()  # they would import uvicorn, in processes that do not serve
 available: Final = always
-_PROTOCOLS: Final = {
-    "uvicorn.protocols.http.h11_impl": "H11Protocol",
-    "uvicorn.protocols.http.httptools_impl": "HttpToolsProtocol",
-}
+_PROTOCOLS: Final = (
+    "uvicorn.protocols.http.h11_impl.H11Protocol",
+    "uvicorn.protocols.http.httptools_impl.HttpToolsProtocol",
+)
 _MOST_UNSENT: Final = 256
 _LONGEST_UNSENT_NS: Final = 1_000_000_000
 _TRACEPARENT: Final = b"traceparent"
@@ -43,20 +42,9 @@ _WANTED: Final = frozenset((_TRACEPARENT, *HEADERS))
 
 def install(_: Session) -> Undo:
     """Wrap uvicorn's protocols, now or when they are imported, and return the undo."""
-    patches = Patches()
-
-    def patch(module: str) -> None:
-        try:
-            _patch(patches, sys.modules[module], _PROTOCOLS[module])
-        except Exception as error:
-            probe_failed(name, error)
-
-    watch = ImportWatch([one for one in _PROTOCOLS if one not in sys.modules], patch)
-    patches.add("uvicorn's import", watch.install())
-    for module in _PROTOCOLS:
-        if module in sys.modules:
-            patch(module)
-    return patches.undo
+    patches = LatePatches(name, dict.fromkeys(_PROTOCOLS), lambda module, protocol, _: _patched(module, protocol))
+    patches.install()
+    return patches.close
 
 
 class _Connections:
@@ -96,7 +84,8 @@ class _Connections:
         self.drained(protocol)
 
 
-def _patch(patches: Patches, module: Any, protocol_name: str) -> None:
+def _patched(module: Any, protocol_name: str) -> Undo:
+    patches = Patches()
     protocol, cycle = getattr(module, protocol_name), module.RequestResponseCycle
     connections = _Connections(Site(place_of_code(cycle.send.__code__), FOR_EGRESS, module.__name__))
     plain_read, plain_run = protocol.data_received, cycle.run_asgi
@@ -124,6 +113,7 @@ def _patch(patches: Patches, module: Any, protocol_name: str) -> None:
     patches.replace(cycle, "run_asgi", run_asgi)
     for method, told in (("resume_writing", connections.drained), ("connection_lost", connections.lost)):
         patches.replace(protocol, method, _telling(getattr(protocol, method), told))
+    return patches.undo
 
 
 def _telling(plain: Callable[..., Any], told: Callable[[Any], None]) -> Callable[..., Any]:

@@ -74,7 +74,7 @@ def _seen_from(site: Site | None, outer: Site | None) -> Site | None:
     """The task's place; that of the one that waits for it where the task runs no function of the user."""
     if site is None or outer is None or not is_library(site.user.file):
         return site or outer
-    return site._replace(user=outer.user, call=outer.call, library=outer.library)
+    return site._replace(user=outer.user, call=outer.call, package=outer.package)
 
 
 def _site_of(job: BackgroundJob, outer: Site | None) -> Site | None:

@@ -25,6 +25,6 @@ def user_site(activity: Activity, wait: Wait) -> Site | None:
         found = around.site if around is not None and around.start_ns <= wait.end_ns else None
         if found is not None and not is_library(found.user.file):
             called = site if site.call else found
-            return site._replace(user=found.user, call=called.call, library=called.library)
+            return site._replace(user=found.user, call=called.call, package=called.package)
         outer = outer.spawner
-    return site._replace(call="", library="")
+    return site._replace(call="", package="")

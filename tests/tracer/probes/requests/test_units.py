@@ -3,7 +3,6 @@ same answers as without whywait."""
 
 import asyncio
 import contextlib
-import socket
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -11,18 +10,13 @@ from typing import Any
 import httpx
 import pytest
 
+from testbed.service import free_port
 from tests.tracer.conftest import Traced
 from whywait import analysis
 
 Begin = Callable[..., Traced]
 PAUSE_S = 0.06  # the client's own, between two messages
 CONNECTED_NS: list[int] = []  # how long each connection lasted, by the client's clock
-
-
-def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
 
 
 async def until(connect: Callable[[], Awaitable[Any]]) -> Any:
