@@ -28,10 +28,14 @@ def held_loop(blocks: pd.DataFrame, requests: pd.DataFrame | None = None) -> pd.
     """Return who held the loop (HELD_COLUMNS), the longest in sum first; while requests came, not at the service's start."""
     if requests is not None:
         since = (blocks["end_ns"] > requests["start_ns"].min()) & (blocks["start_ns"] < requests["end_ns"].max())
-        blocks = blocks[since & blocks["service"].isin(requests["service"])]
-    by_place = blocks.groupby(["function", "file", "line"], sort=False)["ns"].agg(["size", "max", "sum"])
-    table = by_place.sort_values("sum", ascending=False, kind="stable").drop(columns="sum").reset_index()
-    return table.set_axis(list(HELD_COLUMNS), axis=1)
+        blocks = blocks[since & blocks["service"].isin(requests["service"].unique())]
+    # one function is one row: not all of its blocks were sampled, and each at another line; the longest sampled tells
+    known = blocks.assign(at=blocks["line"].astype(int) > 0).sort_values(["at", "ns"], ascending=False, kind="stable")
+    known["file"] = known["file"].where(known["at"], known.groupby("function")["file"].transform("first"))
+    by_function = known.groupby(["function", "file"], sort=False).agg(
+        line=("line", "first"), times=("ns", "size"), longest_ns=("ns", "max"), sum_ns=("ns", "sum")
+    )
+    return by_function.sort_values("sum_ns", ascending=False, kind="stable").reset_index()[list(HELD_COLUMNS)]
 
 
 def seen_instead(spans: pd.DataFrame) -> str:

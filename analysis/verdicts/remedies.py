@@ -121,5 +121,5 @@ def remedy(cause: Cause, situations: Sequence[Found] = ()) -> Remedy:
     for found in situations:
         of = numbers(found)
         if of.get("of", cause) == cause and (words := REMEDIES.get((cause, found.kind))):
-            return Remedy(cause, found.kind, words.format(**of))
+            return Remedy(cause, found.kind, words.format(**of).replace(" ()", ""))  # where there is no detail
     return Remedy(cause, None, INFO[cause].remedy)

@@ -9,8 +9,9 @@ from tests.analysis.drawing import drawn, trace_id
 from tests.analysis.fabricate import Culprit, analysis_of
 from whywait.analysis.causes import INFO, Cause
 from whywait.analysis.pipeline import analyze
-from whywait.analysis.situations.situation import Found, Situation
+from whywait.analysis.situations.situation import Found, Pattern, Situation
 from whywait.analysis.verdicts.judgement import judge
+from whywait.analysis.verdicts.remedies import remedy
 from whywait.analysis.verdicts.sentences import Verdict, verdict, worded
 from whywait.tracer import schema
 
@@ -398,3 +399,8 @@ def test_a_healthy_service_gets_no_advice(amounts: dict[str, float]) -> None:
 
 def test_every_sentence_can_be_made() -> None:
     assert worded(judge(analysis_of({"GET": [{"pool_queue": 50}] * 3}))[0]).text
+
+
+def test_without_a_detail_no_empty_parentheses_are_left() -> None:
+    found = Pattern(Situation.HOLDERS_COMPUTE, Cause.LOOP_BUSY, {"doing": "", "share": 1.0, "how": ""})
+    assert remedy(Cause.LOOP_BUSY, (found,)).text.startswith("It computes on the loop: move it off the loop")

@@ -1,5 +1,6 @@
 """A loop that work of no request held is never told as "nothing significant"."""
 
+import pandas as pd
 import pytest
 
 from tests.analysis.drawing import drawn
@@ -83,3 +84,16 @@ def test_it_is_in_the_json() -> None:
         "kind": "loop_held",
         "numbers": {"function": "flush", "file": "/srv/shop/jobs.py", "line": 7, "times": 2, "longest_ns": 12_000_000},
     }
+
+
+def test_blocks_of_one_function_are_one_row_whether_sampled_or_not() -> None:
+    rows = [
+        ("poll", "", 0, 9),
+        ("poll", "a.py", 3, 5),
+        ("poll", "a.py", 4, 7),
+        ("poll", "b.py", 8, 1),
+        ("bare", "", 0, 2),
+    ]
+    blocks = pd.DataFrame(rows, columns=["function", "file", "line", "ns"])
+    found = list(held_loop(blocks).itertuples(index=False, name=None))
+    assert found == [("poll", "a.py", 4, 3, 9), ("bare", "", 0, 1, 2), ("poll", "b.py", 8, 1, 1)]
