@@ -1,5 +1,5 @@
 """The closed set of causes, one record each: rules, words, colours, tables and dashboards derive from it. `python -m
-benchmarks.derived` writes the table of README.md and a list of analysis/live/grafana.json from it."""
+benchmarks.derived` writes the table of docs/reference/causes.md and a list of analysis/live/grafana.json from it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -214,6 +214,6 @@ CAUSE_OF_WAIT: Final = {wait: cause for cause in CAUSES for wait in cause.info.w
 
 
 def markdown_table() -> str:
-    """Return the table of causes for the README."""
+    """Return the table of causes for docs/reference/causes.md."""
     rows = "".join(f"| `{cause}` | {one.meaning} | {one.remedy} |\n" for cause, one in INFO.items())
     return f"| cause | the request was … | what to do |\n|---|---|---|\n{rows}"

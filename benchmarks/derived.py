@@ -1,6 +1,6 @@
 """Writes what derives from the records of causes into other files: `python -m benchmarks.derived`.
 
-The table in README.md, and the list of causes behind the dashboard's panel of queues.
+The table in docs/reference/causes.md, and the list of causes behind the dashboard's panel of queues.
 """
 
 import json
@@ -12,7 +12,7 @@ from typing import Final
 from whywait.analysis.causes import CAUSES, markdown_table
 
 ROOT: Final = Path(__file__).resolve().parents[1]
-README: Final = ROOT / "README.md"
+PAGE: Final = ROOT / "docs/reference/causes.md"
 DASHBOARD: Final = ROOT / "analysis/live/grafana.json"
 QUEUES: Final = "|".join(cause for cause in CAUSES if cause.info.is_queue)
 _BEGIN: Final = "<!-- causes: written by python -m benchmarks.derived -->\n"
@@ -21,9 +21,9 @@ _END: Final = "<!-- end of causes -->\n"
 
 def derived() -> Iterator[tuple[Path, str]]:
     """Give each file with the text that it should have."""
-    before, _, rest = README.read_text().partition(_BEGIN)
+    before, _, rest = PAGE.read_text().partition(_BEGIN)
     _, _, after = rest.partition(_END)
-    yield README, f"{before}{_BEGIN}{markdown_table()}{_END}{after}"
+    yield PAGE, f"{before}{_BEGIN}{markdown_table()}{_END}{after}"
     text = re.sub(r'(cause=~\\")pool_[^"\\]*', rf"\g<1>{QUEUES}", DASHBOARD.read_text())
     json.loads(text)
     yield DASHBOARD, text

@@ -70,6 +70,8 @@ def wait_until_up(process: "subprocess.Popen[bytes]", url: str) -> None:
         try:
             get(f"{url}/idle")
             return
+        except urllib.error.HTTPError:
+            return  # it has no such page, and said so
         except (urllib.error.URLError, OSError):
             time.sleep(0.1)
     raise RuntimeError("the service did not answer within a minute")

@@ -1,6 +1,6 @@
-"""README and dashboard say what the records of causes say."""
+"""The page of causes and the dashboard say what the records of causes say."""
 
-from benchmarks.derived import DASHBOARD, QUEUES, README, derived
+from benchmarks.derived import DASHBOARD, PAGE, QUEUES, derived
 
 
 def test_what_derives_from_the_causes_is_written() -> None:
@@ -9,5 +9,5 @@ def test_what_derives_from_the_causes_is_written() -> None:
 
 
 def test_each_derived_part_has_its_place() -> None:
-    assert README.read_text().count("<!-- causes") == README.read_text().count("<!-- end of causes") == 1
+    assert PAGE.read_text().count("<!-- causes") == PAGE.read_text().count("<!-- end of causes") == 1
     assert DASHBOARD.read_text().count(QUEUES) == 1
