@@ -1,6 +1,7 @@
 """A collector that is down, slow or failing harms no request, costs a bounded memory, and is told of."""
 
 import logging
+import random
 import re
 import statistics
 import sys
@@ -20,6 +21,7 @@ from tests.unharmed.collector import Collector, collecting
 from tests.unharmed.serving import Served, ask_all_workers, serving
 from tests.unharmed.test_workers import command_of
 from whywait.tracer.config import Config
+from whywait.tracer.export.collector import collector_exporter
 from whywait.tracer.export.span_queue import ROOM_IDLE, SpanQueue
 from whywait.tracer.hotpath.recorder import Recorder
 
@@ -237,3 +239,15 @@ def test_a_stuck_exporter_holds_no_more_than_its_queues(to: Begin, monkeypatch: 
         assert most_requests <= active.config.max_pending_requests
         collector.end.set()
         whywait.stop()
+
+
+def test_a_retry_takes_nothing_from_the_service_s_random_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
+    with collecting("down") as collector:
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url)
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "2")
+        exporter = collector_exporter({"OTEL_EXPORTER_OTLP_ENDPOINT": collector.url})
+        assert exporter is not None
+        before = random.getstate()
+        exporter.export([])
+        assert random.getstate() == before
+        exporter.shutdown()

@@ -8,6 +8,7 @@ from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExport
 from opentelemetry.sdk.trace.export import SpanExporter
 
 from whywait.tracer.config import named_collector
+from whywait.tracer.export.sdk_internals import retry_apart
 from whywait.tracer.hotpath.recorder import logger
 
 _HTTP: Final = "http/protobuf"
@@ -30,7 +31,8 @@ def collector_exporter(environ: Mapping[str, str]) -> SpanExporter | None:
     if protocol == "grpc":
         return _over_grpc()
     if protocol == _HTTP:
-        return OTLPSpanExporter()
+        exporter_over_http: SpanExporter = retry_apart(OTLPSpanExporter())
+        return exporter_over_http
     logger.warning(_UNKNOWN, protocol)
     return None
 

@@ -11,7 +11,7 @@ from opentelemetry import metrics
 from opentelemetry.metrics import CallbackOptions, Observation
 from opentelemetry.sdk.resources import Resource
 
-from whywait.tracer.export.sdk_internals import forget_meter_provider
+from whywait.tracer.export.sdk_internals import forget_meter_provider, retry_apart
 from whywait.tracer.hotpath import recorder as recorders
 from whywait.tracer.hotpath.recorder import Recorder
 
@@ -82,7 +82,7 @@ def _provide(resource: Resource) -> Any:
 
     if isinstance(metrics.get_meter_provider(), MeterProvider):
         return None
-    provider = MeterProvider([Reader(OTLPMetricExporter())], resource, shutdown_on_exit=False)
+    provider = MeterProvider([Reader(retry_apart(OTLPMetricExporter()))], resource, shutdown_on_exit=False)
     metrics.set_meter_provider(provider)
     return provider
 

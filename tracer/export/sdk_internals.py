@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from random import SystemRandom
 from threading import Lock
 from typing import Any, Final
 
@@ -14,6 +15,7 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.util._once import Once
 
 needs: Final = (
+    "opentelemetry.exporter.otlp.common.http._OTLPHTTPClient._compute_backoff",
     "opentelemetry.metrics._internal._METER_PROVIDER",
     "opentelemetry.metrics._internal._METER_PROVIDER_SET_ONCE",
     "opentelemetry.sdk._shared_internal.BatchProcessor._at_fork_reinit",
@@ -29,6 +31,9 @@ needs: Final = (
     "opentelemetry.trace._TRACER_PROVIDER", "opentelemetry.trace._TRACER_PROVIDER_SET_ONCE",
     "opentelemetry.util._once.Once",
 )  # fmt: skip
+
+
+_RANDOM: Final = SystemRandom()
 
 
 class _Told(Once):
@@ -126,6 +131,14 @@ def default_room(processor: BatchSpanProcessor) -> int:
 def queue_of(processor: BatchSpanProcessor) -> Any:
     """Return the queue of spans behind a processor, and the thread that empties it."""
     return processor._batch_processor
+
+
+def retry_apart(exporter: Any) -> Any:
+    """Return an exporter of ours whose pauses before a retry are not drawn from the service's global `random`."""
+    client: Any = getattr(exporter, "_client", None)
+    if hasattr(client, "_compute_backoff"):
+        client._compute_backoff = lambda retry: 2**retry * _RANDOM.uniform(0.8, 1.2)
+    return exporter
 
 
 def name_thread(queue: Any, title: str) -> None:
