@@ -84,10 +84,11 @@ class _Session:
         self.recorder.admits = lambda request: gets_own_span(
             self.provider, self.recorder, request, is_ours=self._is_ours
         )
+        self._attach(roots)
+        # knows all processors of ours, so after the last of them
         maker = SpanMaker(tracer_provider, self._tracer, is_ours=is_ours)
         self.outlet = Outlet(self.recorder, maker, self.follow_host)
         self._undo.append(self.outlet.stop)
-        self._attach(roots)
         self._undo += [self.recorder.close, roots.close]
 
     def _attach(self, processor: SpanProcessor) -> None:
