@@ -87,6 +87,7 @@ class _Session:
         self._attach(roots)
         # knows all processors of ours, so after the last of them
         maker = SpanMaker(tracer_provider, self._tracer, is_ours=is_ours)
+        self.recorder.makes_later = maker.is_alone
         self.outlet = Outlet(self.recorder, maker, self.follow_host)
         self._undo.append(self.outlet.stop)
         self._undo += [self.recorder.close, roots.close]
@@ -125,6 +126,7 @@ class _Session:
             for one in self._processors:
                 host.add_span_processor(one)
         self.outlet.hand_to(SpanMaker(host, tracer, is_ours=False))
+        self.recorder.makes_later = lambda: False
         self.provider, self._tracer, self._is_ours = host, tracer, False
 
     def _start_sampler(self) -> None:

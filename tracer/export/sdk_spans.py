@@ -18,7 +18,7 @@ from whywait.tracer.hotpath.recorder import Recorder
 from whywait.tracer.records.request import Request
 from whywait.tracer.spans.attribute_groups import Attributes
 from whywait.tracer.spans.attributes import attributes_of
-from whywait.tracer.spans.span_spec import SpanSpec
+from whywait.tracer.spans.span_spec import AboutRequest, SpanSpec
 
 _SAMPLED = TraceFlags(TraceFlags.SAMPLED)
 _UNSET = Status(StatusCode.UNSET)
@@ -62,7 +62,11 @@ class SpanMaker:
 
     def look(self) -> None:
         """Check whether other processors were added meanwhile."""
-        self._alone = (
+        self._alone = self.is_alone()
+
+    def is_alone(self) -> bool:
+        """Return whether only processors of ours hear of spans, and every span is made."""
+        return (
             self._most_attributes > 0
             and sdk_internals.is_enabled(self._tracer)
             and all(one in self._listeners for one in sdk_internals.processors(self._provider))
@@ -78,7 +82,8 @@ class SpanMaker:
         links = [Link(SpanContext(t, i, False, _SAMPLED)) for t, i in spec.links]
         attributes = attributes_of(spec.about)
         # the sampler decides on every root
-        if self._alone and spec.parent_id and len(attributes) < self._most_attributes:
+        # and it checks what the service has set itself
+        if self._alone and spec.parent_id and len(attributes) < self._most_attributes and not _is_host_s(spec):
             self._hand_over(spec, start_ns, end_ns, attributes, links)
         else:
             self._make(spec, start_ns, end_ns, attributes, links)
@@ -109,6 +114,10 @@ class SpanMaker:
             span.set_attribute("error.type", spec.error)
             span.set_status(Status(StatusCode.ERROR))
         span.end(end_ns)
+
+
+def _is_host_s(spec: SpanSpec) -> bool:
+    return isinstance(spec.about, AboutRequest)
 
 
 def gets_own_span(provider: TracerProvider, recorder: Recorder, request: Request, *, is_ours: bool) -> bool:

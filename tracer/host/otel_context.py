@@ -2,6 +2,7 @@
 another runtime context is configured. A job or a phase gets a placeholder with the ids of its later span."""
 
 import sys
+from collections.abc import Mapping
 from contextvars import Context as ThreadContext
 from contextvars import ContextVar, copy_context
 from typing import Any, Final
@@ -9,7 +10,15 @@ from typing import Any, Final
 from opentelemetry import context as otel_context
 from opentelemetry.context import Context
 from opentelemetry.context.contextvars_context import ContextVarsRuntimeContext
-from opentelemetry.trace import INVALID_SPAN, NonRecordingSpan, Span, SpanContext, TraceFlags, get_current_span
+from opentelemetry.trace import (
+    INVALID_SPAN,
+    NonRecordingSpan,
+    Span,
+    SpanContext,
+    StatusCode,
+    TraceFlags,
+    get_current_span,
+)
 from opentelemetry.trace.propagation import _SPAN_KEY
 
 
@@ -52,12 +61,13 @@ def _span_id(context: Context | None) -> int:
     span: Any = context.get(_SPAN_KEY) if context else None
     if span is None:
         return 0
-    if type(span) is StandIn:
+    if type(span) is StandIn or type(span) is Stamped:
         return span._ids[1]
     return span.get_span_context().span_id if isinstance(span, Span) else 0
 
 
 _NOTHING: Final = Context()
+_MOST_ATTRIBUTES: Final = 128  # the SDK's own limit
 
 
 def _on_the_span_around(method: str) -> Any:
@@ -97,14 +107,52 @@ for _name in (
     setattr(StandIn, _name, _on_the_span_around(_name))
 
 
-def enter(span: StandIn) -> Any:
-    """Make the span the current one, and return the token for `leave`."""
-    current = (_current(_VARIABLE) if _VARIABLE is not None else otel_context.get_current()) or _NOTHING
+class Stamped(StandIn):
+    """The current span while a framework works whose spans are made later, of kept requests: it keeps what is set on it,
+    but no events and links."""
+
+    def __init__(
+        self, trace_id: int, span_id: int, flags: int, state: Any, name: str = "", attributes: Any = None
+    ) -> None:
+        super().__init__(trace_id, span_id, flags, state)
+        self.name = name
+        self.attributes: dict[str, Any] = dict(attributes or ())
+        self.failed = False
+        self.raised = ""  # the type of the latest exception
+
+    def is_recording(self) -> bool:
+        return True
+
+    def set_attribute(self, key: str, value: Any) -> None:
+        if len(self.attributes) < _MOST_ATTRIBUTES:
+            self.attributes[key] = value
+
+    def set_attributes(self, attributes: Mapping[str, Any]) -> None:
+        for key, value in attributes.items():
+            self.set_attribute(key, value)
+
+    def update_name(self, name: str) -> None:
+        self.name = name
+
+    def set_status(self, status: Any, description: str | None = None) -> None:
+        self.failed = getattr(status, "status_code", status) is StatusCode.ERROR
+
+    def _nothing(self, *args: Any, **kwargs: Any) -> None:
+        """An event or a link."""
+
+    add_event = add_link = record_exception = _nothing
+
+
+def enter(span: StandIn, values: Mapping[str, Any] = {}, base: Context | None = None) -> Any:
+    """Make the span the current one, in the current context or `base`, with further `values`, and return the token for
+    `leave`."""
+    current = base or (_current(_VARIABLE) if _VARIABLE is not None else otel_context.get_current()) or _NOTHING
     around = current.get(_SPAN_KEY)
     if around is not None:
         span._around = around._around if type(around) is StandIn else around
     context = Context(current)
     dict.__setitem__(context, _SPAN_KEY, span)  # private until it is set
+    dict.update(context, values)
     return _VARIABLE.set(context) if _VARIABLE is not None else otel_context._RUNTIME_CONTEXT.attach(context)
 
 

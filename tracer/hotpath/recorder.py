@@ -73,6 +73,8 @@ class Recorder:
         self.claimed = False  # a SERVER span has claimed a request: its framework makes them
         # whether a request without a SERVER span gets one of ours
         self.admits: Callable[[Request], bool] = lambda _: True
+        # whether all spans are made for us alone, so that a framework's may be made later, of kept requests only
+        self.makes_later: Callable[[], bool] = lambda: False
         self.keeper = Keeper(config)
         self.gates = Gates() if config.keep != KEEP_ALL else None
         self.totals = Totals()
@@ -109,12 +111,14 @@ class Recorder:
         self._ended_ns = request.end_ns
         own = request.own_span is not None
         if not request.sampled_flags & 1 or (own and not self.admits(request)):
+            if self.gates is not None:
+                self.gates.close(request.trace_id, keep=True)
             request.release()
             return
         wall_ns = request.end_ns - request.start_ns
         decision = request.decision = self.keeper.decide(request.name, wall_ns, error=error)
         self.totals.add(request.name, wall_ns, decision.why)
-        if self.gates is not None and not own:
+        if self.gates is not None:
             self.gates.close(request.trace_id, keep=decision.kept)
         if not decision.kept:
             request.release()
@@ -126,6 +130,8 @@ class Recorder:
             self.lose("request")
             request.release()
             return
+        if request.own_span is not None:
+            request.own_span.settle()
         self.finished.append(request)
 
     def gave_way(self, request: Request) -> bool:

@@ -2,7 +2,7 @@
 `perf_counter_ns` readings. None refers to an object of the host, which lives no longer than without whywait."""
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from types import CodeType
 from typing import Any, Literal, NamedTuple, TypeAlias, Union
 
@@ -180,17 +180,41 @@ class Pool:
         self.last_job: Job | None = None
 
 
+class HostSpan(NamedTuple):
+    """A span that the host's framework would have made; it is made with ours, of a kept request."""
+
+    name: str
+    span_id: int
+    parent_id: int
+    start_ns: int
+    end_ns: int
+    attributes: dict[str, Any]
+    error: bool
+
+
+Said: TypeAlias = Mapping[str, Any] | Callable[[], Mapping[str, Any]]
+"""A span's attributes, or what gives them once they are wanted."""
+
+
 class OwnSpan:
     """The span of a request whose framework makes none: it is made with the others."""
 
-    __slots__ = ("attributes", "error", "kind", "parent_id", "start_ns")
+    __slots__ = ("attributes", "error", "kind", "parent_id", "stamped", "start_ns", "within")
 
     def __init__(self, kind: Literal["server", "consumer"], start_ns: int, parent_id: int) -> None:
         self.kind: Literal["server", "consumer"] = kind
         self.start_ns = start_ns
         self.parent_id = parent_id  # the caller's span, 0: none
         self.error = ""  # its type, or the status
-        self.attributes: dict[str, str | int] = {}
+        # of a request that is dropped they are never asked for
+        self.attributes: Said = {}
+        self.stamped: Any = None  # the current span for its framework, whose spans are made with ours
+        self.within: list[HostSpan] = []
+
+    def settle(self) -> None:
+        """Its request is kept: take over what is known of it now."""
+        if callable(self.attributes):
+            self.attributes = self.attributes()
 
 
 class Request:

@@ -41,8 +41,15 @@ def add_own(drawing: Drawing) -> None:
         drawing.made.append(
             SpanSpec(
                 request.name, request.trace_id, request.server_span_id, own.parent_id, own.start_ns, request.end_ns,
-                AboutRequest(own.attributes), own.error, kind=own.kind,
+                AboutRequest(dict(own.attributes) if isinstance(own.attributes, Mapping) else {}), own.error, kind=own.kind,
             )
+        )  # fmt: skip
+        drawing.made += (
+            SpanSpec(
+                one.name, request.trace_id, one.span_id, one.parent_id, one.start_ns, one.end_ns,
+                AboutRequest(one.attributes), one.attributes.get("error.type", "_OTHER") if one.error else "",
+            )
+            for one in own.within
         )  # fmt: skip
 
 

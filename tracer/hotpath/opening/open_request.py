@@ -9,6 +9,7 @@ Where nobody starts a SERVER span, `end_request` gives the request a span of our
 
 import threading
 from collections.abc import Mapping
+from functools import partial
 from time import perf_counter_ns
 from typing import Any, Final, Literal, NamedTuple
 
@@ -17,6 +18,7 @@ from opentelemetry.trace import SpanContext, TraceFlags, get_current_span
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from whywait.tracer.config import REDACT_NOTHING
+from whywait.tracer.host.otel_context import Stamped
 from whywait.tracer.hotpath import recorder as recorders
 from whywait.tracer.hotpath.task_steps import close_wait
 from whywait.tracer.hotpath.tasks import name_task
@@ -24,13 +26,14 @@ from whywait.tracer.hotpath.thread_state import close_step, open_step
 from whywait.tracer.hotpath.waits import record_wait
 from whywait.tracer.records.current import ACTIVITY, here
 from whywait.tracer.records.ids import new_span_id, new_trace_id
-from whywait.tracer.records.request import IO, OwnSpan, Request
+from whywait.tracer.records.request import IO, OwnSpan, Request, Said
 from whywait.tracer.redaction.paths import endpoint_name
 from whywait.tracer.schema import INGRESS_FROM, WAIT_INGRESS
 from whywait.tracer.waking.lazy_start import wake
 
 _CALLERS: Final = TraceContextTextMapPropagator()
 _NOBODY: Final = Context()
+_NOTHING: Final[Mapping[str, Any]] = {}
 
 
 class Arrival(NamedTuple):
@@ -56,14 +59,17 @@ def open_request(
         return None
     now = perf_counter_ns()
     begin_ns = arrival.sent_ns or arrival.at_ns
-    trace_id, parent_id, flags = 0, 0, int(TraceFlags.SAMPLED)
+    trace_id, parent_id, flags, state = 0, 0, int(TraceFlags.SAMPLED), None
     if traceparent:
         caller = get_current_span(_CALLERS.extract({"traceparent": traceparent}, _NOBODY)).get_span_context()
         if caller.is_valid:
-            trace_id, parent_id, flags = caller.trace_id, caller.span_id, int(caller.trace_flags)
+            trace_id, parent_id, flags, state = (
+                caller.trace_id, caller.span_id, int(caller.trace_flags), caller.trace_state,
+            )  # fmt: skip
     request = Request(
         trace_id or new_trace_id(), new_span_id(), flags, begin_ns, recorder.config.max_records_per_request, here.loop
     )  # fmt: skip
+    request.trace_state = state
     request.own_span = OwnSpan(kind, now, parent_id)
     request.begun_ns = now
     request.ingress = {INGRESS_FROM: arrival.known_from}
@@ -90,7 +96,8 @@ def claim(request: Request, kind: str, context: SpanContext, trace_state: Any) -
     """A span of this kind has started inside an open request: return whether it is the request's own from now on. The
     SERVER span of a connection is not that of a message."""
     recorder = recorders.active
-    if request.own_span is None or request.own_span.kind != kind or recorder is None:
+    own = request.own_span
+    if own is None or own.kind != kind or own.stamped is not None or recorder is None:
         return False
     recorder.claimed = True
     request.sampled_flags = int(context.trace_flags)
@@ -120,19 +127,27 @@ def leave(request: Request, now: int) -> None:
 
 
 def end_request(
-    request: Request, name: str = "", error: str = "", attributes: Mapping[str, str | int] | None = None,
-    end_ns: int = 0,
+    request: Request, name: str = "", error: str = "",
+    attributes: Said = _NOTHING, end_ns: int = 0,
 ) -> None:  # fmt: skip
     """The window has ended, now or at `end_ns`. `name`, `error` (its type, or the status) and `attributes` are those of
-    the span that the request gets if nobody made one."""
+    the span that the request gets if nobody made one; attributes that are a function are asked for at once, if it is kept."""
     leave(request, end_ns or perf_counter_ns())
     if end_ns > request.end_ns:  # the response was on its way
         request.end_ns = request.root.end_ns = end_ns
     own = request.own_span
     if own is not None:
+        stamped: Stamped | None = own.stamped
+        if stamped is not None:
+            name, attributes = stamped.name or name, partial(_both, attributes, stamped)
+            error = (stamped.raised if error else "") or error or ("_OTHER" if stamped.failed else "")
         name_request(request, name, failed=bool(error))
-        own.error, own.attributes = error, dict(attributes or {})
+        own.error, own.attributes = error, attributes
     finish(request)
+
+
+def _both(attributes: Said, stamped: Stamped) -> Mapping[str, Any]:
+    return {**(attributes() if callable(attributes) else attributes), **stamped.attributes}
 
 
 def name_request(request: Request, name: str, *, failed: bool) -> None:

@@ -9,9 +9,12 @@ from importlib.util import find_spec
 from typing import Any, Final
 
 from whywait.tracer.host.identity_map import ByIdentity
+from whywait.tracer.host.otel_context import enter, leave
 from whywait.tracer.probes.patches import Patches
 from whywait.tracer.probes.probe import Session, Undo
+from whywait.tracer.probes.requests.framework_stamps import stamp
 from whywait.tracer.records.current import ACTIVITY
+from whywait.tracer.records.request import Request
 
 name: Final = "asgi"
 needs: Final = ()
@@ -35,10 +38,17 @@ def install(session: Session) -> Undo:
         found = ACTIVITY.get()
         if (
             scope["type"] != "http"
-            or (found is not None and found.request.open and found.request.own_span is None)
+            or (found is not None and found.request.open and _has_span(found.request))
             or getattr(self, "_is_instrumented_by_opentelemetry", False)
         ):
             return await plain_call(self, scope, receive, send)
+        stamped = stamp()
+        if stamped is not None:
+            token = enter(stamped[1])
+            try:
+                return await plain_call(self, scope, receive, send)
+            finally:
+                leave(token)
         app = wrapped.get(self)
         if app is None:
             app = OpenTelemetryMiddleware(
@@ -52,6 +62,10 @@ def install(session: Session) -> Undo:
     patches = Patches()
     patches.replace(Starlette, "__call__", __call__)
     return patches.undo
+
+
+def _has_span(request: Request) -> bool:
+    return request.own_span is None or request.own_span.stamped is not None
 
 
 async def _call_plainly(scope: Any, receive: Any, send: Any) -> None:
