@@ -12,7 +12,7 @@ from whywait.tracer.spans.request_context import Drawing
 from whywait.tracer.spans.run_spans import add_block, add_phase
 from whywait.tracer.spans.span_spec import SpanSpec
 from whywait.tracer.spans.sum_spans import add_stretch
-from whywait.tracer.spans.task_and_job_spans import add_job, add_own, add_task
+from whywait.tracer.spans.task_and_job_spans import add_job, add_own, add_task, within
 from whywait.tracer.spans.waits.wait_spans import add_wait
 
 
@@ -34,7 +34,7 @@ def request_spans(
     if request.root_phase is not None:
         add_phase(drawing, request.root_phase)
     add_own(drawing)
-    return nested(drawing.made, pause)
+    return [*nested(drawing.made, pause), *within(request)]
 
 
 def _add_activity(drawing: Drawing, activity: Activity, pause: Pause) -> None:

@@ -1,11 +1,11 @@
 """The spans of tasks and jobs."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from whywait.tracer import schema as s
 from whywait.tracer.offcpu.explanation import OffCpu
 from whywait.tracer.records.decision import WHY_ALL
-from whywait.tracer.records.request import Activity, Job
+from whywait.tracer.records.request import Activity, Job, Request
 from whywait.tracer.spans.blockers import place_of
 from whywait.tracer.spans.phase_tree import summed
 from whywait.tracer.spans.pools.process_job_spans import add_passage
@@ -44,12 +44,15 @@ def add_own(drawing: Drawing) -> None:
                 AboutRequest(dict(own.attributes) if isinstance(own.attributes, Mapping) else {}), own.error, kind=own.kind,
             )
         )  # fmt: skip
-        drawing.made += (
-            SpanSpec(
-                one.name, request.trace_id, one.span_id, one.parent_id, one.start_ns, one.end_ns,
-                AboutRequest(one.attributes), one.attributes.get("error.type", "_OTHER") if one.error else "",
-            )
-            for one in own.within
+
+
+def within(request: Request) -> Iterator[SpanSpec]:
+    """The spans that the framework would have made inside its own. Jaeger has them as they are."""
+    for one in request.own_span.within if request.own_span is not None else ():
+        error = one.attributes.get("error.type", "_OTHER") if one.error else ""
+        yield SpanSpec(
+            one.name, request.trace_id, one.span_id, one.parent_id, one.start_ns, one.end_ns,
+            AboutRequest(one.attributes), error,
         )  # fmt: skip
 
 
