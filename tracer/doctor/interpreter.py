@@ -19,7 +19,6 @@ _LIBRARIES: Final = (
 )  # fmt: skip
 _NEEDED: Final = (
     "opentelemetry-sdk", "opentelemetry-exporter-otlp-json-file", "opentelemetry-exporter-otlp-proto-http",
-    "opentelemetry-instrumentation-asgi",
 )  # fmt: skip
 
 

@@ -1,20 +1,16 @@
-"""Creates SERVER spans for Starlette and FastAPI apps without any.
-
-FastAPI from 0.142 on creates them, and so does opentelemetry-instrumentation-fastapi. Without either,
-OpenTelemetry's ASGI middleware is put around the app.
-"""
+"""Opens requests of Starlette and FastAPI under servers without a probe of their own, as in a test client; and makes the
+request's later span the current one, where nobody makes a SERVER span."""
 
 import functools
 from importlib.util import find_spec
 from typing import Any, Final
 
-from whywait.tracer.host.identity_map import ByIdentity
 from whywait.tracer.host.otel_context import enter, leave
 from whywait.tracer.probes.patches import Patches
 from whywait.tracer.probes.probe import Session, Undo
+from whywait.tracer.probes.requests.asgi_call import call_asgi
 from whywait.tracer.probes.requests.framework_stamps import stamp
 from whywait.tracer.records.current import ACTIVITY
-from whywait.tracer.records.request import Request
 
 name: Final = "asgi"
 needs: Final = ()
@@ -25,50 +21,36 @@ def available() -> bool:
     return find_spec("starlette") is not None
 
 
-def install(session: Session) -> Undo:
+def install(_: Session) -> Undo:
     """Wrap `Starlette.__call__`, and return the undo."""
-    from opentelemetry.instrumentation.asgi import OpenTelemetryMiddleware
     from starlette.applications import Starlette
 
     plain_call = Starlette.__call__
-    wrapped: ByIdentity[Any] = ByIdentity()
+
+    async def below_its_span(self: Any, scope: Any, receive: Any, send: Any) -> None:
+        stamped = stamp()
+        if stamped is None:
+            return await plain_call(self, scope, receive, send)
+        token = enter(stamped[1])
+        try:
+            await plain_call(self, scope, receive, send)
+        finally:
+            leave(token)
+
+    as_unit = call_asgi(below_its_span, 1)
 
     @functools.wraps(plain_call)
     async def __call__(self: Any, scope: Any, receive: Any, send: Any) -> None:
         found = ACTIVITY.get()
-        if (
-            scope["type"] != "http"
-            or (found is not None and found.request.open and _has_span(found.request))
-            or getattr(self, "_is_instrumented_by_opentelemetry", False)
-        ):
-            return await plain_call(self, scope, receive, send)
-        stamped = stamp()
-        if stamped is not None:
-            token = enter(stamped[1])
-            try:
-                return await plain_call(self, scope, receive, send)
-            finally:
-                leave(token)
-        app = wrapped.get(self)
-        if app is None:
-            app = OpenTelemetryMiddleware(
-                _call_plainly, exclude_spans=["receive", "send"], tracer_provider=session.provider
-            )
-            wrapped.set(self, app)
-        scope["whywait.app"] = self
-        scope["whywait.call"] = plain_call
-        await app(scope, receive, send)
+        own = found.request.own_span if found is not None and found.request.open else None
+        if scope["type"] != "http" or getattr(self, "_is_instrumented_by_opentelemetry", False):
+            call = plain_call
+        elif found is None or not found.request.open:
+            call = as_unit
+        else:
+            call = plain_call if own is None or own.stamped is not None else below_its_span
+        await call(self, scope, receive, send)
 
     patches = Patches()
     patches.replace(Starlette, "__call__", __call__)
     return patches.undo
-
-
-def _has_span(request: Request) -> bool:
-    return request.own_span is None or request.own_span.stamped is not None
-
-
-async def _call_plainly(scope: Any, receive: Any, send: Any) -> None:
-    # the scope has the app: a middleware that referred to it would keep it alive for ever
-    app = scope.pop("whywait.app")
-    await scope.pop("whywait.call")(app, scope, receive, send)

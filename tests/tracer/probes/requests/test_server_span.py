@@ -76,7 +76,8 @@ def test_one_server_span_and_one_root_below_it(traced_to: Begin, make: Callable[
     (server,) = [span for span in spans.spans if span.kind == SERVER]
     (root,) = [span for span in spans.of_kind("task") if span["root"]]
     assert root.parent_id == server.span_id
-    assert (root.start_ns, root.end_ns) == (server.start_ns, server.end_ns)
+    assert root.start_ns <= server.start_ns < (root.start_ns + root.end_ns) / 2, "the handler takes most of it"
+    assert root.end_ns == server.end_ns
     assert root["contract"] == 1
     assert {"thread_cpu", "loop", "executor"} <= set(root["signals"])
     (wait,) = [span for span in spans.of_kind("wait") if span["wait"] == "await" and span.ms > 3]
