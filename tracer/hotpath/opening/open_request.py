@@ -130,8 +130,8 @@ def end_request(
         request.end_ns = request.root.end_ns = end_ns
     own = request.own_span
     if own is not None:
-        name_request(request, name, failed=bool(error))
-        own.error, own.attributes = error, dict(attributes or {})
+        name_request(request, request.name or name, failed=bool(error))
+        own.error, own.attributes = error, {**(attributes or {}), **own.attributes}
     finish(request)
 
 

@@ -2,18 +2,20 @@
 
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from time import perf_counter_ns
 from typing import Any, Final
 
-from whywait.tracer.hotpath.opening.open_request import Arrival
+from whywait.tracer.hotpath.opening.open_request import Arrival, open_request
 from whywait.tracer.probes.requests.tcp_info import TICK_NS, data_age_ns
 from whywait.tracer.records.current import here
 from whywait.tracer.records.loop import Loop
-from whywait.tracer.records.request import made
-from whywait.tracer.schema import INGRESS_KERNEL, INGRESS_PROXY, INGRESS_READ
+from whywait.tracer.records.request import Request, made
+from whywait.tracer.schema import INGRESS_KERNEL, INGRESS_PROXY, INGRESS_READ, INGRESS_SKEW_NS
 
 HEADERS: Final = (b"x-request-start", b"x-queue-start", b"x-amzn-trace-id")
+_TRACEPARENT: Final = b"traceparent"
+_WANTED: Final = frozenset((_TRACEPARENT, *HEADERS))
 _NUMBER: Final = re.compile(rb"\s*(?:t=)?\s*(\d{10}(?:\.\d{1,9})?|\d{13}|\d{16}|\d{19})\s*$")
 # a load balancer of AWS appends its own stamp to one that is there; whole seconds
 _AMAZON: Final = re.compile(rb"(Self|Root)=1-([0-9a-f]{8})-")
@@ -80,3 +82,16 @@ def behind_proxy(arrival: Arrival, headers: Mapping[bytes, bytes]) -> tuple[Arri
         return Arrival(arrival.at_ns, INGRESS_PROXY, sent_ns), 0
     is_known = ahead_ns < _SKEW_NS or (HEADERS[0] not in headers and HEADERS[1] not in headers)
     return arrival, 0 if is_known and ahead_ns >= 0 else ahead_ns
+
+
+def open_http(arrival: Arrival, headers: Iterable[tuple[bytes, bytes]]) -> Request | None:
+    """Open a server's request in this task, with what its headers, in lower case, say of its caller and a proxy before;
+    None inside an open request, and without a session."""
+    found = {key: value for key, value in headers if key in _WANTED}
+    if not found:
+        return open_request(arrival)
+    arrival, ahead_ns = behind_proxy(arrival, found)
+    request = open_request(arrival, "server", found.get(_TRACEPARENT, b"").decode("latin-1"))
+    if ahead_ns and request is not None and request.ingress is not None:
+        request.ingress[INGRESS_SKEW_NS] = ahead_ns
+    return request

@@ -8,9 +8,12 @@ import functools
 from importlib.util import find_spec
 from typing import Any, Final
 
+from opentelemetry.trace import get_current_span
+
 from whywait.tracer.host.identity_map import ByIdentity
 from whywait.tracer.probes.patches import Patches
 from whywait.tracer.probes.probe import Session, Undo
+from whywait.tracer.probes.requests.asgi_call import route_of
 from whywait.tracer.records.current import ACTIVITY
 
 name: Final = "asgi"
@@ -57,4 +60,12 @@ def install(session: Session) -> Undo:
 async def _call_plainly(scope: Any, receive: Any, send: Any) -> None:
     # the scope has the app: a middleware that referred to it would keep it alive for ever
     app = scope.pop("whywait.app")
-    await scope.pop("whywait.call")(app, scope, receive, send)
+
+    def named_send(message: Any) -> Any:
+        if message["type"] == "http.response.start" and (route := route_of(scope)):
+            span = get_current_span()
+            span.update_name(f"{scope['method']} {route}")
+            span.set_attribute("http.route", route)
+        return send(message)
+
+    await scope.pop("whywait.call")(app, scope, receive, named_send)

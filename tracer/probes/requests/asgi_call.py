@@ -8,9 +8,8 @@ from typing import Any
 from whywait.tracer.config import REDACT_NOTHING
 from whywait.tracer.hotpath import recorder as recorders
 from whywait.tracer.hotpath.opening.open_request import Arrival
-from whywait.tracer.probes.requests.work import Unit, Work, begin, call_messages, call_whole
+from whywait.tracer.probes.requests.work import Arrivals, Unit, Work, begin, call_messages, call_whole
 from whywait.tracer.redaction.paths import path_without_tokens
-from whywait.tracer.schema import INGRESS_READ
 
 
 class _Response:
@@ -22,7 +21,9 @@ class _Response:
         self.work: Work | None = None
 
     async def __call__(self, message: Any) -> None:
-        kind = message["type"] if message is not None else ""  # hypercorn's own end
+        kind = message["type"] if message is not None else ""
+        if message is None and not (self.status or getattr(getattr(self._send, "__self__", None), "closed", False)):
+            self.status = 500  # hypercorn's own end: its answer to an application that gave none
         is_last = kind == "http.response.body" and not message.get("more_body")
         if kind == "http.response.start":
             self.status = message["status"]
@@ -33,23 +34,27 @@ class _Response:
             self.work.finish(perf_counter_ns())
 
 
-def call_asgi(plain: Callable[..., Any], scope_at: int) -> Callable[..., Any]:
-    """Return the coroutine function whose argument number `scope_at` is the scope, before `receive` and `send`."""
+def call_asgi(plain: Callable[..., Any], scope_at: int, arrivals: Arrivals) -> Callable[..., Any]:
+    """Return the coroutine function whose argument number `scope_at` is the scope, before `receive` and `send`.
+    `arrivals` are known by the address of the client."""
 
     def opened(args: Any) -> tuple[Work | None, Any]:
         scope, receive, send = args[scope_at : scope_at + 3]
         if scope["type"] not in ("http", "websocket"):
             return None, args
         is_http, response = scope["type"] == "http", _Response(send)
-        now = Arrival(perf_counter_ns(), INGRESS_READ)
-        caller = next((value for key, value in scope["headers"] if key == b"traceparent"), b"").decode("latin-1")
-        kind, about = ("server", about_http) if is_http else ("consumer", about_handshake)
-        work = response.work = begin(now, kind, caller, about, (scope, response), 0 if is_http else 1)  # type: ignore[arg-type]
+        client = scope.get("client")
+        client = tuple(client) if client else None
+        if is_http:
+            work = begin(arrivals.of(client), "server", about_http, (scope, response), headers=scope["headers"])
+        else:
+            work = begin(arrivals.of(client), "consumer", about_handshake, (scope,), 1)
+        response.work = work
         if work is None:
             return None, args
         if not is_http:
             receive = call_messages(
-                receive, is_asgi_message, lambda *_: begin_message(Arrival(perf_counter_ns(), INGRESS_READ), scope)
+                receive, is_asgi_message, lambda _, asked_ns: begin_message(arrivals.of(client, asked_ns), scope)
             )
         return work, (*args[:scope_at], scope, receive, response, *args[scope_at + 3 :])
 
@@ -58,7 +63,7 @@ def call_asgi(plain: Callable[..., Any], scope_at: int) -> Callable[..., Any]:
 
 def begin_message(arrival: Arrival, scope: Any) -> Work | None:
     """A message of a websocket has come."""
-    return begin(arrival, "consumer", "", about_message, (scope,))
+    return begin(arrival, "consumer", about_message, (scope,))
 
 
 def is_asgi_message(event: Any) -> bool:
@@ -69,9 +74,12 @@ def is_asgi_message(event: Any) -> bool:
 def about_http(args: Any, _: Any) -> Unit:
     """A request and its response."""
     scope, response = args
-    return http_unit(
-        scope["method"], scope["path"], route_of(scope), response.status, scope.get("scheme") or "http"
-    )._replace(code=_endpoint(scope))
+    return about_scope(scope, response.status)._replace(code=_endpoint(scope))
+
+
+def about_scope(scope: Any, status: int) -> Unit:
+    """The unit of an HTTP scope; `status` is 0 where nothing was answered."""
+    return http_unit(scope["method"], scope["path"], route_of(scope), status, scope.get("scheme") or "http")
 
 
 def about_handshake(args: Any, _: Any) -> Unit:
