@@ -30,7 +30,12 @@ def arrival_of(transport: Any, *, is_new: bool) -> Arrival:
     age_ns = data_age_ns(transport.get_extra_info("socket"))
     now, loop = perf_counter_ns(), here.loop
     known_from, age_ns = (INGRESS_READ, 0) if age_ns is None else (INGRESS_KERNEL, age_ns)
-    at_ns = now - age_ns if loop is None else came_at(loop, now, age_ns, is_new)
+    if loop is None:
+        at_ns = now - age_ns
+    elif loop.selects and not age_ns:  # the usual case, as `came_at` has it
+        at_ns = loop.select_end_ns
+    else:
+        at_ns = came_at(loop, now, age_ns, is_new)
     return made(Arrival, (at_ns, known_from, 0))
 
 

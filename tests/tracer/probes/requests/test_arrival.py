@@ -47,6 +47,8 @@ def test_data_came_between_the_polls(drawing: str, age: int, came: int, is_new: 
     loop = loop_that_selects(drawing)
     now = len(drawing) * MS
     assert came_at(loop, now, age * MS, is_new, tick_ns=4 * MS) == came * MS
+    if age == 0:
+        assert came * MS == loop.select_end_ns, "so that `arrival_of` need not ask"
 
 
 @pytest.mark.parametrize(
