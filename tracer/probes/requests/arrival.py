@@ -64,6 +64,20 @@ def came_at(loop: Loop, now: int, age_ns: int, is_new: bool, tick_ns: int = TICK
     return missed_ns if at_ns < missed_ns <= found_ns and not is_new else at_ns
 
 
+def awake_since(loop: Loop, now: int, sent_ns: int) -> int:
+    """Return since when the loop has run one callback after another, at most back to `sent_ns`: where the kernel does
+    not tell, what the proxy sent came then, for a loop that sleeps reads at once."""
+    if loop.selects:
+        return max(loop.woke_ns, sent_ns)
+    at_ns = now
+    for one in reversed(loop.callbacks):
+        if at_ns <= sent_ns or one.end_ns < at_ns - _IDLE_NS:
+            break
+        if one.calls == 1:  # a run of short ones may have sleeps inside
+            at_ns = one.start_ns
+    return max(at_ns, sent_ns)
+
+
 def sent_unix_ns(headers: Mapping[bytes, bytes]) -> int | None:
     """Return when a proxy got the request, by its header in s, ms, µs or ns; None without a header that says it."""
     for name in HEADERS[:2]:
@@ -84,7 +98,10 @@ def behind_proxy(arrival: Arrival, headers: Mapping[bytes, bytes]) -> tuple[Arri
     sent_ns = unix_ns - time.time_ns() + perf_counter_ns()
     ahead_ns = sent_ns - arrival.at_ns
     if -_ABSURD_NS < ahead_ns < 0:
-        return Arrival(arrival.at_ns, INGRESS_PROXY, sent_ns), 0
+        at_ns = arrival.at_ns
+        if arrival.known_from == INGRESS_READ and here.loop is not None:
+            at_ns = awake_since(here.loop, at_ns, sent_ns)
+        return Arrival(at_ns, INGRESS_PROXY, sent_ns), 0
     is_known = ahead_ns < _SKEW_NS or (HEADERS[0] not in headers and HEADERS[1] not in headers)
     return arrival, 0 if is_known and ahead_ns >= 0 else ahead_ns
 
