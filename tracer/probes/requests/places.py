@@ -2,7 +2,6 @@
 
 import functools
 import sys
-from collections.abc import Callable
 from time import perf_counter_ns
 from typing import Any, Final
 from weakref import ref
@@ -20,15 +19,14 @@ from whywait.tracer.probes.requests.asgi_call import (
     http_unit,
     is_asgi_message,
 )
+from whywait.tracer.probes.requests.names import Wrap, named_by, routed
 from whywait.tracer.probes.requests.work import Arrivals, Unit, Work, begin, call_messages, call_whole
-from whywait.tracer.records.current import ACTIVITY, here
+from whywait.tracer.records.current import here
 from whywait.tracer.schema import INGRESS_READ
 
 name: Final = work.name
 needs: Final = ()  # they would import servers, in processes that do not serve
 available: Final = always
-
-Wrap = Callable[[Any, Arrivals], Any]  # what stands for a function, and the connections' arrivals
 
 
 def install(session: Session) -> Undo:
@@ -74,46 +72,6 @@ def _reads(plain: Any, arrivals: Arrivals) -> Any:
 def _job(plain: Any, _: Arrivals) -> Any:
     """A worker's coroutine function that runs one job."""
     return call_whole(plain, lambda args: (begin(_now(), "consumer", lambda *_: Unit("job"), args), args))
-
-
-def _named_by(said: Callable[[Any, Any], tuple[str, Any]]) -> Wrap:
-    """A function called inside the unit, whose arguments and result have the unit's name, and the user's function."""
-
-    def noted(args: Any, result: Any) -> None:
-        found = ACTIVITY.get()
-        if found is not None and found.request.open:
-            found.request.name, function = said(args, result)
-            found.request.root.code = getattr(function, "__code__", found.request.root.code)
-
-    return lambda plain, _: _telling(plain, noted)
-
-
-def _telling(plain: Any, noted: Callable[[Any, Any], None]) -> Any:
-    """A function of which the arguments and the result are noted."""
-
-    @functools.wraps(plain)
-    def call(*args: Any, **kwargs: Any) -> Any:
-        result = plain(*args, **kwargs)
-        try:
-            noted((*args, *kwargs.values()), result)
-        except Exception as error:
-            probe_failed(name, error)
-        return result
-
-    return call
-
-
-def _routed(said: Callable[[Any, Any], tuple[str, str]]) -> Wrap:
-    """A framework's function that finds the route, which its scope does not have: gives the method and the route."""
-
-    def noted(args: Any, result: Any) -> None:
-        found, (method, route) = ACTIVITY.get(), said(args, result)
-        own = found.request.own_span if found is not None and found.request.open else None
-        if found is not None and own is not None and route:
-            own.attributes["http.route"] = route = f"/{route.lstrip('/^')}"
-            found.request.name = f"{method} {route}"
-
-    return lambda plain, _: _telling(plain, noted)
 
 
 # --- websockets under uvicorn -------------------------------------------------------------------
@@ -254,12 +212,12 @@ PLACES: Final[dict[str, Wrap]] = {
     "hypercorn.asyncio.task_group._handle": lambda plain, arrivals: call_asgi(plain, 2, arrivals),
     "granian.asgi._callback_wrapper": _granian,
     "grpc.aio._server.Server.__init__": _grpc_server,
-    "django.core.handlers.base.BaseHandler.resolve_request": _routed(lambda args, match: (args[1].method, match.route)),
-    "quart.ctx._BaseRequestWebsocketContext.match_request": _routed(
+    "django.core.handlers.base.BaseHandler.resolve_request": routed(lambda args, match: (args[1].method, match.route)),
+    "quart.ctx._BaseRequestWebsocketContext.match_request": routed(
         lambda args, _: (args[0].request_websocket.method, getattr(args[0].request_websocket.url_rule, "rule", ""))
     ),
     "arq.worker.Worker.run_job": _job,
-    "arq.worker.deserialize_job_raw": _named_by(lambda _, result: (result[0], None)),
+    "arq.worker.deserialize_job_raw": named_by(lambda _, result: (result[0], None)),
     "taskiq.receiver.receiver.Receiver.callback": _job,
-    "taskiq.receiver.receiver.Receiver.run_task": _named_by(lambda args, _: (args[2].task_name, args[1])),
+    "taskiq.receiver.receiver.Receiver.run_task": named_by(lambda args, _: (args[2].task_name, args[1])),
 }
