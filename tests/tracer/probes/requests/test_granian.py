@@ -14,6 +14,7 @@ from testbed.service import free_port
 from tests.tracer.probes.requests.frameworks import HELD_S
 from tests.unharmed.serving import serving, traced
 from whywait import analysis
+from whywait.analysis.model import NO_ARRIVAL
 from whywait.analysis.verdicts.not_observed import not_observed
 
 
@@ -52,5 +53,5 @@ def test_granian(tmp_path: Path) -> None:
     behind = found.causes[(found.causes["endpoint"] == "GET /block") & (found.causes["cause"] == "loop_busy")]
     assert behind["amount_ns"].sum() / 1e6 > HELD_S * 500
     assert set(behind[behind["amount_ns"] > 5e6]["culprit"]) == {"nap"}
-    (unknown,) = not_observed(found.requests)
-    assert (unknown.signal, unknown.requests) == ("no arrival", len(requests) - 2), "it is said where it is not known"
+    unknown = {one.signal: one.requests for one in not_observed(found.requests)}
+    assert unknown[NO_ARRIVAL] == len(requests) - 2, "it is said where it is not known"
