@@ -17,6 +17,7 @@ SPAN_COLUMNS: Final = (
     "links",  # list[(trace_id, span_id)]
 )  # fmt: skip
 
+NO_ARRIVAL: Final = "no_arrival"  # among a request's signals: when it arrived is not known
 # One row per request: a SERVER span, or the root phase of work outside a request.
 REQUEST_COLUMNS: Final = (
     "trace_id", "request_id",  # request_id = identity of the request's own span

@@ -1,10 +1,12 @@
-"""What tracing adds to one loop callback and to one executor job, in one process, tracer on and off in turns.
+"""What tracing adds to one loop callback and to one executor job, in one process, tracer on and off in turns; what it costs
+to learn when a request arrived and when its response left, beside the one system call that this needs, in turns.
 
 python -m benchmarks.hot_path
 """
 
 import asyncio
 import platform
+import socket
 import statistics
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -14,9 +16,13 @@ import uvloop
 
 import whywait
 from whywait.tracer.config import KEEP_SLOW, Config
+from whywait.tracer.hotpath.thread_state import note_arrival, take_arrival
+from whywait.tracer.probes.requests.arrival import arrival_of
+from whywait.tracer.probes.requests.tcp_info import not_sent_bytes
 
 CALLBACKS = 4_000
 JOBS = 400
+ARRIVALS = 1_000
 TURNS = 15
 # nothing is kept, so that only the hot path is on: no span is built or written meanwhile
 CONFIG = Config(keep=KEEP_SLOW, slow_ns=10**15, keep_share=0.0, max_records_per_request=10**6)
@@ -93,6 +99,60 @@ def measure(work: Callable[[], Awaitable[int]], in_request: bool, loop: str) -> 
     return statistics.median(found[0]), statistics.median(found[1])
 
 
+async def arrivals() -> dict[str, float]:
+    """The least ns of one call over the turns, by what is called: noise only adds."""
+    with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()) as client:
+        accepted, _ = server.accept()
+        accepted.setblocking(False)
+        transport, _ = await asyncio.get_running_loop().connect_accepted_socket(asyncio.Protocol, accepted)
+        connection = transport.get_extra_info("socket")
+        client.sendall(b"x")
+        await asyncio.sleep(0.01)
+
+        def alone() -> None:
+            connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 56)
+
+        def arrival() -> None:
+            note_arrival(arrival_of(transport, is_new=False))
+            take_arrival()
+            note_arrival(None)
+
+        def with_egress() -> None:
+            arrival()
+            not_sent_bytes(connection)
+
+        calls: dict[str, Callable[[], None]] = {
+            "nothing": lambda: None, "getsockopt alone": alone, "arrival": arrival,
+            "arrival, and egress under Nagle's algorithm": with_egress,
+        }  # fmt: skip
+        found: dict[str, float] = {}
+        for _ in range(3 * TURNS):
+            for name, call in calls.items():
+                start_ns = perf_counter_ns()
+                for _ in range(ARRIVALS):
+                    call()
+                found[name] = min(found.get(name, 1e9), (perf_counter_ns() - start_ns) / ARRIVALS)
+        transport.close()
+    return found
+
+
+def arrival_table() -> str:
+    """The cost of arrival and egress as a Markdown table, µs a request."""
+    lines = ["| of a request | asyncio µs | uvloop µs |", "|---|---:|---:|"]
+    found = []
+    for factory in (None, uvloop.new_event_loop):
+        whywait.start("bench", config=CONFIG)
+        try:
+            with asyncio.Runner(loop_factory=factory) as runner:
+                found.append(runner.run(arrivals()))
+        finally:
+            whywait.stop()
+    for name in list(found[0])[1:]:
+        plain, quick = ((one[name] - one["nothing"]) / 1e3 for one in found)
+        lines.append(f"| {name} | {plain:.2f} | {quick:.2f} |")
+    return "\n".join(lines)
+
+
 def table() -> str:
     """The result as a Markdown table."""
     lines = ["| | loop | untraced µs | traced µs | added µs |", "|---|---|---:|---:|---:|"]
@@ -104,4 +164,4 @@ def table() -> str:
 
 
 if __name__ == "__main__":
-    print(f"Python {platform.python_version()}\n\n{table()}")
+    print(f"Python {platform.python_version()}\n\n{arrival_table()}\n\n{table()}")

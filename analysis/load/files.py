@@ -43,7 +43,10 @@ def files_of(path: Path) -> list[Path]:
     if path.is_dir():
         files = sorted(file for file in path.iterdir() if file.name.endswith(SUFFIXES) and file.is_file())
         if not files:
-            raise InputError(f"{path} contains no *.jsonl file: expected OTLP JSON Lines written by whywait")
+            raise InputError(
+                f"{path} contains no *.jsonl file: expected OTLP JSON Lines written by whywait. A run in which no request "
+                "began writes none: put @whywait.traced on the function that does one unit of its work"
+            )
         return files
     if not path.exists():
         raise InputError(f"{path} does not exist: expected a file of OTLP JSON Lines, a directory or a Jaeger URL")

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from whywait.analysis.causes import Cause
+from whywait.analysis.situations.holders.what_holders_did import FOLLOWED
 from whywait.analysis.situations.situation import Group, Pattern, Situation
 from whywait.analysis.situations.thresholds import COLD, COLD_AMONG, COLD_NS
 
@@ -20,6 +21,11 @@ def cold_start(group: Group) -> Iterator[Pattern]:
     cold = group.causes["request_id"].isin(requests["request_id"].head(first))
     sums = [group.causes[rows].groupby("cause")["amount_ns"].sum() for rows in (cold, ~cold)]
     chief = (sums[0] / first).sub(sums[1] / max(group.count - first, 1), fill_value=0).idxmax()
-    by_detail = group.causes[cold & (group.causes["cause"] == chief)].groupby("detail")["amount_ns"].sum()
+    of_chief = group.causes["cause"] == chief
+    by_detail = group.causes[cold & of_chief].groupby("detail")["amount_ns"].sum()
+    # a queue that those after them stand in, too: who came first was served last
+    later = group.causes[~cold & of_chief & (group.causes["detail"] == by_detail.idxmax())]["amount_ns"].sum()
+    if chief in FOLLOWED and later >= COLD_NS * (group.count - first):
+        return
     found = {"requests": first, "mean_ns": float(walls[:first].mean()), "others_ns": float(walls[first:].mean())}
     yield Pattern(Situation.COLD_START, Cause(str(chief)), {**found, "detail": str(by_detail.idxmax())})

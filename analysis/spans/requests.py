@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from whywait.analysis.model import REQUEST_COLUMNS, Finding
+from whywait.analysis.model import NO_ARRIVAL, REQUEST_COLUMNS, Finding
 from whywait.analysis.spans.activities import Activities
 from whywait.analysis.spans.clean import finding
 from whywait.analysis.spans.span_table import NONE, Bools, Ints, SpanTable, Texts, objects
@@ -177,10 +177,12 @@ def request_table(spans: SpanTable, requests: Requests) -> pd.DataFrame:
     )
     roots = requests.root_row
     table["nagle"] = [row >= 0 and spans.attributes[row].get(schema.EGRESS_NAGLE) is True for row in roots]
-    signals = spans.values(roots[roots >= 0], schema.SIGNALS)
+    known = roots[roots >= 0]
+    signals, arrivals = spans.values(known, schema.SIGNALS), spans.texts(known, schema.INGRESS_FROM)
     listed: list[tuple[str, ...]] = [()] * len(rows)
-    for number, value in zip(np.flatnonzero(roots >= 0), signals, strict=True):
-        listed[number] = tuple(map(str, value)) if isinstance(value, list) else ()
+    for number, value, arrival in zip(np.flatnonzero(roots >= 0), signals, arrivals, strict=True):
+        unknown = [NO_ARRIVAL] if arrival == schema.INGRESS_READ else []
+        listed[number] = (*map(str, value), *unknown) if isinstance(value, list) else ()
     table["signals"] = pd.Series(listed, dtype=object)
     table["weight"] = _weights(spans, roots)
     return table.loc[:, list(REQUEST_COLUMNS)]

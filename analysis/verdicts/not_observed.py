@@ -6,6 +6,7 @@ from typing import Final
 
 import pandas as pd
 
+from whywait.analysis.model import NO_ARRIVAL
 from whywait.tracer import schema
 
 ALL: Final = "all"  # signals: the traces are not whywait's
@@ -18,6 +19,7 @@ _MISSING: Final = {
     schema.SIGNAL_CPU_RIVALS: "what used the CPUs that threads waited for (no sampler): cpu_wait names no culprit",
     schema.SIGNAL_EXECUTOR: "executors: pool waits are part of unexplained",
     schema.SIGNAL_LOOP: "when the loop slept (uvloop): loop_wakeup is part of unexplained",
+    NO_ARRIVAL: "when they arrived (the server, worker or socket does not tell): what they waited before is in no request",
     ALL: "what threads and loops did (traces without whywait's signals): causes are inferred from spans alone",
 }
 
@@ -41,9 +43,11 @@ def _lacks(found: set[str]) -> Iterator[str]:
     if not found:
         yield ALL
         return
+    if NO_ARRIVAL in found:
+        yield NO_ARRIVAL
     for signal in _MISSING:
         # an executor's job outside any loop has no loop to observe
-        if signal not in found and signal != ALL and (
+        if signal not in found and signal not in (ALL, NO_ARRIVAL) and (
             signal != schema.SIGNAL_LOOP or schema.SIGNAL_LOOP_CALLS in found
         ):  # fmt: skip
             yield signal

@@ -46,6 +46,7 @@ def check(answers: Sequence[dict[str, Any]], spans: Sequence[Span]) -> None:
         (root,) = [span for span in own if span["root"]]
         assert root["incomplete"] is None
         assert root["lost"] is None
+        assert root["ingress.from"] == "kernel", "each worker reads its own sockets"
         assert [span.name for span in own if span["kind"] == "run"] == ["in_thread"]
     assert len({span.span_id for span in spans}) == len(spans)
 

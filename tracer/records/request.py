@@ -199,7 +199,7 @@ Said: TypeAlias = Mapping[str, Any] | Callable[[], Mapping[str, Any]]
 class OwnSpan:
     """The span of a request whose framework makes none: it is made with the others."""
 
-    __slots__ = ("attributes", "error", "kind", "parent_id", "stamped", "start_ns", "within")
+    __slots__ = ("attributes", "error", "kind", "parent_id", "route", "stamped", "start_ns", "within")
 
     def __init__(self, kind: Literal["server", "consumer"], start_ns: int, parent_id: int) -> None:
         self.kind: Literal["server", "consumer"] = kind
@@ -208,6 +208,7 @@ class OwnSpan:
         self.error = ""  # its type, or the status
         # of a request that is dropped they are never asked for
         self.attributes: Said = {}
+        self.route = ""  # where only a function of its framework knows it
         self.stamped: Any = None  # the current span for its framework, whose spans are made with ours
         self.within: list[HostSpan] = []
 

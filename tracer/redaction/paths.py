@@ -53,7 +53,7 @@ def _literal_parts(parts: list[str], route: str | None) -> list[bool | None]:
 
 def _part(before: str, part: str, literal: bool | None) -> str:
     text = unquote(part)
-    if literal or not text or "{" in text or _UUID.match(text):  # braces: the name is a template already
+    if literal or not text or "{" in text or text[0] == "<" or _UUID.match(text):  # a template already
         return part
     if _RANDOM.search(text) or masked(text) != text:
         return REDACTED

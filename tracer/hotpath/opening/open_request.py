@@ -139,15 +139,20 @@ def end_request(
     if own is not None:
         stamped: Stamped | None = own.stamped
         if stamped is not None:
-            name, attributes = stamped.name or name, partial(_both, attributes, stamped)
-            error = (stamped.raised if error else "") or error or ("_OTHER" if stamped.failed else "")
-        name_request(request, name, failed=bool(error))
-        own.error, own.attributes = error, attributes
+            name, error = (
+                stamped.name or name,
+                (stamped.raised if error else "") or error or ("_OTHER" if stamped.failed else ""),
+            )
+        name_request(request, request.name or name, failed=bool(error))
+        own.error, own.attributes = error, partial(_all, attributes, own.route, stamped)
     finish(request)
 
 
-def _both(attributes: Said, stamped: Stamped) -> Mapping[str, Any]:
-    return {**(attributes() if callable(attributes) else attributes), **stamped.attributes}
+def _all(attributes: Said, route: str, stamped: Stamped | None) -> Mapping[str, Any]:
+    found = dict(attributes() if callable(attributes) else attributes)
+    if route:
+        found["http.route"] = route
+    return found if stamped is None else found | stamped.attributes
 
 
 def name_request(request: Request, name: str, *, failed: bool) -> None:

@@ -2,18 +2,20 @@
 
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from time import perf_counter_ns
 from typing import Any, Final
 
-from whywait.tracer.hotpath.opening.open_request import Arrival
+from whywait.tracer.hotpath.opening.open_request import Arrival, open_request
 from whywait.tracer.probes.requests.tcp_info import TICK_NS, data_age_ns
 from whywait.tracer.records.current import here
 from whywait.tracer.records.loop import Loop
-from whywait.tracer.records.request import made
-from whywait.tracer.schema import INGRESS_KERNEL, INGRESS_PROXY, INGRESS_READ
+from whywait.tracer.records.request import Request, made
+from whywait.tracer.schema import INGRESS_KERNEL, INGRESS_PROXY, INGRESS_READ, INGRESS_SKEW_NS
 
 HEADERS: Final = (b"x-request-start", b"x-queue-start", b"x-amzn-trace-id")
+_TRACEPARENT: Final = b"traceparent"
+_WANTED: Final = frozenset((_TRACEPARENT, *HEADERS))
 _NUMBER: Final = re.compile(rb"\s*(?:t=)?\s*(\d{10}(?:\.\d{1,9})?|\d{13}|\d{16}|\d{19})\s*$")
 # a load balancer of AWS appends its own stamp to one that is there; whole seconds
 _AMAZON: Final = re.compile(rb"(Self|Root)=1-([0-9a-f]{8})-")
@@ -28,7 +30,12 @@ def arrival_of(transport: Any, *, is_new: bool) -> Arrival:
     age_ns = data_age_ns(transport.get_extra_info("socket"))
     now, loop = perf_counter_ns(), here.loop
     known_from, age_ns = (INGRESS_READ, 0) if age_ns is None else (INGRESS_KERNEL, age_ns)
-    at_ns = now - age_ns if loop is None else came_at(loop, now, age_ns, is_new)
+    if loop is None:
+        at_ns = now - age_ns
+    elif loop.selects and not age_ns:  # the usual case, as `came_at` has it
+        at_ns = loop.select_end_ns
+    else:
+        at_ns = came_at(loop, now, age_ns, is_new)
     return made(Arrival, (at_ns, known_from, 0))
 
 
@@ -57,6 +64,20 @@ def came_at(loop: Loop, now: int, age_ns: int, is_new: bool, tick_ns: int = TICK
     return missed_ns if at_ns < missed_ns <= found_ns and not is_new else at_ns
 
 
+def awake_since(loop: Loop, now: int, sent_ns: int) -> int:
+    """Return since when the loop has run one callback after another, at most back to `sent_ns`: where the kernel does
+    not tell, what the proxy sent came then, for a loop that sleeps reads at once."""
+    if loop.selects:
+        return max(loop.woke_ns, sent_ns)
+    at_ns = now
+    for one in reversed(loop.callbacks):
+        if at_ns <= sent_ns or one.end_ns < at_ns - _IDLE_NS:
+            break
+        if one.calls == 1:  # a run of short ones may have sleeps inside
+            at_ns = one.start_ns
+    return max(at_ns, sent_ns)
+
+
 def sent_unix_ns(headers: Mapping[bytes, bytes]) -> int | None:
     """Return when a proxy got the request, by its header in s, ms, µs or ns; None without a header that says it."""
     for name in HEADERS[:2]:
@@ -77,6 +98,22 @@ def behind_proxy(arrival: Arrival, headers: Mapping[bytes, bytes]) -> tuple[Arri
     sent_ns = unix_ns - time.time_ns() + perf_counter_ns()
     ahead_ns = sent_ns - arrival.at_ns
     if -_ABSURD_NS < ahead_ns < 0:
-        return Arrival(arrival.at_ns, INGRESS_PROXY, sent_ns), 0
+        at_ns = arrival.at_ns
+        if arrival.known_from == INGRESS_READ and here.loop is not None:
+            at_ns = awake_since(here.loop, at_ns, sent_ns)
+        return Arrival(at_ns, INGRESS_PROXY, sent_ns), 0
     is_known = ahead_ns < _SKEW_NS or (HEADERS[0] not in headers and HEADERS[1] not in headers)
     return arrival, 0 if is_known and ahead_ns >= 0 else ahead_ns
+
+
+def open_http(arrival: Arrival, headers: Iterable[tuple[bytes, bytes]]) -> Request | None:
+    """Open a server's request in this task, with what its headers, in lower case, say of its caller and a proxy before;
+    None inside an open request, and without a session."""
+    found = {key: value for key, value in headers if key in _WANTED}
+    if not found:
+        return open_request(arrival)
+    arrival, ahead_ns = behind_proxy(arrival, found)
+    request = open_request(arrival, "server", found.get(_TRACEPARENT, b"").decode("latin-1"))
+    if ahead_ns and request is not None and request.ingress is not None:
+        request.ingress[INGRESS_SKEW_NS] = ahead_ns
+    return request

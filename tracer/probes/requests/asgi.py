@@ -10,6 +10,7 @@ from whywait.tracer.probes.patches import Patches
 from whywait.tracer.probes.probe import Session, Undo
 from whywait.tracer.probes.requests.asgi_call import call_asgi
 from whywait.tracer.probes.requests.framework_stamps import stamp
+from whywait.tracer.probes.requests.work import Arrivals
 from whywait.tracer.records.current import ACTIVITY
 
 name: Final = "asgi"
@@ -37,7 +38,7 @@ def install(_: Session) -> Undo:
         finally:
             leave(token)
 
-    as_unit = call_asgi(below_its_span, 1)
+    as_unit = call_asgi(below_its_span, 1, Arrivals())
 
     @functools.wraps(plain_call)
     async def __call__(self: Any, scope: Any, receive: Any, send: Any) -> None:

@@ -1,6 +1,7 @@
 """An ASGI application's call as a unit of work, under servers without a hook of their own, and a websocket's messages."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 from time import perf_counter_ns
 from types import CodeType
 from typing import Any
@@ -8,9 +9,8 @@ from typing import Any
 from whywait.tracer.config import REDACT_NOTHING
 from whywait.tracer.hotpath import recorder as recorders
 from whywait.tracer.hotpath.opening.open_request import Arrival
-from whywait.tracer.probes.requests.work import Unit, Work, begin, call_messages, call_whole
+from whywait.tracer.probes.requests.work import Arrivals, Unit, Work, begin, call_messages, call_whole
 from whywait.tracer.redaction.paths import path_without_tokens
-from whywait.tracer.schema import INGRESS_READ
 
 
 class _Response:
@@ -22,7 +22,9 @@ class _Response:
         self.work: Work | None = None
 
     async def __call__(self, message: Any) -> None:
-        kind = message["type"] if message is not None else ""  # hypercorn's own end
+        kind = message["type"] if message is not None else ""
+        if message is None and not (self.status or getattr(getattr(self._send, "__self__", None), "closed", False)):
+            self.status = 500  # hypercorn's own end: its answer to an application that gave none
         is_last = kind == "http.response.body" and not message.get("more_body")
         if kind == "http.response.start":
             self.status = message["status"]
@@ -33,23 +35,27 @@ class _Response:
             self.work.finish(perf_counter_ns())
 
 
-def call_asgi(plain: Callable[..., Any], scope_at: int) -> Callable[..., Any]:
-    """Return the coroutine function whose argument number `scope_at` is the scope, before `receive` and `send`."""
+def call_asgi(plain: Callable[..., Any], scope_at: int, arrivals: Arrivals) -> Callable[..., Any]:
+    """Return the coroutine function whose argument number `scope_at` is the scope, before `receive` and `send`.
+    `arrivals` are known by the address of the client."""
 
     def opened(args: Any) -> tuple[Work | None, Any]:
         scope, receive, send = args[scope_at : scope_at + 3]
         if scope["type"] not in ("http", "websocket"):
             return None, args
         is_http, response = scope["type"] == "http", _Response(send)
-        now = Arrival(perf_counter_ns(), INGRESS_READ)
-        caller = next((value for key, value in scope["headers"] if key == b"traceparent"), b"").decode("latin-1")
-        kind, about = ("server", about_http) if is_http else ("consumer", about_handshake)
-        work = response.work = begin(now, kind, caller, about, (scope, response), 0 if is_http else 1)  # type: ignore[arg-type]
+        client = scope.get("client")
+        client = tuple(client) if client else None
+        if is_http:
+            work = begin(arrivals.of(client), "server", about_http, (scope, response), headers=scope["headers"])
+        else:
+            work = begin(arrivals.of(client), "consumer", about_handshake, (scope,), 1)
+        response.work = work
         if work is None:
             return None, args
         if not is_http:
             receive = call_messages(
-                receive, is_asgi_message, lambda *_: begin_message(Arrival(perf_counter_ns(), INGRESS_READ), scope)
+                receive, is_asgi_message, lambda _, asked_ns: begin_message(arrivals.of(client, asked_ns), scope)
             )
         return work, (*args[:scope_at], scope, receive, response, *args[scope_at + 3 :])
 
@@ -58,7 +64,7 @@ def call_asgi(plain: Callable[..., Any], scope_at: int) -> Callable[..., Any]:
 
 def begin_message(arrival: Arrival, scope: Any) -> Work | None:
     """A message of a websocket has come."""
-    return begin(arrival, "consumer", "", about_message, (scope,))
+    return begin(arrival, "consumer", about_message, (scope,))
 
 
 def is_asgi_message(event: Any) -> bool:
@@ -69,9 +75,33 @@ def is_asgi_message(event: Any) -> bool:
 def about_http(args: Any, _: Any) -> Unit:
     """A request and its response."""
     scope, response = args
-    return http_unit(
-        scope["method"], scope["path"], route_of(scope), response.status, scope.get("scheme") or "http"
-    )._replace(code=_endpoint(scope))
+    return about_scope(scope, response.status)._replace(code=_endpoint(scope))
+
+
+def about_scope(scope: Any, status: int) -> Unit:
+    """The unit of an HTTP scope; `status` is 0 where nothing was answered."""
+    route = route_of(scope)
+    error = str(status) if status >= 500 else ""
+    return Unit(f"{scope['method']} {route or scope['path']}", error, partial(_attributes, scope, status, route))
+
+
+def _attributes(scope: Any, status: int, route: str) -> Mapping[str, Any]:
+    """After the semantic conventions; asked for of a request that is kept."""
+    known = http_attributes(scope["method"], scope["path"], route, status, scope.get("scheme") or "http")
+    query = scope.get("query_string", b"").decode("latin-1")
+    found = {"network.protocol.version": scope.get("http_version"), "url.query": query, **_asked_for(scope)}
+    return known | {key: value for key, value in found.items() if value}
+
+
+def _asked_for(scope: Any) -> dict[str, Any]:
+    """The address and port that the client asked for, else those of the server."""
+    asked = next((value.decode("latin-1") for key, value in scope["headers"] if key == b"host"), "")
+    host, _, port = ("", "", "") if asked.endswith("]") else asked.rpartition(":")
+    if not port.isdigit():
+        host, port = asked, {"http": "80", "https": "443"}.get(scope.get("scheme", "http"), "")
+    if not asked:
+        host, port = scope.get("server") or ("", "")
+    return {"server.address": host.strip("[]"), "server.port": int(port) if port else 0}
 
 
 def about_handshake(args: Any, _: Any) -> Unit:
@@ -95,12 +125,17 @@ def _endpoint(scope: Any) -> CodeType | None:
 
 def http_unit(method: str, path: str, route: str, status: int, scheme: str) -> Unit:
     """A unit with the attributes of the semantic conventions."""
+    known = http_attributes(method, path, route, status, scheme)
+    return Unit(f"{method} {route or known['url.path']}", str(status) if status >= 500 else "", known)
+
+
+def http_attributes(method: str, path: str, route: str, status: int, scheme: str) -> dict[str, Any]:
+    """The attributes that every server knows; the path without tokens."""
     recorder = recorders.active
     if recorder is not None and recorder.config.redact != REDACT_NOTHING:
         path = path_without_tokens(path, route or None)
-    said: dict[str, str | int] = {"http.request.method": method, "url.path": path, "url.scheme": scheme}
-    if route:
-        said["http.route"] = route
-    if status:
-        said["http.response.status_code"] = status
-    return Unit(f"{method} {route or path}", str(status) if status >= 500 else "", said)
+    found = {
+        "http.request.method": method, "url.path": path, "url.scheme": scheme, "http.route": route,
+        "http.response.status_code": status,
+    }  # fmt: skip
+    return {key: value for key, value in found.items() if value}

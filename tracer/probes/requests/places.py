@@ -2,9 +2,9 @@
 
 import functools
 import sys
-from collections.abc import Callable
 from time import perf_counter_ns
 from typing import Any, Final
+from weakref import ref
 
 from whywait.tracer.adapters.late_patches import LatePatches
 from whywait.tracer.hotpath.opening.open_request import Arrival
@@ -19,15 +19,14 @@ from whywait.tracer.probes.requests.asgi_call import (
     http_unit,
     is_asgi_message,
 )
+from whywait.tracer.probes.requests.names import Wrap, named_by, routed
 from whywait.tracer.probes.requests.work import Arrivals, Unit, Work, begin, call_messages, call_whole
-from whywait.tracer.records.current import ACTIVITY
+from whywait.tracer.records.current import here
 from whywait.tracer.schema import INGRESS_READ
 
 name: Final = work.name
 needs: Final = ()  # they would import servers, in processes that do not serve
 available: Final = always
-
-Wrap = Callable[[Any, Arrivals], Any]  # what stands for a function, and the connections' arrivals
 
 
 def install(session: Session) -> Undo:
@@ -64,10 +63,7 @@ def _reads(plain: Any, arrivals: Arrivals) -> Any:
 
     @functools.wraps(plain)
     def data_received(self: Any, data: bytes) -> None:
-        try:
-            arrivals.note(self)
-        except Exception as error:
-            probe_failed(name, error)
+        arrivals.note(id(self), self.transport)
         plain(self, data)
 
     return data_received
@@ -75,28 +71,7 @@ def _reads(plain: Any, arrivals: Arrivals) -> Any:
 
 def _job(plain: Any, _: Arrivals) -> Any:
     """A worker's coroutine function that runs one job."""
-    return call_whole(plain, lambda args: (begin(_now(), "consumer", "", lambda *_: Unit("job"), args), args))
-
-
-def _named_by(said: Callable[[Any, Any], tuple[str, Any]]) -> Wrap:
-    """A function called inside the unit, whose arguments and result have the unit's name, and the user's function."""
-
-    def wrap(plain: Any, _: Arrivals) -> Any:
-        @functools.wraps(plain)
-        def call(*args: Any, **kwargs: Any) -> Any:
-            result = plain(*args, **kwargs)
-            try:
-                found = ACTIVITY.get()
-                if found is not None and found.request.open:
-                    found.request.name, function = said((*args, *kwargs.values()), result)
-                    found.request.root.code = getattr(function, "__code__", found.request.root.code)
-            except Exception as error:
-                probe_failed(name, error)
-            return result
-
-        return call
-
-    return wrap
+    return call_whole(plain, lambda args: (begin(_now(), "consumer", lambda *_: Unit("job"), args), args))
 
 
 # --- websockets under uvicorn -------------------------------------------------------------------
@@ -104,14 +79,14 @@ def _connection(plain: Any, arrivals: Arrivals) -> Any:
     def opened(args: Any) -> tuple[Work | None, Any]:
         (self,) = args
         scope = self.scope
-        return begin(arrivals.of(self, 0), "consumer", "", about_handshake, (scope,), 1), args
+        return begin(arrivals.of(id(self)), "consumer", about_handshake, (scope,), 1), args
 
     return call_whole(plain, opened)
 
 
 def _asgi_messages(plain: Any, arrivals: Arrivals) -> Any:
     return call_messages(
-        plain, is_asgi_message, lambda args, asked_ns: begin_message(arrivals.of(args[0], asked_ns), args[0].scope)
+        plain, is_asgi_message, lambda args, asked_ns: begin_message(arrivals.of(id(args[0]), asked_ns), args[0].scope)
     )
 
 
@@ -133,7 +108,7 @@ def _about_connection(args: Any, _: Any) -> Unit:
 def _messages(plain: Any, arrivals: Arrivals) -> Any:
     return call_messages(
         plain, lambda _: True,
-        lambda args, asked_ns: begin(arrivals.of(args[0], asked_ns), "consumer", "", _about_connection, args),
+        lambda args, asked_ns: begin(arrivals.of(id(args[0]), asked_ns), "consumer", _about_connection, args),
     )  # fmt: skip
 
 
@@ -141,8 +116,8 @@ def _messages(plain: Any, arrivals: Arrivals) -> Any:
 def _aiohttp_request(plain: Any, arrivals: Arrivals) -> Any:
     def opened(args: Any) -> tuple[Work | None, Any]:
         protocol, request = args[:2]
-        caller = request.headers.get("traceparent", "")
-        return begin(arrivals.of(protocol, 0), "server", caller, _about_aiohttp, args), args
+        headers = ((key.lower(), value) for key, value in request.raw_headers)
+        return begin(arrivals.of(id(protocol)), "server", _about_aiohttp, args, headers=headers), args
 
     return call_whole(plain, opened)
 
@@ -165,10 +140,8 @@ def _aiohttp_messages(plain: Any, arrivals: Arrivals) -> Any:
         request = getattr(args[0], "_req", None)
         if request is None:
             return None
-        arrival = arrivals.of(request.protocol, asked_ns)
-        return begin(
-            arrival, "consumer", "", lambda args, _: Unit(f"WS {args}"), _aiohttp_route(request) or request.path
-        )
+        arrival = arrivals.of(id(request.protocol), asked_ns)
+        return begin(arrival, "consumer", lambda args, _: Unit(f"WS {args}"), _aiohttp_route(request) or request.path)
 
     return call_messages(plain, lambda message: message.type.name in ("TEXT", "BINARY"), opened)
 
@@ -179,8 +152,8 @@ def _grpc_server(plain: Any, _: Arrivals) -> Any:
 
     class Observer(interface):  # type: ignore[misc, valid-type]
         async def intercept_service(self, continuation: Any, details: Any) -> Any:
-            called = {str(one[0]): one[1] for one in details.invocation_metadata or ()}
-            begin(_now(), "server", str(called.get("traceparent", "")), _about_grpc, details.method)
+            said = [(str(key).encode(), str(value).encode()) for key, value in details.invocation_metadata or ()]
+            begin(_now(), "server", _about_grpc, details.method, headers=said)
             return await continuation(details)
 
     @functools.wraps(plain)
@@ -196,10 +169,31 @@ def _about_grpc(method: Any, _: Any) -> Unit:
 
 
 # --- hypercorn, granian -----------------------------------------------------------------------------
-def _granian(plain: Any, _: Arrivals) -> Any:
+def _hypercorn_reads(plain: Any, arrivals: Arrivals) -> Any:
+    @functools.wraps(plain)
+    def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
+        plain(self, *args, **kwargs)
+        try:
+            feed, reader, transport = type(self.reader).feed_data, ref(self.reader), self.writer.transport
+            client = tuple(transport.get_extra_info("peername")[:2])
+
+            def feed_data(data: bytes) -> None:
+                arrivals.note(client, transport)
+                feed(reader(), data)
+
+            if here.loop is not None and not here.loop.selects:  # libuv has read by now
+                arrivals.note(client, transport)
+            self.reader.feed_data = feed_data  # without a cycle: it ends with its connection
+        except Exception as error:
+            probe_failed(name, error)
+
+    return __init__
+
+
+def _granian(plain: Any, nobodys: Arrivals) -> Any:
     @functools.wraps(plain)
     def _callback_wrapper(callback: Any, *args: Any, **kwargs: Any) -> Any:
-        return plain(call_asgi(callback, 0), *args, **kwargs)
+        return plain(call_asgi(callback, 0, nobodys), *args, **kwargs)
 
     return _callback_wrapper
 
@@ -214,11 +208,16 @@ PLACES: Final[dict[str, Wrap]] = {
     "aiohttp.web_protocol.RequestHandler.data_received": _reads,
     "aiohttp.web_protocol.RequestHandler._handle_request": _aiohttp_request,
     "aiohttp.web_ws.WebSocketResponse.receive": _aiohttp_messages,
-    "hypercorn.asyncio.task_group._handle": lambda plain, _: call_asgi(plain, 2),
+    "hypercorn.asyncio.tcp_server.TCPServer.__init__": _hypercorn_reads,
+    "hypercorn.asyncio.task_group._handle": lambda plain, arrivals: call_asgi(plain, 2, arrivals),
     "granian.asgi._callback_wrapper": _granian,
     "grpc.aio._server.Server.__init__": _grpc_server,
+    "django.core.handlers.base.BaseHandler.resolve_request": routed(lambda args, match: (args[1].method, match.route)),
+    "quart.ctx._BaseRequestWebsocketContext.match_request": routed(
+        lambda args, _: (args[0].request_websocket.method, getattr(args[0].request_websocket.url_rule, "rule", ""))
+    ),
     "arq.worker.Worker.run_job": _job,
-    "arq.worker.deserialize_job_raw": _named_by(lambda _, result: (result[0], None)),
+    "arq.worker.deserialize_job_raw": named_by(lambda _, result: (result[0], None)),
     "taskiq.receiver.receiver.Receiver.callback": _job,
-    "taskiq.receiver.receiver.Receiver.run_task": _named_by(lambda args, _: (args[2].task_name, args[1])),
+    "taskiq.receiver.receiver.Receiver.run_task": named_by(lambda args, _: (args[2].task_name, args[1])),
 }

@@ -27,9 +27,15 @@ def _told(connection: Any, at: int) -> int | None:
 
 
 def data_age_ns(connection: Any) -> int | None:
-    """Return how long ago this socket last got data, within a tick; None where the kernel does not tell."""
-    age_ms = _told(connection, _LAST_DATA_AT)
-    return None if age_ms is None else age_ms * 1_000_000
+    """Return how long ago this socket last got data, within a tick; None where the kernel does not tell.
+
+    Called for each request: `_told` at one place, and without the call that asyncio's wrapper costs.
+    """
+    try:
+        told = getattr(connection, "_sock", connection).getsockopt(_LEVEL, _INFO, _LAST_DATA_AT + 4)
+        return _read_u32(told, _LAST_DATA_AT)[0] * 1_000_000  # type: ignore[no-any-return]
+    except Exception:
+        return None
 
 
 def sent_ago_ns(connection: Any) -> int:

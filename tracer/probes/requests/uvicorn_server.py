@@ -15,17 +15,17 @@ from typing import Any, Final
 from whywait.tracer.adapters.late_patches import LatePatches
 from whywait.tracer.host.code_location import Site, place_of_code
 from whywait.tracer.hotpath import recorder as recorders
-from whywait.tracer.hotpath.opening.open_request import Arrival, end_request, leave, open_request
+from whywait.tracer.hotpath.opening.open_request import Arrival, end_request, leave
 from whywait.tracer.hotpath.recorder import probe_failed
 from whywait.tracer.hotpath.thread_state import note_arrival, take_arrival
 from whywait.tracer.hotpath.waits import record_wait
 from whywait.tracer.probes.patches import Patches
 from whywait.tracer.probes.probe import Session, Undo, always
-from whywait.tracer.probes.requests.arrival import HEADERS, arrival_of, behind_proxy
-from whywait.tracer.probes.requests.asgi_span import own_span_of
+from whywait.tracer.probes.requests.arrival import arrival_of, open_http
+from whywait.tracer.probes.requests.asgi_call import about_scope
 from whywait.tracer.probes.requests.tcp_info import TICK_NS, not_sent_bytes, sent_ago_ns, waits_for_acknowledgement
-from whywait.tracer.records.request import IO, Request
-from whywait.tracer.schema import EGRESS_NAGLE, FIRST_BYTE_NS, FOR_EGRESS, INGRESS_READ, INGRESS_SKEW_NS, WAIT_AWAIT
+from whywait.tracer.records.request import IO
+from whywait.tracer.schema import EGRESS_NAGLE, FIRST_BYTE_NS, FOR_EGRESS, INGRESS_READ, WAIT_AWAIT
 
 name: Final = "uvicorn"
 needs: Final = ()  # they would import uvicorn, in processes that do not serve
@@ -36,8 +36,6 @@ _PROTOCOLS: Final = (
 )
 _MOST_UNSENT: Final = 256
 _LONGEST_UNSENT_NS: Final = 1_000_000_000
-_TRACEPARENT: Final = b"traceparent"
-_WANTED: Final = frozenset((_TRACEPARENT, *HEADERS))
 
 
 def install(_: Session) -> Undo:
@@ -145,7 +143,7 @@ class _Cycle:
         """What uvicorn calls as the application: a plain function, so that no coroutine is added."""
         app = self._app
         try:
-            request = self._open(scope)
+            request = open_http(self._arrival or Arrival(perf_counter_ns(), INGRESS_READ), scope["headers"])
         except Exception as error:
             probe_failed(name, error)
             request = None
@@ -155,18 +153,6 @@ class _Cycle:
         request.abandoned = self._abandoned
         self._on_response, self._cycle.on_response = self._cycle.on_response, self._responded
         return app(scope, receive, self._noting)
-
-    def _open(self, scope: Any) -> Request | None:
-        arrival = self._arrival or Arrival(perf_counter_ns(), INGRESS_READ)
-        found = {key: value for key, value in scope["headers"] if key in _WANTED}
-        ahead_ns, traceparent = 0, ""
-        if found:
-            arrival, ahead_ns = behind_proxy(arrival, found)
-            traceparent = found.get(_TRACEPARENT, b"").decode("latin-1")
-        request = open_request(arrival, "server", traceparent)
-        if ahead_ns and request is not None and request.ingress is not None:
-            request.ingress[INGRESS_SKEW_NS] = ahead_ns
-        return request
 
     def _noting(self, message: Any) -> Any:
         if not self._status:
@@ -245,4 +231,5 @@ class _Cycle:
             end_request(self._request, end_ns=end_ns)
             return
         status = self._status or (500 if self._cycle.response_complete else 0)  # uvicorn's own answer to an exception
-        end_request(self._request, *own_span_of(self._scope, status), end_ns)
+        unit = about_scope(self._scope, status)
+        end_request(self._request, unit.name, unit.error, unit.attributes, end_ns)

@@ -7,16 +7,16 @@ nobody's fault. Whatever ends first ends it: its function, its task, or the next
 
 import functools
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Iterable
 from time import perf_counter_ns
-from types import CodeType
+from types import CodeType, MappingProxyType
 from typing import Any, Final, Literal, NamedTuple
 
 from whywait.tracer.hotpath.opening.open_request import Arrival, end_request, open_request
 from whywait.tracer.hotpath.recorder import probe_failed
-from whywait.tracer.probes.requests.arrival import arrival_of
+from whywait.tracer.probes.requests.arrival import arrival_of, open_http
 from whywait.tracer.records.current import ACTIVITY
-from whywait.tracer.records.request import Request
+from whywait.tracer.records.request import Request, Said
 from whywait.tracer.schema import FIRST_BYTE_NS, INGRESS_READ
 
 name: Final = "units of work"
@@ -30,7 +30,7 @@ class Unit(NamedTuple):
 
     name: str
     error: str = ""
-    attributes: Mapping[str, str | int] = {}
+    attributes: Said = MappingProxyType({})
     code: CodeType | None = None  # of the user's function, if it is known
 
 
@@ -63,7 +63,7 @@ class Work:
             request.root.code = unit.code or request.root.code
         except Exception as failed:
             probe_failed(name, failed)
-        end_request(request, request.name or unit.name, error or unit.error, unit.attributes, end_ns)
+        end_request(request, unit.name, error or unit.error, unit.attributes, end_ns)
 
     def first_byte(self) -> None:
         """A response of several parts has begun."""
@@ -76,27 +76,34 @@ class Arrivals:
     """When each of the latest connections last got data."""
 
     def __init__(self) -> None:
-        self._latest: OrderedDict[int, tuple[int, Arrival]] = OrderedDict()  # by id of the protocol: when it was read
+        self._latest: OrderedDict[Hashable, tuple[int, Arrival]] = OrderedDict()  # when it was read, and when it came
 
-    def note(self, protocol: Any) -> None:
-        """The protocol reads data now."""
-        key = id(protocol)
+    def note(self, key: Hashable, transport: Any) -> None:
+        """A connection reads data now. Never raises."""
+        try:
+            self._note(key, transport)
+        except Exception as failed:
+            probe_failed(name, failed)
+
+    def _note(self, key: Hashable, transport: Any) -> None:
         known = self._latest.pop(key, None)
-        arrival = arrival_of(protocol.transport, is_new=known is None)
+        arrival = arrival_of(transport, is_new=known is None)
         self._latest[key] = perf_counter_ns(), arrival
         if len(self._latest) > _MOST_CONNECTIONS:
             self._latest.popitem(last=False)
 
-    def of(self, protocol: Any, after_ns: int) -> Arrival:
-        """Return the arrival of what the protocol read after a moment; now, where it read nothing."""
-        read_ns, arrival = self._latest.get(id(protocol), (-1, None))
+    def of(self, key: Hashable, after_ns: int = 0) -> Arrival:
+        """Return the arrival of what the connection read after a moment; now, where it read nothing."""
+        read_ns, arrival = self._latest.get(key, (-1, None))
         return arrival if arrival is not None and read_ns >= after_ns else Arrival(perf_counter_ns(), INGRESS_READ)
 
 
-def begin(arrival: Arrival, kind: Kind, caller: str, about: About, args: Any, skips: int = 0) -> Work | None:
-    """Open a unit of work in this task; None inside an open request. Never raises."""
+def begin(
+    arrival: Arrival, kind: Kind, about: About, args: Any, skips: int = 0, headers: Iterable[tuple[bytes, bytes]] = ()
+) -> Work | None:
+    """Open a unit of work in this task; None inside an open request. `headers` are a server's. Never raises."""
     try:
-        request = open_request(arrival, kind, caller)
+        request = open_http(arrival, headers) if kind == "server" else open_request(arrival, kind)
         return Work(request, about, args, skips) if request is not None else None
     except Exception as failed:
         probe_failed(name, failed)

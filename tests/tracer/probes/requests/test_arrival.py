@@ -7,8 +7,8 @@ from time import perf_counter_ns
 import pytest
 
 from whywait.tracer.hotpath.opening.open_request import Arrival
-from whywait.tracer.probes.requests.arrival import behind_proxy, came_at, sent_unix_ns
-from whywait.tracer.records.loop import Loop
+from whywait.tracer.probes.requests.arrival import awake_since, behind_proxy, came_at, sent_unix_ns
+from whywait.tracer.records.loop import Callback, Loop
 
 MS = 1_000_000
 
@@ -47,6 +47,8 @@ def test_data_came_between_the_polls(drawing: str, age: int, came: int, is_new: 
     loop = loop_that_selects(drawing)
     now = len(drawing) * MS
     assert came_at(loop, now, age * MS, is_new, tick_ns=4 * MS) == came * MS
+    if age == 0:
+        assert came * MS == loop.select_end_ns, "so that `arrival_of` need not ask"
 
 
 @pytest.mark.parametrize(
@@ -64,6 +66,27 @@ def test_libuv_had_not_found_it_a_round_before() -> None:
         loop.ended_ns = ended_ns
         came_at(loop, ended_ns, 0, False)
     assert came_at(loop, 30 * MS, 99 * MS, False) == 20 * MS
+
+
+@pytest.mark.parametrize(
+    ("callbacks", "sent", "since"),
+    [
+        ([(2, 4), (4, 9)], 1, 2),  # two long ones, the loop did not sleep between them
+        ([(2, 4), (4, 9)], 3, 3),  # the first was running when the proxy had the request
+        ([(2, 4), (6, 9)], 1, 6),  # it slept before 6, and read all that had come
+        ([(2, 4)], 1, 9),  # it slept
+        ([], 1, 9),
+    ],
+)
+def test_where_the_kernel_does_not_tell_a_loop_that_sleeps_reads_at_once(
+    callbacks: list[tuple[int, int]], sent: int, since: int
+) -> None:
+    loop = Loop(1, 1)
+    for start, end in callbacks:
+        loop.callbacks.append(Callback(start * MS, end * MS, (end - start) * MS, 1, 0, 0, None, None, None))
+    assert awake_since(loop, 9 * MS, sent * MS) == since * MS
+    loop.selects, loop.woke_ns = True, 5 * MS
+    assert awake_since(loop, 9 * MS, sent * MS) == 5 * MS
 
 
 SECOND = 1_700_000_000
