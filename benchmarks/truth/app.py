@@ -14,7 +14,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from benchmarks.truth import faults, healthy
-from benchmarks.truth.context import FAULT, INSIDE, WAITED_FOR_CLIENT_NS, answer, request_of
+from benchmarks.truth.context import BEGUN, FAULT, INSIDE, WAITED_FOR_CLIENT_NS, answer, request_of
 from benchmarks.truth.fault import FAULTS, PLAIN, Fault
 from benchmarks.truth.faults.edges import leave
 from benchmarks.truth.faults.pools import POOLS, close_all, pool
@@ -49,7 +49,7 @@ class Measured:
             return
         mine: dict[str, Any] = {}
         answer.set(mine)
-        begun = read()
+        begun = mine[BEGUN] = read()
         app = plain if scope["path"].startswith(PLAIN) else self.app
         await app(scope, receive, send)
         told = mine.get("note")
@@ -125,10 +125,9 @@ plain = Starlette(routes=[Route(PLAIN + "/{name}/{rid}", plain_endpoint)])
 
 
 def _helper_endpoint(of: Fault) -> Callable[..., Awaitable[Any]]:
-    async def endpoint(rid: str, amount: float = 0) -> str:
+    async def endpoint(rid: str, amount: float = 0) -> Any:
         assert of.helper is not None
-        await of.helper(amount, rid)
-        return "helped"
+        return await of.helper(amount, rid) or "helped"
 
     return endpoint
 

@@ -156,6 +156,8 @@ class Outlet:
         else:
             behind = len(self._recorder.finished) + len(self._pending) > _BEHIND
             time.sleep(_PAUSE_BEHIND_S if behind else _PAUSE_S)
+        if (look_at_loops := self._recorder.look_at_loops) is not None:
+            look_at_loops()
         self._slice_ns = perf_counter_ns()
 
     def _past_since(self, start_ns: int) -> Past:
