@@ -1,6 +1,6 @@
 """The time that whywait says a client felt, against that client's own clock. Pure."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -8,8 +8,6 @@ import numpy as np
 from whywait.tracer.probes.requests.tcp_info import TICK_NS
 
 MS: Final = 1e6
-P50_NS: Final = 1_000_000 + TICK_NS  # the kernel tells in ticks when data came
-P95_NS: Final = 3 * TICK_NS
 
 
 def felt(records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -36,6 +34,22 @@ def _of(whole: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 def _is_filled(one: Mapping[str, Any]) -> bool:
     return sum(of["ns"] for of in one["causes"].values()) == one["wall_ns"]
+
+
+def felt_lines(told: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    """Yield what `felt` found as a section of the page."""
+    yield "## What clients felt\n"
+    yield "Each client measures by its own clock how long its request took, from the first byte that it sent to the last"
+    yield f"that came. The kernel of this machine tells in ticks of {told['all']['tick_ms']:.0f} ms when data came.\n"
+    yield "| | requests | error p50 ms | error p95 ms | told less measured, p50 ms | told, of all time measured | filled |"
+    yield "|---|---:|---:|---:|---:|---:|---:|"
+    for loop, one in told.items():
+        if one["requests"]:
+            yield (
+                f"| {loop} | {one['requests']} | {one['error_ms_p50']:.2f} | {one['error_ms_p95']:.2f} | "
+                f"{one['bias_ms_p50']:.2f} | {one['told_share']:.1%} | {one['conserved']} |"
+            )
+    yield ""
 
 
 def percentile(values: Sequence[float], q: float) -> float | None:

@@ -17,7 +17,7 @@ from typing import Any
 from starlette.background import BackgroundTask
 from starlette.responses import JSONResponse
 
-from benchmarks.truth.client import SENT_HEADER
+from benchmarks.truth.client import KEPT, SENT_HEADER
 from benchmarks.truth.context import BEGUN, INSIDE, answer, request_of
 from benchmarks.truth.fault import LEAD_S, around, fault, helped_by
 from benchmarks.truth.faults.cpu import dismiss, hire
@@ -39,7 +39,13 @@ def arrived_behind(past: Past, cause: Cause, function: Callable[..., Any]) -> li
     return past.parts(sent_ns, now, cause, who(function, past.chief(sent_ns, now)))
 
 
-@fault(Cause.LOOP_BUSY, "it comes while the handler of another request runs on the loop", amounts=AMOUNTS, quick=True)
+@fault(
+    Cause.LOOP_BUSY,
+    "it comes while the handler of another request runs on the loop",
+    amounts=AMOUNTS,
+    client=KEPT,
+    quick=True,
+)
 async def arrives_behind_handler(_: float) -> list[Part]:
     return arrived_behind(blocked, Cause.LOOP_BUSY, hold_the_loop)
 
@@ -49,7 +55,12 @@ async def handle_slowly(ms: float, request: str) -> None:
     hold_the_loop(ms / 1_000 + LEAD_S, request)
 
 
-@fault(Cause.LOOP_BUSY, "it comes while another's background task computes, after the response", amounts=AMOUNTS)
+@fault(
+    Cause.LOOP_BUSY,
+    "it comes while another's background task computes, after the response",
+    amounts=AMOUNTS,
+    quick=True,
+)
 async def arrives_behind_background(_: float) -> list[Part]:
     return arrived_behind(blocked, Cause.LOOP_BUSY, hold_the_loop)
 
@@ -64,7 +75,7 @@ async def answer_first(ms: float, request: str) -> JSONResponse:
     return JSONResponse("helped", background=BackgroundTask(clear_up, ms / 1_000 + LEAD_S, request))
 
 
-@fault(Cause.LOOP_BUSY, "it comes while a callback of nobody's runs on the loop", amounts=AMOUNTS)
+@fault(Cause.LOOP_BUSY, "it comes while a callback of nobody's runs on the loop", amounts=AMOUNTS, client=KEPT)
 async def arrives_behind_callback(_: float) -> list[Part]:
     return arrived_behind(blocked, Cause.LOOP_BUSY, hold_the_loop)
 
@@ -86,7 +97,7 @@ def add_in_c(milliseconds: float, request: str) -> None:
     in_c.add(before.wall_ns, perf_counter_ns(), request, since(before))
 
 
-@fault(Cause.LOOP_BUSY, "it comes while the loop is in a C call that keeps the GIL", amounts=AMOUNTS)
+@fault(Cause.LOOP_BUSY, "it comes while the loop is in a C call that keeps the GIL", amounts=AMOUNTS, quick=True)
 async def arrives_behind_c_call(_: float) -> list[Part]:
     return arrived_behind(in_c, Cause.LOOP_BUSY, add_in_c)
 
