@@ -2,15 +2,17 @@
 
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from time import perf_counter_ns
 from typing import Any, Final
 
 from whywait.tracer.hotpath.opening.open_request import Arrival
+from whywait.tracer.hotpath.recorder import probe_failed
+from whywait.tracer.hotpath.thread_state import swap_standing
 from whywait.tracer.probes.requests.tcp_info import TICK_NS, data_age_ns
 from whywait.tracer.records.current import here
 from whywait.tracer.records.loop import Loop
-from whywait.tracer.records.request import made
+from whywait.tracer.records.request import IO_DATED, made
 from whywait.tracer.schema import INGRESS_KERNEL, INGRESS_PROXY, INGRESS_READ
 
 HEADERS: Final = (b"x-request-start", b"x-queue-start", b"x-amzn-trace-id")
@@ -55,6 +57,20 @@ def came_at(loop: Loop, now: int, age_ns: int, is_new: bool, tick_ns: int = TICK
         at_ns = woke_ns
     missed_ns = loop.polled_from_ns
     return missed_ns if at_ns < missed_ns <= found_ns and not is_new else at_ns
+
+
+def read_more(probe: str, plain: Callable[..., Any], protocol: Any, data: bytes) -> None:
+    """Give a protocol more of a request that is being answered: whoever is woken waited until it came, then for the loop."""
+    try:
+        came_ns = arrival_of(protocol.transport, is_new=False).at_ns
+    except Exception as error:
+        probe_failed(probe, error)
+        came_ns = perf_counter_ns()
+    before = swap_standing((read_more, (IO_DATED, came_ns)))
+    try:
+        plain(protocol, data)
+    finally:
+        swap_standing(before)
 
 
 def sent_unix_ns(headers: Mapping[bytes, bytes]) -> int | None:
