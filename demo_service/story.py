@@ -18,7 +18,7 @@ from rich.text import Text
 from demo_service.chapters.cost_story import Cost, cost_text, measure_cost
 from demo_service.chapters.starvation_story import Starvation, tell_starvation
 from demo_service.chapters.story_cells import PAUSE_S, cells_of, comparison, label, only_cells
-from demo_service.chapters.story_report import as_json, comparison_text, conditions, table
+from demo_service.chapters.story_report import as_json, comparison_text, conditions, felt_text, table
 from demo_service.driver.interruption import run_until_interrupted
 from demo_service.driver.server_process import ServerError, ServerPlan, running
 from demo_service.load import MODES, Bounds, LoadError, LoadResult, drive, parse_clients, parse_modes, positive_seconds
@@ -121,12 +121,8 @@ def _tell(plan: Plan, console: Console) -> int:
         verdicts = verdict(analysis)
         report = plan.folder / "report.html"
         write_html(analysis, report, TITLE, notes=notes)
+    console.print(Text("\n" + felt_text(cells), style="bold"))
     console.print(table(cells))
-    console.print(
-        "'in service' is the traced request; the rest of what clients saw lay before it, "
-        "in the socket and the server's queue, and in the driver.",
-        style="dim",
-    )
     _print_verdicts(plan, verdicts, console)
     found = comparison(cells)
     if found is not None:

@@ -1,6 +1,6 @@
 """Joins what the clients saw with what the traces show, cell by cell (a mode at a number of clients)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from demo_service.load import LoadResult
+from demo_service.settings import CLIENT_REQUEST
 from whywait.analysis import Analysis
 
 PAUSE_S: Final = 0.2  # between cells, so that their windows stay apart
@@ -35,8 +36,21 @@ class Cell:
     seen: LoadResult
     traced: int  # requests analysed
     incomplete: int  # requests traced, but not whole: not analysed
-    service_p50_ns: float  # wall time of the server span, 0 if none was traced
+    felt_p50_ns: float  # what the traces say that clients felt, 0 if none was traced
     causes: tuple[CauseShare, ...]  # longest first, all that occurred
+    told_ns: tuple[int, ...]  # what the traces say of each request that a client measured, 0 if it was not traced whole
+
+    @property
+    def accounted(self) -> float:
+        """The share of all time measured by clients that the traces tell of; what they tell beyond it is not counted."""
+        measured_ns = self.seen.latencies_ns
+        return sum(map(min, self.told_ns, measured_ns)) / max(1, sum(measured_ns))
+
+    @property
+    def errors_ns(self) -> tuple[int, ...]:
+        """Of each request traced, how far what is told is from what its client measured."""
+        pairs = zip(self.told_ns, self.seen.latencies_ns, strict=True)
+        return tuple(abs(told - measured) for told, measured in pairs if told)
 
     def mean_ns(self, cause: str) -> float:
         """Mean ns per request of `cause`, 0 if it did not occur."""
@@ -101,10 +115,13 @@ def _labelled(frame: pd.DataFrame, names: pd.Series) -> pd.DataFrame:
 
 def cells_of(analysis: Analysis, results: Sequence[LoadResult]) -> list[Cell]:
     """One cell per result, in their order, from an analysis made by `only_cells`."""
-    return [_cell(analysis, result) for result in results]
+    ids = analysis.spans["attributes"].map(lambda one: one.get(CLIENT_REQUEST))
+    named = analysis.spans[ids.notna()]
+    request_of = dict(zip(named["trace_id"], ids[ids.notna()], strict=True))
+    return [_cell(analysis, result, request_of) for result in results]
 
 
-def _cell(analysis: Analysis, result: LoadResult) -> Cell:
+def _cell(analysis: Analysis, result: LoadResult, request_of: Mapping[str, str]) -> Cell:
     name = label(result.mode, result.clients)
     requests = analysis.requests[analysis.requests["endpoint"] == name]
     whole = requests[~requests["incomplete"].astype(bool)]
@@ -116,8 +133,11 @@ def _cell(analysis: Analysis, result: LoadResult) -> Cell:
         for cause, amount in amounts.items()
         if amount > 0
     )
-    service_p50_ns = float(np.percentile(whole["wall_ns"], 50)) if len(whole) else 0.0
-    return Cell(result.mode, result.clients, result, len(whole), len(requests) - len(whole), service_p50_ns, shares)
+    felt_p50_ns = float(np.percentile(whole["wall_ns"], 50)) if len(whole) else 0.0
+    told = {request_of.get(trace): int(ns) for trace, ns in zip(whole["trace_id"], whole["wall_ns"], strict=True)}
+    told_ns = tuple(told.get(one, 0) for one in result.ids)
+    cut = len(requests) - len(whole)
+    return Cell(result.mode, result.clients, result, len(whole), cut, felt_p50_ns, shares, told_ns)
 
 
 def comparison(cells: Sequence[Cell]) -> Comparison | None:

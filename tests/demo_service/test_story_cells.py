@@ -7,8 +7,9 @@ import pytest
 from rich.console import Console
 
 from demo_service.chapters.story_cells import cells_of, comparison, label, only_cells
-from demo_service.chapters.story_report import as_json, comparison_text, table
+from demo_service.chapters.story_report import as_json, comparison_text, felt_text, table
 from demo_service.load import LoadResult
+from demo_service.settings import CLIENT_REQUEST
 from whywait.analysis import Analysis
 from whywait.analysis.model import CAUSE_COLUMNS, CULPRIT_COLUMNS, REQUEST_COLUMNS, SPAN_COLUMNS, Finding
 
@@ -21,26 +22,28 @@ def frame(columns: tuple[str, ...], rows: list[dict[str, object]]) -> pd.DataFra
 
 
 def drawn(*requests: tuple[str, str, int, dict[str, int]], incomplete: tuple[str, ...] = ()) -> Analysis:
-    """Requests as (id, mode, start in s, {cause: ms})."""
-    request_rows, cause_rows = [], []
+    """Requests as (id, mode, start in s, {cause: ms}); their clients name them by the same id."""
+    request_rows, cause_rows, span_rows = [], [], []
     for name, mode, start_s, causes in requests:
         endpoint, wall_ns = f"POST /predict/{mode}", sum(causes.values()) * MS
         common = {"trace_id": f"t{name}", "request_id": name, "endpoint": endpoint, "weight": 1.0}
         request_rows.append({**common, "start_ns": start_s * S, "wall_ns": wall_ns, "incomplete": name in incomplete})
+        span_rows.append({"trace_id": f"t{name}", "attributes": {CLIENT_REQUEST: name}})
         if name not in incomplete:
             cause_rows += [{**common, "cause": cause, "amount_ns": ms * MS} for cause, ms in causes.items()]
     return Analysis(
         requests=frame(REQUEST_COLUMNS, request_rows),
         causes=frame(CAUSE_COLUMNS, cause_rows),
         culprits=frame(CULPRIT_COLUMNS, []),
-        spans=frame(SPAN_COLUMNS, []),
+        spans=frame(SPAN_COLUMNS, [*span_rows, {"trace_id": "of nobody", "attributes": {}}]),
         findings=(Finding("f", "said once"),),
     )
 
 
 def seen(mode: str, clients: int, start_s: int, end_s: int, *latencies_ms: int) -> LoadResult:
     latencies_ns = tuple(one * MS for one in latencies_ms)
-    return LoadResult(mode, clients, start_s * S, end_s * S, latencies_ns, 0, "")
+    ids = tuple(f"{mode}-{clients}-{number}" for number in range(len(latencies_ns)))
+    return LoadResult(mode, clients, start_s * S, end_s * S, latencies_ns, 0, "", ids)
 
 
 def test_a_request_belongs_to_the_cell_it_began_in() -> None:
@@ -72,10 +75,30 @@ def test_means_and_shares_are_of_the_whole_requests() -> None:
     )
     (cell,) = cells_of(only_cells(analysis, results), results)
     assert (cell.traced, cell.incomplete) == (2, 1)
-    assert cell.service_p50_ns == 10 * MS
+    assert cell.felt_p50_ns == 10 * MS
     assert {one.cause: (one.mean_ns, one.share) for one in cell.causes} == {
         "compute": (4 * MS, 0.4), "pool_queue": (4 * MS, 0.4), "unexplained": (2 * MS, 0.2),
     }  # fmt: skip
+
+
+def test_what_is_told_is_held_against_what_each_client_measured() -> None:
+    results = [seen("batch", 4, 10, 20, 20, 30, 40, 10)]
+    analysis = drawn(
+        ("batch-4-0", "batch", 11, {"compute": 18}),
+        ("batch-4-1", "batch", 12, {"compute": 33}),
+        ("batch-4-2", "batch", 13, {"compute": 40}),
+        ("of nobody's client", "batch", 14, {"compute": 500}),
+        incomplete=("batch-4-2",),
+    )
+    (cell,) = cells = cells_of(only_cells(analysis, results), results)
+    assert cell.told_ns == (18 * MS, 33 * MS, 0, 0)
+    assert cell.accounted == 0.48  # beyond what was measured is not told of it
+    assert cell.errors_ns == (2 * MS, 3 * MS)
+    text = felt_text(cells)
+    assert text.startswith("By their own clocks the clients waited 0.1 s; by the traces of the service they felt 0.1 s")
+    assert "at least 48.0%, batch × 4 clients" in text
+    assert "differ by 2.5 ms per request at p50" in text
+    assert "traced" in felt_text([])
 
 
 @pytest.fixture
