@@ -133,7 +133,7 @@ def _cell(analysis: Analysis, result: LoadResult, request_of: Mapping[str, str])
         for cause, amount in amounts.items()
         if amount > 0
     )
-    felt_p50_ns = float(np.percentile(whole["wall_ns"], 50)) if len(whole) else 0.0
+    felt_p50_ns = float(np.percentile(whole["wall_ns"], 50, method="inverted_cdf")) if len(whole) else 0.0
     told = {request_of.get(trace): int(ns) for trace, ns in zip(whole["trace_id"], whole["wall_ns"], strict=True)}
     told_ns = tuple(told.get(one, 0) for one in result.ids)
     cut = len(requests) - len(whole)

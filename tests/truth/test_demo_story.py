@@ -77,14 +77,10 @@ def test_the_table_accounts_for_what_clients_measured(results: dict[str, Any]) -
     errors_ms = [one for cell in cells for one in cell["told_error_ms"]]
     assert len(errors_ms) == sum(cell["answers"] for cell in cells)
     p50_ms, p95_ms = np.percentile(errors_ms, (50, 95))
-    least = min(cells, key=lambda cell: cell["accounted"])
-    if least["accounted"] < 0.95 or p50_ms > 1 + TICK_NS / 1e6 or p95_ms > 3 * TICK_NS / 1e6:
-        # clients without a CPU measure their own wait, too; nothing makes them measure less
-        shorter = [cell for cell in cells if cell["told_p50_ms"] < cell["client_p50_ms"] + TICK_NS / 1e6]
-        assert len(shorter) == len(cells), cells
-        pytest.skip(
-            f"{p50_ms:.1f} and {p95_ms:.1f} ms apart, {least['mode']} accounted for by {least['accounted']:.1%}"
-        )
+    assert min(cell["accounted"] for cell in cells) >= 0.95, results["felt"]
+    assert p50_ms <= 1 + TICK_NS / 1e6, results["felt"]
+    if p95_ms > 3 * TICK_NS / 1e6:
+        pytest.skip(f"client or server had no CPU as they stamped: {results['felt']}")
 
 
 def test_threads_wait_and_the_batch_is_faster_and_it_says_why(results: dict[str, Any]) -> None:
