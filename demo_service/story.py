@@ -17,7 +17,7 @@ from rich.text import Text
 
 from demo_service.chapters.cost_story import Cost, cost_text, measure_cost
 from demo_service.chapters.starvation_story import Starvation, tell_starvation
-from demo_service.chapters.story_cells import PAUSE_S, cells_of, comparison, label, only_cells
+from demo_service.chapters.story_cells import cells_of, comparison, label, only_cells
 from demo_service.chapters.story_report import as_json, comparison_text, conditions, felt_text, table
 from demo_service.driver.interruption import run_until_interrupted
 from demo_service.driver.server_process import ServerError, ServerPlan, running
@@ -194,7 +194,6 @@ async def _drive_cells(plan: Plan, url: str, console: Console, show: Any) -> lis
         if clients == plan.clients[0]:
             show(f"{where}: warming up")
             await drive(url, mode, 1, WARM_UP, seed=99)
-        await asyncio.sleep(PAUSE_S)
         answers = 0
 
         def answered(where: str = where) -> None:
@@ -203,7 +202,6 @@ async def _drive_cells(plan: Plan, url: str, console: Console, show: Any) -> lis
             show(f"{where}: {answers} answers")
 
         result = await drive(url, mode, clients, plan.bounds, seed=clients, on_answer=answered)
-        await asyncio.sleep(PAUSE_S)
         show(f"{where}: letting the service write its traces")
         await _exported(plan.folder / "traces")
         failed = f", {result.failures} failed ({result.first_failure})" if result.failures else ""

@@ -1,6 +1,6 @@
 """Joins what the clients saw with what the traces show, cell by cell (a mode at a number of clients)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -10,9 +10,6 @@ import pandas as pd
 from demo_service.load import LoadResult
 from demo_service.settings import CLIENT_REQUEST
 from whywait.analysis import Analysis
-
-PAUSE_S: Final = 0.2  # between cells, so that their windows stay apart
-_SLACK_NS: Final = 100_000_000  # the two processes' clocks may disagree by less than half the pause
 
 THREADED: Final = ("to_thread", "dedicated_pool", "per_request_pool", "sequential")
 BATCHED: Final = ("batch", "microbatch")
@@ -87,25 +84,23 @@ def label(mode: str, clients: int) -> str:
 
 
 def only_cells(analysis: Analysis, results: Sequence[LoadResult]) -> Analysis:
-    """The analysis with just the requests of the cells, each under its cell's label as endpoint.
+    """The analysis with just the requests that the cells' clients measured, each under its cell's label as endpoint.
     Warm-up, health checks and background work stay in `spans` alone."""
-    requests = analysis.requests
-    labels = pd.Series("", index=requests.index, dtype=object)
-    for result in results:
-        inside = (
-            (requests["endpoint"] == f"POST /predict/{result.mode}")
-            & (requests["start_ns"] >= result.started_ns - _SLACK_NS)
-            & (requests["start_ns"] <= result.ended_ns + _SLACK_NS)
-        )
-        labels[inside] = label(result.mode, result.clients)
-    chosen = labels[labels != ""]
-    names = pd.Series(chosen.to_numpy(), index=requests.loc[chosen.index, "request_id"].to_numpy())
+    cell_of = {one: label(result.mode, result.clients) for result in results for one in result.ids}
+    labels = analysis.requests.set_index("request_id")["trace_id"].map(_named(analysis)).map(cell_of)
+    names = labels.dropna()
     return replace(
         analysis,
-        requests=_labelled(requests, names),
+        requests=_labelled(analysis.requests, names),
         causes=_labelled(analysis.causes, names),
         culprits=_labelled(analysis.culprits, names),
     )
+
+
+def _named(analysis: Analysis) -> "pd.Series[str]":
+    """How the client calls the request of each trace."""
+    names = analysis.spans["attributes"].map(lambda one: one.get(CLIENT_REQUEST))
+    return names.set_axis(analysis.spans["trace_id"]).dropna()
 
 
 def _labelled(frame: pd.DataFrame, names: pd.Series) -> pd.DataFrame:
@@ -115,13 +110,11 @@ def _labelled(frame: pd.DataFrame, names: pd.Series) -> pd.DataFrame:
 
 def cells_of(analysis: Analysis, results: Sequence[LoadResult]) -> list[Cell]:
     """One cell per result, in their order, from an analysis made by `only_cells`."""
-    ids = analysis.spans["attributes"].map(lambda one: one.get(CLIENT_REQUEST))
-    named = analysis.spans[ids.notna()]
-    request_of = dict(zip(named["trace_id"], ids[ids.notna()], strict=True))
-    return [_cell(analysis, result, request_of) for result in results]
+    names = _named(analysis)
+    return [_cell(analysis, result, names) for result in results]
 
 
-def _cell(analysis: Analysis, result: LoadResult, request_of: Mapping[str, str]) -> Cell:
+def _cell(analysis: Analysis, result: LoadResult, names: "pd.Series[str]") -> Cell:
     name = label(result.mode, result.clients)
     requests = analysis.requests[analysis.requests["endpoint"] == name]
     whole = requests[~requests["incomplete"].astype(bool)]
@@ -134,7 +127,7 @@ def _cell(analysis: Analysis, result: LoadResult, request_of: Mapping[str, str])
         if amount > 0
     )
     felt_p50_ns = float(np.percentile(whole["wall_ns"], 50, method="inverted_cdf")) if len(whole) else 0.0
-    told = {request_of.get(trace): int(ns) for trace, ns in zip(whole["trace_id"], whole["wall_ns"], strict=True)}
+    told = dict(zip(whole["trace_id"].map(names), whole["wall_ns"].map(int), strict=True))
     told_ns = tuple(told.get(one, 0) for one in result.ids)
     cut = len(requests) - len(whole)
     return Cell(result.mode, result.clients, result, len(whole), cut, felt_p50_ns, shares, told_ns)
