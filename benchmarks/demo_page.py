@@ -1,6 +1,6 @@
-"""Turns a demo's results.json into the committed page.
+"""Turns a demo's results.json into the committed page, and into README's first table.
 
-whywait demo --out DIR && python -m benchmarks.demo_page DIR > benchmarks/results/demo.md
+whywait demo --out DIR && python -m benchmarks.demo_page DIR
 """
 
 import json
@@ -11,6 +11,11 @@ from typing import Any
 from demo_service.chapters.starvation_story import Starvation
 
 SHOWN = 3
+ROOT = Path(__file__).resolve().parents[1]
+PAGE, README = ROOT / "benchmarks/results/demo.md", ROOT / "README.md"
+TOLD_OF = "per_request_pool"  # whose verdict README quotes
+_BEGIN = "<!-- demo: written by python -m benchmarks.demo_page -->\n"
+_END = "<!-- end of demo -->\n"
 
 
 def page(results: dict[str, Any]) -> str:
@@ -40,6 +45,32 @@ def page(results: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def for_readme(results: dict[str, Any]) -> str:
+    """The cells of the most clients, and the chief sentences."""
+    conditions = results["conditions"]
+    most = max(cell["clients"] for cell in results["cells"])
+    quoted = [text for text in results["verdicts"] if text.startswith(f"{TOLD_OF} × {most} ")]
+    if results["comparison"]:
+        quoted.append(f"**{results['comparison']['text']}**")
+    if results.get("never_idle"):
+        quoted.append(f"**{starvation_text(results['never_idle'])}**")
+    lines = [
+        results["felt"], "",
+        *table([cell for cell in results["cells"] if cell["clients"] == most]), "",
+        *"\n>\n".join(f"> {text}" for text in quoted).split("\n"), "",
+        "From the run in [benchmarks/results/demo.md](benchmarks/results/demo.md) (Python "
+        f"{conditions['python']}, {conditions['cpus_usable']} CPUs, load average {conditions['load_average_1min']} before).",
+    ]  # fmt: skip
+    return "\n".join(lines) + "\n"
+
+
+def written(results: dict[str, Any]) -> None:
+    """Writes both."""
+    PAGE.write_text(page(results) + "\n")
+    before, _, rest = README.read_text().partition(_BEGIN)
+    README.write_text(before + _BEGIN + for_readme(results) + _END + rest.partition(_END)[2])
+
+
 def starvation_text(starved: dict[str, Any]) -> str:
     """Before and after the remedy, in one sentence."""
     return Starvation(**starved).text()
@@ -64,4 +95,4 @@ def table(cells: list[dict[str, Any]]) -> list[str]:
 
 
 if __name__ == "__main__":
-    print(page(json.loads((Path(sys.argv[1]) / "results.json").read_text())))
+    written(json.loads((Path(sys.argv[1]) / "results.json").read_text()))
