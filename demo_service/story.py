@@ -132,7 +132,10 @@ def _tell(plan: Plan, console: Console) -> int:
     starved = _starvation(plan, console) if whole else None
     for finding in analysis.findings:
         console.print(Text(f"note: {finding.message} ({finding.count}×)", style="dim"))
-    content = {"conditions": measured_under, **as_json(cells, found, [str(one.text) for one in verdicts])}
+    content = {
+        "conditions": {**measured_under, "quick": plan.quick},
+        **as_json(cells, found, [str(one.text) for one in verdicts]),
+    }
     if starved is not None:
         content |= {"cost": [asdict(one) for one in costs], "never_idle": asdict(starved)}
     (plan.folder / "results.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
