@@ -8,18 +8,17 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from random import Random
-from time import perf_counter, perf_counter_ns, time_ns
+from time import perf_counter, time_ns
 from typing import Final
 
-import httpx
-
+from demo_service.driver.connection import Connection
 from demo_service.driver.interruption import run_until_interrupted
 from demo_service.model.features import sample_pod
+from demo_service.settings import REQUEST_ID
 
 MODES: Final = ("sequential", "to_thread", "per_request_pool", "dedicated_pool", "batch", "microbatch")
 PODS_PER_REQUEST: Final = 7  # as in the story
 DISTINCT_BODIES: Final = 32
-REQUEST_TIMEOUT_S: Final = 60.0
 
 
 class LoadError(Exception):
@@ -34,9 +33,11 @@ class LoadResult:
     clients: int
     started_ns: int
     ended_ns: int
-    latencies_ns: tuple[int, ...]  # of answered requests, in order of their answers
+    # of answered requests, in order of their answers: from the first byte sent to the last of the answer
+    latencies_ns: tuple[int, ...]
     failures: int
     first_failure: str  # "" when there was none
+    ids: tuple[str, ...]  # of the same requests, by which the service's traces name them
 
     @property
     def requests_per_s(self) -> float:
@@ -78,44 +79,49 @@ async def drive(
     """Drives one mode with `clients` closed-loop clients; calls `on_answer` after each answer. Raises `LoadError`
     when nothing was answered."""
     encoded = bodies(seed)
-    latencies_ns: list[int] = []
+    latencies_ns: dict[str, int] = {}
     failures: list[str] = []
     sent = 0
-    limits = httpx.Limits(max_connections=clients, max_keepalive_connections=clients)
-    async with httpx.AsyncClient(base_url=url, limits=limits, timeout=REQUEST_TIMEOUT_S, trust_env=False) as http:
-        started_ns, deadline_s = time_ns(), perf_counter() + bounds.seconds
+    started_ns, deadline_s = time_ns(), perf_counter() + bounds.seconds
 
-        async def client() -> None:
-            nonlocal sent
+    async def client() -> None:
+        nonlocal sent
+        connection = Connection(url)
+        try:
             while sent < bounds.requests and perf_counter() < deadline_s:
                 body = encoded[sent % len(encoded)]
                 sent += 1
-                begin_ns = perf_counter_ns()
-                failure = await _post(http, f"/predict/{mode}", body)
+                name = f"{started_ns}-{sent}"
+                failure, took_ns = await _post(connection, f"/predict/{mode}", body, name)
                 if failure:
                     failures.append(failure)
                     await asyncio.sleep(0.05)  # a dead service must not turn the driver into a busy loop
                 else:
-                    latencies_ns.append(perf_counter_ns() - begin_ns)
+                    latencies_ns[name] = took_ns
                 on_answer()
+        finally:
+            connection.close()
 
-        async with asyncio.TaskGroup() as group:
-            for _ in range(clients):
-                group.create_task(client())
-        ended_ns = time_ns()
+    async with asyncio.TaskGroup() as group:
+        for _ in range(clients):
+            group.create_task(client())
+    ended_ns = time_ns()
     if failures and not latencies_ns:
         raise LoadError(f"{url}/predict/{mode} answered none of {len(failures)} requests: {failures[0]}; is it ready?")
     first_failure = failures[0] if failures else ""
-    return LoadResult(mode, clients, started_ns, ended_ns, tuple(latencies_ns), len(failures), first_failure)
+    took_ns, ids = tuple(latencies_ns.values()), tuple(latencies_ns)
+    return LoadResult(mode, clients, started_ns, ended_ns, took_ns, len(failures), first_failure, ids)
 
 
-async def _post(http: httpx.AsyncClient, path: str, body: bytes) -> str:
-    """ "" when the service answered 200, else what happened."""
+async def _post(connection: Connection, path: str, body: bytes, name: str) -> tuple[str, int]:
+    """ "" and how long it took when the service answered 200, else what happened."""
     try:
-        response = await http.post(path, content=body, headers={"content-type": "application/json"})
-    except httpx.HTTPError as error:
-        return f"{type(error).__name__}: {error}"
-    return "" if response.status_code == 200 else f"HTTP {response.status_code}: {response.text[:200]}"
+        status, told, took_ns = await connection.post(
+            path, body, {"content-type": "application/json", REQUEST_ID: name}
+        )
+    except (OSError, EOFError) as error:
+        return f"{type(error).__name__}: {error}", 0
+    return ("" if status == 200 else f"HTTP {status}: {told[:200].decode(errors='replace')}"), took_ns
 
 
 def parse_modes(text: str) -> tuple[str, ...]:

@@ -7,6 +7,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 PREFIX = "WHYWAIT_DEMO_"
 MAX_PODS = 64
+REQUEST_ID = "x-request-id"  # header by which a client names its request
+CLIENT_REQUEST = "demo.request_id"  # attribute of a span: the same name
 
 
 class SettingsError(Exception):

@@ -17,8 +17,8 @@ from rich.text import Text
 
 from demo_service.chapters.cost_story import Cost, cost_text, measure_cost
 from demo_service.chapters.starvation_story import Starvation, tell_starvation
-from demo_service.chapters.story_cells import PAUSE_S, cells_of, comparison, label, only_cells
-from demo_service.chapters.story_report import as_json, comparison_text, conditions, table
+from demo_service.chapters.story_cells import cells_of, comparison, label, only_cells
+from demo_service.chapters.story_report import as_json, comparison_text, conditions, felt_text, table
 from demo_service.driver.interruption import run_until_interrupted
 from demo_service.driver.server_process import ServerError, ServerPlan, running
 from demo_service.load import MODES, Bounds, LoadError, LoadResult, drive, parse_clients, parse_modes, positive_seconds
@@ -121,12 +121,8 @@ def _tell(plan: Plan, console: Console) -> int:
         verdicts = verdict(analysis)
         report = plan.folder / "report.html"
         write_html(analysis, report, TITLE, notes=notes)
+    console.print(Text("\n" + felt_text(cells), style="bold"))
     console.print(table(cells))
-    console.print(
-        "'in service' is the traced request; the rest of what clients saw lay before it, "
-        "in the socket and the server's queue, and in the driver.",
-        style="dim",
-    )
     _print_verdicts(plan, verdicts, console)
     found = comparison(cells)
     if found is not None:
@@ -136,7 +132,10 @@ def _tell(plan: Plan, console: Console) -> int:
     starved = _starvation(plan, console) if whole else None
     for finding in analysis.findings:
         console.print(Text(f"note: {finding.message} ({finding.count}×)", style="dim"))
-    content = {"conditions": measured_under, **as_json(cells, found, [str(one.text) for one in verdicts])}
+    content = {
+        "conditions": {**measured_under, "quick": plan.quick},
+        **as_json(cells, found, [str(one.text) for one in verdicts]),
+    }
     if starved is not None:
         content |= {"cost": [asdict(one) for one in costs], "never_idle": asdict(starved)}
     (plan.folder / "results.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
@@ -198,7 +197,6 @@ async def _drive_cells(plan: Plan, url: str, console: Console, show: Any) -> lis
         if clients == plan.clients[0]:
             show(f"{where}: warming up")
             await drive(url, mode, 1, WARM_UP, seed=99)
-        await asyncio.sleep(PAUSE_S)
         answers = 0
 
         def answered(where: str = where) -> None:
@@ -207,7 +205,6 @@ async def _drive_cells(plan: Plan, url: str, console: Console, show: Any) -> lis
             show(f"{where}: {answers} answers")
 
         result = await drive(url, mode, clients, plan.bounds, seed=clients, on_answer=answered)
-        await asyncio.sleep(PAUSE_S)
         show(f"{where}: letting the service write its traces")
         await _exported(plan.folder / "traces")
         failed = f", {result.failures} failed ({result.first_failure})" if result.failures else ""

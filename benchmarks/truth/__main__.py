@@ -22,6 +22,7 @@ from typing import Any, Final
 from benchmarks.truth import mutations, plan
 from benchmarks.truth.conditions import conditions
 from benchmarks.truth.fault import FAULTS
+from benchmarks.truth.felt import felt
 from benchmarks.truth.grammar import draw
 from benchmarks.truth.judge import run_unit
 from benchmarks.truth.page import page
@@ -145,7 +146,7 @@ def _written(out: Path) -> int:
     if not made.exists():
         print(f"{made} is not there yet: python -m benchmarks.truth", file=sys.stderr)
         return 2
-    told = json.loads(made.read_text())
+    told = {"felt": felt([]), **json.loads(made.read_text())}  # figures of an earlier version have none
     mutated = out / "truth_mutations.json"
     broken = json.loads(mutated.read_text()) if mutated.exists() else None
     (out / "truth.md").write_text(page(told, broken))

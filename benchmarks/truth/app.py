@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import os
 import threading
+from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
@@ -14,7 +15,8 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from benchmarks.truth import faults, healthy
-from benchmarks.truth.context import FAULT, INSIDE, WAITED_FOR_CLIENT_NS, answer, request_of
+from benchmarks.truth.client import SENT_HEADER
+from benchmarks.truth.context import BEGUN, FAULT, INSIDE, WAITED_FOR_CLIENT_NS, answer, request_of
 from benchmarks.truth.fault import FAULTS, PLAIN, Fault
 from benchmarks.truth.faults.edges import leave
 from benchmarks.truth.faults.pools import POOLS, close_all, pool
@@ -28,6 +30,7 @@ from whywait.analysis.causes import Cause
 assert faults.__all__
 BESIDE_S = 0.06  # a timer ends so much after twice the amount that is injected beside it
 noted: list[dict[str, Any]] = []
+readings: deque[Spent] = deque(maxlen=64)  # of the loop's thread, at the end of each request
 
 
 def note(kind: str, name: str, request: str, parts: list[Part], **more: Any) -> None:
@@ -49,20 +52,19 @@ class Measured:
             return
         mine: dict[str, Any] = {}
         answer.set(mine)
-        begun = read()
+        begun = mine[BEGUN] = read()
+        sent_ns = int(dict(scope["headers"]).get(SENT_HEADER.encode(), begun.wall_ns))
+        before = next((one for one in reversed(readings) if one.wall_ns <= sent_ns), begun)
         app = plain if scope["path"].startswith(PLAIN) else self.app
         await app(scope, receive, send)
         told = mine.get("note")
         if told is not None:
             spent = since(begun)
-            told["on_loop"] = {
-                "wall_ns": spent.wall_ns,
-                "queue_ns": spent.queue_ns,
-                "gil_ns": spent.gil_ns,
-                "gc_ns": spent.gc_ns,
-            }
+            lacked = since(before)  # before its first instruction, too
+            told["on_loop"] = {"gil_ns": lacked.gil_ns, "gc_ns": lacked.gc_ns}
             _add_measured(told, mine, spent)
             noted.append(told)
+        readings.append(read())
 
 
 def _add_measured(told: dict[str, Any], mine: dict[str, Any], spent: Spent) -> None:
@@ -125,10 +127,9 @@ plain = Starlette(routes=[Route(PLAIN + "/{name}/{rid}", plain_endpoint)])
 
 
 def _helper_endpoint(of: Fault) -> Callable[..., Awaitable[Any]]:
-    async def endpoint(rid: str, amount: float = 0) -> str:
+    async def endpoint(rid: str, amount: float = 0) -> Any:
         assert of.helper is not None
-        await of.helper(amount, rid)
-        return "helped"
+        return await of.helper(amount, rid) or "helped"
 
     return endpoint
 

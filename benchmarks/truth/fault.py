@@ -8,7 +8,7 @@ from benchmarks.truth.record import Part
 from whywait.analysis.causes import Cause
 
 Inject = Callable[[float], Awaitable[list[Part]]]
-Help = Callable[[float, str], Awaitable[None]]
+Help = Callable[[float, str], Awaitable[Any]]
 Around = Callable[[float], Awaitable[None]]
 LOW, MIDDLE, HIGH = "low", "middle", "high"
 INTENSITIES: Final = (LOW, MIDDLE, HIGH)
@@ -20,7 +20,7 @@ LEAD_S: Final = 0.012  # the helping request comes this much before the victim, 
 class Fault:
     """`inject(amount)` slows the request that awaits it and tells what it truly waited for.
 
-    `helper(amount, request)` is what another request does meanwhile; `prepare` and `finish` run in the service
+    `helper(amount, request)` is what another request does meanwhile, and what it answers if that is not nothing; `prepare` and `finish` run in the service
     before and after a cell. Amounts are milliseconds unless `unit` says otherwise.
     """
 

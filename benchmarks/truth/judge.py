@@ -128,7 +128,9 @@ def _told(found: Analysis, ids: dict[str, str]) -> dict[str, Record]:
             "name": row["culprit"],
             "file": row["culprit_file"],
             "line": int(row["culprit_line"]),
-            "request": "" if own else ids.get(row["culprit_trace_id"], "?"),
+            "request": ""
+            if own
+            else ids.get(row["culprit_trace_id"], ""),  # "": work of no request, with a trace of its own
         }
     return told
 

@@ -10,7 +10,7 @@ from random import Random
 from typing import Any, Final
 
 from benchmarks.truth import plan
-from benchmarks.truth.client import call
+from benchmarks.truth.client import call, felt_ns, hang_up
 from benchmarks.truth.fault import FAULTS, LEAD_S, MIDDLE, Fault
 from benchmarks.truth.plan import Cell
 
@@ -20,13 +20,17 @@ NULL_CLIENTS: Final = 2
 
 
 def drive(port: int, cell: Cell) -> list[dict[str, Any]]:
-    """Runs the cell's load; returns what the service noted of it."""
+    """Runs the cell's load; returns what the service noted of it, with what each request took by its client's clock."""
+    felt_ns.clear()
+    hang_up()
     dice = Random(f"{cell.key}")
     {plan.FAULT: _faults, plan.BESIDE: _beside, plan.PAIR: _pairs, plan.NULL: _nulls, plan.PROGRAM: _program}[
         cell.kind
     ](port, cell, dice)
     told: list[dict[str, Any]] = json.loads(call(port, "/cell/truth"))
-    return [one for one in told if one["request"].startswith(f"{cell.key}-")]
+    return [
+        one | {"client_ns": felt_ns.get(one["request"], 0)} for one in told if one["request"].startswith(f"{cell.key}-")
+    ]
 
 
 @contextmanager

@@ -113,6 +113,7 @@ class Spent(NamedTuple):
         return max(self.blocked_ns - self.gil_ns, 0)
 
 
+NOTHING: Final = Spent(0, 0, 0, 0, 0)
 Reading = Spent  # the same figures since the thread began
 
 

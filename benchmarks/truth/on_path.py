@@ -11,7 +11,7 @@ import asyncio
 
 from benchmarks.truth.context import INSIDE, answer
 from benchmarks.truth.faults.pools import pool
-from benchmarks.truth.meter import Spent, parts_of, read, since
+from benchmarks.truth.meter import NOTHING, Spent, parts_of, read, since
 from benchmarks.truth.record import Part, Who, who
 from benchmarks.truth.work import Did, compute, spin
 from whywait.analysis.causes import Cause
@@ -22,7 +22,7 @@ POOL = "one"
 
 def _after_the_last(seconds: float) -> tuple[Did, Spent]:
     """Computes; also what this thread, the pool's only one, spent since it last did."""
-    since_last = since(_ended.pop()) if _ended else Spent(0, 0, 0, 0, 0)
+    since_last = since(_ended.pop()) if _ended else NOTHING
     did = compute(seconds)
     _ended.append(read())
     return did, since_last
@@ -37,11 +37,12 @@ async def compute_in_worker(seconds: float, holder: Who | None = None) -> list[P
     taking_ns = max(did.began_ns - before.wall_ns, 0)
     back_ns = max(before.wall_ns + inside.wall_ns - did.ended_ns, 0)
     own = parts_of(did.spent, who(compute, within=(who(spin),)))
-    parts = [*_lacked(idle, taking_ns), *own, *_lacked(inside, back_ns)]
+    parts = [*lacked(idle, taking_ns), *own, *lacked(inside, back_ns)]
     return [Part(one.cause, one.ns, holder) if one.cause == Cause.GIL_WAIT else one for one in parts]
 
 
-def _lacked(spent: Spent, within_ns: int) -> list[Part]:
-    """GIL and CPU that a thread lacked, no more than the stretch that it is about."""
+def lacked(spent: Spent, within_ns: int | None = None) -> list[Part]:
+    """GIL and CPU that a thread lacked, no more than the stretch that it is about (all of `spent`)."""
+    within_ns = spent.wall_ns if within_ns is None else within_ns
     gil_ns = min(spent.gil_ns, within_ns)
     return [Part(Cause.GIL_WAIT, gil_ns), Part(Cause.CPU_WAIT, min(spent.queue_ns, within_ns - gil_ns))]

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from benchmarks.truth import baselines, plan, targets, usable
+from benchmarks.truth.felt import felt_lines
 from benchmarks.truth.program_scores import ALLOWED_NS, ALLOWED_SHARE
 from whywait.analysis.causes import CAUSES
 
@@ -17,7 +18,7 @@ def page(told: Table, broken: Table | None) -> str:
     """The whole page; `broken` is what the mutation run found."""
     notes = tomllib.loads(NOTES.read_text())
     parts = (
-        _head(told), _targets(told), _rivals(told), _pictures(), _faults(told), _short(told, notes),
+        _head(told), _targets(told), felt_lines(told["felt"]), _rivals(told), _pictures(), _faults(told), _short(told, notes),
         _confusion(told), _pairs(told), _beside(told), _nulls(told), _programs(told), _calibration(told),
         _mutations(broken, notes), _rules(),
     )  # fmt: skip

@@ -14,7 +14,7 @@ LOOPS: Final = ("asyncio", "uvloop")
 SEEDS: Final = (1, 2, 3, 4, 5)
 FAULT, BESIDE, PAIR, NULL, PROGRAM = "fault", "beside", "pair", "null", "program"
 GROUPS: Final[dict[str, tuple[str, ...]]] = {
-    "waiting": ("pools", "locks", "loop", "collectors"),
+    "waiting": ("pools", "locks", "loop", "arrival", "collectors"),
     "computing": ("gil", "cpu", "memory"),
     "moving": ("transfer", "work_of_its_own", "outside", "device", "edges"),
 }

@@ -4,17 +4,15 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
-import numpy as np
-
 from benchmarks.truth import matching, plan, usable
 from benchmarks.truth.baselines import READS_AS, RULES
 from benchmarks.truth.fault import FAULTS, INTENSITIES
+from benchmarks.truth.felt import MS, felt, percentile
 from benchmarks.truth.program_scores import score_programs
 from whywait.analysis.causes import Cause
 
 Record = Mapping[str, Any]
 Table = dict[str, Any]
-MS: Final = 1e6
 ACCUSED_SHARE, ACCUSED_NS = 0.05, 1_000_000  # as the verdict has it
 CONFIRMED: Final = 1.25  # the kernel's own figure may be so much smaller than what is accused
 
@@ -25,6 +23,7 @@ def score(records: Sequence[Record]) -> Table:
     by_fault = _grouped(singles, lambda one: one["name"])
     return {
         "requests": len([one for one in records if "request" in one]),
+        "felt": felt(records),
         "faults": {name: _fault(name, by_fault.get(name, []), left_out[name]) for name in FAULTS},
         "all": _summary(singles),
         "by_loop": {loop: _summary(of) for loop, of in _grouped(singles, lambda one: one["loop"]).items()},
@@ -75,10 +74,6 @@ def _share(of: Iterable[bool]) -> float | None:
     return sum(values) / len(values) if values else None
 
 
-def _percentile(values: Sequence[float], q: float) -> float | None:
-    return float(np.percentile(values, q)) if values else None
-
-
 def _true_part(record: Record) -> Any:
     cause = FAULTS[record["name"]].cause
     return next(one for one in usable.parts_of(record) if one.cause == cause)
@@ -95,16 +90,16 @@ def _summary(records: Sequence[Record]) -> Table:
         "cause": _share(told_first(one) == part.cause for one, part in zip(records, true, strict=True)),
         "culprit": _share(matching.is_named(part.who, one["culprits"].get(part.cause)) for one, part in named),
         "place": _share(matching.is_placed(part.who, one["culprits"].get(part.cause)) for one, part in placed),
-        "error_ms_p50": _percentile([one / MS for one in errors], 50),
-        "error_ms_p95": _percentile([one / MS for one in errors], 95),
-        "error_share_p50": _percentile([e / part.ns for e, part in zip(errors, true, strict=True)], 50),
-        "error_share_p95": _percentile([e / part.ns for e, part in zip(errors, true, strict=True)], 95),
+        "error_ms_p50": percentile([one / MS for one in errors], 50),
+        "error_ms_p95": percentile([one / MS for one in errors], 95),
+        "error_share_p50": percentile([e / part.ns for e, part in zip(errors, true, strict=True)], 50),
+        "error_share_p95": percentile([e / part.ns for e, part in zip(errors, true, strict=True)], 95),
         # 1 is the target's edge
-        "of_target_p50": _percentile([e / max(MS, 0.05 * part.ns) for e, part in zip(errors, true, strict=True)], 50),
-        "of_target_p95": _percentile(
+        "of_target_p50": percentile([e / max(MS, 0.05 * part.ns) for e, part in zip(errors, true, strict=True)], 50),
+        "of_target_p95": percentile(
             [e / max(2 * MS, 0.15 * part.ns) for e, part in zip(errors, true, strict=True)], 95
         ),
-        "unexplained_p50": _percentile([told_ns(one, Cause.UNEXPLAINED) / one["wall_ns"] for one in records], 50),
+        "unexplained_p50": percentile([told_ns(one, Cause.UNEXPLAINED) / one["wall_ns"] for one in records], 50),
         "baselines": {
             rule: {
                 "cause": _share(
@@ -221,7 +216,7 @@ def _nulls(records: Sequence[Record]) -> Table:
         "requests": len(requests),
         "requests_with_a_wait": _share(bool(accused(one)) for one in requests),
         "waits": {str(cause): count / max(len(requests), 1) for cause, count in each.most_common()},
-        "unexplained_p50": _percentile(
+        "unexplained_p50": percentile(
             [told_ns(one, Cause.UNEXPLAINED) / one["wall_ns"] for one in requests], 50
         ),
     }  # fmt: skip

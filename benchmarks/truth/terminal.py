@@ -20,6 +20,11 @@ def fault_lines(told: Mapping[str, Any]) -> Iterator[str]:
                 + ", ".join(f"{count} {why}" for why, count in one["left_out"].items())
             )
     nulls = told["nulls"]
+    felt = told["felt"]["all"]
+    yield (
+        f"felt against the client's clock: error p50 {_number(felt['error_ms_p50'])} ms, p95 {_number(felt['error_ms_p95'])} ms, "
+        f"told {_share(felt['told_share'])} of it; causes fill {felt['conserved']} of {felt['requests']} windows"
+    )
     yield f"healthy services accused: {_share(nulls['cells_accused_falsely'])} of {nulls['cells']}"
 
 
@@ -35,7 +40,7 @@ def request_lines(records: Sequence[Mapping[str, Any]]) -> Iterator[str]:
         right = ""
         if one["kind"] == plan.PROGRAM:
             right = "right: " if is_right(one) else "WRONG: "
-        yield f"{right}{one['request']}, {one['wall_ns'] / MS:.1f} ms\n    true: {true}\n    told: {said}"
+        yield f"{right}{one['request']}, {one['wall_ns'] / MS:.1f} ms (its client: {one['client_ns'] / MS:.1f})\n    true: {true}\n    told: {said}"
         for cause, culprit in one["culprits"].items():
             place = f" ({culprit['file'].rsplit('/', 1)[-1]}:{culprit['line']})" if culprit["file"] else ""
             yield f"      {cause} by {culprit['name']}{place} {culprit['request']}".rstrip()

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from opentelemetry import trace
 
-from benchmarks.truth.meter import Spent, read, since
+from benchmarks.truth.meter import NOTHING, Spent, read, since
 from benchmarks.truth.record import Part, Who
 from whywait.analysis.causes import Cause
 
@@ -98,18 +98,20 @@ class Past:
         return sum(_overlap_ns(one, from_ns, to_ns) for one in self.held)
 
     def parts(self, from_ns: int, to_ns: int, cause: Cause, by: Who | None = None) -> list[Part]:
-        """The same, without what the holder's thread itself lacked then: a CPU, or the GIL."""
+        """The same, without what the holder's thread itself lacked then, a CPU or the GIL, and without collections."""
         found: list[Part] = []
         for one in self.held:
             ns = _overlap_ns(one, from_ns, to_ns)
             if not ns:
                 continue
             share = ns / max(one.to_ns - one.from_ns, 1)
-            queue_ns, gil_ns = (int(one.spent.queue_ns * share), int(one.spent.gil_ns * share)) if one.spent else (0, 0)
+            spent = one.spent or NOTHING
+            queue_ns, gil_ns, gc_ns = (int(of * share) for of in (spent.queue_ns, spent.gil_ns, spent.gc_ns))
             found += [
-                Part(cause, ns - queue_ns - gil_ns, by),
+                Part(cause, ns - queue_ns - gil_ns - gc_ns, by),
                 Part(Cause.CPU_WAIT, queue_ns),
                 Part(Cause.GIL_WAIT, gil_ns),
+                Part(Cause.GC_PAUSE, gc_ns),
             ]
         return found
 

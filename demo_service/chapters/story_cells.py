@@ -8,10 +8,8 @@ import numpy as np
 import pandas as pd
 
 from demo_service.load import LoadResult
+from demo_service.settings import CLIENT_REQUEST
 from whywait.analysis import Analysis
-
-PAUSE_S: Final = 0.2  # between cells, so that their windows stay apart
-_SLACK_NS: Final = 100_000_000  # the two processes' clocks may disagree by less than half the pause
 
 THREADED: Final = ("to_thread", "dedicated_pool", "per_request_pool", "sequential")
 BATCHED: Final = ("batch", "microbatch")
@@ -35,8 +33,21 @@ class Cell:
     seen: LoadResult
     traced: int  # requests analysed
     incomplete: int  # requests traced, but not whole: not analysed
-    service_p50_ns: float  # wall time of the server span, 0 if none was traced
+    felt_p50_ns: float  # what the traces say that clients felt, 0 if none was traced
     causes: tuple[CauseShare, ...]  # longest first, all that occurred
+    told_ns: tuple[int, ...]  # what the traces say of each request that a client measured, 0 if it was not traced whole
+
+    @property
+    def accounted(self) -> float:
+        """The share of all time measured by clients that the traces tell of; what they tell beyond it is not counted."""
+        measured_ns = self.seen.latencies_ns
+        return sum(map(min, self.told_ns, measured_ns)) / max(1, sum(measured_ns))
+
+    @property
+    def errors_ns(self) -> tuple[int, ...]:
+        """Of each request traced, how far what is told is from what its client measured."""
+        pairs = zip(self.told_ns, self.seen.latencies_ns, strict=True)
+        return tuple(abs(told - measured) for told, measured in pairs if told)
 
     def mean_ns(self, cause: str) -> float:
         """Mean ns per request of `cause`, 0 if it did not occur."""
@@ -73,25 +84,23 @@ def label(mode: str, clients: int) -> str:
 
 
 def only_cells(analysis: Analysis, results: Sequence[LoadResult]) -> Analysis:
-    """The analysis with just the requests of the cells, each under its cell's label as endpoint.
+    """The analysis with just the requests that the cells' clients measured, each under its cell's label as endpoint.
     Warm-up, health checks and background work stay in `spans` alone."""
-    requests = analysis.requests
-    labels = pd.Series("", index=requests.index, dtype=object)
-    for result in results:
-        inside = (
-            (requests["endpoint"] == f"POST /predict/{result.mode}")
-            & (requests["start_ns"] >= result.started_ns - _SLACK_NS)
-            & (requests["start_ns"] <= result.ended_ns + _SLACK_NS)
-        )
-        labels[inside] = label(result.mode, result.clients)
-    chosen = labels[labels != ""]
-    names = pd.Series(chosen.to_numpy(), index=requests.loc[chosen.index, "request_id"].to_numpy())
+    cell_of = {one: label(result.mode, result.clients) for result in results for one in result.ids}
+    labels = analysis.requests.set_index("request_id")["trace_id"].map(_named(analysis)).map(cell_of)
+    names = labels.dropna()
     return replace(
         analysis,
-        requests=_labelled(requests, names),
+        requests=_labelled(analysis.requests, names),
         causes=_labelled(analysis.causes, names),
         culprits=_labelled(analysis.culprits, names),
     )
+
+
+def _named(analysis: Analysis) -> "pd.Series[str]":
+    """How the client calls the request of each trace."""
+    names = analysis.spans["attributes"].map(lambda one: one.get(CLIENT_REQUEST))
+    return names.set_axis(analysis.spans["trace_id"]).dropna()
 
 
 def _labelled(frame: pd.DataFrame, names: pd.Series) -> pd.DataFrame:
@@ -101,10 +110,11 @@ def _labelled(frame: pd.DataFrame, names: pd.Series) -> pd.DataFrame:
 
 def cells_of(analysis: Analysis, results: Sequence[LoadResult]) -> list[Cell]:
     """One cell per result, in their order, from an analysis made by `only_cells`."""
-    return [_cell(analysis, result) for result in results]
+    names = _named(analysis)
+    return [_cell(analysis, result, names) for result in results]
 
 
-def _cell(analysis: Analysis, result: LoadResult) -> Cell:
+def _cell(analysis: Analysis, result: LoadResult, names: "pd.Series[str]") -> Cell:
     name = label(result.mode, result.clients)
     requests = analysis.requests[analysis.requests["endpoint"] == name]
     whole = requests[~requests["incomplete"].astype(bool)]
@@ -116,8 +126,11 @@ def _cell(analysis: Analysis, result: LoadResult) -> Cell:
         for cause, amount in amounts.items()
         if amount > 0
     )
-    service_p50_ns = float(np.percentile(whole["wall_ns"], 50)) if len(whole) else 0.0
-    return Cell(result.mode, result.clients, result, len(whole), len(requests) - len(whole), service_p50_ns, shares)
+    felt_p50_ns = float(np.percentile(whole["wall_ns"], 50, method="inverted_cdf")) if len(whole) else 0.0
+    told = dict(zip(whole["trace_id"].map(names), whole["wall_ns"].map(int), strict=True))
+    told_ns = tuple(told.get(one, 0) for one in result.ids)
+    cut = len(requests) - len(whole)
+    return Cell(result.mode, result.clients, result, len(whole), cut, felt_p50_ns, shares, told_ns)
 
 
 def comparison(cells: Sequence[Cell]) -> Comparison | None:

@@ -17,7 +17,7 @@ import httpx
 
 HOST: Final = "127.0.0.1"
 START_TIMEOUT_S: Final = 180.0  # training included, on a slow machine
-STOP_GRACE_S: Final = 20.0
+STOP_GRACE_S: Final = 60.0  # the tracer may take 40 to write what is left; killed before, its requests lack their roots
 LOG_LINES: Final = 8
 _PR_SET_PDEATHSIG: Final = 1
 

@@ -4,10 +4,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
+from opentelemetry import trace
 
 from demo_service import modes
 from demo_service.model.features import PodValues
 from demo_service.service import Service
+from demo_service.settings import CLIENT_REQUEST, REQUEST_ID
 from demo_service.web.schemas import Prediction, PredictRequest, PredictResponse, Problems, RankBody
 from whywait import phase
 
@@ -77,6 +79,8 @@ async def predict_microbatch(body: RankBody, request: Request) -> PredictRespons
 
 
 def _service(request: Request) -> Service:
+    if name := request.headers.get(REQUEST_ID):  # so that what its client measured can be held against its trace
+        trace.get_current_span().set_attribute(CLIENT_REQUEST, name[:64])
     service: Service = request.app.state.service
     return service
 

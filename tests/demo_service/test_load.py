@@ -11,7 +11,7 @@ from demo_service.web.schemas import PredictRequest
 
 
 def result(*latencies_ns: int) -> LoadResult:
-    return LoadResult("batch", 1, 0, 2_000_000_000, latencies_ns, 0, "")
+    return LoadResult("batch", 1, 0, 2_000_000_000, latencies_ns, 0, "", tuple(map(str, latencies_ns)))
 
 
 @pytest.mark.parametrize(
@@ -38,6 +38,7 @@ def test_a_cell_ends_at_its_number_of_requests(service: httpx.Client) -> None:
     seen = asyncio.run(drive(str(service.base_url), "batch", 3, Bounds(60, 10), on_answer=lambda: answered.append(1)))
     assert len(seen.latencies_ns) == len(answered) == 10
     assert (seen.mode, seen.clients, seen.failures) == ("batch", 3, 0)
+    assert len(set(seen.ids)) == 10
     assert all(0 < one <= seen.ended_ns - seen.started_ns for one in seen.latencies_ns)
 
 

@@ -7,8 +7,9 @@ import pytest
 from rich.console import Console
 
 from demo_service.chapters.story_cells import cells_of, comparison, label, only_cells
-from demo_service.chapters.story_report import as_json, comparison_text, table
+from demo_service.chapters.story_report import as_json, comparison_text, felt_text, table
 from demo_service.load import LoadResult
+from demo_service.settings import CLIENT_REQUEST
 from whywait.analysis import Analysis
 from whywait.analysis.model import CAUSE_COLUMNS, CULPRIT_COLUMNS, REQUEST_COLUMNS, SPAN_COLUMNS, Finding
 
@@ -21,40 +22,42 @@ def frame(columns: tuple[str, ...], rows: list[dict[str, object]]) -> pd.DataFra
 
 
 def drawn(*requests: tuple[str, str, int, dict[str, int]], incomplete: tuple[str, ...] = ()) -> Analysis:
-    """Requests as (id, mode, start in s, {cause: ms})."""
-    request_rows, cause_rows = [], []
+    """Requests as (id, mode, start in s, {cause: ms}); their clients name them by the same id."""
+    request_rows, cause_rows, span_rows = [], [], []
     for name, mode, start_s, causes in requests:
         endpoint, wall_ns = f"POST /predict/{mode}", sum(causes.values()) * MS
         common = {"trace_id": f"t{name}", "request_id": name, "endpoint": endpoint, "weight": 1.0}
         request_rows.append({**common, "start_ns": start_s * S, "wall_ns": wall_ns, "incomplete": name in incomplete})
+        span_rows.append({"trace_id": f"t{name}", "attributes": {CLIENT_REQUEST: name}})
         if name not in incomplete:
             cause_rows += [{**common, "cause": cause, "amount_ns": ms * MS} for cause, ms in causes.items()]
     return Analysis(
         requests=frame(REQUEST_COLUMNS, request_rows),
         causes=frame(CAUSE_COLUMNS, cause_rows),
         culprits=frame(CULPRIT_COLUMNS, []),
-        spans=frame(SPAN_COLUMNS, []),
+        spans=frame(SPAN_COLUMNS, [*span_rows, {"trace_id": "of nobody", "attributes": {}}]),
         findings=(Finding("f", "said once"),),
     )
 
 
 def seen(mode: str, clients: int, start_s: int, end_s: int, *latencies_ms: int) -> LoadResult:
     latencies_ns = tuple(one * MS for one in latencies_ms)
-    return LoadResult(mode, clients, start_s * S, end_s * S, latencies_ns, 0, "")
+    ids = tuple(f"{mode}-{clients}-{number}" for number in range(len(latencies_ns)))
+    return LoadResult(mode, clients, start_s * S, end_s * S, latencies_ns, 0, "", ids)
 
 
-def test_a_request_belongs_to_the_cell_it_began_in() -> None:
+def test_a_request_belongs_to_the_cell_whose_client_named_it() -> None:
     analysis = drawn(
         ("warm", "batch", 1, {"compute": 5}),
-        ("a", "batch", 10, {"compute": 5}),
+        ("batch-1-0", "batch", 10, {"compute": 5}),
         ("other", "to_thread", 11, {"compute": 5}),
-        ("b", "batch", 12, {"compute": 5}),
-        ("c", "batch", 21, {"compute": 5}),
+        ("batch-1-1", "batch", 12, {"compute": 5}),
+        ("batch-4-0", "batch", 12, {"compute": 5}),
     )
-    found = only_cells(analysis, [seen("batch", 1, 10, 13, 5), seen("batch", 4, 20, 23, 5)])
+    found = only_cells(analysis, [seen("batch", 1, 10, 13, 5, 5), seen("batch", 4, 20, 23, 5)])
     one, four = label("batch", 1), label("batch", 4)
     assert dict(zip(found.requests["request_id"], found.requests["endpoint"], strict=True)) == {
-        "a": one, "b": one, "c": four,
+        "batch-1-0": one, "batch-1-1": one, "batch-4-0": four,
     }  # fmt: skip
     assert list(found.causes["endpoint"]) == [one, one, four]
     assert found.findings == analysis.findings
@@ -63,19 +66,39 @@ def test_a_request_belongs_to_the_cell_it_began_in() -> None:
 
 
 def test_means_and_shares_are_of_the_whole_requests() -> None:
-    results = [seen("batch", 4, 10, 20, 7, 9)]
+    results = [seen("batch", 4, 10, 20, 7, 9, 1000)]
     analysis = drawn(
-        ("a", "batch", 11, {"compute": 6, "pool_queue": 2}),
-        ("b", "batch", 12, {"compute": 2, "pool_queue": 6, "unexplained": 4}),
-        ("cut", "batch", 13, {"compute": 1000}),
-        incomplete=("cut",),
+        ("batch-4-0", "batch", 11, {"compute": 6, "pool_queue": 2}),
+        ("batch-4-1", "batch", 12, {"compute": 2, "pool_queue": 6, "unexplained": 4}),
+        ("batch-4-2", "batch", 13, {"compute": 1000}),
+        incomplete=("batch-4-2",),
     )
     (cell,) = cells_of(only_cells(analysis, results), results)
     assert (cell.traced, cell.incomplete) == (2, 1)
-    assert cell.service_p50_ns == 10 * MS
+    assert cell.felt_p50_ns == 8 * MS  # one that happened, as of the clients
     assert {one.cause: (one.mean_ns, one.share) for one in cell.causes} == {
         "compute": (4 * MS, 0.4), "pool_queue": (4 * MS, 0.4), "unexplained": (2 * MS, 0.2),
     }  # fmt: skip
+
+
+def test_what_is_told_is_held_against_what_each_client_measured() -> None:
+    results = [seen("batch", 4, 10, 20, 20, 30, 40, 10)]
+    analysis = drawn(
+        ("batch-4-0", "batch", 11, {"compute": 18}),
+        ("batch-4-1", "batch", 12, {"compute": 33}),
+        ("batch-4-2", "batch", 13, {"compute": 40}),
+        ("of nobody's client", "batch", 14, {"compute": 500}),
+        incomplete=("batch-4-2",),
+    )
+    (cell,) = cells = cells_of(only_cells(analysis, results), results)
+    assert cell.told_ns == (18 * MS, 33 * MS, 0, 0)
+    assert cell.accounted == 0.48  # beyond what was measured is not told of it
+    assert cell.errors_ns == (2 * MS, 3 * MS)
+    text = felt_text(cells)
+    assert text.startswith("By their own clocks the clients waited 0.1 s; by the traces of the service they felt 0.1 s")
+    assert "at least 48.0%, batch × 4 clients" in text
+    assert "differ by 2.5 ms per request at p50" in text
+    assert "traced" in felt_text([])
 
 
 @pytest.fixture
@@ -86,9 +109,9 @@ def story() -> tuple[Analysis, list[LoadResult]]:
         seen("batch", 16, 40, 50, 100, 100, 100),
     ]
     analysis = drawn(
-        ("a", "to_thread", 11, {"compute": 50}),
-        ("b", "to_thread", 21, {"pool_queue": 800, "compute": 100, "unexplained": 100}),
-        ("c", "batch", 41, {"pool_queue": 20, "compute": 60, "unexplained": 20}),
+        ("to_thread-1-0", "to_thread", 11, {"compute": 50}),
+        ("to_thread-16-0", "to_thread", 21, {"pool_queue": 800, "compute": 100, "unexplained": 100}),
+        ("batch-16-0", "batch", 41, {"pool_queue": 20, "compute": 60, "unexplained": 20}),
     )
     return only_cells(analysis, results), results
 
@@ -108,8 +131,8 @@ def test_the_comparison_is_at_the_most_clients_and_says_why(story: tuple[Analysi
 def test_what_speaks_against_the_batch_is_told_and_noise_is_not() -> None:
     results = [seen("to_thread", 4, 10, 20, 1000), seen("batch", 4, 30, 40, 200)]
     analysis = drawn(
-        ("a", "to_thread", 11, {"pool_queue": 900, "compute": 10, "gc_pause": 2}),
-        ("b", "batch", 31, {"pool_queue": 60, "compute": 52, "gc_pause": 1}),
+        ("to_thread-4-0", "to_thread", 11, {"pool_queue": 900, "compute": 10, "gc_pause": 2}),
+        ("batch-4-0", "batch", 31, {"pool_queue": 60, "compute": 52, "gc_pause": 1}),
     )
     found = comparison(cells_of(only_cells(analysis, results), results))
     assert found is not None
@@ -121,7 +144,7 @@ def test_what_speaks_against_the_batch_is_told_and_noise_is_not() -> None:
 
 def test_a_batch_that_is_not_faster_is_not_praised() -> None:
     results = [seen("to_thread", 4, 10, 20, 50), seen("batch", 4, 30, 40, 60)]
-    analysis = drawn(("a", "to_thread", 11, {"compute": 50}), ("b", "batch", 31, {"compute": 60}))
+    analysis = drawn(("to_thread-4-0", "to_thread", 11, {"compute": 50}), ("batch-4-0", "batch", 31, {"compute": 60}))
     found = comparison(cells_of(only_cells(analysis, results), results))
     assert found is not None
     assert "was not faster" in comparison_text(found)
@@ -129,7 +152,7 @@ def test_a_batch_that_is_not_faster_is_not_praised() -> None:
 
 def test_nothing_is_compared_where_one_side_is_missing() -> None:
     results = [seen("batch", 4, 10, 20, 50)]
-    cells = cells_of(only_cells(drawn(("a", "batch", 11, {"compute": 50})), results), results)
+    cells = cells_of(only_cells(drawn(("batch-4-0", "batch", 11, {"compute": 50})), results), results)
     assert comparison(cells) is None
     assert comparison([]) is None
 

@@ -1,5 +1,6 @@
 """The exporter thread: builds the spans of finished requests."""
 
+import os
 import threading
 import time
 from collections import deque
@@ -41,6 +42,11 @@ _NOT_EXPORTED: Final = (
     "whywait: could not build spans of finished requests: %r. These requests are missing from the traces; the service "
     "continues. Please report it."
 )
+_LEFT: Final = (
+    "whywait: %d finished requests of process %d are missing from the traces: there was no more time at its end to build "
+    "their spans."
+)
+_STOP_S: Final = 10.0  # the longest that `stop` waits
 _NO_SAMPLES: Final = (
     "whywait: continues without samples of thread states: %s. Waits for the GIL and for untraced locks are part of "
     "unexplained. Run `whywait doctor` for the reason."
@@ -61,6 +67,7 @@ class Outlet:
         self._follow = follow
         self._clock = Clock()
         self._pending: deque[Request] = deque()
+        self._building: deque[Request] = deque()
         self._wake = threading.Event()
         self._stopping = False
         self._samples: Samples | None = None
@@ -85,11 +92,16 @@ class Outlet:
         self._wake.set()
         thread, self._thread = self._thread, None
         if thread is not None and thread is not threading.current_thread():
-            thread.join(timeout=10)
+            thread.join(timeout=_STOP_S)
+            left = len(self._recorder.finished) + len(self._pending) + len(self._building)
+            if thread.is_alive() and left:
+                self._recorder.lose("request", left)
+                logger.warning(_LEFT, left, os.getpid())
 
     def forget(self) -> None:
         """After a fork: drop the parent's pending requests, which the parent exports."""
         self._pending.clear()
+        self._building.clear()
         self._recorder.finished.clear()
         self._recorder.background.clear()
         self._wake = threading.Event()
@@ -136,7 +148,10 @@ class Outlet:
         lost = dict(self._recorder.lost)
         observed = self._observed(past, earliest_ns)
         self._maker.look()
-        for request in ready:
+        failed: Exception | None = None
+        self._building.extend(ready)
+        while self._building:
+            request = self._building[0]
             try:
                 made = request_spans(
                     request, past, self._recorder.signals, self._recorder.config.max_resolution_ns, lost,
@@ -145,8 +160,13 @@ class Outlet:
                 for spec in made:
                     self._maker.make(spec, self._clock.unix_ns)
                     self._pause()
+            except Exception as error:  # the others are whole
+                self._recorder.lose("export")
+                failed = error
             finally:
-                request.release()
+                self._building.popleft().release()
+        if failed is not None:
+            logger.warning(_NOT_EXPORTED, failed)
 
     def _pause(self) -> None:
         if self._stopping or perf_counter_ns() - self._slice_ns < _SLICE_NS:
@@ -156,6 +176,8 @@ class Outlet:
         else:
             behind = len(self._recorder.finished) + len(self._pending) > _BEHIND
             time.sleep(_PAUSE_BEHIND_S if behind else _PAUSE_S)
+        if (look_at_loops := self._recorder.look_at_loops) is not None:
+            look_at_loops()
         self._slice_ns = perf_counter_ns()
 
     def _past_since(self, start_ns: int) -> Past:

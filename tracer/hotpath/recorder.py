@@ -61,6 +61,8 @@ class Recorder:
         self.threads = ThreadLives()
         self.sampler: SamplerProcess | None = None
         self.ring: Callable[[], None] | None = None  # wakes the watchdog, while it rests
+        # for any thread of ours that gets the GIL: if the watchdog has no turn now, a loop's function stays unknown
+        self.look_at_loops: Callable[[], None] | None = None
         self.lost: Counter[str] = Counter()  # `lose` adds to it
         self._losing = RLock()
         self.signals: tuple[str, ...] = ()

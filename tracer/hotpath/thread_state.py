@@ -159,6 +159,12 @@ def note_arrival(arrival: Any) -> None:
     here.arrival = arrival
 
 
+def swap_standing(current: Any) -> Any:
+    """Say what runs on this thread from now on; return what did."""
+    before, here.current = here.current, current
+    return before
+
+
 def open_step(root: Activity, start_ns: int) -> "asyncio.Task[Any] | None":
     """Begin a request within this step; return the step's task, if any."""
     loop = here.loop

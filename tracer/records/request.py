@@ -75,6 +75,7 @@ IO = Mark("io")
 # data that was there when the loop polled: it had come since the loop polled before, so the loop
 # was busy for some of that time; the tracer takes it for all of it, and marks it as inferred
 IO_LATE = Mark("io")
+IO_DATED = Mark("io")  # the kernel told when it came, whatever the loop did then
 THREAD = Mark("thread")
 ARRIVAL = Mark("arrival")
 Waker: TypeAlias = Union["Activity", Mark, CodeType, BackgroundTask, BackgroundJob, None]

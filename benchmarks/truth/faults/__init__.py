@@ -1,6 +1,7 @@
 """The hand-written faults, one module per family; importing this registers them all."""
 
 from benchmarks.truth.faults import (
+    arrival,
     collectors,
     cpu,
     device,
@@ -16,6 +17,6 @@ from benchmarks.truth.faults import (
 )
 
 __all__ = [
-    "collectors", "cpu", "device", "edges", "gil", "locks", "loop", "memory", "outside", "pools", "transfer",
-    "work_of_its_own",
+    "arrival", "collectors", "cpu", "device", "edges", "gil", "locks", "loop", "memory", "outside", "pools",
+    "transfer", "work_of_its_own",
 ]  # fmt: skip

@@ -41,7 +41,7 @@ async def cpu_taken(ms: float) -> list[Part]:
     return [Part(one.cause, one.ns, others) if one.cause == Cause.CPU_WAIT else one for one in parts]
 
 
-async def _dismiss(_: float) -> None:
+async def dismiss(_: float) -> None:
     while hogs:
         one = hogs.pop()
         one.kill()
@@ -49,7 +49,7 @@ async def _dismiss(_: float) -> None:
     tie_to(kept["processors"])
 
 
-@around(cpu_taken, _dismiss)
+@around(cpu_taken, dismiss)
 async def hire(_: float) -> None:
     kept.setdefault("processors", os.sched_getaffinity(0))
     processor = max(kept["processors"])

@@ -13,9 +13,11 @@ import pytest
 
 from benchmarks.truth import plan, usable
 from benchmarks.truth.fault import FAULTS
+from benchmarks.truth.felt import MS
 from benchmarks.truth.judge import run_unit
 from benchmarks.truth.plan import Unit
 from benchmarks.truth.scores import score
+from benchmarks.truth.targets import FELT_P50_NS, FELT_P95_NS
 from benchmarks.truth.terminal import fault_lines
 from testbed.gil.measure import build_yardstick, can_build
 from whywait.analysis.causes import Cause
@@ -124,6 +126,16 @@ def test_the_phase_is_told(told: Table, name: str) -> None:
     one = told["faults"][name]
     skip_if_discarded(one)
     assert phase_is_told(name, one), one
+
+
+def test_what_clients_felt_is_told_and_filled_to_the_nanosecond(told: Table) -> None:
+    felt = told["felt"]["all"]
+    assert felt["requests"] > 100
+    assert felt["conserved"] == felt["requests"]
+    if felt["error_ms_p50"] * MS > FELT_P50_NS or felt["error_ms_p95"] * MS > FELT_P95_NS:
+        # a client without a CPU measures its own wait: then it is slower than told, and never faster
+        assert felt["bias_ms_p50"] < 0, felt
+        pytest.skip(f"the clients lacked a CPU: {felt}")
 
 
 def test_who_is_off_the_critical_path_is_not_blamed(told: Table) -> None:

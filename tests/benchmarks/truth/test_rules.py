@@ -7,6 +7,7 @@ import pytest
 from benchmarks.truth import baselines, matching, mutations, plan, program_scores, scores, usable
 from benchmarks.truth.baselines import Span
 from benchmarks.truth.fault import FAULTS
+from benchmarks.truth.felt import felt
 from benchmarks.truth.grammar import draw
 from benchmarks.truth.record import Part, Truth, Who, merged, truth_from, who
 from benchmarks.truth.work import Past, nap
@@ -181,3 +182,16 @@ def test_what_a_null_is_accused_of_must_be_so_by_our_own_figures(accused: dict[s
     }  # fmt: skip
     told = scores.score([verdict])["nulls"]
     assert [list(one["causes"]) for one in told["false"]] == ([false] if false else [])
+
+
+def test_felt_time_is_held_against_the_clients_clock() -> None:
+    def request(loop: str, client_ms: int, told_ms: int, lost_ns: int = 0) -> dict[str, Any]:
+        causes = {"compute": {"ns": told_ms * MS // 2}, "loop_busy": {"ns": told_ms * MS // 2 - lost_ns}}
+        return {"found": True, "loop": loop, "client_ns": client_ms * MS, "wall_ns": told_ms * MS, "causes": causes}
+
+    records = [request("asyncio", 100, 98), request("uvloop", 50, 52), request("uvloop", 50, 40, lost_ns=1)]
+    told = felt([*records, {"found": False, "client_ns": MS}, {"kind": "null verdict"}])
+    assert (told["all"]["requests"], told["all"]["conserved"]) == (3, 2)
+    assert told["asyncio"]["error_ms_p50"] == 2 == -told["asyncio"]["bias_ms_p50"]
+    assert told["uvloop"]["told_share"] == 0.92
+    assert felt([])["all"]["requests"] == 0

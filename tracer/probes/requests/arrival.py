@@ -2,15 +2,17 @@
 
 import re
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from time import perf_counter_ns
 from typing import Any, Final
 
 from whywait.tracer.hotpath.opening.open_request import Arrival, open_request
+from whywait.tracer.hotpath.recorder import probe_failed
+from whywait.tracer.hotpath.thread_state import swap_standing
 from whywait.tracer.probes.requests.tcp_info import TICK_NS, data_age_ns
 from whywait.tracer.records.current import here
 from whywait.tracer.records.loop import Loop
-from whywait.tracer.records.request import Request, made
+from whywait.tracer.records.request import IO_DATED, Request, made
 from whywait.tracer.schema import INGRESS_KERNEL, INGRESS_PROXY, INGRESS_READ, INGRESS_SKEW_NS
 
 HEADERS: Final = (b"x-request-start", b"x-queue-start", b"x-amzn-trace-id")
@@ -76,6 +78,20 @@ def awake_since(loop: Loop, now: int, sent_ns: int) -> int:
         if one.calls == 1:  # a run of short ones may have sleeps inside
             at_ns = one.start_ns
     return max(at_ns, sent_ns)
+
+
+def read_more(probe: str, plain: Callable[..., Any], protocol: Any, data: bytes) -> None:
+    """Give a protocol more of a request that is being answered: whoever is woken waited until it came, then for the loop."""
+    try:
+        came_ns = arrival_of(protocol.transport, is_new=False).at_ns
+    except Exception as error:
+        probe_failed(probe, error)
+        came_ns = perf_counter_ns()
+    before = swap_standing((read_more, (IO_DATED, came_ns)))
+    try:
+        plain(protocol, data)
+    finally:
+        swap_standing(before)
 
 
 def sent_unix_ns(headers: Mapping[bytes, bytes]) -> int | None:

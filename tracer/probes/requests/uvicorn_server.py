@@ -21,7 +21,7 @@ from whywait.tracer.hotpath.thread_state import note_arrival, take_arrival
 from whywait.tracer.hotpath.waits import record_wait
 from whywait.tracer.probes.patches import Patches
 from whywait.tracer.probes.probe import Session, Undo, always
-from whywait.tracer.probes.requests.arrival import arrival_of, open_http
+from whywait.tracer.probes.requests.arrival import arrival_of, open_http, read_more
 from whywait.tracer.probes.requests.asgi_call import about_scope
 from whywait.tracer.probes.requests.tcp_info import TICK_NS, not_sent_bytes, sent_ago_ns, waits_for_acknowledgement
 from whywait.tracer.records.request import IO
@@ -92,7 +92,7 @@ def _patched(module: Any, protocol_name: str) -> Undo:
     def data_received(self: Any, data: bytes) -> None:
         cycle = self.cycle
         if cycle is not None and not cycle.response_complete:
-            plain_read(self, data)  # more of a request that is being answered
+            read_more(name, plain_read, self, data)
             return
         try:
             connections.reads(self)

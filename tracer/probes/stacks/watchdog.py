@@ -9,6 +9,7 @@ import _thread
 import threading
 from collections import Counter
 from contextlib import suppress
+from functools import partial
 from operator import attrgetter
 from time import perf_counter_ns
 from typing import Final
@@ -91,25 +92,34 @@ class _Pace:
 
 
 def _watch(recorder: Recorder, pace: _Pace) -> None:
-    seen: dict[int, _Seen] = {}
     holders = _Holders(recorder)
-    while pace.sleep():
+    recorder.look_at_loops = partial(_look_at_loops, recorder, pace, holders, {})
+    while pace.sleep() and (look_at_loops := recorder.look_at_loops) is not None:
         try:
+            look_at_loops()  # first: a loop in C code that kept the GIL ends its callback as soon as it has it again
             holders.look()
             _look_at_unsent(recorder)
-            if len(seen) > len(recorder.loops):
-                seen.clear()  # of threads that have ended
-            for loop in recorder.loops:
-                run_start_ns = loop.running_since_ns()
-                age_ns = perf_counter_ns() - run_start_ns
-                if run_start_ns and age_ns >= _LONG_NS:
-                    if age_ns >= pace.interval_ns:
-                        pace.work_goes_on()
-                    if (place := _look_at(seen, loop, run_start_ns, age_ns)) is not None:
-                        holders.note(loop.native_id, place)
         except Exception as error:
             probe_failed("watchdog", error)
-            return
+            break
+    recorder.look_at_loops = None
+
+
+def _look_at_loops(recorder: Recorder, pace: _Pace, holders: "_Holders", seen: "dict[int, _Seen]") -> None:
+    try:
+        if len(seen) > len(recorder.loops):
+            seen.clear()  # of threads that have ended
+        for loop in recorder.loops:
+            run_start_ns = loop.running_since_ns()
+            age_ns = perf_counter_ns() - run_start_ns
+            if run_start_ns and age_ns >= _LONG_NS:
+                if age_ns >= pace.interval_ns:
+                    pace.work_goes_on()
+                if (place := _look_at(seen, loop, run_start_ns, age_ns)) is not None:
+                    holders.note(loop.native_id, place)
+    except Exception as error:
+        recorder.look_at_loops = None
+        probe_failed("watchdog", error)
 
 
 def _look_at_unsent(recorder: Recorder) -> None:
@@ -188,16 +198,21 @@ class _Seen:
     def look(self, loop: Loop, age_ns: int) -> Place | None:
         self.next_age_ns = int(age_ns * 1.2)
         place = place_of_thread(loop.thread_id)
-        syscall = _sleeps_in(loop.native_id)
         if place is None or loop.run_start_ns != self.run_start_ns:
             return None
         self.places[place] += 1
-        if syscall is not None:
+        # what was in C until now ends as soon as it gets the GIL, which the next question releases
+        self._tell(loop)
+        syscall = _sleeps_in(loop.native_id)
+        if syscall is not None and loop.run_start_ns == self.run_start_ns:
             self.syscalls[syscall] += 1
+            self._tell(loop)
+        return place
+
+    def _tell(self, loop: Loop) -> None:
         chief = summed(self.places.most_common(), FUNCTION_OF)[0][0]
         slept_in = self.syscalls.most_common(1)[0][0] if self.syscalls else None
         loop.sample = (self.run_start_ns, Sample(chief, slept_in))
-        return place
 
 
 def _sleeps_in(native_id: int) -> str | None:

@@ -55,8 +55,11 @@ async def app(scope: Any, receive: Any, send: Any) -> None:
         begun_ns = perf_counter_ns()
         await asyncio.sleep(0.03)
         took_ns.append(perf_counter_ns() - begun_ns)
-    if path == "/blocks":
+    if path.startswith("/blocks"):
         hold_the_loop()
+    if path == "/body":
+        while (await receive())["more_body"]:
+            pass
     body = BIG if path == "/big" else b"ok"
     headers = [(b"content-length", str(len(body)).encode())]
     await send({"type": "http.response.start", "status": 503 if path == "/fails" else 200, "headers": headers})
@@ -106,6 +109,11 @@ class Client:
         self._socket.sendall("".join(f"GET {one} HTTP/1.1\r\nhost: a\r\n{headers}\r\n" for one in paths).encode())
         return sent_ns
 
+    def send_body(self, body: bytes) -> int:
+        sent_ns = perf_counter_ns()
+        self._socket.sendall(body)
+        return sent_ns
+
     def ask(self, path: str, headers: str = "", rest_s: float = 0) -> None:
         sent_ns = self.send(path, headers=headers)
         time.sleep(rest_s)
@@ -142,6 +150,14 @@ def visit(port: int, nagle_port: int, felt: dict[str, Felt]) -> None:
             victim.ask(behind)
             blocked.result()
             time.sleep(0.05)
+    with ThreadPoolExecutor(1) as pool:
+        sent_ns = victim.send("/body", headers="content-length: 2\r\n")
+        time.sleep(HELD_S / 4)
+        blocked = pool.submit(client.ask, "/blocks-body")
+        time.sleep(HELD_S / 4)
+        felt["/body"] = Felt(sent_ns, victim.send_body(b"{}"))
+        victim.read_answer()
+        blocked.result()
     client.ask("/framework/1")
     client.ask("/fails")
     client.ask("/proxied", f"x-request-start: t={time.time() - 0.05:.6f}\r\n")
@@ -203,6 +219,17 @@ def test_a_victim_that_arrives_while_the_loop_is_blocked_is_told_by_whom(seen: S
     assert root.ms * 1e6 == pytest.approx(felt.got_ns - felt.sent_ns, abs=2 * TICK_NS + 4e6)
     others = sum(one.ms for kind in ("ingress_wait", "loop_wakeup") for one in seen.waits(root, kind))
     assert busy.ms > 0.9 * (busy.ms + others), "and almost all of the wait has its name"
+
+
+def test_a_body_that_comes_while_the_loop_is_blocked_is_waited_for_until_it_came(seen: Seen) -> None:
+    root, sent = seen.root("/body"), seen.clients["/body"]
+    (body,) = [one for one in seen.waits(root, "await") if one["for"].endswith("receive")]
+    (busy,) = [one for one in seen.waits(root, "loop_busy") if one["blocker.function"] == "hold_the_loop"]
+    assert body["waker"] == "io"
+    if root.ms - body.ms < HELD_S * 500:
+        disturbed("the body came late")
+    assert body.ms * 1e6 == pytest.approx(sent.got_ns - sent.sent_ns, abs=2 * TICK_NS + 4e6)
+    assert busy.ms > 0.8 * (root.ms - body.ms)
 
 
 def test_requests_felt_what_their_clients_did(seen: Seen) -> None:

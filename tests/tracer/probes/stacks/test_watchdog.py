@@ -74,6 +74,49 @@ def test_what_a_collection_showed_of_c_code_counts_as_a_look(looked_at: int, tol
     assert (run_start_ns, sample.place.function.rsplit(".", 1)[-1]) == (7, told)
 
 
+def test_a_callback_that_ends_while_its_call_is_asked_for_has_its_function(monkeypatch: pytest.MonkeyPatch) -> None:
+    """To read the call releases the GIL: a loop that was in C code with the GIL ends its callback then."""
+    loop: Any = SimpleNamespace(
+        thread_id=threading.get_ident(), native_id=threading.get_native_id(), run_start_ns=7, sample=None
+    )
+    told: list[Any] = []
+
+    def ends(_: int) -> str:
+        told.append(loop.sample)  # what the end of the callback takes over
+        loop.run_start_ns = 8
+        return "read"
+
+    monkeypatch.setattr(watchdog, "_sleeps_in", ends)
+    _Seen(7, None).look(loop, 20_000_000)
+    ((run_start_ns, sample),) = told
+    assert run_start_ns == 7
+    assert sample.place.function.endswith("has_its_function")
+    assert loop.sample == told[0], "the call is another callback's"
+
+
+def test_any_thread_of_ours_may_look_at_the_loops_while_it_runs() -> None:
+    recorder = Recorder(Config(watchdog_interval_s=20.0))
+    session: Any = SimpleNamespace(recorder=recorder)
+    undo = watchdog.install(session)
+    assert undo is not None
+    deadline_s = time.monotonic() + 10
+    while recorder.look_at_loops is None and time.monotonic() < deadline_s:
+        time.sleep(0.001)
+    look = recorder.look_at_loops
+    assert look is not None
+    loop: Any = SimpleNamespace(
+        thread_id=threading.get_ident(), native_id=threading.get_native_id(), sample=None,
+        run_start_ns=time.perf_counter_ns() - 20_000_000,
+    )  # fmt: skip
+    loop.running_since_ns = lambda: loop.run_start_ns
+    recorder.loops.append(loop)
+    look()
+    assert loop.sample[1].place.function.endswith("while_it_runs")
+    recorder.loops.clear()
+    undo()
+    assert recorder.look_at_loops is None
+
+
 def test_it_rests_without_requests_until_one_begins(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(watchdog, "_REST_S", 20.0)
     recorder = Recorder(Config())
