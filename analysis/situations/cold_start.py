@@ -1,6 +1,7 @@
 """The first requests of a process take longer than those after them."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
@@ -21,5 +22,10 @@ def cold_start(group: Group) -> Iterator[Pattern]:
     sums = [group.causes[rows].groupby("cause")["amount_ns"].sum() for rows in (cold, ~cold)]
     chief = (sums[0] / first).sub(sums[1] / max(group.count - first, 1), fill_value=0).idxmax()
     by_detail = group.causes[cold & (group.causes["cause"] == chief)].groupby("detail")["amount_ns"].sum()
-    found = {"requests": first, "mean_ns": float(walls[:first].mean()), "others_ns": float(walls[first:].mean())}
+    found: dict[str, Any] = {
+        "requests": first,
+        "mean_ns": float(walls[:first].mean()),
+        "others_ns": float(walls[first:].mean()),
+    }
+    found["decides"] = bool(2 * sums[0].max() >= sum(one.get(str(chief), 0) for one in sums))
     yield Pattern(Situation.COLD_START, Cause(str(chief)), {**found, "detail": str(by_detail.idxmax())})

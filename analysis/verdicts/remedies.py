@@ -25,6 +25,17 @@ _TABLE: Final[tuple[tuple[tuple[Cause, ...], Situation, str], ...]] = (
     (FOLLOWED, Situation.HOLDERS_QUEUE,
      "What this waits for is held by code that itself waits: {doing}. Change that first, or wait for it before this is "
      "taken."),
+    (FOLLOWED, Situation.HOLDERS_COLLECT,
+     "What this waits for stands still in the garbage collector ({doing}): do not call gc.collect() in requests; create "
+     "fewer objects; gc.freeze() after start-up; raise gc.set_threshold."),
+    (tuple(Cause), Situation.COLD_START,
+     "Do it at start-up, before the first request: {detail}."),
+    ((Cause.LIMITER_WAIT, Cause.LOCK_WAIT), Situation.STAMPEDE,
+     "Many wait while one works under the lock ({doing}): begin that before it is needed (refresh ahead of expiry, in the "
+     "background), let the others have the old value meanwhile, or use one lock per key."),
+    ((Cause.LIMITER_WAIT, Cause.AWAIT_IO, Cause.BLOCKING_IO, Cause.COMPUTE, Cause.LOOP_BUSY), Situation.STAMPEDE_WORK,
+     "Let one do it for all: others await its result (a shared future, or a lock and a second look at the cache), or "
+     "refresh ahead of expiry, in the background."),
     ((Cause.POOL_QUEUE, Cause.LIMITER_WAIT), Situation.HOLDERS_WAIT,
      "No CPU is short: those ahead mostly wait ({doing}). Raise the limit ({how}), or give the slow calls a pool or "
      "limit of their own."),
@@ -120,6 +131,6 @@ def remedy(cause: Cause, situations: Sequence[Found] = ()) -> Remedy:
     """Return the remedy for the first situation that has one for this cause, else the cause's own."""
     for found in situations:
         of = numbers(found)
-        if of.get("of", cause) == cause and (words := REMEDIES.get((cause, found.kind))):
+        if of.get("of", cause) == cause and of.get("decides", True) and (words := REMEDIES.get((cause, found.kind))):
             return Remedy(cause, found.kind, words.format(**of).replace(" ()", ""))  # where there is no detail
     return Remedy(cause, None, INFO[cause].remedy)

@@ -65,7 +65,7 @@ def worded(one: Judgement) -> Verdict:
         one,
         _headline(one),
         tuple(_reason(reason, one.situations) for reason in one.reasons),
-        tuple(filter(None, map(situation, one.situations))),
+        tuple(filter(None, dict.fromkeys(map(situation, one.situations)))),
         first.remedy.text if first else remedy(UNSEEN[felt.kind], [felt]).text if felt else "",
         f"It can gain at most {amount(first.mean_ns)} per request." if first else "",
     )
@@ -224,7 +224,7 @@ _SITUATIONS: Final[dict[Situation, Callable[[Any], str]]] = {
 }
 # sentences of patterns; the words in braces are their numbers
 _PATTERNS: Final = {
-    Situation.WAIT_CYCLE: "A cycle of waits: what is waited for ({first}) is held by code that waits for {second}, {back}.",
+    Situation.WAIT_CYCLE: "A cycle of waits: {first}, and {second}: {back}.",
     Situation.SERIAL_AWAITS:
         "{times:.0f} times per request, one after another, {mean_ns:ms} in all: {what}. Together they would take as long "
         "as the longest, {longest_ns:ms}.",
@@ -236,6 +236,11 @@ _PATTERNS: Final = {
     Situation.INNER_LIMIT:
         "A limit inside each request: {items:.0f} of {name} went through {through:.0f} at a time ({where}); the last one "
         "waited {ns:ms} for its place.",
+    Situation.STAMPEDE:
+        "A stampede: up to {most} requests at once waited for the same thing ({what}), and went on together when it came; "
+        "{alone} of {requests} did not have to.",
+    Situation.STAMPEDE_WORK:
+        "A stampede: up to {most} requests at once were in {what}, each for itself; {alone} of {requests} did not have to.",
     Situation.COLD_START:
         "Cold start: the first {requests} took {mean_ns:ms} each, those after them {others_ns:ms}: {of:phrase} "
         "({detail}). Do that at start-up, before the first request.",

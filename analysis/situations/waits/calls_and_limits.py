@@ -42,5 +42,6 @@ def time_limits(group: Group) -> Iterator[Pattern]:
 
 def _is_limit(attributes: dict[str, Any]) -> bool:
     awaited, module = (str(attributes.get(key) or "") for key in (schema.FOR, schema.FOR_MODULE))
-    fired = attributes.get(schema.WAKER_KIND) == schema.WAKER_TIMER and module.split(".")[0] in _LIBRARIES
+    inside = module.split(".")[0] in _LIBRARIES or schema.FOR_CALL in attributes  # a client's own future
+    fired = attributes.get(schema.WAKER_KIND) == schema.WAKER_TIMER and inside
     return fired and awaited.split(".")[-1] not in _SLEEPS

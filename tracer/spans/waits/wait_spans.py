@@ -169,6 +169,8 @@ def _releasers(wait: Wait) -> list[Blocker]:
         return []
     for one in reversed(by.releases.copy()):
         if one.start_ns <= wait.cause_ns <= one.end_ns:
+            if held := ranked(holders(wait.start_ns, wait.cause_ns, one.holds.copy() if one.holds is not None else ())):
+                return held
             ns, place = wait.cause_ns - wait.start_ns, one.place
             return [Blocker(place.function, place, by.request.trace_id, by.span_id, ns)]
     return []
