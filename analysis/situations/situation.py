@@ -43,6 +43,8 @@ class Situation(StrEnum):
     HOLDERS_QUEUE = "holders_queue"
     HOLDERS_COLLECT = "holders_collect"
     STAMPEDE = "stampede"
+    CLIENT_PER_REQUEST = "client_per_request"
+    CONNECTS = "connects"
     STAMPEDE_WORK = "stampede_work"
     WAIT_CYCLE = "wait_cycle"
     BLOCKS_LOOP = "blocks_loop"

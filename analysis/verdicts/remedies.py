@@ -30,6 +30,12 @@ _TABLE: Final[tuple[tuple[tuple[Cause, ...], Situation, str], ...]] = (
      "fewer objects; gc.freeze() after start-up; raise gc.set_threshold."),
     (tuple(Cause), Situation.COLD_START,
      "Do it at start-up, before the first request: {detail}."),
+    ((Cause.COMPUTE, Cause.LOOP_BUSY, Cause.GIL_WAIT), Situation.CLIENT_PER_REQUEST,
+     "Make the client ({client}) once, at start-up, and use it in all requests: to make one loads TLS certificates and "
+     "more, and its connections cannot be kept."),
+    (( Cause.AWAIT_IO, Cause.BLOCKING_IO), Situation.CONNECTS,
+     "Make the client, session or pool once, at start-up, and use it in all requests, so that it keeps its connections: "
+     "what passes before the question is sent is saved."),
     ((Cause.LIMITER_WAIT, Cause.LOCK_WAIT), Situation.STAMPEDE,
      "Many wait while one works under the lock ({doing}): begin that before it is needed (refresh ahead of expiry, in the "
      "background), let the others have the old value meanwhile, or use one lock per key."),

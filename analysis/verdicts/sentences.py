@@ -241,6 +241,11 @@ _PATTERNS: Final = {
         "{alone} of {requests} did not have to.",
     Situation.STAMPEDE_WORK:
         "A stampede: up to {most} requests at once were in {what}, each for itself; {alone} of {requests} did not have to.",
+    Situation.CLIENT_PER_REQUEST:
+        "Clients are made in requests: {client}, {per_request:.3g} times per request, which takes {mean_ns:ms} of it.",
+    Situation.CONNECTS:
+        "{share:.0%} of the requests make a connection: {making_ns:ms} of {whole_ns:ms} (name look-up {look_up_ns:ms}, connect "
+        "{connect_ns:ms}, TLS handshake {tls_ns:ms}; the rest, {other_ns:ms}, is the answers).",
     Situation.COLD_START:
         "Cold start: the first {requests} took {mean_ns:ms} each, those after them {others_ns:ms}: {of:phrase} "
         "({detail}). Do that at start-up, before the first request.",
