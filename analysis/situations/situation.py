@@ -45,6 +45,7 @@ class Situation(StrEnum):
     STAMPEDE = "stampede"
     CLIENT_PER_REQUEST = "client_per_request"
     CONNECTS = "connects"
+    CONSUMER = "consumer"
     STAMPEDE_WORK = "stampede_work"
     WAIT_CYCLE = "wait_cycle"
     BLOCKS_LOOP = "blocks_loop"

@@ -36,6 +36,9 @@ _TABLE: Final[tuple[tuple[tuple[Cause, ...], Situation, str], ...]] = (
     (( Cause.AWAIT_IO, Cause.BLOCKING_IO), Situation.CONNECTS,
      "Make the client, session or pool once, at start-up, and use it in all requests, so that it keeps its connections: "
      "what passes before the question is sent is saved."),
+    ((Cause.AWAIT_IO, Cause.BLOCKING_IO, Cause.COMPUTE, Cause.LIMITER_WAIT), Situation.CONSUMER,
+     "Requests queue for {task}, which takes one at a time ({doing}): start several of it, let it take several at once (a "
+     "batch), or make that shorter."),
     ((Cause.LIMITER_WAIT, Cause.LOCK_WAIT), Situation.STAMPEDE,
      "Many wait while one works under the lock ({doing}): begin that before it is needed (refresh ahead of expiry, in the "
      "background), let the others have the old value meanwhile, or use one lock per key."),

@@ -243,6 +243,9 @@ _PATTERNS: Final = {
         "A stampede: up to {most} requests at once were in {what}, each for itself; {alone} of {requests} did not have to.",
     Situation.CLIENT_PER_REQUEST:
         "Clients are made in requests: {client}, {per_request:.3g} times per request, which takes {mean_ns:ms} of it.",
+    Situation.CONSUMER:
+        "A queue before one task: while a request waited, {task} did {times:.1f} pieces of work, one after another, "
+        "{mean_ns:ms} each ({doing}).",
     Situation.CONNECTS:
         "{share:.0%} of the requests make a connection: {making_ns:ms} of {whole_ns:ms} (name look-up {look_up_ns:ms}, connect "
         "{connect_ns:ms}, TLS handshake {tls_ns:ms}; the rest, {other_ns:ms}, is the answers).",

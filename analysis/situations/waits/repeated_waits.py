@@ -23,6 +23,7 @@ def repeated_waits(group: Group) -> Iterator[Pattern]:
     """Yield what requests awaited many times in turn, where another order could save a significant time."""
     for cause in (Cause.AWAIT_IO, Cause.BLOCKING_IO):
         own = group.of(cause)
+        own = own.loc[[schema.FOR_TASK not in found for found in group.attributes_of(own)]]
         if not own[["request_id", "span_id"]].drop_duplicates()["request_id"].duplicated().any():
             continue
         # a client's call is asked, not what its library reads

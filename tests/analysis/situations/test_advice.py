@@ -224,6 +224,13 @@ def test_calls_of_a_client_one_after_another_are_no_stream_that_it_reads() -> No
     assert key(found, Cause.AWAIT_IO) == "await_io"
 
 
+def test_a_task_that_does_one_thing_after_another_for_a_request_is_a_queue() -> None:
+    found = in_turn([20, 21, 20, 24, 20], **{schema.FOR_TASK: "worker", schema.FOR_TURNS: 5})
+    assert key(found, Cause.AWAIT_IO) == "await_io/consumer"
+    assert kinds(found) == [Situation.CONSUMER]
+    assert "worker did 5.0 pieces of work, one after another, 21.0 ms each (a timer: sleep in fetch" in found.text
+
+
 def test_pauses_that_grow_are_retries() -> None:
     found = in_turn([10, 20, 40])
     assert key(found, Cause.AWAIT_IO) == "await_io/retries"
