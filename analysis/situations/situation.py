@@ -46,6 +46,7 @@ class Situation(StrEnum):
     CLIENT_PER_REQUEST = "client_per_request"
     CONNECTS = "connects"
     CONSUMER = "consumer"
+    LARGE_TRANSFER = "large_transfer"
     STAMPEDE_WORK = "stampede_work"
     WAIT_CYCLE = "wait_cycle"
     BLOCKS_LOOP = "blocks_loop"

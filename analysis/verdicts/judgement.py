@@ -23,6 +23,7 @@ from whywait.analysis.situations.cold_start import cold_start
 from whywait.analysis.situations.holders.behind import behind, wait_cycles
 from whywait.analysis.situations.holders.connections_held import connections_held
 from whywait.analysis.situations.holders.what_holders_did import FOLLOWED, what_holders_did
+from whywait.analysis.situations.large_transfers import large_transfers
 from whywait.analysis.situations.lock_convoy import lock_convoy
 from whywait.analysis.situations.pool_use import pool_situations, pool_use
 from whywait.analysis.situations.running.computing import computing, is_named
@@ -48,7 +49,7 @@ MOST_PHASES: Final = 3
 _IN_SPANS: Final = (*FOLLOWED, Cause.GIL_WAIT, Cause.BLOCKING_IO, Cause.AWAIT_IO)  # whose spans' attributes are asked
 # of several situations that have a remedy for one cause, the first one's is told
 DETECTORS: Final[tuple[Detector, ...]] = (
-    wait_cycles, stampedes, cold_start, connecting, consumers, inner_limit, lock_convoy, connections_held, behind, time_limits, repeated_waits, blocking_calls, computing, pool_situations,
+    wait_cycles, stampedes, cold_start, connecting, consumers, inner_limit, lock_convoy, connections_held, behind, time_limits, large_transfers, pool_situations, repeated_waits, blocking_calls, computing,
     loop_blocked, collected_serially, gil_starvation, cpu_competition, answers, unexplained,
 )  # fmt: skip
 
