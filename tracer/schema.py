@@ -120,6 +120,7 @@ PHASE_FRAME: Final = "frame build"
 PHASE_CONVERSION: Final = "conversion"
 PHASE_TO_DEVICE: Final = "host-to-device"
 PHASE_COMPUTE: Final = "compute"
+PHASE_CLIENT: Final = "client"  # a client of a library is made: its TLS context, its pool
 PHASE_FROM_DEVICE: Final = "device-to-host"
 PHASES: Final = (
     PHASE_PREDICT, PHASE_TRANSFORM, PHASE_FRAME, PHASE_CONVERSION, PHASE_TO_DEVICE, PHASE_COMPUTE,
@@ -174,6 +175,12 @@ FOR_MODULE: Final = "whywait.for.module"  # dotted module or file stem of that f
 FOR_CALL: Final = "whywait.for.call"
 FOR_SPAN: Final = "whywait.for.span_id"  # the innermost span around it, such as a client library's, in the same trace
 FOR_PACKAGE: Final = "whywait.for.package"  # the import package of that function: "httpx"
+FOR_TASK: Final = "whywait.for.task"  # part of a wait for a task of no request: that task's function
+FOR_TURNS: Final = "whywait.for.turns"  # how many parts of the wait that task spent at this place, if more than one
+FOR_STEP: Final = "whywait.for.step"  # STEP_*: it makes a connection; absent: an answer, or not known
+STEP_LOOK_UP: Final = "name look-up"
+STEP_CONNECT: Final = "connect"
+STEP_TLS: Final = "TLS handshake"
 # kinds of awaited functions: patterns for FOR, or FOR_MODULE + "." + FOR, from the start
 FOR_REQUEST_IO: Final = (
     r"(?:uvicorn|hypercorn|starlette|daphne|granian)\.(?:.*\.)?"

@@ -69,23 +69,26 @@ def _placed(spans: SpanTable, table: pd.DataFrame) -> pd.DataFrame:
         table["trace_id"].to_numpy(dtype=object)[unplaced], table["span_id"].to_numpy(dtype=object)[unplaced]
     )
     for at, row in zip(unplaced[rows >= 0], rows[rows >= 0], strict=True):
-        file, line = _place(spans, int(row))
+        by, file, line = _place(spans, int(row))
         is_root = spans.kinds[row] == schema.KIND_TASK and spans.attributes[row].get(schema.ROOT) is True
         if is_root and file and spans.parents[row] >= 0:
             columns["culprit"][at] = spans.names[spans.parents[row]]
         elif not is_root:
             columns["file"][at], columns["line"][at] = file, line
+            if by and spans.attributes[row].get(schema.PHASE) == schema.PHASE_CLIENT:  # who makes it is the culprit
+                columns["culprit"][at] = by
     return table.assign(**columns)
 
 
-def _place(spans: SpanTable, row: int) -> tuple[str, int | None]:
+def _place(spans: SpanTable, row: int) -> tuple[str, str, int | None]:
     """The code location of a span's function; for a phase inside a library, that of the calling job."""
     while True:
         file = text(spans.attributes[row], schema.CODE_FILE)
         if file:
-            return file, line_number(spans.attributes[row], schema.CODE_LINE)
+            known = spans.attributes[row]
+            return text(known, schema.CODE_FUNCTION), file, line_number(known, schema.CODE_LINE)
         if spans.kinds[row] not in ("", schema.KIND_PHASE) or spans.parents[row] < 0:
-            return "", None
+            return "", "", None
         row = int(spans.parents[row])
 
 

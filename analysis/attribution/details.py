@@ -97,11 +97,15 @@ def _where(attributes: dict[str, Any]) -> str:
 
 
 def _awaiting(attributes: dict[str, Any]) -> str:
-    """What was awaited: the library's function that the user's code called, else the innermost function."""
+    """What was awaited: the library's function that the user's code called, else the innermost function; and at which
+    step, while its connection was made."""
     if call := attributes.get(schema.FOR_CALL):
         library = attributes.get(schema.FOR_PACKAGE)
-        return f"waiting for {call} ({library})" if library else f"waiting for {call}"
-    return f"awaiting {attributes.get(schema.FOR) or 'something'}"
+        said = f"waiting for {call} ({library})" if library else f"waiting for {call}"
+    else:
+        said = f"awaiting {attributes.get(schema.FOR) or 'something'}"
+    step = attributes.get(schema.FOR_STEP)
+    return f"{said}: {step}," if step else said
 
 
 def _blocker(attributes: dict[str, Any]) -> str:

@@ -1,6 +1,7 @@
 """The first requests of a process take longer than those after them."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
@@ -27,5 +28,10 @@ def cold_start(group: Group) -> Iterator[Pattern]:
     later = group.causes[~cold & of_chief & (group.causes["detail"] == by_detail.idxmax())]["amount_ns"].sum()
     if chief in FOLLOWED and later >= COLD_NS * (group.count - first):
         return
-    found = {"requests": first, "mean_ns": float(walls[:first].mean()), "others_ns": float(walls[first:].mean())}
+    found: dict[str, Any] = {
+        "requests": first,
+        "mean_ns": float(walls[:first].mean()),
+        "others_ns": float(walls[first:].mean()),
+    }
+    found["decides"] = bool(2 * sums[0].max() >= sum(one.get(str(chief), 0) for one in sums))
     yield Pattern(Situation.COLD_START, Cause(str(chief)), {**found, "detail": str(by_detail.idxmax())})

@@ -8,21 +8,24 @@ request 2          |--made--jobs--|              request 2      |-------jobs----
 from collections.abc import Iterator
 from dataclasses import dataclass
 from math import nan
-from typing import Any, ClassVar, Final
+from typing import Any, Final
 
 import pandas as pd
 
 from whywait.analysis.causes import Cause
 from whywait.analysis.model import Analysis
-from whywait.analysis.situations.situation import Group, Situation
+from whywait.analysis.situations.situation import Group, Pattern, Situation
 from whywait.analysis.situations.thresholds import MANY_HOPS, MIN_KNOWN, MIN_MEAN_NS
+from whywait.analysis.text import place
 from whywait.tracer import schema
 
 MANY: Final = 4  # jobs of one function per request: from this number on one batch is better
 MOST: Final = 0.5  # of the requests
+COSTLY: Final = 0.1  # of their time, from which the making of a pool is what to change
 COLUMNS: Final = (
     "endpoint", "function", "per_request", "mean_ns", "in_turn", "own_pool_share", "pool_file", "pool_line",
 )  # fmt: skip
+_MAKING: Final = {"startup_ns": schema.WAIT_POOL_STARTUP, "shutdown_ns": schema.WAIT_POOL_SHUTDOWN}
 _WAITS: Final = (Cause.POOL_QUEUE, Cause.CPU_WAIT, Cause.UNEXPLAINED)  # what many small jobs lead to
 
 
@@ -37,30 +40,12 @@ class ManyJobs:
     in_turn: bool  # most were awaited one after another
 
 
-@dataclass(frozen=True, slots=True)
-class FewJobs:
-    """Requests queue for a pool although each has few jobs: they wait behind one another."""
-
-    kind: ClassVar = Situation.FEW_JOBS
-    per_request: float
-
-
-@dataclass(frozen=True, slots=True)
-class PoolPerRequest:
-    """Most requests made a pool that no other request used."""
-
-    kind: ClassVar = Situation.POOL_PER_REQUEST
-    share: float  # of the requests with such jobs
-    file: str
-    line: int | None
-
-
-def pool_situations(group: Group) -> Iterator[ManyJobs | FewJobs | PoolPerRequest]:
+def pool_situations(group: Group) -> Iterator[ManyJobs | Pattern]:
     """Yield the situations in these requests' use of pools."""
     own = group.jobs.sort_values("per_request", ascending=False)
     most = float(own["per_request"].max()) if len(own) else 0.0
     if Cause.POOL_QUEUE in group.significant and most < MANY:
-        yield FewJobs(most)
+        yield Pattern(Situation.FEW_JOBS, None, {"per_request": most})
     if most >= MANY and sum(group.means.get(cause, 0.0) for cause in _WAITS) >= MIN_MEAN_NS:
         first = own.iloc[0]
         function, mean_ns, in_turn = str(first["function"]), float(first["mean_ns"]), bool(first["in_turn"])
@@ -68,7 +53,19 @@ def pool_situations(group: Group) -> Iterator[ManyJobs | FewJobs | PoolPerReques
         yield ManyJobs(Situation.THREAD_HOPS if hops else Situation.MANY_JOBS, function, most, mean_ns, in_turn)
     for row in own[own["own_pool_share"] > MOST].head(1).to_dict("records"):
         line = None if pd.isna(row["pool_line"]) else int(row["pool_line"])
-        yield PoolPerRequest(float(row["own_pool_share"]), row["pool_file"], line)
+        waits = group.spans[group.spans["trace_id"].isin(group.requests["trace_id"])]
+        kinds = waits["attributes"].map(lambda attributes: attributes.get(schema.WAIT))
+        ns = (waits["end_ns"] - waits["start_ns"]).groupby(kinds).sum() / len(group.requests)
+        found = {name: float(ns.get(kind, 0.0)) for name, kind in _MAKING.items()}
+        decides = sum(found.values()) >= COSTLY * group.mean_wall_ns
+        at = {
+            "where": f" ({at})" if (at := place(row["pool_file"], line)) else "",
+            "file": row["pool_file"],
+            "line": line,
+        }
+        yield Pattern(
+            Situation.POOL_PER_REQUEST, None, {**found, **at, "share": float(row["own_pool_share"]), "decides": decides}
+        )
 
 
 def pool_use(analysis: Analysis) -> pd.DataFrame:

@@ -12,13 +12,12 @@ and the moment at which a task reads a finished one cannot be observed.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any, ClassVar, Final
+from typing import Any, Final
 
 import pandas as pd
 
 from whywait.analysis.model import Analysis
-from whywait.analysis.situations.situation import Group, Situation
+from whywait.analysis.situations.situation import Group, Pattern, Situation
 from whywait.analysis.situations.thresholds import MIN_MEAN_NS, MIN_SHARE
 from whywait.tracer import schema
 
@@ -26,21 +25,12 @@ LEAST_NS: Final = 1_000_000  # a shorter delay counts as collected at once
 COLUMNS: Final = ("endpoint", "lay_ns", "gain_ns", "job")
 
 
-@dataclass(frozen=True, slots=True)
-class SerialCollection:
-    """Results that could have been handled while their collector waited for slower ones; per request, on average."""
-
-    kind: ClassVar = Situation.SERIAL_COLLECTION
-    job: str  # one of them
-    lay_ns: float  # from end to collection, in sum over jobs
-    gain_ns: float  # upper bound, by handling them as they complete
-
-
-def collected_serially(group: Group) -> Iterator[SerialCollection]:
+def collected_serially(group: Group) -> Iterator[Pattern]:
     """Yield the cost of the order of collection where another order could save a significant time."""
     worth = group.orders[group.orders["gain_ns"] >= max(MIN_MEAN_NS, MIN_SHARE * group.mean_wall_ns)]
     for row in worth.to_dict("records"):
-        yield SerialCollection(str(row["job"]), float(row["lay_ns"]), float(row["gain_ns"]))
+        found = {"job": str(row["job"]), "lay_ns": float(row["lay_ns"]), "gain_ns": float(row["gain_ns"])}
+        yield Pattern(Situation.SERIAL_COLLECTION, None, found)
 
 
 def serial_collection(analysis: Analysis) -> pd.DataFrame:

@@ -20,9 +20,10 @@ from whywait.analysis.measure.weights import weighted, weights_of
 from whywait.analysis.model import Analysis, identities
 from whywait.analysis.situations.answers import answers
 from whywait.analysis.situations.cold_start import cold_start
-from whywait.analysis.situations.holders.behind import behind
+from whywait.analysis.situations.holders.behind import behind, wait_cycles
 from whywait.analysis.situations.holders.connections_held import connections_held
 from whywait.analysis.situations.holders.what_holders_did import FOLLOWED, what_holders_did
+from whywait.analysis.situations.large_transfers import large_transfers
 from whywait.analysis.situations.lock_convoy import lock_convoy
 from whywait.analysis.situations.pool_use import pool_situations, pool_use
 from whywait.analysis.situations.running.computing import computing, is_named
@@ -33,9 +34,11 @@ from whywait.analysis.situations.serial_collection import collected_serially, se
 from whywait.analysis.situations.situation import Detector, Found, Group, Pattern, Situation
 from whywait.analysis.situations.thresholds import TAIL, TAIL_AMONG, TAIL_SHARE, significant
 from whywait.analysis.situations.unexplained import unexplained
-from whywait.analysis.situations.waits.calls_and_limits import blocking_calls, time_limits
+from whywait.analysis.situations.waits.calls_and_limits import blocking_calls, consumers, time_limits
+from whywait.analysis.situations.waits.connecting import connecting
 from whywait.analysis.situations.waits.inner_limit import inner_limit
 from whywait.analysis.situations.waits.repeated_waits import repeated_waits
+from whywait.analysis.situations.waits.stampede import stampedes
 from whywait.analysis.spans.held_loop import held_loop, nobodys_blocks
 from whywait.analysis.text import place
 from whywait.analysis.verdicts.remedies import Remedy, remedy
@@ -46,8 +49,8 @@ MOST_PHASES: Final = 3
 _IN_SPANS: Final = (*FOLLOWED, Cause.GIL_WAIT, Cause.BLOCKING_IO, Cause.AWAIT_IO)  # whose spans' attributes are asked
 # of several situations that have a remedy for one cause, the first one's is told
 DETECTORS: Final[tuple[Detector, ...]] = (
-    inner_limit, lock_convoy, connections_held, behind, time_limits, repeated_waits, blocking_calls, computing, pool_situations,
-    loop_blocked, collected_serially, gil_starvation, cpu_competition, cold_start, answers, unexplained,
+    wait_cycles, stampedes, cold_start, connecting, consumers, inner_limit, lock_convoy, connections_held, behind, time_limits, large_transfers, pool_situations, repeated_waits, blocking_calls, computing,
+    loop_blocked, collected_serially, gil_starvation, cpu_competition, answers, unexplained,
 )  # fmt: skip
 
 

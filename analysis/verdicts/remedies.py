@@ -25,6 +25,32 @@ _TABLE: Final[tuple[tuple[tuple[Cause, ...], Situation, str], ...]] = (
     (FOLLOWED, Situation.HOLDERS_QUEUE,
      "What this waits for is held by code that itself waits: {doing}. Change that first, or wait for it before this is "
      "taken."),
+    (FOLLOWED, Situation.HOLDERS_COLLECT,
+     "What this waits for stands still in the garbage collector ({doing}): do not call gc.collect() in requests; create "
+     "fewer objects; gc.freeze() after start-up; raise gc.set_threshold."),
+    (tuple(Cause), Situation.COLD_START,
+     "Do it at start-up, before the first request: {detail}."),
+    ((Cause.COMPUTE, Cause.LOOP_BUSY, Cause.GIL_WAIT), Situation.CLIENT_PER_REQUEST,
+     "Make the client ({client}) once, at start-up, and use it in all requests: to make one loads TLS certificates and "
+     "more, and its connections cannot be kept."),
+    (( Cause.AWAIT_IO, Cause.BLOCKING_IO), Situation.CONNECTS,
+     "Make the client, session or pool once, at start-up, and use it in all requests, so that it keeps its connections: "
+     "what passes before the question is sent is saved."),
+    ((Cause.AWAIT_IO, Cause.BLOCKING_IO, Cause.COMPUTE, Cause.LIMITER_WAIT), Situation.CONSUMER,
+     "Requests queue for {task}, which takes one at a time ({doing}): start several of it, let it take several at once (a "
+     "batch), or make that shorter."),
+    ((Cause.BLOCKING_IO, Cause.COMPUTE, Cause.LOOP_BUSY, Cause.POOL_STARTUP, Cause.POOL_SHUTDOWN), Situation.POOL_PER_REQUEST,
+     "Make one pool at start-up and keep it{where}: at the end of its `with` block a pool waits for all of its jobs, and "
+     "that stops the loop, where it stands in async code."),
+    ((Cause.COMPUTE, Cause.BLOCKING_IO), Situation.LARGE_TRANSFER,
+     "Hand less to the processes of {job}: keep what does not change there (initializer= of the pool, or a file that they "
+     "map), share memory (multiprocessing.shared_memory), or send a key instead of the object."),
+    ((Cause.LIMITER_WAIT, Cause.LOCK_WAIT), Situation.STAMPEDE,
+     "Many wait while one works under the lock ({doing}): begin that before it is needed (refresh ahead of expiry, in the "
+     "background), let the others have the old value meanwhile, or use one lock per key."),
+    ((Cause.LIMITER_WAIT, Cause.AWAIT_IO, Cause.BLOCKING_IO, Cause.COMPUTE, Cause.LOOP_BUSY), Situation.STAMPEDE_WORK,
+     "Let one do it for all: others await its result (a shared future, or a lock and a second look at the cache), or "
+     "refresh ahead of expiry, in the background."),
     ((Cause.POOL_QUEUE, Cause.LIMITER_WAIT), Situation.HOLDERS_WAIT,
      "No CPU is short: those ahead mostly wait ({doing}). Raise the limit ({how}), or give the slow calls a pool or "
      "limit of their own."),
@@ -120,6 +146,6 @@ def remedy(cause: Cause, situations: Sequence[Found] = ()) -> Remedy:
     """Return the remedy for the first situation that has one for this cause, else the cause's own."""
     for found in situations:
         of = numbers(found)
-        if of.get("of", cause) == cause and (words := REMEDIES.get((cause, found.kind))):
+        if of.get("of", cause) == cause and of.get("decides", True) and (words := REMEDIES.get((cause, found.kind))):
             return Remedy(cause, found.kind, words.format(**of).replace(" ()", ""))  # where there is no detail
     return Remedy(cause, None, INFO[cause].remedy)

@@ -65,7 +65,7 @@ def worded(one: Judgement) -> Verdict:
         one,
         _headline(one),
         tuple(_reason(reason, one.situations) for reason in one.reasons),
-        tuple(filter(None, map(situation, one.situations))),
+        tuple(filter(None, dict.fromkeys(map(situation, one.situations)))),
         first.remedy.text if first else remedy(UNSEEN[felt.kind], [felt]).text if felt else "",
         f"It can gain at most {amount(first.mean_ns)} per request." if first else "",
     )
@@ -99,11 +99,13 @@ def situation(found: Found) -> str:
 
 
 class _Format(Formatter):
-    """With formats of its own: `ms` for nanoseconds, `phrase` for a cause."""
+    """With formats of its own: `ms` for nanoseconds, `phrase` for a cause, `of request` for how many."""
 
     def format_field(self, value: Any, format_spec: str) -> Any:
         if format_spec == "phrase":
             return Cause(value).info.phrase
+        if format_spec.startswith("of "):
+            return counted(value, format_spec[3:])
         return amount(value) if format_spec == "ms" else super().format_field(value, format_spec)
 
 
@@ -179,32 +181,8 @@ _SITUATIONS: Final[dict[Situation, Callable[[Any], str]]] = {
             )
         ),
     ),
-    Situation.POOL_PER_REQUEST: lambda one: (
-        f"A pool was made for each request{f' ({where})' if (where := place(one.file, one.line)) else ''}."
-    ),
     Situation.COMPUTES_ON_LOOP: _computes,
     Situation.COMPUTES_IN_WORKER: _computes,
-    Situation.LOOP_BLOCKED: lambda one: (
-        f"{counted(one.blockers, 'request')} blocked the loop for {one.blocked} others."
-    ),
-    Situation.SERIAL_COLLECTION: lambda one: (
-        f"Results of {one.job} were ready for {amount(one.lay_ns)} per request in sum, while the thread that "
-        "collects them waited for slower ones; handling each as it completes could save up to "
-        f"{amount(one.gain_ns)}."
-    ),
-    Situation.GIL_STARVATION: lambda one: (
-        f"GIL starvation by a loop that never idles: {counted(one.waits, 'time')} a thread waited for the GIL, up "
-        f"to {amount(one.longest_ns)} at a time, while the event loop ran one short callback after another and never "
-        "slept."
-    ),
-    Situation.LOCK_CONVOY: lambda one: (
-        f"A lock convoy: up to {counted(one.most_waiting, 'thread')} at once waited for the {one.lock}, which passed "
-        f"from holder to holder up to {counted(one.most_holders, 'time')} while one waited."
-    ),
-    Situation.OVERSUBSCRIBED: lambda one: (
-        f"Oversubscribed native threads: while requests waited for a CPU, {one.wanted:.1f} threads of this process "
-        f"were runnable at once, on average, {one.native:.1f} of them in native libraries, and it may use {one.cpus:.2g}."
-    ),
     Situation.FAILED_REQUESTS: lambda one: (
         f"{one.requests:,} of {counted(one.of, 'request')} ended with {one.status}"
         f"{f' ({one.error})' if one.error else ''}: p50 {amount(one.p50_ns)}, p99 {amount(one.p99_ns)}"
@@ -224,7 +202,23 @@ _SITUATIONS: Final[dict[Situation, Callable[[Any], str]]] = {
 }
 # sentences of patterns; the words in braces are their numbers
 _PATTERNS: Final = {
-    Situation.WAIT_CYCLE: "A cycle of waits: what is waited for ({first}) is held by code that waits for {second}, {back}.",
+    Situation.POOL_PER_REQUEST:
+        "A pool was made for each request{where}: {startup_ns:ms} of each request are its start, and {shutdown_ns:ms} waiting "
+        "for its end.",
+    Situation.LOOP_BLOCKED: "{blockers:of request} blocked the loop for {blocked} others.",
+    Situation.SERIAL_COLLECTION:
+        "Results of {job} were ready for {lay_ns:ms} per request in sum, while the thread that collects them waited for "
+        "slower ones; handling each as it completes could save up to {gain_ns:ms}.",
+    Situation.GIL_STARVATION:
+        "GIL starvation by a loop that never idles: {waits:of time} a thread waited for the GIL, up to {longest_ns:ms} at a "
+        "time, while the event loop ran one short callback after another and never slept.",
+    Situation.LOCK_CONVOY:
+        "A lock convoy: up to {most_waiting:of thread} at once waited for the {lock}, which passed from holder to holder up "
+        "to {most_holders:of time} while one waited.",
+    Situation.OVERSUBSCRIBED:
+        "Oversubscribed native threads: while requests waited for a CPU, {wanted:.1f} threads of this process were runnable "
+        "at once, on average, {native:.1f} of them in native libraries, and it may use {cpus:.2g}.",
+    Situation.WAIT_CYCLE: "A cycle of waits: {first}, and {second}: {back}.",
     Situation.SERIAL_AWAITS:
         "{times:.0f} times per request, one after another, {mean_ns:ms} in all: {what}. Together they would take as long "
         "as the longest, {longest_ns:ms}.",
@@ -236,6 +230,22 @@ _PATTERNS: Final = {
     Situation.INNER_LIMIT:
         "A limit inside each request: {items:.0f} of {name} went through {through:.0f} at a time ({where}); the last one "
         "waited {ns:ms} for its place.",
+    Situation.STAMPEDE:
+        "A stampede: up to {most} requests at once waited for the same thing ({what}), and went on together when it came; "
+        "{alone} of {requests} did not have to.",
+    Situation.STAMPEDE_WORK:
+        "A stampede: up to {most} requests at once were in {what}, each for itself; {alone} of {requests} did not have to.",
+    Situation.CLIENT_PER_REQUEST:
+        "Clients are made in requests: {client}, {per_request:.3g} times per request, which takes {mean_ns:ms} of it.",
+    Situation.LARGE_TRANSFER:
+        "Large objects are handed to processes: {mean_ns:ms} of each request for {job} ({pickled_ns:ms} pickling, {piped_ns:ms} in "
+        "pipes); its worker unpickles them again, which is part of what {job} computes.",
+    Situation.CONSUMER:
+        "A queue before one task: while a request waited, {task} did {times:.1f} pieces of work, one after another, "
+        "{mean_ns:ms} each ({doing}).",
+    Situation.CONNECTS:
+        "{share:.0%} of the requests make a connection: {making_ns:ms} of {whole_ns:ms} (name look-up {look_up_ns:ms}, connect "
+        "{connect_ns:ms}, TLS handshake {tls_ns:ms}; the rest, {other_ns:ms}, is the answers).",
     Situation.COLD_START:
         "Cold start: the first {requests} took {mean_ns:ms} each, those after them {others_ns:ms}: {of:phrase} "
         "({detail}). Do that at start-up, before the first request.",

@@ -1,4 +1,4 @@
-"""The tables for libraries of machine learning: pandas, scikit-learn, XGBoost, CuPy.
+"""The tables for libraries of machine learning, pandas, scikit-learn, XGBoost, CuPy; and for what makes clients.
 
 Names that are missing in the installed version of a library are skipped.
 """
@@ -8,6 +8,7 @@ from typing import Final
 from whywait.tracer.adapters.devices import current_device, device_of_booster, forget_booster
 from whywait.tracer.adapters.rule import Rule
 from whywait.tracer.schema import (
+    PHASE_CLIENT,
     PHASE_COMPUTE,
     PHASE_CONVERSION,
     PHASE_FRAME,
@@ -50,3 +51,12 @@ CUPY: Final = {
     "cupy.asarray": Rule(PHASE_TO_DEVICE, device=current_device),
     "cupy.asnumpy": Rule(PHASE_FROM_DEVICE, device=current_device),
 }
+
+CLIENTS: Final = dict.fromkeys(
+    (
+        "httpx.AsyncClient.__init__", "httpx.Client.__init__", "aiohttp.ClientSession.__init__", "requests.Session.__init__",
+        "openai.AsyncOpenAI.__init__", "openai.OpenAI.__init__", "boto3.session.Session.client", "pymongo.MongoClient.__init__",
+        "pymongo.AsyncMongoClient.__init__", "elasticsearch.AsyncElasticsearch.__init__", "sqlalchemy.create_engine", "ssl.create_default_context",
+    ),
+    Rule(PHASE_CLIENT, outermost=True),
+)  # fmt: skip

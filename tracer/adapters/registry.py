@@ -4,7 +4,7 @@ import threading
 from collections.abc import Mapping
 from typing import Any
 
-from whywait.tracer.adapters.builtin import CUPY, PANDAS, SKLEARN, XGBOOST
+from whywait.tracer.adapters.builtin import CLIENTS, CUPY, PANDAS, SKLEARN, XGBOOST
 from whywait.tracer.adapters.rule import Rule
 from whywait.tracer.hotpath import recorder as recorders
 from whywait.tracer.hotpath.recorder import AppliedTables
@@ -20,7 +20,7 @@ class AdapterError(ValueError):
 
 _lock = threading.Lock()
 # per process, not per session: tables are registered before a session starts, and outlive it
-_tables: dict[str, Table] = {"pandas": PANDAS, "sklearn": SKLEARN, "xgboost": XGBOOST, "cupy": CUPY}
+_tables: dict[str, Table] = {"pandas": PANDAS, "sklearn": SKLEARN, "xgboost": XGBOOST, "cupy": CUPY, "clients": CLIENTS}
 
 
 def register(library: str, table: Mapping[str, str | Rule]) -> None:

@@ -4,6 +4,7 @@ import asyncio.base_events
 import asyncio.events
 import asyncio.runners
 import gc
+import re
 import sys
 import sysconfig
 from collections.abc import Callable, Iterable
@@ -15,6 +16,7 @@ from typing import Any, Final, NamedTuple
 
 from whywait.tracer.host.interpreter import frames_of_threads
 from whywait.tracer.host.introspection import code_of
+from whywait.tracer.schema import STEP_CONNECT, STEP_LOOK_UP, STEP_TLS
 
 
 class Place(NamedTuple):
@@ -37,6 +39,7 @@ class Site(NamedTuple):
     # the outermost function of an installed library inside that: what the user's code called, e.g. "AsyncClient.get"
     call: str = ""
     package: str = ""  # its import package
+    step: str = ""  # schema.STEP_*, while a connection is made
 
 
 _PACKAGES = ("/site-packages/", "/dist-packages/")
@@ -56,7 +59,13 @@ _HIDING = frozenset({"coroutine_wrapper", "async_generator_asend", "async_genera
 _SERVERS = ("uvicorn.", "hypercorn.", "daphne.", "granian.")
 _MOST_SITES = 10_000
 # by the ids of the codes, whose hashes are slow, and the place in the first; the codes are kept with the site
-_sites: dict[tuple[int, int, int, int], tuple[Site, CodeType, CodeType, CodeType | None]] = {}
+_sites: dict[tuple[int, int, int, int, int], tuple[Site, CodeType, CodeType, CodeType | None, CodeType | None]] = {}
+# functions of libraries that make a connection, by their names; the innermost in a chain of awaits counts
+_STEPS: Final = (
+    (re.compile(r"getaddrinfo$|_resolve_|_ensure_resolved$|gethostby"), STEP_LOOK_UP),
+    (re.compile(r"start_tls|do_handshake$|_create_connection_transport$|_create_ssl_connection$|_wrap_create_connection$"), STEP_TLS),
+    (re.compile(r"(?:^|_)(?:re)?connect(?:_tcp|_unix|_addr|_sock)?$|(?:create|open|start)(?:_\w+)?_connection$"), STEP_CONNECT),
+)  # fmt: skip
 # what a source file in a chain of awaits is; more than one may be true
 _LIBRARY, _SERVER, _ASYNCIO, _INSTALLED = 1, 2, 4, 8
 _OURS = __file__.rsplit("/", 2)[0] + "/"  # the tracer
@@ -224,12 +233,12 @@ def await_site(coroutine: Any) -> Site | None:
 
     Where a server waits for its client in a primitive of asyncio, the innermost is the server's.
     """
-    at, called, leaf = _suspended(coroutine)
+    at, called, leaf, making = _suspended(coroutine)
     if leaf is None:
         return None
     at = at or leaf
     code, where = at.f_code, leaf.f_code
-    key = (id(code), at.f_lasti, id(called), id(where))
+    key = (id(code), at.f_lasti, id(called), id(where), id(making))
     known = _sites.get(key)
     if known is None:
         if len(_sites) >= _MOST_SITES:
@@ -237,14 +246,21 @@ def await_site(coroutine: Any) -> Site | None:
         call, package = "", ""
         if called is not None:
             call, package = called.co_qualname, module_of(called.co_filename).partition(".")[0]
-        site = Site(place_of_frame(at), where.co_qualname, module_of(where.co_filename), call, package)
-        known = _sites[key] = (site, code, where, called)
+        step = _step(making.co_name) if making is not None else ""
+        site = Site(place_of_frame(at), where.co_qualname, module_of(where.co_filename), call, package, step)
+        known = _sites[key] = (site, code, where, called, making)
     return known[0]
 
 
-def _suspended(coroutine: Any) -> tuple[FrameType | None, CodeType | None, FrameType | None]:
+@lru_cache(maxsize=4_096)
+def _step(function: str) -> str:
+    return next((step for pattern, step in _STEPS if pattern.search(function)), "")
+
+
+def _suspended(coroutine: Any) -> tuple[FrameType | None, CodeType | None, FrameType | None, CodeType | None]:
     user: FrameType | None = None
     called: CodeType | None = None
+    making: CodeType | None = None  # a connection
     leaf: FrameType | None = None
     server: FrameType | None = None
     for _ in range(_MAX_DEPTH):
@@ -268,10 +284,12 @@ def _suspended(coroutine: Any) -> tuple[FrameType | None, CodeType | None, Frame
         elif not about & _ASYNCIO:
             server = None
         if not about & _LIBRARY:
-            user, called = frame, None
-        elif about & _INSTALLED and called is None and not about & _SERVER:
+            user, called, making = frame, None, None
+        elif _step(frame.f_code.co_name):
+            making = frame.f_code
+        if about & _INSTALLED and called is None and about & _LIBRARY and not about & _SERVER:
             called = None if frame.f_code.co_name.startswith("__") else frame.f_code  # "__aenter__" says nothing
-    return user, called, server or leaf
+    return user, called, server or leaf, making
 
 
 def _hides(value: Any) -> bool:

@@ -1,5 +1,6 @@
 """What ended the waits for a lock, a condition or a semaphore: the holds of others."""
 
+from collections import deque
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -23,6 +24,7 @@ class Release(NamedTuple):
     start_ns: int
     end_ns: int
     place: Place
+    holds: deque[Hold] | None = None  # the latest of this lock, this one included; None of what several may hold
 
 
 class Waited(NamedTuple):

@@ -136,6 +136,10 @@ def _wait(attributes: Attributes, wait: AboutWait) -> None:
         attributes[s.FOR_MODULE] = wait.site.leaf_module
         if wait.site.call:
             attributes[s.FOR_CALL], attributes[s.FOR_PACKAGE] = wait.site.call, wait.site.package
+        if wait.site.step:
+            attributes[s.FOR_STEP] = wait.site.step
+    if wait.task and wait.turns > 1:
+        attributes[s.FOR_TASK], attributes[s.FOR_TURNS] = wait.task, wait.turns
     if wait.around:
         attributes[s.FOR_SPAN] = span_hex(wait.around)
     put_pool(attributes, wait.pool)

@@ -132,6 +132,8 @@ class AboutWait(NamedTuple):
     starts_process: bool = False
     inferred: bool = False  # one of its ends was not observed
     around: int = 0  # the innermost span around it, if that is not its activity's
+    task: str = ""  # of no request, whose wait it is a part of
+    turns: int = 0  # such parts of one wait at its place
     kind: str = s.KIND_WAIT
 
     @property

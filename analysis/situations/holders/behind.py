@@ -1,5 +1,6 @@
 """Requests wait behind holders: what those did meanwhile decides what helps."""
 
+import re
 from collections.abc import Iterator
 from typing import Final
 
@@ -22,15 +23,14 @@ _KIND_OF: Final = dict.fromkeys(_QUEUES, Situation.HOLDERS_QUEUE) | {
     Cause.COMPUTE: Situation.HOLDERS_COMPUTE,
     Cause.GPU_COMPUTE: Situation.HOLDERS_COMPUTE,
     Cause.LOOP_BUSY: Situation.HOLDERS_NEED_LOOP,
+    Cause.GC_PAUSE: Situation.HOLDERS_COLLECT,
 }
 
 
 def behind(group: Group) -> Iterator[Pattern]:
     """Yield for each significant wait behind others what those did, where most of it is known and of one kind."""
     for cause in group.significant:
-        every = group.holders[(group.holders["cause"] == cause) & (group.holders["endpoint"] == group.endpoint)]
-        own = every[every["did"] != ""].assign(kind=every["did"].map(_KIND_OF))
-        yield from _cycles(group, cause, own)
+        every, own = _of_holders(group, cause)
         shares = own.groupby("kind")["ns"].sum() / own["ns"].sum()
         gil, computing = (shares.get(kind, 0.0) for kind in (Situation.HOLDERS_NEED_GIL, Situation.HOLDERS_COMPUTE))
         if gil >= MIN_GIL_PART * (gil + computing) > 0:  # who computes Python has what the others need
@@ -47,19 +47,30 @@ def behind(group: Group) -> Iterator[Pattern]:
         yield Pattern(kind, cause, {"did": did, "doing": str(chief["doing"]) * says, "share": share, "how": how})
 
 
-def _cycles(group: Group, cause: Cause, own: pd.DataFrame) -> Iterator[Pattern]:
+def _of_holders(group: Group, cause: Cause) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The group's rows of a cause: all, and those of whose holders is known what they did."""
+    every = group.holders[(group.holders["cause"] == cause) & (group.holders["endpoint"] == group.endpoint)]
+    return every, every[every["did"] != ""].assign(kind=every["did"].map(_KIND_OF))
+
+
+def wait_cycles(group: Group) -> Iterator[Pattern]:
     """Yield where the holders of what is waited for wait for another thing, whose holders wait for the first."""
+    for cause in group.significant:
+        yield from _cycles(group, cause, _of_holders(group, cause)[1])
+
+
+def _cycles(group: Group, cause: Cause, own: pd.DataFrame) -> Iterator[Pattern]:
     for row in own[own["did"].isin(_QUEUES)].nlargest(1, "ns").to_dict("records"):
         back = group.holders[(group.holders["cause"] == row["did"]) & (group.holders["detail"] == row["doing"])]
         known = back[back["did"] != ""]
         closing = known[(known["did"] == cause) & (known["doing"] == row["detail"])]["ns"].sum()
-        words = "whose holders wait for the first"
+        words = "who has the one waits for the other"
         closes = closing >= MIN_CYCLE * known["ns"].sum() > 0
         if not closes and len(back):  # nothing is known of who has it, except that it was not released in time
             longest = group.attributes.get(str(back.nlargest(1, "ns")["span_id"].iloc[0]), {})
             closes = longest.get(schema.WAKER_KIND) == schema.WAKER_TIMER
-            words = "which nobody released within its time limit: who has it probably waits for the first"
+            words = "nobody released the latter within its time limit: who has it probably waits for the former"
         if closes and row["ns"] >= MIN_CYCLE * own.loc[own["detail"] == row["detail"], "ns"].sum():
-            yield Pattern(
-                Situation.WAIT_CYCLE, cause, {"first": row["detail"], "second": row["doing"], "back": words}
-            )  # fmt: skip
+            members = [re.sub(r"^(?:waiting for|awaiting) ", "", str(row[key])) for key in ("detail", "doing")]
+            first, second = sorted(members) if closing else members  # from both sides one sentence
+            yield Pattern(Situation.WAIT_CYCLE, cause, {"first": first, "second": second, "back": words})

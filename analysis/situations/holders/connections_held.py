@@ -1,29 +1,17 @@
 """Requests wait for a connection of a pool while others hold all of them: how it is enlarged, and where they are held."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import pandas as pd
 
 from whywait.analysis.causes import Cause
-from whywait.analysis.situations.situation import Group, Situation
+from whywait.analysis.situations.situation import Group, Pattern, Situation
 from whywait.analysis.text import place
 from whywait.tracer.schema import POOL_KNOB, POOL_SIZE
 
 
-@dataclass(frozen=True, slots=True)
-class ConnectionsHeld:
-    """The pool with the longest waits."""
-
-    kind: ClassVar = Situation.CONNECTIONS_HELD
-    knob: str  # what enlarges it, in the words of its library
-    size: int
-    holder: str  # where most of the time passed in which its connections were held
-    share: float  # of the waits
-
-
-def connections_held(group: Group) -> Iterator[ConnectionsHeld]:
+def connections_held(group: Group) -> Iterator[Pattern]:
     """Yield the pool that these requests wait for longest, and the code that holds its connections."""
     waits = group.of(Cause.CONNECTION_WAIT)
     named = group.culprits[group.culprits["cause"] == Cause.CONNECTION_WAIT]
@@ -36,6 +24,6 @@ def connections_held(group: Group) -> Iterator[ConnectionsHeld]:
     at: Any = by_place.idxmax()
     where = place(at[1], int(at[2]))
     holder = f"{at[0]} ({where})" if where else str(at[0])
-    yield ConnectionsHeld(
-        str(pool[0]), int(pool[1]), holder, float(by_place.max()) / max(int(waits["amount_ns"].sum()), 1)
-    )
+    share = float(by_place.max()) / max(int(waits["amount_ns"].sum()), 1)
+    said = {"knob": str(pool[0]), "size": int(pool[1]), "holder": holder, "share": share}
+    yield Pattern(Situation.CONNECTIONS_HELD, None, said)

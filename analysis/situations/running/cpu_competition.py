@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, ClassVar, Final
+from typing import Any, Final
 
 from whywait.analysis.attribution.cpu_rivals import (
     OTHER_PROCESSES,
@@ -16,7 +16,7 @@ from whywait.analysis.attribution.cpu_rivals import (
 )
 from whywait.analysis.causes import Cause
 from whywait.analysis.measure.weights import weights_of
-from whywait.analysis.situations.situation import Group, Situation
+from whywait.analysis.situations.situation import Group, Pattern, Situation
 from whywait.analysis.situations.what_helps import NATIVE, look_up
 from whywait.tracer import schema
 
@@ -47,17 +47,7 @@ class CpuRivals:
     how: str = ""  # what sets the number of its native threads
 
 
-@dataclass(frozen=True, slots=True)
-class Oversubscribed:
-    """Threads of this process that were runnable at once while requests waited for a CPU, most of them native."""
-
-    kind: ClassVar = Situation.OVERSUBSCRIBED
-    wanted: float  # on average
-    native: float  # of them
-    cpus: float  # the process may use
-
-
-def cpu_competition(group: Group) -> Iterator[CpuRivals | Oversubscribed]:
+def cpu_competition(group: Group) -> Iterator[CpuRivals | Pattern]:
     """Yield what used the CPUs that these requests waited for, the one to change first; nothing where it is unknown."""
     waits = group.of(Cause.CPU_WAIT)
     recorded = _recorded(group, dict(zip(waits["trace_id"], weights_of(waits), strict=True)))
@@ -100,7 +90,7 @@ def _to_be_changed(by_kind: "Counter[Situation]") -> Situation:
     return Situation.CPU_NATIVE_THREADS if native >= NATIVE_SHARE * own else Situation.CPU_OWN_THREADS
 
 
-def _oversubscribed(recorded: _Recorded) -> Iterator[Oversubscribed]:
+def _oversubscribed(recorded: _Recorded) -> Iterator[Pattern]:
     weight = wanted = native = cpus = 0.0
     for attributes, stands_for in recorded:
         ns = stands_for * positive_ns(attributes.get(schema.RUN_QUEUE_NS))
@@ -114,7 +104,8 @@ def _oversubscribed(recorded: _Recorded) -> Iterator[Oversubscribed]:
         wanted += ns * positive_ns(attributes.get(schema.CPU_WANTED)) / 1_000
         native += ns * positive_ns(attributes.get(schema.CPU_WANTED_NATIVE)) / 1_000
     if weight and wanted >= TOO_MANY * cpus and native >= NATIVE_SHARE * wanted:
-        yield Oversubscribed(wanted / weight, native / weight, cpus / weight)
+        found = {"wanted": wanted / weight, "native": native / weight, "cpus": cpus / weight}
+        yield Pattern(Situation.OVERSUBSCRIBED, None, found)
 
 
 def _kinds_and_processes(recorded: _Recorded) -> tuple[dict[str, Situation], dict[str, dict[int, None]]]:

@@ -8,11 +8,10 @@ at every switch interval.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import ClassVar, Final
+from typing import Final
 
 from whywait.analysis.causes import Cause
-from whywait.analysis.situations.situation import Group, Situation
+from whywait.analysis.situations.situation import Group, Pattern, Situation
 from whywait.tracer.schema import GIL_NS, HOLDER_TURNING_NS
 
 LONG_NS: Final = 50_000_000  # ten times the interpreter's switch interval
@@ -20,22 +19,14 @@ MIN_SHARE: Final = 0.5  # of the time waited for the GIL
 _LOOP_SHARE: Final = 0.6  # of one wait, during which such a loop held the GIL
 
 
-@dataclass(frozen=True, slots=True)
-class GilStarvation:
-    """Threads waited long for the GIL while a loop ran one short callback after another."""
-
-    kind: ClassVar = Situation.GIL_STARVATION
-    waits: int
-    longest_ns: int
-
-
-def gil_starvation(group: Group) -> Iterator[GilStarvation]:
+def gil_starvation(group: Group) -> Iterator[Pattern]:
     """Yield the long waits for the GIL where such a loop caused most of them."""
     every = group.of(Cause.GIL_WAIT)
     waits = every[every["amount_ns"] >= LONG_NS]
     starved = waits[[_is_starved(attributes) for attributes in group.attributes_of(waits)]]
     if len(starved) and starved["amount_ns"].sum() >= MIN_SHARE * every["amount_ns"].sum():
-        yield GilStarvation(len(starved), int(starved["amount_ns"].max()))
+        found = {"waits": len(starved), "longest_ns": int(starved["amount_ns"].max())}
+        yield Pattern(Situation.GIL_STARVATION, None, found)
 
 
 def _is_starved(attributes: dict[str, object]) -> bool:

@@ -5,19 +5,10 @@ from dataclasses import dataclass
 from typing import ClassVar, Final
 
 from whywait.analysis.causes import Cause
-from whywait.analysis.situations.situation import Group, Situation
+from whywait.analysis.situations.situation import Group, Pattern, Situation
 
 FACTOR: Final = 2  # blocked requests per blocking request, at least
 MOST_HOLDERS: Final = 3
-
-
-@dataclass(frozen=True, slots=True)
-class LoopBlocked:
-    """How many requests blocked the loop, and how many waited for it."""
-
-    kind: ClassVar = Situation.LOOP_BLOCKED
-    blockers: int
-    blocked: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +23,12 @@ class LoopHeld:
     longest_ns: int
 
 
-def loop_blocked(group: Group) -> Iterator[LoopBlocked | LoopHeld]:
+def loop_blocked(group: Group) -> Iterator[Pattern | LoopHeld]:
     """Yield the counts of traced requests where the blocked are far more than the blockers, and what else held the loop."""
     waits = group.of(Cause.LOOP_BUSY)
     waits = waits[waits["culprit_trace_id"] != ""]
     blockers, blocked = waits["culprit_trace_id"].nunique(), waits["request_id"].nunique()
     if blockers and blocked > FACTOR * blockers:
-        yield LoopBlocked(blockers, blocked)
+        yield Pattern(Situation.LOOP_BLOCKED, None, {"blockers": blockers, "blocked": blocked})
     if Cause.LOOP_BUSY not in group.significant:
         yield from (LoopHeld(*row) for row in group.held.head(MOST_HOLDERS).itertuples(index=False))

@@ -26,6 +26,18 @@ def blocking_calls(group: Group) -> Iterator[Pattern]:
         yield Pattern(Situation(str(kind)), Cause.BLOCKING_IO, {"share": float(shares[kind]), **how})
 
 
+def consumers(group: Group) -> Iterator[Pattern]:
+    """Yield the task of no request that did one thing after another while each request waited for it."""
+    for cause in (Cause.AWAIT_IO, Cause.BLOCKING_IO, Cause.COMPUTE, Cause.LIMITER_WAIT):
+        own = group.of(cause)
+        own = own.assign(task=[str(found.get(schema.FOR_TASK, "")) for found in group.attributes_of(own)])
+        of_tasks = own[own["task"] != ""].groupby(["task", "detail"], as_index=False)
+        turns = of_tasks.agg(ns=("amount_ns", "sum"), times=("span_id", "nunique"))
+        for one in turns[turns["ns"] >= MIN_HELD * own["amount_ns"].sum()].to_dict("records"):
+            found = {"mean_ns": one["ns"] / one["times"], "times": one["times"] / len(group.requests)}
+            yield Pattern(Situation.CONSUMER, cause, {**found, "task": one["task"], "doing": one["detail"]})
+
+
 def time_limits(group: Group) -> Iterator[Pattern]:
     """Yield for each cause the time limits that ended most of its time: what was waited for did not come."""
     for cause in _LIMITED:
@@ -42,5 +54,6 @@ def time_limits(group: Group) -> Iterator[Pattern]:
 
 def _is_limit(attributes: dict[str, Any]) -> bool:
     awaited, module = (str(attributes.get(key) or "") for key in (schema.FOR, schema.FOR_MODULE))
-    fired = attributes.get(schema.WAKER_KIND) == schema.WAKER_TIMER and module.split(".")[0] in _LIBRARIES
+    inside = module.split(".")[0] in _LIBRARIES or schema.FOR_CALL in attributes  # a client's own future
+    fired = attributes.get(schema.WAKER_KIND) == schema.WAKER_TIMER and inside
     return fired and awaited.split(".")[-1] not in _SLEEPS

@@ -28,19 +28,23 @@ def inner_limit(group: Group) -> Iterator[Pattern]:
     spans = group.spans[group.spans["trace_id"].isin(group.requests["trace_id"].unique())]
     tasks = spans[[attributes.get(schema.KIND) == schema.KIND_TASK for attributes in spans["attributes"]]]
     waits = [
-        (trace_id, attributes.get(schema.ACTIVITY), _where(attributes), end_ns - start_ns)
+        (trace_id, attributes.get(schema.ACTIVITY), _where(attributes), end_ns - start_ns, _size(attributes))
         for trace_id, attributes, start_ns, end_ns in zip(
             *(spans[name] for name in ("trace_id", "attributes", "start_ns", "end_ns")), strict=True
         )
         if attributes.get(schema.KIND) == schema.KIND_WAIT and _is_turn(attributes, trace_id)
     ]
-    table = pd.DataFrame(waits, columns=["trace_id", "span_id", "where", "ns"]).merge(tasks, on=["trace_id", "span_id"])
+    table = pd.DataFrame(waits, columns=["trace_id", "span_id", "where", "ns", "size"]).merge(
+        tasks, on=["trace_id", "span_id"]
+    )
     if table.empty:
         return
     keys = ["trace_id", "name"]
-    found = table.groupby([*keys, "where"], as_index=False).agg(waited=("span_id", "nunique"), ns=("ns", "max"))
+    found = table.groupby([*keys, "where"], as_index=False).agg(
+        waited=("span_id", "nunique"), ns=("ns", "max"), size=("size", "first")
+    )  # fmt: skip
     found = found.merge(tasks.groupby(keys).size().rename("items").reset_index(), on=keys)
-    found["through"] = found["items"] - found["waited"]
+    found["through"] = found["size"].where(found["size"] > 0, found["items"] - found["waited"])
     found = found[(found["items"] >= MANY_AWAITS) & (found["through"] > 0) & (found["items"] >= 2 * found["through"])]
     means = found.groupby(["name", "where"], as_index=False)[["items", "through", "ns"]].mean().nlargest(1, "ns")
     for row in means[means["ns"] >= max(MIN_MEAN_NS, MIN_SHARE * group.mean_wall_ns)].to_dict("records"):
@@ -61,4 +65,11 @@ def _is_turn(attributes: dict[str, Any], trace_id: str) -> bool:
 
 def _where(attributes: dict[str, Any]) -> str:
     at = place(attributes.get(schema.CODE_FILE), attributes.get(schema.CODE_LINE))
-    return " in ".join(filter(None, (str(attributes.get(schema.POOL_NAME) or attributes.get(schema.FOR) or ""), at)))
+    name, knob = attributes.get(schema.POOL_NAME) or attributes.get(schema.FOR) or "", attributes.get(schema.POOL_KNOB)
+    return " in ".join(filter(None, (f"{name} ({knob})" if knob else str(name), at)))
+
+
+def _size(attributes: dict[str, Any]) -> int:
+    """Of a pool of connections, which is known; of others, those who did not wait tell it."""
+    size = attributes.get(schema.POOL_SIZE) if attributes.get(schema.WAIT) == schema.WAIT_CONNECTION else 0
+    return size if isinstance(size, int) else 0

@@ -16,16 +16,18 @@ from whywait.tracer import schema
 
 _SLEEP: Final = r"(?:^|\.)sleep(?:_until)?$"
 # of a stream, one part follows from another
-_STREAM: Final = r"(?:^|\.)(?:recv|receive|read\w*|__anext__|anext|get|send|drain|iter\w*)$"
+_STREAM: Final = r"(?:^|\.)(?:recv|receive|read\w*|__anext__|anext|Queue\.get|send|drain|iter\w*|aiter\w*)$"
 
 
 def repeated_waits(group: Group) -> Iterator[Pattern]:
     """Yield what requests awaited many times in turn, where another order could save a significant time."""
     for cause in (Cause.AWAIT_IO, Cause.BLOCKING_IO):
         own = group.of(cause)
+        own = own.loc[[schema.FOR_TASK not in found for found in group.attributes_of(own)]]
         if not own[["request_id", "span_id"]].drop_duplicates()["request_id"].duplicated().any():
             continue
-        awaited = [str(attributes.get(schema.FOR) or "") for attributes in group.attributes_of(own)]
+        # a client's call is asked, not what its library reads
+        awaited = [str(found.get(schema.FOR_CALL) or found.get(schema.FOR) or "") for found in group.attributes_of(own)]
         turns = _turns(own.assign(what=own["detail"], awaited=awaited), "activity_id", "span_id")
         grown = (turns["ns"] / turns.groupby("series")["ns"].shift()).fillna(GROWS)
         pauses = (grown.groupby(turns["series"]).transform("min") >= GROWS) & turns["awaited"].str.contains(_SLEEP)

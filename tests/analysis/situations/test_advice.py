@@ -71,8 +71,9 @@ def queued(wait: str, held: str, of: Mapping[str, Any], holder: Mapping[str, Any
         ("cpu=1", {schema.GIL_NS: 8 * MS, schema.SAMPLES: 9}, Situation.HOLDERS_NEED_GIL, "The GIL is the bottleneck"),
         ("cpu=5", {schema.GIL_NS: 4 * MS, schema.SAMPLES: 9}, Situation.HOLDERS_NEED_GIL, "Run less Python at once"),
         ("cpu=1 rq=8", {}, Situation.HOLDERS_NEED_CPU, "more workers do not help"),
+        (WAITING.replace("blocking_io", "gc_pause"), {}, Situation.HOLDERS_COLLECT, "do not call gc.collect()"),
     ],
-    ids=["sleep", "compute", "wait for the GIL", "compute Python in turns", "wait for a CPU"],
+    ids=["sleep", "compute", "wait for the GIL", "compute Python in turns", "wait for a CPU", "collect garbage"],
 )
 def test_a_pool_s_queue_by_what_its_workers_do(
     held: str, holder: Mapping[str, Any], situation: Situation, words: str
@@ -216,6 +217,20 @@ def test_awaits_one_after_another_that_could_run_together() -> None:
     assert "as long as the longest, 24.0 ms" in said
 
 
+def test_calls_of_a_client_one_after_another_are_no_stream_that_it_reads() -> None:
+    found = in_turn([20] * 5, "StreamReader.read", "io", **{schema.FOR_CALL: "ClientSession._request"})
+    assert key(found, Cause.AWAIT_IO) == "await_io/serial_awaits"
+    found = in_turn([20] * 5, "StreamReader.read", "io", **{schema.FOR_CALL: "Response.aiter_bytes"})
+    assert key(found, Cause.AWAIT_IO) == "await_io"
+
+
+def test_a_task_that_does_one_thing_after_another_for_a_request_is_a_queue() -> None:
+    found = in_turn([20, 21, 20, 24, 20], **{schema.FOR_TASK: "worker", schema.FOR_TURNS: 5})
+    assert key(found, Cause.AWAIT_IO) == "await_io/consumer"
+    assert kinds(found) == [Situation.CONSUMER]
+    assert "worker did 5.0 pieces of work, one after another, 21.0 ms each (a timer: sleep in fetch" in found.text
+
+
 def test_pauses_that_grow_are_retries() -> None:
     found = in_turn([10, 20, 40])
     assert key(found, Cause.AWAIT_IO) == "await_io/retries"
@@ -256,10 +271,11 @@ def test_jobs_in_worker_threads_one_after_another() -> None:
     ("awaited", "module", "waker", "is_limit"),
     [("wait_for", "asyncio.tasks", "timer", True), ("Queue.get", "asyncio.queues", "timer", True),
      ("sleep", "asyncio.tasks", "timer", False), ("sleep_forever", "anyio._core._eventloop", "timer", False),
-     ("wait_for", "asyncio.tasks", "io", False), ("window", "batcher", "timer", False)],
+     ("wait_for", "asyncio.tasks", "io", False), ("window", "batcher", "timer", False), ("read", "aiohttp.client", "timer", True)],
 )  # fmt: skip
 def test_a_time_limit_that_fired(awaited: str, module: str, waker: str, is_limit: bool) -> None:
-    found = in_turn([50], awaited, waker, **{schema.FOR_MODULE: module})
+    call = {schema.FOR_CALL: "ClientSession._request"} if module.startswith("aiohttp") else {}
+    found = in_turn([50], awaited, waker, **{schema.FOR_MODULE: module}, **call)
     assert (Situation.TIME_LIMIT in kinds(found)) == is_limit
     said = "A time limit of about 50.0 ms ended the wait in fetch (srv/app.py:9): requests 1, failed 0."
     assert (said in found.text) == is_limit
@@ -324,7 +340,8 @@ def test_a_cycle_of_waits_and_its_members(ended: str, cycle: bool) -> None:
     assert key(found, Cause.LIMITER_WAIT) == f"limiter_wait/{'wait_cycle' if cycle else 'holders_queue'}"
     assert ("A cycle of waits" in found.text) == cycle
     if cycle:
-        assert "waiting for a token of pool 'anyio' (4 workers)" in found.situations[0]
+        assert "A cycle of waits: a token of pool 'anyio' (4 workers), and Semaphore made at" in found.situations[0]
+        assert "nobody released the latter within its time limit" in found.situations[0]
         assert "Semaphore made at srv/db.py:8" in found.situations[0]
     else:
         assert "Semaphore made at srv/db.py:8" in found.remedy
@@ -355,6 +372,7 @@ def test_the_first_requests_of_a_process_are_told_apart() -> None:
     assert found.kind is Situation.COLD_START
     said = "Cold start: the first 1 took 920 ms each, those after them 25.0 ms: computing (). Do that at start-up"
     assert said in told_.text
+    assert remedy(Cause.COMPUTE, (found,)).key == "compute/cold_start"
 
 
 @pytest.mark.parametrize(

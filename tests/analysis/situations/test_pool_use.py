@@ -1,11 +1,16 @@
 """Whether requests made pools of their own: by which pool their jobs were in, and when it was made."""
 
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
 import pandas as pd
 import pytest
 
 from tests.analysis.fabricate import MS, analysis_of
 from whywait.analysis.model import Analysis
-from whywait.analysis.situations.pool_use import PoolPerRequest, pool_use
+from whywait.analysis.situations.pool_use import pool_use
+from whywait.analysis.situations.situation import Situation, numbers
 from whywait.analysis.verdicts.judgement import judge
 from whywait.tracer import schema
 
@@ -29,13 +34,14 @@ def of_pools(*pools: int) -> Analysis:
     return made
 
 
-def own_pools(found: Analysis) -> list[PoolPerRequest]:
-    return [one for told in judge(found) for one in told.situations if isinstance(one, PoolPerRequest)]
+def own_pools(found: Analysis) -> list[Mapping[str, Any]]:
+    return [numbers(one) for told in judge(found) for one in told.situations if one.kind is Situation.POOL_PER_REQUEST]
 
 
 def test_each_its_own() -> None:
     (one,) = own_pools(of_pools(1, 2, 3))
-    assert one.share == 1
+    assert one["share"] == 1
+    assert not one["decides"]  # nothing waited for its start or end
 
 
 def test_one_pool_that_the_first_request_made_is_everybodys() -> None:
@@ -59,3 +65,15 @@ def test_requests_count_by_weight(weights: tuple[float, ...]) -> None:
     given = of_pools(1, 7, 7)
     given.requests["weight"] = weights
     assert pool_use(given)["own_pool_share"].tolist() == [pytest.approx(weights[0] / sum(weights))]
+
+
+def test_a_pool_whose_end_takes_long_is_what_to_change() -> None:
+    given = of_pools(1, 2, 3)
+    waits = given.spans.iloc[:3].assign(
+        end_ns=given.spans["start_ns"].iloc[:3] + 2_000 * MS, name="pool shutdown",
+        attributes=[{schema.KIND: schema.KIND_WAIT, schema.WAIT: schema.WAIT_POOL_SHUTDOWN}] * 3,
+        span_id=[f"{number:016x}" for number in (901, 902, 903)], trace_id=list(given.requests["trace_id"]),
+    )  # fmt: skip
+    (one,) = own_pools(replace(given, spans=pd.concat([given.spans, waits], ignore_index=True)))
+    assert one["decides"]
+    assert one["shutdown_ns"] == 2_000 * MS

@@ -3,7 +3,10 @@
 import asyncio
 from typing import Any
 
+import pytest
+
 from whywait.tracer.host.code_location import Site, await_site
+from whywait.tracer.schema import STEP_CONNECT, STEP_TLS
 
 SERVER = "/venv/lib/python3/site-packages/uvicorn/protocols/http/flow_control.py"
 
@@ -100,3 +103,33 @@ async def get_through(get: Any, event: asyncio.Event) -> None:
         wait = staticmethod(inner)
 
     await get(Inner)
+
+
+STEPS = """
+async def connect_tcp(event):
+    await event.wait()
+class Stream:
+    async def start_tls(self, event):
+        await event.wait()
+class Pool:
+    async def connect_and_ask(self, event):
+        await event.wait()
+    async def _connect(self, event, how):
+        await getattr(Stream(), how, connect_tcp)(event)
+"""
+
+
+@pytest.mark.parametrize(("how", "step"), [("start_tls", STEP_TLS), ("plain", STEP_CONNECT), ("", "")])
+def test_while_a_connection_is_made_its_step_is_told(how: str, step: str) -> None:
+    pool = compiled(STEPS, "/venv/lib/python3/site-packages/rates/pool.py")["Pool"]()
+    event = asyncio.Event()
+    found = site_of(user(pool._connect(event, how) if how else pool.connect_and_ask(event)))
+    assert (found.step, found.leaf_function) == (step, "Event.wait")
+    assert site_of(user(user(asyncio.Event().wait()))).step == ""
+
+
+def test_the_users_own_function_of_that_name_is_no_step() -> None:
+    async def connect() -> None:
+        await asyncio.Event().wait()
+
+    assert site_of(connect()).step == ""

@@ -8,7 +8,8 @@ from collections import deque
 from collections.abc import Callable
 from importlib.util import find_spec
 from time import perf_counter_ns
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
+from weakref import WeakKeyDictionary
 
 from whywait.tracer.host.code_location import user_place
 from whywait.tracer.host.introspection import own, take_this_frame_out
@@ -16,20 +17,21 @@ from whywait.tracer.hotpath.recorder import probe_failed
 from whywait.tracer.probes.patches import Patches
 from whywait.tracer.probes.probe import Session, Undo, always
 from whywait.tracer.records.current import here
-from whywait.tracer.records.lock_holds import Release
+from whywait.tracer.records.lock_holds import Hold, Release
 from whywait.tracer.records.request import Activity
 
 name: Final = "releases"
 needs: Final = ("anyio._backends._asyncio",)
 available: Final = always
-_MOST = 256  # of one task: older ones are exported by now
+_MOST = 256  # of one task, or of one lock: older ones are exported by now
+_Holds: TypeAlias = WeakKeyDictionary[Any, deque[Hold]]  # by lock
 
 
 def install(_: Session) -> Undo:
     """Wraps `release` of each class; returns the undo."""
-    patches = Patches()
+    patches, holds = Patches(), _Holds()
     for owner in _classes():
-        patches.replace(owner, "release", _wrapped(owner.release))
+        patches.replace(owner, "release", _wrapped(owner.release, holds if owner.__name__ == "Lock" else None))
     return patches.undo
 
 
@@ -42,11 +44,10 @@ def _classes() -> list[Any]:
     return [one for one in found if "release" in one.__dict__]
 
 
-def _wrapped(plain: Callable[..., Any]) -> Callable[..., Any]:
+def _wrapped(plain: Callable[..., Any], holds: _Holds | None) -> Callable[..., Any]:
     @functools.wraps(plain)
     def release(self: Any) -> Any:
-        current = here.current
-        start_ns = perf_counter_ns() if isinstance(current, Activity) and own(self, "_waiters") else 0
+        start_ns = perf_counter_ns() if own(self, "_waiters") else 0
         try:
             return plain(self)  # wakes the first waiter; the end of its wait is stamped inside
         except BaseException as error:
@@ -55,19 +56,22 @@ def _wrapped(plain: Callable[..., Any]) -> Callable[..., Any]:
         finally:
             if start_ns:
                 try:
-                    _note(current, start_ns)
+                    _note(holds.setdefault(self, deque(maxlen=_MOST)) if holds is not None else None, start_ns)
                 except Exception as error:
                     probe_failed("releases", error)
 
     return release
 
 
-def _note(by: Activity, start_ns: int) -> None:
-    if not by.request.open or not by.request.take():
+def _note(holds: deque[Hold] | None, start_ns: int) -> None:
+    current, place = here.current, user_place(sys._getframe(2))
+    by = current if isinstance(current, Activity) and current.request.open else None
+    if place is None or (by is not None and not by.request.take()):
         return
-    place = user_place(sys._getframe(2))
-    if place is None:
-        return
-    if by.releases is None:
-        by.releases = deque(maxlen=_MOST)
-    by.releases.append(Release(start_ns, perf_counter_ns(), place))
+    if holds is not None:  # it lasted from the release before
+        trace_id, span_id = (by.request.trace_id, by.span_id) if by is not None else (0, 0)
+        holds.append(Hold(perf_counter_ns(), place, trace_id, span_id, place.function, ""))
+    if by is not None:
+        if by.releases is None:
+            by.releases = deque(maxlen=_MOST)
+        by.releases.append(Release(start_ns, perf_counter_ns(), place, holds))

@@ -6,7 +6,9 @@ parts     |~~~~~~~~~ a timer ~~~~~~~~~~|  |~~ job ~~|     each followed by what 
 """
 
 import re
+from collections import Counter
 from collections.abc import Sequence
+from types import CodeType
 from typing import Final, NamedTuple
 
 from whywait.tracer.host.code_location import Site, is_library, module_of, place_of_code
@@ -22,10 +24,12 @@ _held: Final = re.compile(FOR_HELD).match
 
 
 class Part(NamedTuple):
-    """A wait, and the loop on which it was made."""
+    """A wait, and the loop on which it was made; of a task of no request, which, and in how many such parts."""
 
     wait: Wait
     loop: Loop | None
+    task: CodeType | None = None
+    turns: int = 0
 
 
 def followed(wait: Wait, loop: Loop | None, past: Past, mine: Request, depth: int = 0) -> list[Part]:
@@ -39,9 +43,11 @@ def followed(wait: Wait, loop: Loop | None, past: Past, mine: Request, depth: in
     if not own or len(own) > _MOST:
         return [Part(wait, loop)]
     parts = [part for one in _waits_of(own, wait, mine) for part in followed(one, by.loop, past, mine, depth + 1)]
+    at = Counter(part.wait.site for part in parts if part.wait.by is not ARRIVAL)
+    parts = [part._replace(task=part.task or by.code, turns=max(part.turns, at[part.wait.site])) for part in parts]
     last = parts[-1]
     if by.loop is loop and not wait.thread:
-        return [*parts[:-1], Part(last.wait._replace(end_ns=wait.end_ns), loop)]
+        return [*parts[:-1], last._replace(wait=last.wait._replace(end_ns=wait.end_ns), loop=loop)]
     return [*parts, Part(wait._replace(start_ns=wait.cause_ns), loop)]
 
 

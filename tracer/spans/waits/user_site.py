@@ -24,7 +24,7 @@ def user_site(activity: Activity, wait: Wait) -> Site | None:
         around = outer.waits[at] if at < len(outer.waits) else None
         found = around.site if around is not None and around.start_ns <= wait.end_ns else None
         if found is not None and not is_library(found.user.file):
-            called = site if site.call else found
+            called = found if found.call else site  # what a client does in tasks of its own, the user's call asked for
             return site._replace(user=found.user, call=called.call, package=called.package)
         outer = outer.spawner
     return site._replace(call="", package="")

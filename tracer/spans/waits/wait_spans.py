@@ -40,9 +40,10 @@ def add_wait(drawing: Drawing, activity: Activity, wait: Wait, small: dict[str, 
         ]
     else:
         parts = [Part(wait, own)]
-    for one, loop in parts:
+    for part in parts:
+        one, loop = part.wait, part.loop
         if one.cause_ns > one.start_ns and waited_ns >= drawing.resolution_ns:
-            _add_await(drawing, activity, one, queued_ns)
+            _add_await(drawing, activity, part, queued_ns)
         elif waited_ns > 0:
             small[one.kind] = small.get(one.kind, 0) + one.cause_ns - one.start_ns
         if one.cause_ns < one.end_ns:
@@ -97,7 +98,8 @@ def _handles_result(drawing: Drawing, callback: Callback) -> bool:
     return before >= 0 and by_job[before]
 
 
-def _add_await(drawing: Drawing, activity: Activity, wait: Wait, queued_ns: int | None) -> None:
+def _add_await(drawing: Drawing, activity: Activity, part: Part, queued_ns: int | None) -> None:
+    wait = part.wait
     blockers, blocker_count = _blockers(wait)
     waited, is_edge = wait.waited or _NO_WAITED, wait.kind not in (s.WAIT_COLLECT_ORDER, s.WAIT_GC)
     shared = None
@@ -110,6 +112,7 @@ def _add_await(drawing: Drawing, activity: Activity, wait: Wait, queued_ns: int 
         wait.by.collector if wait.kind == s.WAIT_COLLECT_ORDER and isinstance(wait.by, Job) else None,
         shared, lock_of(waited), waited.handler, inferred=not waited.end_seen or wait.kind == s.WAIT_INGRESS,
         around=wait.parent_id if wait.kind == s.WAIT_AWAIT and wait.parent_id != activity.parent_id else 0,
+        task=part.task.co_qualname if part.task is not None else "", turns=part.turns,
     )  # fmt: skip
     drawing.add(_name(wait), activity, wait.parent_id, wait.start_ns, wait.cause_ns, about)
 
@@ -169,6 +172,8 @@ def _releasers(wait: Wait) -> list[Blocker]:
         return []
     for one in reversed(by.releases.copy()):
         if one.start_ns <= wait.cause_ns <= one.end_ns:
+            if held := ranked(holders(wait.start_ns, wait.cause_ns, one.holds.copy() if one.holds is not None else ())):
+                return held
             ns, place = wait.cause_ns - wait.start_ns, one.place
             return [Blocker(place.function, place, by.request.trace_id, by.span_id, ns)]
     return []

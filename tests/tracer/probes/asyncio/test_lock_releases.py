@@ -66,6 +66,27 @@ def test_who_waited_knows_the_line_that_gave_it_back(traced_to: Begin, kind: str
     assert wait.ms * 1e6 >= 0.9 * in_line_ns > 0
 
 
+def test_each_of_those_who_had_the_lock_meanwhile_is_told_for_how_long(traced_to: Begin) -> None:
+    spans = traced_to()
+
+    async def holder(shared: asyncio.Lock, name: str, seconds: float) -> None:
+        with phase(name):
+            async with shared:
+                await asyncio.sleep(seconds)
+
+    async def main() -> None:
+        shared = asyncio.Lock()
+        await asyncio.gather(*(holder(shared, *one) for one in (("long", 0.03), ("brief", 0.003), ("last", 0))))
+
+    asyncio.run(main())
+    spans.stop()
+    ids = {spans.one(name).trace_id: name for name in ("long", "brief", "last")}
+    (wait,) = [one for one in released(spans) if ids[one.trace_id] == "last"]
+    shares = dict(zip((ids[one] for one in wait["blockers.trace_ids"]), wait["blockers.ns"], strict=True))
+    assert sum(shares.values()) == pytest.approx(wait.ms * 1e6, abs=1_000)
+    assert shares["long"] > 3 * shares["brief"] > 0
+
+
 def test_what_nobody_waits_for_is_not_written_down(traced_to: Begin) -> None:
     spans = traced_to()
 

@@ -104,3 +104,14 @@ def test_a_job_of_no_request_is_told_by_its_function_and_by_what_it_mostly_did()
         assert job.kind == kind
         assert part.wait.site is not None
         assert part.wait.site.user == Place("until", __file__, code.co_firstlineno)
+
+
+def test_turns_are_counted_by_place_without_what_was_gathered() -> None:
+    worker = task()
+    waits = until("iii jjj kkk", {"i": IO, "j": IO, "k": IO}, worker, WAITED)
+    parts = followed(wait_for(worker, 0, 11, 11), LOOP, Past(background={id(worker): waits}), MINE)
+    assert [(part.task, part.turns) for part in parts] == [(worker.code, 3)] * 3
+    theirs = Activity(OTHER, None, 0, 0)
+    waits = until("aaa bbb ttt", {"a": theirs, "b": theirs, "t": TIMER}, worker)
+    parts = followed(wait_for(worker, 0, 11, 11), LOOP, Past(background={id(worker): waits}), MINE)
+    assert [part.turns for part in parts] == [1, 1, 1]

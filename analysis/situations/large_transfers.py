@@ -1,0 +1,28 @@
+"""Much of the time passes in handing objects to worker processes: pickled, piped, unpickled, and the result back."""
+
+from collections.abc import Iterator
+from typing import Final
+
+from whywait.analysis.causes import Cause
+from whywait.analysis.situations.situation import Group, Pattern, Situation
+from whywait.analysis.situations.thresholds import MIN_MEAN_NS
+
+COSTLY: Final = 0.1  # of the requests' time
+_PHASES: Final = r"^(?:(pickling for|unpickling for)|transfer (?:to|from) the worker of) (?P<job>.+)$"
+
+
+def large_transfers(group: Group) -> Iterator[Pattern]:
+    """Yield the job whose objects took longest on their way, where that is a large part of the requests' time. What its
+    worker unpickles is not seen: it is part of what the job computes."""
+    found = (
+        group.causes["span_name"].str.extract(_PHASES).assign(ns=group.causes["amount_ns"], cause=group.causes["cause"])
+    )
+    found = found[found["job"].notna()]
+    mean_ns = float(found["ns"].sum()) / group.count
+    if mean_ns < max(MIN_MEAN_NS, COSTLY * group.mean_wall_ns):
+        return
+    job = str(found.groupby("job")["ns"].sum().idxmax())
+    pickled_ns = float(found.loc[found[0].notna(), "ns"].sum()) / group.count
+    numbers = {"job": job, "mean_ns": mean_ns, "pickled_ns": pickled_ns, "piped_ns": mean_ns - pickled_ns}
+    for cause in (Cause.COMPUTE, Cause.BLOCKING_IO):
+        yield Pattern(Situation.LARGE_TRANSFER, cause, numbers)

@@ -1,0 +1,65 @@
+"""Requests make clients and connections that could be kept.
+
+|-- made --|-- name look-up --|-- connect --|-- TLS handshake --|---- answer ----|
+"""
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+import pandas as pd
+
+from whywait.analysis.causes import Cause
+from whywait.analysis.situations.situation import Group, Pattern, Situation
+from whywait.analysis.situations.thresholds import MIN_HELD, MIN_KNOWN, MIN_MEAN_NS, MIN_SHARE
+from whywait.tracer import schema
+
+_IN_THREADS: Final = {
+    "socket.getaddrinfo": schema.STEP_LOOK_UP, "socket.connect": schema.STEP_CONNECT, "ssl.do_handshake": schema.STEP_TLS,
+}  # fmt: skip
+_NUMBERS: Final = {
+    "look_up_ns": schema.STEP_LOOK_UP, "connect_ns": schema.STEP_CONNECT, "tls_ns": schema.STEP_TLS, "other_ns": "",
+}  # fmt: skip
+_WAITS: Final = (Cause.AWAIT_IO, Cause.BLOCKING_IO)
+
+
+def connecting(group: Group) -> Iterator[Pattern]:
+    """Yield the clients that most requests made, where that took long, and what part of a wait for others passed in
+    making connections, where most requests did."""
+    yield from _clients(group)
+    rows = pd.concat([group.of(cause) for cause in _WAITS])
+    rows = rows.assign(step=[_step(one) for one in group.attributes_of(rows)])
+    made = rows[rows["step"] != ""]
+    share = made["request_id"].nunique() / len(group.requests)
+    by_step = rows.groupby("step")["amount_ns"].sum() / group.count
+    found = {name: float(by_step.get(step, 0)) for name, step in _NUMBERS.items()}
+    found |= {
+        "making_ns": float(made["amount_ns"].sum()) / group.count,
+        "whole_ns": float(by_step.sum()),
+        "share": share,
+    }
+    if share < MIN_HELD or found["making_ns"] < max(MIN_MEAN_NS, MIN_SHARE * group.mean_wall_ns):
+        return
+    for cause in _WAITS:
+        own_ns, making_ns = (one.loc[one["cause"] == cause, "amount_ns"].sum() for one in (rows, made))
+        if making_ns >= MIN_KNOWN * own_ns > 0:
+            yield Pattern(Situation.CONNECTS, cause, found)
+
+
+def _step(attributes: dict[str, Any]) -> str:
+    return str(attributes.get(schema.FOR_STEP) or _IN_THREADS.get(str(attributes.get(schema.FOR)), ""))
+
+
+def _clients(group: Group) -> Iterator[Pattern]:
+    is_client = [attributes.get(schema.PHASE) == schema.PHASE_CLIENT for attributes in group.spans["attributes"]]
+    spans = group.spans[is_client]
+    spans = spans[spans["trace_id"].isin(group.requests["trace_id"])]
+    mean_ns = float((spans["end_ns"] - spans["start_ns"]).sum()) / len(group.requests)
+    if spans["trace_id"].nunique() < MIN_HELD * len(group.requests) or mean_ns < max(
+        MIN_MEAN_NS, MIN_SHARE * group.mean_wall_ns
+    ):
+        return
+    name = str(spans["name"].mode().iloc[0]).removeprefix(f"{schema.PHASE_CLIENT}: ")
+    found = {"client": name, "per_request": len(spans) / len(group.requests), "mean_ns": mean_ns}
+    for cause in (Cause.COMPUTE, Cause.LOOP_BUSY, Cause.GIL_WAIT):
+        if cause in group.significant:
+            yield Pattern(Situation.CLIENT_PER_REQUEST, cause, found)

@@ -1,0 +1,79 @@
+"""Stampedes: an entry of a cache expires, and many requests want it again at the same moment.
+
+under a lock   1 |--works under it--|          for itself   1 |--works--|
+               2   ~~~~~~~~~~~~~~~~~|                       2  |--works--|
+               3      ~~~~~~~~~~~~~~|                       3    |--works--|      4 finds it: |-|
+"""
+
+from collections.abc import Iterator
+from typing import Final
+
+import pandas as pd
+
+from whywait.analysis.causes import Cause
+from whywait.analysis.situations.situation import Group, Pattern, Situation
+from whywait.analysis.situations.thresholds import MANY_AWAITS, MIN_HELD, MIN_MEAN_NS, MIN_SHARE
+from whywait.analysis.text import place
+
+_LOCK: Final = r"\bR?Lock\b"
+_TOGETHER: Final = 0.1  # of the wait: those that end within so much went on together
+_ALL: Final = 0.8  # of those that waited, or began, meanwhile
+_WORK: Final = (Cause.AWAIT_IO, Cause.BLOCKING_IO, Cause.COMPUTE)
+
+
+def stampedes(group: Group) -> Iterator[Pattern]:
+    """Yield the wait that many requests began at different times and ended together, and the work that all requests of
+    some moments did, and most others did not."""
+    for cause in (Cause.LIMITER_WAIT, Cause.LOCK_WAIT):
+        waits = _by_request(group.of(cause), "detail").sort_values("end_ns")
+        for what, own in waits[waits["what"].str.contains(_LOCK)].groupby("what"):
+            bursts = [one for one in _bursts(own) if len(one) >= MANY_AWAITS]
+            if bursts and sum(one["ns"].sum() for one in bursts) >= MIN_HELD * waits["ns"].sum():
+                yield _pattern(group, Situation.STAMPEDE, cause, str(what), own, bursts)
+    culprits = group.culprits[group.culprits["cause"].isin(_WORK) & (group.culprits["culprit_file"] != "")]
+    at = zip(culprits["culprit"], culprits["culprit_file"], culprits["culprit_line"], strict=True)
+    named = culprits.assign(named=[f"{name} ({place(file, line)})" for name, file, line in at])
+    rows = group.causes.merge(named[["request_id", "start_ns", "named"]], on=["request_id", "start_ns"])
+    work = _by_request(rows, "named").sort_values("start_ns")
+    for what, own in work.groupby("what"):
+        apart = (own["start_ns"] > own["end_ns"].cummax().shift()).cumsum()
+        crowds = [one for _, one in own.groupby(apart) if len(one) >= MANY_AWAITS and _nobody_else(group.requests, one)]
+        saved_ns = sum(one["ns"].sum() - one["ns"].max() for one in crowds)
+        least_ns = max(MIN_MEAN_NS, MIN_SHARE * group.mean_wall_ns) * len(group.requests)
+        if saved_ns >= least_ns and len(own) <= MIN_HELD * len(group.requests):
+            cause = Cause(str(rows.loc[rows["named"] == what].groupby("cause")["amount_ns"].sum().idxmax()))
+            yield _pattern(group, Situation.STAMPEDE_WORK, cause, str(what), own, crowds)
+
+
+def _by_request(rows: pd.DataFrame, what: str) -> pd.DataFrame:
+    return rows.rename(columns={what: "what"}).groupby(["request_id", "what"], as_index=False).agg(
+        start_ns=("start_ns", "min"), end_ns=("end_ns", "max"), ns=("amount_ns", "sum")
+    )  # fmt: skip
+
+
+def _bursts(own: pd.DataFrame) -> Iterator[pd.DataFrame]:
+    """Those that ended together, where they are most of those who waited then."""
+    while len(own):
+        first = own.iloc[0]
+        together = own["end_ns"] <= first["end_ns"] + _TOGETHER * first["ns"]
+        if together.sum() >= _ALL * (own["start_ns"] < first["end_ns"]).sum():
+            yield own[together]
+        own = own[~together]
+
+
+def _nobody_else(requests: pd.DataFrame, crowd: pd.DataFrame) -> bool:
+    """Whether all requests that began between the first and the last of the crowd belong to it."""
+    begun = requests["start_ns"].between(
+        *requests.loc[requests["request_id"].isin(crowd["request_id"]), "start_ns"].agg(["min", "max"])
+    )
+    return bool(len(crowd) >= _ALL * begun.sum())
+
+
+def _pattern(
+    group: Group, kind: Situation, cause: Cause, what: str, own: pd.DataFrame, crowds: list[pd.DataFrame]
+) -> Pattern:
+    alone = len(group.requests) - own["request_id"].nunique()
+    found = {"most": max(map(len, crowds)), "what": what, "times": len(crowds), "alone": alone}
+    under = group.holders[(group.holders["cause"] == cause) & (group.holders["detail"] == what)]
+    doing = str(under.nlargest(1, "ns")["doing"].iloc[0]) if len(under) else ""
+    return Pattern(kind, cause, {**found, "requests": len(group.requests), "doing": doing})

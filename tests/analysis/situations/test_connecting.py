@@ -1,0 +1,76 @@
+"""Drawn requests that make connections or clients of their own, beside such as keep them."""
+
+import pytest
+
+from tests.analysis.drawing import drawn
+from whywait.analysis.pipeline import analyze
+from whywait.analysis.situations.situation import Situation
+from whywait.analysis.verdicts.sentences import Verdict, verdict
+from whywait.tracer import schema
+
+CALL = {
+    schema.FOR_CALL: "AsyncClient.get",
+    schema.FOR_PACKAGE: "httpx",
+    schema.CODE_FUNCTION: "quote",
+    schema.CODE_FILE: "/srv/app.py",
+}
+ASKS = """
+    server GET        |------------------------------|
+    task   root       |------------------------------|
+    wait   look  root |------|                           waker=io for=wait
+    wait   tls   root        |-------------|             waker=io for=wait
+    wait   ask   root                      |---|         waker=io for=wait
+"""
+THREAD = """
+    server GET        |------------------------------|
+    task   root       |------------------------------|
+    wait   w  root    |-----------------------------|    waker=job
+    job    job root   |-----------------------------|
+    run    run job    |-----------------------------|    cpu=0
+    wait   c  job     |-----------------------------|    type=blocking_io for={awaited}
+"""
+
+
+def of(picture: str, steps: dict[str, str]) -> Verdict:
+    more = {name: CALL | ({schema.FOR_STEP: steps[name]} if name in steps else {}) for name in ("look", "tls", "ask")}
+    (found,) = verdict(analyze(drawn(picture, more)))
+    return found
+
+
+def test_what_passes_before_the_question_is_sent_is_told_by_its_steps() -> None:
+    found = of(ASKS, {"look": schema.STEP_LOOK_UP, "tls": schema.STEP_TLS})
+    assert (
+        "100% of the requests make a connection: 21.0 ms of 25.0 ms (name look-up 7.0 ms, connect 0.00 ms, TLS"
+        in found.text
+    )
+    assert "handshake 14.0 ms; the rest, 4.0 ms, is the answers)" in found.text
+    assert "waiting for AsyncClient.get (httpx): TLS handshake, in quote" in found.text
+    assert found.judgement.reasons[0].remedy.key == "await_io/connects"
+
+
+@pytest.mark.parametrize(("awaited", "connects"), [("socket.connect", True), ("socket.recv_into", False)])
+def test_in_a_thread_the_blocking_call_is_the_step(awaited: str, connects: bool) -> None:
+    found = of(THREAD.format(awaited=awaited), {})
+    assert (found.judgement.reasons[0].remedy.key == "blocking_io/connects") == connects
+
+
+def test_kept_connections_are_no_such_case() -> None:
+    assert Situation.CONNECTS not in [one.kind for one in of(ASKS, {}).judgement.situations]
+
+
+@pytest.mark.parametrize(("length", "told"), [(20, True), (1, False)])
+def test_a_client_made_in_a_request_is_told_with_what_it_costs_and_who_makes_it(length: int, told: bool) -> None:
+    picture = f"""
+    server GET        |----------------------------------------|
+    task   root       |----------------------------------------|
+    block  b root     |-------------------------|               cpu=26
+    phase  client root   |{"-" * length}|
+    """
+    at = {schema.CODE_FUNCTION: "fetch", schema.CODE_FILE: "/srv/app.py", schema.CODE_LINE: 4}
+    client = {schema.PHASE: schema.PHASE_CLIENT, schema.CPU_NS: length * 1_000_000}
+    spans = drawn(picture, {"b": at, "client": client})
+    spans["name"] = spans["name"].str.replace("client", "client: AsyncClient")
+    (found,) = verdict(analyze(spans))
+    assert (Situation.CLIENT_PER_REQUEST in [one.kind for one in found.judgement.situations]) == told
+    if told:
+        assert "AsyncClient, 1 times per request, which takes" in found.text

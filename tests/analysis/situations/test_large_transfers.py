@@ -1,0 +1,31 @@
+"""Drawn jobs of processes whose objects are long on their way, beside such as compute for long."""
+
+import pytest
+
+from tests.analysis.drawing import drawn
+from whywait.analysis.pipeline import analyze
+from whywait.analysis.situations.situation import Situation
+from whywait.analysis.verdicts.sentences import verdict
+
+PICTURE = """
+    server GET        |------------------------------|
+    task   root       |------------------------------|
+    wait   w  root    |-----------------------------|    waker=job
+    job    job root   |-----------------------------|
+    phase  put job    |{put}|{ran_from}                  cpu={cpu}
+    run    run job     {gap}|{ran}|                      cpu={ran_cpu}
+"""
+
+
+@pytest.mark.parametrize(("put", "told"), [(12, True), (1, False)])
+def test_what_takes_long_on_its_way_to_a_process_is_told_with_its_job(put: int, told: bool) -> None:
+    picture = PICTURE.format(
+        put="-" * put, ran_from="", cpu=put + 1, gap=" " * put, ran="-" * (27 - put), ran_cpu=27 - put
+    )
+    spans = drawn(picture, {"run": {"code.function.name": "score", "code.file.path": "/srv/app.py"}})
+    spans["name"] = spans["name"].replace({"put": "pickling for score"})
+    (found,) = verdict(analyze(spans))
+    assert (Situation.LARGE_TRANSFER in [one.kind for one in found.judgement.situations]) == told
+    if told:
+        assert "13.0 ms of each request for score (13.0 ms pickling, 0.00 ms in pipes)" in found.text
+        assert found.judgement.reasons[0].remedy.key == "compute/large_transfer"

@@ -1,0 +1,74 @@
+"""Drawn stampedes, on a lock and without one; beside each the queue or the mix that looks alike and is none."""
+
+import pytest
+
+from tests.analysis.drawing import drawn
+from whywait.analysis.pipeline import analyze
+from whywait.analysis.situations.situation import Situation
+from whywait.analysis.verdicts.sentences import Verdict, verdict
+from whywait.tracer import schema
+
+LOCK = {
+    schema.FOR_MODULE: "asyncio.locks",
+    schema.CODE_FUNCTION: "get",
+    schema.CODE_FILE: "/srv/cache.py",
+    schema.CODE_LINE: 5,
+}
+LOAD = {schema.CODE_FUNCTION: "load", schema.CODE_FILE: "/srv/cache.py", schema.CODE_LINE: 9}
+
+
+def bar(words: str, begin: int, end: int, more: str = "") -> str:
+    return f"{words:<24}{' ' * begin}|{'-' * (end - begin - 1)}| {more}\n"
+
+
+def of_requests(rows: list[tuple[int, int, str]], place: dict[str, object]) -> Verdict:
+    """Return the verdict on requests that begin, end, and wait meanwhile as is said; one without words is quick."""
+    picture = "".join(
+        bar(f"server GET{n}", begin, end, f"trace={chr(97 + n)}")
+        + bar(f"task root{n}", begin, end, f"trace={chr(97 + n)}")
+        + (bar(f"wait w{n} root{n}", begin, end - 1, f"trace={chr(97 + n)} {words}") if words else "")
+        for n, (begin, end, words) in enumerate(rows)
+    )
+    spans = drawn(picture, {f"w{n}": place for n, row in enumerate(rows) if row[2]})
+    spans["name"] = spans["name"].str.replace(r"^GET\d+$", "GET", regex=True)
+    (found,) = verdict(analyze(spans))
+    return found
+
+
+def kinds(found: Verdict) -> list[Situation]:
+    return [one.kind for one in found.judgement.situations]
+
+
+QUICK = [(100 + 3 * n, 102 + 3 * n, "") for n in range(8)]
+FOR_LOCK = "for=Lock.acquire waker=io"
+
+
+def test_many_that_wait_for_one_lock_and_go_on_together() -> None:
+    found = of_requests([(2 * n, 60, FOR_LOCK) for n in range(6)] + QUICK, LOCK)
+    assert found.judgement.reasons[0].remedy.key == "limiter_wait/stampede"
+    assert (
+        "up to 6 requests at once waited for the same thing (awaiting Lock.acquire in get (srv/cache.py:5))"
+        in found.text
+    )
+    assert "8 of 14 did not have to" in found.text
+
+
+@pytest.mark.parametrize("ends", [[60, 70, 80, 90, 95, 99], [30, 31, 60]], ids=["one after another", "few"])
+def test_a_queue_for_a_lock_is_no_stampede(ends: list[int]) -> None:
+    found = of_requests([(2 * n, end, FOR_LOCK) for n, end in enumerate(ends)] + QUICK, LOCK)
+    assert Situation.STAMPEDE not in kinds(found)
+
+
+def test_many_that_do_the_same_work_at_once() -> None:
+    found = of_requests([(2 * n, 40 + 2 * n, "for=sleep waker=timer") for n in range(6)] + QUICK, LOAD)
+    assert found.judgement.reasons[0].remedy.key == "await_io/stampede_work"
+    assert (
+        "up to 6 requests at once were in load (srv/cache.py:9), each for itself; 8 of 14 did not have to" in found.text
+    )
+
+
+@pytest.mark.parametrize(("apart", "quick"), [(50, QUICK), (2, [(3 * n, 3 * n + 2, "") for n in range(8)])],
+                         ids=["one at a time", "only some of those of that moment"])  # fmt: skip
+def test_work_that_some_requests_need_is_no_stampede(apart: int, quick: list[tuple[int, int, str]]) -> None:
+    found = of_requests([(apart * n, 40 + apart * n, "for=sleep waker=timer") for n in range(6)] + quick, LOAD)
+    assert Situation.STAMPEDE_WORK not in kinds(found)
