@@ -18,8 +18,8 @@ from whywait.tracer.hotpath.thread_state import begin_wait, deliver, end_wait
 from whywait.tracer.hotpath.thread_waits import waiter_here
 from whywait.tracer.probes.patches import Patches
 from whywait.tracer.probes.probe import Session, Undo
-from whywait.tracer.probes.process_pool.process_queue import Entry, ProcessQueue
-from whywait.tracer.probes.process_pool.transfer import PROBE, Transfer
+from whywait.tracer.probes.process_pool.process_queue import ProcessQueue
+from whywait.tracer.probes.process_pool.transfer import PASSAGE_ATTRIBUTE, PROBE, Transfer
 from whywait.tracer.probes.threads.thread_pool import JOB_ATTRIBUTE, record_startup, timed_shutdown
 from whywait.tracer.records.current import here
 from whywait.tracer.records.process_job import Passage
@@ -31,15 +31,20 @@ needs: Final = (
     "concurrent.futures.process.ProcessPoolExecutor._max_workers",
     "concurrent.futures.process.ProcessPoolExecutor._result_queue",
     "concurrent.futures.process.ProcessPoolExecutor._spawn_process",
-    "concurrent.futures.process._CallItem",
+    "concurrent.futures.process._SafeQueue.pending_work_items",
     "concurrent.futures.process._WorkItem",
     "multiprocessing.connection.Connection._recv_bytes",
     "multiprocessing.connection.Connection._send_bytes",
     "multiprocessing.queues.Queue._reader",
     "multiprocessing.queues.Queue._writer",
-    "multiprocessing.queues._ForkingPickler",
 )
 NAME = "processes"
+Way = tuple[ProcessQueue, Transfer]
+
+
+class _Submitting(threading.local):
+    to: Way | None = None
+    passage: Passage | None = None  # of what was submitted
 
 
 def available() -> bool:
@@ -52,18 +57,19 @@ def install(_: Session) -> Undo:
 
     executor_class: Any = process.ProcessPoolExecutor
     plain_init, plain_submit = executor_class.__init__, executor_class.submit
-    plain_spawn = executor_class._spawn_process
-    queues: ByIdentity[ProcessQueue] = ByIdentity()
-    transfer = Transfer(functools.partial(_enter, getattr(process, "_process_chunk", None)))
+    plain_spawn, plain_item = executor_class._spawn_process, process._WorkItem
+    chunk_function = getattr(process, "_process_chunk", None)
+    ways: ByIdentity[Way] = ByIdentity()
+    submitting = _Submitting()
 
-    def queue_of(executor: Any) -> ProcessQueue:
-        found = queues.get(executor)
+    def way_of(executor: Any) -> Way:
+        found = ways.get(executor)
         if found is None:
             pool = pool_of(executor, NAME, executor._max_workers)
             pool.of_processes = True
-            found = ProcessQueue(executor, pool)
-            queues.set(executor, found)
-            transfer.attach(executor, found)
+            queue = ProcessQueue(executor, pool)
+            found = queue, Transfer(executor, queue)
+            ways.set(executor, found)
         return found
 
     @functools.wraps(plain_init)
@@ -71,23 +77,33 @@ def install(_: Session) -> Undo:
         plain_init(self, *args, **kwargs)
         try:
             pool_of(self, NAME, self._max_workers, new=True)
-            queue_of(self)
+            way_of(self)
         except Exception as error:
             probe_failed(PROBE, error)
 
     @functools.wraps(plain_submit)
     def submit(self: Any, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> "Future[Any]":
-        submitting = transfer.here
         try:
-            submitting.submitting_to, submitting.entry, submitting.started = queue_of(self), None, False
+            submitting.to = way_of(self)
         except Exception as error:
             probe_failed(PROBE, error)
         try:
             return plain_submit(self, fn, *args, **kwargs)  # type: ignore[no-any-return]
         finally:
-            entry, submitting.entry, submitting.submitting_to = submitting.entry, None, None
-            if entry is not None and submitting.started:  # a process was started first
-                queue_of(self).started_first(entry, perf_counter_ns())
+            submitting.to = submitting.passage = None
+
+    @functools.wraps(plain_item, updated=())
+    def work_item(future: Any, fn: Any, args: Any, kwargs: Any) -> Any:
+        made = plain_item(future, fn, args, kwargs)
+        way, submitting.to = submitting.to, None
+        if way is not None:  # now, before any thread of the pool can see it: it may be done in no time
+            try:
+                if isinstance(fn, functools.partial) and fn.func is chunk_function and fn.args:
+                    fn = fn.args[0]  # what `map` was given
+                submitting.passage = _enter(way, future, fn, args)
+            except Exception as error:
+                probe_failed(PROBE, error)
+        return made
 
     @functools.wraps(plain_spawn)
     def _spawn_process(self: Any) -> None:
@@ -97,23 +113,26 @@ def install(_: Session) -> Undo:
         try:
             plain_spawn(self)
         finally:
-            transfer.here.started = True
             try:
-                queue = queue_of(self)
+                queue, _ = way_of(self)
                 queue.note_processes()
+                now = perf_counter_ns()
+                if submitting.passage is not None:
+                    queue.started_first(submitting.passage, now)
                 if activity is not None:
                     end_wait(inside)
-                    record_startup(activity, queue.pool, start_ns, perf_counter_ns())
+                    record_startup(activity, queue.pool, start_ns, now)
             except Exception as error:
                 probe_failed(PROBE, error)
 
-    def close_clocks() -> None:
-        for queue in queues.values():
+    def take_out() -> None:
+        for queue, transfer in ways.values():
             queue.clocks.close()
+            transfer.undo()
 
     patches = Patches()
-    patches.add("workers' clocks", close_clocks)
-    patches.add("the way of jobs to workers", transfer.undo)
+    patches.add("workers' clocks and the way of jobs to workers", take_out)
+    patches.replace(process, "_WorkItem", work_item)
     patches.replace(executor_class, "__init__", __init__)
     patches.replace(executor_class, "submit", submit)
     patches.replace(executor_class, "shutdown", timed_shutdown(executor_class.shutdown, lambda _: NAME, PROBE))
@@ -121,35 +140,32 @@ def install(_: Session) -> Undo:
     return patches.undo
 
 
-def _enter(
-    chunk_function: Any, queue: ProcessQueue, future: "Future[Any]", fn: Callable[..., Any], args: tuple[Any, ...]
-) -> Entry:  # fmt: skip
-    if isinstance(fn, functools.partial) and fn.func is chunk_function and fn.args:
-        fn = fn.args[0]  # what `map` was given
+def _enter(way: Way, future: "Future[Any]", fn: Callable[..., Any], args: tuple[Any, ...]) -> Passage:
+    queue, _ = way
     job = make_job(queue.pool, fn, args)
     now = perf_counter_ns()
-    passage = Passage(queue.calls, caller_place() if job is not None else None)
+    place = caller_place() if job is not None else None
+    passage = Passage(queue.calls, job, occupancy_of(queue.pool, job, fn, args), place)
     if job is not None:
         job.passage, job.born_ns = passage, now
         setattr(future, JOB_ATTRIBUTE, job)
-    entry = Entry(job, occupancy_of(queue.pool, job, fn, args), passage)
-    future.add_done_callback(functools.partial(_done, queue, entry))
-    queue.enter(entry, now)
-    return entry
+    setattr(future, PASSAGE_ATTRIBUTE, passage)
+    future.add_done_callback(functools.partial(_done, way, passage))
+    queue.enter(passage, now)
+    return passage
 
 
-def _done(queue: ProcessQueue, entry: Entry, future: "Future[Any]") -> None:
+def _done(way: Way, passage: Passage, future: "Future[Any]") -> None:
     """The first callback of the future: those after it wake who waited for the job."""
     try:
         now = perf_counter_ns()
-        job = entry.job
-        by_manager = type(threading.current_thread()).__name__ == "_ExecutorManagerThread"
-        came = queue.came if by_manager else None
-        if came is not None:
-            queue.came = None
-            entry.passage.unpickling = came.end.until(came.end.next())
-            entry.passage.manager_id = threading.get_native_id()
-        queue.leave(entry, came.end.at_ns if came is not None else now, came)
+        queue, transfer = way
+        came, end = transfer.take_came()
+        if end is not None:
+            passage.unpickling = end.until(end.next())
+        transfer.give_up(passage)
+        queue.leave(passage, end.at_ns if end is not None else now, came)
+        job, passage.job = passage.job, None  # they would keep each other
         if job is None:
             return
         job.done_ns = job.end_ns = job.stop_ns = now
@@ -160,7 +176,7 @@ def _done(queue: ProcessQueue, entry: Entry, future: "Future[Any]") -> None:
             job.outcome = "error"
         queue.pool.last_job = job
         # the manager's thread now delivers this job's result
-        if by_manager and not future.cancelled():
+        if type(threading.current_thread()).__name__ == "_ExecutorManagerThread" and not future.cancelled():
             deliver(job)
     except Exception as error:
         probe_failed(PROBE, error)

@@ -23,22 +23,22 @@ from whywait.tracer.spans.span_spec import AboutPhase, AboutRun, AboutWait, Occu
 
 def add_passage(drawing: Drawing, job: Job, passage: Passage, turn_ns: int, done_ns: int) -> None:
     """The spans of the job between the two moments."""
-    if passage.receiving is not None and not passage.worker:
+    received = passage.receiving
+    if received is not None and not passage.worker:
         passage.calls.settle()
     way = _Way(drawing, job, passage, turn_ns, done_ns)
     way.hand_over()
     way.phase("pickling for", passage.pickling)
     way.phase("transfer to the worker of", passage.sending)
-    came_ns = done_ns
-    if passage.receiving is not None:
-        came_ns = min(max(passage.receiving.start_ns, way.at_ns), done_ns)
+    came_ns = min(max(received.start_ns, way.at_ns), done_ns) if received is not None else done_ns
     if not job.end_ns:  # nobody knows yet
         way.run(came_ns, None)
         return
     used = way.wait_to_be_taken(came_ns)
-    way.run(way.left_by_worker(came_ns), used)
-    way.wait(s.WAIT_RESUME, came_ns, passage.manager_id)
-    way.phase("transfer from the worker of", passage.receiving)
+    manager_id = received.thread_id if received is not None else 0
+    way.run(way.result_ns(manager_id, came_ns), used)
+    way.wait(s.WAIT_RESUME, came_ns, manager_id)
+    way.phase("transfer from the worker of", received)
     way.phase("unpickling for", passage.unpickling)
 
 
@@ -90,12 +90,12 @@ class _Way:
         self._add_wait(kind, until_ns, off_cpu, inferred=True, starts_process=passage.starting)
         return used
 
-    def left_by_worker(self, came_ns: int) -> int:
-        """When the worker was done; as it came, where that makes no difference."""
-        if self._observed is None or not self._passage.worker:
+    def result_ns(self, manager_id: int, came_ns: int) -> int:
+        """When the result was there to be taken; as it came, where that makes no difference."""
+        if self._observed is None or not manager_id:
             return came_ns
-        left_ns = self._observed.workers.done_ns(self._passage.worker, self.at_ns, came_ns)
-        return left_ns if came_ns - left_ns >= self._drawing.resolution_ns else came_ns
+        there_ns = self._observed.workers.result_ns(manager_id, self.at_ns, came_ns)
+        return there_ns if came_ns - there_ns >= self._drawing.resolution_ns else came_ns
 
     def run(self, end_ns: int, used: WorkerClock | None) -> None:
         """The job was with a worker."""
@@ -151,8 +151,7 @@ class _Way:
             job.span_id, kind, off_cpu, pool=job.pool, occupants=occupied_by, starts_process=starts_process,
             inferred=inferred,
         )  # fmt: skip
-        name = kind.replace("_", " ")
-        self._drawing.add(name, job, job.span_id, self.at_ns, until_ns, about)
+        self._drawing.add(kind.replace("_", " "), job, job.span_id, self.at_ns, until_ns, about)
         self.at_ns = until_ns
 
     def _add(self, name: str, span_id: int, end_ns: int, about: AboutRun | AboutPhase) -> None:
