@@ -39,9 +39,10 @@ class ProcessQueue:
         self.pool = pool
         self.clocks = WorkerClocks(executor)
         sampler = recorder.active.sampler if recorder.active is not None else None
-        self._watched = sampler.pools.add(places_at(executor)) if sampler is not None else None
+        self._table = sampler.pools if sampler is not None else None
+        self._places_at = places_at(executor) if self._table is not None else 0
         self.calls = Calls(
-            self._watched.key if self._watched is not None else 0,
+            self._table.new_key() if self._table is not None else 0,
             int(getattr(executor._call_queue, "_maxsize", 0)),
             deque(maxlen=_MOST_JOBS), deque(maxlen=_MOST_PICKLINGS), self.settle,
         )  # fmt: skip
@@ -55,8 +56,8 @@ class ProcessQueue:
 
     def note_processes(self) -> None:
         """The pool has other processes than before, or other work."""
-        if self._watched is not None:
-            self._watched.show(self.clocks.processes(), busy=self.serves_requests())
+        if self._table is not None:
+            self._table.show(self.calls.key, self._places_at, self.clocks.processes(), busy=self.serves_requests())
 
     def serves_requests(self) -> bool:
         """Whether a job of a request runs."""

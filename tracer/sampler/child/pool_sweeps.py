@@ -51,6 +51,7 @@ class PoolSweeps:
         self._forget(list(self._made))
         if self._fd >= 0:
             os.close(self._fd)
+            self._fd = -1
 
     def _read_table(self) -> None:
         (changes,) = CHANGES.unpack_from(self._memory, WATCH_AT)
@@ -60,7 +61,7 @@ class PoolSweeps:
         table = self._memory[WATCH_AT + CHANGES.size : WATCH_AT + WATCH_SIZE]
         for busy, key, address, *workers in ROW.iter_unpack(table):
             self._rows.update({worker: (bool(busy), 0) for worker in workers if worker})
-            if key and address:
+            if address:
                 self._rows[key] = bool(busy), address
         self._forget(self._made.keys() - self._rows.keys())
 

@@ -3,13 +3,14 @@ whole, then the number of changes goes up; who read half a row reads it again.""
 
 import mmap
 import struct
-from collections import deque
+from collections.abc import Iterable
 from itertools import count
 
-POOLS = 16
+POOLS = 16  # the latest; others are not sampled
 _WORKERS = 32  # of one pool
 CHANGES = struct.Struct("<Q")
-# whether a job of a request runs, the key of its free places (0: there is no pool), where they are counted, its workers
+# whether a job of a request runs, the key of its free places, where in the sampled process they are counted (0: it is
+# not known), its workers
 ROW = struct.Struct(f"<3Q{_WORKERS}I")
 WATCH_SIZE = CHANGES.size + POOLS * ROW.size
 # records of a pool's free places in its queue of calls have this for a thread id, and the pool's number in it
@@ -17,26 +18,25 @@ PLACES = 0x8000_0000
 
 
 class WatchTable:
-    """Acquires no lock, since a pool may end at any moment. Never raises after its creation."""
+    """Acquires no lock, since any thread may call it. Never raises after its creation."""
 
     def __init__(self, memory: mmap.mmap, at: int) -> None:
         self._memory: mmap.mmap | None = memory
         self._at = at
-        self._changes = count(1)
-        self.numbers = count(1)
-        self.free = deque(range(POOLS))
+        self._changes, self._numbers = count(1), count(1)
 
-    def add(self, places_at: int) -> "WatchedPool | None":
-        """Return the row of a pool; None if the table is full. `places_at`: an address, 0 where it is not known."""
-        return WatchedPool(self, places_at) if self.free else None
+    def new_key(self) -> int:
+        """Return a key for another pool."""
+        return PLACES | next(self._numbers)
 
-    def write(self, row: int, *values: int) -> None:
-        """Write a row; without values it is a pool's no more."""
+    def show(self, key: int, places_at: int, workers: Iterable[int], *, busy: bool) -> None:
+        """Write the row of a pool."""
         if self._memory is None:
             return
         try:
-            begin = self._at + CHANGES.size + row * ROW.size
-            self._memory[begin : begin + ROW.size] = ROW.pack(*(values + (0,) * (3 + _WORKERS))[: 3 + _WORKERS])
+            begin = self._at + CHANGES.size + key % POOLS * ROW.size
+            all_workers = [*workers, *[0] * _WORKERS][:_WORKERS]
+            self._memory[begin : begin + ROW.size] = ROW.pack(busy, key, places_at, *all_workers)
             CHANGES.pack_into(self._memory, self._at, next(self._changes))
         except ValueError:  # closed meanwhile
             self._memory = None
@@ -44,20 +44,3 @@ class WatchTable:
     def close(self) -> None:
         """The memory is about to be released."""
         self._memory = None
-
-
-class WatchedPool:
-    """One pool's row; released with the pool."""
-
-    def __init__(self, table: WatchTable, places_at: int) -> None:
-        self.key = PLACES | next(table.numbers)  # no two pools of a session have the same
-        self._table, self._places_at, self._row = table, places_at, table.free.popleft()
-
-    def show(self, workers: "list[int]", *, busy: bool) -> None:
-        """Write which processes it has, and whether a job of a request runs."""
-        self._table.write(self._row, busy, self.key, self._places_at, *workers)
-
-    def __del__(self) -> None:
-        if hasattr(self, "_row"):
-            self._table.write(self._row)
-            self._table.free.append(self._row)

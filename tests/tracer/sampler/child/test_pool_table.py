@@ -1,5 +1,6 @@
 """The table by which the sampler learns of process pools, and what it reads of them."""
 
+import ctypes
 import mmap
 import multiprocessing
 import os
@@ -43,32 +44,32 @@ def sampled() -> Iterator[Sampled]:
         made.table.close()
 
 
-def test_rows_are_given_back(sampled: Sampled) -> None:
-    rows = [sampled.table.add(0) for _ in range(POOLS)]
-    assert sampled.table.add(0) is None
-    assert len({row.key for row in rows if row is not None}) == POOLS
-    rows.clear()
-    assert sampled.table.add(0) is not None
+def test_the_latest_pools_are_sampled(sampled: Sampled) -> None:
+    keys = [sampled.table.new_key() for _ in range(POOLS + 1)]
+    assert len(set(keys)) == POOLS + 1
+    here = ctypes.c_int32(3)
+    for key in keys:
+        sampled.table.show(key, ctypes.addressof(here), [], busy=True)
+    sampled.sweeps.sweep()
+    sampled.sweeps.close()
+    assert {(key, number) for key, _, number in sampled.records()} == {(key, 3) for key in keys[1:]}
 
 
 def test_a_pool_is_sampled_while_it_is_busy_and_in_the_table(sampled: Sampled) -> None:
     with ProcessPoolExecutor(2, mp_context=SPAWN) as pool:
         list(pool.map(nap, [0.3] * 2))
-        row = sampled.table.add(places_at(pool))
-        assert row is not None
-        workers = list(pool._processes)
-        row.show(workers, busy=False)
+        key, at, workers = sampled.table.new_key(), places_at(pool), list(pool._processes)
+        assert sampled.sweeps.next_ns(1) == 0
+        sampled.table.show(key, at, workers, busy=False)
         sampled.sweeps.sweep()
         assert sampled.sweeps.next_ns(1) > 1
-        row.show([*workers, *[2**22] * 100], busy=True)  # too many for it, and one that is no process
+        sampled.table.show(key, at, [*workers, *[2**22] * 100], busy=True)  # too many for it, and no processes
         sampled.sweeps.sweep()
         sampled.sweeps.sweep()
         assert sampled.records() == []  # they go on
-        row.show(workers, busy=False)
+        sampled.table.show(key, at, workers, busy=False)
         sampled.sweeps.sweep()
-        once = {(row.key, RUNNING, pool._call_queue._maxsize), *((worker, STATE, 0) for worker in workers)}
-        assert set(sampled.records()) == once
+        sampled.sweeps.sweep()
         assert len(sampled.records()) == 3
-        del row
-        sampled.sweeps.sweep()
-        assert sampled.sweeps.next_ns(1) == 0
+        places = pool._call_queue._maxsize
+        assert set(sampled.records()) == {(key, RUNNING, places), *((worker, STATE, 0) for worker in workers)}
