@@ -80,9 +80,9 @@ def _opened(process_id: int, name: str) -> int:
 
 def places_at(executor: Any) -> int:
     """Return where in this process the free places of a `ProcessPoolExecutor`'s queue of calls are counted, 0 for an
-    unexpected layout. Raises AttributeError for an executor that was shut down."""
-    lock = executor._call_queue._sem._semlock
-    if not lock.handle > 0 or not os.path.isdir("/proc/self"):
+    unexpected layout or an executor that was shut down."""
+    lock = getattr(getattr(executor._call_queue, "_sem", None), "_semlock", None)
+    if lock is None or not lock.handle > 0 or not os.path.isdir("/proc/self"):
         return 0
     for _ in range(3):  # it may change between the two readings
         if ctypes.c_int32.from_address(lock.handle).value == lock._get_value():
