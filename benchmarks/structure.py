@@ -12,6 +12,7 @@ Counted over tracer/, analysis/ and demo_service/:
                             thread-locals, context variables, locks, counters and objects with state of their own;
                             rebound: named by a `global` statement
     files per cause         files that name it, as a member of `Cause` or as its string
+    lines of an answer      lines of the modules that serve nothing else: ANSWERS; before, of those that did the same then
 """
 
 import argparse
@@ -53,6 +54,29 @@ BRANCHES = (
     ast.If, ast.IfExp, ast.For, ast.AsyncFor, ast.While, ast.ExceptHandler, ast.comprehension, ast.match_case,
 )  # fmt: skip
 Function = ast.FunctionDef | ast.AsyncFunctionDef
+# what each answer takes: modules and folders that serve nothing else, at the revision before, and now
+ANSWERS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "process pools": (
+        "≤ 866",
+        (
+            "tracer/probes/process_pool.py", "tracer/probes/process_transfer.py", "tracer/process_line.py",
+            "tracer/process_senders.py", "tracer/process_slots.py", "tracer/worker_clocks.py",
+            "tracer/observed_workers.py", "tracer/sampler/pool_sweeps.py", "tracer/spans/process_jobs.py",
+            "tracer/probes/process_pool", "tracer/records/process_job.py", "tracer/host/process_clocks.py",
+            "tracer/offcpu/worker_observer.py", "tracer/sampler/child/pool_sweeps.py",
+            "tracer/sampler/shared/pool_table.py", "tracer/spans/pools/process_job_spans.py",
+        ),
+    ),
+    "names of CPU rivals": (
+        "≤ 542",
+        (
+            "tracer/cpu_mix.py", "tracer/cpu_names.py", "tracer/cpu_rivals.py", "tracer/sampler/cpu_layout.py",
+            "tracer/sampler/cpu_use.py", "analysis/cpu_rivals.py",
+            "tracer/sampler/child/cpu_usage.py", "tracer/offcpu/cpu_contention.py", "tracer/offcpu/cpu_user_names.py",
+            "analysis/attribution/cpu_rivals.py", "analysis/situations/running/cpu_competition.py",
+        ),
+    ),
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -72,6 +96,7 @@ class Structure:
     files_per_cause: tuple[float, int]
     readme_lines: int
     lines: dict[str, int]
+    answers: dict[str, int]
 
 
 def main() -> int:
@@ -114,7 +139,13 @@ def structure_of(root: Path) -> Structure:
         _files_per_cause(trees),
         _lines(root / "README.md"),
         lines,
+        {name: sum(map(_lines, _modules(root, paths))) for name, (_, paths) in ANSWERS.items()},
     )
+
+
+def _modules(root: Path, names: Iterable[str]) -> Iterator[Path]:
+    for name in names:
+        yield from (root / name).rglob("*.py") if not name.endswith(".py") else filter(Path.exists, [root / name])
 
 
 def _lines(path: Path) -> int:
@@ -229,6 +260,10 @@ ROWS: dict[str, tuple[str, Callable[[Structure], str]]] = {
     "module globals, of them rebound": ("≤ 15, 0", lambda one: f"{one.globals_}, {one.rebound}"),
     "files per cause, median and most": ("", lambda one: "{:g}, {}".format(*one.files_per_cause)),
     "lines of the README": ("", lambda one: str(one.readme_lines)),
+    **{
+        f"lines of an answer: {name}": (goal, lambda one, name=name: f"{one.answers[name]:,}")
+        for name, (goal, _) in ANSWERS.items()
+    },  # type: ignore[misc]
     **{f"lines of {name}/": ("", lambda one, name=name: f"{one.lines[name]:,}") for name in rooms.PACKAGES},  # type: ignore[misc]
 }
 

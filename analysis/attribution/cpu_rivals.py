@@ -37,9 +37,13 @@ def cpu_rivals(spans: SpanTable, number: int, row: int) -> list[Named]:
     attributes = spans.attributes[row]
     found: list[Named] = []
     left = {key: positive_ns(attributes.get(key)) for key in (schema.CPU_PROCESS_NS, schema.CPU_OWN_NS)}
-    for kind, name, file, line, trace_id, span_id, ns in _listed(attributes):
-        found.append((number, culprit_name(kind, name), file, line, trace_id, span_id, ns))
-        left[schema.CPU_PROCESS_NS if kind in PROCESSES else schema.CPU_OWN_NS] -= ns
+    arrays = [value if isinstance(value := attributes.get(key), list) else [] for key in _ARRAYS]
+    rows = list(zip_longest(*arrays))[: min(map(len, arrays[:3]))]  # of the others any may be shorter
+    for kind, name, ns, file, line, trace_id, span_id in rows:
+        if positive_ns(ns):
+            called, at = culprit_name(str(kind), str(name)), line if positive_ns(line) else None
+            found.append((number, called, str(file or ""), at, str(trace_id or ""), str(span_id or ""), ns))
+            left[schema.CPU_PROCESS_NS if kind in PROCESSES else schema.CPU_OWN_NS] -= ns
     throttled_ns = positive_ns(attributes.get(schema.CPU_THROTTLED_NS))
     rest = (
         (OTHER_PROCESSES, left[schema.CPU_PROCESS_NS]), (OTHER_THREADS, left[schema.CPU_OWN_NS]),
@@ -55,24 +59,15 @@ def culprit_name(kind: str, name: str) -> str:
     return f"process {name}" if kind == schema.RIVAL_PROCESS and "processes" not in name else name
 
 
-def _listed(attributes: dict[str, Any]) -> list[tuple[str, str, str, int | None, str, str, int]]:
-    arrays = [value if isinstance(value := attributes.get(key), list) else [] for key in _ARRAYS]
-    rows = list(zip_longest(*arrays))[: min(map(len, arrays[:3]))]  # of the others any may be shorter
-    return [
-        (str(kind), str(name), str(file or ""), line if positive_ns(line) else None, str(trace_id or ""),
-         str(span_id or ""), ns)
-        for kind, name, ns, file, line, trace_id, span_id in rows
-        if positive_ns(ns)
-    ]  # fmt: skip
-
-
 def quota_name(attributes: dict[str, Any]) -> str:
     """Return a CPU quota's name as a culprit."""
-    period_ns = positive_ns(attributes.get(schema.CPU_PERIOD_NS))
-    if not period_ns:
-        return _QUOTA_NAME
-    cpus = positive_ns(attributes.get(schema.CPU_QUOTA_NS)) / period_ns
-    return f"{_QUOTA_NAME} of {cpus:.3g} CPU{'' if cpus == 1 else 's'}"
+    cpus = quota_of(attributes)
+    return f"{_QUOTA_NAME} of {cpus:.3g} CPU{'' if cpus == 1 else 's'}" if cpus else _QUOTA_NAME
+
+
+def quota_of(attributes: dict[str, Any]) -> float:
+    """Return the CPU quota in CPUs; 0 without one."""
+    return positive_ns(attributes.get(schema.CPU_QUOTA_NS)) / (positive_ns(attributes.get(schema.CPU_PERIOD_NS)) or 1)
 
 
 def rows_of(attributes: dict[str, Any], keys: tuple[str, ...]) -> list[tuple[Any, ...]]:

@@ -1,6 +1,7 @@
-"""Reads the processes of a pool from the kernel, without releasing the GIL: CPU time, run-queue time, written
-bytes."""
+"""What the kernel shows of a process pool without releasing the GIL: of each worker its CPU time, run-queue time and
+written bytes; and where the pool counts its calls."""
 
+import ctypes
 import os
 import time
 from contextlib import suppress
@@ -18,7 +19,6 @@ class WorkerClock(NamedTuple):
     cpu_ns: int  # of all its threads
     run_queue_ns: int | None  # of its first thread, which runs the jobs
     written: int | None  # bytes, to any file
-    switches: int | None = None  # how often its first thread was put on a CPU
 
 
 class WorkerClocks:
@@ -45,18 +45,16 @@ class WorkerClocks:
                 if process_id not in self._files:
                     self._files[process_id] = [_opened(process_id, name) for name in ("schedstat", "io")]
                 schedstat, io = self._files.get(process_id) or (-1, -1)
-                _, queued_ns, switches = self._numbers(schedstat, (0, 1, 2))
-                (written,) = self._numbers(io, (3,))
-                found[process_id] = WorkerClock(cpu_ns, queued_ns, written, switches)
-        for process_id in self._files.keys() - set(processes) if len(self._files) > len(processes) else ():
+                found[process_id] = WorkerClock(cpu_ns, self._number(schedstat, 1), self._number(io, 3))
+        for process_id in self._files.keys() - set(processes):
             self._close(process_id)
         if self._closed:  # meanwhile: nobody else closes what was opened after that
             self.close()
         return found
 
-    def _numbers(self, fd: int, places: tuple[int, ...]) -> "list[int | None]":
-        words = self._reader.read(fd).split(None, places[-1] + 1) if fd >= 0 else []
-        return [int(words[at]) if len(words) > at and words[at].isdigit() else None for at in places]
+    def _number(self, fd: int, place: int) -> int | None:
+        words = self._reader.read(fd).split(None, place + 1) if fd >= 0 else []
+        return int(words[place]) if len(words) > place and words[place].isdigit() else None
 
     def _close(self, process_id: int) -> None:
         for fd in self._files.pop(process_id, ()):
@@ -78,3 +76,15 @@ def _opened(process_id: int, name: str) -> int:
         return os.open(f"/proc/{process_id}/{name}", os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
         return -1
+
+
+def places_at(executor: Any) -> int:
+    """Return where in this process the free places of a `ProcessPoolExecutor`'s queue of calls are counted, 0 for an
+    unexpected layout or an executor that was shut down."""
+    lock = getattr(getattr(executor._call_queue, "_sem", None), "_semlock", None)
+    if lock is None or not lock.handle > 0 or not os.path.isdir("/proc/self"):
+        return 0
+    for _ in range(3):  # it may change between the two readings
+        if ctypes.c_int32.from_address(lock.handle).value == lock._get_value():
+            return int(lock.handle)
+    return 0

@@ -1,33 +1,17 @@
-"""Adds samples to a job of a process pool: when its worker took it, what it did, when it finished."""
+"""Adds samples to a job of a process pool: when its worker took it, what it did, when its result was there."""
 
 from bisect import bisect_right
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Sequence
 from typing import Final
 
 from whywait.tracer.host.process_clocks import WorkerClock
 from whywait.tracer.host.syscall_names import most_seen
 from whywait.tracer.offcpu.explanation import OffCpu
-from whywait.tracer.offcpu.state_split import Memory, Split
-from whywait.tracer.sampler.shared.pool_table import IDLE
-from whywait.tracer.sampler.shared.thread_records import CALL, FUTEX, GIL, POLL, RUNNING, SLEEP
+from whywait.tracer.offcpu.state_split import Memory
+from whywait.tracer.sampler.shared.thread_records import POLL
 from whywait.tracer.sampler.thread_samples import Samples
 
 _LEAST_NS: Final = 50_000
-_FEW_SWITCHES: Final = 5  # to read the call, to do what the job does but waiting, to send the result
-
-
-def _of_one_piece(states: Mapping[int, int], blocked_ns: int, switches: int | None) -> Split | None:
-    """Return the split for fewer samples than an estimate takes: the thread hardly ran, so it waited once."""
-    waited = states.keys() - {RUNNING}
-    if len(waited) != 1 or switches is None or switches > _FEW_SWITCHES:
-        return None
-    (state,) = waited
-    return Split(
-        gil_ns=blocked_ns if state == GIL else 0,
-        lock_ns=blocked_ns if state == FUTEX else 0,
-        call_ns=blocked_ns if state in (SLEEP, POLL, CALL) else 0,
-        samples=states[state], error_ns=0, running_ns=0, enough=True,
-    )  # fmt: skip
 
 
 class ObservedWorkers:
@@ -58,13 +42,14 @@ class ObservedWorkers:
         queued_ns = self._samples.run_queue_ns(worker, start_ns, end_ns) if worker else None
         return min(queued_ns or 0, end_ns - start_ns)
 
-    def done_ns(self, worker: int, start_ns: int, end_ns: int) -> int:
-        """Return when the worker was last sampled with its job, at or before `end_ns`."""
-        left_ns = 0
-        for stay in reversed(self._samples.stays(worker, start_ns, end_ns)):
-            if stay.state != IDLE:
-                return (min(stay.last_ns, end_ns) + left_ns) // 2 if left_ns else end_ns
-            left_ns = max(stay.first_ns, start_ns)
+    def result_ns(self, manager_id: int, start_ns: int, end_ns: int) -> int:
+        """Return when the thread that takes results at `end_ns` was last sampled waiting for one, at or before that: what
+        follows is its own delay."""
+        woken_ns = 0
+        for stay in reversed(self._samples.stays(manager_id, start_ns, end_ns)):
+            if stay.state == POLL:
+                return (min(stay.last_ns, end_ns) + woken_ns) // 2 if woken_ns else end_ns
+            woken_ns = max(stay.first_ns, start_ns)
         return end_ns
 
     def run(self, kind: Hashable, worker: int, start_ns: int, end_ns: int, used: WorkerClock | None) -> OffCpu:
@@ -76,24 +61,16 @@ class ObservedWorkers:
         if queued_ns is None:
             queued_ns = self.run_queue_ns(worker, start_ns, end_ns)
         queued_ns = min(queued_ns, wall_ns - cpu_ns)
-        split = self._split(kind, wall_ns - cpu_ns - queued_ns, seen.states, used)
-        call_ns = split.call_ns if split.call_ns >= _LEAST_NS else None
+        known = used is not None
+        split = self._memory.split(
+            ("worker", kind, known), wall_ns - cpu_ns - queued_ns, seen.states, running=not known
+        )
         return OffCpu(
-            on_cpu_ns=cpu_ns + split.running_ns,
+            on_cpu_ns=cpu_ns if known else split.running_ns,
             run_queue_ns=queued_ns,
             gil_ns=split.gil_ns if split.enough else None,
             lock_ns=split.lock_ns if split.lock_ns >= _LEAST_NS else None,
-            call_ns=call_ns,
-            call=most_seen(seen.calls) if call_ns else None,
+            call_ns=split.call_ns if split.call_ns >= _LEAST_NS else None,
+            call=most_seen(seen.calls) if split.call_ns >= _LEAST_NS else None,
             samples=split.samples,
         )
-
-    def _split(self, kind: Hashable, blocked_ns: int, seen: Mapping[int, int], used: WorkerClock | None) -> Split:
-        """Divide what its clocks leave; it ran in none of that if its CPU time is known."""
-        states = {state: count for state, count in seen.items() if state != IDLE}
-        if used is None:
-            return self._memory.split(("worker, its CPU time not known", kind), blocked_ns, states, running=True)
-        split = self._memory.split(("worker", kind), blocked_ns, states, running=False)
-        if not split.enough:
-            split = _of_one_piece(states, blocked_ns, used.switches) or split
-        return split._replace(running_ns=0)

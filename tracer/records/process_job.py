@@ -12,6 +12,7 @@ from typing import NamedTuple
 from whywait.tracer.host.code_location import Place
 from whywait.tracer.host.process_clocks import WorkerClock
 from whywait.tracer.records.occupancy import Occupancy
+from whywait.tracer.records.request import Job
 
 
 class Part(NamedTuple):
@@ -38,21 +39,21 @@ class Passage:
     """Filled while the job goes its way, by one thread after another; 0 and None: not yet, or not known."""
 
     __slots__ = (
-        "after", "before", "began_ns", "calls", "length", "manager_id", "pickling", "receiving", "sending",
-        "sent_ns", "starting", "submitted_at", "turn_ns", "unpickling", "worker",
+        "after", "before", "calls", "held", "job", "length", "pickling", "put_ns", "receiving", "sending", "starting",
+        "submitted_at", "turn_ns", "unpickling", "worker",
     )  # fmt: skip
 
-    def __init__(self, calls: Calls, submitted_at: Place | None = None) -> None:
+    def __init__(self, calls: Calls, job: Job | None, held: Occupancy, submitted_at: Place | None = None) -> None:
         self.calls = calls
+        self.job = job  # None outside any request
+        self.held = held  # a worker
         self.submitted_at = submitted_at
+        self.put_ns = 0  # it was in the queue of calls
         self.pickling: Part | None = None
-        self.sent_ns = 0  # it was pickled, and began to be written
         self.sending: Part | None = None
         self.turn_ns = 0  # a worker was free for it
-        self.began_ns = 0  # the later of the two
-        self.before: dict[int, WorkerClock] = {}  # the workers' clocks then
+        self.before: dict[int, WorkerClock] | None = None  # the workers' clocks when it was sent and had its turn
         self.starting = False  # a worker may not have been up then: no result had come from it
-        self.manager_id = 0  # native id of the thread that hands calls out and takes results
         self.receiving: Part | None = None
         self.length = 0  # of its result, bytes in the pipe
         self.after: dict[int, WorkerClock] = {}  # the workers' clocks when its result had come
@@ -61,13 +62,11 @@ class Passage:
 
     def used(self) -> WorkerClock | None:
         """What the worker used from when the job began until its result came, where the worker is known."""
-        before, after = self.before.get(self.worker), self.after.get(self.worker)
-        if after is None or before is None or not self.began_ns:
-            return after if self.began_ns else None  # without a reading before: it was started meanwhile
-        queued_ns = _grown(before.run_queue_ns, after.run_queue_ns)
-        switches = _grown(before.switches, after.switches)
-        return WorkerClock(max(after.cpu_ns - before.cpu_ns, 0), queued_ns, None, switches)
-
-
-def _grown(before: int | None, after: int | None) -> int | None:
-    return None if before is None or after is None else max(after - before, 0)
+        after = self.after.get(self.worker) if self.before is not None else None
+        before = self.before.get(self.worker) if self.before is not None else None
+        if after is None or before is None:
+            return after  # without a reading before: it was started meanwhile
+        queued_ns = None
+        if before.run_queue_ns is not None and after.run_queue_ns is not None:
+            queued_ns = max(after.run_queue_ns - before.run_queue_ns, 0)
+        return WorkerClock(max(after.cpu_ns - before.cpu_ns, 0), queued_ns, None)

@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 from whywait.tracer.sampler.process import SamplerProcess
-from whywait.tracer.sampler.shared.cpu_records import MESSAGES
+from whywait.tracer.sampler.shared.thread_records import MESSAGES
 
 _KEPT: Final = 600  # intervals: a minute of waiting for CPUs
 _THROTTLED_KEPT: Final = 4_000

@@ -15,9 +15,9 @@ from typing import Final, NamedTuple
 
 from whywait.tracer.sampler.child import main
 from whywait.tracer.sampler.gil_address import GilAddress, gil_address
-from whywait.tracer.sampler.pool_table_writer import WatchTable
 from whywait.tracer.sampler.shared import thread_records
-from whywait.tracer.sampler.shared.cpu_records import MESSAGE_SIZE, MESSAGES
+from whywait.tracer.sampler.shared.pool_table import WatchTable
+from whywait.tracer.sampler.shared.thread_records import MESSAGE_SIZE, MESSAGES
 
 _STOP_S: Final = 2.0
 _LAUNCH_S: Final = 0.5

@@ -12,6 +12,7 @@ from whywait.analysis.attribution.cpu_rivals import (
     culprit_name,
     positive_ns,
     quota_name,
+    quota_of,
     rows_of,
 )
 from whywait.analysis.causes import Cause
@@ -91,21 +92,17 @@ def _to_be_changed(by_kind: "Counter[Situation]") -> Situation:
 
 
 def _oversubscribed(recorded: _Recorded) -> Iterator[Pattern]:
-    weight = wanted = native = cpus = 0.0
-    for attributes, stands_for in recorded:
-        ns = stands_for * positive_ns(attributes.get(schema.RUN_QUEUE_NS))
-        count = positive_ns(attributes.get(schema.CPU_COUNT))
-        if not count or schema.CPU_WANTED not in attributes:
-            continue
-        period_ns = positive_ns(attributes.get(schema.CPU_PERIOD_NS))
-        quota = positive_ns(attributes.get(schema.CPU_QUOTA_NS)) / period_ns if period_ns else float(count)
-        weight += ns
-        cpus += ns * min(quota, count)
-        wanted += ns * positive_ns(attributes.get(schema.CPU_WANTED)) / 1_000
-        native += ns * positive_ns(attributes.get(schema.CPU_WANTED_NATIVE)) / 1_000
-    if weight and wanted >= TOO_MANY * cpus and native >= NATIVE_SHARE * wanted:
-        found = {"wanted": wanted / weight, "native": native / weight, "cpus": cpus / weight}
-        yield Pattern(Situation.OVERSUBSCRIBED, None, found)
+    rows = [
+        [stands_for * positive_ns(attributes.get(schema.RUN_QUEUE_NS)), min(quota_of(attributes) or count, count)]
+        + [positive_ns(attributes.get(key)) / 1_000 for key in (schema.CPU_WANTED, schema.CPU_WANTED_NATIVE)]
+        for attributes, stands_for in recorded
+        if (count := positive_ns(attributes.get(schema.CPU_COUNT))) and schema.CPU_WANTED in attributes
+    ]
+    weight = sum(row[0] for row in rows)
+    if weight:
+        cpus, wanted, native = (sum(row[0] * row[at] for row in rows) / weight for at in (1, 2, 3))
+        if wanted >= TOO_MANY * cpus and native >= NATIVE_SHARE * wanted:
+            yield Pattern(Situation.OVERSUBSCRIBED, None, {"wanted": wanted, "native": native, "cpus": cpus})
 
 
 def _kinds_and_processes(recorded: _Recorded) -> tuple[dict[str, Situation], dict[str, dict[int, None]]]:

@@ -1,158 +1,190 @@
-"""What lies between a process pool's `submit` and its worker: pickling, the pipe there and the pipe back, all in
-threads of this process. A call is known by its own dictionary of arguments; nothing is added to what is pickled."""
+"""The jobs of one process pool as they go by, all in threads of this process: submitted, put into the queue of calls,
+pickled, sent; and their results as they come. One thread pickles the calls and sends them, in the order in which they
+were put: it pickles from when a call was put, or the one before was sent, until it sends. Nothing is added to what is
+pickled."""
 
 import functools
 import threading
+from collections import deque
 from collections.abc import Callable
-from importlib import import_module
-from time import perf_counter_ns
-from typing import Any
+from concurrent.futures import Future
+from threading import get_native_id
+from time import perf_counter_ns, thread_time_ns
+from typing import Any, NamedTuple
 from weakref import ref
 
+from whywait.tracer.host.code_location import caller_place
 from whywait.tracer.host.introspection import take_this_frame_out
+from whywait.tracer.host.thread_clocks import run_queue_ns
+from whywait.tracer.hotpath.jobs import make_job
+from whywait.tracer.hotpath.pools import occupancy_of
 from whywait.tracer.hotpath.recorder import probe_failed
-from whywait.tracer.probes.process_pool.process_queue import Came, Entry, ProcessQueue, Stand
+from whywait.tracer.hotpath.thread_state import deliver
+from whywait.tracer.probes.process_pool.process_queue import Came, ProcessQueue
+from whywait.tracer.probes.threads.thread_pool import JOB_ATTRIBUTE
 from whywait.tracer.records.occupancy import Occupancy
+from whywait.tracer.records.process_job import Part, Passage
 
 PROBE = "process pool"
-Found = tuple[ProcessQueue, Entry]
-Enter = Callable[[ProcessQueue, Any, Callable[..., Any], tuple[Any, ...]], Entry]
 
 
-class _Here(threading.local):
-    submitting_to: ProcessQueue | None = None
-    entry: Entry | None = None  # what was submitted
-    started = False  # a process, in the midst of a `submit`
-    pickled: tuple[Found, Stand] | None = None  # by this thread, and not written yet; since when
+class Stand(NamedTuple):
+    """The calling thread's clocks at one moment."""
+
+    at_ns: int
+    cpu_ns: int
+    run_queue_ns: int | None
+
+    @classmethod
+    def now(cls) -> "Stand":
+        return cls(perf_counter_ns(), thread_time_ns(), run_queue_ns())
+
+    def until(self, end: "Stand", since_ns: int = 0) -> Part:
+        """What the calling thread did between the two; it idled until `since_ns`."""
+        known = self.run_queue_ns is not None and end.run_queue_ns is not None
+        queued_ns = end.run_queue_ns - self.run_queue_ns if known else None  # type: ignore[operator]
+        return Part(get_native_id(), max(self.at_ns, since_ns), end.at_ns, end.cpu_ns - self.cpu_ns, queued_ns)
 
 
-class Transfer:
-    """The patches of one session. `enter` makes the entry of a job; `undo` takes the patches out of every pool."""
+class Way:
+    """Stamps the jobs of one pool, until `undo`."""
 
-    def __init__(self, enter: Enter) -> None:
-        process: Any = import_module("concurrent.futures.process")
-        queues: Any = import_module("multiprocessing.queues")
-        self._process, self._queues = process, queues
-        self._enter = enter
-        self.here = _Here()
-        self._pickled_next: dict[int, Found] = {}  # by id of the call's keyword arguments, which are its own
-        self._connections: list[tuple[ref[Any], str]] = []
-        self._plain_item, self._plain_pickler = process._WorkItem, queues._ForkingPickler
-        self._item = process._WorkItem = self._work_item()
-        self._pickler = queues._ForkingPickler = self._timed_pickler()
-
-    def undo(self) -> None:
-        """Restores what was replaced."""
-        if self._process._WorkItem is self._item:
-            self._process._WorkItem = self._plain_item
-        if self._queues._ForkingPickler is self._pickler:
-            self._queues._ForkingPickler = self._plain_pickler
-        for connection_ref, name in self._connections:
-            connection = connection_ref()
-            if connection is not None:
-                vars(connection).pop(name, None)
-        self._connections = []
-
-    def attach(self, executor: Any, queue: ProcessQueue) -> None:
-        """Times what goes through the pipes of a pool."""
+    def __init__(self, executor: Any, queue: ProcessQueue) -> None:
+        self.queue = queue
+        self.submitted: tuple[int, Passage] | None = None  # the latest, and by which thread
+        self._passages: dict[int, Passage] = {}  # of jobs that were not put yet, by the number of their work
+        self._put: deque[Passage] = deque()  # calls that were not sent yet
+        self._sent = Stand(0, 0, 0)  # the sending thread begins with nothing
+        self._came: tuple[Came, Stand] | None = None  # the latest, until it is known whose it is; when it had come
+        self._patched: list[tuple[ref[Any], str]] = []
         calls, results = executor._call_queue, executor._result_queue
         if calls is None or results is None:  # it was shut down
             return
-        self._patch(calls._writer, "_send_bytes", self._timed_send)
-        self._patch(results._reader, "_recv_bytes", functools.partial(_timed_receive, queue))
+        self._items = calls.pending_work_items
+        for owner, attribute, begin, end in (
+            (executor._work_ids, "put", self._submits, None),
+            (calls, "put", self._puts, self._is_put),
+            (calls._writer, "_send_bytes", self._sends, self._is_sent),
+            (results._reader, "_recv_bytes", self._receives, self._is_received),
+        ):
+            found = ref(owner)  # a connection is closed when the last reference to it goes
+            # an attribute of the instance: such objects are pickled by what they consist of alone
+            setattr(owner, attribute, functools.partial(_stamped, begin, end, getattr(type(owner), attribute), found))
+            self._patched.append((found, attribute))
 
-    def _patch(self, connection: Any, name: str, timed: Callable[..., Any]) -> None:
-        found = ref(connection)  # a connection is closed when the last reference to it goes
-        # an attribute of the instance: such objects are pickled by their descriptor alone
-        setattr(connection, name, functools.partial(timed, getattr(type(connection), name), found))
-        self._connections = [one for one in self._connections if one[0]() is not None]
-        self._connections.append((found, name))
+    def undo(self) -> None:
+        """Takes the patches out."""
+        self.queue.clocks.close()
+        while self._patched:
+            found, name = self._patched.pop()
+            owner = found()
+            if owner is not None:
+                vars(owner).pop(name, None)
 
-    # --- on the thread that submits -------------------------------------------------------------
-    def _work_item(self) -> Callable[..., Any]:
-        here, plain = self.here, self._plain_item
+    # --- on the thread that submits: no thread of the pool can see the job yet, which may be done in no time -------
+    def _submits(self, _: Any, number: int) -> None:
+        item = self._items[number]
+        fn = item.fn
+        if isinstance(fn, functools.partial) and getattr(fn.func, "__name__", "") == "_process_chunk" and fn.args:
+            fn = fn.args[0]  # what `map` was given
+        queue = self.queue
+        job = make_job(queue.pool, fn, item.args)
+        now = perf_counter_ns()
+        place = caller_place() if job is not None else None
+        passage = Passage(queue.calls, job, occupancy_of(queue.pool, job, fn, item.args), place)
+        if job is not None:
+            job.passage, job.born_ns = passage, now
+            setattr(item.future, JOB_ATTRIBUTE, job)
+        self._passages[number], self.submitted = passage, (get_native_id(), passage)
+        item.future.add_done_callback(functools.partial(self._done, number, passage))
+        queue.enter(passage, now)
 
-        @functools.wraps(plain, updated=())
-        def work_item(future: Any, fn: Any, args: Any, kwargs: Any) -> Any:
-            made = plain(future, fn, args, kwargs)
-            queue, here.submitting_to = here.submitting_to, None
-            if queue is not None:  # now, before any thread of the pool can see it: it may be done in no time
-                try:
-                    here.entry = entry = self._enter(queue, future, fn, args)
-                    key = id(kwargs)
-                    self._pickled_next[key] = queue, entry
-                    future.add_done_callback(lambda _: self._pickled_next.pop(key, None))
-                except Exception as error:
-                    probe_failed(PROBE, error)
-            return made
+    # --- on the manager's thread ------------------------------------------------------------------------------------
+    def _puts(self, _: Any, call: Any, *__: Any, **___: Any) -> Passage | None:
+        passage = self._passages.pop(getattr(call, "work_id", -1), None)
+        if passage is not None:
+            self._put.append(passage)
+        return passage
 
-        return work_item
+    def _is_put(self, passage: Passage | None, _: Any) -> None:
+        if passage is not None:
+            passage.put_ns = perf_counter_ns()
+            passage.calls.put_ns.append(passage.put_ns)
 
-    # --- on the thread that pickles -------------------------------------------------------------
-    def _timed_pickler(self) -> type[Any]:
-        plain, call_item = self._plain_pickler, self._process._CallItem
-        pickled_next, here = self._pickled_next, self.here
+    def _receives(self, *_: Any) -> Stand | None:
+        self._came = None
+        return Stand.now() if self.queue.serves_requests() else None
 
-        def dumps(cls: Any, obj: Any, protocol: int | None = None) -> Any:
-            found = pickled_next.pop(id(obj.kwargs), None) if type(obj) is call_item else None
-            if found is not None:
-                found[0].calls.put_ns.append(perf_counter_ns())
-            begin = Stand.now() if found is not None else None
-            try:
-                return plain.dumps(obj, protocol)
-            except BaseException as error:
-                take_this_frame_out(error)
-                raise
-            finally:
-                if found is not None and begin is not None:
-                    here.pickled = found, _note_pickled(found, begin)
-
-        return type(plain.__name__, (plain,), {"dumps": classmethod(dumps), "__module__": plain.__module__})
-
-    def _timed_send(self, plain: Callable[..., Any], connection: "ref[Any]", *args: Any) -> Any:
-        sent, self.here.pickled = self.here.pickled, None
-        try:
-            if sent is not None:
-                (queue, entry), begin = sent
-                queue.sent(entry, begin.at_ns)
-        except Exception as error:
-            probe_failed(PROBE, error)
-        try:
-            return plain(connection(), *args)
-        except BaseException as error:
-            take_this_frame_out(error)
-            raise
-        finally:
-            if sent is not None:
-                entry.passage.sending = begin.until(begin.next())
-
-
-# --- on the manager's thread --------------------------------------------------------------------
-def _timed_receive(queue: ProcessQueue, plain: Callable[..., Any], connection: "ref[Any]", *args: Any) -> Any:
-    queue.came = None
-    begin = Stand.now() if queue.serves_requests() else None
-    try:
-        received = plain(connection(), *args)
-    except BaseException as error:
-        take_this_frame_out(error)
-        raise
-    try:
+    def _is_received(self, begin: Stand | None, received: Any) -> None:
         if begin is not None and received is not None:
             size = received.tell()
             length = size + (4 if size <= 0x7FFFFFFF else 12)  # in the pipe
-            queue.came = Came(begin, begin.next(), length, queue.clocks.read())
+            end = Stand.now()
+            self._came = Came(begin.until(end), length, self.queue.clocks.read()), end
+
+    def _done(self, number: int, passage: Passage, future: "Future[Any]") -> None:
+        """The first callback of the future: those after it wake who waited for the job."""
+        try:
+            now = perf_counter_ns()
+            by_manager = type(threading.current_thread()).__name__ == "_ExecutorManagerThread"
+            came, end = (self._came if by_manager else None) or (None, None)
+            if end is not None:
+                self._came, passage.unpickling = None, end.until(Stand.now())
+            self._passages.pop(number, None)
+            if passage.pickling is None and passage in self._put:  # it could not be pickled
+                self._put.remove(passage)
+            self.queue.leave(passage, end.at_ns if end is not None else now, came)
+            job, passage.job = passage.job, None  # they would keep each other
+            if job is None:
+                return
+            job.done_ns = job.end_ns = job.stop_ns = now
+            if future.cancelled():
+                job.start_ns, job.outcome = 0, "cancelled"
+            elif future._exception is not None:
+                job.outcome = "error"
+            self.queue.pool.last_job = job
+            if by_manager and not future.cancelled():  # it now delivers this job's result
+                deliver(job)
+        except Exception as error:
+            probe_failed(PROBE, error)
+
+    # --- on the thread that pickles ---------------------------------------------------------------------------------
+    def _sends(self, *_: Any) -> tuple[Passage | None, Stand]:
+        before, begin = self._sent, Stand.now()
+        passage = self._put.popleft() if self._put else None
+        job = passage.job if passage is not None else None
+        if passage is not None and job is not None:
+            passage.pickling = part = before.until(begin, min(passage.put_ns or begin.at_ns, begin.at_ns))
+            held = Occupancy(f"pickling for {job.name}", job.request.trace_id, job.span_id, job.code)
+            held.start_ns, held.end_ns = part.start_ns, part.end_ns
+            passage.calls.picklings.append(held)
+            self.queue.sent(passage)
+        return passage, begin
+
+    def _is_sent(self, noted: tuple[Passage | None, Stand], _: Any) -> None:
+        passage, begin = noted
+        self._sent = Stand.now()
+        if passage is not None:
+            passage.sending = begin.until(self._sent)
+
+
+def _stamped(
+    begin: Callable[..., Any], end: Callable[..., None] | None, plain: Callable[..., Any], owner: "ref[Any]",
+    *args: Any, **kwargs: Any,
+) -> Any:  # fmt: skip
+    noted = _safely(begin, owner(), *args, **kwargs)
+    try:
+        result = plain(owner(), *args, **kwargs)
+    except BaseException as error:
+        take_this_frame_out(error)
+        raise
+    if end is not None:
+        _safely(end, noted, result)
+    return result
+
+
+def _safely(stamp: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    try:
+        return stamp(*args, **kwargs)
     except Exception as error:
         probe_failed(PROBE, error)
-    return received
-
-
-def _note_pickled(found: Found, begin: Stand) -> Stand:
-    queue, entry = found
-    end = begin.next()
-    entry.passage.pickling = begin.until(end)
-    job = entry.job
-    if job is not None:
-        held = Occupancy(f"pickling for {job.name}", job.request.trace_id, job.span_id, job.code)
-        held.start_ns, held.end_ns = begin.at_ns, end.at_ns
-        queue.calls.picklings.append(held)
-    return end

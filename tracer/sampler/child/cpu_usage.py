@@ -6,13 +6,12 @@ import json
 import os
 import time
 from collections.abc import Callable, Collection, Iterable
-from typing import NamedTuple
 
 from whywait.tracer.sampler.child.cgroup import CpuGroups
 from whywait.tracer.sampler.child.proc_stat import Process, Processes, is_sibling, used_ticks
 from whywait.tracer.sampler.child.record_writer import Thread
 from whywait.tracer.sampler.child.throttling import Throttling
-from whywait.tracer.sampler.shared.cpu_records import MESSAGE_SIZE
+from whywait.tracer.sampler.shared.thread_records import MESSAGE_SIZE
 
 INTERVAL_NS = 100_000_000
 _LONGEST_NS = 30_000_000_000
@@ -28,21 +27,8 @@ _UNKNOWN = 2**64 - 1
 _TICK_NS = 1_000_000_000 // (os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100)
 
 
-class Spent(NamedTuple):
-    """What a thread did in the interval."""
-
-    used_ns: int
-    waited_ns: int
-    python: bool
-
-
-class Listed(NamedTuple):
-    """What another process used in the interval."""
-
-    process: Process
-    used_ns: int
-    cpus: int
-    name: bytes
+Spent = tuple[int, int, bool]  # by a thread: CPU time, run-queue time, whether it runs Python
+Row = tuple[int, int, str, int, bool]  # another process: id, CPU time, name, CPUs, whether it is a sibling
 
 
 class CpuUse:
@@ -67,7 +53,8 @@ class CpuUse:
         # until when everything was told; the interval began then
         self.until_ns = self._next_ns = self._found_ns = self._read_ns = 0
         self._processes: dict[int, Process] = {}
-        self._listed: dict[int, Listed] = {}  # processes, in an interval that ended where this one begins
+        # processes, by id and start, in an interval that ended where this one begins
+        self._listed: dict[tuple[int, int], Row] = {}
         self._listed_ns = 0  # how long that was
         self._busy: dict[int, int] = {}
         self._busy_ns = self._busy_cost_ns = 0
@@ -86,7 +73,7 @@ class CpuUse:
             self._found_ns = now_ns
             self.throttling.find()
         spent = {one.tid: self._spent(one) for one in threads} | self._ended
-        worth_it = sum(one.waited_ns for one in spent.values()) >= _WAITED_NS
+        worth_it = sum(waited_ns for _, waited_ns, _ in spent.values()) >= _WAITED_NS
         if worth_it and now_ns < self._next_ns and length_ns < _LONGEST_NS and not last:
             self._tell(None)
             return  # it goes on until there is time to read the processes
@@ -136,10 +123,10 @@ class CpuUse:
 
     def _spent(self, thread: Thread) -> Spent:
         if thread.run_queue_ns == _UNKNOWN:
-            return Spent(0, 0, thread.python)
+            return 0, 0, thread.python
         # one that began since has used all that it used in this interval
         cpu_ns, queue_ns = self._marks.get(thread.tid, (0, 0))
-        return Spent(max(thread.cpu_ns - cpu_ns, 0), max(thread.run_queue_ns - queue_ns, 0), thread.python)
+        return max(thread.cpu_ns - cpu_ns, 0), max(thread.run_queue_ns - queue_ns, 0), thread.python
 
     def _part(self, read_ns: int, now_ns: int) -> float:
         """Of what was counted since a reading, which may lie before the interval, the interval's part."""
@@ -164,37 +151,34 @@ class CpuUse:
         self._busy_cost_ns = time.thread_time_ns() - began_ns
 
     def _others(
-        self, used: "dict[int, int]", listed: "dict[int, Listed]", length_ns: int
+        self, used: "dict[int, int]", listed: "dict[tuple[int, int], Row]", length_ns: int
     ) -> "list[tuple[object, ...]]":
+        own = self._processes.get(self._process_id, Process())
         others = sorted(used.keys() - {self._process_id}, key=lambda one: -used[one])
         for number in others[:_MOST_PROCESSES]:
             process = self._processes[number]
-            name = self._machine.name(number, process)
-            self._listed[number] = Listed(process, used[number], self._cpus(number), name)
-        found = [self._row(number, one, one.used_ns) for number, one in self._listed.items()]
+            name = self._machine.name(number, process).decode("utf-8", "replace")
+            sibling = is_sibling(process, self._process_id, own)
+            self._listed[number, process.started] = number, used[number], name, self._cpus(number), sibling
+        found = [(*row, False) for row in self._listed.values()]
         rest_ns = sum(used[number] for number in others[_MOST_PROCESSES:])
         if rest_ns:
             found.append((0, rest_ns, "", 0, False, False))
-        for number, one in listed.items():
-            now = self._processes.get(number)
-            if now is None or now.started != one.process.started:  # had it gone on as before
-                found.append(self._row(number, one, one.used_ns * length_ns // max(self._listed_ns, 1), ended=True))
+        alive = {(number, one.started) for number, one in self._processes.items()}
+        for number, used_ns, *same in (row for key, row in listed.items() if key not in alive):
+            # had it gone on as before
+            found.append((number, used_ns * length_ns // max(self._listed_ns, 1), *same, True))  # type: ignore[arg-type]
         self._listed_ns = length_ns
-        return found
-
-    def _row(self, number: int, one: Listed, used_ns: int, *, ended: bool = False) -> "tuple[object, ...]":
-        own = self._processes.get(self._process_id, Process())
-        sibling = is_sibling(one.process, self._process_id, own)
-        return number, used_ns, one.name.decode("utf-8", "replace"), one.cpus, sibling, ended
+        return found  # type: ignore[return-value]
 
     def _waits(self, spent: "dict[int, Spent]", own_ns: int, own_cpus: int) -> "list[tuple[int, int, int, int, bool]]":
-        chosen = sorted(spent, key=lambda tid: -spent[tid].used_ns - spent[tid].waited_ns)[:_MOST_THREADS]
+        chosen = sorted(spent, key=lambda tid: -sum(spent[tid][:2]))[:_MOST_THREADS]
         found = [
-            (tid, one.used_ns, one.waited_ns, self._cpus(tid, own_cpus), one.python)
-            for tid in chosen
-            if sum((one := spent[tid])[:2]) >= _LEAST_NS
+            (tid, used_ns, waited_ns, self._cpus(tid, own_cpus), python)
+            for tid, (used_ns, waited_ns, python) in ((tid, spent[tid]) for tid in chosen)
+            if used_ns + waited_ns >= _LEAST_NS
         ]
-        unseen_ns = own_ns - sum(one.used_ns for one in spent.values())
+        unseen_ns = own_ns - sum(used_ns for used_ns, _, _ in spent.values())
         return [*found, (0, unseen_ns, 0, own_cpus, False)] if unseen_ns >= _SHORT_LIVED_NS else found
 
     def _busy_in(self, masks: "set[int]", before: "dict[int, int]", part: float) -> "list[tuple[int, int]]":

@@ -24,8 +24,7 @@ from whywait.tracer.sampler.child.record_writer import Ring, Thread, goes_on
 from whywait.tracer.sampler.child.sleeping_threads import LONG_ASLEEP, has_run, idles
 from whywait.tracer.sampler.child.syscall_state import CallStates
 from whywait.tracer.sampler.shared import thread_records
-from whywait.tracer.sampler.shared.cpu_records import MESSAGE_SIZE, MESSAGES
-from whywait.tracer.sampler.shared.thread_records import ASLEEP, FUTEX, GIL, LONGEST_RECORD_NS
+from whywait.tracer.sampler.shared.thread_records import ASLEEP, FUTEX, GIL, LONGEST_RECORD_NS, MESSAGE_SIZE, MESSAGES
 
 _SWEEPS_THAT_PAY = 16
 _LISTING_S = 0.05  # how often new threads are searched for

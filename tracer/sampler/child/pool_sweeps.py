@@ -1,5 +1,6 @@
-"""Samples the process pools with a job of a request: their queues, and the first thread of each worker, which runs
-the jobs. Part of the sampler's process."""
+"""Samples the process pools with a job of a request: the free places in their queues of calls, of which there is one
+more when a worker has taken a call, and the first thread of each worker, which runs the jobs. Part of the sampler's
+process."""
 
 import mmap
 import os
@@ -7,8 +8,7 @@ import time
 from collections.abc import Callable, Iterable
 
 from whywait.tracer.sampler.child.record_writer import Making, Ring, Thread
-from whywait.tracer.sampler.child.worker_state import Pools
-from whywait.tracer.sampler.shared.pool_table import PLACES, Watched
+from whywait.tracer.sampler.shared.pool_table import CHANGES, ROW, WATCH_SIZE
 from whywait.tracer.sampler.shared.thread_records import RUNNING, WATCH_AT
 
 _LATE_NS = 1_000_000  # this process was in the run queue between reading and asking the clock: it was so, but when?
@@ -21,78 +21,80 @@ class PoolSweeps:
     """`state` returns a thread's state by the words of its `syscall` file. Never raises OSError."""
 
     def __init__(self, process_id: int, memory: mmap.mmap, ring: Ring, state: State) -> None:
-        self._pools = Pools(process_id, memory, WATCH_AT)
-        self._ring = ring
-        self._state = state
-        # by process id, and by what stands for the free places of a pool; None: it may not be read
-        self._made: dict[int, Making | None] = {}
+        self._process_id = process_id
+        self._memory, self._ring, self._state = memory, ring, state
+        self._changes = 0
+        self._fd = -1  # the sampled process's memory
+        # whether it is busy, and where the free places are counted, 0 for a worker; by the id of their records
+        self._rows: dict[int, tuple[bool, int]] = {}
+        self._made: dict[int, Making | None] = {}  # None: it may not be read
         self._cost_ns = 0  # of a sweep, CPU time: the mean of the latest
 
     def next_ns(self, now_ns: int) -> int:
         """When to read the next time, at the latest; 0 where there is no pool."""
-        if not self._pools.pools:
-            return 0
-        return now_ns + max(_EVERY_NS, int(self._cost_ns / _MOST_OF_A_CORE))
+        return now_ns + max(_EVERY_NS, int(self._cost_ns / _MOST_OF_A_CORE)) if self._rows else 0
 
     def sweep(self) -> None:
         """Reads each pool that is busy once."""
         began_ns = time.thread_time_ns()
-        self._pools.read()
-        present: set[int] = set()
-        for pool in self._pools.pools:
-            keys = [PLACES | pool.id, *pool.workers]
-            present.update(keys)
-            if pool.busy:
-                self._count_places(pool)
-                for worker in pool.workers:
-                    self._sample(pool, worker)
-            else:  # its next record begins when it is busy again
-                self._end_records(keys)
-        self._forget(self._made.keys() - present)
+        self._read_table()
+        for key, (busy, address) in self._rows.items():
+            made = self._made.get(key)
+            if busy:
+                self._sample(key, address)
+            elif made is not None:  # its next record begins when it is busy again
+                self._ring.end(made)
         self._cost_ns += (time.thread_time_ns() - began_ns - self._cost_ns) // 8
 
     def close(self) -> None:
         """Writes what is being made, and closes every file."""
         self._forget(list(self._made))
-        self._pools.close()
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
 
-    def _count_places(self, pool: Watched) -> None:
-        before = time.perf_counter_ns()
-        free = self._pools.places(pool)
-        now = time.perf_counter_ns()
-        if free >= 0 and now - before <= _LATE_NS:
-            key = PLACES | pool.id
-            made = self._made[key] = self._made.get(key) or Making(key)
-            self._ring.take_in(made, now, RUNNING, free, 0)
+    def _read_table(self) -> None:
+        (changes,) = CHANGES.unpack_from(self._memory, WATCH_AT)
+        if changes == self._changes:
+            return
+        self._changes, self._rows = changes, {}
+        table = self._memory[WATCH_AT + CHANGES.size : WATCH_AT + WATCH_SIZE]
+        for busy, key, address, *workers in ROW.iter_unpack(table):
+            self._rows.update({worker: (bool(busy), 0) for worker in workers if worker})
+            if address:
+                self._rows[key] = bool(busy), address
+        self._forget(self._made.keys() - self._rows.keys())
 
-    def _sample(self, pool: Watched, worker: int) -> None:
+    def _sample(self, key: int, address: int) -> None:
         try:
-            if worker not in self._made:
-                self._made[worker] = _first_thread(worker)
-            thread = self._made[worker]
-            if not isinstance(thread, Thread):
+            if key not in self._made:
+                self._made[key] = Making(key) if address else _first_thread(key)
+            made = self._made[key]
+            if made is None:
                 return
             before = time.perf_counter_ns()
-            words = os.pread(thread.calls, 160, 0).split(None, 2)
+            seen = (RUNNING, self._places(address)) if address else self._state_of(made)
         except OSError:  # it has ended, or may not be read
-            self._made[worker] = None
+            self._forget([key])
+            self._made[key] = None
             return
         now = time.perf_counter_ns()
         if now - before <= _LATE_NS:
-            state, number = self._state(words)
-            self._ring.take_in(thread, now, self._pools.state(pool, worker, state, words), number, 0)
+            self._ring.take_in(made, now, *seen, 0)
 
-    def _end_records(self, keys: Iterable[int]) -> None:
-        for key in keys:
-            made = self._made.get(key)
-            if made is not None:
-                self._ring.end(made)
+    def _state_of(self, made: Making) -> "tuple[int, int]":
+        return self._state(os.pread(made.calls, 160, 0).split(None, 2)) if isinstance(made, Thread) else (RUNNING, 0)
+
+    def _places(self, address: int) -> int:
+        if self._fd < 0:
+            self._fd = os.open(f"/proc/{self._process_id}/mem", os.O_RDONLY | os.O_CLOEXEC)
+        return int.from_bytes(os.pread(self._fd, 4, address), "little", signed=True)
 
     def _forget(self, keys: Iterable[int]) -> None:
-        self._end_records(keys)
         for key in keys:
-            made = self._made.pop(key)
+            made = self._made.pop(key, None)
             if made is not None:
+                self._ring.end(made)
                 made.close()
 
 

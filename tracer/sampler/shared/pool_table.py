@@ -1,38 +1,46 @@
 """Which process pools the sampler reads, too: a table in the shared memory. Part of both processes. A row is written
 whole, then the number of changes goes up; who read half a row reads it again."""
 
+import mmap
 import struct
-from typing import NamedTuple
+from collections.abc import Iterable
+from itertools import count
 
-IDLE = 7  # state of a worker, beside those of any thread: it waits for a job, or hands a result back
-POOLS = 16
+POOLS = 16  # the latest; others are not sampled
 _WORKERS = 32  # of one pool
 CHANGES = struct.Struct("<Q")
-ROW = struct.Struct(f"<7Q{_WORKERS}I")
+# whether a job of a request runs, the key of its free places, where in the sampled process they are counted (0: it is
+# not known), its workers
+ROW = struct.Struct(f"<3Q{_WORKERS}I")
 WATCH_SIZE = CHANGES.size + POOLS * ROW.size
-# records of a pool's free places in its queue of calls have this for a thread id, and the pool's row in it
+# records of a pool's free places in its queue of calls have this for a thread id, and the pool's number in it
 PLACES = 0x8000_0000
 
 
-class Watched(NamedTuple):
-    """One pool. Addresses are of the sampled process; 0: none, or not known."""
+class WatchTable:
+    """Acquires no lock, since any thread may call it. Never raises after its creation."""
 
-    busy: int = 0  # whether a job of a request is with its workers
-    places_at: int = 0  # the semaphore that counts the free places in the queue of calls
-    taking_at: int = 0  # the lock of those that wait for a call
-    handing_at: int = 0  # the lock of those that send a result
-    calls_inode: int = 0  # of the pipe that calls come by
-    results_inode: int = 0
-    id: int = 0  # no two pools of a session have the same
-    workers: "tuple[int, ...]" = ()
+    def __init__(self, memory: mmap.mmap, at: int) -> None:
+        self._memory: mmap.mmap | None = memory
+        self._at = at
+        self._changes, self._numbers = count(1), count(1)
 
+    def new_key(self) -> int:
+        """Return a key for another pool."""
+        return PLACES | next(self._numbers)
 
-def pack(row: Watched) -> bytes:
-    """Pure: a row as it stands in the table."""
-    return ROW.pack(*row[:-1], *(row.workers + (0,) * _WORKERS)[:_WORKERS])
+    def show(self, key: int, places_at: int, workers: Iterable[int], *, busy: bool) -> None:
+        """Write the row of a pool."""
+        if self._memory is None:
+            return
+        try:
+            begin = self._at + CHANGES.size + key % POOLS * ROW.size
+            all_workers = [*workers, *[0] * _WORKERS][:_WORKERS]
+            self._memory[begin : begin + ROW.size] = ROW.pack(busy, key, places_at, *all_workers)
+            CHANGES.pack_into(self._memory, self._at, next(self._changes))
+        except ValueError:  # closed meanwhile
+            self._memory = None
 
-
-def unpack(row: "tuple[int, ...]") -> Watched:
-    """Pure: the inverse of `pack`, of the row's numbers."""
-    busy, places, taking, handing, calls, results, number, *workers = row
-    return Watched(busy, places, taking, handing, calls, results, number, tuple(filter(None, workers)))
+    def close(self) -> None:
+        """The memory is about to be released."""
+        self._memory = None

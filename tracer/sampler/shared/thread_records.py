@@ -2,7 +2,6 @@
 
 import struct
 
-from whywait.tracer.sampler.shared.cpu_records import CPU_SIZE
 from whywait.tracer.sampler.shared.pool_table import WATCH_SIZE
 
 # header: records written, sweeps, time of the latest sweep, own CPU ns, holder of the GIL that others
@@ -24,8 +23,11 @@ WOKEN_NUMBER = struct.Struct("<I")
 # for the GIL instead what was known of its beginning as it was first seen, see `pack_round`
 RECORD = struct.Struct("<QQQIIHHi")
 RECORDS = 65_536
-CPU_AT = HEADER_SIZE + RECORDS * RECORD.size  # who used the CPUs: see cpu_records.py
-WATCH_AT = CPU_AT + CPU_SIZE  # which process pools to sample: see pool_table.py
+# what used the CPUs, a line of JSON each: what was measured in an interval (or null), stretches without quota, libraries
+# in which threads slept
+MESSAGES, MESSAGE_SIZE = 64, 32_768
+CPU_AT = HEADER_SIZE + RECORDS * RECORD.size
+WATCH_AT = CPU_AT + MESSAGES * MESSAGE_SIZE  # which process pools to sample: see pool_table.py
 SIZE = WATCH_AT + WATCH_SIZE
 
 RUNNING, GIL, FUTEX, SLEEP, POLL, CALL, STOPPED = range(7)

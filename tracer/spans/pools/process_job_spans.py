@@ -23,22 +23,22 @@ from whywait.tracer.spans.span_spec import AboutPhase, AboutRun, AboutWait, Occu
 
 def add_passage(drawing: Drawing, job: Job, passage: Passage, turn_ns: int, done_ns: int) -> None:
     """The spans of the job between the two moments."""
-    if passage.receiving is not None and not passage.worker:
+    received = passage.receiving
+    if received is not None and not passage.worker:
         passage.calls.settle()
     way = _Way(drawing, job, passage, turn_ns, done_ns)
     way.hand_over()
     way.phase("pickling for", passage.pickling)
     way.phase("transfer to the worker of", passage.sending)
-    came_ns = done_ns
-    if passage.receiving is not None:
-        came_ns = min(max(passage.receiving.start_ns, way.at_ns), done_ns)
+    came_ns = min(max(received.start_ns, way.at_ns), done_ns) if received is not None else done_ns
     if not job.end_ns:  # nobody knows yet
         way.run(came_ns, None)
         return
     used = way.wait_to_be_taken(came_ns)
-    way.run(way.left_by_worker(came_ns), used)
-    way.wait(s.WAIT_RESUME, came_ns, passage.manager_id)
-    way.phase("transfer from the worker of", passage.receiving)
+    manager_id = received.thread_id if received is not None else 0
+    way.run(way.result_ns(manager_id, came_ns), used)
+    way.wait(s.WAIT_RESUME, came_ns, manager_id)
+    way.phase("transfer from the worker of", received)
     way.phase("unpickling for", passage.unpickling)
 
 
@@ -68,34 +68,32 @@ class _Way:
         used from then on, where that is known."""
         passage, observed = self._passage, self._observed
         used, calls = passage.used(), passage.calls
-        if observed is None or passage.pickling is None or not calls.key:
+        if observed is None or not passage.put_ns or not calls.key:
             return used
-        waiting_ns, taken_ns = observed.workers.taken(
-            calls.key, calls.places, passage.pickling.start_ns, list(calls.put_ns), came_ns
-        )
+        all_put = list(calls.put_ns)
+        waiting_ns, taken_ns = observed.workers.taken(calls.key, calls.places, passage.put_ns, all_put, came_ns)
         if waiting_ns - self.at_ns < self._drawing.resolution_ns:
             return used
         until_ns = min((waiting_ns + taken_ns) // 2 if taken_ns else waiting_ns, came_ns)
-        kind = s.WAIT_POOL_STARTUP if passage.starting else s.WAIT_POOL_HANDOVER
         # anywhere between two samples
         error_ns = round((taken_ns - waiting_ns) / sqrt(12)) if taken_ns else None
-        queued_ns = None
-        if passage.starting:
-            used = None  # most of it for its start
-        else:  # there was a free one, which came late to it: it used nothing, but may have been in the run queue
-            queued_ns = observed.workers.run_queue_ns(passage.worker, self.at_ns, until_ns)
-            if used is not None and used.run_queue_ns is not None:
-                used = used._replace(run_queue_ns=max(used.run_queue_ns - queued_ns, 0))
-        off_cpu = OffCpu(run_queue_ns=queued_ns, error_ns=error_ns)
-        self._add_wait(kind, until_ns, off_cpu, inferred=True, starts_process=passage.starting)
-        return used
+        if passage.starting:  # it used most for its start
+            off_cpu = OffCpu(error_ns=error_ns)
+            self._add_wait(s.WAIT_POOL_STARTUP, until_ns, off_cpu, inferred=True, starts_process=True)
+            return None
+        # there was a free one, which came late to it: it used nothing, but may have been in the run queue
+        queued_ns = observed.workers.run_queue_ns(passage.worker, self.at_ns, until_ns)
+        self._add_wait(s.WAIT_POOL_HANDOVER, until_ns, OffCpu(run_queue_ns=queued_ns, error_ns=error_ns), inferred=True)
+        if used is None or used.run_queue_ns is None:
+            return used
+        return used._replace(run_queue_ns=max(used.run_queue_ns - queued_ns, 0))
 
-    def left_by_worker(self, came_ns: int) -> int:
-        """When the worker was done; as it came, where that makes no difference."""
-        if self._observed is None or not self._passage.worker:
+    def result_ns(self, manager_id: int, came_ns: int) -> int:
+        """When the result was there to be taken; as it came, where that makes no difference."""
+        if self._observed is None or not manager_id:
             return came_ns
-        left_ns = self._observed.workers.done_ns(self._passage.worker, self.at_ns, came_ns)
-        return left_ns if came_ns - left_ns >= self._drawing.resolution_ns else came_ns
+        there_ns = self._observed.workers.result_ns(manager_id, self.at_ns, came_ns)
+        return there_ns if came_ns - there_ns >= self._drawing.resolution_ns else came_ns
 
     def run(self, end_ns: int, used: WorkerClock | None) -> None:
         """The job was with a worker."""
@@ -114,18 +112,17 @@ class _Way:
     def phase(self, words: str, part: Part | None) -> None:
         """What a thread of this process did for the job."""
         end_ns = min(part.end_ns, self._done_ns) if part is not None else 0
-        if part is None or end_ns - self.at_ns < self._drawing.resolution_ns:
+        length_ns = end_ns - self.at_ns
+        if part is None or length_ns < self._drawing.resolution_ns:
             return
         # the part of it that lies before, it did while somebody else was waited for
         share = (end_ns - max(part.start_ns, self.at_ns)) / max(part.end_ns - part.start_ns, 1)
-        cpu_ns = min(int(max(part.cpu_ns, 0) * share), end_ns - self.at_ns)
-        queued_ns = int(part.run_queue_ns * share) if part.run_queue_ns is not None else None
-        if queued_ns is not None:
-            queued_ns = min(queued_ns, end_ns - self.at_ns - cpu_ns)
+        cpu_ns = min(int(max(part.cpu_ns, 0) * share), length_ns)
+        known = part.run_queue_ns is not None
+        queued_ns = min(int(part.run_queue_ns * share), length_ns - cpu_ns) if known else None  # type: ignore[operator]
         off_cpu = OffCpu(cpu_ns, queued_ns)
         if self._observed is not None:
-            stretch = self.at_ns, end_ns
-            off_cpu = self._observed.running(words, part.thread_id, [stretch], cpu_ns, queued_ns)
+            off_cpu = self._observed.running(words, part.thread_id, [(self.at_ns, end_ns)], cpu_ns, queued_ns)
         submitted = self._passage.submitted_at
         place = Place("", submitted.file, submitted.line) if submitted is not None else None
         about = AboutPhase(self._job.span_id, off_cpu, place, thread_id=part.thread_id)
@@ -134,13 +131,11 @@ class _Way:
     def wait(self, kind: str, until_ns: int, thread_id: int) -> None:
         """A thread of this process was not there yet."""
         until_ns = min(until_ns, self._done_ns)
-        if until_ns - self.at_ns < self._drawing.resolution_ns:
-            return
-        off_cpu = UNSEEN
-        if self._observed is not None and thread_id:
-            about_pool = kind, "process pool"
-            off_cpu = self._observed.way_back(about_pool, thread_id, self.at_ns, until_ns)
-        self._add_wait(kind, until_ns, off_cpu)
+        if until_ns - self.at_ns >= self._drawing.resolution_ns:
+            off_cpu = UNSEEN
+            if self._observed is not None and thread_id:
+                off_cpu = self._observed.way_back((kind, "process pool"), thread_id, self.at_ns, until_ns)
+            self._add_wait(kind, until_ns, off_cpu)
 
     def _add_wait(
         self, kind: str, until_ns: int, off_cpu: OffCpu, *, occupied_by: Occupants | None = None,
@@ -151,8 +146,7 @@ class _Way:
             job.span_id, kind, off_cpu, pool=job.pool, occupants=occupied_by, starts_process=starts_process,
             inferred=inferred,
         )  # fmt: skip
-        name = kind.replace("_", " ")
-        self._drawing.add(name, job, job.span_id, self.at_ns, until_ns, about)
+        self._drawing.add(kind.replace("_", " "), job, job.span_id, self.at_ns, until_ns, about)
         self.at_ns = until_ns
 
     def _add(self, name: str, span_id: int, end_ns: int, about: AboutRun | AboutPhase) -> None:

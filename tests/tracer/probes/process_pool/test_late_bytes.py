@@ -7,9 +7,9 @@ from typing import Any, cast
 import pytest
 
 from whywait.tracer.host.process_clocks import WorkerClock, WorkerClocks
-from whywait.tracer.probes.process_pool.process_queue import Came, Entry, ProcessQueue, Stand
+from whywait.tracer.probes.process_pool.process_queue import Came, ProcessQueue
 from whywait.tracer.records.occupancy import Occupancy
-from whywait.tracer.records.process_job import Passage
+from whywait.tracer.records.process_job import Part, Passage
 from whywait.tracer.records.request import Job, Pool
 
 SIZE = 118
@@ -48,17 +48,17 @@ def queue(clocks: Clocks) -> ProcessQueue:
     return made
 
 
-def begun(queue: ProcessQueue, *, traced: bool = True) -> Entry:
+def begun(queue: ProcessQueue, *, traced: bool = True) -> Passage:
     job = cast(Job, SimpleNamespace(start_ns=0, cpu_ns=0)) if traced else None
-    entry = Entry(job, Occupancy("job", 1, 1, None), Passage(queue.calls))
-    queue.enter(entry, 1)
-    queue.sent(entry, 2)
-    return entry
+    passage = Passage(queue.calls, job, Occupancy("job", 1, 1, None))
+    queue.enter(passage, 1)
+    if traced:
+        queue.sent(passage)
+    return passage
 
 
-def ended(queue: ProcessQueue, clocks: Clocks, entry: Entry) -> None:
-    at = Stand(3, 0, 0)
-    queue.leave(entry, 4, Came(at, at, SIZE, clocks.read()))
+def ended(queue: ProcessQueue, clocks: Clocks, passage: Passage) -> None:
+    queue.leave(passage, 4, Came(Part(1, 3, 3, 0, 0), SIZE, clocks.read()))
 
 
 def another(queue: ProcessQueue) -> None:
@@ -75,20 +75,20 @@ def export(queue: ProcessQueue) -> None:
 
 @pytest.mark.parametrize("next_thing", [another, one_of_no_request, export])
 def test_what_is_counted_late(queue: ProcessQueue, clocks: Clocks, next_thing: Callable[[ProcessQueue], None]) -> None:
-    entry = begun(queue)
-    ended(queue, clocks, entry)
-    assert entry.passage.worker == 0
+    passage = begun(queue)
+    ended(queue, clocks, passage)
+    assert passage.worker == 0
     clocks.written[2] = SIZE
     next_thing(queue)
-    assert entry.passage.worker == 2
+    assert passage.worker == 2
 
 
 def test_what_others_wrote_while_nobody_read_is_not_taken_for_it(queue: ProcessQueue, clocks: Clocks) -> None:
-    entry = begun(queue)
-    ended(queue, clocks, entry)
+    passage = begun(queue)
+    ended(queue, clocks, passage)
     outside = begun(queue, traced=False)
     clocks.written[1] = SIZE
     queue.leave(outside, 5, None)
     export(queue)
     another(queue)
-    assert entry.passage.worker == 0
+    assert passage.worker == 0

@@ -215,3 +215,15 @@ def test_the_host_sees_what_it_saw(traced_to: Begin, warm: Callable[[int], Proce
         with pytest.raises(TypeError):
             pool.submit()  # type: ignore[call-arg]
     spans.stop()
+
+
+def test_a_pool_that_was_shut_down_before_is_left_alone(
+    traced_to: Begin, warm: Callable[[int], ProcessPoolExecutor], caplog: pytest.LogCaptureFixture
+) -> None:
+    over = warm(1)
+    over.shutdown()
+    spans = traced_to()
+    with phase("root"), pytest.raises(RuntimeError, match="after shutdown"):
+        over.submit(nap, 0)
+    spans.stop()
+    assert "process pool" not in caplog.text  # no probe was removed

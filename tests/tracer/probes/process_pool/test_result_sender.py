@@ -3,13 +3,14 @@
 from collections import deque
 
 from whywait.tracer.probes.process_pool.result_sender import Senders
+from whywait.tracer.records.occupancy import Occupancy
 from whywait.tracer.records.process_job import Calls, Passage
 
 SIZE = 118
 
 
 def result_of(length: int) -> Passage:
-    result = Passage(Calls(0, 0, deque(), deque(), lambda: None))
+    result = Passage(Calls(0, 0, deque(), deque(), lambda: None), None, Occupancy("job", 1, 1, None))
     result.length = length
     return result
 

@@ -20,7 +20,7 @@ from whywait.tracer.sampler.child.proc_stat import (
 )
 from whywait.tracer.sampler.cpu_history import CpuPast, Interval
 from whywait.tracer.sampler.process import Header
-from whywait.tracer.sampler.shared.cpu_records import MESSAGES
+from whywait.tracer.sampler.shared.thread_records import MESSAGES
 
 PID = os.getpid()  # of a live process, for its affinity is asked of the system
 MS = 1_000_000
