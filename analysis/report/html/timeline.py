@@ -2,6 +2,7 @@
 
 from collections import Counter
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any, Final
 
 import pandas as pd
@@ -145,17 +146,19 @@ def _loop(loop: pd.DataFrame, wall_ns: int) -> Lane:
 
 
 def _activities(analysis: Analysis, request: dict[Any, Any], start_ns: int, wall_ns: int) -> tuple[list[Lane], int]:
-    spans = analysis.spans[analysis.spans["trace_id"] == request["trace_id"]]
-    kinds = spans["attributes"].map(lambda attributes: attributes.get(schema.KIND, ""))
-    owners = spans["attributes"].map(lambda attributes: attributes.get(schema.ACTIVITY, ""))
-    activities = spans[kinds.isin([schema.KIND_TASK, schema.KIND_JOB])].sort_values(["start_ns", "span_id"])
+    spans = analysis.spans[analysis.spans["trace_id"] == request["trace_id"]].to_dict("records")
+    activities, shown = list[dict[Any, Any]](), dict[Any, list[dict[Any, Any]]]()
+    for span in spans:  # in order of their start
+        kind, owner = span["attributes"].get(schema.KIND), str(span["attributes"].get(schema.ACTIVITY, ""))
+        if kind in (schema.KIND_TASK, schema.KIND_JOB):
+            activities.append(span)
+        elif kind in (schema.KIND_WAIT, schema.KIND_RUN, schema.KIND_BLOCK):
+            shown.setdefault(owner, []).append(span)
     lanes = []
-    for activity in activities.head(MAX_LANES).to_dict("records"):
-        own = owners == activity["span_id"]
-        shown = spans[own & kinds.isin([schema.KIND_WAIT, schema.KIND_RUN, schema.KIND_BLOCK])]
+    for activity in sorted(activities, key=itemgetter("start_ns", "span_id"))[:MAX_LANES]:
         is_task = activity["attributes"].get(schema.KIND) == schema.KIND_TASK
         tiles = [_bar(activity, start_ns, wall_ns)] if is_task else []
-        tiles += [_span_tile(span, start_ns, wall_ns) for span in shown.sort_values("start_ns").to_dict("records")]
+        tiles += [_span_tile(span, start_ns, wall_ns) for span in shown.get(activity["span_id"], ())]
         lanes.append(Lane(safe(activity["name"], 60), _drawn(tiles)))
     return lanes, max(0, len(activities) - MAX_LANES)
 
