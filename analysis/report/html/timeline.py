@@ -9,8 +9,7 @@ import pandas as pd
 
 from whywait.analysis.causes import CAUSE_OF_WAIT, Cause
 from whywait.analysis.measure.felt import both
-from whywait.analysis.measure.request_surroundings import LOOP_LANE, path_of, scene
-from whywait.analysis.measure.selection import request_row
+from whywait.analysis.measure.request_surroundings import LOOP_LANE, scene
 from whywait.analysis.model import Analysis
 from whywait.analysis.text import milliseconds, safe
 from whywait.tracer import schema
@@ -72,13 +71,12 @@ class Timeline:
 
 def timeline(analysis: Analysis, request_id: str) -> Timeline:
     """Return the timeline of one request; its activities in the order in which they began."""
-    request = request_row(analysis, request_id)
-    start_ns, wall_ns = int(request["start_ns"]), max(int(request["wall_ns"]), 1)
-    path = path_of(analysis, request).to_dict("records")
+    around = scene(analysis, request_id, bins=1)
+    request, path = around.request, around.path.to_dict("records")
+    start_ns, wall_ns = int(request["start_ns"]), around.wall_ns
     for row in path:
         row["length_ns"] = row["end_ns"] - row["start_ns"]
     lanes, left_out = _activities(analysis, request, start_ns, wall_ns)
-    around = scene(analysis, request_id, bins=1)
     if len(around.loop):
         lanes = [_loop(around.loop, wall_ns), *lanes]
     listed = sorted(path, key=lambda row: -row["length_ns"])
