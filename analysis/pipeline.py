@@ -1,7 +1,7 @@
 """The pipeline: clean, find requests and activities, walk the critical path, divide, describe, check."""
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
@@ -24,6 +24,8 @@ from whywait.analysis.spans.held_loop import seen_instead
 from whywait.analysis.spans.requests import find_requests, request_table
 from whywait.analysis.spans.span_table import SpanTable, span_table, taken
 from whywait.analysis.text import counted
+
+_CULPRIT: Final = {"": "culprit", "_file": "file", "_trace_id": "trace_id", "_span_id": "span_id"}
 
 
 def attribute(traces: Traces | pd.DataFrame) -> pd.DataFrame:
@@ -113,17 +115,17 @@ def _cause_table(
         "culprit_ns": chief_column("ns", 0).astype(np.int64),
         "weight": requests["weight"].to_numpy(dtype=np.float64)[segments.request],
     }
-    return pd.DataFrame(columns).loc[:, list(CAUSE_COLUMNS)]
+    # texts stay the objects that they are: a column of pandas' own texts would copy each
+    return pd.DataFrame(
+        {name: pd.Series(columns[name], copy=False, dtype=columns[name].dtype) for name in CAUSE_COLUMNS}
+    )
 
 
 def _culprit_table(causes: pd.DataFrame, named: pd.DataFrame) -> pd.DataFrame:
     of = causes.take(named["segment"].to_numpy(dtype=np.int64)).reset_index(drop=True)
     table = of.loc[:, ["trace_id", "request_id", "endpoint", "cause", "start_ns", "weight"]].assign(
-        culprit=named["culprit"].to_numpy(dtype=object),
-        culprit_file=named["file"].to_numpy(dtype=object),
+        **{f"culprit{key}": named[name] for key, name in _CULPRIT.items()},
         culprit_line=pd.array(named["line"].to_numpy(dtype=object), dtype="Int64"),
-        culprit_trace_id=named["trace_id"].to_numpy(dtype=object),
-        culprit_span_id=named["span_id"].to_numpy(dtype=object),
-        ns=named["ns"].to_numpy(dtype=np.int64),
+        ns=named["ns"],
     )
     return table.loc[:, list(CULPRIT_COLUMNS)]

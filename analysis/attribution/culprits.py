@@ -1,5 +1,7 @@
 """What made the request wait, or what it ran: one row per segment and culprit."""
 
+from typing import NamedTuple
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -20,8 +22,16 @@ from whywait.analysis.causes import CAUSES, Culprit
 from whywait.analysis.path.exact_shares import spread
 from whywait.analysis.path.segments import CALL, CPU, GIL, REST, RUN_QUEUE, Segments
 from whywait.analysis.spans.activities import Activities
-from whywait.analysis.spans.span_table import NONE, Ints, SpanTable, taken
+from whywait.analysis.spans.span_table import NONE, Ints, SpanTable, Texts, objects, taken
 from whywait.tracer import schema
+
+
+class Part(NamedTuple):
+    """Culprits of some segments, and how much of each is due to whom."""
+
+    segment: Ints
+    named: Texts  # Named of the culprit
+    ns: Ints
 
 
 def find_culprits(
@@ -46,12 +56,15 @@ def find_culprits(
         parts.append(_once(spans, chosen, described.span, amount, name))
     named = np.zeros(len(amount), dtype=bool)
     for part in parts:
-        named[part["segment"].to_numpy(dtype=np.int64)] = True
+        named[part.segment] = True
     row = taken(activities.row, segments.activity)
     elsewhere = (row >= 0) & ~named
     elsewhere &= taken(spans.traces, row) != spans.traces[request_rows[segments.request]]
     parts.append(_once(spans, elsewhere, row, amount, function))
-    table = _placed(spans, pd.concat([part for part in parts if len(part)] or parts[:1], ignore_index=True))
+    segment, listed, ns = (np.concatenate(columns) for columns in zip(*parts, strict=True))
+    columns = list(zip(*listed, strict=True)) or [()] * len(COLUMNS)
+    texts = {name: pd.Series(columns[at], dtype=object) for at, name in enumerate(COLUMNS[1:-1], start=1)}
+    table = _placed(spans, pd.DataFrame({"segment": segment, **texts, "ns": ns}))
     return table.sort_values(["segment", "ns"], ascending=[True, False], kind="stable").reset_index(drop=True)
 
 
@@ -77,7 +90,7 @@ def _placed(spans: SpanTable, table: pd.DataFrame) -> pd.DataFrame:
             columns["file"][at], columns["line"][at] = file, line
             if by and spans.attributes[row].get(schema.PHASE) == schema.PHASE_CLIENT:  # who makes it is the culprit
                 columns["culprit"][at] = by
-    return table.assign(**columns)
+    return table.assign(**{name: pd.Series(values, dtype=object) for name, values in columns.items()})
 
 
 def _place(spans: SpanTable, row: int) -> tuple[str, str, int | None]:
@@ -92,29 +105,26 @@ def _place(spans: SpanTable, row: int) -> tuple[str, str, int | None]:
         row = int(spans.parents[row])
 
 
-def _once(
-    spans: SpanTable, chosen: NDArray[np.bool_], rows: Ints, amount: Ints, name: Naming, whole: str = ""
-) -> pd.DataFrame:
+def _once(spans: SpanTable, chosen: NDArray[np.bool_], rows: Ints, amount: Ints, name: Naming, whole: str = "") -> Part:
     """Name the culprits of each distinct span once, then give each segment its share of them.
 
     Their shares are of the span's length, or of its attribute `whole`.
     """
     segments = np.flatnonzero(chosen)
     once, back = np.unique(rows[segments], return_inverse=True)
-    listed = [named for number, row in enumerate(once) for named in name(spans, number, int(row))]
-    table = pd.DataFrame(listed, columns=list(COLUMNS))
+    listed = objects([named for number, row in enumerate(once.tolist()) for named in name(spans, number, row)])
     # the culprits of a span are adjacent: repeat them for each of its segments
-    of_span = table["segment"].to_numpy(dtype=np.int64)
+    of_span = np.array([one[0] for one in listed], dtype=np.int64)
     first = np.searchsorted(of_span, np.arange(len(once)), side="left")
     count = np.searchsorted(of_span, np.arange(len(once)), side="right") - first
     repeat = count[back]
     index = np.arange(repeat.sum()) + np.repeat(first[back] - (np.cumsum(repeat) - repeat), repeat)
-    result = table.take(index).reset_index(drop=True)
     which = np.repeat(np.arange(len(segments)), repeat)
-    result["segment"] = segments[which]
     length = spans.ints(rows[segments], whole) if whole else (spans.end - spans.start)[rows[segments]]
-    result["ns"] = _parts(amount[segments], result["ns"].to_numpy(dtype=np.int64), which, length)
-    return result[result["ns"] > 0]
+    shares = np.array([one[-1] for one in listed], dtype=np.int64)[index]
+    ns = _parts(amount[segments], shares, which, length)
+    some = ns > 0
+    return Part(segments[which[some]], listed[index[some]], ns[some])
 
 
 def _parts(amount: Ints, shares: Ints, which: Ints, length: Ints) -> Ints:

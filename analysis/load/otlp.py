@@ -43,18 +43,29 @@ def decode_attributes(attributes: Iterable[Mapping[str, Any]]) -> dict[str, Any]
     decoded = {}
     for attribute in attributes:
         value = attribute.get("value") or {}
-        # the common case, kept out of a call: a million spans have ten million attributes
+        # the common cases, kept out of a call: a million spans have ten million attributes
         if "stringValue" in value:
             decoded[intern(attribute["key"])] = value["stringValue"]
+        elif "intValue" in value:
+            decoded[intern(attribute["key"])] = int(value["intValue"])
         else:
             decoded[intern(attribute["key"])] = decode_value(value)
     return decoded
 
 
+def _items(content: Mapping[str, Any]) -> list[Any]:
+    return [
+        item["stringValue"] if "stringValue" in item
+        else int(item["intValue"]) if "intValue" in item
+        else decode_value(item)
+        for item in content.get("values") or ()
+    ]  # fmt: skip
+
+
 _DECODED: Final[Mapping[str, Callable[[Any], Any]]] = {
     "intValue": int,
     "doubleValue": float,
-    "arrayValue": lambda content: [decode_value(item) for item in content.get("values") or ()],
+    "arrayValue": _items,
     "kvlistValue": lambda content: decode_attributes(content.get("values") or ()),
 }
 
@@ -94,7 +105,7 @@ def _row(span: Mapping[str, Any], service: str, scope: str, seen: Mapping[str, A
     attributes.update(seen)  # what the process saw stands in its resource
     return (
         intern(_id(span["traceId"])), _id(span["spanId"]), _id(span.get("parentSpanId") or ""),
-        str(span.get("name") or ""), service, scope, SPAN_KINDS.get(span.get("kind"), ""),
+        intern(str(span.get("name") or "")), service, scope, SPAN_KINDS.get(span.get("kind"), ""),
         _time(span["startTimeUnixNano"]), _time(span["endTimeUnixNano"]),
         (span.get("status") or {}).get("code") in ERROR_CODES, attributes,
         [(_id(link["traceId"]), _id(link["spanId"])) for link in links],

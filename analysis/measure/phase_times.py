@@ -23,34 +23,27 @@ def phase_times(analysis: Analysis, *causes: Cause) -> pd.DataFrame:
         return pd.DataFrame(columns=list(COLUMNS)).astype({"amount_ns": "int64"}).assign(weight=1.0)
     own = rows.groupby(["endpoint", "request_id", "span_id"], sort=False)["amount_ns"].sum()
     # each span's time on the critical path: the sums are of its running time as a whole
-    ran = analysis.causes.groupby("span_id", sort=False)["amount_ns"].sum()
-    ran_ns = {key: int(ns) for key, ns in ran.items()}
-    table = own.reset_index()
-    keys = table["span_id"].tolist()
-    known = _with_phases(analysis.spans, keys)
-    table["phase"] = [known.get(key, _NOTHING)[0] for key in keys]
+    ran_ns = analysis.causes.groupby("span_id", sort=False)["amount_ns"].sum().to_dict()
+    known = _with_phases(analysis.spans, own.index.get_level_values("span_id").unique())
     # the few spans with sums: each sum becomes a row, and the remainder stays with the span
+    outer: list[tuple[Any, ...]] = []
     inner: list[tuple[Any, ...]] = []
-    for at, key in enumerate(keys):
-        if not known.get(key, _NOTHING)[1]:
-            continue
-        row, sums = table.iloc[at], known[key][1]
-        amount = left = int(row["amount_ns"])
-        whole = max(ran_ns[key], sum(sums.values()), 1)
-        for word, ns in sums.items():
+    for (endpoint, request_id, key), amount in zip(own.index.tolist(), own.tolist(), strict=True):
+        word, sums = known.get(key, _NOTHING)
+        left, whole = amount, max(ran_ns[key], sum(sums.values()), 1) if sums else 1
+        for small, ns in sums.items():
             part = min(amount * ns // whole, left)
             left -= part
-            inner.append((row["endpoint"], row["request_id"], word, part))
-        table.loc[table.index[at], "amount_ns"] = left
-    made = pd.concat([table[list(COLUMNS)], pd.DataFrame(inner, columns=list(COLUMNS))], ignore_index=True)
-    made["amount_ns"] = made["amount_ns"].astype("int64")
+            inner.append((endpoint, request_id, small, part))
+        outer.append((endpoint, request_id, word, left))
+    made = pd.DataFrame(outer + inner, columns=list(COLUMNS), dtype=object).astype({"amount_ns": "int64"})
     grouped = made.groupby(["endpoint", "request_id", "phase"], sort=False)["amount_ns"].sum().reset_index()
     weight = analysis.requests.drop_duplicates("request_id").set_index("request_id")["weight"]
     grouped["weight"] = grouped["request_id"].map(weight)
     return grouped[grouped["amount_ns"] > 0].reset_index(drop=True)
 
 
-def _with_phases(spans: pd.DataFrame, keys: list[str]) -> dict[str, tuple[str, dict[str, int]]]:
+def _with_phases(spans: pd.DataFrame, keys: "pd.Index[str]") -> dict[str, tuple[str, dict[str, int]]]:
     """Return the phase, and the sums of short phases, of spans that have any."""
     known: dict[str, tuple[str, dict[str, int]]] = {}
     ids = identities(spans)

@@ -44,13 +44,17 @@ class SpanTable:
 
     def texts(self, rows: Ints, key: str) -> Texts:
         """Return a text attribute of the rows; "" where it is missing or not a text."""
-        found = (attributes.get(key) for attributes in self.attributes[rows])
-        return objects([value if isinstance(value, str) else "" for value in found])
+        found = [attributes.get(key, "") for attributes in self.attributes[rows]]
+        if not set(map(type, found)) <= {str}:
+            found = [_text(value) for value in found]
+        return objects(found)
 
     def ints(self, rows: Ints, key: str) -> Ints:
         """Return an integer attribute of the rows; NONE where it is missing, negative or not a number."""
-        found = [attributes.get(key) for attributes in self.attributes[rows]]
-        return np.array([value if _countable(value) else NONE for value in found], dtype=np.int64)
+        found = [attributes.get(key, NONE) for attributes in self.attributes[rows]]
+        if not set(map(type, found)) <= {int} or min(found, default=0) < NONE or max(found, default=0) >= _LARGEST:
+            found = [value if _countable(value) else NONE for value in found]
+        return np.array(found, dtype=np.int64)
 
     def values(self, rows: Ints, key: str) -> list[Any]:
         """Return an attribute of the rows unchanged; None where it is missing."""

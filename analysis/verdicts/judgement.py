@@ -108,27 +108,33 @@ def judge(analysis: Analysis) -> list[Judgement]:
 
 def _groups(analysis: Analysis) -> list[Group]:
     summary = summarize(analysis.causes)
-    causes, culprits = weighted(analysis.causes, "amount_ns"), weighted(analysis.culprits, "ns")
-    analysed, jobs, orders = analysis.analysed, pool_use(analysis), serial_collection(analysis)
+    culprits, analysed = weighted(analysis.culprits, "ns"), analysis.analysed
+    tables = (
+        analysed,
+        weighted(analysis.causes, "amount_ns"),
+        culprits,
+        pool_use(analysis),
+        serial_collection(analysis),
+    )
+    by_endpoint = [(table[:0], dict(iter(table.groupby("endpoint", sort=False)))) for table in tables]
     attributes, holders = _attributes(analysis), what_holders_did(analysis)
     blocks = nobodys_blocks(analysis.spans)
     made = []
     for name, rows in summary.groupby("endpoint", sort=False):
-        own = analysed[analysed["endpoint"] == name]
+        own, causes, named, jobs, orders = (found.get(name, nothing) for nothing, found in by_endpoint)
         weights = weights_of(own)
         count = float(weights.sum())
         means, shares = (
             {Cause(cause): float(value) for cause, value in zip(rows["cause"], rows[column], strict=True)}
             for column in ("mean_ns", "share")
         )
-        named, mean_wall_ns = culprits[culprits["endpoint"] == name], float((own["wall_ns"] * weights).sum()) / count
+        mean_wall_ns = float((own["wall_ns"] * weights).sum()) / count
         computes = Cause.COMPUTE if is_named(named, count, mean_wall_ns) else None
         made.append(
             Group(
                 str(name), own, count, mean_wall_ns, means, shares,
                 tuple(one for one in means if one is computes or significant(one, means[one], shares[one])),
-                causes[causes["endpoint"] == name], named, culprits,
-                jobs[jobs["endpoint"] == name], orders[orders["endpoint"] == name], holders, analysis.spans,
+                causes, named, culprits, jobs, orders, holders, analysis.spans,
                 held_loop(blocks, analysed[analysed["service"].isin(own["service"].unique())]), attributes,
             )
         )  # fmt: skip

@@ -10,6 +10,7 @@ import numpy as np
 from whywait.analysis.causes import CAUSES, INFO
 from whywait.analysis.measure.felt import PERCENTILES
 from whywait.analysis.measure.percentile_composition import composition, sample_of
+from whywait.analysis.measure.selection import only_requests
 from whywait.analysis.measure.summary import summarize, worst_culprits
 from whywait.analysis.model import Analysis
 from whywait.analysis.report.html.page import rendered, write_page
@@ -86,10 +87,11 @@ def _timelines(analysis: Analysis, top: int, endpoints: Sequence[str]) -> tuple[
     slowest = slowest.sort_values("wall_ns", ascending=False)
     first_of_each = ~slowest["endpoint"].duplicated() & slowest["endpoint"].isin(endpoints)
     slowest = slowest[first_of_each | (np.arange(len(slowest)) < top)]
+    drawn = only_requests(analysis, slowest.head(MAX_TIMELINES))
     made: list[Timeline] = []
     tiles = 0
-    for request_id in slowest["request_id"].head(MAX_TIMELINES):
-        one = timeline(analysis, str(request_id))
+    for request_id in drawn.requests["request_id"]:
+        one = timeline(drawn, str(request_id))
         tiles += one.size
         if made and tiles > MAX_TILES:
             break

@@ -2,14 +2,14 @@
 
 from collections import Counter
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any, Final
 
 import pandas as pd
 
 from whywait.analysis.causes import CAUSE_OF_WAIT, Cause
 from whywait.analysis.measure.felt import both
-from whywait.analysis.measure.request_surroundings import LOOP_LANE, path_of, scene
-from whywait.analysis.measure.selection import request_row
+from whywait.analysis.measure.request_surroundings import LOOP_LANE, scene
 from whywait.analysis.model import Analysis
 from whywait.analysis.text import milliseconds, safe
 from whywait.tracer import schema
@@ -71,13 +71,12 @@ class Timeline:
 
 def timeline(analysis: Analysis, request_id: str) -> Timeline:
     """Return the timeline of one request; its activities in the order in which they began."""
-    request = request_row(analysis, request_id)
-    start_ns, wall_ns = int(request["start_ns"]), max(int(request["wall_ns"]), 1)
-    path = path_of(analysis, request).to_dict("records")
+    around = scene(analysis, request_id, bins=1)
+    request, path = around.request, around.path.to_dict("records")
+    start_ns, wall_ns = int(request["start_ns"]), around.wall_ns
     for row in path:
         row["length_ns"] = row["end_ns"] - row["start_ns"]
     lanes, left_out = _activities(analysis, request, start_ns, wall_ns)
-    around = scene(analysis, request_id, bins=1)
     if len(around.loop):
         lanes = [_loop(around.loop, wall_ns), *lanes]
     listed = sorted(path, key=lambda row: -row["length_ns"])
@@ -145,17 +144,19 @@ def _loop(loop: pd.DataFrame, wall_ns: int) -> Lane:
 
 
 def _activities(analysis: Analysis, request: dict[Any, Any], start_ns: int, wall_ns: int) -> tuple[list[Lane], int]:
-    spans = analysis.spans[analysis.spans["trace_id"] == request["trace_id"]]
-    kinds = spans["attributes"].map(lambda attributes: attributes.get(schema.KIND, ""))
-    owners = spans["attributes"].map(lambda attributes: attributes.get(schema.ACTIVITY, ""))
-    activities = spans[kinds.isin([schema.KIND_TASK, schema.KIND_JOB])].sort_values(["start_ns", "span_id"])
+    spans = analysis.spans[analysis.spans["trace_id"] == request["trace_id"]].to_dict("records")
+    activities, shown = list[dict[Any, Any]](), dict[Any, list[dict[Any, Any]]]()
+    for span in spans:  # in order of their start
+        kind, owner = span["attributes"].get(schema.KIND), str(span["attributes"].get(schema.ACTIVITY, ""))
+        if kind in (schema.KIND_TASK, schema.KIND_JOB):
+            activities.append(span)
+        elif kind in (schema.KIND_WAIT, schema.KIND_RUN, schema.KIND_BLOCK):
+            shown.setdefault(owner, []).append(span)
     lanes = []
-    for activity in activities.head(MAX_LANES).to_dict("records"):
-        own = owners == activity["span_id"]
-        shown = spans[own & kinds.isin([schema.KIND_WAIT, schema.KIND_RUN, schema.KIND_BLOCK])]
+    for activity in sorted(activities, key=itemgetter("start_ns", "span_id"))[:MAX_LANES]:
         is_task = activity["attributes"].get(schema.KIND) == schema.KIND_TASK
         tiles = [_bar(activity, start_ns, wall_ns)] if is_task else []
-        tiles += [_span_tile(span, start_ns, wall_ns) for span in shown.sort_values("start_ns").to_dict("records")]
+        tiles += [_span_tile(span, start_ns, wall_ns) for span in shown.get(activity["span_id"], ())]
         lanes.append(Lane(safe(activity["name"], 60), _drawn(tiles)))
     return lanes, max(0, len(activities) - MAX_LANES)
 

@@ -38,8 +38,8 @@ def what_holders_did(analysis: Analysis) -> pd.DataFrame:
     longest = culprits.sort_values("ns", ascending=False).groupby(["endpoint", "cause"]).head(_MOST_WAITS)
     own = analysis.causes[["request_id", "start_ns", "end_ns", "detail", "span_id"]]
     waits = longest.merge(own, on=["request_id", "start_ns"]).reset_index(names="wait")
-    known = analysis.causes[analysis.causes["cause"] != Cause.UNEXPLAINED].sort_values("amount_ns", ascending=False)
-    known = known.groupby("request_id").head(_MOST_ROWS)
+    known = analysis.causes.loc[analysis.causes["cause"] != Cause.UNEXPLAINED, [*_OF_HOLDER, "request_id", "amount_ns"]]
+    known = known.sort_values("amount_ns", ascending=False).groupby("request_id").head(_MOST_ROWS)
     rows = known[[*_OF_HOLDER]].rename(columns=_OF_HOLDER)
     during = _during(waits, rows)
     alike = _alike(waits[~waits["wait"].isin(during["wait"])], rows)
@@ -64,7 +64,9 @@ def _during(waits: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
 
 def _alike(waits: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
     """What activities of the holder's name did at any time."""
-    rows = rows.assign(part=rows["until_ns"] - rows["from_ns"], doer=rows["doer"].str.split(" ", n=1).str[-1])
+    names = {name: name.split(" ", 1)[-1] for name in rows["doer"].unique()}
+    rows = rows.assign(part=rows["until_ns"] - rows["from_ns"], doer=rows["doer"].map(names))
+    rows = rows[rows["doer"].isin(waits["culprit"].unique())]
     sums = rows.groupby(["doer", "did", "doing"], as_index=False)
     seen = waits.merge(sums.agg(part=("part", "sum"), at=("at", "first")), left_on="culprit", right_on="doer")
     return seen[_of_another(seen)]

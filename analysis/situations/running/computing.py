@@ -48,15 +48,12 @@ def computing(group: Group) -> Iterator[Computes]:
     chief = sums[sums >= SAID_SHARE * whole_ns].head(MOST_NAMED).reset_index().to_dict("records")
     own = own.merge(group.causes[["request_id", "start_ns", "activity_name"]], on=["request_id", "start_ns"])
     own["on_loop"] = ~own["activity_name"].str.startswith(schema.JOB_SPAN_PREFIX)
+    waited = group.everyone[group.everyone["cause"].isin(_STOPPED)]
     for one in chief:
         name, file, ns = str(one["culprit"]), str(one["culprit_file"]), float(one["ns"])
         rows = own[(own["culprit"] == name) & (own["culprit_file"] == file)]
-        stopped = group.everyone[
-            group.everyone["cause"].isin(_STOPPED)
-            & (group.everyone["culprit"] == name)
-            & (group.everyone["culprit_file"] == file)
-            & (group.everyone["culprit_trace_id"] != group.everyone["trace_id"])
-        ]
+        stopped = waited[(waited["culprit"] == name) & (waited["culprit_file"] == file)]
+        stopped = stopped[stopped["culprit_trace_id"] != stopped["trace_id"]]
         lines = rows.groupby("culprit_line")["ns"].sum()
         on_loop = rows.loc[rows["on_loop"], "ns"].sum() * 2 >= ns
         yield Computes(
