@@ -108,6 +108,13 @@ def test_a_limit_is_called_by_its_own_name(pool: Mapping[str, Any], limit: str) 
     assert ("`def` endpoints" in found.text) == (pool[schema.POOL_NAME] == "anyio")
 
 
+def test_a_lock_of_asyncio_has_no_limit_to_raise() -> None:
+    found = queued(schema.WAIT_LIMITER, WAITING, {**BLOCKED, schema.FOR: "Lock.acquire"})
+    assert key(found, Cause.LIMITER_WAIT) == "limiter_wait/holders_wait"
+    assert "Do not wait while the lock is held" in found.remedy
+    assert "limit" not in found.remedy
+
+
 @pytest.mark.parametrize(
     ("wait", "held", "wanted", "words"),
     [
@@ -214,6 +221,14 @@ def test_awaits_one_after_another_that_could_run_together() -> None:
     (said,) = found.situations
     assert "5 times per request, one after another, 105 ms in all: a timer: sleep in fetch (srv/app.py:9)" in said
     assert "as long as the longest, 24.0 ms" in said
+
+
+def test_calls_of_a_client_that_reads_a_stream_inside() -> None:
+    called = {schema.FOR_CALL: "ClientSession._request", schema.FOR_PACKAGE: "aiohttp"}
+    found = in_turn([20, 21, 20, 24, 20], "DataQueue.read", "io", **called)
+    assert key(found, Cause.AWAIT_IO) == "await_io/serial_awaits"
+    found = in_turn([20, 21, 20, 24, 20], "DataQueue.read", "io", **called | {schema.FOR_CALL: "ClientResponse.read"})
+    assert key(found, Cause.AWAIT_IO) == "await_io"
 
 
 def test_pauses_that_grow_are_retries() -> None:
