@@ -42,14 +42,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parser.parse_args(argv)
     chosen = programs(tuple(options.names))
     loops = LOOPS if options.loop == "both" else (options.loop,)
-    results = _kept(options.out) if not options.quick else {}
     with surroundings(chosen) as found:
         for program in chosen:
             for loop in loops:
                 told = _tell(program, loop, found, options.quick, options.runs)
-                results.setdefault(program.name, {})[loop] = told
                 if not options.quick:
-                    _write(options.out, results)
+                    _write(options.out, program.name, loop, told)
     return 0
 
 
@@ -89,8 +87,10 @@ def _kept(out: Path) -> dict[str, Any]:
     return dict(json.loads(known.read_text())["programs"]) if known.exists() else {}
 
 
-def _write(out: Path, results: dict[str, Any]) -> None:
-    every = programs()
+def _write(out: Path, name: str, loop: str, told: dict[str, Any]) -> None:
+    """After each program: what was done is kept where the run is broken off."""
+    every, results = programs(), _kept(out)
+    results.setdefault(name, {})[loop] = told
     known = {one.name: results[one.name] for one in every if one.name in results}
     facts = conditions(_PACKAGES)
     (out / "street.json").write_text(json.dumps({"conditions": facts, "programs": known}, indent=1) + "\n")

@@ -231,6 +231,13 @@ def test_calls_of_a_client_that_reads_a_stream_inside() -> None:
     assert key(found, Cause.AWAIT_IO) == "await_io"
 
 
+def test_a_process_that_asyncio_awaits_in_a_thread() -> None:
+    module = {schema.FOR_MODULE: "asyncio.base_subprocess"}
+    found = in_turn([40], "BaseSubprocessTransport._wait", schema.WAKER_THREAD, **module)
+    assert key(found, Cause.AWAIT_IO) == "await_io"
+    assert key(in_turn([40], "Future", schema.WAKER_THREAD), Cause.AWAIT_IO) == ""
+
+
 def test_pauses_that_grow_are_retries() -> None:
     found = in_turn([10, 20, 40])
     assert key(found, Cause.AWAIT_IO) == "await_io/retries"
