@@ -20,7 +20,7 @@ PURE := tests/test_layers.py tests/test_docs.py tests/testbed tests/analysis/att
 # what depends most on the version of Python
 TRACED := tests/tracer tests/truth
 
-.PHONY: help demo check pure traced test lint types tests jaeger host-suites observed-table recording pictures truth bench clean
+.PHONY: help demo check pure traced test lint types tests jaeger host-suites observed-table recording pictures truth street bench clean
 help:
 	@echo "make demo   install, then run the story end to end (about 4 minutes)"
 	@echo "make check  install, then run lint, types and the tests that only compute, with coverage (a minute)"
@@ -111,6 +111,10 @@ pictures: $(VENV)/.dev
 # `TRUTH_ARGS=--quick` for a slice, `--resume` to go on where a run was broken off, `--mutations`
 truth: $(VENV)/.dev
 	@$(BIN)/python -m benchmarks.truth $(TRUTH_ARGS)
+
+# what is told of programs as found in bug reports; `STREET_ARGS='NAME --loop uvloop'` for one
+street: $(VENV)/.dev
+	@$(BIN)/python -m benchmarks.street $(STREET_ARGS)
 
 clean:
 	rm -rf $(VENV) .cache .pytest_cache .mypy_cache .ruff_cache

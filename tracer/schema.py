@@ -188,6 +188,8 @@ FOR_REQUEST_IO: Final = (
 )
 FOR_THREAD_SIGNAL: Final = r"threading\."
 FOR_THREAD_QUEUE: Final = r"queue\."
+# a process that ends is waited for by asyncio, in a thread of its own before Python 3.12
+FOR_PROCESS: Final = r"asyncio\.base_subprocess\.BaseSubprocessTransport\._wait$"
 # ways to tell that something has happened: a wait on one is named by what ended it
 FOR_SIGNAL: Final = (
     r"(?:asyncio\.(?:locks|queues)\.|asyncio\.(?:Event|Condition|Barrier|Queue)\b"

@@ -89,6 +89,7 @@ RULES: Final = (
          Evidence.INFERRED),
     Rule("blocked job", _ended_by(schema.WAKER_BLOCKED_JOB), Cause.BLOCKING_IO, "in a job of no request",
          Evidence.INFERRED),
+    Rule("process", _within(schema.FOR_PROCESS), Cause.AWAIT_IO, "{awaiting}{where}"),
     Rule("untraced thread", _ended_by(schema.WAKER_THREAD), Cause.UNEXPLAINED,
          "{awaiting}{where}, ended by an untraced thread"),
     Rule("signal of others", lambda one: _ended_by(schema.WAKER_ACTIVITY)(one) & one.awaits(schema.FOR_SIGNAL),

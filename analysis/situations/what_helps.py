@@ -50,7 +50,9 @@ def look_up(table: Table, text: str) -> str:
 
 
 def limit_of(attributes: Mapping[str, Any]) -> str:
-    """Return the setting of the limit that a wait with these attributes waited for."""
+    """Return the setting of the limit that a wait with these attributes waited for; "" for a lock, which has none."""
+    if re.search(r"(?:^|\.)R?Lock\.", str(attributes.get(schema.FOR) or "")):
+        return ""
     known = (look_up(LIMITS, str(attributes.get(key) or "")) for key in _WHERE)
     at = place(attributes.get(schema.POOL_FILE), attributes.get(schema.POOL_LINE))
     return next(filter(None, known), "") or (f"max_workers of the pool made at {at}" if at else "its limit")

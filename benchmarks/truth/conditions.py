@@ -3,16 +3,17 @@
 import os
 import platform
 import time
+from collections.abc import Sequence
 from importlib.metadata import version
 from typing import Any, Final
 
 PACKAGES: Final = ("fastapi", "uvicorn", "uvloop", "opentelemetry-sdk", "xgboost-cpu", "xgboost")
 
 
-def conditions() -> dict[str, Any]:
-    """Machine, interpreter, packages, and how busy the machine is now."""
+def conditions(packages: Sequence[str] = PACKAGES) -> dict[str, Any]:
+    """Machine, interpreter, versions of packages, and how busy the machine is now."""
     found = {}
-    for name in PACKAGES:
+    for name in packages:
         try:
             found[name] = version(name)
         except ModuleNotFoundError:

@@ -44,6 +44,7 @@ class Site(NamedTuple):
 
 _PACKAGES = ("/site-packages/", "/dist-packages/")
 _MAX_DEPTH = 100
+_COMPREHENSIONS = ("<listcomp>", "<setcomp>", "<dictcomp>", "<genexpr>")
 _RESUME = opmap["RESUME"]
 # of its argument: the bits that distinguish a begin, 0, from going on after a yield or an await
 _RESUMED_FROM = 3
@@ -135,14 +136,22 @@ def module_of(filename: str) -> str:
     return path.rsplit("/", 1)[-1]
 
 
+@lru_cache(maxsize=_MOST_SITES)
+def function_of(qualname: str) -> str:
+    """The function that was written: a comprehension in it, a function of its own before 3.12, is a part of it."""
+    while qualname.endswith(_COMPREHENSIONS) and (written := qualname.rpartition(".")[0]):
+        qualname = written.removesuffix(".<locals>")
+    return qualname
+
+
 def place_of_code(code: CodeType) -> Place:
     """Where a function is defined."""
-    return Place(code.co_qualname, code.co_filename, code.co_firstlineno)
+    return Place(function_of(code.co_qualname), code.co_filename, code.co_firstlineno)
 
 
 def place_of_frame(frame: FrameType) -> Place:
     """The current location of a frame."""
-    return Place(frame.f_code.co_qualname, frame.f_code.co_filename, frame.f_lineno)
+    return Place(function_of(frame.f_code.co_qualname), frame.f_code.co_filename, frame.f_lineno)
 
 
 def user_place(frame: FrameType | None) -> Place | None:

@@ -4,8 +4,9 @@ serial      |--fetch--|--fetch--|--fetch--|--fetch--|       gather leaves the lo
 retries     |try|-|try|---|try|-------|try|                 the pauses grow
 """
 
-from collections.abc import Iterator
-from typing import Final
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
 
 import pandas as pd
 
@@ -16,7 +17,7 @@ from whywait.tracer import schema
 
 _SLEEP: Final = r"(?:^|\.)sleep(?:_until)?$"
 # of a stream, one part follows from another
-_STREAM: Final = r"(?:^|\.)(?:recv|receive|read\w*|__anext__|anext|Queue\.get|send|drain|iter\w*|aiter\w*)$"
+_STREAM: Final = r"(?:^|\.)(?:recv\w*|receive\w*|read\w*|__anext__|anext|\w*Queue\.get|send|drain|a?iter\w*|listen)$"
 
 
 def repeated_waits(group: Group) -> Iterator[Pattern]:
@@ -26,8 +27,7 @@ def repeated_waits(group: Group) -> Iterator[Pattern]:
         own = own.loc[[schema.FOR_TASK not in found for found in group.attributes_of(own)]]
         if not own[["request_id", "span_id"]].drop_duplicates()["request_id"].duplicated().any():
             continue
-        # a client's call is asked, not what its library reads
-        awaited = [str(found.get(schema.FOR_CALL) or found.get(schema.FOR) or "") for found in group.attributes_of(own)]
+        awaited = [_awaited(attributes) for attributes in group.attributes_of(own)]
         turns = _turns(own.assign(what=own["detail"], awaited=awaited), "activity_id", "span_id")
         grown = (turns["ns"] / turns.groupby("series")["ns"].shift()).fillna(GROWS)
         pauses = (grown.groupby(turns["series"]).transform("min") >= GROWS) & turns["awaited"].str.contains(_SLEEP)
@@ -39,6 +39,12 @@ def repeated_waits(group: Group) -> Iterator[Pattern]:
         alike = serial[serial["ns"] >= ALIKE * serial.groupby("series")["ns"].transform("max")]
         many = alike.groupby("series")["ns"].transform("size") >= MANY_AWAITS
         yield from _told(group, cause, Situation.SERIAL_AWAITS, alike[many])
+
+
+def _awaited(attributes: Mapping[str, Any]) -> str:
+    """Return what the user's code called: an HTTP client's `get` reads a stream inside, and is none."""
+    inner = str(attributes.get(schema.FOR) or "")
+    return inner if re.search(_SLEEP, inner) else str(attributes.get(schema.FOR_CALL) or inner)
 
 
 def _turns(rows: pd.DataFrame, doer: str, turn: str) -> pd.DataFrame:

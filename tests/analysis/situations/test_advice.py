@@ -109,6 +109,13 @@ def test_a_limit_is_called_by_its_own_name(pool: Mapping[str, Any], limit: str) 
     assert ("`def` endpoints" in found.text) == (pool[schema.POOL_NAME] == "anyio")
 
 
+def test_a_lock_of_asyncio_has_no_limit_to_raise() -> None:
+    found = queued(schema.WAIT_LIMITER, WAITING, {**BLOCKED, schema.FOR: "Lock.acquire"})
+    assert key(found, Cause.LIMITER_WAIT) == "limiter_wait/holders_wait"
+    assert "Do not wait while the lock is held" in found.remedy
+    assert "limit" not in found.remedy
+
+
 @pytest.mark.parametrize(
     ("wait", "held", "wanted", "words"),
     [
@@ -229,6 +236,21 @@ def test_a_task_that_does_one_thing_after_another_for_a_request_is_a_queue() -> 
     assert key(found, Cause.AWAIT_IO) == "await_io/consumer"
     assert kinds(found) == [Situation.CONSUMER]
     assert "worker did 5.0 pieces of work, one after another, 21.0 ms each (a timer: sleep in fetch" in found.text
+
+
+def test_calls_of_a_client_that_reads_a_stream_inside() -> None:
+    called = {schema.FOR_CALL: "ClientSession._request", schema.FOR_PACKAGE: "aiohttp"}
+    found = in_turn([20, 21, 20, 24, 20], "DataQueue.read", "io", **called)
+    assert key(found, Cause.AWAIT_IO) == "await_io/serial_awaits"
+    found = in_turn([20, 21, 20, 24, 20], "DataQueue.read", "io", **called | {schema.FOR_CALL: "ClientResponse.read"})
+    assert key(found, Cause.AWAIT_IO) == "await_io"
+
+
+def test_a_process_that_asyncio_awaits_in_a_thread() -> None:
+    module = {schema.FOR_MODULE: "asyncio.base_subprocess"}
+    found = in_turn([40], "BaseSubprocessTransport._wait", schema.WAKER_THREAD, **module)
+    assert key(found, Cause.AWAIT_IO) == "await_io"
+    assert key(in_turn([40], "Future", schema.WAKER_THREAD), Cause.AWAIT_IO) == ""
 
 
 def test_pauses_that_grow_are_retries() -> None:

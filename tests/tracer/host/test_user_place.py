@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from whywait.tracer.host.code_location import is_wrapper, user_place
+from whywait.tracer.host.code_location import function_of, is_wrapper, user_place
 
 SITE = "/usr/lib/python3/site-packages/"
 RELAY = "def {}(*then): return then[0](*then[1:])"
@@ -50,3 +50,16 @@ def test_wrappers_are_the_standard_library_and_known_frameworks() -> None:
     assert is_wrapper(SITE + "typer.py")
     assert not is_wrapper(SITE + "shop/order.py")
     assert not is_wrapper("/app/rank.py")
+
+
+@pytest.mark.parametrize(
+    ("qualname", "named"),
+    [
+        ("Rank.all.<locals>.<listcomp>", "Rank.all"),
+        ("rank.<locals>.<genexpr>.<setcomp>", "rank"),
+        ("rank.<locals>.<lambda>", "rank.<locals>.<lambda>"),  # it was written as a function
+        ("<dictcomp>", "<dictcomp>"),  # of a module
+    ],
+)
+def test_a_comprehension_is_a_part_of_its_function(qualname: str, named: str) -> None:
+    assert function_of(qualname) == named

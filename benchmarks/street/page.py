@@ -1,0 +1,76 @@
+"""The page of the street: every program, its truth, and the verdict on each loop."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from benchmarks.street.contract import Program
+from benchmarks.street.verdict import WITHIN
+
+_HEAD = f"""# The street: programs as found in bug reports
+
+`python -m benchmarks.street` writes this page. Each program ([sources](../street/programs)) is small, uses the real
+libraries and no line of whywait. It writes down by itself, apart from the tracer, when its delay fell; its head
+declares the cause, the function to blame (a comment marks the line) and the remedy. It is started under `whywait run`
+and sent its requests; judged is the **first** reason that `whywait report --json` gives for the endpoint:
+
+- **right**: the cause, the culprit (the user's function, in its file, at its first line or the marked one), the amount
+  per request (within {WITHIN:.0%} or 1 ms) and the remedy are all as declared;
+- **wrong**: another cause is named, and the true one with its culprit is not among the further reasons;
+- **partly**: everything between.
+
+CPUs that other processes took (`cpu_wait`) are set aside: they were taken. A run in which the program's main thread
+was runnable but had no CPU for more than a tenth of it, by the kernel's count, is made again (`--runs`); the least
+disturbed one counts, and *disturbed* stands beside a verdict for which no run was undisturbed. A wrong verdict stays on the page until the product is mended.
+"""
+
+
+def page(programs: Sequence[Program], results: Mapping[str, Any], conditions: Mapping[str, Any]) -> str:
+    """The page in Markdown, of those programs of which something is known."""
+    known = [one for one in programs if one.name in results]
+    packages = ", ".join(f"{name} {version}" for name, version in conditions["packages"].items())
+    about = (
+        f"Python {conditions['python']}, {conditions['cpus']} CPUs ({conditions['machine']}), {conditions['system']}; "
+        f"{packages}; load {conditions['load'][0]} at the end; {conditions['day']}."
+    )
+    return "\n".join([_HEAD, about, "", *_scores(results), "", *_table(known, results), "", *_answers(known, results)])
+
+
+def _scores(results: Mapping[str, Any]) -> list[str]:
+    lines = ["| loop | right | partly | wrong | skipped or failed |", "|---|---:|---:|---:|---:|"]
+    for loop in ("asyncio", "uvloop"):
+        of = Counter(one[loop]["grade"] for one in results.values() if loop in one)
+        others = sum(of.values()) - of["right"] - of["partly"] - of["wrong"]
+        lines.append(f"| {loop} | {of['right']} | {of['partly']} | {of['wrong']} | {others} |")
+    return lines
+
+
+def _table(programs: Sequence[Program], results: Mapping[str, Any]) -> list[str]:
+    lines = ["| program | truth | ms per request | asyncio | uvloop |", "|---|---|---:|---|---|"]
+    for one in programs:
+        who = f" by `{one.culprit}`" if one.culprit else ""
+        told = [results[one.name].get(loop) for loop in ("asyncio", "uvloop")]
+        truth = next((f"{run['truth_ms']:.0f}" for run in told if run and "truth_ms" in run), "")
+        grades = " | ".join(_grade(run) for run in told)
+        lines.append(
+            f"| [{one.name}](../street/programs/{one.kind}/{one.path.name}) | {one.cause}{who} | {truth} | {grades} |"
+        )
+    return lines
+
+
+def _grade(run: Mapping[str, Any] | None) -> str:
+    if run is None:
+        return ""
+    faults = f" (not: {', '.join(run['faults'])})" if run.get("faults") else ""
+    return f"{run['grade']}{faults}{', *disturbed*' * run.get('disturbed', False)}"
+
+
+def _answers(programs: Sequence[Program], results: Mapping[str, Any]) -> list[str]:
+    lines = ["## What was told where it was not right", ""]
+    for one in programs:
+        for loop, run in results[one.name].items():
+            if run["grade"] != "right":
+                lines.append(
+                    f"- **{one.name}**, {loop}, {_grade(run)}: {one.title.splitlines()[0]} Told: {run['told']}"
+                )
+    return [*lines, ""]

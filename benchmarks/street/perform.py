@@ -1,0 +1,107 @@
+"""Runs one program under `whywait run`, and tells what was true and what whywait says."""
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from benchmarks.street.contract import PROGRAMS, Load, Program
+from benchmarks.street.drive import Window, covered, drive
+from testbed.ended import ended
+from testbed.service import free_port
+
+ROOT: Final = PROGRAMS.parents[2]
+_START_S: Final = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Performance:
+    """One run of a program."""
+
+    truth_ms: float
+    """The delay per request, by the program's own stamps."""
+    wall_ms: float
+    """The mean time that the judged requests took for their clients."""
+    cpu_wait_share: float
+    """The time in which the program's main thread was runnable and not running, by the kernel, of the run."""
+    report: dict[str, Any]
+
+
+def perform(program: Program, loop: str, found: Mapping[str, str], load: tuple[Load, ...]) -> Performance:
+    """Starts the program, sends the requests, ends it, and reads its stamps and whywait's report."""
+    with tempfile.TemporaryDirectory(prefix="street-") as scratch:
+        traces, stamps, port = Path(scratch) / "traces", Path(scratch) / "stamps", free_port()
+        stamps.touch()
+        environment = {
+            **os.environ, **found, **program.environment, "STREET_STAMPS": str(stamps), "STREET_PORT": str(port),
+            "STREET_LOOP": loop, "PYTHONPATH": os.pathsep.join([str(ROOT), str(PROGRAMS)]),
+        }  # fmt: skip
+        command = [sys.executable, "-m", "whywait", "run", "-o", str(traces), "--", *_server(program, loop, port)]
+        with open(Path(scratch) / "said", "w+") as said:
+            service = subprocess.Popen(command, cwd=program.path.parent, env=environment, stdout=said, stderr=said)
+            with ended(service, 30):
+                _until_it_listens(service, port, Path(said.name))
+                windows, waited = _measured(service, port, load)
+                service.send_signal(signal.SIGTERM)
+                service.wait(30)
+        told = subprocess.run(
+            [sys.executable, "-m", "whywait", "report", str(traces), "--json"],
+            cwd=ROOT, capture_output=True, text=True, check=True,
+        ).stdout  # fmt: skip
+        return Performance(
+            _truth_ms(program, stamps, windows), sum(end - begin for begin, end in windows) / len(windows) / 1e6,
+            waited, json.loads(told),
+        )  # fmt: skip
+
+
+def _server(program: Program, loop: str, port: int) -> list[str]:
+    name = f"{program.name}:app"
+    match program.server:
+        case "uvicorn":
+            own = ["-m", "uvicorn", name, "--port", str(port), "--loop", loop, "--log-level", "warning"]
+        case "hypercorn":
+            own = ["-m", "hypercorn", name, "--bind", f"127.0.0.1:{port}", "--worker-class", loop]
+        case _:
+            own = [str(program.path)]
+    return [sys.executable, *own, *program.options]
+
+
+def _until_it_listens(service: "subprocess.Popen[bytes]", port: int, said: Path) -> None:
+    deadline = time.monotonic() + _START_S
+    while time.monotonic() < deadline:
+        if service.poll() is not None:
+            raise RuntimeError(f"the program ended at its start: {said.read_text()[-1500:]}")
+        with socket.socket() as one:
+            if one.connect_ex(("127.0.0.1", port)) == 0:
+                time.sleep(0.5)
+                return
+        time.sleep(0.05)
+    raise TimeoutError(f"the program does not listen: {said.read_text()[-1500:]}")
+
+
+def _measured(service: "subprocess.Popen[bytes]", port: int, load: tuple[Load, ...]) -> tuple[list[Window], float]:
+    """The windows of the first load, and which share of the run the program's main thread lacked a CPU."""
+    before, began = _runnable_ns(service.pid), time.monotonic_ns()
+    windows = asyncio.run(drive(port, load))[0]
+    waited = (_runnable_ns(service.pid) - before) / (time.monotonic_ns() - began)
+    time.sleep(0.3)  # what follows an answer belongs to the run
+    return windows, waited
+
+
+def _runnable_ns(process: int) -> int:
+    return int(Path(f"/proc/{process}/schedstat").read_text().split()[1])
+
+
+def _truth_ms(program: Program, stamps: Path, windows: list[Window]) -> float:
+    stretches = [(int(begin), int(end)) for begin, end in map(str.split, stamps.read_text().splitlines())]
+    total = covered(stretches, windows) if program.amount == "overlap" else sum(end - begin for begin, end in stretches)
+    return total / len(windows) / 1e6
