@@ -40,6 +40,8 @@ def _scores(results: Mapping[str, Any]) -> list[str]:
     lines = ["| loop | right | partly | wrong | skipped or failed |", "|---|---:|---:|---:|---:|"]
     for loop in ("asyncio", "uvloop"):
         of = Counter(one[loop]["grade"] for one in results.values() if loop in one)
+        if not of:
+            continue
         others = sum(of.values()) - of["right"] - of["partly"] - of["wrong"]
         lines.append(f"| {loop} | {of['right']} | {of['partly']} | {of['wrong']} | {others} |")
     return lines

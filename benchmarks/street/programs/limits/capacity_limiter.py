@@ -1,10 +1,10 @@
-"""anyio.CapacityLimiter(1) around a call of a service: one at a time.
+r"""anyio.CapacityLimiter(1) around a call of a service: one at a time.
 
 [street]
 endpoint = "GET /sign"
 cause = "limiter_wait"
 culprit = "sign"
-remedy = "limiter_wait/holders_wait"
+remedy = 'Raise the limit \((?!anyio\.to_thread)'
 load = [{path = "/sign", n = 36, clients = 6}]
 needs = ["upstream"]
 """
