@@ -224,7 +224,7 @@ _SITUATIONS: Final[dict[Situation, Callable[[Any], str]]] = {
 }
 # sentences of patterns; the words in braces are their numbers
 _PATTERNS: Final = {
-    Situation.WAIT_CYCLE: "A cycle of waits: what is waited for ({first}) is held by code that waits for {second}, {back}.",
+    Situation.WAIT_CYCLE: "A cycle of waits: the holder of what is waited for ({first}) waits for {second}, {back}.",
     Situation.SERIAL_AWAITS:
         "{times:.0f} times per request, one after another, {mean_ns:ms} in all: {what}. Together they would take as long "
         "as the longest, {longest_ns:ms}.",
