@@ -11,11 +11,15 @@ DEMO_EXTRA := $(if $(shell command -v nvidia-smi 2>/dev/null),demo,demo-cpu)
 PYTHONS ?= python3.11 python3.12 python3.13 python3.14
 
 # tests that only compute: no services, no processes to wait for; of these the random traces take minutes
-SLOW := tests/analysis/attribution/test_conservation.py
-PURE := tests/test_layers.py tests/test_docs.py tests/testbed tests/analysis/attribution \
+SLOW := tests/analysis/attribution/test_conservation.py tests/analysis/spans/test_colliding_ids.py
+PURE := tests/test_layers.py tests/test_docs.py tests/test_words.py tests/testbed tests/analysis/attribution \
 	tests/analysis/load tests/analysis/measure tests/analysis/path \
 	tests/analysis/situations tests/analysis/spans tests/analysis/verdicts tests/tracer/host tests/tracer/offcpu \
 	tests/tracer/redaction tests/tracer/spans
+
+# tests that neither measure time nor look at the whole machine: several at once do not disturb each other
+TOGETHER := tests/analysis tests/browser tests/notebooks tests/test_install.py $(filter-out tests/analysis/%,$(PURE))
+AT_ONCE := --numprocesses=auto --maxprocesses=8 --dist=loadfile
 
 # what depends most on the version of Python
 TRACED := tests/tracer tests/truth
@@ -23,7 +27,8 @@ TRACED := tests/tracer tests/truth
 .PHONY: help demo check pure traced test lint types tests jaeger host-suites observed-table recording pictures truth street bench clean
 help:
 	@echo "make demo   install, then run the story end to end (about 4 minutes)"
-	@echo "make check  install, then run lint, types and the tests that only compute, with coverage (a minute)"
+	@echo "make check  install, then run lint, types and the tests that only compute (a minute)"
+	@echo "make coverage  the tests that only compute, with their coverage, on any Python"
 	@echo "make test   install, then run lint, types and all tests"
 	@echo "make traced install, then run the tests of the tracer and of known delays (10 minutes); of another Python:"
 	@echo "            make check traced PYTHON=python3.14 VENV=.venv314"
@@ -61,12 +66,21 @@ test: lint types tests
 check: lint
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target types pure
 
-# coverage here alone: where Python has no cheap way to it (sys.monitoring, from 3.12 on) each line becomes slower,
-# and the other tests measure time
+# coverage here alone, since the other tests measure time; and only where Python has a cheap way to it
+# (sys.monitoring, from 3.12 on): before, it doubles the time
 pure: $(VENV)/.dev
-	@echo "==> tests that only compute"
-	@COVERAGE_CORE=$$($(BIN)/python -c 'import sys; print("sysmon" if sys.version_info >= (3, 12) else "ctrace")') \
-	  $(BIN)/python -m pytest $(PURE) --ignore $(SLOW) -q --no-header --cov --cov-report= $(PYTEST_ARGS)
+	@if $(BIN)/python -c 'import sys; sys.exit(sys.version_info < (3, 12))'; then \
+	  COVERAGE_CORE=sysmon $(MAKE) --no-print-directory coverage; \
+	else \
+	  echo "==> tests that only compute"; $(ONLY_COMPUTE) && \
+	  echo "coverage: \`make coverage\` measures it on $$($(BIN)/python --version), which has no cheap way to it"; \
+	fi
+
+ONLY_COMPUTE = $(BIN)/python -m pytest $(PURE) $(addprefix --ignore=,$(SLOW)) $(AT_ONCE) -q --no-header $(PYTEST_ARGS)
+
+coverage: $(VENV)/.dev
+	@echo "==> tests that only compute, with coverage"
+	@$(ONLY_COMPUTE) --cov --cov-report=
 	@echo "coverage of these tests alone, in percent: $$($(BIN)/coverage report --format=total)"
 
 lint: $(VENV)/.dev
@@ -83,8 +97,10 @@ traced: $(VENV)/.dev
 	@$(BIN)/python -m pytest $(TRACED) -q --no-header $(PYTEST_ARGS)
 
 tests: $(VENV)/.dev jaeger
-	@echo "==> tests"
-	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+	@echo "==> tests that may run at once"
+	@$(BIN)/python -m pytest $(TOGETHER) $(AT_ONCE) $(PYTEST_ARGS); first=$$?; \
+	  echo "==> tests that run one by one"; \
+	  $(BIN)/python -m pytest $(addprefix --ignore=,$(TOGETHER)) $(PYTEST_ARGS) && exit $$first
 
 # a real Jaeger for the tests, built once where there is a Go toolchain and kept in .cache
 jaeger:

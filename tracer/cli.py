@@ -94,7 +94,7 @@ def run(arguments: list[str]) -> int:
         print(f"whywait run: {error}", file=sys.stderr, flush=True)
         targets = []
     else:
-        print(f"whywait: traces go to {' and to '.join(targets)}", file=sys.stderr, flush=True)
+        run_summary.say_where(targets)
     if targets:
         _trace(environment, options.service_name)
     os.execvpe(program, command, environment)  # noqa: S606 - running the user's command is the purpose

@@ -1,12 +1,11 @@
-"""The last line of `whywait run`: how many requests, where they are, what to type next. The first Python process of
-the run, which ends last, prints it; the others leave their counts in one small file of the temporary folder, removed
-then."""
+"""The first line of `whywait run`: where traces go. The last: how many requests, where they are, what to type next. The
+first Python process, which ends last, prints that; the others leave their counts in one small temporary file."""
 
 import os
 import shlex
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -18,7 +17,6 @@ from whywait.tracer.config import named_collector
 RUN: Final = "WHYWAIT_RUN"
 _MOST_BYTES: Final = 1 << 20
 _READ_BY: Final = "(on any machine with pip install 'whywait[analysis]')"
-
 
 # what begins units of work, by the module that is imported for it
 _OBSERVED: Final = (
@@ -40,6 +38,10 @@ class _Count:
 
 
 _here: Final = _Count()
+
+
+def say_where(targets: Sequence[str]) -> None:
+    print(f"whywait: traces go to {' and to '.join(targets)}", file=sys.stderr, flush=True)
 
 
 def new_run() -> str:

@@ -39,7 +39,7 @@ def chief_movers(
         if moved.iloc[at] > 0:
             name, file = map(str, own.index[at])
             line = lines.get((cause, name, file))
-            known = None if line is None or pd.isna(line) else int(line)
+            known = int(line) if pd.notna(line) else None
             before_ns, after_ns = (round(float(own[side].iloc[at])) for side in ("before", "after"))
             found[cause] = Mover(name, place(file, known), before_ns, after_ns)
     return found

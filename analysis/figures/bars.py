@@ -64,7 +64,7 @@ def collection(analysis: Analysis) -> go.Figure:
         own = sums[cause].reindex(totals.index, fill_value=0)
         by = [f" by {escaped(who[cause, one])}" if who.get((cause, one)) else "" for one in own.index]
         figure.add_bar(
-            y=[labels[one] for one in own.index], x=own.to_numpy() / 1e6, orientation="h", name=cause,
+            y=own.index.map(labels).to_list(), x=own.to_numpy() / 1e6, orientation="h", name=cause,
             marker_color=colour(cause),
             customdata=[f"{amount(ns)}{name}" for ns, name in zip(own, by, strict=True)],
             hovertemplate=f"%{{y}}<br>{cause} %{{customdata}}<extra></extra>",

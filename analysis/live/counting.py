@@ -141,8 +141,11 @@ def _busy(trace: Gathered, weight: float) -> Iterable[Busy]:
     for row in _of_kind(new, schema.KIND_RUN):
         if row[PARENT] in jobs:
             name, size = (jobs[row[PARENT]].get(key) for key in (schema.POOL_NAME, schema.POOL_SIZE))
-            size = size if isinstance(size, int) and 0 < size < _LARGEST_POOL else 0
-            yield Busy(str(name), size, trace.source, row[END], max(row[END] - row[START], 0), weight)
+            yield Busy(str(name), _size(size), trace.source, row[END], max(row[END] - row[START], 0), weight)
+
+
+def _size(told: Any) -> int:
+    return told if isinstance(told, int) and 0 < told < _LARGEST_POOL else 0
 
 
 def _of_kind(rows: Iterable[Row], kind: str) -> list[Row]:

@@ -54,10 +54,7 @@ def _only(traces: Traces, service: str | None, start: datetime | None, end: date
     spans = traces.spans
     keep = pd.Series(True, index=spans.index)
     if service is not None:
-        known = sorted(set(spans["service"]))
-        if service not in known:
-            raise InputError(f"no service {service!r} in these traces; found: {', '.join(map(repr, known))}")
-        keep &= spans["trace_id"].isin(spans.loc[spans["service"] == service, "trace_id"])
+        keep &= spans["trace_id"].isin(_of_service(spans, service)["trace_id"])
     if start is not None or end is not None:
         first = -(2**63) if start is None else jaeger.epoch_ns(start)
         last = 2**63 - 1 if end is None else jaeger.epoch_ns(end)
@@ -65,3 +62,10 @@ def _only(traces: Traces, service: str | None, start: datetime | None, end: date
     if not keep.any():
         raise InputError("no spans in the chosen time: widen or drop the bounds")
     return traces if keep.all() else Traces(spans[keep].reset_index(drop=True), traces.findings)
+
+
+def _of_service(spans: pd.DataFrame, service: str) -> pd.DataFrame:
+    known = sorted(set(spans["service"]))
+    if service not in known:
+        raise InputError(f"no service {service!r} in these traces; found: {', '.join(map(repr, known))}")
+    return spans[spans["service"] == service]

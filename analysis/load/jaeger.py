@@ -32,20 +32,11 @@ def read(url: str, *, service: str | None, start: datetime | None, end: datetime
     base = url.rstrip("/")
     until = (end or datetime.now(UTC) + timedelta(minutes=1)).astimezone(UTC)
     since = (start or until - DEFAULT_SPAN).astimezone(UTC)
-    services = _get(base, "/api/v3/services", {})
-    is_v3 = services is not None
-    if services is None:
-        services = _get(base, "/api/services", {})
-    if services is None:
-        raise InputError(f"{base} is not a Jaeger: neither /api/v3/services nor /api/services is there")
-    chosen = _choose(base, service, services[0].get("services" if is_v3 else "data") if services else None)
+    is_v3, services = _services(base)
+    chosen = _choose(base, service, services)
     path, ask = ("/api/v3/traces", _v3_query) if is_v3 else ("/api/traces", _legacy_query)
     answers = _get(base, path, ask(chosen, since, until, str(limit))) or []
-    try:
-        rows = [row for one in answers for row in (rows_of(one.get("result", one)) if is_v3 else legacy_rows(one))]
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        said = str(error) if isinstance(error, NotOtlp) else repr(error)
-        raise InputError(f"{base} does not answer like a Jaeger: {said} in {path}") from error
+    rows = _rows(base, path, answers, is_v3)
     if not rows:
         between = f"between {_rfc3339(since)} and {_rfc3339(until)}"
         raise InputError(f"{base} has no traces of {chosen!r} {between}: widen the bounds")
@@ -54,6 +45,23 @@ def read(url: str, *, service: str | None, start: datetime | None, end: datetime
         said = f"Jaeger was asked for at most {limit} traces and has more: not all are here"
         findings.append(Finding("limit-reached", said))
     return rows, tuple(findings)
+
+
+def _services(base: str) -> tuple[bool, Any]:
+    """Whether it has the newer interface, and what it answers to the question for its services."""
+    for path, key in (("/api/v3/services", "services"), ("/api/services", "data")):
+        answers = _get(base, path, {})
+        if answers is not None:
+            return key == "services", answers[0].get(key) if answers else None
+    raise InputError(f"{base} is not a Jaeger: neither /api/v3/services nor /api/services is there")
+
+
+def _rows(base: str, path: str, answers: list[Any], is_v3: bool) -> list[Row]:
+    try:
+        return [row for one in answers for row in (rows_of(one.get("result", one)) if is_v3 else legacy_rows(one))]
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        said = str(error) if isinstance(error, NotOtlp) else repr(error)
+        raise InputError(f"{base} does not answer like a Jaeger: {said} in {path}") from error
 
 
 def _v3_query(service: str, since: datetime, until: datetime, limit: str) -> dict[str, str]:

@@ -14,16 +14,16 @@ _TABLE: Final[tuple[tuple[tuple[Cause, ...], Situation, str], ...]] = (
      "Break the cycle: what has the one must not wait for the other. Take and give back both in one place (inside the "
      "endpoint), or allow more of the second than the first can use at once."),
     (FOLLOWED, Situation.HOLDERS_NEED_GIL,
-     "The GIL is the bottleneck: what this waits for is held by code that waits for it. Run less Python at once: batch, "
+     "The GIL is the bottleneck: the holder of what this waits for waits for it. Run less Python at once: batch, "
      "use fewer threads, or move that work to processes."),
     (FOLLOWED, Situation.HOLDERS_NEED_CPU,
-     "The CPUs are the bottleneck: what this waits for is held by code that waits for one. Run fewer threads at once, "
+     "The CPUs are the bottleneck: the holder of what this waits for waits for one. Run fewer threads at once, "
      "also inside native libraries, raise the CPU quota, or add CPUs; more workers do not help."),
     (FOLLOWED, Situation.HOLDERS_NEED_LOOP,
-     "The event loop is the bottleneck: what this waits for is held by code that is ready to run ({doing}). Move that "
+     "The event loop is the bottleneck: the holder of what this waits for is ready to run ({doing}). Move that "
      "off the loop (a thread, a process), or cut it into awaits."),
     (FOLLOWED, Situation.HOLDERS_QUEUE,
-     "What this waits for is held by code that itself waits: {doing}. Change that first, or wait for it before this is "
+     "The holder of what this waits for waits itself: {doing}. Change that first, or wait for it before this is "
      "taken."),
     (FOLLOWED, Situation.HOLDERS_COLLECT,
      "What this waits for stands still in the garbage collector ({doing}): do not call gc.collect() in requests; create "

@@ -34,12 +34,14 @@ def render(analysis: Analysis, console: Console, *, top: int = 5) -> None:
     if culprits is not None:
         console.print(culprits)
     console.print(slowest_lines(analysis, top) if narrow else slowest_table(analysis, top))
-    missing = "; ".join(one.text for one in not_observed(analysis.requests))
+    console.print(Text(_observed(analysis, verdicts), style="dim"))
+
+
+def _observed(analysis: Analysis, verdicts: list[Verdict]) -> str:
     if not verdicts:
-        said = "No request was recorded whole, so there is no result."
-    else:
-        said = f"Not observed: {missing}." if missing else "Every signal was observed."
-    console.print(Text(said, style="dim"))
+        return "No request was recorded whole, so there is no result."
+    missing = "; ".join(one.text for one in not_observed(analysis.requests))
+    return f"Not observed: {missing}." if missing else "Every signal was observed."
 
 
 def endpoint_table(analysis: Analysis, verdicts: list[Verdict]) -> Table:

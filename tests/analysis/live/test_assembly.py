@@ -149,14 +149,14 @@ def test_a_root_whose_span_above_never_comes_is_not_counted_under_another_name()
 
 
 def test_memory_is_bounded_and_the_loss_is_counted() -> None:
-    assembly = Assembly(Patience(most_spans=600, most_of_one=100))
+    assembly, rootless, busy = Assembly(Patience(most_spans=600, most_of_one=100)), unnamed(rows(), "root"), rows(BUSY)
     for number in range(1, 1000):
-        assembly.add(unnamed(rows(number=number), "root"), 0, number / 1000)
+        assembly.add([(f"{number:032x}", *row[1:]) for row in rootless], 0, number / 1000)
         assert assembly.spans <= 600
     assert assembly.lost[LOST_TRACE] > 800
-    big = [(row[0], f"{number:016x}", *row[2:]) for number in range(500) for row in rows(BUSY, 5000)[-1:]]
+    big = [(busy[-1][0], f"{number:016x}", *busy[-1][2:]) for number in range(500)]
     assembly = Assembly(Patience(most_of_one=100))
-    assembly.add([*rows(BUSY, 5000), *big], 0, 0.0)
+    assembly.add([*busy, *big], 0, 0.0)
     assert assembly.spans == 100
     assert assembly.due(30.0) == []
     assert assembly.lost[LOST_TRACE] == 1
