@@ -5,7 +5,7 @@ from typing import Final, NamedTuple
 
 from whywait.tracer import schema as s
 from whywait.tracer.host.code_location import Place
-from whywait.tracer.offcpu.gil_holders import OURS, HolderPast
+from whywait.tracer.offcpu.gil_holders import HolderPast
 from whywait.tracer.sampler.cpu_history import ProcessUse, ThreadUse
 
 _MOMENTS: Final = 5  # of an interval: a thread's work is looked up at each
@@ -47,10 +47,10 @@ class CpuNames:
         past, tid = self._past, one.thread_id
         if not tid:
             return [Named(s.RIVAL_THREAD, "short-lived threads")]
-        if past.names.get(tid, "").startswith(OURS):
-            return [Named(s.RIVAL_THREAD, _OWN_WORK)]
         if not one.python and not past.knows(tid):
-            return [self._native(one)]
+            library = self._libraries.get(tid, "")
+            whose = f" of {library}{' (OpenMP)' if library in _OPENMP else ''}" if library else ""
+            return [Named(s.RIVAL_NATIVE, f"native threads{whose}")]
         found, idle = [], []
         for number in range(_MOMENTS):
             at_ns = start_ns + (end_ns - start_ns) * (2 * number + 1) // (2 * _MOMENTS)
@@ -62,10 +62,3 @@ class CpuNames:
                 self.spans.setdefault(named, holder.span_id)
                 found.append(named)
         return found or idle
-
-    def _native(self, one: ThreadUse) -> Named:
-        library = self._libraries.get(one.thread_id, "")
-        if library:
-            openmp = " (OpenMP)" if library in _OPENMP else ""
-            return Named(s.RIVAL_NATIVE, f"native threads of {library}{openmp}")
-        return Named(s.RIVAL_NATIVE, "native threads")
