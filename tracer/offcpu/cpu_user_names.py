@@ -5,7 +5,7 @@ from typing import Final, NamedTuple
 
 from whywait.tracer import schema as s
 from whywait.tracer.host.code_location import Place
-from whywait.tracer.offcpu.gil_holders import HolderPast
+from whywait.tracer.offcpu.gil_holders import OURS, HolderPast
 from whywait.tracer.sampler.cpu_history import ProcessUse, ThreadUse
 
 _MOMENTS: Final = 5  # of an interval: a thread's work is looked up at each
@@ -47,6 +47,8 @@ class CpuNames:
         past, tid = self._past, one.thread_id
         if not tid:
             return [Named(s.RIVAL_THREAD, "short-lived threads")]
+        if past.names.get(tid, "").startswith(OURS):
+            return [Named(s.RIVAL_THREAD, _OWN_WORK)]
         if not one.python and not past.knows(tid):
             library = self._libraries.get(tid, "")
             whose = f" of {library}{' (OpenMP)' if library in _OPENMP else ''}" if library else ""
