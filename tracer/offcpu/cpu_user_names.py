@@ -50,7 +50,9 @@ class CpuNames:
         if past.names.get(tid, "").startswith(OURS):
             return [Named(s.RIVAL_THREAD, _OWN_WORK)]
         if not one.python and not past.knows(tid):
-            return [self._native(one)]
+            library = self._libraries.get(tid, "")
+            whose = f" of {library}{' (OpenMP)' if library in _OPENMP else ''}" if library else ""
+            return [Named(s.RIVAL_NATIVE, f"native threads{whose}")]
         found, idle = [], []
         for number in range(_MOMENTS):
             at_ns = start_ns + (end_ns - start_ns) * (2 * number + 1) // (2 * _MOMENTS)
@@ -62,10 +64,3 @@ class CpuNames:
                 self.spans.setdefault(named, holder.span_id)
                 found.append(named)
         return found or idle
-
-    def _native(self, one: ThreadUse) -> Named:
-        library = self._libraries.get(one.thread_id, "")
-        if library:
-            openmp = " (OpenMP)" if library in _OPENMP else ""
-            return Named(s.RIVAL_NATIVE, f"native threads of {library}{openmp}")
-        return Named(s.RIVAL_NATIVE, "native threads")

@@ -12,7 +12,7 @@ not known, each of the jobs that ran used an equal part.
 
 import threading
 from collections import deque
-from typing import Any, NamedTuple
+from typing import Any
 
 from whywait.tracer.host.process_clocks import WorkerClock, WorkerClocks, places_at
 from whywait.tracer.hotpath import recorder
@@ -21,15 +21,9 @@ from whywait.tracer.records.process_job import Calls, Part, Passage
 from whywait.tracer.records.request import Pool
 
 Readings = dict[int, WorkerClock]
+# a message from a worker, its length in the pipe in bytes, and the workers' clocks when it had come
+Came = tuple[Part, int, Readings]
 _MOST_JOBS, _MOST_PICKLINGS = 8_192, 256
-
-
-class Came(NamedTuple):
-    """A message from a worker."""
-
-    receiving: Part
-    length: int  # bytes in the pipe
-    readings: Readings  # of the workers, when it had come
 
 
 class ProcessQueue:
@@ -51,7 +45,7 @@ class ProcessQueue:
         self._running: list[Passage] = []
         self._waiting: deque[Passage] = deque()
         self._of_requests = 0  # jobs that run
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self.note_processes()
 
     def note_processes(self) -> None:
@@ -100,31 +94,33 @@ class ProcessQueue:
             passage.held.end_ns = now
             self._count(passage, -1)
             if self._waiting:
-                self._run(self._waiting.popleft(), now, came.readings if came is not None else {})
+                self._run(self._waiting.popleft(), now, passage.after)
 
     def settle(self) -> None:
         """Find the senders of results whose bytes were counted after they had come. Called by any thread."""
         with self._lock:
-            self._settle()
+            if self._senders.open:
+                self._note_written(self.clocks.read())
 
     def _take_result(self, passage: Passage, came: Came) -> None:
         passage.receiving, passage.length, passage.after = came
-        if not came.readings:
+        readings = passage.after
+        if not readings:
             return
         before = passage.before or {}
-        workers = before.keys() | came.readings.keys()
+        workers = before.keys() | readings.keys()
         if len(workers) == 1:  # what it wrote may be counted a moment after its result has come
             self._senders.renew()
             self._senders.sent_by(passage, *workers)
         else:
-            self._note_written(came.readings)
+            self._note_written(readings)
             self._senders.came(passage)
         if not passage.worker and passage.job is not None:
-            used_ns = sum(one.cpu_ns - before[of].cpu_ns for of, one in came.readings.items() if of in before)
+            used_ns = sum(one.cpu_ns - before[of].cpu_ns for of, one in readings.items() if of in before)
             passage.job.cpu_ns = used_ns // max(len(self._running), 1)
 
     def _run(self, passage: Passage, now: int, readings: Readings) -> None:
-        self._settle()  # before anybody writes for this one
+        self.settle()  # before anybody writes for this one
         self._running.append(passage)
         self._has_worker_since(passage, now)
         self.pool.occupancies.append(passage.held)
@@ -145,10 +141,6 @@ class ProcessQueue:
             self.note_processes()
             if not before:  # no result accounts for what was written while nobody looked
                 self._senders.renew()
-
-    def _settle(self) -> None:
-        if self._senders.open:
-            self._note_written(self.clocks.read())
 
     def _begin(self, passage: Passage, readings: Readings) -> None:
         # a worker that is free uses next to nothing: what its clocks were when a result came they are now

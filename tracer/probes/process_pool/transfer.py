@@ -26,6 +26,7 @@ from whywait.tracer.records.occupancy import Occupancy
 from whywait.tracer.records.process_job import Part, Passage
 
 PROBE = "process pool"
+_PROCESS = "concurrent.futures.process"
 
 
 class Stand(NamedTuple):
@@ -85,8 +86,8 @@ class Way:
     def _submits(self, _: Any, number: int) -> None:
         item = self._items[number]
         fn = item.fn
-        if isinstance(fn, functools.partial) and getattr(fn.func, "__name__", "") == "_process_chunk" and fn.args:
-            fn = fn.args[0]  # what `map` was given
+        if isinstance(fn, functools.partial) and getattr(fn.func, "__module__", "") == _PROCESS and fn.args:
+            fn = fn.args[0]  # what `map` was given: it hands out chunks
         queue = self.queue
         job = make_job(queue.pool, fn, item.args)
         now = perf_counter_ns()
@@ -120,7 +121,7 @@ class Way:
             size = received.tell()
             length = size + (4 if size <= 0x7FFFFFFF else 12)  # in the pipe
             end = Stand.now()
-            self._came = Came(begin.until(end), length, self.queue.clocks.read()), end
+            self._came = (begin.until(end), length, self.queue.clocks.read()), end
 
     def _done(self, number: int, passage: Passage, future: "Future[Any]") -> None:
         """The first callback of the future: those after it wake who waited for the job."""

@@ -7,7 +7,7 @@ from typing import Any, cast
 import pytest
 
 from whywait.tracer.host.process_clocks import WorkerClock, WorkerClocks
-from whywait.tracer.probes.process_pool.process_queue import Came, ProcessQueue
+from whywait.tracer.probes.process_pool.process_queue import ProcessQueue
 from whywait.tracer.records.occupancy import Occupancy
 from whywait.tracer.records.process_job import Part, Passage
 from whywait.tracer.records.request import Job, Pool
@@ -58,7 +58,7 @@ def begun(queue: ProcessQueue, *, traced: bool = True) -> Passage:
 
 
 def ended(queue: ProcessQueue, clocks: Clocks, passage: Passage) -> None:
-    queue.leave(passage, 4, Came(Part(1, 3, 3, 0, 0), SIZE, clocks.read()))
+    queue.leave(passage, 4, (Part(1, 3, 3, 0, 0), SIZE, clocks.read()))
 
 
 def another(queue: ProcessQueue) -> None:
