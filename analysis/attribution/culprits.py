@@ -1,7 +1,5 @@
 """What made the request wait, or what it ran: one row per segment and culprit."""
 
-from typing import NamedTuple
-
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -26,14 +24,6 @@ from whywait.analysis.spans.span_table import NONE, Ints, SpanTable, Texts, obje
 from whywait.tracer import schema
 
 
-class Part(NamedTuple):
-    """Culprits of some segments, and how much of each is due to whom."""
-
-    segment: Ints
-    named: Texts  # Named of the culprit
-    ns: Ints
-
-
 def find_culprits(
     spans: SpanTable, activities: Activities, segments: Segments, described: Described, request_rows: Ints
 ) -> pd.DataFrame:
@@ -56,7 +46,7 @@ def find_culprits(
         parts.append(_once(spans, chosen, described.span, amount, name))
     named = np.zeros(len(amount), dtype=bool)
     for part in parts:
-        named[part.segment] = True
+        named[part[0]] = True
     row = taken(activities.row, segments.activity)
     elsewhere = (row >= 0) & ~named
     elsewhere &= taken(spans.traces, row) != spans.traces[request_rows[segments.request]]
@@ -105,10 +95,12 @@ def _place(spans: SpanTable, row: int) -> tuple[str, str, int | None]:
         row = int(spans.parents[row])
 
 
-def _once(spans: SpanTable, chosen: NDArray[np.bool_], rows: Ints, amount: Ints, name: Naming, whole: str = "") -> Part:
+def _once(
+    spans: SpanTable, chosen: NDArray[np.bool_], rows: Ints, amount: Ints, name: Naming, whole: str = ""
+) -> tuple[Ints, Texts, Ints]:
     """Name the culprits of each distinct span once, then give each segment its share of them.
 
-    Their shares are of the span's length, or of its attribute `whole`.
+    Their shares are of the span's length, or of its attribute `whole`. Returns segments, who is Named, and ns.
     """
     segments = np.flatnonzero(chosen)
     once, back = np.unique(rows[segments], return_inverse=True)
@@ -124,7 +116,7 @@ def _once(spans: SpanTable, chosen: NDArray[np.bool_], rows: Ints, amount: Ints,
     shares = np.array([one[-1] for one in listed], dtype=np.int64)[index]
     ns = _parts(amount[segments], shares, which, length)
     some = ns > 0
-    return Part(segments[which[some]], listed[index[some]], ns[some])
+    return segments[which[some]], listed[index[some]], ns[some]
 
 
 def _parts(amount: Ints, shares: Ints, which: Ints, length: Ints) -> Ints:

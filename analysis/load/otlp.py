@@ -53,19 +53,13 @@ def decode_attributes(attributes: Iterable[Mapping[str, Any]]) -> dict[str, Any]
     return decoded
 
 
-def _items(content: Mapping[str, Any]) -> list[Any]:
-    return [
-        item["stringValue"] if "stringValue" in item
-        else int(item["intValue"]) if "intValue" in item
-        else decode_value(item)
-        for item in content.get("values") or ()
-    ]  # fmt: skip
-
-
 _DECODED: Final[Mapping[str, Callable[[Any], Any]]] = {
     "intValue": int,
     "doubleValue": float,
-    "arrayValue": _items,
+    "arrayValue": lambda content: [
+        one["stringValue"] if "stringValue" in one else int(one["intValue"]) if "intValue" in one else decode_value(one)
+        for one in content.get("values") or ()
+    ],
     "kvlistValue": lambda content: decode_attributes(content.get("values") or ()),
 }
 

@@ -108,20 +108,14 @@ def judge(analysis: Analysis) -> list[Judgement]:
 
 def _groups(analysis: Analysis) -> list[Group]:
     summary = summarize(analysis.causes)
-    culprits, analysed = weighted(analysis.culprits, "ns"), analysis.analysed
-    tables = (
-        analysed,
-        weighted(analysis.causes, "amount_ns"),
-        culprits,
-        pool_use(analysis),
-        serial_collection(analysis),
-    )
+    causes, culprits = weighted(analysis.causes, "amount_ns"), weighted(analysis.culprits, "ns")
+    tables = (analysis.analysed, causes, culprits, pool_use(analysis), serial_collection(analysis))
     by_endpoint = [(table[:0], dict(iter(table.groupby("endpoint", sort=False)))) for table in tables]
     attributes, holders = _attributes(analysis), what_holders_did(analysis)
     blocks = nobodys_blocks(analysis.spans)
     made = []
     for name, rows in summary.groupby("endpoint", sort=False):
-        own, causes, named, jobs, orders = (found.get(name, nothing) for nothing, found in by_endpoint)
+        own, rows_of, named, jobs, orders = (found.get(name, nothing) for nothing, found in by_endpoint)
         weights = weights_of(own)
         count = float(weights.sum())
         means, shares = (
@@ -134,8 +128,8 @@ def _groups(analysis: Analysis) -> list[Group]:
             Group(
                 str(name), own, count, mean_wall_ns, means, shares,
                 tuple(one for one in means if one is computes or significant(one, means[one], shares[one])),
-                causes, named, culprits, jobs, orders, holders, analysis.spans,
-                held_loop(blocks, analysed[analysed["service"].isin(own["service"].unique())]), attributes,
+                rows_of, named, culprits, jobs, orders, holders, analysis.spans,
+                held_loop(blocks, tables[0][tables[0]["service"].isin(own["service"].unique())]), attributes,
             )
         )  # fmt: skip
     return made
