@@ -19,10 +19,10 @@ from urllib.parse import quote
 
 import pandas as pd
 
+from benchmarks.recording import kept
 from demo_service.driver.server_process import ServerPlan
 from demo_service.driver.server_process import running as service
 from demo_service.load import Bounds, drive
-from demo_service.recording import kept
 from testbed import chromium
 from testbed.jaeger_server import CACHE, Jaeger, binary, running
 from whywait import analysis

@@ -22,7 +22,7 @@ class LoopBlocked:
 
 @dataclass(frozen=True, slots=True)
 class LoopHeld:
-    """Work of no request, such as a callback or a background task, that blocked the loop while nobody was seen to wait."""
+    """Work of no request, such as a callback or a background task, that blocked the loop; told where nothing else is."""
 
     kind: ClassVar = Situation.LOOP_HELD
     function: str
@@ -39,5 +39,5 @@ def loop_blocked(group: Group) -> Iterator[LoopBlocked | LoopHeld]:
     blockers, blocked = waits["culprit_trace_id"].nunique(), waits["request_id"].nunique()
     if blockers and blocked > FACTOR * blockers:
         yield LoopBlocked(blockers, blocked)
-    if Cause.LOOP_BUSY not in group.significant:
+    if not group.significant:
         yield from (LoopHeld(*row) for row in group.held.head(MOST_HOLDERS).itertuples(index=False))

@@ -8,7 +8,6 @@ import pytest
 
 from demo_service.story_logs.page import FOLDER, PAGE, rewritten
 from tests.analysis.cli.test_cli import ROOT, refused, whywait
-from whywait import analysis
 from whywait.analysis.logs import LoggedRequest, read_logs
 from whywait.analysis.report.json.version import FORMAT
 
@@ -55,17 +54,6 @@ def test_json_is_stable_and_conserves() -> None:
     }  # fmt: skip
 
 
-def test_what_was_logged_as_spans_is_all_unexplained(tmp_path: Path) -> None:
-    target = tmp_path / "logged.jsonl"
-    done = whywait("logs", str(FOLDER / "threads.log"), "--traces", str(target))
-    assert done.returncode == 0, done.stderr
-    told = analysis.analyze(str(target))
-    assert set(told.causes["cause"]) == {"unexplained"}
-    assert int(told.causes["amount_ns"].sum()) == 2831 * MS
-    named = set(told.spans["name"])
-    assert {"COLLECT", "no name: SUBMIT → BEFORE_COLLECT"} <= named
-
-
 def test_hostile_lines_reach_no_terminal(tmp_path: Path) -> None:
     path = tmp_path / "service.log"
     path.write_text(
@@ -80,7 +68,6 @@ def test_refusals_are_one_clear_line(tmp_path: Path) -> None:
     refused(whywait("logs", str(tmp_path / "none.log")), "none.log")
     refused(whywait("logs", str(FOLDER / "batch.log"), "--request", "9"), "'9'", "223")
     refused(whywait("logs", str(FOLDER / "batch.log"), "--pattern", "("), "regular expression")
-    refused(whywait("logs", str(FOLDER / "batch.log"), "--traces", str(tmp_path / "no" / "x.jsonl")), "x.jsonl")
 
 
 def test_a_log_comes_in_through_a_pipe() -> None:
