@@ -8,8 +8,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from demo_service.chapters.starvation_story import Starvation
-
 SHOWN = 3
 
 
@@ -31,15 +29,7 @@ def page(results: dict[str, Any]) -> str:
     ]
     if results["comparison"]:
         lines += ["", f"**{results['comparison']['text']}**"]
-    starved = results.get("never_idle")
-    if starved:
-        lines += ["", f"A loop that never idles: {starved['verdict']}", "", f"**{starvation_text(starved)}**"]
     return "\n".join(lines)
-
-
-def starvation_text(starved: dict[str, Any]) -> str:
-    """Before and after the remedy, in one sentence."""
-    return Starvation(**starved).text()
 
 
 def table(cells: list[dict[str, Any]]) -> list[str]:

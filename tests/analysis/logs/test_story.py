@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from demo_service.story_logs.page import FOLDER, PAGE, rewritten
+from benchmarks.story_logs_page import FOLDER, PAGE, rewritten
 from tests.analysis.cli.test_cli import ROOT, refused, whywait
 from whywait.analysis.logs import LoggedRequest, read_logs
 from whywait.analysis.report.json.version import FORMAT
@@ -40,7 +40,7 @@ def test_the_batch_agrees_with_its_total() -> None:
 def test_the_page_is_what_the_commands_print(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
     monkeypatch.setitem(os.environ, "NO_COLOR", "1")
-    assert rewritten(PAGE.read_text()) == PAGE.read_text(), "run: python -m demo_service.story_logs.page"
+    assert rewritten(PAGE.read_text()) == PAGE.read_text(), "run: python -m benchmarks.story_logs_page"
 
 
 def test_json_is_stable_and_conserves() -> None:

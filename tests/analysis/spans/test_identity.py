@@ -18,7 +18,7 @@ from whywait.analysis.live.counting import count
 from whywait.analysis.load.otlp import in_order
 from whywait.analysis.measure.job_times import collect_delay, job_times
 from whywait.analysis.measure.phase_times import phase_times
-from whywait.analysis.report.annotation import Form, cause_spans
+from whywait.analysis.report.annotation import cause_spans
 from whywait.analysis.report.html.timeline import timeline
 from whywait.analysis.report.json.report import as_json
 from whywait.analysis.report.perfetto import write_perfetto
@@ -74,10 +74,9 @@ def shown(told: analysis.Analysis) -> list[Any]:
         del request["request_id"]
     lanes = [timeline(told, str(request_id)) for request_id in told.analysed["request_id"]]
     written = [
-        [(one.trace_id, one.name, one.start_ns, one.end_ns, one.resource,
-          {key: value for key, value in one.attributes.items() if key != schema.FOUND_CULPRIT_SPAN_ID})
-         for one in cause_spans(told, form, 0)]
-        for form in Form
+        (one.trace_id, one.name, one.start_ns, one.end_ns, one.resource,
+         {key: value for key, value in one.attributes.items() if key != schema.FOUND_CULPRIT_SPAN_ID})
+        for one in cause_spans(told, 0)
     ]  # fmt: skip
     return [json.loads(perfetto.getvalue()), report, lanes, written]
 
@@ -107,7 +106,8 @@ def test_many_copies_with_the_same_span_ids_are_as_many_requests() -> None:
     assert len(job_times(told)) == sum(len(job_times(own)) for own in alone)
     gained = serial_collection(told)["gain_ns"].sum() * len(copies)
     assert gained == sum(serial_collection(own)["gain_ns"].sum() for own in alone if len(job_times(own)))
-    parents = {(span.trace_id, span.parent_id) for span in cause_spans(told, Form.CHILDREN, 0)}
+    lanes = [span for span in cause_spans(told, 0) if span.name.startswith("why ")]
+    parents = {(span.trace_id, span.parent_id) for span in lanes}
     assert parents == {(copy["trace_id"].iloc[0], f"{1:016x}") for copy in copies}
 
 
