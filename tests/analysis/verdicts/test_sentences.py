@@ -3,9 +3,10 @@
 import pandas as pd
 import pytest
 
+from benchmarks.derived import markdown_table
 from tests.analysis.drawing import drawn, trace_id
 from whywait import analysis
-from whywait.analysis.causes import INFO, Cause, markdown_table
+from whywait.analysis.causes import INFO, Cause
 from whywait.analysis.measure.summary import summarize, worst_culprits
 from whywait.analysis.situations.situation import Situation
 from whywait.analysis.verdicts.remedies import REMEDIES
