@@ -13,7 +13,7 @@ import pytest
 
 import whywait
 from testbed.disturbed import disturbed
-from testbed.never_idle import NAME
+from testbed.gil.never_idle import NAME
 from whywait import analysis
 from whywait.analysis.verdicts.sentences import verdict
 
@@ -34,7 +34,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Starvation:
 
 
 def run(output: Path, *options: str) -> tuple[float, str]:
-    command = [sys.executable, "-m", "testbed.never_idle", "--output", str(output), *options]
+    command = [sys.executable, "-m", "testbed.gil.never_idle", "--output", str(output), *options]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
     return max(json.loads(done.stdout)), " ".join(one.text for one in verdict(analysis.analyze(output)))
 
@@ -44,7 +44,7 @@ def test_it_is_recognised_and_the_one_who_keeps_the_loop_busy_is_named(told: Sta
         disturbed(f"nobody starved in this run: at most {told.before_max_ms:.0f} ms")
     assert "GIL starvation by a loop that never idles" in told.verdict
     assert "GIL wait " in told.verdict
-    assert ": blocked by _poll (testbed/never_idle.py:" in told.verdict
+    assert ": blocked by _poll (gil/never_idle.py:" in told.verdict
 
 
 def test_the_remedy_ends_it(told: Starvation) -> None:

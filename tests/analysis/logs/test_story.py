@@ -1,16 +1,13 @@
 """The story's two requests: the worked example says what the command says, and its figures are the story's."""
 
 import json
-import os
 from pathlib import Path
 
-import pytest
-
-from benchmarks.story_logs_page import FOLDER, PAGE, rewritten
 from tests.analysis.cli.test_cli import ROOT, refused, whywait
 from whywait.analysis.logs import LoggedRequest, read_logs
 from whywait.analysis.report.json.version import FORMAT
 
+FOLDER = ROOT / "demo_service" / "story_logs"
 MAJOR = ("START", "SUBMIT", "BEFORE_COLLECT", "AFTER_COLLECT", "END")
 MS = 10**6
 
@@ -35,12 +32,6 @@ def test_the_batch_agrees_with_its_total() -> None:
     one = request("batch.log")
     assert (one.clocked_ns, one.untimed_ns) == (11_746_000, 0)
     assert read_logs(str(FOLDER / "batch.log")).findings[0].code == "delta-differs"
-
-
-def test_the_page_is_what_the_commands_print(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(ROOT)
-    monkeypatch.setitem(os.environ, "NO_COLOR", "1")
-    assert rewritten(PAGE.read_text()) == PAGE.read_text(), "run: python -m benchmarks.story_logs_page"
 
 
 def test_json_is_stable_and_conserves() -> None:
