@@ -116,7 +116,7 @@ observed-table: $(VENV)/.dev
 
 # the traces that the notebook starts from, of the demo service; committed
 recording: $(VENV)/.demo
-	@$(BIN)/python -m demo_service.recording notebooks/recording
+	@$(BIN)/python -m benchmarks.recording notebooks/recording
 
 # what the docs show, drawn by a real browser from the recording; committed
 pictures: $(VENV)/.dev

@@ -211,9 +211,3 @@ CAUSES: Final = tuple(Cause)
 NUMBER: Final = {cause: number for number, cause in enumerate(CAUSES)}
 NO_CULPRIT: Final = frozenset(cause for cause in CAUSES if not cause.info.has_culprit)
 CAUSE_OF_WAIT: Final = {wait: cause for cause in CAUSES for wait in cause.info.waits}
-
-
-def markdown_table() -> str:
-    """Return the table of causes for docs/reference/causes.md."""
-    rows = "".join(f"| `{cause}` | {one.meaning} | {one.remedy} |\n" for cause, one in INFO.items())
-    return f"| cause | the request was … | what to do |\n|---|---|---|\n{rows}"

@@ -8,12 +8,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from demo_service.chapters.starvation_story import Starvation
-
 SHOWN = 3
 ROOT = Path(__file__).resolve().parents[1]
 PAGE, README = ROOT / "benchmarks/results/demo.md", ROOT / "README.md"
-STARVED = 10  # times as long as with the remedy: on a busy machine others give the thread its turn
 TOLD_OF = "per_request_pool"  # whose verdict README quotes
 _BEGIN = "<!-- demo: written by python -m benchmarks.demo_page -->\n"
 _END = "<!-- end of demo -->\n"
@@ -40,9 +37,6 @@ def page(results: dict[str, Any]) -> str:
     ]
     if results["comparison"]:
         lines += ["", f"**{results['comparison']['text']}**"]
-    starved = results.get("never_idle")
-    if starved:
-        lines += ["", f"A loop that never idles: {starved['verdict']}", "", f"**{starvation_text(starved)}**"]
     return "\n".join(lines)
 
 
@@ -53,9 +47,6 @@ def for_readme(results: dict[str, Any]) -> str:
     quoted = [text for text in results["verdicts"] if text.startswith(f"{TOLD_OF} × {most} ")]
     if results["comparison"]:
         quoted.append(f"**{results['comparison']['text']}**")
-    starved = results.get("never_idle")
-    if starved and starved["before_p50_ms"] > STARVED * starved["after_p50_ms"]:
-        quoted.append(f"**{starvation_text(starved)}**")
     lines = [
         results["felt"], "",
         *table([cell for cell in results["cells"] if cell["clients"] == most]), "",
@@ -71,11 +62,6 @@ def written(results: dict[str, Any]) -> None:
     PAGE.write_text(page(results) + "\n")
     before, _, rest = README.read_text().partition(_BEGIN)
     README.write_text(before + _BEGIN + for_readme(results) + _END + rest.partition(_END)[2])
-
-
-def starvation_text(starved: dict[str, Any]) -> str:
-    """Before and after the remedy, in one sentence."""
-    return Starvation(**starved).text()
 
 
 def table(cells: list[dict[str, Any]]) -> list[str]:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from whywait.analysis.causes import CAUSES, markdown_table
+from whywait.analysis.causes import CAUSES, INFO
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 PAGE: Final = ROOT / "docs/reference/causes.md"
@@ -17,6 +17,12 @@ DASHBOARD: Final = ROOT / "analysis/live/grafana.json"
 QUEUES: Final = "|".join(cause for cause in CAUSES if cause.info.is_queue)
 _BEGIN: Final = "<!-- causes: written by python -m benchmarks.derived -->\n"
 _END: Final = "<!-- end of causes -->\n"
+
+
+def markdown_table() -> str:
+    """Return the table of causes."""
+    rows = "".join(f"| `{cause}` | {one.meaning} | {one.remedy} |\n" for cause, one in INFO.items())
+    return f"| cause | the request was … | what to do |\n|---|---|---|\n{rows}"
 
 
 def derived() -> Iterator[tuple[Path, str]]:

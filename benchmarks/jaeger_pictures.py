@@ -19,14 +19,14 @@ from urllib.parse import quote
 
 import pandas as pd
 
+from benchmarks.recording import kept
 from demo_service.driver.server_process import ServerPlan
 from demo_service.driver.server_process import running as service
 from demo_service.load import Bounds, drive
-from demo_service.recording import kept
 from testbed import chromium
 from testbed.jaeger_server import CACHE, Jaeger, binary, running
 from whywait import analysis
-from whywait.analysis.report.annotation import Form, cause_spans
+from whywait.analysis.report.annotation import cause_spans
 from whywait.analysis.write.otlp_file import write_spans
 from whywait.analysis.write.otlp_http import send
 from whywait.tracer import schema
@@ -133,7 +133,7 @@ def _pictures(page: chromium.Page, jaeger: Jaeger, told: analysis.Analysis, fold
 def _annotated(page: chromium.Page, jaeger: Jaeger, told: analysis.Analysis, folder: Path) -> None:
     """What `whywait annotate --send` adds: the causes as a service of their own, the longest one open."""
     wait = _longest_wait(told, analysis.Cause.LOOP_BUSY.value)
-    spans = list(cause_spans(told, Form.LANE, 5_000_000))
+    spans = list(cause_spans(told, 5_000_000))
     with tempfile.TemporaryFile("w+", encoding="utf-8") as stream:
         write_spans(iter(spans), schema.ANNOTATION_SCOPE, stream)
         stream.flush()

@@ -1,6 +1,6 @@
 """Makes the pictures of the docs from the committed recording, in a real browser: `make pictures`.
 
-report and diff as `whywait` writes them, and the notebook as it runs, each on a light and on a dark page.
+the report as `whywait` writes it, and the notebook as it runs, each on a light and on a dark page.
 """
 
 import argparse
@@ -15,7 +15,6 @@ import plotly.graph_objects as go
 from testbed import chromium
 from testbed.notebooks import NOTEBOOKS, executed
 from whywait import analysis
-from whywait.analysis.report.html.diff import write_diff_html
 from whywait.analysis.report.html.report import write_html
 
 RECORDING = NOTEBOOKS / "recording"
@@ -34,13 +33,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as name, chromium.page() as page:
         scratch = Path(name)
-        report, diff = _reports(scratch)
+        report = _report(scratch)
         for dark in (False, True):
             shade = "dark" if dark else "light"
             page.open(report, dark=dark, height=1500)
             page.screenshot(folder / f"report-{shade}.png")
-            page.open(diff, dark=dark, height=760)
-            page.screenshot(folder / f"diff-{shade}.png")
         page.open(report, height=1000)
         _zoom_to_a_culprit(page)
         page.screenshot(folder / "timeline-zoomed.png")
@@ -53,13 +50,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _reports(scratch: Path) -> tuple[Path, Path]:
-    runs = {name: analysis.analyze(RECORDING / f"{name}.jsonl.gz") for name in ("threaded", "batched", "collected")}
-    report, diff = scratch / "report.html", scratch / "diff.html"
-    write_html(runs["collected"], report, "whywait: predictions done, and not collected", top=3)
-    before, after = (analysis.renamed(runs[name], "POST /predict") for name in ("threaded", "batched"))
-    write_diff_html(analysis.compare(before, after, 75), (before, after), ("one job per prediction", "one batch"), diff)
-    return report, diff
+def _report(scratch: Path) -> Path:
+    path = scratch / "report.html"
+    found = analysis.analyze(RECORDING / "collected.jsonl.gz")
+    write_html(found, path, "whywait: predictions done, and not collected", top=3)
+    return path
 
 
 def _zoom_to_a_culprit(page: chromium.Page) -> None:

@@ -12,7 +12,7 @@ from demo_service import settings as service_settings
 from demo_service.model.devices import check_device
 from demo_service.service import Service
 from demo_service.settings import Settings, SettingsError
-from demo_service.web.refusals import add_refusals, body_limit
+from demo_service.web.refusals import add_refusals
 from demo_service.web.routes import router
 
 if TYPE_CHECKING:
@@ -36,7 +36,6 @@ def create_app(settings: Settings) -> FastAPI:
         description="Predicts `ttft_ms` and `avg_tpot_ms` for LLM-serving pods, in six ways.",
         lifespan=lifespan,
     )
-    made.add_middleware(body_limit, max_bytes=settings.max_body_bytes)
     add_refusals(made)
     made.include_router(router)
     return made

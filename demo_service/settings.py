@@ -30,7 +30,6 @@ class Settings(BaseSettings):
     batch_wait_ms: float = Field(default=2.0, ge=0, le=1_000)  # a microbatch waits this long for company
     batch_max_pods: int = Field(default=256, ge=1, le=10_000)
     max_waiting_pods: int = Field(default=4_096, ge=1)  # beyond it microbatch answers 503
-    max_body_bytes: int = Field(default=256 * 1024, ge=1_024)
 
 
 def from_environment() -> Settings:

@@ -16,7 +16,6 @@ from rich.markup import escape
 from rich.text import Text
 
 from demo_service.chapters.cost_story import Cost, cost_text, measure_cost
-from demo_service.chapters.starvation_story import Starvation, tell_starvation
 from demo_service.chapters.story_cells import cells_of, comparison, label, only_cells
 from demo_service.chapters.story_report import as_json, comparison_text, conditions, felt_text, table
 from demo_service.driver.interruption import run_until_interrupted
@@ -129,15 +128,14 @@ def _tell(plan: Plan, console: Console) -> int:
         console.print(Text("\n" + comparison_text(found), style="bold"))
     for note in notes:
         console.print(Text("\n" + note))
-    starved = _starvation(plan, console) if whole else None
     for finding in analysis.findings:
         console.print(Text(f"note: {finding.message} ({finding.count}×)", style="dim"))
     content = {
         "conditions": {**measured_under, "quick": plan.quick},
         **as_json(cells, found, [str(one.text) for one in verdicts]),
     }
-    if starved is not None:
-        content |= {"cost": [asdict(one) for one in costs], "never_idle": asdict(starved)}
+    if whole:
+        content |= {"cost": [asdict(one) for one in costs]}
     (plan.folder / "results.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     contents = "report.html, results.json, traces/, server.log"
     console.print(f"\nEverything is in [bold]{escape(str(plan.folder))}[/]: {contents}")
@@ -147,14 +145,6 @@ def _tell(plan: Plan, console: Console) -> int:
 def _cost(plan: Plan, console: Console) -> list[Cost]:
     with console.status("overhead of tracing: the service untraced and traced, interleaved"):
         return measure_cost(plan.folder / "cost", plan.loop, QUICK_TURNS if plan.quick else TURNS, lambda: None)
-
-
-def _starvation(plan: Plan, console: Console) -> Starvation:
-    with console.status("a loop that never idles, before and after the remedy"):
-        told = tell_starvation(plan.folder)
-    console.print(Text("\n" + told.verdict))
-    console.print(Text("\n" + told.text(), style="bold"))
-    return told
 
 
 def _print_verdicts(plan: Plan, verdicts: Sequence[Any], console: Console) -> None:

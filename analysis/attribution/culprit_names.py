@@ -8,20 +8,11 @@ from whywait.analysis.causes import Culprit
 from whywait.analysis.spans.span_table import NONE, SpanTable
 from whywait.tracer import schema
 
-_HOLDERS = (
-    schema.HOLDER_NAMES, schema.HOLDER_FILES, schema.HOLDER_LINES, schema.HOLDER_TRACE_IDS, schema.HOLDER_SPAN_IDS,
-    schema.HOLDER_NS,
-)  # fmt: skip
-_PLACED = (
-    schema.OCCUPANT_NAMES, schema.OCCUPANT_FILES, schema.OCCUPANT_LINES, schema.OCCUPANT_TRACE_IDS,
-    schema.OCCUPANT_SPAN_IDS, schema.OCCUPANT_NS,
-)  # fmt: skip
-_OCCUPANTS = (schema.OCCUPANT_NAMES, schema.OCCUPANT_TRACE_IDS, schema.OCCUPANT_SPAN_IDS, schema.OCCUPANT_NS)
-_BLOCKERS = (
-    schema.BLOCKERS_NAMES, schema.BLOCKERS_FILES, schema.BLOCKERS_LINES, schema.BLOCKERS_TRACE_IDS,
-    schema.BLOCKERS_SPAN_IDS, schema.BLOCKERS_NS,
-)  # fmt: skip
-_RAN = (schema.RAN_NAMES, schema.RAN_FILES, schema.RAN_LINES, schema.RAN_NS)
+_HOLDERS = tuple(one.key for one in schema.HOLDERS if one.key != schema.HOLDER_THREADS)
+_PLACED, _BLOCKERS, _RAN = (
+    tuple(one.key for one in group) for group in (schema.OCCUPANTS, schema.BLOCKERS, schema.RAN)
+)
+_OCCUPANTS = tuple(one.key for one in schema.OCCUPANTS if not one.only_with)
 COLUMNS = ("segment", "culprit", "file", "line", "trace_id", "span_id", "ns")
 Naming = Callable[[SpanTable, int, int], list[Named]]
 

@@ -14,7 +14,7 @@ from whywait.analysis.cli.streams import examples, working
 from whywait.analysis.errors import InputError
 from whywait.analysis.measure.selection import only_slowest
 from whywait.analysis.model import span_id_of
-from whywait.analysis.report.annotation import Form, cause_spans
+from whywait.analysis.report.annotation import cause_spans
 from whywait.analysis.report.annotation.copied_traces import copied, hosts_of
 from whywait.analysis.text import counted
 from whywait.analysis.write.otlp_file import write_spans
@@ -27,7 +27,6 @@ EPILOG = examples(
     "whywait annotate traces --send http://localhost:4318           into Jaeger, with the traces themselves",
     "whywait annotate http://localhost:16686 --service predictor --send http://localhost:4318",
     "whywait annotate traces --slowest 20 --output worst.jsonl      a file for 'Upload' on Jaeger's search page",
-    "whywait annotate traces --form colours --send http://localhost:4318",
 )
 
 
@@ -39,11 +38,6 @@ def annotate(
     send: Annotated[
         str | None, typer.Option(help="Send the traces to this OTLP/HTTP receiver, such as Jaeger's.", metavar="URL")
     ] = None,
-    form: Annotated[
-        Form,
-        typer.Option(help="lane: the causes are a service of their own; colours: one service for each cause; children: spans of the "
-                     "request's own service."),
-    ] = Form.LANE,
     min_ms: Annotated[float, typer.Option(help="Shorter segments get no span; the lane's sums include them.", min=0)] = 0.1,
     slowest: Annotated[
         int | None, typer.Option(help="Only the traces of the N slowest requests.", metavar="N", min=1)
@@ -74,9 +68,7 @@ def annotate(
         target = output if output is not None else folder / "output.jsonl"
         with whole_file(target) as stream:
             lines = 0 if remote or only_causes else copied(Path(source), stream, traces)
-            count = write_spans(
-                cause_spans(analysis, form, round(min_ms * 1e6), hosts), schema.ANNOTATION_SCOPE, stream
-            )
+            count = write_spans(cause_spans(analysis, round(min_ms * 1e6), hosts), schema.ANNOTATION_SCOPE, stream)
         if send is not None:
             with working(f"sending to {send}"), target.open("rb") as written:
                 send_lines(written, send)

@@ -88,7 +88,7 @@ _HERE: Final[dict[str, tuple[Callable[..., Any], str]]] = {
     ),
     "doctor": (
         _of_tracer("doctor", "Says what can be observed on this machine by this interpreter, and why not."),
-        examples("whywait doctor", "whywait doctor --jaeger http://localhost:16686"),
+        examples("whywait doctor"),
     ),
 }
 

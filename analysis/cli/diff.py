@@ -1,7 +1,6 @@
 """`whywait diff`: what changed between two runs, and which causes changed it."""
 
 import json
-from pathlib import Path
 from typing import Annotated, Final
 
 import typer
@@ -17,7 +16,7 @@ from whywait.analysis.report.terminal.diff import render_diff
 
 EPILOG: Final = examples(
     "whywait diff before.jsonl after.jsonl",
-    "whywait diff before after --percentile 50 --html diff.html",
+    "whywait diff before after --percentile 50",
     "whywait diff traces traces --endpoint to_thread --against batch",
     "whywait diff before after --fail-if-slower      (exit code 1, for a build)",
 )
@@ -36,7 +35,6 @@ def diff(
         typer.Option(help="Compare --endpoint of BEFORE with the endpoints of AFTER whose name contains this text."),
     ] = None,
     service: Service = None,
-    html: Annotated[Path | None, typer.Option(help="Write the comparison as one HTML file.", metavar="FILE")] = None,
     as_json_text: Annotated[
         bool, typer.Option("--json", help="Print JSON (analysis/report/json/diff_schema.json).")
     ] = False,
@@ -51,17 +49,10 @@ def diff(
     first, second = (analysis_of(source, service=service, skip_bad_lines=skip_bad_lines) for source in names)
     sides = _chosen(first, second, endpoint, against)
     found = compare(*sides, percentile=percentile)
-    if html is not None:
-        # the template engine takes its time to import, and only a page needs it
-        from whywait.analysis.report.html.diff import write_diff_html
-
-        write_diff_html(found, sides, names, html)
     if as_json_text:
         say(json.dumps(diff_as_json(found, sides), indent=1))
     else:
         render_diff(found, sides, names, console())
-        if html is not None:
-            say(f"\nwritten: {html}")
     slower = any(one.certain and one.delta_ns > 0 for one in found.changes)
     return SLOWER if fail_if_slower and slower else 0
 

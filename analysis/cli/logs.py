@@ -1,7 +1,6 @@
 """`whywait logs`: what timestamped logs show, and what they cannot show."""
 
 import json
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -10,18 +9,14 @@ from whywait.analysis.cli.streams import console, examples, say, working
 from whywait.analysis.errors import InputError
 from whywait.analysis.logs import LogReading, read_logs
 from whywait.analysis.logs.patterns import EXAMPLE
-from whywait.analysis.logs.spans import SCOPE, log_spans
 from whywait.analysis.report.json.logs import logs_as_json
 from whywait.analysis.report.terminal.logs import render_logs
-from whywait.analysis.write.otlp_file import write_spans
-from whywait.analysis.write.whole_file import whole_file
 
 EPILOG = examples(
     "whywait logs service.log",
     "kubectl logs POD | whywait logs -",
     f"whywait logs service.log --pattern '{EXAMPLE}'",
     "whywait logs service.log --only START --only SUBMIT --only END",
-    "whywait logs service.log --traces logged.jsonl",
 )
 
 
@@ -40,10 +35,6 @@ def logs(
     ] = None,
     request: Annotated[str | None, typer.Option(help="Only this request.", metavar="ID")] = None,
     top: Annotated[int, typer.Option(help="How many of the slowest requests to show.", min=0, max=1000)] = 1,
-    traces: Annotated[
-        Path | None, typer.Option(help="Also write the logged requests as spans (OTLP JSON Lines).", metavar="OUT")
-    ] = None,
-    service_name: Annotated[str, typer.Option(help="service.name of those spans.")] = "logs",
     as_json_text: Annotated[bool, typer.Option("--json", help="Print JSON; times are nanoseconds.")] = False,
 ) -> None:
     """Shows what the timers in a log cover, what lies between them, and what the log cannot show."""
@@ -51,15 +42,10 @@ def logs(
         reading = read_logs(source, patterns=pattern or (), markers=only or ())
     if request is not None:
         reading = _only_request(reading, request)
-    if traces is not None:
-        with whole_file(traces) as stream:
-            write_spans(log_spans(reading, service_name), SCOPE, stream)
     if as_json_text:
         say(json.dumps(logs_as_json(reading, top=top), indent=1))
-        return
-    render_logs(reading, console(), top=top)
-    if traces is not None:
-        say(f"\nwritten: {traces}")
+    else:
+        render_logs(reading, console(), top=top)
 
 
 def _only_request(reading: LogReading, request: str) -> LogReading:

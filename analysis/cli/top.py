@@ -13,7 +13,6 @@ import typer
 from rich.console import Console, RenderableType
 from rich.live import Live
 
-from whywait.analysis.cli.keys import quit_key
 from whywait.analysis.cli.sources import Followed, Service
 from whywait.analysis.cli.streams import examples
 from whywait.analysis.errors import InputError
@@ -30,7 +29,7 @@ _BACK: Final = 32 << 20  # bytes that --once reads at the end of each file
 _MOST_AT_ONCE: Final = 500_000  # spans
 _PLAIN_WIDTH: Final = 118
 EPILOG: Final = examples(
-    "whywait top traces                  q or Ctrl-C ends it",
+    "whywait top traces                  Ctrl-C ends it",
     "whywait top traces --seconds 60",
     "whywait top traces --once           the end of the files, as text",
     "whywait top traces | tee seen.txt   in a pipe: one plain view for each span of --seconds",
@@ -96,7 +95,7 @@ def _watch(reader: Reader, path: Path, seconds: float, console: Console) -> None
     window = Window(seconds)
     shown: RenderableType = ""
     try:
-        with quit_key() as wait, Live(console=console, screen=True, auto_refresh=False) as live:
+        with Live(console=console, screen=True, auto_refresh=False) as live:
             last_s = time.monotonic() - _TURN_S
             while True:
                 begun_s = time.monotonic()
@@ -104,10 +103,9 @@ def _watch(reader: Reader, path: Path, seconds: float, console: Console) -> None
                 window.add(begun_s - last_s, *turn)
                 last_s = begun_s
                 size = Size(console.width, console.height)
-                shown = screen(window.view(), _told(reader, path, "q ends", _now()), size)
+                shown = screen(window.view(), _told(reader, path, "Ctrl-C ends", _now()), size)
                 live.update(shown, refresh=True)
-                if wait(rest_s(_TURN_S, time.monotonic() - begun_s)):
-                    return
+                time.sleep(rest_s(_TURN_S, time.monotonic() - begun_s))
     finally:
         console.print(shown)
 

@@ -3,9 +3,9 @@ patterns."""
 
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import date
-from typing import Any, Final
+from typing import Final
 
 from whywait.analysis.errors import InputError
 from whywait.analysis.logs.clock_text import NUMBER, UNIT, Moment, duration, line_moment, moment
@@ -32,7 +32,6 @@ _TOTAL: Final = re.compile(  # a number without a unit may be anything
 )
 _JSON_TIME: Final = ("timestamp", "time", "@timestamp", "ts", "asctime", "datetime")
 _JSON_REQUEST: Final = ("request_id", "requestId", "requestID", "req_id", "correlation_id", "trace_id")
-_JSON_MARKER: Final = ("event", "marker", "phase")
 _JSON_TEXT: Final = ("message", "msg")
 _JSON_DELTA: Final = ("delta", "elapsed", "duration", "took")
 Reader = Callable[[str, int], Sighting | None]  # line without its end, its number
@@ -44,9 +43,7 @@ def common_reader(today: date) -> Reader:
 
     def read(line: str, number: int) -> Sighting | None:
         if line.startswith("{"):
-            found = _json_line(line, number, today)
-            if found is not None:
-                return found
+            line = _json_as_text(line) or line
         return _text_line(line, number, today)
 
     return read
@@ -67,53 +64,26 @@ def _text_line(line: str, number: int, today: date) -> Sighting | None:
     )  # fmt: skip
 
 
-def _json_line(line: str, number: int, today: date) -> Sighting | None:
+def _json_as_text(line: str) -> str:
+    """The fields of a JSON line as a text line has them: the time, the request's id, the others, the message; "" if it is
+    none. A duration without a unit may be in any."""
     try:
         fields = json.loads(line)
     except (ValueError, RecursionError):
-        return None
-    text = str(_first(fields, _JSON_TEXT) or "")
-    request = _json_request(fields, text)
-    name, at = _json_marker(fields, text)
-    when = moment(str(at), today) if at is not None else None
-    if request is None or when is None:
-        return None
-    delta = _stated_field(fields, _JSON_DELTA) or _stated(_DELTA, text if name else "")
-    total = _stated_field(fields, ("total",)) or _stated(_TOTAL, text)
-    return _sighting(str(request)[:128], when, number, text or line, name, delta, total)
+        return ""
+    plain = {key: one for key, one in fields.items() if isinstance(one, (str, int, float)) and one != ""}
+    first, last = ([str(plain[key]) for key in keys if key in plain][:1] for keys in (_JSON_TIME, _JSON_TEXT))
+    others = [
+        f"{key}={plain[key]}"
+        for key in sorted(plain.keys() - {*_JSON_TIME, *_JSON_TEXT}, key=_rank)
+        if key not in _JSON_DELTA or isinstance(plain[key], str)
+    ]
+    return ", ".join([*first, *others, *last])
 
 
-def _json_request(fields: Mapping[str, Any], text: str) -> Any:
-    """The request's id: a field, else in the text of the message."""
-    request = _first(fields, _JSON_REQUEST)
-    found = _REQUEST.search(text) if request is None else None
-    return found["request"] if found else request
-
-
-def _json_marker(fields: Mapping[str, Any], text: str) -> tuple[str, Any]:
-    """The marker's name and time: fields, else in the text of the message."""
-    name, at = _first(fields, _JSON_MARKER), _first(fields, _JSON_TIME)
-    marker = _MARKER.search(text)
-    if name is None and marker is not None:
-        name, at = marker["ts"] or marker["named"], marker["time"] or at
-    return str(name or "")[:100], at
-
-
-def _first(fields: Mapping[str, Any], keys: Sequence[str]) -> Any:
-    return next(
-        (fields[key] for key in keys if isinstance(fields.get(key), (str, int, float)) and fields[key] != ""), None
-    )
-
-
-def _stated_field(fields: Mapping[str, Any], words: Sequence[str]) -> Moment | None:
-    for word in words:
-        for unit in ("ms", "s", "us", "ns"):
-            value = fields.get(f"{word}_{unit}")
-            if isinstance(value, (int, float)) and not isinstance(value, bool):
-                return duration(f"{value:.6f}".rstrip("0").rstrip("."), unit)
-        if isinstance(fields.get(word), str):
-            return duration(fields[word])
-    return None
+def _rank(key: str) -> tuple[bool, int | str]:
+    known = key in _JSON_REQUEST
+    return not known, _JSON_REQUEST.index(key) if known else key
 
 
 def _stated(pattern: re.Pattern[str], line: str) -> Moment | None:

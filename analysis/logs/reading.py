@@ -1,14 +1,10 @@
-"""Reads lines into sightings, within bounds on line length, memory and time per line."""
+"""Reads lines into sightings, within bounds on line length and memory."""
 
-import signal
 import sys
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
-from time import monotonic
-from typing import IO, Any, Final
+from typing import IO, Final
 
 from whywait.analysis.errors import InputError
 from whywait.analysis.logs.model import LogReading, Sighting
@@ -18,8 +14,6 @@ from whywait.analysis.model import Finding
 
 LONGEST_LINE: Final = 10_000  # bytes; longer lines are cut
 MOST_SIGHTINGS: Final = 1_000_000
-PATIENCE_S: Final = 1.0  # of one line
-_TICK_S: Final = 0.25
 
 
 def read_logs(
@@ -31,11 +25,11 @@ def read_logs(
     day = today or datetime.now(UTC).date()
     reader = user_reader(patterns, day) if patterns else common_reader(day)
     if source == "-":
-        found, findings, lines = _read(sys.stdin.buffer, "standard input", reader)
+        found, findings, lines = _read(sys.stdin.buffer, reader)
     else:
         try:
             with Path(source).open("rb") as file:
-                found, findings, lines = _read(file, source, reader)
+                found, findings, lines = _read(file, reader)
         except OSError as error:
             raise InputError(f"{source} cannot be read: {error.strerror or error}") from error
     if not any(one.marker or one.total_ns is not None for one in found):
@@ -47,18 +41,17 @@ def read_logs(
     return LogReading(tuple(requests), (*findings, *more), lines)
 
 
-def _read(file: IO[bytes], where: str, reader: Reader) -> tuple[list[Sighting], list[Finding], int]:
+def _read(file: IO[bytes], reader: Reader) -> tuple[list[Sighting], list[Finding], int]:
     found: list[Sighting] = []
     number = cut = left_out = 0
-    with _bounded_time(where, lambda: number):
-        for raw, was_cut in _lines(file):
-            number += 1
-            cut += was_cut
-            sighting = reader(raw.decode("utf-8", "replace"), number)
-            if sighting is not None and len(found) < MOST_SIGHTINGS:
-                found.append(sighting)
-            elif sighting is not None:
-                left_out += 1
+    for raw, was_cut in _lines(file):
+        number += 1
+        cut += was_cut
+        sighting = reader(raw.decode("utf-8", "replace"), number)
+        if sighting is not None and len(found) < MOST_SIGHTINGS:
+            found.append(sighting)
+        elif sighting is not None:
+            left_out += 1
     findings = []
     if cut:
         findings.append(Finding("long-line", f"lines were cut after {LONGEST_LINE:,} bytes", cut))
@@ -75,46 +68,6 @@ def _lines(file: IO[bytes]) -> Iterator[tuple[bytes, bool]]:
         while cut and rest and not rest.endswith(b"\n"):
             rest = file.readline(1 << 20)
         yield line[:LONGEST_LINE].rstrip(b"\r\n"), cut
-
-
-@contextmanager
-def _bounded_time(where: str, line: Callable[[], int]) -> Iterator[None]:
-    """Raise InputError in the body once one line takes longer than PATIENCE_S: a signal handler runs between the
-    steps of a regular expression. Outside the main thread of a Unix process only a line's length is bounded."""
-    if not hasattr(signal, "setitimer") or threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    seen, ticks = -1, 0
-
-    def tick(_number: int, _frame: Any) -> None:
-        nonlocal seen, ticks
-        ticks = ticks + 1 if line() == seen else 0
-        seen = line()
-        if ticks * _TICK_S > PATIENCE_S and _is_matching(_frame):
-            raise InputError(
-                f"{where}, line {seen}: the pattern took more than {PATIENCE_S:g} s on one line; simplify it: "
-                "no repetition inside a repetition, such as (a+)+"
-            )
-
-    before = signal.signal(signal.SIGALRM, tick)
-    rest_s, interval_s = signal.setitimer(signal.ITIMER_REAL, _TICK_S, _TICK_S)
-    begun_s = monotonic()
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
-        if rest_s:  # restore an alarm that was set before
-            signal.setitimer(signal.ITIMER_REAL, max(rest_s - (monotonic() - begun_s), 0.001), interval_s)
-
-
-def _is_matching(frame: Any) -> bool:
-    # waiting for more of a pipe has no limit
-    while frame is not None:
-        if frame.f_code.co_name == "read" and frame.f_globals.get("__name__") == common_reader.__module__:
-            return True
-        frame = frame.f_back
-    return False
 
 
 def _nothing(where: str, patterns: Sequence[str], lines: int, plain: int) -> str:

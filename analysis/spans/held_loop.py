@@ -40,12 +40,10 @@ def held_loop(blocks: pd.DataFrame, requests: pd.DataFrame | None = None) -> pd.
 
 def seen_instead(spans: pd.DataFrame) -> str:
     """Return what traces without any request show, and what to add."""
-    keys = (schema.SEEN_FRAMEWORKS, schema.SEEN_CONNECTIONS)
-    known = {key: one[key] for one in spans["attributes"] for key in keys if key in one}
-    seen = [", ".join(map(str, names))] if isinstance(names := known.get(keys[0]), list) else []
-    seen += [counted(int(known[keys[1]]), "connection")] if known.get(keys[1]) else []
-    for name, file, line, times, ns in held_loop(nobodys_blocks(spans)).head(_MOST).itertuples(index=False):
-        seen.append(f"{name} ({place(file, line)}) blocked the event loop {counted(times, 'time')}, up to {amount(ns)}")
+    seen = [
+        f"{name} ({place(file, line)}) blocked the event loop {counted(times, 'time')}, up to {amount(ns)}"
+        for name, file, line, times, ns in held_loop(nobodys_blocks(spans)).head(_MOST).itertuples(index=False)
+    ]
     return (
         f"whywait saw {'; '.join(seen) or 'no server that it knows'}. Requests are SERVER spans, which servers and "
         "frameworks make; mark any other unit of work: @whywait.traced before the function that does one"

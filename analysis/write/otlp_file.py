@@ -10,7 +10,6 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import Link, SpanContext, SpanKind, TraceFlags
-from opentelemetry.trace.status import Status, StatusCode
 
 _BATCH: Final = 512
 
@@ -28,8 +27,6 @@ class NewSpan:
     resource: Mapping[str, str]
     attributes: Mapping[str, Any] = field(default_factory=dict)
     links: Sequence[tuple[str, str]] = ()
-    server: bool = False
-    error: bool = False
 
 
 def write_spans(spans: Iterable[NewSpan], scope: str, stream: IO[str]) -> int:
@@ -56,9 +53,8 @@ def _readable(
         resource=resources[key],
         attributes=dict(span.attributes),
         links=[Link(_context(trace_id, span_id)) for trace_id, span_id in span.links],
-        kind=SpanKind.SERVER if span.server else SpanKind.INTERNAL,
+        kind=SpanKind.INTERNAL,
         instrumentation_scope=scope,
-        status=Status(StatusCode.ERROR if span.error else StatusCode.UNSET),
         start_time=span.start_ns,
         end_time=span.end_ns,
     )

@@ -10,13 +10,12 @@ from demo_service import modes
 from demo_service.model.features import PodValues
 from demo_service.service import Service
 from demo_service.settings import CLIENT_REQUEST, REQUEST_ID
-from demo_service.web.schemas import Prediction, PredictRequest, PredictResponse, Problems, RankBody
+from demo_service.web.schemas import Prediction, PredictRequest, PredictResponse, RankBody
 from whywait import phase
 
 router = APIRouter()
 _REFUSALS: dict[int | str, dict[str, Any]] = {
-    413: {"description": "The body is too large"},
-    422: {"model": Problems, "description": "The request is not valid"},
+    422: {"description": "The request is not valid"},
     503: {"description": "Not ready, or too much is waiting"},
 }
 

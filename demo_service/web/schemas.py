@@ -69,20 +69,6 @@ class PredictResponse(BaseModel):
     predictions: list[Prediction]
 
 
-class Problem(BaseModel):
-    """One thing wrong with a request. The offending value is not repeated."""
-
-    loc: list[str | int]
-    msg: str
-    type: str
-
-
-class Problems(BaseModel):
-    """Why a request was refused."""
-
-    detail: list[Problem]
-
-
 def example_request(pods: int = 7, seed: int = 7) -> dict[str, Any]:
     """A valid request body with `pods` pods, the same for the same seed."""
     random = Random(seed)

@@ -87,28 +87,10 @@ def test_a_wrong_request_is_refused_with_what_and_where(
     assert problems[0]["msg"]
 
 
-def test_many_problems_make_a_short_answer(service: httpx.Client) -> None:
-    body = {"request_id": "r", "pods": [{} for _ in range(MAX_PODS)]}
-    answer = service.post("/predict/batch", json=body)
-    assert answer.status_code == 422
-    problems = answer.json()["detail"]
-    assert len(problems) == 21
-    assert problems[-1]["msg"] == f"and {MAX_PODS * 21 - 20} more problems"
-
-
 def test_text_that_is_not_json_is_refused(service: httpx.Client) -> None:
     answer = service.post("/predict/batch", content=b'{"pods": [', headers={"content-type": "application/json"})
     assert answer.status_code == 422
     assert answer.json()["detail"][0]["type"] == "json_invalid"
-
-
-@pytest.mark.parametrize("chunked", [False, True])
-def test_a_body_above_the_limit_is_refused(service: httpx.Client, small: Settings, chunked: bool) -> None:
-    body = b" " * (small.max_body_bytes + 1)
-    content = iter([body[:1000], body[1000:]]) if chunked else body
-    answer = service.post("/predict/batch", content=content, headers={"content-type": "application/json"})
-    assert answer.status_code == 413
-    assert str(small.max_body_bytes) in answer.json()["detail"]
 
 
 def test_the_examples_of_the_documentation_work_when_pasted(service: httpx.Client) -> None:

@@ -17,8 +17,6 @@ from tests.analysis.otlp_writer import otlp_lines
 from tests.jaeger.stored import stored
 from whywait import analysis
 from whywait.tracer import schema
-from whywait.tracer.doctor import State
-from whywait.tracer.doctor.machine import jaeger_check
 
 pytestmark = pytest.mark.jaeger
 
@@ -129,16 +127,11 @@ def test_foreign_traces_that_are_in_jaeger_get_their_lane_there(jaeger: Jaeger, 
     )  # fmt: skip
     path = tmp_path / "foreign.jsonl"
     path.write_text(otlp_lines(spans))
-    count = sent(jaeger, str(path), "--form", "children")
-    (trace,) = stored(jaeger, "foreign", count)
-    children = [span for span in trace["spans"] if schema.FOUND_CAUSE in tags(span)]
-    assert {tags(span)[schema.FOUND_CAUSE] for span in children} == {"unexplained"}
-    assert {process["serviceName"] for process in trace["processes"].values()} == {"foreign"}
-
-    count += sent(jaeger, jaeger.query_url, "--service", "foreign", "--form", "colours")
+    count = sent(jaeger, str(path))
     (trace,) = stored(jaeger, "foreign (why)", count)
-    services = [process["serviceName"] for process in trace["processes"].values()]
-    assert set(services) == {"foreign", "foreign (why)", "why unexplained"}
+    told = [span for span in trace["spans"] if schema.FOUND_CAUSE in tags(span)]
+    assert {tags(span)[schema.FOUND_CAUSE] for span in told} == {"unexplained"}
+    assert {process["serviceName"] for process in trace["processes"].values()} == {"foreign", "foreign (why)"}
     ids = [span["spanID"] for span in trace["spans"]]
     assert len(set(ids)) == len(ids)
 
@@ -149,9 +142,3 @@ def test_nobody_there_is_said(tmp_path: Path, output: Path) -> None:
     assert done.returncode == 2
     assert "did not accept traces" in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
-
-
-def test_the_doctor_finds_both_doors_of_jaeger(jaeger: Jaeger) -> None:
-    for url, said in ((jaeger.query_url, "answers queries"), (jaeger.otlp_url, "accepts traces")):
-        found = jaeger_check(url)
-        assert (found.state, said in found.found) == (State.YES, True), found

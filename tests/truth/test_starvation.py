@@ -1,23 +1,42 @@
 """GIL starvation by a loop that never idles: recognised, told apart from an ordinary hog, and its remedy checked."""
 
 import asyncio
+import json
+import subprocess
 import sys
 import threading
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
 import whywait
-from demo_service.chapters.starvation_story import Starvation, tell_starvation
-from demo_service.never_idle import NAME
 from testbed.disturbed import disturbed
+from testbed.gil.never_idle import NAME
 from whywait import analysis
+from whywait.analysis.verdicts.sentences import verdict
+
+
+class Starvation(NamedTuple):
+    """The longest request, in ms, and the verdict, with Python's switch interval and with a short one."""
+
+    before_max_ms: float
+    verdict: str
+    after_max_ms: float
+    verdict_after: str
 
 
 @pytest.fixture(scope="module")
 def told(tmp_path_factory: pytest.TempPathFactory) -> Starvation:
-    return tell_starvation(tmp_path_factory.mktemp("never-idle"))
+    folder = tmp_path_factory.mktemp("never-idle")
+    return Starvation(*run(folder / "before"), *run(folder / "after", "--switch-interval", "0.0002"))
+
+
+def run(output: Path, *options: str) -> tuple[float, str]:
+    command = [sys.executable, "-m", "testbed.gil.never_idle", "--output", str(output), *options]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    return max(json.loads(done.stdout)), " ".join(one.text for one in verdict(analysis.analyze(output)))
 
 
 def test_it_is_recognised_and_the_one_who_keeps_the_loop_busy_is_named(told: Starvation) -> None:
@@ -25,7 +44,7 @@ def test_it_is_recognised_and_the_one_who_keeps_the_loop_busy_is_named(told: Sta
         disturbed(f"nobody starved in this run: at most {told.before_max_ms:.0f} ms")
     assert "GIL starvation by a loop that never idles" in told.verdict
     assert "GIL wait " in told.verdict
-    assert ": blocked by _poll (demo_service/never_idle.py:" in told.verdict
+    assert ": blocked by _poll (gil/never_idle.py:" in told.verdict
 
 
 def test_the_remedy_ends_it(told: Starvation) -> None:

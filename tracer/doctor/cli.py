@@ -13,7 +13,7 @@ from whywait.tracer.doctor.check import Check, State
 from whywait.tracer.doctor.installation import installation_checks
 from whywait.tracer.doctor.interpreter import interpreter_checks
 from whywait.tracer.doctor.kernel import kernel_checks
-from whywait.tracer.doctor.machine import cpu_checks, jaeger_check
+from whywait.tracer.doctor.machine import cpu_checks
 from whywait.tracer.doctor.private_names import private_name_checks
 
 FORMAT: Final = 1  # of the JSON; a change of its shape raises it
@@ -25,22 +25,17 @@ def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(
         prog="whywait doctor",
         description="Shows what whywait can observe on this machine with this interpreter, and why not more.",
-        epilog="examples:\n  whywait doctor\n  whywait doctor --json\n  whywait doctor --jaeger http://localhost:16686\n"
+        epilog="examples:\n  whywait doctor\n  whywait doctor --json\n"
         "  docker exec SERVICE whywait doctor\n\n"
         "exit codes: 0 everything can be observed, 1 something is missing, 2 bad arguments",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--json", action="store_true", dest="as_json", help="print JSON")
-    parser.add_argument(
-        "--jaeger", metavar="URL", help="also check whether Jaeger, or an OTLP receiver, answers at URL"
-    )
     options = parser.parse_args(list(arguments))
     checks = [
         *installation_checks(), *interpreter_checks(), *private_name_checks(), *kernel_checks(),
         *cpu_checks(),
     ]  # fmt: skip
-    if options.jaeger is not None:
-        checks.append(jaeger_check(options.jaeger))
     if options.as_json:
         print(json.dumps(as_json(checks), indent=1))
     else:

@@ -52,7 +52,7 @@ class Passage:
         self.pickling: Part | None = None
         self.sending: Part | None = None
         self.turn_ns = 0  # a worker was free for it
-        self.before: dict[int, WorkerClock] | None = None  # the workers' clocks when it was sent and had its turn
+        self.before: dict[int, WorkerClock] | None = None  # the workers' clocks when it was sent and had begun
         self.starting = False  # a worker may not have been up then: no result had come from it
         self.receiving: Part | None = None
         self.length = 0  # of its result, bytes in the pipe

@@ -8,6 +8,6 @@ GET /rank          |-----------------------------------|   the request, as it wa
     compute                                  |---------|
 """
 
-from whywait.analysis.report.annotation.cause_spans import Form, cause_spans
+from whywait.analysis.report.annotation.cause_spans import cause_spans
 
-__all__ = ["Form", "cause_spans"]
+__all__ = ["cause_spans"]

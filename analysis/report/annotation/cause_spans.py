@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from enum import StrEnum
 from hashlib import blake2b
 from typing import Any, Final
 
@@ -20,18 +19,10 @@ _SAME: Final = ("cause", "evidence", "detail", "activity_id", "culprit", "culpri
                 "culprit_trace_id", "culprit_span_id")  # fmt: skip
 
 
-class Form(StrEnum):
-    """Where the new spans are placed."""
-
-    LANE = "lane"  # below one span of a service of their own
-    COLOURS = "colours"  # the same, each cause a service: viewers give each service a colour
-    CHILDREN = "children"  # directly below the request, in its own service
-
-
 def cause_spans(
-    analysis: Analysis, form: Form, shortest_ns: int, hosts: Mapping[tuple[str, str], Mapping[str, str]] | None = None
+    analysis: Analysis, shortest_ns: int, hosts: Mapping[tuple[str, str], Mapping[str, str]] | None = None
 ) -> Iterator[NewSpan]:
-    """Yield the new spans of every request, sorted by time; a segment under `shortest_ns` has none, but the lane's
+    """Yield the new spans of every request, below one of a service of their own, sorted by time; a segment under `shortest_ns` has none, but the lane's
     sums include it. `hosts`: the resource attributes of their hosts, by trace and span id. Ids depend on the request alone."""
     segments = analysis.causes.groupby("request_id", sort=False)
     own_segments = {str(name): rows for name, rows in segments}
@@ -39,29 +30,20 @@ def cause_spans(
         rows = own_segments.get(str(request["request_id"]))
         key = (str(request["trace_id"]), span_id_of(request["trace_id"], request["request_id"]))
         if rows is not None and _TRACE_ID.fullmatch(key[0]) and _SPAN_ID.fullmatch(key[1]):
-            yield from _of_request(request, key, rows, form, shortest_ns, (hosts or {}).get(key, {}))  # type: ignore[arg-type]
+            yield from _of_request(request, key, rows, shortest_ns, (hosts or {}).get(key, {}))  # type: ignore[arg-type]
 
 
 def _of_request(
-    request: Mapping[str, Any],
-    key: tuple[str, str],
-    rows: pd.DataFrame,
-    form: Form,
-    shortest_ns: int,
-    host: Mapping[str, str],
+    request: Mapping[str, Any], key: tuple[str, str], rows: pd.DataFrame, shortest_ns: int, host: Mapping[str, str]
 ) -> Iterator[NewSpan]:
     trace_id, parent_id = key
     service = str(request["service"])[:LONGEST] or "unknown_service"
-    own = _resource(service if form is Form.CHILDREN else f"{service} (why)", host)
-    if form is not Form.CHILDREN:
-        lane = _lane(request, key, rows, _id(parent_id, form), own)
-        yield lane
-        parent_id = lane.span_id
+    own = {"service.name": f"{service} (why)", **host}
+    lane = _lane(request, key, rows, _id(parent_id, "lane"), own)
+    yield lane
     for number, segment in enumerate(merged(rows)):
         if segment["end_ns"] - segment["start_ns"] >= max(shortest_ns, 1):
-            resource = _resource(f"why {segment['cause']}", host) if form is Form.COLOURS else own
-            span_id = _id(key[1], f"{form}/{number}")
-            yield _segment_span(segment, trace_id, parent_id, span_id, resource)
+            yield _segment_span(segment, trace_id, lane.span_id, _id(parent_id, f"lane/{number}"), own)
 
 
 def _lane(
@@ -133,10 +115,6 @@ def _links(segment: Mapping[str, Any], trace_id: str) -> tuple[tuple[str, str], 
 
 def _plain(value: Any) -> Any:
     return None if value is None or value is pd.NA or value != value else value
-
-
-def _resource(service: str, host: Mapping[str, str]) -> dict[str, str]:
-    return {"service.name": service, **host}
 
 
 def _id(request_id: str, part: str) -> str:

@@ -14,7 +14,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from whywait.analysis.report.colours import COLOURS, ink
-from whywait.analysis.text import milliseconds, safe, signed
+from whywait.analysis.text import milliseconds, safe
 from whywait.analysis.write.whole_file import whole_file
 
 
@@ -43,7 +43,7 @@ def _environment() -> Environment:
         loader=PackageLoader("whywait.analysis.report.html", "templates"), autoescape=True, undefined=StrictUndefined,
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
-    environment.filters.update(ms=milliseconds, safe_text=safe, signed=signed)
+    environment.filters.update(ms=milliseconds, safe_text=safe)
     return environment
 
 

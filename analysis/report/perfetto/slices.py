@@ -8,6 +8,7 @@ import pandas as pd
 
 from whywait.analysis.causes import CAUSE_OF_WAIT, Cause
 from whywait.analysis.model import span_id_of
+from whywait.analysis.report.annotation.cause_spans import merged
 from whywait.analysis.report.perfetto.tracks import Slice
 from whywait.analysis.text import milliseconds, place, safe
 from whywait.tracer import schema
@@ -41,15 +42,10 @@ def request_slice(request: Mapping[str, Any]) -> Slice:
 
 def cause_slices(causes: pd.DataFrame) -> list[Slice]:
     """The segments of one request, named by their cause; equal neighbours are one slice."""
-    made: list[Slice] = []
-    for row in causes.sort_values("start_ns").to_dict("records"):
-        args = _cause_args(row)
-        last = made[-1] if made else None
-        if last and last.end_ns == row["start_ns"] and last.name == row["cause"] and last.args == args:
-            made[-1] = Slice(last.start_ns, int(row["end_ns"]), last.name, last.category, last.key, args)
-        else:
-            made.append(Slice(int(row["start_ns"]), int(row["end_ns"]), str(row["cause"]), "cause", args=args))
-    return made
+    return [
+        Slice(int(row["start_ns"]), int(row["end_ns"]), str(row["cause"]), "cause", args=_cause_args(row))
+        for row in merged(causes)
+    ]
 
 
 def _cause_args(row: Mapping[Any, Any]) -> dict[str, object]:

@@ -13,7 +13,7 @@ MOST_HOLDERS: Final = 3
 
 @dataclass(frozen=True, slots=True)
 class LoopHeld:
-    """Work of no request, such as a callback or a background task, that blocked the loop while nobody was seen to wait."""
+    """Work of no request, such as a callback or a background task, that blocked the loop; told where nothing else is."""
 
     kind: ClassVar = Situation.LOOP_HELD
     function: str
@@ -30,5 +30,5 @@ def loop_blocked(group: Group) -> Iterator[Pattern | LoopHeld]:
     blockers, blocked = waits["culprit_trace_id"].nunique(), waits["request_id"].nunique()
     if blockers and blocked > FACTOR * blockers:
         yield Pattern(Situation.LOOP_BLOCKED, None, {"blockers": blockers, "blocked": blocked})
-    if Cause.LOOP_BUSY not in group.significant:
+    if not group.significant:
         yield from (LoopHeld(*row) for row in group.held.head(MOST_HOLDERS).itertuples(index=False))

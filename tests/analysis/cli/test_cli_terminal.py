@@ -87,7 +87,12 @@ def test_help_lists_the_commands_and_documents_the_exit_codes() -> None:
 
 @pytest.mark.parametrize(
     ("words", "completed"),
-    [("whywait an", "annotate"), ("whywait do", "doctor"), ("whywait annotate --fo", "--form"), ("whywait lo", "logs")],
+    [
+        ("whywait an", "annotate"),
+        ("whywait do", "doctor"),
+        ("whywait annotate --sl", "--slowest"),
+        ("whywait lo", "logs"),
+    ],
 )
 def test_a_shell_completes_commands_and_options(words: str, completed: str) -> None:
     environ = {

@@ -181,8 +181,7 @@ def terminal(*arguments: str, **environment: str) -> Iterator[Terminal]:
         os.close(one.theirs)
 
 
-@pytest.mark.parametrize("key", ["q", "\x03"])
-def test_in_a_terminal_it_refreshes_and_leaves_the_last_view(tmp_path: Path, key: str) -> None:
+def test_in_a_terminal_it_refreshes_and_leaves_the_last_view(tmp_path: Path) -> None:
     path = tmp_path / "traces.jsonl"
     with terminal(str(tmp_path)) as screen:
         screen.see("waiting: no trace file yet")
@@ -191,7 +190,7 @@ def test_in_a_terminal_it_refreshes_and_leaves_the_last_view(tmp_path: Path, key
         written(path, 100, 10, "GET /second")
         screen.see("GET /second")
         screen.press("x")
-        screen.press(key)
+        screen.press("\x03")
         assert screen.end() == 0
         assert "\x1b[?1049h" in screen.seen  # a screen of its own
         after = screen.seen.split("\x1b[?1049l")[-1]
@@ -214,7 +213,7 @@ def test_no_color_is_respected(tmp_path: Path) -> None:
         assert "\x1b[" in screen.seen
     with terminal(str(tmp_path / "later"), NO_COLOR="1") as screen:
         screen.see("waiting")
-        screen.press("q")
+        screen.press("\x03")
         assert screen.end() == 0
         assert "\x1b[33m" not in screen.seen
 
@@ -234,5 +233,5 @@ def test_a_service_that_is_not_there_is_said_with_those_that_are(tmp_path: Path)
         screen.see("waiting: no request yet")
         written(tmp_path / "traces.jsonl", 100)
         screen.see("waiting: no request of service 'elsewhere'; there are:")
-        screen.press("q")
+        screen.press("\x03")
         assert screen.end() == 0

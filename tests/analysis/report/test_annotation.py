@@ -20,14 +20,14 @@ from tests.analysis.verdicts.test_sentences import OCCUPIED, QUEUED
 from whywait import analysis
 from whywait.analysis.errors import InputError
 from whywait.analysis.load.otlp import rows_of
-from whywait.analysis.report.annotation import Form, cause_spans
+from whywait.analysis.report.annotation import cause_spans
 from whywait.analysis.write.otlp_file import NewSpan, write_spans
 from whywait.analysis.write.otlp_http import send
 from whywait.tracer import schema
 
 
-def made(told: analysis.Analysis, form: Form = Form.LANE, shortest_ns: int = 0) -> list[NewSpan]:
-    return list(cause_spans(told, form, shortest_ns))
+def made(told: analysis.Analysis, shortest_ns: int = 0) -> list[NewSpan]:
+    return list(cause_spans(told, shortest_ns))
 
 
 def test_the_lane_has_the_sums_and_below_it_who_did_it() -> None:
@@ -47,18 +47,6 @@ def test_the_lane_has_the_sums_and_below_it_who_did_it() -> None:
     assert {one.name.split(":")[0] for one in segments if "compute" in one.name} == {"compute"}
     assert queue.links == ((trace_id("b"), "00000000000000b1"),)
     assert lane.resource["service.name"] != request["service"]
-
-
-def test_the_forms_differ_in_service_and_parent() -> None:
-    told = analysis.analyze(drawn(QUEUED, OCCUPIED))
-    own = str(told.requests["request_id"].iloc[0])
-    children = made(told, Form.CHILDREN)
-    assert {one.parent_id for one in children} == {own}
-    assert {one.resource["service.name"] for one in children} == {str(told.requests["service"].iloc[0])}
-    colours = made(told, Form.COLOURS)
-    assert {one.resource["service.name"] for one in colours[1:]} >= {"why pool_queue", "why compute"}
-    ids = {one.span_id for form in Form for one in made(told, form)}
-    assert len(ids) == sum(len(made(told, form)) for form in Form), "no two forms share a span"
 
 
 @settings(max_examples=60, deadline=None)  # how long one takes is not claimed
@@ -83,7 +71,7 @@ def test_annotated_traces_are_analysed_as_before(tmp_path: Path) -> None:
     stream = io.StringIO(otlp_lines(spans))
     stream.seek(0, io.SEEK_END)
     told = analysis.analyze(spans)
-    assert write_spans(cause_spans(told, Form.CHILDREN, 0), schema.ANNOTATION_SCOPE, stream) > 2
+    assert write_spans(cause_spans(told, 0), schema.ANNOTATION_SCOPE, stream) > 2
     path = tmp_path / "annotated.jsonl"
     path.write_text(stream.getvalue())
     again = analysis.analyze(str(path))
@@ -94,9 +82,7 @@ def test_annotated_traces_are_analysed_as_before(tmp_path: Path) -> None:
 def test_hostile_names_stay_data(tmp_path: Path) -> None:
     spans = drawn(QUEUED, {**OCCUPIED, "q": {**OCCUPIED["q"], schema.OCCUPANT_NAMES: [HOSTILE, HOSTILE]}})
     stream = io.StringIO()
-    write_spans(
-        cause_spans(analysis.analyze(spans.assign(name=HOSTILE)), Form.LANE, 0), schema.ANNOTATION_SCOPE, stream
-    )
+    write_spans(cause_spans(analysis.analyze(spans.assign(name=HOSTILE)), 0), schema.ANNOTATION_SCOPE, stream)
     rows = [row for line in stream.getvalue().splitlines() for row in rows_of(json.loads(line))]
     assert rows[0][3].startswith("why ")
 
@@ -149,6 +135,5 @@ def test_refusals_are_one_clear_line(tmp_path: Path) -> None:
     refused(whywait("annotate", str(source), "--output", "-", "--send", "http://x"), "--output -")
     refused(whywait("annotate", str(source), "--output", str(tmp_path)), "directory")
     refused(whywait("annotate", str(source), "--send", "file:///etc/passwd"), "not the address")
-    refused(whywait("annotate", str(source), "--form", "rainbow"), "rainbow")
     with pytest.raises(InputError, match="did not accept traces"):
         send([b"{}"], "http://127.0.0.1:1")

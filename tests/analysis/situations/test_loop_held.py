@@ -72,6 +72,19 @@ def test_where_requests_waited_for_it_they_say_so_themselves() -> None:
     assert not [one for one in behind.judgement.situations if isinstance(one, LoopHeld)]
 
 
+def test_where_another_wait_is_significant_it_is_no_part_of_the_answer() -> None:
+    busy = told(
+        HELD
+        + """
+        server GET            |---------------------------|
+        task   root GET       |---------------------------|     cpu=8
+        wait   x    root      |-------------------|             type=lock_wait
+    """
+    )
+    assert busy.judgement.reasons[0].cause is Cause.LOCK_WAIT
+    assert "Outside any request" not in busy.text
+
+
 @pytest.mark.parametrize("service", ["shop", "other"])
 def test_a_loop_of_another_service_is_another_loop(service: str) -> None:
     one = told(WELL + f"    block  one              |----|  trace=b service={service}")

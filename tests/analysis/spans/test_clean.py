@@ -5,7 +5,6 @@ import pytest
 
 from tests.analysis.drawing import UNIT_NS, drawn, trace_id
 from whywait import analysis
-from whywait.analysis.load.otlp import frame_of, rows_of
 from whywait.tracer import schema
 
 GOOD = """
@@ -110,26 +109,16 @@ def test_spans_without_a_request_are_refused() -> None:
 
 def test_where_no_request_is_what_was_seen_is_told_with_what_to_add() -> None:
     block = {schema.CODE_FUNCTION: "flush", schema.CODE_FILE: "/srv/shop/jobs.py", schema.CODE_LINE: 7}
-    seen = {schema.SEEN_FRAMEWORKS: ["websockets"], schema.SEEN_CONNECTIONS: 3}
-    spans = drawn("block a |--|\nblock b |-------|\nplain c |--|", {"a": block, "b": block, "c": seen})
+    spans = drawn("block a |--|\nblock b |-------|\nplain c |--|", {"a": block, "b": block})
     with pytest.raises(analysis.InputError) as error:
         analysis.attribute(spans)
     for words in (
-        "no request in 3 spans", "whywait saw websockets; 3 connections", "@whywait.traced",
-        "flush (shop/jobs.py:7) blocked the event loop 2 times, up to 8.0 ms",
+        "no request in 3 spans", "@whywait.traced",
+        "whywait saw flush (shop/jobs.py:7) blocked the event loop 2 times, up to 8.0 ms",
     ):  # fmt: skip
         assert words in str(error.value)
     with pytest.raises(analysis.InputError, match="saw no server that it knows"):
         analysis.attribute(drawn("plain a |--|"))
-
-
-def test_what_a_process_saw_stands_in_its_resource() -> None:
-    span = {"traceId": "a" * 32, "spanId": "b" * 16, "name": "x", "startTimeUnixNano": "1", "endTimeUnixNano": "2"}
-    frameworks = {"arrayValue": {"values": [{"stringValue": "Quart"}]}}
-    resource = {"attributes": [{"key": schema.SEEN_FRAMEWORKS, "value": frameworks}]}
-    (row,) = rows_of({"resourceSpans": [{"resource": resource, "scopeSpans": [{"spans": [span]}]}]})
-    with pytest.raises(analysis.InputError, match="whywait saw Quart"):
-        analysis.attribute(frame_of([row]))
 
 
 def test_request_columns() -> None:

@@ -12,7 +12,7 @@ from whywait import analysis
 from whywait.analysis.load.otlp import in_order
 from whywait.analysis.measure.job_times import collect_delay, job_times
 from whywait.analysis.measure.phase_times import phase_times
-from whywait.analysis.report.annotation import Form, cause_spans
+from whywait.analysis.report.annotation import cause_spans
 from whywait.analysis.report.html.timeline import timeline
 from whywait.analysis.report.json.report import as_json
 from whywait.analysis.report.perfetto import write_perfetto
@@ -68,10 +68,9 @@ def shown(told: analysis.Analysis) -> list[Any]:
         del request["request_id"]
     lanes = [timeline(told, str(request_id)) for request_id in told.analysed["request_id"]]
     written = [
-        [(one.trace_id, one.name, one.start_ns, one.end_ns, one.resource,
-          {key: value for key, value in one.attributes.items() if key != schema.FOUND_CULPRIT_SPAN_ID})
-         for one in cause_spans(told, form, 0)]
-        for form in Form
+        (one.trace_id, one.name, one.start_ns, one.end_ns, one.resource,
+         {key: value for key, value in one.attributes.items() if key != schema.FOUND_CULPRIT_SPAN_ID})
+        for one in cause_spans(told, 0)
     ]  # fmt: skip
     return [json.loads(perfetto.getvalue()), report, lanes, written]
 

@@ -156,16 +156,6 @@ def serving(status: int, body: bytes) -> Iterator[str]:
         server.server_close()
 
 
-def test_a_server_that_is_no_jaeger_is_not_taken_for_one() -> None:
-    with serving(404, b"not here") as url:
-        found = machine.jaeger_check(url)
-        assert (found.state, "404" in found.found) == (State.NO, True)
-    with serving(200, b'{"services": ["a", "b"]}') as url:
-        assert machine.jaeger_check(url + "/").found.endswith("2 services")
-    assert machine.jaeger_check("ftp://x").state is State.NO
-    assert machine.jaeger_check("http://127.0.0.1:1").state is State.NO
-
-
 def test_exit_code_and_text_follow_the_checks() -> None:
     checks = [yes("a", "there"), info("b", "7"), no("c", "hidden \x1b[31m\u202e", "x is lost", "y")]
     assert not cli.healthy(checks)

@@ -1,4 +1,4 @@
-"""Makes the recording that the notebook and its test start from: `python -m demo_service.recording FOLDER`, without
+"""Makes the recording that the notebook and its test start from: `python -m benchmarks.recording FOLDER`, without
 what names the machine: threaded.jsonl.gz (few and many clients), batched.jsonl.gz, and collected.jsonl.gz (threaded,
 while others predict on the event loop: nobody takes the results)."""
 
@@ -126,7 +126,7 @@ def _scopes(export: dict[str, Any]) -> Iterator[dict[str, Any]]:
 def main(argv: Sequence[str] | None = None) -> int:
     """Records; 0, or 2 when the service cannot be driven or the recording is too large to commit."""
     parser = argparse.ArgumentParser(
-        prog="python -m demo_service.recording", description="Makes the recording that the notebook starts from."
+        prog="python -m benchmarks.recording", description="Makes the recording that the notebook starts from."
     )
     parser.add_argument("folder", type=Path, help="where the files go, such as notebooks/recording")
     options = parser.parse_args(argv)

@@ -49,7 +49,7 @@ async def _serve() -> list[float]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Serves the requests, traced, and prints their times in milliseconds as JSON; 0."""
-    parser = argparse.ArgumentParser(prog="python -m demo_service.never_idle", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m testbed.gil.never_idle", description=__doc__)
     parser.add_argument("--output", required=True, help="folder for the traces")
     parser.add_argument("--switch-interval", type=float, help="seconds, for sys.setswitchinterval (0.005)")
     options = parser.parse_args(argv)

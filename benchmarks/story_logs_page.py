@@ -1,6 +1,6 @@
-"""Writes README.md beside it anew: every console block holds what its command prints today.
+"""Writes demo_service/story_logs/README.md anew: every console block holds what its command prints today.
 
-python -m demo_service.story_logs.page
+python -m benchmarks.story_logs_page
 """
 
 import io
@@ -10,7 +10,7 @@ from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Final
 
-FOLDER: Final = Path(__file__).parent
+FOLDER: Final = Path(__file__).parents[1] / "demo_service" / "story_logs"
 PAGE: Final = FOLDER / "README.md"
 _BLOCK: Final = re.compile(r"```console\n\$ whywait (?P<words>[^\n]*)\n.*?```\n", re.DOTALL)
 

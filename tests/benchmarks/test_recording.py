@@ -4,7 +4,7 @@ import gzip
 import json
 from sysconfig import get_path
 
-from demo_service.recording import PLAN, ROOT, anonymous, compressed, kept
+from benchmarks.recording import PLAN, ROOT, anonymous, compressed, kept
 
 
 def line(*spans: tuple[str, str, int], host: str = "secret") -> str:
