@@ -77,7 +77,7 @@ _TABLE: Final[tuple[tuple[tuple[Cause, ...], Situation, str], ...]] = (
      "one time limit over all tries."),
     ((Cause.BLOCKING_IO, Cause.AWAIT_IO), Situation.SERIAL_AWAITS,
      "If they do not need each other's results, run them together (asyncio.gather, a TaskGroup), or ask once for all: "
-     "the longest one would be left."),
+     "the longest one would be left. A loop that asks again after each pause should be told instead (an event, a callback)."),
     ((Cause.BLOCKING_IO,), Situation.BLOCKS_LOOP, "It stops the whole event loop: {how}."),
     ((Cause.BLOCKING_IO,), Situation.IN_WORKER,
      "It is in a worker thread already, so the loop goes on: make the call shorter, start it earlier, or cache. Its "

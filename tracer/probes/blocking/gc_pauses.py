@@ -50,6 +50,8 @@ def _begun(start_ns: int) -> None:
 def _ended(start_ns: int, end_ns: int, generation: int) -> None:
     if end_ns - start_ns < _MIN_NS:
         return
+    if here.loop is not None and end_ns - start_ns >= _LONG_NS and here.loop.running_since_ns():
+        _look(here.loop)  # it stopped all threads, the watchdog too
     activity = current_activity()
     if here.waiting or (isinstance(activity, Job) and not activity.start_ns):
         return  # inside a wait, or still taking over: that is a wait already
