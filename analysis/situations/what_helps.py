@@ -10,6 +10,7 @@ from whywait.tracer import schema
 Table = tuple[tuple[str, str], ...]
 # pattern of where the pool or the waiting code is -> its setting; first match wins
 LIMITS: Final[Table] = (
+    (r"CapacityLimiter", "total_tokens of the CapacityLimiter"),
     (r"anyio$", "anyio.to_thread.current_default_thread_limiter().total_tokens, which all `def` endpoints share"),
     (r"asgiref", "thread_sensitive=False of sync_to_async, where the code allows several threads"),
     (r"default executor", "loop.set_default_executor(ThreadPoolExecutor(max_workers=...))"),

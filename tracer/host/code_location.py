@@ -44,6 +44,8 @@ class Site(NamedTuple):
 
 _PACKAGES = ("/site-packages/", "/dist-packages/")
 _MAX_DEPTH = 100
+# a limit that waits for an event of its own: what is awaited is the limit
+_BUILT_ON_EVENTS = "CapacityLimiter.acquire_on_behalf_of"
 _COMPREHENSIONS = ("<listcomp>", "<setcomp>", "<dictcomp>", "<genexpr>")
 _RESUME = opmap["RESUME"]
 # of its argument: the bits that distinguish a begin, 0, from going on after a yield or an await
@@ -287,6 +289,8 @@ def _suspended(coroutine: Any) -> tuple[FrameType | None, CodeType | None, Frame
         if frame is None:
             continue
         leaf = frame
+        if frame.f_code.co_qualname == _BUILT_ON_EVENTS:
+            break
         about = _about(frame.f_code.co_filename)
         if about & _SERVER:
             server = frame

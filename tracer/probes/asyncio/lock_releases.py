@@ -13,6 +13,7 @@ from weakref import WeakKeyDictionary
 
 from whywait.tracer.host.code_location import user_place
 from whywait.tracer.host.introspection import own, take_this_frame_out
+from whywait.tracer.hotpath.pools import known_pool
 from whywait.tracer.hotpath.recorder import probe_failed
 from whywait.tracer.probes.patches import Patches
 from whywait.tracer.probes.probe import Session, Undo, always
@@ -30,26 +31,33 @@ _Holds: TypeAlias = WeakKeyDictionary[Any, deque[Hold]]  # by lock
 def install(_: Session) -> Undo:
     """Wraps `release` of each class; returns the undo."""
     patches, holds = Patches(), _Holds()
-    for owner in _classes():
-        patches.replace(owner, "release", _wrapped(owner.release, holds if owner.__name__ == "Lock" else None))
+    for owner, method, waiters in _methods():
+        plain = owner.__dict__.get(method)
+        if plain is not None:
+            patches.replace(owner, method, _wrapped(plain, waiters, holds if owner.__name__ == "Lock" else None))
     return patches.undo
 
 
-def _classes() -> list[Any]:
-    found: list[Any] = [asyncio.Semaphore, asyncio.Lock]
+def _methods() -> list[tuple[Any, str, str]]:
+    """The classes, the method that releases, and where each has those who wait."""
+    found: list[tuple[Any, str, str]] = [(one, "release", "_waiters") for one in (asyncio.Semaphore, asyncio.Lock)]
     if find_spec("anyio") is not None:
         from anyio._backends import _asyncio
 
-        found += [one for name in ("Semaphore", "Lock") if isinstance(one := getattr(_asyncio, name, None), type)]
-    return [one for one in found if "release" in one.__dict__]
+        classes = {name: getattr(_asyncio, name, None) for name in ("Semaphore", "Lock", "CapacityLimiter")}
+        for name, one in classes.items():
+            method = ("release_on_behalf_of", "_wait_queue") if name == "CapacityLimiter" else ("release", "_waiters")
+            found += [(one, *method)] if isinstance(one, type) else []
+    return found
 
 
-def _wrapped(plain: Callable[..., Any], holds: _Holds | None) -> Callable[..., Any]:
+def _wrapped(plain: Callable[..., Any], waiters: str, holds: _Holds | None) -> Callable[..., Any]:
     @functools.wraps(plain)
-    def release(self: Any) -> Any:
-        start_ns = perf_counter_ns() if own(self, "_waiters") else 0
+    def release(self: Any, *borrower: Any) -> Any:
+        # a limiter of threads has its holders' names from their jobs
+        start_ns = perf_counter_ns() if own(self, waiters) and known_pool(self) is None else 0
         try:
-            return plain(self)  # wakes the first waiter; the end of its wait is stamped inside
+            return plain(self, *borrower)  # wakes the first waiter; the end of its wait is stamped inside
         except BaseException as error:
             take_this_frame_out(error)
             raise

@@ -48,7 +48,7 @@ def install(session: Session) -> Undo:
     ) -> Any:
         try:
             tokens = limiter or cls.current_default_thread_limiter()
-            pool = pool_of(tokens, "anyio", _size(tokens))
+            pool = pool_of(tokens, "anyio" if limiter is None else "CapacityLimiter", _size(tokens))
             job = make_job(pool, func, args)
             held = occupancy_of(pool, job, func, args)
         except Exception as error:
@@ -70,10 +70,11 @@ def install(session: Session) -> Undo:
             take_this_frame_out(error)
             raise
         activity = current_activity()
-        if activity is not None:
+        pool = session.recorder.pools.get(self)  # of threads; else it is a limit of the service's own
+        if activity is not None and pool is not None:
             now_ns = activity.token_ns = perf_counter_ns()
             try:
-                name_waits(activity, start_ns, now_ns, WAIT_LIMITER, pool_of(self, "anyio", _size(self)))
+                name_waits(activity, start_ns, now_ns, WAIT_LIMITER, pool)
             except Exception as error:
                 probe_failed("anyio", error)
 

@@ -19,6 +19,7 @@ MAKES: dict[str, Callable[[], Any]] = {
     "Lock": asyncio.Lock,
     "anyio's Semaphore": lambda: anyio.Semaphore(1),
     "anyio's Lock": anyio.Lock,
+    "anyio's CapacityLimiter": lambda: anyio.CapacityLimiter(1),
 }
 HELD_S = 0.03
 
