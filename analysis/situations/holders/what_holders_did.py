@@ -65,7 +65,7 @@ def _during(waits: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
 def _alike(waits: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
     """What activities of the holder's name did at any time."""
     names = {name: name.split(" ", 1)[-1] for name in rows["doer"].unique()}
-    rows = rows.assign(part=rows["until_ns"] - rows["from_ns"], doer=rows["doer"].map(names))
+    rows = rows.assign(part=rows["until_ns"] - rows["from_ns"], doer=rows["doer"].map(names).astype(object))
     rows = rows[rows["doer"].isin(waits["culprit"].unique())]
     sums = rows.groupby(["doer", "did", "doing"], as_index=False)
     seen = waits.merge(sums.agg(part=("part", "sum"), at=("at", "first")), left_on="culprit", right_on="doer")

@@ -36,8 +36,7 @@ import io, json, sys
 from rich.console import Console
 from tests.analysis.drawing import drawn
 from tests.analysis.report.test_new_cause import PICTURE
-from benchmarks.derived import QUEUES
-from whywait.analysis.causes import markdown_table
+from benchmarks.derived import QUEUES, markdown_table
 from whywait.analysis.causes import INFO
 from whywait.analysis.pipeline import analyze
 from whywait.analysis.report.html.report import write_html
