@@ -30,12 +30,14 @@ from whywait.tracer.records.ids import new_span_id
 from whywait.tracer.records.request import HostSpan, Request
 
 name: Final = "fastapi"
-needs: Final = ()  # they would import FastAPI, in processes that do not serve
+# those of FastAPI are asked for as it is imported: here they would import it, in processes that do not serve
+needs: Final = ("opentelemetry._logs._internal._LOGGER_PROVIDER", "opentelemetry.metrics._internal._METER_PROVIDER")
 available: Final = always
 _CALL: Final = "fastapi.telemetry._asgi.NativeTelemetry.__call__"
 _KNOWN: Final = {
     "span", "span_method", "tracer", "logger", "route", "status_code", "data", "_mount_prefix", "_exceptions",
 }  # fmt: skip
+_PARTS: Final = ("Headers", "_HEADERS_GETTER", "_REQUEST_TELEMETRY_KEY", "_RequestTelemetry", "_exception")
 _CARRIED: Final = {"traceparent", "tracestate", "baggage"}
 
 
@@ -68,7 +70,8 @@ def stamp(method: str = "") -> tuple[Request, Stamped] | None:
 
 def _patched(owner: Any) -> Undo | None:
     asgi = sys.modules[owner.__module__]
-    if {one.name for one in fields(asgi._RequestTelemetry)} != _KNOWN:
+    parts = [getattr(asgi, one, None) for one in _PARTS] + [getattr(owner, "_get_tracer", None)]
+    if None in parts or {one.name for one in fields(asgi._RequestTelemetry)} != _KNOWN:
         return None  # a version that is not known makes its spans itself
     plain, silence = owner.__call__, _Silence()
 
