@@ -124,12 +124,11 @@ def _tell(plan: Plan, console: Console) -> int:
     console.print(table(cells))
     _print_verdicts(plan, verdicts, console)
     found = comparison(cells)
-    if found is not None:
-        console.print(Text("\n" + comparison_text(found), style="bold"))
-    for note in notes:
-        console.print(Text("\n" + note))
-    for finding in analysis.findings:
-        console.print(Text(f"note: {finding.message} ({finding.count}×)", style="dim"))
+    said = [("\n" + comparison_text(found), "bold")] if found is not None else []
+    said += [("\n" + note, "") for note in notes]
+    said += [(f"note: {one.message} ({one.count}×)", "dim") for one in analysis.findings]
+    for text, style in said:
+        console.print(Text(text, style=style))
     content = {
         "conditions": {**measured_under, "quick": plan.quick},
         **as_json(cells, found, [str(one.text) for one in verdicts]),

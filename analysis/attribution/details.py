@@ -40,12 +40,14 @@ def _client_calls(spans: SpanTable, rows: Ints) -> dict[int, dict[str, str]]:
 
 
 def _called(name: str, known: dict[str, Any]) -> str:
-    method, url = known.get("http.request.method"), str(known.get("url.full") or "")
-    scheme, _, rest = url.partition("://")
-    address = rest.partition("?")[0].rpartition("@")[2] if scheme else ""
-    if not address and (address := str(known.get("server.address") or "")) and known.get("server.port"):
-        address = f"{address}:{known['server.port']}"
+    method, address = known.get("http.request.method"), _asked(known)
     return f"{method} {address}" if method and address else name
+
+
+def _asked(known: dict[str, Any]) -> str:
+    url, host, port = (str(known.get(key) or "") for key in ("url.full", "server.address", "server.port"))
+    address = url.partition("://")[2].partition("?")[0].rpartition("@")[2]
+    return address or (f"{host}:{port}" if host and port else host)
 
 
 class _Words(dict[str, str]):

@@ -182,9 +182,10 @@ class Assembly:
         """Of a trace that goes on and on, what came long ago belongs to requests that were counted."""
         since_s = now_s - self._patience.give_up_s
         old = next((before for at_s, before in trace.arrivals if at_s > since_s), 0)
-        if old and trace.roots.keys().isdisjoint(row[SPAN] for row in trace.rows[:old]):
+        gone = trace.rows[:old]
+        if gone and trace.roots.keys().isdisjoint(row[SPAN] for row in gone):
             trace.arrivals = [(at_s, before - old) for at_s, before in trace.arrivals if before >= old]
-            gone, trace.rows = trace.rows[:old], trace.rows[old:]
+            trace.rows = trace.rows[old:]
             for row in gone:  # it may come again
                 trace.times.pop(row[SPAN], None)
             self.spans -= len(gone)

@@ -40,11 +40,14 @@ def read(url: str, *, service: str | None, start: datetime | None, end: datetime
     if not rows:
         between = f"between {_rfc3339(since)} and {_rfc3339(until)}"
         raise InputError(f"{base} has no traces of {chosen!r} {between}: widen the bounds")
-    findings = [] if is_v3 else [Finding("microseconds", _ROUNDED)]
+    return rows, tuple(_findings(rows, is_v3, limit))
+
+
+def _findings(rows: list[Row], is_v3: bool, limit: int) -> Iterator[Finding]:
+    if not is_v3:
+        yield Finding("microseconds", _ROUNDED)
     if len({row[0] for row in rows}) >= limit:
-        said = f"Jaeger was asked for at most {limit} traces and has more: not all are here"
-        findings.append(Finding("limit-reached", said))
-    return rows, tuple(findings)
+        yield Finding("limit-reached", f"Jaeger was asked for at most {limit} traces and has more: not all are here")
 
 
 def _services(base: str) -> tuple[bool, Any]:

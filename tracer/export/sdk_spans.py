@@ -83,7 +83,8 @@ class SpanMaker:
         attributes = attributes_of(spec.about)
         # the sampler decides on every root
         # and it checks what the service has set itself
-        if self._alone and spec.parent_id and len(attributes) < self._most_attributes and not _is_host_s(spec):
+        is_plain = spec.parent_id and not isinstance(spec.about, AboutRequest)
+        if self._alone and is_plain and len(attributes) < self._most_attributes:
             self._hand_over(spec, start_ns, end_ns, attributes, links)
         else:
             self._make(spec, start_ns, end_ns, attributes, links)
@@ -114,10 +115,6 @@ class SpanMaker:
             span.set_attribute("error.type", spec.error)
             span.set_status(Status(StatusCode.ERROR))
         span.end(end_ns)
-
-
-def _is_host_s(spec: SpanSpec) -> bool:
-    return isinstance(spec.about, AboutRequest)
 
 
 def gets_own_span(provider: TracerProvider, recorder: Recorder, request: Request, *, is_ours: bool) -> bool:

@@ -29,20 +29,22 @@ def connecting(group: Group) -> Iterator[Pattern]:
     rows = pd.concat([group.of(cause) for cause in _WAITS])
     rows = rows.assign(step=[_step(one) for one in group.attributes_of(rows)])
     made = rows[rows["step"] != ""]
-    share = made["request_id"].nunique() / len(group.requests)
-    by_step = rows.groupby("step")["amount_ns"].sum() / group.count
-    found = {name: float(by_step.get(step, 0)) for name, step in _NUMBERS.items()}
-    found |= {
-        "making_ns": float(made["amount_ns"].sum()) / group.count,
-        "whole_ns": float(by_step.sum()),
-        "share": share,
-    }
-    if share < MIN_HELD or found["making_ns"] < max(MIN_MEAN_NS, MIN_SHARE * group.mean_wall_ns):
+    found = _numbers(group, rows, made)
+    if found["share"] < MIN_HELD or found["making_ns"] < max(MIN_MEAN_NS, MIN_SHARE * group.mean_wall_ns):
         return
     for cause in _WAITS:
         own_ns, making_ns = (one.loc[one["cause"] == cause, "amount_ns"].sum() for one in (rows, made))
         if making_ns >= MIN_KNOWN * own_ns > 0:
             yield Pattern(Situation.CONNECTS, cause, found)
+
+
+def _numbers(group: Group, rows: pd.DataFrame, made: pd.DataFrame) -> dict[str, float]:
+    by_step = rows.groupby("step")["amount_ns"].sum() / group.count
+    return {name: float(by_step.get(step, 0)) for name, step in _NUMBERS.items()} | {
+        "making_ns": float(made["amount_ns"].sum()) / group.count,
+        "whole_ns": float(by_step.sum()),
+        "share": made["request_id"].nunique() / len(group.requests),
+    }
 
 
 def _step(attributes: dict[str, Any]) -> str:

@@ -79,16 +79,21 @@ class Acquiring:
         if held is None:
             return
         held.end_ns = perf_counter_ns()
-        sums: dict[Place, int] = {}
-        for wait in islice(reversed(self.activity.waits if self.activity is not None else []), _MOST_WAITS):
-            if wait.end_ns <= held.start_ns:
-                break
-            if wait.site is not None and not is_library(wait.site.user.file):
-                inside_ns = wait.end_ns - max(wait.start_ns, held.start_ns)
-                sums[wait.site.user] = sums.get(wait.site.user, 0) + inside_ns
+        sums = self._waited_since(held.start_ns)
         place = max(sums, key=lambda one: sums[one], default=_UNKNOWN)
         if place is not _UNKNOWN and 2 * sums[place] >= held.end_ns - held.start_ns:
             held.name, held.place = place.function, place
+
+    def _waited_since(self, start_ns: int) -> dict[Place, int]:
+        """How long its owner has waited since then, by place in the user's code, ns."""
+        sums: dict[Place, int] = {}
+        for wait in islice(reversed(self.activity.waits if self.activity is not None else []), _MOST_WAITS):
+            if wait.end_ns <= start_ns:
+                break
+            if wait.site is not None and not is_library(wait.site.user.file):
+                inside_ns = wait.end_ns - max(wait.start_ns, start_ns)
+                sums[wait.site.user] = sums.get(wait.site.user, 0) + inside_ns
+        return sums
 
 
 OPEN: ContextVar[Acquiring | None] = ContextVar("whywait_acquiring", default=None)

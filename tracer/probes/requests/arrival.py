@@ -114,9 +114,8 @@ def behind_proxy(arrival: Arrival, headers: Mapping[bytes, bytes]) -> tuple[Arri
     sent_ns = unix_ns - time.time_ns() + perf_counter_ns()
     ahead_ns = sent_ns - arrival.at_ns
     if -_ABSURD_NS < ahead_ns < 0:
-        at_ns = arrival.at_ns
-        if arrival.known_from == INGRESS_READ and here.loop is not None:
-            at_ns = awake_since(here.loop, at_ns, sent_ns)
+        loop = here.loop if arrival.known_from == INGRESS_READ else None
+        at_ns = awake_since(loop, arrival.at_ns, sent_ns) if loop is not None else arrival.at_ns
         return Arrival(at_ns, INGRESS_PROXY, sent_ns), 0
     is_known = ahead_ns < _SKEW_NS or (HEADERS[0] not in headers and HEADERS[1] not in headers)
     return arrival, 0 if is_known and ahead_ns >= 0 else ahead_ns

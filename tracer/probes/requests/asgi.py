@@ -12,6 +12,7 @@ from whywait.tracer.probes.requests.asgi_call import call_asgi
 from whywait.tracer.probes.requests.framework_stamps import stamp
 from whywait.tracer.probes.requests.work import Arrivals
 from whywait.tracer.records.current import ACTIVITY
+from whywait.tracer.records.request import Request
 
 name: Final = "asgi"
 needs: Final = ()
@@ -42,16 +43,19 @@ def install(_: Session) -> Undo:
 
     @functools.wraps(plain_call)
     async def __call__(self: Any, scope: Any, receive: Any, send: Any) -> None:
-        found = ACTIVITY.get()
-        own = found.request.own_span if found is not None and found.request.open else None
-        if scope["type"] != "http" or getattr(self, "_is_instrumented_by_opentelemetry", False):
-            call = plain_call
-        elif found is None or not found.request.open:
-            call = as_unit
-        else:
-            call = plain_call if own is None or own.stamped is not None else below_its_span
+        call = plain_call
+        if scope["type"] == "http" and not getattr(self, "_is_instrumented_by_opentelemetry", False):
+            found = ACTIVITY.get()
+            if found is None or not found.request.open:
+                call = as_unit
+            elif _lacks_a_span(found.request):
+                call = below_its_span
         await call(self, scope, receive, send)
 
     patches = Patches()
     patches.replace(Starlette, "__call__", __call__)
     return patches.undo
+
+
+def _lacks_a_span(request: Request) -> bool:
+    return request.own_span is not None and request.own_span.stamped is None

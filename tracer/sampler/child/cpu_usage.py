@@ -164,12 +164,17 @@ class CpuUse:
         rest_ns = sum(used[number] for number in others[_MOST_PROCESSES:])
         if rest_ns:
             found.append((0, rest_ns, "", 0, False, False))
-        alive = {(number, one.started) for number, one in self._processes.items()}
-        for number, used_ns, *same in (row for key, row in listed.items() if key not in alive):
-            # had it gone on as before
-            found.append((number, used_ns * length_ns // max(self._listed_ns, 1), *same, True))  # type: ignore[arg-type]
+        found += self._of_ended(listed, length_ns)
         self._listed_ns = length_ns
         return found  # type: ignore[return-value]
+
+    def _of_ended(
+        self, listed: "dict[tuple[int, int], Row]", length_ns: int
+    ) -> "list[tuple[int, int, str, int, bool, bool]]":
+        alive = {(number, one.started) for number, one in self._processes.items()}
+        gone = [row for key, row in listed.items() if key not in alive]
+        # had it gone on as before
+        return [(row[0], row[1] * length_ns // max(self._listed_ns, 1), *row[2:], True) for row in gone]
 
     def _waits(self, spent: "dict[int, Spent]", own_ns: int, own_cpus: int) -> "list[tuple[int, int, int, int, bool]]":
         chosen = sorted(spent, key=lambda tid: -sum(spent[tid][:2]))[:_MOST_THREADS]
