@@ -200,23 +200,27 @@ Said: TypeAlias = Mapping[str, Any] | Callable[[], Mapping[str, Any]]
 class OwnSpan:
     """The span of a request whose framework makes none: it is made with the others."""
 
-    __slots__ = ("attributes", "error", "kind", "parent_id", "route", "stamped", "start_ns", "within")
+    __slots__ = ("attributes", "describe", "error", "kind", "parent_id", "route", "stamped", "start_ns", "within")
 
     def __init__(self, kind: Literal["server", "consumer"], start_ns: int, parent_id: int) -> None:
         self.kind: Literal["server", "consumer"] = kind
         self.start_ns = start_ns
         self.parent_id = parent_id  # the caller's span, 0: none
         self.error = ""  # its type, or the status
-        # of a request that is dropped they are never asked for
-        self.attributes: Said = {}
+        self.attributes: Mapping[str, Any] = {}
+        self.describe: Callable[[], Mapping[str, Any]] = dict  # gives them; of a request that is dropped never asked
         self.route = ""  # where only a function of its framework knows it
         self.stamped: Any = None  # the current span for its framework, whose spans are made with ours
         self.within: list[HostSpan] = []
 
     def settle(self) -> None:
         """Its request is kept: take over what is known of it now."""
-        if callable(self.attributes):
-            self.attributes = self.attributes()
+        self.attributes = self.describe()
+        self.forget()
+
+    def forget(self) -> None:
+        """Let go of the host's objects that know of the request."""
+        self.describe = dict
 
 
 class Request:
@@ -294,6 +298,8 @@ class Request:
         self.activities = []
         self.phases = []
         self.tasks = {}
+        if self.own_span is not None:
+            self.own_span.forget()
 
 
 Stamp: TypeAlias = tuple[Waker, int]  # the waker of a callback, and when

@@ -41,7 +41,7 @@ def add_own(drawing: Drawing) -> None:
         drawing.made.append(
             SpanSpec(
                 request.name, request.trace_id, request.server_span_id, own.parent_id, own.start_ns, request.end_ns,
-                AboutRequest(dict(own.attributes) if isinstance(own.attributes, Mapping) else {}), own.error, kind=own.kind,
+                AboutRequest(own.attributes), own.error, kind=own.kind,
             )
         )  # fmt: skip
 

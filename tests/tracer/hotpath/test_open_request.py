@@ -1,8 +1,11 @@
 """A request that its server's or worker's task opens: its window, the wait before its first step, and its span."""
 
 import asyncio
+import gc
 import time
+import weakref
 from collections.abc import Callable
+from functools import partial
 from time import perf_counter_ns
 from typing import Any
 
@@ -11,6 +14,7 @@ from opentelemetry import trace
 
 from tests.tracer.conftest import Traced
 from whywait.tracer.hotpath.opening.open_request import Arrival, end_request, open_request
+from whywait.tracer.records.request import OwnSpan, Request
 
 Begin = Callable[..., Traced]
 SERVER, CONSUMER = 2, 5
@@ -79,3 +83,23 @@ def test_an_unsampled_caller_has_no_spans(traced_to: Begin) -> None:
     asyncio.run(job_behind(lambda: None, lambda: None, traceparent=CALLER[:-1] + "0"))
     spans.stop()
     assert spans.spans == []
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_what_the_host_knows_of_a_request_lives_no_longer(kept: bool) -> None:
+    class Scope(dict[str, str]):
+        pass
+
+    request, scope = Request(1, 2, 1, 0, 10), Scope(path="/a")
+    seen, root = weakref.ref(scope), request.root  # another request may wait for it, and keep it
+    own = request.own_span = OwnSpan("server", 0, 0)
+    own.describe = partial(dict, scope)
+    if kept:
+        own.settle()
+        assert own.attributes == {"path": "/a"}
+    else:
+        request.release()
+    del scope
+    gc.collect()
+    assert seen() is None
+    assert root.request.own_span is own

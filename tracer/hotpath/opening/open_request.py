@@ -144,7 +144,7 @@ def end_request(
                 (stamped.raised if error else "") or error or ("_OTHER" if stamped.failed else ""),
             )
         name_request(request, request.name or name, failed=bool(error))
-        own.error, own.attributes = error, partial(_all, attributes, own.route, stamped)
+        own.error, own.describe = error, partial(_all, attributes, own.route, stamped)
     finish(request)
 
 
