@@ -9,9 +9,9 @@ from collections.abc import Callable
 from importlib.util import find_spec
 from time import perf_counter_ns
 from typing import Any, Final, TypeAlias
-from weakref import WeakKeyDictionary
 
 from whywait.tracer.host.code_location import user_place
+from whywait.tracer.host.identity_map import ByIdentity
 from whywait.tracer.host.introspection import own, take_this_frame_out
 from whywait.tracer.hotpath.pools import known_pool
 from whywait.tracer.hotpath.recorder import probe_failed
@@ -25,7 +25,7 @@ name: Final = "releases"
 needs: Final = ("anyio._backends._asyncio",)
 available: Final = always
 _MOST = 256  # of one task, or of one lock: older ones are exported by now
-_Holds: TypeAlias = WeakKeyDictionary[Any, deque[Hold]]  # by lock
+_Holds: TypeAlias = ByIdentity[deque[Hold]]  # by lock: what a service's own class says of equality is its own
 
 
 def install(_: Session) -> Undo:
@@ -64,11 +64,19 @@ def _wrapped(plain: Callable[..., Any], waiters: str, holds: _Holds | None) -> C
         finally:
             if start_ns:
                 try:
-                    _note(holds.setdefault(self, deque(maxlen=_MOST)) if holds is not None else None, start_ns)
+                    _note(_of(self, holds) if holds is not None else None, start_ns)
                 except Exception as error:
                     probe_failed("releases", error)
 
     return release
+
+
+def _of(lock: Any, holds: _Holds) -> deque[Hold]:
+    found = holds.get(lock)
+    if found is None:
+        found = deque(maxlen=_MOST)
+        holds.set(lock, found)
+    return found
 
 
 def _note(holds: deque[Hold] | None, start_ns: int) -> None:

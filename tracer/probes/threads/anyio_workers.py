@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from whywait.tracer.host.introspection import local_of, take_this_frame_out
 from whywait.tracer.hotpath.jobs import make_job, run_job
-from whywait.tracer.hotpath.pools import occupancy_of, pool_of
+from whywait.tracer.hotpath.pools import known_pool, occupancy_of, pool_of
 from whywait.tracer.hotpath.recorder import probe_failed
 from whywait.tracer.hotpath.waits import name_waits
 from whywait.tracer.probes.patches import Patches
@@ -70,7 +70,7 @@ def install(session: Session) -> Undo:
             take_this_frame_out(error)
             raise
         activity = current_activity()
-        pool = session.recorder.pools.get(self)  # of threads; else it is a limit of the service's own
+        pool = known_pool(self)  # of threads; else it is a limit of the service's own
         if activity is not None and pool is not None:
             now_ns = activity.token_ns = perf_counter_ns()
             try:
