@@ -152,7 +152,8 @@ def enter(span: StandIn, values: Mapping[str, Any] = {}, base: Context | None = 
         span._around = around._around if type(around) is StandIn else around
     context = Context(current)
     dict.__setitem__(context, _SPAN_KEY, span)  # private until it is set
-    dict.update(context, values)
+    if values:
+        dict.update(context, values)
     return _VARIABLE.set(context) if _VARIABLE is not None else otel_context._RUNTIME_CONTEXT.attach(context)
 
 

@@ -80,6 +80,7 @@ OPTIONAL = {
     "_call_func",
     "_coro",
     "_exception",
+    "_exception_type",
     "_exceptions",
     "_get_tracer",
     "_initializer",

@@ -11,7 +11,7 @@ a logger or a propagator of its own keeps FastAPI's telemetry as it is.
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import fields
 from time import perf_counter_ns
 from types import TracebackType
@@ -37,7 +37,9 @@ _CALL: Final = "fastapi.telemetry._asgi.NativeTelemetry.__call__"
 _KNOWN: Final = {
     "span", "span_method", "tracer", "logger", "route", "status_code", "data", "_mount_prefix", "_exceptions",
 }  # fmt: skip
-_PARTS: Final = ("Headers", "_HEADERS_GETTER", "_REQUEST_TELEMETRY_KEY", "_RequestTelemetry", "_exception")
+_PARTS: Final = (
+    "Headers", "_HEADERS_GETTER", "_REQUEST_TELEMETRY_KEY", "_RequestTelemetry", "_exception", "_exception_type",
+)  # fmt: skip
 _CARRIED: Final = {"traceparent", "tracestate", "baggage"}
 
 
@@ -76,15 +78,16 @@ def _patched(owner: Any) -> Undo | None:
     plain, silence = owner.__call__, _Silence()
 
     def __call__(self: Any, *, app: Any, scope: Any, receive: Any, send: Any, legacy_otel: bool = False) -> Any:
-        stamped = None
+        telemetry = None
         try:
             if scope["type"] == "http" and not legacy_otel and silence.around(self.config):
                 stamped = stamp(scope["method"] if scope["method"] in self._known_methods else "HTTP")
+                telemetry = _Telemetry(self, asgi, scope, *stamped) if stamped is not None else None
         except Exception as error:
             probe_failed(name, error)
-        if stamped is None:
+        if telemetry is None:
             return plain(self, app=app, scope=scope, receive=receive, send=send, legacy_otel=legacy_otel)
-        return _call(app, scope, receive, send, _Telemetry(self, asgi, scope, *stamped), asgi)
+        return _call(app, scope, receive, send, telemetry, asgi)
 
     patches = Patches()
     patches.replace(owner, "__call__", __call__)
@@ -118,11 +121,12 @@ class _Telemetry:
 
     def __init__(self, native: Any, asgi: Any, scope: Any, request: Request, span: Stamped) -> None:
         self.known = asgi._RequestTelemetry(
-            span=span, span_method=span.name, _exceptions=_Raised(span),
+            span=span, span_method=span.name, _exceptions=_Raised(span, asgi._exception_type),
             tracer=_Operations(native, request) if native.config["operation_spans"] else None,
             _mount_prefix=scope.get("app_root_path", scope.get("root_path", "")).rstrip("/"),
         )  # fmt: skip
-        carried = any(key.decode("latin-1") in _CARRIED for key, _ in scope["headers"])
+        # of what a caller sends, its span was read when the request was opened
+        carried = any(key == b"baggage" for key, _ in scope["headers"])
         base = propagate.extract(asgi.Headers(scope=scope), getter=asgi._HEADERS_GETTER) if carried else None
         self.token = enter(span, {asgi._REQUEST_TELEMETRY_KEY: self.known}, base)
 
@@ -148,14 +152,12 @@ async def _call(app: Any, scope: Any, receive: Any, send: Any, telemetry: _Telem
 class _Raised(list[BaseException]):
     """The exceptions that FastAPI has seen; the latest says what a failed request failed with."""
 
-    def __init__(self, span: Stamped) -> None:
+    def __init__(self, span: Stamped, type_of: Callable[[BaseException], str]) -> None:
         super().__init__()
-        self._span = span
+        self._span, self._type_of = span, type_of
 
     def append(self, error: BaseException) -> None:
-        kind = type(error)
-        named = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
-        self._span.raised = named
+        self._span.raised = self._type_of(error)
         super().append(error)
 
 
