@@ -45,11 +45,11 @@ class Arrival(NamedTuple):
 
 
 def open_request(
-    arrival: Arrival, kind: Literal["server", "consumer"] = "server", traceparent: str = ""
+    arrival: Arrival, kind: Literal["server", "consumer"] = "server", traceparent: str = "", tracestate: str = ""
 ) -> Request | None:
     """Open a request in this task, or on this thread without one, where its work begins now.
 
-    None without a session, and inside an open request. `traceparent` is the caller's W3C header.
+    None without a session, and inside an open request. `traceparent` and `tracestate` are the caller's W3C headers.
     """
     if recorders.active is None:
         wake()  # a forked child begins with its first request
@@ -61,7 +61,9 @@ def open_request(
     begin_ns = arrival.sent_ns or arrival.at_ns
     trace_id, parent_id, flags, state = 0, 0, int(TraceFlags.SAMPLED), None
     if traceparent:
-        caller = get_current_span(_CALLERS.extract({"traceparent": traceparent}, _NOBODY)).get_span_context()
+        caller = get_current_span(
+            _CALLERS.extract({"traceparent": traceparent, "tracestate": tracestate}, _NOBODY)
+        ).get_span_context()
         if caller.is_valid:
             trace_id, parent_id, flags, state = (
                 caller.trace_id, caller.span_id, int(caller.trace_flags), caller.trace_state,

@@ -17,7 +17,8 @@ from whywait.tracer.schema import INGRESS_KERNEL, INGRESS_PROXY, INGRESS_READ, I
 
 HEADERS: Final = (b"x-request-start", b"x-queue-start", b"x-amzn-trace-id")
 _TRACEPARENT: Final = b"traceparent"
-_WANTED: Final = frozenset((_TRACEPARENT, *HEADERS))
+_TRACESTATE: Final = b"tracestate"
+_WANTED: Final = frozenset((_TRACEPARENT, _TRACESTATE, *HEADERS))
 _NUMBER: Final = re.compile(rb"\s*(?:t=)?\s*(\d{10}(?:\.\d{1,9})?|\d{13}|\d{16}|\d{19})\s*$")
 # a load balancer of AWS appends its own stamp to one that is there; whole seconds
 _AMAZON: Final = re.compile(rb"(Self|Root)=1-([0-9a-f]{8})-")
@@ -128,7 +129,8 @@ def open_http(arrival: Arrival, headers: Iterable[tuple[bytes, bytes]]) -> Reque
     if not found:
         return open_request(arrival)
     arrival, ahead_ns = behind_proxy(arrival, found)
-    request = open_request(arrival, "server", found.get(_TRACEPARENT, b"").decode("latin-1"))
+    parent, state = (found.get(one, b"").decode("latin-1") for one in (_TRACEPARENT, _TRACESTATE))
+    request = open_request(arrival, "server", parent, state)
     if ahead_ns and request is not None and request.ingress is not None:
         request.ingress[INGRESS_SKEW_NS] = ahead_ns
     return request

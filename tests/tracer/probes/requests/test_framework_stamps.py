@@ -23,7 +23,7 @@ from whywait.tracer.export import sdk_internals
 from whywait.tracer.hotpath import recorder as recorders
 
 Begin = Callable[..., Traced]
-CALLER = {"traceparent": f"00-{'ab' * 16}-{'cd' * 8}-01", "baggage": "who=you"}
+CALLER = {"traceparent": f"00-{'ab' * 16}-{'cd' * 8}-01", "tracestate": "vendor=1", "baggage": "who=you"}
 app = FastAPI()
 inner = FastAPI()
 told: dict[str, Any] = {}
@@ -125,7 +125,7 @@ def test_they_are_the_spans_that_fastapi_makes(traced_to: Begin, tmp_path: Any) 
             server = [one for one in spans.spans if one.kind == 2]
             assert {one.scope for one in server} == {"whywait" if stamps else "fastapi"}
             assert told["traceparent"][3:35] == "ab" * 16
-            assert told["seen"] == "you"
+            assert (told["seen"], told["tracestate"]) == ("you", "vendor=1")
             sent_by = [one.name for one in spans.spans if one.span_id == told["traceparent"][36:52]]
             assert sent_by == ["fastapi.endpoint"]
             found.append(tree(spans))
