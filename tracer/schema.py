@@ -44,6 +44,9 @@ PREFIX: Final = "whywait."
 KIND: Final = "whywait.kind"
 KIND_TASK: Final = "task"  # an asyncio task of the request; the root task spans the whole request
 KIND_JOB: Final = "job"  # an executor job, from submit until its waiter resumes
+# the beginnings of the names of what a job of a process pool is on its way by; its function's name follows
+PICKLING, UNPICKLING = "pickling for ", "unpickling for "
+SENDING, RECEIVING = "transfer to the worker of ", "transfer from the worker of "
 JOB_SPAN_PREFIX: Final = "job "  # of its span's name; what follows is the function's
 KIND_RUN: Final = "run"  # the job's function on its worker thread (child of the job span)
 KIND_WAIT: Final = "wait"  # an activity waited; WAIT is the kind

@@ -6,9 +6,10 @@ from typing import Final
 from whywait.analysis.causes import Cause
 from whywait.analysis.situations.situation import Group, Pattern, Situation
 from whywait.analysis.situations.thresholds import MIN_MEAN_NS
+from whywait.tracer import schema
 
 COSTLY: Final = 0.1  # of the requests' time
-_PHASES: Final = r"^(?:(pickling for|unpickling for)|transfer (?:to|from) the worker of) (?P<job>.+)$"
+_PHASES: Final = rf"^(?:({schema.PICKLING}|{schema.UNPICKLING})|{schema.SENDING}|{schema.RECEIVING})(?P<job>.+)$"
 
 
 def large_transfers(group: Group) -> Iterator[Pattern]:

@@ -24,6 +24,7 @@ from whywait.tracer.probes.process_pool.process_queue import Came, ProcessQueue
 from whywait.tracer.probes.threads.thread_pool import JOB_ATTRIBUTE
 from whywait.tracer.records.occupancy import Occupancy
 from whywait.tracer.records.process_job import Part, Passage
+from whywait.tracer.schema import PICKLING
 
 PROBE = "process pool"
 _PROCESS = "concurrent.futures.process"
@@ -156,7 +157,7 @@ class Way:
         job = passage.job if passage is not None else None
         if passage is not None and job is not None:
             passage.pickling = part = before.until(begin, min(passage.put_ns or begin.at_ns, begin.at_ns))
-            held = Occupancy(f"pickling for {job.name}", job.request.trace_id, job.span_id, job.code)
+            held = Occupancy(f"{PICKLING}{job.name}", job.request.trace_id, job.span_id, job.code)
             held.start_ns, held.end_ns = part.start_ns, part.end_ns
             passage.calls.picklings.append(held)
             self.queue.sent(passage)

@@ -28,8 +28,8 @@ def add_passage(drawing: Drawing, job: Job, passage: Passage, turn_ns: int, done
         passage.calls.settle()
     way = _Way(drawing, job, passage, turn_ns, done_ns)
     way.hand_over()
-    way.phase("pickling for", passage.pickling)
-    way.phase("transfer to the worker of", passage.sending)
+    way.phase(s.PICKLING, passage.pickling)
+    way.phase(s.SENDING, passage.sending)
     came_ns = min(max(received.start_ns, way.at_ns), done_ns) if received is not None else done_ns
     if not job.end_ns:  # nobody knows yet
         way.run(came_ns, None)
@@ -38,8 +38,8 @@ def add_passage(drawing: Drawing, job: Job, passage: Passage, turn_ns: int, done
     manager_id = received.thread_id if received is not None else 0
     way.run(way.result_ns(manager_id, came_ns), used)
     way.wait(s.WAIT_RESUME, came_ns, manager_id)
-    way.phase("transfer from the worker of", received)
-    way.phase("unpickling for", passage.unpickling)
+    way.phase(s.RECEIVING, received)
+    way.phase(s.UNPICKLING, passage.unpickling)
 
 
 class _Way:
@@ -109,7 +109,7 @@ class _Way:
         about = AboutRun(job.span_id, off_cpu, place_of(job.code), worker=worker)
         self._add(job.name, job.run_id, self.at_ns + length_ns, about)
 
-    def phase(self, words: str, part: Part | None) -> None:
+    def phase(self, prefix: str, part: Part | None) -> None:
         """What a thread of this process did for the job."""
         end_ns = min(part.end_ns, self._done_ns) if part is not None else 0
         length_ns = end_ns - self.at_ns
@@ -122,11 +122,11 @@ class _Way:
         queued_ns = min(int(part.run_queue_ns * share), length_ns - cpu_ns) if known else None  # type: ignore[operator]
         off_cpu = OffCpu(cpu_ns, queued_ns)
         if self._observed is not None:
-            off_cpu = self._observed.running(words, part.thread_id, [(self.at_ns, end_ns)], cpu_ns, queued_ns)
+            off_cpu = self._observed.running(prefix, part.thread_id, [(self.at_ns, end_ns)], cpu_ns, queued_ns)
         submitted = self._passage.submitted_at
         place = Place("", submitted.file, submitted.line) if submitted is not None else None
         about = AboutPhase(self._job.span_id, off_cpu, place, thread_id=part.thread_id)
-        self._add(f"{words} {self._job.name}", new_span_id(), end_ns, about)
+        self._add(f"{prefix}{self._job.name}", new_span_id(), end_ns, about)
 
     def wait(self, kind: str, until_ns: int, thread_id: int) -> None:
         """A thread of this process was not there yet."""
