@@ -42,6 +42,7 @@ INSTEAD: Final[Table] = (
     (r"", "call it in await asyncio.to_thread(...)"),
 )  # fmt: skip
 _WHERE: Final = (schema.POOL_NAME, schema.POOL_FILE, schema.FOR_MODULE, schema.FOR, schema.CODE_FILE)
+_LOCK: Final = re.compile(r"(?:^|\.)R?Lock(?:\.|$)")
 _CALLS: Final = (schema.FOR, schema.CALL, schema.BLOCK_SYSCALL)
 
 
@@ -50,9 +51,14 @@ def look_up(table: Table, text: str) -> str:
     return next((words for pattern, words in table if re.search(pattern, text)), "")
 
 
+def is_lock(attributes: Mapping[str, Any]) -> bool:
+    """Return whether a wait with these attributes waited for a lock, of asyncio, anyio or threads: one at a time has it."""
+    return any(_LOCK.search(str(attributes.get(key) or "")) for key in (schema.FOR, schema.LOCK_KIND))
+
+
 def limit_of(attributes: Mapping[str, Any]) -> str:
     """Return the setting of the limit that a wait with these attributes waited for; "" for a lock, which has none."""
-    if re.search(r"(?:^|\.)R?Lock\.", str(attributes.get(schema.FOR) or "")):
+    if is_lock(attributes):
         return ""
     known = (look_up(LIMITS, str(attributes.get(key) or "")) for key in _WHERE)
     at = place(attributes.get(schema.POOL_FILE), attributes.get(schema.POOL_LINE))

@@ -146,7 +146,7 @@ def remedy(cause: Cause, situations: Sequence[Found] = ()) -> Remedy:
     """Return the remedy for the first situation that has one for this cause, else the cause's own."""
     for found in situations:
         of = numbers(found)
-        like = Cause.LOCK_WAIT if cause is Cause.LIMITER_WAIT and of.get("how") == "" else cause  # asyncio's Lock
+        like = Cause.LOCK_WAIT if cause is Cause.LIMITER_WAIT and of.get("is_lock") else cause
         if of.get("of", cause) == cause and of.get("decides", True) and (words := REMEDIES.get((like, found.kind))):
             return Remedy(cause, found.kind, words.format(**of).replace(" ()", ""))  # where there is no detail
     return Remedy(cause, None, INFO[cause].remedy)

@@ -10,7 +10,7 @@ from whywait.analysis.causes import Cause
 from whywait.analysis.situations.holders.what_holders_did import FOLLOWED
 from whywait.analysis.situations.situation import Group, Pattern, Situation
 from whywait.analysis.situations.thresholds import MIN_CYCLE, MIN_GIL_PART, MIN_HELD, MIN_KNOWN
-from whywait.analysis.situations.what_helps import instead_of, limit_of
+from whywait.analysis.situations.what_helps import instead_of, is_lock, limit_of
 from whywait.tracer import schema
 
 _QUEUES: Final = frozenset(FOLLOWED) - {Cause.LOOP_BUSY}
@@ -44,7 +44,8 @@ def behind(group: Group) -> Iterator[Pattern]:
         at, wait = (group.attributes.get(str(chief[key]), {}) for key in ("at", "span_id"))
         how = instead_of(at) if cause is Cause.LOOP_BUSY else limit_of(wait)
         share = gil if kind is Situation.HOLDERS_NEED_GIL else float(shares[kind])
-        yield Pattern(kind, cause, {"did": did, "doing": str(chief["doing"]) * says, "share": share, "how": how})
+        found = {"did": did, "doing": str(chief["doing"]) * says, "share": share, "how": how, "is_lock": is_lock(wait)}
+        yield Pattern(kind, cause, found)
 
 
 def _of_holders(group: Group, cause: Cause) -> tuple[pd.DataFrame, pd.DataFrame]:

@@ -13,9 +13,9 @@ import pandas as pd
 from whywait.analysis.causes import Cause
 from whywait.analysis.situations.situation import Group, Pattern, Situation
 from whywait.analysis.situations.thresholds import MANY_AWAITS, MIN_HELD, MIN_MEAN_NS, MIN_SHARE
+from whywait.analysis.situations.what_helps import is_lock
 from whywait.analysis.text import place
 
-_LOCK: Final = r"\bR?Lock\b"
 _TOGETHER: Final = 0.1  # of the wait: those that end within so much went on together
 _ALL: Final = 0.8  # of those that waited, or began, meanwhile
 _WORK: Final = (Cause.AWAIT_IO, Cause.BLOCKING_IO, Cause.COMPUTE)
@@ -25,8 +25,12 @@ def stampedes(group: Group) -> Iterator[Pattern]:
     """Yield the wait that many requests began at different times and ended together, and the work that all requests of
     some moments did, and most others did not."""
     for cause in (Cause.LIMITER_WAIT, Cause.LOCK_WAIT):
-        waits = _by_request(group.of(cause), "detail").sort_values("end_ns")
-        for what, own in waits[waits["what"].str.contains(_LOCK)].groupby("what"):
+        rows = group.of(cause)
+        locks = {
+            detail for detail, found in zip(rows["detail"], group.attributes_of(rows), strict=True) if is_lock(found)
+        }
+        waits = _by_request(rows, "detail").sort_values("end_ns")
+        for what, own in waits[waits["what"].isin(locks)].groupby("what"):
             bursts = [one for one in _bursts(own) if len(one) >= MANY_AWAITS]
             if bursts and sum(one["ns"].sum() for one in bursts) >= MIN_HELD * waits["ns"].sum():
                 yield _pattern(group, Situation.STAMPEDE, cause, str(what), own, bursts)
