@@ -31,8 +31,7 @@ def collector_exporter(environ: Mapping[str, str]) -> SpanExporter | None:
     if protocol == "grpc":
         return _over_grpc()
     if protocol == _HTTP:
-        exporter_over_http: SpanExporter = retry_apart(OTLPSpanExporter())
-        return exporter_over_http
+        return retry_apart(OTLPSpanExporter())
     logger.warning(_UNKNOWN, protocol)
     return None
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from random import SystemRandom
 from threading import Lock
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from opentelemetry import metrics, trace
 from opentelemetry.sdk._shared_internal import BatchProcessor
@@ -33,6 +33,7 @@ needs: Final = (
 )  # fmt: skip
 
 
+E = TypeVar("E")
 _RANDOM: Final = SystemRandom()
 
 
@@ -133,7 +134,7 @@ def queue_of(processor: BatchSpanProcessor) -> Any:
     return processor._batch_processor
 
 
-def retry_apart(exporter: Any) -> Any:
+def retry_apart(exporter: E) -> E:
     """Return an exporter of ours whose pauses before a retry are not drawn from the service's global `random`."""
     client: Any = getattr(exporter, "_client", None)
     if hasattr(client, "_compute_backoff"):
