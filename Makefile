@@ -26,7 +26,7 @@ TRACED := tests/tracer tests/truth
 
 .PHONY: help demo check pure traced test lint types tests jaeger host-suites observed-table recording pictures truth street bench clean
 help:
-	@echo "make demo   install, then run the story end to end (about 4 minutes)"
+	@echo "make demo   install, then run the story end to end (about 3 minutes; DEMO_ARGS=--full for more requests)"
 	@echo "make check  install, then run lint, types and the tests that only compute (a minute)"
 	@echo "make coverage  the tests that only compute, with their coverage, on any Python"
 	@echo "make test   install, then run lint, types and all tests"

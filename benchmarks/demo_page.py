@@ -27,7 +27,7 @@ def page(results: dict[str, Any]) -> str:
         "",
         f"- Python {conditions['python']}, {conditions['cpus_usable']} CPUs, {conditions['machine']}, {conditions['system']}",
         f"- {packages}",
-        f"- load average before: {conditions['load_average_1min']}{'; fewer requests (--quick)' if conditions['quick'] else ''}",
+        f"- load average before: {conditions['load_average_1min']}{'; more requests (--full)' if conditions['full'] else ''}",
         "",
         f"**{results['felt']}**",
         "",

@@ -1,13 +1,12 @@
 """`whywait demo`: starts the service, puts every mode under load, attributes, and reports the result."""
 
 import argparse
-import asyncio
 import json
 import signal
 import sys
 import time
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,24 +14,21 @@ from rich.console import Console
 from rich.markup import escape
 from rich.text import Text
 
+from demo_service.chapters.cell_driver import drive_cells, in_order, opening
 from demo_service.chapters.cost_story import Cost, cost_text, measure_cost
 from demo_service.chapters.story_cells import cells_of, comparison, label, only_cells
 from demo_service.chapters.story_report import as_json, comparison_text, conditions, felt_text, table
 from demo_service.driver.interruption import run_until_interrupted
 from demo_service.driver.server_process import ServerError, ServerPlan, running
-from demo_service.load import MODES, Bounds, LoadError, LoadResult, drive, parse_clients, parse_modes, positive_seconds
+from demo_service.load import MODES, Bounds, LoadError, LoadResult, parse_clients, parse_modes, positive_seconds
 from whywait.analysis import InputError, analyze, load_traces
 from whywait.analysis.report.html.report import write_html
 from whywait.analysis.verdicts.sentences import verdict
 
-REQUESTS_PER_CELL: Final = 160
-WARM_UP: Final = Bounds(seconds=3, requests=4)
-QUICK_SECONDS: Final = 1.5
-EXPORT_QUIET_S: Final = 1.2  # the exporter writes about once a second while it has something to write
-EXPORT_PATIENCE_S: Final = 15.0
-QUICK_REQUESTS: Final = 48
-TURNS: Final = 12  # in which the cost of tracing is measured
-QUICK_TURNS: Final = 3
+FULL: Final = Bounds(seconds=5, requests=160)  # of a cell, with --full
+SHORT: Final = Bounds(seconds=1.5, requests=48)
+FULL_TURNS: Final = 12  # in which the cost of tracing is measured
+SHORT_TURNS: Final = 3
 TITLE: Final = "whywait demo: six ways to predict, and what their requests waited for"
 NARROWEST: Final = 118  # columns the table needs; a pipe has no width of its own
 
@@ -47,7 +43,7 @@ class Plan:
     bounds: Bounds
     port: int
     loop: str
-    quick: bool
+    full: bool
 
 
 class StoryError(Exception):
@@ -83,8 +79,8 @@ def _plan(argv: Sequence[str] | None) -> Plan:
         description="The story in one command: a service in six modes, driven, traced and explained.",
     )
     parser.add_argument("--out", type=Path, help="folder for traces and reports (whywait-demo/<time of day>)")
-    parser.add_argument("--quick", action="store_true", help="a shorter run: fewer requests per cell")
-    parser.add_argument("--seconds", type=positive_seconds, help="at most so long per cell (5)")
+    parser.add_argument("--full", action="store_true", help="a longer run: more requests per cell, some minutes more")
+    parser.add_argument("--seconds", type=positive_seconds, help="at most so long per cell (1.5; with --full 5)")
     parser.add_argument("--modes", type=parse_modes, default=MODES, help=f"some of {','.join(MODES)}")
     parser.add_argument("--clients", type=parse_clients, default=(1, 4, 16), help="comma-separated (1,4,16)")
     parser.add_argument("--port", type=int, default=0, help="of the service, on 127.0.0.1 (0: any free one)")
@@ -95,15 +91,15 @@ def _plan(argv: Sequence[str] | None) -> Plan:
     options = parser.parse_args(argv)
     if not 0 <= options.port <= 65535:
         parser.error(f"argument --port: {options.port} is no port (0 to 65535)")
-    seconds = options.seconds or (QUICK_SECONDS if options.quick else 5.0)
+    bounds = FULL if options.full else SHORT
     return Plan(
         folder=options.out or Path("whywait-demo") / time.strftime("%Y%m%d-%H%M%S"),
         modes=tuple(dict.fromkeys(options.modes)),
         clients=tuple(sorted(set(options.clients))),
-        bounds=Bounds(seconds, QUICK_REQUESTS if options.quick else REQUESTS_PER_CELL),
+        bounds=replace(bounds, seconds=options.seconds or bounds.seconds),
         port=options.port,
         loop=options.loop,
-        quick=options.quick,
+        full=options.full,
     )
 
 
@@ -118,11 +114,10 @@ def _tell(plan: Plan, console: Console) -> int:
         analysis = only_cells(analyze(load_traces(traces)), results)
         cells = cells_of(analysis, results)
         verdicts = verdict(analysis)
-        report = plan.folder / "report.html"
-        write_html(analysis, report, TITLE, notes=notes)
+        write_html(analysis, plan.folder / "report.html", TITLE, notes=notes)
     console.print(Text("\n" + felt_text(cells), style="bold"))
     console.print(table(cells))
-    _print_verdicts(plan, verdicts, console)
+    _print_verdicts(plan.modes, plan, verdicts, console)
     found = comparison(cells)
     said = [("\n" + comparison_text(found), "bold")] if found is not None else []
     said += [("\n" + note, "") for note in notes]
@@ -130,26 +125,32 @@ def _tell(plan: Plan, console: Console) -> int:
     for text, style in said:
         console.print(Text(text, style=style))
     content = {
-        "conditions": {**measured_under, "quick": plan.quick},
+        "conditions": {**measured_under, "full": plan.full},
         **as_json(cells, found, [str(one.text) for one in verdicts]),
     }
     if whole:
         content |= {"cost": [asdict(one) for one in costs]}
     (plan.folder / "results.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    contents = "report.html, results.json, traces/, server.log"
-    console.print(f"\nEverything is in [bold]{escape(str(plan.folder))}[/]: {contents}")
+    _print_what_next(escape(str(plan.folder)), console)
     return 0
+
+
+def _print_what_next(folder: str, console: Console) -> None:
+    console.print(f"\nEverything is in [bold]{folder}[/]: report.html, results.json, traces/, server.log")
+    console.print(f"Open [bold]{folder}/report.html[/] in a browser: each request as a timeline, and who delayed it.")
+    console.print("For a service of your own (send it requests, then stop it):")
+    console.print("  whywait run -- uvicorn your_module:app", "  whywait report traces --html report.html", sep="\n")
 
 
 def _cost(plan: Plan, console: Console) -> list[Cost]:
     with console.status("overhead of tracing: the service untraced and traced, interleaved"):
-        return measure_cost(plan.folder / "cost", plan.loop, QUICK_TURNS if plan.quick else TURNS, lambda: None)
+        return measure_cost(plan.folder / "cost", plan.loop, FULL_TURNS if plan.full else SHORT_TURNS, lambda: None)
 
 
-def _print_verdicts(plan: Plan, verdicts: Sequence[Any], console: Console) -> None:
+def _print_verdicts(modes: Sequence[str], plan: Plan, verdicts: Sequence[Any], console: Console) -> None:
     """The verdict of each mode at the most clients, where waits are longest."""
     told = {one.endpoint: one.text for one in verdicts}
-    for mode in plan.modes:
+    for mode in modes:
         name = label(mode, plan.clients[-1])
         if name in told:
             console.print(Text("\n" + told[name]))  # it begins with the name
@@ -173,50 +174,37 @@ def _measure(plan: Plan, traces: Path, console: Console) -> list[LoadResult]:
         begun_s = time.monotonic()
         with running(server, lambda: status.update(f"{what} … {time.monotonic() - begun_s:.0f} s")) as url:
             console.print(f"The service is up at {url} after {time.monotonic() - begun_s:.1f} s, traced.")
-            results = run_until_interrupted(lambda: _drive_cells(plan, url, console, status.update))
+            results = run_until_interrupted(lambda: _drive(plan, url, traces, console, status.update))
             status.update("stopping the service")
-    return results
+    return sorted(results, key=lambda one: (plan.modes.index(one.mode), one.clients))
 
 
-async def _drive_cells(plan: Plan, url: str, console: Console, show: Any) -> list[LoadResult]:
-    results = []
-    cells = [(mode, clients) for mode in plan.modes for clients in plan.clients]
-    for number, (mode, clients) in enumerate(cells, start=1):
-        where = f"{number}/{len(cells)}  {mode}, {clients} client{'s' if clients > 1 else ''}"
-        if clients == plan.clients[0]:
-            show(f"{where}: warming up")
-            await drive(url, mode, 1, WARM_UP, seed=99)
-        answers = 0
-
-        def answered(where: str = where) -> None:
-            nonlocal answers
-            answers += 1
-            show(f"{where}: {answers} answers")
-
-        result = await drive(url, mode, clients, plan.bounds, seed=clients, on_answer=answered)
-        show(f"{where}: letting the service write its traces")
-        await _exported(plan.folder / "traces")
-        failed = f", {result.failures} failed ({result.first_failure})" if result.failures else ""
-        duration_s = (result.ended_ns - result.started_ns) / 1e9
-        console.print(Text(f"  {where}: {len(result.latencies_ns)} answers in {duration_s:.1f} s{failed}"))
+async def _drive(plan: Plan, url: str, traces: Path, console: Console, show: Callable[[str], None]) -> list[LoadResult]:
+    results: list[LoadResult] = []
+    cells = in_order(plan.modes, plan.clients)
+    first = opening(plan.modes, plan.clients)
+    async for result in drive_cells(cells, plan.bounds, url, traces, show):
         results.append(result)
+        failed = f", {result.failures} failed ({result.first_failure})" if result.failures else ""
+        took_s = (result.ended_ns - result.started_ns) / 1e9
+        told = f"  {len(results)}/{len(cells)}  {label(result.mode, result.clients)}"
+        console.print(Text(f"{told}: {len(result.latencies_ns)} answers in {took_s:.1f} s{failed}"))
+        if first and len(results) == len(first):
+            show("the first answer")
+            _first_answer(plan, results, traces, console)
     return results
 
 
-def _bytes_in(traces: Path) -> int:
-    return sum(file.stat().st_size for file in traces.glob("*.jsonl"))
-
-
-async def _exported(traces: Path) -> None:
-    """Waits until the service has written the spans of a cell: the next one must not pay for them."""
-    deadline_s = time.monotonic() + EXPORT_PATIENCE_S
-    size = -1
-    while time.monotonic() < deadline_s:
-        now = _bytes_in(traces)
-        if now == size:
-            return
-        size = now
-        await asyncio.sleep(EXPORT_QUIET_S)
+def _first_answer(plan: Plan, results: Sequence[LoadResult], traces: Path, console: Console) -> None:
+    """Threads against a batch, as soon as both were driven: the rest of the story takes minutes."""
+    analysis = only_cells(analyze(load_traces(traces)), results)
+    cells = cells_of(analysis, results)
+    console.print(Text("\n" + felt_text(cells), style="bold"))
+    _print_verdicts((cells[0].mode,), plan, verdict(analysis), console)
+    found = comparison(cells)
+    if found is not None:
+        console.print(Text("\n" + comparison_text(found), style="bold"))
+    console.print("\nThe other ways to do the same:" if len(plan.modes) * len(plan.clients) > len(cells) else "")
 
 
 if __name__ == "__main__":

@@ -52,6 +52,13 @@ def test_the_story_is_told_to_its_end(tmp_path: Path) -> None:
     assert story.returncode == 0, errors
     assert errors == ""
     assert str(out) in said.replace("\n", "")
+    opening, rest = said.split("The other ways to do the same:")
+    assert "accounted for" in opening  # the first answer comes as soon as two cells were driven, and of them
+    assert ("2/4  batch × 2 clients" in opening, "3/4" in opening, "4/4  batch × 1 client:" in rest) == (
+        True,
+        False,
+        True,
+    )
     results = json.loads((out / "results.json").read_text())
     cells = {(cell["mode"], cell["clients"]): cell for cell in results["cells"]}
     assert list(cells) == [("to_thread", 1), ("to_thread", 2), ("batch", 1), ("batch", 2)]
