@@ -23,6 +23,9 @@ def report(
     source: Source,
     service: Service = None,
     html: Annotated[Path | None, typer.Option(help="Write the report as one HTML file.", metavar="FILE")] = None,
+    code: Annotated[
+        bool, typer.Option(help="Show culprits' lines of code on the page, where their files are here.")
+    ] = True,
     as_json_text: Annotated[
         bool, typer.Option("--json", help="Print JSON (analysis/report/json/schema.json).")
     ] = False,
@@ -37,7 +40,7 @@ def report(
         # the template engine takes its time to import, and only a page needs it
         from whywait.analysis.report.html.report import write_html
 
-        write_html(analysis, html, title=f"whywait: {source}", top=top)
+        write_html(analysis, html, title=f"whywait: {source}", top=top, code=code)
     if as_json_text:
         say(json.dumps(as_json(analysis, top=top), indent=1))
         return

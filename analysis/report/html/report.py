@@ -13,6 +13,8 @@ from whywait.analysis.measure.percentile_composition import composition, sample_
 from whywait.analysis.measure.selection import only_requests
 from whywait.analysis.measure.summary import summarize, worst_culprits
 from whywait.analysis.model import Analysis
+from whywait.analysis.report.html.code_line import code_line
+from whywait.analysis.report.html.dots import Strip, strips, when
 from whywait.analysis.report.html.page import rendered, write_page
 from whywait.analysis.report.html.timeline import Timeline, timeline
 from whywait.analysis.text import counted, place, safe
@@ -37,6 +39,8 @@ class Endpoint:
     bars: list[dict[str, Any]]  # one for each of PERCENTILES
     numbers: list[dict[Any, Any]]  # one per cause, SUMMARY_COLUMNS
     slowest: Timeline | None  # the slowest of the drawn requests
+    strip: Strip
+    code: str  # the culprit's line, "" where it is not known
 
 
 def write_html(
@@ -46,15 +50,17 @@ def write_html(
     *,
     top: int = 10,
     notes: Sequence[str] = (),
+    code: bool = True,
 ) -> None:
     """Write the report to `path`, completely or not at all. Raises InputError when it cannot be written."""
-    write_page(page(analysis, title, top=top, notes=notes), path)
+    write_page(page(analysis, title, top=top, notes=notes, code=code), path)
 
 
-def page(analysis: Analysis, title: str, *, top: int = 10, notes: Sequence[str] = ()) -> str:
+def page(analysis: Analysis, title: str, *, top: int = 10, notes: Sequence[str] = (), code: bool = True) -> str:
     """Return the report's HTML. The template escapes trace content and removes control characters.
 
-    `notes` are the caller's own sentences, shown at the end.
+    `notes` are the caller's own sentences, shown at the end; with `code` each culprit's line of code is shown where its
+    file is found below the working folder.
     """
     verdicts = verdict(analysis)
     timelines, left_out = _timelines(analysis, top, [one.endpoint for one in verdicts[:top]])
@@ -66,7 +72,9 @@ def page(analysis: Analysis, title: str, *, top: int = 10, notes: Sequence[str] 
             "counted": counted(len(analysis.requests), "request"),
             "incomplete": int(analysis.requests["incomplete"].sum()),
             "findings": analysis.findings,
-            "endpoints": _endpoints(analysis, verdicts, timelines),
+            "when": when(analysis.requests),
+            "services": ", ".join(sorted(set(analysis.requests["service"]) - {""})),
+            "endpoints": _endpoints(analysis, verdicts, timelines, code),
             "culprits": [
                 {**row, "place": place(row["culprit_file"], row["culprit_line"])}
                 for row in worst_culprits(analysis.culprits, MAX_CULPRITS).to_dict("records")
@@ -99,7 +107,11 @@ def _timelines(analysis: Analysis, top: int, endpoints: Sequence[str]) -> tuple[
     return made, len(slowest) - len(made)
 
 
-def _endpoints(analysis: Analysis, verdicts: Sequence[Verdict], timelines: Sequence[Timeline]) -> list[Endpoint]:
+def _endpoints(
+    analysis: Analysis, verdicts: Sequence[Verdict], timelines: Sequence[Timeline], code: bool
+) -> list[Endpoint]:
+    over_time = strips(analysis)
+    begun_ns = int(analysis.requests["start_ns"].min()) if len(analysis.requests) else 0
     summary = summarize(analysis.causes)
     bars = _bars(analysis, [one.endpoint for one in verdicts])
     drawn: dict[str, Timeline] = {}
@@ -108,10 +120,15 @@ def _endpoints(analysis: Analysis, verdicts: Sequence[Verdict], timelines: Seque
     return [
         Endpoint(
             one.endpoint, one.judgement, one.headline, answer(one), bars[one.endpoint], summary[summary["endpoint"] == one.endpoint].to_dict("records"),
-            drawn.get(safe(one.endpoint)),
+            drawn.get(safe(one.endpoint)), over_time[one.endpoint], _code(one.judgement, begun_ns) if code else "",
         )
         for one in verdicts
     ]  # fmt: skip
+
+
+def _code(judgement: Judgement, traced_ns: int) -> str:
+    first = next(iter(judgement.reasons), None)
+    return code_line(first.culprit_file, first.culprit_line, traced_ns) if first and first.culprit_file else ""
 
 
 def _bars(analysis: Analysis, endpoints: list[str]) -> dict[str, list[dict[str, Any]]]:

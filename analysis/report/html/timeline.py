@@ -20,13 +20,14 @@ MAX_ROWS: Final = 40  # of the critical path's table
 LABEL_SHARE: Final = 0.002  # of the request: from this length on a segment has a label, visible when zoomed in
 _RUNNING: Final = "running"
 _OTHER: Final = "other"
+_ALIVE: Final = "alive"  # of a task from its start to its end, below what it did
 
 _WAIT_CAUSES: Final = {schema.WAIT_AWAIT: "", **CAUSE_OF_WAIT}
 
 
 @dataclass(frozen=True, slots=True)
 class Tile:
-    """A segment: `left` and `width` in percent of the request, `kind` a cause, "running", "other" or "" (awaiting)."""
+    """A segment: `left` and `width` in percent of the request, `kind` a cause, "running", "other", "alive" or "" (awaiting)."""
 
     left: float
     width: float
@@ -41,6 +42,7 @@ class Lane:
 
     name: str
     tiles: tuple[Tile, ...]
+    cut: int = 0  # shorter pieces that are not drawn
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +142,7 @@ def _loop(loop: pd.DataFrame, wall_ns: int) -> Lane:
         )
         for row in loop.to_dict("records")
     ]  # fmt: skip
-    return Lane(LOOP_LANE, _drawn(tiles))
+    return _lane(LOOP_LANE, tiles)
 
 
 def _activities(analysis: Analysis, request: dict[Any, Any], start_ns: int, wall_ns: int) -> tuple[list[Lane], int]:
@@ -157,17 +159,21 @@ def _activities(analysis: Analysis, request: dict[Any, Any], start_ns: int, wall
         is_task = activity["attributes"].get(schema.KIND) == schema.KIND_TASK
         tiles = [_bar(activity, start_ns, wall_ns)] if is_task else []
         tiles += [_span_tile(span, start_ns, wall_ns) for span in shown.get(activity["span_id"], ())]
-        lanes.append(Lane(safe(activity["name"], 60), _drawn(tiles)))
+        lanes.append(_lane(safe(activity["name"], 60), tiles))
     return lanes, max(0, len(activities) - MAX_LANES)
 
 
-def _drawn(tiles: list[Tile]) -> tuple[Tile, ...]:
-    return tuple(tile for tile in tiles[:MAX_TILES] if tile.width > 0)
+def _lane(name: str, tiles: list[Tile]) -> Lane:
+    """The longest pieces, in the order of time: a lane that ended early would look idle."""
+    seen = [tile for tile in tiles if tile.width > 0]
+    drawn = sorted(seen, key=lambda tile: -tile.width)[:MAX_TILES]
+    alive_first = sorted(drawn, key=lambda tile: (tile.kind != _ALIVE, tile.left))
+    return Lane(name, tuple(alive_first), len(seen) - len(drawn))
 
 
 def _bar(activity: dict[Any, Any], start_ns: int, wall_ns: int) -> Tile:
     begin, end = int(activity["start_ns"]), int(activity["end_ns"])
-    return _tile(begin - start_ns, end - start_ns, wall_ns, "alive", f"{activity['name']}: alive")
+    return _tile(begin - start_ns, end - start_ns, wall_ns, _ALIVE, f"{activity['name']}: alive")
 
 
 def _span_tile(span: dict[Any, Any], start_ns: int, wall_ns: int) -> Tile:
