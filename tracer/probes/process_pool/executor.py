@@ -5,21 +5,16 @@ import functools
 from collections.abc import Callable
 from concurrent.futures import Future
 from importlib.util import find_spec
-from threading import get_native_id
-from time import perf_counter_ns
 from typing import Any, Final
 
 from whywait.tracer.host.identity_map import ByIdentity
 from whywait.tracer.hotpath.pools import pool_of
 from whywait.tracer.hotpath.recorder import probe_failed
-from whywait.tracer.hotpath.thread_state import begin_wait, end_wait
-from whywait.tracer.hotpath.thread_waits import waiter_here
 from whywait.tracer.probes.patches import Patches
 from whywait.tracer.probes.probe import Session, Undo
 from whywait.tracer.probes.process_pool.process_queue import ProcessQueue
-from whywait.tracer.probes.process_pool.transfer import PROBE, Way
-from whywait.tracer.probes.threads.thread_pool import record_startup, timed_shutdown
-from whywait.tracer.records.current import here
+from whywait.tracer.probes.process_pool.transfer import PROBE, Way, safely
+from whywait.tracer.probes.threads.thread_pool import start_worker, timed_shutdown
 
 name: Final = PROBE
 needs: Final = (
@@ -76,28 +71,10 @@ def install(_: Session) -> Undo:
 
     @functools.wraps(plain_spawn)
     def _spawn_process(self: Any) -> None:
-        activity = waiter_here()
-        start_ns = perf_counter_ns()
-        inside = begin_wait() if activity is not None else here.waiting
-        try:
-            plain_spawn(self)
-        finally:
-            try:
-                note_started(self, perf_counter_ns())
-                if activity is not None:
-                    end_wait(inside)
-                    pool = pool_of(self, NAME, self._max_workers)
-                    record_startup(activity, pool, start_ns, perf_counter_ns())
-            except Exception as error:
-                probe_failed(PROBE, error)
-
-    def note_started(executor: Any, now: int) -> None:
-        way = way_of(executor)
+        start_worker(plain_spawn, self, lambda _: NAME, PROBE)
+        way = way_of(self)
         if way is not None:
-            way.queue.note_processes()
-            by, passage = way.submitted or (0, None)
-            if passage is not None and by == get_native_id():  # in the midst of its `submit`
-                way.queue.started_first(passage, now)
+            safely(way.has_started)
 
     def take_out() -> None:
         for way in ways.values():

@@ -32,8 +32,7 @@ class ProcessQueue:
     def __init__(self, executor: Any, pool: Pool) -> None:
         self.pool = pool
         self.clocks = WorkerClocks(executor)
-        sampler = recorder.active.sampler if recorder.active is not None else None
-        self._table = sampler.pools if sampler is not None else None
+        self._table = recorder.active.sampler.pools if recorder.active and recorder.active.sampler else None
         self._places_at = places_at(executor) if self._table is not None else 0
         self.calls = Calls(
             self._table.new_key() if self._table is not None else 0,
@@ -44,18 +43,21 @@ class ProcessQueue:
         self._senders = Senders(self.clocks.processes())
         self._running: list[Passage] = []
         self._waiting: deque[Passage] = deque()
-        self._of_requests = 0  # jobs that run
         self._lock = threading.RLock()
-        self.note_processes()
+        self.show()
 
-    def note_processes(self) -> None:
-        """The pool has other processes than before, or other work."""
+    def show(self) -> None:
+        """Tells the sampler which processes the pool has, and whether it is busy."""
+        self.busy = self._has_jobs_of_requests()
         if self._table is not None:
-            self._table.show(self.calls.key, self._places_at, self.clocks.processes(), busy=self.serves_requests())
+            self._table.show(self.calls.key, self._places_at, self.clocks.processes(), busy=self.busy)
 
-    def serves_requests(self) -> bool:
-        """Whether a job of a request runs."""
-        return self._of_requests > 0
+    def _has_jobs_of_requests(self) -> bool:
+        return any(one.job is not None for one in self._running)
+
+    def _show_load(self) -> None:
+        if self.busy != self._has_jobs_of_requests():
+            self.show()
 
     def enter(self, passage: Passage, now: int) -> None:
         """A job was submitted."""
@@ -64,6 +66,7 @@ class ProcessQueue:
                 self._run(passage, now, {})
             else:
                 self._waiting.append(passage)
+            self._show_load()
 
     def started_first(self, passage: Passage, now: int) -> None:
         """A process had to be started before the job could be queued, which is a wait of its own."""
@@ -92,9 +95,9 @@ class ProcessQueue:
                 self._senders.renew()
             self._running.remove(passage)
             passage.held.end_ns = now
-            self._count(passage, -1)
             if self._waiting:
                 self._run(self._waiting.popleft(), now, passage.after)
+            self._show_load()
 
     def settle(self) -> None:
         """Find the senders of results whose bytes were counted after they had come. Called by any thread."""
@@ -103,20 +106,16 @@ class ProcessQueue:
                 self._note_written(self.clocks.read())
 
     def _take_result(self, passage: Passage, came: Came) -> None:
-        passage.receiving, passage.length, passage.after = came
-        readings = passage.after
-        if not readings:
-            return
-        before = passage.before or {}
-        workers = before.keys() | readings.keys()
-        if len(workers) == 1:  # what it wrote may be counted a moment after its result has come
+        passage.receiving, passage.length, after = came
+        before, passage.after = passage.before or {}, after
+        if after and len(before.keys() | after.keys()) == 1:  # what it wrote may be counted a moment later
             self._senders.renew()
-            self._senders.sent_by(passage, *workers)
-        else:
-            self._note_written(readings)
+            self._senders.sent_by(passage, *after)
+        elif after:
+            self._note_written(after)
             self._senders.came(passage)
         if not passage.worker and passage.job is not None:
-            used_ns = sum(one.cpu_ns - before[of].cpu_ns for of, one in readings.items() if of in before)
+            used_ns = sum(one.cpu_ns - before[of].cpu_ns for of, one in after.items() if of in before)
             passage.job.cpu_ns = used_ns // max(len(self._running), 1)
 
     def _run(self, passage: Passage, now: int, readings: Readings) -> None:
@@ -124,7 +123,6 @@ class ProcessQueue:
         self._running.append(passage)
         self._has_worker_since(passage, now)
         self.pool.occupancies.append(passage.held)
-        self._count(passage, 1)
         if passage.pickling is not None:  # while it queued
             self._begin(passage, readings)
 
@@ -133,14 +131,6 @@ class ProcessQueue:
         passage.held.start_ns = passage.turn_ns = now
         if passage.job is not None:
             passage.job.start_ns = passage.job.idle_since_ns = now
-
-    def _count(self, passage: Passage, change: int) -> None:
-        before = self._of_requests
-        self._of_requests += change if passage.job is not None else 0
-        if bool(before) != bool(self._of_requests):
-            self.note_processes()
-            if not before:  # no result accounts for what was written while nobody looked
-                self._senders.renew()
 
     def _begin(self, passage: Passage, readings: Readings) -> None:
         # a worker that is free uses next to nothing: what its clocks were when a result came they are now

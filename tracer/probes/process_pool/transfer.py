@@ -53,7 +53,7 @@ class Way:
 
     def __init__(self, executor: Any, queue: ProcessQueue) -> None:
         self.queue = queue
-        self.submitted: tuple[int, Passage] | None = None  # the latest, and by which thread
+        self._submitted: tuple[int, Passage] | None = None  # by which thread, the latest
         self._passages: dict[int, Passage] = {}  # of jobs that were not put yet, by the number of their work
         self._put: deque[Passage] = deque()  # calls that were not sent yet
         self._sent = Stand(0, 0, 0)  # the sending thread begins with nothing
@@ -97,9 +97,16 @@ class Way:
         if job is not None:
             job.passage, job.born_ns = passage, now
             setattr(item.future, JOB_ATTRIBUTE, job)
-        self._passages[number], self.submitted = passage, (get_native_id(), passage)
-        item.future.add_done_callback(functools.partial(self._done, number, passage))
+        self._passages[number], self._submitted = passage, (get_native_id(), passage)
+        item.future.add_done_callback(functools.partial(safely, self._done, number, passage))
         queue.enter(passage, now)
+
+    def has_started(self) -> None:
+        """A process was started, maybe in the midst of a `submit`."""
+        self.queue.show()
+        thread_id, passage = self._submitted or (0, None)
+        if passage is not None and thread_id == get_native_id():
+            self.queue.started_first(passage, perf_counter_ns())
 
     # --- on the manager's thread ------------------------------------------------------------------------------------
     def _puts(self, _: Any, call: Any, *__: Any, **___: Any) -> Passage | None:
@@ -115,7 +122,7 @@ class Way:
 
     def _receives(self, *_: Any) -> Stand | None:
         self._came = None
-        return Stand.now() if self.queue.serves_requests() else None
+        return Stand.now() if self.queue.busy else None
 
     def _is_received(self, begin: Stand | None, received: Any) -> None:
         if begin is not None and received is not None:
@@ -126,29 +133,26 @@ class Way:
 
     def _done(self, number: int, passage: Passage, future: "Future[Any]") -> None:
         """The first callback of the future: those after it wake who waited for the job."""
-        try:
-            now = perf_counter_ns()
-            by_manager = type(threading.current_thread()).__name__ == "_ExecutorManagerThread"
-            came, end = (self._came if by_manager else None) or (None, None)
-            if end is not None:
-                self._came, passage.unpickling = None, end.until(Stand.now())
-            self._passages.pop(number, None)
-            if passage.pickling is None and passage in self._put:  # it could not be pickled
-                self._put.remove(passage)
-            self.queue.leave(passage, end.at_ns if end is not None else now, came)
-            job, passage.job = passage.job, None  # they would keep each other
-            if job is None:
-                return
-            job.done_ns = job.end_ns = job.stop_ns = now
-            if future.cancelled():
-                job.start_ns, job.outcome = 0, "cancelled"
-            elif future._exception is not None:
-                job.outcome = "error"
-            self.queue.pool.last_job = job
-            if by_manager and not future.cancelled():  # it now delivers this job's result
-                deliver(job)
-        except Exception as error:
-            probe_failed(PROBE, error)
+        now = perf_counter_ns()
+        by_manager = type(threading.current_thread()).__name__ == "_ExecutorManagerThread"
+        came, end = (self._came if by_manager else None) or (None, None)
+        if end is not None:
+            self._came, passage.unpickling = None, end.until(Stand.now())
+        self._passages.pop(number, None)
+        if passage.pickling is None and passage in self._put:  # it could not be pickled
+            self._put.remove(passage)
+        self.queue.leave(passage, end.at_ns if end is not None else now, came)
+        job, passage.job = passage.job, None  # they would keep each other
+        if job is None:
+            return
+        job.done_ns = job.end_ns = job.stop_ns = now
+        if future.cancelled():
+            job.start_ns, job.outcome = 0, "cancelled"
+        elif future._exception is not None:
+            job.outcome = "error"
+        self.queue.pool.last_job = job
+        if by_manager and not future.cancelled():  # it now delivers this job's result
+            deliver(job)
 
     # --- on the thread that pickles ---------------------------------------------------------------------------------
     def _sends(self, *_: Any) -> tuple[Passage | None, Stand]:
@@ -174,18 +178,19 @@ def _stamped(
     begin: Callable[..., Any], end: Callable[..., None] | None, plain: Callable[..., Any], owner: "ref[Any]",
     *args: Any, **kwargs: Any,
 ) -> Any:  # fmt: skip
-    noted = _safely(begin, owner(), *args, **kwargs)
+    noted = safely(begin, owner(), *args, **kwargs)
     try:
         result = plain(owner(), *args, **kwargs)
     except BaseException as error:
         take_this_frame_out(error)
         raise
     if end is not None:
-        _safely(end, noted, result)
+        safely(end, noted, result)
     return result
 
 
-def _safely(stamp: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+def safely(stamp: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """What it returns; None where it fails, which ends the probe."""
     try:
         return stamp(*args, **kwargs)
     except Exception as error:
