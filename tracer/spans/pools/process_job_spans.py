@@ -31,13 +31,10 @@ def add_passage(drawing: Drawing, job: Job, passage: Passage, turn_ns: int, done
     way.phase(s.PICKLING, passage.pickling)
     way.phase(s.SENDING, passage.sending)
     came_ns = min(max(received.start_ns, way.at_ns), done_ns) if received is not None else done_ns
-    if not job.end_ns:  # nobody knows yet
-        way.run(came_ns, None)
-        return
-    used = way.wait_to_be_taken(came_ns)
-    manager_id = received.thread_id if received is not None else 0
-    way.run(way.result_ns(manager_id, came_ns), used)
-    way.wait(s.WAIT_RESUME, came_ns, manager_id)
+    used = way.wait_to_be_taken(came_ns) if job.end_ns else None  # else nobody knows yet
+    way.run(way.result_ns(received, came_ns), used)
+    if received is not None:
+        way.wait(s.WAIT_RESUME, came_ns, received.thread_id)
     way.phase(s.RECEIVING, received)
     way.phase(s.UNPICKLING, passage.unpickling)
 
@@ -78,8 +75,7 @@ class _Way:
         # anywhere between two samples
         error_ns = round((taken_ns - waiting_ns) / sqrt(12)) if taken_ns else None
         if passage.starting:  # it used most for its start
-            off_cpu = OffCpu(error_ns=error_ns)
-            self._add_wait(s.WAIT_POOL_STARTUP, until_ns, off_cpu, inferred=True, starts_process=True)
+            self._add_wait(s.WAIT_POOL_STARTUP, until_ns, OffCpu(error_ns=error_ns), inferred=True)
             return None
         # there was a free one, which came late to it: it used nothing, but may have been in the run queue
         queued_ns = observed.workers.run_queue_ns(passage.worker, self.at_ns, until_ns)
@@ -88,45 +84,48 @@ class _Way:
             return used
         return used._replace(run_queue_ns=max(used.run_queue_ns - queued_ns, 0))
 
-    def result_ns(self, manager_id: int, came_ns: int) -> int:
+    def result_ns(self, received: Part | None, came_ns: int) -> int:
         """When the result was there to be taken; as it came, where that makes no difference."""
-        if self._observed is None or not manager_id:
+        if self._observed is None or received is None:
             return came_ns
-        there_ns = self._observed.workers.result_ns(manager_id, self.at_ns, came_ns)
+        there_ns = self._observed.workers.result_ns(received.thread_id, self.at_ns, came_ns)
         return there_ns if came_ns - there_ns >= self._drawing.resolution_ns else came_ns
 
     def run(self, end_ns: int, used: WorkerClock | None) -> None:
         """The job was with a worker."""
-        job, worker, observed = self._job, self._passage.worker, self._observed
-        length_ns = max(end_ns - self.at_ns, 0)
-        cpu_ns = min(max(used.cpu_ns if used is not None else job.cpu_ns, 0), length_ns)
-        off_cpu = OffCpu(cpu_ns)
-        if worker and observed is not None:
-            kind, until_ns = job.code or job.name, self.at_ns + length_ns
-            off_cpu = observed.workers.run(kind, worker, self.at_ns, until_ns, used)
-        elif worker and used is not None and used.run_queue_ns is not None:
-            off_cpu = OffCpu(cpu_ns, min(used.run_queue_ns, length_ns - cpu_ns))
-        about = AboutRun(job.span_id, off_cpu, place_of(job.code), worker=worker)
-        self._add(job.name, job.run_id, self.at_ns + length_ns, about)
+        job, worker = self._job, self._passage.worker
+        end_ns = max(end_ns, self.at_ns)
+        clock = used if used is not None or worker else WorkerClock(job.cpu_ns, None)
+        off_cpu = self._worked(("worker", job.code or job.name, clock is None), worker, end_ns, clock)
+        # of what used its CPU, its own process is one
+        about = AboutRun(job.span_id, off_cpu._replace(cpu_users=None), place_of(job.code), worker=worker)
+        self._add(job.name, job.run_id, end_ns, about)
 
     def phase(self, prefix: str, part: Part | None) -> None:
         """What a thread of this process did for the job."""
         end_ns = min(part.end_ns, self._done_ns) if part is not None else 0
-        length_ns = end_ns - self.at_ns
-        if part is None or length_ns < self._drawing.resolution_ns:
+        if part is None or end_ns - self.at_ns < self._drawing.resolution_ns:
             return
         # the part of it that lies before, it did while somebody else was waited for
         share = (end_ns - max(part.start_ns, self.at_ns)) / max(part.end_ns - part.start_ns, 1)
-        cpu_ns = min(int(max(part.cpu_ns, 0) * share), length_ns)
-        known = part.run_queue_ns is not None
-        queued_ns = min(int(part.run_queue_ns * share), length_ns - cpu_ns) if known else None  # type: ignore[operator]
-        off_cpu = OffCpu(cpu_ns, queued_ns)
-        if self._observed is not None:
-            off_cpu = self._observed.running(prefix, part.thread_id, [(self.at_ns, end_ns)], cpu_ns, queued_ns)
+        queued_ns = int(part.run_queue_ns * share) if part.run_queue_ns is not None else None
+        clock = WorkerClock(int(max(part.cpu_ns, 0) * share), queued_ns)
         submitted = self._passage.submitted_at
         place = Place("", submitted.file, submitted.line) if submitted is not None else None
+        off_cpu = self._worked(prefix, part.thread_id, end_ns, clock)
         about = AboutPhase(self._job.span_id, off_cpu, place, thread_id=part.thread_id)
         self._add(f"{prefix}{self._job.name}", new_span_id(), end_ns, about)
+
+    def _worked(self, kind: object, thread_id: int, end_ns: int, used: WorkerClock | None) -> OffCpu:
+        """Explain the stretch until then of a thread that used so much."""
+        length_ns = end_ns - self.at_ns
+        cpu_ns = min(used.cpu_ns, length_ns) if used is not None else None
+        queued_ns = used.run_queue_ns if used is not None else None
+        if queued_ns is not None:
+            queued_ns = min(queued_ns, length_ns - (cpu_ns or 0))
+        if self._observed is None or not thread_id:
+            return OffCpu(cpu_ns or 0, queued_ns)
+        return self._observed.running(kind, thread_id, [(self.at_ns, end_ns)], cpu_ns, queued_ns)
 
     def wait(self, kind: str, until_ns: int, thread_id: int) -> None:
         """A thread of this process was not there yet."""
@@ -138,14 +137,12 @@ class _Way:
             self._add_wait(kind, until_ns, off_cpu)
 
     def _add_wait(
-        self, kind: str, until_ns: int, off_cpu: OffCpu, *, occupied_by: Occupants | None = None,
-        inferred: bool = False, starts_process: bool = False,
-    ) -> None:  # fmt: skip
-        job = self._job
+        self, kind: str, until_ns: int, off_cpu: OffCpu, *, occupied_by: Occupants | None = None, inferred: bool = False
+    ) -> None:
+        job, starts = self._job, kind == s.WAIT_POOL_STARTUP
         about = AboutWait(
-            job.span_id, kind, off_cpu, pool=job.pool, occupants=occupied_by, starts_process=starts_process,
-            inferred=inferred,
-        )  # fmt: skip
+            job.span_id, kind, off_cpu, pool=job.pool, occupants=occupied_by, starts_process=starts, inferred=inferred
+        )
         self._drawing.add(kind.replace("_", " "), job, job.span_id, self.at_ns, until_ns, about)
         self.at_ns = until_ns
 

@@ -6,7 +6,6 @@ from typing import cast
 
 import pytest
 
-from whywait.tracer.offcpu.state_split import Memory
 from whywait.tracer.offcpu.worker_observer import ObservedWorkers
 from whywait.tracer.sampler.thread_samples import Samples
 
@@ -20,7 +19,7 @@ def taken_ms(stays: Stays, put_ms: Sequence[float], until_ms: int = 100) -> tupl
     seen = [SimpleNamespace(number=n, first_ns=a * MS, last_ns=b * MS) for n, a, b in stays]
     samples = cast(Samples, SimpleNamespace(stays=lambda key, start, end: seen))
     put_ns = [int(one * MS) for one in put_ms]
-    found = ObservedWorkers(samples, Memory()).taken(1, PLACES, put_ns[0], put_ns, until_ms * MS)
+    found = ObservedWorkers(samples).taken(1, PLACES, put_ns[0], put_ns, until_ms * MS)
     return found[0] / MS, found[1] / MS
 
 
