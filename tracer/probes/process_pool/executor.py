@@ -9,7 +9,6 @@ from typing import Any, Final
 
 from whywait.tracer.host.identity_map import ByIdentity
 from whywait.tracer.hotpath.pools import pool_of
-from whywait.tracer.hotpath.recorder import probe_failed
 from whywait.tracer.probes.patches import Patches
 from whywait.tracer.probes.probe import Session, Undo
 from whywait.tracer.probes.process_pool.process_queue import ProcessQueue
@@ -46,35 +45,29 @@ def install(_: Session) -> Undo:
     plain_spawn = executor_class._spawn_process
     ways: ByIdentity[Way] = ByIdentity()
 
-    def way_of(executor: Any, *, new: bool = False) -> Way | None:
-        try:
-            found = ways.get(executor)
-            if found is None:
-                pool = pool_of(executor, NAME, executor._max_workers, new=new)
-                pool.of_processes = True
-                found = Way(executor, ProcessQueue(executor, pool))
-                ways.set(executor, found)
-        except Exception as error:
-            probe_failed(PROBE, error)
-            return None
+    def way_of(executor: Any, *, new: bool = False) -> Way:
+        found = ways.get(executor)
+        if found is None:
+            pool = pool_of(executor, NAME, executor._max_workers, new=new)
+            pool.of_processes = True
+            found = Way(executor, ProcessQueue(executor, pool))
+            ways.set(executor, found)
         return found
 
     @functools.wraps(plain_init)
     def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
         plain_init(self, *args, **kwargs)
-        way_of(self, new=True)
+        safely(way_of, self, new=True)
 
     @functools.wraps(plain_submit)
     def submit(self: Any, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> "Future[Any]":
-        way_of(self)
+        safely(way_of, self)
         return plain_submit(self, fn, *args, **kwargs)  # type: ignore[no-any-return]
 
     @functools.wraps(plain_spawn)
     def _spawn_process(self: Any) -> None:
         start_worker(plain_spawn, self, lambda _: NAME, PROBE)
-        way = way_of(self)
-        if way is not None:
-            safely(way.has_started)
+        safely(lambda: way_of(self).has_started())
 
     def take_out() -> None:
         for way in ways.values():

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from threading import get_native_id
 from time import perf_counter_ns, thread_time_ns
-from typing import Any, NamedTuple
+from typing import Any
 from weakref import ref
 
 from whywait.tracer.host.code_location import caller_place
@@ -30,22 +30,18 @@ PROBE = "process pool"
 _PROCESS = "concurrent.futures.process"
 
 
-class Stand(NamedTuple):
-    """The calling thread's clocks at one moment."""
+Stand = tuple[int, int, int | None]  # the calling thread's clocks at one moment: wall, CPU, run queue
 
-    at_ns: int
-    cpu_ns: int
-    run_queue_ns: int | None
 
-    @classmethod
-    def now(cls) -> "Stand":
-        return cls(perf_counter_ns(), thread_time_ns(), run_queue_ns())
+def _stand() -> Stand:
+    return perf_counter_ns(), thread_time_ns(), run_queue_ns()
 
-    def until(self, end: "Stand", since_ns: int = 0) -> Part:
-        """What the calling thread did between the two; it idled until `since_ns`."""
-        known = self.run_queue_ns is not None and end.run_queue_ns is not None
-        queued_ns = end.run_queue_ns - self.run_queue_ns if known else None  # type: ignore[operator]
-        return Part(get_native_id(), max(self.at_ns, since_ns), end.at_ns, end.cpu_ns - self.cpu_ns, queued_ns)
+
+def _part(begin: Stand, end: Stand, since_ns: int = 0) -> Part:
+    """What the calling thread did between the two; it idled until `since_ns`."""
+    (begin_ns, used_ns, queued_ns), (end_ns, end_used_ns, end_queued_ns) = begin, end
+    in_queue_ns = None if queued_ns is None or end_queued_ns is None else end_queued_ns - queued_ns
+    return Part(get_native_id(), max(begin_ns, since_ns), end_ns, end_used_ns - used_ns, in_queue_ns)
 
 
 class Way:
@@ -56,7 +52,7 @@ class Way:
         self._submitted: tuple[int, Passage] | None = None  # by which thread, the latest
         self._passages: dict[int, Passage] = {}  # of jobs that were not put yet, by the number of their work
         self._put: deque[Passage] = deque()  # calls that were not sent yet
-        self._sent = Stand(0, 0, 0)  # the sending thread begins with nothing
+        self._sent: Stand = 0, 0, 0  # the sending thread begins with nothing
         self._came: tuple[Came, Stand] | None = None  # the latest, until it is known whose it is; when it had come
         self._patched: list[tuple[ref[Any], str]] = []
         calls, results = executor._call_queue, executor._result_queue
@@ -77,10 +73,8 @@ class Way:
     def undo(self) -> None:
         """Takes the patches out."""
         self.queue.clocks.close()
-        while self._patched:
-            found, name = self._patched.pop()
-            owner = found()
-            if owner is not None:
+        for found, name in self._patched:
+            if (owner := found()) is not None:
                 vars(owner).pop(name, None)
 
     # --- on the thread that submits: no thread of the pool can see the job yet, which may be done in no time -------
@@ -122,14 +116,14 @@ class Way:
 
     def _receives(self, *_: Any) -> Stand | None:
         self._came = None
-        return Stand.now() if self.queue.busy else None
+        return _stand() if self.queue.busy else None
 
     def _is_received(self, begin: Stand | None, received: Any) -> None:
         if begin is not None and received is not None:
             size = received.tell()
             length = size + (4 if size <= 0x7FFFFFFF else 12)  # in the pipe
-            end = Stand.now()
-            self._came = (begin.until(end), length, self.queue.clocks.read()), end
+            end = _stand()
+            self._came = (_part(begin, end), length, self.queue.clocks.read()), end
 
     def _done(self, number: int, passage: Passage, future: "Future[Any]") -> None:
         """The first callback of the future: those after it wake who waited for the job."""
@@ -137,11 +131,11 @@ class Way:
         by_manager = type(threading.current_thread()).__name__ == "_ExecutorManagerThread"
         came, end = (self._came if by_manager else None) or (None, None)
         if end is not None:
-            self._came, passage.unpickling = None, end.until(Stand.now())
+            self._came, passage.unpickling = None, _part(end, _stand())
         self._passages.pop(number, None)
         if passage.pickling is None and passage in self._put:  # it could not be pickled
             self._put.remove(passage)
-        self.queue.leave(passage, end.at_ns if end is not None else now, came)
+        self.queue.leave(passage, end[0] if end is not None else now, came)
         job, passage.job = passage.job, None  # they would keep each other
         if job is None:
             return
@@ -156,11 +150,11 @@ class Way:
 
     # --- on the thread that pickles ---------------------------------------------------------------------------------
     def _sends(self, *_: Any) -> tuple[Passage | None, Stand]:
-        before, begin = self._sent, Stand.now()
+        before, begin = self._sent, _stand()
         passage = self._put.popleft() if self._put else None
         job = passage.job if passage is not None else None
         if passage is not None and job is not None:
-            passage.pickling = part = before.until(begin, min(passage.put_ns or begin.at_ns, begin.at_ns))
+            passage.pickling = part = _part(before, begin, min(passage.put_ns or begin[0], begin[0]))
             held = Occupancy(f"{PICKLING}{job.name}", job.request.trace_id, job.span_id, job.code)
             held.start_ns, held.end_ns = part.start_ns, part.end_ns
             passage.calls.picklings.append(held)
@@ -169,9 +163,9 @@ class Way:
 
     def _is_sent(self, noted: tuple[Passage | None, Stand], _: Any) -> None:
         passage, begin = noted
-        self._sent = Stand.now()
+        self._sent = _stand()
         if passage is not None:
-            passage.sending = begin.until(self._sent)
+            passage.sending = _part(begin, self._sent)
 
 
 def _stamped(

@@ -7,6 +7,7 @@ What is shorter than the resolution is part of what follows.
 """
 
 from math import sqrt
+from typing import Any
 
 from whywait.tracer import schema as s
 from whywait.tracer.host.code_location import Place
@@ -18,7 +19,7 @@ from whywait.tracer.records.request import Job
 from whywait.tracer.spans.blockers import occupants, place_of
 from whywait.tracer.spans.pools.shares import occupant_shares
 from whywait.tracer.spans.request_context import Drawing
-from whywait.tracer.spans.span_spec import AboutPhase, AboutRun, AboutWait, Occupants, SpanSpec
+from whywait.tracer.spans.span_spec import AboutPhase, AboutRun, AboutWait, SpanSpec
 
 
 def add_passage(drawing: Drawing, job: Job, passage: Passage, turn_ns: int, done_ns: int) -> None:
@@ -32,9 +33,11 @@ def add_passage(drawing: Drawing, job: Job, passage: Passage, turn_ns: int, done
     way.phase(s.SENDING, passage.sending)
     came_ns = min(max(received.start_ns, way.at_ns), done_ns) if received is not None else done_ns
     used = way.wait_to_be_taken(came_ns) if job.end_ns else None  # else nobody knows yet
-    way.run(way.result_ns(received, came_ns), used)
-    if received is not None:
-        way.wait(s.WAIT_RESUME, came_ns, received.thread_id)
+    there_ns = came_ns
+    if received is not None and drawing.observed is not None:
+        there_ns = drawing.observed.workers.result_ns(received.thread_id, way.at_ns, came_ns)
+    way.run(there_ns, used)
+    way.wait(s.WAIT_RESUME, came_ns, received.thread_id if received is not None else 0)
     way.phase(s.RECEIVING, received)
     way.phase(s.UNPICKLING, passage.unpickling)
 
@@ -57,7 +60,7 @@ class _Way:
         until_ns = min(max((one.end_ns for one in ahead), default=0), self._done_ns)
         if until_ns - self.at_ns >= self._drawing.resolution_ns:
             found = occupant_shares(self.at_ns, until_ns, ahead, self._job.span_id)
-            self._add_wait(s.WAIT_POOL_QUEUE, until_ns, UNSEEN, occupied_by=occupants(*found))
+            self._add_wait(s.WAIT_POOL_QUEUE, until_ns, UNSEEN, occupants=occupants(*found))
         self.wait(s.WAIT_POOL_HANDOVER, begin_ns, pickling.thread_id)
 
     def wait_to_be_taken(self, came_ns: int) -> WorkerClock | None:
@@ -75,7 +78,7 @@ class _Way:
         # anywhere between two samples
         error_ns = round((taken_ns - waiting_ns) / sqrt(12)) if taken_ns else None
         if passage.starting:  # it used most for its start
-            self._add_wait(s.WAIT_POOL_STARTUP, until_ns, OffCpu(error_ns=error_ns), inferred=True)
+            self._add_wait(s.WAIT_POOL_STARTUP, until_ns, OffCpu(error_ns=error_ns), inferred=True, starts_process=True)
             return None
         # there was a free one, which came late to it: it used nothing, but may have been in the run queue
         queued_ns = observed.workers.run_queue_ns(passage.worker, self.at_ns, until_ns)
@@ -83,13 +86,6 @@ class _Way:
         if used is None or used.run_queue_ns is None:
             return used
         return used._replace(run_queue_ns=max(used.run_queue_ns - queued_ns, 0))
-
-    def result_ns(self, received: Part | None, came_ns: int) -> int:
-        """When the result was there to be taken; as it came, where that makes no difference."""
-        if self._observed is None or received is None:
-            return came_ns
-        there_ns = self._observed.workers.result_ns(received.thread_id, self.at_ns, came_ns)
-        return there_ns if came_ns - there_ns >= self._drawing.resolution_ns else came_ns
 
     def run(self, end_ns: int, used: WorkerClock | None) -> None:
         """The job was with a worker."""
@@ -106,13 +102,9 @@ class _Way:
         end_ns = min(part.end_ns, self._done_ns) if part is not None else 0
         if part is None or end_ns - self.at_ns < self._drawing.resolution_ns:
             return
-        # the part of it that lies before, it did while somebody else was waited for
-        share = (end_ns - max(part.start_ns, self.at_ns)) / max(part.end_ns - part.start_ns, 1)
-        queued_ns = int(part.run_queue_ns * share) if part.run_queue_ns is not None else None
-        clock = WorkerClock(int(max(part.cpu_ns, 0) * share), queued_ns)
         submitted = self._passage.submitted_at
         place = Place("", submitted.file, submitted.line) if submitted is not None else None
-        off_cpu = self._worked(prefix, part.thread_id, end_ns, clock)
+        off_cpu = self._worked(prefix, part.thread_id, end_ns, WorkerClock(part.cpu_ns, part.run_queue_ns))
         about = AboutPhase(self._job.span_id, off_cpu, place, thread_id=part.thread_id)
         self._add(f"{prefix}{self._job.name}", new_span_id(), end_ns, about)
 
@@ -136,13 +128,9 @@ class _Way:
                 off_cpu = self._observed.way_back((kind, "process pool"), thread_id, self.at_ns, until_ns)
             self._add_wait(kind, until_ns, off_cpu)
 
-    def _add_wait(
-        self, kind: str, until_ns: int, off_cpu: OffCpu, *, occupied_by: Occupants | None = None, inferred: bool = False
-    ) -> None:
-        job, starts = self._job, kind == s.WAIT_POOL_STARTUP
-        about = AboutWait(
-            job.span_id, kind, off_cpu, pool=job.pool, occupants=occupied_by, starts_process=starts, inferred=inferred
-        )
+    def _add_wait(self, kind: str, until_ns: int, off_cpu: OffCpu, **more: Any) -> None:
+        job = self._job
+        about = AboutWait(job.span_id, kind, off_cpu, pool=job.pool, **more)
         self._drawing.add(kind.replace("_", " "), job, job.span_id, self.at_ns, until_ns, about)
         self.at_ns = until_ns
 
