@@ -14,11 +14,11 @@ _MOST_WORKERS = 64
 
 
 class WorkerClock(NamedTuple):
-    """One reading of one process; None where this machine does not show the value."""
+    """One reading of one process; 0 where this machine does not show the value."""
 
     cpu_ns: int  # of all its threads
-    run_queue_ns: int | None  # of its first thread, which runs the jobs
-    written: int | None = None  # bytes, to any file
+    run_queue_ns: int  # of its first thread, which runs the jobs
+    written: int = 0  # bytes, to any file
 
 
 class WorkerClocks:
@@ -52,9 +52,9 @@ class WorkerClocks:
             self._files.clear()
         return found
 
-    def _number(self, file: "_File", place: int) -> int | None:
+    def _number(self, file: "_File", place: int) -> int:
         words = self._reader.read(file.fd).split(None, place + 1) if file.fd >= 0 else []
-        return int(words[place]) if len(words) > place and words[place].isdigit() else None
+        return int(words[place]) if len(words) > place and words[place].isdigit() else 0
 
     def close(self) -> None:
         """Closes the files; a later reading has nothing to say."""
@@ -81,7 +81,5 @@ def places_at(executor: Any) -> int:
     lock = getattr(getattr(executor._call_queue, "_sem", None), "_semlock", None)
     if lock is None or not lock.handle > 0 or not os.path.isdir("/proc/self"):
         return 0
-    for _ in range(3):  # it may change between the two readings
-        if ctypes.c_int32.from_address(lock.handle).value == lock._get_value():
-            return int(lock.handle)
-    return 0
+    counted = ctypes.c_int32.from_address(lock.handle)  # it may change between two readings
+    return int(lock.handle) if any(counted.value == lock._get_value() for _ in range(3)) else 0

@@ -63,7 +63,4 @@ class Passage:
         before, after = self.before.get(self.worker), self.after.get(self.worker)
         if after is None or before is None:
             return after  # without a reading before: it was started meanwhile
-        queued_ns = None
-        if before.run_queue_ns is not None and after.run_queue_ns is not None:
-            queued_ns = max(after.run_queue_ns - before.run_queue_ns, 0)
-        return WorkerClock(max(after.cpu_ns - before.cpu_ns, 0), queued_ns)
+        return WorkerClock(max(after.cpu_ns - before.cpu_ns, 0), max(after.run_queue_ns - before.run_queue_ns, 0))

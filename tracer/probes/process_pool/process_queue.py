@@ -44,19 +44,17 @@ class ProcessQueue:
         self._running: list[Passage] = []
         self._waiting: deque[Passage] = deque()
         self._lock = threading.RLock()
+        self.busy = False  # with a job of a request
         self.show()
 
     def show(self) -> None:
         """Tells the sampler which processes the pool has, and whether it is busy."""
-        self.busy = self._has_jobs_of_requests()
         if self._table is not None:
             self._table.show(self.calls.key, self._places_at, self.clocks.processes(), busy=self.busy)
 
-    def _has_jobs_of_requests(self) -> bool:
-        return any(one.job is not None for one in self._running)
-
     def _show_load(self) -> None:
-        if self.busy != self._has_jobs_of_requests():
+        before, self.busy = self.busy, any(one.job is not None for one in self._running)
+        if before != self.busy:
             self.show()
 
     def enter(self, passage: Passage, now: int) -> None:
@@ -76,11 +74,14 @@ class ProcessQueue:
             if passage in self._running:
                 self._has_worker_since(passage, now)
 
-    def sent(self, passage: Passage) -> None:
-        """A job is pickled and now goes into the pipe."""
+    def sent(self, passage: Passage, readings: Readings | None = None) -> None:
+        """A job is pickled and goes into the pipe, and begins once it has its turn."""
         with self._lock:
-            if passage.turn_ns:
-                self._begin(passage, {})
+            if passage.turn_ns and passage.pickling is not None:
+                # a worker that is free uses next to nothing: what its clocks were when a result came they are now
+                passage.before = readings or self.clocks.read()
+                passage.starting = not passage.before.keys() <= self._senders.heard_of
+                self._note_written(passage.before)
 
     def leave(self, passage: Passage, now: int, came: Came | None) -> None:
         """The result of a job came; or, without `came`, it was given up or its pool broke, or nobody looked."""
@@ -123,8 +124,7 @@ class ProcessQueue:
         self._running.append(passage)
         self._has_worker_since(passage, now)
         self.pool.occupancies.append(passage.held)
-        if passage.pickling is not None:  # while it queued
-            self._begin(passage, readings)
+        self.sent(passage, readings)  # maybe while it queued
 
     @staticmethod
     def _has_worker_since(passage: Passage, now: int) -> None:
@@ -132,11 +132,5 @@ class ProcessQueue:
         if passage.job is not None:
             passage.job.start_ns = passage.job.idle_since_ns = now
 
-    def _begin(self, passage: Passage, readings: Readings) -> None:
-        # a worker that is free uses next to nothing: what its clocks were when a result came they are now
-        passage.before = readings or self.clocks.read()
-        passage.starting = not passage.before.keys() <= self._senders.heard_of
-        self._note_written(passage.before)
-
     def _note_written(self, readings: Readings) -> None:
-        self._senders.read({of: one.written for of, one in readings.items() if one.written is not None})
+        self._senders.read({of: one.written for of, one in readings.items()})

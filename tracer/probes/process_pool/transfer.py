@@ -50,7 +50,6 @@ class Way:
     def __init__(self, executor: Any, queue: ProcessQueue) -> None:
         self.queue = queue
         self._submitted: tuple[int, Passage] | None = None  # by which thread, the latest
-        self._passages: dict[int, Passage] = {}  # of jobs that were not put yet, by the number of their work
         self._put: deque[Passage] = deque()  # calls that were not sent yet
         self._sent: Stand = 0, 0, 0  # the sending thread begins with nothing
         self._came: tuple[Came, Stand] | None = None  # the latest, until it is known whose it is; when it had come
@@ -91,8 +90,8 @@ class Way:
         if job is not None:
             job.passage, job.born_ns = passage, now
             setattr(item.future, JOB_ATTRIBUTE, job)
-        self._passages[number], self._submitted = passage, (get_native_id(), passage)
-        item.future.add_done_callback(functools.partial(safely, self._done, number, passage))
+        item._whywait_passage, self._submitted = passage, (get_native_id(), passage)  # what is pickled is another item
+        item.future.add_done_callback(functools.partial(safely, self._done, passage))
         queue.enter(passage, now)
 
     def has_started(self) -> None:
@@ -103,8 +102,8 @@ class Way:
             self.queue.started_first(passage, perf_counter_ns())
 
     # --- on the manager's thread ------------------------------------------------------------------------------------
-    def _puts(self, _: Any, call: Any, *__: Any, **___: Any) -> Passage | None:
-        passage = self._passages.pop(getattr(call, "work_id", -1), None)
+    def _puts(self, _: Any, call: Any, *__: Any, **___: Any) -> Any:
+        passage = getattr(self._items.get(getattr(call, "work_id", -1)), "_whywait_passage", None)
         if passage is not None:
             self._put.append(passage)
         return passage
@@ -125,14 +124,13 @@ class Way:
             end = _stand()
             self._came = (_part(begin, end), length, self.queue.clocks.read()), end
 
-    def _done(self, number: int, passage: Passage, future: "Future[Any]") -> None:
+    def _done(self, passage: Passage, future: "Future[Any]") -> None:
         """The first callback of the future: those after it wake who waited for the job."""
         now = perf_counter_ns()
         by_manager = type(threading.current_thread()).__name__ == "_ExecutorManagerThread"
         came, end = (self._came if by_manager else None) or (None, None)
         if end is not None:
             self._came, passage.unpickling = None, _part(end, _stand())
-        self._passages.pop(number, None)
         if passage.pickling is None and passage in self._put:  # it could not be pickled
             self._put.remove(passage)
         self.queue.leave(passage, end[0] if end is not None else now, came)

@@ -11,8 +11,6 @@ from whywait.tracer.sampler.child.record_writer import Making, Ring, Thread
 from whywait.tracer.sampler.shared.pool_table import CHANGES, ROW, WATCH_SIZE
 from whywait.tracer.sampler.shared.thread_records import RUNNING, WATCH_AT
 
-_EVERY_NS = 5_000_000
-_MOST_OF_A_CORE = 0.01
 State = Callable[["list[bytes]"], "tuple[int, int]"]
 
 
@@ -26,16 +24,10 @@ class PoolSweeps:
         self._changes = 0
         # whether it is busy, and where the free places are counted, 0 for a worker; by the id of their records
         self._rows: dict[int, tuple[bool, int]] = {}
-        self._made: dict[int, Making | None] = {}  # None: it may not be read
-        self._cost_ns = 0  # of a sweep, CPU time: the mean of the latest
-
-    def next_ns(self, now_ns: int) -> int:
-        """When to read the next time, at the latest; 0 where there is no pool."""
-        return now_ns + max(_EVERY_NS, int(self._cost_ns / _MOST_OF_A_CORE)) if self._rows else 0
+        self._made: dict[int, Making] = {}
 
     def sweep(self) -> None:
         """Reads each pool that is busy once."""
-        began_ns = time.thread_time_ns()
         self._read_table()
         for key, (busy, address) in self._rows.items():
             made = self._made.get(key)
@@ -43,7 +35,6 @@ class PoolSweeps:
                 self._sample(key, address)
             elif made is not None:  # its next record begins when it is busy again
                 self._ring.end(made)
-        self._cost_ns += (time.thread_time_ns() - began_ns - self._cost_ns) // 8
 
     def close(self) -> None:
         """Writes what is being made, and closes every file."""
@@ -70,12 +61,11 @@ class PoolSweeps:
             made = self._made[key]
             if isinstance(made, Thread):
                 seen = self._state(os.pread(made.calls, 160, 0).split(None, 2))
-            elif made is not None:
+            else:
                 seen = RUNNING, int.from_bytes(os.pread(self._sampled, 4, address), "little", signed=True)
         except OSError:  # it has ended, or may not be read
             self._forget([key])
-            self._made[key] = made = None
-        if made is not None:
+        else:
             self._ring.take_in(made, time.perf_counter_ns(), *seen, 0)
 
     def _forget(self, keys: Iterable[int]) -> None:

@@ -83,15 +83,13 @@ class _Way:
         # there was a free one, which came late to it: it used nothing, but may have been in the run queue
         queued_ns = observed.workers.run_queue_ns(passage.worker, self.at_ns, until_ns)
         self._add_wait(s.WAIT_POOL_HANDOVER, until_ns, OffCpu(run_queue_ns=queued_ns, error_ns=error_ns), inferred=True)
-        if used is None or used.run_queue_ns is None:
-            return used
-        return used._replace(run_queue_ns=max(used.run_queue_ns - queued_ns, 0))
+        return used._replace(run_queue_ns=max(used.run_queue_ns - queued_ns, 0)) if used is not None else None
 
     def run(self, end_ns: int, used: WorkerClock | None) -> None:
         """The job was with a worker."""
         job, worker = self._job, self._passage.worker
         end_ns = max(end_ns, self.at_ns)
-        clock = used if used is not None or worker else WorkerClock(job.cpu_ns, None)
+        clock = used if used is not None or worker else WorkerClock(job.cpu_ns, 0)
         off_cpu = self._worked(("worker", job.code or job.name, clock is None), worker, end_ns, clock)
         # of what used its CPU, its own process is one
         about = AboutRun(job.span_id, off_cpu._replace(cpu_users=None), place_of(job.code), worker=worker)
@@ -104,7 +102,7 @@ class _Way:
             return
         submitted = self._passage.submitted_at
         place = Place("", submitted.file, submitted.line) if submitted is not None else None
-        off_cpu = self._worked(prefix, part.thread_id, end_ns, WorkerClock(part.cpu_ns, part.run_queue_ns))
+        off_cpu = self._worked(prefix, part.thread_id, end_ns, WorkerClock(part.cpu_ns, part.run_queue_ns or 0))
         about = AboutPhase(self._job.span_id, off_cpu, place, thread_id=part.thread_id)
         self._add(f"{prefix}{self._job.name}", new_span_id(), end_ns, about)
 
@@ -112,12 +110,10 @@ class _Way:
         """Explain the stretch until then of a thread that used so much."""
         length_ns = end_ns - self.at_ns
         cpu_ns = min(used.cpu_ns, length_ns) if used is not None else None
-        queued_ns = used.run_queue_ns if used is not None else None
-        if queued_ns is not None:
-            queued_ns = min(queued_ns, length_ns - (cpu_ns or 0))
+        queued_ns = min(used.run_queue_ns, length_ns - used.cpu_ns) if used is not None else 0
         if self._observed is None or not thread_id:
-            return OffCpu(cpu_ns or 0, queued_ns)
-        return self._observed.running(kind, thread_id, [(self.at_ns, end_ns)], cpu_ns, queued_ns)
+            return OffCpu(cpu_ns or 0, max(queued_ns, 0) or None)
+        return self._observed.running(kind, thread_id, [(self.at_ns, end_ns)], cpu_ns, max(queued_ns, 0) or None)
 
     def wait(self, kind: str, until_ns: int, thread_id: int) -> None:
         """A thread of this process was not there yet."""
