@@ -12,7 +12,6 @@ from whywait.tracer.offcpu.explanation import OffCpu
 from whywait.tracer.offcpu.gil_holders import Holder, HolderPast
 from whywait.tracer.offcpu.gil_wait_start import onset
 from whywait.tracer.offcpu.state_split import Memory, Split, beside_queue, returned
-from whywait.tracer.offcpu.worker_observer import ObservedWorkers
 from whywait.tracer.records.request import Job, Wait, Waker
 from whywait.tracer.sampler.shared.thread_records import ASLEEP, GIL, POLL
 from whywait.tracer.sampler.thread_samples import Held, Samples, Seen
@@ -33,7 +32,7 @@ class Observed:
         self._samples = samples
         self._memory = memory
         self._past = past
-        self.workers = ObservedWorkers(samples)
+        self.stays = samples.stays
         self._rivals = CpuRivals(samples.cpu, CpuNames(past, samples.cpu.libraries, samples.cpu.process.id))
 
     def running(
@@ -54,7 +53,7 @@ class Observed:
         wall_ns = sum(end - start for start, end in stretches)
         left_ns = max(wall_ns - (cpu_ns or 0), 0)
         if run_queue_ns is None:
-            run_queue_ns = min(self._run_queue_ns(thread_id, stretches), left_ns) or None
+            run_queue_ns = min(self.run_queue_ns(thread_id, stretches), left_ns) or None
         users = self._cpu_users(thread_id, stretches, run_queue_ns)
         blocked_ns = left_ns - (run_queue_ns or 0)
         if blocked_ns < _LEAST_NS:
@@ -206,7 +205,8 @@ class Observed:
                 holders = holders + worker.holders
         return states, holders
 
-    def _run_queue_ns(self, thread_id: int, stretches: Stretches) -> int:
+    def run_queue_ns(self, thread_id: int, stretches: Stretches) -> int:
+        """Return a thread's run-queue time by its samples; 0 without any."""
         return sum(self._samples.run_queue_ns(thread_id, start, end) or 0 for start, end in stretches)
 
     def _cpu_users(self, thread_id: int, stretches: Stretches, run_queue_ns: int | None) -> Division | None:

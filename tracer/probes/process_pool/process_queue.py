@@ -81,7 +81,7 @@ class ProcessQueue:
                 # a worker that is free uses next to nothing: what its clocks were when a result came they are now
                 passage.before = readings or self.clocks.read()
                 passage.starting = not passage.before.keys() <= self._senders.heard_of
-                self._note_written(passage.before)
+                self._senders.read(passage.before)
 
     def leave(self, passage: Passage, now: int, came: Came | None) -> None:
         """The result of a job came; or, without `came`, it was given up or its pool broke, or nobody looked."""
@@ -104,7 +104,7 @@ class ProcessQueue:
         """Find the senders of results whose bytes were counted after they had come. Called by any thread."""
         with self._lock:
             if self._senders.open:
-                self._note_written(self.clocks.read())
+                self._senders.read(self.clocks.read())
 
     def _take_result(self, passage: Passage, came: Came) -> None:
         passage.receiving, passage.length, after = came
@@ -113,7 +113,7 @@ class ProcessQueue:
             self._senders.renew()
             self._senders.sent_by(passage, *after)
         elif after:
-            self._note_written(after)
+            self._senders.read(after)
             self._senders.came(passage)
         if not passage.worker and passage.job is not None:
             used_ns = sum(one.cpu_ns - before[of].cpu_ns for of, one in after.items() if of in before)
@@ -131,6 +131,3 @@ class ProcessQueue:
         passage.held.start_ns = passage.turn_ns = now
         if passage.job is not None:
             passage.job.start_ns = passage.job.idle_since_ns = now
-
-    def _note_written(self, readings: Readings) -> None:
-        self._senders.read({of: one.written for of, one in readings.items()})

@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Iterable, Mapping
 
+from whywait.tracer.host.process_clocks import WorkerClock
 from whywait.tracer.records.process_job import Passage
 
 _OPEN = 8  # results whose sender may become known by a later reading
@@ -21,15 +22,16 @@ class Senders:
         self._left: dict[int, int] = {}
         self.open: deque[Passage] = deque(maxlen=_OPEN)  # results without a sender so far
 
-    def read(self, written: Mapping[int, int]) -> None:
+    def read(self, clocks: Mapping[int, WorkerClock]) -> None:
         """Takes in how many bytes each process has written so far, maybe just after its result was here."""
+        written = {worker: one.written for worker, one in clocks.items()}
         if self._read.keys() - written.keys():  # one ended, and may have sent what comes now
             self._read, self._left = {}, {}
         self._left = {
             worker: self._left.get(worker, 0) + total - self._read.get(worker, total)
             for worker, total in written.items()
         }
-        self._read = dict(written)
+        self._read = written
         self._settle()
 
     def came(self, passage: Passage) -> None:

@@ -108,17 +108,16 @@ class Way:
             self._put.append(passage)
         return passage
 
-    def _is_put(self, passage: Passage | None, _: Any) -> None:
-        if passage is not None:
-            passage.put_ns = perf_counter_ns()
-            passage.calls.put_ns.append(passage.put_ns)
+    def _is_put(self, passage: Passage, _: Any) -> None:
+        passage.put_ns = perf_counter_ns()
+        passage.calls.put_ns.append(passage.put_ns)
 
     def _receives(self, *_: Any) -> Stand | None:
         self._came = None
         return _stand() if self.queue.busy else None
 
-    def _is_received(self, begin: Stand | None, received: Any) -> None:
-        if begin is not None and received is not None:
+    def _is_received(self, begin: Stand, received: Any) -> None:
+        if received is not None:
             size = received.tell()
             length = size + (4 if size <= 0x7FFFFFFF else 12)  # in the pipe
             end = _stand()
@@ -176,7 +175,7 @@ def _stamped(
     except BaseException as error:
         take_this_frame_out(error)
         raise
-    if end is not None:
+    if end is not None and noted is not None:
         safely(end, noted, result)
     return result
 

@@ -13,6 +13,7 @@ from whywait.tracer import schema as s
 from whywait.tracer.host.code_location import Place
 from whywait.tracer.host.process_clocks import WorkerClock
 from whywait.tracer.offcpu.explanation import UNSEEN, OffCpu
+from whywait.tracer.offcpu.worker_observer import result_ns, taken
 from whywait.tracer.records.ids import new_span_id
 from whywait.tracer.records.process_job import Part, Passage
 from whywait.tracer.records.request import Job
@@ -35,7 +36,8 @@ def add_passage(drawing: Drawing, job: Job, passage: Passage, turn_ns: int, done
     used = way.wait_to_be_taken(came_ns) if job.end_ns else None  # else nobody knows yet
     there_ns = came_ns
     if received is not None and drawing.observed is not None:
-        there_ns = drawing.observed.workers.result_ns(received.thread_id, way.at_ns, came_ns)
+        stays = drawing.observed.stays(received.thread_id, way.at_ns, came_ns)
+        there_ns = result_ns(stays, way.at_ns, came_ns)
     way.run(there_ns, used)
     way.wait(s.WAIT_RESUME, came_ns, received.thread_id if received is not None else 0)
     way.phase(s.RECEIVING, received)
@@ -58,9 +60,8 @@ class _Way:
         begin_ns = pickling.start_ns
         ahead = [one for one in self._passage.calls.picklings if self.at_ns < one.end_ns <= begin_ns]
         until_ns = min(max((one.end_ns for one in ahead), default=0), self._done_ns)
-        if until_ns - self.at_ns >= self._drawing.resolution_ns:
-            found = occupant_shares(self.at_ns, until_ns, ahead, self._job.span_id)
-            self._add_wait(s.WAIT_POOL_QUEUE, until_ns, UNSEEN, occupants=occupants(*found))
+        found = occupant_shares(self.at_ns, max(until_ns, self.at_ns), ahead, self._job.span_id)
+        self.wait(s.WAIT_POOL_QUEUE, until_ns, occupants=occupants(*found))
         self.wait(s.WAIT_POOL_HANDOVER, begin_ns, pickling.thread_id)
 
     def wait_to_be_taken(self, came_ns: int) -> WorkerClock | None:
@@ -70,67 +71,65 @@ class _Way:
         used, calls = passage.used(), passage.calls
         if observed is None or not passage.put_ns or not calls.key:
             return used
-        all_put = list(calls.put_ns)
-        waiting_ns, taken_ns = observed.workers.taken(calls.key, calls.places, passage.put_ns, all_put, came_ns)
+        stays = observed.stays(calls.key, passage.put_ns, came_ns)
+        waiting_ns, taken_ns = taken(stays, calls.places, passage.put_ns, list(calls.put_ns), came_ns)
         if waiting_ns - self.at_ns < self._drawing.resolution_ns:
             return used
         until_ns = min((waiting_ns + taken_ns) // 2 if taken_ns else waiting_ns, came_ns)
         # anywhere between two samples
         error_ns = round((taken_ns - waiting_ns) / sqrt(12)) if taken_ns else None
         if passage.starting:  # it used most for its start
-            self._add_wait(s.WAIT_POOL_STARTUP, until_ns, OffCpu(error_ns=error_ns), inferred=True, starts_process=True)
+            found = OffCpu(error_ns=error_ns)
+            self.wait(s.WAIT_POOL_STARTUP, until_ns, off_cpu=found, inferred=True, starts_process=True)
             return None
         # there was a free one, which came late to it: it used nothing, but may have been in the run queue
-        queued_ns = observed.workers.run_queue_ns(passage.worker, self.at_ns, until_ns)
-        self._add_wait(s.WAIT_POOL_HANDOVER, until_ns, OffCpu(run_queue_ns=queued_ns, error_ns=error_ns), inferred=True)
+        queued_ns = observed.run_queue_ns(passage.worker, [(self.at_ns, until_ns)])
+        found = OffCpu(run_queue_ns=queued_ns, error_ns=error_ns)
+        self.wait(s.WAIT_POOL_HANDOVER, until_ns, off_cpu=found, inferred=True)
         return used._replace(run_queue_ns=max(used.run_queue_ns - queued_ns, 0)) if used is not None else None
 
     def run(self, end_ns: int, used: WorkerClock | None) -> None:
         """The job was with a worker."""
         job, worker = self._job, self._passage.worker
-        end_ns = max(end_ns, self.at_ns)
         clock = used if used is not None or worker else WorkerClock(job.cpu_ns, 0)
-        off_cpu = self._worked(("worker", job.code or job.name, clock is None), worker, end_ns, clock)
-        # of what used its CPU, its own process is one
-        about = AboutRun(job.span_id, off_cpu._replace(cpu_users=None), place_of(job.code), worker=worker)
-        self._add(job.name, job.run_id, end_ns, about)
+        about = AboutRun(job.span_id, place=place_of(job.code), worker=worker)
+        self._add(job.name, job.run_id, max(end_ns, self.at_ns), worker, clock, about)
 
     def phase(self, prefix: str, part: Part | None) -> None:
         """What a thread of this process did for the job."""
         end_ns = min(part.end_ns, self._done_ns) if part is not None else 0
-        if part is None or end_ns - self.at_ns < self._drawing.resolution_ns:
-            return
-        submitted = self._passage.submitted_at
-        place = Place("", submitted.file, submitted.line) if submitted is not None else None
-        off_cpu = self._worked(prefix, part.thread_id, end_ns, WorkerClock(part.cpu_ns, part.run_queue_ns or 0))
-        about = AboutPhase(self._job.span_id, off_cpu, place, thread_id=part.thread_id)
-        self._add(f"{prefix}{self._job.name}", new_span_id(), end_ns, about)
+        if part is not None and end_ns - self.at_ns >= self._drawing.resolution_ns:
+            submitted = self._passage.submitted_at
+            place = Place("", submitted.file, submitted.line) if submitted is not None else None
+            about = AboutPhase(self._job.span_id, place=place, thread_id=part.thread_id)
+            clock = WorkerClock(part.cpu_ns, part.run_queue_ns or 0)
+            self._add(f"{prefix}{self._job.name}", new_span_id(), end_ns, part.thread_id, clock, about)
 
-    def _worked(self, kind: object, thread_id: int, end_ns: int, used: WorkerClock | None) -> OffCpu:
-        """Explain the stretch until then of a thread that used so much."""
+    def _add(
+        self, name: str, span_id: int, end_ns: int, thread_id: int, used: WorkerClock | None,
+        about: AboutRun | AboutPhase,
+    ) -> None:  # fmt: skip
+        """What a thread did until then, and used for it, if that is known."""
         length_ns = end_ns - self.at_ns
         cpu_ns = min(used.cpu_ns, length_ns) if used is not None else None
-        queued_ns = min(used.run_queue_ns, length_ns - used.cpu_ns) if used is not None else 0
-        if self._observed is None or not thread_id:
-            return OffCpu(cpu_ns or 0, max(queued_ns, 0) or None)
-        return self._observed.running(kind, thread_id, [(self.at_ns, end_ns)], cpu_ns, max(queued_ns, 0) or None)
-
-    def wait(self, kind: str, until_ns: int, thread_id: int) -> None:
-        """A thread of this process was not there yet."""
-        until_ns = min(until_ns, self._done_ns)
-        if until_ns - self.at_ns >= self._drawing.resolution_ns:
-            off_cpu = UNSEEN
-            if self._observed is not None and thread_id:
-                off_cpu = self._observed.way_back((kind, "process pool"), thread_id, self.at_ns, until_ns)
-            self._add_wait(kind, until_ns, off_cpu)
-
-    def _add_wait(self, kind: str, until_ns: int, off_cpu: OffCpu, **more: Any) -> None:
-        job = self._job
-        about = AboutWait(job.span_id, kind, off_cpu, pool=job.pool, **more)
-        self._drawing.add(kind.replace("_", " "), job, job.span_id, self.at_ns, until_ns, about)
-        self.at_ns = until_ns
-
-    def _add(self, name: str, span_id: int, end_ns: int, about: AboutRun | AboutPhase) -> None:
-        trace_id, own = self._drawing.request.trace_id, self._job.span_id
+        queued_ns = min(used.run_queue_ns, length_ns - (cpu_ns or 0)) or None if used is not None else None
+        off_cpu = OffCpu(cpu_ns or 0, queued_ns)
+        if self._observed is not None and thread_id:
+            stretch, kind = (self.at_ns, end_ns), (name, about.kind, used is None)
+            off_cpu = self._observed.running(kind, thread_id, [stretch], cpu_ns, queued_ns)
+        if about.kind == s.KIND_RUN:  # its own process is one of those that used the CPUs
+            off_cpu = off_cpu._replace(cpu_users=None)
+        trace_id, own, about = self._drawing.request.trace_id, self._job.span_id, about._replace(off_cpu=off_cpu)
         self._drawing.made.append(SpanSpec(name, trace_id, span_id, own, self.at_ns, end_ns, about))
         self.at_ns = end_ns
+
+    def wait(self, kind: str, until_ns: int, thread_id: int = 0, off_cpu: OffCpu = UNSEEN, **more: Any) -> None:
+        """Somebody was not there yet: a thread of this process, if that is known."""
+        until_ns = min(until_ns, self._done_ns)
+        if until_ns - self.at_ns < self._drawing.resolution_ns:
+            return
+        if self._observed is not None and thread_id:
+            off_cpu = self._observed.way_back((kind, "process pool"), thread_id, self.at_ns, until_ns)
+        about = AboutWait(self._job.span_id, kind, off_cpu, pool=self._job.pool, **more)
+        self._drawing.add(kind.replace("_", " "), self._job, self._job.span_id, self.at_ns, until_ns, about)
+        self.at_ns = until_ns
