@@ -26,14 +26,15 @@ class Part(NamedTuple):
     run_queue_ns: int | None
 
 
-class Calls(NamedTuple):
+@dataclass(slots=True)
+class Calls:
     """The queue by which a pool hands calls to its workers."""
 
-    key: int  # by which the sampler's records of its free places are known; 0: there are none
-    places: int
-    put_ns: deque[int]  # when each call was in the queue
-    picklings: deque[Occupancy]  # of its calls
     settle: Callable[[], None]  # finds the senders of results that are not known yet
+    key: int = 0  # by which the sampler's records of its free places are known; 0: there are none
+    places: int = 0
+    put_ns: deque[int] = field(default_factory=lambda: deque(maxlen=8_192))  # when each call was in the queue
+    picklings: deque[Occupancy] = field(default_factory=lambda: deque(maxlen=256))  # of its calls
 
 
 @dataclass(slots=True, eq=False)

@@ -12,18 +12,18 @@ not known, each of the jobs that ran used an equal part.
 
 import threading
 from collections import deque
+from collections.abc import Iterable
 from typing import Any
 
 from whywait.tracer.host.process_clocks import WorkerClock, WorkerClocks, places_at
 from whywait.tracer.hotpath import recorder
-from whywait.tracer.probes.process_pool.result_sender import Senders
 from whywait.tracer.records.process_job import Calls, Part, Passage
 from whywait.tracer.records.request import Pool
 
 Readings = dict[int, WorkerClock]
 # a message from a worker, its length in the pipe in bytes, and the workers' clocks when it had come
 Came = tuple[Part, int, Readings]
-_MOST_JOBS, _MOST_PICKLINGS = 8_192, 256
+_OPEN = 8  # results whose sender may become known by a later reading
 
 
 class ProcessQueue:
@@ -32,13 +32,10 @@ class ProcessQueue:
     def __init__(self, executor: Any, pool: Pool) -> None:
         self.pool = pool
         self.clocks = WorkerClocks(executor)
+        self.calls = Calls(self.settle, places=int(getattr(executor._call_queue, "_maxsize", 0)))
         self._table = recorder.active.sampler.pools if recorder.active and recorder.active.sampler else None
-        self._places_at = places_at(executor) if self._table is not None else 0
-        self.calls = Calls(
-            self._table.new_key() if self._table is not None else 0,
-            int(getattr(executor._call_queue, "_maxsize", 0)),
-            deque(maxlen=_MOST_JOBS), deque(maxlen=_MOST_PICKLINGS), self.settle,
-        )  # fmt: skip
+        if self._table is not None:
+            self.calls.key, self._places_at = self._table.new_key(), places_at(executor)
         self._size = executor._max_workers
         self._senders = Senders(self.clocks.processes())
         self._running: list[Passage] = []
@@ -65,14 +62,6 @@ class ProcessQueue:
             else:
                 self._waiting.append(passage)
             self._show_load()
-
-    def started_first(self, passage: Passage, now: int) -> None:
-        """A process had to be started before the job could be queued, which is a wait of its own."""
-        with self._lock:
-            if passage.job is not None:
-                passage.job.born_ns = now
-            if passage in self._running:
-                self._has_worker_since(passage, now)
 
     def sent(self, passage: Passage, readings: Readings | None = None) -> None:
         """A job is pickled and goes into the pipe, and begins once it has its turn."""
@@ -122,12 +111,72 @@ class ProcessQueue:
     def _run(self, passage: Passage, now: int, readings: Readings) -> None:
         self.settle()  # before anybody writes for this one
         self._running.append(passage)
-        self._has_worker_since(passage, now)
+        self.has_worker_since(passage, now)
         self.pool.occupancies.append(passage.held)
         self.sent(passage, readings)  # maybe while it queued
 
     @staticmethod
-    def _has_worker_since(passage: Passage, now: int) -> None:
+    def has_worker_since(passage: Passage, now: int) -> None:
+        """The job's turn has come, or comes later than it seemed."""
         passage.held.start_ns = passage.turn_ns = now
         if passage.job is not None:
             passage.job.start_ns = passage.job.idle_since_ns = now
+
+
+class Senders:
+    """Finds the process of a pool that sent a result, by what each process has written that no result accounts for yet.
+    Pure."""
+
+    def __init__(self, heard_of: Iterable[int] = ()) -> None:
+        self.heard_of = set(heard_of)  # workers that have started
+        self.renew()
+
+    def renew(self) -> None:
+        """Forget what was written, and results without a sender."""
+        self._read: dict[int, int] = {}
+        self._left: dict[int, int] = {}
+        self.open: deque[Passage] = deque(maxlen=_OPEN)  # results without a sender so far
+
+    def read(self, clocks: Readings) -> None:
+        """Takes in how many bytes each process has written so far, maybe just after its result was here."""
+        written = {worker: one.written for worker, one in clocks.items()}
+        if self._read.keys() - written.keys():  # one ended, and may have sent what comes now
+            self._read, self._left = {}, {}
+        self._left = {
+            worker: self._left.get(worker, 0) + total - self._read.get(worker, total)
+            for worker, total in written.items()
+        }
+        self._read = written
+        self._settle()
+
+    def came(self, passage: Passage) -> None:
+        """A result came, before the latest reading: finds its worker, and those of earlier ones that were open."""
+        self.open.append(passage)
+        self._settle()
+
+    def sent_by(self, passage: Passage, worker: int) -> None:
+        """The worker sent the result."""
+        passage.worker = worker
+        self.heard_of.add(worker)
+
+    def _settle(self) -> None:
+        while any(self._settled(one) for one in tuple(self.open)):
+            pass
+
+    def _settled(self, one: Passage) -> bool:
+        exact = [worker for worker, left in self._left.items() if left == one.length]
+        found = exact or [worker for worker, left in self._left.items() if left >= one.length]
+        if len(found) == 1:
+            self.sent_by(one, *found)
+            left = self._left[one.worker] - one.length
+            # what the worker wrote besides, its job wrote; a whole result may be one that is on its way
+            self._left[one.worker] = left if left >= one.length else 0
+            self.open.remove(one)
+            return True
+        alike = [other for other in self.open if other.length == one.length]
+        if not exact or len(alike) < len(exact):
+            return False
+        for other in alike:  # they came at once, and stay without a sender
+            self.open.remove(other)
+        self._left.update(dict.fromkeys(exact, 0))
+        return True

@@ -30,10 +30,9 @@ class PoolSweeps:
         """Reads each pool that is busy once."""
         self._read_table()
         for key, (busy, address) in self._rows.items():
-            made = self._made.get(key)
             if busy:
                 self._sample(key, address)
-            elif made is not None:  # its next record begins when it is busy again
+            elif made := self._made.get(key):  # its next record begins when it is busy again
                 self._ring.end(made)
 
     def close(self) -> None:

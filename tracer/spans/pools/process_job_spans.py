@@ -34,12 +34,10 @@ def add_passage(drawing: Drawing, job: Job, passage: Passage, turn_ns: int, done
     way.phase(s.SENDING, passage.sending)
     came_ns = min(max(received.start_ns, way.at_ns), done_ns) if received is not None else done_ns
     used = way.wait_to_be_taken(came_ns) if job.end_ns else None  # else nobody knows yet
-    there_ns = came_ns
-    if received is not None and drawing.observed is not None:
-        stays = drawing.observed.stays(received.thread_id, way.at_ns, came_ns)
-        there_ns = result_ns(stays, way.at_ns, came_ns)
-    way.run(there_ns, used)
-    way.wait(s.WAIT_RESUME, came_ns, received.thread_id if received is not None else 0)
+    manager_id = received.thread_id if received is not None else 0
+    stays = drawing.observed.stays(manager_id, way.at_ns, came_ns) if drawing.observed is not None else ()
+    way.run(result_ns(stays, way.at_ns, came_ns), used)
+    way.wait(s.WAIT_RESUME, came_ns, manager_id)
     way.phase(s.RECEIVING, received)
     way.phase(s.UNPICKLING, passage.unpickling)
 
@@ -57,12 +55,11 @@ class _Way:
         pickling = self._passage.pickling
         if pickling is None:
             return
-        begin_ns = pickling.start_ns
-        ahead = [one for one in self._passage.calls.picklings if self.at_ns < one.end_ns <= begin_ns]
-        until_ns = min(max((one.end_ns for one in ahead), default=0), self._done_ns)
-        found = occupant_shares(self.at_ns, max(until_ns, self.at_ns), ahead, self._job.span_id)
+        ahead = [one for one in self._passage.calls.picklings if self.at_ns < one.end_ns <= pickling.start_ns]
+        until_ns = min(max((one.end_ns for one in ahead), default=self.at_ns), self._done_ns)
+        found = occupant_shares(self.at_ns, until_ns, ahead, self._job.span_id)
         self.wait(s.WAIT_POOL_QUEUE, until_ns, occupants=occupants(*found))
-        self.wait(s.WAIT_POOL_HANDOVER, begin_ns, pickling.thread_id)
+        self.wait(s.WAIT_POOL_HANDOVER, pickling.start_ns, pickling.thread_id)
 
     def wait_to_be_taken(self, came_ns: int) -> WorkerClock | None:
         """All was sent, and no worker took it: one was still starting, or came late to it. Returns what the worker
@@ -78,15 +75,14 @@ class _Way:
         until_ns = min((waiting_ns + taken_ns) // 2 if taken_ns else waiting_ns, came_ns)
         # anywhere between two samples
         error_ns = round((taken_ns - waiting_ns) / sqrt(12)) if taken_ns else None
-        if passage.starting:  # it used most for its start
-            found = OffCpu(error_ns=error_ns)
-            self.wait(s.WAIT_POOL_STARTUP, until_ns, off_cpu=found, inferred=True, starts_process=True)
-            return None
-        # there was a free one, which came late to it: it used nothing, but may have been in the run queue
-        queued_ns = observed.run_queue_ns(passage.worker, [(self.at_ns, until_ns)])
+        # a free one, which came late to it, used nothing, but may have been in the run queue
+        queued_ns = observed.run_queue_ns(passage.worker, [(self.at_ns, until_ns)]) if not passage.starting else None
+        kind = s.WAIT_POOL_STARTUP if passage.starting else s.WAIT_POOL_HANDOVER
         found = OffCpu(run_queue_ns=queued_ns, error_ns=error_ns)
-        self.wait(s.WAIT_POOL_HANDOVER, until_ns, off_cpu=found, inferred=True)
-        return used._replace(run_queue_ns=max(used.run_queue_ns - queued_ns, 0)) if used is not None else None
+        self.wait(kind, until_ns, off_cpu=found, inferred=True, starts_process=passage.starting)
+        if used is None or queued_ns is None:  # one that had to start used most for that
+            return None
+        return used._replace(run_queue_ns=max(used.run_queue_ns - queued_ns, 0))
 
     def run(self, end_ns: int, used: WorkerClock | None) -> None:
         """The job was with a worker."""

@@ -1,9 +1,7 @@
 """Pure: which worker sent a result, by the bytes that each has written."""
 
-from collections import deque
-
 from whywait.tracer.host.process_clocks import WorkerClock
-from whywait.tracer.probes.process_pool.result_sender import Senders
+from whywait.tracer.probes.process_pool.process_queue import Senders
 from whywait.tracer.records.occupancy import Occupancy
 from whywait.tracer.records.process_job import Calls, Passage
 
@@ -11,7 +9,7 @@ SIZE = 118
 
 
 def result_of(length: int) -> Passage:
-    result = Passage(Calls(0, 0, deque(), deque(), lambda: None), None, Occupancy("job", 1, 1, None))
+    result = Passage(Calls(lambda: None), None, Occupancy("job", 1, 1, None))
     result.length = length
     return result
 
