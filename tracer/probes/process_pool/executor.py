@@ -149,14 +149,15 @@ class Way:
             fn = fn.args[0]  # what `map` was given: it hands out chunks
         queue = self.queue
         job = make_job(queue.pool, fn, item.args)
+        now = perf_counter_ns()
         place = caller_place() if job is not None else None
         passage = Passage(queue.calls, job, occupancy_of(queue.pool, job, fn, item.args), place)
         if job is not None:
-            job.passage = passage
+            job.passage, job.born_ns = passage, now
             setattr(item.future, JOB_ATTRIBUTE, job)
         item.whywait_passage, self._submitted = passage, (get_native_id(), passage)  # what is pickled is another item
         item.future.add_done_callback(functools.partial(safely, self._done, passage))
-        queue.enter(passage, perf_counter_ns())
+        queue.enter(passage, now)
 
     def has_started(self) -> None:
         """A process was started, maybe in the midst of a `submit`."""
