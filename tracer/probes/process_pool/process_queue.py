@@ -98,7 +98,7 @@ class ProcessQueue:
     def _take_result(self, passage: Passage, came: Came) -> None:
         passage.receiving, passage.length, after = came
         before, passage.after = passage.before or {}, after
-        if after and len(before.keys() | after.keys()) == 1:  # what it wrote may be counted a moment later
+        if len(before.keys() | after.keys()) == len(after) == 1:  # what it wrote may be counted a moment later
             self._senders.renew()
             self._senders.sent_by(passage, *after)
         elif after:

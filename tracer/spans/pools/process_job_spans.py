@@ -108,7 +108,7 @@ class _Way:
         """What a thread did until then, and used for it, if that is known."""
         length_ns = end_ns - self.at_ns
         cpu_ns = min(used.cpu_ns, length_ns) if used is not None else None
-        queued_ns = min(used.run_queue_ns, length_ns - (cpu_ns or 0)) or None if used is not None else None
+        queued_ns = min(used.run_queue_ns, max(length_ns - used.cpu_ns, 0)) or None if used is not None else None
         off_cpu = OffCpu(cpu_ns or 0, queued_ns)
         if self._observed is not None and thread_id:
             stretch, kind = (self.at_ns, end_ns), (name, about.kind, used is None)
