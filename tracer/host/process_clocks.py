@@ -14,11 +14,11 @@ _MOST_WORKERS = 64
 
 
 class WorkerClock(NamedTuple):
-    """One reading of one process; None where this machine does not show the value."""
+    """One reading of one process; 0 where this machine does not show the value."""
 
     cpu_ns: int  # of all its threads
-    run_queue_ns: int | None  # of its first thread, which runs the jobs
-    written: int | None  # bytes, to any file
+    run_queue_ns: int  # of its first thread, which runs the jobs
+    written: int = 0  # bytes, to any file
 
 
 class WorkerClocks:
@@ -27,7 +27,7 @@ class WorkerClocks:
     def __init__(self, executor: Any) -> None:
         self._executor = ref(executor)
         self._reader = SmallReader()
-        self._files: dict[int, list[int]] = {}
+        self._files: dict[int, tuple[_File, _File]] = {}
         self._closed = False
 
     def processes(self) -> list[int]:
@@ -42,40 +42,37 @@ class WorkerClocks:
         for process_id in processes:
             with suppress(OSError):
                 cpu_ns = time.clock_gettime_ns((~process_id << 3) | 2)  # Linux: see clock_getcpuclockid
-                if process_id not in self._files:
-                    self._files[process_id] = [_opened(process_id, name) for name in ("schedstat", "io")]
-                schedstat, io = self._files.get(process_id) or (-1, -1)
-                found[process_id] = WorkerClock(cpu_ns, self._number(schedstat, 1), self._number(io, 3))
+                files = self._files.get(process_id)
+                if files is None:
+                    files = self._files[process_id] = _File(process_id, "schedstat"), _File(process_id, "io")
+                found[process_id] = WorkerClock(cpu_ns, self._number(files[0], 1), self._number(files[1], 3))
         for process_id in self._files.keys() - set(processes):
-            self._close(process_id)
-        if self._closed:  # meanwhile: nobody else closes what was opened after that
-            self.close()
+            self._files.pop(process_id, None)
+        if self._closed:  # meanwhile
+            self._files.clear()
         return found
 
-    def _number(self, fd: int, place: int) -> int | None:
-        words = self._reader.read(fd).split(None, place + 1) if fd >= 0 else []
-        return int(words[place]) if len(words) > place and words[place].isdigit() else None
-
-    def _close(self, process_id: int) -> None:
-        for fd in self._files.pop(process_id, ()):
-            with suppress(OSError):
-                os.close(fd)
+    def _number(self, file: "_File", place: int) -> int:
+        words = self._reader.read(file.fd).split(None, place + 1) if file.fd >= 0 else []
+        return int(words[place]) if len(words) > place and words[place].isdigit() else 0
 
     def close(self) -> None:
         """Closes the files; a later reading has nothing to say."""
         self._closed = True
-        for process_id in list(self._files):  # no lock: a forked process may have inherited it acquired
-            self._close(process_id)
+        self._files.clear()
+
+
+class _File:
+    """Open until nobody reads it any more."""
+
+    def __init__(self, process_id: int, name: str) -> None:
+        self.fd = -1
+        with suppress(OSError):
+            self.fd = os.open(f"/proc/{process_id}/{name}", os.O_RDONLY | os.O_CLOEXEC)
 
     def __del__(self) -> None:
-        self.close()
-
-
-def _opened(process_id: int, name: str) -> int:
-    try:
-        return os.open(f"/proc/{process_id}/{name}", os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
-        return -1
+        if self.fd >= 0:
+            os.close(self.fd)
 
 
 def places_at(executor: Any) -> int:
@@ -84,7 +81,5 @@ def places_at(executor: Any) -> int:
     lock = getattr(getattr(executor._call_queue, "_sem", None), "_semlock", None)
     if lock is None or not lock.handle > 0 or not os.path.isdir("/proc/self"):
         return 0
-    for _ in range(3):  # it may change between the two readings
-        if ctypes.c_int32.from_address(lock.handle).value == lock._get_value():
-            return int(lock.handle)
-    return 0
+    counted = ctypes.c_int32.from_address(lock.handle)  # it may change between two readings
+    return int(lock.handle) if any(counted.value == lock._get_value() for _ in range(3)) else 0

@@ -12,7 +12,6 @@ from whywait.tracer.offcpu.explanation import OffCpu
 from whywait.tracer.offcpu.gil_holders import Holder, HolderPast
 from whywait.tracer.offcpu.gil_wait_start import onset
 from whywait.tracer.offcpu.state_split import Memory, Split, beside_queue, returned
-from whywait.tracer.offcpu.worker_observer import ObservedWorkers
 from whywait.tracer.records.request import Job, Wait, Waker
 from whywait.tracer.sampler.shared.thread_records import ASLEEP, GIL, POLL
 from whywait.tracer.sampler.thread_samples import Held, Samples, Seen
@@ -33,35 +32,37 @@ class Observed:
         self._samples = samples
         self._memory = memory
         self._past = past
-        self.workers = ObservedWorkers(samples, memory)
+        self.stays = samples.stays
         self._rivals = CpuRivals(samples.cpu, CpuNames(past, samples.cpu.libraries, samples.cpu.process.id))
 
     def running(
-        self, kind: Hashable, thread_id: int, stretches: Stretches, cpu_ns: int, run_queue_ns: int | None
+        self, kind: Hashable, thread_id: int, stretches: Stretches, cpu_ns: int | None, run_queue_ns: int | None
     ) -> OffCpu:
         """Explain a thread's time while it worked, over all of its stretches: what it ran, and why it was off CPU.
 
-        `cpu_ns` and `run_queue_ns` are of the stretches; samples give the latter if it was not measured.
+        `cpu_ns` and `run_queue_ns` are of the stretches; samples give those that were not measured.
         """
         if not stretches:
             return OffCpu(cpu_ns, run_queue_ns)
         found = self._off_cpu(kind, thread_id, stretches, cpu_ns, run_queue_ns)
-        return found._replace(ran=self._past.ran(thread_id, stretches, cpu_ns))
+        return found._replace(ran=self._past.ran(thread_id, stretches, found.on_cpu_ns or 0))
 
     def _off_cpu(
-        self, kind: Hashable, thread_id: int, stretches: Stretches, cpu_ns: int, run_queue_ns: int | None
+        self, kind: Hashable, thread_id: int, stretches: Stretches, cpu_ns: int | None, run_queue_ns: int | None
     ) -> OffCpu:
         wall_ns = sum(end - start for start, end in stretches)
+        left_ns = max(wall_ns - (cpu_ns or 0), 0)
         if run_queue_ns is None:
-            run_queue_ns = min(self._run_queue_ns(thread_id, stretches), max(wall_ns - cpu_ns, 0)) or None
+            run_queue_ns = min(self.run_queue_ns(thread_id, stretches), left_ns) or None
         users = self._cpu_users(thread_id, stretches, run_queue_ns)
-        blocked_ns = wall_ns - cpu_ns - (run_queue_ns or 0)
+        blocked_ns = left_ns - (run_queue_ns or 0)
         if blocked_ns < _LEAST_NS:
             return OffCpu(cpu_ns, run_queue_ns, cpu_users=users)
         seen = self._seen(thread_id, stretches)
-        split = self._memory.split(kind, blocked_ns, seen.states, running=False)
+        split = self._memory.split(kind, blocked_ns, seen.states, running=cpu_ns is None)
         call = most_seen(seen.calls) if split.call_ns else None
-        return self._explained(split, seen.holders, cpu_ns, run_queue_ns, users, call, is_whole=True)
+        on_cpu_ns = split.running_ns if cpu_ns is None else cpu_ns
+        return self._explained(split, seen.holders, on_cpu_ns, run_queue_ns, users, call, is_whole=True)
 
     def way_back(
         self, kind: Hashable, thread_id: int, start_ns: int, end_ns: int, *, queued_ns: int | None = None,
@@ -204,7 +205,8 @@ class Observed:
                 holders = holders + worker.holders
         return states, holders
 
-    def _run_queue_ns(self, thread_id: int, stretches: Stretches) -> int:
+    def run_queue_ns(self, thread_id: int, stretches: Stretches) -> int:
+        """Return a thread's run-queue time by its samples; 0 without any."""
         return sum(self._samples.run_queue_ns(thread_id, start, end) or 0 for start, end in stretches)
 
     def _cpu_users(self, thread_id: int, stretches: Stretches, run_queue_ns: int | None) -> Division | None:

@@ -173,7 +173,6 @@ class SamplerProcess:
 
     def let_go(self) -> None:
         """In a forked child, at once: write nothing to the parent's sampler, nor keep it from its end."""
-        self.pools.close()
         self._input.close()
 
     def forget(self) -> None:
@@ -211,7 +210,6 @@ class SamplerProcess:
             return
 
     def _release_memory(self) -> None:
-        self.pools.close()
         memory, self._memory = self._memory, None
         if memory is not None:
             memory.close()

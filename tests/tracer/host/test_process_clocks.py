@@ -72,7 +72,7 @@ def test_what_is_read_while_another_thread_closes_is_closed_too(
     executor: Executor, monkeypatch: pytest.MonkeyPatch, at: int
 ) -> None:
     clocks = WorkerClocks(executor)
-    plain, asked = process_clocks._opened, []
+    plain, asked = process_clocks._File, []
 
     def opened(process_id: int, name: str) -> int:
         asked.append(process_id)
@@ -80,7 +80,7 @@ def test_what_is_read_while_another_thread_closes_is_closed_too(
             clocks.close()  # as `stop` may, just then
         return plain(process_id, name)
 
-    monkeypatch.setattr(process_clocks, "_opened", opened)
+    monkeypatch.setattr(process_clocks, "_File", opened)
     clocks.read()
     assert asked
     assert files_of(executor) == 0

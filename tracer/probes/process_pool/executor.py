@@ -1,27 +1,38 @@
-"""Every `ProcessPoolExecutor`, as seen from the parent: `process_queue` infers the wait for a worker, `transfer`
-times what lies between. The worker is not touched: its clocks are read, and the sampler sees what it waits in."""
+"""Every `ProcessPoolExecutor`, as seen from the parent: its jobs as they go by in threads of this process. They are
+submitted, put into the queue of calls, pickled, sent; and their results come. The wait for a worker is inferred, see
+`process_queue`; the worker is not touched: its clocks are read, and the sampler sees what it waits in.
+
+One thread pickles the calls and sends them, in the order in which they were put: it pickles from when a call was put, or
+the one before was sent, until it sends. Nothing is added to what is pickled."""
 
 import functools
+import threading
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
-from importlib.util import find_spec
 from threading import get_native_id
-from time import perf_counter_ns
+from time import perf_counter_ns, thread_time_ns
 from typing import Any, Final
+from weakref import ref
 
+from whywait.tracer.host.code_location import caller_place
 from whywait.tracer.host.identity_map import ByIdentity
-from whywait.tracer.hotpath.pools import pool_of
+from whywait.tracer.host.introspection import take_this_frame_out
+from whywait.tracer.host.thread_clocks import run_queue_ns
+from whywait.tracer.hotpath.jobs import make_job
+from whywait.tracer.hotpath.pools import occupancy_of, pool_of
 from whywait.tracer.hotpath.recorder import probe_failed
-from whywait.tracer.hotpath.thread_state import begin_wait, end_wait
-from whywait.tracer.hotpath.thread_waits import waiter_here
+from whywait.tracer.hotpath.thread_state import deliver
 from whywait.tracer.probes.patches import Patches
-from whywait.tracer.probes.probe import Session, Undo
-from whywait.tracer.probes.process_pool.process_queue import ProcessQueue
-from whywait.tracer.probes.process_pool.transfer import PROBE, Way
-from whywait.tracer.probes.threads.thread_pool import record_startup, timed_shutdown
-from whywait.tracer.records.current import here
+from whywait.tracer.probes.probe import Session, Undo, always
+from whywait.tracer.probes.process_pool.process_queue import Came, ProcessQueue
+from whywait.tracer.probes.threads.thread_pool import JOB_ATTRIBUTE, start_worker, timed_shutdown
+from whywait.tracer.records.occupancy import Occupancy
+from whywait.tracer.records.process_job import Part, Passage
+from whywait.tracer.schema import PICKLING
 
-name: Final = PROBE
+name: Final = "process pool"
+available: Final = always
 needs: Final = (
     "concurrent.futures._base.Future._exception",
     "concurrent.futures.process.ProcessPoolExecutor._call_queue",
@@ -36,10 +47,9 @@ needs: Final = (
     "multiprocessing.queues.Queue._writer",
 )
 NAME = "processes"
-
-
-def available() -> bool:
-    return find_spec("_multiprocessing") is not None
+_PROCESS = "concurrent.futures.process"
+Stamp = Callable[..., Any]
+Stand = tuple[int, int, int | None]  # the calling thread's clocks at one moment: wall, CPU, run queue
 
 
 def install(_: Session) -> Undo:
@@ -51,53 +61,29 @@ def install(_: Session) -> Undo:
     plain_spawn = executor_class._spawn_process
     ways: ByIdentity[Way] = ByIdentity()
 
-    def way_of(executor: Any, *, new: bool = False) -> Way | None:
-        try:
-            found = ways.get(executor)
-            if found is None:
-                pool = pool_of(executor, NAME, executor._max_workers, new=new)
-                pool.of_processes = True
-                found = Way(executor, ProcessQueue(executor, pool))
-                ways.set(executor, found)
-        except Exception as error:
-            probe_failed(PROBE, error)
-            return None
+    def way_of(executor: Any, *, new: bool = False) -> Way:
+        found = ways.get(executor)
+        if found is None:
+            pool = pool_of(executor, NAME, executor._max_workers, new=new)
+            pool.of_processes = True
+            found = Way(executor, ProcessQueue(executor, pool))
+            ways.set(executor, found)
         return found
 
     @functools.wraps(plain_init)
     def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
         plain_init(self, *args, **kwargs)
-        way_of(self, new=True)
+        safely(way_of, self, new=True)
 
     @functools.wraps(plain_submit)
     def submit(self: Any, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> "Future[Any]":
-        way_of(self)
+        safely(way_of, self)
         return plain_submit(self, fn, *args, **kwargs)  # type: ignore[no-any-return]
 
     @functools.wraps(plain_spawn)
     def _spawn_process(self: Any) -> None:
-        activity = waiter_here()
-        start_ns = perf_counter_ns()
-        inside = begin_wait() if activity is not None else here.waiting
-        try:
-            plain_spawn(self)
-        finally:
-            try:
-                note_started(self, perf_counter_ns())
-                if activity is not None:
-                    end_wait(inside)
-                    pool = pool_of(self, NAME, self._max_workers)
-                    record_startup(activity, pool, start_ns, perf_counter_ns())
-            except Exception as error:
-                probe_failed(PROBE, error)
-
-    def note_started(executor: Any, now: int) -> None:
-        way = way_of(executor)
-        if way is not None:
-            way.queue.note_processes()
-            by, passage = way.submitted or (0, None)
-            if passage is not None and by == get_native_id():  # in the midst of its `submit`
-                way.queue.started_first(passage, now)
+        start_worker(plain_spawn, self, lambda _: NAME, name)
+        safely(lambda: way_of(self).has_started())
 
     def take_out() -> None:
         for way in ways.values():
@@ -107,6 +93,160 @@ def install(_: Session) -> Undo:
     patches.add("the way of jobs to workers", take_out)
     patches.replace(executor_class, "__init__", __init__)
     patches.replace(executor_class, "submit", submit)
-    patches.replace(executor_class, "shutdown", timed_shutdown(executor_class.shutdown, lambda _: NAME, PROBE))
+    patches.replace(executor_class, "shutdown", timed_shutdown(executor_class.shutdown, lambda _: NAME, name))
     patches.replace(executor_class, "_spawn_process", _spawn_process)
     return patches.undo
+
+
+def _stand() -> Stand:
+    return perf_counter_ns(), thread_time_ns(), run_queue_ns()
+
+
+def _part(begin: Stand, end: Stand, since_ns: int = 0) -> Part:
+    """What the calling thread did between the two; it idled until `since_ns`."""
+    (begin_ns, used_ns, queued_ns), (end_ns, end_used_ns, end_queued_ns) = begin, end
+    in_queue_ns = None if queued_ns is None or end_queued_ns is None else end_queued_ns - queued_ns
+    return Part(get_native_id(), max(begin_ns, since_ns), end_ns, end_used_ns - used_ns, in_queue_ns)
+
+
+class Way:
+    """Stamps the jobs of one pool, until `undo`."""
+
+    def __init__(self, executor: Any, queue: ProcessQueue) -> None:
+        self.queue = queue
+        self._submitted: tuple[int, Passage] | None = None  # by which thread, the latest
+        self._put: deque[Passage] = deque()  # calls that were not sent yet
+        self._sent: Stand = 0, 0, 0  # the sending thread begins with nothing
+        self._came: tuple[Came, Stand] | None = None  # the latest, until it is known whose it is; when it had come
+        self._patched: list[tuple[ref[Any], str]] = []
+        calls, results = executor._call_queue, executor._result_queue
+        if calls is None or results is None:  # it was shut down
+            return
+        self._items = calls.pending_work_items
+        for owner, attribute, begin, end in (
+            (executor._work_ids, "put", self._submits, None),
+            (calls, "put", self._puts, self._is_put),
+            (calls._writer, "_send_bytes", self._sends, self._is_sent),
+            (results._reader, "_recv_bytes", self._receives, self._is_received),
+        ):
+            found = ref(owner)  # a connection is closed when the last reference to it goes
+            # an attribute of the instance: such objects are pickled by what they consist of alone
+            setattr(owner, attribute, functools.partial(_stamped, begin, end, getattr(type(owner), attribute), found))
+            self._patched.append((found, attribute))
+
+    def undo(self) -> None:
+        """Takes the patches out."""
+        self.queue.clocks.close()
+        for found, attribute in self._patched:
+            if (owner := found()) is not None:
+                vars(owner).pop(attribute, None)
+
+    # --- on the thread that submits: no thread of the pool can see the job yet, which may be done in no time -------
+    def _submits(self, _: Any, number: int) -> None:
+        item = self._items[number]
+        fn = item.fn
+        if isinstance(fn, functools.partial) and getattr(fn.func, "__module__", "") == _PROCESS and fn.args:
+            fn = fn.args[0]  # what `map` was given: it hands out chunks
+        queue = self.queue
+        job = make_job(queue.pool, fn, item.args)
+        now = perf_counter_ns()
+        place = caller_place() if job is not None else None
+        passage = Passage(queue.calls, job, occupancy_of(queue.pool, job, fn, item.args), place)
+        if job is not None:
+            job.passage, job.born_ns = passage, now
+            setattr(item.future, JOB_ATTRIBUTE, job)
+        item.whywait_passage, self._submitted = passage, (get_native_id(), passage)  # what is pickled is another item
+        item.future.add_done_callback(functools.partial(safely, self._done, passage))
+        queue.enter(passage, now)
+
+    def has_started(self) -> None:
+        """A process was started, maybe in the midst of a `submit`."""
+        self.queue.show()
+        thread_id, passage = self._submitted or (0, None)
+        if passage is not None and thread_id == get_native_id():
+            now = perf_counter_ns()  # that was a wait of its own
+            if passage.job is not None:
+                passage.job.born_ns = now
+            if passage.turn_ns:
+                self.queue.has_worker_since(passage, now)
+
+    # --- on the manager's thread ------------------------------------------------------------------------------------
+    def _puts(self, _: Any, call: Any, *__: Any, **___: Any) -> Any:
+        passage = getattr(self._items.get(getattr(call, "work_id", -1)), "whywait_passage", None)
+        if passage is not None:
+            self._put.append(passage)
+        return passage
+
+    def _is_put(self, passage: Passage, _: Any) -> None:
+        passage.put_ns = perf_counter_ns()
+        passage.calls.put_ns.append(passage.put_ns)
+
+    def _receives(self, *_: Any) -> Stand | None:
+        self._came = None
+        return _stand() if self.queue.busy else None
+
+    def _is_received(self, begin: Stand, received: Any) -> None:
+        if received is not None:
+            size, end = received.tell(), _stand()
+            length = size + (4 if size <= 0x7FFFFFFF else 12)  # in the pipe
+            self._came = (_part(begin, end), length, self.queue.clocks.read()), end
+
+    def _done(self, passage: Passage, future: "Future[Any]") -> None:
+        """The first callback of the future: those after it wake who waited for the job."""
+        now = perf_counter_ns()
+        by_manager = type(threading.current_thread()).__name__ == "_ExecutorManagerThread"
+        came, end = (self._came if by_manager else None) or (None, None)
+        if end is not None:
+            self._came, passage.unpickling = None, _part(end, _stand())
+        if passage.pickling is None and passage in self._put:  # it could not be pickled
+            self._put.remove(passage)
+        self.queue.leave(passage, end[0] if end is not None else now, came)
+        job, passage.job = passage.job, None  # they would keep each other
+        if job is None:
+            return
+        job.done_ns = job.end_ns = job.stop_ns = now
+        if future.cancelled():
+            job.start_ns, job.outcome = 0, "cancelled"
+        elif future._exception is not None:
+            job.outcome = "error"
+        self.queue.pool.last_job = job
+        if by_manager and not future.cancelled():  # it now delivers this job's result
+            deliver(job)
+
+    # --- on the thread that pickles ---------------------------------------------------------------------------------
+    def _sends(self, *_: Any) -> tuple[Passage | None, Stand]:
+        before, begin = self._sent, _stand()
+        passage = self._put.popleft() if self._put else None
+        if passage is not None and (job := passage.job) is not None:
+            passage.pickling = part = _part(before, begin, min(passage.put_ns or begin[0], begin[0]))
+            held = Occupancy(f"{PICKLING}{job.name}", job.request.trace_id, job.span_id, job.code)
+            held.start_ns, held.end_ns = part.start_ns, part.end_ns
+            passage.calls.picklings.append(held)
+            self.queue.sent(passage)
+        return passage, begin
+
+    def _is_sent(self, noted: tuple[Passage | None, Stand], _: Any) -> None:
+        passage, begin = noted
+        self._sent = _stand()
+        if passage is not None:
+            passage.sending = _part(begin, self._sent)
+
+
+def _stamped(begin: Stamp, end: Stamp | None, plain: Stamp, owner: "ref[Any]", *args: Any, **kwargs: Any) -> Any:
+    noted = safely(begin, owner(), *args, **kwargs)
+    try:
+        result = plain(owner(), *args, **kwargs)
+    except BaseException as error:
+        take_this_frame_out(error)
+        raise
+    if end is not None and noted is not None:
+        safely(end, noted, result)
+    return result
+
+
+def safely(stamp: Stamp, *args: Any, **kwargs: Any) -> Any:
+    """What it returns; None where it fails, which ends the probe."""
+    try:
+        return stamp(*args, **kwargs)
+    except Exception as error:
+        probe_failed(name, error)

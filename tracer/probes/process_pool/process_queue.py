@@ -12,18 +12,18 @@ not known, each of the jobs that ran used an equal part.
 
 import threading
 from collections import deque
+from collections.abc import Iterable
 from typing import Any
 
 from whywait.tracer.host.process_clocks import WorkerClock, WorkerClocks, places_at
 from whywait.tracer.hotpath import recorder
-from whywait.tracer.probes.process_pool.result_sender import Senders
 from whywait.tracer.records.process_job import Calls, Part, Passage
 from whywait.tracer.records.request import Pool
 
 Readings = dict[int, WorkerClock]
 # a message from a worker, its length in the pipe in bytes, and the workers' clocks when it had come
 Came = tuple[Part, int, Readings]
-_MOST_JOBS, _MOST_PICKLINGS = 8_192, 256
+_OPEN = 8  # results whose sender may become known by a later reading
 
 
 class ProcessQueue:
@@ -32,30 +32,27 @@ class ProcessQueue:
     def __init__(self, executor: Any, pool: Pool) -> None:
         self.pool = pool
         self.clocks = WorkerClocks(executor)
-        sampler = recorder.active.sampler if recorder.active is not None else None
-        self._table = sampler.pools if sampler is not None else None
-        self._places_at = places_at(executor) if self._table is not None else 0
-        self.calls = Calls(
-            self._table.new_key() if self._table is not None else 0,
-            int(getattr(executor._call_queue, "_maxsize", 0)),
-            deque(maxlen=_MOST_JOBS), deque(maxlen=_MOST_PICKLINGS), self.settle,
-        )  # fmt: skip
+        self.calls = Calls(self.settle, places=int(getattr(executor._call_queue, "_maxsize", 0)))
+        self._table = recorder.active.sampler.pools if recorder.active and recorder.active.sampler else None
+        if self._table is not None:
+            self.calls.key, self._places_at = self._table.new_key(), places_at(executor)
         self._size = executor._max_workers
         self._senders = Senders(self.clocks.processes())
         self._running: list[Passage] = []
         self._waiting: deque[Passage] = deque()
-        self._of_requests = 0  # jobs that run
         self._lock = threading.RLock()
-        self.note_processes()
+        self.busy = False  # with a job of a request
+        self.show()
 
-    def note_processes(self) -> None:
-        """The pool has other processes than before, or other work."""
+    def show(self) -> None:
+        """Tells the sampler which processes the pool has, and whether it is busy."""
         if self._table is not None:
-            self._table.show(self.calls.key, self._places_at, self.clocks.processes(), busy=self.serves_requests())
+            self._table.show(self.calls.key, self._places_at, self.clocks.processes(), busy=self.busy)
 
-    def serves_requests(self) -> bool:
-        """Whether a job of a request runs."""
-        return self._of_requests > 0
+    def _show_load(self) -> None:
+        before, self.busy = self.busy, any(one.job is not None for one in self._running)
+        if before != self.busy:
+            self.show()
 
     def enter(self, passage: Passage, now: int) -> None:
         """A job was submitted."""
@@ -64,20 +61,16 @@ class ProcessQueue:
                 self._run(passage, now, {})
             else:
                 self._waiting.append(passage)
+            self._show_load()
 
-    def started_first(self, passage: Passage, now: int) -> None:
-        """A process had to be started before the job could be queued, which is a wait of its own."""
+    def sent(self, passage: Passage, readings: Readings | None = None) -> None:
+        """A job is pickled and goes into the pipe, and begins once it has its turn."""
         with self._lock:
-            if passage.job is not None:
-                passage.job.born_ns = now
-            if passage in self._running:
-                self._has_worker_since(passage, now)
-
-    def sent(self, passage: Passage) -> None:
-        """A job is pickled and now goes into the pipe."""
-        with self._lock:
-            if passage.turn_ns:
-                self._begin(passage, {})
+            if passage.turn_ns and passage.pickling is not None:
+                # a worker that is free uses next to nothing: what its clocks were when a result came they are now
+                passage.before = readings or self.clocks.read()
+                passage.starting = not passage.before.keys() <= self._senders.heard_of
+                self._senders.read(passage.before)
 
     def leave(self, passage: Passage, now: int, came: Came | None) -> None:
         """The result of a job came; or, without `came`, it was given up or its pool broke, or nobody looked."""
@@ -92,61 +85,98 @@ class ProcessQueue:
                 self._senders.renew()
             self._running.remove(passage)
             passage.held.end_ns = now
-            self._count(passage, -1)
             if self._waiting:
                 self._run(self._waiting.popleft(), now, passage.after)
+            self._show_load()
 
     def settle(self) -> None:
         """Find the senders of results whose bytes were counted after they had come. Called by any thread."""
         with self._lock:
             if self._senders.open:
-                self._note_written(self.clocks.read())
+                self._senders.read(self.clocks.read())
 
     def _take_result(self, passage: Passage, came: Came) -> None:
-        passage.receiving, passage.length, passage.after = came
-        readings = passage.after
-        if not readings:
-            return
-        before = passage.before or {}
-        workers = before.keys() | readings.keys()
-        if len(workers) == 1:  # what it wrote may be counted a moment after its result has come
+        passage.receiving, passage.length, after = came
+        before, passage.after = passage.before or {}, after
+        if len(before.keys() | after.keys()) == len(after) == 1:  # what it wrote may be counted a moment later
             self._senders.renew()
-            self._senders.sent_by(passage, *workers)
-        else:
-            self._note_written(readings)
+            self._senders.sent_by(passage, *after)
+        elif after:
+            self._senders.read(after)
             self._senders.came(passage)
         if not passage.worker and passage.job is not None:
-            used_ns = sum(one.cpu_ns - before[of].cpu_ns for of, one in readings.items() if of in before)
+            used_ns = sum(one.cpu_ns - before[of].cpu_ns for of, one in after.items() if of in before)
             passage.job.cpu_ns = used_ns // max(len(self._running), 1)
 
     def _run(self, passage: Passage, now: int, readings: Readings) -> None:
         self.settle()  # before anybody writes for this one
         self._running.append(passage)
-        self._has_worker_since(passage, now)
+        self.has_worker_since(passage, now)
         self.pool.occupancies.append(passage.held)
-        self._count(passage, 1)
-        if passage.pickling is not None:  # while it queued
-            self._begin(passage, readings)
+        self.sent(passage, readings)  # maybe while it queued
 
     @staticmethod
-    def _has_worker_since(passage: Passage, now: int) -> None:
+    def has_worker_since(passage: Passage, now: int) -> None:
+        """The job's turn has come, or comes later than it seemed."""
         passage.held.start_ns = passage.turn_ns = now
         if passage.job is not None:
             passage.job.start_ns = passage.job.idle_since_ns = now
 
-    def _count(self, passage: Passage, change: int) -> None:
-        before = self._of_requests
-        self._of_requests += change if passage.job is not None else 0
-        if bool(before) != bool(self._of_requests):
-            self.note_processes()
-            if not before:  # no result accounts for what was written while nobody looked
-                self._senders.renew()
 
-    def _begin(self, passage: Passage, readings: Readings) -> None:
-        # a worker that is free uses next to nothing: what its clocks were when a result came they are now
-        passage.before = readings or self.clocks.read()
-        passage.starting = not passage.before.keys() <= self._senders.heard_of
-        self._note_written(passage.before)
+class Senders:
+    """Finds the process of a pool that sent a result, by what each process has written that no result accounts for yet.
+    Pure."""
 
-    def _note_written(self, readings: Readings) -> None:
-        self._senders.read({of: one.written for of, one in readings.items() if one.written is not None})
+    def __init__(self, heard_of: Iterable[int] = ()) -> None:
+        self.heard_of = set(heard_of)  # workers that have started
+        self.renew()
+
+    def renew(self) -> None:
+        """Forget what was written, and results without a sender."""
+        self._read: dict[int, int] = {}
+        self._left: dict[int, int] = {}
+        self.open: deque[Passage] = deque(maxlen=_OPEN)  # results without a sender so far
+
+    def read(self, clocks: Readings) -> None:
+        """Takes in how many bytes each process has written so far, maybe just after its result was here."""
+        written = {worker: one.written for worker, one in clocks.items()}
+        if self._read.keys() - written.keys():  # one ended, and may have sent what comes now
+            self._read, self._left = {}, {}
+        self._left = {
+            worker: self._left.get(worker, 0) + total - self._read.get(worker, total)
+            for worker, total in written.items()
+        }
+        self._read = written
+        self._settle()
+
+    def came(self, passage: Passage) -> None:
+        """A result came, before the latest reading: finds its worker, and those of earlier ones that were open."""
+        self.open.append(passage)
+        self._settle()
+
+    def sent_by(self, passage: Passage, worker: int) -> None:
+        """The worker sent the result."""
+        passage.worker = worker
+        self.heard_of.add(worker)
+
+    def _settle(self) -> None:
+        while any(self._settled(one) for one in tuple(self.open)):
+            pass
+
+    def _settled(self, one: Passage) -> bool:
+        exact = [worker for worker, left in self._left.items() if left == one.length]
+        found = exact or [worker for worker, left in self._left.items() if left >= one.length]
+        if len(found) == 1:
+            self.sent_by(one, *found)
+            left = self._left[one.worker] - one.length
+            # what the worker wrote besides, its job wrote; a whole result may be one that is on its way
+            self._left[one.worker] = left if left >= one.length else 0
+            self.open.remove(one)
+            return True
+        alike = [other for other in self.open if other.length == one.length]
+        if not exact or len(alike) < len(exact):
+            return False
+        for other in alike:  # they came at once, and stay without a sender
+            self.open.remove(other)
+        self._left.update(dict.fromkeys(exact, 0))
+        return True

@@ -91,22 +91,7 @@ def install(_: Session) -> Undo:
             job.born_ns = min(start_ns, job.start_ns or start_ns)
         if len(self._threads) >= self._max_workers:
             return plain_adjust(self)  # it will start none
-        activity = waiter_here()
-        if activity is None:
-            return plain_adjust(self)
-        # `Thread.start` returns when the new thread has run: it may have waited for the GIL till then
-        inside = begin_wait()
-        try:
-            return plain_adjust(self)
-        finally:
-            end_wait(inside)
-            end_ns = perf_counter_ns()
-            if end_ns - start_ns >= _START_MIN_NS:
-                try:
-                    pool = pool_of(self, _name(self), self._max_workers)
-                    record_startup(activity, pool, start_ns, end_ns)
-                except Exception as error:
-                    probe_failed("executor", error)
+        start_worker(plain_adjust, self, _name, name)
 
     patches = Patches()
     patches.replace(ThreadPoolExecutor, "__init__", __init__)
@@ -118,9 +103,10 @@ def install(_: Session) -> Undo:
     return patches.undo
 
 
-def record_startup(activity: Activity, pool: Pool, start_ns: int, end_ns: int) -> None:
-    """Records that an activity has waited for a worker of a pool to be started."""
-    record_thread_wait(activity, WAIT_POOL_STARTUP, start_ns, end_ns, end_ns, None, pool)
+def start_worker(plain: Callable[[Any], None], executor: Any, name_of: Callable[[Any], str], probe: str) -> None:
+    """Calls what starts a worker of the executor, and records how long an activity waited for that."""
+    # `Thread.start` returns when the new thread has run: it may have waited for the GIL till then
+    _timed(waiter_here(), functools.partial(plain, executor), executor, name_of, probe, _record_startup)
 
 
 def timed_shutdown(plain: Callable[..., None], name_of: Callable[[Any], str], probe: str) -> Callable[..., None]:
@@ -128,25 +114,36 @@ def timed_shutdown(plain: Callable[..., None], name_of: Callable[[Any], str], pr
 
     @functools.wraps(plain)
     def shutdown(self: Any, wait: bool = True, **kwargs: Any) -> None:
-        activity = waiter_here() if wait else None
-        if activity is None:
-            return plain(self, wait, **kwargs)
-        start_ns = perf_counter_ns()
-        inside = begin_wait()
-        try:
-            return plain(self, wait, **kwargs)
-        finally:
-            end_wait(inside)
-            try:
-                _record_shutdown(activity, pool_of(self, name_of(self), self._max_workers), start_ns)
-            except Exception as error:
-                probe_failed(probe, error)
+        call = functools.partial(plain, self, wait, **kwargs)
+        _timed(waiter_here() if wait else None, call, self, name_of, probe, _record_shutdown)
 
     return shutdown
 
 
-def _record_shutdown(activity: Any, pool: Pool, start_ns: int) -> None:
-    end_ns = perf_counter_ns()
+def _timed(
+    activity: Activity | None, call: Callable[[], None], executor: Any, name_of: Callable[[Any], str], probe: str,
+    record: Callable[[Activity, Pool, int, int], None],
+) -> None:  # fmt: skip
+    if activity is None:
+        return call()
+    start_ns = perf_counter_ns()
+    inside = begin_wait()
+    try:
+        call()
+    finally:
+        end_wait(inside)
+        try:
+            record(activity, pool_of(executor, name_of(executor), executor._max_workers), start_ns, perf_counter_ns())
+        except Exception as error:
+            probe_failed(probe, error)
+
+
+def _record_startup(activity: Activity, pool: Pool, start_ns: int, end_ns: int) -> None:
+    if end_ns - start_ns >= _START_MIN_NS:
+        record_thread_wait(activity, WAIT_POOL_STARTUP, start_ns, end_ns, end_ns, None, pool)
+
+
+def _record_shutdown(activity: Activity, pool: Pool, start_ns: int, end_ns: int) -> None:
     # while jobs still ran, shutdown waited for the last of them; after it, for the threads to end
     last: Job | None = pool.last_job
     if last is None or last.request is not activity.request or not start_ns < last.done_ns <= end_ns:

@@ -11,47 +11,35 @@ from whywait.tracer.sampler.child.record_writer import Making, Ring, Thread
 from whywait.tracer.sampler.shared.pool_table import CHANGES, ROW, WATCH_SIZE
 from whywait.tracer.sampler.shared.thread_records import RUNNING, WATCH_AT
 
-_LATE_NS = 1_000_000  # this process was in the run queue between reading and asking the clock: it was so, but when?
-_EVERY_NS = 5_000_000
-_MOST_OF_A_CORE = 0.01
 State = Callable[["list[bytes]"], "tuple[int, int]"]
 
 
 class PoolSweeps:
-    """`state` returns a thread's state by the words of its `syscall` file. Never raises OSError."""
+    """`state` returns a thread's state by the words of its `syscall` file. Only its creation raises OSError."""
 
     def __init__(self, process_id: int, memory: mmap.mmap, ring: Ring, state: State) -> None:
-        self._process_id = process_id
         self._memory, self._ring, self._state = memory, ring, state
+        self._sampled = os.open(f"/proc/{process_id}/mem", os.O_RDONLY | os.O_CLOEXEC)
+        self._proc = os.open("/proc", os.O_RDONLY | os.O_CLOEXEC)
         self._changes = 0
-        self._fd = -1  # the sampled process's memory
         # whether it is busy, and where the free places are counted, 0 for a worker; by the id of their records
         self._rows: dict[int, tuple[bool, int]] = {}
-        self._made: dict[int, Making | None] = {}  # None: it may not be read
-        self._cost_ns = 0  # of a sweep, CPU time: the mean of the latest
-
-    def next_ns(self, now_ns: int) -> int:
-        """When to read the next time, at the latest; 0 where there is no pool."""
-        return now_ns + max(_EVERY_NS, int(self._cost_ns / _MOST_OF_A_CORE)) if self._rows else 0
+        self._made: dict[int, Making] = {}
 
     def sweep(self) -> None:
         """Reads each pool that is busy once."""
-        began_ns = time.thread_time_ns()
         self._read_table()
         for key, (busy, address) in self._rows.items():
-            made = self._made.get(key)
             if busy:
                 self._sample(key, address)
-            elif made is not None:  # its next record begins when it is busy again
+            elif made := self._made.get(key):  # its next record begins when it is busy again
                 self._ring.end(made)
-        self._cost_ns += (time.thread_time_ns() - began_ns - self._cost_ns) // 8
 
     def close(self) -> None:
         """Writes what is being made, and closes every file."""
         self._forget(list(self._made))
-        if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
+        os.close(self._sampled)
+        os.close(self._proc)
 
     def _read_table(self) -> None:
         (changes,) = CHANGES.unpack_from(self._memory, WATCH_AT)
@@ -68,27 +56,16 @@ class PoolSweeps:
     def _sample(self, key: int, address: int) -> None:
         try:
             if key not in self._made:
-                self._made[key] = Making(key) if address else _first_thread(key)
+                self._made[key] = Making(key) if address else Thread(key, self._proc)
             made = self._made[key]
-            if made is None:
-                return
-            before = time.perf_counter_ns()
-            seen = (RUNNING, self._places(address)) if address else self._state_of(made)
+            if isinstance(made, Thread):
+                seen = self._state(os.pread(made.calls, 160, 0).split(None, 2))
+            else:
+                seen = RUNNING, int.from_bytes(os.pread(self._sampled, 4, address), "little", signed=True)
         except OSError:  # it has ended, or may not be read
             self._forget([key])
-            self._made[key] = None
-            return
-        now = time.perf_counter_ns()
-        if now - before <= _LATE_NS:
-            self._ring.take_in(made, now, *seen, 0)
-
-    def _state_of(self, made: Making) -> "tuple[int, int]":
-        return self._state(os.pread(made.calls, 160, 0).split(None, 2)) if isinstance(made, Thread) else (RUNNING, 0)
-
-    def _places(self, address: int) -> int:
-        if self._fd < 0:
-            self._fd = os.open(f"/proc/{self._process_id}/mem", os.O_RDONLY | os.O_CLOEXEC)
-        return int.from_bytes(os.pread(self._fd, 4, address), "little", signed=True)
+        else:
+            self._ring.take_in(made, time.perf_counter_ns(), *seen, 0)
 
     def _forget(self, keys: Iterable[int]) -> None:
         for key in keys:
@@ -96,11 +73,3 @@ class PoolSweeps:
             if made is not None:
                 self._ring.end(made)
                 made.close()
-
-
-def _first_thread(process_id: int) -> Thread:
-    folder = os.open(f"/proc/{process_id}/task", os.O_RDONLY)
-    try:
-        return Thread(process_id, folder)
-    finally:
-        os.close(folder)

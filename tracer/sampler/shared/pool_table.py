@@ -4,6 +4,7 @@ whole, then the number of changes goes up; who read half a row reads it again.""
 import mmap
 import struct
 from collections.abc import Iterable
+from contextlib import suppress
 from itertools import count
 
 POOLS = 16  # the latest; others are not sampled
@@ -21,8 +22,7 @@ class WatchTable:
     """Acquires no lock, since any thread may call it. Never raises after its creation."""
 
     def __init__(self, memory: mmap.mmap, at: int) -> None:
-        self._memory: mmap.mmap | None = memory
-        self._at = at
+        self._memory, self._at = memory, at
         self._changes, self._numbers = count(1), count(1)
 
     def new_key(self) -> int:
@@ -31,16 +31,8 @@ class WatchTable:
 
     def show(self, key: int, places_at: int, workers: Iterable[int], *, busy: bool) -> None:
         """Write the row of a pool."""
-        if self._memory is None:
-            return
-        try:
+        with suppress(ValueError):  # the memory was released
             begin = self._at + CHANGES.size + key % POOLS * ROW.size
             all_workers = [*workers, *[0] * _WORKERS][:_WORKERS]
             self._memory[begin : begin + ROW.size] = ROW.pack(busy, key, places_at, *all_workers)
             CHANGES.pack_into(self._memory, self._at, next(self._changes))
-        except ValueError:  # closed meanwhile
-            self._memory = None
-
-    def close(self) -> None:
-        """The memory is about to be released."""
-        self._memory = None

@@ -7,18 +7,20 @@ What is shorter than the resolution is part of what follows.
 """
 
 from math import sqrt
+from typing import Any
 
 from whywait.tracer import schema as s
 from whywait.tracer.host.code_location import Place
 from whywait.tracer.host.process_clocks import WorkerClock
 from whywait.tracer.offcpu.explanation import UNSEEN, OffCpu
+from whywait.tracer.offcpu.worker_observer import result_ns, taken
 from whywait.tracer.records.ids import new_span_id
 from whywait.tracer.records.process_job import Part, Passage
 from whywait.tracer.records.request import Job
 from whywait.tracer.spans.blockers import occupants, place_of
 from whywait.tracer.spans.pools.shares import occupant_shares
 from whywait.tracer.spans.request_context import Drawing
-from whywait.tracer.spans.span_spec import AboutPhase, AboutRun, AboutWait, Occupants, SpanSpec
+from whywait.tracer.spans.span_spec import AboutPhase, AboutRun, AboutWait, SpanSpec
 
 
 def add_passage(drawing: Drawing, job: Job, passage: Passage, turn_ns: int, done_ns: int) -> None:
@@ -31,12 +33,10 @@ def add_passage(drawing: Drawing, job: Job, passage: Passage, turn_ns: int, done
     way.phase(s.PICKLING, passage.pickling)
     way.phase(s.SENDING, passage.sending)
     came_ns = min(max(received.start_ns, way.at_ns), done_ns) if received is not None else done_ns
-    if not job.end_ns:  # nobody knows yet
-        way.run(came_ns, None)
-        return
-    used = way.wait_to_be_taken(came_ns)
+    used = way.wait_to_be_taken(came_ns) if job.end_ns else None  # else nobody knows yet
     manager_id = received.thread_id if received is not None else 0
-    way.run(way.result_ns(manager_id, came_ns), used)
+    stays = drawing.observed.stays(manager_id, way.at_ns, came_ns) if drawing.observed is not None else ()
+    way.run(result_ns(stays, way.at_ns, came_ns), used)
     way.wait(s.WAIT_RESUME, came_ns, manager_id)
     way.phase(s.RECEIVING, received)
     way.phase(s.UNPICKLING, passage.unpickling)
@@ -55,13 +55,11 @@ class _Way:
         pickling = self._passage.pickling
         if pickling is None:
             return
-        begin_ns = pickling.start_ns
-        ahead = [one for one in self._passage.calls.picklings if self.at_ns < one.end_ns <= begin_ns]
-        until_ns = min(max((one.end_ns for one in ahead), default=0), self._done_ns)
-        if until_ns - self.at_ns >= self._drawing.resolution_ns:
-            found = occupant_shares(self.at_ns, until_ns, ahead, self._job.span_id)
-            self._add_wait(s.WAIT_POOL_QUEUE, until_ns, UNSEEN, occupied_by=occupants(*found))
-        self.wait(s.WAIT_POOL_HANDOVER, begin_ns, pickling.thread_id)
+        ahead = [one for one in self._passage.calls.picklings if self.at_ns < one.end_ns <= pickling.start_ns]
+        until_ns = min(max((one.end_ns for one in ahead), default=self.at_ns), self._done_ns)
+        found = occupant_shares(self.at_ns, until_ns, ahead, self._job.span_id)
+        self.wait(s.WAIT_POOL_QUEUE, until_ns, occupants=occupants(*found))
+        self.wait(s.WAIT_POOL_HANDOVER, pickling.start_ns, pickling.thread_id)
 
     def wait_to_be_taken(self, came_ns: int) -> WorkerClock | None:
         """All was sent, and no worker took it: one was still starting, or came late to it. Returns what the worker
@@ -70,86 +68,64 @@ class _Way:
         used, calls = passage.used(), passage.calls
         if observed is None or not passage.put_ns or not calls.key:
             return used
-        all_put = list(calls.put_ns)
-        waiting_ns, taken_ns = observed.workers.taken(calls.key, calls.places, passage.put_ns, all_put, came_ns)
+        stays = observed.stays(calls.key, passage.put_ns, came_ns)
+        waiting_ns, taken_ns = taken(stays, calls.places, passage.put_ns, list(calls.put_ns), came_ns)
         if waiting_ns - self.at_ns < self._drawing.resolution_ns:
             return used
         until_ns = min((waiting_ns + taken_ns) // 2 if taken_ns else waiting_ns, came_ns)
         # anywhere between two samples
         error_ns = round((taken_ns - waiting_ns) / sqrt(12)) if taken_ns else None
-        if passage.starting:  # it used most for its start
-            off_cpu = OffCpu(error_ns=error_ns)
-            self._add_wait(s.WAIT_POOL_STARTUP, until_ns, off_cpu, inferred=True, starts_process=True)
+        # a free one, which came late to it, used nothing, but may have been in the run queue
+        queued_ns = observed.run_queue_ns(passage.worker, [(self.at_ns, until_ns)]) if not passage.starting else None
+        kind = s.WAIT_POOL_STARTUP if passage.starting else s.WAIT_POOL_HANDOVER
+        found = OffCpu(run_queue_ns=queued_ns, error_ns=error_ns)
+        self.wait(kind, until_ns, off_cpu=found, inferred=True, starts_process=passage.starting)
+        if used is None or queued_ns is None:  # one that had to start used most for that
             return None
-        # there was a free one, which came late to it: it used nothing, but may have been in the run queue
-        queued_ns = observed.workers.run_queue_ns(passage.worker, self.at_ns, until_ns)
-        self._add_wait(s.WAIT_POOL_HANDOVER, until_ns, OffCpu(run_queue_ns=queued_ns, error_ns=error_ns), inferred=True)
-        if used is None or used.run_queue_ns is None:
-            return used
         return used._replace(run_queue_ns=max(used.run_queue_ns - queued_ns, 0))
-
-    def result_ns(self, manager_id: int, came_ns: int) -> int:
-        """When the result was there to be taken; as it came, where that makes no difference."""
-        if self._observed is None or not manager_id:
-            return came_ns
-        there_ns = self._observed.workers.result_ns(manager_id, self.at_ns, came_ns)
-        return there_ns if came_ns - there_ns >= self._drawing.resolution_ns else came_ns
 
     def run(self, end_ns: int, used: WorkerClock | None) -> None:
         """The job was with a worker."""
-        job, worker, observed = self._job, self._passage.worker, self._observed
-        length_ns = max(end_ns - self.at_ns, 0)
-        cpu_ns = min(max(used.cpu_ns if used is not None else job.cpu_ns, 0), length_ns)
-        off_cpu = OffCpu(cpu_ns)
-        if worker and observed is not None:
-            kind, until_ns = job.code or job.name, self.at_ns + length_ns
-            off_cpu = observed.workers.run(kind, worker, self.at_ns, until_ns, used)
-        elif worker and used is not None and used.run_queue_ns is not None:
-            off_cpu = OffCpu(cpu_ns, min(used.run_queue_ns, length_ns - cpu_ns))
-        about = AboutRun(job.span_id, off_cpu, place_of(job.code), worker=worker)
-        self._add(job.name, job.run_id, self.at_ns + length_ns, about)
+        job, worker = self._job, self._passage.worker
+        clock = used if used is not None or worker else WorkerClock(job.cpu_ns, 0)
+        about = AboutRun(job.span_id, place=place_of(job.code), worker=worker)
+        self._add(job.name, job.run_id, max(end_ns, self.at_ns), worker, clock, about)
 
     def phase(self, prefix: str, part: Part | None) -> None:
         """What a thread of this process did for the job."""
         end_ns = min(part.end_ns, self._done_ns) if part is not None else 0
-        length_ns = end_ns - self.at_ns
-        if part is None or length_ns < self._drawing.resolution_ns:
-            return
-        # the part of it that lies before, it did while somebody else was waited for
-        share = (end_ns - max(part.start_ns, self.at_ns)) / max(part.end_ns - part.start_ns, 1)
-        cpu_ns = min(int(max(part.cpu_ns, 0) * share), length_ns)
-        known = part.run_queue_ns is not None
-        queued_ns = min(int(part.run_queue_ns * share), length_ns - cpu_ns) if known else None  # type: ignore[operator]
-        off_cpu = OffCpu(cpu_ns, queued_ns)
-        if self._observed is not None:
-            off_cpu = self._observed.running(prefix, part.thread_id, [(self.at_ns, end_ns)], cpu_ns, queued_ns)
-        submitted = self._passage.submitted_at
-        place = Place("", submitted.file, submitted.line) if submitted is not None else None
-        about = AboutPhase(self._job.span_id, off_cpu, place, thread_id=part.thread_id)
-        self._add(f"{prefix}{self._job.name}", new_span_id(), end_ns, about)
+        if part is not None and end_ns - self.at_ns >= self._drawing.resolution_ns:
+            submitted = self._passage.submitted_at
+            place = Place("", submitted.file, submitted.line) if submitted is not None else None
+            about = AboutPhase(self._job.span_id, place=place, thread_id=part.thread_id)
+            clock = WorkerClock(part.cpu_ns, part.run_queue_ns or 0)
+            self._add(f"{prefix}{self._job.name}", new_span_id(), end_ns, part.thread_id, clock, about)
 
-    def wait(self, kind: str, until_ns: int, thread_id: int) -> None:
-        """A thread of this process was not there yet."""
-        until_ns = min(until_ns, self._done_ns)
-        if until_ns - self.at_ns >= self._drawing.resolution_ns:
-            off_cpu = UNSEEN
-            if self._observed is not None and thread_id:
-                off_cpu = self._observed.way_back((kind, "process pool"), thread_id, self.at_ns, until_ns)
-            self._add_wait(kind, until_ns, off_cpu)
-
-    def _add_wait(
-        self, kind: str, until_ns: int, off_cpu: OffCpu, *, occupied_by: Occupants | None = None,
-        inferred: bool = False, starts_process: bool = False,
+    def _add(
+        self, name: str, span_id: int, end_ns: int, thread_id: int, used: WorkerClock | None,
+        about: AboutRun | AboutPhase,
     ) -> None:  # fmt: skip
-        job = self._job
-        about = AboutWait(
-            job.span_id, kind, off_cpu, pool=job.pool, occupants=occupied_by, starts_process=starts_process,
-            inferred=inferred,
-        )  # fmt: skip
-        self._drawing.add(kind.replace("_", " "), job, job.span_id, self.at_ns, until_ns, about)
-        self.at_ns = until_ns
-
-    def _add(self, name: str, span_id: int, end_ns: int, about: AboutRun | AboutPhase) -> None:
-        trace_id, own = self._drawing.request.trace_id, self._job.span_id
+        """What a thread did until then, and used for it, if that is known."""
+        length_ns = end_ns - self.at_ns
+        cpu_ns = min(used.cpu_ns, length_ns) if used is not None else None
+        queued_ns = min(used.run_queue_ns, max(length_ns - used.cpu_ns, 0)) or None if used is not None else None
+        off_cpu = OffCpu(cpu_ns or 0, queued_ns)
+        if self._observed is not None and thread_id:
+            stretch, kind = (self.at_ns, end_ns), (name, about.kind, used is None)
+            off_cpu = self._observed.running(kind, thread_id, [stretch], cpu_ns, queued_ns)
+        if about.kind == s.KIND_RUN:  # its own process is one of those that used the CPUs
+            off_cpu = off_cpu._replace(cpu_users=None)
+        trace_id, own, about = self._drawing.request.trace_id, self._job.span_id, about._replace(off_cpu=off_cpu)
         self._drawing.made.append(SpanSpec(name, trace_id, span_id, own, self.at_ns, end_ns, about))
         self.at_ns = end_ns
+
+    def wait(self, kind: str, until_ns: int, thread_id: int = 0, off_cpu: OffCpu = UNSEEN, **more: Any) -> None:
+        """Somebody was not there yet: a thread of this process, if that is known."""
+        until_ns = min(until_ns, self._done_ns)
+        if until_ns - self.at_ns < self._drawing.resolution_ns:
+            return
+        if self._observed is not None and thread_id:
+            off_cpu = self._observed.way_back((kind, "process pool"), thread_id, self.at_ns, until_ns)
+        about = AboutWait(self._job.span_id, kind, off_cpu, pool=self._job.pool, **more)
+        self._drawing.add(kind.replace("_", " "), self._job, self._job.span_id, self.at_ns, until_ns, about)
+        self.at_ns = until_ns

@@ -53,6 +53,7 @@ def begun(queue: ProcessQueue, *, traced: bool = True) -> Passage:
     passage = Passage(queue.calls, job, Occupancy("job", 1, 1, None))
     queue.enter(passage, 1)
     if traced:
+        passage.pickling = Part(1, 2, 2, 0, 0)
         queue.sent(passage)
     return passage
 

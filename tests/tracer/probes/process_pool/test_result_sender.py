@@ -1,8 +1,7 @@
 """Pure: which worker sent a result, by the bytes that each has written."""
 
-from collections import deque
-
-from whywait.tracer.probes.process_pool.result_sender import Senders
+from whywait.tracer.host.process_clocks import WorkerClock
+from whywait.tracer.probes.process_pool.process_queue import Senders
 from whywait.tracer.records.occupancy import Occupancy
 from whywait.tracer.records.process_job import Calls, Passage
 
@@ -10,14 +9,14 @@ SIZE = 118
 
 
 def result_of(length: int) -> Passage:
-    result = Passage(Calls(0, 0, deque(), deque(), lambda: None), None, Occupancy("job", 1, 1, None))
+    result = Passage(Calls(lambda: None), None, Occupancy("job", 1, 1, None))
     result.length = length
     return result
 
 
 def came(senders: Senders, length: int, **written: int) -> Passage:
     """A result, with what the workers 1, 2, ... had written when it had come."""
-    senders.read({int(name[1:]): count for name, count in written.items()})
+    senders.read({int(name[1:]): WorkerClock(0, 0, count) for name, count in written.items()})
     result = result_of(length)
     senders.came(result)
     return result
@@ -25,7 +24,7 @@ def came(senders: Senders, length: int, **written: int) -> Passage:
 
 def begun(**written: int) -> Senders:
     senders = Senders()
-    senders.read({int(name[1:]): count for name, count in written.items()})
+    senders.read({int(name[1:]): WorkerClock(0, 0, count) for name, count in written.items()})
     return senders
 
 
@@ -59,7 +58,7 @@ def test_an_account_that_is_late() -> None:
     senders = begun(w1=0, w2=0)
     result = came(senders, SIZE, w1=0, w2=0)
     assert result.worker == 0
-    senders.read({1: 0, 2: SIZE})
+    senders.read({1: WorkerClock(0, 0, 0), 2: WorkerClock(0, 0, SIZE)})
     assert result.worker == 2
 
 

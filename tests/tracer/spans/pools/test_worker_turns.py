@@ -1,14 +1,11 @@
 """When a job was taken by a worker of a process pool, from the free places seen in its queue of calls. Pure."""
 
 from collections.abc import Sequence
-from types import SimpleNamespace
-from typing import cast
 
 import pytest
 
-from whywait.tracer.offcpu.state_split import Memory
-from whywait.tracer.offcpu.worker_observer import ObservedWorkers
-from whywait.tracer.sampler.thread_samples import Samples
+from whywait.tracer.offcpu.worker_observer import taken
+from whywait.tracer.sampler.thread_samples import Stay
 
 MS = 1_000_000
 PLACES = 2
@@ -17,10 +14,9 @@ Stays = Sequence[tuple[int, int, int]]  # free places, first and last look (ms)
 
 def taken_ms(stays: Stays, put_ms: Sequence[float], until_ms: int = 100) -> tuple[float, float]:
     """Of the first of the jobs that were put."""
-    seen = [SimpleNamespace(number=n, first_ns=a * MS, last_ns=b * MS) for n, a, b in stays]
-    samples = cast(Samples, SimpleNamespace(stays=lambda key, start, end: seen))
+    seen = [Stay(a * MS, b * MS, 0, n) for n, a, b in stays]
     put_ns = [int(one * MS) for one in put_ms]
-    found = ObservedWorkers(samples, Memory()).taken(1, PLACES, put_ns[0], put_ns, until_ms * MS)
+    found = taken(seen, PLACES, put_ns[0], put_ns, until_ms * MS)
     return found[0] / MS, found[1] / MS
 
 
