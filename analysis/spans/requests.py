@@ -15,12 +15,11 @@ from numpy.typing import NDArray
 from whywait.analysis.model import NO_ARRIVAL, REQUEST_COLUMNS, Finding
 from whywait.analysis.spans.activities import Activities
 from whywait.analysis.spans.clean import finding
-from whywait.analysis.spans.span_table import NONE, Bools, Ints, SpanTable, Texts, objects
+from whywait.analysis.spans.span_table import NONE, Bools, Ints, SpanTable, Texts, nearest, objects
 from whywait.analysis.text import amount
 from whywait.tracer import schema
 
 LOST_RECORDS: Final = "lost-records"  # code of the finding
-_DEEPEST: Final = 200
 _MOST_WEIGHT: Final = 1e9  # a larger weight is no count of requests
 _STATUS: Final = ("http.response.status_code", "http.status_code")
 _SCHEME: Final = ("url.scheme", "http.scheme")
@@ -44,7 +43,7 @@ def find_requests(spans: SpanTable, activities: Activities) -> tuple[Requests, l
     """Return the requests of all traces, with findings about those that cannot be analysed."""
     rows = activities.row
     roots = rows[np.array([value is True for value in spans.values(rows, schema.ROOT)], dtype=bool)]
-    server = _nearest_server(spans, roots)
+    server = nearest(spans.parents, spans.span_kinds == schema.SPAN_SERVER)[roots]
     # the span of others, or the root phase, with which it began
     above = spans.parents[roots]
     begun = (above >= 0) & np.isin(spans.kinds[above], ("", schema.KIND_PHASE))
@@ -103,20 +102,6 @@ def _homes(spans: SpanTable, rows: Ints) -> Ints:
     """Return a number for the trace and service of each row."""
     services = pd.factorize(spans.services)[0].astype(np.int64)
     return np.asarray(spans.traces[rows] * (services.max(initial=0) + 1) + services[rows], dtype=np.int64)
-
-
-def _nearest_server(spans: SpanTable, rows: Ints) -> Ints:
-    """Return the SERVER span above each row, itself included; NONE without one."""
-    found = np.full(len(rows), NONE, dtype=np.int64)
-    at = rows.copy()
-    is_server = spans.span_kinds == schema.SPAN_SERVER
-    for _ in range(_DEEPEST):
-        hit = (at >= 0) & (found < 0) & is_server[at]
-        found[hit] = at[hit]
-        at = np.where((at >= 0) & (found < 0), spans.parents[at], NONE)
-        if not (at >= 0).any():
-            break
-    return found
 
 
 def _marked(spans: SpanTable, roots: Ints) -> list[Finding]:
