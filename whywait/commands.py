@@ -28,5 +28,5 @@ From a service to its answer:
 """
 EXIT_CODES: Final = """\
 Exit codes: 0 success; 1 negative result (doctor: something is missing; diff --fail-if-slower: slower); 2 bad input or
-arguments; 130 interrupted.
+arguments; 3 cannot tell (diff --fail-if-slower); 130 interrupted.
 """
