@@ -12,6 +12,7 @@ ANALYSIS: Final = {
     "top": "What requests wait for now, in the terminal.",
     "metrics": "Send the causes as OpenTelemetry metrics.",
     "export": "Write a timeline for Perfetto's UI.",
+    "convert": "Write traces as one small file (Parquet) that is read fast.",
     "annotate": "Add the causes to traces, so that Jaeger shows them.",
     "logs": "What timestamped logs show, and what they cannot show.",
     "causes": "What each cause means, and what to change.",

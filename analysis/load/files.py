@@ -16,10 +16,11 @@ from typing import IO, Final, cast
 from whywait.analysis.errors import InputError
 from whywait.analysis.load.others import binary_kind, rows_of_any
 from whywait.analysis.load.otlp import NotOtlp, Row, parsed, values_in
+from whywait.analysis.load.parquet import is_parquet, read_parquet
 from whywait.analysis.model import Finding
 
 LONGEST: Final = 128 * 2**20  # bytes of one line, or of an object over many lines: what is parsed at once
-SUFFIXES = (".jsonl", ".json", ".jsonl.gz", ".json.gz")
+SUFFIXES = (".jsonl", ".json", ".jsonl.gz", ".json.gz", ".parquet")
 
 
 def read_path(path: Path, *, skip_bad_lines: bool) -> tuple[list[Row], tuple[Finding, ...]]:
@@ -28,6 +29,9 @@ def read_path(path: Path, *, skip_bad_lines: bool) -> tuple[list[Row], tuple[Fin
     rows: list[Row] = []
     findings: list[Finding] = []
     for file in files_of(path):
+        if is_parquet(file):
+            rows += read_parquet(file)
+            continue
         with lines_of(file) as lines:
             some, bad = read_lines(lines, str(file), skip_bad_lines=skip_bad_lines)
         rows += some
