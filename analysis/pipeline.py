@@ -66,7 +66,8 @@ def analyze(traces: Traces | Source, **load: Any) -> Analysis:
     segments = cut_segments(path, activities, pieces)
     described = describe(spans, activities, frames, pieces, segments, request_rows)
     named = find_culprits(spans, activities, segments, described, request_rows)
-    table = request_table(spans, requests)
+    table, more = request_table(spans, requests)
+    findings += more
     causes = _cause_table(spans, activities, segments, described, named, table.iloc[analysed])
     check_conservation(table.iloc[analysed], causes)
     findings = [*cleaned.findings, *findings]

@@ -12,6 +12,7 @@ ANALYSIS: Final = {
     "top": "What requests wait for now, in the terminal.",
     "metrics": "Send the causes as OpenTelemetry metrics.",
     "export": "Write a timeline for Perfetto's UI.",
+    "convert": "Write traces as one small file (Parquet) that is read fast.",
     "annotate": "Add the causes to traces, so that Jaeger shows them.",
     "logs": "What timestamped logs show, and what they cannot show.",
     "causes": "What each cause means, and what to change.",
@@ -28,5 +29,5 @@ From a service to its answer:
 """
 EXIT_CODES: Final = """\
 Exit codes: 0 success; 1 negative result (doctor: something is missing; diff --fail-if-slower: slower); 2 bad input or
-arguments; 130 interrupted.
+arguments; 3 cannot tell (diff --fail-if-slower); 130 interrupted.
 """

@@ -13,11 +13,14 @@ import pandas as pd
 
 from whywait.analysis.causes import CAUSES, Cause
 from whywait.analysis.changes.changed_culprits import Mover, chief_movers
+from whywait.analysis.changes.whole import Shift, shift
 from whywait.analysis.errors import InputError
+from whywait.analysis.measure.dependence import quantile_of_t
 from whywait.analysis.measure.felt import both_percentiles
 from whywait.analysis.measure.percentile_composition import (
     CHANCE,
     Sample,
+    block_length,
     composition,
     rank_and_band,
     requests_needed,
@@ -32,6 +35,7 @@ from whywait.analysis.verdicts.judgement import judge
 from whywait.analysis.verdicts.remedies import Remedy, remedy
 
 DEFAULT_PERCENTILE: Final = 95.0
+CHANCE_OF_ANY: Final = 0.002  # that the percentile of one of all endpoints is called changed, and is not
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +73,12 @@ class Change:
     handler_before_ns: int  # the same percentile in the handler, for comparison; all else is of felt times
     handler_after_ns: int
     causes: tuple[CauseChange, ...]
+    whole: Shift  # of all its requests, also where the percentile cannot tell
+
+    @property
+    def slower(self) -> bool:
+        """Whether the percentile or the requests as a whole became slower beyond chance."""
+        return self.whole.slower or (self.certain and self.delta_ns > 0)
 
     @property
     def delta_ns(self) -> int:
@@ -102,15 +112,18 @@ class Comparison:
     only_after: tuple[str, ...]
 
 
-def compare(before: Analysis, after: Analysis, percentile: float = DEFAULT_PERCENTILE) -> Comparison:
-    """Return what changed, for each endpoint that both runs have.
+def compare(
+    before: Analysis | Sequence[Analysis], after: Analysis | Sequence[Analysis], percentile: float = DEFAULT_PERCENTILE
+) -> Comparison:
+    """Return what changed, for each endpoint that both sides have; a side may be several runs of the same.
 
     `percentile` of the endpoint's wall times is over 0 and under 100. Raises InputError for any other, and when
     the runs have no analysed endpoint in common.
     """
     if not 0 < percentile < 100:
         raise InputError(f"percentile {percentile:g}: expected a number over 0 and under 100, such as 95")
-    first, second = _endpoints(before), _endpoints(after)
+    sides = tuple((one,) if isinstance(one, Analysis) else tuple(one) for one in (before, after))
+    first, second = (list(dict.fromkeys(name for run in side for name in _endpoints(run))) for side in sides)
     common = sorted(set(first) & set(second))
     if not common:
         raise InputError(
@@ -118,11 +131,15 @@ def compare(before: Analysis, after: Analysis, percentile: float = DEFAULT_PERCE
             f"before has {_listed(first)}, after has {_listed(second)}. To compare two that differ in name, "
             "choose them: --endpoint TEXT --against TEXT"
         )
-    situations = {one.endpoint: one.situations for one in judge(after)}
+    joint = joined(sides[0]), joined(sides[1])
+    situations = {one.endpoint: one.situations for one in judge(joint[1])}
     changes = [
-        _change(name, number, (before, after), percentile, situations.get(name, ()))
+        _change(
+            name, (number, len(common)), joint, percentile, situations.get(name, ()),
+            shift([_sample(run, name) for run in sides[0]], [_sample(run, name) for run in sides[1]], len(common)),
+        )
         for number, name in enumerate(common)
-    ]
+    ]  # fmt: skip
     changes.sort(key=lambda one: (-abs(one.delta_ns), one.endpoint))
     return Comparison(
         percentile, tuple(changes), tuple(sorted(set(first) - set(second))), tuple(sorted(set(second) - set(first)))
@@ -137,9 +154,28 @@ def _listed(names: list[str]) -> str:
     return ", ".join(sorted(names)[:5]) + (", ..." if len(names) > 5 else "") or "none that was recorded whole"
 
 
+def joined(runs: Sequence[Analysis]) -> Analysis:
+    """Return several runs as one."""
+    if len(runs) == 1:
+        return runs[0]
+    requests, causes, culprits, spans = (
+        pd.concat([getattr(one, name) for one in runs], ignore_index=True)
+        for name in ("requests", "causes", "culprits", "spans")
+    )
+    return Analysis(
+        requests, causes, culprits, spans, tuple(dict.fromkeys(found for one in runs for found in one.findings))
+    )
+
+
 def _change(
-    endpoint: str, number: int, runs: tuple[Analysis, Analysis], percentile: float, situations: Sequence[Found]
+    endpoint: str,
+    order: tuple[int, int],
+    runs: tuple[Analysis, Analysis],
+    percentile: float,
+    situations: Sequence[Found],
+    whole: Shift,
 ) -> Change:
+    number, among = order
     before, after = runs
     sides = _sample(before, endpoint), _sample(after, endpoint)
     parts = tuple(composition(side, percentile) for side in sides)
@@ -148,27 +184,29 @@ def _change(
     tellable = min(map(len, sides)) >= requests_needed(percentile)
     drawn = resampled(sides[1], percentile, 2 * number + 1) - resampled(sides[0], percentile, 2 * number)
     matters_ns = max(MIN_MEAN_NS, MIN_SHARE * max(walls))
-    low, high = _interval(drawn)
-    low_of_all, high_of_all = _interval(drawn.sum(axis=1, keepdims=True))
+    drawn = np.column_stack([drawn, drawn.sum(axis=1)])  # by cause, and of all
+    low, high = _interval(drawn, 1.0)
+    # where the requests as a whole changed, a percentile and its causes are no further chance of a false alarm
+    surely_low, surely_high = (low, high) if whole.slower or whole.faster else _interval(drawn, _stretch(sides, among))
     movers = chief_movers(
         _band(before, sides[0], percentile), _band(after, sides[1], percentile),
         {str(cause): int(parts[1][at] - parts[0][at]) for at, cause in enumerate(CAUSES)},
     )  # fmt: skip
 
-    def certain(delta_ns: int, low_ns: float, high_ns: float) -> bool:
-        return bool(tellable and abs(delta_ns) >= matters_ns and (low_ns > 0 or high_ns < 0))
+    def certain(delta_ns: int, at: int) -> bool:
+        return bool(tellable and abs(delta_ns) >= matters_ns and (surely_low[at] > 0 or surely_high[at] < 0))
 
     causes = [
         CauseChange(
             cause, parts[0][at], parts[1][at], round(low[at]), round(high[at]),
-            certain(parts[1][at] - parts[0][at], low[at], high[at]), movers.get(str(cause)), remedy(cause, situations),
+            certain(parts[1][at] - parts[0][at], at), movers.get(str(cause)), remedy(cause, situations),
         )
         for at, cause in enumerate(CAUSES) if parts[0][at] or parts[1][at]
     ]  # fmt: skip
     causes.sort(key=lambda one: (-abs(one.delta_ns), str(one.cause)))
     return Change(
-        endpoint, len(sides[0]), len(sides[1]), walls[0], walls[1], round(low_of_all[0]), round(high_of_all[0]),
-        certain(walls[1] - walls[0], low_of_all[0], high_of_all[0]), tellable, handler[0], handler[1], tuple(causes),
+        endpoint, len(sides[0]), len(sides[1]), walls[0], walls[1], round(low[-1]), round(high[-1]),
+        certain(walls[1] - walls[0], -1), tellable, handler[0], handler[1], tuple(causes), whole,
     )  # fmt: skip
 
 
@@ -179,9 +217,15 @@ def _sample(analysis: Analysis, endpoint: str) -> Sample:
     )
 
 
-def _interval(drawn: Floats) -> tuple[Floats, Floats]:
-    low, high = np.quantile(drawn, [CHANCE / 2, 1 - CHANCE / 2], axis=0)
-    return low, high
+def _interval(drawn: Floats, stretch: float) -> tuple[Floats, Floats]:
+    low, middle, high = np.quantile(drawn, [CHANCE / 2, 0.5, 1 - CHANCE / 2], axis=0)
+    return middle - stretch * (middle - low), middle + stretch * (high - middle)
+
+
+def _stretch(sides: Sequence[Sample], among: int) -> float:
+    """By how much an interval at 1 - CHANCE is too narrow for all endpoints together, and for blocks that are few."""
+    blocks = min(len(side) / block_length(side) for side in sides)
+    return quantile_of_t(1 - CHANCE_OF_ANY / among / 2, blocks - 1) / quantile_of_t(1 - CHANCE / 2, np.inf)
 
 
 def _band(analysis: Analysis, sample: Sample, percentile: float) -> tuple[pd.DataFrame, float]:

@@ -20,14 +20,34 @@ def headline(change: Change, percentile: float) -> str:
         advice = f"; {fewest} are enough for p{other}" if other else ""
         return (
             f"{took} ({counts}): too few to distinguish a change from chance. p{percentile:g} needs "
-            f"{requests_needed(percentile)} on each side{advice}."
+            f"{requests_needed(percentile)} on each side{advice}.{_whole(change)}"
         )
     if not change.certain:
-        return f"{took} ({counts}): no change beyond chance."
+        return f"{took} ({counts}): no change of p{percentile:g} beyond chance.{_whole(change)}"
     way = "slower" if change.delta_ns > 0 else "faster"
     factor = max(change.before_ns, change.after_ns) / max(1, min(change.before_ns, change.after_ns))
     size = f"{factor:.1f}×" if factor >= 2 else f"{abs(change.delta_ns) / max(1, change.before_ns):.0%}"
     return f"{took} ({counts}): {size} {way}, {signed(change.delta_ns)} ms."
+
+
+def _whole(change: Change) -> str:
+    """What all requests together tell."""
+    whole = change.whole
+    between = f"{_factor(whole.ratio)} [{_factor(whole.low)}, {_factor(whole.high)}] as long as before"
+    if whole.slower or whole.faster:
+        return f" As a whole its requests became {'slower' if whole.slower else 'faster'}: they take {between}."
+    return "" if whole.excluded else f" {cannot_tell(change)}"
+
+
+def cannot_tell(change: Change) -> str:
+    """Return a sentence about what it takes to tell that an endpoint is not slower."""
+    needed = change.whole.needed
+    takes = "more requests a side" if needed is None else f"about {needed:,} requests a side, or several runs"
+    return f"That all are 10% slower cannot be excluded: it takes {takes}."
+
+
+def _factor(ratio: float) -> str:
+    return f"{ratio:.2f}×" if ratio < 100 else "over 100×"
 
 
 def reasons(change: Change) -> tuple[str, ...]:
@@ -55,7 +75,8 @@ def how_divided(comparison: Comparison) -> str:
     return (
         f"p{comparison.percentile:g} is by nearest rank, the time that one request's client felt; it is divided as the tenth of the "
         "requests around it were (at least 5). The differences by cause sum to its difference to the nanosecond. "
-        "In brackets: the 99% confidence interval of the difference, by resampling both runs."
+        "In brackets: the 99% confidence interval of the difference, by resampling both runs in "
+        "blocks of requests that depend on one another."
     )
 
 

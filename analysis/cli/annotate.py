@@ -12,6 +12,8 @@ import typer
 from whywait.analysis.cli.sources import Service, SkipBadLines, Source, analysis_of
 from whywait.analysis.cli.streams import examples, working
 from whywait.analysis.errors import InputError
+from whywait.analysis.load.files import files_of
+from whywait.analysis.load.parquet import is_parquet
 from whywait.analysis.measure.selection import only_slowest
 from whywait.analysis.model import span_id_of
 from whywait.analysis.report.annotation import cause_spans
@@ -50,6 +52,8 @@ def annotate(
 ) -> None:  # fmt: skip
     """Adds the causes of each request to its trace, so that Jaeger shows them. Any trace will do."""
     _check(output, send)
+    if not only_causes and any(map(is_parquet, files_of(Path(source)) if Path(source).exists() else ())):
+        raise InputError(f"{source} has Parquet files, which are not copied: give the OTLP JSON, or --only-causes")
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="whywait-")))
         if source == "-":

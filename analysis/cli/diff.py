@@ -1,11 +1,13 @@
 """`whywait diff`: what changed between two runs, and which causes changed it."""
 
 import json
+import sys
 from typing import Annotated, Final
 
 import typer
 
-from whywait.analysis.changes.comparison import DEFAULT_PERCENTILE, compare
+from whywait.analysis.changes.comparison import DEFAULT_PERCENTILE, Comparison, compare, joined
+from whywait.analysis.changes.sentences import cannot_tell
 from whywait.analysis.cli.sources import Endpoint, Service, SkipBadLines, analysis_of, source_argument
 from whywait.analysis.cli.streams import console, examples, say
 from whywait.analysis.errors import InputError
@@ -13,14 +15,18 @@ from whywait.analysis.measure.selection import only_endpoint, renamed
 from whywait.analysis.model import Analysis
 from whywait.analysis.report.json.diff import diff_as_json
 from whywait.analysis.report.terminal.diff import render_diff
+from whywait.analysis.text import safe
 
 EPILOG: Final = examples(
     "whywait diff before.jsonl after.jsonl",
     "whywait diff before after --percentile 50",
     "whywait diff traces traces --endpoint to_thread --against batch",
-    "whywait diff before after --fail-if-slower      (exit code 1, for a build)",
+    "whywait diff before after --fail-if-slower      (for a build: exit code 1 slower, 3 cannot tell)",
+    "whywait diff old1 new1 --before-too old2 --before-too old3 --after-too new2 --after-too new3",
 )
-SLOWER: Final = 1  # exit code
+SLOWER: Final = 1  # exit codes
+CANNOT_TELL: Final = 3
+More = list[str] | None
 
 
 def diff(
@@ -39,22 +45,47 @@ def diff(
         bool, typer.Option("--json", help="Print JSON (analysis/report/json/diff_schema.json).")
     ] = False,
     fail_if_slower: Annotated[
-        bool, typer.Option(help="End with exit code 1 when an endpoint became slower beyond chance.")
+        bool,
+        typer.Option(
+            help="End with exit code 1 when an endpoint became slower beyond chance, 3 when 10% slower cannot be excluded."
+        ),
     ] = False,
+    before_too: Annotated[
+        More, typer.Option(help="Another run of the same as BEFORE; may be given more than once.")
+    ] = None,
+    after_too: Annotated[
+        More, typer.Option(help="Another run of the same as AFTER; may be given more than once.")
+    ] = None,
     skip_bad_lines: SkipBadLines = False,
 ) -> int:
     """Shows what changed between two runs: the difference of a percentile, divided exactly among causes."""
     names = (before, after)
     _check(percentile, names, endpoint, against)
-    first, second = (analysis_of(source, service=service, skip_bad_lines=skip_bad_lines) for source in names)
-    sides = _chosen(first, second, endpoint, against)
-    found = compare(*sides, percentile=percentile)
+    first, second = (
+        [_chosen(analysis_of(source, service=service, skip_bad_lines=skip_bad_lines), text) for source in sources]
+        for text, *sources in (
+            (endpoint, before, *(before_too or ())), (endpoint if against is None else against, after, *(after_too or ())),
+        )
+    )  # fmt: skip
+    if against is not None:
+        name = f"{_names(first)} → {_names(second)}"
+        first, second = ([renamed(one, name) for one in runs] for runs in (first, second))
+    sides = joined(first), joined(second)
+    found = compare(first, second, percentile=percentile)
     if as_json_text:
         say(json.dumps(diff_as_json(found, sides), indent=1))
     else:
         render_diff(found, sides, names, console())
-    slower = any(one.certain and one.delta_ns > 0 for one in found.changes)
-    return SLOWER if fail_if_slower and slower else 0
+    return _exit_code(found) if fail_if_slower else 0
+
+
+def _exit_code(found: Comparison) -> int:
+    if any(one.slower for one in found.changes):
+        return SLOWER
+    unknown = [one for one in found.changes if not one.whole.excluded]
+    for one in unknown:
+        print(f"whywait: {safe(one.endpoint)}: {cannot_tell(one)}", file=sys.stderr)
+    return CANNOT_TELL if unknown else 0
 
 
 def _check(percentile: float, names: tuple[str, str], endpoint: str | None, against: str | None) -> None:
@@ -66,15 +97,9 @@ def _check(percentile: float, names: tuple[str, str], endpoint: str | None, agai
         raise InputError("BEFORE and AFTER cannot both be standard input: name a file for one of them")
 
 
-def _chosen(before: Analysis, after: Analysis, endpoint: str | None, against: str | None) -> tuple[Analysis, Analysis]:
-    if endpoint is None:
-        return before, after
-    first, second = only_endpoint(before, endpoint), only_endpoint(after, against or endpoint)
-    if against is None:
-        return first, second
-    name = f"{_names(first)} → {_names(second)}"
-    return renamed(first, name), renamed(second, name)
+def _chosen(run: Analysis, endpoint: str | None) -> Analysis:
+    return run if endpoint is None else only_endpoint(run, endpoint)
 
 
-def _names(analysis: Analysis) -> str:
-    return ", ".join(sorted(map(str, analysis.requests["endpoint"].unique())))
+def _names(runs: list[Analysis]) -> str:
+    return ", ".join(sorted({str(name) for one in runs for name in one.requests["endpoint"]}))

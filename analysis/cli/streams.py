@@ -7,6 +7,9 @@ from typing import Final, NoReturn
 
 import typer
 from rich.console import Console
+from rich.text import Text
+
+from whywait.analysis.text import safe
 
 _NARROWEST: Final = 118  # a pipe has no width of its own
 
@@ -41,7 +44,7 @@ def working(what: str) -> Iterator[None]:
     if not errors.is_terminal or not sys.stderr.isatty():
         yield
         return
-    with errors.status(what, spinner="line"):
+    with errors.status(Text(safe(what)), spinner="line"):
         yield
 
 

@@ -8,17 +8,19 @@ import gzip
 import sys
 import zlib
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import IO, Final, cast
 
 from whywait.analysis.errors import InputError
-from whywait.analysis.load.jaeger_legacy import legacy_rows
-from whywait.analysis.load.otlp import NotOtlp, Row, parsed, rows_of
+from whywait.analysis.load.others import binary_kind, rows_of_any
+from whywait.analysis.load.otlp import NotOtlp, Row, parsed, values_in
+from whywait.analysis.load.parquet import is_parquet, read_parquet
 from whywait.analysis.model import Finding
 
-SUFFIXES = (".jsonl", ".json", ".jsonl.gz", ".json.gz")
+LONGEST: Final = 128 * 2**20  # bytes of one line, or of an object over many lines: what is parsed at once
+SUFFIXES = (".jsonl", ".json", ".jsonl.gz", ".json.gz", ".parquet")
 
 
 def read_path(path: Path, *, skip_bad_lines: bool) -> tuple[list[Row], tuple[Finding, ...]]:
@@ -27,6 +29,9 @@ def read_path(path: Path, *, skip_bad_lines: bool) -> tuple[list[Row], tuple[Fin
     rows: list[Row] = []
     findings: list[Finding] = []
     for file in files_of(path):
+        if is_parquet(file):
+            rows += read_parquet(file)
+            continue
         with lines_of(file) as lines:
             some, bad = read_lines(lines, str(file), skip_bad_lines=skip_bad_lines)
         rows += some
@@ -57,8 +62,8 @@ def files_of(path: Path) -> list[Path]:
 def lines_of(file: Path) -> Iterator[Iterable[bytes]]:
     """Yield the lines of a file, plain or gzip. Raises InputError when it cannot be read, at its start or later."""
     try:
-        with gzip.open(file) if file.suffix == ".gz" else file.open("rb") as lines:
-            yield lines
+        with file.open("rb") as raw, _plain(raw, file.name) as plain:
+            yield bounded(plain, str(file))
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise InputError(
             f"{file} is not a complete gzip file: {error}. Was it truncated while being copied?"
@@ -67,23 +72,47 @@ def lines_of(file: Path) -> Iterator[Iterable[bytes]]:
         raise InputError(f"{file} cannot be read: {error.strerror or error}") from error
 
 
+def _plain(raw: IO[bytes], name: str = "") -> IO[bytes]:
+    peek = getattr(raw, "peek", None)
+    zipped = name.endswith(".gz") or (peek is not None and peek(2)[:2] == b"\x1f\x8b")
+    return cast("IO[bytes]", gzip.GzipFile(fileobj=raw)) if zipped else raw
+
+
+def bounded(stream: IO[bytes], where: str) -> Iterator[bytes]:
+    """Yield the lines; raises InputError at one that is longer than LONGEST."""
+    while line := stream.readline(LONGEST + 1):
+        if len(line) > LONGEST:
+            raise InputError(
+                f"{where} has a line of over {LONGEST >> 20} MiB: expected OTLP JSON Lines, one object per line"
+            )
+        yield line
+
+
 def objects_of(lines: Iterable[bytes]) -> Iterator[bytes]:
-    """Yield the lines, each an object; one object over many lines comes as one."""
+    """Yield the lines, each an object; objects over many lines, LONGEST together, come as one line each."""
     lines, begun = iter(lines), list[bytes]()
     for line in lines:
         begun.append(line)
         if line.strip():
             break
     if begun and not _is_json(begun[-1]):
-        begun += lines
-        whole = b" ".join(line.strip() for line in begun) + b"\n"
-        begun = [whole] if _is_json(whole) else begun
+        size = 0
+        while size < LONGEST and (line := next(lines, b"")):
+            begun.append(line)
+            size += len(line)
+        # where this is no JSON either, each line has its own complaint
+        with suppress(ValueError, RecursionError):
+            begun = [
+                one.replace("\n", " ").encode() + b"\n" for _, one in values_in(b"".join(begun).decode("utf-8-sig"))
+            ]
     yield from chain(begun, lines)
 
 
 def read_stdin(*, skip_bad_lines: bool) -> tuple[list[Row], tuple[Finding, ...]]:
     """Return the spans on standard input; raises InputError as `read_path` does."""
-    rows, findings = read_lines(sys.stdin.buffer, "standard input", skip_bad_lines=skip_bad_lines)
+    rows, findings = read_lines(
+        bounded(_plain(sys.stdin.buffer), "standard input"), "standard input", skip_bad_lines=skip_bad_lines
+    )
     if not rows:
         raise InputError("standard input contained no spans: expected OTLP JSON Lines")
     return rows, findings
@@ -98,7 +127,7 @@ def read_lines(lines: Iterable[bytes], where: str, *, skip_bad_lines: bool) -> t
             if not line.strip():
                 continue
             try:
-                rows += _rows(parsed(line))
+                rows += rows_of_any(parsed(line))
             except (ValueError, RecursionError) as error:
                 if not skip_bad_lines:
                     raise InputError(_complaint(where, number, line, error)) from error
@@ -117,18 +146,11 @@ def _is_json(text: bytes) -> bool:
     return True
 
 
-def _rows(payload: Any) -> list[Row]:
-    if not isinstance(payload, dict) or not isinstance(payload.get("data"), list):
-        return rows_of(payload)
-    try:
-        return legacy_rows(payload)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise NotOtlp(f"like an answer of Jaeger, but malformed ({type(error).__name__}: {error})") from error
-
-
 def _complaint(where: str, number: int, line: bytes, error: Exception) -> str:
     if isinstance(error, NotOtlp):
         return f"{where}, line {number}: JSON, but not OTLP traces: {error}. Expected one OTLP object per line"
+    if number < 3 and (kind := binary_kind(b"\n" * (number - 1) + line)):
+        return f"{where}: not OTLP JSON, it is {kind}"
     if number > 1 and not line.endswith(b"\n"):
         return (
             f"{where}, line {number}: the last line is cut off; the service may still be writing. "

@@ -1,7 +1,6 @@
 """Loads spans from Jaeger: through its v3 query API, or the older one where v3 is missing."""
 
-import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from http.client import HTTPException
 from typing import Any, Final
@@ -11,7 +10,7 @@ from urllib.request import Request, urlopen
 
 from whywait.analysis.errors import InputError
 from whywait.analysis.load.jaeger_legacy import legacy_rows
-from whywait.analysis.load.otlp import NotOtlp, Row, rows_of
+from whywait.analysis.load.otlp import NotOtlp, Row, rows_of, values_in
 from whywait.analysis.model import Finding
 
 TIMEOUT_S: Final = 60.0
@@ -62,7 +61,7 @@ def _services(base: str) -> tuple[bool, Any]:
 def _rows(base: str, path: str, answers: list[Any], is_v3: bool) -> list[Row]:
     try:
         return [row for one in answers for row in (rows_of(one.get("result", one)) if is_v3 else legacy_rows(one))]
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         said = str(error) if isinstance(error, NotOtlp) else repr(error)
         raise InputError(f"{base} does not answer like a Jaeger: {said} in {path}") from error
 
@@ -117,25 +116,15 @@ def _get(base: str, path: str, query: dict[str, str]) -> list[Any] | None:
             f"no Jaeger at {base}: {reason}. Is it running, and is this its query port (16686)?"
         ) from error
     try:
-        return list(_objects(body))
+        answers = [value for value, _ in values_in(body)]
     except ValueError:
+        answers = [None]
+    if not all(isinstance(one, dict) for one in answers):
         # for example a page of Jaeger's UI, from an older release without this address
         if "v3" in path:
             return None
-        raise InputError(f"{base} is not a Jaeger: {path} did not answer JSON") from None
-
-
-def _objects(body: str) -> Iterator[Any]:
-    decode: Callable[[str, int], tuple[Any, int]] = json.JSONDecoder().raw_decode
-    at = 0
-    while at < len(body):
-        if body[at].isspace():
-            at += 1
-            continue
-        value, at = decode(body, at)
-        if not isinstance(value, dict):
-            raise ValueError("not an object")
-        yield value
+        raise InputError(f"{base} is not a Jaeger: {path} did not answer JSON")
+    return answers
 
 
 def _rfc3339(moment: datetime) -> str:

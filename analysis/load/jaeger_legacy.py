@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from whywait.analysis.load.otlp import Row
+from whywait.analysis.load.otlp import Row, time_of
 
 
 def legacy_rows(answer: dict[str, Any]) -> list[Row]:
@@ -19,14 +19,14 @@ def _row(span: dict[str, Any], processes: dict[str, Any]) -> Row:
     kind = str(tags.pop("span.kind", "internal"))
     scope = str(tags.pop("otel.scope.name", tags.pop("otel.library.name", "")))
     error = bool(tags.pop("error", False)) or tags.pop("otel.status_code", "") == "ERROR"
-    start_ns = int(span["startTime"]) * 1000
+    start_ns = time_of(int(span["startTime"]) * 1000)
     references = span.get("references") or ()
     parents = [_ids(one)[1] for one in references if one.get("refType") == "CHILD_OF"]
     others = [_ids(one) for one in references if one.get("refType") != "CHILD_OF"]
     return (
         *_ids(span), parents[0] if parents else "", str(span.get("operationName") or ""),
         str(processes[span["processID"]]["serviceName"]), scope, kind, start_ns,
-        start_ns + int(span["duration"]) * 1000, error, tags, others,
+        time_of(start_ns + int(span["duration"]) * 1000), error, tags, others,
     )  # fmt: skip
 
 

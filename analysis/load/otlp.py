@@ -1,7 +1,8 @@
 """Decodes OTLP JSON into rows of `SPAN_COLUMNS`. Independent of files and HTTP."""
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from sys import intern
 from typing import Any, Final
 
@@ -16,6 +17,7 @@ SPAN_KINDS: Final[Mapping[Any, str]] = {
     "SPAN_KIND_PRODUCER": "producer", "SPAN_KIND_CONSUMER": "consumer",
 }  # fmt: skip
 ERROR_CODES: Final = frozenset({2, "STATUS_CODE_ERROR"})
+_SPACE: Final = re.compile(r"\s*")
 Row = tuple[Any, ...]  # one span, in the order of SPAN_COLUMNS
 
 
@@ -29,6 +31,15 @@ def parsed(text: bytes) -> Any:
     if b"\\ud" not in text and b"\\uD" not in text:
         return payload
     return json.loads(json.dumps(payload, ensure_ascii=False).encode("utf-8", "replace"))
+
+
+def values_in(text: str) -> Iterator[tuple[Any, str]]:
+    """Yield the JSON values that follow one another in a text, each with its own part of the text. Raises ValueError."""
+    at = _SPACE.match(text).end()  # type: ignore[union-attr]
+    while at < len(text):
+        value, end = json.JSONDecoder().raw_decode(text, at)
+        yield value, text[at:end]
+        at = _SPACE.match(text, end).end()  # type: ignore[union-attr]
 
 
 def decode_value(value: Mapping[str, Any]) -> Any:
@@ -80,7 +91,7 @@ def _rows(resource_spans: list[Any]) -> list[Row]:
         resource = resource_of(resource_span)
         service = str(resource.get("service.name") or "")
         seen = {key: value for key, value in resource.items() if key.startswith(schema.PREFIX)}
-        for scope_span in _under(resource_span, "scopeSpans"):
+        for scope_span in _under(resource_span, "scopeSpans") or _under(resource_span, "instrumentationLibrarySpans"):
             scope = str((scope_span.get("scope") or {}).get("name") or "")
             rows += [_row(span, service, scope, seen) for span in _under(scope_span, "spans")]
     return rows
@@ -100,7 +111,7 @@ def _row(span: Mapping[str, Any], service: str, scope: str, seen: Mapping[str, A
     return (
         intern(_id(span["traceId"])), _id(span["spanId"]), _id(span.get("parentSpanId") or ""),
         intern(str(span.get("name") or "")), service, scope, SPAN_KINDS.get(span.get("kind"), ""),
-        _time(span["startTimeUnixNano"]), _time(span["endTimeUnixNano"]),
+        time_of(span["startTimeUnixNano"]), time_of(span["endTimeUnixNano"]),
         (span.get("status") or {}).get("code") in ERROR_CODES, attributes,
         [(_id(link["traceId"]), _id(link["spanId"])) for link in links],
     )  # fmt: skip
@@ -110,10 +121,11 @@ def _id(text: str) -> str:
     return "" if not text.strip("0") else text.lower()
 
 
-def _time(text: str | int) -> int:
+def time_of(text: str | int) -> int:
+    """Return nanoseconds since 1970. Raises ValueError for what is none, or is after 2116."""
     time_ns = int(text)
     if not 0 <= time_ns < 2**62:
-        raise ValueError(f"time {text} is not nanoseconds since 1970")
+        raise ValueError(f"time {str(time_ns)[:40]} is not nanoseconds since 1970")
     return time_ns
 
 

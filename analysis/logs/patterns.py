@@ -91,7 +91,9 @@ def _stated(pattern: re.Pattern[str], line: str) -> Moment | None:
     if found is None:
         return None
     parts = found.groupdict()
-    return duration(parts["value"] or parts["spaced"], parts["unit"] or parts["suffix"] or "ms")
+    unit = parts["unit"] or parts["suffix"]
+    # a number without a unit may be seconds as well as milliseconds
+    return duration(parts["value"] or parts["spaced"], unit) if unit else None
 
 
 def user_reader(patterns: Sequence[str], today: date) -> Reader:

@@ -19,6 +19,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from whywait.analysis.causes import CAUSES
+from whywait.analysis.measure.dependence import dependence
 from whywait.analysis.measure.weights import Floats, nearest_rank, weights_of
 from whywait.analysis.spans.span_table import Ints
 
@@ -107,7 +108,7 @@ def resampled(sample: Sample, percentile: float, seed: int) -> Floats:
     drawn: neighbours in time are not independent."""
     count = len(sample)
     draw = np.random.default_rng([SEED, seed])
-    length = max(1, round(count ** (1 / 3)))
+    length = block_length(sample)
     blocks = -(-count // length)
     made = np.empty((RESAMPLES, len(CAUSES)))
     for number in range(RESAMPLES):
@@ -120,6 +121,12 @@ def resampled(sample: Sample, percentile: float, seed: int) -> Floats:
         sums = band[inside] @ sample.amounts[rows[inside]]
         made[number] = sums * (sample.walls[rows[rank]] / sums.sum())
     return made
+
+
+def block_length(sample: Sample) -> int:
+    """Return how many requests in order of time depend on one another: what is drawn together."""
+    alike = ceil(dependence(sample.walls[sample.rank_in_time]))
+    return int(min(max(round(len(sample) ** (1 / 3)), alike), len(sample)))
 
 
 def requests_needed(percentile: float) -> int:

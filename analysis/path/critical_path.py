@@ -1,4 +1,4 @@
-"""The critical path of every request, walked backwards over recorded edges, all requests at once.
+"""The critical path of every request, walked backwards over recorded edges.
 
     root   |----run----|~~~~~~~~~~~~~~~~~await~~~~~~~~~~~~~~~~~|--run--|
                        ^ spawned                               ^ ended by job
@@ -11,17 +11,18 @@ trace, or without a known spawner, is followed only as far back as the wait last
 to the waiter (or the root). Activities that have not begun by then are not followed: that time is the waiter's own.
 """
 
+from bisect import bisect_left
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
 from whywait.analysis.spans.activities import Activities
-from whywait.analysis.spans.span_table import NONE, Bools, Ints
+from whywait.analysis.spans.span_table import NONE, Ints
 
 MOVES_AT_ONE_TIME: Final = 64  # longer chains of wake-ups within one nanosecond are a circle
 _BEFORE_ALL: Final = -(2**62)
-_NO_TIME: Final = np.iinfo(np.int64).min
+_NO_TIME: Final = -(2**63)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,108 +37,99 @@ class Path:
 
 
 class _Walk:
-    """The state of the walk: one entry per request that is not finished."""
+    """The walk of one request after another; a chain of fifty thousand waits costs its steps and no more."""
 
-    def __init__(self, activities: Activities, roots: Ints, first: Ints, last: Ints) -> None:
-        self.of = activities
-        edges = np.flatnonzero(activities.waits.waker >= 0)
+    def __init__(self, activities: Activities) -> None:
+        of, waits = activities, activities.waits
+        edges = np.flatnonzero(waits.waker >= 0)
         # an edge before all times: every look-up then finds one
-        self.edge_vstart = np.concatenate([[_BEFORE_ALL], activities.waits.vstart[edges]])
-        self.edge_vend = np.concatenate([[NONE], activities.waits.vend[edges]])
-        self.edge_waker = np.concatenate([[NONE], activities.waits.waker[edges]])
-        self.first, self.roots = first, roots
-        self.request = np.arange(len(roots))
-        self.activity = roots.copy()
-        self.time = np.clip(activities.end[roots], first, last)
-        self.cap_activity = np.full(len(roots), NONE, dtype=np.int64)
-        self.cap_time = np.full(len(roots), _NO_TIME, dtype=np.int64)
-        self.stuck = np.zeros(len(roots), dtype=np.int64)
-        self.found: list[tuple[Ints, Ints, Ints, Ints]] = []
-        self.circular: list[Ints] = []
+        self.edge_vstart = [_BEFORE_ALL, *waits.vstart[edges].tolist()]
+        self.edge_vend = [NONE, *waits.vend[edges].tolist()]
+        self.edge_waker = [NONE, *waits.waker[edges].tolist()]
+        columns = (of.start, of.end, of.vstart, of.trace, of.spawner)
+        self.start, self.end, self.vstart, self.trace, self.spawner = (column.tolist() for column in columns)
+        self.found: list[tuple[int, int, int, int]] = []
+        self.circular: list[int] = []
+        self.cap_activity, self.cap_time = NONE, _NO_TIME
 
-    def keep(self, mask: Bools) -> None:
-        for name in ("request", "activity", "time", "cap_activity", "cap_time", "stuck"):
-            setattr(self, name, getattr(self, name)[mask])
+    def go(self, request: int, root: int, first: int, last: int) -> None:
+        """Find the stretches of one request."""
+        self.request, self.root, self.first = request, root, first
+        self.activity, self.time, self.stuck = NONE, last, 0
+        self.emit(min(max(self.end[root], first), last))
+        self.activity = root
+        self.uncap()
+        while self.time > first:
+            before = self.time
+            moved = self.step()
+            self.stuck = (0 if self.time < before else self.stuck) + moved
 
-    def emit(self, mask: Bools, until: Ints) -> None:
-        """Assign the time from `until` to now to the activity, where the mask is set."""
-        mask = mask & (until < self.time)
-        self.found.append((self.request[mask], self.activity[mask], until[mask], self.time[mask]))
-        self.time = np.where(mask, until, self.time)
+    def emit(self, until: int) -> None:
+        """Assign the time from `until` to now to the activity."""
+        if until < self.time:
+            self.found.append((self.request, self.activity, until, self.time))
+            self.time = until
 
-    def step(self) -> None:
-        """Assign each activity its own time back to its last edge, then follow that edge or the spawn."""
+    def step(self) -> bool:
+        """Assign the activity its own time back to its last edge, follow that edge or the spawn; return whether so."""
+        floor, begin = max(self.first, self.cap_time), self.start[self.activity]
+        shift = self.vstart[self.activity] - begin
+        edge = bisect_left(self.edge_vstart, shift + self.time) - 1
+        has_edge = self.edge_vstart[edge] >= shift + begin
+        edge_end = self.edge_vend[edge] - shift if has_edge else begin
         before = self.time
-        of, floor = self.of, np.maximum(self.first[self.request], self.cap_time)
-        begin, vshift = of.start[self.activity], of.vstart[self.activity]
-        edge = np.searchsorted(self.edge_vstart, vshift + self.time - begin, side="left") - 1
-        has_edge = self.edge_vstart[edge] >= vshift
-        edge_start = self.edge_vstart[edge] - vshift + begin
-        edge_end = np.where(has_edge, self.edge_vend[edge] - vshift + begin, begin)
-        waker = self.edge_waker[edge]
-        self.emit(np.ones(len(begin), dtype=bool), np.maximum(edge_end, floor))
-        self.stuck = np.where(self.time < before, 0, self.stuck)
-        waiting = has_edge & (self.time > floor) & (self.time <= edge_end)
+        self.emit(max(edge_end, floor))
+        self.stuck = 0 if self.time < before else self.stuck
+        waiting = has_edge and floor < self.time <= edge_end
+        if waiting and self.waited(self.edge_waker[edge], self.edge_vstart[edge] - shift, floor):
+            return True
+        born = not waiting and floor < self.time <= begin
+        if born:
+            self.to_spawner()
+        if self.time <= self.cap_time and self.cap_activity >= 0:
+            self.activity = self.cap_activity
+            self.uncap()
+        return born
+
+    def waited(self, waker: int, edge_start: int, floor: int) -> bool:
+        """Assign the waiter its own part of a wait; return whether the walk goes on in what ended it."""
+        alive = self.start[waker] < self.time
+        if alive and self.stuck >= MOVES_AT_ONE_TIME:
+            self.circular.append(self.request)
+            alive = False
+        before = self.time
         # the waker may have ended before the wait did: that part is the waiter's own
-        alive = waiting & (of.start[waker] < self.time)
-        circling = alive & (self.stuck >= MOVES_AT_ONE_TIME)
-        self.circular.append(self.request[circling])
-        alive &= ~circling
-        before = self.time
-        own_until = np.where(alive, np.maximum(of.end[waker], edge_start), edge_start)
-        self.emit(waiting, np.maximum(own_until, floor))
-        follow = alive & (self.time > floor) & (self.time > edge_start)
-        self._follow(follow, waker, edge_start)
-        born = ~follow & ~waiting & (self.time > floor) & (self.time <= begin)
-        self._to_spawner(born)
-        self._return_from_cap(~follow & (self.time <= self.cap_time))
-        self.stuck = np.where(self.time < before, 0, self.stuck) + (follow | born)
+        self.emit(max(self.end[waker] if alive else edge_start, edge_start, floor))
+        self.stuck = 0 if self.time < before else self.stuck
+        if not alive or self.time <= max(floor, edge_start):
+            return False
+        if self.cap_activity < 0 and (self.trace[waker] != self.trace[self.activity] or self.spawner[waker] < 0):
+            self.cap_activity, self.cap_time = self.activity, edge_start
+        self.activity = waker
+        return True
 
-    def _follow(self, mask: Bools, waker: Ints, edge_start: Ints) -> None:
-        of = self.of
-        foreign = (of.trace[waker] != of.trace[self.activity]) | (of.spawner[waker] < 0)
-        cap = mask & foreign & (self.cap_activity < 0)
-        self.cap_activity = np.where(cap, self.activity, self.cap_activity)
-        self.cap_time = np.where(cap, edge_start, self.cap_time)
-        self.activity = np.where(mask, waker, self.activity)
-
-    def _to_spawner(self, born: Bools) -> None:
-        of, root = self.of, self.roots[self.request]
+    def to_spawner(self) -> None:
         # no activity of a request is older than its root
-        over = born & (self.time <= of.start[root])
-        self._leave(over)
-        born = born & ~over
-        spawner = of.spawner[self.activity]
-        known = (spawner >= 0) & (of.start[spawner] < self.time) & (of.end[spawner] >= self.time)
-        fallback = np.where(self.cap_activity >= 0, self.cap_activity, root)
-        self.activity = np.where(born, np.where(known, spawner, fallback), self.activity)
-        self._uncap(born & ~known)
+        if self.time <= self.start[self.root]:
+            self.activity = NONE
+            self.emit(self.first)
+            return
+        spawner = self.spawner[self.activity]
+        if spawner >= 0 and self.start[spawner] < self.time <= self.end[spawner]:
+            self.activity = spawner
+            return
+        self.activity = self.cap_activity if self.cap_activity >= 0 else self.root
+        self.uncap()
 
-    def _leave(self, mask: Bools) -> None:
-        """Assign the time before to no activity."""
-        activity = self.activity
-        self.activity = np.full(len(activity), NONE, dtype=np.int64)
-        self.emit(mask, self.first[self.request])
-        self.activity = activity
-
-    def _return_from_cap(self, mask: Bools) -> None:
-        mask = mask & (self.cap_activity >= 0)
-        self.activity = np.where(mask, self.cap_activity, self.activity)
-        self._uncap(mask)
-
-    def _uncap(self, mask: Bools) -> None:
-        self.cap_time = np.where(mask, _NO_TIME, self.cap_time)
-        self.cap_activity = np.where(mask, NONE, self.cap_activity)
+    def uncap(self) -> None:
+        self.cap_activity, self.cap_time = NONE, _NO_TIME
 
 
 def critical_path(activities: Activities, roots: Ints, first: Ints, last: Ints) -> Path:
     """Return the stretches that cover [first, last) of each request once, given the root activity of each."""
-    walk = _Walk(activities, roots, first, last)
-    after = walk.time < last
-    nobody = np.full(int(after.sum()), NONE, dtype=np.int64)
-    walk.found.append((walk.request[after], nobody, walk.time[after], last[after]))
-    while len(walk.request):
-        walk.step()
-        walk.keep(walk.time > walk.first[walk.request])
-    request, activity, start, end = (np.concatenate([part[column] for part in walk.found]) for column in range(4))
-    return Path(request, activity, start, end, np.unique(np.concatenate([*walk.circular, roots[:0]])))
+    walk = _Walk(activities)
+    for number, one in enumerate(zip(roots.tolist(), first.tolist(), last.tolist(), strict=True)):
+        walk.go(number, *one)
+    found = np.array(walk.found, dtype=np.int64).reshape(-1, 4)
+    request, activity, start, end = found.T.copy()
+    return Path(request, activity, start, end, np.unique(np.array(walk.circular, dtype=np.int64)))

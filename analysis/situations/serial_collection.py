@@ -101,7 +101,7 @@ def _early(spans: pd.DataFrame) -> pd.DataFrame | None:
 def _named(spans: pd.DataFrame, key: str, trace_key: str = "") -> "pd.Series[Any]":
     """Return trace id and span id of the span that two attributes of each span name; without a trace id, in its own."""
     trace_ids = _attribute(spans, trace_key)
-    return trace_ids.mask(trace_ids == "", spans["trace_id"]) + "/" + _attribute(spans, key)
+    return trace_ids.mask(trace_ids == "", spans["trace_id"]).map(str) + "/" + _attribute(spans, key).map(str)
 
 
 def _attribute(spans: pd.DataFrame, key: str) -> "pd.Series[Any]":

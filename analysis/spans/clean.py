@@ -50,8 +50,8 @@ def finding(code: str, message: str, trace_ids: "pd.Series[str] | np.ndarray") -
 
 
 def _check_contract(spans: pd.DataFrame) -> None:
-    versions = {attributes.get(schema.CONTRACT) for attributes in spans["attributes"]} - {None}
-    others = sorted(str(version) for version in versions if version != schema.CONTRACT_VERSION)
+    versions = {str(attributes[schema.CONTRACT]) for attributes in spans["attributes"] if schema.CONTRACT in attributes}
+    others = sorted(versions - {str(schema.CONTRACT_VERSION)})
     if others:
         raise InputError(
             f"these traces follow version {others[0]} of the span contract, this whywait reads version "

@@ -9,27 +9,21 @@ began, and so on. The walk over recorded edges follows these guesses; its result
       render               |------------------|     on the path
 """
 
+from bisect import bisect_right
+
 import numpy as np
 
 from whywait.analysis.spans.activities import Activities, RawWaits, Waits
-from whywait.analysis.spans.span_table import NONE, Bools, Ints, SpanTable
-
-_DEEPEST = 200
+from whywait.analysis.spans.span_table import NONE, Ints, SpanTable, nearest
 
 
 def guessed_activities(spans: SpanTable, servers: Ints) -> tuple[Activities, RawWaits] | None:
     """Return activities and waits for the spans below these SERVER spans; None when there are none."""
     if len(servers) == 0:
         return None
-    member = np.zeros(len(spans.start), dtype=bool)
-    member[servers] = True
-    own = member.copy()
-    candidates = np.flatnonzero((spans.parents >= 0) & (spans.kinds == ""))
-    for _ in range(_DEEPEST):
-        new = candidates[member[spans.parents[candidates]] & ~member[candidates]]
-        if len(new) == 0:
-            break
-        member[new] = True
+    own = np.zeros(len(spans.start), dtype=bool)
+    own[servers] = True
+    member = nearest(np.where(spans.kinds == "", spans.parents, NONE), own) >= 0
     row = np.flatnonzero(member).astype(np.int64)
     of_row = np.full(len(member), NONE, dtype=np.int64)
     of_row[row] = np.arange(len(row))
@@ -45,21 +39,16 @@ def guessed_activities(spans: SpanTable, servers: Ints) -> tuple[Activities, Raw
 
 
 def _clipped(start: Ints, end: Ints, parent: Ints) -> tuple[Ints, Ints]:
-    """Clip each span to its parent, level by level; the times of the roots stay."""
-    start, end = start.copy(), end.copy()
-    level = np.flatnonzero(parent < 0)
-    below = np.flatnonzero(parent >= 0)
-    reached = np.zeros(len(start), dtype=bool)
-    reached[level] = True
-    while len(below):
-        now = reached[parent[below]]
-        if not now.any():
-            break
-        level, below = below[now], below[~now]
-        start[level] = np.clip(start[level], start[parent[level]], end[parent[level]])
-        end[level] = np.clip(end[level], start[level], end[parent[level]])
-        reached[level] = True
-    return start, end
+    """Clip each span to all that are above it; the times of the roots stay."""
+    above = np.where(parent < 0, np.arange(len(parent)), parent)
+    while True:
+        # twice as far up in each round: an interval that is clipped to its parent's clips as both do
+        low, high = start[above], end[above]
+        start, end = np.clip(start, low, high), np.clip(end, low, high)
+        further = above[above]
+        if np.array_equal(further, above):
+            return start, end
+        above = further
 
 
 def _chain(start: Ints, end: Ints, parent: Ints) -> Ints:
@@ -67,21 +56,12 @@ def _chain(start: Ints, end: Ints, parent: Ints) -> Ints:
     children = np.flatnonzero((parent >= 0) & (start < end)).astype(np.int64)
     order = children[np.lexsort((children, start[children], end[children], parent[children]))]
     owner = parent[order]
-    chosen: Bools = np.zeros(len(order), dtype=bool)
     # sorted by parent, then end: the last of each parent begins its chain
-    at = np.flatnonzero(np.append(owner[1:] != owner[:-1], True)) if len(order) else order
-    first = np.searchsorted(owner, owner, side="left")
-    ends = end[order]
-    while len(at):
-        chosen[at] = True
-        limit = start[order[at]]
-        # last sibling that had ended by then: binary search within the siblings, for all parents at once
-        low, high = first[at].copy(), at.copy()
-        while (low < high).any():
-            middle = (low + high) // 2
-            open_ = low < high
-            ended = ends[np.minimum(middle, len(ends) - 1)] <= limit
-            low = np.where(open_ & ended, middle + 1, low)
-            high = np.where(open_ & ~ended, middle, high)
-        at = (low - 1)[low > first[at]]
-    return order[chosen]
+    last = np.flatnonzero(np.append(owner[1:] != owner[:-1], True)) if len(order) else order
+    first = np.searchsorted(owner, owner[last], side="left")
+    starts, ends, chosen = start[order].tolist(), end[order].tolist(), list[int]()
+    for begin, at in zip(first.tolist(), last.tolist(), strict=True):
+        while at >= begin:
+            chosen.append(at)
+            at = bisect_right(ends, starts[at], begin, at) - 1
+    return order[np.sort(np.array(chosen, dtype=np.int64))]

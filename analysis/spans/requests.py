@@ -15,16 +15,15 @@ from numpy.typing import NDArray
 from whywait.analysis.model import NO_ARRIVAL, REQUEST_COLUMNS, Finding
 from whywait.analysis.spans.activities import Activities
 from whywait.analysis.spans.clean import finding
-from whywait.analysis.spans.span_table import NONE, Bools, Ints, SpanTable, Texts, objects
+from whywait.analysis.spans.endpoint_names import endpoints, first_of
+from whywait.analysis.spans.span_table import NONE, Bools, Ints, SpanTable, nearest, objects
 from whywait.analysis.text import amount
 from whywait.tracer import schema
 
 LOST_RECORDS: Final = "lost-records"  # code of the finding
-_DEEPEST: Final = 200
 _MOST_WEIGHT: Final = 1e9  # a larger weight is no count of requests
 _STATUS: Final = ("http.response.status_code", "http.status_code")
 _SCHEME: Final = ("url.scheme", "http.scheme")
-_METHOD: Final = ("http.request.method", "http.method")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +43,7 @@ def find_requests(spans: SpanTable, activities: Activities) -> tuple[Requests, l
     """Return the requests of all traces, with findings about those that cannot be analysed."""
     rows = activities.row
     roots = rows[np.array([value is True for value in spans.values(rows, schema.ROOT)], dtype=bool)]
-    server = _nearest_server(spans, roots)
+    server = nearest(spans.parents, spans.span_kinds == schema.SPAN_SERVER)[roots]
     # the span of others, or the root phase, with which it began
     above = spans.parents[roots]
     begun = (above >= 0) & np.isin(spans.kinds[above], ("", schema.KIND_PHASE))
@@ -94,7 +93,7 @@ def _windows(spans: SpanTable, row: Ints, roots: Ints) -> tuple[Ints, Ints, Ints
 
 def _connections(spans: SpanTable, servers: Ints) -> Bools:
     """Which SERVER spans are those of a websocket in a service that whywait traced: there each message is a request."""
-    schemes = objects(_first_of(spans, servers, _SCHEME))
+    schemes = objects(first_of(spans, servers, _SCHEME))
     traced = np.isin(spans.services[servers], np.unique(spans.services[spans.kinds != ""]))
     return np.asarray(np.isin(schemes.astype(str), ("ws", "wss")) & traced, dtype=np.bool_)
 
@@ -103,20 +102,6 @@ def _homes(spans: SpanTable, rows: Ints) -> Ints:
     """Return a number for the trace and service of each row."""
     services = pd.factorize(spans.services)[0].astype(np.int64)
     return np.asarray(spans.traces[rows] * (services.max(initial=0) + 1) + services[rows], dtype=np.int64)
-
-
-def _nearest_server(spans: SpanTable, rows: Ints) -> Ints:
-    """Return the SERVER span above each row, itself included; NONE without one."""
-    found = np.full(len(rows), NONE, dtype=np.int64)
-    at = rows.copy()
-    is_server = spans.span_kinds == schema.SPAN_SERVER
-    for _ in range(_DEEPEST):
-        hit = (at >= 0) & (found < 0) & is_server[at]
-        found[hit] = at[hit]
-        at = np.where((at >= 0) & (found < 0), spans.parents[at], NONE)
-        if not (at >= 0).any():
-            break
-    return found
 
 
 def _marked(spans: SpanTable, roots: Ints) -> list[Finding]:
@@ -154,17 +139,18 @@ def _untested(spans: SpanTable, roots: Ints) -> list[Finding]:
     return [Finding("untested-python", f"{said}: {one}", count) for one, count in sorted(words.items())]
 
 
-def request_table(spans: SpanTable, requests: Requests) -> pd.DataFrame:
-    """Return the requests as a frame with REQUEST_COLUMNS."""
+def request_table(spans: SpanTable, requests: Requests) -> tuple[pd.DataFrame, list[Finding]]:
+    """Return the requests as a frame with REQUEST_COLUMNS, with findings about their endpoints' names."""
     rows = requests.row
-    status = _first_of(spans, rows, _STATUS)
+    names, findings = endpoints(spans, rows)
+    status = first_of(spans, rows, _STATUS)
     codes = [code if isinstance(code, int) else _as_int(code) for code in status]
     table = pd.DataFrame(
         {
             "trace_id": spans.trace_ids[rows],
             "request_id": spans.identities[rows],
             "service": spans.services[rows],
-            "endpoint": endpoints(spans, rows),
+            "endpoint": names,
             "status_code": pd.array(codes, dtype="Int64"),
             "error": spans.errors[rows] | np.array([code is not None and code >= 500 for code in codes], dtype=bool),
             "error_type": spans.texts(rows, "error.type"),
@@ -185,26 +171,7 @@ def request_table(spans: SpanTable, requests: Requests) -> pd.DataFrame:
         listed[number] = (*map(str, value), *unknown) if isinstance(value, list) else ()
     table["signals"] = pd.Series(listed, dtype=object)
     table["weight"] = _weights(spans, roots)
-    return table.loc[:, list(REQUEST_COLUMNS)]
-
-
-def endpoints(spans: SpanTable, rows: Ints) -> Texts:
-    """Return "METHOD route" where both are known, else the span's name."""
-    routes, methods = spans.texts(rows, "http.route"), _first_of(spans, rows, _METHOD)
-    return objects(
-        [
-            f"{method} {route}" if method and route else name
-            for method, route, name in zip(methods, routes, spans.names[rows], strict=True)
-        ]
-    )
-
-
-def _first_of(spans: SpanTable, rows: Ints, keys: tuple[str, ...]) -> list[Any]:
-    found = spans.values(rows, keys[0])
-    for key in keys[1:]:
-        found = [value if value is not None else other
-                 for value, other in zip(found, spans.values(rows, key), strict=True)]  # fmt: skip
-    return found
+    return table.loc[:, list(REQUEST_COLUMNS)], findings
 
 
 def _as_int(value: Any) -> int | None:

@@ -86,6 +86,15 @@ def span_table(spans: pd.DataFrame) -> SpanTable:
     )
 
 
+def nearest(parents: Ints, wanted: Bools) -> Ints:
+    """Return for each row the nearest wanted one from it upwards, itself included; NONE without one."""
+    rows = np.arange(len(parents))
+    at = np.where(wanted, rows, np.where(parents < 0, rows, parents))
+    for _ in range(len(parents).bit_length()):  # twice as far up in each round; a circle leads nowhere
+        at = at[at]
+    return np.where(wanted[at], at, NONE)
+
+
 def taken(values: NDArray[Any], index: Ints, default: Any = NONE) -> NDArray[Any]:
     """Return the values at the index, the default where the index is NONE."""
     if len(values) == 0:

@@ -7,6 +7,7 @@ from typing import IO, Any, Final
 
 from whywait.analysis.load.files import files_of, lines_of, objects_of
 from whywait.analysis.load.otlp import NotOtlp, resource_of, rows_of
+from whywait.analysis.load.parquet import is_parquet
 from whywait.tracer import schema
 
 Key = tuple[str, str]
@@ -70,6 +71,8 @@ def _key(span: dict[str, Any]) -> Key:
 
 def _lines(source: Path) -> Iterator[bytes]:
     for file in files_of(source):
+        if is_parquet(file):
+            continue  # it has no lines
         with lines_of(file) as lines:
             yield from objects_of(lines)
 

@@ -31,6 +31,8 @@ def consumers(group: Group) -> Iterator[Pattern]:
     for cause in (Cause.AWAIT_IO, Cause.BLOCKING_IO, Cause.COMPUTE, Cause.LIMITER_WAIT):
         own = group.of(cause)
         own = own.assign(task=[str(found.get(schema.FOR_TASK, "")) for found in group.attributes_of(own)])
+        if not own["task"].any():
+            continue
         of_tasks = own[own["task"] != ""].groupby(["task", "detail"], as_index=False)
         turns = of_tasks.agg(ns=("amount_ns", "sum"), times=("span_id", "nunique"))
         for one in turns[turns["ns"] >= MIN_HELD * own["amount_ns"].sum()].to_dict("records"):

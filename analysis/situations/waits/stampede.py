@@ -29,12 +29,16 @@ def stampedes(group: Group) -> Iterator[Pattern]:
         locks = {
             detail for detail, found in zip(rows["detail"], group.attributes_of(rows), strict=True) if is_lock(found)
         }
+        if not locks:
+            continue
         waits = _by_request(rows, "detail").sort_values("end_ns")
         for what, own in waits[waits["what"].isin(locks)].groupby("what"):
             bursts = [one for one in _bursts(own) if len(one) >= MANY_AWAITS]
             if bursts and sum(one["ns"].sum() for one in bursts) >= MIN_HELD * waits["ns"].sum():
                 yield _pattern(group, Situation.STAMPEDE, cause, str(what), own, bursts)
     culprits = group.culprits[group.culprits["cause"].isin(_WORK) & (group.culprits["culprit_file"] != "")]
+    if len(culprits) < MANY_AWAITS:
+        return
     at = zip(culprits["culprit"], culprits["culprit_file"], culprits["culprit_line"], strict=True)
     named = culprits.assign(named=[f"{name} ({place(file, line)})" for name, file, line in at])
     rows = group.causes.merge(named[["request_id", "start_ns", "named"]], on=["request_id", "start_ns"])

@@ -12,7 +12,9 @@ from tests.analysis.fabricate import MS, Culprit, analysis_of, random_analysis
 from whywait import analysis
 from whywait.analysis.changes.comparison import Change
 from whywait.analysis.changes.sentences import headline, text
+from whywait.analysis.changes.whole import shift
 from whywait.analysis.measure.percentile_composition import (
+    Sample,
     composition,
     divided,
     highest_tellable,
@@ -156,3 +158,50 @@ def test_nothing_to_compare_is_refused_with_what_there_is() -> None:
     for percentile in (0, 100, float("nan"), -5):
         with pytest.raises(analysis.InputError, match="percentile"):
             analysis.compare(before, before, percentile)
+
+
+def sample(walls: np.ndarray) -> Sample:
+    """A sample of requests in order of time, as `sample_of` makes it."""
+    order = np.argsort(walls, kind="stable")
+    times = np.round(walls[order]).astype(np.int64)
+    amounts = np.stack([times], axis=1)
+    return Sample(np.arange(len(walls)).astype(object), amounts, times, np.ones(len(walls)), np.argsort(order))
+
+
+def run_of(dice: np.random.Generator, alike: float, *, times: float = 1.0, spread: float = 0.3) -> Sample:
+    """Two hundred requests of which each resembles the one before."""
+    level, noise = np.zeros(201), dice.normal(0, spread, 200)
+    for at in range(200):
+        level[at + 1] = alike * level[at] + np.sqrt(1 - alike**2) * noise[at]
+    return sample(50e6 * times * np.exp(level[1:]))
+
+
+@pytest.mark.parametrize("alike", [0.0, 0.5, 0.83])
+def test_equal_runs_are_hardly_ever_called_slower_however_alike_their_requests_are(alike: float) -> None:
+    dice = np.random.default_rng(11)
+    alarms = sum(shift([run_of(dice, alike)], [run_of(dice, alike)], 1).slower for _ in range(400))
+    assert alarms <= 9  # 1% are 4, and 10 or more of them less than one time in a hundred
+
+
+def test_ten_percent_are_found_with_200_requests_a_side() -> None:
+    dice = np.random.default_rng(12)
+    for spread, least in ((0.2, 195), (0.3, 140)):
+        pairs = (
+            shift([run_of(dice, 0, spread=spread)], [run_of(dice, 0, times=1.1, spread=spread)], 1) for _ in range(200)
+        )
+        assert sum(one.slower for one in pairs) >= least
+
+
+def test_runs_that_differ_by_themselves_are_no_change_where_a_side_has_several() -> None:
+    dice, alarms = np.random.default_rng(13), 0
+    for _ in range(300):
+        sides = [[run_of(dice, 0, times=float(np.exp(dice.normal(0, 0.1)))) for _ in range(3)] for _ in range(2)]
+        alarms += shift(*sides, 1).slower
+    assert alarms <= 8
+
+
+def test_ten_times_slower_is_told_with_a_few_requests_and_chance_is_not_with_one() -> None:
+    few = shift([sample(np.array([10e6, 11e6, 9e6, 12e6]))], [sample(np.array([100e6, 90e6, 120e6, 99e6]))], 1)
+    assert few.slower
+    one = shift([sample(np.array([10e6]))], [sample(np.array([100e6]))], 1)
+    assert (one.slower, one.excluded, one.needed) == (False, False, None)

@@ -1,16 +1,33 @@
 """`whywait diff` as a user meets it: a real process on the committed recording."""
 
 import json
+import random
 from importlib.resources import files
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from tests.analysis.cli.test_cli import GOOD, ROOT, refused, whywait
+from tests.analysis.drawing import BEGIN_NS
+from tests.analysis.otlp_writer import otlp_lines
 from tests.analysis.report.test_report import conforms
+from whywait.analysis.load.otlp import frame_of
 
 THREADED, BATCHED = (str(ROOT / f"notebooks/recording/{name}.jsonl.gz") for name in ("threaded", "batched"))
 CHOSEN = ("--endpoint", "to_thread", "--against", "batch", "--percentile", "50")
+
+
+def steady(seed: int, count: int, typical_ms: float) -> pd.DataFrame:
+    """Requests whose times vary by a tenth around one."""
+    draw = random.Random(seed)
+    rows = []
+    for number in range(count):
+        start = BEGIN_NS + number * 10**9
+        ids = f"{seed:016x}{number + 1:016x}", f"{seed + 1:08x}{number + 1:08x}", ""
+        took = round(typical_ms * draw.lognormvariate(0, 0.1) * 1e6)
+        rows.append((*ids, "GET /", "shop", "", "server", start, start + took, False, {}, []))
+    return frame_of(rows)
 
 
 @pytest.fixture
@@ -48,10 +65,29 @@ def test_slower_can_fail_a_build_and_faster_does_not() -> None:
 
 def test_the_same_run_twice_has_no_culprit() -> None:
     done = whywait("diff", THREADED, THREADED, "--percentile", "50", "--fail-if-slower", "--json")
-    assert done.returncode == 0
+    # its 21 requests take from 119 to 2,131 ms, each longer than the one before: they exclude nothing
+    assert done.returncode == 3
+    assert "10% slower cannot be excluded: it takes about" in done.stderr
     (endpoint,) = json.loads(done.stdout)["endpoints"]
-    assert (endpoint["delta_ns"], endpoint["blamed"], endpoint["certain"]) == (0, [], False)
-    assert "no change beyond chance" in endpoint["text"]
+    assert (endpoint["delta_ns"], endpoint["blamed"], endpoint["certain"], endpoint["slower"]) == (0, [], False, False)
+    assert "no change of p50 beyond chance" in endpoint["text"]
+    assert endpoint["whole"]["ratio"] == 1
+
+
+def test_several_runs_a_side_are_compared_as_runs(tmp_path: Path) -> None:
+    names = []
+    for number in range(4):
+        path = tmp_path / f"run{number}.jsonl"
+        path.write_text(otlp_lines(steady(number, 200, 100 if number % 2 == 0 else 130)))
+        names.append(str(path))
+    before, after, more_before, more_after = names
+    slower = whywait("diff", before, after, "--before-too", more_before, "--after-too", more_after, "--fail-if-slower")
+    assert slower.returncode == 1, slower.stderr
+    assert "400 requests before, 400 after" in " ".join(slower.stdout.split())
+    assert whywait("diff", before, more_before, "--fail-if-slower").returncode == 0
+    # a run of each kind on either side: what differs, differs within a side as well
+    mixed = whywait("diff", before, after, "--before-too", more_after, "--after-too", more_before, "--fail-if-slower")
+    assert mixed.returncode == 3, mixed.stdout
 
 
 def test_what_cannot_be_compared_gets_one_clear_line(good: str, tmp_path: Path) -> None:

@@ -104,3 +104,11 @@ def test_a_shell_completes_commands_and_options(words: str, completed: str) -> N
         check=False,
     )  # fmt: skip
     assert completed in done.stdout.split()
+
+
+def test_a_path_with_square_brackets_is_no_markup(tmp_path: Path) -> None:
+    path = tmp_path / "[" / "x].jsonl"
+    path.parent.mkdir()
+    path.write_text(GOOD + "\n")
+    code, out, errors = on_terminal("report", str(path))
+    assert (code, "Traceback" in out + errors) == (0, False)

@@ -96,7 +96,10 @@ def test_file_directory_and_standard_input_give_the_same(file: Path, monkeypatch
         ("\n\n", "contains no spans"),
         ("hello", "line 1: not JSON"),
         ("[1, 2]", 'line 1: JSON, but not OTLP traces: no "resourceSpans"'),
-        ('{"resourceLogs": []}', 'line 1: JSON, but not OTLP traces: no "resourceSpans"'),
+        (
+            '{"resourceLogs": []}',
+            "line 1: JSON, but not OTLP traces: it is OTLP metrics or logs: give the file of traces",
+        ),
         ('{"resourceSpans": [{"scopeSpans": [{"spans": [{"traceId": "1"}]}]}]}', "a malformed span"),
         ('{"resourceSpans": [7]}', "a malformed span"),
         ('{"resourceSpans": [{"sco', "line 1: truncated JSON"),

@@ -119,3 +119,14 @@ def test_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
     text = b"requestID: 7, TS_BEFORE_X: 1747213340.1\nrequestID: 7, TS_AFTER_X: 1747213340.3\n"
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(text)))
     assert labels(read_logs("-")) == [("X", 200.0)]
+
+
+@pytest.mark.parametrize("said", ["took 0.3", "duration=0.3", "elapsed: 0.3"])
+def test_a_number_without_a_unit_is_no_duration(tmp_path: Path, said: str) -> None:
+    text = (
+        "2025-05-14 09:00:00,000 request_id=7 event=df_start\n"
+        f"2025-05-14 09:00:00,300 request_id=7 event=df_end {said}\n"
+    )
+    reading = read(tmp_path, text)  # seconds here, which would differ from the clock if they were milliseconds
+    assert labels(reading) == [("df", 300.0)]
+    assert reading.findings == ()

@@ -1,0 +1,109 @@
+"""Spans as one Parquet file: a column for each of SPAN_COLUMNS, and one for each common attribute.
+
+Version 1: ids and texts are strings, times int64 ns since 1970, `links` a list of {trace_id, span_id}; an attribute's
+column is called "@" and its key, and has one type; attributes of several types, and rare ones, are a JSON object in
+`other`. The file's metadata has the version.
+"""
+
+import json
+import os
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from whywait.analysis.errors import InputError
+from whywait.analysis.load.otlp import Row
+from whywait.analysis.model import SPAN_COLUMNS
+
+VERSION: Final = b"1"
+_KEY: Final = b"whywait.spans"  # in the metadata
+_MARK: Final = "@"
+_RARE: Final = 200  # an attribute of less than one span in so many has no column
+_PLAIN: Final = SPAN_COLUMNS[:-2]
+_TYPES: Final = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_()}
+_LINK: Final = pa.list_(pa.struct([("trace_id", pa.string()), ("span_id", pa.string())]))
+
+
+def write_parquet(spans: pd.DataFrame, path: Path) -> None:
+    """Write spans of SPAN_COLUMNS, completely or not at all. Raises InputError when that fails."""
+    every = spans["attributes"].tolist()
+    types = _column_types(every)
+    columns: dict[str, Any] = {name: pa.array(spans[name].tolist()) for name in _PLAIN}
+    links = [[{"trace_id": trace, "span_id": span} for trace, span in one] for one in spans["links"]]
+    columns["links"] = pa.array(links, _LINK)
+    for key, kind in types.items():
+        columns[_MARK + key] = pa.array([one.get(key) for one in every], kind)
+    rest = [{key: value for key, value in one.items() if key not in types} for one in every]
+    columns["other"] = pa.array([json.dumps(one) if one else None for one in rest], pa.string())
+    part = path.with_name(f".{path.name}.part")
+    try:
+        pq.write_table(pa.table(columns).replace_schema_metadata({_KEY: VERSION}), part, compression="zstd")
+        os.replace(part, path)
+    except OSError as error:
+        raise InputError(f"cannot write {path}: {error.strerror or error}; does the folder exist?") from error
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _column_types(every: Sequence[dict[str, Any]]) -> dict[str, pa.DataType]:
+    """The type of each attribute that has a column: one for all spans, as it is read back."""
+    found: dict[str, set[Any]] = defaultdict(set)
+    counts: dict[str, int] = defaultdict(int)
+    for one in every:
+        for key, value in one.items():
+            counts[key] += 1
+            found[key].add(_type_of(value))
+    return {
+        key: kinds.pop()
+        for key, kinds in found.items()
+        if len(kinds) == 1 and None not in kinds and counts[key] * _RARE >= len(every)
+    }
+
+
+def _type_of(value: Any) -> pa.DataType | None:
+    if isinstance(value, list):
+        inner = {_type_of(one) for one in value}
+        kind = inner.pop() if len(inner) == 1 else None
+        return None if kind is None or pa.types.is_list(kind) else pa.list_(kind)
+    if type(value) is int and not -(2**63) <= value < 2**63:
+        return None
+    return _TYPES.get(type(value))
+
+
+def is_parquet(path: Path) -> bool:
+    """Return whether a file is called so. Any other is read once only, as a pipe can be."""
+    return path.suffix == ".parquet"
+
+
+def read_parquet(path: Path) -> list[Row]:
+    """Return the spans of a file that `write_parquet` wrote. Raises InputError for any other."""
+    try:
+        file = pq.ParquetFile(path)
+        version = (file.schema_arrow.metadata or {}).get(_KEY)
+        if version != VERSION:
+            told = "spans of another version" if version else "something else than spans"
+            raise InputError(f"{path} is a Parquet file of {told}: expected one that whywait convert wrote")
+        table = file.read()
+        every = _attributes(table)
+        links = [[(two["trace_id"], two["span_id"]) for two in one] for one in table["links"].to_pylist()]
+        plain = (table[name].to_pylist() for name in _PLAIN)
+        return list(zip(*plain, every, links, strict=True))
+    except (pa.ArrowException, OSError, KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{path} is not a whole Parquet file of spans: {str(error)[:200]}") from error
+
+
+def _attributes(table: pa.Table) -> list[dict[str, Any]]:
+    every = [json.loads(one) if one else {} for one in table["other"].to_pylist()]
+    for name in table.column_names:
+        if name.startswith(_MARK):
+            key, column = name[len(_MARK) :], table[name]
+            rows = pc.indices_nonzero(column.is_valid()).to_pylist()
+            for row, value in zip(rows, column.drop_null().to_pylist(), strict=True):
+                every[row][key] = value
+    return every
