@@ -44,6 +44,7 @@ class Config:
     slow_ns: int | None = None
     slow_quantile: float = 0.95
     keep_share: float = 0.01
+    keep_per_s: int = 10  # with "slow": about so many of an endpoint in a second, with larger weights; 0: no ceiling
     # what of a request's values is removed where it may be a secret: "secrets" (docs/in-your-process/privacy.md),
     # "parameters": also what a route's parameters are in paths, or "nothing"
     redact: str = REDACT_SECRETS
@@ -61,11 +62,8 @@ def from_environment(environ: Mapping[str, str] = os.environ) -> Config:
     config = replace(config, sampler=sampler not in _OFF)
     if environ.get("WHYWAIT_LOCKS", "").strip():
         config = replace(config, locks=environ["WHYWAIT_LOCKS"].strip())
-    bound = environ.get("WHYWAIT_OUTPUT_MAX_MB", "").strip()
-    if bound:
-        if not bound.isdigit():
-            raise ConfigError(f"WHYWAIT_OUTPUT_MAX_MB is {bound!r}; expected a whole number of MB, or 0 for no bound")
-        config = replace(config, output_max_bytes=int(bound) * MB)
+    bound_mb = _whole(environ, "WHYWAIT_OUTPUT_MAX_MB", config.output_max_bytes // MB, "of MB, or 0 for no bound")
+    config = replace(config, output_max_bytes=bound_mb * MB)
     resolution_ns = _milliseconds(environ, "WHYWAIT_RESOLUTION_MS", "1")
     if resolution_ns is not None:
         config = replace(config, max_resolution_ns=resolution_ns)
@@ -86,7 +84,15 @@ def _keeping(config: Config, environ: Mapping[str, str]) -> Config:
         config, keep=keep, redact=redact, slow_ns=_milliseconds(environ, "WHYWAIT_SLOW_MS", "250"),
         slow_quantile=_fraction(environ, "WHYWAIT_SLOW_QUANTILE", config.slow_quantile),
         keep_share=_fraction(environ, "WHYWAIT_KEEP_SHARE", config.keep_share),
+        keep_per_s=_whole(environ, "WHYWAIT_KEEP_PER_S", config.keep_per_s, "of requests, or 0 for no ceiling"),
     )  # fmt: skip
+
+
+def _whole(environ: Mapping[str, str], name: str, default: int, unit: str) -> int:
+    found = environ.get(name, "").strip()
+    if found and not found.isdecimal():
+        raise ConfigError(f"{name} is {found!r}; expected a whole number {unit}")
+    return int(found) if found else default
 
 
 def _milliseconds(environ: Mapping[str, str], name: str, example: str) -> int | None:

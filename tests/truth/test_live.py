@@ -126,7 +126,12 @@ def test_top_tells_it_in_words(tmp_path: Path) -> None:
 def test_what_few_kept_traces_stand_for_is_what_was_asked(tmp_path: Path) -> None:
     """Exact is what the client counted; the sidecar estimates it from one trace in five."""
     asked = 400
-    settings = {"WHYWAIT_KEEP": "slow", "WHYWAIT_SLOW_MS": "10000", "WHYWAIT_KEEP_SHARE": "0.2"}
+    settings = {
+        "WHYWAIT_KEEP": "slow",
+        "WHYWAIT_SLOW_MS": "10000",
+        "WHYWAIT_KEEP_SHARE": "0.2",
+        "WHYWAIT_KEEP_PER_S": "0",
+    }
     output = tmp_path / "traces"
     with receiver() as (found, url_of), sidecar(str(output), "--send", url_of, "--from-start") as process:
         with traced_service(output, environment=settings) as url:

@@ -1,9 +1,11 @@
 """Decides at a request's end whether it becomes spans. Pure, but for a memory of latencies. A kept trace's weight is
 one over its sampling probability, known before the draw (Horvitz and Thompson, 1952): weighted sums are unbiased."""
 
+from collections.abc import Callable
 from math import log2
 from random import Random
-from typing import Final
+from time import monotonic
+from typing import Final, TypeVar
 
 from whywait.tracer.config import KEEP_ALL, Config
 from whywait.tracer.records.decision import WHY_ALL, WHY_ERROR, WHY_NEW, WHY_SHARE, WHY_SLOW, Decision
@@ -14,6 +16,8 @@ _REMEMBERED: Final = 4_000  # requests; then older ones count half
 _RENEWED_EVERY: Final = 32
 _MOST_ENDPOINTS: Final = 500
 _OTHERS: Final = ""  # all endpoints beyond the limit
+T = TypeVar("T")
+A = TypeVar("A")
 
 
 class Quantile:
@@ -54,16 +58,42 @@ class Quantile:
         return 0.0
 
 
+class Ceiling:
+    """Keeps about `most` of the requests of a second. What is unusual in a burst's first second becomes rarer with
+    each that came before it: `most` times 1 + ln(requests / `most`) are kept. Pure."""
+
+    __slots__ = ("_before", "_count", "_most", "_second")
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._second = 0
+        self._count = 0  # in this second
+        self._before = 0  # in the one before
+
+    def probability(self, now_s: float) -> float:
+        """Return the probability with which this request, which would be kept, is kept. It follows from those before
+        it and from no draw about it, so that one over it is its weight."""
+        second = int(now_s)
+        if second != self._second:
+            self._before = self._count if second == self._second + 1 else 0
+            self._second, self._count = second, 0
+        self._count += 1
+        return self._most / max(self._most, self._before, self._count)
+
+
 class Keeper:
     """Decides for one session. The thread that ends a request calls `decide` once."""
 
-    def __init__(self, config: Config, random: Random | None = None) -> None:
+    def __init__(self, config: Config, random: Random | None = None, clock_s: Callable[[], float] = monotonic) -> None:
         self._keep_all = config.keep == KEEP_ALL
         self._slow_ns = config.slow_ns
         self._fraction = config.slow_quantile
         self._share = config.keep_share
         self._random = random or Random()
         self._endpoints: dict[str, Quantile] = {}
+        self._most = config.keep_per_s
+        self._ceilings: dict[str, Ceiling] = {}
+        self._clock_s = clock_s
 
     def decide(self, endpoint: str, wall_ns: int, *, error: bool) -> Decision:
         """Return whether the request that has just ended is kept."""
@@ -71,21 +101,35 @@ class Keeper:
             return Decision(True, WHY_ALL, 1.0)
         slow_ns = self._slow_ns or self._learnt_ns(endpoint, wall_ns)
         if error:
-            return Decision(True, WHY_ERROR, 1.0)
-        if slow_ns is None:
+            return self._below_ceiling(endpoint, WHY_ERROR, 1.0)
+        if slow_ns is None:  # these are few
             return Decision(True, WHY_NEW, 1.0)
         if wall_ns >= slow_ns:
-            return Decision(True, WHY_SLOW, 1.0)
+            return self._below_ceiling(endpoint, WHY_SLOW, 1.0)
         if self._random.random() < self._share:
-            return Decision(True, WHY_SHARE, 1.0 / self._share)
+            return self._below_ceiling(endpoint, WHY_SHARE, self._share)
         return Decision(False, "", 0.0)
 
-    def _learnt_ns(self, endpoint: str, wall_ns: int) -> float | None:
-        quantile = self._endpoints.get(endpoint)
-        if quantile is None:
-            if len(self._endpoints) >= _MOST_ENDPOINTS:
+    def _below_ceiling(self, endpoint: str, why: str, share: float) -> Decision:
+        if self._most:
+            ceiling = self._of_endpoint(self._ceilings, endpoint, Ceiling, self._most)
+            probability = ceiling.probability(self._clock_s())
+            if probability < 1.0 and self._random.random() >= probability:
+                return Decision(False, "", 0.0)
+            share *= probability
+        return Decision(True, why, 1.0 / share)
+
+    @staticmethod
+    def _of_endpoint(known: dict[str, T], endpoint: str, make: Callable[[A], T], setting: A) -> T:
+        found = known.get(endpoint)
+        if found is None:
+            if len(known) >= _MOST_ENDPOINTS:
                 endpoint = _OTHERS
-            quantile = self._endpoints.setdefault(endpoint, Quantile(self._fraction))
+            found = known.setdefault(endpoint, make(setting))
+        return found
+
+    def _learnt_ns(self, endpoint: str, wall_ns: int) -> float | None:
+        quantile = self._of_endpoint(self._endpoints, endpoint, Quantile, self._fraction)
         threshold_ns = quantile.threshold_ns
         quantile.add(wall_ns)
         return threshold_ns

@@ -25,7 +25,7 @@ def drawn(seed: int, count: int) -> list[dict[str, float]]:
 
 
 def kept_of(requests: list[dict[str, float]], seed: int) -> tuple[list[dict[str, float]], list[float]]:
-    keeper = Keeper(Config(keep=KEEP_SLOW, keep_share=0.05), Random(seed))
+    keeper = Keeper(Config(keep=KEEP_SLOW, keep_share=0.05, keep_per_s=0), Random(seed))
     decided = [(one, keeper.decide("GET /", round(sum(one.values()) * MS), error=False)) for one in requests]
     return (
         [one for one, decision in decided if decision.kept],

@@ -3,6 +3,7 @@
 import asyncio
 import functools
 import gzip
+import itertools
 import os
 import subprocess
 import sys
@@ -111,7 +112,7 @@ def test_only_slow_requests_are_kept_and_they_are_whole(traced_to: Begin) -> Non
 
 
 def test_errors_are_kept_and_all_of_the_share_stand_for_their_number(traced_to: Begin) -> None:
-    spans = traced_to(keep=KEEP_SLOW, slow_ns=10_000 * MS_NS, keep_share=0.5)
+    spans = traced_to(keep=KEEP_SLOW, slow_ns=10_000 * MS_NS, keep_share=0.5, keep_per_s=0)
     ask("/fails", *["/work/0"] * 40)
     spans.stop()
     by_why: dict[str, list[float]] = {}
@@ -241,7 +242,7 @@ def test_a_quantile_follows_a_service_that_changed() -> None:
 
 
 def test_requests_that_all_take_the_same_are_not_all_slow() -> None:
-    keeper = Keeper(Config(keep=KEEP_SLOW, keep_share=0.01), Random(1))
+    keeper = Keeper(Config(keep=KEEP_SLOW, keep_share=0.01), Random(1), itertools.count().__next__)  # one a second
     decided = [keeper.decide("GET /", 5_000_000 + number, error=False) for number in range(2_000)]
     assert [one.why for one in decided[:FEWEST]] == [WHY_NEW] * FEWEST
     assert {one.why for one in decided[FEWEST:]} <= {"", WHY_SHARE}
@@ -252,7 +253,13 @@ def test_requests_that_all_take_the_same_are_not_all_slow() -> None:
 
 @pytest.mark.parametrize(
     ("name", "bad"),
-    [("WHYWAIT_KEEP", "some"), ("WHYWAIT_SLOW_MS", "0"), ("WHYWAIT_SLOW_QUANTILE", "1.5"), ("WHYWAIT_KEEP_SHARE", "x")],
+    [
+        ("WHYWAIT_KEEP", "some"),
+        ("WHYWAIT_SLOW_MS", "0"),
+        ("WHYWAIT_SLOW_QUANTILE", "1.5"),
+        ("WHYWAIT_KEEP_SHARE", "x"),
+        ("WHYWAIT_KEEP_PER_S", "-1"),
+    ],
 )
 def test_settings_that_cannot_be_used_are_named(name: str, bad: str) -> None:
     with pytest.raises(ConfigError, match=f"{name} is '{bad}'"):
