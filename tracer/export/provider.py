@@ -87,6 +87,8 @@ def release_after_fork(
 def file_queue(output: Path, bound_bytes: int, recorder: Recorder) -> SpanQueue:
     """Write spans into this process's OTLP JSON Lines file. Raises `ConfigError` if it cannot be created."""
     path = output_file(output, os.getpid())
+    if recorder.config.output_gzip:
+        path = path.with_name(f"{path.name}.gz")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         file = TraceFile(path, bound_bytes)
