@@ -12,7 +12,7 @@ _FAST = 1  # the level: two thirds of the default's time for a fifth more bytes,
 
 
 class TraceFile:
-    """A text stream for the file exporter. Raises OSError when created, never later. The file is made with its first
+    """A text file of lines. Raises OSError when created, never later. The file is made with its first
     line, for its owner alone; nothing is buffered (a forked child would write it again), and several processes may
     append. A *.gz file has a member for each line. With `bound_bytes` full parts follow one another, and the oldest files of the output go."""
 
@@ -81,9 +81,6 @@ class TraceFile:
         except OSError:  # no regular file
             return False
         return True
-
-    def flush(self) -> None:
-        """Nothing is buffered."""
 
     def close(self) -> None:
         """Close the file; further calls have no effect. In a forked child the parent's file stays open."""
