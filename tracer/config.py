@@ -26,6 +26,7 @@ class Config:
     service_name: str | None = None  # None: OTEL_SERVICE_NAME, then the application's name
     output: Path | None = None  # OTLP JSON Lines: a *.jsonl file, or a directory (one file per process)
     output_max_bytes: int = 1_000 * MB  # of all files of the output; then the oldest go. 0: without a bound
+    output_gzip: bool = False  # each line of it as a member of a *.gz file, which `whywait top` cannot follow
     max_resolution_ns: int = MS_NS  # shorter waits, or those under 1% of the request, are only summed
     block_ns: int = 10 * MS_NS  # a loop callback outside any request becomes a span from this length on
     export_interval_s: float = 0.5  # how often finished requests become spans
@@ -56,10 +57,10 @@ def from_environment(environ: Mapping[str, str] = os.environ) -> Config:
         service_name=environ.get("WHYWAIT_SERVICE_NAME") or None,
         output=Path(environ["WHYWAIT_OUTPUT"]) if environ.get("WHYWAIT_OUTPUT") else None,
     )
-    sampler = environ.get("WHYWAIT_SAMPLER", "").strip().lower()
-    if sampler not in {"", *_ON, *_OFF}:
-        raise ConfigError(f"WHYWAIT_SAMPLER is {sampler!r}; expected 1 or 0")
-    config = replace(config, sampler=sampler not in _OFF)
+    config = replace(
+        config, sampler=_switch(environ, "WHYWAIT_SAMPLER", default=True),
+        output_gzip=_switch(environ, "WHYWAIT_OUTPUT_GZIP", default=False),
+    )  # fmt: skip
     if environ.get("WHYWAIT_LOCKS", "").strip():
         config = replace(config, locks=environ["WHYWAIT_LOCKS"].strip())
     bound_mb = _whole(environ, "WHYWAIT_OUTPUT_MAX_MB", config.output_max_bytes // MB, "of MB, or 0 for no bound")
@@ -68,6 +69,13 @@ def from_environment(environ: Mapping[str, str] = os.environ) -> Config:
     if resolution_ns is not None:
         config = replace(config, max_resolution_ns=resolution_ns)
     return _keeping(config, environ)
+
+
+def _switch(environ: Mapping[str, str], name: str, *, default: bool) -> bool:
+    found = environ.get(name, "").strip().lower()
+    if found not in {"", *_ON, *_OFF}:
+        raise ConfigError(f"{name} is {found!r}; expected 1 or 0")
+    return found in _ON if found else default
 
 
 def _keeping(config: Config, environ: Mapping[str, str]) -> Config:

@@ -8,7 +8,7 @@ from typing import Final
 
 from whywait.analysis.live.tail import Tail
 
-_SUFFIXES: Final = (".jsonl", ".json")  # compressed files no longer grow
+_SUFFIXES: Final = (".jsonl", ".json")  # a line of a compressed file cannot be told from a half
 _MOST_OPEN: Final = 128
 _FORGET_AFTER: Final = 300  # readings without growth before an unlisted file is closed
 

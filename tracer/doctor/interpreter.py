@@ -18,7 +18,7 @@ _LIBRARIES: Final = (
     "pandas",
 )  # fmt: skip
 _NEEDED: Final = (
-    "opentelemetry-sdk", "opentelemetry-exporter-otlp-json-file", "opentelemetry-exporter-otlp-proto-http",
+    "opentelemetry-sdk", "opentelemetry-exporter-otlp-json-common", "opentelemetry-exporter-otlp-proto-http",
 )  # fmt: skip
 
 

@@ -4,7 +4,6 @@ import importlib
 from collections.abc import Mapping
 from typing import Final
 
-from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.trace.export import SpanExporter
 
 from whywait.tracer.config import named_collector
@@ -12,7 +11,8 @@ from whywait.tracer.export.sdk_internals import retry_apart
 from whywait.tracer.hotpath.recorder import logger
 
 _HTTP: Final = "http/protobuf"
-_GRPC: Final = "opentelemetry.exporter.otlp.proto.grpc.trace_exporter"
+# imported only where one is used: of the start of a service they take some 50 ms
+_EXPORTER: Final = "opentelemetry.exporter.otlp.proto.%s.trace_exporter"
 _NO_GRPC: Final = (
     "whywait: sends nothing to the collector: OTEL_EXPORTER_OTLP_PROTOCOL is grpc, and its exporter cannot be imported "
     "(%s). Install it: pip install 'whywait[grpc]', or set OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf."
@@ -28,10 +28,14 @@ def collector_exporter(environ: Mapping[str, str]) -> SpanExporter | None:
     if not exporter:
         return None
     protocol = _protocol(exporter, environ)
-    if protocol == "grpc":
-        return _over_grpc()
     if protocol == _HTTP:
-        return retry_apart(OTLPSpanExporter())
+        return retry_apart(_exporter("http"))
+    if protocol == "grpc":
+        try:
+            return _exporter("grpc")
+        except ImportError as error:
+            logger.warning(_NO_GRPC, error)
+            return None
     logger.warning(_UNKNOWN, protocol)
     return None
 
@@ -43,11 +47,6 @@ def _protocol(exporter: str, environ: Mapping[str, str]) -> str:
     return found.strip().lower()
 
 
-def _over_grpc() -> SpanExporter | None:
-    try:
-        over_grpc = importlib.import_module(_GRPC)  # optional, and large
-    except ImportError as error:
-        logger.warning(_NO_GRPC, error)
-        return None
-    exporter: SpanExporter = over_grpc.OTLPSpanExporter()
+def _exporter(over: str) -> SpanExporter:
+    exporter: SpanExporter = importlib.import_module(_EXPORTER % over).OTLPSpanExporter()
     return exporter

@@ -11,6 +11,8 @@ PARTS: Final = 8
 """An output is at most so many parts of equal size, so that what goes is a small share of it."""
 _NAME: Final = re.compile(r"(?P<family>traces|.*?)(?:-(?P<process>\d+))?(?:\.(?P<part>\d+))?")
 
+_PACKED: Final = ".gz"
+
 
 class _File(NamedTuple):
     """One file of an output. Sorts from the oldest on; the kernel's clock has ticks, within which the part decides."""
@@ -24,7 +26,8 @@ class _File(NamedTuple):
 
 def part_path(path: Path, part: int) -> Path:
     """Return the file of a part: `traces-7.jsonl`, then `traces-7.1.jsonl` and so on."""
-    return path.with_name(f"{path.stem}.{part}{path.suffix}") if part else path
+    suffix = _suffix(path)
+    return path.with_name(f"{path.name.removesuffix(suffix)}.{part}{suffix}") if part else path
 
 
 def make_room(path: Path, bound_bytes: int) -> list[Path]:
@@ -48,15 +51,20 @@ def make_room(path: Path, bound_bytes: int) -> list[Path]:
 
 def _files(path: Path) -> Iterator[_File]:
     family = _named(path)["family"]
-    for file in path.parent.glob(f"*{path.suffix}"):
+    plain = _suffix(path).removesuffix(_PACKED)
+    for file in path.parent.iterdir():
         name = _named(file)
-        if name["family"] == family:
+        if _suffix(file).removesuffix(_PACKED) == plain and name["family"] == family:
             state = file.stat()
             yield _File(state.st_mtime_ns, int(name["part"] or 0), int(name["process"] or 0), state.st_size, file)
 
 
+def _suffix(file: Path) -> str:
+    return "".join(file.suffixes[-2:]) if file.suffix == _PACKED else file.suffix
+
+
 def _named(file: Path) -> re.Match[str]:
-    found = _NAME.fullmatch(file.stem)
+    found = _NAME.fullmatch(file.name.removesuffix(_suffix(file)))
     assert found is not None  # any name is a family
     return found
 

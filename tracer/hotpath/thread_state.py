@@ -94,6 +94,8 @@ def run_scheduled(callback: Any, stamp: Stamp, *args: Any) -> Any:
         if start_ns - loop.ended_ns >= AWAY_MIN_NS:
             note_away(loop, start_ns)
         loop.run_start_ns = start_ns
+        if (alarm := loop.alarm) is not None:
+            alarm.set()
         found = ACTIVITY.get() or mine.get("outer")
         if found is not None and type(callback) is not FunctionType:
             activity = begin_callback(loop, found, callback, stamp, start_ns, None)
@@ -109,6 +111,8 @@ def run_scheduled(callback: Any, stamp: Stamp, *args: Any) -> Any:
     finally:
         try:
             end_ns = loop.ended_ns = perf_counter_ns()
+            if (alarm := loop.alarm) is not None:
+                alarm.stop()
             current = mine["current"]
             mine["current"] = None
             if current is begun and end_ns - start_ns < CALLBACK_MIN_NS:
@@ -134,6 +138,8 @@ def _new_loop() -> Loop:
     recorder = recorders.active
     if recorder is not None:
         recorder.loops.append(loop)
+        if (ring := recorder.ring) is not None:
+            ring()
     return loop
 
 

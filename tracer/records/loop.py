@@ -60,6 +60,16 @@ class Callback(NamedTuple):
     run_queue_ns: int | None = None  # of the loop's thread; read for long ones only
 
 
+class Alarm(Protocol):
+    """Wakes the watchdog, while it rests, if a callback lasts."""
+
+    def set(self) -> None:
+        """The loop woke up."""
+
+    def stop(self) -> None:
+        """The loop goes to sleep."""
+
+
 class Alive:
     """Lives as long as the thread that holds it in `here`."""
 
@@ -70,7 +80,7 @@ class Loop:
     """One event loop's recent past, per thread."""
 
     __slots__ = (
-        "_alive", "background", "background_waits", "callbacks", "counted_queue_ns", "cpu", "ended_ns", "live", "looks",
+        "_alive", "alarm", "background", "background_waits", "callbacks", "counted_queue_ns", "cpu", "ended_ns", "live", "looks",
         "native_id", "poll_ns", "polled_from_ns", "polled_ns", "run_queue_ns", "run_start_ns", "sample",
         "select_end_ns", "selects", "short_busy_ns", "short_code", "short_count", "short_end_ns", "short_longest_ns",
         "short_start_ns", "short_until_ns", "thread_id", "woke_ns",
@@ -87,6 +97,7 @@ class Loop:
         self.poll_ns = self.polled_from_ns = 0  # when the latest poll for data began, and the one before
         self.woke_ns = 0  # end of the latest sleep in a select
         self.selects = False
+        self.alarm: Alarm | None = None  # while the watchdog rests
         self.live = True  # until its session stops
         self.short_start_ns = self.short_end_ns = self.short_busy_ns = self.short_count = 0
         self.short_until_ns = 0  # the latest end of this run

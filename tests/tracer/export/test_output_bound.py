@@ -1,12 +1,16 @@
 """An output has a bound: full parts are followed by others, and the oldest files go."""
 
+import gzip
 import os
+import random
 import stat
 from pathlib import Path
 
 import pytest
 
-from whywait.tracer.config import ConfigError, from_environment
+import whywait
+from whywait.analysis import load_traces
+from whywait.tracer.config import Config, ConfigError, from_environment
 from whywait.tracer.export.output_bound import PARTS, make_room, part_path
 from whywait.tracer.export.trace_file import TraceFile
 
@@ -38,6 +42,30 @@ def test_the_latest_lines_are_kept_and_the_bound_holds(tmp_path: Path, name: str
     assert len(kept) * 100 >= BOUND * (PARTS - 2) / PARTS
 
 
+def test_compressed_files_hold_the_bound_and_have_whole_lines(tmp_path: Path) -> None:
+    file = TraceFile(tmp_path / f"traces-{os.getpid()}.jsonl.gz", BOUND)
+    drawn = random.Random(7)
+    lines = [f"{number} {drawn.randbytes(40).hex()}\n" for number in range(500)]
+    for line in lines:
+        file.write(line)
+        assert size_of(tmp_path) <= BOUND + len(LINE)
+    file.close()
+    parts = sorted(tmp_path.iterdir(), key=lambda one: int(one.suffixes[-3][1:]) if len(one.suffixes) > 2 else 0)
+    kept = [line for one in parts for line in gzip.decompress(one.read_bytes()).decode().splitlines(keepends=True)]
+    assert len(parts) > 2
+    assert kept == lines[-len(kept) :]
+    assert len(kept) > 50
+
+
+def test_a_compressed_output_is_read_as_a_plain_one(tmp_path: Path) -> None:
+    whywait.start(config=Config(output=tmp_path, output_gzip=True))
+    with whywait.phase("the work"):
+        pass
+    whywait.stop()
+    assert [one.suffixes for one in tmp_path.iterdir()] == [[".jsonl", ".gz"]]
+    assert "the work" in set(load_traces(tmp_path).spans["name"])
+
+
 def test_without_a_bound_there_is_one_file(tmp_path: Path) -> None:
     file = TraceFile(tmp_path / "traces-1.jsonl")
     for _ in range(1_000):
@@ -66,8 +94,9 @@ def test_what_others_write_or_own_stays(tmp_path: Path) -> None:
         file.write_text(LINE)
         os.utime(file, (at_s, at_s))
     assert make_room(own, 3 * len(LINE)) == [full]
-    assert make_room(own, 0) == [ended]
-    assert {one.name for one in tmp_path.iterdir()} == {own.name, written.name, foreign.name}
+    packed = own.rename(f"{own}.gz")
+    assert make_room(packed, 0) == [ended], "of a process that compressed none"
+    assert {one.name for one in tmp_path.iterdir()} == {packed.name, written.name, foreign.name}
 
 
 def test_parts_have_names_of_their_own() -> None:
@@ -87,4 +116,5 @@ def test_a_bound_that_is_no_number_is_refused(found: str) -> None:
 
 def test_the_bound_is_a_setting() -> None:
     assert from_environment({"WHYWAIT_OUTPUT_MAX_MB": "5"}).output_max_bytes == 5_000_000
+    assert from_environment({"WHYWAIT_OUTPUT_GZIP": "1"}).output_gzip
     assert from_environment({}).output_max_bytes == 1_000_000_000

@@ -125,6 +125,8 @@ def _timed_select(plain_select: Callable[..., Any]) -> Callable[..., Any]:
         if loop is None or mine.get("current") is not None:  # not the loop's own
             return timed_select(self, timeout)
         loop.selects = True
+        if (alarm := loop.alarm) is not None and timeout != 0:
+            alarm.stop()
         start_ns = perf_counter_ns()
         ready = plain_select(self, timeout)
         end_ns = perf_counter_ns()
@@ -140,6 +142,8 @@ def _timed_select(plain_select: Callable[..., Any]) -> Callable[..., Any]:
             loop.select_end_ns = end_ns
             if took_ns >= _STALL_MIN_NS:
                 loop.looks.append(Look(start_ns, end_ns, queued_since(loop), False))
+        if (alarm := loop.alarm) is not None:
+            alarm.set()
         return ready
 
     return select

@@ -1,8 +1,8 @@
 """Samples the stacks of long loop callbacks and jobs, so that what computes, or blocks a loop, has a function, a file
 and a line; and the stack of the thread that holds the GIL while others wait for it.
 
-Its thread wakes up periodically. It reads a stack only while there is such a callback, job or thread, and of a long
-callback also the system call in which it sleeps, if any.
+Its thread wakes up periodically; while there are no requests, only where a callback lasts. It reads a stack only while
+there is such a callback, job or thread, and of a long callback also the system call in which it sleeps, if any.
 """
 
 import _thread
@@ -19,6 +19,7 @@ from whywait.tracer.host.code_location import FUNCTION_OF, Place, place_of_threa
 from whywait.tracer.host.syscall_names import call_name
 from whywait.tracer.hotpath.recorder import Recorder, probe_failed
 from whywait.tracer.probes.probe import Session, Undo, always
+from whywait.tracer.probes.stacks.alarm import Alarm
 from whywait.tracer.records.gil_holder import HolderSeen, summed
 from whywait.tracer.records.loop import Loop, Sample
 
@@ -26,7 +27,9 @@ name: Final = "watchdog"
 needs: Final = ()
 available: Final = always
 _REST_AFTER_NS: Final = 2_000_000_000
-_REST_S: Final = 0.1
+_REST_S: Final = 0.1  # between two looks, where no alarm tells of a long callback
+_SOUND_S: Final = 2.0  # the longest sleep with an alarm
+_MOST_SETS: Final = 128  # of the alarm in such a sleep: a loop that wakes up more often is looked at periodically
 _LONG_NS: Final = 2_000_000  # of a callback or job
 _MOST_JOBS: Final = 2  # at a time: each costs some 20 µs
 _LOOKED_NS: Final = attrgetter("looked_ns")
@@ -45,6 +48,7 @@ def install(session: Session) -> Undo | None:
         pace.stop()
         if thread is not threading.current_thread():
             thread.join(timeout=5)
+        pace.close()
 
     return undo
 
@@ -62,19 +66,49 @@ class _Pace:
         # a plain lock, since waiting for an event costs a lock each time
         self._bell = _thread.allocate_lock()
         self._bell.acquire()
+        self._alarm: Alarm | None = None
+        with suppress(OSError, AttributeError):
+            self._alarm = Alarm(self.interval_ns, _MOST_SETS)
+        self._lively_ns = -_REST_AFTER_NS  # when the alarm was last not worth its cost
 
     def sleep(self) -> bool:
         """Return whether to go on."""
-        recorder = self._recorder
+        recorder, alarm = self._recorder, self._alarm
+        if alarm is not None:
+            alarm.renew()
         recorder.ring = self._ring  # before the question: a request that begins after it rings
+        now_ns = perf_counter_ns()
         if recorder.is_busy():
-            self._busy_ns = perf_counter_ns()
-        rests = perf_counter_ns() - self._busy_ns > _REST_AFTER_NS
+            self._busy_ns = now_ns
+        rests = now_ns - self._busy_ns > _REST_AFTER_NS
         if not rests:
             recorder.ring = None
-        self._bell.acquire(timeout=max(_REST_S, self._interval_s) if rests else self._interval_s)
+        if rests and alarm is not None and now_ns - self._lively_ns > _REST_AFTER_NS and self._may_sleep_soundly():
+            self._sleep_soundly(alarm)
+        else:
+            self._bell.acquire(timeout=max(_REST_S, self._interval_s) if rests else self._interval_s)
         recorder.ring = None
         return not self._stopped
+
+    def _may_sleep_soundly(self) -> bool:
+        """Whether the alarm tells all that there is to look at: one loop, and no job whose next sample is due soon."""
+        recorder = self._recorder
+        tells = [loop.selects or loop.ended_ns for loop in recorder.loops]
+        later = [held.looked_ns - held.start_ns > 2e9 * _SOUND_S for held in list(recorder.working.values())]
+        return len(tells) < 2 and all(tells) and all(later) and not recorder.unsent
+
+    def _sleep_soundly(self, alarm: Alarm) -> None:
+        loops = self._recorder.loops[:1]
+        for loop in loops:
+            loop.alarm = alarm
+            if loop.running_since_ns():
+                alarm.set()
+        try:
+            if alarm.wait(_SOUND_S):
+                self._lively_ns = perf_counter_ns()
+        finally:
+            for loop in loops:
+                loop.alarm = None
 
     def work_goes_on(self) -> None:
         """There is something to sample outside requests."""
@@ -86,9 +120,17 @@ class _Pace:
         self._stopped = True
         self._ring()
 
+    def close(self) -> None:
+        """Release what the kernel holds for it, after `stop`."""
+        alarm, self._alarm = self._alarm, None
+        if alarm is not None:
+            alarm.close()
+
     def _ring(self) -> None:
         with suppress(RuntimeError):  # another thread has rung
             self._bell.release()
+        if self._alarm is not None:
+            self._alarm.ring()
 
 
 def _watch(recorder: Recorder, pace: _Pace) -> None:
