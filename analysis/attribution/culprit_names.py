@@ -74,7 +74,9 @@ def _alone(number: int, name: str, attributes: dict[str, Any], file: str = "", l
 
 def _pool(spans: SpanTable, number: int, row: int) -> list[Named]:
     attributes = spans.attributes[row]
-    name = f"pool {str(attributes.get(schema.POOL_NAME, '?'))!r}"
+    makes = text(attributes, schema.POOL_FUNCTION)
+    named = makes and not makes.startswith("<")
+    name = makes if named else f"pool {str(attributes.get(schema.POOL_NAME, '?'))!r}"
     return _alone(number, name, attributes, schema.POOL_FILE, schema.POOL_LINE)
 
 

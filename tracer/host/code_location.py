@@ -8,7 +8,7 @@ import re
 import sys
 import sysconfig
 from collections.abc import Callable, Iterable
-from dis import opmap
+from dis import get_instructions, opmap
 from functools import lru_cache
 from operator import itemgetter
 from types import AsyncGeneratorType, CodeType, CoroutineType, FrameType, GeneratorType
@@ -48,6 +48,7 @@ _MAX_DEPTH = 100
 _BUILT_ON_EVENTS = "CapacityLimiter.acquire_on_behalf_of"
 _COMPREHENSIONS = ("<listcomp>", "<setcomp>", "<dictcomp>", "<genexpr>")
 _RESUME = opmap["RESUME"]
+_LOADS = ("LOAD_METHOD", "LOAD_ATTR")
 # of its argument: the bits that distinguish a begin, 0, from going on after a yield or an await
 _RESUMED_FROM = 3
 _COLLECTS_WHILE_ALLOCATING = sys.version_info < (3, 12)
@@ -256,11 +257,23 @@ def await_site(coroutine: Any) -> Site | None:
             _sites.clear()
         call, package = "", ""
         if called is not None:
-            call, package = called.co_qualname, module_of(called.co_filename).partition(".")[0]
+            call, package = _written(at, called), module_of(called.co_filename).partition(".")[0]
         step = _step(making.co_name) if making is not None else ""
         site = Site(place_of_frame(at), where.co_qualname, module_of(where.co_filename), call, package, step)
         known = _sites[key] = (site, code, where, called, making)
     return known[0]
+
+
+def _written(user: FrameType, called: CodeType) -> str:
+    """What the user's code calls: `ClientSession.get` returns a call of `ClientSession._request`."""
+    owner, _, name = called.co_qualname.rpartition(".")
+    if not name.startswith("_"):
+        return called.co_qualname
+    kind = getattr(sys.modules.get(module_of(called.co_filename)), owner, None)
+    public = vars(kind) if isinstance(kind, type) else {}
+    before = (one for one in get_instructions(user.f_code) if one.offset <= user.f_lasti)
+    loaded = [one.argval for one in before if one.opname in _LOADS and one.argval in public]
+    return f"{owner}.{loaded[-1] if loaded else name}"
 
 
 @lru_cache(maxsize=4_096)

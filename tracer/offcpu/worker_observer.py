@@ -8,10 +8,11 @@ from whywait.tracer.host.process_clocks import WorkerClock
 from whywait.tracer.host.syscall_names import most_seen
 from whywait.tracer.offcpu.explanation import OffCpu
 from whywait.tracer.offcpu.state_split import Memory
-from whywait.tracer.sampler.shared.thread_records import POLL
+from whywait.tracer.sampler.shared.thread_records import POLL, RUNNING
 from whywait.tracer.sampler.thread_samples import Samples
 
 _LEAST_NS: Final = 50_000
+_IMPORTS, _FEW = 100, 10  # read calls: of a process that imports, and of a job that does not
 
 
 class ObservedWorkers:
@@ -36,6 +37,15 @@ class ObservedWorkers:
                 return min(seen_ns, until_ns), jobs_put[last]
             waiting_ns = min(stay.last_ns, until_ns)
         return waiting_ns, 0
+
+    def imported_ns(self, worker: int, start_ns: int, end_ns: int) -> int:
+        """Return when a worker that starts had imported what it runs: from then on it read hardly anything; `start_ns`
+        where it read little at all."""
+        stays = [one for one in self._samples.stays(worker, start_ns, end_ns) if one.state == RUNNING]
+        read = stays[-1].number if stays else 0
+        if not stays or read - stays[0].number < _IMPORTS:
+            return start_ns
+        return min(max(one.last_ns for one in stays if read - one.number >= _FEW), end_ns)
 
     def run_queue_ns(self, worker: int, start_ns: int, end_ns: int) -> int:
         """Return the worker's run-queue time; 0 without samples."""

@@ -14,6 +14,7 @@ from whywait.tracer.sampler.shared.thread_records import RUNNING, WATCH_AT
 _LATE_NS = 1_000_000  # this process was in the run queue between reading and asking the clock: it was so, but when?
 _EVERY_NS = 5_000_000
 _MOST_OF_A_CORE = 0.01
+_INT = 2**31 - 1
 State = Callable[["list[bytes]"], "tuple[int, int]"]
 
 
@@ -83,7 +84,10 @@ class PoolSweeps:
             self._ring.take_in(made, now, *seen, 0)
 
     def _state_of(self, made: Making) -> "tuple[int, int]":
-        return self._state(os.pread(made.calls, 160, 0).split(None, 2)) if isinstance(made, Thread) else (RUNNING, 0)
+        if not isinstance(made, _Worker):
+            return RUNNING, 0
+        state, number = self._state(os.pread(made.calls, 160, 0).split(None, 2))
+        return state, made.reads() if state == RUNNING else number
 
     def _places(self, address: int) -> int:
         if self._fd < 0:
@@ -98,9 +102,32 @@ class PoolSweeps:
                 made.close()
 
 
-def _first_thread(process_id: int) -> Thread:
+class _Worker(Thread):
+    """The first thread of a worker. While it runs, its records have how often it has read so far: it reads much while
+    it imports."""
+
+    __slots__ = ("io",)
+
+    def __init__(self, tid: int, folder: int) -> None:
+        super().__init__(tid, folder)
+        try:
+            self.io = os.open(f"{tid}/io", os.O_RDONLY, dir_fd=folder)
+        except OSError:
+            self.io = -1
+
+    def reads(self) -> int:
+        words = os.pread(self.io, 160, 0).split(None, 6) if self.io >= 0 else []
+        return int(words[5]) & _INT if len(words) > 5 else 0
+
+    def close(self) -> None:
+        super().close()
+        if self.io >= 0:
+            os.close(self.io)
+
+
+def _first_thread(process_id: int) -> _Worker:
     folder = os.open(f"/proc/{process_id}/task", os.O_RDONLY)
     try:
-        return Thread(process_id, folder)
+        return _Worker(process_id, folder)
     finally:
         os.close(folder)

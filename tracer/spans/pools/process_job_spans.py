@@ -72,9 +72,11 @@ class _Way:
             return used
         all_put = list(calls.put_ns)
         waiting_ns, taken_ns = observed.workers.taken(calls.key, calls.places, passage.put_ns, all_put, came_ns)
-        if waiting_ns - self.at_ns < self._drawing.resolution_ns:
+        maybe = ([passage.worker] if passage.worker else passage.after) if passage.starting else ()
+        imported_ns = min((observed.workers.imported_ns(one, self.at_ns, came_ns) for one in maybe), default=0)
+        if max(waiting_ns, imported_ns) - self.at_ns < self._drawing.resolution_ns:
             return used
-        until_ns = min((waiting_ns + taken_ns) // 2 if taken_ns else waiting_ns, came_ns)
+        until_ns = max(min((waiting_ns + taken_ns) // 2 if taken_ns else waiting_ns, came_ns), imported_ns)
         # anywhere between two samples
         error_ns = round((taken_ns - waiting_ns) / sqrt(12)) if taken_ns else None
         if passage.starting:  # it used most for its start
