@@ -5,6 +5,7 @@ endpoint = "GET /event"
 cause = "await_io"
 culprit = "ship"
 remedy = "await_io/consumer"
+amount = "overlap"
 load = [{path = "/event", n = 24, clients = 6}]
 needs = ["upstream"]
 """
@@ -22,7 +23,9 @@ client = httpx.AsyncClient(base_url=os.environ["STREET_UPSTREAM"])
 
 
 async def ship(event):
+    since = now()
     await client.get("/80", params={"e": event})  # CULPRIT
+    stamp(since)
 
 
 async def shipper():
@@ -42,7 +45,5 @@ app = FastAPI(lifespan=lifespan)
 
 @app.get("/event")
 async def event():
-    since = now()
     await queue.put("click")
-    stamp(since)
     return {"queued": True}

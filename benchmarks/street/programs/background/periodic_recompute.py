@@ -4,7 +4,7 @@
 endpoint = "GET /top"
 cause = "loop_busy"
 culprit = "rank"
-remedy = "loop_busy/holders_compute"
+remedy = "loop_busy"
 amount = "overlap"
 load = [{path = "/top", n = 150, clients = 2, pause = 0.013}]
 """
