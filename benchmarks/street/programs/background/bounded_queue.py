@@ -24,7 +24,7 @@ client = httpx.AsyncClient(base_url=os.environ["STREET_UPSTREAM"])
 
 async def ship(event):
     since = now()
-    await client.get("/80", params={"e": event})  # CULPRIT
+    await client.get("/150", params={"e": event})  # CULPRIT
     stamp(since)
 
 
