@@ -110,7 +110,7 @@ INFO: Final[Mapping[Cause, CauseInfo]] = {
     Cause.BLOCKING_IO: CauseInfo(
         "a thread blocked in a system call or a sleep", "in a blocking call",
         "On the event loop use the asynchronous counterpart, or move the call to a worker thread.",
-        ("#00798c", "#3bb7cb"), {schema.WAIT_BLOCKING: "in {awaited}{where}"}, Culprit.CALLER,
+        ("#00798c", "#3bb7cb"), {schema.WAIT_BLOCKING: "in {awaited}{where}{ended}"}, Culprit.CALLER,
     ),
     Cause.GC_PAUSE: CauseInfo(
         "stopped by the garbage collector", "stopped by the garbage collector",
@@ -150,7 +150,8 @@ INFO: Final[Mapping[Cause, CauseInfo]] = {
     ),
     Cause.LOOP_BUSY: CauseInfo(
         "ready to run, while the event loop ran something else", "ready, while the event loop ran something else",
-        "Move the named code off the loop (a thread, a process), or cut it into awaits.",
+        "Move the named code off the loop (to a thread where it waits or is native code, to a process where it computes in "
+        "Python), or cut it into awaits.",
         ("#e4572e", "#ff8a66"), {schema.WAIT_LOOP_BUSY: "the loop ran {blocker}"}, Culprit.BLOCKER,
         by="blocked by", detail_adds=False,
     ),

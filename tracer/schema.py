@@ -178,10 +178,11 @@ FOR_SPAN: Final = "whywait.for.span_id"  # the innermost span around it, such as
 FOR_PACKAGE: Final = "whywait.for.package"  # the import package of that function: "httpx"
 FOR_TASK: Final = "whywait.for.task"  # part of a wait for a task of no request: that task's function
 FOR_TURNS: Final = "whywait.for.turns"  # how many parts of the wait that task spent at this place, if more than one
-FOR_STEP: Final = "whywait.for.step"  # STEP_*: it makes a connection; absent: an answer, or not known
+FOR_STEP: Final = "whywait.for.step"  # STEP_*: it makes a connection, or pauses; absent: an answer, or not known
 STEP_LOOK_UP: Final = "name look-up"
 STEP_CONNECT: Final = "connect"
 STEP_TLS: Final = "TLS handshake"
+STEP_PAUSE: Final = "a pause of a loop"  # FOR_STEP: a sleep in a `while` loop
 # kinds of awaited functions: patterns for FOR, or FOR_MODULE + "." + FOR, from the start
 FOR_REQUEST_IO: Final = (
     r"(?:uvicorn|hypercorn|starlette|daphne|granian)\.(?:.*\.)?"

@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from typing import Any, Final
 
+import numpy as np
+
 from whywait.analysis.attribution.cpu_rivals import Named, positive_ns, rows_of
 from whywait.analysis.causes import Culprit
 from whywait.analysis.spans.span_table import NONE, SpanTable
@@ -12,6 +14,7 @@ _HOLDERS = tuple(one.key for one in schema.HOLDERS if one.key != schema.HOLDER_T
 _PLACED, _BLOCKERS, _RAN = (
     tuple(one.key for one in group) for group in (schema.OCCUPANTS, schema.BLOCKERS, schema.RAN)
 )
+_LIBRARIES: Final = ("/site-packages/", "/dist-packages/", "/lib/python3")
 _OCCUPANTS = tuple(one.key for one in schema.OCCUPANTS if not one.only_with)
 COLUMNS = ("segment", "culprit", "file", "line", "trace_id", "span_id", "ns")
 Naming = Callable[[SpanTable, int, int], list[Named]]
@@ -74,7 +77,9 @@ def _alone(number: int, name: str, attributes: dict[str, Any], file: str = "", l
 
 def _pool(spans: SpanTable, number: int, row: int) -> list[Named]:
     attributes = spans.attributes[row]
-    name = f"pool {str(attributes.get(schema.POOL_NAME, '?'))!r}"
+    makes = text(attributes, schema.POOL_FUNCTION)
+    named = makes and not makes.startswith("<")
+    name = makes if named else f"pool {str(attributes.get(schema.POOL_NAME, '?'))!r}"
     return _alone(number, name, attributes, schema.POOL_FILE, schema.POOL_LINE)
 
 
@@ -94,7 +99,14 @@ def _awaited(spans: SpanTable, number: int, row: int) -> list[Named]:
 
 
 def function(spans: SpanTable, number: int, row: int) -> list[Named]:
+    """The span's function; of a library's that ran for a request outside the user's code, the request's own."""
     attributes = spans.attributes[row]
+    if any(one in text(attributes, schema.CODE_FILE) for one in _LIBRARIES):
+        activity = np.array([text(attributes, schema.ACTIVITY)], dtype=object)
+        around = int(spans.find(spans.trace_ids[[row]], activity)[0])
+        answers = spans.attributes[around] if around >= 0 else {}
+        if answers.get(schema.ROOT) is True and not any(one in text(answers, schema.CODE_FILE) for one in _LIBRARIES):
+            attributes = answers
     name = text(attributes, schema.CODE_FUNCTION) or spans.names[row]
     return [
         (

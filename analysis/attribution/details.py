@@ -148,6 +148,9 @@ _WORDS: dict[str, Callable[[dict[str, Any]], str]] = {
     "at": _at,
     "where": _where,
     "waker": _or(schema.WAKER_NAME, ""),
+    "ended": lambda attributes: (
+        f", ended by {attributes[schema.WAKER_NAME]}" if attributes.get(schema.WAKER_NAME) else ""
+    ),
     "blocker": _blocker,
     "lock": lock_name,
     "handler": _or(schema.HANDLER, "of unknown name"),

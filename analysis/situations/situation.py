@@ -54,6 +54,7 @@ class Situation(StrEnum):
     THREAD_HOPS = "thread_hops"
     SERIAL_AWAITS = "serial_awaits"
     RETRIES = "retries"
+    POLLING = "polling"
     TIME_LIMIT = "time_limit"
     INNER_LIMIT = "inner_limit"
     COLD_START = "cold_start"

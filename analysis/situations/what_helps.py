@@ -38,7 +38,11 @@ INSTEAD: Final[Table] = (
     (r"socket|ssl|recv|send|connect|poll|select",
      "use an asynchronous client (httpx.AsyncClient, aiohttp; for a database its asynchronous driver), or call it in "
      "await asyncio.to_thread(...)"),
-    (r"join|queue|Future|Event|Condition|Lock", "await asyncio's counterpart (asyncio.wrap_future, asyncio.Queue)"),
+    (r"concurrent\.futures",
+     "await the job: await loop.run_in_executor(pool, ...), or await asyncio.wrap_future(...) of the future"),
+    (r"Thread\.join", "await asyncio.to_thread(...) in place of the thread and its join"),
+    (r"join|queue|Event|Condition|Lock", "await asyncio's counterpart (asyncio.Queue, asyncio.Event), which other threads fill or "
+     "set by loop.call_soon_threadsafe"),
     (r"", "call it in await asyncio.to_thread(...)"),
 )  # fmt: skip
 _WHERE: Final = (schema.POOL_NAME, schema.POOL_FILE, schema.FOR_MODULE, schema.FOR, schema.CODE_FILE)

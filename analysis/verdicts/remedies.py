@@ -75,9 +75,12 @@ _TABLE: Final[tuple[tuple[tuple[Cause, ...], Situation, str], ...]] = (
     ((Cause.BLOCKING_IO, Cause.AWAIT_IO), Situation.RETRIES,
      "The time passed in pauses between tries ({what}): mend why they fail, try fewer times with shorter pauses, or set "
      "one time limit over all tries."),
+    ((Cause.BLOCKING_IO, Cause.AWAIT_IO), Situation.POLLING,
+     "Let it be told when what it asks for is there: await the task, a future or an asyncio.Event (across processes a "
+     "subscription or a blocking read). Else make that sooner, or the pauses shorter: half of one is lost on average."),
     ((Cause.BLOCKING_IO, Cause.AWAIT_IO), Situation.SERIAL_AWAITS,
      "If they do not need each other's results, run them together (asyncio.gather, a TaskGroup), or ask once for all: "
-     "the longest one would be left. A loop that asks again after each pause should be told instead (an event, a callback)."),
+     "the longest one would be left."),
     ((Cause.BLOCKING_IO,), Situation.BLOCKS_LOOP, "It stops the whole event loop: {how}."),
     ((Cause.BLOCKING_IO,), Situation.IN_WORKER,
      "It is in a worker thread already, so the loop goes on: make the call shorter, start it earlier, or cache. Its "

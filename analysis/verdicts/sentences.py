@@ -225,6 +225,8 @@ _PATTERNS: Final = {
     Situation.RETRIES:
         "Tried again and again: {times:.0f} pauses per request, each longer than the one before, {mean_ns:ms} in all: "
         "{what}.",
+    Situation.POLLING:
+        "Polling: a loop asks again after each pause, {times:.0f} pauses per request, {mean_ns:ms} in all: {what}.",
     Situation.TIME_LIMIT:
         "A time limit of about {limit_ns:ms} ended the wait in {where}: requests {requests}, failed {failed}.",
     Situation.INNER_LIMIT:

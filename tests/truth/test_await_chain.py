@@ -60,7 +60,7 @@ TOLD = {
     with_httpx: "waiting for AsyncClient.get (httpx) in ",
     with_httpx_together: "waiting for AsyncClient.get (httpx) in ",
     with_httpx_and_a_limit: "waiting for AsyncClient.get (httpx) in ",
-    with_aiohttp: "waiting for ClientSession._request (aiohttp) in ",
+    with_aiohttp: "waiting for ClientSession.get (aiohttp) in ",
     in_a_client_span: "waiting for GET 127.0.0.1:{port}/rate (httpx) in ",
 }
 

@@ -130,7 +130,7 @@ def test_a_shutdown_on_the_path_waits_for_what_still_runs(traced_to: Begin) -> N
     rows = rows_of(analysis.analyze(spans.output), "pool_shutdown")
     assert truth_ms > JOB_S * 1e3
     assert ms(rows, "pool_shutdown") == pytest.approx(truth_ms, rel=0.05, abs=1)
-    assert set(rows["culprit"]) == {"pool 'leaving'"}
+    assert set(rows["culprit"]) == {"test_a_shutdown_on_the_path_waits_for_what_still_runs"}
     assert set(rows["culprit_line"]) == {line_of('ThreadPoolExecutor(1, "leaving")')}
 
 

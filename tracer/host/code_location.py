@@ -16,7 +16,8 @@ from typing import Any, Final, NamedTuple
 
 from whywait.tracer.host.interpreter import frames_of_threads
 from whywait.tracer.host.introspection import code_of
-from whywait.tracer.schema import STEP_CONNECT, STEP_LOOK_UP, STEP_TLS
+from whywait.tracer.host.written_code import called_name, in_while
+from whywait.tracer.schema import STEP_CONNECT, STEP_LOOK_UP, STEP_PAUSE, STEP_TLS
 
 
 class Place(NamedTuple):
@@ -244,7 +245,7 @@ def await_site(coroutine: Any) -> Site | None:
 
     Where a server waits for its client in a primitive of asyncio, the innermost is the server's.
     """
-    at, called, leaf, making = _suspended(coroutine)
+    at, called, leaf, making, sleeper = _suspended(coroutine)
     if leaf is None:
         return None
     at = at or leaf
@@ -256,8 +257,10 @@ def await_site(coroutine: Any) -> Site | None:
             _sites.clear()
         call, package = "", ""
         if called is not None:
-            call, package = called.co_qualname, module_of(called.co_filename).partition(".")[0]
-        step = _step(making.co_name) if making is not None else ""
+            module = module_of(called.co_filename)
+            kind = getattr(sys.modules.get(module), called.co_qualname.partition(".")[0], None)
+            call, package = called_name(at, called.co_qualname, kind), module.partition(".")[0]
+        step = _step(making.co_name) if making is not None else STEP_PAUSE if _pauses(sleeper) else ""
         site = Site(place_of_frame(at), where.co_qualname, module_of(where.co_filename), call, package, step)
         known = _sites[key] = (site, code, where, called, making)
     return known[0]
@@ -268,12 +271,19 @@ def _step(function: str) -> str:
     return next((step for pattern, step in _STEPS if pattern.search(function)), "")
 
 
-def _suspended(coroutine: Any) -> tuple[FrameType | None, CodeType | None, FrameType | None, CodeType | None]:
+def _pauses(sleeper: FrameType | None) -> bool:
+    return sleeper is not None and in_while(sleeper.f_code, sleeper.f_lasti)
+
+
+def _suspended(
+    coroutine: Any,
+) -> tuple[FrameType | None, CodeType | None, FrameType | None, CodeType | None, FrameType | None]:
     user: FrameType | None = None
     called: CodeType | None = None
     making: CodeType | None = None  # a connection
     leaf: FrameType | None = None
     server: FrameType | None = None
+    sleeper: FrameType | None = None  # the innermost that calls a `sleep`
     for _ in range(_MAX_DEPTH):
         if type(coroutine) is CoroutineType:
             frame, coroutine = coroutine.cr_frame, coroutine.cr_await
@@ -288,6 +298,8 @@ def _suspended(coroutine: Any) -> tuple[FrameType | None, CodeType | None, Frame
             frame, coroutine = getattr(coroutine, names[0]), getattr(coroutine, names[1])
         if frame is None:
             continue
+        if frame.f_code.co_name == "sleep" and sleeper is None:
+            sleeper = leaf
         leaf = frame
         if frame.f_code.co_qualname == _BUILT_ON_EVENTS:
             break
@@ -302,7 +314,7 @@ def _suspended(coroutine: Any) -> tuple[FrameType | None, CodeType | None, Frame
             making = frame.f_code
         if about & _INSTALLED and called is None and about & _LIBRARY and not about & _SERVER:
             called = None if frame.f_code.co_name.startswith("__") else frame.f_code  # "__aenter__" says nothing
-    return user, called, server or leaf, making
+    return user, called, server or leaf, making, sleeper
 
 
 def _hides(value: Any) -> bool:

@@ -11,6 +11,7 @@ from time import perf_counter_ns
 from types import FunctionType
 from typing import Any
 
+from whywait.tracer.host.code_location import Place
 from whywait.tracer.host.cpu_meter import cpu_now_ns
 from whywait.tracer.host.introspection import callback_of
 from whywait.tracer.host.thread_clocks import run_queue_ns
@@ -270,15 +271,16 @@ def take_freed() -> int:
     return freed_ns
 
 
-def enter_handler(title: str) -> str:
-    """A logging handler begins; return the handler around it."""
-    outer, here.handler = here.handler, title
+def enter_handler(title: str, at: Place | None) -> tuple[str, Place | None]:
+    """A logging handler begins, the user's with its `emit`; return the handler around it."""
+    outer = here.handler, here.handler_at
+    here.handler, here.handler_at = title, at
     return outer
 
 
-def leave_handler(outer: str) -> None:
+def leave_handler(outer: tuple[str, Place | None]) -> None:
     """The logging handler has ended."""
-    here.handler = outer
+    here.handler, here.handler_at = outer
 
 
 def set_phase(innermost: Any) -> None:

@@ -3,8 +3,10 @@
 from bisect import bisect_right
 from collections.abc import Sequence
 
-from whywait.tracer.sampler.shared.thread_records import POLL
+from whywait.tracer.sampler.shared.thread_records import POLL, RUNNING
 from whywait.tracer.sampler.thread_samples import Stay
+
+_IMPORTS, _FEW = 100, 10  # read calls: of a process that imports, and of a job that does not
 
 
 def taken(stays: Sequence[Stay], size: int, queued_ns: int, jobs_put: Sequence[int], until_ns: int) -> tuple[int, int]:
@@ -33,3 +35,13 @@ def result_ns(stays: Sequence[Stay], start_ns: int, end_ns: int) -> int:
             return (min(stay.last_ns, end_ns) + woken_ns) // 2 if woken_ns else end_ns
         woken_ns = max(stay.first_ns, start_ns)
     return end_ns
+
+
+def imported_ns(stays: Sequence[Stay], start_ns: int, end_ns: int) -> int:
+    """Return when a worker that starts, whose `stays` these are, had imported what it runs: from then on it read hardly
+    anything; `start_ns` where it read little at all."""
+    ran = [one for one in stays if one.state == RUNNING]
+    read = ran[-1].number if ran else 0
+    if not ran or read - ran[0].number < _IMPORTS:
+        return start_ns
+    return min(max(one.last_ns for one in ran if read - one.number >= _FEW), end_ns)

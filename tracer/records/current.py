@@ -4,6 +4,7 @@ import threading
 from contextvars import ContextVar
 from typing import Any
 
+from whywait.tracer.host.code_location import Place
 from whywait.tracer.host.cpu_meter import CpuMeter
 from whywait.tracer.records.loop import Alive, Loop
 from whywait.tracer.records.request import Activity, Job
@@ -38,6 +39,7 @@ class _Here(threading.local):
     queue_ns: int | None = None
     waiting = False  # in a timed wait: waits inside are part of it
     handler = ""  # the logging handler that runs
+    handler_at: Place | None = None  # its `emit`, where it is the user's
     freed_ns = 0  # what ended the latest wait inside a timed wait
 
 

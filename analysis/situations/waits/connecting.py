@@ -48,7 +48,8 @@ def _numbers(group: Group, rows: pd.DataFrame, made: pd.DataFrame) -> dict[str, 
 
 
 def _step(attributes: dict[str, Any]) -> str:
-    return str(attributes.get(schema.FOR_STEP) or _IN_THREADS.get(str(attributes.get(schema.FOR)), ""))
+    step = str(attributes.get(schema.FOR_STEP) or _IN_THREADS.get(str(attributes.get(schema.FOR)), ""))
+    return step if step in _NUMBERS.values() else ""
 
 
 def _clients(group: Group) -> Iterator[Pattern]:

@@ -1,7 +1,8 @@
-"""Like waits of one request, one after another: awaits that could run together, and retries with their pauses.
+"""Like waits of one request, one after another: awaits that could run together, retries with their pauses, polling.
 
 serial      |--fetch--|--fetch--|--fetch--|--fetch--|       gather leaves the longest
 retries     |try|-|try|---|try|-------|try|                 the pauses grow
+polling     |?|---|?|---|?|---|?|---|?|                     equal pauses of one `while` loop
 """
 
 import re
@@ -27,18 +28,22 @@ def repeated_waits(group: Group) -> Iterator[Pattern]:
         own = own.loc[[schema.FOR_TASK not in found for found in group.attributes_of(own)]]
         if not own[["request_id", "span_id"]].drop_duplicates()["request_id"].duplicated().any():
             continue
-        awaited = [_awaited(attributes) for attributes in group.attributes_of(own)]
-        turns = _turns(own.assign(what=own["detail"], awaited=awaited), "activity_id", "span_id")
+        attributes = group.attributes_of(own)
+        awaited, step = [_awaited(one) for one in attributes], [one.get(schema.FOR_STEP, "") for one in attributes]
+        turns = _turns(own.assign(what=own["detail"], awaited=awaited, step=step), "activity_id", "span_id")
         grown = (turns["ns"] / turns.groupby("series")["ns"].shift()).fillna(GROWS)
         pauses = (grown.groupby(turns["series"]).transform("min") >= GROWS) & turns["awaited"].str.contains(_SLEEP)
         yield from _told(group, cause, Situation.RETRIES, turns[pauses])
         serial = turns[~pauses & ~turns["awaited"].str.contains(_STREAM)]
         if cause is Cause.BLOCKING_IO:  # in worker threads: those of one function after another
             jobs = own[group.kinds_of(own) == schema.KIND_JOB]
-            serial = _turns(jobs.assign(what=jobs["activity_name"], awaited=""), "activity_name", "activity_id")
+            jobs = jobs.assign(what=jobs["activity_name"], awaited="", step="")
+            serial = _turns(jobs, "activity_name", "activity_id")
         alike = serial[serial["ns"] >= ALIKE * serial.groupby("series")["ns"].transform("max")]
         many = alike.groupby("series")["ns"].transform("size") >= MANY_AWAITS
-        yield from _told(group, cause, Situation.SERIAL_AWAITS, alike[many])
+        polls = alike["step"] == schema.STEP_PAUSE
+        yield from _told(group, cause, Situation.POLLING, alike[many & polls])
+        yield from _told(group, cause, Situation.SERIAL_AWAITS, alike[many & ~polls])
 
 
 def _awaited(attributes: Mapping[str, Any]) -> str:
@@ -51,6 +56,7 @@ def _turns(rows: pd.DataFrame, doer: str, turn: str) -> pd.DataFrame:
     """Return one row per turn, in order of time; `series` numbers those of one request, doer and thing awaited."""
     found = rows.groupby(["request_id", doer, "what", turn], sort=False, as_index=False).agg(
         ns=("amount_ns", "sum"), start_ns=("start_ns", "min"), awaited=("awaited", "first"), weight=("weight", "first"),
+        step=("step", "first"),
     ).sort_values("start_ns")  # fmt: skip
     series = found.groupby(["request_id", doer, "what"])
     return found.assign(series=series.ngroup())[series["ns"].transform("size") > 1]

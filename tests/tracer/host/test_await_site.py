@@ -1,12 +1,14 @@
 """Where a suspended coroutine is said to stand."""
 
 import asyncio
+import sys
+from types import ModuleType
 from typing import Any
 
 import pytest
 
 from whywait.tracer.host.code_location import Site, await_site
-from whywait.tracer.schema import STEP_CONNECT, STEP_TLS
+from whywait.tracer.schema import STEP_CONNECT, STEP_PAUSE, STEP_TLS
 
 SERVER = "/venv/lib/python3/site-packages/uvicorn/protocols/http/flow_control.py"
 
@@ -133,3 +135,41 @@ def test_the_users_own_function_of_that_name_is_no_step() -> None:
         await asyncio.Event().wait()
 
     assert site_of(connect()).step == ""
+
+
+async def until(done: list[int]) -> None:
+    while not done:
+        await asyncio.sleep(9)
+
+
+async def for_each(items: list[int]) -> None:
+    for _ in items:
+        await asyncio.sleep(9)
+
+
+@pytest.mark.parametrize(("how", "step"), [(until([]), STEP_PAUSE), (for_each([1]), "")])
+def test_a_sleep_in_a_while_loop_is_a_pause_of_it(how: Any, step: str) -> None:
+    assert site_of(how).step == step
+
+
+CLIENT = """
+class Client:
+    def get(self, event):
+        return self._request(event)
+    async def _request(self, event):
+        await event.wait()
+"""
+
+
+def test_what_the_user_wrote_is_named_and_not_the_private_method_that_it_made() -> None:
+    file = "/venv/lib/python3/site-packages/made_up_client.py"
+    module = ModuleType("made_up_client")
+    exec(compile(CLIENT, file, "exec"), module.__dict__)
+
+    async def ask() -> None:
+        client = module.Client()
+        await client.get(asyncio.Event())
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(sys.modules, "made_up_client", module)
+        assert site_of(ask()).call == "Client.get"

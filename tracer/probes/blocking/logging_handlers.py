@@ -4,6 +4,7 @@ Handlers that override `handle` are observed if they call it."""
 import functools
 import logging
 from time import perf_counter_ns, thread_time_ns
+from types import CodeType
 from typing import Any, Final
 
 from whywait.tracer.host.code_location import Place, caller_place, is_library, place_of_code
@@ -37,8 +38,9 @@ def install(session: Session) -> Undo | None:
         activity = None if here.current is None else waiter_here()
         if activity is None:
             return plain_handle(self, record)
-        title = _title(self)
-        outer = enter_handler(title)
+        place = _place(code_of(getattr(type(self), "emit", None)))
+        title = _title(self) if place is None else place.function
+        outer = enter_handler(title, place)
         cpu_ns = thread_time_ns()
         start_ns = perf_counter_ns()
         try:
@@ -47,7 +49,7 @@ def install(session: Session) -> Undo | None:
             end_ns = perf_counter_ns()
             leave_handler(outer)
             if end_ns - start_ns >= min_ns:
-                _keep(activity, title, _place(self), start_ns, end_ns, thread_time_ns() - cpu_ns)
+                _keep(activity, title, place, start_ns, end_ns, thread_time_ns() - cpu_ns)
 
     @functools.wraps(plain_create)
     def createLock(self: Any) -> None:
@@ -74,9 +76,9 @@ def _title(handler: Any) -> str:
     return f"{kind} {name!r}" if isinstance(name, str) and name else kind
 
 
-def _place(handler: Any) -> Place | None:
-    """The code location of a user's handler; None for a library's."""
-    code = code_of(getattr(type(handler), "emit", None))
+@functools.lru_cache(maxsize=256)
+def _place(code: CodeType | None) -> Place | None:
+    """The code location of a handler's `emit` that is the user's; None for a library's."""
     return None if code is None or is_library(code.co_filename) else place_of_code(code)
 
 

@@ -5,6 +5,7 @@ import functools
 import queue
 import sys
 import threading
+from asyncio import _get_running_loop
 from collections.abc import Callable
 from concurrent.futures import process, thread
 from time import perf_counter_ns
@@ -161,6 +162,8 @@ def _keep(
 def _kind(activity: Activity, what: str, by: Waker) -> str:
     if what == "threading.Semaphore.acquire":
         return WAIT_LOCK
+    if _get_running_loop() is not None:  # it blocks the loop, whoever ends it
+        return WAIT_BLOCKING
     if isinstance(by, Activity) and by is not activity and by.request is activity.request:
         return WAIT_AWAIT
     return WAIT_BLOCKING if what.startswith(("queue.", "threading.Thread.")) or by is TIMER else WAIT_LOCK

@@ -22,7 +22,7 @@ from whywait.tracer.probes.probe import Session, Undo
 name: Final = "locks"
 needs: Final = (
     "_thread.LockType._at_fork_reinit", "_thread.RLock._acquire_restore", "_thread.RLock._at_fork_reinit",
-    "_thread.RLock._is_owned", "_thread.RLock._release_save",
+    "_thread.RLock._is_owned", "_thread.RLock._release_save", "asyncio._get_running_loop",
     "concurrent.futures.thread._global_shutdown_lock", "threading.Condition._lock",
     "threading.Condition._waiters", "threading._active",
 )  # fmt: skip

@@ -3,6 +3,7 @@ only tries the plain lock. A thread that has to wait enters `_waiting`, and then
 frees the lock: the wait ends there, not when the waiter runs again."""
 
 import _thread
+import logging
 import sys
 import threading
 from collections import deque
@@ -284,6 +285,8 @@ def stamp_release(lock: TracedLock) -> None:
         return  # the plain lock will raise
     try:
         hold = hold_here(perf_counter_ns())
+        if here.handler_at is not None and sys._getframe(2).f_code.co_filename == logging.__file__:
+            hold = hold._replace(place=here.handler_at)  # of a handler's own lock: what it did meanwhile
         lock._holds.append(hold)
         if lock._asked:
             answer(lock, hold)

@@ -7,6 +7,7 @@ from types import CodeType
 from typing import Any
 
 from whywait.tracer.config import REDACT_NOTHING
+from whywait.tracer.host.introspection import code_of
 from whywait.tracer.hotpath import recorder as recorders
 from whywait.tracer.hotpath.opening.open_request import Arrival
 from whywait.tracer.probes.requests.work import Arrivals, Unit, Work, begin, call_messages, call_whole
@@ -75,7 +76,7 @@ def is_asgi_message(event: Any) -> bool:
 def about_http(args: Any, _: Any) -> Unit:
     """A request and its response."""
     scope, response = args
-    return about_scope(scope, response.status)._replace(code=_endpoint(scope))
+    return about_scope(scope, response.status)._replace(code=endpoint_code(scope))
 
 
 def about_scope(scope: Any, status: int) -> Unit:
@@ -106,12 +107,12 @@ def _asked_for(scope: Any) -> dict[str, Any]:
 
 def about_handshake(args: Any, _: Any) -> Unit:
     """A websocket's beginning, until its first message is awaited."""
-    return Unit(f"WS {route_of(args[0]) or args[0]['path']} connect", code=_endpoint(args[0]))
+    return Unit(f"WS {route_of(args[0]) or args[0]['path']} connect", code=endpoint_code(args[0]))
 
 
 def about_message(args: Any, _: Any) -> Unit:
     """What was done with one message of a websocket."""
-    return Unit(f"WS {route_of(args[0]) or args[0]['path']}", code=_endpoint(args[0]))
+    return Unit(f"WS {route_of(args[0]) or args[0]['path']}", code=endpoint_code(args[0]))
 
 
 def route_of(scope: Any) -> str:
@@ -119,8 +120,10 @@ def route_of(scope: Any) -> str:
     return str(getattr(scope.get("route"), "path", None) or scope.get("path_template") or "")
 
 
-def _endpoint(scope: Any) -> CodeType | None:
-    return getattr(scope.get("endpoint"), "__code__", None)
+def endpoint_code(scope: Any) -> CodeType | None:
+    """Return the code of the user's function that answers; None where the framework does not say which."""
+    endpoint = scope.get("endpoint")
+    return code_of(endpoint) if endpoint is not None else None
 
 
 def http_unit(method: str, path: str, route: str, status: int, scheme: str) -> Unit:

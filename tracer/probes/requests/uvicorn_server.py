@@ -22,7 +22,7 @@ from whywait.tracer.hotpath.waits import record_wait
 from whywait.tracer.probes.patches import Patches
 from whywait.tracer.probes.probe import Session, Undo, always
 from whywait.tracer.probes.requests.arrival import arrival_of, open_http, read_more
-from whywait.tracer.probes.requests.asgi_call import about_scope
+from whywait.tracer.probes.requests.asgi_call import about_scope, endpoint_code
 from whywait.tracer.probes.requests.tcp_info import TICK_NS, not_sent_bytes, sent_ago_ns, waits_for_acknowledgement
 from whywait.tracer.records.request import IO
 from whywait.tracer.schema import EGRESS_NAGLE, FIRST_BYTE_NS, FOR_EGRESS, INGRESS_READ, WAIT_AWAIT
@@ -227,6 +227,8 @@ class _Cycle:
             probe_failed(name, error)
 
     def _finish(self, end_ns: int = 0) -> None:
+        root = self._request.root
+        root.code = endpoint_code(self._scope) or root.code  # else of no use: uvicorn's own
         if self._request.own_span is None:
             end_request(self._request, end_ns=end_ns)
             return

@@ -3,6 +3,7 @@ or the task or thread that set a future outside any pool."""
 
 import functools
 import sys
+from asyncio import _get_running_loop
 from concurrent.futures import Future, _base
 from contextlib import suppress
 from time import perf_counter_ns
@@ -14,22 +15,27 @@ from whywait.tracer.host.introspection import take_this_frame_out
 from whywait.tracer.hotpath.recorder import probe_failed
 from whywait.tracer.hotpath.task_steps import waker_now
 from whywait.tracer.hotpath.thread_state import begin_wait, end_wait
-from whywait.tracer.hotpath.thread_waits import waiter_here
+from whywait.tracer.hotpath.thread_waits import keep_wait, waiter_here
 from whywait.tracer.hotpath.waits import record_thread_wait
 from whywait.tracer.probes.patches import Patches
 from whywait.tracer.probes.probe import Session, Undo, always
 from whywait.tracer.probes.threads.thread_pool import JOB_ATTRIBUTE
 from whywait.tracer.records.current import current_activity, here
+from whywait.tracer.records.lock_holds import Waited
 from whywait.tracer.records.request import Activity, Collector, Job, Waker
-from whywait.tracer.schema import WAIT_AWAIT
+from whywait.tracer.schema import WAIT_AWAIT, WAIT_BLOCKING
 
 name: Final = "futures"
 needs: Final = (
-    "concurrent.futures._base.Future._condition", "concurrent.futures._base.Future._state",
+    "asyncio._get_running_loop", "concurrent.futures._base.Future._condition", "concurrent.futures._base.Future._state",
     "concurrent.futures._base.Future._waiters", "concurrent.futures._base._create_and_install_waiters",
 )  # fmt: skip
 available: Final = always
 _DONE = (_base.FINISHED, _base.CANCELLED_AND_NOTIFIED, _base.CANCELLED)
+_CALLS: Final = {
+    **{one: f"concurrent.futures.{one}" for one in ("wait", "as_completed")},
+    **{one: f"concurrent.futures.Future.{one}" for one in ("result", "exception")},
+}
 LATE_NS = 1_000_000  # for a shorter time between end and collection the collector is not recorded
 
 
@@ -179,7 +185,12 @@ class _Event:
 
 def _record(activity: Activity, start_ns: int, end_ns: int, by: Waker, cause_ns: int) -> None:
     try:
-        kept = record_thread_wait(activity, WAIT_AWAIT, start_ns, cause_ns or end_ns, end_ns, by)
+        kept = True
+        if _get_running_loop() is not None:  # it blocks the loop, whatever the job does
+            waited = Waited(_CALLS.get(sys._getframe(2).f_code.co_name, "concurrent.futures"))
+            keep_wait(activity, WAIT_BLOCKING, start_ns, cause_ns or end_ns, end_ns, by, waited)
+        else:
+            kept = record_thread_wait(activity, WAIT_AWAIT, start_ns, cause_ns or end_ns, end_ns, by)
         if kept and isinstance(by, Job) and not by.resume_ns:
             by.resume_ns = end_ns
     except Exception as error:

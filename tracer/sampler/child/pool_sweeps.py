@@ -11,6 +11,7 @@ from whywait.tracer.sampler.child.record_writer import Making, Ring, Thread
 from whywait.tracer.sampler.shared.pool_table import CHANGES, ROW, WATCH_SIZE
 from whywait.tracer.sampler.shared.thread_records import RUNNING, WATCH_AT
 
+_INT = 2**31 - 1
 State = Callable[["list[bytes]"], "tuple[int, int]"]
 
 
@@ -56,10 +57,12 @@ class PoolSweeps:
     def _sample(self, key: int, address: int) -> None:
         try:
             if key not in self._made:
-                self._made[key] = Making(key) if address else Thread(key, self._proc)
+                self._made[key] = Making(key) if address else _Worker(key, self._proc)
             made = self._made[key]
-            if isinstance(made, Thread):
+            if isinstance(made, _Worker):
                 seen = self._state(os.pread(made.calls, 160, 0).split(None, 2))
+                if seen[0] == RUNNING:
+                    seen = RUNNING, made.reads()
             else:
                 seen = RUNNING, int.from_bytes(os.pread(self._sampled, 4, address), "little", signed=True)
         except OSError:  # it has ended, or may not be read
@@ -73,3 +76,26 @@ class PoolSweeps:
             if made is not None:
                 self._ring.end(made)
                 made.close()
+
+
+class _Worker(Thread):
+    """The first thread of a worker. While it runs, its records have how often it has read so far: it reads much while
+    it imports."""
+
+    __slots__ = ("io",)
+
+    def __init__(self, process_id: int, proc: int) -> None:
+        super().__init__(process_id, proc)
+        try:
+            self.io = os.open(f"{process_id}/io", os.O_RDONLY, dir_fd=proc)
+        except OSError:
+            self.io = -1
+
+    def reads(self) -> int:
+        words = os.pread(self.io, 160, 0).split(None, 6) if self.io >= 0 else []
+        return int(words[5]) & _INT if len(words) > 5 else 0
+
+    def close(self) -> None:
+        super().close()
+        if self.io >= 0:
+            os.close(self.io)

@@ -13,7 +13,7 @@ from whywait.tracer import schema as s
 from whywait.tracer.host.code_location import Place
 from whywait.tracer.host.process_clocks import WorkerClock
 from whywait.tracer.offcpu.explanation import UNSEEN, OffCpu
-from whywait.tracer.offcpu.worker_observer import result_ns, taken
+from whywait.tracer.offcpu.worker_observer import imported_ns, result_ns, taken
 from whywait.tracer.records.ids import new_span_id
 from whywait.tracer.records.process_job import Part, Passage
 from whywait.tracer.records.request import Job
@@ -70,9 +70,12 @@ class _Way:
             return used
         stays = observed.stays(calls.key, passage.put_ns, came_ns)
         waiting_ns, taken_ns = taken(stays, calls.places, passage.put_ns, list(calls.put_ns), came_ns)
-        if waiting_ns - self.at_ns < self._drawing.resolution_ns:
+        maybe = ([passage.worker] if passage.worker else list(passage.after)) if passage.starting else []
+        imports = (imported_ns(observed.stays(one, self.at_ns, came_ns), self.at_ns, came_ns) for one in maybe)
+        ready_ns = min(imports, default=0)
+        if max(waiting_ns, ready_ns) - self.at_ns < self._drawing.resolution_ns:
             return used
-        until_ns = min((waiting_ns + taken_ns) // 2 if taken_ns else waiting_ns, came_ns)
+        until_ns = max(min((waiting_ns + taken_ns) // 2 if taken_ns else waiting_ns, came_ns), ready_ns)
         # anywhere between two samples
         error_ns = round((taken_ns - waiting_ns) / sqrt(12)) if taken_ns else None
         # a free one, which came late to it, used nothing, but may have been in the run queue
