@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from whywait.analysis.capacity.utilization import capacity
 from whywait.analysis.causes import CAUSES, INFO
 from whywait.analysis.measure.felt import PERCENTILES
 from whywait.analysis.measure.percentile_composition import composition, sample_of
@@ -16,6 +17,7 @@ from whywait.analysis.model import Analysis
 from whywait.analysis.report.html.page import rendered, write_page
 from whywait.analysis.report.html.timeline import Timeline, timeline
 from whywait.analysis.text import counted, place, safe
+from whywait.analysis.verdicts.capacity_words import sentences
 from whywait.analysis.verdicts.judgement import Judgement
 from whywait.analysis.verdicts.not_observed import not_observed
 from whywait.analysis.verdicts.sentences import Verdict, verdict
@@ -56,7 +58,7 @@ def page(analysis: Analysis, title: str, *, top: int = 10, notes: Sequence[str] 
 
     `notes` are the caller's own sentences, shown at the end.
     """
-    verdicts = verdict(analysis)
+    verdicts, processes = verdict(analysis), capacity(analysis)
     timelines, left_out = _timelines(analysis, top, [one.endpoint for one in verdicts[:top]])
     return rendered(
         "report.html.j2",
@@ -66,6 +68,8 @@ def page(analysis: Analysis, title: str, *, top: int = 10, notes: Sequence[str] 
             "counted": counted(len(analysis.requests), "request"),
             "incomplete": int(analysis.requests["incomplete"].sum()),
             "findings": analysis.findings,
+            "limits": sentences(processes),
+            "processes": processes,
             "endpoints": _endpoints(analysis, verdicts, timelines),
             "culprits": [
                 {**row, "place": place(row["culprit_file"], row["culprit_line"])}
