@@ -92,9 +92,9 @@ def _of_process(process: str, requests: pd.DataFrame, table: pd.DataFrame) -> Pr
     active = max(active_ns(requests["start_ns"], requests["end_ns"]), 1)
     arriving = max(active_ns(requests["start_ns"], requests["start_ns"]), 1)
     count = float(requests["weight"].sum())
-    bounds = np.array([requests["start_ns"].min(), requests["end_ns"].max()], dtype=np.int64)
+    bounds = np.array([requests["start_ns"].to_numpy(np.int64).min(), requests["end_ns"].to_numpy(np.int64).max()])
     inside = in_system(requests, bounds)
-    wall_ns = float(requests["wall_ns"] @ requests["weight"]) / count
+    wall_ns = float((requests["wall_ns"] * requests["weight"]).sum()) / count
     uses = _uses(table, count, count / active)
     limit = _limit(uses, wall_ns)
     heaviest, heaviest_ns = _heaviest(table, limit)

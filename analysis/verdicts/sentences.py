@@ -10,16 +10,15 @@ from whywait.analysis.model import Analysis
 from whywait.analysis.situations.running.computing import Computes
 from whywait.analysis.situations.running.cpu_competition import CpuRivals
 from whywait.analysis.situations.situation import Found, Pattern, Situation, numbers
-from whywait.analysis.situations.thresholds import MIN_KNOWN
 from whywait.analysis.text import amount, counted, place
-from whywait.analysis.verdicts.judgement import Judgement, Prediction, Reason, judge
+from whywait.analysis.verdicts.judgement import Judgement, Reason, judge
+from whywait.analysis.verdicts.reason_words import prediction, those_ahead
 from whywait.analysis.verdicts.remedies import remedy
 
 NOTHING_SIGNIFICANT: Final = "No wait reached 5% of its time and 1 ms."
 BUT_UNSEEN: Final = "But clients may have waited where no request shows it."
 UNSEEN: Final = {Situation.LOOP_HELD: Cause.LOOP_BUSY, Situation.NAGLE: Cause.REQUEST_IO}  # and whose remedy is theirs
 MOST_REASONS: Final = 3  # in `text`
-LEAST_PART: Final = 0.1  # of what is known of the holders, from which it is told
 _ABBREVIATIONS: Final = {"gil": "GIL", "cpu": "CPU", "gpu": "GPU", "gc": "GC", "io": "I/O"}
 _CPU_USERS: Final = {
     Situation.CPU_OTHER_PROCESSES: "other processes",
@@ -71,12 +70,6 @@ def worded(one: Judgement) -> Verdict:
         first.remedy.text if first else remedy(UNSEEN[felt.kind], [felt]).text if felt else "",
         prediction(first.predicted) if first and first.predicted else "",
     )
-
-
-def prediction(one: Prediction) -> str:
-    """Return what a change is predicted to bring."""
-    low, high = amount(one.low_ns), amount(one.high_ns)
-    return f"Predicted for {one.change}: p{one.percentile} {amount(one.ns)} ({low} to {high})."
 
 
 def unseen(one: Judgement) -> Found | None:
@@ -149,26 +142,8 @@ def _reason(one: Reason, situations: Sequence[Found]) -> str:
         if isinstance(found, Pattern) and found.of is one.cause and "did" in found.numbers:
             said = _Format().format("; they were {did:phrase} for {share:.0%} of it", **found.numbers)
             where += said + (f" ({doing})" if (doing := found.numbers["doing"]) else "")
-    where += _meanwhile(one, situations)
+    where += those_ahead(one, situations)
     return f"{cause_name(one.cause)} {amount(one.mean_ns)} ({one.share:.0%}){f': {where}' if where else ''}."
-
-
-def _meanwhile(one: Reason, situations: Sequence[Found]) -> str:
-    """What else the holders did, or all of it where no situation tells most of it."""
-    told = {
-        found.numbers["did"]
-        for found in situations
-        if isinstance(found, Pattern) and found.of is one.cause and "did" in found.numbers
-    }
-    known = sum(part.ns for part in one.meanwhile if part.cause)
-    sums: dict[Cause, int] = {}
-    for part in one.meanwhile:
-        if part.cause and part.cause not in told:
-            sums[part.cause] = sums.get(part.cause, 0) + part.ns
-    parts = [f"{cause.info.phrase} for {ns / known:.0%}" for cause, ns in sums.items() if ns >= LEAST_PART * known]
-    if told:
-        return "".join(f", {said}" for said in parts)
-    return f"; those ahead were {', '.join(parts)} of it" if parts and known >= MIN_KNOWN * one.mean_ns else ""
 
 
 def _in_brackets(one: Reason) -> str:

@@ -8,7 +8,7 @@ from typing import Any, Final
 import numpy as np
 
 from whywait.analysis.capacity.utilization import capacity
-from whywait.analysis.causes import CAUSES, INFO
+from whywait.analysis.causes import CAUSES, INFO, Cause
 from whywait.analysis.measure.felt import PERCENTILES
 from whywait.analysis.measure.percentile_composition import composition, sample_of
 from whywait.analysis.measure.selection import only_requests
@@ -37,6 +37,7 @@ class Endpoint:
     headline: str
     answer: Answer
     bars: list[dict[str, Any]]  # one for each of PERCENTILES
+    behind: dict[str, Any] | None  # what those ahead did during the first reason, where they are followed
     numbers: list[dict[Any, Any]]  # one per cause, SUMMARY_COLUMNS
     slowest: Timeline | None  # the slowest of the drawn requests
 
@@ -111,11 +112,18 @@ def _endpoints(analysis: Analysis, verdicts: Sequence[Verdict], timelines: Seque
         drawn.setdefault(one.endpoint, one)  # the slowest comes first
     return [
         Endpoint(
-            one.endpoint, one.judgement, one.headline, answer(one), bars[one.endpoint], summary[summary["endpoint"] == one.endpoint].to_dict("records"),
+            one.endpoint, one.judgement, one.headline, answer(one), bars[one.endpoint], _behind(one.judgement), summary[summary["endpoint"] == one.endpoint].to_dict("records"),
             drawn.get(safe(one.endpoint)),
         )
         for one in verdicts
     ]  # fmt: skip
+
+
+def _behind(one: Judgement) -> dict[str, Any] | None:
+    """The first reason's wait, divided by what those ahead did meanwhile."""
+    parts = one.reasons[0].meanwhile if one.reasons else ()
+    by_cause = [sum(part.ns for part in parts if (part.cause or Cause.UNEXPLAINED) is cause) for cause in CAUSES]
+    return _bar("those ahead", by_cause) | {"of_longest": 1} if parts else None
 
 
 def _bars(analysis: Analysis, endpoints: list[str]) -> dict[str, list[dict[str, Any]]]:
