@@ -1,9 +1,11 @@
 """The spans of requests as columns: whose they are, in which process, and what was measured in them."""
 
+from functools import lru_cache
 from typing import Any, Final
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from whywait.analysis.model import Analysis
 from whywait.analysis.text import place
@@ -47,13 +49,16 @@ def own_spans(analysis: Analysis) -> pd.DataFrame:
     table = pd.DataFrame(
         {name: of[name].to_numpy(dtype=object) for name in ("trace_id", "service")}
         | {name: of[name].to_numpy(dtype=np.int64) for name in ("start_ns", "end_ns")}
-        | {name: [_number(one.get(key)) for one in found] for name, key in _NUMBERS.items()}
-        | {name: [one.get(key, "") for one in found] for name, key in _TEXTS.items()}
+        | {name: _numbers(found, key) for name, key in _NUMBERS.items()}
+        | {name: [str(one.get(key, "")) for one in found] for name, key in _TEXTS.items()}
     )
     table["name"], table["ns"] = "", (table["end_ns"] - table["start_ns"]).astype(np.float64)
-    table["process"] = [_process(service, one) for service, one in zip(table["service"], found, strict=True)]
+    table["process"] = [
+        _process(service, *(str(one.get(key, "")) for key in schema.PROCESS_KEYS))
+        for service, one in zip(of["service"].tolist(), found, strict=True)
+    ]
     table["remote"] = [one.get(schema.PROCESS) is True for one in found]
-    table["cpus"] = [min(count, _quota(one)) for count, one in zip(table["cpus"], found, strict=True)]
+    table["cpus"] = [min(count, _quota(one)) if count else 0.0 for count, one in zip(table["cpus"], found, strict=True)]
     table["device_ns"] = table["device_ns"].where(table["device_ns"] > 0, table["ns"])
     waits = (table["kind"] == schema.KIND_WAIT).tolist()
     table["of"] = [_what(one) if waits[at] else "" for at, one in enumerate(found)]
@@ -87,6 +92,13 @@ def _with_requests(table: pd.DataFrame, analysis: Analysis) -> pd.DataFrame:
     return found.dropna(subset="request_id").reset_index(drop=True)
 
 
+def _numbers(found: list[dict[str, Any]], key: str) -> NDArray[np.float64]:
+    values = [one.get(key, 0) for one in found]
+    if not set(map(type, values)) <= {int} or min(values, default=0) < 0:
+        values = [_number(value) for value in values]
+    return np.array(values, dtype=np.float64)
+
+
 def _number(value: Any) -> float:
     return float(value) if isinstance(value, int) and 0 <= value < 2**53 else 0.0
 
@@ -96,8 +108,8 @@ def _quota(one: dict[str, Any]) -> float:
     return quota / period if quota and period else np.inf
 
 
-def _process(service: str, one: dict[str, Any]) -> str:
-    known = (str(one[key]) for key in schema.PROCESS_KEYS if one.get(key))
+@lru_cache(maxsize=256)
+def _process(service: str, *known: str) -> str:
     return " ".join(filter(None, (service, *known)))
 
 
