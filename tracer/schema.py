@@ -312,6 +312,7 @@ CODE_FILE: Final = "code.file.path"
 CODE_LINE: Final = "code.line.number"
 THREAD_ID: Final = "thread.id"
 THREAD_NAME: Final = "thread.name"
+PROCESS_KEYS: Final = ("host.name", "process.pid")  # of the resource: which process made the span
 BLOCK_SYSCALL: Final = "whywait.block.syscall"  # call in which the samples saw the thread asleep, e.g. "read"
 # bool, true on a run in a worker process, and on the wait for its start. The parent and the sampler observed the
 # process from outside; a thread on a phase of its job is a thread of the parent

@@ -5,10 +5,13 @@ from collections.abc import Mapping
 import pandas as pd
 from pandas.io.formats.style import Styler
 
+from whywait.analysis.capacity.utilization import capacity
 from whywait.analysis.changes.comparison import Comparison
 from whywait.analysis.changes.sentences import headline, reasons
 from whywait.analysis.measure.job_times import job_times
 from whywait.analysis.model import Analysis
+from whywait.analysis.verdicts.capacity_words import named
+from whywait.analysis.verdicts.judgement import judge
 from whywait.analysis.verdicts.sentences import Verdict, verdict
 from whywait.analysis.verdicts.short_answer import answer
 
@@ -42,6 +45,35 @@ def _felt(one: Verdict, at: int) -> float | str:
 def _who(one: Verdict) -> str:
     told = answer(one)
     return f"{told.who} {told.where}".strip()
+
+
+def needs(analysis: Analysis) -> Styler:
+    """Return one row per process and resource: what each request needs of it, how much is used, what that allows."""
+    rows = [
+        {
+            "process": one.process, "resource": named(use), "ms needed": use.demand_ns / 1e6, "ms held": use.held_ns / 1e6,
+            "ms waited": use.wait_ns / 1e6, "used": use.utilization, "served/s": one.served_per_s,
+            "allows/s": use.possible_per_s or None, "evidence": str(use.evidence),
+            "is the limit": use is one.limit,
+        }
+        for one in capacity(analysis)
+        for use in one.uses
+    ]  # fmt: skip
+    return _readable(pd.DataFrame(rows)).hide(axis="index")
+
+
+def behind(analysis: Analysis) -> Styler:
+    """Return what those ahead did during each wait behind others, ms per request: the parts sum to the wait."""
+    rows = [
+        {
+            "endpoint": one.endpoint, "wait": str(reason.cause), "ms": reason.mean_ns / 1e6,
+            "those ahead": str(part.cause or "unknown"), "their ms": part.ns / 1e6, "evidence": str(part.evidence),
+        }
+        for one in judge(analysis)
+        for reason in one.reasons
+        for part in reason.meanwhile
+    ]  # fmt: skip
+    return _readable(pd.DataFrame(rows)).hide(axis="index")
 
 
 def timers(analysis: Analysis) -> Styler:

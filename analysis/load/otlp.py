@@ -90,7 +90,9 @@ def _rows(resource_spans: list[Any]) -> list[Row]:
     for resource_span in resource_spans:
         resource = resource_of(resource_span)
         service = str(resource.get("service.name") or "")
-        seen = {key: value for key, value in resource.items() if key.startswith(schema.PREFIX)}
+        seen = {
+            key: value for key, value in resource.items() if key.startswith(schema.PREFIX) or key in schema.PROCESS_KEYS
+        }
         for scope_span in _under(resource_span, "scopeSpans") or _under(resource_span, "instrumentationLibrarySpans"):
             scope = str((scope_span.get("scope") or {}).get("name") or "")
             rows += [_row(span, service, scope, seen) for span in _under(scope_span, "spans")]

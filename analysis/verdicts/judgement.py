@@ -21,6 +21,7 @@ from whywait.analysis.model import Analysis, identities
 from whywait.analysis.situations.answers import answers
 from whywait.analysis.situations.cold_start import cold_start
 from whywait.analysis.situations.holders.behind import behind, wait_cycles
+from whywait.analysis.situations.holders.chain import Meanwhile, meanwhile
 from whywait.analysis.situations.holders.connections_held import connections_held
 from whywait.analysis.situations.holders.what_holders_did import FOLLOWED, what_holders_did
 from whywait.analysis.situations.large_transfers import large_transfers
@@ -55,6 +56,17 @@ DETECTORS: Final[tuple[Detector, ...]] = (
 
 
 @dataclass(frozen=True, slots=True)
+class Prediction:
+    """What clients would feel after a change: a percentile with its interval."""
+
+    change: str
+    percentile: int
+    ns: int
+    low_ns: int
+    high_ns: int
+
+
+@dataclass(frozen=True, slots=True)
 class Reason:
     """One cause that made the requests of a group slow."""
 
@@ -69,6 +81,8 @@ class Reason:
     culprit_share: float  # of this cause's time
     other_requests_share: float  # how much of it was due to other requests
     remedy: Remedy
+    meanwhile: tuple[Meanwhile, ...] = ()  # what those ahead did, at the end of the chain; sums to mean_ns
+    predicted: Prediction | None = None  # what the remedy would bring; None: it was not predicted
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,6 +227,7 @@ def _reason(group: Group, cause: Cause, situations: tuple[Found, ...]) -> Reason
     return Reason(
         cause, group.means[cause], group.shares[cause], Evidence(evidence), detail, name, file, line,
         min(part, 1.0), min(others, 1.0), remedy(cause, situations),
+        meanwhile(group.holders, group.endpoint, cause, round(group.means[cause])),
     )  # fmt: skip
 
 

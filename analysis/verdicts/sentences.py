@@ -12,6 +12,7 @@ from whywait.analysis.situations.running.cpu_competition import CpuRivals
 from whywait.analysis.situations.situation import Found, Pattern, Situation, numbers
 from whywait.analysis.text import amount, counted, place
 from whywait.analysis.verdicts.judgement import Judgement, Reason, judge
+from whywait.analysis.verdicts.reason_words import prediction, those_ahead
 from whywait.analysis.verdicts.remedies import remedy
 
 NOTHING_SIGNIFICANT: Final = "No wait reached 5% of its time and 1 ms."
@@ -36,7 +37,7 @@ class Verdict:
     reasons: tuple[str, ...]  # longest first
     situations: tuple[str, ...]  # those that no reason mentions
     remedy: str  # of the first reason, "" without one
-    gain: str
+    predicted: str  # what the remedy would bring, "" where that was not predicted
 
     @property
     def endpoint(self) -> str:
@@ -48,7 +49,7 @@ class Verdict:
         """The verdict in a few sentences."""
         parts = [f"{self.endpoint}: {self.headline}", *self.reasons[:MOST_REASONS], *self.situations]
         if self.remedy:
-            parts += [f"What to change: {self.remedy}", self.gain]
+            parts += [f"What to change: {self.remedy}", self.predicted]
         return " ".join(filter(None, parts))
 
 
@@ -67,7 +68,7 @@ def worded(one: Judgement) -> Verdict:
         tuple(_reason(reason, one.situations) for reason in one.reasons),
         tuple(filter(None, dict.fromkeys(map(situation, one.situations)))),
         first.remedy.text if first else remedy(UNSEEN[felt.kind], [felt]).text if felt else "",
-        f"It can gain at most {amount(first.mean_ns)} per request." if first else "",
+        prediction(first.predicted) if first and first.predicted else "",
     )
 
 
@@ -141,6 +142,7 @@ def _reason(one: Reason, situations: Sequence[Found]) -> str:
         if isinstance(found, Pattern) and found.of is one.cause and "did" in found.numbers:
             said = _Format().format("; they were {did:phrase} for {share:.0%} of it", **found.numbers)
             where += said + (f" ({doing})" if (doing := found.numbers["doing"]) else "")
+    where += those_ahead(one, situations)
     return f"{cause_name(one.cause)} {amount(one.mean_ns)} ({one.share:.0%}){f': {where}' if where else ''}."
 
 
@@ -208,7 +210,7 @@ _PATTERNS: Final = {
     Situation.LOOP_BLOCKED: "{blockers:of request} blocked the loop for {blocked} others.",
     Situation.SERIAL_COLLECTION:
         "Results of {job} were ready for {lay_ns:ms} per request in sum, while the thread that collects them waited for "
-        "slower ones; handling each as it completes could save up to {gain_ns:ms}.",
+        "slower ones: handle each as it completes.",
     Situation.GIL_STARVATION:
         "GIL starvation by a loop that never idles: {waits:of time} a thread waited for the GIL, up to {longest_ns:ms} at a "
         "time, while the event loop ran one short callback after another and never slept.",

@@ -17,7 +17,7 @@ class Answer:
     where: str  # the culprit's place in the code
     part: str  # the culprit's share of the wait, and that of other requests
     what: str
-    gain: str
+    predicted: str
     others: tuple[str, ...]  # further reasons and situations
 
 
@@ -36,5 +36,5 @@ def answer(one: Verdict) -> Answer:
     return Answer(
         str(first.cause), f"{why}.", first.culprit or "no culprit was recorded",
         place(first.culprit_file, first.culprit_line), culprit_share(first, "that wait").lstrip("; "),
-        one.remedy, one.gain, (*one.reasons[1:], *one.situations),
+        one.remedy, one.predicted, (*one.reasons[1:], *one.situations),
     )  # fmt: skip

@@ -7,7 +7,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from whywait.analysis.causes import CAUSES, INFO
+from whywait.analysis.capacity.utilization import capacity
+from whywait.analysis.causes import CAUSES, INFO, Cause
 from whywait.analysis.measure.felt import PERCENTILES
 from whywait.analysis.measure.percentile_composition import composition, sample_of
 from whywait.analysis.measure.selection import only_requests
@@ -18,6 +19,7 @@ from whywait.analysis.report.html.dots import Strip, strips, when
 from whywait.analysis.report.html.page import rendered, write_page
 from whywait.analysis.report.html.timeline import Timeline, timeline
 from whywait.analysis.text import counted, place, safe
+from whywait.analysis.verdicts.capacity_words import sentences
 from whywait.analysis.verdicts.judgement import Judgement
 from whywait.analysis.verdicts.not_observed import not_observed
 from whywait.analysis.verdicts.sentences import Verdict, verdict
@@ -37,6 +39,7 @@ class Endpoint:
     headline: str
     answer: Answer
     bars: list[dict[str, Any]]  # one for each of PERCENTILES
+    behind: dict[str, Any] | None  # what those ahead did during the first reason, where they are followed
     numbers: list[dict[Any, Any]]  # one per cause, SUMMARY_COLUMNS
     slowest: Timeline | None  # the slowest of the drawn requests
     strip: Strip
@@ -62,7 +65,7 @@ def page(analysis: Analysis, title: str, *, top: int = 10, notes: Sequence[str] 
     `notes` are the caller's own sentences, shown at the end; with `code` each culprit's line of code is shown where its
     file is found below the working folder.
     """
-    verdicts = verdict(analysis)
+    verdicts, processes = verdict(analysis), capacity(analysis)
     timelines, left_out = _timelines(analysis, top, [one.endpoint for one in verdicts[:top]])
     return rendered(
         "report.html.j2",
@@ -74,6 +77,8 @@ def page(analysis: Analysis, title: str, *, top: int = 10, notes: Sequence[str] 
             "findings": analysis.findings,
             "when": when(analysis.requests),
             "services": ", ".join(sorted(set(analysis.requests["service"]) - {""})),
+            "limits": sentences(processes),
+            "processes": processes,
             "endpoints": _endpoints(analysis, verdicts, timelines, code),
             "culprits": [
                 {**row, "place": place(row["culprit_file"], row["culprit_line"])}
@@ -119,7 +124,7 @@ def _endpoints(
         drawn.setdefault(one.endpoint, one)  # the slowest comes first
     return [
         Endpoint(
-            one.endpoint, one.judgement, one.headline, answer(one), bars[one.endpoint], summary[summary["endpoint"] == one.endpoint].to_dict("records"),
+            one.endpoint, one.judgement, one.headline, answer(one), bars[one.endpoint], _behind(one.judgement), summary[summary["endpoint"] == one.endpoint].to_dict("records"),
             drawn.get(safe(one.endpoint)), over_time[one.endpoint], _code(one.judgement, begun_ns) if code else "",
         )
         for one in verdicts
@@ -129,6 +134,13 @@ def _endpoints(
 def _code(judgement: Judgement, traced_ns: int) -> str:
     first = next(iter(judgement.reasons), None)
     return code_line(first.culprit_file, first.culprit_line, traced_ns) if first and first.culprit_file else ""
+
+
+def _behind(one: Judgement) -> dict[str, Any] | None:
+    """The first reason's wait, divided by what those ahead did meanwhile."""
+    parts = one.reasons[0].meanwhile if one.reasons else ()
+    by_cause = [sum(part.ns for part in parts if (part.cause or Cause.UNEXPLAINED) is cause) for cause in CAUSES]
+    return _bar("those ahead", by_cause) | {"of_longest": 1} if parts else None
 
 
 def _bars(analysis: Analysis, endpoints: list[str]) -> dict[str, list[dict[str, Any]]]:

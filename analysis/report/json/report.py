@@ -5,11 +5,13 @@ from typing import Any, Final
 
 import pandas as pd
 
+from whywait.analysis.capacity.utilization import ProcessCapacity, capacity
 from whywait.analysis.measure.felt import PERCENTILES
 from whywait.analysis.measure.summary import summarize, worst_culprits
 from whywait.analysis.model import Analysis, span_id_of
 from whywait.analysis.report.json.version import FORMAT
 from whywait.analysis.situations.situation import numbers
+from whywait.analysis.verdicts.capacity_words import sentence
 from whywait.analysis.verdicts.judgement import Reason
 from whywait.analysis.verdicts.not_observed import not_observed
 from whywait.analysis.verdicts.sentences import Verdict, verdict
@@ -31,6 +33,7 @@ def as_json(analysis: Analysis, *, top: int = 5) -> dict[str, Any]:
             for one in analysis.findings
         ],
         "not_observed": [asdict(one) for one in not_observed(analysis.requests)],
+        "capacity": [_capacity(one) for one in capacity(analysis)],
         "endpoints": [_endpoint(one, summary) for one in verdict(analysis)],
         "culprits": [
             {
@@ -82,6 +85,24 @@ def _reason(one: Reason) -> dict[str, Any]:
         "culprit_share": round(one.culprit_share, 6),
         "other_requests_share": round(one.other_requests_share, 6),
         "remedy": {"key": one.remedy.key, "text": one.remedy.text},
+        "meanwhile": [asdict(part) for part in one.meanwhile],
+        "predicted": None if one.predicted is None else asdict(one.predicted),
+    }
+
+
+def _capacity(one: ProcessCapacity) -> dict[str, Any]:
+    rates = ("offered_per_s", "served_per_s", "in_system", "mean_wall_ns")
+    return {
+        "process": one.process,
+        "requests": round(one.requests),
+        "active_ns": one.active_ns,
+        **{name: round(getattr(one, name), 6) for name in rates},
+        "limit": None if one.limit is None or not one.enough else one.uses.index(one.limit),
+        "text": sentence(one),
+        "resources": [
+            {name: round(value, 6) if isinstance(value, float) else value for name, value in asdict(use).items()}
+            for use in one.uses
+        ],
     }
 
 

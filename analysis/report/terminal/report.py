@@ -8,11 +8,13 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from whywait.analysis.capacity.utilization import capacity
 from whywait.analysis.causes import Cause
 from whywait.analysis.measure.felt import in_handler
 from whywait.analysis.measure.summary import summarize, worst_culprits
 from whywait.analysis.model import Analysis
 from whywait.analysis.text import counted, milliseconds, place, safe
+from whywait.analysis.verdicts.capacity_words import sentences
 from whywait.analysis.verdicts.not_observed import not_observed
 from whywait.analysis.verdicts.sentences import Verdict, verdict
 
@@ -27,6 +29,8 @@ def render(analysis: Analysis, console: Console, *, top: int = 5) -> None:
     narrow = console.width < _NARROW
     for finding in analysis.findings:
         console.print(Text(f"note: {safe(finding.message)} ({counted(finding.count, 'time')})", style="yellow"))
+    for said in sentences(capacity(analysis)):
+        console.print(Text(safe(said, 1000), style="bold"))
     console.print(endpoint_lines(analysis, verdicts) if narrow else endpoint_table(analysis, verdicts))
     for one in verdicts:
         console.print(verdict_text(one))
@@ -109,7 +113,7 @@ def verdict_text(one: Verdict) -> Padding:
     lines = [Text(safe(f"{one.endpoint}: {one.headline}", 1000), style="bold")]
     lines += [Text(f"  {safe(said, 1000)}") for said in (*one.reasons, *one.situations)]
     if one.remedy:
-        advice = filter(None, (f"What to change: {one.remedy}", one.gain))
+        advice = filter(None, (f"What to change: {one.remedy}", one.predicted))
         lines += [Text(f"  {safe(said, 1000)}", style="green") for said in advice]
     return Padding(Group(*lines), (1, 0, 0, 0))
 

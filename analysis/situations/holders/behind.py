@@ -7,6 +7,7 @@ from typing import Final
 import pandas as pd
 
 from whywait.analysis.causes import Cause
+from whywait.analysis.situations.holders.chain import meanwhile
 from whywait.analysis.situations.holders.what_holders_did import FOLLOWED
 from whywait.analysis.situations.situation import Group, Pattern, Situation
 from whywait.analysis.situations.thresholds import MIN_CYCLE, MIN_GIL_PART, MIN_HELD, MIN_KNOWN
@@ -35,9 +36,15 @@ def behind(group: Group) -> Iterator[Pattern]:
         gil, computing = (shares.get(kind, 0.0) for kind in (Situation.HOLDERS_NEED_GIL, Situation.HOLDERS_COMPUTE))
         if gil >= MIN_GIL_PART * (gil + computing) > 0:  # who computes Python has what the others need
             shares[Situation.HOLDERS_NEED_GIL] = gil + computing
-        if own["ns"].sum() < MIN_KNOWN * every["ns"].sum() or shares.max() < MIN_HELD or shares.empty:
+        if own["ns"].sum() < MIN_KNOWN * every["ns"].sum() or shares.empty:
             continue
         kind = Situation(str(shares.idxmax()))
+        scarce = _scarce(group, cause) if shares.max() < MIN_HELD or kind is Situation.HOLDERS_QUEUE else None
+        if scarce is not None:
+            yield scarce
+            continue
+        if shares.max() < MIN_HELD:
+            continue
         chief = own[own["kind"] == kind].nlargest(1, "ns").iloc[0]
         did = Cause(chief["did"])
         says = did.info.detail_adds or did is Cause.LOOP_BUSY
@@ -46,6 +53,22 @@ def behind(group: Group) -> Iterator[Pattern]:
         share = gil if kind is Situation.HOLDERS_NEED_GIL else float(shares[kind])
         found = {"did": did, "doing": str(chief["doing"]) * says, "share": share, "how": how, "is_lock": is_lock(wait)}
         yield Pattern(kind, cause, found)
+
+
+def _scarce(group: Group, cause: Cause) -> Pattern | None:
+    """Where the holders wait in turn, or do nothing for most of the time: the GIL or the CPUs, if those are what most of
+    the time ended in together with computing. More of what is waited for would only move the queue there."""
+    ends: dict[Cause, int] = {}
+    for part in meanwhile(group.holders, group.endpoint, cause, round(group.means[cause])):
+        if part.cause:
+            ends[part.cause] = ends.get(part.cause, 0) + part.ns
+    gil, cpu, own = (ends.get(one, 0) for one in (Cause.GIL_WAIT, Cause.CPU_WAIT, Cause.COMPUTE))
+    known = sum(ends.values())
+    if not known or gil + cpu + own < MIN_HELD * known or gil + cpu < MIN_GIL_PART * (gil + cpu + own):
+        return None
+    did = Cause.GIL_WAIT if gil >= cpu else Cause.CPU_WAIT
+    found = {"did": did, "doing": "", "share": ends[did] / known, "how": "", "is_lock": False}
+    return Pattern(Situation(_KIND_OF[did]), cause, found)
 
 
 def _of_holders(group: Group, cause: Cause) -> tuple[pd.DataFrame, pd.DataFrame]:

@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from whywait.analysis.causes import Cause
+from whywait.analysis.causes import Cause, Evidence
 from whywait.analysis.measure.weights import weighted
 from whywait.analysis.model import Analysis
 
@@ -21,7 +21,7 @@ _ON_LOOP: Final = (
 )  # fmt: skip
 _OF_HOLDER: Final = {
     "trace_id": "culprit_trace_id", "start_ns": "from_ns", "end_ns": "until_ns", "cause": "did", "detail": "doing",
-    "span_id": "at", "activity_id": "activity", "activity_name": "doer",
+    "span_id": "at", "evidence": "evidence", "activity_id": "activity", "activity_name": "doer",
 }  # fmt: skip
 _MOST_WAITS: Final = 500  # of an endpoint and cause, the longest
 _MOST_ROWS: Final = 200  # of a request, the longest
@@ -43,10 +43,12 @@ def what_holders_did(analysis: Analysis) -> pd.DataFrame:
     rows = known[[*_OF_HOLDER]].rename(columns=_OF_HOLDER)
     during = _during(waits, rows)
     alike = _alike(waits[~waits["wait"].isin(during["wait"])], rows)
-    unseen = waits[~waits["wait"].isin({*during["wait"], *alike["wait"]})].assign(part=1, did="", doing="", at="")
+    unseen = waits[~waits["wait"].isin({*during["wait"], *alike["wait"]})].assign(
+        part=1, did="", doing="", at="", evidence=""
+    )
     seen = pd.concat([one for one in (during, alike, unseen) if len(one)] or [during], ignore_index=True)
     seen["ns"] *= seen["part"] / seen.groupby("wait")["part"].transform("sum")
-    keys = ["endpoint", "cause", "detail", "did", "doing"]
+    keys = ["endpoint", "cause", "detail", "did", "doing", "evidence"]
     by_doing = seen.sort_values("ns", ascending=False).groupby(keys, as_index=False, sort=False)
     return by_doing.agg(span_id=("span_id", "first"), at=("at", "first"), ns=("ns", "sum"))
 
@@ -69,6 +71,7 @@ def _alike(waits: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
     rows = rows[rows["doer"].isin(waits["culprit"].unique())]
     sums = rows.groupby(["doer", "did", "doing"], as_index=False)
     seen = waits.merge(sums.agg(part=("part", "sum"), at=("at", "first")), left_on="culprit", right_on="doer")
+    seen["evidence"] = str(Evidence.INFERRED)
     return seen[_of_another(seen)]
 
 

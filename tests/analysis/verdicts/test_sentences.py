@@ -1,5 +1,7 @@
 """Summary and verdict of drawn requests whose causes are known."""
 
+import re
+
 import pandas as pd
 import pytest
 
@@ -67,7 +69,7 @@ def test_summary_of_an_unknown_column_says_which_there_are() -> None:
         summarize(queued().causes, by="colour")
 
 
-def test_the_verdict_names_cause_culprit_amount_and_gain() -> None:
+def test_the_verdict_names_cause_culprit_and_amount() -> None:
     (found,) = verdict(queued())
     reason = found.judgement.reasons[0]
     assert reason.cause is Cause.POOL_QUEUE
@@ -76,7 +78,9 @@ def test_the_verdict_names_cause_culprit_amount_and_gain() -> None:
     assert reason.culprit_share == pytest.approx(15 / 21)
     assert reason.other_requests_share == pytest.approx(15 / 21)
     assert "pool 'predict' (2 workers)" in found.reasons[0]
-    assert found.gain == "It can gain at most 21.0 ms per request."
+    assert "21.0 ms" in found.reasons[0]
+    assert (found.predicted, reason.predicted) == ("", None)
+    assert not re.search("at most|gain|save", found.text)  # what a change would bring is predicted, or not told
     assert (
         REMEDIES[Cause.POOL_QUEUE, Situation.FEW_JOBS] in found.text
     )  # one job per request: there is no fan-out to batch

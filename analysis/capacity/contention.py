@@ -1,0 +1,47 @@
+"""What waits tell of who held: of locks and connections only the waits are recorded, of the GIL only samples of waits.
+
+waits        |~~~~~~~~~~~~|     |~~~~~~~~~~~|
+                 |~~~~~~~~~~~~~~~~|
+contended    |------------------------------|     while somebody waits every slot is held: each wait that ends is
+                                                  one hold that ended, so a hold takes contended / waits, per slot
+"""
+
+from typing import Final
+
+import numpy as np
+import pandas as pd
+
+from whywait.analysis.capacity.window import active_ns
+from whywait.tracer import schema
+
+_CROWD: Final = 2.0  # jobs at once, on average, from which a thread that needs the GIL must be seen waiting for it
+_CLEAR: Final = 0.6  # of the CPU time, from which the waits agree that it was all Python
+
+
+def of_waiters(waits: pd.DataFrame) -> pd.DataFrame:
+    """Return waits with `slot_ns`, how long one hold of what they waited for takes."""
+    waits = waits.sort_values("start_ns", kind="stable")
+    keys = [waits["process"], waits["name"]]
+    ends = waits.groupby(keys, sort=False)["end_ns"].cummax()
+    before = ends.groupby(keys, sort=False).shift(fill_value=0)
+    fresh = waits["end_ns"] - np.maximum(waits["start_ns"], before)
+    contended = fresh.clip(lower=0).groupby(keys, sort=False).transform("sum")
+    count = waits["weight"].groupby(keys, sort=False).transform("sum")
+    return waits.assign(slot_ns=waits["slots"] * contended / count)
+
+
+def python_share(own: pd.DataFrame) -> "pd.Series[float]":
+    """Return for each span which part of its CPU time needed the GIL: 1, unless many jobs of a function computed at once
+    and hardly waited for it (a queue for one server, utilization U: U² / 2(1 - U) wait on average)."""
+    share = pd.Series(1.0, index=own.index)
+    runs = own[(own["kind"] == schema.KIND_RUN) & ~own["remote"]]
+    for _, jobs in runs.groupby(["process", "function"], sort=False):
+        active = max(active_ns(jobs["start_ns"], jobs["end_ns"]), 1)
+        weighted = jobs["weight"].to_numpy(dtype=np.float64)
+        computing, waiting, at_once = (
+            float(jobs[name] @ weighted) / active for name in ("cpu_ns", "gil_ns", "ns")
+        )  # fmt: skip
+        shown = np.sqrt(waiting * waiting + 2 * waiting) - waiting
+        if at_once >= _CROWD and shown < _CLEAR * computing:
+            share[jobs.index] = shown / computing
+    return share

@@ -1,0 +1,130 @@
+"""The spans of requests as columns: whose they are, in which process, and what was measured in them."""
+
+from functools import lru_cache
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from whywait.analysis.model import Analysis
+from whywait.analysis.text import place
+from whywait.tracer import schema
+
+_NUMBERS: Final = {
+    "cpu_ns": schema.CPU_NS, "run_queue_ns": schema.RUN_QUEUE_NS, "gil_ns": schema.GIL_NS, "run_ns": schema.RUN_NS,
+    "size": schema.POOL_SIZE, "pool_id": schema.POOL_ID, "device_ns": schema.DEVICE_NS, "cpus": schema.CPU_COUNT,
+}  # fmt: skip
+_TEXTS: Final = {
+    "kind": schema.KIND,
+    "wait": schema.WAIT,
+    "activity": schema.ACTIVITY,
+    "device": schema.DEVICE,
+    "function": schema.CODE_FUNCTION,
+}
+_NEEDED: Final = (
+    schema.KIND_TASK,
+    schema.KIND_JOB,
+    schema.KIND_RUN,
+    schema.KIND_WAIT,
+    schema.KIND_BLOCK,
+    schema.KIND_PHASE,
+)
+_PLACES: Final = (
+    (schema.LOCK_FILE, schema.LOCK_LINE),
+    (schema.POOL_FILE, schema.POOL_LINE),
+    (schema.CODE_FILE, schema.CODE_LINE),
+)
+
+
+def own_spans(analysis: Analysis) -> pd.DataFrame:
+    """Return one row per span that whywait made for an analysed request: its `request_id`, `process`, `ns`, `kind`,
+    the pool of its job, what it waited for, and what was measured in it (0 where nothing was)."""
+    spans = analysis.spans
+    attributes = spans["attributes"].tolist()
+    kinds = [one.get(schema.KIND) for one in attributes]
+    needed = np.flatnonzero(np.isin(np.array(kinds, dtype=object).astype(str), _NEEDED))
+    of = spans.take(needed)
+    found = [attributes[at] for at in needed]
+    table = pd.DataFrame(
+        {name: of[name].to_numpy(dtype=object) for name in ("trace_id", "service")}
+        | {name: of[name].to_numpy(dtype=np.int64) for name in ("start_ns", "end_ns")}
+        | {name: _numbers(found, key) for name, key in _NUMBERS.items()}
+        | {name: [str(one.get(key, "")) for one in found] for name, key in _TEXTS.items()}
+    )
+    table["name"], table["ns"] = "", (table["end_ns"] - table["start_ns"]).astype(np.float64)
+    table["process"] = [
+        _process(service, *(str(one.get(key, "")) for key in schema.PROCESS_KEYS))
+        for service, one in zip(of["service"].tolist(), found, strict=True)
+    ]
+    table["remote"] = [one.get(schema.PROCESS) is True for one in found]
+    table["cpus"] = [min(count, _quota(one)) if count else 0.0 for count, one in zip(table["cpus"], found, strict=True)]
+    table["device_ns"] = table["device_ns"].where(table["device_ns"] > 0, table["ns"])
+    waits = (table["kind"] == schema.KIND_WAIT).tolist()
+    table["of"] = [_what(one) if waits[at] else "" for at, one in enumerate(found)]
+    awaits = pd.Series([_awaited(one) if waits[at] else "" for at, one in enumerate(found)], dtype=object)
+    table["limited"] = awaits.astype(str).str.match(schema.FOR_HELD) & (table["wait"] == schema.WAIT_AWAIT)
+    table = _with_pools(table, found)
+    return _with_requests(table, analysis)
+
+
+def _with_pools(table: pd.DataFrame, found: list[dict[str, Any]]) -> pd.DataFrame:
+    """Add to each span of a job its `pool`, and how many workers that has: 0 where there are several of its name."""
+    is_job = (table["kind"] == schema.KIND_JOB).to_numpy(dtype=bool)
+    jobs = table.loc[is_job, ["trace_id", "activity", "size", "pool_id", "process"]]
+    jobs = jobs.assign(pool=[_pool(found[at]) for at in np.flatnonzero(is_job)])
+    jobs["size"] = jobs["size"].where(jobs.groupby(["process", "pool"])["pool_id"].transform("nunique") == 1, 0.0)
+    jobs = jobs.drop_duplicates(["trace_id", "activity"])[["trace_id", "activity", "pool", "size"]]
+    own = table.rename(columns={"size": "slots"}).merge(jobs, on=["trace_id", "activity"], how="left")
+    return own.assign(
+        pool=own["pool"].astype(object).fillna(""), size=own["size"].fillna(0.0), slots=own["slots"].clip(lower=1.0)
+    )
+
+
+def _with_requests(table: pd.DataFrame, analysis: Analysis) -> pd.DataFrame:
+    """Give each span the last request of its trace and service that had begun before it."""
+    keys = {"trace_id": object, "service": object}
+    requests = analysis.analysed[[*keys, "request_id", "start_ns", "weight"]].astype(keys)
+    if not requests.duplicated(list(keys)).any():
+        return table.merge(requests.drop(columns="start_ns"), on=list(keys)).reset_index(drop=True)
+    begun = requests.sort_values("start_ns")
+    found = pd.merge_asof(table.sort_values("start_ns"), begun, on="start_ns", by=list(keys))
+    return found.dropna(subset="request_id").reset_index(drop=True)
+
+
+def _numbers(found: list[dict[str, Any]], key: str) -> NDArray[np.float64]:
+    values = [one.get(key, 0) for one in found]
+    if not set(map(type, values)) <= {int} or min(values, default=0) < 0:
+        values = [_number(value) for value in values]
+    return np.array(values, dtype=np.float64)
+
+
+def _number(value: Any) -> float:
+    return float(value) if isinstance(value, int) and 0 <= value < 2**53 else 0.0
+
+
+def _quota(one: dict[str, Any]) -> float:
+    quota, period = _number(one.get(schema.CPU_QUOTA_NS)), _number(one.get(schema.CPU_PERIOD_NS))
+    return quota / period if quota and period else np.inf
+
+
+@lru_cache(maxsize=256)
+def _process(service: str, *known: str) -> str:
+    return " ".join(filter(None, (service, *known)))
+
+
+def _pool(one: dict[str, Any]) -> str:
+    return str(one.get(schema.POOL_NAME) or place(one.get(schema.POOL_FILE), one.get(schema.POOL_LINE)))
+
+
+def _awaited(one: dict[str, Any]) -> str:
+    return f"{one.get(schema.FOR_MODULE, '')}.{one.get(schema.FOR, '')}"
+
+
+def _what(one: dict[str, Any]) -> str:
+    """Which lock, connection pool or handler a wait was for."""
+    at = next((place(one[file], one.get(line)) for file, line in _PLACES if one.get(file)), "")
+    kind = (
+        one.get(schema.LOCK_KIND) or one.get(schema.POOL_NAME) or one.get(schema.HANDLER) or one.get(schema.FOR) or ""
+    )
+    return f"{kind} ({at})" if at else str(kind)

@@ -1,0 +1,62 @@
+"""Follows the holders to the end: those who had what a request waited for may have waited behind others in turn.
+
+request    |~~~~~~~~~~ waits for a worker ~~~~~~~~~~|
+worker     |~~~~ waits for a lock ~~~~|--computes---|
+holder     |~~~~ waits for the GIL ~~~|                 the GIL, and computing, are what the request waited for
+"""
+
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from whywait.analysis.causes import Cause, Evidence
+from whywait.analysis.situations.holders.what_holders_did import FOLLOWED
+
+
+@dataclass(frozen=True, slots=True)
+class Meanwhile:
+    """What the holders did during a part of a wait behind them."""
+
+    cause: Cause | None  # None: not known
+    ns: int
+    evidence: Evidence
+
+
+Key = tuple[str, str]  # a cause, "" where it is not known, and the evidence
+Shares = dict[Key, float]
+
+
+def meanwhile(holders: pd.DataFrame, endpoint: str, cause: Cause, wait_ns: int) -> tuple[Meanwhile, ...]:
+    """Return what the holders did during this wait, at the end of the chain, longest first; the parts sum to `wait_ns`.
+    () where nobody is followed. A chain that comes back to a wait that it has passed ends there."""
+    own = holders[(holders["endpoint"] == endpoint) & (holders["cause"] == cause)]
+    ends = sorted(_ends(holders, own, (cause,)).items(), key=lambda one: -one[1])
+    if not any(did for (did, _), _ in ends):
+        return ()
+    upto = np.rint(np.cumsum([share for _, share in ends]) * wait_ns).astype(np.int64)
+    upto[-1] = wait_ns
+    parts = np.diff(upto, prepend=0)
+    return tuple(
+        Meanwhile(Cause(did) if did else None, int(ns), Evidence(evidence or Evidence.INFERRED))
+        for ((did, evidence), _), ns in zip(ends, parts, strict=True) if ns
+    )  # fmt: skip
+
+
+def _ends(holders: pd.DataFrame, own: pd.DataFrame, passed: tuple[str, ...]) -> Shares:
+    found: Shares = defaultdict(float)
+    total = float(own["ns"].sum())
+    rows: list[dict[Any, Any]] = own.to_dict("records") if total > 0 else []
+    for row in rows:
+        did, doing, evidence = row["did"], row["doing"], row["evidence"]
+        share, further = row["ns"] / total, own[:0]
+        if did in FOLLOWED and did not in passed:
+            further = holders[(holders["cause"] == did) & (holders["detail"] == doing) & (holders["did"] != "")]
+        if further.empty:
+            found[did, evidence] += share
+            continue
+        for (end, _), part in _ends(holders, further, (*passed, did)).items():
+            found[end, str(Evidence.INFERRED)] += share * part  # of others' waits for the same thing
+    return found

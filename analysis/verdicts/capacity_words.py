@@ -1,0 +1,87 @@
+"""The sentence about the limit of a process. Nothing is decided here."""
+
+from typing import Final
+
+from whywait.analysis.capacity.demand import Resource
+from whywait.analysis.capacity.utilization import FREE, FULL, QUEUED, ProcessCapacity, Use
+from whywait.analysis.text import amount
+
+# what a sentence calls a resource, and what helps where it is the limit
+_WORDS: Final = {
+    Resource.GIL: ("the GIL", "More workers or a larger pool cannot help; less Python per request or more processes can."),
+    Resource.CPU: ("a CPU", "More workers cannot help; fewer threads and processes at once, a larger quota or more CPUs can."),
+    Resource.LOOP: ("the event loop", "A larger pool cannot help; less work on the loop or more processes can."),
+    Resource.POOL: ("the pool {name}", "Shorter jobs or a larger pool can help"),
+    Resource.LOCK: ("{name}", "More workers cannot help; holding it for less time, or one for each object, can."),
+    Resource.LOGGING: ("the logging handler {name}", "More workers cannot help; fewer records, or a QueueHandler, can."),
+    Resource.CONNECTION: ("the connections of {name}", "Giving connections back sooner, or a larger limit, can help"),
+    Resource.DEVICE: ("the device {name}", "More workers cannot help; larger batches or another device can."),
+}  # fmt: skip
+
+
+def named(use: Use) -> str:
+    """Return what a sentence calls this resource."""
+    return _WORDS[use.resource][0].format(name=use.name)
+
+
+def sentences(processes: tuple[ProcessCapacity, ...]) -> list[str]:
+    """Return one sentence or two per process of which enough is known, each once."""
+    told = [(one, sentence(one)) for one in processes]
+    several = len(processes) > 1
+    return [f"{one.process}: {said}" if several else said for one, said in told if said]
+
+
+def sentence(one: ProcessCapacity) -> str:
+    """Return what limits a process and what that allows; "" where too little is known."""
+    if not one.enough or one.most_used is None:
+        return ""
+    if one.limit is not None:
+        return _limited(one, one.limit)
+    if any(not use.servers and use.wait_ns >= QUEUED * one.mean_wall_ns for use in one.uses):
+        return ""
+    most = one.most_used
+    used = f"{named(most)} is used most, {most.utilization:.0%} of it, at {_rate(one.served_per_s)}"
+    if most.utilization < FREE:
+        return f"Nothing is near its limit: {used}."
+    return f"Nothing has a queue: {used}; it allows {_rate(most.possible_per_s)}."
+
+
+def _limited(one: ProcessCapacity, limit: Use) -> str:
+    what, helps = named(limit), _WORDS[limit.resource][1]
+    waiting = f"with {one.served_per_s * limit.wait_ns / 1e9:.2g} waiting for it"
+    begin = f"{what[0].upper()}{what[1:]} is the limit: each {one.heaviest} needs "
+    begin += f"{amount(limit.demand_ns if not one.heaviest_ns else one.heaviest_ns)} of it"
+    if limit.resource is Resource.CPU and limit.utilization < FULL:
+        own = f"this process used {limit.utilization:.0%} of " + (
+            f"its {limit.servers:g} CPUs" if limit.servers else "them"
+        )
+        return f"{begin}; it served {_rate(one.served_per_s)} {waiting}. Others use them, too: {own}. {helps}"
+    who = f"its {limit.servers:g}" if limit.servers > 1 else "one process"
+    begin += f", so {who} can serve {_rate(limit.possible_per_s)}; it served {_rate(one.served_per_s)} {waiting}."
+    return f"{begin} {_beside(one, limit)}{helps}{_next(one, limit)}"
+
+
+def _beside(one: ProcessCapacity, limit: Use) -> str:
+    """CPUs that stay free while all threads of a process wait for one thing."""
+    cpu = next((use for use in one.uses if use.resource is Resource.CPU and use.servers > 1), None)
+    if limit.resource is not Resource.GIL or cpu is None:
+        return ""
+    return f"It used {cpu.utilization:.0%} of its {cpu.servers:g} CPUs. "
+
+
+def _next(one: ProcessCapacity, limit: Use) -> str:
+    """What saturates next, where more of the limit is advised."""
+    if not helps_to_enlarge(limit):
+        return ""
+    others = [use for use in one.uses if use is not limit and use.possible_per_s > 0]
+    then = min(others, key=lambda use: use.possible_per_s, default=None)
+    return "." if then is None else f", until {named(then)} is used up, at {_rate(then.possible_per_s)}."
+
+
+def helps_to_enlarge(limit: Use) -> bool:
+    """Whether more of this resource is advised where it is the limit."""
+    return limit.resource in (Resource.POOL, Resource.CONNECTION)
+
+
+def _rate(per_s: float) -> str:
+    return f"{per_s:.0f}/s" if per_s >= 20 else f"{per_s:.2g}/s"

@@ -1,0 +1,97 @@
+"""The demand of drawn requests on each resource."""
+
+import pandas as pd
+import pytest
+
+from tests.analysis.drawing import UNIT_NS, drawn
+from whywait.analysis import analyze
+from whywait.analysis.capacity.demand import Resource, demand, mean_demand
+from whywait.tracer import schema
+
+TWO_BEHIND_A_LOCK = """
+server GET                  |------------------------------|
+task   root                 |------------------------------|       cpu=2
+wait   w    root              |---------------------------|        type=await waker=job
+job    job  root              |---------------------------|
+wait   q    job               |------|                             type=pool_queue
+run    run  job                      |--------------------|        cpu=5 rq=3
+wait   lk   job                          |--------|                type=lock_wait
+"""
+POOL = {schema.POOL_NAME: "four", schema.POOL_SIZE: 4, schema.POOL_ID: 1}
+MORE = {
+    "job": POOL,
+    "q": POOL,
+    "lk": {schema.LOCK_KIND: "Lock", schema.LOCK_FILE: "db.py", schema.LOCK_LINE: 7},
+    "run": {schema.GIL_NS: 4 * UNIT_NS},
+    "root": {schema.RUN_NS: 3 * UNIT_NS, schema.CPU_NS: 2 * UNIT_NS},
+}
+
+
+def of(table: pd.DataFrame, resource: Resource) -> "pd.Series[float]":
+    row = table[table["resource"] == resource]
+    assert len(row) == 1, row
+    numbers: pd.Series[float] = row.iloc[0][["held_ns", "demand_ns", "wait_ns"]] / UNIT_NS
+    return numbers
+
+
+@pytest.fixture(scope="module")
+def table() -> pd.DataFrame:
+    return demand(analyze(drawn(TWO_BEHIND_A_LOCK, MORE)))
+
+
+def test_a_pools_demand_is_what_its_worker_did_itself(table: pd.DataFrame) -> None:
+    # 21 ms on the worker, of which 4 waited for the GIL, 3 for a CPU, and 9 for the lock
+    held, demanded, waited = of(table, Resource.POOL)
+    assert (held, demanded, waited) == (21, 21 - 4 - 3 - 9, 7)
+
+
+def test_the_gil_and_the_cpu_are_needed_by_loop_and_worker(table: pd.DataFrame) -> None:
+    assert tuple(of(table, Resource.GIL)) == (7, 7, 4)
+    assert tuple(of(table, Resource.CPU)) == (7, 7, 3)
+    assert tuple(of(table, Resource.LOOP)) == (3, 3, 0)
+
+
+def test_a_hold_of_a_lock_takes_the_time_between_two_waits_that_end() -> None:
+    # three wait for one lock, each for one hold of 4 ms more: 12 ms contended, three holds
+    picture = "".join(
+        f"""
+server GET{n}          |------------------|               trace={n}
+task   root{n} GET{n}   |------------------|               trace={n}
+wait   lk{n} root{n}    |{"-" * (4 * number - 1)}|         type=lock_wait trace={n}
+"""
+        for number, n in enumerate("abc", start=1)
+    )
+    lock = {schema.LOCK_KIND: "Lock", schema.LOCK_FILE: "db.py", schema.LOCK_LINE: 7}
+    found = demand(analyze(drawn(picture, {f"lk{n}": lock for n in "abc"})))
+    holds = found[found["resource"] == Resource.LOCK]
+    assert len(holds) == 3
+    assert set(holds["demand_ns"] / UNIT_NS) == {4}
+    assert mean_demand(found).query("resource == 'lock'")["demand_ns"].sum() / UNIT_NS == 12
+
+
+def test_weights_count_requests(table: pd.DataFrame) -> None:
+    heavy = mean_demand(table.assign(weight=3.0))
+    assert set(heavy["requests"]) == {3.0}
+    assert heavy.loc[heavy["resource"] == Resource.GIL, "demand_ns"].iloc[0] == 7 * UNIT_NS
+
+
+NATIVE = """
+server GETa       |--------------------|      trace=a
+task   ta         |--------------------|      trace=a
+job    ja ta      |-------------------|       trace=a
+run    ra ja      |-------------------|       trace=a
+server GETb       |--------------------|      trace=b
+task   tb         |--------------------|      trace=b
+job    jb tb      |-------------------|       trace=b
+run    rb jb      |-------------------|       trace=b
+"""
+
+
+@pytest.mark.parametrize(("cpu_ms", "gil_ms", "needed_ms"), [(19, 0, 0), (9, 9, 18)])
+def test_jobs_that_compute_at_once_and_never_wait_for_the_gil_do_not_need_it(
+    cpu_ms: int, gil_ms: int, needed_ms: int
+) -> None:
+    run = {schema.GIL_NS: gil_ms * UNIT_NS, schema.CPU_NS: cpu_ms * UNIT_NS, schema.CODE_FUNCTION: "hash"}
+    found = demand(analyze(drawn(NATIVE, {"ra": run, "rb": run})))
+    gil = found[found["resource"] == Resource.GIL]
+    assert gil["demand_ns"].sum() / UNIT_NS == pytest.approx(needed_ms, abs=0.01)

@@ -1,0 +1,114 @@
+"""What limits a process, and that its numbers agree with one another."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tests.analysis.drawing import UNIT_NS, drawn
+from whywait.analysis import analyze
+from whywait.analysis.capacity.demand import Resource
+from whywait.analysis.capacity.utilization import ProcessCapacity, capacity, over_time
+from whywait.analysis.model import Analysis
+from whywait.analysis.verdicts.capacity_words import sentence
+from whywait.tracer import schema
+
+MS = UNIT_NS
+REQUESTS, WALL_MS = 40, 80
+
+
+def run(job_ms: int, gap_ms: int, *, cpu_ms: int, gil_ms: int, queued_ms: int, clients: int, size: int = 4) -> Analysis:
+    """Requests of one job each, `gap_ms` after one another."""
+    one = drawn(f"""
+server GET       |{"-" * (WALL_MS - 1)}|
+task   root      |{"-" * (WALL_MS - 1)}|
+wait   w    root |{"-" * (WALL_MS - 1)}|  type=await waker=job
+job    job  root |{"-" * (WALL_MS - 1)}|
+wait   q    job  |{"-" * (queued_ms - 1)}|  type=pool_queue
+run    run  job  {" " * queued_ms}|{"-" * (job_ms - 1)}|
+""", {
+        "root": {schema.RUN_NS: MS, schema.CPU_NS: MS},
+        "job": {schema.POOL_NAME: "four", schema.POOL_SIZE: size, schema.POOL_ID: 1},
+        "run": {schema.CPU_NS: cpu_ms * MS, schema.GIL_NS: gil_ms * MS, schema.CPU_COUNT: 8},
+    })  # fmt: skip
+    copies = []
+    for number in range(REQUESTS):
+        shift = number * gap_ms * MS
+        copies.append(
+            one.assign(trace_id=f"{number + 1:032x}", start_ns=one["start_ns"] + shift, end_ns=one["end_ns"] + shift)
+        )
+    assert clients == round(WALL_MS / gap_ms)
+    return analyze(pd.concat(copies, ignore_index=True))
+
+
+RUNS: Mapping[str, tuple[Mapping[str, Any], Resource | None, float, tuple[str, ...], tuple[str, ...]]] = {
+    # each job needs the GIL for 18 ms, and the loop 1: 53/s; its workers wait for it, and more of them cannot help
+    "gil": (
+        {"job_ms": 60, "gap_ms": 20, "cpu_ms": 18, "gil_ms": 42, "queued_ms": 20, "clients": 4}, Resource.GIL, 1000 / 19,
+        ("The GIL is the limit", "19.0 ms", "53/s", "More workers or a larger pool cannot help", "of its 8 CPUs"), (),
+    ),
+    # each job sleeps 60 ms in a pool of 4: 67/s
+    "pool": (
+        {"job_ms": 60, "gap_ms": 16, "cpu_ms": 0, "gil_ms": 0, "queued_ms": 20, "clients": 5}, Resource.POOL, 1000 / 15,
+        ("The pool four is the limit", "60.0 ms", "its 4 can serve 67/s", "larger pool can help"), ("cannot",),
+    ),
+    "nothing": (
+        {"job_ms": 60, "gap_ms": 80, "cpu_ms": 2, "gil_ms": 0, "queued_ms": 1, "clients": 1, "size": 8}, None, 0.0,
+        ("Nothing is near its limit",), ("is the limit",),
+    ),
+}  # fmt: skip
+
+
+@pytest.fixture(params=RUNS, scope="module")
+def told(request: pytest.FixtureRequest) -> tuple[str, Analysis, ProcessCapacity]:
+    found = run(**RUNS[request.param][0])
+    (one,) = capacity(found)
+    return request.param, found, one
+
+
+def test_the_limit_is_the_resource_that_is_used_up(told: tuple[str, Analysis, ProcessCapacity]) -> None:
+    name, _, one = told
+    _, resource, possible, said, unsaid = RUNS[name]
+    assert (one.limit and one.limit.resource) == resource
+    if one.limit:
+        assert one.limit.possible_per_s == pytest.approx(possible, rel=0.01)
+        assert one.served_per_s <= one.limit.possible_per_s * 1.05
+    for words in said:
+        assert words in sentence(one)
+    assert not any(words in sentence(one) for words in unsaid)
+
+
+def test_littles_law_holds_between_what_is_counted_and_what_is_timed(
+    told: tuple[str, Analysis, ProcessCapacity],
+) -> None:
+    # requests in the system are counted over time; rate and time in the system come from the requests
+    _, found, one = told
+    assert one.in_system == pytest.approx(one.served_per_s * one.mean_wall_ns / 1e9, rel=1e-6)
+    slices = over_time(found, 8)
+    gil = slices[slices["resource"] == Resource.GIL]
+    assert (gil["in_system"] * (gil["end_ns"] - gil["start_ns"])).sum() == pytest.approx(
+        found.requests["wall_ns"].sum(), rel=1e-6
+    )
+    assert (gil["served_per_s"] * (gil["end_ns"] - gil["start_ns"])).sum() / 1e9 == pytest.approx(REQUESTS)
+    use = next(each for each in one.uses if each.resource is Resource.GIL)
+    assert float(np.average(gil["utilization"])) == pytest.approx(use.utilization, rel=0.01)
+
+
+def test_a_few_requests_tell_no_rate() -> None:
+    found = run(**RUNS["gil"][0])
+    few = found.requests.head(5)
+    (one,) = capacity(
+        Analysis(few, found.causes[found.causes["request_id"].isin(few["request_id"])], found.culprits, found.spans)
+    )
+    assert sentence(one) == ""
+
+
+def test_processes_are_told_apart() -> None:
+    found = run(**RUNS["gil"][0])
+    for attributes in found.spans["attributes"]:
+        attributes["process.pid"] = 7
+    half = found.spans["trace_id"].map(lambda one: int(one, 16) % 2 == 0)
+    found.spans.loc[half, "attributes"] = found.spans.loc[half, "attributes"].map(lambda one: {**one, "process.pid": 8})
+    assert sorted((one.process, one.requests) for one in capacity(found)) == [("shop 7", 20.0), ("shop 8", 20.0)]
