@@ -12,8 +12,9 @@ import numpy as np
 from whywait.analysis.errors import InputError
 from whywait.analysis.model import Analysis
 from whywait.analysis.whatif.changes import Change, changed, mapped
+from whywait.analysis.whatif.holds import Recording
 from whywait.analysis.whatif.programs import Load, Program, Replayed, Resources, Run, Step
-from whywait.analysis.whatif.recorded import Recording, recorded
+from whywait.analysis.whatif.recorded import recorded
 from whywait.analysis.whatif.replay import replay
 
 FEWEST: Final = 30  # requests
