@@ -20,17 +20,18 @@ if TYPE_CHECKING:
     from whywait.analysis.model import Analysis, Finding, Traces
     from whywait.analysis.pipeline import analyze, attribute
     from whywait.analysis.verdicts.sentences import verdict
+    from whywait.analysis.whatif.prediction import Prediction, whatif
 
 __all__ = [
-    "Analysis", "Cause", "Comparison", "Evidence", "Finding", "InputError", "Traces", "analyze", "attribute", "compare",
-    "load_traces", "only_endpoint", "renamed", "summarize", "verdict",
+    "Analysis", "Cause", "Comparison", "Evidence", "Finding", "InputError", "Prediction", "Traces", "analyze", "attribute", "compare",
+    "load_traces", "only_endpoint", "renamed", "summarize", "verdict", "whatif",
 ]  # fmt: skip
 
 _HOME = {
     "model": ("Analysis", "Finding", "Traces"), "causes": ("Cause", "Evidence"), "errors": ("InputError",),
     "load": ("load_traces",), "measure.selection": ("only_endpoint", "renamed"), "measure.summary": ("summarize",),
     "pipeline": ("analyze", "attribute"), "changes.comparison": ("Comparison", "compare"),
-    "verdicts.sentences": ("verdict",),
+    "verdicts.sentences": ("verdict",), "whatif.prediction": ("Prediction", "whatif"),
 }  # fmt: skip
 
 

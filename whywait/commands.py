@@ -9,6 +9,7 @@ BASE: Final = {
 ANALYSIS: Final = {
     "report": "Why requests were slow, what delayed them, what to change.",
     "diff": "What changed between two runs, and why.",
+    "whatif": "What a change would bring: predicted, with intervals.",
     "top": "What requests wait for now, in the terminal.",
     "metrics": "Send the causes as OpenTelemetry metrics.",
     "export": "Write a timeline for Perfetto's UI.",

@@ -1,0 +1,78 @@
+"""`whywait whatif`: what a change would bring, predicted from recorded requests."""
+
+import json
+from typing import Annotated, Final
+
+import typer
+
+from whywait.analysis.cli.sources import Endpoint, Service, SkipBadLines, Source, analysis_of
+from whywait.analysis.cli.streams import examples, say, working
+from whywait.analysis.errors import InputError
+from whywait.analysis.whatif.prediction import Prediction, Range
+from whywait.analysis.whatif.prediction import whatif as predicted
+
+EPILOG: Final = examples(
+    "whywait whatif traces --pool default=16",
+    "whywait whatif traces --without logging_wait --clients 32",
+    "whywait whatif traces --faster score=2x --workers 2 --json",
+)
+
+
+def whatif(
+    source: Source,
+    pool: Annotated[
+        list[str] | None, typer.Option(help="A pool's, connection pool's or limit's new size.", metavar="NAME=N")
+    ] = None,
+    workers: Annotated[int, typer.Option(help="N times as many processes.", min=1)] = 1,
+    without: Annotated[
+        list[str] | None,
+        typer.Option(help="Without this cause, or without this function's time.", metavar="CAUSE|FUNCTION"),
+    ] = None,
+    faster: Annotated[
+        list[str] | None, typer.Option(help="A function so many times faster.", metavar="FUNCTION=2x")
+    ] = None,
+    clients: Annotated[int | None, typer.Option(help="With N clients that wait for their answers.", min=1)] = None,
+    rate: Annotated[float | None, typer.Option(help="With R requests per second, at random moments.")] = None,
+    service: Service = None,
+    endpoint: Endpoint = None,
+    as_json_text: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    skip_bad_lines: SkipBadLines = False,
+) -> None:
+    """Predicts felt p50, p95 and throughput after a change, from recorded requests; refuses where they cannot tell."""
+    pools = {name: int(number) for name, number in _pairs(pool, "--pool")}
+    times = dict(_pairs(faster, "--faster"))
+    analysis = analysis_of(source, service=service, skip_bad_lines=skip_bad_lines, endpoint=endpoint)
+    with working("replaying the requests"):
+        found = predicted(
+            analysis, pools=pools, workers=workers, without=without or (), faster=times, clients=clients, rate=rate
+        )
+    say(json.dumps(found.as_json(), indent=1) if as_json_text else _sentences(found))
+
+
+def _pairs(words: list[str] | None, option: str) -> list[tuple[str, float]]:
+    found = []
+    for word in words or ():
+        name, _, number = word.rpartition("=")
+        try:
+            found.append((name, float(number.removesuffix("x"))))
+        except ValueError:
+            found.append(("", 0.0))
+        if not found[-1][0] or found[-1][1] <= 0:
+            raise InputError(f"{option} {word}: expected a name and a number over 0, such as NAME=2")
+    return found
+
+
+def _sentences(found: Prediction) -> str:
+    load = "an open load" if found.clients is None else f"{found.clients} client{'s' * (found.clients != 1)}"
+    lines = [f"Predicted from {found.requests:,} recorded requests, for {load} (95% interval):"]
+    for name, one, scale, unit in (
+        ("felt p50", found.p50, 1e6, " ms"), ("felt p95", found.p95, 1e6, " ms"), ("throughput", found.throughput, 1.0, "/s"),
+    ):  # fmt: skip
+        lines.append(f"  {name:<11}{_told(one, scale, unit)}")
+    lines.append(f"The replay of the unchanged recording is within {100 * found.miss:.0f}% of what was recorded.")
+    return "\n".join(lines)
+
+
+def _told(one: Range, scale: float, unit: str) -> str:
+    before, after, low, high = (f"{value / scale:.3g}" for value in (one.before, one.after, one.low, one.high))
+    return f"{before} → {after}{unit}  ({low} to {high})"

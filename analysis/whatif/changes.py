@@ -1,0 +1,98 @@
+"""What a change does to programs and resources."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from whywait.analysis.errors import InputError
+from whywait.analysis.whatif.holds import Recording
+from whywait.analysis.whatif.programs import LOOP, OWN, Give, Pause, Program, Resources, Run, Step, Take
+
+_LOCKS: Final = {"lock_wait": ("lock",), "logging_wait": ("lock",), "limiter_wait": ("lock",), "connection_wait": ("connections",),
+                 "pool_queue": ("pool", OWN)}  # fmt: skip
+_PAUSES: Final = {"await_io", "blocking_io", "pool_startup", "pool_shutdown", "gc_pause", "logging_wait"}
+CAUSES: Final = (*_LOCKS, *sorted(_PAUSES - {"logging_wait"}), "gil_wait", "cpu_wait", "loop_busy")
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What is to be changed; nothing by default."""
+
+    pools: Mapping[str, int] = field(default_factory=dict)
+    workers: int = 1
+    without: tuple[str, ...] = ()
+    faster: Mapping[str, float] = field(default_factory=dict)  # by function: how many times
+    clients: int | None = None
+    rate: float | None = None
+
+
+def changed(
+    programs: Sequence[Program], resources: Resources, found: Recording, change: Change
+) -> tuple[list[Program], Resources]:
+    """Return programs and resources after the change. Raises InputError for what the recording does not have."""
+    limits = dict(resources.limits)
+    for name, size in change.pools.items():
+        keys = [
+            key
+            for key, names in found.names.items()
+            if name in names and key[0] in ("pool", OWN, "connections", "lock")
+        ]
+        if not keys:
+            known = sorted({name for names in found.names.values() for name in names if name})
+            raise InputError(
+                f"no pool, connection pool or limit {name!r} in this recording; it has: {', '.join(known) or 'none'}"
+            )
+        limits.update(dict.fromkeys(keys, size))
+    after = replace(resources, limits=limits, processes=resources.processes * change.workers)
+    steps = list(programs)
+    for name in change.without:
+        if name in CAUSES:
+            steps, after = _without_cause(steps, after, name)
+        else:
+            steps = _scaled(steps, name, 0.0)
+    for name, times in change.faster.items():
+        steps = _scaled(steps, name, 1 / times)
+    return steps, after
+
+
+def mapped(programs: Sequence[Program], one: Callable[[Step], Step | None]) -> list[Program]:
+    """Return the programs with each step replaced, or left out where there is none."""
+    return [
+        Program(tuple(tuple(new for step in steps if (new := one(step)) is not None) for steps in program.activities))
+        for program in programs
+    ]
+
+
+def _without_cause(programs: Sequence[Program], resources: Resources, cause: str) -> tuple[list[Program], Resources]:
+    kinds = _LOCKS.get(cause, ())
+
+    def kept(step: Step) -> Step | None:
+        if isinstance(step, Take | Give) and isinstance(step.key, tuple) and step.key[0] in kinds:
+            said = step.key[-1]
+            gone = cause not in ("lock_wait", "logging_wait") or (said == "logging_wait") == (cause == "logging_wait")
+            return None if gone else step
+        if isinstance(step, Take | Give) and step.key == LOOP and cause == "loop_busy":
+            return None
+        return None if isinstance(step, Pause) and cause in _PAUSES and step.cause == cause else step
+
+    gil, cpus = cause != "gil_wait" and resources.gil, float("inf") if cause == "cpu_wait" else resources.cpus
+    return mapped(programs, kept), replace(resources, gil=gil, cpus=cpus)
+
+
+def _scaled(programs: Sequence[Program], function: str, factor: float) -> list[Program]:
+    hit = 0
+
+    def one(step: Step) -> Step:
+        nonlocal hit
+        if isinstance(step, Run | Pause) and function in step.names:
+            hit += 1
+            return step._replace(ns=step.ns * factor)
+        return step
+
+    found = mapped(programs, one)
+    if not hit:
+        names = {name for program in programs for steps in program.activities
+                 for step in steps if isinstance(step, Run | Pause) for name in step.names}  # fmt: skip
+        said = ", ".join(sorted(names)[:20])
+        raise InputError(f"no function {function!r} in this recording; it has: {said}. Causes are: {', '.join(CAUSES)}")
+    return found

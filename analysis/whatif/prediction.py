@@ -1,0 +1,179 @@
+"""Predicts what a change brings: the replay of the change against the replay of what was recorded."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from math import exp, inf, log, sqrt
+from random import Random
+from statistics import fmean, pstdev
+from typing import Any, Final
+
+import numpy as np
+
+from whywait.analysis.errors import InputError
+from whywait.analysis.model import Analysis
+from whywait.analysis.whatif.changes import Change, changed, mapped
+from whywait.analysis.whatif.holds import Recording
+from whywait.analysis.whatif.programs import Load, Program, Replayed, Resources, Run, Step
+from whywait.analysis.whatif.recorded import recorded
+from whywait.analysis.whatif.replay import replay
+
+FEWEST: Final = 30  # requests
+LARGEST_MISS: Final = 0.35  # of the unchanged replay against what was recorded: beyond it nothing is predicted
+LARGEST_FOREIGN: Final = 0.1  # of all time: waited for work of other requests, such as a batcher's
+DRAWS: Final = 8
+PER_CLIENT: Final = 12
+FLOOR: Final = 0.06  # of each figure: no interval is narrower
+_Z: Final = 1.96
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """A figure with its 95% confidence interval."""
+
+    before: float  # as recorded
+    after: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What clients would feel, ns, and requests per second; `miss`: how far the unchanged replay was from the recording."""
+
+    p50: Range
+    p95: Range
+    throughput: Range
+    requests: int
+    clients: int | None  # None: an open load
+    miss: float
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the figures for JSON: times in ns, throughput in requests/s."""
+        one = {name: {part: getattr(value, part) for part in Range.__slots__} for name, value in self._ranges().items()}
+        return {**one, "requests": self.requests, "clients": self.clients, "miss": self.miss}
+
+    def _ranges(self) -> Mapping[str, Range]:
+        return {"felt_p50_ns": self.p50, "felt_p95_ns": self.p95, "requests_per_s": self.throughput}
+
+
+def whatif(
+    analysis: Analysis, *, pools: Mapping[str, int] | None = None, workers: int = 1, without: Sequence[str] = (),
+    faster: Mapping[str, float] | None = None, clients: int | None = None, rate: float | None = None,
+) -> Prediction:  # fmt: skip
+    """Return what this change would bring: `pools` sizes by name, `workers` times as many processes, `without` causes or
+    functions, `faster` functions by how many times, another number of closed-loop `clients`, or `rate` requests/s.
+    Raises InputError where the recording cannot tell."""
+    change = Change(pools or {}, workers, tuple(without), faster or {}, clients, rate)
+    _check(change)
+    found = recorded(analysis)
+    if len(found.programs) < FEWEST:
+        raise InputError(f"cannot predict from {len(found.programs)} requests: record at least {FEWEST}")
+    if found.foreign_ns > LARGEST_FOREIGN * sum(found.felt_ns):
+        raise InputError(
+            "cannot predict: requests wait for work of other requests, such as a batcher's, which a replay does not know"
+        )
+    figures, load = _figures(found), _load(found)
+    resources = Resources(found.limits, found.cpus)
+    programs, miss = _calibrated(found, resources, load, figures)
+    later = replace(
+        load, clients=clients or load.clients, rate=rate if rate is not None else None if clients else load.rate
+    )
+    steps, after = changed(programs, resources, found, change)
+    ratios = np.array([_ratios((programs, resources, load), (steps, after, later), draw) for draw in range(DRAWS)])
+    spread = [_range(*one, miss) for one in zip(figures, ratios.T, strict=True)]
+    if spread[1].after < spread[0].after:  # each was scaled by its own ratio
+        low = spread[0]
+        spread[1] = Range(spread[1].before, low.after, low.low, max(low.high, spread[1].high))
+    if rate is not None and spread[2].after < 0.95 * rate:
+        raise InputError(
+            f"{rate:g} requests/s are more than it could serve: about {spread[2].after:.3g}/s. The queue would grow without end"
+        )
+    at_once = None if later.rate is not None else later.clients
+    return Prediction(spread[0], spread[1], spread[2], len(found.programs), at_once, miss)
+
+
+def _check(change: Change) -> None:
+    numbers = [*change.pools.values(), change.workers, *change.faster.values(), change.clients or 1, change.rate or 1]
+    if not all(0 < number < inf for number in numbers) or (change.rate is not None and change.clients is not None):
+        raise InputError("expected numbers over 0, and either clients or a rate")
+    if change == Change():
+        raise InputError(
+            "nothing to predict: name a change, such as --pool default=16, --faster FUNCTION=2x or --clients 32"
+        )
+
+
+def _figures(found: Recording) -> tuple[float, float, float]:
+    """The recorded p50, p95 and throughput."""
+    felt = np.sort(np.array(found.felt_ns, dtype=float))
+    return _percentile(felt, 0.5), _percentile(felt, 0.95), len(felt) * 1e9 / _window(found)
+
+
+def _window(found: Recording) -> float:
+    ends = [start + felt for start, felt in zip(found.starts_ns, found.felt_ns, strict=True)]
+    return float(max(ends) - min(found.starts_ns)) or 1.0
+
+
+def _percentile(ordered: Any, share: float) -> float:
+    return float(ordered[min(len(ordered) - 1, int(len(ordered) * share))])
+
+
+def _load(found: Recording) -> Load:
+    """Closed where the number of requests in the system hardly changes, else open at the recorded rate."""
+    window, total = _window(found), sum(found.felt_ns)
+    moments = sorted([(start, 1) for start in found.starts_ns]
+                     + [(start + felt, -1) for start, felt in zip(found.starts_ns, found.felt_ns, strict=True)])  # fmt: skip
+    inside = np.cumsum([change for _, change in moments])
+    most = int(np.quantile(inside, 0.98))
+    mean = total / window
+    if mean < 0.7 * most:
+        return Load(rate=len(found.felt_ns) * 1e9 / window)
+    return Load(most, max(0.0, (most - mean) * window / len(found.felt_ns)))
+
+
+def _calibrated(
+    found: Recording, resources: Resources, load: Load, figures: tuple[float, float, float]
+) -> tuple[list[Program], float]:
+    """Return the programs, with or without the GIL in jobs: those whose unchanged replay is nearer to the recording."""
+
+    def free(step: Step) -> Step:
+        return step._replace(gil=False) if isinstance(step, Run) and step.job else step
+
+    tried = []
+    for programs in (found.programs, mapped(found.programs, free)):
+        now = _of(replay(_drawn(programs, load, 0), resources, load))
+        tried.append((max(abs(log(now[at] / figures[at])) for at in (0, 2)), programs))
+    miss, best = min(tried, key=lambda one: one[0])
+    if miss > LARGEST_MISS:
+        raise InputError(
+            f"cannot predict: the replay of the recording itself is {100 * (exp(miss) - 1):.0f}% off. The requests wait for "
+            "something that the recording does not show; see whywait report for what is unexplained"
+        )
+    return list(best), miss
+
+
+def _drawn(programs: Sequence[Program], load: Load, draw: int) -> list[Program]:
+    count = max(300, PER_CLIENT * (load.clients if load.rate is None else 1))
+    return Random(draw).choices(programs, k=count)
+
+
+def _ratios(
+    before: tuple[Sequence[Program], Resources, Load], after: tuple[Sequence[Program], Resources, Load], draw: int
+) -> tuple[float, ...]:
+    first, second = (
+        _of(replay(_drawn(steps, load, draw), has, load, seed=draw)) for steps, has, load in (before, after)
+    )
+    return tuple(new / old for new, old in zip(second, first, strict=True))
+
+
+def _of(run: Replayed) -> tuple[float, float, float]:
+    felt = sorted(run.felt_ns)
+    return max(1.0, _percentile(felt, 0.5)), max(1.0, _percentile(felt, 0.95)), max(1e-9, run.throughput)
+
+
+def _range(recorded_value: float, ratios: Any, miss: float) -> Range:
+    logs = [log(one) for one in ratios]
+    middle = fmean(logs)
+    # what the replay misses unchanged, it may miss again where the change moves the queue elsewhere
+    width = sqrt((_Z * pstdev(logs)) ** 2 + miss**2 + FLOOR**2 + (0.15 * middle) ** 2)
+    after = recorded_value * exp(middle)
+    return Range(recorded_value, after, after * exp(-width), after * exp(width))

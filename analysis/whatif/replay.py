@@ -1,0 +1,246 @@
+"""Replays programs together: a discrete-event simulation of the queues for limits, GIL and CPUs.
+
+CPUs are shared equally by what is runnable. The GIL is given in turns: who holds it is asked to drop it after the
+switch interval, if somebody waits. All else is first come, first served.
+"""
+
+from collections import deque
+from collections.abc import Sequence
+from heapq import heappop, heappush
+from itertools import count
+from random import Random
+from typing import Any, Final
+
+from whywait.analysis.whatif.programs import (
+    OWN,
+    Give,
+    Join,
+    Key,
+    Load,
+    Pause,
+    Program,
+    Replayed,
+    Resources,
+    Run,
+    Start,
+    Take,
+)
+
+_NEVER: Final = float("inf")
+_ROUNDING_NS: Final = 1e-3
+
+
+class _Request:
+    __slots__ = ("begun", "client", "left", "process", "program", "waiting")
+
+    def __init__(self, program: Program, client: int, process: int, now: float) -> None:
+        self.program, self.client, self.process, self.begun = program, client, process, now
+        self.left = [True] * len(program.activities)  # has not ended
+        self.waiting: list[tuple[_Thread, tuple[int, ...]]] = []
+
+
+class _Thread:
+    """One activity under way."""
+
+    __slots__ = ("activity", "at", "began", "finish", "gil", "needs", "request")
+
+    def __init__(self, request: _Request, activity: int) -> None:
+        self.request, self.activity, self.at = request, activity, 0
+        self.needs, self.began, self.finish, self.gil = 0.0, 0.0, _NEVER, False
+
+
+class _Cpus:
+    """Equal shares. `work` is what a thread that was always runnable would have got until now."""
+
+    def __init__(self, cpus: float) -> None:
+        self.cpus, self.work, self.since, self.running = cpus, 0.0, 0.0, 0
+        self.ends: list[tuple[float, int, _Thread]] = []
+
+    def to(self, now: float) -> None:
+        self.work += (now - self.since) * self.rate
+        self.since = now
+
+    @property
+    def rate(self) -> float:
+        return min(1.0, self.cpus / self.running) if self.running else 1.0
+
+    def next_end(self) -> float:
+        while self.ends and self.ends[0][2].finish != self.ends[0][0]:
+            heappop(self.ends)
+        return self.since + max(0.0, self.ends[0][0] - self.work) / self.rate if self.ends else _NEVER
+
+
+class _Replay:
+    def __init__(self, resources: Resources, load: Load, programs: Sequence[Program], seed: int) -> None:
+        self.resources, self.load, self.programs = resources, load, programs
+        self.random, self.number, self.now = Random(seed), count(), 0.0
+        self.sent = 0
+        self.events: list[tuple[float, int, Any]] = []
+        self.cpus = _Cpus(resources.cpus)
+        self.free: dict[Key, int] = {}
+        self.queues: dict[Key, deque[_Thread]] = {}
+        self.holder: list[_Thread | None] = [None] * resources.processes
+        self.wants: list[deque[_Thread]] = [deque() for _ in range(resources.processes)]
+        self.ended: list[tuple[float, float]] = []
+
+    # --- requests ---------------------------------------------------------------------------------
+    def arrive(self, client: int) -> None:
+        if self.sent == len(self.programs):
+            return
+        program = self.programs[self.sent]
+        self.sent += 1
+        processes = self.resources.processes
+        request = _Request(program, client, client % processes, self.now)
+        if self.load.rate is not None:
+            self.at(self.random.expovariate(self.load.rate / 1e9), client + 1)
+        self.go(_Thread(request, 0))
+
+    def at(self, after: float, what: Any) -> None:
+        heappush(self.events, (self.now + after, next(self.number), what))
+
+    def over(self, thread: _Thread) -> None:
+        request = thread.request
+        request.left[thread.activity] = False
+        if thread.activity == 0:
+            self.ended.append((request.begun, self.now))
+            if self.load.rate is None:
+                self.at(self.load.think_ns, request.client)
+        ready = [one for one in request.waiting if not any(request.left[other] for other in one[1])]
+        request.waiting = [one for one in request.waiting if one not in ready]
+        for one, _ in ready:
+            self.go(one)
+
+    # --- steps ------------------------------------------------------------------------------------
+    def go(self, thread: _Thread) -> None:
+        """Do a thread's steps until one takes time."""
+        steps = thread.request.program.activities[thread.activity]
+        while thread.at < len(steps):
+            step = steps[thread.at]
+            thread.at += 1
+            if not self.done_at_once(thread, step):
+                return
+        self.over(thread)
+
+    def done_at_once(self, thread: _Thread, step: Any) -> bool:
+        kind = type(step)
+        if kind is Run:
+            thread.needs, thread.gil = step.ns, step.gil and self.resources.gil
+            return step.ns <= 0 or self.compute(thread)
+        if kind is Pause:
+            if step.ns > 0:
+                self.at(step.ns, thread)
+            return bool(step.ns <= 0)
+        if kind is Take:
+            return self.take(thread, self.key(thread, step.key))
+        if kind is Give:
+            self.give(self.key(thread, step.key))
+        elif kind is Start:
+            self.go(_Thread(thread.request, step.activity))
+        elif kind is Join and any(thread.request.left[one] for one in step.activities):
+            thread.request.waiting.append((thread, step.activities))
+            return False
+        return True
+
+    def key(self, thread: _Thread, key: Key) -> Key:
+        own = isinstance(key, tuple) and key[0] == OWN
+        return (id(thread.request) if own else thread.request.process, key)
+
+    def take(self, thread: _Thread, key: Key) -> bool:
+        limit = self.resources.limits.get(key[1])
+        if limit is None:
+            return True
+        free = self.free.get(key, limit)
+        if free:
+            self.free[key] = free - 1
+        else:
+            self.queues.setdefault(key, deque()).append(thread)
+        return bool(free)
+
+    def give(self, key: Key) -> None:
+        if self.queues.get(key):
+            self.at(0, self.queues[key].popleft())
+        elif key in self.free:
+            self.free[key] += 1
+
+    # --- GIL and CPUs -----------------------------------------------------------------------------
+    def compute(self, thread: _Thread) -> bool:
+        process = thread.request.process
+        holder = self.holder[process] if thread.gil else None
+        if holder is None:
+            self.run(thread)
+            return False
+        if not self.wants[process]:  # the holder drops it after one interval from now, at the latest
+            self.cpus.to(self.now)
+            if holder.finish - self.cpus.work > self.resources.interval_ns:
+                self.ends_after(holder, self.resources.interval_ns)
+        self.wants[process].append(thread)
+        return False
+
+    def run(self, thread: _Thread) -> None:
+        burst = thread.needs
+        if thread.gil:
+            process = thread.request.process
+            self.holder[process] = thread
+            burst = min(burst, self.resources.interval_ns) if self.wants[process] else burst
+        self.cpus.to(self.now)
+        self.cpus.running += 1
+        thread.began = self.cpus.work
+        self.ends_after(thread, burst)
+
+    def ends_after(self, thread: _Thread, burst: float) -> None:
+        thread.finish = self.cpus.work + burst
+        heappush(self.cpus.ends, (thread.finish, next(self.number), thread))
+
+    def computed(self) -> None:
+        """The next burst on a CPU has ended."""
+        self.cpus.to(self.now)
+        _, _, thread = heappop(self.cpus.ends)
+        self.cpus.running -= 1
+        thread.needs -= thread.finish - thread.began
+        thread.finish = _NEVER
+        wants = self.wants[thread.request.process]
+        rest = thread.needs > _ROUNDING_NS
+        if thread.gil:
+            self.holder[thread.request.process] = None
+            if rest:
+                wants.append(thread)
+            if wants:
+                self.run(wants.popleft())
+        if not rest:
+            self.go(thread)
+
+    # --- time -------------------------------------------------------------------------------------
+    def all(self) -> None:
+        if self.load.rate is None:
+            for client in range(min(self.load.clients, len(self.programs))):
+                self.at(self.random.random() * self.load.think_ns, client)
+        else:
+            self.at(0, 0)
+        while True:
+            timed = self.events[0][0] if self.events else _NEVER
+            ends = self.cpus.next_end()
+            if timed == ends == _NEVER:
+                return
+            self.now = min(timed, ends)
+            if ends < timed:
+                self.computed()
+                continue
+            what = heappop(self.events)[2]
+            if isinstance(what, int):
+                self.arrive(what)
+            else:
+                self.go(what)
+
+
+def replay(programs: Sequence[Program], resources: Resources, load: Load, *, seed: int = 1) -> Replayed:
+    """Return what clients felt when these requests arrive one after another at a service with these resources.
+
+    The first and the last of them are not counted: the queues have not filled yet, or nothing follows."""
+    run = _Replay(resources, load, programs, seed)
+    run.all()
+    ended = sorted(run.ended, key=lambda one: one[1])
+    edge = min(max(load.clients if load.rate is None else 0, len(ended) // 10), len(ended) // 3)
+    counted = ended[edge : len(ended) - edge] if load.rate is None else ended[edge:]
+    span = counted[-1][1] - counted[0][1] if len(counted) > 1 else 0.0
+    throughput = (len(counted) - 1) * 1e9 / span if span > 0 else 0.0
+    return Replayed(tuple(end - begin for begin, end in counted), throughput)
