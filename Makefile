@@ -24,8 +24,8 @@ AT_ONCE := --numprocesses=auto --maxprocesses=8 --dist=loadfile
 # what an installation is made from; the native core is compiled by it
 BUILT_FROM := pyproject.toml hatch_build.py $(wildcard tracer/host/native/*.[ch])
 
-# what the two cores do each in its own way; `tests` runs all with the core that is picked
-OF_CORES := tests/tracer/hotpath/test_edges.py tests/tracer/hotpath/test_cores.py tests/tracer/probes/asyncio
+# what the two cores do each in its own way; the tests of all run with the core that is picked
+OF_CORES := tests/tracer/hotpath/test_edges.py tests/tracer/hotpath/test_cores.py
 
 # what depends most on the version of Python
 TRACED := tests/tracer tests/truth
