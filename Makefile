@@ -21,10 +21,16 @@ PURE := tests/test_layers.py tests/test_docs.py tests/test_words.py tests/testbe
 TOGETHER := tests/analysis tests/browser tests/notebooks tests/test_install.py $(filter-out tests/analysis/%,$(PURE))
 AT_ONCE := --numprocesses=auto --maxprocesses=8 --dist=loadfile
 
+# what an installation is made from; the native core is compiled by it
+BUILT_FROM := pyproject.toml hatch_build.py $(wildcard tracer/host/native/*.[ch])
+
+# what the two cores do each in its own way
+OF_CORES := tests/tracer/hotpath/test_edges.py tests/tracer/hotpath/test_cores.py
+
 # what depends most on the version of Python
 TRACED := tests/tracer tests/truth
 
-.PHONY: help demo check pure traced test lint types tests jaeger host-suites observed-table recording pictures truth street bench clean
+.PHONY: help demo check pure traced native-core sanitize test lint types tests jaeger host-suites observed-table recording pictures truth street bench clean
 help:
 	@echo "make demo   install, then run the story end to end (about 3 minutes; DEMO_ARGS=--full for more requests)"
 	@echo "make check  install, then run lint, types and the tests that only compute (a minute)"
@@ -32,6 +38,7 @@ help:
 	@echo "make test   install, then run lint, types and all tests"
 	@echo "make traced install, then run the tests of the tracer and of known delays (10 minutes); of another Python:"
 	@echo "            make check traced PYTHON=python3.14 VENV=.venv314"
+	@echo "make sanitize  build the native core with sanitizers and run its tests; it needs gcc"
 	@echo "make host-suites   CPython's, anyio's, starlette's, uvicorn's and httpx's own tests, without and with"
 	@echo "            every probe on (PYTHONS=\"$(PYTHONS)\"); slow"
 	@echo "make observed-table   which causes are observed, sampled or unavailable on which Python and loop"
@@ -47,12 +54,12 @@ $(BIN)/python:
 	@$(PYTHON) -m venv $(VENV) || { \
 	  echo "could not make a virtual environment; on Debian and Ubuntu: apt-get install python3-venv" >&2; exit 2; }
 
-$(VENV)/.demo: pyproject.toml | $(BIN)/python
+$(VENV)/.demo: $(BUILT_FROM) | $(BIN)/python
 	@echo "==> installing whywait[$(DEMO_EXTRA)] (the first time only)"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[$(DEMO_EXTRA)]'
 	@touch $@
 
-$(VENV)/.dev: pyproject.toml | $(BIN)/python
+$(VENV)/.dev: $(BUILT_FROM) | $(BIN)/python
 	@echo "==> installing whywait[dev] (the first time only)"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@touch $@ $(VENV)/.demo
@@ -60,7 +67,7 @@ $(VENV)/.dev: pyproject.toml | $(BIN)/python
 demo: $(VENV)/.demo
 	@$(BIN)/whywait demo $(DEMO_ARGS)
 
-test: lint types tests
+test: lint types tests native-core
 
 # the types beside the tests: each uses one CPU
 check: lint
@@ -91,6 +98,20 @@ lint: $(VENV)/.dev
 types: $(VENV)/.dev
 	@echo "==> types"
 	@$(BIN)/mypy
+
+# the tests of what the native core does, with it, and with it built to find undefined behaviour
+native-core: $(VENV)/.dev
+	@echo "==> tests of what the native core does, with the native core"
+	@WHYWAIT_CORE=native $(BIN)/python -m pytest tests/tracer/hotpath/test_edges.py -q --no-header $(PYTEST_ARGS)
+
+SANITIZERS := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -g
+sanitize: $(VENV)/.dev
+	@echo "==> tests of the native core, with sanitizers"
+	@WHYWAIT_CFLAGS="$(SANITIZERS)" $(BIN)/python hatch_build.py
+	@LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libubsan.so)" \
+	  ASAN_OPTIONS=detect_leaks=0 PYTHONMALLOC=malloc WHYWAIT_SAMPLER=0 WHYWAIT_CORE=native \
+	  $(BIN)/python -m pytest $(OF_CORES) -q --no-header $(PYTEST_ARGS); failed=$$?; \
+	  $(BIN)/python hatch_build.py && exit $$failed
 
 traced: $(VENV)/.dev
 	@echo "==> tests of the tracer and of known delays, on $$($(BIN)/python --version)"

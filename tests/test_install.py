@@ -7,6 +7,7 @@ base       an environment with that wheel, what it requires without extras, and 
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -23,6 +24,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+import hatch_build
 from testbed.service import free_port, get, wait_until_up
 from tests.tracer.conftest import Span, read
 from whywait import __version__, commands
@@ -55,8 +57,8 @@ def run(*command: str | Path, cwd: Path, **environment: str) -> str:
     return done.stdout
 
 
-def hatch(kind: str, sources: Path, target: Path) -> Path:
-    run(sys.executable, "-m", "hatchling", "build", "--target", kind, "--directory", target, cwd=sources)
+def hatch(kind: str, sources: Path, target: Path, **environment: str) -> Path:
+    run(sys.executable, "-m", "hatchling", "build", "--target", kind, "--directory", target, cwd=sources, **environment)
     (built,) = target.glob("whywait-*")
     return built
 
@@ -164,9 +166,22 @@ def test_the_wheel_of_the_sdist_is_the_wheel_of_the_tree(built: Path, tmp_path: 
         f"whywait/{path.relative_to(ROOT)}"
         for folder in ("tracer", "analysis")
         for path in (ROOT / folder).rglob("*")
-        if path.is_file() and "__pycache__" not in path.parts
+        if path.is_file() and "__pycache__" not in path.parts and path.suffix != ".so"  # of other versions
     }
     assert sources <= modules_of(built)
+
+
+def test_a_wheel_with_the_native_core_is_one_of_its_platform(built: Path) -> None:
+    native = [name for name in modules_of(built) if name.endswith(".so")]
+    assert (native == []) == built.name.endswith("-py3-none-any.whl")
+    if not hatch_build.why_not():
+        assert native == [f"whywait/tracer/host/_core{sysconfig.get_config_var('EXT_SUFFIX')}"]
+
+
+def test_without_a_compiler_the_wheel_is_pure(tmp_path: Path) -> None:
+    built = hatch("wheel", ROOT, tmp_path, CC=shutil.which("false") or "false")
+    assert built.name.endswith("-py3-none-any.whl")
+    assert not [name for name in modules_of(built) if name.endswith(".so")]
 
 
 def test_the_image_installs_the_same_wheel(built: Path, tmp_path: Path) -> None:

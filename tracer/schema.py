@@ -85,6 +85,7 @@ SIGNAL_EXECUTOR: Final = "executor"
 SIGNAL_GC: Final = "gc"
 SIGNAL_SAMPLER: Final = "sampler"  # samples of thread states: GIL_NS, LOCK_NS, CALL_NS
 SIGNAL_HOLDER: Final = "gil_holder"
+SIGNAL_NATIVE_CORE: Final = "native_core"  # recorded by the native core, not the Python one
 SIGNAL_CPU_RIVALS: Final = "cpu_rivals"  # what used the CPUs while a thread waited for one: CPU_*
 
 # --- on task, job, run, wait, block, phase ------------------------------------------------------

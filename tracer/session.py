@@ -18,15 +18,22 @@ from whywait.tracer.export import metrics, provider, sdk_internals
 from whywait.tracer.export.exporter_thread import Outlet
 from whywait.tracer.export.host_provider import Lent, provider_of_host
 from whywait.tracer.export.sdk_spans import SpanMaker, gets_own_span
-from whywait.tracer.host import interpreter, thread_clocks
-from whywait.tracer.hotpath import recorder
+from whywait.tracer.host import interpreter, native_core, thread_clocks
+from whywait.tracer.hotpath import core, recorder
 from whywait.tracer.hotpath.recorder import Recorder, logger
 from whywait.tracer.hotpath.thread_state import forget_here
 from whywait.tracer.probes.installing import install_all, take_out_all
 from whywait.tracer.probes.requests import server_span
 from whywait.tracer.records.ids import reseed
 from whywait.tracer.sampler.process import start_sampler
-from whywait.tracer.schema import SCOPE, SIGNAL_EXECUTOR, SIGNAL_GC, SIGNAL_RUN_QUEUE, SIGNAL_THREAD_CPU
+from whywait.tracer.schema import (
+    SCOPE,
+    SIGNAL_EXECUTOR,
+    SIGNAL_GC,
+    SIGNAL_NATIVE_CORE,
+    SIGNAL_RUN_QUEUE,
+    SIGNAL_THREAD_CPU,
+)
 from whywait.tracer.waking import lazy_start
 
 _NO_SAMPLER: Final = (
@@ -150,8 +157,9 @@ class _Session:
         self._metrics = metrics.install(__version__, self.provider.resource)
         self._undo.append(self._metrics.end)  # before the totals are dropped
         run_queue = (SIGNAL_RUN_QUEUE,) if thread_clocks.run_queue_available() else ()
+        native = (SIGNAL_NATIVE_CORE,) if core.name == native_core.NATIVE else ()
         install_all(self)
-        self.recorder.signals = (SIGNAL_THREAD_CPU, SIGNAL_EXECUTOR, SIGNAL_GC, *run_queue)
+        self.recorder.signals = (SIGNAL_THREAD_CPU, SIGNAL_EXECUTOR, SIGNAL_GC, *run_queue, *native)
         self.outlet.start()
 
     def stop(self) -> None:

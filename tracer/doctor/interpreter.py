@@ -10,7 +10,9 @@ from typing import Final
 
 from whywait.tracer.config import ConfigError, from_environment, output_file
 from whywait.tracer.doctor.check import Check, info, no, yes
+from whywait.tracer.host import native_core
 from whywait.tracer.host.interpreter import has_gil, is_free_threaded, tested_versions, untested
+from whywait.tracer.hotpath import core
 from whywait.tracer.run_summary import collector
 
 _LIBRARIES: Final = (
@@ -24,7 +26,7 @@ _NEEDED: Final = (
 
 def interpreter_checks(environ: Mapping[str, str] = os.environ) -> list[Check]:
     """Return the checks of the interpreter, OpenTelemetry, libraries with probes, and the settings."""
-    return [_python(), _gil(), _opentelemetry(environ), _libraries(), _loop(), _settings(environ)]
+    return [_python(), _core(), _gil(), _opentelemetry(environ), _libraries(), _loop(), _settings(environ)]
 
 
 def _python() -> Check:
@@ -41,6 +43,12 @@ def _python() -> Check:
             "run the service on one of these versions",
         )  # fmt: skip
     return yes("python", found)
+
+
+def _core() -> Check:
+    if core.name == native_core.NATIVE:
+        return info("core", "native: callbacks and steps are recorded in C")
+    return info("core", f"Python: {core.why_python}")
 
 
 def _gil() -> Check:

@@ -2,7 +2,9 @@
 at most `ESTIMATED_NS` in a row."""
 
 from time import thread_time_ns
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+from whywait.tracer.host import native_core
 
 ESTIMATED_NS: Final = 200_000  # since the latest reading
 cpu_now_ns: Final = thread_time_ns  # for a thread without a meter
@@ -32,3 +34,7 @@ class CpuMeter:
     def read(self, now_ns: int) -> int:
         """Return the CPU time from the clock, ns."""
         return self.at(now_ns, 0)
+
+
+if not TYPE_CHECKING and native_core.module is not None:
+    CpuMeter = native_core.module.CpuMeter  # the same, which both cores may use

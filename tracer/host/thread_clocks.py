@@ -8,6 +8,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Final
 
+from whywait.tracer.host import native_core
+
 try:
     import resource
 except ImportError:  # not Unix
@@ -26,6 +28,9 @@ except (OSError, AttributeError):  # no C library to ask: the signal is unavaila
     _pread = _pread_made = None  # type: ignore[assignment]
 
 
+_read_schedstat: Final = getattr(native_core.module, "read_schedstat", None)
+
+
 class _Open(set[int]):
     """The descriptors of this process, of all sessions."""
 
@@ -38,7 +43,7 @@ _open_fds = _Open()
 class _Kept:
     """A thread's open file, and its read buffer; closed with the thread or by `close_all`."""
 
-    __slots__ = ("arguments", "buffer", "closer", "generation")
+    __slots__ = ("arguments", "buffer", "closer", "fd", "generation")
 
     def __init__(self) -> None:
         self.generation = _open_fds.generation
@@ -50,6 +55,7 @@ class _Kept:
         except OSError:
             return
         _open_fds.add(fd)
+        self.fd = fd
         self.closer = _Closer(fd)
         address = ctypes.c_void_p(ctypes.addressof(self.buffer))
         self.arguments = ctypes.c_int(fd), address, ctypes.c_size_t(_SIZE), ctypes.c_long(0)
@@ -89,7 +95,11 @@ def run_queue_ns() -> int | None:
     if kept is None or kept.generation != _open_fds.generation:
         kept = _reader.kept = None  # its descriptor number may be reused from here on: it must not be closed twice
         kept = _reader.kept = _Kept()
-    if kept.arguments is None or _pread_made(*kept.arguments) < 4:
+    if kept.arguments is None:
+        return None
+    if _read_schedstat is not None:
+        return _read_schedstat(kept.fd)  # type: ignore[no-any-return]
+    if _pread_made(*kept.arguments) < 4:
         return None
     fields = kept.buffer.value.split(None, 2)  # its numbers only grow: no byte of an earlier reading remains
     return int(fields[1]) if len(fields) > 1 else None

@@ -1,7 +1,8 @@
 """The hot path: what runs inside the host's callbacks, jobs and waits, and writes the records.
 
-Probes call only these functions; a second implementation has to offer the same ones.
+Probes call only these functions. The native core (`host/native`) does the hottest of them in C, on the same records.
 
+- `core`: `handle_runner`, `handle_maker` and `run_scheduled` of the core that is picked, the native or the Python one.
 - `thread_state`, the one writer of `records.current.here`: `handle_runner`, `run_scheduled` (what runs in a loop
   callback's place), `open_step`, `close_step`, `enter_loop`, `leave_loop`, `enter_job`, `leave_untraced`, `deliver`,
   `worker_here`, `begin_submit`, `take_submitted`, `note_arrival`, `take_arrival`, `swap_standing` (why those wake that are woken now), `begin_wait`, `end_wait` (the guard

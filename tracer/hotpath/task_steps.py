@@ -38,8 +38,8 @@ SITE_MIN_NS = 200_000  # shorter waits are not given their place in the code
 
 _Task = asyncio.Task  # the usual one, tested first
 # a shorter step counts as on CPU throughout, and so does the gap between two adjacent ones
-_ON_CPU_NS = 50_000
-_PASSING_NS = 20_000
+ON_CPU_NS = 50_000
+PASSING_NS = 20_000
 
 
 def waker_now(current: Any, now: int = 0) -> Stamp:
@@ -88,7 +88,21 @@ def begin_callback(
         if known is None:
             return None
         activity = known
-    stop_ns = activity.stop_ns
+    end_task_wait(activity, task, stamp, start_ns, context)
+    activity.step_start_ns = start_ns
+    cpu = loop.cpu
+    gap_ns = start_ns - cpu.at_ns
+    # the meter is called at the step's end, and bounds the length of estimates
+    activity.step_cpu_ns = cpu.cpu_ns + gap_ns if gap_ns < PASSING_NS else cpu.read(start_ns)
+    return activity
+
+
+def end_task_wait(
+    activity: Activity, task: "asyncio.Task[Any]", stamp: Stamp, start_ns: int,
+    context: "contextvars.Context | None",
+) -> None:  # fmt: skip
+    """The wait of a task ends with this step, which its waker caused."""
+    request, stop_ns = activity.request, activity.stop_ns
     by, cause_ns = stamp
     site = None
     parent_id = 0
@@ -98,12 +112,6 @@ def begin_callback(
     kept = record_wait(activity, WAIT_AWAIT, stop_ns, cause_ns, start_ns, by, site, parent_id)
     if kept and type(by) is Job and not by.resume_ns:
         by.resume_ns = start_ns
-    activity.step_start_ns = start_ns
-    cpu = loop.cpu
-    gap_ns = start_ns - cpu.at_ns
-    # the meter is called at the step's end, and bounds the length of estimates
-    activity.step_cpu_ns = cpu.cpu_ns + gap_ns if gap_ns < _PASSING_NS else cpu.read(start_ns)
-    return activity
 
 
 def begin_background(loop: Loop, callback: Any, stamp: Stamp, start_ns: int) -> None:
@@ -165,7 +173,7 @@ def end_short(
     # 2. The step that it was, as `end_step` has it
     if step is None:
         return
-    step.cpu_ns += loop.cpu.at(end_ns, _ON_CPU_NS) - step.step_cpu_ns
+    step.cpu_ns += loop.cpu.at(end_ns, ON_CPU_NS) - step.step_cpu_ns
     step.run_ns += end_ns - step.step_start_ns
     step.steps += 1
     step.stop_ns = end_ns
@@ -218,7 +226,7 @@ def end_step(
     Return it, or the value read here.
     """
     duration_ns = end_ns - activity.step_start_ns
-    now_ns = loop.cpu.at(end_ns, _ON_CPU_NS) if loop is not None else cpu_now_ns()
+    now_ns = loop.cpu.at(end_ns, ON_CPU_NS) if loop is not None else cpu_now_ns()
     cpu_ns = now_ns - activity.step_cpu_ns
     activity.cpu_ns += cpu_ns
     activity.run_ns += duration_ns

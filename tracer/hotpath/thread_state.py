@@ -46,7 +46,7 @@ def handle_runner(plain_run: Callable[[Any], None]) -> Callable[[Any], None]:
             mine = here.__dict__
             loop = mine.get("loop")
             if loop is None or not loop.live:
-                loop = _new_loop()
+                loop = new_loop()
             loop.run_start_ns = start_ns
             context = self._context
             found = context.get(ACTIVITY) or mine.get("outer")
@@ -91,7 +91,7 @@ def run_scheduled(callback: Any, stamp: Stamp, *args: Any) -> Any:
         mine = here.__dict__
         loop = mine.get("loop")
         if loop is None or not loop.live:
-            loop = _new_loop()
+            loop = new_loop()
         if start_ns - loop.ended_ns >= AWAY_MIN_NS:
             note_away(loop, start_ns)
         loop.run_start_ns = start_ns
@@ -130,7 +130,7 @@ def run_scheduled(callback: Any, stamp: Stamp, *args: Any) -> Any:
         activity = found = begun = current = None
 
 
-def _new_loop() -> Loop:
+def new_loop() -> Loop:
     """Create the record of this thread's loop, if it has none in this session. A forked child that waits for a sign
     starts its session here: a loop runs."""
     wake()

@@ -19,7 +19,7 @@ from whywait.tracer.sampler.gil_address import gil_address
 
 ROOT = Path(__file__).resolve().parents[3]
 NAMES = [
-    "installation", "python", "gil", "opentelemetry", "libraries", "uvloop", "settings", "probes", "system",
+    "installation", "python", "core", "gil", "opentelemetry", "libraries", "uvloop", "settings", "probes", "system",
     "thread_cpu", "run_queue", "syscall_file", "ptrace_scope", "sampler", "gil_holder", "cpus", "cgroup",
 ]  # fmt: skip
 

@@ -10,9 +10,9 @@ from time import perf_counter_ns
 from types import FunctionType
 from typing import Any, Final
 
+from whywait.tracer.hotpath.core import handle_maker, handle_runner
 from whywait.tracer.hotpath.loop_history import flush_short, queued_since
 from whywait.tracer.hotpath.task_steps import waker_now
-from whywait.tracer.hotpath.thread_state import handle_runner
 from whywait.tracer.probes.blocking.timed_call import timed
 from whywait.tracer.probes.patches import Patches, named_as
 from whywait.tracer.probes.probe import Session, Undo, always
@@ -77,6 +77,8 @@ def install(_: Session) -> Undo:
     for one in (Handle, IoHandle):
         named_as(one, plain_handle)
     Handle._run = _run
+    if handle_maker is not None:
+        Handle.__init__ = handle_maker(plain_init, IoHandle)  # type: ignore[method-assign]
     patches = Patches()
     patches.replace(events, "Handle", Handle)
     if sys.version_info >= (3, 14):

@@ -6,8 +6,8 @@ from importlib.util import find_spec
 from time import perf_counter_ns
 from typing import Any, Final
 
+from whywait.tracer.hotpath.core import run_scheduled
 from whywait.tracer.hotpath.task_steps import waker_now
-from whywait.tracer.hotpath.thread_state import run_scheduled
 from whywait.tracer.probes.patches import Patches
 from whywait.tracer.probes.probe import Session, Undo
 from whywait.tracer.records.current import here

@@ -1,0 +1,89 @@
+"""Builds the native core of the tracer where there is a compiler and Python's headers; else the Python core stays alone.
+
+python hatch_build.py   builds it in place, as an editable installation does; WHYWAIT_CFLAGS adds flags
+"""
+
+import os
+import platform
+import shlex
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tempfile
+from pathlib import Path
+from typing import Any
+
+try:
+    from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+except ImportError:  # in place, without hatchling
+    BuildHookInterface = object
+
+ROOT = Path(__file__).resolve().parent
+PACKAGE = "whywait/tracer/host"
+FLAGS = ("-std=gnu11", "-O2", "-fPIC", "-shared", "-fno-strict-aliasing", "-fvisibility=hidden")
+FLAGS += ("-Wall", "-Wextra", "-Wno-deprecated-declarations", "-Wno-missing-field-initializers")
+
+
+def compiler() -> list[str]:
+    """The command of the C compiler; nothing without one."""
+    for command in (os.environ.get("CC"), sysconfig.get_config_var("CC"), "cc", "gcc", "clang"):
+        words = shlex.split(command or "")
+        if words and shutil.which(words[0]):
+            return words
+    return []
+
+
+def why_not() -> str:
+    """Why the core is not built here; an empty string if it is."""
+    if sys.platform != "linux" or platform.python_implementation() != "CPython":
+        return "it is for CPython on Linux"
+    if not (3, 11) <= sys.version_info[:2] <= (3, 14) or sysconfig.get_config_var("Py_GIL_DISABLED"):
+        return "it is for CPython 3.11 to 3.14 with a GIL"
+    if not Path(sysconfig.get_path("include"), "Python.h").exists():
+        return "Python's headers are not installed"
+    return "" if compiler() else "there is no C compiler"
+
+
+def build(folder: Path) -> Path | None:
+    """Compile the core into the folder and return its file; None, after one line of why, if that cannot be done."""
+    target = folder / f"_core{sysconfig.get_config_var('EXT_SUFFIX')}"
+    reason = why_not()
+    if not reason:
+        made = folder / f".{target.name}.{os.getpid()}"
+        headers = f"-I{sysconfig.get_path('include')}"
+        sources = sorted(map(str, (ROOT / PACKAGE / "native").glob("*.c")))
+        more = shlex.split(os.environ.get("WHYWAIT_CFLAGS", ""))
+        done = subprocess.run(  # noqa: S603
+            [*compiler(), *FLAGS, *more, headers, *sources, "-o", str(made)], capture_output=True, text=True
+        )
+        if done.returncode == 0:
+            made.replace(target)  # a process may run with the one before
+            return target
+        made.unlink(missing_ok=True)
+        reason = "the compiler failed: " + (done.stderr.strip().splitlines() or ["without a word"])[0]
+    print(
+        f"whywait: the native core is not built, since {reason}; the Python core does the same, slower", file=sys.stderr
+    )
+    return None
+
+
+class CustomBuildHook(BuildHookInterface):  # type: ignore[misc]
+    """Called by hatchling for each wheel, editable ones included."""
+
+    def initialize(self, version: str, build_data: dict[str, Any]) -> None:
+        """Put the core into the wheel, and its platform into the wheel's name; of an editable one into the sources."""
+        if self.target_name != "wheel":
+            return
+        if version == "editable":
+            build(ROOT / PACKAGE)
+            return
+        built = build(Path(tempfile.mkdtemp()))
+        if built is not None:
+            build_data["force_include"][str(built)] = f"{PACKAGE}/{built.name}"
+            build_data["pure_python"] = False
+            build_data["infer_tag"] = True
+
+
+if __name__ == "__main__":
+    sys.exit(build(ROOT / PACKAGE) is None)

@@ -1,0 +1,157 @@
+"""The two cores write the same records; the native one holds nothing back, and gives way where it must.
+
+Random programs run in two processes, one for each core, and their activities and wakers are compared. What depends on
+the clock (which waits are long enough for a place in the code) is left out.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from whywait.tracer.host import native_core
+
+PROGRAMS = Path(__file__).with_name("random_programs.py")
+SEEDS = range(8)
+needs_native = pytest.mark.skipif(find_spec("whywait.tracer.host._core") is None, reason="the native core is not built")
+
+
+def python(*arguments: str, **environment: str) -> str:
+    done = subprocess.run(
+        [sys.executable, *arguments],
+        capture_output=True,
+        text=True,
+        timeout=100,
+        env={**os.environ, "WHYWAIT_CORE": "native", **environment},
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@needs_native
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+def test_random_programs_are_recorded_alike(loop: str) -> None:
+    seeds = [str(one) for one in SEEDS]
+    # twice: on a busy machine a job may end before its waiter waits
+    by_core = {
+        name: [json.loads(python(str(PROGRAMS), loop, *seeds, WHYWAIT_CORE=name)) for _ in range(2)]
+        for name in (native_core.PYTHON, native_core.NATIVE)
+    }
+    for name, runs in by_core.items():
+        assert {one["core"] for one in runs} == {name}
+        assert all(sum(map(len, one["programs"])) > 10 * len(SEEDS) for one in runs)  # activities
+    for at, seed in enumerate(SEEDS):
+        plain, native = ([one["programs"][at] for one in runs] for runs in by_core.values())
+        assert any(one in plain for one in native), f"program {seed}: {plain}\n{native}"
+
+
+@needs_native
+@pytest.mark.parametrize(("said", "picked"), [("", "python"), ("python", "python"), ("Native ", "native")])
+def test_the_environment_picks_the_core(said: str, picked: str) -> None:
+    code = "from whywait.tracer.hotpath import core; print(core.name)"
+    assert python("-c", code, WHYWAIT_CORE=said).strip() == picked
+
+
+@needs_native
+def test_a_record_of_another_shape_is_refused() -> None:
+    """The Python core takes over where a slot is not where it should be; nothing is written to the wrong place."""
+    code = """
+from whywait.tracer.records import loop
+class Loop(loop.Loop):
+    live = property(lambda self: True)
+loop.Loop = Loop
+from whywait.tracer.hotpath import core, thread_state
+assert core.name == "python" and core.handle_runner is thread_state.handle_runner
+print(core.why_python)
+"""
+    assert "Loop.live is no slot" in python("-c", code)
+
+
+@needs_native
+def test_another_interpreter_cannot_have_it() -> None:
+    code = """
+try:
+    import _interpreters as interpreters
+except ImportError:
+    import _xxsubinterpreters as interpreters
+one = interpreters.create()
+interpreters.run_string(one, '''
+from whywait.tracer.hotpath import core
+assert core.name == "python", core.name
+''')
+"""
+    if sys.version_info >= (3, 12):
+        pytest.skip("a library below it refuses to be imported there")
+    python("-c", code)
+
+
+REQUESTS = """
+import asyncio, gc, tracemalloc, whywait
+from weakref import ref
+from whywait.tracer.config import KEEP_SLOW, Config
+
+class Thing:
+    pass
+
+async def waits(thing):
+    await asyncio.sleep(0)
+    return thing
+
+async def fails(thing):
+    await asyncio.sleep(0)
+    raise ValueError(thing)
+
+def called(thing):
+    raise KeyError(thing)
+
+async def request(seen):
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda loop, context: None)
+    with whywait.phase("request"):
+        things = [Thing() for _ in range(4)]
+        loop.call_soon(called, things[0])
+        loop.call_later(0.0, things.append, things[1])
+        cancelled = loop.call_later(60, called, things[2])
+        cancelled.cancel()
+        await asyncio.gather(waits(things[1]), fails(things[2]), return_exceptions=True)
+        await loop.run_in_executor(None, id, things[3])
+        seen += map(ref, things[:4])
+
+async def main():
+    for _ in range(60):
+        await asyncio.create_task(request([]))
+    gc.collect()
+    tracemalloc.start()
+    seen = []
+    held = tracemalloc.get_traced_memory()[0]
+    for _ in range(400):
+        await asyncio.create_task(request(seen))
+    await asyncio.sleep(0.01)
+    gc.collect()
+    left = sum(1 for one in seen if one() is not None)
+    del seen
+    grown = (tracemalloc.get_traced_memory()[0] - held) // 400
+    print(left, grown)
+
+for factory in (None, __import__("uvloop").new_event_loop):
+    whywait.start("leaks", config=Config(keep=KEEP_SLOW, slow_ns=10**15, keep_share=0.0))
+    with asyncio.Runner(loop_factory=factory) as runner:
+        runner.run(main())
+    whywait.stop()
+"""
+
+
+@needs_native
+def test_it_keeps_no_object_of_the_host_alive() -> None:
+    """Callbacks, arguments, results and exceptions go with the request; what is kept is what the Python core keeps."""
+    by_core = [python("-c", REQUESTS, WHYWAIT_CORE=name).split() for name in (native_core.PYTHON, native_core.NATIVE)]
+    for (left, plain), (also_left, native) in zip(
+        *(zip(one[::2], one[1::2], strict=True) for one in by_core), strict=True
+    ):
+        assert int(also_left) <= max(int(left), 4)  # the latest request's may still be in the loop's hands
+        # bytes a request: the bounded past of loops and pools is being filled, by 15% more or less from run to run
+        assert int(native) < int(plain) * 1.3 + 100

@@ -1,0 +1,111 @@
+/* The native core: the pieces of the hot path that run for every callback and every job, written in C.
+
+   They fill the same records as the Python core: objects of the classes in `tracer/records`, whose slots are found by
+   their descriptors when the core is bound. What is rare is left to the Python function that stands in the Python core.
+   So whoever reads the records need not know which core wrote them.
+
+   Everything here runs with the GIL, in the main interpreter. */
+#ifndef WHYWAIT_CORE_H
+#define WHYWAIT_CORE_H
+
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+#include <stdint.h>
+
+#if PY_VERSION_HEX < 0x030B0000 || PY_VERSION_HEX >= 0x030F0000
+#error "not tested with this version of Python"
+#endif
+#ifdef Py_GIL_DISABLED
+#error "needs the GIL"
+#endif
+
+/* A thread's CPU time, as `host.cpu_meter` describes it. */
+typedef struct {
+    PyObject_HEAD
+    int64_t cpu_ns, at_ns, read_ns;
+} CpuMeter;
+
+extern PyTypeObject CpuMeterType, RunnerType;
+
+int64_t monotonic_ns(void);
+int64_t meter_at(CpuMeter *meter, int64_t now_ns, int64_t longest_ns);
+PyObject *read_schedstat(PyObject *self, PyObject *descriptor);
+
+PyObject *handle_runner(PyObject *self, PyObject *plain);
+PyObject *handle_maker(PyObject *self, PyObject *const *args, Py_ssize_t count);
+PyObject *run_scheduled(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names);
+
+/* The classes of the records, and the objects of Python that the core uses: each is set once, by `bind`. */
+#define CLASSES(X) X(Loop) X(Activity) X(Job) X(Request) X(BackgroundTask) X(Handle) X(Task)
+#define OBJECTS(X) \
+    X(here) X(ACTIVITY) X(IO) X(IO_LATE) X(AWAIT) X(Wait) X(new_loop) X(note_away) X(adopt) X(end_task_wait) \
+    X(begin_background) X(end_background) X(end_callback) X(end_task) X(flush_short) X(code_behind) X(waker_now) \
+    X(probe_failed)
+#define NUMBERS(X) X(CALLBACK_MIN_NS) X(SHORT_RUN_NS) X(SITE_MIN_NS) X(ON_CPU_NS) X(PASSING_NS) X(AWAY_MIN_NS)
+/* Slots of the records: class, attribute. */
+#define SLOTS(X) \
+    X(Loop, run_start_ns) X(Loop, ended_ns) X(Loop, live) X(Loop, selects) X(Loop, short_count) X(Loop, short_start_ns) \
+    X(Loop, short_until_ns) X(Loop, short_busy_ns) X(Loop, short_end_ns) X(Loop, short_longest_ns) X(Loop, short_code) \
+    X(Loop, cpu) X(Loop, background) X(Activity, request) X(Activity, task_key) X(Activity, stop_ns) \
+    X(Activity, steps) X(Activity, step_start_ns) X(Activity, step_cpu_ns) X(Activity, cpu_ns) X(Activity, run_ns) \
+    X(Activity, waits) X(Activity, code) X(Activity, done_ns) X(Job, resume_ns) X(Request, open) X(Request, tasks) \
+    X(Request, records_left) X(Request, sums_from) X(BackgroundTask, task) X(BackgroundTask, stop_ns) \
+    X(Handle, _callback) X(Handle, _context)
+
+#define DECLARE(name) extern PyObject *py_##name;
+CLASSES(DECLARE) OBJECTS(DECLARE)
+#undef DECLARE
+#define DECLARE(name) extern int64_t c_##name;
+NUMBERS(DECLARE)
+#undef DECLARE
+#define DECLARE(kind, name) extern Py_ssize_t at_##kind##_##name;
+SLOTS(DECLARE)
+#undef DECLARE
+
+/* names of attributes and keys, made once */
+#define NAMES(X) X(__dict__) X(__self__) X(__class__) X(_stamp) X(loop) X(outer) X(current) X(opened) X(get) X(done)
+#define DECLARE(name) extern PyObject *str_##name;
+NAMES(DECLARE)
+#undef DECLARE
+
+/* A slot's value, borrowed; NULL, with an error set, where it is empty. The object's class is known to the caller. */
+#define GET(kind, object, name) slot_get((object), at_##kind##_##name)
+#define GET_NS(kind, object, name, into) slot_get_ns((object), at_##kind##_##name, (into))
+#define SET_NS(kind, object, name, value) slot_set_ns((object), at_##kind##_##name, (value))
+#define SET(kind, object, name, value) slot_set((object), at_##kind##_##name, Py_NewRef(value))
+
+static inline PyObject *slot_get(PyObject *object, Py_ssize_t at) {
+    PyObject *value = *(PyObject **)((char *)object + at);
+    if (value == NULL)
+        PyErr_SetString(PyExc_AttributeError, "an empty slot of a record");
+    return value;
+}
+
+static inline int slot_get_ns(PyObject *object, Py_ssize_t at, int64_t *into) {
+    PyObject *value = slot_get(object, at);
+    if (value == NULL)
+        return -1;
+    *into = PyLong_AsLongLong(value);
+    return *into == -1 && PyErr_Occurred() ? -1 : 0;
+}
+
+/* Takes over the reference. The old value is let go last: that may run anything. */
+static inline void slot_set(PyObject *object, Py_ssize_t at, PyObject *value) {
+    PyObject **place = (PyObject **)((char *)object + at);
+    PyObject *before = *place;
+    *place = value;
+    Py_XDECREF(before);
+}
+
+static inline int slot_set_ns(PyObject *object, Py_ssize_t at, int64_t value) {
+    PyObject *made = PyLong_FromLongLong(value);
+    if (made == NULL)
+        return -1;
+    slot_set(object, at, made);
+    return 0;
+}
+
+static inline int is_a(PyObject *object, PyObject *kind) { return PyObject_TypeCheck(object, (PyTypeObject *)kind); }
+static inline int is_exactly(PyObject *object, PyObject *kind) { return Py_TYPE(object) == (PyTypeObject *)kind; }
+
+#endif

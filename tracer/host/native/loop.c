@@ -1,0 +1,647 @@
+/* Callbacks of loops and steps of tasks: what `hotpath.thread_state` and `hotpath.task_steps` say in Python. The usual
+   way through them is here; each turn that is rare calls the function of the Python core. */
+#include "core.h"
+
+#include <stddef.h>
+#include <string.h>
+
+/* what a callback of the loop is, and what was found of it as it began; references are borrowed unless said */
+typedef struct {
+    PyObject *callback;
+    PyObject *stamp;
+    PyObject *context; /* NULL: it is entered */
+    int is_function;
+    int64_t start_ns;
+    PyObject *mine;     /* owned: the attributes of `here` on this thread */
+    PyObject *loop;     /* owned */
+    PyObject *found;    /* owned: the activity in the callback's context, or NULL */
+    PyObject *activity; /* owned: the activity whose step it is, or NULL */
+    PyObject *begun;    /* owned: what `here.current` is while it runs */
+} Call;
+
+static void clear_call(Call *call) {
+    Py_CLEAR(call->mine);
+    Py_CLEAR(call->loop);
+    Py_CLEAR(call->found);
+    Py_CLEAR(call->activity);
+    Py_CLEAR(call->begun);
+}
+
+static PyTypeObject *step_type; /* what C tasks schedule; its module does not export it */
+
+/* Return the task or object that a callback belongs to, a new reference; NULL without an error for every other one. */
+static PyObject *bound_to(PyObject *callback) {
+    PyTypeObject *kind = Py_TYPE(callback);
+    if (kind == &PyMethod_Type)
+        return Py_NewRef(PyMethod_GET_SELF(callback));
+    if (kind == &PyCFunction_Type)
+        return Py_XNewRef(PyCFunction_GET_SELF(callback));
+    if (kind != step_type) {
+        const char *dot = strrchr(kind->tp_name, '.');
+        if (step_type != NULL || strcmp(dot != NULL ? dot + 1 : kind->tp_name, "TaskStepMethWrapper") != 0)
+            return NULL;
+        step_type = (PyTypeObject *)Py_NewRef(kind);
+    }
+    return PyObject_GetAttr(callback, str___self__);
+}
+
+/* Return the task of which the callback is a step, a new reference; NULL if it is none, or, with an error, failed. */
+static PyObject *task_of(PyObject *callback) {
+    PyObject *task = bound_to(callback);
+    if (task != NULL && !is_a(task, py_Task))
+        Py_CLEAR(task);
+    return task;
+}
+
+static int is_done(PyObject *task) {
+    PyObject *done = PyObject_CallMethodNoArgs(task, str_done);
+    if (done == NULL)
+        return -1;
+    int is = PyObject_IsTrue(done);
+    Py_DECREF(done);
+    return is;
+}
+
+/* Calls a function of the Python core for its effect; arguments that are NULL stand for None. */
+#define MOST_ARGUMENTS 8
+static int call_python(PyObject *function, PyObject **args, size_t count) {
+    for (size_t at = 0; at < count; at++)
+        if (args[at] == NULL)
+            args[at] = Py_None;
+    PyObject *result = PyObject_Vectorcall(function, args, count, NULL);
+    Py_XDECREF(result);
+    return result == NULL ? -1 : 0;
+}
+
+/* The same, with the two times of a callback behind the arguments. */
+static int call_with_times(PyObject *function, PyObject **given, size_t count, int64_t start_ns, int64_t end_ns) {
+    PyObject *args[MOST_ARGUMENTS];
+    for (size_t at = 0; at < count; at++)
+        args[at] = given[at];
+    PyObject *start = PyLong_FromLongLong(start_ns), *end = PyLong_FromLongLong(end_ns);
+    args[count] = start;
+    args[count + 1] = end;
+    int failed = start == NULL || end == NULL ? -1 : call_python(function, args, count + 2);
+    Py_XDECREF(start);
+    Py_XDECREF(end);
+    return failed;
+}
+
+/* Waits */
+
+/* Append a short wait on the loop, which has no place in the code. */
+static int append_wait(PyObject *activity, int64_t start_ns, int64_t cause_ns, int64_t end_ns, PyObject *by) {
+    PyObject *waits = GET(Activity, activity, waits);
+    if (waits == NULL || !PyList_CheckExact(waits)) {
+        if (waits != NULL)
+            PyErr_SetString(PyExc_TypeError, "waits are a list");
+        return -1;
+    }
+    Py_INCREF(waits);
+    /* the fields of `records.request.Wait`, in their order */
+    PyObject *fields = Py_BuildValue(
+        "((OLLLOOiOOOOO))", py_AWAIT, (long long)start_ns, (long long)cause_ns, (long long)end_ns, by, Py_None, 0,
+        Py_False, Py_None, Py_None, Py_None, Py_None);
+    PyObject *wait = fields == NULL ? NULL : PyTuple_Type.tp_new((PyTypeObject *)py_Wait, fields, NULL);
+    int failed = wait == NULL ? -1 : PyList_Append(waits, wait);
+    Py_XDECREF(wait);
+    Py_XDECREF(fields);
+    Py_DECREF(waits);
+    return failed;
+}
+
+/* The activity's wait ends with this step. */
+static int end_wait(Call *call, PyObject *activity, PyObject *request, PyObject *task) {
+    int64_t stop_ns, steps, left, sums_from, cause_ns;
+    if (GET_NS(Activity, activity, stop_ns, &stop_ns) < 0 || GET_NS(Activity, activity, steps, &steps) < 0 ||
+        GET_NS(Request, request, records_left, &left) < 0 || GET_NS(Request, request, sums_from, &sums_from) < 0)
+        return -1;
+    PyObject *by = PyTuple_GET_ITEM(call->stamp, 0);
+    if ((call->start_ns - stop_ns >= c_SITE_MIN_NS && steps) || left < sums_from || left <= 0) {
+        PyObject *start = PyLong_FromLongLong(call->start_ns);
+        if (start == NULL)
+            return -1;
+        PyObject *args[] = {activity, task, call->stamp, start, call->context};
+        int failed = call_python(py_end_task_wait, args, 5);
+        Py_DECREF(start);
+        return failed;
+    }
+    cause_ns = PyLong_AsLongLong(PyTuple_GET_ITEM(call->stamp, 1));
+    if (cause_ns == -1 && PyErr_Occurred())
+        return -1;
+    cause_ns = cause_ns < stop_ns ? stop_ns : cause_ns > call->start_ns ? call->start_ns : cause_ns;
+    if (SET_NS(Request, request, records_left, left - 1) < 0 ||
+        append_wait(activity, stop_ns, cause_ns, call->start_ns, by) < 0)
+        return -1;
+    if (is_exactly(by, py_Job)) {
+        int64_t resume_ns;
+        if (GET_NS(Job, by, resume_ns, &resume_ns) < 0)
+            return -1;
+        if (!resume_ns)
+            return SET_NS(Job, by, resume_ns, call->start_ns);
+    }
+    return 0;
+}
+
+/* A step begins */
+
+/* The activity of the task, a new reference: the one found, a known one, or a new one. NULL if there is none. */
+static PyObject *activity_of(Call *call, PyObject *request, PyObject *task) {
+    PyObject *key = PyLong_FromVoidPtr(task), *known = NULL, *tasks;
+    if (key == NULL)
+        return NULL;
+    PyObject *own = GET(Activity, call->found, task_key);
+    int same = own == NULL ? -1 : PyObject_RichCompareBool(own, key, Py_EQ);
+    if (same > 0) {
+        known = Py_NewRef(call->found);
+    } else if (same == 0 && (tasks = GET(Request, request, tasks)) != NULL) {
+        known = PyDict_Check(tasks) ? Py_XNewRef(PyDict_GetItemWithError(tasks, key)) : NULL;
+        if (known == NULL && !PyErr_Occurred()) {
+            PyObject *args[] = {call->found, task, PyTuple_GET_ITEM(call->stamp, 1),
+                                call->context != NULL ? call->context : Py_None};
+            known = PyObject_Vectorcall(py_adopt, args, 4, NULL);
+        }
+    }
+    Py_DECREF(key);
+    if (known != NULL && !is_a(known, py_Activity))
+        Py_CLEAR(known); /* None: its request has its fill of records */
+    return known;
+}
+
+static int start_meter(Call *call, PyObject *activity) {
+    PyObject *cpu = GET(Loop, call->loop, cpu);
+    if (cpu == NULL)
+        return -1;
+    if (Py_TYPE(cpu) != &CpuMeterType) {
+        PyErr_SetString(PyExc_TypeError, "not this core's meter");
+        return -1;
+    }
+    CpuMeter *meter = (CpuMeter *)cpu;
+    int64_t gap_ns = call->start_ns - meter->at_ns;
+    int64_t used_ns = gap_ns < c_PASSING_NS ? meter->cpu_ns + gap_ns : meter_at(meter, call->start_ns, 0);
+    return SET_NS(Activity, activity, step_cpu_ns, used_ns);
+}
+
+/* As `task_steps.begin_callback`; sets `call->activity`. */
+static int begin_step(Call *call) {
+    PyObject *request = GET(Activity, call->found, request);
+    if (request == NULL)
+        return -1;
+    if (!is_a(request, py_Request)) {
+        PyErr_SetString(PyExc_TypeError, "an activity is one of a request");
+        return -1;
+    }
+    PyObject *open = GET(Request, request, open);
+    if (open != Py_True)
+        return open == NULL ? -1 : 0;
+    PyObject *task = task_of(call->callback);
+    if (task == NULL)
+        return PyErr_Occurred() ? -1 : 0;
+    Py_INCREF(request);
+    PyObject *activity = activity_of(call, request, task);
+    int failed = activity == NULL && PyErr_Occurred() ? -1 : 0;
+    if (activity != NULL)
+        failed = end_wait(call, activity, request, task) < 0 ||
+                         SET_NS(Activity, activity, step_start_ns, call->start_ns) < 0 ||
+                         start_meter(call, activity) < 0
+                     ? -1
+                     : 0;
+    Py_DECREF(request);
+    Py_DECREF(task);
+    if (failed < 0)
+        Py_CLEAR(activity);
+    call->activity = activity;
+    return failed;
+}
+
+/* Tasks of no request: the record of one that is known, a new reference, or NULL. */
+static PyObject *known_background(PyObject *loop, PyObject *task) {
+    PyObject *tasks = GET(Loop, loop, background), *known = NULL;
+    if (tasks == NULL || !PyDict_Check(tasks))
+        return NULL;
+    PyObject *key = PyLong_FromVoidPtr(task);
+    if (key != NULL)
+        known = Py_XNewRef(PyDict_GetItemWithError(tasks, key));
+    Py_XDECREF(key);
+    if (known != NULL && !is_exactly(known, py_BackgroundTask))
+        Py_CLEAR(known);
+    return known;
+}
+
+static int begin_background(Call *call) {
+    PyObject *task = bound_to(call->callback);
+    PyObject *known = task != NULL ? known_background(call->loop, task) : NULL;
+    Py_XDECREF(task);
+    if (known == NULL)
+        return PyErr_Occurred() ? -1 : 0;
+    int64_t stop_ns;
+    int failed = GET_NS(BackgroundTask, known, stop_ns, &stop_ns);
+    Py_DECREF(known);
+    if (failed < 0 || call->start_ns - stop_ns < c_SITE_MIN_NS)
+        return failed;
+    PyObject *start = PyLong_FromLongLong(call->start_ns);
+    if (start == NULL)
+        return -1;
+    PyObject *args[] = {call->loop, call->callback, call->stamp, start};
+    failed = call_python(py_begin_background, args, 4);
+    Py_DECREF(start);
+    return failed;
+}
+
+/* Whether the record is that of this very task, and not of one before it at the same address; -1 if that failed. */
+static int is_of(PyObject *known, PyObject *task) {
+    PyObject *weak = GET(BackgroundTask, known, task);
+    PyObject *alive = weak != NULL ? PyObject_CallNoArgs(weak) : NULL;
+    if (alive == NULL)
+        return -1;
+    Py_DECREF(alive); /* the caller has the task */
+    return alive == task;
+}
+
+static int end_background(Call *call, int64_t end_ns) {
+    PyObject *task = task_of(call->callback);
+    if (task == NULL)
+        return PyErr_Occurred() ? -1 : 0;
+    int failed = is_done(task);
+    PyObject *known = failed == 0 ? known_background(call->loop, task) : NULL;
+    int usual = known != NULL ? is_of(known, task) : 0;
+    if (failed < 0 || usual < 0 || PyErr_Occurred()) {
+        failed = -1;
+    } else if (usual) {
+        failed = SET_NS(BackgroundTask, known, stop_ns, end_ns);
+    } else {
+        PyObject *end = PyLong_FromLongLong(end_ns), *args[] = {call->loop, call->callback, end};
+        failed = end == NULL ? -1 : call_python(py_end_background, args, 3);
+        Py_XDECREF(end);
+    }
+    Py_XDECREF(known);
+    Py_DECREF(task);
+    return failed;
+}
+
+/* The record of this thread's loop, a new reference; made anew where it has none in this session. */
+static PyObject *loop_here(PyObject *mine) {
+    PyObject *loop = PyDict_GetItemWithError(mine, str_loop);
+    if (loop != NULL && is_exactly(loop, py_Loop)) {
+        PyObject *live = GET(Loop, loop, live);
+        if (live == NULL || live == Py_True)
+            return live == NULL ? NULL : Py_NewRef(loop);
+    }
+    if (PyErr_Occurred())
+        return NULL;
+    loop = PyObject_CallNoArgs(py_new_loop);
+    if (loop != NULL && !is_exactly(loop, py_Loop)) {
+        Py_CLEAR(loop);
+        PyErr_SetString(PyExc_TypeError, "not a loop's record");
+    }
+    return loop;
+}
+
+/* Sets `call->found`: the activity in the callback's context, or else what runs this loop. */
+static int find_activity(Call *call) {
+    PyObject *found = NULL;
+    if (call->context == NULL) {
+        if (PyContextVar_Get(py_ACTIVITY, NULL, &found) < 0)
+            return -1;
+    } else {
+        PyObject *args[] = {call->context, py_ACTIVITY};
+        found = PyObject_VectorcallMethod(str_get, args, 2 | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
+        if (found == NULL)
+            return -1;
+    }
+    if (found == NULL || found == Py_None) {
+        Py_XDECREF(found);
+        found = Py_XNewRef(PyDict_GetItemWithError(call->mine, str_outer));
+        if (found == NULL && PyErr_Occurred())
+            return -1;
+    }
+    if (found != NULL && !is_a(found, py_Activity))
+        Py_CLEAR(found);
+    call->found = found;
+    return 0;
+}
+
+static int note_away(Call *call) {
+    int64_t ended_ns;
+    if (GET_NS(Loop, call->loop, ended_ns, &ended_ns) < 0)
+        return -1;
+    if (call->start_ns - ended_ns < c_AWAY_MIN_NS)
+        return 0;
+    PyObject *start = PyLong_FromLongLong(call->start_ns), *args[] = {call->loop, start};
+    int failed = start == NULL ? -1 : call_python(py_note_away, args, 2);
+    Py_XDECREF(start);
+    return failed;
+}
+
+static int begin(Call *call, int sleeps_unseen) {
+    if (!PyTuple_CheckExact(call->stamp) || PyTuple_GET_SIZE(call->stamp) != 2) {
+        PyErr_SetString(PyExc_TypeError, "a stamp is a pair");
+        return -1;
+    }
+    call->mine = PyObject_GetAttr(py_here, str___dict__);
+    if (call->mine == NULL || !PyDict_CheckExact(call->mine) || (call->loop = loop_here(call->mine)) == NULL) {
+        if (!PyErr_Occurred())
+            PyErr_SetString(PyExc_TypeError, "the state of a thread is a dict");
+        return -1;
+    }
+    if ((sleeps_unseen && note_away(call) < 0) || SET_NS(Loop, call->loop, run_start_ns, call->start_ns) < 0 ||
+        find_activity(call) < 0)
+        return -1;
+    call->is_function = Py_TYPE(call->callback) == &PyFunction_Type;
+    if (!call->is_function) {
+        if (call->found != NULL && begin_step(call) < 0)
+            return -1;
+        if (call->activity == NULL && begin_background(call) < 0)
+            return -1;
+    }
+    call->begun = call->activity != NULL ? Py_NewRef(call->activity) : PyTuple_Pack(2, call->callback, call->stamp);
+    return call->begun == NULL ? -1 : PyDict_SetItem(call->mine, str_current, call->begun);
+}
+
+/* A step ends */
+
+/* The run of short callbacks to which this one belongs. */
+static int add_short(Call *call, int64_t end_ns) {
+    PyObject *loop = call->loop;
+    int64_t duration_ns = end_ns - call->start_ns, count, longest_ns, until_ns;
+    if (GET_NS(Loop, loop, short_count, &count) < 0 || GET_NS(Loop, loop, short_longest_ns, &longest_ns) < 0)
+        return -1;
+    if (!count && (SET_NS(Loop, loop, short_start_ns, call->start_ns) < 0 ||
+                   SET_NS(Loop, loop, short_until_ns, call->start_ns + c_SHORT_RUN_NS) < 0))
+        return -1;
+    if (SET_NS(Loop, loop, short_count, count + 1) < 0 || SET_NS(Loop, loop, short_end_ns, end_ns) < 0 ||
+        GET_NS(Loop, loop, short_until_ns, &until_ns) < 0)
+        return -1;
+    PyObject *selects = GET(Loop, loop, selects);
+    if (selects == NULL)
+        return -1;
+    if (selects == Py_False) {
+        int64_t busy_ns;
+        if (GET_NS(Loop, loop, short_busy_ns, &busy_ns) < 0 ||
+            SET_NS(Loop, loop, short_busy_ns, busy_ns + duration_ns) < 0)
+            return -1;
+    }
+    if (duration_ns > longest_ns) {
+        if (SET_NS(Loop, loop, short_longest_ns, duration_ns) < 0)
+            return -1;
+        PyObject *code = call->activity != NULL ? Py_XNewRef(GET(Activity, call->activity, code))
+                                                : PyObject_CallOneArg(py_code_behind, call->callback);
+        if (code == NULL)
+            return -1;
+        slot_set(loop, at_Loop_short_code, code);
+    }
+    if (end_ns >= until_ns)
+        return call_python(py_flush_short, &loop, 1);
+    return 0;
+}
+
+static int add_ns(PyObject *activity, Py_ssize_t at, int64_t ns) {
+    int64_t before;
+    return slot_get_ns(activity, at, &before) < 0 ? -1 : slot_set_ns(activity, at, before + ns);
+}
+
+/* The step of the activity, as `task_steps.end_short` has it. */
+static int add_step(Call *call, int64_t end_ns) {
+    PyObject *step = call->activity, *cpu = GET(Loop, call->loop, cpu);
+    int64_t used_ns, begun_ns;
+    if (cpu == NULL || Py_TYPE(cpu) != &CpuMeterType || GET_NS(Activity, step, step_cpu_ns, &used_ns) < 0 ||
+        GET_NS(Activity, step, step_start_ns, &begun_ns) < 0)
+        return -1;
+    used_ns = meter_at((CpuMeter *)cpu, end_ns, c_ON_CPU_NS) - used_ns;
+    if (add_ns(step, at_Activity_cpu_ns, used_ns) < 0 || add_ns(step, at_Activity_run_ns, end_ns - begun_ns) < 0 ||
+        add_ns(step, at_Activity_steps, 1) < 0 || SET_NS(Activity, step, stop_ns, end_ns) < 0)
+        return -1;
+    PyObject *task = task_of(call->callback);
+    if (task == NULL)
+        return PyErr_Occurred() ? -1 : 0;
+    int failed = is_done(task);
+    if (failed > 0) {
+        PyObject *end = PyLong_FromLongLong(end_ns), *args[] = {step, task, end};
+        failed = end == NULL ? -1 : call_python(py_end_task, args, 3);
+        Py_XDECREF(end);
+    }
+    Py_DECREF(task);
+    return failed;
+}
+
+static int end_long(Call *call, PyObject *current, int64_t end_ns) {
+    PyObject *opened = Py_XNewRef(PyDict_GetItemWithError(call->mine, str_opened));
+    if (opened == NULL ? PyErr_Occurred() != NULL : PyDict_DelItem(call->mine, str_opened) < 0) {
+        Py_XDECREF(opened);
+        return -1;
+    }
+    PyObject *args[] = {call->loop, current, opened, call->activity, call->found, call->callback};
+    int failed = call_with_times(py_end_callback, args, 6, call->start_ns, end_ns);
+    Py_XDECREF(opened);
+    return failed;
+}
+
+static int end(Call *call, int sleeps_unseen) {
+    int64_t end_ns = monotonic_ns();
+    if (sleeps_unseen && SET_NS(Loop, call->loop, ended_ns, end_ns) < 0)
+        return -1;
+    PyObject *current = PyDict_GetItemWithError(call->mine, str_current);
+    if (current == NULL) {
+        if (!PyErr_Occurred())
+            PyErr_SetString(PyExc_KeyError, "current");
+        return -1;
+    }
+    Py_INCREF(current);
+    int as_begun = current == call->begun, failed = PyDict_SetItem(call->mine, str_current, Py_None);
+    if (failed == 0 && as_begun && end_ns - call->start_ns < c_CALLBACK_MIN_NS)
+        failed = add_short(call, end_ns) < 0 || (call->activity != NULL && add_step(call, end_ns) < 0) ? -1 : 0;
+    else if (failed == 0)
+        failed = end_long(call, current, end_ns);
+    if (failed == 0 && as_begun && call->activity == NULL && !call->is_function)
+        failed = end_background(call, end_ns);
+    Py_DECREF(current);
+    return failed;
+}
+
+/* Around the callback */
+
+/* An error of ours, which is set: the probe is removed, and the host goes on. Returns -1 for what must go on, such as an
+   interrupt by the user. */
+static int report(const char *probe) {
+    if (!PyErr_ExceptionMatches(PyExc_Exception))
+        return -1;
+    PyObject *kind, *error, *traceback;
+    PyErr_Fetch(&kind, &error, &traceback);
+    PyErr_NormalizeException(&kind, &error, &traceback);
+    PyObject *result = PyObject_CallFunction(py_probe_failed, "sO", probe, error != NULL ? error : Py_None);
+    Py_XDECREF(result);
+    Py_XDECREF(kind);
+    Py_XDECREF(error);
+    Py_XDECREF(traceback);
+    return result == NULL ? -1 : 0;
+}
+
+/* Run `plain(*args)`, which is the callback, between two readings of the clock. */
+static PyObject *run_observed(
+    Call *call, PyObject *plain, PyObject *const *args, size_t count, PyObject *names, int sleeps_unseen,
+    const char *probe) {
+    if (begin(call, sleeps_unseen) < 0) {
+        clear_call(call);
+        return report(probe) < 0 ? NULL : PyObject_Vectorcall(plain, args, count, names);
+    }
+    PyObject *result = PyObject_Vectorcall(plain, args, count, names);
+    PyObject *kind = NULL, *error = NULL, *traceback = NULL;
+    if (result == NULL)
+        PyErr_Fetch(&kind, &error, &traceback);
+    int failed = end(call, sleeps_unseen) < 0 ? report(probe) : 0;
+    clear_call(call);
+    if (failed < 0) { /* a stronger exception takes the place of the callback's */
+        Py_XDECREF(kind);
+        Py_XDECREF(error);
+        Py_XDECREF(traceback);
+        Py_CLEAR(result);
+    } else if (result == NULL) {
+        PyErr_Restore(kind, error, traceback);
+    }
+    return result;
+}
+
+/* `run_scheduled(callback, stamp, *args)`: what uvloop runs instead of a callback, in the callback's context. */
+PyObject *run_scheduled(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names) {
+    (void)self;
+    if (count < 2) {
+        PyErr_SetString(PyExc_TypeError, "a callback and its stamp are needed");
+        return NULL;
+    }
+    Call call = {.callback = args[0], .stamp = args[1], .start_ns = monotonic_ns()};
+    return run_observed(&call, args[0], args + 2, (size_t)count - 2, names, 1, "uvloop");
+}
+
+/* Methods of the handles: `_run` and `__init__`, each around the plain one */
+
+typedef struct {
+    PyObject_HEAD
+    vectorcallfunc call;
+    PyObject *plain;
+    PyObject *of_io; /* the class of handles that are made by the loop itself, for a socket; or NULL */
+} Runner;
+
+static PyObject *run_handle(PyObject *self, PyObject *const *args, size_t nargsf, PyObject *names) {
+    PyObject *plain = ((Runner *)self)->plain;
+    if (PyVectorcall_NARGS(nargsf) != 1 || names != NULL || !is_a(args[0], py_Handle))
+        return PyObject_Vectorcall(plain, args, nargsf, names);
+    PyObject *handle = args[0];
+    Call call = {.start_ns = monotonic_ns()};
+    /* own references: a handle that is cancelled meanwhile lets go of its callback */
+    call.callback = Py_XNewRef(GET(Handle, handle, _callback));
+    call.context = call.callback != NULL ? Py_XNewRef(GET(Handle, handle, _context)) : NULL;
+    call.stamp = call.context != NULL ? PyObject_GetAttr(handle, str__stamp) : NULL;
+    PyObject *result = NULL;
+    if (call.stamp != NULL)
+        result = run_observed(&call, plain, args, 1, NULL, 0, "loop");
+    else if (report("loop") == 0)
+        result = PyObject_Vectorcall(plain, args, 1, NULL);
+    Py_XDECREF(call.callback);
+    Py_XDECREF(call.context);
+    Py_XDECREF(call.stamp);
+    return result;
+}
+
+/* The stamp of a wake-up that happens now, a new reference: `task_steps.waker_now`. */
+static PyObject *stamp_now(void) {
+    PyObject *mine = PyObject_GetAttr(py_here, str___dict__), *stamp = NULL;
+    if (mine == NULL)
+        return NULL;
+    PyObject *current = PyDict_CheckExact(mine) ? PyDict_GetItemWithError(mine, str_current) : NULL;
+    Py_XINCREF(current);
+    Py_DECREF(mine);
+    if (current == NULL && PyErr_Occurred())
+        return NULL;
+    if (current != NULL && (is_exactly(current, py_Activity) || is_exactly(current, py_Job))) {
+        int64_t at_ns;
+        if (GET_NS(Activity, current, done_ns, &at_ns) == 0)
+            stamp = Py_BuildValue("(OL)", current, (long long)(at_ns ? at_ns : monotonic_ns()));
+    } else if (
+        current != NULL && PyTuple_CheckExact(current) && PyTuple_GET_SIZE(current) == 2 &&
+        Py_TYPE(PyTuple_GET_ITEM(current, 0)) == &PyFunction_Type) {
+        stamp = Py_NewRef(PyTuple_GET_ITEM(current, 1));
+    } else {
+        stamp = PyObject_CallOneArg(py_waker_now, current != NULL ? current : Py_None);
+    }
+    Py_XDECREF(current);
+    return stamp;
+}
+
+static PyObject *make_handle(PyObject *self, PyObject *const *args, size_t nargsf, PyObject *names) {
+    PyObject *made = PyObject_Vectorcall(((Runner *)self)->plain, args, nargsf, names);
+    if (made == NULL || PyVectorcall_NARGS(nargsf) < 1)
+        return made;
+    PyObject *stamp = stamp_now(), *of_io = ((Runner *)self)->of_io;
+    int failed = stamp == NULL ? -1 : PyObject_SetAttr(args[0], str__stamp, stamp);
+    if (failed == 0 && of_io != NULL && PyTuple_CheckExact(stamp) && PyTuple_GET_SIZE(stamp) == 2) {
+        PyObject *by = PyTuple_GET_ITEM(stamp, 0);
+        if (by == py_IO || by == py_IO_LATE)
+            failed = PyObject_SetAttr(args[0], str___class__, of_io);
+    }
+    Py_XDECREF(stamp);
+    if (failed < 0)
+        Py_CLEAR(made);
+    return made;
+}
+
+static PyObject *runner_get(PyObject *self, PyObject *object, PyObject *kind) {
+    (void)kind;
+    return object == NULL || object == Py_None ? Py_NewRef(self) : PyMethod_New(self, object);
+}
+
+static int runner_traverse(PyObject *self, visitproc visit, void *arg) {
+    Py_VISIT(((Runner *)self)->plain);
+    Py_VISIT(((Runner *)self)->of_io);
+    return 0;
+}
+
+static int runner_clear(PyObject *self) {
+    Py_CLEAR(((Runner *)self)->of_io); /* `plain` stays, for who still calls this; functions and classes break circles */
+    return 0;
+}
+
+static void runner_dealloc(PyObject *self) {
+    PyObject_GC_UnTrack(self);
+    Py_CLEAR(((Runner *)self)->plain);
+    Py_CLEAR(((Runner *)self)->of_io);
+    PyObject_GC_Del(self);
+}
+
+PyTypeObject RunnerType = {
+    PyVarObject_HEAD_INIT(NULL, 0).tp_name = "whywait.tracer.host._core.Runner",
+    .tp_basicsize = sizeof(Runner),
+    .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_HAVE_VECTORCALL | Py_TPFLAGS_METHOD_DESCRIPTOR,
+    .tp_doc = "A method around the plain one.",
+    .tp_vectorcall_offset = offsetof(Runner, call),
+    .tp_call = PyVectorcall_Call,
+    .tp_descr_get = runner_get,
+    .tp_traverse = runner_traverse,
+    .tp_clear = runner_clear,
+    .tp_dealloc = runner_dealloc,
+};
+
+static PyObject *new_runner(vectorcallfunc call, PyObject *plain, PyObject *of_io) {
+    Runner *made = PyObject_GC_New(Runner, &RunnerType);
+    if (made == NULL)
+        return NULL;
+    made->call = call;
+    made->plain = Py_NewRef(plain);
+    made->of_io = Py_XNewRef(of_io);
+    PyObject_GC_Track(made);
+    return (PyObject *)made;
+}
+
+PyObject *handle_runner(PyObject *self, PyObject *plain) {
+    (void)self;
+    return new_runner(run_handle, plain, NULL);
+}
+
+/* `handle_maker(plain, of_io)`: an `__init__`, and the class of its handles that are for a socket, or None. */
+PyObject *handle_maker(PyObject *self, PyObject *const *args, Py_ssize_t count) {
+    (void)self;
+    if (count != 2) {
+        PyErr_SetString(PyExc_TypeError, "the plain `__init__` and a class are needed");
+        return NULL;
+    }
+    return new_runner(make_handle, args[0], args[1] == Py_None ? NULL : args[1]);
+}

@@ -1,0 +1,146 @@
+/* The module: what Python sees of the core, and where it learns the records' classes. */
+#include "core.h"
+
+#include <structmember.h>
+
+#define DEFINE(name) PyObject *py_##name;
+CLASSES(DEFINE) OBJECTS(DEFINE)
+#undef DEFINE
+#define DEFINE(name) int64_t c_##name;
+NUMBERS(DEFINE)
+#undef DEFINE
+#define DEFINE(kind, name) Py_ssize_t at_##kind##_##name;
+SLOTS(DEFINE)
+#undef DEFINE
+#define DEFINE(name) PyObject *str_##name;
+NAMES(DEFINE)
+#undef DEFINE
+
+static int set_object(PyObject *given, const char *name, PyObject **place) {
+    PyObject *found = PyDict_GetItemString(given, name);
+    if (found == NULL) {
+        PyErr_Format(PyExc_KeyError, "%s", name);
+        return -1;
+    }
+    Py_XSETREF(*place, Py_NewRef(found));
+    return 0;
+}
+
+static int set_class(PyObject *given, const char *name, PyObject **place) {
+    if (set_object(given, name, place) < 0)
+        return -1;
+    if (PyType_Check(*place))
+        return 0;
+    PyErr_Format(PyExc_TypeError, "%s is no class", name);
+    return -1;
+}
+
+static int set_number(PyObject *given, const char *name, int64_t *place) {
+    PyObject *found = PyDict_GetItemString(given, name);
+    *place = found != NULL ? PyLong_AsLongLong(found) : -1;
+    if (*place >= 0)
+        return 0;
+    if (!PyErr_Occurred())
+        PyErr_Format(PyExc_KeyError, "%s", name);
+    return -1;
+}
+
+/* The place of a slot in each object of the class; refused unless its descriptor says that an object stands there. */
+static int set_slot(PyObject *kind, const char *name, Py_ssize_t *place) {
+    PyTypeObject *type = (PyTypeObject *)kind;
+    PyObject *found = PyObject_GetAttrString(kind, name);
+    if (found == NULL)
+        return -1;
+    int right = 0;
+    if (Py_TYPE(found) == &PyMemberDescr_Type) {
+        PyMemberDef *member = ((PyMemberDescrObject *)found)->d_member;
+        *place = member->offset;
+        right = member->type == T_OBJECT_EX && member->offset >= (Py_ssize_t)sizeof(PyObject) &&
+                member->offset + (Py_ssize_t)sizeof(PyObject *) <= type->tp_basicsize &&
+                PyType_IsSubtype(type, ((PyDescrObject *)found)->d_type);
+    }
+    Py_DECREF(found);
+    if (right)
+        return 0;
+    PyErr_Format(PyExc_TypeError, "%s.%s is no slot", type->tp_name, name);
+    return -1;
+}
+
+static PyObject *bind(PyObject *self, PyObject *given) {
+    (void)self;
+    if (!PyDict_Check(given)) {
+        PyErr_SetString(PyExc_TypeError, "a dict is needed");
+        return NULL;
+    }
+#define LEARN(name) \
+    if (set_class(given, #name, &py_##name) < 0) \
+        return NULL;
+    CLASSES(LEARN)
+#undef LEARN
+#define LEARN(name) \
+    if (set_object(given, #name, &py_##name) < 0) \
+        return NULL;
+    OBJECTS(LEARN)
+#undef LEARN
+#define LEARN(name) \
+    if (set_number(given, #name, &c_##name) < 0) \
+        return NULL;
+    NUMBERS(LEARN)
+#undef LEARN
+#define LEARN(kind, name) \
+    if (set_slot(py_##kind, #name, &at_##kind##_##name) < 0) \
+        return NULL;
+    SLOTS(LEARN)
+#undef LEARN
+    if (!PyType_Check(py_Wait) || !PyType_IsSubtype((PyTypeObject *)py_Wait, &PyTuple_Type)) {
+        PyErr_SetString(PyExc_TypeError, "a wait is a tuple");
+        return NULL;
+    }
+    Py_RETURN_NONE;
+}
+
+static PyObject *now(PyObject *self, PyObject *unused) {
+    (void)self, (void)unused;
+    return PyLong_FromLongLong(monotonic_ns());
+}
+
+static PyMethodDef functions[] = {
+    {"bind", bind, METH_O, "Learn the records' classes and the functions of the Python core, by name."},
+    {"now_ns", now, METH_NOARGS, "What perf_counter_ns returns."},
+    {"read_schedstat", read_schedstat, METH_O, "The run-queue time in an open schedstat file, ns; None: not there."},
+    {"handle_runner", handle_runner, METH_O, "The `_run` of a handle around the plain one."},
+    {"handle_maker", (PyCFunction)(void (*)(void))handle_maker, METH_FASTCALL, "The `__init__` of a handle."},
+    {"run_scheduled", (PyCFunction)(void (*)(void))run_scheduled, METH_FASTCALL | METH_KEYWORDS, "For uvloop."},
+    {NULL, NULL, 0, NULL},
+};
+
+static int execute(PyObject *module) {
+    if (PyInterpreterState_Get() != PyInterpreterState_Main()) {
+        PyErr_SetString(PyExc_ImportError, "whywait's native core is for the main interpreter");
+        return -1;
+    }
+#define MAKE(name) \
+    if (str_##name == NULL && (str_##name = PyUnicode_InternFromString(#name)) == NULL) \
+        return -1;
+    NAMES(MAKE)
+#undef MAKE
+    if (PyType_Ready(&RunnerType) < 0)
+        return -1;
+    return PyModule_AddType(module, &CpuMeterType);
+}
+
+static PyModuleDef_Slot slots[] = {
+    {Py_mod_exec, execute},
+#if PY_VERSION_HEX >= 0x030C0000
+    {Py_mod_multiple_interpreters, Py_MOD_MULTIPLE_INTERPRETERS_NOT_SUPPORTED},
+#endif
+    {0, NULL},
+};
+
+static PyModuleDef definition = {
+    PyModuleDef_HEAD_INIT, .m_name = "_core", .m_doc = "The native core of the hot path.", .m_methods = functions,
+    .m_slots = slots,
+};
+
+PyMODINIT_FUNC PyInit__core(void);
+PyMODINIT_FUNC PyInit__core(void) { return PyModuleDef_Init(&definition); }
