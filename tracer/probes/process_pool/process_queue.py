@@ -64,7 +64,7 @@ class ProcessQueue:
             self._show_load()
 
     def sent(self, passage: Passage, readings: Readings | None = None) -> None:
-        """A job is pickled and goes into the pipe, and begins once it has its turn."""
+        """A job is pickled and goes into the pipe, and begins once it may run."""
         with self._lock:
             if passage.turn_ns and passage.pickling is not None:
                 # a worker that is free uses next to nothing: what its clocks were when a result came they are now
