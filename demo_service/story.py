@@ -168,7 +168,7 @@ def _empty_folder(folder: Path) -> Path:
 
 
 def _measure(plan: Plan, traces: Path, console: Console) -> list[LoadResult]:
-    server = ServerPlan(plan.port, plan.loop, traces, plan.folder / "server.log", {})
+    server = ServerPlan(plan.port, plan.loop, traces, plan.folder / "server.log", {"WHYWAIT_OUTPUT_GZIP": "1"})
     what = "starting the service (it trains two models)"
     with console.status(what) as status:
         begun_s = time.monotonic()
