@@ -18,7 +18,8 @@ from whywait.tracer.export import metrics, provider, sdk_internals
 from whywait.tracer.export.exporter_thread import Outlet
 from whywait.tracer.export.host_provider import Lent, provider_of_host
 from whywait.tracer.export.sdk_spans import SpanMaker, gets_own_span
-from whywait.tracer.host import interpreter, native_core, thread_clocks
+from whywait.tracer.host import interpreter, thread_clocks
+from whywait.tracer.host.native import native_core
 from whywait.tracer.hotpath import core, recorder
 from whywait.tracer.hotpath.recorder import Recorder, logger
 from whywait.tracer.hotpath.thread_state import forget_here

@@ -10,8 +10,8 @@ from typing import Final
 
 from whywait.tracer.config import ConfigError, from_environment, output_file
 from whywait.tracer.doctor.check import Check, info, no, yes
-from whywait.tracer.host import native_core
 from whywait.tracer.host.interpreter import has_gil, is_free_threaded, tested_versions, untested
+from whywait.tracer.host.native import native_core
 from whywait.tracer.hotpath import core
 from whywait.tracer.run_summary import collector
 

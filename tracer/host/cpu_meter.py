@@ -4,7 +4,7 @@ at most `ESTIMATED_NS` in a row."""
 from time import thread_time_ns
 from typing import TYPE_CHECKING, Final
 
-from whywait.tracer.host import native_core
+from whywait.tracer.host.native import native_core
 
 ESTIMATED_NS: Final = 200_000  # since the latest reading
 cpu_now_ns: Final = thread_time_ns  # for a thread without a meter

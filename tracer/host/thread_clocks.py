@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Final
 
-from whywait.tracer.host import native_core
+from whywait.tracer.host.native import native_core
 
 try:
     import resource

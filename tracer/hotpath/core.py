@@ -7,7 +7,7 @@ import asyncio
 from asyncio import events
 from typing import Any, Final
 
-from whywait.tracer.host import native_core
+from whywait.tracer.host.native import native_core
 from whywait.tracer.hotpath import loop_history, task_steps, tasks, thread_state
 from whywait.tracer.hotpath.recorder import probe_failed
 from whywait.tracer.records import request

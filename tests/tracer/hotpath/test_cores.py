@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from whywait.tracer.host import native_core
+from whywait.tracer.host.native import native_core
 
 PROGRAMS = Path(__file__).with_name("random_programs.py")
 SEEDS = range(8)
