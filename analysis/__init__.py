@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from whywait.analysis.measure.summary import summarize
     from whywait.analysis.model import Analysis, Finding, Traces
     from whywait.analysis.pipeline import analyze, attribute
+    from whywait.analysis.prediction.whatif import Prediction, whatif
     from whywait.analysis.verdicts.sentences import verdict
-    from whywait.analysis.whatif.prediction import Prediction, whatif
 
 __all__ = [
     "Analysis", "Cause", "Comparison", "Evidence", "Finding", "InputError", "Prediction", "Traces", "analyze", "attribute", "compare",
@@ -31,7 +31,7 @@ _HOME = {
     "model": ("Analysis", "Finding", "Traces"), "causes": ("Cause", "Evidence"), "errors": ("InputError",),
     "load": ("load_traces",), "measure.selection": ("only_endpoint", "renamed"), "measure.summary": ("summarize",),
     "pipeline": ("analyze", "attribute"), "changes.comparison": ("Comparison", "compare"),
-    "verdicts.sentences": ("verdict",), "whatif.prediction": ("Prediction", "whatif"),
+    "verdicts.sentences": ("verdict",), "prediction.whatif": ("Prediction", "whatif"),
 }  # fmt: skip
 
 

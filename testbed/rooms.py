@@ -3,7 +3,7 @@
 host ── records ── sampler ── keeping ── hotpath ── probes          tracer: a room may use those before it
                       └── offcpu ── spans ── export
 load ── spans ── path ── attribution ── measure          analysis
-                            └── capacity ── situations ── verdicts ── whatif ── changes ── report ── cli
+                            └── capacity ── situations ── verdicts ── prediction ── changes ── report ── cli
 """
 
 import ast
@@ -20,7 +20,7 @@ ORDER: Mapping[str, tuple[str, ...]] = {
     ),
     "analysis": (
         "errors", "text", "model", "causes", "write", "load", "spans", "path", "attribution", "measure",
-        "capacity", "situations", "verdicts", "whatif", "changes", "pipeline", "live", "logs", "report", "figures", "cli",
+        "capacity", "situations", "verdicts", "prediction", "changes", "pipeline", "live", "logs", "report", "figures", "cli",
     ),
 }  # fmt: skip
 """The rooms of each package, lowest first. What is not named here stands on top of all."""

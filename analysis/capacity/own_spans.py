@@ -88,7 +88,7 @@ def _with_requests(table: pd.DataFrame, analysis: Analysis) -> pd.DataFrame:
     if not requests.duplicated(list(keys)).any():
         return table.merge(requests.drop(columns="start_ns"), on=list(keys)).reset_index(drop=True)
     begun = requests.sort_values("start_ns")
-    found = pd.merge_asof(table.sort_values("start_ns"), begun, on="start_ns", by=list(keys))
+    found = pd.merge_asof(table.astype(keys).sort_values("start_ns"), begun, on="start_ns", by=list(keys))
     return found.dropna(subset="request_id").reset_index(drop=True)
 
 

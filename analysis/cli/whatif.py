@@ -8,8 +8,8 @@ import typer
 from whywait.analysis.cli.sources import Endpoint, Service, SkipBadLines, Source, analysis_of
 from whywait.analysis.cli.streams import examples, say, working
 from whywait.analysis.errors import InputError
-from whywait.analysis.whatif.prediction import Prediction, Range
-from whywait.analysis.whatif.prediction import whatif as predicted
+from whywait.analysis.prediction.whatif import Prediction, Range
+from whywait.analysis.prediction.whatif import whatif as predicted
 
 EPILOG: Final = examples(
     "whywait whatif traces --pool default=16",

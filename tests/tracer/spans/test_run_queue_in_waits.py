@@ -21,6 +21,7 @@ Look = tuple[int, int]  # when, and for how long it had lacked a CPU until then,
 
 def observed(asleep_ms: int | None, look: Look | None) -> Observed:
     samples = SimpleNamespace(
+        stays=lambda *stretch: (),
         seen=lambda *stretch, woken: Seen(Counter(), Counter(), []),
         queue_asleep_ns=lambda *stretch: None if asleep_ms is None else asleep_ms * MS,
         queue_before=lambda *at: None if look is None else (look[0] * MS, look[1] * MS),

@@ -4,8 +4,8 @@ from random import Random
 
 import pytest
 
-from whywait.analysis.whatif.programs import Give, Join, Load, Pause, Program, Resources, Run, Start, Take
-from whywait.analysis.whatif.replay import replay
+from whywait.analysis.prediction.programs import Give, Join, Load, Pause, Program, Resources, Run, Start, Take
+from whywait.analysis.prediction.replay import replay
 
 MS = 1e6
 

@@ -11,11 +11,11 @@ import numpy as np
 
 from whywait.analysis.errors import InputError
 from whywait.analysis.model import Analysis
-from whywait.analysis.whatif.changes import Change, changed, mapped
-from whywait.analysis.whatif.holds import Recording
-from whywait.analysis.whatif.programs import Load, Program, Replayed, Resources, Run, Step
-from whywait.analysis.whatif.recorded import recorded
-from whywait.analysis.whatif.replay import replay
+from whywait.analysis.prediction.changes import Change, changed, mapped
+from whywait.analysis.prediction.holds import Recording
+from whywait.analysis.prediction.programs import Load, Program, Replayed, Resources, Run, Step
+from whywait.analysis.prediction.recorded import recorded
+from whywait.analysis.prediction.replay import replay
 
 FEWEST: Final = 30  # requests
 LARGEST_MISS: Final = 0.35  # of the unchanged replay against what was recorded: beyond it nothing is predicted

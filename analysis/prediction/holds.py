@@ -14,9 +14,9 @@ import numpy as np
 
 from whywait.analysis.path.pieces import Pieces
 from whywait.analysis.path.running_frames import Frames
+from whywait.analysis.prediction.programs import LOOP, Key, Program
 from whywait.analysis.spans.activities import Activities
 from whywait.analysis.spans.span_table import Ints, SpanTable
-from whywait.analysis.whatif.programs import LOOP, Key, Program
 from whywait.tracer import schema
 
 # waits that arise again in a replay; of each only a wake-up's usual latency remains

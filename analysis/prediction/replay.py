@@ -11,7 +11,7 @@ from itertools import count
 from random import Random
 from typing import Any, Final
 
-from whywait.analysis.whatif.programs import (
+from whywait.analysis.prediction.programs import (
     OWN,
     Give,
     Join,

@@ -12,11 +12,11 @@ from whywait.analysis.model import Analysis
 from whywait.analysis.path.pieces import cut_pieces
 from whywait.analysis.path.running_frames import nested_frames
 from whywait.analysis.path.segments import CALL, CPU, LOCK
+from whywait.analysis.prediction.holds import QUEUES, Parts, Recording, held_key, holds_by_activity
+from whywait.analysis.prediction.programs import LOOP, OWN, Give, Join, Key, Pause, Program, Run, Start, Step, Take
 from whywait.analysis.spans.activities import recorded_activities, with_waits
 from whywait.analysis.spans.requests import find_requests
 from whywait.analysis.spans.span_table import span_table
-from whywait.analysis.whatif.holds import QUEUES, Parts, Recording, held_key, holds_by_activity
-from whywait.analysis.whatif.programs import LOOP, OWN, Give, Join, Key, Pause, Program, Run, Start, Step, Take
 from whywait.tracer import schema
 
 _ON_THREAD: Final = {

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from whywait.analysis.errors import InputError
-from whywait.analysis.whatif.holds import Recording
-from whywait.analysis.whatif.programs import LOOP, OWN, Give, Pause, Program, Resources, Run, Step, Take
+from whywait.analysis.prediction.holds import Recording
+from whywait.analysis.prediction.programs import LOOP, OWN, Give, Pause, Program, Resources, Run, Step, Take
 
 _LOCKS: Final = {"lock_wait": ("lock",), "logging_wait": ("lock",), "limiter_wait": ("lock",), "connection_wait": ("connections",),
                  "pool_queue": ("pool", OWN)}  # fmt: skip
