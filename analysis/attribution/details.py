@@ -107,7 +107,7 @@ def _awaiting(attributes: dict[str, Any]) -> str:
     else:
         said = f"awaiting {attributes.get(schema.FOR) or 'something'}"
     step = attributes.get(schema.FOR_STEP)
-    return f"{said}: {step}," if step else said
+    return f"{said}: {step}," if step and step != schema.STEP_PAUSE else said
 
 
 def _blocker(attributes: dict[str, Any]) -> str:

@@ -165,7 +165,7 @@ async def queue_behind(pool: ThreadPoolExecutor | ProcessPoolExecutor, name: str
     return free_ns - began_ns
 
 
-@loop_program("pool_startup", "pool_startup", culprit="pool '")
+@loop_program("pool_startup", "pool_startup", culprit="pool_startup")
 async def pool_startup() -> int:
     with phase("pool_startup"):
         began_ns = time.perf_counter_ns()
@@ -175,7 +175,7 @@ async def pool_startup() -> int:
     return began_job_ns - began_ns
 
 
-@loop_program("pool_shutdown", "pool_shutdown", culprit="pool '")
+@loop_program("pool_shutdown", "pool_shutdown", culprit="pool_shutdown")
 async def pool_shutdown() -> int:
     pool = ThreadPoolExecutor(1)
     pool.submit(nap, WAIT_S)  # of no request

@@ -23,7 +23,7 @@ MODES = {"sequential", "to_thread", "per_request_pool", "dedicated_pool", "batch
 @pytest.fixture(scope="module")
 def told(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("story")
-    command = [sys.executable, "-m", "whywait", "demo", "--quick", "--clients", "16", "--out", str(folder)]
+    command = [sys.executable, "-m", "whywait", "demo", "--clients", "16", "--out", str(folder)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=280, check=False)
     assert done.returncode == 0, done.stderr
     return folder

@@ -112,8 +112,8 @@ def test_a_slow_handler_is_logging(found: Analysis) -> None:
     assert amount_ms(rows, "logging_wait") == pytest.approx(30, rel=0.05, abs=2.0)
     assert amount_ms(rows, "blocking_io") < 1
     chief = rows.loc[rows[rows["cause"] == "logging_wait"]["amount_ns"].idxmax()]
-    assert chief["culprit"] == "SlowHandler"
-    assert chief["detail"] == "logging handler SlowHandler"
+    assert chief["culprit"] == "SlowHandler.emit"
+    assert chief["detail"] == "logging handler SlowHandler.emit"
 
 
 def test_an_item_of_a_queue(found: Analysis) -> None:

@@ -36,6 +36,7 @@ def told(
         return int(worker_ms * MS) if thread_id == WORKER and worker_ms is not None else None
 
     samples = SimpleNamespace(
+        stays=lambda *stretch: (),
         seen=lambda *stretch, woken=False: Seen(dict(states), {}, []),
         run_queue_ns=run_queue_ns,
         run_queue_around_ns=lambda *stretch: around_ms * MS,
