@@ -6,6 +6,7 @@ from whywait.analysis.capacity.demand import Resource
 from whywait.analysis.capacity.utilization import FREE, FULL, QUEUED, ProcessCapacity, Use
 from whywait.analysis.text import amount
 
+_ALIKE: Final = 0.1
 # what a sentence calls a resource, and what helps where it is the limit
 _WORDS: Final = {
     Resource.GIL: ("the GIL", "More workers or a larger pool cannot help; less Python per request or more processes can."),
@@ -49,8 +50,7 @@ def sentence(one: ProcessCapacity) -> str:
 def _limited(one: ProcessCapacity, limit: Use) -> str:
     what, helps = named(limit), _WORDS[limit.resource][1]
     waiting = f"with {one.served_per_s * limit.wait_ns / 1e9:.2g} waiting for it"
-    begin = f"{what[0].upper()}{what[1:]} is the limit: each {one.heaviest} needs "
-    begin += f"{amount(limit.demand_ns if not one.heaviest_ns else one.heaviest_ns)} of it"
+    begin = f"{what[0].upper()}{what[1:]} is the limit: {_needs(one, limit)}"
     if limit.resource is Resource.CPU and limit.utilization < FULL:
         own = f"this process used {limit.utilization:.0%} of " + (
             f"its {limit.servers:g} CPUs" if limit.servers else "them"
@@ -59,6 +59,14 @@ def _limited(one: ProcessCapacity, limit: Use) -> str:
     who = f"its {limit.servers:g}" if limit.servers > 1 else "one process"
     begin += f", so {who} can serve {_rate(limit.possible_per_s)}; it served {_rate(one.served_per_s)} {waiting}."
     return f"{begin} {_beside(one, limit)}{helps}{_next(one, limit)}"
+
+
+def _needs(one: ProcessCapacity, limit: Use) -> str:
+    """Of requests that differ, their mean, too: what a process can serve follows from that."""
+    of_heaviest = one.heaviest_ns or limit.demand_ns
+    if abs(of_heaviest - limit.demand_ns) <= _ALIKE * limit.demand_ns:
+        return f"each {one.heaviest} needs {amount(of_heaviest)} of it"
+    return f"a request needs {amount(limit.demand_ns)} of it on average, each {one.heaviest} {amount(of_heaviest)}"
 
 
 def _beside(one: ProcessCapacity, limit: Use) -> str:

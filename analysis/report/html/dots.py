@@ -34,7 +34,7 @@ class Strip:
     counted: str  # all requests
     cut: bool  # the dots are only the slowest of each moment
     highest_ms: str
-    lasted_s: str
+    lasted: str
 
 
 def strips(analysis: Analysis) -> dict[str, Strip]:

@@ -21,7 +21,7 @@ def test_a_dot_tells_when_how_long_and_the_chief_cause() -> None:
     assert [(dot.left, dot.top, dot.cause) for dot in strip.dots] == [
         (0, 75, "compute"), (50, 0, "gil_wait"), (100, 50, "lock_wait"),
     ]  # fmt: skip
-    assert (strip.counted, strip.highest_ms, strip.lasted_s) == ("3 requests", "40.0", "2.0")
+    assert (strip.counted, strip.highest_ms, strip.lasted) == ("3 requests", "40.0", "2.0 s")
 
 
 def test_of_many_the_slowest_of_each_moment_are_drawn_and_the_page_says_so() -> None:
