@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from whywait.analysis.model import Analysis
-from whywait.analysis.text import counted, milliseconds
+from whywait.analysis.text import amount, counted, milliseconds
 
 MOST_DOTS: Final = 1_000  # of an endpoint: about 60 bytes each
 _MOMENTS: Final = 500  # into which the time is cut where there are more: the slowest of each are drawn
@@ -74,7 +74,7 @@ def _strip(requests: pd.DataFrame) -> Strip:
         counted(len(requests), "request"),
         len(dots) < len(requests),
         milliseconds(highest_ns),
-        f"{lasted_ns / 1e9:,.1f}",
+        f"{lasted_ns / 1e9:,.1f} s" if lasted_ns >= 1e9 else amount(lasted_ns),
     )
 
 
