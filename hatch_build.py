@@ -78,11 +78,17 @@ class CustomBuildHook(BuildHookInterface):  # type: ignore[misc]
         if version == "editable":
             build(ROOT / PACKAGE)
             return
-        built = build(Path(tempfile.mkdtemp()))
+        self._folder = tempfile.TemporaryDirectory()
+        built = build(Path(self._folder.name))
         if built is not None:
             build_data["force_include"][str(built)] = f"{PACKAGE}/{built.name}"
             build_data["pure_python"] = False
             build_data["infer_tag"] = True
+
+    def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:
+        """The core is in the wheel."""
+        if version != "editable" and self.target_name == "wheel":
+            self._folder.cleanup()
 
 
 if __name__ == "__main__":

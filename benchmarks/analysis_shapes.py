@@ -6,10 +6,9 @@ python -m benchmarks.analysis_shapes [SHAPE ...] [--out PAGE.md]
 import argparse
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any, Final
 
-from benchmarks.command import machine_and_load
+from benchmarks.command import machine_and_load, publish, takes_out
 from whywait import analysis
 from whywait.analysis.load.otlp import frame_of
 from whywait.tracer import schema
@@ -110,7 +109,7 @@ def measured(shape: str) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("shapes", nargs="*", help="the beginning of a shape's name")
-    parser.add_argument("--out", type=Path, default=None, help="a Markdown file to write as well")
+    takes_out(parser)
     options = parser.parse_args()
     chosen = [one for one in SHAPES if not options.shapes or one.startswith(tuple(options.shapes))]
     text = "\n".join([
@@ -119,9 +118,7 @@ def main() -> None:
         "| shape | spans | segments found | analysis, s | verdicts, s | findings |", "|---|---|---|---|---|---|",
         *map(measured, chosen),
     ])  # fmt: skip
-    print(text)
-    if options.out is not None:
-        options.out.write_text(text + "\n")
+    publish(text, options.out)
 
 
 if __name__ == "__main__":

@@ -12,13 +12,22 @@ def run(description: str | None, page: Callable[[int, int], str], *, turns: int,
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--turns", type=int, default=turns)
     parser.add_argument("--block", type=int, default=block, help="requests of one variant in one turn")
-    parser.add_argument("--out", type=Path, default=None, help="a Markdown file to write as well")
+    takes_out(parser)
     options = parser.parse_args()
-    text = page(options.turns, options.block)
+    publish(page(options.turns, options.block), options.out)
+
+
+def takes_out(parser: argparse.ArgumentParser) -> None:
+    """Add --out, the page's file."""
+    parser.add_argument("--out", type=Path, default=None, help="a Markdown file to write as well")
+
+
+def publish(text: str, out: Path | None) -> None:
+    """Print a page, and write it where --out says."""
     print(text)
-    if options.out is not None:
-        options.out.parent.mkdir(parents=True, exist_ok=True)
-        options.out.write_text(text + "\n")
+    if out is not None:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.write_text(text + "\n")
 
 
 def machine() -> str:

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from benchmarks.command import machine_and_load
+from benchmarks.command import machine_and_load, publish, takes_out
 from whywait.analysis.causes import CAUSES
 from whywait.analysis.changes.whole import Shift, shift
 from whywait.analysis.measure.percentile_composition import Sample
@@ -128,7 +128,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pairs", type=int, default=400, help="of each kind")
     parser.add_argument("--requests", type=int, default=200, help="of each run")
-    parser.add_argument("--out", type=Path, default=None, help="a Markdown file to write as well")
+    takes_out(parser)
     options = parser.parse_args()
     text = "\n".join([
         "# What a comparison of two runs can tell", "", (__doc__ or "").split("\n\n")[0], "",
@@ -139,9 +139,7 @@ def main() -> None:
         "The recorded runs of the notebook, first half against second half:", "",
         "| run | requests | second half / first | told |", "|---|---|---|---|", *halves(),
     ])  # fmt: skip
-    print(text)
-    if options.out is not None:
-        options.out.write_text(text + "\n")
+    publish(text, options.out)
 
 
 if __name__ == "__main__":

@@ -118,7 +118,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.live_cost")
     parser.add_argument("--turns", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=12.0)
-    parser.add_argument("--out", type=Path, default=None)
+    command.takes_out(parser)
     options = parser.parse_args()
     rows = [
         row
@@ -144,9 +144,7 @@ def main() -> int:
             *rows,
         ]
     )
-    print(page)
-    if options.out is not None:
-        options.out.write_text(page + "\n")
+    command.publish(page, options.out)
     return 0
 
 

@@ -6,7 +6,6 @@ column is called "@" and its key, and has one type; attributes of several types,
 """
 
 import json
-import os
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,6 +19,7 @@ import pyarrow.parquet as pq
 from whywait.analysis.errors import InputError
 from whywait.analysis.load.otlp import Row
 from whywait.analysis.model import SPAN_COLUMNS
+from whywait.analysis.write.whole_file import whole_file
 
 VERSION: Final = b"1"
 _KEY: Final = b"whywait.spans"  # in the metadata
@@ -41,14 +41,9 @@ def write_parquet(spans: pd.DataFrame, path: Path) -> None:
         columns[_MARK + key] = pa.array([one.get(key) for one in every], kind)
     rest = [{key: value for key, value in one.items() if key not in types} for one in every]
     columns["other"] = pa.array([json.dumps(one) if one else None for one in rest], pa.string())
-    part = path.with_name(f".{path.name}.part")
-    try:
-        pq.write_table(pa.table(columns).replace_schema_metadata({_KEY: VERSION}), part, compression="zstd")
-        os.replace(part, path)
-    except OSError as error:
-        raise InputError(f"cannot write {path}: {error.strerror or error}; does the folder exist?") from error
-    finally:
-        part.unlink(missing_ok=True)
+    table = pa.table(columns).replace_schema_metadata({_KEY: VERSION})
+    with whole_file(path) as stream:
+        pq.write_table(table, stream.buffer, compression="zstd")
 
 
 def _column_types(every: Sequence[dict[str, Any]]) -> dict[str, pa.DataType]:

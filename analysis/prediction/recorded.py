@@ -57,10 +57,12 @@ def recorded(analysis: Analysis) -> Recording:
 
 
 def _add(found: Recording, parts: Parts, root: int) -> None:
-    order = [root]
+    order, numbers = [root], {root: 0}
     for one in order:
-        order += [child for child in parts.children[one] if child not in order]
-    numbers = {activity: number for number, activity in enumerate(order)}
+        for child in parts.children[one]:
+            if child not in numbers:
+                numbers[child] = len(order)
+                order.append(child)
     found.programs.append(Program(tuple(tuple(_steps(found, parts, one, numbers)) for one in order)))
     found.felt_ns.append(int(parts.of.end[root] - parts.of.start[root]))
     found.starts_ns.append(int(parts.of.start[root]))

@@ -10,6 +10,7 @@ from typing import Any, Final
 import numpy as np
 
 from whywait.analysis.errors import InputError
+from whywait.analysis.measure.weights import percentiles
 from whywait.analysis.model import Analysis
 from whywait.analysis.prediction.changes import Change, changed, mapped
 from whywait.analysis.prediction.holds import Recording
@@ -104,8 +105,7 @@ def _check(change: Change) -> None:
 
 def _figures(found: Recording) -> tuple[float, float, float]:
     """The recorded p50, p95 and throughput."""
-    felt = np.sort(np.array(found.felt_ns, dtype=float))
-    return _percentile(felt, 0.5), _percentile(felt, 0.95), len(felt) * 1e9 / _window(found)
+    return (*_p50_and_p95(found.felt_ns), len(found.felt_ns) * 1e9 / _window(found))
 
 
 def _window(found: Recording) -> float:
@@ -113,8 +113,9 @@ def _window(found: Recording) -> float:
     return float(max(ends) - min(found.starts_ns)) or 1.0
 
 
-def _percentile(ordered: Any, share: float) -> float:
-    return float(ordered[min(len(ordered) - 1, int(len(ordered) * share))])
+def _p50_and_p95(felt_ns: Sequence[float]) -> tuple[float, float]:
+    p50, p95 = percentiles(np.array(felt_ns, dtype=np.float64), np.ones(len(felt_ns)), (50, 95)).tolist()
+    return p50, p95
 
 
 def _load(found: Recording) -> Load:
@@ -166,8 +167,8 @@ def _ratios(
 
 
 def _of(run: Replayed) -> tuple[float, float, float]:
-    felt = sorted(run.felt_ns)
-    return max(1.0, _percentile(felt, 0.5)), max(1.0, _percentile(felt, 0.95)), max(1e-9, run.throughput)
+    p50, p95 = _p50_and_p95(run.felt_ns)
+    return max(1.0, p50), max(1.0, p95), max(1e-9, run.throughput)
 
 
 def _range(recorded_value: float, ratios: Any, miss: float) -> Range:

@@ -6,13 +6,13 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import TextIO
 
 from whywait.analysis.errors import InputError
 
 
 @contextmanager
-def whole_file(target: Path) -> Iterator[IO[str]]:
+def whole_file(target: Path) -> Iterator[TextIO]:
     """Yield a text stream that becomes `target` when the block succeeds ("-": standard output; a pipe or device is
     written to directly). Raises InputError when it cannot be written."""
     if str(target) == "-":
