@@ -90,11 +90,17 @@ class Sampler:
         return now_ns - max(busy_ns, self._began_ns) > thread_records.REST_NS
 
     def _pause(self, until_ns: int) -> bool:
-        """Until the next sweep; whether standard input ended."""
-        now_ns = time.perf_counter_ns()
-        if select.select([0], [], [], max(until_ns - now_ns, 0) / 1e9)[0]:
-            return not os.read(0, 64)  # a byte: work begins
-        return False
+        """Until the next sweep; whether standard input ended. Process pools are sampled meanwhile where many threads
+        make sweeps cost much, and thus rare: a short job would begin and end between two."""
+        while True:
+            now_ns = time.perf_counter_ns()
+            look_ns = self._pools.next_ns(now_ns)
+            wake_ns = min(look_ns, until_ns) if look_ns else until_ns
+            if select.select([0], [], [], max(wake_ns - now_ns, 0) / 1e9)[0]:
+                return not os.read(0, 64)  # a byte: work begins
+            if wake_ns >= until_ns:
+                return False
+            self._pools.sweep()
 
     def _finish(self) -> None:
         now_ns = time.perf_counter_ns()

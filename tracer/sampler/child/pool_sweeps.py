@@ -11,6 +11,9 @@ from whywait.tracer.sampler.child.record_writer import Making, Ring, Thread
 from whywait.tracer.sampler.shared.pool_table import CHANGES, ROW, WATCH_SIZE
 from whywait.tracer.sampler.shared.thread_records import RUNNING, WATCH_AT
 
+_LATE_NS = 1_000_000  # this process was in the run queue between reading and asking the clock: it was so, but when?
+_EVERY_NS = 5_000_000
+_MOST_OF_A_CORE = 0.01
 _INT = 2**31 - 1
 State = Callable[["list[bytes]"], "tuple[int, int]"]
 
@@ -26,15 +29,22 @@ class PoolSweeps:
         # whether it is busy, and where the free places are counted, 0 for a worker; by the id of their records
         self._rows: dict[int, tuple[bool, int]] = {}
         self._made: dict[int, Making] = {}
+        self._cost_ns = 0  # of a sweep, CPU time: the mean of the latest
+
+    def next_ns(self, now_ns: int) -> int:
+        """When to read the next time, at the latest; 0 where there is no pool."""
+        return now_ns + max(_EVERY_NS, int(self._cost_ns / _MOST_OF_A_CORE)) if self._rows else 0
 
     def sweep(self) -> None:
         """Reads each pool that is busy once."""
+        began_ns = time.thread_time_ns()
         self._read_table()
         for key, (busy, address) in self._rows.items():
             if busy:
                 self._sample(key, address)
             elif made := self._made.get(key):  # its next record begins when it is busy again
                 self._ring.end(made)
+        self._cost_ns += (time.thread_time_ns() - began_ns - self._cost_ns) // 8
 
     def close(self) -> None:
         """Writes what is being made, and closes every file."""
@@ -59,6 +69,7 @@ class PoolSweeps:
             if key not in self._made:
                 self._made[key] = Making(key) if address else _Worker(key, self._proc)
             made = self._made[key]
+            before_ns = time.perf_counter_ns()
             if isinstance(made, _Worker):
                 seen = self._state(os.pread(made.calls, 160, 0).split(None, 2))
                 if seen[0] == RUNNING:
@@ -68,7 +79,9 @@ class PoolSweeps:
         except OSError:  # it has ended, or may not be read
             self._forget([key])
         else:
-            self._ring.take_in(made, time.perf_counter_ns(), *seen, 0)
+            now_ns = time.perf_counter_ns()
+            if now_ns - before_ns <= _LATE_NS:
+                self._ring.take_in(made, now_ns, *seen, 0)
 
     def _forget(self, keys: Iterable[int]) -> None:
         for key in keys:

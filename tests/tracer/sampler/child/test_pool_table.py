@@ -60,8 +60,10 @@ def test_a_pool_is_sampled_while_it_is_busy_and_in_the_table(sampled: Sampled) -
     with ProcessPoolExecutor(2, mp_context=SPAWN) as pool:
         list(pool.map(nap, [0.3] * 2))
         key, at, workers = sampled.table.new_key(), places_at(pool), list(pool._processes)
+        assert sampled.sweeps.next_ns(1) == 0
         sampled.table.show(key, at, workers, busy=False)
         sampled.sweeps.sweep()
+        assert sampled.sweeps.next_ns(1) > 1
         sampled.table.show(key, at, [*workers, *[2**22] * 100], busy=True)  # too many for it, and no processes
         sampled.sweeps.sweep()
         sampled.sweeps.sweep()
