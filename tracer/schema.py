@@ -283,7 +283,7 @@ CPU_WANTED_NATIVE: Final = "whywait.cpu.wanted_native_milli"
 # what used the CPUs: parallel arrays, longest first, without unknown ones; RIVAL_NS sums to at most CPU_PROCESS_NS + CPU_OWN_NS
 RIVAL_KINDS: Final = "whywait.rival.kinds"  # RIVAL_*
 RIVAL_NAMES: Final = "whywait.rival.names"  # of the process, the function, or the library
-RIVAL_NUMBERS: Final = "whywait.rival.numbers"  # process id, 0 for several of them and for threads
+RIVAL_NUMBERS: Final = "whywait.rival.numbers"  # process id, 0 for several of them; of threads, how many they were
 RIVAL_FILES: Final = "whywait.rival.files"  # "" where not known
 RIVAL_LINES: Final = "whywait.rival.lines"  # 0 where not known
 RIVAL_TRACE_IDS: Final = "whywait.rival.trace_ids"  # "" where it worked for no request
@@ -382,7 +382,7 @@ RAN: Final = (
 CPU_USERS: Final = (
     Column(RIVAL_KINDS, "named.kind", "text"),
     Column(RIVAL_NAMES, "named.name", "text"),
-    Column(RIVAL_NUMBERS, "named.process_id", "number"),
+    Column(RIVAL_NUMBERS, "number", "number"),
     Column(RIVAL_FILES, "named.place", "file", "named.place"),
     Column(RIVAL_LINES, "named.place", "line", "named.place"),
     Column(RIVAL_TRACE_IDS, "named.trace_id", "trace_id", "named.trace_id"),

@@ -10,11 +10,12 @@ busy time of these CPUs:
 
     busy      |-------------------------------------|
     certain   |---------------|                          of those that may run on no other CPUs
-    others                    |~~~~~~~~~~|               stretched, or shrunk, to the room that is left
+    others                    |~~~~~~~~~~|               stretched, or shrunk, to the room that is left; so are those
+                                                         that ended meanwhile, of which only the use before is known
     unseen                               |----------|    busy time beyond all known use
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from operator import itemgetter
 from typing import Final, NamedTuple
 
@@ -34,7 +35,13 @@ class Rival(NamedTuple):
 
     named: Named
     span_id: int
+    threads: int  # number of threads of this process; 0 for another process
     ns: int
+
+    @property
+    def number(self) -> int:
+        """The process id, 0 for several processes; for threads, their number."""
+        return self.named.process_id if self.named.kind in _PROCESSES else self.threads
 
 
 class Division(NamedTuple):
@@ -52,10 +59,18 @@ class Division(NamedTuple):
     native_milli: int  # of them, threads without Python
 
 
+class _User(NamedTuple):
+    """What used a set of CPUs in an interval."""
+
+    thread_id: int  # 0: no thread of this process that is known
+    ns: float
+    named: Sequence[Named]  # each for an equal part
+
+
 class _Mix(NamedTuple):
     """The users of a set of CPUs in an interval."""
 
-    users: Sequence[tuple[int, Named, float]]  # a thread of this process, or 0; and for how long, ns
+    users: Sequence[_User]
     wanted: float  # runnable threads of this process, on average
     native: float  # of them, threads without Python
 
@@ -70,12 +85,12 @@ class _Part(NamedTuple):
     weight: float  # how long the thread waited in it
     most_ns: float  # how long the thread waited for others in the whole interval; 0: unknown
 
-    def divided(self, thread_id: int, part_ns: float) -> Iterator[tuple[Named, float]]:
+    def divided(self, thread_id: int, part_ns: float) -> dict[Named, float]:
         """What used the CPUs during `part_ns` of waiting; less of it where the others used less."""
-        others = [(named, ns) for user_id, named, ns in self.mix.users if user_id != thread_id]
+        others = [user for user in self.mix.users if user.thread_id != thread_id]
         needed_ns = max(self.most_ns or part_ns / self.share, part_ns, 1.0)
-        scale = part_ns / max(sum(ns for _, ns in others), needed_ns)
-        yield from ((named, scale * ns) for named, ns in others)
+        scale = part_ns / max(sum(user.ns for user in others), needed_ns)
+        return _summed((named, scale * user.ns / len(user.named)) for user in others for named in user.named)
 
 
 class CpuRivals:
@@ -93,23 +108,29 @@ class CpuRivals:
         throttled_ns = min(self._throttled_in(stretches), run_queue_ns)
         rest_ns = run_queue_ns - throttled_ns
         whole = sum(one.weight for one in parts) or 1.0
-        shares: dict[Named, float] = {}
-        for one in parts:
-            for named, ns in one.divided(thread_id, rest_ns * one.weight / whole):
-                shares[named] = shares.get(named, 0.0) + ns
+        shares = _summed(
+            share for one in parts for share in one.divided(thread_id, rest_ns * one.weight / whole).items()
+        )
         process_ns = int(sum(ns for named, ns in shares.items() if named.kind in _PROCESSES))
         own_ns = int(sum(ns for named, ns in shares.items() if named.kind not in _PROCESSES))
         own_ns = min(own_ns, rest_ns - process_ns)
-        longest = sorted(shares.items(), key=itemgetter(1), reverse=True) if run_queue_ns >= _NAMED_NS else ()
         quotas = ((one.interval.quota_ns, one.interval.period_ns) for one in parts if one.interval.period_ns)
         return Division(
             process_ns, own_ns, throttled_ns, rest_ns - process_ns - own_ns,
-            tuple(Rival(named, self._names.spans.get(named, 0), int(ns)) for named, ns in longest[:_MOST] if ns >= 1),
+            self._rivals(shares, parts) if run_queue_ns >= _NAMED_NS else (),
             *min(quotas, key=lambda quota: quota[0] / quota[1], default=(0, 0)),
             max((one.cpus for one in parts), default=0),
             int(sum(one.mix.wanted * one.weight for one in parts) / whole * 1_000),
             int(sum(one.mix.native * one.weight for one in parts) / whole * 1_000),
         )  # fmt: skip
+
+    def _rivals(self, shares: Mapping[Named, float], parts: Sequence[_Part]) -> tuple[Rival, ...]:
+        longest = sorted(shares.items(), key=itemgetter(1), reverse=True)[:_MOST]
+        return tuple(
+            Rival(named, self._names.spans.get(named, 0), max(_times(named, one.mix) for one in parts), int(ns))
+            for named, ns in longest
+            if ns >= 1
+        )
 
     def _throttled_in(self, stretches: Sequence[tuple[int, int]]) -> int:
         found = self._past.throttled(stretches[0][0], stretches[-1][1]) if stretches else ()
@@ -122,39 +143,45 @@ class CpuRivals:
         key = (one.start_ns, allowed)
         if key not in self._mixes:
             self._mixes[key] = _mixed(one, allowed, self._names)
-        waited_ns, most_ns = _SLIGHT_NS, 0
-        if use is not None:
-            waited_ns = use.waited_ns
-            most_ns = max(waited_ns - self._throttled_in([(one.start_ns, one.end_ns)]), 1)
-        return _Part(one, len(allowed), self._mixes[key], share, waited_ns * share, most_ns)
+        mix = self._mixes[key]
+        if use is None:
+            return _Part(one, len(allowed), mix, share, _SLIGHT_NS * share, 0)
+        most_ns = max(use.waited_ns - self._throttled_in([(one.start_ns, one.end_ns)]), 1)
+        return _Part(one, len(allowed), mix, share, use.waited_ns * share, most_ns)
+
+
+def _summed(parts: Iterable[tuple[Named, float]]) -> dict[Named, float]:
+    sums: dict[Named, float] = {}
+    for named, ns in parts:
+        sums[named] = sums.get(named, 0.0) + ns
+    return sums
 
 
 def _mixed(one: Interval, allowed: frozenset[int], names: CpuNames) -> _Mix:
     length_ns = max(one.end_ns - one.start_ns, 1)
     busy_ns = one.busy_ns.get(allowed or one.cpus)
-    called = [names.of_thread(use, one.start_ns, one.end_ns) for use in one.threads]
-    called += [[names.of_process(use)] for use in one.processes]
-    users: list[tuple[int, Named, float]] = []
-    wanted = native = 0.0
-    for use, named, ns in zip((*one.threads, *one.processes), called, _fitted(one, allowed, busy_ns), strict=True):
-        thread_id = use.thread_id if isinstance(use, ThreadUse) else 0
-        users += [(thread_id, each, ns / len(named)) for each in named]
-        if isinstance(use, ThreadUse) and thread_id:
-            runnable = min((use.used_ns + use.waited_ns) / length_ns, 1.0)
-            wanted += runnable
-            native += runnable if named[0].kind == s.RIVAL_NATIVE else 0
-    unseen_ns = (busy_ns or 0) - sum(ns for _, _, ns in users)
+    # an ended process is no rival without evidence of its use
+    processes = [each for each in one.processes if not each.ended or busy_ns is not None]
+    fitted = _fitted([*one.threads, *processes], allowed, busy_ns)
+    threads = [(use, names.of_thread(use, one.start_ns, one.end_ns)) for use in one.threads]
+    users = [_User(use.thread_id, next(fitted), named) for use, named in threads]
+    users += [_User(0, next(fitted), [names.of_process(use)]) for use in processes]
+    unseen_ns = (busy_ns or 0) - sum(user.ns for user in users)
     if unseen_ns >= _UNSEEN_SHARE * len(allowed or one.cpus) * length_ns:
-        users.append((0, Named(s.RIVAL_PROCESS, UNSEEN), unseen_ns))
-    return _Mix(users, wanted, native)
+        users.append(_User(0, unseen_ns, [Named(s.RIVAL_PROCESS, UNSEEN)]))
+    wanted = [
+        (min((use.used_ns + use.waited_ns) / length_ns, 1.0), named[0].kind == s.RIVAL_NATIVE)
+        for use, named in threads
+        if use.thread_id
+    ]
+    return _Mix(users, sum(share for share, _ in wanted), sum(share for share, native in wanted if native))
 
 
-def _fitted(one: Interval, allowed: frozenset[int], busy_ns: int | None) -> Iterator[float]:
-    """How long each thread and process used these CPUs."""
-    uses: list[ThreadUse | ProcessUse] = [*one.threads, *one.processes]
+def _fitted(uses: Sequence[ThreadUse | ProcessUse], allowed: frozenset[int], busy_ns: int | None) -> Iterator[float]:
     inside = [use.used_ns * (len(use.cpus & allowed) / len(use.cpus) if allowed and use.cpus else 1.0) for use in uses]
     certain = [
-        ns in (0.0, use.used_ns) and (bool(use.cpus) or not allowed) for use, ns in zip(uses, inside, strict=True)
+        ns in (0.0, use.used_ns) and (bool(use.cpus) or not allowed) and not (isinstance(use, ProcessUse) and use.ended)
+        for use, ns in zip(uses, inside, strict=True)
     ]
     others_ns = sum(ns for ns, sure in zip(inside, certain, strict=True) if not sure)
     scale = 1.0
@@ -162,6 +189,10 @@ def _fitted(one: Interval, allowed: frozenset[int], busy_ns: int | None) -> Iter
         scale = max(busy_ns - (sum(inside) - others_ns), 0.0) / others_ns
     for use, ns, sure in zip(uses, inside, certain, strict=True):
         yield ns if sure else min(ns * scale, use.used_ns)
+
+
+def _times(named: Named, mix: _Mix) -> int:
+    return sum(named in user.named for user in mix.users if user.ns > 0)
 
 
 def _overlap(start_ns: int, end_ns: int, stretches: Sequence[tuple[int, int]]) -> int:

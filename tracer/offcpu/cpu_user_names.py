@@ -12,7 +12,7 @@ _MOMENTS: Final = 5  # of an interval: a thread's work is looked up at each
 _OPENMP: Final = ("libgomp", "libomp", "libiomp5")
 _OWN_WORK: Final = "whywait's own work"
 REST: Final = "other processes"
-UNSEEN: Final = "processes that have ended or cannot be seen from here"
+UNSEEN: Final = "processes that cannot be seen from here"
 
 
 class Named(NamedTuple):

@@ -34,6 +34,7 @@ class ProcessUse(NamedTuple):
     name: str
     cpus: frozenset[int] = frozenset()  # it may run on; empty: not known
     sibling: bool = False  # another worker of the same service
+    ended: bool = False  # within the interval: `used_ns` is an estimate of its upper bound
 
 
 class Stretch(NamedTuple):

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from whywait.tracer import schema
-from whywait.tracer.offcpu.cpu_contention import CpuRivals, Division
-from whywait.tracer.offcpu.cpu_user_names import UNSEEN, CpuNames, Named
+from whywait.tracer.offcpu.cpu_contention import CpuRivals, Division, Rival
+from whywait.tracer.offcpu.cpu_user_names import REST, UNSEEN, CpuNames, Named
 from whywait.tracer.offcpu.gil_holders import HolderPast
 from whywait.tracer.records.occupancy import Occupancy
 from whywait.tracer.sampler.cpu_history import Interval, ProcessUse, Stretch, ThreadUse
@@ -55,6 +55,12 @@ def divided(
 
 def told(found: Division) -> dict[str, float]:
     return {one.named.name: round(one.ns / MS, 1) for one in found.rivals}
+
+
+def test_how_many_processes_there_were_is_no_process_id() -> None:
+    several = Rival(Named(schema.RIVAL_PROCESS, REST), 0, 1, 5 * MS)
+    threads = Rival(Named(schema.RIVAL_THREAD, "rank"), 0, 3, 5 * MS)
+    assert (several.number, threads.number) == (0, 3)
 
 
 CRUNCH, SLEEPY = ProcessUse(7, 60 * MS, "crunch", BOTH), ProcessUse(8, 20 * MS, "sleepy", BOTH)
@@ -127,10 +133,23 @@ def test_cpus_that_were_busy_for_nobody_who_is_seen() -> None:
     assert told(divided(slight, 0, 100, 28)) == {"crunch": 28.0}
 
 
+def test_who_ended_meanwhile_has_of_its_wont_what_the_cpus_were_busy_for() -> None:
+    ended = ProcessUse(9, 60 * MS, "ended", BOTH, ended=True)
+    me = thread(ME, 10, 30)
+    busy = Past([interval(0, [me], [CRUNCH, ended], {BOTH: 100})])
+    assert told(divided(busy, 0, 100, 27)) == {"crunch": 18.0, "ended": 9.0}  # 30 ms were left to it
+    idle = Past([interval(0, [me], [CRUNCH, ended], {BOTH: 70})])
+    assert told(divided(idle, 0, 100, 27)) == {"crunch": 27.0}
+    busier = Past([interval(0, [me], [CRUNCH, ended], {BOTH: 160})])
+    assert told(divided(busier, 0, 100, 30)) == {"crunch": 12.0, "ended": 12.0, UNSEEN: 6.0}
+    assert told(divided(Past([interval(0, [me], [CRUNCH, ended])]), 0, 100, 27)) == {"crunch": 27.0}
+
+
 def test_how_many_threads_wanted_a_cpu() -> None:
     crowd = [thread(ME, 25, 75), *(thread(20 + number, 25, 75) for number in range(6)), thread(40, 50)]
     found = divided(Past([interval(0, crowd)]), 0, 100, 75, libraries={20: "libgomp"})
     assert (found.wanted_milli, found.native_milli) == (7_500, 6_500)
+    assert found.rivals[0].threads == 6
 
 
 # --- names --------------------------------------------------------------------------------------

@@ -23,7 +23,7 @@ PLAIN = AboutWait(1, s.WAIT_AWAIT)
 
 
 def users(*named: Named) -> Division:
-    rivals = tuple(Rival(one, 5 if one.trace_id else 0, 10) for one in named)
+    rivals = tuple(Rival(one, 5 if one.trace_id else 0, 2, 10) for one in named)
     return Division(20, 0, 0, 0, rivals, 0, 0, 0, 0, 0)
 
 

@@ -53,6 +53,9 @@ class CpuUse:
         # until when everything was told; the interval began then
         self.until_ns = self._next_ns = self._found_ns = self._read_ns = 0
         self._processes: dict[int, Process] = {}
+        # processes, by id and start, in an interval that ended where this one begins
+        self._listed: dict[tuple[int, int], Row] = {}
+        self._listed_ns = 0  # how long that was
         self._busy: dict[int, int] = {}
         self._busy_ns = self._busy_cost_ns = 0
 
@@ -75,6 +78,7 @@ class CpuUse:
             self._tell(None)
             return  # it goes on until there is time to read the processes
         interval: tuple[object, ...] | None = None
+        listed, self._listed = self._listed, {}
         if worth_it or now_ns - self._read_ns >= _QUIET_NS:
             began = time.thread_time_ns()
             busy, busy_ns = self._busy, self._busy_ns
@@ -83,15 +87,8 @@ class CpuUse:
                 own = self._cpus(self._process_id)
                 waits = self._waits(spent, used.get(self._process_id, 0), own)
                 busy_in = self._busy_in({own} | {row[3] for row in waits if row[2]}, busy, self._part(busy_ns, now_ns))
-                interval = (
-                    self.until_ns,
-                    now_ns,
-                    waits,
-                    self._others(used),
-                    busy_in,
-                    own,
-                    *self.throttling.groups.quota,
-                )
+                others = self._others(used, listed, length_ns)
+                interval = (self.until_ns, now_ns, waits, others, busy_in, own, *self.throttling.groups.quota)
             self._next_ns = now_ns + int((time.thread_time_ns() - began) / _MOST_OF_A_CORE)
         self._tell(interval)
         self._begin(now_ns, threads)
@@ -153,16 +150,31 @@ class CpuUse:
         self._busy, self._busy_ns = self._machine.busy_ticks(), now_ns
         self._busy_cost_ns = time.thread_time_ns() - began_ns
 
-    def _others(self, used: "dict[int, int]") -> "list[Row]":
-        own, found = self._processes.get(self._process_id, Process()), []
+    def _others(
+        self, used: "dict[int, int]", listed: "dict[tuple[int, int], Row]", length_ns: int
+    ) -> "list[tuple[object, ...]]":
+        own = self._processes.get(self._process_id, Process())
         others = sorted(used.keys() - {self._process_id}, key=lambda one: -used[one])
         for number in others[:_MOST_PROCESSES]:
             process = self._processes[number]
             name = self._machine.name(number, process).decode("utf-8", "replace")
             sibling = is_sibling(process, self._process_id, own)
-            found.append((number, used[number], name, self._cpus(number), sibling))
+            self._listed[number, process.started] = number, used[number], name, self._cpus(number), sibling
+        found = [(*row, False) for row in self._listed.values()]
         rest_ns = sum(used[number] for number in others[_MOST_PROCESSES:])
-        return [*found, (0, rest_ns, "", 0, False)] if rest_ns else found
+        if rest_ns:
+            found.append((0, rest_ns, "", 0, False, False))
+        found += self._of_ended(listed, length_ns)
+        self._listed_ns = length_ns
+        return found  # type: ignore[return-value]
+
+    def _of_ended(
+        self, listed: "dict[tuple[int, int], Row]", length_ns: int
+    ) -> "list[tuple[int, int, str, int, bool, bool]]":
+        alive = {(number, one.started) for number, one in self._processes.items()}
+        gone = [row for key, row in listed.items() if key not in alive]
+        # had it gone on as before
+        return [(row[0], row[1] * length_ns // max(self._listed_ns, 1), *row[2:], True) for row in gone]
 
     def _waits(self, spent: "dict[int, Spent]", own_ns: int, own_cpus: int) -> "list[tuple[int, int, int, int, bool]]":
         chosen = sorted(spent, key=lambda tid: -sum(spent[tid][:2]))[:_MOST_THREADS]

@@ -172,6 +172,49 @@ def test_who_ended_within_the_interval_has_its_part(machine: Machine) -> None:
     assert {it.name: it.used_ns for it in one.processes} == {"new": 8 * TICK_NS}
 
 
+def test_of_a_process_that_ended_its_wont_is_written_down(machine: Machine) -> None:
+    use, ours = machine.use(), [Thread(11)]
+    machine.process(7, "crunch", 0)
+    machine.process(8, "idle for long", 900)
+    use.account(1_000 * MS, ours)
+    for number, ticks in enumerate((3, 6), 1):
+        machine.process(7, "crunch", ticks)
+        ours[0].run_queue_ns += 20 * MS
+        use.account((1_000 + 100 * number) * MS, ours)
+    machine.gone(7)
+    machine.gone(8)
+    ours[0].run_queue_ns += 20 * MS
+    use.account(1_350 * MS, ours)
+    ours[0].run_queue_ns += 20 * MS
+    use.account(1_450 * MS, ours)
+    use.close()
+    listed = [[(it.name, it.used_ns, it.ended) for it in one.processes] for one in machine.intervals()]
+    went_on = [("crunch", 3 * TICK_NS, False)]
+    assert listed == [went_on, went_on, [("crunch", int(4.5 * TICK_NS), True)], []]
+
+
+def test_a_process_that_ended_was_where_it_might_run_and_not_where_its_heir_may(machine: Machine) -> None:
+    use, ours = machine.use(), [Thread(11)]
+    machine.affinities = {7: {3}, 8: {3}}
+    for number in (7, 8):
+        machine.process(number, "tied", 0)
+    use.account(1_000 * MS, ours)
+    for number in (7, 8):
+        machine.process(number, "tied", 3)
+    ours[0].run_queue_ns += 20 * MS
+    use.account(1_100 * MS, ours)
+    machine.gone(7)
+    machine.process(8, "heir", 0, started=999)
+    machine.affinities = {8: {4}}
+    ours[0].run_queue_ns += 20 * MS
+    use.account(1_200 * MS, ours)
+    use.close()
+    last = machine.intervals()[-1]
+    assert {(it.process_id, it.name, it.ended, it.cpus) for it in last.processes} == {
+        (7, "tied", True, frozenset({3})), (8, "tied", True, frozenset({3})),
+    }  # fmt: skip
+
+
 def test_a_thread_waits_where_it_may_run(machine: Machine) -> None:
     use, known, ended = machine.use(), Thread(11), Thread(12)
     machine.affinities = {PID: {2, 4}, 11: {3}}
