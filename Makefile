@@ -30,7 +30,7 @@ OF_CORES := tests/tracer/hotpath/test_edges.py tests/tracer/hotpath/test_cores.p
 # what depends most on the version of Python
 TRACED := tests/tracer tests/truth
 
-.PHONY: help demo check pure traced native-core sanitize test lint types tests jaeger host-suites observed-table recording pictures truth street bench clean
+.PHONY: help demo check pure traced native-core sanitize test lint types tests jaeger host-suites observed-table recording docs pictures truth street bench clean
 help:
 	@echo "make demo   install, then run the story end to end (about 3 minutes; DEMO_ARGS=--full for more requests)"
 	@echo "make check  install, then run lint, types and the tests that only compute (a minute)"
@@ -43,6 +43,7 @@ help:
 	@echo "            every probe on (PYTHONS=\"$(PYTHONS)\"); slow"
 	@echo "make observed-table   which causes are observed, sampled or unavailable on which Python and loop"
 	@echo "make recording  make the traces that the notebooks start from anew (a minute)"
+	@echo "make docs   the documentation as a site, in ./site; a dead link is an error"
 	@echo "make pictures  draw the pictures of the docs anew; needs Chromium, and for those of Jaeger its UI:"
 	@echo "            see benchmarks/jaeger_pictures.py"
 	@echo "make clean  remove the environment and caches"
@@ -140,6 +141,10 @@ recording: $(VENV)/.demo
 	@$(BIN)/python -m benchmarks.recording notebooks/recording
 
 # what the docs show, drawn by a real browser from the recording; committed
+docs: $(VENV)/.dev
+	@$(BIN)/python docs/build.py --out site
+	@echo "written: site/index.html"
+
 pictures: $(VENV)/.dev
 	@$(BIN)/python -m benchmarks.pictures benchmarks/results/pictures
 	@$(BIN)/python -m benchmarks.perfetto_picture benchmarks/results/pictures

@@ -1,6 +1,7 @@
-"""Writes what derives from the records of causes into other files: `python -m benchmarks.derived`.
+"""Writes what derives from the code into other files: `python -m benchmarks.derived`.
 
-The table in docs/reference/causes.md, and the list of causes behind the dashboard's panel of queues.
+The table in docs/reference/causes.md, the list of causes behind the dashboard's panel of queues, and the pages of the
+command line and of Python's names.
 """
 
 import json
@@ -9,10 +10,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from benchmarks.reference import command_line, python_api
 from whywait.analysis.causes import CAUSES, INFO
 
 ROOT: Final = Path(__file__).resolve().parents[1]
-PAGE: Final = ROOT / "docs/reference/causes.md"
+REFERENCE: Final = ROOT / "docs/reference"
+PAGE: Final = REFERENCE / "causes.md"
 DASHBOARD: Final = ROOT / "analysis/live/grafana.json"
 QUEUES: Final = "|".join(cause for cause in CAUSES if cause.info.is_queue)
 _BEGIN: Final = "<!-- causes: written by python -m benchmarks.derived -->\n"
@@ -33,6 +36,8 @@ def derived() -> Iterator[tuple[Path, str]]:
     text = re.sub(r'(cause=~\\")pool_[^"\\]*', rf"\g<1>{QUEUES}", DASHBOARD.read_text())
     json.loads(text)
     yield DASHBOARD, text
+    yield REFERENCE / "command-line.md", command_line()
+    yield REFERENCE / "python.md", python_api()
 
 
 if __name__ == "__main__":

@@ -1,6 +1,8 @@
 """What the documents link to is there: a file that moves takes its mentions along."""
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -29,3 +31,18 @@ def test_each_room_has_its_row_and_its_tests() -> None:
         rooms = {path.parent.name for path in (ROOT / package).glob("*/__init__.py")}
         rows = re.findall(rf"^\| \[(\w+)\]\(\.\./{package}/.*\| tests: .*\|$", text, re.MULTILINE)
         assert set(rows) == rooms
+
+
+def test_the_site_is_built_and_each_page_is_in_it(tmp_path: Path) -> None:
+    pytest.importorskip("zensical")
+    command = [sys.executable, "docs/build.py", "--out", str(tmp_path / "site")]
+    done = subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    menu = set(re.findall(r'"([\w/.-]+\.md)"', (ROOT / "docs/zensical.toml").read_text()))
+    assert {str(page.relative_to(ROOT)) for page in PAGES} - menu - _linked_from_pages() == set()
+    assert "<h1" in (tmp_path / "site/docs/tutorial/first-report/index.html").read_text()
+
+
+def _linked_from_pages() -> set[str]:
+    ends = ((page.parent / path).resolve() for page in PAGES for path in LINK.findall(page.read_text()))
+    return {str(end.relative_to(ROOT)) for end in ends if end.is_relative_to(ROOT)}

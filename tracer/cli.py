@@ -80,7 +80,7 @@ def _refuse(why: str) -> int:
 
 def run(arguments: list[str]) -> int:
     """Replace this process by the given command, traced. Return an exit code only if that fails."""
-    options = _parser().parse_args(arguments)
+    options = parser().parse_args(arguments)
     command = options.command[1:] if options.command[:1] == ["--"] else options.command
     if not command:
         return _refuse("whywait run: no command given; expected: whywait run -- COMMAND, such as uvicorn app:app")
@@ -100,21 +100,22 @@ def run(arguments: list[str]) -> int:
     os.execvpe(program, command, environment)  # noqa: S606 - running the user's command is the purpose
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def parser() -> argparse.ArgumentParser:
+    """Return what `whywait run` takes."""
+    made = argparse.ArgumentParser(
         prog="whywait run",
         description="Traces a service without a change to its code.",
         epilog="example: whywait run -- uvicorn app:app\n         whywait report traces",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument(
+    made.add_argument(
         "-o", "--output", default=os.environ.get("WHYWAIT_OUTPUT"),
         help="a .jsonl file or a directory for the traces "
         "(default: ./traces, or none if OTEL_EXPORTER_OTLP_ENDPOINT is set)",
     )  # fmt: skip
-    parser.add_argument("--service-name", default=None, help="service.name of the spans (default: OTEL_SERVICE_NAME)")
-    parser.add_argument("command", nargs=argparse.REMAINDER, metavar="-- COMMAND", help="what to run")
-    return parser
+    made.add_argument("--service-name", default=None, help="service.name of the spans (default: OTEL_SERVICE_NAME)")
+    made.add_argument("command", nargs=argparse.REMAINDER, metavar="-- COMMAND", help="what to run")
+    return made
 
 
 def _targets(output: str | None, environment: dict[str, str]) -> list[str]:

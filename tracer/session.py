@@ -272,6 +272,7 @@ def stop() -> None:
 
 
 def is_active() -> bool:
+    """Whether this process is traced now."""
     return _process.session is not None
 
 

@@ -93,7 +93,7 @@ _HERE: Final[dict[str, tuple[Callable[..., Any], str]]] = {
 }
 
 
-def _application(words: Sequence[str]) -> typer.Typer:
+def application(words: Sequence[str]) -> typer.Typer:
     """Return the application; its only commands that can run are the one among the words, and those that are here."""
     made = typer.Typer(
         name="whywait", help=_options.__doc__, epilog=_EPILOG, no_args_is_help=True, pretty_exceptions_enable=False,
@@ -118,7 +118,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     # what a shell wants to complete stands in its own variables
     typed = f"{os.environ.get('COMP_WORDS', '')} {os.environ.get('_TYPER_COMPLETE_ARGS', '')}".split()
     try:
-        result: Any = _application([*words[:1], *typed])(words, prog_name="whywait", standalone_mode=False)
+        result: Any = application([*words[:1], *typed])(words, prog_name="whywait", standalone_mode=False)
         sys.stdout.flush()
         return result if isinstance(result, int) else 0
     except InputError as error:

@@ -22,16 +22,7 @@ _COLOURS: Final = {State.YES: "\x1b[32m", State.NO: "\x1b[31m", State.INFO: "\x1
 
 def main(arguments: Sequence[str]) -> int:
     """Print what can be observed on this machine. Return 0, or 1 if a signal for the analysis is missing."""
-    parser = argparse.ArgumentParser(
-        prog="whywait doctor",
-        description="Shows what whywait can observe on this machine with this interpreter, and why not more.",
-        epilog="examples:\n  whywait doctor\n  whywait doctor --json\n"
-        "  docker exec SERVICE whywait doctor\n\n"
-        "exit codes: 0 everything can be observed, 1 something is missing, 2 bad arguments",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--json", action="store_true", dest="as_json", help="print JSON")
-    options = parser.parse_args(list(arguments))
+    options = parser().parse_args(list(arguments))
     checks = [
         *installation_checks(), *interpreter_checks(), *private_name_checks(), *kernel_checks(),
         *cpu_checks(),
@@ -42,6 +33,20 @@ def main(arguments: Sequence[str]) -> int:
         plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
         print(as_text(checks, colours=sys.stdout.isatty() and not plain))
     return 0 if healthy(checks) else 1
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return what `whywait doctor` takes."""
+    made = argparse.ArgumentParser(
+        prog="whywait doctor",
+        description="Shows what whywait can observe on this machine with this interpreter, and why not more.",
+        epilog="examples:\n  whywait doctor\n  whywait doctor --json\n"
+        "  docker exec SERVICE whywait doctor\n\n"
+        "exit codes: 0 everything can be observed, 1 something is missing, 2 bad arguments",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    made.add_argument("--json", action="store_true", dest="as_json", help="print JSON")
+    return made
 
 
 def healthy(checks: Sequence[Check]) -> bool:
