@@ -67,9 +67,15 @@ class Page:
         elif method == "Page.loadEventFired":
             self.loaded += 1
 
-    def open(self, path: Path, *, dark: bool = False, width: int = 1200, height: int = 900, pixels: float = 1) -> None:
+    def open(
+        self, path: Path, *, dark: bool = False, forced_colours: bool = False, width: int = 1200, height: int = 900,
+        pixels: float = 1,
+    ) -> None:  # fmt: skip
         """Opens a file and waits until it is loaded."""
-        features = [{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}]
+        features = [
+            {"name": "prefers-color-scheme", "value": "dark" if dark else "light"},
+            {"name": "forced-colors", "value": "active" if forced_colours else "none"},
+        ]
         self.send("Emulation.setEmulatedMedia", features=features)
         self.send(
             "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=pixels, mobile=False
