@@ -27,10 +27,17 @@ BUILT_FROM := pyproject.toml hatch_build.py $(wildcard tracer/host/native/*.[ch]
 # what the two cores do each in its own way
 OF_CORES := tests/tracer/hotpath/test_edges.py tests/tracer/hotpath/test_cores.py
 
+# the oldest OpenTelemetry that pyproject.toml allows; what depends most on its version
+OLDEST := .venv-oldest
+OLDEST_OTEL := opentelemetry-api==1.36.* opentelemetry-sdk==1.36.* opentelemetry-exporter-otlp-proto-http==1.36.* \
+	opentelemetry-instrumentation==0.57b0 opentelemetry-instrumentation-fastapi==0.57b0
+OF_OTEL := tests/tracer/export tests/tracer/keeping tests/tracer/probes/requests/test_framework_stamps.py \
+	tests/tracer/probes/requests/test_server_span.py tests/tracer/probes/requests/test_local_roots.py
+
 # what depends most on the version of Python
 TRACED := tests/tracer tests/truth
 
-.PHONY: help demo check pure traced native-core sanitize test lint types tests jaeger host-suites observed-table recording docs pictures truth street bench clean
+.PHONY: help demo check pure traced oldest native-core sanitize test lint types tests jaeger host-suites observed-table recording docs pictures truth street bench clean
 help:
 	@echo "make demo   install, then run the story end to end (about 3 minutes; DEMO_ARGS=--full for more requests)"
 	@echo "make check  install, then run lint, types and the tests that only compute (a minute)"
@@ -38,6 +45,7 @@ help:
 	@echo "make test   install, then run lint, types and all tests"
 	@echo "make traced install, then run the tests of the tracer and of known delays (10 minutes); of another Python:"
 	@echo "            make check traced PYTHON=python3.14 VENV=.venv314"
+	@echo "make oldest    the tests that depend on OpenTelemetry's version, with the oldest that may be installed"
 	@echo "make sanitize  build the native core with sanitizers and run its tests; it needs gcc"
 	@echo "make host-suites   CPython's, anyio's, starlette's, uvicorn's and httpx's own tests, without and with"
 	@echo "            every probe on (PYTHONS=\"$(PYTHONS)\"); slow"
@@ -158,5 +166,15 @@ truth: $(VENV)/.dev
 street: $(VENV)/.dev
 	@$(BIN)/python -m benchmarks.street $(STREET_ARGS)
 
+oldest: $(OLDEST)/.made
+	@echo "==> tests of what depends on OpenTelemetry's version, with its oldest"
+	@$(OLDEST)/bin/python -m pytest $(OF_OTEL) -q --no-header $(PYTEST_ARGS)
+
+$(OLDEST)/.made: $(BUILT_FROM)
+	@$(PYTHON) -m venv $(OLDEST)
+	@$(OLDEST)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[analysis]' $(OLDEST_OTEL) \
+	  fastapi 'uvicorn[standard]' httpx hypothesis pytest pytest-timeout websockets xgboost-cpu scikit-learn psutil
+	@touch $@
+
 clean:
-	rm -rf $(VENV) .cache .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(OLDEST) .cache .pytest_cache .mypy_cache .ruff_cache

@@ -96,17 +96,23 @@ def installed(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def required(names: Iterable[str]) -> dict[str, Distribution]:
-    """The distributions of these names and all that they require without extras, as installed for the tests."""
+    """The distributions of these names and all that they require, with the extras named and no others, as installed
+    for the tests."""
     found: dict[str, Distribution] = {}
-    ahead = [canonicalize_name(name) for name in names]
+    seen: set[tuple[str, str]] = set()
+    ahead = [(canonicalize_name(one.name), extra) for one in map(Requirement, names) for extra in ("", *one.extras)]
     while ahead:
-        name = ahead.pop()
-        if name in found:
+        name, extra = ahead.pop()
+        if (name, extra) in seen:
             continue
+        seen.add((name, extra))
         found[name] = distribution(name)
         needs = map(Requirement, found[name].requires or ())
         ahead += [
-            canonicalize_name(one.name) for one in needs if one.marker is None or one.marker.evaluate({"extra": ""})
+            (canonicalize_name(one.name), more)
+            for one in needs
+            if one.marker is None or one.marker.evaluate({"extra": extra})
+            for more in ("", *one.extras)
         ]
     return found
 
@@ -114,10 +120,19 @@ def required(names: Iterable[str]) -> dict[str, Distribution]:
 @pytest.fixture(scope="module")
 def base(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The `bin` of a fresh environment for `pip install whywait`, beside a service that has uvicorn."""
-    home = tmp_path_factory.mktemp("base")
+    return environment_of(built, tmp_path_factory.mktemp("base"), "whywait", "uvicorn")
+
+
+@pytest.fixture(scope="module")
+def complete(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same for `pip install 'whywait[analysis]'`."""
+    return environment_of(built, tmp_path_factory.mktemp("complete"), "whywait[analysis]", "uvicorn")
+
+
+def environment_of(built: Path, home: Path, *names: str) -> Path:
     venv.create(home, symlinks=True, with_pip=False)
     (packages,) = home.glob("lib/python*/site-packages")
-    needed = required(["whywait", "uvicorn"])
+    needed = required(names)
     del needed["whywait"]
     for path in (path for one in needed.values() for path in one.files or ()):
         if ".." not in path.parts and path.suffix != ".pyc":  # scripts; compiled files
@@ -302,6 +317,19 @@ async def app(scope, receive, send):
     if scope["type"] == "http":
         await answer(send)
 """
+
+
+def test_what_is_imported_is_required(base: Path, complete: Path, tmp_path: Path) -> None:
+    """Each module of ours, in an environment that has what its own requirements name and nothing else."""
+    code = """
+import importlib, pkgutil, sys
+package = importlib.import_module(sys.argv[1])
+for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+    if not module.name.endswith((".__main__", "._core")):
+        importlib.import_module(module.name)
+"""
+    run(base / "python", "-c", code, "whywait.tracer", cwd=tmp_path)
+    run(complete / "python", "-c", code, "whywait.analysis", cwd=tmp_path)
 
 
 def test_the_base_environment_has_nothing_of_the_extras(base: Path, tmp_path: Path) -> None:

@@ -5,13 +5,10 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import IO, Any, Final
 
-from opentelemetry.exporter.otlp.json.file.trace_exporter import FileSpanExporter
-from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import ReadableSpan
-from opentelemetry.sdk.util.instrumentation import InstrumentationScope
-from opentelemetry.trace import Link, SpanContext, SpanKind, TraceFlags
+from whywait import otlp_json
 
 _BATCH: Final = 512
+_INTERNAL: Final = 1  # OTLP's number of the kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,34 +28,21 @@ class NewSpan:
 
 def write_spans(spans: Iterable[NewSpan], scope: str, stream: IO[str]) -> int:
     """Write the spans, some hundreds per line, and return their number."""
-    exporter = FileSpanExporter(stream=stream)
-    resources: dict[tuple[tuple[str, str], ...], Resource] = {}
-    instrumentation, waiting, count = InstrumentationScope(scope), iter(spans), 0
+    waiting, count = iter(spans), 0
     while batch := list(islice(waiting, _BATCH)):
-        exporter.export([_readable(one, resources, instrumentation) for one in batch])
+        by_resource: dict[tuple[tuple[str, str], ...], list[str]] = {}
+        for one in batch:
+            by_resource.setdefault(tuple(sorted(one.resource.items())), []).append(_text(one))
+        resources = (
+            (dict(key), "", [otlp_json.scope(scope, None, None, "", texts)]) for key, texts in by_resource.items()
+        )
+        stream.write(f"{otlp_json.line(resources)}\n")
         count += len(batch)
     return count
 
 
-def _readable(
-    span: NewSpan, resources: dict[tuple[tuple[str, str], ...], Resource], scope: InstrumentationScope
-) -> ReadableSpan:
-    key = tuple(sorted(span.resource.items()))
-    if key not in resources:
-        resources[key] = Resource(dict(key))
-    return ReadableSpan(
-        name=span.name,
-        context=_context(span.trace_id, span.span_id),
-        parent=_context(span.trace_id, span.parent_id) if span.parent_id else None,
-        resource=resources[key],
-        attributes=dict(span.attributes),
-        links=[Link(_context(trace_id, span_id)) for trace_id, span_id in span.links],
-        kind=SpanKind.INTERNAL,
-        instrumentation_scope=scope,
-        start_time=span.start_ns,
-        end_time=span.end_ns,
-    )
-
-
-def _context(trace_id: str, span_id: str) -> SpanContext:
-    return SpanContext(int(trace_id, 16), int(span_id, 16), is_remote=False, trace_flags=TraceFlags(1))
+def _text(span: NewSpan) -> str:
+    links = ",".join(otlp_json.link(int(trace_id, 16), int(span_id, 16), None) for trace_id, span_id in span.links)
+    ids = int(span.trace_id, 16), int(span.span_id, 16), int(span.parent_id or "0", 16)
+    more = f',"links":[{links}]' if links else ""
+    return otlp_json.span(ids, span.name, _INTERNAL, span.start_ns, span.end_ns, span.attributes, more)

@@ -1,6 +1,5 @@
 """OpenTelemetry's global tracer provider: the service's if it has one, else one of whywait from `start` to `stop`."""
 
-import json
 import os
 import socket
 from collections.abc import Callable, Sequence
@@ -8,7 +7,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from opentelemetry.exporter.otlp.json.common.trace_encoder import encode_spans
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace import Tracer as SdkTracer
@@ -19,6 +17,7 @@ from whywait.tracer.export import sdk_internals
 from whywait.tracer.export.collector import collector_exporter
 from whywait.tracer.export.held_spans import Gate
 from whywait.tracer.export.host_provider import OwnIds, provider_of_host
+from whywait.tracer.export.span_lines import line_of
 from whywait.tracer.export.span_queue import SpanQueue
 from whywait.tracer.export.trace_file import TraceFile
 from whywait.tracer.host.app_name import app_name
@@ -108,7 +107,7 @@ def gated(queue: SpanQueue, recorder: Recorder) -> SpanProcessor:
 
 
 class _ToFile(SpanExporter):
-    """OTLP JSON Lines. The SDK's exporter of them imports metrics and logs, too, which costs a service's start 20 ms."""
+    """OTLP JSON Lines."""
 
     def __init__(self, file: TraceFile, recorder: Recorder) -> None:
         self._file = file
@@ -125,7 +124,7 @@ class _ToFile(SpanExporter):
             if not sound:
                 return SpanExportResult.SUCCESS
         try:
-            line = json.dumps(encode_spans(sound).to_dict(), separators=(",", ":"))
+            line = line_of(sound)
         except Exception as error:  # of a value that OTLP cannot say
             logger.warning(_NOT_ENCODED, error)
             return SpanExportResult.FAILURE

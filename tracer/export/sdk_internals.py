@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from random import SystemRandom
 from threading import Lock
 from typing import Any, Final, TypeVar
+from weakref import WeakSet
 
 from opentelemetry import metrics, trace
 from opentelemetry.sdk._shared_internal import BatchProcessor
@@ -21,11 +22,9 @@ needs: Final = (
     "opentelemetry.sdk._shared_internal.BatchProcessor._at_fork_reinit",
     "opentelemetry.sdk.trace.SynchronousMultiSpanProcessor._lock",
     "opentelemetry.sdk.trace.SynchronousMultiSpanProcessor._span_processors",
-    "opentelemetry.sdk.trace.Tracer._instrumentation_scope", "opentelemetry.sdk.trace.Tracer._is_enabled",
+    "opentelemetry.sdk.trace.Tracer._instrumentation_scope",
     "opentelemetry.sdk.trace.Tracer._span_limits",
     "opentelemetry.sdk.trace.TracerProvider._active_span_processor",
-    "opentelemetry.sdk.trace.TracerProvider._apply_tracer_configurator",
-    "opentelemetry.sdk.trace.TracerProvider._tracers", "opentelemetry.sdk.trace.TracerProvider._tracers_lock",
     "opentelemetry.sdk.trace.export.BatchSpanProcessor._batch_processor",
     "opentelemetry.sdk.trace.export.BatchSpanProcessor._default_max_queue_size",
     "opentelemetry.trace._TRACER_PROVIDER", "opentelemetry.trace._TRACER_PROVIDER_SET_ONCE",
@@ -77,15 +76,17 @@ def redirect(ours: TracerProvider, host: TracerProvider, kept: SdkTracer) -> Non
     mutable.get_tracer = host.get_tracer
     mutable.add_span_processor = host.add_span_processor
     mutable.force_flush = host.force_flush
-    with ours._tracers_lock:
-        given = [(scope, tracer) for scope, tracer in ours._tracers.items() if tracer is not kept]
-    for scope, tracer in given:
+    configured = getattr(host, "_apply_tracer_configurator", None)  # versions before 1.40 have none
+    for tracer in mutable.given():
+        if tracer is kept:
+            continue
         tracer.sampler = host.sampler
         tracer.resource = host.resource
         tracer.id_generator = host.id_generator
         tracer._span_limits = host._span_limits
-        tracer._tracer_config = host._apply_tracer_configurator(scope)
         tracer.span_processor = host._active_span_processor
+        if configured is not None:
+            tracer._tracer_config = configured(scope_of(tracer))
 
 
 def forget_meter_provider() -> None:
@@ -121,7 +122,8 @@ def scope_of(tracer: SdkTracer) -> InstrumentationScope:
 
 def is_enabled(tracer: SdkTracer) -> bool:
     """Return whether the tracer creates spans at all."""
-    return tracer._is_enabled()
+    asked = getattr(tracer, "_is_enabled", None)  # versions before 1.40 cannot disable one
+    return asked is None or bool(asked())
 
 
 def default_room(processor: BatchSpanProcessor) -> int:
@@ -172,7 +174,26 @@ def end_at_fork(queue: Any) -> None:
 
 
 class OwnTracerProvider(TracerProvider):
-    """Our provider. A forked child that is traced gets another one, with the child's own resource."""
+    """Our provider, which remembers the tracers that it gave. A forked child that is traced gets another one, with the
+    child's own resource."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self._given: WeakSet[SdkTracer] = WeakSet()
+        self._given_lock = Lock()
+
+    def get_tracer(self, *about: Any, **more: Any) -> Any:
+        tracer = super().get_tracer(*about, **more)
+        if isinstance(tracer, SdkTracer):
+            with self._given_lock:
+                self._given.add(tracer)
+        return tracer
+
+    def given(self) -> list[SdkTracer]:
+        """Return the tracers that were given and are still held by somebody."""
+        with self._given_lock:
+            return list(self._given)
 
     def _handle_fork(self) -> None:
         self._tracers_lock = Lock()
+        self._given_lock = Lock()

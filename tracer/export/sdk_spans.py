@@ -6,7 +6,6 @@ import os
 from collections.abc import Callable
 
 from opentelemetry import trace
-from opentelemetry.sdk.environment_variables import OTEL_PYTHON_SDK_INTERNAL_METRICS_ENABLED
 from opentelemetry.sdk.trace import ReadableSpan, SpanLimits, TracerProvider
 from opentelemetry.sdk.trace import Tracer as SdkTracer
 from opentelemetry.sdk.trace.sampling import DEFAULT_ON, Decision
@@ -20,6 +19,7 @@ from whywait.tracer.spans.attribute_groups import Attributes
 from whywait.tracer.spans.attributes import attributes_of
 from whywait.tracer.spans.span_spec import AboutRequest, SpanSpec
 
+_SDK_METRICS = "OTEL_PYTHON_SDK_INTERNAL_METRICS_ENABLED"  # versions before 1.43 have neither the name nor the metrics
 _SAMPLED = TraceFlags(TraceFlags.SAMPLED)
 _UNSET = Status(StatusCode.UNSET)
 _KINDS = {
@@ -54,7 +54,7 @@ class SpanMaker:
         self._ids = PresetIds()
         tracer.id_generator = self._ids
         self._most_attributes = _most_attributes(sdk_internals.limits_of(tracer)) if is_ours else 0
-        if tracer.sampler is not DEFAULT_ON or os.environ.get(OTEL_PYTHON_SDK_INTERNAL_METRICS_ENABLED):
+        if tracer.sampler is not DEFAULT_ON or os.environ.get(_SDK_METRICS):
             self._most_attributes = 0
         self._listeners = sdk_internals.processors(provider)
         self._scope = sdk_internals.scope_of(tracer)

@@ -10,6 +10,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib.util import find_spec
 from pathlib import Path
 from random import Random
 from typing import Any, ClassVar
@@ -135,6 +136,7 @@ def test_what_is_slow_is_learnt_per_endpoint(traced_to: Begin) -> None:
     assert len(found) < FEWEST + 21
 
 
+@pytest.mark.skipif(find_spec("fastapi.telemetry") is None, reason="a FastAPI without telemetry of its own")
 def test_a_trace_of_which_one_request_is_kept_is_kept_whole(traced_to: Begin) -> None:
     spans = traced_to(keep=KEEP_SLOW, slow_ns=BOUND_MS * MS_NS, keep_share=0.0)
     parent = {"traceparent": f"00-{7:032x}-{7:016x}-01"}
@@ -158,6 +160,7 @@ def test_work_that_a_mark_began_is_judged_alike(traced_to: Begin) -> None:
     assert {span.name for span in spans.of_kind("phase")} == {f"work {SLOW_S}", "failed"}
 
 
+@pytest.mark.skipif(find_spec("fastapi.telemetry") is None, reason="a FastAPI without telemetry of its own")
 def test_what_the_host_exports_by_itself_is_not_held_back(tmp_path: Any) -> None:
     exporter = InMemorySpanExporter()
     theirs = TracerProvider()

@@ -5,9 +5,11 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from typing import Any
 
 import httpx
+import pytest
 import uvicorn
 from fastapi import BackgroundTasks, Depends, FastAPI, HTTPException
 from opentelemetry import baggage, metrics, propagate, trace
@@ -105,6 +107,7 @@ def tree(spans: Traced) -> list[Any]:
     )
 
 
+@pytest.mark.skipif(find_spec("fastapi.telemetry") is None, reason="a FastAPI without telemetry of its own")
 def test_they_are_the_spans_that_fastapi_makes(traced_to: Begin, tmp_path: Any) -> None:
     with served(app) as url:
         plain_answers = None
@@ -145,6 +148,7 @@ def test_a_request_that_is_dropped_leaves_none(traced_to: Begin) -> None:
     assert {one.trace_id for one in spans.spans if one.scope == "service"} <= kept
 
 
+@pytest.mark.skipif(find_spec("fastapi.telemetry") is None, reason="a FastAPI without telemetry of its own")
 def test_a_service_with_a_meter_of_its_own_keeps_fastapi_s_telemetry(traced_to: Begin) -> None:
     with served(app) as url:
         spans = traced_to(sampler=False)
