@@ -190,7 +190,7 @@ class OwnTracerProvider(TracerProvider):
         return tracer
 
     def given(self) -> list[SdkTracer]:
-        """Return the tracers that were given and are still held by somebody."""
+        """Return the tracers that were given and are still in use."""
         with self._given_lock:
             return list(self._given)
 
