@@ -6,6 +6,9 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
+
+from whywait import commands
 
 ROOT = Path(__file__).parent.parent
 PAGES = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]
@@ -31,6 +34,15 @@ def test_each_room_has_its_row_and_its_tests() -> None:
         rooms = {path.parent.name for path in (ROOT / package).glob("*/__init__.py")}
         rows = re.findall(rf"^\| \[(\w+)\]\(\.\./{package}/.*\| tests: .*\|$", text, re.MULTILINE)
         assert set(rows) == rooms
+
+
+def test_the_manifest_for_kubernetes_runs_commands_that_exist() -> None:
+    pod = yaml.safe_load((ROOT / "docs/how-to/kubernetes.yaml").read_text())["spec"]["template"]["spec"]
+    said = [one["command"][:2] for one in pod["containers"]]
+    assert said == [["whywait", "run"], ["whywait", "metrics"]]
+    assert {word for _, word in said} <= {*commands.BASE, *commands.ANALYSIS}
+    mounted = {mount["name"] for one in pod["containers"] for mount in one["volumeMounts"]}
+    assert mounted == {one["name"] for one in pod["volumes"]}
 
 
 def test_the_site_is_built_and_each_page_is_in_it(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from whywait.analysis.errors import InputError
 from whywait.analysis.measure.selection import only_endpoint, renamed
 from whywait.analysis.model import Analysis
 from whywait.analysis.report.json.diff import diff_as_json
+from whywait.analysis.report.markdown import diff_markdown
 from whywait.analysis.report.terminal.diff import render_diff
 from whywait.analysis.text import safe
 
@@ -44,6 +45,7 @@ def diff(
     as_json_text: Annotated[
         bool, typer.Option("--json", help="Print JSON (analysis/report/json/diff_schema.json).")
     ] = False,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown, as for a build's summary.")] = False,
     fail_if_slower: Annotated[
         bool,
         typer.Option(
@@ -74,6 +76,8 @@ def diff(
     found = compare(first, second, percentile=percentile)
     if as_json_text:
         say(json.dumps(diff_as_json(found, sides), indent=1))
+    elif markdown:
+        say(diff_markdown(found))
     else:
         render_diff(found, sides, names, console())
     return _exit_code(found) if fail_if_slower else 0

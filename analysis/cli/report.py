@@ -9,6 +9,7 @@ import typer
 from whywait.analysis.cli.sources import Endpoint, Last, Service, SkipBadLines, Source, analysis_of
 from whywait.analysis.cli.streams import console, examples, say
 from whywait.analysis.report.json.report import as_json
+from whywait.analysis.report.markdown import report_markdown
 from whywait.analysis.report.terminal.report import render
 
 EPILOG: Final = examples(
@@ -29,6 +30,7 @@ def report(
     as_json_text: Annotated[
         bool, typer.Option("--json", help="Print JSON (analysis/report/json/schema.json).")
     ] = False,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown, as for a build's summary.")] = False,
     endpoint: Endpoint = None,
     top: Annotated[int, typer.Option(help="How many requests and culprits to show.", min=1, max=1000)] = 5,
     last: Last = None,
@@ -41,6 +43,9 @@ def report(
         from whywait.analysis.report.html.report import write_html
 
         write_html(analysis, html, title=f"whywait: {source}", top=top, code=code)
+    if markdown:
+        say(report_markdown(analysis))
+        return
     if as_json_text:
         say(json.dumps(as_json(analysis, top=top), indent=1))
         return
