@@ -1,6 +1,7 @@
 """`whywait report`: why requests were slow, what delayed them, and what to change."""
 
 import json
+import webbrowser
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -8,6 +9,7 @@ import typer
 
 from whywait.analysis.cli.sources import Endpoint, Last, Service, SkipBadLines, Source, analysis_of
 from whywait.analysis.cli.streams import console, examples, say
+from whywait.analysis.errors import InputError
 from whywait.analysis.report.json.report import as_json
 from whywait.analysis.report.markdown import report_markdown
 from whywait.analysis.report.terminal.report import render
@@ -24,6 +26,7 @@ def report(
     source: Source,
     service: Service = None,
     html: Annotated[Path | None, typer.Option(help="Write the report as one HTML file.", metavar="FILE")] = None,
+    open_page: Annotated[bool, typer.Option("--open", help="Open the page of --html in a browser.")] = False,
     code: Annotated[
         bool, typer.Option(help="Show culprits' lines of code on the page, where their files are here.")
     ] = True,
@@ -37,6 +40,8 @@ def report(
     skip_bad_lines: SkipBadLines = False,
 ) -> None:
     """Says what each endpoint's requests waited for, what delayed them, and what to change."""
+    if open_page and html is None:
+        raise InputError("--open needs --html FILE: which page to open")
     analysis = analysis_of(source, service=service, skip_bad_lines=skip_bad_lines, last=last, endpoint=endpoint)
     if html is not None:
         # the template engine takes its time to import, and only a page needs it
@@ -52,3 +57,5 @@ def report(
     render(analysis, console(), top=top)
     if html is not None:
         say(f"\nwritten: {html}")
+        if open_page:
+            webbrowser.open(html.resolve().as_uri())

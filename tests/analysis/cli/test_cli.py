@@ -45,10 +45,10 @@ LINE = {
 GOOD = json.dumps(LINE)
 
 
-def whywait(*words: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+def whywait(*words: str, stdin: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "whywait", *words], input=stdin, capture_output=True, text=True, cwd=ROOT,
-        env={**os.environ, "NO_COLOR": "1"}, timeout=120, check=False,
+        env={**os.environ, "NO_COLOR": "1", **environment}, timeout=120, check=False,
     )  # fmt: skip
 
 
@@ -123,6 +123,18 @@ def test_an_unknown_service_names_those_there_are(good: Path) -> None:
 
 def test_an_unknown_endpoint_names_those_there_are(good: Path) -> None:
     refused(whywait("report", str(good), "--endpoint", "/nope"), "/nope", "GET /")
+
+
+def test_the_page_is_opened_when_asked_for(good: Path) -> None:
+    target = good.with_suffix(".html")
+    opened = good.with_suffix(".opened")
+    browser = good.with_suffix(".sh")
+    browser.write_text(f"#!/bin/sh\necho $1 > {opened}\n")
+    browser.chmod(0o755)
+    done = whywait("report", str(good), "--html", str(target), "--open", BROWSER=str(browser))
+    assert done.returncode == 0, done.stderr
+    assert opened.read_text().strip() == target.resolve().as_uri()
+    refused(whywait("report", str(good), "--open"), "--html FILE")
 
 
 def test_a_folder_that_is_not_there_for_html(good: Path) -> None:
