@@ -19,7 +19,7 @@ from whywait.tracer.schema import INGRESS_KERNEL, INGRESS_PROXY, INGRESS_READ, I
 HEADERS: Final = (b"x-request-start", b"x-queue-start", b"x-amzn-trace-id")
 _TRACEPARENT: Final = b"traceparent"
 _TRACESTATE: Final = b"tracestate"
-_WANTED: Final = frozenset((_TRACEPARENT, _TRACESTATE, *HEADERS))
+WANTED: Final = frozenset((_TRACEPARENT, _TRACESTATE, *HEADERS))
 _NUMBER: Final = re.compile(rb"\s*(?:t=)?\s*(\d{10}(?:\.\d{1,9})?|\d{13}|\d{16}|\d{19})\s*$")
 # a load balancer of AWS appends its own stamp to one that is there; whole seconds
 _AMAZON: Final = re.compile(rb"(Self|Root)=1-([0-9a-f]{8})-")
@@ -134,7 +134,7 @@ def behind_proxy(arrival: Arrival, headers: Mapping[bytes, bytes]) -> tuple[Arri
 def open_http(arrival: Arrival, headers: Iterable[tuple[bytes, bytes]]) -> Request | None:
     """Open a server's request in this task, with what its headers, in lower case, say of its caller and a proxy before;
     None inside an open request, and without a session."""
-    found = {key: value for key, value in headers if key in _WANTED}
+    found = {key: value for key, value in headers if key in WANTED}
     if not found:
         return open_request(arrival)
     arrival, ahead_ns = behind_proxy(arrival, found)
