@@ -21,9 +21,10 @@ _READ_BY: Final = "(on any machine with pip install 'whywait[analysis]')"
 # what begins units of work, by the module that is imported for it
 _OBSERVED: Final = (
     "uvicorn", "hypercorn", "granian", "aiohttp.web_protocol", "websockets.asyncio.server", "grpc.aio", "arq", "taskiq",
+    "sanic", "tornado.web", "faststream",
 )  # fmt: skip
 _NOT_OBSERVED: Final = (
-    "tornado", "sanic", "daphne", "twisted", "celery", "rq", "dramatiq", "huey", "faststream", "aiokafka", "aio_pika", "nats",
+    "daphne", "robyn", "twisted", "celery", "rq", "dramatiq", "huey", "aiokafka", "aio_pika", "nats",
     "aiomqtt", "apscheduler", "procrastinate", "saq", "temporalio", "discord", "aiogram", "telegram", "slack_bolt",
     "websockets.legacy.server", "socketio", "asyncssh",
 )  # fmt: skip

@@ -9,7 +9,7 @@ from whywait.tracer import run_summary
 
 
 @pytest.mark.parametrize(("imported", "said"), [
-    (["tornado"], "imported tornado, whose work whywait does not know: put @whywait.traced on the function"),
+    (["robyn"], "imported robyn, whose work whywait does not know: put @whywait.traced on the function"),
     (["uvicorn", "celery"], "imported celery, whose work whywait does not know"),
     (["uvicorn", "grpc.aio"], "imported uvicorn, grpc.aio: if it answered some, run `whywait doctor`"),
     ([], "no server that whywait knows and ran no event loop in its first process: put @whywait.traced"),

@@ -5,7 +5,7 @@ Probes call only these functions. The native core (`host/native`) does the hotte
 - `core`: `handle_runner`, `handle_maker` and `run_scheduled` of the core that is picked, the native or the Python one.
 - `thread_state`, the one writer of `records.current.here`: `handle_runner`, `run_scheduled` (what runs in a loop
   callback's place), `open_step`, `close_step`, `enter_loop`, `leave_loop`, `enter_job`, `leave_untraced`, `deliver`,
-  `worker_here`, `begin_submit`, `take_submitted`, `note_arrival`, `take_arrival`, `swap_standing` (why those wake that are woken now), `begin_wait`, `end_wait` (the guard
+  `worker_here`, `begin_submit`, `take_submitted`, `swap_standing` (why those wake that are woken now), `begin_wait`, `end_wait` (the guard
   against waits inside waits), `note_freed`,
   `take_freed`, `enter_handler`, `leave_handler`, `set_phase`, `recent_run_queue_ns`, `forget_here`.
 - `waits`, the one writer of waits: `record_wait`, `record_thread_wait`, `record_background_wait`, `name_waits`; and `thread_waits` in front

@@ -161,11 +161,6 @@ def leave_loop(outer: Any, before: Activity | None) -> None:
 # Requests that begin and end inside a callback
 
 
-def note_arrival(arrival: Any) -> None:
-    """A server reads a request on this thread, that arrived then; None: it has read."""
-    here.arrival = arrival
-
-
 def swap_standing(current: Any) -> Any:
     """Say what runs on this thread from now on; return what did."""
     before, here.current = here.current, current
@@ -197,12 +192,6 @@ def close_step(activity: Activity, end_ns: int) -> None:
     queued_ns = end_step(loop, activity, end_ns, sample)
     if loop is not None:
         loop.counted_queue_ns += queued_ns or 0
-
-
-def take_arrival() -> Any:
-    """Return the arrival of the request that this thread reads, once; None without one."""
-    arrival, here.arrival = here.arrival, None
-    return arrival
 
 
 # Jobs

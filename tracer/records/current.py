@@ -32,7 +32,6 @@ class _Here(threading.local):
     alive: Alive | None = None
     worker: Worker | None = None
     submitting: Job | None = None  # being handed to an executor by this thread
-    arrival: Any = None  # of the request that a server reads now, `hotpath.opening.open_request.Arrival`
     opened: Activity | None = None  # root of a request that began in the callback that runs now
     phase: Any = None  # the innermost open call of an adapter on this thread
     queue_read_ns = 0  # when an adapter last read this thread's run-queue time, and that time

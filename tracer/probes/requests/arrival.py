@@ -1,6 +1,7 @@
 """When a request arrived: by the kernel, by what the loop is known to have done, and by the header of a proxy."""
 
 import re
+import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from time import perf_counter_ns
@@ -18,7 +19,7 @@ from whywait.tracer.schema import INGRESS_KERNEL, INGRESS_PROXY, INGRESS_READ, I
 HEADERS: Final = (b"x-request-start", b"x-queue-start", b"x-amzn-trace-id")
 _TRACEPARENT: Final = b"traceparent"
 _TRACESTATE: Final = b"tracestate"
-_WANTED: Final = frozenset((_TRACEPARENT, _TRACESTATE, *HEADERS))
+WANTED: Final = frozenset((_TRACEPARENT, _TRACESTATE, *HEADERS))
 _NUMBER: Final = re.compile(rb"\s*(?:t=)?\s*(\d{10}(?:\.\d{1,9})?|\d{13}|\d{16}|\d{19})\s*$")
 # a load balancer of AWS appends its own stamp to one that is there; whole seconds
 _AMAZON: Final = re.compile(rb"(Self|Root)=1-([0-9a-f]{8})-")
@@ -28,17 +29,25 @@ _SKEW_NS: Final = 10_000_000  # clocks that agree: a header may be this far ahea
 _IDLE_NS: Final = 200_000  # of a loop whose sleep is not observed: longer between two callbacks, it slept
 
 
-def arrival_of(transport: Any, *, is_new: bool) -> Arrival:
+class _Reading(threading.local):
+    """What a server reads on this thread: when it arrived. Apart from `here`, whose writer would be called thrice."""
+
+    arrival: Arrival | None = None
+
+
+reading: Final = _Reading()
+
+
+def arrival_of(transport: Any, is_new: bool) -> Arrival:
     """Return when the data came that the server reads now; `is_new`: the first of its connection."""
-    age_ns = data_age_ns(transport.get_extra_info("socket"))
-    now, loop = perf_counter_ns(), here.loop
+    age_ns, loop = data_age_ns(transport.get_extra_info("socket")), here.loop
     known_from, age_ns = (INGRESS_READ, 0) if age_ns is None else (INGRESS_KERNEL, age_ns)
     if loop is None:
-        at_ns = now - age_ns
+        at_ns = perf_counter_ns() - age_ns
     elif loop.selects and not age_ns:  # the usual case, as `came_at` has it
         at_ns = loop.select_end_ns
     else:
-        at_ns = came_at(loop, now, age_ns, is_new)
+        at_ns = came_at(loop, perf_counter_ns(), age_ns, is_new)
     return made(Arrival, (at_ns, known_from, 0))
 
 
@@ -84,7 +93,7 @@ def awake_since(loop: Loop, now: int, sent_ns: int) -> int:
 def read_more(probe: str, plain: Callable[..., Any], protocol: Any, data: bytes) -> None:
     """Give a protocol more of a request that is being answered: whoever is woken waited until it came, then for the loop."""
     try:
-        came_ns = arrival_of(protocol.transport, is_new=False).at_ns
+        came_ns = arrival_of(protocol.transport, False).at_ns
     except Exception as error:
         probe_failed(probe, error)
         came_ns = perf_counter_ns()
@@ -125,7 +134,7 @@ def behind_proxy(arrival: Arrival, headers: Mapping[bytes, bytes]) -> tuple[Arri
 def open_http(arrival: Arrival, headers: Iterable[tuple[bytes, bytes]]) -> Request | None:
     """Open a server's request in this task, with what its headers, in lower case, say of its caller and a proxy before;
     None inside an open request, and without a session."""
-    found = {key: value for key, value in headers if key in _WANTED}
+    found = {key: value for key, value in headers if key in WANTED}
     if not found:
         return open_request(arrival)
     arrival, ahead_ns = behind_proxy(arrival, found)

@@ -7,6 +7,7 @@ from typing import Any, Final
 from weakref import ref
 
 from whywait.tracer.adapters.late_patches import LatePatches
+from whywait.tracer.host.introspection import code_of
 from whywait.tracer.hotpath.opening.open_request import Arrival
 from whywait.tracer.hotpath.recorder import probe_failed
 from whywait.tracer.probes.patches import Patches
@@ -20,7 +21,8 @@ from whywait.tracer.probes.requests.asgi_call import (
     is_asgi_message,
 )
 from whywait.tracer.probes.requests.names import Wrap, named_by, routed
-from whywait.tracer.probes.requests.work import Arrivals, Unit, Work, begin, call_messages, call_whole
+from whywait.tracer.probes.requests.own_servers import sanic_connection, tornado_reads, tornado_request
+from whywait.tracer.probes.requests.work import About, Arrivals, Unit, Work, begin, call_messages, call_whole
 from whywait.tracer.records.current import here
 from whywait.tracer.schema import INGRESS_READ
 
@@ -69,9 +71,16 @@ def _reads(plain: Any, arrivals: Arrivals) -> Any:
     return data_received
 
 
-def _job(plain: Any, _: Arrivals) -> Any:
+def _job(plain: Any, _: Arrivals, about: About = lambda *_: Unit("job")) -> Any:
     """A worker's coroutine function that runs one job."""
-    return call_whole(plain, lambda args: (begin(_now(), "consumer", lambda *_: Unit("job"), args), args))
+    return call_whole(plain, lambda args: (begin(_now(), "consumer", about, args), args))
+
+
+def _about_subscriber(args: Any, _: Any) -> Unit:
+    functions = [one.handler._original_call for one in args[0].calls]  # with a filter each, one of them takes it
+    return Unit(
+        "/".join(one.__name__ for one in functions), code=code_of(functions[0]) if len(functions) == 1 else None
+    )
 
 
 # --- websockets under uvicorn -------------------------------------------------------------------
@@ -208,6 +217,10 @@ PLACES: Final[dict[str, Wrap]] = {
     "aiohttp.web_protocol.RequestHandler.data_received": _reads,
     "aiohttp.web_protocol.RequestHandler._handle_request": _aiohttp_request,
     "aiohttp.web_ws.WebSocketResponse.receive": _aiohttp_messages,
+    "sanic.server.protocols.http_protocol.HttpProtocol.data_received": _reads,
+    "sanic.server.protocols.http_protocol.HttpProtocol.__init__": sanic_connection,
+    "tornado.iostream.IOStream.read_from_fd": tornado_reads,
+    "tornado.web.RequestHandler._execute": tornado_request,
     "hypercorn.asyncio.tcp_server.TCPServer.__init__": _hypercorn_reads,
     "hypercorn.asyncio.task_group._handle": lambda plain, arrivals: call_asgi(plain, 2, arrivals),
     "granian.asgi._callback_wrapper": _granian,
@@ -218,6 +231,9 @@ PLACES: Final[dict[str, Wrap]] = {
     ),
     "arq.worker.Worker.run_job": _job,
     "arq.worker.deserialize_job_raw": named_by(lambda _, result: (result[0], None)),
+    "faststream._internal.endpoint.subscriber.usecase.SubscriberUsecase.process_message": lambda plain, arrivals: _job(
+        plain, arrivals, _about_subscriber
+    ),
     "taskiq.receiver.receiver.Receiver.callback": _job,
     "taskiq.receiver.receiver.Receiver.run_task": named_by(lambda args, _: (args[2].task_name, args[1])),
 }

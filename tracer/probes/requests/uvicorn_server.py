@@ -17,11 +17,10 @@ from whywait.tracer.host.code_location import Site, place_of_code
 from whywait.tracer.hotpath import recorder as recorders
 from whywait.tracer.hotpath.opening.open_request import Arrival, end_request, leave
 from whywait.tracer.hotpath.recorder import probe_failed
-from whywait.tracer.hotpath.thread_state import note_arrival, take_arrival
 from whywait.tracer.hotpath.waits import record_wait
 from whywait.tracer.probes.patches import Patches
 from whywait.tracer.probes.probe import Session, Undo, always
-from whywait.tracer.probes.requests.arrival import arrival_of, open_http, read_more
+from whywait.tracer.probes.requests.arrival import arrival_of, open_http, read_more, reading
 from whywait.tracer.probes.requests.asgi_call import about_scope, endpoint_code
 from whywait.tracer.probes.requests.tcp_info import TICK_NS, not_sent_bytes, sent_ago_ns, waits_for_acknowledgement
 from whywait.tracer.records.request import IO
@@ -57,7 +56,7 @@ class _Connections:
     def reads(self, protocol: Any) -> None:
         """It gets the first data of a request, or more of it."""
         transport, is_new = protocol.transport, protocol.cycle is None
-        note_arrival(arrival_of(transport, is_new=is_new))
+        reading.arrival = arrival_of(transport, is_new)
         if is_new and waits_for_acknowledgement(transport.get_extra_info("socket")):
             self.with_nagle.add(id(protocol))
         elif self.held:  # with the next request, the response before it has been read
@@ -101,11 +100,12 @@ def _patched(module: Any, protocol_name: str) -> Undo:
         try:
             plain_read(self, data)
         finally:
-            note_arrival(None)
+            reading.arrival = None
 
     @functools.wraps(plain_run)
     def run_asgi(self: Any, app: Any) -> Any:
-        return plain_run(self, _Cycle(connections, self, app, take_arrival()).enter)
+        arrival, reading.arrival = reading.arrival, None
+        return plain_run(self, _Cycle(connections, self, app, arrival).enter)
 
     patches.replace(protocol, "data_received", data_received)
     patches.replace(cycle, "run_asgi", run_asgi)

@@ -87,7 +87,7 @@ class Arrivals:
 
     def _note(self, key: Hashable, transport: Any) -> None:
         known = self._latest.pop(key, None)
-        arrival = arrival_of(transport, is_new=known is None)
+        arrival = arrival_of(transport, known is None)
         self._latest[key] = perf_counter_ns(), arrival
         if len(self._latest) > _MOST_CONNECTIONS:
             self._latest.popitem(last=False)

@@ -1,0 +1,59 @@
+"""What the kernel tells of a connection, asked through its number alone."""
+
+import os
+import socket
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from whywait.tracer.probes.requests import tcp_info
+
+pytestmark = pytest.mark.skipif(tcp_info.TICK_NS == 0, reason="the kernel's clock of ticks is Linux's")
+
+
+class Wrapper:
+    """As uvloop wraps a socket: only its number is known."""
+
+    def __init__(self, plain: socket.socket) -> None:
+        self.fileno = plain.fileno
+
+
+@pytest.fixture
+def accepted() -> Iterator[tuple[socket.socket, socket.socket]]:
+    server = socket.create_server(("127.0.0.1", 0))
+    with server, socket.create_connection(server.getsockname()) as client, server.accept()[0] as connection:
+        yield connection, client
+
+
+def test_the_age_is_that_of_the_latest_data(accepted: tuple[socket.socket, socket.socket]) -> None:
+    connection, client = accepted
+    client.sendall(b"x")
+    sent_ns = time.perf_counter_ns()
+    time.sleep(0.05)
+    for one in (connection, Wrapper(connection)):
+        age_ns, most_ns = tcp_info.data_age_ns(one), time.perf_counter_ns() - sent_ns
+        assert age_ns is not None
+        assert 50_000_000 - 2 * tcp_info.TICK_NS <= age_ns <= most_ns + 2 * tcp_info.TICK_NS
+    client.sendall(b"x")
+    later_ns = tcp_info.data_age_ns(Wrapper(connection))
+    assert later_ns is not None
+    assert later_ns < 50_000_000 - 2 * tcp_info.TICK_NS
+
+
+def test_a_connection_is_never_closed_by_it(accepted: tuple[socket.socket, socket.socket]) -> None:
+    connection, client = accepted
+    assert tcp_info.data_age_ns(Wrapper(connection)) is not None
+    number = connection.fileno()
+    del tcp_info._by_number[number]  # as at the interpreter's end; a closed one would warn, and warnings are errors
+    os.fstat(number)
+    client.sendall(b"y")
+    assert connection.recv(1) == b"y"
+
+
+def test_what_has_no_such_information_is_unknown() -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        assert tcp_info.data_age_ns(Wrapper(ours)) is None
+        assert tcp_info.not_sent_bytes(Wrapper(ours)) == 0
+    assert tcp_info.data_age_ns(object()) is None
