@@ -1,7 +1,7 @@
 """'We run the twelve queries of the dashboard concurrently': through the pool's two connections.
 
 After https://github.com/NewbieOrange/SUSTech-SQL-Project2-Public/issues/132 and
-https://github.com/aio-libs/aiopg/issues/356.
+https://github.com/encode/httpx/issues/1171.
 
 [street]
 endpoint = "GET /dashboard"

@@ -1,6 +1,6 @@
 """aiosqlite: one connection for all requests is one thread: a look-up waits until the report's query has ended.
 
-After https://github.com/TryGhost/node-sqlite3/issues/408 (the same of another language's driver).
+After https://github.com/omnilib/aiosqlite/issues/7.
 
 [street]
 endpoint = "GET /item"

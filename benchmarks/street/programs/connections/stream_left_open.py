@@ -1,6 +1,6 @@
 """httpx: PoolTimeout though the upstream is quick: its response stays open while the image is stored elsewhere.
 
-After https://github.com/encode/httpx/issues/2139 and https://github.com/karpetrosyan/hishel/issues/82.
+After https://github.com/openai/openai-python/issues/763 and https://github.com/encode/httpx/issues/1315.
 
 [street]
 endpoint = "GET /mirror"
