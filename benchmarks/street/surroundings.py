@@ -13,7 +13,7 @@ from typing import Final
 from benchmarks.street.contract import Program
 from testbed.databases import postgres, postgres_programs, redis_program, redis_server
 
-AWAY_S: Final = 0.003
+AWAY_S: Final = 0.006
 """How long what is far away takes, each way."""
 _SERVERS: Final = frozenset({"postgres", "far_postgres", "redis", "far_redis", "upstream"})
 _Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]

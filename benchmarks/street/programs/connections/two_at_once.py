@@ -6,7 +6,7 @@ After https://github.com/nsidnev/fastapi-realworld-example-app/issues/64.
 endpoint = "GET /order"
 cause = "connection_wait"
 culprit = "next_number"
-remedy = "connection_wait/wait_cycle|(?i)cycle"
+remedy = "wait_cycle|Break the cycle"
 load = [{path = "/order", n = 15, clients = 3}]
 needs = ["postgres"]
 """

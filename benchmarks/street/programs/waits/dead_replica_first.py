@@ -34,8 +34,9 @@ async def ask_replica(replica):
     try:
         return (await client.get(f"{replica}/10")).json()  # CULPRIT
     except httpx.ConnectTimeout:
-        stamp(since)
         return None
+    finally:
+        stamp(since)
 
 
 @app.get("/profile")

@@ -35,9 +35,7 @@ app = FastAPI(lifespan=lifespan)
 
 
 async def debit(connection, account):
-    since = now()
     await connection.execute("UPDATE row_lock SET balance = balance - 1 WHERE id = $1", account)  # CULPRIT
-    stamp(since)
 
 
 async def ask_bank():
@@ -46,7 +44,9 @@ async def ask_bank():
 
 @app.get("/pay")
 async def pay():
+    since = now()
     async with app.state.pool.acquire() as connection, connection.transaction():
         await debit(connection, 1)
         await ask_bank()
+    stamp(since)  # the bank's 50 ms are a wait as well, and the row's is four times as long
     return {"paid": True}
