@@ -1,5 +1,6 @@
 """Applies the rules: cause, evidence and detail of each segment, and the spans they come from."""
 
+import re
 from dataclasses import dataclass
 from typing import Final
 
@@ -16,6 +17,8 @@ from whywait.analysis.spans.activities import Activities
 from whywait.analysis.spans.span_table import Bools, Ints, SpanTable, Texts, objects, taken
 from whywait.tracer import schema
 
+_SIGNAL: Final = re.compile(f"{schema.FOR_HELD}|{schema.FOR_SIGNAL}").match
+_AT_ONCE_NS: Final = 1_000_000
 # what a request does for itself: found in the activity of another one, it is what this one waited behind
 _OWN: Final = [NUMBER[one] for one in (Cause.COMPUTE, Cause.AWAIT_IO, Cause.REQUEST_IO, Cause.BLOCKING_IO)]
 
@@ -48,10 +51,14 @@ def describe(
     )
     cause = np.array([NUMBER[rule.cause] for rule in RULES], dtype=np.int64)[rules]
     detail = fill([rule.detail for rule in RULES], rules, spans, rows)
-    of_others = taken(activities.trace, segments.activity) != spans.traces[request_rows[segments.request]]
-    turn = np.flatnonzero(of_others & (segments.activity >= 0) & np.isin(cause, _OWN))
-    cause[turn], evidence[turn] = NUMBER[Cause.LIMITER_WAIT], Evidence.INFERRED.value
-    detail[turn] = objects([f"its turn, behind another request: {one}" for one in detail[turn]])
+    mine = spans.traces[request_rows[segments.request]]
+    of_others = (taken(activities.trace, segments.activity) != mine) & (segments.activity >= 0)
+    behind = np.flatnonzero(of_others & np.isin(cause, _OWN))
+    evidence[behind] = Evidence.INFERRED.value
+    is_shared = np.isin(_key(spans, mine[behind], segments.activity[behind]), _shared(spans, activities))
+    words = np.where(is_shared, "shared with another request", "its turn, behind another request")
+    detail[behind] = objects([f"{how}: {one}" for how, one in zip(words, detail[behind], strict=True)])
+    cause[behind[~is_shared]] = NUMBER[Cause.LIMITER_WAIT]
     return Described(
         cause=cause,
         evidence=evidence,
@@ -62,6 +69,31 @@ def describe(
         queued=facts.queued,
         error=_errors(spans, segments, facts),
     )
+
+
+def _shared(spans: SpanTable, activities: Activities) -> Ints:
+    """The tasks and jobs of one request whose results others awaited: they ended with the waits, and nobody's turn came."""
+    waits = activities.waits
+    of = np.searchsorted(activities.vstart, waits.vstart, side="right") - 1
+    ends = waits.vend + activities.start[of] - activities.vstart[of]
+    by = waits.waker
+    awaited = (
+        (by >= 0) & (activities.trace[by] != activities.trace[of]) & (abs(activities.end[by] - ends) < _AT_ONCE_NS)
+    )
+    at = np.flatnonzero(awaited)
+    modules, names = (spans.texts(waits.row[at], key) for key in (schema.FOR_MODULE, schema.FOR))
+    roots = spans.values(activities.row[by[at]], schema.ROOT)
+    at = at[
+        [
+            root is not True and not _SIGNAL(f"{module}.{name}")
+            for root, module, name in zip(roots, modules, names, strict=True)
+        ]
+    ]
+    return np.unique(_key(spans, activities.trace[of[at]], by[at]))
+
+
+def _key(spans: SpanTable, trace: Ints, activity: Ints) -> Ints:
+    return trace * (len(spans.start) + 1) + activity
 
 
 def _errors(spans: SpanTable, segments: Segments, facts: Facts) -> Ints:

@@ -53,6 +53,7 @@ class Situation(StrEnum):
     IN_WORKER = "in_worker"
     THREAD_HOPS = "thread_hops"
     SERIAL_AWAITS = "serial_awaits"
+    RATE_LIMIT = "rate_limit"
     RETRIES = "retries"
     POLLING = "polling"
     TIME_LIMIT = "time_limit"

@@ -45,6 +45,22 @@ INSTEAD: Final[Table] = (
      "set by loop.call_soon_threadsafe"),
     (r"", "call it in await asyncio.to_thread(...)"),
 )  # fmt: skip
+# packages whose sleeps are pauses between tries, and those that let through so many in a time
+RETRYING: Final = r"(?:tenacity|backoff|stamina|retry\w*|async_retrying|aiohttp_retry|httpx_retries)$"
+PACING: Final = (
+    r"(?:aiolimiter|asynciolimiter|asyncio_throttle|throttler|aiothrottle|pyrate_limiter|aiometer|ratelimit)$"
+)
+# pattern of the package that is asked again and again -> how to ask once for all, or all together
+ONCE: Final[Table] = (
+    (r"sqlalchemy|sqlmodel|tortoise|advanced_alchemy",
+     "ask once for all: one query that loads what belongs to each (options(selectinload(...)), a join), or one with "
+     "`IN (...)`. One session answers one query at a time, so gather over it does not help"),
+    (r"asyncpg|psycopg|aiosqlite|aiomysql|asyncmy|aiopg",
+     "ask once for all: one query (`= ANY(...)`, a join), or executemany. One connection answers one query at a time: "
+     "gather needs several"),
+    (r"redis|valkey|coredis", "ask once for all: MGET, or a pipeline, which is one round trip"),
+    (r"", "run them together (asyncio.gather, a TaskGroup), or ask once for all: the longest one would be left"),
+)  # fmt: skip
 _WHERE: Final = (schema.POOL_NAME, schema.POOL_FILE, schema.FOR_MODULE, schema.FOR, schema.CODE_FILE)
 _LOCK: Final = re.compile(r"(?:^|\.)R?Lock(?:\.|$)")
 _CALLS: Final = (schema.FOR, schema.CALL, schema.BLOCK_SYSCALL)

@@ -72,6 +72,9 @@ _TABLE: Final[tuple[tuple[tuple[Cause, ...], Situation, str], ...]] = (
     ((Cause.LOOP_BUSY,), Situation.HOLDERS_COMPUTE,
      "It computes on the loop ({doing}): move it off the loop, to a ProcessPoolExecutor (to a thread, if it is native code that "
      "releases the GIL), or cut it into awaits."),
+    ((Cause.AWAIT_IO, Cause.LIMITER_WAIT, Cause.BLOCKING_IO), Situation.RATE_LIMIT,
+     "A rate makes them wait, not what is done under it: raise the rate of {limiter}, if the other side allows more; ask less "
+     "(cache, several questions in one); or refuse early where the wait would be long."),
     ((Cause.BLOCKING_IO, Cause.AWAIT_IO), Situation.RETRIES,
      "The time passed in pauses between tries ({what}): mend why they fail, try fewer times with shorter pauses, or set "
      "one time limit over all tries."),
@@ -79,8 +82,7 @@ _TABLE: Final[tuple[tuple[tuple[Cause, ...], Situation, str], ...]] = (
      "Let it be told when what it asks for is there: await the task, a future or an asyncio.Event (across processes a "
      "subscription or a blocking read). Else make that sooner, or the pauses shorter: half of one is lost on average."),
     ((Cause.BLOCKING_IO, Cause.AWAIT_IO), Situation.SERIAL_AWAITS,
-     "If they do not need each other's results, run them together (asyncio.gather, a TaskGroup), or ask once for all: "
-     "the longest one would be left."),
+     "If they do not need each other's results, {once}."),
     ((Cause.BLOCKING_IO,), Situation.BLOCKS_LOOP, "It stops the whole event loop: {how}."),
     ((Cause.BLOCKING_IO,), Situation.IN_WORKER,
      "It is in a worker thread already, so the loop goes on: make the call shorter, start it earlier, or cache. Its "

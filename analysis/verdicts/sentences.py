@@ -225,10 +225,11 @@ _PATTERNS: Final = {
         "{times:.0f} times per request, one after another, {mean_ns:ms} in all: {what}. Together they would take as long "
         "as the longest, {longest_ns:ms}.",
     Situation.RETRIES:
-        "Tried again and again: {times:.0f} pauses per request, each longer than the one before, {mean_ns:ms} in all: "
-        "{what}.",
+        "Tried again and again: {times:of pause} between tries per request, {mean_ns:ms} in all: {what}.",
+    Situation.RATE_LIMIT:
+        "A rate limiter sets the pace: {limiter} made each request wait {mean_ns:ms}, by the clock.",
     Situation.POLLING:
-        "Polling: a loop asks again after each pause, {times:.0f} pauses per request, {mean_ns:ms} in all: {what}.",
+        "Polling: a loop asks again after each pause, {times:of pause} per request, {mean_ns:ms} in all: {what}.",
     Situation.TIME_LIMIT:
         "A time limit of about {limit_ns:ms} ended the wait in {where}: requests {requests}, failed {failed}.",
     Situation.INNER_LIMIT:

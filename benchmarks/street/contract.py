@@ -48,7 +48,9 @@ class Program:
     options: tuple[str, ...] = ()
     """More arguments of the server."""
     needs: tuple[str, ...] = ()
-    """"postgres" (STREET_POSTGRES), "redis" (STREET_REDIS), "upstream" (STREET_UPSTREAM; answers /MS after MS ms)."""
+    """"postgres" (STREET_POSTGRES), "redis" (STREET_REDIS), "upstream" (STREET_UPSTREAM; answers /MS after MS ms);
+    "far_postgres" (STREET_FAR_POSTGRES) and "far_redis" (STREET_FAR_REDIS) are some milliseconds away. Any other is a
+    package that can be imported."""
     environment: dict[str, str] = field(default_factory=dict)
 
     @property

@@ -1,12 +1,13 @@
 """Where blocking calls ran, and time limits that ended what was waited for: both decide what helps."""
 
+import re
 from collections.abc import Iterator
 from typing import Any, Final
 
 from whywait.analysis.causes import Cause
 from whywait.analysis.situations.situation import Group, Pattern, Situation
 from whywait.analysis.situations.thresholds import MIN_HELD
-from whywait.analysis.situations.what_helps import instead_of
+from whywait.analysis.situations.what_helps import PACING, instead_of
 from whywait.analysis.text import place
 from whywait.tracer import schema
 
@@ -40,6 +41,19 @@ def consumers(group: Group) -> Iterator[Pattern]:
             yield Pattern(Situation.CONSUMER, cause, {**found, "task": one["task"], "doing": one["detail"]})
 
 
+def rate_limits(group: Group) -> Iterator[Pattern]:
+    """Yield the rate limiter that made requests wait for most of a cause's time."""
+    for cause in _LIMITED:
+        own = group.of(cause)
+        paced = own[[_is_paced(attributes) for attributes in group.attributes_of(own)]]
+        if len(paced) and paced["amount_ns"].sum() >= MIN_HELD * own["amount_ns"].sum():
+            (at,) = group.attributes_of(paced.nlargest(1, "amount_ns"))
+            where = f"{at.get(schema.FOR_CALL)} in {at.get(schema.CODE_FUNCTION)}"
+            limiter = f"{where} ({place(at.get(schema.CODE_FILE), at.get(schema.CODE_LINE))})"
+            mean_ns = float(paced["amount_ns"].sum()) / group.count
+            yield Pattern(Situation.RATE_LIMIT, cause, {"limiter": limiter, "mean_ns": mean_ns})
+
+
 def time_limits(group: Group) -> Iterator[Pattern]:
     """Yield for each cause the time limits that ended most of its time: what was waited for did not come."""
     for cause in _LIMITED:
@@ -57,5 +71,9 @@ def time_limits(group: Group) -> Iterator[Pattern]:
 def _is_limit(attributes: dict[str, Any]) -> bool:
     awaited, module = (str(attributes.get(key) or "") for key in (schema.FOR, schema.FOR_MODULE))
     inside = module.split(".")[0] in _LIBRARIES or schema.FOR_CALL in attributes  # a client's own future
-    fired = attributes.get(schema.WAKER_KIND) == schema.WAKER_TIMER and inside
+    fired = attributes.get(schema.WAKER_KIND) == schema.WAKER_TIMER and inside and not _is_paced(attributes)
     return fired and awaited.split(".")[-1] not in _SLEEPS
+
+
+def _is_paced(attributes: dict[str, Any]) -> bool:
+    return re.match(PACING, str(attributes.get(schema.FOR_PACKAGE) or "")) is not None

@@ -14,6 +14,7 @@ import pandas as pd
 from whywait.analysis.causes import Cause
 from whywait.analysis.situations.situation import Group, Pattern, Situation
 from whywait.analysis.situations.thresholds import ALIKE, GROWS, MANY_AWAITS, MIN_MEAN_NS, MIN_SHARE
+from whywait.analysis.situations.what_helps import ONCE, PACING, RETRYING, look_up
 from whywait.tracer import schema
 
 _SLEEP: Final = r"(?:^|\.)sleep(?:_until)?$"
@@ -26,24 +27,34 @@ def repeated_waits(group: Group) -> Iterator[Pattern]:
     for cause in (Cause.AWAIT_IO, Cause.BLOCKING_IO):
         own = group.of(cause)
         own = own.loc[[schema.FOR_TASK not in found for found in group.attributes_of(own)]]
-        if not own[["request_id", "span_id"]].drop_duplicates()["request_id"].duplicated().any():
+        if own.empty:
             continue
-        attributes = group.attributes_of(own)
-        awaited, step = [_awaited(one) for one in attributes], [one.get(schema.FOR_STEP, "") for one in attributes]
-        turns = _turns(own.assign(what=own["detail"], awaited=awaited, step=step), "activity_id", "span_id")
+        turns = _turns(_described(group, own), "activity_id", "span_id")
         grown = (turns["ns"] / turns.groupby("series")["ns"].shift()).fillna(GROWS)
-        pauses = (grown.groupby(turns["series"]).transform("min") >= GROWS) & turns["awaited"].str.contains(_SLEEP)
+        grows = (grown.groupby(turns["series"]).transform("min") >= GROWS) & (turns["times"] > 1)
+        retrying = turns["package"].str.match(RETRYING)
+        pauses = (grows | retrying) & turns["awaited"].str.contains(_SLEEP)
         yield from _told(group, cause, Situation.RETRIES, turns[pauses])
-        serial = turns[~pauses & ~turns["awaited"].str.contains(_STREAM)]
+        others = ~turns["awaited"].str.contains(_STREAM) & ~turns["package"].str.match(PACING)
+        serial = turns[~pauses & others]
         if cause is Cause.BLOCKING_IO:  # in worker threads: those of one function after another
             jobs = own[group.kinds_of(own) == schema.KIND_JOB]
-            jobs = jobs.assign(what=jobs["activity_name"], awaited="", step="")
+            jobs = jobs.assign(what=jobs["activity_name"], awaited="", step="", package="")
             serial = _turns(jobs, "activity_name", "activity_id")
         alike = serial[serial["ns"] >= ALIKE * serial.groupby("series")["ns"].transform("max")]
         many = alike.groupby("series")["ns"].transform("size") >= MANY_AWAITS
         polls = alike["step"] == schema.STEP_PAUSE
-        yield from _told(group, cause, Situation.POLLING, alike[many & polls])
+        # the loop says it: two pauses are enough, and one where the loop is a library's
+        again = alike.groupby("series")["ns"].transform("size") > (alike["package"] == "")
+        yield from _told(group, cause, Situation.POLLING, alike[again & polls])
         yield from _told(group, cause, Situation.SERIAL_AWAITS, alike[many & ~polls])
+
+
+def _described(group: Group, own: pd.DataFrame) -> pd.DataFrame:
+    attributes = group.attributes_of(own)
+    step, package = ([str(one.get(key) or "") for one in attributes] for key in (schema.FOR_STEP, schema.FOR_PACKAGE))
+    awaited = [_awaited(one) for one in attributes]
+    return own.assign(what=own["detail"], awaited=awaited, step=step, package=package)
 
 
 def _awaited(attributes: Mapping[str, Any]) -> str:
@@ -56,18 +67,20 @@ def _turns(rows: pd.DataFrame, doer: str, turn: str) -> pd.DataFrame:
     """Return one row per turn, in order of time; `series` numbers those of one request, doer and thing awaited."""
     found = rows.groupby(["request_id", doer, "what", turn], sort=False, as_index=False).agg(
         ns=("amount_ns", "sum"), start_ns=("start_ns", "min"), awaited=("awaited", "first"), weight=("weight", "first"),
-        step=("step", "first"),
+        step=("step", "first"), package=("package", "first"),
     ).sort_values("start_ns")  # fmt: skip
     series = found.groupby(["request_id", doer, "what"])
-    return found.assign(series=series.ngroup())[series["ns"].transform("size") > 1]
+    return found.assign(series=series.ngroup(), times=series["ns"].transform("size"))
 
 
 def _told(group: Group, cause: Cause, kind: Situation, turns: pd.DataFrame) -> Iterator[Pattern]:
     by_series = turns.groupby(["series", "what"], as_index=False).agg(
         times=("weight", "sum"), mean_ns=("ns", "sum"), longest_ns=("ns", "max")
     )
+    packages = turns.groupby("what")["package"].first()
     of_all = by_series.groupby("what")[["times", "mean_ns", "longest_ns"]].sum() / group.count
     saved = of_all["mean_ns"] - of_all["longest_ns"] * (kind is Situation.SERIAL_AWAITS)
     for what in saved[saved >= max(MIN_MEAN_NS, MIN_SHARE * group.mean_wall_ns)].nlargest(1).index:
         name = str(what).removeprefix(schema.JOB_SPAN_PREFIX)
-        yield Pattern(kind, cause, {"what": name, **{str(key): float(ns) for key, ns in of_all.loc[what].items()}})
+        sums = {str(key): float(ns) for key, ns in of_all.loc[what].items()}
+        yield Pattern(kind, cause, {"what": name, "once": look_up(ONCE, packages[what]), **sums})

@@ -256,7 +256,46 @@ def test_a_process_that_asyncio_awaits_in_a_thread() -> None:
 def test_pauses_that_grow_are_retries() -> None:
     found = in_turn([10, 20, 40])
     assert key(found, Cause.AWAIT_IO) == "await_io/retries"
-    assert "3 pauses per request, each longer than the one before, 70.0 ms in all" in found.situations[0]
+    assert "3 pauses between tries per request, 70.0 ms in all" in found.situations[0]
+
+
+@pytest.mark.parametrize(
+    ("package", "lengths", "remedy_key"),
+    [("tenacity", [50, 50, 50], "/retries"), ("tenacity", [60], "/retries"), ("mylib", [50, 50, 50], "")],
+)
+def test_pauses_of_a_library_that_tries_again(package: str, lengths: list[int], remedy_key: str) -> None:
+    library = {schema.FOR_CALL: "AsyncRetrying.__call__", schema.FOR_PACKAGE: package}
+    assert key(in_turn(lengths, **library), Cause.AWAIT_IO) == f"await_io{remedy_key}"
+
+
+@pytest.mark.parametrize(("package", "remedy_key"), [("arq", "/polling"), ("", "")])
+def test_one_pause_of_a_library_s_own_loop_is_polling(package: str, remedy_key: str) -> None:
+    library = {schema.FOR_CALL: "Job.result", schema.FOR_PACKAGE: package} if package else {}
+    found = in_turn([480], **library, **{schema.FOR_STEP: schema.STEP_PAUSE})
+    assert key(found, Cause.AWAIT_IO) == f"await_io{remedy_key}"
+    assert not package or "after each pause, 1 pause per request, 480 ms in all" in found.text
+
+
+@pytest.mark.parametrize(("awaited", "module"), [("wait", "asyncio.tasks"), ("sleep", "asyncio.tasks")])
+@pytest.mark.parametrize(("package", "situation"), [("aiolimiter", Situation.RATE_LIMIT), ("mylib", None)])
+def test_a_rate_limiter_is_no_time_limit_and_no_polling(
+    package: str, situation: Situation | None, awaited: str, module: str
+) -> None:
+    library = {schema.FOR_CALL: "AsyncLimiter.acquire", schema.FOR_PACKAGE: package, schema.FOR_MODULE: module}
+    found = in_turn([60], awaited, **library)
+    assert (kinds(found) == [Situation.RATE_LIMIT]) is (situation is not None)
+    if situation is not None:
+        assert "raise the rate of AsyncLimiter.acquire in fetch (srv/app.py:9)" in found.remedy
+
+
+@pytest.mark.parametrize(
+    ("package", "words"),
+    [("sqlalchemy", "selectinload"), ("asyncpg", "= ANY("), ("redis", "a pipeline"), ("httpx", "asyncio.gather")],
+)
+def test_what_one_connection_answers_in_turn_is_asked_once_for_all(package: str, words: str) -> None:
+    found = in_turn([20] * 5, "Future", "io", **{schema.FOR_CALL: "fetch", schema.FOR_PACKAGE: package})
+    assert key(found, Cause.AWAIT_IO) == "await_io/serial_awaits"
+    assert words in found.remedy
 
 
 @pytest.mark.parametrize(
