@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from benchmarks.street.contract import Program
 from benchmarks.street.peers import pprof
-from benchmarks.street.peers.evidence import AWAITS, RUNS, SPAN, Frame, Stretch
+from benchmarks.street.peers.evidence import AWAITS, RUNS, SPAN, Frame, State, Stretch
 from benchmarks.street.peers.read_spans import is_of, stretches
 from benchmarks.street.peers.routes import handlers
 
@@ -122,14 +122,15 @@ def ddtrace(program: Program, out: Path, requests: int) -> list[Stretch]:
             for kind in ("wall-time", "lock-acquire-wait", "lock-release-hold"):
                 if value := sample.values.get(kind, 0):
                     words = f"{kind} of lock {lock}" if lock else ""
-                    found[Stretch(0, sample.frames, words, of_request, _state(sample.frames))] += value / 1e6
+                    found[Stretch(0, sample.frames, words, of_request, _state(sample))] += value / 1e6
     return [*stretches(program, traced, requests), *_summed(found, requests)]
 
 
-def _state(frames: tuple[Frame, ...]) -> Any:
-    """A task's frames stand below those of the loop that sleeps meanwhile."""
-    sleeps = any(frame.function.split(".")[-1] in _LOOP_SLEEPS for frame in frames[:-1])
-    return AWAITS if sleeps else RUNS
+def _state(sample: pprof.Sample) -> State:
+    """A task's frames stand below those of the loop that sleeps meanwhile; uvloop has none: there it is not known."""
+    if any(frame.function.split(".")[-1] in _LOOP_SLEEPS for frame in sample.frames[:-1]):
+        return AWAITS
+    return SPAN if "task name" in sample.labels and not sample.values.get("cpu-time") else RUNS
 
 
 def whywait(program: Program, report: Mapping[str, Any]) -> list[Stretch]:

@@ -14,7 +14,7 @@ from benchmarks.truth.conditions import conditions
 FILE: Final = "street_peers.json"
 _HEAD = f"""## What other tools tell of the same programs
 
-`python -m benchmarks.street.peers` runs each program on asyncio, with a third of the requests, under each tool, set up
+`python -m benchmarks.street.peers` runs each program, with a third of the requests, under each tool, set up
 as its documentation says with every option on that tells more, and reads the tool's real output: call trees, folded
 stacks, pprof, spans. One [rule](../street/peers/rule.py) without a judge's eye scores it, whywait's own report too:
 

@@ -118,12 +118,16 @@ def _cause(program: Program) -> Callable[[Stretch], bool]:
 
 
 def _text(program: Program, one: Stretch) -> str:
-    """Names from the user's first function inwards, the source of the user's lines, and the tool's words."""
+    """Names from the user's first function inwards, the source of the user's lines, and the tool's words.
+
+    Without the program's own name, which tells the cause by the author's wit.
+    """
     first = next((at for at, frame in enumerate(one.frames) if _is_own(program, frame)), len(one.frames))
     inner = one.frames[first:]
     source = program.source
     lines = (source[frame.line - 1] for frame in inner if _is_own(program, frame) and 0 < frame.line <= len(source))
-    return " ".join([*(f"{_stem(frame.file)}:{frame.function}" for frame in inner), *lines, one.words])
+    text = " ".join([*(f"{_stem(frame.file)}:{frame.function}" for frame in inner), *lines, one.words])
+    return text.replace(program.name, "")
 
 
 def _leaf(program: Program, one: Stretch) -> str:

@@ -33,15 +33,15 @@ class Tool:
     """One line for the page: what of it is on."""
     stage: Callable[[Program, Path], Stage]
     read: Read
+    loop: str = "asyncio"
+    """On which it tells more."""
 
 
-def run(
-    tool: Tool, program: Program, loop: str, found: Mapping[str, str], load: tuple[Load, ...]
-) -> tuple[Run, list[Stretch]]:
+def run(tool: Tool, program: Program, found: Mapping[str, str], load: tuple[Load, ...]) -> tuple[Run, list[Stretch]]:
     """Runs the program under the tool; what was true, and what the tool shows."""
     with tempfile.TemporaryDirectory(prefix="street-") as scratch:
         out = Path(scratch)
-        ran = play(program, loop, found, load, tool.stage(program, out))
+        ran = play(program, tool.loop, found, load, tool.stage(program, out))
         return ran, tool.read(program, out, ran.requests)
 
 
@@ -97,13 +97,13 @@ def _reasons(program: Program, out: Path, requests: int) -> list[Stretch]:
 TOOLS: Final = {
     "whywait": Tool("whywait", "`whywait run`; all reasons of the endpoint", _whywait, _reasons),
     "ddtrace": Tool(
-        "ddtrace", "`ddtrace-run` with its profiler: spans, wall time of threads and tasks, locks; from its pprof files",
+        "ddtrace", "`ddtrace-run` with its profiler: spans, wall time of threads and tasks, locks; from its pprof files; on uvloop, where it sees tasks",
         _inside(
             "ddtrace", ("ddtrace-run",), DD_PROFILING_ENABLED="1", DD_PROFILING_OUTPUT_PPROF="{out}/profile",
             DD_TRACE_AGENT_URL="http://127.0.0.1:9", DD_INSTRUMENTATION_TELEMETRY_ENABLED="0",
             DD_REMOTE_CONFIGURATION_ENABLED="0",
         ),
-        readers.ddtrace,
+        readers.ddtrace, "uvloop",
     ),
     "pyinstrument": Tool(
         "pyinstrument", "a profiler of each request in a middleware, `async_mode`, 1 ms, its JSON with all frames",

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from benchmarks.street.contract import programs, read
-from benchmarks.street.peers import pprof
+from benchmarks.street.peers import pprof, shown
 from benchmarks.street.peers.evidence import AWAITS, RUNS, SPAN, Frame, State, Stretch
 from benchmarks.street.peers.read_spans import stretches
 from benchmarks.street.peers.readers import whywait
@@ -60,7 +60,7 @@ def stack(*frames: Frame, ms: float = 90, words: str = "", of_request: bool = Fa
 
 
 @pytest.mark.parametrize(
-    ("cause", "points", "shown"),
+    ("cause", "points", "told"),
     [
         ("lock_wait", 2, [stack(HOLD, ACQUIRE, of_request=True)]),
         ("lock_wait", 2, [stack(HOLD, of_request=True)]),  # the line that it stands at reads "with lock:"
@@ -87,9 +87,26 @@ def stack(*frames: Frame, ms: float = 90, words: str = "", of_request: bool = Fa
         ("none", 0, [stack(HOLD, ms=500)]),
     ],
 )
-def test_points(tmp_path: Path, cause: str, points: int, shown: Sequence[Stretch]) -> None:
-    told = score(case(tmp_path, cause), shown)
-    assert told.points == points, told.evidence
+def test_points(tmp_path: Path, cause: str, points: int, told: Sequence[Stretch]) -> None:
+    result = score(case(tmp_path, cause), told)
+    assert result.points == points, result.evidence
+
+
+def test_the_name_of_a_program_tells_no_cause(tmp_path: Path) -> None:
+    file = tmp_path / "a_lock.py"
+    file.write_text(SOURCE.replace("CAUSE", "lock_wait"))
+    told = [stack(Frame(f"/srv/{file.name}", "hold", 14), words="a_lock.hold", of_request=True)]
+    assert score(Case(read(file), 100, 100), told).points == 1
+
+
+def test_what_was_shown_is_read_as_it_was_kept(tmp_path: Path) -> None:
+    here, stretches = (
+        case(tmp_path, "lock_wait"),
+        [stack(ANSWER, HOLD, words="x"), stack(of_request=True, state=AWAITS)],
+    )
+    shown.keep(tmp_path / "folder", "py-spy", here, stretches)
+    assert shown.read(tmp_path / "folder", "py-spy", here.program) == (here, stretches)
+    assert shown.read(tmp_path / "folder", "sentry", here.program) is None
 
 
 def test_every_program_has_its_cause_in_the_table_and_a_handler_for_its_endpoint() -> None:
