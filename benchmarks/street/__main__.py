@@ -14,8 +14,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks.street.contract import Load, Program, programs
-from benchmarks.street.page import page
+from benchmarks.street import page
+from benchmarks.street.contract import Program, programs
 from benchmarks.street.perform import ROOT, perform
 from benchmarks.street.surroundings import absent, surroundings
 from benchmarks.street.verdict import Verdict, judge
@@ -69,17 +69,13 @@ def _tell(program: Program, loop: str, found: Mapping[str, str], quick: bool, ru
 
 def verdict_of(program: Program, loop: str, found: Mapping[str, str], quick: bool, runs: int = 1) -> Verdict:
     """The verdict of the first run that nothing disturbed, else of the least disturbed one."""
-    load = tuple(_fewer(one) for one in program.load) if quick else program.load
+    load = tuple(one.fewer() for one in program.load) if quick else program.load
     told: list[Verdict] = []
     for _ in range(1 if quick else runs):
         told.append(judge(program, perform(program, loop, found, load)))
         if not told[-1].is_disturbed or program.cause == "cpu_wait":
             break
     return min(told, key=lambda one: one.cpu_wait_share)
-
-
-def _fewer(load: Load) -> Load:
-    return Load(load.path, max(load.clients, load.n // 3), load.clients, load.pause, load.after, load.kind)
 
 
 def _kept(out: Path) -> dict[str, Any]:
@@ -94,7 +90,7 @@ def _write(out: Path, name: str, loop: str, told: dict[str, Any]) -> None:
     known = {one.name: results[one.name] for one in every if one.name in results}
     facts = conditions(_PACKAGES)
     (out / "street.json").write_text(json.dumps({"conditions": facts, "programs": known}, indent=1) + "\n")
-    (out / "street.md").write_text(page(every, known, facts))
+    page.write(out)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 import ast
 import re
 import tomllib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -24,6 +24,10 @@ class Load:
     """Seconds from the start of the load until the first."""
     kind: Literal["http", "websocket"] = "http"
     """A websocket sends n messages on one connection and awaits an answer to each."""
+
+    def fewer(self) -> "Load":
+        """A third of the requests, but one of each client at least."""
+        return replace(self, n=max(self.clients, self.n // 3))
 
 
 @dataclass(frozen=True)
@@ -62,13 +66,16 @@ class Program:
         return self.path.parent.name
 
     @cached_property
+    def source(self) -> list[str]:
+        return self.path.read_text().splitlines()
+
+    @cached_property
     def lines(self) -> frozenset[int]:
         """The lines that name the culprit: those marked, and where its function begins."""
-        source = self.path.read_text()
-        marked = {number for number, line in enumerate(source.splitlines(), 1) if MARK in line}
+        marked = {number for number, line in enumerate(self.source, 1) if MARK in line}
         begins = {
             line
-            for node in ast.walk(ast.parse(source))
+            for node in ast.walk(ast.parse("\n".join(self.source)))
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name == self.culprit.split(".")[-1]
             for line in (node.lineno, *(one.lineno for one in node.decorator_list))
         }

@@ -1,10 +1,13 @@
 """The page of the street: every program, its truth, and the verdict on each loop."""
 
+import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
-from benchmarks.street.contract import Program
+from benchmarks.street.contract import Program, programs
+from benchmarks.street.peers import results
 from benchmarks.street.verdict import WITHIN
 
 _HEAD = f"""# The street: programs as found in bug reports
@@ -25,21 +28,31 @@ disturbed one counts, and *disturbed* stands beside a verdict for which no run w
 """
 
 
-def page(programs: Sequence[Program], results: Mapping[str, Any], conditions: Mapping[str, Any]) -> str:
-    """The page in Markdown, of those programs of which something is known."""
-    known = [one for one in programs if one.name in results]
+def write(out: Path) -> None:
+    """Writes the page anew from the results that lie there."""
+    told = json.loads((out / "street.json").read_text())
+    peers = results.read(out / results.FILE)
+    (out / "street.md").write_text(page(programs(), told["programs"], told["conditions"], peers))
+
+
+def page(
+    every: Sequence[Program], told: Mapping[str, Any], conditions: Mapping[str, Any], peers: Mapping[str, Any]
+) -> str:
+    """The page in Markdown, of those programs of which something is known; `peers` as the file of peers.results."""
+    known = [one for one in every if one.name in told]
     packages = ", ".join(f"{name} {version}" for name, version in conditions["packages"].items())
     about = (
         f"Python {conditions['python']}, {conditions['cpus']} CPUs ({conditions['machine']}), {conditions['system']}; "
         f"{packages}; load {conditions['load'][0]} at the end; {conditions['day']}."
     )
-    return "\n".join([_HEAD, about, "", *_scores(results), "", *_table(known, results), "", *_answers(known, results)])
+    parts = [*_scores(told), "", *_table(known, told), "", *_answers(known, told), *results.section(every, peers)]
+    return "\n".join([_HEAD, about, "", *parts])
 
 
-def _scores(results: Mapping[str, Any]) -> list[str]:
+def _scores(told: Mapping[str, Any]) -> list[str]:
     lines = ["| loop | right | partly | wrong | skipped or failed |", "|---|---:|---:|---:|---:|"]
     for loop in ("asyncio", "uvloop"):
-        of = Counter(one[loop]["grade"] for one in results.values() if loop in one)
+        of = Counter(one[loop]["grade"] for one in told.values() if loop in one)
         if not of:
             continue
         others = sum(of.values()) - of["right"] - of["partly"] - of["wrong"]

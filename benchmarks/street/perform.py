@@ -9,8 +9,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -36,31 +37,62 @@ class Performance:
     report: dict[str, Any]
 
 
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """What a program is run under."""
+
+    before: list[str]
+    """Stands before the program's own command."""
+    environment: Mapping[str, str] = field(default_factory=dict)
+    beside: Callable[[int], AbstractContextManager[object]] = lambda process: nullcontext()
+    """Called with the program's process when it listens; held while the requests are sent."""
+    end: signal.Signals = signal.SIGTERM
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What a program and its clients measured."""
+
+    truth_ms: float
+    wall_ms: float
+    cpu_wait_share: float
+    requests: int
+
+
 def perform(program: Program, loop: str, found: Mapping[str, str], load: tuple[Load, ...]) -> Performance:
     """Starts the program, sends the requests, ends it, and reads its stamps and whywait's report."""
     with tempfile.TemporaryDirectory(prefix="street-") as scratch:
-        traces, stamps, port = Path(scratch) / "traces", Path(scratch) / "stamps", free_port()
+        traces = str(Path(scratch) / "traces")
+        run = play(program, loop, found, load, Stage([sys.executable, "-m", "whywait", "run", "-o", traces, "--"]))
+        told = subprocess.run(
+            [sys.executable, "-m", "whywait", "report", traces, "--json"],
+            cwd=ROOT, capture_output=True, text=True, check=True,
+        ).stdout  # fmt: skip
+        return Performance(run.truth_ms, run.wall_ms, run.cpu_wait_share, json.loads(told))
+
+
+def play(program: Program, loop: str, found: Mapping[str, str], load: tuple[Load, ...], stage: Stage) -> Run:
+    """Starts the program on a stage, sends the requests, ends it, and reads its stamps."""
+    with tempfile.TemporaryDirectory(prefix="street-") as scratch:
+        stamps, port = Path(scratch) / "stamps", free_port()
         stamps.touch()
         environment = {
             **os.environ, **found, **program.environment, "STREET_STAMPS": str(stamps), "STREET_PORT": str(port),
-            "STREET_LOOP": loop, "PYTHONPATH": os.pathsep.join([str(ROOT), str(PROGRAMS)]),
+            "STREET_LOOP": loop, "PYTHONPATH": os.pathsep.join([str(ROOT), str(PROGRAMS)]), **stage.environment,
         }  # fmt: skip
-        command = [sys.executable, "-m", "whywait", "run", "-o", str(traces), "--", *_server(program, loop, port)]
         with open(Path(scratch) / "said", "w+") as said:
-            service = subprocess.Popen(command, cwd=program.path.parent, env=environment, stdout=said, stderr=said)
+            service = subprocess.Popen(
+                [*stage.before, *_server(program, loop, port)],
+                cwd=program.path.parent, env=environment, stdout=said, stderr=said,
+            )  # fmt: skip
             with ended(service, 30):
                 _until_it_listens(service, port, Path(said.name))
-                windows, waited = _measured(service, port, load)
-                service.send_signal(signal.SIGTERM)
+                with stage.beside(service.pid):
+                    windows, waited = _measured(service, port, load)
+                service.send_signal(stage.end)
                 service.wait(30)
-        told = subprocess.run(
-            [sys.executable, "-m", "whywait", "report", str(traces), "--json"],
-            cwd=ROOT, capture_output=True, text=True, check=True,
-        ).stdout  # fmt: skip
-        return Performance(
-            _truth_ms(program, stamps, windows), sum(end - begin for begin, end in windows) / len(windows) / 1e6,
-            waited, json.loads(told),
-        )  # fmt: skip
+        mean_ms = sum(end - begin for begin, end in windows) / len(windows) / 1e6
+        return Run(_truth_ms(program, stamps, windows), mean_ms, waited, len(windows))
 
 
 def _server(program: Program, loop: str, port: int) -> list[str]:
