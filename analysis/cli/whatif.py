@@ -31,6 +31,9 @@ def whatif(
     faster: Annotated[
         list[str] | None, typer.Option(help="A function so many times faster.", metavar="FUNCTION=2x")
     ] = None,
+    together: Annotated[
+        list[str] | None, typer.Option(help="A function's calls by one request, awaited at once.", metavar="FUNCTION")
+    ] = None,
     clients: Annotated[int | None, typer.Option(help="With N clients that wait for their answers.", min=1)] = None,
     rate: Annotated[float | None, typer.Option(help="With R requests per second, at random moments.")] = None,
     service: Service = None,
@@ -44,7 +47,14 @@ def whatif(
     analysis = analysis_of(source, service=service, skip_bad_lines=skip_bad_lines, endpoint=endpoint)
     with working("replaying the requests"):
         found = predicted(
-            analysis, pools=pools, workers=workers, without=without or (), faster=times, clients=clients, rate=rate
+            analysis,
+            pools=pools,
+            workers=workers,
+            without=without or (),
+            faster=times,
+            together=together or (),
+            clients=clients,
+            rate=rate,
         )
     say(json.dumps(found.as_json(), indent=1) if as_json_text else _sentences(found))
 

@@ -6,7 +6,7 @@ from typing import Final
 
 from whywait.analysis.errors import InputError
 from whywait.analysis.prediction.holds import Recording
-from whywait.analysis.prediction.programs import LOOP, OWN, Give, Pause, Program, Resources, Run, Step, Take
+from whywait.analysis.prediction.programs import LOOP, OWN, Give, Pause, Program, Resources, Run, Step, Steps, Take
 
 _LOCKS: Final = {"lock_wait": ("lock",), "logging_wait": ("lock",), "limiter_wait": ("lock",), "connection_wait": ("connections",),
                  "pool_queue": ("pool", OWN)}  # fmt: skip
@@ -22,6 +22,7 @@ class Change:
     workers: int = 1
     without: tuple[str, ...] = ()
     faster: Mapping[str, float] = field(default_factory=dict)  # by function: how many times
+    together: tuple[str, ...] = ()  # functions whose calls by one request are awaited at once, not one after another
     clients: int | None = None
     rate: float | None = None
 
@@ -52,6 +53,8 @@ def changed(
             steps = _scaled(steps, name, 0.0)
     for name, times in change.faster.items():
         steps = _scaled(steps, name, 1 / times)
+    for name in change.together:
+        steps = _together(steps, name)
     return steps, after
 
 
@@ -80,19 +83,28 @@ def _without_cause(programs: Sequence[Program], resources: Resources, cause: str
 
 
 def _scaled(programs: Sequence[Program], function: str, factor: float) -> list[Program]:
-    hit = 0
-
     def one(step: Step) -> Step:
-        nonlocal hit
-        if isinstance(step, Run | Pause) and function in step.names:
-            hit += 1
-            return step._replace(ns=step.ns * factor)
-        return step
+        return step._replace(ns=step.ns * factor) if isinstance(step, Run | Pause) and function in step.names else step
 
-    found = mapped(programs, one)
-    if not hit:
-        names = {name for program in programs for steps in program.activities
-                 for step in steps if isinstance(step, Run | Pause) for name in step.names}  # fmt: skip
+    _known(programs, function)
+    return mapped(programs, one)
+
+
+def _together(programs: Sequence[Program], function: str) -> list[Program]:
+    """Of each activity's waits in this function the longest stays: the others pass meanwhile. What it computes stays."""
+    _known(programs, function)
+    return [Program(tuple(_at_once(steps, function) for steps in program.activities)) for program in programs]
+
+
+def _at_once(steps: Steps, function: str) -> Steps:
+    waits = [step for step in steps if isinstance(step, Pause) and function in step.names]
+    longest = max(waits, key=lambda step: step.ns, default=None)
+    return tuple(step for step in steps if step is longest or not any(step is one for one in waits))
+
+
+def _known(programs: Sequence[Program], function: str) -> None:
+    names = {name for program in programs for steps in program.activities
+             for step in steps if isinstance(step, Run | Pause) for name in step.names}  # fmt: skip
+    if function not in names:
         said = ", ".join(sorted(names)[:20])
         raise InputError(f"no function {function!r} in this recording; it has: {said}. Causes are: {', '.join(CAUSES)}")
-    return found

@@ -7,6 +7,7 @@ that its holder ended. Who did not wait for it is taken to hold it at the same p
 from bisect import bisect_left
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
+from itertools import pairwise
 from statistics import median
 from typing import Any, Final
 
@@ -61,7 +62,7 @@ def held_key(parts: Parts, wait: int) -> Key | None:
     said = parts.attributes(wait)
     kind = said.get(schema.WAIT)
     if kind == schema.WAIT_CONNECTION:
-        return ("connections", said.get(schema.POOL_ID))
+        return _pool_key(said)
     if schema.LOCK_FILE in said and kind in (schema.WAIT_LOCK, schema.WAIT_LOGGING):
         return ("lock", said[schema.LOCK_FILE], said.get(schema.LOCK_LINE), kind)
     if kind == schema.WAIT_AWAIT and schema.BLOCKER_SPAN_ID in said and parts.of.waits.waker[wait] < 0:
@@ -69,29 +70,60 @@ def held_key(parts: Parts, wait: int) -> Key | None:
     return None
 
 
-def holds_by_activity(parts: Parts, found: Recording) -> dict[int, list[tuple[int, int, Key]]]:
-    """Return by activity when it took and gave back (virtual time) what others waited for; adds the limits to `found`."""
-    waits, of = parts.of.waits, parts.of
-    owner = np.searchsorted(of.vstart, waits.vstart, side="right") - 1
+def _pool_key(said: dict[str, Any]) -> Key | None:
+    return ("connections", said.get(schema.POOL_ID)) if said.get(schema.WAIT) == schema.WAIT_CONNECTION else None
+
+
+Holds = dict[int, list[tuple[int, int, Key]]]
+"""By activity: what it took and gave back, and when (virtual time)."""
+
+
+def holds_by_activity(parts: Parts, found: Recording) -> Holds:
+    """Return when activities took and gave back what others waited for; adds the limits to `found`."""
+    waits, owner = parts.of.waits, _owners(parts)
+    asked = [(wait, key) for wait in range(len(waits.row)) if (key := held_key(parts, wait)) is not None]
     taken: dict[tuple[int, Key], list[int]] = defaultdict(list)
-    releases: list[tuple[int, Key, int]] = []
-    for wait in range(len(waits.row)):
-        key = held_key(parts, wait)
-        if key is None:
-            continue
-        said, activity = parts.attributes(wait), int(owner[wait])
-        taken[activity, key].append(int(waits.vend[wait]))
+    for wait, key in asked:
+        taken[int(owner[wait]), key].append(int(waits.vend[wait]))
+        said = parts.attributes(wait)
         found.names.setdefault(key, set()).update(
             str(said.get(name, "")) for name in (schema.CODE_FUNCTION, schema.POOL_NAME)
         )
-        releases.append((_releaser(parts, said), key, int(waits.vend[wait] - of.vstart[activity] + of.start[activity])))
-    given: dict[tuple[int, Key, int], int] = {}
-    for activity, key, moment in releases:
+    given = _given(parts, asked, owner, taken)
+    usual = _usual(given)
+    held = _held(parts, taken, given, usual)
+    for key, length in usual.items():
+        found.limits[key] = _permits(parts, key, held)
+        _uncontended(parts, key, length, held)
+    return held
+
+
+def _owners(parts: Parts) -> Ints:
+    owners: Ints = np.searchsorted(parts.of.vstart, parts.of.waits.vstart, side="right") - 1
+    return owners
+
+
+def _given(
+    parts: Parts, asked: list[tuple[int, Key]], owner: Ints, taken: dict[tuple[int, Key], list[int]]
+) -> dict[tuple[int, Key, int], int]:
+    """By activity, key and when it was taken: when it was given back, for those who ended a wait by that."""
+    of, given = parts.of, dict[tuple[int, Key, int], int]()
+    shift = of.start - of.vstart
+    for wait, key in asked:
+        activity = _releaser(parts, parts.attributes(wait))
+        moment = int(of.waits.vend[wait] + shift[owner[wait]] - shift[activity])
         mine = taken.get((activity, key), [])
-        at = bisect_left(mine, moment - of.start[activity] + of.vstart[activity]) - 1
+        at = bisect_left(mine, moment) - 1
         if at >= 0:
-            given.setdefault((activity, key, mine[at]), int(moment - of.start[activity] + of.vstart[activity]))
-    return _holds(found, parts, taken, given)
+            given.setdefault((activity, key, mine[at]), moment)
+    return given
+
+
+def _usual(given: dict[tuple[int, Key, int], int]) -> dict[Key, int]:
+    known: dict[Key, list[int]] = defaultdict(list)
+    for (_, key, begin), end in given.items():
+        known[key].append(end - begin)
+    return {key: int(median(lengths)) for key, lengths in known.items()}
 
 
 def _releaser(parts: Parts, said: dict[str, Any]) -> int:
@@ -106,38 +138,29 @@ def _releaser(parts: Parts, said: dict[str, Any]) -> int:
     return -1
 
 
-def _holds(
-    found: Recording, parts: Parts, taken: dict[tuple[int, Key], list[int]], given: dict[tuple[int, Key, int], int]
-) -> dict[int, list[tuple[int, int, Key]]]:
-    usual = {}
-    for key in {key for _, key in taken}:
-        known = [end - begin for (_, other, begin), end in given.items() if other == key]
-        if known:
-            usual[key] = int(median(known))
-    held: dict[int, list[tuple[int, int, Key]]] = defaultdict(list)
+def _held(
+    parts: Parts, taken: dict[tuple[int, Key], list[int]], given: dict[tuple[int, Key, int], int], usual: dict[Key, int]
+) -> Holds:
+    held: Holds = defaultdict(list)
     for (activity, key), begins in taken.items():
-        for begin, later in (
-            zip(begins, [*begins[1:], int(parts.of.vend[activity])], strict=True) if key in usual else ()
-        ):
+        for begin, later in zip(begins, [*begins[1:], int(parts.of.vend[activity])], strict=True):
             end = given.get((activity, key, begin))
             # a client's pool makes its caller wait several times: it has a connection after the last of them
-            if end is not None or key[0] != "connections" or begin == begins[-1]:
+            if key in usual and (end is not None or key[0] != "connections" or begin == begins[-1]):
                 held[activity].append((begin, min(end or begin + usual[key], later), key))
-    for key in usual:
-        found.limits[key] = _permits(found, parts, key, held)
-        _uncontended(parts, key, usual[key], held)
     return held
 
 
-def _permits(found: Recording, parts: Parts, key: Key, held: dict[int, list[tuple[int, int, Key]]]) -> int:
-    """How many held it at once, most of the time that somebody did."""
-    kind = str(key[-1]) if isinstance(key, tuple) else ""
-    if "Semaphore" not in kind and key[0] != "connections":
-        return 1
-    for row in parts.of.waits.row if key[0] == "connections" else ():
-        size = parts.spans.attributes[row].get(schema.POOL_SIZE)
-        if isinstance(size, int) and ("connections", parts.spans.attributes[row].get(schema.POOL_ID)) == key:
-            return max(1, size)
+def _permits(parts: Parts, key: Key, held: Holds) -> int:
+    """How many can hold it at once: a connection pool's size; of a semaphore, how many did for most of the time."""
+    if key[0] == "connections":
+        said = (parts.attributes(wait) for wait in range(len(parts.of.waits.row)))
+        sizes = [one.get(schema.POOL_SIZE) for one in said if _pool_key(one) == key]
+        return max((size for size in sizes if isinstance(size, int)), default=1)
+    return _most_usual(parts, key, held) if "Semaphore" in str(key[-1]) else 1
+
+
+def _most_usual(parts: Parts, key: Key, held: Holds) -> int:
     shift = parts.of.start - parts.of.vstart
     moments = sorted(
         moment
@@ -146,30 +169,31 @@ def _permits(found: Recording, parts: Parts, key: Key, held: dict[int, list[tupl
         for moment in ((begin + shift[activity], 1), (end + shift[activity], -1))
     )  # fmt: skip
     levels: Counter[int] = Counter()
-    now, before = 0, 0
-    for moment, change in moments:
-        levels[now] += int(moment - before) if before else 0
-        now, before = now + change, moment
-    return max(1, max(levels, key=lambda level: levels[level] if level else 0))
+    now = 0
+    for (moment, change), (later, _) in pairwise(moments):
+        now += change
+        levels[now] += int(later - moment)
+    levels.pop(0, None)
+    return max(1, max(levels, key=lambda level: levels[level], default=1))
 
 
-def _uncontended(parts: Parts, key: Key, usual: int, held: dict[int, list[tuple[int, int, Key]]]) -> None:
+def _uncontended(parts: Parts, key: Key, usual: int, held: Holds) -> None:
     """Add the holds of those who did not wait, before the wait that most often came next while it was held."""
-    waits, of = parts.of.waits, parts.of
-    after: Counter[tuple[Any, ...]] = Counter()
-    for holds in list(held.values()):
-        for begin, _, other in holds:
-            if other == key:
-                after[_place(parts, int(np.searchsorted(waits.vstart, begin + 1)))] += 1
+    waits, owner = parts.of.waits, _owners(parts)
+    holders = {activity for activity, holds in held.items() if any(other == key for _, _, other in holds)}
+    after = Counter(
+        _place(parts, int(np.searchsorted(waits.vstart, begin + 1)))
+        for activity in holders for begin, _, other in held[activity] if other == key
+    )  # fmt: skip
     place, times = after.most_common(1)[0] if after else ((), 0)
     if not place or times < sum(after.values()) / 2:
         return
-    owner: Ints = np.searchsorted(of.vstart, waits.vstart, side="right") - 1
     for wait in range(len(waits.row)):
         activity = int(owner[wait])
-        if _place(parts, wait) == place and key not in [one[2] for one in held[activity]]:
+        if activity not in holders and _place(parts, wait) == place:
+            holders.add(activity)
             begin = int(waits.vstart[wait])
-            held[activity].append((begin, min(begin + usual, int(of.vend[activity])), key))
+            held[activity].append((begin, min(begin + usual, int(parts.of.vend[activity])), key))
 
 
 def _place(parts: Parts, wait: int) -> tuple[Any, ...]:

@@ -1,7 +1,7 @@
 """Programs from a recording: each activity's stretches become steps; waits that queues caused are left out of them."""
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Final
 
@@ -13,7 +13,20 @@ from whywait.analysis.path.pieces import cut_pieces
 from whywait.analysis.path.running_frames import nested_frames
 from whywait.analysis.path.segments import CALL, CPU, LOCK
 from whywait.analysis.prediction.holds import QUEUES, Parts, Recording, held_key, holds_by_activity
-from whywait.analysis.prediction.programs import LOOP, OWN, Give, Join, Key, Pause, Program, Run, Start, Step, Take
+from whywait.analysis.prediction.programs import (
+    LOOP,
+    OWN,
+    Give,
+    Join,
+    Key,
+    Pause,
+    Program,
+    Run,
+    Start,
+    Step,
+    Steps,
+    Take,
+)
 from whywait.analysis.spans.activities import recorded_activities, with_waits
 from whywait.analysis.spans.requests import find_requests
 from whywait.analysis.spans.span_table import span_table
@@ -63,87 +76,89 @@ def _add(found: Recording, parts: Parts, root: int) -> None:
             if child not in numbers:
                 numbers[child] = len(order)
                 order.append(child)
-    found.programs.append(Program(tuple(tuple(_steps(found, parts, one, numbers)) for one in order)))
+    found.programs.append(Program(tuple(_Activity(found, parts, one, numbers).all() for one in order)))
     found.felt_ns.append(int(parts.of.end[root] - parts.of.start[root]))
     found.starts_ns.append(int(parts.of.start[root]))
 
 
-def _steps(found: Recording, parts: Parts, activity: int, numbers: dict[int, int]) -> Iterator[Step]:
-    of, pool = parts.of, _pool(found, parts, activity)
-    on_loop = not of.is_job[activity] and parts.spans.kinds[of.row[activity]] == schema.KIND_TASK
-    born = sorted((int(of.start[one] - of.start[activity]), one) for one in parts.children[activity] if one in numbers)
-    marks: list[tuple[int, Take | Give]] = []
-    for taken, given, key in parts.takes.get(activity, ()):
-        marks += [(taken, Take(key)), (given, Give(key))]
-    marks.sort(key=lambda one: one[0])
-    if pool is not None:
-        yield Take(pool)
-    has_loop, joined = False, set[int]()
-    for piece in range(*parts.by_activity[activity].indices(len(parts.pieces.vstart))):
-        middle = int(parts.pieces.vstart[piece] + parts.pieces.length[piece] // 2)
-        wait = int(parts.pieces.wait[piece])
-        kind = parts.attributes(wait).get(schema.WAIT, "") if wait >= 0 else ""
-        needs_loop = on_loop and (wait < 0 or kind in _ON_THREAD)
-        due = [mark for moment, mark in marks if moment <= middle]
-        del marks[: len(due)]
-        if has_loop and on_loop and (not needs_loop or any(isinstance(one, Take) for one in due)):
-            yield Give(LOOP)  # nothing is waited for with it: a lock's holder may need it
-            has_loop = False
-        if needs_loop and not has_loop:
-            yield from (one for one in due if isinstance(one, Take))
-            yield Take(LOOP)
-            due = [one for one in due if isinstance(one, Give)]
-        has_loop = needs_loop
-        yield from due
-        while born and born[0][0] <= middle - of.vstart[activity]:
-            yield Start(numbers[born.pop(0)[1]])
-        yield from _piece(found, parts, piece, kind, numbers, joined)
-    if has_loop:
-        yield Give(LOOP)
-    yield from (Start(numbers[one]) for _, one in born)
-    yield from (mark for _, mark in marks)
-    if pool is not None:
-        yield Give(pool)
+class _Activity:
+    """Writes the steps of one activity; `numbers`: those of the request's activities."""
 
+    def __init__(self, found: Recording, parts: Parts, activity: int, numbers: dict[int, int]) -> None:
+        self.found, self.parts, self.activity, self.numbers = found, parts, activity, numbers
+        self.on_loop = not parts.of.is_job[activity] and parts.spans.kinds[parts.of.row[activity]] == schema.KIND_TASK
+        self.steps: list[Step] = []
+        self.has_loop = False
+        self.joined: set[int] = set()
 
-def _piece(
-    found: Recording, parts: Parts, piece: int, kind: str, numbers: dict[int, int], joined: set[int]
-) -> Iterator[Step]:
-    amounts, wait, length = (
-        parts.pieces.amounts_ns[piece],
-        int(parts.pieces.wait[piece]),
-        int(parts.pieces.length[piece]),
-    )
-    names = _functions(parts, piece)
-    if amounts[CPU]:
-        yield Run(float(amounts[CPU]), True, names, bool(parts.of.is_job[parts.pieces.activity[piece]]))
-    if wait < 0:
-        yield Pause(float(amounts[LOCK] + amounts[CALL] + parts.pieces.rest_ns[piece]), names, "blocking_io")
-    elif kind in QUEUES:
-        if kind != schema.WAIT_POOL_QUEUE:
-            yield Pause(float(min(length, _WAKE_NS)), (), kind)
-    elif held_key(parts, wait) is None:
-        others = _awaited(parts, piece, wait, numbers, joined)
+    def all(self) -> Steps:
+        parts, of = self.parts, self.parts.of
+        pool = _pool(self.found, parts, self.activity)
+        self.steps += [Take(pool)] if pool is not None else []
+        marks: list[tuple[int, Step]] = [
+            (moment, kind(key))
+            for taken, given, key in parts.takes.get(self.activity, ())
+            for moment, kind in ((taken, Take), (given, Give))
+        ]
+        born = of.start - of.start[self.activity] + of.vstart[self.activity]
+        marks += [
+            (int(born[one]), Start(self.numbers[one])) for one in parts.children[self.activity] if one in self.numbers
+        ]
+        marks.sort(key=lambda one: one[0])
+        for piece in range(*parts.by_activity[self.activity].indices(len(parts.pieces.vstart))):
+            middle = int(parts.pieces.vstart[piece] + parts.pieces.length[piece] // 2)
+            due = [mark for moment, mark in marks if moment <= middle]
+            del marks[: len(due)]
+            self.piece(piece, due)
+        self.steps += [Give(LOOP)] * self.has_loop + [mark for _, mark in marks]
+        self.steps += [Give(pool)] if pool is not None else []
+        return tuple(self.steps)
+
+    def piece(self, piece: int, due: Sequence[Step]) -> None:
+        """Add what is due, with the loop or without it, and what the piece itself takes."""
+        wait = int(self.parts.pieces.wait[piece])
+        kind = self.parts.attributes(wait).get(schema.WAIT, "") if wait >= 0 else ""
+        needs_loop = self.on_loop and (wait < 0 or kind in _ON_THREAD)
+        takes = any(isinstance(one, Take) for one in due)
+        if self.has_loop and (takes or not needs_loop):
+            self.steps.append(Give(LOOP))  # nothing is waited for with it: a lock's holder may need it
+            self.has_loop = False
+        self.steps += due if takes else ()
+        self.steps += [Take(LOOP)] if needs_loop and not self.has_loop else []
+        self.steps += () if takes else due
+        self.has_loop = needs_loop
+        names, pieces = _functions(self.parts, piece), self.parts.pieces
+        cpu_ns, lock_ns, call_ns = (float(pieces.amounts_ns[piece][one]) for one in (CPU, LOCK, CALL))
+        job = bool(self.parts.of.is_job[self.activity])
+        self.steps += [Run(cpu_ns, True, names, job)] if cpu_ns else []
+        if wait < 0:
+            self.steps.append(Pause(lock_ns + call_ns + float(pieces.rest_ns[piece]), names, "blocking_io"))
+        elif kind in QUEUES:
+            if kind != schema.WAIT_POOL_QUEUE:
+                self.steps.append(Pause(float(min(self.parts.pieces.length[piece], _WAKE_NS)), (), kind))
+        elif held_key(self.parts, wait) is None:
+            self.waited(piece, wait, kind)
+
+    def waited(self, piece: int, wait: int, kind: str) -> None:
+        others = self.awaited(wait)
         if others:
-            joined.update(others)
-            yield Join(tuple(numbers[one] for one in others))
-        else:
-            if parts.of.waits.waker[wait] >= 0:
-                found.foreign_ns += length
-            cause = "await_io" if kind == schema.WAIT_AWAIT else kind
-            yield Pause(float(length), names, cause)
+            self.joined.update(others)
+            self.steps.append(Join(tuple(self.numbers[one] for one in others)))
+            return
+        length = int(self.parts.pieces.length[piece])
+        self.found.foreign_ns += length if self.parts.of.waits.waker[wait] >= 0 else 0
+        cause = "await_io" if kind == schema.WAIT_AWAIT else kind
+        self.steps.append(Pause(float(length), _functions(self.parts, piece), cause))
 
-
-def _awaited(parts: Parts, piece: int, wait: int, numbers: dict[int, int], joined: set[int]) -> list[int]:
-    """The activities of this request that had to end before this wait did."""
-    of, waits = parts.of, parts.of.waits
-    owner, waker = int(parts.pieces.activity[piece]), int(waits.waker[wait])
-    if waker not in numbers:
-        return []
-    end = int(waits.vend[wait] - of.vstart[owner] + of.start[owner])
-    begin = int(waits.vstart[wait] - of.vstart[owner] + of.start[owner])
-    ended = [one for one in parts.children[owner] if one not in joined and begin < of.end[one] <= end]
-    return [one for one in {*ended, waker} if one in numbers and one != owner]
+    def awaited(self, wait: int) -> list[int]:
+        """The activities of this request that had to end before this wait did."""
+        of, waits, owner = self.parts.of, self.parts.of.waits, self.activity
+        waker = int(waits.waker[wait])
+        if waker not in self.numbers:
+            return []
+        begin, end = (int(one[wait] - of.vstart[owner] + of.start[owner]) for one in (waits.vstart, waits.vend))
+        ended = [one for one in self.parts.children[owner] if one not in self.joined and begin < of.end[one] <= end]
+        return [one for one in {*ended, waker} if one in self.numbers and one != owner]
 
 
 def _functions(parts: Parts, piece: int) -> tuple[str, ...]:

@@ -89,8 +89,7 @@ class _Replay:
             return
         program = self.programs[self.sent]
         self.sent += 1
-        processes = self.resources.processes
-        request = _Request(program, client, client % processes, self.now)
+        request = _Request(program, client, self.random.randrange(self.resources.processes), self.now)
         if self.load.rate is not None:
             self.at(self.random.expovariate(self.load.rate / 1e9), client + 1)
         self.go(_Thread(request, 0))

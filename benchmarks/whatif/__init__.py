@@ -1,0 +1,1 @@
+"""Changes made for real: recorded first, predicted second, measured third (`python -m benchmarks.whatif [CASE ...]`)."""

@@ -1,0 +1,58 @@
+"""`python -m benchmarks.whatif [CASE ...] [--out PAGE]`: measures cells and predicts one from the other.
+
+A cell that several cases have is measured once a run. What was measured stays under --folder: --again predicts from it
+without measuring what is there.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from benchmarks.command import publish, takes_out
+from benchmarks.whatif.cases import CASES, CELLS, Case
+from benchmarks.whatif.cell import Measured, measured
+from benchmarks.whatif.page import Outcome, page
+from whywait import analysis
+
+
+def main() -> int:
+    """Runs the cases that are named, or all; 2 where a name is none."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.whatif", description=__doc__)
+    parser.add_argument("cases", nargs="*", help=f"of: {', '.join(one.name for one in CASES)}")
+    parser.add_argument("--seconds", type=float, default=5.0, help="of one cell")
+    parser.add_argument("--folder", type=Path, default=Path(".cache/whatif"))
+    parser.add_argument("--again", action="store_true", help="predict from what was measured before")
+    takes_out(parser)
+    options = parser.parse_args()
+    known = {one.name: one for one in CASES}
+    if unknown := set(options.cases) - known.keys():
+        print(f"no case {', '.join(unknown)}; there are {', '.join(known)}", file=sys.stderr)
+        return 2
+    done: dict[str, Measured] = {}
+
+    def cell(name: str) -> Measured:
+        if name not in done:
+            done[name] = measured(CELLS[name], options.folder, options.seconds, anew=not options.again)
+        return done[name]
+
+    outcomes = []
+    for one in map(known.get, options.cases or known):
+        assert one is not None
+        before = cell(one.before)
+        prediction = _predicted(one, before)
+        after = cell(one.after)
+        outcomes.append(Outcome(one, before.felt, prediction, after.felt, max(before.others, after.others)))
+        print(f"{one.name} is done", file=sys.stderr, flush=True)
+    publish(page(outcomes), options.out)
+    return 0
+
+
+def _predicted(case: Case, recorded: Measured) -> "analysis.Prediction | str":
+    try:
+        return analysis.whatif(analysis.analyze(recorded.traces), **case.change)
+    except analysis.InputError as refused:
+        return str(refused)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

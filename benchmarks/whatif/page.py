@@ -1,0 +1,116 @@
+"""The page: each change, what was predicted and what was measured; and how both agree, against the goals."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import Final
+
+from benchmarks.command import machine_and_load
+from benchmarks.whatif.cases import Case
+from benchmarks.whatif.load import Felt
+from whywait.analysis import Prediction
+
+SAME: Final = 0.1  # a change of felt p50 by less has no sign
+HEAD: Final = """# What a change would bring: predicted, and then done
+
+`python -m benchmarks.whatif`: a service (benchmarks/whatif/service.py) is recorded, the change is predicted from the
+recording alone, and then made and measured. Felt times are the clients'; both cells were traced. A closed load, unless
+the change is to a rate. Each figure: recorded → predicted (95% interval) → measured, and how far the prediction was off;
+**bold** where the measured value lies outside of the interval. Sign: of the change of p50 (a change below 10% has none).
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """A case as it went. `prediction`: a sentence where it was refused."""
+
+    case: Case
+    before: Felt
+    prediction: Prediction | str
+    after: Felt
+    others: float
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One predicted figure beside its measurement, in the same unit."""
+
+    before: float
+    predicted: float
+    low: float
+    high: float
+    measured: float
+
+    @property
+    def error(self) -> float:
+        return self.predicted / self.measured - 1
+
+    @property
+    def held(self) -> bool:
+        return self.low <= self.measured <= self.high
+
+    def __str__(self) -> str:
+        before, predicted, low, high, measured = (
+            f"{value:.3g}" for value in (self.before, self.predicted, self.low, self.high, self.measured)
+        )
+        text = f"{before} → {predicted} ({low} to {high}) → {measured}, {self.error:+.0%}"
+        return text if self.held else f"**{text}**"
+
+
+def figures(one: Outcome) -> tuple[Figure, Figure, Figure] | None:
+    """Return p50 and p95 (ms) and throughput (per s), None where nothing was predicted."""
+    found = one.prediction
+    if isinstance(found, str):
+        return None
+    p50, p95, throughput = (
+        Figure(before, said.after / unit, said.low / unit, said.high / unit, after)
+        for before, said, after, unit in (
+            (one.before.p50, found.p50, one.after.p50, 1e6), (one.before.p95, found.p95, one.after.p95, 1e6),
+            (one.before.throughput, found.throughput, one.after.throughput, 1.0),
+        )
+    )  # fmt: skip
+    return p50, p95, throughput
+
+
+def sign_is_right(p50: Figure) -> bool:
+    """Whether p50 moved where it was said to; where it hardly moved, whether that was said."""
+    said, done = p50.predicted / p50.before - 1, p50.measured / p50.before - 1
+    return said * done > 0 or (abs(done) < SAME and abs(said) < 2 * SAME)
+
+
+def page(outcomes: Sequence[Outcome]) -> str:
+    """Return the page in Markdown."""
+    rows = [_row(one) for one in outcomes]
+    table = ["| change | felt p50, ms | felt p95, ms | requests/s | sign |", "|---|---|---|---|---|", *rows]
+    disturbed = [f"{one.case.name} ({one.others:.2f})" for one in outcomes if one.others > 0.2]
+    told = [f"- other programs used more than 0.2 CPUs in: {', '.join(disturbed) or 'none'}"]
+    return "\n".join([HEAD, machine_and_load(), *told, "", *totals(outcomes), "", *table])
+
+
+def totals(outcomes: Sequence[Outcome]) -> list[str]:
+    """Return how all predictions agree with what came."""
+    found = [some for one in outcomes if (some := figures(one))]
+    if not found:
+        return ["Nothing was predicted."]
+    errors = sorted(abs(p50.error) for p50, _, _ in found)
+    signs = sum(sign_is_right(p50) for p50, _, _ in found)
+    rates = [abs(throughput.error) for _, _, throughput in found]
+    held = sum(one.held for some in found for one in some)
+    return [
+        "| of all | goal | found |", "|---|---|---|",
+        f"| predictions, and refused | | {len(found)}, {len(outcomes) - len(found)} |",
+        f"| sign right | all | {signs} of {len(found)} |",
+        f"| error of p50, median | ≤ 15% | {median(errors):.0%} |",
+        f"| error of p50, 95th percentile | ≤ 35% | {errors[min(len(errors) - 1, int(0.95 * len(errors)))]:.0%} |",
+        f"| error of throughput, median and within 10% | all within 10% | {median(rates):.0%}, "
+        f"{sum(rate <= 0.1 for rate in rates)} of {len(rates)} |",
+        f"| intervals that hold | ≥ 85% | {held / (3 * len(found)):.0%} |",
+    ]  # fmt: skip
+
+
+def _row(one: Outcome) -> str:
+    said = ", ".join(f"{name} {value}" for name, value in one.case.change.items())
+    found = figures(one)
+    if found is None:
+        return f"| {one.case.name}: {said} | refused: {one.prediction} | | | |"
+    return f"| {one.case.name}: {said} | {found[0]} | {found[1]} | {found[2]} | {'right' if sign_is_right(found[0]) else '**wrong**'} |"
