@@ -16,7 +16,6 @@ from whywait.tracer.spans.span_spec import AboutBlock, AboutPhase, AboutWait, Sp
 
 
 def add_block(drawing: Drawing, activity: Activity, block: Block) -> None:
-    """The span of an uninterrupted stretch on the loop."""
     if block.end_ns - block.start_ns < drawing.resolution_ns:
         return
     name = "on loop" if block.sample is None else f"on loop: {block.sample.place.function}"

@@ -25,7 +25,7 @@ def occupant_shares(
     held = [
         (max(one.start_ns, start_ns), min(one.end_ns or end_ns, end_ns), one)
         for one in occupancies
-        if _overlaps(one, start_ns, end_ns) and (one.span_id != exclude_span_id or not exclude_span_id)
+        if 0 < one.start_ns < end_ns and not 0 < one.end_ns <= start_ns and not one.span_id == exclude_span_id != 0
     ]
     shares = _divided([(begin, end) for begin, end, _ in held], start_ns, end_ns)
     ranked = [Share(held[index][2], ns) for index, ns in shares.items()]
@@ -33,7 +33,6 @@ def occupant_shares(
 
 
 def _divided(held: Sequence[tuple[int, int]], start_ns: int, end_ns: int) -> dict[int, int]:
-    """The share of each stretch in `held`, by index."""
     borders = sorted({start_ns, end_ns, *chain.from_iterable(held)})
     coming = sorted(range(len(held)), key=lambda index: held[index][0], reverse=True)
     active: list[int] = []  # few: as many as there are workers
@@ -45,10 +44,6 @@ def _divided(held: Sequence[tuple[int, int]], start_ns: int, end_ns: int) -> dic
         for index, ns in zip(active, parts(end - begin, len(active)), strict=True):
             shares[index] = shares.get(index, 0) + ns
     return shares
-
-
-def _overlaps(one: Occupancy, start_ns: int, end_ns: int) -> bool:
-    return 0 < one.start_ns < end_ns and (not one.end_ns or one.end_ns > start_ns)
 
 
 def parts(length_ns: int, count: int) -> list[int]:
