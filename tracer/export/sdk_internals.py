@@ -60,7 +60,6 @@ def place_tracer_provider(provider: TracerProvider, told: Callable[[], None]) ->
 
 
 def is_global(provider: TracerProvider) -> bool:
-    """Return whether the provider is the global one."""
     return trace._TRACER_PROVIDER is provider
 
 
@@ -120,7 +119,6 @@ def scope_of(tracer: SdkTracer) -> InstrumentationScope:
 
 
 def is_enabled(tracer: SdkTracer) -> bool:
-    """Return whether the tracer creates spans at all."""
     return tracer._is_enabled()
 
 
