@@ -19,7 +19,7 @@ from whywait.tracer.records.ids import new_span_id
 from whywait.tracer.records.process_job import Part, Passage
 from whywait.tracer.records.request import Job
 from whywait.tracer.spans.blockers import occupants, place_of
-from whywait.tracer.spans.pools.shares import occupant_shares
+from whywait.tracer.spans.pools.occupant_shares import PoolShares
 from whywait.tracer.spans.request_context import Drawing
 from whywait.tracer.spans.span_spec import AboutPhase, AboutRun, AboutWait, SpanSpec
 
@@ -58,8 +58,9 @@ class _Way:
             return
         ahead = [one for one in self._passage.calls.picklings if self.at_ns < one.end_ns <= pickling.start_ns]
         until_ns = min(max((one.end_ns for one in ahead), default=self.at_ns), self._done_ns)
-        found = occupant_shares(self.at_ns, until_ns, ahead, self._job.span_id)
-        self.wait(s.WAIT_POOL_QUEUE, until_ns, occupants=occupants(*found))
+        if until_ns > self.at_ns:
+            found = PoolShares(ahead).between(self.at_ns, until_ns)
+            self.wait(s.WAIT_POOL_QUEUE, until_ns, occupants=occupants(*found))
         self.wait(s.WAIT_POOL_HANDOVER, pickling.start_ns, pickling.thread_id)
 
     def wait_to_be_taken(self, came_ns: int) -> WorkerClock | None:
