@@ -50,7 +50,6 @@ def _of_analysis(arguments: list[str]) -> int:
 
 
 def _missing(word: str, why: str) -> str:
-    """Say what the base install lacks for this word."""
     if word in commands.ANALYSIS:
         return f"whywait: {word} needs the analysis extra ({why}). Install it: {commands.INSTALL}. {_HERE}"
     near = difflib.get_close_matches(word, [*commands.BASE, *commands.ANALYSIS], n=1)

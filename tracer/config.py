@@ -1,9 +1,11 @@
 """The settings of a session, as one frozen value. The entry points read the environment once."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from math import inf
 from pathlib import Path
+from typing import TypeVar
 
 MS_NS = 1_000_000
 MB = 1_000_000
@@ -11,8 +13,12 @@ KEEP_ALL = "all"
 KEEP_SLOW = "slow"
 REDACT_SECRETS, REDACT_PARAMETERS, REDACT_NOTHING = "secrets", "parameters", "nothing"
 _TO_COLLECTOR = ("otlp", "otlp_proto_http", "otlp_proto_grpc")
-_ON = ("1", "true", "yes", "on")
-_OFF = ("0", "false", "no", "off")
+_ON, _OFF = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
+_SWITCH = dict.fromkeys(_ON, True) | dict.fromkeys(_OFF, False)
+_KEEP = {one: one for one in (KEEP_ALL, KEEP_SLOW)}
+_REDACT = {one: one for one in (REDACT_SECRETS, REDACT_PARAMETERS, REDACT_NOTHING)}
+_REDACT |= dict.fromkeys(_ON, REDACT_SECRETS) | dict.fromkeys(_OFF, REDACT_NOTHING)
+T = TypeVar("T")
 
 
 class ConfigError(ValueError):
@@ -53,80 +59,52 @@ class Config:
 
 def from_environment(environ: Mapping[str, str] = os.environ) -> Config:
     """Return the settings in WHYWAIT_* variables. Raises `ConfigError` on a value that cannot be used."""
-    config = Config(
-        service_name=environ.get("WHYWAIT_SERVICE_NAME") or None,
-        output=Path(environ["WHYWAIT_OUTPUT"]) if environ.get("WHYWAIT_OUTPUT") else None,
+
+    def read(name: str, default: T, parse: Callable[[str], T], expected: str) -> T:
+        found = environ.get(name, "").strip().lower()
+        try:
+            return parse(found) if found else default
+        except (LookupError, ValueError, OverflowError):
+            raise ConfigError(f"{name} is {found!r}; expected {expected}") from None
+
+    plain, output = Config(), environ.get("WHYWAIT_OUTPUT")
+    most_mb = read(
+        "WHYWAIT_OUTPUT_MAX_MB", plain.output_max_bytes // MB, _whole, "a whole number of MB, or 0 for no bound"
     )
-    config = replace(
-        config, sampler=_switch(environ, "WHYWAIT_SAMPLER", default=True),
-        output_gzip=_switch(environ, "WHYWAIT_OUTPUT_GZIP", default=False),
-    )  # fmt: skip
-    if environ.get("WHYWAIT_LOCKS", "").strip():
-        config = replace(config, locks=environ["WHYWAIT_LOCKS"].strip())
-    bound_mb = _whole(environ, "WHYWAIT_OUTPUT_MAX_MB", config.output_max_bytes // MB, "of MB, or 0 for no bound")
-    config = replace(config, output_max_bytes=bound_mb * MB)
-    resolution_ns = _milliseconds(environ, "WHYWAIT_RESOLUTION_MS", "1")
-    if resolution_ns is not None:
-        config = replace(config, max_resolution_ns=resolution_ns)
-    return _keeping(config, environ)
-
-
-def _switch(environ: Mapping[str, str], name: str, *, default: bool) -> bool:
-    found = environ.get(name, "").strip().lower()
-    if found not in {"", *_ON, *_OFF}:
-        raise ConfigError(f"{name} is {found!r}; expected 1 or 0")
-    return found in _ON if found else default
-
-
-def _keeping(config: Config, environ: Mapping[str, str]) -> Config:
-    keep = environ.get("WHYWAIT_KEEP", "").strip().lower() or config.keep
-    if keep not in {KEEP_ALL, KEEP_SLOW}:
-        raise ConfigError(f"WHYWAIT_KEEP is {keep!r}; expected {KEEP_ALL} or {KEEP_SLOW}")
-    redact = environ.get("WHYWAIT_REDACT", "").strip().lower() or config.redact
-    redact = REDACT_SECRETS if redact in _ON else REDACT_NOTHING if redact in _OFF else redact
-    if redact not in {REDACT_SECRETS, REDACT_PARAMETERS, REDACT_NOTHING}:
-        raise ConfigError(
-            f"WHYWAIT_REDACT is {redact!r}; expected {REDACT_SECRETS}, {REDACT_PARAMETERS} or {REDACT_NOTHING}"
-        )
+    resolution_ns = read("WHYWAIT_RESOLUTION_MS", plain.max_resolution_ns, _length_ns, "a number above 0, such as 1")
     return replace(
-        config, keep=keep, redact=redact, slow_ns=_milliseconds(environ, "WHYWAIT_SLOW_MS", "250"),
-        slow_quantile=_fraction(environ, "WHYWAIT_SLOW_QUANTILE", config.slow_quantile),
-        keep_share=_fraction(environ, "WHYWAIT_KEEP_SHARE", config.keep_share),
-        keep_per_s=_whole(environ, "WHYWAIT_KEEP_PER_S", config.keep_per_s, "of requests, or 0 for no ceiling"),
+        plain, service_name=environ.get("WHYWAIT_SERVICE_NAME") or None, output=Path(output) if output else None,
+        output_max_bytes=most_mb * MB, max_resolution_ns=resolution_ns,
+        output_gzip=read("WHYWAIT_OUTPUT_GZIP", plain.output_gzip, _SWITCH.__getitem__, "1 or 0"),
+        sampler=read("WHYWAIT_SAMPLER", plain.sampler, _SWITCH.__getitem__, "1 or 0"),
+        locks=environ.get("WHYWAIT_LOCKS", "").strip() or plain.locks,
+        keep=read("WHYWAIT_KEEP", plain.keep, _KEEP.__getitem__, " or ".join(_KEEP)),
+        redact=read("WHYWAIT_REDACT", plain.redact, _REDACT.__getitem__, "secrets, parameters or nothing"),
+        slow_ns=read("WHYWAIT_SLOW_MS", None, _length_ns, "a number above 0, such as 250"),
+        slow_quantile=read("WHYWAIT_SLOW_QUANTILE", plain.slow_quantile, _fraction, "a number from 0 to 1, such as 0.95"),
+        keep_share=read("WHYWAIT_KEEP_SHARE", plain.keep_share, _fraction, "a number from 0 to 1, such as 0.01"),
+        keep_per_s=read(
+            "WHYWAIT_KEEP_PER_S", plain.keep_per_s, _whole, "a whole number of requests, or 0 for no ceiling"
+        ),
     )  # fmt: skip
 
 
-def _whole(environ: Mapping[str, str], name: str, default: int, unit: str) -> int:
-    found = environ.get(name, "").strip()
-    if found and not found.isdecimal():
-        raise ConfigError(f"{name} is {found!r}; expected a whole number {unit}")
-    return int(found) if found else default
+def _whole(text: str) -> int:
+    return int(text if text.isdecimal() else "")
 
 
-def _milliseconds(environ: Mapping[str, str], name: str, example: str) -> int | None:
-    found = environ.get(name)
-    if not found:
-        return None
-    try:
-        length_ns = int(float(found) * MS_NS)
-    except (ValueError, OverflowError):
-        length_ns = 0
-    if length_ns <= 0:
-        raise ConfigError(f"{name} is {found!r}; expected a number above 0, such as {example}")
-    return length_ns
+def _length_ns(milliseconds: str) -> int:
+    return int(_within(1 / MS_NS, inf, milliseconds) * MS_NS)
 
 
-def _fraction(environ: Mapping[str, str], name: str, default: float) -> float:
-    found = environ.get(name)
-    if not found:
-        return default
-    try:
-        fraction = float(found)
-    except ValueError:
-        fraction = -1.0
-    if not 0 <= fraction <= 1:
-        raise ConfigError(f"{name} is {found!r}; expected a number from 0 to 1, such as {default}")
-    return fraction
+def _fraction(text: str) -> float:
+    return _within(0, 1, text)
+
+
+def _within(least: float, most: float, text: str) -> float:
+    if not least <= float(text) <= most:
+        raise ValueError
+    return float(text)
 
 
 def named_collector(environ: Mapping[str, str]) -> tuple[str, str]:

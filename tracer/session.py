@@ -13,6 +13,7 @@ from opentelemetry.sdk.trace import Tracer as SdkTracer
 
 from whywait import __version__
 from whywait.tracer import run_summary
+from whywait.tracer import schema as s
 from whywait.tracer.config import Config, ConfigError, from_environment
 from whywait.tracer.export import metrics, provider, sdk_internals
 from whywait.tracer.export.exporter_thread import Outlet
@@ -27,14 +28,6 @@ from whywait.tracer.probes.installing import install_all, take_out_all
 from whywait.tracer.probes.requests import server_span
 from whywait.tracer.records.ids import reseed
 from whywait.tracer.sampler.process import start_sampler
-from whywait.tracer.schema import (
-    SCOPE,
-    SIGNAL_EXECUTOR,
-    SIGNAL_GC,
-    SIGNAL_NATIVE_CORE,
-    SIGNAL_RUN_QUEUE,
-    SIGNAL_THREAD_CPU,
-)
 from whywait.tracer.waking import lazy_start
 
 _NO_SAMPLER: Final = (
@@ -157,10 +150,10 @@ class _Session:
         self._undo.append(_deactivate)
         self._metrics = metrics.install(__version__, self.provider.resource)
         self._undo.append(self._metrics.end)  # before the totals are dropped
-        run_queue = (SIGNAL_RUN_QUEUE,) if thread_clocks.run_queue_available() else ()
-        native = (SIGNAL_NATIVE_CORE,) if core.name == native_core.NATIVE else ()
+        run_queue = (s.SIGNAL_RUN_QUEUE,) if thread_clocks.run_queue_available() else ()
+        native = (s.SIGNAL_NATIVE_CORE,) if core.name == native_core.NATIVE else ()
         install_all(self)
-        self.recorder.signals = (SIGNAL_THREAD_CPU, SIGNAL_EXECUTOR, SIGNAL_GC, *run_queue, *native)
+        self.recorder.signals = (s.SIGNAL_THREAD_CPU, s.SIGNAL_EXECUTOR, s.SIGNAL_GC, *run_queue, *native)
         self.outlet.start()
 
     def stop(self) -> None:
@@ -198,7 +191,7 @@ class _Session:
 
 
 def _tracer_of(tracer_provider: TracerProvider) -> SdkTracer:
-    found = tracer_provider.get_tracer(SCOPE, __version__)
+    found = tracer_provider.get_tracer(s.SCOPE, __version__)
     if not isinstance(found, SdkTracer):
         raise ConfigError("OpenTelemetry is disabled (OTEL_SDK_DISABLED); unset it to trace")
     return found

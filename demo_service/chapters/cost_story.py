@@ -31,7 +31,6 @@ class Cost:
     ratio: dict[str, float]  # median over turns, each against the untraced service of the same turn
 
     def text(self) -> str:
-        """In one clause."""
         told = ", ".join(
             f"{self.p50_ms[name]:.1f} ms with {name} ({self.ratio[name]:.2f}×)" for name in VARIANTS if name != UNTRACED
         )
@@ -39,7 +38,6 @@ class Cost:
 
 
 def cost_text(costs: Iterable[Cost]) -> str:
-    """All of it in one sentence."""
     told = "; ".join(one.text() for one in costs)
     return f"Overhead of tracing on this machine, one client, interleaved: {told}."
 

@@ -79,7 +79,6 @@ class Comparison:
 
 
 def label(mode: str, clients: int) -> str:
-    """What a cell is called in reports."""
     return f"{mode} × {clients} client{'s' if clients > 1 else ''}"
 
 

@@ -38,7 +38,6 @@ class Connection:
             raise
 
     def close(self) -> None:
-        """End it, whether it was made or not."""
         if self._streams is not None:
             self._streams[1].close()
             self._streams = None

@@ -9,7 +9,6 @@ from demo_service.service import NotReady
 
 
 def add_refusals(app: FastAPI) -> None:
-    """Registers a handler for each way a request can fail."""
     app.add_exception_handler(RequestValidationError, _invalid)
     for kind in (NotReady, Overloaded, BatchError):
         app.add_exception_handler(kind, _refused)

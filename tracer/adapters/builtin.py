@@ -5,51 +5,42 @@ Names that are missing in the installed version of a library are skipped.
 
 from typing import Final
 
+from whywait.tracer import schema as s
 from whywait.tracer.adapters.devices import current_device, device_of_booster, forget_booster
 from whywait.tracer.adapters.rule import Rule
-from whywait.tracer.schema import (
-    PHASE_CLIENT,
-    PHASE_COMPUTE,
-    PHASE_CONVERSION,
-    PHASE_FRAME,
-    PHASE_FROM_DEVICE,
-    PHASE_PREDICT,
-    PHASE_TO_DEVICE,
-    PHASE_TRANSFORM,
-)
 
-PANDAS: Final = {"pandas.core.frame.DataFrame.__init__": Rule(PHASE_FRAME, outermost=True)}
+PANDAS: Final = {"pandas.core.frame.DataFrame.__init__": Rule(s.PHASE_FRAME, outermost=True)}
 
 _PREDICTS: Final = ("predict", "predict_proba", "predict_log_proba", "decision_function", "score_samples")
 SKLEARN: Final = {
-    **{f"sklearn.pipeline.Pipeline.{name}": Rule(PHASE_PREDICT, steps="steps") for name in _PREDICTS},
-    "sklearn.pipeline.Pipeline.transform": Rule(PHASE_TRANSFORM, steps="steps"),
-    "sklearn.pipeline.FeatureUnion.transform": Rule(PHASE_TRANSFORM, steps="transformer_list"),
-    "sklearn.compose._column_transformer.ColumnTransformer.transform": Rule(PHASE_TRANSFORM, steps="transformers_"),
+    **{f"sklearn.pipeline.Pipeline.{name}": Rule(s.PHASE_PREDICT, steps="steps") for name in _PREDICTS},
+    "sklearn.pipeline.Pipeline.transform": Rule(s.PHASE_TRANSFORM, steps="steps"),
+    "sklearn.pipeline.FeatureUnion.transform": Rule(s.PHASE_TRANSFORM, steps="transformer_list"),
+    "sklearn.compose._column_transformer.ColumnTransformer.transform": Rule(s.PHASE_TRANSFORM, steps="transformers_"),
 }
 
-_BOOSTER: Final = Rule(PHASE_COMPUTE, device=device_of_booster)
+_BOOSTER: Final = Rule(s.PHASE_COMPUTE, device=device_of_booster)
 XGBOOST: Final = {
-    "xgboost.sklearn.XGBModel.predict": Rule(PHASE_PREDICT),
-    "xgboost.sklearn.XGBModel.apply": Rule(PHASE_PREDICT),
-    "xgboost.sklearn.XGBClassifier.predict": Rule(PHASE_PREDICT),
-    "xgboost.sklearn.XGBClassifier.predict_proba": Rule(PHASE_PREDICT),
-    "xgboost.core.DMatrix.__init__": Rule(PHASE_CONVERSION),
-    "xgboost.core.QuantileDMatrix.__init__": Rule(PHASE_CONVERSION),
+    "xgboost.sklearn.XGBModel.predict": Rule(s.PHASE_PREDICT),
+    "xgboost.sklearn.XGBModel.apply": Rule(s.PHASE_PREDICT),
+    "xgboost.sklearn.XGBClassifier.predict": Rule(s.PHASE_PREDICT),
+    "xgboost.sklearn.XGBClassifier.predict_proba": Rule(s.PHASE_PREDICT),
+    "xgboost.core.DMatrix.__init__": Rule(s.PHASE_CONVERSION),
+    "xgboost.core.QuantileDMatrix.__init__": Rule(s.PHASE_CONVERSION),
     "xgboost.core.Booster.predict": _BOOSTER,
     "xgboost.core.Booster.inplace_predict": _BOOSTER,
     "xgboost.core.Booster.set_param": Rule("settings", device=forget_booster),
     "xgboost.core.Booster.load_config": Rule("settings", device=forget_booster),
     "xgboost.core.Booster.load_model": Rule("settings", device=forget_booster),
     # inside inplace_predict, which imports them when it is called
-    "xgboost.data._transform_pandas_df": Rule(PHASE_CONVERSION, title="DataFrame"),
-    "xgboost.data._transform_arrow_table": Rule(PHASE_CONVERSION, title="Arrow table"),
-    "xgboost.data._transform_polars_df": Rule(PHASE_CONVERSION, title="Polars frame"),
+    "xgboost.data._transform_pandas_df": Rule(s.PHASE_CONVERSION, title="DataFrame"),
+    "xgboost.data._transform_arrow_table": Rule(s.PHASE_CONVERSION, title="Arrow table"),
+    "xgboost.data._transform_polars_df": Rule(s.PHASE_CONVERSION, title="Polars frame"),
 }
 
 CUPY: Final = {
-    "cupy.asarray": Rule(PHASE_TO_DEVICE, device=current_device),
-    "cupy.asnumpy": Rule(PHASE_FROM_DEVICE, device=current_device),
+    "cupy.asarray": Rule(s.PHASE_TO_DEVICE, device=current_device),
+    "cupy.asnumpy": Rule(s.PHASE_FROM_DEVICE, device=current_device),
 }
 
 CLIENTS: Final = dict.fromkeys(
@@ -58,5 +49,5 @@ CLIENTS: Final = dict.fromkeys(
         "openai.AsyncOpenAI.__init__", "openai.OpenAI.__init__", "boto3.session.Session.client", "pymongo.MongoClient.__init__",
         "pymongo.AsyncMongoClient.__init__", "elasticsearch.AsyncElasticsearch.__init__", "sqlalchemy.create_engine", "ssl.create_default_context",
     ),
-    Rule(PHASE_CLIENT, outermost=True),
+    Rule(s.PHASE_CLIENT, outermost=True),
 )  # fmt: skip

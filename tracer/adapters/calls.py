@@ -63,13 +63,10 @@ class Open:
 def begin(rule: Rule, method: str, probe: str, owner: Any) -> Open | None:
     """Begin a marked call and return its record, None if it is not recorded. Never raises."""
     try:
-        activity = current_activity()
-        if activity is None and rule.device is None:
-            return None
-        outer: Open | None = here.phase
+        activity, outer = current_activity(), here.phase
         if outer is not None and outer.activity is not activity:
             outer = None
-        if outer is not None and _is_detail(outer, rule, owner):
+        if _is_detail(outer, rule, owner):
             return None
         device = rule.device(owner) if rule.device is not None else None
         if activity is None and device is None:
@@ -82,8 +79,10 @@ def begin(rule: Rule, method: str, probe: str, owner: Any) -> Open | None:
         return None
 
 
-def _is_detail(outer: Open, rule: Rule, owner: Any) -> bool:
+def _is_detail(outer: Open | None, rule: Rule, owner: Any) -> bool:
     """Whether the call is a detail of the call around it, or the same call in a base class."""
+    if outer is None:
+        return False
     return rule.outermost or (owner is not None and outer.owner is owner and outer.rule.phase == rule.phase)
 
 

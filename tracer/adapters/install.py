@@ -14,20 +14,16 @@ from whywait.tracer.hotpath.recorder import Recorder
 
 
 def probe_name(library: str) -> str:
-    """The name of the library's adapter for the recorder."""
     return f"adapter {library}"
 
 
 class _Applied:
-    """The adapters of one session. The recorder has it while the session runs."""
-
     def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder
         self._patches: dict[str, LatePatches[Rule]] = {}
         self._steps = Steps(self._mark)
 
     def added(self, library: str) -> None:
-        """Apply a new table."""
         probe = probe_name(library)
 
         def mark(owner: Any, name: str, rule: Rule) -> Callable[[], None] | None:
@@ -45,7 +41,6 @@ class _Applied:
         patches.install()
 
     def removed(self, library: str) -> None:
-        """Remove the marks of a removed table."""
         undo = self._recorder.undo.pop(probe_name(library), None)
         if undo is not None:
             undo()

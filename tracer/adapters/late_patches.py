@@ -31,7 +31,6 @@ class LatePatches(Generic[E]):
         self._imported("")
 
     def mark(self, owner: Any, name: str, entry: E) -> None:
-        """Patch one function or method, until the undo."""
         with self._lock:
             if self._closed:
                 return
@@ -51,7 +50,6 @@ class LatePatches(Generic[E]):
             probe_failed(self._probe, error)
 
     def close(self) -> None:
-        """Remove all patches."""
         with self._lock:
             self._closed = True
             while self._undo:

@@ -12,8 +12,7 @@ from typing import Final
 from whywait.tracer.doctor.check import Check, State
 from whywait.tracer.doctor.installation import installation_checks
 from whywait.tracer.doctor.interpreter import interpreter_checks
-from whywait.tracer.doctor.kernel import kernel_checks
-from whywait.tracer.doctor.machine import cpu_checks
+from whywait.tracer.doctor.kernel import cpu_checks, kernel_checks
 from whywait.tracer.doctor.private_names import private_name_checks
 
 FORMAT: Final = 1  # of the JSON; a change of its shape raises it
@@ -50,7 +49,6 @@ def parser() -> argparse.ArgumentParser:
 
 
 def healthy(checks: Sequence[Check]) -> bool:
-    """Whether nothing is missing."""
     return all(one.state is not State.NO for one in checks)
 
 

@@ -1,4 +1,4 @@
-"""Checks the interpreter, the libraries and the settings of a traced service."""
+"""Checks the interpreter, what whywait needs, and the settings of a traced service."""
 
 import os
 import platform
@@ -15,18 +15,14 @@ from whywait.tracer.host.native import native_core
 from whywait.tracer.hotpath import core
 from whywait.tracer.run_summary import collector
 
-_LIBRARIES: Final = (
-    "fastapi", "starlette", "uvicorn", "anyio", "uvloop", "xgboost", "xgboost-cpu", "scikit-learn",
-    "pandas",
-)  # fmt: skip
 _NEEDED: Final = (
     "opentelemetry-sdk", "opentelemetry-exporter-otlp-json-common", "opentelemetry-exporter-otlp-proto-http",
 )  # fmt: skip
 
 
 def interpreter_checks(environ: Mapping[str, str] = os.environ) -> list[Check]:
-    """Return the checks of the interpreter, OpenTelemetry, libraries with probes, and the settings."""
-    return [_python(), _core(), _gil(), _opentelemetry(environ), _libraries(), _loop(), _settings(environ)]
+    """Return the checks of the interpreter, OpenTelemetry, the event loop, and the settings."""
+    return [_python(), _core(), _gil(), _opentelemetry(environ), _loop(), _settings(environ)]
 
 
 def _python() -> Check:
@@ -67,11 +63,6 @@ def _opentelemetry(environ: Mapping[str, str]) -> Check:
     if environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
         return no("opentelemetry", "OTEL_SDK_DISABLED is set", "nothing is traced", "unset OTEL_SDK_DISABLED")
     return yes("opentelemetry", f"SDK {_version('opentelemetry-sdk')}")
-
-
-def _libraries() -> Check:
-    there = [f"{name} {found}" for name in _LIBRARIES if (found := _version(name))]
-    return info("libraries", ", ".join(there) or "none with probes of their own")
 
 
 def _loop() -> Check:

@@ -11,7 +11,7 @@ from typing import Final
 from whywait.tracer.doctor.check import Check, State, info, no, yes
 from whywait.tracer.host import thread_clocks
 from whywait.tracer.host.interpreter import tested_versions
-from whywait.tracer.sampler.child.cgroup import read_text
+from whywait.tracer.sampler.child.cgroup import CpuGroups, hierarchy, read_text
 from whywait.tracer.sampler.gil_address import gil_address
 from whywait.tracer.sampler.process import SamplerProcess, start_sampler
 
@@ -32,8 +32,7 @@ _YAMA_MEANS: Final = {
 def kernel_checks() -> list[Check]:
     """Return the checks of the kernel's signals, within this container's limits. Takes up to some seconds."""
     states = _syscall_file()
-    found = [_system(), _thread_cpu(), _run_queue(), states, _ptrace()]
-    return found + _sampler(states)
+    return [_system(), _run_queue(), states, _ptrace(), *_sampler(states)]
 
 
 def _system() -> Check:
@@ -47,7 +46,6 @@ def _system() -> Check:
 
 
 def _confined() -> str:
-    """The visible restrictions of the process."""
     status = read_text("/proc/self/status")
     fields = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)
     words = []
@@ -56,20 +54,6 @@ def _confined() -> str:
     if "gVisor" in read_text("/proc/version") or "gvisor" in platform.release().lower():
         words.append("gVisor")
     return f" ({', '.join(words)})" if words else ""
-
-
-def _thread_cpu() -> Check:
-    try:
-        before = time.thread_time_ns()
-        sum(range(200_000))
-        if time.thread_time_ns() > before:
-            return yes("thread_cpu", "the CPU time of each thread can be read")
-    except OSError:
-        pass
-    return no(
-        "thread_cpu", "the CPU time of a thread cannot be read", "compute is inferred",
-        "none: the platform has no CPU clock of a thread",
-    )  # fmt: skip
 
 
 def _run_queue() -> Check:
@@ -154,7 +138,6 @@ def _sampler(states: Check) -> list[Check]:
 
 
 def _sampled(process: SamplerProcess) -> list[Check]:
-    """Read from a sampler that was just started, and end it."""
     try:
         begun = _begun(process)
         cost = process.header()
@@ -193,8 +176,30 @@ def _begun(process: SamplerProcess) -> bool:
     return False
 
 
-def processors() -> list[int]:
-    """Return the numbers of the CPUs that this process may run on."""
-    if hasattr(os, "sched_getaffinity"):
-        return sorted(os.sched_getaffinity(0))
-    return list(range(os.cpu_count() or 1))
+def cpu_checks() -> list[Check]:
+    """Return the CPUs, the control group's version and quota, and the size of Python's default pool."""
+    of_machine = os.cpu_count() or 1
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else of_machine
+    version = hierarchy(read_text("/proc/self/cgroup"), read_text("/proc/self/mountinfo")).version
+    groups = CpuGroups(os.getpid())
+    groups.find()
+    quota, throttled = groups.quota, groups.throttled()
+    groups.close()
+    words = f"{allowed} of {of_machine}"
+    found = []
+    if version == 0:
+        found.append(info("cgroup", "no CPU controller is visible, so there is no quota"))
+    elif quota.period_ns == 0:
+        found.append(info("cgroup", f"version {version}, no quota"))
+    else:
+        cpus = quota.quota_ns / quota.period_ns
+        words += f", a quota of {cpus:g}"
+        found.append(
+            info(
+                "cgroup",
+                f"version {version}, {cpus:g} CPUs per {quota.period_ns / 1e6:g} ms; throttled {throttled.periods:,} "
+                f"times for {throttled.ns / 1e9:,.1f} s so far",
+            )
+        )
+    pool = min(32, of_machine + 4)
+    return [info("cpus", f"{words}; Python's default thread pool has {pool} threads, from the machine's CPUs"), *found]

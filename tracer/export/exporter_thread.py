@@ -4,7 +4,8 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from operator import attrgetter
 from time import perf_counter_ns
 from typing import Final, TypeVar
 
@@ -52,6 +53,7 @@ _NO_SAMPLES: Final = (
     "unexplained. Run `whywait doctor` for the reason."
 )
 _OF_SAMPLER: Final = (SIGNAL_SAMPLER, SIGNAL_HOLDER, SIGNAL_CPU_RIVALS)
+_NEVER_NS = 2**63
 _SETTLE_NS = 20_000_000  # the loop's own record of the request's last callback comes right after it
 
 T = TypeVar("T", HolderSeen, Occupancy, ThreadLife)
@@ -77,7 +79,6 @@ class Outlet:
         self._thread: threading.Thread | None = None
 
     def hand_to(self, maker: SpanMaker) -> None:
-        """Create all later spans by another maker."""
         self._maker = maker
 
     def start(self) -> None:
@@ -137,36 +138,36 @@ class Outlet:
             logger.warning(_NOT_EXPORTED, error)
 
     def _export_ready(self, everything: bool) -> None:
-        now = perf_counter_ns()
-        ready = [one for one in self._pending if everything or self._is_settled(one, now)]
+        now = _NEVER_NS if everything else perf_counter_ns()
+        pending, self._pending = self._pending, deque()
+        ready: list[Request] = []
+        for one in pending:
+            (ready if self._is_settled(one, now) else self._pending).append(one)
         if not ready:
             return
-        chosen = set(map(id, ready))
-        self._pending = deque(one for one in self._pending if id(one) not in chosen)
-        earliest_ns = min(one.start_ns for one in ready)
+        earliest_ns = min(map(attrgetter("start_ns"), ready))
         past = self._past_since(earliest_ns)
         lost = dict(self._recorder.lost)
         observed = self._observed(past, earliest_ns)
         self._maker.look()
-        failed: Exception | None = None
+        failed: list[Exception] = []
         self._building.extend(ready)
         while self._building:
-            request = self._building[0]
             try:
-                made = request_spans(
-                    request, past, self._recorder.signals, self._recorder.config.max_resolution_ns, lost,
-                    observed, self._pause,
-                )  # fmt: skip
-                for spec in made:
-                    self._maker.make(spec, self._clock.unix_ns)
-                    self._pause()
+                self._build(self._building[0], past, lost, observed)
             except Exception as error:  # the others are whole
-                self._recorder.lose("export")
-                failed = error
+                failed.append(error)
             finally:
                 self._building.popleft().release()
-        if failed is not None:
-            logger.warning(_NOT_EXPORTED, failed)
+        if failed:
+            self._recorder.lose("export", len(failed))
+            logger.warning(_NOT_EXPORTED, failed[-1])
+
+    def _build(self, request: Request, past: Past, lost: Mapping[str, int], observed: Observed | None) -> None:
+        signals, resolution_ns = self._recorder.signals, self._recorder.config.max_resolution_ns
+        for spec in request_spans(request, past, signals, resolution_ns, lost, observed, self._pause):
+            self._maker.make(spec, self._clock.unix_ns)
+            self._pause()
 
     def _pause(self) -> None:
         if self._stopping or perf_counter_ns() - self._slice_ns < _SLICE_NS:
@@ -209,19 +210,21 @@ class Outlet:
         process.look()
         if self._recorder.is_busy():
             process.work_goes_on()
-        if self._sampler_lost:
-            return
         if process.failure:
+            self._lose_sampler(process.failure)
+        elif process.ready and self._samples is None:
+            self._samples = Samples(process)
+            told = {SIGNAL_SAMPLER: True, SIGNAL_HOLDER: process.tells_holder}
+            told[SIGNAL_CPU_RIVALS] = SIGNAL_RUN_QUEUE in self._recorder.signals
+            self._recorder.signals += tuple(filter(told.get, told))
+
+    def _lose_sampler(self, why: str) -> None:
+        if not self._sampler_lost:
             self._sampler_lost = True
             self._samples = None
             self._recorder.lose("sampler")
             self._recorder.signals = tuple(one for one in self._recorder.signals if one not in _OF_SAMPLER)
-            logger.warning(_NO_SAMPLES, process.failure)
-        elif process.ready and self._samples is None:
-            self._samples = Samples(process)
-            states = (SIGNAL_SAMPLER, SIGNAL_HOLDER) if process.tells_holder else (SIGNAL_SAMPLER,)
-            rivals = (SIGNAL_CPU_RIVALS,) if SIGNAL_RUN_QUEUE in self._recorder.signals else ()
-            self._recorder.signals = (*self._recorder.signals, *states, *rivals)
+            logger.warning(_NO_SAMPLES, why)
 
     def _observed(self, past: Past, start_ns: int) -> Observed | None:
         samples = self._samples
@@ -231,13 +234,15 @@ class Outlet:
         samples.read(self._pause)
         if samples.missed > missed:
             self._recorder.lose("sample", samples.missed - missed)
-        jobs = _by_thread(one for one in self._recorder.holds.copy() if one.end_ns > start_ns or not one.end_ns)
+        return Observed(samples, self._memory, self._holder_past(past, start_ns))
+
+    def _holder_past(self, past: Past, start_ns: int) -> HolderPast:
+        jobs = _by_thread(filter(lambda one: not 0 < one.end_ns <= start_ns, self._recorder.holds.copy()))
         looks = _by_thread(one for one in self._recorder.looks.copy() if one.at_ns > start_ns)
         names = {one.native_id: one.name for one in threading.enumerate() if one.native_id}
         self._recorder.threads.settle(names.keys())
-        lives = _by_thread(self._recorder.threads)
         callbacks = {loop.native_id: past.callbacks.get(loop.thread_id, ()) for loop in self._recorder.loops}
-        return Observed(samples, self._memory, HolderPast(jobs, callbacks, looks, names, lives))
+        return HolderPast(jobs, callbacks, looks, names, _by_thread(self._recorder.threads))
 
 
 def _by_thread(records: Iterable[T]) -> dict[int, list[T]]:

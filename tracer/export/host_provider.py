@@ -53,7 +53,6 @@ class Lent(SpanProcessor):
         self._processor = processor
 
     def on_end(self, span: ReadableSpan) -> None:
-        """Called by the SDK, in whichever thread ended the span."""
         self._processor.on_end(span)
 
     def shutdown(self) -> None:
@@ -61,5 +60,4 @@ class Lent(SpanProcessor):
         self._processor.force_flush()
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
-        """Write what is queued."""
         return self._processor.force_flush(timeout_millis)

@@ -26,7 +26,6 @@ class Metrics:
         self._provider = provider  # ours; None: the host's
 
     def end(self) -> None:
-        """Shut down the meter provider, if whywait created it."""
         if self._provider is not None:
             self._provider.shutdown(timeout_millis=_END_MS)
             self.abandon()

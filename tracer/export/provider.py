@@ -15,13 +15,13 @@ from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from whywait.tracer.config import Config, ConfigError, output_file
 from whywait.tracer.export import sdk_internals
 from whywait.tracer.export.collector import collector_exporter
-from whywait.tracer.export.held_spans import Gate
 from whywait.tracer.export.host_provider import OwnIds, provider_of_host
 from whywait.tracer.export.span_lines import line_of
 from whywait.tracer.export.span_queue import SpanQueue
 from whywait.tracer.export.trace_file import TraceFile
 from whywait.tracer.host.app_name import app_name
 from whywait.tracer.hotpath.recorder import Recorder, logger
+from whywait.tracer.keeping.trace_verdicts import Gate
 
 # how long `stop` waits at most for spans that are still queued
 _FILE_STOP_S = 30.0
@@ -118,7 +118,7 @@ class _ToFile(SpanExporter):
         if self._file.closed:
             return SpanExportResult.FAILURE
         failed_before = self._file.error is not None
-        sound = [span for span in spans if _is_sound(span)]
+        sound = list(filter(_is_sound, spans))
         if len(sound) < len(spans):
             self._recorder.lose("odd span", len(spans) - len(sound))
             if not sound:

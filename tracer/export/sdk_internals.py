@@ -59,7 +59,6 @@ def place_tracer_provider(provider: TracerProvider, told: Callable[[], None]) ->
 
 
 def is_global(provider: TracerProvider) -> bool:
-    """Return whether the provider is the global one."""
     return trace._TRACER_PROVIDER is provider
 
 

@@ -74,15 +74,15 @@ class SpanMaker:
 
     def make(self, spec: SpanSpec, unix_ns: Callable[[int], int]) -> None:
         """Create the span and end it; `unix_ns` converts a clock reading to wall-clock time."""
-        start_ns = spec.start_ns if spec.unix else unix_ns(spec.start_ns)
-        end_ns = spec.end_ns if spec.unix else unix_ns(spec.end_ns)
+        start_ns, end_ns = spec.start_ns, spec.end_ns
+        if not spec.unix:
+            start_ns, end_ns = unix_ns(start_ns), unix_ns(end_ns)
         if spec.not_after_unix_ns:
             end_ns = min(end_ns, spec.not_after_unix_ns)
         end_ns = max(end_ns, start_ns)
         links = [Link(SpanContext(t, i, False, _SAMPLED)) for t, i in spec.links]
         attributes = attributes_of(spec.about)
-        # the sampler decides on every root
-        # and it checks what the service has set itself
+        # the sampler decides on every root, and it checks what the service has set itself
         is_plain = spec.parent_id and not isinstance(spec.about, AboutRequest)
         if self._alone and is_plain and len(attributes) < self._most_attributes:
             self._hand_over(spec, start_ns, end_ns, attributes, links)

@@ -81,7 +81,6 @@ class SpanQueue(BatchSpanProcessor):
         self._queue.emit(span)
 
     def shutdown(self) -> None:
-        """Export the remaining spans for as long as that succeeds, for `stop_s` at most."""
         self._parts.ending = True
         if self._parts.is_hopeless():
             self._parts.shutdown()  # it may be pausing between two tries

@@ -36,7 +36,6 @@ class TraceFile:
         return self._fd
 
     def _with_room_for(self, count: int) -> int:
-        """Return the open file that has room for so many bytes."""
         fd = self._open()
         while (self._torn and self._is_packed) or (
             self._bound_bytes and 0 < os.fstat(fd).st_size > self._bound_bytes // PARTS - count

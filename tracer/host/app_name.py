@@ -19,19 +19,16 @@ def app_name() -> str:
 
 
 def _named(words: Sequence[str]) -> str:
-    for word in words[1:]:
-        found = _APP.fullmatch(word)
-        if found:
-            return _without_plain(found[1].split("."))
+    for found in filter(None, map(_APP.fullmatch, words[1:])):
+        return _without_plain(found[1].split("."))
     for before, word in pairwise(words):
         if word == "-c":
             return ""
-        if before == "-m" and not word.startswith("-"):
+        if before == "-m":
             return _without_plain(word.split("."))
         if not word.startswith("-") and before not in ("-X", "-W"):
             path = Path(word)
-            plain = path.stem in _PLAIN and path.parent.name
-            return path.parent.name if plain else path.stem
+            return (path.stem, path.parent.name)[path.stem in _PLAIN] or path.stem
     return ""
 
 

@@ -122,7 +122,6 @@ def is_wrapper(filename: str) -> bool:
 
 
 def is_ours(filename: str) -> bool:
-    """Whether this is the tracer's own code."""
     return filename.startswith(_OURS)
 
 

@@ -13,7 +13,6 @@ class ByIdentity(Generic[V]):
         self._known: dict[int, tuple[ref[Any], V]] = {}
 
     def get(self, owner: Any) -> V | None:
-        """Return the value of this object, None without one."""
         found = self._known.get(id(owner))
         return found[1] if found is not None and found[0]() is owner else None
 
@@ -29,7 +28,6 @@ class ByIdentity(Generic[V]):
         known[key] = (ref(owner, forget), value)
 
     def values(self) -> list[V]:
-        """Return the values of all live objects."""
         return [value for _, value in self._known.copy().values()]
 
     def __len__(self) -> int:

@@ -31,14 +31,12 @@ class WorkerClocks:
         self._closed = False
 
     def processes(self) -> list[int]:
-        """The ids of the pool's processes."""
         owner = self._executor()
         return list(getattr(owner, "_processes", None) or ())[:_MOST_WORKERS]
 
     def read(self) -> dict[int, WorkerClock]:
         """Return a reading of every live process, by id."""
-        found: dict[int, WorkerClock] = {}
-        processes = self.processes() if not self._closed else []
+        found, processes = dict[int, WorkerClock](), self.processes() if not self._closed else []
         for process_id in processes:
             with suppress(OSError):
                 cpu_ns = time.clock_gettime_ns((~process_id << 3) | 2)  # Linux: see clock_getcpuclockid
@@ -46,10 +44,8 @@ class WorkerClocks:
                 if files is None:
                     files = self._files[process_id] = _File(process_id, "schedstat"), _File(process_id, "io")
                 found[process_id] = WorkerClock(cpu_ns, self._number(files[0], 1), self._number(files[1], 3))
-        for process_id in self._files.keys() - set(processes):
+        for process_id in self._files.keys() - (set(processes) if not self._closed else set()):  # it may be meanwhile
             self._files.pop(process_id, None)
-        if self._closed:  # meanwhile
-            self._files.clear()
         return found
 
     def _number(self, file: "_File", place: int) -> int:

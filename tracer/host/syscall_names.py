@@ -25,7 +25,6 @@ _NAMES: Final = _MACHINES.get(platform.machine(), {})
 
 
 def call_name(number: int) -> str | None:
-    """Return the name of a system call; None on a machine whose numbers are unknown."""
     if not _NAMES:  # another machine has other numbers
         return None
     return _NAMES.get(number, f"system call {number}")

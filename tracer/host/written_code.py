@@ -13,8 +13,11 @@ def called_name(user: FrameType, called: str, kind: object) -> str:
     returns a call of `ClientSession._request`."""
     owner, _, name = called.rpartition(".")
     public = vars(kind) if isinstance(kind, type) and name.startswith("_") else {}
-    before = (one for one in get_instructions(user.f_code) if public and one.offset <= user.f_lasti)
-    loaded = [one.argval for one in before if one.opname in _LOADS and one.argval in public]
+    loaded = [
+        one.argval
+        for one in get_instructions(user.f_code)
+        if one.offset <= user.f_lasti and one.opname in _LOADS and one.argval in public
+    ]
     return f"{owner}.{loaded[-1]}" if loaded else called
 
 

@@ -8,8 +8,6 @@ from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
 from whywait.tracer.host.tally import Tally
 
 _MOST_SPANS = 2_000  # in memory per trace; further ones are dropped and counted
-
-
 _MOST_VERDICTS = 4_096  # kept in memory, for spans that end after their request
 
 
@@ -71,8 +69,6 @@ class Gates:
 
 @dataclass(slots=True)
 class _Held:
-    """The spans of one trace, and the number of its open requests."""
-
     open: int = 0
     keep: bool = False
     spans: deque[tuple[ReadableSpan, SpanProcessor]] = field(default_factory=deque)
@@ -84,3 +80,22 @@ class _Held:
             except IndexError:  # another thread removed the last one
                 return
             processor.on_end(span)
+
+
+class Gate(SpanProcessor):
+    """The gate before one exporting processor: nothing waits or locks here."""
+
+    def __init__(self, processor: SpanProcessor, gates: Gates) -> None:
+        self._processor = processor
+        self._gates = gates
+
+    def on_end(self, span: ReadableSpan) -> None:
+        self._gates.admit(span, self._processor)
+
+    def shutdown(self) -> None:
+        self._gates.let_all_go()
+        self._processor.shutdown()
+
+    def force_flush(self, timeout_millis: int = 30_000) -> bool:
+        """Flush the spans with a decision; the others stay."""
+        return self._processor.force_flush(timeout_millis)

@@ -1,15 +1,17 @@
 """Names the threads of this process that used a CPU while others waited for one. Pure."""
 
 from collections.abc import Mapping
+from operator import attrgetter
 from typing import Final, NamedTuple
 
 from whywait.tracer import schema as s
 from whywait.tracer.host.code_location import Place
-from whywait.tracer.offcpu.gil_holders import OURS, HolderPast
+from whywait.tracer.offcpu.gil_holders import OURS, Holder, HolderPast
 from whywait.tracer.sampler.cpu_history import ProcessUse, ThreadUse
 
 _MOMENTS: Final = 5  # of an interval: a thread's work is looked up at each
-_OPENMP: Final = ("libgomp", "libomp", "libiomp5")
+_OF: Final = "native threads of "
+_NATIVE: Final = {"": "native threads"} | {one: f"{_OF}{one} (OpenMP)" for one in ("libgomp", "libomp", "libiomp5")}
 _OWN_WORK: Final = "whywait's own work"
 REST: Final = "other processes"
 UNSEEN: Final = "processes that cannot be seen from here"
@@ -44,23 +46,20 @@ class CpuNames:
 
     def of_thread(self, one: ThreadUse, start_ns: int, end_ns: int) -> list[Named]:
         """Return a thread's work in an interval, each entry for an equal part of it; never empty."""
-        past, tid = self._past, one.thread_id
+        tid = one.thread_id
         if not tid:
             return [Named(s.RIVAL_THREAD, "short-lived threads")]
-        if past.names.get(tid, "").startswith(OURS):
+        if self._past.names.get(tid, "").startswith(OURS):
             return [Named(s.RIVAL_THREAD, _OWN_WORK)]
-        if not one.python and not past.knows(tid):
-            library = self._libraries.get(tid, "")
-            whose = f" of {library}{' (OpenMP)' if library in _OPENMP else ''}" if library else ""
-            return [Named(s.RIVAL_NATIVE, f"native threads{whose}")]
-        found, idle = [], []
-        for number in range(_MOMENTS):
-            at_ns = start_ns + (end_ns - start_ns) * (2 * number + 1) // (2 * _MOMENTS)
-            holder = past.at(tid, at_ns)
-            named = Named(s.RIVAL_THREAD, holder.name, 0, holder.place, holder.trace_id)
-            if holder.place is None and not holder.trace_id:
-                idle.append(named)
-            else:
-                self.spans.setdefault(named, holder.span_id)
-                found.append(named)
-        return found or idle
+        if not one.python and not self._past.knows(tid):
+            return [Named(s.RIVAL_NATIVE, _NATIVE.get(library := self._libraries.get(tid, ""), f"{_OF}{library}"))]
+        step_ns = (end_ns - start_ns) / (2 * _MOMENTS)
+        seen = [self._past.at(tid, start_ns + int(step_ns * at)) for at in range(1, 2 * _MOMENTS, 2)]
+        worked = list(filter(_is_work, seen)) or seen
+        found = [Named(s.RIVAL_THREAD, holder.name, 0, holder.place, holder.trace_id) for holder in worked]
+        self.spans.update(zip(found, map(attrgetter("span_id"), worked), strict=True))
+        return found
+
+
+def _is_work(holder: Holder) -> bool:
+    return holder.place is not None or bool(holder.trace_id)

@@ -30,8 +30,6 @@ class Split(NamedTuple):
 
 @dataclass(slots=True)
 class _Known:
-    """Samples of one kind of work."""
-
     states: dict[int, int] = field(default_factory=dict)
     total: int = 0
 

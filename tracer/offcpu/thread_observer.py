@@ -95,9 +95,9 @@ class Observed:
         queued_id = thread_id
         if worker_id and is_idle:
             left_ns = end_ns - start_ns - queued_ns - split.gil_ns
-            worker_ns = min(self._samples.run_queue_ns(worker_id, start_ns, end_ns) or 0, left_ns)
+            worker_ns = min(self.run_queue_ns(worker_id, [(start_ns, end_ns)]), left_ns)
             if worker_ns >= s.CPU_LEAST_NS:
-                queued_id = worker_id if worker_ns > queued_ns else thread_id
+                _, queued_id = max((queued_ns, thread_id), (worker_ns, worker_id))
                 queued_ns += worker_ns
         users = self._cpu_users(queued_id, [(start_ns, end_ns)], queued_ns)
         return self._explained(split, holders, None, queued_ns or known_ns, users)

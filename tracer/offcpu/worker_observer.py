@@ -40,8 +40,7 @@ def result_ns(stays: Sequence[Stay], start_ns: int, end_ns: int) -> int:
 def imported_ns(stays: Sequence[Stay], start_ns: int, end_ns: int) -> int:
     """Return when a worker that starts, whose `stays` these are, had imported what it runs: from then on it read hardly
     anything; `start_ns` where it read little at all."""
-    ran = [one for one in stays if one.state == RUNNING]
-    read = ran[-1].number if ran else 0
-    if not ran or read - ran[0].number < _IMPORTS:
+    ran = [one for one in stays if one.state == RUNNING and one.number]
+    if not ran or ran[-1].number - ran[0].number < _IMPORTS:
         return start_ns
-    return min(max(one.last_ns for one in ran if read - one.number >= _FEW), end_ns)
+    return min(max(one.last_ns for one in ran if ran[-1].number - one.number >= _FEW), end_ns)

@@ -24,8 +24,6 @@ class Worker:
 
 
 class _Here(threading.local):
-    """The state of the calling thread."""
-
     current: Any = None  # an Activity, the Standing of a loop callback outside any, or None
     loop: Loop | None = None
     outer: Activity | None = None  # runs this thread's loop itself, and waits for it

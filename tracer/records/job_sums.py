@@ -1,5 +1,6 @@
 """Sums of short jobs that an activity awaited one after another, where a request has too many to keep each."""
 
+from dataclasses import dataclass, field
 from types import CodeType
 from typing import Any, NamedTuple
 
@@ -14,6 +15,7 @@ class Like(NamedTuple):
     pool: Any  # a `records.request.Pool`, or None
 
 
+@dataclass(slots=True, eq=False)
 class JobSums:
     """Like jobs, as one; all times but the ids' are sums, ns.
 
@@ -21,33 +23,26 @@ class JobSums:
     job           |~queue~|~handover~|--run---|
     """
 
-    __slots__ = (
-        "count", "cpu_ns", "handover_ns", "inside_ns", "like", "queue_ns", "resume_ns", "run_id", "run_queue_ns",
-        "span_id", "thread", "waited_ns", "wakeup_ns",
-    )  # fmt: skip
-
-    def __init__(self, like: Like) -> None:
-        self.like = like
-        self.span_id = new_span_id()
-        self.run_id = new_span_id()
-        self.count = 0
-        self.waited_ns = 0
-        self.queue_ns = 0
-        self.handover_ns = 0
-        self.cpu_ns = 0
-        self.run_queue_ns = 0
-        self.wakeup_ns = 0
-        self.resume_ns = 0
-        self.inside_ns: dict[str, int] = {}  # the jobs' own waits, by kind
-        self.thread = (0, "")  # that ran the latest
+    like: Like
+    span_id: int = field(default_factory=new_span_id)
+    run_id: int = field(default_factory=new_span_id)
+    count: int = 0
+    waited_ns: int = 0
+    queue_ns: int = 0
+    handover_ns: int = 0
+    cpu_ns: int = 0
+    run_queue_ns: int = 0
+    wakeup_ns: int = 0
+    resume_ns: int = 0
+    inside_ns: dict[str, int] = field(default_factory=dict)  # the jobs' own waits, by kind
+    thread: tuple[int, str] = (0, "")  # that ran the latest
 
 
+@dataclass(slots=True, eq=False)
 class Stretch:
     """From the first to the last of such jobs; the activity recorded nothing else meanwhile, so the sums fit in."""
 
-    __slots__ = ("end_ns", "is_over", "start_ns", "sums")
-
-    def __init__(self, start_ns: int) -> None:
-        self.start_ns = self.end_ns = start_ns
-        self.is_over = False
-        self.sums: dict[object, JobSums] = {}  # by the jobs' code, or name, and pool
+    start_ns: int
+    end_ns: int = 0
+    is_over: bool = False
+    sums: dict[object, JobSums] = field(default_factory=dict)  # by the jobs' code, or name, and pool

@@ -3,6 +3,7 @@
 
 from collections import deque
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from types import CodeType
 from typing import Any, Literal, NamedTuple, TypeAlias, Union
 
@@ -161,24 +162,20 @@ class Job(Activity):
         self.handover_run_queue_ns: int | None = None
 
 
+@dataclass(slots=True, eq=False)
 class Pool:
     """An executor, an anyio limiter, or a pool of connections."""
 
-    __slots__ = (
-        "grows", "id", "knob", "last_job", "made_at", "made_ns", "name", "occupancies", "of_processes", "size",
-    )  # fmt: skip
-
-    def __init__(self, pool_id: int, name: str, size: int, made_ns: int, made_at: Place | None) -> None:
-        self.id = pool_id
-        self.name = name
-        self.size = size
-        self.made_ns = made_ns
-        self.made_at = made_at
-        self.of_processes = False
-        self.knob = ""  # of connections: what makes it larger
-        self.grows = False  # of connections: others make them while one waits
-        self.occupancies: deque[Occupancy] = deque(maxlen=8_192)
-        self.last_job: Job | None = None
+    id: int
+    name: str
+    size: int
+    made_ns: int
+    made_at: Place | None
+    of_processes: bool = False
+    knob: str = ""  # of connections: what makes it larger
+    grows: bool = False  # of connections: others make them while one waits
+    occupancies: deque[Occupancy] = field(default_factory=lambda: deque(maxlen=8_192))
+    last_job: Job | None = None
 
 
 class HostSpan(NamedTuple):

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, Final
 
 from whywait.secret_text import REDACTED, TELLING, masked
@@ -17,7 +17,6 @@ def _nothing(_: str) -> str:
 
 
 def _program(command: str) -> str:
-    """The program of a command line."""
     program, blank, _ = command.partition(" ")
     return f"{program} {REDACTED}" if blank else program
 
@@ -60,19 +59,15 @@ def rule_of(key: str) -> Rule:
 
 def redacted(attributes: Mapping[str, Any], *, keep_parameters: bool = True) -> Mapping[str, Any]:
     """Return the attributes without secrets: the same mapping where there are none. Numbers are kept."""
+    address = partial(without_secrets, route=str(attributes.get(_ROUTE, "")), keep_parameters=keep_parameters)
     changed: dict[str, Any] = {}
     for key, value in attributes.items():
         if isinstance(value, int | float):
             continue
-        if key in ADDRESSES and isinstance(value, str):
-            route = attributes.get(_ROUTE)
-            new: Any = without_secrets(
-                value, route if isinstance(route, str) else None, keep_parameters=keep_parameters
-            )
-        elif key in _COMMAND and isinstance(value, tuple | list):
-            new = (*value[:1], REDACTED) if len(value) > 1 else value
+        if key in _COMMAND and isinstance(value, tuple | list):
+            new: Any = type(value)([*value[:1], *[REDACTED] * (len(value) > 1)])
         else:
-            new = _value(rule_of(key), value)
+            new = _value(address if key in ADDRESSES else rule_of(key), value)
         if new != value:
             changed[key] = new
     return {**attributes, **changed} if changed else attributes

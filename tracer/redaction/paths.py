@@ -8,7 +8,8 @@ from urllib.parse import unquote
 from whywait.secret_text import REDACTED, TELLING, masked
 
 _BASE: Final = re.compile(r"(?i)^(?P<before>[a-z][a-z0-9+.-]*://)?(?P<rest>[^?#]*)(?P<query>[?#].*)?$", re.DOTALL)
-_UUID: Final = re.compile(r"(?i)^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$")
+# nothing, a template already, or a UUID
+_HARMLESS: Final = re.compile(r"(?is)\Z|<|.*\{|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z")
 # a run of letters and digits mixed, or a very long run: chance, not a word with a number after it
 _RANDOM: Final = re.compile(r"(?=[A-Za-z]*\d)(?=\d*[A-Za-z])[A-Za-z0-9]{16,}|[A-Za-z0-9]{32,}")
 # a telling word and a value in one part, such as `token-4f2a91`; not a name with a small number, such as `tokens-3`
@@ -17,7 +18,7 @@ _SECRET: Final = re.compile(rf"(?i)(?:{TELLING})s?(?:.*[^a-z0-9])?(?:(?=[a-z+/~]
 _BEFORE_TOKEN: Final = re.compile(
     rf"(?i)(?:{TELLING})s?|reset|verify|confirm|activate|invite|invitation|magic(?:-?link)?|unsubscribe|keys?|share|webhooks?"
 )
-_WORD: Final = re.compile(r"[A-Za-z][A-Za-z_-]*")
+_WORD, _SHORT_WORD = re.compile(r"[A-Za-z][A-Za-z_-]*"), re.compile(r"[A-Za-z][A-Za-z_-]{0,10}")
 
 
 def without_secrets(address: str, route: str | None = None, *, keep_parameters: bool = True) -> str:
@@ -52,15 +53,13 @@ def _literal_parts(parts: list[str], route: str | None) -> list[bool | None]:
 
 
 def _part(before: str, part: str, literal: bool | None) -> str:
-    text = unquote(part)
-    if literal or not text or "{" in text or text[0] == "<" or _UUID.match(text):  # a template already
+    text, told = unquote(part), _BEFORE_TOKEN.fullmatch(before)
+    if literal or _HARMLESS.match(text):
         return part
-    if _RANDOM.search(text) or masked(text) != text:
-        return REDACTED
-    word = literal is None and _WORD.fullmatch(text) is not None  # such as "refresh" in /token/refresh
-    if _BEFORE_TOKEN.fullmatch(before):
-        return part if word and len(text) < 12 else REDACTED
-    return REDACTED if _SECRET.search(text) and not word else part
+    # such as "refresh" in /token/refresh
+    word = literal is None and (_SHORT_WORD if told else _WORD).fullmatch(text)
+    secret = not word and (told or _SECRET.search(text))
+    return REDACTED if any((secret, _RANDOM.search(text), masked(text) != text)) else part
 
 
 @lru_cache(1_024)

@@ -1,7 +1,8 @@
 """Spans without secrets. A span is never changed, since the service's own exporters have it too: it is copied."""
 
-from collections.abc import Sequence
-from typing import Any, Final
+from collections.abc import Callable, Sequence
+from operator import is_
+from typing import Any, Final, TypeVar
 
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import Event, ReadableSpan
@@ -15,6 +16,7 @@ from whywait.tracer.redaction.statements import statement
 from whywait.tracer.schema import SCOPE
 
 _STATEMENTS: Final = ("db.statement", "db.query.text")
+T = TypeVar("T")
 
 
 class Redacted(SpanExporter):
@@ -27,7 +29,6 @@ class Redacted(SpanExporter):
         self._resources: tuple[Resource, Resource] | None = None  # the latest, and what became of it
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        """Called by the queue's thread."""
         return self._exporter.export([self._without_secrets(span) for span in spans])
 
     def shutdown(self) -> None:
@@ -39,17 +40,12 @@ class Redacted(SpanExporter):
     def _without_secrets(self, span: ReadableSpan) -> ReadableSpan:
         found: Any = span.attributes
         known = found.copy() if found else {}  # the SDK's own mapping takes a lock for each look-up
-        attributes = redacted(known, keep_parameters=self._keep_parameters)
-        name = _name(span)
-        events = [self._event(one) for one in span.events]
-        links = [self._link(one) for one in span.links]
-        resource = self._resource(span.resource)
+        before = known, span.events, span.links, span.resource, span.status
         status = Status(span.status.status_code, REDACTED) if span.status.description else span.status
-        if (
-            attributes is known and name == span.name and resource is span.resource and status is span.status
-            and all(new is old for new, old in zip(events, span.events, strict=True))
-            and all(new is old for new, old in zip(links, span.links, strict=True))
-        ):  # fmt: skip
+        attributes = redacted(known, keep_parameters=self._keep_parameters)
+        events, links = _each(self._event, before[1]), _each(self._link, before[2])
+        name, resource = _name(span), self._resource(span.resource)
+        if name == span.name and all(map(is_, (attributes, events, links, resource, status), before)):
             return span
         return ReadableSpan(
             name=name, context=span.context, parent=span.parent, resource=resource, attributes=attributes,
@@ -76,14 +72,19 @@ class Redacted(SpanExporter):
         return self._resources[1]
 
 
+def _each(change: Callable[[T], T], before: Sequence[T]) -> Sequence[T]:
+    """The same sequence where nothing in it changes."""
+    after = list(map(change, before))
+    return before if all(map(is_, after, before)) else after
+
+
 def _name(span: ReadableSpan) -> str:
     if not isinstance(span.name, str):  # the SDK takes anything; who cannot write it drops the span
         return span.name
-    scope = span.instrumentation_scope
-    if scope is not None and scope.name == SCOPE:
+    if getattr(span.instrumentation_scope, "name", "") == SCOPE:
         return masked(span.name)
     attributes = span.attributes or {}
-    if any(key in attributes for key in _STATEMENTS) and len(span.name.split()) > 2:
+    if not attributes.keys().isdisjoint(_STATEMENTS) and len(span.name.split()) > 2:
         return statement(span.name)
     route = attributes.get("http.route")
     return span.name if isinstance(route, str) and route in span.name else endpoint_name(span.name)

@@ -18,8 +18,8 @@ _LITERAL: Final = re.compile(
 )
 _HEAD: Final = re.compile(r"(\s*(?:[+|] )?)(?:Exception Group )?Traceback \(most recent call last\):$")
 _FRAME: Final = re.compile(r' {2,}File ".*", line \d+(?:, in .*)?$')
-_TYPE: Final = re.compile(r"[A-Za-z_][\w.]*(?=:|$)")
-_LINK: Final = re.compile(r"(?:During handling of the above exception|The above exception was the direct cause)")
+_TYPE: Final = re.compile(r"^[A-Za-z_][\w.]*(?=:|$)")
+_LINK: Final = re.compile(r"^(?:During handling of the above exception|The above exception was the direct cause)")
 
 
 def statement(text: str) -> str:
@@ -45,12 +45,11 @@ def traceback(text: str) -> str:
         if head is not None:
             margin = len(head[1])
             kept.append(line.strip(" +|"))
-        elif margin >= 0 and _FRAME.match(body):
+        elif margin < 0:
+            kept.extend(map("{}:".format, _LINK.findall(line)))
+        elif _FRAME.match(body):
             kept.append(body)
-        elif margin >= 0 and body[:1].strip():  # the first line that is not indented names the exception
+        elif body[:1].strip():  # the first line that is not indented names the exception
             margin = -1
-            named = _TYPE.match(body)
-            kept.append(f"{named.group() if named else 'exception'}: {REDACTED}")
-        elif margin < 0 and (link := _LINK.match(line)):
-            kept.append(f"{link.group()}:")
-    return "\n".join(kept) if kept else REDACTED
+            kept.append(f"{(_TYPE.findall(body) or ['exception'])[0]}: {REDACTED}")
+    return "\n".join(kept) or REDACTED

@@ -69,7 +69,6 @@ class CpuPast:
         self.missed = 0  # messages that were overwritten before they were read
 
     def read(self) -> None:
-        """Read the child's messages since the last call."""
         written = self.process.header().use_written
         if written - self._read > MESSAGES // 2:  # the child may be overwriting the oldest now
             self.missed += written - MESSAGES // 2 - self._read

@@ -137,7 +137,6 @@ class SamplerProcess:
         return self._memory[thread_records.HEADER_SIZE + begin * size : thread_records.HEADER_SIZE + end * size]
 
     def cpu_message(self, number: int) -> bytes:
-        """One of the messages on the use of CPUs."""
         if self._memory is None:
             return b""
         begin = thread_records.CPU_AT + number % MESSAGES * MESSAGE_SIZE
@@ -167,7 +166,6 @@ class SamplerProcess:
                 os.kill(self.id, signal.SIGKILL)
 
     def close(self) -> None:
-        """End the child, if it runs, and release the memory."""
         self.end()
         self._release_memory()
 

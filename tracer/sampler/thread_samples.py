@@ -45,13 +45,14 @@ class Stay(NamedTuple):
 
 
 class _Series:
-    """One thread's records in order of time, as columns."""
-
     __slots__ = ("count", "first_ns", "holder", "last_ns", "number", "run_queue_ns", "state")
 
     def __init__(self) -> None:
         self.first_ns, self.last_ns, self.run_queue_ns = array("Q"), array("Q"), array("Q")
         self.holder, self.count, self.state, self.number = array("I"), array("H"), array("H"), array("i")
+
+
+_NONE: Final = _Series()
 
 
 class Samples:
@@ -106,9 +107,7 @@ class Samples:
         states: dict[int, int] = {}
         calls: dict[int, int] = {}
         holders: list[Held] = []
-        series = self._threads.get(tid)
-        if series is None:
-            return Seen(states, calls, holders)
+        series = self._threads.get(tid, _NONE)
         for at in range(bisect_left(series.last_ns, start_ns), bisect_right(series.first_ns, end_ns)):
             count = _inside(series, at, start_ns, end_ns)
             state = series.state[at]
@@ -124,18 +123,16 @@ class Samples:
 
     def stays(self, tid: int, start_ns: int, end_ns: int) -> list[Stay]:
         """The records of a thread, or of another row with its number, that overlap the stretch."""
-        series = self._threads.get(tid)
-        if series is None:
-            return []
+        series = self._threads.get(tid, _NONE)
         chosen = range(bisect_left(series.last_ns, start_ns), bisect_right(series.first_ns, end_ns))
         return [Stay(series.first_ns[at], series.last_ns[at], series.state[at], series.number[at]) for at in chosen]
 
     def run_queue_ns(self, tid: int, start_ns: int, end_ns: int) -> int | None:
         """Return the thread's run-queue time, its growth between two sweeps taken as even; None without a sweep on
         both sides or in too short a stretch."""
-        series = self._threads.get(tid)
-        if series is None or end_ns - start_ns < _SHORTEST_NS:
+        if end_ns - start_ns < _SHORTEST_NS:
             return None
+        series = self._threads.get(tid, _NONE)
         first, last = self._run_queue_at(series, start_ns), self._run_queue_at(series, end_ns)
         if first is None or last is None:
             return None
@@ -144,9 +141,7 @@ class Samples:
     def run_queue_around_ns(self, tid: int, start_ns: int, end_ns: int) -> int | None:
         """Return an upper bound of the thread's run-queue time in the stretch: the growth between the
         sweeps before and after it. None without a sweep on both sides."""
-        series = self._threads.get(tid)
-        if series is None:
-            return None
+        series = self._threads.get(tid, _NONE)
         before, after = bisect_right(series.last_ns, start_ns) - 1, bisect_left(series.last_ns, end_ns)
         if before < 0 or after >= len(series.last_ns):
             return None
@@ -158,21 +153,17 @@ class Samples:
     def queue_asleep_ns(self, tid: int, start_ns: int, end_ns: int) -> int | None:
         """Return the thread's total run-queue time at a sample that shows it asleep in the stretch, other than for the
         GIL; None without such a sample."""
-        series = self._threads.get(tid)
-        if series is None:
-            return None
-        at = bisect_left(series.last_ns, start_ns)
-        while at < len(series.first_ns) and series.first_ns[at] <= end_ns:
+        series = self._threads.get(tid, _NONE)
+        for at in range(bisect_left(series.last_ns, start_ns), bisect_right(series.first_ns, end_ns)):
             if series.state[at] in seen_as.ASLEEP and series.run_queue_ns[at] != UNKNOWN_RUN_QUEUE:
                 return series.run_queue_ns[at]
-            at += 1
         return None
 
     def queue_before(self, tid: int, at_ns: int) -> tuple[int, int] | None:
         """Return the latest sample before: its time, and the thread's total run-queue time by then."""
-        series = self._threads.get(tid)
-        at = bisect_left(series.last_ns, at_ns) - 1 if series is not None else -1
-        if series is None or at < 0 or series.run_queue_ns[at] == UNKNOWN_RUN_QUEUE:
+        series = self._threads.get(tid, _NONE)
+        at = bisect_left(series.last_ns, at_ns) - 1
+        if at < 0 or series.run_queue_ns[at] == UNKNOWN_RUN_QUEUE:
             return None
         return series.last_ns[at], series.run_queue_ns[at]
 

@@ -25,11 +25,6 @@ def span_hex(span_id: int) -> str:
     return f"{span_id:016x}"
 
 
-def trace_hex(trace_id: int) -> str:
-    """Return a trace id in the contract's format."""
-    return f"{trace_id:032x}"
-
-
 _HOLDS: Final[dict[str, Callable[[Any], str | int]]] = {
     "file": lambda place: place.file if place else "",
     "line": lambda place: place.line if place else 0,
@@ -39,8 +34,6 @@ _HOLDS: Final[dict[str, Callable[[Any], str | int]]] = {
 
 
 class _Arrays:
-    """Writes the parallel arrays of a group."""
-
     def __init__(self, columns: Sequence[s.Column]) -> None:
         self._columns = [
             (one.key, attrgetter(one.field), _HOLDS.get(one.holds), attrgetter(one.only_with or one.field))
@@ -88,15 +81,17 @@ def _cpu_users(attributes: Attributes, found: Division) -> None:
     attributes[s.CPU_OWN_NS] = found.own_ns
     attributes[s.CPU_THROTTLED_NS] = found.throttled_ns
     attributes[s.CPU_UNKNOWN_NS] = found.unknown_ns
-    if found.cpus:
-        attributes[s.CPU_COUNT] = found.cpus
+    put_known(attributes, {s.CPU_COUNT: found.cpus})
     if found.period_ns:
-        attributes[s.CPU_QUOTA_NS] = found.quota_ns
-        attributes[s.CPU_PERIOD_NS] = found.period_ns
+        attributes[s.CPU_QUOTA_NS], attributes[s.CPU_PERIOD_NS] = found.quota_ns, found.period_ns
     if found.wanted_milli:
-        attributes[s.CPU_WANTED] = found.wanted_milli
-        attributes[s.CPU_WANTED_NATIVE] = found.native_milli
+        attributes[s.CPU_WANTED], attributes[s.CPU_WANTED_NATIVE] = found.wanted_milli, found.native_milli
     _CPU_USERS.put(attributes, found.rivals)
+
+
+def put_known(attributes: Attributes, values: Mapping[str, Any]) -> None:
+    """Those of the values that are set."""
+    attributes.update({key: value for key, value in values.items() if value})
 
 
 def put_place(attributes: Attributes, place: Place | None, keys: tuple[str, str, str] = _PLACE) -> None:
@@ -112,29 +107,22 @@ def put_place(attributes: Attributes, place: Place | None, keys: tuple[str, str,
 def put_pool(attributes: Attributes, pool: Pool | None) -> None:
     if pool is None:
         return
-    attributes[s.POOL_ID] = pool.id
-    attributes[s.POOL_NAME] = pool.name
-    attributes[s.POOL_SIZE] = pool.size
-    if pool.knob:
-        attributes[s.POOL_KNOB] = pool.knob
+    attributes |= {s.POOL_ID: pool.id, s.POOL_NAME: pool.name, s.POOL_SIZE: pool.size}
+    put_known(attributes, {s.POOL_KNOB: pool.knob})
     put_place(attributes, pool.made_at, _POOL)
 
 
 def put_lock(attributes: Attributes, lock: Lock | None) -> None:
     if lock is None:
         return
-    attributes[s.LOCK_KIND] = lock.kind
-    attributes[s.LOCK_WAITERS] = lock.waiters
-    attributes[s.LOCK_HOLDS] = lock.holds
+    attributes |= {s.LOCK_KIND: lock.kind, s.LOCK_WAITERS: lock.waiters, s.LOCK_HOLDS: lock.holds}
     put_place(attributes, lock.made_at, _LOCK)
 
 
 def put_waker(attributes: Attributes, waker: Waker | None) -> None:
     if waker is None:
         return
-    attributes[s.WAKER_KIND] = waker.kind
-    if waker.name:
-        attributes[s.WAKER_NAME] = waker.name
+    put_known(attributes, {s.WAKER_KIND: waker.kind, s.WAKER_NAME: waker.name})
     if waker.span_id:
         put_span(attributes, waker, s.WAKER_SPAN_ID, s.WAKER_TRACE_ID)
 
@@ -150,12 +138,9 @@ def put_blockers(attributes: Attributes, wait: AboutWait) -> None:
     attributes[s.BLOCKER_FUNCTION] = chief.name
     if chief.place is not None:
         attributes[s.BLOCKER_FILE], attributes[s.BLOCKER_LINE] = chief.place.file, chief.place.line
-    if chief.thread_name:
-        attributes[s.BLOCKER_THREAD] = chief.thread_name
     if chief.trace_id:
         put_span(attributes, chief, s.BLOCKER_SPAN_ID, s.BLOCKER_TRACE_ID)
-    if wait.blocker_count:
-        attributes[s.BLOCKER_COUNT] = wait.blocker_count
+    put_known(attributes, {s.BLOCKER_THREAD: chief.thread_name, s.BLOCKER_COUNT: wait.blocker_count})
     if len(wait.blockers) > 1:
         _BLOCKERS.put(attributes, wait.blockers)
 
@@ -171,7 +156,7 @@ def put_span(attributes: Attributes, one: Spawner | Waker | Blocker | Collector,
     """The span of another activity, and its trace if it is another one."""
     attributes[span_key] = span_hex(one.span_id)
     if one.trace_id:
-        attributes[trace_key] = trace_hex(one.trace_id)
+        attributes[trace_key] = f"{one.trace_id:032x}"
 
 
 def put_sums(attributes: Attributes, sums: Mapping[str, int]) -> None:

@@ -12,7 +12,6 @@ from whywait.tracer.spans.span_spec import Blocker, Occupants
 
 
 def place_of(code: CodeType | None) -> Place | None:
-    """The location of the code, if any."""
     return place_of_code(code) if code is not None else None
 
 

@@ -12,6 +12,7 @@ Within one activity, a span inside an adapter's phase with the same recorded par
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from operator import attrgetter
 
 from whywait.tracer.records.request import Phase
 
@@ -43,7 +44,7 @@ def settle(phases: Sequence[Phase], resolution_ns: int) -> Settled:
 
 
 def _settle_one(own: list[Phase], resolution_ns: int) -> tuple[list[Phase], dict[str, int]]:
-    if not any(phase.word for phase in own):
+    if not any(map(attrgetter("word"), own)):
         return own, {}
     # phases are appended at their end, so of two equal ones the outer is the later
     order = sorted(range(len(own)), key=lambda at: (own[at].start_ns, -own[at].end_ns, -at))
@@ -105,7 +106,6 @@ def _parent(own: Sequence[Phase], at: int, around: dict[int, int], short: set[in
 
 
 def summed(*parts: dict[str, int] | None) -> dict[str, int]:
-    """The sums of several, by word."""
     total: dict[str, int] = {}
     _add(total, *(part for part in parts if part))
     return total

@@ -55,18 +55,12 @@ class Drawing:
             activity = activity.spawner
         return activity
 
-    def end_of(self, activity: Activity) -> int:
-        """Its end; the end of the request if it has not ended."""
-        return activity.end_ns or max(self.request.end_ns, activity.stop_ns)
-
     def parent_of(self, activity: Activity) -> int:
         """Below its creator, unless a span of the user is in between."""
         spawner = self.kept_or_spawner(activity.spawner)
         if spawner is None:
             return activity.parent_id
-        if isinstance(spawner, Job):
-            return spawner.run_id if activity.parent_id in (0, spawner.parent_id) else activity.parent_id
-        return spawner.span_id if activity.parent_id in (0, spawner.parent_id) else activity.parent_id
+        return self.own_parent(spawner, activity.parent_id)
 
     def own_parent(self, activity: Activity, parent_id: int) -> int:
         """The parent of the activity's spans."""

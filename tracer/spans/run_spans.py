@@ -10,13 +10,12 @@ from whywait.tracer.records.occupancy import DeviceCall
 from whywait.tracer.records.request import MIN_RESOLUTION_NS, Activity, Job, Phase
 from whywait.tracer.spans.blockers import occupants
 from whywait.tracer.spans.pools.device_queue import Position, position_of
-from whywait.tracer.spans.pools.shares import occupant_shares
+from whywait.tracer.spans.pools.occupant_shares import PoolShares
 from whywait.tracer.spans.request_context import Drawing
 from whywait.tracer.spans.span_spec import AboutBlock, AboutPhase, AboutWait, SpanSpec
 
 
 def add_block(drawing: Drawing, activity: Activity, block: Block) -> None:
-    """The span of an uninterrupted stretch on the loop."""
     if block.end_ns - block.start_ns < drawing.resolution_ns:
         return
     name = "on loop" if block.sample is None else f"on loop: {block.sample.place.function}"
@@ -104,12 +103,10 @@ def _add_device_queue(drawing: Drawing, phase: Phase, call: DeviceCall, position
         if end_ns - start_ns < MIN_RESOLUTION_NS:
             continue
         about = AboutWait(
-            activity.span_id,
-            s.WAIT_GPU_QUEUE,
-            occupants=occupants(*occupant_shares(start_ns, end_ns, position.ahead, call.held.span_id)),
-            device=call.line.name,
+            activity.span_id, s.WAIT_GPU_QUEUE,
+            occupants=occupants(*PoolShares(position.ahead).between(start_ns, end_ns)), device=call.line.name,
             inferred=position.worked_ns is None,  # calls are assumed to be served in order of arrival
-        )
+        )  # fmt: skip
         drawing.add(f"queued for {call.line.name}", activity, phase.span_id, start_ns, end_ns, about)
 
 

@@ -1,6 +1,7 @@
 """A span as typed values; `attributes.py` converts them to attributes as the last step."""
 
 from collections.abc import Mapping, Sequence
+from operator import attrgetter
 from typing import Final, Literal, NamedTuple, TypeAlias
 
 from whywait.tracer import schema as s
@@ -32,6 +33,9 @@ class Occupants(NamedTuple):
 
     named: Sequence[Share]
     other_ns: int
+
+
+_NOBODY: Final = Occupants((), 0)
 
 
 class Spawner(NamedTuple):
@@ -207,8 +211,8 @@ class SpanSpec(NamedTuple):
         if about.collector is not None:
             found = about.collector
             return ((found.trace_id, found.span_id),) if found.trace_id else ()
-        occupants = about.occupants.named if about.occupants is not None else ()
-        for one in (occupants[0].occupant if occupants else None, about.waker, *about.blockers[:1]):
+        occupants = map(attrgetter("occupant"), (about.occupants or _NOBODY).named[:1])
+        for one in (*occupants, about.waker, *about.blockers[:1]):
             if one is not None and one.trace_id not in (0, self.trace_id):
                 return ((one.trace_id, one.span_id),)
         return ()

@@ -19,7 +19,6 @@ from whywait.tracer.spans.span_spec import About, AboutJob, AboutRun, AboutWait,
 
 
 def add_stretch(drawing: Drawing, activity: Activity, stretch: Stretch) -> None:
-    """The spans of the sums of one stretch."""
     end_ns = stretch.end_ns
     for sums in reversed(stretch.sums.values()):
         end_ns = _add_sums(drawing, activity, sums, end_ns)

@@ -29,7 +29,7 @@ def add_task(drawing: Drawing, task: Activity, small: Mapping[str, int]) -> None
             f"task {task.name}" if task.name else "task", request.trace_id, task.span_id,
             task.parent_id if is_root else drawing.parent_of(task),
             request.start_unix_ns if unix else task.born_ns,
-            request.end_unix_ns if unix else drawing.end_of(task), about, unix=unix,
+            request.end_unix_ns if unix else task.end_ns or max(request.end_ns, task.stop_ns), about, unix=unix,
         )
     )  # fmt: skip
 

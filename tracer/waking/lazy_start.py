@@ -22,8 +22,6 @@ _PLAIN = "_whywait_plain"
 
 
 class _LazyStart:
-    """The start that this process waits for, if any."""
-
     def __init__(self) -> None:
         self._start: Callable[[], None] | None = None
         self._undo: list[Callable[[], None]] = []

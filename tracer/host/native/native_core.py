@@ -17,7 +17,6 @@ NATIVE: Final = "native"
 
 
 def _load() -> tuple[Any, str]:
-    """Return the module, or None and why it is not used."""
     if os.environ.get(WANTED, "").strip().lower() != NATIVE:
         return None, f"{WANTED}={NATIVE} asks for the native one"
     if sys.platform != "linux" or untested():

@@ -1,15 +1,15 @@
-"""Every `ProcessPoolExecutor`, as seen from the parent: its jobs as they go by in threads of this process. They are
-submitted, put into the queue of calls, pickled, sent; and their results come. The wait for a worker is inferred, see
-`process_queue`; the worker is not touched: its clocks are read, and the sampler sees what it waits in.
+"""Every `ProcessPoolExecutor`: its jobs as they go by in threads of this process. The wait for a worker is inferred, see
+`process_queue`; the worker is not touched, and nothing is added to what is pickled.
 
 One thread pickles the calls and sends them, in the order in which they were put: it pickles from when a call was put, or
-the one before was sent, until it sends. Nothing is added to what is pickled."""
+the one before was sent, until it sends."""
 
 import functools
 import threading
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import suppress
 from threading import get_native_id
 from time import perf_counter_ns, thread_time_ns
 from typing import Any, Final
@@ -53,7 +53,6 @@ Stand = tuple[int, int, int | None]  # the calling thread's clocks at one moment
 
 
 def install(_: Session) -> Undo:
-    """Wraps `__init__`, `submit`, `shutdown` and the start of a process, and each pool's queues; returns the undo."""
     from concurrent.futures import process
 
     executor_class: Any = process.ProcessPoolExecutor
@@ -135,7 +134,6 @@ class Way:
             self._patched.append((found, attribute))
 
     def undo(self) -> None:
-        """Takes the patches out."""
         self.queue.clocks.close()
         for found, attribute in self._patched:
             if (owner := found()) is not None:
@@ -195,12 +193,13 @@ class Way:
         """The first callback of the future: those after it wake who waited for the job."""
         now = perf_counter_ns()
         by_manager = type(threading.current_thread()).__name__ == "_ExecutorManagerThread"
-        came, end = (self._came if by_manager else None) or (None, None)
-        if end is not None:
-            self._came, passage.unpickling = None, _part(end, _stand())
-        if passage.pickling is None and passage in self._put:  # it could not be pickled
-            self._put.remove(passage)
-        self.queue.leave(passage, end[0] if end is not None else now, came)
+        came, came_ns = None, now
+        if by_manager and self._came is not None:
+            (came, end), self._came = self._came, None
+            passage.unpickling, came_ns = _part(end, _stand()), end[0]
+        with suppress(ValueError):
+            self._put.remove(passage)  # where it could not be pickled
+        self.queue.leave(passage, came_ns, came)
         job, passage.job = passage.job, None  # they would keep each other
         if job is None:
             return

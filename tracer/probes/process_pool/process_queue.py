@@ -1,24 +1,21 @@
 """Which jobs of a process pool have a worker, as far as the parent can know.
 
-A pool hands its jobs out in order, and none waits while a worker is free: the next one runs when a result comes.
-
-    worker 1   |--a--||----c----|
-    worker 2   |-----b-----|
-    seen       submit a, b, c   ^ a came: c runs   ^ b came
-
-The bytes that each worker wrote tell who sent a result, and the workers' clocks what the job used. Where the sender is
-not known, each of the jobs that ran used an equal part.
+A pool hands its jobs out in order, and none waits while a worker is free: the next one runs when a result comes. The
+bytes that each worker wrote tell who sent it, and the workers' clocks what the job used. Where the sender is not known,
+each of the jobs that ran used an equal part.
 """
 
 import threading
 from collections import deque
 from collections.abc import Iterable
+from itertools import filterfalse
 from typing import Any
 
 from whywait.tracer.host.process_clocks import WorkerClock, WorkerClocks, places_at
 from whywait.tracer.hotpath import recorder
 from whywait.tracer.records.process_job import Calls, Part, Passage
 from whywait.tracer.records.request import Pool
+from whywait.tracer.sampler.shared.pool_table import STARTING
 
 Readings = dict[int, WorkerClock]
 # a message from a worker, its length in the pipe in bytes, and the workers' clocks when it had come
@@ -42,20 +39,22 @@ class ProcessQueue:
         self._waiting: deque[Passage] = deque()
         self._lock = threading.RLock()
         self.busy = False  # with a job of a request
+        self._heard_of = 0
         self.show()
 
     def show(self) -> None:
-        """Tells the sampler which processes the pool has, and whether it is busy."""
+        """Tells the sampler which processes the pool has, which may be starting, and whether it is busy."""
         if self._table is not None:
-            self._table.show(self.calls.key, self._places_at, self.clocks.processes(), busy=self.busy)
+            workers = [one if one in self._senders.heard_of else one | STARTING for one in self.clocks.processes()]
+            self._table.show(self.calls.key, self._places_at, workers, busy=self.busy)
 
     def _show_load(self) -> None:
-        before, self.busy = self.busy, any(one.job is not None for one in self._running)
-        if before != self.busy:
+        before = self.busy, self._heard_of
+        self.busy, self._heard_of = any(one.job is not None for one in self._running), len(self._senders.heard_of)
+        if before != (self.busy, self._heard_of):
             self.show()
 
     def enter(self, passage: Passage, now: int) -> None:
-        """A job was submitted."""
         with self._lock:
             if len(self._running) < self._size:
                 self._run(passage, now, {})
@@ -155,28 +154,23 @@ class Senders:
         self._settle()
 
     def sent_by(self, passage: Passage, worker: int) -> None:
-        """The worker sent the result."""
         passage.worker = worker
         self.heard_of.add(worker)
 
     def _settle(self) -> None:
-        while any(self._settled(one) for one in tuple(self.open)):
+        while any(map(self._settled, tuple(self.open))):
             pass
 
     def _settled(self, one: Passage) -> bool:
-        exact = [worker for worker, left in self._left.items() if left == one.length]
-        found = exact or [worker for worker, left in self._left.items() if left >= one.length]
-        if len(found) == 1:
+        enough = {worker: left - one.length for worker, left in self._left.items() if left >= one.length}
+        exact = list(filterfalse(enough.get, enough))
+        if len(found := exact or [*enough]) == 1:
             self.sent_by(one, *found)
-            left = self._left[one.worker] - one.length
-            # what the worker wrote besides, its job wrote; a whole result may be one that is on its way
-            self._left[one.worker] = left if left >= one.length else 0
             self.open.remove(one)
-            return True
-        alike = [other for other in self.open if other.length == one.length]
-        if not exact or len(alike) < len(exact):
-            return False
-        for other in alike:  # they came at once, and stay without a sender
-            self.open.remove(other)
-        self._left.update(dict.fromkeys(exact, 0))
-        return True
+            # what the worker wrote besides, its job wrote; a whole result may be one that is on its way
+            self._left[one.worker] = enough[one.worker] if enough[one.worker] >= one.length else 0
+        elif 0 < len(exact) <= sum(other.length == one.length for other in self.open):
+            # they came at once, and stay without a sender
+            self.open = deque(filter(lambda other: other.length != one.length, self.open), _OPEN)
+            self._left.update(dict.fromkeys(exact, 0))
+        return one not in self.open

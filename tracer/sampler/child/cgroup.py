@@ -7,9 +7,11 @@ Imports no other module of whywait. Any group from the process's own up to the h
 """
 
 import os
+from collections.abc import Callable
 from typing import NamedTuple
 
 _MOST_LEVELS = 16
+_LATE_NS = 2_000_000  # a sweep that comes so late may have been held back with those it samples
 
 
 class Hierarchy(NamedTuple):
@@ -62,7 +64,6 @@ class CpuGroups:
         return moved
 
     def throttled(self) -> Throttled:
-        """Return the current counters."""
         periods = ns = 0
         for fd in self._stats:
             try:
@@ -86,28 +87,82 @@ class CpuGroups:
         self._stats, self._folders, self._version = [], (), 0
 
 
+class Throttling:
+    """Calls `tell` with the beginning and the end of each stretch in which the quota had run out; they come in order of
+    time and do not overlap. The kernel counts exactly, as it lets a CPU go on (`unthrottle_cfs_rq`), so what was counted
+    between two readings ended between them. Never raises OSError."""
+
+    def __init__(self, groups: CpuGroups, tell: Callable[[int, int], None]) -> None:
+        self.groups = groups
+        self._tell = tell
+        self._told_ns = self._looked_ns = 0
+        self._seen = Throttled(0, 0)
+        self.find()
+
+    def find(self) -> None:
+        """Looks where the process is now; to be called again now and then."""
+        if self.groups.find():
+            self._seen = self.groups.throttled()
+
+    def look(self, due_ns: int, now_ns: int) -> None:
+        """Called as a sweep begins that was due at `due_ns`. Costs nothing where there is no quota."""
+        late = now_ns - due_ns >= _LATE_NS
+        if not late and not self.groups.quota.period_ns:
+            return
+        now, before = self.groups.throttled(), self._seen
+        self._seen = now
+        if now.ns > before.ns:
+            # who is held back in the same group goes on at the same moment as those it samples
+            end_ns = now_ns if late or not self._looked_ns else (self._looked_ns + now_ns) // 2
+            length_ns = withheld_ns(self.groups.quota, now.periods - before.periods, now.ns - before.ns)
+            start_ns = max(end_ns - length_ns, self._told_ns)
+            if start_ns < end_ns:
+                self._tell(start_ns, end_ns)
+                self._told_ns = end_ns
+        self._looked_ns = now_ns
+
+    def close(self) -> None:
+        self.groups.close()
+
+
+def withheld_ns(quota: Quota, periods: int, cpu_ns: int) -> int:
+    """Pure: for how long all was held back that added up to `cpu_ns`: in each period in which the quota ran out, as
+    many at once used it up or were held back, all of the time."""
+    if not quota.period_ns:
+        return cpu_ns
+    at_once = (cpu_ns / max(periods, 1) + quota.quota_ns) / quota.period_ns
+    return int(cpu_ns / max(at_once, 1.0))
+
+
 def hierarchy(of_process: str, mounts: str) -> Hierarchy:
     """Pure: where the CPU controller is; version 1 where it is mounted so, else 2; 0: there is none."""
-    paths = {}
-    for line in of_process.splitlines():
-        number, _, rest = line.partition(":")
-        controllers, _, path = rest.partition(":")
-        if "cpu" in controllers.split(","):
-            paths[1] = path
-        elif number == "0" and not controllers:
-            paths[2] = path
-    for version in (1, 2):
-        if version not in paths:
-            continue
-        for line in mounts.splitlines():
-            left, separator, right = line.partition(" - ")
-            where, what = left.split(" "), right.split(" ")
-            if not separator or len(where) < 5 or len(what) < 3:
-                continue
-            of_version_1 = what[0] == "cgroup" and "cpu" in what[2].split(",")
-            if of_version_1 if version == 1 else what[0] == "cgroup2":
-                return Hierarchy(version, _upwards(_plain(where[4]), _below(_plain(where[3]), paths[version])))
-    return Hierarchy(0, ())
+    paths = dict(filter(None, map(_group, of_process.splitlines())))
+    mounted = dict(filter(None, map(_mount, reversed(mounts.splitlines()))))
+    version = min(paths.keys() & mounted.keys(), default=0)
+    if not version:
+        return Hierarchy(0, ())
+    root, where = map(_plain, mounted[version])
+    return Hierarchy(version, _upwards(where, _below(root, paths[version])))
+
+
+def _group(line: str) -> "tuple[int, str] | None":
+    """By the version, the path of a group that has the CPU controller."""
+    number, _, rest = line.partition(":")
+    controllers, _, path = rest.partition(":")
+    if "cpu" in controllers.split(","):
+        return 1, path
+    return (2, path) if number == "0" and not controllers else None
+
+
+def _mount(line: str) -> "tuple[int, list[str]] | None":
+    """By the version, which group is mounted, and where."""
+    left, _, right = line.partition(" - ")
+    where, what = left.split(" ")[3:5], right.split(" ")
+    if len(where) < 2 or len(what) < 3:
+        return None
+    if what[0] == "cgroup2":
+        return 2, where
+    return (1, where) if what[0] == "cgroup" and "cpu" in what[2].split(",") else None
 
 
 def stat_of(text: str) -> Throttled:

@@ -6,11 +6,11 @@ import json
 import os
 import time
 from collections.abc import Callable, Collection, Iterable
+from operator import itemgetter
 
-from whywait.tracer.sampler.child.cgroup import CpuGroups
+from whywait.tracer.sampler.child.cgroup import CpuGroups, Throttling
 from whywait.tracer.sampler.child.proc_stat import Process, Processes, is_sibling, used_ticks
 from whywait.tracer.sampler.child.record_writer import Thread
-from whywait.tracer.sampler.child.throttling import Throttling
 from whywait.tracer.sampler.shared.thread_records import MESSAGE_SIZE
 
 INTERVAL_NS = 100_000_000
@@ -28,7 +28,8 @@ _TICK_NS = 1_000_000_000 // (os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") 
 
 
 Spent = tuple[int, int, bool]  # by a thread: CPU time, run-queue time, whether it runs Python
-Row = tuple[int, int, str, int, bool]  # another process: id, CPU time, name, CPUs, whether it is a sibling
+# another process: id, CPU time, name, CPUs, whether it is a sibling, and whether it ended
+Row = tuple[int, int, str, int, bool, bool]
 
 
 class CpuUse:
@@ -63,35 +64,33 @@ class CpuUse:
         """End the interval, if it is due or the last one, and record what used the CPUs in it."""
         if not self.until_ns:
             self._read_processes(now_ns)
-            self._begin(now_ns, threads)
+        elif now_ns - self.until_ns < INTERVAL_NS and not last:
             return
-        length_ns = now_ns - self.until_ns
-        if length_ns < INTERVAL_NS and not last:
-            return
-        # in quiet times, too, or the first waits in a new group go unseen
-        if now_ns - self._found_ns >= _QUIET_NS:
-            self._found_ns = now_ns
-            self.throttling.find()
-        spent = {one.tid: self._spent(one) for one in threads} | self._ended
-        worth_it = sum(waited_ns for _, waited_ns, _ in spent.values()) >= _WAITED_NS
-        if worth_it and now_ns < self._next_ns and length_ns < _LONGEST_NS and not last:
-            self._tell(None)
-            return  # it goes on until there is time to read the processes
-        interval: tuple[object, ...] | None = None
-        listed, self._listed = self._listed, {}
-        if worth_it or now_ns - self._read_ns >= _QUIET_NS:
-            began = time.thread_time_ns()
-            busy, busy_ns = self._busy, self._busy_ns
-            used = self._read_processes(now_ns)
-            if worth_it:
-                own = self._cpus(self._process_id)
-                waits = self._waits(spent, used.get(self._process_id, 0), own)
-                busy_in = self._busy_in({own} | {row[3] for row in waits if row[2]}, busy, self._part(busy_ns, now_ns))
-                others = self._others(used, listed, length_ns)
-                interval = (self.until_ns, now_ns, waits, others, busy_in, own, *self.throttling.groups.quota)
-            self._next_ns = now_ns + int((time.thread_time_ns() - began) / _MOST_OF_A_CORE)
-        self._tell(interval)
+        else:
+            spent = {one.tid: self._spent(one) for one in threads} | self._ended
+            worth_it = sum(map(itemgetter(1), spent.values())) >= _WAITED_NS
+            if worth_it and now_ns < min(self._next_ns, self.until_ns + _LONGEST_NS) and not last:
+                self._tell(None)
+                return  # it goes on until there is time to read the processes
+            self._tell(self._read(now_ns, spent, worth_it=worth_it))
         self._begin(now_ns, threads)
+
+    def _read(self, now_ns: int, spent: "dict[int, Spent]", *, worth_it: bool) -> "tuple[object, ...] | None":
+        """The interval, if it is worth it; the processes in it are read then, and now and then."""
+        listed, self._listed = self._listed, {}
+        if not worth_it and now_ns - self._read_ns < _QUIET_NS:
+            return None
+        began, interval = time.thread_time_ns(), None
+        busy, part = self._busy, self._part(self._busy_ns, now_ns)
+        used = self._read_processes(now_ns)
+        if worth_it:
+            own = self._cpus(self._process_id)
+            waits = self._waits(spent, used.get(self._process_id, 0), own)
+            busy_in = self._busy_in({own} | {row[3] for row in waits if row[2]}, busy, part)
+            others = self._others(used, listed, now_ns - self.until_ns)
+            interval = (self.until_ns, now_ns, waits, others, busy_in, own, *self.throttling.groups.quota)
+        self._next_ns = now_ns + int((time.thread_time_ns() - began) / _MOST_OF_A_CORE)
+        return interval
 
     def _tell(self, interval: "tuple[object, ...] | None") -> None:
         libraries, self._libraries = self._libraries[:_MOST_LIBRARIES], self._libraries[_MOST_LIBRARIES:]
@@ -117,6 +116,10 @@ class CpuUse:
         self._marks = {one.tid: (one.cpu_ns, one.run_queue_ns) for one in threads}
         self.until_ns = now_ns
         self._ended.clear()
+        # in quiet times, too, or the first waits in a new group go unseen
+        if now_ns - self._found_ns >= _QUIET_NS:
+            self._found_ns = now_ns
+            self.throttling.find()
         # in quiet times, too, where it is cheap: who ended before the interval was busy before it
         if now_ns > self._busy_ns and self._busy_cost_ns < INTERVAL_NS * _MOST_OF_A_CORE / 10:
             self._read_busy(now_ns)
@@ -133,7 +136,6 @@ class CpuUse:
         return min((now_ns - self.until_ns) / max(now_ns - read_ns, 1), 1.0)
 
     def _read_processes(self, now_ns: int) -> "dict[int, int]":
-        """What each process used in the interval, ns."""
         booted_ns = now_ns - time.clock_gettime_ns(time.CLOCK_BOOTTIME)
         before, before_ns = self._processes, self._read_ns
         self._processes, self._read_ns = self._machine.read(), now_ns
@@ -150,31 +152,23 @@ class CpuUse:
         self._busy, self._busy_ns = self._machine.busy_ticks(), now_ns
         self._busy_cost_ns = time.thread_time_ns() - began_ns
 
-    def _others(
-        self, used: "dict[int, int]", listed: "dict[tuple[int, int], Row]", length_ns: int
-    ) -> "list[tuple[object, ...]]":
+    def _others(self, used: "dict[int, int]", listed: "dict[tuple[int, int], Row]", length_ns: int) -> "list[Row]":
+        """The processes that used most; of those that ended, which were listed before, had they gone on as before."""
         own = self._processes.get(self._process_id, Process())
         others = sorted(used.keys() - {self._process_id}, key=lambda one: -used[one])
         for number in others[:_MOST_PROCESSES]:
             process = self._processes[number]
             name = self._machine.name(number, process).decode("utf-8", "replace")
-            sibling = is_sibling(process, self._process_id, own)
-            self._listed[number, process.started] = number, used[number], name, self._cpus(number), sibling
-        found = [(*row, False) for row in self._listed.values()]
-        rest_ns = sum(used[number] for number in others[_MOST_PROCESSES:])
-        if rest_ns:
+            row = number, used[number], name, self._cpus(number), is_sibling(process, self._process_id, own), False
+            self._listed[number, process.started] = row
+        found = list(self._listed.values())
+        if rest_ns := sum(used[number] for number in others[_MOST_PROCESSES:]):
             found.append((0, rest_ns, "", 0, False, False))
-        found += self._of_ended(listed, length_ns)
+        for number, started in listed.keys() - {(number, one.started) for number, one in self._processes.items()}:
+            _, used_ns, name, cpus, sibling, _ = listed[number, started]
+            found.append((number, used_ns * length_ns // max(self._listed_ns, 1), name, cpus, sibling, True))
         self._listed_ns = length_ns
-        return found  # type: ignore[return-value]
-
-    def _of_ended(
-        self, listed: "dict[tuple[int, int], Row]", length_ns: int
-    ) -> "list[tuple[int, int, str, int, bool, bool]]":
-        alive = {(number, one.started) for number, one in self._processes.items()}
-        gone = [row for key, row in listed.items() if key not in alive]
-        # had it gone on as before
-        return [(row[0], row[1] * length_ns // max(self._listed_ns, 1), *row[2:], True) for row in gone]
+        return found
 
     def _waits(self, spent: "dict[int, Spent]", own_ns: int, own_cpus: int) -> "list[tuple[int, int, int, int, bool]]":
         chosen = sorted(spent, key=lambda tid: -sum(spent[tid][:2]))[:_MOST_THREADS]

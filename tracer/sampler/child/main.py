@@ -21,10 +21,10 @@ from whywait.tracer.sampler.child.gil_reader import GilReader
 from whywait.tracer.sampler.child.mapped_library import Libraries
 from whywait.tracer.sampler.child.pool_sweeps import PoolSweeps
 from whywait.tracer.sampler.child.record_writer import Ring, Thread, goes_on
-from whywait.tracer.sampler.child.sleeping_threads import LONG_ASLEEP, has_run, idles
+from whywait.tracer.sampler.child.sleeping_threads import has_run, is_spared
 from whywait.tracer.sampler.child.syscall_state import CallStates
 from whywait.tracer.sampler.shared import thread_records
-from whywait.tracer.sampler.shared.thread_records import ASLEEP, FUTEX, GIL, LONGEST_RECORD_NS, MESSAGE_SIZE, MESSAGES
+from whywait.tracer.sampler.shared.thread_records import ASLEEP, FUTEX, GIL, MESSAGE_SIZE, MESSAGES
 
 _SWEEPS_THAT_PAY = 16
 _LISTING_S = 0.05  # how often new threads are searched for
@@ -147,56 +147,45 @@ class Sampler:
 
     def _sweep(self) -> None:
         self._hear()
-        waited_for = 0
-        read, clock = os.pread, time.perf_counter_ns
-        turn, every, began_ns = self._sweeps, self._every, clock()
+        self._waited_for = 0
+        turn, every, began_ns = self._sweeps, self._every, time.perf_counter_ns()
         for tid, thread in list(self._threads.items()):
-            if thread.looks > LONG_ASLEEP and ((every > 1 and (turn + tid) % every) or idles(thread, began_ns)):
-                thread.passed_over += 1
+            if is_spared(thread, turn, every, began_ns):
                 continue
-            asleep = thread.asleep
             # asked before where it is, or a wake-up might be missed
-            ran = bool(asleep) and has_run(thread, began_ns)
+            ran = bool(thread.asleep) and has_run(thread, began_ns)
             try:
-                said = read(thread.calls, 160, 0)
+                said = os.pread(thread.calls, 160, 0)
             except OSError:  # the thread has ended
                 self._drop(tid)
                 continue
-            now = clock()
+            now = time.perf_counter_ns()
             if ran:  # it was away, and may have come back to the same place between two samples
                 self._ring.end(thread)
                 thread.asleep = b""
-            if said == thread.asleep:
-                thread.last_ns = now
-                thread.count += thread.passed_over
-                if thread.looks % 8 and now - thread.first_ns < LONGEST_RECORD_NS:
-                    thread.count += 1
-                    thread.looks += 1
-                    thread.passed_over = 0
-                    continue
-            thread.passed_over = 0
-            words = said.split(None, 2)
-            state, number = self._calls.of(words)
-            if state in ASLEEP:
-                if said == thread.asleep:
-                    thread.looks += 1
-                else:
-                    thread.looks, thread.asleep = 0, said
-                    thread.turns = thread.turns if ran else b""
-            else:
-                thread.looks, thread.asleep = 0, b""
-            if state == GIL:
-                holder = self._holder()
-                waited_for = holder or waited_for
-                thread.python = True
-                self._take_round(thread, words, now, holder)
-            elif self._ring.take_in(thread, now, state, number, 0) and state == FUTEX:
-                self._tell_library(thread, words, now)
-        self._waited_for = waited_for
+            if said != thread.asleep or not thread.is_still_there(now):
+                self._take_in(thread, said, now, ran=ran)
         self._swept_ns = time.perf_counter_ns()
 
+    def _take_in(self, thread: Thread, said: bytes, now: int, *, ran: bool) -> None:
+        words = said.split(None, 2)
+        state, number = self._calls.of(words)
+        thread.passed_over = 0
+        if state not in ASLEEP:
+            thread.looks, thread.asleep = 0, b""
+        elif said == thread.asleep:
+            thread.looks += 1
+        else:
+            thread.looks, thread.asleep, thread.turns = 0, said, thread.turns if ran else b""
+        if state == GIL:
+            holder = self._holder()
+            self._waited_for = holder or self._waited_for
+            thread.python = True
+            self._take_round(thread, words, now, holder)
+        elif self._ring.take_in(thread, now, state, number, 0) and state == FUTEX:
+            self._tell_library(thread, words, now)
+
     def _holder(self) -> int:
-        """The thread that holds the GIL now; 0 when nobody does, or it cannot be read."""
         tid = self._gil.holder()
         if not tid or tid in self._threads:
             return tid

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterable
 
 from whywait.tracer.sampler.child.record_writer import Making, Ring, Thread
-from whywait.tracer.sampler.shared.pool_table import CHANGES, ROW, WATCH_SIZE
+from whywait.tracer.sampler.shared.pool_table import CHANGES, ROW, STARTING, WATCH_SIZE
 from whywait.tracer.sampler.shared.thread_records import RUNNING, WATCH_AT
 
 _LATE_NS = 1_000_000  # this process was in the run queue between reading and asking the clock: it was so, but when?
@@ -26,8 +26,9 @@ class PoolSweeps:
         self._sampled = os.open(f"/proc/{process_id}/mem", os.O_RDONLY | os.O_CLOEXEC)
         self._proc = os.open("/proc", os.O_RDONLY | os.O_CLOEXEC)
         self._changes = 0
-        # whether it is busy, and where the free places are counted, 0 for a worker; by the id of their records
-        self._rows: dict[int, tuple[bool, int]] = {}
+        # whether it is busy, where the free places are counted, 0 for a worker, and whether that may be starting; by the
+        # id of their records
+        self._rows: dict[int, tuple[int, int, int]] = {}
         self._made: dict[int, Making] = {}
         self._cost_ns = 0  # of a sweep, CPU time: the mean of the latest
 
@@ -39,15 +40,14 @@ class PoolSweeps:
         """Reads each pool that is busy once."""
         began_ns = time.thread_time_ns()
         self._read_table()
-        for key, (busy, address) in self._rows.items():
+        for key, (busy, address, starting) in self._rows.items():
             if busy:
-                self._sample(key, address)
+                self._sample(key, address, starting)
             elif made := self._made.get(key):  # its next record begins when it is busy again
                 self._ring.end(made)
         self._cost_ns += (time.thread_time_ns() - began_ns - self._cost_ns) // 8
 
     def close(self) -> None:
-        """Writes what is being made, and closes every file."""
         self._forget(list(self._made))
         os.close(self._sampled)
         os.close(self._proc)
@@ -59,12 +59,12 @@ class PoolSweeps:
         self._changes, self._rows = changes, {}
         table = self._memory[WATCH_AT + CHANGES.size : WATCH_AT + WATCH_SIZE]
         for busy, key, address, *workers in ROW.iter_unpack(table):
-            self._rows.update({worker: (bool(busy), 0) for worker in workers if worker})
+            self._rows.update({worker & ~STARTING: (busy, 0, worker & STARTING) for worker in workers if worker})
             if address:
-                self._rows[key] = bool(busy), address
+                self._rows[key] = busy, address, 0
         self._forget(self._made.keys() - self._rows.keys())
 
-    def _sample(self, key: int, address: int) -> None:
+    def _sample(self, key: int, address: int, starting: int) -> None:
         try:
             if key not in self._made:
                 self._made[key] = Making(key) if address else _Worker(key, self._proc)
@@ -72,7 +72,7 @@ class PoolSweeps:
             before_ns = time.perf_counter_ns()
             if isinstance(made, _Worker):
                 seen = self._state(os.pread(made.calls, 160, 0).split(None, 2))
-                if seen[0] == RUNNING:
+                if seen[0] == RUNNING and starting:
                     seen = RUNNING, made.reads()
             else:
                 seen = RUNNING, int.from_bytes(os.pread(self._sampled, 4, address), "little", signed=True)
@@ -92,8 +92,8 @@ class PoolSweeps:
 
 
 class _Worker(Thread):
-    """The first thread of a worker. While it runs, its records have how often it has read so far: it reads much while
-    it imports."""
+    """The first thread of a worker. While it starts and runs, its records have how often it has read so far: it reads
+    much while it imports."""
 
     __slots__ = ("io",)
 

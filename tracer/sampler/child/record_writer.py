@@ -7,6 +7,7 @@ from whywait.tracer.sampler.shared import thread_records
 from whywait.tracer.sampler.shared.thread_records import GIL, LONGEST_RECORD_NS, RECORD, RUNNING, UNKNOWN_RUN_QUEUE
 
 _ROUND_LATE_NS = 1_000_000  # a round that nobody ends may last so much longer than the interval
+_NOT_BEGUN = -1
 _QUEUED_NS = 500_000  # a record ends when its thread has waited so long for a CPU: it keeps one reading
 
 
@@ -19,7 +20,8 @@ class Making:
 
     def __init__(self, tid: int) -> None:
         self.tid = tid
-        self.count = self.first_ns = self.last_ns = self.holder = self.state = self.number = self.round = 0
+        self.count = self.first_ns = self.last_ns = self.holder = self.number = self.round = 0
+        self.state = _NOT_BEGUN
         self.run_queue_ns = self.queued_ns = UNKNOWN_RUN_QUEUE
 
     def read_run_queue(self) -> int:
@@ -75,6 +77,17 @@ class Thread(Making):
         except OSError:
             return b""
 
+    def is_still_there(self, now: int) -> bool:
+        """Take in a sample that shows it asleep where it was; whether that is all: now and then it is sampled in full."""
+        self.last_ns = now
+        self.count += self.passed_over
+        self.passed_over = 0
+        if not self.looks % 8 or now - self.first_ns >= LONGEST_RECORD_NS:
+            return False
+        self.count += 1
+        self.looks += 1
+        return True
+
     def slept_until(self, ready_ns: int, now: int) -> None:
         """Takes in that it waited until then, between its first sample and now: samples that were spared count
         until then, and those later on do not, for then it was in the run queue."""
@@ -107,8 +120,6 @@ def queued_ns(turns: bytes) -> int:
 
 
 class Ring:
-    """Writes the records."""
-
     def __init__(self, memory: mmap.mmap) -> None:
         self._memory = memory
         self.written = 0
@@ -118,18 +129,12 @@ class Ring:
     ) -> bool:
         """Adds what was seen in one sweep (and `run_queue`, if it was read); whether it is another thing than before,
         or the record grew long."""
+        same = (state, number, holder) == (made.state, made.number, made.holder)
         if run_queue is None:
             # a thread that still waits in the same place was not in the run queue meanwhile
-            waits_on = made.count and state == made.state != RUNNING and number == made.number
-            run_queue = made.run_queue_ns if waits_on and made.count % 8 else made.read_run_queue()
-        same = (
-            made.count
-            and state == made.state
-            and number == made.number
-            and holder == made.holder
-            and now - made.first_ns < LONGEST_RECORD_NS
-            and run_queue - made.queued_ns < _QUEUED_NS
-        )
+            waits_on = same and state != RUNNING and made.count % 8
+            run_queue = made.run_queue_ns if waits_on else made.read_run_queue()
+        same = same and now - made.first_ns < LONGEST_RECORD_NS and run_queue - made.queued_ns < _QUEUED_NS
         if not same:
             self.end(made)
             made.first_ns, made.state, made.number, made.holder = now, state, number, holder
@@ -149,4 +154,4 @@ class Ring:
             min(made.count, 65_535), made.state, made.round if made.state == GIL else made.number,
         )  # fmt: skip
         self.written += 1
-        made.count = 0
+        made.count, made.state = 0, _NOT_BEGUN

@@ -18,8 +18,16 @@ def look_every(now: int, cost_s: float) -> int:
     return max(now - 1, 1) if cost_s < MOST_OF_A_CORE * PERIOD_S / 2 else now
 
 
-def idles(thread: Thread, now: int) -> bool:
-    """Whether the full sample of one long asleep is spared: it was on no CPU since, so it is where it was, or queues."""
+def is_spared(thread: Thread, turn: int, every: int, now: int) -> bool:
+    """Whether the sample of one long asleep is spared: its turn is another, or it idles."""
+    if thread.looks <= LONG_ASLEEP or not ((turn + thread.tid) % every or _idles(thread, now)):
+        return False
+    thread.passed_over += 1
+    return True
+
+
+def _idles(thread: Thread, now: int) -> bool:
+    """It was on no CPU since its latest full sample, so it is where it was, or queues."""
     if thread.state != FUTEX or not thread.turns or now - thread.last_ns >= _SPARED_NS:
         return False
     if thread.read_turns() != thread.turns:

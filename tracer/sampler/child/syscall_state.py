@@ -16,8 +16,8 @@ class CallStates:
     def __init__(self, gil_from: int, gil_to: int, machine: str = platform.machine()) -> None:
         self._gil_from, self._gil_to = gil_from, gil_to
         self.futex = _FUTEX_CALL.get(machine, -1)
-        self._sleeps = _SLEEP_CALLS.get(machine, ())
-        self._polls = _POLL_CALLS.get(machine, ())
+        self._states = dict.fromkeys(_SLEEP_CALLS.get(machine, ()), SLEEP)
+        self._states |= dict.fromkeys(_POLL_CALLS.get(machine, ()), POLL)
 
     def of(self, words: "list[bytes]") -> "tuple[int, int]":
         """The state, and the number of the system call: 0 in none, -1 where the thread is stopped. `words` are those of
@@ -30,6 +30,4 @@ class CallStates:
         if number == self.futex:
             in_gil = len(words) > 1 and self._gil_from <= int(words[1], 16) < self._gil_to
             return (GIL if in_gil else FUTEX), number
-        if number in self._sleeps:
-            return SLEEP, number
-        return (POLL if number in self._polls else CALL), number
+        return self._states.get(number, CALL), number

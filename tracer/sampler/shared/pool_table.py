@@ -11,11 +11,11 @@ POOLS = 16  # the latest; others are not sampled
 _WORKERS = 32  # of one pool
 CHANGES = struct.Struct("<Q")
 # whether a job of a request runs, the key of its free places, where in the sampled process they are counted (0: it is
-# not known), its workers
+# not known), its workers, those that may be starting with `STARTING`
 ROW = struct.Struct(f"<3Q{_WORKERS}I")
 WATCH_SIZE = CHANGES.size + POOLS * ROW.size
 # records of a pool's free places in its queue of calls have this for a thread id, and the pool's number in it
-PLACES = 0x8000_0000
+PLACES = STARTING = 0x8000_0000
 
 
 class WatchTable:
@@ -26,11 +26,9 @@ class WatchTable:
         self._changes, self._numbers = count(1), count(1)
 
     def new_key(self) -> int:
-        """Return a key for another pool."""
         return PLACES | next(self._numbers)
 
     def show(self, key: int, places_at: int, workers: Iterable[int], *, busy: bool) -> None:
-        """Write the row of a pool."""
         with suppress(ValueError):  # the memory was released
             begin = self._at + CHANGES.size + key % POOLS * ROW.size
             all_workers = [*workers, *[0] * _WORKERS][:_WORKERS]

@@ -72,7 +72,6 @@ def _part(made: Sequence[SpanSpec], siblings: Sequence[int], ends: list[int], pa
 
 
 def _siblings(made: Sequence[SpanSpec], parents: Sequence[int], pause: Pause) -> list[list[int]]:
-    """The children of a span with several children, by index."""
     found: dict[int, list[int]] = {}
     for index, parent_id in enumerate(rested(parents, pause)):
         if not made[index].unix:

@@ -25,8 +25,6 @@ _DEEPEST = 64  # an activity that spawned one that spawned one ...
 
 
 class _Waits:
-    """The waits of one activity."""
-
     def __init__(self, stretches: Sequence[tuple[int, int]]) -> None:
         waits = sorted(stretches)
         self._starts = [start_ns for start_ns, _ in waits]
@@ -86,7 +84,6 @@ def _awaited(
 
 
 def _spawners(made: Sequence[SpanSpec], pause: Pause) -> dict[int, int]:
-    """The spawner of each activity; 0 without one."""
     found: dict[int, int] = {}
     for spec in rested(made, pause):
         if isinstance(spec.about, ACTIVITIES):

@@ -24,7 +24,6 @@ class Position(NamedTuple):
 
 
 def position_of(call: DeviceCall, past: PoolPast) -> Position:
-    """Return the call's position in the device's queue."""
     held = call.held
     ahead = [
         one

@@ -8,10 +8,9 @@ from operator import attrgetter
 
 from whywait.tracer.records.occupancy import DeviceLine, Occupancy
 from whywait.tracer.records.request import Pool
-from whywait.tracer.schema import OCCUPANT_LIMIT
 from whywait.tracer.spans.cooperative_pause import Pause, no_pause
 from whywait.tracer.spans.pools.occupant_shares import PoolShares
-from whywait.tracer.spans.pools.shares import Share, by_trace, occupant_shares
+from whywait.tracer.spans.pools.shares import Share
 
 _NEVER_NS = 2**63
 _START_NS = attrgetter("start_ns")
@@ -58,8 +57,8 @@ class PoolPast:
         known = self._of(pool)
         own = known.latest.get(own_id) if own_id else None
         if own is not None and own.start_ns < end_ns:  # it occupied another worker of the pool meanwhile
-            found, other_ns = occupant_shares(start_ns, end_ns, self.held(pool, start_ns, end_ns), own_id)
-            return (by_trace(found) if len(found) > OCCUPANT_LIMIT else found), other_ns
+            others = [one for one in self.held(pool, start_ns, end_ns) if one.span_id != own_id]
+            return PoolShares(others, self._pause).between(start_ns, end_ns)
         return known.shares.between(start_ns, end_ns)
 
     def full_until(self, pool: Pool, start_ns: int, end_ns: int) -> int:

@@ -1,4 +1,4 @@
-"""The occupants' shares of a wait, from a history that is divided once for all waiters. Pure.
+"""The occupants' shares of a wait: each instant is divided among its occupants, once for all waiters. Pure.
 
 A job that queues behind hundreds waits for nearly all that the next one waits for:
 
@@ -6,8 +6,7 @@ A job that queues behind hundreds waits for nearly all that the next one waits f
     wait           |~~~~~~~~~~~~~~~~~~~~~~|              ends within 4: a part of 1, all of 2 and 3, a part of 4
     wait             |~~~~~~~~~~~~~~~~~~~~~~~~~~|
 
-So each instant is divided among its occupants, as `shares.occupant_shares` does for one stretch, and the cumulative
-shares are stored at each border. For a wait only the two instants at its ends are divided again.
+So the cumulative shares are stored at each border. For a wait only the two instants at its ends are divided again.
 """
 
 from bisect import bisect_left, bisect_right, insort
@@ -18,7 +17,7 @@ from typing import Final
 
 from whywait.tracer.records.occupancy import Occupancy
 from whywait.tracer.schema import OCCUPANT_LIMIT
-from whywait.tracer.spans.cooperative_pause import Pause, rested
+from whywait.tracer.spans.cooperative_pause import Pause, no_pause, rested
 from whywait.tracer.spans.pools.shares import Share, parts
 
 _NEVER_NS: Final = 2**63
@@ -28,7 +27,7 @@ _START_NS: Final[Callable[[Occupancy], int]] = attrgetter("start_ns")
 class PoolShares:
     """The shares of one pool; `held` is sorted by start."""
 
-    def __init__(self, held: Sequence[Occupancy], pause: Pause) -> None:
+    def __init__(self, held: Sequence[Occupancy], pause: Pause = no_pause) -> None:
         ends = [one.end_ns or _NEVER_NS for one in held]
         lasted = [(one, end_ns) for one, end_ns in zip(held, ends, strict=True) if one.start_ns < end_ns]
         self._held = [one for one, _ in lasted]

@@ -13,12 +13,13 @@ from whywait.tracer import schema as s
 from whywait.tracer.host.code_location import Place
 from whywait.tracer.host.process_clocks import WorkerClock
 from whywait.tracer.offcpu.explanation import UNSEEN, OffCpu
+from whywait.tracer.offcpu.thread_observer import Observed
 from whywait.tracer.offcpu.worker_observer import imported_ns, result_ns, taken
 from whywait.tracer.records.ids import new_span_id
 from whywait.tracer.records.process_job import Part, Passage
 from whywait.tracer.records.request import Job
 from whywait.tracer.spans.blockers import occupants, place_of
-from whywait.tracer.spans.pools.shares import occupant_shares
+from whywait.tracer.spans.pools.occupant_shares import PoolShares
 from whywait.tracer.spans.request_context import Drawing
 from whywait.tracer.spans.span_spec import AboutPhase, AboutRun, AboutWait, SpanSpec
 
@@ -57,8 +58,9 @@ class _Way:
             return
         ahead = [one for one in self._passage.calls.picklings if self.at_ns < one.end_ns <= pickling.start_ns]
         until_ns = min(max((one.end_ns for one in ahead), default=self.at_ns), self._done_ns)
-        found = occupant_shares(self.at_ns, until_ns, ahead, self._job.span_id)
-        self.wait(s.WAIT_POOL_QUEUE, until_ns, occupants=occupants(*found))
+        if until_ns > self.at_ns:
+            found = PoolShares(ahead).between(self.at_ns, until_ns)
+            self.wait(s.WAIT_POOL_QUEUE, until_ns, occupants=occupants(*found))
         self.wait(s.WAIT_POOL_HANDOVER, pickling.start_ns, pickling.thread_id)
 
     def wait_to_be_taken(self, came_ns: int) -> WorkerClock | None:
@@ -66,29 +68,36 @@ class _Way:
         used from then on, where that is known."""
         passage, observed = self._passage, self._observed
         used, calls = passage.used(), passage.calls
-        if observed is None or not passage.put_ns or not calls.key:
+        if observed is None or not passage.put_ns:
             return used
         stays = observed.stays(calls.key, passage.put_ns, came_ns)
         waiting_ns, taken_ns = taken(stays, calls.places, passage.put_ns, list(calls.put_ns), came_ns)
-        maybe = ([passage.worker] if passage.worker else list(passage.after)) if passage.starting else []
-        imports = (imported_ns(observed.stays(one, self.at_ns, came_ns), self.at_ns, came_ns) for one in maybe)
-        ready_ns = min(imports, default=0)
+        ready_ns = self._imported_ns(observed, came_ns)
         if max(waiting_ns, ready_ns) - self.at_ns < self._drawing.resolution_ns:
             return used
-        until_ns = max(min((waiting_ns + taken_ns) // 2 if taken_ns else waiting_ns, came_ns), ready_ns)
-        # anywhere between two samples
-        error_ns = round((taken_ns - waiting_ns) / sqrt(12)) if taken_ns else None
+        taken_ns = taken_ns or waiting_ns
+        until_ns = max(min((waiting_ns + taken_ns) // 2, came_ns), ready_ns)
+        error_ns = round((taken_ns - waiting_ns) / sqrt(12)) or None  # anywhere between two samples
+        if passage.starting:
+            about = OffCpu(error_ns=error_ns)
+            self.wait(s.WAIT_POOL_STARTUP, until_ns, off_cpu=about, inferred=True, starts_process=True)
+            return None  # it used most for that
         # a free one, which came late to it, used nothing, but may have been in the run queue
-        queued_ns = observed.run_queue_ns(passage.worker, [(self.at_ns, until_ns)]) if not passage.starting else None
-        kind = s.WAIT_POOL_STARTUP if passage.starting else s.WAIT_POOL_HANDOVER
-        found = OffCpu(run_queue_ns=queued_ns, error_ns=error_ns)
-        self.wait(kind, until_ns, off_cpu=found, inferred=True, starts_process=passage.starting)
-        if used is None or queued_ns is None:  # one that had to start used most for that
-            return None
-        return used._replace(run_queue_ns=max(used.run_queue_ns - queued_ns, 0))
+        queued_ns = observed.run_queue_ns(passage.worker, [(self.at_ns, until_ns)])
+        self.wait(
+            s.WAIT_POOL_HANDOVER, until_ns, off_cpu=OffCpu(run_queue_ns=queued_ns, error_ns=error_ns), inferred=True
+        )
+        return used and used._replace(run_queue_ns=max(used.run_queue_ns - queued_ns, 0))
+
+    def _imported_ns(self, observed: Observed, came_ns: int) -> int:
+        """When the worker, or the first that it may have been, had imported what it runs; 0: it was up before."""
+        if not self._passage.starting:
+            return 0
+        maybe = [self._passage.worker] if self._passage.worker else [*self._passage.after]
+        stays = (observed.stays(one, self.at_ns, came_ns) for one in maybe)
+        return min((imported_ns(one, self.at_ns, came_ns) for one in stays), default=0)
 
     def run(self, end_ns: int, used: WorkerClock | None) -> None:
-        """The job was with a worker."""
         job, worker = self._job, self._passage.worker
         clock = used if used is not None or worker else WorkerClock(job.cpu_ns, 0)
         about = AboutRun(job.span_id, place=place_of(job.code), worker=worker)

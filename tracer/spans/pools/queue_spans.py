@@ -10,7 +10,6 @@ from whywait.tracer.spans.span_spec import AboutWait
 
 
 def add_queue_segment(drawing: Drawing, job: Job, segment: Segment, small: dict[str, int]) -> None:
-    """The span of one stretch of the wait, or its part of a sum."""
     length_ns = segment.end_ns - segment.start_ns
     if length_ns < drawing.resolution_ns:
         small[segment.kind] = small.get(segment.kind, 0) + length_ns

@@ -1,6 +1,8 @@
 """The spans of an activity's waits, and of its return from each."""
 
 from bisect import bisect_left
+from functools import partial
+from itertools import chain
 from types import CodeType
 from typing import Final
 
@@ -31,18 +33,10 @@ def add_wait(drawing: Drawing, activity: Activity, wait: Wait, small: dict[str, 
     waited_ns = wait.cause_ns - wait.start_ns
     queued_ns = drawing.queued_in(activity, wait)
     drawing.note_queued(activity, wait.start_ns, wait.end_ns, queued_ns)
-    own = drawing.loop_of(activity)
-    if waited_ns >= drawing.resolution_ns:
-        parts = [
-            part
-            for one in _parts(drawing, activity, wait)
-            for part in followed(one, own, drawing.past, drawing.request)
-        ]
-    else:
-        parts = [Part(wait, own)]
-    for part in parts:
+    own, is_long = drawing.loop_of(activity), waited_ns >= drawing.resolution_ns
+    for part in _parts(drawing, activity, wait, own) if is_long else [Part(wait, own)]:
         one, loop = part.wait, part.loop
-        if one.cause_ns > one.start_ns and waited_ns >= drawing.resolution_ns:
+        if one.cause_ns > one.start_ns and is_long:
             _add_await(drawing, activity, part, queued_ns)
         elif waited_ns > 0:
             small[one.kind] = small.get(one.kind, 0) + one.cause_ns - one.start_ns
@@ -60,13 +54,14 @@ def _add_return(
             small[segment.kind] = small.get(segment.kind, 0) + segment.end_ns - segment.start_ns
 
 
-def _parts(drawing: Drawing, activity: Activity, wait: Wait) -> list[Wait]:
+def _parts(drawing: Drawing, activity: Activity, wait: Wait, own: Loop | None) -> list[Part]:
     """The wait, cut where its waker changes; not for a connection that others held, if they never held all of them:
     then it was for a new one."""
     grows = wait.pool if wait.kind == s.WAIT_CONNECTION and wait.pool is not None and wait.pool.grows else None
     if grows is not None and drawing.past.pools.full_until(grows, wait.start_ns, wait.cause_ns) == wait.start_ns:
         wait = wait._replace(kind=s.WAIT_AWAIT, pool=None)
-    return wait_parts(activity, wait)
+    found = (followed(one, own, drawing.past, drawing.request) for one in wait_parts(activity, wait))
+    return list(chain.from_iterable(found))
 
 
 def _resume_segments(drawing: Drawing, wait: Wait, loop: Loop | None) -> list[Segment]:
@@ -74,19 +69,13 @@ def _resume_segments(drawing: Drawing, wait: Wait, loop: Loop | None) -> list[Se
     if wait.thread or loop is None:
         return [Segment(unseen, wait.cause_ns, wait.end_ns)]
     key = loop.thread_id
-    segments = loop_segments(
-        wait.cause_ns,
-        wait.end_ns,
-        overlapping(drawing.past.callbacks.get(key, ()), wait.cause_ns, wait.end_ns),
-        overlapping(drawing.past.looks.get(key, ()), wait.cause_ns, wait.end_ns),
-    )
+    callbacks = overlapping(drawing.past.callbacks.get(key, ()), wait.cause_ns, wait.end_ns)
+    looks = overlapping(drawing.past.looks.get(key, ()), wait.cause_ns, wait.end_ns)
+    segments = loop_segments(wait.cause_ns, wait.end_ns, callbacks, looks)
     if not isinstance(wait.by, Job):
         return [one._replace(kind=unseen) if one.kind == s.WAIT_RESUME else one for one in segments]
-    return [
-        part
-        for segment in segments
-        for part in collection_segments(segment, lambda callback: _handles_result(drawing, callback))
-    ]
+    handles_result = partial(_handles_result, drawing)
+    return list(chain.from_iterable(collection_segments(one, handles_result) for one in segments))
 
 
 def _handles_result(drawing: Drawing, callback: Callback) -> bool:

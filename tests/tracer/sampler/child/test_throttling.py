@@ -9,8 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.kernel import quota_group
-from whywait.tracer.sampler.child.cgroup import CpuGroups, Quota, Throttled
-from whywait.tracer.sampler.child.throttling import Throttling, withheld_ns
+from whywait.tracer.sampler.child.cgroup import CpuGroups, Quota, Throttled, Throttling, withheld_ns
 
 MS = 1_000_000
 QUARTER = Quota(25 * MS, 100 * MS)

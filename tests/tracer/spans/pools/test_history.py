@@ -1,5 +1,9 @@
 """What is remembered of a pool: the same as if its whole history were looked through."""
 
+from bisect import insort
+from collections.abc import Iterable, Sequence
+from itertools import chain, pairwise
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -7,7 +11,7 @@ from whywait.tracer.records.occupancy import Occupancy
 from whywait.tracer.records.request import Pool
 from whywait.tracer.schema import OCCUPANT_LIMIT
 from whywait.tracer.spans.pools.history import PoolPast
-from whywait.tracer.spans.pools.shares import by_trace, occupant_shares
+from whywait.tracer.spans.pools.shares import Share, by_trace, parts
 
 HOLDS = st.lists(st.tuples(st.integers(1, 60), st.integers(0, 40), st.integers(1, 3)), max_size=40)
 
@@ -20,6 +24,34 @@ def pool_of(holds: list[tuple[int, int, int]]) -> Pool:
         one.start_ns, one.end_ns, one.thread_id = (start_ns, start_ns + length_ns if length_ns else 0, thread_id)
         pool.occupancies.append(one)
     return pool
+
+
+def occupant_shares(
+    start_ns: int, end_ns: int, occupancies: Iterable[Occupancy], exclude_span_id: int
+) -> tuple[list[Share], int]:
+    """The occupants' shares of one stretch alone, longest first, and the rest without a known occupant."""
+    held = [
+        (max(one.start_ns, start_ns), min(one.end_ns or end_ns, end_ns), one)
+        for one in occupancies
+        if 0 < one.start_ns < end_ns and not 0 < one.end_ns <= start_ns and not one.span_id == exclude_span_id != 0
+    ]
+    shares = _divided([(begin, end) for begin, end, _ in held], start_ns, end_ns)
+    ranked = [Share(held[index][2], ns) for index, ns in shares.items()]
+    return sorted(ranked, key=lambda share: -share.ns), end_ns - start_ns - sum(shares.values())
+
+
+def _divided(held: Sequence[tuple[int, int]], start_ns: int, end_ns: int) -> dict[int, int]:
+    borders = sorted({start_ns, end_ns, *chain.from_iterable(held)})
+    coming = sorted(range(len(held)), key=lambda index: held[index][0], reverse=True)
+    active: list[int] = []  # few: as many as there are workers
+    shares: dict[int, int] = {}
+    for begin, end in pairwise(borders):
+        while coming and held[coming[-1]][0] <= begin:
+            insort(active, coming.pop())
+        active = [index for index in active if held[index][1] > begin]
+        for index, ns in zip(active, parts(end - begin, len(active)), strict=True):
+            shares[index] = shares.get(index, 0) + ns
+    return shares
 
 
 @given(HOLDS, st.integers(0, 60), st.integers(1, 40), st.integers(0, 60))
