@@ -1,6 +1,7 @@
 """Divides a thread's exactly known blocked time by the states in samples. Pure. Few samples are joined by those of
 earlier stretches of the same kind, for no more than `_PRIOR` (empirical Bayes, beta prior)."""
 
+from collections import Counter
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 from math import sqrt
@@ -30,16 +31,14 @@ class Split(NamedTuple):
 
 @dataclass(slots=True)
 class _Known:
-    states: dict[int, int] = field(default_factory=dict)
+    states: Counter[int] = field(default_factory=Counter)
     total: int = 0
 
     def add(self, states: Mapping[int, int]) -> None:
-        for state, count in states.items():
-            self.states[state] = self.states.get(state, 0) + count
-        self.total = sum(self.states.values())
-        if self.total > _MOST_REMEMBERED:
-            self.states = {state: count // 2 for state, count in self.states.items()}
-            self.total = sum(self.states.values())
+        self.states.update(states)
+        if self.states.total() > _MOST_REMEMBERED:
+            self.states = Counter({state: count // 2 for state, count in self.states.items()})
+        self.total = self.states.total()
 
 
 _NEW: Final = _Known()
@@ -64,7 +63,7 @@ class Memory:
     def share(self, kind: Hashable, *states: int) -> float:
         """Return the recent share of samples of this kind of work in one of these states; 0 without samples."""
         known = self._kinds.get(kind, _NEW)
-        return sum(known.states.get(state, 0) for state in states) / max(known.total, 1)
+        return sum(map(known.states.__getitem__, states)) / max(known.total, 1)
 
     def remember(self, kind: Hashable, states: Mapping[int, int]) -> None:
         """Store the samples of a stretch that is divided by other means."""
@@ -91,9 +90,7 @@ def _split(blocked_ns: int, own: Mapping[int, int], known: _Known) -> Split:
     if blocked_ns <= 0 or not enough:
         return Split(0, 0, 0, seen, 0, 0, enough)
     scale = borrowed / remembered if remembered else 0.0
-    running, gil, futex, sleep, poll, call = [
-        own.get(state, 0) + known.states.get(state, 0) * scale for state in _PARTS
-    ]
+    running, gil, futex, sleep, poll, call = [own.get(state, 0) + known.states[state] * scale for state in _PARTS]
     gil /= weight
     careful = (gil * weight + 0.5) / (weight + 1)  # a few equal samples are no certainty
     return Split(

@@ -184,24 +184,21 @@ class Observed:
         found = self._samples.seen(thread_id, *first)
         for stretch in others:
             one = self._samples.seen(thread_id, *stretch)
-            for sums, more in ((found.states, one.states), (found.calls, one.calls)):
-                for key, count in more.items():
-                    sums[key] = sums.get(key, 0) + count
+            found.states.update(one.states)
+            found.calls.update(one.calls)
             found.holders.extend(one.holders)
         return found
 
     def _seen_ready(
         self, thread_id: int, worker_id: int, start_ns: int, end_ns: int
-    ) -> tuple[dict[int, int], list[Held]]:
+    ) -> tuple[Mapping[int, int], list[Held]]:
         """The samples of a ready thread; while it slept in its poll, its worker's waits for the GIL count as its own."""
         states, _, holders = self._samples.seen(thread_id, start_ns, end_ns)
-        asleep = states.get(POLL, 0)
-        if asleep and worker_id:
+        if states[POLL] and worker_id:
             worker = self._samples.seen(worker_id, start_ns, end_ns)
-            waking = min(worker.states.get(GIL, 0), asleep)
-            if waking:
-                states[POLL] = asleep - waking
-                states[GIL] = states.get(GIL, 0) + waking
+            if waking := min(worker.states[GIL], states[POLL]):
+                states[POLL] -= waking
+                states[GIL] += waking
                 holders = holders + worker.holders
         return states, holders
 

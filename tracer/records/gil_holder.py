@@ -19,7 +19,7 @@ class HolderSeen(NamedTuple):
 
 
 def summed(ranked: Iterable[tuple[T, int]], key_of: Callable[[T], Hashable]) -> list[tuple[T, int]]:
-    """Add up the samples of what has one key, under the first of them. Returns the highest sum first."""
+    """Add up the samples, or shares, of what has one key, under the first of them. Returns the highest sum first."""
     found: dict[Hashable, tuple[T, int]] = {}
     for one, times in ranked:
         first, so_far = found.get(key_of(one), (one, 0))

@@ -2,6 +2,7 @@
 
 from array import array
 from bisect import bisect_left, bisect_right
+from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Final, NamedTuple
 
@@ -30,8 +31,8 @@ class Held(NamedTuple):
 class Seen(NamedTuple):
     """The samples of a thread in a stretch: sweeps by state, calls by number, holders of the GIL."""
 
-    states: dict[int, int]
-    calls: dict[int, int]
+    states: Counter[int]
+    calls: Counter[int]
     holders: list[Held]
 
 
@@ -104,22 +105,19 @@ class Samples:
     def seen(self, tid: int, start_ns: int, end_ns: int, *, woken: bool = False) -> Seen:
         """Return the thread's samples in the stretch; a record that extends beyond it counts in part. `woken`: its
         sleep had ended before: samples that still show it were in the run queue."""
-        states: dict[int, int] = {}
-        calls: dict[int, int] = {}
-        holders: list[Held] = []
+        found = Seen(Counter(), Counter(), [])
         series = self._threads.get(tid, _NONE)
         for at in range(bisect_left(series.last_ns, start_ns), bisect_right(series.first_ns, end_ns)):
             count = _inside(series, at, start_ns, end_ns)
             state = series.state[at]
             if not count or (woken and series.first_ns[at] < start_ns and state not in (seen_as.RUNNING, GIL)):
                 continue
-            states[state] = states.get(state, 0) + count
+            found.states[state] += count
             if state in (seen_as.CALL, seen_as.POLL, seen_as.SLEEP):
-                number = series.number[at]
-                calls[number] = calls.get(number, 0) + count
+                found.calls[series.number[at]] += count
             elif state == GIL:
-                holders.append(Held(series.first_ns[at], series.holder[at], count))
-        return Seen(states, calls, holders)
+                found.holders.append(Held(series.first_ns[at], series.holder[at], count))
+        return found
 
     def stays(self, tid: int, start_ns: int, end_ns: int) -> list[Stay]:
         """The records of a thread, or of another row with its number, that overlap the stretch."""

@@ -43,9 +43,9 @@ def settle(phases: Sequence[Phase], resolution_ns: int) -> Settled:
     return settled
 
 
-def _settle_one(own: list[Phase], resolution_ns: int) -> tuple[list[Phase], dict[str, int]]:
+def _settle_one(own: list[Phase], resolution_ns: int) -> tuple[list[Phase], Counter[str]]:
     if not any(map(attrgetter("word"), own)):
-        return own, {}
+        return own, Counter()
     # phases are appended at their end, so of two equal ones the outer is the later
     order = sorted(range(len(own)), key=lambda at: (own[at].start_ns, -own[at].end_ns, -at))
     around = _nested(own, order)
@@ -65,18 +65,20 @@ def _settle_one(own: list[Phase], resolution_ns: int) -> tuple[list[Phase], dict
 
 def _sums(
     own: Sequence[Phase], order: Sequence[int], around: dict[int, int], short: set[int]
-) -> tuple[dict[int, dict[str, int]], dict[str, int]]:
+) -> tuple[dict[int, Counter[str]], Counter[str]]:
     """The time in short phases by word: of each phase, and of those in no other."""
     inside_ns: Counter[int] = Counter()
     for at, outer in around.items():
         inside_ns[outer] += own[at].end_ns - own[at].start_ns
-    sums: dict[int, dict[str, int]] = {at: dict(own[at].small or {}) for at in order}
-    of_activity: dict[str, int] = {}
+    sums = {at: Counter(own[at].small) for at in order}
+    of_activity: Counter[str] = Counter()
     for at in reversed(order):  # what is inside first
         if at in short:
             phase = own[at]
             own_ns = phase.end_ns - phase.start_ns - inside_ns[at] - sum((phase.small or {}).values())
-            _add(sums[around[at]] if at in around else of_activity, {phase.word: max(own_ns, 0)}, sums[at])
+            into = sums[around[at]] if at in around else of_activity
+            into[phase.word] += max(own_ns, 0)
+            into.update(sums[at])
     return sums, of_activity
 
 
@@ -103,15 +105,3 @@ def _parent(own: Sequence[Phase], at: int, around: dict[int, int], short: set[in
         if at not in short:
             return outer.span_id
     return phase.parent_id
-
-
-def summed(*parts: dict[str, int] | None) -> dict[str, int]:
-    total: dict[str, int] = {}
-    _add(total, *(part for part in parts if part))
-    return total
-
-
-def _add(into: dict[str, int], *parts: dict[str, int]) -> None:
-    for part in parts:
-        for word, ns in part.items():
-            into[word] = into.get(word, 0) + ns

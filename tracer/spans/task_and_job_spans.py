@@ -1,5 +1,6 @@
 """The spans of tasks and jobs."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 
 from whywait.tracer import schema as s
@@ -7,7 +8,6 @@ from whywait.tracer.offcpu.explanation import OffCpu
 from whywait.tracer.records.decision import WHY_ALL
 from whywait.tracer.records.request import Activity, Job, Request
 from whywait.tracer.spans.blockers import place_of
-from whywait.tracer.spans.phase_tree import summed
 from whywait.tracer.spans.pools.process_job_spans import add_passage
 from whywait.tracer.spans.pools.queue_spans import add_queue_segment
 from whywait.tracer.spans.request_context import Drawing
@@ -112,4 +112,4 @@ def _spawner(drawing: Drawing, activity: Activity) -> Spawner | None:
 
 def _small_phases(drawing: Drawing, activity: Activity) -> Mapping[str, int]:
     own, settled = activity.small_phases, drawing.small_phases.get(id(activity))
-    return summed(own, settled) if own or settled else {}
+    return Counter(own) + Counter(settled) if own or settled else {}
