@@ -55,7 +55,9 @@ def service(variant: str, loop: str, heap_mib: int, output: Path) -> Iterator[Se
     words = [sys.executable, "-m", "benchmarks.spawn.program", loop, str(heap_mib)]
     if variant == "traced":
         words = [sys.executable, "-m", "whywait", "run", "-o", str(output), "--", *words]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    # compiled, as pip leaves what it installs: else each child compiles the module by which it waits to be traced
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
+    environment["PYTHONPATH"] = str(ROOT)
     with subprocess.Popen(
         words,
         cwd=ROOT,

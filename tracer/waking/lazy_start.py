@@ -11,10 +11,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-# What is called at a sign, by module. Every loop says which loop runs now; `None`: it runs no more.
+# What is called at a sign, by module. Every loop says which loop runs now (`None`: it runs no more); who sets one runs
+# it later, and a server may have bound by then what is to be replaced.
 _SIGNS = {
-    "asyncio.events": ("_set_running_loop",),
-    "asyncio": ("_set_running_loop",),
+    "asyncio.events": ("_set_running_loop", "set_event_loop"),
+    "asyncio": ("_set_running_loop", "set_event_loop"),
     "opentelemetry.sdk.trace": ("Tracer.start_span",),
     "opentelemetry.trace": ("ProxyTracer.start_span", "ProxyTracer.start_as_current_span"),
 }

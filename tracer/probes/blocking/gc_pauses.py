@@ -1,11 +1,12 @@
 """Pauses of the garbage collector, for the activity whose thread was stopped. If C code that holds the GIL
 (`json.loads`) blocks a loop, the stack is sampled here, since the watchdog cannot run."""
 
+import dis
 import gc
 import sys
-from functools import partial
+from functools import lru_cache, partial
 from time import perf_counter_ns
-from types import FrameType
+from types import CodeType, FrameType
 from typing import Any, Final
 
 from whywait.tracer.host.code_location import Place, Site, user_place
@@ -61,10 +62,17 @@ def _ended(start_ns: int, end_ns: int, generation: int) -> None:
 
 
 def _site(interrupted: FrameType, generation: int) -> Site:
-    """Which generation, and who asked for it: a function that calls `collect`, not one that merely allocated."""
-    asked = "collect" in interrupted.f_code.co_names
+    """Which generation, and who asked for it: a line that calls `collect`, not one that merely allocated."""
+    code = interrupted.f_code
+    asked = "collect" in code.co_names and _names_collect(code, interrupted.f_lineno)
     place = user_place(interrupted) if asked else None
     return Site(place or _NOBODY, f"{'gc.collect of ' if place else ''}generation {generation}", "gc")
+
+
+@lru_cache(maxsize=64)
+def _names_collect(code: CodeType, line: int) -> bool:
+    found = (one for one in dis.get_instructions(code) if one.argval == "collect")
+    return any(one.positions is not None and one.positions.lineno == line for one in found)
 
 
 def _look(loop: Loop) -> None:

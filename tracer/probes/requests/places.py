@@ -77,10 +77,9 @@ def _job(plain: Any, _: Arrivals, about: About = lambda *_: Unit("job")) -> Any:
 
 
 def _about_subscriber(args: Any, _: Any) -> Unit:
-    functions = [one.handler._original_call for one in args[0].calls]  # with a filter each, one of them takes it
-    return Unit(
-        "/".join(one.__name__ for one in functions), code=code_of(functions[0]) if len(functions) == 1 else None
-    )
+    codes = [code_of(getattr(one.handler, "_original_call", None)) for one in args[0].calls]
+    names = "/".join(one.co_name for one in codes if one is not None)  # with a filter each, one of them takes it
+    return Unit(names or "message", code=codes[0] if len(codes) == 1 else None)
 
 
 # --- websockets under uvicorn -------------------------------------------------------------------
@@ -199,6 +198,14 @@ def _hypercorn_reads(plain: Any, arrivals: Arrivals) -> Any:
     return __init__
 
 
+def _quart_route(attribute: str) -> Wrap:
+    def said(args: Any, _: Any) -> tuple[str, str]:
+        request = getattr(args[0], attribute)
+        return request.method, getattr(request.url_rule, "rule", "")
+
+    return routed(said)
+
+
 def _granian(plain: Any, nobodys: Arrivals) -> Any:
     @functools.wraps(plain)
     def _callback_wrapper(callback: Any, *args: Any, **kwargs: Any) -> Any:
@@ -223,12 +230,12 @@ PLACES: Final[dict[str, Wrap]] = {
     "tornado.web.RequestHandler._execute": tornado_request,
     "hypercorn.asyncio.tcp_server.TCPServer.__init__": _hypercorn_reads,
     "hypercorn.asyncio.task_group._handle": lambda plain, arrivals: call_asgi(plain, 2, arrivals),
-    "granian.asgi._callback_wrapper": _granian,
+    # by the names of those who call it: a worker that is no fork of a traced process has them before it is traced
+    **{f"granian.server.{one}._asgi_call_wrap": _granian for one in ("mp", "mt", "embed")},
     "grpc.aio._server.Server.__init__": _grpc_server,
     "django.core.handlers.base.BaseHandler.resolve_request": routed(lambda args, match: (args[1].method, match.route)),
-    "quart.ctx._BaseRequestWebsocketContext.match_request": routed(
-        lambda args, _: (args[0].request_websocket.method, getattr(args[0].request_websocket.url_rule, "rule", ""))
-    ),
+    "quart.ctx._BaseRequestWebsocketContext.match_request": _quart_route("request_websocket"),  # before Quart 0.23
+    "quart.ctx.AppContext.match_request": _quart_route("_request_websocket"),
     "arq.worker.Worker.run_job": _job,
     "arq.worker.deserialize_job_raw": named_by(lambda _, result: (result[0], None)),
     "faststream._internal.endpoint.subscriber.usecase.SubscriberUsecase.process_message": lambda plain, arrivals: _job(

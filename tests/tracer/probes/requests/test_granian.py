@@ -36,8 +36,9 @@ def test_granian(tmp_path: Path) -> None:
     with serving(traced(output, *command), port, tmp_path / "log", path="/item/1") as served:
         with ThreadPoolExecutor(2) as pool:
             felt = sorted(pool.map(ask, ["/block"] * 2))
-        with pytest.raises(urllib.error.HTTPError):
+        with pytest.raises(urllib.error.HTTPError) as broken:
             urllib.request.urlopen(f"{served.url}/broken")
+        broken.value.close()
     if felt[1] < HELD_S * 1.5e3:
         disturbed("the second came when the first had almost ended")
     found = analysis.analyze(output)
