@@ -41,7 +41,8 @@ def stampedes(group: Group) -> Iterator[Pattern]:
         return
     at = zip(culprits["culprit"], culprits["culprit_file"], culprits["culprit_line"], strict=True)
     named = culprits.assign(named=[f"{name} ({place(file, line)})" for name, file, line in at])
-    rows = group.causes.merge(named[["request_id", "start_ns", "named"]], on=["request_id", "start_ns"])
+    own = group.causes[_by_itself(group)]
+    rows = own.merge(named[["request_id", "start_ns", "named"]], on=["request_id", "start_ns"])
     work = _by_request(rows, "named").sort_values("start_ns")
     for what, own in work.groupby("what"):
         apart = (own["start_ns"] > own["end_ns"].cummax().shift()).cumsum()
@@ -51,6 +52,13 @@ def stampedes(group: Group) -> Iterator[Pattern]:
         if saved_ns >= least_ns and len(own) <= MIN_HELD * len(group.requests):
             cause = Cause(str(rows.loc[rows["named"] == what].groupby("cause")["amount_ns"].sum().idxmax()))
             yield _pattern(group, Situation.STAMPEDE_WORK, cause, str(what), own, crowds)
+
+
+def _by_itself(group: Group) -> "pd.Series[bool]":
+    """False for what the task of another request did, whose result this one awaited."""
+    ids, trace = group.causes["activity_id"].astype("string"), group.spans.drop_duplicates("span_id")
+    known = ids.str.extract("^(.+)/")[0].fillna(ids.map(trace.set_index("span_id")["trace_id"]))
+    return known.fillna(group.causes["trace_id"]) == group.causes["trace_id"]
 
 
 def _by_request(rows: pd.DataFrame, what: str) -> pd.DataFrame:
