@@ -259,6 +259,35 @@ def test_pauses_that_grow_are_retries() -> None:
     assert "3 pauses between tries per request, 70.0 ms in all" in found.situations[0]
 
 
+@pytest.mark.parametrize(("holder", "remedy_key"), [(1, "/holds_one"), (7, "/connections_held")])
+def test_who_waits_for_a_connection_and_holds_one(holder: int, remedy_key: str) -> None:
+    held = {
+        schema.OCCUPANT_NAMES: ["next_number"], schema.OCCUPANT_FILES: ["/srv/app.py"], schema.OCCUPANT_LINES: [7],
+        schema.OCCUPANT_TRACE_IDS: [trace_id("a")], schema.OCCUPANT_SPAN_IDS: [f"{holder + 1:016x}"],
+        schema.OCCUPANT_NS: [30 * MS], schema.POOL_NAME: "orders", schema.POOL_SIZE: 3, schema.POOL_KNOB: "max_size",
+    }  # fmt: skip
+    picture = bar("server GET", 0, 40) + bar("task root", 0, 40) + bar("wait w root", 2, 32, "type=connection_wait")
+    found = told(picture, {"w": held})
+    assert key(found, Cause.CONNECTION_WAIT) == f"connection_wait{remedy_key}"
+    if remedy_key == "/holds_one":
+        assert "1 request held a connection of orders, 3 connections while" in found.text
+        assert found.remedy.startswith("Break the cycle: hand the connection (or session) that is held to next_number")
+
+
+def test_a_culprit_stands_where_it_was_for_most_of_the_time() -> None:
+    lines = {"a": 8, "b": 9, "c": 9}
+    at = {
+        name: {schema.CODE_FUNCTION: "user_of", schema.CODE_FILE: "/srv/app.py", schema.CODE_LINE: line}
+        for name, line in lines.items()
+    }
+    waits = [
+        bar(f"wait {name} root", 2 + 20 * n, 18 + 20 * n - 4 * (n > 0), "waker=io") for n, name in enumerate(lines)
+    ]
+    found = told(bar("server GET", 0, 70) + bar("task root", 0, 70) + "".join(waits), at)
+    (reason,) = found.judgement.reasons
+    assert (reason.culprit, reason.culprit_line) == ("user_of", 9)
+
+
 @pytest.mark.parametrize(
     ("package", "lengths", "remedy_key"),
     [("tenacity", [50, 50, 50], "/retries"), ("tenacity", [60], "/retries"), ("mylib", [50, 50, 50], "")],

@@ -11,7 +11,7 @@ from itertools import islice
 from time import perf_counter_ns
 from typing import Any, Final
 
-from whywait.tracer.host.code_location import Place, is_library, user_place
+from whywait.tracer.host.code_location import Place, is_library, place_here
 from whywait.tracer.hotpath.pools import pool_of
 from whywait.tracer.hotpath.waits import name_step, name_waits
 from whywait.tracer.records.current import current_activity
@@ -39,7 +39,7 @@ class Acquiring:
         self.turn_ns = 0  # when it began to connect, or had a connection
         self.held: Occupancy | None = None
         self.activity = current_activity()
-        self.place = _user_place() or _UNKNOWN
+        self.place = place_here(sys._getframe(2)) or _UNKNOWN
         self.start_ns = perf_counter_ns()
 
     def turn_came(self) -> None:
@@ -178,13 +178,3 @@ class Turns:
         if len(self._stand_ins) >= _MOST_HOLDS:
             self._stand_ins.clear()
         return self._stand_ins.setdefault(id(owner), _StandIn())
-
-
-def _user_place() -> Place | None:
-    """Where the user's code asks for a connection; inside a greenlet, the place that waits for the greenlet."""
-    place = user_place(sys._getframe(2))
-    greenlet = sys.modules.get("greenlet")
-    if greenlet is None or (place is not None and not is_library(place.file)):
-        return place
-    outer = greenlet.getcurrent().parent
-    return user_place(outer.gr_frame) if outer is not None and outer.gr_frame is not None else place
