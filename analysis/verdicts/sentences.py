@@ -225,8 +225,8 @@ _PATTERNS: Final = {
         "A cycle of waits: {requests:of request} held a connection of {pool} while they waited in {at} for another one of it: "
         "with as many of them as connections nobody goes on.",
     Situation.SERIAL_AWAITS:
-        "{times:.0f} times per request, one after another, {mean_ns:ms} in all: {what}. Together they would take as long "
-        "as the longest, {longest_ns:ms}.",
+        "{times:.0f} times per request, one after another, {mean_ns:ms} in all: {what}. The longest takes "
+        "{longest_ns:ms}.",
     Situation.RETRIES:
         "Tried again and again: {times:of pause} between tries per request, {mean_ns:ms} in all: {what}.",
     Situation.RATE_LIMIT:

@@ -41,24 +41,25 @@ def stampedes(group: Group) -> Iterator[Pattern]:
         return
     at = zip(culprits["culprit"], culprits["culprit_file"], culprits["culprit_line"], strict=True)
     named = culprits.assign(named=[f"{name} ({place(file, line)})" for name, file, line in at])
-    own = group.causes[_by_itself(group)]
-    rows = own.merge(named[["request_id", "start_ns", "named"]], on=["request_id", "start_ns"])
+    rows = group.causes.merge(named[["request_id", "start_ns", "named"]], on=["request_id", "start_ns"])
     work = _by_request(rows, "named").sort_values("start_ns")
     for what, own in work.groupby("what"):
         apart = (own["start_ns"] > own["end_ns"].cummax().shift()).cumsum()
         crowds = [one for _, one in own.groupby(apart) if len(one) >= MANY_AWAITS and _nobody_else(group.requests, one)]
         saved_ns = sum(one["ns"].sum() - one["ns"].max() for one in crowds)
         least_ns = max(MIN_MEAN_NS, MIN_SHARE * group.mean_wall_ns) * len(group.requests)
-        if saved_ns >= least_ns and len(own) <= MIN_HELD * len(group.requests):
+        enough = saved_ns >= least_ns and len(own) <= MIN_HELD * len(group.requests)
+        if enough and _each_for_itself(group, rows[rows["named"] == what]):
             cause = Cause(str(rows.loc[rows["named"] == what].groupby("cause")["amount_ns"].sum().idxmax()))
             yield _pattern(group, Situation.STAMPEDE_WORK, cause, str(what), own, crowds)
 
 
-def _by_itself(group: Group) -> "pd.Series[bool]":
-    """False for what the task of another request did, whose result this one awaited."""
-    ids, trace = group.causes["activity_id"].astype("string"), group.spans.drop_duplicates("span_id")
-    known = ids.str.extract("^(.+)/")[0].fillna(ids.map(trace.set_index("span_id")["trace_id"]))
-    return known.fillna(group.causes["trace_id"]) == group.causes["trace_id"]
+def _each_for_itself(group: Group, work: pd.DataFrame) -> bool:
+    """False where most of it was done by a task of another request, whose result was awaited."""
+    ids = work["activity_id"].str.rsplit("/", n=1).str[-1]
+    spans = group.spans[group.spans["span_id"].isin(ids)]
+    own = pd.MultiIndex.from_frame(spans[["trace_id", "span_id"]])
+    return bool(pd.MultiIndex.from_arrays([work["trace_id"], ids]).isin(own).mean() >= MIN_HELD)
 
 
 def _by_request(rows: pd.DataFrame, what: str) -> pd.DataFrame:

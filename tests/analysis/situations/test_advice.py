@@ -221,7 +221,7 @@ def test_awaits_one_after_another_that_could_run_together() -> None:
     assert "If they do not need each other's results" in found.remedy
     (said,) = found.situations
     assert "5 times per request, one after another, 105 ms in all: a timer: sleep in fetch (srv/app.py:9)" in said
-    assert "as long as the longest, 24.0 ms" in said
+    assert "The longest takes 24.0 ms." in said
 
 
 def test_calls_of_a_client_one_after_another_are_no_stream_that_it_reads() -> None:
