@@ -61,7 +61,7 @@ _SUSPENDED: dict[type[Any], tuple[str, str]] = {
 # what hides a coroutine or an asynchronous generator: in C, without an attribute for it
 _HIDING = frozenset({"coroutine_wrapper", "async_generator_asend", "async_generator_athrow", "anext_awaitable"})
 # what users know of a library in place of the function that they reach
-_SAID = {"greenlet_spawn": "awaitable_attrs, a lazy load"}
+_SAID = {"greenlet_spawn": "awaitable_attrs, a lazy load", "FlowControlMixin._drain_helper": "StreamWriter.drain"}
 _SERVERS = ("uvicorn.", "hypercorn.", "daphne.", "granian.")
 _MOST_SITES = 10_000
 # by the ids of the codes, whose hashes are slow, and the place in the first; the codes are kept with the site
@@ -272,9 +272,16 @@ def await_site(coroutine: Any) -> Site | None:
             module = module_of(called.co_filename)
             kind = getattr(sys.modules.get(module), called.co_qualname.partition(".")[0], None)
             call, package = called_name(at, called.co_qualname, kind), module.partition(".")[0]
-            call = _SAID.get(call, call)
+            call = _SAID.get(call, call).partition(".<locals>")[0]
         step = _step(making.co_name) if making is not None else STEP_PAUSE if _pauses(sleeper) else ""
-        site = Site(place_of_frame(at), where.co_qualname, module_of(where.co_filename), call, package, step)
+        site = Site(
+            place_of_frame(at),
+            _SAID.get(where.co_qualname, where.co_qualname),
+            module_of(where.co_filename),
+            call,
+            package,
+            step,
+        )
         known = _sites[key] = (site, code, where, called, making)
     return known[0]
 
