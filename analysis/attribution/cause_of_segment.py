@@ -56,6 +56,7 @@ def describe(
     behind = np.flatnonzero(of_others & np.isin(cause, _OWN))
     evidence[behind] = Evidence.INFERRED.value
     is_shared = np.isin(_key(spans, mine[behind], segments.activity[behind]), _shared(spans, activities))
+    is_shared &= cause[behind] == NUMBER[Cause.AWAIT_IO]
     words = np.where(is_shared, "shared with another request", "its turn, behind another request")
     detail[behind] = objects([f"{how}: {one}" for how, one in zip(words, detail[behind], strict=True)])
     cause[behind[~is_shared]] = NUMBER[Cause.LIMITER_WAIT]

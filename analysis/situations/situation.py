@@ -48,6 +48,7 @@ class Situation(StrEnum):
     CONSUMER = "consumer"
     LARGE_TRANSFER = "large_transfer"
     STAMPEDE_WORK = "stampede_work"
+    HOLDS_ONE = "holds_one"
     WAIT_CYCLE = "wait_cycle"
     BLOCKS_LOOP = "blocks_loop"
     IN_WORKER = "in_worker"

@@ -14,6 +14,7 @@ LIMITS: Final[Table] = (
     (r"anyio$", "anyio.to_thread.current_default_thread_limiter().total_tokens, which all `def` endpoints share"),
     (r"asgiref", "thread_sensitive=False of sync_to_async, where the code allows several threads"),
     (r"default executor", "loop.set_default_executor(ThreadPoolExecutor(max_workers=...))"),
+    (r"aiosqlite", "a connection of its own for each slow query: each has one thread"),
     (r"sqlalchemy", "pool_size and max_overflow of create_engine"),
     (r"asyncpg", "max_size of asyncpg.create_pool"),
     (r"psycopg", "max_size of the ConnectionPool"),

@@ -22,7 +22,7 @@ from whywait.analysis.situations.answers import answers
 from whywait.analysis.situations.cold_start import cold_start
 from whywait.analysis.situations.holders.behind import behind, wait_cycles
 from whywait.analysis.situations.holders.chain import Meanwhile, meanwhile
-from whywait.analysis.situations.holders.connections_held import connections_held
+from whywait.analysis.situations.holders.connections_held import connections_held, holds_one
 from whywait.analysis.situations.holders.what_holders_did import FOLLOWED, what_holders_did
 from whywait.analysis.situations.large_transfers import large_transfers
 from whywait.analysis.situations.lock_convoy import lock_convoy
@@ -50,7 +50,7 @@ MOST_PHASES: Final = 3
 _IN_SPANS: Final = (*FOLLOWED, Cause.GIL_WAIT, Cause.BLOCKING_IO, Cause.AWAIT_IO)  # whose spans' attributes are asked
 # of several situations that have a remedy for one cause, the first one's is told
 DETECTORS: Final[tuple[Detector, ...]] = (
-    wait_cycles, stampedes, cold_start, connecting, consumers, inner_limit, lock_convoy, connections_held, behind, rate_limits, time_limits, large_transfers, pool_situations, repeated_waits, blocking_calls, computing,
+    holds_one, wait_cycles, stampedes, cold_start, connecting, consumers, inner_limit, lock_convoy, connections_held, behind, rate_limits, time_limits, large_transfers, pool_situations, repeated_waits, blocking_calls, computing,
     loop_blocked, collected_serially, gil_starvation, cpu_competition, answers, unexplained,
 )  # fmt: skip
 
@@ -232,8 +232,8 @@ def _reason(group: Group, cause: Cause, situations: tuple[Found, ...]) -> Reason
 
 
 def _place(chief: pd.DataFrame) -> tuple[str, int | None]:
-    with_file = chief[chief["culprit_file"] != ""]
-    if with_file.empty:
+    by_place = chief[chief["culprit_file"] != ""].groupby(["culprit_file", "culprit_line"], dropna=False)["ns"].sum()
+    if by_place.empty:
         return "", None
-    first = with_file.sort_values("ns", ascending=False).iloc[0]
-    return str(first["culprit_file"]), None if pd.isna(first["culprit_line"]) else int(first["culprit_line"])
+    at: Any = by_place.idxmax()
+    return str(at[0]), None if pd.isna(at[1]) else int(at[1])

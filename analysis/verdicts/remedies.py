@@ -10,6 +10,9 @@ from whywait.analysis.situations.situation import Found, Situation, numbers
 
 # the words in braces are fields of the situation's record
 _TABLE: Final[tuple[tuple[tuple[Cause, ...], Situation, str], ...]] = (
+    ((Cause.CONNECTION_WAIT,), Situation.HOLDS_ONE,
+     "Break the cycle: hand the connection (or session) that is held to {at}, instead of acquiring a second one there. A "
+     "larger pool only moves the number of requests at which they all stop."),
     (FOLLOWED, Situation.WAIT_CYCLE,
      "Break the cycle: what has the one must not wait for the other. Take and give back both in one place (inside the "
      "endpoint), or allow more of the second than the first can use at once."),

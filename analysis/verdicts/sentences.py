@@ -221,9 +221,12 @@ _PATTERNS: Final = {
         "Oversubscribed native threads: while requests waited for a CPU, {wanted:.1f} threads of this process were runnable "
         "at once, on average, {native:.1f} of them in native libraries, and it may use {cpus:.2g}.",
     Situation.WAIT_CYCLE: "A cycle of waits: {first}, and {second}: {back}.",
+    Situation.HOLDS_ONE:
+        "A cycle of waits: {requests:of request} held a connection of {pool} while they waited in {at} for another one of it: "
+        "with as many of them as connections nobody goes on.",
     Situation.SERIAL_AWAITS:
-        "{times:.0f} times per request, one after another, {mean_ns:ms} in all: {what}. Together they would take as long "
-        "as the longest, {longest_ns:ms}.",
+        "{times:.0f} times per request, one after another, {mean_ns:ms} in all: {what}. The longest takes "
+        "{longest_ns:ms}.",
     Situation.RETRIES:
         "Tried again and again: {times:of pause} between tries per request, {mean_ns:ms} in all: {what}.",
     Situation.RATE_LIMIT:

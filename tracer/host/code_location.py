@@ -60,6 +60,8 @@ _SUSPENDED: dict[type[Any], tuple[str, str]] = {
 }
 # what hides a coroutine or an asynchronous generator: in C, without an attribute for it
 _HIDING = frozenset({"coroutine_wrapper", "async_generator_asend", "async_generator_athrow", "anext_awaitable"})
+# what users know of a library in place of the function that they reach
+_SAID = {"greenlet_spawn": "awaitable_attrs, a lazy load", "FlowControlMixin._drain_helper": "StreamWriter.drain"}
 _SERVERS = ("uvicorn.", "hypercorn.", "daphne.", "granian.")
 _MOST_SITES = 10_000
 # by the ids of the codes, whose hashes are slow, and the place in the first; the codes are kept with the site
@@ -181,6 +183,16 @@ def user_place(frame: FrameType | None) -> Place | None:
     return innermost if entry is None else place_of_frame(entry)
 
 
+def place_here(frame: FrameType) -> Place | None:
+    """The same of a frame of this thread; inside a greenlet, the place that waits for the greenlet."""
+    place = user_place(frame)
+    greenlet = sys.modules.get("greenlet")
+    if greenlet is None or (place is not None and not is_library(place.file)):
+        return place
+    outer = greenlet.getcurrent().parent
+    return user_place(outer.gr_frame) if outer is not None and outer.gr_frame is not None else place
+
+
 def place_of_thread(thread_id: int) -> Place | None:
     """The current location of one other thread, as `places_of_threads` tells it."""
     return places_of_threads((thread_id,))[thread_id]
@@ -259,8 +271,16 @@ def await_site(coroutine: Any) -> Site | None:
             module = module_of(called.co_filename)
             kind = getattr(sys.modules.get(module), called.co_qualname.partition(".")[0], None)
             call, package = called_name(at, called.co_qualname, kind), module.partition(".")[0]
+            call = _SAID.get(call, call).partition(".<locals>")[0]
         step = _step(making.co_name) if making is not None else STEP_PAUSE if _pauses(sleeper) else ""
-        site = Site(place_of_frame(at), where.co_qualname, module_of(where.co_filename), call, package, step)
+        site = Site(
+            place_of_frame(at),
+            _SAID.get(where.co_qualname, where.co_qualname),
+            module_of(where.co_filename),
+            call,
+            package,
+            step,
+        )
         known = _sites[key] = (site, code, where, called, making)
     return known[0]
 

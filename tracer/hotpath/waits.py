@@ -73,3 +73,14 @@ def name_waits(activity: Activity, since_ns: int, until_ns: int, kind: str, pool
             waits.insert(index + 1, wait._replace(start_ns=until_ns))
             wait = wait._replace(cause_ns=until_ns, end_ns=until_ns)
         waits[index] = wait._replace(kind=kind, pool=pool, waited=None)
+
+
+def name_step(activity: Activity, since_ns: int, step: str) -> None:
+    """Set the step of an activity's waits from `since_ns` on, where the functions awaited did not tell it."""
+    waits = activity.waits
+    for index in range(len(waits) - 1, -1, -1):
+        wait = waits[index]
+        if wait.start_ns < since_ns:
+            return
+        if wait.site is not None and not wait.site.step:
+            waits[index] = wait._replace(site=wait.site._replace(step=step))

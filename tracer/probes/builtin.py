@@ -16,11 +16,11 @@ from whywait.tracer.probes.probe import Probe
 from whywait.tracer.probes.process_pool import executor
 from whywait.tracer.probes.requests import asgi, framework_stamps, places, uvicorn_server
 from whywait.tracer.probes.stacks import watchdog
-from whywait.tracer.probes.threads import anyio_workers, futures, thread_pool, thread_starts
+from whywait.tracer.probes.threads import anyio_workers, futures, sqlite_thread, thread_pool, thread_starts
 
 GROUP: Final = "whywait.probes"
 BUILTIN: Final[tuple[Probe, ...]] = (
-    selector_loop, uvloop_loop, nested_loops, thread_starts, thread_pool, futures, executor, eager_tasks, anyio_workers,
+    selector_loop, uvloop_loop, nested_loops, thread_starts, thread_pool, futures, executor, eager_tasks, anyio_workers, sqlite_thread,
     uvicorn_server, places, framework_stamps, asgi, lock_releases, gc_pauses, library_phases, *LIBRARIES, lock_factories, import_locks, logging_handlers,
     calls, process_exit,
     watchdog,

@@ -48,9 +48,18 @@ def stampedes(group: Group) -> Iterator[Pattern]:
         crowds = [one for _, one in own.groupby(apart) if len(one) >= MANY_AWAITS and _nobody_else(group.requests, one)]
         saved_ns = sum(one["ns"].sum() - one["ns"].max() for one in crowds)
         least_ns = max(MIN_MEAN_NS, MIN_SHARE * group.mean_wall_ns) * len(group.requests)
-        if saved_ns >= least_ns and len(own) <= MIN_HELD * len(group.requests):
+        enough = saved_ns >= least_ns and len(own) <= MIN_HELD * len(group.requests)
+        if enough and _each_for_itself(group, rows[rows["named"] == what]):
             cause = Cause(str(rows.loc[rows["named"] == what].groupby("cause")["amount_ns"].sum().idxmax()))
             yield _pattern(group, Situation.STAMPEDE_WORK, cause, str(what), own, crowds)
+
+
+def _each_for_itself(group: Group, work: pd.DataFrame) -> bool:
+    """False where most of it was done by a task of another request, whose result was awaited."""
+    ids = work["activity_id"].str.rsplit("/", n=1).str[-1]
+    spans = group.spans[group.spans["span_id"].isin(ids)]
+    own = pd.MultiIndex.from_frame(spans[["trace_id", "span_id"]])
+    return bool(pd.MultiIndex.from_arrays([work["trace_id"], ids]).isin(own).mean() >= MIN_HELD)
 
 
 def _by_request(rows: pd.DataFrame, what: str) -> pd.DataFrame:

@@ -252,6 +252,35 @@ def test_what_another_request_did_meanwhile_is_a_turn(waker: str) -> None:
         assert (longest["culprit"], longest["culprit_file"], longest["culprit_line"]) == ("ask", "app.py", 9)
 
 
+@pytest.mark.parametrize(
+    ("awaited", "ends", "cause"),
+    [("profile_of", "", "await_io"), ("profile_of", "---", "limiter_wait"), ("Event.wait", "", "limiter_wait")],
+    ids=["its result", "it goes on", "a signal"],
+)
+def test_the_result_of_a_task_of_another_request_is_shared_work(awaited: str, ends: str, cause: str) -> None:
+    module = {schema.FOR_MODULE: "asyncio.locks" if awaited == "Event.wait" else "app"}
+    at = {schema.CODE_FUNCTION: "load", schema.CODE_FILE: "app.py", schema.CODE_LINE: 9}
+    result = analysis.analyze(
+        drawn(
+            f"""
+        server GET         |--------------|
+        task   root GET    |--------------|     cpu=5
+        wait   w    root     |---------|        waker=load for={awaited}
+        server POST      |------------------|   trace=b
+        task   other POST|------------------|   trace=b cpu=17
+        task   load other   |----------{ends}|  trace=b cpu=0
+        wait   own  load    |---------|         trace=b waker=io
+    """,
+            {"own": at, "w": module},
+        )
+    )
+    mine = result.causes[result.causes["trace_id"] == trace_id("a")]
+    chief = mine.loc[mine["amount_ns"].idxmax()]
+    assert (chief["cause"], chief["culprit"], chief["culprit_line"]) == (cause, "load", 9)
+    words = "shared with another request: " if cause == "await_io" else "its turn, behind another request: "
+    assert chief["detail"] == f"{words}awaiting something in load (app.py:9)"
+
+
 def test_a_handover_divides_by_the_workers_own_cpu_and_run_queue() -> None:
     table = causes("""
         server GET         |-------------|

@@ -221,7 +221,7 @@ def test_awaits_one_after_another_that_could_run_together() -> None:
     assert "If they do not need each other's results" in found.remedy
     (said,) = found.situations
     assert "5 times per request, one after another, 105 ms in all: a timer: sleep in fetch (srv/app.py:9)" in said
-    assert "as long as the longest, 24.0 ms" in said
+    assert "The longest takes 24.0 ms." in said
 
 
 def test_calls_of_a_client_one_after_another_are_no_stream_that_it_reads() -> None:
@@ -257,6 +257,35 @@ def test_pauses_that_grow_are_retries() -> None:
     found = in_turn([10, 20, 40])
     assert key(found, Cause.AWAIT_IO) == "await_io/retries"
     assert "3 pauses between tries per request, 70.0 ms in all" in found.situations[0]
+
+
+@pytest.mark.parametrize(("holder", "remedy_key"), [(1, "/holds_one"), (7, "/connections_held")])
+def test_who_waits_for_a_connection_and_holds_one(holder: int, remedy_key: str) -> None:
+    held = {
+        schema.OCCUPANT_NAMES: ["next_number"], schema.OCCUPANT_FILES: ["/srv/app.py"], schema.OCCUPANT_LINES: [7],
+        schema.OCCUPANT_TRACE_IDS: [trace_id("a")], schema.OCCUPANT_SPAN_IDS: [f"{holder + 1:016x}"],
+        schema.OCCUPANT_NS: [30 * MS], schema.POOL_NAME: "orders", schema.POOL_SIZE: 3, schema.POOL_KNOB: "max_size",
+    }  # fmt: skip
+    picture = bar("server GET", 0, 40) + bar("task root", 0, 40) + bar("wait w root", 2, 32, "type=connection_wait")
+    found = told(picture, {"w": held})
+    assert key(found, Cause.CONNECTION_WAIT) == f"connection_wait{remedy_key}"
+    if remedy_key == "/holds_one":
+        assert "1 request held a connection of orders, 3 connections while" in found.text
+        assert found.remedy.startswith("Break the cycle: hand the connection (or session) that is held to next_number")
+
+
+def test_a_culprit_stands_where_it_was_for_most_of_the_time() -> None:
+    lines = {"a": 8, "b": 9, "c": 9}
+    at = {
+        name: {schema.CODE_FUNCTION: "user_of", schema.CODE_FILE: "/srv/app.py", schema.CODE_LINE: line}
+        for name, line in lines.items()
+    }
+    waits = [
+        bar(f"wait {name} root", 2 + 20 * n, 18 + 20 * n - 4 * (n > 0), "waker=io") for n, name in enumerate(lines)
+    ]
+    found = told(bar("server GET", 0, 70) + bar("task root", 0, 70) + "".join(waits), at)
+    (reason,) = found.judgement.reasons
+    assert (reason.culprit, reason.culprit_line) == ("user_of", 9)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from time import perf_counter_ns
 from typing import Any, Final, TypeAlias
 
-from whywait.tracer.host.code_location import user_place
+from whywait.tracer.host.code_location import place_here
 from whywait.tracer.host.identity_map import ByIdentity
 from whywait.tracer.host.introspection import own, take_this_frame_out
 from whywait.tracer.hotpath.pools import known_pool
@@ -80,7 +80,7 @@ def _of(lock: Any, holds: _Holds) -> deque[Hold]:
 
 
 def _note(holds: deque[Hold] | None, start_ns: int) -> None:
-    current, place = here.current, user_place(sys._getframe(2))
+    current, place = here.current, place_here(sys._getframe(2))
     by = current if isinstance(current, Activity) and current.request.open else None
     if place is None or (by is not None and not by.request.take()):
         return

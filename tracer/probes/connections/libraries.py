@@ -47,7 +47,7 @@ LIBRARIES: Final = (
         "sqlalchemy.pool.impl.QueuePool", "sqlalchemy.pool.impl.QueuePool._do_get",
         "sqlalchemy.pool.impl.QueuePool._do_return_conn", _sqlalchemy_size, "pool_size or max_overflow of the engine",
         connects=("sqlalchemy.pool.base.Pool._create_connection",), made="sqlalchemy.pool.base.Pool._should_wrap_creator",
-        reads=("sqlalchemy.pool.impl.QueuePool._max_overflow",),
+        makes=True, reads=("sqlalchemy.pool.impl.QueuePool._max_overflow",),
     )),
     PoolProbe("asyncpg", ConnectionPool(
         "asyncpg.pool.Pool", "asyncpg.pool.Pool._acquire", "asyncpg.pool.PoolConnectionHolder._release",
@@ -69,7 +69,7 @@ LIBRARIES: Final = (
     PoolProbe("aiohttp", ConnectionPool(
         "aiohttp.connector.BaseConnector", "aiohttp.connector.BaseConnector.connect",
         "aiohttp.connector.BaseConnector._release_acquired", lambda one: int(one.limit_per_host or one.limit),
-        "limit or limit_per_host of TCPConnector", connects=("aiohttp.connector.TCPConnector._create_connection",),
+        "limit or limit_per_host of TCPConnector", connects=("aiohttp.connector.TCPConnector._create_connection",), makes=True,
         taken=lambda connection: connection.protocol, given_back=lambda args: args[2],
     )),
 )  # fmt: skip

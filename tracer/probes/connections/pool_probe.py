@@ -39,6 +39,7 @@ class ConnectionPool(NamedTuple):
     # what stands for the connection in the result of `acquire`, and in the arguments of `release`, `self` first
     taken: Callable[[Any], Any] = lambda connection: connection
     given_back: Callable[[_Args], Any] = lambda args: args[1]
+    makes: bool = False  # `connects` does nothing but make a connection
     grows: bool = False  # others make connections while `acquire` waits
     reads: tuple[str, ...] = ()  # private names that the functions above need
     made: str = ""  # a method that each new pool calls; `__init__`, unless the library reads its signature

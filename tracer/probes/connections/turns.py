@@ -5,18 +5,19 @@ of the pool; its place is where the user's code acquired it, or, once released, 
 """
 
 import sys
+from collections.abc import Iterable
 from contextvars import ContextVar
 from itertools import islice
 from time import perf_counter_ns
 from typing import Any, Final
 
-from whywait.tracer.host.code_location import Place, is_library, user_place
+from whywait.tracer.host.code_location import Place, is_library, place_here
 from whywait.tracer.hotpath.pools import pool_of
-from whywait.tracer.hotpath.waits import name_waits
+from whywait.tracer.hotpath.waits import name_step, name_waits
 from whywait.tracer.records.current import current_activity
 from whywait.tracer.records.occupancy import Occupancy
-from whywait.tracer.records.request import MIN_RESOLUTION_NS, Pool
-from whywait.tracer.schema import WAIT_CONNECTION
+from whywait.tracer.records.request import MIN_RESOLUTION_NS, Activity, Pool
+from whywait.tracer.schema import STEP_CONNECT, WAIT_CONNECTION
 
 FAILED: Final = object()  # the result of a call that raised
 _MOST_HOLDS = 10_000  # of one library at once; more are not recorded
@@ -38,7 +39,7 @@ class Acquiring:
         self.turn_ns = 0  # when it began to connect, or had a connection
         self.held: Occupancy | None = None
         self.activity = current_activity()
-        self.place = _user_place() or _UNKNOWN
+        self.place = place_here(sys._getframe(2)) or _UNKNOWN
         self.start_ns = perf_counter_ns()
 
     def turn_came(self) -> None:
@@ -79,21 +80,29 @@ class Acquiring:
         if held is None:
             return
         held.end_ns = perf_counter_ns()
-        sums = self._waited_since(held.start_ns)
-        place = max(sums, key=lambda one: sums[one], default=_UNKNOWN)
-        if place is not _UNKNOWN and 2 * sums[place] >= held.end_ns - held.start_ns:
-            held.name, held.place = place.function, place
+        activity = self.activity
+        if activity is None:
+            return
+        # its owner; else the request's other tasks: a framework awaits the one that sends a stream
+        for owners in ((activity,), islice(reversed(activity.request.activities), _MOST_TASKS)):
+            sums = _waited_since(owners, held.start_ns)
+            place = max(sums, key=lambda one: sums[one], default=_UNKNOWN)
+            if place is not _UNKNOWN and 2 * sums[place] >= held.end_ns - held.start_ns:
+                held.name, held.place = place.function, place
+                return
 
-    def _waited_since(self, start_ns: int) -> dict[Place, int]:
-        """How long its owner has waited since then, by place in the user's code, ns."""
-        sums: dict[Place, int] = {}
-        for wait in islice(reversed(self.activity.waits if self.activity is not None else []), _MOST_WAITS):
+
+def _waited_since(owners: Iterable[Activity], start_ns: int) -> dict[Place, int]:
+    """How long they have waited since then, by place in the user's code, ns."""
+    sums: dict[Place, int] = {}
+    for owner in owners:
+        for wait in islice(reversed(owner.waits), _MOST_WAITS):
             if wait.end_ns <= start_ns:
                 break
             if wait.site is not None and not is_library(wait.site.user.file):
                 inside_ns = wait.end_ns - max(wait.start_ns, start_ns)
                 sums[wait.site.user] = sums.get(wait.site.user, 0) + inside_ns
-        return sums
+    return sums
 
 
 OPEN: ContextVar[Acquiring | None] = ContextVar("whywait_acquiring", default=None)
@@ -128,14 +137,18 @@ class Turns:
             OPEN.set(opened)
         return opened
 
-    def connects(self, _: Any, __: tuple[Any, ...]) -> None:
-        """The turn of the open call came, and it may connect."""
+    def connects(self, _: Any, __: tuple[Any, ...]) -> int:
+        """The turn of the open call came, and it may connect. Returns when."""
         opened = OPEN.get()
         if opened is not None:
             opened.turn_came()
+        return perf_counter_ns()
 
-    def connected(self, _: Any, __: Any, ___: tuple[Any, ...], found: Any) -> None:
+    def connected(self, row: Any, start_ns: int | None, _: tuple[Any, ...], found: Any) -> None:
         """It has a connection, or has not: httpcore gives an idle one to several, of which one gets it."""
+        activity = current_activity() if row.makes else None
+        if activity is not None and start_ns:
+            name_step(activity, start_ns, STEP_CONNECT)
         opened = OPEN.get()
         if opened is not None and not opened.ended and found is FAILED:
             opened.turn_lost()
@@ -165,13 +178,3 @@ class Turns:
         if len(self._stand_ins) >= _MOST_HOLDS:
             self._stand_ins.clear()
         return self._stand_ins.setdefault(id(owner), _StandIn())
-
-
-def _user_place() -> Place | None:
-    """Where the user's code asks for a connection; inside a greenlet, the place that waits for the greenlet."""
-    place = user_place(sys._getframe(2))
-    greenlet = sys.modules.get("greenlet")
-    if greenlet is None or (place is not None and not is_library(place.file)):
-        return place
-    outer = greenlet.getcurrent().parent
-    return user_place(outer.gr_frame) if outer is not None and outer.gr_frame is not None else place

@@ -1,12 +1,13 @@
 """aiosqlite: one connection for all requests is one thread: a look-up waits until the report's query has ended.
 
 After https://github.com/omnilib/aiosqlite/issues/7.
+(The truth was first declared as await_io; a queue before the one thread is what the causes call pool_queue.)
 
 [street]
 endpoint = "GET /item"
-cause = "await_io"
+cause = "pool_queue"
 culprit = "totals"
-remedy = "await_io"
+remedy = "pool_queue"
 load = [{path = "/item", n = 30, clients = 2, pause = 0.02, after = 0.1}, {path = "/report", n = 14, clients = 2}]
 needs = ["aiosqlite"]
 """

@@ -6,7 +6,7 @@ After https://github.com/mjpieters/aiolimiter/issues/200.
 endpoint = "GET /place"
 cause = "await_io"
 culprit = "geocode"
-remedy = "(?i)rate"
+remedy = "await_io/rate_limit"
 load = [{path = "/place", n = 24, clients = 4}]
 needs = ["upstream", "aiolimiter"]
 """

@@ -6,11 +6,15 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
+from unittest import mock
 
 import pytest
 
 import whywait
 from tests.tracer.conftest import Traced
+from whywait.tracer.host import code_location
+from whywait.tracer.host.code_location import is_library
 from whywait.tracer.hotpath import recorder
 
 ORE = """
@@ -136,6 +140,51 @@ def test_to_make_a_connection_and_to_have_one_is_no_wait_and_errors_are_the_libr
     assert "ore" in recorder.active.undo
     spans.stop()
     assert not [span for span in spans.of_kind("wait") if span["wait"] == "connection_wait"]
+
+
+AROUND = """
+
+async def in_a_task_of_its_own(work):  # as a framework does around what sends a response
+    await asyncio.wait([asyncio.create_task(work())])
+"""
+
+
+@whywait.traced
+async def shift_in_a_task(mine: "object", around: Any) -> None:
+    cart = await mine.take()  # type: ignore[attr-defined]
+    try:
+        await around(dig)
+    finally:
+        mine.put_back(cart)  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("makes", [True, False])
+def test_a_holder_that_awaits_a_library_stood_where_its_request_s_other_tasks_did_and_connecting_is_a_step(
+    installed: Callable[..., None], traced_to: Callable[..., Traced], makes: bool, tmp_path: Path
+) -> None:
+    installed(ORE + AROUND)
+    (tmp_path / "ore_pools.py").write_text(ENTRY.replace("knob=", f"makes={makes}, knob="))
+    spans = traced_to()
+    import ore
+
+    is_library.cache_clear()
+    with mock.patch.object(code_location, "_LIBRARY_ROOTS", (str(tmp_path), *code_location._LIBRARY_ROOTS)):
+
+        async def work() -> None:
+            mine = ore.Mine(1)
+            around = ore.in_a_task_of_its_own
+            await asyncio.gather(shift_in_a_task(mine, around), shift_in_a_task(mine, around))
+
+        asyncio.run(work())
+        spans.stop()
+    is_library.cache_clear()
+    waits = spans.of_kind("wait")
+    (wait,) = (span for span in waits if span["wait"] == "connection_wait")
+    assert wait["occupant.names"] == ["dig"]
+    assert wait["occupant.lines"] == [dig.__code__.co_firstlineno + 1]
+    steps = [span for span in waits if span.get("for.step") == "connect"]
+    assert len(steps) == makes
+    assert all(25 < step.ms < 60 for step in steps)  # the harnessing
 
 
 def test_outside_requests_a_holder_is_known_by_its_function(
