@@ -53,12 +53,13 @@ def keep(file: Path, program: str, tool: str, told: Mapping[str, Any], order: Se
 
 
 def totals(known: Mapping[str, Any]) -> dict[str, tuple[int, int]]:
-    """The points of each tool, and how many it could have had."""
-    return {
-        tool: (sum(points), 2 * len(points))
-        for tool in TOOLS
-        if (points := [one[tool]["points"] for one in known.values() if one.get(tool, {}).get("points") is not None])
-    }
+    """The points of each tool, and how many it could have had, over the programs that all tools were run on."""
+    whole = _whole(known)
+    return {tool: (sum(one[tool]["points"] for one in whole), 2 * len(whole)) for tool in TOOLS}
+
+
+def _whole(known: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    return [one for one in known.values() if all(one.get(tool, {}).get("points") is not None for tool in TOOLS)]
 
 
 def section(programs: Sequence[Program], results: Mapping[str, Any]) -> list[str]:
@@ -67,10 +68,12 @@ def section(programs: Sequence[Program], results: Mapping[str, Any]) -> list[str
         return []
     known = results["programs"]
     sums, versions = totals(known), results["conditions"]["packages"]
-    about = [f"- {tool} {versions.get(one.package, '')}: {one.how}" for tool, one in TOOLS.items() if tool in sums]
+    about = [f"- {tool} {versions.get(one.package, '')}: {one.how}" for tool, one in TOOLS.items()]
     return [
         _HEAD,
         *about,
+        "",
+        f"Run under all tools: {len(_whole(known))} of {len(programs)} programs; the totals are of these.",
         "",
         *_table([one for one in programs if one.name in known], known, sums),
         "",
@@ -83,7 +86,7 @@ def _table(programs: Sequence[Program], known: Mapping[str, Any], sums: Mapping[
     lines = [
         f"| program | truth | {' | '.join(sums)} |",
         f"|---|---|{'---:|' * len(sums)}",
-        f"| **all** | | {' | '.join(f'**{points} of {most}**' for points, most in sums.values())} |",
+        f"| **total** | | {' | '.join(f'**{points} of {most}**' for points, most in sums.values())} |",
     ]
     for one in programs:
         points = " | ".join(_points(known[one.name].get(tool)) for tool in sums)
