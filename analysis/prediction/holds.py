@@ -7,7 +7,6 @@ that its holder ended. Who did not wait for it is taken to hold it at the same p
 from bisect import bisect_left
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
-from itertools import pairwise
 from statistics import median
 from typing import Any, Final
 
@@ -37,6 +36,7 @@ class Recording:
     limits: dict[Key, int] = field(default_factory=lambda: {LOOP: 1})
     names: dict[Key, set[str]] = field(default_factory=dict)  # by which a user may name a limit
     cpus: float = float("inf")
+    gil_wait_ns: float | None = None  # of all threads; None: not sampled
     foreign_ns: int = 0  # waited for work of other requests, which a replay cannot make faster
 
 
@@ -48,6 +48,7 @@ class Parts:
     of: Activities
     frames: Frames
     pieces: Pieces
+    rest_ns: Ints  # of the pieces
     by_activity: list[slice]
     children: dict[int, list[int]]
     takes: dict[int, list[tuple[int, int, Key]]]  # by activity: taken and given back (virtual time)
@@ -62,16 +63,12 @@ def held_key(parts: Parts, wait: int) -> Key | None:
     said = parts.attributes(wait)
     kind = said.get(schema.WAIT)
     if kind == schema.WAIT_CONNECTION:
-        return _pool_key(said)
+        return ("connections", said.get(schema.POOL_ID))
     if schema.LOCK_FILE in said and kind in (schema.WAIT_LOCK, schema.WAIT_LOGGING):
         return ("lock", said[schema.LOCK_FILE], said.get(schema.LOCK_LINE), kind)
     if kind == schema.WAIT_AWAIT and schema.BLOCKER_SPAN_ID in said and parts.of.waits.waker[wait] < 0:
         return ("lock", said.get(schema.CODE_FILE), said.get(schema.CODE_LINE), str(said.get(schema.FOR, "")))
     return None
-
-
-def _pool_key(said: dict[str, Any]) -> Key | None:
-    return ("connections", said.get(schema.POOL_ID)) if said.get(schema.WAIT) == schema.WAIT_CONNECTION else None
 
 
 Holds = dict[int, list[tuple[int, int, Key]]]
@@ -93,8 +90,8 @@ def holds_by_activity(parts: Parts, found: Recording) -> Holds:
     usual = _usual(given)
     held = _held(parts, taken, given, usual)
     for key, length in usual.items():
-        found.limits[key] = _permits(parts, key, held)
         _uncontended(parts, key, length, held)
+        found.limits[key] = _permits(parts, asked, key, held)
     return held
 
 
@@ -151,30 +148,21 @@ def _held(
     return held
 
 
-def _permits(parts: Parts, key: Key, held: Holds) -> int:
-    """How many can hold it at once: a connection pool's size; of a semaphore, how many did for most of the time."""
+def _permits(parts: Parts, asked: list[tuple[int, Key]], key: Key, held: Holds) -> int:
+    """How many can hold it at once: a connection pool's size; of a semaphore, how many did when a wait for it began."""
+    waits = [wait for wait, other in asked if other == key]
     if key[0] == "connections":
-        said = (parts.attributes(wait) for wait in range(len(parts.of.waits.row)))
-        sizes = [one.get(schema.POOL_SIZE) for one in said if _pool_key(one) == key]
+        sizes = [parts.attributes(wait).get(schema.POOL_SIZE) for wait in waits]
         return max((size for size in sizes if isinstance(size, int)), default=1)
-    return _most_usual(parts, key, held) if "Semaphore" in str(key[-1]) else 1
-
-
-def _most_usual(parts: Parts, key: Key, held: Holds) -> int:
+    if "Semaphore" not in str(key[-1]):
+        return 1
     shift = parts.of.start - parts.of.vstart
-    moments = sorted(
-        moment
-        for activity, holds in held.items()
-        for begin, end, other in holds if other == key
-        for moment in ((begin + shift[activity], 1), (end + shift[activity], -1))
-    )  # fmt: skip
-    levels: Counter[int] = Counter()
-    now = 0
-    for (moment, change), (later, _) in pairwise(moments):
-        now += change
-        levels[now] += int(later - moment)
-    levels.pop(0, None)
-    return max(1, max(levels, key=lambda level: levels[level], default=1))
+    holds = [(begin + shift[activity], end + shift[activity])
+             for activity, mine in held.items() for begin, end, other in mine if other == key]  # fmt: skip
+    begins, ends = (np.sort(np.array(one)) for one in zip(*holds, strict=True))
+    moments = parts.of.waits.vstart[waits] + shift[_owners(parts)[waits]]
+    inside = np.searchsorted(begins, moments, side="right") - np.searchsorted(ends, moments, side="right")
+    return max(1, int(np.median(inside)))
 
 
 def _uncontended(parts: Parts, key: Key, usual: int, held: Holds) -> None:

@@ -93,3 +93,4 @@ class Replayed:
 
     felt_ns: tuple[float, ...]
     throughput: float  # per second
+    gil_wait_ns: float = 0.0  # of all threads, per request

@@ -29,7 +29,7 @@ from whywait.analysis.prediction.programs import (
 )
 from whywait.analysis.spans.activities import recorded_activities, with_waits
 from whywait.analysis.spans.requests import find_requests
-from whywait.analysis.spans.span_table import span_table
+from whywait.analysis.spans.span_table import SpanTable, span_table
 from whywait.tracer import schema
 
 _ON_THREAD: Final = {
@@ -57,9 +57,10 @@ def recorded(analysis: Analysis) -> Recording:
     for child, spawner in enumerate(activities.spawner):
         children[int(spawner)].append(child)
     by_activity = [slice(int(one), int(other)) for one, other in pairwise(bounds)]
-    parts = Parts(spans, activities, frames, pieces, by_activity, children, {})
+    parts = Parts(spans, activities, frames, pieces, pieces.rest_ns, by_activity, children, {})
     found = Recording()
     counts = spans.ints(np.arange(len(spans.start)), schema.CPU_COUNT)
+    found.gil_wait_ns = _gil_wait_ns(spans)
     found.cpus = float(counts.max()) if counts.max(initial=0) > 0 else float("inf")
     parts.takes = holds_by_activity(parts, found)
     chosen = set(analysis.analysed["request_id"])
@@ -67,6 +68,14 @@ def recorded(analysis: Analysis) -> Recording:
         if spans.identities[row] in chosen and root >= 0:
             _add(found, parts, int(activities.of_row[root]))
     return found
+
+
+def _gil_wait_ns(spans: SpanTable) -> float | None:
+    """How long all threads waited for the GIL, by samples; None where none were taken."""
+    rows = np.flatnonzero(np.isin(spans.kinds, [schema.KIND_RUN, schema.KIND_BLOCK, schema.KIND_WAIT]))
+    if not any(schema.SIGNAL_SAMPLER in spans.attributes[row].get(schema.SIGNALS, ()) for row in np.flatnonzero(spans.kinds == schema.KIND_TASK)):
+        return None
+    return float(np.maximum(spans.ints(rows, schema.GIL_NS), 0).sum())
 
 
 def _add(found: Recording, parts: Parts, root: int) -> None:
@@ -106,8 +115,10 @@ class _Activity:
         ]
         marks.sort(key=lambda one: one[0])
         for piece in range(*parts.by_activity[self.activity].indices(len(parts.pieces.vstart))):
-            middle = int(parts.pieces.vstart[piece] + parts.pieces.length[piece] // 2)
-            due = [mark for moment, mark in marks if moment <= middle]
+            length = int(parts.pieces.length[piece])
+            # what is given back or started while this waits was so before
+            upto = int(parts.pieces.vstart[piece]) + (length if parts.pieces.wait[piece] >= 0 else length // 2 + 1)
+            due = [mark for moment, mark in marks if moment < upto]
             del marks[: len(due)]
             self.piece(piece, due)
         self.steps += [Give(LOOP)] * self.has_loop + [mark for _, mark in marks]
@@ -132,7 +143,7 @@ class _Activity:
         job = bool(self.parts.of.is_job[self.activity])
         self.steps += [Run(cpu_ns, True, names, job)] if cpu_ns else []
         if wait < 0:
-            self.steps.append(Pause(lock_ns + call_ns + float(pieces.rest_ns[piece]), names, "blocking_io"))
+            self.steps.append(Pause(lock_ns + call_ns + float(self.parts.rest_ns[piece]), names, "blocking_io"))
         elif kind in QUEUES:
             if kind != schema.WAIT_POOL_QUEUE:
                 self.steps.append(Pause(float(min(self.parts.pieces.length[piece], _WAKE_NS)), (), kind))

@@ -42,11 +42,11 @@ class _Request:
 class _Thread:
     """One activity under way."""
 
-    __slots__ = ("activity", "at", "began", "finish", "gil", "needs", "request")
+    __slots__ = ("activity", "asked", "at", "began", "finish", "gil", "needs", "request")
 
     def __init__(self, request: _Request, activity: int) -> None:
         self.request, self.activity, self.at = request, activity, 0
-        self.needs, self.began, self.finish, self.gil = 0.0, 0.0, _NEVER, False
+        self.needs, self.began, self.finish, self.gil, self.asked = 0.0, 0.0, _NEVER, False, 0.0
 
 
 class _Cpus:
@@ -82,6 +82,7 @@ class _Replay:
         self.holder: list[_Thread | None] = [None] * resources.processes
         self.wants: list[deque[_Thread]] = [deque() for _ in range(resources.processes)]
         self.ended: list[tuple[float, float]] = []
+        self.gil_wait_ns = 0.0
 
     # --- requests ---------------------------------------------------------------------------------
     def arrive(self, client: int) -> None:
@@ -172,8 +173,12 @@ class _Replay:
             self.cpus.to(self.now)
             if holder.finish - self.cpus.work > self.resources.interval_ns:
                 self.ends_after(holder, self.resources.interval_ns)
-        self.wants[process].append(thread)
+        self.want(thread)
         return False
+
+    def want(self, thread: _Thread) -> None:
+        thread.asked = self.now
+        self.wants[thread.request.process].append(thread)
 
     def run(self, thread: _Thread) -> None:
         burst = thread.needs
@@ -202,8 +207,9 @@ class _Replay:
         if thread.gil:
             self.holder[thread.request.process] = None
             if rest:
-                wants.append(thread)
+                self.want(thread)
             if wants:
+                self.gil_wait_ns += self.now - wants[0].asked
                 self.run(wants.popleft())
         if not rest:
             self.go(thread)
@@ -242,4 +248,4 @@ def replay(programs: Sequence[Program], resources: Resources, load: Load, *, see
     counted = ended[edge : len(ended) - edge] if load.rate is None else ended[edge:]
     span = counted[-1][1] - counted[0][1] if len(counted) > 1 else 0.0
     throughput = (len(counted) - 1) * 1e9 / span if span > 0 else 0.0
-    return Replayed(tuple(end - begin for begin, end in counted), throughput)
+    return Replayed(tuple(end - begin for begin, end in counted), throughput, run.gil_wait_ns / max(1, len(ended)))
