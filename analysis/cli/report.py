@@ -10,6 +10,7 @@ from whywait.analysis.cli.sources import Endpoint, Last, Service, SkipBadLines, 
 from whywait.analysis.cli.streams import console, examples, say
 from whywait.analysis.report.json.report import as_json
 from whywait.analysis.report.terminal.report import render
+from whywait.analysis.report.told import told_of
 
 EPILOG: Final = examples(
     "whywait report traces",
@@ -36,14 +37,15 @@ def report(
 ) -> None:
     """Says what each endpoint's requests waited for, what delayed them, and what to change."""
     analysis = analysis_of(source, service=service, skip_bad_lines=skip_bad_lines, last=last, endpoint=endpoint)
+    told = told_of(analysis)
     if html is not None:
         # the template engine takes its time to import, and only a page needs it
         from whywait.analysis.report.html.report import write_html
 
-        write_html(analysis, html, title=f"whywait: {source}", top=top, code=code)
+        write_html(analysis, html, title=f"whywait: {source}", top=top, code=code, told=told)
     if as_json_text:
-        say(json.dumps(as_json(analysis, top=top), indent=1))
+        say(json.dumps(as_json(analysis, top=top, told=told), indent=1))
         return
-    render(analysis, console(), top=top)
+    render(analysis, console(), top=top, told=told)
     if html is not None:
         say(f"\nwritten: {html}")
