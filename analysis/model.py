@@ -1,7 +1,7 @@
 """Column names and value types that the steps of the analysis exchange. Declared once."""
 
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 import pandas as pd
 
@@ -72,6 +72,11 @@ def identities(spans: pd.DataFrame) -> "pd.Series[str]":
 def span_id_of(trace_id: object, identity: object) -> str:
     """Return the span id, as it was recorded, of a span with this identity in this trace."""
     return str(identity).removeprefix(f"{trace_id}/")
+
+
+def attribute(spans: pd.DataFrame, key: str) -> "pd.Series[Any]":
+    """Return an attribute of each span; "" where it is missing."""
+    return spans["attributes"].map(lambda attributes: attributes.get(key, ""))
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,6 +40,11 @@ def place(file: object, line: object) -> str:
     return f"{tail}:{line}" if tail and str(line).isdigit() else tail
 
 
+def in_brackets(words: str) -> str:
+    """Return " (words)"; "" without words."""
+    return f" ({words})" if words else ""
+
+
 def counted(count: float, noun: str) -> str:
     """Return a count with its noun: "1 request", "1,200 requests"."""
     return f"{count:,.0f} {noun}{'' if round(count) == 1 else 's'}"

@@ -35,21 +35,25 @@ def why_queued(attributes: dict[str, Any]) -> str:
 def cpu_rivals(spans: SpanTable, number: int, row: int) -> list[Named]:
     """Return what used the CPUs, as culprits of the span's run-queue time; the unknown part is left out."""
     attributes = spans.attributes[row]
-    found: list[Named] = []
-    left = {key: positive_ns(attributes.get(key)) for key in (schema.CPU_PROCESS_NS, schema.CPU_OWN_NS)}
     arrays = [value if isinstance(value := attributes.get(key), list) else [] for key in _ARRAYS]
     rows = list(zip_longest(*arrays))[: min(map(len, arrays[:3]))]  # of the others any may be shorter
-    for kind, name, ns, file, line, trace_id, span_id in rows:
-        if positive_ns(ns):
-            called, at = culprit_name(str(kind), str(name)), line if positive_ns(line) else None
-            found.append((number, called, str(file or ""), at, str(trace_id or ""), str(span_id or ""), ns))
-            left[schema.CPU_PROCESS_NS if kind in PROCESSES else schema.CPU_OWN_NS] -= ns
-    throttled_ns = positive_ns(attributes.get(schema.CPU_THROTTLED_NS))
+    seen = [one for one in rows if positive_ns(one[2])]
+    found = [named(number, ns, culprit_name(str(kind), str(name)), *at) for kind, name, ns, *at in seen]
+    of_processes = sum(one[2] for one in seen if one[0] in PROCESSES)
     rest = (
-        (OTHER_PROCESSES, left[schema.CPU_PROCESS_NS]), (OTHER_THREADS, left[schema.CPU_OWN_NS]),
-        (quota_name(attributes), throttled_ns),
-    )  # fmt: skip
-    return found + [(number, name, "", None, "", "", ns) for name, ns in rest if ns > 0]
+        (OTHER_PROCESSES, positive_ns(attributes.get(schema.CPU_PROCESS_NS)) - of_processes),
+        (OTHER_THREADS, positive_ns(attributes.get(schema.CPU_OWN_NS)) - sum(one[2] for one in seen) + of_processes),
+        (quota_name(attributes), positive_ns(attributes.get(schema.CPU_THROTTLED_NS))),
+    )
+    return found + [named(number, ns, name) for name, ns in rest if ns > 0]
+
+
+def named(
+    number: int, ns: int, name: object, file: object = "", line: Any = None, trace_id: object = "", span_id: object = ""
+) -> Named:
+    """Return a culprit as it may stand in a trace: what is missing, or is none, is empty."""
+    at = line if positive_ns(line) else None
+    return number, str(name), str(file or ""), at, str(trace_id or ""), str(span_id or ""), ns
 
 
 def culprit_name(kind: str, name: str) -> str:

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from whywait.analysis.attribution.cpu_rivals import Named, positive_ns, rows_of
+from whywait.analysis.attribution.cpu_rivals import Named, named, positive_ns, rows_of
 from whywait.analysis.causes import Culprit
 from whywait.analysis.spans.span_table import NONE, SpanTable
 from whywait.tracer import schema
@@ -24,7 +24,7 @@ def _occupants(spans: SpanTable, number: int, row: int) -> list[Named]:
     if placed := _listed(spans.attributes[row], number, _PLACED):
         return placed
     listed = [one for one in rows_of(spans.attributes[row], _OCCUPANTS) if positive_ns(one[-1])]
-    return [(number, str(name), "", None, str(trace or ""), str(span or ""), ns) for name, trace, span, ns in listed]
+    return [named(number, ns, name, "", None, trace, span) for name, trace, span, ns in listed]
 
 
 def holders(spans: SpanTable, number: int, row: int) -> list[Named]:
@@ -33,11 +33,7 @@ def holders(spans: SpanTable, number: int, row: int) -> list[Named]:
 
 def _listed(attributes: dict[str, Any], number: int, keys: tuple[str, ...]) -> list[Named]:
     """The culprits that stand in parallel arrays: name, file, line, trace, span, ns."""
-    return [
-        (number, str(name), str(file or ""), line if positive_ns(line) else None, str(trace or ""), str(span or ""), ns)
-        for name, file, line, trace, span, ns in rows_of(attributes, keys)
-        if positive_ns(ns)
-    ]  # fmt: skip
+    return [named(number, ns, *at) for *at, ns in rows_of(attributes, keys) if positive_ns(ns)]
 
 
 def _blocker(spans: SpanTable, number: int, row: int) -> list[Named]:
@@ -78,8 +74,7 @@ def _alone(number: int, name: str, attributes: dict[str, Any], file: str = "", l
 def _pool(spans: SpanTable, number: int, row: int) -> list[Named]:
     attributes = spans.attributes[row]
     makes = text(attributes, schema.POOL_FUNCTION)
-    named = makes and not makes.startswith("<")
-    name = makes if named else f"pool {str(attributes.get(schema.POOL_NAME, '?'))!r}"
+    name = makes if makes and not makes.startswith("<") else f"pool {str(attributes.get(schema.POOL_NAME, '?'))!r}"
     return _alone(number, name, attributes, schema.POOL_FILE, schema.POOL_LINE)
 
 
@@ -108,12 +103,8 @@ def function(spans: SpanTable, number: int, row: int) -> list[Named]:
         if answers.get(schema.ROOT) is True and not any(one in text(answers, schema.CODE_FILE) for one in _LIBRARIES):
             attributes = answers
     name = text(attributes, schema.CODE_FUNCTION) or spans.names[row]
-    return [
-        (
-            number, str(name), text(attributes, schema.CODE_FILE), line_number(attributes, schema.CODE_LINE),
-            spans.trace_ids[row], spans.span_ids[row], NONE,
-        )
-    ]  # fmt: skip
+    file, line = text(attributes, schema.CODE_FILE), line_number(attributes, schema.CODE_LINE)
+    return [(number, str(name), file, line, spans.trace_ids[row], spans.span_ids[row], NONE)]
 
 
 def ran(spans: SpanTable, number: int, row: int) -> list[Named]:
@@ -121,10 +112,7 @@ def ran(spans: SpanTable, number: int, row: int) -> list[Named]:
     attributes = spans.attributes[row]
     own = spans.trace_ids[row], spans.span_ids[row]
     if seen := [one for one in rows_of(attributes, _RAN) if positive_ns(one[-1])]:
-        return [
-            (number, str(name), str(file), line if positive_ns(line) else None, *own, ns)
-            for name, file, line, ns in seen
-        ]
+        return [named(number, ns, name, file, line, *own) for name, file, line, ns in seen]
     if attributes.get(schema.ROOT) is True and spans.kinds[row] == schema.KIND_TASK:
         return [(number, spans.names[row], "", None, *own, NONE)]
     return function(spans, number, row)

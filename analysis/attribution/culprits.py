@@ -71,24 +71,26 @@ def _placed(spans: SpanTable, table: pd.DataFrame) -> pd.DataFrame:
     rows = spans.find(
         table["trace_id"].to_numpy(dtype=object)[unplaced], table["span_id"].to_numpy(dtype=object)[unplaced]
     )
-    for at, row in zip(unplaced[rows >= 0], rows[rows >= 0], strict=True):
-        by, file, line = _place(spans, int(row))
-        is_root = spans.kinds[row] == schema.KIND_TASK and spans.attributes[row].get(schema.ROOT) is True
-        if is_root and file and spans.parents[row] >= 0:
-            columns["culprit"][at] = spans.names[spans.parents[row]]
-        elif not is_root:
-            columns["file"][at], columns["line"][at] = file, line
-            if by and spans.attributes[row].get(schema.PHASE) == schema.PHASE_CLIENT:  # who makes it is the culprit
-                columns["culprit"][at] = by
+    for at, row in zip(unplaced[rows >= 0], rows[rows >= 0].tolist(), strict=True):
+        by, columns["file"][at], columns["line"][at] = _by_span(spans, row)
+        columns["culprit"][at] = by or columns["culprit"][at]
     return table.assign(**{name: pd.Series(values, dtype=object) for name, values in columns.items()})
+
+
+def _by_span(spans: SpanTable, row: int) -> tuple[str, str, int | None]:
+    """The name, "" where the culprit keeps its own, and the code location of a culprit's span."""
+    by, file, line = _place(spans, row)
+    if spans.kinds[row] == schema.KIND_TASK and spans.attributes[row].get(schema.ROOT) is True:
+        return spans.names[spans.parents[row]] if file and spans.parents[row] >= 0 else "", "", None
+    # who makes a client is the culprit
+    return by if spans.attributes[row].get(schema.PHASE) == schema.PHASE_CLIENT else "", file, line
 
 
 def _place(spans: SpanTable, row: int) -> tuple[str, str, int | None]:
     """The code location of a span's function; for a phase inside a library, that of the calling job."""
     while True:
-        file = text(spans.attributes[row], schema.CODE_FILE)
-        if file:
-            known = spans.attributes[row]
+        known = spans.attributes[row]
+        if file := text(known, schema.CODE_FILE):
             return text(known, schema.CODE_FUNCTION), file, line_number(known, schema.CODE_LINE)
         if spans.kinds[row] not in ("", schema.KIND_PHASE) or spans.parents[row] < 0:
             return "", "", None

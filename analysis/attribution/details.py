@@ -7,7 +7,7 @@ import numpy as np
 
 from whywait.analysis.attribution.cpu_rivals import why_queued
 from whywait.analysis.spans.span_table import Ints, SpanTable, Texts, objects
-from whywait.analysis.text import counted, place
+from whywait.analysis.text import counted, in_brackets, place
 from whywait.tracer import schema
 
 
@@ -64,7 +64,7 @@ class _Words(dict[str, str]):
 def pool_name(attributes: dict[str, Any]) -> str:
     """Return a pool's name: "pool 'predict' (6 workers)"."""
     size = attributes.get(schema.POOL_SIZE)
-    workers = f" ({size} worker{'' if size == 1 else 's'})" if isinstance(size, int) else ""
+    workers = in_brackets(counted(size, "worker")) if isinstance(size, int) else ""
     return f"pool {str(attributes.get(schema.POOL_NAME, '?'))!r}{workers}"
 
 
@@ -89,8 +89,7 @@ def lock_name(attributes: dict[str, Any]) -> str:
 
 
 def _at(attributes: dict[str, Any]) -> str:
-    at = place(attributes.get(schema.CODE_FILE), attributes.get(schema.CODE_LINE))
-    return f" ({at})" if at else ""
+    return in_brackets(place(attributes.get(schema.CODE_FILE), attributes.get(schema.CODE_LINE)))
 
 
 def _where(attributes: dict[str, Any]) -> str:
@@ -112,8 +111,7 @@ def _awaiting(attributes: dict[str, Any]) -> str:
 
 def _blocker(attributes: dict[str, Any]) -> str:
     function = str(attributes.get(schema.BLOCKER_FUNCTION) or "something else")
-    at = place(attributes.get(schema.BLOCKER_FILE), attributes.get(schema.BLOCKER_LINE))
-    return f"{function} ({at})" if at else function
+    return function + in_brackets(place(attributes.get(schema.BLOCKER_FILE), attributes.get(schema.BLOCKER_LINE)))
 
 
 def _initializer(attributes: dict[str, Any]) -> str:

@@ -7,8 +7,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from whywait.analysis.attribution.cpu_rivals import positive_ns, quota_of
 from whywait.analysis.model import Analysis
-from whywait.analysis.text import place
+from whywait.analysis.text import in_brackets, place
 from whywait.tracer import schema
 
 _NUMBERS: Final = {
@@ -58,12 +59,13 @@ def own_spans(analysis: Analysis) -> pd.DataFrame:
         for service, one in zip(of["service"].tolist(), found, strict=True)
     ]
     table["remote"] = [one.get(schema.PROCESS) is True for one in found]
-    table["cpus"] = [min(count, _quota(one)) if count else 0.0 for count, one in zip(table["cpus"], found, strict=True)]
+    table["cpus"] = [min(count, quota_of(one) or count) for count, one in zip(table["cpus"], found, strict=True)]
     table["device_ns"] = table["device_ns"].where(table["device_ns"] > 0, table["ns"])
-    waits = (table["kind"] == schema.KIND_WAIT).tolist()
-    table["of"] = [_what(one) if waits[at] else "" for at, one in enumerate(found)]
-    awaits = pd.Series([_awaited(one) if waits[at] else "" for at, one in enumerate(found)], dtype=object)
-    table["limited"] = awaits.astype(str).str.match(schema.FOR_HELD) & (table["wait"] == schema.WAIT_AWAIT)
+    is_wait = table["kind"] == schema.KIND_WAIT
+    waits = pd.Series(found, index=table.index)[is_wait]
+    table["of"] = waits.map(_what).reindex(table.index, fill_value="")
+    awaits = waits.map(_awaited).reindex(table.index, fill_value="").astype(str)
+    table["limited"] = awaits.str.match(schema.FOR_HELD) & (table["wait"] == schema.WAIT_AWAIT)
     table = _with_pools(table, found)
     return _with_requests(table, analysis)
 
@@ -95,17 +97,8 @@ def _with_requests(table: pd.DataFrame, analysis: Analysis) -> pd.DataFrame:
 def _numbers(found: list[dict[str, Any]], key: str) -> NDArray[np.float64]:
     values = [one.get(key, 0) for one in found]
     if not set(map(type, values)) <= {int} or min(values, default=0) < 0:
-        values = [_number(value) for value in values]
+        values = list(map(positive_ns, values))
     return np.array(values, dtype=np.float64)
-
-
-def _number(value: Any) -> float:
-    return float(value) if isinstance(value, int) and 0 <= value < 2**53 else 0.0
-
-
-def _quota(one: dict[str, Any]) -> float:
-    quota, period = _number(one.get(schema.CPU_QUOTA_NS)), _number(one.get(schema.CPU_PERIOD_NS))
-    return quota / period if quota and period else np.inf
 
 
 @lru_cache(maxsize=256)
@@ -124,7 +117,5 @@ def _awaited(one: dict[str, Any]) -> str:
 def _what(one: dict[str, Any]) -> str:
     """Which lock, connection pool or handler a wait was for."""
     at = next((place(one[file], one.get(line)) for file, line in _PLACES if one.get(file)), "")
-    kind = (
-        one.get(schema.LOCK_KIND) or one.get(schema.POOL_NAME) or one.get(schema.HANDLER) or one.get(schema.FOR) or ""
-    )
-    return f"{kind} ({at})" if at else str(kind)
+    kinds = (one.get(key) for key in (schema.LOCK_KIND, schema.POOL_NAME, schema.HANDLER, schema.FOR))
+    return f"{next(filter(None, kinds), '')}{in_brackets(at)}"

@@ -18,21 +18,13 @@ from whywait.analysis.model import Analysis
 
 FEWEST: Final = 20  # traced requests of a process, and how long: with less nothing is said of rates
 SHORTEST_NS: Final = 500_000_000
-FULL: Final = (
-    0.65  # utilization from which a resource with a queue before it is the limit: some demand is never recorded
-)
+# utilization from which a resource with a queue before it is the limit: some demand is never recorded
+FULL: Final = 0.65
 QUEUED: Final = 0.2  # of the requests' time that they waited for it
 FREE: Final = 0.5  # utilization up to which a resource is not near its limit
 OVER_TIME_COLUMNS: Final = (
-    "process",
-    "start_ns",
-    "end_ns",
-    "in_system",
-    "served_per_s",
-    "resource",
-    "name",
-    "utilization",
-)
+    "process", "start_ns", "end_ns", "in_system", "served_per_s", "resource", "name", "utilization",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +70,9 @@ class ProcessCapacity:
         return self.requests >= FEWEST and self.active_ns >= SHORTEST_NS
 
 
-def capacity(analysis: Analysis, table: pd.DataFrame | None = None) -> tuple[ProcessCapacity, ...]:
-    """Return the capacity of each process, the one with most requests first. `table`: `demand(analysis)`, if known."""
-    table = demand(analysis) if table is None else table
+def capacity(analysis: Analysis) -> tuple[ProcessCapacity, ...]:
+    """Return the capacity of each process, the one with most requests first."""
+    table = demand(analysis)
     requests = analysis.analysed.assign(weight=weights_of(analysis.analysed))
     process = table.drop_duplicates("request_id").set_index("request_id")["process"]
     grouped = requests.groupby(requests["request_id"].map(process), sort=False)
@@ -143,12 +135,11 @@ def _heaviest(table: pd.DataFrame, limit: Use | None) -> tuple[str, float]:
     return endpoint, float(sums.max()) / float(of["weight"].sum())
 
 
-def over_time(analysis: Analysis, parts: int = 20, table: pd.DataFrame | None = None) -> pd.DataFrame:
+def over_time(analysis: Analysis, parts: int = 20) -> pd.DataFrame:
     """Return OVER_TIME_COLUMNS: the run in `parts` equal stretches, in each the requests in the system, those served
     per second, and the utilization of each resource of each process. A request's demand counts evenly over its time."""
-    table = demand(analysis) if table is None else table
     requests = analysis.analysed[["request_id", "start_ns", "end_ns", "wall_ns"]]
-    of = table.merge(requests, on="request_id")
+    of = demand(analysis).merge(requests, on="request_id")
     of["weight"] = of["weight"].astype(np.float64)
     at = np.linspace(requests["start_ns"].min(), requests["end_ns"].max() + 1, parts + 1).astype(np.int64)
     rows = []

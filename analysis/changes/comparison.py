@@ -4,7 +4,7 @@ Both sides' percentiles are divided by `composition` in whole nanoseconds, so th
 difference of the percentile exactly. Resampling both sides decides whether a difference is significant.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -29,7 +29,7 @@ from whywait.analysis.measure.percentile_composition import (
 )
 from whywait.analysis.measure.weights import Floats
 from whywait.analysis.model import Analysis
-from whywait.analysis.situations.situation import Found
+from whywait.analysis.situations.situation import Pattern
 from whywait.analysis.situations.thresholds import MIN_MEAN_NS, MIN_SHARE
 from whywait.analysis.verdicts.judgement import judge
 from whywait.analysis.verdicts.remedies import Remedy, remedy
@@ -122,16 +122,16 @@ def compare(
     """
     if not 0 < percentile < 100:
         raise InputError(f"percentile {percentile:g}: expected a number over 0 and under 100, such as 95")
-    sides = tuple((one,) if isinstance(one, Analysis) else tuple(one) for one in (before, after))
-    first, second = (list(dict.fromkeys(name for run in side for name in _endpoints(run))) for side in sides)
-    common = sorted(set(first) & set(second))
+    sides = [(one,) if isinstance(one, Analysis) else tuple(one) for one in (before, after)]
+    joint = joined(sides[0]), joined(sides[1])
+    first, second = (set(one.causes["endpoint"].unique()) for one in joint)
+    common = sorted(map(str, first & second))
     if not common:
         raise InputError(
             "the two runs have no endpoint in common: "
             f"before has {_listed(first)}, after has {_listed(second)}. To compare two that differ in name, "
             "choose them: --endpoint TEXT --against TEXT"
         )
-    joint = joined(sides[0]), joined(sides[1])
     situations = {one.endpoint: one.situations for one in judge(joint[1])}
     changes = [
         _change(
@@ -141,16 +141,10 @@ def compare(
         for number, name in enumerate(common)
     ]  # fmt: skip
     changes.sort(key=lambda one: (-abs(one.delta_ns), one.endpoint))
-    return Comparison(
-        percentile, tuple(changes), tuple(sorted(set(first) - set(second))), tuple(sorted(set(second) - set(first)))
-    )
+    return Comparison(percentile, tuple(changes), tuple(sorted(first - second)), tuple(sorted(second - first)))
 
 
-def _endpoints(analysis: Analysis) -> list[str]:
-    return [str(name) for name in analysis.causes["endpoint"].unique()]
-
-
-def _listed(names: list[str]) -> str:
+def _listed(names: Collection[str]) -> str:
     return ", ".join(sorted(names)[:5]) + (", ..." if len(names) > 5 else "") or "none that was recorded whole"
 
 
@@ -172,7 +166,7 @@ def _change(
     order: tuple[int, int],
     runs: tuple[Analysis, Analysis],
     percentile: float,
-    situations: Sequence[Found],
+    situations: Sequence[Pattern],
     whole: Shift,
 ) -> Change:
     number, among = order

@@ -4,7 +4,7 @@ from whywait.analysis.causes import INFO, Cause
 from whywait.analysis.changes.comparison import CauseChange, Change, Comparison
 from whywait.analysis.measure.felt import differ
 from whywait.analysis.measure.percentile_composition import highest_tellable, requests_needed
-from whywait.analysis.text import counted, milliseconds, signed
+from whywait.analysis.text import counted, in_brackets, milliseconds, signed
 
 
 def headline(change: Change, percentile: float) -> str:
@@ -84,5 +84,5 @@ def _who(one: CauseChange) -> str:
     mover = one.mover
     if mover is None or one.cause is Cause.CPU_WAIT:
         return ""
-    where = f" ({mover.place})" if mover.place else ""
+    where = in_brackets(mover.place)
     return f", chiefly {mover.name}{where}: {milliseconds(mover.before_ns)} → {milliseconds(mover.after_ns)} ms"

@@ -54,7 +54,7 @@ class _Run:
 
 def shift(before: Sequence[Sample], after: Sequence[Sample], endpoints: int) -> Shift:
     """Return how the runs after differ from those before, where as many endpoints are looked at."""
-    sides = [[_run(one) for one in side if len(one)] for side in (before, after)]
+    sides = [list(map(_run, filter(len, side))) for side in (before, after)]
     means = [float(np.average([one.mean for one in side], weights=[one.weight for one in side])) for side in sides]
     change = means[1] - means[0]
     error, freedom = _error(sides, means)
@@ -85,16 +85,18 @@ def _run(sample: Sample) -> _Run:
 
 def _error(sides: Sequence[Sequence[_Run]], means: Sequence[float]) -> tuple[float, float]:
     """Return the standard error of the difference, and its degrees of freedom."""
-    within, known = 0.0, 0.0
-    for side in sides:
-        whole = sum(one.weight for one in side)
-        variance = sum((one.weight / whole) ** 2 * one.variance for one in side)
-        within += variance
-        known += variance**2 / max(sum(one.freedom for one in side), 1e-9)
     runs = sum(map(len, sides)) - 2
-    if runs > 0:
-        apart = sum((one.mean - mean) ** 2 for side, mean in zip(sides, means, strict=True) for one in side) / runs
-        between = apart * sum(1 / len(side) for side in sides)
-        if between > within:
-            return sqrt(between), runs
-    return sqrt(within), within**2 / known if known else inf
+    apart = sum((one.mean - mean) ** 2 for side, mean in zip(sides, means, strict=True) for one in side)
+    between = apart / max(runs, 1) * sum(1 / len(side) for side in sides)
+    variances, known = zip(*map(_variance, sides), strict=True)
+    within = sum(variances)
+    if runs > 0 and between > within:
+        return sqrt(between), runs
+    return sqrt(within), within**2 / sum(known) if sum(known) else inf
+
+
+def _variance(side: Sequence[_Run]) -> tuple[float, float]:
+    """Return the variance of a side's mean, and its square by the degrees of freedom."""
+    whole = sum(one.weight for one in side)
+    variance = sum((one.weight / whole) ** 2 * one.variance for one in side)
+    return variance, variance**2 / max(sum(one.freedom for one in side), 1e-9)

@@ -3,9 +3,8 @@
 import shutil
 import sys
 import tempfile
-from contextlib import ExitStack
 from pathlib import Path
-from typing import Annotated
+from typing import IO, Annotated
 
 import typer
 
@@ -15,9 +14,9 @@ from whywait.analysis.errors import InputError
 from whywait.analysis.load.files import files_of
 from whywait.analysis.load.parquet import is_parquet
 from whywait.analysis.measure.selection import only_slowest
-from whywait.analysis.model import span_id_of
+from whywait.analysis.model import Analysis, span_id_of
 from whywait.analysis.report.annotation import cause_spans
-from whywait.analysis.report.annotation.copied_traces import copied, hosts_of
+from whywait.analysis.report.annotation.copied_traces import Host, Key, copied, hosts_of
 from whywait.analysis.text import counted
 from whywait.analysis.write.otlp_file import write_spans
 from whywait.analysis.write.otlp_http import send as send_lines
@@ -52,34 +51,43 @@ def annotate(
 ) -> None:  # fmt: skip
     """Adds the causes of each request to its trace, so that Jaeger shows them. Any trace will do."""
     _check(output, send)
-    if not only_causes and any(map(is_parquet, files_of(Path(source)) if Path(source).exists() else ())):
+    if not only_causes and Path(source).exists() and any(map(is_parquet, files_of(Path(source)))):
         raise InputError(f"{source} has Parquet files, which are not copied: give the OTLP JSON, or --only-causes")
-    with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="whywait-")))
+    with tempfile.TemporaryDirectory(prefix="whywait-") as folder:
         if source == "-":
-            source = str(folder / "input.jsonl")  # it is read twice: once to analyse, once to pass on
-            with Path(source).open("wb") as kept:
-                shutil.copyfileobj(sys.stdin.buffer, kept)
-        remote = source.startswith(("http://", "https://"))
+            source = _kept(Path(folder, "input.jsonl"))
         analysis = analysis_of(source, service=service, skip_bad_lines=skip_bad_lines)
-        traces = None
         if slowest is not None:
             analysis = only_slowest(analysis, slowest)
-            traces = set(analysis.requests["trace_id"])
-        trace_ids = [str(trace_id) for trace_id in analysis.requests["trace_id"]]
-        keys = set(zip(trace_ids, map(span_id_of, trace_ids, analysis.requests["request_id"]), strict=True))
-        hosts = {} if remote else hosts_of(Path(source), keys)
-        target = output if output is not None else folder / "output.jsonl"
+        target = output or Path(folder, "output.jsonl")
         with whole_file(target) as stream:
-            lines = 0 if remote or only_causes else copied(Path(source), stream, traces)
+            lines, hosts = _beside(source, stream, analysis, every=slowest is None, only_causes=only_causes)
             count = write_spans(cause_spans(analysis, round(min_ms * 1e6), hosts), schema.ANNOTATION_SCOPE, stream)
         if send is not None:
             with working(f"sending to {send}"), target.open("rb") as written:
                 send_lines(written, send)
-    beside = f" and {counted(lines, 'line')} of traces" if lines else ""
-    where = " and ".join(str(one) for one in (output, send) if one is not None)
     said = f"{counted(count, 'span')} for {counted(len(analysis.analysed), 'request')}"
-    print(f"{said}{beside}: {where}", file=sys.stderr)
+    said += f" and {counted(lines, 'line')} of traces" * bool(lines)
+    print(f"{said}: {' and '.join(map(str, filter(None, (output, send))))}", file=sys.stderr)
+
+
+def _kept(path: Path) -> str:
+    """Keep standard input: it is read twice, once to analyse, once to pass on."""
+    with path.open("wb") as kept:
+        shutil.copyfileobj(sys.stdin.buffer, kept)
+    return str(path)
+
+
+def _beside(
+    source: str, stream: IO[str], analysis: Analysis, *, every: bool, only_causes: bool
+) -> tuple[int, dict[Key, Host]]:
+    """Copy the traces themselves; return how many lines these are, and the requests' hosts. Jaeger has both already."""
+    if source.startswith(("http://", "https://")):
+        return 0, {}
+    trace_ids = [str(trace_id) for trace_id in analysis.requests["trace_id"]]
+    keys = set(zip(trace_ids, map(span_id_of, trace_ids, analysis.requests["request_id"]), strict=True))
+    lines = 0 if only_causes else copied(Path(source), stream, None if every else set(trace_ids))
+    return lines, hosts_of(Path(source), keys)
 
 
 def _check(output: Path | None, send: str | None) -> None:

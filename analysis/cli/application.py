@@ -129,13 +129,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (ReaderGone, BrokenPipeError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except Exception as error:  # a wrong use of the command line; typer's own class for it is private
-        if not hasattr(error, "format_message"):
-            raise
-        return _misused(error.format_message())
+    except Exception as error:
+        return _misused(error)
 
 
-def _misused(said: str) -> int:
+def _misused(error: Exception) -> int:
+    """Answer a wrong use of the command line; typer's own class for it is private."""
+    if not hasattr(error, "format_message"):
+        raise error
+    said = str(error.format_message())
     if said.startswith("Usage:"):  # no words at all
         print(said, file=sys.stderr)
         return 2

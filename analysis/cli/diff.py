@@ -2,7 +2,8 @@
 
 import json
 import sys
-from typing import Annotated, Final
+from functools import partial
+from typing import Annotated, Any, Final
 
 import typer
 
@@ -11,7 +12,7 @@ from whywait.analysis.changes.sentences import cannot_tell
 from whywait.analysis.cli.sources import Endpoint, Service, SkipBadLines, analysis_of, source_argument
 from whywait.analysis.cli.streams import console, examples, say
 from whywait.analysis.errors import InputError
-from whywait.analysis.measure.selection import only_endpoint, renamed
+from whywait.analysis.measure.selection import renamed
 from whywait.analysis.model import Analysis
 from whywait.analysis.report.json.diff import diff_as_json
 from whywait.analysis.report.markdown import diff_markdown
@@ -63,12 +64,9 @@ def diff(
     """Shows what changed between two runs: the difference of a percentile, divided exactly among causes."""
     names = (before, after)
     _check(percentile, names, endpoint, against)
-    first, second = (
-        [_chosen(analysis_of(source, service=service, skip_bad_lines=skip_bad_lines), text) for source in sources]
-        for text, *sources in (
-            (endpoint, before, *(before_too or ())), (endpoint if against is None else against, after, *(after_too or ())),
-        )
-    )  # fmt: skip
+    read = partial(_runs, service=service, skip_bad_lines=skip_bad_lines)
+    first = read(before, before_too, endpoint=endpoint)
+    second = read(after, after_too, endpoint=endpoint if against is None else against)
     if against is not None:
         name = f"{_names(first)} → {_names(second)}"
         first, second = ([renamed(one, name) for one in runs] for runs in (first, second))
@@ -81,6 +79,10 @@ def diff(
     else:
         render_diff(found, sides, names, console())
     return _exit_code(found) if fail_if_slower else 0
+
+
+def _runs(source: str, more: More, **chosen: Any) -> list[Analysis]:
+    return [analysis_of(one, **chosen) for one in (source, *(more or ()))]
 
 
 def _exit_code(found: Comparison) -> int:
@@ -99,10 +101,6 @@ def _check(percentile: float, names: tuple[str, str], endpoint: str | None, agai
         raise InputError("--against TEXT needs --endpoint TEXT: which endpoint of BEFORE to compare with it")
     if names == ("-", "-"):
         raise InputError("BEFORE and AFTER cannot both be standard input: name a file for one of them")
-
-
-def _chosen(run: Analysis, endpoint: str | None) -> Analysis:
-    return run if endpoint is None else only_endpoint(run, endpoint)
 
 
 def _names(runs: list[Analysis]) -> str:

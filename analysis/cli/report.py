@@ -13,6 +13,7 @@ from whywait.analysis.errors import InputError
 from whywait.analysis.report.json.report import as_json
 from whywait.analysis.report.markdown import report_markdown
 from whywait.analysis.report.terminal.report import render
+from whywait.analysis.report.told import told_of
 
 EPILOG: Final = examples(
     "whywait report traces",
@@ -43,18 +44,19 @@ def report(
     if open_page and html is None:
         raise InputError("--open needs --html FILE: which page to open")
     analysis = analysis_of(source, service=service, skip_bad_lines=skip_bad_lines, last=last, endpoint=endpoint)
+    told = told_of(analysis)
     if html is not None:
         # the template engine takes its time to import, and only a page needs it
         from whywait.analysis.report.html.report import write_html
 
-        write_html(analysis, html, title=f"whywait: {source}", top=top, code=code)
+        write_html(analysis, html, title=f"whywait: {source}", top=top, code=code, told=told)
     if markdown:
-        say(report_markdown(analysis))
+        say(report_markdown(analysis, told))
         return
     if as_json_text:
-        say(json.dumps(as_json(analysis, top=top), indent=1))
+        say(json.dumps(as_json(analysis, top=top, told=told), indent=1))
         return
-    render(analysis, console(), top=top)
+    render(analysis, console(), top=top, told=told)
     if html is not None:
         say(f"\nwritten: {html}")
         if open_page:

@@ -1,6 +1,5 @@
 """`whywait top`: what the requests of a running service wait for, now."""
 
-import io
 import signal
 import time
 from collections.abc import Iterator
@@ -14,7 +13,7 @@ from rich.console import Console, RenderableType
 from rich.live import Live
 
 from whywait.analysis.cli.sources import Followed, Service
-from whywait.analysis.cli.streams import examples
+from whywait.analysis.cli.streams import console, examples
 from whywait.analysis.errors import InputError
 from whywait.analysis.live.gathered import Patience
 from whywait.analysis.live.pace import rest_s, yield_to_others
@@ -27,7 +26,6 @@ from whywait.analysis.text import counted
 _TURN_S: Final = 2.0
 _BACK: Final = 32 << 20  # bytes that --once reads at the end of each file
 _MOST_AT_ONCE: Final = 500_000  # spans
-_PLAIN_WIDTH: Final = 118
 EPILOG: Final = examples(
     "whywait top traces                  Ctrl-C ends it",
     "whywait top traces --seconds 60",
@@ -49,11 +47,11 @@ def top(
         return 0
     yield_to_others()
     reader = Reader(path, service=service)
-    console = Console()
+    terminal = Console()
     try:
         with _sigterm_interrupts():
-            if console.is_terminal and not console.is_dumb_terminal:
-                _watch(reader, path, seconds, console)
+            if terminal.is_terminal and not terminal.is_dumb_terminal:
+                _watch(reader, path, seconds, terminal)
             else:
                 _print_on(reader, path, seconds)
     except KeyboardInterrupt:
@@ -84,30 +82,28 @@ def _show_once(path: Path, seconds: float, service: str | None) -> None:
     busy = [one for one in turn.busy if end_ns - round(covered_s * 1e9) < one.end_ns <= end_ns]
     window.add(covered_s, chosen, busy)
     as_of = datetime.fromtimestamp(end_ns / 1e9).astimezone().strftime("until %Y-%m-%d %H:%M:%S")
-    console = Console()
-    width = console.width if console.is_terminal else max(console.width, _PLAIN_WIDTH)
-    shown = screen(window.view(), _told(reader, path, "", as_of), Size(width, None))
-    _print(shown, width, colour=console.is_terminal)
+    made = console()
+    made.print(screen(window.view(), _told(reader, path, "", as_of), Size(made.width, None)), "")
 
 
-def _watch(reader: Reader, path: Path, seconds: float, console: Console) -> None:
+def _watch(reader: Reader, path: Path, seconds: float, terminal: Console) -> None:
     """Redraw the screen until the user leaves; the last view stays in the terminal."""
     window = Window(seconds)
     shown: RenderableType = ""
     try:
-        with Live(console=console, screen=True, auto_refresh=False) as live:
+        with Live(console=terminal, screen=True, auto_refresh=False) as live:
             last_s = time.monotonic() - _TURN_S
             while True:
                 begun_s = time.monotonic()
                 turn = reader.turn(begun_s)
                 window.add(begun_s - last_s, *turn)
                 last_s = begun_s
-                size = Size(console.width, console.height)
+                size = Size(terminal.width, terminal.height)
                 shown = screen(window.view(), _told(reader, path, "Ctrl-C ends", _now()), size)
                 live.update(shown, refresh=True)
                 time.sleep(rest_s(_TURN_S, time.monotonic() - begun_s))
     finally:
-        console.print(shown)
+        terminal.print(shown)
 
 
 def _print_on(reader: Reader, path: Path, seconds: float) -> None:
@@ -121,8 +117,8 @@ def _print_on(reader: Reader, path: Path, seconds: float) -> None:
             now_s = time.monotonic()
             window.add(now_s - last_s, *reader.turn(now_s))
             last_s = now_s
-        paper = Size(_PLAIN_WIDTH, None)
-        _print(screen(window.view(), _told(reader, path, "", _now()), paper), _PLAIN_WIDTH, colour=False)
+        paper = console()
+        paper.print(screen(window.view(), _told(reader, path, "", _now()), Size(paper.width, None)), "")
 
 
 def _told(reader: Reader, path: Path, keys: str, as_of: str) -> Told:
@@ -132,12 +128,6 @@ def _told(reader: Reader, path: Path, keys: str, as_of: str) -> Told:
 
 def _now() -> str:
     return datetime.now().astimezone().strftime("%H:%M:%S")
-
-
-def _print(shown: RenderableType, width: int, *, colour: bool) -> None:
-    text = io.StringIO()
-    Console(file=text, width=width, force_terminal=colour).print(shown)
-    print(text.getvalue(), flush=True)
 
 
 @contextmanager

@@ -1,7 +1,9 @@
 """Stacked bars: the causes of requests' time, and of their collection delay."""
 
 from collections.abc import Mapping
+from itertools import chain
 
+import numpy as np
 import plotly.graph_objects as go
 
 from whywait.analysis.causes import CAUSES
@@ -24,13 +26,13 @@ def where_time_went(analyses: Mapping[str, Analysis], percentiles: tuple[float, 
         for percentile in percentiles
     ]
     labels = [label for label, _ in rows]
-    handler_ns = [ns for one in analyses.values() for ns in both_percentiles(one.analysed, percentiles)[1]]
+    handler_ns = chain(*(both_percentiles(one.analysed, percentiles)[1] for one in analyses.values()))
     figure = go.Figure()
-    for cause in in_order(cause for _, parts in rows for cause in parts):
+    for cause in in_order(chain(*(parts for _, parts in rows))):
         amounts = [parts.get(cause, 0) for _, parts in rows]
         figure.add_bar(
-            y=labels, x=[ns / 1e6 for ns in amounts], orientation="h", name=cause, marker_color=colour(cause),
-            customdata=[amount(ns) for ns in amounts], hovertemplate=f"%{{y}}<br>{cause} %{{customdata}}<extra></extra>",
+            y=labels, x=np.array(amounts) / 1e6, orientation="h", name=cause, marker_color=colour(cause),
+            customdata=list(map(amount, amounts)), hovertemplate=f"%{{y}}<br>{cause} %{{customdata}}<extra></extra>",
         )  # fmt: skip
     totals = [sum(parts.values()) for _, parts in rows]
     longest = max(totals, default=1)

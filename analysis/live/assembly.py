@@ -116,7 +116,7 @@ class Assembly:
         new = [one for one in request_ids if one not in trace.counted | open_roots | bare]
         trace.counted.update(new)
         if whole.given_up:
-            if (open_roots or bare) and not self._is_cut_off(trace):
+            if open_roots | bare and not self._is_cut_off(trace):
                 self.lost[INCOMPLETE] += len(open_roots) + len(bare)
             open_roots, bare = set(), set()
         trace.roots = {root: trace.roots[root] for root in open_roots}
@@ -183,11 +183,12 @@ class Assembly:
         since_s = now_s - self._patience.give_up_s
         old = next((before for at_s, before in trace.arrivals if at_s > since_s), 0)
         gone = trace.rows[:old]
-        if gone and trace.roots.keys().isdisjoint(row[SPAN] for row in gone):
+        ids = [row[SPAN] for row in gone]
+        if trace.roots.keys().isdisjoint(ids):
             trace.arrivals = [(at_s, before - old) for at_s, before in trace.arrivals if before >= old]
             trace.rows = trace.rows[old:]
-            for row in gone:  # it may come again
-                trace.times.pop(row[SPAN], None)
+            for one in ids:  # it may come again
+                trace.times.pop(one, None)
             self.spans -= len(gone)
 
     def _forget_in_time(self, trace: Gathered, now_s: float) -> None:

@@ -84,7 +84,7 @@ class Follower:
                 yield path, found
 
     def _let_go(self, listed: set[tuple[int, int]], grown: set[tuple[int, int]]) -> None:
-        for key in [key for key in self._tails if key not in listed]:
+        for key in self._tails.keys() - listed:
             self._quiet[key] = 0 if key in grown else self._quiet[key] + 1
             if self._quiet[key] > _FORGET_AFTER or not self._tails[key].is_open:
                 self._tails.pop(key).close()

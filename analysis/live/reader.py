@@ -1,6 +1,8 @@
 """From growing files to counted requests, round by round. Memory is bounded: the rest stays in the files."""
 
+import math
 from collections.abc import Iterable
+from itertools import chain
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -51,18 +53,15 @@ class Reader:
 
     def turn(self, now_s: float, *, final: bool = False) -> Turn:
         """Read new lines; return the requests whose traces are complete (`final`: all), by any monotonic clock."""
-        before = self._read(now_s, final)
-        while final and before and (behind := self._read(now_s, final)) < before:
-            before = behind
+        left, before = self._read(now_s, final), math.inf
+        while final and left < before:
+            left, before = self._read(now_s, final), left
         batches = count(self.assembly.due(now_s, final=final), self.assembly, now_s, service=self._service)
         for batch in batches:
             self.lost_by_service = batch.lost_by_service or self.lost_by_service
-        turn = Turn(
-            tuple(one for batch in batches for one in batch.requests),
-            tuple(one for batch in batches for one in batch.busy),
-        )
-        self.assembly.lost[INCOMPLETE] += sum(not one.by_cause for one in turn.requests)
-        return turn
+        requests, busy = (tuple(chain(*(getattr(one, name) for one in batches))) for name in Turn._fields)
+        self.assembly.lost[INCOMPLETE] += sum(not one.by_cause for one in requests)
+        return Turn(requests, busy)
 
     def close(self) -> None:
         self.follower.close()

@@ -76,27 +76,29 @@ class Tail:
             self._lost[REWRITTEN] += 1
             self._offset, self._mark, self._skipping = 0, b"", False
         lines: list[bytes] = []
-        end = min(self.size, self._offset + most)
-        while self._offset < end:
-            data = os.pread(file, _CHUNK, self._offset)
-            if b"\n" not in data:
-                data = os.pread(file, _LONGEST_LINE, self._offset)
-            last = data.rfind(b"\n") + 1
-            if not last and len(data) < _LONGEST_LINE and not self._skipping:  # it is not complete yet
-                if final and data:
-                    lines.append(data)
-                    self._advance(data)
-                break
-            if not last:
-                self._lost[LOST_LINE] += not self._skipping
-                self._skipping = True
-            whole = data[:last] or data
-            self._advance(whole)
-            if last and self._skipping:
-                self._skipping = False
-                whole = whole[whole.index(b"\n") + 1 :]
-            lines += whole.splitlines(keepends=True) if not self._skipping else []
+        end, before = min(self.size, self._offset + most), -1
+        while before < self._offset < end:
+            before = self._offset
+            lines += self._next_lines(file, final=final)
         return lines
+
+    def _next_lines(self, file: int, *, final: bool) -> list[bytes]:
+        """The whole lines of the next piece; where it has no end of a line, it is waited for, or the line is too long."""
+        data = os.pread(file, _CHUNK, self._offset)
+        if b"\n" not in data:
+            data = os.pread(file, _LONGEST_LINE, self._offset)
+        whole = data[: data.rfind(b"\n") + 1]
+        if not whole and (self._skipping or len(data) == _LONGEST_LINE):
+            self._lost[LOST_LINE] += not self._skipping
+            self._skipping = True
+            self._advance(data)
+            return []
+        whole = whole or data[: len(data) * final]
+        self._advance(whole)
+        if self._skipping:
+            self._skipping = False
+            whole = whole[whole.index(b"\n") + 1 :]
+        return whole.splitlines(keepends=True)
 
     def _advance(self, data: bytes) -> None:
         self._offset += len(data)
@@ -112,14 +114,9 @@ class Tail:
         if not self.open() or self._file is None:
             return
         file = self._file.fileno()
-        before = os.pread(file, min(start, _CHUNK), max(start - _CHUNK, 0))
-        last = before.rfind(b"\n")
-        if last >= 0:
-            before = before[: last + 1]
-            self._offset = max(start - _CHUNK, 0) + len(before)
-            self._mark = before[-_MARK:]
-        elif start <= _CHUNK:
-            self._offset = 0
-        else:
-            self._skipping = True
-            self._mark = before[-_MARK:]
+        first = max(start - _CHUNK, 0)
+        before = os.pread(file, start - first, first)
+        whole = before[: before.rfind(b"\n") + 1]
+        self._skipping = first > 0 and not whole
+        self._offset = start if self._skipping else first + len(whole)
+        self._mark = (whole or before)[-_MARK:] if self._offset else b""

@@ -9,7 +9,7 @@ import pandas as pd
 
 from whywait.analysis.errors import InputError
 from whywait.analysis.load import jaeger
-from whywait.analysis.load.files import read_path, read_stdin
+from whywait.analysis.load.files import read_path
 from whywait.analysis.load.otlp import frame_of, in_order
 from whywait.analysis.model import SPAN_COLUMNS, Traces
 
@@ -42,10 +42,7 @@ def load_traces(
     if name.startswith(("http://", "https://")):
         rows, findings = jaeger.read(name, service=service, start=start, end=end, limit=limit)
         return Traces(frame_of(rows), findings)
-    if name == "-":
-        rows, findings = read_stdin(skip_bad_lines=skip_bad_lines)
-    else:
-        rows, findings = read_path(Path(name), skip_bad_lines=skip_bad_lines)
+    rows, findings = read_path(Path(name), skip_bad_lines=skip_bad_lines)
     return _only(Traces(frame_of(rows), findings), service, start, end)
 
 

@@ -8,7 +8,7 @@ import gzip
 import sys
 import zlib
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from itertools import chain
 from pathlib import Path
 from typing import IO, Final, cast
@@ -24,8 +24,8 @@ SUFFIXES = (".jsonl", ".json", ".jsonl.gz", ".json.gz", ".parquet")
 
 
 def read_path(path: Path, *, skip_bad_lines: bool) -> tuple[list[Row], tuple[Finding, ...]]:
-    """Return the spans in a file, or a directory's *.jsonl, *.json and *.gz files. Raises InputError, naming file and
-    line."""
+    """Return the spans in a file, on standard input ("-"), or in a directory's *.jsonl, *.json and *.gz files. Raises
+    InputError, naming file and line."""
     rows: list[Row] = []
     findings: list[Finding] = []
     for file in files_of(path):
@@ -33,14 +33,18 @@ def read_path(path: Path, *, skip_bad_lines: bool) -> tuple[list[Row], tuple[Fin
             rows += read_parquet(file)
             continue
         with lines_of(file) as lines:
-            some, bad = read_lines(lines, str(file), skip_bad_lines=skip_bad_lines)
+            some, bad = read_lines(lines, _name(file), skip_bad_lines=skip_bad_lines)
         rows += some
         findings += bad
     if not rows:
         raise InputError(
-            f"{path} contains no spans: send the service some requests, or wait until it has exported them"
+            f"{_name(path)} contains no spans: send the service some requests, or wait until it has exported them"
         )
     return rows, tuple(findings)
+
+
+def _name(file: Path) -> str:
+    return "standard input" if str(file) == "-" else str(file)
 
 
 def files_of(path: Path) -> list[Path]:
@@ -53,7 +57,7 @@ def files_of(path: Path) -> list[Path]:
                 "began writes none: put @whywait.traced on the function that does one unit of its work"
             )
         return files
-    if not path.exists():
+    if str(path) != "-" and not path.exists():
         raise InputError(f"{path} does not exist: expected a file of OTLP JSON Lines, a directory or a Jaeger URL")
     return [path]
 
@@ -62,17 +66,18 @@ def files_of(path: Path) -> list[Path]:
 def lines_of(file: Path) -> Iterator[Iterable[bytes]]:
     """Yield the lines of a file, plain or gzip. Raises InputError when it cannot be read, at its start or later."""
     try:
-        with file.open("rb") as raw, _plain(raw, file.name) as plain:
-            yield bounded(plain, str(file))
+        opened = nullcontext(sys.stdin.buffer) if str(file) == "-" else file.open("rb")
+        with opened as raw:
+            yield bounded(_plain(raw, file.name), _name(file))
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise InputError(
-            f"{file} is not a complete gzip file: {error}. Was it truncated while being copied?"
+            f"{_name(file)} is not a complete gzip file: {error}. Was it truncated while being copied?"
         ) from error
     except OSError as error:
-        raise InputError(f"{file} cannot be read: {error.strerror or error}") from error
+        raise InputError(f"{_name(file)} cannot be read: {error.strerror or error}") from error
 
 
-def _plain(raw: IO[bytes], name: str = "") -> IO[bytes]:
+def _plain(raw: IO[bytes], name: str) -> IO[bytes]:
     peek = getattr(raw, "peek", None)
     zipped = name.endswith(".gz") or (peek is not None and peek(2)[:2] == b"\x1f\x8b")
     return cast("IO[bytes]", gzip.GzipFile(fileobj=raw)) if zipped else raw
@@ -106,16 +111,6 @@ def objects_of(lines: Iterable[bytes]) -> Iterator[bytes]:
                 one.replace("\n", " ").encode() + b"\n" for _, one in values_in(b"".join(begun).decode("utf-8-sig"))
             ]
     yield from chain(begun, lines)
-
-
-def read_stdin(*, skip_bad_lines: bool) -> tuple[list[Row], tuple[Finding, ...]]:
-    """Return the spans on standard input; raises InputError as `read_path` does."""
-    rows, findings = read_lines(
-        bounded(_plain(sys.stdin.buffer), "standard input"), "standard input", skip_bad_lines=skip_bad_lines
-    )
-    if not rows:
-        raise InputError("standard input contained no spans: expected OTLP JSON Lines")
-    return rows, findings
 
 
 def read_lines(lines: Iterable[bytes], where: str, *, skip_bad_lines: bool) -> tuple[list[Row], tuple[Finding, ...]]:

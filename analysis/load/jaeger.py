@@ -60,7 +60,9 @@ def _services(base: str) -> tuple[bool, Any]:
 
 def _rows(base: str, path: str, answers: list[Any], is_v3: bool) -> list[Row]:
     try:
-        return [row for one in answers for row in (rows_of(one.get("result", one)) if is_v3 else legacy_rows(one))]
+        return [
+            row for one in answers for row in (rows_of(one.get("result", one)) if is_v3 else legacy_rows(one["data"]))
+        ]
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         said = str(error) if isinstance(error, NotOtlp) else repr(error)
         raise InputError(f"{base} does not answer like a Jaeger: {said} in {path}") from error
@@ -99,15 +101,31 @@ def _choose(base: str, service: str | None, known: Any) -> str:
 
 def _get(base: str, path: str, query: dict[str, str]) -> list[Any] | None:
     """Return the JSON objects of the answer; None for a missing page."""
-    address = f"{base}{path}" + (f"?{urlencode(query)}" if query else "")
-    request = Request(address, headers={"Accept": "application/json"})  # noqa: S310 - http(s) was checked
+    body = _body(base, path, query)
+    if body is None:
+        return [] if path == "/api/v3/traces" else None
+    try:
+        answers = [value for value, _ in values_in(body)]
+    except ValueError:
+        answers = [None]
+    if all(isinstance(one, dict) for one in answers):
+        return answers
+    # for example a page of Jaeger's UI, from an older release without this address
+    if "v3" in path:
+        return None
+    raise InputError(f"{base} is not a Jaeger: {path} did not answer JSON")
+
+
+def _body(base: str, path: str, query: dict[str, str]) -> str | None:
+    """Return the text of the answer; None for a missing page."""
+    request = Request(f"{base}{path}?{urlencode(query)}".rstrip("?"), headers={"Accept": "application/json"})  # noqa: S310 - http(s) was checked
     try:
         with urlopen(request, timeout=TIMEOUT_S) as answer:  # noqa: S310
-            body = answer.read().decode("utf-8")
+            return str(answer.read(), "utf-8")
     except HTTPError as error:
         with error:
             if error.code in (404, 405, 501):
-                return [] if path == "/api/v3/traces" else None
+                return None
             reason = error.read(300).decode("utf-8", "replace").strip().replace("\n", " ")
         raise InputError(f"{base} answered {error.code} to {path}: {reason or error.reason}") from error
     except (URLError, OSError, HTTPException, ValueError) as error:
@@ -115,16 +133,6 @@ def _get(base: str, path: str, query: dict[str, str]) -> list[Any] | None:
         raise InputError(
             f"no Jaeger at {base}: {reason}. Is it running, and is this its query port (16686)?"
         ) from error
-    try:
-        answers = [value for value, _ in values_in(body)]
-    except ValueError:
-        answers = [None]
-    if not all(isinstance(one, dict) for one in answers):
-        # for example a page of Jaeger's UI, from an older release without this address
-        if "v3" in path:
-            return None
-        raise InputError(f"{base} is not a Jaeger: {path} did not answer JSON")
-    return answers
 
 
 def _rfc3339(moment: datetime) -> str:

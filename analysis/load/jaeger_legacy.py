@@ -3,15 +3,13 @@
 import json
 from typing import Any
 
-from whywait.analysis.load.otlp import Row, time_of
+from whywait.analysis.load.otlp import Row, name_of, time_of
 
 
-def legacy_rows(answer: dict[str, Any]) -> list[Row]:
-    """Return the spans of an /api/traces answer as rows of SPAN_COLUMNS. Raises KeyError, TypeError or ValueError."""
-    rows: list[Row] = []
-    for trace in answer["data"]:
-        rows += [_row(span, trace["processes"]) for span in trace["spans"]]
-    return rows
+def legacy_rows(traces: list[Any]) -> list[Row]:
+    """Return the spans of traces ("data" of an /api/traces answer) as rows of SPAN_COLUMNS. Raises KeyError, TypeError
+    or ValueError."""
+    return [_row(span, trace["processes"]) for trace in traces for span in trace["spans"]]
 
 
 def _row(span: dict[str, Any], processes: dict[str, Any]) -> Row:
@@ -20,11 +18,11 @@ def _row(span: dict[str, Any], processes: dict[str, Any]) -> Row:
     scope = str(tags.pop("otel.scope.name", tags.pop("otel.library.name", "")))
     error = bool(tags.pop("error", False)) or tags.pop("otel.status_code", "") == "ERROR"
     start_ns = time_of(int(span["startTime"]) * 1000)
-    references = span.get("references") or ()
-    parents = [_ids(one)[1] for one in references if one.get("refType") == "CHILD_OF"]
-    others = [_ids(one) for one in references if one.get("refType") != "CHILD_OF"]
+    parents, others = list[tuple[str, str]](), list[tuple[str, str]]()
+    for one in span.get("references") or ():
+        (parents if one.get("refType") == "CHILD_OF" else others).append(_ids(one))
     return (
-        *_ids(span), parents[0] if parents else "", str(span.get("operationName") or ""),
+        *_ids(span), parents[0][1] if parents else "", name_of(span, "operationName"),
         str(processes[span["processID"]]["serviceName"]), scope, kind, start_ns,
         time_of(start_ns + int(span["duration"]) * 1000), error, tags, others,
     )  # fmt: skip

@@ -1,10 +1,11 @@
 """Knows the files of other tools: reads those that contain OTLP or Jaeger's spans, and says of others what they are."""
 
 from collections.abc import Callable
+from itertools import chain
 from typing import Any, Final
 
 from whywait.analysis.load.jaeger_legacy import legacy_rows
-from whywait.analysis.load.otlp import NotOtlp, Row, rows_of
+from whywait.analysis.load.otlp import NotOtlp, Row, malformed, rows_of
 
 _BY_COLLECTOR: Final = "send it to the {} receiver of an OpenTelemetry Collector whose file exporter writes OTLP JSON"
 # what tells it, what it is, what to do
@@ -27,33 +28,33 @@ _BINARY: Final = ((b"\n", "OTLP as protobuf", _BY_COLLECTOR.format("otlp")), (b"
 def rows_of_any(payload: Any) -> list[Row]:
     """Return the spans of OTLP, of an answer or download of Jaeger or Tempo, or of a list of these. Raises NotOtlp,
     with what it is and how to convert it where that is known."""
-    if isinstance(payload, list) and all(isinstance(one, dict) and "resourceSpans" in one for one in payload):
-        return [row for one in payload for row in rows_of(one)]
-    if not isinstance(payload, dict):
-        return _refused(payload)
+    several = payload if isinstance(payload, list) else [payload]
+    if all("resourceSpans" in _fields(one) for one in several):
+        return list(chain.from_iterable(map(rows_of, several)))
+    fields = _unwrapped(_fields(payload))
+    if "resourceSpans" in fields:
+        return rows_of(fields)
+    traces = [fields] if "processes" in fields else fields.get("data")
+    if not isinstance(traces, list):
+        raise NotOtlp(_said_of(fields or payload))
+    with malformed("like an answer of Jaeger, but malformed"):
+        return legacy_rows(traces)
+
+
+def _unwrapped(fields: dict[str, Any]) -> dict[str, Any]:
     for key in _WRAPPED:
-        if isinstance(payload.get(key), dict):
-            payload = payload[key]
-    if isinstance(payload.get("batches"), list):
-        payload = {"resourceSpans": payload["batches"]}
-    if "resourceSpans" in payload:
-        return rows_of(payload)
-    if isinstance(payload.get("spans"), list) and "processes" in payload:
-        payload = {"data": [payload]}
-    if not isinstance(payload.get("data"), list):
-        return _refused(payload)
-    try:
-        return legacy_rows(payload)
-    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
-        raise NotOtlp(f"like an answer of Jaeger, but malformed ({type(error).__name__}: {error})") from error
+        fields = _fields(fields.get(key)) or fields
+    return {"resourceSpans": fields["batches"]} if isinstance(fields.get("batches"), list) else fields
 
 
-def _refused(payload: Any) -> list[Row]:
-    first = payload[0] if isinstance(payload, list) and payload else payload
-    for is_one, what, advice in _OTHERS:
-        if isinstance(first, dict) and is_one(first):
-            raise NotOtlp(f"it is {what}: {advice}")
-    raise NotOtlp('no "resourceSpans"')
+def _fields(one: Any) -> dict[str, Any]:
+    return one if isinstance(one, dict) else {}
+
+
+def _said_of(payload: Any) -> str:
+    first = _fields(payload[0] if isinstance(payload, list) and payload else payload)
+    known = (f"it is {what}: {advice}" for is_one, what, advice in _OTHERS if first and is_one(first))
+    return next(known, 'no "resourceSpans"')
 
 
 def binary_kind(beginning: bytes) -> str:

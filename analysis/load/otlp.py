@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from sys import intern
 from typing import Any, Final
 
@@ -79,23 +80,28 @@ def rows_of(payload: Any) -> list[Row]:
     """Return the spans of one OTLP `TracesData` object as rows of SPAN_COLUMNS. Raises NotOtlp for anything else."""
     if not isinstance(payload, dict) or not isinstance(payload.get("resourceSpans"), list):
         raise NotOtlp('no "resourceSpans"')
-    try:
+    with malformed("a malformed span"):
         return _rows(payload["resourceSpans"])
+
+
+@contextmanager
+def malformed(said: str) -> Iterator[None]:
+    """Raise NotOtlp, with these words, where the block meets another shape than it expects."""
+    try:
+        yield
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
-        raise NotOtlp(f"a malformed span ({type(error).__name__}: {error})") from error
+        raise NotOtlp(f"{said} ({type(error).__name__}: {error})") from error
 
 
 def _rows(resource_spans: list[Any]) -> list[Row]:
     rows: list[Row] = []
     for resource_span in resource_spans:
         resource = resource_of(resource_span)
-        service = str(resource.get("service.name") or "")
-        seen = {
-            key: value for key, value in resource.items() if key.startswith(schema.PREFIX) or key in schema.PROCESS_KEYS
-        }
-        for scope_span in _under(resource_span, "scopeSpans") or _under(resource_span, "instrumentationLibrarySpans"):
-            scope = str((scope_span.get("scope") or {}).get("name") or "")
-            rows += [_row(span, service, scope, seen) for span in _under(scope_span, "spans")]
+        service = name_of(resource, "service.name")
+        seen = {key: resource[key] for key in resource if key.startswith(schema.PREFIX) or key in schema.PROCESS_KEYS}
+        for scope_span in (*under(resource_span, "scopeSpans"), *under(resource_span, "instrumentationLibrarySpans")):
+            scope = name_of(dict(under(scope_span, "scope")))
+            rows += [_row(span, service, scope, seen) for span in under(scope_span, "spans")]
     return rows
 
 
@@ -103,16 +109,22 @@ def resource_of(resource_span: Mapping[str, Any]) -> dict[str, Any]:
     return decode_attributes((resource_span.get("resource") or {}).get("attributes") or ())
 
 
-def _under(one: Mapping[str, Any], key: str) -> Any:
+def name_of(one: Mapping[str, Any], key: str = "name") -> str:
+    """Return what stands under the key as a text; "" for nothing."""
+    return str(one.get(key) or "")
+
+
+def under(one: Mapping[str, Any], key: str) -> Any:
+    """Return what stands under the key; () for nothing."""
     return one.get(key) or ()
 
 
 def _row(span: Mapping[str, Any], service: str, scope: str, seen: Mapping[str, Any]) -> Row:
-    links, attributes = _under(span, "links"), decode_attributes(_under(span, "attributes"))
+    links, attributes = under(span, "links"), decode_attributes(under(span, "attributes"))
     attributes.update(seen)  # what the process saw stands in its resource
     return (
         intern(_id(span["traceId"])), _id(span["spanId"]), _id(span.get("parentSpanId") or ""),
-        intern(str(span.get("name") or "")), service, scope, SPAN_KINDS.get(span.get("kind"), ""),
+        intern(name_of(span)), service, scope, SPAN_KINDS.get(span.get("kind"), ""),
         time_of(span["startTimeUnixNano"]), time_of(span["endTimeUnixNano"]),
         (span.get("status") or {}).get("code") in ERROR_CODES, attributes,
         [(_id(link["traceId"]), _id(link["spanId"])) for link in links],

@@ -7,7 +7,7 @@ column is called "@" and its key, and has one type; attributes of several types,
 
 import json
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -34,16 +34,21 @@ def write_parquet(spans: pd.DataFrame, path: Path) -> None:
     """Write spans of SPAN_COLUMNS, completely or not at all. Raises InputError when that fails."""
     every = spans["attributes"].tolist()
     types = _column_types(every)
-    columns: dict[str, Any] = {name: pa.array(spans[name].tolist()) for name in _PLAIN}
     links = [[{"trace_id": trace, "span_id": span} for trace, span in one] for one in spans["links"]]
-    columns["links"] = pa.array(links, _LINK)
-    for key, kind in types.items():
-        columns[_MARK + key] = pa.array([one.get(key) for one in every], kind)
-    rest = [{key: value for key, value in one.items() if key not in types} for one in every]
-    columns["other"] = pa.array([json.dumps(one) if one else None for one in rest], pa.string())
-    table = pa.table(columns).replace_schema_metadata({_KEY: VERSION})
+    table = pa.table(
+        {name: pa.array(spans[name].tolist()) for name in _PLAIN}
+        | {"links": pa.array(links, _LINK)}
+        | {_MARK + key: pa.array([one.get(key) for one in every], kind) for key, kind in types.items()}
+        | {"other": pa.array([_others(one, types) for one in every], pa.string())}
+    )
+    table = table.replace_schema_metadata({_KEY: VERSION})
     with whole_file(path) as stream:
         pq.write_table(table, stream.buffer, compression="zstd")
+
+
+def _others(one: dict[str, Any], types: Container[str]) -> str | None:
+    rest = {key: value for key, value in one.items() if key not in types}
+    return json.dumps(rest) if rest else None
 
 
 def _column_types(every: Sequence[dict[str, Any]]) -> dict[str, pa.DataType]:

@@ -53,19 +53,13 @@ def epoch_moment(found: re.Match[str]) -> Moment:
 
 
 def _clock_moment(found: re.Match[str], today: date) -> Moment | None:
-    parts = found.groupdict()
-    fraction = parts.get("fraction") or ""
+    parts = {"year": today.year, "month": today.month, "day": today.day, "zone": "", **found.groupdict()}
+    fraction = str(parts["fraction"] or "")
+    numbers = (int(parts[name]) for name in ("year", "month", "day", "hour", "minute", "second"))
     try:
-        day = date(
-            int(parts.get("year") or today.year), int(parts.get("month") or today.month),
-            int(parts.get("day") or today.day),
-        )  # fmt: skip
+        at = datetime(*numbers, tzinfo=_zone(parts["zone"]))  # type: ignore[misc, arg-type]
     except ValueError:  # such as the 31st of February
         return None
-    at = datetime(
-        day.year, day.month, day.day, int(parts["hour"]), int(parts["minute"]), int(parts["second"]),
-        tzinfo=_zone(parts.get("zone")),
-    )  # fmt: skip
     whole = (at - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(seconds=1)
     step = 10 ** (9 - len(fraction))
     return whole * _SECOND_NS + int(fraction or 0) * step, step

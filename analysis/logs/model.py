@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Final
 
+from whywait.analysis.logs.clock_text import Moment
 from whywait.analysis.model import Finding
 
 NAMED: Final = "named"  # inside BEFORE_X ... AFTER_X: the log names what ran
@@ -19,10 +20,8 @@ class Sighting:
     line: int  # number in the input, from 1
     text: str  # the beginning of the line
     marker: str = ""  # "" for a plain line
-    delta_ns: int | None = None  # time since the previous marker, as the line states it
-    delta_step_ns: int = 0  # the value of its last digit
-    total_ns: int | None = None  # time of the whole request, as the line states it
-    total_step_ns: int = 0
+    delta: Moment | None = None  # time since the previous marker, as the line states it
+    total: Moment | None = None  # time of the whole request, as the line states it
     step_ns: int = 1  # the value of its time's last digit
 
 

@@ -5,7 +5,7 @@ import json
 import re
 from collections.abc import Callable, Sequence
 from datetime import date
-from typing import Final
+from typing import Any, Final
 
 from whywait.analysis.errors import InputError
 from whywait.analysis.logs.clock_text import NUMBER, UNIT, Moment, duration, line_moment, moment
@@ -57,11 +57,8 @@ def _text_line(line: str, number: int, today: date) -> Sighting | None:
     at = moment(marker["time"], today) if marker and marker["time"] else line_moment(line, today)
     if at is None:
         return None
-    name = (marker["ts"] or marker["named"]) if marker else ""
-    return _sighting(
-        request["request"], at, number, line, name, _stated(_DELTA, line) if marker else None,
-        _stated(_TOTAL, line),
-    )  # fmt: skip
+    name, delta = (marker["ts"] or marker["named"], _stated(_DELTA, line)) if marker else ("", None)
+    return Sighting(request["request"], at[0], number, line[:_SHOWN], name, delta, _stated(_TOTAL, line), at[1])
 
 
 def _json_as_text(line: str) -> str:
@@ -72,13 +69,16 @@ def _json_as_text(line: str) -> str:
     except (ValueError, RecursionError):
         return ""
     plain = {key: one for key, one in fields.items() if isinstance(one, (str, int, float)) and one != ""}
-    first, last = ([str(plain[key]) for key in keys if key in plain][:1] for keys in (_JSON_TIME, _JSON_TEXT))
     others = [
         f"{key}={plain[key]}"
         for key in sorted(plain.keys() - {*_JSON_TIME, *_JSON_TEXT}, key=_rank)
         if key not in _JSON_DELTA or isinstance(plain[key], str)
     ]
-    return ", ".join([*first, *others, *last])
+    return ", ".join([*_first_of(_JSON_TIME, plain), *others, *_first_of(_JSON_TEXT, plain)])
+
+
+def _first_of(keys: Sequence[str], plain: dict[str, Any]) -> list[str]:
+    return [str(plain[key]) for key in keys if key in plain][:1]
 
 
 def _rank(key: str) -> tuple[bool, int | str]:
@@ -132,14 +132,4 @@ def _matched(found: re.Match[str], line: str, number: int, today: date) -> Sight
         return None
     delta, total = (duration(groups[name]) if groups.get(name) else None for name in ("delta", "total"))
     request = (groups.get("request") or ALL)[:128]
-    return _sighting(request, at, number, line, (groups.get("name") or "")[:100], delta, total)
-
-
-def _sighting(
-    request: str, at: Moment, number: int, text: str, marker: str, delta: Moment | None, total: Moment | None
-) -> Sighting:
-    return Sighting(
-        request=request, time_ns=at[0], step_ns=at[1], line=number, text=text[:_SHOWN], marker=marker,
-        delta_ns=delta[0] if delta else None, delta_step_ns=delta[1] if delta else 0,
-        total_ns=total[0] if total else None, total_step_ns=total[1] if total else 0,
-    )  # fmt: skip
+    return Sighting(request, at[0], number, line[:_SHOWN], (groups.get("name") or "")[:100], delta, total, at[1])

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import IO, Final
@@ -24,21 +25,24 @@ def read_logs(
     there is no request."""
     day = today or datetime.now(UTC).date()
     reader = user_reader(patterns, day) if patterns else common_reader(day)
-    if source == "-":
-        found, findings, lines = _read(sys.stdin.buffer, reader)
-    else:
-        try:
-            with Path(source).open("rb") as file:
-                found, findings, lines = _read(file, reader)
-        except OSError as error:
-            raise InputError(f"{source} cannot be read: {error.strerror or error}") from error
-    if not any(one.marker or one.total_ns is not None for one in found):
-        raise InputError(_nothing("standard input" if source == "-" else source, patterns, lines, len(found)))
+    with _opened(source) as file:
+        found, findings, lines = _read(file, reader)
+    if not any(one.marker or one.total for one in found):
+        raise InputError(_nothing(source, patterns, lines, len(found)))
     requests, more = requests_of(found, frozenset(markers))
     if not requests:
-        known = ", ".join(sorted({one.marker for one in found if one.marker})[:12])
+        known = ", ".join(sorted({one.marker for one in found} - {""})[:12])
         raise InputError(f"no request has two of these markers, or a total; its markers are: {known}")
     return LogReading(tuple(requests), (*findings, *more), lines)
+
+
+@contextmanager
+def _opened(source: str) -> Iterator[IO[bytes]]:
+    try:
+        with nullcontext(sys.stdin.buffer) if source == "-" else Path(source).open("rb") as file:
+            yield file
+    except OSError as error:
+        raise InputError(f"{source} cannot be read: {error.strerror or error}") from error
 
 
 def _read(file: IO[bytes], reader: Reader) -> tuple[list[Sighting], list[Finding], int]:
@@ -50,15 +54,13 @@ def _read(file: IO[bytes], reader: Reader) -> tuple[list[Sighting], list[Finding
         sighting = reader(raw.decode("utf-8", "replace"), number)
         if sighting is not None and len(found) < MOST_SIGHTINGS:
             found.append(sighting)
-        elif sighting is not None:
-            left_out += 1
-    findings = []
-    if cut:
-        findings.append(Finding("long-line", f"lines were cut after {LONGEST_LINE:,} bytes", cut))
-    if left_out:
-        said = f"lines after the first {MOST_SIGHTINGS:,} of requests were left out"
-        findings.append(Finding("too-many-lines", said, left_out))
-    return found, findings, number
+        else:
+            left_out += sighting is not None
+    findings = (
+        Finding("long-line", f"lines were cut after {LONGEST_LINE:,} bytes", cut),
+        Finding("too-many-lines", f"lines after the first {MOST_SIGHTINGS:,} of requests were left out", left_out),
+    )
+    return found, [one for one in findings if one.count], number
 
 
 def _lines(file: IO[bytes]) -> Iterator[tuple[bytes, bool]]:
@@ -71,6 +73,7 @@ def _lines(file: IO[bytes]) -> Iterator[tuple[bytes, bool]]:
 
 
 def _nothing(where: str, patterns: Sequence[str], lines: int, plain: int) -> str:
+    where = "standard input" if where == "-" else where
     if lines == 0:
         return f"{where} is empty"
     if patterns:

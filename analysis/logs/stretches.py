@@ -9,11 +9,11 @@ START    BEFORE_DF      AFTER_DF    AFTER_TARGET          END
 import re
 from bisect import bisect_left, bisect_right
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
-from itertools import accumulate, pairwise
-from operator import itemgetter
+from itertools import accumulate, count, islice, pairwise
+from operator import attrgetter, itemgetter
 from typing import Final, NamedTuple
 
 from whywait.analysis.logs.model import BETWEEN, NAMED, SINCE, LoggedRequest, Phase, Sighting, Silence, Stretch
@@ -62,12 +62,8 @@ def requests_of(
     odd: Counter[str] = Counter()
     groups = _grouped(sightings, odd)
     if only:
-        # a delta is of the marker before, which may be one of those left out
-        groups = [
-            (name, [replace(one, marker=one.marker if one.marker in only else "", delta_ns=None) for one in own])
-            for name, own in groups
-        ]
-    found = [request for name, own in groups if (request := _request(name, own, odd)) is not None]
+        groups = [(name, _only(own, only)) for name, own in groups]
+    found = list(filter(None, (_request(name, own, odd) for name, own in groups)))
     found = sorted(_with_others(found), key=lambda one: (one.start_ns, one.request))
     return found, [Finding(code, _ODD[code], count) for code, count in sorted(odd.items()) if count]
 
@@ -103,35 +99,49 @@ def _grouped(sightings: Iterable[Sighting], odd: "Counter[str]") -> list[tuple[s
     return groups
 
 
+def _only(own: list[Sighting], only: frozenset[str]) -> list[Sighting]:
+    # a delta is of the marker before, which may be one of those left out
+    return [replace(one, marker=one.marker if one.marker in only else "", delta=None) for one in own]
+
+
 def _request(name: str, own: list[Sighting], odd: "Counter[str]") -> LoggedRequest | None:
     own = _aligned(own)
-    odd["backwards"] += sum(after.time_ns < before.time_ns - max(before.step_ns, after.step_ns)
-                            for before, after in pairwise(own))  # fmt: skip
+    odd["backwards"] += sum(map(_is_before, own[1:], own))
     own = sorted(own, key=lambda one: (one.time_ns, one.line))
     marked = [one for one in own if one.marker]
-    totals = [(one.total_ns, one.total_step_ns) for one in own if one.total_ns is not None]
-    stated = max(totals, key=itemgetter(0), default=None)
-    if len(marked) < 2 and stated is None:
+    stated = max((one.total for one in own if one.total), key=itemgetter(0), default=())
+    if len(marked) < 2 and not stated:
         odd["no-marker-pair"] += 1
         return None
     marked = marked or own[:1]
     stretches, phases = _tiles(marked, odd)
-    _compare_deltas(marked, odd)
+    odd["delta-differs"] += sum(map(_has_another_delta, marked[1:], marked))
     return LoggedRequest(
         name, marked[0].time_ns, marked[-1].time_ns, stretches, _silences(own, stretches), phases, len(own),
-        max(one.step_ns for one in marked), *(stated or ()),
+        max(map(attrgetter("step_ns"), marked)), *stated,
     )  # fmt: skip
+
+
+def _is_before(one: Sighting, other: Sighting) -> bool:
+    return one.time_ns < other.time_ns - max(one.step_ns, other.step_ns)
+
+
+def _has_another_delta(one: Sighting, before: Sighting) -> bool:
+    if one.delta is None:
+        return False
+    clocked, (delta_ns, step_ns) = one.time_ns - before.time_ns, one.delta
+    # the timer and the clock are read one after the other, and each is rounded
+    return abs(clocked - delta_ns) > step_ns + before.step_ns + one.step_ns + _READING_NS + clocked // 100
 
 
 def _aligned(own: list[Sighting]) -> list[Sighting]:
     """Plain lines have only the time of their prefix, which may be in another zone than the markers'."""
-    fine = [one for one in own if one.marker]
-    plain = next((one for one in own if not one.marker), None)
-    if not fine or plain is None:
+    fine, plain = [one for one in own if one.marker], min(own, key=lambda one: bool(one.marker))
+    if not fine or plain.marker:
         return own
     nearest = min(fine, key=lambda one: abs(one.line - plain.line))
     shift_ns = round((plain.time_ns - nearest.time_ns) / _QUARTER_HOUR_NS) * _QUARTER_HOUR_NS
-    lines = [one.line for one in fine]
+    lines = list(map(attrgetter("line"), fine))
     latest = list(accumulate((one.time_ns for one in fine), max))
     return [one if one.marker else _moved(one, shift_ns, lines, latest) for one in own]
 
@@ -152,22 +162,27 @@ def _tiles(marked: Sequence[Sighting], odd: "Counter[str]") -> tuple[tuple[Stret
     phases = tuple(
         Phase(marked[first].time_ns, marked[last].time_ns, edges[last].label) for last, first in sorted(partner.items())
     )
-    last_of = {first: last for last, first in partner.items()}
     tiles: list[Stretch] = []
-    open_phases: list[int] = []  # numbers of the markers that began them
-    for at in range(len(marked) - 1):
-        if at in last_of:
-            open_phases.append(at)
-        while open_phases and last_of[open_phases[-1]] <= at:
-            open_phases.pop()  # a phase that ended below the top is removed when it gets there
-        begin, end = marked[at], marked[at + 1]
-        if open_phases:
-            tiles.append(Stretch(begin.time_ns, end.time_ns, edges[open_phases[-1]].label, NAMED))
+    inside = _innermost({first: last for last, first in partner.items()})
+    for at, (begin, end) in enumerate(pairwise(marked)):
+        label, kind = f"{begin.marker} → {end.marker}", BETWEEN
+        if (phase := next(inside)) is not None:
+            label, kind = edges[phase].label, NAMED
         elif edges[at + 1].ends and at + 1 not in partner:
-            tiles.append(Stretch(begin.time_ns, end.time_ns, edges[at + 1].label, SINCE))
-        else:
-            tiles.append(Stretch(begin.time_ns, end.time_ns, f"{begin.marker} → {end.marker}", BETWEEN))
+            label, kind = edges[at + 1].label, SINCE
+        tiles.append(Stretch(begin.time_ns, end.time_ns, label, kind))
     return tuple(tiles), phases
+
+
+def _innermost(last_of: Mapping[int, int]) -> Iterator[int | None]:
+    """Yield after each marker which one began the phase that is open then, None outside any."""
+    nested: list[int] = []
+    for at in count():
+        if at in last_of:
+            nested.append(at)
+        while nested and last_of[nested[-1]] <= at:
+            nested.pop()  # a phase that ended below the top is removed when it gets there
+        yield nested[-1] if nested else None
 
 
 def _partners(edges: Sequence[Edge], odd: "Counter[str]") -> dict[int, int]:
@@ -186,26 +201,9 @@ def _partners(edges: Sequence[Edge], odd: "Counter[str]") -> dict[int, int]:
 
 def _overlapping(partner: Mapping[int, int]) -> int:
     """How many phases end while one that began later goes on."""
-    count, nested = 0, list[int]()
-    gone: set[int] = set()
-    for at in sorted({*partner, *partner.values()}):
-        if at not in partner:
-            nested.append(at)
-            continue
-        count += nested[-1] != partner[at]
-        gone.add(partner[at])
-        while nested and nested[-1] in gone:
-            nested.pop()
-    return count
-
-
-def _compare_deltas(marked: Sequence[Sighting], odd: "Counter[str]") -> None:
-    for before, after in pairwise(marked):
-        if after.delta_ns is not None:
-            clocked = after.time_ns - before.time_ns
-            # the timer and the clock are read one after the other, and each is rounded
-            allowed = after.delta_step_ns + before.step_ns + after.step_ns + _READING_NS + clocked // 100
-            odd["delta-differs"] += abs(clocked - after.delta_ns) > allowed
+    # the phase that is open just before its end is another
+    inside = list(islice(_innermost({first: last for last, first in partner.items()}), max(partner, default=0)))
+    return sum(inside[last - 1] != first for last, first in partner.items())
 
 
 def _silences(own: Sequence[Sighting], stretches: Sequence[Stretch]) -> tuple[Silence, ...]:
@@ -226,6 +224,7 @@ def _with_others(requests: list[LoggedRequest]) -> list[LoggedRequest]:
     ends = sorted(one.end_ns for one in requests)
     return [
         replace(one, others=bisect_left(starts, one.end_ns) - bisect_right(ends, one.start_ns) - 1)
-        for one in requests
         if one.end_ns > one.start_ns
-    ] + [one for one in requests if one.end_ns == one.start_ns]
+        else one
+        for one in requests
+    ]

@@ -1,4 +1,4 @@
-"""Sums many requests' stretches by label, as percentiles over the requests that have them. Pure."""
+"""Sums of stretches by label, as percentiles over the requests that have them; and what is not known of a request. Pure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,7 +6,8 @@ from typing import Final
 
 import numpy as np
 
-from whywait.analysis.logs.model import LoggedRequest
+from whywait.analysis.logs.model import BETWEEN, NAMED, SINCE, LoggedRequest
+from whywait.analysis.text import amount
 
 UNTIMED: Final = "under no timer"
 
@@ -35,12 +36,8 @@ def totals(requests: Sequence[LoggedRequest]) -> list[Total]:
     rows = []
     for (label, kind), amounts in sums.items():
         p50, p95 = np.percentile(amounts, (50, 95), method="inverted_cdf")  # by nearest rank
-        rows.append(
-            Total(
-                label, kind, len(amounts), sum(amounts), float(p50), float(p95), max(amounts),
-                sum(amounts) / wall_ns,
-            )
-        )  # fmt: skip
+        whole = sum(amounts)
+        rows.append(Total(label, kind, len(amounts), whole, float(p50), float(p95), max(amounts), whole / wall_ns))
     return sorted(rows, key=lambda row: (-row.sum_ns, row.label))
 
 
@@ -52,3 +49,20 @@ def own_sums(request: LoggedRequest) -> dict[tuple[str, str], int]:
     if request.untimed_ns:
         sums[UNTIMED, UNTIMED] = request.untimed_ns
     return sums
+
+
+def unknowable(request: LoggedRequest) -> list[str]:
+    """Return what the log cannot show about this request, one sentence each, longest time first."""
+    timed_ns, between_ns = request.of_kind_ns(NAMED, SINCE), request.of_kind_ns(BETWEEN)
+    said = {
+        f"{amount(timed_ns)} lie under a name: whether that was computing or waiting for the GIL, a lock, a "
+        "pool, the event loop or a CPU. A timer shows where a program was, not why.": timed_ns,
+        f"{amount(between_ns)} lie between markers that do not belong together: not even what ran is said.": between_ns,
+        f"{amount(request.untimed_ns)} lie under no timer: before the first marker, after the last, or the "
+        "stated total is of another clock or another request.": request.untimed_ns,
+    }
+    sentences = [sentence for sentence, ns in sorted(said.items(), key=lambda one: -one[1]) if ns > 0]
+    if request.others:
+        others = "1 other request was" if request.others == 1 else f"{request.others:,} other requests were"
+        sentences.append(f"{others} in flight meanwhile: whether and how they delayed this one.")
+    return sentences

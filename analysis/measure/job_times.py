@@ -7,12 +7,12 @@
 A timer around the await takes it for the job's, one inside the job does not see it. It is no cause, but has causes.
 """
 
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import pandas as pd
 
-from whywait.analysis.model import CAUSE_COLUMNS, Analysis, identities
+from whywait.analysis.model import CAUSE_COLUMNS, Analysis, attribute, identities
 from whywait.tracer import schema
 
 JOB_COLUMNS: Final = (
@@ -25,10 +25,10 @@ def job_times(analysis: Analysis) -> pd.DataFrame:
     """Return what timers at its four moments would measure of each executor job (JOB_COLUMNS, integer ns). `on_path`:
     the request's critical path goes through it."""
     spans = analysis.spans
-    kinds = _attribute(spans, schema.KIND)
+    kinds = attribute(spans, schema.KIND)
     jobs = spans.assign(job_id=identities(spans))[kinds == schema.KIND_JOB]
     runs = spans[kinds == schema.KIND_RUN]
-    by_job = runs.assign(span_id=_attribute(runs, schema.ACTIVITY)).groupby(["trace_id", "span_id"], as_index=False)
+    by_job = runs.assign(span_id=attribute(runs, schema.ACTIVITY)).groupby(["trace_id", "span_id"], as_index=False)
     bounds = by_job.agg(start_ns=("start_ns", "min"), end_ns=("end_ns", "max"))
     requests = analysis.requests.drop_duplicates("trace_id")[["trace_id", "request_id", "endpoint"]]
     table = jobs[["trace_id", "span_id", "job_id", "name", "start_ns", "end_ns"]].rename(
@@ -63,7 +63,3 @@ def collect_delay(analysis: Analysis) -> pd.DataFrame:
     # a row may overlap the windows of two jobs: it counts once, with the longer part
     rows = rows.sort_values(["row", "amount_ns"], ascending=[True, False]).drop_duplicates("row")
     return pd.DataFrame(rows.loc[:, list(CAUSE_COLUMNS)].reset_index(drop=True))
-
-
-def _attribute(spans: pd.DataFrame, key: str) -> "pd.Series[Any]":
-    return spans["attributes"].map(lambda attributes: attributes.get(key, ""))

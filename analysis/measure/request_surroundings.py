@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from whywait.analysis.measure.selection import request_row
-from whywait.analysis.model import Analysis
+from whywait.analysis.model import Analysis, attribute
 from whywait.analysis.text import place
 from whywait.tracer import schema
 
@@ -46,7 +46,7 @@ def scene(analysis: Analysis, request_id: str | None = None, *, bins: int = BINS
     near = spans[
         (spans["end_ns"] > begin) & (spans["start_ns"] < begin + wall) & (spans["service"] == request["service"])
     ]
-    kinds = near["attributes"].map(lambda attributes: attributes.get(schema.KIND, ""))
+    kinds = attribute(near, schema.KIND)
     work = near[kinds.isin([schema.KIND_RUN, schema.KIND_BLOCK])]
     table = _work(work, kinds[work.index], str(request["trace_id"]), begin, wall)
     on_loop = table["lane"] == LOOP_LANE

@@ -4,27 +4,27 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from whywait.analysis.capacity.utilization import capacity
 from whywait.analysis.changes.comparison import Comparison
 from whywait.analysis.changes.sentences import headline, how_divided, reasons
 from whywait.analysis.model import Analysis
+from whywait.analysis.report.told import Told, told_of
 from whywait.analysis.text import milliseconds, safe, signed
 from whywait.analysis.verdicts.capacity_words import sentences
 from whywait.analysis.verdicts.judgement import Judgement
-from whywait.analysis.verdicts.sentences import verdict
 
 _MARKUP: Final = re.compile(r"([\\`*_\[\]<>#|~@])")  # `@` would call a person on a code host
 _LONGEST: Final = 1000
 
 
-def report_markdown(analysis: Analysis) -> str:
-    """Return what limits each process, a table of endpoints, and of each why, who and what to change."""
-    verdicts = verdict(analysis)
+def report_markdown(analysis: Analysis, told: Told | None = None) -> str:
+    """Return what limits each process, a table of endpoints, and of each why, who and what to change.
+    `told`: `told_of(analysis)`, where it is known."""
+    verdicts, processes = told or told_of(analysis)
     rows = [
         (one.endpoint, str(one.judgement.requests), *map(milliseconds, one.judgement.felt_ns), *_chief(one.judgement))
         for one in verdicts
     ]
-    parts = [f"**{_plain(said)}**\n" for said in sentences(capacity(analysis))]
+    parts = [f"**{_plain(said)}**\n" for said in sentences(processes)]
     parts.append(_table(("endpoint", "requests", "p50 ms", "p95 ms", "p99 ms", "chief cause"), rows))
     for one in verdicts:
         told = [*one.reasons, *one.situations, *([f"What to change: {one.remedy}"] if one.remedy else [])]

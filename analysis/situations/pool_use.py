@@ -6,17 +6,16 @@ request 2          |--made--jobs--|              request 2      |-------jobs----
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from math import nan
 from typing import Any, Final
 
 import pandas as pd
 
 from whywait.analysis.causes import Cause
-from whywait.analysis.model import Analysis
+from whywait.analysis.model import Analysis, attribute
 from whywait.analysis.situations.situation import Group, Pattern, Situation
 from whywait.analysis.situations.thresholds import MANY_HOPS, MIN_KNOWN, MIN_MEAN_NS
-from whywait.analysis.text import place
+from whywait.analysis.text import in_brackets, place
 from whywait.tracer import schema
 
 MANY: Final = 4  # jobs of one function per request: from this number on one batch is better
@@ -29,43 +28,35 @@ _MAKING: Final = {"startup_ns": schema.WAIT_POOL_STARTUP, "shutdown_ns": schema.
 _WAITS: Final = (Cause.POOL_QUEUE, Cause.CPU_WAIT, Cause.UNEXPLAINED)  # what many small jobs lead to
 
 
-@dataclass(frozen=True, slots=True)
-class ManyJobs:
-    """Each request submitted many jobs of one function to a pool."""
-
-    kind: Situation  # THREAD_HOPS where very many, one after another, were most of the requests' time; else MANY_JOBS
-    function: str
-    per_request: float
-    mean_ns: float  # of one job, from its submission to its result
-    in_turn: bool  # most were awaited one after another
-
-
-def pool_situations(group: Group) -> Iterator[ManyJobs | Pattern]:
-    """Yield the situations in these requests' use of pools."""
+def pool_situations(group: Group) -> Iterator[Pattern]:
+    """Yield the situations in these requests' use of pools: jobs of one function that each request submitted; THREAD_HOPS
+    where very many, awaited one after another (`in_turn`), were most of the requests' time."""
     own = group.jobs.sort_values("per_request", ascending=False)
     most = float(own["per_request"].max()) if len(own) else 0.0
     if Cause.POOL_QUEUE in group.significant and most < MANY:
         yield Pattern(Situation.FEW_JOBS, None, {"per_request": most})
     if most >= MANY and sum(group.means.get(cause, 0.0) for cause in _WAITS) >= MIN_MEAN_NS:
-        first = own.iloc[0]
-        function, mean_ns, in_turn = str(first["function"]), float(first["mean_ns"]), bool(first["in_turn"])
-        hops = in_turn and most >= MANY_HOPS and most * mean_ns >= MIN_KNOWN * group.mean_wall_ns
-        yield ManyJobs(Situation.THREAD_HOPS if hops else Situation.MANY_JOBS, function, most, mean_ns, in_turn)
-    for row in own[own["own_pool_share"] > MOST].head(1).to_dict("records"):
+        yield _many_jobs(group, own.iloc[0], most)
+    yield from _own_pools(group, own[own["own_pool_share"] > MOST].head(1))
+
+
+def _many_jobs(group: Group, first: "pd.Series[Any]", most: float) -> Pattern:
+    function, mean_ns, in_turn = str(first["function"]), float(first["mean_ns"]), bool(first["in_turn"])
+    hops = in_turn and most >= MANY_HOPS and most * mean_ns >= MIN_KNOWN * group.mean_wall_ns
+    found = {"function": function, "per_request": most, "mean_ns": mean_ns, "in_turn": in_turn}
+    return Pattern(Situation.THREAD_HOPS if hops else Situation.MANY_JOBS, None, found)
+
+
+def _own_pools(group: Group, own: pd.DataFrame) -> Iterator[Pattern]:
+    for row in own.to_dict("records"):
         line = None if pd.isna(row["pool_line"]) else int(row["pool_line"])
         waits = group.spans[group.spans["trace_id"].isin(group.requests["trace_id"])]
-        kinds = waits["attributes"].map(lambda attributes: attributes.get(schema.WAIT))
-        ns = (waits["end_ns"] - waits["start_ns"]).groupby(kinds).sum() / len(group.requests)
+        ns = (waits["end_ns"] - waits["start_ns"]).groupby(attribute(waits, schema.WAIT)).sum() / len(group.requests)
         found = {name: float(ns.get(kind, 0.0)) for name, kind in _MAKING.items()}
         decides = sum(found.values()) >= COSTLY * group.mean_wall_ns
-        at = {
-            "where": f" ({at})" if (at := place(row["pool_file"], line)) else "",
-            "file": row["pool_file"],
-            "line": line,
-        }
-        yield Pattern(
-            Situation.POOL_PER_REQUEST, None, {**found, **at, "share": float(row["own_pool_share"]), "decides": decides}
-        )
+        at = {"where": in_brackets(place(row["pool_file"], line)), "file": row["pool_file"], "line": line}
+        share = float(row["own_pool_share"])
+        yield Pattern(Situation.POOL_PER_REQUEST, None, {**found, **at, "share": share, "decides": decides})
 
 
 def pool_use(analysis: Analysis) -> pd.DataFrame:
@@ -122,9 +113,9 @@ def _number(attributes: dict[str, Any], key: str) -> float:
 def _with_requests(analysis: Analysis) -> pd.DataFrame:
     """Return the job spans, each with the last request of its trace and service that had begun before it."""
     spans = analysis.spans
-    is_job: Any = spans["attributes"].map(lambda attributes: attributes.get(schema.KIND) == schema.KIND_JOB)
+    is_job = attribute(spans, schema.KIND) == schema.KIND_JOB
     keys = {"trace_id": object, "service": object}  # the two tables may store text in different types
-    jobs = spans.loc[is_job.astype(bool), [*keys, "name", "start_ns", "end_ns", "attributes"]].astype(keys)
+    jobs = spans.loc[is_job, [*keys, "name", "start_ns", "end_ns", "attributes"]].astype(keys)
     requests = analysis.requests[[*keys, "request_id", "endpoint", "start_ns", "weight"]].astype(keys)
     return pd.merge_asof(
         jobs.sort_values("start_ns"), requests.assign(begun_ns=requests["start_ns"]).sort_values("start_ns"),

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import pandas as pd
 
-from whywait.analysis.model import Analysis
+from whywait.analysis.model import Analysis, attribute
 from whywait.analysis.situations.situation import Group, Pattern, Situation
 from whywait.analysis.situations.thresholds import MIN_MEAN_NS, MIN_SHARE
 from whywait.tracer import schema
@@ -64,7 +64,7 @@ def serial_collection(analysis: Analysis) -> pd.DataFrame:
 def _early(spans: pd.DataFrame) -> pd.DataFrame | None:
     """The jobs that ended before, and were collected after, their collector's last wait for a job; None where
     no thread waited for one."""
-    kinds = _attribute(spans, schema.KIND)
+    kinds = attribute(spans, schema.KIND)
     jobs, runs, waits = (spans[kinds == kind] for kind in (schema.KIND_JOB, schema.KIND_RUN, schema.KIND_WAIT))
     jobs = jobs.assign(job_id=jobs["trace_id"] + "/" + jobs["span_id"])
     waits = waits[_named(waits, schema.WAKER_SPAN_ID, schema.WAKER_TRACE_ID).isin(jobs["job_id"])]
@@ -100,9 +100,5 @@ def _early(spans: pd.DataFrame) -> pd.DataFrame | None:
 
 def _named(spans: pd.DataFrame, key: str, trace_key: str = "") -> "pd.Series[Any]":
     """Return trace id and span id of the span that two attributes of each span name; without a trace id, in its own."""
-    trace_ids = _attribute(spans, trace_key)
-    return trace_ids.mask(trace_ids == "", spans["trace_id"]).map(str) + "/" + _attribute(spans, key).map(str)
-
-
-def _attribute(spans: pd.DataFrame, key: str) -> "pd.Series[Any]":
-    return spans["attributes"].map(lambda attributes: attributes.get(key, ""))
+    trace_ids = attribute(spans, trace_key)
+    return trace_ids.mask(trace_ids == "", spans["trace_id"]).map(str) + "/" + attribute(spans, key).map(str)

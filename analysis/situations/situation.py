@@ -1,13 +1,14 @@
 """The closed set of situations: patterns over many requests. One file of this folder finds each, as numbers."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any
 
 import pandas as pd
 
 from whywait.analysis.causes import Cause
+from whywait.analysis.situations.holders.chain import Meanwhile
 from whywait.tracer.schema import KIND
 
 
@@ -64,28 +65,18 @@ class Situation(StrEnum):
     UNEXPLAINED = "unexplained"
 
 
-class Found(Protocol):
-    """A situation: a frozen dataclass; its other fields are numbers and names."""
-
-    @property
-    def kind(self) -> Situation:
-        """The kind of the situation."""
-
-
 @dataclass(frozen=True, slots=True)
 class Pattern:
-    """A situation whose numbers are named where it is found; its sentence and its remedy take them by name."""
+    """A situation. Its numbers are named where it is found; its sentence and its remedy take them by name."""
 
     kind: Situation
     of: Cause | None  # whose wait it is; None: of no single cause
     numbers: Mapping[str, Any]
 
 
-def numbers(found: Any) -> dict[str, Any]:
-    """Return the fields of a situation's record, without its kind."""
-    if isinstance(found, Pattern):
-        return {**({} if found.of is None else {"of": found.of}), **found.numbers}
-    return {name: value for name, value in asdict(found).items() if name != "kind"}
+def numbers(found: Pattern) -> dict[str, Any]:
+    """Return a situation's numbers, and whose wait it is."""
+    return {**({} if found.of is None else {"of": found.of}), **found.numbers}
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +97,7 @@ class Group:
     orders: pd.DataFrame  # of `serial_collection`
     holders: pd.DataFrame  # of `what_holders_did`, of all endpoints
     spans: pd.DataFrame  # of all requests
+    meanwhile: Mapping[Cause, tuple[Meanwhile, ...]]  # of each significant cause
     held: pd.DataFrame  # HELD_COLUMNS of its service
     attributes: dict[str, dict[str, Any]]  # by identity, of spans that waited and of their activities
 
@@ -122,4 +114,4 @@ class Group:
         return [self.attributes.get(key, {}) for key in rows["span_id"]]
 
 
-Detector = Callable[[Group], Iterable[Found]]
+Detector = Callable[[Group], Iterable[Pattern]]

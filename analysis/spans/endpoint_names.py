@@ -1,7 +1,7 @@
 """The name of each request's endpoint; names with raw ids in them are one endpoint."""
 
 import re
-from collections import defaultdict
+from collections import Counter
 from typing import Any, Final
 
 from whywait.analysis.model import Finding
@@ -22,11 +22,9 @@ def endpoints(spans: SpanTable, rows: Ints) -> tuple[Texts, list[Finding]]:
         f"{method} {route}" if method and route else name
         for method, route, name in zip(methods, routes, spans.names[rows], strict=True)
     ]
-    alike: dict[str, list[str]] = defaultdict(list)
-    for name in dict.fromkeys(names):
-        if any(map(str.isdigit, name)) or "?" in name:
-            alike[_ID.sub("{id}", name)].append(name)
-    grouped = {name: pattern for pattern, same in alike.items() if len(same) >= _MANY for name in same}
+    patterns = {name: _ID.sub("{id}", name) for name in dict.fromkeys(names)}
+    alike = Counter(patterns.values())
+    grouped = {name: pattern for name, pattern in patterns.items() if alike[pattern] >= _MANY}
     shown = sorted(set(grouped.values()))
     said = (
         f"endpoints had ids in their names and count as one each: {', '.join(shown[:3])}{', ...' * (len(shown) > 3)}. "
@@ -38,8 +36,5 @@ def endpoints(spans: SpanTable, rows: Ints) -> tuple[Texts, list[Finding]]:
 
 def first_of(spans: SpanTable, rows: Ints, keys: tuple[str, ...]) -> list[Any]:
     """Return the first of these attributes that each row has; None without one."""
-    found = spans.values(rows, keys[0])
-    for key in keys[1:]:
-        found = [value if value is not None else other
-                 for value, other in zip(found, spans.values(rows, key), strict=True)]  # fmt: skip
-    return found
+    every = zip(*(spans.values(rows, key) for key in keys), strict=True)
+    return [next((value for value in values if value is not None), None) for values in every]

@@ -10,7 +10,6 @@ from typing import Any, Final
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from whywait.analysis.model import NO_ARRIVAL, REQUEST_COLUMNS, Finding
 from whywait.analysis.spans.activities import Activities
@@ -161,17 +160,16 @@ def request_table(spans: SpanTable, requests: Requests) -> tuple[pd.DataFrame, l
             "incomplete": requests.incomplete,
         }
     )
-    roots = requests.root_row
-    table["nagle"] = [row >= 0 and spans.attributes[row].get(schema.EGRESS_NAGLE) is True for row in roots]
-    known = roots[roots >= 0]
-    signals, arrivals = spans.values(known, schema.SIGNALS), spans.texts(known, schema.INGRESS_FROM)
-    listed: list[tuple[str, ...]] = [()] * len(rows)
-    for number, value, arrival in zip(np.flatnonzero(roots >= 0), signals, arrivals, strict=True):
-        unknown = [NO_ARRIVAL] if arrival == schema.INGRESS_READ else []
-        listed[number] = (*map(str, value), *unknown) if isinstance(value, list) else ()
-    table["signals"] = pd.Series(listed, dtype=object)
-    table["weight"] = _weights(spans, roots)
+    of_roots = [spans.attributes[row] if row >= 0 else {} for row in requests.root_row]
+    table["nagle"] = [one.get(schema.EGRESS_NAGLE) is True for one in of_roots]
+    table["signals"] = pd.Series(list(map(_signals, of_roots)), dtype=object)
+    table["weight"] = np.array([_weight(one.get(schema.WEIGHT)) for one in of_roots], dtype=np.float64)
     return table.loc[:, list(REQUEST_COLUMNS)], findings
+
+
+def _signals(root: dict[str, Any]) -> tuple[str, ...]:
+    found, unknown = root.get(schema.SIGNALS), root.get(schema.INGRESS_FROM) == schema.INGRESS_READ
+    return (*map(str, found), *[NO_ARRIVAL] * unknown) if isinstance(found, list) else ()
 
 
 def _as_int(value: Any) -> int | None:
@@ -181,11 +179,7 @@ def _as_int(value: Any) -> int | None:
         return None
 
 
-def _weights(spans: SpanTable, roots: Ints) -> NDArray[np.float64]:
-    """Return the weight of each root span; 1 where it is missing or invalid."""
-    weights = np.ones(len(roots), dtype=np.float64)
-    known = np.flatnonzero(roots != NONE)
-    for at, value in zip(known, spans.values(roots[known], schema.WEIGHT), strict=True):
-        if isinstance(value, int | float) and not isinstance(value, bool) and 0 < value <= _MOST_WEIGHT:
-            weights[at] = value
-    return weights
+def _weight(value: Any) -> float:
+    """Return a root span's weight; 1 where it is missing or invalid."""
+    valid = isinstance(value, int | float) and not isinstance(value, bool) and 0 < value <= _MOST_WEIGHT
+    return value if valid else 1.0

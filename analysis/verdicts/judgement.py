@@ -32,7 +32,7 @@ from whywait.analysis.situations.running.cpu_competition import cpu_competition
 from whywait.analysis.situations.running.gil_starvation import gil_starvation
 from whywait.analysis.situations.running.loop_blocked import loop_blocked
 from whywait.analysis.situations.serial_collection import collected_serially, serial_collection
-from whywait.analysis.situations.situation import Detector, Found, Group, Pattern, Situation
+from whywait.analysis.situations.situation import Detector, Group, Pattern, Situation
 from whywait.analysis.situations.thresholds import TAIL, TAIL_AMONG, TAIL_SHARE, significant
 from whywait.analysis.situations.unexplained import unexplained
 from whywait.analysis.situations.waits.calls_and_limits import blocking_calls, consumers, rate_limits, time_limits
@@ -41,29 +41,19 @@ from whywait.analysis.situations.waits.inner_limit import inner_limit
 from whywait.analysis.situations.waits.repeated_waits import repeated_waits
 from whywait.analysis.situations.waits.stampede import stampedes
 from whywait.analysis.spans.held_loop import held_loop, nobodys_blocks
-from whywait.analysis.text import place
+from whywait.analysis.text import in_brackets, place
 from whywait.analysis.verdicts.remedies import Remedy, remedy
 
 PHASE_SHARE: Final = 0.1  # of the computing, from which a phase of it is named
 PHASE_NS: Final = 100_000  # per request, on average
 MOST_PHASES: Final = 3
 _IN_SPANS: Final = (*FOLLOWED, Cause.GIL_WAIT, Cause.BLOCKING_IO, Cause.AWAIT_IO)  # whose spans' attributes are asked
+_MAY_BE_REASONS: Final = tuple(cause for cause in CAUSES if cause.info.is_reason)
 # of several situations that have a remedy for one cause, the first one's is told
 DETECTORS: Final[tuple[Detector, ...]] = (
     holds_one, wait_cycles, stampedes, cold_start, connecting, consumers, inner_limit, lock_convoy, connections_held, behind, rate_limits, time_limits, large_transfers, pool_situations, repeated_waits, blocking_calls, computing,
     loop_blocked, collected_serially, gil_starvation, cpu_competition, answers, unexplained,
 )  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class Prediction:
-    """What clients would feel after a change: a percentile with its interval."""
-
-    change: str
-    percentile: int
-    ns: int
-    low_ns: int
-    high_ns: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +72,6 @@ class Reason:
     other_requests_share: float  # how much of it was due to other requests
     remedy: Remedy
     meanwhile: tuple[Meanwhile, ...] = ()  # what those ahead did, at the end of the chain; sums to mean_ns
-    predicted: Prediction | None = None  # what the remedy would bring; None: it was not predicted
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +89,7 @@ class Judgement:
     unexplained_share: float
     phases: tuple[tuple[str, float], ...]  # of its computing, and ns per request, longest first
     reasons: tuple[Reason, ...]  # longest first; empty when nothing is significant
-    situations: tuple[Found, ...]
+    situations: tuple[Pattern, ...]
 
     @property
     def felt_ns(self) -> tuple[int, ...]:
@@ -132,21 +121,27 @@ def _groups(analysis: Analysis) -> list[Group]:
         own, rows_of, named, jobs, orders = (found.get(name, nothing) for nothing, found in by_endpoint)
         weights = weights_of(own)
         count = float(weights.sum())
-        means, shares = (
-            {Cause(cause): float(value) for cause, value in zip(rows["cause"], rows[column], strict=True)}
-            for column in ("mean_ns", "share")
-        )
+        means, shares = (_by_cause(rows, column) for column in ("mean_ns", "share"))
         mean_wall_ns = float((own["wall_ns"] * weights).sum()) / count
-        computes = Cause.COMPUTE if is_named(named, count, mean_wall_ns) else None
+        reasons = _reasons(means, shares, computes=is_named(named, count, mean_wall_ns))
+        behind_others = {one: meanwhile(holders, str(name), one, round(means[one])) for one in reasons}
+        held = held_loop(blocks, tables[0][tables[0]["service"].isin(own["service"].unique())])
         made.append(
             Group(
-                str(name), own, count, mean_wall_ns, means, shares,
-                tuple(one for one in means if one is computes or significant(one, means[one], shares[one])),
-                rows_of, named, culprits, jobs, orders, holders, analysis.spans,
-                held_loop(blocks, tables[0][tables[0]["service"].isin(own["service"].unique())]), attributes,
+                str(name), own, count, mean_wall_ns, means, shares, reasons, rows_of, named, culprits, jobs, orders,
+                holders, analysis.spans, behind_others, held, attributes,
             )
         )  # fmt: skip
     return made
+
+
+def _reasons(means: dict[Cause, float], shares: dict[Cause, float], *, computes: bool) -> tuple[Cause, ...]:
+    computing = Cause.COMPUTE if computes else None
+    return tuple(one for one in means if one is computing or significant(one, means[one], shares[one]))
+
+
+def _by_cause(rows: pd.DataFrame, column: str) -> dict[Cause, float]:
+    return {Cause(cause): float(value) for cause, value in zip(rows["cause"], rows[column], strict=True)}
 
 
 def _attributes(analysis: Analysis) -> dict[str, dict[str, Any]]:
@@ -157,7 +152,7 @@ def _attributes(analysis: Analysis) -> dict[str, dict[str, Any]]:
 
 
 def _judged(group: Group, phases: pd.DataFrame) -> Judgement:
-    situations = tuple(found for detect in DETECTORS for found in detect(group))
+    situations = _found(group)
     (p50, p95, p99), in_handler = both_percentiles(group.requests)
     return Judgement(
         endpoint=group.endpoint,
@@ -182,12 +177,11 @@ def _slowest(group: Group) -> Iterator[Pattern]:
     sample = sample_of(group.requests, group.causes.assign(amount_ns=group.causes["end_ns"] - group.causes["start_ns"]))
     rank, band = rank_and_band(sample.weights, TAIL)
     wall_ns, parts = int(sample.walls[rank]), dict(zip(CAUSES, composition(sample, TAIL), strict=True))
-    chief = max((cause for cause in CAUSES if cause.info.is_reason), key=parts.__getitem__)
+    chief = max(_MAY_BE_REASONS, key=parts.__getitem__)
     share = parts[chief] / wall_ns
     slow = sample.amounts[:, CAUSES.index(chief)] >= TAIL_SHARE * sample.walls
-    if chief in group.significant[:1] or share < TAIL_SHARE or not significant(chief, parts[chief], share):
-        return
-    if band[slow].sum() < band.sum() / 2:  # a few of them only
+    of_few = band[slow].sum() < band.sum() / 2
+    if of_few or chief in group.significant[:1] or share < TAIL_SHARE or not significant(chief, parts[chief], share):
         return
     requests, causes, culprits = (
         table[table["request_id"].isin(sample.request_ids[band > 0])]
@@ -197,12 +191,20 @@ def _slowest(group: Group) -> Iterator[Pattern]:
         group, requests=requests, count=float(weights_of(requests).sum()), mean_wall_ns=float(wall_ns),
         means={cause: float(ns) for cause, ns in parts.items()}, shares={chief: share}, significant=(chief,),
         causes=causes, culprits=culprits,
+        meanwhile={chief: meanwhile(group.holders, group.endpoint, chief, parts[chief])},
     )  # fmt: skip
-    why = _reason(tail, chief, tuple(found for detect in DETECTORS for found in detect(tail)))
-    at = f" ({place(why.culprit_file, why.culprit_line)})" if why.culprit_file else ""
-    who = f", {chief.info.by} {why.culprit}{at}" if why.culprit and chief.info.says_culprit else ""
-    found = {"wall_ns": wall_ns, "ns": parts[chief], "detail": why.detail, "who": who, "remedy": why.remedy.text}
-    yield Pattern(Situation.SLOWEST_DIFFER, chief, found)
+    yield _of_the_slowest(_reason(tail, chief, _found(tail)), wall_ns, parts[chief])
+
+
+def _of_the_slowest(why: Reason, wall_ns: int, ns: int) -> Pattern:
+    who = f", {why.cause.info.by} {why.culprit}{in_brackets(place(why.culprit_file, why.culprit_line))}"
+    who *= bool(why.culprit) and why.cause.info.says_culprit
+    found = {"wall_ns": wall_ns, "ns": ns, "detail": why.detail, "who": who, "remedy": why.remedy.text}
+    return Pattern(Situation.SLOWEST_DIFFER, why.cause, found)
+
+
+def _found(group: Group) -> tuple[Pattern, ...]:
+    return tuple(found for detect in DETECTORS for found in detect(group))
 
 
 def _phases(phases: pd.DataFrame, requests: float) -> tuple[tuple[str, float], ...]:
@@ -212,7 +214,7 @@ def _phases(phases: pd.DataFrame, requests: float) -> tuple[tuple[str, float], .
     return tuple((str(name), float(ns)) for name, ns in named.head(MOST_PHASES).items())
 
 
-def _reason(group: Group, cause: Cause, situations: tuple[Found, ...]) -> Reason:
+def _reason(group: Group, cause: Cause, situations: tuple[Pattern, ...]) -> Reason:
     own = group.of(cause)
     total_ns = max(int(own["amount_ns"].sum()), 1)
     detail, evidence = (str(own.groupby(key)["amount_ns"].sum().idxmax()) for key in ("detail", "evidence"))
@@ -227,7 +229,7 @@ def _reason(group: Group, cause: Cause, situations: tuple[Found, ...]) -> Reason
     return Reason(
         cause, group.means[cause], group.shares[cause], Evidence(evidence), detail, name, file, line,
         min(part, 1.0), min(others, 1.0), remedy(cause, situations),
-        meanwhile(group.holders, group.endpoint, cause, round(group.means[cause])),
+        group.meanwhile[cause],
     )  # fmt: skip
 
 

@@ -1,36 +1,31 @@
-"""The words of a reason about those ahead, and about what a change would bring. Nothing is decided here."""
+"""The words of a reason about those ahead. Nothing is decided here."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Final
 
-from whywait.analysis.causes import Cause
-from whywait.analysis.situations.situation import Found, Pattern
+from whywait.analysis.situations.holders.chain import by_cause
+from whywait.analysis.situations.situation import Pattern
 from whywait.analysis.situations.thresholds import MIN_KNOWN
-from whywait.analysis.text import amount
-from whywait.analysis.verdicts.judgement import Prediction, Reason
+from whywait.analysis.verdicts.judgement import Reason
 
 LEAST_PART: Final = 0.1  # of what is known of the holders, from which it is told
 
 
-def prediction(one: Prediction) -> str:
-    """Return what a change is predicted to bring."""
-    low, high = amount(one.low_ns), amount(one.high_ns)
-    return f"Predicted for {one.change}: p{one.percentile} {amount(one.ns)} ({low} to {high})."
+def of_holders(one: Reason, situations: Iterable[Pattern]) -> list[Pattern]:
+    """Return the situations that tell what the holders did during this wait."""
+    return [found for found in situations if found.of is one.cause and "did" in found.numbers]
 
 
-def those_ahead(one: Reason, situations: Sequence[Found]) -> str:
+def those_ahead(one: Reason, situations: Iterable[Pattern]) -> str:
     """Return what else the holders did, or all of it where no situation tells most of it; "" where little is known."""
-    told = {
-        found.numbers["did"]
-        for found in situations
-        if isinstance(found, Pattern) and found.of is one.cause and "did" in found.numbers
-    }
-    known = sum(part.ns for part in one.meanwhile if part.cause)
-    sums: dict[Cause, int] = {}
-    for part in one.meanwhile:
-        if part.cause and part.cause not in told:
-            sums[part.cause] = sums.get(part.cause, 0) + part.ns
-    parts = [f"{cause.info.phrase} for {ns / known:.0%}" for cause, ns in sums.items() if ns >= LEAST_PART * known]
+    told = {found.numbers["did"] for found in of_holders(one, situations)}
+    ends = by_cause(one.meanwhile)
+    known = ends.total()
+    parts = [
+        f"{cause.info.phrase} for {ns / known:.0%}"
+        for cause, ns in ends.items()
+        if cause not in told and ns >= LEAST_PART * known
+    ]
     if told:
-        return "".join(f", {said}" for said in parts)
+        return "".join(map(", {}".format, parts))
     return f"; those ahead were {', '.join(parts)} of it" if parts and known >= MIN_KNOWN * one.mean_ns else ""

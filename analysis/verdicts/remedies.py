@@ -6,7 +6,7 @@ from typing import Final
 
 from whywait.analysis.causes import INFO, Cause
 from whywait.analysis.situations.holders.what_holders_did import FOLLOWED
-from whywait.analysis.situations.situation import Found, Situation, numbers
+from whywait.analysis.situations.situation import Pattern, Situation, numbers
 
 # the words in braces are fields of the situation's record
 _TABLE: Final[tuple[tuple[tuple[Cause, ...], Situation, str], ...]] = (
@@ -150,7 +150,7 @@ class Remedy:
         return str(self.cause) if self.situation is None else f"{self.cause}/{self.situation}"
 
 
-def remedy(cause: Cause, situations: Sequence[Found] = ()) -> Remedy:
+def remedy(cause: Cause, situations: Sequence[Pattern] = ()) -> Remedy:
     """Return the remedy for the first situation that has one for this cause, else the cause's own."""
     for found in situations:
         of = numbers(found)

@@ -2,17 +2,17 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from string import Formatter
+from types import SimpleNamespace
 from typing import Any, Final
 
 from whywait.analysis.causes import Cause
 from whywait.analysis.model import Analysis
-from whywait.analysis.situations.running.computing import Computes
-from whywait.analysis.situations.running.cpu_competition import CpuRivals
-from whywait.analysis.situations.situation import Found, Pattern, Situation, numbers
-from whywait.analysis.text import amount, counted, place
+from whywait.analysis.situations.situation import Pattern, Situation, numbers
+from whywait.analysis.text import amount, counted, in_brackets, place
 from whywait.analysis.verdicts.judgement import Judgement, Reason, judge
-from whywait.analysis.verdicts.reason_words import prediction, those_ahead
+from whywait.analysis.verdicts.reason_words import of_holders, those_ahead
 from whywait.analysis.verdicts.remedies import remedy
 
 NOTHING_SIGNIFICANT: Final = "No wait reached 5% of its time and 1 ms."
@@ -25,6 +25,7 @@ _CPU_USERS: Final = {
     Situation.CPU_SIBLING_PROCESSES: "processes of its own service",
     Situation.CPU_OWN_THREADS: "other threads of its own",
     Situation.CPU_NATIVE_THREADS: "native threads of its own",
+    Situation.CPU_QUOTA: "",
 }
 
 
@@ -37,7 +38,6 @@ class Verdict:
     reasons: tuple[str, ...]  # longest first
     situations: tuple[str, ...]  # those that no reason mentions
     remedy: str  # of the first reason, "" without one
-    predicted: str  # what the remedy would bring, "" where that was not predicted
 
     @property
     def endpoint(self) -> str:
@@ -49,8 +49,8 @@ class Verdict:
         """The verdict in a few sentences."""
         parts = [f"{self.endpoint}: {self.headline}", *self.reasons[:MOST_REASONS], *self.situations]
         if self.remedy:
-            parts += [f"What to change: {self.remedy}", self.predicted]
-        return " ".join(filter(None, parts))
+            parts.append(f"What to change: {self.remedy}")
+        return " ".join(parts)
 
 
 def verdict(analysis: Analysis) -> list[Verdict]:
@@ -68,11 +68,10 @@ def worded(one: Judgement) -> Verdict:
         tuple(_reason(reason, one.situations) for reason in one.reasons),
         tuple(filter(None, dict.fromkeys(map(situation, one.situations)))),
         first.remedy.text if first else remedy(UNSEEN[felt.kind], [felt]).text if felt else "",
-        prediction(first.predicted) if first and first.predicted else "",
     )
 
 
-def unseen(one: Judgement) -> Found | None:
+def unseen(one: Judgement) -> Pattern | None:
     """Return the first situation that clients may feel and no request's waits show; None without any."""
     return next((found for found in one.situations if found.kind in UNSEEN), None)
 
@@ -91,23 +90,29 @@ def culprit_share(one: Reason, wait: str = "it") -> str:
     return said
 
 
-def situation(found: Found) -> str:
+def situation(found: Pattern) -> str:
     """Return the sentence for a situation; "" where a reason or its remedy already mentions it."""
-    if isinstance(found, Pattern):
-        return _Format().format(_PATTERNS.get(found.kind, ""), **numbers(found))
-    words = _SITUATIONS.get(found.kind)
-    return words(found) if words else ""
+    if words := _SITUATIONS.get(found.kind):
+        return words(SimpleNamespace(kind=found.kind, **found.numbers))
+    return _Format().format(_PATTERNS.get(found.kind, ""), **numbers(found))
 
 
 class _Format(Formatter):
-    """With formats of its own: `ms` for nanoseconds, `phrase` for a cause, `of request` for how many."""
+    """With formats of its own: `ms` for nanoseconds, `phrase` for a cause, `of request` for how many, `or x` for x where
+    there is nothing."""
 
     def format_field(self, value: Any, format_spec: str) -> Any:
-        if format_spec == "phrase":
-            return Cause(value).info.phrase
-        if format_spec.startswith("of "):
-            return counted(value, format_spec[3:])
-        return amount(value) if format_spec == "ms" else super().format_field(value, format_spec)
+        kind, _, word = format_spec.partition(" ")
+        own = _FORMATS.get(kind)
+        return own(value, word) if own else super().format_field(value, format_spec)
+
+
+_FORMATS: Final[dict[str, Callable[[Any, str], str]]] = {
+    "phrase": lambda cause, _: Cause(cause).info.phrase,
+    "of": counted,
+    "or": lambda value, otherwise: str(value or otherwise),
+    "ms": lambda ns, _: amount(ns),
+}
 
 
 def _headline(one: Judgement) -> str:
@@ -119,10 +124,10 @@ def _headline(one: Judgement) -> str:
         took += f" felt by clients ({amount(one.handler_ns[0])} and {amount(one.handler_ns[-1])} in the handler)"
     took += "."
     by_phase = ", ".join(f"{amount(ns)} {name}" for name, ns in one.phases)
-    own = f"its own computing ({by_phase})" if by_phase else "its own computing"
+    own = f"its own computing{in_brackets(by_phase)}"
     if one.reasons:
         return f"{took} On average {one.compute_share:.0%} of that was {own}."
-    if any(found.kind is Situation.UNEXPLAINED for found in one.situations):
+    if Situation.UNEXPLAINED in map(attrgetter("kind"), one.situations):
         return f"{took} {one.compute_share:.0%} of that was {own}; no culprit can be named."
     if unseen(one):
         return f"{took} {NOTHING_SIGNIFICANT} {BUT_UNSEEN}"
@@ -130,37 +135,32 @@ def _headline(one: Judgement) -> str:
     return f"{said} Its own computing: {by_phase}." if by_phase else said
 
 
-def _reason(one: Reason, situations: Sequence[Found]) -> str:
-    parts = [one.detail if one.cause.info.detail_adds else ""]
+def _reason(one: Reason, situations: Sequence[Pattern]) -> str:
+    parts = [one.detail * one.cause.info.detail_adds]
     if one.culprit and one.cause.info.says_culprit:
-        parts.append(f"{one.cause.info.by} {one.culprit}{_in_brackets(one)}{culprit_share(one)}")
+        at = in_brackets(place(one.culprit_file, one.culprit_line))
+        parts.append(f"{one.cause.info.by} {one.culprit}{at}{culprit_share(one)}")
     if one.cause is Cause.CPU_WAIT:
-        rivals = sorted((found for found in situations if isinstance(found, CpuRivals)), key=lambda found: -found.share)
-        parts.append("; ".join(map(_cpu_rivals, rivals)))
+        rivals = [found for found in situations if found.kind in _CPU_USERS]
+        parts.append("; ".join(map(_cpu_rivals, sorted(rivals, key=lambda found: -found.numbers["share"]))))
     where = ", ".join(filter(None, parts))
-    for found in situations:
-        if isinstance(found, Pattern) and found.of is one.cause and "did" in found.numbers:
-            said = _Format().format("; they were {did:phrase} for {share:.0%} of it", **found.numbers)
-            where += said + (f" ({doing})" if (doing := found.numbers["doing"]) else "")
+    for found in of_holders(one, situations):
+        where += _Format().format("; they were {did:phrase} for {share:.0%} of it", **found.numbers)
+        where += in_brackets(found.numbers["doing"])
     where += those_ahead(one, situations)
     return f"{cause_name(one.cause)} {amount(one.mean_ns)} ({one.share:.0%}){f': {where}' if where else ''}."
 
 
-def _in_brackets(one: Reason) -> str:
-    where = place(one.culprit_file, one.culprit_line)
-    return f" ({where})" if where else ""
-
-
-def _cpu_rivals(one: CpuRivals) -> str:
-    if one.kind is Situation.CPU_QUOTA:
-        return f"for {one.share:.0%} of it {one.name} had run out"
-    ids = one.processes
+def _cpu_rivals(found: Pattern) -> str:
+    name, ids, part = found.numbers["name"], found.numbers["processes"], f"for {found.numbers['share']:.0%} of it"
+    if found.kind is Situation.CPU_QUOTA:
+        return f"{part} {name} had run out"
     which = f" (process id {ids[0]})" if len(ids) == 1 else f" ({len(ids)} of that name)" if ids else ""
-    return f"for {one.share:.0%} of it {_CPU_USERS[one.kind]} used the CPUs, chiefly {one.name}{which}"
+    return f"{part} {_CPU_USERS[found.kind]} used the CPUs, chiefly {name}{which}"
 
 
-def _computes(one: Computes) -> str:
-    at = f" ({where})" if (where := place(one.file, one.line)) else ""
+def _computes(one: SimpleNamespace) -> str:
+    at = in_brackets(place(one.file, one.line))
     runs = "on the event loop" if one.kind is Situation.COMPUTES_ON_LOOP else "on a worker thread"
     said = f"{one.function}{at} computes {runs}: {amount(one.mean_ns)} per request, in {one.per_request:.3g} "
     said += "stretch" if one.per_request == 1 else "stretches"
@@ -169,7 +169,7 @@ def _computes(one: Computes) -> str:
     return f"{said}."
 
 
-# sentences by kind of situation; each takes that kind's record
+# sentences by kind of situation that have parts of their own; each takes its numbers
 _SITUATIONS: Final[dict[Situation, Callable[[Any], str]]] = {
     **dict.fromkeys(
         (Situation.MANY_JOBS, Situation.THREAD_HOPS),
@@ -187,23 +187,20 @@ _SITUATIONS: Final[dict[Situation, Callable[[Any], str]]] = {
     Situation.COMPUTES_IN_WORKER: _computes,
     Situation.FAILED_REQUESTS: lambda one: (
         f"{one.requests:,} of {counted(one.of, 'request')} ended with {one.status}"
-        f"{f' ({one.error})' if one.error else ''}: p50 {amount(one.p50_ns)}, p99 {amount(one.p99_ns)}"
+        f"{in_brackets(one.error)}: p50 {amount(one.p50_ns)}, p99 {amount(one.p99_ns)}"
         + (f"; the others: p50 {amount(one.others_p50_ns)}." if one.others_p50_ns else ".")
     ),
-    Situation.NAGLE: lambda one: (
-        f"The last bytes of {counted(one.answers, 'answer')} lay in this host's kernel until the client's ACK came, "
-        "which takes 40 ms or more: TCP_NODELAY is off (Nagle's algorithm)."
-    ),
     Situation.LOOP_HELD: lambda one: (
-        f"Outside any request {one.function}{f' ({where})' if (where := place(one.file, one.line)) else ''} blocked the "
+        f"Outside any request {one.function}{in_brackets(place(one.file, one.line))} blocked the "
         f"event loop {counted(one.times, 'time')}, up to {amount(one.longest_ns)}: a request that arrives then waits."
-    ),
-    Situation.UNEXPLAINED: lambda one: (
-        f"Unexplained: {amount(one.mean_ns)} ({one.share:.0%}); chiefly: {one.detail or 'no signal covers it'}."
     ),
 }
 # sentences of patterns; the words in braces are their numbers
 _PATTERNS: Final = {
+    Situation.NAGLE:
+        "The last bytes of {answers:of answer} lay in this host's kernel until the client's ACK came, which takes 40 ms or "
+        "more: TCP_NODELAY is off (Nagle's algorithm).",
+    Situation.UNEXPLAINED: "Unexplained: {mean_ns:ms} ({share:.0%}); chiefly: {detail:or no signal covers it}.",
     Situation.POOL_PER_REQUEST:
         "A pool was made for each request{where}: {startup_ns:ms} of each request are its start, and {shutdown_ns:ms} waiting "
         "for its end.",

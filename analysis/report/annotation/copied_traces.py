@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import IO, Any, Final
 
 from whywait.analysis.load.files import files_of, lines_of, objects_of
-from whywait.analysis.load.otlp import NotOtlp, resource_of, rows_of
+from whywait.analysis.load.otlp import NotOtlp, resource_of, rows_of, under
 from whywait.analysis.load.parquet import is_parquet
 from whywait.tracer import schema
 
@@ -39,8 +39,8 @@ def _only(payload: dict[str, Any], traces: Set[str]) -> dict[str, Any]:
     for resource in payload["resourceSpans"]:
         scopes = [
             {**scope, "spans": spans}
-            for scope in resource.get("scopeSpans") or ()
-            if (spans := [one for one in scope.get("spans") or () if _key(one)[0] in traces])
+            for scope in under(resource, "scopeSpans")
+            if (spans := [one for one in under(scope, "spans") if _key(one)[0] in traces])
         ]
         resources += [{**resource, "scopeSpans": scopes}] if scopes else []
     return {**payload, "resourceSpans": resources} if resources else {}
@@ -54,14 +54,14 @@ def hosts_of(source: Path, wanted: set[Key]) -> dict[Key, Host]:
             known = resource_of(resource)
             host = {name: known[name] for name in _HOST if isinstance(known.get(name), str)}
             if host:
-                found |= dict.fromkeys(wanted.intersection(map(_key, scope.get("spans") or ())), host)
+                found |= dict.fromkeys(wanted.intersection(map(_key, under(scope, "spans"))), host)
     return found
 
 
 def _scopes(payload: dict[str, Any]) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
     """Each resource's object with each of its scopes'."""
-    for resource in payload.get("resourceSpans") or ():
-        for scope in resource.get("scopeSpans") or ():
+    for resource in under(payload, "resourceSpans"):
+        for scope in under(resource, "scopeSpans"):
             yield resource, scope
 
 
@@ -86,5 +86,5 @@ def _payload(line: bytes) -> dict[str, Any] | None:
         rows_of(payload)
     except (NotOtlp, ValueError, RecursionError):
         return None  # what could not be read was told, or refused, when the traces were loaded
-    scopes = {(scope.get("scope") or {}).get("name") for _, scope in _scopes(payload)}
+    scopes = {dict(under(scope, "scope")).get("name") for _, scope in _scopes(payload)}
     return None if scopes == {schema.ANNOTATION_SCOPE} else dict(payload)

@@ -3,11 +3,9 @@ characters, and the policy allows only the script with the given hash, and no lo
 
 import base64
 import hashlib
-import os
 from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
-from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -15,7 +13,6 @@ from markupsafe import Markup
 
 from whywait.analysis.report.colours import COLOURS, ink
 from whywait.analysis.text import milliseconds, safe
-from whywait.analysis.write.whole_file import whole_file
 
 
 def rendered(template: str, values: Mapping[str, Any]) -> str:
@@ -29,12 +26,6 @@ def rendered(template: str, values: Mapping[str, Any]) -> str:
         script_hash=digest,
         **values,
     )  # fmt: skip
-
-
-def write_page(text: str, path: str | os.PathLike[str]) -> None:
-    """Write a page to `path`, completely or not at all. Raises InputError when it cannot be written."""
-    with whole_file(Path(path)) as file:
-        file.write(text)
 
 
 @cache

@@ -2,12 +2,11 @@
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
-from whywait.analysis.capacity.utilization import capacity
 from whywait.analysis.causes import CAUSES, INFO, Cause
 from whywait.analysis.measure.felt import PERCENTILES
 from whywait.analysis.measure.percentile_composition import composition, sample_of
@@ -15,35 +14,21 @@ from whywait.analysis.measure.selection import only_requests
 from whywait.analysis.measure.summary import summarize, worst_culprits
 from whywait.analysis.model import Analysis
 from whywait.analysis.report.html.code_line import code_line
-from whywait.analysis.report.html.dots import Strip, strips, when
-from whywait.analysis.report.html.page import rendered, write_page
+from whywait.analysis.report.html.dots import strips, when
+from whywait.analysis.report.html.page import rendered
 from whywait.analysis.report.html.timeline import Timeline, timeline
+from whywait.analysis.report.told import Told, told_of
 from whywait.analysis.text import counted, place, safe
 from whywait.analysis.verdicts.capacity_words import sentences
 from whywait.analysis.verdicts.judgement import Judgement
 from whywait.analysis.verdicts.not_observed import not_observed
-from whywait.analysis.verdicts.sentences import Verdict, verdict
-from whywait.analysis.verdicts.short_answer import Answer, answer
+from whywait.analysis.verdicts.sentences import Verdict
+from whywait.analysis.verdicts.short_answer import answer
+from whywait.analysis.write.whole_file import whole_file
 
 MAX_CULPRITS: Final = 15
 MAX_TIMELINES: Final = 100
 MAX_TILES: Final = 16_000  # of all timelines: about 200 bytes each, and a page has to open
-
-
-@dataclass(frozen=True, slots=True)
-class Endpoint:
-    """Everything on the page about one endpoint."""
-
-    name: str
-    judgement: Judgement
-    headline: str
-    answer: Answer
-    bars: list[dict[str, Any]]  # one for each of PERCENTILES
-    behind: dict[str, Any] | None  # what those ahead did during the first reason, where they are followed
-    numbers: list[dict[Any, Any]]  # one per cause, SUMMARY_COLUMNS
-    slowest: Timeline | None  # the slowest of the drawn requests
-    strip: Strip
-    code: str  # the culprit's line, "" where it is not known
 
 
 def write_html(
@@ -54,18 +39,24 @@ def write_html(
     top: int = 10,
     notes: Sequence[str] = (),
     code: bool = True,
+    told: Told | None = None,
 ) -> None:
     """Write the report to `path`, completely or not at all. Raises InputError when it cannot be written."""
-    write_page(page(analysis, title, top=top, notes=notes, code=code), path)
+    text = page(analysis, title, top=top, notes=notes, code=code, told=told)
+    with whole_file(Path(path)) as file:
+        file.write(text)
 
 
-def page(analysis: Analysis, title: str, *, top: int = 10, notes: Sequence[str] = (), code: bool = True) -> str:
+def page(
+    analysis: Analysis, title: str, *, top: int = 10, notes: Sequence[str] = (), code: bool = True,
+    told: Told | None = None,
+) -> str:  # fmt: skip
     """Return the report's HTML. The template escapes trace content and removes control characters.
 
     `notes` are the caller's own sentences, shown at the end; with `code` each culprit's line of code is shown where its
-    file is found below the working folder.
+    file is found below the working folder. `told`: `told_of(analysis)`, where it is known.
     """
-    verdicts, processes = verdict(analysis), capacity(analysis)
+    verdicts, processes = told or told_of(analysis)
     timelines, left_out = _timelines(analysis, top, [one.endpoint for one in verdicts[:top]])
     return rendered(
         "report.html.j2",
@@ -114,26 +105,27 @@ def _timelines(analysis: Analysis, top: int, endpoints: Sequence[str]) -> tuple[
 
 def _endpoints(
     analysis: Analysis, verdicts: Sequence[Verdict], timelines: Sequence[Timeline], code: bool
-) -> list[Endpoint]:
+) -> list[dict[str, Any]]:
+    """Everything on the page about each endpoint."""
     over_time = strips(analysis)
     begun_ns = int(analysis.requests["start_ns"].min()) if len(analysis.requests) else 0
     summary = summarize(analysis.causes)
     bars = _bars(analysis, [one.endpoint for one in verdicts])
-    drawn: dict[str, Timeline] = {}
-    for one in timelines:
-        drawn.setdefault(one.endpoint, one)  # the slowest comes first
+    drawn = {one.endpoint: one for one in reversed(timelines)}  # the slowest comes first
     return [
-        Endpoint(
-            one.endpoint, one.judgement, one.headline, answer(one), bars[one.endpoint], _behind(one.judgement), summary[summary["endpoint"] == one.endpoint].to_dict("records"),
-            drawn.get(safe(one.endpoint)), over_time[one.endpoint], _code(one.judgement, begun_ns) if code else "",
-        )
+        {
+            "name": one.endpoint, "judgement": one.judgement, "headline": one.headline, "answer": answer(one),
+            "bars": bars[one.endpoint], "behind": _behind(one.judgement), "strip": over_time[one.endpoint],
+            "numbers": summary[summary["endpoint"] == one.endpoint].to_dict("records"),
+            "slowest": drawn.get(safe(one.endpoint)), "code": _code(one.judgement, begun_ns) if code else "",
+        }
         for one in verdicts
     ]  # fmt: skip
 
 
 def _code(judgement: Judgement, traced_ns: int) -> str:
     first = next(iter(judgement.reasons), None)
-    return code_line(first.culprit_file, first.culprit_line, traced_ns) if first and first.culprit_file else ""
+    return code_line(first.culprit_file, first.culprit_line or 0, traced_ns) if first and first.culprit_file else ""
 
 
 def _behind(one: Judgement) -> dict[str, Any] | None:

@@ -6,7 +6,7 @@ from typing import Any, Final
 from whywait.analysis.changes.comparison import CauseChange, Change, Comparison
 from whywait.analysis.changes.sentences import text
 from whywait.analysis.model import Analysis
-from whywait.analysis.report.json.version import FORMAT
+from whywait.analysis.report.json import FORMAT
 
 _AMOUNTS: Final = ("before_ns", "after_ns", "delta_ns", "low_ns", "high_ns")
 

@@ -4,9 +4,8 @@ from dataclasses import asdict
 from typing import Any, Final
 
 from whywait.analysis.logs.model import LoggedRequest, LogReading
-from whywait.analysis.logs.totals import totals
-from whywait.analysis.logs.unknown import unknowable
-from whywait.analysis.report.json.version import FORMAT
+from whywait.analysis.logs.totals import totals, unknowable
+from whywait.analysis.report.json import FORMAT
 
 _PLAIN: Final = ("request", "start_ns", "end_ns", "clocked_ns", "stated_ns", "untimed_ns")
 

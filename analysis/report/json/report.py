@@ -5,23 +5,26 @@ from typing import Any, Final
 
 import pandas as pd
 
-from whywait.analysis.capacity.utilization import ProcessCapacity, capacity
+from whywait.analysis.capacity.utilization import ProcessCapacity
 from whywait.analysis.measure.felt import PERCENTILES
 from whywait.analysis.measure.summary import summarize, worst_culprits
 from whywait.analysis.model import Analysis, span_id_of
-from whywait.analysis.report.json.version import FORMAT
+from whywait.analysis.report.json import FORMAT
+from whywait.analysis.report.told import Told, told_of
 from whywait.analysis.situations.situation import numbers
 from whywait.analysis.verdicts.capacity_words import sentence
 from whywait.analysis.verdicts.judgement import Reason
 from whywait.analysis.verdicts.not_observed import not_observed
-from whywait.analysis.verdicts.sentences import Verdict, verdict
+from whywait.analysis.verdicts.sentences import Verdict
 
 MAX_CULPRITS: Final = 50
 
 
-def as_json(analysis: Analysis, *, top: int = 5) -> dict[str, Any]:
+def as_json(analysis: Analysis, *, top: int = 5, told: Told | None = None) -> dict[str, Any]:
     """Return plain values, bounded: every endpoint, at most `top` requests and MAX_CULPRITS culprits. Times are
-    integer nanoseconds."""
+    integer nanoseconds. `told`: `told_of(analysis)`, where it is known."""
+    verdicts, processes = told or told_of(analysis)
+    culprits = worst_culprits(analysis.culprits, MAX_CULPRITS).to_dict("records")
     summary = summarize(analysis.causes)
     slowest = analysis.requests.sort_values("wall_ns", ascending=False).head(top)
     return {
@@ -33,21 +36,17 @@ def as_json(analysis: Analysis, *, top: int = 5) -> dict[str, Any]:
             for one in analysis.findings
         ],
         "not_observed": [asdict(one) for one in not_observed(analysis.requests)],
-        "capacity": [_capacity(one) for one in capacity(analysis)],
-        "endpoints": [_endpoint(one, summary) for one in verdict(analysis)],
-        "culprits": [
-            {
-                "culprit": str(row["culprit"]),
-                "file": str(row["culprit_file"]),
-                "line": None if pd.isna(row["culprit_line"]) else int(row["culprit_line"]),
-                "cause": str(row["cause"]),
-                "victims": int(row["victims"]),
-                "ns": int(row["ns"]),
-            }
-            for row in worst_culprits(analysis.culprits, MAX_CULPRITS).to_dict("records")
-        ],
+        "capacity": [_capacity(one) for one in processes],
+        "endpoints": [_endpoint(one, summary) for one in verdicts],
+        "culprits": [_culprit(row) for row in culprits],
         "slowest": [_request(row, analysis) for row in slowest.to_dict("records")],
     }
+
+
+def _culprit(row: dict[Any, Any]) -> dict[str, Any]:
+    line = None if pd.isna(row["culprit_line"]) else int(row["culprit_line"])
+    found = {"culprit": str(row["culprit"]), "file": str(row["culprit_file"]), "line": line, "cause": str(row["cause"])}
+    return {**found, "victims": int(row["victims"]), "ns": int(row["ns"])}
 
 
 def _endpoint(told: Verdict, summary: Any) -> dict[str, Any]:
@@ -86,7 +85,7 @@ def _reason(one: Reason) -> dict[str, Any]:
         "other_requests_share": round(one.other_requests_share, 6),
         "remedy": {"key": one.remedy.key, "text": one.remedy.text},
         "meanwhile": [asdict(part) for part in one.meanwhile],
-        "predicted": None if one.predicted is None else asdict(one.predicted),
+        "predicted": None,  # by whywait whatif alone
     }
 
 

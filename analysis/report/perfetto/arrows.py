@@ -1,5 +1,6 @@
 """Arrows between slices: from a waker to its waiter, and from a submitter to the thread that ran the job."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import Any
 
@@ -10,30 +11,35 @@ from whywait.analysis.report.perfetto.slices import records
 from whywait.analysis.report.perfetto.tracks import Arrow, Group
 from whywait.tracer import schema
 
-Places = Mapping[tuple[str, str], list[tuple[tuple[int, int], int, int]]]  # by span: track, start, end
+Places = dict[tuple[str, str], list[tuple[tuple[int, int], int, int]]]  # by span: track, start, end
 
 
 def arrows(made: Sequence[Group], spans: pd.DataFrame) -> list[Arrow]:
     """Return the arrows with both ends on a track."""
-    places: dict[tuple[str, str], list[tuple[tuple[int, int], int, int]]] = {}
-    placed = [((track.group, track.number), one) for group in made for track in group.tracks for one in track.slices]
-    beginnings = {(*track, one.start_ns) for track, one in placed}
-    for track, one in placed:
-        if one.key[1]:
-            places.setdefault(one.key, []).append((track, one.start_ns, one.end_ns))
+    places, beginnings = _places(made)
+    rows = [(row, (str(row["trace_id"]), row["attributes"].get(schema.KIND))) for row in records(spans)]
     runs = {
-        (str(row["trace_id"]), str(row["attributes"].get(schema.ACTIVITY, ""))): (str(row["trace_id"]), str(row["span_id"]))
-        for row in records(spans)
-        if row["attributes"].get(schema.KIND) == schema.KIND_RUN
-    }  # fmt: skip
+        (trace_id, str(row["attributes"].get(schema.ACTIVITY, ""))): (trace_id, str(row["span_id"]))
+        for row, (trace_id, kind) in rows
+        if kind == schema.KIND_RUN
+    }
     found: list[Arrow] = []
-    for row in records(spans):
-        attributes = row["attributes"]
-        if attributes.get(schema.KIND) == schema.KIND_WAIT and attributes.get(schema.WAKER_SPAN_ID):
-            found += _wake(row, attributes, places, runs, beginnings)
-        elif attributes.get(schema.KIND) == schema.KIND_JOB:
+    for row, (_, kind) in rows:
+        if kind == schema.KIND_WAIT and row["attributes"].get(schema.WAKER_SPAN_ID):
+            found += _wake(row, row["attributes"], places, runs, beginnings)
+        elif kind == schema.KIND_JOB:
             found += _taken_up(row, places, runs)
     return found
+
+
+def _places(made: Sequence[Group]) -> tuple[Places, Set[tuple[int, int, int]]]:
+    """Return where each span is drawn, and where on its track any slice begins."""
+    places: Places = defaultdict(list)
+    tracks = [track for group in made for track in group.tracks]
+    placed = [((track.group, track.number), one) for track in tracks for one in track.slices]
+    for track, one in placed:
+        places[one.key].append((track, one.start_ns, one.end_ns))
+    return places, {(*track, one.start_ns) for track, one in placed}
 
 
 def _wake(

@@ -1,12 +1,14 @@
 """Lays out the tracks: requests, threads and loops, and the activities of the slowest requests."""
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import pandas as pd
 
+from whywait.analysis.attribution.cpu_rivals import positive_ns
 from whywait.analysis.measure.felt import both
-from whywait.analysis.model import Analysis
+from whywait.analysis.model import Analysis, attribute
 from whywait.analysis.report.perfetto.slices import cause_slices, records, request_slice, running, span_slice
 from whywait.analysis.report.perfetto.tracks import Group, Slice, numbered
 from whywait.analysis.text import safe
@@ -24,12 +26,9 @@ def groups(analysis: Analysis, shown: pd.DataFrame, detailed: Sequence[str]) -> 
     """Return all groups: the requests `shown`, and those with an id in `detailed` in detail."""
     spans = analysis.spans[analysis.spans["trace_id"].isin(shown["trace_id"])]
     spans = spans.assign(
-        kind=[attributes.get(schema.KIND, "") for attributes in spans["attributes"]],
-        owner=pd.Series(_owners(spans), index=spans.index, dtype=object),
+        kind=attribute(spans, schema.KIND), owner=pd.Series(_owners(spans), index=spans.index, dtype=object)
     )
-    blocks = analysis.spans[
-        [attributes.get(schema.KIND) == schema.KIND_BLOCK for attributes in analysis.spans["attributes"]]
-    ]
+    blocks = analysis.spans[attribute(analysis.spans, schema.KIND) == schema.KIND_BLOCK]
     first_ns, last_ns = int(shown["start_ns"].min()), int(shown["end_ns"].max())
     blocks = blocks[(blocks["end_ns"] > first_ns) & (blocks["start_ns"] < last_ns)]
     made = [_requests(analysis, shown)]
@@ -61,35 +60,33 @@ def _requests(analysis: Analysis, shown: pd.DataFrame) -> Group:
     return numbered(REQUESTS, "requests: what each waited for", named)
 
 
+def _by_owner(rows: pd.DataFrame) -> dict[tuple[str, str], list[Slice]]:
+    found: dict[tuple[str, str], list[Slice]] = defaultdict(list)
+    for row in records(rows):
+        found[row["owner"]].append(span_slice(row))
+    return found
+
+
 def _threads(number: int, service: str, spans: pd.DataFrame, blocks: pd.DataFrame) -> Group:
-    by_thread: dict[tuple[str, int], list[Slice]] = {}
-    runs: dict[tuple[str, str], tuple[Slice, list[Slice]]] = {}  # by activity: its run, and the slices inside it
+    parts = _by_owner(spans[spans["kind"].isin([schema.KIND_PHASE, schema.KIND_WAIT])])
+    by_thread: dict[tuple[str, int], list[Slice]] = defaultdict(list)
     for row in records(spans[spans["kind"] == schema.KIND_RUN].sort_values("start_ns")):
-        thread = (str(row["attributes"].get(schema.THREAD_NAME, "")), _int(row["attributes"].get(schema.THREAD_ID)))
-        run = span_slice(row)
-        by_thread.setdefault(thread, []).append(run)
-        runs[row["owner"]] = run, []
-    inside = spans[spans["kind"].isin([schema.KIND_PHASE, schema.KIND_WAIT]) & spans["owner"].isin(list(runs))]
-    for row in records(inside):
-        run, held = runs[row["owner"]]
-        if run.start_ns <= row["start_ns"] and row["end_ns"] <= run.end_ns:
-            held.append(span_slice(row))
-    named: list[tuple[str, list[Slice]]] = []
-    loops = [span_slice(row) for row in records(blocks)]
-    if loops:
-        named.append(("event loop: long stretches", loops))
-    held_by = {run.key: [*held, *running(run, held)] for run, held in runs.values()}
-    for (name, thread_id), slices in sorted(by_thread.items()):
-        title = f"{safe(name, 60) or 'thread'} {thread_id or ''}".strip()
-        named.append((title, [one for run in slices for one in (run, *held_by.get(run.key, ()))]))
+        run, number_of_thread = span_slice(row), row["attributes"].get(schema.THREAD_ID)
+        held = [one for one in parts.get(row["owner"], ()) if run.start_ns <= one.start_ns and one.end_ns <= run.end_ns]
+        thread = str(row["attributes"].get(schema.THREAD_NAME, "")), positive_ns(number_of_thread)
+        by_thread[thread] += [run, *held, *running(run, held)]
+    named = [("event loop: long stretches", [span_slice(row) for row in records(blocks)])]
+    named += [(_thread(*thread), slices) for thread, slices in sorted(by_thread.items())]
     return numbered(number, f"threads of {safe(service, 60) or 'the service'}", named)
+
+
+def _thread(name: str, number: int) -> str:
+    return f"{safe(name, 60) or 'thread'} {number or ''}".strip()
 
 
 def _activities(number: int, request: Mapping[str, Any], spans: pd.DataFrame) -> Group:
     inside = spans[(spans["end_ns"] > request["start_ns"]) & (spans["start_ns"] < request["end_ns"])]
-    by_owner: dict[tuple[str, str], list[Slice]] = {}
-    for row in records(inside[inside["kind"].isin(list(_PARTS))]):
-        by_owner.setdefault(row["owner"], []).append(span_slice(row))
+    by_owner = _by_owner(inside[inside["kind"].isin(list(_PARTS))])
     named: list[tuple[str, list[Slice]]] = []
     activities = inside[inside["kind"].isin(list(_ACTIVITIES))]
     for row in records(activities.sort_values(["start_ns", "span_id"])):
@@ -99,11 +96,6 @@ def _activities(number: int, request: Mapping[str, Any], spans: pd.DataFrame) ->
         ran_in = [one for run in ran for one in running(run, parts)]
         named.append((safe(row["name"], 80), [own, *parts, *ran_in]))
     others = inside[~inside["kind"].isin([*_PARTS, *_ACTIVITIES, schema.KIND_BLOCK])]
-    if len(others):
-        named.append(("spans", [span_slice(row) for row in records(others)]))
+    named.append(("spans", [span_slice(row) for row in records(others)]))
     title = f"{safe(request['endpoint'], 60)} {both(dict(request))}, {str(request['trace_id'])[:8]}"
     return numbered(number, title, named)
-
-
-def _int(value: object) -> int:
-    return value if isinstance(value, int) else 0

@@ -1,9 +1,11 @@
 """Turns rows of the analysis into slices."""
 
+from bisect import bisect_right
 from collections.abc import Iterable, Mapping
-from itertools import pairwise
+from itertools import accumulate, chain, pairwise
 from typing import Any, Final
 
+import numpy as np
 import pandas as pd
 
 from whywait.analysis.causes import CAUSE_OF_WAIT, Cause
@@ -83,20 +85,17 @@ def span_slice(span: Mapping[str, Any]) -> Slice:
 def running(around: Slice, inside: Iterable[Slice]) -> list[Slice]:
     """The parts of a slice outside the waits `inside`, cut where any begins or ends: an arrow may then end in the
     slice that begins at the wake-up (the viewer reverses one into an older slice)."""
-    held = [one for one in inside if one.start_ns < around.end_ns and one.end_ns > around.start_ns]
-    cuts = sorted(
-        {around.start_ns, around.end_ns}
-        | {min(max(at, around.start_ns), around.end_ns) for one in held for at in (one.start_ns, one.end_ns)}
-    )
-    waits = sorted((one.start_ns, one.end_ns) for one in held if one.category == schema.KIND_WAIT)
-    made, at, waited_ns = [], 0, around.start_ns
-    for begin, end in pairwise(cuts):
-        while at < len(waits) and waits[at][0] <= begin:
-            waited_ns = max(waited_ns, waits[at][1])
-            at += 1
-        if waited_ns <= begin:
-            made.append(Slice(begin, end, RUNNING, RUNNING))
-    return made
+    inside = list(inside)
+    borders = chain.from_iterable((one.start_ns, one.end_ns) for one in (around, *inside))
+    cuts = np.unique(np.clip(list(borders), around.start_ns, around.end_ns)).tolist()
+    waits = sorted((one.start_ns, one.end_ns) for one in inside if one.category == schema.KIND_WAIT)
+    starts = [start_ns for start_ns, _ in waits]
+    waited_until = list(accumulate((end_ns for _, end_ns in waits), max, initial=around.start_ns))
+    return [
+        Slice(begin, end, RUNNING, RUNNING)
+        for begin, end in pairwise(cuts)
+        if waited_until[bisect_right(starts, begin)] <= begin
+    ]
 
 
 def records(frame: pd.DataFrame) -> Iterable[Mapping[str, Any]]:

@@ -37,15 +37,11 @@ def write_perfetto(analysis: Analysis, stream: IO[str], *, detail: int = 20) -> 
     made = groups(analysis, shown, detailed)
     spans = analysis.spans[analysis.spans["trace_id"].isin(shown["trace_id"])]
     found = arrows(made, spans)
-    base_ns = min(
-        (one.start_ns for group in made for track in group.tracks for one in track.slices),
-        default=int(shown["start_ns"].min()),
-    )
-    _write(stream, _events(made, found, base_ns), base_ns)
     tracks = [track for group in made for track in group.tracks]
-    return Written(
-        len(shown), len(slowest) - len(shown), len(tracks), sum(len(track.slices) for track in tracks), len(found)
-    )
+    slices = [one for track in tracks for one in track.slices]
+    base_ns = min((one.start_ns for one in slices), default=int(shown["start_ns"].min()))
+    _write(stream, _events(made, found, base_ns), base_ns)
+    return Written(len(shown), len(slowest) - len(shown), len(tracks), len(slices), len(found))
 
 
 def _write(stream: IO[str], events: Iterable[Event], base_ns: int) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from math import inf
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,20 +51,20 @@ def lanes(slices: Iterable[Slice]) -> list[tuple[Slice, ...]]:
     """Return the slices on lanes, each on the first on which it nests or is disjoint. Times are not changed; empty
     slices are left out."""
     placed: list[list[Slice]] = []
-    open_until: list[list[int]] = []  # per lane: ends of the slices that are open, innermost last
+    open_until: list[list[float]] = []  # per lane: ends of the slices that are open, innermost last
     for one in sorted(slices, key=lambda item: (item.start_ns, -item.end_ns, item.name)):
         if one.end_ns <= one.start_ns:
             continue
         for lane, ends in zip(placed, open_until, strict=True):
-            while ends and ends[-1] <= one.start_ns:
+            while ends[-1] <= one.start_ns:
                 ends.pop()
-            if not ends or one.end_ns <= ends[-1]:
+            if one.end_ns <= ends[-1]:
                 lane.append(one)
                 ends.append(one.end_ns)
                 break
         else:
             placed.append([one])
-            open_until.append([one.end_ns])
+            open_until.append([inf, one.end_ns])
     return [tuple(lane) for lane in placed]
 
 

@@ -2,13 +2,14 @@
 
 from rich.console import Console, Group
 from rich.padding import Padding
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from whywait.analysis.changes.comparison import Change, Comparison
 from whywait.analysis.changes.sentences import headline, how_divided, reasons
 from whywait.analysis.model import Analysis
-from whywait.analysis.text import counted, milliseconds, safe, signed
+from whywait.analysis.report.terminal.parts import notes, number
+from whywait.analysis.text import milliseconds, safe, signed
 
 MOST_CAUSES = 8
 Sides = tuple[Analysis, Analysis]
@@ -17,10 +18,8 @@ Sides = tuple[Analysis, Analysis]
 def render_diff(found: Comparison, sides: Sides, names: tuple[str, str], console: Console) -> None:
     """Print each endpoint's change with its causes, then the endpoints of only one run."""
     for side, name in zip(sides, names, strict=True):
-        for finding in side.findings:
-            console.print(
-                Text(f"note: {safe(name)}: {safe(finding.message)} ({counted(finding.count, 'time')})", style="yellow")
-            )
+        for note in notes(side.findings, f"{name}: "):
+            console.print(note)
     for change in found.changes:
         console.print(_words(change, found.percentile))
         console.print(_table(change, found.percentile))
@@ -41,10 +40,8 @@ def _words(change: Change, percentile: float) -> Padding:
 
 
 def _table(change: Change, percentile: float) -> Table:
-    table = Table(pad_edge=False)
-    table.add_column("cause", no_wrap=True)
-    for name in ("before ms", "after ms", "difference ms", "[between]"):
-        table.add_column(Text(name), justify="right", no_wrap=True)
+    numbers = map(number, ("before ms", "after ms", "difference ms", "[between]"))
+    table = Table(Column("cause", no_wrap=True), *numbers, pad_edge=False)
     shown = change.causes[:MOST_CAUSES]
     for one in shown:
         table.add_row(

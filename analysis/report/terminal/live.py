@@ -5,15 +5,16 @@ from typing import Final, Literal, NamedTuple
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Group, RenderableType
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from whywait.analysis.causes import CAUSES, NO_CULPRIT, Cause
 from whywait.analysis.live.counting import Culprit
 from whywait.analysis.live.window import BUCKET, Endpoint, View
 from whywait.analysis.measure.felt import differ
+from whywait.analysis.report.terminal.parts import number
 from whywait.analysis.situations.thresholds import significant
-from whywait.analysis.text import counted, milliseconds, place, safe
+from whywait.analysis.text import counted, in_brackets, milliseconds, place, safe
 from whywait.analysis.verdicts.remedies import remedy
 
 TOP_CAUSES: Final = 3
@@ -49,6 +50,10 @@ class Size(NamedTuple):
     columns: int
     lines: int | None  # None: unlimited, nothing is cut
 
+    @property
+    def wide(self) -> bool:
+        return self.columns >= _WIDE
+
 
 def screen(view: View, told: Told, size: Size) -> RenderableType:
     """Return the view. On a screen each line is cut to its width, and lines that do not fit are left out."""
@@ -71,26 +76,25 @@ def screen(view: View, told: Told, size: Size) -> RenderableType:
 
 def _endpoints(view: View, size: Size, used: int) -> list[RenderableType]:
     """Return a short view for a small screen: one endpoint, its causes, the worst request."""
-    small, wide = size.lines is not None and size.lines < _SMALL, size.columns >= _WIDE
-    about = [] if small else [_loop_line(view), _gil_line(view), _pool_line(view)]
-    most_worst = 1 if small else _WORST
-    every = [(one, _cause_lines(one)) for one in view.endpoints]
-    shown = every
+    about, most_worst = [_loop_line(view), _gil_line(view), _pool_line(view)], _WORST
+    if size.lines is not None and size.lines < _SMALL:
+        about, most_worst = [], 1
+    every = shown = [(one, _cause_lines(one)) for one in view.endpoints]
     if size.lines is not None:
-        taken = used + len(about) + min(most_worst, len(every)) + 1 + (_LINES_OF_TABLE if wide else 0)
-        shown = _fitting(every, size.lines - taken, 0 if wide else 1)
-    parts: list[RenderableType] = [*about]
-    if wide:
-        parts.append(_table(shown, cut=size.lines is not None))
-    else:
-        parts += [line for one, causes in shown for line in _stacked(one, causes)]
-    parts += _worst([one for one, _ in shown], most_worst)
+        taken = used + len(about) + min(most_worst, len(every)) + 1 + _LINES_OF_TABLE * size.wide
+        shown = _fitting(every, size.lines - taken, not size.wide)
+    parts = [*about, *_listed(shown, size), *_worst([one for one, _ in shown], most_worst)]
     if size.lines is None:
         parts += _to_change(view.endpoints[0])
-    left_out = len(every) - len(shown)
-    if left_out:
+    if left_out := len(every) - len(shown):
         parts.append(Text(f"and {counted(left_out, 'more endpoint')}", style="dim"))
     return parts
+
+
+def _listed(shown: Sequence[_Causes], size: Size) -> list[RenderableType]:
+    if size.wide:
+        return [_table(shown, cut=size.lines is not None)]
+    return [line for one, causes in shown for line in _stacked(one, causes)]
 
 
 def _fitting(every: Sequence[_Causes], room: int, heading: int) -> list[_Causes]:
@@ -176,18 +180,18 @@ def _chief(view: View, cause: Cause, words: str) -> str:
 
 
 def _named(culprit: Culprit) -> str:
-    where = place(culprit.file, culprit.line)
-    return safe(culprit.name, 80) + (f" ({safe(where, 80)})" if where else "")
+    return safe(culprit.name, 80) + in_brackets(safe(place(culprit.file, culprit.line), 80))
 
 
 def _table(endpoints: Sequence[_Causes], *, cut: bool) -> Table:
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, expand=cut)
     overflow: Literal["ellipsis", "fold"] = "ellipsis" if cut else "fold"
-    table.add_column("endpoint", overflow=overflow, no_wrap=cut, max_width=_WIDEST_NAME if cut else None)
     both = any(_in_handler(one) for one, _ in endpoints)
-    for name in ("requests", *(("p50, p95 ms felt", "in the handler") if both else ("p50, p95 ms",))):
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("waited for: ms per request, share, blocked by", overflow=overflow, no_wrap=cut, ratio=1)
+    table = Table(
+        Column("endpoint", overflow=overflow, no_wrap=cut, max_width=_WIDEST_NAME if cut else None),
+        *map(number, ("requests", *(("p50, p95 ms felt", "in the handler") if both else ("p50, p95 ms",)))),
+        Column("waited for: ms per request, share, blocked by", overflow=overflow, no_wrap=cut, ratio=1),
+        box=SIMPLE_HEAD, pad_edge=False, expand=cut,
+    )  # fmt: skip
     for one, causes in endpoints:
         table.add_row(
             Text(safe(one.name, 100)),

@@ -3,13 +3,13 @@
 from datetime import UTC, datetime
 
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from whywait.analysis.logs.model import BETWEEN, NAMED, SINCE, LoggedRequest, LogReading, Silence
-from whywait.analysis.logs.totals import UNTIMED, own_sums, totals
-from whywait.analysis.logs.unknown import unknowable
-from whywait.analysis.text import counted, milliseconds, safe
+from whywait.analysis.logs.totals import UNTIMED, own_sums, totals, unknowable
+from whywait.analysis.report.terminal.parts import folded, notes, number
+from whywait.analysis.text import amount, counted, milliseconds, safe
 
 _SAYS = {
     NAMED: "timed, by name",
@@ -22,8 +22,8 @@ _LEAST_SHARE = 0.005
 
 def render_logs(reading: LogReading, console: Console, *, top: int = 1) -> None:
     """Print findings, the stretches of all requests where there are several, and the `top` slowest ones."""
-    for finding in reading.findings:
-        console.print(Text(f"note: {safe(finding.message)} ({counted(finding.count, 'time')})", style="yellow"))
+    for note in notes(reading.findings):
+        console.print(note)
     if len(reading.requests) > 1:
         console.print(all_table(reading))
     slowest = sorted(reading.requests, key=lambda one: -one.wall_ns)[:top]
@@ -37,8 +37,8 @@ def render_logs(reading: LogReading, console: Console, *, top: int = 1) -> None:
 
 def all_table(reading: LogReading) -> Table:
     """One row per label over all requests; the last row sums the negligible ones."""
-    table = Table(title=f"Where the time of {counted(len(reading.requests), 'request')} was logged")
-    _columns(table, ("requests", "p50 ms", "p95 ms", "max ms", "of all time"))
+    table = _table("requests", "p50 ms", "p95 ms", "max ms", "of all time")
+    table.title = f"Where the time of {counted(len(reading.requests), 'request')} was logged"
     rows = totals(reading.requests)
     for row in rows:
         if row.share >= _LEAST_SHARE:
@@ -52,36 +52,23 @@ def all_table(reading: LogReading) -> Table:
     return table
 
 
-def _columns(table: Table, numbers: tuple[str, ...]) -> None:
-    table.add_column("stretch", overflow="fold")
-    table.add_column("what the log says", no_wrap=True)
-    for name in numbers:
-        table.add_column(name, justify="right", no_wrap=True)
+def _table(*numbers: str) -> Table:
+    return Table(folded("stretch"), Column("what the log says", no_wrap=True), *map(number, numbers))
 
 
 def _render_request(request: LoggedRequest, console: Console) -> None:
-    stated = ""
-    if request.stated_ns is not None:
-        stated = f"{milliseconds(request.stated_ns)} ms stated, "
-    console.print(
-        Text(
-            f"\nRequest {safe(request.request, 80)}: {stated}{milliseconds(request.clocked_ns)} ms between its first "
-            "and its last marker",
-            style="bold",
-        )
-    )
-    table = Table()
-    _columns(table, ("ms", "share"))
+    stated = "" if request.stated_ns is None else f"{amount(request.stated_ns)} stated, "
+    clocked = f"{amount(request.clocked_ns)} between its first and its last marker"
+    console.print(Text(f"\nRequest {safe(request.request, 80)}: {stated}{clocked}", style="bold"))
+    table = _table("ms", "share")
     for (label, kind), ns in own_sums(request).items():
         table.add_row(Text(safe(label)), _SAYS[kind], milliseconds(ns), f"{ns / max(request.wall_ns, 1):.1%}")
     console.print(table)
     if request.silences:
         console.print("The longest times without a line of this request:")
-        for one in request.silences[:3]:
-            console.print(Text(_silence(one)))
+        console.print(Text("\n".join(map(_silence, request.silences[:3]))))
     console.print("What this log cannot tell:")
-    for sentence in unknowable(request):
-        console.print(Text(f"  {sentence}"))
+    console.print(Text("\n".join(f"  {sentence}" for sentence in unknowable(request))))
 
 
 def _silence(one: Silence) -> str:

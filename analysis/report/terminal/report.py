@@ -5,31 +5,33 @@ from typing import NamedTuple
 
 from rich.console import Console, Group
 from rich.padding import Padding
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
-from whywait.analysis.capacity.utilization import capacity
 from whywait.analysis.causes import Cause
 from whywait.analysis.measure.felt import in_handler
 from whywait.analysis.measure.summary import summarize, worst_culprits
 from whywait.analysis.model import Analysis
-from whywait.analysis.text import counted, milliseconds, place, safe
+from whywait.analysis.report.terminal.parts import folded, notes, number
+from whywait.analysis.report.told import Told, told_of
+from whywait.analysis.text import milliseconds, place, safe
 from whywait.analysis.verdicts.capacity_words import sentences
 from whywait.analysis.verdicts.not_observed import not_observed
-from whywait.analysis.verdicts.sentences import Verdict, verdict
+from whywait.analysis.verdicts.sentences import Verdict
 
 TOP_CAUSES = 3
 _NARROW = 100  # columns: in a narrower table the names of causes would wrap
 _WHERE = "Where the time of each endpoint's requests went (mean per request)"
 
 
-def render(analysis: Analysis, console: Console, *, top: int = 5) -> None:
-    """Print findings, a table of endpoints, the verdicts, the culprits and the `top` slowest requests."""
-    verdicts = verdict(analysis)
+def render(analysis: Analysis, console: Console, *, top: int = 5, told: Told | None = None) -> None:
+    """Print findings, a table of endpoints, the verdicts, the culprits and the `top` slowest requests. `told`:
+    `told_of(analysis)`, where it is known."""
+    verdicts, processes = told or told_of(analysis)
     narrow = console.width < _NARROW
-    for finding in analysis.findings:
-        console.print(Text(f"note: {safe(finding.message)} ({counted(finding.count, 'time')})", style="yellow"))
-    for said in sentences(capacity(analysis)):
+    for note in notes(analysis.findings):
+        console.print(note)
+    for said in sentences(processes):
         console.print(Text(safe(said, 1000), style="bold"))
     console.print(endpoint_lines(analysis, verdicts) if narrow else endpoint_table(analysis, verdicts))
     for one in verdicts:
@@ -50,17 +52,11 @@ def _observed(analysis: Analysis, verdicts: list[Verdict]) -> str:
 
 def endpoint_table(analysis: Analysis, verdicts: list[Verdict]) -> Table:
     """One row per endpoint: number of requests, percentiles, and the chief causes."""
-    table = Table(title=_WHERE)
-    table.add_column("endpoint", overflow="fold")
-    for name in ("requests", "p50 ms", "p95 ms", "p99 ms"):
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column(f"top {TOP_CAUSES} causes: ms, share")
-    table.add_column("unexplained", justify="right", no_wrap=True)
+    numbers = map(number, ("requests", "p50 ms", "p95 ms", "p99 ms"))
+    causes = f"top {TOP_CAUSES} causes: ms, share"
+    table = Table(folded("endpoint"), *numbers, causes, number("unexplained"), title=_WHERE)
     for row in _endpoints(analysis, verdicts):
-        mean, share = row.unexplained
-        table.add_row(
-            Text(row.name), row.requests, *row.walls, ", ".join(row.causes), f"{mean}, {share}"
-        )  # fmt: skip
+        table.add_row(Text(row.name), row.requests, *row.walls, ", ".join(row.causes), ", ".join(row.unexplained))
         if row.handler:
             table.add_row(Text("  of it in the handler", style="dim"), "", *row.handler)
     return table
@@ -70,9 +66,7 @@ def endpoint_lines(analysis: Analysis, verdicts: list[Verdict]) -> Group:
     """The same for a narrow screen: one line per endpoint, and below it one per cause."""
     lines = [Text(_WHERE, style="italic")]
     for row in _endpoints(analysis, verdicts):
-        lines.append(
-            Text.assemble((row.name, "bold"), f"  {row.requests} {'request' if row.requests == '1' else 'requests'}")
-        )
+        lines.append(Text.assemble((row.name, "bold"), f"  {row.requests} request{'s' * (row.requests != '1')}"))
         for walls, where in ((row.walls, " felt by clients" if row.handler else ""), (row.handler, " in the handler")):
             if walls:
                 lines.append(Text("  p50 {}, p95 {}, p99 {} ms".format(*walls) + where))
@@ -113,8 +107,7 @@ def verdict_text(one: Verdict) -> Padding:
     lines = [Text(safe(f"{one.endpoint}: {one.headline}", 1000), style="bold")]
     lines += [Text(f"  {safe(said, 1000)}") for said in (*one.reasons, *one.situations)]
     if one.remedy:
-        advice = filter(None, (f"What to change: {one.remedy}", one.predicted))
-        lines += [Text(f"  {safe(said, 1000)}", style="green") for said in advice]
+        lines.append(Text(f"  {safe(f'What to change: {one.remedy}', 1000)}", style="green"))
     return Padding(Group(*lines), (1, 0, 0, 0))
 
 
@@ -123,12 +116,10 @@ def culprit_table(analysis: Analysis, top: int) -> Table | None:
     worst = worst_culprits(analysis.culprits, top)
     if worst.empty:
         return None
-    table = Table(title="Who delayed them")
-    for name in ("culprit", "where"):
-        table.add_column(name, overflow="fold")
-    table.add_column("cause", no_wrap=True)
-    for name in ("requests delayed", "ms in all"):
-        table.add_column(name, justify="right", no_wrap=True)
+    table = Table(
+        folded("culprit"), folded("where"), Column("cause", no_wrap=True), number("requests delayed"), number("ms in all"),
+        title="Who delayed them",
+    )  # fmt: skip
     for row in worst.to_dict("records"):
         table.add_row(
             Text(safe(row["culprit"])),
@@ -142,11 +133,8 @@ def culprit_table(analysis: Analysis, top: int) -> Table | None:
 
 def slowest_table(analysis: Analysis, top: int) -> Table:
     """The slowest requests with their trace ids."""
-    table = Table(title="The slowest requests")
-    table.add_column("trace", no_wrap=True)
-    table.add_column("endpoint", overflow="fold")
-    table.add_column("ms", justify="right", no_wrap=True)
-    table.add_column("chief causes: ms", overflow="fold")
+    columns = Column("trace", no_wrap=True), folded("endpoint"), number("ms"), folded("chief causes: ms")
+    table = Table(*columns, title="The slowest requests")
     for trace_id, endpoint, wall, causes in _slowest(analysis, top):
         table.add_row(Text(trace_id), Text(endpoint), wall, causes)
     return table

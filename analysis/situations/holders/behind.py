@@ -2,12 +2,12 @@
 
 import re
 from collections.abc import Iterator
-from typing import Final
+from typing import Any, Final
 
 import pandas as pd
 
 from whywait.analysis.causes import Cause
-from whywait.analysis.situations.holders.chain import meanwhile
+from whywait.analysis.situations.holders.chain import by_cause
 from whywait.analysis.situations.holders.what_holders_did import FOLLOWED
 from whywait.analysis.situations.situation import Group, Pattern, Situation
 from whywait.analysis.situations.thresholds import MIN_CYCLE, MIN_GIL_PART, MIN_HELD, MIN_KNOWN
@@ -32,43 +32,47 @@ def behind(group: Group) -> Iterator[Pattern]:
     """Yield for each significant wait behind others what those did, where most of it is known and of one kind."""
     for cause in group.significant:
         every, own = _of_holders(group, cause)
-        shares = own.groupby("kind")["ns"].sum() / own["ns"].sum()
-        gil, computing = (shares.get(kind, 0.0) for kind in (Situation.HOLDERS_NEED_GIL, Situation.HOLDERS_COMPUTE))
-        if gil >= MIN_GIL_PART * (gil + computing) > 0:  # who computes Python has what the others need
-            shares[Situation.HOLDERS_NEED_GIL] = gil + computing
-        if own["ns"].sum() < MIN_KNOWN * every["ns"].sum() or shares.empty:
+        if own.empty or own["ns"].sum() < MIN_KNOWN * every["ns"].sum():
             continue
-        kind = Situation(str(shares.idxmax()))
-        scarce = _scarce(group, cause) if shares.max() < MIN_HELD or kind is Situation.HOLDERS_QUEUE else None
-        if scarce is not None:
-            yield scarce
-            continue
-        if shares.max() < MIN_HELD:
-            continue
-        chief = own[own["kind"] == kind].nlargest(1, "ns").iloc[0]
-        did = Cause(chief["did"])
-        says = did.info.detail_adds or did is Cause.LOOP_BUSY
-        at, wait = (group.attributes.get(str(chief[key]), {}) for key in ("at", "span_id"))
-        how = instead_of(at) if cause is Cause.LOOP_BUSY else limit_of(wait)
-        share = gil if kind is Situation.HOLDERS_NEED_GIL else float(shares[kind])
-        found = {"did": did, "doing": str(chief["doing"]) * says, "share": share, "how": how, "is_lock": is_lock(wait)}
-        yield Pattern(kind, cause, found)
+        told, decisive = _shares(own)
+        kind = max(decisive, key=decisive.__getitem__)
+        of_one_kind = decisive[kind] >= MIN_HELD
+        scarce = [] if of_one_kind and kind is not Situation.HOLDERS_QUEUE else list(_scarce(group, cause))
+        yield from scarce
+        if of_one_kind and not scarce:
+            yield _of_kind(group, cause, kind, own[own["kind"] == kind].nlargest(1, "ns").iloc[0], told[kind])
 
 
-def _scarce(group: Group, cause: Cause) -> Pattern | None:
+def _shares(own: pd.DataFrame) -> tuple[dict[Situation, float], dict[Situation, float]]:
+    """Return the part of each kind of what the holders did; and the same where the GIL has that of the computing, too."""
+    sums = own.groupby("kind")["ns"].sum() / own["ns"].sum()
+    told = {Situation(str(kind)): float(share) for kind, share in sums.items()}
+    gil, computing = (told.get(kind, 0.0) for kind in (Situation.HOLDERS_NEED_GIL, Situation.HOLDERS_COMPUTE))
+    if gil >= MIN_GIL_PART * (gil + computing) > 0:  # who computes Python has what the others need
+        return told, told | {Situation.HOLDERS_NEED_GIL: gil + computing}
+    return told, told
+
+
+def _of_kind(group: Group, cause: Cause, kind: Situation, chief: "pd.Series[Any]", share: float) -> Pattern:
+    did = Cause(chief["did"])
+    says = did.info.detail_adds or did is Cause.LOOP_BUSY
+    at, wait = (group.attributes.get(str(chief[key]), {}) for key in ("at", "span_id"))
+    how = instead_of(at) if cause is Cause.LOOP_BUSY else limit_of(wait)
+    found = {"did": did, "doing": str(chief["doing"]) * says, "share": share, "how": how, "is_lock": is_lock(wait)}
+    return Pattern(kind, cause, found)
+
+
+def _scarce(group: Group, cause: Cause) -> Iterator[Pattern]:
     """Where the holders wait in turn, or do nothing for most of the time: the GIL or the CPUs, if those are what most of
     the time ended in together with computing. More of what is waited for would only move the queue there."""
-    ends: dict[Cause, int] = {}
-    for part in meanwhile(group.holders, group.endpoint, cause, round(group.means[cause])):
-        if part.cause:
-            ends[part.cause] = ends.get(part.cause, 0) + part.ns
-    gil, cpu, own = (ends.get(one, 0) for one in (Cause.GIL_WAIT, Cause.CPU_WAIT, Cause.COMPUTE))
+    ends = by_cause(group.meanwhile[cause])
+    gil, cpu, own = (ends[one] for one in (Cause.GIL_WAIT, Cause.CPU_WAIT, Cause.COMPUTE))
     known = sum(ends.values())
     if not known or gil + cpu + own < MIN_HELD * known or gil + cpu < MIN_GIL_PART * (gil + cpu + own):
-        return None
+        return
     did = Cause.GIL_WAIT if gil >= cpu else Cause.CPU_WAIT
     found = {"did": did, "doing": "", "share": ends[did] / known, "how": "", "is_lock": False}
-    return Pattern(Situation(_KIND_OF[did]), cause, found)
+    yield Pattern(Situation(_KIND_OF[did]), cause, found)
 
 
 def _of_holders(group: Group, cause: Cause) -> tuple[pd.DataFrame, pd.DataFrame]:

@@ -5,7 +5,8 @@ worker     |~~~~ waits for a lock ~~~~|--computes---|
 holder     |~~~~ waits for the GIL ~~~|                 the GIL, and computing, are what the request waited for
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +24,15 @@ class Meanwhile:
     cause: Cause | None  # None: not known
     ns: int
     evidence: Evidence
+
+
+def by_cause(parts: Iterable[Meanwhile]) -> "Counter[Cause]":
+    """Return what is known of what the holders did, ns by cause."""
+    sums: Counter[Cause] = Counter()
+    for part in parts:
+        if part.cause:
+            sums[part.cause] += part.ns
+    return sums
 
 
 Key = tuple[str, str]  # a cause, "" where it is not known, and the evidence

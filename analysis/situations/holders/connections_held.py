@@ -9,7 +9,7 @@ import pandas as pd
 from whywait.analysis.causes import Cause
 from whywait.analysis.situations.situation import Group, Pattern, Situation
 from whywait.analysis.situations.thresholds import MIN_HELD
-from whywait.analysis.text import place
+from whywait.analysis.text import in_brackets, place
 from whywait.tracer.schema import POOL_KNOB, POOL_SIZE
 
 
@@ -40,8 +40,7 @@ def connections_held(group: Group) -> Iterator[Pattern]:
     pool: Any = by_pool.idxmax()
     by_place = named.fillna({"culprit_line": 0}).groupby(["culprit", "culprit_file", "culprit_line"])["ns"].sum()
     at: Any = by_place.idxmax()
-    where = place(at[1], int(at[2]))
-    holder = f"{at[0]} ({where})" if where else str(at[0])
+    holder = f"{at[0]}{in_brackets(place(at[1], int(at[2])))}"
     share = float(by_place.max()) / max(int(waits["amount_ns"].sum()), 1)
     said = {"knob": str(pool[0]), "size": int(pool[1]), "holder": holder, "share": share}
     yield Pattern(Situation.CONNECTIONS_HELD, None, said)

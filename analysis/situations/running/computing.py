@@ -1,13 +1,12 @@
 """Requests compute: which function, where, how often, and whom it stopped."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import pandas as pd
 
 from whywait.analysis.causes import Cause
-from whywait.analysis.situations.situation import Group, Situation
+from whywait.analysis.situations.situation import Group, Pattern, Situation
 from whywait.analysis.situations.thresholds import MIN_MEAN_NS
 from whywait.tracer import schema
 
@@ -17,29 +16,15 @@ MOST_NAMED: Final = 3
 _STOPPED: Final = (Cause.LOOP_BUSY, Cause.GIL_WAIT, Cause.COLLECT_ORDER)
 
 
-@dataclass(frozen=True, slots=True)
-class Computes:
-    """A function of the user that requests ran, on the event loop or on a worker."""
-
-    kind: Situation
-    function: str
-    file: str
-    line: int | None
-    mean_ns: float  # per request
-    share: float  # of the computing
-    per_request: float  # stretches in which it ran
-    stopped: int  # other requests that waited for it, of all endpoints
-    stopped_ns: int  # in sum
-
-
 def is_named(culprits: pd.DataFrame, requests: float, mean_wall_ns: float) -> bool:
     """Return whether so much computing has the name of a function that it is a reason."""
     named_ns = culprits.loc[(culprits["cause"] == Cause.COMPUTE) & (culprits["culprit_file"] != ""), "ns"].sum()
     return bool(named_ns >= max(NAMED_SHARE * mean_wall_ns, MIN_MEAN_NS) * requests)
 
 
-def computing(group: Group) -> Iterator[Computes]:
-    """Yield the functions that took most of the computing, the longest first; none where it is no reason."""
+def computing(group: Group) -> Iterator[Pattern]:
+    """Yield the functions of the user that took most of the computing, the longest first, with the other requests, of all
+    endpoints, that waited for each; none where computing is no reason."""
     own = group.culprits[(group.culprits["cause"] == Cause.COMPUTE) & (group.culprits["culprit_file"] != "")]
     if own.empty or Cause.COMPUTE not in group.significant:
         return
@@ -56,9 +41,10 @@ def computing(group: Group) -> Iterator[Computes]:
         stopped = stopped[stopped["culprit_trace_id"] != stopped["trace_id"]]
         lines = rows.groupby("culprit_line")["ns"].sum()
         on_loop = rows.loc[rows["on_loop"], "ns"].sum() * 2 >= ns
-        yield Computes(
-            Situation.COMPUTES_ON_LOOP if on_loop else Situation.COMPUTES_IN_WORKER, name, file,
-            int(str(lines.idxmax())) if len(lines) else None, ns / group.count, ns / whole_ns,
-            rows["culprit_span_id"].nunique() / max(rows["request_id"].nunique(), 1),
-            stopped["request_id"].nunique(), int(stopped["ns"].sum()),
-        )  # fmt: skip
+        found: dict[str, Any] = {
+            "function": name, "file": file, "line": int(str(lines.idxmax())) if len(lines) else None,
+            "mean_ns": ns / group.count, "share": ns / whole_ns,
+            "per_request": rows["culprit_span_id"].nunique() / max(rows["request_id"].nunique(), 1),  # stretches
+            "stopped": stopped["request_id"].nunique(), "stopped_ns": int(stopped["ns"].sum()),
+        }  # fmt: skip
+        yield Pattern(Situation.COMPUTES_ON_LOOP if on_loop else Situation.COMPUTES_IN_WORKER, None, found)

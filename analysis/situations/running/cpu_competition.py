@@ -2,8 +2,9 @@
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any, Final
+
+import numpy as np
 
 from whywait.analysis.attribution.cpu_rivals import (
     OTHER_PROCESSES,
@@ -37,18 +38,7 @@ _ELSEWHERE: Final = (Situation.CPU_OTHER_PROCESSES, Situation.CPU_SIBLING_PROCES
 _Recorded = list[tuple[dict[str, Any], float]]  # attributes of a span, how many requests it stands for
 
 
-@dataclass(frozen=True, slots=True)
-class CpuRivals:
-    """One kind of what used the CPUs, and the chief one of that kind."""
-
-    kind: Situation
-    name: str
-    share: float  # of the wait, of all of this kind
-    processes: tuple[int, ...]  # process ids of the chief one; () where it is no process, or they are unknown
-    how: str = ""  # what sets the number of its native threads
-
-
-def cpu_competition(group: Group) -> Iterator[CpuRivals | Pattern]:
+def cpu_competition(group: Group) -> Iterator[Pattern]:
     """Yield what used the CPUs that these requests waited for, the one to change first; nothing where it is unknown."""
     waits = group.of(Cause.CPU_WAIT)
     recorded = _recorded(group, dict(zip(waits["trace_id"], weights_of(waits), strict=True)))
@@ -63,14 +53,25 @@ def cpu_competition(group: Group) -> Iterator[CpuRivals | Pattern]:
         if kind := kinds.get(str(name)):
             by_kind[kind] += int(ns)
             chief.setdefault(kind, str(name))
-    first = _to_be_changed(by_kind)
-    shares = {kind: ns / total_ns for kind, ns in by_kind.most_common()}
-    if max(shares.values(), default=0.0) >= SAID_SHARE:
-        for kind in sorted(shares, key=lambda kind: kind is not first):
-            if kind is first or shares[kind] >= SAID_SHARE:
-                how = look_up(NATIVE, chief[kind].lower()) if kind is Situation.CPU_NATIVE_THREADS else ""
-                yield CpuRivals(kind, chief[kind], shares[kind], tuple(processes.get(chief[kind], ())), how)
+    for kind in _to_be_told(by_kind, total_ns):
+        name, how = chief[kind], ""
+        if kind is Situation.CPU_NATIVE_THREADS:
+            how = look_up(NATIVE, name.lower())  # what sets their number
+        found = {
+            "name": name,
+            "share": by_kind[kind] / total_ns,
+            "processes": tuple(processes.get(name, ())),
+            "how": how,
+        }
+        yield Pattern(kind, None, found)
     yield from _oversubscribed(recorded)
+
+
+def _to_be_told(by_kind: "Counter[Situation]", total_ns: float) -> list[Situation]:
+    """The one to change first, then the others, the longest first; none where each is negligible."""
+    large = [kind for kind, ns in by_kind.most_common() if ns >= SAID_SHARE * total_ns]
+    first = _to_be_changed(by_kind)
+    return [*([first] if large and by_kind[first] else []), *(kind for kind in large if kind is not first)]
 
 
 def _recorded(group: Group, weights: dict[Any, float]) -> _Recorded:
@@ -92,17 +93,19 @@ def _to_be_changed(by_kind: "Counter[Situation]") -> Situation:
 
 
 def _oversubscribed(recorded: _Recorded) -> Iterator[Pattern]:
-    rows = [
-        [stands_for * positive_ns(attributes.get(schema.RUN_QUEUE_NS)), min(quota_of(attributes) or count, count)]
-        + [positive_ns(attributes.get(key)) / 1_000 for key in (schema.CPU_WANTED, schema.CPU_WANTED_NATIVE)]
-        for attributes, stands_for in recorded
-        if (count := positive_ns(attributes.get(schema.CPU_COUNT))) and schema.CPU_WANTED in attributes
-    ]
-    weight = sum(row[0] for row in rows)
-    if weight:
-        cpus, wanted, native = (sum(row[0] * row[at] for row in rows) / weight for at in (1, 2, 3))
+    rows = np.array([_threads(*one) for one in recorded if schema.CPU_WANTED in one[0]]).reshape(-1, 4)
+    if weight := rows[:, 0].sum():
+        cpus, wanted, native = (rows[:, 0] @ rows[:, 1:] / weight).tolist()
         if wanted >= TOO_MANY * cpus and native >= NATIVE_SHARE * wanted:
             yield Pattern(Situation.OVERSUBSCRIBED, None, {"wanted": wanted, "native": native, "cpus": cpus})
+
+
+def _threads(attributes: dict[str, Any], stands_for: float) -> tuple[float, ...]:
+    """A span's run-queue time by the requests that it stands for, its CPUs, runnable threads, and native ones of these."""
+    count = positive_ns(attributes.get(schema.CPU_COUNT))
+    wanted, native = (positive_ns(attributes.get(key)) / 1_000 for key in (schema.CPU_WANTED, schema.CPU_WANTED_NATIVE))
+    weight = stands_for * positive_ns(attributes.get(schema.RUN_QUEUE_NS)) * (count > 0)
+    return weight, min(quota_of(attributes) or count, count), wanted, native
 
 
 def _kinds_and_processes(recorded: _Recorded) -> tuple[dict[str, Situation], dict[str, dict[int, None]]]:

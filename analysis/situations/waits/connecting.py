@@ -9,6 +9,7 @@ from typing import Any, Final
 import pandas as pd
 
 from whywait.analysis.causes import Cause
+from whywait.analysis.model import attribute
 from whywait.analysis.situations.situation import Group, Pattern, Situation
 from whywait.analysis.situations.thresholds import MIN_HELD, MIN_KNOWN, MIN_MEAN_NS, MIN_SHARE
 from whywait.tracer import schema
@@ -53,8 +54,7 @@ def _step(attributes: dict[str, Any]) -> str:
 
 
 def _clients(group: Group) -> Iterator[Pattern]:
-    is_client = [attributes.get(schema.PHASE) == schema.PHASE_CLIENT for attributes in group.spans["attributes"]]
-    spans = group.spans[is_client]
+    spans = group.spans[attribute(group.spans, schema.PHASE) == schema.PHASE_CLIENT]
     spans = spans[spans["trace_id"].isin(group.requests["trace_id"])]
     mean_ns = float((spans["end_ns"] - spans["start_ns"]).sum()) / len(group.requests)
     if spans["trace_id"].nunique() < MIN_HELD * len(group.requests) or mean_ns < max(

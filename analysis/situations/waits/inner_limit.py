@@ -12,6 +12,7 @@ from typing import Any, Final
 import pandas as pd
 
 from whywait.analysis.causes import Cause
+from whywait.analysis.model import attribute
 from whywait.analysis.situations.situation import Group, Pattern, Situation
 from whywait.analysis.situations.thresholds import MANY_AWAITS, MIN_MEAN_NS, MIN_SHARE
 from whywait.analysis.text import place
@@ -26,17 +27,8 @@ def inner_limit(group: Group) -> Iterator[Pattern]:
     if not _CAUSES & set(group.significant):
         return
     spans = group.spans[group.spans["trace_id"].isin(group.requests["trace_id"].unique())]
-    tasks = spans[[attributes.get(schema.KIND) == schema.KIND_TASK for attributes in spans["attributes"]]]
-    waits = [
-        (trace_id, attributes.get(schema.ACTIVITY), _where(attributes), end_ns - start_ns, _size(attributes))
-        for trace_id, attributes, start_ns, end_ns in zip(
-            *(spans[name] for name in ("trace_id", "attributes", "start_ns", "end_ns")), strict=True
-        )
-        if attributes.get(schema.KIND) == schema.KIND_WAIT and _is_turn(attributes, trace_id)
-    ]
-    table = pd.DataFrame(waits, columns=["trace_id", "span_id", "where", "ns", "size"]).merge(
-        tasks, on=["trace_id", "span_id"]
-    )
+    tasks = spans[attribute(spans, schema.KIND) == schema.KIND_TASK]
+    table = _turns(spans).merge(tasks, on=["trace_id", "span_id"])
     if table.empty:
         return
     keys = ["trace_id", "name"]
@@ -48,10 +40,18 @@ def inner_limit(group: Group) -> Iterator[Pattern]:
     found = found[(found["items"] >= MANY_AWAITS) & (found["through"] > 0) & (found["items"] >= 2 * found["through"])]
     means = found.groupby(["name", "where"], as_index=False)[["items", "through", "ns"]].mean().nlargest(1, "ns")
     for row in means[means["ns"] >= max(MIN_MEAN_NS, MIN_SHARE * group.mean_wall_ns)].to_dict("records"):
-        function = str(row["name"]).removeprefix("task ")
-        yield Pattern(
-            Situation.INNER_LIMIT, None, {**{str(key): value for key, value in row.items()}, "name": function}
-        )
+        name = str(row["name"]).removeprefix("task ")
+        yield Pattern(Situation.INNER_LIMIT, None, {**row, "name": name})  # type: ignore[dict-item]
+
+
+def _turns(spans: pd.DataFrame) -> pd.DataFrame:
+    columns = (spans[name] for name in ("trace_id", "attributes", "start_ns", "end_ns"))
+    waits = [
+        (trace_id, attributes.get(schema.ACTIVITY), _where(attributes), end_ns - start_ns, _size(attributes))
+        for trace_id, attributes, start_ns, end_ns in zip(*columns, strict=True)
+        if attributes.get(schema.KIND) == schema.KIND_WAIT and _is_turn(attributes, trace_id)
+    ]
+    return pd.DataFrame(waits, columns=["trace_id", "span_id", "where", "ns", "size"])
 
 
 def _is_turn(attributes: dict[str, Any], trace_id: str) -> bool:

@@ -25,29 +25,32 @@ def stampedes(group: Group) -> Iterator[Pattern]:
     """Yield the wait that many requests began at different times and ended together, and the work that all requests of
     some moments did, and most others did not."""
     for cause in (Cause.LIMITER_WAIT, Cause.LOCK_WAIT):
-        rows = group.of(cause)
-        locks = {
-            detail for detail, found in zip(rows["detail"], group.attributes_of(rows), strict=True) if is_lock(found)
-        }
-        if not locks:
-            continue
-        waits = _by_request(rows, "detail").sort_values("end_ns")
-        for what, own in waits[waits["what"].isin(locks)].groupby("what"):
-            bursts = [one for one in _bursts(own) if len(one) >= MANY_AWAITS]
-            if bursts and sum(one["ns"].sum() for one in bursts) >= MIN_HELD * waits["ns"].sum():
-                yield _pattern(group, Situation.STAMPEDE, cause, str(what), own, bursts)
+        yield from _under_locks(group, cause, group.of(cause))
     culprits = group.culprits[group.culprits["cause"].isin(_WORK) & (group.culprits["culprit_file"] != "")]
-    if len(culprits) < MANY_AWAITS:
+    if len(culprits) >= MANY_AWAITS:
+        yield from _for_themselves(group, culprits)
+
+
+def _under_locks(group: Group, cause: Cause, rows: pd.DataFrame) -> Iterator[Pattern]:
+    locks = rows["detail"][list(map(is_lock, group.attributes_of(rows)))].unique()
+    if not len(locks):
         return
+    waits = _by_request(rows, "detail").sort_values("end_ns")
+    for what, own in waits[waits["what"].isin(locks)].groupby("what"):
+        bursts = [one for one in _bursts(own) if len(one) >= MANY_AWAITS]
+        if bursts and sum(one["ns"].sum() for one in bursts) >= MIN_HELD * waits["ns"].sum():
+            yield _pattern(group, Situation.STAMPEDE, cause, str(what), own, bursts)
+
+
+def _for_themselves(group: Group, culprits: pd.DataFrame) -> Iterator[Pattern]:
     at = zip(culprits["culprit"], culprits["culprit_file"], culprits["culprit_line"], strict=True)
     named = culprits.assign(named=[f"{name} ({place(file, line)})" for name, file, line in at])
     rows = group.causes.merge(named[["request_id", "start_ns", "named"]], on=["request_id", "start_ns"])
-    work = _by_request(rows, "named").sort_values("start_ns")
-    for what, own in work.groupby("what"):
+    least_ns = max(MIN_MEAN_NS, MIN_SHARE * group.mean_wall_ns) * len(group.requests)
+    for what, own in _by_request(rows, "named").sort_values("start_ns").groupby("what"):
         apart = (own["start_ns"] > own["end_ns"].cummax().shift()).cumsum()
-        crowds = [one for _, one in own.groupby(apart) if len(one) >= MANY_AWAITS and _nobody_else(group.requests, one)]
+        crowds = [one for _, one in own.groupby(apart) if _nobody_else(group.requests, one)]
         saved_ns = sum(one["ns"].sum() - one["ns"].max() for one in crowds)
-        least_ns = max(MIN_MEAN_NS, MIN_SHARE * group.mean_wall_ns) * len(group.requests)
         enough = saved_ns >= least_ns and len(own) <= MIN_HELD * len(group.requests)
         if enough and _each_for_itself(group, rows[rows["named"] == what]):
             cause = Cause(str(rows.loc[rows["named"] == what].groupby("cause")["amount_ns"].sum().idxmax()))
@@ -79,11 +82,11 @@ def _bursts(own: pd.DataFrame) -> Iterator[pd.DataFrame]:
 
 
 def _nobody_else(requests: pd.DataFrame, crowd: pd.DataFrame) -> bool:
-    """Whether all requests that began between the first and the last of the crowd belong to it."""
+    """Whether these are many, and all requests that began between the first and the last of them belong to them."""
     begun = requests["start_ns"].between(
         *requests.loc[requests["request_id"].isin(crowd["request_id"]), "start_ns"].agg(["min", "max"])
     )
-    return bool(len(crowd) >= _ALL * begun.sum())
+    return bool(len(crowd) >= max(MANY_AWAITS, _ALL * begun.sum()))
 
 
 def _pattern(

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from tests.analysis.cli.test_cli import ROOT, refused, whywait
 from whywait.analysis.logs import LoggedRequest, read_logs
-from whywait.analysis.report.json.version import FORMAT
+from whywait.analysis.report.json import FORMAT
 
 FOLDER = ROOT / "demo_service" / "story_logs"
 MAJOR = ("START", "SUBMIT", "BEFORE_COLLECT", "AFTER_COLLECT", "END")

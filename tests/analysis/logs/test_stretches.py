@@ -79,9 +79,9 @@ def test_a_single_marker_clocks_nothing() -> None:
 
 def test_a_delta_that_the_clock_does_not_show_is_told() -> None:
     start, end = lines("0 START 911 END")
-    wrong = Sighting("r", end.time_ns, 2, "", "END", delta_ns=988 * MS, delta_step_ns=MS)
+    wrong = Sighting("r", end.time_ns, 2, "", "END", delta=(988 * MS, MS))
     assert only([start, wrong], "delta-differs").clocked_ns == 911 * MS
-    right = Sighting("r", end.time_ns, 2, "", "END", delta_ns=911 * MS, delta_step_ns=MS)
+    right = Sighting("r", end.time_ns, 2, "", "END", delta=(911 * MS, MS))
     only([start, right])
 
 
@@ -89,7 +89,7 @@ def test_a_stated_total_beyond_the_timers_is_under_no_timer() -> None:
     start, end = lines("0 START 2831 END")
 
     def stated(ns: int) -> LoggedRequest:
-        return only([start, Sighting("r", end.time_ns, 2, "", "END", total_ns=ns, total_step_ns=MS)])
+        return only([start, Sighting("r", end.time_ns, 2, "", "END", total=(ns, MS))])
 
     assert stated(3_087 * MS).untimed_ns == 256 * MS
     assert stated(3_087 * MS).wall_ns == 3_087 * MS

@@ -20,8 +20,8 @@ from tests.analysis.verdicts.test_sentences import OCCUPIED, QUEUED
 from whywait import analysis
 from whywait.analysis.model import Finding
 from whywait.analysis.report.html.report import page, write_html
+from whywait.analysis.report.json import FORMAT
 from whywait.analysis.report.json.report import as_json
-from whywait.analysis.report.json.version import FORMAT
 from whywait.analysis.report.terminal.report import render
 from whywait.analysis.situations.situation import Situation
 from whywait.analysis.text import counted, milliseconds, safe
@@ -170,7 +170,7 @@ def test_the_format_has_one_number_everywhere() -> None:
         assert rules["title"].endswith(f", format {FORMAT}")
     folder = files("whywait.analysis.report.json")
     assigning = [one.name for one in folder.iterdir() if "\nFORMAT" in (one.read_text() if one.is_file() else "")]
-    assert assigning == ["version.py"]
+    assert assigning == ["__init__.py"]
     for name in ("report.py", "diff.py", "logs.py"):
         assert '"format": FORMAT' in folder.joinpath(name).read_text()
 

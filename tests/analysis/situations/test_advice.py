@@ -9,7 +9,7 @@ from tests.analysis.drawing import drawn, trace_id
 from tests.analysis.fabricate import Culprit, analysis_of
 from whywait.analysis.causes import INFO, Cause
 from whywait.analysis.pipeline import analyze
-from whywait.analysis.situations.situation import Found, Pattern, Situation
+from whywait.analysis.situations.situation import Pattern, Situation
 from whywait.analysis.verdicts.judgement import judge
 from whywait.analysis.verdicts.remedies import remedy
 from whywait.analysis.verdicts.sentences import Verdict, verdict, worded
@@ -448,7 +448,7 @@ def test_thread_hops_of_one_answer(count: int, wanted: str) -> None:
 
 
 # --- requests that differ from the mean -------------------------------------------------------------
-def over_time(walls: list[dict[str, float]], **more: Any) -> list[Found]:
+def over_time(walls: list[dict[str, float]], **more: Any) -> list[Pattern]:
     (one,) = judge(analysis_of({"GET": walls}, **more))
     return [found for found in one.situations if found.kind in (Situation.COLD_START, Situation.SLOWEST_DIFFER)]
 

@@ -1,5 +1,6 @@
 """Computing has a name: which function, on the loop or on a worker, how often, and whom it stopped."""
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -7,7 +8,6 @@ import pytest
 from tests.analysis.drawing import UNIT_NS, drawn
 from whywait import analysis
 from whywait.analysis.causes import Cause
-from whywait.analysis.situations.running.computing import Computes
 from whywait.analysis.situations.situation import Situation
 from whywait.analysis.verdicts.sentences import Verdict, verdict
 from whywait.tracer import schema
@@ -25,9 +25,14 @@ def ran(*functions: tuple[str, int]) -> dict[str, Any]:
     }
 
 
-def told(picture: str, more: dict[str, dict[str, Any]]) -> tuple[Verdict, list[Computes]]:
+def computing_of(found: Verdict) -> list[SimpleNamespace]:
+    kinds = (Situation.COMPUTES_ON_LOOP, Situation.COMPUTES_IN_WORKER)
+    return [SimpleNamespace(kind=one.kind, **one.numbers) for one in found.judgement.situations if one.kind in kinds]
+
+
+def told(picture: str, more: dict[str, dict[str, Any]]) -> tuple[Verdict, list[SimpleNamespace]]:
     (found,) = verdict(analysis.analyze(drawn(picture, more).replace({"name": {"job": "job rank"}})))
-    return found, [one for one in found.judgement.situations if isinstance(one, Computes)]
+    return found, computing_of(found)
 
 
 ON_LOOP = """
@@ -94,7 +99,7 @@ def test_whom_it_stopped_is_counted_over_all_endpoints() -> None:
             },
         },
     )))  # fmt: skip
-    (computes,) = [one for found in judged for one in found.judgement.situations if isinstance(one, Computes)]
+    (computes,) = [one for found in judged for one in computing_of(found)]
     assert (computes.stopped, computes.stopped_ns) == (1, 16 * UNIT_NS)
 
 

@@ -7,7 +7,7 @@ from tests.analysis.drawing import drawn
 from whywait.analysis import analyze
 from whywait.analysis.causes import INFO, Cause
 from whywait.analysis.report.json.report import as_json
-from whywait.analysis.situations.running.loop_blocked import LoopHeld
+from whywait.analysis.situations.situation import Situation
 from whywait.analysis.spans.held_loop import held_loop, nobodys_blocks
 from whywait.analysis.verdicts.sentences import Verdict, verdict
 from whywait.analysis.verdicts.short_answer import answer
@@ -69,7 +69,7 @@ def test_where_requests_waited_for_it_they_say_so_themselves() -> None:
     """
     )
     assert behind.judgement.reasons[0].cause is Cause.LOOP_BUSY
-    assert not [one for one in behind.judgement.situations if isinstance(one, LoopHeld)]
+    assert not [one for one in behind.judgement.situations if one.kind is Situation.LOOP_HELD]
 
 
 def test_where_another_wait_is_significant_it_is_no_part_of_the_answer() -> None:
@@ -88,7 +88,8 @@ def test_where_another_wait_is_significant_it_is_no_part_of_the_answer() -> None
 @pytest.mark.parametrize("service", ["shop", "other"])
 def test_a_loop_of_another_service_is_another_loop(service: str) -> None:
     one = told(WELL + f"    block  one              |----|  trace=b service={service}")
-    assert any(isinstance(found, LoopHeld) for found in one.judgement.situations) == (service == "shop")
+    kinds = [found.kind for found in one.judgement.situations]
+    assert (Situation.LOOP_HELD in kinds) == (service == "shop")
 
 
 def test_it_is_in_the_json() -> None:

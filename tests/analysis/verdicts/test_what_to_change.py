@@ -8,8 +8,7 @@ from whywait.analysis.causes import Cause
 from whywait.analysis.model import Analysis
 from whywait.analysis.report.json.diff import diff_as_json
 from whywait.analysis.report.json.report import as_json
-from whywait.analysis.situations.running.cpu_competition import CpuRivals
-from whywait.analysis.situations.situation import Situation
+from whywait.analysis.situations.situation import Pattern, Situation
 from whywait.analysis.verdicts.remedies import REMEDIES, remedy
 
 
@@ -43,7 +42,7 @@ def test_report_and_diff_have_one_definition_of_a_percentile(percentile: int) ->
 
 
 def test_a_remedy_names_whom_it_speaks_of() -> None:
-    found = CpuRivals(Situation.CPU_OTHER_PROCESSES, "process stress", 0.9, (7,))
+    found = Pattern(Situation.CPU_OTHER_PROCESSES, None, {"name": "process stress"})
     assert remedy(Cause.CPU_WAIT, [found]).text.startswith("Move process stress off")
     assert remedy(Cause.CPU_WAIT, [found]).key == "cpu_wait/cpu_other_processes"
     assert remedy(Cause.LOCK_WAIT, [found]).key == "lock_wait"

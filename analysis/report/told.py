@@ -1,0 +1,19 @@
+"""What all forms of the report tell: found once, where several are asked for."""
+
+from typing import NamedTuple
+
+from whywait.analysis.capacity.utilization import ProcessCapacity, capacity
+from whywait.analysis.model import Analysis
+from whywait.analysis.verdicts.sentences import Verdict, verdict
+
+
+class Told(NamedTuple):
+    """The verdicts, those that cost clients most time first, and the limits of the processes."""
+
+    verdicts: list[Verdict]
+    processes: tuple[ProcessCapacity, ...]
+
+
+def told_of(analysis: Analysis) -> Told:
+    """Return what there is to tell about an analysis."""
+    return Told(verdict(analysis), capacity(analysis))
