@@ -54,7 +54,6 @@ CELLS: Final = {
         _cell("behind_together", "downstream", 3, connections=20, together=True),
         # four jobs for each request; six calls or one batch; a little of all
         _cell("fan4", "fan_out", 4), _cell("fan8", "fan_out", 4, pool=8),
-        _cell("calls", "batch", 4), _cell("batch", "batch", 4, batch=True),
         _cell("mixed", "mixed", 4, connections=20), _cell("mixed_half", "mixed", 4, connections=20, python=0.5),
         _cell("mixed_two", "mixed", 4, connections=20, workers=2), _cell("mixed_few", "mixed", 1, connections=20),
     )
@@ -71,7 +70,7 @@ CASES: Final = (
     Case("python4", "python_rate", {"rate": 70}),
     Case("native1", "native2", {"pools": {"work": 2}}), Case("native2", "native1", {"pools": {"work": 1}}),
     Case("native1", "native_half", {"faster": {"digest": 2}}),
-    Case("loop", "loop_half", {"faster": {"score": 2}}), Case("loop", "loop_two", {"workers": 2}),
+    Case("loop", "loop_half", {"faster": {"compute": 2}}), Case("loop", "loop_two", {"workers": 2}),
     Case("loop", "loop_one", {"clients": 1}), Case("loop_one", "loop", {"clients": 4}), Case("loop", "loop_rate", {"rate": 70}),
     Case("lock", "unlocked", {"without": ["lock_wait"]}), Case("lock", "lock_many", {"clients": 8}),
     Case("threads", "threads_free", {"without": ["lock_wait"]}), Case("logged", "silent", {"without": ["logging_wait"]}),
@@ -81,7 +80,6 @@ CASES: Final = (
     Case("behind", "behind_half", {"faster": {"ask": 2}}), Case("behind", "behind_none", {"without": ["ask"]}),
     Case("behind", "behind_together", {"together": ["ask"]}),
     Case("fan4", "fan8", {"pools": {"work": 8}}), Case("fan8", "fan4", {"pools": {"work": 4}}),
-    Case("calls", "batch", {"batch": ["predict"]}),
-    Case("mixed", "mixed_half", {"faster": {"score": 2}}), Case("mixed", "mixed_two", {"workers": 2}),
+    Case("mixed", "mixed_half", {"faster": {"compute": 2}}), Case("mixed", "mixed_two", {"workers": 2}),
     Case("mixed", "mixed_few", {"clients": 1}), Case("mixed_few", "mixed", {"clients": 4}),
 )  # fmt: skip
