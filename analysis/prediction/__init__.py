@@ -1,4 +1,4 @@
 """What a change would bring: the recorded requests, replayed on the same resources and on changed ones.
 
-programs ── replay ── holds ── recorded ── changes ── prediction
+programs ── replay ── holds ── steps ── recorded ── changes ── calibration ── whatif
 """

@@ -76,7 +76,7 @@ def _without_cause(programs: Sequence[Program], resources: Resources, cause: str
             return None if gone else step
         if isinstance(step, Take | Give) and step.key == LOOP and cause == "loop_busy":
             return None
-        return None if isinstance(step, Pause) and cause in _PAUSES and step.cause == cause else step
+        return None if isinstance(step, Pause) and step.cause == cause else step
 
     gil, cpus = cause != "gil_wait" and resources.gil, float("inf") if cause == "cpu_wait" else resources.cpus
     return mapped(programs, kept), replace(resources, gil=gil, cpus=cpus)

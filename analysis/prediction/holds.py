@@ -1,10 +1,9 @@
 """What requests hold while others wait for it: locks, semaphores, connections; from whom to when.
 
-A limit without a size of its own, such as a lock, is held from the end of a wait for it until the end of the next wait
-that its holder ended. Who did not wait for it is taken to hold it at the same place for the usual time.
+Only those who wait are recorded. How long one holds it is known on average, by how long somebody waited for it; who did
+not wait for it is taken to hold it at the same place.
 """
 
-from bisect import bisect_left
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from statistics import median
@@ -19,7 +18,7 @@ from whywait.analysis.spans.activities import Activities
 from whywait.analysis.spans.span_table import Ints, SpanTable
 from whywait.tracer import schema
 
-# waits that arise again in a replay; of each only a wake-up's usual latency remains
+# waits that arise again in a replay
 QUEUES: Final = {
     schema.WAIT_LOOP_BUSY, schema.WAIT_RESUME, schema.WAIT_COLLECT_ORDER, schema.WAIT_INGRESS, schema.WAIT_POOL_HANDOVER,
     schema.WAIT_LOOP_WAKEUP, schema.WAIT_POOL_QUEUE,
@@ -36,7 +35,12 @@ class Recording:
     limits: dict[Key, int] = field(default_factory=lambda: {LOOP: 1})
     names: dict[Key, set[str]] = field(default_factory=dict)  # by which a user may name a limit
     cpus: float = float("inf")
+<<<<<<< HEAD
     gil_wait_ns: float | None = None  # of all threads; None: not sampled
+=======
+    gil_wait_ns: float | None = None  # of all threads, for jobs; None: not sampled
+    cpu_wait_share: float = 0.0  # of the time on a CPU and for one
+>>>>>>> whatif
     foreign_ns: int = 0  # waited for work of other requests, which a replay cannot make faster
 
 
@@ -78,6 +82,7 @@ Holds = dict[int, list[tuple[int, int, Key]]]
 def holds_by_activity(parts: Parts, found: Recording) -> Holds:
     """Return when activities took and gave back what others waited for; adds the limits to `found`."""
     waits, owner = parts.of.waits, _owners(parts)
+<<<<<<< HEAD
     asked = [(wait, key) for wait in range(len(waits.row)) if (key := held_key(parts, wait)) is not None]
     taken: dict[tuple[int, Key], list[int]] = defaultdict(list)
     for wait, key in asked:
@@ -92,35 +97,82 @@ def holds_by_activity(parts: Parts, found: Recording) -> Holds:
     for key, length in usual.items():
         _uncontended(parts, key, length, held)
         found.limits[key] = _permits(parts, asked, key, held)
+=======
+    asked: dict[Key, list[int]] = defaultdict(list)
+    for wait in range(len(waits.row)):
+        key = held_key(parts, wait)
+        if key is not None:
+            asked[key].append(wait)
+    held: Holds = defaultdict(list)
+    for key, mine in asked.items():
+        names = {
+            str(parts.attributes(wait).get(name, ""))
+            for wait in mine
+            for name in (schema.CODE_FUNCTION, schema.POOL_NAME)
+        }
+        found.names[key] = names - {""}
+        last = [wait for wait in mine if key[0] != "connections" or not _asks_again(parts, owner, wait, key)]
+        size = _size(parts, key, mine)
+        length = _usual(parts, owner, last, mine, size)
+        if length is None:
+            continue
+        holds = [(int(owner[wait]), int(waits.vend[wait])) for wait in last]
+        holds += _uncontended(parts, owner, holds, key)
+        for activity, begin in holds:
+            held[activity].append((begin, min(begin + length, int(parts.of.vend[activity])), key))
+        found.limits[key] = size or _permits(parts, owner, mine, key, held)
+>>>>>>> whatif
     return held
+
+
+def _asks_again(parts: Parts, owner: Ints, wait: int, key: Key) -> bool:
+    """A client's pool makes its caller wait several times: it has a connection after the last of them."""
+    later = _next(parts, owner, wait + 1, int(owner[wait]))
+    return later >= 0 and held_key(parts, later) == key
+
+
+def _next(parts: Parts, owner: Ints, wait: int, activity: int) -> int:
+    """The activity's first wait from this one on that is no queue of the loop, -1 where there is none."""
+    while wait < len(owner) and owner[wait] == activity:
+        if parts.attributes(wait).get(schema.WAIT) not in QUEUES:
+            return wait
+        wait += 1
+    return -1
+
+
+def _size(parts: Parts, key: Key, waits: list[int]) -> int:
+    """How many can hold it at once: one a lock, as many as it has a connection pool; 0: not known, a semaphore."""
+    if key[0] == "connections":
+        sizes = [parts.attributes(wait).get(schema.POOL_SIZE) for wait in waits]
+        return max((size for size in sizes if isinstance(size, int)), default=1)
+    return 0 if "Semaphore" in str(key[-1]) else 1
+
+
+def _usual(parts: Parts, owner: Ints, last: list[int], waits: list[int], size: int) -> int | None:
+    """How long it is held: while somebody waits all of it is held, and each wait that ends is one hold that ended. Of a
+    semaphore whose size is not known: from the end of a wait to the end of the next wait that this holder ended."""
+    of, shift = parts.of.waits, (parts.of.start - parts.of.vstart)[owner]
+    if size:
+        begins, ends = of.vstart[waits] + shift[waits], of.vend[waits] + shift[waits]
+        order = np.argsort(begins)
+        before = np.concatenate([[0], np.maximum.accumulate(ends[order])[:-1]])
+        contended = np.clip(ends[order] - np.maximum(begins[order], before), 0, None).sum()
+        return int(size * contended / len(last))
+    taken: dict[int, list[int]] = defaultdict(list)
+    for wait in last:
+        taken[int(owner[wait])].append(int(of.vend[wait]))
+    lengths = []
+    for wait in last:
+        activity = _releaser(parts, parts.attributes(wait))
+        moment = int(of.vend[wait] + shift[wait] - parts.of.start[activity] + parts.of.vstart[activity])
+        earlier = [one for one in taken.get(activity, ()) if one < moment]
+        lengths += [moment - earlier[-1]] if earlier else []
+    return int(median(lengths)) if lengths else None
 
 
 def _owners(parts: Parts) -> Ints:
     owners: Ints = np.searchsorted(parts.of.vstart, parts.of.waits.vstart, side="right") - 1
     return owners
-
-
-def _given(
-    parts: Parts, asked: list[tuple[int, Key]], owner: Ints, taken: dict[tuple[int, Key], list[int]]
-) -> dict[tuple[int, Key, int], int]:
-    """By activity, key and when it was taken: when it was given back, for those who ended a wait by that."""
-    of, given = parts.of, dict[tuple[int, Key, int], int]()
-    shift = of.start - of.vstart
-    for wait, key in asked:
-        activity = _releaser(parts, parts.attributes(wait))
-        moment = int(of.waits.vend[wait] + shift[owner[wait]] - shift[activity])
-        mine = taken.get((activity, key), [])
-        at = bisect_left(mine, moment) - 1
-        if at >= 0:
-            given.setdefault((activity, key, mine[at]), moment)
-    return given
-
-
-def _usual(given: dict[tuple[int, Key, int], int]) -> dict[Key, int]:
-    known: dict[Key, list[int]] = defaultdict(list)
-    for (_, key, begin), end in given.items():
-        known[key].append(end - begin)
-    return {key: int(median(lengths)) for key, lengths in known.items()}
 
 
 def _releaser(parts: Parts, said: dict[str, Any]) -> int:
@@ -135,6 +187,7 @@ def _releaser(parts: Parts, said: dict[str, Any]) -> int:
     return -1
 
 
+<<<<<<< HEAD
 def _held(
     parts: Parts, taken: dict[tuple[int, Key], list[int]], given: dict[tuple[int, Key, int], int], usual: dict[Key, int]
 ) -> Holds:
@@ -156,36 +209,42 @@ def _permits(parts: Parts, asked: list[tuple[int, Key]], key: Key, held: Holds) 
         return max((size for size in sizes if isinstance(size, int)), default=1)
     if "Semaphore" not in str(key[-1]):
         return 1
+=======
+def _permits(parts: Parts, owner: Ints, waits: list[int], key: Key, held: Holds) -> int:
+    """How many held it, usually, when a wait for it began."""
+>>>>>>> whatif
     shift = parts.of.start - parts.of.vstart
     holds = [(begin + shift[activity], end + shift[activity])
              for activity, mine in held.items() for begin, end, other in mine if other == key]  # fmt: skip
     begins, ends = (np.sort(np.array(one)) for one in zip(*holds, strict=True))
+<<<<<<< HEAD
     moments = parts.of.waits.vstart[waits] + shift[_owners(parts)[waits]]
+=======
+    moments = parts.of.waits.vstart[waits] + shift[owner[waits]]
+>>>>>>> whatif
     inside = np.searchsorted(begins, moments, side="right") - np.searchsorted(ends, moments, side="right")
     return max(1, int(np.median(inside)))
 
 
-def _uncontended(parts: Parts, key: Key, usual: int, held: Holds) -> None:
-    """Add the holds of those who did not wait, before the wait that most often came next while it was held."""
-    waits, owner = parts.of.waits, _owners(parts)
-    holders = {activity for activity, holds in held.items() if any(other == key for _, _, other in holds)}
+def _uncontended(parts: Parts, owner: Ints, holds: list[tuple[int, int]], key: Key) -> list[tuple[int, int]]:
+    """Return who held it without a wait, and since when: before the wait that most often came next in the holds."""
+    waits, holders = parts.of.waits, {activity for activity, _ in holds}
     after = Counter(
-        _place(parts, int(np.searchsorted(waits.vstart, begin + 1)))
-        for activity in holders for begin, _, other in held[activity] if other == key
-    )  # fmt: skip
-    place, times = after.most_common(1)[0] if after else ((), 0)
-    if not place or times < sum(after.values()) / 2:
-        return
-    for wait in range(len(waits.row)):
-        activity = int(owner[wait])
-        if activity not in holders and _place(parts, wait) == place:
-            holders.add(activity)
-            begin = int(waits.vstart[wait])
-            held[activity].append((begin, min(begin + usual, int(parts.of.vend[activity])), key))
+        _place(parts, _next(parts, owner, int(np.searchsorted(waits.vstart, begin)), activity))
+        for activity, begin in holds
+    )
+    place, times = after.most_common(1)[0]
+    if not place or times < len(holds) / 2:
+        return []
+    found = dict[int, int]()
+    for wait in range(len(owner)):
+        if owner[wait] not in holders and _place(parts, wait) == place:
+            found.setdefault(int(owner[wait]), int(waits.vstart[wait]))
+    return list(found.items())
 
 
 def _place(parts: Parts, wait: int) -> tuple[Any, ...]:
-    if wait >= len(parts.of.waits.row):
+    if wait < 0:
         return ()
     said = parts.attributes(wait)
     if said.get(schema.WAIT) in QUEUES or held_key(parts, wait) is not None:

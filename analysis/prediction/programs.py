@@ -31,6 +31,7 @@ class Pause(NamedTuple):
     ns: float
     names: tuple[str, ...] = ()
     cause: str = ""
+    queued: bool = False  # it waited for the GIL, a CPU or the loop: queues that arise again, at least in part
 
 
 class Take(NamedTuple):
@@ -75,6 +76,7 @@ class Resources:
     cpus: float = float("inf")
     gil: bool = True  # False: as without one
     processes: int = 1
+    rivals: float = 0.0  # threads of others that are runnable, on average
     interval_ns: float = 5e6  # sys.getswitchinterval()
 
 
@@ -94,3 +96,7 @@ class Replayed:
     felt_ns: tuple[float, ...]
     throughput: float  # per second
     gil_wait_ns: float = 0.0  # of all threads, per request
+<<<<<<< HEAD
+=======
+    cpu_wait_share: float = 0.0  # of the time on a CPU and for one
+>>>>>>> whatif

@@ -1,43 +1,26 @@
 """Programs from a recording: each activity's stretches become steps; waits that queues caused are left out of them."""
 
 from collections import defaultdict
-from collections.abc import Sequence
 from itertools import pairwise
-from typing import Final
 
 import numpy as np
 
 from whywait.analysis.errors import InputError
 from whywait.analysis.model import Analysis
-from whywait.analysis.path.pieces import cut_pieces
+from whywait.analysis.path.pieces import Pieces, cut_pieces
 from whywait.analysis.path.running_frames import nested_frames
-from whywait.analysis.path.segments import CALL, CPU, LOCK
-from whywait.analysis.prediction.holds import QUEUES, Parts, Recording, held_key, holds_by_activity
-from whywait.analysis.prediction.programs import (
-    LOOP,
-    OWN,
-    Give,
-    Join,
-    Key,
-    Pause,
-    Program,
-    Run,
-    Start,
-    Step,
-    Steps,
-    Take,
-)
-from whywait.analysis.spans.activities import recorded_activities, with_waits
+from whywait.analysis.path.segments import CPU, RUN_QUEUE
+from whywait.analysis.prediction.holds import Parts, Recording, holds_by_activity
+from whywait.analysis.prediction.programs import Program
+from whywait.analysis.prediction.steps import Activity
+from whywait.analysis.spans.activities import Activities, recorded_activities, with_waits
 from whywait.analysis.spans.requests import find_requests
+<<<<<<< HEAD
 from whywait.analysis.spans.span_table import SpanTable, span_table
+=======
+from whywait.analysis.spans.span_table import NONE, SpanTable, span_table
+>>>>>>> whatif
 from whywait.tracer import schema
-
-_ON_THREAD: Final = {
-    schema.WAIT_LOCK, schema.WAIT_LOGGING, schema.WAIT_BLOCKING, schema.WAIT_GC, schema.WAIT_POOL_STARTUP,
-    schema.WAIT_POOL_SHUTDOWN,
-}  # fmt: skip
-_WAKE_NS: Final = 100_000
-_CHIEFLY: Final = 0.8  # of the samples of a stretch: it counts as one function's
 
 
 def recorded(analysis: Analysis) -> Recording:
@@ -60,7 +43,11 @@ def recorded(analysis: Analysis) -> Recording:
     parts = Parts(spans, activities, frames, pieces, pieces.rest_ns, by_activity, children, {})
     found = Recording()
     counts = spans.ints(np.arange(len(spans.start)), schema.CPU_COUNT)
+<<<<<<< HEAD
     found.gil_wait_ns = _gil_wait_ns(spans)
+=======
+    found.gil_wait_ns, found.cpu_wait_share = _waited_for_jobs_ns(spans, activities), _cpu_wait_share(pieces)
+>>>>>>> whatif
     found.cpus = float(counts.max()) if counts.max(initial=0) > 0 else float("inf")
     parts.takes = holds_by_activity(parts, found)
     chosen = set(analysis.analysed["request_id"])
@@ -70,12 +57,38 @@ def recorded(analysis: Analysis) -> Recording:
     return found
 
 
+<<<<<<< HEAD
 def _gil_wait_ns(spans: SpanTable) -> float | None:
     """How long all threads waited for the GIL, by samples; None where none were taken."""
     rows = np.flatnonzero(np.isin(spans.kinds, [schema.KIND_RUN, schema.KIND_BLOCK, schema.KIND_WAIT]))
     if not any(schema.SIGNAL_SAMPLER in spans.attributes[row].get(schema.SIGNALS, ()) for row in np.flatnonzero(spans.kinds == schema.KIND_TASK)):
         return None
     return float(np.maximum(spans.ints(rows, schema.GIL_NS), 0).sum())
+=======
+def _waited_for_jobs_ns(spans: SpanTable, activities: Activities) -> float | None:
+    """How long all threads waited for the GIL while a job had it, by samples; None where none were taken."""
+    tasks = np.flatnonzero(spans.kinds == schema.KIND_TASK)
+    if not any(schema.SIGNAL_HOLDER in spans.attributes[row].get(schema.SIGNALS, ()) for row in tasks):
+        return None
+    held = [
+        holder
+        for row in np.flatnonzero(np.isin(spans.kinds, [schema.KIND_RUN, schema.KIND_BLOCK, schema.KIND_WAIT]))
+        for said in [spans.attributes[row]] if said.get(schema.HOLDER_NS)
+        for holder in zip(said[schema.HOLDER_TRACE_IDS], said[schema.HOLDER_SPAN_IDS], said[schema.HOLDER_NS], strict=True)
+    ]  # fmt: skip
+    if not held:
+        return 0.0
+    traces, ids, amounts = (np.array(one, dtype=object) for one in zip(*held, strict=True))
+    rows = spans.find(traces, ids)
+    owner = np.where(rows >= 0, activities.of_row[rows], NONE)
+    return float(amounts[(owner >= 0) & activities.is_job[owner]].sum())
+
+
+def _cpu_wait_share(pieces: Pieces) -> float:
+    """Of the time on a CPU and for one: what was for one."""
+    had, wanted = pieces.amounts_ns[pieces.wait < 0][:, [CPU, RUN_QUEUE]].sum(axis=0)
+    return float(wanted / max(1, had + wanted))
+>>>>>>> whatif
 
 
 def _add(found: Recording, parts: Parts, root: int) -> None:
@@ -85,9 +98,10 @@ def _add(found: Recording, parts: Parts, root: int) -> None:
             if child not in numbers:
                 numbers[child] = len(order)
                 order.append(child)
-    found.programs.append(Program(tuple(_Activity(found, parts, one, numbers).all() for one in order)))
+    found.programs.append(Program(tuple(Activity(found, parts, one, numbers).all() for one in order)))
     found.felt_ns.append(int(parts.of.end[root] - parts.of.start[root]))
     found.starts_ns.append(int(parts.of.start[root]))
+<<<<<<< HEAD
 
 
 class _Activity:
@@ -199,3 +213,5 @@ def _pool(found: Recording, parts: Parts, activity: int) -> Key | None:
     found.limits[key] = size
     found.names.setdefault(key, set()).add(str(said.get(schema.POOL_NAME, "")))
     return key
+=======
+>>>>>>> whatif

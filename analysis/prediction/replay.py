@@ -52,17 +52,20 @@ class _Thread:
 class _Cpus:
     """Equal shares. `work` is what a thread that was always runnable would have got until now."""
 
-    def __init__(self, cpus: float) -> None:
-        self.cpus, self.work, self.since, self.running = cpus, 0.0, 0.0, 0
+    def __init__(self, cpus: float, rivals: float) -> None:
+        self.cpus, self.rivals, self.work, self.since, self.running = cpus, rivals, 0.0, 0.0, 0
+        self.had_ns, self.wanted_ns = 0.0, 0.0
         self.ends: list[tuple[float, int, _Thread]] = []
 
     def to(self, now: float) -> None:
         self.work += (now - self.since) * self.rate
+        self.had_ns += (now - self.since) * self.rate * self.running
+        self.wanted_ns += (now - self.since) * self.running
         self.since = now
 
     @property
     def rate(self) -> float:
-        return min(1.0, self.cpus / self.running) if self.running else 1.0
+        return min(1.0, self.cpus / (self.running + self.rivals)) if self.running else 1.0
 
     def next_end(self) -> float:
         while self.ends and self.ends[0][2].finish != self.ends[0][0]:
@@ -76,7 +79,7 @@ class _Replay:
         self.random, self.number, self.now = Random(seed), count(), 0.0
         self.sent = 0
         self.events: list[tuple[float, int, Any]] = []
-        self.cpus = _Cpus(resources.cpus)
+        self.cpus = _Cpus(resources.cpus, resources.rivals)
         self.free: dict[Key, int] = {}
         self.queues: dict[Key, deque[_Thread]] = {}
         self.holder: list[_Thread | None] = [None] * resources.processes
@@ -248,4 +251,10 @@ def replay(programs: Sequence[Program], resources: Resources, load: Load, *, see
     counted = ended[edge : len(ended) - edge] if load.rate is None else ended[edge:]
     span = counted[-1][1] - counted[0][1] if len(counted) > 1 else 0.0
     throughput = (len(counted) - 1) * 1e9 / span if span > 0 else 0.0
+<<<<<<< HEAD
     return Replayed(tuple(end - begin for begin, end in counted), throughput, run.gil_wait_ns / max(1, len(ended)))
+=======
+    cpu_wait = 1 - run.cpus.had_ns / run.cpus.wanted_ns if run.cpus.wanted_ns else 0.0
+    felt = tuple(end - begin for begin, end in counted)
+    return Replayed(felt, throughput, run.gil_wait_ns / max(1, len(ended)), cpu_wait)
+>>>>>>> whatif

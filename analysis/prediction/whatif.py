@@ -3,28 +3,29 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import exp, inf, log, sqrt
-from random import Random
 from statistics import fmean, pstdev
 from typing import Any, Final
 
 import numpy as np
 
 from whywait.analysis.errors import InputError
-from whywait.analysis.measure.weights import percentiles
 from whywait.analysis.model import Analysis
-from whywait.analysis.prediction.changes import Change, changed, mapped
-from whywait.analysis.prediction.holds import Recording
-from whywait.analysis.prediction.programs import Load, Program, Replayed, Resources, Run, Step
+from whywait.analysis.prediction.calibration import calibrated, drawn, felt, figures_of, load_of, with_rivals
+from whywait.analysis.prediction.changes import Change, changed
+from whywait.analysis.prediction.programs import Load, Program, Resources
 from whywait.analysis.prediction.recorded import recorded
 from whywait.analysis.prediction.replay import replay
 
 FEWEST: Final = 30  # requests
-LARGEST_MISS: Final = 0.35  # of the unchanged replay against what was recorded: beyond it nothing is predicted
 LARGEST_FOREIGN: Final = 0.1  # of all time: waited for work of other requests, such as a batcher's
 DRAWS: Final = 8
+<<<<<<< HEAD
 PER_CLIENT: Final = 12
 FLOOR: Final = 0.06  # of each figure: no interval is narrower
 SMALL_NS: Final = 300_000.0  # waited for the GIL by one request: not told from none
+=======
+FLOORS: Final = (0.1, 0.18, 0.08)  # of p50, p95 and throughput: no interval is narrower
+>>>>>>> whatif
 _Z: Final = 1.96
 
 
@@ -74,15 +75,15 @@ def whatif(
         raise InputError(
             "cannot predict: requests wait for work of other requests, such as a batcher's, which a replay does not know"
         )
-    figures, load = _figures(found), _load(found)
-    resources = Resources(found.limits, found.cpus)
-    programs, miss = _calibrated(found, resources, load, figures)
+    figures, load = figures_of(found), load_of(found)
+    resources = with_rivals(found, load)
+    programs, miss = calibrated(found, resources, load, figures)
     later = replace(
         load, clients=clients or load.clients, rate=rate if rate is not None else None if clients else load.rate
     )
     steps, after = changed(programs, resources, found, change)
     ratios = np.array([_ratios((programs, resources, load), (steps, after, later), draw) for draw in range(DRAWS)])
-    spread = [_range(*one, miss) for one in zip(figures, ratios.T, strict=True)]
+    spread = [_range(*one, miss) for one in zip(figures, ratios.T, FLOORS, strict=True)]
     if spread[1].after < spread[0].after:  # each was scaled by its own ratio
         low = spread[0]
         spread[1] = Range(spread[1].before, low.after, low.low, max(low.high, spread[1].high))
@@ -104,6 +105,7 @@ def _check(change: Change) -> None:
         )
 
 
+<<<<<<< HEAD
 def _figures(found: Recording) -> tuple[float, float, float]:
     """The recorded p50, p95 and throughput."""
     return (*_p50_and_p95(found.felt_ns), len(found.felt_ns) * 1e9 / _window(found))
@@ -169,24 +171,21 @@ def _drawn(programs: Sequence[Program], load: Load, draw: int) -> list[Program]:
     return Random(draw).choices(programs, k=count)
 
 
+=======
+>>>>>>> whatif
 def _ratios(
     before: tuple[Sequence[Program], Resources, Load], after: tuple[Sequence[Program], Resources, Load], draw: int
 ) -> tuple[float, ...]:
     first, second = (
-        _of(replay(_drawn(steps, load, draw), has, load, seed=draw)) for steps, has, load in (before, after)
+        felt(replay(drawn(steps, load, draw), has, load, seed=draw)) for steps, has, load in (before, after)
     )
     return tuple(new / old for new, old in zip(second, first, strict=True))
 
 
-def _of(run: Replayed) -> tuple[float, float, float]:
-    p50, p95 = _p50_and_p95(run.felt_ns)
-    return max(1.0, p50), max(1.0, p95), max(1e-9, run.throughput)
-
-
-def _range(recorded_value: float, ratios: Any, miss: float) -> Range:
+def _range(recorded_value: float, ratios: Any, floor: float, miss: float) -> Range:
     logs = [log(one) for one in ratios]
     middle = fmean(logs)
     # what the replay misses unchanged, it may miss again where the change moves the queue elsewhere
-    width = sqrt((_Z * pstdev(logs)) ** 2 + miss**2 + FLOOR**2 + (0.15 * middle) ** 2)
+    width = sqrt((_Z * pstdev(logs)) ** 2 + miss**2 + floor**2 + (0.2 * middle) ** 2)
     after = recorded_value * exp(middle)
     return Range(recorded_value, after, after * exp(-width), after * exp(width))

@@ -27,8 +27,8 @@ def report_markdown(analysis: Analysis, told: Told | None = None) -> str:
     parts = [f"**{_plain(said)}**\n" for said in sentences(processes)]
     parts.append(_table(("endpoint", "requests", "p50 ms", "p95 ms", "p99 ms", "chief cause"), rows))
     for one in verdicts:
-        told = [*one.reasons, *one.situations, *([f"What to change: {one.remedy}"] if one.remedy else [])]
-        parts.append(_paragraph(one.endpoint, one.headline, told))
+        lines = [*one.reasons, *one.situations, *([f"What to change: {one.remedy}"] if one.remedy else [])]
+        parts.append(_paragraph(one.endpoint, one.headline, lines))
     return "\n".join(parts)
 
 

@@ -1,0 +1,139 @@
+"""Fits a replay to its recording: load, rivals for the CPUs, the GIL in jobs, and what else was waited in queues."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from math import exp, isfinite, log
+from random import Random
+from statistics import fmean
+from typing import Final
+
+import numpy as np
+
+from whywait.analysis.errors import InputError
+from whywait.analysis.measure.weights import percentiles
+from whywait.analysis.prediction.changes import mapped
+from whywait.analysis.prediction.holds import Recording
+from whywait.analysis.prediction.programs import Load, Pause, Program, Replayed, Resources, Run, Step
+from whywait.analysis.prediction.replay import replay
+
+LARGEST_MISS: Final = 0.35  # of the unchanged replay against what was recorded: beyond it nothing is predicted
+MOST_RIVALS: Final = 8.0  # threads of other processes that are runnable, on average
+HALVINGS: Final = 5
+MOSTLY: Final = 0.95
+PER_CLIENT: Final = 12
+SMALL_NS: Final = 300_000.0  # waited for the GIL by one request: not told from none
+
+
+def figures_of(found: Recording) -> tuple[float, float, float]:
+    """The recorded p50, p95 and throughput."""
+    return (*_p50_and_p95(found.felt_ns), len(found.felt_ns) * 1e9 / _window(found))
+
+
+def _window(found: Recording) -> float:
+    ends = [start + felt for start, felt in zip(found.starts_ns, found.felt_ns, strict=True)]
+    return float(max(ends) - min(found.starts_ns)) or 1.0
+
+
+def _p50_and_p95(felt_ns: Sequence[float]) -> tuple[float, float]:
+    p50, p95 = percentiles(np.array(felt_ns, dtype=np.float64), np.ones(len(felt_ns)), (50, 95)).tolist()
+    return p50, p95
+
+
+def load_of(found: Recording) -> Load:
+    """Closed where the number of requests in the system hardly changes, else open at the recorded rate."""
+    window, total = _window(found), sum(found.felt_ns)
+    moments = sorted([(start, 1) for start in found.starts_ns]
+                     + [(start + felt, -1) for start, felt in zip(found.starts_ns, found.felt_ns, strict=True)])  # fmt: skip
+    inside = np.cumsum([change for _, change in moments])
+    lasted = np.diff([moment for moment, _ in moments], append=moments[-1][0])
+    order = np.argsort(inside)  # by how long so many were inside: a response's end and its client's next overlap
+    most = int(inside[order][np.searchsorted(np.cumsum(lasted[order]), MOSTLY * lasted.sum())])
+    mean = total / window
+    if mean < 0.7 * most:
+        return Load(rate=len(found.felt_ns) * 1e9 / window)
+    return Load(most, max(0.0, (most - mean) * window / len(found.felt_ns)))
+
+
+def _halved(high: float, too_much: Callable[[float], bool]) -> float:
+    """Return the figure between 0 and `high` from which on it is too much."""
+    low = 0.0
+    for _ in range(HALVINGS):
+        middle = (low + high) / 2
+        low, high = (low, middle) if too_much(middle) else (middle, high)
+    return low
+
+
+def with_rivals(found: Recording, load: Load) -> Resources:
+    """Return the resources, with so many threads of others on the CPUs that requests wait for one as they did."""
+    resources, programs = Resources(found.limits, found.cpus), _queued(drawn(found.programs, load, 0), 0.0)
+    if not isfinite(found.cpus):
+        return resources
+
+    def too_much(rivals: float) -> bool:
+        return replay(programs, replace(resources, rivals=rivals), load).cpu_wait_share > found.cpu_wait_share
+
+    return replace(resources, rivals=_halved(MOST_RIVALS, too_much))
+
+
+def _queued(programs: Sequence[Program], share: float) -> list[Program]:
+    """Return the programs with this share of what they waited for the GIL, CPUs and the loop; the rest arises again."""
+
+    def one(step: Step) -> Step | None:
+        if not isinstance(step, Pause) or not step.queued:
+            return step
+        return step._replace(ns=step.ns * share) if share else None
+
+    return mapped(programs, one)
+
+
+def calibrated(
+    found: Recording, resources: Resources, load: Load, figures: tuple[float, float, float]
+) -> tuple[list[Program], float]:
+    """Return the programs, with or without the GIL in jobs, and how far their unchanged replay is from the recording.
+
+    Jobs of Python make others wait for the GIL: the variant whose waits for it are nearer to those that were sampled.
+    Of what was waited in queues so much stays that the replay takes as long as the recording."""
+    programs = _with_the_gil(found, resources, load)
+    mean_ns = fmean(found.felt_ns)
+
+    def too_much(share: float) -> bool:
+        run = replay(_queued(drawn(programs, load, 0), share), resources, load)
+        return fmean(run.felt_ns) > mean_ns
+
+    share = _halved(1.0, too_much)
+    programs = _queued(programs, share)
+    now = felt(replay(drawn(programs, load, 0), resources, load))
+    miss = max(abs(log(now[at] / figures[at])) for at in (0, 2))
+    if miss > LARGEST_MISS:
+        raise InputError(
+            f"cannot predict: the replay of the recording itself is {100 * (exp(miss) - 1):.0f}% off. The requests wait for "
+            "something that the recording does not show; see whywait report for what is unexplained"
+        )
+    return programs, miss
+
+
+def _with_the_gil(found: Recording, resources: Resources, load: Load) -> Sequence[Program]:
+    """Return the programs with the GIL in jobs, or without it: Python in jobs makes others wait, as it was sampled."""
+
+    def free(step: Step) -> Step:
+        return step._replace(gil=False) if isinstance(step, Run) and step.job else step
+
+    if found.gil_wait_ns is None:
+        return found.programs
+    tried = found.programs, mapped(found.programs, free)
+    return min(tried, key=lambda one: _gil_miss(replay(_queued(drawn(one, load, 0), 0.0), resources, load), found))
+
+
+def _gil_miss(run: Replayed, found: Recording) -> float:
+    recorded_ns = (found.gil_wait_ns or 0.0) / len(found.programs)
+    return abs(log((run.gil_wait_ns + SMALL_NS) / (recorded_ns + SMALL_NS)))
+
+
+def drawn(programs: Sequence[Program], load: Load, draw: int) -> list[Program]:
+    count = max(300, PER_CLIENT * (load.clients if load.rate is None else 1))
+    return Random(draw).choices(programs, k=count)
+
+
+def felt(run: Replayed) -> tuple[float, float, float]:
+    p50, p95 = _p50_and_p95(run.felt_ns)
+    return max(1.0, p50), max(1.0, p95), max(1e-9, run.throughput)

@@ -1,0 +1,143 @@
+"""The steps of one activity: its stretches, with what it takes and gives back, starts and joins, in their order."""
+
+from collections.abc import Sequence
+from itertools import compress, pairwise
+from typing import Final
+
+from whywait.analysis.path.segments import CALL, CPU, GIL, LOCK, RUN_QUEUE
+from whywait.analysis.prediction.holds import QUEUES, Parts, Recording, held_key
+from whywait.analysis.prediction.programs import LOOP, OWN, Give, Join, Key, Pause, Run, Start, Step, Steps, Take
+from whywait.tracer import schema
+
+_ON_THREAD: Final = {
+    schema.WAIT_LOCK, schema.WAIT_LOGGING, schema.WAIT_BLOCKING, schema.WAIT_GC, schema.WAIT_POOL_STARTUP,
+    schema.WAIT_POOL_SHUTDOWN,
+}  # fmt: skip
+_CHIEFLY: Final = 0.8  # of the samples of a stretch: it counts as one function's
+
+
+class Activity:
+    """Writes the steps of one activity; `numbers`: those of the request's activities."""
+
+    def __init__(self, found: Recording, parts: Parts, activity: int, numbers: dict[int, int]) -> None:
+        self.found, self.parts, self.activity, self.numbers = found, parts, activity, numbers
+        self.on_loop = not parts.of.is_job[activity] and parts.spans.kinds[parts.of.row[activity]] == schema.KIND_TASK
+        self.steps: list[Step] = []
+        self.has_loop = False
+        self.joined: set[int] = set()
+
+    def all(self) -> Steps:
+        pool, pieces = _pool(self.found, self.parts, self.activity), self.parts.pieces
+        self.steps += [Take(pool)] if pool is not None else []
+        marks = self.marks()
+        for piece in range(*self.parts.by_activity[self.activity].indices(len(pieces.vstart))):
+            begin, length = int(pieces.vstart[piece]), int(pieces.length[piece])
+            for since, upto in pairwise([begin, *self.given_inside(piece, marks), begin + length]):
+                is_due = [moment <= since or (isinstance(mark, Start) and moment < upto) for moment, mark in marks]
+                self.piece(piece, [mark for _, mark in compress(marks, is_due)], (upto - since) / length)
+                marks = [one for one, now in zip(marks, is_due, strict=True) if not now]
+        self.steps += [Give(LOOP)] * self.has_loop + [mark for _, mark in marks]
+        self.steps += [Give(pool)] if pool is not None else []
+        return tuple(self.steps)
+
+    def marks(self) -> list[tuple[int, Step]]:
+        """What it takes, gives back and starts, and when (virtual time)."""
+        of = self.parts.of
+        marks: list[tuple[int, Step]] = []
+        for taken, given, key in self.parts.takes.get(self.activity, ()):
+            marks += [(taken, Take(key)), (given, Give(key))]
+        since = int(of.vstart[self.activity] - of.start[self.activity])
+        born = [one for one in self.parts.children[self.activity] if one in self.numbers]
+        marks += [(since + int(of.start[one]), Start(self.numbers[one])) for one in born]
+        return sorted(marks, key=lambda one: one[0])
+
+    def given_inside(self, piece: int, marks: Sequence[tuple[int, Step]]) -> list[int]:
+        """When within a piece something is given back: how long it is held is known on average only."""
+        begin, length = (int(one[piece]) for one in (self.parts.pieces.vstart, self.parts.pieces.length))
+        wait = int(self.parts.pieces.wait[piece])
+        if wait >= 0 and self.parts.of.waits.waker[wait] >= 0:
+            return []  # what is joined is no stretch of time
+        return sorted({moment for moment, mark in marks if isinstance(mark, Give) and begin < moment < begin + length})
+
+    def piece(self, piece: int, due: Sequence[Step], share: float) -> None:
+        """Add what is due, with the loop or without it, and this share of what the piece itself takes."""
+        wait = int(self.parts.pieces.wait[piece])
+        kind = self.parts.attributes(wait).get(schema.WAIT, "") if wait >= 0 else ""
+        self.due(due, self.on_loop and (wait < 0 or kind in _ON_THREAD))
+        names, amounts = _functions(self.parts, piece), self.parts.pieces.amounts_ns[piece].tolist()
+        cpu_ns = share * amounts[CPU]
+        if cpu_ns:
+            self.steps.append(Run(cpu_ns, True, names, bool(self.parts.of.is_job[self.activity])))
+        if wait < 0:
+            blocked = amounts[LOCK] + amounts[CALL] + int(self.parts.rest_ns[piece])
+            self.pause(share * amounts[GIL], names, "gil_wait", True)
+            self.pause(share * amounts[RUN_QUEUE], names, "cpu_wait", True)
+            self.pause(share * blocked, names, "blocking_io")
+        elif kind in QUEUES:
+            if kind != schema.WAIT_POOL_QUEUE:
+                self.pause(share * int(self.parts.pieces.length[piece]) - cpu_ns, (), kind, True)
+        elif held_key(self.parts, wait) is None:
+            self.waited(piece, wait, kind, share)
+
+    def due(self, due: Sequence[Step], needs_loop: bool) -> None:
+        takes = any(isinstance(one, Take) for one in due)
+        if self.has_loop and (takes or not needs_loop):
+            self.steps.append(Give(LOOP))  # nothing is waited for with it: a lock's holder may need it
+            self.has_loop = False
+        loop: list[Step] = [Take(LOOP)] if needs_loop and not self.has_loop else []
+        self.steps += [*due, *loop] if takes else [*loop, *due]
+        self.has_loop = needs_loop
+
+    def pause(self, ns: float, names: tuple[str, ...], cause: str, queued: bool = False) -> None:
+        if ns > 0:
+            self.steps.append(Pause(ns, names, cause, queued))
+
+    def waited(self, piece: int, wait: int, kind: str, share: float) -> None:
+        others = self.awaited(wait)
+        if others:
+            self.joined.update(others)
+            self.steps.append(Join(tuple(self.numbers[one] for one in others)))
+            return
+        length = int(share * self.parts.pieces.length[piece])
+        self.found.foreign_ns += length if self.parts.of.waits.waker[wait] >= 0 else 0
+        cause = "await_io" if kind == schema.WAIT_AWAIT else kind
+        self.pause(float(length), _functions(self.parts, piece), cause)
+
+    def awaited(self, wait: int) -> list[int]:
+        """The activities of this request that had to end before this wait did."""
+        of, waits, owner = self.parts.of, self.parts.of.waits, self.activity
+        waker = int(waits.waker[wait])
+        if waker not in self.numbers:
+            return []
+        begin, end = (int(one[wait] - of.vstart[owner] + of.start[owner]) for one in (waits.vstart, waits.vend))
+        ended = [one for one in self.parts.children[owner] if one not in self.joined and begin < of.end[one] <= end]
+        return [one for one in {*ended, waker} if one in self.numbers and one != owner]
+
+
+def _functions(parts: Parts, piece: int) -> tuple[str, ...]:
+    """The job's function, and the one around this piece or, by samples, in it."""
+    wait, frame, activity = (int(getattr(parts.pieces, name)[piece]) for name in ("wait", "frame", "activity"))
+    rows = [parts.of.row[activity]] if parts.of.is_job[activity] else []
+    rows += [parts.of.waits.row[wait]] if wait >= 0 else [parts.frames.row[frame]] if frame >= 0 else []
+    names = {str(parts.spans.attributes[row].get(schema.CODE_FUNCTION, "")) for row in rows}
+    ran = parts.spans.attributes[rows[-1]] if rows and wait < 0 else {}
+    amounts = ran.get(schema.RAN_NS) or [0]
+    if amounts[0] > _CHIEFLY * sum(amounts):
+        names.add(str(ran[schema.RAN_NAMES][0]))
+    return tuple(sorted(names - {""}))
+
+
+def _pool(found: Recording, parts: Parts, activity: int) -> Key | None:
+    said = parts.spans.attributes[parts.of.row[activity]]
+    size, number = said.get(schema.POOL_SIZE), said.get(schema.POOL_ID)
+    if not parts.of.is_job[activity] or not isinstance(size, int) or size < 1:
+        return None
+    # a pool that is younger than its request at the job's start is the request's own
+    age, root = said.get(schema.POOL_AGE_NS), activity
+    while parts.of.spawner[root] >= 0:
+        root = int(parts.of.spawner[root])
+    own = isinstance(age, int) and age < parts.of.start[activity] - parts.of.start[root]
+    key: Key = (OWN, str(said.get(schema.POOL_LINE))) if own else ("pool", number)
+    found.limits[key] = size
+    found.names.setdefault(key, set()).add(str(said.get(schema.POOL_NAME, "")))
+    return key
