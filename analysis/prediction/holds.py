@@ -35,12 +35,8 @@ class Recording:
     limits: dict[Key, int] = field(default_factory=lambda: {LOOP: 1})
     names: dict[Key, set[str]] = field(default_factory=dict)  # by which a user may name a limit
     cpus: float = float("inf")
-<<<<<<< HEAD
-    gil_wait_ns: float | None = None  # of all threads; None: not sampled
-=======
     gil_wait_ns: float | None = None  # of all threads, for jobs; None: not sampled
     cpu_wait_share: float = 0.0  # of the time on a CPU and for one
->>>>>>> whatif
     foreign_ns: int = 0  # waited for work of other requests, which a replay cannot make faster
 
 
@@ -82,22 +78,6 @@ Holds = dict[int, list[tuple[int, int, Key]]]
 def holds_by_activity(parts: Parts, found: Recording) -> Holds:
     """Return when activities took and gave back what others waited for; adds the limits to `found`."""
     waits, owner = parts.of.waits, _owners(parts)
-<<<<<<< HEAD
-    asked = [(wait, key) for wait in range(len(waits.row)) if (key := held_key(parts, wait)) is not None]
-    taken: dict[tuple[int, Key], list[int]] = defaultdict(list)
-    for wait, key in asked:
-        taken[int(owner[wait]), key].append(int(waits.vend[wait]))
-        said = parts.attributes(wait)
-        found.names.setdefault(key, set()).update(
-            str(said.get(name, "")) for name in (schema.CODE_FUNCTION, schema.POOL_NAME)
-        )
-    given = _given(parts, asked, owner, taken)
-    usual = _usual(given)
-    held = _held(parts, taken, given, usual)
-    for key, length in usual.items():
-        _uncontended(parts, key, length, held)
-        found.limits[key] = _permits(parts, asked, key, held)
-=======
     asked: dict[Key, list[int]] = defaultdict(list)
     for wait in range(len(waits.row)):
         key = held_key(parts, wait)
@@ -121,7 +101,6 @@ def holds_by_activity(parts: Parts, found: Recording) -> Holds:
         for activity, begin in holds:
             held[activity].append((begin, min(begin + length, int(parts.of.vend[activity])), key))
         found.limits[key] = size or _permits(parts, owner, mine, key, held)
->>>>>>> whatif
     return held
 
 
@@ -187,41 +166,13 @@ def _releaser(parts: Parts, said: dict[str, Any]) -> int:
     return -1
 
 
-<<<<<<< HEAD
-def _held(
-    parts: Parts, taken: dict[tuple[int, Key], list[int]], given: dict[tuple[int, Key, int], int], usual: dict[Key, int]
-) -> Holds:
-    held: Holds = defaultdict(list)
-    for (activity, key), begins in taken.items():
-        for begin, later in zip(begins, [*begins[1:], int(parts.of.vend[activity])], strict=True):
-            end = given.get((activity, key, begin))
-            # a client's pool makes its caller wait several times: it has a connection after the last of them
-            if key in usual and (end is not None or key[0] != "connections" or begin == begins[-1]):
-                held[activity].append((begin, min(end or begin + usual[key], later), key))
-    return held
-
-
-def _permits(parts: Parts, asked: list[tuple[int, Key]], key: Key, held: Holds) -> int:
-    """How many can hold it at once: a connection pool's size; of a semaphore, how many did when a wait for it began."""
-    waits = [wait for wait, other in asked if other == key]
-    if key[0] == "connections":
-        sizes = [parts.attributes(wait).get(schema.POOL_SIZE) for wait in waits]
-        return max((size for size in sizes if isinstance(size, int)), default=1)
-    if "Semaphore" not in str(key[-1]):
-        return 1
-=======
 def _permits(parts: Parts, owner: Ints, waits: list[int], key: Key, held: Holds) -> int:
     """How many held it, usually, when a wait for it began."""
->>>>>>> whatif
     shift = parts.of.start - parts.of.vstart
     holds = [(begin + shift[activity], end + shift[activity])
              for activity, mine in held.items() for begin, end, other in mine if other == key]  # fmt: skip
     begins, ends = (np.sort(np.array(one)) for one in zip(*holds, strict=True))
-<<<<<<< HEAD
-    moments = parts.of.waits.vstart[waits] + shift[_owners(parts)[waits]]
-=======
     moments = parts.of.waits.vstart[waits] + shift[owner[waits]]
->>>>>>> whatif
     inside = np.searchsorted(begins, moments, side="right") - np.searchsorted(ends, moments, side="right")
     return max(1, int(np.median(inside)))
 

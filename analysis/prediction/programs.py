@@ -96,7 +96,4 @@ class Replayed:
     felt_ns: tuple[float, ...]
     throughput: float  # per second
     gil_wait_ns: float = 0.0  # of all threads, per request
-<<<<<<< HEAD
-=======
     cpu_wait_share: float = 0.0  # of the time on a CPU and for one
->>>>>>> whatif

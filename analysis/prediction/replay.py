@@ -251,10 +251,6 @@ def replay(programs: Sequence[Program], resources: Resources, load: Load, *, see
     counted = ended[edge : len(ended) - edge] if load.rate is None else ended[edge:]
     span = counted[-1][1] - counted[0][1] if len(counted) > 1 else 0.0
     throughput = (len(counted) - 1) * 1e9 / span if span > 0 else 0.0
-<<<<<<< HEAD
-    return Replayed(tuple(end - begin for begin, end in counted), throughput, run.gil_wait_ns / max(1, len(ended)))
-=======
     cpu_wait = 1 - run.cpus.had_ns / run.cpus.wanted_ns if run.cpus.wanted_ns else 0.0
     felt = tuple(end - begin for begin, end in counted)
     return Replayed(felt, throughput, run.gil_wait_ns / max(1, len(ended)), cpu_wait)
->>>>>>> whatif

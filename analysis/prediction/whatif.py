@@ -19,13 +19,7 @@ from whywait.analysis.prediction.replay import replay
 FEWEST: Final = 30  # requests
 LARGEST_FOREIGN: Final = 0.1  # of all time: waited for work of other requests, such as a batcher's
 DRAWS: Final = 8
-<<<<<<< HEAD
-PER_CLIENT: Final = 12
-FLOOR: Final = 0.06  # of each figure: no interval is narrower
-SMALL_NS: Final = 300_000.0  # waited for the GIL by one request: not told from none
-=======
 FLOORS: Final = (0.1, 0.18, 0.08)  # of p50, p95 and throughput: no interval is narrower
->>>>>>> whatif
 _Z: Final = 1.96
 
 
@@ -105,74 +99,6 @@ def _check(change: Change) -> None:
         )
 
 
-<<<<<<< HEAD
-def _figures(found: Recording) -> tuple[float, float, float]:
-    """The recorded p50, p95 and throughput."""
-    return (*_p50_and_p95(found.felt_ns), len(found.felt_ns) * 1e9 / _window(found))
-
-
-def _window(found: Recording) -> float:
-    ends = [start + felt for start, felt in zip(found.starts_ns, found.felt_ns, strict=True)]
-    return float(max(ends) - min(found.starts_ns)) or 1.0
-
-
-def _p50_and_p95(felt_ns: Sequence[float]) -> tuple[float, float]:
-    p50, p95 = percentiles(np.array(felt_ns, dtype=np.float64), np.ones(len(felt_ns)), (50, 95)).tolist()
-    return p50, p95
-
-
-def _load(found: Recording) -> Load:
-    """Closed where the number of requests in the system hardly changes, else open at the recorded rate."""
-    window, total = _window(found), sum(found.felt_ns)
-    moments = sorted([(start, 1) for start in found.starts_ns]
-                     + [(start + felt, -1) for start, felt in zip(found.starts_ns, found.felt_ns, strict=True)])  # fmt: skip
-    inside = np.cumsum([change for _, change in moments])
-    most = int(np.quantile(inside, 0.98))
-    mean = total / window
-    if mean < 0.7 * most:
-        return Load(rate=len(found.felt_ns) * 1e9 / window)
-    return Load(most, max(0.0, (most - mean) * window / len(found.felt_ns)))
-
-
-def _calibrated(
-    found: Recording, resources: Resources, load: Load, figures: tuple[float, float, float]
-) -> tuple[list[Program], float]:
-    """Return the programs, with or without the GIL in jobs, and how far their unchanged replay is from the recording.
-
-    Jobs of Python make others wait for the GIL: the variant whose waits for it are nearer to those that were sampled."""
-
-    def free(step: Step) -> Step:
-        return step._replace(gil=False) if isinstance(step, Run) and step.job else step
-
-    tried = []
-    for programs in (found.programs, mapped(found.programs, free)):
-        run = replay(_drawn(programs, load, 0), resources, load)
-        now = _of(run)
-        miss = max(abs(log(now[at] / figures[at])) for at in (0, 2))
-        tried.append((miss if found.gil_wait_ns is None else _gil_miss(run, found), miss, now, programs))
-    _, miss, now, best = min(tried, key=lambda one: one[0])
-    import os
-    if os.environ.get("WI"): print("   ", [round(x/1e6,2) for x in now[:2]], round(now[2],1), "rec", [round(x/1e6,2) for x in figures[:2]], round(figures[2],1), load, best is found.programs, [round(t[0],2) for t in tried])
-    if miss > LARGEST_MISS:
-        raise InputError(
-            f"cannot predict: the replay of the recording itself is {100 * (exp(miss) - 1):.0f}% off. The requests wait for "
-            "something that the recording does not show; see whywait report for what is unexplained"
-        )
-    return list(best), miss
-
-
-def _gil_miss(run: Replayed, found: Recording) -> float:
-    recorded_ns = (found.gil_wait_ns or 0.0) / len(found.programs)
-    return abs(log((run.gil_wait_ns + SMALL_NS) / (recorded_ns + SMALL_NS)))
-
-
-def _drawn(programs: Sequence[Program], load: Load, draw: int) -> list[Program]:
-    count = max(300, PER_CLIENT * (load.clients if load.rate is None else 1))
-    return Random(draw).choices(programs, k=count)
-
-
-=======
->>>>>>> whatif
 def _ratios(
     before: tuple[Sequence[Program], Resources, Load], after: tuple[Sequence[Program], Resources, Load], draw: int
 ) -> tuple[float, ...]:
