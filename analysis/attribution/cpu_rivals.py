@@ -35,9 +35,7 @@ def why_queued(attributes: dict[str, Any]) -> str:
 def cpu_rivals(spans: SpanTable, number: int, row: int) -> list[Named]:
     """Return what used the CPUs, as culprits of the span's run-queue time; the unknown part is left out."""
     attributes = spans.attributes[row]
-    arrays = [value if isinstance(value := attributes.get(key), list) else [] for key in _ARRAYS]
-    rows = list(zip_longest(*arrays))[: min(map(len, arrays[:3]))]  # of the others any may be shorter
-    seen = [one for one in rows if positive_ns(one[2])]
+    seen = _seen(attributes)
     found = [named(number, ns, culprit_name(str(kind), str(name)), *at) for kind, name, ns, *at in seen]
     of_processes = sum(one[2] for one in seen if one[0] in PROCESSES)
     rest = (
@@ -46,6 +44,12 @@ def cpu_rivals(spans: SpanTable, number: int, row: int) -> list[Named]:
         (quota_name(attributes), positive_ns(attributes.get(schema.CPU_THROTTLED_NS))),
     )
     return found + [named(number, ns, name) for name, ns in rest if ns > 0]
+
+
+def _seen(attributes: dict[str, Any]) -> list[tuple[Any, ...]]:
+    arrays = [value if isinstance(value := attributes.get(key), list) else [] for key in _ARRAYS]
+    rows = list(zip_longest(*arrays))[: min(map(len, arrays[:3]))]  # of the others any may be shorter
+    return [one for one in rows if positive_ns(one[2])]
 
 
 def named(

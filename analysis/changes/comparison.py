@@ -25,7 +25,7 @@ from whywait.analysis.measure.percentile_composition import (
     rank_and_band,
     requests_needed,
     resampled,
-    sample_of,
+    sample_of_endpoint,
 )
 from whywait.analysis.measure.weights import Floats
 from whywait.analysis.model import Analysis
@@ -136,7 +136,7 @@ def compare(
     changes = [
         _change(
             name, (number, len(common)), joint, percentile, situations.get(name, ()),
-            shift([_sample(run, name) for run in sides[0]], [_sample(run, name) for run in sides[1]], len(common)),
+            shift(_samples(sides[0], name), _samples(sides[1], name), len(common)),
         )
         for number, name in enumerate(common)
     ]  # fmt: skip
@@ -171,7 +171,7 @@ def _change(
 ) -> Change:
     number, among = order
     before, after = runs
-    sides = _sample(before, endpoint), _sample(after, endpoint)
+    sides = sample_of_endpoint(before, endpoint), sample_of_endpoint(after, endpoint)
     parts = tuple(composition(side, percentile) for side in sides)
     walls = sum(parts[0]), sum(parts[1])
     handler = [both_percentiles(one.analysed[one.analysed["endpoint"] == endpoint], [percentile])[1][0] for one in runs]
@@ -204,11 +204,8 @@ def _change(
     )  # fmt: skip
 
 
-def _sample(analysis: Analysis, endpoint: str) -> Sample:
-    return sample_of(
-        analysis.requests[analysis.requests["endpoint"] == endpoint],
-        analysis.causes[analysis.causes["endpoint"] == endpoint],
-    )
+def _samples(runs: Sequence[Analysis], endpoint: str) -> list[Sample]:
+    return [sample_of_endpoint(run, endpoint) for run in runs]
 
 
 def _interval(drawn: Floats, stretch: float) -> tuple[Floats, Floats]:

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from whywait.analysis.causes import CAUSES
 from whywait.analysis.measure.dependence import dependence
 from whywait.analysis.measure.weights import Floats, nearest_rank, weights_of
+from whywait.analysis.model import Analysis
 from whywait.analysis.spans.span_table import Ints
 
 BAND_LEAST: Final = 5
@@ -62,6 +63,12 @@ def sample_of(requests: pd.DataFrame, causes: pd.DataFrame) -> Sample:
         request_ids[by_wall], amounts[by_wall], walls[by_wall], weights[by_wall],
         np.argsort(start[by_wall], kind="stable"),
     )  # fmt: skip
+
+
+def sample_of_endpoint(analysis: Analysis, endpoint: str) -> Sample:
+    """Return the analysed requests of an endpoint."""
+    requests, causes = (table[table["endpoint"] == endpoint] for table in (analysis.requests, analysis.causes))
+    return sample_of(requests, causes)
 
 
 def rank_and_band(weights: Floats, percentile: float) -> tuple[int, Floats]:

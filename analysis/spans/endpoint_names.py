@@ -30,7 +30,7 @@ def endpoints(spans: SpanTable, rows: Ints) -> tuple[Texts, list[Finding]]:
         f"endpoints had ids in their names and count as one each: {', '.join(shown[:3])}{', ...' * (len(shown) > 3)}. "
         "Set http.route on the span of the request to name them yourself"
     )
-    findings = [Finding("grouped-endpoints", said, len(grouped))] if grouped else []
+    findings = [Finding("grouped-endpoints", said, len(grouped))] * bool(grouped)
     return objects([grouped.get(name, name) for name in names]), findings
 
 

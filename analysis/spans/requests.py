@@ -142,8 +142,7 @@ def request_table(spans: SpanTable, requests: Requests) -> tuple[pd.DataFrame, l
     """Return the requests as a frame with REQUEST_COLUMNS, with findings about their endpoints' names."""
     rows = requests.row
     names, findings = endpoints(spans, rows)
-    status = first_of(spans, rows, _STATUS)
-    codes = [code if isinstance(code, int) else _as_int(code) for code in status]
+    codes = list(map(_as_int, first_of(spans, rows, _STATUS)))
     table = pd.DataFrame(
         {
             "trace_id": spans.trace_ids[rows],

@@ -9,7 +9,7 @@ import numpy as np
 
 from whywait.analysis.causes import CAUSES, INFO, Cause
 from whywait.analysis.measure.felt import PERCENTILES
-from whywait.analysis.measure.percentile_composition import composition, sample_of
+from whywait.analysis.measure.percentile_composition import composition, sample_of_endpoint
 from whywait.analysis.measure.selection import only_requests
 from whywait.analysis.measure.summary import summarize, worst_culprits
 from whywait.analysis.model import Analysis
@@ -87,8 +87,7 @@ def page(
 def _timelines(analysis: Analysis, top: int, endpoints: Sequence[str]) -> tuple[list[Timeline], int]:
     """Return timelines of the `top` slowest requests and the slowest of each of these endpoints; and how many were
     left out."""
-    slowest = analysis.analysed
-    slowest = slowest.sort_values("wall_ns", ascending=False)
+    slowest = analysis.analysed.sort_values("wall_ns", ascending=False)
     first_of_each = ~slowest["endpoint"].duplicated() & slowest["endpoint"].isin(endpoints)
     slowest = slowest[first_of_each | (np.arange(len(slowest)) < top)]
     drawn = only_requests(analysis, slowest.head(MAX_TIMELINES))
@@ -139,10 +138,7 @@ def _bars(analysis: Analysis, endpoints: list[str]) -> dict[str, list[dict[str, 
     """For each endpoint, its PERCENTILES, divided in the proportions of the requests around each; the parts sum to it."""
     made: dict[str, list[dict[str, Any]]] = {}
     for endpoint in endpoints:
-        sample = sample_of(
-            analysis.requests[analysis.requests["endpoint"] == endpoint],
-            analysis.causes[analysis.causes["endpoint"] == endpoint],
-        )
+        sample = sample_of_endpoint(analysis, endpoint)
         made[endpoint] = [_bar(f"p{percentile}", composition(sample, percentile)) for percentile in PERCENTILES]
     longest = max((row["ns"] for rows in made.values() for row in rows), default=1)
     for rows in made.values():

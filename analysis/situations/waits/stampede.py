@@ -83,10 +83,12 @@ def _bursts(own: pd.DataFrame) -> Iterator[pd.DataFrame]:
 
 def _nobody_else(requests: pd.DataFrame, crowd: pd.DataFrame) -> bool:
     """Whether these are many, and all requests that began between the first and the last of them belong to them."""
+    if len(crowd) < MANY_AWAITS:  # nearly all crowds: nothing else is looked at
+        return False
     begun = requests["start_ns"].between(
         *requests.loc[requests["request_id"].isin(crowd["request_id"]), "start_ns"].agg(["min", "max"])
     )
-    return bool(len(crowd) >= max(MANY_AWAITS, _ALL * begun.sum()))
+    return bool(len(crowd) >= _ALL * begun.sum())
 
 
 def _pattern(
