@@ -47,6 +47,7 @@ _LEFT: Final = (
     "whywait: %d finished requests of process %d are missing from the traces: there was no more time at its end to build "
     "their spans."
 )
+_REST_INTERVALS: Final = 3  # the next one after one without work
 _STOP_S: Final = 10.0  # the longest that `stop` waits
 _NO_SAMPLES: Final = (
     "whywait: continues without samples of thread states: %s. Waits for the GIL and for untraced locks are part of "
@@ -108,9 +109,10 @@ class Outlet:
         self._wake = threading.Event()
 
     def _run(self) -> None:
-        interval_s = self._recorder.config.export_interval_s
+        interval_s, rests = self._recorder.config.export_interval_s, False
         while not self._stopping:
-            self._wake.wait(interval_s)
+            self._wake.wait(_REST_INTERVALS * interval_s if rests else interval_s)
+            rests = not (self._recorder.finished or self._pending or self._recorder.is_busy())
             self._follow()
             self._drain(everything=self._stopping)
             if self._clock.follow():

@@ -87,6 +87,7 @@ OPTIONAL = {
     "_is_instrumented_by_opentelemetry",
     "_known_methods",
     "_maxsize",
+    "_original_call",
     "_process_chunk",
     "_req",
     "_sock",

@@ -84,7 +84,7 @@ class OpenPhase:
         self._token = enter(span)
         in_thread = isinstance(activity, Job) or activity.task_key == 0
         self._run_queue_ns = run_queue_ns() if in_thread else None
-        self._cpu_ns = _cpu_of(activity)
+        self._cpu_ns = _cpu_of(activity) if opened is None else 0  # since its step began, with its window
         self._start_ns = perf_counter_ns() if opened is None else opened.start_ns
 
     def end(self, error: type[BaseException] | None) -> None:
@@ -150,11 +150,10 @@ def begin(title: str, code: CodeType | None) -> OpenPhase | None:
         new_trace_id(), new_span_id(), TraceFlags.SAMPLED, perf_counter_ns(),
         recorder.config.max_records_per_request, here.loop,
     )  # fmt: skip
-    request.name = title
-    recorder.begin(request)
     root = request.root
-    root.name = title
-    root.code = code
-    if open_step(root, request.start_ns) is None:
+    if open_step(root, request.start_ns) is None:  # first: what its thread uses from here on is its own
         request.thread_id = threading.get_native_id()
+    request.name = root.name = title
+    root.code = code
+    recorder.begin(request)
     return OpenPhase(title, place, root, request)

@@ -1,7 +1,7 @@
 """Sanic and Tornado, which are their own servers: what opens a request of theirs, and what it is called."""
 
 import functools
-from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 from whywait.tracer.host.introspection import code_of
@@ -12,11 +12,6 @@ from whywait.tracer.probes.requests.names import Wrap
 from whywait.tracer.probes.requests.work import About, Arrivals, Unit, Work, begin, call_whole, name
 
 
-def _wanted(headers: Any) -> Iterator[tuple[bytes, bytes]]:
-    found = ((key, headers.get(key.decode())) for key in WANTED)
-    return ((key, value.encode("latin-1")) for key, value in found if value)
-
-
 def _request(about: About, request_of: Any, connection_of: Any) -> Wrap:
     """Wrap the coroutine function that answers a request; that of a websocket lasts as long as its connection."""
 
@@ -25,8 +20,9 @@ def _request(about: About, request_of: Any, connection_of: Any) -> Wrap:
             request = request_of(args)
             if request.headers.get("upgrade", "").lower() == "websocket":
                 return None, args
-            arrival = arrivals.of(id(connection_of(request)))
-            return begin(arrival, "server", about, args, headers=_wanted(request.headers)), args
+            found = ((key, request.headers.get(key.decode())) for key in WANTED)
+            headers = ((key, value.encode("latin-1")) for key, value in found if value)
+            return begin(arrivals.of(id(connection_of(request))), "server", about, args, headers=headers), args
 
         return call_whole(plain, opened)
 
@@ -63,13 +59,6 @@ def _about_tornado(args: Any, _: Any) -> Unit:
     return unit._replace(name=f"{request.method} {kind.__qualname__}", code=code_of(method) if method else None)
 
 
-class _Stream:
-    """Stands for a transport."""
-
-    def __init__(self, connection: Any) -> None:
-        self.get_extra_info = lambda _: connection
-
-
 def tornado_reads(plain: Any, arrivals: Arrivals) -> Any:
     """A stream's method that reads once."""
 
@@ -77,7 +66,7 @@ def tornado_reads(plain: Any, arrivals: Arrivals) -> Any:
     def read_from_fd(self: Any, buffer: Any) -> Any:
         length = plain(self, buffer)
         if length:
-            arrivals.note(id(self), _Stream(self.socket))
+            arrivals.note(id(self), SimpleNamespace(get_extra_info=lambda _: self.socket))
         return length
 
     return read_from_fd

@@ -1,5 +1,6 @@
 """What the kernel knows of a connection: when its data came, and what it has not sent. Neither read releases the GIL."""
 
+import functools
 import socket
 import sys
 import time
@@ -23,26 +24,17 @@ class _Numbered(socket.socket):
     makes a socket and drops it at each call."""
 
     __slots__ = ()
-
-    def __del__(self) -> None:
-        self.detach()
+    __del__ = socket.socket.detach
 
 
-class _ByNumber(dict[int, _Numbered]):
-    """Made once for each number: no more than the process ever has files."""
-
-    def __missing__(self, number: int) -> _Numbered:
-        made = self[number] = _Numbered(fileno=number)
-        return made
-
-
-_by_number: Final = _ByNumber()
+# made once for each number: no more than the process ever has files
+_by_number: Final = functools.cache(lambda number: _Numbered(fileno=number))
 
 
 def _told(connection: Any, at: int) -> int | None:
     """The number at this place of `tcp_info`; None for another system, a Unix socket, a closed one."""
     try:
-        plain = getattr(connection, "_sock", None) or _by_number[connection.fileno()]
+        plain = getattr(connection, "_sock", None) or _by_number(connection.fileno())
         return _read_u32(plain.getsockopt(_LEVEL, _INFO, at + 4), at)[0]  # type: ignore[no-any-return]
     except Exception:
         return None
@@ -54,7 +46,7 @@ def data_age_ns(connection: Any) -> int | None:
     Called for each request: `_told` at one place, in one function.
     """
     try:
-        plain = getattr(connection, "_sock", None) or _by_number[connection.fileno()]
+        plain = getattr(connection, "_sock", None) or _by_number(connection.fileno())
         return _read_u32(plain.getsockopt(_LEVEL, _INFO, _LAST_DATA_AT + 4), _LAST_DATA_AT)[0] * 1_000_000  # type: ignore[no-any-return]
     except Exception:
         return None
