@@ -4,6 +4,7 @@ python -m benchmarks.street.peers                        what is not yet known; 
                                                          and, once all are asked, its section of street.md
 python -m benchmarks.street.peers NAME... --tool sentry  these programs under these tools
 python -m benchmarks.street.peers --again NAME...        although they are known
+python -m benchmarks.street.peers --disturbed            as well as what is known from runs that lacked a CPU
 python -m benchmarks.street.peers --show NAME            prints the largest stretches as well
 python -m benchmarks.street.peers --shown FOLDER         keeps there what the tools showed
 python -m benchmarks.street.peers --shown FOLDER --score runs nothing: scores what lies there
@@ -27,6 +28,7 @@ from benchmarks.street.peers.rule import Case, score
 from benchmarks.street.peers.tools import TOOLS, run
 from benchmarks.street.perform import ROOT
 from benchmarks.street.surroundings import absent, surroundings
+from benchmarks.street.verdict import DISTURBED
 
 Told = dict[str, Any]
 _FAILURES: Final = (RuntimeError, subprocess.SubprocessError, OSError, ValueError, LookupError)
@@ -37,7 +39,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = _options(argv)
     every, chosen, tools = programs(), programs(tuple(options.names)), options.tool or list(TOOLS)
     known = {} if options.again or options.score else results.read(options.results).get("programs", {})
-    todo = [(one, tool) for one in chosen for tool in tools if tool not in known.get(one.name, {})]
+    asked = [(one, tool, known.get(one.name, {}).get(tool)) for one in chosen for tool in tools]
+    todo = [(one, tool) for one, tool, told in asked if not told or (options.disturbed and told.get("disturbed"))]
     until = time.monotonic() + options.seconds
     needing = [] if options.score else [one for one, _ in todo]
     with surroundings(needing) as found, ThreadPoolExecutor(options.at_once) as workers:
@@ -65,6 +68,7 @@ def _options(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("names", nargs="*", help="these programs; all, where none is named")
     parser.add_argument("--tool", action="append", choices=list(TOOLS), help="this tool; all, where none is named")
     parser.add_argument("--again", action="store_true", help="also what is known already")
+    parser.add_argument("--disturbed", action="store_true", help="also what is known from a disturbed run")
     parser.add_argument("--show", action="store_true", help="print the largest stretches that the tool shows")
     parser.add_argument("--shown", type=Path, help="where what the tools showed is kept")
     parser.add_argument("--score", action="store_true", help="run nothing, score what was kept")
@@ -84,7 +88,7 @@ def _tell(program: Program, tool: str, found: Mapping[str, str], options: argpar
         return {"points": None, "evidence": f"failed: {type(failed).__name__} {str(failed)[-300:]}"}
     if options.show:
         _print(stretches)
-    case = Case(program, ran.truth_ms, ran.wall_ms)
+    case = Case(program, ran.truth_ms, ran.wall_ms, ran.cpu_wait_share > DISTURBED)
     if options.shown:
         shown.keep(options.shown, tool, case, stretches)
     return _judged(case, stretches)
@@ -97,7 +101,8 @@ def _scored(program: Program, tool: str, folder: Path) -> Told:
 
 def _judged(case: Case, stretches: Sequence[Stretch]) -> Told:
     result = score(case, stretches)
-    return {"points": result.points, "evidence": result.evidence, "truth_ms": round(case.truth_ms, 1)}
+    told = {"points": result.points, "evidence": result.evidence}
+    return {**told, "truth_ms": round(case.truth_ms, 1), "disturbed": case.is_disturbed}
 
 
 def _print(stretches: Sequence[Stretch]) -> None:

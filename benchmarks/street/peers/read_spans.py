@@ -75,7 +75,8 @@ def _walk(span: Span, above: str, frames: tuple[Frame, ...], share: float, judge
 
 def _words(told: Mapping[str, Any]) -> str:
     attributes = told["attributes"]
-    return " ".join([told["name"], *(str(attributes[key])[:80] for key in _TOLD if key in attributes)])
+    texts = [told["name"], *(str(attributes[key])[:80] for key in _TOLD if attributes.get(key))]
+    return " ".join(dict.fromkeys(texts))
 
 
 def _frames(attributes: Mapping[str, Any]) -> Iterable[Frame]:

@@ -73,7 +73,8 @@ def section(programs: Sequence[Program], results: Mapping[str, Any]) -> list[str
         _HEAD,
         *about,
         "",
-        f"Run under all tools: {len(_whole(known))} of {len(programs)} programs; the totals are of these.",
+        f"Run under all tools: {len(_whole(known))} of {len(programs)} programs; the totals are of these. "
+        "*: disturbed, its main thread lacked a CPU for more than a tenth of the run.",
         "",
         *_table([one for one in programs if one.name in known], known, sums),
         "",
@@ -95,7 +96,9 @@ def _table(programs: Sequence[Program], known: Mapping[str, Any], sums: Mapping[
 
 
 def _points(told: Mapping[str, Any] | None) -> str:
-    return "–" if told is None or told["points"] is None else str(told["points"])
+    if told is None or told["points"] is None:
+        return "–"
+    return f"{told['points']}{'*' * told.get('disturbed', False)}"
 
 
 def _ahead(known: Mapping[str, Any]) -> list[str]:

@@ -31,6 +31,8 @@ class Case:
     program: Program
     truth_ms: float
     wall_ms: float
+    is_disturbed: bool = False
+    """Whether its main thread lacked a CPU for so long that its delay may be another than declared."""
 
     @cached_property
     def handlers(self) -> dict[str, str]:
@@ -93,7 +95,8 @@ def _is_culprit(program: Program, frame: Frame) -> bool:
 
 
 def _is_own(program: Program, frame: Frame) -> bool:
-    return frame.file.endswith(program.path.name)
+    """A function of the program; its import is no part of a request."""
+    return frame.file.endswith(program.path.name) and frame.function != "<module>"
 
 
 def _own(program: Program, one: Stretch) -> bool:

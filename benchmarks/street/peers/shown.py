@@ -15,7 +15,7 @@ def keep(folder: Path, tool: str, case: Case, stretches: Sequence[Stretch]) -> N
     """Writes one file for this tool and program."""
     folder.mkdir(parents=True, exist_ok=True)
     with gzip.open(_file(folder, tool, case.program), "wt") as file:
-        json.dump([case.truth_ms, case.wall_ms, [astuple(one) for one in stretches]], file)
+        json.dump([case.truth_ms, case.wall_ms, case.is_disturbed, [astuple(one) for one in stretches]], file)
 
 
 def read(folder: Path, tool: str, program: Program) -> tuple[Case, list[Stretch]] | None:
@@ -24,9 +24,9 @@ def read(folder: Path, tool: str, program: Program) -> tuple[Case, list[Stretch]
     if not file.exists():
         return None
     with gzip.open(file, "rt") as kept:
-        truth_ms, wall_ms, stretches = json.load(kept)
+        truth_ms, wall_ms, is_disturbed, stretches = json.load(kept)
     found = [Stretch(ms, tuple(Frame(*one) for one in frames), *rest) for ms, frames, *rest in stretches]
-    return Case(program, truth_ms, wall_ms), found
+    return Case(program, truth_ms, wall_ms, is_disturbed), found
 
 
 def _file(folder: Path, tool: str, program: Program) -> Path:

@@ -84,6 +84,7 @@ def stack(*frames: Frame, ms: float = 90, words: str = "", of_request: bool = Fa
         ("await_io", 2, [stack(ANSWER, HOLD, Frame("/lib/httpx.py", "AsyncClient.get"), state=AWAITS)]),
         ("none", 2, [stack(HOLD, ms=4), stack(ms=500, of_request=True)]),
         ("none", 2, [stack(ANSWER, words="websocket.receive", ms=500, of_request=True, state=SPAN)]),
+        ("none", 2, [stack(Frame(FILE, "<module>", 1), ms=500)]),  # the import
         ("none", 0, [stack(HOLD, ms=500)]),
     ],
 )
