@@ -2,6 +2,7 @@
 
 import asyncio
 import inspect
+import statistics
 import time
 import traceback
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -82,6 +83,25 @@ def test_nesting_and_one_trace(traced_to: Begin) -> None:
     assert blocks.get(inner.parent_id, inner.parent_id) == task.span_id
     assert blocks.get(leaf.parent_id, leaf.parent_id) == inner.span_id
     assert outer.start_ns <= inner.start_ns <= inner.end_ns <= outer.end_ns
+
+
+def test_what_opens_a_request_is_its_computing(traced_to: Begin) -> None:
+    """Else it seems blocked, and is told as a wait for the GIL where samples show no other."""
+    opening, inside = [], []
+    spans = traced_to(keep="all")
+    for _ in range(20):
+        before = time.thread_time_ns()
+        with phase("opened"):
+            begun = time.thread_time_ns()
+            while time.thread_time_ns() - begun < 1_000_000:
+                pass
+            inside.append(time.thread_time_ns() - begun)
+        opening.append(begun - before)
+    spans.stop()
+    told = [span["cpu_ns"] for span in spans.named("opened")]
+    assert len(told) == len(opening)
+    more = statistics.median(cpu - known for cpu, known in zip(told, inside, strict=True))
+    assert more > 0.5 * statistics.median(opening)
 
 
 def test_a_coroutine_and_its_cpu(traced_to: Begin) -> None:
