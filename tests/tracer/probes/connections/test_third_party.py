@@ -12,6 +12,7 @@ import pytest
 
 import whywait
 from tests.tracer.conftest import Traced
+from whywait.tracer import schema
 from whywait.tracer.host import code_location
 from whywait.tracer.host.code_location import is_library
 from whywait.tracer.hotpath import recorder
@@ -172,7 +173,7 @@ def test_a_holder_that_awaits_a_library_stood_where_its_request_s_other_tasks_di
     (wait,) = (span for span in waits if span["wait"] == "connection_wait")
     assert wait["occupant.names"] == ["dig"]
     assert wait["occupant.lines"] == [dig.__code__.co_firstlineno + 1]
-    steps = [span for span in waits if span.get("for.step") == "connect"]
+    steps = [span for span in waits if span.attributes.get(schema.FOR_STEP) == schema.STEP_CONNECT]
     assert len(steps) == makes
     assert all(25 < step.ms < 60 for step in steps)  # the harnessing
 
