@@ -11,6 +11,7 @@ Table = tuple[tuple[str, str], ...]
 # pattern of where the pool or the waiting code is -> its setting; first match wins
 LIMITS: Final[Table] = (
     (r"CapacityLimiter", "total_tokens of the CapacityLimiter"),
+    (r"Semaphore", "the number that the Semaphore is made with"),
     (r"anyio$", "anyio.to_thread.current_default_thread_limiter().total_tokens, which all `def` endpoints share"),
     (r"asgiref", "thread_sensitive=False of sync_to_async, where the code allows several threads"),
     (r"default executor", "loop.set_default_executor(ThreadPoolExecutor(max_workers=...))"),

@@ -48,6 +48,12 @@ def test_what_passes_before_the_question_is_sent_is_told_by_its_steps() -> None:
     assert found.judgement.reasons[0].remedy.key == "await_io/connects"
 
 
+def test_a_connection_that_did_not_come_within_its_time_limit_is_none_to_keep() -> None:
+    found = of(ASKS.replace("waker=io", "waker=timer"), {"look": schema.STEP_CONNECT, "tls": schema.STEP_CONNECT})
+    assert found.judgement.reasons[0].remedy.key == "await_io/time_limit"
+    assert "make a connection" not in found.text
+
+
 @pytest.mark.parametrize(("awaited", "connects"), [("socket.connect", True), ("socket.recv_into", False)])
 def test_in_a_thread_the_blocking_call_is_the_step(awaited: str, connects: bool) -> None:
     found = of(THREAD.format(awaited=awaited), {})

@@ -39,6 +39,8 @@ def followed(wait: Wait, loop: Loop | None, past: Past, mine: Request, depth: in
         return [Part(wait._replace(site=_site_of(by, wait.site)), loop)]
     if not isinstance(by, BackgroundTask) or wait.kind != WAIT_AWAIT or depth > _DEEPEST:
         return [Part(wait, loop)]
+    if not depth and wait.site is not None and _is_held(wait.site):  # it had what is waited for: a turn, not its work
+        return [Part(wait, loop)]
     own = list(overlapping(past.background.get(id(by), ()), wait.start_ns, wait.cause_ns))
     if not own or len(own) > _MOST:
         return [Part(wait, loop)]
@@ -73,7 +75,11 @@ def _ended_by(one: BackgroundWait, mine: Request) -> Waker:
     if not isinstance(by, Activity) or by.request is mine:
         return by
     site = one.site
-    return by if site is not None and _held(f"{site.leaf_module}.{site.leaf_function}") else ARRIVAL
+    return by if site is not None and _is_held(site) else ARRIVAL
+
+
+def _is_held(site: Site) -> bool:
+    return _held(f"{site.leaf_module}.{site.leaf_function}") is not None
 
 
 def _seen_from(site: Site | None, outer: Site | None) -> Site | None:

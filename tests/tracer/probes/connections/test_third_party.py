@@ -6,13 +6,13 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 from unittest import mock
 
 import pytest
 
 import whywait
 from tests.tracer.conftest import Traced
+from whywait.tracer import schema
 from whywait.tracer.host import code_location
 from whywait.tracer.host.code_location import is_library
 from whywait.tracer.hotpath import recorder
@@ -142,39 +142,30 @@ def test_to_make_a_connection_and_to_have_one_is_no_wait_and_errors_are_the_libr
     assert not [span for span in spans.of_kind("wait") if span["wait"] == "connection_wait"]
 
 
-AROUND = """
+SERVES = """
 
-async def in_a_task_of_its_own(work):  # as a framework does around what sends a response
+async def serve(mine, work):  # as a framework sends a response in a task of its own
+    cart = await mine.take()
     await asyncio.wait([asyncio.create_task(work())])
+    mine.put_back(cart)
 """
-
-
-@whywait.traced
-async def shift_in_a_task(mine: "object", around: Any) -> None:
-    cart = await mine.take()  # type: ignore[attr-defined]
-    try:
-        await around(dig)
-    finally:
-        mine.put_back(cart)  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("makes", [True, False])
 def test_a_holder_that_awaits_a_library_stood_where_its_request_s_other_tasks_did_and_connecting_is_a_step(
     installed: Callable[..., None], traced_to: Callable[..., Traced], makes: bool, tmp_path: Path
 ) -> None:
-    installed(ORE + AROUND)
+    installed(ORE + SERVES)
     (tmp_path / "ore_pools.py").write_text(ENTRY.replace("knob=", f"makes={makes}, knob="))
     spans = traced_to()
     import ore
 
+    async def work() -> None:
+        mine, serve = ore.Mine(1), whywait.traced(ore.serve)
+        await asyncio.gather(serve(mine, dig), serve(mine, dig))
+
     is_library.cache_clear()
     with mock.patch.object(code_location, "_LIBRARY_ROOTS", (str(tmp_path), *code_location._LIBRARY_ROOTS)):
-
-        async def work() -> None:
-            mine = ore.Mine(1)
-            around = ore.in_a_task_of_its_own
-            await asyncio.gather(shift_in_a_task(mine, around), shift_in_a_task(mine, around))
-
         asyncio.run(work())
         spans.stop()
     is_library.cache_clear()
@@ -182,7 +173,7 @@ def test_a_holder_that_awaits_a_library_stood_where_its_request_s_other_tasks_di
     (wait,) = (span for span in waits if span["wait"] == "connection_wait")
     assert wait["occupant.names"] == ["dig"]
     assert wait["occupant.lines"] == [dig.__code__.co_firstlineno + 1]
-    steps = [span for span in waits if span.get("for.step") == "connect"]
+    steps = [span for span in waits if span.attributes.get(schema.FOR_STEP) == schema.STEP_CONNECT]
     assert len(steps) == makes
     assert all(25 < step.ms < 60 for step in steps)  # the harnessing
 

@@ -34,15 +34,15 @@ def test_who_waits_for_the_thread_of_a_connection_is_told_behind_whose_query(tra
             assert counted == [(800_000,)]
             with pytest.raises(sqlite3.OperationalError) as raised:
                 await db.execute_fetchall("SELECT nothing")
-            assert not any(str(entry.path).endswith(("sqlite_thread.py", "jobs.py")) for entry in raised.traceback)
+            assert not any(str(entry.path).endswith(("/sqlite_thread.py", "/jobs.py")) for entry in raised.traceback)
 
     asyncio.run(work())
     spans.stop()
     assert not hasattr(aiosqlite.core.Connection._execute, "__wrapped__")
-    (wait,) = (span for span in spans.of_kind("wait") if span["wait"] == "pool_queue" and span.ms > 5)
+    wait = max((span for span in spans.of_kind("wait") if span["wait"] == "pool_queue"), key=lambda span: span.ms)
     assert (wait["pool.name"], wait["pool.size"]) == ("aiosqlite Connection", 1)
     assert wait["occupant.names"] == ["totals"]
     assert wait["occupant.files"] == [__file__]
     assert wait["occupant.lines"] == [totals.__wrapped__.__code__.co_firstlineno + 2]
-    (slow,) = (span for span in spans.of_kind("run") if span.ms > 15)
+    slow = max(spans.of_kind("run"), key=lambda span: span.ms)
     assert wait.ms <= slow.ms + 2

@@ -82,6 +82,14 @@ def test_what_another_request_brought_is_an_arrival_and_a_lock_that_it_had_is_it
     assert told(wait, until("aaaaa", {"a": MINE.root}, batcher)) == [(0, 5, 9, MINE.root)]
 
 
+def test_a_lock_that_a_task_of_no_request_had_is_a_turn_and_not_that_tasks_work() -> None:
+    flusher = task()
+    wait = wait_for(flusher, 2, 8, 9)
+    waits = until("  iiiiii", {"i": IO}, flusher)
+    assert told(wait, waits) == [(2, 8, 9, IO)]
+    assert told(wait._replace(site=LOCK), waits) == [(2, 8, 9, flusher)]
+
+
 def test_a_task_of_another_loop_is_told_with_its_loop() -> None:
     batcher, here = task(), object()
     waits = until("ttttt", {"t": TIMER}, batcher)
