@@ -188,7 +188,7 @@ def _permits(parts: Parts, owner: Ints, waits: list[int], key: Key, held: Holds)
 
 
 def _uncontended(parts: Parts, owner: Ints, holds: list[tuple[int, int]], key: Key) -> list[tuple[int, int]]:
-    """Return who held it without a wait, and since when: before the wait that most often came next in the holds."""
+    """Return by whom it was acquired without a wait, and when: before the wait that most often came next in the holds."""
     waits, holders = parts.of.waits, {activity for activity, _ in holds}
     after = Counter(
         _place(parts, _next(parts, owner, int(np.searchsorted(waits.vstart, begin)), activity))

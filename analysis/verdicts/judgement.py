@@ -56,17 +56,6 @@ DETECTORS: Final[tuple[Detector, ...]] = (
 
 
 @dataclass(frozen=True, slots=True)
-class Prediction:
-    """What clients would feel after a change: a percentile with its interval."""
-
-    change: str
-    percentile: int
-    ns: int
-    low_ns: int
-    high_ns: int
-
-
-@dataclass(frozen=True, slots=True)
 class Reason:
     """One cause that made the requests of a group slow."""
 
@@ -82,7 +71,6 @@ class Reason:
     other_requests_share: float  # how much of it was due to other requests
     remedy: Remedy
     meanwhile: tuple[Meanwhile, ...] = ()  # what those ahead did, at the end of the chain; sums to mean_ns
-    predicted: Prediction | None = None  # what the remedy would bring; None: it was not predicted
 
 
 @dataclass(frozen=True, slots=True)

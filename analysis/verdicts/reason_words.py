@@ -1,4 +1,4 @@
-"""The words of a reason about those ahead, and about what a change would bring. Nothing is decided here."""
+"""The words of a reason about those ahead. Nothing is decided here."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -6,16 +6,9 @@ from typing import Final
 from whywait.analysis.causes import Cause
 from whywait.analysis.situations.situation import Found, Pattern
 from whywait.analysis.situations.thresholds import MIN_KNOWN
-from whywait.analysis.text import amount
-from whywait.analysis.verdicts.judgement import Prediction, Reason
+from whywait.analysis.verdicts.judgement import Reason
 
 LEAST_PART: Final = 0.1  # of what is known of the holders, from which it is told
-
-
-def prediction(one: Prediction) -> str:
-    """Return what a change is predicted to bring."""
-    low, high = amount(one.low_ns), amount(one.high_ns)
-    return f"Predicted for {one.change}: p{one.percentile} {amount(one.ns)} ({low} to {high})."
 
 
 def those_ahead(one: Reason, situations: Sequence[Found]) -> str:

@@ -12,7 +12,7 @@ from whywait.analysis.situations.running.cpu_competition import CpuRivals
 from whywait.analysis.situations.situation import Found, Pattern, Situation, numbers
 from whywait.analysis.text import amount, counted, place
 from whywait.analysis.verdicts.judgement import Judgement, Reason, judge
-from whywait.analysis.verdicts.reason_words import prediction, those_ahead
+from whywait.analysis.verdicts.reason_words import those_ahead
 from whywait.analysis.verdicts.remedies import remedy
 
 NOTHING_SIGNIFICANT: Final = "No wait reached 5% of its time and 1 ms."
@@ -37,7 +37,6 @@ class Verdict:
     reasons: tuple[str, ...]  # longest first
     situations: tuple[str, ...]  # those that no reason mentions
     remedy: str  # of the first reason, "" without one
-    predicted: str  # what the remedy would bring, "" where that was not predicted
 
     @property
     def endpoint(self) -> str:
@@ -49,7 +48,7 @@ class Verdict:
         """The verdict in a few sentences."""
         parts = [f"{self.endpoint}: {self.headline}", *self.reasons[:MOST_REASONS], *self.situations]
         if self.remedy:
-            parts += [f"What to change: {self.remedy}", self.predicted]
+            parts.append(f"What to change: {self.remedy}")
         return " ".join(filter(None, parts))
 
 
@@ -68,7 +67,6 @@ def worded(one: Judgement) -> Verdict:
         tuple(_reason(reason, one.situations) for reason in one.reasons),
         tuple(filter(None, dict.fromkeys(map(situation, one.situations)))),
         first.remedy.text if first else remedy(UNSEEN[felt.kind], [felt]).text if felt else "",
-        prediction(first.predicted) if first and first.predicted else "",
     )
 
 

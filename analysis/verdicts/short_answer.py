@@ -17,7 +17,6 @@ class Answer:
     where: str  # the culprit's place in the code
     part: str  # the culprit's share of the wait, and that of other requests
     what: str
-    predicted: str
     others: tuple[str, ...]  # further reasons and situations
 
 
@@ -26,15 +25,15 @@ def answer(one: Verdict) -> Answer:
     if not one.judgement.reasons:
         felt = unseen(one.judgement)
         if felt is None:
-            return Answer("", NOTHING_SIGNIFICANT, "", "", "", "", "", one.situations)
+            return Answer("", NOTHING_SIGNIFICANT, "", "", "", "", one.situations)
         who, where = getattr(felt, "function", "nobody"), place(getattr(felt, "file", ""), getattr(felt, "line", 0))
         why = f"{NOTHING_SIGNIFICANT} {BUT_UNSEEN}"
-        return Answer(str(UNSEEN[felt.kind]), why, who, where, "", one.remedy, "", one.situations)
+        return Answer(str(UNSEEN[felt.kind]), why, who, where, "", one.remedy, one.situations)
     first = one.judgement.reasons[0]
     why = f"{milliseconds(first.mean_ns)} ms of each request, {first.share:.0%} of its time: "
     why += INFO[first.cause].phrase + (f", {first.detail}" if first.detail and not first.culprit else "")
     return Answer(
         str(first.cause), f"{why}.", first.culprit or "no culprit was recorded",
         place(first.culprit_file, first.culprit_line), culprit_share(first, "that wait").lstrip("; "),
-        one.remedy, one.predicted, (*one.reasons[1:], *one.situations),
+        one.remedy, (*one.reasons[1:], *one.situations),
     )  # fmt: skip

@@ -113,8 +113,7 @@ def verdict_text(one: Verdict) -> Padding:
     lines = [Text(safe(f"{one.endpoint}: {one.headline}", 1000), style="bold")]
     lines += [Text(f"  {safe(said, 1000)}") for said in (*one.reasons, *one.situations)]
     if one.remedy:
-        advice = filter(None, (f"What to change: {one.remedy}", one.predicted))
-        lines += [Text(f"  {safe(said, 1000)}", style="green") for said in advice]
+        lines.append(Text(f"  {safe(f'What to change: {one.remedy}', 1000)}", style="green"))
     return Padding(Group(*lines), (1, 0, 0, 0))
 
 
