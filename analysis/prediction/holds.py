@@ -91,7 +91,7 @@ def holds_by_activity(parts: Parts, found: Recording) -> Holds:
             for name in (schema.CODE_FUNCTION, schema.POOL_NAME)
         }
         found.names[key] = names - {""}
-        last = [wait for wait in mine if key[0] != "connections" or not _asks_again(parts, owner, wait, key)]
+        last = _acquired(parts, owner, mine) if key[0] == "connections" else mine
         size = _size(parts, key, mine)
         length = _usual(parts, owner, last, mine, size)
         if length is None:
@@ -104,10 +104,20 @@ def holds_by_activity(parts: Parts, found: Recording) -> Holds:
     return held
 
 
-def _asks_again(parts: Parts, owner: Ints, wait: int, key: Key) -> bool:
-    """A client's pool makes its caller wait several times: it has a connection after the last of them."""
-    later = _next(parts, owner, wait + 1, int(owner[wait]))
-    return later >= 0 and held_key(parts, later) == key
+def _acquired(parts: Parts, owner: Ints, waits: list[int]) -> list[int]:
+    """Return the waits after which a connection was acquired: a client's pool makes its caller wait several times, also
+    for a lock of its own, and for that once more when it gives the connection back."""
+    awaited = [str(parts.attributes(wait).get(schema.FOR)) for wait in waits]
+    lasted: Counter[str] = Counter()
+    for wait, name in zip(waits, awaited, strict=True):
+        lasted[name] += int(parts.of.waits.vend[wait] - parts.of.waits.vstart[wait])
+    chief, found, seen = lasted.most_common(1)[0][0], list[int](), False
+    for at, (wait, name) in enumerate(zip(waits, awaited, strict=True)):
+        seen = seen or name == chief
+        if at + 1 == len(waits) or _next(parts, owner, wait + 1, int(owner[wait])) != waits[at + 1]:
+            found += [wait] * seen
+            seen = False
+    return found
 
 
 def _next(parts: Parts, owner: Ints, wait: int, activity: int) -> int:
@@ -167,7 +177,7 @@ def _releaser(parts: Parts, said: dict[str, Any]) -> int:
 
 
 def _permits(parts: Parts, owner: Ints, waits: list[int], key: Key, held: Holds) -> int:
-    """How many held it, usually, when a wait for it began."""
+    """How many of it were in use, usually, when a wait for it began."""
     shift = parts.of.start - parts.of.vstart
     holds = [(begin + shift[activity], end + shift[activity])
              for activity, mine in held.items() for begin, end, other in mine if other == key]  # fmt: skip
@@ -178,7 +188,7 @@ def _permits(parts: Parts, owner: Ints, waits: list[int], key: Key, held: Holds)
 
 
 def _uncontended(parts: Parts, owner: Ints, holds: list[tuple[int, int]], key: Key) -> list[tuple[int, int]]:
-    """Return who had it without a wait, and since when: before the wait that most often came next in the holds."""
+    """Return by whom it was acquired without a wait, and when: before the wait that most often came next in the holds."""
     waits, holders = parts.of.waits, {activity for activity, _ in holds}
     after = Counter(
         _place(parts, _next(parts, owner, int(np.searchsorted(waits.vstart, begin)), activity))

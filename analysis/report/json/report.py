@@ -85,7 +85,6 @@ def _reason(one: Reason) -> dict[str, Any]:
         "other_requests_share": round(one.other_requests_share, 6),
         "remedy": {"key": one.remedy.key, "text": one.remedy.text},
         "meanwhile": [asdict(part) for part in one.meanwhile],
-        "predicted": None,  # by whywait whatif alone
     }
 
 

@@ -79,7 +79,7 @@ def test_the_verdict_names_cause_culprit_and_amount() -> None:
     assert reason.other_requests_share == pytest.approx(15 / 21)
     assert "pool 'predict' (2 workers)" in found.reasons[0]
     assert "21.0 ms" in found.reasons[0]
-    assert not re.search("at most|gain|save", found.text)  # what a change would bring is predicted, or not told
+    assert not re.search("at most|gain|save", found.text)  # what a change would bring is for `whywait whatif`
     assert (
         REMEDIES[Cause.POOL_QUEUE, Situation.FEW_JOBS] in found.text
     )  # one job per request: there is no fan-out to batch
