@@ -26,6 +26,7 @@ COLUMNS: Final = (
     "endpoint", "function", "per_request", "mean_ns", "in_turn", "own_pool_share", "pool_file", "pool_line",
 )  # fmt: skip
 _MAKING: Final = {"startup_ns": schema.WAIT_POOL_STARTUP, "shutdown_ns": schema.WAIT_POOL_SHUTDOWN}
+_SENSITIVE: Final = "asgiref/"
 _WAITS: Final = (Cause.POOL_QUEUE, Cause.CPU_WAIT, Cause.UNEXPLAINED)  # what many small jobs lead to
 
 
@@ -51,6 +52,7 @@ def pool_situations(group: Group) -> Iterator[ManyJobs | Pattern]:
         function, mean_ns, in_turn = str(first["function"]), float(first["mean_ns"]), bool(first["in_turn"])
         hops = in_turn and most >= MANY_HOPS and most * mean_ns >= MIN_KNOWN * group.mean_wall_ns
         yield ManyJobs(Situation.THREAD_HOPS if hops else Situation.MANY_JOBS, function, most, mean_ns, in_turn)
+    own = own[~own["pool_file"].str.contains(_SENSITIVE, regex=False)]  # of the library, one per request
     for row in own[own["own_pool_share"] > MOST].head(1).to_dict("records"):
         line = None if pd.isna(row["pool_line"]) else int(row["pool_line"])
         waits = group.spans[group.spans["trace_id"].isin(group.requests["trace_id"])]
@@ -66,6 +68,14 @@ def pool_situations(group: Group) -> Iterator[ManyJobs | Pattern]:
         yield Pattern(
             Situation.POOL_PER_REQUEST, None, {**found, **at, "share": float(row["own_pool_share"]), "decides": decides}
         )
+
+
+def sensitive_threads(group: Group) -> Iterator[Pattern]:
+    """Yield whether the requests mostly queue for the one thread of asgiref's `sync_to_async`."""
+    own = group.of(Cause.POOL_QUEUE)
+    queued = own[[_SENSITIVE in str(found.get(schema.POOL_FILE)) for found in group.attributes_of(own)]]
+    if len(own) and queued["amount_ns"].sum() >= MOST * own["amount_ns"].sum():
+        yield Pattern(Situation.SENSITIVE_THREAD, Cause.POOL_QUEUE, {})
 
 
 def pool_use(analysis: Analysis) -> pd.DataFrame:

@@ -121,10 +121,10 @@ def _phase(attributes: Attributes, phase: AboutPhase) -> None:
         attributes[s.THREAD_ID] = phase.thread_id
     if phase.device:
         attributes[s.DEVICE] = phase.device
-        if phase.device_ns is None:
-            attributes[s.EVIDENCE] = s.EVIDENCE_INFERRED
-        else:
+        if phase.device_ns is not None:
             attributes[s.DEVICE_NS] = phase.device_ns
+    if phase.inferred or (phase.device and phase.device_ns is None):
+        attributes[s.EVIDENCE] = s.EVIDENCE_INFERRED
 
 
 def _wait(attributes: Attributes, wait: AboutWait) -> None:

@@ -6,6 +6,7 @@ from typing import Final
 
 import pandas as pd
 
+from whywait.analysis.attribution.culprit_names import is_librarys
 from whywait.analysis.causes import Cause
 from whywait.analysis.situations.situation import Group, Situation
 from whywait.analysis.situations.thresholds import MIN_MEAN_NS
@@ -25,6 +26,7 @@ class Computes:
     function: str
     file: str
     line: int | None
+    inside: str  # of a library, what ran for it outside its own code; "" where it ran itself
     mean_ns: float  # per request
     share: float  # of the computing
     per_request: float  # stretches in which it ran
@@ -46,7 +48,8 @@ def computing(group: Group) -> Iterator[Computes]:
     whole_ns = group.means[Cause.COMPUTE] * group.count
     sums = own.groupby(["culprit", "culprit_file"])["ns"].sum().sort_values(ascending=False)
     chief = sums[sums >= SAID_SHARE * whole_ns].head(MOST_NAMED).reset_index().to_dict("records")
-    own = own.merge(group.causes[["request_id", "start_ns", "activity_name"]], on=["request_id", "start_ns"])
+    at = ["request_id", "start_ns"]
+    own = own.merge(group.causes[[*at, "activity_name", "span_name"]], on=at)
     own["on_loop"] = ~own["activity_name"].str.startswith(schema.JOB_SPAN_PREFIX)
     waited = group.everyone[group.everyone["cause"].isin(_STOPPED)]
     for one in chief:
@@ -58,7 +61,16 @@ def computing(group: Group) -> Iterator[Computes]:
         on_loop = rows.loc[rows["on_loop"], "ns"].sum() * 2 >= ns
         yield Computes(
             Situation.COMPUTES_ON_LOOP if on_loop else Situation.COMPUTES_IN_WORKER, name, file,
-            int(str(lines.idxmax())) if len(lines) else None, ns / group.count, ns / whole_ns,
+            int(str(lines.idxmax())) if len(lines) else None, _inside(group, rows, name), ns / group.count, ns / whole_ns,
             rows["culprit_span_id"].nunique() / max(rows["request_id"].nunique(), 1),
             stopped["request_id"].nunique(), int(stopped["ns"].sum()),
         )  # fmt: skip
+
+
+def _inside(group: Group, rows: pd.DataFrame, function: str) -> str:
+    """A block's name says what its samples show, also where that is a library's function and another one is to blame."""
+    longest = rows.nlargest(1, "ns").iloc[0]
+    shown = str(longest["span_name"])
+    found = shown.removeprefix(schema.BLOCK_SPAN_PREFIX)
+    of = group.spans.loc[group.spans["span_id"] == longest["culprit_span_id"], "attributes"]
+    return found if found != function and (found != shown or any(map(is_librarys, of.head(1)))) else ""

@@ -15,6 +15,7 @@ from whywait.analysis.situations.situation import Group, Pattern, Situation
 from whywait.analysis.situations.thresholds import MANY_AWAITS, MIN_HELD, MIN_MEAN_NS, MIN_SHARE
 from whywait.analysis.situations.what_helps import is_lock
 from whywait.analysis.text import place
+from whywait.tracer import schema
 
 _TOGETHER: Final = 0.1  # of the wait: those that end within so much went on together
 _ALL: Final = 0.8  # of those that waited, or began, meanwhile
@@ -29,7 +30,7 @@ def stampedes(group: Group) -> Iterator[Pattern]:
         locks = {
             detail for detail, found in zip(rows["detail"], group.attributes_of(rows), strict=True) if is_lock(found)
         }
-        if not locks:
+        if not locks or _held_by_nobodys(group, cause):
             continue
         waits = _by_request(rows, "detail").sort_values("end_ns")
         for what, own in waits[waits["what"].isin(locks)].groupby("what"):
@@ -51,6 +52,13 @@ def stampedes(group: Group) -> Iterator[Pattern]:
         if saved_ns >= least_ns and len(own) <= MIN_HELD * len(group.requests):
             cause = Cause(str(rows.loc[rows["named"] == what].groupby("cause")["amount_ns"].sum().idxmax()))
             yield _pattern(group, Situation.STAMPEDE_WORK, cause, str(what), own, crowds)
+
+
+def _held_by_nobodys(group: Group, cause: Cause) -> bool:
+    """Whether a thread or task of no request had the lock: it does not do there what the requests came for."""
+    own = group.of(cause)
+    known = [schema.BLOCKER_NS in one and schema.BLOCKER_TRACE_ID not in one for one in group.attributes_of(own)]
+    return bool(own.loc[known, "amount_ns"].sum() > own["amount_ns"].sum() / 2)
 
 
 def _by_request(rows: pd.DataFrame, what: str) -> pd.DataFrame:

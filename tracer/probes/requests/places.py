@@ -198,6 +198,11 @@ def _granian(plain: Any, nobodys: Arrivals) -> Any:
     return _callback_wrapper
 
 
+def _quart_route(args: Any, _: Any) -> tuple[str, str, Any]:
+    request = args[0].request_websocket
+    return request.method, getattr(request.url_rule, "rule", ""), None
+
+
 # the functions at which a unit begins, or that tell something of it
 PLACES: Final[dict[str, Wrap]] = {
     **_uvicorn("websockets_impl.WebSocketProtocol", "asgi_receive"),
@@ -212,10 +217,10 @@ PLACES: Final[dict[str, Wrap]] = {
     "hypercorn.asyncio.task_group._handle": lambda plain, arrivals: call_asgi(plain, 2, arrivals),
     "granian.asgi._callback_wrapper": _granian,
     "grpc.aio._server.Server.__init__": _grpc_server,
-    "django.core.handlers.base.BaseHandler.resolve_request": routed(lambda args, match: (args[1].method, match.route)),
-    "quart.ctx._BaseRequestWebsocketContext.match_request": routed(
-        lambda args, _: (args[0].request_websocket.method, getattr(args[0].request_websocket.url_rule, "rule", ""))
+    "django.core.handlers.base.BaseHandler.resolve_request": routed(
+        lambda args, match: (args[1].method, match.route, match.func)
     ),
+    "quart.ctx._BaseRequestWebsocketContext.match_request": routed(_quart_route),
     "arq.worker.Worker.run_job": _job,
     "arq.worker.deserialize_job_raw": named_by(lambda _, result: (result[0], None)),
     "taskiq.receiver.receiver.Receiver.callback": _job,
