@@ -50,7 +50,8 @@ def _behind(function: Any, args: tuple[Any, ...], deepest: int) -> tuple[str, Co
                 inner = code_of(vars(type(value)).get("__call__")) or own(value, "gi_code")
             if inner is not None and _is_users(inner, code):
                 return found, inner
-            if inner is not None and package_of(inner.co_filename) not in ("", package_of(code.co_filename)):
+            known = is_wrapper(code.co_filename) and ("", package_of(code.co_filename))
+            if known and inner is not None and package_of(inner.co_filename) not in known:
                 fallback = found, inner  # of another library, as Django's own behind asgiref's
     return fallback
 
