@@ -46,10 +46,12 @@ KIND_TASK: Final = "task"  # an asyncio task of the request; the root task spans
 KIND_JOB: Final = "job"  # an executor job, from submit until its waiter resumes
 # the beginnings of the names of what a job of a process pool is on its way by; its function's name follows
 PICKLING, UNPICKLING = "pickling for ", "unpickling for "
+UNPICKLING_THERE = "unpickling in the worker of "
 SENDING, RECEIVING = "transfer to the worker of ", "transfer from the worker of "
 JOB_SPAN_PREFIX: Final = "job "  # of its span's name; what follows is the function's
 KIND_RUN: Final = "run"  # the job's function on its worker thread (child of the job span)
 KIND_WAIT: Final = "wait"  # an activity waited; WAIT is the kind
+BLOCK_SPAN_PREFIX: Final = "on loop: "  # of its span's name; what follows is the function that samples show
 KIND_BLOCK: Final = "block"  # one long uninterrupted stretch on the event loop
 KIND_PHASE: Final = "phase"  # a `traced` function or a `phase`; running time under a name
 Kind = Literal["task", "job", "run", "wait", "block", "phase"]

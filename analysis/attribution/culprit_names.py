@@ -14,6 +14,7 @@ _HOLDERS = tuple(one.key for one in schema.HOLDERS if one.key != schema.HOLDER_T
 _PLACED, _BLOCKERS, _RAN = (
     tuple(one.key for one in group) for group in (schema.OCCUPANTS, schema.BLOCKERS, schema.RAN)
 )
+_FARTHEST: Final = 8
 _LIBRARIES: Final = ("/site-packages/", "/dist-packages/", "/lib/python3")
 _OCCUPANTS = tuple(one.key for one in schema.OCCUPANTS if not one.only_with)
 COLUMNS = ("segment", "culprit", "file", "line", "trace_id", "span_id", "ns")
@@ -96,15 +97,32 @@ def _awaited(spans: SpanTable, number: int, row: int) -> list[Named]:
 def function(spans: SpanTable, number: int, row: int) -> list[Named]:
     """The span's function; of a library's that ran for a request outside the user's code, the request's own."""
     attributes = spans.attributes[row]
-    if any(one in text(attributes, schema.CODE_FILE) for one in _LIBRARIES):
-        activity = np.array([text(attributes, schema.ACTIVITY)], dtype=object)
-        around = int(spans.find(spans.trace_ids[[row]], activity)[0])
-        answers = spans.attributes[around] if around >= 0 else {}
-        if answers.get(schema.ROOT) is True and not any(one in text(answers, schema.CODE_FILE) for one in _LIBRARIES):
+    if is_librarys(attributes):
+        answers = _root_around(spans, row)
+        if text(answers, schema.CODE_FILE) and not is_librarys(answers):
             attributes = answers
     name = text(attributes, schema.CODE_FUNCTION) or spans.names[row]
     file, line = text(attributes, schema.CODE_FILE), line_number(attributes, schema.CODE_LINE)
     return [(number, str(name), file, line, spans.trace_ids[row], spans.span_ids[row], NONE)]
+
+
+def is_librarys(attributes: dict[str, Any]) -> bool:
+    """Return whether the code that a span with these attributes ran is a library's."""
+    return any(one in text(attributes, schema.CODE_FILE) for one in _LIBRARIES)
+
+
+def _root_around(spans: SpanTable, row: int) -> dict[str, Any]:
+    """The attributes of the request's own task, for which the span's activity was begun; none where it is not known."""
+    key = schema.ACTIVITY
+    for _ in range(_FARTHEST):
+        around = np.array([text(spans.attributes[row], key)], dtype=object)
+        row, key = int(spans.find(spans.trace_ids[[row]], around)[0]), schema.SPAWNED_BY
+        if row < 0:
+            break
+        found: dict[str, Any] = spans.attributes[row]
+        if found.get(schema.ROOT) is True:
+            return found
+    return {}
 
 
 def ran(spans: SpanTable, number: int, row: int) -> list[Named]:

@@ -67,7 +67,7 @@ class Facts:
         """True where the amount's bounds were not both seen."""
         said = self.says(schema.EVIDENCE, schema.EVIDENCE_INFERRED)
         return np.where(
-            self.ruled | self.on_device, said, ~self.whole | (self.in_process & ~self.known_process)
+            self.ruled | self.on_device, said, said | ~self.whole | (self.in_process & ~self.known_process)
         ).astype(bool)
 
     def says(self, key: str, *values: str) -> Bools:

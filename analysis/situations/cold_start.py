@@ -22,6 +22,8 @@ def cold_start(group: Group) -> Iterator[Pattern]:
     cold = group.causes["request_id"].isin(requests["request_id"].head(first))
     sums = [group.causes[rows].groupby("cause")["amount_ns"].sum() for rows in (cold, ~cold)]
     chief = (sums[0] / first).sub(sums[1] / max(group.count - first, 1), fill_value=0).idxmax()
+    if chief == Cause.CPU_WAIT:  # others had the CPUs then
+        return
     of_chief = group.causes["cause"] == chief
     by_detail = group.causes[cold & of_chief].groupby("detail")["amount_ns"].sum()
     # a queue that those after them stand in, too: who came first was served last

@@ -9,12 +9,12 @@ from whywait.analysis.situations.thresholds import MIN_MEAN_NS
 from whywait.tracer import schema
 
 COSTLY: Final = 0.1  # of the requests' time
-_PHASES: Final = rf"^(?:({schema.PICKLING}|{schema.UNPICKLING})|{schema.SENDING}|{schema.RECEIVING})(?P<job>.+)$"
+_PHASES: Final = rf"^(?:({schema.PICKLING}|{schema.UNPICKLING_THERE}|{schema.UNPICKLING})|{schema.SENDING}|{schema.RECEIVING})(?P<job>.+)$"
 
 
 def large_transfers(group: Group) -> Iterator[Pattern]:
-    """Yield the job whose objects took longest on their way, where that is a large part of the requests' time. What its
-    worker unpickles is not seen: it is part of what the job computes."""
+    """Yield the job whose objects took longest on their way, where that is a large part of the requests' time; for their
+    queue too, where that is a large part of what those ahead do."""
     found = (
         group.causes["span_name"].str.extract(_PHASES).assign(ns=group.causes["amount_ns"], cause=group.causes["cause"])
     )
@@ -25,5 +25,7 @@ def large_transfers(group: Group) -> Iterator[Pattern]:
     job = str(found.groupby("job")["ns"].sum().idxmax())
     pickled_ns = float(found.loc[found[0].notna(), "ns"].sum()) / group.count
     numbers = {"job": job, "mean_ns": mean_ns, "pickled_ns": pickled_ns, "piped_ns": mean_ns - pickled_ns}
-    for cause in (Cause.COMPUTE, Cause.BLOCKING_IO):
+    itself_ns = float(group.causes.loc[group.causes["span_name"] == job, "amount_ns"].sum()) / group.count
+    queue = (Cause.POOL_QUEUE,) if mean_ns > itself_ns / 2 else ()
+    for cause in (Cause.COMPUTE, Cause.BLOCKING_IO, *queue):
         yield Pattern(Situation.LARGE_TRANSFER, cause, numbers)

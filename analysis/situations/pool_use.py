@@ -25,6 +25,7 @@ COLUMNS: Final = (
     "endpoint", "function", "per_request", "mean_ns", "in_turn", "own_pool_share", "pool_file", "pool_line",
 )  # fmt: skip
 _MAKING: Final = {"startup_ns": schema.WAIT_POOL_STARTUP, "shutdown_ns": schema.WAIT_POOL_SHUTDOWN}
+_SENSITIVE: Final = "asgiref/"
 _WAITS: Final = (Cause.POOL_QUEUE, Cause.CPU_WAIT, Cause.UNEXPLAINED)  # what many small jobs lead to
 
 
@@ -37,6 +38,7 @@ def pool_situations(group: Group) -> Iterator[Pattern]:
         yield Pattern(Situation.FEW_JOBS, None, {"per_request": most})
     if most >= MANY and sum(group.means.get(cause, 0.0) for cause in _WAITS) >= MIN_MEAN_NS:
         yield _many_jobs(group, own.iloc[0], most)
+    own = own[~own["pool_file"].str.contains(_SENSITIVE, regex=False)]  # of the library, one per request
     yield from _own_pools(group, own[own["own_pool_share"] > MOST].head(1))
 
 
@@ -57,6 +59,14 @@ def _own_pools(group: Group, own: pd.DataFrame) -> Iterator[Pattern]:
         at = {"where": in_brackets(place(row["pool_file"], line)), "file": row["pool_file"], "line": line}
         share = float(row["own_pool_share"])
         yield Pattern(Situation.POOL_PER_REQUEST, None, {**found, **at, "share": share, "decides": decides})
+
+
+def sensitive_threads(group: Group) -> Iterator[Pattern]:
+    """Yield whether the requests mostly queue for the one thread of asgiref's `sync_to_async`."""
+    own = group.of(Cause.POOL_QUEUE)
+    queued = own[[_SENSITIVE in str(found.get(schema.POOL_FILE)) for found in group.attributes_of(own)]]
+    if len(own) and queued["amount_ns"].sum() >= MOST * own["amount_ns"].sum():
+        yield Pattern(Situation.SENSITIVE_THREAD, Cause.POOL_QUEUE, {})
 
 
 def pool_use(analysis: Analysis) -> pd.DataFrame:

@@ -17,6 +17,7 @@ class Situation(StrEnum):
 
     MANY_JOBS = "many_jobs"
     FEW_JOBS = "few_jobs"
+    SENSITIVE_THREAD = "sensitive_thread"
     POOL_PER_REQUEST = "pool_per_request"
     COMPUTES_ON_LOOP = "computes_on_loop"
     COMPUTES_IN_WORKER = "computes_in_worker"
@@ -54,6 +55,7 @@ class Situation(StrEnum):
     BLOCKS_LOOP = "blocks_loop"
     IN_WORKER = "in_worker"
     THREAD_HOPS = "thread_hops"
+    DATABASE = "database"
     SERIAL_AWAITS = "serial_awaits"
     RATE_LIMIT = "rate_limit"
     RETRIES = "retries"

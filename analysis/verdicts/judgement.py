@@ -26,7 +26,7 @@ from whywait.analysis.situations.holders.connections_held import connections_hel
 from whywait.analysis.situations.holders.what_holders_did import FOLLOWED, what_holders_did
 from whywait.analysis.situations.large_transfers import large_transfers
 from whywait.analysis.situations.lock_convoy import lock_convoy
-from whywait.analysis.situations.pool_use import pool_situations, pool_use
+from whywait.analysis.situations.pool_use import pool_situations, pool_use, sensitive_threads
 from whywait.analysis.situations.running.computing import computing, is_named
 from whywait.analysis.situations.running.cpu_competition import cpu_competition
 from whywait.analysis.situations.running.gil_starvation import gil_starvation
@@ -35,7 +35,13 @@ from whywait.analysis.situations.serial_collection import collected_serially, se
 from whywait.analysis.situations.situation import Detector, Group, Pattern, Situation
 from whywait.analysis.situations.thresholds import TAIL, TAIL_AMONG, TAIL_SHARE, significant
 from whywait.analysis.situations.unexplained import unexplained
-from whywait.analysis.situations.waits.calls_and_limits import blocking_calls, consumers, rate_limits, time_limits
+from whywait.analysis.situations.waits.calls_and_limits import (
+    blocking_calls,
+    consumers,
+    databases,
+    rate_limits,
+    time_limits,
+)
 from whywait.analysis.situations.waits.connecting import connecting
 from whywait.analysis.situations.waits.inner_limit import inner_limit
 from whywait.analysis.situations.waits.repeated_waits import repeated_waits
@@ -51,7 +57,7 @@ _IN_SPANS: Final = (*FOLLOWED, Cause.GIL_WAIT, Cause.BLOCKING_IO, Cause.AWAIT_IO
 _MAY_BE_REASONS: Final = tuple(cause for cause in CAUSES if cause.info.is_reason)
 # of several situations that have a remedy for one cause, the first one's is told
 DETECTORS: Final[tuple[Detector, ...]] = (
-    holds_one, wait_cycles, stampedes, cold_start, connecting, consumers, inner_limit, lock_convoy, connections_held, behind, rate_limits, time_limits, large_transfers, pool_situations, repeated_waits, blocking_calls, computing,
+    holds_one, wait_cycles, stampedes, cold_start, connecting, consumers, inner_limit, lock_convoy, connections_held, large_transfers, sensitive_threads, behind, rate_limits, time_limits, pool_situations, repeated_waits, blocking_calls, databases, computing,
     loop_blocked, collected_serially, gil_starvation, cpu_competition, answers, unexplained,
 )  # fmt: skip
 

@@ -28,6 +28,7 @@ _TABLE: Final[tuple[tuple[tuple[Cause, ...], Situation, str], ...]] = (
     (FOLLOWED, Situation.HOLDERS_QUEUE,
      "The holder of what this waits for waits itself: {doing}. Change that first, or wait for it before this is "
      "taken."),
+    ((Cause.LOOP_BUSY,), Situation.HOLDERS_QUEUE, "It blocks the loop ({doing}). {how}"),
     (FOLLOWED, Situation.HOLDERS_COLLECT,
      "What this waits for stands still in the garbage collector ({doing}): do not call gc.collect() in requests; create "
      "fewer objects; gc.freeze() after start-up; raise gc.set_threshold."),
@@ -45,7 +46,7 @@ _TABLE: Final[tuple[tuple[tuple[Cause, ...], Situation, str], ...]] = (
     ((Cause.BLOCKING_IO, Cause.COMPUTE, Cause.LOOP_BUSY, Cause.POOL_STARTUP, Cause.POOL_SHUTDOWN), Situation.POOL_PER_REQUEST,
      "Make one pool at start-up and keep it{where}: at the end of its `with` block a pool waits for all of its jobs, and "
      "that stops the loop, where it stands in async code."),
-    ((Cause.COMPUTE, Cause.BLOCKING_IO), Situation.LARGE_TRANSFER,
+    ((Cause.COMPUTE, Cause.BLOCKING_IO, Cause.POOL_QUEUE), Situation.LARGE_TRANSFER,
      "Hand less to the processes of {job}: keep what does not change there (initializer= of the pool, or a file that they "
      "map), share memory (multiprocessing.shared_memory), or send a key instead of the object."),
     ((Cause.LIMITER_WAIT, Cause.LOCK_WAIT), Situation.STAMPEDE,
@@ -54,6 +55,9 @@ _TABLE: Final[tuple[tuple[tuple[Cause, ...], Situation, str], ...]] = (
     ((Cause.LIMITER_WAIT, Cause.AWAIT_IO, Cause.BLOCKING_IO, Cause.COMPUTE, Cause.LOOP_BUSY), Situation.STAMPEDE_WORK,
      "Let one do it for all: others await its result (a shared future, or a lock and a second look at the cache), or "
      "refresh ahead of expiry, in the background."),
+    ((Cause.POOL_QUEUE,), Situation.SENSITIVE_THREAD,
+     "sync_to_async runs these one after another on one thread, its default. Where the code allows several threads, use "
+     "sync_to_async(..., thread_sensitive=False); else do them in one call, or make them shorter."),
     ((Cause.POOL_QUEUE, Cause.LIMITER_WAIT), Situation.HOLDERS_WAIT,
      "No CPU is short: those ahead mostly wait ({doing}). Raise the limit ({how}), or give the slow calls a pool or "
      "limit of their own."),
@@ -86,6 +90,9 @@ _TABLE: Final[tuple[tuple[tuple[Cause, ...], Situation, str], ...]] = (
      "subscription or a blocking read). Else make that sooner, or the pauses shorter: half of one is lost on average."),
     ((Cause.BLOCKING_IO, Cause.AWAIT_IO), Situation.SERIAL_AWAITS,
      "If they do not need each other's results, {once}."),
+    ((Cause.AWAIT_IO,), Situation.DATABASE,
+     "The database takes this long: look at the statement's plan (EXPLAIN), and whether it waits for a lock, as of a row "
+     "that another transaction changed (pg_stat_activity): keep transactions short, with no other await inside."),
     ((Cause.BLOCKING_IO,), Situation.BLOCKS_LOOP, "It stops the whole event loop: {how}."),
     ((Cause.BLOCKING_IO,), Situation.IN_WORKER,
      "It is in a worker thread already, so the loop goes on: make the call shorter, start it earlier, or cache. Its "

@@ -162,7 +162,8 @@ def _cpu_rivals(found: Pattern) -> str:
 def _computes(one: SimpleNamespace) -> str:
     at = in_brackets(place(one.file, one.line))
     runs = "on the event loop" if one.kind is Situation.COMPUTES_ON_LOOP else "on a worker thread"
-    said = f"{one.function}{at} computes {runs}: {amount(one.mean_ns)} per request, in {one.per_request:.3g} "
+    inside = f", in {one.inside}" if one.inside else ""
+    said = f"{one.function}{at} computes {runs}{inside}: {amount(one.mean_ns)} per request, in {one.per_request:.3g} "
     said += "stretch" if one.per_request == 1 else "stretches"
     if one.stopped:
         said += f"; {counted(one.stopped, 'other request')} waited for it, {amount(one.stopped_ns)} in sum"
@@ -243,8 +244,8 @@ _PATTERNS: Final = {
     Situation.CLIENT_PER_REQUEST:
         "Clients are made in requests: {client}, {per_request:.3g} times per request, which takes {mean_ns:ms} of it.",
     Situation.LARGE_TRANSFER:
-        "Large objects are handed to processes: {mean_ns:ms} of each request for {job} ({pickled_ns:ms} pickling, {piped_ns:ms} in "
-        "pipes); its worker unpickles them again, which is part of what {job} computes.",
+        "Large objects are handed to processes: {mean_ns:ms} of each request for {job} ({pickled_ns:ms} pickling and "
+        "unpickling, {piped_ns:ms} in pipes).",
     Situation.CONSUMER:
         "A queue before one task: while a request waited, {task} did {times:.1f} pieces of work, one after another, "
         "{mean_ns:ms} each ({doing}).",

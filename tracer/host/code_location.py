@@ -116,11 +116,17 @@ def is_wrapper(filename: str) -> bool:
 
     Of what is installed, the rest may be the user's service.
     """
+    if package := package_of(filename):
+        return package in _FRAMEWORKS or not filename.endswith(".py")
+    return is_library(filename)
+
+
+def package_of(filename: str) -> str:
+    """The installed package that a file belongs to; "" if it is of none."""
     for marker in _PACKAGES:
         if marker in filename:
-            package = filename.rsplit(marker, 1)[1].partition("/")[0]
-            return package.removesuffix(".py") in _FRAMEWORKS or not filename.endswith(".py")
-    return is_library(filename)
+            return filename.rsplit(marker, 1)[1].partition("/")[0].removesuffix(".py")
+    return ""
 
 
 def is_ours(filename: str) -> bool:

@@ -7,7 +7,7 @@ from contextlib import suppress
 from types import CodeType, FunctionType, MethodType
 from typing import Any, Final
 
-from whywait.tracer.host.code_location import is_library, is_wrapper
+from whywait.tracer.host.code_location import is_library, is_wrapper, package_of
 from whywait.tracer.host.introspection import bound_to, code_of, name_of, own
 
 PLAIN = "_whywait_plain"  # on a wrapper by whywait: the host's function
@@ -42,6 +42,7 @@ def _behind(function: Any, args: tuple[Any, ...], deepest: int) -> tuple[str, Co
     if type(function) is FunctionType:
         function = function.__dict__.get(PLAIN) or function
     code = code_of(function)
+    fallback: tuple[str, CodeType | None] = name_of(function), code
     if code is not None and deepest and is_library(code.co_filename):
         for value, others in _run_by(function, code, args, keywords):
             found, inner = _behind(value, others, deepest - 1)
@@ -49,7 +50,10 @@ def _behind(function: Any, args: tuple[Any, ...], deepest: int) -> tuple[str, Co
                 inner = code_of(vars(type(value)).get("__call__")) or own(value, "gi_code")
             if inner is not None and _is_users(inner, code):
                 return found, inner
-    return name_of(function), code
+            known = is_wrapper(code.co_filename) and ("", package_of(code.co_filename))
+            if known and inner is not None and package_of(inner.co_filename) not in known:
+                fallback = found, inner  # of another library, as Django's own behind asgiref's
+    return fallback
 
 
 def _is_users(inner: CodeType, wrapper: CodeType) -> bool:

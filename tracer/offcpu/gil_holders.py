@@ -9,7 +9,7 @@ from typing import Final, NamedTuple, TypeVar
 
 from whywait.tracer.host.code_location import FUNCTION_OF, Place, is_wrapper, place_of_code
 from whywait.tracer.records.gil_holder import HolderSeen, summed
-from whywait.tracer.records.loop import Callback
+from whywait.tracer.records.loop import Callback, users_place
 from whywait.tracer.records.occupancy import Occupancy
 from whywait.tracer.records.thread_names import ThreadLife
 from whywait.tracer.sampler.thread_samples import Held
@@ -139,6 +139,8 @@ def _of_callback(one: Callback, seen_in: Place | None, thread_name: str) -> Hold
     place = one.sample.place if one.sample is not None else seen_in
     if place is None and one.code is not None:
         place = place_of_code(one.code)
+    if place is not None:
+        place = users_place(place, one.request)
     name = place.function if place is not None else "a callback" if one.calls == 1 else "short callbacks"
     return Holder(name, place, thread_name, one.trace_id, one.span_id, 0)
 

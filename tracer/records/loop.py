@@ -5,7 +5,7 @@ from types import CodeType
 from typing import NamedTuple, Protocol
 from weakref import ref
 
-from whywait.tracer.host.code_location import Place
+from whywait.tracer.host.code_location import Place, is_library, place_of_code
 from whywait.tracer.host.cpu_meter import CpuMeter
 from whywait.tracer.records.background import BackgroundTask, BackgroundWait
 
@@ -44,6 +44,10 @@ class Named(Protocol):
     name: str
     trace_id: int
 
+    @property
+    def answers(self) -> CodeType | None:
+        """The code of its root's function."""
+
 
 class Callback(NamedTuple):
     """A loop callback long enough to block a request, or a run of short ones as one."""
@@ -58,6 +62,15 @@ class Callback(NamedTuple):
     sample: Sample | None
     request: Named | None  # the request it worked for
     run_queue_ns: int | None = None  # of the loop's thread; read for long ones only
+
+
+def users_place(place: Place, request: Named | None) -> Place:
+    """Of a library that ran outside the user's code, as when a response is serialized: the user's function that answers
+    the request, where that is known; else the place itself."""
+    answers = request.answers if request is not None else None
+    if answers is None or not is_library(place.file) or is_library(answers.co_filename):
+        return place
+    return place_of_code(answers)
 
 
 class Alarm(Protocol):

@@ -48,6 +48,7 @@ class Passage:
     put_ns: int = 0  # it was in the queue of calls
     pickling: Part | None = None
     sending: Part | None = None
+    sent: int = 0  # bytes
     turn_ns: int = 0  # a worker was free for it
     before: dict[int, WorkerClock] | None = None  # the workers' clocks when it was sent and had begun
     starting: bool = False  # a worker may not have been up then: no result had come from it

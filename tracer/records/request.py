@@ -264,6 +264,11 @@ class Request:
         self.root = Activity(self, None, start_ns, server_span_id)
         self.activities.append(self.root)
 
+    @property
+    def answers(self) -> CodeType | None:
+        """The code of its root's function: of the user's that answers it, once it has ended and that is known."""
+        return self.root.code
+
     def take(self) -> bool:
         """Return whether one more record may be kept; if not, count it as dropped."""
         if self.records_left > 0:

@@ -91,7 +91,7 @@ def _phase(attributes: Attributes, phase: spec.AboutPhase) -> None:
     put_known(attributes, known)
     if phase.device_ns is not None:
         attributes[s.DEVICE_NS] = phase.device_ns
-    elif phase.device:
+    if phase.inferred or (phase.device and phase.device_ns is None):
         attributes[s.EVIDENCE] = s.EVIDENCE_INFERRED
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from types import CodeType
 
 from whywait.tracer.host.code_location import Place, is_library, place_of_code
-from whywait.tracer.records.loop import Callback
+from whywait.tracer.records.loop import Callback, users_place
 from whywait.tracer.records.request import Request
 from whywait.tracer.schema import OCCUPANT_LIMIT
 from whywait.tracer.spans.pools.shares import Share, by_name, by_trace
@@ -47,6 +47,7 @@ def _called(callback: Callback, own: Request) -> tuple[str, Place | None]:
     if callback.sample is None and callback.request not in (None, own) and callback.request.name:
         # the task's outermost coroutine is the server's, which is of no use
         return callback.request.name, None if is_library(where.file) else where
+    where = users_place(where, callback.request)
     return where.function, where
 
 

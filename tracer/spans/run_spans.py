@@ -5,7 +5,7 @@ from collections.abc import Hashable, Iterable, Sequence
 from whywait.tracer import schema as s
 from whywait.tracer.offcpu.explanation import OffCpu
 from whywait.tracer.records.ids import new_span_id
-from whywait.tracer.records.loop import Block
+from whywait.tracer.records.loop import Block, users_place
 from whywait.tracer.records.occupancy import DeviceCall
 from whywait.tracer.records.request import MIN_RESOLUTION_NS, Activity, Job, Phase
 from whywait.tracer.spans.blockers import occupants
@@ -18,8 +18,11 @@ from whywait.tracer.spans.span_spec import AboutBlock, AboutPhase, AboutWait, Sp
 def add_block(drawing: Drawing, activity: Activity, block: Block) -> None:
     if block.end_ns - block.start_ns < drawing.resolution_ns:
         return
-    name = "on loop" if block.sample is None else f"on loop: {block.sample.place.function}"
-    about = AboutBlock(activity.span_id, _off_cpu_in_block(drawing, activity, block), block.sample)
+    name = "on loop" if block.sample is None else f"{s.BLOCK_SPAN_PREFIX}{block.sample.place.function}"
+    sample = block.sample
+    if sample is not None:
+        sample = sample._replace(place=users_place(sample.place, activity.request))
+    about = AboutBlock(activity.span_id, _off_cpu_in_block(drawing, activity, block), sample)
     drawing.add(name, activity, block.parent_id, block.start_ns, block.end_ns, about)
 
 
@@ -127,7 +130,7 @@ def background_span(name: str, block: Block, trace_id: int, signals: Sequence[st
     if block.sample is not None:
         name = block.sample.place.function
     about = AboutBlock(sample=block.sample, signals=signals)
-    return SpanSpec(f"on loop: {name}", trace_id, new_span_id(), 0, block.start_ns, block.end_ns, about)
+    return SpanSpec(f"{s.BLOCK_SPAN_PREFIX}{name}", trace_id, new_span_id(), 0, block.start_ns, block.end_ns, about)
 
 
 def without(start_ns: int, end_ns: int, away: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:

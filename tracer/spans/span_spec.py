@@ -170,6 +170,7 @@ class AboutPhase(NamedTuple):
     thread_id: int = 0  # 0: the activity's own
     device: str = ""
     device_ns: int | None = None  # None: the device has no measurement
+    inferred: bool = False  # its bounds are estimates
     kind: str = s.KIND_PHASE  # "" for a life: it includes its consumer's time
 
 

@@ -58,6 +58,8 @@ def _of_kind(group: Group, cause: Cause, kind: Situation, chief: "pd.Series[Any]
     says = did.info.detail_adds or did is Cause.LOOP_BUSY
     at, wait = (group.attributes.get(str(chief[key]), {}) for key in ("at", "span_id"))
     how = instead_of(at) if cause is Cause.LOOP_BUSY else limit_of(wait)
+    if kind is Situation.HOLDERS_QUEUE:
+        how = did.info.remedy
     found = {"did": did, "doing": str(chief["doing"]) * says, "share": share, "how": how, "is_lock": is_lock(wait)}
     return Pattern(kind, cause, found)
 
@@ -94,7 +96,8 @@ def _cycles(group: Group, cause: Cause, own: pd.DataFrame) -> Iterator[Pattern]:
         closing = known[(known["did"] == cause) & (known["doing"] == row["detail"])]["ns"].sum()
         words = "who has the one waits for the other"
         closes = closing >= MIN_CYCLE * known["ns"].sum() > 0
-        if not closes and len(back):  # nothing is known of who has it, except that it was not released in time
+        # nothing is known of who has it, but that it was not released in time: in logging, a handler's own pause
+        if not closes and len(back) and row["did"] != Cause.LOGGING_WAIT:
             longest = group.attributes.get(str(back.nlargest(1, "ns")["span_id"].iloc[0]), {})
             closes = longest.get(schema.WAKER_KIND) == schema.WAKER_TIMER
             words = "nobody released the latter within its time limit: who has it probably waits for the former"

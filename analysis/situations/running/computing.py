@@ -5,6 +5,7 @@ from typing import Any, Final
 
 import pandas as pd
 
+from whywait.analysis.attribution.culprit_names import is_librarys
 from whywait.analysis.causes import Cause
 from whywait.analysis.situations.situation import Group, Pattern, Situation
 from whywait.analysis.situations.thresholds import MIN_MEAN_NS
@@ -31,7 +32,8 @@ def computing(group: Group) -> Iterator[Pattern]:
     whole_ns = group.means[Cause.COMPUTE] * group.count
     sums = own.groupby(["culprit", "culprit_file"])["ns"].sum().sort_values(ascending=False)
     chief = sums[sums >= SAID_SHARE * whole_ns].head(MOST_NAMED).reset_index().to_dict("records")
-    own = own.merge(group.causes[["request_id", "start_ns", "activity_name"]], on=["request_id", "start_ns"])
+    at = ["request_id", "start_ns"]
+    own = own.merge(group.causes[[*at, "activity_name", "span_name"]], on=at)
     own["on_loop"] = ~own["activity_name"].str.startswith(schema.JOB_SPAN_PREFIX)
     waited = group.everyone[group.everyone["cause"].isin(_STOPPED)]
     for one in chief:
@@ -43,8 +45,17 @@ def computing(group: Group) -> Iterator[Pattern]:
         on_loop = rows.loc[rows["on_loop"], "ns"].sum() * 2 >= ns
         found: dict[str, Any] = {
             "function": name, "file": file, "line": int(str(lines.idxmax())) if len(lines) else None,
-            "mean_ns": ns / group.count, "share": ns / whole_ns,
+            "inside": _inside(group, rows, name), "mean_ns": ns / group.count, "share": ns / whole_ns,
             "per_request": rows["culprit_span_id"].nunique() / max(rows["request_id"].nunique(), 1),  # stretches
             "stopped": stopped["request_id"].nunique(), "stopped_ns": int(stopped["ns"].sum()),
         }  # fmt: skip
         yield Pattern(Situation.COMPUTES_ON_LOOP if on_loop else Situation.COMPUTES_IN_WORKER, None, found)
+
+
+def _inside(group: Group, rows: pd.DataFrame, function: str) -> str:
+    """A block's name says what its samples show, also where that is a library's function and another one is to blame."""
+    longest = rows.nlargest(1, "ns").iloc[0]
+    shown = str(longest["span_name"])
+    found = shown.removeprefix(schema.BLOCK_SPAN_PREFIX)
+    of = group.spans.loc[group.spans["span_id"] == longest["culprit_span_id"], "attributes"]
+    return found if found != function and (found != shown or any(map(is_librarys, of.head(1)))) else ""

@@ -14,6 +14,9 @@ from whywait.tracer import schema
 _ON: Final = {schema.KIND_TASK: Situation.BLOCKS_LOOP, schema.KIND_JOB: Situation.IN_WORKER}
 _LIMITED: Final = (Cause.AWAIT_IO, Cause.LIMITER_WAIT, Cause.LOCK_WAIT, Cause.CONNECTION_WAIT)
 _LIBRARIES: Final = ("asyncio", "anyio", "threading", "queue")
+_DATABASES: Final = (
+    "sqlalchemy", "asyncpg", "psycopg", "psycopg_pool", "aiomysql", "asyncmy", "aiosqlite", "oracledb", "tortoise",
+)  # fmt: skip
 _SLEEPS: Final = ("sleep", "sleep_until", "sleep_forever")
 
 
@@ -66,6 +69,14 @@ def time_limits(group: Group) -> Iterator[Pattern]:
             limit_ns = float((ended["end_ns"] - ended["start_ns"]).groupby(ended["span_id"]).sum().mean())
             found = {"where": where, "requests": len(requests), "failed": int(requests["error"].sum())}
             yield Pattern(Situation.TIME_LIMIT, cause, {**found, "limit_ns": limit_ns})
+
+
+def databases(group: Group) -> Iterator[Pattern]:
+    """Yield whether most of what is awaited are answers of a database."""
+    own = group.of(Cause.AWAIT_IO)
+    asked = own[[found.get(schema.FOR_PACKAGE) in _DATABASES for found in group.attributes_of(own)]]
+    if len(own) and asked["amount_ns"].sum() >= MIN_HELD * own["amount_ns"].sum():
+        yield Pattern(Situation.DATABASE, Cause.AWAIT_IO, {})
 
 
 def _is_limit(attributes: dict[str, Any]) -> bool:

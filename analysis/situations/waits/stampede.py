@@ -15,6 +15,7 @@ from whywait.analysis.situations.situation import Group, Pattern, Situation
 from whywait.analysis.situations.thresholds import MANY_AWAITS, MIN_HELD, MIN_MEAN_NS, MIN_SHARE
 from whywait.analysis.situations.what_helps import is_lock
 from whywait.analysis.text import place
+from whywait.tracer import schema
 
 _TOGETHER: Final = 0.1  # of the wait: those that end within so much went on together
 _ALL: Final = 0.8  # of those that waited, or began, meanwhile
@@ -33,7 +34,7 @@ def stampedes(group: Group) -> Iterator[Pattern]:
 
 def _under_locks(group: Group, cause: Cause, rows: pd.DataFrame) -> Iterator[Pattern]:
     locks = rows["detail"][list(map(is_lock, group.attributes_of(rows)))].unique()
-    if not len(locks):
+    if not len(locks) or _held_by_nobodys(group, cause):
         return
     waits = _by_request(rows, "detail").sort_values("end_ns")
     for what, own in waits[waits["what"].isin(locks)].groupby("what"):
@@ -63,6 +64,13 @@ def _each_for_itself(group: Group, work: pd.DataFrame) -> bool:
     spans = group.spans[group.spans["span_id"].isin(ids)]
     own = pd.MultiIndex.from_frame(spans[["trace_id", "span_id"]])
     return bool(pd.MultiIndex.from_arrays([work["trace_id"], ids]).isin(own).mean() >= MIN_HELD)
+
+
+def _held_by_nobodys(group: Group, cause: Cause) -> bool:
+    """Whether a thread or task of no request had the lock: it does not do there what the requests came for."""
+    own = group.of(cause)
+    known = [schema.BLOCKER_NS in one and schema.BLOCKER_TRACE_ID not in one for one in group.attributes_of(own)]
+    return bool(own.loc[known, "amount_ns"].sum() > own["amount_ns"].sum() / 2)
 
 
 def _by_request(rows: pd.DataFrame, what: str) -> pd.DataFrame:

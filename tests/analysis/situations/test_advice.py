@@ -109,6 +109,14 @@ def test_a_limit_is_called_by_its_own_name(pool: Mapping[str, Any], limit: str) 
     assert ("`def` endpoints" in found.text) == (pool[schema.POOL_NAME] == "anyio")
 
 
+@pytest.mark.parametrize("held", [WAITING, "cpu=9"], ids=["sleep", "compute"])
+def test_pieces_that_share_the_one_thread_of_sync_to_async(held: str) -> None:
+    sensitive = {schema.POOL_NAME: "ThreadPoolExecutor-4", schema.POOL_FILE: "/x/site-packages/asgiref/sync.py"}
+    found = queued(schema.WAIT_POOL_QUEUE, held, {**OCCUPIED, **sensitive})
+    assert key(found, Cause.POOL_QUEUE) == "pool_queue/sensitive_thread"
+    assert "thread_sensitive=False" in found.remedy
+
+
 def test_a_lock_of_asyncio_has_no_limit_to_raise() -> None:
     found = queued(schema.WAIT_LIMITER, WAITING, {**BLOCKED, schema.FOR: "Lock.acquire"})
     assert key(found, Cause.LIMITER_WAIT) == "limiter_wait/holders_wait"
@@ -421,6 +429,17 @@ CYCLE = """
 """
 
 
+def test_a_handler_that_pauses_while_the_loop_waits_is_no_cycle() -> None:
+    handler = {schema.HANDLER: "Collector.emit", schema.CODE_FUNCTION: "emit", schema.CODE_FILE: "/srv/logs.py"}
+    picture = (
+        BLOCKED_LOOP.format(cpu=0) + "    wait held theirs     |-----------|    trace=b type=logging_wait waker=timer"
+    )
+    found = told(picture, {"b": {**BLOCKED, schema.BLOCKER_SPAN_ID: f"{5:016x}"}, "held": handler})
+    assert Situation.WAIT_CYCLE not in kinds(found)
+    assert key(found, Cause.LOOP_BUSY) == "loop_busy/holders_queue"
+    assert INFO[Cause.LOGGING_WAIT].remedy in found.remedy
+
+
 @pytest.mark.parametrize(("ended", "cycle"), [("waker=timer", True), ("", False)], ids=["never released", "released"])
 def test_a_cycle_of_waits_and_its_members(ended: str, cycle: bool) -> None:
     anyio = {schema.POOL_NAME: "anyio", schema.POOL_SIZE: 4}
@@ -469,8 +488,9 @@ def test_the_first_requests_of_a_process_are_told_apart() -> None:
     "walls",
     [[USUAL] * 16, [*[USUAL] * 15, {"compute": 900}], [{"compute": 900}, *[USUAL] * 5],
      [{"compute": 900}, USUAL, {"compute": 900}, *[USUAL] * 8, *[{"compute": 900.0}] * 9], [{"compute": 40}, *[USUAL] * 15],
-     [{"loop_busy": 2300, "compute": 5}, *[{"loop_busy": 400.0, "compute": 200.0}] * 15]],
-    ids=["all alike", "the last", "too few", "now and then", "hardly slower", "served last"],
+     [{"loop_busy": 2300, "compute": 5}, *[{"loop_busy": 400.0, "compute": 200.0}] * 15],
+     [{"cpu_wait": 900, "compute": 5}, *[USUAL] * 15]],
+    ids=["all alike", "the last", "too few", "now and then", "hardly slower", "served last", "without a CPU"],
 )  # fmt: skip
 def test_no_cold_start(walls: list[dict[str, float]]) -> None:
     assert Situation.COLD_START not in [found.kind for found in over_time(walls)]

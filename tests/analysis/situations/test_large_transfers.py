@@ -27,5 +27,29 @@ def test_what_takes_long_on_its_way_to_a_process_is_told_with_its_job(put: int, 
     (found,) = verdict(analyze(spans))
     assert (Situation.LARGE_TRANSFER in [one.kind for one in found.judgement.situations]) == told
     if told:
-        assert "13.0 ms of each request for score (13.0 ms pickling, 0.00 ms in pipes)" in found.text
+        assert "13.0 ms of each request for score (13.0 ms pickling and unpickling, 0.00 ms in pipes)" in found.text
         assert found.judgement.reasons[0].remedy.key == "compute/large_transfer"
+
+
+QUEUED = """
+    server GET        |------------------------------|
+    task   root       |------------------------------|
+    wait   w  root    |-----------------------------|    waker=job
+    job    job root   |-----------------------------|
+    wait   q  job     |---------------|                  type=pool_queue
+    phase  there job  {gap}|{there}|                     cpu={there_cpu}
+    run    run job    {gap}{ran_gap}|{ran}|              cpu={ran_cpu}
+"""
+
+
+@pytest.mark.parametrize(("there", "told"), [(9, True), (3, False)])
+def test_a_queue_for_processes_that_mostly_unpickle(there: int, told: bool) -> None:
+    picture = QUEUED.format(
+        gap=" " * 16, there="-" * (there - 1), there_cpu=there, ran_gap=" " * there, ran="-" * (12 - there),
+        ran_cpu=13 - there,
+    )  # fmt: skip
+    spans = drawn(picture, {"run": {"code.function.name": "score", "code.file.path": "/srv/app.py"}})
+    spans["name"] = spans["name"].replace({"there": "unpickling in the worker of score", "run": "score"})
+    (found,) = verdict(analyze(spans))
+    (queue,) = [one for one in found.judgement.reasons if one.cause == "pool_queue"]
+    assert (queue.remedy.key == "pool_queue/large_transfer") == told

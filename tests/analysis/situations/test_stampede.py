@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.analysis.drawing import drawn
+from tests.analysis.drawing import drawn, trace_id
 from whywait.analysis.pipeline import analyze
 from whywait.analysis.situations.situation import Situation
 from whywait.analysis.verdicts.sentences import Verdict, verdict
@@ -57,6 +57,16 @@ def test_many_that_wait_for_one_lock_and_go_on_together() -> None:
 def test_a_queue_for_a_lock_is_no_stampede(ends: list[int]) -> None:
     found = of_requests([(2 * n, end, FOR_LOCK) for n, end in enumerate(ends)] + QUICK, LOCK)
     assert Situation.STAMPEDE not in kinds(found)
+
+
+@pytest.mark.parametrize("holder", ["", trace_id("x")], ids=["a thread of no request", "another request"])
+def test_a_lock_that_no_request_has_is_no_stampede(holder: str) -> None:
+    at = {schema.BLOCKER_FUNCTION: "refresh", schema.BLOCKER_NS: 50_000_000, schema.BLOCKER_TRACE_ID: holder}
+    lock = {**LOCK, **{key: value for key, value in at.items() if value}}
+    lock |= {schema.BLOCKER_SPAN_ID: f"{9:016x}"} if holder else {}
+    found = of_requests([(2 * n, 60, FOR_LOCK) for n in range(6)] + QUICK, lock)
+    assert (Situation.STAMPEDE in kinds(found)) == bool(holder)
+    assert found.judgement.reasons[0].culprit == "refresh"
 
 
 def test_many_that_do_the_same_work_at_once() -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from asgiref.sync import sync_to_async
+from fastapi.encoders import jsonable_encoder
 
 from tests.tracer.conftest import Traced
 from whywait import phase
@@ -70,11 +71,13 @@ def test_asgirefs_wrapper_is_looked_through(traced_to: Callable[..., Traced]) ->
     async def main() -> None:
         with phase("root"), ThreadPoolExecutor(1) as pool:
             await sync_to_async(report, thread_sensitive=False, executor=pool)()
+            await sync_to_async(jsonable_encoder, thread_sensitive=False, executor=pool)({})
 
     spans = traced_to()
     asyncio.run(main())
     spans.stop()
     assert spans.one("job report")
+    assert spans.one("job jsonable_encoder")  # another library's, as Django's own queries
 
 
 @contextlib.contextmanager

@@ -1,11 +1,15 @@
 """Who was in the way: the chief one by name, all in arrays, bounded, and never more than there was."""
 
+import json
+
 from hypothesis import given
 from hypothesis import strategies as st
 
 from whywait.tracer import schema as s
 from whywait.tracer.host.code_location import Place
 from whywait.tracer.records.lock_holds import Hold
+from whywait.tracer.records.loop import users_place
+from whywait.tracer.records.request import Request
 from whywait.tracer.spans.attribute_groups import Attributes, put_blockers
 from whywait.tracer.spans.blockers import ranked
 from whywait.tracer.spans.span_spec import AboutWait, Blocker
@@ -52,3 +56,14 @@ def test_holders_share_the_wait_and_no_more(lengths: list[int], wait_ns: int) ->
     found = holders(0, wait_ns, holds)
     assert sum(one.ns for one in found) == min(at, wait_ns)
     assert len({(one.trace_id, one.name) for one in found}) == len(found)
+
+
+def test_what_a_library_does_for_a_request_is_the_function_s_that_answers_it() -> None:
+    library, users = Place("TypeAdapter.validate_python", json.__file__, 7), Place("load", "/srv/app.py", 3)
+    request = Request(1, 2, 1, 0, 9)
+    assert users_place(library, request) == users_place(library, None) == library  # nobody said who answers
+    request.root.code = json.dumps.__code__  # a view of the framework's own
+    assert users_place(library, request) == library
+    request.root.code = test_holders_share_the_wait_and_no_more.hypothesis.inner_test.__code__  # type: ignore[attr-defined]
+    assert users_place(library, request).function == "test_holders_share_the_wait_and_no_more"
+    assert users_place(users, request) == users

@@ -213,10 +213,11 @@ class Way:
             deliver(job)
 
     # --- on the thread that pickles ---------------------------------------------------------------------------------
-    def _sends(self, *_: Any) -> tuple[Passage | None, Stand]:
+    def _sends(self, _: Any, message: Any, *__: Any) -> tuple[Passage | None, Stand]:
         before, begin = self._sent, _stand()
         passage = self._put.popleft() if self._put else None
         if passage is not None and (job := passage.job) is not None:
+            passage.sent = len(message)
             passage.pickling = part = _part(before, begin, min(passage.put_ns or begin[0], begin[0]))
             held = Occupancy(f"{PICKLING}{job.name}", job.request.trace_id, job.span_id, job.code)
             held.start_ns, held.end_ns = part.start_ns, part.end_ns

@@ -117,12 +117,23 @@ def about_message(args: Any, _: Any) -> Unit:
 
 def route_of(scope: Any) -> str:
     """The route's template, where the framework says it."""
-    return str(getattr(scope.get("route"), "path", None) or scope.get("path_template") or "")
+    route = str(getattr(scope.get("route"), "path", None) or scope.get("path_template") or "")
+    return _mounted(scope) + route if route else ""
+
+
+def _mounted(scope: Any) -> str:
+    """What Starlette's mounts around the route took of the path, with the names of its parameters."""
+    if "app_root_path" not in scope:
+        return ""
+    names = {str(value): f"{{{name}}}" for name, value in scope.get("path_params", {}).items()}
+    return "/".join(
+        names.get(part, part) for part in scope["root_path"].removeprefix(scope["app_root_path"]).split("/")
+    )
 
 
 def endpoint_code(scope: Any) -> CodeType | None:
     """Return the code of the user's function that answers; None where the framework does not say which."""
-    endpoint = scope.get("endpoint")
+    endpoint = scope.get("endpoint") or getattr(scope.get("route_handler"), "fn", None)  # Litestar's
     return code_of(endpoint) if endpoint is not None else None
 
 

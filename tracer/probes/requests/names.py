@@ -4,6 +4,7 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
+from whywait.tracer.host.introspection import code_of
 from whywait.tracer.hotpath.recorder import probe_failed
 from whywait.tracer.probes.requests.work import Arrivals, name
 from whywait.tracer.records.current import ACTIVITY
@@ -38,13 +39,14 @@ def _telling(plain: Any, noted: Callable[[Any, Any], None]) -> Any:
     return call
 
 
-def routed(said: Callable[[Any, Any], tuple[str, str]]) -> Wrap:
-    """Wrap a framework's function that finds the route, which its scope does not have: `said` gives method and route."""
+def routed(said: Callable[[Any, Any], tuple[str, str, Any]]) -> Wrap:
+    """Wrap a framework's function that finds the route: `said` gives method, route, and the user's function or None."""
 
     def noted(args: Any, result: Any) -> None:
-        found, (method, route) = ACTIVITY.get(), said(args, result)
+        found, (method, route, function) = ACTIVITY.get(), said(args, result)
         own = found.request.own_span if found is not None and found.request.open else None
         if found is not None and own is not None and route:
+            found.request.root.code = code_of(function) or found.request.root.code
             own.route = route = f"/{route.lstrip('/^')}"
             found.request.name = f"{method} {route}"
 

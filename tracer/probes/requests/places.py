@@ -199,9 +199,9 @@ def _hypercorn_reads(plain: Any, arrivals: Arrivals) -> Any:
 
 
 def _quart_route(attribute: str) -> Wrap:
-    def said(args: Any, _: Any) -> tuple[str, str]:
+    def said(args: Any, _: Any) -> tuple[str, str, Any]:
         request = getattr(args[0], attribute)
-        return request.method, getattr(request.url_rule, "rule", "")
+        return request.method, getattr(request.url_rule, "rule", ""), None
 
     return routed(said)
 
@@ -233,7 +233,9 @@ PLACES: Final[dict[str, Wrap]] = {
     # by the names of those who call it: a worker that is no fork of a traced process has them before it is traced
     **{f"granian.server.{one}._asgi_call_wrap": _granian for one in ("mp", "mt", "embed")},
     "grpc.aio._server.Server.__init__": _grpc_server,
-    "django.core.handlers.base.BaseHandler.resolve_request": routed(lambda args, match: (args[1].method, match.route)),
+    "django.core.handlers.base.BaseHandler.resolve_request": routed(
+        lambda args, match: (args[1].method, match.route, match.func)
+    ),
     "quart.ctx._BaseRequestWebsocketContext.match_request": _quart_route("request_websocket"),  # before Quart 0.23
     "quart.ctx.AppContext.match_request": _quart_route("_request_websocket"),
     "arq.worker.Worker.run_job": _job,

@@ -1,13 +1,14 @@
 """The spans of a job's way through a process pool, from when a worker was free for it.
 
     turn                                                                                       done
-    |--handover--|--pickling--|--transfer--|--start of the worker--|---run---|--back--|--unpickling--|
+    |--handover--|--pickling--|--transfer--|--start of the worker--|--unpickling there--|---run---|--back--|--unpickling--|
 
-What is shorter than the resolution is part of what follows.
+What is shorter than the resolution is part of what follows. The worker is not touched: what it takes to unpickle the call
+is not seen: about what it took to pickle it, less where that was long in proportion to what is sent.
 """
 
 from math import sqrt
-from typing import Any
+from typing import Any, Final
 
 from whywait.tracer import schema as s
 from whywait.tracer.host.code_location import Place
@@ -41,6 +42,10 @@ def add_passage(drawing: Drawing, job: Job, passage: Passage, turn_ns: int, done
     way.wait(s.WAIT_RESUME, came_ns, manager_id)
     way.phase(s.RECEIVING, received)
     way.phase(s.UNPICKLING, passage.unpickling)
+
+
+_UNPICKLED_NS: Final = 40  # per byte: as long as small objects take that are of many kinds
+_NOTABLE: Final = 0.1  # of the worker's computing
 
 
 class _Way:
@@ -100,8 +105,23 @@ class _Way:
     def run(self, end_ns: int, used: WorkerClock | None) -> None:
         job, worker = self._job, self._passage.worker
         clock = used if used is not None or worker else WorkerClock(job.cpu_ns, 0)
+        if clock is not None:
+            clock = self._unpickle(end_ns, clock)
         about = AboutRun(job.span_id, place=place_of(job.code), worker=worker)
         self._add(job.name, job.run_id, max(end_ns, self.at_ns), worker, clock, about)
+
+    def _unpickle(self, end_ns: int, used: WorkerClock) -> WorkerClock:
+        """The worker unpickles the call first; its clocks and its other time are shared in proportion. Returns the rest."""
+        job, passage = self._job, self._passage
+        pickled_ns = passage.pickling.cpu_ns if passage.pickling is not None else 0
+        cpu_ns = min(pickled_ns, passage.sent * _UNPICKLED_NS, used.cpu_ns)
+        if cpu_ns < max(self._drawing.resolution_ns, _NOTABLE * used.cpu_ns) or end_ns <= self.at_ns:
+            return used
+        part = WorkerClock(cpu_ns, used.run_queue_ns * cpu_ns // used.cpu_ns)
+        until_ns = self.at_ns + (end_ns - self.at_ns) * cpu_ns // used.cpu_ns
+        about = AboutPhase(job.span_id, thread_id=passage.worker, inferred=True)
+        self._add(f"{s.UNPICKLING_THERE}{job.name}", new_span_id(), until_ns, passage.worker, part, about)
+        return WorkerClock(used.cpu_ns - cpu_ns, used.run_queue_ns - part.run_queue_ns)
 
     def phase(self, prefix: str, part: Part | None) -> None:
         """What a thread of this process did for the job."""
@@ -125,7 +145,7 @@ class _Way:
         if self._observed is not None and thread_id:
             stretch, kind = (self.at_ns, end_ns), (name, about.kind, used is None)
             off_cpu = self._observed.running(kind, thread_id, [stretch], cpu_ns, queued_ns)
-        if about.kind == s.KIND_RUN:  # its own process is one of those that used the CPUs
+        if thread_id == self._passage.worker:  # its own process is one of those that used the CPUs
             off_cpu = off_cpu._replace(cpu_users=None)
         trace_id, own, about = self._drawing.request.trace_id, self._job.span_id, about._replace(off_cpu=off_cpu)
         self._drawing.made.append(SpanSpec(name, trace_id, span_id, own, self.at_ns, end_ns, about))

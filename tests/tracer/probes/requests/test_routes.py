@@ -1,0 +1,41 @@
+"""The route's template, with what mounts around it took of the path."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse
+from starlette.routing import Mount, Route
+
+from whywait.tracer.probes.requests.asgi_call import route_of
+
+
+async def answer(_: Request) -> PlainTextResponse:
+    return PlainTextResponse("")
+
+
+@pytest.mark.parametrize(
+    ("path", "route"),
+    [
+        ("/ping", "/ping"),
+        ("/api/thumb/7", "/api/thumb/{number}"),
+        ("/of/acme/thumb/7", "/of/{tenant}/thumb/{number}"),
+        ("/missing", ""),
+    ],
+)
+@pytest.mark.parametrize("proxy", ["", "/behind"])
+def test_a_route_within_mounts(path: str, route: str, proxy: str) -> None:
+    thumb = Route("/thumb/{number:int}", answer)
+    app = Starlette(
+        routes=[Route("/ping", answer), Mount("/api", routes=[thumb]), Mount("/of/{tenant}", routes=[thumb])]
+    )
+    scope: dict[str, Any] = {
+        "type": "http", "method": "GET", "path": proxy + path, "root_path": proxy, "headers": [], "query_string": b"",
+    }  # fmt: skip
+
+    async def nothing(*_: Any) -> Any: ...
+
+    asyncio.run(app(scope, nothing, nothing))
+    assert route_of(scope).replace(":int", "") == route
