@@ -114,7 +114,8 @@ class Stamped(StandIn):
     def __init__(
         self, trace_id: int, span_id: int, flags: int, state: Any, name: str = "", attributes: Any = None
     ) -> None:
-        super().__init__(trace_id, span_id, flags, state)
+        self._ids = (trace_id, span_id, flags, state)  # as `StandIn` does, without its frame: there are four a request
+        self._around = INVALID_SPAN
         self.name = name
         self.attributes: dict[str, Any] = dict(attributes or ())
         self.failed = False

@@ -2,7 +2,8 @@
 
 Probes call only these functions. The native core (`host/native`) does the hottest of them in C, on the same records.
 
-- `core`: `handle_runner`, `handle_maker` and `run_scheduled` of the core that is picked, the native or the Python one.
+- `core`: `handle_runner`, `run_scheduled`, `make_job`, `occupancy_of` and `run_job` of the core that is picked, the native
+  or the Python one; and `handle_maker`, `io_runner`, `select_timer` and `scheduler`, which only the native one has.
 - `thread_state`, the one writer of `records.current.here`: `handle_runner`, `run_scheduled` (what runs in a loop
   callback's place), `open_step`, `close_step`, `enter_loop`, `leave_loop`, `enter_job`, `leave_untraced`, `deliver`,
   `worker_here`, `begin_submit`, `take_submitted`, `swap_standing` (why those wake that are woken now), `begin_wait`, `end_wait` (the guard
@@ -12,9 +13,9 @@ Probes call only these functions. The native core (`host/native`) does the hotte
   of it for a thread's own waits: `waiter_here`, `keep_wait`, and `KEPT_NS`, below which a wait is summed.
 - `task_steps`: `waker_now`, `close_wait`. Inside: `begin_callback`, `end_short`, `end_callback`, `end_step`, which
   write an activity's steps and blocks.
-- `loop_history`, the writer of a loop's callbacks and of what it slept: `flush_short`, `queued_since`.
+- `loop_history`, the writer of a loop's callbacks and of what it slept: `note_select`, `SLEEP_MIN_NS`, `STALL_MIN_NS`.
 - `tasks`: `adopt`, `adopt_eager`, `end_task`, which write the tasks of a request.
-- `jobs`: `make_job`, `run_job`, `timed_initializer`; `pools`: `pool_of`, `known_pool`, `occupancy_of`;
+- `jobs`: `timed_initializer`; `pools`: `pool_of`, `known_pool`;
   `job_names`: `PLAIN`, the attribute by which a wrapper of ours names what it stands for.
 - `open_request`: `open_request` and `end_request`, at a server's or a worker's task, with the `Arrival`; and its parts,
   `begin_root`, `claim` (by a SERVER span), `leave`, `name_request`, `finish`.

@@ -7,13 +7,15 @@ import asyncio
 from asyncio import events
 from typing import Any, Final
 
+from whywait.tracer.host import otel_context
 from whywait.tracer.host.native import native_core
-from whywait.tracer.hotpath import loop_history, task_steps, tasks, thread_state
-from whywait.tracer.hotpath.recorder import probe_failed
-from whywait.tracer.records import request
+from whywait.tracer.hotpath import jobs, loop_history, pools, recorder, task_steps, tasks, thread_state
+from whywait.tracer.records import ids, request
 from whywait.tracer.records.background import BackgroundTask
 from whywait.tracer.records.current import ACTIVITY, here
 from whywait.tracer.records.loop import Loop
+from whywait.tracer.records.occupancy import Occupancy
+from whywait.tracer.records.request import Activity, Job
 from whywait.tracer.schema import WAIT_AWAIT
 
 
@@ -22,11 +24,15 @@ def _bound() -> tuple[Any, str]:
     native = native_core.module
     if native is None:
         return None, native_core.why_not
+    nobody: Any = None
     try:
         native.bind({
             **vars(request), **vars(loop_history), **vars(tasks), **vars(task_steps), **vars(thread_state),
+            **vars(otel_context), **vars(pools), **vars(jobs), "recorder_globals": vars(recorder), "ZERO": 0, "run_scheduled": native.run_scheduled,
+            "random_bits": ids.random_bits, "ID_BITS": 64, "blank_activity": Activity(nobody, None, 0, 0),
+            "blank_job": Job(nobody, nobody, 0, 0), "blank_held": Occupancy("", 0, 0, None),
             "Loop": Loop, "BackgroundTask": BackgroundTask, "Handle": events.Handle, "Task": asyncio.Task,
-            "here": here, "ACTIVITY": ACTIVITY, "AWAIT": WAIT_AWAIT, "probe_failed": probe_failed,
+            "here": here, "ACTIVITY": ACTIVITY, "AWAIT": WAIT_AWAIT, "probe_failed": recorder.probe_failed,
         })  # fmt: skip
     except Exception as error:
         return None, f"it does not fit: {error!r}"
@@ -38,5 +44,11 @@ _native, why_python = _bound()
 name: Final = native_core.PYTHON if _native is None else native_core.NATIVE
 handle_runner: Final = thread_state.handle_runner if _native is None else _native.handle_runner
 run_scheduled: Final = thread_state.run_scheduled if _native is None else _native.run_scheduled
-handle_maker: Final = None if _native is None else _native.handle_maker
-"""The `__init__` of a handle with a stamp, in C."""
+run_job: Final = jobs.run_job if _native is None else _native.run_job
+make_job: Final = jobs.make_job if _native is None else _native.make_job
+occupancy_of: Final = pools.occupancy_of if _native is None else _native.occupancy_of
+# in C, of the loops' handles and selectors; None without
+handle_maker: Final = getattr(_native, "handle_maker", None)
+io_runner: Final = getattr(_native, "io_runner", None)
+scheduler: Final = getattr(_native, "scheduler", None)
+select_timer: Final = getattr(_native, "select_timer", None)

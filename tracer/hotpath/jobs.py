@@ -1,6 +1,5 @@
 """A job's life for the executor probes: created at submit, begun and ended on its worker thread."""
 
-import contextvars
 import functools
 import threading
 from collections.abc import Callable
@@ -21,9 +20,9 @@ from whywait.tracer.records.current import ACTIVITY, Worker, current_activity
 from whywait.tracer.records.occupancy import Occupancy
 from whywait.tracer.records.request import Job, Pool
 
-_NO_QUEUE_NS = 20_000  # off CPU for less: the run queue is not read
-_ON_CPU_NS = 20_000  # shorter jobs, and stretches between two, count as on CPU throughout
-_RESTED_NS = 30_000_000  # after which the sampler may sample a thread less often
+NO_QUEUE_NS = 20_000  # off CPU for less: the run queue is not read
+JOB_ON_CPU_NS = 20_000  # shorter jobs, and stretches between two, count as on CPU throughout
+RESTED_NS = 30_000_000  # after which the sampler may sample a thread less often
 _PLAINLY = (FunctionType, type)  # of callables that stand for themselves
 
 
@@ -89,7 +88,7 @@ def run_job(
             leave_untraced(before, BackgroundJob(held.name, held.code, start_ns, held.end_ns, cpu.cpu_ns - used_ns))
             # the frames of an exception refer to this one: it must not keep the arguments alive
             function = args = kwargs = None  # type: ignore[assignment]
-    token = _enter(pool, job, held, None if type(function) in _PLAINLY else carried_context(function))
+    token = _enter(pool, job, held, function)
     try:
         return function(*args, **kwargs)
     except BaseException as error:
@@ -101,28 +100,26 @@ def run_job(
         function = args = kwargs = None  # type: ignore[assignment]
 
 
-def _enter(pool: Pool, job: Job, held: Occupancy, carried: contextvars.Context | None) -> Any:
+def _enter(pool: Pool, job: Job, held: Occupancy, function: Callable[..., Any]) -> Any:
     worker = worker_here()
-    rested = _take_over(worker, job)
-    thread = worker.thread or _thread_here(worker)
+    rested = take_over(worker, job)
+    thread = worker.thread or thread_here(worker)
     job.thread_id = thread.native_id or 0
     job.thread_name = thread.name
-    recorder = recorders.active
-    if rested and recorder is not None and recorder.sampler is not None:
-        recorder.sampler.woke(job.thread_id)
+    if rested:
+        woke(job.thread_id)
     enter_job(job)
     request = job.request
     span = StandIn(request.trace_id, job.run_id, request.sampled_flags, request.trace_state)
-    if carried is not None:
-        with suppress(RuntimeError):  # the context is entered elsewhere, so it is not to_thread's: leave it unchanged
-            carried.run(_set_current, job, span)
+    if type(function) not in _PLAINLY:
+        carry(function, job, span)
     token = enter(span)
     worker.cpu.at_ns = job.start_ns = perf_counter_ns()  # the time before is whywait's
     begin_occupancy(pool, held, job.thread_id, job.start_ns)
     return token
 
 
-def _take_over(worker: Worker, job: Job) -> bool:
+def take_over(worker: Worker, job: Job) -> bool:
     """Read the clocks as the worker begins the job; return whether it was idle for long."""
     if worker.initialized is not None:
         job.initialized, worker.initialized = worker.initialized, None
@@ -135,15 +132,30 @@ def _take_over(worker: Worker, job: Job) -> bool:
     job.idle_since_ns = since_ns
     idle_ns = now - since_ns
     # below that, it came from its job before
-    run_queue = job.run_queue_ns = run_queue_ns() if idle_ns >= _NO_QUEUE_NS else before
-    job.step_cpu_ns = worker.cpu.at(now, _ON_CPU_NS)
+    run_queue = job.run_queue_ns = run_queue_ns() if idle_ns >= NO_QUEUE_NS else before
+    job.step_cpu_ns = worker.cpu.at(now, JOB_ON_CPU_NS)
     job.handover_cpu_ns = job.step_cpu_ns - idle_cpu
     if run_queue is not None and before is not None:
         job.handover_run_queue_ns = run_queue - before
-    return idle_ns >= _RESTED_NS
+    return idle_ns >= RESTED_NS
 
 
-def _thread_here(worker: Worker) -> threading.Thread:
+def woke(thread_id: int) -> None:
+    """A worker that was idle for long has a job."""
+    recorder = recorders.active
+    if recorder is not None and recorder.sampler is not None:
+        recorder.sampler.woke(thread_id)
+
+
+def carry(function: Callable[..., Any], job: Job, span: StandIn) -> None:
+    """Make the job and its span the current ones in the context in which the function will run, if it carries one."""
+    carried = carried_context(function)
+    if carried is not None:
+        with suppress(RuntimeError):  # the context is entered elsewhere, so it is not to_thread's: leave it unchanged
+            carried.run(_set_current, job, span)
+
+
+def thread_here(worker: Worker) -> threading.Thread:
     thread, lasts = lasting_thread()
     if lasts:
         worker.thread = thread
@@ -158,10 +170,10 @@ def _set_current(job: Job, span: StandIn) -> None:
 def _leave(job: Job, held: Occupancy, token: Any) -> None:
     end_ns = perf_counter_ns()
     worker = worker_here()
-    used_ns = job.cpu_ns = worker.cpu.at(end_ns, _ON_CPU_NS) - job.step_cpu_ns
+    used_ns = job.cpu_ns = worker.cpu.at(end_ns, JOB_ON_CPU_NS) - job.step_cpu_ns
     held.end_ns = job.done_ns = job.end_ns = job.stop_ns = end_ns
     before = run_queue = job.run_queue_ns
-    if end_ns - job.start_ns - used_ns >= _NO_QUEUE_NS:  # else nearly throughout on the CPU
+    if end_ns - job.start_ns - used_ns >= NO_QUEUE_NS:  # else nearly throughout on the CPU
         run_queue = run_queue_ns()
     job.run_queue_ns = run_queue - before if run_queue is not None and before is not None else None
     pool = job.pool

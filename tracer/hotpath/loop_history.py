@@ -11,6 +11,8 @@ from whywait.tracer.records.loop import Block, Callback, Look, Loop, Sample
 from whywait.tracer.records.request import Activity, Request, made
 
 CALLBACK_MIN_NS = 100_000  # shorter callbacks are kept as runs, not one by one
+SLEEP_MIN_NS = 20_000  # a select that took less has found something at once
+STALL_MIN_NS = 200_000  # a poll that took more waited for a CPU or the GIL
 AWAY_MIN_NS = 100_000  # of a loop that is seen in its callbacks only: less lies between two callbacks
 
 # the middle of a `Callback`
@@ -28,6 +30,13 @@ def queued_since(loop: Loop) -> int | None:
     if before is None or loop.run_queue_ns is None:
         return None
     return loop.run_queue_ns - before
+
+
+def note_select(loop: Loop, slept: bool, start_ns: int, end_ns: int) -> None:
+    """Record that the loop slept in its selector, or polled there for long."""
+    if slept and loop.short_count:
+        flush_short(loop)
+    loop.looks.append(made(Look, (start_ns, end_ns, queued_since(loop), slept)))
 
 
 def note_away(loop: Loop, start_ns: int) -> None:

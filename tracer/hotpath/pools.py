@@ -11,7 +11,7 @@ from whywait.tracer.records.ids import new_pool_id
 from whywait.tracer.records.occupancy import Occupancy
 from whywait.tracer.records.request import Job, Pool
 
-_MOST_WORKING: Final = 1_024
+MOST_WORKING: Final = 1_024
 
 
 def pool_of(owner: Any, name: str, size: int, *, new: bool = False) -> Pool:
@@ -48,6 +48,6 @@ def begin_occupancy(pool: Pool, held: Occupancy, thread_id: int, start_ns: int) 
     recorder = recorders.active
     if recorder is not None:
         recorder.holds.append(held)
-        if len(recorder.working) >= _MOST_WORKING:
+        if len(recorder.working) >= MOST_WORKING:
             recorder.working.clear()
         recorder.working[thread_id] = held

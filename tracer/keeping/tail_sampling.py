@@ -15,6 +15,7 @@ _BUCKETS_PER_OCTAVE: Final = 16  # 4.4% wide
 _REMEMBERED: Final = 4_000  # requests; then older ones count half
 _RENEWED_EVERY: Final = 32
 _MOST_ENDPOINTS: Final = 500
+_DROPPED: Final = Decision(False, "", 0.0)
 _OTHERS: Final = ""  # all endpoints beyond the limit
 T = TypeVar("T")
 A = TypeVar("A")
@@ -108,14 +109,14 @@ class Keeper:
             return self._below_ceiling(endpoint, WHY_SLOW, 1.0)
         if self._random.random() < self._share:
             return self._below_ceiling(endpoint, WHY_SHARE, self._share)
-        return Decision(False, "", 0.0)
+        return _DROPPED
 
     def _below_ceiling(self, endpoint: str, why: str, share: float) -> Decision:
         if self._most:
             ceiling = self._of_endpoint(self._ceilings, endpoint, Ceiling, self._most)
             probability = ceiling.probability(self._clock_s())
             if probability < 1.0 and self._random.random() >= probability:
-                return Decision(False, "", 0.0)
+                return _DROPPED
             share *= probability
         return Decision(True, why, 1.0 / share)
 

@@ -4,13 +4,13 @@ from itertools import count
 from random import Random
 
 _random = Random()  # a stream of its own: the host may have seeded the global one
-_random_bits = _random.getrandbits
+random_bits = _random.getrandbits
 new_pool_id = count(1).__next__  # unique in this process, over all sessions
 
 
 def new_span_id() -> int:
     """Return a random non-zero 64-bit span id."""
-    return _random_bits(64) or 1
+    return random_bits(64) or 1
 
 
 def new_trace_id() -> int:

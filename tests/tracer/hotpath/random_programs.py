@@ -7,6 +7,7 @@ python random_programs.py asyncio|uvloop SEED...
 import asyncio
 import gc
 import json
+import socket
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -15,14 +16,17 @@ from random import Random
 from types import CodeType
 from typing import Any
 
+from opentelemetry import trace
+
 import whywait
 from whywait.tracer.config import KEEP_SLOW, Config
 from whywait.tracer.hotpath import core
 from whywait.tracer.records.current import here
-from whywait.tracer.records.request import Activity, Mark
+from whywait.tracer.records.request import Activity, Job, Mark
 from whywait.tracer.schema import WAIT_POOL_STARTUP
 
 DEPTH = 2
+JOB_IDS: list[int] = []  # of the spans that were current in jobs
 
 
 async def step() -> None:
@@ -43,6 +47,48 @@ def second() -> None:
 
 async def handed_over(pool: ThreadPoolExecutor, random: Random) -> None:
     await asyncio.get_running_loop().run_in_executor(pool, random.choice((first, second)))
+
+
+def raising() -> None:
+    time.sleep(0.01)
+    raise KeyError
+
+
+def span_here() -> int:
+    return trace.get_current_span().get_span_context().span_id
+
+
+def asks_for_its_span(job_ids: list[int]) -> None:
+    time.sleep(0.01)
+    job_ids.append(span_here())
+
+
+async def fails_in_a_job(pool: ThreadPoolExecutor) -> None:
+    with suppress(KeyError):
+        await asyncio.get_running_loop().run_in_executor(pool, raising)
+
+
+async def in_a_thread(job_ids: list[int]) -> None:
+    with whywait.phase("around"):
+        await asyncio.to_thread(asks_for_its_span, job_ids)
+
+
+def hands_on(pool: ThreadPoolExecutor) -> None:
+    time.sleep(0.01)
+    pool.submit(second).result()
+
+
+async def job_of_a_job(pool: ThreadPoolExecutor) -> None:
+    with ThreadPoolExecutor(1, "further") as further:
+        await asyncio.get_running_loop().run_in_executor(pool, hands_on, further)
+
+
+async def from_a_socket() -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        ours.setblocking(False)
+        asyncio.get_running_loop().call_later(0.002, theirs.send, b"x")
+        await asyncio.get_running_loop().sock_recv(ours, 1)
 
 
 async def cancelled() -> None:
@@ -84,7 +130,7 @@ async def several(pool: ThreadPoolExecutor, random: Random, depth: int) -> None:
 
 async def program(pool: ThreadPoolExecutor, random: Random, depth: int) -> None:
     for _ in range(random.randint(1, 3)):
-        kind = random.randrange(8 if depth else 7)
+        kind = random.randrange(12 if depth else 11)
         if kind == 0:
             await step()
         elif kind == 1:
@@ -99,6 +145,14 @@ async def program(pool: ThreadPoolExecutor, random: Random, depth: int) -> None:
             await woken()
         elif kind == 6:
             await loop_in_a_thread(pool)
+        elif kind == 7:
+            await fails_in_a_job(pool)
+        elif kind == 8:
+            await in_a_thread(JOB_IDS)
+        elif kind == 9:
+            await job_of_a_job(pool)
+        elif kind == 10:
+            await from_a_socket()
         else:
             await several(pool, random, depth)
 
@@ -120,8 +174,23 @@ def recorded(root: Activity) -> list[Any]:
         assert one.run_ns > 0 or type(one) is not Activity or not one.steps
         assert all(wait.start_ns <= wait.cause_ns <= wait.end_ns for wait in one.waits)
         steps = one.steps if type(one) is Activity else 0
-        found.append([type(one).__name__, one.name, whose, one.outcome, steps, len(waits), waits])
+        found.append([type(one).__name__, one.name, whose, one.outcome, steps, len(waits), waits, *of_a_job(one)])
     return sorted(found)
+
+
+def of_a_job(job: Activity) -> list[Any]:
+    """What only a job has: its pool, its worker, its occupancy, and whose span was the current one in it."""
+    if not isinstance(job, Job):
+        return []
+    assert job.born_ns <= job.start_ns <= job.end_ns == job.done_ns == job.stop_ns
+    assert min(job.cpu_ns, job.run_queue_ns or 0, job.handover_run_queue_ns or 0, job.thread_id - 1) >= 0
+    assert job.idle_since_ns <= job.start_ns
+    assert job.pool is not None
+    (held,) = [one for one in job.pool.occupancies if one.span_id == job.span_id]
+    assert (held.start_ns, held.end_ns, held.thread_id) == (job.start_ns, job.end_ns, job.thread_id)
+    assert (held.name, held.code, held.trace_id) == (job.name, job.code, job.request.trace_id)
+    worker = job.thread_name.rpartition("_")[0].partition("-")[0]
+    return [job.pool.name.partition("-")[0], worker, job.is_parent, job.run_id in JOB_IDS]
 
 
 async def run(seed: int) -> list[Any]:

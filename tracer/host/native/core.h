@@ -31,25 +31,69 @@ int64_t monotonic_ns(void);
 int64_t meter_at(CpuMeter *meter, int64_t now_ns, int64_t longest_ns);
 PyObject *read_schedstat(PyObject *self, PyObject *descriptor);
 
+/* A method around the plain one. */
+typedef struct {
+    PyObject_HEAD
+    vectorcallfunc call;
+    PyObject *plain;
+    PyObject *other; /* what else the call needs, or NULL */
+} Runner;
+
+PyObject *new_runner(vectorcallfunc call, PyObject *plain, PyObject *other);
+PyObject *run_handle(PyObject *self, PyObject *const *args, size_t nargsf, PyObject *names);
+int report(const char *probe);
+int call_python(PyObject *function, PyObject **args, size_t count);
+int call_with_times(PyObject *function, PyObject **given, size_t count, int64_t start_ns, int64_t end_ns);
+
+/* what Python calls */
+#define WITH_COUNT PyObject *self, PyObject *const *args, Py_ssize_t count
 PyObject *handle_runner(PyObject *self, PyObject *plain);
-PyObject *handle_maker(PyObject *self, PyObject *const *args, Py_ssize_t count);
-PyObject *run_scheduled(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names);
+PyObject *io_runner(PyObject *self, PyObject *plain);
+PyObject *handle_maker(WITH_COUNT);
+PyObject *select_timer(WITH_COUNT);
+PyObject *scheduler(WITH_COUNT);
+PyObject *make_job(WITH_COUNT);
+PyObject *occupancy_of(WITH_COUNT);
+PyObject *run_job(WITH_COUNT, PyObject *names);
+PyObject *run_scheduled(WITH_COUNT, PyObject *names);
+
+int is_blank(PyObject *record);
+PyObject *spans_in(PyObject *context);
+PyObject *recorder_now(void);
+PyObject *adopt(
+    PyObject *found, PyObject *request, PyObject *task, PyObject *key, PyObject *ready, PyObject *context,
+    PyObject *loop);
+int end_task(PyObject *activity, PyObject *task, int64_t end_ns);
 
 /* The classes of the records, and the objects of Python that the core uses: each is set once, by `bind`. */
-#define CLASSES(X) X(Loop) X(Activity) X(Job) X(Request) X(BackgroundTask) X(Handle) X(Task)
+#define CLASSES(X) X(Loop) X(Activity) X(Job) X(Request) X(BackgroundTask) X(Handle) X(Task) \
+    X(Pool) X(Occupancy) X(Worker) X(StandIn) X(Stamped)
 #define OBJECTS(X) \
     X(here) X(ACTIVITY) X(IO) X(IO_LATE) X(AWAIT) X(Wait) X(new_loop) X(note_away) X(adopt) X(end_task_wait) \
     X(begin_background) X(end_background) X(end_callback) X(end_task) X(flush_short) X(code_behind) X(waker_now) \
-    X(probe_failed)
-#define NUMBERS(X) X(CALLBACK_MIN_NS) X(SHORT_RUN_NS) X(SITE_MIN_NS) X(ON_CPU_NS) X(PASSING_NS) X(AWAY_MIN_NS)
+    X(probe_failed) X(blank_activity) X(blank_job) X(blank_held) X(random_bits) X(ID_BITS) X(ZERO) X(_VARIABLE) \
+    X(_SPAN_KEY) X(Context) X(current_span_id) X(span_id_in) X(describe) X(make_job) X(occupancy_of) \
+    X(run_job) X(take_over) X(thread_here) X(woke) X(carry) X(worker_here) X(enter) X(leave) X(run_queue_ns) \
+    X(recorder_globals) X(name_task) X(note_select) X(run_scheduled)
+#define NUMBERS(X) X(CALLBACK_MIN_NS) X(SHORT_RUN_NS) X(SITE_MIN_NS) X(ON_CPU_NS) X(PASSING_NS) X(AWAY_MIN_NS) \
+    X(NO_QUEUE_NS) X(JOB_ON_CPU_NS) X(RESTED_NS) X(MOST_WORKING) X(SLEEP_MIN_NS) X(STALL_MIN_NS)
 /* Slots of the records: class, attribute. */
 #define SLOTS(X) \
     X(Loop, run_start_ns) X(Loop, ended_ns) X(Loop, live) X(Loop, selects) X(Loop, short_count) X(Loop, short_start_ns) \
     X(Loop, short_until_ns) X(Loop, short_busy_ns) X(Loop, short_end_ns) X(Loop, short_longest_ns) X(Loop, short_code) \
-    X(Loop, cpu) X(Loop, background) X(Activity, request) X(Activity, task_key) X(Activity, stop_ns) \
+    X(Loop, cpu) X(Loop, background) X(Loop, poll_ns) X(Loop, polled_from_ns) X(Loop, polled_ns) \
+    X(Loop, select_end_ns) X(Loop, woke_ns) X(Loop, alarm) X(Activity, request) X(Activity, task_key) X(Activity, stop_ns) \
     X(Activity, steps) X(Activity, step_start_ns) X(Activity, step_cpu_ns) X(Activity, cpu_ns) X(Activity, run_ns) \
-    X(Activity, waits) X(Activity, code) X(Activity, done_ns) X(Job, resume_ns) X(Request, open) X(Request, tasks) \
-    X(Request, records_left) X(Request, sums_from) X(BackgroundTask, task) X(BackgroundTask, stop_ns) \
+    X(Activity, waits) X(Activity, code) X(Activity, done_ns) X(Activity, span_id) X(Activity, spawner) \
+    X(Activity, born_ns) X(Activity, parent_id) X(Activity, is_parent) X(Activity, name) X(Activity, end_ns) \
+    X(Activity, outcome) X(Job, run_id) X(Job, pool) X(Job, pool_age_ns) X(Job, thread_id) X(Job, thread_name) \
+    X(Job, start_ns) X(Job, run_queue_ns) X(Job, idle_since_ns) X(Job, handover_cpu_ns) \
+    X(Job, handover_run_queue_ns) X(Job, resume_ns) X(Request, open) X(Request, tasks) \
+    X(Request, records_left) X(Request, sums_from) X(Request, loop) X(Request, root) X(Request, activities) \
+    X(Request, trace_id) X(Request, sampled_flags) X(Request, trace_state) X(Pool, made_ns) X(Pool, occupancies) \
+    X(Pool, last_job) X(Occupancy, name) X(Occupancy, code) X(Occupancy, thread_id) X(Occupancy, trace_id) \
+    X(Occupancy, span_id) X(Occupancy, start_ns) X(Occupancy, end_ns) X(Worker, cpu) X(Worker, idle_since_ns) \
+    X(Worker, initialized) X(Worker, run_queue_ns) X(Worker, thread) X(BackgroundTask, task) X(BackgroundTask, stop_ns) \
     X(Handle, _callback) X(Handle, _context)
 
 #define DECLARE(name) extern PyObject *py_##name;
@@ -63,7 +107,9 @@ SLOTS(DECLARE)
 #undef DECLARE
 
 /* names of attributes and keys, made once */
-#define NAMES(X) X(__dict__) X(__self__) X(__class__) X(_stamp) X(loop) X(outer) X(current) X(opened) X(get) X(done)
+#define NAMES(X) X(__dict__) X(__self__) X(__class__) X(_stamp) X(loop) X(outer) X(current) X(opened) X(get) X(done) \
+    X(__qualname__) X(active) X(append) X(cancelled) X(cr_code) X(error) X(get_coro) X(holds) X(name) X(native_id) \
+    X(set) X(stop) X(worker) X(working) X(wrappers) X(_exception) X(_ids)
 #define DECLARE(name) extern PyObject *str_##name;
 NAMES(DECLARE)
 #undef DECLARE
@@ -103,6 +149,16 @@ static inline int slot_set_ns(PyObject *object, Py_ssize_t at, int64_t value) {
         return -1;
     slot_set(object, at, made);
     return 0;
+}
+
+/* What this thread does now: the attributes of `here`, a new reference. */
+static inline PyObject *here_now(void) {
+    PyObject *mine = PyObject_GetAttr(py_here, str___dict__);
+    if (mine != NULL && !PyDict_CheckExact(mine)) {
+        Py_CLEAR(mine);
+        PyErr_SetString(PyExc_TypeError, "the state of a thread is a dict");
+    }
+    return mine;
 }
 
 static inline int is_a(PyObject *object, PyObject *kind) { return PyObject_TypeCheck(object, (PyTypeObject *)kind); }

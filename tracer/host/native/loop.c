@@ -64,7 +64,7 @@ static int is_done(PyObject *task) {
 
 /* Calls a function of the Python core for its effect; arguments that are NULL stand for None. */
 #define MOST_ARGUMENTS 8
-static int call_python(PyObject *function, PyObject **args, size_t count) {
+int call_python(PyObject *function, PyObject **args, size_t count) {
     for (size_t at = 0; at < count; at++)
         if (args[at] == NULL)
             args[at] = Py_None;
@@ -74,7 +74,7 @@ static int call_python(PyObject *function, PyObject **args, size_t count) {
 }
 
 /* The same, with the two times of a callback behind the arguments. */
-static int call_with_times(PyObject *function, PyObject **given, size_t count, int64_t start_ns, int64_t end_ns) {
+int call_with_times(PyObject *function, PyObject **given, size_t count, int64_t start_ns, int64_t end_ns) {
     PyObject *args[MOST_ARGUMENTS];
     for (size_t at = 0; at < count; at++)
         args[at] = given[at];
@@ -157,9 +157,8 @@ static PyObject *activity_of(Call *call, PyObject *request, PyObject *task) {
     } else if (same == 0 && (tasks = GET(Request, request, tasks)) != NULL) {
         known = PyDict_Check(tasks) ? Py_XNewRef(PyDict_GetItemWithError(tasks, key)) : NULL;
         if (known == NULL && !PyErr_Occurred()) {
-            PyObject *args[] = {call->found, task, PyTuple_GET_ITEM(call->stamp, 1),
-                                call->context != NULL ? call->context : Py_None};
-            known = PyObject_Vectorcall(py_adopt, args, 4, NULL);
+            PyObject *ready = PyTuple_GET_ITEM(call->stamp, 1);
+            known = adopt(call->found, request, task, key, ready, call->context, call->loop);
         }
     }
     Py_DECREF(key);
@@ -338,12 +337,9 @@ static int begin(Call *call, int sleeps_unseen) {
         PyErr_SetString(PyExc_TypeError, "a stamp is a pair");
         return -1;
     }
-    call->mine = PyObject_GetAttr(py_here, str___dict__);
-    if (call->mine == NULL || !PyDict_CheckExact(call->mine) || (call->loop = loop_here(call->mine)) == NULL) {
-        if (!PyErr_Occurred())
-            PyErr_SetString(PyExc_TypeError, "the state of a thread is a dict");
+    call->mine = here_now();
+    if (call->mine == NULL || (call->loop = loop_here(call->mine)) == NULL)
         return -1;
-    }
     if ((sleeps_unseen && note_away(call) < 0) || SET_NS(Loop, call->loop, run_start_ns, call->start_ns) < 0 ||
         find_activity(call) < 0)
         return -1;
@@ -415,11 +411,8 @@ static int add_step(Call *call, int64_t end_ns) {
     if (task == NULL)
         return PyErr_Occurred() ? -1 : 0;
     int failed = is_done(task);
-    if (failed > 0) {
-        PyObject *end = PyLong_FromLongLong(end_ns), *args[] = {step, task, end};
-        failed = end == NULL ? -1 : call_python(py_end_task, args, 3);
-        Py_XDECREF(end);
-    }
+    if (failed > 0)
+        failed = end_task(step, task, end_ns);
     Py_DECREF(task);
     return failed;
 }
@@ -462,7 +455,7 @@ static int end(Call *call, int sleeps_unseen) {
 
 /* An error of ours, which is set: the probe is removed, and the host goes on. Returns -1 for what must go on, such as an
    interrupt by the user. */
-static int report(const char *probe) {
+int report(const char *probe) {
     if (!PyErr_ExceptionMatches(PyExc_Exception))
         return -1;
     PyObject *kind, *error, *traceback;
@@ -514,14 +507,7 @@ PyObject *run_scheduled(PyObject *self, PyObject *const *args, Py_ssize_t count,
 
 /* Methods of the handles: `_run` and `__init__`, each around the plain one */
 
-typedef struct {
-    PyObject_HEAD
-    vectorcallfunc call;
-    PyObject *plain;
-    PyObject *of_io; /* the class of handles that are made by the loop itself, for a socket; or NULL */
-} Runner;
-
-static PyObject *run_handle(PyObject *self, PyObject *const *args, size_t nargsf, PyObject *names) {
+PyObject *run_handle(PyObject *self, PyObject *const *args, size_t nargsf, PyObject *names) {
     PyObject *plain = ((Runner *)self)->plain;
     if (PyVectorcall_NARGS(nargsf) != 1 || names != NULL || !is_a(args[0], py_Handle))
         return PyObject_Vectorcall(plain, args, nargsf, names);
@@ -544,10 +530,10 @@ static PyObject *run_handle(PyObject *self, PyObject *const *args, size_t nargsf
 
 /* The stamp of a wake-up that happens now, a new reference: `task_steps.waker_now`. */
 static PyObject *stamp_now(void) {
-    PyObject *mine = PyObject_GetAttr(py_here, str___dict__), *stamp = NULL;
+    PyObject *mine = here_now(), *stamp = NULL;
     if (mine == NULL)
         return NULL;
-    PyObject *current = PyDict_CheckExact(mine) ? PyDict_GetItemWithError(mine, str_current) : NULL;
+    PyObject *current = PyDict_GetItemWithError(mine, str_current);
     Py_XINCREF(current);
     Py_DECREF(mine);
     if (current == NULL && PyErr_Occurred())
@@ -571,7 +557,7 @@ static PyObject *make_handle(PyObject *self, PyObject *const *args, size_t nargs
     PyObject *made = PyObject_Vectorcall(((Runner *)self)->plain, args, nargsf, names);
     if (made == NULL || PyVectorcall_NARGS(nargsf) < 1)
         return made;
-    PyObject *stamp = stamp_now(), *of_io = ((Runner *)self)->of_io;
+    PyObject *stamp = stamp_now(), *of_io = ((Runner *)self)->other;
     int failed = stamp == NULL ? -1 : PyObject_SetAttr(args[0], str__stamp, stamp);
     if (failed == 0 && of_io != NULL && PyTuple_CheckExact(stamp) && PyTuple_GET_SIZE(stamp) == 2) {
         PyObject *by = PyTuple_GET_ITEM(stamp, 0);
@@ -589,21 +575,30 @@ static PyObject *runner_get(PyObject *self, PyObject *object, PyObject *kind) {
     return object == NULL || object == Py_None ? Py_NewRef(self) : PyMethod_New(self, object);
 }
 
+/* It looks like the function that it stands for. */
+static PyObject *runner_attribute(PyObject *self, PyObject *name) {
+    Runner *runner = (Runner *)self;
+    if (PyUnicode_CompareWithASCIIString(name, "__class__") == 0)
+        return PyObject_GenericGetAttr(self, name);
+    return PyObject_GetAttr(
+        runner->other != NULL && !PyType_Check(runner->other) ? runner->other : runner->plain, name);
+}
+
 static int runner_traverse(PyObject *self, visitproc visit, void *arg) {
     Py_VISIT(((Runner *)self)->plain);
-    Py_VISIT(((Runner *)self)->of_io);
+    Py_VISIT(((Runner *)self)->other);
     return 0;
 }
 
 static int runner_clear(PyObject *self) {
-    Py_CLEAR(((Runner *)self)->of_io); /* `plain` stays, for who still calls this; functions and classes break circles */
+    Py_CLEAR(((Runner *)self)->other); /* `plain` stays, for who still calls this: functions break circles */
     return 0;
 }
 
 static void runner_dealloc(PyObject *self) {
     PyObject_GC_UnTrack(self);
     Py_CLEAR(((Runner *)self)->plain);
-    Py_CLEAR(((Runner *)self)->of_io);
+    Py_CLEAR(((Runner *)self)->other);
     PyObject_GC_Del(self);
 }
 
@@ -615,18 +610,19 @@ PyTypeObject RunnerType = {
     .tp_vectorcall_offset = offsetof(Runner, call),
     .tp_call = PyVectorcall_Call,
     .tp_descr_get = runner_get,
+    .tp_getattro = runner_attribute,
     .tp_traverse = runner_traverse,
     .tp_clear = runner_clear,
     .tp_dealloc = runner_dealloc,
 };
 
-static PyObject *new_runner(vectorcallfunc call, PyObject *plain, PyObject *of_io) {
+PyObject *new_runner(vectorcallfunc call, PyObject *plain, PyObject *other) {
     Runner *made = PyObject_GC_New(Runner, &RunnerType);
     if (made == NULL)
         return NULL;
     made->call = call;
     made->plain = Py_NewRef(plain);
-    made->of_io = Py_XNewRef(of_io);
+    made->other = Py_XNewRef(other);
     PyObject_GC_Track(made);
     return (PyObject *)made;
 }
@@ -644,4 +640,33 @@ PyObject *handle_maker(PyObject *self, PyObject *const *args, Py_ssize_t count) 
         return NULL;
     }
     return new_runner(make_handle, args[0], args[1] == Py_None ? NULL : args[1]);
+}
+
+/* `call_soon(loop, callback, *args, context=None)` of uvloop: `other` is the class of calls, partials of `run_scheduled`. */
+static PyObject *run_scheduler(PyObject *self, PyObject *const *args, size_t nargsf, PyObject *names) {
+    Runner *runner = (Runner *)self;
+    size_t count = (size_t)PyVectorcall_NARGS(nargsf), all = count + (names != NULL ? (size_t)PyTuple_GET_SIZE(names) : 0);
+    PyObject *given[MOST_ARGUMENTS];
+    if (count < 2 || all > MOST_ARGUMENTS || runner->other == NULL) /* the last: of a method that is being freed */
+        return PyObject_Vectorcall(runner->plain, args, nargsf, names);
+    PyObject *stamp = stamp_now(), *parts[] = {py_run_scheduled, args[1], stamp};
+    PyObject *call = stamp != NULL ? PyObject_Vectorcall(runner->other, parts, 3, NULL) : NULL, *result = NULL;
+    memcpy(given, args, all * sizeof(PyObject *));
+    if (call != NULL)
+        given[1] = call;
+    if (call != NULL || report("uvloop") == 0)
+        result = PyObject_Vectorcall(runner->plain, given, count, names);
+    Py_XDECREF(stamp);
+    Py_XDECREF(call);
+    return result;
+}
+
+/* `scheduler(plain, class of calls)` */
+PyObject *scheduler(PyObject *self, PyObject *const *args, Py_ssize_t count) {
+    (void)self;
+    if (count != 2 || !PyType_Check(args[1])) {
+        PyErr_SetString(PyExc_TypeError, "the plain method and a class are needed");
+        return NULL;
+    }
+    return new_runner(run_scheduler, args[0], args[1]);
 }

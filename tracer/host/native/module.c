@@ -92,6 +92,17 @@ static PyObject *bind(PyObject *self, PyObject *given) {
         return NULL;
     SLOTS(LEARN)
 #undef LEARN
+    PyObject *blanks[][2] = {{py_blank_activity, py_Activity}, {py_blank_job, py_Job}, {py_blank_held, py_Occupancy}};
+    for (size_t at = 0; at < 3; at++) {
+        if (!is_exactly(blanks[at][0], blanks[at][1]) || !is_blank(blanks[at][0])) {
+            PyErr_SetString(PyExc_TypeError, "a blank record is of slots with plain values");
+            return NULL;
+        }
+    }
+    if (!PyDict_CheckExact(py_recorder_globals)) {
+        PyErr_SetString(PyExc_TypeError, "the names of a module are a dict");
+        return NULL;
+    }
     if (!PyType_Check(py_Wait) || !PyType_IsSubtype((PyTypeObject *)py_Wait, &PyTuple_Type)) {
         PyErr_SetString(PyExc_TypeError, "a wait is a tuple");
         return NULL;
@@ -104,13 +115,20 @@ static PyObject *now(PyObject *self, PyObject *unused) {
     return PyLong_FromLongLong(monotonic_ns());
 }
 
+#define FAST(function) (PyCFunction)(void (*)(void))function
 static PyMethodDef functions[] = {
     {"bind", bind, METH_O, "Learn the records' classes and the functions of the Python core, by name."},
     {"now_ns", now, METH_NOARGS, "What perf_counter_ns returns."},
     {"read_schedstat", read_schedstat, METH_O, "The run-queue time in an open schedstat file, ns; None: not there."},
     {"handle_runner", handle_runner, METH_O, "The `_run` of a handle around the plain one."},
-    {"handle_maker", (PyCFunction)(void (*)(void))handle_maker, METH_FASTCALL, "The `__init__` of a handle."},
-    {"run_scheduled", (PyCFunction)(void (*)(void))run_scheduled, METH_FASTCALL | METH_KEYWORDS, "For uvloop."},
+    {"io_runner", io_runner, METH_O, "The same of a socket's handle."},
+    {"handle_maker", FAST(handle_maker), METH_FASTCALL, "The `__init__` of a handle."},
+    {"select_timer", FAST(select_timer), METH_FASTCALL, "The `select` of a selector."},
+    {"scheduler", FAST(scheduler), METH_FASTCALL, "The `call_soon` of uvloop."},
+    {"make_job", FAST(make_job), METH_FASTCALL, "As in hotpath.jobs."},
+    {"occupancy_of", FAST(occupancy_of), METH_FASTCALL, "As in hotpath.pools."},
+    {"run_job", FAST(run_job), METH_FASTCALL | METH_KEYWORDS, "As in hotpath.jobs."},
+    {"run_scheduled", FAST(run_scheduled), METH_FASTCALL | METH_KEYWORDS, "For uvloop."},
     {NULL, NULL, 0, NULL},
 };
 

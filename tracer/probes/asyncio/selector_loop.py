@@ -10,15 +10,14 @@ from time import perf_counter_ns
 from types import FunctionType
 from typing import Any, Final
 
-from whywait.tracer.hotpath.core import handle_maker, handle_runner
-from whywait.tracer.hotpath.loop_history import flush_short, queued_since
+from whywait.tracer.hotpath.core import handle_maker, handle_runner, io_runner, select_timer
+from whywait.tracer.hotpath.loop_history import SLEEP_MIN_NS, STALL_MIN_NS, note_select
 from whywait.tracer.hotpath.task_steps import waker_now
 from whywait.tracer.probes.blocking.timed_call import timed
 from whywait.tracer.probes.patches import Patches, named_as
 from whywait.tracer.probes.probe import Session, Undo, always
 from whywait.tracer.records.current import here
-from whywait.tracer.records.loop import Look
-from whywait.tracer.records.request import IO, IO_LATE, TIMER, Activity, Stamp, made
+from whywait.tracer.records.request import IO, IO_LATE, TIMER, Activity, Stamp
 
 name: Final = "loop"
 needs: Final = (
@@ -29,8 +28,6 @@ needs: Final = (
     *(["asyncio.events._ThreadSafeHandle._run"] if sys.version_info >= (3, 14) else []),
 )  # fmt: skip
 available: Final = always
-_SLEEP_MIN_NS = 20_000
-_STALL_MIN_NS = 200_000
 
 
 def install(_: Session) -> Undo:
@@ -79,6 +76,8 @@ def install(_: Session) -> Undo:
     Handle._run = _run
     if handle_maker is not None:
         Handle.__init__ = handle_maker(plain_init, IoHandle)  # type: ignore[method-assign]
+    if io_runner is not None:
+        IoHandle._run = io_runner(plain_run)  # type: ignore[method-assign]
     patches = Patches()
     patches.replace(events, "Handle", Handle)
     if sys.version_info >= (3, 14):
@@ -120,6 +119,8 @@ def _timer_stamp(timer: Any) -> Stamp:
 
 def _timed_select(plain_select: Callable[..., Any]) -> Callable[..., Any]:
     timed_select = timed(plain_select, "selectors.select")
+    if select_timer is not None:
+        return select_timer(plain_select, timed_select)  # type: ignore[no-any-return]
 
     def select(self: Any, timeout: float | None = None) -> Any:
         mine = here.__dict__
@@ -134,16 +135,14 @@ def _timed_select(plain_select: Callable[..., Any]) -> Callable[..., Any]:
         end_ns = perf_counter_ns()
         took_ns = end_ns - start_ns
         loop.polled_from_ns, loop.poll_ns = loop.poll_ns, start_ns
-        if timeout != 0 and took_ns >= _SLEEP_MIN_NS:  # with something to do it only polls
+        if timeout != 0 and took_ns >= SLEEP_MIN_NS:  # with something to do it only polls
             loop.polled_ns = loop.select_end_ns = loop.woke_ns = end_ns
-            if loop.short_count:
-                flush_short(loop)
-            loop.looks.append(made(Look, (start_ns, end_ns, queued_since(loop), True)))
+            note_select(loop, True, start_ns, end_ns)
         else:
             loop.polled_ns = loop.select_end_ns
             loop.select_end_ns = end_ns
-            if took_ns >= _STALL_MIN_NS:
-                loop.looks.append(Look(start_ns, end_ns, queued_since(loop), False))
+            if took_ns >= STALL_MIN_NS:
+                note_select(loop, False, start_ns, end_ns)
         if (alarm := loop.alarm) is not None:
             alarm.set()
         return ready

@@ -6,7 +6,7 @@ from importlib.util import find_spec
 from time import perf_counter_ns
 from typing import Any, Final
 
-from whywait.tracer.hotpath.core import run_scheduled
+from whywait.tracer.hotpath.core import run_scheduled, scheduler
 from whywait.tracer.hotpath.task_steps import waker_now
 from whywait.tracer.probes.patches import Patches
 from whywait.tracer.probes.probe import Session, Undo
@@ -26,6 +26,17 @@ class _Call(functools.partial[Any]):
         return repr(self.args[0])
 
 
+def _scheduler(plain: Any, call_class: type[_Call]) -> Any:
+    @functools.wraps(plain)
+    def call(self: Any, callback: Any, *args: Any, context: Any = None) -> Any:
+        current = here.current
+        # a task, the usual case: as `waker_now` has it, without its frame
+        stamp = (current, perf_counter_ns()) if type(current) is Activity else waker_now(current)
+        return plain(self, call_class(run_scheduled, callback, stamp), *args, context=context)
+
+    return call
+
+
 def _due_ns(when: Any, now: float) -> int:
     try:
         return perf_counter_ns() + int((when - now) * 1e9)
@@ -43,23 +54,9 @@ def install(_: Session) -> Undo:
     import uvloop
 
     loop_class: Any = uvloop.Loop
-    plain_soon = loop_class.call_soon
-    plain_threadsafe = loop_class.call_soon_threadsafe
+    soon = _scheduler if scheduler is None else scheduler
     plain_later = loop_class.call_later
     plain_at = loop_class.call_at
-
-    def call_soon(self: Any, callback: Any, *args: Any, context: Any = None) -> Any:
-        current = here.current
-        # a task, the usual case: as `waker_now` has it, without its frame
-        stamp = (current, perf_counter_ns()) if type(current) is Activity else waker_now(current)
-        call = _Call(run_scheduled, callback, stamp)
-        if not args:
-            return plain_soon(self, call, context=context)
-        return plain_soon(self, call, *args, context=context)
-
-    def call_soon_threadsafe(self: Any, callback: Any, *args: Any, context: Any = None) -> Any:
-        call = _Call(run_scheduled, callback, waker_now(here.current))
-        return plain_threadsafe(self, call, *args, context=context)
 
     def call_later(self: Any, delay: float, callback: Any, *args: Any, context: Any = None) -> Any:
         call = _Call(run_scheduled, callback, (TIMER, _due_ns(delay, 0)))
@@ -70,6 +67,8 @@ def install(_: Session) -> Undo:
         return plain_at(self, when, call, *args, context=context)
 
     patches = Patches()
-    for method in (call_soon, call_soon_threadsafe, call_later, call_at):
-        patches.replace(loop_class, method.__name__, method)
+    for method in ("call_soon", "call_soon_threadsafe"):
+        patches.replace(loop_class, method, soon(getattr(loop_class, method), _Call))
+    patches.replace(loop_class, "call_later", call_later)
+    patches.replace(loop_class, "call_at", call_at)
     return patches.undo

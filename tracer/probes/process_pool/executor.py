@@ -19,7 +19,7 @@ from whywait.tracer.host.code_location import caller_place
 from whywait.tracer.host.identity_map import ByIdentity
 from whywait.tracer.host.introspection import take_this_frame_out
 from whywait.tracer.host.thread_clocks import run_queue_ns
-from whywait.tracer.hotpath.jobs import make_job
+from whywait.tracer.hotpath.core import make_job
 from whywait.tracer.hotpath.pools import occupancy_of, pool_of
 from whywait.tracer.hotpath.recorder import probe_failed
 from whywait.tracer.hotpath.thread_state import deliver

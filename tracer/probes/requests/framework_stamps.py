@@ -27,7 +27,7 @@ from whywait.tracer.probes.patches import Patches
 from whywait.tracer.probes.probe import Session, Undo, always
 from whywait.tracer.records.current import ACTIVITY
 from whywait.tracer.records.ids import new_span_id
-from whywait.tracer.records.request import HostSpan, Request
+from whywait.tracer.records.request import HostSpan, Request, made
 
 name: Final = "fastapi"
 # those of FastAPI are asked for as it is imported: here they would import it, in processes that do not serve
@@ -126,7 +126,7 @@ class _Telemetry:
             _mount_prefix=scope.get("app_root_path", scope.get("root_path", "")).rstrip("/"),
         )  # fmt: skip
         # of what a caller sends, its span was read when the request was opened
-        carried = any(key == b"baggage" for key, _ in scope["headers"])
+        carried = b"baggage" in dict(scope["headers"])
         base = propagate.extract(asgi.Headers(scope=scope), getter=asgi._HEADERS_GETTER) if carried else None
         self.token = enter(span, {asgi._REQUEST_TELEMETRY_KEY: self.known}, base)
 
@@ -198,6 +198,5 @@ class _Operation:
         end_ns, span, own = perf_counter_ns(), self._span, self._request.own_span
         leave(self._token)
         if own is not None and self._request.activities and self._request.take():
-            own.within.append(
-                HostSpan(span.name, span.span_id, self._parent_id, self._start_ns, end_ns, span.attributes, span.failed)
-            )
+            ids = span.span_id, self._parent_id
+            own.within.append(made(HostSpan, (span.name, *ids, self._start_ns, end_ns, span.attributes, span.failed)))

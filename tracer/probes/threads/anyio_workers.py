@@ -9,8 +9,8 @@ from types import CodeType
 from typing import Any, Final
 
 from whywait.tracer.host.introspection import local_of, take_this_frame_out
-from whywait.tracer.hotpath.jobs import make_job, run_job
-from whywait.tracer.hotpath.pools import known_pool, occupancy_of, pool_of
+from whywait.tracer.hotpath.core import make_job, occupancy_of, run_job
+from whywait.tracer.hotpath.pools import known_pool, pool_of
 from whywait.tracer.hotpath.recorder import probe_failed
 from whywait.tracer.hotpath.waits import name_waits
 from whywait.tracer.probes.patches import Patches

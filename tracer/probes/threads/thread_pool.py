@@ -9,8 +9,9 @@ from time import perf_counter_ns
 from typing import Any, Final
 
 from whywait.tracer.host.introspection import take_this_frame_out
-from whywait.tracer.hotpath.jobs import make_job, run_job, timed_initializer
-from whywait.tracer.hotpath.pools import known_pool, occupancy_of, pool_of
+from whywait.tracer.hotpath.core import make_job, occupancy_of, run_job
+from whywait.tracer.hotpath.jobs import timed_initializer
+from whywait.tracer.hotpath.pools import known_pool, pool_of
 from whywait.tracer.hotpath.recorder import probe_failed
 from whywait.tracer.hotpath.thread_state import begin_submit, begin_wait, end_wait, take_submitted
 from whywait.tracer.hotpath.thread_waits import waiter_here
@@ -58,7 +59,7 @@ def install(_: Session) -> Undo:
             pool = known_pool(self) or pool_of(self, _name(self), self._max_workers)
             job = make_job(pool, fn, args)
             held = occupancy_of(pool, job, fn, args)
-            elsewhere = worker_contexts.has_own_context(self)
+            elsewhere = _HAS_CONTEXTS and worker_contexts.has_own_context(self)
         except Exception as error:
             probe_failed("executor", error)
             return plain_submit(self, fn, *args, **kwargs)

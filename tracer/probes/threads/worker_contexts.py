@@ -7,7 +7,8 @@ from concurrent.futures import ThreadPoolExecutor, thread
 from typing import Any, Final
 
 from whywait.tracer.host.introspection import take_this_frame_out
-from whywait.tracer.hotpath.jobs import run_job, timed_initializer
+from whywait.tracer.hotpath.core import run_job
+from whywait.tracer.hotpath.jobs import timed_initializer
 from whywait.tracer.probes.patches import Patches, named_as
 from whywait.tracer.records.occupancy import Occupancy
 from whywait.tracer.records.request import Job, Pool

@@ -55,11 +55,7 @@ def test_what_is_made_in_haste_has_all_of_its_fields(traced_to: Begin, monkeypat
         found.append((kind, len(kind._fields) - len(fields)))
         return tuple.__new__(kind, fields)
 
-    for module in (
-        "whywait.tracer.hotpath.waits",
-        "whywait.tracer.hotpath.loop_history",
-        "whywait.tracer.probes.asyncio.selector_loop",
-    ):
+    for module in ("whywait.tracer.hotpath.waits", "whywait.tracer.hotpath.loop_history"):
         monkeypatch.setattr(f"{module}.made", checked)
     traced_to()
 
