@@ -9,7 +9,7 @@ Probes call only these functions. The native core (`host/native`) does the hotte
   `worker_here`, `begin_submit`, `take_submitted`, `swap_standing` (why those wake that are woken now), `begin_wait`, `end_wait` (the guard
   against waits inside waits), `note_freed`,
   `take_freed`, `enter_handler`, `leave_handler`, `set_phase`, `recent_run_queue_ns`, `forget_here`.
-- `waits`, the one writer of waits: `record_wait`, `record_thread_wait`, `record_background_wait`, `name_waits`; and `thread_waits` in front
+- `waits`, the one writer of waits: `record_wait`, `record_thread_wait`, `record_background_wait`, `name_waits`, `name_step`; and `thread_waits` in front
   of it for a thread's own waits: `waiter_here`, `keep_wait`, and `KEPT_NS`, below which a wait is summed.
 - `task_steps`: `waker_now`, `close_wait`. Inside: `begin_callback`, `end_short`, `end_callback`, `end_step`, which
   write an activity's steps and blocks.

@@ -21,4 +21,6 @@ def _found(tree: ast.AST) -> Iterator[tuple[str, str]]:
 
 def _paths(call: ast.Call) -> list[str]:
     texts = [one.value for one in call.args[:2] if isinstance(one, ast.Constant) and isinstance(one.value, str)]
+    if isinstance(call.func, ast.Name) and call.func.id == "path":  # Django's, whose routes begin without a stroke
+        return [f"/{one}" for one in texts[:1]]
     return [one for one in texts if one.startswith("/")]

@@ -1,5 +1,6 @@
 """What is made of a loop that was seen runnable while it should have woken up. Pure."""
 
+from collections import Counter
 from types import SimpleNamespace
 from typing import cast
 
@@ -37,7 +38,7 @@ def told(
 
     samples = SimpleNamespace(
         stays=lambda *stretch: (),
-        seen=lambda *stretch, woken=False: Seen(dict(states), {}, []),
+        seen=lambda *stretch, woken=False: Seen(Counter(states), Counter(), []),
         run_queue_ns=run_queue_ns,
         run_queue_around_ns=lambda *stretch: around_ms * MS,
         cpu=SimpleNamespace(
