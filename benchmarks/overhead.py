@@ -3,7 +3,7 @@
 All services run at once under real uvicorn; one keep-alive client asks them in turns, A B C A B C, in
 short blocks, so that a change of the machine's speed meets all alike. Reported: the median over blocks
 of each block's median latency, and the ratio to the untraced service of the same turn. The second
-untraced service is the noise floor. Peers run where they are installed: `pip install 'whywait[bench]'`.
+untraced service is the noise floor. CPU: of the service and its children, such as the sampler, as a ratio. Peers run where they are installed: `pip install 'whywait[bench]'`.
 
     python -m benchmarks.overhead [--turns 40] [--block 50] [--out benchmarks/results/overhead.md]
 """
@@ -29,12 +29,14 @@ from testbed.service import free_port
 from whywait.analysis import analyze
 
 ROOT = Path(__file__).resolve().parents[1]
-UNTRACED, ALL_KEPT = "untraced", "whywait, all kept"
+UNTRACED, ALL_KEPT, NATIVE = "untraced", "whywait, all kept", "native core"
 VARIANTS = {
     UNTRACED: "nothing installed",
     "untraced again": "the same once more: the noise floor",
     "whywait, slow kept": "all probes, WHYWAIT_KEEP=slow: the slowest 5%, errors and 1% of the rest kept",
     ALL_KEPT: "all probes, every span kept and written to a file",
+    "whywait, slow kept, native core": "the same with WHYWAIT_CORE=native",
+    "whywait, all kept, native core": "the same with WHYWAIT_CORE=native",
     "server spans": "FastAPI's own spans only, through the SDK into a file: no probe of ours",
     "otel": "FastAPI's own spans + asyncio + threading instrumentors, written to a file",
     "aiocop": "detects slow tasks and blocking calls on the loop; no spans",
@@ -55,6 +57,7 @@ class Service:
             output = str(folder / variant)
             command = [sys.executable, "-m", "whywait", "run", "-o", output, "--", *command]
             environment["WHYWAIT_KEEP"] = "slow" if "slow" in variant else "all"
+            environment["WHYWAIT_CORE"] = "native" if NATIVE in variant else "python"
         elif variant == "ddtrace":
             command = [str(Path(sys.executable).with_name("ddtrace-run")), *command]
             environment |= {"DD_INSTRUMENTATION_TELEMETRY_ENABLED": "false", "DD_TRACE_STARTUP_LOGS": "false"}
@@ -82,6 +85,12 @@ class Service:
         self.took_ns.append(time.perf_counter_ns() - start)
         return self.took_ns[-1]
 
+    def cpu_s(self) -> float:
+        """CPU time of the service and of its children so far, such as the sampler; in ticks of the kernel."""
+        pid = self.process.pid
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        return sum(map(_cpu_s, (str(pid), *children)))
+
     def stop(self) -> None:
         self.connection.close()
         self.process.send_signal(signal.SIGTERM)
@@ -98,10 +107,12 @@ def felt_text(service: Service) -> str:
     return f"what whywait says that the client felt differs from its clock by {p50:.2f} ms at p50, {p95:.2f} ms at p95"
 
 
-def measure(path: str, turns: int, block: int) -> tuple[dict[str, tuple[float, float]], str]:
-    """Median latency in ms and median ratio to "untraced", per variant that can run here; and how far felt time is from
-    the client's clock."""
-    variants = [one for one in VARIANTS if one not in NEEDS or _installed(NEEDS[one])]
+def measure(path: str, turns: int, block: int) -> tuple[dict[str, tuple[float, float, float]], str]:
+    """Median latency in ms, median ratio to "untraced", and the ratio of all CPU time, per variant that can run here; and
+    how far felt time is from the client's clock."""
+    variants = [
+        one for one in VARIANTS if (one not in NEEDS or _installed(NEEDS[one])) and (NATIVE not in one or _built())
+    ]
     medians: dict[str, list[float]] = {variant: [] for variant in variants}
     with tempfile.TemporaryDirectory() as folder:
         services = {variant: Service(variant, Path(folder)) for variant in variants}
@@ -109,9 +120,12 @@ def measure(path: str, turns: int, block: int) -> tuple[dict[str, tuple[float, f
             for service in services.values():
                 for _ in range(block):
                     service.latency_ns(path)
+            before_s = {variant: service.cpu_s() for variant, service in services.items()}
             for _ in range(turns):
                 for variant, service in services.items():
                     medians[variant].append(statistics.median(service.latency_ns(path) for _ in range(block)) / 1e6)
+            time.sleep(2)  # what is exported after the last request counts, too
+            used_s = {variant: service.cpu_s() - before_s[variant] for variant, service in services.items()}
         finally:
             for service in services.values():
                 service.stop()
@@ -120,6 +134,7 @@ def measure(path: str, turns: int, block: int) -> tuple[dict[str, tuple[float, f
         variant: (
             statistics.median(times),
             statistics.median(ours / bare for ours, bare in zip(times, medians[UNTRACED], strict=True)),
+            used_s[variant] / used_s[UNTRACED],
         )
         for variant, times in medians.items()
     }, felt
@@ -140,10 +155,10 @@ def page(turns: int, block: int) -> str:
         "",
     ]
     for path, what in (("/trivial", "8 trivial pool jobs"), ("/predict", "8 XGBoost predicts of 64 rows")):
-        lines += [f"## A request of {what}", "", "| variant | | median ms | ratio |", "|---|---|---|---|"]
+        lines += [f"## A request of {what}", "", "| variant | | median ms | ratio | CPU |", "|---|---|---|---|---|"]
         found, felt = measure(path, turns, block)
-        for variant, (milliseconds, ratio) in found.items():
-            lines.append(f"| {variant} | {VARIANTS[variant]} | {milliseconds:.3f} | {ratio:.2f} |")
+        for variant, (milliseconds, ratio, cpu) in found.items():
+            lines.append(f"| {variant} | {VARIANTS[variant]} | {milliseconds:.3f} | {ratio:.2f} | {cpu:.2f} |")
         lines += ["", f"With {ALL_KEPT.partition(', ')[2]}, {felt}.", ""]
     lines += [
         "## What is added to each piece",
@@ -162,6 +177,15 @@ def _installed(distribution: str) -> bool:
     except PackageNotFoundError:
         return False
     return True
+
+
+def _built() -> bool:
+    return any((ROOT / "tracer/host").glob("_core.*"))
+
+
+def _cpu_s(pid: str) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _xgboost() -> str:
