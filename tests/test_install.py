@@ -354,7 +354,8 @@ def test_the_base_install_knows_its_version_and_examines_the_machine(base: Path,
     assert (done.returncode, done.stdout) == (0, f"whywait {__version__}\n")
     done = said_by(base, tmp_path, "whywait", "doctor", "--json")
     assert done.returncode in (0, 1), done.stderr
-    assert json.loads(done.stdout)["checks"]
+    states = {one["name"]: one["state"] for one in json.loads(done.stdout)["checks"]}
+    assert (states["opentelemetry"], states["probes"]) == ("yes", "yes"), done.stdout
 
 
 @pytest.mark.parametrize(

@@ -26,11 +26,16 @@ def main(arguments: Sequence[str]) -> int:
         *installation_checks(), *interpreter_checks(), *private_name_checks(), *kernel_checks(),
         *cpu_checks(),
     ]  # fmt: skip
-    if options.as_json:
-        print(json.dumps(as_json(checks), indent=1))
-    else:
-        plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
-        print(as_text(checks, colours=sys.stdout.isatty() and not plain))
+    plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
+    text = (
+        json.dumps(as_json(checks), indent=1)
+        if options.as_json
+        else as_text(checks, colours=sys.stdout.isatty() and not plain)
+    )
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:  # the reader, such as `head`, has seen enough; what is left must not fail at the exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0 if healthy(checks) else 1
 
 

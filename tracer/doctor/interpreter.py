@@ -15,9 +15,7 @@ from whywait.tracer.host.native import native_core
 from whywait.tracer.hotpath import core
 from whywait.tracer.run_summary import collector
 
-_NEEDED: Final = (
-    "opentelemetry-sdk", "opentelemetry-exporter-otlp-json-common", "opentelemetry-exporter-otlp-proto-http",
-)  # fmt: skip
+_NEEDED: Final = ("opentelemetry-sdk", "opentelemetry-exporter-otlp-proto-http")
 
 
 def interpreter_checks(environ: Mapping[str, str] = os.environ) -> list[Check]:
