@@ -55,7 +55,8 @@ def describe(
     of_others = (taken(activities.trace, segments.activity) != mine) & (segments.activity >= 0)
     behind = np.flatnonzero(of_others & np.isin(cause, _OWN))
     evidence[behind] = Evidence.INFERRED.value
-    is_shared = np.isin(_key(spans, mine[behind], segments.activity[behind]), _shared(spans, activities))
+    shared = _shared(spans, activities) if len(behind) else behind
+    is_shared = np.isin(_key(spans, mine[behind], segments.activity[behind]), shared)
     is_shared &= cause[behind] == NUMBER[Cause.AWAIT_IO]
     words = np.where(is_shared, "shared with another request", "its turn, behind another request")
     detail[behind] = objects([f"{how}: {one}" for how, one in zip(words, detail[behind], strict=True)])

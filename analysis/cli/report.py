@@ -50,6 +50,8 @@ def report(
         from whywait.analysis.report.html.report import write_html
 
         write_html(analysis, html, title=f"whywait: {source}", top=top, code=code, told=told)
+        if open_page:
+            webbrowser.open(html.resolve().as_uri())
     if markdown:
         say(report_markdown(analysis, told))
         return
@@ -59,5 +61,3 @@ def report(
     render(analysis, console(), top=top, told=told)
     if html is not None:
         say(f"\nwritten: {html}")
-        if open_page:
-            webbrowser.open(html.resolve().as_uri())

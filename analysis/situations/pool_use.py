@@ -63,9 +63,7 @@ def _own_pools(group: Group, own: pd.DataFrame) -> Iterator[Pattern]:
 
 def sensitive_threads(group: Group) -> Iterator[Pattern]:
     """Yield whether the requests mostly queue for the one thread of asgiref's `sync_to_async`."""
-    own = group.of(Cause.POOL_QUEUE)
-    queued = own[[_SENSITIVE in str(found.get(schema.POOL_FILE)) for found in group.attributes_of(own)]]
-    if len(own) and queued["amount_ns"].sum() >= MOST * own["amount_ns"].sum():
+    if len(group.most_of(Cause.POOL_QUEUE, lambda found: _SENSITIVE in str(found.get(schema.POOL_FILE)))):
         yield Pattern(Situation.SENSITIVE_THREAD, Cause.POOL_QUEUE, {})
 
 

@@ -115,5 +115,13 @@ class Group:
         """Return for each of these rows the attributes of its span."""
         return [self.attributes.get(key, {}) for key in rows["span_id"]]
 
+    def most_of(self, cause: Cause, are: Callable[[dict[str, Any]], bool]) -> pd.DataFrame:
+        """Return those rows of a cause whose span's attributes are so, where they have half of its time; else none."""
+        own = self.of(cause)
+        if own.empty:
+            return own
+        chosen = own[[are(attributes) for attributes in self.attributes_of(own)]]
+        return chosen if chosen["amount_ns"].sum() * 2 >= own["amount_ns"].sum() else chosen.head(0)
+
 
 Detector = Callable[[Group], Iterable[Pattern]]

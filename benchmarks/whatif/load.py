@@ -43,7 +43,7 @@ def drive(address: str, shape: str, load: Load, seconds: float, warm_up_s: float
 class _Clients:
     def __init__(self, address: str, shape: str, load: Load, warm_up_s: float, seconds: float) -> None:
         self.host, _, self.port = address.partition(":")
-        self.request = f"GET /work/{shape} HTTP/1.1\r\nhost: x\r\n\r\n".encode()
+        self.request = f"GET /cells/{shape} HTTP/1.1\r\nhost: x\r\n\r\n".encode()
         self.load, self.random, self.felt = load, Random(7), list[tuple[float, float]]()
         self.begin = time.perf_counter() + warm_up_s
         self.end = self.begin + seconds

@@ -182,7 +182,7 @@ async def lifespan(_: FastAPI) -> AsyncIterator[None]:
 app = FastAPI(lifespan=lifespan)
 
 
-@app.get("/work/{shape}")
+@app.get("/cells/{shape}")
 async def work(shape: str) -> dict[str, str]:
     await SHAPES[shape]()
     return {"shape": shape}

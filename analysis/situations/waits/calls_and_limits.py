@@ -47,9 +47,8 @@ def consumers(group: Group) -> Iterator[Pattern]:
 def rate_limits(group: Group) -> Iterator[Pattern]:
     """Yield the rate limiter that made requests wait for most of a cause's time."""
     for cause in _LIMITED:
-        own = group.of(cause)
-        paced = own[[_is_paced(attributes) for attributes in group.attributes_of(own)]]
-        if len(paced) and paced["amount_ns"].sum() >= MIN_HELD * own["amount_ns"].sum():
+        paced = group.most_of(cause, _is_paced)
+        if len(paced):
             (at,) = group.attributes_of(paced.nlargest(1, "amount_ns"))
             where = f"{at.get(schema.FOR_CALL)} in {at.get(schema.CODE_FUNCTION)}"
             limiter = f"{where} ({place(at.get(schema.CODE_FILE), at.get(schema.CODE_LINE))})"
@@ -60,9 +59,8 @@ def rate_limits(group: Group) -> Iterator[Pattern]:
 def time_limits(group: Group) -> Iterator[Pattern]:
     """Yield for each cause the time limits that ended most of its time: what was waited for did not come."""
     for cause in _LIMITED:
-        own = group.of(cause)
-        ended = own[[_is_limit(attributes) for attributes in group.attributes_of(own)]]
-        if len(ended) and ended["amount_ns"].sum() >= MIN_HELD * own["amount_ns"].sum():
+        ended = group.most_of(cause, _is_limit)
+        if len(ended):
             (at,) = group.attributes_of(ended.nlargest(1, "amount_ns"))
             where = f"{at.get(schema.CODE_FUNCTION)} ({place(at.get(schema.CODE_FILE), at.get(schema.CODE_LINE))})"
             requests = group.requests[group.requests["request_id"].isin(ended["request_id"])]
@@ -73,9 +71,7 @@ def time_limits(group: Group) -> Iterator[Pattern]:
 
 def databases(group: Group) -> Iterator[Pattern]:
     """Yield whether most of what is awaited are answers of a database."""
-    own = group.of(Cause.AWAIT_IO)
-    asked = own[[found.get(schema.FOR_PACKAGE) in _DATABASES for found in group.attributes_of(own)]]
-    if len(own) and asked["amount_ns"].sum() >= MIN_HELD * own["amount_ns"].sum():
+    if len(group.most_of(Cause.AWAIT_IO, lambda found: found.get(schema.FOR_PACKAGE) in _DATABASES)):
         yield Pattern(Situation.DATABASE, Cause.AWAIT_IO, {})
 
 

@@ -151,6 +151,20 @@ static inline int slot_set_ns(PyObject *object, Py_ssize_t at, int64_t value) {
     return 0;
 }
 
+/* What the host's function gave or raised, to be handed on after our own work; where that failed, its exception is set
+ * and is the stronger one. Takes over all references. */
+static inline PyObject *passed_on(int failed, PyObject *result, PyObject *kind, PyObject *error, PyObject *traceback) {
+    if (failed < 0) {
+        Py_XDECREF(kind);
+        Py_XDECREF(error);
+        Py_XDECREF(traceback);
+        Py_CLEAR(result);
+    } else if (result == NULL) {
+        PyErr_Restore(kind, error, traceback);
+    }
+    return result;
+}
+
 /* What this thread does now: the attributes of `here`, a new reference. */
 static inline PyObject *here_now(void) {
     PyObject *mine = PyObject_GetAttr(py_here, str___dict__);

@@ -258,13 +258,5 @@ PyObject *run_job(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObj
     }
     int failed = begun == 0 && end(&run, end_ns) < 0 ? report("executor") : 0;
     clear_run(&run);
-    if (failed < 0) { /* a stronger exception takes the place of the function's */
-        Py_XDECREF(kind);
-        Py_XDECREF(error);
-        Py_XDECREF(traceback);
-        Py_CLEAR(result);
-    } else if (result == NULL) {
-        PyErr_Restore(kind, error, traceback);
-    }
-    return result;
+    return passed_on(failed, result, kind, error, traceback);
 }

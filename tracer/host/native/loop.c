@@ -483,15 +483,7 @@ static PyObject *run_observed(
         PyErr_Fetch(&kind, &error, &traceback);
     int failed = end(call, sleeps_unseen) < 0 ? report(probe) : 0;
     clear_call(call);
-    if (failed < 0) { /* a stronger exception takes the place of the callback's */
-        Py_XDECREF(kind);
-        Py_XDECREF(error);
-        Py_XDECREF(traceback);
-        Py_CLEAR(result);
-    } else if (result == NULL) {
-        PyErr_Restore(kind, error, traceback);
-    }
-    return result;
+    return passed_on(failed, result, kind, error, traceback);
 }
 
 /* `run_scheduled(callback, stamp, *args)`: what uvloop runs instead of a callback, in the callback's context. */
