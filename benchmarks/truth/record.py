@@ -67,12 +67,16 @@ def _inner_lines(constants: Iterable[Any]) -> list[int]:
 
 
 def merged(parts: Iterable[Part]) -> tuple[Part, ...]:
-    """Parts of one cause added up, longest first; each keeps the culprit of its longest part."""
+    """Parts of one cause added up, longest first; each keeps the culprit of its longest part that has one.
+
+    What the loop's own thread lacked of the GIL is measured without its holder, and can be the longer part.
+    """
     found: dict[str, list[Part]] = {}
     for one in parts:
         if one.ns > 0:
             found.setdefault(one.cause, []).append(one)
     summed = [
-        Part(cause, sum(one.ns for one in of), max(of, key=lambda one: one.ns).who) for cause, of in found.items()
+        Part(cause, sum(one.ns for one in of), max(of, key=lambda one: (one.who is not None, one.ns)).who)
+        for cause, of in found.items()
     ]
     return tuple(sorted(summed, key=lambda one: -one.ns))
