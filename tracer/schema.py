@@ -243,7 +243,7 @@ HANDLER: Final = "whywait.logging.handler"  # class and name
 # name in one trace are one, and beyond OCCUPANT_LIMIT those of one name, under the longest of them); the shares of all
 # occupants sum to the wait, and OCCUPANT_OTHER_NS is the part of those not named.
 OCCUPANT_NAMES: Final = "whywait.occupant.names"
-OCCUPANT_FILES: Final = "whywait.occupant.files"  # of connections: where it was for most of the time that it held one
+OCCUPANT_FILES: Final = "whywait.occupant.files"  # of connections: where one was held most; of work of no request: its function
 OCCUPANT_LINES: Final = "whywait.occupant.lines"  # 0 where not known
 OCCUPANT_TRACE_IDS: Final = "whywait.occupant.trace_ids"  # "" where it belonged to no trace
 OCCUPANT_SPAN_IDS: Final = "whywait.occupant.span_ids"
@@ -360,8 +360,8 @@ BLOCKERS: Final = (
 )
 OCCUPANTS: Final = (
     Column(OCCUPANT_NAMES, "occupant.name", "text"),
-    Column(OCCUPANT_FILES, "occupant.place", "file", "occupant.place"),
-    Column(OCCUPANT_LINES, "occupant.place", "line", "occupant.place"),
+    Column(OCCUPANT_FILES, "occupant.told_place", "file", "occupant.told_place"),
+    Column(OCCUPANT_LINES, "occupant.told_place", "line", "occupant.told_place"),
     Column(OCCUPANT_TRACE_IDS, "occupant.trace_id", "trace_id"),
     Column(OCCUPANT_SPAN_IDS, "occupant.span_id", "span_id"),
     Column(OCCUPANT_NS, "ns", "number"),

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from types import CodeType
 from typing import NamedTuple
 
-from whywait.tracer.host.code_location import Place
+from whywait.tracer.host.code_location import Place, place_of_code
 
 
 class Occupancy:
@@ -24,6 +24,11 @@ class Occupancy:
         self.start_ns = 0
         self.looked_ns = 0  # when its stack was last read
         self.end_ns = 0
+
+    @property
+    def told_place(self) -> Place | None:
+        """Where it was held; of work of no request, its function: no span tells where that stands."""
+        return self.place or (place_of_code(self.code) if self.code is not None and not self.trace_id else None)
 
 
 class DeviceLine:

@@ -229,6 +229,7 @@ def test_work_outside_any_trace_leaves_no_span_and_still_occupies(traced_to: Beg
     (wait,) = [span for span in spans.of_kind("wait") if span["wait"] == "pool_queue"]
     assert wait["occupant.names"] == ["nap"]
     assert wait["occupant.trace_ids"] == [""]
+    assert (wait["occupant.files"], wait["occupant.lines"]) == ([__file__], [nap.__code__.co_firstlineno])
     assert len(spans.of_kind("run")) == 1
 
 
