@@ -243,7 +243,9 @@ HANDLER: Final = "whywait.logging.handler"  # class and name
 # name in one trace are one, and beyond OCCUPANT_LIMIT those of one name, under the longest of them); the shares of all
 # occupants sum to the wait, and OCCUPANT_OTHER_NS is the part of those not named.
 OCCUPANT_NAMES: Final = "whywait.occupant.names"
-OCCUPANT_FILES: Final = "whywait.occupant.files"  # of connections: where one was held most; of work of no request: its function
+OCCUPANT_FILES: Final = (
+    "whywait.occupant.files"  # where a connection was held most; of work of no request, its function
+)
 OCCUPANT_LINES: Final = "whywait.occupant.lines"  # 0 where not known
 OCCUPANT_TRACE_IDS: Final = "whywait.occupant.trace_ids"  # "" where it belonged to no trace
 OCCUPANT_SPAN_IDS: Final = "whywait.occupant.span_ids"

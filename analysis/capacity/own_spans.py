@@ -117,5 +117,7 @@ def _awaited(one: dict[str, Any]) -> str:
 def _what(one: dict[str, Any]) -> str:
     """Which lock, connection pool or handler a wait was for."""
     at = next((place(one[file], one.get(line)) for file, line in _PLACES if one.get(file)), "")
+    if schema.POOL_NAME in one and schema.POOL_FILE not in one:
+        at = ""  # where a token of a library's own pool was asked for, in that library, is nothing to look at
     kinds = (one.get(key) for key in (schema.LOCK_KIND, schema.POOL_NAME, schema.HANDLER, schema.FOR))
     return f"{next(filter(None, kinds), '')}{in_brackets(at)}"

@@ -4,6 +4,7 @@ from typing import Final
 
 from whywait.analysis.capacity.demand import Resource
 from whywait.analysis.capacity.utilization import FREE, FULL, QUEUED, ProcessCapacity, Use
+from whywait.analysis.situations.what_helps import LIMITS, look_up
 from whywait.analysis.text import amount
 
 _ALIKE: Final = 0.1
@@ -23,6 +24,12 @@ _WORDS: Final = {
 def named(use: Use) -> str:
     """Return what a sentence calls this resource."""
     return _WORDS[use.resource][0].format(name=use.name)
+
+
+def _helps(use: Use) -> str:
+    if use.resource is Resource.LOCK and (number := look_up(LIMITS, use.name)):
+        return f"Holding it for less time, or a higher limit ({number}), can help"
+    return _WORDS[use.resource][1]
 
 
 def sentences(processes: tuple[ProcessCapacity, ...]) -> list[str]:
@@ -48,7 +55,7 @@ def sentence(one: ProcessCapacity) -> str:
 
 
 def _limited(one: ProcessCapacity, limit: Use) -> str:
-    what, helps = named(limit), _WORDS[limit.resource][1]
+    what, helps = named(limit), _helps(limit)
     waiting = f"with {one.served_per_s * limit.wait_ns / 1e9:.2g} waiting for it"
     begin = f"{what[0].upper()}{what[1:]} is the limit: {_needs(one, limit)}"
     if limit.resource is Resource.CPU and limit.utilization < FULL:
@@ -88,7 +95,7 @@ def _next(one: ProcessCapacity, limit: Use) -> str:
 
 def helps_to_enlarge(limit: Use) -> bool:
     """Whether more of this resource is advised where it is the limit."""
-    return limit.resource in (Resource.POOL, Resource.CONNECTION)
+    return limit.resource in (Resource.POOL, Resource.CONNECTION) or _helps(limit) != _WORDS[limit.resource][1]
 
 
 def _rate(per_s: float) -> str:

@@ -1,5 +1,6 @@
 """What limits a process, and that its numbers agree with one another."""
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
@@ -78,6 +79,23 @@ def test_the_limit_is_the_resource_that_is_used_up(told: tuple[str, Analysis, Pr
     for words in said:
         assert words in sentence(one)
     assert not any(words in sentence(one) for words in unsaid)
+
+
+LIMIT_WORDS = {
+    "Semaphore.acquire (app.py:7)": ("Semaphore.acquire (app.py:7) is the limit", "a higher limit (the number"),
+    "anyio": ("Anyio is the limit", "total_tokens"),
+    "Lock.acquire (app.py:7)": ("Lock.acquire (app.py:7) is the limit", "one for each object, can."),
+}
+
+
+@pytest.mark.parametrize("name", LIMIT_WORDS)
+def test_a_higher_limit_is_advised_where_there_is_one(name: str) -> None:
+    (one,) = capacity(run(**RUNS["pool"][0]))
+    assert one.limit is not None
+    limit = dataclasses.replace(one.limit, resource=Resource.LOCK, name=name)
+    said = sentence(dataclasses.replace(one, limit=limit))
+    assert all(words in said for words in LIMIT_WORDS[name])
+    assert ("cannot" in said) == name.startswith("Lock")
 
 
 def test_littles_law_holds_between_what_is_counted_and_what_is_timed(
