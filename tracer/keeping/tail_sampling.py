@@ -5,7 +5,7 @@ from collections.abc import Callable
 from math import log2
 from random import Random
 from time import monotonic
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from whywait.tracer.config import KEEP_ALL, Config
 from whywait.tracer.records.decision import WHY_ALL, WHY_ERROR, WHY_NEW, WHY_SHARE, WHY_SLOW, Decision
@@ -18,7 +18,6 @@ _MOST_ENDPOINTS: Final = 500
 _DROPPED: Final = Decision(False, "", 0.0)
 _OTHERS: Final = ""  # all endpoints beyond the limit
 T = TypeVar("T")
-A = TypeVar("A")
 
 
 class Quantile:
@@ -59,14 +58,49 @@ class Quantile:
         return 0.0
 
 
+class EvenDraws:
+    """Draws that spread evenly: of requests whose probabilities sum to one, one is kept, at a place that is drawn anew
+    each time. Each request has its probability, and weighted sums miss their mean by less than with draws that know
+    nothing of one another, which tell a thousand requests of which one in a hundred is kept as 700 or as 1,300.
+
+        sum of probabilities   |--1---|---2---|-3-|--4--|----5-----|      each request takes up its own
+        blocks of one          |................|................|        in each lies one point: who has it is kept
+
+    Of a request that reaches into the next block (`before` in this one, `after` in the next), the point of the next
+    block is drawn so that the two cannot both fall to it: its probability is their sum, not less.
+    """
+
+    __slots__ = ("_at", "_point", "_random")
+
+    def __init__(self, random: Random) -> None:
+        self._random = random
+        self._at = 0.0  # of this block, what was taken up so far
+        self._point = random.random()
+
+    def keeps(self, probability: float) -> bool:
+        """Return whether the next request is kept, which is so with this probability."""
+        begin, end = self._at, self._at + probability
+        if end < 1.0:
+            self._at = end
+            return begin <= self._point < end
+        after, draw = end - 1.0, self._random.random()
+        here = self._point >= begin
+        there = not here and draw * begin < after
+        self._at = after
+        rest = self._random.random()
+        self._point = after * rest if there else after + (1.0 - after) * rest
+        return here or there
+
+
 class Ceiling:
     """Keeps about `most` of the requests of a second. What is unusual in a burst's first second becomes rarer with
     each that came before it: `most` times 1 + ln(requests / `most`) are kept. Pure."""
 
-    __slots__ = ("_before", "_count", "_most", "_second")
+    __slots__ = ("_before", "_count", "_most", "_second", "draws")
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int, random: Random) -> None:
         self._most = most
+        self.draws = EvenDraws(random)
         self._second = 0
         self._count = 0  # in this second
         self._before = 0  # in the one before
@@ -91,6 +125,7 @@ class Keeper:
         self._fraction = config.slow_quantile
         self._share = config.keep_share
         self._random = random or Random()
+        self._draws: dict[str, EvenDraws] = {}
         self._endpoints: dict[str, Quantile] = {}
         self._most = config.keep_per_s
         self._ceilings: dict[str, Ceiling] = {}
@@ -107,26 +142,26 @@ class Keeper:
             return Decision(True, WHY_NEW, 1.0)
         if wall_ns >= slow_ns:
             return self._below_ceiling(endpoint, WHY_SLOW, 1.0)
-        if self._random.random() < self._share:
+        if self._of_endpoint(self._draws, endpoint, EvenDraws, self._random).keeps(self._share):
             return self._below_ceiling(endpoint, WHY_SHARE, self._share)
         return _DROPPED
 
     def _below_ceiling(self, endpoint: str, why: str, share: float) -> Decision:
         if self._most:
-            ceiling = self._of_endpoint(self._ceilings, endpoint, Ceiling, self._most)
+            ceiling = self._of_endpoint(self._ceilings, endpoint, Ceiling, self._most, self._random)
             probability = ceiling.probability(self._clock_s())
-            if probability < 1.0 and self._random.random() >= probability:
+            if probability < 1.0 and not ceiling.draws.keeps(probability):
                 return _DROPPED
             share *= probability
         return Decision(True, why, 1.0 / share)
 
     @staticmethod
-    def _of_endpoint(known: dict[str, T], endpoint: str, make: Callable[[A], T], setting: A) -> T:
+    def _of_endpoint(known: dict[str, T], endpoint: str, make: Callable[..., T], *settings: Any) -> T:
         found = known.get(endpoint)
         if found is None:
             if len(known) >= _MOST_ENDPOINTS:
                 endpoint = _OTHERS
-            found = known.setdefault(endpoint, make(setting))
+            found = known.setdefault(endpoint, make(*settings))
         return found
 
     def _learnt_ns(self, endpoint: str, wall_ns: int) -> float | None:

@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.util import find_spec
@@ -32,7 +33,7 @@ from whywait.tracer.config import KEEP_SLOW, MS_NS, Config, ConfigError, from_en
 from whywait.tracer.export import provider as providers
 from whywait.tracer.hotpath import recorder
 from whywait.tracer.keeping.request_totals import OTHERS, Totals
-from whywait.tracer.keeping.tail_sampling import FEWEST, Keeper, Quantile
+from whywait.tracer.keeping.tail_sampling import FEWEST, EvenDraws, Keeper, Quantile
 from whywait.tracer.records.decision import WHY_ERROR, WHY_NEW, WHY_SHARE, WHY_SLOW
 from whywait.tracer.schema import KIND_BLOCK
 
@@ -121,7 +122,7 @@ def test_errors_are_kept_and_all_of_the_share_stand_for_their_number(traced_to: 
         by_why.setdefault(root["kept"], []).append(root["weight"])
     assert by_why["error"] == [1.0]
     assert set(by_why["share"]) == {2.0}
-    assert 4 <= len(by_why["share"]) <= 36  # 12 in 10^8 outside
+    assert len(by_why["share"]) in (20, 21)  # one of each two
 
 
 def test_what_is_slow_is_learnt_per_endpoint(traced_to: Begin) -> None:
@@ -252,6 +253,29 @@ def test_requests_that_all_take_the_same_are_not_all_slow() -> None:
     assert sum(one.why == WHY_SHARE for one in decided) < 60
     assert keeper.decide("GET /", 9_000_000, error=False).why == WHY_SLOW
     assert keeper.decide("GET /", 5_000_000, error=True).why == WHY_ERROR
+
+
+@pytest.mark.parametrize("share", [0.1, 0.3, 0.55, 1.0])
+def test_ordinary_requests_are_told_in_their_number_and_each_is_kept_as_often(share: float) -> None:
+    kept = Counter[int]()
+    runs, requests = 4_000, 50
+    for seed in range(runs):
+        keeper = Keeper(Config(keep=KEEP_SLOW, slow_ns=10**12, keep_share=share, keep_per_s=0), Random(seed))
+        decided = [keeper.decide("GET /", 5_000_000, error=False) for _ in range(requests)]
+        assert abs(sum(one.weight for one in decided) - requests) <= 1 / share
+        kept.update(number for number, one in enumerate(decided) if one.why == WHY_SHARE)
+    deviation = (runs * share * (1 - share)) ** 0.5
+    assert all(abs(kept[number] - runs * share) <= 5 * deviation for number in range(requests))
+
+
+def test_draws_of_probabilities_that_change_are_unbiased() -> None:
+    probabilities = [1.0, 0.9, 0.5, 0.25, 0.7, 0.01, 1.0, 0.6, 0.6, 0.99]
+    runs, kept = 20_000, Counter[int]()
+    for seed in range(runs):
+        draws = EvenDraws(Random(seed))
+        kept.update(number for number, one in enumerate(probabilities) if draws.keeps(one))
+    for number, one in enumerate(probabilities):
+        assert abs(kept[number] - runs * one) <= 5 * (runs * one * (1 - one)) ** 0.5
 
 
 @pytest.mark.parametrize(
