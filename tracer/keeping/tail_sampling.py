@@ -1,6 +1,7 @@
 """Decides at a request's end whether it becomes spans. Pure, but for a memory of latencies. A kept trace's weight is
 one over its sampling probability, known before the draw (Horvitz and Thompson, 1952): weighted sums are unbiased."""
 
+from collections import defaultdict
 from collections.abc import Callable
 from math import log2
 from random import Random
@@ -96,11 +97,10 @@ class Ceiling:
     """Keeps about `most` of the requests of a second. What is unusual in a burst's first second becomes rarer with
     each that came before it: `most` times 1 + ln(requests / `most`) are kept. Pure."""
 
-    __slots__ = ("_before", "_count", "_most", "_second", "draws")
+    __slots__ = ("_before", "_count", "_most", "_second")
 
-    def __init__(self, most: int, random: Random) -> None:
+    def __init__(self, most: int) -> None:
         self._most = most
-        self.draws = EvenDraws(random)
         self._second = 0
         self._count = 0  # in this second
         self._before = 0  # in the one before
@@ -125,7 +125,8 @@ class Keeper:
         self._fraction = config.slow_quantile
         self._share = config.keep_share
         self._random = random or Random()
-        self._draws: dict[str, EvenDraws] = {}
+        # of what is unusual and of what is not: draws for both together would leave it to chance which of them is kept
+        self._draws: dict[str, dict[str, EvenDraws]] = defaultdict(dict)
         self._endpoints: dict[str, Quantile] = {}
         self._most = config.keep_per_s
         self._ceilings: dict[str, Ceiling] = {}
@@ -142,26 +143,29 @@ class Keeper:
             return Decision(True, WHY_NEW, 1.0)
         if wall_ns >= slow_ns:
             return self._below_ceiling(endpoint, WHY_SLOW, 1.0)
-        if self._of_endpoint(self._draws, endpoint, EvenDraws, self._random).keeps(self._share):
+        if self._keeps("", endpoint, self._share):
             return self._below_ceiling(endpoint, WHY_SHARE, self._share)
         return _DROPPED
 
+    def _keeps(self, draws: str, endpoint: str, probability: float) -> bool:
+        return self._of_endpoint(self._draws[draws], endpoint, EvenDraws, self._random).keeps(probability)
+
     def _below_ceiling(self, endpoint: str, why: str, share: float) -> Decision:
         if self._most:
-            ceiling = self._of_endpoint(self._ceilings, endpoint, Ceiling, self._most, self._random)
+            ceiling = self._of_endpoint(self._ceilings, endpoint, Ceiling, self._most)
             probability = ceiling.probability(self._clock_s())
-            if probability < 1.0 and not ceiling.draws.keeps(probability):
+            if probability < 1.0 and not self._keeps(why, endpoint, probability):
                 return _DROPPED
             share *= probability
         return Decision(True, why, 1.0 / share)
 
     @staticmethod
-    def _of_endpoint(known: dict[str, T], endpoint: str, make: Callable[..., T], *settings: Any) -> T:
+    def _of_endpoint(known: dict[str, T], endpoint: str, make: Callable[..., T], setting: Any) -> T:
         found = known.get(endpoint)
         if found is None:
             if len(known) >= _MOST_ENDPOINTS:
                 endpoint = _OTHERS
-            found = known.setdefault(endpoint, make(*settings))
+            found = known.setdefault(endpoint, make(setting))
         return found
 
     def _learnt_ns(self, endpoint: str, wall_ns: int) -> float | None:
