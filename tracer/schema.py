@@ -270,6 +270,11 @@ RAN_NAMES: Final = "whywait.ran.names"
 RAN_FILES: Final = "whywait.ran.files"
 RAN_LINES: Final = "whywait.ran.lines"  # the one most often seen
 RAN_NS: Final = "whywait.ran.ns"
+# in which of the user's functions it slept in a call, in the same way; CALLED_NS sums to at most CALL_NS
+CALLED_NAMES: Final = "whywait.called.names"
+CALLED_FILES: Final = "whywait.called.files"
+CALLED_LINES: Final = "whywait.called.lines"
+CALLED_NS: Final = "whywait.called.ns"
 
 # the parts of the span's RUN_QUEUE_NS, from CPU_LEAST_NS on: the first four sum to it exactly. RUN_QUEUE_NS is
 # measured; its division is sampled, by what used the CPUs at the time
@@ -382,6 +387,12 @@ RAN: Final = (
     Column(RAN_FILES, "place", "file"),
     Column(RAN_LINES, "place", "line"),
     Column(RAN_NS, "ns", "number"),
+)
+CALLED: Final = (
+    Column(CALLED_NAMES, "place.function", "text"),
+    Column(CALLED_FILES, "place", "file"),
+    Column(CALLED_LINES, "place", "line"),
+    Column(CALLED_NS, "ns", "number"),
 )
 CPU_USERS: Final = (
     Column(RIVAL_KINDS, "named.kind", "text"),

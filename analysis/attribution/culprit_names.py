@@ -11,8 +11,8 @@ from whywait.analysis.spans.span_table import NONE, SpanTable
 from whywait.tracer import schema
 
 _HOLDERS = tuple(one.key for one in schema.HOLDERS if one.key != schema.HOLDER_THREADS)
-_PLACED, _BLOCKERS, _RAN = (
-    tuple(one.key for one in group) for group in (schema.OCCUPANTS, schema.BLOCKERS, schema.RAN)
+_PLACED, _BLOCKERS, _RAN, CALLED = (
+    tuple(one.key for one in group) for group in (schema.OCCUPANTS, schema.BLOCKERS, schema.RAN, schema.CALLED)
 )
 _FARTHEST: Final = 8
 _LIBRARIES: Final = ("/site-packages/", "/dist-packages/", "/lib/python3")
@@ -129,11 +129,22 @@ def ran(spans: SpanTable, number: int, row: int) -> list[Named]:
     """The user's functions that samples show, else the span's own, without a place for the server's task."""
     attributes = spans.attributes[row]
     own = spans.trace_ids[row], spans.span_ids[row]
-    if seen := [one for one in rows_of(attributes, _RAN) if positive_ns(one[-1])]:
-        return [named(number, ns, name, file, line, *own) for name, file, line, ns in seen]
+    if seen := _sampled(spans, number, row, _RAN):
+        return seen
     if attributes.get(schema.ROOT) is True and spans.kinds[row] == schema.KIND_TASK:
         return [(number, spans.names[row], "", None, *own, NONE)]
     return function(spans, number, row)
+
+
+def called(spans: SpanTable, number: int, row: int) -> list[Named]:
+    """The user's functions that slept in a call, as samples show, else the span's own."""
+    return _sampled(spans, number, row, CALLED) or function(spans, number, row)
+
+
+def _sampled(spans: SpanTable, number: int, row: int, keys: tuple[str, ...]) -> list[Named]:
+    own = spans.trace_ids[row], spans.span_ids[row]
+    rows = rows_of(spans.attributes[row], keys)
+    return [named(number, ns, name, file, line, *own) for name, file, line, ns in rows if positive_ns(ns)]
 
 
 def text(attributes: dict[str, Any], key: str) -> str:

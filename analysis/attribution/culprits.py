@@ -10,6 +10,7 @@ from whywait.analysis.attribution.culprit_names import (  # fmt: skip
     COLUMNS,
     NAMED_BY,
     Naming,
+    called,
     function,
     holders,
     line_number,
@@ -37,7 +38,7 @@ def find_culprits(
         _once(spans, gil, described.sampled, amount, holders, whole=schema.GIL_NS),
         _once(spans, queued, described.queued, amount, cpu_rivals, whole=schema.RUN_QUEUE_NS),
         _once(spans, running & (segments.part == CPU), described.span, amount, ran, whole=schema.CPU_NS),
-        _once(spans, running & (segments.part == CALL), described.span, amount, function),
+        _once(spans, running & (segments.part == CALL), described.span, amount, called, whole=schema.CALL_NS),
     ]
     kinds = np.array([cause.info.culprit for cause in CAUSES], dtype=object)[described.cause]
     for kind, name in NAMED_BY.items():

@@ -5,7 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from whywait.analysis.attribution.cpu_rivals import why_queued
+from whywait.analysis.attribution.cpu_rivals import rows_of, why_queued
+from whywait.analysis.attribution.culprit_names import CALLED
 from whywait.analysis.spans.span_table import Ints, SpanTable, Texts, objects
 from whywait.analysis.text import counted, in_brackets, place
 from whywait.tracer import schema
@@ -97,6 +98,12 @@ def _where(attributes: dict[str, Any]) -> str:
     return f" in {function}{_at(attributes)}" if function else ""
 
 
+def _slept_in(attributes: dict[str, Any]) -> str:
+    """The user's function that slept for longest in a call, as samples show, else the span's."""
+    name, file, line, _ = next(iter(rows_of(attributes, CALLED)), ("", "", 0, 0))
+    return f" in {name}{in_brackets(place(file, line))}" if name else _where(attributes)
+
+
 def _awaiting(attributes: dict[str, Any]) -> str:
     """What was awaited: the library's function that the user's code called, else the innermost function; and at which
     step, while its connection was made."""
@@ -153,6 +160,7 @@ _WORDS: dict[str, Callable[[dict[str, Any]], str]] = {
     "lock": lock_name,
     "handler": _or(schema.HANDLER, "of unknown name"),
     "call": _or(schema.CALL, "a system call"),
+    "slept_in": _slept_in,
     "syscall": _or(schema.BLOCK_SYSCALL, ""),
     "few": _few,
     "rivals": why_queued,

@@ -22,7 +22,8 @@ class OffCpu(NamedTuple):
     samples: int | None = None
     gil_holders: Sequence[Holder] = ()
     cpu_users: Division | None = None  # what used the CPUs while the thread was in the run queue
-    ran: Sequence[Ran] = ()  # the user's functions on its stack, longest first
+    ran: Sequence[Ran] = ()  # the user's functions on its stack while it computed, longest first
+    called: Sequence[Ran] = ()  # and while it slept in a call
 
 
 UNSEEN: Final = OffCpu()

@@ -12,17 +12,17 @@ from whywait.tracer.records.gil_holder import HolderSeen, summed
 from whywait.tracer.records.loop import Callback, users_place
 from whywait.tracer.records.occupancy import Occupancy
 from whywait.tracer.records.thread_names import ThreadLife
-from whywait.tracer.sampler.thread_samples import Held
+from whywait.tracer.sampler.thread_samples import Held, Stay
 
 _MOST: Final = 8
 _SHORT_NS: Final = 5_000_000  # a callback as long as the interpreter's switch interval is one on its own
 _NEAR_NS: Final = 30_000_000  # a sample is valid for moments this near to it
 OURS: Final = "whywait"
-_SEEN_NS: Final = attrgetter("at_ns")
+_SEEN_NS, _FIRST_NS = attrgetter("at_ns"), attrgetter("first_ns")
 
 
 class Ran(NamedTuple):
-    """A function of the user that a thread ran, for a part of its CPU time."""
+    """A function of the user that a thread ran, for a part of its CPU time or of its sleep in calls."""
 
     place: Place
     ns: int
@@ -82,17 +82,19 @@ class HolderPast:
             for one, times in (*found[:_MOST], *rest[:_MOST])
         ]
 
-    def ran(self, thread_id: int, stretches: Iterable[tuple[int, int]], cpu_ns: int) -> list[Ran]:
-        """Return what a thread ran in these stretches, longest first; the parts sum to at most `cpu_ns`."""
+    def ran(
+        self, thread_id: int, stretches: Iterable[tuple[int, int]], cpu_ns: int, call_ns: int, asleep: Sequence[Stay]
+    ) -> tuple[list[Ran], list[Ran]]:
+        """Return what a thread ran in these stretches, and in what it slept in calls, longest first; the parts sum to at
+        most `cpu_ns`, and `call_ns`. `asleep` is when samples of its state show a sleep, in order."""
         looks = self.looks.get(thread_id, ())
-        places: Counter[Place | None] = Counter()
+        seen: tuple[Counter[Place | None], Counter[Place | None]] = (Counter(), Counter())
         for start_ns, end_ns in stretches if looks else ():
             first, last = bisect_left(looks, start_ns, key=_SEEN_NS), bisect_right(looks, end_ns, key=_SEEN_NS)
-            places.update(one.place for one in looks[first:last])
-        total = places.total()
-        users = ((one, times) for one, times in places.most_common() if one and not is_wrapper(one.file))
-        found = summed(users, FUNCTION_OF)
-        return [Ran(place, cpu_ns * times // total) for place, times in found[:_MOST]]
+            for one in looks[first:last]:
+                before = bisect_right(asleep, one.at_ns, key=_FIRST_NS)
+                seen[bool(before) and one.at_ns <= asleep[before - 1].last_ns][one.place] += 1
+        return _shared(seen[False] or seen[True], cpu_ns), _shared(seen[True], call_ns)
 
     def knows(self, thread_id: int) -> bool:
         """Whether the thread is known to run Python."""
@@ -124,6 +126,12 @@ class HolderPast:
         if callback is not None:
             return _of_callback(callback, seen_in, thread_name)
         return _between_callbacks(callbacks, at_ns, seen_in, thread_name)
+
+
+def _shared(places: Counter[Place | None], ns: int) -> list[Ran]:
+    total = places.total()
+    users = ((one, times) for one, times in places.most_common() if one and not is_wrapper(one.file))
+    return [Ran(place, ns * times // total) for place, times in summed(users, FUNCTION_OF)[:_MOST]]
 
 
 def _work(holder: Holder) -> tuple[object, ...]:

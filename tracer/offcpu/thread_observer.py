@@ -45,7 +45,11 @@ class Observed:
         if not stretches:
             return OffCpu(cpu_ns, run_queue_ns)
         found = self._off_cpu(kind, thread_id, stretches, cpu_ns, run_queue_ns)
-        return found._replace(ran=self._past.ran(thread_id, stretches, found.on_cpu_ns or 0))
+        within = (self.stays(thread_id, start_ns, end_ns) for start_ns, end_ns in stretches)
+        asleep = [one for stays in within for one in stays if one.state in ASLEEP]
+        cpu_ns, call_ns = found.on_cpu_ns or 0, found.call_ns or 0
+        ran, called = self._past.ran(thread_id, stretches, cpu_ns, call_ns, asleep)
+        return found._replace(ran=ran, called=called)
 
     def _off_cpu(
         self, kind: Hashable, thread_id: int, stretches: Stretches, cpu_ns: int | None, run_queue_ns: int | None

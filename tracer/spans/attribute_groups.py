@@ -57,6 +57,7 @@ _OFF_CPU: Final = (
 )  # fmt: skip
 _HOLDERS: Final = _Arrays(s.HOLDERS)
 _RAN: Final = _Arrays(s.RAN)
+_CALLED: Final = _Arrays(s.CALLED)
 _CPU_USERS: Final = _Arrays(s.CPU_USERS)
 _BLOCKERS: Final = _Arrays(s.BLOCKERS)
 _OCCUPANTS: Final = _Arrays(s.OCCUPANTS)
@@ -72,6 +73,7 @@ def put_off_cpu(attributes: Attributes, found: OffCpu) -> None:
     if found.gil_holders:
         _HOLDERS.put(attributes, found.gil_holders)
     _RAN.put(attributes, found.ran)
+    _CALLED.put(attributes, found.called)
     if found.cpu_users is not None:
         _cpu_users(attributes, found.cpu_users)
 
