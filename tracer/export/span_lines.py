@@ -17,9 +17,14 @@ _NONE: Final = InstrumentationScope("")
 def line_of(spans: Sequence[ReadableSpan]) -> str:
     """Return one OTLP document without a line break."""
     resources: dict[Resource, dict[InstrumentationScope, list[str]]] = {}
+    known: dict[tuple[int, int], list[str]] = {}  # by identity: a resource's hash is that of its whole JSON text
     for span in spans:
-        scopes = resources.setdefault(span.resource, {})
-        scopes.setdefault(span.instrumentation_scope or _NONE, []).append(_text(span))
+        resource, scope = span.resource, span.instrumentation_scope or _NONE
+        texts = known.get((id(resource), id(scope)))
+        if texts is None:
+            texts = resources.setdefault(resource, {}).setdefault(scope, [])
+            known[id(resource), id(scope)] = texts
+        texts.append(_text(span))
     return otlp_json.line(
         (resource.attributes, resource.schema_url, [_scope(one, texts) for one, texts in scopes.items()])
         for resource, scopes in resources.items()

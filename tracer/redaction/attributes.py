@@ -59,15 +59,17 @@ def rule_of(key: str) -> Rule:
 
 def redacted(attributes: Mapping[str, Any], *, keep_parameters: bool = True) -> Mapping[str, Any]:
     """Return the attributes without secrets: the same mapping where there are none. Numbers are kept."""
-    address = partial(without_secrets, route=str(attributes.get(_ROUTE, "")), keep_parameters=keep_parameters)
     changed: dict[str, Any] = {}
     for key, value in attributes.items():
         if isinstance(value, int | float):
             continue
         if key in _COMMAND and isinstance(value, tuple | list):
             new: Any = type(value)([*value[:1], *[REDACTED] * (len(value) > 1)])
+        elif key in ADDRESSES:
+            route = str(attributes.get(_ROUTE, ""))
+            new = _value(partial(without_secrets, route=route, keep_parameters=keep_parameters), value)
         else:
-            new = _value(address if key in ADDRESSES else rule_of(key), value)
+            new = rule_of(key)(value) if type(value) is str else _value(rule_of(key), value)
         if new != value:
             changed[key] = new
     return {**attributes, **changed} if changed else attributes
@@ -79,7 +81,7 @@ def _value(rule: Rule, value: Any) -> Any:
     if isinstance(value, bytes):
         return REDACTED.encode()
     if isinstance(value, tuple | list):
-        return tuple(_value(rule, one) for one in value)
+        return tuple([rule(one) if type(one) is str else _value(rule, one) for one in value])
     if isinstance(value, Mapping):
         return {key: _value(rule, one) if rule is not masked else _value(rule_of(str(key)), one)
                 for key, one in value.items()}  # fmt: skip

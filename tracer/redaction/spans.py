@@ -74,6 +74,8 @@ class Redacted(SpanExporter):
 
 def _each(change: Callable[[T], T], before: Sequence[T]) -> Sequence[T]:
     """The same sequence where nothing in it changes."""
+    if not before:
+        return before
     after = list(map(change, before))
     return before if all(map(is_, after, before)) else after
 
