@@ -9,7 +9,7 @@ import pandas as pd
 
 from whywait.analysis.errors import InputError
 from whywait.analysis.load import jaeger
-from whywait.analysis.load.files import read_path
+from whywait.analysis.load.files import no_collection, read_path
 from whywait.analysis.load.otlp import frame_of, in_order
 from whywait.analysis.model import SPAN_COLUMNS, Traces
 
@@ -17,6 +17,7 @@ DEFAULT_LIMIT: Final = 10_000
 Source = str | PathLike[str] | pd.DataFrame
 
 
+@no_collection()
 def load_traces(
     source: Source,
     *,

@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import IO, Final, cast
 
 from whywait.analysis.errors import InputError
-from whywait.analysis.load.others import binary_kind, rows_of_any
+from whywait.analysis.load.others import binary_kind
 from whywait.analysis.load.otlp import NotOtlp, Row, parsed, values_in
 from whywait.analysis.load.parquet import is_parquet, read_parquet
+from whywait.analysis.load.typed_otlp import rows_of_line
 from whywait.analysis.model import Finding
 
 LONGEST: Final = 128 * 2**20  # bytes of one line, or of an object over many lines: what is parsed at once
@@ -117,16 +118,15 @@ def read_lines(lines: Iterable[bytes], where: str, *, skip_bad_lines: bool) -> t
     """Return the spans of OTLP JSON; broken lines raise InputError or become one finding."""
     rows: list[Row] = []
     bad: list[int] = []
-    with no_collection():
-        for number, line in enumerate(objects_of(lines), start=1):
-            if not line.strip():
-                continue
-            try:
-                rows += rows_of_any(parsed(line))
-            except (ValueError, RecursionError) as error:
-                if not skip_bad_lines:
-                    raise InputError(_complaint(where, number, line, error)) from error
-                bad.append(number)
+    for number, line in enumerate(objects_of(lines), start=1):
+        if not line.strip():
+            continue
+        try:
+            rows += rows_of_line(line)
+        except (ValueError, RecursionError) as error:
+            if not skip_bad_lines:
+                raise InputError(_complaint(where, number, line, error)) from error
+            bad.append(number)
     if not bad:
         return rows, ()
     numbers = ", ".join(map(str, bad[:5])) + (", ..." if len(bad) > 5 else "")
