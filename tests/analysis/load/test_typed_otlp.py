@@ -21,6 +21,8 @@ VALUES: tuple[Any, ...] = (
     {"arrayValue": {}}, {"arrayValue": {"values": []}}, {"arrayValue": {"values": None}}, {"arrayValue": []},
     {"arrayValue": {"values": [{"stringValue": "a"}, {"intValue": "2"}, {"intValue": 3}, {"doubleValue": 0.5}, {},
                                {"boolValue": True}, {"arrayValue": {"values": [{"intValue": "4"}]}}]}},
+    {"arrayValue": {"values": [{"intValue": str(one)} for one in range(1000)]}}, {"arrayValue": {"values": [{"later": 1}]}},
+    {"stringValue": "a", "arrayValue": 5}, {"arrayValue": {"values": [{"stringValue": 1}]}},
     {"kvlistValue": {"values": [{"key": "k", "value": {"intValue": "1"}}]}}, {"bytesValue": "YQ=="}, {"later": [1]},
     {"intValue": "1", "stringValue": "a"}, {}, None, [], "a",
 )  # fmt: skip
@@ -55,6 +57,9 @@ DOCUMENTS = (
         {"resourceSpans": [{"instrumentationLibrarySpans": [{"spans": [SPAN]}]}]}, {"batches": [{"scopeSpans": [{"spans": [SPAN]}]}]},
         {"resourceSpans": [{"resource": {"attributes": [{"key": "service.name", "value": {"intValue": "5"}}]}, "scopeSpans": [{"spans": [SPAN]}]}]},
     )),
+    line({"events": [{"name": "here"}]}).replace(b"here", b"\xff"), line({"events": [{"name": "here"}]}).replace(b"here", b"\\x"),
+    line({"events": [{"name": "here"}]}).replace(b"here", b"\n"), line({"events": [1]}).replace(b"[1]", b"[01]"),
+    line({"events": [1]}).replace(b"[1]", b"[1,]"), line({"events": [1]}).replace(b"[1]", b"[nul]"),
     b"\xef\xbb\xbf" + line({}), line({})[:-3], line({}) + b" x", b'{"resourceSpans":' * 3, b"[" * 100_000, b"\xff",
     line({}).replace(b'"kind": 2', b'"kind": NaN'),
 )  # fmt: skip
@@ -78,3 +83,14 @@ def test_the_tracer_s_own_lines_are_decoded_straight(file: Path, monkeypatch: py
     expected = [rows_of_any(parsed(one)) for one in lines]
     monkeypatch.setattr(typed_otlp, "parsed", lambda text: pytest.fail(f"not decoded straight: {text[:200]!r}"))
     assert [rows_of_line(one) for one in lines] == expected
+
+
+def test_equal_arrays_are_one_list_and_long_ones_are_not_kept() -> None:
+    short, long = ({"arrayValue": {"values": [{"intValue": str(one)} for one in range(count)]}} for count in (3, 1000))
+    (first,), (second,) = (
+        rows_of_line(line({}, [{"key": "a", "value": short}, {"key": "b", "value": long}])) for _ in range(2)
+    )
+    assert first[10]["a"] == second[10]["a"] == [0, 1, 2]
+    assert first[10]["a"] is second[10]["a"]
+    assert first[10]["b"] == second[10]["b"] == list(range(1000))
+    assert first[10]["b"] is not second[10]["b"]
