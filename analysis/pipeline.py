@@ -12,6 +12,7 @@ from whywait.analysis.attribution.culprits import find_culprits
 from whywait.analysis.causes import CAUSES
 from whywait.analysis.errors import InputError
 from whywait.analysis.load import Source, load_traces
+from whywait.analysis.load.files import no_collection
 from whywait.analysis.model import CAUSE_COLUMNS, CULPRIT_COLUMNS, Analysis, Traces
 from whywait.analysis.path.critical_path import critical_path
 from whywait.analysis.path.pieces import cut_pieces
@@ -34,6 +35,7 @@ def attribute(traces: Traces | pd.DataFrame) -> pd.DataFrame:
     return analyze(traces).causes
 
 
+@no_collection()
 def analyze(traces: Traces | Source, **load: Any) -> Analysis:
     """Return the analysis of traces, or of a source with what else `load_traces` takes. Raises InputError when there
     is no request."""

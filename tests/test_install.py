@@ -219,7 +219,7 @@ before = set(sys.modules)
 import whywait
 new = set(sys.modules) - before
 from whywait import analysis
-heavy = {"opentelemetry.sdk", "pandas", "numpy", "pyarrow", "plotly", "typer"} & set(sys.modules)
+heavy = {"opentelemetry.sdk", "pandas", "numpy", "pyarrow", "msgspec", "plotly", "typer"} & set(sys.modules)
 words = [getattr(whywait, name).__name__ for name in ("start", "stop", "traced", "phase", "adapters")]
 print(json.dumps([sorted(new), sorted(heavy), words, whywait.is_active()]))
 """
@@ -335,7 +335,7 @@ for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
 
 
 def test_the_base_environment_has_nothing_of_the_extras(base: Path, tmp_path: Path) -> None:
-    for module in ("pandas", "numpy", "pyarrow", "typer", "rich", "plotly", "jinja2"):
+    for module in ("pandas", "numpy", "pyarrow", "msgspec", "typer", "rich", "plotly", "jinja2"):
         assert said_by(base, tmp_path, "python", "-c", f"import {module}").returncode == 1, module
 
 

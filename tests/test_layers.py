@@ -15,7 +15,7 @@ from testbed import rooms
 
 ROOT = Path(__file__).resolve().parents[1]
 PLOTTING = {"plotly", "matplotlib", "jinja2", "rich"}
-HEAVY = {"pandas", "numpy", "pyarrow", "typer"}
+HEAVY = {"pandas", "numpy", "pyarrow", "msgspec", "typer"}
 
 PURE = (
     "tracer/records",

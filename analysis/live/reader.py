@@ -13,7 +13,7 @@ from whywait.analysis.live.follower import Follower
 from whywait.analysis.live.gathered import Patience
 from whywait.analysis.live.tail import LOST_LINE
 from whywait.analysis.load.files import no_collection
-from whywait.analysis.load.otlp import parsed, rows_of
+from whywait.analysis.load.typed_otlp import rows_of_line
 
 _MOST_PER_TURN: Final = 8 << 20  # bytes
 _NAMED: Final = 5  # services
@@ -73,7 +73,7 @@ class Reader:
                 if not line.strip():
                     continue
                 try:
-                    rows = rows_of(parsed(line))
+                    rows = rows_of_line(line)
                 except (ValueError, RecursionError):
                     self.follower.lost[LOST_LINE] += 1
                     continue

@@ -9,7 +9,8 @@ import pandas as pd
 
 from whywait.analysis.errors import InputError
 from whywait.analysis.load import jaeger
-from whywait.analysis.load.files import read_path
+from whywait.analysis.load.files import no_collection
+from whywait.analysis.load.many_files import read_path
 from whywait.analysis.load.otlp import frame_of, in_order
 from whywait.analysis.model import SPAN_COLUMNS, Traces
 
@@ -17,6 +18,7 @@ DEFAULT_LIMIT: Final = 10_000
 Source = str | PathLike[str] | pd.DataFrame
 
 
+@no_collection()
 def load_traces(
     source: Source,
     *,

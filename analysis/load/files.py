@@ -14,36 +14,29 @@ from pathlib import Path
 from typing import IO, Final, cast
 
 from whywait.analysis.errors import InputError
-from whywait.analysis.load.others import binary_kind, rows_of_any
+from whywait.analysis.load.others import binary_kind
 from whywait.analysis.load.otlp import NotOtlp, Row, parsed, values_in
 from whywait.analysis.load.parquet import is_parquet, read_parquet
+from whywait.analysis.load.typed_otlp import rows_of_line
 from whywait.analysis.model import Finding
 
 LONGEST: Final = 128 * 2**20  # bytes of one line, or of an object over many lines: what is parsed at once
+AT_ONCE: Final = 4096  # spans that are handed on together
 SUFFIXES = (".jsonl", ".json", ".jsonl.gz", ".json.gz", ".parquet")
 
 
-def read_path(path: Path, *, skip_bad_lines: bool) -> tuple[list[Row], tuple[Finding, ...]]:
-    """Return the spans in a file, on standard input ("-"), or in a directory's *.jsonl, *.json and *.gz files. Raises
-    InputError, naming file and line."""
-    rows: list[Row] = []
-    findings: list[Finding] = []
-    for file in files_of(path):
-        if is_parquet(file):
-            rows += read_parquet(file)
-            continue
-        with lines_of(file) as lines:
-            some, bad = read_lines(lines, _name(file), skip_bad_lines=skip_bad_lines)
-        rows += some
-        findings += bad
-    if not rows:
-        raise InputError(
-            f"{_name(path)} contains no spans: send the service some requests, or wait until it has exported them"
-        )
-    return rows, tuple(findings)
+def read_file(file: Path, *, skip_bad_lines: bool) -> Iterator[list[Row] | Finding]:
+    """Yield the spans of a file, or of standard input ("-"), some at a time; then what was found about lines that were
+    skipped. Raises InputError, naming file and line."""
+    if is_parquet(file):
+        yield read_parquet(file)
+        return
+    with lines_of(file) as lines:
+        yield from read_lines(lines, name_of_file(file), skip_bad_lines=skip_bad_lines)
 
 
-def _name(file: Path) -> str:
+def name_of_file(file: Path) -> str:
+    """Return what the file is called in a message."""
     return "standard input" if str(file) == "-" else str(file)
 
 
@@ -68,13 +61,13 @@ def lines_of(file: Path) -> Iterator[Iterable[bytes]]:
     try:
         opened = nullcontext(sys.stdin.buffer) if str(file) == "-" else file.open("rb")
         with opened as raw:
-            yield bounded(_plain(raw, file.name), _name(file))
+            yield bounded(_plain(raw, file.name), name_of_file(file))
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise InputError(
-            f"{_name(file)} is not a complete gzip file: {error}. Was it truncated while being copied?"
+            f"{name_of_file(file)} is not a complete gzip file: {error}. Was it truncated while being copied?"
         ) from error
     except OSError as error:
-        raise InputError(f"{_name(file)} cannot be read: {error.strerror or error}") from error
+        raise InputError(f"{name_of_file(file)} cannot be read: {error.strerror or error}") from error
 
 
 def _plain(raw: IO[bytes], name: str) -> IO[bytes]:
@@ -113,24 +106,27 @@ def objects_of(lines: Iterable[bytes]) -> Iterator[bytes]:
     yield from chain(begun, lines)
 
 
-def read_lines(lines: Iterable[bytes], where: str, *, skip_bad_lines: bool) -> tuple[list[Row], tuple[Finding, ...]]:
-    """Return the spans of OTLP JSON; broken lines raise InputError or become one finding."""
+def read_lines(lines: Iterable[bytes], where: str, *, skip_bad_lines: bool) -> Iterator[list[Row] | Finding]:
+    """Yield the spans of OTLP JSON, AT_ONCE or somewhat more at a time; broken lines raise InputError or become one
+    finding."""
     rows: list[Row] = []
     bad: list[int] = []
-    with no_collection():
-        for number, line in enumerate(objects_of(lines), start=1):
-            if not line.strip():
-                continue
-            try:
-                rows += rows_of_any(parsed(line))
-            except (ValueError, RecursionError) as error:
-                if not skip_bad_lines:
-                    raise InputError(_complaint(where, number, line, error)) from error
-                bad.append(number)
-    if not bad:
-        return rows, ()
-    numbers = ", ".join(map(str, bad[:5])) + (", ..." if len(bad) > 5 else "")
-    return rows, (Finding("bad-line", f"lines of {where} were skipped, they are not OTLP JSON: {numbers}", len(bad)),)
+    for number, line in enumerate(objects_of(lines), start=1):
+        if not line.strip():
+            continue
+        try:
+            rows += rows_of_line(line)
+        except (ValueError, RecursionError) as error:
+            if not skip_bad_lines:
+                raise InputError(_complaint(where, number, line, error)) from error
+            bad.append(number)
+        if len(rows) >= AT_ONCE:
+            yield rows
+            rows = []
+    yield rows
+    if bad:
+        numbers = ", ".join(map(str, bad[:5])) + (", ..." if len(bad) > 5 else "")
+        yield Finding("bad-line", f"lines of {where} were skipped, they are not OTLP JSON: {numbers}", len(bad))
 
 
 def _is_json(text: bytes) -> bool:

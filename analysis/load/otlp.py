@@ -97,8 +97,7 @@ def _rows(resource_spans: list[Any]) -> list[Row]:
     rows: list[Row] = []
     for resource_span in resource_spans:
         resource = resource_of(resource_span)
-        service = name_of(resource, "service.name")
-        seen = {key: resource[key] for key in resource if key.startswith(schema.PREFIX) or key in schema.PROCESS_KEYS}
+        service, seen = name_of(resource, "service.name"), process_facts(resource)
         for scope_span in (*under(resource_span, "scopeSpans"), *under(resource_span, "instrumentationLibrarySpans")):
             scope = name_of(dict(under(scope_span, "scope")))
             rows += [_row(span, service, scope, seen) for span in under(scope_span, "spans")]
@@ -107,6 +106,11 @@ def _rows(resource_spans: list[Any]) -> list[Row]:
 
 def resource_of(resource_span: Mapping[str, Any]) -> dict[str, Any]:
     return decode_attributes((resource_span.get("resource") or {}).get("attributes") or ())
+
+
+def process_facts(resource: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what of a resource belongs to each of its spans: what the process saw."""
+    return {key: resource[key] for key in resource if key.startswith(schema.PREFIX) or key in schema.PROCESS_KEYS}
 
 
 def name_of(one: Mapping[str, Any], key: str = "name") -> str:
@@ -121,17 +125,18 @@ def under(one: Mapping[str, Any], key: str) -> Any:
 
 def _row(span: Mapping[str, Any], service: str, scope: str, seen: Mapping[str, Any]) -> Row:
     links, attributes = under(span, "links"), decode_attributes(under(span, "attributes"))
-    attributes.update(seen)  # what the process saw stands in its resource
+    attributes.update(seen)
     return (
-        intern(_id(span["traceId"])), _id(span["spanId"]), _id(span.get("parentSpanId") or ""),
+        intern(id_of(span["traceId"])), id_of(span["spanId"]), id_of(span.get("parentSpanId") or ""),
         intern(name_of(span)), service, scope, SPAN_KINDS.get(span.get("kind"), ""),
         time_of(span["startTimeUnixNano"]), time_of(span["endTimeUnixNano"]),
         (span.get("status") or {}).get("code") in ERROR_CODES, attributes,
-        [(_id(link["traceId"]), _id(link["spanId"])) for link in links],
+        [(id_of(link["traceId"]), id_of(link["spanId"])) for link in links],
     )  # fmt: skip
 
 
-def _id(text: str) -> str:
+def id_of(text: str) -> str:
+    """Return an id in lower case; "" for one of zeros."""
     return "" if not text.strip("0") else text.lower()
 
 
