@@ -52,6 +52,8 @@ def test_the_recordings_notebook_is_read_without_running_it() -> None:
     for named in ("Predictor._predict", "demo_service/predictor.py:42"):
         assert named in answer
         assert named in table
+    figures = json.dumps([one["outputs"][0]["data"] for one in shown])
+    assert "Predictor._predict<br><sup>demo_service/predictor.py:42" in figures  # as in the table
 
 
 def test_the_recording_is_small_and_names_no_machine() -> None:
