@@ -37,7 +37,7 @@ OF_OTEL := tests/tracer/export tests/tracer/keeping tests/tracer/probes/requests
 # what depends most on the version of Python
 TRACED := tests/tracer tests/truth
 
-.PHONY: help demo check pure traced oldest native-core sanitize test lint types tests jaeger host-suites observed-table recording docs pictures truth street bench clean
+.PHONY: help demo check pure traced oldest native-core sanitize test lint types tests jaeger host-suites observed-table recording notebooks docs pictures truth street bench clean
 help:
 	@echo "make demo   install, then run the story end to end (about 3 minutes; DEMO_ARGS=--full for more requests)"
 	@echo "make check  install, then run lint, types and the tests that only compute (a minute)"
@@ -51,6 +51,7 @@ help:
 	@echo "            every probe on (PYTHONS=\"$(PYTHONS)\"); slow"
 	@echo "make observed-table   which causes are observed, sampled or unavailable on which Python and loop"
 	@echo "make recording  make the traces that the notebooks start from anew (a minute)"
+	@echo "make notebooks  run the notebook of that recording and keep its outputs; needs Chromium"
 	@echo "make docs   the documentation as a site, in ./site; a dead link is an error"
 	@echo "make pictures  draw the pictures of the docs anew; needs Chromium, and for those of Jaeger its UI:"
 	@echo "            see benchmarks/jaeger_pictures.py"
@@ -147,6 +148,10 @@ observed-table: $(VENV)/.dev
 # the traces that the notebook starts from, of the demo service; committed
 recording: $(VENV)/.demo
 	@$(BIN)/python -m benchmarks.recording notebooks/recording
+
+# what the notebook shows; committed
+notebooks: $(VENV)/.dev
+	@$(BIN)/python -m benchmarks.notebook_outputs
 
 # what the docs show, drawn by a real browser from the recording; committed
 docs: $(VENV)/.dev

@@ -291,6 +291,18 @@ def test_a_service_with_another_distributions_tracer(installed: Path, tmp_path: 
     assert "predict" in {span.name for span in server_spans(tmp_path / "traces")}
 
 
+def test_a_traced_run_of_pytest_has_no_warning_of_ours(installed: Path, tmp_path: Path) -> None:
+    """Our modules are there before pytest's rewriting of asserts, which would warn of a plugin that is."""
+    (tmp_path / "test_one.py").write_text("import sys\n\n\ndef test_one():\n    assert 'whywait' in sys.modules\n")
+    said = run(
+        installed / "whywait", "run", "--", installed / "python", "-m", "pytest", "-p", "no:cacheprovider",
+        cwd=tmp_path,
+    )  # fmt: skip
+    assert "1 passed" in said
+    assert "whywait" in said.split("plugins:")[1].splitlines()[0]
+    assert "cannot be rewritten; whywait" not in said
+
+
 def test_the_demo_is_not_installed(installed: Path, tmp_path: Path) -> None:
     run(installed / "python", "-c", "import whywait.tracer.session", cwd=tmp_path)
     found = "import importlib.util, sys; sys.exit(importlib.util.find_spec('demo_service') is not None)"

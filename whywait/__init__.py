@@ -12,6 +12,8 @@
 
 Importing this package has no side effect and is cheap: the names below are imported when first used.
 `tracer` writes traces and `analysis` reads them; both are links to folders of the repository.
+
+PYTEST_DONT_REWRITE: it would warn of each import before pytest's own, as under `whywait run`.
 """
 
 TYPE_CHECKING = False  # as `typing` has it, whose import would cost every Python child of a service some ms

@@ -20,7 +20,8 @@ def culprits_and_victims(analysis: Analysis) -> go.Figure:
     worst = named.groupby(keys)["ns"].sum().sort_values(ascending=False).head(SHOWN)
     victims = list(named.groupby("endpoint")["ns"].sum().sort_values(ascending=False).index)
     cells = named.groupby([*keys, "endpoint"]).agg(ns=("ns", "sum"), requests=("request_id", "nunique"))
-    line = named.sort_values("ns").drop_duplicates(keys, keep="last").set_index(keys)["culprit_line"]
+    by_line = named.groupby([*keys, "culprit_line"], dropna=False)["ns"].sum().reset_index()
+    line = by_line.sort_values("ns").drop_duplicates(keys, keep="last").set_index(keys)["culprit_line"]
     labels, amounts, words = [], [], []
     for key in worst.index:
         at = line[key]

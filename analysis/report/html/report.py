@@ -13,7 +13,7 @@ from whywait.analysis.measure.percentile_composition import composition, sample_
 from whywait.analysis.measure.selection import only_requests
 from whywait.analysis.measure.summary import summarize, worst_culprits
 from whywait.analysis.model import Analysis
-from whywait.analysis.report.html.code_line import code_line
+from whywait.analysis.report.code_line import code_line
 from whywait.analysis.report.html.dots import strips, when
 from whywait.analysis.report.html.page import rendered
 from whywait.analysis.report.html.timeline import Timeline, timeline

@@ -1,6 +1,6 @@
 """The report in a terminal."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from rich.console import Console, Group
@@ -12,6 +12,7 @@ from whywait.analysis.causes import Cause
 from whywait.analysis.measure.felt import in_handler
 from whywait.analysis.measure.summary import summarize, worst_culprits
 from whywait.analysis.model import Analysis
+from whywait.analysis.report.terminal.links import linked_in
 from whywait.analysis.report.terminal.parts import folded, notes, number
 from whywait.analysis.report.told import Told, told_of
 from whywait.analysis.text import milliseconds, place, safe
@@ -23,20 +24,22 @@ TOP_CAUSES = 3
 _NARROW = 100  # columns: in a narrower table the names of causes would wrap
 _WHERE = "Where the time of each endpoint's requests went (mean per request)"
 
+Linked = Callable[[Text], Text]
+
 
 def render(analysis: Analysis, console: Console, *, top: int = 5, told: Told | None = None) -> None:
     """Print findings, a table of endpoints, the verdicts, the culprits and the `top` slowest requests. `told`:
     `told_of(analysis)`, where it is known."""
     verdicts, processes = told or told_of(analysis)
-    narrow = console.width < _NARROW
+    narrow, linked = console.width < _NARROW, linked_in(console, analysis)
     for note in notes(analysis.findings):
         console.print(note)
     for said in sentences(processes):
         console.print(Text(safe(said, 1000), style="bold"))
     console.print(endpoint_lines(analysis, verdicts) if narrow else endpoint_table(analysis, verdicts))
     for one in verdicts:
-        console.print(verdict_text(one))
-    culprits = culprit_table(analysis, top)
+        console.print(verdict_text(one, linked))
+    culprits = culprit_table(analysis, top, linked)
     if culprits is not None:
         console.print(culprits)
     console.print(slowest_lines(analysis, top) if narrow else slowest_table(analysis, top))
@@ -102,17 +105,17 @@ def _endpoints(analysis: Analysis, verdicts: list[Verdict]) -> Iterator[_Row]:
         )
 
 
-def verdict_text(one: Verdict) -> Padding:
-    """A verdict as a paragraph: headline, reasons, situations, what to change."""
+def verdict_text(one: Verdict, linked: Linked = Text.copy) -> Padding:
+    """A verdict as a paragraph: headline, reasons, situations, what to change. `linked` adds links to a text."""
     lines = [Text(safe(f"{one.endpoint}: {one.headline}", 1000), style="bold")]
     lines += [Text(f"  {safe(said, 1000)}") for said in (*one.reasons, *one.situations)]
     if one.remedy:
         lines.append(Text(f"  {safe(f'What to change: {one.remedy}', 1000)}", style="green"))
-    return Padding(Group(*lines), (1, 0, 0, 0))
+    return Padding(Group(*map(linked, lines)), (1, 0, 0, 0))
 
 
-def culprit_table(analysis: Analysis, top: int) -> Table | None:
-    """The table of culprits; None without any."""
+def culprit_table(analysis: Analysis, top: int, linked: Linked) -> Table | None:
+    """The table of culprits; None without any. `linked` adds links to a text."""
     worst = worst_culprits(analysis.culprits, top)
     if worst.empty:
         return None
@@ -123,7 +126,7 @@ def culprit_table(analysis: Analysis, top: int) -> Table | None:
     for row in worst.to_dict("records"):
         table.add_row(
             Text(safe(row["culprit"])),
-            Text(safe(place(row["culprit_file"], row["culprit_line"]))),
+            linked(Text(safe(place(row["culprit_file"], row["culprit_line"])))),
             str(row["cause"]),
             str(row["victims"]),
             milliseconds(float(row["ns"])),

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.analysis.fabricate import Culprit, analysis_of
-from whywait.analysis.report.html.code_line import code_line
+from whywait.analysis.report.code_line import code_line
 from whywait.analysis.report.html.dots import MOST_DOTS, strips, when
 from whywait.analysis.report.html.report import page
 
