@@ -68,5 +68,6 @@ def stood_at(stood: Stood | None, start_ns: int, end_ns: int) -> Place | None:
     for from_ns, until_ns, place in stood.waits:
         if (inside_ns := min(until_ns, end_ns) - max(from_ns, start_ns)) > 0:
             sums[place] = sums.get(place, 0) + inside_ns
-    place = max(sums, key=lambda one: sums[one], default=None)
-    return place if place is not None and sums[place] >= end_ns - start_ns - sum(sums.values()) else None
+    longest = max(sums, key=lambda one: sums[one], default=None)
+    ran_ns = end_ns - start_ns - sum(sums.values())
+    return longest if longest is not None and sums[longest] >= ran_ns else None

@@ -15,7 +15,9 @@ from fastapi import FastAPI, Response
 from stamps import now, stamp
 
 app = FastAPI()
-ROWS = [{"number": number, "name": f"name {number}", "tags": ["a", "b"], "price": number / 7} for number in range(60_000)]
+ROWS = [
+    {"number": number, "name": f"name {number}", "tags": ["a", "b"], "price": number / 7} for number in range(60_000)
+]
 
 
 def encoded():
