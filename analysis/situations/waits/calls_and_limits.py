@@ -34,9 +34,7 @@ def consumers(group: Group) -> Iterator[Pattern]:
     """Yield the task of no request that did one thing after another while each request waited for it."""
     for cause in (Cause.AWAIT_IO, Cause.BLOCKING_IO, Cause.COMPUTE, Cause.LIMITER_WAIT):
         own = group.of(cause)
-        # what a time limit ended is no work
-        tasks = ("" if _is_limit(found) else str(found.get(schema.FOR_TASK, "")) for found in group.attributes_of(own))
-        own = own.assign(task=list(tasks))
+        own = own.assign(task=[_in_turn(found) for found in group.attributes_of(own)])
         if not own["task"].any():
             continue
         of_tasks = own[own["task"] != ""].groupby(["task", "detail"], as_index=False)
@@ -79,6 +77,12 @@ def databases(group: Group) -> Iterator[Pattern]:
     """Yield whether most of what is awaited are answers of a database."""
     if len(group.most_of(Cause.AWAIT_IO, lambda found: found.get(schema.FOR_PACKAGE) in _DATABASES)):
         yield Pattern(Situation.DATABASE, Cause.AWAIT_IO, {})
+
+
+def _in_turn(attributes: dict[str, Any]) -> str:
+    """The task of no request that did several such things; "" of what a time limit ended, which is no work."""
+    several = schema.FOR_TURNS in attributes and not _is_limit(attributes)
+    return str(attributes.get(schema.FOR_TASK, "")) if several else ""
 
 
 def _is_limit(attributes: dict[str, Any]) -> bool:
