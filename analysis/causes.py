@@ -138,7 +138,7 @@ INFO: Final[Mapping[Cause, CauseInfo]] = {
     ),
     Cause.LIMITER_WAIT: CauseInfo(
         "waiting for a token, semaphore, asyncio lock or queue", "waiting for a token, lock or queue",
-        "Raise the limit, or shorten what is done under it.",
+        "Shorten what is done while it is held, do it for several at once (a batch), or raise the limit, where it is one.",
         ("#9d4edd", "#c99bff"), {schema.WAIT_LIMITER: "waiting for a token of {pool}"}, Culprit.AWAITED,
         by="behind", is_queue=True,
     ),

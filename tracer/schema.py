@@ -200,7 +200,7 @@ FOR_SIGNAL: Final = (
     r"(?:asyncio\.(?:locks|queues)\.|asyncio\.(?:Event|Condition|Barrier|Queue)\b"
     r"|anyio\.(?:.*\.)?(?:Condition|Event|ResourceGuard)\b)"
 )
-# limits by themselves, which others can hold: the releaser is the culprit, and did not do the waiter's work
+# limits by themselves, which others can hold: its holder is the culprit, and did not do the waiter's work
 FOR_HELD: Final = (
     r"(?:asyncio\.locks\.(?:Lock|Semaphore|BoundedSemaphore|_ContextManagerMixin)\.(?:acquire|__aenter__)"
     r"|anyio\.(?:.*\.)?(?:CapacityLimiter|Semaphore|Lock)\.(?:acquire|acquire_on_behalf_of|__aenter__))$"
@@ -209,7 +209,7 @@ FOR_HELD: Final = (
 EVIDENCE: Final = "whywait.evidence"  # EVIDENCE_INFERRED where the wait's bounds were not both seen
 EVIDENCE_INFERRED: Final = "inferred"
 
-# the culprit: the chief blocker of a loop_busy or collect_order wait, the chief holder of a lock, the releaser of
+# the culprit: the chief blocker of a loop_busy or collect_order wait, the chief holder of a lock, also of
 # the loop's lock or semaphore that a task awaited
 BLOCKER_FUNCTION: Final = "whywait.blocker.function"
 BLOCKER_FILE: Final = "whywait.blocker.file"

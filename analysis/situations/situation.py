@@ -61,6 +61,7 @@ class Situation(StrEnum):
     RETRIES = "retries"
     POLLING = "polling"
     TIME_LIMIT = "time_limit"
+    WINDOW = "window"
     INNER_LIMIT = "inner_limit"
     COLD_START = "cold_start"
     SLOWEST_DIFFER = "slowest_differ"

@@ -17,17 +17,16 @@ _TABLE: Final[tuple[tuple[tuple[Cause, ...], Situation, str], ...]] = (
      "Break the cycle: what has the one must not wait for the other. Take and give back both in one place (inside the "
      "endpoint), or allow more of the second than the first can use at once."),
     (FOLLOWED, Situation.HOLDERS_NEED_GIL,
-     "The GIL is the bottleneck: the holder of what this waits for waits for it. Run less Python at once: batch, "
-     "use fewer threads, or move that work to processes."),
+     "The GIL is the bottleneck: those ahead wait for it. Run less Python at once: batch, use fewer threads, or move that "
+     "work to processes."),
     (FOLLOWED, Situation.HOLDERS_NEED_CPU,
-     "The CPUs are the bottleneck: the holder of what this waits for waits for one. Run fewer threads at once, "
-     "also inside native libraries, raise the CPU quota, or add CPUs; more workers do not help."),
+     "The CPUs are the bottleneck: those ahead wait for one. Run fewer threads at once, also inside native libraries, "
+     "raise the CPU quota, or add CPUs; more workers do not help."),
     (FOLLOWED, Situation.HOLDERS_NEED_LOOP,
-     "The event loop is the bottleneck: the holder of what this waits for is ready to run ({doing}). Move that "
-     "off the loop (a thread, a process), or cut it into awaits."),
+     "The event loop is the bottleneck: those ahead are ready to run, and it runs something else ({doing}). Move that off "
+     "the loop (a thread, a process), or cut it into awaits."),
     (FOLLOWED, Situation.HOLDERS_QUEUE,
-     "The holder of what this waits for waits itself: {doing}. Change that first, or wait for it before this is "
-     "taken."),
+     "Those ahead wait themselves, for {doing}. Change that first, or wait for it before this is taken."),
     ((Cause.LOOP_BUSY,), Situation.HOLDERS_QUEUE, "It blocks the loop ({doing}). {how}"),
     (FOLLOWED, Situation.HOLDERS_COLLECT,
      "What this waits for stands still in the garbage collector ({doing}): do not call gc.collect() in requests; create "
@@ -101,6 +100,9 @@ _TABLE: Final[tuple[tuple[tuple[Cause, ...], Situation, str], ...]] = (
     ((Cause.LIMITER_WAIT, Cause.CONNECTION_WAIT, Cause.AWAIT_IO), Situation.INNER_LIMIT,
      "Raise the limit on {where}: {items:.0f} of {name} go through {through:.0f} at a time, though all were started "
      "together; or make each shorter."),
+    ((Cause.LIMITER_WAIT, Cause.AWAIT_IO), Situation.WINDOW,
+     "{task} lets this time pass while requests wait for it already: shorten the window, or end it as soon as the batch is "
+     "full or nothing else is on its way."),
     ((Cause.LIMITER_WAIT, Cause.LOCK_WAIT, Cause.CONNECTION_WAIT, Cause.AWAIT_IO), Situation.TIME_LIMIT,
      "What is awaited in {where} does not come within its time limit: mend that, or fail sooner (a shorter limit, a "
      "cached answer)."),

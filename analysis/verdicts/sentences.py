@@ -233,6 +233,8 @@ _PATTERNS: Final = {
         "Polling: a loop asks again after each pause, {times:of pause} per request, {mean_ns:ms} in all: {what}.",
     Situation.TIME_LIMIT:
         "A time limit of about {limit_ns:ms} ended the wait in {where}: requests {requests}, failed {failed}.",
+    Situation.WINDOW:
+        "A window: {task} waits {limit_ns:ms} in {where} for more to come, and requests wait with it.",
     Situation.INNER_LIMIT:
         "A limit inside each request: {items:.0f} of {name} went through {through:.0f} at a time ({where}); the last one "
         "waited {ns:ms} for its place.",

@@ -7,6 +7,13 @@ from typing import NamedTuple
 from whywait.tracer.host.code_location import Place
 
 
+class Stood(NamedTuple):
+    """Where a task awaited while it held what it releases, as far as its latest waits tell."""
+
+    since_ns: int  # it held it from then on at the latest
+    waits: Sequence[tuple[int, int, Place]]  # start and end, ns; the latest first
+
+
 class Hold(NamedTuple):
     """One hold of a lock, recorded at its release for its waiters; or what ended a wait for a signal."""
 
@@ -16,6 +23,7 @@ class Hold(NamedTuple):
     span_id: int
     name: str
     thread_name: str
+    stood: Stood | None = None
 
 
 class Release(NamedTuple):
@@ -24,6 +32,7 @@ class Release(NamedTuple):
     start_ns: int
     end_ns: int
     place: Place
+    stood: Stood
     holds: deque[Hold] | None = None  # the latest of this lock, this one included; None of what several may hold
 
 

@@ -104,8 +104,9 @@ def _wait(attributes: Attributes, wait: spec.AboutWait) -> None:
         if wait.site.call:
             attributes[s.FOR_CALL], attributes[s.FOR_PACKAGE] = wait.site.call, wait.site.package
         put_known(attributes, {s.FOR_STEP: wait.site.step})
-    if wait.task and wait.turns > 1:
-        attributes[s.FOR_TASK], attributes[s.FOR_TURNS] = wait.task, wait.turns
+    if wait.task:
+        attributes[s.FOR_TASK] = wait.task
+        put_known(attributes, {s.FOR_TURNS: wait.turns if wait.turns > 1 else None})
     put_pool(attributes, wait.pool)
     put.put_waker(attributes, wait.waker)
     put.put_blockers(attributes, wait)

@@ -34,7 +34,7 @@ def consumers(group: Group) -> Iterator[Pattern]:
     """Yield the task of no request that did one thing after another while each request waited for it."""
     for cause in (Cause.AWAIT_IO, Cause.BLOCKING_IO, Cause.COMPUTE, Cause.LIMITER_WAIT):
         own = group.of(cause)
-        own = own.assign(task=[str(found.get(schema.FOR_TASK, "")) for found in group.attributes_of(own)])
+        own = own.assign(task=[_in_turn(found) for found in group.attributes_of(own)])
         if not own["task"].any():
             continue
         of_tasks = own[own["task"] != ""].groupby(["task", "detail"], as_index=False)
@@ -57,7 +57,8 @@ def rate_limits(group: Group) -> Iterator[Pattern]:
 
 
 def time_limits(group: Group) -> Iterator[Pattern]:
-    """Yield for each cause the time limits that ended most of its time: what was waited for did not come."""
+    """Yield for each cause the time limits that ended most of its time: what was waited for did not come, or a task that
+    serves requests lets time pass to collect more of them."""
     for cause in _LIMITED:
         ended = group.most_of(cause, _is_limit)
         if len(ended):
@@ -66,13 +67,22 @@ def time_limits(group: Group) -> Iterator[Pattern]:
             requests = group.requests[group.requests["request_id"].isin(ended["request_id"])]
             limit_ns = float((ended["end_ns"] - ended["start_ns"]).groupby(ended["span_id"]).sum().mean())
             found = {"where": where, "requests": len(requests), "failed": int(requests["error"].sum())}
-            yield Pattern(Situation.TIME_LIMIT, cause, {**found, "limit_ns": limit_ns})
+            task = str(at.get(schema.FOR_TASK) or "")  # of no request: it collects for several
+            is_window = task and not found["failed"] and schema.FOR_CALL not in at
+            kind = Situation.WINDOW if is_window else Situation.TIME_LIMIT
+            yield Pattern(kind, cause, {**found, "task": task, "limit_ns": limit_ns})
 
 
 def databases(group: Group) -> Iterator[Pattern]:
     """Yield whether most of what is awaited are answers of a database."""
     if len(group.most_of(Cause.AWAIT_IO, lambda found: found.get(schema.FOR_PACKAGE) in _DATABASES)):
         yield Pattern(Situation.DATABASE, Cause.AWAIT_IO, {})
+
+
+def _in_turn(attributes: dict[str, Any]) -> str:
+    """The task of no request that did several such things; "" of what a time limit ended, which is no work."""
+    several = schema.FOR_TURNS in attributes and not _is_limit(attributes)
+    return str(attributes.get(schema.FOR_TASK, "")) if several else ""
 
 
 def _is_limit(attributes: dict[str, Any]) -> bool:

@@ -26,7 +26,7 @@ def repeated_waits(group: Group) -> Iterator[Pattern]:
     """Yield what requests awaited many times in turn, where another order could save a significant time."""
     for cause in (Cause.AWAIT_IO, Cause.BLOCKING_IO):
         own = group.of(cause)
-        own = own.loc[[schema.FOR_TASK not in found for found in group.attributes_of(own)]]
+        own = own.loc[[schema.FOR_TURNS not in found for found in group.attributes_of(own)]]
         if own.empty:
             continue
         turns = _turns(_described(group, own), "activity_id", "span_id")

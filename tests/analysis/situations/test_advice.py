@@ -380,6 +380,14 @@ def test_a_time_limit_that_fired(awaited: str, module: str, waker: str, is_limit
     assert ("does not come within its time limit" in found.remedy) == is_limit
 
 
+@pytest.mark.parametrize(("call", "is_window"), [({}, True), ({schema.FOR_CALL: "ClientSession._request"}, False)])
+def test_a_time_limit_of_a_task_that_serves_requests_is_a_window(call: dict[str, str], is_window: bool) -> None:
+    task = {schema.FOR_MODULE: "asyncio.tasks", schema.FOR_TASK: "batcher"}
+    found = in_turn([50], "wait_for", "timer", **task, **call)
+    assert (Situation.WINDOW in kinds(found), Situation.TIME_LIMIT in kinds(found)) == (is_window, not is_window)
+    assert ("batcher lets this time pass while requests wait for it already" in found.remedy) == is_window
+
+
 def items(count: int, places: int, own: bool = True) -> Verdict:
     """Return the verdict on a request whose tasks take 10 ms each, `places` at a time."""
     rounds = -(-count // places)

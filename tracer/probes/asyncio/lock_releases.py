@@ -1,30 +1,34 @@
-"""Where asyncio's and anyio's locks and semaphores are released while others wait: a task's name is its outermost
-coroutine, the server's."""
+"""Where asyncio's and anyio's locks and semaphores are released while others wait, and where the holder awaited until
+then: a task's name is its outermost coroutine, the server's."""
 
 import asyncio
 import functools
 import sys
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib.util import find_spec
+from itertools import islice
 from time import perf_counter_ns
 from typing import Any, Final, TypeAlias
 
-from whywait.tracer.host.code_location import place_here
+from whywait.tracer.host.code_location import Place, is_library, place_here
 from whywait.tracer.host.identity_map import ByIdentity
 from whywait.tracer.host.introspection import own, take_this_frame_out
 from whywait.tracer.hotpath.pools import known_pool
 from whywait.tracer.hotpath.recorder import probe_failed
 from whywait.tracer.probes.patches import Patches
 from whywait.tracer.probes.probe import Session, Undo, always
+from whywait.tracer.records.background import BackgroundWait
 from whywait.tracer.records.current import here
-from whywait.tracer.records.lock_holds import Hold, Release
+from whywait.tracer.records.lock_holds import Hold, Release, Stood
 from whywait.tracer.records.request import Activity
 
 name: Final = "releases"
 needs: Final = ("anyio._backends._asyncio",)
 available: Final = always
 _MOST = 256  # of one task, or of one lock: older ones are exported by now
+_MOST_WAITS = 50  # the latest of a task, read when it releases
+_MOST_OF_ALL = 500  # of all tasks of no request, the latest
 _Holds: TypeAlias = ByIdentity[deque[Hold]]  # by lock: what a service's own class says of equality is its own
 
 
@@ -34,7 +38,9 @@ def install(_: Session) -> Undo:
     for owner, method, waiters in _methods():
         plain = owner.__dict__.get(method)
         if plain is not None:
-            patches.replace(owner, method, _wrapped(plain, waiters, holds if owner.__name__ == "Lock" else None))
+            patches.replace(
+                owner, method, _wrapped(plain, waiters, owner.__name__, holds if owner.__name__ == "Lock" else None)
+            )
     return patches.undo
 
 
@@ -51,7 +57,7 @@ def _methods() -> list[tuple[Any, str, str]]:
     return found
 
 
-def _wrapped(plain: Callable[..., Any], waiters: str, holds: _Holds | None) -> Callable[..., Any]:
+def _wrapped(plain: Callable[..., Any], waiters: str, kind: str, holds: _Holds | None) -> Callable[..., Any]:
     @functools.wraps(plain)
     def release(self: Any, *borrower: Any) -> Any:
         # a limiter of threads has its holders' names from their jobs
@@ -64,7 +70,7 @@ def _wrapped(plain: Callable[..., Any], waiters: str, holds: _Holds | None) -> C
         finally:
             if start_ns:
                 try:
-                    _note(_of(self, holds) if holds is not None else None, start_ns)
+                    _note(_of(self, holds) if holds is not None else None, kind, start_ns)
                 except Exception as error:
                     probe_failed("releases", error)
 
@@ -79,15 +85,46 @@ def _of(lock: Any, holds: _Holds) -> deque[Hold]:
     return found
 
 
-def _note(holds: deque[Hold] | None, start_ns: int) -> None:
+def _note(holds: deque[Hold] | None, kind: str, start_ns: int) -> None:
     current, place = here.current, place_here(sys._getframe(2))
     by = current if isinstance(current, Activity) and current.request.open else None
     if place is None or (by is not None and not by.request.take()):
         return
+    stood = _stood(by, kind, holds[-1].end_ns if holds else 0)
     if holds is not None:  # it lasted from the release before
         trace_id, span_id = (by.request.trace_id, by.span_id) if by is not None else (0, 0)
-        holds.append(Hold(perf_counter_ns(), place, trace_id, span_id, place.function, ""))
+        holds.append(Hold(perf_counter_ns(), place, trace_id, span_id, place.function, "", stood))
     if by is not None:
         if by.releases is None:
             by.releases = deque(maxlen=_MOST)
-        by.releases.append(Release(start_ns, perf_counter_ns(), place, holds))
+        by.releases.append(Release(start_ns, perf_counter_ns(), place, stood, holds))
+
+
+def _stood(by: Activity | None, kind: str, since_ns: int) -> Stood:
+    """Where the calling task has waited since then, and since it waited for such a lock itself."""
+    found: list[tuple[int, int, Place]] = []
+    for one in islice(reversed(by.waits), _MOST_WAITS) if by is not None else _background_waits():
+        if one.end_ns <= since_ns:
+            break
+        if one.site is None:  # a brief one
+            continue
+        if one.site.leaf_function.startswith(f"{kind}."):
+            since_ns = one.end_ns
+            break
+        place = one.site.user
+        if is_library(place.file):
+            continue
+        if found and found[-1][2] == place:
+            found[-1] = one.start_ns, found[-1][1], place
+        else:
+            found.append((one.start_ns, one.end_ns, place))
+    return Stood(since_ns, found)
+
+
+def _background_waits() -> Iterator[BackgroundWait]:
+    """The latest waits of the calling task of no request, the latest first."""
+    loop, task = here.loop, asyncio.current_task()
+    known = loop.background.get(id(task)) if loop is not None else None
+    if loop is None or known is None:
+        return iter(())
+    return (one for one in islice(reversed(loop.background_waits), _MOST_OF_ALL) if one.task is known)

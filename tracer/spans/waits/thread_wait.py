@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from whywait.tracer import schema as s
-from whywait.tracer.records.lock_holds import Hold, Waited
+from whywait.tracer.host.code_location import Place
+from whywait.tracer.records.lock_holds import Hold, Stood, Waited
 from whywait.tracer.records.request import Wait
 from whywait.tracer.spans.span_spec import Blocker, Lock
 
@@ -47,11 +48,26 @@ def holders(start_ns: int, cause_ns: int, holds: Sequence[Hold]) -> list[Blocker
         end_ns = min(hold.end_ns, cause_ns)
         if end_ns <= at:
             continue
-        key = (*_holder(hold), hold.place and hold.place.function)
+        place = stood_at(hold.stood, at, end_ns) or hold.place
+        key = (*_holder(hold), place and place.function)
         known = found.get(key)
         if known is None:
-            name = hold.place.function if hold.place is not None else hold.name
-            known = Blocker(name, hold.place, hold.trace_id, hold.span_id, 0, 0, hold.thread_name)
+            name = place.function if place is not None else hold.name
+            known = Blocker(name, place, hold.trace_id, hold.span_id, 0, 0, hold.thread_name)
         found[key] = known._replace(ns=known.ns + end_ns - at, times=known.times + 1)
         at = end_ns
     return list(found.values())
+
+
+def stood_at(stood: Stood | None, start_ns: int, end_ns: int) -> Place | None:
+    """Return where the holder awaited longest in this part of its hold; None where it ran for longer than there."""
+    if stood is None:
+        return None
+    start_ns = max(start_ns, stood.since_ns)
+    sums: dict[Place, int] = {}
+    for from_ns, until_ns, place in stood.waits:
+        if (inside_ns := min(until_ns, end_ns) - max(from_ns, start_ns)) > 0:
+            sums[place] = sums.get(place, 0) + inside_ns
+    longest = max(sums, key=lambda one: sums[one], default=None)
+    ran_ns = end_ns - start_ns - sum(sums.values())
+    return longest if longest is not None and sums[longest] >= ran_ns else None

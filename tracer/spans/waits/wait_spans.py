@@ -19,7 +19,7 @@ from whywait.tracer.spans.request_context import Drawing
 from whywait.tracer.spans.segments import Segment, collection_segments, loop_segments, queued_in
 from whywait.tracer.spans.span_spec import AboutWait, Blocker, Waker
 from whywait.tracer.spans.waits.background import Part, followed
-from whywait.tracer.spans.waits.thread_wait import holders, lock_of, thread_wait_name
+from whywait.tracer.spans.waits.thread_wait import holders, lock_of, stood_at, thread_wait_name
 from whywait.tracer.spans.waits.user_site import user_site
 from whywait.tracer.spans.waits.wait_splitting import wait_parts
 
@@ -163,7 +163,8 @@ def _releasers(wait: Wait) -> list[Blocker]:
         if one.start_ns <= wait.cause_ns <= one.end_ns:
             if held := ranked(holders(wait.start_ns, wait.cause_ns, one.holds.copy() if one.holds is not None else ())):
                 return held
-            ns, place = wait.cause_ns - wait.start_ns, one.place
+            place = stood_at(one.stood, wait.start_ns, wait.cause_ns) or one.place
+            ns = wait.cause_ns - wait.start_ns
             return [Blocker(place.function, place, by.request.trace_id, by.span_id, ns)]
     return []
 

@@ -3,7 +3,7 @@
 [street]
 endpoint = "GET /user"
 cause = "limiter_wait"
-culprit = "user"
+culprit = "load_profile"
 remedy = "Do not wait while"
 load = [{path = "/user", n = 42, clients = 6}]
 needs = ["postgres"]
@@ -31,12 +31,12 @@ app = FastAPI(lifespan=lifespan)
 
 
 async def load_profile(pool):
-    return await pool.fetchval("SELECT 1 FROM pg_sleep(0.04)")
+    return await pool.fetchval("SELECT 1 FROM pg_sleep(0.04)")  # CULPRIT
 
 
 @app.get("/user")
 async def user(request: Request):
     since = now()
-    async with lock:  # CULPRIT
+    async with lock:
         stamp(since)
         return {"profile": await load_profile(request.app.state.pool)}

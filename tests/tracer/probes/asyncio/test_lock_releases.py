@@ -1,4 +1,4 @@
-"""Who gave back the lock or semaphore that a task was in line for: the line, not the server's coroutine."""
+"""Who had the lock or semaphore that a task was in line for: the line where the holder stood, not the server's coroutine."""
 
 import asyncio
 import time
@@ -52,7 +52,7 @@ async def contend(make: Callable[[], Any]) -> int:
 
 
 @pytest.mark.parametrize("kind", MAKES)
-def test_who_waited_knows_the_line_that_gave_it_back(traced_to: Begin, kind: str) -> None:
+def test_who_waited_knows_the_line_where_the_holder_stood(traced_to: Begin, kind: str) -> None:
     spans = traced_to()
     in_line_ns = asyncio.run(contend(MAKES[kind]))
     spans.stop()
@@ -61,10 +61,66 @@ def test_who_waited_knows_the_line_that_gave_it_back(traced_to: Begin, kind: str
     first = keeper.__code__.co_firstlineno
     assert wait["blocker.function"] == "keeper"
     assert wait["blocker.file"] == __file__
-    assert first < wait["blocker.line"] <= first + 4
+    assert wait["blocker.line"] == first + 4  # its sleep, not the `async with` that gives back
     assert wait["blocker.trace_id"] == other
     assert wait["blocker.ns"] == pytest.approx(wait.ms * 1e6, abs=1_000)
     assert wait.ms * 1e6 >= 0.9 * in_line_ns > 0
+
+
+async def helper_of_the_holder(seconds: float) -> None:
+    await asyncio.sleep(seconds)
+
+
+@pytest.mark.parametrize("computes", [False, True])
+@pytest.mark.parametrize("kind", ["Semaphore", "Lock", "anyio's Lock"])
+def test_where_the_holder_awaited_is_told_unless_it_ran_for_longer(traced_to: Begin, kind: str, computes: bool) -> None:
+    """Each waits for the lock before it holds it: that is no part of its hold."""
+    spans = traced_to()
+
+    async def in_line(shared: Any) -> None:
+        with phase("in line"):
+            async with shared:
+                await asyncio.sleep(0.004)
+                if computes:
+                    time.sleep(0.03)
+                await helper_of_the_holder(0.012)
+
+    async def main() -> None:
+        shared = MAKES[kind]()
+        await asyncio.gather(*(in_line(shared) for _ in range(4)))
+
+    asyncio.run(main())
+    spans.stop()
+    waits = released(spans)
+    assert len(waits) == 3
+    wanted = "in_line" if computes else "helper_of_the_holder"
+    assert [one["blocker.function"].rpartition(".")[2] for one in waits] == [wanted] * 3
+
+
+def test_of_a_holder_of_no_request_the_line_where_it_stood_is_told(traced_to: Begin) -> None:
+    spans = traced_to()
+
+    async def main() -> None:
+        shared = asyncio.Lock()
+
+        async def refresh() -> None:
+            async with shared:
+                await asyncio.sleep(0)  # its first wait makes the task known
+                await helper_of_the_holder(0.03)
+
+        async def ask() -> None:
+            with phase("asks"):
+                async with shared:
+                    pass
+
+        background = asyncio.create_task(refresh())
+        await asyncio.sleep(0.005)
+        await asyncio.gather(ask(), ask())
+        await background
+
+    asyncio.run(main())
+    spans.stop()
+    assert {one["blocker.function"] for one in released(spans)} == {"helper_of_the_holder"}
 
 
 def test_each_of_those_who_had_the_lock_meanwhile_is_told_for_how_long(traced_to: Begin) -> None:
