@@ -34,6 +34,9 @@ def whatif(
     together: Annotated[
         list[str] | None, typer.Option(help="A function's calls by one request, awaited at once.", metavar="FUNCTION")
     ] = None,
+    batch: Annotated[
+        list[str] | None, typer.Option(help="A function's jobs of one request, as one call.", metavar="FUNCTION")
+    ] = None,
     clients: Annotated[int | None, typer.Option(help="With N clients that wait for their answers.", min=1)] = None,
     rate: Annotated[float | None, typer.Option(help="With R requests per second, at random moments.")] = None,
     service: Service = None,
@@ -53,6 +56,7 @@ def whatif(
             without=without or (),
             faster=times,
             together=together or (),
+            batch=batch or (),
             clients=clients,
             rate=rate,
         )

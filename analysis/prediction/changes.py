@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from whywait.analysis.errors import InputError
+from whywait.analysis.prediction.batching import batched
 from whywait.analysis.prediction.holds import Recording
 from whywait.analysis.prediction.programs import LOOP, OWN, Give, Pause, Program, Resources, Run, Step, Steps, Take
 
@@ -23,6 +24,7 @@ class Change:
     without: tuple[str, ...] = ()
     faster: Mapping[str, float] = field(default_factory=dict)  # by function: how many times
     together: tuple[str, ...] = ()  # functions whose calls by one request are awaited at once, not one after another
+    batch: tuple[str, ...] = ()  # functions whose jobs of one request become one call for all of their items
     clients: int | None = None
     rate: float | None = None
 
@@ -55,13 +57,19 @@ def changed(
         steps = _scaled(steps, name, 1 / times)
     for name in change.together:
         steps = _together(steps, name)
+    for name in change.batch:
+        steps = batched(steps, name)
     return steps, after
 
 
 def mapped(programs: Sequence[Program], one: Callable[[Step], Step | None]) -> list[Program]:
     """Return the programs with each step replaced, or left out where there is none."""
     return [
-        Program(tuple(tuple(new for step in steps if (new := one(step)) is not None) for steps in program.activities))
+        program._replace(
+            activities=tuple(
+                tuple(new for step in steps if (new := one(step)) is not None) for steps in program.activities
+            )
+        )
         for program in programs
     ]
 
@@ -93,7 +101,7 @@ def _scaled(programs: Sequence[Program], function: str, factor: float) -> list[P
 def _together(programs: Sequence[Program], function: str) -> list[Program]:
     """Of each activity's waits in this function the longest stays: the others pass meanwhile. What it computes stays."""
     _known(programs, function)
-    return [Program(tuple(_at_once(steps, function) for steps in program.activities)) for program in programs]
+    return [one._replace(activities=tuple(_at_once(steps, function) for steps in one.activities)) for one in programs]
 
 
 def _at_once(steps: Steps, function: str) -> Steps:

@@ -52,6 +52,7 @@ class Parts:
     by_activity: list[slice]
     children: dict[int, list[int]]
     takes: dict[int, list[tuple[int, int, Key]]]  # by activity: taken and given back (virtual time)
+    items: dict[int, int]  # by activity, where recorded
 
     def attributes(self, wait: int) -> dict[str, Any]:
         found: dict[str, Any] = self.spans.attributes[self.of.waits.row[wait]]

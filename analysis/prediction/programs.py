@@ -66,6 +66,9 @@ class Program(NamedTuple):
     """A request: the steps of its activities, the root first."""
 
     activities: tuple[Steps, ...]
+    jobs: tuple[
+        tuple[str, int], ...
+    ] = ()  # by activity: a job's function ("": no job), and its items (0: not recorded)
 
 
 @dataclass(frozen=True, slots=True)

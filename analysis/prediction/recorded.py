@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from itertools import pairwise
+from typing import Final
 
 import numpy as np
 
@@ -17,6 +18,10 @@ from whywait.analysis.spans.activities import Activities, recorded_activities, w
 from whywait.analysis.spans.requests import find_requests
 from whywait.analysis.spans.span_table import NONE, SpanTable, span_table
 from whywait.tracer import schema
+
+# attributes of a service's own spans that say how many items its work is for
+ITEMS: Final = ("rows", "items", "batch_size", "db.operation.batch.size", "messaging.batch.message_count")
+_DEEPEST: Final = 8  # spans within one another
 
 
 def recorded(analysis: Analysis) -> Recording:
@@ -36,7 +41,9 @@ def recorded(analysis: Analysis) -> Recording:
     for child, spawner in enumerate(activities.spawner):
         children[int(spawner)].append(child)
     by_activity = [slice(int(one), int(other)) for one, other in pairwise(bounds)]
-    parts = Parts(spans, activities, frames, pieces, pieces.rest_ns, by_activity, children, {})
+    parts = Parts(
+        spans, activities, frames, pieces, pieces.rest_ns, by_activity, children, {}, _items(spans, activities)
+    )
     found = Recording()
     counts = spans.ints(np.arange(len(spans.start)), schema.CPU_COUNT)
     found.gil_wait_ns, found.cpu_wait_share = _waited_for_jobs_ns(spans, activities), _cpu_wait_share(pieces)
@@ -47,6 +54,29 @@ def recorded(analysis: Analysis) -> Recording:
         if spans.identities[row] in chosen and root >= 0:
             _add(found, parts, int(activities.of_row[root]))
     return found
+
+
+def _items(spans: SpanTable, activities: Activities) -> dict[int, int]:
+    """How many items an activity worked on, where one of the service's own spans within it says so."""
+    found = dict[int, int]()
+    for row in np.flatnonzero(spans.kinds == ""):
+        said = [value for name in ITEMS if type(value := spans.attributes[row].get(name)) is int and value > 0]
+        around = int(spans.parents[row])
+        for _ in range(_DEEPEST if said else 0):
+            if around < 0 or spans.kinds[around]:
+                break
+            around = int(spans.parents[around])
+        owner = int(activities.of_row[around]) if said and around >= 0 else NONE
+        if owner >= 0:
+            found[owner] = max(found.get(owner, 0), *said)
+    return found
+
+
+def _job(parts: Parts, activity: int) -> tuple[str, int]:
+    if not parts.of.is_job[activity]:
+        return "", 0
+    function = parts.spans.attributes[parts.of.row[activity]].get(schema.CODE_FUNCTION, "")
+    return str(function), parts.items.get(activity, 0)
 
 
 def _waited_for_jobs_ns(spans: SpanTable, activities: Activities) -> float | None:
@@ -81,6 +111,7 @@ def _add(found: Recording, parts: Parts, root: int) -> None:
             if child not in numbers:
                 numbers[child] = len(order)
                 order.append(child)
-    found.programs.append(Program(tuple(Activity(found, parts, one, numbers).all() for one in order)))
+    steps = tuple(Activity(found, parts, one, numbers).all() for one in order)
+    found.programs.append(Program(steps, tuple(_job(parts, one) for one in order)))
     found.felt_ns.append(int(parts.of.end[root] - parts.of.start[root]))
     found.starts_ns.append(int(parts.of.start[root]))

@@ -55,12 +55,12 @@ class Prediction:
 
 def whatif(
     analysis: Analysis, *, pools: Mapping[str, int] | None = None, workers: int = 1, without: Sequence[str] = (),
-    faster: Mapping[str, float] | None = None, together: Sequence[str] = (), clients: int | None = None, rate: float | None = None,
+    faster: Mapping[str, float] | None = None, together: Sequence[str] = (), batch: Sequence[str] = (), clients: int | None = None, rate: float | None = None,
 ) -> Prediction:  # fmt: skip
     """Return what this change would bring: `pools` sizes by name, `workers` times as many processes, `without` causes or
-    functions, `faster` functions by how many times, functions awaited `together`, another number of closed-loop `clients`, or `rate` requests/s.
+    functions, `faster` functions by how many times, functions awaited `together`, jobs of functions made one call (`batch`), another number of closed-loop `clients`, or `rate` requests/s.
     Raises InputError where the recording cannot tell."""
-    change = Change(pools or {}, workers, tuple(without), faster or {}, tuple(together), clients, rate)
+    change = Change(pools or {}, workers, tuple(without), faster or {}, tuple(together), tuple(batch), clients, rate)
     _check(change)
     found = recorded(analysis)
     if len(found.programs) < FEWEST:

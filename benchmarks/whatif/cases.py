@@ -52,8 +52,9 @@ CELLS: Final = {
         _cell("behind", "downstream", 3, connections=20), _cell("behind_half", "downstream", 3, connections=20, downstream=0.5),
         _cell("behind_none", "downstream", 3, connections=20, downstream=0),
         _cell("behind_together", "downstream", 3, connections=20, together=True),
-        # four jobs for each request; six calls or one batch; a little of all
+        # four jobs for each request; ten rows in several calls or in one; a little of all
         _cell("fan4", "fan_out", 4), _cell("fan8", "fan_out", 4, pool=8),
+        _cell("split4", "batch", 4, jobs=4), _cell("split6", "batch", 4, jobs=6), _cell("one_call", "batch", 4),
         _cell("mixed", "mixed", 4, connections=20), _cell("mixed_half", "mixed", 4, connections=20, python=0.5),
         _cell("mixed_two", "mixed", 4, connections=20, workers=2), _cell("mixed_few", "mixed", 1, connections=20),
     )
@@ -80,6 +81,7 @@ CASES: Final = (
     Case("behind", "behind_half", {"faster": {"ask": 2}}), Case("behind", "behind_none", {"without": ["ask"]}),
     Case("behind", "behind_together", {"together": ["ask"]}),
     Case("fan4", "fan8", {"pools": {"work": 8}}), Case("fan8", "fan4", {"pools": {"work": 4}}),
+    Case("split4", "one_call", {"batch": ["predict"]}), Case("split6", "one_call", {"batch": ["predict"]}),
     Case("mixed", "mixed_half", {"faster": {"compute": 2}}), Case("mixed", "mixed_two", {"workers": 2}),
     Case("mixed", "mixed_few", {"clients": 1}), Case("mixed_few", "mixed", {"clients": 4}),
 )  # fmt: skip

@@ -5,6 +5,7 @@ import hashlib
 import json
 import logging
 import os
+import random
 import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -14,14 +15,16 @@ from typing import Any, Final
 
 import httpx
 from fastapi import FastAPI
+from opentelemetry import trace
 
 SETTINGS: Final[dict[str, Any]] = {
     "pool": 4, "python": 1.0, "native": 1.0, "sleep": 1.0, "downstream": 1.0, "lock": True, "log": True,
-    "connections": 2, "permits": 3, "together": False, "batch": False, **json.loads(os.environ.get("SETTINGS", "{}")),
+    "connections": 2, "permits": 3, "together": False, "jobs": 1, **json.loads(os.environ.get("SETTINGS", "{}")),
 }  # fmt: skip
 POOL: Final = ThreadPoolExecutor(SETTINGS["pool"], thread_name_prefix="work")
 LOCK: Final = threading.Lock()
 LOGGER: Final = logging.getLogger("slow")
+SPLITS: Final = {1: (10,), 4: (1, 2, 3, 4), 6: (1, 1, 1, 2, 2, 3)}
 DOWNSTREAM: Final = os.environ.get("DOWNSTREAM", "http://127.0.0.1:9")
 
 
@@ -79,7 +82,8 @@ def log_and_fetch() -> None:
 
 def predict(rows: int) -> int:
     """Costs 2 ms a call and 0.25 ms a row."""
-    return compute(2 + 0.25 * rows)
+    with trace.get_tracer("service").start_as_current_span("predict", attributes={"rows": rows}):
+        return compute(2 + 0.25 * rows)
 
 
 async def in_pool(function: Callable[..., Any], *words: Any) -> Any:
@@ -147,10 +151,9 @@ async def fan_out() -> None:
 
 
 async def batch() -> None:
-    if SETTINGS["batch"]:
-        await in_pool(predict, 6)
-    else:
-        await asyncio.gather(*(in_pool(predict, 1) for _ in range(6)))
+    """Ten rows, in one job or in several of different sizes, in any order: whoever is last has the most company."""
+    split = SPLITS[SETTINGS["jobs"]]
+    await asyncio.gather(*(in_pool(predict, rows) for rows in random.sample(split, len(split))))
 
 
 async def mixed() -> None:

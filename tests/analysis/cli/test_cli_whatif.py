@@ -17,6 +17,7 @@ def good(tmp_path_factory: pytest.TempPathFactory) -> str:
     [
         ((), "nothing to predict"),
         (("--clients", "8"), "cannot predict"),
+        (("--batch", "score"), "cannot predict"),
         (("--pool", "default"), "--pool default: expected a name and a number"),
     ],
 )

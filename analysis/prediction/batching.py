@@ -1,0 +1,99 @@
+"""What one call for all items of a request would cost: a line through the jobs that had different numbers of items."""
+
+from collections.abc import Sequence
+from typing import Final, NamedTuple, TypeGuard
+
+import numpy as np
+
+from whywait.analysis.errors import InputError
+from whywait.analysis.prediction.programs import Pause, Program, Run, Start, Step, Steps
+
+FEWEST: Final = 30  # jobs
+LARGEST_ERROR: Final = 0.2  # standard error of the predicted cost, of that cost
+
+
+class Cost(NamedTuple):
+    """What a call takes: `call_ns` plus `item_ns` per item, without any queue."""
+
+    call_ns: float
+    item_ns: float
+
+    def of(self, items: int) -> float:
+        return self.call_ns + self.item_ns * items
+
+
+def cost_of(programs: Sequence[Program], function: str) -> Cost:
+    """Return what a job of this function takes, per call and per item. Raises InputError where its jobs cannot tell."""
+    jobs = [(items, _length(steps)) for one in programs for steps, items in _jobs(one, function).values()]
+    if not jobs:
+        known = sorted({name for one in programs for name, _ in one.jobs} - {""})
+        raise InputError(f"no job {function!r} in this recording; it has: {', '.join(known) or 'none'}")
+    sizes, took = np.array([one for one in jobs if one[0]], dtype=float).reshape(-1, 2).T
+    if len(sizes) < max(FEWEST, len(jobs)):
+        raise InputError(
+            f"cannot tell what one call of {function!r} for all items costs: {len(sizes):,} of its {len(jobs):,} jobs say how "
+            f'many they had, and all must, at least {FEWEST}. Set "rows" on a span of yours within the job'
+        )
+    if sizes.min() == sizes.max():
+        raise InputError(
+            f"cannot tell what one call of {function!r} for all items costs: each of its jobs had {sizes[0]:.0f} of them. "
+            "Record it with different numbers of items per job"
+        )
+    (item_ns, call_ns), covariance = np.polyfit(sizes, took, 1, cov=True)
+    most = max(sum(items for _, items in _jobs(one, function).values()) for one in programs)
+    at = np.array([most, 1.0])
+    error = float(at @ covariance @ at) ** 0.5
+    if error > LARGEST_ERROR * (call_ns + item_ns * most):
+        raise InputError(
+            f"cannot tell what one call of {function!r} for {most} items costs: jobs of {sizes.min():.0f} to {sizes.max():.0f} "
+            "items do not tell it well enough. Record more of them, with more different numbers"
+        )
+    if min(item_ns, call_ns) >= 0:
+        return Cost(float(call_ns), float(item_ns))
+    # the line would make a call, or an item, cheaper than nothing
+    return Cost(float(took.mean()), 0.0) if item_ns < 0 else Cost(0.0, float((took @ sizes) / (sizes @ sizes)))
+
+
+def batched(programs: Sequence[Program], function: str) -> list[Program]:
+    """Return the programs with each request's jobs of this function made one call, in place of the first.
+
+    Raises InputError where no request has several, or their jobs cannot tell what it would cost."""
+    cost = cost_of(programs, function)
+    if all(len(_jobs(one, function)) < 2 for one in programs):
+        raise InputError(f"nothing to batch: no request has more than one job of {function!r}")
+    return [_one_call(one, function, cost) for one in programs]
+
+
+def _one_call(program: Program, function: str, cost: Cost) -> Program:
+    jobs = _jobs(program, function)
+    if len(jobs) < 2:
+        return program
+    items = sum(items for _, items in jobs.values())
+    # the one that took longest is shaped like the work; it starts where the first did
+    first, shape = min(jobs), max((steps for steps, _ in jobs.values()), key=_length)
+    factor = cost.of(items) / max(1.0, _length(shape))
+    steps = list(program.activities)
+    for job in jobs:
+        steps[job] = tuple(_scaled(step, factor) for step in shape) if job == first else ()
+    return program._replace(activities=tuple(steps))
+
+
+def _scaled(step: Step, factor: float) -> Step:
+    return step._replace(ns=step.ns * factor) if _counts(step) else step
+
+
+def _jobs(program: Program, function: str) -> dict[int, tuple[Steps, int]]:
+    """The jobs of this function that start nothing themselves, by activity."""
+    return {
+        at: (steps, items)
+        for at, (steps, (name, items)) in enumerate(zip(program.activities, program.jobs, strict=False))
+        if name == function and not any(isinstance(step, Start) for step in steps)
+    }
+
+
+def _length(steps: Steps) -> float:
+    return sum(step.ns for step in steps if _counts(step))
+
+
+def _counts(step: Step) -> TypeGuard[Run | Pause]:
+    return isinstance(step, Run) or (isinstance(step, Pause) and not step.queued)

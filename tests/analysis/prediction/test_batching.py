@@ -1,0 +1,62 @@
+"""What one call for all items costs is the line through jobs of known cost, or it is refused."""
+
+from random import Random
+
+import pytest
+
+from whywait.analysis.errors import InputError
+from whywait.analysis.prediction.batching import batched, cost_of
+from whywait.analysis.prediction.programs import Join, Load, Pause, Program, Resources, Run, Start
+from whywait.analysis.prediction.replay import replay
+
+MS = 1e6
+CALL_MS, ITEM_MS, QUEUED_MS = 3.0, 0.5, 0.1
+RANDOM = Random(4)
+
+
+def request(*sizes: int, noise: float = 0.0, random: Random = RANDOM) -> Program:
+    """Starts a job for each of these numbers of items and joins them; each job computes for CALL + ITEM · n ms."""
+    ran = [(CALL_MS + ITEM_MS * size) * MS * random.uniform(1 - noise, 1 + noise) for size in sizes]
+    root = (*(Start(at + 1) for at in range(len(sizes))), Join(tuple(range(1, len(sizes) + 1))))
+    jobs = tuple(
+        (Run(one, True, ("predict",), True), Pause(QUEUED_MS * MS, ("predict",), "gil_wait", True)) for one in ran
+    )
+    return Program((root, *jobs), (("", 0), *(("predict", size) for size in sizes)))
+
+
+def test_the_cost_of_a_call_and_of_an_item_is_fitted() -> None:
+    found = cost_of([request(1, 2, 5)] * 20, "predict")
+    assert (found.call_ns / MS, found.item_ns / MS) == pytest.approx((CALL_MS, ITEM_MS))
+
+
+def test_it_is_fitted_through_noise() -> None:
+    found = cost_of([request(1, 4, 9, noise=0.2) for _ in range(100)], "predict")
+    assert found.of(14) / MS == pytest.approx(CALL_MS + ITEM_MS * 14, rel=0.05)
+
+
+@pytest.mark.parametrize("sizes", [(1, 2, 5), (4, 4), (7,)])
+def test_the_jobs_of_a_request_become_one_call_for_all_their_items(sizes: tuple[int, ...]) -> None:
+    programs = [request(1, 2, 5), request(*sizes)] * 40
+    steps = [batched(programs, "predict")[1]] * 80
+    felt = replay(steps, Resources(), Load(1)).felt_ns[0] / MS
+    assert felt == pytest.approx(CALL_MS + ITEM_MS * sum(sizes) + QUEUED_MS)  # of one job
+
+
+@pytest.mark.parametrize(
+    ("programs", "said"),
+    [
+        ([request(1, 1)] * 40, "each of its jobs had 1 of them. Record it with different numbers of items per job"),
+        ([request(0, 0)] * 40, '0 of its 80 jobs say how many they had, and all must, at least 30. Set "rows" on a span of yours within the job'),
+        ([request(3), request(5)] * 40, "nothing to batch: no request has more than one job"),
+        ([request(1, 2, noise=0.99) for _ in range(12)] + [request(*[1] * 400)], "do not tell it well enough"),
+    ],
+)  # fmt: skip
+def test_what_the_jobs_cannot_tell_is_refused_with_what_is_needed(programs: list[Program], said: str) -> None:
+    with pytest.raises(InputError) as refused:
+        batched(programs, "predict")
+    assert said in str(refused.value)
+
+
+def test_a_function_without_jobs_is_refused_by_name() -> None:
+    with pytest.raises(InputError, match="no job 'rank' in this recording; it has: predict"):
+        batched([request(1, 2)] * 40, "rank")
