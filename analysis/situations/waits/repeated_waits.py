@@ -20,6 +20,8 @@ from whywait.tracer import schema
 _SLEEP: Final = r"(?:^|\.)sleep(?:_until)?$"
 # of a stream, one part follows from another
 _STREAM: Final = r"(?:^|\.)(?:recv\w*|receive\w*|read\w*|__anext__|anext|\w*Queue\.get|send|drain|a?iter\w*|listen)$"
+# a job that takes one step of a generator, as of a streamed answer
+_STEP: Final = r"(?:^|[ .])_{0,2}next(?:__)?$"
 
 
 def repeated_waits(group: Group) -> Iterator[Pattern]:
@@ -39,6 +41,7 @@ def repeated_waits(group: Group) -> Iterator[Pattern]:
         serial = turns[~pauses & others]
         if cause is Cause.BLOCKING_IO:  # in worker threads: those of one function after another
             jobs = own[group.kinds_of(own) == schema.KIND_JOB]
+            jobs = jobs[~jobs["activity_name"].str.contains(_STEP)]
             jobs = jobs.assign(what=jobs["activity_name"], awaited="", step="", package="")
             serial = _turns(jobs, "activity_name", "activity_id")
         alike = serial[serial["ns"] >= ALIKE * serial.groupby("series")["ns"].transform("max")]

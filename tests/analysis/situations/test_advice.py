@@ -347,7 +347,9 @@ def test_what_follows_from_one_another_is_no_such_case(lengths: list[int], await
     assert kinds(found) == []
 
 
-def test_jobs_in_worker_threads_one_after_another() -> None:
+@pytest.mark.parametrize(("function", "is_serial"), [("load", True), ("_next", False)])
+def test_jobs_in_worker_threads_one_after_another(function: str, *, is_serial: bool) -> None:
+    """The steps of a generator, which a streamed answer takes in threads, cannot run together."""
     picture, more = bar("server GET", 0, 90) + bar("task root", 0, 90), {}
     for number in range(4):
         begin, end = 2 + 22 * number, 22 + 22 * number
@@ -358,10 +360,10 @@ def test_jobs_in_worker_threads_one_after_another() -> None:
         picture += bar(f"wait s{number} job{number}", begin, end, "type=blocking_io for=time.sleep")
         more[f"job{number}"] = {}
     spans = drawn(picture)
-    spans["name"] = spans["name"].str.replace(r"^job\d$", "job load", regex=True)
+    spans["name"] = spans["name"].str.replace(r"^job\d$", f"job {function}", regex=True)
     (found,) = verdict(analyze(spans))
-    assert key(found, Cause.BLOCKING_IO) == "blocking_io/serial_awaits"
-    assert "4 times per request, one after another, 80.0 ms in all: load" in found.text
+    assert (key(found, Cause.BLOCKING_IO) == "blocking_io/serial_awaits") == is_serial
+    assert ("4 times per request, one after another, 80.0 ms in all: load" in found.text) == is_serial
 
 
 # --- limits ---------------------------------------------------------------------------------------
