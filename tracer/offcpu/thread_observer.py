@@ -45,6 +45,8 @@ class Observed:
         if not stretches:
             return OffCpu(cpu_ns, run_queue_ns)
         found = self._off_cpu(kind, thread_id, stretches, cpu_ns, run_queue_ns)
+        if thread_id not in self._past.looks:
+            return found
         within = (self.stays(thread_id, start_ns, end_ns) for start_ns, end_ns in stretches)
         asleep = [one for stays in within for one in stays if one.state in ASLEEP]
         cpu_ns, call_ns = found.on_cpu_ns or 0, found.call_ns or 0
