@@ -39,7 +39,9 @@ def test_the_recordings_notebook_is_read_without_running_it() -> None:
     """Each cell but the one that loads shows something that needs no script, and the answer stands under the title."""
     path = NOTEBOOKS / "gap_analysis.ipynb"
     assert path.stat().st_size < 400_000
-    assert not [word for word in ("/work/", "/tmp/", "/root/", "/home/", "/usr/") if word in path.read_text()]
+    assert not [
+        word for word in (str(NOTEBOOKS.parent), "/tmp/", "/root/", "/home/", "/usr/") if word in path.read_text()
+    ]
     title, *others = cells(path.name)
     _load, *shown = (one for one in others if one["cell_type"] == "code")
     for cell in shown:
