@@ -26,8 +26,13 @@ def named(use: Use) -> str:
     return _WORDS[use.resource][0].format(name=use.name)
 
 
+def _number_of(use: Use) -> str:
+    """What sets how many may have it at once; "" of a lock, which one has, and of what is no lock."""
+    return look_up(LIMITS, use.name) if use.resource is Resource.LOCK else ""
+
+
 def _helps(use: Use) -> str:
-    if use.resource is Resource.LOCK and (number := look_up(LIMITS, use.name)):
+    if number := _number_of(use):
         return f"Holding it for less time, or a higher limit ({number}), can help"
     return _WORDS[use.resource][1]
 
@@ -95,7 +100,7 @@ def _next(one: ProcessCapacity, limit: Use) -> str:
 
 def helps_to_enlarge(limit: Use) -> bool:
     """Whether more of this resource is advised where it is the limit."""
-    return limit.resource in (Resource.POOL, Resource.CONNECTION) or _helps(limit) != _WORDS[limit.resource][1]
+    return limit.resource in (Resource.POOL, Resource.CONNECTION) or bool(_number_of(limit))
 
 
 def _rate(per_s: float) -> str:
