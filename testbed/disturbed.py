@@ -3,16 +3,25 @@
 tests/conftest.py takes its hooks from here. A test whose truth did not come about, since something else had the
 CPU, calls `disturbed`: it runs again, with fresh fixtures, and counts as skipped when that happens a third time.
 Where more than one in twenty truth cases was skipped, the run fails: it has not tested what it says it tests.
+
+A test that failed while other programs used the CPUs runs again, too; it counts as failed when it fails each time, and
+as failed at once where they did not. What passed only so is listed at the end of the run.
 """
 
 from collections import Counter
-from collections.abc import Generator
+from collections.abc import Callable, Generator
+from os import sched_getaffinity
+from time import perf_counter
 from typing import Any, NoReturn
 
 import pytest
 from _pytest.runner import runtestprotocol
 
+from testbed.machine import cpu_s
+
 RUNS = 3
+OTHERS = 0.02
+"""Of the CPUs' time, used by programs that no test started: a test that failed meanwhile is run again."""
 TRUTH = ("tests/truth/", "tests/benchmarks/truth/")
 SKIPPED_AT_MOST = 0.05
 FEW = 40
@@ -39,15 +48,37 @@ def pytest_runtest_makereport(
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> bool:
     item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
+    failed_first = ""
     for run in range(RUNS):
+        others = _others()
         reports = runtestprotocol(item, log=False, nextitem=nextitem)
-        if run == RUNS - 1 or not any(one.disturbed for one in reports):
+        failed = [one for one in reports if one.failed]
+        if failed and not hasattr(item.config, "workerinput"):  # where tests run at once they are others to each other
+            share = others()
+            failed_first = f"{item.nodeid}: {failed[0].head_line}, others used {share:.0%} of the CPUs"
+            again = share > OTHERS
+        else:
+            again = any(one.disturbed for one in reports)
+        if run == RUNS - 1 or not again:
             break
         item.session._setupstate.teardown_exact(None)  # so that a fixture of the module measures anew
     for report in reports:
+        report.failed_first = failed_first
         item.ihook.pytest_runtest_logreport(report=report)
     item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
     return True
+
+
+def _others() -> Callable[[], float]:
+    """What tells the share of the CPUs' time that programs which no test started have used since now."""
+    began, all_s, ours_s = perf_counter(), *cpu_s()
+
+    def share() -> float:
+        all_after_s, ours_after_s = cpu_s()
+        cpus_s = (perf_counter() - began) * len(sched_getaffinity(0))
+        return (all_after_s - all_s - ours_after_s + ours_s) / cpus_s
+
+    return share
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
@@ -62,6 +93,11 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
         terminalreporter.section(f"{sum(reasons.values())} skipped, by reason")
     for reason, times in reasons.most_common():
         terminalreporter.write_line(f"{times:4}  {reason}")
+    passed = [one for one in terminalreporter.stats.get("passed", ()) if one.when == "call" and one.failed_first]
+    if passed:
+        terminalreporter.section(f"{len(passed)} passed when run again")
+    for one in passed:
+        terminalreporter.write_line(one.failed_first)
     skipped, cases = truth_cases(terminalreporter.stats)
     if cases:
         terminalreporter.write_line(f"truth cases: {cases}, skipped: {skipped} ({skipped / cases:.1%})")

@@ -16,10 +16,10 @@ from typing import Any, Final
 from benchmarks.whatif.load import Felt, Load, drive, service_behind
 from testbed.disturbed import RUNS, Disturbed, disturbed
 from testbed.ended import ended
+from testbed.machine import cpu_s
 from testbed.service import ROOT, free_port, wait_until_up
 
 OTHERS: Final = 0.2  # of a CPU, used by programs that are none of ours: the cell is measured again
-_TICKS: Final = os.sysconf("SC_CLK_TCK")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,31 +83,12 @@ def _run(cell: Cell, folder: Path, seconds: float) -> float:
         process = Popen(command, cwd=ROOT, env=environment, stdout=DEVNULL, stderr=DEVNULL)
         stack.enter_context(ended(process, 30))
         wait_until_up(process, f"http://127.0.0.1:{port}")
-        began, all_s, ours_s = perf_counter(), *_cpu_s()
+        began, all_s, ours_s = perf_counter(), *cpu_s()
         felt = drive(f"127.0.0.1:{port}", cell.shape, cell.load, seconds)
-        wall, all_after, ours_after = perf_counter() - began, *_cpu_s()
+        wall, all_after, ours_after = perf_counter() - began, *cpu_s()
         process.send_signal(signal.SIGTERM)
     others = ((all_after - all_s) - (ours_after - ours_s)) / wall
     (folder / "felt.json").write_text(json.dumps({"felt": asdict(felt), "others": others}))
     if others > OTHERS:
         disturbed(f"other programs used {others:.2f} of a CPU")
     return others
-
-
-def _cpu_s() -> tuple[float, float]:
-    """The CPU time that the machine used so far, and of it this process and all that it started, s."""
-    used = list(map(int, Path("/proc/stat").read_text().split("\n")[0].split()[1:9]))
-    own, parents = dict[int, float](), dict[int, int]()
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            said = (folder / "stat").read_text().rpartition(")")[2].split()
-        except OSError:
-            continue
-        own[int(folder.name)], parents[int(folder.name)] = sum(map(int, said[11:15])) / _TICKS, int(said[1])
-    return (sum(used) - used[3] - used[4]) / _TICKS, sum(own[one] for one in own if _is_ours(one, parents))
-
-
-def _is_ours(process: int, parents: Mapping[int, int]) -> bool:
-    while process in parents and process != os.getpid():
-        process = parents[process]
-    return process == os.getpid()

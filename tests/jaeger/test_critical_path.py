@@ -175,9 +175,10 @@ def _found(jaeger: Jaeger, attributes: dict[str, str], min_duration: str = "") -
 def test_a_search_finds_the_requests_of_a_cause(
     jaeger: Jaeger, in_jaeger: list[dict[str, Any]], predictor: Path
 ) -> None:
-    """By the kind of a wait and how long it was, and by who delayed."""
+    """By the kind of a wait and how long it was, and by who delayed; of all requests, also those that ask whether the
+    service is ready."""
+    assert in_jaeger
     spans = analysis.load_traces(predictor).spans
-    spans = spans[spans["trace_id"].isin(bars_of_jaeger(in_jaeger))]
     kinds = spans["attributes"].map(lambda one: one.get(schema.WAIT, ""))
     queued = spans[kinds == schema.WAIT_POOL_QUEUE]
     assert _found(jaeger, {schema.WAIT: schema.WAIT_POOL_QUEUE}) == set(queued["trace_id"])

@@ -49,6 +49,46 @@ def test_it_runs_again_with_fresh_fixtures_and_is_counted(pytester: pytest.Pytes
     done.stdout.fnmatch_lines(["*2 skipped, by reason*", "*1  the machine was busy", "*1  no device"])
 
 
+FAILS = """
+import subprocess, sys, time
+import pytest
+
+runs = []
+
+@pytest.fixture
+def others():
+    # a program that uses a CPU and that no test started: its parent has ended
+    burn = "import time\\nwhile time.process_time() < 2: pass"
+    begun = f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {burn!r}], start_new_session=True)"
+    subprocess.run([sys.executable, "-c", begun], check=True)
+    time.sleep(0.5)
+
+def test_fails_once_beside_others(others):
+    runs.append(1)
+    assert len(runs) > 1, "as it was"
+
+def test_fails_always_beside_others(others):
+    raise ValueError("as it is")
+"""
+
+
+def test_a_failure_beside_other_programs_is_run_again_and_told(pytester: pytest.Pytester) -> None:
+    pytester.makeconftest(CONFTEST)
+    pytester.makepyfile(FAILS)
+    pytester.syspathinsert(Path(__file__).parents[2])
+    done = pytester.runpytest_subprocess("-p", "no:cacheprovider", "-q")
+    done.assert_outcomes(passed=1, failed=1)
+    done.stdout.fnmatch_lines(["*1 passed when run again*", "*test_fails_once_beside_others*of the CPUs"])
+
+
+def test_a_failure_is_run_again_only_beside_other_programs(pytester: pytest.Pytester) -> None:
+    """With the others' share as it would be on a quiet machine, which no test can make."""
+    pytester.makeconftest(f"{CONFTEST}\nimport testbed.disturbed\ntestbed.disturbed.OTHERS = 1.1")
+    pytester.makepyfile("runs = []\ndef test_it():\n    runs.append(1)\n    assert len(runs) > 1")
+    pytester.syspathinsert(Path(__file__).parents[2])
+    pytester.runpytest_subprocess("-p", "no:cacheprovider", "-q").assert_outcomes(failed=1)
+
+
 def test_more_than_one_in_twenty_truth_cases_skipped_fails() -> None:
     def stats(skipped: int, passed: int) -> dict[str, list[SimpleNamespace]]:
         cases = [SimpleNamespace(nodeid=f"tests/truth/test_x.py::{number}") for number in range(skipped + passed)]
