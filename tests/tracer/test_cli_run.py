@@ -55,6 +55,22 @@ def test_streams_and_exit_code_are_the_commands_own(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout) == (7, "hello\n")
 
 
+def test_no_library_is_imported_that_the_program_does_not_use(tmp_path: Path) -> None:
+    """They would cost its start, and pytest's plugins must be imported by pytest."""
+    libraries = "{'anyio', 'starlette', 'uvloop', 'fastapi', 'uvicorn', 'httpx', 'sqlalchemy', 'xgboost'}"
+    done = run(
+        "--", sys.executable, "-c", f"import sys; {WORK}print(sorted({libraries} & {{*sys.modules}}))", output=tmp_path
+    )
+    assert (done.returncode, done.stdout) == (0, "[]\n"), done.stderr
+
+
+def test_pytest_runs_as_strictly_as_without(tmp_path: Path) -> None:
+    (tmp_path / "test_it.py").write_text("def test_it():\n    pass\n")
+    words = ("-m", "pytest", "-q", "-W", "error", "-p", "no:cacheprovider", "test_it.py")
+    done = run("--", sys.executable, *words, output=tmp_path / "out", cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 def test_sigterm_still_kills_and_the_last_spans_are_kept(tmp_path: Path) -> None:
     code = WORK + "import time\nprint('up', flush=True)\ntime.sleep(60)\n"
     process = subprocess.Popen(

@@ -21,13 +21,14 @@ class LatePatches(Generic[E]):
         self._waiting = dict(table)
         self._replace = replace
         self._undo: list[Undo] = []
+        self._stop_waiting: Undo = lambda: None
         self._lock = threading.RLock()
         self._closed = False
 
     def install(self) -> None:
         """Patch what is imported already, and the rest when it is imported."""
         names = {".".join(parts[:n]) for parts in map(_parts, self._waiting) for n in range(1, len(parts))}
-        self._undo.append(ImportWatch(names, self._imported).install())
+        self._stop_waiting = ImportWatch(names, self._imported).install()
         self._imported("")
 
     def mark(self, owner: Any, name: str, entry: E) -> None:
@@ -46,12 +47,15 @@ class LatePatches(Generic[E]):
                     owner = owner_of(name)
                     if owner is not None and not self._closed:
                         self.mark(owner, _parts(name)[-1], self._waiting.pop(name))
+                if not self._waiting:
+                    self._stop_waiting()
         except Exception as error:
             probe_failed(self._probe, error)
 
     def close(self) -> None:
         with self._lock:
             self._closed = True
+            self._stop_waiting()
             while self._undo:
                 self._undo.pop()()
 

@@ -16,7 +16,7 @@ def private_name_checks() -> list[Check]:
     """Return one line if all exist, else one line per probe that is without one."""
     probes = list(all_probes())
     found = [*_of_probes(probes), *_of_export()]
-    count = len(sdk_internals.needs) + sum(len(probe.needs) for probe in probes)
+    count = len(sdk_internals.needs) + sum(map(len, map(_needed, probes)))
     words = f"{len(probes)} probes; all {count} private names of libraries that they need exist"
     return found or [yes("probes", words)]
 
@@ -28,8 +28,13 @@ def _of_probes(probes: Iterable[Probe]) -> list[Check]:
             f"the {probe.name} probe is left out, and the waits it would record are part of unexplained", _REMEDY,
         )
         for probe in probes
-        if probe.available() and (missing := missing_names(probe.needs))
+        if probe.available() and (missing := missing_names(_needed(probe)))
     ]  # fmt: skip
+
+
+def _needed(probe: Probe) -> tuple[str, ...]:
+    """Also those that it looks for when their library is imported: here nobody minds the import."""
+    return *probe.needs, *getattr(probe, "later", ())
 
 
 def _of_export() -> list[Check]:

@@ -1,12 +1,28 @@
 """Replaces names of other libraries by functions of whywait, and restores exactly the originals."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
+from whywait.tracer.adapters.late_patches import LatePatches
 from whywait.tracer.hotpath.recorder import logger
 
 _INHERITED: Final = object()
+E = TypeVar("E")
+
+
+def wrap_when_imported(probe: str, table: Mapping[str, E], wrap: Callable[[Any, E], Any]) -> Callable[[], None]:
+    """Replace each function that the table names by `wrap(function, entry)`, now or when its module is imported: a
+    service that does not use a library does not import it for us. Return the undo."""
+
+    def replaced(owner: Any, name: str, entry: E) -> Callable[[], None]:
+        patches = Patches()
+        patches.replace(owner, name, wrap(getattr(owner, name), entry))
+        return patches.undo
+
+    late = LatePatches(probe, table, replaced)
+    late.install()
+    return late.close
 
 
 def named_as(one: type[Any], plain: type[Any]) -> None:

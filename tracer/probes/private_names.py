@@ -18,15 +18,17 @@ def missing_names(names: Iterable[str]) -> list[str]:
 
 def _exists(name: str) -> bool:
     first, *others = name.split(".")
-    if find_spec(first) is None:
+    found: Any = None
+    with suppress(Exception):  # what cannot be imported here, nobody uses here
+        found = import_module(first) if find_spec(first) is not None else None
+    if found is None:
         return True
-    found: Any = import_module(first)
     path = first
     for part in others:
         path += f".{part}"
         inner = getattr(found, part, _MISSING)
         if inner is _MISSING and isinstance(found, ModuleType):
-            with suppress(ImportError):
+            with suppress(Exception):
                 inner = import_module(path)
         if inner is _MISSING:
             return path == name and isinstance(found, type) and _is_set_by_methods(found, part)

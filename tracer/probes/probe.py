@@ -49,7 +49,10 @@ class Session(Protocol):
 
 class Probe(Protocol):
     """Watches one library, or one part of Python, between `start` and `stop`, if it is available and its private
-    names exist. One that raises, or reports `probe_failed(name, error)`, is removed and logged once."""
+    names exist. One that raises, or reports `probe_failed(name, error)`, is removed and logged once.
+
+    It must not import its library: a service that does not use it would. `wrap_when_imported` of
+    `whywait.tracer.probes.patches` waits; names that are then patched belong in `later`, which `whywait doctor` reads."""
 
     @property
     def name(self) -> str:

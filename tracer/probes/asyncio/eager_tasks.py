@@ -4,22 +4,21 @@ becomes an activity."""
 import asyncio
 import functools
 import sys
-from asyncio import base_events
 from collections.abc import Callable
 from contextlib import suppress
-from importlib.util import find_spec
 from time import perf_counter_ns
 from typing import Any, Final
 
 from whywait.tracer.hotpath.recorder import probe_failed
 from whywait.tracer.hotpath.tasks import adopt_eager
-from whywait.tracer.probes.patches import Patches
+from whywait.tracer.probes.patches import wrap_when_imported
 from whywait.tracer.probes.probe import Session, Undo
 from whywait.tracer.records.current import ACTIVITY, current_activity
 from whywait.tracer.records.request import Activity
 
 name: Final = "eager"
 needs: Final = ()
+later: Final = ("asyncio.base_events.BaseEventLoop.create_task", "uvloop.Loop.create_task")
 
 
 def available() -> bool:
@@ -27,14 +26,8 @@ def available() -> bool:
 
 
 def install(_: Session) -> Undo:
-    """Wraps `create_task` of asyncio's and uvloop's loops; returns the undo."""
-    patches = Patches()
-    patches.replace(base_events.BaseEventLoop, "create_task", _wrapped(base_events.BaseEventLoop.create_task))
-    if find_spec("uvloop"):
-        import uvloop
-
-        patches.replace(uvloop.Loop, "create_task", _wrapped(uvloop.Loop.create_task))
-    return patches.undo
+    """Wraps `create_task` of asyncio's and uvloop's loops, once imported; returns the undo."""
+    return wrap_when_imported(name, dict.fromkeys(later), lambda plain, _: _wrapped(plain))
 
 
 def _wrapped(plain: Callable[..., Any]) -> Callable[..., Any]:

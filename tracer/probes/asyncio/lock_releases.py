@@ -6,7 +6,6 @@ import functools
 import sys
 from collections import deque
 from collections.abc import Callable, Iterator
-from importlib.util import find_spec
 from itertools import islice
 from time import perf_counter_ns
 from typing import Any, Final, TypeAlias
@@ -16,7 +15,7 @@ from whywait.tracer.host.identity_map import ByIdentity
 from whywait.tracer.host.introspection import own, take_this_frame_out
 from whywait.tracer.hotpath.pools import known_pool
 from whywait.tracer.hotpath.recorder import probe_failed
-from whywait.tracer.probes.patches import Patches
+from whywait.tracer.probes.patches import wrap_when_imported
 from whywait.tracer.probes.probe import Session, Undo, always
 from whywait.tracer.records.background import BackgroundWait
 from whywait.tracer.records.current import here
@@ -24,7 +23,16 @@ from whywait.tracer.records.lock_holds import Hold, Release, Stood
 from whywait.tracer.records.request import Activity
 
 name: Final = "releases"
-needs: Final = ("anyio._backends._asyncio",)
+needs: Final = ()
+# the methods that release, and where each class has those who wait
+_METHODS: Final = {
+    "asyncio.Semaphore.release": "_waiters",
+    "asyncio.Lock.release": "_waiters",
+    "anyio._backends._asyncio.Semaphore.release": "_waiters",
+    "anyio._backends._asyncio.Lock.release": "_waiters",
+    "anyio._backends._asyncio.CapacityLimiter.release_on_behalf_of": "_wait_queue",
+}
+later: Final = tuple(_METHODS)
 available: Final = always
 _MOST = 256  # of one task, or of one lock: older ones are exported by now
 _MOST_WAITS = 50  # the latest of a task, read when it releases
@@ -33,31 +41,15 @@ _Holds: TypeAlias = ByIdentity[deque[Hold]]  # by lock: what a service's own cla
 
 
 def install(_: Session) -> Undo:
-    """Wraps `release` of each class; returns the undo."""
-    patches, holds = Patches(), _Holds()
-    for owner, method, waiters in _methods():
-        plain = owner.__dict__.get(method)
-        if plain is not None:
-            patches.replace(
-                owner, method, _wrapped(plain, waiters, owner.__name__, holds if owner.__name__ == "Lock" else None)
-            )
-    return patches.undo
+    """Wraps `release` of each class, once it is imported; returns the undo."""
+    holds = _Holds()
+    return wrap_when_imported(name, _METHODS, lambda plain, waiters: _wrapped(plain, waiters, holds))
 
 
-def _methods() -> list[tuple[Any, str, str]]:
-    """The classes, the method that releases, and where each has those who wait."""
-    found: list[tuple[Any, str, str]] = [(one, "release", "_waiters") for one in (asyncio.Semaphore, asyncio.Lock)]
-    if find_spec("anyio") is not None:
-        from anyio._backends import _asyncio
+def _wrapped(plain: Callable[..., Any], waiters: str, all_holds: _Holds) -> Callable[..., Any]:
+    kind = plain.__qualname__.partition(".")[0]
+    holds = all_holds if kind == "Lock" else None
 
-        classes = {name: getattr(_asyncio, name, None) for name in ("Semaphore", "Lock", "CapacityLimiter")}
-        for name, one in classes.items():
-            method = ("release_on_behalf_of", "_wait_queue") if name == "CapacityLimiter" else ("release", "_waiters")
-            found += [(one, *method)] if isinstance(one, type) else []
-    return found
-
-
-def _wrapped(plain: Callable[..., Any], waiters: str, kind: str, holds: _Holds | None) -> Callable[..., Any]:
     @functools.wraps(plain)
     def release(self: Any, *borrower: Any) -> Any:
         # a limiter of threads has its holders' names from their jobs

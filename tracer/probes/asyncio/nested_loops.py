@@ -5,9 +5,7 @@ The job waits until the loop has run what it was to run, and what that waited fo
 
 import functools
 import sys
-from asyncio import base_events
 from collections.abc import Callable
-from importlib.util import find_spec
 from time import perf_counter_ns
 from typing import Any, Final
 
@@ -16,7 +14,7 @@ from whywait.tracer.host.introspection import take_this_frame_out
 from whywait.tracer.hotpath.recorder import probe_failed
 from whywait.tracer.hotpath.thread_state import enter_loop, leave_loop
 from whywait.tracer.hotpath.waits import record_wait
-from whywait.tracer.probes.patches import Patches
+from whywait.tracer.probes.patches import wrap_when_imported
 from whywait.tracer.probes.probe import Session, Undo, always
 from whywait.tracer.records.current import here
 from whywait.tracer.records.request import Activity
@@ -24,21 +22,14 @@ from whywait.tracer.schema import WAIT_AWAIT
 
 name: Final = "nested_loops"
 needs: Final = ()
+later: Final = ("asyncio.base_events.BaseEventLoop.run_until_complete", "uvloop.Loop.run_until_complete")
 available: Final = always
 _LATEST = 100  # activities of a request among which the loop's own are looked for
 
 
 def install(_: Session) -> Undo:
-    """Wraps `run_until_complete` of asyncio's and uvloop's loops; returns the undo."""
-    patches = Patches()
-    loops: list[Any] = [base_events.BaseEventLoop]
-    if find_spec("uvloop"):
-        import uvloop
-
-        loops.append(uvloop.Loop)
-    for loop in loops:
-        patches.replace(loop, "run_until_complete", _wrapped(loop.run_until_complete))
-    return patches.undo
+    """Wraps `run_until_complete` of asyncio's and uvloop's loops, once imported; returns the undo."""
+    return wrap_when_imported(name, dict.fromkeys(later), lambda plain, _: _wrapped(plain))
 
 
 def _wrapped(plain: Callable[..., Any]) -> Callable[..., Any]:

@@ -2,19 +2,19 @@
 sleep, are not observed."""
 
 import functools
-from importlib.util import find_spec
 from time import perf_counter_ns
 from typing import Any, Final
 
 from whywait.tracer.hotpath.core import run_scheduled, scheduler
 from whywait.tracer.hotpath.task_steps import waker_now
-from whywait.tracer.probes.patches import Patches
-from whywait.tracer.probes.probe import Session, Undo
+from whywait.tracer.probes.patches import wrap_when_imported
+from whywait.tracer.probes.probe import Session, Undo, always
 from whywait.tracer.records.current import here
 from whywait.tracer.records.request import TIMER, Activity
 
 name: Final = "uvloop"
 needs: Final = ()
+available: Final = always
 
 
 class _Call(functools.partial[Any]):
@@ -44,31 +44,29 @@ def _due_ns(when: Any, now: float) -> int:
         return 0
 
 
-def available() -> bool:
-    """Return whether uvloop is installed, so that a host may use it."""
-    return find_spec("uvloop") is not None
-
-
 def install(_: Session) -> Undo:
-    """Wrap `call_soon`, `call_soon_threadsafe`, `call_later` and `call_at`, and return the undo."""
-    import uvloop
-
-    loop_class: Any = uvloop.Loop
+    """Wrap `call_soon`, `call_soon_threadsafe`, `call_later` and `call_at`, once imported, and return the undo."""
     soon = _scheduler if scheduler is None else scheduler
-    plain_later = loop_class.call_later
-    plain_at = loop_class.call_at
+    table = {
+        "uvloop.Loop.call_soon": lambda plain: soon(plain, _Call),
+        "uvloop.Loop.call_soon_threadsafe": lambda plain: soon(plain, _Call),
+        "uvloop.Loop.call_later": _later,
+        "uvloop.Loop.call_at": _at,
+    }
+    return wrap_when_imported(name, table, lambda plain, wrap: wrap(plain))
 
+
+def _later(plain: Any) -> Any:
     def call_later(self: Any, delay: float, callback: Any, *args: Any, context: Any = None) -> Any:
         call = _Call(run_scheduled, callback, (TIMER, _due_ns(delay, 0)))
-        return plain_later(self, delay, call, *args, context=context)
+        return plain(self, delay, call, *args, context=context)
 
+    return call_later
+
+
+def _at(plain: Any) -> Any:
     def call_at(self: Any, when: float, callback: Any, *args: Any, context: Any = None) -> Any:
         call = _Call(run_scheduled, callback, (TIMER, _due_ns(when, self.time())))
-        return plain_at(self, when, call, *args, context=context)
+        return plain(self, when, call, *args, context=context)
 
-    patches = Patches()
-    for method in ("call_soon", "call_soon_threadsafe"):
-        patches.replace(loop_class, method, soon(getattr(loop_class, method), _Call))
-    patches.replace(loop_class, "call_later", call_later)
-    patches.replace(loop_class, "call_at", call_at)
-    return patches.undo
+    return call_at

@@ -2,12 +2,11 @@
 request's later span the current one, where nobody makes a SERVER span."""
 
 import functools
-from importlib.util import find_spec
 from typing import Any, Final
 
 from whywait.tracer.host.otel_context import enter, leave
-from whywait.tracer.probes.patches import Patches
-from whywait.tracer.probes.probe import Session, Undo
+from whywait.tracer.probes.patches import wrap_when_imported
+from whywait.tracer.probes.probe import Session, Undo, always
 from whywait.tracer.probes.requests.asgi_call import call_asgi
 from whywait.tracer.probes.requests.framework_stamps import stamp
 from whywait.tracer.probes.requests.work import Arrivals
@@ -16,23 +15,21 @@ from whywait.tracer.records.request import Request
 
 name: Final = "asgi"
 needs: Final = ()
-
-
-def available() -> bool:
-    """Whether Starlette is installed."""
-    return find_spec("starlette") is not None
+later: Final = ("starlette.applications.Starlette.__call__",)
+available: Final = always
 
 
 def install(_: Session) -> Undo:
-    """Wrap `Starlette.__call__`, and return the undo."""
-    from starlette.applications import Starlette
+    """Wrap `Starlette.__call__`, once it is imported, and return the undo."""
+    return wrap_when_imported(name, dict.fromkeys(later), lambda plain, _: _wrapped(plain))
 
-    plain_call = Starlette.__call__
 
+def _wrapped(plain_call: Any) -> Any:
     async def below_its_span(self: Any, scope: Any, receive: Any, send: Any) -> None:
         stamped = stamp()
         if stamped is None:
-            return await plain_call(self, scope, receive, send)
+            await plain_call(self, scope, receive, send)
+            return
         token = enter(stamped[1])
         try:
             await plain_call(self, scope, receive, send)
@@ -52,9 +49,7 @@ def install(_: Session) -> Undo:
                 call = below_its_span
         await call(self, scope, receive, send)
 
-    patches = Patches()
-    patches.replace(Starlette, "__call__", __call__)
-    return patches.undo
+    return __call__
 
 
 def _lacks_a_span(request: Request) -> bool:

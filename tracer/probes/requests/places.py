@@ -6,11 +6,10 @@ from time import perf_counter_ns
 from typing import Any, Final
 from weakref import ref
 
-from whywait.tracer.adapters.late_patches import LatePatches
 from whywait.tracer.host.introspection import code_of
 from whywait.tracer.hotpath.opening.open_request import Arrival
 from whywait.tracer.hotpath.recorder import probe_failed
-from whywait.tracer.probes.patches import Patches
+from whywait.tracer.probes.patches import wrap_when_imported
 from whywait.tracer.probes.probe import Session, Undo, always
 from whywait.tracer.probes.requests import work
 from whywait.tracer.probes.requests.asgi_call import (
@@ -36,15 +35,7 @@ def install(session: Session) -> Undo:
     arrivals = Arrivals()
     wrappers = {id(call_whole(_never, _never).__code__): _behind}  # one code for all of them
     session.recorder.wrappers.update(wrappers)
-
-    def replaced(owner: Any, attribute: str, wrap: Wrap) -> Undo:
-        patches = Patches()
-        patches.replace(owner, attribute, wrap(getattr(owner, attribute), arrivals))
-        return patches.undo
-
-    patches = LatePatches(name, PLACES, replaced)
-    patches.install()
-    return patches.close
+    return wrap_when_imported(name, PLACES, lambda plain, wrap: wrap(plain, arrivals))
 
 
 def _never(args: Any) -> tuple[None, Any]:

@@ -3,7 +3,6 @@ that the tokens' holders have names."""
 
 import functools
 from collections.abc import Callable
-from importlib.util import find_spec
 from time import perf_counter_ns
 from types import CodeType
 from typing import Any, Final
@@ -13,34 +12,42 @@ from whywait.tracer.hotpath.core import make_job, occupancy_of, run_job
 from whywait.tracer.hotpath.pools import known_pool, pool_of
 from whywait.tracer.hotpath.recorder import probe_failed
 from whywait.tracer.hotpath.waits import name_waits
-from whywait.tracer.probes.patches import Patches
-from whywait.tracer.probes.probe import Session, Undo
+from whywait.tracer.probes.patches import wrap_when_imported
+from whywait.tracer.probes.probe import Session, Undo, always
 from whywait.tracer.records.current import current_activity
 from whywait.tracer.records.occupancy import Occupancy
 from whywait.tracer.records.request import Activity, Job, Pool
 from whywait.tracer.schema import WAIT_LIMITER
 
 name: Final = "anyio"
-needs: Final = (
-    "anyio._backends._asyncio.AsyncIOBackend",
-    "anyio._backends._asyncio.CapacityLimiter",
-    "anyio._core._tasks",
-)
-
-
-def available() -> bool:
-    return find_spec("anyio") is not None
+needs: Final = ()
+_RUN: Final = "anyio._backends._asyncio.AsyncIOBackend.run_sync_in_worker_thread"
+_ACQUIRE: Final = "anyio._backends._asyncio.CapacityLimiter.acquire_on_behalf_of"
+later: Final = (_RUN, _ACQUIRE, "anyio._core._tasks")
+available: Final = always
 
 
 def install(session: Session) -> Undo:
-    """Wrap the asyncio backend's worker-thread call and the limiter, and return the undo."""
-    from anyio._backends import _asyncio
+    """Wrap the asyncio backend's worker-thread call and the limiter, once imported, and return the undo."""
+    wrappers = dict[CodeType, Callable[[Any], Any]]()  # kept until the undo, and so are the codes whose ids are used
+    known = session.recorder.wrappers
 
-    backend: Any = _asyncio.AsyncIOBackend
-    limiter_class: Any = _asyncio.CapacityLimiter
-    plain_run = backend.__dict__["run_sync_in_worker_thread"]
-    plain_acquire = limiter_class.acquire_on_behalf_of
+    def wrapped_run(plain: Any) -> Any:
+        wrappers.update(_wrappers(plain.__self__))
+        known.update({id(code): behind for code, behind in wrappers.items()})
+        return _wrapped_run(plain)
 
+    undo = wrap_when_imported(name, {_RUN: wrapped_run, _ACQUIRE: _wrapped_acquire}, lambda plain, wrap: wrap(plain))
+
+    def close() -> None:
+        undo()
+        for code in wrappers:
+            known.pop(id(code), None)
+
+    return close
+
+
+def _wrapped_run(plain_run: Any) -> Any:
     @classmethod  # type: ignore[misc]
     @functools.wraps(plain_run.__func__)
     async def run_sync_in_worker_thread(
@@ -61,6 +68,10 @@ def install(session: Session) -> Undo:
             take_this_frame_out(error)
             raise
 
+    return run_sync_in_worker_thread
+
+
+def _wrapped_acquire(plain_acquire: Any) -> Any:
     @functools.wraps(plain_acquire)
     async def acquire_on_behalf_of(self: Any, borrower: Any) -> None:
         start_ns = perf_counter_ns()
@@ -78,19 +89,7 @@ def install(session: Session) -> Undo:
             except Exception as error:
                 probe_failed("anyio", error)
 
-    wrappers = _wrappers(backend)  # kept until the undo, and so are the codes whose ids are used
-    known = session.recorder.wrappers
-    known.update({id(code): behind for code, behind in wrappers.items()})
-    patches = Patches()
-    patches.add("anyio's coroutines", functools.partial(_forget_wrappers, known, wrappers))
-    patches.replace(backend, "run_sync_in_worker_thread", run_sync_in_worker_thread)
-    patches.replace(limiter_class, "acquire_on_behalf_of", acquire_on_behalf_of)
-    return patches.undo
-
-
-def _forget_wrappers(known: dict[int, Callable[[Any], Any]], ours: dict[CodeType, Callable[[Any], Any]]) -> None:
-    for code in ours:
-        known.pop(id(code), None)
+    return acquire_on_behalf_of
 
 
 def _wrappers(backend: Any) -> dict[CodeType, Callable[[Any], Any]]:

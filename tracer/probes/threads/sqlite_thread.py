@@ -6,13 +6,12 @@ from collections.abc import Callable
 from importlib.util import find_spec
 from typing import Any, Final
 
-from whywait.tracer.adapters.late_patches import LatePatches
 from whywait.tracer.host.code_location import is_library, place_here
 from whywait.tracer.host.introspection import take_this_frame_out
 from whywait.tracer.hotpath.jobs import make_job, run_job
 from whywait.tracer.hotpath.pools import occupancy_of, pool_of
 from whywait.tracer.hotpath.recorder import probe_failed
-from whywait.tracer.probes.patches import Patches
+from whywait.tracer.probes.patches import wrap_when_imported
 from whywait.tracer.probes.probe import Session, Undo
 
 name: Final = "aiosqlite"
@@ -26,14 +25,10 @@ def available() -> bool:
 
 def install(_: Session) -> Undo:
     """Wrap the method that hands a call to the thread, now or when it is imported."""
-    patches = LatePatches(name, dict.fromkeys(later), _patched)
-    patches.install()
-    return patches.close
+    return wrap_when_imported(name, dict.fromkeys(later), lambda plain, _: _wrapped(plain))
 
 
-def _patched(owner: Any, method: str, _: None) -> Undo:
-    plain = getattr(owner, method)
-
+def _wrapped(plain: Any) -> Any:
     @functools.wraps(plain)
     async def _execute(self: Any, fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         try:
@@ -52,6 +47,4 @@ def _patched(owner: Any, method: str, _: None) -> Undo:
             take_this_frame_out(error)
             raise
 
-    patches = Patches()
-    patches.replace(owner, method, _execute)
-    return patches.undo
+    return _execute
