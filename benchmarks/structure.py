@@ -63,7 +63,7 @@ ANSWERS: dict[str, tuple[str, tuple[str, ...]]] = {
             "tracer/process_senders.py", "tracer/process_slots.py", "tracer/worker_clocks.py",
             "tracer/observed_workers.py", "tracer/sampler/pool_sweeps.py", "tracer/spans/process_jobs.py",
             "tracer/probes/process_pool", "tracer/records/process_job.py", "tracer/host/process_clocks.py",
-            "tracer/offcpu/worker_observer.py", "tracer/sampler/child/pool_sweeps.py",
+            "tracer/sampler/child/pool_sweeps.py",
             "tracer/sampler/shared/pool_table.py", "tracer/spans/pools/process_job_spans.py",
         ),
     ),

@@ -5,7 +5,6 @@ from typing import Any, Final
 
 import numpy as np
 
-from whywait.analysis.attribution.cpu_rivals import Named, named, positive_ns, rows_of
 from whywait.analysis.causes import Culprit
 from whywait.analysis.spans.span_table import NONE, SpanTable
 from whywait.tracer import schema
@@ -18,6 +17,8 @@ _FARTHEST: Final = 8
 _LIBRARIES: Final = ("/site-packages/", "/dist-packages/", "/lib/python3")
 _OCCUPANTS = tuple(one.key for one in schema.OCCUPANTS if not one.only_with)
 COLUMNS = ("segment", "culprit", "file", "line", "trace_id", "span_id", "ns")
+# number of the span, name, file, line, trace id, span id, and the culprit's part of the wait span in ns
+Named = tuple[int, str, str, int | None, str, str, int]
 Naming = Callable[[SpanTable, int, int], list[Named]]
 
 
@@ -166,3 +167,22 @@ NAMED_BY: Final[dict[Culprit, Naming]] = {
     Culprit.HANDLER: _handler,
     Culprit.CALLER: lambda spans, number, row: _at_call(spans, number, row, schema.CODE_FUNCTION),
 }
+
+
+def named(
+    number: int, ns: int, name: object, file: object = "", line: Any = None, trace_id: object = "", span_id: object = ""
+) -> Named:
+    """Return a culprit as it may stand in a trace: what is missing, or is none, is empty."""
+    at = line if positive_ns(line) else None
+    return number, str(name), str(file or ""), at, str(trace_id or ""), str(span_id or ""), ns
+
+
+def rows_of(attributes: dict[str, Any], keys: tuple[str, ...]) -> list[tuple[Any, ...]]:
+    """Return the rows of parallel arrays; none where one of them is missing."""
+    arrays = [attributes.get(key) for key in keys]
+    return list(zip(*arrays, strict=False)) if all(isinstance(array, list) for array in arrays) else []
+
+
+def positive_ns(value: Any) -> int:
+    """Return an attribute's number; 0 where it is no number or out of range."""
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 < value < 2**53 else 0

@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from whywait.analysis.attribution.cpu_rivals import rows_of, why_queued
-from whywait.analysis.attribution.culprit_names import CALLED
+from whywait.analysis.attribution.cpu_rivals import why_queued
+from whywait.analysis.attribution.culprit_names import CALLED, rows_of
 from whywait.analysis.spans.span_table import Ints, SpanTable, Texts, objects
 from whywait.analysis.text import counted, in_brackets, place
 from whywait.tracer import schema

@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from whywait.analysis.attribution.cpu_rivals import positive_ns, quota_of
+from whywait.analysis.attribution.cpu_rivals import quota_of
+from whywait.analysis.attribution.culprit_names import positive_ns
 from whywait.analysis.model import Analysis
 from whywait.analysis.text import in_brackets, place
 from whywait.tracer import schema

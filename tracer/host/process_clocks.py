@@ -4,6 +4,7 @@ written bytes; and where the pool counts its calls."""
 import ctypes
 import os
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, NamedTuple
 from weakref import ref
@@ -25,37 +26,32 @@ class WorkerClocks:
     """The current processes of one executor. One thread may read while another closes."""
 
     def __init__(self, executor: Any) -> None:
-        self._executor = ref(executor)
+        self._executor: Callable[[], Any] = ref(executor)
         self._reader = SmallReader()
         self._files: dict[int, tuple[_File, _File]] = {}
-        self._closed = False
 
     def processes(self) -> list[int]:
-        owner = self._executor()
-        return list(getattr(owner, "_processes", None) or ())[:_MOST_WORKERS]
+        return list(getattr(self._executor(), "_processes", None) or ())[:_MOST_WORKERS]
 
     def read(self) -> dict[int, WorkerClock]:
         """Return a reading of every live process, by id."""
-        found, processes = dict[int, WorkerClock](), self.processes() if not self._closed else []
-        for process_id in processes:
+        found, before, self._files = dict[int, WorkerClock](), self._files, {}
+        for one in self.processes():
             with suppress(OSError):
-                cpu_ns = time.clock_gettime_ns((~process_id << 3) | 2)  # Linux: see clock_getcpuclockid
-                files = self._files.get(process_id)
-                if files is None:
-                    files = self._files[process_id] = _File(process_id, "schedstat"), _File(process_id, "io")
-                found[process_id] = WorkerClock(cpu_ns, self._number(files[0], 1), self._number(files[1], 3))
-        for process_id in self._files.keys() - (set(processes) if not self._closed else set()):  # it may be meanwhile
-            self._files.pop(process_id, None)
+                cpu_ns = time.clock_gettime_ns((~one << 3) | 2)  # Linux: see clock_getcpuclockid
+                files = self._files[one] = before.get(one) or (_File(one, "schedstat"), _File(one, "io"))
+                found[one] = WorkerClock(cpu_ns, self._number(files[0], 1), self._number(files[1], 3))
+        if self._executor() is None:  # it may be closed meanwhile
+            self._files = {}
         return found
 
     def _number(self, file: "_File", place: int) -> int:
-        words = self._reader.read(file.fd).split(None, place + 1) if file.fd >= 0 else []
+        words = self._reader.read(file.fd).split(None, place + 1)
         return int(words[place]) if len(words) > place and words[place].isdigit() else 0
 
     def close(self) -> None:
         """Closes the files; a later reading has nothing to say."""
-        self._closed = True
-        self._files.clear()
+        self._executor, self._files = lambda: None, {}
 
 
 class _File:

@@ -20,7 +20,7 @@ Probes call only these functions. The native core (`host/native`) does the hotte
 - `open_request`: `open_request` and `end_request`, at a server's or a worker's task, with the `Arrival`; and its parts,
   `begin_root`, `claim` (by a SERVER span), `leave`, `name_request`, `finish`.
 - `open_phase`: `begin`, and `end` of what that returns, which write phases; `error_name`.
-- `recorder`: `Recorder`, `probe_failed`, `logger`, and `active`, the session's recorder.
+- `recorder`: `Recorder`, `probe_failed`, `safely`, `logger`, and `active`, the session's recorder.
 
 CPU time of steps and jobs is estimated by `host.cpu_meter` alone. Requests are judged and counted by the room `keeping`,
 once each, at their end.

@@ -4,7 +4,7 @@ import contextvars
 import functools
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from types import CodeType, FunctionType, MethodType
+from types import BuiltinFunctionType, CodeType, FunctionType, MethodType
 from typing import Any, Final
 
 from whywait.tracer.host.code_location import is_library, is_wrapper, package_of
@@ -50,6 +50,8 @@ def _behind(function: Any, args: tuple[Any, ...], deepest: int) -> tuple[str, Co
                 inner = code_of(vars(type(value)).get("__call__")) or own(value, "gi_code")
             if inner is not None and _is_users(inner, code):
                 return found, inner
+            if inner is None and isinstance(value, BuiltinFunctionType | type) and is_wrapper(code.co_filename):
+                fallback = found, None  # such as a chunk of `map` over `math.factorial`
             known = is_wrapper(code.co_filename) and ("", package_of(code.co_filename))
             if known and inner is not None and package_of(inner.co_filename) not in known:
                 fallback = found, inner  # of another library, as Django's own behind asgiref's

@@ -5,7 +5,7 @@ from collections import Counter, deque
 from collections.abc import Callable
 from threading import RLock
 from time import perf_counter_ns
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from opentelemetry.sdk.trace import SpanProcessor
 
@@ -25,6 +25,7 @@ from whywait.tracer.sampler.process import SamplerProcess
 _QUIET_NS = 200_000_000
 _MOST_INTERNAL = 256  # open at a time: a span that is started and forgotten never ends
 
+T = TypeVar("T")
 logger = logging.getLogger("whywait")
 logger.addFilter(without_secrets)
 
@@ -193,3 +194,12 @@ def probe_failed(name: str, error: BaseException) -> None:
     recorder = active
     if recorder is not None:
         recorder.remove_probe(name, error)
+
+
+def safely(probe: str, record: Callable[..., T], *args: Any, **kwargs: Any) -> T | None:
+    """Return what `record` returns; None where it fails, which ends the probe."""
+    try:
+        return record(*args, **kwargs)
+    except Exception as error:
+        probe_failed(probe, error)
+        return None

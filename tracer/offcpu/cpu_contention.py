@@ -61,38 +61,31 @@ class Division(NamedTuple):
 
 
 class _User(NamedTuple):
-    """A part of what used a set of CPUs in an interval."""
+    """A part of what used a set of CPUs in an interval; each name of one user is there once."""
 
     thread_id: int  # 0: no thread of this process that is known
     named: Named
     ns: float
-
-
-class _Mix(NamedTuple):
-    """The users of a set of CPUs in an interval; each name of one user is there once."""
-
-    users: Sequence[_User]
-    wanted: float  # runnable threads of this process, on average
-    native: float  # of them, threads without Python
-
-    def times(self, named: Named) -> int:
-        return sum(named == user.named for user in self.users if user.ns > 0)
+    wanted: float = 0.0  # for how many runnable threads of this process it stands, on average
 
 
 class _Part(NamedTuple):
     interval: Interval
     cpus: int  # on which the thread may run
-    mix: _Mix  # of these CPUs
+    users: Sequence[_User]  # of these CPUs
     share: float  # of the interval, that the stretches overlap
     weight: float  # how long the thread waited in it
     most_ns: float  # how long the thread waited for others in the whole interval; 0: unknown
 
     def divided(self, thread_id: int, part_ns: float) -> Iterator[tuple[Named, float]]:
         """What used the CPUs during `part_ns` of waiting; less of it where the others used less."""
-        others = [user for user in self.mix.users if user.thread_id != thread_id]
+        others = [user for user in self.users if user.thread_id != thread_id]
         needed_ns = max(self.most_ns or part_ns / self.share, part_ns, 1.0)
         scale = part_ns / max(sum(user.ns for user in others), needed_ns)
         return ((user.named, scale * user.ns) for user in others)
+
+    def times(self, named: Named) -> int:
+        return sum(named == user.named for user in self.users if user.ns > 0)
 
 
 class CpuRivals:
@@ -101,7 +94,7 @@ class CpuRivals:
     def __init__(self, past: CpuPast, names: CpuNames) -> None:
         self._past = past
         self._names = names
-        self._mixes: dict[tuple[int, frozenset[int]], _Mix] = {}
+        self._users: dict[tuple[int, frozenset[int]], Sequence[_User]] = {}
 
     def divide(self, thread_id: int, stretches: Sequence[tuple[int, int]], run_queue_ns: int) -> Division:
         """The parts of `run_queue_ns`, which a thread spent in these disjoint stretches, in order of time."""
@@ -112,26 +105,26 @@ class CpuRivals:
             return Division(0, 0, throttled_ns, rest_ns, (), 0, 0, 0, 0, 0)
         whole = sum(one.weight for one in parts) or 1.0
         shares: defaultdict[Named, float] = defaultdict(float)
-        by_kind = [0.0, 0.0]  # own threads, processes
+        wanted: defaultdict[str, float] = defaultdict(float)  # by kind
         for one in parts:
             for named, ns in one.divided(thread_id, rest_ns * one.weight / whole):
                 shares[named] += ns
-                by_kind[named.kind in _PROCESSES] += ns
-        known_ns = min(int(sum(by_kind)), rest_ns)
-        process_ns = min(int(by_kind[True]), known_ns)
+            for user in one.users:
+                wanted[user.named.kind] += user.wanted * one.weight / whole * 1_000
+        known_ns = min(int(sum(shares.values())), rest_ns)
+        process_ns = min(int(sum(ns for named, ns in shares.items() if named.kind in _PROCESSES)), known_ns)
         return Division(
             process_ns, known_ns - process_ns, throttled_ns, rest_ns - known_ns,
             self._rivals(shares, parts, run_queue_ns),
             parts[0].interval.quota_ns, parts[0].interval.period_ns, parts[0].cpus,
-            int(sum(one.mix.wanted * one.weight for one in parts) / whole * 1_000),
-            int(sum(one.mix.native * one.weight for one in parts) / whole * 1_000),
+            round(sum(wanted.values())), round(wanted[s.RIVAL_NATIVE]),
         )  # fmt: skip
 
     def _rivals(self, shares: Mapping[Named, float], parts: Sequence[_Part], run_queue_ns: int) -> tuple[Rival, ...]:
         if run_queue_ns < _NAMED_NS:
             return ()
         return tuple(
-            Rival(named, self._names.spans.get(named, 0), max(one.mix.times(named) for one in parts), int(ns))
+            Rival(named, self._names.spans.get(named, 0), max(one.times(named) for one in parts), int(ns))
             for named, ns in sorted(shares.items(), key=itemgetter(1), reverse=True)[:_MOST]
             if ns >= 1
         )
@@ -147,40 +140,25 @@ class CpuRivals:
             allowed = use.cpus or one.cpus
             if share > 0:
                 most_ns = max(use.waited_ns - self._throttled_in([one[:2]]), 1) if use.thread_id else 0
-                yield _Part(one, len(allowed), self._mix(one, allowed), share, use.waited_ns * share, most_ns)
-
-    def _mix(self, one: Interval, allowed: frozenset[int]) -> _Mix:
-        found = self._mixes.get((one.start_ns, allowed))
-        if found is None:
-            found = self._mixes[one.start_ns, allowed] = _mixed(one, allowed, self._names)
-        return found
+                if (key := (one.start_ns, allowed)) not in self._users:
+                    self._users[key] = list(_users(one, allowed, self._names))
+                yield _Part(one, len(allowed), self._users[key], share, use.waited_ns * share, most_ns)
 
 
-def _mixed(one: Interval, allowed: frozenset[int], names: CpuNames) -> _Mix:
+def _users(one: Interval, allowed: frozenset[int], names: CpuNames) -> Iterator[_User]:
     length_ns = max(one.end_ns - one.start_ns, 1)
-    busy_ns = one.busy_ns.get(allowed)
-    threads = [(use.thread_id, names.of_thread(use, one.start_ns, one.end_ns)) for use in one.threads]
-    wanted = [0.0, 0.0]  # by threads that run Python, and native ones
-    for use, (thread_id, named) in zip(one.threads, threads, strict=True):
-        if thread_id:
-            wanted[named[0].kind == s.RIVAL_NATIVE] += min((use.used_ns + use.waited_ns) / length_ns, 1.0)
-    users = list(_users(one, threads, allowed, busy_ns, names))
-    unseen_ns = (busy_ns or 0) - sum(user.ns for user in users)
-    if unseen_ns >= _UNSEEN_SHARE * len(allowed) * length_ns:
-        users.append(_User(0, Named(s.RIVAL_PROCESS, UNSEEN), unseen_ns))
-    return _Mix(users, sum(wanted), wanted[True])
-
-
-def _users(
-    one: Interval, threads: Sequence[tuple[int, list[Named]]], allowed: frozenset[int], busy_ns: int | None,
-    names: CpuNames,
-) -> Iterator[_User]:  # fmt: skip
+    busy_ns, known_ns = one.busy_ns.get(allowed), 0.0
+    all_uses: tuple[ThreadUse | ProcessUse, ...] = one.threads + one.processes
     # an ended process is no rival without evidence of its use
-    processes = [each for each in one.processes if not each.ended or busy_ns is not None]
-    called = [*threads, *((0, [names.of_process(use)]) for use in processes)]
-    for (thread_id, named), ns in zip(called, _fitted([*one.threads, *processes], allowed, busy_ns), strict=True):
+    uses = [each for each in all_uses if not each.ended or busy_ns is not None]
+    for use, ns in zip(uses, _fitted(uses, allowed, busy_ns), strict=True):
+        named = names.of(use, one.start_ns, one.end_ns)
+        wanted = min((use.used_ns + use.waited_ns) / length_ns, 1.0) if use.thread_id else 0.0
         for each, times in Counter(named).items():
-            yield _User(thread_id, each, ns * times / len(named))
+            yield _User(use.thread_id, each, ns * times / len(named), wanted * times / len(named))
+        known_ns += ns
+    if (unseen_ns := (busy_ns or 0) - known_ns) >= _UNSEEN_SHARE * len(allowed) * length_ns:
+        yield _User(0, Named(s.RIVAL_PROCESS, UNSEEN), unseen_ns)
 
 
 def _fitted(uses: Sequence[ThreadUse | ProcessUse], allowed: frozenset[int], busy_ns: int | None) -> list[float]:
@@ -196,8 +174,7 @@ def _used_inside(use: ThreadUse | ProcessUse, allowed: frozenset[int]) -> tuple[
     """How long it used these CPUs, if it used all of its own alike: for certain, or maybe; one of them is 0."""
     share = len(use.cpus & allowed) / len(use.cpus) if allowed and use.cpus else 1.0
     is_certain = share in (0.0, 1.0) and (bool(use.cpus) or not allowed)
-    ended = isinstance(use, ProcessUse) and use.ended
-    return (use.used_ns * share, 0.0) if is_certain and not ended else (0.0, use.used_ns * share)
+    return (use.used_ns * share, 0.0) if is_certain and not use.ended else (0.0, use.used_ns * share)
 
 
 def _overlap(start_ns: int, end_ns: int, stretches: Sequence[tuple[int, int]]) -> int:

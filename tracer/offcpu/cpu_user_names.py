@@ -36,16 +36,13 @@ class CpuNames:
         self._sampler_id = sampler_id
         self.spans: dict[Named, int] = {}  # a span in which a thread did what it is named for
 
-    def of_process(self, one: ProcessUse) -> Named:
-        """The name of another process; the sampler is a part of this one."""
-        if one.process_id == self._sampler_id:
-            return Named(s.RIVAL_THREAD, _OWN_WORK)
-        if not one.process_id:
-            return Named(s.RIVAL_PROCESS, REST)
-        return Named(s.RIVAL_SIBLING if one.sibling else s.RIVAL_PROCESS, one.name, one.process_id)
-
-    def of_thread(self, one: ThreadUse, start_ns: int, end_ns: int) -> list[Named]:
-        """Return a thread's work in an interval, each entry for an equal part of it; never empty."""
+    def of(self, one: ThreadUse | ProcessUse, start_ns: int, end_ns: int) -> list[Named]:
+        """Return a process's name, or a thread's work in an interval, each entry for an equal part of it; never empty."""
+        if isinstance(one, ProcessUse):
+            if one.process_id == self._sampler_id:  # a part of this process
+                return [Named(s.RIVAL_THREAD, _OWN_WORK)]
+            kind = s.RIVAL_SIBLING if one.sibling else s.RIVAL_PROCESS
+            return [Named(kind, one.name if one.process_id else REST, one.process_id)]
         tid = one.thread_id
         if not tid:
             return [Named(s.RIVAL_THREAD, "short-lived threads")]

@@ -19,11 +19,11 @@ from whywait.tracer.records.request import Job
 class Part(NamedTuple):
     """What a thread of the pool did for a job, and its own clocks meanwhile; times are `perf_counter_ns`."""
 
-    thread_id: int  # native
-    start_ns: int
-    end_ns: int
-    cpu_ns: int
-    run_queue_ns: int | None
+    thread_id: int = 0  # native
+    start_ns: int = 0
+    end_ns: int = 0
+    cpu_ns: int = 0
+    run_queue_ns: int = 0  # too where this machine does not show it
 
 
 @dataclass(slots=True)
@@ -46,16 +46,16 @@ class Passage:
     held: Occupancy  # a worker
     submitted_at: Place | None = None
     put_ns: int = 0  # it was in the queue of calls
-    pickling: Part | None = None
-    sending: Part | None = None
+    pickling: Part = field(default_factory=Part)
+    sending: Part = field(default_factory=Part)
     sent: int = 0  # bytes
     turn_ns: int = 0  # a worker was free for it
     before: dict[int, WorkerClock] | None = None  # the workers' clocks when it was sent and had begun
     starting: bool = False  # a worker may not have been up then: no result had come from it
-    receiving: Part | None = None
+    receiving: Part = field(default_factory=Part)
     length: int = 0  # of its result, bytes in the pipe
     after: dict[int, WorkerClock] = field(default_factory=dict)  # the workers' clocks when its result had come
-    unpickling: Part | None = None
+    unpickling: Part = field(default_factory=Part)
     worker: int = 0  # the process that ran it
 
     def used(self) -> WorkerClock | None:

@@ -24,6 +24,7 @@ class ThreadUse(NamedTuple):
     waited_ns: int = 0
     cpus: frozenset[int] = frozenset()  # it may run on; empty: not known
     python: bool = False  # sampled waiting for the GIL
+    ended: bool = False  # not: what it used is measured
 
 
 class ProcessUse(NamedTuple):
@@ -35,6 +36,8 @@ class ProcessUse(NamedTuple):
     cpus: frozenset[int] = frozenset()  # it may run on; empty: not known
     sibling: bool = False  # another worker of the same service
     ended: bool = False  # within the interval: `used_ns` is an estimate of its upper bound
+    thread_id: int = 0  # no thread of this process
+    waited_ns: int = 0
 
 
 class Stretch(NamedTuple):

@@ -106,12 +106,14 @@ class Drawing:
         in_waits = self._queued.get(id(activity), ())
         return max(queued_ns - sum(ns for begin, end, ns in in_waits if start_ns <= begin and end <= end_ns), 0)
 
-    def add(self, name: str, activity: Activity, parent_id: int, start_ns: int, end_ns: int, about: About) -> None:
+    def add(
+        self, name: str, activity: Activity, parent_id: int, start_ns: int, end_ns: int, about: About, span_id: int = 0
+    ) -> None:
         """Adds the span of what an activity did or waited for, below one of its spans."""
         request = self.request
         self.made.append(
             SpanSpec(
-                name, request.trace_id, new_span_id(), self.own_parent(activity, parent_id), start_ns, end_ns, about,
-                not_after_unix_ns=self.limit_of(activity),
+                name, request.trace_id, span_id or new_span_id(), self.own_parent(activity, parent_id), start_ns, end_ns,
+                about, not_after_unix_ns=self.limit_of(activity),
             )
         )  # fmt: skip

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import pandas as pd
 
-from whywait.analysis.attribution.cpu_rivals import positive_ns
+from whywait.analysis.attribution.culprit_names import positive_ns
 from whywait.analysis.measure.felt import both
 from whywait.analysis.model import Analysis, attribute
 from whywait.analysis.report.perfetto.slices import cause_slices, records, request_slice, running, span_slice

@@ -11,11 +11,11 @@ from whywait.analysis.attribution.cpu_rivals import (
     OTHER_THREADS,
     PROCESSES,
     culprit_name,
-    positive_ns,
     quota_name,
     quota_of,
-    rows_of,
+    seen,
 )
+from whywait.analysis.attribution.culprit_names import positive_ns
 from whywait.analysis.causes import Cause
 from whywait.analysis.measure.weights import weights_of
 from whywait.analysis.situations.situation import Group, Pattern, Situation
@@ -33,7 +33,6 @@ _KIND_OF: Final = {
     schema.RIVAL_THREAD: Situation.CPU_OWN_THREADS,
     schema.RIVAL_NATIVE: Situation.CPU_NATIVE_THREADS,
 }
-_RIVALS: Final = (schema.RIVAL_KINDS, schema.RIVAL_NAMES, schema.RIVAL_NUMBERS)
 _ELSEWHERE: Final = (Situation.CPU_OTHER_PROCESSES, Situation.CPU_SIBLING_PROCESSES, Situation.CPU_QUOTA)
 _Recorded = list[tuple[dict[str, Any], float]]  # attributes of a span, how many requests it stands for
 
@@ -54,15 +53,9 @@ def cpu_competition(group: Group) -> Iterator[Pattern]:
             by_kind[kind] += int(ns)
             chief.setdefault(kind, str(name))
     for kind in _to_be_told(by_kind, total_ns):
-        name, how = chief[kind], ""
-        if kind is Situation.CPU_NATIVE_THREADS:
-            how = look_up(NATIVE, name.lower())  # what sets their number
-        found = {
-            "name": name,
-            "share": by_kind[kind] / total_ns,
-            "processes": tuple(processes.get(name, ())),
-            "how": how,
-        }
+        name, share = chief[kind], by_kind[kind] / total_ns
+        how = look_up(NATIVE, name.lower()) if kind is Situation.CPU_NATIVE_THREADS else ""  # what sets their number
+        found = {"name": name, "share": share, "processes": tuple(processes.get(name, ())), "how": how}
         yield Pattern(kind, None, found)
     yield from _oversubscribed(recorded)
 
@@ -70,7 +63,11 @@ def cpu_competition(group: Group) -> Iterator[Pattern]:
 def _to_be_told(by_kind: "Counter[Situation]", total_ns: float) -> list[Situation]:
     """The one to change first, then the others, the longest first; none where each is negligible."""
     large = [kind for kind, ns in by_kind.most_common() if ns >= SAID_SHARE * total_ns]
-    first = _to_be_changed(by_kind)
+    native = by_kind[Situation.CPU_NATIVE_THREADS]
+    own = native + by_kind[Situation.CPU_OWN_THREADS]
+    first = max(_ELSEWHERE, key=lambda kind: by_kind[kind])
+    if own >= by_kind[first]:
+        first = Situation.CPU_NATIVE_THREADS if native >= NATIVE_SHARE * own else Situation.CPU_OWN_THREADS
     return [*([first] if large and by_kind[first] else []), *(kind for kind in large if kind is not first)]
 
 
@@ -81,15 +78,6 @@ def _recorded(group: Group, weights: dict[Any, float]) -> _Recorded:
         for trace_id, attributes in zip(spans["trace_id"], spans["attributes"], strict=True)
         if schema.CPU_UNKNOWN_NS in attributes
     ]
-
-
-def _to_be_changed(by_kind: "Counter[Situation]") -> Situation:
-    native = by_kind[Situation.CPU_NATIVE_THREADS]
-    own = native + by_kind[Situation.CPU_OWN_THREADS]
-    elsewhere = max(_ELSEWHERE, key=lambda kind: by_kind[kind])
-    if own < by_kind[elsewhere]:
-        return elsewhere
-    return Situation.CPU_NATIVE_THREADS if native >= NATIVE_SHARE * own else Situation.CPU_OWN_THREADS
 
 
 def _oversubscribed(recorded: _Recorded) -> Iterator[Pattern]:
@@ -114,9 +102,9 @@ def _kinds_and_processes(recorded: _Recorded) -> tuple[dict[str, Situation], dic
     processes: dict[str, dict[int, None]] = {}
     for attributes, _ in recorded:
         kinds[quota_name(attributes)] = Situation.CPU_QUOTA
-        for kind, name, number in rows_of(attributes, _RIVALS):
+        for kind, name, number, *_ in seen(attributes):
             if kind in _KIND_OF:
-                called = culprit_name(str(kind), str(name))
+                called = culprit_name(kind, name)
                 kinds[called] = _KIND_OF[kind]
                 if kind in PROCESSES and positive_ns(number):
                     processes.setdefault(called, {})[number] = None

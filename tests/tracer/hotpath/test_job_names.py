@@ -5,8 +5,10 @@ import contextlib
 import contextvars
 import functools
 import json
+import math
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures.process import _process_chunk
 from typing import Any
 
 import pytest
@@ -65,6 +67,11 @@ def test_a_wrapper_without_a_function_of_the_user_keeps_its_name() -> None:
     endless = functools.partial(telemetry._run_sync_endpoint, arguments={})
     endless.keywords["function"] = endless
     assert describe(endless)[0] == "_run_sync_endpoint"
+
+
+def test_a_chunk_of_map_is_named_after_what_it_runs() -> None:
+    for function, name in ((report, "report"), (math.factorial, "factorial"), (int, "int")):
+        assert describe(functools.partial(_process_chunk, function), ([(1,)],))[0] == name
 
 
 def test_asgirefs_wrapper_is_looked_through(traced_to: Callable[..., Traced]) -> None:

@@ -160,13 +160,13 @@ def occupied(start: int, end: int) -> Occupancy:
 
 
 def named(past: HolderPast, one: ThreadUse, libraries: dict[int, str] | None = None) -> list[Named]:
-    return CpuNames(past, libraries or {}, SAMPLER).of_thread(one, 0, 100 * MS)
+    return CpuNames(past, libraries or {}, SAMPLER).of(one, 0, 100 * MS)
 
 
 def test_a_worker_is_called_by_its_job() -> None:
     past = HolderPast(jobs={WORKER: [occupied(0, 40), occupied(60, 90)]}, names={WORKER: "pool_0"})
     names = CpuNames(past, {}, SAMPLER)
-    found = names.of_thread(thread(WORKER, 1), 0, 100 * MS)
+    found = names.of(thread(WORKER, 1), 0, 100 * MS)
     assert {one.name for one in found} == {"predict_one"}
     assert {one.kind for one in found} == {schema.RIVAL_THREAD}
     assert names.spans[found[0]] == 6
@@ -187,7 +187,7 @@ def test_threads_that_run_no_python_are_called_by_their_library() -> None:
 def test_our_own_work_is_called_ours() -> None:
     ours = Named(schema.RIVAL_THREAD, "whywait's own work")
     assert named(HolderPast(names={OTHER: "whywait-export"}), thread(OTHER, 1)) == [ours]
-    assert CpuNames(HolderPast(), {}, SAMPLER).of_process(ProcessUse(SAMPLER, 1, "python")) == ours
+    assert CpuNames(HolderPast(), {}, SAMPLER).of(ProcessUse(SAMPLER, 1, "python"), 0, 100 * MS) == [ours]
     found = divided(Past([interval(0, [thread(ME, 1, 9)], [ProcessUse(SAMPLER, 9 * MS, "python", BOTH)])]), 0, 100, 9)
     assert (found.own_ns, found.process_ns) == (9 * MS, 0)
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 from whywait.tracer.host.code_location import Place, caller_place, is_library, place_of_code
 from whywait.tracer.host.introspection import code_of
 from whywait.tracer.host.otel_context import current_span_id
-from whywait.tracer.hotpath.recorder import probe_failed
+from whywait.tracer.hotpath.recorder import probe_failed, safely
 from whywait.tracer.hotpath.thread_state import enter_handler, leave_handler
 from whywait.tracer.hotpath.thread_waits import waiter_here
 from whywait.tracer.probes.locks.traced_lock import TracedRLock
@@ -49,7 +49,7 @@ def install(session: Session) -> Undo | None:
             end_ns = perf_counter_ns()
             leave_handler(outer)
             if end_ns - start_ns >= min_ns:
-                _keep(activity, title, place, start_ns, end_ns, thread_time_ns() - cpu_ns)
+                safely("logging", _keep, activity, title, place, start_ns, end_ns, thread_time_ns() - cpu_ns)
 
     @functools.wraps(plain_create)
     def createLock(self: Any) -> None:
@@ -83,16 +83,13 @@ def _place(code: CodeType | None) -> Place | None:
 
 
 def _keep(activity: Activity, title: str, place: Place | None, start_ns: int, end_ns: int, cpu_ns: int) -> None:
-    try:
-        if not activity.request.open or not activity.request.take():
-            return
-        parent_id = current_span_id()
-        activity.is_parent = True
-        activity.request.phases.append(
-            Phase(
-                f"logging: {title}", new_span_id(), parent_id, activity, start_ns, end_ns, cpu_ns, None,
-                place, "", False, handler=title,
-            )
-        )  # fmt: skip
-    except Exception as error:
-        probe_failed("logging", error)
+    if not activity.request.open or not activity.request.take():
+        return
+    parent_id = current_span_id()
+    activity.is_parent = True
+    activity.request.phases.append(
+        Phase(
+            f"logging: {title}", new_span_id(), parent_id, activity, start_ns, end_ns, cpu_ns, None,
+            place, "", False, handler=title,
+        )
+    )  # fmt: skip

@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 from whywait.tracer.adapters.late_patches import LatePatches, owner_of
 from whywait.tracer.host.introspection import take_this_frame_out
 from whywait.tracer.hotpath import recorder as recorders
-from whywait.tracer.hotpath.recorder import probe_failed
+from whywait.tracer.hotpath.recorder import safely
 from whywait.tracer.probes.connections.turns import FAILED, Turns
 from whywait.tracer.probes.patches import Patches
 from whywait.tracer.probes.probe import Session, Undo
@@ -86,11 +86,7 @@ class _Entry(NamedTuple):
         """Record something while a session runs. Never raises."""
         if recorders.active is None or record is None:
             return None
-        try:
-            return record(self.row, *args)
-        except Exception as error:
-            probe_failed(self.probe, error)
-            return None
+        return safely(self.probe, record, self.row, *args)
 
 
 def _patched(owner: Any, name: str, entry: _Entry) -> Undo | None:

@@ -7,13 +7,12 @@ the one before was sent, until it sends."""
 import functools
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from concurrent.futures import Future
 from contextlib import suppress
-from threading import get_native_id
 from time import perf_counter_ns, thread_time_ns
 from typing import Any, Final
-from weakref import ref
+from weakref import WeakKeyDictionary, ref
 
 from whywait.tracer.host.code_location import caller_place
 from whywait.tracer.host.identity_map import ByIdentity
@@ -21,11 +20,11 @@ from whywait.tracer.host.introspection import take_this_frame_out
 from whywait.tracer.host.thread_clocks import run_queue_ns
 from whywait.tracer.hotpath.core import make_job
 from whywait.tracer.hotpath.pools import occupancy_of, pool_of
-from whywait.tracer.hotpath.recorder import probe_failed
+from whywait.tracer.hotpath.recorder import safely
 from whywait.tracer.hotpath.thread_state import deliver
 from whywait.tracer.probes.patches import Patches
 from whywait.tracer.probes.probe import Session, Undo, always
-from whywait.tracer.probes.process_pool.process_queue import Came, ProcessQueue
+from whywait.tracer.probes.process_pool.process_queue import Came, ProcessQueue, has_worker_since
 from whywait.tracer.probes.threads.thread_pool import JOB_ATTRIBUTE, start_worker, timed_shutdown
 from whywait.tracer.records.occupancy import Occupancy
 from whywait.tracer.records.process_job import Part, Passage
@@ -33,31 +32,23 @@ from whywait.tracer.schema import PICKLING
 
 name: Final = "process pool"
 available: Final = always
+_OF_EXECUTOR = "_call_queue", "_max_workers", "_result_queue", "_spawn_process", "_work_ids"
 needs: Final = (
-    "concurrent.futures._base.Future._exception",
-    "concurrent.futures.process.ProcessPoolExecutor._call_queue",
-    "concurrent.futures.process.ProcessPoolExecutor._max_workers",
-    "concurrent.futures.process.ProcessPoolExecutor._result_queue",
-    "concurrent.futures.process.ProcessPoolExecutor._spawn_process",
-    "concurrent.futures.process.ProcessPoolExecutor._work_ids",
-    "concurrent.futures.process._SafeQueue.pending_work_items",
-    "multiprocessing.connection.Connection._recv_bytes",
-    "multiprocessing.connection.Connection._send_bytes",
-    "multiprocessing.queues.Queue._reader",
-    "multiprocessing.queues.Queue._writer",
-)
+    *(f"concurrent.futures.process.ProcessPoolExecutor.{one}" for one in _OF_EXECUTOR),
+    "concurrent.futures._base.Future._exception", "concurrent.futures.process._SafeQueue.pending_work_items",
+    "multiprocessing.connection.Connection._recv_bytes", "multiprocessing.connection.Connection._send_bytes",
+    "multiprocessing.queues.Queue._reader", "multiprocessing.queues.Queue._writer",
+)  # fmt: skip
 NAME = "processes"
-_PROCESS = "concurrent.futures.process"
-Stamp = Callable[..., Any]
-Stand = tuple[int, int, int | None]  # the calling thread's clocks at one moment: wall, CPU, run queue
+Stamps = Generator[None, Any, None]  # what is done before a call, and after it, which may be given its result
+Stand = tuple[int, int, int]  # the calling thread's clocks at one moment: wall, CPU, run queue
 
 
 def install(_: Session) -> Undo:
     from concurrent.futures import process
 
     executor_class: Any = process.ProcessPoolExecutor
-    plain_init, plain_submit = executor_class.__init__, executor_class.submit
-    plain_spawn = executor_class._spawn_process
+    plain_init, plain_submit, plain_spawn = map(vars(executor_class).get, ("__init__", "submit", "_spawn_process"))
     ways: ByIdentity[Way] = ByIdentity()
 
     def way_of(executor: Any, *, new: bool = False) -> Way:
@@ -72,17 +63,17 @@ def install(_: Session) -> Undo:
     @functools.wraps(plain_init)
     def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
         plain_init(self, *args, **kwargs)
-        safely(way_of, self, new=True)
+        safely(name, way_of, self, new=True)
 
     @functools.wraps(plain_submit)
     def submit(self: Any, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> "Future[Any]":
-        safely(way_of, self)
+        safely(name, way_of, self)
         return plain_submit(self, fn, *args, **kwargs)  # type: ignore[no-any-return]
 
     @functools.wraps(plain_spawn)
     def _spawn_process(self: Any) -> None:
         start_worker(plain_spawn, self, lambda _: NAME, name)
-        safely(lambda: way_of(self).has_started())
+        safely(name, lambda: way_of(self).has_started())
 
     def take_out() -> None:
         for way in ways.values():
@@ -98,14 +89,14 @@ def install(_: Session) -> Undo:
 
 
 def _stand() -> Stand:
-    return perf_counter_ns(), thread_time_ns(), run_queue_ns()
+    return perf_counter_ns(), thread_time_ns(), run_queue_ns() or 0
 
 
 def _part(begin: Stand, end: Stand, since_ns: int = 0) -> Part:
     """What the calling thread did between the two; it idled until `since_ns`."""
-    (begin_ns, used_ns, queued_ns), (end_ns, end_used_ns, end_queued_ns) = begin, end
-    in_queue_ns = None if queued_ns is None or end_queued_ns is None else end_queued_ns - queued_ns
-    return Part(get_native_id(), max(begin_ns, since_ns), end_ns, end_used_ns - used_ns, in_queue_ns)
+    (_, used_ns, queued_ns), (end_ns, until_used_ns, until_queued_ns) = begin, end
+    run_queue_ns = max(until_queued_ns - queued_ns, 0)
+    return Part(threading.get_native_id(), max(begin[0], since_ns), end_ns, until_used_ns - used_ns, run_queue_ns)
 
 
 class Way:
@@ -117,74 +108,70 @@ class Way:
         self._put: deque[Passage] = deque()  # calls that were not sent yet
         self._sent: Stand = 0, 0, 0  # the sending thread begins with nothing
         self._came: tuple[Came, Stand] | None = None  # the latest, until it is known whose it is; when it had come
-        self._patched: list[tuple[ref[Any], str]] = []
+        self._patched: WeakKeyDictionary[Any, str] = WeakKeyDictionary()
         calls, results = executor._call_queue, executor._result_queue
         if calls is None or results is None:  # it was shut down
             return
         self._items = calls.pending_work_items
-        for owner, attribute, begin, end in (
-            (executor._work_ids, "put", self._submits, None),
-            (calls, "put", self._puts, self._is_put),
-            (calls._writer, "_send_bytes", self._sends, self._is_sent),
-            (results._reader, "_recv_bytes", self._receives, self._is_received),
+        for owner, attribute, stamps in (
+            (executor._work_ids, "put", self._submits),
+            (calls, "put", self._puts),
+            (calls._writer, "_send_bytes", self._sends),
+            (results._reader, "_recv_bytes", self._receives),
         ):
-            found = ref(owner)  # a connection is closed when the last reference to it goes
-            # an attribute of the instance: such objects are pickled by what they consist of alone
-            setattr(owner, attribute, functools.partial(_stamped, begin, end, getattr(type(owner), attribute), found))
-            self._patched.append((found, attribute))
+            # a connection is closed when the last reference to it goes
+            stamped = functools.partial(_stamped, stamps, getattr(type(owner), attribute), ref(owner))
+            setattr(owner, attribute, stamped)  # of the instance: they are pickled by what they consist of alone
+            self._patched[owner] = attribute
 
     def undo(self) -> None:
         self.queue.clocks.close()
-        for found, attribute in self._patched:
-            if (owner := found()) is not None:
-                vars(owner).pop(attribute, None)
+        for owner, attribute in self._patched.items():
+            vars(owner).pop(attribute, None)
 
     # --- on the thread that submits: no thread of the pool can see the job yet, which may be done in no time -------
-    def _submits(self, _: Any, number: int) -> None:
-        item = self._items[number]
-        fn = item.fn
-        if isinstance(fn, functools.partial) and getattr(fn.func, "__module__", "") == _PROCESS and fn.args:
-            fn = fn.args[0]  # what `map` was given: it hands out chunks
-        queue = self.queue
-        job = make_job(queue.pool, fn, item.args)
+    def _submits(self, number: int) -> Stamps:
+        item, queue = self._items[number], self.queue
+        job = make_job(queue.pool, item.fn, item.args)
         now = perf_counter_ns()
-        place = caller_place() if job is not None else None
-        passage = Passage(queue.calls, job, occupancy_of(queue.pool, job, fn, item.args), place)
+        held = occupancy_of(queue.pool, job, item.fn, item.args)
+        passage = Passage(queue.calls, job, held, caller_place() if job is not None else None)
         if job is not None:
             job.passage, job.born_ns = passage, now
             setattr(item.future, JOB_ATTRIBUTE, job)
-        item.whywait_passage, self._submitted = passage, (get_native_id(), passage)  # what is pickled is another item
-        item.future.add_done_callback(functools.partial(safely, self._done, passage))
+        item.whywait_passage, self._submitted = (
+            passage,
+            (threading.get_native_id(), passage),
+        )  # what is pickled is another item
+        item.future.add_done_callback(functools.partial(safely, name, self._done, passage))
         queue.enter(passage, now)
+        yield
 
     def has_started(self) -> None:
         """A process was started, maybe in the midst of a `submit`."""
         self.queue.show()
         thread_id, passage = self._submitted or (0, None)
-        if passage is not None and thread_id == get_native_id():
+        if passage is not None and thread_id == threading.get_native_id():
             now = perf_counter_ns()  # that was a wait of its own
             if passage.job is not None:
                 passage.job.born_ns = now
             if passage.turn_ns:
-                self.queue.has_worker_since(passage, now)
+                has_worker_since(passage, now)
 
     # --- on the manager's thread ------------------------------------------------------------------------------------
-    def _puts(self, _: Any, call: Any, *__: Any, **___: Any) -> Any:
+    def _puts(self, call: Any, *_: Any, **__: Any) -> Stamps:
         passage = getattr(self._items.get(getattr(call, "work_id", -1)), "whywait_passage", None)
         if passage is not None:
             self._put.append(passage)
-        return passage
+            yield
+            passage.put_ns = perf_counter_ns()
+            passage.calls.put_ns.append(passage.put_ns)
 
-    def _is_put(self, passage: Passage, _: Any) -> None:
-        passage.put_ns = perf_counter_ns()
-        passage.calls.put_ns.append(passage.put_ns)
-
-    def _receives(self, *_: Any) -> Stand | None:
+    def _receives(self, *_: Any) -> Stamps:
         self._came = None
-        return _stand() if self.queue.busy else None
-
-    def _is_received(self, begin: Stand, received: Any) -> None:
-        if received is not None:
+        if self.queue.busy:
+            begin = _stand()
+            received = yield
             size, end = received.tell(), _stand()
             length = size + (4 if size <= 0x7FFFFFFF else 12)  # in the pipe
             self._came = (_part(begin, end), length, self.queue.clocks.read()), end
@@ -213,7 +200,7 @@ class Way:
             deliver(job)
 
     # --- on the thread that pickles ---------------------------------------------------------------------------------
-    def _sends(self, _: Any, message: Any, *__: Any) -> tuple[Passage | None, Stand]:
+    def _sends(self, message: Any, *_: Any) -> Stamps:
         before, begin = self._sent, _stand()
         passage = self._put.popleft() if self._put else None
         if passage is not None and (job := passage.job) is not None:
@@ -223,30 +210,25 @@ class Way:
             held.start_ns, held.end_ns = part.start_ns, part.end_ns
             passage.calls.picklings.append(held)
             self.queue.sent(passage)
-        return passage, begin
-
-    def _is_sent(self, noted: tuple[Passage | None, Stand], _: Any) -> None:
-        passage, begin = noted
+        yield
         self._sent = _stand()
         if passage is not None:
             passage.sending = _part(begin, self._sent)
 
 
-def _stamped(begin: Stamp, end: Stamp | None, plain: Stamp, owner: "ref[Any]", *args: Any, **kwargs: Any) -> Any:
-    noted = safely(begin, owner(), *args, **kwargs)
+def _stamped(stamps: Callable[..., Stamps], plain: Any, owner: "ref[Any]", *args: Any, **kwargs: Any) -> Any:
+    made = safely(name, stamps, *args, **kwargs)
+    safely(name, _go_on, made, None)
     try:
         result = plain(owner(), *args, **kwargs)
     except BaseException as error:
         take_this_frame_out(error)
         raise
-    if end is not None and noted is not None:
-        safely(end, noted, result)
+    safely(name, _go_on, made, result)
     return result
 
 
-def safely(stamp: Stamp, *args: Any, **kwargs: Any) -> Any:
-    """What it returns; None where it fails, which ends the probe."""
-    try:
-        return stamp(*args, **kwargs)
-    except Exception as error:
-        probe_failed(name, error)
+def _go_on(stamps: Stamps | None, result: Any) -> None:
+    with suppress(StopIteration):
+        if stamps is not None:
+            stamps.send(result)

@@ -1,12 +1,11 @@
 """Which jobs of a process pool have a worker, as far as the parent can know.
 
 A pool hands its jobs out in order, and none waits while a worker is free: the next one runs when a result comes. The
-bytes that each worker wrote tell who sent it, and the workers' clocks what the job used. Where the sender is not known,
-each of the jobs that ran used an equal part.
+bytes that each worker wrote tell who sent it, its clocks what the job used; else each that ran used an equal part.
 """
 
 import threading
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Iterable
 from itertools import filterfalse
 from typing import Any
@@ -33,39 +32,33 @@ class ProcessQueue:
         self._table = recorder.active.sampler.pools if recorder.active and recorder.active.sampler else None
         if self._table is not None:
             self.calls.key, self._places_at = self._table.new_key(), places_at(executor)
-        self._size = executor._max_workers
+        self._shown: tuple[list[int], bool] | None = None
         self._senders = Senders(self.clocks.processes())
         self._running: list[Passage] = []
-        self._waiting: deque[Passage] = deque()
+        self._waiting: OrderedDict[Passage, None] = OrderedDict()
         self._lock = threading.RLock()
-        self.busy = False  # with a job of a request
-        self._heard_of = 0
         self.show()
 
     def show(self) -> None:
         """Tells the sampler which processes the pool has, which may be starting, and whether it is busy."""
-        if self._table is not None:
-            workers = [one if one in self._senders.heard_of else one | STARTING for one in self.clocks.processes()]
+        self.busy = any(one.job is not None for one in self._running)  # of a request
+        workers = [one if one in self._senders.heard_of else one | STARTING for one in self.clocks.processes()]
+        if self._table is not None and self._shown != (workers, self.busy):
+            self._shown = workers, self.busy
             self._table.show(self.calls.key, self._places_at, workers, busy=self.busy)
-
-    def _show_load(self) -> None:
-        before = self.busy, self._heard_of
-        self.busy, self._heard_of = any(one.job is not None for one in self._running), len(self._senders.heard_of)
-        if before != (self.busy, self._heard_of):
-            self.show()
 
     def enter(self, passage: Passage, now: int) -> None:
         with self._lock:
-            if len(self._running) < self._size:
+            if len(self._running) < self.pool.size:
                 self._run(passage, now, {})
             else:
-                self._waiting.append(passage)
-            self._show_load()
+                self._waiting[passage] = None
+            self.show()
 
     def sent(self, passage: Passage, readings: Readings | None = None) -> None:
         """A job is pickled and goes into the pipe, and begins once it may run."""
         with self._lock:
-            if passage.turn_ns and passage.pickling is not None:
+            if passage.turn_ns and passage.pickling.thread_id:
                 # a worker that is free uses next to nothing: what its clocks were when a result came they are now
                 passage.before = readings or self.clocks.read()
                 passage.starting = not passage.before.keys() <= self._senders.heard_of
@@ -74,19 +67,18 @@ class ProcessQueue:
     def leave(self, passage: Passage, now: int, came: Came | None) -> None:
         """The result of a job came; or, without `came`, it was given up or its pool broke, or nobody looked."""
         with self._lock:
-            if came is not None:
-                self._take_result(passage, came)
-            if passage in self._waiting:
-                self._waiting.remove(passage)
+            self._waiting.pop(passage, None)
             if passage not in self._running:
                 return
-            if came is None:  # what it wrote belongs to no result
-                self._senders.renew()
+            if came is not None:
+                self._take_result(passage, came)
+            else:
+                self._senders.renew()  # what it wrote belongs to no result
             self._running.remove(passage)
             passage.held.end_ns = now
             if self._waiting:
-                self._run(self._waiting.popleft(), now, passage.after)
-            self._show_load()
+                self._run(self._waiting.popitem(last=False)[0], now, passage.after)
+            self.show()
 
     def settle(self) -> None:
         """Find the senders of results whose bytes were counted after they had come. Called by any thread."""
@@ -105,21 +97,21 @@ class ProcessQueue:
             self._senders.came(passage)
         if not passage.worker and passage.job is not None:
             used_ns = sum(one.cpu_ns - before[of].cpu_ns for of, one in after.items() if of in before)
-            passage.job.cpu_ns = used_ns // max(len(self._running), 1)
+            passage.job.cpu_ns = used_ns // len(self._running)
 
     def _run(self, passage: Passage, now: int, readings: Readings) -> None:
         self.settle()  # before anybody writes for this one
         self._running.append(passage)
-        self.has_worker_since(passage, now)
+        has_worker_since(passage, now)
         self.pool.occupancies.append(passage.held)
         self.sent(passage, readings)  # maybe while it queued
 
-    @staticmethod
-    def has_worker_since(passage: Passage, now: int) -> None:
-        """The job's turn has come, or comes later than it seemed."""
-        passage.held.start_ns = passage.turn_ns = now
-        if passage.job is not None:
-            passage.job.start_ns = passage.job.idle_since_ns = now
+
+def has_worker_since(passage: Passage, now: int) -> None:
+    """The job's turn has come, or comes later than it seemed."""
+    passage.held.start_ns = passage.turn_ns = now
+    if passage.job is not None:
+        passage.job.start_ns = passage.job.idle_since_ns = now
 
 
 class Senders:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from whywait.tracer.host.introspection import code_of
-from whywait.tracer.hotpath.recorder import probe_failed
+from whywait.tracer.hotpath.recorder import safely
 from whywait.tracer.probes.requests.work import Arrivals, name
 from whywait.tracer.records.current import ACTIVITY
 
@@ -30,10 +30,7 @@ def _telling(plain: Any, noted: Callable[[Any, Any], None]) -> Any:
     @functools.wraps(plain)
     def call(*args: Any, **kwargs: Any) -> Any:
         result = plain(*args, **kwargs)
-        try:
-            noted((*args, *kwargs.values()), result)
-        except Exception as error:
-            probe_failed(name, error)
+        safely(name, noted, (*args, *kwargs.values()), result)
         return result
 
     return call

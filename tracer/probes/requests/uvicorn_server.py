@@ -16,7 +16,7 @@ from whywait.tracer.adapters.late_patches import LatePatches
 from whywait.tracer.host.code_location import Site, place_of_code
 from whywait.tracer.hotpath import recorder as recorders
 from whywait.tracer.hotpath.opening.open_request import Arrival, end_request, leave
-from whywait.tracer.hotpath.recorder import probe_failed
+from whywait.tracer.hotpath.recorder import probe_failed, safely
 from whywait.tracer.hotpath.waits import record_wait
 from whywait.tracer.probes.patches import Patches
 from whywait.tracer.probes.probe import Session, Undo, always
@@ -93,10 +93,7 @@ def _patched(module: Any, protocol_name: str) -> Undo:
         if cycle is not None and not cycle.response_complete:
             read_more(name, plain_read, self, data)
             return
-        try:
-            connections.reads(self)
-        except Exception as error:
-            probe_failed(name, error)
+        safely(name, connections.reads, self)
         try:
             plain_read(self, data)
         finally:
@@ -117,10 +114,7 @@ def _patched(module: Any, protocol_name: str) -> Undo:
 def _telling(plain: Callable[..., Any], told: Callable[[Any], None]) -> Callable[..., Any]:
     @functools.wraps(plain)
     def call(self: Any, *args: Any) -> Any:
-        try:
-            told(self)
-        except Exception as error:
-            probe_failed(name, error)
+        safely(name, told, self)
         return plain(self, *args)
 
     return call
@@ -141,12 +135,8 @@ class _Cycle:
 
     def enter(self, scope: Any, receive: Any, send: Any) -> Any:
         """What uvicorn calls as the application: a plain function, so that no coroutine is added."""
-        app = self._app
-        try:
-            request = open_http(self._arrival or Arrival(perf_counter_ns(), INGRESS_READ), scope["headers"])
-        except Exception as error:
-            probe_failed(name, error)
-            request = None
+        app, arrival = self._app, self._arrival or Arrival(perf_counter_ns(), INGRESS_READ)
+        request = safely(name, open_http, arrival, scope["headers"])
         if request is None:
             return app(scope, receive, send)
         self._request, self._scope, self._send = request, scope, send
@@ -165,10 +155,7 @@ class _Cycle:
 
     def _responded(self) -> None:
         """uvicorn has written the end of the response."""
-        try:
-            self._end()
-        except Exception as error:
-            probe_failed(name, error)
+        safely(name, self._end)
         self._on_response()
 
     def _end(self) -> None:
@@ -221,10 +208,7 @@ class _Cycle:
 
     def _abandoned(self, end_ns: int) -> None:
         """Its client is gone, or its application did not answer."""
-        try:
-            self._finish(end_ns)
-        except Exception as error:
-            probe_failed(name, error)
+        safely(name, self._finish, end_ns)
 
     def _finish(self, end_ns: int = 0) -> None:
         root = self._request.root

@@ -13,7 +13,7 @@ from types import CodeType, MappingProxyType
 from typing import Any, Final, Literal, NamedTuple
 
 from whywait.tracer.hotpath.opening.open_request import Arrival, end_request, open_request
-from whywait.tracer.hotpath.recorder import probe_failed
+from whywait.tracer.hotpath.recorder import probe_failed, safely
 from whywait.tracer.probes.requests.arrival import arrival_of, open_http
 from whywait.tracer.records.current import ACTIVITY
 from whywait.tracer.records.request import Request, Said
@@ -80,10 +80,7 @@ class Arrivals:
 
     def note(self, key: Hashable, transport: Any) -> None:
         """A connection reads data now. Never raises."""
-        try:
-            self._note(key, transport)
-        except Exception as failed:
-            probe_failed(name, failed)
+        safely(name, self._note, key, transport)
 
     def _note(self, key: Hashable, transport: Any) -> None:
         known = self._latest.pop(key, None)
@@ -126,11 +123,7 @@ def call_whole(plain: Callable[..., Any], opened: Callable[[Any], tuple[Work | N
 
     @functools.wraps(plain)
     async def call(*args: Any, **kwargs: Any) -> Any:
-        work: Work | None = None
-        try:
-            work, args = opened(args)
-        except Exception as failed:  # another version of the library
-            probe_failed(name, failed)
+        work, args = safely(name, opened, args) or (None, args)  # it may be another version of the library
         if work is None:
             return await plain(*args, **kwargs)
         result, error = None, ""

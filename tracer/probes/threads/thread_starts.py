@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from whywait.tracer.host.code_location import Place, is_library, place_of_code
 from whywait.tracer.host.introspection import code_of, own
-from whywait.tracer.hotpath.recorder import Recorder, probe_failed
+from whywait.tracer.hotpath.recorder import Recorder, safely
 from whywait.tracer.probes.patches import Patches
 from whywait.tracer.probes.probe import Session, Undo, always
 from whywait.tracer.records.thread_names import ThreadLife
@@ -30,10 +30,7 @@ def install(session: Session) -> Undo:
     @functools.wraps(plain)
     def _set_native_id(self: Any) -> None:
         plain(self)
-        try:
-            _note(recorder, self, perf_counter_ns())
-        except Exception as error:
-            probe_failed("threads", error)
+        safely("threads", _note, recorder, self, perf_counter_ns())
 
     patches = Patches()
     patches.replace(kind, "_set_native_id", _set_native_id)

@@ -36,15 +36,10 @@ class CpuUse:
     """Writes messages by `emit`. `root` is where the machine's file system begins. Never raises OSError."""
 
     def __init__(
-        self,
-        process_id: int,
-        emit: Callable[[bytes], None],
-        root: str = "/",
-        affinity: "Callable[[int], Iterable[int]] | None" = None,
-    ) -> None:
-        self._process_id = process_id
-        self._emit = emit
-        self._affinity = affinity or os.sched_getaffinity
+        self, process_id: int, emit: Callable[[bytes], None], root: str = "/",
+        affinity: "Callable[[int], Iterable[int]]" = os.sched_getaffinity,
+    ) -> None:  # fmt: skip
+        self._process_id, self._emit, self._affinity = process_id, emit, affinity
         self._machine = Processes(root)
         self.throttling = Throttling(CpuGroups(process_id, root), lambda *when: self._throttled.append(when))
         self._throttled: list[tuple[int, int]] = []
@@ -171,12 +166,12 @@ class CpuUse:
         return found
 
     def _waits(self, spent: "dict[int, Spent]", own_ns: int, own_cpus: int) -> "list[tuple[int, int, int, int, bool]]":
-        chosen = sorted(spent, key=lambda tid: -sum(spent[tid][:2]))[:_MOST_THREADS]
-        found = [
-            (tid, used_ns, waited_ns, self._cpus(tid, own_cpus), python)
-            for tid, (used_ns, waited_ns, python) in ((tid, spent[tid]) for tid in chosen)
-            if used_ns + waited_ns >= _LEAST_NS
+        rows = [
+            (tid, *one[:2], self._cpus(tid, own_cpus), one[2])
+            for tid, one in spent.items()
+            if sum(one[:2]) >= _LEAST_NS
         ]
+        found = sorted(rows, key=lambda row: -row[1] - row[2])[:_MOST_THREADS]
         unseen_ns = own_ns - sum(used_ns for used_ns, _, _ in spent.values())
         return [*found, (0, unseen_ns, 0, own_cpus, False)] if unseen_ns >= _SHORT_LIVED_NS else found
 

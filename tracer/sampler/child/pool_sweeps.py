@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Callable, Iterable
 
+from whywait.tracer.sampler.child.cgroup import read_text
 from whywait.tracer.sampler.child.record_writer import Making, Ring, Thread
 from whywait.tracer.sampler.shared.pool_table import CHANGES, ROW, STARTING, WATCH_SIZE
 from whywait.tracer.sampler.shared.thread_records import RUNNING, WATCH_AT
@@ -15,22 +16,19 @@ _LATE_NS = 1_000_000  # this process was in the run queue between reading and as
 _EVERY_NS = 5_000_000
 _MOST_OF_A_CORE = 0.01
 _INT = 2**31 - 1
-State = Callable[["list[bytes]"], "tuple[int, int]"]
 
 
 class PoolSweeps:
     """`state` returns a thread's state by the words of its `syscall` file. Only its creation raises OSError."""
 
-    def __init__(self, process_id: int, memory: mmap.mmap, ring: Ring, state: State) -> None:
+    def __init__(self, process_id: int, memory: mmap.mmap, ring: Ring, state: Callable[..., tuple[int, int]]) -> None:
         self._memory, self._ring, self._state = memory, ring, state
         self._sampled = os.open(f"/proc/{process_id}/mem", os.O_RDONLY | os.O_CLOEXEC)
         self._proc = os.open("/proc", os.O_RDONLY | os.O_CLOEXEC)
-        self._changes = 0
-        # whether it is busy, where the free places are counted, 0 for a worker, and whether that may be starting; by the
-        # id of their records
+        self._changes = self._cost_ns = 0  # of the table; of a sweep, CPU time: the mean of the latest
+        # by the id of its records: whether it is busy, where free places are counted (0: a worker), whether it may start
         self._rows: dict[int, tuple[int, int, int]] = {}
         self._made: dict[int, Making] = {}
-        self._cost_ns = 0  # of a sweep, CPU time: the mean of the latest
 
     def next_ns(self, now_ns: int) -> int:
         """When to read the next time, at the latest; 0 where there is no pool."""
@@ -39,7 +37,10 @@ class PoolSweeps:
     def sweep(self) -> None:
         """Reads each pool that is busy once."""
         began_ns = time.thread_time_ns()
-        self._read_table()
+        (changes,) = CHANGES.unpack_from(self._memory, WATCH_AT)
+        if changes != self._changes:
+            self._changes = changes
+            self._read_table()
         for key, (busy, address, starting) in self._rows.items():
             if busy:
                 self._sample(key, address, starting)
@@ -53,10 +54,7 @@ class PoolSweeps:
         os.close(self._proc)
 
     def _read_table(self) -> None:
-        (changes,) = CHANGES.unpack_from(self._memory, WATCH_AT)
-        if changes == self._changes:
-            return
-        self._changes, self._rows = changes, {}
+        self._rows = {}
         table = self._memory[WATCH_AT + CHANGES.size : WATCH_AT + WATCH_SIZE]
         for busy, key, address, *workers in ROW.iter_unpack(table):
             self._rows.update({worker & ~STARTING: (busy, 0, worker & STARTING) for worker in workers if worker})
@@ -67,13 +65,14 @@ class PoolSweeps:
     def _sample(self, key: int, address: int, starting: int) -> None:
         try:
             if key not in self._made:
-                self._made[key] = Making(key) if address else _Worker(key, self._proc)
+                self._made[key] = Making(key) if address else Thread(key, self._proc)
             made = self._made[key]
             before_ns = time.perf_counter_ns()
-            if isinstance(made, _Worker):
+            if isinstance(made, Thread):
                 seen = self._state(os.pread(made.calls, 160, 0).split(None, 2))
-                if seen[0] == RUNNING and starting:
-                    seen = RUNNING, made.reads()
+                if seen[0] == RUNNING and starting:  # how often it has read so far: it reads much while it imports
+                    words = read_text(f"/proc/{key}/io").split(None, 6)
+                    seen = RUNNING, int(words[5]) & _INT if len(words) > 5 else 0
             else:
                 seen = RUNNING, int.from_bytes(os.pread(self._sampled, 4, address), "little", signed=True)
         except OSError:  # it has ended, or may not be read
@@ -89,26 +88,3 @@ class PoolSweeps:
             if made is not None:
                 self._ring.end(made)
                 made.close()
-
-
-class _Worker(Thread):
-    """The first thread of a worker. While it starts and runs, its records have how often it has read so far: it reads
-    much while it imports."""
-
-    __slots__ = ("io",)
-
-    def __init__(self, process_id: int, proc: int) -> None:
-        super().__init__(process_id, proc)
-        try:
-            self.io = os.open(f"{process_id}/io", os.O_RDONLY, dir_fd=proc)
-        except OSError:
-            self.io = -1
-
-    def reads(self) -> int:
-        words = os.pread(self.io, 160, 0).split(None, 6) if self.io >= 0 else []
-        return int(words[5]) & _INT if len(words) > 5 else 0
-
-    def close(self) -> None:
-        super().close()
-        if self.io >= 0:
-            os.close(self.io)

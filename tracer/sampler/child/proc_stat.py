@@ -107,12 +107,7 @@ def used_ticks(before: "dict[int, Process]", after: "dict[int, Process]") -> "di
 
 def _read(path: str, size: int = 1_024) -> bytes:
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        with open(path, "rb", buffering=0) as file:
+            return file.read(size)
     except OSError:
         return b""
-    try:
-        return os.read(fd, size)
-    except OSError:
-        return b""
-    finally:
-        os.close(fd)

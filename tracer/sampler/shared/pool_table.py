@@ -31,6 +31,6 @@ class WatchTable:
     def show(self, key: int, places_at: int, workers: Iterable[int], *, busy: bool) -> None:
         with suppress(ValueError):  # the memory was released
             begin = self._at + CHANGES.size + key % POOLS * ROW.size
-            all_workers = [*workers, *[0] * _WORKERS][:_WORKERS]
-            self._memory[begin : begin + ROW.size] = ROW.pack(busy, key, places_at, *all_workers)
+            row = busy, key, places_at, *workers, *[0] * _WORKERS
+            self._memory[begin : begin + ROW.size] = ROW.pack(*row[: 3 + _WORKERS])
             CHANGES.pack_into(self._memory, self._at, next(self._changes))

@@ -43,7 +43,7 @@ def clocks() -> Clocks:
 
 @pytest.fixture
 def queue(clocks: Clocks) -> ProcessQueue:
-    made = ProcessQueue(Executor(), cast(Pool, SimpleNamespace(occupancies=[])))
+    made = ProcessQueue(Executor(), cast(Pool, SimpleNamespace(occupancies=[], size=2)))
     made.clocks = cast(WorkerClocks, clocks)
     return made
 

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from whywait.tracer.offcpu.worker_observer import taken
 from whywait.tracer.sampler.thread_samples import Stay
+from whywait.tracer.spans.pools.process_job_spans import taken
 
 MS = 1_000_000
 PLACES = 2
