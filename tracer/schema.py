@@ -306,6 +306,7 @@ RIVAL_NATIVE: Final = "native"  # of this process, such as the workers of an Ope
 # --- pools --------------------------------------------------------------------------------------
 POOL_ID: Final = "whywait.pool.id"
 POOL_NAME: Final = "whywait.pool.name"  # thread name prefix, or "default", or "anyio"
+POOL_NAME_PROCESSES: Final = "processes"  # a ProcessPoolExecutor
 POOL_NAME_DEFAULT: Final = "default executor"  # the loop's own
 POOL_SIZE: Final = "whywait.pool.size"
 POOL_KNOB: Final = "whywait.pool.knob"  # of connections: what makes it larger, in the words of its library
@@ -315,6 +316,9 @@ POOL_FUNCTION: Final = "whywait.pool.function"
 POOL_INITIALIZER: Final = "whywait.pool.initializer"  # its name; on the pool_startup that it is part of
 POOL_INITIALIZER_NS: Final = "whywait.pool.initializer_ns"
 POOL_AGE_NS: Final = "whywait.pool.age_ns"  # at submit
+
+# files of libraries that work on a request around its endpoint, which does not call them
+MIDDLEWARE: Final = r"(?i)middleware|gzip|brotli|compress"
 
 # --- from the semantic conventions --------------------------------------------------------------
 CODE_FUNCTION: Final = "code.function.name"

@@ -1,5 +1,6 @@
 """Names the culprit of a wait from the attributes of its span."""
 
+import re
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -96,9 +97,10 @@ def _awaited(spans: SpanTable, number: int, row: int) -> list[Named]:
 
 
 def function(spans: SpanTable, number: int, row: int) -> list[Named]:
-    """The span's function; of a library's that ran for a request outside the user's code, the request's own."""
+    """The span's function; of a library's that ran for a request outside the user's code, the request's own, unless it is
+    a middleware, which the endpoint does not call."""
     attributes = spans.attributes[row]
-    if is_librarys(attributes):
+    if is_librarys(attributes) and not re.search(schema.MIDDLEWARE, text(attributes, schema.CODE_FILE)):
         answers = _root_around(spans, row)
         if text(answers, schema.CODE_FILE) and not is_librarys(answers):
             attributes = answers

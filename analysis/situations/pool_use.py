@@ -14,7 +14,7 @@ import pandas as pd
 from whywait.analysis.causes import Cause
 from whywait.analysis.model import Analysis, attribute
 from whywait.analysis.situations.situation import Group, Pattern, Situation
-from whywait.analysis.situations.thresholds import MANY_HOPS, MIN_KNOWN, MIN_MEAN_NS
+from whywait.analysis.situations.thresholds import HOP_NS, MANY_HOPS, MIN_KNOWN, MIN_MEAN_NS
 from whywait.analysis.text import in_brackets, place
 from whywait.tracer import schema
 
@@ -45,7 +45,9 @@ def pool_situations(group: Group) -> Iterator[Pattern]:
 def _many_jobs(group: Group, first: "pd.Series[Any]", most: float) -> Pattern:
     function, mean_ns, in_turn = str(first["function"]), float(first["mean_ns"]), bool(first["in_turn"])
     hops = in_turn and most >= MANY_HOPS and most * mean_ns >= MIN_KNOWN * group.mean_wall_ns
-    found = {"function": function, "per_request": most, "mean_ns": mean_ns, "in_turn": in_turn}
+    found: dict[str, Any] = {"function": function, "per_request": most, "mean_ns": mean_ns, "in_turn": in_turn}
+    if hops and group.means.get(Cause.COMPUTE, 0.0) > most * HOP_NS:
+        found["but_for"] = (Cause.COMPUTE,)
     return Pattern(Situation.THREAD_HOPS if hops else Situation.MANY_JOBS, None, found)
 
 

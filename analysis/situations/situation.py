@@ -25,6 +25,8 @@ class Situation(StrEnum):
     SERIAL_COLLECTION = "serial_collection"
     GIL_STARVATION = "gil_starvation"
     CONNECTIONS_HELD = "connections_held"
+    HELD_AFTERWARDS = "held_afterwards"
+    BACKGROUND_HOLDS = "background_holds"
     LOCK_CONVOY = "lock_convoy"
     IMPORT_LOCK = "import_lock"
     SUBMIT_LOCK = "submit_lock"

@@ -15,6 +15,7 @@ MANY_AWAITS: Final = 4  # like ones, one after another, in one request
 ALIKE: Final = 0.5  # of the longest: shorter awaits are no like ones
 GROWS: Final = 1.3  # from pause to pause, of retries
 MANY_HOPS: Final = 100  # jobs of one function that a request awaited one after another
+HOP_NS: Final = 200_000  # of computing for each of these jobs; more is other work
 COLD: Final = 3.0  # times as long as those that follow, and at least so many ms longer
 COLD_NS: Final = 20_000_000
 COLD_AMONG: Final = 10  # requests: with fewer, the first ones cannot be told from the others

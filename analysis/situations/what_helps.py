@@ -21,6 +21,7 @@ LIMITS: Final[Table] = (
     (r"psycopg", "max_size of the ConnectionPool"),
     (r"redis", "max_connections of the ConnectionPool"),
     (r"http(x|core)", "max_connections of httpx.Limits"),
+    (r"urllib3", "maxsize of the pool, pool_maxsize of requests' HTTPAdapter"),
     (r"aiohttp", "limit and limit_per_host of TCPConnector"),
 )  # fmt: skip
 # pattern of a native library -> what sets the number of its threads
@@ -34,6 +35,9 @@ NATIVE: Final[Table] = (
 )
 # pattern of a blocking call -> what to do instead on a loop
 INSTEAD: Final[Table] = (
+    (r"clock_nanosleep",
+     "await asyncio.sleep(...) in place of a sleep of its own; where a library sleeps (SQLite, until another connection has "
+     "released the database), call it in await asyncio.to_thread(...)"),
     (r"sleep", "await asyncio.sleep(...) in its place"),
     (r"subprocess|wait4|waitid", "await asyncio.create_subprocess_exec(...), or await asyncio.to_thread(...)"),
     (r"getaddrinfo", "await loop.getaddrinfo(...), or an asynchronous client"),
@@ -46,6 +50,20 @@ INSTEAD: Final[Table] = (
     (r"join|queue|Event|Condition|Lock", "await asyncio's counterpart (asyncio.Queue, asyncio.Event), which other threads fill or "
      "set by loop.call_soon_threadsafe"),
     (r"", "call it in await asyncio.to_thread(...)"),
+)  # fmt: skip
+# where it computes, whose code, which function -> what to do
+FASTER: Final[Table] = (
+    (r"^\w+ library's .*(?:gzip|brotli|zstd|compress)",
+     "Compress less: a lower level (compresslevel of GZipMiddleware), in the proxy in front of the service, or smaller "
+     "answers."),
+    (r"^loop",
+     "Move {function} off the event loop: to a process pool, or make it faster (vectorise, cache, batch). A worker "
+     "thread (asyncio.to_thread) only helps where it is C code that releases the GIL, as NumPy does: Python's own "
+     "computing would keep the GIL there."),
+    (r"^process", "Make {function} faster (vectorise, cache, batch); more processes only help while CPUs are idle."),
+    (r"",
+     "Make {function} faster (vectorise, cache, batch), or run it in a process pool: more threads do not help "
+     "Python's own computing, which needs the GIL."),
 )  # fmt: skip
 # packages whose sleeps are pauses between tries, and those that let through so many in a time
 RETRYING: Final = r"(?:tenacity|backoff|stamina|retry\w*|async_retrying|aiohttp_retry|httpx_retries)$"
@@ -65,6 +83,7 @@ ONCE: Final[Table] = (
 )  # fmt: skip
 _WHERE: Final = (schema.POOL_NAME, schema.POOL_FILE, schema.FOR_MODULE, schema.FOR, schema.CODE_FILE)
 _LOCK: Final = re.compile(r"(?:^|\.)R?Lock(?:\.|$)")
+_INSIDE: Final = r"^(?:time\.sleep|threading\.(?!Thread\.join)|queue\.)"
 _CALLS: Final = (schema.FOR, schema.CALL, schema.BLOCK_SYSCALL)
 
 
@@ -89,4 +108,9 @@ def limit_of(attributes: Mapping[str, Any]) -> str:
 
 def instead_of(attributes: Mapping[str, Any]) -> str:
     """Return what to do on a loop instead of the blocking call of a span with these attributes."""
-    return look_up(INSTEAD, " ".join(str(attributes.get(key) or "") for key in _CALLS))
+    found = " ".join(str(attributes.get(key) or "") for key in _CALLS)
+    if (call := attributes.get(schema.FOR_CALL)) and re.search(
+        _INSIDE, found
+    ):  # a library waits so, not the user's code
+        return f"call {call} ({attributes.get(schema.FOR_PACKAGE)}) in await asyncio.to_thread(...)"
+    return look_up(INSTEAD, found)

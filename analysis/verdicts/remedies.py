@@ -61,11 +61,17 @@ _TABLE: Final[tuple[tuple[tuple[Cause, ...], Situation, str], ...]] = (
      "No CPU is short: those ahead mostly wait ({doing}). Raise the limit ({how}), or give the slow calls a pool or "
      "limit of their own."),
     ((Cause.POOL_QUEUE, Cause.LIMITER_WAIT), Situation.HOLDERS_COMPUTE,
-     "Those ahead compute: do less at once. Join several into one job (batching), make the job shorter, or move it to "
-     "processes; a higher limit only helps while CPUs are idle."),
+     "Those ahead compute: do less at once. Join several into one job (batching), make the job shorter{elsewhere}; a higher "
+     "limit only helps while CPUs are idle."),
+    ((Cause.POOL_QUEUE, Cause.LIMITER_WAIT), Situation.BACKGROUND_HOLDS,
+     "Work that no request waits for takes the places ({culprit}): give it a pool or a limit of its own, or a worker process "
+     "(arq, Celery), or raise this limit ({how})."),
     ((Cause.LOCK_WAIT, Cause.LOGGING_WAIT), Situation.HOLDERS_WAIT,
      "Do not wait while the lock is held ({doing}): prepare before, hold it only for the change itself, or use one lock "
      "per object instead of one for all."),
+    ((Cause.CONNECTION_WAIT,), Situation.HELD_AFTERWARDS,
+     "Give the connection of {holder} back in every case (`async with`, `with`, or a release in `finally`): its request had "
+     "ended and still had it, as where an error, or an early return, passes the release, which then never comes."),
     ((Cause.CONNECTION_WAIT,), Situation.CONNECTIONS_HELD,
      "The connections were held in {holder} for {share:.0%} of the wait: do less there while one is held (acquire it "
      "later, release it sooner), or raise {knob} ({size} now), if the server accepts more connections."),
@@ -106,16 +112,11 @@ _TABLE: Final[tuple[tuple[tuple[Cause, ...], Situation, str], ...]] = (
     ((Cause.LIMITER_WAIT, Cause.LOCK_WAIT, Cause.CONNECTION_WAIT, Cause.AWAIT_IO), Situation.TIME_LIMIT,
      "What is awaited in {where} does not come within its time limit: mend that, or fail sooner (a shorter limit, a "
      "cached answer)."),
-    ((Cause.LOOP_WAKEUP, Cause.LOOP_BUSY, Cause.POOL_QUEUE, Cause.GIL_WAIT, Cause.CPU_WAIT), Situation.THREAD_HOPS,
+    ((Cause.LOOP_WAKEUP, Cause.LOOP_BUSY, Cause.POOL_QUEUE, Cause.GIL_WAIT, Cause.CPU_WAIT, Cause.COMPUTE), Situation.THREAD_HOPS,
      "Hand fewer, larger pieces to the pool: {per_request:,.0f} jobs of {function} a request, one after another, cost a "
      "change of threads each (a streamed response: larger chunks, or an async generator)."),
-    ((Cause.COMPUTE,), Situation.COMPUTES_ON_LOOP,
-     "Move {function} off the event loop: to a process pool, or make it faster (vectorise, cache, batch). A worker "
-     "thread (asyncio.to_thread) only helps where it is C code that releases the GIL, as NumPy does: Python's own "
-     "computing would keep the GIL there."),
-    ((Cause.COMPUTE,), Situation.COMPUTES_IN_WORKER,
-     "Make {function} faster (vectorise, cache, batch), or run it in a process pool: more threads do not help "
-     "Python's own computing, which needs the GIL."),
+    ((Cause.COMPUTE,), Situation.COMPUTES_ON_LOOP, "{how}"),
+    ((Cause.COMPUTE,), Situation.COMPUTES_IN_WORKER, "{how}"),
     ((Cause.LOCK_WAIT,), Situation.IMPORT_LOCK,
      "Import {module} when the service starts, not in a function that requests run: whoever imports it first makes "
      "all others wait."),
@@ -164,6 +165,7 @@ def remedy(cause: Cause, situations: Sequence[Pattern] = ()) -> Remedy:
     for found in situations:
         of = numbers(found)
         like = Cause.LOCK_WAIT if cause is Cause.LIMITER_WAIT and of.get("is_lock") else cause
-        if of.get("of", cause) == cause and of.get("decides", True) and (words := REMEDIES.get((like, found.kind))):
+        decides = of.get("of", cause) == cause and of.get("decides", True) and cause not in of.get("but_for", ())
+        if decides and (words := REMEDIES.get((like, found.kind))):
             return Remedy(cause, found.kind, words.format(**of).replace(" ()", ""))  # where there is no detail
     return Remedy(cause, None, INFO[cause].remedy)

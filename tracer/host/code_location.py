@@ -17,7 +17,7 @@ from typing import Any, Final, NamedTuple
 from whywait.tracer.host.interpreter import frames_of_threads
 from whywait.tracer.host.introspection import code_of
 from whywait.tracer.host.written_code import called_name, in_while
-from whywait.tracer.schema import STEP_CONNECT, STEP_LOOK_UP, STEP_PAUSE, STEP_TLS
+from whywait.tracer.schema import MIDDLEWARE, STEP_CONNECT, STEP_LOOK_UP, STEP_PAUSE, STEP_TLS
 
 
 class Place(NamedTuple):
@@ -62,6 +62,10 @@ _SUSPENDED: dict[type[Any], tuple[str, str]] = {
 _HIDING = frozenset({"coroutine_wrapper", "async_generator_asend", "async_generator_athrow", "anext_awaitable"})
 # what users know of a library in place of the function that they reach
 _SAID = {"greenlet_spawn": "awaitable_attrs, a lazy load", "FlowControlMixin._drain_helper": "StreamWriter.drain"}
+# modules whose functions are what a thread waits in
+_PRIMITIVE = frozenset(
+    ("concurrent", "queue", "select", "selectors", "socket", "ssl", "subprocess", "threading", "time")
+)
 _SERVERS = ("uvicorn.", "hypercorn.", "daphne.", "granian.")
 _MOST_SITES = 10_000
 # by the ids of the codes, whose hashes are slow, and the place in the first; the codes are kept with the site
@@ -119,6 +123,12 @@ def is_wrapper(filename: str) -> bool:
     if package := package_of(filename):
         return package in _FRAMEWORKS or not filename.endswith(".py")
     return is_library(filename)
+
+
+@lru_cache(maxsize=4_096)
+def is_middleware(filename: str) -> bool:
+    """Whether a library's file works on requests around their endpoints."""
+    return re.search(MIDDLEWARE, filename) is not None
 
 
 def package_of(filename: str) -> str:
@@ -187,6 +197,23 @@ def user_place(frame: FrameType | None) -> Place | None:
         frame = frame.f_back
         depth += 1
     return innermost if entry is None else place_of_frame(entry)
+
+
+def library_call(frame: FrameType | None) -> tuple[str, str]:
+    """The library's function that the user's code called, of a stack that waits, and its package; "" where it is what waits
+    (`queue.Queue.get`), and where there is no code of the user's."""
+    called: CodeType | None = None
+    for _ in range(_MAX_DEPTH):
+        if frame is None or not is_library((code := frame.f_code).co_filename):
+            break
+        if code.co_name in _LOOP_FILES.get(code.co_filename, ()):
+            return "", ""
+        if not code.co_filename.startswith(_OURS):
+            called = code
+        frame = frame.f_back
+    if frame is None or called is None or (package := module_of(called.co_filename).partition(".")[0]) in _PRIMITIVE:
+        return "", ""
+    return called.co_qualname.partition(".<locals>")[0], package
 
 
 def place_here(frame: FrameType) -> Place | None:

@@ -7,7 +7,7 @@ passes its end to it through `note_freed`.
 import sys
 from types import FrameType
 
-from whywait.tracer.host.code_location import Place, Site, is_library, user_place
+from whywait.tracer.host.code_location import Place, Site, is_library, library_call, user_place
 from whywait.tracer.host.otel_context import current_span_id
 from whywait.tracer.host.thread_clocks import run_queue_ns
 from whywait.tracer.hotpath import recorder as recorders
@@ -51,7 +51,8 @@ def keep_wait(
         if cause_ns < end_ns:
             short[WAIT_RESUME] = short.get(WAIT_RESUME, 0) + end_ns - cause_ns
         return
-    site = Site(_user_site(activity, sys._getframe(1)), waited.what, waited.what.partition(".")[0])
+    frame = sys._getframe(1)
+    site = Site(_user_site(activity, frame), waited.what, waited.what.partition(".")[0], *library_call(frame))
     # its session may have stopped meanwhile: no file is opened any more
     queue_ns = run_queue_ns() if recorders.active is not None else None
     record_wait(

@@ -5,7 +5,7 @@ from types import CodeType
 from typing import NamedTuple, Protocol
 from weakref import ref
 
-from whywait.tracer.host.code_location import Place, is_library, place_of_code
+from whywait.tracer.host.code_location import Place, is_library, is_middleware, place_of_code
 from whywait.tracer.host.cpu_meter import CpuMeter
 from whywait.tracer.records.background import BackgroundTask, BackgroundWait
 
@@ -66,9 +66,9 @@ class Callback(NamedTuple):
 
 def users_place(place: Place, request: Named | None) -> Place:
     """Of a library that ran outside the user's code, as when a response is serialized: the user's function that answers
-    the request, where that is known; else the place itself."""
+    the request, where that is known; else, and of a middleware, the place itself."""
     answers = request.answers if request is not None else None
-    if answers is None or not is_library(place.file) or is_library(answers.co_filename):
+    if answers is None or not is_library(place.file) or is_library(answers.co_filename) or is_middleware(place.file):
         return place
     return place_of_code(answers)
 

@@ -12,6 +12,7 @@ from whywait.analysis.situations.holders.what_holders_did import FOLLOWED
 from whywait.analysis.situations.situation import Group, Pattern, Situation
 from whywait.analysis.situations.thresholds import MIN_CYCLE, MIN_GIL_PART, MIN_HELD, MIN_KNOWN
 from whywait.analysis.situations.what_helps import instead_of, is_lock, limit_of
+from whywait.analysis.text import in_brackets, place
 from whywait.tracer import schema
 
 _QUEUES: Final = frozenset(FOLLOWED) - {Cause.LOOP_BUSY}
@@ -33,6 +34,8 @@ def behind(group: Group) -> Iterator[Pattern]:
     for cause in group.significant:
         every, own = _of_holders(group, cause)
         if own.empty or own["ns"].sum() < MIN_KNOWN * every["ns"].sum():
+            if cause in (Cause.POOL_QUEUE, Cause.LIMITER_WAIT):
+                yield from _background(group, cause)
             continue
         told, decisive = _shares(own)
         kind = max(decisive, key=decisive.__getitem__)
@@ -41,6 +44,17 @@ def behind(group: Group) -> Iterator[Pattern]:
         yield from scarce
         if of_one_kind and not scarce:
             yield _of_kind(group, cause, kind, own[own["kind"] == kind].nlargest(1, "ns").iloc[0], told[kind])
+
+
+def _background(group: Group, cause: Cause) -> Iterator[Pattern]:
+    """Where most of the places of a pool or limit were taken by the user's work for no request: no span shows what it did."""
+    own, named = group.of(cause), group.culprits[group.culprits["cause"] == cause]
+    named = named[(named["culprit_trace_id"] == "") & (named["culprit_file"] != "")]
+    how = limit_of(group.attributes_of(own.nlargest(1, "amount_ns"))[0]) if len(named) else ""
+    if how and named["ns"].sum() >= MIN_HELD * own["amount_ns"].sum():
+        chief = named.nlargest(1, "ns").iloc[0]
+        at = in_brackets(place(chief["culprit_file"], chief["culprit_line"]))
+        yield Pattern(Situation.BACKGROUND_HOLDS, cause, {"culprit": f"{chief['culprit']}{at}", "how": how})
 
 
 def _shares(own: pd.DataFrame) -> tuple[dict[Situation, float], dict[Situation, float]]:
@@ -61,6 +75,7 @@ def _of_kind(group: Group, cause: Cause, kind: Situation, chief: "pd.Series[Any]
     if kind is Situation.HOLDERS_QUEUE:
         how = did.info.remedy
     found = {"did": did, "doing": str(chief["doing"]) * says, "share": share, "how": how, "is_lock": is_lock(wait)}
+    found["elsewhere"] = "" if wait.get(schema.POOL_NAME) == schema.POOL_NAME_PROCESSES else ", or move it to processes"
     return Pattern(kind, cause, found)
 
 

@@ -43,4 +43,8 @@ def connections_held(group: Group) -> Iterator[Pattern]:
     holder = f"{at[0]}{in_brackets(place(at[1], int(at[2])))}"
     share = float(by_place.max()) / max(int(waits["amount_ns"].sum()), 1)
     said = {"knob": str(pool[0]), "size": int(pool[1]), "holder": holder, "share": share}
-    yield Pattern(Situation.CONNECTIONS_HELD, None, said)
+    chief = named[(named["culprit"] == at[0]) & (named["culprit_file"] == at[1])]
+    ends_ns = group.spans[group.spans["trace_id"].isin(chief["culprit_trace_id"])].groupby("trace_id")["end_ns"].max()
+    over = chief["culprit_trace_id"].map(ends_ns) < chief["start_ns"]
+    kept = chief.loc[over, "ns"].sum() >= MIN_HELD * waits["amount_ns"].sum()
+    yield Pattern(Situation.HELD_AFTERWARDS if kept else Situation.CONNECTIONS_HELD, None, said)

@@ -9,6 +9,7 @@ from whywait.analysis.attribution.culprit_names import is_librarys
 from whywait.analysis.causes import Cause
 from whywait.analysis.situations.situation import Group, Pattern, Situation
 from whywait.analysis.situations.thresholds import MIN_MEAN_NS
+from whywait.analysis.situations.what_helps import FASTER, look_up
 from whywait.tracer import schema
 
 NAMED_SHARE: Final = 0.1  # of the wall time, from which computing with a name is a reason
@@ -43,19 +44,22 @@ def computing(group: Group) -> Iterator[Pattern]:
         stopped = stopped[stopped["culprit_trace_id"] != stopped["trace_id"]]
         lines = rows.groupby("culprit_line")["ns"].sum()
         on_loop = rows.loc[rows["on_loop"], "ns"].sum() * 2 >= ns
+        longest = rows.nlargest(1, "ns").iloc[0]
+        of = group.spans.loc[group.spans["span_id"] == longest["culprit_span_id"], "attributes"]
+        attributes: dict[str, Any] = next(iter(of), {})
+        on = "loop" if on_loop else "process" if attributes.get(schema.PROCESS) is True else "thread"
+        whose = "library's" if is_librarys({schema.CODE_FILE: file}) else "user's"
         found: dict[str, Any] = {
             "function": name, "file": file, "line": int(str(lines.idxmax())) if len(lines) else None,
-            "inside": _inside(group, rows, name), "mean_ns": ns / group.count, "share": ns / whole_ns,
+            "inside": _inside(str(longest["span_name"]), attributes, name), "mean_ns": ns / group.count, "share": ns / whole_ns,
             "per_request": rows["culprit_span_id"].nunique() / max(rows["request_id"].nunique(), 1),  # stretches
             "stopped": stopped["request_id"].nunique(), "stopped_ns": int(stopped["ns"].sum()),
+            "on": on, "how": look_up(FASTER, f"{on} {whose} {file}:{name}").format(function=name),
         }  # fmt: skip
         yield Pattern(Situation.COMPUTES_ON_LOOP if on_loop else Situation.COMPUTES_IN_WORKER, None, found)
 
 
-def _inside(group: Group, rows: pd.DataFrame, function: str) -> str:
+def _inside(shown: str, attributes: dict[str, Any], function: str) -> str:
     """A block's name says what its samples show, also where that is a library's function and another one is to blame."""
-    longest = rows.nlargest(1, "ns").iloc[0]
-    shown = str(longest["span_name"])
     found = shown.removeprefix(schema.BLOCK_SPAN_PREFIX)
-    of = group.spans.loc[group.spans["span_id"] == longest["culprit_span_id"], "attributes"]
-    return found if found != function and (found != shown or any(map(is_librarys, of.head(1)))) else ""
+    return found if found != function and (found != shown or is_librarys(attributes)) else ""

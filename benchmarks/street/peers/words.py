@@ -29,6 +29,7 @@ _CALLS: Final = (
 CAUSES: Final = {
     "compute": Told("", (RUNS,), computing=True),
     "loop_busy": Told("", (RUNS,)),
+    "cpu_wait": Told(r"run.?queue|wait\w* for a CPU|preempt|oversubscri|throttl"),
     "blocking_io": Told(_CALLS, (RUNS, SPAN)),
     "gc_pause": Told(r"\bgc\b|garbage"),
     "lock_wait": Told(r"\block\b|acquire|RLock", (RUNS, SPAN)),

@@ -10,6 +10,7 @@ from tests.analysis.fabricate import Culprit, analysis_of
 from whywait.analysis.causes import INFO, Cause
 from whywait.analysis.pipeline import analyze
 from whywait.analysis.situations.situation import Pattern, Situation
+from whywait.analysis.situations.what_helps import FASTER, instead_of, look_up
 from whywait.analysis.verdicts.judgement import judge
 from whywait.analysis.verdicts.remedies import remedy
 from whywait.analysis.verdicts.sentences import Verdict, verdict, worded
@@ -87,6 +88,12 @@ def test_whose_work_is_unknown_is_not_judged_by_it() -> None:
     unknown = {**OCCUPIED, schema.OCCUPANT_TRACE_IDS: [""], schema.OCCUPANT_SPAN_IDS: [""]}
     found = queued(schema.WAIT_POOL_QUEUE, WAITING, {**unknown, schema.OCCUPANT_NAMES: ["somebody"]})
     assert key(found, Cause.POOL_QUEUE) == "pool_queue/few_jobs"
+    assert "a limit of its own" not in found.remedy  # who it is may be a request's job that is not known
+    # nor is what the user's work for no request did, but it has no place there
+    users = {schema.OCCUPANT_NAMES: ["send"], schema.OCCUPANT_FILES: ["/srv/app.py"], schema.OCCUPANT_LINES: [7]}
+    found = queued(schema.WAIT_POOL_QUEUE, WAITING, {**unknown, **users})
+    assert key(found, Cause.POOL_QUEUE) == "pool_queue/background_holds"
+    assert "(send (srv/app.py:7)): give it a pool or a limit of its own" in found.remedy
     # but what is known of others of its name counts
     found = queued(schema.WAIT_POOL_QUEUE, WAITING, unknown)
     assert key(found, Cause.POOL_QUEUE) == "pool_queue/holders_wait"
@@ -171,6 +178,40 @@ def test_what_blocks_the_loop_is_replaced_by_what_it_does(awaited: str, wanted: 
     found = blocked(awaited)
     assert key(found, Cause.LOOP_BUSY) == f"loop_busy/{wanted}"
     assert words in found.remedy
+
+
+@pytest.mark.parametrize(
+    ("facts", "words"),
+    [
+        ({}, "await asyncio's counterpart"),
+        ({schema.FOR_CALL: "Pool.apply", schema.FOR_PACKAGE: "multiprocessing"},
+         "call Pool.apply (multiprocessing) in await asyncio.to_thread(...)"),
+        ({schema.FOR: "socket.recv", schema.FOR_CALL: "get", schema.FOR_PACKAGE: "requests"}, "use an asynchronous client"),
+        ({schema.FOR: "", schema.BLOCK_SYSCALL: "clock_nanosleep"}, "where a library sleeps"),
+    ],
+)  # fmt: skip
+def test_what_a_library_waits_in_is_not_the_users_to_replace(facts: Mapping[str, Any], words: str) -> None:
+    assert words in instead_of({schema.FOR: "threading.Event.wait", **facts})
+
+
+@pytest.mark.parametrize(("pool", "elsewhere"), [("default executor", True), (schema.POOL_NAME_PROCESSES, False)])
+def test_what_computes_in_processes_is_not_to_be_moved_there(pool: str, elsewhere: bool) -> None:
+    found = queued(schema.WAIT_POOL_QUEUE, "cpu=9", {**OCCUPIED, schema.POOL_NAME: pool})
+    assert key(found, Cause.POOL_QUEUE) == "pool_queue/holders_compute"
+    assert ("move it to processes" in found.remedy) == elsewhere
+
+
+@pytest.mark.parametrize(
+    ("where", "words"),
+    [
+        ("loop user's /srv/compress.py:pack", "Move pack off the event loop"),
+        ("loop library's /x/site-packages/starlette/middleware/gzip.py:pack", "compresslevel of GZipMiddleware"),
+        ("thread user's /srv/app.py:pack", "or run it in a process pool"),
+        ("process user's /srv/app.py:pack", "more processes only help while CPUs are idle"),
+    ],
+)
+def test_what_makes_computing_faster_depends_on_where_and_whose_it_is(where: str, words: str) -> None:
+    assert words in look_up(FASTER, where).format(function="pack")
 
 
 def test_what_the_holders_did_is_said_in_the_reason() -> None:
@@ -280,6 +321,20 @@ def test_who_waits_for_a_connection_and_holds_one(holder: int, remedy_key: str) 
     if remedy_key == "/holds_one":
         assert "1 request held a connection of orders, 3 connections while" in found.text
         assert found.remedy.startswith("Break the cycle: hand the connection (or session) that is held to next_number")
+
+
+@pytest.mark.parametrize(("until", "remedy_key"), [(5, "held_afterwards"), (40, "connections_held")])
+def test_a_request_that_ended_and_never_gave_its_connection_back(until: int, remedy_key: str) -> None:
+    held = {
+        schema.OCCUPANT_NAMES: ["coupon"], schema.OCCUPANT_FILES: ["/srv/app.py"], schema.OCCUPANT_LINES: [7],
+        schema.OCCUPANT_TRACE_IDS: [trace_id("b")], schema.OCCUPANT_SPAN_IDS: [f"{9:016x}"],
+        schema.OCCUPANT_NS: [30 * MS], schema.POOL_NAME: "orders", schema.POOL_SIZE: 3, schema.POOL_KNOB: "max_size",
+    }  # fmt: skip
+    other = bar("server OTHER", 0, until, "trace=b") + bar("task root2", 0, until, "trace=b")
+    picture = bar("server GET", 8, 48) + bar("task root", 8, 48) + bar("wait w root", 10, 40, "type=connection_wait")
+    found = told(picture + other, {"w": held})
+    assert key(found, Cause.CONNECTION_WAIT) == f"connection_wait/{remedy_key}"
+    assert ("back in every case" in found.remedy) == (remedy_key == "held_afterwards")
 
 
 def test_a_culprit_stands_where_it_was_for_most_of_the_time() -> None:
@@ -467,11 +522,16 @@ def test_a_cycle_of_waits_and_its_members(ended: str, cycle: bool) -> None:
 
 
 # --- hops between threads ---------------------------------------------------------------------------
-@pytest.mark.parametrize(("count", "wanted"), [(4_000, "loop_wakeup/thread_hops"), (50, "loop_wakeup")])
-def test_thread_hops_of_one_answer(count: int, wanted: str) -> None:
-    given = analysis_of({"GET": [{"loop_wakeup": 300, "unexplained": 300, "compute": 200}] * 3},
+@pytest.mark.parametrize(
+    ("count", "computed", "wanted", "of_computing"),
+    [(4_000, 200, "loop_wakeup/thread_hops", True), (4_000, 900, "loop_wakeup/thread_hops", False), (50, 200, "loop_wakeup", False)],
+)  # fmt: skip
+def test_thread_hops_of_one_answer(count: int, computed: int, wanted: str, of_computing: bool) -> None:
+    given = analysis_of({"GET": [{"loop_wakeup": 300, "unexplained": 300, "compute": computed}] * 3},
                         jobs={"GET": [{schema.COUNT: count, "name": "_next"}]})  # fmt: skip
     (found,) = verdict(given)
+    hops = remedy(Cause.COMPUTE, found.judgement.situations).key == "compute/thread_hops"
+    assert hops == of_computing
     assert key(found, Cause.LOOP_WAKEUP) == wanted
     assert ("an async generator" in found.remedy) == (wanted != "loop_wakeup")
 

@@ -1,31 +1,56 @@
 """The place that a report names is the user's: frames of libraries, frameworks and wrappers are looked through."""
 
 import asyncio.events
+import multiprocessing.pool
 import sys
+import threading
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from whywait.tracer.host.code_location import function_of, is_wrapper, user_place
+from whywait.tracer.host.code_location import function_of, is_wrapper, library_call, user_place
 
 SITE = "/usr/lib/python3/site-packages/"
 RELAY = "def {}(*then): return then[0](*then[1:])"
 
 
+def called_through(*files: str) -> Any:
+    """What the innermost is told, where a loop's callback calls a function of each file, outermost first."""
+    return _through(files, lambda: library_call(sys._getframe(1)))
+
+
 def stack(*files: str) -> str | None:
-    """The file that is named where a loop's callback calls a function of each file, outermost first."""
-    chain = []
-    for name, file in (("_run", asyncio.events.__file__), *(("relay", file) for file in files)):
-        names: dict[str, Any] = {}
-        exec(compile(RELAY.format(name), file, "exec"), names)
-        chain.append(names[name])
+    """The file that is named there."""
 
     def innermost() -> str | None:
         place = user_place(sys._getframe(1))
         return place and place.file
 
-    found: str | None = chain[0](*chain[1:], innermost)
+    found: str | None = _through(files, innermost)
     return found
+
+
+def _through(files: tuple[str, ...], innermost: Callable[[], Any]) -> Any:
+    chain = []
+    for name, file in (("_run", asyncio.events.__file__), *(("relay", file) for file in files)):
+        names: dict[str, Any] = {}
+        exec(compile(RELAY.format(name), file, "exec"), names)
+        chain.append(names[name])
+    return chain[0](*chain[1:], innermost)
+
+
+@pytest.mark.parametrize(
+    ("files", "called"),
+    [
+        (("/app/rank.py", SITE + "tenacity/call.py", SITE + "other/wait.py"), ("relay", "tenacity")),
+        (("/app/rank.py", multiprocessing.pool.__file__, threading.__file__), ("relay", "multiprocessing")),
+        (("/app/rank.py", threading.__file__), ("", "")),  # the user's code waits itself
+        ((SITE + "starlette/run.py", SITE + "sqlalchemy/query.py"), ("", "")),  # there is no user's code
+    ],
+)
+def test_the_librarys_function_that_the_user_called(files: tuple[str, ...], called: tuple[str, str]) -> None:
+    assert called_through(*files) == called
 
 
 @pytest.mark.parametrize(

@@ -172,6 +172,20 @@ def test_a_worker_is_called_by_its_job() -> None:
     assert names.spans[found[0]] == 6
 
 
+def test_one_function_of_many_requests_is_one_rival() -> None:
+    def job(number: int, of: int) -> Occupancy:
+        one = Occupancy("derive", of, number, None)
+        one.start_ns, one.end_ns, one.thread_id = 0, 100 * MS, number
+        return one
+
+    workers = range(20, 26)
+    past = HolderPast(jobs={number: [job(number, number)] for number in workers})
+    used = [thread(number, number) for number in workers]
+    found = divided(Past([interval(0, [thread(ME, 20, 80), *used], [CRUNCH])]), 0, 100, 80, past)
+    assert [(one.named.name, one.named.trace_id) for one in found.rivals] == [("derive", 25), ("crunch", 0)]
+    assert sum(one.ns for one in found.rivals) == pytest.approx(found.own_ns + found.process_ns, abs=2)
+
+
 def test_a_thread_without_a_job_is_called_by_its_name() -> None:
     assert named(HolderPast(names={OTHER: "poller"}), thread(OTHER, 1))[0].name == "thread poller"
 

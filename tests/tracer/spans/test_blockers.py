@@ -67,3 +67,5 @@ def test_what_a_library_does_for_a_request_is_the_function_s_that_answers_it() -
     request.root.code = test_holders_share_the_wait_and_no_more.hypothesis.inner_test.__code__  # type: ignore[attr-defined]
     assert users_place(library, request).function == "test_holders_share_the_wait_and_no_more"
     assert users_place(users, request) == users
+    gzip = Place("GZipResponder._compress_body", "/x/site-packages/starlette/middleware/gzip.py", 9)
+    assert users_place(gzip, request) == gzip  # around the endpoint, whatever this returned

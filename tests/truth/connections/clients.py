@@ -170,6 +170,24 @@ async def ask_over_aiohttp(session: Any, mark: Mark) -> None:
         await response.read()
 
 
+@contextlib.contextmanager
+def _urllib3_in_threads(servers: Servers) -> Iterator[Any]:
+    import urllib3
+
+    with urllib3.connection_from_url(servers.http, maxsize=SIZE, block=True) as pool:
+        yield pool
+
+
+def _with_urllib3_in_a_thread(pool: Any, mark: Mark) -> None:
+    connection = pool._get_conn()
+    try:
+        mark()
+        ask_model_in_a_thread()
+        mark()
+    finally:
+        pool._put_conn(connection)
+
+
 CLIENTS = {
     "asyncpg": Client("asyncpg", _asyncpg, lambda pool, mark: _held(pool.acquire(), mark), "max_size of create_pool"),
     "asyncpg, with a timeout": Client(
@@ -192,6 +210,10 @@ CLIENTS = {
     "redis": Client("redis", _redis, _with_redis, "max_connections of BlockingConnectionPool"),
     "redis in threads": Client(
         "redis", _redis_in_threads, _with_redis_in_a_thread, "max_connections of BlockingConnectionPool",
+        "ask_model_in_a_thread", True,
+    ),
+    "urllib3 in threads": Client(
+        "urllib3", _urllib3_in_threads, _with_urllib3_in_a_thread, "maxsize of the pool",
         "ask_model_in_a_thread", True,
     ),
     "httpx": Client("httpx", _httpx, ask_over_httpx, "limits=httpx.Limits(max_connections=...)", "ask_over_httpx"),

@@ -9,7 +9,7 @@ from time import perf_counter_ns
 from types import CodeType, FrameType
 from typing import Any, Final
 
-from whywait.tracer.host.code_location import Place, Site, user_place
+from whywait.tracer.host.code_location import Place, Site, is_library, user_place
 from whywait.tracer.hotpath.waits import record_thread_wait
 from whywait.tracer.probes.probe import Session, Undo, always
 from whywait.tracer.records.current import current_activity, here
@@ -62,11 +62,14 @@ def _ended(start_ns: int, end_ns: int, generation: int) -> None:
 
 
 def _site(interrupted: FrameType, generation: int) -> Site:
-    """Which generation, and who asked for it: a line that calls `collect`, not one that merely allocated."""
+    """Which generation, and the user's code that asked for it, by a line that calls `collect`, or that made objects when
+    it began: who makes most of them is met most often."""
     code = interrupted.f_code
     asked = "collect" in code.co_names and _names_collect(code, interrupted.f_lineno)
-    place = user_place(interrupted) if asked else None
-    return Site(place or _NOBODY, f"{'gc.collect of ' if place else ''}generation {generation}", "gc")
+    place = user_place(interrupted)
+    if place is None or (is_library(place.file) and not asked):
+        place = _NOBODY
+    return Site(place, f"{'gc.collect of ' if asked else ''}generation {generation}", "gc")
 
 
 @lru_cache(maxsize=64)

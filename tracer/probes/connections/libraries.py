@@ -66,6 +66,11 @@ LIBRARIES: Final = (
     PoolProbe(
         "httpcore", _httpcore("_async", "Async", "handle_async_request", "aclose"), _httpcore("_sync", "", "handle_request", "close")
     ),
+    PoolProbe("urllib3", ConnectionPool(  # of requests, botocore and others, too
+        "urllib3.connectionpool.HTTPConnectionPool", "urllib3.connectionpool.HTTPConnectionPool._get_conn",
+        "urllib3.connectionpool.HTTPConnectionPool._put_conn", lambda pool: int(pool.pool.maxsize) if pool.block else 0,
+        "maxsize of the pool (pool_maxsize of requests' HTTPAdapter)",
+    )),
     PoolProbe("aiohttp", ConnectionPool(
         "aiohttp.connector.BaseConnector", "aiohttp.connector.BaseConnector.connect",
         "aiohttp.connector.BaseConnector._release_acquired", lambda one: int(one.limit_per_host or one.limit),

@@ -28,7 +28,7 @@ from whywait.tracer.probes.process_pool.process_queue import Came, ProcessQueue,
 from whywait.tracer.probes.threads.thread_pool import JOB_ATTRIBUTE, start_worker, timed_shutdown
 from whywait.tracer.records.occupancy import Occupancy
 from whywait.tracer.records.process_job import Part, Passage
-from whywait.tracer.schema import PICKLING
+from whywait.tracer.schema import PICKLING, POOL_NAME_PROCESSES
 
 name: Final = "process pool"
 available: Final = always
@@ -39,7 +39,6 @@ needs: Final = (
     "multiprocessing.connection.Connection._recv_bytes", "multiprocessing.connection.Connection._send_bytes",
     "multiprocessing.queues.Queue._reader", "multiprocessing.queues.Queue._writer",
 )  # fmt: skip
-NAME = "processes"
 Stamps = Generator[None, Any, None]  # what is done before a call, and after it, which may be given its result
 Stand = tuple[int, int, int]  # the calling thread's clocks at one moment: wall, CPU, run queue
 
@@ -54,7 +53,7 @@ def install(_: Session) -> Undo:
     def way_of(executor: Any, *, new: bool = False) -> Way:
         found = ways.get(executor)
         if found is None:
-            pool = pool_of(executor, NAME, executor._max_workers, new=new)
+            pool = pool_of(executor, POOL_NAME_PROCESSES, executor._max_workers, new=new)
             pool.of_processes = True
             found = Way(executor, ProcessQueue(executor, pool))
             ways.set(executor, found)
@@ -72,7 +71,7 @@ def install(_: Session) -> Undo:
 
     @functools.wraps(plain_spawn)
     def _spawn_process(self: Any) -> None:
-        start_worker(plain_spawn, self, lambda _: NAME, name)
+        start_worker(plain_spawn, self, lambda _: POOL_NAME_PROCESSES, name)
         safely(name, lambda: way_of(self).has_started())
 
     def take_out() -> None:
@@ -83,7 +82,9 @@ def install(_: Session) -> Undo:
     patches.add("the way of jobs to workers", take_out)
     patches.replace(executor_class, "__init__", __init__)
     patches.replace(executor_class, "submit", submit)
-    patches.replace(executor_class, "shutdown", timed_shutdown(executor_class.shutdown, lambda _: NAME, name))
+    patches.replace(
+        executor_class, "shutdown", timed_shutdown(executor_class.shutdown, lambda _: POOL_NAME_PROCESSES, name)
+    )
     patches.replace(executor_class, "_spawn_process", _spawn_process)
     return patches.undo
 
