@@ -9,7 +9,7 @@ from typing import Final
 from whywait.tracer import schema as s
 from whywait.tracer.offcpu.explanation import UNSEEN, OffCpu
 from whywait.tracer.records.background import BackgroundJob, BackgroundTask
-from whywait.tracer.records.lock_holds import Waited
+from whywait.tracer.records.lock_holds import Hold, Waited
 from whywait.tracer.records.loop import Callback, Loop
 from whywait.tracer.records.request import IO_LATE, Activity, Job, Mark, Wait
 from whywait.tracer.records.request import Waker as WokenBy
@@ -132,6 +132,8 @@ def _waker(drawing: Drawing, by: WokenBy) -> Waker:
         return Waker(by.kind)
     if isinstance(by, BackgroundJob):
         return Waker(by.kind, by.name)
+    if isinstance(by, Hold):
+        return Waker(s.WAKER_NOBODY)
     code = by.code if isinstance(by, BackgroundTask) else by
     if isinstance(code, CodeType):
         return Waker(s.WAKER_UNKNOWN, code.co_qualname)
@@ -157,6 +159,8 @@ def _blockers(wait: Wait) -> tuple[list[Blocker], int]:
 
 def _releasers(wait: Wait) -> list[Blocker]:
     by = wait.by
+    if isinstance(by, Hold):  # who has it still
+        return holders(wait.start_ns, wait.cause_ns, (by,))
     if not isinstance(by, Activity) or not by.releases or wait.kind in (s.WAIT_COLLECT_ORDER, s.WAIT_GC):
         return []
     for one in reversed(by.releases.copy()):
