@@ -89,6 +89,7 @@ RULES: Final = (
          Evidence.INFERRED),
     Rule("blocked job", _ended_by(schema.WAKER_BLOCKED_JOB), Cause.BLOCKING_IO, "in a job of no request",
          Evidence.INFERRED),
+    Rule("never ended", _ended_by(schema.WAKER_NOBODY), Cause.AWAIT_IO, "{awaiting}{where}, which nobody ended"),
     Rule("process", _within(schema.FOR_PROCESS), Cause.AWAIT_IO, "{awaiting}{where}"),
     Rule("untraced thread", _ended_by(schema.WAKER_THREAD), Cause.UNEXPLAINED,
          "{awaiting}{where}, ended by an untraced thread"),

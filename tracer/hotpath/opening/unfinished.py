@@ -9,6 +9,7 @@ import asyncio
 import gc
 import threading
 import time
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from copy import copy
@@ -60,12 +61,16 @@ def record_open(recorder: Recorder, loop: Any = None) -> None:
         found = _open_for(recorder, now, LEAST_NS, loop)
         look = _Look(recorder, found, now)
         for number, request in enumerate(found):
-            if number >= _MOST or perf_counter_ns() - now > _LONGEST_NS:
-                recorder.lose("open request", len(found) - number)
-                break
-            made = look.copy_of(request)
+            there_is_time = number < _MOST and perf_counter_ns() - now < _LONGEST_NS
+            made = None
+            with suppress(Exception):  # the host's objects may answer in any way
+                made = look.copy_of(request) if there_is_time else None
             request.open = False
-            if recorder.open.pop(id(request), None) is not None:
+            if recorder.open.pop(id(request), None) is None:
+                continue
+            if made is None:
+                recorder.lose("open request")
+            else:
                 recorder.open[id(made)] = made
                 recorder.finish(made, error=False)
     except Exception:  # the host ends all the same
@@ -110,6 +115,7 @@ class _Look:
             one.task_key: one
             for request in list(recorder.open.values()) for one in request.activities[:_MOST_TASKS] if not one.end_ns
         }  # fmt: skip
+        self._inside: dict[int, Counter[Any]] | None = None
         self._idents = {one.native_id: one.ident or 0 for one in threading.enumerate() if one.native_id}
 
     def copy_of(self, request: Request, *, goes_on: bool = False) -> Request:
@@ -182,17 +188,19 @@ class _Look:
         if site is not None and site.leaf_function == "sleep":
             return TIMER
         module = site.leaf_module if site is not None else ""
-        if module.startswith(_SIGNALS):
-            own = _latest_open(activity, Job) if "thread" in module else None
-            return own or self._holder(task) or NOBODY
+        if module.startswith(_SIGNALS) and site is not None and "thread" not in site.leaf_function:
+            return self._holder(task) or NOBODY
         # 3. a job that it has handed over, or tasks that it waits for in another way
         return _latest_open(activity, Activity if module.startswith("asyncio.") else Job) or NOBODY
 
     def _holder(self, task: Any) -> Hold | None:
         """Who is inside the `with` block of what the task waits to enter."""
         wanted = _entered(task)
-        for other in list(self._tasks.values())[:_MOST_TASKS] if wanted is not None else ():
-            times = sum(_leaves(one, wanted) for one in _chain(other))
+        if wanted is None:
+            return None
+        if self._inside is None:
+            self._inside = _insides(list(self._tasks.values())[:_MOST_TASKS])
+        for other, times in self._inside.get(id(wanted), {}).items():
             if times > (_entered(other) is wanted):  # who waits to enter has what leaves, too
                 return self._hold_of(other)
         return None
@@ -244,11 +252,15 @@ def _is_users(frame: FrameType) -> bool:
     return not is_library(frame.f_code.co_filename)
 
 
-def _leaves(coroutine: Any, wanted: Any) -> int:
-    """How many `with` blocks around this object the coroutine has entered, or begun to."""
-    return sum(
-        type(one) in BOUND and one.__self__ is wanted and one.__name__ in _LEAVES for one in gc.get_referents(coroutine)
-    )
+def _insides(tasks: Iterable[Any]) -> "dict[int, Counter[Any]]":
+    """By the id of an object, the tasks that have entered `with` blocks around it, or begun to, and how often."""
+    found: defaultdict[int, Counter[Any]] = defaultdict(Counter)
+    for task in tasks:
+        for coroutine in _chain(task):
+            for one in gc.get_referents(coroutine):
+                if type(one) in BOUND and getattr(one, "__name__", "") in _LEAVES:
+                    found[id(one.__self__)][task] += 1
+    return found
 
 
 def _look_for_waits(waits: list[FrameType], frame: FrameType | None) -> FrameType | None:
@@ -267,7 +279,8 @@ def _look_for_waits(waits: list[FrameType], frame: FrameType | None) -> FrameTyp
 def _what(frame: FrameType) -> str:
     """What a thread waits for in this function of ours."""
     known = local_of(frame, "what") or getattr(local_of(frame, "lock"), "what", "")
-    return known or ("concurrent.futures.Future.result" if local_of(frame, "witness") else called(frame)[0])
+    of_future = local_of(frame, "future") is not None or local_of(frame, "witness") is not None
+    return known or ("concurrent.futures.Future.result" if of_future else called(frame)[0])
 
 
 def _copied(request: Request, now: int, *, goes_on: bool) -> Request:
