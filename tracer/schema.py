@@ -169,7 +169,7 @@ WAKER_KIND: Final = "whywait.waker"  # one of the WAKER_* below
 WAKER_ACTIVITY: Final = "activity"  # WAKER_SPAN_ID names a task, job or (other trace) phase span
 WAKER_TIMER: Final = "timer"
 WAKER_IO: Final = "io"
-WAKER_THREAD: Final = "thread"  # an untraced thread
+WAKER_THREAD: Final = "thread"  # of no pool and no loop; BLOCKER_*: where it ended the wait; CPU_NS, RAN_*: of it
 WAKER_UNKNOWN: Final = "unknown"
 WAKER_NOBODY: Final = "nobody"  # the wait went on when its request was recorded (UNFINISHED)
 # where a task of no request, such as a batcher, ended a wait, the wait is cut into that task's own waits; code.* and

@@ -4,7 +4,7 @@ from types import CodeType
 from typing import Any, NamedTuple
 from weakref import ref
 
-from whywait.tracer.host.code_location import Site
+from whywait.tracer.host.code_location import Place, Site
 from whywait.tracer.schema import WAKER_BLOCKED_JOB, WAKER_COMPUTING_JOB
 
 MOST_TASKS = 1_000  # of one loop, that are followed at a time
@@ -31,6 +31,14 @@ class BackgroundWait(NamedTuple):
     by: Any  # a `records.request.Waker`
     site: Site | None
     task: BackgroundTask
+
+
+class OtherThread(NamedTuple):
+    """A thread of no pool and no loop that ended a wait."""
+
+    place: Place | None  # where it did, in the user's code
+    thread_name: str
+    thread_id: int  # native
 
 
 class BackgroundJob(NamedTuple):

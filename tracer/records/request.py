@@ -10,7 +10,7 @@ from weakref import ref
 
 from whywait.tracer.host.code_location import Place, Site
 from whywait.tracer.host.tally import Tally
-from whywait.tracer.records.background import BackgroundJob, BackgroundTask
+from whywait.tracer.records.background import BackgroundJob, BackgroundTask, OtherThread
 from whywait.tracer.records.decision import Decision
 from whywait.tracer.records.ids import new_span_id
 from whywait.tracer.records.job_sums import Stretch
@@ -64,7 +64,7 @@ class Phase(NamedTuple):
 
 
 class Mark:
-    """A waker that is no activity: a timer, a socket, an untraced thread."""
+    """A waker that is no activity: a timer, a socket."""
 
     __slots__ = ("kind",)
 
@@ -78,10 +78,9 @@ IO = Mark("io")
 # was busy for some of that time; the tracer takes it for all of it, and marks it as inferred
 IO_LATE = Mark("io")
 IO_DATED = Mark("io")  # the kernel told when it came, whatever the loop did then
-THREAD = Mark("thread")
 ARRIVAL = Mark("arrival")
 NOBODY = Mark("nobody")  # the wait went on where its request was recorded
-Waker: TypeAlias = Union["Activity", Mark, CodeType, BackgroundTask, BackgroundJob, Hold, None]
+Waker: TypeAlias = Union["Activity", Mark, CodeType, BackgroundTask, BackgroundJob, OtherThread, Hold, None]
 
 
 class Activity:

@@ -32,10 +32,11 @@ from whywait.tracer.hotpath.loop_history import sample_of
 from whywait.tracer.hotpath.opening.open_request import all_said, name_request
 from whywait.tracer.hotpath.recorder import Recorder
 from whywait.tracer.hotpath.thread_waits import called
+from whywait.tracer.hotpath.waits import record_wait
 from whywait.tracer.records.ids import new_span_id
 from whywait.tracer.records.lock_holds import Hold, Waited
 from whywait.tracer.records.loop import Block, Sample
-from whywait.tracer.records.request import NOBODY, TIMER, Activity, Job, OwnSpan, Phase, Request, Unit, Wait, Waker
+from whywait.tracer.records.request import NOBODY, TIMER, Activity, Job, OwnSpan, Phase, Request, Unit, Waker
 from whywait.tracer.schema import FIRST_BYTE_NS, WAIT_AWAIT, WAIT_BLOCKING, WAIT_LOCK
 
 LEAST_NS: Final = 200_000_000  # a request that is open for less was merely interrupted
@@ -138,7 +139,7 @@ class _Look:
         if activity.step_start_ns < activity.stop_ns:
             site = await_site(task.get_coro())
             by = self._would_end(activity, task, site)
-            _add(activity, Wait(WAIT_AWAIT, activity.stop_ns, self._now_ns, self._now_ns, by, site, 0))
+            record_wait(activity, WAIT_AWAIT, activity.stop_ns, self._now_ns, self._now_ns, by, site, 0)
         elif (loop := activity.loop or activity.request.loop) is not None:  # it runs, or blocks its loop
             sample = sample_of(loop, loop.run_start_ns)
             if sample is None and (place := self._place(loop.native_id)) is not None:
@@ -168,7 +169,7 @@ class _Look:
             made_at = getattr(local_of(frame, "lock"), "_made_at", None)
             waited = Waited(what, made_at, waiters=int(kind == WAIT_LOCK)) if not waits_for_job else None
             site = Site(place, what, what.rpartition(".")[0])
-            _add(activity, Wait(kind, since_ns, self._now_ns, self._now_ns, by, site, 0, True, None, waited))
+            record_wait(activity, kind, since_ns, self._now_ns, self._now_ns, by, site, 0, True, None, waited)
 
     def _place(self, thread_id: int, waits: list[FrameType] | None = None) -> Place | None:
         """Where a thread stands; `waits` gets the frames of ours in which it waits, the outermost last."""
@@ -211,11 +212,6 @@ class _Look:
         if known is None:
             return Hold(self._now_ns, place, 0, 0, name, "")
         return Hold(self._now_ns, place, known.request.trace_id, known.span_id, known.name or name, "")
-
-
-def _add(activity: Activity, wait: Wait) -> None:
-    if wait.start_ns < wait.end_ns:
-        activity.waits.append(wait)
 
 
 def _latest_open(activity: Activity, kind: type[Activity]) -> Activity | None:
@@ -285,7 +281,7 @@ def _what(frame: FrameType) -> str:
 
 def _copied(request: Request, now: int, *, goes_on: bool) -> Request:
     server_span_id = new_span_id() if goes_on else request.server_span_id
-    made = Request(request.trace_id, server_span_id, request.sampled_flags, request.start_ns, 0, request.loop)
+    made = Request(request.trace_id, server_span_id, request.sampled_flags, request.start_ns, _MOST, request.loop)
     for name in ("trace_state", "begun_ns", "ingress", "lost", "thread_id", "name"):
         setattr(made, name, getattr(request, name))
     made.unfinished, made.provisional, made.open, made.end_ns = True, request.root.span_id * goes_on, False, now
