@@ -27,7 +27,7 @@ from whywait.tracer.host.code_location import (
     place_of_code,
     places_of_threads,
 )
-from whywait.tracer.host.introspection import BOUND, local_of, name_of
+from whywait.tracer.host.introspection import BOUND, local_of, name_of, own
 from whywait.tracer.hotpath.loop_history import sample_of
 from whywait.tracer.hotpath.opening.open_request import all_said, name_request
 from whywait.tracer.hotpath.recorder import Recorder
@@ -151,16 +151,16 @@ class _Look:
             activity.steps, activity.stop_ns = activity.steps + 1, self._now_ns
 
     def _thread_stands(self, activity: Activity, thread_id: int, start_ns: int) -> None:
-        waits: list[FrameType] = []
-        place = self._place(thread_id, waits)
+        frames: list[FrameType] = []
+        place = self._place(thread_id, frames)
         cpu_ns = max(_cpu_ns(thread_id) - activity.step_cpu_ns, 0)
         activity.cpu_ns, activity.end_ns, activity.stop_ns = (
             min(cpu_ns, self._now_ns - start_ns),
             self._now_ns,
             self._now_ns,
         )
-        if waits and place is not None:
-            frame = waits[-1]
+        if frames and place is not None:
+            frame = frames[-1]
             what, since_ns = _what(frame), local_of(frame, "start_ns")
             waits_for_job = what.startswith("concurrent.")
             by = (_latest_open(activity, Job) or NOBODY) if waits_for_job else NOBODY
@@ -171,17 +171,17 @@ class _Look:
             site = Site(place, what, what.rpartition(".")[0])
             record_wait(activity, kind, since_ns, self._now_ns, self._now_ns, by, site, 0, True, None, waited)
 
-    def _place(self, thread_id: int, waits: list[FrameType] | None = None) -> Place | None:
-        """Where a thread stands; `waits` gets the frames of ours in which it waits, the outermost last."""
+    def _place(self, thread_id: int, frames: list[FrameType] | None = None) -> Place | None:
+        """Where a thread stands; `frames` gets those of ours in which it waits, the outermost last."""
         ident = self._idents.get(thread_id, 0)
         if ident == threading.get_ident():
             return None
-        return places_of_threads((ident,), None if waits is None else partial(_look_for_waits, waits))[ident]
+        return places_of_threads((ident,), None if frames is None else partial(_look_for_waits, frames))[ident]
 
     def _would_end(self, activity: Activity, task: Any, site: Site | None) -> Waker:
         # 1. a task of its own, or one of those that it gathers
-        awaited = task._fut_waiter
-        for one in (awaited, *(getattr(awaited, "_children", None) or ())):
+        awaited = own(task, "_fut_waiter")
+        for one in (awaited, *(own(awaited, "_children") or ())):
             known = activity.request.tasks.get(id(one)) if one is not None and not one.done() else None
             if known is not None and known is not activity:
                 return known
@@ -216,8 +216,8 @@ class _Look:
 
 def _latest_open(activity: Activity, kind: type[Activity]) -> Activity | None:
     """What this activity has begun latest, and goes on."""
-    own = (one for one in reversed(activity.request.activities) if one.spawner is activity and isinstance(one, kind))
-    return next((one for one in own if not one.done_ns and (not one.end_ns or isinstance(one, Job))), None)
+    found = (one for one in reversed(activity.request.activities) if one.spawner is activity and isinstance(one, kind))
+    return next((one for one in found if not one.done_ns and (not one.end_ns or isinstance(one, Job))), None)
 
 
 def _cpu_ns(thread_id: int) -> int:
@@ -259,15 +259,15 @@ def _insides(tasks: Iterable[Any]) -> "dict[int, Counter[Any]]":
     return found
 
 
-def _look_for_waits(waits: list[FrameType], frame: FrameType | None) -> FrameType | None:
+def _look_for_waits(frames: list[FrameType], frame: FrameType | None) -> FrameType | None:
     at = frame
-    while at is not None and len(waits) < _DEEPEST:
+    while at is not None and len(frames) < _DEEPEST:
         if (
             is_ours(at.f_code.co_filename)
             and isinstance(local_of(at, "start_ns"), int)
             and local_of(at, "inside") is not None
         ):
-            waits.append(at)
+            frames.append(at)
         at = at.f_back
     return frame
 
@@ -304,21 +304,21 @@ def _copied(request: Request, now: int, *, goes_on: bool) -> Request:
 
 def _name(made: Request, request: Request) -> None:
     """Give the copy its name, and the span that the request would have."""
-    unit, root, own = Unit(""), made.root, request.own_span
+    unit, root, host = Unit(""), made.root, request.own_span
     with suppress(Exception):  # the host's objects may not be ready
         unit = request.server.so_far() if request.server is not None else unit
     root.code = unit.code or root.code
-    stamped = own.stamped if own is not None else None
+    stamped = host.stamped if host is not None else None
     name_request(
         made, request.name or (stamped.name if stamped is not None else "") or unit.name or root.name, failed=False
     )
-    if own is None:
+    if host is None:
         place = place_of_code(root.code) if root.code is not None else None
         made.root_phase = Phase(
             made.name, made.server_span_id, 0, root, made.start_ns, made.end_ns, -1, None, place, "", False
         )
         return
-    made.own_span = OwnSpan(own.kind, own.start_ns, own.parent_id)
-    made.own_span.describe = partial(all_said, unit.attributes, own.route, stamped)
-    made.own_span.within = own.within[:]
+    made.own_span = OwnSpan(host.kind, host.start_ns, host.parent_id)
+    made.own_span.describe = partial(all_said, unit.attributes, host.route, stamped)
+    made.own_span.within = host.within[:]
     root.parent_id = made.server_span_id
