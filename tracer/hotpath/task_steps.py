@@ -70,7 +70,7 @@ def waker_now(current: Any, now: int = 0) -> Stamp:
 
 def _other_thread() -> OtherThread:
     known = threading._active.get(threading.get_ident())  # type: ignore[attr-defined]
-    place = user_place(sys._getframe(2))
+    place = user_place(sys._getframe(1).f_back)  # of a thread of C code there may be none
     if place is not None and is_wrapper(place.file):  # its own function is the library's
         place = None
     return OtherThread(place, known.name if known is not None else "", threading.get_native_id())

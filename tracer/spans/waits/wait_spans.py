@@ -169,7 +169,11 @@ def _releasers(wait: Wait) -> list[Blocker]:
         return [Blocker(at.function, at, 0, 0, ns, 1, by.thread_name)] if at is not None else []
     if isinstance(by, Hold):  # who has it still
         return holders(wait.start_ns, wait.cause_ns, (by,))
-    if not isinstance(by, Activity) or not by.releases or wait.kind in (s.WAIT_COLLECT_ORDER, s.WAIT_GC):
+    if (
+        not isinstance(by, Activity | BackgroundTask)
+        or not by.releases
+        or wait.kind in (s.WAIT_COLLECT_ORDER, s.WAIT_GC)
+    ):
         return []
     for one in reversed(by.releases.copy()):
         if one.start_ns <= wait.cause_ns <= one.end_ns:
@@ -177,7 +181,8 @@ def _releasers(wait: Wait) -> list[Blocker]:
                 return held
             place = stood_at(one.stood, wait.start_ns, wait.cause_ns) or one.place
             ns = wait.cause_ns - wait.start_ns
-            return [Blocker(place.function, place, by.request.trace_id, by.span_id, ns)]
+            trace_id, span_id = (by.request.trace_id, by.span_id) if isinstance(by, Activity) else (0, 0)
+            return [Blocker(place.function, place, trace_id, span_id, ns)]
     return []
 
 
