@@ -45,12 +45,8 @@ _MOST_AT_ONCE: Final = 10  # while they go on
 _LONGEST_NS: Final = 300_000_000  # the longest that an end is delayed
 _MOST_TASKS: Final = 2_000  # that are asked whether they have something
 _DEEPEST: Final = 50
-_SIGNALS: Final = (
-    "asyncio.locks",
-    "asyncio.queues",
-    "asyncio.streams",
-    "anyio.",
-)  # no job of one's own ends a wait there
+# what no job of one's own ends
+_SIGNALS: Final = ("asyncio.locks", "asyncio.queues", "asyncio.streams", "anyio.")
 _LEAVES: Final = frozenset(("__aexit__", "__exit__"))  # what a `with` block keeps of what it has entered
 
 
@@ -153,12 +149,8 @@ class _Look:
     def _thread_stands(self, activity: Activity, thread_id: int, start_ns: int) -> None:
         frames: list[FrameType] = []
         place = self._place(thread_id, frames)
-        cpu_ns = max(_cpu_ns(thread_id) - activity.step_cpu_ns, 0)
-        activity.cpu_ns, activity.end_ns, activity.stop_ns = (
-            min(cpu_ns, self._now_ns - start_ns),
-            self._now_ns,
-            self._now_ns,
-        )
+        activity.cpu_ns = min(max(_cpu_ns(thread_id) - activity.step_cpu_ns, 0), self._now_ns - start_ns)
+        activity.end_ns = activity.stop_ns = self._now_ns
         if frames and place is not None:
             frame = frames[-1]
             what, since_ns = _what(frame), local_of(frame, "start_ns")
@@ -241,11 +233,7 @@ def _entered(task: Any) -> Any:
     """The object whose method a task awaits last of all; None where it is the user's."""
     *_, last = (None, *_chain(task))
     frame = last.cr_frame if last is not None else None
-    return local_of(frame, "self") if frame is not None and not _is_users(frame) else None
-
-
-def _is_users(frame: FrameType) -> bool:
-    return not is_library(frame.f_code.co_filename)
+    return local_of(frame, "self") if frame is not None and is_library(frame.f_code.co_filename) else None
 
 
 def _insides(tasks: Iterable[Any]) -> "dict[int, Counter[Any]]":
@@ -262,11 +250,8 @@ def _insides(tasks: Iterable[Any]) -> "dict[int, Counter[Any]]":
 def _look_for_waits(frames: list[FrameType], frame: FrameType | None) -> FrameType | None:
     at = frame
     while at is not None and len(frames) < _DEEPEST:
-        if (
-            is_ours(at.f_code.co_filename)
-            and isinstance(local_of(at, "start_ns"), int)
-            and local_of(at, "inside") is not None
-        ):
+        times = is_ours(at.f_code.co_filename) and local_of(at, "inside") is not None
+        if times and isinstance(local_of(at, "start_ns"), int):
             frames.append(at)
         at = at.f_back
     return frame
@@ -309,9 +294,12 @@ def _name(made: Request, request: Request) -> None:
         unit = request.server.so_far() if request.server is not None else unit
     root.code = unit.code or root.code
     stamped = host.stamped if host is not None else None
-    name_request(
-        made, request.name or (stamped.name if stamped is not None else "") or unit.name or root.name, failed=False
-    )
+    known = request.name or (stamped.name if stamped is not None else "") or unit.name
+    name_request(made, known or root.name, failed=False)
+    if host is None and not request.name:  # the span of others is above it, and may come
+        root.name = made.name
+        return
+    root.parent_id = made.server_span_id
     if host is None:
         place = place_of_code(root.code) if root.code is not None else None
         made.root_phase = Phase(
@@ -321,4 +309,3 @@ def _name(made: Request, request: Request) -> None:
     made.own_span = OwnSpan(host.kind, host.start_ns, host.parent_id)
     made.own_span.describe = partial(all_said, unit.attributes, host.route, stamped)
     made.own_span.within = host.within[:]
-    root.parent_id = made.server_span_id
