@@ -2,16 +2,22 @@
 for; and those that are open for long while they go on, but counted once."""
 
 import asyncio
+import os
+import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 import whywait
+from testbed.service import ROOT, free_port, wait_until_up
 from tests.tracer.conftest import Traced, traced_to
 from whywait import analysis
 from whywait.analysis.model import Analysis
@@ -42,7 +48,7 @@ async def started(*works: Callable[[], Awaitable[Any]]) -> float:
 
 
 def judged(found: Analysis) -> dict[str, Judgement]:
-    return {one.endpoint.rpartition(".")[2]: one for one in judge(found)}
+    return {one.endpoint.rpartition(">.")[2]: one for one in judge(found)}
 
 
 def line_of(function: Callable[..., Any], offset: int) -> int:
@@ -303,3 +309,43 @@ def test_the_end_is_not_delayed_by_many(traced_to: Begin) -> None:
     roots = [one for one in traced.of_kind("task") if one["root"]]
     assert 0 < len(roots) <= 200
     assert len(roots) + lost == 1_000
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
+@Loops
+def test_a_service_that_is_stopped_or_killed_tells_of_them(tmp_path: Path, loop: str, how: signal.Signals) -> None:
+    port, grace_s = free_port(), 1
+    command = [
+        sys.executable, "-m", "whywait", "run", "--output", str(tmp_path), "--",
+        sys.executable, "-m", "uvicorn", "tests.truth.endless_app:app", "--port", str(port), "--loop", loop,
+        "--log-level", "critical", "--timeout-graceful-shutdown", str(grace_s),
+    ]  # fmt: skip
+    environment = {**os.environ, "WHYWAIT_TELL_OPEN_S": "0.5"}
+    process = subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE)
+    clients = []
+    try:
+        wait_until_up(process, f"http://127.0.0.1:{port}")
+        for path in ("/keep", "/want/1", "/want/2"):
+            clients.append(socket.create_connection(("127.0.0.1", port)))
+            clients[-1].sendall(f"GET {path} HTTP/1.1\r\nHost: here\r\n\r\n".encode())
+            time.sleep(0.1)
+        time.sleep(1.5 if how is signal.SIGTERM else 4)  # a file is written in intervals
+        process.send_signal(how)
+        began = time.monotonic()
+        process.communicate(timeout=20)
+        took_s = time.monotonic() - began
+    finally:
+        process.kill()
+        process.communicate()
+        for one in clients:
+            one.close()
+    if how is signal.SIGTERM:
+        assert grace_s <= took_s < grace_s + 1.5
+    found = analysis.analyze(tmp_path)
+    own = found.requests[found.requests["unfinished"]]
+    assert sorted(own["endpoint"]) == ["GET /keep", "GET /want/{item}", "GET /want/{item}"]
+    assert own["trace_id"].is_unique
+    assert not any(one.code in ("repeated-ids", "missing-root") for one in found.findings)
+    wanted = judged(found)["GET /want/{item}"].reasons[0]
+    assert (wanted.cause, wanted.culprit) == ("limiter_wait", "keep")
+    assert wanted.culprit_file.endswith("endless_app.py")
