@@ -28,6 +28,7 @@ REQUEST_COLUMNS: Final = (
     "start_ns", "end_ns", "wall_ns",  # int64: the window, what clients felt as far as this host can know
     "handler_ns",  # int64: the part of the window in the handler (the SERVER span); wall_ns where no more is known
     "nagle",  # bool: Nagle's algorithm held the answer's last bytes until the client's ACK
+    "unfinished",  # bool: it had not ended when it was recorded, so that it took longer
     "incomplete",  # bool: not analysed; a finding has the reason
     "signals",  # tuple[str, ...]: the signals that the tracer could observe
     "weight",  # float64: how many requests this one represents, 1 without tail sampling

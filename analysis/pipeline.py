@@ -13,6 +13,7 @@ from whywait.analysis.causes import CAUSES
 from whywait.analysis.errors import InputError
 from whywait.analysis.load import Source, load_traces
 from whywait.analysis.load.files import no_collection
+from whywait.analysis.measure.unfinished import unfinished
 from whywait.analysis.model import CAUSE_COLUMNS, CULPRIT_COLUMNS, Analysis, Traces
 from whywait.analysis.path.critical_path import critical_path
 from whywait.analysis.path.pieces import cut_pieces
@@ -72,7 +73,7 @@ def analyze(traces: Traces | Source, **load: Any) -> Analysis:
     findings += more
     causes = _cause_table(spans, activities, segments, described, named, table.iloc[analysed])
     check_conservation(table.iloc[analysed], causes)
-    findings = [*cleaned.findings, *findings]
+    findings = [*unfinished(table, causes), *cleaned.findings, *findings]
     return Analysis(table, causes, _culprit_table(causes, named), cleaned.spans, tuple(findings))
 
 

@@ -2,6 +2,7 @@
 
 import asyncio.base_events
 import asyncio.events
+import asyncio.runners
 import asyncio.selector_events
 import concurrent.futures._base
 import concurrent.futures.process
@@ -43,6 +44,7 @@ def _patched() -> dict[str, Any]:
         "Handle": asyncio.events.Handle,
         "TimerHandle": asyncio.events.TimerHandle,
         "TimerHandle._run": asyncio.events.TimerHandle.__dict__.get("_run"),
+        "_cancel_all_tasks": vars(asyncio.runners)["_cancel_all_tasks"],
         "select": selectors.DefaultSelector.select,
         "_add_reader": loop.__dict__["_add_reader"],
         "_add_writer": loop.__dict__["_add_writer"],

@@ -52,6 +52,7 @@ class Config:
     slow_quantile: float = 0.95
     keep_share: float = 0.01
     keep_per_s: int = 10  # with "slow": about so many of an endpoint in a second, with larger weights; 0: no ceiling
+    tell_open_ns: int = 30_000 * MS_NS  # a request that is open for so long is told while it goes on; 0: never
     # what of a request's values is removed where it may be a secret: "secrets" (docs/in-your-process/privacy.md),
     # "parameters": also what a route's parameters are in paths, or "nothing"
     redact: str = REDACT_SECRETS
@@ -79,6 +80,7 @@ def from_environment(environ: Mapping[str, str] = os.environ) -> Config:
         sampler=read("WHYWAIT_SAMPLER", plain.sampler, _SWITCH.__getitem__, "1 or 0"),
         locks=environ.get("WHYWAIT_LOCKS", "").strip() or plain.locks,
         keep=read("WHYWAIT_KEEP", plain.keep, _KEEP.__getitem__, " or ".join(_KEEP)),
+        tell_open_ns=read("WHYWAIT_TELL_OPEN_S", plain.tell_open_ns, _seconds_ns, "a number of seconds, or 0 for never"),
         redact=read("WHYWAIT_REDACT", plain.redact, _REDACT.__getitem__, "secrets, parameters or nothing"),
         slow_ns=read("WHYWAIT_SLOW_MS", None, _length_ns, "a number above 0, such as 250"),
         slow_quantile=read("WHYWAIT_SLOW_QUANTILE", plain.slow_quantile, _fraction, "a number from 0 to 1, such as 0.95"),
@@ -95,6 +97,10 @@ def _whole(text: str) -> int:
 
 def _length_ns(milliseconds: str) -> int:
     return int(_within(1 / MS_NS, inf, milliseconds) * MS_NS)
+
+
+def _seconds_ns(text: str) -> int:
+    return int(_within(0, inf, text) * 1_000 * MS_NS)
 
 
 def _fraction(text: str) -> float:

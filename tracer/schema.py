@@ -69,7 +69,9 @@ INCOMPLETE: Final = "whywait.incomplete"  # string[], why the trace is incomplet
 LOST: Final = "whywait.lost"  # int, records dropped and probes removed in this process so far
 LOST_KINDS: Final = "whywait.lost.kinds"  # string[], the same by kind, such as "3 × request"
 WEIGHT: Final = "whywait.weight"  # float, how many requests this one represents; absent: 1
-KEPT: Final = "whywait.kept"  # why it was kept: "slow", "error", "share", "new"; absent where all are kept
+KEPT: Final = (
+    "whywait.kept"  # why it was kept: "slow", "error", "share", "new", "unfinished"; absent where all are kept
+)
 # how the moment is known at which the request arrived, where the span begins; absent: it begins with the SERVER span
 INGRESS_FROM: Final = "whywait.ingress.from"
 INGRESS_PROXY: Final = "proxy"  # a header of the proxy: of another clock
@@ -78,6 +80,11 @@ INGRESS_READ: Final = "read"  # unknown: when the server read it
 INGRESS_SKEW_NS: Final = "whywait.ingress.skew_ns"  # int, of a proxy's header that was not used: how far it is ahead
 FIRST_BYTE_NS: Final = "whywait.first_byte_ns"  # int, of a response in several parts: from the window's beginning
 EGRESS_NAGLE: Final = "whywait.egress.nagle"  # bool, true where Nagle's algorithm held the end of the response
+# bool, true on a request that had not ended when it was recorded: its session, or its loop, ended, or it was open for
+# long and went on. Its end is that moment, and the waker of its last wait WAKER_NOBODY where nothing known would end it
+UNFINISHED: Final = "whywait.unfinished"
+# on every span of such a request if it went on: the span id of its root. A root with this id replaces all of them
+PROVISIONAL: Final = "whywait.provisional"
 UNTESTED: Final = "whywait.untested"  # the interpreter, in words, if whywait is not tested with it; else absent
 SIGNAL_LOOP: Final = "loop"  # ready, start and end of each loop callback, and the select window
 SIGNAL_LOOP_CALLS: Final = "loop_calls"  # the same without the select window (uvloop)
@@ -162,8 +169,9 @@ WAKER_KIND: Final = "whywait.waker"  # one of the WAKER_* below
 WAKER_ACTIVITY: Final = "activity"  # WAKER_SPAN_ID names a task, job or (other trace) phase span
 WAKER_TIMER: Final = "timer"
 WAKER_IO: Final = "io"
-WAKER_THREAD: Final = "thread"  # an untraced thread
+WAKER_THREAD: Final = "thread"  # of no pool and no loop; BLOCKER_*: where it ended the wait; CPU_NS, RAN_*: of it
 WAKER_UNKNOWN: Final = "unknown"
+WAKER_NOBODY: Final = "nobody"  # the wait went on when its request was recorded (UNFINISHED)
 # where a task of no request, such as a batcher, ended a wait, the wait is cut into that task's own waits; code.* and
 # FOR are then that task's, and these are wakers, too
 WAKER_ARRIVAL: Final = "arrival"  # of something from another request: the task gathered, or had nothing to do

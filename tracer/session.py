@@ -22,6 +22,7 @@ from whywait.tracer.export.sdk_spans import SpanMaker, gets_own_span
 from whywait.tracer.host import interpreter, thread_clocks
 from whywait.tracer.host.native import native_core
 from whywait.tracer.hotpath import core, recorder
+from whywait.tracer.hotpath.opening.unfinished import record_open
 from whywait.tracer.hotpath.recorder import Recorder, logger
 from whywait.tracer.hotpath.thread_state import forget_here
 from whywait.tracer.probes.installing import install_all, take_out_all
@@ -91,7 +92,7 @@ class _Session:
         self.recorder.makes_later = maker.is_alone
         self.outlet = Outlet(self.recorder, maker, self.follow_host)
         self._undo.append(self.outlet.stop)
-        self._undo += [self.recorder.close, roots.close]
+        self._undo += [self.recorder.close, partial(record_open, self.recorder), roots.close]
 
     def _attach(self, processor: SpanProcessor) -> None:
         self._processors.append(processor)

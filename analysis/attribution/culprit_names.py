@@ -139,6 +139,13 @@ def ran(spans: SpanTable, number: int, row: int) -> list[Named]:
     return function(spans, number, row)
 
 
+def of_thread(spans: SpanTable, number: int, row: int) -> list[Named]:
+    """What the thread of no request ran that ended this wait; [] for other waits."""
+    if spans.attributes[row].get(schema.WAKER_KIND) != schema.WAKER_THREAD:
+        return []
+    return _sampled(spans, number, row, _RAN) or _blocker(spans, number, row)
+
+
 def called(spans: SpanTable, number: int, row: int) -> list[Named]:
     """The user's functions that slept in a call, as samples show, else the span's own."""
     return _sampled(spans, number, row, CALLED) or function(spans, number, row)

@@ -14,6 +14,7 @@ from whywait.analysis.attribution.culprit_names import (  # fmt: skip
     function,
     holders,
     line_number,
+    of_thread,
     ran,
     text,
 )
@@ -38,6 +39,9 @@ def find_culprits(
         _once(spans, gil, described.sampled, amount, holders, whole=schema.GIL_NS),
         _once(spans, queued, described.queued, amount, cpu_rivals, whole=schema.RUN_QUEUE_NS),
         _once(spans, running & (segments.part == CPU), described.span, amount, ran, whole=schema.CPU_NS),
+        _once(
+            spans, (segments.part == CPU) & described.is_wait, described.span, amount, of_thread, whole=schema.CPU_NS
+        ),
         _once(spans, running & (segments.part == CALL), described.span, amount, called, whole=schema.CALL_NS),
     ]
     kinds = np.array([cause.info.culprit for cause in CAUSES], dtype=object)[described.cause]

@@ -48,6 +48,8 @@ class Assembly:
         self._begun_s = now_s if self._begun_s is None else self._begun_s
         for row in rows:
             trace_id, attributes = row[TRACE], row[ATTRIBUTES]
+            if schema.PROVISIONAL in attributes:  # its request counts once, when it has ended
+                continue
             is_root = attributes.get(schema.ROOT) is True
             trace = self._traces.get(trace_id)
             if trace is None:

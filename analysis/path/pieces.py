@@ -24,6 +24,7 @@ from whywait.tracer import schema
 _READY_WAITS: Final = [
     schema.WAIT_LOGGING, schema.WAIT_POOL_HANDOVER, schema.WAIT_RESUME, schema.WAIT_LOOP_WAKEUP, schema.WAIT_LOOP_BUSY,
     schema.WAIT_COLLECT_ORDER, schema.WAIT_POOL_STARTUP, schema.WAIT_BLOCKING, schema.WAIT_INGRESS,
+    schema.WAIT_AWAIT,  # what the thread did that ended it
 ]  # fmt: skip
 
 

@@ -34,3 +34,10 @@ def answers(group: Group) -> Iterator[Pattern]:
     held = int(requests["nagle"].sum())
     if held > NAGLE_SHARE * len(requests):
         yield Pattern(Situation.NAGLE, None, {"answers": held})
+
+
+def never_ended(group: Group) -> Iterator[Pattern]:
+    """Yield how many requests had not ended when they were recorded, and for how long the longest had been open."""
+    own = group.requests[group.requests["unfinished"]]
+    if len(own):
+        yield Pattern(Situation.UNFINISHED, None, {"requests": len(own), "longest_ns": int(own["wall_ns"].max())})

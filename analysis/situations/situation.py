@@ -67,6 +67,7 @@ class Situation(StrEnum):
     INNER_LIMIT = "inner_limit"
     COLD_START = "cold_start"
     SLOWEST_DIFFER = "slowest_differ"
+    UNFINISHED = "unfinished"
     UNEXPLAINED = "unexplained"
 
 

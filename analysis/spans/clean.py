@@ -33,12 +33,28 @@ def clean(traces: Traces) -> Traces:
     ):
         findings += finding(code, message, spans.loc[bad, "trace_id"])
     spans = spans[~(without_id | backwards | endless)]
+    spans = spans[~_replaced(spans)]
     again = spans.duplicated(["trace_id", "span_id"])
     double = spans.duplicated(["trace_id", "span_id", "start_ns", "end_ns"])
     findings += finding("duplicate-span", "spans were delivered more than once and counted once",
                         spans.loc[double, "trace_id"])  # fmt: skip
     findings += finding("repeated-ids", _REPEATED, spans.loc[again & ~double, "trace_id"])
     return Traces(spans[~again].reset_index(drop=True), tuple(findings))
+
+
+def _replaced(spans: pd.DataFrame) -> np.ndarray:
+    """Which spans were recorded of a request while it went on, where what was recorded at its end is there, too."""
+    told = [attributes.get(schema.PROVISIONAL, "") for attributes in spans["attributes"]]
+    if not any(told):
+        return np.zeros(len(spans), dtype=bool)
+    ends = {
+        (trace_id, span_id)
+        for trace_id, span_id, one, attributes in zip(
+            spans["trace_id"], spans["span_id"], told, spans["attributes"], strict=True
+        )
+        if not one and attributes.get(schema.ROOT) is True
+    }
+    return np.array([one in ends for one in zip(spans["trace_id"], told, strict=True)], dtype=bool)
 
 
 def finding(code: str, message: str, trace_ids: "pd.Series[str] | np.ndarray") -> list[Finding]:

@@ -4,8 +4,11 @@ import re
 from collections import Counter
 from typing import Any, Final
 
+import numpy as np
+
 from whywait.analysis.model import Finding
 from whywait.analysis.spans.span_table import Ints, SpanTable, Texts, objects
+from whywait.tracer import schema
 
 _METHOD: Final = ("http.request.method", "http.method")
 _MANY: Final = 10  # names that differ in their ids alone
@@ -18,9 +21,11 @@ def endpoints(spans: SpanTable, rows: Ints) -> tuple[Texts, list[Finding]]:
     """Return "METHOD route" where both are known, else the span's name, with {id} for the ids in many that are
     otherwise equal: a finding says so."""
     routes, methods = spans.texts(rows, "http.route"), first_of(spans, rows, _METHOD)
+    # of a request that never ended the span of others may be missing, which is above its task
+    alone = np.where(spans.kinds[rows] == schema.KIND_TASK, "task ", "")
     names = [
-        f"{method} {route}" if method and route else name
-        for method, route, name in zip(methods, routes, spans.names[rows], strict=True)
+        f"{method} {route}" if method and route else name.removeprefix(prefix)
+        for method, route, name, prefix in zip(methods, routes, spans.names[rows], alone, strict=True)
     ]
     patterns = {name: _ID.sub("{id}", name) for name in dict.fromkeys(names)}
     alike = Counter(patterns.values())

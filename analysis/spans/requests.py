@@ -161,6 +161,7 @@ def request_table(spans: SpanTable, requests: Requests) -> tuple[pd.DataFrame, l
     )
     of_roots = [spans.attributes[row] if row >= 0 else {} for row in requests.root_row]
     table["nagle"] = [one.get(schema.EGRESS_NAGLE) is True for one in of_roots]
+    table["unfinished"] = [one.get(schema.UNFINISHED) is True for one in of_roots]
     table["signals"] = pd.Series(list(map(_signals, of_roots)), dtype=object)
     table["weight"] = np.array([_weight(one.get(schema.WEIGHT)) for one in of_roots], dtype=np.float64)
     return table.loc[:, list(REQUEST_COLUMNS)], findings

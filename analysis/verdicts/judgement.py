@@ -18,9 +18,9 @@ from whywait.analysis.measure.phase_times import phase_times
 from whywait.analysis.measure.summary import summarize
 from whywait.analysis.measure.weights import weighted, weights_of
 from whywait.analysis.model import Analysis, identities
-from whywait.analysis.situations.answers import answers
+from whywait.analysis.situations.answers import answers, never_ended
 from whywait.analysis.situations.cold_start import cold_start
-from whywait.analysis.situations.holders.behind import behind, wait_cycles
+from whywait.analysis.situations.holders.behind import behind, deadlocks, wait_cycles
 from whywait.analysis.situations.holders.chain import Meanwhile, meanwhile
 from whywait.analysis.situations.holders.connections_held import connections_held, holds_one
 from whywait.analysis.situations.holders.what_holders_did import FOLLOWED, what_holders_did
@@ -57,8 +57,8 @@ _IN_SPANS: Final = (*FOLLOWED, Cause.GIL_WAIT, Cause.BLOCKING_IO, Cause.AWAIT_IO
 _MAY_BE_REASONS: Final = tuple(cause for cause in CAUSES if cause.info.is_reason)
 # of several situations that have a remedy for one cause, the first one's is told
 DETECTORS: Final[tuple[Detector, ...]] = (
-    holds_one, wait_cycles, stampedes, cold_start, connecting, consumers, inner_limit, lock_convoy, connections_held, large_transfers, sensitive_threads, behind, rate_limits, time_limits, pool_situations, repeated_waits, blocking_calls, databases, computing,
-    loop_blocked, collected_serially, gil_starvation, cpu_competition, answers, unexplained,
+    holds_one, deadlocks, wait_cycles, stampedes, cold_start, connecting, consumers, inner_limit, lock_convoy, connections_held, large_transfers, sensitive_threads, behind, rate_limits, time_limits, pool_situations, repeated_waits, blocking_calls, databases, computing,
+    loop_blocked, collected_serially, gil_starvation, cpu_competition, answers, never_ended, unexplained,
 )  # fmt: skip
 
 

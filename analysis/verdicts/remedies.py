@@ -13,9 +13,12 @@ _TABLE: Final[tuple[tuple[tuple[Cause, ...], Situation, str], ...]] = (
     ((Cause.CONNECTION_WAIT,), Situation.HOLDS_ONE,
      "Break the cycle: hand the connection (or session) that is held to {at}, instead of acquiring a second one there. A "
      "larger pool only moves the number of requests at which they all stop."),
+    ((Cause.POOL_QUEUE,), Situation.HOLDS_ONE,
+     "Break the cycle: a job of this pool waits in {at} for another job of the same pool. Give the inner jobs a pool of "
+     "their own, or call them directly there. A larger pool only moves the number of requests at which they all stop."),
     (FOLLOWED, Situation.WAIT_CYCLE,
      "Break the cycle: what has the one must not wait for the other. Take and give back both in one place (inside the "
-     "endpoint), or allow more of the second than the first can use at once."),
+     "endpoint) and always in one order, or allow more of the second than the first can use at once."),
     (FOLLOWED, Situation.HOLDERS_NEED_GIL,
      "The GIL is the bottleneck: those ahead wait for it. Run less Python at once: batch, use fewer threads, or move that "
      "work to processes."),
@@ -115,6 +118,9 @@ _TABLE: Final[tuple[tuple[tuple[Cause, ...], Situation, str], ...]] = (
     ((Cause.LOOP_WAKEUP, Cause.LOOP_BUSY, Cause.POOL_QUEUE, Cause.GIL_WAIT, Cause.CPU_WAIT, Cause.COMPUTE), Situation.THREAD_HOPS,
      "Hand fewer, larger pieces to the pool: {per_request:,.0f} jobs of {function} a request, one after another, cost a "
      "change of threads each (a streamed response: larger chunks, or an async generator)."),
+    ((Cause.AWAIT_IO, Cause.LIMITER_WAIT, Cause.LOCK_WAIT, Cause.BLOCKING_IO, Cause.CONNECTION_WAIT), Situation.UNFINISHED,
+     "Give the wait a time limit (asyncio.timeout, or timeout= of the call), so that the request fails and says why; and "
+     "find out why what it waits for does not come."),
     ((Cause.COMPUTE,), Situation.COMPUTES_ON_LOOP, "{how}"),
     ((Cause.COMPUTE,), Situation.COMPUTES_IN_WORKER, "{how}"),
     ((Cause.LOCK_WAIT,), Situation.IMPORT_LOCK,

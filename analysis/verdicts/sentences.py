@@ -220,8 +220,10 @@ _PATTERNS: Final = {
         "at once, on average, {native:.1f} of them in native libraries, and it may use {cpus:.2g}.",
     Situation.WAIT_CYCLE: "A cycle of waits: {first}, and {second}: {back}.",
     Situation.HOLDS_ONE:
-        "A cycle of waits: {requests:of request} held a connection of {pool} while they waited in {at} for another one of it: "
-        "with as many of them as connections nobody goes on.",
+        "A cycle of waits: {requests:of request} held a {one} of {pool} while they waited in {at} for another one of it: "
+        "with as many of them as {one}s nobody goes on.",
+    Situation.UNFINISHED:
+        "{requests:of request} never ended: when recorded, the longest had been open for {longest_ns:ms}.",
     Situation.SERIAL_AWAITS:
         "{times:.0f} times per request, one after another, {mean_ns:ms} in all: {what}. The longest takes "
         "{longest_ns:ms}.",

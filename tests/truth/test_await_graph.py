@@ -96,7 +96,7 @@ def waker_of(wait: Span, names: dict[str, Any]) -> str:
     kind = wait["waker"]
     if kind == "activity":
         return str(names[wait["waker.span_id"]])
-    name = wait["waker.name"]
+    name = wait["waker.name"] if f"<{kind}>" != THREAD else ""  # threads' names are numbered
     return f"<{kind}: {name}>" if name else f"<{kind}>"
 
 

@@ -11,6 +11,7 @@ from typing import Final, TypeVar
 
 from whywait.tracer.export.sdk_spans import SpanMaker
 from whywait.tracer.export.wall_clock import Clock
+from whywait.tracer.hotpath.opening.unfinished import tell_open
 from whywait.tracer.hotpath.recorder import Recorder, logger
 from whywait.tracer.offcpu.gil_holders import HolderPast
 from whywait.tracer.offcpu.state_split import Memory
@@ -114,6 +115,7 @@ class Outlet:
             self._wake.wait(_REST_INTERVALS * interval_s if rests else interval_s)
             rests = not (self._recorder.finished or self._pending or self._recorder.is_busy())
             self._follow()
+            self._tell_open()
             self._drain(everything=self._stopping)
             if self._clock.follow():
                 logger.info("whywait: the wall clock was set. Later spans use the new time")
@@ -138,6 +140,15 @@ class Outlet:
         except Exception as error:  # a failing export must not affect the host
             self._recorder.lose("export")
             logger.warning(_NOT_EXPORTED, error)
+
+    def _tell_open(self) -> None:
+        limit_ns = self._recorder.config.tell_open_ns
+        if limit_ns:
+            try:
+                tell_open(self._recorder, limit_ns)
+            except Exception as error:
+                self._recorder.lose("export")
+                logger.warning(_NOT_EXPORTED, error)
 
     def _export_ready(self, everything: bool) -> None:
         now = _NEVER_NS if everything else perf_counter_ns()
@@ -168,6 +179,8 @@ class Outlet:
     def _build(self, request: Request, past: Past, lost: Mapping[str, int], observed: Observed | None) -> None:
         signals, resolution_ns = self._recorder.signals, self._recorder.config.max_resolution_ns
         for spec in request_spans(request, past, signals, resolution_ns, lost, observed, self._pause):
+            if request.provisional:
+                spec = spec._replace(provisional=request.provisional)
             self._maker.make(spec, self._clock.unix_ns)
             self._pause()
 

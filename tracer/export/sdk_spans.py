@@ -15,7 +15,8 @@ from whywait.tracer.export import sdk_internals
 from whywait.tracer.export.host_provider import OwnIds
 from whywait.tracer.hotpath.recorder import Recorder
 from whywait.tracer.records.request import Request
-from whywait.tracer.spans.attribute_groups import Attributes
+from whywait.tracer.schema import PROVISIONAL
+from whywait.tracer.spans.attribute_groups import Attributes, span_hex
 from whywait.tracer.spans.attributes import attributes_of
 from whywait.tracer.spans.span_spec import AboutRequest, SpanSpec
 
@@ -82,6 +83,8 @@ class SpanMaker:
         end_ns = max(end_ns, start_ns)
         links = [Link(SpanContext(t, i, False, _SAMPLED)) for t, i in spec.links]
         attributes = attributes_of(spec.about)
+        if spec.provisional:
+            attributes[PROVISIONAL] = span_hex(spec.provisional)
         # the sampler decides on every root, and it checks what the service has set itself
         is_plain = spec.parent_id and not isinstance(spec.about, AboutRequest)
         if self._alone and is_plain and len(attributes) < self._most_attributes:

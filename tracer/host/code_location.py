@@ -79,6 +79,10 @@ _STEPS: Final = (
 # what a source file in a chain of awaits is; more than one may be true
 _LIBRARY, _SERVER, _ASYNCIO, _INSTALLED = 1, 2, 4, 8
 _OURS = __file__.rsplit("/", 2)[0] + "/"  # the tracer
+_OWN_WORK = tuple(
+    f"{_OURS}{room}/" for room in ("host", "records", "keeping", "hotpath", "spans", "export", "redaction")
+)
+_PASS_ON = tuple(f"{_OURS}hotpath/{one}.py" for one in ("jobs", "thread_state"))  # they run the host's functions
 # functions in which an event loop runs callbacks: their callers are outside of any callback
 _LOOP_FILES = {
     asyncio.base_events.__file__: ("run_forever", "_run_once"),
@@ -164,6 +168,12 @@ def function_of(qualname: str) -> str:
     return qualname
 
 
+@lru_cache(maxsize=256)
+def _works_for_us(filename: str) -> bool:
+    """Whether a file of ours calls libraries for its own work only, and no function of the host."""
+    return filename.startswith(_OWN_WORK) and filename not in _PASS_ON
+
+
 def place_of_code(code: CodeType) -> Place:
     """Where a function is defined."""
     return Place(function_of(code.co_qualname), code.co_filename, code.co_firstlineno)
@@ -190,7 +200,9 @@ def user_place(frame: FrameType | None) -> Place | None:
             return place_of_frame(frame)
         if code.co_name in _LOOP_FILES.get(code.co_filename, ()):
             break
-        if innermost is None and not code.co_filename.startswith(_OURS):
+        if _works_for_us(code.co_filename):  # what it calls is no place of the user's
+            innermost = entry = None
+        elif innermost is None and not code.co_filename.startswith(_OURS):
             innermost = place_of_frame(frame)
         if not is_wrapper(code.co_filename):
             entry = frame

@@ -10,7 +10,7 @@ Probes call only these functions. The native core (`host/native`) does the hotte
   against waits inside waits), `note_freed`,
   `take_freed`, `enter_handler`, `leave_handler`, `set_phase`, `recent_run_queue_ns`, `forget_here`.
 - `waits`, the one writer of waits: `record_wait`, `record_thread_wait`, `record_background_wait`, `name_waits`, `name_step`; and `thread_waits` in front
-  of it for a thread's own waits: `waiter_here`, `keep_wait`, and `KEPT_NS`, below which a wait is summed.
+  of it for a thread's own waits: `waiter_here`, `keep_wait`, `called`, and `KEPT_NS`, below which a wait is summed.
 - `task_steps`: `waker_now`, `close_wait`. Inside: `begin_callback`, `end_short`, `end_callback`, `end_step`, which
   write an activity's steps and blocks.
 - `loop_history`, the writer of a loop's callbacks and of what it slept: `note_select`, `SLEEP_MIN_NS`, `STALL_MIN_NS`.
@@ -19,6 +19,7 @@ Probes call only these functions. The native core (`host/native`) does the hotte
   `job_names`: `PLAIN`, the attribute by which a wrapper of ours names what it stands for.
 - `open_request`: `open_request` and `end_request`, at a server's or a worker's task, with the `Arrival`; and its parts,
   `begin_root`, `claim` (by a SERVER span), `leave`, `name_request`, `finish`.
+- `unfinished`: `record_open` where a session or a loop ends, `tell_open` of those that are open for long.
 - `open_phase`: `begin`, and `end` of what that returns, which write phases; `error_name`.
 - `recorder`: `Recorder`, `probe_failed`, `safely`, `logger`, and `active`, the session's recorder.
 

@@ -119,7 +119,11 @@ class Recorder:
             request.release()
             return
         wall_ns = request.end_ns - request.start_ns
-        decision = request.decision = self.keeper.decide(request.name, wall_ns, error=error)
+        decision = request.decision
+        if decision is None:
+            decision = request.decision = self.keeper.decide(
+                request.name, wall_ns, error=error, unfinished=request.unfinished
+            )
         self.totals.add(request.name, wall_ns, decision.why)
         if self.gates is not None:
             self.gates.close(request.trace_id, keep=decision.kept)
@@ -136,6 +140,17 @@ class Recorder:
         if request.own_span is not None:
             request.own_span.settle()
         self.finished.append(request)
+
+    def tell_open(self, request: Request, so_far: Request) -> None:
+        """Pass what is known of a request that goes on to the exporter. If that is kept, so is the request."""
+        if not request.sampled_flags & 1 or (so_far.own_span is not None and not self.admits(so_far)):
+            return
+        decision = self.keeper.decide(so_far.name, so_far.end_ns - so_far.start_ns, error=False, unfinished=True)
+        if decision.kept and len(self.finished) < self.config.max_pending_requests:
+            request.decision = so_far.decision = decision
+            if so_far.own_span is not None:
+                so_far.own_span.settle()
+            self.finished.append(so_far)
 
     def gave_way(self, request: Request) -> bool:
         """Whether an open request was that of an INTERNAL span, and none: the work of others begins inside it. Its

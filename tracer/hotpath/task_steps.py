@@ -6,11 +6,13 @@ schedules the task's wake-up, and the job is recorded as the waker of the task's
 
 import asyncio
 import contextvars
+import sys
+import threading
 from time import perf_counter_ns
 from types import FunctionType
 from typing import Any
 
-from whywait.tracer.host.code_location import await_site
+from whywait.tracer.host.code_location import await_site, is_wrapper, user_place
 from whywait.tracer.host.cpu_meter import cpu_now_ns
 from whywait.tracer.host.introspection import BOUND, bound_to, is_task
 from whywait.tracer.host.otel_context import current_span_id, span_id_in
@@ -25,10 +27,10 @@ from whywait.tracer.hotpath.loop_history import (
 )
 from whywait.tracer.hotpath.tasks import adopt, end_task, task_code
 from whywait.tracer.hotpath.waits import record_background_wait, record_wait
-from whywait.tracer.records.background import MOST_TASKS, BackgroundTask
+from whywait.tracer.records.background import MOST_TASKS, BackgroundTask, OtherThread
 from whywait.tracer.records.current import here
 from whywait.tracer.records.loop import Block, Loop, Sample
-from whywait.tracer.records.request import IO, THREAD, Activity, Job, Stamp, Standing
+from whywait.tracer.records.request import IO, Activity, Job, Stamp, Standing
 from whywait.tracer.schema import WAIT_AWAIT
 
 SHORT_RUN_NS = 1_000_000  # the longest run of short callbacks
@@ -60,10 +62,18 @@ def waker_now(current: Any, now: int = 0) -> Stamp:
         now = now or perf_counter_ns()
         loop = here.loop
         if loop is None:
-            return THREAD, now
+            return _other_thread(), now
         # libuv calls its own for sockets, pipes, children and signals; asyncio has a handle for each
         return (None if loop.selects else IO), now
     return current, (current.done_ns or now or perf_counter_ns())
+
+
+def _other_thread() -> OtherThread:
+    known = threading._active.get(threading.get_ident())  # type: ignore[attr-defined]
+    place = user_place(sys._getframe(1).f_back)  # of a thread of C code there may be none
+    if place is not None and is_wrapper(place.file):  # its own function is the library's
+        place = None
+    return OtherThread(place, known.name if known is not None else "", threading.get_native_id())
 
 
 def begin_callback(

@@ -63,8 +63,8 @@ def end_task(activity: Activity, task: "asyncio.Task[Any]", end_ns: int) -> None
         activity.outcome = "error"
     request = activity.request
     request.tasks.pop(activity.task_key, None)
-    if request.abandoned is not None and activity is request.root:
-        request.abandoned(end_ns)
+    if request.server is not None and activity is request.root:
+        request.server.abandoned(end_ns)
 
 
 def task_code(task: "asyncio.Task[Any]") -> CodeType | None:

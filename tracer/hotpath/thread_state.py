@@ -10,6 +10,7 @@ from collections.abc import Callable
 from time import perf_counter_ns
 from types import FunctionType
 from typing import Any
+from weakref import ref
 
 from whywait.tracer.host.code_location import Place
 from whywait.tracer.host.cpu_meter import cpu_now_ns
@@ -177,7 +178,7 @@ def open_step(root: Activity, start_ns: int) -> "asyncio.Task[Any] | None":
     except RuntimeError:
         task = None
     if task is not None:
-        root.task_key = id(task)
+        root.task_key, root.request.root_task = id(task), ref(task)
     here.current = here.opened = root
     return task
 

@@ -4,10 +4,12 @@ Waits do not nest: a wait inside another one (the lock inside a queue's `get`) i
 passes its end to it through `note_freed`.
 """
 
+import queue
 import sys
+import threading
 from types import FrameType
 
-from whywait.tracer.host.code_location import Place, Site, is_library, library_call, user_place
+from whywait.tracer.host.code_location import Place, Site, is_library, is_ours, library_call, user_place
 from whywait.tracer.host.otel_context import current_span_id
 from whywait.tracer.host.thread_clocks import run_queue_ns
 from whywait.tracer.hotpath import recorder as recorders
@@ -18,6 +20,7 @@ from whywait.tracer.records.request import Activity, Job, Pool, Waker
 from whywait.tracer.schema import WAIT_LOGGING, WAIT_RESUME
 
 KEPT_NS = 100_000  # shorter waits become no span: they are summed, and do not count towards the record limit
+_FILES = {threading.__file__: "threading.", queue.__file__: "queue."}
 _POOL_FILE = "/concurrent/futures/thread.py"
 
 
@@ -66,3 +69,16 @@ def _user_site(activity: Activity, frame: FrameType) -> Place:
     if place is None or (is_library(place.file) and place.file.endswith(_POOL_FILE)):
         return Place(activity.name or "?", "", 0)  # the job's function is a call that blocks
     return place
+
+
+def called(frame: FrameType | None) -> tuple[str, FrameType | None]:
+    """Return the function that waits, the outermost frame of `threading` and `queue` above the wait; and its caller."""
+    what = "threading.Condition.wait"
+    while frame is not None:
+        prefix = _FILES.get(frame.f_code.co_filename)
+        if prefix is not None:
+            what = prefix + frame.f_code.co_qualname
+        elif not is_ours(frame.f_code.co_filename):
+            break
+        frame = frame.f_back
+    return what, frame

@@ -9,7 +9,7 @@ from time import monotonic
 from typing import Any, Final, TypeVar
 
 from whywait.tracer.config import KEEP_ALL, Config
-from whywait.tracer.records.decision import WHY_ALL, WHY_ERROR, WHY_NEW, WHY_SHARE, WHY_SLOW, Decision
+from whywait.tracer.records.decision import WHY_ALL, WHY_ERROR, WHY_NEW, WHY_SHARE, WHY_SLOW, WHY_UNFINISHED, Decision
 
 FEWEST: Final = 40  # requests of an endpoint before its quantile is used
 _BUCKETS_PER_OCTAVE: Final = 16  # 4.4% wide
@@ -132,10 +132,12 @@ class Keeper:
         self._ceilings: dict[str, Ceiling] = {}
         self._clock_s = clock_s
 
-    def decide(self, endpoint: str, wall_ns: int, *, error: bool) -> Decision:
+    def decide(self, endpoint: str, wall_ns: int, *, error: bool, unfinished: bool = False) -> Decision:
         """Return whether the request that has just ended is kept."""
         if self._keep_all:
             return Decision(True, WHY_ALL, 1.0)
+        if unfinished:
+            return self._below_ceiling(endpoint, WHY_UNFINISHED, 1.0)
         slow_ns = self._slow_ns or self._learnt_ns(endpoint, wall_ns)
         if error:
             return self._below_ceiling(endpoint, WHY_ERROR, 1.0)

@@ -1,14 +1,20 @@
 """Process ends that skip `atexit`, which would lose the last spans: a server's signal raised again with its default
-action, and `os._exit`, by which a forked child of `multiprocessing` ends."""
+action, and `os._exit`, by which a forked child of `multiprocessing` ends. And ends of loops, at which the tasks of
+requests that never end are cancelled."""
 
+import asyncio
 import functools
 import os
 import signal
 import sys
 import threading
 from contextlib import suppress
+from inspect import iscoroutinefunction
 from typing import Any, Final, NoReturn
 
+from whywait.tracer.adapters.late_patches import LatePatches
+from whywait.tracer.hotpath.opening.unfinished import record_open
+from whywait.tracer.hotpath.recorder import Recorder
 from whywait.tracer.probes.patches import Patches
 from whywait.tracer.probes.probe import Session, Undo, always
 
@@ -18,6 +24,10 @@ available: Final = always
 _DEADLY: Final = frozenset(
     getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT") if hasattr(signal, name)
 )
+# functions that cancel a loop's tasks, which is their argument; and coroutine functions after which that is done
+_LOOP_ENDS: Final = (
+    "asyncio.runners._cancel_all_tasks", "uvloop._cancel_all_tasks", "uvicorn.server.Server._wait_tasks_to_complete",
+)  # fmt: skip
 _LAST: Final = -1_000  # after everything else at the child's end
 _SOON_S: Final = 0.9  # the longest that a process which ends at once is kept
 
@@ -45,6 +55,31 @@ def install(session: Session) -> Undo:
     patches.replace(os, "_exit", _exit)
     patches.replace(signal, "raise_signal", raise_signal)
     _end_with_child(session, patches)
+    ends = LatePatches(
+        name, dict.fromkeys(_LOOP_ENDS), lambda owner, method, _: _recording(session.recorder, owner, method)
+    )
+    ends.install()
+    patches.add("the ends of loops", ends.close)
+    return patches.undo
+
+
+def _recording(recorder: Recorder, owner: Any, method: str) -> Undo:
+    """Have requests that are still open recorded where a loop's tasks are about to be cancelled; return the undo."""
+    plain, patches = getattr(owner, method), Patches()
+
+    @functools.wraps(plain)
+    def cancel(loop: Any) -> None:
+        record_open(recorder, loop)
+        plain(loop)
+
+    @functools.wraps(plain)
+    async def wait(*args: Any) -> Any:
+        try:
+            return await plain(*args)
+        finally:
+            record_open(recorder, asyncio.get_running_loop())
+
+    patches.replace(owner, method, wait if iscoroutinefunction(plain) else cancel)
     return patches.undo
 
 

@@ -1,10 +1,11 @@
 """Tasks and jobs of no request: a batcher, an engine, a consumer. A request that waits for one needs its latest waits."""
 
+from collections import deque
 from types import CodeType
 from typing import Any, NamedTuple
 from weakref import ref
 
-from whywait.tracer.host.code_location import Site
+from whywait.tracer.host.code_location import Place, Site
 from whywait.tracer.schema import WAKER_BLOCKED_JOB, WAKER_COMPUTING_JOB
 
 MOST_TASKS = 1_000  # of one loop, that are followed at a time
@@ -13,13 +14,14 @@ MOST_TASKS = 1_000  # of one loop, that are followed at a time
 class BackgroundTask:
     """A task of no request that has been suspended. It keeps no object of the host alive."""
 
-    __slots__ = ("code", "loop", "stop_ns", "task")
+    __slots__ = ("code", "loop", "releases", "stop_ns", "task")
 
     def __init__(self, task: Any, code: CodeType | None, loop: Any) -> None:
         self.task = ref(task)
         self.code = code
         self.loop = loop  # the `records.loop.Loop` on which it runs
         self.stop_ns = 0  # end of its latest step
+        self.releases: deque[Any] | None = None  # `records.lock_holds.Release`, as of an `Activity`
 
 
 class BackgroundWait(NamedTuple):
@@ -31,6 +33,14 @@ class BackgroundWait(NamedTuple):
     by: Any  # a `records.request.Waker`
     site: Site | None
     task: BackgroundTask
+
+
+class OtherThread(NamedTuple):
+    """A thread of no pool and no loop that ended a wait."""
+
+    place: Place | None  # where it did, in the user's code
+    thread_name: str
+    thread_id: int  # native
 
 
 class BackgroundJob(NamedTuple):

@@ -5,6 +5,7 @@ from typing import Final, NamedTuple
 WHY_ALL: Final = "all"
 WHY_SLOW: Final = "slow"
 WHY_ERROR: Final = "error"
+WHY_UNFINISHED: Final = "unfinished"
 WHY_SHARE: Final = "share"
 WHY_NEW: Final = "new"  # too few requests of this endpoint so far to know what is slow
 

@@ -4,16 +4,17 @@
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from types import CodeType
-from typing import Any, Literal, NamedTuple, TypeAlias, Union
+from types import CodeType, MappingProxyType
+from typing import Any, Literal, NamedTuple, Protocol, TypeAlias, Union
+from weakref import ref
 
 from whywait.tracer.host.code_location import Place, Site
 from whywait.tracer.host.tally import Tally
-from whywait.tracer.records.background import BackgroundJob, BackgroundTask
+from whywait.tracer.records.background import BackgroundJob, BackgroundTask, OtherThread
 from whywait.tracer.records.decision import Decision
 from whywait.tracer.records.ids import new_span_id
 from whywait.tracer.records.job_sums import Stretch
-from whywait.tracer.records.lock_holds import Release, Waited
+from whywait.tracer.records.lock_holds import Hold, Release, Waited
 from whywait.tracer.records.loop import Block, Loop
 from whywait.tracer.records.occupancy import DeviceCall, Occupancy
 
@@ -63,7 +64,7 @@ class Phase(NamedTuple):
 
 
 class Mark:
-    """A waker that is no activity: a timer, a socket, an untraced thread."""
+    """A waker that is no activity: a timer, a socket."""
 
     __slots__ = ("kind",)
 
@@ -77,9 +78,9 @@ IO = Mark("io")
 # was busy for some of that time; the tracer takes it for all of it, and marks it as inferred
 IO_LATE = Mark("io")
 IO_DATED = Mark("io")  # the kernel told when it came, whatever the loop did then
-THREAD = Mark("thread")
 ARRIVAL = Mark("arrival")
-Waker: TypeAlias = Union["Activity", Mark, CodeType, BackgroundTask, BackgroundJob, None]
+NOBODY = Mark("nobody")  # the wait went on where its request was recorded
+Waker: TypeAlias = Union["Activity", Mark, CodeType, BackgroundTask, BackgroundJob, OtherThread, Hold, None]
 
 
 class Activity:
@@ -194,6 +195,25 @@ Said: TypeAlias = Mapping[str, Any] | Callable[[], Mapping[str, Any]]
 """A span's attributes, or what gives them once they are wanted."""
 
 
+class Unit(NamedTuple):
+    """What is known of a unit of work when it has ended."""
+
+    name: str
+    error: str = ""
+    attributes: Said = MappingProxyType({})
+    code: CodeType | None = None  # of the user's function, if it is known
+
+
+class Server(Protocol):
+    """Who opened a request at its server, and ends it."""
+
+    def abandoned(self, end_ns: int) -> None:
+        """The request's task has ended, and the server has not ended the request."""
+
+    def so_far(self) -> Unit:
+        """What is known of a request that is still open. It may raise what the host's objects raise."""
+
+
 class OwnSpan:
     """The span of a request whose framework makes none: it is made with the others."""
 
@@ -224,9 +244,37 @@ class Request:
     """One request, or other work with a root phase."""
 
     __slots__ = (
-        "abandoned", "activities", "begun_ns", "decision", "end_ns", "end_unix_ns", "failed", "ingress", "loop", "lost", "name", "open",
-        "own_span", "phases", "records_left", "root", "root_phase", "sampled_flags", "server_span_id", "span_open",
-        "start_ns", "start_unix_ns", "sums_from", "tasks", "thread_id", "trace_id", "trace_state",
+        "activities",
+        "begun_ns",
+        "decision",
+        "end_ns",
+        "end_unix_ns",
+        "failed",
+        "ingress",
+        "loop",
+        "lost",
+        "name",
+        "open",
+        "own_span",
+        "phases",
+        "provisional",
+        "records_left",
+        "root",
+        "root_phase",
+        "root_task",
+        "sampled_flags",
+        "server",
+        "server_span_id",
+        "span_open",
+        "start_ns",
+        "start_unix_ns",
+        "sums_from",
+        "tasks",
+        "thread_id",
+        "told_open",
+        "trace_id",
+        "trace_state",
+        "unfinished",
     )  # fmt: skip
 
     def __init__(
@@ -245,9 +293,11 @@ class Request:
         self.end_unix_ns = 0
         self.open = True
         self.failed = False
-        self.abandoned: Callable[[int], None] | None = (
-            None  # called if its task ends, then, and its server has not ended it
-        )
+        self.server: Server | None = None  # until it has ended the request
+        self.root_task: ref[Any] | None = None  # the host's, of its root
+        self.told_open = False  # exported while it went on, as another request
+        self.unfinished = False  # that other one, or one that is open when its session or its loop ends
+        self.provisional = 0  # of that other one: the span id of the root of the one that goes on
         self.own_span: OwnSpan | None = None
         self.span_open = False  # its SERVER span, made by others inside its window, has not ended
         self.ingress: dict[str, str | int | bool] | None = None  # schema.INGRESS_*, EGRESS_*: of a window that is known

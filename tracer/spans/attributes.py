@@ -38,7 +38,7 @@ def _root(attributes: Attributes, root: spec.Root) -> None:
     if root.lost:
         attributes[s.LOST] = sum(root.lost.values())
         attributes[s.LOST_KINDS] = [f"{count} × {kind}" for kind, count in sorted(root.lost.items())]
-    put_known(attributes, {s.UNTESTED: untested()})
+    put_known(attributes, {s.UNTESTED: untested(), s.UNFINISHED: root.unfinished})
     if root.dropped:
         attributes[s.INCOMPLETE] = [f"{root.dropped} records over the limit of one request were dropped"]
 

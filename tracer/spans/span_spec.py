@@ -72,6 +72,7 @@ class Root(NamedTuple):
     lost: Mapping[str, int] = {}
     dropped: int = 0  # records of this request
     window: Mapping[str, str | int | bool] = {}  # schema.INGRESS_*, EGRESS_*
+    unfinished: bool = False
 
 
 class AboutTask(NamedTuple):
@@ -202,6 +203,7 @@ class SpanSpec(NamedTuple):
     # skewed clocks
     not_after_unix_ns: int = 0
     kind: Kind = "internal"
+    provisional: int = 0  # schema.PROVISIONAL
 
     @property
     def links(self) -> tuple[tuple[int, int], ...]:

@@ -62,7 +62,15 @@ def _root(drawing: Drawing) -> Root:
     if request.loop is not None:
         signals.append(s.SIGNAL_LOOP if request.loop.selects else s.SIGNAL_LOOP_CALLS)
     chosen = decision if decision is not None and decision.why != WHY_ALL else None
-    return Root(drawing.resolution_ns, signals, chosen, drawing.lost, int(request.lost), request.ingress or {})
+    return Root(
+        drawing.resolution_ns,
+        signals,
+        chosen,
+        drawing.lost,
+        int(request.lost),
+        request.ingress or {},
+        request.unfinished,
+    )
 
 
 def add_job(drawing: Drawing, job: Job, small: dict[str, int]) -> None:

@@ -8,6 +8,7 @@ import pandas as pd
 
 from whywait.analysis.causes import Cause
 from whywait.analysis.situations.holders.chain import by_cause
+from whywait.analysis.situations.holders.connections_held import holds_one
 from whywait.analysis.situations.holders.what_holders_did import FOLLOWED
 from whywait.analysis.situations.situation import Group, Pattern, Situation
 from whywait.analysis.situations.thresholds import MIN_CYCLE, MIN_GIL_PART, MIN_HELD, MIN_KNOWN
@@ -31,7 +32,10 @@ _KIND_OF: Final = dict.fromkeys(_QUEUES, Situation.HOLDERS_QUEUE) | {
 
 def behind(group: Group) -> Iterator[Pattern]:
     """Yield for each significant wait behind others what those did, where most of it is known and of one kind."""
+    stuck = {found.of for found in (*deadlocks(group), *holds_one(group))} if group.requests["unfinished"].any() else ()
     for cause in group.significant:
+        if cause in stuck:  # what they did before that is no reason
+            continue
         every, own = _of_holders(group, cause)
         if own.empty or own["ns"].sum() < MIN_KNOWN * every["ns"].sum():
             if cause in (Cause.POOL_QUEUE, Cause.LIMITER_WAIT):
@@ -96,6 +100,33 @@ def _of_holders(group: Group, cause: Cause) -> tuple[pd.DataFrame, pd.DataFrame]
     """The group's rows of a cause: all, and those of whose holders is known what they did."""
     every = group.holders[(group.holders["cause"] == cause) & (group.holders["endpoint"] == group.endpoint)]
     return every, every[every["did"] != ""].assign(kind=every["did"].map(_KIND_OF))
+
+
+def deadlocks(group: Group) -> Iterator[Pattern]:
+    """Yield where requests that never ended wait in a circle for what another of them has."""
+    unfinished = group.requests.loc[group.requests["unfinished"], "request_id"]
+    last = group.causes[group.causes["request_id"].isin(unfinished)].sort_values("end_ns").groupby("trace_id").tail(1)
+    waits = {str(row["trace_id"]): row for row in last.to_dict("records") if row["cause"] in _QUEUES}
+    circle = next(filter(None, (_circle(one, waits) for one in waits)), [])
+    if circle:
+        first, second = (re.sub(r"^(?:waiting for|awaiting) ", "", str(one["detail"])) for one in circle[:2])
+        words = f"each of {len(circle)} requests has what the next of them waits for"
+        yield Pattern(
+            Situation.WAIT_CYCLE, Cause(circle[0]["cause"]), {"first": first, "second": second, "back": words}
+        )
+
+
+def _circle(start: str, waits: dict[str, dict[Any, Any]]) -> list[dict[Any, Any]]:
+    """The waits that lead from this request's back to it; [] where they do not, or it waits for itself."""
+    found = [waits[start]]
+    while len(found) <= len(waits):
+        after = str(found[-1]["culprit_trace_id"])
+        if after == start:
+            return found if len(found) > 1 else []
+        if after not in waits:
+            break
+        found.append(waits[after])
+    return []
 
 
 def wait_cycles(group: Group) -> Iterator[Pattern]:

@@ -1,5 +1,5 @@
 """Requests wait for a connection of a pool while others hold all of them: how it is enlarged, and where they are held;
-and who waits for another one while it holds one itself."""
+and who waits for another one, or for another worker, while it holds one itself."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -10,23 +10,27 @@ from whywait.analysis.causes import Cause
 from whywait.analysis.situations.situation import Group, Pattern, Situation
 from whywait.analysis.situations.thresholds import MIN_HELD
 from whywait.analysis.text import in_brackets, place
-from whywait.tracer.schema import POOL_KNOB, POOL_SIZE
+from whywait.tracer.schema import POOL_KNOB, POOL_SIZE, SPAWNED_BY
 
 
 def holds_one(group: Group) -> Iterator[Pattern]:
-    """Yield the pool for whose connections most of the time was waited by tasks that held another one of it."""
-    waits = group.of(Cause.CONNECTION_WAIT)
-    own = group.culprits[group.culprits["cause"] == Cause.CONNECTION_WAIT]
-    rows = own.merge(
-        waits[["request_id", "start_ns", "amount_ns", "activity_id", "detail"]], on=["request_id", "start_ns"]
-    )
-    itself = rows["activity_id"].str.rsplit("/", n=1).str[-1] == rows["culprit_span_id"]
-    holding = rows[itself].drop_duplicates(["request_id", "start_ns"])
-    if len(holding) and holding["amount_ns"].sum() >= MIN_HELD * waits["amount_ns"].sum():
-        chief = holding.nlargest(1, "amount_ns").iloc[0]
-        at = f"{chief['culprit']} ({place(chief['culprit_file'], chief['culprit_line'])})"
-        found = {"pool": chief["detail"], "at": at, "requests": holding["request_id"].nunique()}
-        yield Pattern(Situation.HOLDS_ONE, Cause.CONNECTION_WAIT, found)
+    """Yield the pool for whose connections, or workers, most of the time was waited by tasks that held another one of
+    it, or for jobs that its own jobs had submitted."""
+    for cause, one in ((Cause.CONNECTION_WAIT, "connection"), (Cause.POOL_QUEUE, "worker")):
+        waits = group.of(cause)
+        own = group.culprits[group.culprits["cause"] == cause]
+        rows = own.merge(
+            waits[["request_id", "start_ns", "amount_ns", "activity_id", "detail"]], on=["request_id", "start_ns"]
+        )
+        who = rows["activity_id"].str.rsplit("/", n=1).str[-1]
+        if cause is Cause.POOL_QUEUE:
+            who = rows["activity_id"].map(lambda key: group.attributes.get(key, {}).get(SPAWNED_BY, ""))
+        holding = rows[(who == rows["culprit_span_id"]) & (who != "")].drop_duplicates(["request_id", "start_ns"])
+        if len(holding) and holding["amount_ns"].sum() >= MIN_HELD * waits["amount_ns"].sum():
+            chief = holding.nlargest(1, "amount_ns").iloc[0]
+            at = f"{chief['culprit']} ({place(chief['culprit_file'], chief['culprit_line'])})"
+            found = {"one": one, "pool": chief["detail"], "at": at, "requests": holding["request_id"].nunique()}
+            yield Pattern(Situation.HOLDS_ONE, cause, found)
 
 
 def connections_held(group: Group) -> Iterator[Pattern]:

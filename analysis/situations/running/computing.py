@@ -7,6 +7,7 @@ import pandas as pd
 
 from whywait.analysis.attribution.culprit_names import is_librarys
 from whywait.analysis.causes import Cause
+from whywait.analysis.model import attribute
 from whywait.analysis.situations.situation import Group, Pattern, Situation
 from whywait.analysis.situations.thresholds import MIN_MEAN_NS
 from whywait.analysis.situations.what_helps import FASTER, look_up
@@ -34,8 +35,10 @@ def computing(group: Group) -> Iterator[Pattern]:
     sums = own.groupby(["culprit", "culprit_file"])["ns"].sum().sort_values(ascending=False)
     chief = sums[sums >= SAID_SHARE * whole_ns].head(MOST_NAMED).reset_index().to_dict("records")
     at = ["request_id", "start_ns"]
-    own = own.merge(group.causes[[*at, "activity_name", "span_name"]], on=at)
-    own["on_loop"] = ~own["activity_name"].str.startswith(schema.JOB_SPAN_PREFIX)
+    own = own.merge(group.causes[[*at, "activity_name", "span_name", "span_id"]], on=at)
+    around = group.spans[group.spans["span_id"].isin(own["span_id"].str.rsplit("/", n=1).str[-1].unique())]
+    of_threads = around.loc[attribute(around, schema.WAKER_KIND) == schema.WAKER_THREAD, "span_id"]
+    own["on_loop"] = ~own["activity_name"].str.startswith(schema.JOB_SPAN_PREFIX) & ~own["span_id"].isin(of_threads)
     waited = group.everyone[group.everyone["cause"].isin(_STOPPED)]
     for one in chief:
         name, file, ns = str(one["culprit"]), str(one["culprit_file"]), float(one["ns"])

@@ -1,6 +1,8 @@
 """The place that a report names is the user's: frames of libraries, frameworks and wrappers are looked through."""
 
 import asyncio.events
+import dis
+import json
 import multiprocessing.pool
 import sys
 import threading
@@ -9,7 +11,9 @@ from typing import Any
 
 import pytest
 
+from whywait.tracer.host import code_location
 from whywait.tracer.host.code_location import function_of, is_wrapper, library_call, user_place
+from whywait.tracer.hotpath import jobs, loop_history
 
 SITE = "/usr/lib/python3/site-packages/"
 RELAY = "def {}(*then): return then[0](*then[1:])"
@@ -62,9 +66,15 @@ def test_the_librarys_function_that_the_user_called(files: tuple[str, ...], call
         ((SITE + "starlette/run.py", SITE + "shop/order.py", SITE + "sqlalchemy/query.py"), SITE + "shop/order.py"),
         # two of the user's: the nearest
         (("/app/score.py", SITE + "tenacity/call.py", "/app/rank.py", "/app/deep.py"), "/app/deep.py"),
+        # what our own code calls for itself, interrupted by the garbage collector: nobody's
+        ((loop_history.__file__, "<string>"), None),
+        ((code_location.__file__, dis.__file__), None),
+        ((SITE + "shop/order.py", loop_history.__file__, "<string>"), SITE + "shop/order.py"),
+        # a library's function that a job of ours runs for the host
+        ((jobs.__file__, json.__file__), json.__file__),
     ],
 )
-def test_the_nearest_frame_of_the_user_is_named(files: tuple[str, ...], named: str) -> None:
+def test_the_nearest_frame_of_the_user_is_named(files: tuple[str, ...], named: str | None) -> None:
     assert stack(*files) == named
 
 

@@ -125,7 +125,7 @@ def leave(request: Request, now: int) -> None:
     if ACTIVITY.get() is root:
         ACTIVITY.set(None)
     request.open = False
-    request.abandoned = None
+    request.server = None
 
 
 def end_request(
@@ -146,11 +146,12 @@ def end_request(
                 (stamped.raised if error else "") or error or ("_OTHER" if stamped.failed else ""),
             )
         name_request(request, request.name or name, failed=bool(error))
-        own.error, own.describe = error, partial(_all, attributes, own.route, stamped)
+        own.error, own.describe = error, partial(all_said, attributes, own.route, stamped)
     finish(request)
 
 
-def _all(attributes: Said, route: str, stamped: Stamped | None) -> Mapping[str, Any]:
+def all_said(attributes: Said, route: str, stamped: Stamped | None) -> Mapping[str, Any]:
+    """Return the attributes of a request's own span."""
     found = dict(attributes() if callable(attributes) else attributes)
     if route:
         found["http.route"] = route

@@ -17,7 +17,7 @@ from whywait.tracer.hotpath.pools import known_pool
 from whywait.tracer.hotpath.recorder import probe_failed
 from whywait.tracer.probes.patches import wrap_when_imported
 from whywait.tracer.probes.probe import Session, Undo, always
-from whywait.tracer.records.background import BackgroundWait
+from whywait.tracer.records.background import BackgroundTask, BackgroundWait
 from whywait.tracer.records.current import here
 from whywait.tracer.records.lock_holds import Hold, Release, Stood
 from whywait.tracer.records.request import Activity
@@ -82,25 +82,28 @@ def _note(holds: deque[Hold] | None, kind: str, start_ns: int) -> None:
     by = current if isinstance(current, Activity) and current.request.open else None
     if place is None or (by is not None and not by.request.take()):
         return
-    stood = _stood(by, kind, holds[-1].end_ns if holds else 0)
+    task = None if by is not None else _task_here()
+    stood = stood_here(by, f"{kind}.", holds[-1].end_ns if holds else 0)
     if holds is not None:  # it lasted from the release before
         trace_id, span_id = (by.request.trace_id, by.span_id) if by is not None else (0, 0)
         holds.append(Hold(perf_counter_ns(), place, trace_id, span_id, place.function, "", stood))
-    if by is not None:
-        if by.releases is None:
-            by.releases = deque(maxlen=_MOST)
-        by.releases.append(Release(start_ns, perf_counter_ns(), place, stood, holds))
+    whose = by or task
+    if whose is not None:
+        if whose.releases is None:
+            whose.releases = deque(maxlen=_MOST)
+        whose.releases.append(Release(start_ns, perf_counter_ns(), place, stood, holds))
 
 
-def _stood(by: Activity | None, kind: str, since_ns: int) -> Stood:
-    """Where the calling task has waited since then, and since it waited for such a lock itself."""
+def stood_here(by: Activity | None, kind: str, since_ns: int) -> Stood:
+    """Return where the calling task, or the job, has waited since then, and since it waited for such a lock itself: for a
+    function whose name begins with `kind`."""
     found: list[tuple[int, int, Place]] = []
     for one in islice(reversed(by.waits), _MOST_WAITS) if by is not None else _background_waits():
         if one.end_ns <= since_ns:
             break
         if one.site is None:  # a brief one
             continue
-        if one.site.leaf_function.startswith(f"{kind}."):
+        if one.site.leaf_function.startswith(kind):
             since_ns = one.end_ns
             break
         place = one.site.user
@@ -115,8 +118,15 @@ def _stood(by: Activity | None, kind: str, since_ns: int) -> Stood:
 
 def _background_waits() -> Iterator[BackgroundWait]:
     """The latest waits of the calling task of no request, the latest first."""
-    loop, task = here.loop, asyncio.current_task()
-    known = loop.background.get(id(task)) if loop is not None else None
+    loop, known = here.loop, _task_here()
     if loop is None or known is None:
         return iter(())
     return (one for one in islice(reversed(loop.background_waits), _MOST_OF_ALL) if one.task is known)
+
+
+def _task_here() -> BackgroundTask | None:
+    """The calling task, where it is one of no request."""
+    loop = here.loop
+    if loop is None or asyncio._get_running_loop() is None:
+        return None
+    return loop.background.get(id(asyncio.current_task()))

@@ -2,14 +2,12 @@
 path. A semaphore has holders, like a lock: who released it did not do the waiter's work."""
 
 import functools
-import queue
 import sys
 import threading
 from asyncio import _get_running_loop
 from collections.abc import Callable
 from concurrent.futures import process, thread
 from time import perf_counter_ns
-from types import FrameType
 from typing import Any
 
 from whywait.tracer.host.code_location import Place
@@ -18,7 +16,7 @@ from whywait.tracer.hotpath.pools import known_pool
 from whywait.tracer.hotpath.recorder import probe_failed
 from whywait.tracer.hotpath.task_steps import waker_now
 from whywait.tracer.hotpath.thread_state import begin_wait, end_wait, note_freed, take_freed
-from whywait.tracer.hotpath.thread_waits import keep_wait, waiter_here
+from whywait.tracer.hotpath.thread_waits import called, keep_wait, waiter_here
 from whywait.tracer.probes.locks.traced_lock import TracedLock, hold_here
 from whywait.tracer.probes.patches import Patches
 from whywait.tracer.records.current import here
@@ -26,7 +24,6 @@ from whywait.tracer.records.lock_holds import Hold, Waited
 from whywait.tracer.records.request import TIMER, Activity, Waker
 from whywait.tracer.schema import WAIT_AWAIT, WAIT_BLOCKING, WAIT_LOCK, WAIT_POOL_STARTUP
 
-_FILES = {threading.__file__: "threading.", queue.__file__: "queue."}
 _POOL_FILES = (process.__file__, thread.__file__)
 
 
@@ -149,7 +146,7 @@ def _forget(every: _Waiters, key: int, mine: _Waiter) -> None:
 def _keep(
     activity: Activity, condition: Any, start_ns: int, cause_ns: int, end_ns: int, by: Waker, mine: _Waiter
 ) -> None:
-    what, caller = _called(sys._getframe(2))
+    what, caller = called(sys._getframe(2))
     holds = (mine.hold._replace(end_ns=cause_ns),) if mine.hold is not None and by is mine.by else ()
     waited = Waited(what, _made_at(condition), holds, len(condition._waiters) + 1)
     kind, pool = _kind(activity, what, by), None
@@ -167,19 +164,6 @@ def _kind(activity: Activity, what: str, by: Waker) -> str:
     if isinstance(by, Activity) and by is not activity and by.request is activity.request:
         return WAIT_AWAIT
     return WAIT_BLOCKING if what.startswith(("queue.", "threading.Thread.")) or by is TIMER else WAIT_LOCK
-
-
-def _called(frame: FrameType | None) -> tuple[str, FrameType | None]:
-    """The called function, the outermost frame of `threading` and `queue` above the wait; and its caller."""
-    what = "threading.Condition.wait"
-    while frame is not None:
-        prefix = _FILES.get(frame.f_code.co_filename)
-        if prefix is not None:
-            what = prefix + frame.f_code.co_qualname
-        elif frame.f_code.co_filename != __file__:
-            break
-        frame = frame.f_back
-    return what, frame
 
 
 def _made_at(condition: Any) -> Place | None:

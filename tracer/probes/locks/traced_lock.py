@@ -16,6 +16,7 @@ from whywait.tracer.host.code_location import Place, user_place
 from whywait.tracer.hotpath.recorder import probe_failed
 from whywait.tracer.hotpath.thread_state import begin_wait, end_wait, note_freed
 from whywait.tracer.hotpath.thread_waits import keep_wait, waiter_here
+from whywait.tracer.probes.asyncio.lock_releases import stood_here
 from whywait.tracer.probes.locks.late_holder import ASKED, NOBODY, answer, ask_who_has
 from whywait.tracer.records.current import here
 from whywait.tracer.records.lock_holds import Hold, Waited
@@ -285,6 +286,10 @@ def stamp_release(lock: TracedLock) -> None:
         return  # the plain lock will raise
     try:
         hold = hold_here(perf_counter_ns())
+        current = here.current
+        if isinstance(current, Activity):
+            since_ns = lock._holds[-1].end_ns if lock._holds else 0
+            hold = hold._replace(stood=stood_here(current, lock.what, since_ns))
         if here.handler_at is not None and sys._getframe(2).f_code.co_filename == logging.__file__:
             hold = hold._replace(place=here.handler_at)  # of a handler's own lock: what it did meanwhile
         lock._holds.append(hold)

@@ -10,7 +10,8 @@ from whywait.tracer.config import REDACT_NOTHING
 from whywait.tracer.host.introspection import code_of
 from whywait.tracer.hotpath import recorder as recorders
 from whywait.tracer.hotpath.opening.open_request import Arrival
-from whywait.tracer.probes.requests.work import Arrivals, Unit, Work, begin, call_messages, call_whole
+from whywait.tracer.probes.requests.work import Arrivals, Work, begin, call_messages, call_whole
+from whywait.tracer.records.request import Unit
 from whywait.tracer.redaction.paths import path_without_tokens
 
 

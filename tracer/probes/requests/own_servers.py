@@ -9,7 +9,8 @@ from whywait.tracer.hotpath.recorder import probe_failed
 from whywait.tracer.probes.requests.arrival import WANTED
 from whywait.tracer.probes.requests.asgi_call import http_unit
 from whywait.tracer.probes.requests.names import Wrap
-from whywait.tracer.probes.requests.work import About, Arrivals, Unit, Work, begin, call_whole, name
+from whywait.tracer.probes.requests.work import About, Arrivals, Work, begin, call_whole, name
+from whywait.tracer.records.request import Unit
 
 
 def _request(about: About, request_of: Any, connection_of: Any) -> Wrap:

@@ -21,8 +21,9 @@ from whywait.tracer.probes.requests.asgi_call import (
 )
 from whywait.tracer.probes.requests.names import Wrap, named_by, routed
 from whywait.tracer.probes.requests.own_servers import sanic_connection, tornado_reads, tornado_request
-from whywait.tracer.probes.requests.work import About, Arrivals, Unit, Work, begin, call_messages, call_whole
+from whywait.tracer.probes.requests.work import About, Arrivals, Work, begin, call_messages, call_whole
 from whywait.tracer.records.current import here
+from whywait.tracer.records.request import Unit
 from whywait.tracer.schema import INGRESS_READ
 
 name: Final = work.name

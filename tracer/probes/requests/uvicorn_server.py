@@ -23,7 +23,7 @@ from whywait.tracer.probes.probe import Session, Undo, always
 from whywait.tracer.probes.requests.arrival import arrival_of, open_http, read_more, reading
 from whywait.tracer.probes.requests.asgi_call import about_scope, endpoint_code
 from whywait.tracer.probes.requests.tcp_info import TICK_NS, not_sent_bytes, sent_ago_ns, waits_for_acknowledgement
-from whywait.tracer.records.request import IO
+from whywait.tracer.records.request import IO, Unit
 from whywait.tracer.schema import EGRESS_NAGLE, FIRST_BYTE_NS, FOR_EGRESS, INGRESS_READ, WAIT_AWAIT
 
 name: Final = "uvicorn"
@@ -140,7 +140,7 @@ class _Cycle:
         if request is None:
             return app(scope, receive, send)
         self._request, self._scope, self._send = request, scope, send
-        request.abandoned = self._abandoned
+        request.server = self
         self._on_response, self._cycle.on_response = self._cycle.on_response, self._responded
         return app(scope, receive, self._noting)
 
@@ -206,9 +206,12 @@ class _Cycle:
         record_wait(root, WAIT_AWAIT, written_ns, now, now, IO, self._connections.send_site, 0)
         self._finish(now)
 
-    def _abandoned(self, end_ns: int) -> None:
+    def abandoned(self, end_ns: int) -> None:
         """Its client is gone, or its application did not answer."""
         safely(name, self._finish, end_ns)
+
+    def so_far(self) -> Unit:
+        return about_scope(self._scope, self._status)._replace(code=endpoint_code(self._scope))
 
     def _finish(self, end_ns: int = 0) -> None:
         root = self._request.root

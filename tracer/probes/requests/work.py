@@ -9,29 +9,19 @@ import functools
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable
 from time import perf_counter_ns
-from types import CodeType, MappingProxyType
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any, Final, Literal
 
 from whywait.tracer.hotpath.opening.open_request import Arrival, end_request, open_request
 from whywait.tracer.hotpath.recorder import probe_failed, safely
 from whywait.tracer.probes.requests.arrival import arrival_of, open_http
 from whywait.tracer.records.current import ACTIVITY
-from whywait.tracer.records.request import Request, Said
+from whywait.tracer.records.request import Request, Unit
 from whywait.tracer.schema import FIRST_BYTE_NS, INGRESS_READ
 
 name: Final = "units of work"
 _MOST_CONNECTIONS: Final = 4_096
 
 Kind = Literal["server", "consumer"]
-
-
-class Unit(NamedTuple):
-    """What is known of a unit of work when it has ended."""
-
-    name: str
-    error: str = ""
-    attributes: Said = MappingProxyType({})
-    code: CodeType | None = None  # of the user's function, if it is known
 
 
 About = Callable[[Any, Any], Unit]
@@ -48,7 +38,13 @@ class Work:
         self._about = about
         self._args = args
         self.skips = skips  # so many calls for a message are part of it: an ASGI server's first one is no message
-        request.abandoned = self.finish
+        request.server = self
+
+    def abandoned(self, end_ns: int) -> None:
+        self.finish(end_ns)
+
+    def so_far(self) -> Unit:
+        return self._about(self._args, None)
 
     def finish(self, end_ns: int = 0, result: Any = None, error: str = "") -> None:
         """It has ended, now or at `end_ns`. Never raises."""
@@ -56,7 +52,7 @@ class Work:
         args, self._args = self._args, None  # no object of the host lives longer
         if request is None:
             return
-        request.abandoned = None
+        request.server = None
         unit = Unit("")
         try:
             unit = self._about(args, result)
@@ -110,7 +106,7 @@ def begin(
 def end_before_message() -> None:
     """This task asks for the next message: what it did with the one before has ended."""
     found = ACTIVITY.get()
-    work = getattr(found.request.abandoned, "__self__", None) if found is not None and found.request.open else None
+    work = found.request.server if found is not None and found.request.open else None
     if isinstance(work, Work):
         if work.skips:
             work.skips -= 1

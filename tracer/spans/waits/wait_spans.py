@@ -8,8 +8,8 @@ from typing import Final
 
 from whywait.tracer import schema as s
 from whywait.tracer.offcpu.explanation import UNSEEN, OffCpu
-from whywait.tracer.records.background import BackgroundJob, BackgroundTask
-from whywait.tracer.records.lock_holds import Waited
+from whywait.tracer.records.background import BackgroundJob, BackgroundTask, OtherThread
+from whywait.tracer.records.lock_holds import Hold, Waited
 from whywait.tracer.records.loop import Callback, Loop
 from whywait.tracer.records.request import IO_LATE, Activity, Job, Mark, Wait
 from whywait.tracer.records.request import Waker as WokenBy
@@ -119,6 +119,9 @@ def _name(wait: Wait) -> str:
 def _off_cpu_in_call(drawing: Drawing, activity: Activity, wait: Wait, queued_ns: int | None) -> OffCpu:
     """The call's end was observed only when Python ran again: part of it may have been a wait for the GIL."""
     observed, waited = drawing.observed, wait.waited
+    if observed is not None and isinstance(wait.by, OtherThread) and wait.kind == s.WAIT_AWAIT:
+        did = observed.running(s.WAKER_THREAD, wait.by.thread_id, [(wait.start_ns, wait.cause_ns)], None, None)
+        return did._replace(lock_ns=None, call_ns=None, call=None, called=())  # it may have waited for this request
     if waited is None or waited.end_seen or observed is None:
         return UNSEEN
     thread_id = drawing.thread_of(activity)
@@ -132,6 +135,10 @@ def _waker(drawing: Drawing, by: WokenBy) -> Waker:
         return Waker(by.kind)
     if isinstance(by, BackgroundJob):
         return Waker(by.kind, by.name)
+    if isinstance(by, OtherThread):
+        return Waker(s.WAKER_THREAD, by.thread_name)
+    if isinstance(by, Hold):
+        return Waker(s.WAKER_NOBODY)
     code = by.code if isinstance(by, BackgroundTask) else by
     if isinstance(code, CodeType):
         return Waker(s.WAKER_UNKNOWN, code.co_qualname)
@@ -157,7 +164,16 @@ def _blockers(wait: Wait) -> tuple[list[Blocker], int]:
 
 def _releasers(wait: Wait) -> list[Blocker]:
     by = wait.by
-    if not isinstance(by, Activity) or not by.releases or wait.kind in (s.WAIT_COLLECT_ORDER, s.WAIT_GC):
+    if isinstance(by, OtherThread):
+        at, ns = by.place, wait.cause_ns - wait.start_ns
+        return [Blocker(at.function, at, 0, 0, ns, 1, by.thread_name)] if at is not None else []
+    if isinstance(by, Hold):  # who has it still
+        return holders(wait.start_ns, wait.cause_ns, (by,))
+    if (
+        not isinstance(by, Activity | BackgroundTask)
+        or not by.releases
+        or wait.kind in (s.WAIT_COLLECT_ORDER, s.WAIT_GC)
+    ):
         return []
     for one in reversed(by.releases.copy()):
         if one.start_ns <= wait.cause_ns <= one.end_ns:
@@ -165,7 +181,8 @@ def _releasers(wait: Wait) -> list[Blocker]:
                 return held
             place = stood_at(one.stood, wait.start_ns, wait.cause_ns) or one.place
             ns = wait.cause_ns - wait.start_ns
-            return [Blocker(place.function, place, by.request.trace_id, by.span_id, ns)]
+            trace_id, span_id = (by.request.trace_id, by.span_id) if isinstance(by, Activity) else (0, 0)
+            return [Blocker(place.function, place, trace_id, span_id, ns)]
     return []
 
 

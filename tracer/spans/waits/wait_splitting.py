@@ -1,6 +1,6 @@
 """Cuts a recorded wait where its waker changes. Pure."""
 
-from whywait.tracer.records.request import THREAD, Activity, Job, Mark, Request, Wait
+from whywait.tracer.records.request import Activity, Job, Mark, Request, Wait
 from whywait.tracer.schema import WAIT_AWAIT, WAIT_COLLECT_ORDER
 
 
@@ -38,7 +38,7 @@ def _collected_late(activity: Activity, wait: Wait) -> list[Wait]:
     collector  ...others'.................|took it|
     waiter     |~~for the job~|~~~order~~~|~~~~~~~| ended by the collector
     """
-    if isinstance(wait.by, Mark) and wait.by is not THREAD:
+    if isinstance(wait.by, Mark):
         return [wait]  # a timer or a socket: no collector
     job = _last_collected(activity.request, wait)
     if job is None or job.collector is None:
