@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import CodeType
-from typing import Any, Literal, NamedTuple, TypeAlias, Union
+from typing import Any, Final, Literal, NamedTuple, TypeAlias, Union
 
 from whywait.tracer.host.code_location import Place, Site
 from whywait.tracer.host.tally import Tally
@@ -220,12 +220,17 @@ class OwnSpan:
         self.describe = dict
 
 
+_NOBODYS: Any = None
+_NOBODY: Final = Activity(_NOBODYS, None, 0, 0)
+_UNCOUNTED: Final = Tally()
+
+
 class Request:
     """One request, or other work with a root phase."""
 
     __slots__ = (
         "abandoned", "activities", "begun_ns", "decision", "end_ns", "end_unix_ns", "failed", "ingress", "loop", "lost", "name", "open",
-        "own_span", "phases", "records_left", "root", "root_phase", "sampled_flags", "server_span_id", "span_open",
+        "own_span", "phases", "records_left", "released_code", "root", "root_phase", "sampled_flags", "server_span_id", "span_open",
         "start_ns", "start_unix_ns", "sums_from", "tasks", "thread_id", "trace_id", "trace_state",
     )  # fmt: skip
 
@@ -262,12 +267,13 @@ class Request:
         self.loop: Loop | None = loop  # of the thread on which it began
         self.thread_id = 0  # native, of the thread that does all of its own work; 0: it has a task
         self.root = Activity(self, None, start_ns, server_span_id)
+        self.released_code: CodeType | None = None  # that of its root, once that has gone
         self.activities.append(self.root)
 
     @property
     def answers(self) -> CodeType | None:
         """The code of its root's function: of the user's that answers it, once it has ended and that is known."""
-        return self.root.code
+        return self.root.code or self.released_code
 
     def take(self) -> bool:
         """Return whether one more record may be kept; if not, count it as dropped."""
@@ -291,7 +297,8 @@ class Request:
         return True
 
     def release(self) -> None:
-        """Drop the records: another request may refer to an activity of this one for a long time."""
+        """Drop the records: a loop's past may refer to this request for a long time, and another request to an activity
+        of it. Nothing of it stays that only the collector of garbage could free."""
         for activity in self.activities:
             activity.waits = []
             activity.blocks = None
@@ -302,6 +309,9 @@ class Request:
         self.tasks = {}
         if self.own_span is not None:
             self.own_span.forget()
+            self.own_span = None
+        self.released_code = self.answers
+        self.root, self.lost = _NOBODY, _UNCOUNTED
 
 
 Stamp: TypeAlias = tuple[Waker, int]  # the waker of a callback, and when
