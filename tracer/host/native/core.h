@@ -76,6 +76,7 @@ PyObject *adopt(
     PyObject *found, PyObject *request, PyObject *task, PyObject *key, PyObject *ready, PyObject *context,
     PyObject *loop);
 int end_task(PyObject *activity, PyObject *task, int64_t end_ns);
+int tell_alarm(PyObject *loop, PyObject *method);
 
 /* The classes of the records, and the objects of Python that the core uses: each is set once, by `bind`. */
 #define CLASSES(X) X(Loop) X(Activity) X(Job) X(Request) X(BackgroundTask) X(Handle) X(Task) \

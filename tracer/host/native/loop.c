@@ -356,7 +356,7 @@ static int begin(Call *call, int sleeps_unseen) {
     if (call->mine == NULL || (call->loop = loop_here(call->mine)) == NULL)
         return -1;
     if ((sleeps_unseen && note_away(call) < 0) || SET_NS(Loop, call->loop, run_start_ns, call->start_ns) < 0 ||
-        find_activity(call) < 0)
+        (sleeps_unseen && tell_alarm(call->loop, str_set) < 0) || find_activity(call) < 0)
         return -1;
     call->is_function = Py_TYPE(call->callback) == &PyFunction_Type;
     if (!call->is_function) {
@@ -446,7 +446,7 @@ static int end_long(Call *call, PyObject *current, int64_t end_ns) {
 
 static int end(Call *call, int sleeps_unseen) {
     int64_t end_ns = monotonic_ns();
-    if (sleeps_unseen && SET_NS(Loop, call->loop, ended_ns, end_ns) < 0)
+    if (sleeps_unseen && (SET_NS(Loop, call->loop, ended_ns, end_ns) < 0 || tell_alarm(call->loop, str_stop) < 0))
         return -1;
     PyObject *current = PyDict_GetItemWithError(call->mine, str_current);
     if (current == NULL) {
