@@ -115,6 +115,10 @@ static PyObject *now(PyObject *self, PyObject *unused) {
     return PyLong_FromLongLong(monotonic_ns());
 }
 
+#ifndef WHYWAIT_SOURCES
+#define WHYWAIT_SOURCES 0 /* the build says of which sources this is */
+#endif
+
 #define FAST(function) (PyCFunction)(void (*)(void))function
 static PyMethodDef functions[] = {
     {"bind", bind, METH_O, "Learn the records' classes and the functions of the Python core, by name."},
@@ -148,7 +152,7 @@ static int execute(PyObject *module) {
         return -1;
     NAMES(MAKE)
 #undef MAKE
-    if (PyType_Ready(&RunnerType) < 0)
+    if (PyType_Ready(&RunnerType) < 0 || PyModule_AddIntConstant(module, "SOURCES", WHYWAIT_SOURCES) < 0)
         return -1;
     return PyModule_AddType(module, &CpuMeterType);
 }
