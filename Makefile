@@ -25,7 +25,7 @@ AT_ONCE := --numprocesses=auto --maxprocesses=8 --dist=loadfile
 BUILT_FROM := pyproject.toml hatch_build.py $(wildcard tracer/host/native/*.[ch])
 
 # what the two cores do each in its own way
-OF_CORES := tests/tracer/hotpath/test_edges.py tests/tracer/hotpath/test_cores.py
+OF_CORES := $(addprefix tests/tracer/,hotpath probes/locks probes/threads probes/stacks/test_alarm.py)
 
 # the oldest OpenTelemetry that pyproject.toml allows; what depends most on its version
 OLDEST := .venv-oldest
@@ -37,7 +37,7 @@ OF_OTEL := tests/tracer/export tests/tracer/keeping tests/tracer/probes/requests
 # what depends most on the version of Python
 TRACED := tests/tracer tests/truth
 
-.PHONY: help demo check pure traced oldest native-core sanitize test lint types tests jaeger host-suites observed-table recording notebooks docs pictures truth street bench clean
+.PHONY: help demo check pure traced oldest python-core sanitize test lint types tests jaeger host-suites observed-table recording notebooks docs pictures truth street bench clean
 help:
 	@echo "make demo   install, then run the story end to end (about 3 minutes; DEMO_ARGS=--full for more requests)"
 	@echo "make check  install, then run lint, types and the tests that only compute (a minute)"
@@ -77,7 +77,7 @@ $(VENV)/.dev: $(BUILT_FROM) | $(BIN)/python
 demo: $(VENV)/.demo
 	@$(BIN)/whywait demo $(DEMO_ARGS)
 
-test: lint types tests native-core
+test: lint types tests python-core
 
 # the types beside the tests: each uses one CPU
 check: lint
@@ -109,10 +109,11 @@ types: $(VENV)/.dev
 	@echo "==> types"
 	@$(BIN)/mypy
 
-# the tests of what the native core does, with it, and with it built to find undefined behaviour
-native-core: $(VENV)/.dev
-	@echo "==> tests of what the native core does, with the native core"
-	@WHYWAIT_CORE=native $(BIN)/python -m pytest tests/tracer/hotpath/test_edges.py -q --no-header $(PYTEST_ARGS)
+# the tests of what the native core does: with the Python core, where the native one runs all others, and with it built
+# to find undefined behaviour
+python-core: $(VENV)/.dev
+	@echo "==> tests of what the native core does, with the Python core"
+	@WHYWAIT_CORE=python $(BIN)/python -m pytest tests/tracer/hotpath -q --no-header $(PYTEST_ARGS)
 
 SANITIZERS := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -g
 sanitize: $(VENV)/.dev

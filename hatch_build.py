@@ -11,6 +11,7 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -52,10 +53,13 @@ def build(folder: Path) -> Path | None:
     if not reason:
         made = folder / f".{target.name}.{os.getpid()}"
         headers = f"-I{sysconfig.get_path('include')}"
-        sources = sorted(map(str, (ROOT / PACKAGE / "native").glob("*.c")))
+        sources = sorted((ROOT / PACKAGE / "native").glob("*.[ch]"))
+        stamp = f"-DWHYWAIT_SOURCES={zlib.crc32(b''.join(map(Path.read_bytes, sources)))}"
         more = shlex.split(os.environ.get("WHYWAIT_CFLAGS", ""))
         done = subprocess.run(  # noqa: S603
-            [*compiler(), *FLAGS, *more, headers, *sources, "-o", str(made)], capture_output=True, text=True
+            [*compiler(), *FLAGS, *more, stamp, headers, *(one for one in sources if one.suffix == ".c"), "-o", made],
+            capture_output=True,
+            text=True,
         )
         if done.returncode == 0:
             made.replace(target)  # a process may run with the one before

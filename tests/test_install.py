@@ -412,6 +412,7 @@ def test_run_ends_with_one_line_on_what_to_do_next(base: Path, tmp_path: Path) -
     first, last = done.stderr.splitlines()
     assert first == f"whywait: traces go to {tmp_path / 'traces'}"
     assert last.startswith(f"whywait: 3 requests traced, in {tmp_path / 'traces'}. Next: whywait report traces ")
+    assert last.endswith((" Recorded by the native core.", " Recorded by the python core."))
     assert len(list((tmp_path / "traces").iterdir())) == 1
 
 

@@ -117,9 +117,15 @@ def _line(ended: int, kept: int, environ: Mapping[str, str]) -> str:
     output, target = environ.get("WHYWAIT_OUTPUT"), collector(environ)
     if not output:
         service = environ.get("WHYWAIT_SERVICE_NAME") or environ.get("OTEL_SERVICE_NAME") or "SERVICE"
-        return f"{counted}, sent to {target}. Next, if that is Jaeger: whywait report JAEGER_URL --service {service} {_READ_BY}"
+        return f"{counted}, sent to {target}. Next, if that is Jaeger: whywait report JAEGER_URL --service {service} {_READ_BY}.{_core()}"
     sent = f" and {target}" if target else ""
-    return f"{counted}, in {output}{sent}. Next: whywait report {_short(output)} {_READ_BY}"
+    return f"{counted}, in {output}{sent}. Next: whywait report {_short(output)} {_READ_BY}.{_core()}"
+
+
+def _core() -> str:
+    """Which core recorded, where this process has recorded."""
+    core = sys.modules.get("whywait.tracer.hotpath.core")
+    return f" Recorded by the {core.name} core." if core is not None else ""
 
 
 def _seen() -> str:

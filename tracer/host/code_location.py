@@ -70,6 +70,9 @@ _SERVERS = ("uvicorn.", "hypercorn.", "daphne.", "granian.")
 _MOST_SITES = 10_000
 # by the ids of the codes, whose hashes are slow, and the place in the first; the codes are kept with the site
 _sites: dict[tuple[int, int, int, int, int], tuple[Site, CodeType, CodeType, CodeType | None, CodeType | None]] = {}
+# the same of whole chains of plain coroutines that end in a future: by the id of each code, and where it stands
+_chains: dict[tuple[int, ...], tuple[Site | None, list[CodeType]]] = {}
+_FUTURE: Final = "FutureIter"  # what a future's awaiter awaits; the module does not export its type
 # functions of libraries that make a connection, by their names; the innermost in a chain of awaits counts
 _STEPS: Final = (
     (re.compile(r"getaddrinfo$|_resolve_|_ensure_resolved$|gethostby"), STEP_LOOK_UP),
@@ -301,6 +304,26 @@ def await_site(coroutine: Any) -> Site | None:
 
     Where a server waits for its client in a primitive of asyncio, the innermost is the server's.
     """
+    links: list[int] = []
+    codes: list[CodeType] = []
+    one = coroutine
+    while type(one) is CoroutineType and (frame := one.cr_frame) is not None:
+        code = frame.f_code
+        links += id(code), frame.f_lasti
+        codes.append(code)
+        one = one.cr_await
+    if type(one).__name__ != _FUTURE:
+        return _site_of(coroutine)
+    key = tuple(links)
+    known = _chains.get(key)
+    if known is None:
+        if len(_chains) >= _MOST_SITES:
+            _chains.clear()
+        known = _chains[key] = _site_of(coroutine), codes  # which keep the ids theirs
+    return known[0]
+
+
+def _site_of(coroutine: Any) -> Site | None:
     at, called, leaf, making, sleeper = _suspended(coroutine)
     if leaf is None:
         return None

@@ -81,10 +81,11 @@ class StandIn(NonRecordingSpan):
     """The current span while a job or a phase runs, whose span is made later. What the host sets on it goes, as
     without whywait, to the span around."""
 
+    _around: Any = INVALID_SPAN
+
     def __init__(self, trace_id: int, span_id: int, flags: int, state: Any) -> None:
         # the context, the most expensive part, is created on demand
         self._ids = (trace_id, span_id, flags, state)
-        self._around: Any = INVALID_SPAN
 
     @property
     def span_id(self) -> int:
@@ -115,7 +116,6 @@ class Stamped(StandIn):
         self, trace_id: int, span_id: int, flags: int, state: Any, name: str = "", attributes: Any = None
     ) -> None:
         self._ids = (trace_id, span_id, flags, state)  # as `StandIn` does, without its frame: there are four a request
-        self._around = INVALID_SPAN
         self.name = name
         self.attributes: dict[str, Any] = dict(attributes or ())
         self.failed = False

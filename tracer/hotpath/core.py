@@ -5,11 +5,12 @@ Both write the same records. The native one calls back the Python one for what i
 
 import asyncio
 from asyncio import events
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
 from whywait.tracer.host import otel_context
 from whywait.tracer.host.native import native_core
-from whywait.tracer.hotpath import jobs, loop_history, pools, recorder, task_steps, tasks, thread_state
+from whywait.tracer.hotpath import job_names, jobs, loop_history, pools, recorder, task_steps, tasks, thread_state
 from whywait.tracer.records import ids, request
 from whywait.tracer.records.background import BackgroundTask
 from whywait.tracer.records.current import ACTIVITY, here
@@ -28,7 +29,8 @@ def _bound() -> tuple[Any, str]:
     try:
         native.bind({
             **vars(request), **vars(loop_history), **vars(tasks), **vars(task_steps), **vars(thread_state),
-            **vars(otel_context), **vars(pools), **vars(jobs), "recorder_globals": vars(recorder), "ZERO": 0, "run_scheduled": native.run_scheduled,
+            **vars(otel_context), **vars(job_names), **vars(pools), **vars(jobs), "recorder_globals": vars(recorder), "ZERO": 0,
+            "run_scheduled": native.run_scheduled, "run_job_here": native.run_job, "ThreadPoolExecutor": ThreadPoolExecutor,
             "random_bits": ids.random_bits, "ID_BITS": 64, "blank_activity": Activity(nobody, None, 0, 0),
             "blank_job": Job(nobody, nobody, 0, 0), "blank_held": Occupancy("", 0, 0, None),
             "Loop": Loop, "BackgroundTask": BackgroundTask, "Handle": events.Handle, "Task": asyncio.Task,
@@ -47,8 +49,14 @@ run_scheduled: Final = thread_state.run_scheduled if _native is None else _nativ
 run_job: Final = jobs.run_job if _native is None else _native.run_job
 make_job: Final = jobs.make_job if _native is None else _native.make_job
 occupancy_of: Final = pools.occupancy_of if _native is None else _native.occupancy_of
-# in C, of the loops' handles and selectors; None without
+# in C, of the loops' handles and selectors, of executors, their futures, and locks; None without
 handle_maker: Final = getattr(_native, "handle_maker", None)
 io_runner: Final = getattr(_native, "io_runner", None)
 scheduler: Final = getattr(_native, "scheduler", None)
 select_timer: Final = getattr(_native, "select_timer", None)
+submitter: Final = getattr(_native, "submitter", None)
+adjuster: Final = getattr(_native, "adjuster", None)
+collector: Final = getattr(_native, "collector", None)
+asking: Final = getattr(_native, "asking", None)
+lock_enterer: Final = getattr(_native, "lock_enterer", None)
+lock_leaver: Final = getattr(_native, "lock_leaver", None)

@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import CodeType, MappingProxyType
-from typing import Any, Literal, NamedTuple, Protocol, TypeAlias, Union
+from typing import Any, Final, Literal, NamedTuple, Protocol, TypeAlias, Union
 from weakref import ref
 
 from whywait.tracer.host.code_location import Place, Site
@@ -240,41 +240,19 @@ class OwnSpan:
         self.describe = dict
 
 
+_NOBODYS: Any = None
+_NOBODY: Final = Activity(_NOBODYS, None, 0, 0)
+_UNCOUNTED: Final = Tally()
+
+
 class Request:
     """One request, or other work with a root phase."""
 
     __slots__ = (
-        "activities",
-        "begun_ns",
-        "decision",
-        "end_ns",
-        "end_unix_ns",
-        "failed",
-        "ingress",
-        "loop",
-        "lost",
-        "name",
-        "open",
-        "own_span",
-        "phases",
-        "provisional",
-        "records_left",
-        "root",
-        "root_phase",
-        "root_task",
-        "sampled_flags",
-        "server",
-        "server_span_id",
-        "span_open",
-        "start_ns",
-        "start_unix_ns",
-        "sums_from",
-        "tasks",
-        "thread_id",
-        "told_open",
-        "trace_id",
-        "trace_state",
-        "unfinished",
+        "activities", "begun_ns", "decision", "end_ns", "end_unix_ns", "failed", "ingress", "loop", "lost", "name", "open",
+        "own_span", "phases", "provisional", "records_left", "released_code", "root", "root_phase", "root_task", "sampled_flags",
+        "server", "server_span_id", "span_open", "start_ns", "start_unix_ns", "sums_from", "tasks", "thread_id", "told_open",
+        "trace_id", "trace_state", "unfinished",
     )  # fmt: skip
 
     def __init__(
@@ -312,12 +290,13 @@ class Request:
         self.loop: Loop | None = loop  # of the thread on which it began
         self.thread_id = 0  # native, of the thread that does all of its own work; 0: it has a task
         self.root = Activity(self, None, start_ns, server_span_id)
+        self.released_code: CodeType | None = None  # that of its root, once that has gone
         self.activities.append(self.root)
 
     @property
     def answers(self) -> CodeType | None:
         """The code of its root's function: of the user's that answers it, once it has ended and that is known."""
-        return self.root.code
+        return self.root.code or self.released_code
 
     def take(self) -> bool:
         """Return whether one more record may be kept; if not, count it as dropped."""
@@ -341,7 +320,8 @@ class Request:
         return True
 
     def release(self) -> None:
-        """Drop the records: another request may refer to an activity of this one for a long time."""
+        """Drop the records: a loop's past may refer to this request for a long time, and another request to an activity
+        of it. Nothing of it stays that only the collector of garbage could free."""
         for activity in self.activities:
             activity.waits = []
             activity.blocks = None
@@ -352,6 +332,9 @@ class Request:
         self.tasks = {}
         if self.own_span is not None:
             self.own_span.forget()
+            self.own_span = None
+        self.released_code = self.answers
+        self.root, self.lost = _NOBODY, _UNCOUNTED
 
 
 Stamp: TypeAlias = tuple[Waker, int]  # the waker of a callback, and when

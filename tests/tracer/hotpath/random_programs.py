@@ -68,6 +68,23 @@ async def fails_in_a_job(pool: ThreadPoolExecutor) -> None:
         await asyncio.get_running_loop().run_in_executor(pool, raising)
 
 
+def counting(*given: int, last: int) -> None:
+    time.sleep(0.01)
+    assert last == len(given)
+
+
+async def with_arguments(pool: ThreadPoolExecutor, random: Random) -> None:
+    count = random.randint(0, 20)  # beyond 16 the native core leaves them to Python
+    await asyncio.wrap_future(pool.submit(counting, *range(count), last=count))
+
+
+async def refused() -> None:
+    ended = ThreadPoolExecutor(1)
+    ended.shutdown()
+    with suppress(RuntimeError):
+        ended.submit(first)
+
+
 async def in_a_thread(job_ids: list[int]) -> None:
     with whywait.phase("around"):
         await asyncio.to_thread(asks_for_its_span, job_ids)
@@ -130,7 +147,7 @@ async def several(pool: ThreadPoolExecutor, random: Random, depth: int) -> None:
 
 async def program(pool: ThreadPoolExecutor, random: Random, depth: int) -> None:
     for _ in range(random.randint(1, 3)):
-        kind = random.randrange(12 if depth else 11)
+        kind = random.randrange(14 if depth else 13)
         if kind == 0:
             await step()
         elif kind == 1:
@@ -153,6 +170,10 @@ async def program(pool: ThreadPoolExecutor, random: Random, depth: int) -> None:
             await job_of_a_job(pool)
         elif kind == 10:
             await from_a_socket()
+        elif kind == 11:
+            await with_arguments(pool, random)
+        elif kind == 12:
+            await refused()
         else:
             await several(pool, random, depth)
 

@@ -50,7 +50,9 @@ def test_random_programs_are_recorded_alike(loop: str) -> None:
 
 
 @needs_native
-@pytest.mark.parametrize(("said", "picked"), [("", "python"), ("python", "python"), ("Native ", "native")])
+@pytest.mark.parametrize(
+    ("said", "picked"), [("", "native"), ("Python ", "python"), ("native", "native"), ("off", "python")]
+)
 def test_the_environment_picks_the_core(said: str, picked: str) -> None:
     code = "from whywait.tracer.hotpath import core; print(core.name)"
     assert python("-c", code, WHYWAIT_CORE=said).strip() == picked
@@ -69,6 +71,18 @@ assert core.name == "python" and core.handle_runner is thread_state.handle_runne
 print(core.why_python)
 """
     assert "Loop.live is no slot" in python("-c", code)
+
+
+@needs_native
+def test_a_core_of_other_sources_is_refused() -> None:
+    """An installation that is edited in place runs what it was edited to, or the Python core, never what was before."""
+    code = """
+import whywait.tracer.host._core as built
+built.SOURCES += 1
+from whywait.tracer.hotpath import core
+print(core.name, core.why_python)
+"""
+    assert python("-c", code).startswith("python it was built from other sources")
 
 
 @needs_native

@@ -37,6 +37,7 @@ typedef struct {
     vectorcallfunc call;
     PyObject *plain;
     PyObject *other; /* what else the call needs, or NULL */
+    PyObject *asked; /* a dict that tells whether it is needed, or NULL */
 } Runner;
 
 PyObject *new_runner(vectorcallfunc call, PyObject *plain, PyObject *other);
@@ -44,6 +45,8 @@ PyObject *run_handle(PyObject *self, PyObject *const *args, size_t nargsf, PyObj
 int report(const char *probe);
 int call_python(PyObject *function, PyObject **args, size_t count);
 int call_with_times(PyObject *function, PyObject **given, size_t count, int64_t start_ns, int64_t end_ns);
+
+#define MOST_GIVEN 16 /* arguments of a job that go through this core; with more it is left to Python */
 
 /* what Python calls */
 #define WITH_COUNT PyObject *self, PyObject *const *args, Py_ssize_t count
@@ -55,26 +58,36 @@ PyObject *scheduler(WITH_COUNT);
 PyObject *make_job(WITH_COUNT);
 PyObject *occupancy_of(WITH_COUNT);
 PyObject *run_job(WITH_COUNT, PyObject *names);
+PyObject *submitter(WITH_COUNT);
+PyObject *adjuster(WITH_COUNT);
+PyObject *collector(WITH_COUNT);
+PyObject *asking(WITH_COUNT);
+PyObject *lock_enterer(WITH_COUNT);
+PyObject *lock_leaver(WITH_COUNT);
 PyObject *run_scheduled(WITH_COUNT, PyObject *names);
 
 int is_blank(PyObject *record);
 PyObject *spans_in(PyObject *context);
+PyObject *span_id(PyObject *context);
 PyObject *recorder_now(void);
+PyObject *job_here(PyObject *mine, PyObject *pool, PyObject *const *call, size_t count);
+PyObject *occupancy_for(PyObject *job);
 PyObject *adopt(
     PyObject *found, PyObject *request, PyObject *task, PyObject *key, PyObject *ready, PyObject *context,
     PyObject *loop);
 int end_task(PyObject *activity, PyObject *task, int64_t end_ns);
+int tell_alarm(PyObject *loop, PyObject *method);
 
 /* The classes of the records, and the objects of Python that the core uses: each is set once, by `bind`. */
 #define CLASSES(X) X(Loop) X(Activity) X(Job) X(Request) X(BackgroundTask) X(Handle) X(Task) \
-    X(Pool) X(Occupancy) X(Worker) X(StandIn) X(Stamped)
+    X(Pool) X(Occupancy) X(Worker) X(StandIn) X(Stamped) X(ThreadPoolExecutor)
 #define OBJECTS(X) \
     X(here) X(ACTIVITY) X(IO) X(IO_LATE) X(AWAIT) X(Wait) X(new_loop) X(note_away) X(adopt) X(end_task_wait) \
     X(begin_background) X(end_background) X(end_callback) X(end_task) X(flush_short) X(code_behind) X(waker_now) \
     X(probe_failed) X(blank_activity) X(blank_job) X(blank_held) X(random_bits) X(ID_BITS) X(ZERO) X(_VARIABLE) \
     X(_SPAN_KEY) X(Context) X(current_span_id) X(span_id_in) X(describe) X(make_job) X(occupancy_of) \
     X(run_job) X(take_over) X(thread_here) X(woke) X(carry) X(worker_here) X(enter) X(leave) X(run_queue_ns) \
-    X(recorder_globals) X(name_task) X(note_select) X(run_scheduled)
+    X(recorder_globals) X(name_task) X(note_select) X(run_scheduled) X(run_job_here) X(is_library) X(await_site)
 #define NUMBERS(X) X(CALLBACK_MIN_NS) X(SHORT_RUN_NS) X(SITE_MIN_NS) X(ON_CPU_NS) X(PASSING_NS) X(AWAY_MIN_NS) \
     X(NO_QUEUE_NS) X(JOB_ON_CPU_NS) X(RESTED_NS) X(MOST_WORKING) X(SLEEP_MIN_NS) X(STALL_MIN_NS)
 /* Slots of the records: class, attribute. */
@@ -108,8 +121,9 @@ SLOTS(DECLARE)
 
 /* names of attributes and keys, made once */
 #define NAMES(X) X(__dict__) X(__self__) X(__class__) X(_stamp) X(loop) X(outer) X(current) X(opened) X(get) X(done) \
-    X(__qualname__) X(active) X(append) X(cancelled) X(cr_code) X(error) X(get_coro) X(holds) X(name) X(native_id) \
-    X(set) X(stop) X(worker) X(working) X(wrappers) X(_exception) X(_ids)
+    X(__qualname__) X(active) X(append) X(cancelled) X(cr_code) X(error) X(get_coro) X(holds) \
+    X(set) X(stop) X(worker) X(working) X(wrappers) X(_exception) X(_ids) X(_known) X(_max_workers) X(_name) X(_native_id) X(_release) X(_threads) X(_try) X(_waiting) \
+    X(_whywait_job) X(forget) X(pools) X(submitting)
 #define DECLARE(name) extern PyObject *str_##name;
 NAMES(DECLARE)
 #undef DECLARE

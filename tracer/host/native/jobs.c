@@ -67,8 +67,9 @@ static int name_thread(Run *run, int rested) {
     if (thread == NULL)
         return -1;
     thread = thread != Py_None ? Py_NewRef(thread) : PyObject_CallOneArg(py_thread_here, run->worker);
-    PyObject *id = thread != NULL ? PyObject_GetAttr(thread, str_native_id) : NULL;
-    PyObject *name = id != NULL ? PyObject_GetAttr(thread, str_name) : NULL;
+    /* what its two properties read */
+    PyObject *id = thread != NULL ? PyObject_GetAttr(thread, str__native_id) : NULL;
+    PyObject *name = id != NULL ? PyObject_GetAttr(thread, str__name) : NULL;
     int failed = -1;
     if (name != NULL) {
         if (id == Py_None)
@@ -92,8 +93,13 @@ static PyObject *stand_in(PyObject *job) {
         return NULL;
     PyObject *trace_id = GET(Request, request, trace_id), *flags = GET(Request, request, sampled_flags);
     PyObject *id = GET(Job, job, run_id), *state = GET(Request, request, trace_state);
-    PyObject *args[] = {trace_id, id, flags, state};
-    return PyErr_Occurred() ? NULL : PyObject_Vectorcall(py_StandIn, args, 4, NULL);
+    PyObject *ids = PyErr_Occurred() ? NULL : PyTuple_Pack(4, trace_id, id, flags, state);
+    PyTypeObject *type = (PyTypeObject *)py_StandIn;
+    PyObject *made = ids != NULL ? type->tp_alloc(type, 0) : NULL; /* its `__init__` sets no more */
+    if (made != NULL && PyObject_SetAttr(made, str__ids, ids) < 0)
+        Py_CLEAR(made);
+    Py_XDECREF(ids);
+    return made;
 }
 
 /* As `otel_context.enter`. */

@@ -89,8 +89,10 @@ int call_with_times(PyObject *function, PyObject **given, size_t count, int64_t 
 
 /* Waits */
 
-/* Append a short wait on the loop, which has no place in the code. */
-static int append_wait(PyObject *activity, int64_t start_ns, int64_t cause_ns, int64_t end_ns, PyObject *by) {
+/* Append a wait on the loop; `site` and `parent`, the id of the span around, are those of a longer one. */
+static int append_wait(
+    PyObject *activity, int64_t start_ns, int64_t cause_ns, int64_t end_ns, PyObject *by, PyObject *site,
+    PyObject *parent) {
     PyObject *waits = GET(Activity, activity, waits);
     if (waits == NULL || !PyList_CheckExact(waits)) {
         if (waits != NULL)
@@ -100,7 +102,7 @@ static int append_wait(PyObject *activity, int64_t start_ns, int64_t cause_ns, i
     Py_INCREF(waits);
     /* the fields of `records.request.Wait`, in their order */
     PyObject *fields = Py_BuildValue(
-        "((OLLLOOiOOOOO))", py_AWAIT, (long long)start_ns, (long long)cause_ns, (long long)end_ns, by, Py_None, 0,
+        "((OLLLOOOOOOOO))", py_AWAIT, (long long)start_ns, (long long)cause_ns, (long long)end_ns, by, site, parent,
         Py_False, Py_None, Py_None, Py_None, Py_None);
     PyObject *wait = fields == NULL ? NULL : PyTuple_Type.tp_new((PyTypeObject *)py_Wait, fields, NULL);
     int failed = wait == NULL ? -1 : PyList_Append(waits, wait);
@@ -117,7 +119,7 @@ static int end_wait(Call *call, PyObject *activity, PyObject *request, PyObject 
         GET_NS(Request, request, records_left, &left) < 0 || GET_NS(Request, request, sums_from, &sums_from) < 0)
         return -1;
     PyObject *by = PyTuple_GET_ITEM(call->stamp, 0);
-    if ((call->start_ns - stop_ns >= c_SITE_MIN_NS && steps) || left < sums_from || left <= 0) {
+    if (left < sums_from || left <= 0) {
         PyObject *start = PyLong_FromLongLong(call->start_ns);
         if (start == NULL)
             return -1;
@@ -130,8 +132,21 @@ static int end_wait(Call *call, PyObject *activity, PyObject *request, PyObject 
     if (cause_ns == -1 && PyErr_Occurred())
         return -1;
     cause_ns = cause_ns < stop_ns ? stop_ns : cause_ns > call->start_ns ? call->start_ns : cause_ns;
-    if (SET_NS(Request, request, records_left, left - 1) < 0 ||
-        append_wait(activity, stop_ns, cause_ns, call->start_ns, by) < 0)
+    PyObject *site = Py_None, *parent = py_ZERO, *coroutine = NULL;
+    int with_site = call->start_ns - stop_ns >= c_SITE_MIN_NS && steps;
+    if (with_site) {
+        coroutine = PyObject_CallMethodNoArgs(task, str_get_coro);
+        site = coroutine != NULL ? PyObject_CallOneArg(py_await_site, coroutine) : NULL;
+        parent = site != NULL ? span_id(call->context) : NULL;
+    }
+    int failed = parent == NULL || SET_NS(Request, request, records_left, left - 1) < 0 ||
+                 append_wait(activity, stop_ns, cause_ns, call->start_ns, by, site, parent) < 0;
+    if (with_site) {
+        Py_XDECREF(coroutine);
+        Py_XDECREF(site);
+        Py_XDECREF(parent);
+    }
+    if (failed)
         return -1;
     if (is_exactly(by, py_Job)) {
         int64_t resume_ns;
@@ -341,7 +356,7 @@ static int begin(Call *call, int sleeps_unseen) {
     if (call->mine == NULL || (call->loop = loop_here(call->mine)) == NULL)
         return -1;
     if ((sleeps_unseen && note_away(call) < 0) || SET_NS(Loop, call->loop, run_start_ns, call->start_ns) < 0 ||
-        find_activity(call) < 0)
+        (sleeps_unseen && tell_alarm(call->loop, str_set) < 0) || find_activity(call) < 0)
         return -1;
     call->is_function = Py_TYPE(call->callback) == &PyFunction_Type;
     if (!call->is_function) {
@@ -431,7 +446,7 @@ static int end_long(Call *call, PyObject *current, int64_t end_ns) {
 
 static int end(Call *call, int sleeps_unseen) {
     int64_t end_ns = monotonic_ns();
-    if (sleeps_unseen && SET_NS(Loop, call->loop, ended_ns, end_ns) < 0)
+    if (sleeps_unseen && (SET_NS(Loop, call->loop, ended_ns, end_ns) < 0 || tell_alarm(call->loop, str_stop) < 0))
         return -1;
     PyObject *current = PyDict_GetItemWithError(call->mine, str_current);
     if (current == NULL) {
@@ -579,10 +594,12 @@ static PyObject *runner_attribute(PyObject *self, PyObject *name) {
 static int runner_traverse(PyObject *self, visitproc visit, void *arg) {
     Py_VISIT(((Runner *)self)->plain);
     Py_VISIT(((Runner *)self)->other);
+    Py_VISIT(((Runner *)self)->asked);
     return 0;
 }
 
 static int runner_clear(PyObject *self) {
+    Py_CLEAR(((Runner *)self)->asked);
     Py_CLEAR(((Runner *)self)->other); /* `plain` stays, for who still calls this: functions break circles */
     return 0;
 }
@@ -591,6 +608,7 @@ static void runner_dealloc(PyObject *self) {
     PyObject_GC_UnTrack(self);
     Py_CLEAR(((Runner *)self)->plain);
     Py_CLEAR(((Runner *)self)->other);
+    Py_CLEAR(((Runner *)self)->asked);
     PyObject_GC_Del(self);
 }
 
@@ -615,6 +633,7 @@ PyObject *new_runner(vectorcallfunc call, PyObject *plain, PyObject *other) {
     made->call = call;
     made->plain = Py_NewRef(plain);
     made->other = Py_XNewRef(other);
+    made->asked = NULL;
     PyObject_GC_Track(made);
     return (PyObject *)made;
 }

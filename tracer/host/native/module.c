@@ -115,6 +115,10 @@ static PyObject *now(PyObject *self, PyObject *unused) {
     return PyLong_FromLongLong(monotonic_ns());
 }
 
+#ifndef WHYWAIT_SOURCES
+#define WHYWAIT_SOURCES 0 /* the build says of which sources this is */
+#endif
+
 #define FAST(function) (PyCFunction)(void (*)(void))function
 static PyMethodDef functions[] = {
     {"bind", bind, METH_O, "Learn the records' classes and the functions of the Python core, by name."},
@@ -125,6 +129,12 @@ static PyMethodDef functions[] = {
     {"handle_maker", FAST(handle_maker), METH_FASTCALL, "The `__init__` of a handle."},
     {"select_timer", FAST(select_timer), METH_FASTCALL, "The `select` of a selector."},
     {"scheduler", FAST(scheduler), METH_FASTCALL, "The `call_soon` of uvloop."},
+    {"submitter", FAST(submitter), METH_FASTCALL, "The `submit` of executors of threads."},
+    {"adjuster", FAST(adjuster), METH_FASTCALL, "Their `_adjust_thread_count`."},
+    {"collector", FAST(collector), METH_FASTCALL, "A method that collects a future's result."},
+    {"asking", FAST(asking), METH_FASTCALL, "A method, and what stands for it while a dict has something in it."},
+    {"lock_enterer", FAST(lock_enterer), METH_FASTCALL, "The `__enter__` of a traced lock."},
+    {"lock_leaver", FAST(lock_leaver), METH_FASTCALL, "The `__exit__` of a traced lock."},
     {"make_job", FAST(make_job), METH_FASTCALL, "As in hotpath.jobs."},
     {"occupancy_of", FAST(occupancy_of), METH_FASTCALL, "As in hotpath.pools."},
     {"run_job", FAST(run_job), METH_FASTCALL | METH_KEYWORDS, "As in hotpath.jobs."},
@@ -142,7 +152,7 @@ static int execute(PyObject *module) {
         return -1;
     NAMES(MAKE)
 #undef MAKE
-    if (PyType_Ready(&RunnerType) < 0)
+    if (PyType_Ready(&RunnerType) < 0 || PyModule_AddIntConstant(module, "SOURCES", WHYWAIT_SOURCES) < 0)
         return -1;
     return PyModule_AddType(module, &CpuMeterType);
 }

@@ -1,13 +1,12 @@
-"""The native core, where it is asked for, was built and may be used: C code for the hottest pieces of the hot path.
-
-It is not the default: it has not yet run for hours, nor under the test suites of others, as the Python core has.
-"""
+"""The native core, where it was built and may be used: C code for the hottest pieces of the hot path."""
 
 import os
 import sys
 from importlib import import_module
+from pathlib import Path
 from time import perf_counter_ns
 from typing import Any, Final
+from zlib import crc32
 
 from whywait.tracer.host.interpreter import untested
 
@@ -17,12 +16,16 @@ NATIVE: Final = "native"
 
 
 def _load() -> tuple[Any, str]:
-    if os.environ.get(WANTED, "").strip().lower() != NATIVE:
-        return None, f"{WANTED}={NATIVE} asks for the native one"
+    asked = os.environ.get(WANTED, "").strip().lower()
+    if asked not in ("", NATIVE):
+        return None, f"{WANTED}={asked} asks for it"
     if sys.platform != "linux" or untested():
         return None, "it is for Linux and tested versions of CPython"
     try:
         found = import_module("whywait.tracer.host._core")
+        sources = sorted(Path(__file__).parent.glob("*.[ch]"))
+        if sources and crc32(b"".join(map(Path.read_bytes, sources))) != found.SOURCES:
+            return None, "it was built from other sources than these: install whywait again"
         meter = found.CpuMeter()
         before, now, after = perf_counter_ns(), found.now_ns(), perf_counter_ns()
         used = meter.read(now)

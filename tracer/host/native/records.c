@@ -99,7 +99,7 @@ PyObject *spans_in(PyObject *context) {
 }
 
 /* The id of the span that is current in the context, or (NULL) here: a new reference. */
-static PyObject *span_id(PyObject *context) {
+PyObject *span_id(PyObject *context) {
     if (py__VARIABLE != Py_None) {
         PyObject *spans = spans_in(context);
         PyObject *span = spans != NULL ? PyDict_GetItemWithError(spans, py__SPAN_KEY) : NULL, *id = NULL;
@@ -120,9 +120,25 @@ static PyObject *span_id(PyObject *context) {
 
 /* Jobs */
 
-static PyObject *described(PyObject *function, PyObject *args) {
-    PyObject *given[] = {function, args};
-    PyObject *found = PyObject_Vectorcall(py_describe, given, 2, NULL);
+/* As `job_names.describe`; in C for a plain function of the user. `call`: the function, and its arguments. */
+static PyObject *described(PyObject *const *call, size_t count) {
+    PyObject *function = call[0], *found = NULL;
+    if (Py_TYPE(function) == &PyFunction_Type) {
+        PyFunctionObject *of = (PyFunctionObject *)function;
+        PyCodeObject *code = (PyCodeObject *)of->func_code;
+        if (of->func_dict == NULL || PyDict_GET_SIZE(of->func_dict) == 0) {
+            PyObject *of_library = PyObject_CallOneArg(py_is_library, code->co_filename);
+            Py_XDECREF(of_library);
+            if (of_library == NULL || of_library == Py_False)
+                return of_library == NULL ? NULL : PyTuple_Pack(2, of->func_qualname, (PyObject *)code);
+        }
+    }
+    PyObject *args = PyTuple_New((Py_ssize_t)count - 1), *given[] = {function, args};
+    for (size_t at = 1; args != NULL && at < count; at++)
+        PyTuple_SET_ITEM(args, at - 1, Py_NewRef(call[at]));
+    if (args != NULL)
+        found = PyObject_Vectorcall(py_describe, given, 2, NULL);
+    Py_XDECREF(args);
     if (found != NULL && (!PyTuple_CheckExact(found) || PyTuple_GET_SIZE(found) != 2)) {
         Py_CLEAR(found);
         PyErr_SetString(PyExc_TypeError, "a name and a code are needed");
@@ -149,45 +165,29 @@ static PyObject *job_of(PyObject *spawner, PyObject *request, PyObject *pool, Py
     return job;
 }
 
-/* `make_job(pool, function, args)` */
-PyObject *make_job(PyObject *self, PyObject *const *args, Py_ssize_t count) {
-    (void)self;
-    PyObject *mine = here_now(), *job = NULL;
-    if (mine == NULL)
+/* As `jobs.make_job`, of this thread's activity; NULL without an error where its request, if any, has no place for it. */
+PyObject *job_here(PyObject *mine, PyObject *pool, PyObject *const *call, size_t count) {
+    PyObject *spawner = PyDict_GetItemWithError(mine, str_current), *request, *job = NULL;
+    if (spawner == NULL || !is_a(spawner, py_Activity) || (request = GET(Activity, spawner, request)) == NULL ||
+        !is_a(request, py_Request) || GET(Request, request, open) != Py_True)
         return NULL;
-    PyObject *spawner = Py_XNewRef(PyDict_GetItemWithError(mine, str_current));
-    Py_DECREF(mine);
-    if (spawner == NULL || !is_a(spawner, py_Activity)) {
-        Py_XDECREF(spawner);
-        return PyErr_Occurred() ? NULL : Py_NewRef(Py_None);
-    }
-    PyObject *request = Py_XNewRef(GET(Activity, spawner, request));
-    if (count != 3 || request == NULL || !is_a(request, py_Request) || !is_exactly(args[0], py_Pool)) {
-        if (!PyErr_Occurred())
-            PyErr_SetString(PyExc_TypeError, "a pool, a function and its arguments are needed, in a request");
-    } else if (GET(Request, request, open) != Py_True) {
-        job = PyErr_Occurred() ? NULL : Py_NewRef(Py_None);
-    } else {
-        int taken = take(request);
-        PyObject *about = taken > 0 ? described(args[1], args[2]) : NULL;
-        job = about != NULL ? job_of(spawner, request, args[0], about)
-              : taken == 0  ? PyObject_Vectorcall(py_make_job, args, 3, NULL)
-                            : NULL;
-        Py_XDECREF(about);
-    }
-    Py_XDECREF(request);
+    Py_INCREF(spawner);
+    Py_INCREF(request);
+    PyObject *about = take(request) > 0 ? described(call, count) : NULL;
+    if (about != NULL)
+        job = job_of(spawner, request, pool, about);
+    Py_XDECREF(about);
+    Py_DECREF(request);
     Py_DECREF(spawner);
     return job;
 }
 
-/* `occupancy_of(pool, job, function, args)` */
-PyObject *occupancy_of(PyObject *self, PyObject *const *args, Py_ssize_t count) {
-    (void)self;
-    if (count != 4 || !is_exactly(args[1], py_Job))
-        return PyObject_Vectorcall(py_occupancy_of, args, (size_t)count, NULL);
-    PyObject *job = args[1], *held = copy_of(py_blank_held), *request = GET(Activity, job, request), *trace_id = NULL;
+/* As `pools.occupancy_of` for a job. It refers to nothing that could refer to it: the collector need not look at it. */
+PyObject *occupancy_for(PyObject *job) {
+    PyObject *held = copy_of(py_blank_held), *request = GET(Activity, job, request), *trace_id = NULL;
     if (held == NULL)
         return NULL;
+    PyObject_GC_UnTrack(held);
     if (request != NULL && is_a(request, py_Request))
         trace_id = GET(Request, request, trace_id);
     PyObject *name = GET(Activity, job, name), *code = GET(Activity, job, code), *id = GET(Activity, job, span_id);
@@ -202,6 +202,29 @@ PyObject *occupancy_of(PyObject *self, PyObject *const *args, Py_ssize_t count) 
     SET(Occupancy, held, span_id, id);
     SET(Occupancy, held, trace_id, trace_id);
     return held;
+}
+
+/* `make_job(pool, function, args)` */
+PyObject *make_job(PyObject *self, PyObject *const *args, Py_ssize_t count) {
+    (void)self;
+    PyObject *call[MOST_GIVEN], *mine = NULL, *job = NULL;
+    if (count == 3 && is_exactly(args[0], py_Pool) && PyTuple_CheckExact(args[2]) &&
+        PyTuple_GET_SIZE(args[2]) < MOST_GIVEN && (mine = here_now()) != NULL) {
+        size_t given = (size_t)PyTuple_GET_SIZE(args[2]);
+        call[0] = args[1];
+        for (size_t at = 0; at < given; at++)
+            call[at + 1] = PyTuple_GET_ITEM(args[2], at);
+        job = job_here(mine, args[0], call, given + 1);
+    }
+    Py_XDECREF(mine);
+    return job != NULL || PyErr_Occurred() ? job : PyObject_Vectorcall(py_make_job, args, (size_t)count, NULL);
+}
+
+/* `occupancy_of(pool, job, function, args)` */
+PyObject *occupancy_of(PyObject *self, PyObject *const *args, Py_ssize_t count) {
+    (void)self;
+    return count == 4 && is_exactly(args[1], py_Job) ? occupancy_for(args[1])
+                                                     : PyObject_Vectorcall(py_occupancy_of, args, (size_t)count, NULL);
 }
 
 /* Tasks */

@@ -2,7 +2,7 @@
 #include "core.h"
 
 /* `alarm.stop()` or `.set()`: the watchdog rests meanwhile. */
-static int tell_alarm(PyObject *loop, PyObject *method) {
+int tell_alarm(PyObject *loop, PyObject *method) {
     PyObject *alarm = GET(Loop, loop, alarm);
     if (alarm == NULL || alarm == Py_None)
         return alarm == NULL ? -1 : 0;

@@ -12,6 +12,7 @@ from typing import Any
 
 from whywait.tracer.host.code_location import Place
 from whywait.tracer.host.introspection import local_of
+from whywait.tracer.hotpath.core import asking
 from whywait.tracer.hotpath.pools import known_pool
 from whywait.tracer.hotpath.recorder import probe_failed
 from whywait.tracer.hotpath.task_steps import waker_now
@@ -71,7 +72,7 @@ def install(patches: Patches) -> None:
             probe_failed("locks", error)
 
     patches.replace(condition, "wait", wait)
-    patches.replace(condition, "notify", notify)
+    patches.replace(condition, "notify", notify if asking is None else asking(plain_notify, notify, every))
 
 
 def _tell(waiters: list[_Waiter], n: int, in_all: int, now: int) -> None:

@@ -13,6 +13,7 @@ from types import FrameType
 from typing import Any, ClassVar
 
 from whywait.tracer.host.code_location import Place, user_place
+from whywait.tracer.hotpath.core import lock_enterer, lock_leaver
 from whywait.tracer.hotpath.recorder import probe_failed
 from whywait.tracer.hotpath.thread_state import begin_wait, end_wait, note_freed
 from whywait.tracer.hotpath.thread_waits import keep_wait, waiter_here
@@ -154,6 +155,12 @@ class TracedLock(metaclass=PassesFor):
     @property  # type: ignore[misc]
     def __class__(self) -> type[Any]:
         return type(self).plain_type  # type: ignore[no-any-return]
+
+
+if lock_enterer is not None and lock_leaver is not None:
+    _plain_lock: Any = TracedLock
+    _plain_lock.__enter__ = lock_enterer(TracedLock.__enter__, None)
+    _plain_lock.__exit__ = lock_leaver(TracedLock.__exit__, None)
 
 
 class TracedRLock(TracedLock):

@@ -155,6 +155,7 @@ class _Cycle:
 
     def _responded(self) -> None:
         """uvicorn has written the end of the response."""
+        self._cycle.on_response = self._on_response  # the two refer to each other no longer
         safely(name, self._end)
         self._on_response()
 

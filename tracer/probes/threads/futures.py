@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from whywait.tracer.host.code_location import user_place
 from whywait.tracer.host.introspection import take_this_frame_out
+from whywait.tracer.hotpath.core import collector
 from whywait.tracer.hotpath.recorder import probe_failed
 from whywait.tracer.hotpath.task_steps import waker_now
 from whywait.tracer.hotpath.thread_state import begin_wait, end_wait
@@ -81,8 +82,8 @@ def install(_: Session) -> Undo:
         return waiter
 
     patches = Patches()
-    patches.replace(Future, "result", result)
-    patches.replace(Future, "exception", exception)
+    for method, plain, collected in (("result", plain_result, result), ("exception", plain_exception, exception)):
+        patches.replace(Future, method, collected if collector is None else collector(plain, collected))
     patches.replace(_base, "_create_and_install_waiters", create_and_install_waiters)
     return patches.undo
 

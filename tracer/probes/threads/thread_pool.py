@@ -9,7 +9,7 @@ from time import perf_counter_ns
 from typing import Any, Final
 
 from whywait.tracer.host.introspection import take_this_frame_out
-from whywait.tracer.hotpath.core import make_job, occupancy_of, run_job
+from whywait.tracer.hotpath.core import adjuster, make_job, occupancy_of, run_job, submitter
 from whywait.tracer.hotpath.jobs import timed_initializer
 from whywait.tracer.hotpath.pools import known_pool, pool_of
 from whywait.tracer.hotpath.recorder import probe_failed
@@ -96,9 +96,10 @@ def install(_: Session) -> Undo:
 
     patches = Patches()
     patches.replace(ThreadPoolExecutor, "__init__", __init__)
-    patches.replace(ThreadPoolExecutor, "submit", submit)
+    patches.replace(ThreadPoolExecutor, "submit", submit if submitter is None else submitter(plain_submit, submit))
     patches.replace(ThreadPoolExecutor, "shutdown", timed_shutdown(ThreadPoolExecutor.shutdown, _name, name))
-    patches.replace(ThreadPoolExecutor, "_adjust_thread_count", _adjust_thread_count)
+    adjust = _adjust_thread_count if adjuster is None else adjuster(plain_adjust, _adjust_thread_count)
+    patches.replace(ThreadPoolExecutor, "_adjust_thread_count", adjust)
     if _HAS_CONTEXTS:
         worker_contexts.install(patches)
     return patches.undo

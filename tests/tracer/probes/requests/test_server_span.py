@@ -23,6 +23,7 @@ from tests.tracer.conftest import Traced
 from whywait import analysis
 from whywait.tracer.config import Config
 from whywait.tracer.export import provider as providers
+from whywait.tracer.hotpath import recorder as recorders
 from whywait.tracer.instrumentor import WhywaitInstrumentor
 
 Begin = Callable[..., Traced]
@@ -204,13 +205,17 @@ def test_requests_beyond_what_may_wait_are_dropped_and_counted(tmp_path: Any) ->
 def test_a_probe_that_fails_is_removed_and_the_host_goes_on(
     traced_to: Begin, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    from whywait.tracer.probes.threads import thread_pool
+    class Broken:
+        """A map of executors; each core reads it in its own way."""
 
-    def broken(*_: Any) -> None:
-        raise RuntimeError("our own mistake")
+        @property
+        def get(self) -> Any:
+            raise RuntimeError("our own mistake")
+
+        _known = get
 
     spans = traced_to()
-    monkeypatch.setattr(thread_pool, "make_job", broken)
+    monkeypatch.setattr(recorders.active, "pools", Broken())
 
     async def main() -> list[int]:
         with whywait.phase("root"):
