@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from types import NoneType
 from typing import Any, Final
 
 import numpy as np
@@ -54,13 +55,13 @@ class SpanTable:
         """Return a text attribute of the rows; "" where it is missing or not a text."""
         if key in _TEXTS:
             return self.columns[key][rows]
-        return objects(_texts([attributes.get(key, "") for attributes in self.attributes[rows]]))
+        return objects(_texts(self.values(rows, key)))
 
     def ints(self, rows: Ints, key: str) -> Ints:
         """Return an integer attribute of the rows; NONE where it is missing, negative or not a number."""
         if key in _INTS:
             return self.columns[key][rows]
-        return _ints([attributes.get(key, NONE) for attributes in self.attributes[rows]])
+        return _ints(self.values(rows, key))
 
     def values(self, rows: Ints, key: str) -> list[Any]:
         """Return an attribute of the rows unchanged; None where it is missing."""
@@ -126,12 +127,13 @@ def _keys(trace_ids: Texts, span_ids: Texts) -> Texts:
 
 
 def _texts(values: list[Any]) -> list[str]:
-    if set(map(type, values)) <= {str}:
-        return values
+    if set(map(type, values)) <= {str, NoneType}:
+        return [value or "" for value in values]
     return [value if isinstance(value, str) else "" for value in values]
 
 
 def _ints(values: list[Any]) -> Ints:
+    values = [NONE if value is None else value for value in values]
     if not set(map(type, values)) <= {int} or min(values, default=0) < NONE or max(values, default=0) >= _LARGEST:
         values = [value if _countable(value) else NONE for value in values]
     return np.array(values, dtype=np.int64)
