@@ -24,7 +24,7 @@ from whywait.analysis.spans.clean import clean, finding
 from whywait.analysis.spans.guessed_activities import guessed_activities
 from whywait.analysis.spans.held_loop import seen_instead
 from whywait.analysis.spans.requests import find_requests, request_table
-from whywait.analysis.spans.span_table import SpanTable, span_table, taken
+from whywait.analysis.spans.span_table import KEPT, SpanTable, span_table, taken
 from whywait.analysis.text import counted
 
 _CULPRIT: Final = {"": "culprit", "_file": "file", "_trace_id": "trace_id", "_span_id": "span_id"}
@@ -74,7 +74,8 @@ def analyze(traces: Traces | Source, **load: Any) -> Analysis:
     causes = _cause_table(spans, activities, segments, described, named, table.iloc[analysed])
     check_conservation(table.iloc[analysed], causes)
     findings = [*unfinished(table, causes), *cleaned.findings, *findings]
-    return Analysis(table, causes, _culprit_table(causes, named), cleaned.spans, tuple(findings))
+    kept = cleaned.spans.assign(**{key: spans.columns[key] for key in KEPT})
+    return Analysis(table, causes, _culprit_table(causes, named), kept, tuple(findings))
 
 
 def _joined_waits(first: RawWaits, second: RawWaits, shift: int) -> RawWaits:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, Final
 
 import numpy as np
@@ -111,7 +112,12 @@ def function(spans: SpanTable, number: int, row: int) -> list[Named]:
 
 def is_librarys(attributes: dict[str, Any]) -> bool:
     """Return whether the code that a span with these attributes ran is a library's."""
-    return any(one in text(attributes, schema.CODE_FILE) for one in _LIBRARIES)
+    return _in_library(text(attributes, schema.CODE_FILE))
+
+
+@lru_cache(maxsize=4096)
+def _in_library(file: str) -> bool:
+    return any(one in file for one in _LIBRARIES)
 
 
 def _root_around(spans: SpanTable, row: int) -> dict[str, Any]:

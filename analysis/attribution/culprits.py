@@ -76,9 +76,12 @@ def _placed(spans: SpanTable, table: pd.DataFrame) -> pd.DataFrame:
     rows = spans.find(
         table["trace_id"].to_numpy(dtype=object)[unplaced], table["span_id"].to_numpy(dtype=object)[unplaced]
     )
-    for at, row in zip(unplaced[rows >= 0], rows[rows >= 0].tolist(), strict=True):
-        by, columns["file"][at], columns["line"][at] = _by_span(spans, row)
-        columns["culprit"][at] = by or columns["culprit"][at]
+    unplaced, (once, back) = unplaced[rows >= 0], np.unique(rows[rows >= 0], return_inverse=True)
+    found = [_by_span(spans, row) for row in once.tolist()]
+    by, columns["file"][unplaced], columns["line"][unplaced] = (
+        objects([one[at] for one in found])[back] for at in range(3)
+    )
+    columns["culprit"][unplaced] = np.where(by == "", columns["culprit"][unplaced], by)
     return table.assign(**{name: pd.Series(values, dtype=object) for name, values in columns.items()})
 
 

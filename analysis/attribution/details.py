@@ -23,7 +23,8 @@ def fill(templates: list[str], which: Ints, spans: SpanTable, rows: Ints) -> Tex
         if row < 0:
             texts.append("")
             continue
-        words = _Words(spans.names[row], spans.attributes[row] | calls.get(row, {}))
+        known = spans.attributes[row]
+        words = _Words(spans.names[row], known | calls[row] if row in calls else known)
         texts.append(templates[template].format_map(words))
     return objects(texts)[back]
 

@@ -1,10 +1,10 @@
 """The facts about each segment before it has a cause: its part of a stretch, what ran, what was awaited."""
 
+import re
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-import pandas as pd
 
 from whywait.analysis.path.pieces import Pieces
 from whywait.analysis.path.running_frames import Frames
@@ -80,9 +80,13 @@ class Facts:
 
     def awaits(self, pattern: str) -> Bools:
         """True in waits for a function whose dotted name, or module and name, matches from the start."""
-        names, modules = (pd.Series(self.texts[key], dtype=object) for key in (schema.FOR, schema.FOR_MODULE))
-        named = names.str.match(pattern) | (modules + "." + names).str.match(pattern)
-        return self.ruled & self.says(schema.WAIT, schema.WAIT_AWAIT) & named.to_numpy(dtype=bool)[self.back]
+        awaited, matches = (
+            list(zip(self.texts[schema.FOR], self.texts[schema.FOR_MODULE], strict=True)),
+            re.compile(pattern).match,
+        )
+        known = {one for one in set(awaited) if matches(one[0]) or matches(f"{one[1]}.{one[0]}")}
+        named = np.array([one in known for one in awaited], dtype=bool)
+        return np.asarray(self.ruled & self.says(schema.WAIT, schema.WAIT_AWAIT) & named[self.back], dtype=bool)
 
 
 def gather_facts(

@@ -1,15 +1,13 @@
 """The spans of requests as columns: whose they are, in which process, and what was measured in them."""
 
-from functools import lru_cache
 from typing import Any, Final
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from whywait.analysis.attribution.cpu_rivals import quota_of
 from whywait.analysis.attribution.culprit_names import positive_ns
-from whywait.analysis.model import Analysis
+from whywait.analysis.model import Analysis, attribute, columns_of
 from whywait.analysis.text import in_brackets, place
 from whywait.tracer import schema
 
@@ -24,6 +22,7 @@ _TEXTS: Final = {
     "device": schema.DEVICE,
     "function": schema.CODE_FUNCTION,
 }
+_QUOTA: Final = (schema.CPU_QUOTA_NS, schema.CPU_PERIOD_NS)
 _NEEDED: Final = (
     schema.KIND_TASK,
     schema.KIND_JOB,
@@ -43,24 +42,23 @@ def own_spans(analysis: Analysis) -> pd.DataFrame:
     """Return one row per span that whywait made for an analysed request: its `request_id`, `process`, `ns`, `kind`,
     the pool of its job, what it waited for, and what was measured in it (0 where nothing was)."""
     spans = analysis.spans
-    attributes = spans["attributes"].tolist()
-    kinds = [one.get(schema.KIND) for one in attributes]
-    needed = np.flatnonzero(np.isin(np.array(kinds, dtype=object).astype(str), _NEEDED))
-    of = spans.take(needed)
-    found = [attributes[at] for at in needed]
+    of = spans[attribute(spans, schema.KIND).isin(_NEEDED)]
+    found = of["attributes"].tolist()
+    asked = columns_of(found, (*_NUMBERS.values(), *_TEXTS.values(), *_QUOTA, *schema.PROCESS_KEYS, schema.PROCESS))
     table = pd.DataFrame(
         {name: of[name].to_numpy(dtype=object) for name in ("trace_id", "service")}
         | {name: of[name].to_numpy(dtype=np.int64) for name in ("start_ns", "end_ns")}
-        | {name: _numbers(found, key) for name, key in _NUMBERS.items()}
-        | {name: [str(one.get(key, "")) for one in found] for name, key in _TEXTS.items()}
+        | {name: _numbers(asked[key]) for name, key in _NUMBERS.items()}
+        | {name: _texts(asked[key]) for name, key in _TEXTS.items()}
     )
     table["name"], table["ns"] = "", (table["end_ns"] - table["start_ns"]).astype(np.float64)
-    table["process"] = [
-        _process(service, *(str(one.get(key, "")) for key in schema.PROCESS_KEYS))
-        for service, one in zip(of["service"].tolist(), found, strict=True)
-    ]
-    table["remote"] = [one.get(schema.PROCESS) is True for one in found]
-    table["cpus"] = [min(count, quota_of(one) or count) for count, one in zip(table["cpus"], found, strict=True)]
+    whose = list(zip(of["service"].tolist(), *(_texts(asked[key]) for key in schema.PROCESS_KEYS), strict=True))
+    called = {one: " ".join(filter(None, one)) for one in set(whose)}
+    table["process"] = list(map(called.__getitem__, whose))
+    table["remote"] = [one is True for one in asked[schema.PROCESS]]
+    quota_ns, period_ns = (_numbers(asked[key]) for key in _QUOTA)
+    quota = quota_ns / np.where(period_ns > 0, period_ns, 1.0)
+    table["cpus"] = table["cpus"].where((quota == 0) | (table["cpus"] < quota), quota)
     table["device_ns"] = table["device_ns"].where(table["device_ns"] > 0, table["ns"])
     is_wait = table["kind"] == schema.KIND_WAIT
     waits = pd.Series(found, index=table.index)[is_wait]
@@ -95,16 +93,15 @@ def _with_requests(table: pd.DataFrame, analysis: Analysis) -> pd.DataFrame:
     return found.dropna(subset="request_id").reset_index(drop=True)
 
 
-def _numbers(found: list[dict[str, Any]], key: str) -> NDArray[np.float64]:
-    values = [one.get(key, 0) for one in found]
-    if not set(map(type, values)) <= {int} or min(values, default=0) < 0:
-        values = list(map(positive_ns, values))
-    return np.array(values, dtype=np.float64)
+def _numbers(values: list[Any]) -> NDArray[np.float64]:
+    known = [0 if value is None else value for value in values]
+    if not set(map(type, known)) <= {int} or min(known, default=0) < 0:
+        known = list(map(positive_ns, known))
+    return np.array(known, dtype=np.float64)
 
 
-@lru_cache(maxsize=256)
-def _process(service: str, *known: str) -> str:
-    return " ".join(filter(None, (service, *known)))
+def _texts(values: list[Any]) -> list[str]:
+    return ["" if value is None else str(value) for value in values]
 
 
 def _pool(one: dict[str, Any]) -> str:

@@ -7,7 +7,7 @@ from typing import Any, Final
 import pandas as pd
 
 from whywait.analysis.causes import CAUSES, Cause
-from whywait.analysis.model import Analysis, identities
+from whywait.analysis.model import Analysis, attribute, identities
 from whywait.tracer import schema
 
 _NOTHING: Final[tuple[str, dict[str, int]]] = ("", {})
@@ -48,10 +48,12 @@ def _with_phases(spans: pd.DataFrame, keys: "pd.Index[str]") -> dict[str, tuple[
     known: dict[str, tuple[str, dict[str, int]]] = {}
     ids = identities(spans)
     asked = ids.isin(keys)
-    for key, attributes in zip(ids[asked], spans.loc[asked, "attributes"], strict=True):
-        word, sums = str(attributes.get(schema.PHASE) or ""), dict(_small(attributes))
+    of_asked, words = spans.loc[asked, "attributes"].tolist(), attribute(spans, schema.PHASE)[asked]
+    small = {key for key in set[str]().union(*of_asked) if key.startswith(schema.PHASE_SMALL_PREFIX)}
+    for key, word, attributes in zip(ids[asked], words, of_asked, strict=True):
+        sums = {} if small.isdisjoint(attributes) else dict(_small(attributes))
         if word or sums:
-            known[key] = (word, sums)
+            known[key] = (str(word or ""), sums)
     return known
 
 

@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 from whywait.analysis.capacity.utilization import ProcessCapacity, capacity
+from whywait.analysis.load.files import no_collection
 from whywait.analysis.model import Analysis
 from whywait.analysis.verdicts.sentences import Verdict, verdict
 
@@ -14,6 +15,7 @@ class Told(NamedTuple):
     processes: tuple[ProcessCapacity, ...]
 
 
+@no_collection()
 def told_of(analysis: Analysis) -> Told:
     """Return what there is to tell about an analysis."""
     return Told(verdict(analysis), capacity(analysis))

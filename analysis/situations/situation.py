@@ -1,7 +1,7 @@
 """The closed set of situations: patterns over many requests. One file of this folder finds each, as numbers."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
@@ -106,10 +106,13 @@ class Group:
     meanwhile: Mapping[Cause, tuple[Meanwhile, ...]]  # of each significant cause
     held: pd.DataFrame  # HELD_COLUMNS of its service
     attributes: dict[str, dict[str, Any]]  # by identity, of spans that waited and of their activities
+    _by_cause: dict[Any, pd.DataFrame] = field(default_factory=dict, init=False)  # `causes`, divided when first asked
 
     def of(self, cause: Cause) -> pd.DataFrame:
         """Return the rows of `causes` with this cause; none where the cause is not significant."""
-        return self.causes[(self.causes["cause"] == cause) & (cause in self.significant)]
+        if not self._by_cause:
+            self._by_cause.update(dict(iter(self.causes.groupby("cause", sort=False))))
+        return self._by_cause.get(cause, self.causes[:0]) if cause in self.significant else self.causes[:0]
 
     def kinds_of(self, rows: pd.DataFrame) -> "pd.Series[Any]":
         """Return for each of these rows the kind of its activity (schema.KIND_*)."""

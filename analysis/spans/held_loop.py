@@ -4,6 +4,7 @@ from typing import Final
 
 import pandas as pd
 
+from whywait.analysis.model import attribute
 from whywait.analysis.text import amount, counted, place
 from whywait.tracer import schema
 
@@ -13,8 +14,8 @@ _MOST: Final = 3
 
 def nobodys_blocks(spans: pd.DataFrame) -> pd.DataFrame:
     """Return the spans of blocks that no request made, with their function, file, line and ns."""
-    kinds = spans["attributes"].map(lambda one: "" if schema.ACTIVITY in one else one.get(schema.KIND))
-    blocks = spans[(kinds == schema.KIND_BLOCK) & (spans["parent_id"] == "")]
+    blocks = spans[(attribute(spans, schema.KIND) == schema.KIND_BLOCK) & (spans["parent_id"] == "")]
+    blocks = blocks.loc[[schema.ACTIVITY not in one for one in blocks["attributes"]]]
     named = [
         (one.get(schema.CODE_FUNCTION) or name.removeprefix("on loop: "), one.get(schema.CODE_FILE, ""),
          one.get(schema.CODE_LINE, 0))

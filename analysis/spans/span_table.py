@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from types import NoneType
 from typing import Any, Final
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from whywait.analysis.model import identities
+from whywait.analysis.model import columns_of, identities
 from whywait.tracer import schema
 
 Ints = NDArray[np.int64]
@@ -17,6 +18,9 @@ Texts = NDArray[np.object_]
 
 NONE: Final = -1  # no row, no activity, not measured
 _LARGEST: Final = 2**53
+_TEXTS: Final = (schema.KIND, schema.ACTIVITY, schema.WAIT, schema.PHASE, schema.FOR, schema.FOR_MODULE)
+_INTS: Final = (schema.CPU_NS, schema.RUN_QUEUE_NS, schema.GIL_NS, schema.LOCK_NS, schema.CALL_NS)
+KEPT: Final = (schema.KIND, schema.PHASE)  # that are asked again, of all spans, after the analysis
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,14 +33,19 @@ class SpanTable:
     names: Texts
     services: Texts
     span_kinds: Texts
-    kinds: Texts  # KIND_* of the contract, "" for spans of others
     traces: Ints  # number of the trace
     start: Ints
     end: Ints
     errors: Bools
     attributes: Texts  # dicts
+    columns: dict[str, NDArray[Any]]  # what most steps ask of the attributes, as `texts` and `ints` give it
     parents: Ints  # row of the parent, NONE without one
     keys: pd.Index
+
+    @property
+    def kinds(self) -> Texts:
+        """KIND_* of the contract, "" for spans of others."""
+        return self.columns[schema.KIND]
 
     def find(self, trace_ids: Texts, span_ids: Texts) -> Ints:
         """Return the rows of the spans with these ids, NONE where there is no such span."""
@@ -44,17 +53,15 @@ class SpanTable:
 
     def texts(self, rows: Ints, key: str) -> Texts:
         """Return a text attribute of the rows; "" where it is missing or not a text."""
-        found = [attributes.get(key, "") for attributes in self.attributes[rows]]
-        if not set(map(type, found)) <= {str}:
-            found = [_text(value) for value in found]
-        return objects(found)
+        if key in _TEXTS:
+            return self.columns[key][rows]
+        return objects(_texts(self.values(rows, key)))
 
     def ints(self, rows: Ints, key: str) -> Ints:
         """Return an integer attribute of the rows; NONE where it is missing, negative or not a number."""
-        found = [attributes.get(key, NONE) for attributes in self.attributes[rows]]
-        if not set(map(type, found)) <= {int} or min(found, default=0) < NONE or max(found, default=0) >= _LARGEST:
-            found = [value if _countable(value) else NONE for value in found]
-        return np.array(found, dtype=np.int64)
+        if key in _INTS:
+            return self.columns[key][rows]
+        return _ints(self.values(rows, key))
 
     def values(self, rows: Ints, key: str) -> list[Any]:
         """Return an attribute of the rows unchanged; None where it is missing."""
@@ -65,6 +72,7 @@ def span_table(spans: pd.DataFrame) -> SpanTable:
     """Return the arrays of cleaned spans; the frame stays unchanged."""
     trace_ids, span_ids = _column(spans, "trace_id"), _column(spans, "span_id")
     attributes = _column(spans, "attributes")
+    columns = columns_of(spans["attributes"].tolist(), (*_TEXTS, *_INTS))
     keys = pd.Index(_keys(trace_ids, span_ids), dtype=object)
     parent_ids = _column(spans, "parent_id")
     parents = keys.get_indexer(pd.Index(_keys(trace_ids, parent_ids), dtype=object)).astype(np.int64)
@@ -75,12 +83,12 @@ def span_table(spans: pd.DataFrame) -> SpanTable:
         names=_column(spans, "name"),
         services=_column(spans, "service"),
         span_kinds=_column(spans, "span_kind"),
-        kinds=objects([_text(row.get(schema.KIND)) for row in attributes]),
         traces=pd.factorize(trace_ids)[0].astype(np.int64),
         start=spans["start_ns"].to_numpy(dtype=np.int64),
         end=spans["end_ns"].to_numpy(dtype=np.int64),
         errors=spans["error"].to_numpy(dtype=bool),
         attributes=attributes,
+        columns={key: objects(_texts(columns[key])) for key in _TEXTS} | {key: _ints(columns[key]) for key in _INTS},
         parents=parents,
         keys=keys,
     )
@@ -118,8 +126,17 @@ def _keys(trace_ids: Texts, span_ids: Texts) -> Texts:
     return keys
 
 
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else ""
+def _texts(values: list[Any]) -> list[str]:
+    if set(map(type, values)) <= {str, NoneType}:
+        return [value or "" for value in values]
+    return [value if isinstance(value, str) else "" for value in values]
+
+
+def _ints(values: list[Any]) -> Ints:
+    values = [NONE if value is None else value for value in values]
+    if not set(map(type, values)) <= {int} or min(values, default=0) < NONE or max(values, default=0) >= _LARGEST:
+        values = [value if _countable(value) else NONE for value in values]
+    return np.array(values, dtype=np.int64)
 
 
 def _countable(value: Any) -> bool:

@@ -12,6 +12,7 @@ from typing import Any, Final
 import pandas as pd
 
 from whywait.analysis.causes import CAUSES, Cause, Evidence
+from whywait.analysis.load.files import no_collection
 from whywait.analysis.measure.felt import both_percentiles, differ
 from whywait.analysis.measure.percentile_composition import composition, rank_and_band, sample_of
 from whywait.analysis.measure.phase_times import phase_times
@@ -108,6 +109,7 @@ class Judgement:
         return self.in_handler_ns if any(map(differ, self.felt_ns, self.in_handler_ns)) else ()
 
 
+@no_collection()
 def judge(analysis: Analysis) -> list[Judgement]:
     """Return one judgement per endpoint, the endpoint that cost its clients most time first."""
     phases = phase_times(analysis, Cause.COMPUTE)

@@ -19,6 +19,7 @@ from whywait.tracer import schema
 
 _TOGETHER: Final = 0.1  # of the wait: those that end within so much went on together
 _ALL: Final = 0.8  # of those that waited, or began, meanwhile
+_OF_WORK: Final = ["request_id", "start_ns", "end_ns", "amount_ns", "cause", "trace_id", "activity_id"]
 _WORK: Final = (Cause.AWAIT_IO, Cause.BLOCKING_IO, Cause.COMPUTE)
 
 
@@ -44,16 +45,20 @@ def _under_locks(group: Group, cause: Cause, rows: pd.DataFrame) -> Iterator[Pat
 
 
 def _for_themselves(group: Group, culprits: pd.DataFrame) -> Iterator[Pattern]:
-    at = zip(culprits["culprit"], culprits["culprit_file"], culprits["culprit_line"], strict=True)
-    named = culprits.assign(named=[f"{name} ({place(file, line)})" for name, file, line in at])
-    rows = group.causes.merge(named[["request_id", "start_ns", "named"]], on=["request_id", "start_ns"])
+    at = list(zip(*(culprits[name].tolist() for name in ("culprit", "culprit_file", "culprit_line")), strict=True))
+    words = {one: f"{one[0]} ({place(*one[1:])})" for one in set(at)}
+    named = culprits[["request_id", "start_ns"]].assign(named=list(map(words.__getitem__, at)))
+    rows = group.causes[_OF_WORK].merge(named, on=["request_id", "start_ns"])
     least_ns = max(MIN_MEAN_NS, MIN_SHARE * group.mean_wall_ns) * len(group.requests)
-    for what, own in _by_request(rows, "named").sort_values("start_ns").groupby("what"):
+    by_work = _by_request(rows, "named")
+    by_what = by_work.groupby("what")["ns"]
+    # what most requests did was in no cache, and of little work none can be saved: nearly all is neither looked at
+    few = (by_what.transform("size") <= MIN_HELD * len(group.requests)) & (by_what.transform("sum") >= least_ns)
+    for what, own in by_work[few].sort_values("start_ns").groupby("what"):
         apart = (own["start_ns"] > own["end_ns"].cummax().shift()).cumsum()
         crowds = [one for _, one in own.groupby(apart) if _nobody_else(group.requests, one)]
         saved_ns = sum(one["ns"].sum() - one["ns"].max() for one in crowds)
-        enough = saved_ns >= least_ns and len(own) <= MIN_HELD * len(group.requests)
-        if enough and _each_for_itself(group, rows[rows["named"] == what]):
+        if saved_ns >= least_ns and _each_for_itself(group, rows[rows["named"] == what]):
             cause = Cause(str(rows.loc[rows["named"] == what].groupby("cause")["amount_ns"].sum().idxmax()))
             yield _pattern(group, Situation.STAMPEDE_WORK, cause, str(what), own, crowds)
 
