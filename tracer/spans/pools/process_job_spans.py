@@ -157,7 +157,7 @@ class _Way:
         if until_ns - self.at_ns < self._drawing.resolution_ns:
             return
         if self._observed is not None and thread_id:
-            off_cpu = self._observed.way_back((kind, "process pool"), thread_id, self.at_ns, until_ns)
+            off_cpu = self._observed.way_back((kind, "process pool"), [(thread_id, self.at_ns, until_ns)])
         about = AboutWait(self._job.span_id, kind, off_cpu, pool=self._job.pool, **more)
         self._drawing.add(kind.replace("_", " "), self._job, self._job.span_id, self.at_ns, until_ns, about)
         self.at_ns = until_ns
