@@ -19,6 +19,7 @@ from whywait.analysis.prediction.replay import replay
 LARGEST_MISS: Final = 0.35  # of the unchanged replay against what was recorded: beyond it nothing is predicted
 MOST_RIVALS: Final = 8.0  # threads of other processes that are runnable, on average
 HALVINGS: Final = 5
+MOST_MORE: Final = 0.25  # of computing, that a recording does not show
 MOSTLY: Final = 0.95
 PER_CLIENT: Final = 12
 SMALL_NS: Final = 300_000.0  # waited for the GIL by one request: not told from none
@@ -86,22 +87,32 @@ def _queued(programs: Sequence[Program], share: float) -> list[Program]:
     return mapped(programs, one)
 
 
+def _computing_more(programs: Sequence[Program], more: float) -> list[Program]:
+    """Return the programs without what they waited in queues, and with so much more computing, of what they have."""
+
+    def one(step: Step) -> Step:
+        return step._replace(ns=step.ns * (1 + more)) if isinstance(step, Run) else step
+
+    return mapped(_queued(programs, 0.0), one)
+
+
 def calibrated(
     found: Recording, resources: Resources, load: Load, figures: tuple[float, float, float]
 ) -> tuple[list[Program], float]:
     """Return the programs, with or without the GIL in jobs, and how far their unchanged replay is from the recording.
 
     Jobs of Python make others wait for the GIL: the variant whose waits for it are nearer to those that were sampled.
-    Of what was waited in queues so much stays that the replay takes as long as the recording."""
-    programs = _with_the_gil(found, resources, load)
-    mean_ns = fmean(found.felt_ns)
+    Requests compute so much more, where that can make the replay take as long as the recording: the GIL passes from thread
+    to thread, and a server computes between requests. Else so much stays of what was waited in queues."""
+    programs, mean_ns = _with_the_gil(found, resources, load), fmean(found.felt_ns)
 
-    def too_much(share: float) -> bool:
-        run = replay(_queued(drawn(programs, load, 0), share), resources, load)
-        return fmean(run.felt_ns) > mean_ns
+    def fitted(most: float, one: Callable[[Sequence[Program], float], list[Program]]) -> list[Program] | None:
+        def too_much(amount: float) -> bool:
+            return fmean(replay(one(drawn(programs, load, 0), amount), resources, load).felt_ns) > mean_ns
 
-    share = _halved(1.0, too_much)
-    programs = _queued(programs, share)
+        return one(programs, _halved(most, too_much)) if too_much(most) else None
+
+    programs = fitted(MOST_MORE, _computing_more) or fitted(1.0, _queued) or _queued(programs, 1.0)
     now = felt(replay(drawn(programs, load, 0), resources, load))
     miss = max(abs(log(now[at] / figures[at])) for at in (0, 2))
     if miss > LARGEST_MISS:

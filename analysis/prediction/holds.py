@@ -40,6 +40,10 @@ class Recording:
     foreign_ns: int = 0  # waited for work of other requests, which a replay cannot make faster
 
 
+Place = tuple[str | None, ...]
+"""Where a stretch is: functions and kinds."""
+
+
 @dataclass(slots=True)
 class Parts:
     """The recorded activities and their pieces."""
@@ -53,6 +57,7 @@ class Parts:
     children: dict[int, list[int]]
     takes: dict[int, list[tuple[int, int, Key]]]  # by activity: taken and given back (virtual time)
     items: dict[int, int]  # by activity, where recorded
+    usual: dict[Place, str]  # the function that chiefly ran in stretches of a place
 
     def attributes(self, wait: int) -> dict[str, Any]:
         found: dict[str, Any] = self.spans.attributes[self.of.waits.row[wait]]

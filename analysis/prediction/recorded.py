@@ -13,7 +13,7 @@ from whywait.analysis.path.running_frames import nested_frames
 from whywait.analysis.path.segments import CPU, RUN_QUEUE
 from whywait.analysis.prediction.holds import Parts, Recording, holds_by_activity
 from whywait.analysis.prediction.programs import Program
-from whywait.analysis.prediction.steps import Activity
+from whywait.analysis.prediction.steps import Activity, usual_functions
 from whywait.analysis.spans.activities import Activities, recorded_activities, with_waits
 from whywait.analysis.spans.requests import find_requests
 from whywait.analysis.spans.span_table import NONE, SpanTable, span_table
@@ -42,8 +42,9 @@ def recorded(analysis: Analysis) -> Recording:
         children[int(spawner)].append(child)
     by_activity = [slice(int(one), int(other)) for one, other in pairwise(bounds)]
     parts = Parts(
-        spans, activities, frames, pieces, pieces.rest_ns, by_activity, children, {}, _items(spans, activities)
-    )
+        spans, activities, frames, pieces, pieces.rest_ns, by_activity, children, {}, _items(spans, activities),
+        usual_functions(spans, activities, frames),
+    )  # fmt: skip
     found = Recording()
     counts = spans.ints(np.arange(len(spans.start)), schema.CPU_COUNT)
     found.gil_wait_ns, found.cpu_wait_share = _waited_for_jobs_ns(spans, activities), _cpu_wait_share(pieces)

@@ -1,12 +1,18 @@
 """The steps of one activity: its stretches, with what it takes and gives back, starts and joins, in their order."""
 
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from itertools import compress, pairwise
 from typing import Final
 
+import numpy as np
+
+from whywait.analysis.path.running_frames import Frames
 from whywait.analysis.path.segments import CALL, CPU, GIL, LOCK, RUN_QUEUE
-from whywait.analysis.prediction.holds import QUEUES, Parts, Recording, held_key
+from whywait.analysis.prediction.holds import QUEUES, Parts, Place, Recording, held_key
 from whywait.analysis.prediction.programs import LOOP, OWN, Give, Join, Key, Pause, Run, Start, Step, Steps, Take
+from whywait.analysis.spans.activities import Activities
+from whywait.analysis.spans.span_table import SpanTable
 from whywait.tracer import schema
 
 _ON_THREAD: Final = {
@@ -14,6 +20,7 @@ _ON_THREAD: Final = {
     schema.WAIT_POOL_SHUTDOWN,
 }  # fmt: skip
 _CHIEFLY: Final = 0.8  # of the samples of a stretch: it counts as one function's
+_FEWEST: Final = 3  # stretches of one place with samples: the others are like them
 
 
 class Activity:
@@ -121,10 +128,35 @@ def _functions(parts: Parts, piece: int) -> tuple[str, ...]:
     rows += [parts.of.waits.row[wait]] if wait >= 0 else [parts.frames.row[frame]] if frame >= 0 else []
     names = {str(parts.spans.attributes[row].get(schema.CODE_FUNCTION, "")) for row in rows}
     ran = parts.spans.attributes[rows[-1]] if rows and wait < 0 else {}
-    amounts = ran.get(schema.RAN_NS) or [0]
-    if amounts[0] > _CHIEFLY * sum(amounts):
-        names.add(str(ran[schema.RAN_NAMES][0]))
+    if ran.get(schema.RAN_NS):
+        names.add(_chief(Counter(dict(zip(ran[schema.RAN_NAMES], ran[schema.RAN_NS], strict=True)))))
+    elif ran:
+        names.add(parts.usual.get(_place(parts.spans, parts.of, rows[-1]), ""))
     return tuple(sorted(names - {""}))
+
+
+def usual_functions(spans: SpanTable, activities: Activities, frames: Frames) -> dict[Place, str]:
+    """Return which function of the user ran chiefly, by samples, in stretches of one place: most are too short for one."""
+    ran: dict[Place, Counter[str]] = defaultdict(Counter)
+    looked: Counter[Place] = Counter()
+    for row in np.unique(frames.row).tolist():
+        said = spans.attributes[row]
+        if said.get(schema.RAN_NS):
+            place = _place(spans, activities, row)
+            looked[place] += 1
+            ran[place].update(dict(zip(said[schema.RAN_NAMES], said[schema.RAN_NS], strict=True)))
+    return {place: _chief(found) for place, found in ran.items() if looked[place] >= _FEWEST}
+
+
+def _place(spans: SpanTable, activities: Activities, row: int) -> Place:
+    """The function of the stretch's activity, and what the stretch is."""
+    said, around = (spans.attributes[one] for one in (row, activities.row[activities.of_row[row]]))
+    return around.get(schema.CODE_FUNCTION), said.get(schema.KIND), said.get(schema.CODE_FUNCTION)
+
+
+def _chief(ran_ns: Counter[str]) -> str:
+    (name, most_ns), *_ = ran_ns.most_common(1)
+    return str(name) if most_ns > _CHIEFLY * ran_ns.total() else ""
 
 
 def _pool(found: Recording, parts: Parts, activity: int) -> Key | None:

@@ -211,3 +211,28 @@ def test_an_initializer_is_the_pools_startup_though_it_waits_for_the_gil(traced_
     spans.stop()
     causes = analysis.analyze(spans.output).causes.groupby("cause")["amount_ns"].sum() / 1e6
     assert causes["pool_startup"] >= 0.95 * sum(took)
+
+
+def test_a_job_that_waits_for_a_free_worker_is_not_told_what_others_compute(traced_to: Begin) -> None:
+    """Workers that contend for the GIL hardly compute between two jobs: the CPU of jobs ahead in the queue is theirs."""
+    between_ns, ended_ns = list[int](), threading.local()
+
+    def compute() -> None:
+        began_ns = time.thread_time_ns()
+        between_ns.extend([began_ns - ended_ns.at] if hasattr(ended_ns, "at") else [])
+        while time.thread_time_ns() < began_ns + 1_500_000:
+            sum(range(200))
+        ended_ns.at = time.thread_time_ns()
+
+    spans = traced_to()
+    with ThreadPoolExecutor(4) as pool:
+        for _ in range(25):
+            with phase("request"):
+                for job in [pool.submit(compute) for _ in range(16)]:
+                    job.result()
+    spans.stop()
+    handed = [span for span in spans.of_kind("wait") if span["wait"] == "pool_handover"]
+    waited_ns, cpu_ns = sum(one.end_ns - one.start_ns for one in handed), sum(one["cpu_ns"] or 0 for one in handed)
+    assert waited_ns > 0
+    # 16 jobs wait for the same worker: what it computes between two of its own counts for each
+    assert cpu_ns <= 16 * sum(between_ns) + 0.05 * waited_ns

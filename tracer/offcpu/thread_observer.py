@@ -71,19 +71,26 @@ class Observed:
         return self._explained(split, seen.holders, on_cpu_ns, run_queue_ns, users, call, is_whole=True)
 
     def way_back(
-        self, kind: Hashable, thread_id: int, start_ns: int, end_ns: int, *, queued_ns: int | None = None,
-        woken: bool = False,
+        self, kind: Hashable, turns: Sequence[tuple[int, int, int]], *, queued_ns: int | None = None,
+        woken: bool = False, returns: bool = False,
     ) -> OffCpu:  # fmt: skip
-        """Explain a thread's return from a wait of its own; `woken`: the wait had ended; `queued_ns`: the thread's
-        run-queue time in the stretch, if known."""
-        seen = self._samples.seen(thread_id, start_ns, end_ns, woken=woken)
-        known_ns = None if queued_ns is None else min(queued_ns, end_ns - start_ns)
-        split, run_queue_ns = self._split_ready(kind, thread_id, start_ns, end_ns, seen.states, known_ns)
-        if woken and self._queue_is_known(thread_id, start_ns, end_ns):
-            split = returned(split)
-        users = self._cpu_users(thread_id, [(start_ns, end_ns)], run_queue_ns)
-        found = self._explained(split, seen.holders, split.running_ns, run_queue_ns or None, users)
-        return found._replace(lock_ns=split.lock_ns) if split.lock_ns else found
+        """Explain the return of a thread from a wait of its own, or of several in turn: `turns` are threads with start
+        and end. `woken`: the wait had ended; `returns`: all that a thread does on CPU is to return; `queued_ns`: the
+        run-queue time of the only turn, if known."""
+        splits, held, queues = list[Split](), list[Held](), list[int]()
+        for thread_id, start_ns, end_ns in turns:
+            seen = self._samples.seen(thread_id, start_ns, end_ns, woken=woken)
+            known_ns = None if queued_ns is None else min(queued_ns, end_ns - start_ns)
+            split, run_queue_ns = self._split_ready(kind, thread_id, start_ns, end_ns, seen.states, known_ns)
+            is_short = (woken or returns) and self._queue_is_known(thread_id, start_ns, end_ns)
+            splits.append(returned(split) if is_short else split)
+            queues.append(run_queue_ns)
+            held.extend(seen.holders)
+        whole = Split._make(map(sum, zip(*splits, strict=True)))
+        run_queue_ns, (thread_id, *stretch) = sum(queues), turns[queues.index(max(queues))]
+        users = self._cpu_users(thread_id, [(stretch[0], stretch[1])], run_queue_ns)
+        found = self._explained(whole, held, whole.running_ns, run_queue_ns or None, users)
+        return found._replace(lock_ns=whole.lock_ns) if whole.lock_ns else found
 
     def ready(
         self, kind: Hashable, thread_id: int, start_ns: int, end_ns: int, by: Waker = None,

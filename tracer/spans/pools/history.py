@@ -1,9 +1,8 @@
 """The occupants of pools and devices over time: each history is sorted once per batch of requests."""
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator
 from functools import cached_property
-from itertools import accumulate
+from itertools import accumulate, islice
 from operator import attrgetter
 
 from whywait.tracer.records.occupancy import DeviceLine, Occupancy
@@ -13,6 +12,7 @@ from whywait.tracer.spans.pools.occupant_shares import PoolShares
 from whywait.tracer.spans.pools.shares import Share
 
 _NEVER_NS = 2**63
+_MOST_FREE = 32  # stretches of free workers that are looked at for one wait
 _START_NS = attrgetter("start_ns")
 
 
@@ -73,8 +73,18 @@ class PoolPast:
             return end_ns
         return self._of(pool).shares.held_until(pool.size, start_ns, end_ns)
 
-    def begun_after(self, pool: Pool, ns: int) -> Iterator[Occupancy]:
-        """Return the occupants that began later, the next one first."""
+    def free(self, pool: Pool, start_ns: int, end_ns: int) -> list[tuple[int, int, int]]:
+        """Return which worker was free in a stretch, from when to when: at each moment the one that began a job next.
+        One that works meanwhile is none, though it began a job earlier."""
         known = self._of(pool)
-        for index in range(bisect_right(known.starts, ns), len(known.held)):
-            yield known.held[index]
+        busy_until = {one.thread_id: one.end_ns or _NEVER_NS for one in self.held(pool, start_ns, start_ns + 1)}
+        found: list[tuple[int, int, int]] = []
+        at = start_ns
+        for one in islice(known.held, bisect_right(known.starts, start_ns), None):
+            if at >= end_ns or len(found) == _MOST_FREE:
+                break
+            if busy_until.get(one.thread_id, 0) <= at < one.start_ns:
+                found.append((one.thread_id, at, min(one.start_ns, end_ns)))
+                at = one.start_ns
+            busy_until[one.thread_id] = one.end_ns or _NEVER_NS
+        return found

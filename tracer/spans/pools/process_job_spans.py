@@ -148,7 +148,7 @@ class _Way:
         if until_ns - self.at_ns < self.drawing.resolution_ns:
             return
         if self.drawing.observed is not None and thread_id:
-            off_cpu = self.drawing.observed.way_back((kind, "process pool"), thread_id, self.at_ns, until_ns)
+            off_cpu = self.drawing.observed.way_back((kind, "process pool"), [(thread_id, self.at_ns, until_ns)])
         about = AboutWait(self.job.span_id, kind, off_cpu, pool=self.job.pool, **more)
         self.drawing.add(kind.replace("_", " "), self.job, self.job.span_id, self.at_ns, until_ns, about)
         self.at_ns = until_ns

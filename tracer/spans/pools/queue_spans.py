@@ -48,19 +48,11 @@ def _started(drawing: Drawing, job: Job, segment: Segment) -> AboutWait:
 
 
 def _not_taken(drawing: Drawing, job: Job, segment: Segment) -> OffCpu:
-    woken = _woken(drawing, job, segment)
-    if drawing.observed is None or not woken:
+    free = drawing.past.pools.free(job.pool, segment.start_ns, segment.end_ns) if job.pool is not None else ()
+    if drawing.observed is None or not free:
         return UNSEEN
-    found = drawing.observed.way_back("a free worker", woken, segment.start_ns, segment.end_ns)
-    return found._replace(lock_ns=None)  # the pool's own queue, where an idle worker waits
-
-
-def _woken(drawing: Drawing, job: Job, segment: Segment) -> int:
-    """The thread that could have taken the job earlier: the next one to begin a job; 0 if unknown."""
-    if job.pool is None:
-        return 0
-    later = drawing.past.pools.begun_after(job.pool, segment.start_ns)
-    return next((one.thread_id for one in later if one.thread_id != job.thread_id), 0)
+    # of a worker's sleep, its lock is the pool's own queue
+    return drawing.observed.way_back("a free worker", free, returns=True)._replace(lock_ns=None)
 
 
 def _handed_over(drawing: Drawing, job: Job, segment: Segment) -> OffCpu:

@@ -215,4 +215,5 @@ def _off_cpu_on_way_back(
     if not wait.thread:
         return observed.ready(segment.kind, thread_id, segment.start_ns, segment.end_ns, wait.by, of_loop_ns)
     kind = segment.kind, wait.kind
-    return observed.way_back(kind, thread_id, segment.start_ns, segment.end_ns, queued_ns=queued_ns, woken=True)
+    turn = thread_id, segment.start_ns, segment.end_ns
+    return observed.way_back(kind, [turn], queued_ns=queued_ns, woken=True)

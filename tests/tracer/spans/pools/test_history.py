@@ -2,7 +2,7 @@
 
 from bisect import insort
 from collections.abc import Iterable, Sequence
-from itertools import chain, pairwise
+from itertools import accumulate, chain, pairwise
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -105,8 +105,29 @@ def test_a_pool_was_full_until_the_last_moment_at_which_all_had_a_job(
     assert PoolPast(start_ns).full_until(pool, start_ns, end_ns) == expected
 
 
-@given(HOLDS, st.integers(0, 60))
-def test_those_who_came_later_come_in_order(holds: list[tuple[int, int, int]], ns: int) -> None:
-    pool = pool_of(holds)
-    later = [one.start_ns for one in PoolPast().begun_after(pool, ns)]
-    assert later == sorted(one.start_ns for one in pool.occupancies if one.start_ns > ns)
+@given(
+    st.lists(st.lists(st.tuples(st.integers(1, 9), st.integers(1, 20)), max_size=6), min_size=1, max_size=4),
+    st.integers(0, 40), st.integers(1, 40),
+)  # fmt: skip
+def test_a_worker_that_works_is_not_free_and_the_next_to_begin_is(
+    workers: list[list[tuple[int, int]]], start_ns: int, length_ns: int
+) -> None:
+    """Each worker: for how long it was free, and then worked, several times."""
+    runs = [
+        (end - worked, worked, thread_id)
+        for thread_id, one in enumerate(workers, 1)
+        for (_, worked), end in zip(one, accumulate(free + worked for free, worked in one), strict=True)
+    ]
+
+    def begins(at: int) -> list[tuple[int, int]]:
+        """When who is free will begin, the next one first."""
+        busy = {thread_id for begin, worked, thread_id in runs if begin <= at < begin + worked}
+        return sorted((begin, who) for begin, _, who in runs if begin > at and who not in busy)
+
+    found, at = PoolPast().free(pool_of(runs), start_ns, start_ns + length_ns), start_ns
+    for thread_id, since, until in found:
+        begin, _ = begins(since)[0]
+        assert (since, until) == (at, min(begin, start_ns + length_ns))
+        assert (begin, thread_id) in begins(since)
+        at = until
+    assert at == start_ns + length_ns or not begins(at)
