@@ -135,7 +135,27 @@ def _recorded_waits(spans: SpanTable, activities: Activities) -> tuple[RawWaits,
     said = "waits were ended by work whose span is not in these traces"
     findings = finding("unresolved-waker", said, spans.trace_ids[rows[lost]])
     waker = np.where(waker == owner, NONE, waker)
-    return RawWaits(owner, spans.start[rows], spans.end[rows], rows, waker), findings
+    waits = RawWaits(owner, spans.start[rows], spans.end[rows], rows, waker)
+    _follow_what_the_client_ended(spans, activities, waits)
+    return waits, findings
+
+
+def _follow_what_the_client_ended(spans: SpanTable, activities: Activities, waits: RawWaits) -> None:
+    """A framework awaits the client's end beside the task that streams the answer, and cancels that task then: until then
+    the request was that task's. Give such waits that task as their waker, and leave out what the cancelling ended.
+
+        root      |~~~~~~~ receive: the client goes ~~~~~~~|
+        streaming |--run--|~~sleep~~|--run--|~~~sleep~~~~~~| cancelled
+    """
+    cut = np.flatnonzero(spans.texts(activities.row, schema.OUTCOME) == "cancelled")
+    maybe = np.flatnonzero(np.isin(waits.activity, activities.spawner[cut]))
+    for wait in maybe[_awaits(spans, waits.row[maybe], schema.FOR_REQUEST_IO)].tolist():
+        owner, end = waits.activity[wait], waits.end[wait]
+        own = cut[(activities.spawner[cut] == owner) & (activities.start[cut] < end) & (activities.end[cut] >= end)]
+        if len(own):
+            streams = own[np.argmin(activities.start[own])]
+            waits.waker[wait] = streams
+            waits.waker[(waits.activity == streams) & (waits.waker == owner) & (waits.end >= end)] = NONE
 
 
 def joined(first: Activities, second: Activities) -> Activities:
@@ -193,5 +213,9 @@ def disjoint(vstart: Ints, vend: Ints) -> tuple[Ints, Bools]:
 
 def _is_held(spans: SpanTable, rows: Ints) -> Bools:
     """True for waits for something that others can hold: the critical path does not follow the release."""
+    return _awaits(spans, rows, schema.FOR_HELD)
+
+
+def _awaits(spans: SpanTable, rows: Ints, pattern: str) -> Bools:
     names = pd.Series(spans.texts(rows, schema.FOR_MODULE)) + "." + pd.Series(spans.texts(rows, schema.FOR))
-    return names.str.match(schema.FOR_HELD).to_numpy(dtype=bool)
+    return names.str.match(pattern).to_numpy(dtype=bool)
