@@ -12,8 +12,9 @@ from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace import Tracer as SdkTracer
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
-from whywait.tracer.config import Config, ConfigError, output_file
+from whywait.tracer.config import REDACT_NOTHING, REDACT_SECRETS, Config, ConfigError, output_file
 from whywait.tracer.export import sdk_internals
+from whywait.tracer.export.built_span import BuiltSpan, ToCollector
 from whywait.tracer.export.collector import collector_exporter
 from whywait.tracer.export.host_provider import OwnIds, provider_of_host
 from whywait.tracer.export.span_lines import line_of
@@ -22,6 +23,7 @@ from whywait.tracer.export.trace_file import TraceFile
 from whywait.tracer.host.app_name import app_name
 from whywait.tracer.hotpath.recorder import Recorder, logger
 from whywait.tracer.keeping.trace_verdicts import Gate
+from whywait.tracer.redaction.spans import Redaction
 
 # how long `stop` waits at most for spans that are still queued
 _FILE_STOP_S = 30.0
@@ -47,6 +49,7 @@ def obtain(
     exporter = collector_exporter(os.environ)
     queues: list[SpanQueue] = []
     if exporter is not None:
+        exporter = ToCollector(exporter, _redaction(config))
         queues.append(SpanQueue(exporter, "the collector", recorder, part=64, stop_s=_COLLECTOR_STOP_S))
         provider.add_span_processor(gated(queues[0], recorder))
     sdk_internals.place_tracer_provider(provider, told)
@@ -112,6 +115,7 @@ class _ToFile(SpanExporter):
     def __init__(self, file: TraceFile, recorder: Recorder) -> None:
         self._file = file
         self._recorder = recorder
+        self._redaction = _redaction(recorder.config)
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         """Write a line; log the system's answer at the first line that cannot be written."""
@@ -124,7 +128,7 @@ class _ToFile(SpanExporter):
             if not sound:
                 return SpanExportResult.SUCCESS
         try:
-            line = line_of(sound)
+            line = line_of(sound, self._redaction)
         except Exception as error:  # of a value that OTLP cannot say
             logger.warning(_NOT_ENCODED, error)
             return SpanExportResult.FAILURE
@@ -142,9 +146,15 @@ class _ToFile(SpanExporter):
         return True  # nothing is buffered
 
 
+def _redaction(config: Config) -> Redaction | None:
+    return None if config.redact == REDACT_NOTHING else Redaction(keep_parameters=config.redact == REDACT_SECRETS)
+
+
 def _is_sound(span: ReadableSpan) -> bool:
     """Whether OTLP can encode a span of the service. The SDK accepts names and times of other types, which would
     fail the whole batch or produce an unreadable line."""
+    if isinstance(span, BuiltSpan):
+        return True
     times = (span.start_time, span.end_time, *(event.timestamp for event in span.events))
     return isinstance(span.name, str) and all(isinstance(time_ns, int) for time_ns in times)
 

@@ -1,19 +1,23 @@
-"""Creates SDK spans from the records, and ends them. `Tracer.start_span` takes some 60 µs to check what is known to
-be valid: with whywait's own provider and processors, and the SDK's default sampler and limits, a span is passed on in
-its ended state."""
+"""Passes spans on in their ended state. `Tracer.start_span` takes some 60 µs to check what is known to be valid: spans of
+the SDK are created only where the provider or a processor is the service's, or its sampler or limits are not the
+SDK's own."""
 
 import os
 from collections.abc import Callable
+from typing import Any, Final
 
 from opentelemetry import trace
-from opentelemetry.sdk.trace import ReadableSpan, SpanLimits, TracerProvider
+from opentelemetry.sdk.trace import SpanLimits, TracerProvider
 from opentelemetry.sdk.trace import Tracer as SdkTracer
 from opentelemetry.sdk.trace.sampling import DEFAULT_ON, Decision
-from opentelemetry.trace import Link, NonRecordingSpan, SpanContext, SpanKind, Status, StatusCode, TraceFlags
+from opentelemetry.trace import Link, NonRecordingSpan, SpanContext, Status, StatusCode
 
 from whywait.tracer.export import sdk_internals
-from whywait.tracer.export.host_provider import OwnIds
+from whywait.tracer.export.built_span import KINDS, SAMPLED, BuiltSpan
+from whywait.tracer.export.host_provider import Lent, OwnIds
+from whywait.tracer.export.span_queue import SpanQueue
 from whywait.tracer.hotpath.recorder import Recorder
+from whywait.tracer.keeping.trace_verdicts import Gate
 from whywait.tracer.records.request import Request
 from whywait.tracer.schema import PROVISIONAL
 from whywait.tracer.spans.attribute_groups import Attributes, span_hex
@@ -21,12 +25,7 @@ from whywait.tracer.spans.attributes import attributes_of
 from whywait.tracer.spans.span_spec import AboutRequest, SpanSpec
 
 _SDK_METRICS = "OTEL_PYTHON_SDK_INTERNAL_METRICS_ENABLED"  # versions before 1.43 have neither the name nor the metrics
-_SAMPLED = TraceFlags(TraceFlags.SAMPLED)
-_UNSET = Status(StatusCode.UNSET)
-_KINDS = {
-    "internal": SpanKind.INTERNAL, "producer": SpanKind.PRODUCER, "consumer": SpanKind.CONSUMER,
-    "server": SpanKind.SERVER,
-}  # fmt: skip
+_PLAIN: Final = frozenset((str, int, float, bool))  # types of values
 
 
 class PresetIds(OwnIds):
@@ -58,6 +57,8 @@ class SpanMaker:
         if tracer.sampler is not DEFAULT_ON or os.environ.get(_SDK_METRICS):
             self._most_attributes = 0
         self._listeners = sdk_internals.processors(provider)
+        # `RequestRoots` ignores spans of ours
+        self._takers = [one for one in self._listeners if isinstance(one, Gate | Lent | SpanQueue)]
         self._scope = sdk_internals.scope_of(tracer)
         self._alone = False
 
@@ -81,38 +82,33 @@ class SpanMaker:
         if spec.not_after_unix_ns:
             end_ns = min(end_ns, spec.not_after_unix_ns)
         end_ns = max(end_ns, start_ns)
-        links = [Link(SpanContext(t, i, False, _SAMPLED)) for t, i in spec.links]
         attributes = attributes_of(spec.about)
         if spec.provisional:
             attributes[PROVISIONAL] = span_hex(spec.provisional)
-        # the sampler decides on every root, and it checks what the service has set itself
-        is_plain = spec.parent_id and not isinstance(spec.about, AboutRequest)
-        if self._alone and is_plain and len(attributes) < self._most_attributes:
-            self._hand_over(spec, start_ns, end_ns, attributes, links)
-        else:
-            self._make(spec, start_ns, end_ns, attributes, links)
-
-    def _hand_over(self, spec: SpanSpec, start_ns: int, end_ns: int, attributes: Attributes, links: list[Link]) -> None:
+        of_service = isinstance(spec.about, AboutRequest)
+        is_plain = not of_service or _PLAIN.issuperset(map(type, attributes.values()))  # else the SDK checks them
+        if not self._alone or not is_plain or len(attributes) >= self._most_attributes:
+            self._make(spec, start_ns, end_ns, attributes)
+            return
         if spec.error:
             attributes["error.type"] = spec.error
-        span = ReadableSpan(
-            name=spec.name, context=SpanContext(spec.trace_id, spec.span_id, False, _SAMPLED),
-            parent=SpanContext(spec.trace_id, spec.parent_id, False, _SAMPLED),
-            resource=self._tracer.resource, attributes=attributes, links=links, kind=_KINDS[spec.kind],
-            status=Status(StatusCode.ERROR) if spec.error else _UNSET, start_time=start_ns, end_time=end_ns,
-            instrumentation_scope=self._scope,
+        built: Any = BuiltSpan(
+            spec.name, spec.trace_id, spec.span_id, spec.parent_id, spec.kind, start_ns, end_ns, attributes, spec.links,
+            bool(spec.error), of_service, self._tracer.resource, self._scope,
         )  # fmt: skip
-        self._tracer.span_processor.on_end(span)
+        for one in self._takers:
+            one.on_end(built)
 
-    def _make(self, spec: SpanSpec, start_ns: int, end_ns: int, attributes: Attributes, links: list[Link]) -> None:
+    def _make(self, spec: SpanSpec, start_ns: int, end_ns: int, attributes: Attributes) -> None:
         self._ids.trace_id, self._ids.span_id = spec.trace_id, spec.span_id
         if spec.parent_id:
-            parent = SpanContext(spec.trace_id, spec.parent_id, False, _SAMPLED)
+            parent = SpanContext(spec.trace_id, spec.parent_id, False, SAMPLED)
             context = trace.set_span_in_context(NonRecordingSpan(parent))
         else:
             context = trace.set_span_in_context(trace.INVALID_SPAN)
         span = self._tracer.start_span(
-            spec.name, context, _KINDS[spec.kind], attributes=attributes, links=links, start_time=start_ns,
+            spec.name, context, KINDS[spec.kind], attributes=attributes,
+            links=[Link(SpanContext(*ids, False, SAMPLED)) for ids in spec.links], start_time=start_ns,
         )  # fmt: skip
         if spec.error:
             span.set_attribute("error.type", spec.error)
@@ -129,7 +125,7 @@ def gets_own_span(provider: TracerProvider, recorder: Recorder, request: Request
         return False
     if request.own_span.parent_id:
         return True  # its caller decided
-    asked = provider.sampler.should_sample(None, request.trace_id, request.name, _KINDS[request.own_span.kind])
+    asked = provider.sampler.should_sample(None, request.trace_id, request.name, KINDS[request.own_span.kind])
     return asked.decision is Decision.RECORD_AND_SAMPLE
 
 

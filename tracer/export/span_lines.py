@@ -9,22 +9,27 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import SpanKind, StatusCode
 
 from whywait import otlp_json
+from whywait.tracer.export.built_span import BuiltSpan
+from whywait.tracer.redaction.spans import Redaction
 
 _KIND: Final = {kind: kind.value + 1 for kind in SpanKind}  # OTLP keeps 0 for "unspecified"
 _NONE: Final = InstrumentationScope("")
 
 
-def line_of(spans: Sequence[ReadableSpan]) -> str:
-    """Return one OTLP document without a line break."""
+def line_of(spans: Sequence[ReadableSpan | BuiltSpan], redaction: Redaction | None = None) -> str:
+    """Return one OTLP document without a line break, and without secrets if there is a `redaction`."""
     resources: dict[Resource, dict[InstrumentationScope, list[str]]] = {}
     known: dict[tuple[int, int], list[str]] = {}  # by identity: a resource's hash is that of its whole JSON text
+    if redaction is not None:
+        spans = [one if isinstance(one, BuiltSpan) else redaction.without_secrets(one) for one in spans]
     for span in spans:
         resource, scope = span.resource, span.instrumentation_scope or _NONE
         texts = known.get((id(resource), id(scope)))
         if texts is None:
-            texts = resources.setdefault(resource, {}).setdefault(scope, [])
-            known[id(resource), id(scope)] = texts
-        texts.append(_text(span))
+            if redaction is not None and isinstance(span, BuiltSpan):
+                resource = redaction.resource(resource)
+            texts = known[id(span.resource), id(scope)] = resources.setdefault(resource, {}).setdefault(scope, [])
+        texts.append(span.text(redaction) if isinstance(span, BuiltSpan) else _text(span))
     return otlp_json.line(
         (resource.attributes, resource.schema_url, [_scope(one, texts) for one, texts in scopes.items()])
         for resource, scopes in resources.items()

@@ -11,10 +11,8 @@ from typing import Final
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 
-from whywait.tracer.config import REDACT_NOTHING, REDACT_SECRETS
 from whywait.tracer.export.sdk_internals import default_room, end_at_fork, ending_at_fork, name_thread, queue_of
 from whywait.tracer.hotpath.recorder import Recorder, logger
-from whywait.tracer.redaction.spans import Redacted
 
 # spans that wait for the exporter: in a burst, and while it accepts nothing (a span is some 5 kB);
 # OTEL_BSP_MAX_QUEUE_SIZE overrides them
@@ -43,9 +41,6 @@ class SpanQueue(BatchSpanProcessor):
     ) -> None:  # fmt: skip
         self._stop_s = stop_s
         self._let_go = let_go
-        redact = recorder.config.redact
-        if redact != REDACT_NOTHING:
-            exporter = Redacted(exporter, keep_parameters=redact == REDACT_SECRETS)
         self._parts = _InParts(exporter, target, recorder, part)
         self._recorder = recorder
         self._target = target

@@ -1,12 +1,11 @@
 """Spans without secrets. A span is never changed, since the service's own exporters have it too: it is copied."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from operator import is_
 from typing import Any, Final, TypeVar
 
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import Event, ReadableSpan
-from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from opentelemetry.trace import Link, Status
 
 from whywait.secret_text import REDACTED, masked
@@ -19,32 +18,27 @@ _STATEMENTS: Final = ("db.statement", "db.query.text")
 T = TypeVar("T")
 
 
-class Redacted(SpanExporter):
-    """Passes spans without secrets to `exporter`."""
+class Redaction:
+    """What becomes of spans that may have secrets."""
 
-    def __init__(self, exporter: SpanExporter, *, keep_parameters: bool) -> None:
+    def __init__(self, *, keep_parameters: bool) -> None:
         """`keep_parameters`: whether the values of a route's parameters stay in paths."""
-        self._exporter = exporter
         self._keep_parameters = keep_parameters
         self._resources: tuple[Resource, Resource] | None = None  # the latest, and what became of it
 
-    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        return self._exporter.export([self._without_secrets(span) for span in spans])
+    def attributes(self, known: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return a span's attributes without secrets: the same mapping where there are none."""
+        return redacted(known, keep_parameters=self._keep_parameters)
 
-    def shutdown(self) -> None:
-        self._exporter.shutdown()
-
-    def force_flush(self, timeout_millis: int = 30_000) -> bool:
-        return self._exporter.force_flush(timeout_millis)
-
-    def _without_secrets(self, span: ReadableSpan) -> ReadableSpan:
+    def without_secrets(self, span: ReadableSpan) -> ReadableSpan:
+        """Return the span, or a copy where it has secrets."""
         found: Any = span.attributes
         known = found.copy() if found else {}  # the SDK's own mapping takes a lock for each look-up
         before = known, span.events, span.links, span.resource, span.status
         status = Status(span.status.status_code, REDACTED) if span.status.description else span.status
-        attributes = redacted(known, keep_parameters=self._keep_parameters)
+        attributes = self.attributes(known)
         events, links = _each(self._event, before[1]), _each(self._link, before[2])
-        name, resource = _name(span), self._resource(span.resource)
+        name, resource = _name(span), self.resource(span.resource)
         if name == span.name and all(map(is_, (attributes, events, links, resource, status), before)):
             return span
         return ReadableSpan(
@@ -55,7 +49,7 @@ class Redacted(SpanExporter):
 
     def _event(self, event: Event) -> Event:
         known = event.attributes or {}
-        attributes = redacted(known, keep_parameters=self._keep_parameters)
+        attributes = self.attributes(known)
         name = masked(event.name)
         return event if attributes is known and name == event.name else Event(name, attributes, event.timestamp)
 
@@ -64,7 +58,8 @@ class Redacted(SpanExporter):
         attributes = redacted(known)
         return link if attributes is known else Link(link.context, attributes)
 
-    def _resource(self, resource: Resource) -> Resource:
+    def resource(self, resource: Resource) -> Resource:
+        """Return the resource without secrets: the same where there are none."""
         if self._resources is None or self._resources[0] is not resource:
             attributes = redacted(resource.attributes)
             same = attributes is resource.attributes

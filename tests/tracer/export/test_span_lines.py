@@ -13,7 +13,10 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode, TraceFlags, TraceState
 
 from whywait.analysis.load.otlp import rows_of
+from whywait.tracer.export.built_span import KINDS, BuiltSpan
 from whywait.tracer.export.span_lines import line_of
+from whywait.tracer.redaction.spans import Redaction
+from whywait.tracer.schema import SCOPE
 
 SIMPLE = st.text(max_size=8) | st.integers(-(2**63), 2**63 - 1) | st.booleans() | st.floats()
 VALUES = SIMPLE | st.lists(st.integers(0, 2**62), max_size=4).map(tuple) | st.lists(st.text(max_size=4), max_size=3)
@@ -49,6 +52,50 @@ def test_it_says_what_opentelemetrys_own_encoder_says(spans: list[ReadableSpan])
     encoder = pytest.importorskip("opentelemetry.exporter.otlp.json.common.trace_encoder")
     theirs = json.loads(json.dumps(encoder.encode_spans(spans).to_dict()))
     assert _told(json.loads(line_of(spans))) == _told(theirs)
+
+
+# what the analysis reads, an id, the service's own, an error's type
+OWN_KEYS = st.sampled_from(
+    ["whywait.blocker.function", "whywait.activity", "code.function", "thread.name", "error.type"]
+)
+THEIR_KEYS = st.sampled_from(
+    ["http.route", "url.path", "url.full", "url.query", "http.request.header.cookie", "user.id"]
+)
+TEXTS = st.text(max_size=8) | st.sampled_from(
+    [
+        "password=hunter2",
+        "load (a.py:3)",
+        "http://u:hunter2@h/a?token=b",
+        "Bearer aB3dE6gH",
+        "é" * 300,
+        "/t/token-4f2a91",
+    ]
+)
+OWN_VALUES = TEXTS | st.integers(-(2**63), 2**63 - 1) | st.booleans() | st.lists(TEXTS, max_size=3) | st.floats()
+
+
+@st.composite
+def built_spans(draw: st.DrawFn) -> BuiltSpan:
+    of_service, ids = draw(st.booleans()), st.integers(1, 2**64 - 1)
+    plain = OWN_VALUES.filter(lambda one: not isinstance(one, list)) if of_service else OWN_VALUES
+    return BuiltSpan(
+        draw(TEXTS), draw(ids), draw(ids), draw(st.just(0) | ids), draw(st.sampled_from(list(KINDS))), draw(TIMES),
+        draw(TIMES), draw(st.dictionaries(THEIR_KEYS if of_service else OWN_KEYS, plain)),
+        tuple(draw(st.lists(st.tuples(ids, ids), max_size=2))), draw(st.booleans()), of_service,
+        Resource({"service.name": draw(TEXTS)}), InstrumentationScope(SCOPE),
+    )  # fmt: skip
+
+
+@given(
+    st.lists(built_spans() | sdk_spans(), min_size=1, max_size=3),
+    st.sampled_from([None, Redaction(keep_parameters=True), Redaction(keep_parameters=False)]),
+)
+def test_a_span_of_ours_says_what_it_says_as_one_of_the_sdk(
+    spans: list[ReadableSpan | BuiltSpan], redaction: Redaction | None
+) -> None:
+    readable = [one.readable() if isinstance(one, BuiltSpan) else one for one in spans]
+    text = line_of(spans, redaction)
+    assert text == line_of(readable if redaction is None else list(map(redaction.without_secrets, readable)))
 
 
 def test_what_otlp_cannot_say_is_told_by_its_type_and_fails_nothing() -> None:
