@@ -99,7 +99,7 @@ def file_queue(output: Path, bound_bytes: int, recorder: Recorder) -> SpanQueue:
     except OSError as error:
         raise ConfigError(f"cannot write traces to {path}: {error.strerror}; choose another output") from error
     return SpanQueue(
-        _ToFile(file, recorder), f"the file {path.name}", recorder, part=16, stop_s=_FILE_STOP_S,
+        _ToFile(file, recorder), f"the file {path.name}", recorder, part=32, stop_s=_FILE_STOP_S,
         let_go=file.close,
     )  # fmt: skip
 

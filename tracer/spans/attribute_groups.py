@@ -110,7 +110,8 @@ def put_pool(attributes: Attributes, pool: Pool | None) -> None:
     if pool is None:
         return
     attributes |= {s.POOL_ID: pool.id, s.POOL_NAME: pool.name, s.POOL_SIZE: pool.size}
-    put_known(attributes, {s.POOL_KNOB: pool.knob})
+    if pool.knob:
+        attributes[s.POOL_KNOB] = pool.knob
     put_place(attributes, pool.made_at, _POOL)
 
 

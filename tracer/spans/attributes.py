@@ -103,16 +103,19 @@ def _wait(attributes: Attributes, wait: spec.AboutWait) -> None:
         attributes[s.FOR], attributes[s.FOR_MODULE] = wait.site.leaf_function, wait.site.leaf_module
         if wait.site.call:
             attributes[s.FOR_CALL], attributes[s.FOR_PACKAGE] = wait.site.call, wait.site.package
-        put_known(attributes, {s.FOR_STEP: wait.site.step})
+        if wait.site.step:
+            attributes[s.FOR_STEP] = wait.site.step
     if wait.task:
         attributes[s.FOR_TASK] = wait.task
-        put_known(attributes, {s.FOR_TURNS: wait.turns if wait.turns > 1 else None})
+        if wait.turns > 1:
+            attributes[s.FOR_TURNS] = wait.turns
     put_pool(attributes, wait.pool)
     put.put_waker(attributes, wait.waker)
     put.put_blockers(attributes, wait)
     put.put_occupants(attributes, wait.occupants)
     put.put_lock(attributes, wait.lock)
-    put_known(attributes, {s.HANDLER: wait.handler, s.DEVICE: wait.device, s.PROCESS: wait.starts_process})
+    if wait.handler or wait.device or wait.starts_process:
+        put_known(attributes, {s.HANDLER: wait.handler, s.DEVICE: wait.device, s.PROCESS: wait.starts_process})
     if wait.around:
         attributes[s.FOR_SPAN] = span_hex(wait.around)
     if wait.initializer is not None:

@@ -29,15 +29,21 @@ def ranked(blockers: Iterable[Blocker]) -> list[Blocker]:
 
 def callback_blockers(callbacks: Iterable[Callback], own: Request) -> list[Blocker]:
     """Return the callbacks that kept the loop busy, merged by name and request."""
-    found: dict[object, Blocker] = {}
+    found: dict[object, tuple[list[int], Place | None, str, int, int]] = {}
     for one in callbacks:
         name, where = _called(one, own)
         # a SERVER span may have claimed the request since, with its trace
         trace_id = one.trace_id if one.request is None else one.request.trace_id
         key = (trace_id, name, where)
-        known = found.get(key) or Blocker(name, where, trace_id, one.span_id, 0, 0)
-        found[key] = known._replace(ns=known.ns + one.end_ns - one.start_ns, times=known.times + one.calls)
-    return ranked(found.values())
+        known = found.get(key)
+        if known is None:
+            found[key] = [one.end_ns - one.start_ns, one.calls], where, name, trace_id, one.span_id
+        else:
+            known[0][0] += one.end_ns - one.start_ns
+            known[0][1] += one.calls
+    return ranked(
+        Blocker(name, where, trace, span, sums[0], sums[1]) for sums, where, name, trace, span in found.values()
+    )
 
 
 def _called(callback: Callback, own: Request) -> tuple[str, Place | None]:

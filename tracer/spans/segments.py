@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 
 from whywait.tracer import schema as s
 from whywait.tracer.records.loop import Callback, Look
-from whywait.tracer.records.request import Job, Pool
+from whywait.tracer.records.request import Job, Pool, made
 
 _PASSING_NS = 200_000
 _JOIN_NS = 50_000  # a gap this short between two callbacks is the loop's own work
@@ -78,7 +78,8 @@ def _clipped(callback: Callback, start_ns: int, end_ns: int) -> Callback:
     queued_ns = callback.run_queue_ns
     if queued_ns is not None:
         queued_ns = queued_ns * (end_ns - start_ns) // (callback.end_ns - callback.start_ns)
-    return callback._replace(start_ns=start_ns, end_ns=end_ns, run_queue_ns=queued_ns)
+    _, _, *same, _ = callback
+    return made(Callback, (start_ns, end_ns, *same, queued_ns))
 
 
 def queued_in(segment: Segment) -> int | None:

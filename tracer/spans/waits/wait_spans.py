@@ -73,6 +73,8 @@ def _resume_segments(drawing: Drawing, wait: Wait, loop: Loop | None) -> list[Se
     looks = overlapping(drawing.past.looks.get(key, ()), wait.cause_ns, wait.end_ns)
     segments = loop_segments(wait.cause_ns, wait.end_ns, callbacks, looks)
     if not isinstance(wait.by, Job):
+        if unseen == s.WAIT_RESUME:
+            return segments
         return [one._replace(kind=unseen) if one.kind == s.WAIT_RESUME else one for one in segments]
     handles_result = partial(_handles_result, drawing)
     return list(chain.from_iterable(collection_segments(one, handles_result) for one in segments))
