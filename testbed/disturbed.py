@@ -53,14 +53,16 @@ def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> 
         others = _others()
         reports = runtestprotocol(item, log=False, nextitem=nextitem)
         failed = [one for one in reports if one.failed]
+        said = ""
         if failed and not hasattr(item.config, "workerinput"):  # where tests run at once they are others to each other
             share = others()
-            failed_first = f"{item.nodeid}: {failed[0].head_line}, others used {share:.0%} of the CPUs"
+            said = f"{item.nodeid}: {failed[0].head_line}, others used {share:.0%} of the CPUs"
             again = share > OTHERS
         else:
             again = any(one.disturbed for one in reports)
         if run == RUNS - 1 or not again:
             break
+        failed_first = failed_first or said
         item.session._setupstate.teardown_exact(None)  # so that a fixture of the module measures anew
     for report in reports:
         report.failed_first = failed_first

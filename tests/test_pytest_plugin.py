@@ -106,7 +106,7 @@ def test_a_client_of_starlette_that_outlives_a_test(suite: pytest.Pytester) -> N
 
 
 def test_a_lock_that_was_made_when_the_application_was_imported_is_named(suite: pytest.Pytester) -> None:
-    add(suite, "\ndef test_both():\n    asyncio.run(ask('/stock', '/stock'))\n")
+    add(suite, "\ndef test_both():\n    asyncio.run(ask('/stock', '/stock', '/stock'))\n")
     ran = suite.runpytest_subprocess("--whywait", "-k", "both")
     ran.stdout.fnmatch_lines(["test_orders.py::test_both", "  GET /stock: *Lock wait * ms*app.py:7*by stock*"])
 

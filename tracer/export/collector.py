@@ -1,14 +1,17 @@
 """The exporter to the collector that OTEL_EXPORTER_OTLP_* names, in the protocol that they ask for."""
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
-from opentelemetry.sdk.trace.export import SpanExporter
+from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from whywait.tracer.config import named_collector
 from whywait.tracer.export.sdk_internals import retry_apart
+from whywait.tracer.export.span_lines import BuiltSpan
 from whywait.tracer.hotpath.recorder import logger
+from whywait.tracer.redaction.spans import Redaction
 
 _HTTP: Final = "http/protobuf"
 # imported only where one is used: of the start of a service they take some 50 ms
@@ -50,3 +53,22 @@ def _protocol(exporter: str, environ: Mapping[str, str]) -> str:
 def _exporter(over: str) -> SpanExporter:
     exporter: SpanExporter = importlib.import_module(_EXPORTER % over).OTLPSpanExporter()
     return exporter
+
+
+class ToCollector(SpanExporter):
+    """Passes spans of the SDK to `exporter`, without secrets if there is a `redaction`."""
+
+    def __init__(self, exporter: SpanExporter, redaction: Redaction | None) -> None:
+        self._exporter = exporter
+        self._redaction = redaction
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        found = [one.readable() if isinstance(one, BuiltSpan) else one for one in spans]
+        redaction = self._redaction
+        return self._exporter.export(found if redaction is None else list(map(redaction.without_secrets, found)))
+
+    def shutdown(self) -> None:
+        self._exporter.shutdown()
+
+    def force_flush(self, timeout_millis: int = 30_000) -> bool:
+        return self._exporter.force_flush(timeout_millis)

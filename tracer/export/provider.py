@@ -14,10 +14,9 @@ from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from whywait.tracer.config import REDACT_NOTHING, REDACT_SECRETS, Config, ConfigError, output_file
 from whywait.tracer.export import sdk_internals
-from whywait.tracer.export.built_span import BuiltSpan, ToCollector
-from whywait.tracer.export.collector import collector_exporter
+from whywait.tracer.export.collector import ToCollector, collector_exporter
 from whywait.tracer.export.host_provider import OwnIds, provider_of_host
-from whywait.tracer.export.span_lines import line_of
+from whywait.tracer.export.span_lines import BuiltSpan, line_of
 from whywait.tracer.export.span_queue import SpanQueue
 from whywait.tracer.export.trace_file import TraceFile
 from whywait.tracer.host.app_name import app_name

@@ -13,8 +13,8 @@ from opentelemetry.sdk.trace.sampling import DEFAULT_ON, Decision
 from opentelemetry.trace import Link, NonRecordingSpan, SpanContext, Status, StatusCode
 
 from whywait.tracer.export import sdk_internals
-from whywait.tracer.export.built_span import KINDS, SAMPLED, BuiltSpan
 from whywait.tracer.export.host_provider import Lent, OwnIds
+from whywait.tracer.export.span_lines import KINDS, SAMPLED, BuiltSpan
 from whywait.tracer.export.span_queue import SpanQueue
 from whywait.tracer.hotpath.recorder import Recorder
 from whywait.tracer.keeping.trace_verdicts import Gate

@@ -13,8 +13,7 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode, TraceFlags, TraceState
 
 from whywait.analysis.load.otlp import rows_of
-from whywait.tracer.export.built_span import KINDS, BuiltSpan
-from whywait.tracer.export.span_lines import line_of
+from whywait.tracer.export.span_lines import KINDS, BuiltSpan, line_of
 from whywait.tracer.redaction.spans import Redaction
 from whywait.tracer.schema import SCOPE
 

@@ -201,9 +201,9 @@ def test_a_pool_of_processes_for_each_request(traced_to: Begin) -> None:
         assert span["pool.function"].endswith("test_a_pool_of_processes_for_each_request")
     causes = analysis.attribute(analysis.load_traces(spans.output))
     amounts = causes.groupby("cause")["amount_ns"].sum() / 1e6
-    # on a busy machine it lacked a CPU for a part of that, which is told as what it is
-    lacked_ms = amounts.reindex(["cpu_wait", "gil_wait"]).sum()
-    assert started_ms - lacked_ms - 1 <= amounts["pool_startup"] <= started_ms + 1
+    # for a part of that it computed, or lacked a CPU, which is told as what it is
+    other_ms = amounts.reindex(["compute", "cpu_wait", "gil_wait"]).sum()
+    assert started_ms - other_ms - 1 <= amounts["pool_startup"] <= started_ms + 1
     assert amounts.sum() == pytest.approx(wall_ms, rel=0.05, abs=2)
 
 
