@@ -35,6 +35,7 @@ class _Open(set[int]):
     """The descriptors of this process, of all sessions."""
 
     generation = 0  # of descriptors: those of an earlier generation are closed, and their numbers may be reused
+    is_over = False  # no session runs: a call that it watched may still end, and would open one that nobody closes
 
 
 _open_fds = _Open()
@@ -50,6 +51,8 @@ class _Kept:
         self.buffer = ctypes.create_string_buffer(_SIZE + 1)
         self.arguments: tuple[Any, ...] | None = None  # of `pread`; None: it cannot be read
         self.closer: _Closer | None = None
+        if _open_fds.is_over:
+            return
         try:
             fd = os.open(_PATH, os.O_RDONLY | os.O_CLOEXEC)
         except OSError:
@@ -90,7 +93,7 @@ _reader = _Reader()
 
 
 def run_queue_ns() -> int | None:
-    """Return this thread's run-queue time since it began, ns; None where not observable."""
+    """Return this thread's run-queue time since it began, ns; None where not observable, and after `close_all`."""
     kept = _reader.kept
     if kept is None or kept.generation != _open_fds.generation:
         kept = _reader.kept = None  # its descriptor number may be reused from here on: it must not be closed twice
@@ -130,12 +133,16 @@ class SmallReader:
 
 
 def run_queue_available() -> bool:
-    """Return whether this machine shows a thread's run-queue time."""
+    """Return whether this machine shows a thread's run-queue time, which is read from now on. Called by `start`."""
+    if _open_fds.is_over:
+        _open_fds.is_over = False
+        _open_fds.generation += 1
     return _pread is not None and run_queue_ns() is not None
 
 
 def close_all() -> None:
-    """Close every descriptor; threads open a new one on the next call. Called by `stop`."""
+    """Close every descriptor, and open none until the next `run_queue_available`. Called by `stop`."""
+    _open_fds.is_over = True
     _open_fds.generation += 1
     for fd in list(_open_fds):
         _close(fd)

@@ -17,9 +17,23 @@ pytestmark = pytest.mark.skipif(
 
 def test_readings_go_on_after_a_session_has_closed_them() -> None:
     for _ in range(3):
+        assert thread_clocks.run_queue_available()
         assert thread_clocks.run_queue_ns() is not None
         assert thread_clocks.run_queue_ns() is not None
         thread_clocks.close_all()
+
+
+def test_a_call_that_ends_after_its_session_opens_nothing() -> None:
+    assert thread_clocks.run_queue_available()
+    thread_clocks.close_all()
+    before = len(os.listdir("/proc/self/fd"))
+    assert thread_clocks.run_queue_ns() is None
+    late: list[int | None] = []
+    thread = threading.Thread(target=lambda: late.append(thread_clocks.run_queue_ns()))
+    thread.start()
+    thread.join()
+    assert late == [None]
+    assert len(os.listdir("/proc/self/fd")) == before
 
 
 def test_every_session_has_the_signal() -> None:
