@@ -138,6 +138,7 @@ def new_loop() -> Loop:
     here.alive = Alive()
     loop = here.loop = Loop(threading.get_ident(), threading.get_native_id(), here.alive)
     recorder = recorders.active
+    loop.live = recorder is not None  # else a callback that outlives its session: the next one makes its own record
     if recorder is not None:
         recorder.loops.append(loop)
         if (ring := recorder.ring) is not None:

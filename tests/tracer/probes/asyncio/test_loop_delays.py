@@ -55,6 +55,31 @@ def test_the_blocker_of_the_loop_is_named(traced_to: Begin, hold: Any, factory: 
     assert chief["blocker.trace_id"] == spans.one("blocker").trace_id
 
 
+@pytest.mark.parametrize("factory", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
+def test_callbacks_that_outlive_their_session_leave_the_next_one_whole(traced_to: Begin, factory: Any) -> None:
+    async def stops(first: Traced) -> None:
+        for _ in range(3):  # they were scheduled while it was traced
+            asyncio.get_running_loop().call_soon(time.perf_counter)
+        first.stop()
+        await asyncio.sleep(0.01)
+
+    async def blocker() -> None:
+        await asyncio.sleep(0.005)
+        hold_the_loop(0.1)
+
+    async def main() -> None:
+        await asyncio.gather(victim(), blocker())
+
+    first = traced_to()
+    with asyncio.Runner(loop_factory=factory) as runner:
+        runner.run(stops(first))
+        spans = traced_to()
+        runner.run(main())
+    spans.stop()
+    (busy,) = [span for span in spans.of_kind("wait") if span["wait"] == "loop_busy" and span.ms > 50]
+    assert busy["blocker.function"] == hold_the_loop.__name__
+
+
 def test_many_short_callbacks_are_one_blocker(traced_to: Begin) -> None:
     async def chatter(until: float) -> None:
         while time.perf_counter() < until:
