@@ -9,15 +9,14 @@ as failed at once where they did not. What passed only so is listed at the end o
 """
 
 from collections import Counter
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from os import sched_getaffinity
-from time import perf_counter
 from typing import Any, NoReturn
 
 import pytest
 from _pytest.runner import runtestprotocol
 
-from testbed.machine import cpu_s
+from testbed.machine import others_since_now
 
 RUNS = 3
 OTHERS = 0.02
@@ -50,12 +49,12 @@ def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> 
     item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
     failed_first = ""
     for run in range(RUNS):
-        others = _others()
+        others = others_since_now()
         reports = runtestprotocol(item, log=False, nextitem=nextitem)
         failed = [one for one in reports if one.failed]
         said = ""
         if failed and not hasattr(item.config, "workerinput"):  # where tests run at once they are others to each other
-            share = others()
+            share = others() / len(sched_getaffinity(0))
             said = f"{item.nodeid}: {failed[0].head_line}, others used {share:.0%} of the CPUs"
             again = share > OTHERS
         else:
@@ -69,18 +68,6 @@ def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> 
         item.ihook.pytest_runtest_logreport(report=report)
     item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
     return True
-
-
-def _others() -> Callable[[], float]:
-    """What tells the share of the CPUs' time that programs which no test started have used since now."""
-    began, all_s, ours_s = perf_counter(), *cpu_s()
-
-    def share() -> float:
-        all_after_s, ours_after_s = cpu_s()
-        cpus_s = (perf_counter() - began) * len(sched_getaffinity(0))
-        return (all_after_s - all_s - ours_after_s + ours_s) / cpus_s
-
-    return share
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:

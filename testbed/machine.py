@@ -1,13 +1,25 @@
 """Who used this machine's CPUs: a program with all that it started, and all others."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from time import perf_counter
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 
-def cpu_s() -> tuple[float, float]:
+def others_since_now() -> Callable[[], float]:
+    """Return what tells how many CPUs, on average, programs that this one did not start have used since now."""
+    began, all_s, ours_s = perf_counter(), *_cpu_s()
+
+    def used() -> float:
+        all_after_s, ours_after_s = _cpu_s()
+        return (all_after_s - all_s - ours_after_s + ours_s) / (perf_counter() - began)
+
+    return used
+
+
+def _cpu_s() -> tuple[float, float]:
     """The CPU time that the machine used so far, and of it this process and all that it started, s.
 
     What a hypervisor took counts as used.

@@ -80,10 +80,8 @@ class Facts:
 
     def awaits(self, pattern: str) -> Bools:
         """True in waits for a function whose dotted name, or module and name, matches from the start."""
-        awaited, matches = (
-            list(zip(self.texts[schema.FOR], self.texts[schema.FOR_MODULE], strict=True)),
-            re.compile(pattern).match,
-        )
+        awaited = list(zip(self.texts[schema.FOR], self.texts[schema.FOR_MODULE], strict=True))
+        matches = re.compile(pattern).match
         known = {one for one in set(awaited) if matches(one[0]) or matches(f"{one[1]}.{one[0]}")}
         named = np.array([one in known for one in awaited], dtype=bool)
         return np.asarray(self.ruled & self.says(schema.WAIT, schema.WAIT_AWAIT) & named[self.back], dtype=bool)

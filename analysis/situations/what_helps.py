@@ -109,8 +109,7 @@ def limit_of(attributes: Mapping[str, Any]) -> str:
 def instead_of(attributes: Mapping[str, Any]) -> str:
     """Return what to do on a loop instead of the blocking call of a span with these attributes."""
     found = " ".join(str(attributes.get(key) or "") for key in _CALLS)
-    if (call := attributes.get(schema.FOR_CALL)) and re.search(
-        _INSIDE, found
-    ):  # a library waits so, not the user's code
+    call = attributes.get(schema.FOR_CALL)
+    if call and re.search(_INSIDE, found):  # a library waits so, not the user's code
         return f"call {call} ({attributes.get(schema.FOR_PACKAGE)}) in await asyncio.to_thread(...)"
     return look_up(INSTEAD, found)

@@ -10,13 +10,12 @@ from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from subprocess import DEVNULL, Popen
-from time import perf_counter
 from typing import Any, Final
 
 from benchmarks.whatif.load import Felt, Load, drive, service_behind
 from testbed.disturbed import RUNS, Disturbed, disturbed
 from testbed.ended import ended
-from testbed.machine import cpu_s
+from testbed.machine import others_since_now
 from testbed.service import ROOT, free_port, wait_until_up
 
 OTHERS: Final = 0.2  # of a CPU, used by programs that are none of ours: the cell is measured again
@@ -83,11 +82,10 @@ def _run(cell: Cell, folder: Path, seconds: float) -> float:
         process = Popen(command, cwd=ROOT, env=environment, stdout=DEVNULL, stderr=DEVNULL)
         stack.enter_context(ended(process, 30))
         wait_until_up(process, f"http://127.0.0.1:{port}")
-        began, all_s, ours_s = perf_counter(), *cpu_s()
+        others_used = others_since_now()
         felt = drive(f"127.0.0.1:{port}", cell.shape, cell.load, seconds)
-        wall, all_after, ours_after = perf_counter() - began, *cpu_s()
+        others = others_used()
         process.send_signal(signal.SIGTERM)
-    others = ((all_after - all_s) - (ours_after - ours_s)) / wall
     (folder / "felt.json").write_text(json.dumps({"felt": asdict(felt), "others": others}))
     if others > OTHERS:
         disturbed(f"other programs used {others:.2f} of a CPU")

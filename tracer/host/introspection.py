@@ -102,6 +102,12 @@ def take_this_frame_out(error: BaseException) -> None:
         error.__traceback__ = traceback.tb_next
 
 
+def known_thread(ident: int) -> threading.Thread | None:
+    """Return the object of a thread, if it has one: `threading.current_thread` would make one for a foreign thread."""
+    found: threading.Thread | None = threading._active.get(ident)  # type: ignore[attr-defined]
+    return found
+
+
 def lasting_thread() -> tuple[threading.Thread, bool]:
     """Return this thread's object, and whether it lives as long as the thread: an object that threading creates for
     a foreign thread does not."""

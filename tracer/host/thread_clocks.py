@@ -4,6 +4,7 @@ cost milliseconds that are not a wait of the request."""
 import ctypes
 import os
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Final
@@ -116,6 +117,13 @@ _VOLUNTARY_SWITCHES: Final = 14  # its place in what `getrusage` returns, which 
 def sleeps() -> int:
     """Return the number of this thread's voluntary context switches; `NOT_COUNTED` where not observable."""
     return resource.getrusage(_OWN)[_VOLUNTARY_SWITCHES] if _OWN is not None else NOT_COUNTED
+
+
+def cpu_ns_of(thread_id: int) -> int:
+    """Return the CPU time of a thread of this process so far, by its native id, ns; 0 where the kernel does not tell."""
+    with suppress(OSError, AttributeError, ValueError):
+        return time.clock_gettime_ns((~thread_id << 3) | 6)  # Linux: see pthread_getcpuclockid
+    return 0
 
 
 class SmallReader:

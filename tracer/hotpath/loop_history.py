@@ -24,8 +24,6 @@ def queued_since(loop: Loop) -> int | None:
 
     Called after each sleep, each long callback, and each stretch that was not entirely on CPU: the rest is short.
     """
-    if not loop.live or recorders.active is None:  # its session has stopped: no file may be opened any more
-        return None
     before, loop.run_queue_ns = loop.run_queue_ns, run_queue_ns()
     if before is None or loop.run_queue_ns is None:
         return None

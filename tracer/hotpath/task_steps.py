@@ -14,7 +14,7 @@ from typing import Any
 
 from whywait.tracer.host.code_location import await_site, is_wrapper, user_place
 from whywait.tracer.host.cpu_meter import cpu_now_ns
-from whywait.tracer.host.introspection import BOUND, bound_to, is_task
+from whywait.tracer.host.introspection import BOUND, bound_to, is_task, known_thread
 from whywait.tracer.host.otel_context import current_span_id, span_id_in
 from whywait.tracer.hotpath.job_sums import will_sum
 from whywait.tracer.hotpath.loop_history import (
@@ -69,7 +69,7 @@ def waker_now(current: Any, now: int = 0) -> Stamp:
 
 
 def _other_thread() -> OtherThread:
-    known = threading._active.get(threading.get_ident())  # type: ignore[attr-defined]
+    known = known_thread(threading.get_ident())
     place = user_place(sys._getframe(1).f_back)  # of a thread of C code there may be none
     if place is not None and is_wrapper(place.file):  # its own function is the library's
         place = None

@@ -12,7 +12,6 @@ from types import FrameType
 from whywait.tracer.host.code_location import Place, Site, is_library, is_ours, library_call, user_place
 from whywait.tracer.host.otel_context import current_span_id
 from whywait.tracer.host.thread_clocks import run_queue_ns
-from whywait.tracer.hotpath import recorder as recorders
 from whywait.tracer.hotpath.waits import record_wait
 from whywait.tracer.records.current import here
 from whywait.tracer.records.lock_holds import Waited
@@ -56,10 +55,8 @@ def keep_wait(
         return
     frame = sys._getframe(1)
     site = Site(_user_site(activity, frame), waited.what, waited.what.partition(".")[0], *library_call(frame))
-    # its session may have stopped meanwhile: no file is opened any more
-    queue_ns = run_queue_ns() if recorders.active is not None else None
     record_wait(
-        activity, kind, start_ns, cause_ns, end_ns, by, site, current_span_id(), True, pool, waited, queue_ns,
+        activity, kind, start_ns, cause_ns, end_ns, by, site, current_span_id(), True, pool, waited, run_queue_ns(),
         queue_before_ns,
     )  # fmt: skip
 

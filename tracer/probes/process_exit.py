@@ -12,10 +12,9 @@ from contextlib import suppress
 from inspect import iscoroutinefunction
 from typing import Any, Final, NoReturn
 
-from whywait.tracer.adapters.late_patches import LatePatches
 from whywait.tracer.hotpath.opening.unfinished import record_open
 from whywait.tracer.hotpath.recorder import Recorder
-from whywait.tracer.probes.patches import Patches
+from whywait.tracer.probes.patches import Patches, wrap_when_imported
 from whywait.tracer.probes.probe import Session, Undo, always
 
 name: Final = "endings"
@@ -55,17 +54,13 @@ def install(session: Session) -> Undo:
     patches.replace(os, "_exit", _exit)
     patches.replace(signal, "raise_signal", raise_signal)
     _end_with_child(session, patches)
-    ends = LatePatches(
-        name, dict.fromkeys(_LOOP_ENDS), lambda owner, method, _: _recording(session.recorder, owner, method)
-    )
-    ends.install()
-    patches.add("the ends of loops", ends.close)
+    undo = wrap_when_imported(name, dict.fromkeys(_LOOP_ENDS), lambda plain, _: _recording(session.recorder, plain))
+    patches.add("the ends of loops", undo)
     return patches.undo
 
 
-def _recording(recorder: Recorder, owner: Any, method: str) -> Undo:
-    """Have requests that are still open recorded where a loop's tasks are about to be cancelled; return the undo."""
-    plain, patches = getattr(owner, method), Patches()
+def _recording(recorder: Recorder, plain: Any) -> Any:
+    """Return what stands for a function that cancels a loop's tasks, or after which they are: it records open requests."""
 
     @functools.wraps(plain)
     def cancel(loop: Any) -> None:
@@ -79,8 +74,7 @@ def _recording(recorder: Recorder, owner: Any, method: str) -> Undo:
         finally:
             record_open(recorder, asyncio.get_running_loop())
 
-    patches.replace(owner, method, wait if iscoroutinefunction(plain) else cancel)
-    return patches.undo
+    return wait if iscoroutinefunction(plain) else cancel
 
 
 def _stop_soon(session: Session) -> None:

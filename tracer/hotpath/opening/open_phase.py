@@ -93,7 +93,7 @@ class OpenPhase:
         request = activity.request
         cpu_ns = _cpu_of(activity) - self._cpu_ns if self._cpu_ns >= 0 else -1
         run_queue: int | None = None
-        if self._run_queue_ns is not None and recorders.active is not None:
+        if self._run_queue_ns is not None:
             now = run_queue_ns()
             run_queue = None if now is None else now - self._run_queue_ns
         leave(self._token)

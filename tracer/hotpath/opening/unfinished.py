@@ -8,7 +8,6 @@ as if they ended now. To each task and job that goes on is added where it stands
 import asyncio
 import gc
 import threading
-import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -28,6 +27,7 @@ from whywait.tracer.host.code_location import (
     places_of_threads,
 )
 from whywait.tracer.host.introspection import BOUND, local_of, name_of, own
+from whywait.tracer.host.thread_clocks import cpu_ns_of
 from whywait.tracer.hotpath.loop_history import sample_of
 from whywait.tracer.hotpath.opening.open_request import all_said, name_request
 from whywait.tracer.hotpath.recorder import Recorder
@@ -141,7 +141,7 @@ class _Look:
             if sample is None and (place := self._place(loop.native_id)) is not None:
                 sample = Sample(place, None)
             ran_ns = self._now_ns - activity.step_start_ns
-            cpu_ns = min(max(_cpu_ns(loop.native_id) - activity.step_cpu_ns, 0), ran_ns)
+            cpu_ns = min(max(cpu_ns_of(loop.native_id) - activity.step_cpu_ns, 0), ran_ns)
             activity.blocks = [*(activity.blocks or ()), Block(activity.step_start_ns, self._now_ns, cpu_ns, sample, 0)]
             activity.cpu_ns, activity.run_ns = activity.cpu_ns + cpu_ns, activity.run_ns + ran_ns
             activity.steps, activity.stop_ns = activity.steps + 1, self._now_ns
@@ -149,7 +149,7 @@ class _Look:
     def _thread_stands(self, activity: Activity, thread_id: int, start_ns: int) -> None:
         frames: list[FrameType] = []
         place = self._place(thread_id, frames)
-        activity.cpu_ns = min(max(_cpu_ns(thread_id) - activity.step_cpu_ns, 0), self._now_ns - start_ns)
+        activity.cpu_ns = min(max(cpu_ns_of(thread_id) - activity.step_cpu_ns, 0), self._now_ns - start_ns)
         activity.end_ns = activity.stop_ns = self._now_ns
         if frames and place is not None:
             frame = frames[-1]
@@ -210,13 +210,6 @@ def _latest_open(activity: Activity, kind: type[Activity]) -> Activity | None:
     """What this activity has begun latest, and goes on."""
     found = (one for one in reversed(activity.request.activities) if one.spawner is activity and isinstance(one, kind))
     return next((one for one in found if not one.done_ns and (not one.end_ns or isinstance(one, Job))), None)
-
-
-def _cpu_ns(thread_id: int) -> int:
-    """The CPU time of a thread of this process so far; 0 where the kernel does not tell."""
-    with suppress(OSError, AttributeError, ValueError):
-        return time.clock_gettime_ns((~thread_id << 3) | 6)
-    return 0
 
 
 def _chain(task: Any) -> Iterator[Any]:

@@ -12,7 +12,7 @@ from types import FrameType
 from typing import Any, Final
 
 from whywait.tracer.host.code_location import places_of_threads
-from whywait.tracer.host.introspection import local_of
+from whywait.tracer.host.introspection import known_thread, local_of
 from whywait.tracer.hotpath import recorder as recorders
 from whywait.tracer.hotpath.recorder import probe_failed
 from whywait.tracer.hotpath.thread_state import begin_wait, end_wait
@@ -64,8 +64,8 @@ def install(_: Session) -> Undo:
 def _held_by(owner: int, module: str) -> Hold:
     """The thread that imports the module, where it does so, and the job that it has."""
     place = places_of_threads((owner,), lambda frame: _importing(frame, module))[owner]
-    thread = threading._active.get(owner)  # type: ignore[attr-defined]
-    job = recorders.active.working.get(thread.native_id) if thread is not None and recorders.active else None
+    thread = known_thread(owner)
+    job = recorders.active.working.get(thread.native_id or 0) if thread is not None and recorders.active else None
     trace_id, span_id = (job.trace_id, job.span_id) if job is not None and not job.end_ns else (0, 0)
     return Hold(0, place, trace_id, span_id, place.function if place else "", thread.name if thread else "")
 

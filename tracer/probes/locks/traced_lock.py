@@ -13,6 +13,7 @@ from types import FrameType
 from typing import Any, ClassVar
 
 from whywait.tracer.host.code_location import Place, user_place
+from whywait.tracer.host.introspection import known_thread
 from whywait.tracer.hotpath.core import lock_enterer, lock_leaver
 from whywait.tracer.hotpath.recorder import probe_failed
 from whywait.tracer.hotpath.thread_state import begin_wait, end_wait, note_freed
@@ -310,8 +311,8 @@ def hold_here(end_ns: int) -> Hold:
     """Return the calling thread as a holder that releases now."""
     place = user_place(sys._getframe(1))
     current = here.current
-    known = threading._active.get(threading.get_ident())  # type: ignore[attr-defined]
-    thread = known.name if known is not None else ""  # current_thread() would create a thread object
+    known = known_thread(threading.get_ident())
+    thread = known.name if known is not None else ""
     if isinstance(current, Activity):
         return Hold(end_ns, place, current.request.trace_id, current.span_id, current.name, thread)
     return Hold(end_ns, place, 0, 0, "", thread)
