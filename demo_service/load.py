@@ -7,6 +7,7 @@ import json
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from random import Random
 from time import perf_counter, time_ns
 from typing import Final
@@ -38,12 +39,18 @@ class LoadResult:
     failures: int
     first_failure: str  # "" when there was none
     ids: tuple[str, ...]  # of the same requests, by which the service's traces name them
+    starved_ns: int = 0  # how long the clients' thread waited for a CPU meanwhile: their clocks stamped so much later
 
     @property
     def requests_per_s(self) -> float:
         """Answered requests per second of the cell; 0 for an empty one."""
         duration_ns = self.ended_ns - self.started_ns
         return len(self.latencies_ns) * 1e9 / duration_ns if duration_ns > 0 else 0.0
+
+    @property
+    def starved(self) -> float:
+        """The share (0..1) of the cell in which its clients waited for a CPU."""
+        return self.starved_ns / max(1, self.ended_ns - self.started_ns)
 
     def percentile_ns(self, share: float) -> int:
         """The smallest latency that at least `share` (0..1) of the answers did not exceed; 0 if none."""
@@ -82,7 +89,7 @@ async def drive(
     latencies_ns: dict[str, int] = {}
     failures: list[str] = []
     sent = 0
-    started_ns, deadline_s = time_ns(), perf_counter() + bounds.seconds
+    started_ns, deadline_s, waited_ns = time_ns(), perf_counter() + bounds.seconds, _waited_for_a_cpu_ns()
 
     async def client() -> None:
         nonlocal sent
@@ -109,8 +116,16 @@ async def drive(
     if failures and not latencies_ns:
         raise LoadError(f"{url}/predict/{mode} answered none of {len(failures)} requests: {failures[0]}; is it ready?")
     first_failure = failures[0] if failures else ""
-    took_ns, ids = tuple(latencies_ns.values()), tuple(latencies_ns)
-    return LoadResult(mode, clients, started_ns, ended_ns, took_ns, len(failures), first_failure, ids)
+    took_ns, ids, starved_ns = tuple(latencies_ns.values()), tuple(latencies_ns), _waited_for_a_cpu_ns() - waited_ns
+    return LoadResult(mode, clients, started_ns, ended_ns, took_ns, len(failures), first_failure, ids, starved_ns)
+
+
+def _waited_for_a_cpu_ns() -> int:
+    """Of this thread since its start; 0 where the kernel does not count it."""
+    try:
+        return int(Path("/proc/thread-self/schedstat").read_text().split()[1])
+    except (OSError, IndexError, ValueError):
+        return 0
 
 
 async def _post(connection: Connection, path: str, body: bytes, name: str) -> tuple[str, int]:

@@ -25,8 +25,8 @@ from whywait.analysis import InputError, analyze, load_traces
 from whywait.analysis.report.html.report import write_html
 from whywait.analysis.verdicts.sentences import verdict
 
-FULL: Final = Bounds(seconds=5, requests=160)  # of a cell, with --full
-SHORT: Final = Bounds(seconds=1.5, requests=48)
+FULL: Final = Bounds(seconds=5, requests=640)  # of a cell, with --full
+SHORT: Final = Bounds(seconds=1.5, requests=192)
 FULL_TURNS: Final = 12  # in which the cost of tracing is measured
 SHORT_TURNS: Final = 3
 TITLE: Final = "whywait demo: six ways to predict, and what their requests waited for"

@@ -59,14 +59,13 @@ def felt_text(cells: Sequence[Cell]) -> str:
         return "No request that a client measured was traced."
     p50, p95 = np.percentile(errors_ms, (50, 95))
     least = min(cells, key=lambda cell: cell.accounted)
-    told_ns, measured_ns = (
-        sum(map(sum, (one.told_ns for one in cells))),
-        sum(sum(one.seen.latencies_ns) for one in cells),
-    )
+    told_ns = sum(map(sum, (one.told_ns for one in cells)))
+    measured_ns = sum(sum(one.seen.latencies_ns) for one in cells)
+    starved = f"; its clients waited for a CPU {least.seen.starved:.1%} of the time" if least.seen.starved else ""
     return (
         f"By their own clocks the clients waited {measured_ns / 1e9:.1f} s; by the traces of the service they felt "
-        f"{told_ns / 1e9:.1f} s (accounted for: at least {least.accounted:.1%}, {label(least.mode, least.clients)}). The two "
-        f"differ by {p50:.1f} ms per request at p50, {p95:.1f} ms at p95."
+        f"{told_ns / 1e9:.1f} s (accounted for: at least {least.accounted:.1%}, {label(least.mode, least.clients)}{starved}). "
+        f"The two differ by {p50:.1f} ms per request at p50, {p95:.1f} ms at p95."
     )
 
 
@@ -167,6 +166,7 @@ def _cell_json(cell: Cell) -> dict[str, Any]:
         "client_p99_ms": seen.percentile_ns(0.99) / 1e6,
         "told_p50_ms": cell.felt_p50_ns / 1e6,
         "accounted": cell.accounted,
+        "clients_starved": seen.starved,
         "told_error_ms": [round(one / 1e6, 3) for one in cell.errors_ns],
         "requests_analysed": cell.traced,
         "requests_incomplete": cell.incomplete,

@@ -77,7 +77,8 @@ def test_the_table_accounts_for_what_clients_measured(results: dict[str, Any]) -
     errors_ms = [one for cell in cells for one in cell["told_error_ms"]]
     assert len(errors_ms) == sum(cell["answers"] for cell in cells)
     p50_ms, p95_ms = np.percentile(errors_ms, (50, 95))
-    assert min(cell["accounted"] for cell in cells) >= 0.95, results["felt"]
+    # an answer that waits until its client has a CPU is no time of the service's: the kernel tells how long that was
+    assert min(cell["accounted"] + cell["clients_starved"] for cell in cells) >= 0.95, results["felt"]
     assert p50_ms <= 1 + TICK_NS / 1e6, results["felt"]
     if p95_ms > 3 * TICK_NS / 1e6:
         pytest.skip(f"client or server had no CPU as they stamped: {results['felt']}")

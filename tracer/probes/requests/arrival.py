@@ -41,39 +41,42 @@ reading: Final = _Reading()
 def arrival_of(transport: Any, is_new: bool) -> Arrival:
     """Return when the data came that the server reads now; `is_new`: the first of its connection."""
     age_ns, loop = data_age_ns(transport.get_extra_info("socket")), here.loop
-    known_from, age_ns = (INGRESS_READ, 0) if age_ns is None else (INGRESS_KERNEL, age_ns)
+    known_from, tick_ns = (INGRESS_KERNEL, TICK_NS) if age_ns is not None else (INGRESS_READ, 0)
     if loop is None:
-        at_ns = perf_counter_ns() - age_ns
-    elif loop.selects and not age_ns:  # the usual case, as `came_at` has it
-        at_ns = loop.select_end_ns
+        at_ns = perf_counter_ns() - (age_ns or 0)
+    elif loop.selects and not age_ns and loop.woke_ns == loop.select_end_ns:
+        at_ns = loop.woke_ns  # the usual case, as `came_at` has it
     else:
-        at_ns = came_at(loop, perf_counter_ns(), age_ns, is_new)
+        at_ns = came_at(loop, perf_counter_ns(), age_ns or 0, is_new, tick_ns)
     return made(Arrival, (at_ns, known_from, 0))
 
 
-def came_at(loop: Loop, now: int, age_ns: int, is_new: bool, tick_ns: int = TICK_NS) -> int:
-    """Return when data of this age came, which the loop reads now.
+def came_at(loop: Loop, now: int, age_ns: int, is_new: bool, tick_ns: int) -> int:
+    """Return when data of this age came, which the loop reads now: the middle of when it can have come.
 
         ~~~~~~~~~~E callbacks P callbacks Q callbacks now       a sleep until E; polls that did not sleep: P, and Q, the latest
 
-    It came before the latest poll, which found it, and after the poll before, which did not; that of a new connection
-    may have come when the connection did. While the loop slept, no data was there: what seems to have come less than a
-    tick before its end, ended it; older data met a loop that woke up late, or had not slept.
+    The kernel counts its age in ticks: it is known within one, and most often within two thirds. It came before the
+    latest poll, which found it, and after the poll before, which did not; that of a new connection may have come when
+    the connection did. While the loop slept, no data was there: what seems to have come less than a tick before its
+    end, ended it; older data met a loop that woke up late, or had not slept.
     """
     if loop.selects:
-        woke_ns, found_ns = loop.woke_ns, loop.select_end_ns
+        found_ns = loop.select_end_ns
     else:  # libuv polls after each round of scheduled callbacks, and sleeps there
         ended_ns, found_ns = loop.ended_ns, now
         if ended_ns > loop.poll_ns:
             loop.polled_from_ns, loop.poll_ns = loop.poll_ns, ended_ns
-        woke_ns = now if now - ended_ns >= _IDLE_NS else 0
-    at_ns = now - age_ns
-    if at_ns > found_ns:
-        at_ns = found_ns
-    if woke_ns - tick_ns <= at_ns < woke_ns:
-        at_ns = woke_ns
-    missed_ns = loop.polled_from_ns
-    return missed_ns if at_ns < missed_ns <= found_ns and not is_new else at_ns
+        if now - ended_ns >= _IDLE_NS:
+            loop.woke_ns = now
+    at_ns, within_ns = now - age_ns, tick_ns * 2 // 3
+    since_ns = at_ns - within_ns
+    if since_ns < loop.woke_ns <= at_ns + tick_ns:
+        since_ns = loop.woke_ns
+    if since_ns < loop.polled_from_ns <= found_ns and not is_new:
+        since_ns = loop.polled_from_ns
+    since_ns = min(since_ns, found_ns)
+    return (since_ns + max(since_ns, min(at_ns + within_ns, found_ns))) // 2
 
 
 def awake_since(loop: Loop, now: int, sent_ns: int) -> int:

@@ -11,6 +11,7 @@ from whywait.tracer.probes.requests.arrival import awake_since, behind_proxy, ca
 from whywait.tracer.records.loop import Callback, Loop
 
 MS = 1_000_000
+TICK_NS = 3 * MS  # within two thirds of it the time of a read is a whole one
 
 
 def loop_that_selects(drawing: str) -> Loop:
@@ -32,13 +33,16 @@ def loop_that_selects(drawing: str) -> Loop:
     ("drawing", "age", "came", "is_new"),
     [
         ("~~~~~~~~~~", 0, 10, False),  # it woke the loop
-        ("~~~~~~~~~~", 4, 10, False),  # less than a tick: the same
+        ("~~~~~~~~~~", 3, 10, False),  # no more than a tick: the same
         ("~~~~~~~~~~", 8, 2, False),  # a late wake-up: the loop had no CPU
         ("~~~~~~~~~~", 99, 0, False),  # no earlier than the poll before
         ("P........P", 5, 5, False),  # while the loop was busy
+        ("P........P", 1, 8, False),  # the same, between 7 and the poll
+        ("~~~~~~~..P", 3, 8, False),  # after it woke up, and before the poll
         ("P........P", 99, 0, False),  # the poll before did not find it
-        ("P...P....P", 7, 4, False),
+        ("P...P....P", 8, 4, False),
         ("P...P....P..", 0, 9, False),  # the latest poll found it, callbacks ran first
+        ("P...P....P..", 3, 8, False),
         ("~~P...P....P", 8, 6, False),
         ("~~P...P....P", 8, 4, True),  # a new connection: accepted rounds after it came
     ],
@@ -46,26 +50,35 @@ def loop_that_selects(drawing: str) -> Loop:
 def test_data_came_between_the_polls(drawing: str, age: int, came: int, is_new: bool) -> None:
     loop = loop_that_selects(drawing)
     now = len(drawing) * MS
-    assert came_at(loop, now, age * MS, is_new, tick_ns=4 * MS) == came * MS
-    if age == 0:
-        assert came * MS == loop.select_end_ns, "so that `arrival_of` need not ask"
+    assert came_at(loop, now, age * MS, is_new, TICK_NS) == came * MS
+    if age == 0 and loop.woke_ns == loop.select_end_ns:
+        assert came * MS == loop.woke_ns, "so that `arrival_of` need not ask"
 
 
 @pytest.mark.parametrize(
-    ("ended", "age", "came"), [(2, 0, 10), (2, 4, 10), (2, 7, 3), (2, 50, -40), (10, 0, 10), (10, 5, 5)]
+    ("ended", "age", "came"), [(2, 0, 10), (2, 3, 10), (2, 7, 3), (2, 50, -40), (10, 0, 9), (10, 5, 5)]
 )
 def test_libuv_slept_where_no_callback_ran(ended: int, age: int, came: int) -> None:
     loop = Loop(1, 1)
     loop.ended_ns = ended * MS
-    assert came_at(loop, 10 * MS, age * MS, True, tick_ns=4 * MS) == came * MS
+    assert came_at(loop, 10 * MS, age * MS, True, TICK_NS) == came * MS
 
 
 def test_libuv_had_not_found_it_a_round_before() -> None:
     loop = Loop(1, 1)
     for ended_ns in (20 * MS, 30 * MS):  # rounds of callbacks; data is read after each
         loop.ended_ns = ended_ns
-        came_at(loop, ended_ns, 0, False)
-    assert came_at(loop, 30 * MS, 99 * MS, False) == 20 * MS
+        came_at(loop, ended_ns, 0, False, TICK_NS)
+    assert came_at(loop, 30 * MS, 99 * MS, False, TICK_NS) == 20 * MS
+    assert came_at(loop, 30 * MS, 0, False, TICK_NS) == 29 * MS
+
+
+def test_what_libuv_reads_in_a_round_that_began_with_its_sleep_came_after_it() -> None:
+    loop = Loop(1, 1)
+    loop.ended_ns = 2 * MS
+    assert came_at(loop, 10 * MS, 0, False, TICK_NS) == 10 * MS
+    loop.ended_ns = 11 * MS
+    assert came_at(loop, 11 * MS, 0, False, TICK_NS) * 2 == (10 + 11) * MS
 
 
 @pytest.mark.parametrize(
