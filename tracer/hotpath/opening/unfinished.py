@@ -14,7 +14,7 @@ from contextlib import suppress
 from copy import copy
 from functools import partial
 from time import perf_counter_ns
-from types import CoroutineType, FrameType
+from types import CoroutineType, FrameType, FunctionType, MethodDescriptorType, WrapperDescriptorType
 from typing import Any, Final
 
 from whywait.tracer.host.code_location import (
@@ -48,6 +48,7 @@ _DEEPEST: Final = 50
 # what no job of one's own ends
 _SIGNALS: Final = ("asyncio.locks", "asyncio.queues", "asyncio.streams", "anyio.")
 _LEAVES: Final = frozenset(("__aexit__", "__exit__"))  # what a `with` block keeps of what it has entered
+_UNBOUND: Final = (FunctionType, MethodDescriptorType, WrapperDescriptorType)
 
 
 def record_open(recorder: Recorder, loop: Any = None) -> None:
@@ -234,9 +235,12 @@ def _insides(tasks: Iterable[Any]) -> "dict[int, Counter[Any]]":
     found: defaultdict[int, Counter[Any]] = defaultdict(Counter)
     for task in tasks:
         for coroutine in _chain(task):
+            unbound = None
             for one in gc.get_referents(coroutine):
-                if type(one) in BOUND and getattr(one, "__name__", "") in _LEAVES:
-                    found[id(one.__self__)][task] += 1
+                leaves = getattr(one, "__name__", "") in _LEAVES
+                if unbound is not None or (leaves and type(one) in BOUND):
+                    found[id(one if unbound is not None else one.__self__)][task] += 1
+                unbound = one if leaves and type(one) in _UNBOUND else None  # since Python 3.14 its object comes next
     return found
 
 
