@@ -8,16 +8,19 @@ import numpy as np
 from whywait.analysis.causes import Cause
 from whywait.analysis.situations.holders.what_holders_did import FOLLOWED
 from whywait.analysis.situations.situation import Group, Pattern, Situation
-from whywait.analysis.situations.thresholds import COLD, COLD_AMONG, COLD_NS
+from whywait.analysis.situations.thresholds import COLD, COLD_AMONG, COLD_CHANCE, COLD_NS
 
 
 def cold_start(group: Group) -> Iterator[Pattern]:
-    """Yield the first requests, at most a tenth of all, where each took COLD times as long as the median."""
+    """Yield the first requests, at most a tenth of all, where each took COLD times as long as the median,
+    and those after them hardly ever."""
     requests = group.requests.sort_values("start_ns")
     walls = requests["wall_ns"].to_numpy(dtype=np.float64)
     slow = walls >= max(COLD * np.median(walls), np.median(walls) + COLD_NS)
     first = int(np.argmin(slow)) if not slow.all() else 0
     if len(walls) < COLD_AMONG or not 0 < first <= len(walls) / 10:
+        return
+    if np.mean(walls[first:] >= 0.8 * walls[:first].min()) ** first > COLD_CHANCE:  # now and then it takes as long
         return
     cold = group.causes["request_id"].isin(requests["request_id"].head(first))
     sums = [group.causes[rows].groupby("cause")["amount_ns"].sum() for rows in (cold, ~cold)]
