@@ -41,7 +41,7 @@ def behind(group: Group) -> Iterator[Pattern]:
             if cause in (Cause.POOL_QUEUE, Cause.LIMITER_WAIT):
                 yield from _background(group, cause)
             continue
-        told, decisive = _shares(own)
+        told, decisive = _shares(own, cause)
         kind = max(decisive, key=decisive.__getitem__)
         of_one_kind = decisive[kind] >= MIN_HELD
         scarce = [] if of_one_kind and kind is not Situation.HOLDERS_QUEUE else list(_scarce(group, cause))
@@ -61,13 +61,17 @@ def _background(group: Group, cause: Cause) -> Iterator[Pattern]:
         yield Pattern(Situation.BACKGROUND_HOLDS, cause, {"culprit": f"{chief['culprit']}{at}", "how": how})
 
 
-def _shares(own: pd.DataFrame) -> tuple[dict[Situation, float], dict[Situation, float]]:
-    """Return the part of each kind of what the holders did; and the same where the GIL has that of the computing, too."""
+def _shares(own: pd.DataFrame, cause: Cause) -> tuple[dict[Situation, float], dict[Situation, float]]:
+    """Return the part of each kind of what the holders did; and the same where the GIL has that of the computing, too, or
+    computing that of the CPUs: what computes on a loop holds it for as long as both take."""
     sums = own.groupby("kind")["ns"].sum() / own["ns"].sum()
     told = {Situation(str(kind)): float(share) for kind, share in sums.items()}
     gil, computing = (told.get(kind, 0.0) for kind in (Situation.HOLDERS_NEED_GIL, Situation.HOLDERS_COMPUTE))
     if gil >= MIN_GIL_PART * (gil + computing) > 0:  # who computes Python has what the others need
         return told, told | {Situation.HOLDERS_NEED_GIL: gil + computing}
+    cpu = told.get(Situation.HOLDERS_NEED_CPU, 0.0)
+    if cause is Cause.LOOP_BUSY and computing >= max(cpu, gil) > 0:
+        return told, told | {Situation.HOLDERS_COMPUTE: cpu + computing}
     return told, told
 
 
@@ -89,6 +93,8 @@ def _scarce(group: Group, cause: Cause) -> Iterator[Pattern]:
     ends = by_cause(group.meanwhile[cause])
     gil, cpu, own = (ends[one] for one in (Cause.GIL_WAIT, Cause.CPU_WAIT, Cause.COMPUTE))
     known = sum(ends.values())
+    if cause is Cause.LOOP_BUSY and own >= max(gil, cpu):
+        return
     if not known or gil + cpu + own < MIN_HELD * known or gil + cpu < MIN_GIL_PART * (gil + cpu + own):
         return
     did = Cause.GIL_WAIT if gil >= cpu else Cause.CPU_WAIT

@@ -155,12 +155,13 @@ BLOCKED_LOOP = """
     task   theirs      |------------|                trace=b
     block  long theirs |------------|                trace=b cpu={cpu}
 """
+BLOCKED_BY_LONG = {**BLOCKED, schema.BLOCKER_SPAN_ID: f"{5:016x}"}
 BLOCKS = "    wait held theirs     |-----------|    trace=b type=blocking_io for="
 
 
 def blocked(awaited: str) -> Verdict:
     picture = BLOCKED_LOOP.format(cpu=0 if awaited else 12) + (BLOCKS + awaited if awaited else "")
-    return told(picture, {"b": {**BLOCKED, schema.BLOCKER_SPAN_ID: f"{5:016x}"}})
+    return told(picture, {"b": BLOCKED_BY_LONG})
 
 
 @pytest.mark.parametrize(
@@ -178,6 +179,18 @@ def test_what_blocks_the_loop_is_replaced_by_what_it_does(awaited: str, wanted: 
     found = blocked(awaited)
     assert key(found, Cause.LOOP_BUSY) == f"loop_busy/{wanted}"
     assert words in found.remedy
+
+
+@pytest.mark.parametrize(
+    ("cpu_ms", "without_cpu_ms", "wanted"), [(6, 4, Situation.HOLDERS_COMPUTE), (3, 7, Situation.HOLDERS_NEED_CPU)]
+)
+def test_what_computes_on_a_loop_holds_it_while_it_has_no_cpu_too(
+    cpu_ms: int, without_cpu_ms: int, wanted: Situation
+) -> None:
+    picture = BLOCKED_LOOP.format(cpu=f"{cpu_ms} rq={without_cpu_ms}")
+    in_python = {schema.GIL_NS: 2 * MS, schema.SAMPLES: 12}
+    found = told(picture, {"b": BLOCKED_BY_LONG, "long": in_python})
+    assert key(found, Cause.LOOP_BUSY) == f"loop_busy/{wanted}"
 
 
 @pytest.mark.parametrize(
