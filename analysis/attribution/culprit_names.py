@@ -12,7 +12,7 @@ from whywait.analysis.spans.span_table import NONE, SpanTable
 from whywait.tracer import schema
 
 _HOLDERS = tuple(one.key for one in schema.HOLDERS if one.key != schema.HOLDER_THREADS)
-_PLACED, _BLOCKERS, _RAN, CALLED = (
+_PLACED, _BLOCKERS, RAN, CALLED = (
     tuple(one.key for one in group) for group in (schema.OCCUPANTS, schema.BLOCKERS, schema.RAN, schema.CALLED)
 )
 _FARTHEST: Final = 8
@@ -138,7 +138,7 @@ def ran(spans: SpanTable, number: int, row: int) -> list[Named]:
     """The user's functions that samples show, else the span's own, without a place for the server's task."""
     attributes = spans.attributes[row]
     own = spans.trace_ids[row], spans.span_ids[row]
-    if seen := _sampled(spans, number, row, _RAN):
+    if seen := _sampled(spans, number, row, RAN):
         return seen
     if attributes.get(schema.ROOT) is True and spans.kinds[row] == schema.KIND_TASK:
         return [(number, spans.names[row], "", None, *own, NONE)]
@@ -149,7 +149,7 @@ def of_thread(spans: SpanTable, number: int, row: int) -> list[Named]:
     """What the thread of no request ran that ended this wait; [] for other waits."""
     if spans.attributes[row].get(schema.WAKER_KIND) != schema.WAKER_THREAD:
         return []
-    return _sampled(spans, number, row, _RAN) or _blocker(spans, number, row)
+    return _sampled(spans, number, row, RAN) or _blocker(spans, number, row)
 
 
 def called(spans: SpanTable, number: int, row: int) -> list[Named]:

@@ -122,8 +122,8 @@ RULES: Final = (
          Evidence.SAMPLED, of="queued"),
     Rule("run queue", _part(RUN_QUEUE), Cause.CPU_WAIT, "{rivals}", of="queued"),
     Rule("gil", _part(GIL), Cause.GIL_WAIT, "waiting for the GIL", Evidence.SAMPLED),
-    Rule("futex", _part(LOCK), Cause.LOCK_WAIT, "in an untraced lock, or waiting for native threads",
-         Evidence.SAMPLED),
+    Rule("futex", _part(LOCK), Cause.LOCK_WAIT, "in an untraced lock, or waiting for native threads{slept_in}",
+         Evidence.SAMPLED, of="sampled"),
     Rule("system call", _part(CALL), Cause.BLOCKING_IO, "in {call}{slept_in}", Evidence.SAMPLED, of="sampled"),
     # 6. what none of these explains
     Rule("between steps", lambda one: ~one.in_run, Cause.UNEXPLAINED, "between two recorded steps of the job"),

@@ -1,17 +1,30 @@
-"""Lock convoys: many threads wait for one lock, which passes from one to the next."""
+"""Lock convoys: many threads wait for one lock, which passes from one to the next; also inside a native library, whose
+threads run one call at a time."""
 
 from collections.abc import Iterator
 from typing import Any, Final
 
+import numpy as np
 import pandas as pd
 
+from whywait.analysis.attribution.culprit_names import CALLED, RAN, positive_ns, rows_of
 from whywait.analysis.attribution.details import lock_name
 from whywait.analysis.causes import Cause
 from whywait.analysis.situations.situation import Group, Pattern, Situation
-from whywait.tracer.schema import LOCK_HOLDS, LOCK_KIND, LOCK_KIND_IMPORT, LOCK_KIND_SUBMIT, LOCK_WAITERS
+from whywait.analysis.situations.what_helps import NATIVE, look_up
+from whywait.analysis.text import in_brackets, place
+from whywait.tracer.schema import (
+    CPU_WANTED_NATIVE,
+    LOCK_HOLDS,
+    LOCK_KIND,
+    LOCK_KIND_IMPORT,
+    LOCK_KIND_SUBMIT,
+    LOCK_WAITERS,
+)
 
 MANY: Final = 3  # waiting threads, or successive holders: from this number on a wait was in a convoy
 MIN_SHARE: Final = 0.5  # of the time waited for the lock
+_NATIVE_MILLI: Final = 300  # native threads that ran or wanted to meanwhile, in thousandths, on average
 
 
 def lock_convoy(group: Group) -> Iterator[Pattern]:
@@ -19,6 +32,7 @@ def lock_convoy(group: Group) -> Iterator[Pattern]:
     waits = group.of(Cause.LOCK_WAIT)
     if waits.empty:
         return
+    yield from _native(group)
     attributes = pd.Series(group.attributes_of(waits), index=waits.index)
     found = waits.assign(of=attributes, lock=attributes.map(lock_name))
     by_lock = found.groupby("lock")["amount_ns"].sum()
@@ -36,6 +50,28 @@ def lock_convoy(group: Group) -> Iterator[Pattern]:
     if share >= MIN_SHARE:
         most = {"most_waiting": int(waiting.max()), "most_holders": int(holders.max())}  # at once; while one waited
         yield Pattern(Situation.LOCK_CONVOY, None, {"lock": name, **most, "share": share})
+
+
+def _native(group: Group) -> Iterator[Pattern]:
+    """Where calls computed, and then slept while native threads of the process ran: several at once queue for those. One
+    that waits alone waits for what they compute for it."""
+    found = group.most_of(Cause.LOCK_WAIT, _beside_native_threads)
+    if found.empty:
+        return
+    edges = np.array(sorted([*((at, 1) for at in found["start_ns"]), *((at, -1) for at in found["end_ns"])]))
+    at_once, took_ns = np.cumsum(edges[:, 1]), np.diff(edges[:, 0], append=edges[-1, 0])
+    if took_ns[at_once > 1].sum() >= MIN_SHARE * took_ns.sum():
+        (name, file, line, _), *_ = rows_of(group.attributes_of(found.nlargest(1, "amount_ns"))[0], CALLED)
+        where = f" in {name}{in_brackets(place(file, line))}"
+        yield Pattern(
+            Situation.NATIVE_QUEUE, None, {"most": int(at_once.max()), "where": where, "how": look_up(NATIVE, "")}
+        )
+
+
+def _beside_native_threads(attributes: dict[str, Any]) -> bool:
+    computed, slept = (next(iter(rows_of(attributes, one)), None) for one in (RAN, CALLED))
+    is_native = computed is not None and slept is not None and computed[:3] == slept[:3] and LOCK_KIND not in attributes
+    return is_native and positive_ns(attributes.get(CPU_WANTED_NATIVE)) >= _NATIVE_MILLI
 
 
 def _counts(rows: pd.DataFrame, key: str) -> "pd.Series[Any]":

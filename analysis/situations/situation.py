@@ -30,6 +30,7 @@ class Situation(StrEnum):
     LOCK_CONVOY = "lock_convoy"
     IMPORT_LOCK = "import_lock"
     SUBMIT_LOCK = "submit_lock"
+    NATIVE_QUEUE = "native_queue"
     CPU_OTHER_PROCESSES = "cpu_other_processes"
     CPU_SIBLING_PROCESSES = "cpu_sibling_processes"
     CPU_OWN_THREADS = "cpu_own_threads"

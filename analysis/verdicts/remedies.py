@@ -138,6 +138,9 @@ _TABLE: Final[tuple[tuple[tuple[Cause, ...], Situation, str], ...]] = (
     ((Cause.LOCK_WAIT,), Situation.SUBMIT_LOCK,
      "Make one pool at start-up and keep it: every submit of every pool acquires this one lock, and holds it while a "
      "new thread starts, which takes as long as that thread waits for the GIL."),
+    ((Cause.LOCK_WAIT,), Situation.NATIVE_QUEUE,
+     "Give each call one native thread ({how}): the calls then run beside each other, as many as there are CPUs; or make one "
+     "call for several (a batch)."),
     ((Cause.CPU_WAIT,), Situation.CPU_OTHER_PROCESSES,
      "Move {name} off these CPUs, lower its priority, or give this service CPUs of its own."),
     ((Cause.CPU_WAIT,), Situation.CPU_SIBLING_PROCESSES,

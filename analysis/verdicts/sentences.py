@@ -215,6 +215,9 @@ _PATTERNS: Final = {
     Situation.LOCK_CONVOY:
         "A lock convoy: up to {most_waiting:of thread} at once waited for the {lock}, which passed from holder to holder up "
         "to {most_holders:of time} while one waited.",
+    Situation.NATIVE_QUEUE:
+        "Up to {most:of call} at once waited inside native code{where}, while its threads ran: calls of several requests "
+        "queue for the same native threads there.",
     Situation.OVERSUBSCRIBED:
         "Oversubscribed native threads: while requests waited for a CPU, {wanted:.1f} threads of this process were runnable "
         "at once, on average, {native:.1f} of them in native libraries, and it may use {cpus:.2g}.",

@@ -8,12 +8,17 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
+from threadpoolctl import threadpool_limits
 
 from tests.tracer.conftest import Traced, traced_to
 from whywait import analysis, traced
 from whywait.analysis.causes import Cause
+from whywait.analysis.situations.situation import Situation
+from whywait.analysis.verdicts.judgement import Judgement, judge
 
 __all__ = ["traced_to"]
 ASLEEP_S, COMPUTES_S = 0.12, 0.06
@@ -62,3 +67,42 @@ def test_who_called_into_c_is_named_apart_from_who_computed(traced_to: Callable[
     slept = found.culprits[found.culprits["cause"] == Cause.BLOCKING_IO]
     by = slept.groupby("culprit")["ns"].sum()
     assert by["ask"] > 0.9 * by.sum(), by
+
+
+def score(matrix: "np.ndarray[Any, Any]", times: int) -> None:
+    for _ in range(times):
+        matrix = matrix @ matrix / len(matrix)
+
+
+def judged_at_once(traced_to: Callable[..., Traced], calls: int) -> Judgement:
+    """The judgement of so many requests at once, each of which multiplies in a worker, by a library's two threads."""
+    spans = traced_to()
+    matrix = np.random.default_rng(1).random((700, 700))
+
+    @traced
+    async def ask() -> None:
+        await asyncio.to_thread(score, matrix, 24 // calls)
+
+    async def ask_all() -> None:
+        await asyncio.gather(*(asyncio.create_task(ask()) for _ in range(calls)))
+
+    with threadpool_limits(2):
+        asyncio.run(ask_all())
+    spans.stop()
+    (found,) = judge(analysis.analyze(spans.output))
+    return found
+
+
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="one CPU: the library has one thread")
+def test_calls_that_queue_for_the_threads_of_a_native_library(traced_to: Callable[..., Traced]) -> None:
+    several = judged_at_once(traced_to, 6)
+    assert several.reasons[0].cause is Cause.LOCK_WAIT
+    assert several.reasons[0].remedy.key == "lock_wait/native_queue"
+    (queue,) = (one.numbers for one in several.situations if one.kind is Situation.NATIVE_QUEUE)
+    assert f"in score (truth/test_calls_in_workers.py:{score.__code__.co_firstlineno + 2})" in queue["where"]
+    assert 2 <= queue["most"] <= 6
+
+
+def test_a_call_that_waits_alone_waits_for_what_computes_for_it(traced_to: Callable[..., Traced]) -> None:
+    alone = judged_at_once(traced_to, 1)
+    assert not [one for one in alone.situations if one.kind is Situation.NATIVE_QUEUE]
