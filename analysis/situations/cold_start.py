@@ -20,7 +20,11 @@ def cold_start(group: Group) -> Iterator[Pattern]:
     first = int(np.argmin(slow)) if not slow.all() else 0
     if len(walls) < COLD_AMONG or not 0 < first <= len(walls) / 10:
         return
-    if np.mean(walls[first:] >= 0.8 * walls[:first].min()) ** first > COLD_CHANCE:  # now and then it takes as long
+    starts = requests["start_ns"].to_numpy()[:first]
+    events = 1 + np.sum(
+        starts[1:] >= np.maximum.accumulate(starts + walls[:first])[:-1]
+    )  # what overlaps shares its cause
+    if np.mean(walls[first:] >= 0.8 * walls[:first].min()) ** events > COLD_CHANCE:  # now and then it takes as long
         return
     cold = group.causes["request_id"].isin(requests["request_id"].head(first))
     sums = [group.causes[rows].groupby("cause")["amount_ns"].sum() for rows in (cold, ~cold)]

@@ -1,6 +1,7 @@
 """From drawn traces to the situation and its remedy; beside each case its neighbour that is no such case."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -577,6 +578,14 @@ def test_the_first_requests_of_a_process_are_told_apart() -> None:
 )  # fmt: skip
 def test_no_cold_start(walls: list[dict[str, float]]) -> None:
     assert Situation.COLD_START not in [found.kind for found in over_time(walls)]
+
+
+def test_the_first_requests_that_waited_for_one_event_are_one_case() -> None:
+    given = analysis_of({"GET": [{"await_io": 900.0}] * 4 + ([USUAL] * 7 + [{"await_io": 950.0}]) * 6})
+    together = given.requests.assign(start_ns=given.requests["start_ns"].clip(lower=given.requests["start_ns"].iloc[3]))
+    for requests, cold in ((given.requests, True), (together, False)):
+        (one,) = judge(replace(given, requests=requests))
+        assert (Situation.COLD_START in [found.kind for found in one.situations]) is cold
 
 
 def test_the_cause_of_the_slowest_is_told_where_it_is_another() -> None:
