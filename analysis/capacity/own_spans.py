@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from whywait.analysis.attribution.culprit_names import positive_ns
 from whywait.analysis.model import Analysis, attribute, columns_of
+from whywait.analysis.spans.held_loop import nobodys_blocks
 from whywait.analysis.text import in_brackets, place
 from whywait.tracer import schema
 
@@ -52,9 +53,7 @@ def own_spans(analysis: Analysis) -> pd.DataFrame:
         | {name: _texts(asked[key]) for name, key in _TEXTS.items()}
     )
     table["name"], table["ns"] = "", (table["end_ns"] - table["start_ns"]).astype(np.float64)
-    whose = list(zip(of["service"].tolist(), *(_texts(asked[key]) for key in schema.PROCESS_KEYS), strict=True))
-    called = {one: " ".join(filter(None, one)) for one in set(whose)}
-    table["process"] = list(map(called.__getitem__, whose))
+    table["process"] = _processes(of, asked)
     table["remote"] = [one is True for one in asked[schema.PROCESS]]
     quota_ns, period_ns = (_numbers(asked[key]) for key in _QUOTA)
     quota = quota_ns / np.where(period_ns > 0, period_ns, 1.0)
@@ -67,6 +66,20 @@ def own_spans(analysis: Analysis) -> pd.DataFrame:
     table["limited"] = awaits.str.match(schema.FOR_HELD) & (table["wait"] == schema.WAIT_AWAIT)
     table = _with_pools(table, found)
     return _with_requests(table, analysis)
+
+
+def _processes(of: pd.DataFrame, asked: "dict[str, list[Any]]") -> list[str]:
+    """How the process of each span is called."""
+    whose = list(zip(of["service"].tolist(), *(_texts(asked[key]) for key in schema.PROCESS_KEYS), strict=True))
+    called = {one: " ".join(filter(None, one)) for one in set(whose)}
+    return list(map(called.__getitem__, whose))
+
+
+def nobodys_time(analysis: Analysis) -> pd.DataFrame:
+    """Return when work of no request held the loop of which `process`: `start_ns`, `end_ns`."""
+    blocks = nobodys_blocks(analysis.spans)
+    asked = columns_of(blocks["attributes"].tolist(), schema.PROCESS_KEYS)
+    return blocks[["start_ns", "end_ns"]].assign(process=_processes(blocks, asked))
 
 
 def _with_pools(table: pd.DataFrame, found: list[dict[str, Any]]) -> pd.DataFrame:

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from whywait.analysis.capacity.demand import Resource, demand
+from whywait.analysis.capacity.own_spans import nobodys_time
 from whywait.analysis.capacity.window import active_ns, in_system
 from whywait.analysis.causes import Evidence
 from whywait.analysis.measure.weights import weights_of
@@ -41,6 +42,7 @@ class Use:
     busy: float  # the same by the time held, waits for other resources included
     possible_per_s: float  # requests of this mix that it allows; 0 where not known
     evidence: Evidence
+    others: float = 0.0  # the part of `utilization` that work of no request takes, where that is known
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,18 +78,23 @@ def capacity(analysis: Analysis) -> tuple[ProcessCapacity, ...]:
     requests = analysis.analysed.assign(weight=weights_of(analysis.analysed))
     process = table.drop_duplicates("request_id").set_index("request_id")["process"]
     grouped = requests.groupby(requests["request_id"].map(process), sort=False)
-    found = [_of_process(str(name), own, table[table["process"] == name]) for name, own in grouped]
+    nobodys = nobodys_time(analysis)
+    found = [
+        _of_process(str(name), own, table[table["process"] == name], nobodys[nobodys["process"] == name])
+        for name, own in grouped
+    ]
     return tuple(sorted(found, key=lambda one: -one.requests))
 
 
-def _of_process(process: str, requests: pd.DataFrame, table: pd.DataFrame) -> ProcessCapacity:
+def _of_process(process: str, requests: pd.DataFrame, table: pd.DataFrame, nobodys: pd.DataFrame) -> ProcessCapacity:
     active = max(active_ns(requests["start_ns"], requests["end_ns"]), 1)
     arriving = max(active_ns(requests["start_ns"], requests["start_ns"]), 1)
     count = float(requests["weight"].sum())
     bounds = np.array([requests["start_ns"].to_numpy(np.int64).min(), requests["end_ns"].to_numpy(np.int64).max()])
     inside = in_system(requests, bounds)
     wall_ns = float((requests["wall_ns"] * requests["weight"]).sum()) / count
-    uses = _uses(table, count, count / active)
+    held_ns = (nobodys["end_ns"].clip(upper=bounds[1]) - nobodys["start_ns"].clip(lower=bounds[0])).clip(lower=0).sum()
+    uses = _uses(table, count, count / active, min(float(held_ns) / active, 1.0))
     limit = _limit(uses, wall_ns)
     heaviest, heaviest_ns = _heaviest(table, limit)
     return ProcessCapacity(
@@ -96,7 +103,7 @@ def _of_process(process: str, requests: pd.DataFrame, table: pd.DataFrame) -> Pr
     )  # fmt: skip
 
 
-def _uses(table: pd.DataFrame, count: float, per_ns: float) -> tuple[Use, ...]:
+def _uses(table: pd.DataFrame, count: float, per_ns: float, of_loop: float) -> tuple[Use, ...]:
     amounts = table.assign(**{name: table[name] * table["weight"] for name in ("held_ns", "demand_ns", "wait_ns")})
     grouped = amounts.groupby(["resource", "name"], sort=False)
     sums = grouped[["held_ns", "demand_ns", "wait_ns"]].sum() / count
@@ -105,12 +112,13 @@ def _uses(table: pd.DataFrame, count: float, per_ns: float) -> tuple[Use, ...]:
     rows: list[dict[Any, Any]] = sums.to_dict("records")
     for row in rows:
         servers, needed, held = (float(row[name]) for name in ("servers", "demand_ns", "held_ns"))
-        utilization, busy = (per_ns * ns / servers if servers else 0.0 for ns in (needed, held))
-        possible = servers * 1e9 / needed if needed else 0.0
+        others = of_loop if row["resource"] == Resource.LOOP else 0.0
+        utilization, busy = (others + per_ns * ns / servers if servers else 0.0 for ns in (needed, held))
+        possible = (1 - others) * servers * 1e9 / needed if needed else 0.0
         found.append(
             Use(
                 Resource(row["resource"]), str(row["name"]), servers, needed, held, float(row["wait_ns"]),
-                min(utilization, 1.0), min(busy, 1.0), possible, Evidence(row["evidence"]),
+                min(utilization, 1.0), min(busy, 1.0), possible, Evidence(row["evidence"]), others,
             )
         )  # fmt: skip
     return tuple(sorted(found, key=lambda one: -one.utilization))

@@ -8,6 +8,7 @@ from whywait.analysis.situations.what_helps import LIMITS, look_up
 from whywait.analysis.text import amount
 
 _ALIKE: Final = 0.1
+_OTHERS: Final = 0.1  # of what is used: so much by work of no request is said
 # what a sentence calls a resource, and what helps where it is the limit
 _WORDS: Final = {
     Resource.GIL: ("the GIL", "More workers or a larger pool cannot help; less Python per request or more processes can."),
@@ -53,7 +54,7 @@ def sentence(one: ProcessCapacity) -> str:
     if any(not use.servers and use.wait_ns >= QUEUED * one.mean_wall_ns for use in one.uses):
         return ""
     most = one.most_used
-    used = f"{named(most)} is used most, {most.utilization:.0%} of it, at {_rate(one.served_per_s)}"
+    used = f"{named(most)} is used most, {most.utilization:.0%} of it{_by_others(most)}, at {_rate(one.served_per_s)}"
     if most.utilization < FREE:
         return f"Nothing is near its limit: {used}."
     return f"Nothing has a queue: {used}; it allows {_rate(most.possible_per_s)}."
@@ -62,7 +63,7 @@ def sentence(one: ProcessCapacity) -> str:
 def _limited(one: ProcessCapacity, limit: Use) -> str:
     what, helps = named(limit), _helps(limit)
     waiting = f"with {one.served_per_s * limit.wait_ns / 1e9:.2g} waiting for it"
-    begin = f"{what[0].upper()}{what[1:]} is the limit: {_needs(one, limit)}"
+    begin = f"{what[0].upper()}{what[1:]} is the limit{_by_others(limit, ' of it used')}: {_needs(one, limit)}"
     if limit.resource is Resource.CPU and limit.utilization < FULL:
         own = f"this process used {limit.utilization:.0%} of " + (
             f"its {limit.servers:g} CPUs" if limit.servers else "them"
@@ -71,6 +72,10 @@ def _limited(one: ProcessCapacity, limit: Use) -> str:
     who = f"its {limit.servers:g}" if limit.servers > 1 else "one process"
     begin += f", so {who} can serve {_rate(limit.possible_per_s)}; it served {_rate(one.served_per_s)} {waiting}."
     return f"{begin} {_beside(one, limit)}{helps}{_next(one, limit)}"
+
+
+def _by_others(use: Use, of_it: str = "") -> str:
+    return f" ({use.others:.0%}{of_it} by work of no request)" if use.others >= _OTHERS * use.utilization > 0 else ""
 
 
 def _needs(one: ProcessCapacity, limit: Use) -> str:

@@ -98,6 +98,26 @@ def test_a_higher_limit_is_advised_where_there_is_one(name: str) -> None:
     assert ("cannot" in said) == name.startswith("Lock")
 
 
+def test_work_of_no_request_uses_the_loop_too() -> None:
+    found = run(**RUNS["nothing"][0])
+    block = drawn(f"""
+block  poll   {" " * 20}|{"-" * 47}|
+""")
+    blocks = [
+        block.assign(
+            trace_id=f"{number + 900:032x}", start_ns=block["start_ns"] + shift, end_ns=block["end_ns"] + shift
+        )
+        for number, shift in enumerate(range(0, REQUESTS * 80 * MS, 80 * MS))
+    ]
+    (alone,), (beside,) = (capacity(analyze(pd.concat([found.spans, *more]))) for more in ([], blocks))
+    loop, held = (next(one for one in of.uses if one.resource is Resource.LOOP) for of in (alone, beside))
+    assert loop.others == 0
+    assert held.others == pytest.approx(48 / 80, rel=0.02)  # of each 80 ms
+    assert held.utilization == pytest.approx(loop.utilization + held.others)
+    assert held.possible_per_s == pytest.approx((1 - held.others) * loop.possible_per_s)
+    assert "the event loop is used most, 61% of it (60% by work of no request)" in sentence(beside)
+
+
 def test_littles_law_holds_between_what_is_counted_and_what_is_timed(
     told: tuple[str, Analysis, ProcessCapacity],
 ) -> None:
