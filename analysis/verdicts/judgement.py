@@ -122,7 +122,8 @@ def _groups(analysis: Analysis) -> list[Group]:
     causes, culprits = weighted(analysis.causes, "amount_ns"), weighted(analysis.culprits, "ns")
     tables = (analysis.analysed, causes, culprits, pool_use(analysis), serial_collection(analysis))
     by_endpoint = [(table[:0], dict(iter(table.groupby("endpoint", sort=False)))) for table in tables]
-    attributes, holders = _attributes(analysis), what_holders_did(analysis)
+    holders = what_holders_did(analysis)
+    attributes = _attributes(analysis, holders)
     blocks = nobodys_blocks(analysis.spans)
     made = []
     for name, rows in summary.groupby("endpoint", sort=False):
@@ -152,10 +153,10 @@ def _by_cause(rows: pd.DataFrame, column: str) -> dict[Cause, float]:
     return {Cause(cause): float(value) for cause, value in zip(rows["cause"], rows[column], strict=True)}
 
 
-def _attributes(analysis: Analysis) -> dict[str, dict[str, Any]]:
+def _attributes(analysis: Analysis, holders: pd.DataFrame) -> dict[str, dict[str, Any]]:
     asked = analysis.causes[analysis.causes["cause"].isin(_IN_SPANS)]
     ids = identities(analysis.spans)
-    wanted = ids.isin(pd.unique(asked[["span_id", "activity_id"]].to_numpy().ravel()))
+    wanted = ids.isin({*asked["span_id"], *asked["activity_id"], *holders["at"]})
     return dict(zip(ids[wanted], analysis.spans.loc[wanted, "attributes"], strict=True))
 
 

@@ -64,7 +64,7 @@ _TABLE: Final[tuple[tuple[tuple[Cause, ...], Situation, str], ...]] = (
      "No CPU is short: those ahead mostly wait ({doing}). Raise the limit ({how}), or give the slow calls a pool or "
      "limit of their own."),
     ((Cause.POOL_QUEUE, Cause.LIMITER_WAIT), Situation.HOLDERS_COMPUTE,
-     "Those ahead compute: do less at once. Join several into one job (batching), make the job shorter{elsewhere}; a higher "
+     "Those ahead compute: do less at once. Join several into one job (batching), {shorter}; a higher "
      "limit only helps while CPUs are idle."),
     ((Cause.POOL_QUEUE, Cause.LIMITER_WAIT), Situation.BACKGROUND_HOLDS,
      "Work that no request waits for takes the places ({culprit}): give it a pool or a limit of its own, or a worker process "

@@ -83,7 +83,8 @@ def _of_kind(group: Group, cause: Cause, kind: Situation, chief: "pd.Series[Any]
     if kind is Situation.HOLDERS_QUEUE:
         how = did.info.remedy
     found = {"did": did, "doing": str(chief["doing"]) * says, "share": share, "how": how, "is_lock": is_lock(wait)}
-    found["elsewhere"] = "" if wait.get(schema.POOL_NAME) == schema.POOL_NAME_PROCESSES else ", or move it to processes"
+    is_there = wait.get(schema.POOL_NAME) == schema.POOL_NAME_PROCESSES or at.get(schema.PROCESS) is True
+    found["shorter"] = "or make the job shorter" if is_there else "make the job shorter, or move it to processes"
     return Pattern(kind, cause, found)
 
 

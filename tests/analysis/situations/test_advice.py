@@ -213,6 +213,10 @@ def test_what_computes_in_processes_is_not_to_be_moved_there(pool: str, elsewher
     found = queued(schema.WAIT_POOL_QUEUE, "cpu=9", {**OCCUPIED, schema.POOL_NAME: pool})
     assert key(found, Cause.POOL_QUEUE) == "pool_queue/holders_compute"
     assert ("move it to processes" in found.remedy) == elsewhere
+    # as little where it is a limit in front of them
+    found = queued(schema.WAIT_LIMITER, "cpu=9", BLOCKED, {schema.PROCESS: not elsewhere})
+    assert key(found, Cause.LIMITER_WAIT) == "limiter_wait/holders_compute"
+    assert ("move it to processes" in found.remedy) == elsewhere
 
 
 @pytest.mark.parametrize(
