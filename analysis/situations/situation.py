@@ -66,6 +66,7 @@ class Situation(StrEnum):
     TIME_LIMIT = "time_limit"
     WINDOW = "window"
     INNER_LIMIT = "inner_limit"
+    STRAGGLER = "straggler"
     COLD_START = "cold_start"
     SLOWEST_DIFFER = "slowest_differ"
     UNFINISHED = "unfinished"

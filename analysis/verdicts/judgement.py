@@ -47,6 +47,7 @@ from whywait.analysis.situations.waits.connecting import connecting
 from whywait.analysis.situations.waits.inner_limit import inner_limit
 from whywait.analysis.situations.waits.repeated_waits import repeated_waits
 from whywait.analysis.situations.waits.stampede import stampedes
+from whywait.analysis.situations.waits.stragglers import stragglers
 from whywait.analysis.spans.held_loop import held_loop, nobodys_blocks
 from whywait.analysis.text import in_brackets, place
 from whywait.analysis.verdicts.remedies import Remedy, remedy
@@ -58,7 +59,7 @@ _IN_SPANS: Final = (*FOLLOWED, Cause.GIL_WAIT, Cause.BLOCKING_IO, Cause.AWAIT_IO
 _MAY_BE_REASONS: Final = tuple(cause for cause in CAUSES if cause.info.is_reason)
 # of several situations that have a remedy for one cause, the first one's is told
 DETECTORS: Final[tuple[Detector, ...]] = (
-    holds_one, deadlocks, wait_cycles, stampedes, cold_start, connecting, consumers, inner_limit, lock_convoy, connections_held, large_transfers, sensitive_threads, behind, rate_limits, time_limits, pool_situations, repeated_waits, blocking_calls, databases, computing,
+    holds_one, deadlocks, wait_cycles, stampedes, cold_start, connecting, consumers, inner_limit, stragglers, lock_convoy, connections_held, large_transfers, sensitive_threads, behind, rate_limits, time_limits, pool_situations, repeated_waits, blocking_calls, databases, computing,
     loop_blocked, collected_serially, gil_starvation, cpu_competition, answers, never_ended, unexplained,
 )  # fmt: skip
 

@@ -109,6 +109,10 @@ _TABLE: Final[tuple[tuple[tuple[Cause, ...], Situation, str], ...]] = (
     ((Cause.LIMITER_WAIT, Cause.CONNECTION_WAIT, Cause.AWAIT_IO), Situation.INNER_LIMIT,
      "Raise the limit on {where}: {items:.0f} of {name} go through {through:.0f} at a time, though all were started "
      "together; or make each shorter."),
+    ((Cause.AWAIT_IO, Cause.BLOCKING_IO), Situation.STRAGGLER,
+     "They run together already, and the slowest one sets the time: find out why it takes longer than the others, answer "
+     "without it after a time limit (asyncio.wait with a timeout), or ask a second time when most have ended, and "
+     "take what comes first."),
     ((Cause.LIMITER_WAIT, Cause.AWAIT_IO), Situation.WINDOW,
      "{task} lets this time pass while requests wait for it already: shorten the window, or end it as soon as the batch is "
      "full or nothing else is on its way."),

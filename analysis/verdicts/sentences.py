@@ -215,6 +215,8 @@ _PATTERNS: Final = {
     Situation.LOCK_CONVOY:
         "A lock convoy: up to {most_waiting:of thread} at once waited for the {lock}, which passed from holder to holder up "
         "to {most_holders:of time} while one waited.",
+    Situation.STRAGGLER:
+        "Of {items:.0f} {name} that run together, half have ended after {half_ns:ms}; the last takes {last_ns:ms}.",
     Situation.NATIVE_QUEUE:
         "Up to {most:of call} at once waited inside native code{where}, while its threads ran: calls of several requests "
         "queue for the same native threads there.",
