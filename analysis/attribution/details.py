@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from whywait.analysis.attribution.cpu_rivals import why_queued
-from whywait.analysis.attribution.culprit_names import CALLED, rows_of
+from whywait.analysis.attribution.culprit_names import rows_of
 from whywait.analysis.spans.span_table import Ints, SpanTable, Texts, objects
 from whywait.analysis.text import counted, in_brackets, place
 from whywait.tracer import schema
@@ -101,7 +101,7 @@ def _where(attributes: dict[str, Any]) -> str:
 
 def _slept_in(attributes: dict[str, Any]) -> str:
     """The user's function that slept for longest in a call, as samples show, else the span's."""
-    name, file, line, _ = next(iter(rows_of(attributes, CALLED)), ("", "", 0, 0))
+    name, file, line, _ = next(iter(rows_of(attributes, schema.CALLED)), ("", "", 0, 0))
     return f" in {name}{in_brackets(place(file, line))}" if name else _where(attributes)
 
 
