@@ -48,6 +48,7 @@ KIND_JOB: Final = "job"  # an executor job, from submit until its waiter resumes
 PICKLING, UNPICKLING = "pickling for ", "unpickling for "
 UNPICKLING_THERE = "unpickling in the worker of "
 SENDING, RECEIVING = "transfer to the worker of ", "transfer from the worker of "
+TASK_SPAN_PREFIX: Final = "task "
 JOB_SPAN_PREFIX: Final = "job "  # of its span's name; what follows is the function's
 KIND_RUN: Final = "run"  # the job's function on its worker thread (child of the job span)
 KIND_WAIT: Final = "wait"  # an activity waited; WAIT is the kind

@@ -40,7 +40,7 @@ def inner_limit(group: Group) -> Iterator[Pattern]:
     found = found[(found["items"] >= MANY_AWAITS) & (found["through"] > 0) & (found["items"] >= 2 * found["through"])]
     means = found.groupby(["name", "where"], as_index=False)[["items", "through", "ns"]].mean().nlargest(1, "ns")
     for row in means[means["ns"] >= max(MIN_MEAN_NS, MIN_SHARE * group.mean_wall_ns)].to_dict("records"):
-        name = str(row["name"]).removeprefix("task ")
+        name = str(row["name"]).removeprefix(schema.TASK_SPAN_PREFIX)
         yield Pattern(Situation.INNER_LIMIT, None, {**row, "name": name})  # type: ignore[dict-item]
 
 
