@@ -184,10 +184,13 @@ class CpuRivals:
 def _named(shares: Mapping[CpuUser, float], most: int) -> list[tuple[CpuUser, float]]:
     """The longest; what one function did for several requests is one where they are many, and so are all others."""
     ranked = sorted(shares.items(), key=itemgetter(1), reverse=True)
-    if len(ranked) > most:
+    if 0 < most < len(ranked):
         ranked = summed(ranked, lambda one: one._replace(trace_id=0))
-    rest = [(OTHER_THREADS if user.kind in _OWN else OTHER_PROCESSES, ns) for user, ns in ranked[most:]]
-    return summed([*ranked[:most], *rest], lambda one: one)
+    found = dict(ranked[:most])
+    for other, are in ((OTHER_THREADS, True), (OTHER_PROCESSES, False)):
+        rest_ns = sum(ns for user, ns in ranked[most:] if (user.kind in _OWN) is are)
+        found[other] = found.get(other, 0.0) + rest_ns
+    return list(found.items())
 
 
 def _quota(quota_ns: int, period_ns: int) -> CpuUser:
