@@ -182,10 +182,11 @@ class CpuRivals:
 
 
 def _named(shares: Mapping[CpuUser, float], most: int) -> list[tuple[CpuUser, float]]:
-    """The longest; what one function did for several requests is one where they are many, and so are all others."""
+    """The longest. Where they are many, what one function did for several requests is one under the longest of these, and
+    so are processes of one name, and all others."""
     ranked = sorted(shares.items(), key=itemgetter(1), reverse=True)
     if 0 < most < len(ranked):
-        ranked = summed(ranked, lambda one: one._replace(trace_id=0))
+        ranked = summed(ranked, lambda one: one._replace(trace_id=0, process_id=0))
     found = dict(ranked[:most])
     for other, are in ((OTHER_THREADS, True), (OTHER_PROCESSES, False)):
         rest_ns = sum(ns for user, ns in ranked[most:] if (user.kind in _OWN) is are)

@@ -140,6 +140,17 @@ def test_a_quota_is_named_by_its_size(quota: tuple[int, int], name: str) -> None
     assert (found.quota_ns, found.period_ns) == (quota[0] * MS, quota[1] * MS)
 
 
+def test_many_processes_of_one_name_are_one_rival() -> None:
+    workers = [ProcessUse(30 + at, (10 + at) * MS, "gunicorn", BOTH, sibling=True) for at in range(5)]
+    past = Past([interval(0, [thread(ME, 20, 80)], [*workers, CRUNCH._replace(used_ns=20 * MS)])])
+    siblings, crunch = divided(past, 0, 100, 80).users
+    assert (siblings.name, siblings.kind, siblings.process_id) == ("sibling process gunicorn", schema.RIVAL_SIBLING, 34)
+    assert (siblings.ns, crunch.ns) == (60 * MS, 20 * MS)
+    assert [one.process_id for one in divided(Past([interval(0, [thread(ME, 20, 80)], workers[:4])]), 0, 100, 46).users] == [
+        33, 32, 31, 30,
+    ]  # fmt: skip
+
+
 def test_a_short_wait_and_those_beyond_the_longest_are_told_by_their_kind_alone() -> None:
     many = [ProcessUse(30 + at, (20 - at) * MS, f"p{at}", BOTH) for at in range(6)]
     past = Past([interval(0, [thread(ME, 20, 80), thread(OTHER, 9)], many)])
