@@ -72,7 +72,7 @@ ANSWERS: dict[str, tuple[str, tuple[str, ...]]] = {
         (
             "tracer/cpu_mix.py", "tracer/cpu_names.py", "tracer/cpu_rivals.py", "tracer/sampler/cpu_layout.py",
             "tracer/sampler/cpu_use.py", "analysis/cpu_rivals.py",
-            "tracer/sampler/child/cpu_usage.py", "tracer/offcpu/cpu_contention.py", "tracer/offcpu/cpu_user_names.py",
+            "tracer/sampler/child/cpu_usage.py", "tracer/offcpu/cpu_contention.py",
             "analysis/attribution/cpu_rivals.py", "analysis/situations/running/cpu_competition.py",
         ),
     ),

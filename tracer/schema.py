@@ -48,6 +48,7 @@ KIND_JOB: Final = "job"  # an executor job, from submit until its waiter resumes
 PICKLING, UNPICKLING = "pickling for ", "unpickling for "
 UNPICKLING_THERE = "unpickling in the worker of "
 SENDING, RECEIVING = "transfer to the worker of ", "transfer from the worker of "
+TASK_SPAN_PREFIX: Final = "task "
 JOB_SPAN_PREFIX: Final = "job "  # of its span's name; what follows is the function's
 KIND_RUN: Final = "run"  # the job's function on its worker thread (child of the job span)
 KIND_WAIT: Final = "wait"  # an activity waited; WAIT is the kind
@@ -284,12 +285,8 @@ CALLED_FILES: Final = "whywait.called.files"
 CALLED_LINES: Final = "whywait.called.lines"
 CALLED_NS: Final = "whywait.called.ns"
 
-# the parts of the span's RUN_QUEUE_NS, from CPU_LEAST_NS on: the first four sum to it exactly. RUN_QUEUE_NS is
-# measured; its division is sampled, by what used the CPUs at the time
-CPU_PROCESS_NS: Final = "whywait.cpu.process_ns"  # other processes used the CPUs on which the thread may run
-CPU_OWN_NS: Final = "whywait.cpu.own_ns"  # other threads of this process used them
-CPU_THROTTLED_NS: Final = "whywait.cpu.throttled_ns"  # the quota of a control group had run out
-CPU_UNKNOWN_NS: Final = "whywait.cpu.unknown_ns"
+# what a span waited for in the run queue, from CPU_LEAST_NS on. RUN_QUEUE_NS is measured; its division among the RIVAL_*
+# is sampled, by what used the CPUs at the time
 CPU_LEAST_NS: Final = 100_000
 CPU_COUNT: Final = "whywait.cpu.count"  # CPUs on which the thread may run
 CPU_QUOTA_NS: Final = "whywait.cpu.quota_ns"  # CPU time that the group may use in each CPU_PERIOD_NS; absent: no quota
@@ -297,10 +294,11 @@ CPU_PERIOD_NS: Final = "whywait.cpu.quota_period_ns"
 # runnable threads of this process, on average, in thousandths; and those that run no Python
 CPU_WANTED: Final = "whywait.cpu.wanted_milli"
 CPU_WANTED_NATIVE: Final = "whywait.cpu.wanted_native_milli"
-# what used the CPUs: parallel arrays, longest first, without unknown ones; RIVAL_NS sums to at most CPU_PROCESS_NS + CPU_OWN_NS
+# what used the CPUs, or withheld them: parallel arrays, longest first; RIVAL_NS sums to at most RUN_QUEUE_NS, the rest is
+# unknown. Beyond the longest, processes are one entry, and threads of this process one
 RIVAL_KINDS: Final = "whywait.rival.kinds"  # RIVAL_*
-RIVAL_NAMES: Final = "whywait.rival.names"  # of the process, the function, or the library
-RIVAL_NUMBERS: Final = "whywait.rival.numbers"  # process id, 0 for several of them; of threads, how many they were
+RIVAL_NAMES: Final = "whywait.rival.names"  # "process crunch", the function, the library, or the quota
+RIVAL_NUMBERS: Final = "whywait.rival.numbers"  # process id; 0: of no single other process
 RIVAL_FILES: Final = "whywait.rival.files"  # "" where not known
 RIVAL_LINES: Final = "whywait.rival.lines"  # 0 where not known
 RIVAL_TRACE_IDS: Final = "whywait.rival.trace_ids"  # "" where it worked for no request
@@ -310,6 +308,7 @@ RIVAL_PROCESS: Final = "process"
 RIVAL_SIBLING: Final = "sibling"  # a process of the same name and group, such as another worker of the service
 RIVAL_THREAD: Final = "thread"  # of this process, runs Python or is called from it
 RIVAL_NATIVE: Final = "native"  # of this process, such as the workers of an OpenMP pool
+RIVAL_QUOTA: Final = "quota"  # of a control group: it had run out
 
 # --- pools --------------------------------------------------------------------------------------
 POOL_ID: Final = "whywait.pool.id"
@@ -407,12 +406,12 @@ CALLED: Final = (
     Column(CALLED_NS, "ns", "number"),
 )
 CPU_USERS: Final = (
-    Column(RIVAL_KINDS, "named.kind", "text"),
-    Column(RIVAL_NAMES, "named.name", "text"),
-    Column(RIVAL_NUMBERS, "number", "number"),
-    Column(RIVAL_FILES, "named.place", "file", "named.place"),
-    Column(RIVAL_LINES, "named.place", "line", "named.place"),
-    Column(RIVAL_TRACE_IDS, "named.trace_id", "trace_id", "named.trace_id"),
-    Column(RIVAL_SPAN_IDS, "span_id", "span_id", "named.trace_id"),
+    Column(RIVAL_KINDS, "kind", "text"),
+    Column(RIVAL_NAMES, "name", "text"),
+    Column(RIVAL_NUMBERS, "process_id", "number", "process_id"),
+    Column(RIVAL_FILES, "place", "file", "place"),
+    Column(RIVAL_LINES, "place", "line", "place"),
+    Column(RIVAL_TRACE_IDS, "trace_id", "trace_id", "trace_id"),
+    Column(RIVAL_SPAN_IDS, "span_id", "span_id", "trace_id"),
     Column(RIVAL_NS, "ns", "number"),
 )

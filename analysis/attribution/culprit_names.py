@@ -1,8 +1,9 @@
 """Names the culprit of a wait from the attributes of its span."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
+from itertools import repeat
 from typing import Any, Final
 
 import numpy as np
@@ -11,38 +12,32 @@ from whywait.analysis.causes import Culprit
 from whywait.analysis.spans.span_table import NONE, SpanTable
 from whywait.tracer import schema
 
-_HOLDERS = tuple(one.key for one in schema.HOLDERS if one.key != schema.HOLDER_THREADS)
-_PLACED, _BLOCKERS, RAN, CALLED = (
-    tuple(one.key for one in group) for group in (schema.OCCUPANTS, schema.BLOCKERS, schema.RAN, schema.CALLED)
-)
+_HOLDERS = tuple(one for one in schema.HOLDERS if one.key != schema.HOLDER_THREADS)
 _FARTHEST: Final = 8
 _LIBRARIES: Final = ("/site-packages/", "/dist-packages/", "/lib/python3")
-_OCCUPANTS = tuple(one.key for one in schema.OCCUPANTS if not one.only_with)
 COLUMNS = ("segment", "culprit", "file", "line", "trace_id", "span_id", "ns")
 # number of the span, name, file, line, trace id, span id, and the culprit's part of the wait span in ns
 Named = tuple[int, str, str, int | None, str, str, int]
+Columns = Sequence[schema.Column]
 Naming = Callable[[SpanTable, int, int], list[Named]]
 
 
 def _occupants(spans: SpanTable, number: int, row: int) -> list[Named]:
-    if placed := _listed(spans.attributes[row], number, _PLACED):
-        return placed
-    listed = [one for one in rows_of(spans.attributes[row], _OCCUPANTS) if positive_ns(one[-1])]
-    return [named(number, ns, name, "", None, trace, span) for name, trace, span, ns in listed]
+    return listed(spans.attributes[row], number, schema.OCCUPANTS)
 
 
 def holders(spans: SpanTable, number: int, row: int) -> list[Named]:
-    return _listed(spans.attributes[row], number, _HOLDERS)
+    return listed(spans.attributes[row], number, _HOLDERS)
 
 
-def _listed(attributes: dict[str, Any], number: int, keys: tuple[str, ...]) -> list[Named]:
+def listed(attributes: dict[str, Any], number: int, columns: Columns) -> list[Named]:
     """The culprits that stand in parallel arrays: name, file, line, trace, span, ns."""
-    return [named(number, ns, *at) for *at, ns in rows_of(attributes, keys) if positive_ns(ns)]
+    return [named(number, ns, *at) for *at, ns in rows_of(attributes, columns) if positive_ns(ns)]
 
 
 def _blocker(spans: SpanTable, number: int, row: int) -> list[Named]:
     attributes = spans.attributes[row]
-    if several := _listed(attributes, number, _BLOCKERS):
+    if several := listed(attributes, number, schema.BLOCKERS):
         return several
     function = attributes.get(schema.BLOCKER_FUNCTION)
     if not function:
@@ -138,7 +133,7 @@ def ran(spans: SpanTable, number: int, row: int) -> list[Named]:
     """The user's functions that samples show, else the span's own, without a place for the server's task."""
     attributes = spans.attributes[row]
     own = spans.trace_ids[row], spans.span_ids[row]
-    if seen := _sampled(spans, number, row, RAN):
+    if seen := _sampled(spans, number, row, schema.RAN):
         return seen
     if attributes.get(schema.ROOT) is True and spans.kinds[row] == schema.KIND_TASK:
         return [(number, spans.names[row], "", None, *own, NONE)]
@@ -149,17 +144,17 @@ def of_thread(spans: SpanTable, number: int, row: int) -> list[Named]:
     """What the thread of no request ran that ended this wait; [] for other waits."""
     if spans.attributes[row].get(schema.WAKER_KIND) != schema.WAKER_THREAD:
         return []
-    return _sampled(spans, number, row, RAN) or _blocker(spans, number, row)
+    return _sampled(spans, number, row, schema.RAN) or _blocker(spans, number, row)
 
 
 def called(spans: SpanTable, number: int, row: int) -> list[Named]:
     """The user's functions that slept in a call, as samples show, else the span's own."""
-    return _sampled(spans, number, row, CALLED) or function(spans, number, row)
+    return _sampled(spans, number, row, schema.CALLED) or function(spans, number, row)
 
 
-def _sampled(spans: SpanTable, number: int, row: int, keys: tuple[str, ...]) -> list[Named]:
+def _sampled(spans: SpanTable, number: int, row: int, columns: Columns) -> list[Named]:
     own = spans.trace_ids[row], spans.span_ids[row]
-    rows = rows_of(spans.attributes[row], keys)
+    rows = rows_of(spans.attributes[row], columns)
     return [named(number, ns, name, file, line, *own) for name, file, line, ns in rows if positive_ns(ns)]
 
 
@@ -192,10 +187,10 @@ def named(
     return number, str(name), str(file or ""), at, str(trace_id or ""), str(span_id or ""), ns
 
 
-def rows_of(attributes: dict[str, Any], keys: tuple[str, ...]) -> list[tuple[Any, ...]]:
-    """Return the rows of parallel arrays; none where one of them is missing."""
-    arrays = [attributes.get(key) for key in keys]
-    return list(zip(*arrays, strict=False)) if all(isinstance(array, list) for array in arrays) else []
+def rows_of(attributes: dict[str, Any], columns: Columns) -> list[tuple[Any, ...]]:
+    """Return the rows of parallel arrays, with None in those that may be omitted; none where another one is missing."""
+    arrays = [value if (value := attributes.get(one.key)) or not one.only_with else repeat(None) for one in columns]
+    return list(zip(*arrays, strict=False)) if all(isinstance(one, list | repeat) for one in arrays) else []
 
 
 def positive_ns(value: Any) -> int:

@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 
 from whywait.analysis.attribution.cpu_rivals import why_queued
-from whywait.analysis.attribution.culprit_names import CALLED, rows_of
+from whywait.analysis.attribution.culprit_names import rows_of
 from whywait.analysis.spans.span_table import Ints, SpanTable, Texts, objects
-from whywait.analysis.text import counted, in_brackets, place
+from whywait.analysis.text import amount, counted, in_brackets, place
 from whywait.tracer import schema
 
 
@@ -101,7 +101,7 @@ def _where(attributes: dict[str, Any]) -> str:
 
 def _slept_in(attributes: dict[str, Any]) -> str:
     """The user's function that slept for longest in a call, as samples show, else the span's."""
-    name, file, line, _ = next(iter(rows_of(attributes, CALLED)), ("", "", 0, 0))
+    name, file, line, _ = next(iter(rows_of(attributes, schema.CALLED)), ("", "", 0, 0))
     return f" in {name}{in_brackets(place(file, line))}" if name else _where(attributes)
 
 
@@ -124,7 +124,7 @@ def _blocker(attributes: dict[str, Any]) -> str:
 
 def _initializer(attributes: dict[str, Any]) -> str:
     name, ns = attributes.get(schema.POOL_INITIALIZER), attributes.get(schema.POOL_INITIALIZER_NS)
-    return f", {ns / 1e6:.1f} ms of it in its initializer {name}" if name and isinstance(ns, int) else ""
+    return f", {amount(ns)} of it in its initializer {name}" if name and isinstance(ns, int) else ""
 
 
 def _few(attributes: dict[str, Any]) -> str:
@@ -132,7 +132,7 @@ def _few(attributes: dict[str, Any]) -> str:
     count = attributes.get(schema.SAMPLES)
     if not isinstance(count, int) or isinstance(count, bool) or count < 0:
         return ""
-    return f" ({count} sample{'' if count == 1 else 's'}: too few)"
+    return f" ({counted(count, 'sample')}: too few)"
 
 
 def _or(key: str, otherwise: str) -> Callable[[dict[str, Any]], str]:

@@ -123,14 +123,3 @@ def _row(
 def _cpus(own: pd.DataFrame) -> float:
     """Return how many CPUs the process may use, by its quota where it has one; 0 where that is not known."""
     return float(own["cpus"].max()) if len(own) else 0.0
-
-
-def mean_demand(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows of `demand` as means per request: one row per process, endpoint, resource and name."""
-    count = table.drop_duplicates("request_id").groupby(["process", "endpoint"])["weight"].sum().rename("requests")
-    amounts = table.assign(**{name: table[name] * table["weight"] for name in _SUMS})
-    keys = ["process", "endpoint", "resource", "name"]
-    grouped = amounts.groupby(keys, sort=False)
-    means = grouped[_SUMS].sum().join(grouped[["servers", "evidence"]].max()).reset_index()
-    means = means.merge(count.reset_index(), on=["process", "endpoint"])
-    return means.assign(**{name: means[name] / means["requests"] for name in _SUMS})

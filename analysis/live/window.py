@@ -7,12 +7,15 @@ traffic.
 
 from collections import deque
 from collections.abc import Hashable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import log2
 from typing import Final, TypeVar
 
+import numpy as np
+
 from whywait.analysis.live.counting import Busy, Counted, Culprit
 from whywait.analysis.live.labels import MOST_ENDPOINTS, Labels, printable
+from whywait.analysis.measure.weights import percentiles
 
 LONGEST_S: Final = 600
 _PER_OCTAVE: Final = 32
@@ -77,19 +80,17 @@ class View:
         return amount / requests if requests else 0.0
 
 
+@dataclass(slots=True)
 class _Sums:
     """One endpoint in one round, or in several."""
 
-    __slots__ = ("by_cause", "culprits", "handlers", "requests", "traced", "walls", "worst")
-
-    def __init__(self) -> None:
-        self.requests = 0.0
-        self.traced = 0
-        self.walls: dict[int, float] = {}  # bucket → weight
-        self.handlers: dict[int, float] = {}
-        self.by_cause: dict[str, float] = {}
-        self.culprits: dict[Culprit, float] = {}
-        self.worst = Worst("", -1, {})
+    requests: float = 0.0
+    traced: int = 0
+    walls: dict[int, float] = field(default_factory=dict)  # bucket → weight
+    handlers: dict[int, float] = field(default_factory=dict)
+    by_cause: dict[str, float] = field(default_factory=dict)
+    culprits: dict[Culprit, float] = field(default_factory=dict)
+    worst: Worst = field(default_factory=lambda: Worst("", -1, {}))
 
     def add(self, request: Counted) -> None:
         weight = request.weight
@@ -116,18 +117,11 @@ class _Sums:
         if worst.wall_ns > self.worst.wall_ns:
             self.worst = worst
 
-    def quantiles_ns(self, of: Mapping[int, float]) -> tuple[float, float]:
-        """The middles of the buckets with p50 and p95, ns."""
-        return _quantile_ns(of, 0.5 * self.requests), _quantile_ns(of, 0.95 * self.requests)
 
-
-def _quantile_ns(of: Mapping[int, float], wanted: float) -> float:
-    below = 0.0
-    for bucket in sorted(of):
-        below += of[bucket]
-        if below >= wanted * (1 - 1e-9):
-            return float(2 ** ((bucket + 0.5) / _PER_OCTAVE))
-    return 0.0
+def _quantiles_ns(of: Mapping[int, float]) -> tuple[float, float]:
+    """The middles of the buckets with p50 and p95, ns."""
+    p50, p95 = 2 ** ((percentiles(np.array([*of]), [*of.values()], (50, 95)) + 0.5) / _PER_OCTAVE)
+    return float(p50), float(p95)
 
 
 class _Turn:
@@ -200,7 +194,7 @@ class Window:
 
 def _endpoint(name: str, sums: _Sums) -> Endpoint:
     return Endpoint(
-        name, sums.requests, sums.traced, *sums.quantiles_ns(sums.walls), sums.quantiles_ns(sums.handlers),
+        name, sums.requests, sums.traced, *_quantiles_ns(sums.walls), _quantiles_ns(sums.handlers),
         _largest_first(sums.by_cause), _largest_first(sums.culprits), sums.worst,
     )  # fmt: skip
 

@@ -93,7 +93,7 @@ def _work(work: pd.DataFrame, kinds: "pd.Series[str]", trace_id: str, begin: int
             "lane": lanes,
             "start_ns": (work["start_ns"] - begin).clip(0, wall).to_numpy(),
             "end_ns": (work["end_ns"] - begin).clip(0, wall).to_numpy(),
-            "name": work["name"].str.removeprefix("on loop: ").to_numpy(dtype=object),
+            "name": work["name"].str.removeprefix(schema.BLOCK_SPAN_PREFIX).to_numpy(dtype=object),
             "place": [place(one.get(schema.CODE_FILE), one.get(schema.CODE_LINE)) for one in attributes],
             "own": (work["trace_id"] == trace_id).to_numpy(),
             "trace_id": work["trace_id"].to_numpy(dtype=object),

@@ -7,19 +7,21 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from whywait.analysis.attribution.culprit_names import CALLED, RAN, positive_ns, rows_of
+from whywait.analysis.attribution.culprit_names import positive_ns, rows_of
 from whywait.analysis.attribution.details import lock_name
 from whywait.analysis.causes import Cause
 from whywait.analysis.situations.situation import Group, Pattern, Situation
 from whywait.analysis.situations.what_helps import NATIVE, look_up
 from whywait.analysis.text import in_brackets, place
 from whywait.tracer.schema import (
+    CALLED,
     CPU_WANTED_NATIVE,
     LOCK_HOLDS,
     LOCK_KIND,
     LOCK_KIND_IMPORT,
     LOCK_KIND_SUBMIT,
     LOCK_WAITERS,
+    RAN,
 )
 
 MANY: Final = 3  # waiting threads, or successive holders: from this number on a wait was in a convoy

@@ -18,7 +18,6 @@ import pandas as pd
 
 from whywait.analysis.model import Analysis, attribute
 from whywait.analysis.situations.situation import Group, Pattern, Situation
-from whywait.analysis.situations.thresholds import MIN_MEAN_NS, MIN_SHARE
 from whywait.tracer import schema
 
 LEAST_NS: Final = 1_000_000  # a shorter delay counts as collected at once
@@ -27,7 +26,7 @@ COLUMNS: Final = ("endpoint", "lay_ns", "gain_ns", "job")
 
 def collected_serially(group: Group) -> Iterator[Pattern]:
     """Yield the cost of the order of collection where another order could save a significant time."""
-    worth = group.orders[group.orders["gain_ns"] >= max(MIN_MEAN_NS, MIN_SHARE * group.mean_wall_ns)]
+    worth = group.orders[group.orders["gain_ns"] >= group.least_ns]
     for row in worth.to_dict("records"):
         found = {"job": str(row["job"]), "lay_ns": float(row["lay_ns"]), "gain_ns": float(row["gain_ns"])}
         yield Pattern(Situation.SERIAL_COLLECTION, None, found)

@@ -9,6 +9,7 @@ import pandas as pd
 
 from whywait.analysis.causes import Cause
 from whywait.analysis.situations.holders.chain import Meanwhile
+from whywait.analysis.situations.thresholds import MIN_MEAN_NS, MIN_SHARE
 from whywait.tracer.schema import KIND
 
 
@@ -109,6 +110,11 @@ class Group:
     held: pd.DataFrame  # HELD_COLUMNS of its service
     attributes: dict[str, dict[str, Any]]  # by identity, of spans that waited and of their activities
     _by_cause: dict[Any, pd.DataFrame] = field(default_factory=dict, init=False)  # `causes`, divided when first asked
+
+    @property
+    def least_ns(self) -> float:
+        """The least that is told, ns per request."""
+        return max(MIN_MEAN_NS, MIN_SHARE * self.mean_wall_ns)
 
     def of(self, cause: Cause) -> pd.DataFrame:
         """Return the rows of `causes` with this cause; none where the cause is not significant."""

@@ -22,7 +22,7 @@ def endpoints(spans: SpanTable, rows: Ints) -> tuple[Texts, list[Finding]]:
     otherwise equal: a finding says so."""
     routes, methods = spans.texts(rows, "http.route"), first_of(spans, rows, _METHOD)
     # of a request that never ended the span of others may be missing, which is above its task
-    alone = np.where(spans.kinds[rows] == schema.KIND_TASK, "task ", "")
+    alone = np.where(spans.kinds[rows] == schema.KIND_TASK, schema.TASK_SPAN_PREFIX, "")
     names = [
         f"{method} {route}" if method and route else name.removeprefix(prefix)
         for method, route, name, prefix in zip(methods, routes, spans.names[rows], alone, strict=True)

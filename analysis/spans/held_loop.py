@@ -17,7 +17,7 @@ def nobodys_blocks(spans: pd.DataFrame) -> pd.DataFrame:
     blocks = spans[(attribute(spans, schema.KIND) == schema.KIND_BLOCK) & (spans["parent_id"] == "")]
     blocks = blocks.loc[[schema.ACTIVITY not in one for one in blocks["attributes"]]]
     named = [
-        (one.get(schema.CODE_FUNCTION) or name.removeprefix("on loop: "), one.get(schema.CODE_FILE, ""),
+        (one.get(schema.CODE_FUNCTION) or name.removeprefix(schema.BLOCK_SPAN_PREFIX), one.get(schema.CODE_FILE, ""),
          one.get(schema.CODE_LINE, 0))
         for one, name in zip(blocks["attributes"], blocks["name"], strict=True)
     ]  # fmt: skip

@@ -8,6 +8,7 @@ from typing import Final
 
 from demo_service.chapters.story_cells import BATCHED, THREADED
 from demo_service.load import Bounds, LoadResult, drive
+from whywait.analysis.text import counted
 
 WARM_UP: Final = Bounds(seconds=3, requests=4)
 _EXPORT_QUIET_S: Final = 1.2  # the exporter writes about once a second while it has something to write
@@ -33,7 +34,7 @@ async def drive_cells(
     """Yields the result of each cell once the service has written its traces; `show` is told what goes on."""
     warm: set[str] = set()
     for number, (mode, clients) in enumerate(cells, start=1):
-        where = f"{number}/{len(cells)}  {mode}, {clients} client{'s' if clients > 1 else ''}"
+        where = f"{number}/{len(cells)}  {mode}, {counted(clients, 'client')}"
         if mode not in warm:
             show(f"{where}: warming up")
             await drive(url, mode, 1, WARM_UP, seed=99)

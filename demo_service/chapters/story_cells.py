@@ -4,12 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-import numpy as np
 import pandas as pd
 
 from demo_service.load import LoadResult
 from demo_service.settings import CLIENT_REQUEST
 from whywait.analysis import Analysis
+from whywait.analysis.measure.weights import percentiles, weights_of
+from whywait.analysis.text import counted
 
 THREADED: Final = ("to_thread", "dedicated_pool", "per_request_pool", "sequential")
 BATCHED: Final = ("batch", "microbatch")
@@ -79,7 +80,7 @@ class Comparison:
 
 
 def label(mode: str, clients: int) -> str:
-    return f"{mode} × {clients} client{'s' if clients > 1 else ''}"
+    return f"{mode} × {counted(clients, 'client')}"
 
 
 def only_cells(analysis: Analysis, results: Sequence[LoadResult]) -> Analysis:
@@ -125,7 +126,7 @@ def _cell(analysis: Analysis, result: LoadResult, names: "pd.Series[str]") -> Ce
         for cause, amount in amounts.items()
         if amount > 0
     )
-    felt_p50_ns = float(np.percentile(whole["wall_ns"], 50, method="inverted_cdf")) if len(whole) else 0.0
+    felt_p50_ns = float(percentiles(whole["wall_ns"], weights_of(whole), (50,))[0]) if len(whole) else 0.0
     told = dict(zip(whole["trace_id"].map(names), whole["wall_ns"].map(int), strict=True))
     told_ns = tuple(told.get(one, 0) for one in result.ids)
     cut = len(requests) - len(whole)

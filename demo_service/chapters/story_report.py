@@ -12,6 +12,8 @@ from rich.text import Text
 
 from demo_service.chapters.story_cells import CauseShare, Cell, Comparison, label
 from whywait.analysis import Cause
+from whywait.analysis.measure.weights import percentiles
+from whywait.analysis.text import amount, counted, milliseconds
 
 TOP_CAUSES: Final = 3
 RESULTS_FORMAT: Final = 2
@@ -43,21 +45,21 @@ def _row(cell: Cell) -> tuple[str, ...]:
         cell.mode,
         str(cell.clients),
         f"{seen.requests_per_s:.1f}",
-        f"{seen.percentile_ns(0.5) / 1e6:.1f}",
-        f"{seen.percentile_ns(0.99) / 1e6:.1f}",
-        f"{cell.felt_p50_ns / 1e6:.1f}" if cell.traced else "–",
+        milliseconds(seen.percentile_ns(0.5)),
+        milliseconds(seen.percentile_ns(0.99)),
+        milliseconds(cell.felt_p50_ns) if cell.traced else "–",
         f"{cell.accounted:.1%}",
         ", ".join(_share_text(one) for one in named) if cell.traced else "no request was traced",
-        f"{unknown_ns / 1e6:.1f}, {cell.share(Cause.UNEXPLAINED):.0%}" if cell.traced else "–",
+        f"{milliseconds(unknown_ns)}, {cell.share(Cause.UNEXPLAINED):.0%}" if cell.traced else "–",
     )
 
 
 def felt_text(cells: Sequence[Cell]) -> str:
     """What the traces say that clients felt, beside the clients' own clocks, in two sentences."""
-    errors_ms = [one / 1e6 for cell in cells for one in cell.errors_ns]
-    if not errors_ms:
+    errors_ns = [one for cell in cells for one in cell.errors_ns]
+    if not errors_ns:
         return "No request that a client measured was traced."
-    p50, p95 = np.percentile(errors_ms, (50, 95))
+    p50, p95 = percentiles(np.array(errors_ns), np.ones(len(errors_ns)), (50, 95))
     least = min(cells, key=lambda cell: cell.accounted)
     told_ns = sum(map(sum, (one.told_ns for one in cells)))
     measured_ns = sum(sum(one.seen.latencies_ns) for one in cells)
@@ -65,28 +67,25 @@ def felt_text(cells: Sequence[Cell]) -> str:
     return (
         f"By their own clocks the clients waited {measured_ns / 1e9:.1f} s; by the traces of the service they felt "
         f"{told_ns / 1e9:.1f} s (accounted for: at least {least.accounted:.1%}, {label(least.mode, least.clients)}{starved}). "
-        f"The two differ by {p50:.1f} ms per request at p50, {p95:.1f} ms at p95."
+        f"The two differ by {amount(p50)} per request at p50, {amount(p95)} at p95."
     )
 
 
 def _share_text(one: CauseShare) -> str:
-    text = f"{one.cause} {one.mean_ns / 1e6:.1f} {one.share:.0%}"
+    text = f"{one.cause} {milliseconds(one.mean_ns)} {one.share:.0%}"
     return text.replace(" ", "\N{NO-BREAK SPACE}")  # a line breaks between causes, never inside one
 
 
 def comparison_text(found: Comparison) -> str:
     """Threads against batch in a few sentences, all numbers from the data."""
     slow, fast = found.slow, found.fast
-    slow_ms, fast_ms = slow.seen.percentile_ns(0.5) / 1e6, fast.seen.percentile_ns(0.5) / 1e6
-    clients = f"{slow.clients} client{'s' if slow.clients > 1 else ''}"
+    slow_p50, fast_p50 = (amount(one.seen.percentile_ns(0.5)) for one in (slow, fast))
+    clients = counted(slow.clients, "client")
     if found.factor < 1:
-        return (
-            f"With {clients}, {fast.mode} was not faster than {slow.mode} here: "
-            f"p50 {fast_ms:.1f} ms against {slow_ms:.1f} ms."
-        )
+        return f"With {clients}, {fast.mode} was not faster than {slow.mode} here: p50 {fast_p50} against {slow_p50}."
     first = (
         f"With {clients}, {fast.mode} answers {found.factor:.1f}× faster than {slow.mode} at p50 "
-        f"({fast_ms:.1f} ms instead of {slow_ms:.1f} ms)."
+        f"({fast_p50} instead of {slow_p50})."
     )
     return f"{first} {_reason(found)}"
 
@@ -107,7 +106,7 @@ def _reason(found: Comparison) -> str:
 def _listed(rows: Iterable[tuple[Any, float, float]], saved_ns: float) -> str:
     """Causes before and after; with `saved_ns` only those that fell, and their parts of it."""
     return "; ".join(
-        f"{cause} {before / 1e6:.1f} → {after / 1e6:.1f} ms"
+        f"{cause} {milliseconds(before)} → {amount(after)}"
         + (f" ({(before - after) / saved_ns:.0%} of the saving)" if saved_ns else "")
         for cause, before, after in rows
         if before > after or not saved_ns

@@ -7,7 +7,6 @@ from typing import Final
 from whywait.tracer import schema as s
 from whywait.tracer.host.syscall_names import most_seen
 from whywait.tracer.offcpu.cpu_contention import CpuRivals, Division
-from whywait.tracer.offcpu.cpu_user_names import CpuNames
 from whywait.tracer.offcpu.explanation import OffCpu
 from whywait.tracer.offcpu.gil_holders import Holder, HolderPast
 from whywait.tracer.offcpu.gil_wait_start import onset
@@ -33,7 +32,7 @@ class Observed:
         self._memory = memory
         self._past = past
         self.stays = samples.stays
-        self._rivals = CpuRivals(samples.cpu, CpuNames(past, samples.cpu.libraries, samples.cpu.process.id))
+        self._rivals = CpuRivals(samples.cpu, past)
 
     def running(
         self, kind: Hashable, thread_id: int, stretches: Stretches, cpu_ns: int | None, run_queue_ns: int | None

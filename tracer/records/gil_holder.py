@@ -7,6 +7,7 @@ from typing import NamedTuple, TypeVar
 from whywait.tracer.host.code_location import Place
 
 T = TypeVar("T")
+N = TypeVar("N", int, float)
 
 
 class HolderSeen(NamedTuple):
@@ -18,9 +19,9 @@ class HolderSeen(NamedTuple):
     place: Place | None
 
 
-def summed(ranked: Iterable[tuple[T, int]], key_of: Callable[[T], Hashable]) -> list[tuple[T, int]]:
+def summed(ranked: Iterable[tuple[T, N]], key_of: Callable[[T], Hashable]) -> list[tuple[T, N]]:
     """Add up the samples, or shares, of what has one key, under the first of them. Returns the highest sum first."""
-    found: dict[Hashable, tuple[T, int]] = {}
+    found: dict[Hashable, tuple[T, N]] = {}
     for one, times in ranked:
         first, so_far = found.get(key_of(one), (one, 0))
         found[key_of(one)] = first, so_far + times

@@ -79,16 +79,12 @@ def put_off_cpu(attributes: Attributes, found: OffCpu) -> None:
 
 
 def _cpu_users(attributes: Attributes, found: Division) -> None:
-    attributes[s.CPU_PROCESS_NS] = found.process_ns
-    attributes[s.CPU_OWN_NS] = found.own_ns
-    attributes[s.CPU_THROTTLED_NS] = found.throttled_ns
-    attributes[s.CPU_UNKNOWN_NS] = found.unknown_ns
     put_known(attributes, {s.CPU_COUNT: found.cpus})
     if found.period_ns:
         attributes[s.CPU_QUOTA_NS], attributes[s.CPU_PERIOD_NS] = found.quota_ns, found.period_ns
     if found.wanted_milli:
         attributes[s.CPU_WANTED], attributes[s.CPU_WANTED_NATIVE] = found.wanted_milli, found.native_milli
-    _CPU_USERS.put(attributes, found.rivals)
+    _CPU_USERS.put(attributes, found.users)
 
 
 def put_known(attributes: Attributes, values: Mapping[str, Any]) -> None:

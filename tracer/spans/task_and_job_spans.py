@@ -26,7 +26,7 @@ def add_task(drawing: Drawing, task: Activity, small: Mapping[str, int]) -> None
     unix = is_root and bool(request.start_unix_ns)
     drawing.made.append(
         SpanSpec(
-            f"task {task.name}" if task.name else "task", request.trace_id, task.span_id,
+            f"{s.TASK_SPAN_PREFIX}{task.name}" if task.name else "task", request.trace_id, task.span_id,
             task.parent_id if is_root else drawing.parent_of(task),
             request.start_unix_ns if unix else task.born_ns,
             request.end_unix_ns if unix else task.end_ns or max(request.end_ns, task.stop_ns), about, unix=unix,

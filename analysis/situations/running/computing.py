@@ -35,10 +35,12 @@ def computing(group: Group) -> Iterator[Pattern]:
     sums = own.groupby(["culprit", "culprit_file"])["ns"].sum().sort_values(ascending=False)
     chief = sums[sums >= SAID_SHARE * whole_ns].head(MOST_NAMED).reset_index().to_dict("records")
     at = ["request_id", "start_ns"]
-    own = own.merge(group.causes[[*at, "activity_name", "span_name", "span_id"]], on=at)
-    around = group.spans[group.spans["span_id"].isin(own["span_id"].str.rsplit("/", n=1).str[-1].unique())]
-    of_threads = around.loc[attribute(around, schema.WAKER_KIND) == schema.WAKER_THREAD, "span_id"]
-    own["on_loop"] = ~own["activity_name"].str.startswith(schema.JOB_SPAN_PREFIX) & ~own["span_id"].isin(of_threads)
+    own = own.merge(group.causes[[*at, "activity_id", "span_name", "span_id"]], on=at)
+    ids = own[["activity_id", "span_id"]].apply(lambda of: of.str.rsplit("/", n=1).str[-1])
+    around = group.spans[group.spans["span_id"].isin(pd.unique(ids.to_numpy().ravel()))]
+    of_threads = attribute(around, schema.WAKER_KIND) == schema.WAKER_THREAD
+    elsewhere = around.loc[of_threads | (attribute(around, schema.KIND) == schema.KIND_JOB), "span_id"]
+    own["on_loop"] = ~ids.isin(elsewhere.to_list()).any(axis=1)
     waited = group.everyone[group.everyone["cause"].isin(_STOPPED)]
     for one in chief:
         name, file, ns = str(one["culprit"]), str(one["culprit_file"]), float(one["ns"])

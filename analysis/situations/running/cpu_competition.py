@@ -1,21 +1,12 @@
 """Requests wait for a CPU: what used the CPUs, and whether native libraries run too many threads for them."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from typing import Any, Final
 
 import numpy as np
 
-from whywait.analysis.attribution.cpu_rivals import (
-    OTHER_PROCESSES,
-    OTHER_THREADS,
-    PROCESSES,
-    culprit_name,
-    quota_name,
-    quota_of,
-    seen,
-)
-from whywait.analysis.attribution.culprit_names import positive_ns
+from whywait.analysis.attribution.culprit_names import positive_ns, rows_of
 from whywait.analysis.causes import Cause
 from whywait.analysis.measure.weights import weights_of
 from whywait.analysis.situations.situation import Group, Pattern, Situation
@@ -32,6 +23,7 @@ _KIND_OF: Final = {
     schema.RIVAL_SIBLING: Situation.CPU_SIBLING_PROCESSES,
     schema.RIVAL_THREAD: Situation.CPU_OWN_THREADS,
     schema.RIVAL_NATIVE: Situation.CPU_NATIVE_THREADS,
+    schema.RIVAL_QUOTA: Situation.CPU_QUOTA,
 }
 _ELSEWHERE: Final = (Situation.CPU_OTHER_PROCESSES, Situation.CPU_SIBLING_PROCESSES, Situation.CPU_QUOTA)
 _Recorded = list[tuple[dict[str, Any], float]]  # attributes of a span, how many requests it stands for
@@ -40,10 +32,11 @@ _Recorded = list[tuple[dict[str, Any], float]]  # attributes of a span, how many
 def cpu_competition(group: Group) -> Iterator[Pattern]:
     """Yield what used the CPUs that these requests waited for, the one to change first; nothing where it is unknown."""
     waits = group.of(Cause.CPU_WAIT)
-    recorded = _recorded(group, dict(zip(waits["trace_id"], weights_of(waits), strict=True)))
-    total_ns = float(waits["amount_ns"].sum())
-    if not recorded or total_ns <= 0:
+    if waits.empty:
         return
+    weights = dict(zip(waits["trace_id"], weights_of(waits), strict=True))
+    spans = group.spans[group.spans["trace_id"].isin(list(weights))]
+    recorded = list(zip(spans["attributes"], map(weights.__getitem__, spans["trace_id"]), strict=True))
     kinds, processes = _kinds_and_processes(recorded)
     own = group.culprits[group.culprits["cause"] == Cause.CPU_WAIT]
     by_kind: Counter[Situation] = Counter()  # ns
@@ -52,11 +45,11 @@ def cpu_competition(group: Group) -> Iterator[Pattern]:
         if kind := kinds.get(str(name)):
             by_kind[kind] += int(ns)
             chief.setdefault(kind, str(name))
+    total_ns = float(waits["amount_ns"].sum())
     for kind in _to_be_told(by_kind, total_ns):
         name, share = chief[kind], by_kind[kind] / total_ns
         how = look_up(NATIVE, name.lower()) if kind is Situation.CPU_NATIVE_THREADS else ""  # what sets their number
-        found = {"name": name, "share": share, "processes": tuple(processes.get(name, ())), "how": how}
-        yield Pattern(kind, None, found)
+        yield Pattern(kind, None, {"name": name, "share": share, "processes": tuple(processes[name]), "how": how})
     yield from _oversubscribed(recorded)
 
 
@@ -71,15 +64,6 @@ def _to_be_told(by_kind: "Counter[Situation]", total_ns: float) -> list[Situatio
     return [*([first] if large and by_kind[first] else []), *(kind for kind in large if kind is not first)]
 
 
-def _recorded(group: Group, weights: dict[Any, float]) -> _Recorded:
-    spans = group.spans[group.spans["trace_id"].isin(list(weights))]
-    return [
-        (attributes, weights[trace_id])
-        for trace_id, attributes in zip(spans["trace_id"], spans["attributes"], strict=True)
-        if schema.CPU_UNKNOWN_NS in attributes
-    ]
-
-
 def _oversubscribed(recorded: _Recorded) -> Iterator[Pattern]:
     rows = np.array([_threads(*one) for one in recorded if schema.CPU_WANTED in one[0]]).reshape(-1, 4)
     if weight := rows[:, 0].sum():
@@ -92,20 +76,19 @@ def _threads(attributes: dict[str, Any], stands_for: float) -> tuple[float, ...]
     """A span's run-queue time by the requests that it stands for, its CPUs, runnable threads, and native ones of these."""
     count = positive_ns(attributes.get(schema.CPU_COUNT))
     wanted, native = (positive_ns(attributes.get(key)) / 1_000 for key in (schema.CPU_WANTED, schema.CPU_WANTED_NATIVE))
+    quota = positive_ns(attributes.get(schema.CPU_QUOTA_NS)) / (positive_ns(attributes.get(schema.CPU_PERIOD_NS)) or 1)
     weight = stands_for * positive_ns(attributes.get(schema.RUN_QUEUE_NS)) * (count > 0)
-    return weight, min(quota_of(attributes) or count, count), wanted, native
+    return weight, min(quota or count, count), wanted, native
 
 
-def _kinds_and_processes(recorded: _Recorded) -> tuple[dict[str, Situation], dict[str, dict[int, None]]]:
+def _kinds_and_processes(recorded: _Recorded) -> tuple[dict[str, Situation], defaultdict[str, dict[int, None]]]:
     """Return the kind and the process ids of each culprit, by name."""
-    kinds = {OTHER_PROCESSES: Situation.CPU_OTHER_PROCESSES, OTHER_THREADS: Situation.CPU_OWN_THREADS}
-    processes: dict[str, dict[int, None]] = {}
+    kinds: dict[str, Situation] = {}
+    processes: defaultdict[str, dict[int, None]] = defaultdict(dict)
     for attributes, _ in recorded:
-        kinds[quota_name(attributes)] = Situation.CPU_QUOTA
-        for kind, name, number, *_ in seen(attributes):
-            if kind in _KIND_OF:
-                called = culprit_name(kind, name)
-                kinds[called] = _KIND_OF[kind]
-                if kind in PROCESSES and positive_ns(number):
-                    processes.setdefault(called, {})[number] = None
+        for kind, name, number, *_ in rows_of(attributes, schema.CPU_USERS):
+            if found := _KIND_OF.get(str(kind)):
+                kinds[str(name)] = found
+                if positive_ns(number):
+                    processes[str(name)][number] = None
     return kinds, processes

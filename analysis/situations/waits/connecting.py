@@ -11,7 +11,7 @@ import pandas as pd
 from whywait.analysis.causes import Cause
 from whywait.analysis.model import attribute
 from whywait.analysis.situations.situation import Group, Pattern, Situation
-from whywait.analysis.situations.thresholds import MIN_HELD, MIN_KNOWN, MIN_MEAN_NS, MIN_SHARE
+from whywait.analysis.situations.thresholds import MIN_HELD, MIN_KNOWN
 from whywait.tracer import schema
 
 _IN_THREADS: Final = {
@@ -31,7 +31,7 @@ def connecting(group: Group) -> Iterator[Pattern]:
     rows = rows.assign(step=[_step(one) for one in group.attributes_of(rows)])
     made = rows[rows["step"] != ""]
     found = _numbers(group, rows, made)
-    if found["share"] < MIN_HELD or found["making_ns"] < max(MIN_MEAN_NS, MIN_SHARE * group.mean_wall_ns):
+    if found["share"] < MIN_HELD or found["making_ns"] < group.least_ns:
         return
     for cause in _WAITS:
         own_ns, making_ns = (one.loc[one["cause"] == cause, "amount_ns"].sum() for one in (rows, made))
@@ -59,9 +59,7 @@ def _clients(group: Group) -> Iterator[Pattern]:
     spans = group.spans[attribute(group.spans, schema.PHASE) == schema.PHASE_CLIENT]
     spans = spans[spans["trace_id"].isin(group.requests["trace_id"])]
     mean_ns = float((spans["end_ns"] - spans["start_ns"]).sum()) / len(group.requests)
-    if spans["trace_id"].nunique() < MIN_HELD * len(group.requests) or mean_ns < max(
-        MIN_MEAN_NS, MIN_SHARE * group.mean_wall_ns
-    ):
+    if spans["trace_id"].nunique() < MIN_HELD * len(group.requests) or mean_ns < group.least_ns:
         return
     name = str(spans["name"].mode().iloc[0]).removeprefix(f"{schema.PHASE_CLIENT}: ")
     found = {"client": name, "per_request": len(spans) / len(group.requests), "mean_ns": mean_ns}

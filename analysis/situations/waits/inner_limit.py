@@ -14,7 +14,7 @@ import pandas as pd
 from whywait.analysis.causes import Cause
 from whywait.analysis.model import attribute
 from whywait.analysis.situations.situation import Group, Pattern, Situation
-from whywait.analysis.situations.thresholds import MANY_AWAITS, MIN_MEAN_NS, MIN_SHARE
+from whywait.analysis.situations.thresholds import MANY_AWAITS
 from whywait.analysis.text import place
 from whywait.tracer import schema
 
@@ -39,8 +39,8 @@ def inner_limit(group: Group) -> Iterator[Pattern]:
     found["through"] = found["size"].where(found["size"] > 0, found["items"] - found["waited"])
     found = found[(found["items"] >= MANY_AWAITS) & (found["through"] > 0) & (found["items"] >= 2 * found["through"])]
     means = found.groupby(["name", "where"], as_index=False)[["items", "through", "ns"]].mean().nlargest(1, "ns")
-    for row in means[means["ns"] >= max(MIN_MEAN_NS, MIN_SHARE * group.mean_wall_ns)].to_dict("records"):
-        name = str(row["name"]).removeprefix("task ")
+    for row in means[means["ns"] >= group.least_ns].to_dict("records"):
+        name = str(row["name"]).removeprefix(schema.TASK_SPAN_PREFIX)
         yield Pattern(Situation.INNER_LIMIT, None, {**row, "name": name})  # type: ignore[dict-item]
 
 

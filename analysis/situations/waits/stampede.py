@@ -12,7 +12,7 @@ import pandas as pd
 
 from whywait.analysis.causes import Cause
 from whywait.analysis.situations.situation import Group, Pattern, Situation
-from whywait.analysis.situations.thresholds import MANY_AWAITS, MIN_HELD, MIN_MEAN_NS, MIN_SHARE
+from whywait.analysis.situations.thresholds import MANY_AWAITS, MIN_HELD
 from whywait.analysis.situations.what_helps import is_lock
 from whywait.analysis.text import place
 from whywait.tracer import schema
@@ -49,7 +49,7 @@ def _for_themselves(group: Group, culprits: pd.DataFrame) -> Iterator[Pattern]:
     words = {one: f"{one[0]} ({place(*one[1:])})" for one in set(at)}
     named = culprits[["request_id", "start_ns"]].assign(named=list(map(words.__getitem__, at)))
     rows = group.causes[_OF_WORK].merge(named, on=["request_id", "start_ns"])
-    least_ns = max(MIN_MEAN_NS, MIN_SHARE * group.mean_wall_ns) * len(group.requests)
+    least_ns = group.least_ns * len(group.requests)
     by_work = _by_request(rows, "named")
     by_what = by_work.groupby("what")["ns"]
     # what most requests did was in no cache, and of little work none can be saved: nearly all is neither looked at

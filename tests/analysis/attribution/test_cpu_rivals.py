@@ -27,23 +27,21 @@ PICTURE = """
 """
 
 
-def rivals(
-    process: int = 0, own: int = 0, throttled: int = 0, unknown: int = 0, *,
-    listed: tuple[tuple[str, str, int, int], ...] = (), wanted: int = 0, native: int = 0, quota: tuple[int, int] = (0, 0),
-) -> dict[str, Any]:  # fmt: skip
-    found: dict[str, Any] = {
-        s.CPU_PROCESS_NS: process * MS, s.CPU_OWN_NS: own * MS, s.CPU_THROTTLED_NS: throttled * MS,
-        s.CPU_UNKNOWN_NS: unknown * MS, s.CPU_COUNT: 2,
-    }  # fmt: skip
+Listed = tuple[str, str, int, int]  # kind, name, process id, ms
+CRUNCH: Listed = (s.RIVAL_PROCESS, "process crunch", 77, 20)
+
+
+def rivals(*listed: Listed, wanted: int = 0, native: int = 0, quota: tuple[int, int] = (0, 0)) -> dict[str, Any]:
+    found: dict[str, Any] = {s.CPU_COUNT: 2}
     if wanted:
         found |= {s.CPU_WANTED: wanted, s.CPU_WANTED_NATIVE: native}
     if quota[1]:
         found |= {s.CPU_QUOTA_NS: quota[0] * MS, s.CPU_PERIOD_NS: quota[1] * MS}
     if listed:
-        found |= {
-            s.RIVAL_KINDS: [one[0] for one in listed], s.RIVAL_NAMES: [one[1] for one in listed],
-            s.RIVAL_NUMBERS: [one[2] for one in listed], s.RIVAL_NS: [one[3] * MS for one in listed],
-        }  # fmt: skip
+        found |= {s.RIVAL_KINDS: [one[0] for one in listed], s.RIVAL_NAMES: [one[1] for one in listed]}
+        found |= {s.RIVAL_NS: [one[3] * MS for one in listed]}
+    if any(one[2] for one in listed):
+        found |= {s.RIVAL_NUMBERS: [one[2] for one in listed]}
     return found
 
 
@@ -71,7 +69,7 @@ def sentence(found: Analysis) -> str:
 
 
 def test_another_process() -> None:
-    found = analysed(rivals(18, 2, listed=(("process", "crunch", 77, 17), ("thread", "rank", 1, 2))))
+    found = analysed(rivals((*CRUNCH[:3], 17), ("thread", "rank", 0, 2), (s.RIVAL_PROCESS, "other processes", 0, 1)))
     assert waits(found)["amount_ns"].sum() == 20 * MS
     assert waits(found)["culprit"].unique().tolist() == ["process crunch"]
     assert by_culprit(found) == {"process crunch": 17, "rank": 2, "other processes": 1}
@@ -83,21 +81,21 @@ def test_another_process() -> None:
 
 
 def test_processes_of_one_name_are_one_culprit() -> None:
-    found = analysed(rivals(20, listed=(("process", "gunicorn", 7, 12), ("process", "gunicorn", 8, 8))))
+    found = analysed(rivals(("process", "process gunicorn", 7, 12), ("process", "process gunicorn", 8, 8)))
     assert waits(found)["culprit"].unique().tolist() == ["process gunicorn"]
     assert "chiefly process gunicorn (2 of that name)" in sentence(found)
 
 
 def test_workers_of_the_same_service() -> None:
-    found = analysed(rivals(20, listed=(("sibling", "gunicorn", 7, 12), ("sibling", "gunicorn", 8, 8))))
+    found = analysed(rivals(*(("sibling", "sibling process gunicorn", number, ms) for number, ms in ((7, 12), (8, 8)))))
     assert by_culprit_sum(found) == {"sibling process gunicorn": 20}
     assert "processes of its own service used the CPUs" in sentence(found)
     assert reason(found).remedy.text == REMEDIES[Cause.CPU_WAIT, Situation.CPU_SIBLING_PROCESSES]
 
 
 def test_native_threads_that_are_too_many() -> None:
-    listed = (("native", "native threads of libgomp (OpenMP)", 4, 11), ("thread", "predict", 4, 9))
-    found = analysed(rivals(own=20, listed=listed, wanted=8_000, native=4_000))
+    listed = (("native", "native threads of libgomp (OpenMP)", 0, 11), ("thread", "predict", 0, 9))
+    found = analysed(rivals(*listed, wanted=8_000, native=4_000))
     assert reason(found).remedy.key == f"{Cause.CPU_WAIT}/{Situation.CPU_NATIVE_THREADS}"
     assert "OMP_NUM_THREADS=1" in reason(found).remedy.text
     (only,) = verdict(found)
@@ -105,14 +103,14 @@ def test_native_threads_that_are_too_many() -> None:
 
 
 def test_python_threads_that_are_too_many_are_no_native_ones() -> None:
-    found = analysed(rivals(own=20, listed=(("thread", "predict", 8, 20),), wanted=8_000))
+    found = analysed(rivals(("thread", "predict", 0, 20), wanted=8_000))
     assert reason(found).remedy.text == REMEDIES[Cause.CPU_WAIT, Situation.CPU_OWN_THREADS]
     (only,) = verdict(found)
     assert not any("Oversubscribed" in one for one in only.situations)
 
 
 def test_a_quota() -> None:
-    found = analysed(rivals(throttled=16, unknown=4, quota=(50, 100)))
+    found = analysed(rivals((s.RIVAL_QUOTA, "the CPU quota of 0.5 CPUs", 0, 16), quota=(50, 100)))
     assert by_culprit(found) == {"the CPU quota of 0.5 CPUs": 16}
     assert waits(found)["culprit_ns"].sum() == 16 * MS
     assert "80% of it the CPU quota of 0.5 CPUs had run out" in sentence(found)
@@ -120,13 +118,13 @@ def test_a_quota() -> None:
 
 
 def test_threads_are_too_many_for_a_quota_too() -> None:
-    listed = (("native", "native threads", 4, 4),)
-    found = analysed(rivals(own=4, throttled=16, listed=listed, wanted=1_800, native=1_200, quota=(50, 100)))
+    listed = ((s.RIVAL_QUOTA, "the CPU quota of 0.5 CPUs", 0, 16), ("native", "native threads", 0, 4))
+    found = analysed(rivals(*listed, wanted=1_800, native=1_200, quota=(50, 100)))
     (only,) = verdict(found)
     assert any("it may use 0.5" in one for one in only.situations)
 
 
-@pytest.mark.parametrize("attributes", [{}, rivals(unknown=20)])
+@pytest.mark.parametrize("attributes", [{}, rivals(), rivals(wanted=1_500)])
 def test_who_is_not_known_is_not_named(attributes: dict[str, Any]) -> None:
     found = analysed(attributes)
     assert by_culprit(found) == {}
@@ -136,7 +134,7 @@ def test_who_is_not_known_is_not_named(attributes: dict[str, Any]) -> None:
 
 
 def test_a_rival_of_another_request_is_named_with_its_place_and_trace() -> None:
-    listed = rivals(own=20, listed=(("thread", "rank", 1, 20),))
+    listed = rivals(("thread", "rank", 0, 20))
     found = analysed(
         listed | {s.RIVAL_FILES: ["rank.py"], s.RIVAL_LINES: [7], s.RIVAL_TRACE_IDS: ["b" * 32], s.RIVAL_SPAN_IDS: ["c" * 16]}
     )  # fmt: skip
@@ -146,14 +144,16 @@ def test_a_rival_of_another_request_is_named_with_its_place_and_trace() -> None:
 
 
 def test_odd_values_name_nobody() -> None:
-    odd = rivals(20) | {s.RIVAL_KINDS: ["process"], s.RIVAL_NAMES: "crunch", s.RIVAL_NS: [-1], s.CPU_OWN_NS: "x"}
-    assert by_culprit(analysed(odd)) == {"other processes": 20}
+    odd = rivals() | {s.RIVAL_KINDS: ["process"], s.RIVAL_NAMES: "crunch", s.RIVAL_NS: [9 * MS]}
+    assert by_culprit(analysed(odd)) == {}
+    odd = rivals(CRUNCH, CRUNCH) | {s.RIVAL_NAMES: ["crunch", ["x"]], s.RIVAL_KINDS: [["x"], "?"], s.RIVAL_NS: [-1, MS]}
+    assert by_culprit(analysed(odd)) == {"['x']": 1}
 
 
 def test_a_phase_and_the_run_around_it_have_each_their_own_rivals() -> None:
     picture = PICTURE.replace("cpu=6", "cpu=3") + "    phase  step job         |------------|              cpu=2 rq=8\n"
-    inner = rivals(throttled=8, quota=(1, 2))
-    outer = rivals(20, listed=(("process", "crunch", 77, 20),))
+    inner = rivals((s.RIVAL_QUOTA, "the CPU quota of 0.5 CPUs", 0, 8), quota=(1, 2))
+    outer = rivals(CRUNCH)
     found = analyze(drawn(picture, {"run": outer, "step": inner}))
     assert by_culprit_sum(found) == {"process crunch": 12, "the CPU quota of 0.5 CPUs": 8}
 
@@ -169,7 +169,7 @@ def test_a_wait_of_somebody_ready_names_them_too() -> None:
     task   root GET   |------------------------------|   cpu=8
     wait   w    root   |--------------------|            type=resume rq=20
     """
-    found = analysed(rivals(21, listed=(("process", "crunch", 77, 20),)), picture, of="w")
+    found = analysed(rivals(CRUNCH), picture, of="w")
     assert [row for row in shown(found.causes) if row[2] == "cpu_wait"] == [(1, 21, "cpu_wait", "w")]
     assert waits(found)["culprit"].tolist() == ["process crunch"]
 

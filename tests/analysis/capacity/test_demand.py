@@ -5,7 +5,7 @@ import pytest
 
 from tests.analysis.drawing import UNIT_NS, drawn
 from whywait.analysis import analyze
-from whywait.analysis.capacity.demand import Resource, demand, mean_demand
+from whywait.analysis.capacity.demand import Resource, demand
 from whywait.tracer import schema
 
 TWO_BEHIND_A_LOCK = """
@@ -66,13 +66,6 @@ wait   lk{n} root{n}    |{"-" * (4 * number - 1)}|         type=lock_wait trace=
     holds = found[found["resource"] == Resource.LOCK]
     assert len(holds) == 3
     assert set(holds["demand_ns"] / UNIT_NS) == {4}
-    assert mean_demand(found).query("resource == 'lock'")["demand_ns"].sum() / UNIT_NS == 12
-
-
-def test_weights_count_requests(table: pd.DataFrame) -> None:
-    heavy = mean_demand(table.assign(weight=3.0))
-    assert set(heavy["requests"]) == {3.0}
-    assert heavy.loc[heavy["resource"] == Resource.GIL, "demand_ns"].iloc[0] == 7 * UNIT_NS
 
 
 NATIVE = """

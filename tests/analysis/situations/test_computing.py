@@ -30,8 +30,10 @@ def computing_of(found: Verdict) -> list[SimpleNamespace]:
     return [SimpleNamespace(kind=one.kind, **one.numbers) for one in found.judgement.situations if one.kind in kinds]
 
 
-def told(picture: str, more: dict[str, dict[str, Any]]) -> tuple[Verdict, list[SimpleNamespace]]:
-    (found,) = verdict(analysis.analyze(drawn(picture, more).replace({"name": {"job": "job rank"}})))
+def told(
+    picture: str, more: dict[str, dict[str, Any]], names: dict[str, str] | None = None
+) -> tuple[Verdict, list[SimpleNamespace]]:
+    (found,) = verdict(analysis.analyze(drawn(picture, more).replace({"name": names or {"job": "job rank"}})))
     return found, computing_of(found)
 
 
@@ -55,6 +57,11 @@ def test_the_function_that_computes_on_the_loop_is_the_answer() -> None:
     assert (computes.kind, computes.per_request, computes.stopped) == (Situation.COMPUTES_ON_LOOP, 2, 0)
     assert computes.mean_ns == 14 * UNIT_NS
     assert "computes on the event loop: 14.0 ms per request, in 2 stretches." in found.text
+
+
+def test_whether_it_is_on_the_loop_is_not_read_from_a_name() -> None:
+    _, (computes,) = told(ON_LOOP, {"b1": SCORE, "b2": SCORE}, {"root": "job nightly"})
+    assert (computes.kind, computes.on) == (Situation.COMPUTES_ON_LOOP, "loop")
 
 
 def test_of_several_functions_each_has_its_part() -> None:

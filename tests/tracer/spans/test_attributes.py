@@ -4,8 +4,7 @@ import pytest
 
 from whywait.tracer import schema as s
 from whywait.tracer.host.code_location import Place
-from whywait.tracer.offcpu.cpu_contention import Division, Rival
-from whywait.tracer.offcpu.cpu_user_names import Named
+from whywait.tracer.offcpu.cpu_contention import CpuUser, Division
 from whywait.tracer.offcpu.explanation import UNSEEN, OffCpu
 from whywait.tracer.offcpu.gil_holders import Holder
 from whywait.tracer.records.occupancy import Occupancy
@@ -22,9 +21,8 @@ HELD.place = AT
 PLAIN = AboutWait(1, s.WAIT_AWAIT)
 
 
-def users(*named: Named) -> Division:
-    rivals = tuple(Rival(one, 5 if one.trace_id else 0, 2, 10) for one in named)
-    return Division(20, 0, 0, 0, rivals, 0, 0, 0, 0, 0)
+def used(*users: CpuUser) -> Division:
+    return Division(users, 0, 0, 0, 0, 0)
 
 
 @pytest.mark.parametrize(
@@ -33,7 +31,7 @@ def users(*named: Named) -> Division:
         (PLAIN._replace(blockers=[Blocker("a", AT, OTHER, 2, 9), Blocker("b", None, 0, 0, 1)]), s.BLOCKERS),
         (PLAIN._replace(occupants=Occupants([Share(HELD, 5), Share(FREE, 2)], 1)), s.OCCUPANTS),
         (PLAIN._replace(off_cpu=OffCpu(gil_holders=[Holder("a", AT, "t", OTHER, 2, 9)])), s.HOLDERS),
-        (PLAIN._replace(off_cpu=OffCpu(cpu_users=users(Named(s.RIVAL_THREAD, "a", 0, AT, OTHER)))), s.CPU_USERS),
+        (PLAIN._replace(off_cpu=OffCpu(cpu_users=used(CpuUser(s.RIVAL_THREAD, "a", 7, AT, OTHER, 5, 10)))), s.CPU_USERS),
     ],
 )  # fmt: skip
 def test_each_group_is_written_as_declared(about: AboutWait, columns: tuple[s.Column, ...]) -> None:
@@ -46,7 +44,9 @@ def test_each_group_is_written_as_declared(about: AboutWait, columns: tuple[s.Co
 
 
 def test_what_is_known_of_no_cpu_user_is_left_out() -> None:
-    said = attributes_of(PLAIN._replace(off_cpu=OffCpu(cpu_users=users(Named(s.RIVAL_PROCESS, "cron", 42)))))
+    said = attributes_of(
+        PLAIN._replace(off_cpu=OffCpu(cpu_users=used(CpuUser(s.RIVAL_PROCESS, "process cron", 42, ns=10))))
+    )
     assert said[s.RIVAL_NUMBERS] == [42]
     assert not {s.RIVAL_FILES, s.RIVAL_LINES, s.RIVAL_TRACE_IDS, s.RIVAL_SPAN_IDS} & said.keys()
 
