@@ -114,7 +114,7 @@ def _awaiting(attributes: dict[str, Any]) -> str:
     else:
         said = f"awaiting {attributes.get(schema.FOR) or 'something'}"
     step = attributes.get(schema.FOR_STEP)
-    return f"{said}: {step}," if step and step != schema.STEP_PAUSE else said
+    return f"{said}: {step}," if step and step not in (schema.STEP_PAUSE, schema.STEP_PACE) else said
 
 
 def _blocker(attributes: dict[str, Any]) -> str:

@@ -62,6 +62,7 @@ class Situation(StrEnum):
     RATE_LIMIT = "rate_limit"
     RETRIES = "retries"
     POLLING = "polling"
+    PACED = "paced"
     TIME_LIMIT = "time_limit"
     WINDOW = "window"
     INNER_LIMIT = "inner_limit"

@@ -96,6 +96,9 @@ _TABLE: Final[tuple[tuple[tuple[Cause, ...], Situation, str], ...]] = (
     ((Cause.BLOCKING_IO, Cause.AWAIT_IO), Situation.POLLING,
      "Let it be told when what it asks for is there: await the task, a future or an asyncio.Event (across processes a "
      "subscription or a blocking read). Else make that sooner, or the pauses shorter: half of one is lost on average."),
+    ((Cause.BLOCKING_IO, Cause.AWAIT_IO), Situation.PACED,
+     "The code sets this pace itself, by a sleep between what it sends: shorten the pauses, or send several parts at once. "
+     "Where a pause stands for the next part to be there, await that part instead."),
     ((Cause.BLOCKING_IO, Cause.AWAIT_IO), Situation.SERIAL_AWAITS,
      "If they do not need each other's results, {once}."),
     ((Cause.AWAIT_IO,), Situation.DATABASE,
@@ -173,5 +176,5 @@ def remedy(cause: Cause, situations: Sequence[Pattern] = ()) -> Remedy:
         like = Cause.LOCK_WAIT if cause is Cause.LIMITER_WAIT and of.get("is_lock") else cause
         decides = of.get("of", cause) == cause and of.get("decides", True) and cause not in of.get("but_for", ())
         if decides and (words := REMEDIES.get((like, found.kind))):
-            return Remedy(cause, found.kind, words.format(**of).replace(" ()", ""))  # where there is no detail
+            return Remedy(cause, found.kind, words.format(**of).replace(" ()", "").replace(" (its limit)", ""))
     return Remedy(cause, None, INFO[cause].remedy)

@@ -233,6 +233,8 @@ _PATTERNS: Final = {
         "A rate limiter sets the pace: {limiter} made each request wait {mean_ns:ms}, by the clock.",
     Situation.POLLING:
         "Polling: a loop asks again after each pause, {times:of pause} per request, {mean_ns:ms} in all: {what}.",
+    Situation.PACED:
+        "A pace: the code pauses between what it sends, {times:of pause} per request, {mean_ns:ms} in all: {what}.",
     Situation.TIME_LIMIT:
         "A time limit of about {limit_ns:ms} ended the wait in {where}: requests {requests}, failed {failed}.",
     Situation.WINDOW:
