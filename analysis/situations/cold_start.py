@@ -12,12 +12,14 @@ from whywait.analysis.situations.thresholds import COLD, COLD_AMONG, COLD_NS
 
 
 def cold_start(group: Group) -> Iterator[Pattern]:
-    """Yield the first requests, at most a tenth of all, where each took COLD times as long as the median."""
+    """Yield the first requests, at most a tenth of all, where each took COLD times as long as the
+    median, and few of the others did."""
     requests = group.requests.sort_values("start_ns")
     walls = requests["wall_ns"].to_numpy(dtype=np.float64)
     slow = walls >= max(COLD * np.median(walls), np.median(walls) + COLD_NS)
     first = int(np.argmin(slow)) if not slow.all() else 0
-    if len(walls) < COLD_AMONG or not 0 < first <= len(walls) / 10:
+    few = len(walls) / 10
+    if len(walls) < COLD_AMONG or not 0 < first <= few or slow[first:].sum() > few:  # later ones are as slow
         return
     cold = group.causes["request_id"].isin(requests["request_id"].head(first))
     sums = [group.causes[rows].groupby("cause")["amount_ns"].sum() for rows in (cold, ~cold)]

@@ -63,6 +63,7 @@ class Situation(StrEnum):
     RETRIES = "retries"
     POLLING = "polling"
     PACED = "paced"
+    SIGNAL = "signal"
     TIME_LIMIT = "time_limit"
     WINDOW = "window"
     INNER_LIMIT = "inner_limit"

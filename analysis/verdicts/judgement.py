@@ -41,6 +41,7 @@ from whywait.analysis.situations.waits.calls_and_limits import (
     consumers,
     databases,
     rate_limits,
+    signals,
     time_limits,
 )
 from whywait.analysis.situations.waits.connecting import connecting
@@ -58,7 +59,7 @@ _IN_SPANS: Final = (*FOLLOWED, Cause.GIL_WAIT, Cause.BLOCKING_IO, Cause.AWAIT_IO
 _MAY_BE_REASONS: Final = tuple(cause for cause in CAUSES if cause.info.is_reason)
 # of several situations that have a remedy for one cause, the first one's is told
 DETECTORS: Final[tuple[Detector, ...]] = (
-    holds_one, deadlocks, wait_cycles, stampedes, cold_start, connecting, consumers, inner_limit, lock_convoy, connections_held, large_transfers, sensitive_threads, behind, rate_limits, time_limits, pool_situations, repeated_waits, blocking_calls, databases, computing,
+    holds_one, deadlocks, wait_cycles, stampedes, cold_start, connecting, consumers, inner_limit, lock_convoy, connections_held, large_transfers, sensitive_threads, signals, behind, rate_limits, time_limits, pool_situations, repeated_waits, blocking_calls, databases, computing,
     loop_blocked, collected_serially, gil_starvation, cpu_competition, answers, never_ended, unexplained,
 )  # fmt: skip
 

@@ -69,6 +69,9 @@ _TABLE: Final[tuple[tuple[tuple[Cause, ...], Situation, str], ...]] = (
     ((Cause.POOL_QUEUE, Cause.LIMITER_WAIT), Situation.BACKGROUND_HOLDS,
      "Work that no request waits for takes the places ({culprit}): give it a pool or a limit of its own, or a worker process "
      "(arq, Celery), or raise this limit ({how})."),
+    ((Cause.LOCK_WAIT,), Situation.SIGNAL,
+     "No lock is held: {who} gives what these wait for. Let that come sooner, or set a time limit; where a queue hands out what "
+     "is shared, as connections, put more of it there, or give it back sooner."),
     ((Cause.LOCK_WAIT, Cause.LOGGING_WAIT), Situation.HOLDERS_WAIT,
      "Do not wait while the lock is held ({doing}): prepare before, hold it only for the change itself, or use one lock "
      "per object instead of one for all."),
