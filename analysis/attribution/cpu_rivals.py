@@ -22,10 +22,12 @@ _WORDS: Final = {
 _ARRAYS: Final = tuple(one.key for one in schema.CPU_USERS)
 
 
-def why_queued(attributes: dict[str, Any]) -> str:
-    """Return what most of a span's run-queue time was, in words."""
+def why_queued(attributes: dict[str, Any], where: str = "") -> str:
+    """Return what most of a span's run-queue time was, in words, and what waited there (`where`: " in f (a.py:1)")."""
     amounts = {key: positive_ns(attributes.get(key)) for key in _WORDS}
-    return _WORDS[max(amounts, key=lambda key: amounts[key])] if any(amounts.values()) else NOT_TOLD
+    words = _WORDS[max(amounts, key=lambda key: amounts[key])] if any(amounts.values()) else NOT_TOLD
+    what, colon, why = words.partition(":")
+    return f"{what}{where}{colon}{why}"
 
 
 def cpu_rivals(spans: SpanTable, number: int, row: int) -> list[Named]:

@@ -122,6 +122,11 @@ def _blocker(attributes: dict[str, Any]) -> str:
     return function + in_brackets(place(attributes.get(schema.BLOCKER_FILE), attributes.get(schema.BLOCKER_LINE)))
 
 
+def _of_blocker(attributes: dict[str, Any]) -> str:
+    """What the loop ran, while it had no CPU for that either."""
+    return f" in {_blocker(attributes)}" if attributes.get(schema.BLOCKER_FUNCTION) else ""
+
+
 def _initializer(attributes: dict[str, Any]) -> str:
     name, ns = attributes.get(schema.POOL_INITIALIZER), attributes.get(schema.POOL_INITIALIZER_NS)
     return f", {ns / 1e6:.1f} ms of it in its initializer {name}" if name and isinstance(ns, int) else ""
@@ -164,5 +169,5 @@ _WORDS: dict[str, Callable[[dict[str, Any]], str]] = {
     "slept_in": _slept_in,
     "syscall": _or(schema.BLOCK_SYSCALL, ""),
     "few": _few,
-    "rivals": why_queued,
+    "rivals": lambda attributes: why_queued(attributes, _where(attributes) or _of_blocker(attributes)),
 }

@@ -156,7 +156,8 @@ def _cpu_rivals(found: Pattern) -> str:
     if found.kind is Situation.CPU_QUOTA:
         return f"{part} {name} had run out"
     which = f" (process id {ids[0]})" if len(ids) == 1 else f" ({len(ids)} of that name)" if ids else ""
-    return f"{part} {_CPU_USERS[found.kind]} used the CPUs, chiefly {name}{which}"
+    waited = found.numbers["waited"]
+    return f"{part} {_CPU_USERS[found.kind]} used the CPUs, chiefly {name}{which}{f', which {waited} needed' if waited else ''}"
 
 
 def _computes(one: SimpleNamespace) -> str:

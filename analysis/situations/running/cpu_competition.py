@@ -52,10 +52,14 @@ def cpu_competition(group: Group) -> Iterator[Pattern]:
         if kind := kinds.get(str(name)):
             by_kind[kind] += int(ns)
             chief.setdefault(kind, str(name))
+    where = waits["detail"].str.extract(r" in ([^:]+\([^)]*\))", expand=False)
+    waited = waits["amount_ns"].groupby(where).sum()
+    known = str(waited.idxmax()) if waited.sum() >= SAID_SHARE * total_ns else ""
     for kind in _to_be_told(by_kind, total_ns):
         name, share = chief[kind], by_kind[kind] / total_ns
         how = look_up(NATIVE, name.lower()) if kind is Situation.CPU_NATIVE_THREADS else ""  # what sets their number
         found = {"name": name, "share": share, "processes": tuple(processes.get(name, ())), "how": how}
+        found["waited"], known = known, ""  # told once
         yield Pattern(kind, None, found)
     yield from _oversubscribed(recorded)
 
