@@ -114,6 +114,7 @@ SAMPLES: Final = "whywait.samples"  # int, samples of the thread meanwhile
 ERROR_NS: Final = "whywait.error_ns"
 STEPS: Final = "whywait.steps"  # int, times a task was resumed
 RUN_NS: Final = "whywait.run_ns"  # task: wall time of all its steps on the loop
+TURNED_NS: Final = "whywait.turned_ns"  # task with very many steps: of CPU_NS, between steps in which it only yielded
 OUTCOME: Final = "whywait.outcome"  # "ok" | "error" | "cancelled" (task, job)
 # int, on a job: it stands for so many like ones, short and awaited one after another, in a request with too many to
 # keep each. Its waits and its run are their sums, laid out one after another; absent: 1

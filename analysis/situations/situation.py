@@ -64,6 +64,7 @@ class Situation(StrEnum):
     POLLING = "polling"
     PACED = "paced"
     SIGNAL = "signal"
+    SPINS = "spins"
     TIME_LIMIT = "time_limit"
     WINDOW = "window"
     INNER_LIMIT = "inner_limit"

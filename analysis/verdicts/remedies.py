@@ -127,6 +127,9 @@ _TABLE: Final[tuple[tuple[tuple[Cause, ...], Situation, str], ...]] = (
     ((Cause.AWAIT_IO, Cause.LIMITER_WAIT, Cause.LOCK_WAIT, Cause.BLOCKING_IO, Cause.CONNECTION_WAIT), Situation.UNFINISHED,
      "Give the wait a time limit (asyncio.timeout, or timeout= of the call), so that the request fails and says why; and "
      "find out why what it waits for does not come."),
+    ((Cause.COMPUTE, Cause.LOOP_BUSY), Situation.SPINS,
+     "Let {where} be told when what it asks for is there: await it, a future or an asyncio.Event (which another thread sets by "
+     "loop.call_soon_threadsafe); or let it pause (asyncio.sleep(0.01)): sleep(0) keeps the event loop running all the time."),
     ((Cause.COMPUTE,), Situation.COMPUTES_ON_LOOP, "{how}"),
     ((Cause.COMPUTE,), Situation.COMPUTES_IN_WORKER, "{how}"),
     ((Cause.LOCK_WAIT,), Situation.IMPORT_LOCK,

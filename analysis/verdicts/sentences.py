@@ -234,6 +234,9 @@ _PATTERNS: Final = {
         "A rate limiter sets the pace: {limiter} made each request wait {mean_ns:ms}, by the clock.",
     Situation.POLLING:
         "Polling: a loop asks again after each pause, {times:of pause} per request, {mean_ns:ms} in all: {what}.",
+    Situation.SPINS:
+        "Spinning: {where} goes round {times:,.0f} times per request and only yields in between (asyncio.sleep(0)), {mean_ns:ms} "
+        "in all.",
     Situation.PACED:
         "A pace: the code pauses between what it sends, {times:of pause} per request, {mean_ns:ms} in all: {what}.",
     Situation.TIME_LIMIT:
