@@ -156,8 +156,9 @@ INFO: Final[Mapping[Cause, CauseInfo]] = {
         by="blocked by", detail_adds=False,
     ),
     Cause.LOOP_WAKEUP: CauseInfo(
-        "waiting for the event loop to wake up: the result was ready", "waiting for the event loop to wake up",
-        "Usually tens of microseconds; more of it means that the loop's thread waits for a CPU or the GIL.",
+        "waiting for a thread to wake up: the event loop's, with a result ready, or a free worker's, with a job",
+        "waiting for a thread to wake up",
+        "Usually tens of microseconds; more of it means that the thread waits for a CPU or the GIL.",
         ("#f2a65a", "#ffc98f"), {schema.WAIT_LOOP_WAKEUP: "the loop had not woken up yet"},
     ),
     Cause.COLLECT_ORDER: CauseInfo(

@@ -115,6 +115,7 @@ SAMPLES: Final = "whywait.samples"  # int, samples of the thread meanwhile
 ERROR_NS: Final = "whywait.error_ns"
 STEPS: Final = "whywait.steps"  # int, times a task was resumed
 RUN_NS: Final = "whywait.run_ns"  # task: wall time of all its steps on the loop
+TURNED_NS: Final = "whywait.turned_ns"  # task with very many steps: of CPU_NS, between steps in which it only yielded
 OUTCOME: Final = "whywait.outcome"  # "ok" | "error" | "cancelled" (task, job)
 # int, on a job: it stands for so many like ones, short and awaited one after another, in a request with too many to
 # keep each. Its waits and its run are their sums, laid out one after another; absent: 1
@@ -195,6 +196,7 @@ STEP_LOOK_UP: Final = "name look-up"
 STEP_CONNECT: Final = "connect"
 STEP_TLS: Final = "TLS handshake"
 STEP_PAUSE: Final = "a pause of a loop"  # FOR_STEP: a sleep in a `while` loop
+STEP_PACE: Final = "a pause between parts"  # FOR_STEP: a sleep between what a loop sends
 # kinds of awaited functions: patterns for FOR, or FOR_MODULE + "." + FOR, from the start
 FOR_REQUEST_IO: Final = (
     r"(?:uvicorn|hypercorn|starlette|daphne|granian)\.(?:.*\.)?"

@@ -18,13 +18,14 @@ _WORDS: Final = {
 _CULPRITS: Final = [one for one in schema.CPU_USERS if one.key not in (schema.RIVAL_KINDS, schema.RIVAL_NUMBERS)]
 
 
-def why_queued(attributes: dict[str, Any]) -> str:
-    """Return what most of a span's run-queue time was, in words."""
+def why_queued(attributes: dict[str, Any], where: str = "") -> str:
+    """Return what most of a span's run-queue time was, in words, and what waited there (`where`: " in f (a.py:1)")."""
     amounts = Counter({NOT_TOLD: positive_ns(attributes.get(schema.RUN_QUEUE_NS))})
     for kind, *_, ns in rows_of(attributes, schema.CPU_USERS):
         amounts[_WORDS.get(str(kind), NOT_TOLD)] += positive_ns(ns)
         amounts[NOT_TOLD] -= positive_ns(ns)
-    return amounts.most_common(1)[0][0]
+    what, colon, why = amounts.most_common(1)[0][0].partition(":")
+    return f"{what}{where}{colon}{why}"
 
 
 def cpu_rivals(spans: SpanTable, number: int, row: int) -> list[Named]:

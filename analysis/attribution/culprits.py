@@ -18,7 +18,7 @@ from whywait.analysis.attribution.culprit_names import (  # fmt: skip
     ran,
     text,
 )
-from whywait.analysis.causes import CAUSES, Culprit
+from whywait.analysis.causes import CAUSES, NUMBER, Cause, Culprit
 from whywait.analysis.path.exact_shares import spread
 from whywait.analysis.path.segments import CALL, CPU, GIL, REST, RUN_QUEUE, Segments
 from whywait.analysis.spans.activities import Activities
@@ -53,13 +53,16 @@ def find_culprits(
     for part in parts:
         named[part[0]] = True
     row = taken(activities.row, segments.activity)
-    elsewhere = (row >= 0) & ~named
-    elsewhere &= taken(spans.traces, row) != spans.traces[request_rows[segments.request]]
-    parts.append(_once(spans, elsewhere, row, amount, function))
+    others = (row >= 0) & (taken(spans.traces, row) != spans.traces[request_rows[segments.request]])
+    parts.append(_once(spans, others & ~named, row, amount, function))
     segment, listed, ns = (np.concatenate(columns) for columns in zip(*parts, strict=True))
     columns = list(zip(*listed, strict=True)) or [()] * len(COLUMNS)
     texts = {name: pd.Series(columns[at], dtype=object) for at, name in enumerate(COLUMNS[1:-1], start=1)}
     table = _placed(spans, pd.DataFrame({"segment": segment, **texts, "ns": ns}))
+    # what another request awaited for itself, while this one's turn was behind it
+    behind = (others & (described.cause == NUMBER[Cause.LIMITER_WAIT]))[table["segment"]] & (table["trace_id"] == "")
+    at = row[table.loc[behind, "segment"]]
+    table.loc[behind, ["trace_id", "span_id"]] = np.stack([spans.trace_ids[at], spans.span_ids[at]], axis=1)
     return table.sort_values(["segment", "ns"], ascending=[True, False], kind="stable").reset_index(drop=True)
 
 

@@ -114,12 +114,17 @@ def _awaiting(attributes: dict[str, Any]) -> str:
     else:
         said = f"awaiting {attributes.get(schema.FOR) or 'something'}"
     step = attributes.get(schema.FOR_STEP)
-    return f"{said}: {step}," if step and step != schema.STEP_PAUSE else said
+    return f"{said}: {step}," if step and step not in (schema.STEP_PAUSE, schema.STEP_PACE) else said
 
 
 def _blocker(attributes: dict[str, Any]) -> str:
     function = str(attributes.get(schema.BLOCKER_FUNCTION) or "something else")
     return function + in_brackets(place(attributes.get(schema.BLOCKER_FILE), attributes.get(schema.BLOCKER_LINE)))
+
+
+def queued_in(attributes: dict[str, Any]) -> str:
+    """Return the function that had no CPU, after " in ": of the span, else what the loop ran; "" where neither is known."""
+    return _where(attributes) or (f" in {_blocker(attributes)}" if attributes.get(schema.BLOCKER_FUNCTION) else "")
 
 
 def _initializer(attributes: dict[str, Any]) -> str:
@@ -164,5 +169,5 @@ _WORDS: dict[str, Callable[[dict[str, Any]], str]] = {
     "slept_in": _slept_in,
     "syscall": _or(schema.BLOCK_SYSCALL, ""),
     "few": _few,
-    "rivals": why_queued,
+    "rivals": lambda attributes: why_queued(attributes, queued_in(attributes)),
 }

@@ -27,6 +27,10 @@ class Rule:
     of: Literal["span", "sampled", "queued", "block"] = "span"
 
 
+# a thread that had work and had not begun: for longer than the resolution it is not known why
+_WAKINGS: Final = (schema.WAIT_RESUME, schema.WAIT_POOL_HANDOVER)
+
+
 def _small(number: int) -> When:
     return lambda one: one.small_type == number
 
@@ -57,10 +61,16 @@ def _in_handler(one: Facts) -> Bools:
     return np.isin(one.part, [REST, LOCK, CALL]) & ~one.waiting & one.in_run & one.has(schema.HANDLER)
 
 
+def _many_wakings(one: Facts) -> Bools:
+    # of summed jobs, each wait as short as the waking of a thread
+    summed = one.says(schema.EVIDENCE, schema.EVIDENCE_INFERRED) & one.has(schema.POOL_NAME)
+    return one.ruled & one.says(schema.WAIT, *_WAKINGS) & summed
+
+
 def _wait_kinds() -> Iterator[Rule]:
     for number, kind in enumerate(schema.WAIT_TYPES):
         detail = f"{kind.replace('_', ' ')}: waits below the resolution"
-        cause = CAUSE_OF_WAIT.get(kind, Cause.UNEXPLAINED)
+        cause = Cause.LOOP_WAKEUP if kind in _WAKINGS else CAUSE_OF_WAIT.get(kind, Cause.UNEXPLAINED)
         yield Rule(f"short waits: {kind}", _small(number), cause, detail, Evidence.INFERRED)
     for cause, info in INFO.items():
         for kind, detail in info.waits.items():
@@ -75,6 +85,8 @@ RULES: Final = (
          Cause.GPU_COPY, "{span} on {device}"),
     Rule("device", lambda one: one.on_device, Cause.GPU_COMPUTE, "{span} on {device}"),
     # 2. waits: by their kind, then by what was awaited, then by who ended them
+    Rule("wakings of threads", _many_wakings, Cause.LOOP_WAKEUP, "many changes of threads: each had not begun yet",
+         Evidence.INFERRED),
     *_wait_kinds(),
     Rule("request io", _within(schema.FOR_REQUEST_IO), Cause.REQUEST_IO, "awaiting {awaited}{where}"),
     Rule("egress", lambda one: one.ruled & one.says(schema.FOR, schema.FOR_EGRESS), Cause.REQUEST_IO, "the last bytes had not left this host"),

@@ -21,9 +21,8 @@ def cold_start(group: Group) -> Iterator[Pattern]:
     if len(walls) < COLD_AMONG or not 0 < first <= len(walls) / 10:
         return
     starts = requests["start_ns"].to_numpy()[:first]
-    events = 1 + np.sum(
-        starts[1:] >= np.maximum.accumulate(starts + walls[:first])[:-1]
-    )  # what overlaps shares its cause
+    # what overlaps shares its cause
+    events = 1 + np.sum(starts[1:] >= np.maximum.accumulate(starts + walls[:first])[:-1])
     if np.mean(walls[first:] >= 0.8 * walls[:first].min()) ** events > COLD_CHANCE:  # now and then it takes as long
         return
     cold = group.causes["request_id"].isin(requests["request_id"].head(first))

@@ -28,7 +28,7 @@ from whywait.analysis.situations.holders.what_holders_did import FOLLOWED, what_
 from whywait.analysis.situations.large_transfers import large_transfers
 from whywait.analysis.situations.lock_convoy import lock_convoy
 from whywait.analysis.situations.pool_use import pool_situations, pool_use, sensitive_threads
-from whywait.analysis.situations.running.computing import computing, is_named
+from whywait.analysis.situations.running.computing import computing, is_named, spins
 from whywait.analysis.situations.running.cpu_competition import cpu_competition
 from whywait.analysis.situations.running.gil_starvation import gil_starvation
 from whywait.analysis.situations.running.loop_blocked import loop_blocked
@@ -41,6 +41,7 @@ from whywait.analysis.situations.waits.calls_and_limits import (
     consumers,
     databases,
     rate_limits,
+    signals,
     time_limits,
 )
 from whywait.analysis.situations.waits.connecting import connecting
@@ -55,11 +56,17 @@ from whywait.analysis.verdicts.remedies import Remedy, remedy
 PHASE_SHARE: Final = 0.1  # of the computing, from which a phase of it is named
 PHASE_NS: Final = 100_000  # per request, on average
 MOST_PHASES: Final = 3
-_IN_SPANS: Final = (*FOLLOWED, Cause.GIL_WAIT, Cause.BLOCKING_IO, Cause.AWAIT_IO)  # whose spans' attributes are asked
+_IN_SPANS: Final = (
+    *FOLLOWED,
+    Cause.GIL_WAIT,
+    Cause.CPU_WAIT,
+    Cause.BLOCKING_IO,
+    Cause.AWAIT_IO,
+)  # whose spans' attributes are asked
 _MAY_BE_REASONS: Final = tuple(cause for cause in CAUSES if cause.info.is_reason)
 # of several situations that have a remedy for one cause, the first one's is told
 DETECTORS: Final[tuple[Detector, ...]] = (
-    holds_one, deadlocks, wait_cycles, stampedes, cold_start, connecting, consumers, inner_limit, stragglers, lock_convoy, connections_held, large_transfers, sensitive_threads, behind, rate_limits, time_limits, pool_situations, repeated_waits, blocking_calls, databases, computing,
+    holds_one, deadlocks, wait_cycles, stampedes, cold_start, connecting, consumers, inner_limit, stragglers, lock_convoy, connections_held, large_transfers, sensitive_threads, signals, behind, rate_limits, time_limits, pool_situations, repeated_waits, blocking_calls, databases, spins, computing,
     loop_blocked, collected_serially, gil_starvation, cpu_competition, answers, never_ended, unexplained,
 )  # fmt: skip
 

@@ -69,6 +69,9 @@ _TABLE: Final[tuple[tuple[tuple[Cause, ...], Situation, str], ...]] = (
     ((Cause.POOL_QUEUE, Cause.LIMITER_WAIT), Situation.BACKGROUND_HOLDS,
      "Work that no request waits for takes the places ({culprit}): give it a pool or a limit of its own, or a worker process "
      "(arq, Celery), or raise this limit ({how})."),
+    ((Cause.LOCK_WAIT,), Situation.SIGNAL,
+     "No lock is held: {who} gives what these wait for. Let that come sooner, or set a time limit; where a queue hands out what "
+     "is shared, as connections, put more of it there, or give it back sooner."),
     ((Cause.LOCK_WAIT, Cause.LOGGING_WAIT), Situation.HOLDERS_WAIT,
      "Do not wait while the lock is held ({doing}): prepare before, hold it only for the change itself, or use one lock "
      "per object instead of one for all."),
@@ -96,6 +99,9 @@ _TABLE: Final[tuple[tuple[tuple[Cause, ...], Situation, str], ...]] = (
     ((Cause.BLOCKING_IO, Cause.AWAIT_IO), Situation.POLLING,
      "Let it be told when what it asks for is there: await the task, a future or an asyncio.Event (across processes a "
      "subscription or a blocking read). Else make that sooner, or the pauses shorter: half of one is lost on average."),
+    ((Cause.BLOCKING_IO, Cause.AWAIT_IO), Situation.PACED,
+     "The code sets this pace itself, by a sleep between what it sends: shorten the pauses, or send several parts at once. "
+     "Where a pause stands for the next part to be there, await that part instead."),
     ((Cause.BLOCKING_IO, Cause.AWAIT_IO), Situation.SERIAL_AWAITS,
      "If they do not need each other's results, {once}."),
     ((Cause.AWAIT_IO,), Situation.DATABASE,
@@ -125,6 +131,9 @@ _TABLE: Final[tuple[tuple[tuple[Cause, ...], Situation, str], ...]] = (
     ((Cause.AWAIT_IO, Cause.LIMITER_WAIT, Cause.LOCK_WAIT, Cause.BLOCKING_IO, Cause.CONNECTION_WAIT), Situation.UNFINISHED,
      "Give the wait a time limit (asyncio.timeout, or timeout= of the call), so that the request fails and says why; and "
      "find out why what it waits for does not come."),
+    ((Cause.COMPUTE, Cause.LOOP_BUSY), Situation.SPINS,
+     "Let {where} be told when what it asks for is there: await it, a future or an asyncio.Event (which another thread sets by "
+     "loop.call_soon_threadsafe); or let it pause (asyncio.sleep(0.01)): sleep(0) keeps the event loop running all the time."),
     ((Cause.COMPUTE,), Situation.COMPUTES_ON_LOOP, "{how}"),
     ((Cause.COMPUTE,), Situation.COMPUTES_IN_WORKER, "{how}"),
     ((Cause.LOCK_WAIT,), Situation.IMPORT_LOCK,
@@ -180,5 +189,5 @@ def remedy(cause: Cause, situations: Sequence[Pattern] = ()) -> Remedy:
         like = Cause.LOCK_WAIT if cause is Cause.LIMITER_WAIT and of.get("is_lock") else cause
         decides = of.get("of", cause) == cause and of.get("decides", True) and cause not in of.get("but_for", ())
         if decides and (words := REMEDIES.get((like, found.kind))):
-            return Remedy(cause, found.kind, words.format(**of).replace(" ()", ""))  # where there is no detail
+            return Remedy(cause, found.kind, words.format(**of).replace(" ()", "").replace(" (its limit)", ""))
     return Remedy(cause, None, INFO[cause].remedy)

@@ -156,7 +156,8 @@ def _cpu_rivals(found: Pattern) -> str:
     if found.kind is Situation.CPU_QUOTA:
         return f"{part} {name} had run out"
     which = f" (process id {ids[0]})" if len(ids) == 1 else f" ({len(ids)} of that name)" if ids else ""
-    return f"{part} {_CPU_USERS[found.kind]} used the CPUs, chiefly {name}{which}"
+    waited = found.numbers["waited"].removeprefix(" in ")
+    return f"{part} {_CPU_USERS[found.kind]} used the CPUs, chiefly {name}{which}{f', which {waited} needed' if waited else ''}"
 
 
 def _computes(one: SimpleNamespace) -> str:
@@ -238,6 +239,11 @@ _PATTERNS: Final = {
         "A rate limiter sets the pace: {limiter} made each request wait {mean_ns:ms}, by the clock.",
     Situation.POLLING:
         "Polling: a loop asks again after each pause, {times:of pause} per request, {mean_ns:ms} in all: {what}.",
+    Situation.SPINS:
+        "Spinning: {where} goes round {times:,.0f} times per request and only yields in between (asyncio.sleep(0)), {mean_ns:ms} "
+        "in all.",
+    Situation.PACED:
+        "A pace: the code pauses between what it sends, {times:of pause} per request, {mean_ns:ms} in all: {what}.",
     Situation.TIME_LIMIT:
         "A time limit of about {limit_ns:ms} ended the wait in {where}: requests {requests}, failed {failed}.",
     Situation.WINDOW:

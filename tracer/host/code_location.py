@@ -16,8 +16,8 @@ from typing import Any, Final, NamedTuple
 
 from whywait.tracer.host.interpreter import frames_of_threads
 from whywait.tracer.host.introspection import code_of
-from whywait.tracer.host.written_code import called_name, in_while
-from whywait.tracer.schema import MIDDLEWARE, STEP_CONNECT, STEP_LOOK_UP, STEP_PAUSE, STEP_TLS
+from whywait.tracer.host.written_code import called_name, pause_of
+from whywait.tracer.schema import MIDDLEWARE, STEP_CONNECT, STEP_LOOK_UP, STEP_TLS
 
 
 class Place(NamedTuple):
@@ -340,7 +340,11 @@ def _site_of(coroutine: Any) -> Site | None:
             kind = getattr(sys.modules.get(module), called.co_qualname.partition(".")[0], None)
             call, package = called_name(at, called.co_qualname, kind), module.partition(".")[0]
             call = _SAID.get(call, call).partition(".<locals>")[0]
-        step = _step(making.co_name) if making is not None else STEP_PAUSE if _pauses(sleeper) else ""
+            owner, _, name = call.rpartition(".")
+            call = owner if name.startswith("__") else call  # "__anext__" says nothing
+        step = "" if sleeper is None else pause_of(sleeper.f_code, sleeper.f_lasti)
+        if making is not None:
+            step = _step(making.co_name)
         site = Site(
             place_of_frame(at),
             _SAID.get(where.co_qualname, where.co_qualname),
@@ -356,10 +360,6 @@ def _site_of(coroutine: Any) -> Site | None:
 @lru_cache(maxsize=4_096)
 def _step(function: str) -> str:
     return next((step for pattern, step in _STEPS if pattern.search(function)), "")
-
-
-def _pauses(sleeper: FrameType | None) -> bool:
-    return sleeper is not None and in_while(sleeper.f_code, sleeper.f_lasti)
 
 
 def _suspended(
@@ -399,8 +399,9 @@ def _suspended(
             user, called, making = frame, None, None
         elif _step(frame.f_code.co_name):
             making = frame.f_code
-        if about & _INSTALLED and called is None and about & _LIBRARY and not about & _SERVER:
-            called = None if frame.f_code.co_name.startswith("__") else frame.f_code  # "__aenter__" says nothing
+        says_less = called is None or called.co_name.startswith("__")  # "__aenter__" says less than what it calls
+        if about & _INSTALLED and about & _LIBRARY and not about & _SERVER and says_less:
+            called = frame.f_code
     return user, called, server or leaf, making, sleeper
 
 

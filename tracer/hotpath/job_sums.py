@@ -4,11 +4,12 @@ A response that is streamed in 8,000 chunks hands 8,000 jobs to a pool. The firs
 later ones those that took less than a hundredth of the request so far are summed, and their records are freed.
 """
 
+from collections.abc import Iterable
 from contextlib import suppress
 from typing import Final
 
 from whywait.tracer.records.current import here
-from whywait.tracer.records.job_sums import JobSums, Like, Stretch
+from whywait.tracer.records.job_sums import TURN, TURN_NS, JobSums, Like, Stretch
 from whywait.tracer.records.request import MIN_RESOLUTION_NS, Activity, Job, Pool, Request, Waker
 from whywait.tracer.schema import WAIT_AWAIT, WAIT_LOOP_WAKEUP, WAIT_RESUME
 
@@ -27,6 +28,9 @@ def is_summed(
 
     Called for waits of a request that has many records already. Another record ends the stretch of the sums.
     """
+    if by is activity and not thread and end_ns - start_ns < TURN_NS:
+        _add_short(activity, ((TURN, end_ns - start_ns),))
+        return True
     request = activity.request
     limit_ns = max((end_ns - request.start_ns) // _share(request), MIN_RESOLUTION_NS)
     wakeup_ns = 0 if thread else _wakeup_ns(cause_ns, end_ns)
@@ -41,14 +45,18 @@ def is_summed(
         if activity.stretches:
             activity.stretches[-1].is_over = True
         return False
+    parts = (kind, cause_ns - start_ns), (WAIT_LOOP_WAKEUP, wakeup_ns), (WAIT_RESUME, end_ns - cause_ns - wakeup_ns)
+    _add_short(activity, parts)
+    return True
+
+
+def _add_short(activity: Activity, parts: Iterable[tuple[str, int]]) -> None:
     short = activity.short_ns
     if short is None:
         short = activity.short_ns = {}
-    parts = (kind, cause_ns - start_ns), (WAIT_LOOP_WAKEUP, wakeup_ns), (WAIT_RESUME, end_ns - cause_ns - wakeup_ns)
     for of, ns in parts:
         if ns:
             short[of] = short.get(of, 0) + ns
-    return True
 
 
 def will_sum(request: Request, length_ns: int, end_ns: int, by: Waker) -> bool:

@@ -42,6 +42,7 @@ _Task = asyncio.Task  # the usual one, tested first
 # a shorter step counts as on CPU throughout, and so does the gap between two adjacent ones
 ON_CPU_NS = 50_000
 PASSING_NS = 20_000
+TURNS = 1_024  # of a task with many steps, one in so many in which it only yielded is given its place
 
 
 def waker_now(current: Any, now: int = 0) -> Stamp:
@@ -119,6 +120,8 @@ def end_task_wait(
     if start_ns - stop_ns >= SITE_MIN_NS and activity.steps and not will_sum(request, start_ns - stop_ns, start_ns, by):
         site = await_site(task.get_coro())
         parent_id = current_span_id() if context is None else span_id_in(context)
+    if by is activity and not activity.steps % TURNS:
+        activity.turn_site = await_site(task.get_coro())
     kept = record_wait(activity, WAIT_AWAIT, stop_ns, cause_ns, start_ns, by, site, parent_id)
     if kept and type(by) is Job and not by.resume_ns:
         by.resume_ns = start_ns

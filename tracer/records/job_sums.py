@@ -2,9 +2,13 @@
 
 from dataclasses import dataclass, field
 from types import CodeType
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from whywait.tracer.records.ids import new_span_id
+
+# a task that only yields, as by `asyncio.sleep(0)`, keeps the loop running: so short a wait for itself is no wait
+TURN: Final = "turn"
+TURN_NS: Final = 50_000
 
 
 class Like(NamedTuple):

@@ -91,7 +91,7 @@ class Activity:
         "run_ns", "short_ns", "small_phases", "span_id", "spawner", "step_cpu_ns", "step_start_ns", "steps", "stop_ns",
         "stretches",
         "task_key",
-        "token_ns", "waits",
+        "token_ns", "turn_site", "waits",
     )  # fmt: skip
 
     def __init__(self, request: "Request", spawner: "Activity | None", born_ns: int, parent_id: int) -> None:
@@ -122,6 +122,7 @@ class Activity:
         # created on demand: most activities need neither
         self.stretches: list[Stretch] | None = None  # of short jobs, where there were too many to keep each
         self.short_ns: dict[str, int] | None = None  # waits too short to be kept one by one, by kind
+        self.turn_site: Site | None = None  # where it only yielded, one turn of many
         self.blocks: list[Block] | None = None
         self.small_phases: dict[str, int] | None = None  # by word, ns: what adapters saw and did not keep
 

@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from whywait.tracer import schema as s
 from whywait.tracer.host.interpreter import untested
+from whywait.tracer.offcpu.explanation import OffCpu
 from whywait.tracer.spans import attribute_groups as put
 from whywait.tracer.spans import span_spec as spec
 from whywait.tracer.spans.attribute_groups import Attributes, put_known, put_off_cpu, put_place, put_pool, span_hex
@@ -23,6 +24,9 @@ def _task(attributes: Attributes, task: spec.AboutTask) -> None:
     attributes |= {s.CPU_NS: task.cpu_ns, s.RUN_NS: task.run_ns, s.STEPS: task.steps}
     _activity(attributes, task)
     put.put_sums(attributes, task.phases)
+    if task.ran is not None:
+        attributes[s.TURNED_NS] = task.turned_ns
+        put_off_cpu(attributes, OffCpu(ran=(task.ran,)))
     if task.root is not None:
         _root(attributes, task.root)
 

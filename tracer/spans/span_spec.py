@@ -7,6 +7,7 @@ from typing import Final, Literal, NamedTuple, TypeAlias
 from whywait.tracer import schema as s
 from whywait.tracer.host.code_location import Place, Site
 from whywait.tracer.offcpu.explanation import UNSEEN, OffCpu
+from whywait.tracer.offcpu.gil_holders import Ran
 from whywait.tracer.records.decision import Decision
 from whywait.tracer.records.loop import Sample
 from whywait.tracer.records.request import Collector, Pool
@@ -88,6 +89,8 @@ class AboutTask(NamedTuple):
     steps: int = 0
     phases: Mapping[str, int] = {}  # those without a span of their own, by word
     root: Root | None = None  # set on the task that is the request
+    turned_ns: int = 0  # of `cpu_ns`: the loop's turns between steps, where it only yielded
+    ran: Ran | None = None  # where that was
     kind: str = s.KIND_TASK
 
 

@@ -5,7 +5,9 @@ from collections.abc import Iterator, Mapping
 
 from whywait.tracer import schema as s
 from whywait.tracer.offcpu.explanation import OffCpu
+from whywait.tracer.offcpu.gil_holders import Ran
 from whywait.tracer.records.decision import WHY_ALL
+from whywait.tracer.records.job_sums import TURN
 from whywait.tracer.records.request import Activity, Job, Request
 from whywait.tracer.spans.blockers import place_of
 from whywait.tracer.spans.pools.process_job_spans import add_passage
@@ -16,12 +18,18 @@ from whywait.tracer.spans.segments import queue_segments
 from whywait.tracer.spans.span_spec import AboutJob, AboutRequest, AboutRun, AboutTask, Root, SpanSpec, Spawner
 
 
-def add_task(drawing: Drawing, task: Activity, small: Mapping[str, int]) -> None:
+def add_task(drawing: Drawing, task: Activity, small: dict[str, int]) -> None:
     request = drawing.request
     is_root = task is request.root
+    turned_ns = small.pop(TURN, 0)
+    cpu_ns = task.cpu_ns + turned_ns
+    ran = None
+    if task.turn_site is not None:
+        ran = Ran(task.turn_site.user, max(cpu_ns - sum(one.cpu_ns for one in task.blocks or ()), 0))
     about = AboutTask(
-        task.span_id, _spawner(drawing, task), small, place_of(task.code), task.outcome, task.cpu_ns,
-        task.run_ns, task.steps, _small_phases(drawing, task), _root(drawing) if is_root else None,
+        task.span_id, _spawner(drawing, task), small, place_of(task.code), task.outcome, cpu_ns,
+        task.run_ns + turned_ns, task.steps, _small_phases(drawing, task), _root(drawing) if is_root else None,
+        turned_ns, ran,
     )  # fmt: skip
     unix = is_root and bool(request.start_unix_ns)
     drawing.made.append(

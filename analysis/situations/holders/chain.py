@@ -15,6 +15,7 @@ import pandas as pd
 
 from whywait.analysis.causes import Cause, Evidence
 from whywait.analysis.situations.holders.what_holders_did import FOLLOWED
+from whywait.analysis.situations.thresholds import MIN_KNOWN
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +42,8 @@ Shares = dict[Key, float]
 
 def meanwhile(holders: pd.DataFrame, endpoint: str, cause: Cause, wait_ns: int) -> tuple[Meanwhile, ...]:
     """Return what the holders did during this wait, at the end of the chain, longest first; the parts sum to `wait_ns`.
-    () where nobody is followed. A chain that comes back to a wait that it has passed ends there."""
+    () where nobody is followed. A chain that comes back to a wait that it has passed ends there,
+    and one where little is known of the next holders."""
     own = holders[(holders["endpoint"] == endpoint) & (holders["cause"] == cause)]
     ends = sorted(_ends(holders, own, (cause,)).items(), key=lambda one: -one[1])
     if not any(did for (did, _), _ in ends):
@@ -61,10 +63,11 @@ def _ends(holders: pd.DataFrame, own: pd.DataFrame, passed: tuple[str, ...]) -> 
     rows: list[dict[Any, Any]] = own.to_dict("records") if total > 0 else []
     for row in rows:
         did, doing, evidence = row["did"], row["doing"], row["evidence"]
-        share, further = row["ns"] / total, own[:0]
+        share, every = row["ns"] / total, own[:0]
         if did in FOLLOWED and did not in passed:
-            further = holders[(holders["cause"] == did) & (holders["detail"] == doing) & (holders["did"] != "")]
-        if further.empty:
+            every = holders[(holders["cause"] == did) & (holders["detail"] == doing)]
+        further = every[every["did"] != ""]
+        if further.empty or further["ns"].sum() < MIN_KNOWN * every["ns"].sum():
             found[did, evidence] += share
             continue
         for (end, _), part in _ends(holders, further, (*passed, did)).items():

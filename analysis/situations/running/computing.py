@@ -5,12 +5,13 @@ from typing import Any, Final
 
 import pandas as pd
 
-from whywait.analysis.attribution.culprit_names import is_librarys
+from whywait.analysis.attribution.culprit_names import is_librarys, positive_ns, rows_of
 from whywait.analysis.causes import Cause
 from whywait.analysis.model import attribute
 from whywait.analysis.situations.situation import Group, Pattern, Situation
 from whywait.analysis.situations.thresholds import MIN_MEAN_NS
 from whywait.analysis.situations.what_helps import FASTER, look_up
+from whywait.analysis.text import in_brackets, place
 from whywait.tracer import schema
 
 NAMED_SHARE: Final = 0.1  # of the wall time, from which computing with a name is a reason
@@ -62,6 +63,20 @@ def computing(group: Group) -> Iterator[Pattern]:
             "on": on, "how": look_up(FASTER, f"{on} {whose} {file}:{name}").format(function=name),
         }  # fmt: skip
         yield Pattern(Situation.COMPUTES_ON_LOOP if on_loop else Situation.COMPUTES_IN_WORKER, None, found)
+
+
+def spins(group: Group) -> Iterator[Pattern]:
+    """Yield the function in which tasks of the requests did little more than yield, again and again, where that takes much."""
+    if Cause.COMPUTE not in group.significant:
+        return
+    own = group.spans.loc[group.spans["trace_id"].isin(group.requests["trace_id"]), "attributes"]
+    tasks = sorted((one for one in own if schema.TURNED_NS in one), key=lambda one: -positive_ns(one[schema.TURNED_NS]))
+    turned_ns, steps = (sum(positive_ns(one.get(key)) for one in tasks) for key in (schema.TURNED_NS, schema.STEPS))
+    if turned_ns < max(SAID_SHARE * group.mean_wall_ns, MIN_MEAN_NS) * len(group.requests):
+        return
+    for function, file, line, _ in rows_of(tasks[0], schema.RAN)[:1]:
+        sums = {"times": steps / len(group.requests), "mean_ns": turned_ns / len(group.requests)}
+        yield Pattern(Situation.SPINS, None, {"where": f"{function}{in_brackets(place(file, line))}", **sums})
 
 
 def _inside(shown: str, attributes: dict[str, Any], function: str) -> str:

@@ -5,8 +5,10 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 import numpy as np
+import pandas as pd
 
 from whywait.analysis.attribution.culprit_names import positive_ns, rows_of
+from whywait.analysis.attribution.details import queued_in
 from whywait.analysis.causes import Cause
 from whywait.analysis.measure.weights import weights_of
 from whywait.analysis.situations.situation import Group, Pattern, Situation
@@ -46,10 +48,15 @@ def cpu_competition(group: Group) -> Iterator[Pattern]:
             by_kind[kind] += int(ns)
             chief.setdefault(kind, str(name))
     total_ns = float(waits["amount_ns"].sum())
+    where = pd.Series([queued_in(one) for one in group.attributes_of(waits)], index=waits.index)
+    needed = waits["amount_ns"].groupby(where[where != ""]).sum()
+    known = str(needed.idxmax()) if needed.sum() >= SAID_SHARE * total_ns else ""
     for kind in _to_be_told(by_kind, total_ns):
         name, share = chief[kind], by_kind[kind] / total_ns
         how = look_up(NATIVE, name.lower()) if kind is Situation.CPU_NATIVE_THREADS else ""  # what sets their number
-        yield Pattern(kind, None, {"name": name, "share": share, "processes": tuple(processes[name]), "how": how})
+        found = {"name": name, "share": share, "processes": tuple(processes[name]), "how": how}
+        found["waited"], known = known, ""  # told once
+        yield Pattern(kind, None, found)
     yield from _oversubscribed(recorded)
 
 

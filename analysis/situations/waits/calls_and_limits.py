@@ -8,7 +8,7 @@ from whywait.analysis.causes import Cause
 from whywait.analysis.situations.situation import Group, Pattern, Situation
 from whywait.analysis.situations.thresholds import MIN_HELD
 from whywait.analysis.situations.what_helps import PACING, instead_of
-from whywait.analysis.text import place
+from whywait.analysis.text import in_brackets, place
 from whywait.tracer import schema
 
 _ON: Final = {schema.KIND_TASK: Situation.BLOCKS_LOOP, schema.KIND_JOB: Situation.IN_WORKER}
@@ -17,6 +17,7 @@ _LIBRARIES: Final = ("asyncio", "anyio", "threading", "queue")
 _DATABASES: Final = (
     "sqlalchemy", "asyncpg", "psycopg", "psycopg_pool", "aiomysql", "asyncmy", "aiosqlite", "oracledb", "tortoise",
 )  # fmt: skip
+_SIGNAL: Final = re.compile(r"threading\.(?:Event|Condition|Barrier)\.|queue\.").match
 _SLEEPS: Final = ("sleep", "sleep_until", "sleep_forever")
 
 
@@ -71,6 +72,15 @@ def time_limits(group: Group) -> Iterator[Pattern]:
             is_window = task and not found["failed"] and schema.FOR_CALL not in at
             kind = Situation.WINDOW if is_window else Situation.TIME_LIMIT
             yield Pattern(kind, cause, {**found, "task": task, "limit_ns": limit_ns})
+
+
+def signals(group: Group) -> Iterator[Pattern]:
+    """Yield whether most waits of threads that others ended were for something that those give, and not for a lock."""
+    if len(group.most_of(Cause.LOCK_WAIT, lambda found: _SIGNAL(str(found.get(schema.FOR))) is not None)):
+        named = group.culprits[group.culprits["cause"] == Cause.LOCK_WAIT]
+        chief = named.nlargest(1, "ns").to_dict("records")
+        who = [f"{one['culprit']}{in_brackets(place(one['culprit_file'], one['culprit_line']))}" for one in chief]
+        yield Pattern(Situation.SIGNAL, Cause.LOCK_WAIT, {"who": "".join(who)})
 
 
 def databases(group: Group) -> Iterator[Pattern]:

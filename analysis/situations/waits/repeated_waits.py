@@ -1,8 +1,10 @@
-"""Like waits of one request, one after another: awaits that could run together, retries with their pauses, polling.
+"""Like waits of one request, one after another: awaits that could run together, retries with their pauses, polling,
+paced streams.
 
 serial      |--fetch--|--fetch--|--fetch--|--fetch--|       gather leaves the longest
 retries     |try|-|try|---|try|-------|try|                 the pauses grow
 polling     |?|---|?|---|?|---|?|---|?|                     equal pauses of one `while` loop
+paced       |part|---|part|---|part|---|part|               pauses of a loop that sends parts
 """
 
 import re
@@ -46,11 +48,12 @@ def repeated_waits(group: Group) -> Iterator[Pattern]:
             serial = _turns(jobs, "activity_name", "activity_id")
         alike = serial[serial["ns"] >= ALIKE * serial.groupby("series")["ns"].transform("max")]
         many = alike.groupby("series")["ns"].transform("size") >= MANY_AWAITS
-        polls = alike["step"] == schema.STEP_PAUSE
+        polls, paces = (alike["step"] == step for step in (schema.STEP_PAUSE, schema.STEP_PACE))
         # the loop says it: two pauses are enough, and one where the loop is a library's
         again = alike.groupby("series")["ns"].transform("size") > (alike["package"] == "")
         yield from _told(group, cause, Situation.POLLING, alike[again & polls])
-        yield from _told(group, cause, Situation.SERIAL_AWAITS, alike[many & ~polls])
+        yield from _told(group, cause, Situation.PACED, alike[many & paces])
+        yield from _told(group, cause, Situation.SERIAL_AWAITS, alike[many & ~polls & ~paces])
 
 
 def _described(group: Group, own: pd.DataFrame) -> pd.DataFrame:

@@ -169,6 +169,22 @@ def test_a_wait_by_its_type(kind: str, cause: str) -> None:
     assert (row["cause"], row["amount_ns"], row["evidence"]) == (cause, 5 * UNIT_NS, "observed")
 
 
+@pytest.mark.parametrize("kind", ["resume", "pool_handover"])
+@pytest.mark.parametrize(("summed", "cause"), [(True, "loop_wakeup"), (False, "unexplained")])
+def test_many_short_changes_of_threads_are_wakings(kind: str, summed: bool, cause: str) -> None:
+    """Of summed jobs each was as short as the waking of a thread; one long wait of that kind is not explained by it."""
+    table = causes(
+        """
+        server GET        |-----------|
+        task   root GET   |-----------|  cpu=6
+        wait   w    root    |----|
+    """,
+        {"w": {schema.WAIT: kind, schema.POOL_NAME: "anyio"} | ({schema.EVIDENCE: "inferred"} if summed else {})},
+    )
+    row = table[table["span_name"] == "w"].iloc[0]
+    assert (row["cause"], row["amount_ns"]) == (cause, 5 * UNIT_NS)
+
+
 @pytest.mark.parametrize(
     ("waker", "awaited", "module", "cause"),
     [
@@ -324,11 +340,15 @@ def test_short_waits_come_out_of_the_rest_by_the_same_rules() -> None:
         server GET         |---------|
         task   root GET    |---------|   cpu=4
     """,
-        {"root": {"whywait.small.loop_busy_ns": 2 * UNIT_NS, "whywait.small.await_ns": UNIT_NS}},
+        {
+            "root": {f"whywait.small.{kind}_ns": UNIT_NS for kind in ("resume", "await")}
+            | {"whywait.small.loop_busy_ns": 2 * UNIT_NS}
+        },
     )
     amounts = table.groupby(["cause", "detail"])["amount_ns"].sum() / UNIT_NS
     assert amounts["loop_busy", "loop busy: waits below the resolution"] == 2
     assert amounts["unexplained", "await: waits below the resolution"] == 1
+    assert amounts["loop_wakeup", "resume: waits below the resolution"] == 1
     assert amounts["compute"].sum() == 4
     assert table.loc[table["cause"] == "loop_busy", "evidence"].tolist() == ["inferred"]
 

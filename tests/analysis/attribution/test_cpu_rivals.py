@@ -80,6 +80,18 @@ def test_another_process() -> None:
     assert reason(found).remedy.text.startswith("Move process crunch off these CPUs")
 
 
+@pytest.mark.parametrize(
+    "ran",
+    [{s.CODE_FUNCTION: "score", s.CODE_FILE: "/srv/app.py", s.CODE_LINE: 7},
+     {s.BLOCKER_FUNCTION: "score", s.BLOCKER_FILE: "/srv/app.py", s.BLOCKER_LINE: 7}],
+    ids=["its own", "what the loop ran"],
+)  # fmt: skip
+def test_the_function_that_needed_the_cpu_is_told(ran: dict[str, Any]) -> None:
+    found = analysed(rivals(CRUNCH) | ran)
+    assert set(waits(found)["detail"]) == {"waiting for a CPU in score (srv/app.py:7): another process used it"}
+    assert "chiefly process crunch (process id 77), which score (srv/app.py:7) needed" in sentence(found)
+
+
 def test_processes_of_one_name_are_one_culprit() -> None:
     found = analysed(rivals(("process", "process gunicorn", 7, 12), ("process", "process gunicorn", 8, 8)))
     assert waits(found)["culprit"].unique().tolist() == ["process gunicorn"]

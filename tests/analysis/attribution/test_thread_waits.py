@@ -118,3 +118,18 @@ def test_a_sleep_that_was_timed_does_not_claim_the_rest_of_its_step(timed: str, 
     asleep = causes[causes["detail"].str.startswith("in clock_nanosleep")]
     assert asleep.empty is (cause == "unexplained")
     assert not causes[causes["cause"] == cause].empty
+
+
+@pytest.mark.parametrize(
+    ("what", "key"),
+    [
+        ("threading.Event.wait", "lock_wait/signal"),
+        ("queue.Queue.get", "lock_wait/signal"),
+        ("threading.Lock", "lock_wait"),
+    ],
+)
+def test_what_another_request_gives_is_no_lock_that_it_holds(what: str, key: str) -> None:
+    given = {**LOCK, **HOLDER, schema.FOR: what, schema.LOCK_KIND: what}
+    (verdict,) = analysis.verdict(analysis.analyze(drawn(LOCKED.format("lock_wait"), {"l": given})))
+    assert verdict.judgement.reasons[0].remedy.key == key
+    assert verdict.remedy.startswith("No lock is held: audit (audit.py:30) gives") is (key == "lock_wait/signal")

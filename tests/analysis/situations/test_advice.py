@@ -577,8 +577,9 @@ def test_the_first_requests_of_a_process_are_told_apart() -> None:
     [[USUAL] * 16, [*[USUAL] * 15, {"compute": 900}], [{"compute": 900}, *[USUAL] * 5],
      [{"compute": 900}, USUAL, {"compute": 900}, *[USUAL] * 8, *[{"compute": 900.0}] * 9], [{"compute": 40}, *[USUAL] * 15],
      [{"loop_busy": 2300, "compute": 5}, *[{"loop_busy": 400.0, "compute": 200.0}] * 15],
-     [{"cpu_wait": 900, "compute": 5}, *[USUAL] * 15], [*[{"compute": 900}] * 2, *([USUAL] * 7 + [{"compute": 950}]) * 12]],
-    ids=["all alike", "the last", "too few", "now and then", "hardly slower", "served last", "without a CPU", "by chance"],
+     [{"cpu_wait": 900, "compute": 5}, *[USUAL] * 15], [{"await_io": 900.0}, *[USUAL] * 11, *[{"await_io": 900.0}] * 8],
+     [*[{"compute": 900}] * 2, *([USUAL] * 7 + [{"compute": 950}]) * 12]],
+    ids=["all alike", "the last", "too few", "now and then", "hardly slower", "served last", "without a CPU", "later too", "by chance"],
 )  # fmt: skip
 def test_no_cold_start(walls: list[dict[str, float]]) -> None:
     assert Situation.COLD_START not in [found.kind for found in over_time(walls)]

@@ -50,6 +50,15 @@ def test_what_is_not_known_of_the_holders_stays_unknown() -> None:
     assert told(holders((Cause.POOL_QUEUE, POOL, "", "", 75))) == {}  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(("unknown_ms", "followed"), [(5, True), (400, False)])
+def test_a_moment_of_the_next_holders_says_nothing_of_the_chain(unknown_ms: float, *, followed: bool) -> None:
+    table = holders(
+        (Cause.POOL_QUEUE, POOL, Cause.LOCK_WAIT, LOCK, 100), (Cause.LOCK_WAIT, LOCK, Cause.CPU_WAIT, "", 40),
+        (Cause.LOCK_WAIT, LOCK, "", "", unknown_ms),  # type: ignore[arg-type]
+    )  # fmt: skip
+    assert told(table) == {"cpu_wait" if followed else "lock_wait": 1_000}
+
+
 ROWS = st.tuples(
     st.sampled_from(FOLLOWED), st.sampled_from("ab"), st.sampled_from([*FOLLOWED, Cause.GIL_WAIT, Cause.COMPUTE, ""]),
     st.sampled_from("ab"), st.floats(0.001, 1e6),

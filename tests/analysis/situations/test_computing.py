@@ -123,3 +123,20 @@ def test_computing_without_a_name_or_of_no_size_is_no_reason(cpu: int) -> None:
     )
     assert not computes
     assert Cause.COMPUTE not in [one.cause for one in found.judgement.reasons]
+
+
+@pytest.mark.parametrize(("turned_ms", "spins"), [(8, True), (0, False)])
+def test_a_task_that_goes_round_and_only_yields(turned_ms: int, *, spins: bool) -> None:
+    picture = """
+        server GET        |------------------------------|
+        task   root GET   |------------------------------|   cpu=28
+    """
+    ran = {schema.RAN_NAMES: ["until_done"], schema.RAN_FILES: ["/srv/app.py"], schema.RAN_LINES: [7]}
+    at = {**ran, schema.RAN_NS: [28_000_000], schema.STEPS: 9_000}
+    at |= {schema.TURNED_NS: turned_ms * 1_000_000} if turned_ms else {}
+    (found,) = verdict(analysis.analyze(drawn(picture, {"root": at})))
+    (reason,) = found.judgement.reasons
+    assert (reason.cause, reason.culprit, reason.culprit_line) == (Cause.COMPUTE, "until_done", 7)
+    assert reason.remedy.key == ("compute/spins" if spins else "compute/computes_on_loop")
+    said = "Spinning: until_done (srv/app.py:7) goes round 9,000 times per request and only yields in between"
+    assert (said in found.text) is spins

@@ -18,9 +18,14 @@ PAUSES = """
 PLACE = {schema.CODE_FUNCTION: "until_done", schema.CODE_FILE: "/srv/app.py", schema.FOR_MODULE: "asyncio.tasks"}
 
 
-@pytest.mark.parametrize(("step", "key"), [(schema.STEP_PAUSE, "await_io/polling"), ("", "await_io/serial_awaits")])
+@pytest.mark.parametrize(
+    ("step", "key"),
+    [(schema.STEP_PAUSE, "await_io/polling"), (schema.STEP_PACE, "await_io/paced"), ("", "await_io/serial_awaits")],
+)
 def test_equal_pauses_of_a_loop_are_polling(step: str, key: str) -> None:
     of_each = PLACE | ({schema.FOR_STEP: step} if step else {})
     (found,) = verdict(analyze(drawn(PAUSES, dict.fromkeys("abcd", of_each))))
     assert found.judgement.reasons[0].remedy.key == key
-    assert ("a loop asks again after each pause, 4 pauses per request, 20.0 ms in all" in found.text) is bool(step)
+    assert ("a loop asks again after each pause, 4 pauses per request, 20.0 ms in all" in found.text) is (
+        step == schema.STEP_PAUSE
+    )

@@ -2,13 +2,14 @@
 
 import asyncio
 import sys
+from collections.abc import AsyncIterator
 from types import ModuleType
 from typing import Any
 
 import pytest
 
 from whywait.tracer.host.code_location import Site, await_site
-from whywait.tracer.schema import STEP_CONNECT, STEP_PAUSE, STEP_TLS
+from whywait.tracer.schema import STEP_CONNECT, STEP_PACE, STEP_PAUSE, STEP_TLS
 
 SERVER = "/venv/lib/python3/site-packages/uvicorn/protocols/http/flow_control.py"
 
@@ -147,9 +148,64 @@ async def for_each(items: list[int]) -> None:
         await asyncio.sleep(9)
 
 
-@pytest.mark.parametrize(("how", "step"), [(until([]), STEP_PAUSE), (for_each([1]), "")])
-def test_a_sleep_in_a_while_loop_is_a_pause_of_it(how: Any, step: str) -> None:
+async def until_told(socket: Any) -> None:
+    while not await socket.done():
+        await asyncio.sleep(9)
+
+
+async def send_each(items: list[int], socket: Any) -> None:
+    while True:
+        for item in items:
+            await asyncio.sleep(9)
+            await socket.send_text(item)
+
+
+async def answer(send: Any) -> None:
+    while True:
+        await asyncio.sleep(9)
+        await send({})
+
+
+async def parts(items: list[int]) -> AsyncIterator[int]:
+    for item in items:
+        await asyncio.sleep(9)
+        yield item
+
+
+async def first_of(some: AsyncIterator[int]) -> None:
+    async for _ in some:
+        return
+
+
+class NotDone:
+    async def done(self) -> bool:
+        return False
+
+
+@pytest.mark.parametrize(
+    ("how", "step"),
+    [(until([]), STEP_PAUSE), (until_told(NotDone()), STEP_PAUSE), (for_each([1]), ""),
+     (send_each([1], None), STEP_PACE), (answer(None), STEP_PACE), (first_of(parts([1])), STEP_PACE)],
+    ids=["while", "while it asks", "for", "between what is sent", "a function that sends", "between what is yielded"],
+)  # fmt: skip
+def test_what_a_sleep_in_a_loop_is(how: Any, step: str) -> None:
     assert site_of(how).step == step
+
+
+RETRYING = """
+import asyncio
+class AsyncRetrying:
+    def __aiter__(self):
+        return self
+    async def __anext__(self):
+        await asyncio.sleep(9)
+"""
+
+
+def test_a_library_that_is_only_in_a_special_method_is_told_by_its_class() -> None:
+    retrying = compiled(RETRYING, "/venv/lib/python3/site-packages/tenacity/tries.py")["AsyncRetrying"]
+    site = site_of(first_of(retrying()))
+    assert (site.call, site.package, site.leaf_function) == ("AsyncRetrying", "tenacity", "sleep")
 
 
 CLIENT = """

@@ -162,8 +162,8 @@ def _kind(activity: Activity, what: str, by: Waker) -> str:
         return WAIT_LOCK
     if _get_running_loop() is not None:  # it blocks the loop, whoever ends it
         return WAIT_BLOCKING
-    if isinstance(by, Activity) and by is not activity and by.request is activity.request:
-        return WAIT_AWAIT
+    if isinstance(by, Activity) and by is not activity:
+        return WAIT_AWAIT if by.request is activity.request else WAIT_LOCK
     return WAIT_BLOCKING if what.startswith(("queue.", "threading.Thread.")) or by is TIMER else WAIT_LOCK
 
 

@@ -9,6 +9,7 @@ from typing import Final
 from whywait.tracer import schema as s
 from whywait.tracer.offcpu.explanation import UNSEEN, OffCpu
 from whywait.tracer.records.background import BackgroundJob, BackgroundTask, OtherThread
+from whywait.tracer.records.job_sums import TURN, TURN_NS
 from whywait.tracer.records.lock_holds import Hold, Waited
 from whywait.tracer.records.loop import Callback, Loop
 from whywait.tracer.records.request import IO_LATE, Activity, Job, Mark, Wait
@@ -30,6 +31,9 @@ _UNSEEN_IS_OWN: Final = (s.WAIT_POOL_SHUTDOWN, s.WAIT_INGRESS)
 
 def add_wait(drawing: Drawing, activity: Activity, wait: Wait, small: dict[str, int]) -> None:
     """The spans of one wait and of the return from it, or their parts of sums."""
+    if wait.by is activity and not wait.thread and wait.end_ns - wait.start_ns < TURN_NS:
+        small[TURN] = small.get(TURN, 0) + wait.end_ns - wait.start_ns
+        return
     waited_ns = wait.cause_ns - wait.start_ns
     queued_ns = drawing.queued_in(activity, wait)
     drawing.note_queued(activity, wait.start_ns, wait.end_ns, queued_ns)

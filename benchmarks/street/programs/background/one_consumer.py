@@ -4,7 +4,7 @@
 endpoint = "GET /label"
 cause = "await_io"
 culprit = "label_one"
-remedy = "await_io/serial_awaits"
+remedy = "await_io/consumer"
 load = [{path = "/label", n = 40, clients = 8}]
 needs = ["upstream"]
 """

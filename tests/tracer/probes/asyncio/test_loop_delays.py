@@ -255,3 +255,40 @@ def test_garbage_collection_is_named(traced_to: Begin) -> None:
     assert {span["wait"] for span in asked} == {"gc_pause"}
     assert {span.attributes["code.function.name"] for span in asked} == {"test_garbage_collection_is_named"}
     assert len(keep) == 400_000
+
+
+async def go_round(times: int) -> None:
+    for _ in range(times):
+        await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize("factory", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
+def test_a_task_that_only_yields_computes_and_is_named(traced_to: Begin, factory: Any) -> None:
+    async def main() -> None:
+        with phase("spins"):
+            await go_round(4_000)
+
+    spans = traced_to()
+    with asyncio.Runner(loop_factory=factory) as runner:
+        runner.run(main())
+    spans.stop()
+    (task,) = (span for span in spans.of_kind("task") if span.trace_id == spans.one("spins").trace_id)
+    assert task["steps"] >= 4_000
+    assert task["incomplete"] is None
+    assert (task["ran.names"], task["ran.files"]) == (["go_round"], [__file__])
+    assert 0 < task["turned_ns"] < task["cpu_ns"] <= (task.end_ns - task.start_ns)
+    waited = sum(value for key, value in task.attributes.items() if key.startswith("whywait.small."))
+    assert waited < 0.3 * (task.end_ns - task.start_ns)
+
+
+def test_a_short_sleep_is_no_turn(traced_to: Begin) -> None:
+    async def main() -> None:
+        with phase("sleeps"):
+            for _ in range(20):
+                await asyncio.sleep(0.0005)
+
+    spans = traced_to()
+    asyncio.run(main())
+    spans.stop()
+    (task,) = (span for span in spans.of_kind("task") if span.trace_id == spans.one("sleeps").trace_id)
+    assert task["turned_ns"] is None
