@@ -5,7 +5,9 @@ import socket
 import sys
 import time
 from struct import Struct
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
+
+from whywait.tracer.host.native import native_core
 
 # struct tcp_info of Linux: only its end ever grows
 _LAST_DATA_AT: Final = 52  # u32, ms since data came, rounded to the kernel's ticks
@@ -68,3 +70,7 @@ def waits_for_acknowledgement(connection: Any) -> bool:
 def not_sent_bytes(connection: Any) -> int:
     """Return how much was written to this socket and waits to be sent; 0 where the kernel does not tell."""
     return _told(connection, _NOT_SENT_AT) or 0
+
+
+if not TYPE_CHECKING and native_core.module is not None:  # the same in C, which both cores may use
+    data_age_ns, not_sent_bytes = native_core.module.data_age_ns, native_core.module.not_sent_bytes
