@@ -23,10 +23,31 @@ available: Final = always
 _DEADLY: Final = frozenset(
     getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT") if hasattr(signal, name)
 )
-# functions that cancel a loop's tasks, which is their argument; and coroutine functions after which that is done
-_LOOP_ENDS: Final = (
-    "asyncio.runners._cancel_all_tasks", "uvloop._cancel_all_tasks", "uvicorn.server.Server._wait_tasks_to_complete",
-)  # fmt: skip
+Ends = Callable[..., bool]  # with the arguments of a call: whether it ends its loop's requests
+
+
+def _always(*_: Any) -> bool:
+    return True
+
+
+def _cancels_handler(protocol: Any, *_: Any) -> bool:
+    """aiohttp's `shutdown` has waited for a connection's request, and cancelled its task, in which nothing has run since."""
+    handler = protocol._task_handler
+    return handler is not None and not handler.done() and bool(handler.cancelling())
+
+
+def _is_cancelled(_: Any, kind: Any = None, *__: Any) -> bool:
+    """hypercorn's server leaves the group of a connection's tasks since it was cancelled, and cancels them therefore."""
+    return isinstance(kind, type) and issubclass(kind, asyncio.CancelledError)
+
+
+# functions that cancel a loop's tasks, which is their argument; coroutine functions after which that is done, or before
+_LOOP_ENDS: Final[dict[str, Ends]] = {
+    "asyncio.runners._cancel_all_tasks": _always, "uvloop._cancel_all_tasks": _always,
+    "uvicorn.server.Server._wait_tasks_to_complete": _always,
+    "aiohttp.web_protocol.RequestHandler.shutdown": _cancels_handler,
+    "hypercorn.asyncio.task_group.TaskGroup.__aexit__": _is_cancelled,
+}  # fmt: skip
 _LAST: Final = -1_000  # after everything else at the child's end
 _SOON_S: Final = 0.9  # the longest that a process which ends at once is kept
 
