@@ -136,7 +136,7 @@ async def arrivals() -> dict[str, float]:
 
         calls: dict[str, Callable[[], None]] = {
             "nothing": lambda: None, "getsockopt alone": alone, "arrival": arrival,
-            "arrival, and egress under Nagle's algorithm": with_egress,
+            "arrival and egress": with_egress,
         }  # fmt: skip
         found: dict[str, float] = {}
         for _ in range(3 * TURNS):
@@ -184,8 +184,7 @@ def arrival_page() -> str:
         "# What it costs to learn when a request arrived, and when its response left", "",
         f"`python -m benchmarks.hot_path --arrivals`: {PROCESSES} processes of each core in turns, one connection; the least of",
         f"all turns, less an empty call. {here['day']}, Python {here['python']}, {here['cpus']} CPUs, {here['system']};",
-        f"load average at the end {', '.join(map(str, here['load']))}. Only the last row asks the kernel a second time, as under",
-        f"uvicorn's `--workers`. The goal is at most {GOAL_US} µs a request.", "",
+        f"load average at the end {', '.join(map(str, here['load']))}. The goal is at most {GOAL_US} µs a request.", "",
         "| of a request, µs | " + " | ".join(f"{loop}, {one} core" for loop in LOOPS for one in found) + " |",
         "|---|" + "---:|" * len(LOOPS) * len(found),
     ]  # fmt: skip

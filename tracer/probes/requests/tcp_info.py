@@ -13,6 +13,7 @@ from whywait.tracer.host.native import native_core
 _LAST_DATA_AT: Final = 52  # u32, ms since data came, rounded to the kernel's ticks
 _LAST_SENT_AT: Final = 44  # the same since data was sent
 _NOT_SENT_AT: Final = 144  # u32, bytes
+_SEGMENT_AT: Final = 16  # u32, bytes
 _LEVEL: Final = socket.IPPROTO_TCP
 _INFO: Final = getattr(socket, "TCP_INFO", -1) if sys.platform == "linux" else -1
 _KNOWN: Final = sys.platform == "linux"
@@ -57,6 +58,11 @@ def data_age_ns(connection: Any) -> int | None:
 def sent_ago_ns(connection: Any) -> int:
     """Return how long ago this socket last sent data, within a tick; 0 where that is not known."""
     return (_told(connection, _LAST_SENT_AT) or 0) * 1_000_000
+
+
+def segment_bytes(connection: Any) -> int:
+    """Return how much the kernel sends at once: Nagle's algorithm holds back less only; 0 where that is not known."""
+    return _told(connection, _SEGMENT_AT) or 0
 
 
 def waits_for_acknowledgement(connection: Any) -> bool:
