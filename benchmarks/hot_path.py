@@ -18,17 +18,19 @@ from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from time import perf_counter_ns
-from typing import Final
+from types import SimpleNamespace
+from typing import Any, Final
 
 import uvloop
 
 import whywait
 from benchmarks.truth.conditions import conditions
 from whywait.tracer.config import KEEP_SLOW, Config
+from whywait.tracer.host.code_location import Place, Site
 from whywait.tracer.host.native.native_core import NATIVE, PYTHON, WANTED
 from whywait.tracer.hotpath import core
 from whywait.tracer.probes.requests.arrival import arrival_of, reading
-from whywait.tracer.probes.requests.tcp_info import not_sent_bytes
+from whywait.tracer.probes.requests.egress import leave_kernel
 
 CALLBACKS = 4_000
 JOBS = 400
@@ -37,6 +39,7 @@ TURNS = 15
 PROCESSES = 3  # of each core
 GOAL_US = 2
 LOOPS = ("asyncio", "uvloop")
+SITE: Final = Site(Place("send", __file__, 1), "egress", "server")
 ROOT: Final = Path(__file__).resolve().parent.parent
 PAGE: Final = ROOT / "benchmarks" / "results" / "arrival.md"
 # nothing is kept, so that only the hot path is on: no span is built or written meanwhile
@@ -130,9 +133,11 @@ async def arrivals() -> dict[str, float]:
             _, reading.arrival = reading.arrival, None
             reading.arrival = None
 
+        response: Any = SimpleNamespace(end_ns=1)
+
         def with_egress() -> None:
             arrival()
-            not_sent_bytes(connection)
+            leave_kernel(response, transport.get_extra_info("socket"), response.end_ns, SITE, int)
 
         calls: dict[str, Callable[[], None]] = {
             "nothing": lambda: None, "getsockopt alone": alone, "arrival": arrival,

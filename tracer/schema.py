@@ -196,9 +196,15 @@ STEP_TLS: Final = "TLS handshake"
 STEP_PAUSE: Final = "a pause of a loop"  # FOR_STEP: a sleep in a `while` loop
 # kinds of awaited functions: patterns for FOR, or FOR_MODULE + "." + FOR, from the start
 FOR_REQUEST_IO: Final = (
-    r"(?:uvicorn|hypercorn|starlette|daphne|granian)\.(?:.*\.)?"
-    r"(?:receive|send|drain|body|stream|listen_for_disconnect|wait_for_disconnect)\b"
+    r"(?:(?:uvicorn|hypercorn|starlette|daphne|granian)\.(?:.*\.)?"
+    r"(?:receive|send|drain|body|stream|listen_for_disconnect|wait_for_disconnect|protocol_send|_read_data)"
+    r"|aiohttp\.base_protocol\.BaseProtocol\._drain_helper)\b"
 )
+# FOR_CALL: a server's own functions whose names inside are those of a client, too
+FOR_REQUEST_CALLS: Final = (
+    "BaseRequest.read", "BaseRequest.text", "BaseRequest.json", "BaseRequest.post", "BaseRequest.multipart",
+    "StreamResponse.write", "StreamResponse.write_eof",
+)  # fmt: skip
 FOR_THREAD_SIGNAL: Final = r"threading\."
 FOR_THREAD_QUEUE: Final = r"queue\."
 # a process that ends is waited for by asyncio, in a thread of its own before Python 3.12

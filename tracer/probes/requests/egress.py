@@ -66,7 +66,11 @@ def leave_kernel(
 ) -> Unsent | None:
     """The kernel has got all of a response, or almost: call `ended` with when it has sent it, at once where it has. Else
     the watchdog will; return what it looks at. `nagle`: whether Nagle's algorithm is in force."""
-    recorder, left = recorders.active, not_sent_bytes(connection)
+    left = not_sent_bytes(connection)
+    if not left and now == request.end_ns:  # as most
+        ended(now)
+        return None
+    recorder = recorders.active
     nagle = nagle and now == request.end_ns and left < segment_bytes(connection)
     found = Unsent(request, connection, site, ended, has_nagle=nagle)
     if left and recorder is not None and recorder.config.watchdog_interval_s > 0 and len(recorder.unsent) < _MOST:
