@@ -181,7 +181,7 @@ WAKER_SPAN_ID: Final = "whywait.waker.span_id"
 WAKER_TRACE_ID: Final = "whywait.waker.trace_id"
 WAKER_NAME: Final = "whywait.waker.name"
 FOR: Final = "whywait.for"  # innermost awaited function, e.g. "asyncio.locks.Semaphore.acquire"
-FOR_EGRESS: Final = "egress"  # FOR: the response was written, and its reader had not read it yet
+FOR_EGRESS: Final = "egress"  # FOR: the response was written, and the kernel had not sent all of it
 FOR_MODULE: Final = "whywait.for.module"  # dotted module or file stem of that function
 # the function of an installed library that the user's code (code.*) called, if one stands between both
 FOR_CALL: Final = "whywait.for.call"
