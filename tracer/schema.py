@@ -183,7 +183,7 @@ WAKER_SPAN_ID: Final = "whywait.waker.span_id"
 WAKER_TRACE_ID: Final = "whywait.waker.trace_id"
 WAKER_NAME: Final = "whywait.waker.name"
 FOR: Final = "whywait.for"  # innermost awaited function, e.g. "asyncio.locks.Semaphore.acquire"
-FOR_EGRESS: Final = "egress"  # FOR: the response was written, and its reader had not read it yet
+FOR_EGRESS: Final = "egress"  # FOR: the response was written, and the kernel had not sent all of it
 FOR_MODULE: Final = "whywait.for.module"  # dotted module or file stem of that function
 # the function of an installed library that the user's code (code.*) called, if one stands between both
 FOR_CALL: Final = "whywait.for.call"
@@ -199,9 +199,15 @@ STEP_PAUSE: Final = "a pause of a loop"  # FOR_STEP: a sleep in a `while` loop
 STEP_PACE: Final = "a pause between parts"  # FOR_STEP: a sleep between what a loop sends
 # kinds of awaited functions: patterns for FOR, or FOR_MODULE + "." + FOR, from the start
 FOR_REQUEST_IO: Final = (
-    r"(?:uvicorn|hypercorn|starlette|daphne|granian)\.(?:.*\.)?"
-    r"(?:receive|send|drain|body|stream|listen_for_disconnect|wait_for_disconnect)\b"
+    r"(?:(?:uvicorn|hypercorn|starlette|daphne|granian)\.(?:.*\.)?"
+    r"(?:receive|send|drain|body|stream|listen_for_disconnect|wait_for_disconnect|protocol_send|_read_data)"
+    r"|aiohttp\.base_protocol\.BaseProtocol\._drain_helper)\b"
 )
+# FOR_CALL: a server's own functions whose names inside are those of a client, too
+FOR_REQUEST_CALLS: Final = (
+    "BaseRequest.read", "BaseRequest.text", "BaseRequest.json", "BaseRequest.post", "BaseRequest.multipart",
+    "StreamResponse.write", "StreamResponse.write_eof",
+)  # fmt: skip
 FOR_THREAD_SIGNAL: Final = r"threading\."
 FOR_THREAD_QUEUE: Final = r"queue\."
 # a process that ends is waited for by asyncio, in a thread of its own before Python 3.12

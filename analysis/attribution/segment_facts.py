@@ -17,7 +17,7 @@ from whywait.tracer import schema
 _DEVICE_PARTS: Final = (CPU, RUN_QUEUE, LOCK, CALL, REST)
 _THREAD_WAITS: Final = (schema.WAIT_LOCK, schema.WAIT_LOGGING, schema.WAIT_BLOCKING)
 _TEXTS: Final = (
-    schema.WAIT, schema.WAKER_KIND, schema.FOR, schema.FOR_MODULE, schema.DEVICE, schema.PHASE, schema.HANDLER,
+    schema.WAIT, schema.WAKER_KIND, schema.FOR, schema.FOR_MODULE, schema.FOR_CALL, schema.DEVICE, schema.PHASE, schema.HANDLER,
     schema.EVIDENCE, schema.WAKER_NAME, schema.BLOCKER_FUNCTION, schema.POOL_NAME,
 )  # fmt: skip
 

@@ -43,6 +43,10 @@ def _within(pattern: str) -> When:
     return lambda one: one.awaits(pattern)
 
 
+def _calls(names: tuple[str, ...]) -> When:
+    return lambda one: one.ruled & one.says(schema.WAIT, schema.WAIT_AWAIT) & one.says(schema.FOR_CALL, *names)
+
+
 def _ended_by(waker: str) -> When:
     return lambda one: one.ruled & one.says(schema.WAIT, schema.WAIT_AWAIT) & one.says(schema.WAKER_KIND, waker)
 
@@ -89,6 +93,7 @@ RULES: Final = (
          Evidence.INFERRED),
     *_wait_kinds(),
     Rule("request io", _within(schema.FOR_REQUEST_IO), Cause.REQUEST_IO, "awaiting {awaited}{where}"),
+    Rule("request io by call", _calls(schema.FOR_REQUEST_CALLS), Cause.REQUEST_IO, "awaiting {awaited}{where}"),
     Rule("egress", lambda one: one.ruled & one.says(schema.FOR, schema.FOR_EGRESS), Cause.REQUEST_IO, "the last bytes had not left this host"),
     Rule("thread's signal", _within(schema.FOR_THREAD_SIGNAL), Cause.LOCK_WAIT, "{lock}"),
     Rule("thread's queue", _within(schema.FOR_THREAD_QUEUE), Cause.BLOCKING_IO, "in {awaited}{where}"),

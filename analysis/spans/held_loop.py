@@ -1,21 +1,26 @@
-"""Blocks of the event loop by work of no request: traces of their own, without an activity."""
+"""Blocks of the event loop: those by work of no request are traces of their own, without an activity."""
 
 from typing import Final
 
+import numpy as np
 import pandas as pd
 
 from whywait.analysis.model import attribute
 from whywait.analysis.text import amount, counted, place
 from whywait.tracer import schema
 
-HELD_COLUMNS: Final = ("function", "file", "line", "times", "longest_ns")
+HELD_COLUMNS: Final = ("function", "file", "line", "of_request", "times", "longest_ns")
 _MOST: Final = 3
 
 
-def nobodys_blocks(spans: pd.DataFrame) -> pd.DataFrame:
-    """Return the spans of blocks that no request made, with their function, file, line and ns."""
-    blocks = spans[(attribute(spans, schema.KIND) == schema.KIND_BLOCK) & (spans["parent_id"] == "")]
-    blocks = blocks.loc[[schema.ACTIVITY not in one for one in blocks["attributes"]]]
+def loop_blocks(spans: pd.DataFrame) -> pd.DataFrame:
+    """Return the spans of blocks, with their function, file, line, ns, and whether a request made them: such only where
+    the function is known."""
+    blocks = spans[attribute(spans, schema.KIND) == schema.KIND_BLOCK]
+    of_request = [schema.ACTIVITY in one for one in blocks["attributes"]]
+    is_known = [schema.CODE_FUNCTION in one for one in blocks["attributes"]]
+    blocks = blocks.assign(of_request=np.array(of_request, dtype=bool))
+    blocks = blocks[np.where(blocks["of_request"], np.array(is_known, dtype=bool), blocks["parent_id"] == "")]
     named = [
         (one.get(schema.CODE_FUNCTION) or name.removeprefix(schema.BLOCK_SPAN_PREFIX), one.get(schema.CODE_FILE, ""),
          one.get(schema.CODE_LINE, 0))
@@ -23,6 +28,12 @@ def nobodys_blocks(spans: pd.DataFrame) -> pd.DataFrame:
     ]  # fmt: skip
     places = pd.DataFrame(named, columns=["function", "file", "line"], index=blocks.index)
     return blocks.join(places).assign(ns=blocks["end_ns"] - blocks["start_ns"])
+
+
+def nobodys_blocks(spans: pd.DataFrame) -> pd.DataFrame:
+    """Return those that no request made."""
+    blocks = loop_blocks(spans)
+    return blocks[~blocks["of_request"]]
 
 
 def held_loop(blocks: pd.DataFrame, requests: pd.DataFrame | None = None) -> pd.DataFrame:
@@ -33,7 +44,7 @@ def held_loop(blocks: pd.DataFrame, requests: pd.DataFrame | None = None) -> pd.
     # one function is one row: not all of its blocks were sampled, and each at another line; the longest sampled tells
     known = blocks.assign(at=blocks["line"].astype(int) > 0).sort_values(["at", "ns"], ascending=False, kind="stable")
     known["file"] = known["file"].where(known["at"], known.groupby("function")["file"].transform("first"))
-    by_function = known.groupby(["function", "file"], sort=False).agg(
+    by_function = known.groupby(["function", "file", "of_request"], sort=False).agg(
         line=("line", "first"), times=("ns", "size"), longest_ns=("ns", "max"), sum_ns=("ns", "sum")
     )
     return by_function.sort_values("sum_ns", ascending=False, kind="stable").reset_index()[list(HELD_COLUMNS)]

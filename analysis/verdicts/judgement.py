@@ -18,7 +18,7 @@ from whywait.analysis.measure.percentile_composition import composition, rank_an
 from whywait.analysis.measure.phase_times import phase_times
 from whywait.analysis.measure.summary import summarize
 from whywait.analysis.measure.weights import weighted, weights_of
-from whywait.analysis.model import Analysis, identities
+from whywait.analysis.model import NO_ARRIVAL, Analysis, identities
 from whywait.analysis.situations.answers import answers, never_ended
 from whywait.analysis.situations.cold_start import cold_start
 from whywait.analysis.situations.holders.behind import behind, deadlocks, wait_cycles
@@ -34,7 +34,7 @@ from whywait.analysis.situations.running.gil_starvation import gil_starvation
 from whywait.analysis.situations.running.loop_blocked import loop_blocked
 from whywait.analysis.situations.serial_collection import collected_serially, serial_collection
 from whywait.analysis.situations.situation import Detector, Group, Pattern, Situation
-from whywait.analysis.situations.thresholds import TAIL, TAIL_AMONG, TAIL_SHARE, significant
+from whywait.analysis.situations.thresholds import MIN_MEAN_NS, TAIL, TAIL_AMONG, TAIL_SHARE, significant
 from whywait.analysis.situations.unexplained import unexplained
 from whywait.analysis.situations.waits.calls_and_limits import (
     blocking_calls,
@@ -49,7 +49,7 @@ from whywait.analysis.situations.waits.inner_limit import inner_limit
 from whywait.analysis.situations.waits.repeated_waits import repeated_waits
 from whywait.analysis.situations.waits.stampede import stampedes
 from whywait.analysis.situations.waits.stragglers import stragglers
-from whywait.analysis.spans.held_loop import held_loop, nobodys_blocks
+from whywait.analysis.spans.held_loop import held_loop, loop_blocks
 from whywait.analysis.text import in_brackets, place
 from whywait.analysis.verdicts.remedies import Remedy, remedy
 
@@ -132,7 +132,7 @@ def _groups(analysis: Analysis) -> list[Group]:
     by_endpoint = [(table[:0], dict(iter(table.groupby("endpoint", sort=False)))) for table in tables]
     holders = what_holders_did(analysis)
     attributes = _attributes(analysis, holders)
-    blocks = nobodys_blocks(analysis.spans)
+    blocks = loop_blocks(analysis.spans)
     made = []
     for name, rows in summary.groupby("endpoint", sort=False):
         own, rows_of, named, jobs, orders = (found.get(name, nothing) for nothing, found in by_endpoint)
@@ -142,7 +142,10 @@ def _groups(analysis: Analysis) -> list[Group]:
         mean_wall_ns = float((own["wall_ns"] * weights).sum()) / count
         reasons = _reasons(means, shares, computes=is_named(named, count, mean_wall_ns))
         behind_others = {one: meanwhile(holders, str(name), one, round(means[one])) for one in reasons}
-        held = held_loop(blocks, tables[0][tables[0]["service"].isin(own["service"].unique())])
+        # those of requests are in the waits of whoever met them, where it is known when that arrived
+        unseen = any(NO_ARRIVAL in signals for signals in own["signals"])
+        held = blocks[~blocks["of_request"] | (unseen & (blocks["ns"] > max(mean_wall_ns, MIN_MEAN_NS)))]
+        held = held_loop(held, tables[0][tables[0]["service"].isin(own["service"].unique())])
         made.append(
             Group(
                 str(name), own, count, mean_wall_ns, means, shares, reasons, rows_of, named, culprits, jobs, orders,

@@ -193,8 +193,10 @@ _SITUATIONS: Final[dict[Situation, Callable[[Any], str]]] = {
         + (f"; the others: p50 {amount(one.others_p50_ns)}." if one.others_p50_ns else ".")
     ),
     Situation.LOOP_HELD: lambda one: (
-        f"Outside any request {one.function}{in_brackets(place(one.file, one.line))} blocked the "
-        f"event loop {counted(one.times, 'time')}, up to {amount(one.longest_ns)}: a request that arrives then waits."
+        f"{'In other requests' if one.of_request else 'Outside any request'} {one.function}"
+        f"{in_brackets(place(one.file, one.line))} blocked the event loop {counted(one.times, 'time')}, up to "
+        f"{amount(one.longest_ns)}: a request that arrives then waits"
+        + (", and when these arrived is not known." if one.of_request else ".")
     ),
 }
 # sentences of patterns; the words in braces are their numbers

@@ -7,10 +7,13 @@ python -m benchmarks.truth --mutations --probe adapters --only tokenized     one
 python -m benchmarks.truth --page              the page from what is done so far, or from truth.json
 python -m benchmarks.truth --seed 310          one generated program, what it truly did and what was told
 python -m benchmarks.truth --only lock_held    the faults named, at all intensities; the page stays as it is
+python -m benchmarks.truth --victims           who comes while the loop is held (ten minutes; --resume); this Python's rows of
+                                               truth_victims.md
 """
 
 import argparse
 import json
+import platform
 import signal
 import sys
 import tempfile
@@ -19,7 +22,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks.truth import mutations, plan
+from benchmarks.truth import mutations, plan, victims
 from benchmarks.truth.conditions import conditions
 from benchmarks.truth.fault import FAULTS
 from benchmarks.truth.felt import felt
@@ -32,6 +35,7 @@ from benchmarks.truth.scores import score
 from benchmarks.truth.store import FOLDER, ROOT, Store, fingerprint
 from benchmarks.truth.terminal import fault_lines, request_lines
 from testbed.gil.measure import build_yardstick, can_build
+from whywait.tracer.hotpath import core
 
 RESULTS: Final = ROOT / "benchmarks" / "results"
 
@@ -45,6 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--quick", action="store_true", help="a slice: one seed and intensity")
     parser.add_argument("--resume", action="store_true", help="keep what a broken-off run of these sources did")
     parser.add_argument("--mutations", action="store_true", help="take out one probe at a time")
+    parser.add_argument("--victims", action="store_true", help="requests that come while the loop is held")
     parser.add_argument("--probe", nargs="+", default=[], metavar="NAME", help="for --mutations: these probes")
     parser.add_argument("--page", action="store_true", help="write the page again, run nothing")
     parser.add_argument("--seed", type=int, help="of one generated program")
@@ -58,6 +63,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         yardstick = build_yardstick(Path(scratch)) if can_build() else None
         if options.mutations:
             return _mutations(options, yardstick)
+        if options.victims:
+            return _victims(options, yardstick)
         if options.quick or options.only or options.seed is not None:
             return _some(options, yardstick)
         return _all(options, yardstick)
@@ -103,6 +110,25 @@ def _mutations(options: argparse.Namespace, yardstick: Path | None) -> int:
         told = {"conditions": conditions(), "probes": found}
     path.write_text(json.dumps(told, indent=1) + "\n")
     return _written(options.out)
+
+
+def _victims(options: argparse.Namespace, yardstick: Path | None) -> int:
+    """Runs them on this Python; the rows of others stay."""
+    units = plan.victims()
+    store = Store(FOLDER / f"{fingerprint()}-victims-{platform.python_version()}")
+    if not options.resume:
+        store.clear()
+    failed = _run(units, store, yardstick)
+    path = options.out / "truth_victims.json"
+    told = json.loads(path.read_text()) if path.exists() else {}
+    told[platform.python_version()] = victims.rows(store.records(units)) | {
+        "conditions": conditions() | {"core": core.name, "yardstick": yardstick is not None}, "failed": failed,
+    }  # fmt: skip
+    path.write_text(json.dumps(told, indent=1) + "\n")
+    page = victims.page(told)
+    path.with_suffix(".md").write_text(page)
+    print(page)
+    return 0
 
 
 def _all(options: argparse.Namespace, yardstick: Path | None) -> int:

@@ -58,14 +58,14 @@ def _rivals(told: Table) -> Iterator[str]:
     beside = told["beside"]
     both = told["pairs"]["both"]
     yield (
-        f"| **whywait** | {_share(whole['cause'])} | {_share(whole['culprit'])} | "
-        f"{_share(both)} (both) | {_share(beside['blamed'])} |"
+        f"| **whywait** | {share(whole['cause'])} | {share(whole['culprit'])} | "
+        f"{share(both)} (both) | {share(beside['blamed'])} |"
     )
     for rule in baselines.RULES:
         own = whole["baselines"][rule]
         yield (
-            f"| {_RULE_WORDS[rule]} | {_share(own['cause'])} | {_share(own['culprit'])} | "
-            f"{_share(_of_pairs(told, rule))} | {_share(beside['baselines'][rule])} |"
+            f"| {_RULE_WORDS[rule]} | {share(own['cause'])} | {share(own['culprit'])} | "
+            f"{share(_of_pairs(told, rule))} | {share(beside['baselines'][rule])} |"
         )
     yield ""
     yield "They see what OpenTelemetry gives without us: the SERVER span, FastAPI's spans, and a span around each"
@@ -108,18 +108,18 @@ def _faults(told: Table) -> Iterator[str]:
             continue
         yield (
             f"| {name} | {one['about']} | `{one['cause_meant']}` | {one['scored']} | "
-            f"{sum(one['left_out'].values())} | {_share(one['cause'])} | {_share(one['culprit'])} | "
-            f"{_share(one['place'])} | {_number(one['error_ms_p50'])} ({_percent(one['error_share_p50'])}) | "
-            f"{_number(one['error_ms_p95'])} ({_percent(one['error_share_p95'])}) | "
-            f"{_share(one['unexplained_p50'])} |"
+            f"{sum(one['left_out'].values())} | {share(one['cause'])} | {share(one['culprit'])} | "
+            f"{share(one['place'])} | {number(one['error_ms_p50'])} ({_percent(one['error_share_p50'])}) | "
+            f"{number(one['error_ms_p95'])} ({_percent(one['error_share_p95'])}) | "
+            f"{share(one['unexplained_p50'])} |"
         )
     yield ""
     yield "| | scored | cause first | culprit | file:line | error p50 ms | error p95 ms |"
     yield "|---|---:|---:|---:|---:|---:|---:|"
     for words, of in (*told["by_loop"].items(), *told["by_intensity"].items(), ("all", told["all"])):
         yield (
-            f"| {words} | {of['scored']} | {_share(of['cause'])} | {_share(of['culprit'])} | "
-            f"{_share(of['place'])} | {_number(of['error_ms_p50'])} | {_number(of['error_ms_p95'])} |"
+            f"| {words} | {of['scored']} | {share(of['cause'])} | {share(of['culprit'])} | "
+            f"{share(of['place'])} | {number(of['error_ms_p50'])} | {number(of['error_ms_p95'])} |"
         )
     yield ""
 
@@ -135,7 +135,7 @@ def _short(told: Table, notes: Table) -> Iterator[str]:
                 yield f"  Missed in: {', '.join(one['missed_in'])}."
     accused = told["nulls"]["cells_accused_falsely"]
     if accused is not None and accused > targets.NULLS:
-        yield f"- **healthy services**: {_share(accused)} accused falsely. {notes['healthy']}"
+        yield f"- **healthy services**: {share(accused)} accused falsely. {notes['healthy']}"
     yield ""
 
 
@@ -155,12 +155,12 @@ def _confusion(told: Table) -> Iterator[str]:
 def _pairs(told: Table) -> Iterator[str]:
     pairs = told["pairs"]
     yield "## Two causes in one request\n"
-    yield f"Both are the two largest amounts in {_share(pairs['both'])} of {pairs['scored']} requests."
+    yield f"Both are the two largest amounts in {share(pairs['both'])} of {pairs['scored']} requests."
     yield f"Left out: {_counts(pairs['left_out'])}.\n"
     yield "| pair | scored | both found |"
     yield "|---|---:|---:|"
     for name, one in pairs["each"].items():
-        yield f"| {name.replace('+', ', then ')} | {one['scored']} | {_share(one['both'])} |"
+        yield f"| {name.replace('+', ', then ')} | {one['scored']} | {share(one['both'])} |"
     yield ""
 
 
@@ -168,8 +168,8 @@ def _beside(told: Table) -> Iterator[str]:
     beside = told["beside"]
     yield "## A slow cause off the critical path\n"
     yield "The fault runs beside a timer that ends later: nobody waits for it."
-    yield f"Blamed in {_share(beside['blamed'])} of {beside['scored']} requests; the timer is told first in"
-    yield f"{_share(beside['timer_first'])}. Blamed at all: {_counts(beside['blamed_which'])}."
+    yield f"Blamed in {share(beside['blamed'])} of {beside['scored']} requests; the timer is told first in"
+    yield f"{share(beside['timer_first'])}. Blamed at all: {_counts(beside['blamed_which'])}."
     yield ""
 
 
@@ -177,10 +177,10 @@ def _nulls(told: Table) -> Iterator[str]:
     nulls = told["nulls"]
     yield "## Healthy services\n"
     yield f"{nulls['cells']} runs of healthy services of several shapes, {nulls['requests']} requests. The verdict"
-    yield f"accuses {_share(nulls['cells_accused'])} of the runs; {_share(nulls['cells_accused_falsely'])} falsely: the others lacked a"
+    yield f"accuses {share(nulls['cells_accused'])} of the runs; {share(nulls['cells_accused_falsely'])} falsely: the others lacked a"
     yield "CPU or the GIL indeed, by the kernel's and the yardstick's figures for the service's threads without the"
     yield "tracer's own, or were stopped by the collector."
-    yield f"Single requests with any wait of 1 ms and 5%: {_share(nulls['requests_with_a_wait'])}"
+    yield f"Single requests with any wait of 1 ms and 5%: {share(nulls['requests_with_a_wait'])}"
     yield f"({_shares(nulls['waits'])})."
     for one in nulls["false"]:
         causes = ", ".join(f"{cause} {ms:.2f} ms per request" for cause, ms in one["causes"].items())
@@ -192,9 +192,9 @@ def _programs(told: Table) -> Iterator[str]:
     of = told["programs"]
     yield "## Programs that nobody tuned for\n"
     yield f"{of['programs']} programs drawn from a grammar (benchmarks/truth/grammar.py), each twice at once:"
-    yield f"{_share(of['right'])} of {of['scored']} requests within the allowance ({ALLOWED_SHARE:.0%} of the wall time or"
+    yield f"{share(of['right'])} of {of['scored']} requests within the allowance ({ALLOWED_SHARE:.0%} of the wall time or"
     yield f"{ALLOWED_NS / 1e6:.0f} ms under wrong causes, and the first cause first where one leads). Wall time under wrong causes:"
-    yield f"{_share(of['wrong_share_p50'])} at the median, {_share(of['wrong_share_p95'])} at p95; unexplained {_share(of['unexplained_p50'])} at the median."
+    yield f"{share(of['wrong_share_p50'])} at the median, {share(of['wrong_share_p95'])} at p95; unexplained {share(of['unexplained_p50'])} at the median."
     if of["failed"]:
         yield "To see one again: `python -m benchmarks.truth` with\n"
         for one in of["failed"]:
@@ -206,8 +206,8 @@ def _calibration(told: Table) -> Iterator[str]:
     of = told["calibration"]
     yield "## When it says ± x, is it?\n"
     yield f"{of['stated']} amounts came with a standard error: the truth lies within one of it in"
-    yield f"{_share(of['within_1'])} (expected 68%), within two in {_share(of['within_2'])} (expected 95%)."
-    yield f"{of['without']} amounts came without: {_share(of['without_within_target'])} of them are right to"
+    yield f"{share(of['within_1'])} (expected 68%), within two in {share(of['within_2'])} (expected 95%)."
+    yield f"{of['without']} amounts came without: {share(of['without_within_target'])} of them are right to"
     yield f"{targets.MEDIAN_WORDS}."
     yield ""
 
@@ -258,7 +258,8 @@ def _rules() -> Iterator[str]:
     yield ""
 
 
-def _share(value: float | None) -> str:
+def share(value: float | None) -> str:
+    """Return it in percent; a dash where nothing was scored."""
     return "–" if value is None else f"{value:.1%}"
 
 
@@ -266,7 +267,8 @@ def _percent(value: float | None) -> str:
     return "–" if value is None else f"{value:.0%}"
 
 
-def _number(value: float | None) -> str:
+def number(value: float | None) -> str:
+    """Return it with two places; a dash where nothing was scored."""
     return "–" if value is None else f"{value:.2f}"
 
 

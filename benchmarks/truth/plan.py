@@ -13,8 +13,9 @@ assert faults.__all__
 LOOPS: Final = ("asyncio", "uvloop")
 SEEDS: Final = (1, 2, 3, 4, 5)
 FAULT, BESIDE, PAIR, NULL, PROGRAM = "fault", "beside", "pair", "null", "program"
+ARRIVAL: Final = "arrival"
 GROUPS: Final[dict[str, tuple[str, ...]]] = {
-    "waiting": ("pools", "locks", "loop", "arrival", "collectors"),
+    "waiting": ("pools", "locks", "loop", ARRIVAL, "collectors"),
     "computing": ("gil", "cpu", "memory"),
     "moving": ("transfer", "work_of_its_own", "outside", "device", "edges"),
 }
@@ -98,6 +99,12 @@ def every_fault(loop: str, seed: int, without: str = "", only: Collection[str] =
     cells = [Cell(FAULT, name, MIDDLE, seed) for name in runnable() if not only or name in only]
     group = SOME_FAULTS if only else EVERY_FAULT
     return Unit(loop, seed, group, tuple(_shuffled(cells, seed)), without)
+
+
+def victims(loops: tuple[str, ...] = LOOPS, seeds: tuple[int, ...] = SEEDS[:2]) -> list[Unit]:
+    """Requests that come while the loop is held, one fault a unit."""
+    names = [one for one in runnable() if FAULTS[one].family == ARRIVAL]
+    return [unit for seed in seeds for loop in loops for name in names for unit in only(name, loop, seed)]
 
 
 def programs(seeds: tuple[int, ...], loop: str) -> list[Unit]:

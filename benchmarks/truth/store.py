@@ -13,6 +13,7 @@ FOLDER: Final = ROOT / ".cache" / "truth"
 SOURCES: Final = ("tracer", "analysis", "benchmarks/truth")
 _NOT_MEASURED: Final = {
     "page.py",
+    "victims.py",
     "plots.py",
     "scores.py",
     "program_scores.py",

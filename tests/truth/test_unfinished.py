@@ -311,17 +311,44 @@ def test_the_end_is_not_delayed_by_many(traced_to: Begin) -> None:
     assert len(roots) + lost == 1_000
 
 
-@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
-@Loops
-def test_a_service_that_is_stopped_or_killed_tells_of_them(tmp_path: Path, loop: str, how: signal.Signals) -> None:
-    port, grace_s = free_port(), 1
+GRACE_S = 1
+
+
+def uvicorn(port: int, loop: str) -> list[str]:
+    return ["-m", "uvicorn", "tests.truth.endless_app:app", "--port", str(port), "--loop", loop,
+            "--log-level", "critical", "--timeout-graceful-shutdown", str(GRACE_S)]  # fmt: skip
+
+
+def hypercorn(port: int, loop: str) -> list[str]:
+    return ["-m", "hypercorn", "tests.truth.endless_app:app", "--bind", f"127.0.0.1:{port}", "--worker-class", loop,
+            "--graceful-timeout", str(GRACE_S)]  # fmt: skip
+
+
+def aiohttp(port: int, _: str) -> list[str]:
+    return ["-m", "tests.truth.endless_app", str(port), str(GRACE_S)]
+
+
+@pytest.mark.parametrize(
+    ("serve", "loop", "how"),
+    [
+        (uvicorn, "asyncio", signal.SIGTERM), (uvicorn, "uvloop", signal.SIGTERM),
+        (uvicorn, "asyncio", signal.SIGKILL), (uvicorn, "uvloop", signal.SIGKILL),
+        (hypercorn, "asyncio", signal.SIGTERM), (hypercorn, "uvloop", signal.SIGTERM),
+        (aiohttp, "asyncio", signal.SIGTERM),
+    ],
+)  # fmt: skip
+def test_a_service_that_is_stopped_or_killed_tells_of_them(
+    tmp_path: Path, serve: Callable[[int, str], list[str]], loop: str, how: signal.Signals
+) -> None:
+    pytest.importorskip(serve.__name__)
+    port = free_port()
     command = [
-        sys.executable, "-m", "whywait", "run", "--output", str(tmp_path), "--",
-        sys.executable, "-m", "uvicorn", "tests.truth.endless_app:app", "--port", str(port), "--loop", loop,
-        "--log-level", "critical", "--timeout-graceful-shutdown", str(grace_s),
+        sys.executable, "-m", "whywait", "run", "--output", str(tmp_path), "--", sys.executable, *serve(port, loop),
     ]  # fmt: skip
-    environment = {**os.environ, "WHYWAIT_TELL_OPEN_S": "0.5"}
-    process = subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE)
+    told_s = "0.5" if serve is uvicorn else "0"  # while they go on: else at their end alone
+    process = subprocess.Popen(
+        command, cwd=ROOT, env={**os.environ, "WHYWAIT_TELL_OPEN_S": told_s}, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )  # fmt: skip
     clients = []
     try:
         wait_until_up(process, f"http://127.0.0.1:{port}")
@@ -340,7 +367,7 @@ def test_a_service_that_is_stopped_or_killed_tells_of_them(tmp_path: Path, loop:
         for one in clients:
             one.close()
     if how is signal.SIGTERM:
-        assert grace_s <= took_s < grace_s + 1.5
+        assert GRACE_S <= took_s < GRACE_S * (2 if serve is aiohttp else 1) + 1.5  # aiohttp waits once more
     found = analysis.analyze(tmp_path)
     own = found.requests[found.requests["unfinished"]]
     assert sorted(own["endpoint"]) == ["GET /keep", "GET /want/{item}", "GET /want/{item}"]

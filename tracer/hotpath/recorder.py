@@ -58,7 +58,7 @@ class Recorder:
         self.working: dict[int, Occupancy] = {}  # by thread, the latest job: the watchdog drops those that have ended
         self.looks: deque[HolderSeen] = deque(maxlen=20_000)  # samples of threads that held the GIL, or may have
         # ends of responses in the kernel's hands: the watchdog asks each at its pace, until it says that it is sent
-        self.unsent: deque[Callable[[], bool]] = deque()
+        self.unsent: deque[Callable[..., bool]] = deque()
         self.threads = ThreadLives()
         self.sampler: SamplerProcess | None = None
         self.ring: Callable[[], None] | None = None  # wakes the watchdog, while it rests

@@ -8,12 +8,13 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from inspect import iscoroutinefunction
 from typing import Any, Final, NoReturn
 
 from whywait.tracer.hotpath.opening.unfinished import record_open
-from whywait.tracer.hotpath.recorder import Recorder
+from whywait.tracer.hotpath.recorder import Recorder, safely
 from whywait.tracer.probes.patches import Patches, wrap_when_imported
 from whywait.tracer.probes.probe import Session, Undo, always
 
@@ -23,10 +24,32 @@ available: Final = always
 _DEADLY: Final = frozenset(
     getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT") if hasattr(signal, name)
 )
-# functions that cancel a loop's tasks, which is their argument; and coroutine functions after which that is done
-_LOOP_ENDS: Final = (
-    "asyncio.runners._cancel_all_tasks", "uvloop._cancel_all_tasks", "uvicorn.server.Server._wait_tasks_to_complete",
-)  # fmt: skip
+Ends = Callable[..., Any]  # with whether a call is over, and its arguments: whether requests of its loop end now
+
+
+def _afterwards(is_over: bool, *_: Any) -> bool:
+    return is_over
+
+
+def _cancelled_handler(is_over: bool, protocol: Any, *_: Any) -> bool:
+    """aiohttp has waited for a connection's request, and just now cancelled its task."""
+    handler = protocol._task_handler
+    return is_over and handler is not None and not handler.done() and bool(handler.cancelling())
+
+
+def _is_cancelled(is_over: bool, _: Any, kind: Any, *__: Any) -> bool:
+    """hypercorn has cancelled a connection's task, which will cancel those of its requests."""
+    return not is_over and kind is asyncio.CancelledError
+
+
+# functions that cancel a loop's tasks, which is their argument; and coroutine functions of servers that do so
+_LOOP_ENDS: Final[dict[str, Ends]] = {
+    "asyncio.runners._cancel_all_tasks": _afterwards,
+    "uvloop._cancel_all_tasks": _afterwards,
+    "uvicorn.server.Server._wait_tasks_to_complete": _afterwards,
+    "aiohttp.web_protocol.RequestHandler.shutdown": _cancelled_handler,
+    "hypercorn.asyncio.task_group.TaskGroup.__aexit__": _is_cancelled,
+}
 _LAST: Final = -1_000  # after everything else at the child's end
 _SOON_S: Final = 0.9  # the longest that a process which ends at once is kept
 
@@ -54,13 +77,17 @@ def install(session: Session) -> Undo:
     patches.replace(os, "_exit", _exit)
     patches.replace(signal, "raise_signal", raise_signal)
     _end_with_child(session, patches)
-    undo = wrap_when_imported(name, dict.fromkeys(_LOOP_ENDS), lambda plain, _: _recording(session.recorder, plain))
+    undo = wrap_when_imported(name, _LOOP_ENDS, lambda plain, ends: _recording(session.recorder, plain, ends))
     patches.add("the ends of loops", undo)
     return patches.undo
 
 
-def _recording(recorder: Recorder, plain: Any) -> Any:
-    """Return what stands for a function that cancels a loop's tasks, or after which they are: it records open requests."""
+def _recording(recorder: Recorder, plain: Any, ends: Ends) -> Any:
+    """Return what stands for a function of `_LOOP_ENDS`: it records the requests that are open there."""
+
+    def record(*of_call: Any) -> None:
+        if safely(name, ends, *of_call):
+            record_open(recorder, asyncio.get_running_loop())
 
     @functools.wraps(plain)
     def cancel(loop: Any) -> None:
@@ -68,11 +95,12 @@ def _recording(recorder: Recorder, plain: Any) -> Any:
         plain(loop)
 
     @functools.wraps(plain)
-    async def wait(*args: Any) -> Any:
+    async def wait(*args: Any, **kwargs: Any) -> Any:
+        record(False, *args)
         try:
-            return await plain(*args)
+            return await plain(*args, **kwargs)
         finally:
-            record_open(recorder, asyncio.get_running_loop())
+            record(True, *args)
 
     return wait if iscoroutinefunction(plain) else cancel
 

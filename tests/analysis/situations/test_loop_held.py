@@ -36,7 +36,9 @@ def told(picture: str) -> Verdict:
 
 def test_who_held_it_is_listed_with_place_count_and_longest() -> None:
     rows = list(held_loop(nobodys_blocks(drawn(WELL + HELD, MORE))).itertuples(index=False, name=None))
-    assert rows == [("flush", "/srv/shop/jobs.py", 7, 2, 12_000_000), ("tick", "/srv/shop/jobs.py", 7, 1, 3_000_000)]
+    assert rows == [
+        ("flush", "/srv/shop/jobs.py", 7, False, 2, 12_000_000), ("tick", "/srv/shop/jobs.py", 7, False, 1, 3_000_000),
+    ]  # fmt: skip
 
 
 def test_nothing_significant_is_said_only_where_nobody_held_the_loop() -> None:
@@ -48,6 +50,24 @@ def test_nothing_significant_is_said_only_where_nobody_held_the_loop() -> None:
     assert held.remedy == INFO[Cause.LOOP_BUSY].remedy
     assert (answer(held).cause, answer(held).who, answer(held).where) == ("loop_busy", "flush", "shop/jobs.py:7")
     assert answer(well).cause == ""
+
+
+@pytest.mark.parametrize("known_from", [schema.INGRESS_READ, schema.INGRESS_KERNEL])
+def test_where_arrivals_are_not_known_the_blocks_of_other_requests_count(known_from: str) -> None:
+    """Where they are, whoever met such a block has it among its waits."""
+    picture = """
+        server POST        |------------------------|
+        task   root POST   |------------------------|           cpu=25
+        block  slow root     |-------------------|              cpu=20
+        server GET                                    |-|       trace=z
+        task   root2 GET                              |-|       cpu=2 trace=z
+    """
+    seen = {schema.INGRESS_FROM: known_from, schema.SIGNALS: ["cpu_clock"]}
+    more = {"root2": seen, "slow": FLUSH, "GET": {"http.route": "/x"}, "POST": {"http.route": "/y"}}
+    (got,) = [one for one in verdict(analyze(drawn(picture, more))) if one.endpoint.startswith("GET")]
+    assert ("Nothing significant" in got.text) == (known_from == schema.INGRESS_KERNEL)
+    said = "In other requests flush (shop/jobs.py:7) blocked the event loop 1 time, up to 20.0 ms"
+    assert (said in got.text) == (known_from == schema.INGRESS_READ)
 
 
 def test_what_the_service_did_before_its_first_request_held_nobody() -> None:
@@ -96,7 +116,14 @@ def test_it_is_in_the_json() -> None:
     (one,) = as_json(analyze(drawn(WELL + HELD, MORE)))["endpoints"]
     assert one["situations"][0] == {
         "kind": "loop_held",
-        "numbers": {"function": "flush", "file": "/srv/shop/jobs.py", "line": 7, "times": 2, "longest_ns": 12_000_000},
+        "numbers": {
+            "function": "flush",
+            "file": "/srv/shop/jobs.py",
+            "line": 7,
+            "of_request": False,
+            "times": 2,
+            "longest_ns": 12_000_000,
+        },
     }
 
 
@@ -108,6 +135,8 @@ def test_blocks_of_one_function_are_one_row_whether_sampled_or_not() -> None:
         ("poll", "b.py", 8, 1),
         ("bare", "", 0, 2),
     ]
-    blocks = pd.DataFrame(rows, columns=["function", "file", "line", "ns"])
+    blocks = pd.DataFrame(rows, columns=["function", "file", "line", "ns"]).assign(of_request=False)
     found = list(held_loop(blocks).itertuples(index=False, name=None))
-    assert found == [("poll", "a.py", 4, 3, 9), ("bare", "", 0, 1, 2), ("poll", "b.py", 8, 1, 1)]
+    assert found == [
+        ("poll", "a.py", 4, False, 3, 9), ("bare", "", 0, False, 1, 2), ("poll", "b.py", 8, False, 1, 1),
+    ]  # fmt: skip

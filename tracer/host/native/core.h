@@ -30,6 +30,8 @@ extern PyTypeObject CpuMeterType, RunnerType;
 int64_t monotonic_ns(void);
 int64_t meter_at(CpuMeter *meter, int64_t now_ns, int64_t longest_ns);
 PyObject *read_schedstat(PyObject *self, PyObject *descriptor);
+PyObject *data_age_ns(PyObject *self, PyObject *connection);
+PyObject *not_sent_bytes(PyObject *self, PyObject *connection);
 
 /* A method around the plain one. */
 typedef struct {

@@ -124,6 +124,8 @@ static PyMethodDef functions[] = {
     {"bind", bind, METH_O, "Learn the records' classes and the functions of the Python core, by name."},
     {"now_ns", now, METH_NOARGS, "What perf_counter_ns returns."},
     {"read_schedstat", read_schedstat, METH_O, "The run-queue time in an open schedstat file, ns; None: not there."},
+    {"data_age_ns", data_age_ns, METH_O, "As in probes.requests.tcp_info."},
+    {"not_sent_bytes", not_sent_bytes, METH_O, "As in probes.requests.tcp_info."},
     {"handle_runner", handle_runner, METH_O, "The `_run` of a handle around the plain one."},
     {"io_runner", io_runner, METH_O, "The same of a socket's handle."},
     {"handle_maker", FAST(handle_maker), METH_FASTCALL, "The `__init__` of a handle."},

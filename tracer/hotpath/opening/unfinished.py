@@ -56,6 +56,8 @@ def record_open(recorder: Recorder, loop: Any = None) -> None:
     raises."""
     try:
         now = perf_counter_ns()
+        for is_sent in list(recorder.unsent):  # their responses were written
+            is_sent(is_last=True)
         found = _open_for(recorder, now, LEAST_NS, loop)
         look = _Look(recorder, found, now)
         for number, request in enumerate(found):

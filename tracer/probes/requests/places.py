@@ -2,6 +2,7 @@
 
 import functools
 import sys
+from contextlib import suppress
 from time import perf_counter_ns
 from typing import Any, Final
 from weakref import ref
@@ -117,7 +118,10 @@ def _aiohttp_request(plain: Any, arrivals: Arrivals) -> Any:
     def opened(args: Any) -> tuple[Work | None, Any]:
         protocol, request = args[:2]
         headers = ((key.lower(), value) for key, value in request.raw_headers)
-        return begin(arrivals.of(id(protocol)), "server", _about_aiohttp, args, headers=headers), args
+        work = begin(arrivals.of(id(protocol)), "server", _about_aiohttp, args, headers=headers)
+        if work is not None and protocol.transport is not None:
+            work.egress = arrivals.egress(id(protocol), protocol.transport, plain)
+        return work, args
 
     return call_whole(plain, opened)
 
@@ -176,6 +180,8 @@ def _hypercorn_reads(plain: Any, arrivals: Arrivals) -> Any:
         try:
             feed, reader, transport = type(self.reader).feed_data, ref(self.reader), self.writer.transport
             client = tuple(transport.get_extra_info("peername")[:2])
+            with suppress(TypeError):  # uvloop's under TLS has no weak references
+                arrivals.transports[client] = transport
 
             def feed_data(data: bytes) -> None:
                 arrivals.note(client, transport)

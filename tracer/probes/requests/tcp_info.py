@@ -5,12 +5,15 @@ import socket
 import sys
 import time
 from struct import Struct
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
+
+from whywait.tracer.host.native import native_core
 
 # struct tcp_info of Linux: only its end ever grows
 _LAST_DATA_AT: Final = 52  # u32, ms since data came, rounded to the kernel's ticks
 _LAST_SENT_AT: Final = 44  # the same since data was sent
 _NOT_SENT_AT: Final = 144  # u32, bytes
+_SEGMENT_AT: Final = 16  # u32, bytes
 _LEVEL: Final = socket.IPPROTO_TCP
 _INFO: Final = getattr(socket, "TCP_INFO", -1) if sys.platform == "linux" else -1
 _KNOWN: Final = sys.platform == "linux"
@@ -57,6 +60,11 @@ def sent_ago_ns(connection: Any) -> int:
     return (_told(connection, _LAST_SENT_AT) or 0) * 1_000_000
 
 
+def segment_bytes(connection: Any) -> int:
+    """Return how much the kernel sends at once: Nagle's algorithm holds back less only; 0 where that is not known."""
+    return _told(connection, _SEGMENT_AT) or 0
+
+
 def waits_for_acknowledgement(connection: Any) -> bool:
     """Return whether Nagle's algorithm is in force on this socket."""
     try:
@@ -68,3 +76,7 @@ def waits_for_acknowledgement(connection: Any) -> bool:
 def not_sent_bytes(connection: Any) -> int:
     """Return how much was written to this socket and waits to be sent; 0 where the kernel does not tell."""
     return _told(connection, _NOT_SENT_AT) or 0
+
+
+if not TYPE_CHECKING and native_core.module is not None:  # the same in C, which both cores may use
+    data_age_ns, not_sent_bytes = native_core.module.data_age_ns, native_core.module.not_sent_bytes

@@ -4,7 +4,7 @@ data_received         arrival: TCP_INFO, 1 µs
   run_asgi(app)       its task is made: the application is called through `_Cycle.enter`, in the task's first step
 app(...)              the request is open
 on_response           the response is written: the rest of the task, such as background work, is nobody's
-resume_writing        a slow reader has taken most of it
+resume_writing        a slow reader has taken most of it; the watchdog sees when the kernel has sent the rest
 """
 
 import functools
@@ -14,17 +14,16 @@ from typing import Any, Final
 
 from whywait.tracer.adapters.late_patches import LatePatches
 from whywait.tracer.host.code_location import Site, place_of_code
-from whywait.tracer.hotpath import recorder as recorders
 from whywait.tracer.hotpath.opening.open_request import Arrival, end_request, leave
-from whywait.tracer.hotpath.recorder import probe_failed, safely
-from whywait.tracer.hotpath.waits import record_wait
+from whywait.tracer.hotpath.recorder import safely
 from whywait.tracer.probes.patches import Patches
 from whywait.tracer.probes.probe import Session, Undo, always
 from whywait.tracer.probes.requests.arrival import arrival_of, open_http, read_more, reading
 from whywait.tracer.probes.requests.asgi_call import about_scope, endpoint_code
-from whywait.tracer.probes.requests.tcp_info import TICK_NS, not_sent_bytes, sent_ago_ns, waits_for_acknowledgement
-from whywait.tracer.records.request import IO, Unit
-from whywait.tracer.schema import EGRESS_NAGLE, FIRST_BYTE_NS, FOR_EGRESS, INGRESS_READ, WAIT_AWAIT
+from whywait.tracer.probes.requests.egress import Unsent, leave_kernel
+from whywait.tracer.probes.requests.tcp_info import waits_for_acknowledgement
+from whywait.tracer.records.request import Unit
+from whywait.tracer.schema import FIRST_BYTE_NS, FOR_EGRESS, INGRESS_READ
 
 name: Final = "uvicorn"
 needs: Final = ()  # they would import uvicorn, in processes that do not serve
@@ -33,8 +32,6 @@ _PROTOCOLS: Final = (
     "uvicorn.protocols.http.h11_impl.H11Protocol",
     "uvicorn.protocols.http.httptools_impl.HttpToolsProtocol",
 )
-_MOST_UNSENT: Final = 256
-_LONGEST_UNSENT_NS: Final = 1_000_000_000
 
 
 def install(_: Session) -> Undo:
@@ -51,7 +48,7 @@ class _Connections:
         self.send_site = send_site
         self.slow_readers: dict[int, _Cycle] = {}
         self.with_nagle: set[int] = set()
-        self.held: dict[int, _Cycle] = {}  # whose end Nagle's algorithm holds
+        self.unsent: dict[int, Unsent] = {}  # by the id of the protocol, too
 
     def reads(self, protocol: Any) -> None:
         """It gets the first data of a request, or more of it."""
@@ -59,26 +56,24 @@ class _Connections:
         reading.arrival = arrival_of(transport, is_new)
         if is_new and waits_for_acknowledgement(transport.get_extra_info("socket")):
             self.with_nagle.add(id(protocol))
-        elif self.held:  # with the next request, the response before it has been read
-            self.settle(protocol)
-
-    def settle(self, protocol: Any) -> None:
-        """The watchdog need not look any more."""
-        held = self.held.get(id(protocol))
-        if held is not None:
-            held.is_sent()
+        elif self.unsent:  # with the next request, the response before it has been read
+            left = self.unsent.get(id(protocol))
+            if left is not None and left.is_sent():
+                self.unsent.pop(id(protocol), None)
 
     def drained(self, protocol: Any) -> None:
         """Its transport's buffer is below the low-water mark, or has gone."""
         cycle = self.slow_readers.pop(id(protocol), None)
         if cycle is not None:
-            cycle.drained(perf_counter_ns())
+            cycle.is_written(perf_counter_ns())
 
     def lost(self, protocol: Any) -> None:
         """The connection has ended."""
         self.with_nagle.discard(id(protocol))
-        self.settle(protocol)
         self.drained(protocol)
+        left = self.unsent.pop(id(protocol), None)
+        if left is not None:
+            left.end(perf_counter_ns())
 
 
 def _patched(module: Any, protocol_name: str) -> Undo:
@@ -163,49 +158,29 @@ class _Cycle:
         request, connections = self._request, self._connections
         if not request.open:
             return
-        leave(request, perf_counter_ns())
-        protocol, transport = id(getattr(self._on_response, "__self__", None)), self._cycle.transport
+        now = perf_counter_ns()
+        leave(request, now)
+        transport = self._cycle.transport
         if self._cycle.flow.write_paused and transport.get_write_buffer_size():
-            connections.slow_readers[protocol] = self
-        elif protocol not in connections.with_nagle or not self._is_held(protocol):
-            self._finish()
+            connections.slow_readers[self._protocol()] = self
+        else:
+            self.is_written(now)
 
-    def _is_held(self, protocol: int) -> bool:
-        """Return whether the end of the response waits for an acknowledgement: then the watchdog sees when it is sent."""
-        recorder = recorders.active
-        if recorder is None or recorder.config.watchdog_interval_s <= 0 or len(recorder.unsent) >= _MOST_UNSENT:
-            return False
-        if not not_sent_bytes(self._cycle.transport.get_extra_info("socket")):
-            return False
-        self._connections.held[protocol] = self
-        recorder.unsent.append(self.is_sent)
-        return True
+    def _protocol(self) -> int:
+        return id(getattr(self._on_response, "__self__", None))
 
-    def is_sent(self) -> bool:
-        """Return whether the kernel has sent all of the response; its request has ended then."""
-        try:
-            protocol = id(getattr(self._on_response, "__self__", None))
-            if self._connections.held.get(protocol) is not self:
-                return True
-            request, now = self._request, perf_counter_ns()
-            connection = self._cycle.transport.get_extra_info("socket")
-            if not_sent_bytes(connection) and now - request.end_ns < _LONGEST_UNSENT_NS:
-                return False
-            sent_ns = min(max(now - sent_ago_ns(connection), request.end_ns), now)
-            if sent_ns - request.end_ns > TICK_NS and request.ingress is not None:
-                request.ingress[EGRESS_NAGLE] = True
-            if self._connections.held.pop(protocol, None) is None:  # another thread was faster
-                return True
-            self.drained(sent_ns)
-        except Exception as error:
-            probe_failed(name, error)
-        return True
+    def is_written(self, now: int) -> None:
+        """The kernel has all of the response, or almost."""
+        request, connections, protocol = self._request, self._connections, self._protocol()
+        connection, nagle = self._cycle.transport.get_extra_info("socket"), protocol in connections.with_nagle
 
-    def drained(self, now: int) -> None:
-        """The reader has taken most of the response, or has gone."""
-        root, written_ns = self._request.root, self._request.end_ns
-        record_wait(root, WAIT_AWAIT, written_ns, now, now, IO, self._connections.send_site, 0)
-        self._finish(now)
+        def ended(sent_ns: int) -> None:
+            connections.unsent.pop(protocol, None)
+            self._finish(sent_ns)
+
+        left = leave_kernel(request, connection, now, connections.send_site, ended, nagle=nagle)
+        if left is not None:
+            connections.unsent[protocol] = left
 
     def abandoned(self, end_ns: int) -> None:
         """Its client is gone, or its application did not answer."""

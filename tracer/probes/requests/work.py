@@ -8,20 +8,26 @@ nobody's fault. Whatever ends first ends it: its function, its task, or the next
 import functools
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable
+from functools import partial
 from time import perf_counter_ns
 from typing import Any, Final, Literal
+from weakref import WeakValueDictionary
 
-from whywait.tracer.hotpath.opening.open_request import Arrival, end_request, open_request
+from whywait.tracer.host.code_location import Site, place_of_code
+from whywait.tracer.hotpath.opening.open_request import Arrival, end_request, leave, open_request
 from whywait.tracer.hotpath.recorder import probe_failed, safely
 from whywait.tracer.probes.requests.arrival import arrival_of, open_http
+from whywait.tracer.probes.requests.egress import Unsent, leave_kernel
 from whywait.tracer.records.current import ACTIVITY
 from whywait.tracer.records.request import Request, Unit
-from whywait.tracer.schema import FIRST_BYTE_NS, INGRESS_READ
+from whywait.tracer.schema import FIRST_BYTE_NS, FOR_EGRESS, INGRESS_READ
 
 name: Final = "units of work"
 _MOST_CONNECTIONS: Final = 4_096
 
 Kind = Literal["server", "consumer"]
+Egress = Callable[[Request, int, Callable[[int], None]], bool]
+"""Takes over a request whose response is written: whether it will call what ends it, with when the kernel has sent that."""
 
 
 About = Callable[[Any, Any], Unit]
@@ -31,10 +37,11 @@ About = Callable[[Any, Any], Unit]
 class Work:
     """One open unit of work. It ends once."""
 
-    __slots__ = ("_about", "_args", "_request", "skips")
+    __slots__ = ("_about", "_args", "_request", "egress", "skips")
 
     def __init__(self, request: Request, about: About, args: Any, skips: int) -> None:
         self._request: Request | None = request
+        self.egress: Egress | None = None  # of a server whose connections are known
         self._about = about
         self._args = args
         self.skips = skips  # so many calls for a message are part of it: an ASGI server's first one is no message
@@ -52,14 +59,17 @@ class Work:
         args, self._args = self._args, None  # no object of the host lives longer
         if request is None:
             return
-        request.server = None
+        request.server, egress = None, self.egress
+        self.egress = None
         unit = Unit("")
         try:
             unit = self._about(args, result)
             request.root.code = unit.code or request.root.code
         except Exception as failed:
             probe_failed(name, failed)
-        end_request(request, unit.name, error or unit.error, unit.attributes, end_ns)
+        ended = partial(end_request, request, unit.name, error or unit.error, unit.attributes)
+        if egress is None or error or not safely(name, egress, request, end_ns or perf_counter_ns(), ended):
+            ended(end_ns)
 
     def first_byte(self) -> None:
         """A response of several parts has begun."""
@@ -68,11 +78,30 @@ class Work:
             request.ingress.setdefault(FIRST_BYTE_NS, perf_counter_ns() - request.start_ns)
 
 
+@functools.cache
+def _egress_of(server: Callable[..., Any]) -> Site:
+    return Site(place_of_code(server.__code__), FOR_EGRESS, server.__module__)
+
+
+class _WhileOpen:
+    """The socket of a connection while that is open: then its number is another's."""
+
+    def __init__(self, transport: Any) -> None:
+        self._transport, self._fileno = transport, transport.get_extra_info("socket").fileno
+
+    def fileno(self) -> int:
+        return -1 if self._transport.is_closing() else int(self._fileno())
+
+
 class Arrivals:
-    """When each of the latest connections last got data."""
+    """When each of the latest connections last got data, and which have responses that the kernel has not sent."""
 
     def __init__(self) -> None:
         self._latest: OrderedDict[Hashable, tuple[int, Arrival]] = OrderedDict()  # when it was read, and when it came
+        self._unsent: dict[Hashable, Unsent] = {}
+        self.transports: WeakValueDictionary[Hashable, Any] = (
+            WeakValueDictionary()
+        )  # where the work does not know its own
 
     def note(self, key: Hashable, transport: Any) -> None:
         """A connection reads data now. Never raises."""
@@ -80,10 +109,29 @@ class Arrivals:
 
     def _note(self, key: Hashable, transport: Any) -> None:
         known = self._latest.pop(key, None)
+        if self._unsent and (left := self._unsent.get(key)) is not None and left.is_sent():
+            self._unsent.pop(key, None)  # with the next request, the response before it has been read
         arrival = arrival_of(transport, known is None)
         self._latest[key] = perf_counter_ns(), arrival
         if len(self._latest) > _MOST_CONNECTIONS:
             self._latest.popitem(last=False)
+
+    def egress(self, key: Hashable, transport: Any, server: Callable[..., Any]) -> Egress:
+        """Return what ends a request of this connection when the kernel has sent its response, which `server` answers."""
+
+        def leave_when_sent(request: Request, now: int, ended: Callable[[int], None]) -> bool:
+            leave(request, now)
+
+            def sent(sent_ns: int) -> None:
+                self._unsent.pop(key, None)
+                ended(sent_ns)
+
+            left = leave_kernel(request, _WhileOpen(transport), now, _egress_of(server), sent)
+            if left is not None:
+                self._unsent[key] = left
+            return True
+
+        return leave_when_sent
 
     def of(self, key: Hashable, after_ns: int = 0) -> Arrival:
         """Return the arrival of what the connection read after a moment; now, where it read nothing."""

@@ -1,15 +1,19 @@
 """What the kernel tells of a connection, asked through its number alone."""
 
 import os
+import runpy
 import socket
 import time
 from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
-from whywait.tracer.probes.requests import tcp_info
+from whywait.tracer.host.native import native_core
+from whywait.tracer.probes.requests import tcp_info as as_it_runs
 
-pytestmark = pytest.mark.skipif(tcp_info.TICK_NS == 0, reason="the kernel's clock of ticks is Linux's")
+pytestmark = pytest.mark.skipif(as_it_runs.TICK_NS == 0, reason="the kernel's clock of ticks is Linux's")
 
 
 class Wrapper:
@@ -19,6 +23,15 @@ class Wrapper:
         self.fileno = plain.fileno
 
 
+@pytest.fixture(params=["as it runs", "in Python"])
+def tcp_info(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """What asks the kernel: in C where the native core was built, and in Python."""
+    if request.param == "as it runs":
+        return as_it_runs
+    monkeypatch.setattr(native_core, "module", None)
+    return SimpleNamespace(**runpy.run_path(as_it_runs.__file__))
+
+
 @pytest.fixture
 def accepted() -> Iterator[tuple[socket.socket, socket.socket]]:
     server = socket.create_server(("127.0.0.1", 0))
@@ -26,7 +39,7 @@ def accepted() -> Iterator[tuple[socket.socket, socket.socket]]:
         yield connection, client
 
 
-def test_the_age_is_that_of_the_latest_data(accepted: tuple[socket.socket, socket.socket]) -> None:
+def test_the_age_is_that_of_the_latest_data(tcp_info: Any, accepted: tuple[socket.socket, socket.socket]) -> None:
     connection, client = accepted
     client.sendall(b"x")
     sent_ns = time.perf_counter_ns()
@@ -41,7 +54,7 @@ def test_the_age_is_that_of_the_latest_data(accepted: tuple[socket.socket, socke
     assert later_ns < 50_000_000 - 2 * tcp_info.TICK_NS
 
 
-def test_a_connection_is_never_closed_by_it(accepted: tuple[socket.socket, socket.socket]) -> None:
+def test_a_connection_is_never_closed_by_it(tcp_info: Any, accepted: tuple[socket.socket, socket.socket]) -> None:
     connection, client = accepted
     assert tcp_info.data_age_ns(Wrapper(connection)) is not None
     number = connection.fileno()
@@ -51,9 +64,38 @@ def test_a_connection_is_never_closed_by_it(accepted: tuple[socket.socket, socke
     assert connection.recv(1) == b"y"
 
 
-def test_what_has_no_such_information_is_unknown() -> None:
+def test_what_was_not_sent_yet(tcp_info: Any, accepted: tuple[socket.socket, socket.socket]) -> None:
+    connection, client = accepted
+    connection.setblocking(False)
+    assert tcp_info.not_sent_bytes(Wrapper(connection)) == 0
+    written = 0
+    while True:  # until both buffers are full
+        try:
+            written += connection.send(b"x" * 65_536)
+        except BlockingIOError:
+            break
+    left = tcp_info.not_sent_bytes(Wrapper(connection))
+    assert 0 < left < written
+    while written:
+        written -= len(client.recv(65_536))
+    assert tcp_info.not_sent_bytes(Wrapper(connection)) == 0
+
+
+class Interrupted:
+    """Whoever presses Ctrl-C while it is asked for its number."""
+
+    def fileno(self) -> int:
+        raise KeyboardInterrupt
+
+
+def test_what_has_no_such_information_is_unknown(tcp_info: Any) -> None:
     ours, theirs = socket.socketpair()
     with ours, theirs:
         assert tcp_info.data_age_ns(Wrapper(ours)) is None
         assert tcp_info.not_sent_bytes(Wrapper(ours)) == 0
-    assert tcp_info.data_age_ns(object()) is None
+    for one in (ours, object(), None):  # closed, or none
+        assert tcp_info.data_age_ns(one) is None
+        assert tcp_info.not_sent_bytes(one) == 0
+    for asks in (tcp_info.data_age_ns, tcp_info.not_sent_bytes):
+        with pytest.raises(KeyboardInterrupt):
+            asks(Interrupted())

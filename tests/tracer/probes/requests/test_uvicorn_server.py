@@ -25,6 +25,7 @@ from whywait.tracer.probes.requests.tcp_info import TICK_NS
 
 SERVER = 2
 BIG = b"x" * 8_000_000
+FITS = b"x" * 120_000  # into what the kernel keeps of a connection, but not into what its client's kernel takes
 HELD_S = 0.08
 framework = FastAPI()
 took_ns: list[int] = []  # by the application of a client that has gone
@@ -60,7 +61,7 @@ async def app(scope: Any, receive: Any, send: Any) -> None:
     if path == "/body":
         while (await receive())["more_body"]:
             pass
-    body = BIG if path == "/big" else b"ok"
+    body = BIG if path == "/big" else FITS if path.startswith("/fits") else b"ok"
     headers = [(b"content-length", str(len(body)).encode())]
     await send({"type": "http.response.start", "status": 503 if path == "/fails" else 200, "headers": headers})
     await send({"type": "http.response.body", "body": body})
@@ -169,6 +170,10 @@ def visit(port: int, nagle_port: int, felt: dict[str, Felt]) -> None:
         delayed.ask(f"/delayed/{number}")
     slow = Client(port, felt, buffer=20_000)
     slow.ask("/big", rest_s=HELD_S)
+    for to, path in ((port, "/fits"), (nagle_port, "/fits-with-nagle")):
+        waits = Client(to, felt, buffer=20_000)
+        waits.ask(path, rest_s=HELD_S)
+        waits.close()
     gone = Client(port, felt)
     gone.send("/gone")
     time.sleep(0.01)
@@ -280,6 +285,16 @@ def test_a_slow_reader_is_waited_for(seen: Seen) -> None:
     assert HELD_S * 900 - made_ms < egress.ms < (felt.got_ns - felt.sent_ns) / 1e6
     assert made_ms < HELD_S * 900
     assert egress.end_ns <= root.end_ns
+
+
+@pytest.mark.parametrize("path", ["/fits", "/fits-with-nagle"])
+def test_a_response_that_its_kernel_keeps_is_waited_for(seen: Seen, path: str) -> None:
+    """Its server has written all of it at once, and has no more to do with it."""
+    root, felt = seen.root(path), seen.clients[path]
+    (egress,) = [one for one in seen.waits(root, "await") if one["for"] == "egress"]
+    assert egress.ms > HELD_S * 900 - (egress.start_ns - root.start_ns) / 1e6
+    assert root.ms * 1e6 <= felt.got_ns - felt.sent_ns + TICK_NS
+    assert root["egress.nagle"] is None
 
 
 def test_a_client_that_leaves_ends_its_request_with_the_task(seen: Seen) -> None:
