@@ -88,7 +88,7 @@ def run(analysis: Analysis) -> tuple[str, ...]:
     """Return which services ran where and when; which programs and versions; how many of their requests are here."""
     requests = analysis.requests
     if requests.empty:
-        return ()
+        return (f"{counted(0, 'request')}.",)
     seen = analysis.spans["attributes"]
     hosts, programs = (sorted({str(one.get(key, "")) for one in seen} - {""}) for key in ("host.name", schema.RUN))
     services = ", ".join(sorted(set(requests["service"]) - {""}))
