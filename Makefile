@@ -51,7 +51,7 @@ help:
 	@echo "            every probe on (PYTHONS=\"$(PYTHONS)\"); slow"
 	@echo "make observed-table   which causes are observed, sampled or unavailable on which Python and loop"
 	@echo "make recording  make the traces that the notebooks start from anew (a minute)"
-	@echo "make notebooks  run the notebook of that recording and keep its outputs; needs Chromium"
+	@echo "make notebooks  run the notebooks with that recording and keep their outputs; needs Chromium"
 	@echo "make docs   the documentation as a site, in ./site; a dead link is an error"
 	@echo "make pictures  draw the pictures of the docs anew; needs Chromium, and for those of Jaeger its UI:"
 	@echo "            see benchmarks/jaeger_pictures.py"
@@ -150,7 +150,7 @@ observed-table: $(VENV)/.dev
 recording: $(VENV)/.demo
 	@$(BIN)/python -m benchmarks.recording notebooks/recording
 
-# what the notebook shows; committed
+# what the notebooks show; committed
 notebooks: $(VENV)/.dev
 	@$(BIN)/python -m benchmarks.notebook_outputs
 

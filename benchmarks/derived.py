@@ -36,6 +36,8 @@ def derived() -> Iterator[tuple[Path, str]]:
     text = re.sub(r'(cause=~\\")pool_[^"\\]*', rf"\g<1>{QUEUES}", DASHBOARD.read_text())
     json.loads(text)
     yield DASHBOARD, text
+    alerts = DASHBOARD.with_name("alerts.yaml")
+    yield alerts, re.sub(r'(cause=~")pool_[^"]*', rf"\g<1>{QUEUES}", alerts.read_text())
     yield REFERENCE / "command-line.md", command_line()
     yield REFERENCE / "python.md", python_api()
 

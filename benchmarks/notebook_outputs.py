@@ -1,4 +1,4 @@
-"""Runs the notebook of the recording and keeps what its cells showed: `make notebooks`.
+"""Runs the notebooks with the recording and keeps what its cells showed: `make notebooks`.
 
 A figure is kept in two forms: as plotly reads it, and as the picture of it that a page without plotly shows.
 """
@@ -6,6 +6,7 @@ A figure is kept in two forms: as plotly reads it, and as the picture of it that
 import base64
 import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 import nbformat
@@ -14,31 +15,44 @@ import plotly.graph_objects as go
 from testbed import chromium
 from testbed.notebooks import NOTEBOOKS, executed
 
-NAME = "gap_analysis.ipynb"
+# by name, what their environment says: in a Jaeger's place its notebook takes a path
+NOTEBOOKS_SHOWN = {
+    "gap_analysis.ipynb": {},
+    "from_jaeger.ipynb": {"JAEGER_URL": "recording/batched.jsonl.gz", "SERVICE": "predictor"},
+}
 MIME = "application/vnd.plotly.v1+json"
 WIDTH = 900  # pixels
 
 
 def main() -> int:
-    """Write the notebook with its outputs; 0, 1 where a cell failed, or 2 where there is no Chromium."""
+    """Write the notebooks with their outputs; 0, 1 where a cell failed, or 2 where there is no Chromium."""
     if chromium.program() is None:
         print("notebooks: no Chromium; Debian's package is called chromium", file=sys.stderr)
         return 2
-    path = NOTEBOOKS / NAME
+    with chromium.page() as page:
+        for name, environment in NOTEBOOKS_SHOWN.items():
+            with tempfile.TemporaryDirectory() as scratch:
+                error = _kept(page, NOTEBOOKS / name, environment, Path(scratch))
+            if error:
+                print(f"notebooks: {name}: {error}", file=sys.stderr)
+                return 1
+    return 0
+
+
+def _kept(page: chromium.Page, path: Path, environment: Mapping[str, str], scratch: Path) -> str:
+    """Write a notebook with its outputs; what went wrong, or ""."""
     kept = nbformat.read(path, as_version=4)
-    with tempfile.TemporaryDirectory() as name, chromium.page() as page:
-        result = executed(NAME, Path(name))
-        if result.error is not None:
-            print(f"notebooks: {result.error.summary}", file=sys.stderr)
-            return 1
-        for old, new in zip(kept.cells, result.nb.cells, strict=True):
-            if old.cell_type == "code":
-                old.outputs, old.execution_count = new.outputs, new.execution_count
-                for data in (one.data for one in new.outputs if MIME in one.get("data", {})):
-                    data["image/png"] = _picture(page, data[MIME], Path(name))
+    result = executed(path.name, scratch, environment)
+    if result.error is not None:
+        return str(result.error.summary)
+    for old, new in zip(kept.cells, result.nb.cells, strict=True):
+        if old.cell_type == "code":
+            old.outputs, old.execution_count = new.outputs, new.execution_count
+            for data in (one.data for one in new.outputs if MIME in one.get("data", {})):
+                data["image/png"] = _picture(page, data[MIME], scratch)
     nbformat.write(kept, path)
     print(f"{path.name}: {path.stat().st_size // 1000} kB")
-    return 0
+    return ""
 
 
 def _picture(page: chromium.Page, figure: dict[str, dict[str, object]], scratch: Path) -> str:

@@ -341,6 +341,7 @@ CODE_FILE: Final = "code.file.path"
 CODE_LINE: Final = "code.line.number"
 THREAD_ID: Final = "thread.id"
 THREAD_NAME: Final = "thread.name"
+RUN: Final = "whywait.run"  # str, of the resource: "uvicorn, CPython 3.11.7, whywait 0.1.0"
 PROCESS_KEYS: Final = ("host.name", "process.pid")  # of the resource: which process made the span
 BLOCK_SYSCALL: Final = "whywait.block.syscall"  # call in which the samples saw the thread asleep, e.g. "read"
 # bool, true on a run in a worker process, and on the wait for its start. The parent and the sampler observed the

@@ -31,6 +31,9 @@ def report(
     code: Annotated[
         bool, typer.Option(help="Show culprits' lines of code on the page, where their files are here.")
     ] = True,
+    jaeger: Annotated[
+        str | None, typer.Option(help="A Jaeger that has these traces: the page links to it.", metavar="URL")
+    ] = None,
     as_json_text: Annotated[
         bool, typer.Option("--json", help="Print JSON (analysis/report/json/schema.json).")
     ] = False,
@@ -49,7 +52,7 @@ def report(
         # the template engine takes its time to import, and only a page needs it
         from whywait.analysis.report.html.report import write_html
 
-        write_html(analysis, html, title=f"whywait: {source}", top=top, code=code, told=told)
+        write_html(analysis, html, title=f"whywait: {source}", top=top, code=code, jaeger=jaeger or source, told=told)
         if open_page:
             webbrowser.open(html.resolve().as_uri())
     if markdown:

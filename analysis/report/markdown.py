@@ -11,6 +11,7 @@ from whywait.analysis.report.told import Told, told_of
 from whywait.analysis.text import milliseconds, safe, signed
 from whywait.analysis.verdicts.capacity_words import sentences
 from whywait.analysis.verdicts.judgement import Judgement
+from whywait.analysis.verdicts.sentences import Verdict
 
 _MARKUP: Final = re.compile(r"([\\`*_\[\]<>#|~@])")  # `@` would call a person on a code host
 _LONGEST: Final = 1000
@@ -26,10 +27,13 @@ def report_markdown(analysis: Analysis, told: Told | None = None) -> str:
     ]
     parts = [f"**{_plain(said)}**\n" for said in sentences(processes)]
     parts.append(_table(("endpoint", "requests", "p50 ms", "p95 ms", "p99 ms", "chief cause"), rows))
-    for one in verdicts:
-        lines = [*one.reasons, *one.situations, *([f"What to change: {one.remedy}"] if one.remedy else [])]
-        parts.append(_paragraph(one.endpoint, one.headline, lines))
-    return "\n".join(parts)
+    return "\n".join((*parts, *map(verdict_markdown, verdicts)))
+
+
+def verdict_markdown(one: Verdict) -> str:
+    """Return one endpoint's verdict: why, who and what to change."""
+    lines = [*one.reasons, *one.situations, *([f"What to change: {one.remedy}"] if one.remedy else [])]
+    return _paragraph(one.endpoint, one.headline, lines)
 
 
 def diff_markdown(found: Comparison) -> str:

@@ -11,15 +11,17 @@ _ALIKE: Final = 0.1
 _OTHERS: Final = 0.1  # of what is used: so much by work of no request is said
 # what a sentence calls a resource, and what helps where it is the limit
 _WORDS: Final = {
-    Resource.GIL: ("the GIL", "More workers or a larger pool cannot help; less Python per request or more processes can."),
-    Resource.CPU: ("a CPU", "More workers cannot help; fewer threads and processes at once, a larger quota or more CPUs can."),
+    Resource.GIL: ("the GIL", "More threads or a larger pool cannot help; less Python per request or more processes can."),
+    Resource.CPU: ("a CPU", "More threads cannot help; fewer threads and processes at once, a larger quota or more CPUs can."),
     Resource.LOOP: ("the event loop", "A larger pool cannot help; less work on the loop or more processes can."),
     Resource.POOL: ("the pool {name}", "Shorter jobs or a larger pool can help"),
-    Resource.LOCK: ("{name}", "More workers cannot help; holding it for less time, or one for each object, can."),
-    Resource.LOGGING: ("the logging handler {name}", "More workers cannot help; fewer records, or a QueueHandler, can."),
+    Resource.LOCK: ("{name}", "More threads cannot help; holding it for less time, or one for each object, can."),
+    Resource.LOGGING: ("the logging handler {name}", "More threads cannot help; fewer records, or a QueueHandler, can."),
     Resource.CONNECTION: ("the connections of {name}", "Giving connections back sooner, or a larger limit, can help"),
-    Resource.DEVICE: ("the device {name}", "More workers cannot help; larger batches or another device can."),
+    Resource.DEVICE: ("the device {name}", "More threads cannot help; larger batches or another device can."),
 }  # fmt: skip
+
+_IT: Final = {Resource.CPU: "one", Resource.POOL: "a worker", Resource.CONNECTION: "one"}
 
 
 def named(use: Use) -> str:
@@ -62,8 +64,9 @@ def sentence(one: ProcessCapacity) -> str:
 
 def _limited(one: ProcessCapacity, limit: Use) -> str:
     what, helps = named(limit), _helps(limit)
-    waiting = f"with {one.served_per_s * limit.wait_ns / 1e9:.2g} waiting for it"
-    begin = f"{what[0].upper()}{what[1:]} is the limit{_by_others(limit, ' of it used')}: {_needs(one, limit)}"
+    waiting = f"with {one.served_per_s * limit.wait_ns / 1e9:.2g} waiting for {_IT.get(limit.resource, 'it')}"
+    is_ = "are" if limit.resource is Resource.CONNECTION else "is"
+    begin = f"{what[0].upper()}{what[1:]} {is_} the limit{_by_others(limit, ' of it used')}: {_needs(one, limit)}"
     if limit.resource is Resource.CPU and limit.utilization < FULL:
         own = f"this process used {limit.utilization:.0%} of " + (
             f"its {limit.servers:g} CPUs" if limit.servers else "them"
@@ -80,10 +83,10 @@ def _by_others(use: Use, of_it: str = "") -> str:
 
 def _needs(one: ProcessCapacity, limit: Use) -> str:
     """Of requests that differ, their mean, too: what a process can serve follows from that."""
-    of_heaviest = one.heaviest_ns or limit.demand_ns
+    of_heaviest, it = one.heaviest_ns or limit.demand_ns, _IT.get(limit.resource, "it")
     if abs(of_heaviest - limit.demand_ns) <= _ALIKE * limit.demand_ns:
-        return f"each {one.heaviest} needs {amount(of_heaviest)} of it"
-    return f"a request needs {amount(limit.demand_ns)} of it on average, each {one.heaviest} {amount(of_heaviest)}"
+        return f"each {one.heaviest} needs {it} for {amount(of_heaviest)}"
+    return f"a request needs {it} for {amount(limit.demand_ns)} on average, each {one.heaviest} {amount(of_heaviest)}"
 
 
 def _beside(one: ProcessCapacity, limit: Use) -> str:

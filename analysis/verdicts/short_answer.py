@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from whywait.analysis.causes import INFO
-from whywait.analysis.text import milliseconds, place
+from whywait.analysis.text import in_brackets, milliseconds, place
 from whywait.analysis.verdicts.sentences import BUT_UNSEEN, NOTHING_SIGNIFICANT, UNSEEN, Verdict, culprit_share, unseen
 
 
@@ -32,7 +32,8 @@ def answer(one: Verdict) -> Answer:
         return Answer(str(UNSEEN[felt.kind]), why, who, where, "", one.remedy, one.situations)
     first = one.judgement.reasons[0]
     why = f"{milliseconds(first.mean_ns)} ms of each request, {first.share:.0%} of its time: "
-    why += INFO[first.cause].phrase + (f", {first.detail}" if first.detail and not first.culprit else "")
+    info = INFO[first.cause]
+    why += info.phrase + in_brackets(first.detail * (info.detail_adds or not first.culprit))
     return Answer(
         str(first.cause), f"{why}.", first.culprit or "no culprit was recorded",
         place(first.culprit_file, first.culprit_line), culprit_share(first, "that wait").lstrip("; "),

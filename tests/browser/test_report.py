@@ -151,3 +151,68 @@ CONTRAST = """(() => {
   }
   return worst;
 })()"""
+
+
+def test_the_list_is_searched_added_up_sorted_and_limited_by_a_drag_over_the_dots(tab: Page, report: Path) -> None:
+    tab.open(report)
+    said = "document.querySelector('#find output').textContent"
+    whole = tab.run(said)
+    count = int(whole.split()[0])
+    assert whole.startswith(f"{count} of {count} requests, ")
+    assert tab.run("document.querySelectorAll('#list tbody tr').length") == count
+    search = "(() => { const one = document.querySelector('#find input'); one.value = '%s';"
+    search += " one.dispatchEvent(new Event('input', { bubbles: true })); })()"
+    tab.run(search % "no such request")
+    assert tab.run(said) == f"0 of {count} requests, 0 ms in sum"
+    tab.run("document.querySelector('#find button').click()")
+    assert tab.run(said) == whole
+
+    felt = "[...document.querySelectorAll('#list tbody tr')].map((one) => Number(one.cells[1].firstElementChild.textContent.replaceAll(',', '')))"
+    assert tab.run(felt) == sorted(tab.run(felt), reverse=True)
+    for direction in ("descending", "ascending"):
+        tab.run("document.querySelectorAll('#list thead button')[1].click()")
+        assert tab.run("document.querySelectorAll('#list thead th')[1].ariaSort") == direction
+        assert tab.run(felt) == sorted(tab.run(felt), reverse=direction == "descending")
+
+    tab.run("document.querySelector('.dots').scrollIntoView({ block: 'center' })")
+    x, y, width = tab.run(
+        "(() => { const box = document.querySelector('.dots svg').getBoundingClientRect(); return [box.x, box.y + 60, box.width]; })()"
+    )
+    for kind, share in (("mousePressed", 0.25), ("mouseMoved", 0.4), ("mouseReleased", 0.5)):
+        tab.send("Input.dispatchMouseEvent", type=kind, x=x + width * share, y=y, button="left", clickCount=1)
+    begin, end = map(
+        float, tab.run("[...document.querySelectorAll('#find input[type=number]')].map((one) => one.value)")
+    )
+    assert begin < end
+    shown = tab.run(
+        "[...document.querySelectorAll('#list tbody tr:not([hidden])')].map((one) => Number(one.cells[3].textContent))"
+    )
+    assert 0 < len(shown) < count
+    assert all(begin <= at <= end for at in shown)
+    assert tab.run(said).startswith(f"{len(shown)} of {count} requests, ")
+
+
+def test_the_verdict_can_be_copied_as_markdown(tab: Page, report: Path) -> None:
+    tab.open(report)
+    tab.run("navigator.clipboard.writeText = async (text) => { window.copied = text; }")
+    tab.run("document.querySelector('.copy').click()")
+    endpoint = tab.run("document.querySelector('h3').textContent")
+    copied = tab.run("window.copied")
+    assert copied.startswith("**" + endpoint.replace("_", "\\_"))
+    assert "\n- What to change: " in copied
+    tab.run("navigator.clipboard.writeText = async () => { throw new Error('no permission'); }")
+    tab.run("document.querySelector('.copy').click()")
+    assert tab.run("document.querySelector('textarea').value") == copied
+
+
+def test_without_a_script_the_page_has_the_list_and_no_dead_controls(tab: Page, report: Path) -> None:
+    tab.send("Emulation.setScriptExecutionDisabled", value=True)
+    try:
+        tab.open(report)
+        roles = tab.accessible()
+    finally:
+        tab.send("Emulation.setScriptExecutionDisabled", value=False)
+    controls = {"Copy as Markdown", "zoom in", "whole request"}
+    assert not any(name in controls or role in {"searchbox", "spinbutton"} for role, name in roles)
+    assert any(name.lower() == "what to change" for _, name in roles)
+    assert any(role == "columnheader" and name == "ms felt" for role, name in roles)

@@ -35,9 +35,16 @@ def test_no_logic_of_its_own(name: str) -> None:
             assert not [node for node in ast.walk(tree) if isinstance(node, logic)], cell["source"]
 
 
-def test_the_recordings_notebook_is_read_without_running_it() -> None:
+@pytest.mark.parametrize(
+    ("name", "table_in", "answers"),
+    [
+        ("gap_analysis.ipynb", -1, ("Predictor._predict", "demo_service/predictor.py:42")),
+        ("from_jaeger.ipynb", 0, ("Predictor.predict_many", "demo_service/predictor.py:40")),
+    ],
+)
+def test_it_is_read_without_running_it(name: str, table_in: int, answers: tuple[str, str]) -> None:
     """Each cell but the one that loads shows something that needs no script, and the answer stands under the title."""
-    path = NOTEBOOKS / "gap_analysis.ipynb"
+    path = NOTEBOOKS / name
     assert path.stat().st_size < 400_000
     assert not [
         word for word in (str(NOTEBOOKS.parent), "/tmp/", "/root/", "/home/", "/usr/") if word in path.read_text()
@@ -49,13 +56,13 @@ def test_the_recordings_notebook_is_read_without_running_it() -> None:
         assert {"text/html", "image/png"} & output["data"].keys(), cell["source"]
         assert cell["execution_count"] is not None
     answer = "".join(title["source"]).split("\n\n")[1]
-    table = "".join("".join(one) for one in shown[-1]["outputs"][0]["data"]["text/html"])
-    assert answer.startswith("**The answer:**")
-    for named in ("Predictor._predict", "demo_service/predictor.py:42"):
+    table = "".join("".join(one) for one in shown[table_in]["outputs"][0]["data"]["text/html"])
+    assert answer.startswith("**The answer")
+    for named in answers:
         assert named in answer
         assert named in table
     figures = json.dumps([one["outputs"][0]["data"] for one in shown])
-    assert "Predictor._predict<br><sup>demo_service/predictor.py:42" in figures  # as in the table
+    assert "<br><sup>".join(answers) in figures  # as in the table
 
 
 def test_the_recording_is_small_and_names_no_machine() -> None:

@@ -1,7 +1,10 @@
 """OpenTelemetry's global tracer provider: the service's if it has one, else one of whywait from `start` to `stop`."""
 
 import os
+import platform
+import shlex
 import socket
+import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -12,6 +15,8 @@ from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace import Tracer as SdkTracer
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
+from whywait import __version__
+from whywait.tracer import schema
 from whywait.tracer.config import REDACT_NOTHING, REDACT_SECRETS, Config, ConfigError, output_file
 from whywait.tracer.export import sdk_internals
 from whywait.tracer.export.collector import ToCollector, collector_exporter
@@ -19,7 +24,7 @@ from whywait.tracer.export.host_provider import OwnIds, provider_of_host
 from whywait.tracer.export.span_lines import BuiltSpan, line_of
 from whywait.tracer.export.span_queue import SpanQueue
 from whywait.tracer.export.trace_file import TraceFile
-from whywait.tracer.host.app_name import app_name
+from whywait.tracer.host.app_name import app_name, program_name
 from whywait.tracer.hotpath.recorder import Recorder, logger
 from whywait.tracer.keeping.trace_verdicts import Gate
 from whywait.tracer.redaction.spans import Redaction
@@ -169,9 +174,17 @@ def _address() -> str:
 
 def _resource(config: Config) -> Resource:
     attributes: dict[str, str | int] = {"host.name": socket.gethostname(), "process.pid": os.getpid(), "ip": _address()}
+    attributes[schema.RUN] = _run(whole=config.redact == REDACT_NOTHING)
     name = config.service_name or os.environ.get("OTEL_SERVICE_NAME")
     if name is None and "service.name" not in os.environ.get("OTEL_RESOURCE_ATTRIBUTES", ""):
         name = app_name()
     if name:
         attributes["service.name"] = name
     return Resource.create(attributes)
+
+
+def _run(*, whole: bool) -> str:
+    """Return what runs here: the program, or its `whole` command line; and the versions."""
+    program = shlex.join(sys.orig_argv) if whole else program_name()
+    implementation = platform.python_implementation()
+    return ", ".join(filter(None, (program, f"{implementation} {platform.python_version()}", f"whywait {__version__}")))

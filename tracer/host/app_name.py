@@ -18,18 +18,29 @@ def app_name() -> str:
     return _named(sys.orig_argv) or _named(_parents_words()) or "unknown_service"
 
 
+def program_name() -> str:
+    """Return the name of the script or module that this process runs, such as "uvicorn"; "" for neither."""
+    return Path(_runs(sys.orig_argv)[0]).name
+
+
 def _named(words: Sequence[str]) -> str:
     for found in filter(None, map(_APP.fullmatch, words[1:])):
         return _without_plain(found[1].split("."))
+    what, module = _runs(words)
+    if module:
+        return _without_plain(what.split("."))
+    path = Path(what)
+    return (path.stem, path.parent.name)[path.stem in _PLAIN] or path.stem
+
+
+def _runs(words: Sequence[str]) -> tuple[str, bool]:
+    """Return the script or module that Python runs, "" for neither, and whether it is a module."""
     for before, word in pairwise(words):
         if word == "-c":
-            return ""
-        if before == "-m":
-            return _without_plain(word.split("."))
-        if not word.startswith("-") and before not in ("-X", "-W"):
-            path = Path(word)
-            return (path.stem, path.parent.name)[path.stem in _PLAIN] or path.stem
-    return ""
+            break
+        if before == "-m" or (not word.startswith("-") and before not in ("-X", "-W")):
+            return word, before == "-m"
+    return "", False
 
 
 def _without_plain(parts: list[str]) -> str:

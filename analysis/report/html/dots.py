@@ -10,6 +10,7 @@ import pandas as pd
 
 from whywait.analysis.model import Analysis
 from whywait.analysis.text import amount, counted, milliseconds
+from whywait.tracer import schema
 
 MOST_DOTS: Final = 1_000  # of an endpoint: about 60 bytes each
 _MOMENTS: Final = 500  # into which the time is cut where there are more: the slowest of each are drawn
@@ -35,6 +36,8 @@ class Strip:
     cut: bool  # the dots are only the slowest of each moment
     highest_ms: str
     lasted: str
+    from_s: float  # of the first and the last, after the first request of all
+    to_s: float
 
 
 def strips(analysis: Analysis) -> dict[str, Strip]:
@@ -44,10 +47,11 @@ def strips(analysis: Analysis) -> dict[str, Strip]:
     causes = chief.set_index("request_id")["cause"]
     requests = analysis.analysed
     requests = requests.assign(cause=requests["request_id"].map(causes).astype(str))
-    return {str(endpoint): _strip(group) for endpoint, group in requests.groupby("endpoint", sort=False)}
+    first_ns = int(analysis.requests["start_ns"].min()) if len(analysis.requests) else 0
+    return {str(endpoint): _strip(group, first_ns) for endpoint, group in requests.groupby("endpoint", sort=False)}
 
 
-def _strip(requests: pd.DataFrame) -> Strip:
+def _strip(requests: pd.DataFrame, first_ns: int) -> Strip:
     begun_ns = int(requests["start_ns"].min())
     lasted_ns = int(requests["start_ns"].max()) - begun_ns
     highest_ns = max(1, int(requests["wall_ns"].max()))
@@ -75,7 +79,27 @@ def _strip(requests: pd.DataFrame) -> Strip:
         len(dots) < len(requests),
         milliseconds(highest_ns),
         f"{lasted_ns / 1e9:,.1f} s" if lasted_ns >= 1e9 else amount(lasted_ns),
+        (begun_ns - first_ns) / 1e9,
+        (begun_ns - first_ns + lasted_ns) / 1e9,
     )
+
+
+def run(analysis: Analysis) -> tuple[str, ...]:
+    """Return which services ran where and when; which programs and versions; how many of their requests are here."""
+    requests = analysis.requests
+    if requests.empty:
+        return (f"{counted(0, 'request')}.",)
+    seen = analysis.spans["attributes"]
+    hosts, programs = (sorted({str(one.get(key, "")) for one in seen} - {""}) for key in ("host.name", schema.RUN))
+    services = ", ".join(sorted(set(requests["service"]) - {""}))
+    kept, of = len(requests), float(requests["weight"].sum())
+    many = f"{counted(of, 'request')}, each recorded"
+    if round(of) > kept:
+        many = f"About {counted(of, 'request')}, of which {kept:,} were recorded: slow ones, and a sample of the others"
+    if not analysis.findings:
+        many += "; no loss was noted"
+    where = " on ".join(filter(None, (services, ", ".join(hosts))))
+    return tuple(filter(None, (", ".join(filter(None, (where, when(requests)))), "; ".join(programs), f"{many}.")))
 
 
 def when(requests: pd.DataFrame) -> str:

@@ -14,11 +14,13 @@ from whywait.analysis.measure.selection import only_requests
 from whywait.analysis.measure.summary import summarize, worst_culprits
 from whywait.analysis.model import Analysis
 from whywait.analysis.report.code_line import code_line
-from whywait.analysis.report.html.dots import strips, when
+from whywait.analysis.report.html.dots import run, strips
+from whywait.analysis.report.html.listed import MOST_LISTED, listed
 from whywait.analysis.report.html.page import rendered
 from whywait.analysis.report.html.timeline import Timeline, timeline
+from whywait.analysis.report.markdown import verdict_markdown
 from whywait.analysis.report.told import Told, told_of
-from whywait.analysis.text import counted, place, safe
+from whywait.analysis.text import place, safe
 from whywait.analysis.verdicts.capacity_words import sentences
 from whywait.analysis.verdicts.judgement import Judgement
 from whywait.analysis.verdicts.not_observed import not_observed
@@ -39,22 +41,23 @@ def write_html(
     top: int = 10,
     notes: Sequence[str] = (),
     code: bool = True,
+    jaeger: str = "",
     told: Told | None = None,
 ) -> None:
     """Write the report to `path`, completely or not at all. Raises InputError when it cannot be written."""
-    text = page(analysis, title, top=top, notes=notes, code=code, told=told)
+    text = page(analysis, title, top=top, notes=notes, code=code, jaeger=jaeger, told=told)
     with whole_file(Path(path)) as file:
         file.write(text)
 
 
 def page(
     analysis: Analysis, title: str, *, top: int = 10, notes: Sequence[str] = (), code: bool = True,
-    told: Told | None = None,
+    jaeger: str = "", told: Told | None = None,
 ) -> str:  # fmt: skip
     """Return the report's HTML. The template escapes trace content and removes control characters.
 
     `notes` are the caller's own sentences, shown at the end; with `code` each culprit's line of code is shown where its
-    file is found below the working folder. `told`: `told_of(analysis)`, where it is known.
+    file is found below the working folder. `jaeger`: the URL of a Jaeger that has these traces, to link to. `told`: `told_of(analysis)`, where it is known.
     """
     verdicts, processes = told or told_of(analysis)
     timelines, left_out = _timelines(analysis, top, [one.endpoint for one in verdicts[:top]])
@@ -63,11 +66,12 @@ def page(
         {
             "title": safe(title),
             "notes": notes,
-            "counted": counted(len(analysis.requests), "request"),
             "incomplete": int(analysis.requests["incomplete"].sum()),
             "findings": analysis.findings,
-            "when": when(analysis.requests),
-            "services": ", ".join(sorted(set(analysis.requests["service"]) - {""})),
+            "run": run(analysis),
+            "listed": list(listed(analysis)),
+            "most_listed": MOST_LISTED,
+            "jaeger": jaeger.rstrip("/") if jaeger.startswith(("http://", "https://")) else "",
             "limits": sentences(processes),
             "processes": processes,
             "endpoints": _endpoints(analysis, verdicts, timelines, code),
@@ -114,6 +118,7 @@ def _endpoints(
     return [
         {
             "name": one.endpoint, "judgement": one.judgement, "headline": one.headline, "answer": answer(one),
+            "markdown": verdict_markdown(one),
             "bars": bars[one.endpoint], "behind": _behind(one.judgement), "strip": over_time[one.endpoint],
             "numbers": summary[summary["endpoint"] == one.endpoint].to_dict("records"),
             "slowest": drawn.get(safe(one.endpoint)), "code": _code(one.judgement, begun_ns) if code else "",

@@ -48,7 +48,7 @@ RUNS: Mapping[str, tuple[Mapping[str, Any], Resource | None, float, tuple[str, .
     # each job needs the GIL for 18 ms, and the loop 1: 53/s; its workers wait for it, and more of them cannot help
     "gil": (
         {"job_ms": 60, "gap_ms": 20, "cpu_ms": 18, "gil_ms": 42, "queued_ms": 20, "clients": 4}, Resource.GIL, 1000 / 19,
-        ("The GIL is the limit", "19.0 ms", "53/s", "More workers or a larger pool cannot help", "of its 8 CPUs"), (),
+        ("The GIL is the limit", "19.0 ms", "53/s", "More threads or a larger pool cannot help", "of its 8 CPUs"), (),
     ),
     # each job sleeps 60 ms in a pool of 4: 67/s
     "pool": (

@@ -6,6 +6,8 @@ import functools
 import json
 import math
 import re
+import shutil
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,6 +16,7 @@ from typing import Any
 
 import httpx
 import pytest
+import yaml
 from fastapi import FastAPI
 from opentelemetry import metrics as otel
 from opentelemetry.sdk.metrics import MeterProvider
@@ -22,6 +25,7 @@ from opentelemetry.sdk.metrics.export import Gauge, Histogram, InMemoryMetricRea
 import whywait
 from tests.analysis.live.prometheus import asked, base_name, exposed, program, running
 from whywait.analysis import live
+from whywait.analysis.causes import CAUSES
 from whywait.analysis.live.counting import Counted
 from whywait.analysis.live.labels import Labels
 from whywait.analysis.live.metrics import Instruments
@@ -29,6 +33,8 @@ from whywait.tracer.config import Config
 from whywait.tracer.export import metrics as tracer_metrics
 from whywait.tracer.hotpath import recorder
 
+SERVICE = "job"  # the label of each metric that a collector makes of `service.name`
+ALERTS = Path(live.__file__).parent / "alerts.yaml"
 DASHBOARD = json.loads((Path(live.__file__).parent / "grafana.json").read_text())
 
 
@@ -106,8 +112,7 @@ def known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, set[str]
 
 
 def test_every_metric_and_label_that_it_asks_for_exists(known: dict[str, set[str]]) -> None:
-    variable = next(one for one in DASHBOARD["templating"]["list"] if one["name"] == "endpoint")
-    asked = [*expressions(), variable["definition"]]
+    asked = [*expressions(), *(one["definition"] for one in DASHBOARD["templating"]["list"] if "definition" in one)]
     names = {name for one in asked for name in re.findall(r"\bwhywait_\w+", one)}
     assert names <= set(known), names - set(known)
     # and shows what there is: each metric stands somewhere, but for the parts of the histogram
@@ -118,9 +123,45 @@ def test_every_metric_and_label_that_it_asks_for_exists(known: dict[str, set[str
     for one in asked:
         for name, selector in re.findall(r"\b(whywait_\w+)\{([^}]*)\}", one):
             for label in re.findall(r"(\w+)\s*=~?", selector):
-                assert label in known[name], (name, label)
+                assert label in known[name] | {SERVICE}, (name, label)
         for grouped in re.findall(r"\bby \(([^)]*)\) \(rate\((whywait_\w+)", one):
             assert set(grouped[0].split(", ")) <= known[grouped[1]], one
+
+
+def test_the_alerts_ask_for_what_exists_and_fire_where_it_is_so(tmp_path: Path, known: dict[str, set[str]]) -> None:
+    rules = yaml.safe_load(ALERTS.read_text())["groups"][0]["rules"]
+    asked = " ".join(rule["expr"] for rule in rules)
+    assert set(re.findall(r"\bwhywait_\w+", asked)) <= set(known)
+    assert {one for text in re.findall(r'cause=~?"([^"]*)"', asked) for one in text.split("|")} <= set(CAUSES)
+    promtool = shutil.which("promtool")
+    if promtool is None:
+        pytest.skip("no promtool: Debian's package is called prometheus")
+    # 10 requests a second, of which each waits for the loop for 100 ms and for a CPU for 10 ms; a record lost each second
+    of = '{job="shop", endpoint="GET /"'
+    series = {
+        f"whywait_requests_analysed_total{of}}}": "0+600x30",
+        f'whywait_cause_time_seconds_total{of}, cause="loop_busy"}}': "0+60x30",
+        f'whywait_cause_time_seconds_total{of}, cause="cpu_wait"}}': "0+6x30",
+        'whywait_lost_total{job="shop", kind="record"}': "0+60x30",
+    }
+    test = {
+        "rule_files": [str(ALERTS)],
+        "evaluation_interval": "1m",
+        "tests": [{
+            "interval": "1m",
+            "input_series": [{"series": name, "values": values} for name, values in series.items()],
+            "promql_expr_test": [{
+                "expr": 'count by (alertname) (ALERTS{alertstate="firing"})', "eval_time": "20m",
+                "exp_samples": [
+                    {"labels": f'{{alertname="{name}"}}', "value": 1}
+                    for name in ("WhywaitEventLoopBusy", "WhywaitRecordsLost")
+                ],
+            }],
+        }],
+    }  # fmt: skip
+    (tmp_path / "test.yaml").write_text(yaml.safe_dump(test))
+    done = subprocess.run([promtool, "test", "rules", str(tmp_path / "test.yaml")], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_the_causes_it_names_are_causes() -> None:
@@ -152,11 +193,9 @@ def test_panels_stand_apart_and_are_told_apart() -> None:
 
 def test_it_is_shipped_with_the_package() -> None:
     """Hatch takes all files of the package; what git ignores would be left out."""
-    import subprocess
-
-    path = Path(live.__file__).parent / "grafana.json"
-    done = subprocess.run(["git", "check-ignore", str(path)], cwd=path.parent, check=False)
-    assert done.returncode != 0
+    for path in (ALERTS.with_name("grafana.json"), ALERTS):
+        done = subprocess.run(["git", "check-ignore", str(path)], cwd=path.parent, check=False)
+        assert done.returncode != 0
 
 
 def test_a_real_prometheus_answers_every_question(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -182,7 +221,8 @@ def test_a_real_prometheus_answers_every_question(tmp_path: Path, monkeypatch: p
                 lost["line"] = lost.get("line", 0) + 1
                 time.sleep(0.2)
                 for target in list(unanswered):
-                    expression = target["expr"].replace("$endpoint", ".*").replace("$__rate_interval", "10s")
+                    expression = target["expr"].replace("$endpoint", ".*").replace("$job", "collector")
+                    expression = expression.replace("$__rate_interval", "10s")
                     found = asked(url, "query", query=expression)["result"]
                     if found and all(math.isfinite(float(one["value"][1])) for one in found):
                         unanswered.remove(target)
@@ -207,8 +247,9 @@ def test_grafanas_own_models_keep_all_of_it() -> None:
     read = dashboard.Dashboard.from_json(DASHBOARD)
     again = json.loads(JSONEncoder().encode(read))
     ours = json.loads(json.dumps(DASHBOARD))
-    (endpoint,) = (one for one in ours["templating"]["list"] if one["name"] == "endpoint")
-    assert endpoint.pop("definition") == endpoint["query"]["query"], "what its editor shows of the query"
+    for variable in ours["templating"]["list"]:
+        if "definition" in variable:
+            assert variable.pop("definition") == variable["query"]["query"], "what its editor shows of the query"
     assert list(_dropped(ours, again)) == []
     for panel in read.panels:
         assert type(panel.options).__module__ == "grafana_foundation_sdk.models.timeseries"

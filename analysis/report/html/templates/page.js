@@ -70,6 +70,93 @@ for (const box of document.querySelectorAll(".request")) {
     zoomTo(zoom * (event.deltaY < 0 ? 1.25 : 0.8), at, where);
   }, { passive: false });
 }
+// each page has its copy buttons; without a script a click on a trace id still selects it
+for (const one of document.querySelectorAll("[data-copy], .with-script")) one.hidden = false;
+for (const button of document.querySelectorAll("[data-copy]")) {
+  const said = button.textContent;
+  button.addEventListener("click", async () => {
+    try {
+      await navigator.clipboard.writeText(button.dataset.copy);
+      button.textContent = "Copied";
+    } catch {  // no permission: show it, selected
+      const area = Object.assign(document.createElement("textarea"), { value: button.dataset.copy, readOnly: true, rows: 6 });
+      area.setAttribute("aria-label", "the verdict as Markdown");
+      button.after(area);
+      area.select();
+      button.textContent = "Press Ctrl+C";
+    }
+    setTimeout(() => { button.textContent = said; }, 3000);
+  });
+}
+// the list of requests: searched, limited to a range, sorted, added up
+const list = document.getElementById("list");
+if (list) {
+  const find = document.getElementById("find"), [word, from, to] = find.querySelectorAll("input"), body = list.tBodies[0];
+  const number = (text) => Number(text.replaceAll(",", ""));
+  const rows = [...body.rows].map((row) => {
+    const cells = [...row.cells].map((cell) => cell.textContent.trim());
+    const causes = [...cells[2].matchAll(/(\w+) ([\d.,]*\d)/g)].map((found) => [found[1], number(found[2])]);
+    return { row, cells, causes, text: cells.join(" ").toLowerCase(), at: number(cells[3]), felt: number(row.cells[1].firstElementChild.textContent) };
+  });
+  const show = () => {
+    const words = word.value.toLowerCase().split(/\s+/), sums = new Map();
+    let count = 0, felt = 0;
+    for (const one of rows) {
+      const fits = words.every((each) => one.text.includes(each)) && one.at >= (from.value || 0) && one.at <= (to.value || Infinity);
+      one.row.hidden = !fits;
+      if (!fits) continue;
+      count += 1;
+      felt += one.felt;
+      let rest = one.felt;
+      for (const [cause, ms] of one.causes) {
+        sums.set(cause, (sums.get(cause) || 0) + ms);
+        rest -= ms;
+      }
+      sums.set("other causes", (sums.get("other causes") || 0) + Math.max(rest, 0));
+    }
+    const ms = (value) => value.toLocaleString("en", { maximumSignificantDigits: 3 }) + " ms";
+    const chief = [...sums].sort((one, other) => other[1] - one[1]).slice(0, 4).filter(([, sum]) => sum >= felt / 100);
+    const parts = chief.map(([cause, sum]) => `${cause} ${ms(sum)} (${Math.round((sum / felt) * 100)}%)`);
+    find.querySelector("output").textContent = `${count} of ${rows.length} requests, ${ms(felt)} in sum` + (count ? ": " + parts.join(", ") : "");
+  };
+  find.hidden = false;
+  find.addEventListener("input", show);
+  find.querySelector("button").addEventListener("click", () => {
+    for (const input of [word, from, to]) input.value = "";
+    show();
+  });
+  show();
+  [...list.tHead.rows[0].cells].forEach((head, column) => {
+    const button = Object.assign(document.createElement("button"), { type: "button", textContent: head.textContent });
+    head.replaceChildren(button);
+    button.addEventListener("click", () => {
+      const up = head.ariaSort === "descending" || (head.ariaSort !== "ascending" && !head.classList.contains("n"));
+      for (const one of list.tHead.rows[0].cells) one.ariaSort = null;
+      head.ariaSort = up ? "ascending" : "descending";
+      const order = (one, other) => column === 1 ? one.felt - other.felt : column === 3 ? one.at - other.at
+        : one.cells[column].localeCompare(other.cells[column]);
+      rows.sort((one, other) => (up ? 1 : -1) * order(one, other));
+      body.replaceChildren(...rows.map((one) => one.row));
+    });
+  });
+  for (const svg of document.querySelectorAll(".dots svg")) {
+    const at = (event) => {
+      const box = svg.getBoundingClientRect(), share = Math.min(Math.max((event.clientX - box.left) / box.width, 0), 1);
+      return Number(svg.dataset.from) + share * (svg.dataset.to - svg.dataset.from);
+    };
+    svg.addEventListener("pointerdown", (begun) => {
+      addEventListener("pointerup", (ended) => {
+        if (Math.abs(ended.clientX - begun.clientX) < 8) return;
+        const ends = [at(begun), at(ended)].sort((one, other) => one - other);
+        from.value = (Math.floor(ends[0] * 100) / 100).toFixed(2);
+        to.value = (Math.ceil(ends[1] * 100) / 100).toFixed(2);
+        show();
+        list.closest("section").scrollIntoView();
+      }, { once: true });
+    });
+    svg.addEventListener("dragstart", (event) => event.preventDefault());
+  }
+}
 // a link into a folded section unfolds it; so does printing, except for the tables inside requests
 const unfold = () => {
   const target = location.hash && document.getElementById(decodeURIComponent(location.hash.slice(1)));
