@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from math import exp, isfinite, log
+from math import exp, isfinite, log, sqrt
 from random import Random
 from statistics import fmean
 from typing import Final
@@ -17,10 +17,11 @@ from whywait.analysis.prediction.programs import Load, Pause, Program, Replayed,
 from whywait.analysis.prediction.replay import replay
 
 LARGEST_MISS: Final = 0.35  # of the unchanged replay against what was recorded: beyond it nothing is predicted
-MOST_RIVALS: Final = 8.0  # threads of other processes that are runnable, on average
+MOST_RIVALS: Final = 8.0  # threads of others that are runnable, on average
 HALVINGS: Final = 5
 MOST_MORE: Final = 0.25  # of computing, that a recording does not show
-MOSTLY: Final = 0.95
+USUAL: Final = (0.05, 0.9)  # shares of the time: before the first and after the last, and where requests overlap
+CLOSED: Final = 0.7  # of the clients are inside, on average, or the load is taken for open
 PER_CLIENT: Final = 12
 SMALL_NS: Final = 300_000.0  # waited for the GIL by one request: not told from none
 
@@ -41,18 +42,23 @@ def _p50_and_p95(felt_ns: Sequence[float]) -> tuple[float, float]:
 
 
 def load_of(found: Recording) -> Load:
-    """Closed where the number of requests in the system hardly changes, else open at the recorded rate."""
+    """Closed where the number of requests in the system hardly changes, else open at the recorded rate.
+
+    Each client is inside with the same chance: mean and variance of how many are tell the chance, and so the clients."""
     window, total = _window(found), sum(found.felt_ns)
     moments = sorted([(start, 1) for start in found.starts_ns]
                      + [(start + felt, -1) for start, felt in zip(found.starts_ns, found.felt_ns, strict=True)])  # fmt: skip
     inside = np.cumsum([change for _, change in moments])
     lasted = np.diff([moment for moment, _ in moments], append=moments[-1][0])
     order = np.argsort(inside)  # by how long so many were inside: a response's end and its client's next overlap
-    most = int(inside[order][np.searchsorted(np.cumsum(lasted[order]), MOSTLY * lasted.sum())])
-    mean = total / window
-    if mean < 0.7 * most:
+    low, high = inside[order][np.searchsorted(np.cumsum(lasted[order]), np.array(USUAL) * lasted.sum())]
+    usual = np.clip(inside, low, high)
+    mean = float(np.average(usual, weights=lasted))
+    chance = 1 - float(np.average((usual - mean) ** 2, weights=lasted)) / max(1e-9, mean)
+    if chance < CLOSED:
         return Load(rate=len(found.felt_ns) * 1e9 / window)
-    return Load(most, max(0.0, (most - mean) * window / len(found.felt_ns)))
+    clients = max(1, round(mean / chance))
+    return Load(clients, max(0.0, (clients - total / window) * window / len(found.felt_ns)))
 
 
 def _halved(high: float, too_much: Callable[[float], bool]) -> float:
@@ -70,10 +76,10 @@ def with_rivals(found: Recording, load: Load) -> Resources:
     if not isfinite(found.cpus):
         return resources
 
-    def too_much(rivals: float) -> bool:
-        return replay(programs, replace(resources, rivals=rivals), load).cpu_wait_share > found.cpu_wait_share
+    def too_much(root: float) -> bool:  # few rivals matter most
+        return replay(programs, replace(resources, rivals=root**2), load).cpu_wait_share > found.cpu_wait_share
 
-    return replace(resources, rivals=_halved(MOST_RIVALS, too_much))
+    return replace(resources, rivals=_halved(sqrt(MOST_RIVALS), too_much) ** 2)
 
 
 def _queued(programs: Sequence[Program], share: float) -> list[Program]:
