@@ -72,7 +72,7 @@ def _halved(high: float, too_much: Callable[[float], bool]) -> float:
 
 def with_rivals(found: Recording, load: Load) -> Resources:
     """Return the resources, with so many threads of others on the CPUs that requests wait for one as they did."""
-    resources, programs = Resources(found.limits, found.cpus), _queued(drawn(found.programs, load, 0), 0.0)
+    resources, programs = Resources(found.limits, found.cpus), queued(drawn(found.programs, load, 0), 0.0)
     if not isfinite(found.cpus):
         return resources
 
@@ -82,7 +82,7 @@ def with_rivals(found: Recording, load: Load) -> Resources:
     return replace(resources, rivals=_halved(sqrt(MOST_RIVALS), too_much) ** 2)
 
 
-def _queued(programs: Sequence[Program], share: float) -> list[Program]:
+def queued(programs: Sequence[Program], share: float) -> list[Program]:
     """Return the programs with this share of what they waited for the GIL, CPUs and the loop; the rest arises again."""
 
     def one(step: Step) -> Step | None:
@@ -99,7 +99,7 @@ def _computing_more(programs: Sequence[Program], more: float) -> list[Program]:
     def one(step: Step) -> Step:
         return step._replace(ns=step.ns * (1 + more)) if isinstance(step, Run) else step
 
-    return mapped(_queued(programs, 0.0), one)
+    return mapped(queued(programs, 0.0), one)
 
 
 def calibrated(
@@ -118,7 +118,7 @@ def calibrated(
 
         return one(programs, _halved(most, too_much)) if too_much(most) else None
 
-    programs = fitted(MOST_MORE, _computing_more) or fitted(1.0, _queued) or _queued(programs, 1.0)
+    programs = fitted(MOST_MORE, _computing_more) or fitted(1.0, queued) or queued(programs, 1.0)
     now = felt(replay(drawn(programs, load, 0), resources, load))
     miss = max(abs(log(now[at] / figures[at])) for at in (0, 2))
     if miss > LARGEST_MISS:
@@ -138,7 +138,7 @@ def _with_the_gil(found: Recording, resources: Resources, load: Load) -> Sequenc
     if found.gil_wait_ns is None:
         return found.programs
     tried = found.programs, mapped(found.programs, free)
-    return min(tried, key=lambda one: _gil_miss(replay(_queued(drawn(one, load, 0), 0.0), resources, load), found))
+    return min(tried, key=lambda one: _gil_miss(replay(queued(drawn(one, load, 0), 0.0), resources, load), found))
 
 
 def _gil_miss(run: Replayed, found: Recording) -> float:

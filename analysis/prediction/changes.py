@@ -32,8 +32,8 @@ class Change:
 def changed(
     programs: Sequence[Program], resources: Resources, found: Recording, change: Change, *, near: bool = False
 ) -> tuple[list[Program], Resources]:
-    """Return programs and resources after the change; `near`: what began or ended with a wait in a function that changes
-    is the function's, too. Raises InputError for what the recording does not have."""
+    """Return programs and resources after the change; `near`: with a function goes what began or ended with a wait in it.
+    Raises InputError for what the recording does not have."""
     limits = dict(resources.limits)
     for name, size in change.pools.items():
         keys = [
@@ -55,7 +55,7 @@ def changed(
         else:
             steps = _scaled(steps, name, 0.0, near)
     for name, times in change.faster.items():
-        steps = _scaled(steps, name, 1 / times, near)
+        steps = _scaled(steps, name, 1 / times)
     for name in change.together:
         steps = _together(steps, name)
     for name in change.batch:
@@ -91,7 +91,7 @@ def _without_cause(programs: Sequence[Program], resources: Resources, cause: str
     return mapped(programs, kept), replace(resources, gil=gil, cpus=cpus)
 
 
-def _scaled(programs: Sequence[Program], function: str, factor: float, near: bool) -> list[Program]:
+def _scaled(programs: Sequence[Program], function: str, factor: float, near: bool = False) -> list[Program]:
     def one(step: Step) -> Step:
         if isinstance(step, Run | Pause) and (function in step.names or (near and function in step.near)):
             return step._replace(ns=step.ns * factor)

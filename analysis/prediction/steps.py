@@ -32,6 +32,7 @@ class Activity:
         self.steps: list[Step] = []
         self.has_loop = False
         self.joined: set[int] = set()
+        self.takes = parts.takes.get(activity, ())
         self.told: set[int] = set()  # steps whose function samples tell
 
     def all(self) -> Steps:
@@ -67,7 +68,7 @@ class Activity:
         """What it takes, gives back and starts, and when (virtual time)."""
         of = self.parts.of
         marks: list[tuple[int, Step]] = []
-        for taken, given, key in self.parts.takes.get(self.activity, ()):
+        for _, taken, given, key in self.takes:
             marks += [(taken, Take(key)), (given, Give(key))]
         since = int(of.vstart[self.activity] - of.start[self.activity])
         born = [one for one in self.parts.children[self.activity] if one in self.numbers]
@@ -86,22 +87,31 @@ class Activity:
         """Add what is due, with the loop or without it, and this share of what the piece itself takes."""
         wait = int(self.parts.pieces.wait[piece])
         kind = self.parts.attributes(wait).get(schema.WAIT, "") if wait >= 0 else ""
-        self.due(due, self.on_loop and (wait < 0 or kind in _ON_THREAD))
         (names, sampled), amounts = _functions(self.parts, piece), self.parts.pieces.amounts_ns[piece].tolist()
+        length, rest, small = (
+            int(one[piece]) for one in (self.parts.pieces.length, self.parts.rest_ns, self.parts.pieces.small_ns)
+        )
+        asks = any(asked <= self.parts.pieces.vstart[piece] < taken for asked, taken, _, _ in self.takes)
+        if self.on_loop and wait < 0 and not asks:  # waits that were too short to be recorded one by one
+            self.due(due, False)
+            due = ()
+            self.pause(share * small, (), schema.WAIT_LOOP_BUSY, True)
+        self.due(due, self.on_loop and (wait < 0 or kind in _ON_THREAD))
         first = len(self.steps)
         cpu_ns = share * amounts[CPU]
         if cpu_ns:
             self.steps.append(Run(cpu_ns, True, names, bool(self.parts.of.is_job[self.activity])))
         if wait < 0:
-            blocked = amounts[LOCK] + amounts[CALL] + int(self.parts.rest_ns[piece])
+            blocked = amounts[LOCK] + amounts[CALL] + rest
             self.pause(share * amounts[GIL], names, "gil_wait", True)
             self.pause(share * amounts[RUN_QUEUE], names, "cpu_wait", True)
             self.pause(share * blocked, names, "blocking_io")
-        elif kind in QUEUES:
-            if kind != schema.WAIT_POOL_QUEUE:
-                self.pause(share * int(self.parts.pieces.length[piece]) - cpu_ns, (), kind, True)
-        elif held_key(self.parts, wait) is None:
-            self.waited(piece, wait, kind, share)
+        elif not asks:
+            if kind in QUEUES or held_key(self.parts, wait) is not None:
+                if kind != schema.WAIT_POOL_QUEUE:
+                    self.pause(share * length - cpu_ns, (), kind, True)
+            else:
+                self.waited(piece, wait, kind, share)
         self.told.update(range(first, len(self.steps)) if sampled else ())
 
     def due(self, due: Sequence[Step], needs_loop: bool) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 
 from whywait.analysis.errors import InputError
 from whywait.analysis.model import Analysis
-from whywait.analysis.prediction.calibration import calibrated, drawn, felt, figures_of, load_of, with_rivals
+from whywait.analysis.prediction.calibration import calibrated, drawn, felt, figures_of, load_of, queued, with_rivals
 from whywait.analysis.prediction.changes import Change, changed
 from whywait.analysis.prediction.programs import Load, Pause, Program, Resources, Run
 from whywait.analysis.prediction.recorded import recorded
@@ -76,11 +76,18 @@ def whatif(
     later = replace(
         load, clients=clients or load.clients, rate=rate if rate is not None else None if clients else load.rate
     )
-    # what computes between the waits of a function may be the function's or its caller's: both
-    both = [changed(programs, resources, found, change, near=near) for near in (False, True)[: 1 + _near(programs, change)]]
-    before, afters = (programs, resources, load), [(steps, after, later) for steps, after in both]
-    ratios = np.array([_ratios(before, after, draw) for after in afters for draw in range(DRAWS)])
-    _check_near(ratios, figures[0])
+    # what computes around the waits of a function may be the function's or its caller's, and a queue that the replay does
+    # not make may stay or pass with the change: all of these
+    both = [
+        changed(programs, resources, found, change, near=near) for near in (False, True)[: 1 + _near(programs, change)]
+    ]
+    before = (programs, resources, load)
+    ratios = np.array([
+        _ratios(before, (queued(steps, share), after, later), draw)
+        for steps, after in both for share in (1.0, 0.0)[: 1 + (queued(steps, 0.0) != list(steps))] for draw in range(DRAWS)
+    ])  # fmt: skip
+    if len(both) > 1:
+        _check_near(ratios, figures[0])
     spread = [_range(*one, miss) for one in zip(figures, ratios.T, FLOORS, strict=True)]
     if spread[1].after < spread[0].after:  # each was scaled by its own ratio
         low = spread[0]
@@ -104,19 +111,18 @@ def _check(change: Change) -> None:
 
 
 def _near(programs: Sequence[Program], change: Change) -> bool:
-    names = {*change.without, *change.faster}
     return any(
-        not names.isdisjoint(step.near)
+        not set(change.without).isdisjoint(step.near)
         for one in programs for steps in one.activities for step in steps if isinstance(step, Run | Pause)
     )  # fmt: skip
 
 
 def _check_near(ratios: Any, p50_ns: float) -> None:
-    most, least = (p50_ns * exp(np.log(some[:, 0]).mean()) for some in (ratios[:DRAWS], ratios[-DRAWS:]))
+    most, least = (p50_ns * exp(np.log(some).mean()) for some in np.split(ratios[:, 0], 2))
     if most > LARGEST_DOUBT * least:
         raise InputError(
-            f"cannot predict: felt p50 would be {least / 1e6:.3g} to {most / 1e6:.3g} ms. How much of what was computed before "
-            "and after its waits is the function's own, the recording does not tell"
+            f"cannot predict: felt p50 would be {least / 1e6:.2f} to {most / 1e6:.2f} ms. How much of what was computed before "
+            "and after the function's waits is its own, the recording does not tell"
         )
 
 
