@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from math import exp, isfinite, log
+from math import exp, isfinite, log, sqrt
 from random import Random
 from statistics import fmean
 from typing import Final
@@ -17,10 +17,11 @@ from whywait.analysis.prediction.programs import Load, Pause, Program, Replayed,
 from whywait.analysis.prediction.replay import replay
 
 LARGEST_MISS: Final = 0.35  # of the unchanged replay against what was recorded: beyond it nothing is predicted
-MOST_RIVALS: Final = 8.0  # threads of other processes that are runnable, on average
+MOST_RIVALS: Final = 8.0  # threads of others that are runnable, on average
 HALVINGS: Final = 5
 MOST_MORE: Final = 0.25  # of computing, that a recording does not show
-MOSTLY: Final = 0.95
+USUAL: Final = (0.05, 0.9)  # shares of the time: before the first and after the last, and where requests overlap
+CLOSED: Final = 0.7  # of the clients are inside, on average, or the load is taken for open
 PER_CLIENT: Final = 12
 SMALL_NS: Final = 300_000.0  # waited for the GIL by one request: not told from none
 
@@ -41,18 +42,23 @@ def _p50_and_p95(felt_ns: Sequence[float]) -> tuple[float, float]:
 
 
 def load_of(found: Recording) -> Load:
-    """Closed where the number of requests in the system hardly changes, else open at the recorded rate."""
+    """Closed where the number of requests in the system hardly changes, else open at the recorded rate.
+
+    Each client is inside with the same chance: mean and variance of how many are tell the chance, and so the clients."""
     window, total = _window(found), sum(found.felt_ns)
     moments = sorted([(start, 1) for start in found.starts_ns]
                      + [(start + felt, -1) for start, felt in zip(found.starts_ns, found.felt_ns, strict=True)])  # fmt: skip
     inside = np.cumsum([change for _, change in moments])
     lasted = np.diff([moment for moment, _ in moments], append=moments[-1][0])
     order = np.argsort(inside)  # by how long so many were inside: a response's end and its client's next overlap
-    most = int(inside[order][np.searchsorted(np.cumsum(lasted[order]), MOSTLY * lasted.sum())])
-    mean = total / window
-    if mean < 0.7 * most:
+    low, high = inside[order][np.searchsorted(np.cumsum(lasted[order]), np.array(USUAL) * lasted.sum())]
+    usual = np.clip(inside, low, high)
+    mean = float(np.average(usual, weights=lasted))
+    chance = 1 - float(np.average((usual - mean) ** 2, weights=lasted)) / max(1e-9, mean)
+    if chance < CLOSED:
         return Load(rate=len(found.felt_ns) * 1e9 / window)
-    return Load(most, max(0.0, (most - mean) * window / len(found.felt_ns)))
+    clients = max(1, round(mean / chance))
+    return Load(clients, max(0.0, (clients - total / window) * window / len(found.felt_ns)))
 
 
 def _halved(high: float, too_much: Callable[[float], bool]) -> float:
@@ -66,17 +72,17 @@ def _halved(high: float, too_much: Callable[[float], bool]) -> float:
 
 def with_rivals(found: Recording, load: Load) -> Resources:
     """Return the resources, with so many threads of others on the CPUs that requests wait for one as they did."""
-    resources, programs = Resources(found.limits, found.cpus), _queued(drawn(found.programs, load, 0), 0.0)
+    resources, programs = Resources(found.limits, found.cpus), queued(drawn(found.programs, load, 0), 0.0)
     if not isfinite(found.cpus):
         return resources
 
-    def too_much(rivals: float) -> bool:
-        return replay(programs, replace(resources, rivals=rivals), load).cpu_wait_share > found.cpu_wait_share
+    def too_much(root: float) -> bool:  # few rivals matter most
+        return replay(programs, replace(resources, rivals=root**2), load).cpu_wait_share > found.cpu_wait_share
 
-    return replace(resources, rivals=_halved(MOST_RIVALS, too_much))
+    return replace(resources, rivals=_halved(sqrt(MOST_RIVALS), too_much) ** 2)
 
 
-def _queued(programs: Sequence[Program], share: float) -> list[Program]:
+def queued(programs: Sequence[Program], share: float) -> list[Program]:
     """Return the programs with this share of what they waited for the GIL, CPUs and the loop; the rest arises again."""
 
     def one(step: Step) -> Step | None:
@@ -93,7 +99,7 @@ def _computing_more(programs: Sequence[Program], more: float) -> list[Program]:
     def one(step: Step) -> Step:
         return step._replace(ns=step.ns * (1 + more)) if isinstance(step, Run) else step
 
-    return mapped(_queued(programs, 0.0), one)
+    return mapped(queued(programs, 0.0), one)
 
 
 def calibrated(
@@ -112,7 +118,7 @@ def calibrated(
 
         return one(programs, _halved(most, too_much)) if too_much(most) else None
 
-    programs = fitted(MOST_MORE, _computing_more) or fitted(1.0, _queued) or _queued(programs, 1.0)
+    programs = fitted(MOST_MORE, _computing_more) or fitted(1.0, queued) or queued(programs, 1.0)
     now = felt(replay(drawn(programs, load, 0), resources, load))
     miss = max(abs(log(now[at] / figures[at])) for at in (0, 2))
     if miss > LARGEST_MISS:
@@ -132,7 +138,7 @@ def _with_the_gil(found: Recording, resources: Resources, load: Load) -> Sequenc
     if found.gil_wait_ns is None:
         return found.programs
     tried = found.programs, mapped(found.programs, free)
-    return min(tried, key=lambda one: _gil_miss(replay(_queued(drawn(one, load, 0), 0.0), resources, load), found))
+    return min(tried, key=lambda one: _gil_miss(replay(queued(drawn(one, load, 0), 0.0), resources, load), found))
 
 
 def _gil_miss(run: Replayed, found: Recording) -> float:

@@ -30,9 +30,10 @@ class Change:
 
 
 def changed(
-    programs: Sequence[Program], resources: Resources, found: Recording, change: Change
+    programs: Sequence[Program], resources: Resources, found: Recording, change: Change, *, near: bool = False
 ) -> tuple[list[Program], Resources]:
-    """Return programs and resources after the change. Raises InputError for what the recording does not have."""
+    """Return programs and resources after the change; `near`: with a function goes what began or ended with a wait in it.
+    Raises InputError for what the recording does not have."""
     limits = dict(resources.limits)
     for name, size in change.pools.items():
         keys = [
@@ -52,7 +53,7 @@ def changed(
         if name in CAUSES:
             steps, after = _without_cause(steps, after, name)
         else:
-            steps = _scaled(steps, name, 0.0)
+            steps = _scaled(steps, name, 0.0, near)
     for name, times in change.faster.items():
         steps = _scaled(steps, name, 1 / times)
     for name in change.together:
@@ -90,9 +91,11 @@ def _without_cause(programs: Sequence[Program], resources: Resources, cause: str
     return mapped(programs, kept), replace(resources, gil=gil, cpus=cpus)
 
 
-def _scaled(programs: Sequence[Program], function: str, factor: float) -> list[Program]:
+def _scaled(programs: Sequence[Program], function: str, factor: float, near: bool = False) -> list[Program]:
     def one(step: Step) -> Step:
-        return step._replace(ns=step.ns * factor) if isinstance(step, Run | Pause) and function in step.names else step
+        if isinstance(step, Run | Pause) and (function in step.names or (near and function in step.near)):
+            return step._replace(ns=step.ns * factor)
+        return step
 
     _known(programs, function)
     return mapped(programs, one)

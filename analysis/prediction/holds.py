@@ -15,7 +15,7 @@ from whywait.analysis.path.pieces import Pieces
 from whywait.analysis.path.running_frames import Frames
 from whywait.analysis.prediction.programs import LOOP, Key, Program
 from whywait.analysis.spans.activities import Activities
-from whywait.analysis.spans.span_table import Ints, SpanTable
+from whywait.analysis.spans.span_table import NONE, Ints, SpanTable
 from whywait.tracer import schema
 
 # waits that arise again in a replay
@@ -55,7 +55,7 @@ class Parts:
     rest_ns: Ints  # of the pieces
     by_activity: list[slice]
     children: dict[int, list[int]]
-    takes: dict[int, list[tuple[int, int, Key]]]  # by activity: taken and given back (virtual time)
+    takes: "Holds"
     items: dict[int, int]  # by activity, where recorded
     usual: dict[Place, str]  # the function that chiefly ran in stretches of a place
 
@@ -77,8 +77,8 @@ def held_key(parts: Parts, wait: int) -> Key | None:
     return None
 
 
-Holds = dict[int, list[tuple[int, int, Key]]]
-"""By activity: what it took and gave back, and when (virtual time)."""
+Holds = dict[int, list[tuple[int, int, int, Key]]]
+"""By activity: when it asked for something, got it and gave it back (virtual time), and what."""
 
 
 def holds_by_activity(parts: Parts, found: Recording) -> Holds:
@@ -97,32 +97,33 @@ def holds_by_activity(parts: Parts, found: Recording) -> Holds:
             for name in (schema.CODE_FUNCTION, schema.POOL_NAME)
         }
         found.names[key] = names - {""}
-        last = _acquired(parts, owner, mine) if key[0] == "connections" else mine
+        first = _acquired(parts, owner, mine) if key[0] == "connections" else {wait: wait for wait in mine}
+        last = list(first)
         size = _size(parts, key, mine)
         length = _usual(parts, owner, last, mine, size)
         if length is None:
             continue
-        holds = [(int(owner[wait]), int(waits.vend[wait])) for wait in last]
+        holds = [(int(owner[wait]), int(waits.vstart[first[wait]]), int(waits.vend[wait])) for wait in last]
         holds += _uncontended(parts, owner, holds, key)
-        for activity, begin in holds:
-            held[activity].append((begin, min(begin + length, int(parts.of.vend[activity])), key))
+        for activity, begin, got in holds:
+            held[activity].append((begin, got, min(got + length, int(parts.of.vend[activity])), key))
         found.limits[key] = size or _permits(parts, owner, mine, key, held)
     return held
 
 
-def _acquired(parts: Parts, owner: Ints, waits: list[int]) -> list[int]:
-    """Return the waits after which a connection was acquired: a client's pool makes its caller wait several times, also
-    for a lock of its own, and for that once more when it gives the connection back."""
+def _acquired(parts: Parts, owner: Ints, waits: list[int]) -> dict[int, int]:
+    """Return the waits after which a connection was acquired, each with the first for the same: a client's pool makes its
+    caller wait several times, also for a lock of its own, and for that once more when it gives the connection back."""
     awaited = [str(parts.attributes(wait).get(schema.FOR)) for wait in waits]
     lasted: Counter[str] = Counter()
     for wait, name in zip(waits, awaited, strict=True):
         lasted[name] += int(parts.of.waits.vend[wait] - parts.of.waits.vstart[wait])
-    chief, found, seen = lasted.most_common(1)[0][0], list[int](), False
+    chief, found, seen, first = lasted.most_common(1)[0][0], dict[int, int](), False, NONE
     for at, (wait, name) in enumerate(zip(waits, awaited, strict=True)):
-        seen = seen or name == chief
+        seen, first = seen or name == chief, wait if first == NONE else first
         if at + 1 == len(waits) or _next(parts, owner, wait + 1, int(owner[wait])) != waits[at + 1]:
-            found += [wait] * seen
-            seen = False
+            found |= {wait: first} if seen else {}
+            seen, first = False, NONE
     return found
 
 
@@ -186,19 +187,19 @@ def _permits(parts: Parts, owner: Ints, waits: list[int], key: Key, held: Holds)
     """How many of it were in use, usually, when a wait for it began."""
     shift = parts.of.start - parts.of.vstart
     holds = [(begin + shift[activity], end + shift[activity])
-             for activity, mine in held.items() for begin, end, other in mine if other == key]  # fmt: skip
+             for activity, mine in held.items() for _, begin, end, other in mine if other == key]  # fmt: skip
     begins, ends = (np.sort(np.array(one)) for one in zip(*holds, strict=True))
     moments = parts.of.waits.vstart[waits] + shift[owner[waits]]
     inside = np.searchsorted(begins, moments, side="right") - np.searchsorted(ends, moments, side="right")
     return max(1, int(np.median(inside)))
 
 
-def _uncontended(parts: Parts, owner: Ints, holds: list[tuple[int, int]], key: Key) -> list[tuple[int, int]]:
+def _uncontended(parts: Parts, owner: Ints, holds: list[tuple[int, int, int]], key: Key) -> list[tuple[int, int, int]]:
     """Return by whom it was acquired without a wait, and when: before the wait that most often came next in the holds."""
-    waits, holders = parts.of.waits, {activity for activity, _ in holds}
+    waits, holders = parts.of.waits, {activity for activity, _, _ in holds}
     after = Counter(
         _place(parts, _next(parts, owner, int(np.searchsorted(waits.vstart, begin)), activity))
-        for activity, begin in holds
+        for activity, _, begin in holds
     )
     place, times = after.most_common(1)[0]
     if not place or times < len(holds) / 2:
@@ -207,7 +208,7 @@ def _uncontended(parts: Parts, owner: Ints, holds: list[tuple[int, int]], key: K
     for wait in range(len(owner)):
         if owner[wait] not in holders and _place(parts, wait) == place:
             found.setdefault(int(owner[wait]), int(waits.vstart[wait]))
-    return list(found.items())
+    return [(activity, begin, begin) for activity, begin in found.items()]
 
 
 def _place(parts: Parts, wait: int) -> tuple[Any, ...]:

@@ -23,6 +23,7 @@ class Run(NamedTuple):
     gil: bool = True
     names: tuple[str, ...] = ()  # of the functions that it is in
     job: bool = False
+    near: tuple[str, ...] = ()  # it began or ended with a wait in them: it may be theirs in part
 
 
 class Pause(NamedTuple):
@@ -32,6 +33,7 @@ class Pause(NamedTuple):
     names: tuple[str, ...] = ()
     cause: str = ""
     queued: bool = False  # it waited for the GIL, a CPU or the loop: queues that arise again, at least in part
+    near: tuple[str, ...] = ()  # as of Run
 
 
 class Take(NamedTuple):
@@ -79,7 +81,7 @@ class Resources:
     cpus: float = float("inf")
     gil: bool = True  # False: as without one
     processes: int = 1
-    rivals: float = 0.0  # threads of others that are runnable, on average
+    rivals: float = 0.0  # threads of others that are runnable, on average: they come and go at random
     interval_ns: float = 5e6  # sys.getswitchinterval()
 
 

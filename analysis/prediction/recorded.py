@@ -47,7 +47,7 @@ def recorded(analysis: Analysis) -> Recording:
     )  # fmt: skip
     found = Recording()
     counts = spans.ints(np.arange(len(spans.start)), schema.CPU_COUNT)
-    found.gil_wait_ns, found.cpu_wait_share = _waited_for_jobs_ns(spans, activities), _cpu_wait_share(pieces)
+    found.gil_wait_ns, found.cpu_wait_share = _waited_for_jobs_ns(spans, activities), _cpu_wait_share(spans, pieces)
     found.cpus = float(counts.max()) if counts.max(initial=0) > 0 else float("inf")
     parts.takes = holds_by_activity(parts, found)
     chosen = set(analysis.analysed["request_id"])
@@ -99,9 +99,12 @@ def _waited_for_jobs_ns(spans: SpanTable, activities: Activities) -> float | Non
     return float(amounts[(owner >= 0) & activities.is_job[owner]].sum())
 
 
-def _cpu_wait_share(pieces: Pieces) -> float:
-    """Of the time on a CPU and for one: what was for one."""
+def _cpu_wait_share(spans: SpanTable, pieces: Pieces) -> float:
+    """Of the time on a CPU and for one: what was for one that no thread of the process itself used."""
     had, wanted = pieces.amounts_ns[pieces.wait < 0][:, [CPU, RUN_QUEUE]].sum(axis=0)
+    rows, keys = np.arange(len(spans.start)), (schema.CPU_OWN_NS, schema.CPU_PROCESS_NS, schema.CPU_THROTTLED_NS)
+    own, *others = (np.maximum(spans.ints(rows, key), 0).sum() for key in keys)
+    wanted *= sum(others) / (own + sum(others)) if own else 1
     return float(wanted / max(1, had + wanted))
 
 

@@ -1,6 +1,6 @@
 """Replays programs together: a discrete-event simulation of the queues for limits, GIL and CPUs.
 
-CPUs are shared equally by what is runnable. The GIL is given in turns: who holds it is asked to drop it after the
+CPUs are shared equally by what is runnable; of threads of others a Poisson number is, and its mean share counts. The GIL is given in turns: who holds it is asked to drop it after the
 switch interval, if somebody waits. All else is first come, first served.
 """
 
@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Sequence
 from heapq import heappop, heappush
 from itertools import count
+from math import exp, sqrt
 from random import Random
 from typing import Any, Final
 
@@ -56,6 +57,7 @@ class _Cpus:
         self.cpus, self.rivals, self.work, self.since, self.running = cpus, rivals, 0.0, 0.0, 0
         self.had_ns, self.wanted_ns = 0.0, 0.0
         self.ends: list[tuple[float, int, _Thread]] = []
+        self.rates: dict[int, float] = {}
 
     def to(self, now: float) -> None:
         self.work += (now - self.since) * self.rate
@@ -65,7 +67,16 @@ class _Cpus:
 
     @property
     def rate(self) -> float:
-        return min(1.0, self.cpus / (self.running + self.rivals)) if self.running else 1.0
+        if self.running not in self.rates:
+            self.rates[self.running] = self._mean_rate(max(1, self.running))
+        return self.rates[self.running]
+
+    def _mean_rate(self, running: int) -> float:
+        share, mean = exp(-self.rivals), 0.0  # share of the time that so many rivals are runnable
+        for rivals in range(int(self.rivals + 8 * sqrt(self.rivals)) + 8):
+            mean += share * min(1.0, self.cpus / (running + rivals))
+            share *= self.rivals / (rivals + 1)
+        return mean
 
     def next_end(self) -> float:
         while self.ends and self.ends[0][2].finish != self.ends[0][0]:

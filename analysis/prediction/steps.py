@@ -32,6 +32,8 @@ class Activity:
         self.steps: list[Step] = []
         self.has_loop = False
         self.joined: set[int] = set()
+        self.takes = parts.takes.get(activity, ())
+        self.told: set[int] = set()  # steps whose function samples tell
 
     def all(self) -> Steps:
         pool, pieces = _pool(self.found, self.parts, self.activity), self.parts.pieces
@@ -45,13 +47,28 @@ class Activity:
                 marks = [one for one, now in zip(marks, is_due, strict=True) if not now]
         self.steps += [Give(LOOP)] * self.has_loop + [mark for _, mark in marks]
         self.steps += [Give(pool)] if pool is not None else []
-        return tuple(self.steps)
+        return self.near_waits() if self.on_loop else tuple(self.steps)
+
+    def near_waits(self) -> Steps:
+        """The steps, those of which no sample tells the function with the functions of the waits before and after."""
+        steps = self.steps
+        for order in (range(len(steps)), range(len(steps) - 1, -1, -1)):
+            names: tuple[str, ...] = ()
+            for at in order:
+                step = steps[at]
+                if isinstance(step, Pause) and step.cause == "await_io":
+                    names = step.names
+                elif isinstance(step, Join):
+                    names = ()
+                elif isinstance(step, Run | Pause) and at not in self.told:
+                    steps[at] = step._replace(near=tuple({*step.near, *names}))
+        return tuple(steps)
 
     def marks(self) -> list[tuple[int, Step]]:
         """What it takes, gives back and starts, and when (virtual time)."""
         of = self.parts.of
         marks: list[tuple[int, Step]] = []
-        for taken, given, key in self.parts.takes.get(self.activity, ()):
+        for _, taken, given, key in self.takes:
             marks += [(taken, Take(key)), (given, Give(key))]
         since = int(of.vstart[self.activity] - of.start[self.activity])
         born = [one for one in self.parts.children[self.activity] if one in self.numbers]
@@ -70,21 +87,32 @@ class Activity:
         """Add what is due, with the loop or without it, and this share of what the piece itself takes."""
         wait = int(self.parts.pieces.wait[piece])
         kind = self.parts.attributes(wait).get(schema.WAIT, "") if wait >= 0 else ""
+        (names, sampled), amounts = _functions(self.parts, piece), self.parts.pieces.amounts_ns[piece].tolist()
+        length, rest, small = (
+            int(one[piece]) for one in (self.parts.pieces.length, self.parts.rest_ns, self.parts.pieces.small_ns)
+        )
+        asks = any(asked <= self.parts.pieces.vstart[piece] < taken for asked, taken, _, _ in self.takes)
+        if self.on_loop and wait < 0 and not asks:  # waits that were too short to be recorded one by one
+            self.due(due, False)
+            due = ()
+            self.pause(share * small, (), schema.WAIT_LOOP_BUSY, True)
         self.due(due, self.on_loop and (wait < 0 or kind in _ON_THREAD))
-        names, amounts = _functions(self.parts, piece), self.parts.pieces.amounts_ns[piece].tolist()
+        first = len(self.steps)
         cpu_ns = share * amounts[CPU]
         if cpu_ns:
             self.steps.append(Run(cpu_ns, True, names, bool(self.parts.of.is_job[self.activity])))
         if wait < 0:
-            blocked = amounts[LOCK] + amounts[CALL] + int(self.parts.rest_ns[piece])
+            blocked = amounts[LOCK] + amounts[CALL] + rest
             self.pause(share * amounts[GIL], names, "gil_wait", True)
             self.pause(share * amounts[RUN_QUEUE], names, "cpu_wait", True)
             self.pause(share * blocked, names, "blocking_io")
-        elif kind in QUEUES:
-            if kind != schema.WAIT_POOL_QUEUE:
-                self.pause(share * int(self.parts.pieces.length[piece]) - cpu_ns, (), kind, True)
-        elif held_key(self.parts, wait) is None:
-            self.waited(piece, wait, kind, share)
+        elif not asks:
+            if kind in QUEUES or held_key(self.parts, wait) is not None:
+                if kind != schema.WAIT_POOL_QUEUE:
+                    self.pause(share * length - cpu_ns, (), kind, True)
+            else:
+                self.waited(piece, wait, kind, share)
+        self.told.update(range(first, len(self.steps)) if sampled else ())
 
     def due(self, due: Sequence[Step], needs_loop: bool) -> None:
         takes = any(isinstance(one, Take) for one in due)
@@ -108,7 +136,7 @@ class Activity:
         length = int(share * self.parts.pieces.length[piece])
         self.found.foreign_ns += length if self.parts.of.waits.waker[wait] >= 0 else 0
         cause = "await_io" if kind == schema.WAIT_AWAIT else kind
-        self.pause(float(length), _functions(self.parts, piece), cause)
+        self.pause(float(length), _functions(self.parts, piece)[0], cause)
 
     def awaited(self, wait: int) -> list[int]:
         """The activities of this request that had to end before this wait did."""
@@ -121,18 +149,18 @@ class Activity:
         return [one for one in {*ended, waker} if one in self.numbers and one != owner]
 
 
-def _functions(parts: Parts, piece: int) -> tuple[str, ...]:
-    """The job's function, and the one around this piece or, by samples, in it."""
+def _functions(parts: Parts, piece: int) -> tuple[tuple[str, ...], bool]:
+    """The job's function, and the one around this piece or, by samples, in it; whether samples told one."""
     wait, frame, activity = (int(getattr(parts.pieces, name)[piece]) for name in ("wait", "frame", "activity"))
     rows = [parts.of.row[activity]] if parts.of.is_job[activity] else []
     rows += [parts.of.waits.row[wait]] if wait >= 0 else [parts.frames.row[frame]] if frame >= 0 else []
     names = {str(parts.spans.attributes[row].get(schema.CODE_FUNCTION, "")) for row in rows}
-    ran = parts.spans.attributes[rows[-1]] if rows and wait < 0 else {}
+    ran, chief = parts.spans.attributes[rows[-1]] if rows and wait < 0 else {}, ""
     if ran.get(schema.RAN_NS):
-        names.add(_chief(Counter(dict(zip(ran[schema.RAN_NAMES], ran[schema.RAN_NS], strict=True)))))
+        chief = _chief(Counter(dict(zip(ran[schema.RAN_NAMES], ran[schema.RAN_NS], strict=True))))
     elif ran:
-        names.add(parts.usual.get(_place(parts.spans, parts.of, rows[-1]), ""))
-    return tuple(sorted(names - {""}))
+        chief = parts.usual.get(_place(parts.spans, parts.of, rows[-1]), "")
+    return tuple(sorted({*names, chief} - {""})), bool(chief)
 
 
 def usual_functions(spans: SpanTable, activities: Activities, frames: Frames) -> dict[Place, str]:

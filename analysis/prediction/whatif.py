@@ -10,9 +10,9 @@ import numpy as np
 
 from whywait.analysis.errors import InputError
 from whywait.analysis.model import Analysis
-from whywait.analysis.prediction.calibration import calibrated, drawn, felt, figures_of, load_of, with_rivals
+from whywait.analysis.prediction.calibration import calibrated, drawn, felt, figures_of, load_of, queued, with_rivals
 from whywait.analysis.prediction.changes import Change, changed
-from whywait.analysis.prediction.programs import Load, Program, Resources
+from whywait.analysis.prediction.programs import Load, Pause, Program, Resources, Run
 from whywait.analysis.prediction.recorded import recorded
 from whywait.analysis.prediction.replay import replay
 
@@ -20,6 +20,7 @@ FEWEST: Final = 30  # requests
 LARGEST_FOREIGN: Final = 0.1  # of all time: waited for work of other requests, such as a batcher's
 DRAWS: Final = 8
 FLOORS: Final = (0.1, 0.18, 0.08)  # of p50, p95 and throughput: no interval is narrower
+LARGEST_DOUBT: Final = 2.0  # times: of felt p50, by what is counted as the function's own
 _Z: Final = 1.96
 
 
@@ -75,8 +76,18 @@ def whatif(
     later = replace(
         load, clients=clients or load.clients, rate=rate if rate is not None else None if clients else load.rate
     )
-    steps, after = changed(programs, resources, found, change)
-    ratios = np.array([_ratios((programs, resources, load), (steps, after, later), draw) for draw in range(DRAWS)])
+    # what computes around the waits of a function may be the function's or its caller's, and a queue that the replay does
+    # not make may stay or pass with the change: all of these
+    both = [
+        changed(programs, resources, found, change, near=near) for near in (False, True)[: 1 + _near(programs, change)]
+    ]
+    before = (programs, resources, load)
+    ratios = np.array([
+        _ratios(before, (queued(steps, share), after, later), draw)
+        for steps, after in both for share in (1.0, 0.0)[: 1 + (queued(steps, 0.0) != list(steps))] for draw in range(DRAWS)
+    ])  # fmt: skip
+    if len(both) > 1:
+        _check_near(ratios, figures[0])
     spread = [_range(*one, miss) for one in zip(figures, ratios.T, FLOORS, strict=True)]
     if spread[1].after < spread[0].after:  # each was scaled by its own ratio
         low = spread[0]
@@ -96,6 +107,22 @@ def _check(change: Change) -> None:
     if change == Change():
         raise InputError(
             "nothing to predict: name a change, such as --pool default=16, --faster FUNCTION=2x or --clients 32"
+        )
+
+
+def _near(programs: Sequence[Program], change: Change) -> bool:
+    return any(
+        not set(change.without).isdisjoint(step.near)
+        for one in programs for steps in one.activities for step in steps if isinstance(step, Run | Pause)
+    )  # fmt: skip
+
+
+def _check_near(ratios: Any, p50_ns: float) -> None:
+    most, least = (p50_ns * exp(np.log(some).mean()) for some in np.split(ratios[:, 0], 2))
+    if most > LARGEST_DOUBT * least:
+        raise InputError(
+            f"cannot predict: felt p50 would be {least / 1e6:.2f} to {most / 1e6:.2f} ms. How much of what was computed before "
+            "and after the function's waits is its own, the recording does not tell"
         )
 
 

@@ -22,6 +22,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=5.0, help="of one cell")
     parser.add_argument("--folder", type=Path, default=Path(".cache/whatif"))
     parser.add_argument("--again", action="store_true", help="predict from what was measured before")
+    parser.add_argument("--remark", help="on the conditions of this run, for the page")
     takes_out(parser)
     options = parser.parse_args()
     known = {one.name: one for one in CASES}
@@ -43,7 +44,7 @@ def main() -> int:
         after = cell(one.after)
         outcomes.append(Outcome(one, before.felt, prediction, after.felt, max(before.others, after.others)))
         print(f"{one.name} is done", file=sys.stderr, flush=True)
-    publish(page(outcomes), options.out)
+    publish(page(outcomes, f"{options.seconds:g} s a cell. {options.remark or ''}".strip()), options.out)
     return 0
 
 

@@ -57,6 +57,9 @@ CELLS: Final = {
         _cell("split4", "batch", 4, jobs=4), _cell("split6", "batch", 4, jobs=6), _cell("one_call", "batch", 4),
         _cell("mixed", "mixed", 4, connections=20), _cell("mixed_half", "mixed", 4, connections=20, python=0.5),
         _cell("mixed_two", "mixed", 4, connections=20, workers=2), _cell("mixed_few", "mixed", 1, connections=20),
+        # changes that were added after the replay was last changed: two at once, a rate, a smaller pool, other clients
+        _cell("sleep8_many", "pool_sleep", 20, pool=8), _cell("gate_rate", "semaphore", rate=100), _cell("threads2", "thread_lock", 6, pool=2),
+        _cell("fan_few", "fan_out", 2), _cell("behind_many", "downstream", 8, connections=20),
     )
 }  # fmt: skip
 
@@ -84,4 +87,7 @@ CASES: Final = (
     Case("split4", "one_call", {"batch": ["predict"]}), Case("split6", "one_call", {"batch": ["predict"]}),
     Case("mixed", "mixed_half", {"faster": {"compute": 2}}), Case("mixed", "mixed_two", {"workers": 2}),
     Case("mixed", "mixed_few", {"clients": 1}), Case("mixed_few", "mixed", {"clients": 4}),
+    Case("sleep4", "sleep8_many", {"pools": {"work": 8}, "clients": 20}), Case("gate3", "gate_rate", {"rate": 100}),
+    Case("threads", "threads2", {"pools": {"work": 2}}), Case("fan4", "fan_few", {"clients": 2}),
+    Case("behind", "behind_many", {"clients": 8}),
 )  # fmt: skip

@@ -80,8 +80,8 @@ def sign_is_right(p50: Figure) -> bool:
     return said * done > 0 or (abs(done) < SAME and abs(said) < 2 * SAME)
 
 
-def page(outcomes: Sequence[Outcome]) -> str:
-    """Return the page in Markdown."""
+def page(outcomes: Sequence[Outcome], conditions: str) -> str:
+    """Return the page in Markdown; `conditions`: under which it was measured."""
     table = ["| change | felt p50, ms | felt p95, ms | requests/s | sign | others' CPUs |", "|---|---|---|---|---|---|"]
     table += map(_row, outcomes)
     quiet = [one for one in outcomes if one.others <= QUIET]
@@ -90,7 +90,7 @@ def page(outcomes: Sequence[Outcome]) -> str:
     heads = [f"| | goal | all | others used ≤ {QUIET} CPUs |", "|---|---|---|---|"]
     left = [one.name for one in CASES if one not in [outcome.case for outcome in outcomes]]
     missing = f"- not measured: {', '.join(left) or 'none'}"
-    return "\n".join([HEAD, machine_and_load(), missing, "", *heads, *told, "", *table])
+    return "\n".join([HEAD, machine_and_load(), f"- {conditions}", missing, "", *heads, *told, "", *table])
 
 
 def _totals(outcomes: Sequence[Outcome]) -> list[tuple[str, str, str]]:

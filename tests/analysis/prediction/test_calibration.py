@@ -1,6 +1,10 @@
 """A replay that lacks something is fitted by what would cause it: by computing where that is what all wait for."""
 
-from whywait.analysis.prediction.calibration import calibrated, figures_of
+from random import Random
+
+import pytest
+
+from whywait.analysis.prediction.calibration import calibrated, figures_of, load_of
 from whywait.analysis.prediction.holds import Recording
 from whywait.analysis.prediction.programs import Load, Pause, Program, Resources, Run
 from whywait.analysis.prediction.replay import replay
@@ -30,3 +34,38 @@ def test_what_computing_cannot_have_caused_stays_a_wait() -> None:
     one_ms, four_ms = after_fitting(8, 1, 4)
     assert abs(one_ms - 8) < 0.2
     assert abs(four_ms - 20) < 0.6  # it waits while others compute
+
+
+def loaded(clients: int, felt_ms: float, think_ms: float, overlap_ms: float = 0.0) -> Recording:
+    """Requests of clients that think between them; a server's end of one is after the client has it, by the overlap."""
+    random, found = Random(2), Recording()
+    for _ in range(clients):
+        now = random.uniform(0, felt_ms)
+        for _ in range(200):
+            took = random.uniform(0.7, 1.3) * felt_ms
+            found.starts_ns.append(int(now * MS))
+            found.felt_ns.append(int((took + overlap_ms) * MS))
+            now += took + random.expovariate(1 / think_ms) if think_ms else took
+    return found
+
+
+@pytest.mark.parametrize(
+    ("clients", "think_ms", "overlap_ms"),
+    [(1, 0, 0), (1, 0, 0.5), (4, 0, 0), (4, 0, 0.5), (6, 0, 0.3), (6, 4, 0), (20, 0, 0), (20, 0, 0.2), (20, 4, 0)],
+)
+def test_the_clients_of_a_closed_load_are_counted_also_where_their_requests_overlap(
+    clients: int, think_ms: float, overlap_ms: float
+) -> None:
+    load = load_of(loaded(clients, 20, think_ms, overlap_ms))
+    assert load.rate is None
+    assert load.clients == pytest.approx(clients, rel=0.05)
+    assert load.think_ns / MS == pytest.approx(think_ms, abs=0.1 * (20 + think_ms))
+
+
+def test_requests_at_random_moments_are_an_open_load() -> None:
+    random, found, now = Random(2), Recording(), 0.0
+    for _ in range(2_000):
+        now += random.expovariate(1 / 5)
+        found.starts_ns.append(int(now * MS))
+        found.felt_ns.append(int(random.uniform(14, 26) * MS))
+    assert load_of(found).rate == pytest.approx(200, rel=0.05)

@@ -29,6 +29,13 @@ def test_waits_of_a_function_pass_at_once_or_faster_or_not_at_all(change: Change
     assert felt(change) == pytest.approx(ms)
 
 
+def test_what_was_computed_around_the_waits_of_a_function_goes_with_it_or_stays() -> None:
+    around = Program(((Run(2 * MS, True, (), near=("ask",)), Pause(20 * MS, ("ask",)), Run(3 * MS, True, ("other",))),))
+    for near, ms in ((False, 5), (True, 3)):
+        steps, after = changed([around] * 10, Resources(), Recording(), Change(without=("ask",)), near=near)
+        assert replay(steps, after, Load(1)).felt_ns[0] / MS == pytest.approx(ms)
+
+
 def test_a_function_that_is_not_in_the_recording_is_an_error_that_names_those_that_are() -> None:
     with pytest.raises(InputError, match="no function 'fetch' in this recording; it has: ask, other"):
         felt(Change(together=("fetch",)))

@@ -1,5 +1,6 @@
 """A replay agrees with what queueing theory says of the same queues."""
 
+from math import exp
 from random import Random
 
 import pytest
@@ -51,9 +52,16 @@ def test_computing_is_limited_by_the_gil_or_by_the_cpus(gil, cpus, clients, per_
 
 
 def test_threads_of_others_take_their_share_of_the_cpus():
+    """Of a Poisson number of others, N, the mean of min(1, 2 / (1 + N)): 2 (1 - e^-m) / m, less what is over 1 at N = 0."""
+    share = 2 * (1 - exp(-3)) / 3 - exp(-3)
     found = replay([alone(Run(8 * MS))] * 400, Resources(cpus=2, rivals=3), Load(1))
-    assert found.throughput == pytest.approx(62.5, rel=0.02)  # half a CPU
-    assert found.cpu_wait_share == pytest.approx(0.5, rel=0.02)
+    assert found.throughput == pytest.approx(125 * share, rel=0.02)
+    assert found.cpu_wait_share == pytest.approx(1 - share, rel=0.02)
+
+
+def test_few_others_take_little_also_where_all_cpus_are_used():
+    found = replay([alone(Run(8 * MS, False))] * 400, Resources(cpus=2, rivals=0.1), Load(2))
+    assert 235 < found.throughput < 245  # of 250
 
 
 def test_what_was_waited_for_the_gil_is_told():
