@@ -1,11 +1,12 @@
 """Programs from a recording: each activity's stretches become steps; waits that queues caused are left out of them."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from itertools import pairwise
 from typing import Final
 
 import numpy as np
 
+from whywait.analysis.attribution.culprit_names import positive_ns, rows_of
 from whywait.analysis.errors import InputError
 from whywait.analysis.model import Analysis
 from whywait.analysis.path.pieces import Pieces, cut_pieces
@@ -102,9 +103,11 @@ def _waited_for_jobs_ns(spans: SpanTable, activities: Activities) -> float | Non
 def _cpu_wait_share(spans: SpanTable, pieces: Pieces) -> float:
     """Of the time on a CPU and for one: what was for one that no thread of the process itself used."""
     had, wanted = pieces.amounts_ns[pieces.wait < 0][:, [CPU, RUN_QUEUE]].sum(axis=0)
-    rows, keys = np.arange(len(spans.start)), (schema.CPU_OWN_NS, schema.CPU_PROCESS_NS, schema.CPU_THROTTLED_NS)
-    own, *others = (np.maximum(spans.ints(rows, key), 0).sum() for key in keys)
-    wanted *= sum(others) / (own + sum(others)) if own else 1
+    used: Counter[bool] = Counter()
+    for attributes in spans.attributes:
+        for kind, *_, ns in rows_of(attributes, schema.CPU_USERS):
+            used[kind in (schema.RIVAL_THREAD, schema.RIVAL_NATIVE)] += positive_ns(ns)
+    wanted *= used[False] / used.total() if used[True] else 1
     return float(wanted / max(1, had + wanted))
 
 
