@@ -7,6 +7,9 @@ BIN    := $(VENV)/bin
 # the CUDA build of XGBoost is a hundred times larger: only where there is a device for it
 DEMO_EXTRA := $(if $(shell command -v nvidia-smi 2>/dev/null),demo,demo-cpu)
 
+# which knows dependency groups
+PIP := pip>=25.1
+
 # whose own suites are run by `host-suites`
 PYTHONS ?= python3.11 python3.12 python3.13 python3.14
 
@@ -70,8 +73,9 @@ $(VENV)/.demo: $(BUILT_FROM) | $(BIN)/python
 	@touch $@
 
 $(VENV)/.dev: $(BUILT_FROM) | $(BIN)/python
-	@echo "==> installing whywait[dev] (the first time only)"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@echo "==> installing whywait[demo-cpu] and the group dev (the first time only)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check '$(PIP)'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[demo-cpu]' --group dev
 	@touch $@ $(VENV)/.demo
 
 demo: $(VENV)/.demo

@@ -3,7 +3,7 @@
 All services run at once under real uvicorn; one keep-alive client asks them in turns, A B C A B C, in
 short blocks, so that a change of the machine's speed meets all alike. Reported: the median over blocks
 of each block's median latency, and the ratio to the untraced service of the same turn. The second
-untraced service is the noise floor. CPU: of the service and its children, such as the sampler, as a ratio. Peers run where they are installed: `pip install 'whywait[bench]'`.
+untraced service is the noise floor. CPU: of the service and its children, such as the sampler, as a ratio. Peers run where they are installed: `pip install --group bench`.
 
     python -m benchmarks.overhead [--turns 40] [--block 50] [--out benchmarks/results/overhead.md]
 """

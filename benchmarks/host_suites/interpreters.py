@@ -90,7 +90,9 @@ def environment(one: Interpreter) -> Path:
         print(f"==> making {folder.relative_to(ROOT)}", flush=True)
         subprocess.run([one.command, "-m", "venv", "--clear", str(folder)], check=True)
         install = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-        subprocess.run([*install, "--editable", f"{ROOT}[test]", *wanted], check=True)
+        subprocess.run([*install, "pip>=25.1"], check=True)  # which knows dependency groups
+        group = ["--group", f"{ROOT / 'pyproject.toml'}:test"]
+        subprocess.run([*install, "--editable", f"{ROOT}[demo-cpu]", *group, *wanted], check=True)
         stamp.write_text(project + "\n".join(wanted))
     return python
 

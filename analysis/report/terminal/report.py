@@ -28,7 +28,7 @@ Linked = Callable[[Text], Text]
 
 
 def render(analysis: Analysis, console: Console, *, top: int = 5, told: Told | None = None) -> None:
-    """Print findings, a table of endpoints, the verdicts, the culprits and the `top` slowest requests. `told`:
+    """Print findings, the verdicts, a table of endpoints, the culprits and the `top` slowest requests. `told`:
     `told_of(analysis)`, where it is known."""
     verdicts, processes = told or told_of(analysis)
     narrow, linked = console.width < _NARROW, linked_in(console, analysis)
@@ -36,9 +36,10 @@ def render(analysis: Analysis, console: Console, *, top: int = 5, told: Told | N
         console.print(note)
     for said in sentences(processes):
         console.print(Text(safe(said, 1000), style="bold"))
-    console.print(endpoint_lines(analysis, verdicts) if narrow else endpoint_table(analysis, verdicts))
     for one in verdicts:
         console.print(verdict_text(one, linked))
+    console.print()
+    console.print(endpoint_lines(analysis, verdicts) if narrow else endpoint_table(analysis, verdicts))
     culprits = culprit_table(analysis, top, linked)
     if culprits is not None:
         console.print(culprits)
