@@ -16,6 +16,7 @@ from rich.text import Text
 
 from demo_service.chapters.cell_driver import drive_cells, in_order, opening
 from demo_service.chapters.cost_story import Cost, cost_text, measure_cost
+from demo_service.chapters.foretold import foretold_text
 from demo_service.chapters.story_cells import cells_of, comparison, label, only_cells
 from demo_service.chapters.story_report import as_json, comparison_text, conditions, felt_text, table
 from demo_service.driver.interruption import run_until_interrupted
@@ -120,7 +121,8 @@ def _tell(plan: Plan, console: Console) -> int:
     _print_verdicts(plan.modes, plan, verdicts, console)
     found = comparison(cells)
     said = [("\n" + comparison_text(found), "bold")] if found is not None else []
-    said += [("\n" + note, "") for note in notes]
+    foretold = foretold_text(analysis, cells)
+    said += [("\n" + note, "") for note in (*notes, foretold) if note]
     said += [(f"note: {one.message} ({one.count}×)", "dim") for one in analysis.findings]
     for text, style in said:
         console.print(Text(text, style=style))

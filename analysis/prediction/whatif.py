@@ -76,19 +76,20 @@ def whatif(
     later = replace(
         load, clients=clients or load.clients, rate=rate if rate is not None else None if clients else load.rate
     )
-    # what computes around the waits of a function may be the function's or its caller's, and a queue that the replay does
-    # not make may stay or pass with the change: all of these
+    # what computes around the waits of a function may be the function's or its caller's: both
     both = [
         changed(programs, resources, found, change, near=near) for near in (False, True)[: 1 + _near(programs, change)]
     ]
-    before = (programs, resources, load)
-    ratios = np.array([
-        _ratios(before, (queued(steps, share), after, later), draw)
-        for steps, after in both for share in (1.0, 0.0)[: 1 + (queued(steps, 0.0) != list(steps))] for draw in range(DRAWS)
-    ])  # fmt: skip
+    # a queue that the replay does not make stays, as where nothing changes; the interval covers that it passes
+    as_now, passed = (
+        np.array([
+            _ratios((programs, resources, load), (queued(steps, share), after, later), draw)
+            for steps, after in both for draw in range(DRAWS)
+        ]) for share in (1.0, 0.0)
+    )  # fmt: skip
     if len(both) > 1:
-        _check_near(ratios, figures[0])
-    spread = [_range(*one, miss) for one in zip(figures, ratios.T, FLOORS, strict=True)]
+        _check_near(as_now, figures[0])
+    spread = [_range(*one, miss) for one in zip(figures, as_now.T, passed.T, FLOORS, strict=True)]
     if spread[1].after < spread[0].after:  # each was scaled by its own ratio
         low = spread[0]
         spread[1] = Range(spread[1].before, low.after, low.low, max(low.high, spread[1].high))
@@ -135,10 +136,12 @@ def _ratios(
     return tuple(new / old for new, old in zip(second, first, strict=True))
 
 
-def _range(recorded_value: float, ratios: Any, floor: float, miss: float) -> Range:
-    logs = [log(one) for one in ratios]
-    middle = fmean(logs)
-    # what the replay misses unchanged, it may miss again where the change moves the queue elsewhere
-    width = sqrt((_Z * pstdev(logs)) ** 2 + miss**2 + floor**2 + (0.2 * middle) ** 2)
-    after = recorded_value * exp(middle)
-    return Range(recorded_value, after, after * exp(-width), after * exp(width))
+def _range(recorded_value: float, as_now: Any, passed: Any, floor: float, miss: float) -> Range:
+    ends = []
+    for ratios in (as_now, passed):
+        logs = [log(one) for one in ratios]
+        middle = log(recorded_value) + fmean(logs)
+        # what the replay misses unchanged, it may miss again where the change moves the queue elsewhere
+        width = sqrt((_Z * pstdev(logs)) ** 2 + miss**2 + floor**2 + (0.2 * fmean(logs)) ** 2)
+        ends += [middle - width, middle, middle + width]
+    return Range(recorded_value, exp(ends[1]), exp(min(ends)), exp(max(ends)))

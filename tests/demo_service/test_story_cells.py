@@ -6,12 +6,14 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
+from demo_service.chapters import foretold
 from demo_service.chapters.story_cells import cells_of, comparison, label, only_cells
 from demo_service.chapters.story_report import as_json, comparison_text, felt_text, table
 from demo_service.load import LoadResult
 from demo_service.settings import CLIENT_REQUEST
-from whywait.analysis import Analysis
+from whywait.analysis import Analysis, InputError, Prediction
 from whywait.analysis.model import CAUSE_COLUMNS, CULPRIT_COLUMNS, REQUEST_COLUMNS, SPAN_COLUMNS, Finding
+from whywait.analysis.prediction.whatif import Range
 
 MS = 1_000_000
 S = 1000 * MS
@@ -178,3 +180,34 @@ def test_the_json_holds_every_cell(story: tuple[Analysis, list[LoadResult]]) -> 
     ]  # fmt: skip
     assert said["comparison"]["factor_p50"] == 10
     assert said["verdicts"] == ["one"]
+
+
+def test_more_clients_are_predicted_from_the_cell_with_fewer_alone_and_told_beside_what_was_measured(
+    story: tuple[Analysis, list[LoadResult]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def predicted(analysis: Analysis, *, clients: int) -> Prediction:
+        asked.append((set(analysis.spans["trace_id"]), set(analysis.requests["request_id"]), clients))
+        one, rate = Range(50 * MS, 800 * MS, 700 * MS, 950 * MS), Range(20, 18.4, 15, 22)
+        return Prediction(one, one, rate, 1, clients, 0.01)
+
+    monkeypatch.setattr(foretold, "whatif", predicted)
+    said = foretold.foretold_text(story[0], cells_of(*story))
+    assert asked == [({"tto_thread-1-0"}, {"to_thread-1-0"}, 16)]  # batch was driven with 16 clients alone
+    assert said.splitlines()[1:] == [
+        "  to_thread: 1 → 16 clients: p50 800.0 ms (700.0 to 950.0), measured 1000.0 ms; "
+        "18.4 requests/s (15.0 to 22.0), measured 0.3"
+    ]
+
+
+def test_what_cannot_be_predicted_is_told_with_its_reason(
+    story: tuple[Analysis, list[LoadResult]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(analysis: Analysis, *, clients: int) -> Prediction:
+        raise InputError("cannot predict from 1 requests")
+
+    monkeypatch.setattr(foretold, "whatif", refused)
+    cells = cells_of(*story)
+    assert "to_thread: 1 → 16 clients: cannot predict from 1 requests" in foretold.foretold_text(story[0], cells)
+    assert foretold.foretold_text(story[0], cells[1:]) == ""  # with 16 clients alone

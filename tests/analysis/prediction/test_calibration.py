@@ -8,6 +8,7 @@ from whywait.analysis.prediction.calibration import calibrated, figures_of, load
 from whywait.analysis.prediction.holds import Recording
 from whywait.analysis.prediction.programs import Load, Pause, Program, Resources, Run
 from whywait.analysis.prediction.replay import replay
+from whywait.analysis.prediction.whatif import _range
 
 MS = 1_000_000
 
@@ -69,3 +70,10 @@ def test_requests_at_random_moments_are_an_open_load() -> None:
         found.starts_ns.append(int(now * MS))
         found.felt_ns.append(int(random.uniform(14, 26) * MS))
     assert load_of(found).rate == pytest.approx(200, rel=0.05)
+
+
+def test_what_a_queue_would_bring_that_passes_is_in_the_interval_and_not_in_the_prediction() -> None:
+    found = _range(100.0, [0.5] * 4, [0.25] * 4, 0.1, 0.0)
+    assert found.after == pytest.approx(50)
+    assert found.low < 25
+    assert found.high < 70
