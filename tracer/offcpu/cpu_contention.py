@@ -183,15 +183,14 @@ class CpuRivals:
 
 def _named(shares: Mapping[CpuUser, float], most: int) -> list[tuple[CpuUser, float]]:
     """The longest. Where they are many, what one function did for several requests is one under the longest of these, and
-    so are processes of one name, and all others."""
+    so are processes of one name, and all others; those that the sampler did not list stand for themselves."""
     ranked = sorted(shares.items(), key=itemgetter(1), reverse=True)
     if 0 < most < len(ranked):
         ranked = summed(ranked, lambda one: one._replace(trace_id=0, process_id=0))
-    found = dict(ranked[:most])
+    found = ranked[:most]
     for other, are in ((OTHER_THREADS, True), (OTHER_PROCESSES, False)):
-        rest_ns = sum(ns for user, ns in ranked[most:] if (user.kind in _OWN) is are)
-        found[other] = found.get(other, 0.0) + rest_ns
-    return list(found.items())
+        found.append((other, sum(ns for user, ns in ranked[most:] if (user.kind in _OWN) is are)))
+    return found
 
 
 def _quota(quota_ns: int, period_ns: int) -> CpuUser:
