@@ -14,7 +14,7 @@ from contextlib import suppress
 from copy import copy
 from functools import partial
 from time import perf_counter_ns
-from types import CoroutineType, FrameType
+from types import CoroutineType, FrameType, FunctionType, MethodDescriptorType
 from typing import Any, Final
 
 from whywait.tracer.host.code_location import (
@@ -47,6 +47,7 @@ _MOST_TASKS: Final = 2_000  # that are asked whether they have something
 _DEEPEST: Final = 50
 # what no job of one's own ends
 _SIGNALS: Final = ("asyncio.locks", "asyncio.queues", "asyncio.streams", "anyio.")
+_UNBOUND: Final = (FunctionType, MethodDescriptorType)
 _LEAVES: Final = frozenset(("__aexit__", "__exit__"))  # what a `with` block keeps of what it has entered
 
 
@@ -236,9 +237,14 @@ def _insides(tasks: Iterable[Any]) -> "dict[int, Counter[Any]]":
     found: defaultdict[int, Counter[Any]] = defaultdict(Counter)
     for task in tasks:
         for coroutine in _chain(task):
-            for one in gc.get_referents(coroutine):
-                if type(one) in BOUND and getattr(one, "__name__", "") in _LEAVES:
+            kept = gc.get_referents(coroutine)
+            for one, above in zip(kept, [*kept[1:], None], strict=True):
+                if getattr(one, "__name__", "") not in _LEAVES:
+                    continue
+                if type(one) in BOUND:
                     found[id(one.__self__)][task] += 1
+                elif type(one) in _UNBOUND:  # since Python 3.14: what it is of lies above it
+                    found[id(above)][task] += 1
     return found
 
 
