@@ -70,7 +70,8 @@ def wait_until_up(process: "subprocess.Popen[bytes]", url: str) -> None:
         try:
             get(f"{url}/idle")
             return
-        except urllib.error.HTTPError:
+        except urllib.error.HTTPError as answer:
+            answer.close()
             return  # it has no such page, and said so
         except (urllib.error.URLError, OSError):
             time.sleep(0.1)
