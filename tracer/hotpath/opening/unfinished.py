@@ -237,12 +237,14 @@ def _insides(tasks: Iterable[Any]) -> "dict[int, Counter[Any]]":
     found: defaultdict[int, Counter[Any]] = defaultdict(Counter)
     for task in tasks:
         for coroutine in _chain(task):
-            unbound = None
-            for one in gc.get_referents(coroutine):
-                leaves = getattr(one, "__name__", "") in _LEAVES
-                if unbound is not None or (leaves and type(one) in BOUND):
-                    found[id(one if unbound is not None else one.__self__)][task] += 1
-                unbound = one if leaves and type(one) in _UNBOUND else None  # since Python 3.14 its object comes next
+            kept = gc.get_referents(coroutine)
+            for one, above in zip(kept, [*kept[1:], None], strict=True):
+                if getattr(one, "__name__", "") not in _LEAVES:
+                    continue
+                if type(one) in BOUND:
+                    found[id(one.__self__)][task] += 1
+                elif type(one) in _UNBOUND:  # since Python 3.14: what it is of lies above it
+                    found[id(above)][task] += 1
     return found
 
 
