@@ -12,7 +12,7 @@ from time import perf_counter_ns
 from types import FunctionType
 from typing import Any
 
-from whywait.tracer.host.code_location import await_site, is_wrapper, user_place
+from whywait.tracer.host.code_location import await_site, is_library, is_wrapper, user_place
 from whywait.tracer.host.cpu_meter import cpu_now_ns
 from whywait.tracer.host.introspection import BOUND, bound_to, is_task, known_thread
 from whywait.tracer.host.otel_context import current_span_id, span_id_in
@@ -121,7 +121,9 @@ def end_task_wait(
         site = await_site(task.get_coro())
         parent_id = current_span_id() if context is None else span_id_in(context)
     if by is activity and not activity.steps % TURNS:
-        activity.turn_site = await_site(task.get_coro())
+        turn = await_site(task.get_coro())
+        if turn is not None and not is_library(turn.user.file):  # a library yields for its own reasons
+            activity.turn_site = turn
     kept = record_wait(activity, WAIT_AWAIT, stop_ns, cause_ns, start_ns, by, site, parent_id)
     if kept and type(by) is Job and not by.resume_ns:
         by.resume_ns = start_ns

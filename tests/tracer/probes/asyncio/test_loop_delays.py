@@ -281,6 +281,29 @@ def test_a_task_that_only_yields_computes_and_is_named(traced_to: Begin, factory
     assert waited < 0.3 * (task.end_ns - task.start_ns)
 
 
+LIBRARY = """
+import asyncio
+async def rounds(times):
+    for _ in range(times):
+        await asyncio.sleep(0)
+"""
+
+
+def test_a_library_that_yields_is_not_named(traced_to: Begin) -> None:
+    made: dict[str, Any] = {}
+    exec(compile(LIBRARY, "/venv/lib/python3/site-packages/made_up.py", "exec"), made)
+
+    async def main() -> None:
+        with phase("outer"):
+            await asyncio.create_task(made["rounds"](4_000))
+
+    spans = traced_to()
+    asyncio.run(main())
+    spans.stop()
+    (task,) = (span for span in spans.of_kind("task") if (span["steps"] or 0) >= 4_000)
+    assert (task["ran.names"], task["turned_ns"]) == (None, None)
+
+
 def test_a_short_sleep_is_no_turn(traced_to: Begin) -> None:
     async def main() -> None:
         with phase("sleeps"):
