@@ -60,8 +60,10 @@ class Drawing:
         it, though its context is that of the job's own spawner."""
         while activity is not None and activity.request is self.request and id(activity) not in self.kept:
             by = activity.waits[0].by if activity.waits else None
-            begun = isinstance(by, Job) and by.request is self.request and by.born_ns < activity.born_ns
-            activity = by if begun else activity.spawner
+            if isinstance(by, Job) and by.request is self.request and by.born_ns < activity.born_ns:
+                activity = by
+            else:
+                activity = activity.spawner
         return activity
 
     def parent_of(self, activity: Activity) -> int:
