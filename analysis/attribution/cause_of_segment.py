@@ -18,6 +18,7 @@ from whywait.analysis.spans.span_table import Bools, Ints, SpanTable, Texts, obj
 from whywait.tracer import schema
 
 _SIGNAL: Final = re.compile(f"{schema.FOR_HELD}|{schema.FOR_SIGNAL}").match
+TURN: Final = "its turn, behind another request"
 _AT_ONCE_NS: Final = 1_000_000
 # what a request does for itself: found in the activity of another one, it is what this one waited behind
 _OWN: Final = [NUMBER[one] for one in (Cause.COMPUTE, Cause.AWAIT_IO, Cause.REQUEST_IO, Cause.BLOCKING_IO)]
@@ -58,7 +59,7 @@ def describe(
     shared = _shared(spans, activities) if len(behind) else behind
     is_shared = np.isin(_key(spans, mine[behind], segments.activity[behind]), shared)
     is_shared &= cause[behind] == NUMBER[Cause.AWAIT_IO]
-    words = np.where(is_shared, "shared with another request", "its turn, behind another request")
+    words = np.where(is_shared, "shared with another request", TURN)
     detail[behind] = objects([f"{how}: {one}" for how, one in zip(words, detail[behind], strict=True)])
     cause[behind[~is_shared]] = NUMBER[Cause.LIMITER_WAIT]
     return Described(

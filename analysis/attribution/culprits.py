@@ -18,7 +18,7 @@ from whywait.analysis.attribution.culprit_names import (  # fmt: skip
     ran,
     text,
 )
-from whywait.analysis.causes import CAUSES, NUMBER, Cause, Culprit
+from whywait.analysis.causes import CAUSES, Culprit
 from whywait.analysis.path.exact_shares import spread
 from whywait.analysis.path.segments import CALL, CPU, GIL, REST, RUN_QUEUE, Segments
 from whywait.analysis.spans.activities import Activities
@@ -53,17 +53,21 @@ def find_culprits(
     for part in parts:
         named[part[0]] = True
     row = taken(activities.row, segments.activity)
-    others = (row >= 0) & (taken(spans.traces, row) != spans.traces[request_rows[segments.request]])
-    parts.append(_once(spans, others & ~named, row, amount, function))
+    of_others = (row >= 0) & (taken(spans.traces, row) != spans.traces[request_rows[segments.request]])
+    parts.append(_once(spans, of_others & ~named, row, amount, function))
     segment, listed, ns = (np.concatenate(columns) for columns in zip(*parts, strict=True))
     columns = list(zip(*listed, strict=True)) or [()] * len(COLUMNS)
     texts = {name: pd.Series(columns[at], dtype=object) for at, name in enumerate(COLUMNS[1:-1], start=1)}
     table = _placed(spans, pd.DataFrame({"segment": segment, **texts, "ns": ns}))
-    # what another request awaited for itself, while this one's turn was behind it
-    behind = (others & (described.cause == NUMBER[Cause.LIMITER_WAIT]))[table["segment"]] & (table["trace_id"] == "")
-    at = row[table.loc[behind, "segment"]]
-    table.loc[behind, ["trace_id", "span_id"]] = np.stack([spans.trace_ids[at], spans.span_ids[at]], axis=1)
+    table = _of_activity(spans, table, np.where(of_others, row, NONE)[table["segment"].to_numpy(dtype=np.int64)])
     return table.sort_values(["segment", "ns"], ascending=[True, False], kind="stable").reset_index(drop=True)
+
+
+def _of_activity(spans: SpanTable, table: pd.DataFrame, rows: Ints) -> pd.DataFrame:
+    """The culprits that are named by their place alone, as the activity of another request in which the wait was found."""
+    unknown = (rows >= 0) & (table["span_id"] == "").to_numpy(dtype=bool)
+    found = {"trace_id": spans.trace_ids, "span_id": spans.span_ids}
+    return table.assign(**{key: np.where(unknown, ids[rows], table[key]) for key, ids in found.items()})
 
 
 def _placed(spans: SpanTable, table: pd.DataFrame) -> pd.DataFrame:

@@ -84,7 +84,7 @@ ONCE: Final[Table] = (
 _WHERE: Final = (schema.POOL_NAME, schema.POOL_FILE, schema.FOR_MODULE, schema.FOR, schema.CODE_FILE)
 _LOCK: Final = re.compile(r"(?:^|\.)R?Lock(?:\.|$)")
 _INSIDE: Final = r"^(?:time\.sleep|threading\.(?!Thread\.join)|queue\.)"
-_CALLS: Final = (schema.FOR, schema.CALL, schema.BLOCK_SYSCALL)
+_CALLS: Final = (schema.FOR, schema.CALL, schema.BLOCK_SYSCALL, schema.WAIT)
 
 
 def look_up(table: Table, text: str) -> str:

@@ -19,6 +19,9 @@ _TABLE: Final[tuple[tuple[tuple[Cause, ...], Situation, str], ...]] = (
     (FOLLOWED, Situation.WAIT_CYCLE,
      "Break the cycle: what has the one must not wait for the other. Take and give back both in one place (inside the "
      "endpoint) and always in one order, or allow more of the second than the first can use at once."),
+    ((Cause.LOOP_BUSY,), Situation.WAIT_CYCLE,
+     "Do not wait on the event loop for what only code on this loop can give back: use the asynchronous driver or lock, or "
+     "take it and give it back in a worker thread (a `def` endpoint, asyncio.to_thread)."),
     (FOLLOWED, Situation.HOLDERS_NEED_GIL,
      "The GIL is the bottleneck: those ahead wait for it. Run less Python at once: batch, use fewer threads, or move that "
      "work to processes."),

@@ -377,9 +377,13 @@ def _suspended(
         else:
             names = _SUSPENDED.get(type(coroutine))
             if names is None:
+                if _is_compiled(coroutine):
+                    coroutine = coroutine.cr_await
+                    continue
                 if not _hides(coroutine):  # a future at the end of the chain, or an object like one
                     break
-                hidden = (one for one in gc.get_referents(coroutine) if type(one) in _SUSPENDED or _hides(one))
+                behind = gc.get_referents(coroutine)
+                hidden = (one for one in behind if type(one) in _SUSPENDED or _hides(one) or _is_compiled(one))
                 coroutine = next(hidden, None)
                 continue
             frame, coroutine = getattr(coroutine, names[0]), getattr(coroutine, names[1])
@@ -403,6 +407,12 @@ def _suspended(
         if about & _INSTALLED and about & _LIBRARY and not about & _SERVER and says_less:
             called = frame.f_code
     return user, called, server or leaf, making, sleeper
+
+
+def _is_compiled(value: Any) -> bool:
+    """Whether it is a coroutine that Cython compiled, as those of grpc.aio: what it awaits may be the user's."""
+    kind = type(value)
+    return kind.__name__ == "coroutine" and kind is not CoroutineType and str(kind.__module__).startswith("_cython")
 
 
 def _hides(value: Any) -> bool:

@@ -55,6 +55,17 @@ class Drawing:
             activity = activity.spawner
         return activity
 
+    def kept_or_beginner(self, activity: Activity | None) -> Activity | None:
+        """The activity, or what began the nearest task with a span: a job that handed a coroutine to the loop has begun
+        it, though its context is that of the job's own spawner."""
+        while activity is not None and activity.request is self.request and id(activity) not in self.kept:
+            by = activity.waits[0].by if activity.waits else None
+            if isinstance(by, Job) and by.request is self.request and by.born_ns < activity.born_ns:
+                activity = by
+            else:
+                activity = activity.spawner
+        return activity
+
     def parent_of(self, activity: Activity) -> int:
         """Below its creator, unless a span of the user is in between."""
         spawner = self.kept_or_spawner(activity.spawner)

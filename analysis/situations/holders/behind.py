@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import pandas as pd
 
+from whywait.analysis.attribution.cause_of_segment import TURN
 from whywait.analysis.causes import Cause
 from whywait.analysis.situations.holders.chain import by_cause
 from whywait.analysis.situations.holders.connections_held import holds_one
@@ -76,13 +77,17 @@ def _shares(own: pd.DataFrame, cause: Cause) -> tuple[dict[Situation, float], di
 
 
 def _of_kind(group: Group, cause: Cause, kind: Situation, chief: "pd.Series[Any]", share: float) -> Pattern:
-    did = Cause(chief["did"])
+    did, doing = Cause(chief["did"]), str(chief["doing"])
     says = did.info.detail_adds or did is Cause.LOOP_BUSY
+    if cause is Cause.LOOP_BUSY and did is Cause.CONNECTION_WAIT:
+        doing = f"waiting for a connection ({doing})"
     at, wait = (group.attributes.get(str(chief[key]), {}) for key in ("at", "span_id"))
     how = instead_of(at) if cause is Cause.LOOP_BUSY else limit_of(wait)
+    if str(chief["detail"]).startswith(TURN):  # the span is that of the other request's own wait
+        how = "how many of what they take and give back there are"
     if kind is Situation.HOLDERS_QUEUE:
         how = did.info.remedy
-    found = {"did": did, "doing": str(chief["doing"]) * says, "share": share, "how": how, "is_lock": is_lock(wait)}
+    found = {"did": did, "doing": doing * says, "share": share, "how": how, "is_lock": is_lock(wait)}
     is_there = wait.get(schema.POOL_NAME) == schema.POOL_NAME_PROCESSES or at.get(schema.PROCESS) is True
     found["shorter"] = "or make the job shorter" if is_there else "make the job shorter, or move it to processes"
     return Pattern(kind, cause, found)
@@ -106,7 +111,8 @@ def _scarce(group: Group, cause: Cause) -> Iterator[Pattern]:
 def _of_holders(group: Group, cause: Cause) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The group's rows of a cause: all, and those of whose holders is known what they did."""
     every = group.holders[(group.holders["cause"] == cause) & (group.holders["endpoint"] == group.endpoint)]
-    return every, every[every["did"] != ""].assign(kind=every["did"].map(_KIND_OF))
+    kinds = _KIND_OF | ({Cause.CONNECTION_WAIT: Situation.HOLDERS_WAIT} if cause is Cause.LOOP_BUSY else {})
+    return every, every[every["did"] != ""].assign(kind=every["did"].map(kinds))
 
 
 def deadlocks(group: Group) -> Iterator[Pattern]:

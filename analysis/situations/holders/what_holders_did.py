@@ -59,7 +59,10 @@ def _during(waits: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
     rows = rows[rows["culprit_trace_id"].isin(waits["culprit_trace_id"].unique())]
     seen = waits.merge(rows.assign(activity=rows["activity"].str.rsplit("/", n=1).str[-1]), on="culprit_trace_id")
     ns = np.minimum(seen["until_ns"], seen["end_ns"]) - np.maximum(seen["from_ns"], seen["start_ns"])
-    seen = seen.assign(part=ns, itself=seen["activity"] == seen["culprit_span_id"])[(ns > 0) & _of_another(seen)]
+    itself = seen["activity"] == seen["culprit_span_id"]
+    # a pool's connection may be waited for on the loop's thread: where nothing else shows what kept the loop
+    stands = itself & (seen["cause"] == Cause.LOOP_BUSY) & (seen["did"] == Cause.CONNECTION_WAIT)
+    seen = seen.assign(part=ns, itself=itself & ~stands)[(ns > 0) & (stands | _of_another(seen))]
     by_itself = (seen["part"] * seen["itself"]).groupby(seen["wait"]).transform("sum")
     return seen[seen["itself"] | (by_itself < _ITSELF * seen["ns"])]
 

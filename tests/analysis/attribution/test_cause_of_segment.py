@@ -266,6 +266,7 @@ def test_what_another_request_did_meanwhile_is_a_turn(waker: str) -> None:
     if stood:
         longest = turn.loc[turn["amount_ns"].idxmax()]
         assert (longest["culprit"], longest["culprit_file"], longest["culprit_line"]) == ("ask", "app.py", 9)
+        assert longest["culprit_trace_id"] == trace_id("b")
 
 
 @pytest.mark.parametrize(

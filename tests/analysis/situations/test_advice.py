@@ -125,6 +125,49 @@ def test_pieces_that_share_the_one_thread_of_sync_to_async(held: str) -> None:
     assert "thread_sensitive=False" in found.remedy
 
 
+STANDS = """
+    server GET        |-----------|
+    task   root       |-----------|              cpu=1
+    wait   q   root   |----------|               type=loop_busy
+    server OTHER     |------------|              trace=b
+    task   root2     |------------|              trace=b cpu=1
+    wait   held root2 |---------|                trace=b {held}
+"""
+
+
+def test_a_connection_that_is_waited_for_on_the_loop_keeps_the_loop() -> None:
+    holder = {schema.POOL_NAME: "sqlalchemy QueuePool", schema.POOL_SIZE: 2}
+    more = {"q": {**BLOCKED, schema.BLOCKER_SPAN_ID: f"{5:016x}", schema.BLOCKER_NS: 11 * MS}, "held": holder}
+    found = told(STANDS.format(held="type=connection_wait"), more)
+    assert key(found, Cause.LOOP_BUSY) == "loop_busy/holders_wait"
+    assert "waiting for a connection (sqlalchemy QueuePool, 2 connections)" in found.remedy
+    assert "asynchronous driver" in found.remedy
+    # what awaited it meanwhile kept nobody: it computed at other times
+    computing = STANDS.replace(
+        "cpu=1\n    wait   held root2 |---------| ", "cpu=12\n    wait   held root2 |--|        "
+    )
+    assert computing != STANDS
+    found = told(computing.format(held="type=connection_wait"), more)
+    assert key(found, Cause.LOOP_BUSY) == "loop_busy/holders_compute"
+
+
+def test_what_others_have_and_hand_on_has_no_name_but_their_number() -> None:
+    place = {schema.CODE_FUNCTION: "infer", schema.CODE_FILE: "/srv/app.py", schema.CODE_LINE: 9}
+    found = told(
+        """
+        server GET         |--------------|
+        task   root GET    |--------------|   cpu=5
+        wait   w    root     |---------|        waker=other
+        server POST      |----------------|   trace=b
+        task   other POST|----------------|   trace=b cpu=6
+        wait   own  other    |----------|     trace=b waker=io
+        """,
+        {"own": place | {schema.FOR_CALL: "AsyncClient.get", schema.FOR_PACKAGE: "httpx"}},
+    )
+    assert key(found, Cause.LIMITER_WAIT) == "limiter_wait/holders_wait"
+    assert "Raise the limit (how many of what they take and give back there are)" in found.remedy
+
+
 def test_a_lock_of_asyncio_has_no_limit_to_raise() -> None:
     found = queued(schema.WAIT_LIMITER, WAITING, {**BLOCKED, schema.FOR: "Lock.acquire"})
     assert key(found, Cause.LIMITER_WAIT) == "limiter_wait/holders_wait"

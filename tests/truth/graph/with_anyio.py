@@ -147,6 +147,25 @@ async def anyio_jobs_that_share_a_token() -> None:
         group.start_soon(late)
 
 
+@shape((ROOT, "tell"), ("listener", "tell"))
+async def an_anyio_job_whose_brief_coroutine_wakes_a_task() -> None:
+    told = anyio.Event()
+
+    async def listener() -> None:
+        await told.wait()
+
+    async def note() -> None:
+        told.set()
+
+    def tell() -> None:
+        nap()
+        anyio.from_thread.run(note)
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(listener)
+        await anyio.to_thread.run_sync(tell)
+
+
 @shape((ROOT, "ask"), ("ask", "sleeper"), ("sleeper", TIMER))
 async def an_anyio_job_that_asks_the_loop() -> None:
     def ask() -> None:

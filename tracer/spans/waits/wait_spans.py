@@ -150,7 +150,7 @@ def _waker(drawing: Drawing, by: WokenBy) -> Waker:
         return Waker(s.WAKER_UNKNOWN, code.co_qualname)
     if not isinstance(by, Activity):
         return Waker(s.WAKER_UNKNOWN)
-    waker = drawing.kept_or_spawner(by)
+    waker = drawing.kept_or_beginner(by)
     if waker is None:
         return Waker(s.WAKER_UNKNOWN)
     trace_id = waker.request.trace_id if waker.request is not drawing.request else 0
