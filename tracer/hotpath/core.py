@@ -30,7 +30,7 @@ def _bound() -> tuple[Any, str]:
         native.bind({
             **vars(request), **vars(loop_history), **vars(tasks), **vars(task_steps), **vars(thread_state),
             **vars(otel_context), **vars(job_names), **vars(pools), **vars(jobs), "recorder_globals": vars(recorder), "ZERO": 0,
-            "run_scheduled": native.run_scheduled, "run_job_here": native.run_job, "ThreadPoolExecutor": ThreadPoolExecutor,
+            "run_job_here": native.run_job, "ThreadPoolExecutor": ThreadPoolExecutor,
             "random_bits": ids.random_bits, "ID_BITS": 64, "blank_activity": Activity(nobody, None, 0, 0),
             "blank_job": Job(nobody, nobody, 0, 0), "blank_held": Occupancy("", 0, 0, None),
             "Loop": Loop, "BackgroundTask": BackgroundTask, "Handle": events.Handle, "Task": asyncio.Task,

@@ -25,7 +25,7 @@ typedef struct {
     int64_t cpu_ns, at_ns, read_ns;
 } CpuMeter;
 
-extern PyTypeObject CpuMeterType, RunnerType;
+extern PyTypeObject CpuMeterType, RunnerType, ScheduledType;
 
 int64_t monotonic_ns(void);
 int64_t meter_at(CpuMeter *meter, int64_t now_ns, int64_t longest_ns);
@@ -54,9 +54,9 @@ int call_with_times(PyObject *function, PyObject **given, size_t count, int64_t 
 #define WITH_COUNT PyObject *self, PyObject *const *args, Py_ssize_t count
 PyObject *handle_runner(PyObject *self, PyObject *plain);
 PyObject *io_runner(PyObject *self, PyObject *plain);
+PyObject *scheduler(PyObject *self, PyObject *plain);
 PyObject *handle_maker(WITH_COUNT);
 PyObject *select_timer(WITH_COUNT);
-PyObject *scheduler(WITH_COUNT);
 PyObject *make_job(WITH_COUNT);
 PyObject *occupancy_of(WITH_COUNT);
 PyObject *run_job(WITH_COUNT, PyObject *names);
@@ -89,7 +89,7 @@ int tell_alarm(PyObject *loop, PyObject *method);
     X(probe_failed) X(blank_activity) X(blank_job) X(blank_held) X(random_bits) X(ID_BITS) X(ZERO) X(_VARIABLE) \
     X(_SPAN_KEY) X(Context) X(current_span_id) X(span_id_in) X(describe) X(make_job) X(occupancy_of) \
     X(run_job) X(take_over) X(thread_here) X(woke) X(carry) X(worker_here) X(enter) X(leave) X(run_queue_ns) \
-    X(recorder_globals) X(name_task) X(note_select) X(run_scheduled) X(run_job_here) X(is_library) X(await_site)
+    X(recorder_globals) X(name_task) X(note_select) X(run_job_here) X(is_library) X(await_site)
 #define NUMBERS(X) X(CALLBACK_MIN_NS) X(SHORT_RUN_NS) X(SITE_MIN_NS) X(ON_CPU_NS) X(PASSING_NS) X(AWAY_MIN_NS) \
     X(NO_QUEUE_NS) X(JOB_ON_CPU_NS) X(RESTED_NS) X(MOST_WORKING) X(SLEEP_MIN_NS) X(STALL_MIN_NS)
 /* Slots of the records: class, attribute. */

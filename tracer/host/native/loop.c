@@ -653,31 +653,83 @@ PyObject *handle_maker(PyObject *self, PyObject *const *args, Py_ssize_t count) 
     return new_runner(make_handle, args[0], args[1] == Py_None ? NULL : args[1]);
 }
 
-/* `call_soon(loop, callback, *args, context=None)` of uvloop: `other` is the class of calls, partials of `run_scheduled`. */
+/* A callback that uvloop runs later, with its stamp. */
+typedef struct {
+    PyObject_HEAD
+    vectorcallfunc call;
+    PyObject *callback, *stamp;
+} Scheduled;
+
+static PyObject *call_scheduled(PyObject *self, PyObject *const *args, size_t nargsf, PyObject *names) {
+    Scheduled *scheduled = (Scheduled *)self;
+    Call call = {.callback = Py_NewRef(scheduled->callback), .stamp = Py_NewRef(scheduled->stamp), .start_ns = monotonic_ns()};
+    PyObject *result = run_observed(
+        &call, call.callback, args, nargsf & ~PY_VECTORCALL_ARGUMENTS_OFFSET, names, 1, "uvloop");
+    Py_DECREF(call.callback);
+    Py_DECREF(call.stamp);
+    return result;
+}
+
+static int scheduled_traverse(PyObject *self, visitproc visit, void *arg) {
+    Py_VISIT(((Scheduled *)self)->callback);
+    Py_VISIT(((Scheduled *)self)->stamp);
+    return 0;
+}
+
+static void scheduled_dealloc(PyObject *self) {
+    PyObject_GC_UnTrack(self);
+    Py_DECREF(((Scheduled *)self)->callback);
+    Py_DECREF(((Scheduled *)self)->stamp);
+    PyObject_GC_Del(self);
+}
+
+static PyObject *scheduled_repr(PyObject *self) { return PyObject_Repr(((Scheduled *)self)->callback); }
+
+PyTypeObject ScheduledType = {
+    PyVarObject_HEAD_INIT(NULL, 0).tp_name = "whywait.tracer.host._core.Scheduled",
+    .tp_basicsize = sizeof(Scheduled),
+    .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_HAVE_VECTORCALL,
+    .tp_doc = "A callback that uvloop runs later.",
+    .tp_vectorcall_offset = offsetof(Scheduled, call),
+    .tp_call = PyVectorcall_Call,
+    .tp_repr = scheduled_repr,
+    .tp_traverse = scheduled_traverse, /* no `tp_clear`: what it refers to breaks the circles */
+    .tp_dealloc = scheduled_dealloc,
+};
+
+/* The callback with the stamp of now; NULL where that failed. */
+static PyObject *stamped(PyObject *callback) {
+    PyObject *stamp = stamp_now();
+    Scheduled *made = stamp != NULL ? PyObject_GC_New(Scheduled, &ScheduledType) : NULL;
+    if (made == NULL) {
+        Py_XDECREF(stamp);
+        return NULL;
+    }
+    made->call = call_scheduled;
+    made->callback = Py_NewRef(callback);
+    made->stamp = stamp;
+    PyObject_GC_Track(made);
+    return (PyObject *)made;
+}
+
+/* `call_soon(loop, callback, *args, context=None)` of uvloop. */
 static PyObject *run_scheduler(PyObject *self, PyObject *const *args, size_t nargsf, PyObject *names) {
-    Runner *runner = (Runner *)self;
+    PyObject *plain = ((Runner *)self)->plain;
     size_t count = (size_t)PyVectorcall_NARGS(nargsf), all = count + (names != NULL ? (size_t)PyTuple_GET_SIZE(names) : 0);
     PyObject *given[MOST_ARGUMENTS];
-    if (count < 2 || all > MOST_ARGUMENTS || runner->other == NULL) /* the last: of a method that is being freed */
-        return PyObject_Vectorcall(runner->plain, args, nargsf, names);
-    PyObject *stamp = stamp_now(), *parts[] = {py_run_scheduled, args[1], stamp};
-    PyObject *call = stamp != NULL ? PyObject_Vectorcall(runner->other, parts, 3, NULL) : NULL, *result = NULL;
+    if (count < 2 || all > MOST_ARGUMENTS)
+        return PyObject_Vectorcall(plain, args, nargsf, names);
+    PyObject *call = stamped(args[1]), *result = NULL;
     memcpy(given, args, all * sizeof(PyObject *));
     if (call != NULL)
         given[1] = call;
     if (call != NULL || report("uvloop") == 0)
-        result = PyObject_Vectorcall(runner->plain, given, count, names);
-    Py_XDECREF(stamp);
+        result = PyObject_Vectorcall(plain, given, count, names);
     Py_XDECREF(call);
     return result;
 }
 
-/* `scheduler(plain, class of calls)` */
-PyObject *scheduler(PyObject *self, PyObject *const *args, Py_ssize_t count) {
+PyObject *scheduler(PyObject *self, PyObject *plain) {
     (void)self;
-    if (count != 2 || !PyType_Check(args[1])) {
-        PyErr_SetString(PyExc_TypeError, "the plain method and a class are needed");
-        return NULL;
-    }
-    return new_runner(run_scheduler, args[0], args[1]);
+    return new_runner(run_scheduler, plain, NULL);
 }

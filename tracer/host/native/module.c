@@ -130,7 +130,7 @@ static PyMethodDef functions[] = {
     {"io_runner", io_runner, METH_O, "The same of a socket's handle."},
     {"handle_maker", FAST(handle_maker), METH_FASTCALL, "The `__init__` of a handle."},
     {"select_timer", FAST(select_timer), METH_FASTCALL, "The `select` of a selector."},
-    {"scheduler", FAST(scheduler), METH_FASTCALL, "The `call_soon` of uvloop."},
+    {"scheduler", scheduler, METH_O, "The `call_soon` of uvloop."},
     {"submitter", FAST(submitter), METH_FASTCALL, "The `submit` of executors of threads."},
     {"adjuster", FAST(adjuster), METH_FASTCALL, "Their `_adjust_thread_count`."},
     {"collector", FAST(collector), METH_FASTCALL, "A method that collects a future's result."},
@@ -154,7 +154,8 @@ static int execute(PyObject *module) {
         return -1;
     NAMES(MAKE)
 #undef MAKE
-    if (PyType_Ready(&RunnerType) < 0 || PyModule_AddIntConstant(module, "SOURCES", WHYWAIT_SOURCES) < 0)
+    if (PyType_Ready(&RunnerType) < 0 || PyType_Ready(&ScheduledType) < 0 ||
+        PyModule_AddIntConstant(module, "SOURCES", WHYWAIT_SOURCES) < 0)
         return -1;
     return PyModule_AddType(module, &CpuMeterType);
 }

@@ -26,13 +26,13 @@ class _Call(functools.partial[Any]):
         return repr(self.args[0])
 
 
-def _scheduler(plain: Any, call_class: type[_Call]) -> Any:
+def _scheduler(plain: Any) -> Any:
     @functools.wraps(plain)
     def call(self: Any, callback: Any, *args: Any, context: Any = None) -> Any:
         current = here.current
         # a task, the usual case: as `waker_now` has it, without its frame
         stamp = (current, perf_counter_ns()) if type(current) is Activity else waker_now(current)
-        return plain(self, call_class(run_scheduled, callback, stamp), *args, context=context)
+        return plain(self, _Call(run_scheduled, callback, stamp), *args, context=context)
 
     return call
 
@@ -48,8 +48,8 @@ def install(_: Session) -> Undo:
     """Wrap `call_soon`, `call_soon_threadsafe`, `call_later` and `call_at`, once imported, and return the undo."""
     soon = _scheduler if scheduler is None else scheduler
     table = {
-        "uvloop.Loop.call_soon": lambda plain: soon(plain, _Call),
-        "uvloop.Loop.call_soon_threadsafe": lambda plain: soon(plain, _Call),
+        "uvloop.Loop.call_soon": soon,
+        "uvloop.Loop.call_soon_threadsafe": soon,
         "uvloop.Loop.call_later": _later,
         "uvloop.Loop.call_at": _at,
     }
