@@ -37,9 +37,10 @@ def timers(group: Group) -> Iterator[Pattern]:
     if sums.empty:
         return
     name = str(sums["read_ns"].idxmax())
-    means = {str(key): float(ns) for key, ns in (sums.loc[name] / (table["name"] == name).sum()).items()}
+    own = table[table["name"] == name]
+    means = {key: float(own[key].mean()) for key in (*_NUMBERS, "read_ns")}
     if means["read_ns"] >= MIN_MEAN_NS:
-        first = runs.loc[table["name"] == name, "attributes"].iloc[0]
+        first = runs.loc[own.index[0], "attributes"]
         where = {"file": str(first.get(schema.CODE_FILE, "")), "line": first.get(schema.CODE_LINE)}
         share = sum(group.shares.get(cause, 0.0) for cause in _ASYNCIO)
         yield Pattern(Situation.TIMERS, None, {"function": name, **where, **means, "loop_share": share})
