@@ -8,13 +8,16 @@ import typer
 from whywait.analysis.cli.sources import Endpoint, Service, SkipBadLines, Source, analysis_of
 from whywait.analysis.cli.streams import examples, say, working
 from whywait.analysis.errors import InputError
-from whywait.analysis.prediction.whatif import Prediction, Range
+from whywait.analysis.prediction.whatif import Batching, Prediction, Range
 from whywait.analysis.prediction.whatif import whatif as predicted
+from whywait.analysis.text import amount
 
+MS: Final = 1e6
 EPILOG: Final = examples(
     "whywait whatif traces --pool default=16",
     "whywait whatif traces --without logging_wait --clients 32",
     "whywait whatif traces --faster score=2x --workers 2 --json",
+    "whywait whatif traces --batch predict --p95-under 200",
 )
 
 
@@ -37,6 +40,12 @@ def whatif(
     batch: Annotated[
         list[str] | None, typer.Option(help="A function's jobs of one request, as one call.", metavar="FUNCTION")
     ] = None,
+    p95_under: Annotated[
+        float | None,
+        typer.Option(
+            help="With --batch: which window and size of a batcher keep the felt p95 under this.", min=0, metavar="MS"
+        ),
+    ] = None,
     clients: Annotated[int | None, typer.Option(help="With N clients that wait for their answers.", min=1)] = None,
     rate: Annotated[float | None, typer.Option(help="With R requests per second, at random moments.")] = None,
     service: Service = None,
@@ -57,6 +66,7 @@ def whatif(
             faster=times,
             together=together or (),
             batch=batch or (),
+            p95_under_ns=None if p95_under is None else p95_under * MS,
             clients=clients,
             rate=rate,
         )
@@ -84,7 +94,25 @@ def _sentences(found: Prediction) -> str:
     ):  # fmt: skip
         lines.append(f"  {name:<11}{_told(one, scale, unit)}")
     lines.append(f"The replay of the unchanged recording is within {100 * found.miss:.0f}% of what was recorded.")
-    return "\n".join(lines)
+    return "\n".join([*lines, *_batching(found.batching)])
+
+
+def _batching(found: Batching | None) -> list[str]:
+    if found is None:
+        return []
+    lines = [
+        f"A call of {name} takes {amount(found.call_ns[name])}, and {amount(found.item_ns[name])} more for each item."
+        for name in found.call_ns
+    ]
+    how = "one call for all of a request's items"
+    if found.window_ns is not None:
+        how = f"a batcher that waits {amount(found.window_ns)} for items of several requests, or for {found.size:,} of them"
+    keeps = (
+        "keeps the felt p95 under that bound"
+        if found.keeps
+        else "does not keep the felt p95 under that bound for sure, and nothing that was tried does"
+    )
+    return [*lines, f"The prediction is for {how}, which {keeps}."]
 
 
 def _told(one: Range, scale: float, unit: str) -> str:

@@ -1,14 +1,15 @@
 """What one call for all items of a request would cost: a line through the jobs that had different numbers of items."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple, TypeGuard
 
 import numpy as np
 
 from whywait.analysis.errors import InputError
-from whywait.analysis.prediction.programs import Pause, Program, Run, Start, Step, Steps
+from whywait.analysis.prediction.programs import Collect, Pause, Program, Run, Start, Step, Steps
 
 FEWEST: Final = 30  # jobs
+MOST_BEYOND: Final = 4  # times the most items that a recorded job had: further the line is a guess
 LARGEST_ERROR: Final = 0.2  # standard error of the predicted cost, of that cost
 
 
@@ -17,13 +18,15 @@ class Cost(NamedTuple):
 
     call_ns: float
     item_ns: float
+    most: int  # items of one call up to which the jobs tell it
 
     def of(self, items: int) -> float:
         return self.call_ns + self.item_ns * items
 
 
 def cost_of(programs: Sequence[Program], function: str) -> Cost:
-    """Return what a job of this function takes, per call and per item. Raises InputError where its jobs cannot tell."""
+    """Return what a job of this function takes, per call and per item, up to the most items that a request has. Raises
+    InputError where its jobs cannot tell."""
     jobs = [(items, _length(steps)) for one in programs for steps, items in _jobs(one, function).values()]
     if not jobs:
         known = sorted({name for one in programs for name, _ in one.jobs} - {""})
@@ -40,28 +43,71 @@ def cost_of(programs: Sequence[Program], function: str) -> Cost:
             "Record it with different numbers of items per job"
         )
     (item_ns, call_ns), covariance = np.polyfit(sizes, took, 1, cov=True)
-    most = max(sum(items for _, items in _jobs(one, function).values()) for one in programs)
-    at = np.array([most, 1.0])
-    error = float(at @ covariance @ at) ** 0.5
-    if error > LARGEST_ERROR * (call_ns + item_ns * most):
+    most = most_items(programs, function)
+
+    def told(items: int) -> bool:
+        at = np.array([items, 1.0])
+        return bool((at @ covariance @ at) ** 0.5 <= LARGEST_ERROR * (call_ns + item_ns * items))
+
+    if not told(most):
         raise InputError(
             f"cannot tell what one call of {function!r} for {most} items costs: jobs of {sizes.min():.0f} to {sizes.max():.0f} "
             "items do not tell it well enough. Record more of them, with more different numbers"
         )
-    if min(item_ns, call_ns) >= 0:
-        return Cost(float(call_ns), float(item_ns))
-    # the line would make a call, or an item, cheaper than nothing
-    return Cost(float(took.mean()), 0.0) if item_ns < 0 else Cost(0.0, float((took @ sizes) / (sizes @ sizes)))
+    furthest = max(most, next(filter(told, range(int(sizes.max()) * MOST_BEYOND, most, -1)), most))
+    if item_ns < 0:  # the line would make an item, or a call, cheaper than nothing
+        return Cost(float(took.mean()), 0.0, furthest)
+    if call_ns < 0:
+        return Cost(0.0, float((took @ sizes) / (sizes @ sizes)), furthest)
+    return Cost(float(call_ns), float(item_ns), furthest)
 
 
-def batched(programs: Sequence[Program], function: str) -> list[Program]:
-    """Return the programs with each request's jobs of this function made one call, in place of the first.
-
-    Raises InputError where no request has several, or their jobs cannot tell what it would cost."""
-    cost = cost_of(programs, function)
-    if all(len(_jobs(one, function)) < 2 for one in programs):
+def batched(programs: Sequence[Program], function: str, others: Sequence[Program] = ()) -> list[Program]:
+    """Return the programs with each request's jobs of this function made one call, in place of the first; `others`
+    tell, too, what a call costs. Raises InputError where no request has several, or the jobs cannot tell that."""
+    cost = cost_of([*programs, *others], function)
+    if not several(programs, function):
         raise InputError(f"nothing to batch: no request has more than one job of {function!r}")
+    return one_call_each(programs, function, cost)
+
+
+def one_call_each(programs: Sequence[Program], function: str, cost: Cost) -> list[Program]:
+    """Return the programs with each request's jobs of this function made one call of this cost."""
     return [_one_call(one, function, cost) for one in programs]
+
+
+def most_items(programs: Sequence[Program], function: str) -> int:
+    """Return the most items that the jobs of one request have."""
+    return max(sum(items for _, items in _jobs(one, function).values()) for one in programs)
+
+
+def several(programs: Sequence[Program], function: str) -> bool:
+    """Return whether a request has more than one job of this function."""
+    return any(len(_jobs(one, function)) > 1 for one in programs)
+
+
+def collecting(programs: Sequence[Program], function: str) -> list[Program]:
+    """Return the programs with each request's jobs of this function handed to a batcher, in place of the first."""
+
+    def one(program: Program) -> Program:
+        jobs, steps = _jobs(program, function), list(program.activities)
+        collect = Collect(function, sum(items for _, items in jobs.values()))
+        for job in jobs:
+            steps[job] = (collect,) if job == min(jobs) else ()
+        return program._replace(activities=tuple(steps))
+
+    return [one(program) for program in programs]
+
+
+def call_of(programs: Sequence[Program], function: str, cost: Cost) -> Callable[[int], Program]:
+    """Return what makes a program of one call for so many items, shaped like the longest recorded job."""
+    shape = max((steps for one in programs for steps, _ in _jobs(one, function).values()), key=_length)
+
+    def call(items: int) -> Program:
+        factor = cost.of(items) / max(1.0, _length(shape))
+        return Program((tuple(_scaled(step, factor) for step in shape),))
+
+    return call
 
 
 def _one_call(program: Program, function: str, cost: Cost) -> Program:

@@ -77,7 +77,9 @@ def with_rivals(found: Recording, load: Load) -> Resources:
         return resources
 
     def too_much(root: float) -> bool:  # few rivals matter most
-        return replay(programs, replace(resources, rivals=root**2), load).cpu_wait_share > found.cpu_wait_share
+        run = replay(programs, replace(resources, rivals=root**2), load)
+        # threads that wait for the GIL queue for a CPU, too, whenever they ask for it: that makes nobody slower
+        return run.cpu_wait_share > found.cpu_wait_share or fmean(run.felt_ns) > fmean(found.felt_ns)
 
     return replace(resources, rivals=_halved(sqrt(MOST_RIVALS), too_much) ** 2)
 

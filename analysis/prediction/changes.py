@@ -59,7 +59,7 @@ def changed(
     for name in change.together:
         steps = _together(steps, name)
     for name in change.batch:
-        steps = batched(steps, name)
+        steps = batched(steps, name, found.others)
     return steps, after
 
 

@@ -30,6 +30,7 @@ class Recording:
     """The recorded requests as programs, with what their steps refer to."""
 
     programs: list[Program] = field(default_factory=list)
+    others: list[Program] = field(default_factory=list)  # of endpoints that are not analysed
     felt_ns: list[int] = field(default_factory=list)
     starts_ns: list[int] = field(default_factory=list)
     limits: dict[Key, int] = field(default_factory=lambda: {LOOP: 1})

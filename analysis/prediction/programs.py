@@ -60,7 +60,14 @@ class Join(NamedTuple):
     activities: tuple[int, ...]
 
 
-Step = Run | Pause | Take | Give | Start | Join
+class Collect(NamedTuple):
+    """Hands items to a batcher and waits for the call that they are in."""
+
+    function: str
+    items: int
+
+
+Step = Run | Pause | Take | Give | Start | Join | Collect
 Steps = tuple[Step, ...]
 
 

@@ -53,8 +53,8 @@ def recorded(analysis: Analysis) -> Recording:
     parts.takes = holds_by_activity(parts, found)
     chosen = set(analysis.analysed["request_id"])
     for row, root in zip(requests.row, requests.root_row, strict=True):
-        if spans.identities[row] in chosen and root >= 0:
-            _add(found, parts, int(activities.of_row[root]))
+        if root >= 0:
+            _add(found, parts, int(activities.of_row[root]), spans.identities[row] in chosen)
     return found
 
 
@@ -111,7 +111,7 @@ def _cpu_wait_share(spans: SpanTable, pieces: Pieces) -> float:
     return float(wanted / max(1, had + wanted))
 
 
-def _add(found: Recording, parts: Parts, root: int) -> None:
+def _add(found: Recording, parts: Parts, root: int, chosen: bool) -> None:
     order, numbers = [root], {root: 0}
     for one in order:
         for child in parts.children[one]:
@@ -119,6 +119,10 @@ def _add(found: Recording, parts: Parts, root: int) -> None:
                 numbers[child] = len(order)
                 order.append(child)
     steps = tuple(Activity(found, parts, one, numbers).all() for one in order)
-    found.programs.append(Program(steps, tuple(_job(parts, one) for one in order)))
+    program = Program(steps, tuple(_job(parts, one) for one in order))
+    if not chosen:
+        found.others.append(program)
+        return
+    found.programs.append(program)
     found.felt_ns.append(int(parts.of.end[root] - parts.of.start[root]))
     found.starts_ns.append(int(parts.of.start[root]))

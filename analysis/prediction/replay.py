@@ -5,7 +5,7 @@ switch interval, if somebody waits. All else is first come, first served.
 """
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from heapq import heappop, heappush
 from itertools import count
 from math import exp, sqrt
@@ -31,21 +31,21 @@ _NEVER: Final = float("inf")
 _ROUNDING_NS: Final = 1e-3
 
 
-class _Request:
+class Request:
     __slots__ = ("begun", "client", "left", "process", "program", "waiting")
 
     def __init__(self, program: Program, client: int, process: int, now: float) -> None:
         self.program, self.client, self.process, self.begun = program, client, process, now
         self.left = [True] * len(program.activities)  # has not ended
-        self.waiting: list[tuple[_Thread, tuple[int, ...]]] = []
+        self.waiting: list[tuple[Thread, tuple[int, ...]]] = []
 
 
-class _Thread:
+class Thread:
     """One activity under way."""
 
     __slots__ = ("activity", "asked", "at", "began", "finish", "gil", "needs", "request")
 
-    def __init__(self, request: _Request, activity: int) -> None:
+    def __init__(self, request: Request, activity: int) -> None:
         self.request, self.activity, self.at = request, activity, 0
         self.needs, self.began, self.finish, self.gil, self.asked = 0.0, 0.0, _NEVER, False, 0.0
 
@@ -56,7 +56,7 @@ class _Cpus:
     def __init__(self, cpus: float, rivals: float) -> None:
         self.cpus, self.rivals, self.work, self.since, self.running = cpus, rivals, 0.0, 0.0, 0
         self.had_ns, self.wanted_ns = 0.0, 0.0
-        self.ends: list[tuple[float, int, _Thread]] = []
+        self.ends: list[tuple[float, int, Thread]] = []
         self.rates: dict[int, float] = {}
 
     def to(self, now: float) -> None:
@@ -84,7 +84,9 @@ class _Cpus:
         return self.since + max(0.0, self.ends[0][0] - self.work) / self.rate if self.ends else _NEVER
 
 
-class _Replay:
+class Replay:
+    """A replay under way."""
+
     def __init__(self, resources: Resources, load: Load, programs: Sequence[Program], seed: int) -> None:
         self.resources, self.load, self.programs = resources, load, programs
         self.random, self.number, self.now = Random(seed), count(), 0.0
@@ -92,9 +94,9 @@ class _Replay:
         self.events: list[tuple[float, int, Any]] = []
         self.cpus = _Cpus(resources.cpus, resources.rivals)
         self.free: dict[Key, int] = {}
-        self.queues: dict[Key, deque[_Thread]] = {}
-        self.holder: list[_Thread | None] = [None] * resources.processes
-        self.wants: list[deque[_Thread]] = [deque() for _ in range(resources.processes)]
+        self.queues: dict[Key, deque[Thread]] = {}
+        self.holder: list[Thread | None] = [None] * resources.processes
+        self.wants: list[deque[Thread]] = [deque() for _ in range(resources.processes)]
         self.ended: list[tuple[float, float]] = []
         self.gil_wait_ns = 0.0
 
@@ -104,15 +106,15 @@ class _Replay:
             return
         program = self.programs[self.sent]
         self.sent += 1
-        request = _Request(program, client, self.random.randrange(self.resources.processes), self.now)
+        request = Request(program, client, self.random.randrange(self.resources.processes), self.now)
         if self.load.rate is not None:
             self.at(self.random.expovariate(self.load.rate / 1e9), client + 1)
-        self.go(_Thread(request, 0))
+        self.go(Thread(request, 0))
 
     def at(self, after: float, what: Any) -> None:
         heappush(self.events, (self.now + after, next(self.number), what))
 
-    def over(self, thread: _Thread) -> None:
+    def over(self, thread: Thread) -> None:
         request = thread.request
         request.left[thread.activity] = False
         if thread.activity == 0:
@@ -125,7 +127,7 @@ class _Replay:
             self.go(one)
 
     # --- steps ------------------------------------------------------------------------------------
-    def go(self, thread: _Thread) -> None:
+    def go(self, thread: Thread) -> None:
         """Do a thread's steps until one takes time."""
         steps = thread.request.program.activities[thread.activity]
         while thread.at < len(steps):
@@ -135,7 +137,7 @@ class _Replay:
                 return
         self.over(thread)
 
-    def done_at_once(self, thread: _Thread, step: Any) -> bool:
+    def done_at_once(self, thread: Thread, step: Any) -> bool:
         kind = type(step)
         if kind is Run:
             thread.needs, thread.gil = step.ns, step.gil and self.resources.gil
@@ -149,17 +151,17 @@ class _Replay:
         if kind is Give:
             self.give(self.key(thread, step.key))
         elif kind is Start:
-            self.go(_Thread(thread.request, step.activity))
+            self.go(Thread(thread.request, step.activity))
         elif kind is Join and any(thread.request.left[one] for one in step.activities):
             thread.request.waiting.append((thread, step.activities))
             return False
         return True
 
-    def key(self, thread: _Thread, key: Key) -> Key:
+    def key(self, thread: Thread, key: Key) -> Key:
         own = isinstance(key, tuple) and key[0] == OWN
         return (id(thread.request) if own else thread.request.process, key)
 
-    def take(self, thread: _Thread, key: Key) -> bool:
+    def take(self, thread: Thread, key: Key) -> bool:
         limit = self.resources.limits.get(key[1])
         if limit is None:
             return True
@@ -177,7 +179,7 @@ class _Replay:
             self.free[key] += 1
 
     # --- GIL and CPUs -----------------------------------------------------------------------------
-    def compute(self, thread: _Thread) -> bool:
+    def compute(self, thread: Thread) -> bool:
         process = thread.request.process
         holder = self.holder[process] if thread.gil else None
         if holder is None:
@@ -190,11 +192,11 @@ class _Replay:
         self.want(thread)
         return False
 
-    def want(self, thread: _Thread) -> None:
+    def want(self, thread: Thread) -> None:
         thread.asked = self.now
         self.wants[thread.request.process].append(thread)
 
-    def run(self, thread: _Thread) -> None:
+    def run(self, thread: Thread) -> None:
         burst = thread.needs
         if thread.gil:
             process = thread.request.process
@@ -205,7 +207,7 @@ class _Replay:
         thread.began = self.cpus.work
         self.ends_after(thread, burst)
 
-    def ends_after(self, thread: _Thread, burst: float) -> None:
+    def ends_after(self, thread: Thread, burst: float) -> None:
         thread.finish = self.cpus.work + burst
         heappush(self.cpus.ends, (thread.finish, next(self.number), thread))
 
@@ -251,11 +253,14 @@ class _Replay:
                 self.go(what)
 
 
-def replay(programs: Sequence[Program], resources: Resources, load: Load, *, seed: int = 1) -> Replayed:
+def replay(
+    programs: Sequence[Program], resources: Resources, load: Load, *, seed: int = 1,
+    made: Callable[[Resources, Load, Sequence[Program], int], Replay] = Replay,
+) -> Replayed:  # fmt: skip
     """Return what clients felt when these requests arrive one after another at a service with these resources.
 
     The first and the last of them are not counted: the queues have not filled yet, or nothing follows."""
-    run = _Replay(resources, load, programs, seed)
+    run = made(resources, load, programs, seed)
     run.all()
     ended = sorted(run.ended, key=lambda one: one[1])
     edge = min(max(load.clients if load.rate is None else 0, len(ended) // 10), len(ended) // 3)

@@ -1,7 +1,7 @@
 """Predicts what a change brings: the replay of the change against the replay of what was recorded."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from math import exp, inf, log, sqrt
 from statistics import fmean, pstdev
 from typing import Any, Final
@@ -12,13 +12,15 @@ from whywait.analysis.errors import InputError
 from whywait.analysis.model import Analysis
 from whywait.analysis.prediction.calibration import calibrated, drawn, felt, figures_of, load_of, queued, with_rivals
 from whywait.analysis.prediction.changes import Change, changed
-from whywait.analysis.prediction.programs import Load, Pause, Program, Resources, Run
+from whywait.analysis.prediction.micro_batches import Way, ways
+from whywait.analysis.prediction.programs import Pause, Program, Resources, Run
 from whywait.analysis.prediction.recorded import recorded
 from whywait.analysis.prediction.replay import replay
 
 FEWEST: Final = 30  # requests
 LARGEST_FOREIGN: Final = 0.1  # of all time: waited for work of other requests, such as a batcher's
 DRAWS: Final = 8
+ALIKE: Final = 0.03  # throughputs that differ by less
 FLOORS: Final = (0.1, 0.18, 0.08)  # of p50, p95 and throughput: no interval is narrower
 LARGEST_DOUBT: Final = 2.0  # times: of felt p50, by what is counted as the function's own
 _Z: Final = 1.96
@@ -44,25 +46,41 @@ class Prediction:
     requests: int
     clients: int | None  # None: an open load
     miss: float
+    batching: "Batching | None" = None  # what was found to keep p95 under a bound
 
     def as_json(self) -> dict[str, Any]:
         """Return the figures for JSON: times in ns, throughput in requests/s."""
         one = {name: {part: getattr(value, part) for part in Range.__slots__} for name, value in self._ranges().items()}
-        return {**one, "requests": self.requests, "clients": self.clients, "miss": self.miss}
+        found = {**one, "requests": self.requests, "clients": self.clients, "miss": self.miss}
+        return found if self.batching is None else {**found, "batching": asdict(self.batching)}
 
     def _ranges(self) -> Mapping[str, Range]:
         return {"felt_p50_ns": self.p50, "felt_p95_ns": self.p95, "requests_per_s": self.throughput}
 
 
+@dataclass(frozen=True, slots=True)
+class Batching:
+    """How to make one call of several, and what a call takes, without any queue."""
+
+    call_ns: Mapping[str, float]  # by function: what a call takes
+    item_ns: Mapping[str, float]  # and each of its items
+    window_ns: float | None  # a batcher waits so long for items of several requests; None: one call for each request
+    size: int  # unless it has so many
+    keeps: bool  # p95 under the bound, with all of its interval; else this is the lowest p95
+
+
 def whatif(
     analysis: Analysis, *, pools: Mapping[str, int] | None = None, workers: int = 1, without: Sequence[str] = (),
-    faster: Mapping[str, float] | None = None, together: Sequence[str] = (), batch: Sequence[str] = (), clients: int | None = None, rate: float | None = None,
+    faster: Mapping[str, float] | None = None, together: Sequence[str] = (), batch: Sequence[str] = (), p95_under_ns: float | None = None, clients: int | None = None, rate: float | None = None,
 ) -> Prediction:  # fmt: skip
     """Return what this change would bring: `pools` sizes by name, `workers` times as many processes, `without` causes or
-    functions, `faster` functions by how many times, functions awaited `together`, jobs of functions made one call (`batch`), another number of closed-loop `clients`, or `rate` requests/s.
+    functions, `faster` functions by how many times, functions awaited `together`, jobs of functions made one call (`batch`), another number of closed-loop `clients`, or `rate` requests/s. With `p95_under_ns` it looks for the window and size of a
+    batcher that bring most requests/s and keep the felt p95 under it.
     Raises InputError where the recording cannot tell."""
     change = Change(pools or {}, workers, tuple(without), faster or {}, tuple(together), tuple(batch), clients, rate)
     _check(change)
+    if p95_under_ns is not None and not (batch and p95_under_ns > 0):
+        raise InputError("expected the functions whose jobs are to be batched, and a p95 over 0")
     found = recorded(analysis)
     if len(found.programs) < FEWEST:
         raise InputError(f"cannot predict from {len(found.programs)} requests: record at least {FEWEST}")
@@ -77,28 +95,51 @@ def whatif(
         load, clients=clients or load.clients, rate=rate if rate is not None else None if clients else load.rate
     )
     # what computes around the waits of a function may be the function's or its caller's: both
+    plain = change if p95_under_ns is None else replace(change, batch=())
     both = [
-        changed(programs, resources, found, change, near=near) for near in (False, True)[: 1 + _near(programs, change)]
+        changed(programs, resources, found, plain, near=near) for near in (False, True)[: 1 + _near(programs, change)]
     ]
-    # a queue that the replay does not make stays, as where nothing changes; the interval covers that it passes
-    as_now, passed = (
-        np.array([
-            _ratios((programs, resources, load), (queued(steps, share), after, later), draw)
-            for steps, after in both for draw in range(DRAWS)
-        ]) for share in (1.0, 0.0)
-    )  # fmt: skip
-    if len(both) > 1:
-        _check_near(as_now, figures[0])
-    spread = [_range(*one, miss) for one in zip(figures, as_now.T, passed.T, FLOORS, strict=True)]
-    if spread[1].after < spread[0].after:  # each was scaled by its own ratio
-        low = spread[0]
-        spread[1] = Range(spread[1].before, low.after, low.low, max(low.high, spread[1].high))
+    before = [felt(replay(drawn(programs, load, draw), resources, load, seed=draw)) for draw in range(DRAWS)]
+
+    def ratios(made: Sequence[tuple[Way, Resources]], share: float, draws: int) -> Any:
+        return np.array([
+            np.divide(replace(way, programs=queued(way.programs, share)).felt(has, later, draw), before[draw])
+            for way, has in made for draw in range(draws)
+        ])  # fmt: skip
+
+    def spread_of(made: Sequence[tuple[Way, Resources]], draws: int = DRAWS) -> list[Range]:
+        # a queue that the replay does not make stays, as where nothing changes; the interval covers that it passes
+        as_now, passed = (ratios(made, share, draws) for share in (1.0, 0.0))
+        return _in_order([_range(*one, miss) for one in zip(figures, as_now.T, passed.T, FLOORS, strict=True)])
+
+    made = [(Way(steps), has) for steps, has in both]
+    if p95_under_ns is not None:
+        ((steps, has), *_) = both
+        tried = ways(steps, [*found.programs, *found.others], change.batch)
+        made = [(min(tried, key=lambda one: _rank(spread_of([(one, has)], 1), p95_under_ns)), has)]
+    elif len(both) > 1:
+        _check_near(ratios(made, 1.0, DRAWS), figures[0])
+    ((way, _), *_) = made
+    spread = spread_of(made)
     if rate is not None and spread[2].after < 0.95 * rate:
         raise InputError(
             f"{rate:g} requests/s are more than it could serve: about {spread[2].after:.3g}/s. The queue would grow without end"
         )
     at_once = None if later.rate is not None else later.clients
-    return Prediction(spread[0], spread[1], spread[2], len(found.programs), at_once, miss)
+    batching = None if p95_under_ns is None else _batching(way, spread[1].high <= p95_under_ns)
+    return Prediction(spread[0], spread[1], spread[2], len(found.programs), at_once, miss, batching)
+
+
+def _rank(spread: Sequence[Range], p95_under_ns: float) -> tuple[float, ...]:
+    """What keeps p95 under the bound comes first, of it what serves most, of that what takes least time."""
+    _, p95, throughput = spread
+    return (0.0, -round(log(throughput.after) / ALIKE), p95.after) if p95.high <= p95_under_ns else (1.0, p95.high, 0.0)
+
+
+def _batching(way: Way, keeps: bool) -> Batching:
+    call, item = ({name: one[at] for name, one in way.costs.items()} for at in (0, 1))
+    window_ns, size = (None, 0) if way.policy is None else way.policy
+    return Batching(call, item, window_ns, size, keeps)
 
 
 def _check(change: Change) -> None:
@@ -127,13 +168,12 @@ def _check_near(ratios: Any, p50_ns: float) -> None:
         )
 
 
-def _ratios(
-    before: tuple[Sequence[Program], Resources, Load], after: tuple[Sequence[Program], Resources, Load], draw: int
-) -> tuple[float, ...]:
-    first, second = (
-        felt(replay(drawn(steps, load, draw), has, load, seed=draw)) for steps, has, load in (before, after)
-    )
-    return tuple(new / old for new, old in zip(second, first, strict=True))
+def _in_order(spread: list[Range]) -> list[Range]:
+    """Each was scaled by its own ratio: p95 is no less than p50."""
+    p50, p95, throughput = spread
+    if p95.after >= p50.after:
+        return spread
+    return [p50, Range(p95.before, p50.after, p50.low, max(p50.high, p95.high)), throughput]
 
 
 def _range(recorded_value: float, as_now: Any, passed: Any, floor: float, miss: float) -> Range:

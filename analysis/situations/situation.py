@@ -28,6 +28,7 @@ class Situation(StrEnum):
     CONNECTIONS_HELD = "connections_held"
     HELD_AFTERWARDS = "held_afterwards"
     BACKGROUND_HOLDS = "background_holds"
+    TIMERS = "timers"
     LOCK_CONVOY = "lock_convoy"
     IMPORT_LOCK = "import_lock"
     SUBMIT_LOCK = "submit_lock"

@@ -32,6 +32,7 @@ from whywait.analysis.situations.running.computing import computing, is_named, s
 from whywait.analysis.situations.running.cpu_competition import cpu_competition
 from whywait.analysis.situations.running.gil_starvation import gil_starvation
 from whywait.analysis.situations.running.loop_blocked import loop_blocked
+from whywait.analysis.situations.running.timers import timers
 from whywait.analysis.situations.serial_collection import collected_serially, serial_collection
 from whywait.analysis.situations.situation import Detector, Group, Pattern, Situation
 from whywait.analysis.situations.thresholds import MIN_MEAN_NS, TAIL, TAIL_AMONG, TAIL_SHARE, significant
@@ -67,7 +68,7 @@ _MAY_BE_REASONS: Final = tuple(cause for cause in CAUSES if cause.info.is_reason
 # of several situations that have a remedy for one cause, the first one's is told
 DETECTORS: Final[tuple[Detector, ...]] = (
     holds_one, deadlocks, wait_cycles, stampedes, cold_start, connecting, consumers, inner_limit, stragglers, lock_convoy, connections_held, large_transfers, sensitive_threads, signals, behind, rate_limits, time_limits, pool_situations, repeated_waits, blocking_calls, databases, spins, computing,
-    loop_blocked, collected_serially, gil_starvation, cpu_competition, answers, never_ended, unexplained,
+    loop_blocked, collected_serially, gil_starvation, timers, cpu_competition, answers, never_ended, unexplained,
 )  # fmt: skip
 
 

@@ -19,6 +19,7 @@ NOTHING_SIGNIFICANT: Final = "No wait reached 5% of its time and 1 ms."
 BUT_UNSEEN: Final = "But clients may have waited where no request shows it."
 UNSEEN: Final = {Situation.LOOP_HELD: Cause.LOOP_BUSY, Situation.NAGLE: Cause.REQUEST_IO}  # and whose remedy is theirs
 MOST_REASONS: Final = 3  # in `text`
+NOT_THE_CAUSE: Final = 0.1  # of the requests' time: less of the loop's is said to be none
 _ABBREVIATIONS: Final = {"gil": "GIL", "cpu": "CPU", "gpu": "GPU", "gc": "GC", "io": "I/O"}
 _CPU_USERS: Final = {
     Situation.CPU_OTHER_PROCESSES: "other processes",
@@ -171,6 +172,19 @@ def _computes(one: SimpleNamespace) -> str:
     return f"{said}."
 
 
+def _timers(one: SimpleNamespace) -> str:
+    said = (
+        f"A timer around {one.function}{in_brackets(place(one.file, one.line))} reads {amount(one.read_ns)}, "
+        f"{one.read_ns / one.own_ns:.0f} times the {amount(one.own_ns)} that it computes: it waits {amount(one.gil_ns)} for "
+        f"the GIL and {amount(one.run_queue_ns)} for a CPU."
+    )
+    if one.loop_share < NOT_THE_CAUSE:
+        said += (
+            f" asyncio is not the cause: the loop, its wake-ups and the order of collection are {one.loop_share:.0%}."
+        )
+    return said
+
+
 # sentences by kind of situation that have parts of their own; each takes its numbers
 _SITUATIONS: Final[dict[Situation, Callable[[Any], str]]] = {
     **dict.fromkeys(
@@ -185,6 +199,7 @@ _SITUATIONS: Final[dict[Situation, Callable[[Any], str]]] = {
             )
         ),
     ),
+    Situation.TIMERS: _timers,
     Situation.COMPUTES_ON_LOOP: _computes,
     Situation.COMPUTES_IN_WORKER: _computes,
     Situation.FAILED_REQUESTS: lambda one: (

@@ -1,0 +1,45 @@
+"""A timer around a job is told to mislead where the job mostly waits for the GIL and a CPU, and only there."""
+
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pandas as pd
+import pytest
+
+from whywait.analysis.causes import Cause
+from whywait.analysis.situations.running.timers import timers
+from whywait.analysis.situations.situation import Group, Situation
+from whywait.tracer import schema
+
+MS = 1_000_000
+
+
+def found(cpu_ms: int, gil_ms: int, run_queue_ms: int, reads_ms: int = 40) -> list[Any]:
+    attributes = {
+        schema.KIND: schema.KIND_RUN, schema.CPU_NS: cpu_ms * MS, schema.GIL_NS: gil_ms * MS,
+        schema.RUN_QUEUE_NS: run_queue_ms * MS, schema.CODE_FILE: "app.py", schema.CODE_LINE: 7,
+    }  # fmt: skip
+    spans = [{"trace_id": "a", "name": "predict", "start_ns": 0, "end_ns": reads_ms * MS, "attributes": attributes}] * 3
+    group = SimpleNamespace(
+        significant=(Cause.GIL_WAIT,), shares={Cause.LOOP_BUSY: 0.02, Cause.COLLECT_ORDER: 0.01},
+        spans=pd.DataFrame(spans), requests=pd.DataFrame({"trace_id": ["a"]}),
+    )  # fmt: skip
+    return list(timers(cast(Group, group)))
+
+
+def test_what_it_reads_and_what_is_computed_are_told_for_one_call() -> None:
+    (one,) = found(5, 20, 15)
+    assert one.kind is Situation.TIMERS
+    told = {name: one.numbers[name] / MS for name in ("read_ns", "own_ns", "gil_ns", "run_queue_ns")}
+    assert told == {"read_ns": 40, "own_ns": 5, "gil_ns": 20, "run_queue_ns": 15}
+    assert (one.numbers["function"], one.numbers["file"], one.numbers["line"]) == ("predict", "app.py", 7)
+    assert one.numbers["loop_share"] == pytest.approx(0.03)
+
+
+@pytest.mark.parametrize(
+    ("cpu_ms", "gil_ms", "run_queue_ms"),
+    [(30, 6, 4), (5, 2, 3), (0, 30, 10)],
+    ids=["it computes", "it waits for other things", "no CPU time is known"],
+)
+def test_else_nothing_is_told(cpu_ms: int, gil_ms: int, run_queue_ms: int) -> None:
+    assert found(cpu_ms, gil_ms, run_queue_ms) == []
