@@ -54,7 +54,7 @@ def seen_instead(spans: pd.DataFrame) -> str:
     """Return what traces without any request show, and what to add."""
     seen = [
         f"{name} ({place(file, line)}) blocked the event loop {counted(times, 'time')}, up to {amount(ns)}"
-        for name, file, line, times, ns in held_loop(nobodys_blocks(spans)).head(_MOST).itertuples(index=False)
+        for name, file, line, _, times, ns in held_loop(nobodys_blocks(spans)).head(_MOST).itertuples(index=False)
     ]
     return (
         f"whywait saw {'; '.join(seen) or 'no server that it knows'}. Requests are SERVER spans, which servers and "
