@@ -68,6 +68,9 @@ def _in_handler(one: Facts) -> Bools:
 def _many_wakings(one: Facts) -> Bools:
     # of summed jobs, each wait as short as the waking of a thread
     summed = one.says(schema.EVIDENCE, schema.EVIDENCE_INFERRED) & one.has(schema.POOL_NAME)
+    summed &= ~one.says(
+        schema.POOL_NAME, schema.POOL_NAME_PROCESSES
+    )  # whose jobs are never summed: samples bound their waits
     return one.ruled & one.says(schema.WAIT, *_WAKINGS) & summed
 
 

@@ -33,7 +33,7 @@ def _afterwards(is_over: bool, *_: Any) -> bool:
 
 def _cancelled_handler(is_over: bool, protocol: Any, *_: Any) -> bool:
     """aiohttp has waited for a connection's request, and just now cancelled its task."""
-    handler = protocol._task_handler
+    handler = getattr(protocol, "_task_handler", None)
     return is_over and handler is not None and not handler.done() and bool(handler.cancelling())
 
 

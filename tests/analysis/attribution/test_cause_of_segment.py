@@ -170,8 +170,15 @@ def test_a_wait_by_its_type(kind: str, cause: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["resume", "pool_handover"])
-@pytest.mark.parametrize(("summed", "cause"), [(True, "loop_wakeup"), (False, "unexplained")])
-def test_many_short_changes_of_threads_are_wakings(kind: str, summed: bool, cause: str) -> None:
+@pytest.mark.parametrize(
+    ("summed", "pool", "cause"),
+    [
+        (True, "anyio", "loop_wakeup"),
+        (False, "anyio", "unexplained"),
+        (True, schema.POOL_NAME_PROCESSES, "unexplained"),
+    ],
+)
+def test_many_short_changes_of_threads_are_wakings(kind: str, summed: bool, pool: str, cause: str) -> None:
     """Of summed jobs each was as short as the waking of a thread; one long wait of that kind is not explained by it."""
     table = causes(
         """
@@ -179,7 +186,7 @@ def test_many_short_changes_of_threads_are_wakings(kind: str, summed: bool, caus
         task   root GET   |-----------|  cpu=6
         wait   w    root    |----|
     """,
-        {"w": {schema.WAIT: kind, schema.POOL_NAME: "anyio"} | ({schema.EVIDENCE: "inferred"} if summed else {})},
+        {"w": {schema.WAIT: kind, schema.POOL_NAME: pool} | ({schema.EVIDENCE: "inferred"} if summed else {})},
     )
     row = table[table["span_name"] == "w"].iloc[0]
     assert (row["cause"], row["amount_ns"]) == (cause, 5 * UNIT_NS)

@@ -83,6 +83,7 @@ OPTIONAL = {
     "_exception_type",
     "_exceptions",
     "_get_tracer",
+    "_task_handler",
     "_initializer",
     "_is_instrumented_by_opentelemetry",
     "_known_methods",
