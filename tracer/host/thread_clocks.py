@@ -59,6 +59,9 @@ class _Kept:
         except OSError:
             return
         _open_fds.add(fd)
+        if _open_fds.is_over or self.generation != _open_fds.generation:  # the session ended while this opened
+            _close(fd)
+            return
         self.fd = fd
         self.closer = _Closer(fd)
         address = ctypes.c_void_p(ctypes.addressof(self.buffer))

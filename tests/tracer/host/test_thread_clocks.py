@@ -3,6 +3,7 @@
 import os
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -34,6 +35,26 @@ def test_a_call_that_ends_after_its_session_opens_nothing() -> None:
     thread.join()
     assert late == [None]
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_a_file_that_was_being_opened_when_its_session_ended_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    thread_clocks.run_queue_available()
+    plain, opened = os.open, []
+
+    def slow(*args: Any, **kwargs: Any) -> int:
+        opened.append(plain(*args, **kwargs))
+        thread_clocks.close_all()  # by another thread: opening a file lets others run
+        return opened[0]
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "open", slow)
+        told: list[int | None] = []
+        thread = threading.Thread(target=lambda: told.append(thread_clocks.run_queue_ns()))
+        thread.start()
+        thread.join()
+    assert told == [None]
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(opened[0])
 
 
 def test_every_session_has_the_signal() -> None:
