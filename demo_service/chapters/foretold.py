@@ -32,8 +32,9 @@ def _told(analysis: Analysis, before: Cell, after: Cell) -> str:
 
 
 def _alone(analysis: Analysis, cell: Cell) -> Analysis:
-    """The analysis of one cell, with just its spans: the others ran in the same process."""
-    name = label(cell.mode, cell.clients)
-    requests = analysis.requests[analysis.requests["endpoint"] == name]
-    spans = analysis.spans[analysis.spans["trace_id"].isin(set(requests["trace_id"]))].reset_index(drop=True)
-    return replace(analysis, requests=requests, spans=spans)
+    """The analysis of one cell, without the spans of the others, which ran in the same process; with those of no cell,
+    such as a batcher's."""
+    is_own = analysis.requests["endpoint"] == label(cell.mode, cell.clients)
+    others = set(analysis.requests.loc[~is_own, "trace_id"])
+    spans = analysis.spans[~analysis.spans["trace_id"].isin(others)].reset_index(drop=True)
+    return replace(analysis, requests=analysis.requests[is_own], spans=spans)
