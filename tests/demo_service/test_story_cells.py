@@ -194,7 +194,8 @@ def test_more_clients_are_predicted_from_the_cell_with_fewer_alone_and_told_besi
 
     monkeypatch.setattr(foretold, "whatif", predicted)
     said = foretold.foretold_text(story[0], cells_of(*story))
-    assert asked == [({"tto_thread-1-0"}, {"to_thread-1-0"}, 16)]  # batch was driven with 16 clients alone
+    # batch was driven with 16 clients alone; what no client asked for, as a batcher's work, belongs to each recording
+    assert asked == [({"tto_thread-1-0", "of nobody"}, {"to_thread-1-0"}, 16)]
     assert said.splitlines()[1:] == [
         "  to_thread: 1 → 16 clients: p50 800.0 ms (700.0 to 950.0), measured 1000.0 ms; "
         "18.4 requests/s (15.0 to 22.0), measured 0.3"
