@@ -99,8 +99,8 @@ def _where(attributes: dict[str, Any]) -> str:
     return f" in {function}{_at(attributes)}" if function else ""
 
 
-def _slept_in(attributes: dict[str, Any]) -> str:
-    """The user's function that slept for longest in a call, as samples show, else the span's."""
+def slept_in(attributes: dict[str, Any]) -> str:
+    """Return the user's function that slept for longest in a call, as samples show, else the span's, after " in "."""
     name, file, line, _ = next(iter(rows_of(attributes, schema.CALLED)), ("", "", 0, 0))
     return f" in {name}{in_brackets(place(file, line))}" if name else _where(attributes)
 
@@ -166,7 +166,7 @@ _WORDS: dict[str, Callable[[dict[str, Any]], str]] = {
     "lock": lock_name,
     "handler": _or(schema.HANDLER, "of unknown name"),
     "call": _or(schema.CALL, "a system call"),
-    "slept_in": _slept_in,
+    "slept_in": slept_in,
     "syscall": _or(schema.BLOCK_SYSCALL, ""),
     "few": _few,
     "rivals": lambda attributes: why_queued(attributes, queued_in(attributes)),

@@ -8,11 +8,10 @@ import numpy as np
 import pandas as pd
 
 from whywait.analysis.attribution.culprit_names import positive_ns, rows_of
-from whywait.analysis.attribution.details import lock_name
+from whywait.analysis.attribution.details import lock_name, slept_in
 from whywait.analysis.causes import Cause
 from whywait.analysis.situations.situation import Group, Pattern, Situation
 from whywait.analysis.situations.what_helps import NATIVE, look_up
-from whywait.analysis.text import in_brackets, place
 from whywait.tracer.schema import (
     CALLED,
     CPU_WANTED_NATIVE,
@@ -63,8 +62,7 @@ def _native(group: Group) -> Iterator[Pattern]:
     edges = np.array(sorted([*((at, 1) for at in found["start_ns"]), *((at, -1) for at in found["end_ns"])]))
     at_once, took_ns = np.cumsum(edges[:, 1]), np.diff(edges[:, 0], append=edges[-1, 0])
     if took_ns[at_once > 1].sum() >= MIN_SHARE * took_ns.sum():
-        (name, file, line, _), *_ = rows_of(group.attributes_of(found.nlargest(1, "amount_ns"))[0], CALLED)
-        where = f" in {name}{in_brackets(place(file, line))}"
+        where = slept_in(group.attributes_of(found.nlargest(1, "amount_ns"))[0])
         yield Pattern(
             Situation.NATIVE_QUEUE, None, {"most": int(at_once.max()), "where": where, "how": look_up(NATIVE, "")}
         )
