@@ -30,6 +30,15 @@ logger = logging.getLogger("whywait")
 logger.addFilter(without_secrets)
 
 
+class Unsent(Protocol):
+    """A response that the kernel has not sent yet."""
+
+    request: Request
+
+    def is_sent(self, *, is_last: bool = False) -> bool:
+        """Return whether it is sent, or nobody will look again (`is_last`)."""
+
+
 class AppliedTables(Protocol):
     """The adapters' tables that are applied in one session."""
 
@@ -58,7 +67,7 @@ class Recorder:
         self.working: dict[int, Occupancy] = {}  # by thread, the latest job: the watchdog drops those that have ended
         self.looks: deque[HolderSeen] = deque(maxlen=20_000)  # samples of threads that held the GIL, or may have
         # ends of responses in the kernel's hands: the watchdog asks each at its pace, until it says that it is sent
-        self.unsent: deque[Callable[..., bool]] = deque()
+        self.unsent: deque[Unsent] = deque()
         self.threads = ThreadLives()
         self.sampler: SamplerProcess | None = None
         self.ring: Callable[[], None] | None = None  # wakes the watchdog, while it rests

@@ -33,6 +33,7 @@ from whywait.tracer.hotpath.opening.open_request import all_said, name_request
 from whywait.tracer.hotpath.recorder import Recorder
 from whywait.tracer.hotpath.thread_waits import called
 from whywait.tracer.hotpath.waits import record_wait
+from whywait.tracer.records.current import here
 from whywait.tracer.records.ids import new_span_id
 from whywait.tracer.records.lock_holds import Hold, Waited
 from whywait.tracer.records.loop import Block, Sample
@@ -56,8 +57,9 @@ def record_open(recorder: Recorder, loop: Any = None) -> None:
     raises."""
     try:
         now = perf_counter_ns()
-        for is_sent in list(recorder.unsent):  # their responses were written
-            is_sent(is_last=True)
+        for left in list(recorder.unsent):  # their responses were written
+            if loop is None or left.request.loop is here.loop:
+                left.is_sent(is_last=True)
         found = _open_for(recorder, now, LEAST_NS, loop)
         look = _Look(recorder, found, now)
         for number, request in enumerate(found):

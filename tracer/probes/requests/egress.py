@@ -24,12 +24,12 @@ _AT_ONCE_NS: Final = 1_000_000  # shorter: it was on its way
 class Unsent:
     """One such response. `ended` is called once, with when its request has ended; it may be so in another thread."""
 
-    __slots__ = ("_connection", "_ended", "_has_nagle", "_request", "_site")
+    __slots__ = ("_connection", "_ended", "_has_nagle", "_site", "request")
 
     def __init__(
         self, request: Request, connection: Any, site: Site, ended: Callable[[int], None], *, has_nagle: bool
     ) -> None:
-        self._request, self._connection, self._site = request, connection, site
+        self.request, self._connection, self._site = request, connection, site
         self._ended: Callable[[int], None] | None = ended
         self._has_nagle = has_nagle
 
@@ -39,7 +39,7 @@ class Unsent:
         if self._ended is None:  # its connection's number may be another's by now
             return True
         try:
-            now, written_ns = perf_counter_ns(), self._request.end_ns
+            now, written_ns = perf_counter_ns(), self.request.end_ns
             if not_sent_bytes(self._connection) and not is_last and now - written_ns < _LONGEST_NS:
                 return False
             self.end(now if is_last else min(max(now - sent_ago_ns(self._connection), written_ns), now))
@@ -52,7 +52,7 @@ class Unsent:
         ended, self._ended = self._ended, None
         if ended is None:  # another thread was faster
             return
-        request = self._request
+        request = self.request
         written_ns = request.end_ns
         if self._has_nagle and sent_ns - written_ns > TICK_NS and request.ingress is not None:
             request.ingress[EGRESS_NAGLE] = True
@@ -74,7 +74,7 @@ def leave_kernel(
     nagle = nagle and now == request.end_ns and left < segment_bytes(connection)
     found = Unsent(request, connection, site, ended, has_nagle=nagle)
     if left and recorder is not None and recorder.config.watchdog_interval_s > 0 and len(recorder.unsent) < _MOST:
-        recorder.unsent.append(found.is_sent)
+        recorder.unsent.append(found)
         return found
     found.end(now)
     return None

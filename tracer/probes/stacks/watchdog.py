@@ -166,9 +166,9 @@ def _look_at_loops(recorder: Recorder, pace: _Pace, holders: "_Holders", seen: "
 
 def _look_at_unsent(recorder: Recorder) -> None:
     for _ in range(len(recorder.unsent)):
-        is_sent = recorder.unsent.popleft()
-        if not is_sent():
-            recorder.unsent.append(is_sent)
+        left = recorder.unsent.popleft()
+        if not left.is_sent():
+            recorder.unsent.append(left)
 
 
 def _look_at(seen: "dict[int, _Seen]", loop: Loop, run_start_ns: int, age_ns: int) -> Place | None:

@@ -86,6 +86,24 @@ def visit(port: int) -> float:
     return took_ms
 
 
+def end_another_loop() -> None:
+    """As a synchronous handler does that runs a coroutine of its own."""
+    time.sleep(RESTS_S / 4)
+    asyncio.run(asyncio.sleep(0))
+
+
+def test_the_end_of_another_loop_ends_no_response_of_this_one(traced_to: Callable[..., Traced]) -> None:
+    async def main() -> None:
+        async with aiohttp() as port:
+            await asyncio.gather(asyncio.to_thread(visit, port), asyncio.to_thread(end_another_loop))
+
+    spans = traced_to(keep="all")
+    asyncio.run(main())
+    spans.stop()
+    requests = analysis.analyze(spans.output).requests.set_index("endpoint")
+    assert requests.loc["GET /fits", "wall_ns"] > RESTS_S * 0.9e9
+
+
 @pytest.mark.parametrize("serve", [hypercorn, aiohttp], ids=lambda one: one.__name__)
 @pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
 def test_a_response_lasts_until_its_kernel_has_sent_it(
