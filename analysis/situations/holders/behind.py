@@ -6,7 +6,6 @@ from typing import Any, Final
 
 import pandas as pd
 
-from whywait.analysis.attribution.cause_of_segment import TURN
 from whywait.analysis.causes import Cause
 from whywait.analysis.situations.holders.chain import by_cause
 from whywait.analysis.situations.holders.connections_held import holds_one
@@ -83,7 +82,7 @@ def _of_kind(group: Group, cause: Cause, kind: Situation, chief: "pd.Series[Any]
         doing = f"waiting for a connection ({doing})"
     at, wait = (group.attributes.get(str(chief[key]), {}) for key in ("at", "span_id"))
     how = instead_of(at) if cause is Cause.LOOP_BUSY else limit_of(wait)
-    if str(chief["detail"]).startswith(TURN):  # the span is that of the other request's own wait
+    if chief["at"] == chief["span_id"]:  # what the holder does is all that is known of the wait: no limit has a name
         how = "how many of what they take and give back there are"
     if kind is Situation.HOLDERS_QUEUE:
         how = did.info.remedy
@@ -99,8 +98,6 @@ def _scarce(group: Group, cause: Cause) -> Iterator[Pattern]:
     ends = by_cause(group.meanwhile[cause])
     gil, cpu, own = (ends[one] for one in (Cause.GIL_WAIT, Cause.CPU_WAIT, Cause.COMPUTE))
     known = sum(ends.values())
-    if cause is Cause.LOOP_BUSY and own >= max(gil, cpu):
-        return
     if not known or gil + cpu + own < MIN_HELD * known or gil + cpu < MIN_GIL_PART * (gil + cpu + own):
         return
     did = Cause.GIL_WAIT if gil >= cpu else Cause.CPU_WAIT
