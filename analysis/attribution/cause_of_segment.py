@@ -1,13 +1,13 @@
 """Applies the rules: cause, evidence and detail of each segment, and the spans they come from."""
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, get_args
 
 import numpy as np
 
 from whywait.analysis.attribution.details import fill
 from whywait.analysis.attribution.segment_facts import Facts, gather_facts
-from whywait.analysis.attribution.segment_rules import RULES, rule_numbers
+from whywait.analysis.attribution.segment_rules import RULES, RowsOf, rule_numbers
 from whywait.analysis.causes import NUMBER, Cause, Evidence
 from whywait.analysis.path.pieces import Pieces
 from whywait.analysis.path.running_frames import Frames
@@ -45,9 +45,7 @@ def describe(
     evidence = objects([rule.evidence.value for rule in RULES])[rules]
     evidence[(evidence == Evidence.OBSERVED.value) & facts.unsure] = Evidence.INFERRED.value
     of = np.array([rule.of for rule in RULES])[rules]
-    rows = np.select(
-        [of == "sampled", of == "queued", of == "block"], [facts.sampled, facts.queued, facts.block], facts.span
-    )
+    rows = np.select([of == one for one in get_args(RowsOf)], [getattr(facts, one) for one in get_args(RowsOf)])
     cause = np.array([NUMBER[rule.cause] for rule in RULES], dtype=np.int64)[rules]
     detail = fill([rule.detail for rule in RULES], rules, spans, rows)
     mine = spans.traces[request_rows[segments.request]]

@@ -1,6 +1,5 @@
 """Requests wait behind holders: what those did meanwhile decides what helps."""
 
-import re
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -119,7 +118,7 @@ def deadlocks(group: Group) -> Iterator[Pattern]:
     waits = {str(row["trace_id"]): row for row in last.to_dict("records") if row["cause"] in _QUEUES}
     circle = next(filter(None, (_circle(one, waits) for one in waits)), [])
     if circle:
-        first, second = (re.sub(r"^(?:waiting for|awaiting) ", "", str(one["detail"])) for one in circle[:2])
+        first, second = (str(one["detail"]) for one in circle[:2])
         words = f"each of {len(circle)} requests has what the next of them waits for"
         yield Pattern(
             Situation.WAIT_CYCLE, Cause(circle[0]["cause"]), {"first": first, "second": second, "back": words}
@@ -158,6 +157,6 @@ def _cycles(group: Group, cause: Cause, own: pd.DataFrame) -> Iterator[Pattern]:
             closes = longest.get(schema.WAKER_KIND) == schema.WAKER_TIMER
             words = "nobody released the latter within its time limit: who has it probably waits for the former"
         if closes and row["ns"] >= MIN_CYCLE * own.loc[own["detail"] == row["detail"], "ns"].sum():
-            members = [re.sub(r"^(?:waiting for|awaiting) ", "", str(row[key])) for key in ("detail", "doing")]
+            members = [str(row[key]) for key in ("detail", "doing")]
             first, second = sorted(members) if closing else members  # from both sides one sentence
             yield Pattern(Situation.WAIT_CYCLE, cause, {"first": first, "second": second, "back": words})
