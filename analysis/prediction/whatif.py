@@ -16,6 +16,7 @@ from whywait.analysis.prediction.micro_batches import Way, ways
 from whywait.analysis.prediction.programs import Pause, Program, Resources, Run
 from whywait.analysis.prediction.recorded import recorded
 from whywait.analysis.prediction.replay import replay
+from whywait.analysis.text import counted
 
 FEWEST: Final = 30  # requests
 LARGEST_FOREIGN: Final = 0.1  # of all time: waited for work of other requests, such as a batcher's
@@ -83,7 +84,7 @@ def whatif(
         raise InputError("expected the functions whose jobs are to be batched, and a p95 over 0")
     found = recorded(analysis)
     if len(found.programs) < FEWEST:
-        raise InputError(f"cannot predict from {len(found.programs)} requests: record at least {FEWEST}")
+        raise InputError(f"cannot predict from {counted(len(found.programs), 'request')}: record at least {FEWEST}")
     if found.foreign_ns > LARGEST_FOREIGN * sum(found.felt_ns):
         raise InputError(
             "cannot predict: requests wait for work of other requests, such as a batcher's, which a replay does not know"
