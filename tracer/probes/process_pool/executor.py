@@ -140,10 +140,8 @@ class Way:
         if job is not None:
             job.passage, job.born_ns = passage, now
             setattr(item.future, JOB_ATTRIBUTE, job)
-        item.whywait_passage, self._submitted = (
-            passage,
-            (threading.get_native_id(), passage),
-        )  # what is pickled is another item
+        item.whywait_passage = passage  # what is pickled is another item
+        self._submitted = threading.get_native_id(), passage
         item.future.add_done_callback(functools.partial(safely, name, self._done, passage))
         queue.enter(passage, now)
         yield
