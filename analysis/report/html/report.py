@@ -59,7 +59,7 @@ def page(
     `notes` are the caller's own sentences, shown at the end; with `code` each culprit's line of code is shown where its
     file is found below the working folder. `jaeger`: the URL of a Jaeger that has these traces, to link to. `told`: `told_of(analysis)`, where it is known.
     """
-    verdicts, processes = told or told_of(analysis)
+    verdicts, processes, _ = told or told_of(analysis)
     timelines, left_out = _timelines(analysis, top, [one.endpoint for one in verdicts[:top]])
     return rendered(
         "report.html.j2",
