@@ -20,6 +20,7 @@ SPAN_COLUMNS: Final = (
 
 _AT_ONCE: Final = 4096  # spans whose attributes are looked up together
 NO_ARRIVAL: Final = "no_arrival"  # among a request's signals: when it arrived is not known
+NO_SIGNALS: Final = "all"  # in place of a signal that is missing: the traces are not whywait's
 # One row per request: a SERVER span, or the root phase of work outside a request.
 REQUEST_COLUMNS: Final = (
     "trace_id", "request_id",  # request_id = identity of the request's own span

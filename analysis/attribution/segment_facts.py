@@ -1,6 +1,5 @@
 """The facts about each segment before it has a cause: its part of a stretch, what ran, what was awaited."""
 
-import re
 from dataclasses import dataclass
 from typing import Final
 
@@ -10,6 +9,7 @@ from whywait.analysis.path.pieces import Pieces
 from whywait.analysis.path.running_frames import Frames
 from whywait.analysis.path.segments import CALL, CPU, LOCK, OUTSIDE, REST, RUN_QUEUE, Segments
 from whywait.analysis.spans.activities import Activities
+from whywait.analysis.spans.awaited import all_awaits
 from whywait.analysis.spans.span_table import NONE, Bools, Ints, SpanTable, Texts, taken
 from whywait.tracer import schema
 
@@ -80,11 +80,8 @@ class Facts:
 
     def awaits(self, pattern: str) -> Bools:
         """True in waits for a function whose dotted name, or module and name, matches from the start."""
-        awaited = list(zip(self.texts[schema.FOR], self.texts[schema.FOR_MODULE], strict=True))
-        matches = re.compile(pattern).match
-        known = {one for one in set(awaited) if matches(one[0]) or matches(f"{one[1]}.{one[0]}")}
-        named = np.array([one in known for one in awaited], dtype=bool)
-        return np.asarray(self.ruled & self.says(schema.WAIT, schema.WAIT_AWAIT) & named[self.back], dtype=bool)
+        named = all_awaits(self.texts[schema.FOR], self.texts[schema.FOR_MODULE], pattern)[self.back]
+        return np.asarray(self.ruled & self.says(schema.WAIT, schema.WAIT_AWAIT) & named, dtype=bool)
 
 
 def gather_facts(

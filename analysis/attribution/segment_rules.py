@@ -13,6 +13,7 @@ from whywait.analysis.spans.span_table import Bools, Ints
 from whywait.tracer import schema
 
 When = Callable[[Facts], Bools]
+RowsOf = Literal["span", "sampled", "queued", "block"]  # the facts that are rows of spans
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +25,7 @@ class Rule:
     cause: Cause
     detail: str  # a template; its words come from the span in `of`
     evidence: Evidence = Evidence.OBSERVED  # inferred, if the bounds of an observed amount were not both seen
-    of: Literal["span", "sampled", "queued", "block"] = "span"
+    of: RowsOf = "span"
 
 
 # a thread that had work and had not begun: for longer than the resolution it is not known why

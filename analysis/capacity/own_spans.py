@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from whywait.analysis.attribution.culprit_names import positive_ns
 from whywait.analysis.model import Analysis, attribute, columns_of
+from whywait.analysis.spans.awaited import all_awaits
 from whywait.analysis.spans.held_loop import nobodys_blocks
 from whywait.analysis.text import in_brackets, place
 from whywait.tracer import schema
@@ -22,6 +23,8 @@ _TEXTS: Final = {
     "activity": schema.ACTIVITY,
     "device": schema.DEVICE,
     "function": schema.CODE_FUNCTION,
+    "awaited": schema.FOR,
+    "module": schema.FOR_MODULE,
 }
 _QUOTA: Final = (schema.CPU_QUOTA_NS, schema.CPU_PERIOD_NS)
 _NEEDED: Final = (
@@ -62,8 +65,8 @@ def own_spans(analysis: Analysis) -> pd.DataFrame:
     is_wait = table["kind"] == schema.KIND_WAIT
     waits = pd.Series(found, index=table.index)[is_wait]
     table["of"] = waits.map(_what).reindex(table.index, fill_value="")
-    awaits = waits.map(_awaited).reindex(table.index, fill_value="").astype(str)
-    table["limited"] = awaits.str.match(schema.FOR_HELD) & (table["wait"] == schema.WAIT_AWAIT)
+    table["limited"] = all_awaits(table["awaited"], table["module"], schema.FOR_HELD)
+    table["limited"] &= table["wait"] == schema.WAIT_AWAIT
     table = _with_pools(table, found)
     return _with_requests(table, analysis)
 
@@ -119,10 +122,6 @@ def _texts(values: list[Any]) -> list[str]:
 
 def _pool(one: dict[str, Any]) -> str:
     return str(one.get(schema.POOL_NAME) or place(one.get(schema.POOL_FILE), one.get(schema.POOL_LINE)))
-
-
-def _awaited(one: dict[str, Any]) -> str:
-    return f"{one.get(schema.FOR_MODULE, '')}.{one.get(schema.FOR, '')}"
 
 
 def _what(one: dict[str, Any]) -> str:

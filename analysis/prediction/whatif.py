@@ -17,6 +17,7 @@ from whywait.analysis.prediction.micro_batches import Way, ways
 from whywait.analysis.prediction.programs import Load, Pause, Program, Resources, Run
 from whywait.analysis.prediction.recorded import recorded
 from whywait.analysis.prediction.replay import replay
+from whywait.analysis.text import counted
 
 FEWEST: Final = 30  # requests
 LARGEST_FOREIGN: Final = 0.1  # of all time: waited for work of other requests, such as a batcher's
@@ -102,7 +103,7 @@ def baseline(analysis: Analysis) -> Baseline:
     """Return the replay of what was recorded. Raises InputError where that cannot be replayed."""
     found = recorded(analysis)
     if len(found.programs) < FEWEST:
-        raise InputError(f"cannot predict from {len(found.programs)} requests: record at least {FEWEST}")
+        raise InputError(f"cannot predict from {counted(len(found.programs), 'request')}: record at least {FEWEST}")
     if found.foreign_ns > LARGEST_FOREIGN * sum(found.felt_ns):
         raise InputError(
             "cannot predict: requests wait for work of other requests, such as a batcher's, which a replay does not know"

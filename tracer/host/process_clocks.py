@@ -26,13 +26,8 @@ class WorkerClocks:
     """The current processes of one executor. One thread may read while another closes."""
 
     def __init__(self, executor: Any) -> None:
-        mine = ref(self)
-
-        def gone(_: ref[Any]) -> None:  # records of its jobs keep this for longer
-            if (clocks := mine()) is not None:
-                clocks.close()
-
-        self._executor: Callable[[], Any] = ref(executor, gone)
+        # records of its jobs keep this for longer; who closes it lets go of this reference, and of the circle
+        self._executor: Callable[[], Any] = ref(executor, lambda _: self.close())
         self._reader = SmallReader()
         self._files: dict[int, tuple[_File, _File]] = {}
 

@@ -11,6 +11,7 @@ from whywait.tracer.host.otel_context import current_span_id, span_id_in
 from whywait.tracer.hotpath import recorder as recorders
 from whywait.tracer.records.current import ACTIVITY, here
 from whywait.tracer.records.request import Activity
+from whywait.tracer.schema import OUTCOME_CANCELLED
 
 
 def adopt(
@@ -58,7 +59,7 @@ def end_task(activity: Activity, task: "asyncio.Task[Any]", end_ns: int) -> None
     """The task has ended; another task may get its key soon."""
     activity.end_ns = end_ns
     if task.cancelled():
-        activity.outcome = "cancelled"
+        activity.outcome = OUTCOME_CANCELLED
     elif ended_in_error(task):
         activity.outcome = "error"
     request = activity.request

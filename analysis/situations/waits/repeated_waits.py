@@ -7,23 +7,17 @@ polling     |?|---|?|---|?|---|?|---|?|                     equal pauses of one 
 paced       |part|---|part|---|part|---|part|               pauses of a loop that sends parts
 """
 
-import re
 from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from typing import Any
 
 import pandas as pd
 
 from whywait.analysis.causes import Cause
 from whywait.analysis.situations.situation import Group, Pattern, Situation
 from whywait.analysis.situations.thresholds import ALIKE, GROWS, MANY_AWAITS
-from whywait.analysis.situations.what_helps import ONCE, PACING, RETRYING, look_up
+from whywait.analysis.situations.what_helps import ONCE, look_up
+from whywait.analysis.spans.awaited import awaits
 from whywait.tracer import schema
-
-_SLEEP: Final = r"(?:^|\.)sleep(?:_until)?$"
-# of a stream, one part follows from another
-_STREAM: Final = r"(?:^|\.)(?:recv\w*|receive\w*|read\w*|__anext__|anext|\w*Queue\.get|send|drain|a?iter\w*|listen)$"
-# a job that takes one step of a generator, as of a streamed answer
-_STEP: Final = r"(?:^|[ .])_{0,2}next(?:__)?$"
 
 
 def repeated_waits(group: Group) -> Iterator[Pattern]:
@@ -36,14 +30,14 @@ def repeated_waits(group: Group) -> Iterator[Pattern]:
         turns = _turns(_described(group, own), "activity_id", "span_id")
         grown = (turns["ns"] / turns.groupby("series")["ns"].shift()).fillna(GROWS)
         grows = (grown.groupby(turns["series"]).transform("min") >= GROWS) & (turns["times"] > 1)
-        retrying = turns["package"].str.match(RETRYING)
-        pauses = (grows | retrying) & turns["awaited"].str.contains(_SLEEP)
+        retrying = turns["package"].str.match(schema.PACKAGE_RETRIES)
+        pauses = (grows | retrying) & turns["awaited"].str.match(schema.FOR_SLEEP)
         yield from _told(group, cause, Situation.RETRIES, turns[pauses])
-        others = ~turns["awaited"].str.contains(_STREAM) & ~turns["package"].str.match(PACING)
+        others = ~turns["awaited"].str.match(schema.FOR_STREAM) & ~turns["package"].str.match(schema.PACKAGE_PACES)
         serial = turns[~pauses & others]
         if cause is Cause.BLOCKING_IO:  # in worker threads: those of one function after another
             jobs = own[group.kinds_of(own) == schema.KIND_JOB]
-            jobs = jobs[~jobs["activity_name"].str.contains(_STEP)]
+            jobs = jobs[~jobs["activity_name"].str.match(schema.FOR_STEP_OF_GENERATOR)]
             jobs = jobs.assign(what=jobs["activity_name"], awaited="", step="", package="")
             serial = _turns(jobs, "activity_name", "activity_id")
         alike = serial[serial["ns"] >= ALIKE * serial.groupby("series")["ns"].transform("max")]
@@ -66,7 +60,7 @@ def _described(group: Group, own: pd.DataFrame) -> pd.DataFrame:
 def _awaited(attributes: Mapping[str, Any]) -> str:
     """Return what the user's code called: an HTTP client's `get` reads a stream inside, and is none."""
     inner = str(attributes.get(schema.FOR) or "")
-    return inner if re.search(_SLEEP, inner) else str(attributes.get(schema.FOR_CALL) or inner)
+    return inner if awaits(attributes, schema.FOR_SLEEP) else str(attributes.get(schema.FOR_CALL) or inner)
 
 
 def _turns(rows: pd.DataFrame, doer: str, turn: str) -> pd.DataFrame:

@@ -109,7 +109,7 @@ class Sampler:
         for tid in list(self._threads):
             self._drop(tid)
         self._pools.close()
-        self._use.close()
+        self._use.throttling.close()
         self._write_header(time.thread_time_ns(), 0)
 
     def _list(self) -> bool:
