@@ -68,10 +68,10 @@ class Tracing:
         import threading
 
         import whywait
-        from whywait.tracer.hotpath import recorder
+        from whywait.tracer.hotpath import core, recorder
 
         session = recorder.active
-        found: dict[str, Any] = {"probes": sorted(self._installed), "faults": self._faults}
+        found: dict[str, Any] = {"probes": sorted(self._installed), "faults": self._faults, "core": core.name}
         if session is None:
             found["faults"] = [*self._faults, "the tracer was stopped by somebody else"]
         else:
