@@ -274,7 +274,6 @@ def is_active() -> bool:
 def _after_fork_in_child() -> None:
     """The child has our patches but none of our threads. It starts a session of its own, which writes a file of its
     own, at the first sign that it serves."""
-    own_thread.after_fork()
     own_thread.forget_threads()
     session, _process.session = _process.session, None
     _process.renew()
@@ -297,6 +296,4 @@ def _start_in_child() -> None:
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(
-        before=own_thread.before_fork, after_in_parent=own_thread.after_fork, after_in_child=_after_fork_in_child
-    )
+    os.register_at_fork(before=own_thread.before_fork, after_in_child=_after_fork_in_child)

@@ -106,7 +106,10 @@ warnings.simplefilter('always')
 for _ in range(2):
     if os.fork() == 0: os._exit(0)
     os.wait()
-print([one[:2] for one in warnings.filters if 'multi-threaded' in str(one[1])])
+import threading
+thread = threading.Thread(target=print, args=('beside a thread',))
+thread.start(); thread.join()
+print('over')
 """,
     "a forked child computes in C and is to end": """
 import os, signal, time

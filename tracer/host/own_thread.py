@@ -14,7 +14,6 @@ from typing import Any, Final
 # the kernel sends these to the thread that causes them
 _OWN_FAULTS: Final = {getattr(signal, name, None) for name in ("SIGSEGV", "SIGBUS", "SIGFPE", "SIGILL", "SIGABRT", "SIGTRAP", "SIGSYS")}  # fmt: skip
 _hidden: dict[int, threading.Thread] = {}
-_of_forks: list[Any] = []  # the filter of warnings while the service forks
 
 
 class OwnThread(threading.Thread):
@@ -70,19 +69,21 @@ def all_threads() -> list[threading.Thread]:
     return [*threading.enumerate(), *_hidden.copy().values()]
 
 
+class _OnlyOurs:
+    """Matches Python's warning of a fork beside threads (3.12 on) where all of these are whywait's."""
+
+    def match(self, text: str) -> bool:
+        return "is multi-threaded" in text and bool(_hidden) and threading.active_count() == 1
+
+
+_FILTER: Final[Any] = ("ignore", _OnlyOurs(), DeprecationWarning, None, 0)
+
+
 def before_fork() -> None:
-    """Without whywait, a service of one thread is not warned when it forks (Python 3.12 on)."""
-    if sys.version_info >= (3, 12) and _hidden and threading.active_count() == 1:
-        warnings.filterwarnings("ignore", r"This process \(pid=\d+\) is multi-threaded", DeprecationWarning)
-        _of_forks.append(warnings.filters[0])
-
-
-def after_fork() -> None:
-    """Undo `before_fork`, in the parent and in the child."""
-    while _of_forks:
-        one = _of_forks.pop()
-        if one in warnings.filters:
-            warnings.filters.remove(one)  # type: ignore[attr-defined]
+    """A service of one thread is not warned when it forks. Python 3.14 warns after the last hook of a fork, so the
+    filter stays; it is the first, whichever the service has set since."""
+    if sys.version_info >= (3, 12) and _hidden and warnings.filters[:1] != [_FILTER]:
+        warnings.filters[:] = [_FILTER, *(one for one in warnings.filters if one is not _FILTER)]  # type: ignore[index]
 
 
 def forget_threads() -> None:
