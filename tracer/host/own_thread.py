@@ -13,6 +13,7 @@ from typing import Any, Final
 
 # the kernel sends these to the thread that causes them
 _OWN_FAULTS: Final = {getattr(signal, name, None) for name in ("SIGSEGV", "SIGBUS", "SIGFPE", "SIGILL", "SIGABRT", "SIGTRAP", "SIGSYS")}  # fmt: skip
+_TRIES: Final = 1_000
 _hidden: dict[int, threading.Thread] = {}
 
 
@@ -43,19 +44,23 @@ def signals_of_host() -> Iterator[None]:
 
 def hide(thread: threading.Thread) -> None:
     """Hide a running thread from `threading.enumerate`, `active_count` and who reads them."""
-    private: Any = threading
+    active: dict[int, Any] | None = getattr(threading, "_active", None)
     ident = thread.ident or 0
+    if active is None:
+        return
     _hidden[ident] = thread
 
     def delete() -> None:  # called by the thread at its end
         _hidden.pop(ident, None)
-        private._active.pop(ident, None)
+        active.pop(ident, None)
 
     thread._delete = delete  # type: ignore[attr-defined]
-    while thread.is_alive() and private._active.pop(ident, None) is not thread:  # it has yet to enter itself
+    for _ in range(_TRIES):  # it may have yet to enter itself
+        if not thread.is_alive() or active.pop(ident, None) is thread:
+            break
         time.sleep(0.0001)
     if not thread.is_alive():
-        delete()
+        _hidden.pop(ident, None)  # `ident` may be another thread's by now
 
 
 def hide_here() -> None:
