@@ -56,8 +56,8 @@ def call_asgi(plain: Callable[..., Any], scope_at: int, arrivals: Arrivals) -> C
         if work is None:
             return None, args
         transport = arrivals.transports.get(client)
-        if is_http and transport is not None and scope.get("http_version") != "2":  # one connection, many responses
-            work.egress = arrivals.egress(client, transport, plain)
+        if is_http and transport is not None:
+            work.egress = arrivals.egress(client, transport, plain, arrivals.questions.get(transport))
         if not is_http:
             receive = call_messages(
                 receive, is_asgi_message, lambda _, asked_ns: begin_message(arrivals.of(client, asked_ns), scope)

@@ -22,6 +22,7 @@ from whywait.tracer.probes.requests.asgi_call import (
 )
 from whywait.tracer.probes.requests.names import Wrap, named_by, routed
 from whywait.tracer.probes.requests.own_servers import sanic_connection, tornado_reads, tornado_request
+from whywait.tracer.probes.requests.tcp_info import question_by_addresses
 from whywait.tracer.probes.requests.work import About, Arrivals, Work, begin, call_messages, call_whole
 from whywait.tracer.records.current import here
 from whywait.tracer.records.request import Unit
@@ -182,6 +183,7 @@ def _hypercorn_reads(plain: Any, arrivals: Arrivals) -> Any:
             client = tuple(transport.get_extra_info("peername")[:2])
             with suppress(TypeError):  # uvloop's under TLS has no weak references
                 arrivals.transports[client] = transport
+                arrivals.questions[transport] = question_by_addresses(transport.get_extra_info("socket"))
 
             def feed_data(data: bytes) -> None:
                 arrivals.note(client, transport)

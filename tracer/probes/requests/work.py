@@ -11,7 +11,7 @@ from collections.abc import Callable, Hashable, Iterable
 from functools import partial
 from time import perf_counter_ns
 from typing import Any, Final, Literal
-from weakref import WeakValueDictionary
+from weakref import WeakKeyDictionary, WeakValueDictionary
 
 from whywait.tracer.host.code_location import Site, place_of_code
 from whywait.tracer.hotpath.opening.open_request import Arrival, end_request, leave, open_request
@@ -83,25 +83,15 @@ def _egress_of(server: Callable[..., Any]) -> Site:
     return Site(place_of_code(server.__code__), FOR_EGRESS, server.__module__)
 
 
-class _WhileOpen:
-    """The socket of a connection while that is open: then its number is another's."""
-
-    def __init__(self, transport: Any) -> None:
-        self._transport, self._fileno = transport, transport.get_extra_info("socket").fileno
-
-    def fileno(self) -> int:
-        return -1 if self._transport.is_closing() else int(self._fileno())
-
-
 class Arrivals:
     """When each of the latest connections last got data, and which have responses that the kernel has not sent."""
 
     def __init__(self) -> None:
         self._latest: OrderedDict[Hashable, tuple[int, Arrival]] = OrderedDict()  # when it was read, and when it came
         self._unsent: dict[Hashable, Unsent] = {}
-        self.transports: WeakValueDictionary[Hashable, Any] = (
-            WeakValueDictionary()
-        )  # where the work does not know its own
+        # where the work does not know its own; and what asks the kernel of one that its server has closed
+        self.transports: WeakValueDictionary[Hashable, Any] = WeakValueDictionary()
+        self.questions: WeakKeyDictionary[Any, bytes | None] = WeakKeyDictionary()
 
     def note(self, key: Hashable, transport: Any) -> None:
         """A connection reads data now. Never raises."""
@@ -116,7 +106,9 @@ class Arrivals:
         if len(self._latest) > _MOST_CONNECTIONS:
             self._latest.popitem(last=False)
 
-    def egress(self, key: Hashable, transport: Any, server: Callable[..., Any]) -> Egress:
+    def egress(
+        self, key: Hashable, transport: Any, server: Callable[..., Any], question: bytes | None = None
+    ) -> Egress:
         """Return what ends a request of this connection when the kernel has sent its response, which `server` answers."""
 
         def leave_when_sent(request: Request, now: int, ended: Callable[[int], None]) -> bool:
@@ -126,7 +118,7 @@ class Arrivals:
                 self._unsent.pop(key, None)
                 ended(sent_ns)
 
-            left = leave_kernel(request, _WhileOpen(transport), now, _egress_of(server), sent)
+            left = leave_kernel(request, transport, now, _egress_of(server), sent, question)
             if left is not None:
                 self._unsent[key] = left
             return True
