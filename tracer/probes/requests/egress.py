@@ -27,6 +27,7 @@ from whywait.tracer.schema import EGRESS_NAGLE, WAIT_AWAIT
 _MOST: Final = 256
 _LONGEST_NS: Final = 30_000_000_000
 _AT_ONCE_NS: Final = 1_000_000  # shorter: it was on its way
+_UNKNOWN: Final = 1 << 63  # the position of a response's end, where others write it
 
 
 class Unsent:
@@ -69,12 +70,15 @@ class Unsent:
         try:
             now, looked_ns = perf_counter_ns(), self._looked_ns
             told = self._sent()
-            is_short = told is not None and told.bytes < self._until
-            if told and told.left and is_short and not is_last and now - self.request.end_ns < _LONGEST_NS:
+            age_ns = now - self.request.end_ns
+            is_left = told is not None and (told.left if told.bytes < self._until else 0)
+            is_early = self._until == _UNKNOWN and age_ns < _AT_ONCE_NS  # it may not be written yet
+            if (is_left or is_early) and not is_last and age_ns < _LONGEST_NS:
                 self._looked_ns = now
                 return False
             if not is_last:  # since the latest look; of a socket that has gone, no more is known
-                now = (looked_ns + now) // 2 if told is None or is_short else max(now - told.ago_ns, looked_ns)
+                is_known = told is not None and told.bytes > 0
+                now = max(now - told.ago_ns, looked_ns) if told is not None and is_known else (looked_ns + now) // 2
             self.end(now)
         except Exception as error:
             probe_failed("egress", error)
@@ -118,7 +122,6 @@ def leave_kernel(
     if not is_closed and not not_sent_bytes(connection) and now == request.end_ns:  # as most
         ended(now)
         return None
-    recorder = recorders.active
     told = sent_by_addresses(question) if is_closed and question is not None else sent_of(connection)
     left, until = (
         (told.left, told.bytes + told.left + transport.get_write_buffer_size()) if told is not None else (0, 0)
@@ -126,8 +129,29 @@ def leave_kernel(
     nagle = nagle and now == request.end_ns and left < segment_bytes(connection)
     question = question if is_closed else question_by_addresses(connection)  # it may be closed, and the kernel sends on
     found = Unsent(request, transport, until, question, site, ended, has_nagle=nagle)
-    if left and recorder is not None and recorder.config.watchdog_interval_s > 0 and len(recorder.unsent) < _MOST:
-        recorder.unsent.append(found)
+    if left and _is_watched(found):
         return found
     found.end(now)
     return None
+
+
+def _is_watched(found: Unsent) -> bool:
+    recorder = recorders.active
+    if recorder is None or not recorder.config.watchdog_interval_s > 0 or len(recorder.unsent) >= _MOST:
+        return False
+    recorder.unsent.append(found)
+    return True
+
+
+class _NotAtHand:
+    """Stands for a connection that is not Python's."""
+
+    def get_extra_info(self, _: str) -> None: ...
+
+    def is_closing(self) -> bool:
+        return True
+
+
+def leave_others_kernel(request: Request, question: bytes, site: Site, ended: Callable[[int], None]) -> bool:
+    """As `leave_kernel`, where threads that are not Python's write the response; return whether `ended` will be called."""
+    return _is_watched(Unsent(request, _NotAtHand(), _UNKNOWN, question, site, ended, has_nagle=False))

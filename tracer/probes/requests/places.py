@@ -23,7 +23,15 @@ from whywait.tracer.probes.requests.asgi_call import (
 from whywait.tracer.probes.requests.names import Wrap, named_by, routed
 from whywait.tracer.probes.requests.own_servers import sanic_connection, tornado_reads, tornado_request
 from whywait.tracer.probes.requests.tcp_info import question_by_addresses
-from whywait.tracer.probes.requests.work import About, Arrivals, Work, begin, call_messages, call_whole
+from whywait.tracer.probes.requests.work import (
+    About,
+    Arrivals,
+    ArrivalsOfOthers,
+    Work,
+    begin,
+    call_messages,
+    call_whole,
+)
 from whywait.tracer.records.current import here
 from whywait.tracer.records.request import Unit
 from whywait.tracer.schema import INGRESS_READ
@@ -206,10 +214,12 @@ def _quart_route(attribute: str) -> Wrap:
     return routed(said)
 
 
-def _granian(plain: Any, nobodys: Arrivals) -> Any:
+def _granian(plain: Any, _: Arrivals) -> Any:
+    arrivals = ArrivalsOfOthers()
+
     @functools.wraps(plain)
     def _callback_wrapper(callback: Any, *args: Any, **kwargs: Any) -> Any:
-        return plain(call_asgi(callback, 0, nobodys), *args, **kwargs)
+        return plain(call_asgi(callback, 0, arrivals), *args, **kwargs)
 
     return _callback_wrapper
 

@@ -4,6 +4,7 @@ import functools
 import socket
 import sys
 import time
+from collections.abc import Sequence
 from struct import Struct
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -94,21 +95,37 @@ def _sent(info: bytes) -> Sent:
 
 
 def question_by_addresses(connection: Any) -> bytes | None:
-    """Return what `sent_by_addresses` asks of this socket; None of a Unix socket, and one that has no peer any more."""
+    """Return what the kernel is asked about this socket by its addresses; None of a Unix socket, and without a peer."""
     try:
-        family = connection.family
-        ends = connection.getsockname(), connection.getpeername()
-        names = b"".join(socket.inet_pton(family, one[0].partition("%")[0]).ljust(16, b"\0") for one in ends)
-        asked = _PORTS.pack(ends[0][1], ends[1][1]) + names + _ANY_COOKIE
-        length = _QUESTION.size + len(asked)
-        head = (length, _OF_ONE_FAMILY, 1, 0, 0, family, socket.IPPROTO_TCP, _WANTS_TCP_INFO, 0xFFFFFFFF)
-        return _QUESTION.pack(*head) + asked
+        return question_about(connection.getsockname(), connection.getpeername())
     except Exception:
         return None
 
 
+def question_about(*ends: Sequence[Any]) -> bytes:
+    """Return what the kernel is asked about the socket between its own and its peer's address and port; raises where they
+    are none."""
+    family = socket.AF_INET6 if ":" in ends[1][0] else socket.AF_INET
+    names = b"".join(socket.inet_pton(family, one[0].partition("%")[0]).ljust(16, b"\0") for one in ends)
+    asked = _PORTS.pack(*(int(one[1]) for one in ends)) + names + _ANY_COOKIE
+    length = _QUESTION.size + len(asked)
+    head = (length, _OF_ONE_FAMILY, 1, 0, 0, family, socket.IPPROTO_TCP, _WANTS_TCP_INFO, 0xFFFFFFFF)
+    return _QUESTION.pack(*head) + asked
+
+
 def sent_by_addresses(question: bytes) -> Sent | None:
-    """Return what a socket has sent that may be closed; None where the kernel has sent all, or given up. About 30 µs."""
+    """Return what a socket has sent that may be closed; None where the kernel has sent all, or given up. 6 to 30 µs."""
+    info = _info_by_addresses(question)
+    return _sent(info) if info else None
+
+
+def data_age_by_addresses(question: bytes) -> int | None:
+    """As `data_age_ns`, of a socket that is not at hand."""
+    info = _info_by_addresses(question)
+    return _read_u32(info, _LAST_DATA_AT)[0] * 1_000_000 if info else None
+
+
+def _info_by_addresses(question: bytes) -> bytes:
     with socket.socket(socket.AF_NETLINK, socket.SOCK_DGRAM, _NETLINK_SOCK_DIAG) as asking:
         asking.setblocking(False)  # the kernel answers at once
         asking.send(question)
@@ -118,9 +135,9 @@ def sent_by_addresses(question: bytes) -> Sent | None:
     while at < length:
         size, number = _attribute(answer, at)
         if number == _WANTS_TCP_INFO:
-            return _sent(answer[at + 4 : at + size])
+            return answer[at + 4 : at + size]
         at += max((size + 3) & ~3, 4)
-    return None
+    return b""
 
 
 def segment_bytes(connection: Any) -> int:

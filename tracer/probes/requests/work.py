@@ -6,6 +6,7 @@ nobody's fault. Whatever ends first ends it: its function, its task, or the next
 """
 
 import functools
+import socket
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable
 from functools import partial
@@ -16,14 +17,17 @@ from weakref import WeakKeyDictionary, WeakValueDictionary
 from whywait.tracer.host.code_location import Site, place_of_code
 from whywait.tracer.hotpath.opening.open_request import Arrival, end_request, leave, open_request
 from whywait.tracer.hotpath.recorder import probe_failed, safely
-from whywait.tracer.probes.requests.arrival import arrival_of, open_http
-from whywait.tracer.probes.requests.egress import Unsent, leave_kernel
-from whywait.tracer.records.current import ACTIVITY
+from whywait.tracer.probes.requests.arrival import arrival_of, awake_since, open_http
+from whywait.tracer.probes.requests.egress import Unsent, leave_kernel, leave_others_kernel
+from whywait.tracer.probes.requests.tcp_info import TICK_NS, data_age_by_addresses, question_about
+from whywait.tracer.records.current import ACTIVITY, here
 from whywait.tracer.records.request import Request, Unit
-from whywait.tracer.schema import FIRST_BYTE_NS, FOR_EGRESS, INGRESS_READ
+from whywait.tracer.schema import FIRST_BYTE_NS, FOR_EGRESS, INGRESS_KERNEL, INGRESS_READ
 
 name: Final = "units of work"
 _MOST_CONNECTIONS: Final = 4_096
+_ANY: Final = (socket.inet_ntoa(bytes(4)), "::")  # as a server's own address: not known
+_SMALL: Final = 16_384  # bytes of a response, which the kernel of any client takes
 
 Kind = Literal["server", "consumer"]
 Egress = Callable[[Request, int, Callable[[int], None]], bool]
@@ -106,6 +110,16 @@ class Arrivals:
         if len(self._latest) > _MOST_CONNECTIONS:
             self._latest.popitem(last=False)
 
+    def key(self, scope: Any) -> Hashable:
+        """Return what the connection of an ASGI scope is known by."""
+        client = scope.get("client")
+        return tuple(client) if client else None
+
+    def egress_of(self, key: Hashable, scope: Any, response: Any, server: Callable[..., Any]) -> Egress | None:
+        """As `egress`, of an ASGI application's call."""
+        transport = self.transports.get(key)
+        return self.egress(key, transport, server, self.questions.get(transport)) if transport is not None else None
+
     def egress(
         self, key: Hashable, transport: Any, server: Callable[..., Any], question: bytes | None = None
     ) -> Egress:
@@ -129,6 +143,51 @@ class Arrivals:
         """Return the arrival of what the connection read after a moment; now, where it read nothing."""
         read_ns, arrival = self._latest.get(key, (-1, None))
         return arrival if arrival is not None and read_ns >= after_ns else Arrival(perf_counter_ns(), INGRESS_READ)
+
+
+class ArrivalsOfOthers(Arrivals):
+    """Of connections that threads read which are not Python's: the kernel is asked about them by their addresses, which
+    are their key."""
+
+    def key(self, scope: Any) -> Hashable:
+        client, server = scope.get("client"), scope.get("server")
+        if not client or not server:
+            return None
+        try:
+            host = _host_towards(client[0]) if server[0] in _ANY else server[0]
+            return question_about((host, server[1]), client)
+        except (OSError, ValueError):
+            return None
+
+    def of(self, key: Hashable, after_ns: int = 0) -> Arrival:
+        now, loop = perf_counter_ns(), here.loop
+        age_ns = safely(name, data_age_by_addresses, key) if key is not None else None
+        if age_ns is None:
+            return Arrival(now, INGRESS_READ)
+        at_ns = now - age_ns
+        if loop is not None:  # threads read it at once: what came to a loop that slept has woken it
+            earliest_ns = at_ns - TICK_NS
+            woke_ns = awake_since(loop, now, earliest_ns)
+            at_ns = woke_ns if woke_ns > earliest_ns else at_ns
+        return Arrival(at_ns, INGRESS_KERNEL) if at_ns >= after_ns else Arrival(now, INGRESS_READ)
+
+    def egress_of(self, key: Any, scope: Any, response: Any, server: Callable[..., Any]) -> Egress | None:
+        if key is None or not scope["http_version"].startswith("1"):  # several responses at once: whose are the bytes?
+            return None
+
+        def leave_when_sent(request: Request, now: int, ended: Callable[[int], None]) -> bool:
+            leave(request, now)
+            return response.length > _SMALL and leave_others_kernel(request, key, _egress_of(server), ended)
+
+        return leave_when_sent
+
+
+@functools.lru_cache(1_024)
+def _host_towards(client: str) -> str:
+    """The address of this host that a client most likely has asked."""
+    with socket.socket(socket.AF_INET6 if ":" in client else socket.AF_INET, socket.SOCK_DGRAM) as one:
+        one.connect((client, 9))  # sends nothing
+        return str(one.getsockname()[0])
 
 
 def begin(

@@ -13,12 +13,12 @@ import pytest
 
 from testbed.service import free_port
 from tests.tracer.conftest import Traced
+from tests.tracer.probes.requests.frameworks import FITS
 from whywait import analysis
 from whywait.tracer.probes.requests.tcp_info import TICK_NS
 
 pytestmark = pytest.mark.skipif(TICK_NS == 0, reason="the kernel tells on Linux")
 RESTS_S = 0.08
-FITS = b"x" * 120_000  # into what the kernel keeps of a connection, but not into what its client's kernel takes
 
 
 @asynccontextmanager

@@ -13,6 +13,8 @@ import pytest
 from testbed.service import free_port
 from tests.tracer.conftest import Traced
 from whywait import analysis
+from whywait.analysis.model import NO_ARRIVAL
+from whywait.analysis.verdicts.not_observed import not_observed
 
 Begin = Callable[..., Traced]
 PAUSE_S = 0.06  # the client's own, between two messages
@@ -302,6 +304,8 @@ def test_grpc_aio(traced_to: Begin) -> None:
     assert sorted(found.requests["endpoint"]) == ["shop.Ranking/Rank"] * 3 + ["shop.Ranking/Stream"]
     assert told(found, "shop.Ranking/Rank")["await_io"] == pytest.approx(20, abs=4)
     assert told(found, "shop.Ranking/Stream")["await_io"] == pytest.approx(30, abs=5)
+    unknown = {one.signal: one.requests for one in not_observed(found.requests)}
+    assert unknown[NO_ARRIVAL] == 4, "it is said where it is not known"
 
 
 # --- workers -------------------------------------------------------------------------------------------------
