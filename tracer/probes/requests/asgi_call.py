@@ -10,7 +10,7 @@ from whywait.tracer.config import REDACT_NOTHING
 from whywait.tracer.host.introspection import code_of
 from whywait.tracer.hotpath import recorder as recorders
 from whywait.tracer.hotpath.opening.open_request import Arrival
-from whywait.tracer.probes.requests.work import Arrivals, Work, begin, call_messages, call_whole
+from whywait.tracer.probes.requests.work import Arrivals, Work, begin, call_messages, call_whole, end_handshake
 from whywait.tracer.records.request import Unit
 from whywait.tracer.redaction.paths import path_without_tokens
 
@@ -37,6 +37,8 @@ class _Response:
         await self._send(message)
         if is_last and self.work is not None:
             self.work.finish(perf_counter_ns())
+        elif kind == "websocket.send":
+            end_handshake()
 
 
 def call_asgi(plain: Callable[..., Any], scope_at: int, arrivals: Arrivals) -> Callable[..., Any]:

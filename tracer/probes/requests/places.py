@@ -31,6 +31,7 @@ from whywait.tracer.probes.requests.work import (
     begin,
     call_messages,
     call_whole,
+    ends_handshake,
 )
 from whywait.tracer.records.current import here
 from whywait.tracer.records.request import Unit
@@ -100,12 +101,17 @@ def _asgi_messages(plain: Any, arrivals: Arrivals) -> Any:
     )
 
 
-def _uvicorn(protocol: str, receive: str) -> dict[str, Wrap]:
+def _asgi_sends(plain: Any, _: Arrivals) -> Any:
+    return ends_handshake(plain, lambda args: args[1]["type"] == "websocket.send")
+
+
+def _uvicorn(protocol: str, receive: str, send: str = "send") -> dict[str, Wrap]:
     protocol = f"uvicorn.protocols.websockets.{protocol}"
     return {
         f"{protocol}.data_received": _reads,
         f"{protocol}.run_asgi": _connection,
         f"{protocol}.{receive}": _asgi_messages,
+        f"{protocol}.{send}": _asgi_sends,
     }
 
 
@@ -226,7 +232,7 @@ def _granian(plain: Any, _: Arrivals) -> Any:
 
 # the functions at which a unit begins, or that tell something of it
 PLACES: Final[dict[str, Wrap]] = {
-    **_uvicorn("websockets_impl.WebSocketProtocol", "asgi_receive"),
+    **_uvicorn("websockets_impl.WebSocketProtocol", "asgi_receive", "asgi_send"),
     **_uvicorn("websockets_sansio_impl.WebSocketsSansIOProtocol", "receive"),
     **_uvicorn("wsproto_impl.WSProtocol", "receive"),
     "websockets.asyncio.server.ServerConnection.data_received": _reads,
@@ -234,6 +240,8 @@ PLACES: Final[dict[str, Wrap]] = {
     "aiohttp.web_protocol.RequestHandler.data_received": _reads,
     "aiohttp.web_protocol.RequestHandler._handle_request": _aiohttp_request,
     "aiohttp.web_ws.WebSocketResponse.receive": _aiohttp_messages,
+    "aiohttp.web_ws.WebSocketResponse.send_str": lambda plain, _: ends_handshake(plain),
+    "aiohttp.web_ws.WebSocketResponse.send_bytes": lambda plain, _: ends_handshake(plain),
     "sanic.server.protocols.http_protocol.HttpProtocol.data_received": _reads,
     "sanic.server.protocols.http_protocol.HttpProtocol.__init__": sanic_connection,
     "tornado.iostream.IOStream.read_from_fd": tornado_reads,

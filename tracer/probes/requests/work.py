@@ -41,7 +41,7 @@ About = Callable[[Any, Any], Unit]
 class Work:
     """One open unit of work. It ends once."""
 
-    __slots__ = ("_about", "_args", "_request", "egress", "skips")
+    __slots__ = ("_about", "_args", "_is_connection", "_request", "egress", "skips")
 
     def __init__(self, request: Request, about: About, args: Any, skips: int) -> None:
         self._request: Request | None = request
@@ -49,7 +49,14 @@ class Work:
         self._about = about
         self._args = args
         self.skips = skips  # so many calls for a message are part of it: an ASGI server's first one is no message
+        self._is_connection = skips > 0
         request.server = self
+
+    def has_pushed(self) -> None:
+        """The server has sent a message to a websocket of its own accord: that one's beginning has ended, if this is it."""
+        if self._is_connection or self.egress is not None:  # or the request of aiohttp.web that became one
+            self.egress = None
+            self.finish(perf_counter_ns())
 
     def abandoned(self, end_ns: int) -> None:
         self.finish(end_ns)
@@ -204,13 +211,38 @@ def begin(
 
 def end_before_message() -> None:
     """This task asks for the next message: what it did with the one before has ended."""
-    found = ACTIVITY.get()
-    work = found.request.server if found is not None and found.request.open else None
-    if isinstance(work, Work):
+    work = _open_work()
+    if work is not None:
         if work.skips:
             work.skips -= 1
         else:
             work.finish(perf_counter_ns())
+
+
+def ends_handshake(plain: Callable[..., Any], is_push: Callable[[Any], bool] = lambda _: True) -> Callable[..., Any]:
+    """Return the coroutine function that sends a message to a websocket's client: what the server sends of its own accord
+    ends the connection's beginning, and what follows is nobody's, until a message comes."""
+
+    @functools.wraps(plain)
+    async def call(*args: Any, **kwargs: Any) -> Any:
+        await plain(*args, **kwargs)
+        if is_push(args):
+            safely(name, end_handshake)
+
+    return call
+
+
+def end_handshake() -> None:
+    """This task has sent a message to a websocket's client: the connection's beginning ends, if it still worked for that."""
+    work = _open_work()
+    if work is not None:
+        work.has_pushed()
+
+
+def _open_work() -> Work | None:
+    found = ACTIVITY.get()
+    work = found.request.server if found is not None and found.request.open else None
+    return work if isinstance(work, Work) else None
 
 
 def call_whole(plain: Callable[..., Any], opened: Callable[[Any], tuple[Work | None, Any]]) -> Callable[..., Any]:
