@@ -30,6 +30,7 @@ REQUEST_COLUMNS: Final = (
     "error_type",  # str: the exception's class, "" when unknown
     "start_ns", "end_ns", "wall_ns",  # int64: the window, what clients felt as far as this host can know
     "handler_ns",  # int64: the part of the window in the handler (the SERVER span); wall_ns where no more is known
+    "first_byte_ns",  # int64: from the window's start until a response of several parts had begun; 0 of any other
     "nagle",  # bool: Nagle's algorithm held the answer's last bytes until the client's ACK
     "unfinished",  # bool: it had not ended when it was recorded, so that it took longer
     "incomplete",  # bool: not analysed; a finding has the reason

@@ -160,6 +160,7 @@ def request_table(spans: SpanTable, requests: Requests) -> tuple[pd.DataFrame, l
         }
     )
     of_roots = [spans.attributes[row] if row >= 0 else {} for row in requests.root_row]
+    table["first_byte_ns"] = np.array([_as_int(one.get(schema.FIRST_BYTE_NS)) or 0 for one in of_roots], dtype=np.int64)
     table["nagle"] = [one.get(schema.EGRESS_NAGLE) is True for one in of_roots]
     table["unfinished"] = [one.get(schema.UNFINISHED) is True for one in of_roots]
     table["signals"] = pd.Series(list(map(_signals, of_roots)), dtype=object)

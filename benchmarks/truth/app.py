@@ -5,6 +5,7 @@ import contextlib
 import os
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
+from time import perf_counter_ns
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -15,7 +16,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from benchmarks.truth import faults, healthy
 from benchmarks.truth.client import SENT_HEADER
-from benchmarks.truth.context import BEGUN, FAULT, INSIDE, WAITED_FOR_CLIENT_NS, answer, request_of
+from benchmarks.truth.context import BEGUN, FAULT, INSIDE, WAITED_FOR_CLIENT_NS, WRITTEN_NS, answer, request_of
 from benchmarks.truth.fault import FAULTS, PLAIN, Fault
 from benchmarks.truth.faults.edges import leave
 from benchmarks.truth.faults.pools import POOLS, close_all, pool
@@ -57,6 +58,7 @@ class Measured:
         before = next((one for one in reversed(readings) if one.wall_ns <= sent_ns), begun)
         app = plain if scope["path"].startswith(PLAIN) else self.app
         await app(scope, receive, send)
+        mine[WRITTEN_NS] = perf_counter_ns() - sent_ns
         told = mine.get("note")
         if told is not None:
             spent = since(begun)
@@ -78,6 +80,7 @@ def _add_measured(told: dict[str, Any], mine: dict[str, Any], spent: Spent) -> N
         parts = parts_of(spent.without(at_fault))
     elif of.measures == "send":
         parts = [Part(Cause.REQUEST_IO, mine.get(WAITED_FOR_CLIENT_NS, 0))]
+        told[WRITTEN_NS] = mine[WRITTEN_NS]  # what is left then lies in the kernel: the client's clock says until when
     elif of.measures in ("path", "throttled path"):
         # what the loop's thread lacked on the way in and out; it serves nobody else meanwhile
         way = spent.without(mine[INSIDE])

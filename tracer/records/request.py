@@ -218,11 +218,23 @@ class Server(Protocol):
 class OwnSpan:
     """The span of a request whose framework makes none: it is made with the others."""
 
-    __slots__ = ("attributes", "describe", "error", "kind", "parent_id", "route", "stamped", "start_ns", "within")
+    __slots__ = (
+        "attributes",
+        "describe",
+        "end_ns",
+        "error",
+        "kind",
+        "parent_id",
+        "route",
+        "stamped",
+        "start_ns",
+        "within",
+    )
 
     def __init__(self, kind: Literal["server", "consumer"], start_ns: int, parent_id: int) -> None:
         self.kind: Literal["server", "consumer"] = kind
         self.start_ns = start_ns
+        self.end_ns = 0  # 0: with the window, which the kernel may make longer
         self.parent_id = parent_id  # the caller's span, 0: none
         self.error = ""  # its type, or the status
         self.attributes: Mapping[str, Any] = {}
