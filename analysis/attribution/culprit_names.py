@@ -107,11 +107,12 @@ def function(spans: SpanTable, number: int, row: int) -> list[Named]:
 
 def is_librarys(attributes: dict[str, Any]) -> bool:
     """Return whether the code that a span with these attributes ran is a library's."""
-    return _in_library(text(attributes, schema.CODE_FILE))
+    return in_library(text(attributes, schema.CODE_FILE))
 
 
 @lru_cache(maxsize=4096)
-def _in_library(file: str) -> bool:
+def in_library(file: str) -> bool:
+    """Return whether a file is of the standard library or of an installed package."""
     return any(one in file for one in _LIBRARIES)
 
 
