@@ -64,6 +64,7 @@ _IN_SPANS: Final = (
     Cause.CPU_WAIT,
     Cause.BLOCKING_IO,
     Cause.AWAIT_IO,
+    Cause.COMPUTE,
 )  # whose spans' attributes are asked
 _STANDS_IN: Final = (Cause.POOL_QUEUE, Cause.LIMITER_WAIT, Cause.LOCK_WAIT)
 _DOES_ITSELF: Final = (Cause.COMPUTE, Cause.BLOCKING_IO, Cause.AWAIT_IO, Cause.REQUEST_IO)

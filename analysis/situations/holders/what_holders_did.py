@@ -78,7 +78,8 @@ def _alike(waits: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
     first = {key: (key, "first") for key in ("at", "stood", "stood_file", "stood_line")}
     seen = waits.merge(sums.agg(part=("part", "sum"), **first), left_on="culprit", right_on="doer")
     seen["evidence"] = str(Evidence.INFERRED)
-    return seen[_of_another(seen)]
+    before = (seen["did"] == seen["cause"]) & (seen["cause"] == Cause.POOL_QUEUE)  # it had no worker yet
+    return seen[_of_another(seen) & ~before]
 
 
 def _of_another(seen: pd.DataFrame) -> "pd.Series[bool]":
