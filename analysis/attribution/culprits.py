@@ -14,6 +14,7 @@ from whywait.analysis.attribution.culprit_names import (  # fmt: skip
     function,
     holders,
     line_number,
+    of_computing,
     of_thread,
     ran,
     text,
@@ -44,9 +45,8 @@ def find_culprits(
         ),
         _once(spans, running & (segments.part == CALL), described.span, amount, called, whole=schema.CALL_NS),
     ]
-    # a job of no request that computed for the waiter
-    job = rest & described.is_wait & (described.cause == NUMBER[Cause.COMPUTE])
-    parts.append(_once(spans, job, described.span, amount, function))
+    computes = rest & described.is_wait & (described.cause == NUMBER[Cause.COMPUTE])
+    parts.append(_once(spans, computes, described.span, amount, of_computing))
     kinds = np.array([cause.info.culprit for cause in CAUSES], dtype=object)[described.cause]
     for kind, name in NAMED_BY.items():
         # a handler's phase names it also where no wait was recorded inside it

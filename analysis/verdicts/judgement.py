@@ -273,7 +273,7 @@ def _stood(group: Group, cause: Cause) -> tuple[str, str, int | None] | None:
     if by_name.empty or by_name.max() < MIN_HELD * every["ns"].sum():
         return None
     name = str(by_name.idxmax())
-    at = own[own["stood"] == name].groupby(["stood_file", "stood_line"], dropna=False)["ns"].sum().idxmax()
+    at: Any = own[own["stood"] == name].groupby(["stood_file", "stood_line"], dropna=False)["ns"].sum().idxmax()
     return name, str(at[0]), None if pd.isna(at[1]) else int(at[1])
 
 

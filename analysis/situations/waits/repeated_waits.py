@@ -53,7 +53,8 @@ def repeated_waits(group: Group) -> Iterator[Pattern]:
         again = alike.groupby("series")["ns"].transform("size") > (alike["package"] == "")
         yield from _told(group, cause, Situation.POLLING, alike[again & polls])
         yield from _told(group, cause, Situation.PACED, alike[many & paces])
-        yield from _told(group, cause, Situation.SERIAL_AWAITS, alike[again & ~polls & ~paces])
+        enough = again if cause is Cause.BLOCKING_IO else many  # two jobs of one function are enough
+        yield from _told(group, cause, Situation.SERIAL_AWAITS, alike[enough & ~polls & ~paces])
 
 
 def _described(group: Group, own: pd.DataFrame) -> pd.DataFrame:
