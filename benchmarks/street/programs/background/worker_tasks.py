@@ -1,11 +1,11 @@
 """Uploads are scanned by two worker tasks, each of which hands one file at a time to a thread that computes.
 
 [street]
-endpoint = "POST /scan"
+endpoint = "GET /scan"
 cause = "compute"
 culprit = "fingerprint"
-remedy = "consumer"
-load = [{path = "/scan", method = "POST", n = 60, clients = 6}]
+remedy = "compute/consumer"
+load = [{path = "/scan", n = 60, clients = 6}]
 """
 
 import asyncio
@@ -40,7 +40,7 @@ async def lifespan(app):
 app = FastAPI(lifespan=lifespan)
 
 
-@app.post("/scan")
+@app.get("/scan")
 async def scan():
     upload = asyncio.get_running_loop().create_future()
     uploads.put_nowait(upload)

@@ -1,11 +1,11 @@
 """Each `def` endpoint appends to one ledger under fcntl.flock, and asks for a receipt before it gives the lock back.
 
 [street]
-endpoint = "POST /pay"
+endpoint = "GET /pay"
 cause = "lock_wait"
 culprit = "receipt"
 remedy = "lock_wait"
-load = [{path = "/pay", method = "POST", n = 48, clients = 6}]
+load = [{path = "/pay", n = 48, clients = 6}]
 """
 
 import fcntl
@@ -23,7 +23,7 @@ def receipt():
     time.sleep(0.02)  # CULPRIT
 
 
-@app.post("/pay")
+@app.get("/pay")
 def pay():
     with open(LEDGER, "a") as ledger:
         since = now()

@@ -6,7 +6,7 @@ After https://github.com/fastapi/fastapi/issues/4495.
 endpoint = "GET /home"
 cause = "blocking_io"
 culprit = "data_fetch"
-remedy = "serial_awaits"
+remedy = "blocking_io/serial_awaits"
 load = [{path = "/home", n = 64, clients = 8}]
 """
 
