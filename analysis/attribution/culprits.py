@@ -14,11 +14,12 @@ from whywait.analysis.attribution.culprit_names import (  # fmt: skip
     function,
     holders,
     line_number,
+    of_computing,
     of_thread,
     ran,
     text,
 )
-from whywait.analysis.causes import CAUSES, Culprit
+from whywait.analysis.causes import CAUSES, NUMBER, Cause, Culprit
 from whywait.analysis.path.exact_shares import spread
 from whywait.analysis.path.segments import CALL, CPU, GIL, REST, RUN_QUEUE, Segments
 from whywait.analysis.spans.activities import Activities
@@ -44,6 +45,8 @@ def find_culprits(
         ),
         _once(spans, running & (segments.part == CALL), described.span, amount, called, whole=schema.CALL_NS),
     ]
+    computes = rest & described.is_wait & (described.cause == NUMBER[Cause.COMPUTE])
+    parts.append(_once(spans, computes, described.span, amount, of_computing))
     kinds = np.array([cause.info.culprit for cause in CAUSES], dtype=object)[described.cause]
     for kind, name in NAMED_BY.items():
         # a handler's phase names it also where no wait was recorded inside it

@@ -39,7 +39,7 @@ def computing(group: Group) -> Iterator[Pattern]:
     own = own.merge(group.causes[[*at, "activity_id", "span_name", "span_id"]], on=at)
     ids = own[["activity_id", "span_id"]].apply(lambda of: of.str.rsplit("/", n=1).str[-1])
     around = group.spans[group.spans["span_id"].isin(pd.unique(ids.to_numpy().ravel()))]
-    of_threads = attribute(around, schema.WAKER_KIND) == schema.WAKER_THREAD
+    of_threads = attribute(around, schema.WAKER_KIND).isin([schema.WAKER_THREAD, schema.WAKER_COMPUTING_JOB])
     elsewhere = around.loc[of_threads | (attribute(around, schema.KIND) == schema.KIND_JOB), "span_id"]
     own["on_loop"] = ~ids.isin(elsewhere.to_list()).any(axis=1)
     waited = group.everyone[group.everyone["cause"].isin(_STOPPED)]
