@@ -127,10 +127,14 @@ def _cause_table(
 
 
 def _culprit_table(causes: pd.DataFrame, named: pd.DataFrame) -> pd.DataFrame:
-    of = causes.take(named["segment"].to_numpy(dtype=np.int64)).reset_index(drop=True)
-    table = of.loc[:, ["trace_id", "request_id", "endpoint", "cause", "start_ns", "weight"]].assign(
-        **{f"culprit{key}": named[name] for key, name in _CULPRIT.items()},
-        culprit_line=pd.array(named["line"].to_numpy(dtype=object), dtype="Int64"),
-        ns=named["ns"],
+    of = causes.loc[:, ["trace_id", "request_id", "endpoint", "cause", "start_ns", "weight"]]
+    table = (
+        of.take(named["segment"].to_numpy(dtype=np.int64))
+        .reset_index(drop=True)
+        .assign(
+            **{f"culprit{key}": named[name] for key, name in _CULPRIT.items()},
+            culprit_line=pd.array(named["line"].to_numpy(dtype=object), dtype="Int64"),
+            ns=named["ns"],
+        )
     )
     return table.loc[:, list(CULPRIT_COLUMNS)]
