@@ -42,19 +42,22 @@ def timed(told: Told, name: str, call: Callable[[], Any]) -> Any:
 
 def from_json(trace: Path, told: Told) -> None:
     """From the file to the page; writes the Parquet file last, for the next process."""
+    from whywait.analysis.capacity.utilization import capacity
     from whywait.analysis.load import load_traces
     from whywait.analysis.load.parquet import write_parquet
     from whywait.analysis.pipeline import analyze
     from whywait.analysis.report.html.report import page
-    from whywait.analysis.verdicts.judgement import judge
+    from whywait.analysis.report.told import Told as Report
+    from whywait.analysis.verdicts.sentences import verdict
 
     told["start, MB"] = peak_mb()
     traces = timed(told, "load JSON", lambda: load_traces(trace))
     told["spans"] = len(traces.spans)
     analysis = timed(told, "analyse", lambda: analyze(traces))
     told["requests"] = len(analysis.requests)
-    timed(told, "verdicts", lambda: judge(analysis))
-    drawn = timed(told, "page", lambda: page(analysis, "scale"))
+    verdicts = timed(told, "verdicts", lambda: verdict(analysis))
+    processes = timed(told, "capacity", lambda: capacity(analysis))
+    drawn = timed(told, "page", lambda: page(analysis, "scale", told=Report(verdicts, processes)))
     told["page, bytes"] = len(drawn)
     timed(told, "write Parquet", lambda: write_parquet(traces.spans, trace.with_suffix(".parquet")))
     told["parquet, bytes"] = trace.with_suffix(".parquet").stat().st_size
@@ -124,12 +127,12 @@ def rows(runs: list[Told]) -> Iterator[str]:
     sizes = [run["spans"] for run in runs]
     yield f"| CPU s (wall s) | {' | '.join(f'{int(size):,} spans' for size in sizes)} | for 1 M spans, CPU s | goal | grows with spans to the power of |"
     yield f"|---|{'---|' * len(runs)}---|---|---|"
-    for name, goal in [*GOALS.items(), ("write Parquet", None)]:
+    for name, goal in [*GOALS.items(), ("capacity", None), ("write Parquet", None)]:
         cpu = [run[f"{name}, cpu"] for run in runs]
         cells = (f"{run[f'{name}, cpu']:.2f} ({run[f'{name}, wall']:.2f})" for run in runs)
         aim = f"{goal:.0f}" if goal else "-"
         yield f"| {name} | {' | '.join(cells)} | {cpu[-1] * MILLION / sizes[-1]:.1f} | {aim} | {slope(sizes, cpu):.2f} |"
-    for name in ("load JSON", "analyse", "verdicts", "page"):
+    for name in ("load JSON", "analyse", "verdicts", "capacity", "page"):
         peak = [run[f"{name}, MB"] - run["start, MB"] for run in runs]
         aim = f"{MOST_GB} GB" if name == "page" else "-"
         yield f"| peak after {name}, MB over start | {' | '.join(f'{one:.0f}' for one in peak)} | {peak[-1] * MILLION / sizes[-1] / 1000:.1f} GB | {aim} | {slope(sizes, peak):.2f} |"
@@ -144,7 +147,7 @@ def limits(run: Told) -> Iterator[str]:
         if (cpu := run.get(f"{name}, cpu")) is None:
             yield f"| {name} | not installed | | |"
         else:
-            title = "msgspec, typed as the loader has it" if name == "msgspec" else name
+            title = "msgspec, as the loader calls it (attributes stay JSON)" if name == "msgspec" else name
             yield f"| {title} | {cpu:.2f} | {size / cpu / 1e6:.0f} | {load / cpu:.1f} |"
 
 

@@ -2,6 +2,7 @@
 are sums on the span around them, which get their share of its computing."""
 
 from collections.abc import Iterator
+from itertools import chain
 from typing import Any, Final
 
 import numpy as np
@@ -53,7 +54,7 @@ def _with_phases(spans: pd.DataFrame, keys: "pd.Index[str]") -> dict[str, tuple[
     ids = identities(spans)
     asked = ids.isin(keys)
     of_asked, words = spans.loc[asked, "attributes"].tolist(), attribute(spans, schema.PHASE)[asked]
-    small = {key for key in set[str]().union(*of_asked) if key.startswith(schema.PHASE_SMALL_PREFIX)}
+    small = {key for key in set(chain.from_iterable(of_asked)) if key.startswith(schema.PHASE_SMALL_PREFIX)}
     for key, word, attributes in zip(ids[asked], words, of_asked, strict=True):
         sums = {} if small.isdisjoint(attributes) else dict(_small(attributes))
         if word or sums:

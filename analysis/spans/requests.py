@@ -15,7 +15,7 @@ from whywait.analysis.model import NO_ARRIVAL, REQUEST_COLUMNS, Finding
 from whywait.analysis.spans.activities import Activities
 from whywait.analysis.spans.clean import finding
 from whywait.analysis.spans.endpoint_names import endpoints, first_of
-from whywait.analysis.spans.span_table import NONE, Bools, Ints, SpanTable, nearest, objects
+from whywait.analysis.spans.span_table import NONE, Bools, Ints, SpanTable, distinct, nearest, objects
 from whywait.analysis.text import amount
 from whywait.tracer import schema
 
@@ -58,7 +58,7 @@ def find_requests(spans: SpanTable, activities: Activities) -> tuple[Requests, l
     bare = servers[~np.isin(servers, request_row)]
     bare = bare[~_connections(spans, bare)]
     home = _homes(spans, np.arange(len(spans.traces)))
-    lost = np.isin(_homes(spans, bare), np.unique(home[spans.kinds != ""]))
+    lost = np.isin(_homes(spans, bare), distinct(home[spans.kinds != ""]))
     marked = np.array([bool(value) for value in spans.values(roots, schema.INCOMPLETE)], dtype=bool)
     row = np.concatenate([request_row, bare])
     root_row = np.concatenate([roots, np.full(len(bare), NONE, dtype=np.int64)])
@@ -93,7 +93,8 @@ def _windows(spans: SpanTable, row: Ints, roots: Ints) -> tuple[Ints, Ints, Ints
 def _connections(spans: SpanTable, servers: Ints) -> Bools:
     """Which SERVER spans are those of a websocket in a service that whywait traced: there each message is a request."""
     schemes = objects(first_of(spans, servers, _SCHEME))
-    traced = np.isin(spans.services[servers], np.unique(spans.services[spans.kinds != ""]))
+    known = set(spans.services[spans.kinds != ""].tolist())
+    traced = np.array([one in known for one in spans.services[servers].tolist()], dtype=bool)
     return np.asarray(np.isin(schemes.astype(str), ("ws", "wss")) & traced, dtype=np.bool_)
 
 
