@@ -50,10 +50,10 @@ def own_spans(analysis: Analysis) -> pd.DataFrame:
     found = of["attributes"].tolist()
     asked = columns_of(found, (*_NUMBERS.values(), *_TEXTS.values(), *_QUOTA, *schema.PROCESS_KEYS, schema.PROCESS))
     table = pd.DataFrame(
-        {name: of[name].to_numpy(dtype=object) for name in ("trace_id", "service")}
+        {name: pd.Series(of[name].to_numpy(dtype=object), dtype=object) for name in ("trace_id", "service")}
         | {name: of[name].to_numpy(dtype=np.int64) for name in ("start_ns", "end_ns")}
         | {name: _numbers(asked[key]) for name, key in _NUMBERS.items()}
-        | {name: objects(_texts(asked[key])) for name, key in _TEXTS.items()}
+        | {name: pd.Series(_texts(asked[key]), dtype=object) for name, key in _TEXTS.items()}
     )
     table["name"], table["ns"] = "", (table["end_ns"] - table["start_ns"]).astype(np.float64)
     table["process"] = _processes(of, asked)

@@ -23,7 +23,7 @@ def phase_times(analysis: Analysis, *causes: Cause) -> pd.DataFrame:
     if rows.empty:
         return pd.DataFrame(columns=list(COLUMNS)).astype({"amount_ns": "int64"}).assign(weight=1.0)
     own = rows.groupby(["endpoint", "request_id", "span_id"], sort=False)["amount_ns"].sum().reset_index()
-    known = _with_phases(analysis.spans, pd.Index(own["span_id"].unique()))
+    known = _with_phases(analysis.spans, set(own["span_id"]))
     words = {key: word for key, (word, _) in known.items()}
     outer = own[["endpoint", "request_id"]].assign(phase=[words.get(key, "") for key in own["span_id"]])
     # the few spans with sums: each sum becomes a row, and the remainder stays with the span
@@ -48,14 +48,15 @@ def phase_times(analysis: Analysis, *causes: Cause) -> pd.DataFrame:
     return grouped[grouped["amount_ns"] > 0].reset_index(drop=True)
 
 
-def _with_phases(spans: pd.DataFrame, keys: "pd.Index[str]") -> dict[str, tuple[str, dict[str, int]]]:
+def _with_phases(spans: pd.DataFrame, keys: set[str]) -> dict[str, tuple[str, dict[str, int]]]:
     """Return the phase, and the sums of short phases, of spans that have any."""
     known: dict[str, tuple[str, dict[str, int]]] = {}
-    ids = identities(spans)
-    asked = ids.isin(keys)
-    of_asked, words = spans.loc[asked, "attributes"].tolist(), attribute(spans, schema.PHASE)[asked]
-    small = {key for key in set(chain.from_iterable(of_asked)) if key.startswith(schema.PHASE_SMALL_PREFIX)}
-    for key, word, attributes in zip(ids[asked], words, of_asked, strict=True):
+    every = (identities(spans), attribute(spans, schema.PHASE), spans["attributes"])
+    asked = [one for one in zip(*(column.tolist() for column in every), strict=True) if one[0] in keys]
+    small = {
+        key for key in set(chain.from_iterable(one[2] for one in asked)) if key.startswith(schema.PHASE_SMALL_PREFIX)
+    }
+    for key, word, attributes in asked:
         sums = {} if small.isdisjoint(attributes) else dict(_small(attributes))
         if word or sums:
             known[key] = (str(word or ""), sums)
