@@ -196,8 +196,13 @@ def named(
 
 def rows_of(attributes: dict[str, Any], columns: Columns) -> list[tuple[Any, ...]]:
     """Return the rows of parallel arrays, with None in those that may be omitted; none where another one is missing."""
-    arrays = [value if (value := attributes.get(one.key)) or not one.only_with else repeat(None) for one in columns]
-    return list(zip(*arrays, strict=False)) if all(isinstance(one, list | repeat) for one in arrays) else []
+    arrays: list[Any] = []
+    for one in columns:
+        array = attributes.get(one.key) or (repeat(None) if one.only_with else [])
+        if not array or not isinstance(array, list | repeat):
+            return []
+        arrays.append(array)
+    return list(zip(*arrays, strict=False))
 
 
 def positive_ns(value: Any) -> int:

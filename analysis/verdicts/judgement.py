@@ -171,9 +171,9 @@ def _by_cause(rows: pd.DataFrame, column: str) -> dict[Cause, float]:
 
 def _attributes(analysis: Analysis, holders: pd.DataFrame) -> dict[str, dict[str, Any]]:
     asked = analysis.causes[analysis.causes["cause"].isin(_IN_SPANS)]
-    ids = identities(analysis.spans)
-    wanted = ids.isin({*asked["span_id"], *asked["activity_id"], *holders["at"]})
-    return dict(zip(ids[wanted], analysis.spans.loc[wanted, "attributes"], strict=True))
+    wanted = {*asked["span_id"].tolist(), *asked["activity_id"].tolist(), *holders["at"].tolist()}
+    every = zip(identities(analysis.spans).tolist(), analysis.spans["attributes"].tolist(), strict=True)
+    return {identity: attributes for identity, attributes in every if identity in wanted}
 
 
 def _judged(group: Group, phases: pd.DataFrame) -> Judgement:

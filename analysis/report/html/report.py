@@ -8,6 +8,7 @@ from typing import Any, Final
 import numpy as np
 
 from whywait.analysis.causes import CAUSES, INFO, Cause
+from whywait.analysis.load.files import no_collection
 from whywait.analysis.measure.felt import PERCENTILES
 from whywait.analysis.measure.percentile_composition import composition, sample_of_endpoint
 from whywait.analysis.measure.selection import only_requests
@@ -50,6 +51,7 @@ def write_html(
         file.write(text)
 
 
+@no_collection()
 def page(
     analysis: Analysis, title: str, *, top: int = 10, notes: Sequence[str] = (), code: bool = True,
     jaeger: str = "", told: Told | None = None,

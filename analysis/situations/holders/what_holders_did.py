@@ -36,12 +36,11 @@ def what_holders_did(analysis: Analysis) -> pd.DataFrame:
     is the chief culprit of that, `ns` the holders' time; "" where it is not known what they did.
     """
     culprits = weighted(analysis.culprits[analysis.culprits["cause"].isin(FOLLOWED)], "ns")
-    longest = culprits.sort_values("ns", ascending=False).groupby(["endpoint", "cause"]).head(_MOST_WAITS)
+    longest = _longest(culprits, "ns", ["endpoint", "cause"], _MOST_WAITS)
     own = analysis.causes[["request_id", "start_ns", "end_ns", "detail", "span_id"]]
     waits = longest.merge(own, on=["request_id", "start_ns"]).reset_index(names="wait")
-    known = analysis.causes.loc[analysis.causes["cause"] != Cause.UNEXPLAINED, [*_OF_HOLDER, "request_id", "amount_ns"]]
-    known = known.sort_values("amount_ns", ascending=False).groupby("request_id").head(_MOST_ROWS)
-    rows = known[[*_OF_HOLDER]].rename(columns=_OF_HOLDER)
+    known = analysis.causes[[*_OF_HOLDER, "request_id", "amount_ns"]][analysis.causes["cause"] != Cause.UNEXPLAINED]
+    rows = _longest(known, "amount_ns", ["request_id"], _MOST_ROWS)[[*_OF_HOLDER]].rename(columns=_OF_HOLDER)
     during = _during(waits, rows)
     alike = _alike(waits[~waits["wait"].isin(during["wait"])], rows)
     unseen = waits[~waits["wait"].isin({*during["wait"], *alike["wait"]})].assign(
@@ -53,6 +52,12 @@ def what_holders_did(analysis: Analysis) -> pd.DataFrame:
     by_doing = seen.sort_values("ns", ascending=False).groupby(keys, as_index=False, sort=False)
     first = {key: (key, "first") for key in ("span_id", "at", "stood", "stood_file", "stood_line")}
     return by_doing.agg(**first, ns=("ns", "sum"))
+
+
+def _longest(table: pd.DataFrame, column: str, keys: list[str], most: int) -> pd.DataFrame:
+    """The rows of each group in which the column is largest."""
+    ranked = table[[column, *keys]].sort_values(column, ascending=False)
+    return table.loc[ranked.groupby(keys).head(most).index]
 
 
 def _during(waits: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
