@@ -177,7 +177,7 @@ class Pool:
     knob: str = ""  # of connections: what makes it larger
     grows: bool = False  # of connections: others make them while one waits
     occupancies: deque[Occupancy] = field(default_factory=lambda: deque(maxlen=8_192))
-    last_job: Job | None = None
+    last_job: Job | None = None  # of a request that is open
 
 
 class HostSpan(NamedTuple):
@@ -322,15 +322,19 @@ class Request:
 
     def release(self) -> None:
         """Drop the records: a loop's past may refer to this request for a long time, and another request to an activity
-        of it. Nothing of it stays that only the collector of garbage could free."""
+        of it. Nothing of it stays that only the collector of garbage could free: the native core's records are hidden
+        from it."""
         for activity in self.activities:
             activity.waits = []
             activity.blocks = None
             activity.stretches = None
-            activity.spawner = None
+            activity.spawner = activity.loop = None
+            if type(activity) is Job and activity.pool is not None and activity.pool.last_job is activity:
+                activity.pool.last_job = None
         self.activities = []
         self.phases = []
         self.tasks = {}
+        self.loop = self.root_task = self.ingress = self.server = None
         if self.own_span is not None:
             self.own_span.forget()
             self.own_span = None

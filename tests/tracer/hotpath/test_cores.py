@@ -104,7 +104,8 @@ assert core.name == "python", core.name
 
 
 REQUESTS = """
-import asyncio, gc, tracemalloc, whywait
+import asyncio, gc, threading, time, tracemalloc, whywait
+from concurrent.futures import ThreadPoolExecutor
 from weakref import ref
 from whywait.tracer.config import KEEP_SLOW, Config
 
@@ -133,6 +134,11 @@ async def request(seen):
         cancelled.cancel()
         await asyncio.gather(waits(things[1]), fails(things[2]), return_exceptions=True)
         await loop.run_in_executor(None, id, things[3])
+        with ThreadPoolExecutor(1) as own:  # it and its latest job refer to each other
+            await loop.run_in_executor(own, id, things[3])
+        left = ThreadPoolExecutor(1)  # its job ends after the request
+        left.submit(time.sleep, 0.002)
+        left.shutdown(wait=False)
         seen += map(ref, things[:4])
 
 async def main():
@@ -144,7 +150,8 @@ async def main():
     held = tracemalloc.get_traced_memory()[0]
     for _ in range(400):
         await asyncio.create_task(request(seen))
-    await asyncio.sleep(0.01)
+    while any(one.name.startswith("ThreadPool") for one in threading.enumerate()):
+        await asyncio.sleep(0.01)
     gc.collect()
     left = sum(1 for one in seen if one() is not None)
     del seen

@@ -196,7 +196,8 @@ class Way:
             job.start_ns, job.outcome = 0, "cancelled"
         elif future._exception is not None:
             job.outcome = "error"
-        self.queue.pool.last_job = job
+        if job.request.open:
+            self.queue.pool.last_job = job
         if by_manager and not future.cancelled():  # it now delivers this job's result
             deliver(job)
 
