@@ -29,7 +29,7 @@ from whywait.tracer.sampler.thread_samples import Samples
 from whywait.tracer.schema import SIGNAL_CPU_RIVALS, SIGNAL_HOLDER, SIGNAL_RUN_QUEUE, SIGNAL_SAMPLER
 from whywait.tracer.spans import request_spans
 from whywait.tracer.spans.past import Past, ended_after
-from whywait.tracer.spans.pools.history import PoolPast
+from whywait.tracer.spans.pools.history import PoolPast, Window
 from whywait.tracer.spans.run_spans import background_span
 
 _LINGER_NS = 1_000_000_000  # how long an ended request is kept for jobs that outlive it
@@ -162,7 +162,7 @@ class Outlet:
         if not ready:
             return
         earliest_ns = min(map(attrgetter("start_ns"), ready))
-        past = self._past_since(earliest_ns)
+        past = self._past_since(earliest_ns, map(_window, ready))
         lost = dict(self._recorder.lost)
         observed = self._observed(past, earliest_ns)
         self._maker.look()
@@ -199,7 +199,7 @@ class Outlet:
             look_at_loops()
         self._slice_ns = perf_counter_ns()
 
-    def _past_since(self, start_ns: int) -> Past:
+    def _past_since(self, start_ns: int, windows: Iterable[Window]) -> Past:
         callbacks: dict[int, list[Callback]] = {}
         looks: dict[int, list[Look]] = {}
         background: dict[int, list[BackgroundWait]] = {}
@@ -208,7 +208,7 @@ class Outlet:
             looks.setdefault(loop.thread_id, []).extend(ended_after(list(loop.looks), start_ns))
             for one in ended_after(list(loop.background_waits), start_ns):
                 background.setdefault(id(one.task), []).append(one)
-        return Past(callbacks, looks, PoolPast(start_ns, self._pause), background)
+        return Past(callbacks, looks, PoolPast(windows, self._pause), background)
 
     def _is_settled(self, request: Request, now: int) -> bool:
         age_ns = now - request.end_ns
@@ -261,6 +261,10 @@ class Outlet:
         self._recorder.threads.settle(names.keys())
         callbacks = {loop.native_id: past.callbacks.get(loop.thread_id, ()) for loop in self._recorder.loops}
         return HolderPast(jobs, callbacks, looks, names, _by_thread(self._recorder.threads))
+
+
+def _window(request: Request) -> Window:
+    return request.start_ns, max(request.end_ns, *(one.end_ns for one in request.activities))
 
 
 def _by_thread(records: Iterable[T]) -> dict[int, list[T]]:

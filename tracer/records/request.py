@@ -9,6 +9,7 @@ from typing import Any, Final, Literal, NamedTuple, Protocol, TypeAlias, Union
 from weakref import ref
 
 from whywait.tracer.host.code_location import Place, Site
+from whywait.tracer.host.native.native_core import untracked
 from whywait.tracer.host.tally import Tally
 from whywait.tracer.records.background import BackgroundJob, BackgroundTask, OtherThread
 from whywait.tracer.records.decision import Decision
@@ -343,15 +344,14 @@ class Request:
             activity.spawner = activity.loop = None
             if type(activity) is Job and activity.pool is not None and activity.pool.last_job is activity:
                 activity.pool.last_job = None
-        self.activities = []
-        self.phases = []
-        self.tasks = {}
+        self.activities, self.phases, self.tasks = untracked([]), untracked([]), {}
         self.loop = self.root_task = self.ingress = self.server = None
         if self.own_span is not None:
             self.own_span.forget()
             self.own_span = None
         self.released_code = self.answers
         self.root, self.lost = _NOBODY, _UNCOUNTED
+        untracked(self)
 
 
 Stamp: TypeAlias = tuple[Waker, int]  # the waker of a callback, and when
